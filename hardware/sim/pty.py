@@ -1,0 +1,121 @@
+"""A pseudo-terminal for a simulated module: any AT client can open it like a serial port.
+
+The client's end is raw from the start and behind a symbolic link whose name stays. It may be closed, opened
+again and opened several times.
+
+What the module says while no client has the port open is dropped, as on a UART whose host has the port
+closed (DTR low); so is what a client that went away has not read. What a client that has the port open does
+not read waits in the kernel's buffer and then in ours; when that is full, new bytes are dropped and counted
+like the overrun of a UART. Nothing ever waits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import select
+import termios
+import tty
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+BUFFER = 65536
+"""Bytes kept for a client that does not read, beside the kernel's own buffer."""
+
+
+class Pty:
+    """One pseudo-terminal; give `write` to the module and the module's `receive` to `start`."""
+
+    def __init__(self, link: Path | None = None, *, buffer: int = BUFFER) -> None:
+        self.link = link
+        self.overrun = 0
+        """Bytes dropped because an open client did not read them."""
+        self.unheard = 0
+        """Bytes dropped because no client had the port open."""
+        self._limit = buffer
+        self._pending = bytearray()
+        self._receive: Callable[[bytes], None] | None = None
+        self._master, slave = os.openpty()
+        tty.setraw(slave)
+        self.path = os.ttyname(slave)
+        os.close(slave)
+        os.set_blocking(self._master, False)
+        # Edge-triggered: while no client is there the terminal is permanently hung up, and a level-triggered
+        # wait would spin. An epoll descriptor can itself be waited for by the event loop.
+        self._edge = select.epoll()
+        self._hangup = select.poll()
+        self._hangup.register(self._master, 0)
+
+    def start(self, receive: Callable[[bytes], None]) -> None:
+        """Begin to hand bytes from the client to `receive`, on the running event loop; make the link."""
+        self._receive = receive
+        self._edge.register(self._master, select.EPOLLIN | select.EPOLLHUP | select.EPOLLET)
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(self._edge.fileno(), self._readable)
+        if self.link is not None:
+            self._point(self.link)
+
+    @property
+    def connected(self) -> bool:
+        """Whether a client has the port open."""
+        return not self._hangup.poll(0)
+
+    def write(self, data: bytes) -> None:
+        """Bytes to the client; never blocks."""
+        if not self.connected:
+            self.unheard += len(data)
+            return
+        room = self._limit - len(self._pending)
+        self.overrun += max(0, len(data) - room)
+        self._pending += data[:room]
+        self._flush()
+
+    def close(self) -> None:
+        """Hang up; removes the link."""
+        self._loop.remove_reader(self._edge.fileno())
+        self._loop.remove_writer(self._master)
+        self._edge.close()
+        os.close(self._master)
+        if self.link is not None:
+            self.link.unlink(missing_ok=True)
+
+    def _point(self, link: Path) -> None:
+        link.parent.mkdir(parents=True, exist_ok=True)
+        fresh = link.with_name(f".{link.name}.new")
+        fresh.unlink(missing_ok=True)
+        fresh.symlink_to(self.path)
+        fresh.replace(link)
+
+    def _readable(self) -> None:
+        self._edge.poll(0)
+        assert self._receive is not None
+        while True:
+            try:
+                data = os.read(self._master, 65536)
+            except BlockingIOError:
+                return
+            except OSError:  # EIO: the last client closed its end
+                self._forget()
+                return
+            self._receive(data)
+
+    def _flush(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            while self._pending:
+                del self._pending[: os.write(self._master, self._pending)]
+        if self._pending:
+            self._loop.add_writer(self._master, self._flush)
+        else:
+            self._loop.remove_writer(self._master)
+
+    def _forget(self) -> None:
+        """What the client that left has not read must not greet the next one."""
+        self.unheard += len(self._pending)
+        self._pending.clear()
+        self._loop.remove_writer(self._master)
+        with contextlib.suppress(OSError):
+            termios.tcflush(self._master, termios.TCOFLUSH)
