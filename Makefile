@@ -1,0 +1,82 @@
+# The commands that a person and CI use. Each creates what it needs, once; `make help` lists them.
+# Needed beforehand: make and Python 3.11 or newer with venv. No git, no compiler, no headers.
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test test-system check format coverage bench clean
+
+# Another interpreter has an environment of its own: PYTHON=python3.13 uses .venv-3.13.
+PYTHON ?= python3
+VENV := .venv$(addprefix -,$(patsubst python%,%,$(filter-out python python3,$(notdir $(PYTHON)))))
+BIN := $(VENV)/bin
+SOURCES := pdu hardware agent config tests
+
+# Dependencies come as wheels or not at all: a device has no compiler.
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check install
+WHEELS := $(PIP) --only-binary :all:
+
+# Handed on to the command: make demo ARGS=--once, make test ARGS="-k journal -x".
+ARGS ?=
+
+help:  ## this list
+	@echo "make COMMAND [PYTHON=python3.13] [ARGS=...]"
+	@sed -n 's/^\([a-z-]*\):.*  ## /\1\t/p' $(MAKEFILE_LIST) | while IFS='	' read -r name does; do printf '  %-12s %s\n' "$$name" "$$does"; done
+
+demo: $(VENV)/.demo  ## the agent and a simulated module, network and service; ARGS=--once ends after the tour
+	@$(BIN)/modem-agent demo $(ARGS)
+
+test: $(VENV)/.test  ## the tests that run anywhere
+	@echo "Left out: the group 'system' (needs root and Debian programs); 'make test-system' runs it."
+	$(BIN)/python -m pytest -m "not system" $(ARGS)
+
+test-system: $(VENV)/.test  ## the tests that need root and Debian programs
+	@$(BIN)/python tests/system/needs.py
+	$(BIN)/python -m pytest -m system $(ARGS)
+
+check: $(VENV)/.check  ## format, lint, types, import arrows and seams
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -q tests/house
+
+format: $(VENV)/.check  ## put the code into its form
+	$(BIN)/ruff format $(SOURCES)
+	$(BIN)/ruff check --fix $(SOURCES)
+
+coverage: $(VENV)/.test  ## which lines and branches the tests walk
+	$(BIN)/python -m coverage run -m pytest -q -m "not system" $(ARGS)
+	$(BIN)/python -m coverage report --skip-covered --show-missing
+
+bench: $(VENV)/.test  ## one benchmark: PART=codec; without PART, which there are
+	@$(if $(PART),$(BIN)/python tests/benchmarks/$(PART).py $(ARGS),echo "PART is one of: $(sort $(basename $(notdir $(wildcard tests/benchmarks/[a-z]*.py))))")
+
+clean:  ## remove environments, caches and builds
+	rm -rf .venv .venv-* build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage
+	find agent hardware pdu tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The environment, in three sizes; each is renewed when what it is made from changes.
+
+$(VENV)/.made:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "$(PYTHON) is missing or older than Python 3.11: install it, or name another (make PYTHON=python3.13 ...)"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+		{ echo "$(PYTHON) has no venv: install it (on Debian: apt install python3-venv)"; exit 1; }
+	@echo "Making the environment $(VENV) (once; later runs use it) ..."
+	@$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.demo: pyproject.toml requirements.txt | $(VENV)/.made
+	@echo "Installing what the agent and the sandbox need ..."
+	@$(WHEELS) -r requirements.txt
+	@$(PIP) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.test: requirements-test.txt $(VENV)/.demo
+	@echo "Installing what the tests need ..."
+	@$(WHEELS) -r requirements-test.txt
+	@touch $@
+
+$(VENV)/.check: requirements-check.txt $(VENV)/.test
+	@echo "Installing ruff and mypy ..."
+	@$(WHEELS) -r requirements-check.txt
+	@touch $@
