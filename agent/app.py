@@ -1,0 +1,271 @@
+"""Puts the rooms together: the only place that knows them all, and the seams that it hands down."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import sqlite3
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pdu
+from agent.at.trace import Trace
+from agent.at.wire import Opener, opener
+from agent.config import Config
+from agent.control import ControlError, ControlServer
+from agent.dispatcher import Dispatcher, RunningRules
+from agent.handlers.catalogue import load
+from agent.handlers.runner import ProcessRunner, Runner
+from agent.health import Health
+from agent.intake import Intake
+from agent.journal.actions import Actions
+from agent.journal.inbox import Inbox
+from agent.journal.journal import Journal
+from agent.journal.outbox import Outbox as Queue
+from agent.journal.rows import Outgoing
+from agent.journal.skin import Skin, Thread
+from agent.modem.modem import Modem
+from agent.notify import Notify
+from agent.outbox import Outbox, SendingRules
+from agent.service.compose import CannotCompose, ReplyRules, compose
+from agent.service.profile import PROFILES
+from agent.session import Session
+from agent.story import Step, Tell
+from agent.supervisor import Supervisor
+from agent.version import VERSION
+
+HANDLERS_S = 3.0
+"""What running handlers get when the agent stops."""
+PRUNE_S = 86_400.0
+
+
+@dataclass(frozen=True, slots=True)
+class Seams:
+    """Everything that reaches outside; a simulation hands in others."""
+
+    opener: Opener | None = None
+    """None: the port of the configuration."""
+    skin: Callable[[], Skin] = Thread
+    runner: Callable[[Tell], Runner] = ProcessRunner
+    wall: Callable[[], float] = time.time
+    random: random.Random = field(default_factory=random.Random)
+    notify: Notify = lambda message: None
+    watchdog_s: float | None = None
+    trace: Trace | None = None
+
+
+class Agent:
+    """One agent: one module, one service, one journal."""
+
+    def __init__(self, config: Config, tell: Tell, seams: Seams | None = None) -> None:
+        self._config = config
+        self._tell = tell
+        self._seams = seams or Seams()
+        self._service = PROFILES[config.service.name]
+        self._reply_rules = ReplyRules(
+            config.service.reply_sid, config.service.max_parts, config.service.allow_ucs2
+        )
+        self._stop = asyncio.Event()
+        self._settled = asyncio.Event()
+        self._queued = asyncio.Event()
+
+    def stop(self) -> None:
+        """Ask `run` to end; safe to call at any time on the loop."""
+        self._stop.set()
+
+    async def run(self) -> None:
+        """Run until `stop`.
+
+        Raises what makes starting impossible: JournalUnusable, JournalHeld, CatalogueError,
+        ControlUnusable; each with its sentence.
+        """
+        loop = asyncio.get_running_loop()
+        seams, config = self._seams, self._config
+        self._health = Health(loop.time)
+        journal = Journal(config.journal.path, seams.wall, loop.time)
+        try:
+            async with contextlib.AsyncExitStack() as stack:
+                self._skin = seams.skin()
+                stack.callback(self._skin.close)
+                self._runner = seams.runner(self._tell)
+                stack.push_async_callback(self._runner.close)
+                await self._build(journal)
+                control = ControlServer(
+                    config.control.socket, {"status": self._answer_status, "send": self._answer_send}
+                )
+                await control.start()
+                stack.push_async_callback(control.stop)
+                await self._live()
+        finally:
+            journal.close()
+
+    async def _build(self, journal: Journal) -> None:
+        seams, config = self._seams, self._config
+        catalogue = await load(config.handlers.directory, self._runner)
+        self._queue = Queue(journal)
+        self._inbox = Inbox(journal, self._queue, dedup_without_sid=config.journal.dedup_without_sid)
+        self._dispatcher = Dispatcher(
+            self._skin,
+            self._inbox,
+            self._queue,
+            Actions(journal),
+            catalogue,
+            self._runner,
+            self._service,
+            RunningRules(config.handlers.timeout_s, config.handlers.max_age_s, config.handlers.at_once),
+            self._reply_rules,
+            seams.wall,
+            seams.random,
+            self._tell,
+            self._health,
+            self._queued.set,
+            self._status_line,
+        )
+        self._supervisor = Supervisor(
+            seams.opener or opener(config.modem.port, config.modem.baud),
+            self._session,
+            config.modem.message_format,
+            seams.random,
+            self._tell,
+            lambda text: seams.notify(f"STATUS={text}"),
+            self._health,
+            seams.trace,
+        )
+
+    def _session(self, modem: Modem) -> Session:
+        """The tasks over a modem that has just been initialised."""
+        rules = self._config.service
+        intake = Intake(
+            modem, self._skin, self._inbox, self._service, self._tell, self._health, self._dispatcher.wake
+        )
+        outbox = Outbox(
+            modem,
+            self._skin,
+            self._queue,
+            SendingRules(
+                rules.max_per_minute, rules.max_per_day, rules.status_reports, rules.resend_unknown
+            ),
+            self._seams.random,
+            self._tell,
+            self._health,
+            self._reply_settled,
+            self._queued,
+        )
+        return Session(modem, intake, outbox)
+
+    async def _live(self) -> None:
+        for number in await self._skin.run(self._queue.interrupted):
+            self._tell(Step("unknown", "the agent ended while it was being sent; left alone", reply=number))
+        async with asyncio.TaskGroup() as group:
+            supervisor = group.create_task(self._supervisor.run(), name="supervisor")
+            dispatcher = group.create_task(self._dispatcher.run(), name="dispatcher")
+            others = [group.create_task(self._forget(), name="forget")]
+            if self._seams.watchdog_s is not None:
+                others.append(group.create_task(self._feed(self._seams.watchdog_s), name="watchdog"))
+            self._seams.notify("READY=1")
+            self._tell(Step("ready", f"modem-agent {VERSION}, {self._service.name}"))
+            await self._stop.wait()
+            self._seams.notify("STOPPING=1")
+            for task in others:
+                task.cancel()
+            self._dispatcher.stop()
+            self._supervisor.stop()
+            await asyncio.wait((supervisor, dispatcher), timeout=HANDLERS_S)
+            await self._runner.close()
+
+    async def _forget(self) -> None:
+        """Prune the journal once a day."""
+        days = self._config.journal
+        while True:
+            with contextlib.suppress(sqlite3.Error):  # whoever needs a commit will say so
+                if count := await self._skin.run(self._inbox.prune, days.keep_days, days.dedup_days):
+                    self._tell(Step("pruned", f"{count} old rows"))
+            await asyncio.sleep(PRUNE_S)
+
+    async def _feed(self, interval_s: float) -> None:
+        """Tell systemd's watchdog that everybody keeps their own deadlines; silence is what it acts on."""
+        said: list[str] = []
+        while True:
+            if late := self._health.late():
+                if late != said:
+                    self._tell(Step("stuck", f"{', '.join(late)}: systemd will start the agent anew"))
+            else:
+                self._seams.notify("WATCHDOG=1")
+            said = late
+            await asyncio.sleep(interval_s)
+
+    def _reply_settled(self) -> None:
+        """A message was sent, refused or is unknown: actions and people may wait for it."""
+        self._dispatcher.wake()
+        self._settled.set()
+        self._settled = asyncio.Event()
+
+    # What people ask
+
+    def _status_line(self) -> str:
+        """For the built-in handler `status`: what fits into one answer."""
+        session = self._supervisor.connection.session
+        if session is None:
+            return f"modem-agent {VERSION}"
+        return f"modem-agent {VERSION}, {session.registration or 'registration unknown'}, {session.signal or ''}"
+
+    async def _answer_status(self, _request: Mapping[str, Any]) -> Mapping[str, Any]:
+        connection = self._supervisor.connection
+        session = connection.session
+        modem: dict[str, Any] = {"state": connection.state, "sessions": connection.sessions}
+        if session is not None:
+            modem |= session.describe()
+        return {
+            "version": VERSION,
+            "service": self._service.name,
+            "number": self._service.number,
+            "modem": modem,
+            "commands": await self._skin.run(self._inbox.counts),
+            "replies": await self._skin.run(self._queue.counts),
+            "running": self._dispatcher.running,
+            "late": self._health.late(),
+        }
+
+    async def _answer_send(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Queue a message and wait until it has met its fate."""
+        content = _content(request)
+        try:
+            destination = str(pdu.Address.parse(str(request.get("to") or self._service.number)))
+            parts = compose(content, None, self._service, self._reply_rules, self._seams.random.randrange(256))
+        except (CannotCompose, pdu.PduError) as error:
+            raise ControlError(str(error)) from None
+        messages = [
+            Outgoing(destination, part, number, len(parts)) for number, part in enumerate(parts, 1)
+        ]
+        numbers = await self._skin.run(self._queue.queue, messages)
+        self._queued.set()
+        while True:
+            settled = self._settled
+            states = await self._skin.run(self._queue.states, numbers)
+            if not {"queued", "sending"} & {state for state, _ in states}:
+                break
+            if request.get("wait") is False:
+                break
+            await settled.wait()
+        return {
+            "to": destination,
+            "messages": [
+                {"reply": number, "state": state, "reason": reason}
+                for number, (state, reason) in zip(numbers, states, strict=True)
+            ],
+        }
+
+
+def _content(request: Mapping[str, Any]) -> str | bytes:
+    if isinstance(text := request.get("text"), str) and text:
+        return text
+    if isinstance(octets := request.get("hex"), str) and octets:
+        try:
+            return bytes.fromhex(octets)
+        except ValueError:
+            raise ControlError("--hex takes pairs of hexadecimal digits, for example 01FF") from None
+    raise ControlError("there is nothing to send: give a text or --hex")
+

@@ -1,0 +1,91 @@
+"""`modem-agent inbox` and `outbox`: what stands in the journal."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from agent.cli.common import config_option, configuration, give_up, json_option, print_json
+from agent.journal import reading
+
+limit_option = click.option(
+    "-n", "--limit", type=click.IntRange(1), default=20, show_default=True, help="How many, the newest."
+)
+
+
+@click.command()
+@click.option("--strays", is_flag=True, help="Show the messages that commanded nobody, and why.")
+@limit_option
+@json_option
+@config_option
+def inbox(config_path: Path, limit: int, *, strays: bool, as_json: bool) -> None:
+    """Show the Commands that came and what became of them.
+
+    \b
+    received  waits for its handler        done     its handler has ended, its answer is queued
+    running   its handler is at work       failed   its handler failed, hung or does not exist
+    expired   too old, kept, not run
+    """
+    rows = _rows(config_path, reading.STRAYS if strays else reading.INBOX, limit)
+    if as_json:
+        print_json(rows)
+    elif strays:
+        _print(rows, ("id", "at", "sender", "reason", "text"), "no strays")
+    else:
+        _print(rows, ("id", "state", "received", "sid", "body", "doubles", "handler", "reason"), "no Commands yet")
+
+
+@click.command()
+@limit_option
+@json_option
+@config_option
+def outbox(config_path: Path, limit: int, *, as_json: bool) -> None:
+    """Show the answers and what became of them.
+
+    \b
+    queued    waits to be sent             failed   refused for good, or given up
+    sending   may be leaving right now     unknown  may have left; not sent again
+    sent      the network took it          delivered  a status report says so
+    """
+    rows = _rows(config_path, reading.OUTBOX, limit)
+    if as_json:
+        print_json(rows)
+    else:
+        _print(
+            rows, ("id", "state", "queued", "command", "destination", "text", "attempts", "reason"), "nothing sent yet"
+        )
+
+
+def _rows(config_path: Path, query: str, limit: int) -> list[dict[str, Any]]:
+    try:
+        return reading.rows(configuration(config_path).journal.path, query, limit)
+    except reading.Unreadable as error:
+        give_up(str(error))
+
+
+def _print(rows: list[dict[str, Any]], columns: tuple[str, ...], nothing: str) -> None:
+    """A table that leaves out what is empty in all rows; SIDs stay whole at any width."""
+    if not rows:
+        click.echo(nothing)
+        return
+    from rich.console import Console  # noqa: PLC0415  (a quick command should not wait for it)
+    from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    shown = [name for name in columns if any(row[name] not in (None, "", 0) for row in rows)]
+    for name in shown:
+        table.add_column(name, overflow="fold", no_wrap=name in ("sid", "state", "id", "received", "queued", "at"))
+    for row in rows:
+        table.add_row(*(Text("" if row[name] is None else _visible(str(row[name]))) for name in shown))
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=10_000)
+    console.print(table)
+
+
+def _visible(text: str) -> str:
+    """What a stranger wrote must not move the cursor."""
+    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)

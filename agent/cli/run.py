@@ -1,0 +1,84 @@
+"""`modem-agent run`: the service."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+from pathlib import Path
+
+import click
+
+from agent.cli.common import FAILURE, IMPOSSIBLE, config_option, configuration, give_up
+from agent.story import Step
+
+_SYSLOG = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3}
+
+
+@click.command()
+@config_option
+@click.option("--trace", is_flag=True, help="Log every byte to and from the module; this shows message texts.")
+@click.option("--show-content", is_flag=True, help="Log what messages say; without it only their SIDs.")
+def run(config_path: Path, *, trace: bool, show_content: bool) -> None:
+    """Run the agent until SIGTERM or Ctrl-C.
+
+    Under systemd it says when it is ready, how it is and that it lives. A port that is absent, busy or
+    forbidden is said once and waited for. Exit status 2 means: this configuration cannot work.
+    """
+    config = configuration(config_path)
+    log = _log(detail=trace)
+
+    from agent.app import Agent, Seams  # noqa: PLC0415  (a wrong configuration is said at once)
+    from agent.at.trace import Trace  # noqa: PLC0415
+    from agent.control import ControlUnusable  # noqa: PLC0415
+    from agent.handlers.catalogue import CatalogueError  # noqa: PLC0415
+    from agent.journal.journal import JournalUnusable  # noqa: PLC0415
+    from agent.journal.lock import JournalHeld  # noqa: PLC0415
+    from agent.notify import notifier, watchdog_interval  # noqa: PLC0415
+
+    def tell(step: Step) -> None:
+        content = f" {step.content!r}" if show_content and step.content is not None else ""
+        log.log(step.weight, "%s%s", step, content)
+
+    seams = Seams(
+        notify=notifier(os.environ),
+        watchdog_s=watchdog_interval(os.environ, os.getpid()),
+        trace=Trace(lambda line: log.debug("%s", line)) if trace else None,
+    )
+
+    async def live() -> None:
+        agent = Agent(config, tell, seams)
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, agent.stop)
+        await agent.run()
+
+    try:
+        asyncio.run(live())
+    except CatalogueError as error:
+        give_up(*error.sentences, status=IMPOSSIBLE)
+    except ControlUnusable as error:
+        give_up(str(error), status=IMPOSSIBLE)
+    except JournalUnusable as error:
+        give_up(str(error), status=IMPOSSIBLE if error.configuration else FAILURE)
+    except JournalHeld as error:
+        give_up(str(error))
+
+
+def _log(*, detail: bool) -> logging.Logger:
+    """Lines on standard error; with their priority in front where systemd's journal reads them."""
+
+    class Line(logging.Formatter):
+        def format(self, record: logging.LogRecord) -> str:
+            return f"<{_SYSLOG.get(record.levelno, 5)}>{super().format(record)}"
+
+    log = logging.getLogger("modem-agent")
+    log.setLevel(logging.DEBUG if detail else logging.INFO)
+    output = logging.StreamHandler(sys.stderr)
+    under_systemd = "JOURNAL_STREAM" in os.environ
+    output.setFormatter(Line("%(message)s") if under_systemd else logging.Formatter("%(asctime)s %(message)s"))
+    log.addHandler(output)
+    log.propagate = False
+    return log

@@ -1,0 +1,47 @@
+"""`modem-agent send`: a message by hand, through the running agent."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from agent.cli.common import config_option, configuration, give_up, json_option, print_json
+from agent.control import ControlError, ask
+
+
+@click.command()
+@click.argument("text", required=False)
+@click.option("--hex", "octets", metavar="HEX", help="Send these octets as a binary message instead.")
+@click.option("--to", "destination", metavar="NUMBER", help="Default: the number of the service.")
+@click.option("--no-wait", is_flag=True, help="Return once it is queued.")
+@json_option
+@config_option
+def send(
+    text: str | None, octets: str | None, destination: str | None, config_path: Path, *, no_wait: bool, as_json: bool
+) -> None:
+    """Send TEXT as an SMS and say what became of it.
+
+    \b
+    modem-agent send "pump is on"
+    modem-agent send --hex 01FF7E
+    modem-agent send "hello" --to +15557654321
+
+    It takes its place behind the answers that are queued. Exit status 0: the network took it.
+    """
+    if (text is None) == (octets is None):
+        raise click.UsageError("give either a TEXT or --hex HEX")
+    config = configuration(config_path)
+    request = {"do": "send", "text": text, "hex": octets, "to": destination, "wait": not no_wait}
+    try:
+        answer = ask(config.control.socket, request)
+    except ControlError as error:
+        give_up(str(error))
+    if as_json:
+        print_json(answer)
+    else:
+        for message in answer["messages"]:
+            reason = f": {message['reason']}" if message["reason"] else ""
+            click.echo(f"reply {message['reply']} to {answer['to']}: {message['state']}{reason}")
+    if any(message["state"] in ("failed", "unknown") for message in answer["messages"]):
+        raise SystemExit(1)

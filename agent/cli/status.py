@@ -1,0 +1,43 @@
+"""`modem-agent status`: how the running agent is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from agent.cli.common import config_option, configuration, give_up, json_option, print_json
+from agent.control import ControlError, ask
+
+
+@click.command()
+@json_option
+@config_option
+def status(config_path: Path, *, as_json: bool) -> None:
+    """Ask the running agent: module, registration, signal, queues, and what it had to put up with."""
+    try:
+        answer = ask(configuration(config_path).control.socket, {"do": "status"}, timeout_s=10)
+    except ControlError as error:
+        give_up(str(error))
+    if as_json:
+        print_json(answer)
+        return
+    modem = answer["modem"]
+    lines = {"agent": f"{answer['version']}, {answer['service']} ({answer['number']})", "state": modem.pop("state")}
+    lines |= {name: _words(value) for name, value in modem.items()}
+    lines["commands"] = _words(answer["commands"])
+    lines["replies"] = _words(answer["replies"])
+    lines["running"] = _words(answer["running"])
+    lines["stuck"] = _words(answer["late"])
+    width = max(len(name) for name in lines)
+    for name, text in lines.items():
+        if text:
+            click.echo(f"{name.replace('_', ' '):<{width}}  {text}")
+
+
+def _words(value: object) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{_words(each)} {name}" for name, each in value.items())
+    if isinstance(value, list):
+        return ", ".join(_words(each) for each in value)
+    return "" if value is None else str(value)

@@ -1,0 +1,174 @@
+"""agent.toml: read, checked, every mistake said in one sentence with the path of its key.
+
+The keys and what they do stand in `config/agent.toml`, the annotated example; defaults stand here.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args, get_origin
+
+import msgspec
+from msgspec import Meta, Struct, field
+
+Positive = Annotated[float, Meta(gt=0)]
+DEFAULT_PATH = Path("/etc/modem-agent/agent.toml")
+
+
+class _Section(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A table of agent.toml."""
+
+
+class Modem(_Section):
+    """``[modem]``: the line to the module."""
+
+    port: str = "auto"
+    baud: Annotated[int, Meta(ge=300, le=4_000_000)] = 115_200
+    profile: str = "auto"
+    message_format: Literal["pdu", "text"] = "pdu"
+
+
+class Service(_Section):
+    """``[service]``: who commands the device and how it answers."""
+
+    name: Literal["super-sim", "programmable-wireless", "super-sim-beta"] = "super-sim"
+    reply_sid: Literal["none", "start"] = "none"
+    max_parts: Annotated[int, Meta(ge=1, le=10)] = 1
+    allow_ucs2: bool = False
+    status_reports: bool = False
+    resend_unknown: bool = False
+    max_per_minute: Annotated[int, Meta(ge=1)] = 10
+    max_per_day: Annotated[int, Meta(ge=1)] = 200
+
+
+class Handlers(_Section):
+    """``[handlers]``: what carries Commands out."""
+
+    directory: Path = Path("/etc/modem-agent/handlers")
+    timeout_s: Positive = 30.0
+    max_age_s: Positive | None = None
+    at_once: Annotated[int, Meta(ge=1, le=64)] = 4
+
+
+class Journal(_Section):
+    """``[journal]``: what is remembered."""
+
+    path: Path = Path("/var/lib/modem-agent/journal.db")
+    keep_days: Positive = 31.0
+    dedup_days: Annotated[float, Meta(ge=2)] = 31.0
+    dedup_without_sid: bool = True
+
+
+class Control(_Section):
+    """``[control]``: the one way to talk to a running agent."""
+
+    socket: Path = Path("/run/modem-agent/control.sock")
+
+
+class Config(_Section):
+    """The whole file."""
+
+    modem: Modem = field(default_factory=Modem)
+    service: Service = field(default_factory=Service)
+    handlers: Handlers = field(default_factory=Handlers)
+    journal: Journal = field(default_factory=Journal)
+    control: Control = field(default_factory=Control)
+
+
+class ConfigError(Exception):
+    """Agent.toml cannot be used. `sentences` holds one sentence for each mistake."""
+
+    def __init__(self, *sentences: str) -> None:
+        super().__init__("\n".join(sentences))
+        self.sentences = sentences
+
+
+def load(path: Path) -> Config:
+    """Read agent.toml. Raises ConfigError with every mistake at once."""
+    try:
+        text = path.read_bytes().decode()
+    except OSError as error:
+        advice = (
+            "copy the annotated example there or name another with --config FILE"
+            if isinstance(error, FileNotFoundError)
+            else "make it readable for the user that runs modem-agent"
+        )
+        raise ConfigError(f"{path}: {error.strerror or error}; {advice}") from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: octet {error.start} is no UTF-8; save the file as UTF-8") from None
+    try:
+        tables = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path}: no valid TOML: {error}") from None
+    return parse(tables, str(path), path.parent.absolute())
+
+
+def parse(tables: dict[str, Any], source: str, folder: Path = Path("/")) -> Config:
+    """Check the tables of a file; `source` names it in the sentences, relative paths start at `folder`."""
+    mistakes: list[str] = []
+    known = Config.__struct_fields__
+    sections: dict[str, _Section] = {}
+    for name, value in tables.items():
+        if name not in known:
+            mistakes.append(f"{source}: unknown table [{name}]; there are {_list(known)}")
+        elif not isinstance(value, dict):
+            mistakes.append(f"{source}: {name} must be a table: write [{name}] on a line of its own")
+    for name, section in Config.__annotations__.items():
+        values = tables.get(name)
+        if isinstance(values, dict):
+            kind: type[_Section] = globals()[section] if isinstance(section, str) else section
+            sections[name] = _section(kind, name, values, source, folder, mistakes)
+    if mistakes:
+        raise ConfigError(*mistakes)
+    return Config(**sections)  # type: ignore[arg-type]  # each was made from the annotation of its name
+
+
+def _section(
+    kind: type[_Section], name: str, values: dict[str, Any], source: str, folder: Path, mistakes: list[str]
+) -> _Section:
+    """Check a table key by key, so that one mistake does not hide the next."""
+    good: dict[str, Any] = {}
+    types = {each.name: each.type for each in msgspec.structs.fields(kind)}
+    for key, value in values.items():
+        if key not in types:
+            mistakes.append(f"{source}: unknown key {name}.{key}; [{name}] has {_list(tuple(types))}")
+            continue
+        try:
+            good[key] = msgspec.convert(value, types[key], dec_hook=lambda _, path: _path(path, folder))
+        except msgspec.ValidationError:
+            mistakes.append(f"{source}: {name}.{key} must be {_words(types[key])}, not {_shown(value)}")
+    return kind(**good)
+
+
+def _path(value: object, folder: Path) -> Path:
+    """Paths stand as text in the file; relative ones start at its folder."""
+    if isinstance(value, str) and value and "\0" not in value:
+        return folder / value
+    raise msgspec.ValidationError
+
+
+def _words(kind: Any) -> str:
+    """What a key takes, as an operator would say it."""
+    limits = ""
+    for meta in getattr(kind, "__metadata__", ()):
+        limits += "" if meta.gt is None else f" above {meta.gt}"
+        limits += "" if meta.ge is None else f" of {meta.ge} or more"
+        limits += "" if meta.le is None else f" and {meta.le} or less"
+        kind = kind.__origin__
+    if get_origin(kind) is Literal:
+        return " or ".join(f'"{choice}"' for choice in get_args(kind))
+    if get_args(kind):  # optional: what it takes when it is there
+        return _words(get_args(kind)[0])
+    names = {str: "text", int: "a whole number", float: "a number", bool: "true or false", Path: "a path"}
+    return names[kind] + limits
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f'"{value}"' if isinstance(value, str) else str(value)
+
+
+def _list(names: tuple[str, ...]) -> str:
+    return ", ".join(names)

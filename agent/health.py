@@ -1,0 +1,26 @@
+"""Proof of work: every task sets itself a deadline, and the watchdog is fed while none has passed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+
+class Health:
+    """The deadlines of the running tasks. `clock` gives monotonic seconds."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._deadlines: dict[str, float] = {}
+
+    def within(self, task: str, seconds: float) -> None:
+        """The task promises to report again within that time."""
+        self._deadlines[task] = self._clock() + seconds
+
+    def ended(self, task: str) -> None:
+        """The task has nothing to promise any more."""
+        self._deadlines.pop(task, None)
+
+    def late(self) -> list[str]:
+        """The tasks past their own deadline."""
+        now = self._clock()
+        return [task for task, deadline in self._deadlines.items() if deadline < now]

@@ -1,0 +1,55 @@
+"""The journal's side of "answer, then act": begun at most once, whatever ends the agent meanwhile."""
+
+from __future__ import annotations
+
+from agent.journal.inbox import COMMAND_COLUMNS, command_row
+from agent.journal.journal import Journal
+from agent.journal.rows import ActionRow
+
+
+class Actions:
+    """What handlers asked to be done after their answer. Each method that writes is one commit."""
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        self._execute = journal.connection.execute
+
+    def waiting(self) -> list[ActionRow]:
+        """The actions that have not begun, oldest first."""
+        rows = self._execute(
+            "SELECT actions.id, actions.handler, action, asked_wall, asked_running,"
+            " NOT EXISTS (SELECT 1 FROM replies WHERE replies.command = actions.command"
+            " AND replies.state IN ('queued', 'sending')), "
+            f"{COMMAND_COLUMNS} FROM actions JOIN commands ON commands.id = actions.command"
+            " WHERE actions.state = 'waiting' ORDER BY actions.id"
+        ).fetchall()
+        return [
+            ActionRow(
+                row[0], command_row(row[6:]), row[1], row[2], bool(row[5]), self._journal.age(row[3], row[4])
+            )
+            for row in rows
+        ]
+
+    def begin(self, action: int) -> None:
+        """Committed before the action starts; it is never begun again."""
+        with self._journal.transaction():
+            self._execute("UPDATE actions SET state = 'acting' WHERE id = ?", (action,))
+
+    def finish(self, action: int, reason: str | None) -> None:
+        """It ended; `reason` says how it failed."""
+        with self._journal.transaction():
+            self._execute(
+                "UPDATE actions SET state = ?, reason = ? WHERE id = ?",
+                ("done" if reason is None else "failed", reason, action),
+            )
+
+    def interrupted(self) -> int:
+        """Actions under way when the agent ended: most likely they ended it. Asked once, at start."""
+        found = self._execute("SELECT count(*) FROM actions WHERE state = 'acting'").fetchone()[0]
+        if found:
+            with self._journal.transaction():
+                self._execute(
+                    "UPDATE actions SET state = 'done', reason = 'the agent ended while it acted'"
+                    " WHERE state = 'acting'"
+                )
+        return int(found)

@@ -1,0 +1,99 @@
+"""What the journal hands out: rows as small frozen values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+
+import pdu
+
+
+class Outcome(Enum):
+    """What became of a message that was shown to the journal. All of them may be deleted from the module."""
+
+    NEW = "new"
+    DOUBLE = "double"
+    """A further delivery of a Command, or of a part, that is known."""
+    KNOWN = "known"
+    """The very message that was committed before and not yet deleted."""
+    EXPIRED = "expired"
+    """Not newer than what the memory for doubles has forgotten: it may have been run long ago."""
+    PART = "part"
+    STRAY = "stray"
+    REPORT = "report"
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """The outcome and what the log line about it needs."""
+
+    outcome: Outcome
+    command: int | None = None
+    sid: str | None = None
+    detail: str = ""
+    content: str | bytes | None = None
+    deliveries: int = 1
+    """How often this Command has been delivered by now."""
+    reply: int | None = None
+    """The reply that a status report was matched with."""
+
+
+@dataclass(frozen=True, slots=True)
+class CommandRow:
+    """A Command to be run; the columns of ``commands``."""
+
+    id: int
+    sid: str | None
+    sender: str
+    body: str | bytes
+    timestamp: datetime | None
+    answerable: bool
+    attempt: int
+    """Runs begun so far."""
+    handler: str | None
+    repeatable: bool
+    state: str
+
+    @property
+    def mode(self) -> str:
+        """``text`` or ``binary``."""
+        return "text" if isinstance(self.body, str) else "binary"
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """One message to queue."""
+
+    destination: str
+    user_data: pdu.UserData
+    part: int = 1
+    parts: int = 1
+    error_answer: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyRow:
+    """A message to send; the columns of ``replies``."""
+
+    id: int
+    command: int | None
+    sid: str | None
+    destination: str
+    user_data: pdu.UserData
+    part: int
+    parts: int
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class ActionRow:
+    """Something a handler asked to be done after its answer; the columns of ``actions``."""
+
+    id: int
+    command: CommandRow
+    handler: str
+    action: str
+    settled: bool
+    """Whether every message of the answer has been sent, refused or is unknown."""
+    age_s: float

@@ -1,0 +1,155 @@
+"""The tables of the journal and how an older file becomes a newer one.
+
+People query this file, so every table and column says what it holds. Times: ``*_wall`` are seconds
+since 1970 by the device's clock at that moment, ``*_running`` are seconds that the agent has been running
+in all, summed over its starts. A device without a battery clock wakes up in the past or in the future, so
+an age is the smaller of the two differences.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+
+_VERSION_1 = """
+CREATE TABLE clock (            -- one row
+    id              INTEGER PRIMARY KEY CHECK (id = 1),
+    running         REAL NOT NULL,   -- seconds the agent has run, all starts together
+    newest_timestamp REAL NOT NULL,  -- the latest service centre time stamp of a Command
+    horizon         REAL             -- newest service centre time stamp among forgotten Commands
+);
+INSERT INTO clock VALUES (1, 0, 0, NULL);
+
+CREATE TABLE commands (         -- every Command ever accepted, until its text is pruned
+    id              INTEGER PRIMARY KEY,
+    state           TEXT NOT NULL,   -- received, running, done, failed, expired
+    sid             TEXT,            -- Command SID, lower case; NULL without one
+    sender          TEXT NOT NULL,   -- originating address
+    mode            TEXT NOT NULL,   -- text, binary
+    body            NOT NULL,        -- TEXT without the SID, or BLOB
+    timestamp       TEXT,            -- service centre time stamp, ISO 8601; NULL where it was no date
+    answerable      INTEGER NOT NULL,-- 0: an answer could start a loop
+    doubles         INTEGER NOT NULL DEFAULT 0,  -- further deliveries that were not run
+    attempt         INTEGER NOT NULL DEFAULT 0,  -- runs begun
+    handler         TEXT,            -- name of the handler of the last run
+    repeatable      INTEGER NOT NULL DEFAULT 0,  -- whether that handler may run again
+    reason          TEXT,            -- why it failed or expired
+    received_wall   REAL NOT NULL,
+    received_running REAL NOT NULL,
+    ended_wall      REAL             -- done, failed or expired
+);
+CREATE INDEX commands_open ON commands (id) WHERE state IN ('received', 'running');
+
+CREATE TABLE seen (             -- what makes a delivery a double; outlives the texts
+    key             BLOB PRIMARY KEY,-- 's' + SID, or 'm' + digest of sender, time stamp and user data
+    body            BLOB,            -- digest of the body; NULL where the key holds it all
+    command         INTEGER,         -- commands.id; NULL for a part of a concatenated message
+    timestamp       REAL,            -- service centre time stamp, seconds since 1970
+    at_wall         REAL NOT NULL,
+    at_running      REAL NOT NULL
+) WITHOUT ROWID;
+
+CREATE TABLE slots (            -- messages that are kept here and perhaps still in the module
+    store           TEXT NOT NULL,   -- "ME", "SM" ...
+    slot            INTEGER NOT NULL,-- index in that store
+    raw             TEXT NOT NULL,   -- the PDU as read
+    PRIMARY KEY (store, slot)
+) WITHOUT ROWID;
+
+CREATE TABLE parts (            -- parts of concatenated messages whose others are missing
+    sender          TEXT NOT NULL,
+    reference       INTEGER NOT NULL,
+    wide            INTEGER NOT NULL,-- 1: 16-bit reference
+    total           INTEGER NOT NULL,
+    number          INTEGER NOT NULL,
+    raw             TEXT NOT NULL,   -- the PDU as read
+    identity        BLOB,            -- digest of sender, time stamp and user data; NULL without a date
+    at_wall         REAL NOT NULL,
+    at_running      REAL NOT NULL,
+    PRIMARY KEY (sender, reference, wide, total, number)
+) WITHOUT ROWID;
+
+CREATE TABLE strays (           -- messages that command nobody; the newest 1,000
+    id              INTEGER PRIMARY KEY,
+    reason          TEXT NOT NULL,
+    sender          TEXT,
+    text            TEXT,
+    raw             TEXT NOT NULL,   -- the PDU as read
+    at_wall         REAL NOT NULL
+);
+
+CREATE TABLE replies (          -- one row a message to send
+    id              INTEGER PRIMARY KEY,
+    command         INTEGER,         -- commands.id; NULL for one sent by hand
+    state           TEXT NOT NULL,   -- queued, sending, sent, delivered, failed, unknown
+    destination     TEXT NOT NULL,
+    alphabet        TEXT NOT NULL,   -- gsm7, 8bit, ucs2
+    octets          BLOB NOT NULL,   -- TP-UD
+    length          INTEGER NOT NULL,-- TP-UDL
+    has_header      INTEGER NOT NULL,
+    text            TEXT,            -- what it says, for people
+    part            INTEGER NOT NULL,-- 1 of 1, 2 of 3 ...
+    parts           INTEGER NOT NULL,
+    error_answer    INTEGER NOT NULL,-- 1: an answer of our own that begins with ERR
+    attempts        INTEGER NOT NULL DEFAULT 0,
+    message_reference INTEGER,       -- TP-MR as the module returned it
+    reason          TEXT,            -- what the last attempt ended with
+    queued_wall     REAL NOT NULL,
+    queued_running  REAL NOT NULL,
+    sent_wall       REAL,
+    sent_running    REAL
+);
+CREATE INDEX replies_open ON replies (id) WHERE state IN ('queued', 'sending');
+CREATE INDEX replies_command ON replies (command);
+
+CREATE TABLE reports (          -- status reports, also those that came before their message was known as sent
+    id              INTEGER PRIMARY KEY,
+    message_reference INTEGER NOT NULL,
+    recipient       TEXT NOT NULL,
+    status          INTEGER NOT NULL,-- TP-ST
+    discharge_time  TEXT,
+    reply           INTEGER,         -- replies.id once matched
+    at_wall         REAL NOT NULL,
+    at_running      REAL NOT NULL
+);
+
+CREATE TABLE actions (          -- what handlers asked to be done after their answer
+    id              INTEGER PRIMARY KEY,
+    command         INTEGER NOT NULL,
+    handler         TEXT NOT NULL,
+    action          TEXT NOT NULL,
+    state           TEXT NOT NULL,   -- waiting, acting, done, failed
+    reason          TEXT,
+    asked_wall      REAL NOT NULL,
+    asked_running   REAL NOT NULL
+);
+CREATE INDEX actions_open ON actions (id) WHERE state IN ('waiting', 'acting');
+"""
+
+
+def _version_1(connection: sqlite3.Connection) -> None:
+    for statement in _VERSION_1.split(";\n"):
+        connection.execute(statement)
+
+
+MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (_version_1,)
+"""Each takes the file from the version of its place to the next; the file's version is `user_version`."""
+
+
+class TooNew(Exception):  # noqa: N818  (reads as the sentence it is)
+    """The file was written by a newer modem-agent."""
+
+
+def migrate(connection: sqlite3.Connection) -> None:
+    """Bring the file to this program's version, one transaction a step. Raises TooNew."""
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if version > len(MIGRATIONS):
+        raise TooNew(
+            f"the journal has version {version}, this modem-agent understands up to {len(MIGRATIONS)}: "
+            "install the newer modem-agent again"
+        )
+    for number, step in enumerate(MIGRATIONS[version:], version + 1):
+        connection.execute("BEGIN IMMEDIATE")
+        step(connection)
+        connection.execute(f"PRAGMA user_version = {number}")
+        connection.execute("COMMIT")

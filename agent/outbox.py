@@ -1,0 +1,203 @@
+"""From the journal to the module: one message after the other, in order, within what the operator pays for.
+
+A message is `queued`, then `sending` from the moment its body may have left, then sent, refused or unknown.
+What is unknown is left alone unless a setting says otherwise: a second copy costs money and may do harm.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Callable
+from dataclasses import dataclass
+from random import Random
+
+import pdu
+from agent.at.error import CommandRefused, ErrorClass, ModemLost
+from agent.health import Health
+from agent.journal.journal import DAY_S
+from agent.journal.outbox import Outbox as Queue
+from agent.journal.rows import ReplyRow
+from agent.journal.skin import Skin, insist
+from agent.modem.modem import Modem
+from agent.modem.sending import NotSent, Refused, Sent, Unknown
+from agent.retry import Waits
+from agent.story import Step, Tell, Weight
+
+SEND_S = 400.0
+"""Longest time one message may take before the watchdog worries: twice the slowest module's own limit."""
+ATTEMPTS = 12
+"""Tries of a message that is refused for a time; with the waits below they span some hours."""
+WAITS = Waits(first_s=5, cap_s=3600)
+QUOTA_S = 3600.0
+"""After the network said that the quota is used up."""
+
+
+@dataclass(frozen=True, slots=True)
+class SendingRules:
+    """What the operator allows; keys of ``[service]``."""
+
+    max_per_minute: int = 10
+    max_per_day: int = 200
+    status_reports: bool = False
+    resend_unknown: bool = False
+
+
+class Outbox:
+    """The sending task of one session."""
+
+    def __init__(
+        self,
+        modem: Modem,
+        skin: Skin,
+        queue: Queue,
+        rules: SendingRules,
+        random: Random,
+        tell: Tell,
+        health: Health,
+        settled: Callable[[], None],
+        work: asyncio.Event,
+    ) -> None:
+        """`work` is set when something was queued; `settled` is called when a message has met its fate."""
+        self._modem = modem
+        self._skin = skin
+        self._queue = queue
+        self._rules = rules
+        self._random = random
+        self._tell = tell
+        self._health = health
+        self._settled = settled
+        self._work = work
+        self._held = ""
+
+    async def run(self) -> None:
+        """Send until the session ends."""
+        try:
+            while True:
+                self._work.clear()
+                self._health.within("outbox", SEND_S)
+                pause = await self._next()
+                if pause is not None:
+                    self._health.ended("outbox")
+                    await self._modem.wait(self._work, pause)
+        except ModemLost:
+            return
+        finally:
+            self._health.ended("outbox")
+
+    async def _next(self) -> float | None:
+        """Send the oldest message; returns how long to wait for the next, None where there may be more now.
+
+        An infinite pause means: until something is queued.
+        """
+        try:
+            reply = await self._skin.run(self._queue.next)
+            if reply is None:
+                return float("inf")
+            held = await self._skin.run(self._limit)
+        except sqlite3.Error:
+            return WAITS.cap_s / 60
+        if held:
+            return held
+        return await self._send(reply)
+
+    def _limit(self) -> float:
+        """Seconds to hold all messages back, 0 for none. A cap holds, it never drops."""
+        rules = self._rules
+        if self._queue.sent_within(60) >= rules.max_per_minute:
+            return self._hold("the rate", f"{rules.max_per_minute} messages a minute", 10)
+        if self._queue.sent_within(DAY_S) >= rules.max_per_day:
+            return self._hold("the daily cap", f"{rules.max_per_day} messages a day", 600)
+        self._held = ""
+        return 0
+
+    def _hold(self, what: str, limit: str, pause: float) -> float:
+        if self._held != what:
+            self._held = what
+            self._tell(Step("held", f"{what} of {limit} is reached", weight=Weight.WARNING))
+        return pause
+
+    async def _send(self, reply: ReplyRow) -> float | None:
+        submit = pdu.Submit(
+            destination_address=pdu.Address.parse(reply.destination),
+            user_data=reply.user_data,
+            data_coding_scheme=reply.user_data.data_coding_scheme,
+            status_report_request=self._rules.status_reports,
+        )
+        begun = False
+
+        async def body_leaves() -> None:
+            nonlocal begun
+            await self._skin.run(self._queue.sending, reply.id)
+            begun = True
+            self._say("sending", reply, f"to {reply.destination}", submit.text or submit.data)
+
+        try:
+            outcome = await self._modem.send(submit, body_leaves)
+        except sqlite3.Error as error:
+            self._say("not sent", reply, f"journal cannot commit: {error}", weight=Weight.ERROR)
+            return WAITS.cap_s / 60
+        match outcome:
+            case Sent(message_reference):
+                await insist(self._skin, self._tell, self._queue.sent, reply.id, message_reference)
+                self._say("sent", reply, f"message reference {message_reference}")
+            case Unknown(reason):
+                return await self._unknown(reply, reason)
+            case NotSent(reason):
+                return await self._again(reply, reason, begun=begun)
+            case Refused(error):
+                return await self._refused(reply, error, begun=begun)
+        self._settled()
+        return None
+
+    async def _unknown(self, reply: ReplyRow, reason: str) -> float | None:
+        if self._rules.resend_unknown and reply.attempts == 0:
+            return await self._again(reply, f"outcome unknown ({reason}), sent once more", begun=True)
+        await insist(self._skin, self._tell, self._queue.end, reply.id, "unknown", reason)
+        self._say("unknown", reply, f"{reason}; left alone", weight=Weight.WARNING)
+        self._settled()
+        return None
+
+    async def _refused(self, reply: ReplyRow, error: CommandRefused, *, begun: bool) -> float | None:
+        match error.error_class:
+            case ErrorClass.AS_SENT:
+                await insist(self._skin, self._tell, self._queue.sent, reply.id, 0)
+                self._say("sent", reply, str(error))
+                self._settled()
+                return None
+            case ErrorClass.UNKNOWN if begun:
+                return await self._unknown(reply, str(error))
+            case ErrorClass.PERMANENT:
+                return await self._fail(reply, str(error))
+            case ErrorClass.QUOTA:
+                await self._again(reply, str(error), begun=begun)
+                return QUOTA_S
+            case _:
+                return await self._again(reply, str(error), begun=begun)
+
+    async def _again(self, reply: ReplyRow, reason: str, *, begun: bool) -> float | None:
+        """Back into the queue, to be tried after a wait that grows with the attempts on disk."""
+        attempts = reply.attempts + 1
+        if attempts >= ATTEMPTS:
+            return await self._fail(reply, f"{reason}; given up after {attempts} attempts")
+        await insist(self._skin, self._tell, self._queue.back, reply.id, reason, attempted=not begun)
+        pause = WAITS.after(attempts, self._random)
+        self._say("not sent", reply, f"{reason}; again in {pause:.0f} s", weight=Weight.WARNING)
+        return pause
+
+    async def _fail(self, reply: ReplyRow, reason: str) -> None:
+        await insist(self._skin, self._tell, self._queue.end, reply.id, "failed", reason)
+        self._say("failed", reply, reason, weight=Weight.WARNING)
+        self._settled()
+
+    def _say(
+        self,
+        what: str,
+        reply: ReplyRow,
+        detail: str,
+        content: str | bytes | None = None,
+        weight: Weight = Weight.NORMAL,
+    ) -> None:
+        self._tell(
+            Step(what, detail, reply.command, reply.sid, reply=reply.id, content=content, weight=weight)
+        )

@@ -1,0 +1,70 @@
+"""What a message turns out to be: a Command, a part of one, a status report, or a stray."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from pdu import StatusReport
+
+
+@dataclass(frozen=True, slots=True)
+class PartKey:
+    """What the parts of one concatenated message share (23.040 9.2.3.24.1)."""
+
+    sender: str
+    reference: int
+    wide: bool
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One part of a concatenated message."""
+
+    key: PartKey
+    number: int
+    raw: str
+    """The PDU as the module gave it, in hex."""
+    identity: bytes | None
+    """As `Command.identity`: tells a part that comes again from a part of another message."""
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A message that commands the device."""
+
+    sender: str
+    sid: str | None
+    """In lower case."""
+    body: str | bytes
+    """Text without the SID, or the octets of a binary Command."""
+    timestamp: datetime | None
+    """Service centre time stamp; None where the network sent no date."""
+    identity: bytes | None
+    """What tells a second delivery of a Command without a SID from a second Command: originating
+    address, service centre time stamp and user data. None where the time stamp is no date."""
+    answerable: bool
+    """False where an answer could start a loop: TP-LP set, or a text that is itself an error answer."""
+    parts: tuple[Part, ...] = ()
+    """The parts it was joined from; empty for a message of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """An SMS-STATUS-REPORT on one of our own messages."""
+
+    report: StatusReport
+
+
+@dataclass(frozen=True, slots=True)
+class Stray:
+    """A message that does not command this device, kept to be looked at."""
+
+    reason: str
+    sender: str | None
+    text: str | None
+    """What could be read of it."""
+
+
+Received = Command | Part | Report | Stray

@@ -1,0 +1,115 @@
+"""Decides what a message is. Pure: the message, the service and the stored parts are arguments.
+
+Only an originating address equal to the service's number commands the device: the same digits, zeros
+kept, never an alphanumeric one. The type of number is left out of the comparison, because networks
+write a short code as unknown, national or international alike. This is no proof of origin.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Protocol
+
+import pdu
+from agent.service import sid as command_sid
+from agent.service.message import Command, Part, PartKey, Received, Report, Stray
+from agent.service.profile import ServiceProfile
+
+
+class Memory(Protocol):
+    """What is remembered of earlier messages."""
+
+    def parts(self, key: PartKey) -> Mapping[int, Part]:
+        """The parts of that message that are kept so far, by their number."""
+
+    def seen(self, identity: bytes) -> bool:
+        """Whether a message with this identity has been dealt with before."""
+
+
+ERROR_ANSWER = "ERR "
+"""How our own error answers begin. What begins so is never answered: two automatons would not stop."""
+
+_TYPE_0 = 0x40  # TP-PID 9.2.3.9: acknowledge, show and keep nothing
+
+
+def receive(message: pdu.Tpdu, raw: str, service: ServiceProfile, memory: Memory) -> Received:
+    """What the message is to this device; ``raw`` is its PDU in hex, kept where parts are missing."""
+    match message:
+        case pdu.StatusReport():
+            return Report(message)
+        case pdu.Deliver():
+            return _deliver(message, raw, service, memory)
+        case _:
+            return Stray(f"{type(message).__name__} is no message from the network", None, None)
+
+
+def identity(message: pdu.Deliver) -> bytes | None:
+    """What a second delivery of the same message has in common with the first; None without a date.
+
+    An impossible time stamp is never a key: messages that have nothing in common would share it.
+    """
+    timestamp = message.service_centre_timestamp
+    if timestamp.time is None:
+        return None
+    digest = hashlib.blake2b(digest_size=16)
+    for field in (
+        str(message.originating_address).encode(),
+        timestamp.octets,
+        bytes((message.data_coding_scheme, message.user_data.length)),
+        message.user_data.octets,
+    ):
+        digest.update(len(field).to_bytes(2, "big"))
+        digest.update(field)
+    return digest.digest()
+
+
+def _deliver(message: pdu.Deliver, raw: str, service: ServiceProfile, memory: Memory) -> Received:
+    address = message.originating_address
+    sender = str(address)
+    if address.type_of_number is pdu.TypeOfNumber.ALPHANUMERIC or address.number != service.number:
+        return Stray(f"not from {service.number}", sender, _shown(message))
+    if message.protocol_identifier == _TYPE_0:
+        return Stray("a short message of type 0 carries nothing", sender, None)
+    concatenation = message.concatenation
+    if concatenation is None or concatenation.total == 1:
+        content = message.text if message.text is not None else message.data
+        if content is None:
+            return Stray("its user data are compressed", sender, None)
+        return _command(message, content, identity(message), ())
+    key = PartKey(sender, concatenation.reference, concatenation.wide, concatenation.total)
+    part = Part(key, concatenation.number, raw, identity(message))
+    parts = {**memory.parts(key)}
+    comes_again = part.identity is not None and memory.seen(part.identity)
+    if comes_again or part.number in parts or len(parts) < key.total - 1:
+        return part
+    parts[part.number] = part
+    return _joined(tuple(parts[number] for number in sorted(parts)))
+
+
+def _joined(parts: tuple[Part, ...]) -> Command:
+    """The Command of all its parts; its time stamp is that of the first part."""
+    messages = [pdu.decode(part.raw) for part in parts]
+    delivers = [message for message in messages if isinstance(message, pdu.Deliver)]
+    return _command(delivers[0], pdu.join([each.user_data for each in delivers]), None, parts)
+
+
+def _command(
+    first: pdu.Deliver, content: str | bytes, known_by: bytes | None, parts: tuple[Part, ...]
+) -> Command:
+    sid, body = command_sid.split(content) if isinstance(content, str) else (None, content)
+    return Command(
+        sender=str(first.originating_address),
+        sid=sid,
+        body=body,
+        timestamp=first.service_centre_timestamp.time,
+        identity=known_by,
+        answerable=not (first.loop_prevention or (isinstance(body, str) and body.startswith(ERROR_ANSWER))),
+        parts=parts,
+    )
+
+
+def _shown(message: pdu.Deliver) -> str | None:
+    if message.text is not None:
+        return message.text
+    return None if message.data is None else message.data.hex().upper()

@@ -1,0 +1,33 @@
+"""The Command SID in a text: found only whole, at the very start or at the very end.
+
+A service that was told to include the SID writes ``SID body`` or ``body SID``. A text that was cut
+somewhere on its way may hold a part of one; a part names no Command, so it is left in the body.
+"""
+
+from __future__ import annotations
+
+SID_LENGTH = 34
+"""``[DH]C`` and 32 hexadecimal digits."""
+
+PREFIXES = ("DC", "HC")
+_HEX = frozenset("0123456789abcdefABCDEF")
+
+
+def is_sid(text: str) -> bool:
+    """Whether the text is one whole Command SID (hex digits of either case)."""
+    return len(text) == SID_LENGTH and text.startswith(PREFIXES) and _HEX.issuperset(text[2:])
+
+
+def split(text: str) -> tuple[str | None, str]:
+    """The SID in lower case, or None, and the body without it and without the space that parted them.
+
+    At the start the SID stands before a space or the end of the text, at the end after a space.
+    With one at each end the one at the start counts and the other belongs to the body.
+    """
+    head, space, body = text[:SID_LENGTH], text[SID_LENGTH : SID_LENGTH + 1], text[SID_LENGTH + 1 :]
+    if space in ("", " ") and is_sid(head):
+        return head.lower(), body
+    body, space, tail = text[: -SID_LENGTH - 1], text[-SID_LENGTH - 1 : -SID_LENGTH], text[-SID_LENGTH:]
+    if space == " " and is_sid(tail):
+        return tail.lower(), body
+    return None, text

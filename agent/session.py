@@ -1,0 +1,51 @@
+"""One session: the tasks that live as long as one connection to the module."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from agent.at.error import CommandRefused, CommandTimedOut, ModemLost
+from agent.intake import Intake
+from agent.modem.modem import Modem
+from agent.modem.state import Identity, Registration, Signal
+from agent.outbox import Outbox
+
+LOOK_S = 300.0
+"""Between two looks at registration and signal; in between the module tells of changes by itself."""
+
+
+class Session:
+    """Intake, outbox and watch over one modem. It may be run once."""
+
+    def __init__(self, modem: Modem, intake: Intake, outbox: Outbox) -> None:
+        self.modem = modem
+        self._intake = intake
+        self._outbox = outbox
+        self.registration: Registration | None = None
+        self.signal: Signal | None = None
+        self.identity: Identity | None = None
+
+    async def run(self, state: Callable[[str], None]) -> None:
+        """Until the modem is lost or closed. Its tasks return by themselves then; none is cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._intake.run(), name="intake")
+            group.create_task(self._outbox.run(), name="outbox")
+            group.create_task(self._watch(state), name="watch")
+
+    async def _watch(self, state: Callable[[str], None]) -> None:
+        """Keep registration and signal known, for people to look at."""
+        never = asyncio.Event()
+        try:
+            while True:
+                try:
+                    if self.identity is None:
+                        self.identity = await self.modem.identity()
+                    self.registration = await self.modem.registration()
+                    self.signal = await self.modem.signal()
+                    state(f"{self.identity.model}, {self.registration}, {self.signal}")
+                except (CommandRefused, CommandTimedOut) as error:
+                    state(str(error))
+                await self.modem.wait(never, LOOK_S)
+        except ModemLost:
+            return

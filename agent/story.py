@@ -1,0 +1,44 @@
+"""What the agent does, a step at a time: told by the rooms on the road, shown by the log and the demo."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import IntEnum
+
+
+class Weight(IntEnum):
+    """How much an operator wants to hear of it; the numbers are those of `logging`."""
+
+    DETAIL = 10
+    NORMAL = 20
+    WARNING = 30
+    ERROR = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One thing that happened."""
+
+    what: str
+    """A word for it: received, double, stray, running, done, failed, queued, sending, sent ..."""
+    detail: str = ""
+    """What a log line says beside it; never what a message says."""
+    command: int | None = None
+    """Number of the Command in the journal."""
+    sid: str | None = None
+    reply: int | None = None
+    """Number of the message in the journal."""
+    content: str | bytes | None = None
+    """What the message says. People's words and secrets travel by SMS: the log leaves this out."""
+    weight: Weight = Weight.NORMAL
+
+    def __str__(self) -> str:
+        """The log line."""
+        name = "" if self.command is None else f" command {self.command}"
+        name += "" if self.sid is None else f" {self.sid[:2].upper()}{self.sid[2:]}"
+        name += "" if self.reply is None else f" reply {self.reply}"
+        return f"{self.what}{name}{': ' if self.detail else ''}{self.detail}"
+
+
+Tell = Callable[[Step], None]
