@@ -33,7 +33,7 @@ def brought_in(statement: str) -> set[str]:
     ],
 )
 def test_a_door_brings_in_no_more_than_it_needs(statement, unwanted):
-    """Neither the shell's libraries nor an extra is loaded by the running agent, the codec or a handler's file."""
+    """Neither the shell's libraries nor an extra is loaded by the agent, the codec or a handler's file."""
     assert brought_in(statement) & unwanted == set()
 
 

@@ -62,6 +62,10 @@ SEAMS: dict[str, dict[str, str]] = {
         "clock": "hands the wall clock down",
         "random": "hands one generator down",
     },
+    "agent/cli/sandbox.py": {
+        "clock": "hands the wall clock to the simulation",
+        "random": "hands one generator to the simulation",
+    },
     "agent/journal/skin.py": {"thread": "the one thread that touches the disk"},
 }
 """Module: kind of thing it may take from outside, and why there."""

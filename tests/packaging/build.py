@@ -1,0 +1,37 @@
+"""Builds the wheel and the source archive into a folder: `python tests/packaging/build.py FOLDER`.
+
+From a copy of the files that belong to a distribution, so that neither git nor what earlier builds left behind can
+play a part, and with the setuptools of this environment, so that nothing is fetched.
+"""
+
+import os
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+from setuptools import build_meta
+
+CHECKOUT = Path(__file__).parents[2]
+SOURCES = ("agent", "hardware", "pdu", "config", "tests", "pyproject.toml", "README.md", "LICENSE")
+
+
+def build(folder: Path) -> list[Path]:
+    """The files built, wheel first."""
+    folder = folder.absolute()
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as copy:
+        for name in SOURCES:
+            source = CHECKOUT / name
+            if source.is_dir():
+                shutil.copytree(source, Path(copy, name), ignore=shutil.ignore_patterns("__pycache__"))
+            else:
+                shutil.copy2(source, Path(copy, name))
+        os.chdir(copy)
+        built = [build_meta.build_wheel(str(folder)), build_meta.build_sdist(str(folder))]
+        os.chdir(CHECKOUT)
+    return [folder / name for name in built]
+
+
+if __name__ == "__main__":
+    print(*build(Path(sys.argv[1])), sep="\n")
