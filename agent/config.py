@@ -152,7 +152,7 @@ def _words(kind: Any) -> str:
     """What a key takes, as an operator would say it."""
     limits = ""
     for meta in getattr(kind, "__metadata__", ()):
-        limits += "" if meta.gt is None else f" above {meta.gt}"
+        limits += "" if meta.gt is None else f" above {meta.gt:g}"
         limits += "" if meta.ge is None else f" of {meta.ge} or more"
         limits += "" if meta.le is None else f" and {meta.le} or less"
         kind = kind.__origin__

@@ -45,8 +45,9 @@ class ControlServer:
             line = _listen(self._path)
         except OSError as error:
             raise ControlUnusable(
-                f"control socket {self._path} cannot be made: {error.strerror or error}; its folder must exist "
-                "and be writable by the user that runs modem-agent ([control] socket)"
+                f"control socket {self._path} cannot be made: {error.strerror or error}; its folder must "
+                "exist, be writable by the user that runs modem-agent, and hold nothing else of that name "
+                "([control] socket)"
             ) from None
         self._server = await asyncio.start_unix_server(self._connected, sock=line, limit=LINE_LIMIT)
 
@@ -98,9 +99,7 @@ def _listen(path: Path) -> socket.socket:
     """A listening socket in place of one that a dead agent left behind."""
     line = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
     try:
-        with contextlib.suppress(FileNotFoundError):
-            if not path.is_socket():
-                raise OSError(f"something else than a socket stands at {path}")
+        if path.is_socket():
             path.unlink()  # the journal's lock has shown that no other agent of ours lives
         before = os.umask(0o117)
         try:

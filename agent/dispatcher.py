@@ -142,9 +142,7 @@ class Dispatcher:
                 group.create_task(self._carry_out(row, command, entry, name), name=f"command {row.id}")
         return await self._begin_actions(group)
 
-    async def _carry_out(
-        self, row: CommandRow, command: Command, entry: Entry | None, name: str
-    ) -> None:
+    async def _carry_out(self, row: CommandRow, command: Command, entry: Entry | None, name: str) -> None:
         """One Command from `received` to its end."""
         try:
             if self._expired(row, entry):
@@ -163,7 +161,7 @@ class Dispatcher:
             self._work.set()
 
     def _expired(self, row: CommandRow, entry: Entry | None) -> bool:
-        """By a clock that is trusted: one behind the network's own time stamps is wrong and judges nothing."""
+        """By a clock that is trusted: one behind the network's own time stamps judges nothing."""
         limit = self._rules.max_age_s if entry is None or entry.max_age_s is None else entry.max_age_s
         if limit is None or row.timestamp is None:
             return False
@@ -187,7 +185,9 @@ class Dispatcher:
             await insist(
                 self._skin, self._tell, self._inbox.begin, row.id, entry.name, repeatable=entry.repeatable
             )
-            self._say("running", row, f"handler {entry.name}" + (f", attempt {attempt}" if attempt > 1 else ""))
+            self._say(
+                "running", row, f"handler {entry.name}" + (f", attempt {attempt}" if attempt > 1 else "")
+            )
             outcome = await self._runner.run(entry, command, timeout)
             self._health.ended(f"command {row.id}")
             if self._stopping and not isinstance(outcome, Finished):
@@ -311,4 +311,3 @@ def _command(row: CommandRow, attempt: int | None = None) -> Command:
         text=text,
         data=None if isinstance(row.body, str) else row.body,
     )
-

@@ -34,7 +34,11 @@ def inbox(config_path: Path, limit: int, *, strays: bool, as_json: bool) -> None
     elif strays:
         _print(rows, ("id", "at", "sender", "reason", "text"), "no strays")
     else:
-        _print(rows, ("id", "state", "received", "sid", "body", "doubles", "handler", "reason"), "no Commands yet")
+        _print(
+            rows,
+            ("id", "state", "received", "sid", "body", "doubles", "handler", "reason"),
+            "no Commands yet",
+        )
 
 
 @click.command()
@@ -54,7 +58,9 @@ def outbox(config_path: Path, limit: int, *, as_json: bool) -> None:
         print_json(rows)
     else:
         _print(
-            rows, ("id", "state", "queued", "command", "destination", "text", "attempts", "reason"), "nothing sent yet"
+            rows,
+            ("id", "state", "queued", "command", "destination", "text", "attempts", "reason"),
+            "nothing sent yet",
         )
 
 
@@ -70,14 +76,16 @@ def _print(rows: list[dict[str, Any]], columns: tuple[str, ...], nothing: str) -
     if not rows:
         click.echo(nothing)
         return
-    from rich.console import Console  # noqa: PLC0415  (a quick command should not wait for it)
-    from rich.table import Table  # noqa: PLC0415
-    from rich.text import Text  # noqa: PLC0415
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     shown = [name for name in columns if any(row[name] not in (None, "", 0) for row in rows)]
     for name in shown:
-        table.add_column(name, overflow="fold", no_wrap=name in ("sid", "state", "id", "received", "queued", "at"))
+        table.add_column(
+            name, overflow="fold", no_wrap=name in ("sid", "state", "id", "received", "queued", "at")
+        )
     for row in rows:
         table.add_row(*(Text("" if row[name] is None else _visible(str(row[name]))) for name in shown))
     console = Console(highlight=False)

@@ -24,8 +24,8 @@ def check(config_path: Path) -> None:
     """
     settings = configuration(config_path)
 
-    from agent.handlers.catalogue import Catalogue, CatalogueError, load  # noqa: PLC0415
-    from agent.handlers.runner import ProcessRunner  # noqa: PLC0415
+    from agent.handlers.catalogue import Catalogue, CatalogueError, load
+    from agent.handlers.runner import ProcessRunner
 
     async def look() -> Catalogue:
         runner = ProcessRunner(lambda _: None)
@@ -37,7 +37,9 @@ def check(config_path: Path) -> None:
     mistakes: list[str] = []
     for key, path in (("journal.path", settings.journal.path), ("control.socket", settings.control.socket)):
         if not path.parent.is_dir():
-            mistakes.append(f"{config_path}: {key}: there is no folder {path.parent}; make it or name another")
+            mistakes.append(
+                f"{config_path}: {key}: there is no folder {path.parent}; make it or name another"
+            )
     names = ""
     try:
         catalogue = asyncio.run(look())
@@ -46,4 +48,6 @@ def check(config_path: Path) -> None:
         mistakes += error.sentences
     if mistakes:
         give_up(*mistakes, status=IMPOSSIBLE)
-    click.echo(f"{config_path} is in order: {settings.service.name} on {settings.modem.port}, handlers {names}")
+    click.echo(
+        f"{config_path} is in order: {settings.service.name} on {settings.modem.port}, handlers {names}"
+    )

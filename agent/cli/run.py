@@ -19,7 +19,9 @@ _SYSLOG = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR:
 
 @click.command()
 @config_option
-@click.option("--trace", is_flag=True, help="Log every byte to and from the module; this shows message texts.")
+@click.option(
+    "--trace", is_flag=True, help="Log every byte to and from the module; this shows message texts."
+)
 @click.option("--show-content", is_flag=True, help="Log what messages say; without it only their SIDs.")
 def run(config_path: Path, *, trace: bool, show_content: bool) -> None:
     """Run the agent until SIGTERM or Ctrl-C.
@@ -30,13 +32,13 @@ def run(config_path: Path, *, trace: bool, show_content: bool) -> None:
     config = configuration(config_path)
     log = _log(detail=trace)
 
-    from agent.app import Agent, Seams  # noqa: PLC0415  (a wrong configuration is said at once)
-    from agent.at.trace import Trace  # noqa: PLC0415
-    from agent.control import ControlUnusable  # noqa: PLC0415
-    from agent.handlers.catalogue import CatalogueError  # noqa: PLC0415
-    from agent.journal.journal import JournalUnusable  # noqa: PLC0415
-    from agent.journal.lock import JournalHeld  # noqa: PLC0415
-    from agent.notify import notifier, watchdog_interval  # noqa: PLC0415
+    from agent.app import Agent, Seams
+    from agent.at.trace import Trace
+    from agent.control import ControlUnusable
+    from agent.handlers.catalogue import CatalogueError
+    from agent.journal.journal import JournalUnusable
+    from agent.journal.lock import JournalHeld
+    from agent.notify import notifier, watchdog_interval
 
     def tell(step: Step) -> None:
         content = f" {step.content!r}" if show_content and step.content is not None else ""
@@ -78,7 +80,9 @@ def _log(*, detail: bool) -> logging.Logger:
     log.setLevel(logging.DEBUG if detail else logging.INFO)
     output = logging.StreamHandler(sys.stderr)
     under_systemd = "JOURNAL_STREAM" in os.environ
-    output.setFormatter(Line("%(message)s") if under_systemd else logging.Formatter("%(asctime)s %(message)s"))
+    output.setFormatter(
+        Line("%(message)s") if under_systemd else logging.Formatter("%(asctime)s %(message)s")
+    )
     log.addHandler(output)
     log.propagate = False
     return log

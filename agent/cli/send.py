@@ -18,7 +18,13 @@ from agent.control import ControlError, ask
 @json_option
 @config_option
 def send(
-    text: str | None, octets: str | None, destination: str | None, config_path: Path, *, no_wait: bool, as_json: bool
+    text: str | None,
+    octets: str | None,
+    destination: str | None,
+    config_path: Path,
+    *,
+    no_wait: bool,
+    as_json: bool,
 ) -> None:
     """Send TEXT as an SMS and say what became of it.
 

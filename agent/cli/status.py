@@ -23,7 +23,10 @@ def status(config_path: Path, *, as_json: bool) -> None:
         print_json(answer)
         return
     modem = answer["modem"]
-    lines = {"agent": f"{answer['version']}, {answer['service']} ({answer['number']})", "state": modem.pop("state")}
+    lines = {
+        "agent": f"{answer['version']}, {answer['service']} ({answer['number']})",
+        "state": modem.pop("state"),
+    }
     lines |= {name: _words(value) for name, value in modem.items()}
     lines["commands"] = _words(answer["commands"])
     lines["replies"] = _words(answer["replies"])

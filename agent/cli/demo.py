@@ -1,0 +1,122 @@
+"""`modem-agent demo`: everything at work, with no hardware."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import socket
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from agent.cli.common import give_up
+
+if TYPE_CHECKING:
+    from agent.cli.show.screen import Screen
+    from agent.cli.show.stage import Stage
+
+
+@click.command()
+@click.option(
+    "--once", is_flag=True, help="End after the tour; exit status 0 if every Command fared as it should."
+)
+@click.option(
+    "--listen",
+    default=0,
+    type=click.IntRange(0, 65535),
+    metavar="PORT",
+    help="Port of the REST API on 127.0.0.1.  [default: 8480, or a free one]",
+)
+def demo(listen: int, *, once: bool) -> None:
+    """Start a SIM, a module and an agent for each service, send Commands, show the road of each.
+
+    Nothing outside this machine is reached, nothing is left behind.
+    """
+    try:
+        from agent.cli.show.screen import Screen
+        from agent.cli.show.stage import stage  # noqa: F401  (needs the extra)
+        from hardware.sim.sandbox import SandboxUnavailable
+    except ModuleNotFoundError as error:
+        give_up(f"the demo needs {error.name}: pip install 'modem-agent[sandbox]'")
+    screen = Screen(time.monotonic)
+    try:
+        with tempfile.TemporaryDirectory(prefix="modem-agent-demo-") as folder:
+            good = asyncio.run(_perform(screen, Path(folder), listen, once=once))
+    except SandboxUnavailable as error:
+        give_up(str(error))
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
+    raise SystemExit(0 if good else 1)
+
+
+async def _perform(screen: Screen, folder: Path, port: int, *, once: bool) -> bool:
+    from agent.cli.show.stage import SIMS, stage
+    from agent.cli.show.tour import TOUR, Seen, visit
+    from agent.story import Step
+    from hardware.sim.network_events import Event
+
+    seen = Seen()
+    here: str | None = None
+    touring = True
+
+    def told(sim: str, item: Step | Event) -> None:
+        if not touring:
+            screen.step(item, sim)
+        elif sim == here:
+            seen.add(item)
+            screen.step(item)
+
+    screen.say("Starting a SIM, a module on a pseudo-terminal and an agent for each service ...")
+    async with stage(folder, ("127.0.0.1", port or _free(8480)), told) as ready:
+        for name, service in SIMS:
+            screen.say(f"  {name}  {service}, module on {ready.sim(name).link}")
+        results = []
+        for stop in TOUR:
+            seen = Seen()
+            here = stop.sim
+            screen.begin(stop.title, f"{stop.sim}, {dict(SIMS)[stop.sim]}")
+            results.append(await visit(stop, ready, seen))
+            screen.end(results[-1])
+        screen.table(results)
+        touring = False
+        good = all(result.good for result in results)
+        if not once:
+            _invite(screen, ready)
+            await _until_interrupted()
+    return good
+
+
+def _invite(screen: Screen, ready: Stage) -> None:
+    url = ready.sandbox.url
+    screen.say("\nSend one yourself, in another terminal; ping, status, help and led are there to be used:")
+    screen.say(f"  curl {url}/supersim/v1/SmsCommands -d Sim=meter-1 -d Payload=ping")
+    screen.say(f"  curl {url}/wireless/v1/Commands -d Sim=meter-2 -d Command='led green' -d IncludeSid=start")
+    screen.say("and see the answers:")
+    screen.say(f"  curl '{url}/supersim/v1/SmsCommands?Direction=from_sim&PageSize=1'")
+    screen.say("Ctrl-C ends it.\n")
+
+
+def _free(port: int) -> int:
+    """The port, or 0 where somebody listens on it."""
+    with socket.socket() as line:
+        line.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            line.bind(("127.0.0.1", port))
+        except OSError:
+            return 0
+    return port
+
+
+async def _until_interrupted() -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    await stop.wait()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        with contextlib.suppress(ValueError):
+            loop.remove_signal_handler(number)

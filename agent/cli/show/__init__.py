@@ -1,0 +1,1 @@
+"""What `modem-agent demo` shows: a stage, a tour over it, and the screen it is told on."""

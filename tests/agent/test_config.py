@@ -1,0 +1,89 @@
+from pathlib import Path
+
+import pytest
+
+from agent.config import Config, ConfigError, load, parse
+
+
+def _mistakes(tables):
+    with pytest.raises(ConfigError) as caught:
+        parse(tables, "agent.toml")
+    return list(caught.value.sentences)
+
+
+def test_an_empty_file_gives_the_documented_defaults():
+    """Every key may be left out."""
+    config = parse({}, "agent.toml")
+    assert config == Config()
+    assert config.modem.port == "auto"
+    assert config.handlers.max_age_s is None
+
+
+@pytest.mark.parametrize(
+    ("tables", "sentence"),
+    [
+        (
+            {"modem": {"prot": "x"}},
+            "agent.toml: unknown key modem.prot; [modem] has port, baud, profile, message_format",
+        ),
+        (
+            {"modm": {}},
+            "agent.toml: unknown table [modm]; there are modem, service, handlers, journal, control",
+        ),
+        ({"modem": 3}, "agent.toml: modem must be a table: write [modem] on a line of its own"),
+        (
+            {"modem": {"baud": "fast"}},
+            'agent.toml: modem.baud must be a whole number of 300 or more and 4000000 or less, not "fast"',
+        ),
+        (
+            {"service": {"name": "x"}},
+            'agent.toml: service.name must be "super-sim" or "programmable-wireless" or "super-sim-beta",'
+            ' not "x"',
+        ),
+        ({"service": {"allow_ucs2": 1}}, "agent.toml: service.allow_ucs2 must be true or false, not 1"),
+        (
+            {"handlers": {"timeout_s": True}},
+            "agent.toml: handlers.timeout_s must be a number above 0, not true",
+        ),
+        ({"handlers": {"directory": ""}}, 'agent.toml: handlers.directory must be a path, not ""'),
+        (
+            {"journal": {"dedup_days": 1}},
+            "agent.toml: journal.dedup_days must be a number of 2 or more, not 1",
+        ),
+    ],
+)
+def test_a_mistake_is_one_sentence_that_names_the_key(tables, sentence):
+    """The sentence names file and key, and says what the key takes."""
+    [said] = _mistakes(tables)
+    assert said == sentence
+
+
+def test_all_mistakes_are_said_at_once():
+    """One mistake does not hide the next."""
+    said = _mistakes({"modem": {"port": 1, "x": 1}, "service": {"name": 2}, "y": {}, "journal": {"path": 3}})
+    assert len(said) == 5
+
+
+def test_relative_paths_start_at_the_folder_of_the_file(tmp_path):
+    """A configuration and what belongs to it can be moved together."""
+    file = tmp_path / "agent.toml"
+    file.write_text('[handlers]\ndirectory = "h"\n[journal]\npath = "/var/j.db"\n')
+    config = load(file)
+    assert config.handlers.directory == tmp_path / "h"
+    assert config.journal.path == Path("/var/j.db")
+
+
+@pytest.mark.parametrize(
+    ("content", "part"),
+    [(b"[modem\n", "no valid TOML"), (b"\xff", "octet 0 is no UTF-8"), (None, "No such file")],
+)
+def test_an_unreadable_file_is_one_sentence(tmp_path, content, part):
+    """What cannot be read is said with the name of the file."""
+    file = tmp_path / "agent.toml"
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(ConfigError) as caught:
+        load(file)
+    [sentence] = caught.value.sentences
+    assert part in sentence
+    assert str(file) in sentence

@@ -1,0 +1,83 @@
+import asyncio
+import stat
+
+import pytest
+
+from agent.control import ControlError, ControlServer, ControlUnusable, ask
+
+
+async def _status(request):
+    return {"state": "well", "of": request.get("of")}
+
+
+async def _refuse(_request):
+    raise ControlError("not today")
+
+
+async def _asked(path, request):
+    return await asyncio.to_thread(ask, path, request, 5)
+
+
+@pytest.fixture
+async def path(tmp_path):
+    server = ControlServer(tmp_path / "control.sock", {"status": _status, "send": _refuse})
+    await server.start()
+    yield tmp_path / "control.sock"
+    await server.stop()
+
+
+async def test_a_request_is_answered(path):
+    """What is asked for comes back, without the wrapping."""
+    assert await _asked(path, {"do": "status", "of": "x"}) == {"state": "well", "of": "x"}
+    assert stat.S_IMODE(path.stat().st_mode) == 0o660
+
+
+@pytest.mark.parametrize(
+    ("request_", "sentence"),
+    [
+        ({"do": "send"}, "not today"),
+        ({"do": "dance"}, "unknown request 'dance'; there are status, send"),
+        ([1], "the request is no JSON object"),
+    ],
+)
+async def test_a_refusal_is_a_sentence(path, request_, sentence):
+    """Whatever is asked, the answer is JSON and says why."""
+    with pytest.raises(ControlError, match=sentence):
+        await _asked(path, request_)
+
+
+async def test_rubbish_stops_nobody(path):
+    """A line without end is hung up on; the next one is served."""
+    reader, writer = await asyncio.open_unix_connection(path)
+    writer.write(b"x" * 200_000)
+    assert await reader.read() == b""
+    writer.close()
+    assert (await _asked(path, {"do": "status"}))["state"] == "well"
+
+
+async def test_a_socket_left_behind_is_replaced(path, tmp_path):
+    """After kill -9 the file still stands; the next agent takes its place."""
+    left = tmp_path / "left.sock"
+    first = ControlServer(left, {"status": _status})
+    await first.start()
+    first._server.close()
+    second = ControlServer(left, {"status": _status})
+    await second.start()
+    assert (await _asked(left, {"do": "status"}))["state"] == "well"
+    await second.stop()
+    assert not left.exists()
+
+
+async def test_what_is_no_socket_is_left_alone(tmp_path):
+    """A file of somebody else's at that path is named, not removed."""
+    path = tmp_path / "precious"
+    path.write_text("data")
+    with pytest.raises(ControlUnusable, match=r"precious cannot be made: Address already in use"):
+        await ControlServer(path, {}).start()
+    assert path.read_text() == "data"
+
+
+def test_nobody_there_is_a_sentence(tmp_path):
+    """Without an agent the sentence names the socket."""
+    with pytest.raises(ControlError, match=r"no modem-agent answers at .*control\.sock"):
+        ask(tmp_path / "control.sock", {"do": "status"})
