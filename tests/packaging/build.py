@@ -1,6 +1,6 @@
 """Builds the wheel and the source archive into a folder: `python tests/packaging/build.py FOLDER`.
 
-From a copy of the files that belong to a distribution, so that neither git nor what earlier builds left behind can
+From a copy of the files that belong to a distribution, so that neither git nor leftovers of earlier builds
 play a part, and with the setuptools of this environment, so that nothing is fetched.
 """
 

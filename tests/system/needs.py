@@ -1,7 +1,7 @@
 """What the tests of the group `system` need beyond Python packages, and what of it is missing here.
 
-    python tests/system/needs.py              says what is missing and how to get it; exit status 1 if anything is
-    python tests/system/needs.py --packages   prints the Debian packages that are missing, for an installing script
+    python tests/system/needs.py             says what is missing and how to get it; exit status 1 if anything
+    python tests/system/needs.py --packages  prints the Debian packages that are missing, for a script
 
 Standard library only: it runs before there is an environment.
 """

@@ -1,8 +1,8 @@
-"""A Debian tree with systemd and Python, as a gateway has them: `python tests/system/tree.py RELEASE` prints its path.
+"""A Debian tree with systemd and Python, as on a gateway: `tests/system/tree.py RELEASE` prints its path.
 
-Made once by debootstrap (about a minute) and kept under .ci/cache; nothing is ever written into it afterwards, tests
-lay an overlay above it. bookworm has Python 3.11 and systemd 252, trixie has Python 3.13 and systemd 257: the two
-that Raspberry Pi OS is made from. Standard library only.
+Made once by debootstrap (about a minute) and kept under .ci/cache; nothing is ever written into it
+afterwards, tests lay an overlay above it. bookworm has Python 3.11 and systemd 252, trixie has Python 3.13
+and systemd 257: the two that Raspberry Pi OS is made from. Standard library only.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 
 CACHE = Path(__file__).parents[2] / ".ci" / "cache" / "trees"
 PACKAGES = ("dbus", "make", "python3", "python3-venv", "sudo", "systemd", "systemd-sysv", "udev")
-"""dbus: systemctl as an unprivileged user. make: the tests of the project run in a tree too. sudo: for handlers."""
+"""dbus: systemctl without root. make: the project's own tests run in a tree too. sudo: for handlers."""
 
 
 def tree(release: str) -> Path:

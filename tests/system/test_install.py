@@ -1,0 +1,53 @@
+"""The wheel on a fresh gateway, installed as config/README.md says and not yet started."""
+
+
+def test_systemd_finds_nothing_to_say_about_the_unit(product):
+    """`systemd-analyze verify` prints nothing where it is installed; exit 0 alone says nothing."""
+    assert product.shell("systemd-analyze verify /etc/systemd/system/modem-agent.service 2>&1") == ""
+
+
+def test_verify_would_speak(product):
+    """The check above can fail: an unknown key is printed."""
+    script = """
+        sed 's/^KillMode=/KilMode=/' /etc/systemd/system/modem-agent.service > /tmp/modem-agent.service
+        systemd-analyze verify /tmp/modem-agent.service 2>&1
+    """
+    assert "'KilMode'" in product.shell(script)
+
+
+def test_the_unit_confines(product):
+    """systemd's own measure of exposure stays below 2.5 of 10."""
+    unit = "/etc/systemd/system/modem-agent.service"
+    product.shell(f"systemd-analyze security --offline=yes --threshold=25 {unit} >&2")
+
+
+def test_the_user_is_made(product):
+    """The user of the service exists, has a group of its own and is a member of dialout."""
+    assert product.shell("id --name --groups modem-agent").split() == ["modem-agent", "dialout"]
+
+
+def test_the_configuration_is_readable_and_valid(product):
+    """The service's user can check the shipped configuration, and finds no mistake."""
+    product.shell("/opt/modem-agent/bin/modem-agent config check", user="modem-agent")
+
+
+def test_the_program_needs_no_extra(product):
+    """The wheel alone answers, without the libraries of the sandbox."""
+    assert product.shell("/opt/modem-agent/bin/modem-agent --version").startswith("modem-agent")
+    product.shell("! /opt/modem-agent/bin/python -c 'import aiohttp' 2>/dev/null")
+
+
+def test_the_demo_says_what_to_install(product):
+    """Without the extra `sandbox`, the demo ends with one sentence that names it."""
+    script = "/opt/modem-agent/bin/modem-agent demo --once 2>&1 && exit 9; test $? = 1"
+    (sentence,) = product.shell(script).splitlines()
+    assert "modem-agent[sandbox]" in sentence
+
+
+def test_udev_finds_nothing_to_say_about_the_rules(product):
+    """`udevadm verify` (systemd has it since 254) finds no mistake."""
+    script = """
+        udevadm verify --help > /dev/null 2>&1 || exit 0
+        udevadm verify /etc/udev/rules.d/78-modem-agent.rules
+    """
+    product.shell(script)
