@@ -1,0 +1,181 @@
+"""Address fields: originator, destination, recipient (23.040 9.1.2.5) and service centre (24.011 8.2.5)."""
+
+from __future__ import annotations
+
+from binascii import unhexlify
+from enum import IntEnum
+
+from pdu import gsm7
+from pdu.error import PduError
+from pdu.record import Record
+from pdu.septets import pack, unpack
+
+MOST_DIGITS = 20  # ten octets of value, 9.1.2.5
+MOST_CHARACTERS = 11  # of an alphanumeric address: ten octets hold eleven septets
+
+
+class TypeOfNumber(IntEnum):
+    """Bits 6..4 of the type-of-address octet."""
+
+    UNKNOWN = 0
+    INTERNATIONAL = 1
+    NATIONAL = 2
+    NETWORK_SPECIFIC = 3
+    SUBSCRIBER = 4
+    ALPHANUMERIC = 5
+    ABBREVIATED = 6
+    RESERVED = 7
+
+
+class NumberingPlan(IntEnum):
+    """Bits 3..0 of the type-of-address octet."""
+
+    UNKNOWN = 0
+    ISDN = 1  # telephone, E.164
+    RESERVED_2 = 2
+    DATA = 3
+    TELEX = 4
+    SERVICE_CENTRE_5 = 5
+    SERVICE_CENTRE_6 = 6
+    RESERVED_7 = 7
+    NATIONAL = 8
+    PRIVATE = 9
+    ERMES = 10
+    RESERVED_11 = 11
+    RESERVED_12 = 12
+    RESERVED_13 = 13
+    RESERVED_14 = 14
+    RESERVED_15 = 15
+
+
+_TYPES = tuple(TypeOfNumber(octet >> 4 & 7) for octet in range(256))
+_PLANS = tuple(NumberingPlan(octet & 15) for octet in range(256))
+_SWAP = bytes(
+    octet >> 4 | octet << 4 & 0xF0 for octet in range(256)
+)  # semi-octets: the low nibble comes first
+_FROM_HEX = str.maketrans("abcde", "*#abc")  # 24.008 table 10.5.118
+_TO_HEX = str.maketrans("*#abc", "abcde")
+_DIGITS = frozenset("0123456789*#abc")
+
+
+class Address(Record):
+    """A telephone number, or the text that a network shows in place of one.
+
+    ``number`` holds digits and ``*#abc``, or the text of an alphanumeric address; never a ``+``, which
+    ``type_of_number`` says. Two addresses are equal when number, type and plan are.
+    """
+
+    number: str
+    type_of_number: TypeOfNumber = TypeOfNumber.UNKNOWN
+    numbering_plan: NumberingPlan = NumberingPlan.ISDN
+
+    @classmethod
+    def parse(cls, text: str) -> Address:
+        """Read a number as people write it: ``+14155550100`` is international, ``000`` stays as it is."""
+        number = text.removeprefix("+")
+        if not number or len(number) > MOST_DIGITS or not _DIGITS.issuperset(number):
+            raise PduError(
+                "address", None, f"{text!r} is no telephone number: 1 to 20 of 0-9 * # a b c, + before them"
+            )
+        return cls(number, TypeOfNumber.INTERNATIONAL if number != text else TypeOfNumber.UNKNOWN)
+
+    @property
+    def type_of_address(self) -> int:
+        """The type-of-address octet: 0x81 for a number without, 0x91 with ``+``."""
+        return 0x80 | self.type_of_number << 4 | self.numbering_plan
+
+    def __str__(self) -> str:
+        return f"+{self.number}" if self.type_of_number is TypeOfNumber.INTERNATIONAL else self.number
+
+
+def read_address(octets: bytes, at: int, field: str) -> tuple[Address, int]:
+    """Read an address field of a TPDU; return it and where it ends. Its length counts semi-octets."""
+    if at + 2 > len(octets):
+        missing = "length" if at == len(octets) else "type_of_address"
+        raise PduError(f"{field}.{missing}", len(octets), "the message ends before it")
+    length, kind = octets[at], octets[at + 1]
+    end = at + 2 + (length + 1 >> 1)
+    if length > MOST_DIGITS:
+        raise PduError(
+            f"{field}.length", at, f"{length} digits announced, an address has at most {MOST_DIGITS}"
+        )
+    if end > len(octets):
+        present = len(octets) - at - 2
+        raise PduError(f"{field}.number", len(octets), f"{end - at - 2} octets announced, {present} present")
+    return _address(octets, at + 1, end, kind, length), end
+
+
+def read_service_centre(octets: bytes, field: str) -> tuple[Address | None, int]:
+    """Read the service centre address; return it and where the TPDU begins. Its length counts octets."""
+    if not octets:
+        raise PduError(f"{field}.length", 0, "the message is empty")
+    length = octets[0]
+    if not length:
+        return None, 1
+    end = 1 + length
+    if end > len(octets):
+        raise PduError(
+            f"{field}.number", len(octets), f"{length} octets announced, {len(octets) - 1} present"
+        )
+    if length > 1 + MOST_DIGITS // 2:
+        raise PduError(f"{field}.length", 0, f"{length} octets announced, an address has at most 11")
+    digits = 2 * length - 2
+    if digits and octets[length] >= 0xF0:
+        digits -= 1
+    return _address(octets, 1, end, octets[1], digits), end
+
+
+def _address(octets: bytes, at: int, end: int, kind: int, length: int) -> Address:
+    value = octets[at + 1 : end]
+    if kind & 0x70 == 0x50:
+        text = gsm7.decode(unpack(value, length * 4 // 7))
+        return Address(text, TypeOfNumber.ALPHANUMERIC, _PLANS[kind])
+    number = value.translate(_SWAP).hex()
+    if length & 1:
+        number = number[:-1]
+    if length and not number.isdecimal():
+        number = number.partition("f")[0].translate(
+            _FROM_HEX
+        )  # a fill digit before the announced end ends it
+    return Address(number, _TYPES[kind], _PLANS[kind])
+
+
+def write_address(address: Address, field: str) -> bytes:
+    """Return the address field of a TPDU."""
+    value, length = _value(address, field)
+    return bytes((length, address.type_of_address)) + value
+
+
+def write_service_centre(address: Address | None, field: str) -> bytes:
+    """Return the service centre address before a TPDU; None takes the one that the module has (``+CSCA``)."""
+    if address is None:
+        return b"\0"
+    value, _ = _value(address, field)
+    return bytes((1 + len(value), address.type_of_address)) + value
+
+
+def _value(address: Address, field: str) -> tuple[bytes, int]:
+    number = address.number
+    if address.type_of_number is TypeOfNumber.ALPHANUMERIC:
+        septets = gsm7.encode(number)
+        if septets is None:
+            raise PduError(
+                f"{field}.number", None, f"{number!r} has characters outside the GSM 7-bit alphabet"
+            )
+        if len(septets) > MOST_CHARACTERS:
+            raise PduError(f"{field}.number", None, f"{number!r} is longer than {MOST_CHARACTERS} septets")
+        return pack(septets), (len(septets) * 7 + 3) // 4
+    length = len(number)
+    if length > MOST_DIGITS:
+        raise PduError(
+            f"{field}.number", None, f"{number!r} has {length} digits, an address has at most {MOST_DIGITS}"
+        )
+    digits = number + "f" if length & 1 else number
+    try:
+        return unhexlify(digits).translate(_SWAP), length
+    except ValueError:
+        pass
+    if not _DIGITS.issuperset(number):
+        raise PduError(f"{field}.number", None, f"{number!r} has characters other than 0-9 * # a b c")
+    digits = number.translate(_TO_HEX) + ("f" if length & 1 else "")
+    return unhexlify(digits).translate(_SWAP), length

@@ -1,0 +1,291 @@
+"""From octets to messages: the fields in the order of the octets (23.040 9.2.2).
+
+A first look at the length spares the checks of the single fields; where octets are missing, ``_cut`` finds
+out which field they belong to. What the standard tells a receiver to overlook is overlooked, what is missing
+is a ``PduError``. Octets after the last field are fill of a SIM record (FF) or nobody's; they are passed
+over.
+"""
+
+from __future__ import annotations
+
+from binascii import unhexlify
+
+from pdu.address import Address, read_address, read_service_centre
+from pdu.coding import ALPHABETS, COMPRESSED, Alphabet
+from pdu.error import PduError
+from pdu.timestamp import Timestamp
+from pdu.tpdu import Command, Deliver, DeliverReport, StatusReport, Submit, SubmitReport, Tpdu
+from pdu.user_data import UserData
+from pdu.validity import EnhancedValidity, RelativeValidity, ValidityPeriod
+
+TYPE_CHECKING = False  # as in record
+if TYPE_CHECKING:
+    from typing import Literal, NoReturn
+
+_TIMESTAMP = ("service_centre_timestamp", 7)
+_AFTER_ORIGINATOR = (
+    ("protocol_identifier", 1),
+    ("data_coding_scheme", 1),
+    _TIMESTAMP,
+    ("user_data.length", 1),
+)
+_AFTER_RECIPIENT = (_TIMESTAMP, ("discharge_time", 7), ("status", 1))
+_VALIDITY_OCTETS = (0, 7, 1, 7)  # by TP-VPF
+
+
+def decode(data: str | bytes, *, direction: Literal["mt", "mo"] = "mt", sca: bool = True) -> Tpdu:
+    """Return the message in these octets, or in these hexadecimal digits (either case).
+
+    The same octets mean different things on the two ways, so say where they were: ``mt`` from the network to
+    the device (what a module hands over), ``mo`` from the device. ``sca``: a service centre address stands in
+    front, as in all AT commands but ``+CNMA``. Raises PduError, with the offset in the octets given.
+    """
+    octets = _octets(data) if isinstance(data, str) else bytes(data)
+    at = 0
+    service_centre_address = None
+    if sca:
+        service_centre_address, at = read_service_centre(octets, "service_centre_address")
+    if at >= len(octets):
+        raise PduError("first_octet", at, "the message ends before its first octet")
+    kind = octets[at] & 3
+    if direction == "mt":
+        if kind == 2:
+            return _status_report(octets, at, service_centre_address)
+        if kind == 1:
+            return _submit_report(octets, at, service_centre_address)
+        return _deliver(octets, at, service_centre_address)  # 3 is reserved and to be read as a DELIVER
+    if direction != "mo":
+        raise ValueError(f"direction is 'mt' or 'mo', not {direction!r}")
+    if kind == 1:
+        return _submit(octets, at, service_centre_address)
+    if kind == 2:
+        return _command(octets, at, service_centre_address)
+    if kind == 0:
+        return _deliver_report(octets, at, service_centre_address)
+    raise PduError("first_octet", at, "message type 3 is reserved")
+
+
+def _octets(digits: str) -> bytes:
+    try:
+        return unhexlify(digits)
+    except ValueError:
+        pass
+    digits = "".join(digits.split())
+    for at, digit in enumerate(digits):
+        if digit not in "0123456789ABCDEFabcdef":
+            raise PduError("hex", at // 2, f"{digit!r} is no hexadecimal digit")
+    if len(digits) % 2:
+        raise PduError("hex", len(digits) // 2, f"{len(digits)} hexadecimal digits are no whole octets")
+    return unhexlify(digits)
+
+
+def _cut(octets: bytes, at: int, fields: tuple[tuple[str, int], ...], kind: str) -> NoReturn:
+    """Raise the error for the first of ``fields`` (name, octets) from ``at`` on that is not all there."""
+    for name, size in fields:
+        if at + size > len(octets):
+            present = len(octets) - at
+            reason = (
+                "the message ends before it"
+                if not present
+                else f"cut short, {present} of {size} octets present"
+            )
+            raise PduError(f"{kind}.{name}", len(octets), reason)
+        at += size
+    raise AssertionError(f"nothing is missing of {kind}")
+
+
+def _deliver(octets: bytes, at: int, service_centre_address: Address | None) -> Deliver:
+    first = octets[at]
+    originating_address, at = read_address(octets, at + 1, "deliver.originating_address")
+    end = at + 10
+    if end > len(octets):
+        _cut(octets, at, _AFTER_ORIGINATOR, "deliver")
+    coding = octets[at + 1]
+    return Deliver(
+        originating_address,
+        Timestamp(octets[at + 2 : at + 9]),
+        _user_data(octets, end, coding, first & 0x40, "deliver.user_data"),
+        coding,
+        octets[at],
+        first & 0x04 == 0,
+        first & 0x08 != 0,
+        first & 0x20 != 0,
+        first & 0x80 != 0,
+        service_centre_address,
+        first & 0x13,
+    )
+
+
+def _submit(octets: bytes, at: int, service_centre_address: Address | None) -> Submit:
+    first = octets[at]
+    if at + 1 == len(octets):
+        _cut(octets, at + 1, (("message_reference", 1),), "submit")
+    reference = octets[at + 1]
+    destination_address, at = read_address(octets, at + 2, "submit.destination_address")
+    form = first >> 3 & 3
+    size = _VALIDITY_OCTETS[form]
+    end = at + 3 + size
+    if end > len(octets):
+        fields = (("protocol_identifier", 1), ("data_coding_scheme", 1), ("validity_period", size))
+        _cut(octets, at, (*fields, ("user_data.length", 1)), "submit")
+    coding = octets[at + 1]
+    return Submit(
+        destination_address,
+        _user_data(octets, end, coding, first & 0x40, "submit.user_data"),
+        reference,
+        coding,
+        octets[at],
+        read_validity(octets[at + 2 : end - 1], form, at + 2, "submit.validity_period") if form else None,
+        first & 0x04 != 0,
+        first & 0x20 != 0,
+        first & 0x80 != 0,
+        service_centre_address,
+    )
+
+
+def _status_report(octets: bytes, at: int, service_centre_address: Address | None) -> StatusReport:
+    first = octets[at]
+    if at + 1 == len(octets):
+        _cut(octets, at + 1, (("message_reference", 1),), "status_report")
+    reference = octets[at + 1]
+    recipient_address, at = read_address(octets, at + 2, "status_report.recipient_address")
+    if at + 15 > len(octets):
+        _cut(octets, at, _AFTER_RECIPIENT, "status_report")
+    end = at + 15
+    if octets.count(b"\xff", end) == len(octets) - end:  # nothing, or the fill of a SIM record: no TP-PI
+        indicator, more, protocol_identifier, coding, user_data = None, b"", None, None, None
+    else:
+        indicator, more, end = _indicator(octets, end, "status_report")
+        protocol_identifier, coding, user_data = _optional(octets, end, indicator, first, "status_report")
+    return StatusReport(
+        reference,
+        recipient_address,
+        Timestamp(octets[at : at + 7]),
+        Timestamp(octets[at + 7 : at + 14]),
+        octets[at + 14],
+        protocol_identifier,
+        user_data,
+        coding,
+        indicator,
+        first & 0x04 == 0,
+        first & 0x08 != 0,
+        first & 0x20 != 0,
+        service_centre_address,
+        first & (0x90 if user_data is not None else 0xD0),
+        more,
+    )
+
+
+def _deliver_report(octets: bytes, at: int, service_centre_address: Address | None) -> DeliverReport:
+    first = octets[at]
+    cause, at = _failure_cause(octets, at + 1, "deliver_report")
+    indicator, more, at = _indicator(octets, at, "deliver_report")
+    protocol_identifier, coding, user_data = _optional(octets, at, indicator, first, "deliver_report")
+    return DeliverReport(
+        cause,
+        protocol_identifier,
+        user_data,
+        coding,
+        indicator,
+        service_centre_address,
+        first & (0xBC if user_data is not None else 0xFC),
+        more,
+    )
+
+
+def _submit_report(octets: bytes, at: int, service_centre_address: Address | None) -> SubmitReport:
+    first = octets[at]
+    cause, at = _failure_cause(octets, at + 1, "submit_report")
+    indicator, more, at = _indicator(octets, at, "submit_report")
+    if at + 7 > len(octets):
+        _cut(octets, at, (_TIMESTAMP,), "submit_report")
+    protocol_identifier, coding, user_data = _optional(octets, at + 7, indicator, first, "submit_report")
+    return SubmitReport(
+        Timestamp(octets[at : at + 7]),
+        cause,
+        protocol_identifier,
+        user_data,
+        coding,
+        indicator,
+        service_centre_address,
+        first & (0xBC if user_data is not None else 0xFC),
+        more,
+    )
+
+
+def _command(octets: bytes, at: int, service_centre_address: Address | None) -> Command:
+    first = octets[at]
+    if at + 5 > len(octets):
+        names = ("message_reference", "protocol_identifier", "command_type", "message_number")
+        _cut(octets, at + 1, tuple((name, 1) for name in names), "command")
+    reference, protocol_identifier, command_type, message_number = octets[at + 1 : at + 5]
+    destination_address, at = read_address(octets, at + 5, "command.destination_address")
+    if at == len(octets):
+        _cut(octets, at, (("user_data.length", 1),), "command")
+    return Command(
+        destination_address,
+        command_type,
+        message_number,
+        reference,
+        protocol_identifier,
+        _user_data(octets, at + 1, 0x04, first & 0x40, "command.user_data"),
+        first & 0x20 != 0,
+        service_centre_address,
+        first & 0x9C,
+    )
+
+
+def _user_data(octets: bytes, at: int, coding: int, header: int, field: str) -> UserData:
+    """Read the user data at ``at``, behind their length."""
+    length = octets[at - 1]
+    alphabet = ALPHABETS[coding]
+    compressed = COMPRESSED[coding]
+    size = (7 * length + 7) // 8 if alphabet is Alphabet.GSM7 and not compressed else length
+    if at + size > len(octets):
+        reason = f"{size} octets announced, {len(octets) - at} present"
+        raise PduError(field, len(octets), reason)
+    return UserData(octets[at : at + size], length, alphabet, header != 0, compressed)
+
+
+def read_validity(octets: bytes, form: int, at: int, field: str) -> ValidityPeriod:
+    """Return the validity period in these octets by its TP-VPF (1 enhanced, 2 relative, 3 absolute)."""
+    if form == 2:
+        return RelativeValidity(octets[0])
+    if form == 3:
+        return Timestamp(octets)
+    if octets[0] & 7 > 3:
+        raise PduError(field, at, f"enhanced format {octets[0] & 7} is reserved")
+    return EnhancedValidity(octets)
+
+
+def _failure_cause(octets: bytes, at: int, kind: str) -> tuple[int | None, int]:
+    """Read TP-FCS if it is there: it is never below 0x80, and a TP-PI never above."""
+    if at == len(octets):
+        _cut(octets, at, (("parameter_indicator", 1),), kind)
+    return (octets[at], at + 1) if octets[at] & 0x80 else (None, at)
+
+
+def _indicator(octets: bytes, at: int, kind: str) -> tuple[int, bytes, int]:
+    """Read TP-PI with the octets that extend it, 9.2.3.27."""
+    end = at
+    while end < len(octets) and octets[end] & 0x80:
+        end += 1
+    if end >= len(octets):
+        _cut(octets, end, (("parameter_indicator", 1),), kind)
+    return octets[at], octets[at + 1 : end + 1], end + 1
+
+
+def _optional(
+    octets: bytes, at: int, indicator: int, first: int, kind: str
+) -> tuple[int | None, int | None, UserData | None]:
+    """Read what TP-PI announces: TP-PID, TP-DCS, TP-UDL with TP-UD."""
+    names = ("protocol_identifier", "data_coding_scheme", "user_data.length")
+    present = [name for bit, name in enumerate(names) if indicator & 1 << bit]
+    if at + len(present) > len(octets):
+        _cut(octets, at, tuple((name, 1) for name in present), kind)
+    values = dict(zip(present, octets[at:], strict=False))
+    coding = values.get("data_coding_scheme")
+    user_data = None
+    if "user_data.length" in values:
+        user_data = _user_data(octets, at + len(present), coding or 0, first & 0x40, f"{kind}.user_data")
+    return values.get("protocol_identifier"), coding, user_data

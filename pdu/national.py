@@ -1,0 +1,48 @@
+"""The national language tables, read from the package's data when first needed (23.038 annex A)."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from importlib.resources import files
+
+from pdu import gsm7
+
+EURO_ONLY_READ = (
+    12,
+    0x65,
+)  # € of the Telugu single table stands in some copies of the standard only: never written
+
+
+@cache
+def _tables() -> dict[int, tuple[str, dict[int, str]]]:
+    """Read all tables: code to locking table and single shift table. A reserved position is a space."""
+    text = files("pdu").joinpath("gsm7_tables.json").read_text(encoding="ascii")
+    tables = {}
+    for key, table in json.loads(text).items():
+        codes = table["locking"]
+        locking = (
+            gsm7.DEFAULT if codes is None else "".join(chr(0x20 if code is None else code) for code in codes)
+        )
+        single = {int(septet, 16): chr(code) for septet, code in table["single"].items()}
+        tables[0 if key == "default" else int(key)] = locking, single
+    return tables
+
+
+def locking(code: int | None) -> str:
+    """Return the main table: of the language, or the default one for None."""
+    return gsm7.DEFAULT if code is None else _tables()[code][0]
+
+
+def single(code: int | None) -> dict[int, str]:
+    """Return the single shift table: of the language, or the default extension for None."""
+    return gsm7.EXTENSION if code is None else _tables()[code][1]
+
+
+@cache
+def encoder(single_code: int | None, locking_code: int | None) -> dict[int, str]:
+    """Return the table for ``gsm7.encode`` under these languages."""
+    shift = single(single_code)
+    if single_code == EURO_ONLY_READ[0]:
+        shift = {code: character for code, character in shift.items() if code != EURO_ONLY_READ[1]}
+    return gsm7.encoder(locking(locking_code), shift)

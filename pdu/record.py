@@ -1,0 +1,123 @@
+"""Small frozen types that are cheap to make.
+
+A decoded message consists of five objects. As frozen dataclasses they would take a third of the time of the
+whole decoding (each field goes through ``object.__setattr__``), and importing ``dataclasses`` alone takes
+more than half of the 15 ms that ``import pdu`` may take. So the metaclass below does what
+``@dataclass(frozen=True, slots=True)`` does, with two differences: ``__new__`` fills a *draft*, a twin class
+with the same slots that can still be written, and turns it into the frozen class by one assignment to
+``__class__``; and a default can be ``derived`` from the fields before it.
+"""
+
+from __future__ import annotations
+
+from operator import attrgetter
+
+TYPE_CHECKING = False  # as typing has it, whose import would cost a third of the time allowed
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import ClassVar, NoReturn, Self, TypeVar, dataclass_transform
+
+    T = TypeVar("T")
+else:
+
+    def dataclass_transform(*, frozen_default: bool) -> object:  # noqa: ARG001  # for type checkers only
+        return lambda cls: cls
+
+
+class _Derived:
+    """The default of a field that is computed from fields before it."""
+
+    __slots__ = ("expression",)
+
+    def __init__(self, expression: str) -> None:
+        self.expression = expression
+
+
+def derived(expression: str, kind: type[T]) -> T:  # noqa: ARG001  # kind is for type checkers only
+    """Return a default that is ``expression`` over the fields before it, a value of this kind."""
+    return _Derived(expression)  # type: ignore[return-value]  # the metaclass takes it away before anyone sees it
+
+
+def _refuse_set(self: Record, name: str, _value: object) -> NoReturn:
+    raise AttributeError(f"{type(self).__name__} is frozen: {name} cannot be set, use replace()")
+
+
+def _refuse_delete(self: Record, name: str) -> NoReturn:
+    raise AttributeError(f"{type(self).__name__} is frozen: {name} cannot be deleted")
+
+
+class RecordType(type):
+    """Makes slots and ``__new__`` of a class from its annotations."""
+
+    def __new__(mcs, name: str, bases: tuple[type, ...], namespace: dict[str, object]) -> RecordType:
+        """Create the class and its draft; a class without annotations is a base that adds methods only."""
+        annotations = namespace.get("__annotations__")
+        fields = tuple(annotations) if isinstance(annotations, dict) else ()
+        defaults = {field: namespace.pop(field) for field in fields if field in namespace}
+        namespace["__slots__"] = fields
+        if not fields:
+            return super().__new__(mcs, name, bases, namespace)
+        draft = type.__new__(mcs, name, bases, {"__slots__": fields})
+        namespace["__match_args__"] = fields
+        namespace["__setattr__"] = _refuse_set
+        namespace["__delattr__"] = _refuse_delete
+        namespace["__new__"] = _maker(name, fields, defaults, draft)
+        namespace["_values"] = staticmethod(attrgetter(*fields, fields[0]))  # twice the first: always a tuple
+        return super().__new__(mcs, name, bases, namespace)
+
+
+def _maker(
+    name: str, fields: tuple[str, ...], defaults: dict[str, object], draft: type
+) -> Callable[..., Record]:
+    """Write and compile ``__new__``: a call with all fields set costs about as much as a tuple of them."""
+    scope: dict[str, object] = {"_draft": draft, "_new": object.__new__, "_underived": object()}
+    arguments, lines = [], []
+    for field in fields:
+        default = defaults.get(field, scope)
+        if default is scope:
+            arguments.append(field)
+        elif isinstance(default, _Derived):
+            arguments.append(f"{field}=_underived")
+            lines.append(f" if {field} is _underived: {field} = {default.expression}")
+        else:
+            scope[f"_{field}"] = default
+            arguments.append(f"{field}=_{field}")
+    lines += [" self = _new(_draft)", *(f" self.{field} = {field}" for field in fields)]
+    source = f"def __new__(cls, {', '.join(arguments)}):\n" + "\n".join(lines)
+    exec(f"{source}\n self.__class__ = cls\n return self", scope)  # noqa: S102  # our own source, from the class body
+    maker: Callable[..., Record] = scope["__new__"]  # type: ignore[assignment]  # what exec has just defined
+    maker.__qualname__ = f"{name}.__new__"
+    return maker
+
+
+@dataclass_transform(frozen_default=True)
+class Record(metaclass=RecordType):
+    """A frozen type whose annotations are its fields, compared, hashed and shown by their values."""
+
+    if TYPE_CHECKING:
+        __match_args__: ClassVar[tuple[str, ...]]
+
+        @staticmethod
+        def _values(record: Record, /) -> tuple[object, ...]: ...
+
+    def __eq__(self, other: object) -> bool:
+        if other.__class__ is self.__class__ and isinstance(other, Record):
+            return self._values(self) == self._values(other)
+        return NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self._values(self))
+
+    def __repr__(self) -> str:
+        values = zip(self.__match_args__, self._values(self), strict=False)
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in values)})"
+
+    def __reduce__(self) -> tuple[type[Self], tuple[object, ...]]:
+        return type(self), self._values(self)[:-1]
+
+    def replace(self, **changes: object) -> Self:
+        """Return a copy with some fields changed; the others are kept as they are."""
+        values = dict(zip(self.__match_args__, self._values(self), strict=False))
+        return type(self)(**(values | changes))
+
+    __replace__ = replace  # copy.replace of Python 3.13

@@ -1,0 +1,75 @@
+"""Times of the service centre: TP-SCTS, TP-DT and the absolute validity period (23.040 9.2.3.11)."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+
+from pdu.error import PduError
+from pdu.record import Record
+
+_SWAP = bytes(octet >> 4 | octet << 4 & 0xF0 for octet in range(256))
+_NO_DIGIT = str.maketrans("abcdef", "000000")
+
+
+class Timestamp(Record):
+    """Seven octets as received: year, month, day, hour, minute, second, zone, each with swapped digits.
+
+    They are kept whatever they say, so that a message with an impossible date is still a message.
+    """
+
+    octets: bytes
+
+    @property
+    def time(self) -> datetime | None:
+        """The time with the offset it carries, or None where the octets are no date.
+
+        A semi-octet that is no decimal digit reads as 0. Years 70 to 99 are 19xx, 00 to 69 are 20xx. The zone
+        counts quarters of an hour; bit 3 of its octet is the sign.
+        """
+        digits = self.octets.translate(_SWAP).hex()
+        if not digits[:12].isdecimal():
+            digits = digits[:12].translate(_NO_DIGIT) + digits[12:]
+        year = int(digits[:2])
+        zone = self.octets[6]
+        units = zone >> 4
+        quarters = (zone & 7) * 10 + (units if units < 10 else 0)
+        try:
+            return datetime(
+                year + (1900 if year >= 70 else 2000),
+                int(digits[2:4]),
+                int(digits[4:6]),
+                int(digits[6:8]),
+                int(digits[8:10]),
+                int(digits[10:12]),
+                tzinfo=timezone(timedelta(minutes=-15 * quarters if zone & 8 else 15 * quarters)),
+            )
+        except ValueError:
+            return None
+
+    @classmethod
+    def of(cls, time: datetime) -> Timestamp:
+        """Return the octets of an aware datetime from 1970 to 2069; fractions of a second are cut off.
+
+        Raises PduError for a time without offset, out of these years, or with an offset that is no quarter
+        hour.
+        """
+        offset = time.utcoffset()
+        if offset is None:
+            raise PduError("timestamp", None, "a time needs its offset from UTC")
+        if not 1970 <= time.year < 2070:
+            raise PduError(
+                "timestamp", None, f"the year {time.year} does not fit two digits that mean 1970 to 2069"
+            )
+        minutes, rest = divmod(abs(offset), timedelta(minutes=1))
+        quarters, odd = divmod(minutes, 15)
+        if rest or odd or quarters > 79:
+            raise PduError("timestamp", None, f"the offset {offset} is no number of quarter hours up to 79")
+        digits = time.strftime("%y%m%d%H%M%S") + f"{quarters:02}"
+        octets = bytearray(bytes.fromhex(digits).translate(_SWAP))
+        if offset < timedelta(0):
+            octets[6] |= 8
+        return cls(bytes(octets))
+
+    def __str__(self) -> str:
+        time = self.time
+        return self.octets.hex().upper() if time is None else time.isoformat(" ")

@@ -1,0 +1,176 @@
+"""User data: what TP-UDL and TP-UD carry, read only when asked for (23.040 9.2.3.16, 9.2.3.24)."""
+
+from __future__ import annotations
+
+from pdu import gsm7, header
+from pdu.coding import PLAIN, Alphabet
+from pdu.error import PduError
+from pdu.header import Concatenation, InformationElement, NationalLanguage, Ports, SpecialMessage
+from pdu.record import Record
+from pdu.septets import pack, unpack
+
+MOST_OCTETS = 140  # of TP-UD in SMS-DELIVER and SMS-SUBMIT
+
+
+class UserData(Record):
+    """The user data of one message as they are on the wire.
+
+    ``text`` and ``data`` are worked out at each call, so that reading a message costs nothing for what nobody
+    wants to know. A header that is malformed is ignored as a whole, as the standard says: ``header`` is empty
+    then, ``header_malformed`` true, and text or data begin where it says that it ends if that lies within.
+    """
+
+    octets: bytes  # TP-UD, header included
+    length: int  # TP-UDL: septets for GSM 7-bit, else octets, header included
+    alphabet: Alphabet = Alphabet.OCTETS
+    has_header: bool = False  # TP-UDHI
+    compressed: bool = False  # 23.042; only the raw octets can be had
+
+    @classmethod
+    def of(
+        cls,
+        content: str | bytes,
+        *,
+        alphabet: Alphabet | None = None,
+        header: tuple[InformationElement, ...] = (),
+    ) -> UserData:
+        """Return the user data of one message with this text or these octets.
+
+        Text takes GSM 7-bit if it can, else UCS-2, unless ``alphabet`` says otherwise. National language
+        elements in the header choose the tables. Raises PduError when it does not fit into 140 octets.
+        """
+        front = _written(header)
+        if isinstance(content, bytes):
+            if alphabet is not None and alphabet is not Alphabet.OCTETS:
+                raise PduError("user_data.alphabet", None, f"octets cannot be written as {alphabet.value}")
+            return cls.pack(content, Alphabet.OCTETS, front)
+        if alphabet is Alphabet.OCTETS:
+            raise PduError("user_data.alphabet", None, "a text cannot be written as 8-bit data, give octets")
+        if alphabet is not Alphabet.UCS2:
+            septets = gsm7.encode(content, _encoder(header) if header else gsm7.ENCODER)
+            if septets is not None:
+                return cls.pack(septets, Alphabet.GSM7, front)
+            if alphabet is Alphabet.GSM7:
+                raise PduError(
+                    "user_data.text", None, "the text has characters outside the GSM 7-bit alphabet"
+                )
+        return cls.pack(ucs2(content), Alphabet.UCS2, front)
+
+    @classmethod
+    def pack(cls, content: bytes, alphabet: Alphabet, front: bytes = b"") -> UserData:
+        """Return the user data of septets (one a byte), UTF-16BE or octets behind a written header."""
+        if alphabet is Alphabet.GSM7:
+            reserved = (8 * len(front) + 6) // 7  # the text begins at a septet boundary, fill bits before it
+            length = reserved + len(content)
+            if length > 160:
+                raise PduError("user_data", None, f"{length} septets do not fit into one SMS (160)")
+            octets = pack(content, 7 * reserved)
+            if front:
+                octets = front + octets[len(front) :]
+            return cls(octets, length, alphabet, bool(front))
+        octets = front + content
+        if len(octets) > MOST_OCTETS:
+            raise PduError("user_data", None, f"{len(octets)} octets do not fit into one SMS ({MOST_OCTETS})")
+        return cls(octets, len(octets), alphabet, bool(front))
+
+    @property
+    def data_coding_scheme(self) -> int:
+        """The plain TP-DCS that fits the alphabet: 0x00, 0x04 or 0x08."""
+        return PLAIN[self.alphabet]
+
+    @property
+    def header(self) -> tuple[InformationElement, ...]:
+        """The elements of the header, those too that the codec does not know."""
+        return (header.read_header(self.octets) or ()) if self.has_header else ()
+
+    @property
+    def header_malformed(self) -> bool:
+        """Whether a header was announced that cannot be read."""
+        return self.has_header and header.read_header(self.octets) is None
+
+    @property
+    def header_length(self) -> int:
+        """Octets before text or data: the header with its length octet, 0 if it runs past the end."""
+        if not self.has_header or not self.octets:
+            return 0
+        size = self.octets[0] + 1
+        return size if size <= len(self.octets) else 0
+
+    @property
+    def septets(self) -> int | None:
+        """Septets of the text, without header and fill bits; None for other alphabets."""
+        if self.alphabet is not Alphabet.GSM7 or self.compressed:
+            return None
+        return max(self.length - (8 * self.header_length + 6) // 7, 0)
+
+    @property
+    def text(self) -> str | None:
+        """The text; None for 8-bit and compressed data.
+
+        Half a surrogate pair and an odd octet at the end of UCS-2 read as U+FFFD: long texts are to be joined
+        by ``Assembler``, which joins octets first.
+        """
+        if self.alphabet is Alphabet.OCTETS or self.compressed:
+            return None
+        if self.alphabet is Alphabet.UCS2:
+            return self.octets[self.header_length :].decode("utf-16-be", "replace")
+        if not self.has_header:
+            return gsm7.decode(unpack(self.octets, self.length))
+        reserved = (8 * self.header_length + 6) // 7
+        septets = unpack(self.octets, max(self.length - reserved, 0), 7 * reserved)
+        language = self.national_language
+        if language is None:
+            return gsm7.decode(septets)
+        from pdu import national  # noqa: PLC0415  # the tables are loaded when a message first needs them
+
+        return gsm7.decode(septets, national.locking(language.locking), national.single(language.single))
+
+    @property
+    def data(self) -> bytes | None:
+        """The octets behind the header, of 8-bit and of compressed data; None for text."""
+        if self.alphabet is not Alphabet.OCTETS and not self.compressed:
+            return None
+        return self.octets[self.header_length :]
+
+    @property
+    def concatenation(self) -> Concatenation | None:
+        """Which part of a long message this is, None when it stands alone."""
+        return header.concatenation(self.header) if self.has_header else None
+
+    @property
+    def ports(self) -> Ports | None:
+        """Application ports, None without them."""
+        return header.ports(self.header)
+
+    @property
+    def national_language(self) -> NationalLanguage | None:
+        """National language tables in force, None for the default alphabet and other codings."""
+        return header.national_language(self.header) if self.alphabet is Alphabet.GSM7 else None
+
+    @property
+    def special_messages(self) -> tuple[SpecialMessage, ...]:
+        """How many messages of which kind wait, as special SMS message indications tell."""
+        return header.special_messages(self.header)
+
+
+def ucs2(text: str) -> bytes:
+    """Return the UTF-16BE octets of a text; raises PduError for half a surrogate pair."""
+    try:
+        return text.encode("utf-16-be")
+    except UnicodeEncodeError as error:
+        reason = f"the text has half a surrogate pair at character {error.start}"
+        raise PduError("user_data.text", None, reason) from error
+
+
+def _written(elements: tuple[InformationElement, ...]) -> bytes:
+    return header.write_header(elements)
+
+
+def _encoder(elements: tuple[InformationElement, ...]) -> dict[int, str]:
+    """Return the table to encode with under a header."""
+    language = header.national_language(elements)
+    if language is None:
+        return gsm7.ENCODER
+    from pdu import national  # noqa: PLC0415  # the tables are loaded when a text first needs them
+
+    return national.encoder(language.single, language.locking)
