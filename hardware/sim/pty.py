@@ -32,13 +32,15 @@ class Pty:
 
     def __init__(self, link: Path | None = None, *, buffer: int = BUFFER) -> None:
         self.link = link
+        self._linked: Path | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
         self.overrun = 0
         """Bytes dropped because an open client did not read them."""
         self.unheard = 0
         """Bytes dropped because no client had the port open."""
         self._limit = buffer
         self._pending = bytearray()
-        self._receive: Callable[[bytes], None] | None = None
+        self._receive: Callable[[bytes], None] = lambda _: None
         self._master, slave = os.openpty()
         tty.setraw(slave)
         self.path = os.ttyname(slave)
@@ -76,12 +78,13 @@ class Pty:
 
     def close(self) -> None:
         """Hang up; removes the link."""
-        self._loop.remove_reader(self._edge.fileno())
-        self._loop.remove_writer(self._master)
+        if self._loop is not None:
+            self._loop.remove_reader(self._edge.fileno())
+            self._loop.remove_writer(self._master)
         self._edge.close()
         os.close(self._master)
-        if self.link is not None:
-            self.link.unlink(missing_ok=True)
+        if self._linked is not None:
+            self._linked.unlink(missing_ok=True)
 
     def _point(self, link: Path) -> None:
         link.parent.mkdir(parents=True, exist_ok=True)
@@ -89,10 +92,10 @@ class Pty:
         fresh.unlink(missing_ok=True)
         fresh.symlink_to(self.path)
         fresh.replace(link)
+        self._linked = link
 
     def _readable(self) -> None:
         self._edge.poll(0)
-        assert self._receive is not None
         while True:
             try:
                 data = os.read(self._master, 65536)
@@ -107,6 +110,8 @@ class Pty:
         with contextlib.suppress(BlockingIOError):
             while self._pending:
                 del self._pending[: os.write(self._master, self._pending)]
+        if self._loop is None:
+            return
         if self._pending:
             self._loop.add_writer(self._master, self._flush)
         else:
@@ -116,6 +121,7 @@ class Pty:
         """What the client that left has not read must not greet the next one."""
         self.unheard += len(self._pending)
         self._pending.clear()
-        self._loop.remove_writer(self._master)
+        if self._loop is not None:
+            self._loop.remove_writer(self._master)
         with contextlib.suppress(OSError):
             termios.tcflush(self._master, termios.TCOFLUSH)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 Arguments = TypeVarTuple("Arguments")
 
 MEMORY_EXCEEDED = 22
-"""RP cause of a refused delivery: the network keeps the message until `Network.memory_available` (24.011 E.2)."""
+"""RP cause of a refused delivery: the network keeps it until `Network.memory_available` (24.011 E.2)."""
 
 MEMORY_EXCEEDED_FCS = 0xD3
 """The same, as TP-FCS of a DELIVER-REPORT (23.040 9.2.3.22)."""
@@ -63,7 +63,7 @@ class Network(Protocol):
     """The network, as a module sees it."""
 
     def attach(self, station: Station) -> int:
-        """Register; answers the registration state `<stat>` of 27.007 7.2 (1 home, 5 roaming, 3 denied ...)."""
+        """Register; answers the state `<stat>` of 27.007 7.2 (1 home, 5 roaming, 3 denied ...)."""
 
     def detach(self, station: Station) -> None:
         """Leave; what waits for this station is kept."""

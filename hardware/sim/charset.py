@@ -1,0 +1,54 @@
+"""The character sets of +CSCS (27.007 5.5): how text crosses the line in text mode.
+
+Text on the line is a str of one character per octet. GSM and HEX carry the septets of the GSM 7-bit alphabet
+as they are, UCS2 four hexadecimal digits a character, IRA and 8859-1 characters; what a set does not have
+becomes `?`.
+"""
+
+from __future__ import annotations
+
+import re
+
+from pdu import gsm7
+
+HEX_PAIRS = re.compile(r"(?:[0-9A-Fa-f]{2})*")
+
+
+def shown(text: str, charset: str) -> str:
+    """A string on its way to the terminal."""
+    match charset:
+        case "GSM":
+            return septets(text).decode("latin-1")
+        case "HEX":
+            return septets(text).hex().upper()
+        case "UCS2":
+            return text.encode("utf-16-be", "replace").hex().upper()
+        case "8859-1":
+            return text.encode("latin-1", "replace").decode("latin-1")
+    return text.encode("ascii", "replace").decode("ascii")
+
+
+def heard(line: str, charset: str) -> str:
+    """A string from the terminal; raises ValueError where hexadecimal digits were due and are not."""
+    match charset:
+        case "GSM":
+            return gsm7.decode(bytes(ord(character) & 0x7F for character in line))
+        case "HEX":
+            return gsm7.decode(bytes(octet & 0x7F for octet in octets(line)))
+        case "UCS2":
+            return octets(line).decode("utf-16-be")
+        case "8859-1":
+            return line
+    return line.encode("ascii", "replace").decode("ascii")
+
+
+def octets(line: str) -> bytes:
+    """Hexadecimal pairs; raises ValueError for anything else."""
+    if not HEX_PAIRS.fullmatch(line):
+        raise ValueError("no hexadecimal pairs")
+    return bytes.fromhex(line)
+
+
+def septets(text: str) -> bytes:
+    """Text in the GSM 7-bit default alphabet, one septet an octet, `?` for what is not in it."""
+    return b"".join(gsm7.encode(character) or b"?" for character in text)

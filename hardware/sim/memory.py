@@ -1,0 +1,152 @@
+"""The message stores: SM on the card, ME in the module, SR for reports, MT over several (27.005 3.1)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pdu import Address
+
+
+class Status(IntEnum):
+    """`<stat>` of 27.005 3.1."""
+
+    UNREAD = 0
+    READ = 1
+    UNSENT = 2
+    SENT = 3
+
+    @property
+    def words(self) -> str:
+        """The text mode form."""
+        return ("REC UNREAD", "REC READ", "STO UNSENT", "STO SENT")[self]
+
+    @property
+    def received(self) -> bool:
+        """Whether the message came from the network."""
+        return self <= Status.READ
+
+
+@dataclass(slots=True)
+class Stored:
+    """One message in a slot."""
+
+    status: Status
+    service_centre: Address | None
+    tpdu: bytes
+
+
+class Store(Protocol):
+    """A memory with numbered places, as `+CPMS` names it. Slots count from 0, without the index base."""
+
+    @property
+    def capacity(self) -> int: ...
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[tuple[int, Stored]]: ...
+
+    def get(self, slot: int) -> Stored | None: ...
+
+    def add(self, message: Stored) -> int | None: ...
+
+    def replace(self, slot: int, message: Stored) -> None: ...
+
+    def delete(self, slot: int) -> None: ...
+
+
+class Slots:
+    """A real memory; the lowest free slot is taken first, so that an index is soon used again."""
+
+    def __init__(self, capacity: int) -> None:
+        self._slots: list[Stored | None] = [None] * capacity
+
+    @property
+    def capacity(self) -> int:
+        """How many messages fit."""
+        return len(self._slots)
+
+    def __len__(self) -> int:
+        return sum(message is not None for message in self._slots)
+
+    def __iter__(self) -> Iterator[tuple[int, Stored]]:
+        return ((slot, message) for slot, message in enumerate(self._slots) if message is not None)
+
+    def get(self, slot: int) -> Stored | None:
+        """None for an empty slot and for one that does not exist."""
+        return self._slots[slot] if 0 <= slot < len(self._slots) else None
+
+    def add(self, message: Stored) -> int | None:
+        """The slot it was put in, or None if there is no room."""
+        for slot, present in enumerate(self._slots):
+            if present is None:
+                self._slots[slot] = message
+                return slot
+        return None
+
+    def replace(self, slot: int, message: Stored) -> None:
+        """Put another message in the place of the one that is there."""
+        self._slots[slot] = message
+
+    def delete(self, slot: int) -> None:
+        """Empty a slot that exists."""
+        self._slots[slot] = None
+
+
+class Joined:
+    """Several memories under one name (MT): the slots of the first, then those of the next."""
+
+    def __init__(self, *parts: Store) -> None:
+        self._parts = parts
+
+    @property
+    def capacity(self) -> int:
+        """Of all together."""
+        return sum(part.capacity for part in self._parts)
+
+    def __len__(self) -> int:
+        return sum(len(part) for part in self._parts)
+
+    def __iter__(self) -> Iterator[tuple[int, Stored]]:
+        base = 0
+        for part in self._parts:
+            yield from ((base + slot, message) for slot, message in part)
+            base += part.capacity
+
+    def get(self, slot: int) -> Stored | None:
+        """As in the memory that has the slot."""
+        found = self._find(slot)
+        return found[0].get(found[1]) if found else None
+
+    def add(self, message: Stored) -> int | None:
+        """Into the first that has room."""
+        base = 0
+        for part in self._parts:
+            slot = part.add(message)
+            if slot is not None:
+                return base + slot
+            base += part.capacity
+        return None
+
+    def replace(self, slot: int, message: Stored) -> None:
+        """Put another message in the place of the one that is there."""
+        found = self._find(slot)
+        if found:
+            found[0].replace(found[1], message)
+
+    def delete(self, slot: int) -> None:
+        """Empty a slot that exists."""
+        found = self._find(slot)
+        if found:
+            found[0].delete(found[1])
+
+    def _find(self, slot: int) -> tuple[Store, int] | None:
+        for part in self._parts:
+            if 0 <= slot < part.capacity:
+                return part, slot
+            slot -= part.capacity
+        return None

@@ -1,0 +1,93 @@
+"""How a command fails: ERROR, +CME ERROR (27.007 9.2), +CMS ERROR (27.005 3.2.5); the words for the codes."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+Kind = Literal["error", "cme", "cms"]
+
+
+class RefusedError(Exception):
+    """Ends a command line; `code` is 0 for a plain ERROR."""
+
+    def __init__(self, kind: Kind, code: int = 0) -> None:
+        super().__init__(kind, code)
+        self.kind: Kind = kind
+        self.code = code
+
+
+def error() -> RefusedError:
+    """Syntax and parameter errors; plain ERROR at every value of +CMEE (27.007 9.1)."""
+    return RefusedError("error")
+
+
+def cme(code: int) -> RefusedError:
+    """An error of the mobile equipment, 27.007 9.2.1."""
+    return RefusedError("cme", code)
+
+
+def cms(code: int) -> RefusedError:
+    """An error of the message service, 27.005 3.2.5."""
+    return RefusedError("cms", code)
+
+
+def named(text: str) -> RefusedError:
+    """The refusal that a profile writes as `ERROR`, `CME 14` or `CMS 302`; raises ValueError."""
+    match text.split():
+        case ["ERROR"]:
+            return error()
+        case ["CME", code]:
+            return cme(int(code))
+        case ["CMS", code]:
+            return cms(int(code))
+    raise ValueError(f'"{text}" is not ERROR, CME <n> or CMS <n>')
+
+
+CME_WORDS = {
+    0: "phone failure",
+    1: "no connection to phone",
+    3: "operation not allowed",
+    4: "operation not supported",
+    10: "SIM not inserted",
+    11: "SIM PIN required",
+    12: "SIM PUK required",
+    13: "SIM failure",
+    14: "SIM busy",
+    15: "SIM wrong",
+    16: "incorrect password",
+    17: "SIM PIN2 required",
+    18: "SIM PUK2 required",
+    20: "memory full",
+    21: "invalid index",
+    22: "not found",
+    23: "memory failure",
+    30: "no network service",
+    31: "network timeout",
+    32: "network not allowed - emergency calls only",
+    50: "incorrect parameters",
+    100: "unknown",
+}
+
+CMS_WORDS = {
+    300: "ME failure",
+    301: "SMS service of ME reserved",
+    302: "operation not allowed",
+    303: "operation not supported",
+    304: "invalid PDU mode parameter",
+    305: "invalid text mode parameter",
+    310: "SIM not inserted",
+    311: "SIM PIN required",
+    312: "PH-SIM PIN required",
+    313: "SIM failure",
+    314: "SIM busy",
+    315: "SIM wrong",
+    316: "SIM PUK required",
+    320: "memory failure",
+    321: "invalid memory index",
+    322: "memory full",
+    330: "SMSC address unknown",
+    331: "no network service",
+    332: "network timeout",
+    340: "no +CNMA acknowledgement expected",
+    500: "unknown error",
+}

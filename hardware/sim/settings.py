@@ -1,0 +1,73 @@
+"""Everything that commands set and a restart, ATZ or AT&F takes back, with its factory value.
+
+One value of this class is the state of the interface; another is what AT&W or the module's own habit has
+saved (V.250 6.1, table of resets in the profile of a module).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields, replace
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from hardware.profile import DeviceProfile
+
+REGISTERS = {0: 0, 3: 13, 4: 10, 5: 8, 6: 2, 7: 60, 8: 2, 10: 15}
+"""S-parameters: 3 to 5 are V.250's line characters; the others are accepted for dial-up scripts."""
+
+BASIC = {"X": 4, "&C": 1, "&D": 1, "&S": 0, "&K": 0, "L": 0, "M": 0}
+"""Basic commands that have a value and no effect here."""
+
+
+@dataclass(slots=True)
+class Settings:
+    """State of the terminal interface."""
+
+    echo: bool = True
+    verbose: bool = True
+    quiet: bool = False
+    registers: dict[int, int] = field(default_factory=lambda: dict(REGISTERS))
+    basic: dict[str, int] = field(default_factory=lambda: dict(BASIC))
+    cmee: int = 0
+    cscs: str = "GSM"
+    creg: dict[str, int] = field(default_factory=lambda: {"+CREG": 0, "+CGREG": 0, "+CEREG": 0})
+    cops_format: int = 0
+    ctzu: int = 1
+    ctzr: int = 0
+    cgsms: int = 1
+    ipr: int = 115200
+    ifc: tuple[int, int] = (0, 0)
+    text_mode: bool = False
+    csms: int = 0
+    cpms: tuple[str, str, str] = ("ME", "ME", "ME")
+    cnmi: tuple[int, int, int, int, int] = (0, 0, 0, 0, 0)
+    csmp: tuple[int, int | str, int, int] = (17, 167, 0, 0)
+    """First octet, validity period (a number, or the text of an absolute one), protocol, coding scheme."""
+    csdh: int = 0
+    cscb: tuple[int, str, str] = (0, "", "")
+    cmms: int = 0
+
+    def copy(self) -> Settings:
+        """One that shares nothing."""
+        return replace(self, registers=dict(self.registers), basic=dict(self.basic), creg=dict(self.creg))
+
+    def take(self, other: Settings, names: Iterable[str] | None = None) -> None:
+        """Overwrite these values, or all, with those of another."""
+        source = other.copy()
+        for name in names if names is not None else [item.name for item in fields(self)]:
+            setattr(self, name, getattr(source, name))
+
+
+def factory(device: DeviceProfile) -> Settings:
+    """What AT&F brings back."""
+    return Settings(
+        cmee=device.cmee,
+        cscs=device.charsets[0],
+        csms=device.csms,
+        cpms=(device.store,) * 3,
+        cnmi=device.cnmi,
+        cgsms=device.cgsms,
+        text_mode=device.cmgf == 1,
+    )

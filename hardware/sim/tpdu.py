@@ -1,0 +1,90 @@
+"""What a module itself looks at in a message: enough to route and to number it, whatever else is in it.
+
+A module passes on what it does not understand; so this reads the first fields only and never fails.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from pdu import Address, DataCoding, NumberingPlan, PduError, TypeOfNumber
+from pdu.address import write_address
+
+SUBMIT, COMMAND = 1, 2
+"""TP-MTI, mobile to network (23.040 9.2.3.1)."""
+
+
+def kind(octets: bytes) -> Literal["deliver", "report", "other"]:
+    """By TP-MTI, network to mobile; the reserved value counts as DELIVER (23.040 9.2.3.1)."""
+    match octets[0] & 3 if octets else 1:
+        case 0 | 3:
+            return "deliver"
+        case 2:
+            return "report"
+    return "other"
+
+
+@dataclass(frozen=True, slots=True)
+class Glance:
+    """The first fields of a DELIVER; zeros where it is too short."""
+
+    originator: bytes
+    protocol: int
+    coding: int
+
+    @property
+    def message_class(self) -> int | None:
+        """0 to 3, or None (23.038 4)."""
+        return DataCoding(self.coding).message_class
+
+    @property
+    def kept_for_waiting(self) -> bool:
+        """Message waiting indication, group "store message" (23.038 4)."""
+        return self.coding >> 4 in {0b1101, 0b1110}
+
+    @property
+    def for_card(self) -> bool:
+        """Class 2 goes to the card whatever store is preferred."""
+        return self.message_class == 2
+
+    @property
+    def silent(self) -> bool:
+        """Acknowledged and shown to nobody: type 0, and data for the card (23.040 9.2.3.9)."""
+        return self.protocol == 0x40 or (self.protocol == 0x7F and self.for_card)
+
+    def replaces(self, other: bytes) -> bool:
+        """Whether this takes the place of another message: same replace type, same originator (9.2.3.9)."""
+        if not 0x41 <= self.protocol <= 0x47 or kind(other) != "deliver":
+            return False
+        older = glance(other)
+        return (older.protocol, older.originator) == (self.protocol, self.originator)
+
+
+def glance(octets: bytes) -> Glance:
+    """The first fields of a DELIVER."""
+    end = address_end(octets, 1)
+    rest = octets[end : end + 2].ljust(2, b"\0")
+    return Glance(octets[1:end], rest[0], rest[1])
+
+
+def address_end(octets: bytes, start: int) -> int:
+    """Where the address field that begins at `start` ends; its length counts semi-octets (23.040 9.1.2.5)."""
+    digits = octets[start] if len(octets) > start else 0
+    return start + 2 + (digits + 1) // 2
+
+
+def address(number: str, type_of_address: int | None = None) -> Address:
+    """An address as a terminal writes it: `+` says international, else the type, else 129 (27.005 3.1).
+
+    Raises PduError for characters that are no digits, and for more than 20.
+    """
+    if type_of_address is None or number.startswith("+"):
+        type_of_address = 145 if number.startswith("+") else 129
+    result = Address(
+        number.removeprefix("+"), TypeOfNumber(type_of_address >> 4 & 7), NumberingPlan(type_of_address & 15)
+    )
+    if result.type_of_number is TypeOfNumber.ALPHANUMERIC:
+        raise PduError("address", None, "a terminal cannot write an alphanumeric address")
+    write_address(result, "address")
+    return result
