@@ -1,0 +1,57 @@
+"""Messages from a SIM, made whole: the parts of a long one are joined before anyone sees it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pdu
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+PARTS_WAIT = 3600.0
+"""Seconds after which a long message without its missing parts is forgotten; modules send parts in one go."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Originated:
+    """A whole message from a SIM (mobile originated)."""
+
+    imsi: str
+    destination: pdu.Address
+    body: str | bytes
+    """Text, or the octets of an 8-bit message."""
+    at: datetime
+    """When its last part was accepted."""
+    parts: int = 1
+
+
+class Joiner:
+    """Joins the parts of long messages, each SIM and destination for itself, in any order."""
+
+    def __init__(self) -> None:
+        self._assembler = pdu.Assembler()
+
+    def add(self, imsi: str, message: pdu.Submit, *, now: float, at: datetime) -> Originated | None:
+        """The whole message that this one completes, or None while parts are missing; `now` in seconds."""
+        self._assembler.forget(now - PARTS_WAIT)
+        key = (imsi, message.destination_address)
+        whole = self._assembler.add(message.user_data, key, at=now)
+        if whole is None:
+            return None
+        return Originated(
+            imsi=imsi,
+            destination=message.destination_address,
+            body=_body(whole),
+            at=at,
+            parts=len(whole.parts),
+        )
+
+
+def _body(whole: pdu.Assembled) -> str | bytes:
+    if whole.text is not None:
+        return whole.text
+    if whole.data is not None:
+        return whole.data
+    return b"".join(part.octets for part in whole.parts)  # text and octets in one message: as it came

@@ -1,0 +1,1 @@
+"""HTTP in front of the simulated services; the only place that imports aiohttp (extra `sandbox`)."""

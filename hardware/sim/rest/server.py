@@ -1,0 +1,56 @@
+"""The web server of a sandbox: one address for the services, the control interface and the front page."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+from hardware.sim.rest.address import authority
+from hardware.sim.rest.commands import CommandRoutes
+from hardware.sim.rest.control import ControlRoutes
+from hardware.sim.rest.errors import errors_as_json
+from hardware.sim.rest.front import FrontRoutes
+
+if TYPE_CHECKING:
+    from hardware.sim.sandbox import Sandbox
+
+SHUTDOWN = 1.0
+"""Seconds for requests under way when the sandbox stops; all of them are answered at once anyway."""
+
+
+class RestServer:
+    """Listens from `start` to `stop`; `host` and `port` as the socket takes them, port 0 for any free one."""
+
+    def __init__(self, sandbox: Sandbox, host: str, port: int) -> None:
+        self.wanted = authority(host, port)
+        self._sandbox = sandbox
+        self._host = host
+        self._port = port
+        self._runner: web.AppRunner | None = None
+
+    async def start(self) -> None:
+        """Raises OSError."""
+        app = web.Application(middlewares=[errors_as_json])
+        for service in self._sandbox.services.values():
+            CommandRoutes(service, self._sandbox.account_sid).add_to(app.router)
+        ControlRoutes(self._sandbox).add_to(app.router)
+        FrontRoutes(self._sandbox).add_to(app.router)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, self._host, self._port).start()
+
+    async def stop(self) -> None:
+        """May be called twice, and without a start."""
+        if self._runner is not None:
+            await self._runner.cleanup()
+            self._runner = None
+
+    @property
+    def url(self) -> str:
+        """`http://HOST:PORT` as reached from this machine."""
+        if self._runner is None:
+            raise RuntimeError("the sandbox is not started")
+        host, port = self._runner.addresses[0][:2]
+        everywhere = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared, not listened on
+        return f"http://{authority(everywhere.get(host, host), port)}"

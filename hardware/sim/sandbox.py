@@ -1,0 +1,255 @@
+"""The sandbox: SIMs in simulated modules on pseudo-terminals, the network between, the REST API in front.
+
+    service (REST) <-> SimulatedNetwork <-> SimulatedModule <-> pseudo-terminal <-> any AT client
+
+Wall clock and randomness are handed in. Everything runs on the event loop that `start` is called on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import pdu
+from hardware import profile
+from hardware.sim.module import SimulatedModule
+from hardware.sim.network import SEARCHING, SimulatedNetwork
+from hardware.sim.network_events import Event
+from hardware.sim.pty import Pty
+from hardware.sim.sandbox_sim import ONE_OF_EACH, SandboxSim, SimSpec, card, check, telephone_number
+from hardware.sim.service import CommandService
+from hardware.sim.service_error import NO_SUCH_RESOURCE, ServiceError
+from hardware.sim.service_product import PRODUCTS, Rules
+from hardware.sim.service_resource import ServiceSim
+
+if TYPE_CHECKING:
+    import random
+    from collections.abc import Sequence
+    from datetime import datetime
+    from pathlib import Path
+
+    from hardware.sim.network_line import NetworkTiming
+
+__all__ = [
+    "LISTEN",
+    "ONE_OF_EACH",
+    "Sandbox",
+    "SandboxObserver",
+    "SandboxSim",
+    "SandboxUnavailable",
+    "SimSpec",
+]
+
+LISTEN = ("127.0.0.1", 8480)
+
+EVENTS = 1000
+"""Events that are kept for whoever asks later."""
+
+SandboxObserver = Callable[[SandboxSim, Event], None]
+
+
+class SandboxUnavailable(Exception):  # noqa: N818 - a state of affairs; the text is a sentence for the user
+    """There can be no sandbox here; the text is one sentence that says why and what to do."""
+
+
+class Sandbox:
+    """SIMs, modules, network and services under one address.
+
+    `listen` is host and port (0: any free one), `link_dir` the folder for the links to the modules' ports.
+    Raises ValueError for SIMs that cannot stand side by side, SandboxUnavailable when the extra is missing.
+    """
+
+    network: SimulatedNetwork
+    """From `start` on."""
+
+    def __init__(
+        self,
+        sims: Sequence[SimSpec] = ONE_OF_EACH,
+        listen: tuple[str, int] = LISTEN,
+        *,
+        link_dir: Path,
+        wall: Callable[[], datetime],
+        rng: random.Random,
+        account_sid: str | None = None,
+        token: str | None = None,
+        rules: Rules | None = None,
+        timing: NetworkTiming | None = None,
+        observer: SandboxObserver | None = None,
+    ) -> None:
+        check(sims)
+        try:
+            from hardware.sim.rest.server import RestServer  # noqa: PLC0415 - aiohttp is an extra
+        except ModuleNotFoundError as error:
+            raise SandboxUnavailable(
+                f"The sandbox needs {error.name}, which is not installed: pip install 'modem-agent[sandbox]'"
+            ) from error
+        self.account_sid = account_sid or f"AC{rng.getrandbits(128):032x}"
+        self.token = token or f"{rng.getrandbits(128):032x}"
+        self.services: dict[str, CommandService] = {}
+        self.sims: dict[str, SandboxSim] = {}
+        """By unique name."""
+        self.events: deque[tuple[int, SandboxSim, Event]] = deque(maxlen=EVENTS)
+        """What happened last, each with its number, counted from 1."""
+        self._specs = tuple(sims)
+        self._link_dir = link_dir
+        self._wall = wall
+        self._rng = rng
+        self._rules = rules
+        self._timing = timing
+        self._observers = [] if observer is None else [observer]
+        self._by_imsi: dict[str, SandboxSim] = {}
+        self._counted = 0
+        self._server = RestServer(self, *listen)
+
+    # Life.
+
+    async def start(self) -> None:
+        """Power the modules on and listen; raises SandboxUnavailable and then leaves nothing behind."""
+        loop = asyncio.get_running_loop()
+        self.network = SimulatedNetwork(loop, self._wall, self._observe, timing=self._timing)
+        for product in PRODUCTS.values():
+            self.services[product.name] = CommandService(
+                product, self.network, self._wall, self._rng, self._observe, rules=self._rules
+            )
+        try:
+            for index, spec in enumerate(self._specs):
+                self._add(loop, index, spec)
+            await self._server.start()
+        except OSError as error:
+            await self.stop()
+            raise SandboxUnavailable(self._why(error)) from error
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def stop(self) -> None:
+        """Power the modules off, remove the links, stop listening; may be called twice."""
+        await self._server.stop()
+        for sim in self.sims.values():
+            sim.module.power_off()
+            sim.pty.close()
+        self.sims.clear()
+        self._by_imsi.clear()
+        self.network.close()
+
+    def _add(self, loop: asyncio.AbstractEventLoop, index: int, spec: SimSpec) -> None:
+        service = self.services[spec.service]
+        identity = card(index, spec)
+        sid = spec.sid or f"{service.product.sim_prefix}{self._rng.getrandbits(128):032x}"
+        link = self._link_dir / spec.name
+        pty = Pty(link)
+        module = SimulatedModule(
+            loop, self.network, profile.device(spec.device), identity, pty.write, self._wall
+        )
+        sim = SandboxSim(
+            spec=spec,
+            sid=sid,
+            service=service,
+            card=identity,
+            module=module,
+            pty=pty,
+            link=link,
+            number=telephone_number(index),
+        )
+        self.sims[spec.name] = sim
+        self._by_imsi[identity.imsi] = sim
+        service.add_sim(
+            ServiceSim(sid=sid, unique_name=spec.name, imsi=identity.imsi, status=spec.status), sim.number
+        )
+        pty.start(module.receive)
+        module.power_on()
+
+    def _why(self, error: OSError) -> str:
+        if error.filename is not None:
+            return f"The link {error.filename} cannot be made: {error.strerror}; choose another --link-dir."
+        wanted = self._server.wanted
+        return f"{wanted} cannot be listened on: {error.strerror}; choose another --listen HOST:PORT."
+
+    # What happens.
+
+    def observe(self, observer: SandboxObserver) -> None:
+        """Have `observer` called with each step from now on."""
+        self._observers.append(observer)
+
+    def _observe(self, event: Event) -> None:
+        sim = self._by_imsi.get(event.imsi)
+        if sim is None:  # a module that is just being taken away
+            return
+        self._counted += 1
+        self.events.append((self._counted, sim, event))
+        for observer in self._observers:
+            observer(sim, event)
+
+    # What a developer can do.
+
+    @property
+    def url(self) -> str:
+        """Root of everything, `http://HOST:PORT`."""
+        return self._server.url
+
+    def describe(self) -> dict[str, object]:
+        """Where everything is, for the first line of `--json`."""
+        return {
+            "url": self.url,
+            "base_urls": {
+                "supersim": f"{self.url}/supersim",
+                "wireless": f"{self.url}/wireless",
+            },
+            "account": self.account_sid,
+            "token": self.token,
+            "sims": [sim.describe(self.url) for sim in self.sims.values()],
+        }
+
+    def sim(self, name: str) -> SandboxSim:
+        """By unique name or SID; raises ServiceError."""
+        for sim in self.sims.values():
+            if name in (sim.unique_name, sim.sid):
+                return sim
+        raise ServiceError(
+            404, NO_SUCH_RESOURCE, f"There is no SIM {name}; there are {', '.join(self.sims)}."
+        )
+
+    def send_sms(self, name: str, sender: str, content: str | bytes) -> int:
+        """An SMS from any number to a SIM, in as many parts as it needs; answers how many.
+
+        Raises ServiceError for an unknown name, pdu.PduError when sender or content cannot be carried.
+        """
+        imsi = self.sim(name).card.imsi
+        parts = pdu.segment(content, reference=self._rng.randrange(256))
+        for part in parts:
+            body = part.text if part.text is not None else part.data
+            self.network.send(imsi, _address(sender), part, body=body)
+        return len(parts)
+
+    def redeliver(self, sid: str) -> None:
+        """Bring a Command once more, as after a lost acknowledgement; raises ServiceError."""
+        for service in self.services.values():
+            if service.has(sid):
+                service.redeliver(sid)
+                return
+        raise ServiceError(404, NO_SUCH_RESOURCE, f"There is no Command {sid}.")
+
+    def lose_acknowledgements(self, name: str, count: int = 1) -> None:
+        """Lose the module's next acknowledgements on the way to the network; raises ServiceError."""
+        self.network.lose_acknowledgements(self.sim(name).card.imsi, count)
+
+    def attach(self, name: str) -> None:
+        """Bring a SIM back into radio coverage, where its module looks for the network."""
+        sim = self.sim(name)
+        self.network.cover(sim.card.imsi, covered=True)
+        sim.module.link.search()
+
+    def detach(self, name: str) -> None:
+        """Take a SIM out of radio coverage: its module searches, and what is sent to it waits."""
+        sim = self.sim(name)
+        self.network.cover(sim.card.imsi, covered=False)
+        sim.module.link.change(SEARCHING)
+
+
+def _address(sender: str) -> pdu.Address:
+    """Digits are a number; anything else is an alphanumeric sender, as companies have."""
+    if sender.removeprefix("+").strip("0123456789*#"):
+        return pdu.Address(sender, pdu.TypeOfNumber.ALPHANUMERIC, pdu.NumberingPlan.UNKNOWN)
+    return pdu.Address.parse(sender)

@@ -1,0 +1,112 @@
+"""The SIMs of a sandbox: what is asked for, and what stands when it has started."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from hardware.sim.card import Sim
+from hardware.sim.service_product import PRODUCTS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from hardware.sim.module import SimulatedModule
+    from hardware.sim.pty import Pty
+    from hardware.sim.service import CommandService
+
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}")
+"""Good as a file name anywhere, since the link to the port is called so."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SimSpec:
+    """A SIM to be had in the sandbox, with a module of its own. What is None is invented."""
+
+    service: str = "super-sim"
+    unique_name: str | None = None
+    """Also the name of the link to its port; None: the name of the service."""
+    sid: str | None = None
+    status: str = "active"
+    """State of the SIM in the service; only `ready` and `active` ones send and receive."""
+    device: str = "generic"
+    """Profile of the module."""
+    pin: str | None = None
+    """None: the card asks for none."""
+
+    @property
+    def name(self) -> str:
+        return self.unique_name or self.service
+
+
+ONE_OF_EACH = tuple(SimSpec(service=name) for name in PRODUCTS)
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class SandboxSim:
+    """A SIM in its module."""
+
+    spec: SimSpec
+    sid: str
+    service: CommandService
+    card: Sim
+    module: SimulatedModule
+    pty: Pty
+    link: Path
+    number: str
+    """Its telephone number, digits."""
+
+    @property
+    def unique_name(self) -> str:
+        return self.spec.name
+
+    def describe(self, root: str) -> dict[str, object]:
+        """What a client needs to know; `root` is the URL before the product's path."""
+        product = self.service.product
+        return {
+            "sid": self.sid,
+            "unique_name": self.unique_name,
+            "service": product.name,
+            "link": str(self.link),
+            "base_url": f"{root}{product.base}",
+            "commands_url": f"{root}{product.path}",
+            "imsi": self.card.imsi,
+            "number": f"+{self.number}",
+        }
+
+
+def check(specs: Sequence[SimSpec]) -> None:
+    """Raises ValueError, one sentence, for SIMs that cannot stand side by side."""
+    seen: set[str] = set()
+    for spec in specs:
+        if spec.service not in PRODUCTS:
+            raise ValueError(f"there is no service {spec.service}; there are {', '.join(PRODUCTS)}")
+        if not _NAME.fullmatch(spec.name):
+            raise ValueError(f"the unique name {spec.name!r} does not fit a file name")
+        for name in (spec.name, spec.sid):
+            if name is not None and name in seen:
+                raise ValueError(f"two SIMs are called {name}")
+            if name is not None:
+                seen.add(name)
+
+
+def card(index: int, spec: SimSpec) -> Sim:
+    """A card of the test network 001 01."""
+    return Sim(imsi=f"00101{index + 1:010d}", iccid=_iccid(index), pin=spec.pin)
+
+
+def telephone_number(index: int) -> str:
+    """A telephone number from the range that is kept for fiction (the service centre has the first)."""
+    return f"447700900{index + 1:03d}"
+
+
+def _iccid(index: int) -> str:
+    """19 digits and the check digit of Luhn (ITU-T E.118)."""
+    digits = f"8988307{index + 1:012d}"
+    total = 0
+    for place, digit in enumerate(reversed(digits)):
+        value = int(digit) * (2 if place % 2 == 0 else 1)
+        total += value - 9 if value > 9 else value
+    return f"{digits}{-total % 10}"

@@ -1,0 +1,157 @@
+"""A network with the three services under virtual time, stations that answer as told, and every event."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import random
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+import pdu
+from hardware.sim.network import SimulatedNetwork
+from hardware.sim.service import CommandService
+from hardware.sim.service_product import PRODUCTS
+from hardware.sim.service_resource import ServiceSim
+
+BEGINNING = datetime(2026, 11, 22, 12, 0, 0, tzinfo=UTC)
+
+
+class VirtualTime:
+    """A `Scheduler` whose time passes only when told, and the wall clock that goes with it."""
+
+    def __init__(self):
+        self._now = 0.0
+        self._calls = []
+        self._order = itertools.count()
+
+    def time(self):
+        return self._now
+
+    def wall(self):
+        return BEGINNING + timedelta(seconds=self._now)
+
+    def call_later(self, delay, callback, *args):
+        call = _Call(callback, args)
+        heapq.heappush(self._calls, (self._now + delay, next(self._order), call))
+        return call
+
+    def pass_time(self, seconds):
+        """Make all calls that fall into the next seconds, in order."""
+        end = self._now + seconds
+        while self._calls and self._calls[0][0] <= end:
+            self._now, _, call = heapq.heappop(self._calls)
+            if not call.cancelled:
+                call.callback(*call.args)
+        self._now = end
+
+    @property
+    def pending(self):
+        return sum(1 for _, _, call in self._calls if not call.cancelled)
+
+
+class _Call:
+    def __init__(self, callback, args):
+        self.callback, self.args, self.cancelled = callback, args, False
+
+    def cancel(self):
+        self.cancelled = True
+
+
+class FakeStation:
+    """A `Station` that answers each delivery with the next of `answers`, then with RP-ACK.
+
+    An answer is None for RP-ACK, a cause, or "silence".
+    """
+
+    def __init__(self, network, imsi, *, answers=(), attach=True):
+        self.network = network
+        self.imsi = imsi
+        self.attached = False
+        self.answers = list(answers)
+        self.received = []
+        self.references = []
+        self.outcomes = []
+        self.service_centre = None
+        if attach:
+            self.attach()
+
+    def attach(self):
+        self.stat = self.network.attach(self)
+        self.attached = self.stat in (1, 5)
+        return self.stat
+
+    def detach(self):
+        self.attached = False
+        self.network.detach(self)
+
+    def deliver(self, reference, service_centre, tpdu):
+        self.references.append(reference)
+        self.service_centre = service_centre
+        self.received.append(pdu.decode(tpdu, direction="mt", sca=False))
+        answer = self.answers.pop(0) if self.answers else None
+        if answer != "silence":
+            self.network.acknowledge(self, reference, answer)
+
+    def submitted(self, token, cause):
+        self.outcomes.append((token, cause))
+
+    def submit(self, tpdu, token=1):
+        octets = tpdu if isinstance(tpdu, bytes) else pdu.encode(tpdu, sca=False).octets
+        self.network.submit(self, token, octets)
+
+    def say(self, content, to="000", **fields):
+        """Submit a text or octets, in as many parts as it needs."""
+        for token, part in enumerate(pdu.segment(content, reference=7), start=1):
+            address = pdu.Address.parse(to)
+            self.submit(pdu.Submit(destination_address=address, user_data=part, **fields), token)
+
+    @property
+    def texts(self):
+        return [message.text for message in self.received]
+
+
+class World:
+    """A network with the three services under virtual time, a SIM for each, and every event."""
+
+    def __init__(self, *, timing=None, rules=None):
+        self.time = VirtualTime()
+        self.events = []
+        self.network = SimulatedNetwork(self.time, self.time.wall, self.events.append, timing=timing)
+        rng = random.Random(1)
+        self.services = {
+            name: CommandService(product, self.network, self.time.wall, rng, self.events.append, rules=rules)
+            for name, product in PRODUCTS.items()
+        }
+        self.sims = {}
+        for index, (name, service) in enumerate(self.services.items()):
+            sim = ServiceSim(
+                sid=f"{service.product.sim_prefix}{index:032x}",
+                unique_name=f"sim-{name}",
+                imsi=f"00101000000000{index}",
+            )
+            service.add_sim(sim, f"44770090010{index}")
+            self.sims[name] = sim
+
+    def station(self, name, **how):
+        return FakeStation(self.network, self.sims[name].imsi, **how)
+
+    def pass_time(self, seconds):
+        self.time.pass_time(seconds)
+
+    def kinds(self):
+        """The events so far, by kind; forgets them."""
+        kinds = [str(event.kind) for event in self.events]
+        self.events.clear()
+        return kinds
+
+
+@pytest.fixture
+def make_world():
+    return World
+
+
+@pytest.fixture
+def world():
+    return World()

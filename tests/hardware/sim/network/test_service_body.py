@@ -1,0 +1,106 @@
+"""What goes over the air: lengths in septets, the SID in the body, and the rules for what is too long."""
+
+from __future__ import annotations
+
+import pytest
+
+from hardware.sim.service_body import compose, cut
+from hardware.sim.service_error import ServiceError
+from hardware.sim.service_product import PROGRAMMABLE_WIRELESS, Rules
+from hardware.sim.service_request import Order
+
+SID = "DC0123456789abcdef0123456789abcdef"
+
+
+def texts(body, rules=None, **how):
+    order = Order(sim="meter", body=body, **how)
+    parts = compose(PROGRAMMABLE_WIRELESS, rules or Rules(), order, SID, 7)
+    return [part.text for part in parts]
+
+
+def refused(body, rules=None, **how):
+    with pytest.raises(ServiceError) as caught:
+        texts(body, rules, **how)
+    assert (caught.value.status, caught.value.code) == (400, 33101)
+    return caught.value.message
+
+
+@pytest.mark.parametrize("body", ["x", "x" * 160, "{" * 80, "é" * 160, "☃" * 70, "\U0001f600" * 35])
+def test_what_fits(body):
+    """160 septets, where extension characters count two, or 70 units of UCS-2, as one SMS."""
+    assert texts(body) == [body]
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        ("x" * 161, "161 septets"),
+        ("{" * 80 + "x", "161 septets"),
+        ("☃" * 71, "71 UCS-2 units"),
+        ("\U0001f600" * 36, "72 UCS-2 units"),
+    ],
+)
+def test_what_does_not_fit(body, says):
+    """Refused with a sentence that counts."""
+    assert says in refused(body)
+
+
+def test_where_the_sid_stands():
+    """In front with a space after it, at the end with a space before it."""
+    assert texts("led on", include_sid="start") == [f"{SID} led on"]
+    assert texts("led on", include_sid="end") == [f"led on {SID}"]
+
+
+@pytest.mark.parametrize("where", ["start", "end"])
+def test_room_beside_a_sid(where):
+    """125 septets or 35 units; 126 to 128, which the document allows, would need 161 to 163: refused."""
+    for body in ("x" * 125, "{" * 62 + "x", "☃" * 35):
+        (text,) = texts(body, include_sid=where)
+        assert SID in text
+        assert body in text
+    for body in ("x" * 126, "x" * 128, "x" * 129, "{" * 63, "☃" * 36):
+        refused(body, include_sid=where)
+
+
+def test_the_rule_for_126_to_128():
+    """Cut leaves an incomplete SID at the end, split makes two parts; from 129 on all is refused."""
+    for length, whole in ((126, 33), (128, 31)):
+        (text,) = texts("x" * length, Rules(include_sid_overrun="cut"), include_sid="end")
+        assert text == "x" * length + " " + SID[:whole]
+        (text,) = texts("x" * length, Rules(include_sid_overrun="cut"), include_sid="start")
+        assert text == f"{SID} " + "x" * 125
+        parts = texts("x" * length, Rules(include_sid_overrun="split"), include_sid="end")
+        assert "".join(parts) == "x" * length + " " + SID
+        assert len(parts) == 2
+    for rule in ("cut", "split"):
+        refused("x" * 129, Rules(include_sid_overrun=rule), include_sid="end")
+
+
+def test_the_rule_for_long_texts():
+    """Cut to one SMS or split into parts with one reference; the default was refused above."""
+    assert texts("x" * 200, Rules(long_text="cut")) == ["x" * 160]
+    assert texts("☃" * 100, Rules(long_text="cut")) == ["☃" * 70]
+    assert "".join(texts("x{" * 200, Rules(long_text="split"))) == "x{" * 200
+    order = Order(sim="meter", body="x" * 200)
+    parts = compose(PROGRAMMABLE_WIRELESS, Rules(long_text="split"), order, SID, 7)
+    assert [(part.concatenation.reference, part.concatenation.number) for part in parts] == [(7, 1), (7, 2)]
+    refused("x" * 160 * 255, Rules(long_text="split"))
+
+
+def test_cutting_splits_no_pair():
+    """Neither an escape sequence nor a surrogate pair."""
+    assert cut("x" + "{" * 80) == "x" + "{" * 79
+    assert cut("x" + "\U0001f600" * 40) == "x" + "\U0001f600" * 34
+
+
+def test_the_rule_for_ucs2():
+    """Where the service takes no UCS-2, such a text is refused, however short."""
+    refused("☃", Rules(ucs2=False))
+    assert texts("é", Rules(ucs2=False)) == ["é"]
+
+
+def test_binary_is_eight_bit_data():
+    """A whole user data field of 140 octets, without header."""
+    order = Order(sim="meter", body="...", data=bytes(range(140)), mode="binary")
+    (part,) = compose(PROGRAMMABLE_WIRELESS, Rules(), order, SID, 7)
+    assert (part.data, part.header, part.data_coding_scheme) == (bytes(range(140)), (), 4)

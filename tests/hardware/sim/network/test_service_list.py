@@ -1,0 +1,148 @@
+"""Lists: newest first, filtered, in pages that lead to one another."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from types import SimpleNamespace
+
+import pytest
+
+from hardware.sim.service_error import ServiceError
+from hardware.sim.service_list import select
+from hardware.sim.service_product import PROGRAMMABLE_WIRELESS, SUPER_SIM
+from hardware.sim.service_resource import Resource
+
+NOW = datetime(2026, 11, 22, tzinfo=UTC)
+
+
+def resource(serial, sim="HS1", status="delivered", direction="to_sim"):
+    return Resource(
+        serial=serial,
+        sid=f"HC{serial:032x}",
+        sim=SimpleNamespace(sid=sim),
+        body="",
+        status=status,
+        direction=direction,
+        created=NOW,
+        updated=NOW,
+    )
+
+
+ROWS = [resource(serial) for serial in range(7, 0, -1)]
+
+
+def page(rows=ROWS, sim_sid=None, product=SUPER_SIM, **parameters):
+    return select(product, rows, parameters, sim_sid)
+
+
+def serials(shown):
+    return [row.serial for row in shown.rows]
+
+
+def follow(query, rows=ROWS):
+    return select(SUPER_SIM, rows, dict(query), None)
+
+
+def test_without_parameters_there_are_fifty_a_page():
+    """The default of both descriptions; one page has neither next nor previous."""
+    rows = [resource(serial) for serial in range(60, 0, -1)]
+    shown = page(rows)
+    assert serials(shown) == list(range(60, 10, -1))
+    assert (shown.number, shown.size, shown.previous) == (0, 50, None)
+    assert shown.here == shown.first == [("PageSize", "50"), ("Page", "0")]
+    assert serials(follow(shown.next, rows)) == list(range(10, 0, -1))
+    assert page().next is None
+
+
+def test_next_and_previous_go_through_all_rows():
+    """Three, three, one, and back."""
+    first = page(PageSize="3")
+    second = follow(first.next)
+    third = follow(second.next)
+    assert [serials(first), serials(second), serials(third)] == [[7, 6, 5], [4, 3, 2], [1]]
+    assert third.next is None
+    assert [first.number, second.number, third.number] == [0, 1, 2]
+    assert serials(follow(third.previous)) == [4, 3, 2]
+    assert follow(third.previous).number == 1
+    assert serials(follow(second.previous)) == [7, 6, 5]
+    assert serials(follow(third.first)) == [7, 6, 5]
+    assert serials(follow(third.here)) == [1]
+
+
+def test_pages_can_be_counted_without_a_token():
+    """`Page` alone, also far behind the last row."""
+    assert serials(page(PageSize="3", Page="1")) == [4, 3, 2]
+    beyond = page(PageSize="3", Page="9")
+    assert (serials(beyond), beyond.next) == ([], None)
+    assert dict(beyond.previous)["Page"] == "8"
+
+
+def test_no_row_twice_and_none_hidden_while_rows_come_and_go():
+    """A new row on top, or the deletion of those already read, does not move the next page."""
+    first = page(PageSize="3")
+    assert serials(follow(first.next, [resource(8), *ROWS])) == [4, 3, 2]
+    assert serials(follow(first.next, ROWS[3:])) == [4, 3, 2]
+    assert serials(follow(first.next, ROWS[:2] + ROWS[4:])) == [3, 2, 1]
+
+
+def test_filters():
+    """Each alone and together; the links repeat them in front of the paging."""
+    rows = [
+        resource(4, sim="HS2", status="received", direction="from_sim"),
+        resource(3, status="received", direction="from_sim"),
+        resource(2, status="sent"),
+        resource(1, sim="HS2", status="sent"),
+    ]
+    assert serials(page(rows, Status="sent")) == [2, 1]
+    assert serials(page(rows, Direction="from_sim")) == [4, 3]
+    assert serials(page(rows, "HS2", Sim="meter-2")) == [4, 1]
+    both = page(rows, "HS2", Status="sent", Sim="meter-2")
+    assert serials(both) == [1]
+    assert both.here == [("Status", "sent"), ("Sim", "meter-2"), ("PageSize", "50"), ("Page", "0")]
+
+
+def test_an_unknown_sim_has_no_commands():
+    """An empty list, no error."""
+    assert serials(page(ROWS, None, Sim="nobody")) == []
+
+
+def test_transport_is_a_filter_of_one_service():
+    """All Commands here are SMS; the other services do not know the parameter."""
+    assert serials(page(product=PROGRAMMABLE_WIRELESS, Transport="ip")) == []
+    assert len(serials(page(product=PROGRAMMABLE_WIRELESS, Transport="sms"))) == 7
+    assert len(serials(page(Transport="ip"))) == 7
+
+
+@pytest.mark.parametrize(
+    ("parameters", "code"),
+    [
+        ({"PageSize": "0"}, 33103),
+        ({"PageSize": "1001"}, 33103),
+        ({"PageSize": "-1"}, 33103),
+        ({"PageSize": "ten"}, 33103),
+        ({"PageSize": ""}, 33103),
+        ({"PageSize": "1_0"}, 33103),
+        ({"PageSize": "\N{ARABIC-INDIC DIGIT FIVE}"}, 33103),
+        ({"PageSize": "9" * 5000}, 33103),
+        ({"Page": "-1"}, 33103),
+        ({"Page": "first"}, 33103),
+        ({"PageToken": ""}, 33103),
+        ({"PageToken": "PA1"}, 33103),
+        ({"PageToken": "PC" + "0" * 32}, 33103),
+        ({"Status": "lost"}, 33101),
+        ({"Status": ""}, 33101),
+        ({"Status": "Sent"}, 33101),
+        ({"Direction": "up"}, 33101),
+    ],
+)
+def test_what_is_refused(parameters, code):
+    """Impossible paging 33103, impossible filter 33101."""
+    with pytest.raises(ServiceError) as caught:
+        page(**parameters)
+    assert (caught.value.status, caught.value.code) == (400, code)
+
+
+@pytest.mark.parametrize("size", ["1", "1000"])
+def test_the_limits_of_a_page(size):
+    """1 and 1000 are both taken."""
+    assert page(PageSize=size).size == int(size)

@@ -1,0 +1,101 @@
+"""Requests to create a Command: what is taken, and which code refuses the rest."""
+
+from __future__ import annotations
+
+import base64
+
+import pytest
+
+from hardware.sim.service_error import ServiceError
+from hardware.sim.service_product import PROGRAMMABLE_WIRELESS, SUPER_SIM, SUPER_SIM_BETA
+from hardware.sim.service_request import decode_base64, read
+
+
+def test_the_least_that_is_needed():
+    """A SIM and a body; the rest has the documented defaults."""
+    order = read(PROGRAMMABLE_WIRELESS, {"Sim": "meter", "Command": "hi"})
+    assert (order.sim, order.body, order.data, order.mode) == ("meter", "hi", None, "text")
+    assert (order.include_sid, order.receipt) == ("none", True)
+
+
+def test_what_super_sim_does_not_know_is_ignored():
+    """CommandMode and IncludeSid belong to the other service; unknown names are nobody's business."""
+    order = read(
+        SUPER_SIM,
+        {"Sim": "meter", "Payload": "hi", "CommandMode": "binary", "IncludeSid": "start", "Colour": "red"},
+    )
+    assert (order.content, order.include_sid) == ("hi", "none")
+
+
+WIRELESS = {"Sim": "meter", "Command": "hi"}
+BINARY = {"Sim": "meter", "CommandMode": "binary"}
+
+
+@pytest.mark.parametrize(
+    ("product", "parameters", "code"),
+    [
+        (SUPER_SIM, {}, 33102),
+        (SUPER_SIM, {"Payload": "hi"}, 33102),
+        (SUPER_SIM, {"Sim": "meter"}, 33102),
+        (SUPER_SIM, {"Sim": "", "Payload": "hi"}, 33102),
+        (SUPER_SIM, {"Sim": "meter", "Payload": ""}, 33102),
+        (SUPER_SIM, {"Sim": "meter", "Command": "hi"}, 33102),
+        (SUPER_SIM, {"sim": "meter", "payload": "hi"}, 33102),
+        (SUPER_SIM_BETA, {"Sim": "meter", "Payload": "hi"}, 33102),
+        (PROGRAMMABLE_WIRELESS, {"Command": "hi"}, 33102),
+        (PROGRAMMABLE_WIRELESS, WIRELESS | {"CallbackMethod": "PUT"}, 33101),
+        (PROGRAMMABLE_WIRELESS, WIRELESS | {"CallbackUrl": "nowhere"}, 33101),
+        (PROGRAMMABLE_WIRELESS, WIRELESS | {"CallbackUrl": "ftp://127.0.0.1/x"}, 33101),
+        (PROGRAMMABLE_WIRELESS, WIRELESS | {"CallbackUrl": "http://[::1/x"}, 33101),
+        (PROGRAMMABLE_WIRELESS, WIRELESS | {"CommandMode": "Text"}, 33101),
+        (PROGRAMMABLE_WIRELESS, WIRELESS | {"IncludeSid": "middle"}, 33101),
+        (PROGRAMMABLE_WIRELESS, WIRELESS | {"DeliveryReceiptRequested": "perhaps"}, 33101),
+        (PROGRAMMABLE_WIRELESS, BINARY | {"Command": "no base64!"}, 33101),
+        (PROGRAMMABLE_WIRELESS, BINARY | {"Command": "A" * 188}, 33101),
+        (PROGRAMMABLE_WIRELESS, BINARY | {"Command": "QUI=", "IncludeSid": "end"}, 33121),
+    ],
+)
+def test_what_is_refused(product, parameters, code):
+    """Missing 33102, impossible 33101, contradictory 33121; always 400."""
+    with pytest.raises(ServiceError) as caught:
+        read(product, parameters)
+    assert (caught.value.status, caught.value.code) == (400, code)
+
+
+@pytest.mark.parametrize(
+    ("word", "receipt"), [("true", True), ("false", False), ("True", True), ("False", False)]
+)
+def test_a_flag_in_the_writing_of_any_client(word, receipt):
+    """Current clients write lower case, older ones what Python prints."""
+    assert read(PROGRAMMABLE_WIRELESS, WIRELESS | {"DeliveryReceiptRequested": word}).receipt is receipt
+
+
+def test_callbacks_are_taken():
+    """A URL of anybody, and both methods."""
+    for method in ("GET", "POST"):
+        parameters = {"CallbackUrl": "http://blahblah.com/go?a=1#rc=2", "CallbackMethod": method}
+        assert read(SUPER_SIM, {"Sim": "meter", "Payload": "hi", **parameters}).body == "hi"
+
+
+@pytest.mark.parametrize("padding", ["", "=", "==", "===="])
+@pytest.mark.parametrize("data", [b"Hello, Machine!", b"A", b"AB", bytes(range(140))])
+def test_base64_with_wrong_padding(data, padding):
+    """The vendor's own sample has two `=` too many; any number of them is read."""
+    digits = base64.b64encode(data).decode().rstrip("=")
+    assert decode_base64("Command", digits + padding) == data
+
+
+def test_the_vendors_sample():
+    """15 octets; the resource shows what was sent."""
+    order = read(
+        PROGRAMMABLE_WIRELESS,
+        {"Sim": "meter", "Command": "SGVsbG8sIE1hY2hpbmUh==", "CommandMode": "binary"},
+    )
+    assert (order.content, order.body) == (b"Hello, Machine!", "SGVsbG8sIE1hY2hpbmUh==")
+
+
+@pytest.mark.parametrize("text", ["QUI=x", "Q", "QUI\n", "Q UI", "QÜI", "QU=I"])
+def test_what_is_not_base64(text):
+    """Nothing is guessed."""
+    with pytest.raises(ServiceError):
+        decode_base64("Command", text)

@@ -1,0 +1,86 @@
+"""A sandbox with its REST API on a free port, and an HTTP client for it."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from datetime import UTC, datetime, timedelta
+
+import aiohttp
+import pytest
+
+from hardware.sim.network_line import NetworkTiming
+from hardware.sim.sandbox import Sandbox
+
+QUICK = NetworkTiming(transit=0.0, alert=0.0)
+
+
+class Wall:
+    """A wall clock that stands unless moved, so that dates can be compared."""
+
+    def __init__(self):
+        self.now = datetime(2026, 11, 22, 12, 0, 0, 250_000, tzinfo=UTC)
+
+    def __call__(self):
+        return self.now
+
+    def move(self, **how):
+        self.now += timedelta(**how)
+
+
+@pytest.fixture
+def wall():
+    return Wall()
+
+
+@pytest.fixture
+async def sandbox(tmp_path, wall):
+    sandbox = Sandbox(
+        listen=("127.0.0.1", 0), link_dir=tmp_path, wall=wall, rng=random.Random(1), timing=QUICK
+    )
+    await sandbox.start()
+    yield sandbox
+    await sandbox.stop()
+
+
+@pytest.fixture
+def until(sandbox):
+    """Waits until a condition holds, looking again at each step of a message's road."""
+    step = asyncio.Event()
+    sandbox.observe(lambda _sim, _event: step.set())
+
+    async def until(condition):
+        async with asyncio.timeout(10):
+            while not condition():
+                await step.wait()
+                step.clear()
+
+    return until
+
+
+class Http:
+    """Requests to the sandbox; answers status, headers and JSON."""
+
+    def __init__(self, session, root):
+        self._session = session
+        self.root = root
+
+    async def __call__(self, method, path, **how):
+        url = path if path.startswith("http") else self.root + path
+        async with self._session.request(method, url, **how) as answer:
+            self.headers = answer.headers
+            text = await answer.text()
+            self.text = text
+            return answer.status, await answer.json() if "json" in answer.content_type else text
+
+    async def post(self, path, **form):
+        return await self("POST", path, data=form)
+
+    async def get(self, path, **query):
+        return await self("GET", path, params=query)
+
+
+@pytest.fixture
+async def http(sandbox):
+    async with aiohttp.ClientSession() as session:
+        yield Http(session, sandbox.url)

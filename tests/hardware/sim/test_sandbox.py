@@ -1,0 +1,121 @@
+"""The sandbox as a whole: SIMs in modules on pseudo-terminals, what it says about itself, how it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import subprocess
+import sys
+from datetime import UTC, datetime
+
+import pytest
+
+from hardware.sim.sandbox import Sandbox, SandboxUnavailable, SimSpec
+
+NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+def make(tmp_path):
+    def make(*sims, **how):
+        how = {"listen": ("127.0.0.1", 0), "link_dir": tmp_path / "ports", **how}
+        given = {"sims": sims} if sims else {}
+        return Sandbox(**given, wall=lambda: NOW, rng=random.Random(1), **how)
+
+    return make
+
+
+async def test_one_of_each_by_default(make, tmp_path):
+    """Three SIMs named after their services, with links named like them; all of it in `describe`."""
+    sandbox = make()
+    await sandbox.start()
+    try:
+        told = sandbox.describe()
+        names = ["super-sim", "programmable-wireless", "super-sim-beta"]
+        assert [sim["unique_name"] for sim in told["sims"]] == names
+        assert [sim["service"] for sim in told["sims"]] == names
+        assert [sim["sid"][:2] for sim in told["sims"]] == ["HS", "DE", "HS"]
+        assert [sim["link"] for sim in told["sims"]] == [str(tmp_path / "ports" / name) for name in names]
+        assert told["base_urls"] == {
+            "supersim": f"{told['url']}/supersim",
+            "wireless": f"{told['url']}/wireless",
+        }
+        assert told["account"].startswith("AC")
+        for sim in told["sims"]:
+            assert os.path.exists(sim["link"])  # noqa: ASYNC240, PTH110 - a symbolic link to a terminal
+    finally:
+        await sandbox.stop()
+
+
+async def test_nothing_is_left_when_it_has_stopped(make, tmp_path):
+    """No link, no task, no open file; a second stop does nothing."""
+    before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - the folder is no ordinary one
+    tasks = asyncio.all_tasks()
+    sandbox = make()
+    await sandbox.start()
+    await sandbox.stop()
+    await sandbox.stop()
+    assert list((tmp_path / "ports").iterdir()) == []
+    assert asyncio.all_tasks() == tasks
+    assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208 - the folder is no ordinary one
+
+
+async def test_it_can_be_started_again(make):
+    """With the same account, and SIMs anew."""
+    sandbox = make()
+    for _ in range(2):
+        await sandbox.start()
+        assert len(sandbox.describe()["sims"]) == 3
+        await sandbox.stop()
+
+
+async def test_an_address_that_is_taken(make, tmp_path):
+    """One sentence with address and remedy, and nothing is left."""
+    first = make(link_dir=tmp_path / "first")
+    await first.start()
+    port = int(first.url.rpartition(":")[2])
+    second = make(listen=("127.0.0.1", port))
+    with pytest.raises(SandboxUnavailable, match=rf"^127\.0\.0\.1:{port} cannot be listened on: .*--listen"):
+        await second.start()
+    assert list((tmp_path / "ports").iterdir()) == []
+    await first.stop()
+
+
+async def test_a_folder_that_cannot_be(make, tmp_path):
+    """One sentence that names it."""
+    (tmp_path / "file").write_text("")
+    sandbox = make(link_dir=tmp_path / "file" / "ports")
+    with pytest.raises(SandboxUnavailable, match="--link-dir"):
+        await sandbox.start()
+
+
+@pytest.mark.parametrize(
+    ("sims", "says"),
+    [
+        ([SimSpec(service="carrier-pigeon")], "no service carrier-pigeon"),
+        ([SimSpec(unique_name="../x")], "does not fit a file name"),
+        ([SimSpec(unique_name=".x")], "does not fit a file name"),
+        ([SimSpec(unique_name="x\n")], "does not fit a file name"),
+        ([SimSpec(unique_name="a"), SimSpec(unique_name="a")], "two SIMs are called a"),
+        ([SimSpec(), SimSpec()], "two SIMs are called super-sim"),
+    ],
+)
+def test_sims_that_cannot_be(make, sims, says):
+    """One sentence before anything starts."""
+    with pytest.raises(ValueError, match=says):
+        make(*sims)
+
+
+def test_without_aiohttp_there_is_one_sentence():
+    """What to install; everything but the REST API can be imported all the same."""
+    program = (
+        "import sys; sys.modules['aiohttp'] = None\n"
+        "import random, pathlib\n"
+        "from hardware.sim.sandbox import Sandbox, SandboxUnavailable\n"
+        "try: Sandbox(link_dir=pathlib.Path('/nowhere'), wall=None, rng=random.Random(1))\n"
+        "except SandboxUnavailable as error: print(error)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert "pip install 'modem-agent[sandbox]'" in done.stdout
+    assert len(done.stdout.splitlines()) == 1
