@@ -39,6 +39,8 @@ from agent.version import VERSION
 
 HANDLERS_S = 3.0
 """What running handlers get when the agent stops."""
+MANNERS_S = 1.0
+"""What everything else gets after that."""
 PRUNE_S = 86_400.0
 
 
@@ -145,9 +147,7 @@ class Agent:
             modem,
             self._skin,
             self._queue,
-            SendingRules(
-                rules.max_per_minute, rules.max_per_day, rules.status_reports, rules.resend_unknown
-            ),
+            SendingRules(rules.max_per_minute, rules.max_per_day, rules.status_reports, rules.resend_unknown),
             self._seams.random,
             self._tell,
             self._health,
@@ -175,6 +175,9 @@ class Agent:
             self._supervisor.stop()
             await asyncio.wait((supervisor, dispatcher), timeout=HANDLERS_S)
             await self._runner.close()
+            _, left = await asyncio.wait((supervisor, dispatcher), timeout=MANNERS_S)
+            for task in left:  # a journal that cannot commit, say: the next start finds it as after a crash
+                task.cancel()
 
     async def _forget(self) -> None:
         """Prune the journal once a day."""
@@ -210,7 +213,9 @@ class Agent:
         session = self._supervisor.connection.session
         if session is None:
             return f"modem-agent {VERSION}"
-        return f"modem-agent {VERSION}, {session.registration or 'registration unknown'}, {session.signal or ''}"
+        return (
+            f"modem-agent {VERSION}, {session.registration or 'registration unknown'}, {session.signal or ''}"
+        )
 
     async def _answer_status(self, _request: Mapping[str, Any]) -> Mapping[str, Any]:
         connection = self._supervisor.connection
@@ -234,12 +239,12 @@ class Agent:
         content = _content(request)
         try:
             destination = str(pdu.Address.parse(str(request.get("to") or self._service.number)))
-            parts = compose(content, None, self._service, self._reply_rules, self._seams.random.randrange(256))
+            parts = compose(
+                content, None, self._service, self._reply_rules, self._seams.random.randrange(256)
+            )
         except (CannotCompose, pdu.PduError) as error:
             raise ControlError(str(error)) from None
-        messages = [
-            Outgoing(destination, part, number, len(parts)) for number, part in enumerate(parts, 1)
-        ]
+        messages = [Outgoing(destination, part, number, len(parts)) for number, part in enumerate(parts, 1)]
         numbers = await self._skin.run(self._queue.queue, messages)
         self._queued.set()
         while True:
@@ -268,4 +273,3 @@ def _content(request: Mapping[str, Any]) -> str | bytes:
         except ValueError:
             raise ControlError("--hex takes pairs of hexadecimal digits, for example 01FF") from None
     raise ControlError("there is nothing to send: give a text or --hex")
-

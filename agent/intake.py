@@ -130,9 +130,9 @@ class Intake:
                     self._tell(Step("store full", "draining it", weight=Weight.WARNING))
                     sweep = True
                 case Restarted(line):
+                    # Its settings are gone, and whatever is sent now may be misread: begin anew.
                     self._tell(Step("module restarted", line, weight=Weight.WARNING))
-                    await self._modem.initialise()
-                    return True
+                    self._modem.close()
                 case RegistrationChanged(registration):
                     self._tell(Step("registration", str(registration)))
         found = [message for slot in slots if (message := await self._modem.read(slot)) is not None]
@@ -223,5 +223,3 @@ def _order(message: StoredMessage) -> tuple[float, str, int]:
         stamp = message.message.service_centre_timestamp.time
     slot = message.slot or Slot("", 0)
     return (stamp.timestamp() if stamp is not None else 0.0, slot.store, slot.index)
-
-

@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 import sys
+import traceback
 from pathlib import Path
 
 import click
@@ -67,6 +68,17 @@ def run(config_path: Path, *, trace: bool, show_content: bool) -> None:
         give_up(str(error), status=IMPOSSIBLE if error.configuration else FAILURE)
     except JournalHeld as error:
         give_up(str(error))
+    except ExceptionGroup as group:
+        log.debug("", exc_info=group)
+        give_up(*(f"stopped by a mistake of its own: {_whence(error)}" for error in group.exceptions))
+
+
+def _whence(error: Exception) -> str:
+    """One line for a report: what and where. The whole story is logged with --trace."""
+    if isinstance(error, ExceptionGroup):
+        return "; ".join(_whence(each) for each in error.exceptions)
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__}: {error} ({place.filename}:{place.lineno})"
 
 
 def _log(*, detail: bool) -> logging.Logger:

@@ -90,23 +90,23 @@ class Inbox:
             return self._double(known[1], command)
         stamp = None if command.timestamp is None else command.timestamp.timestamp()
         horizon = self._journal.horizon
-        expired = stamp is not None and horizon is not None and stamp <= horizon
-        reason = "older than the memory for doubles reaches" if expired else None
+        too_old = stamp is not None and horizon is not None and stamp <= horizon
+        why = "older than the memory for doubles reaches" if too_old else None
         number = self._execute(
             "INSERT INTO commands (state, sid, sender, mode, body, timestamp, answerable, reason,"
             " received_wall, received_running, ended_wall) VALUES (?,?,?,?,?,?,?,?,?,?,?)",
             (
-                "expired" if expired else "received",
+                "expired" if too_old else "received",
                 command.sid,
                 command.sender,
                 "text" if isinstance(command.body, str) else "binary",
                 command.body,
                 None if command.timestamp is None else command.timestamp.isoformat(),
                 command.answerable,
-                reason,
+                why,
                 now.wall,
                 now.running,
-                now.wall if expired else None,
+                now.wall if too_old else None,
             ),
         ).lastrowid
         if key is not None:
@@ -118,8 +118,8 @@ class Inbox:
             self._forget_parts(command.parts[0].key)
         if stamp is not None:
             self._journal.newest_timestamp = max(self._journal.newest_timestamp, stamp)
-        outcome = Outcome.EXPIRED if expired else Outcome.NEW
-        return Kept(outcome, number, command.sid, detail=reason or "", content=command.body)
+        outcome = Outcome.EXPIRED if too_old else Outcome.NEW
+        return Kept(outcome, number, command.sid, detail=why or "", content=command.body)
 
     def _double(self, number: int | None, command: Command) -> Kept:
         row = self._execute(

@@ -7,6 +7,7 @@ survive whatever happens to this process or its power, as long as the disk keeps
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -17,6 +18,7 @@ from pathlib import Path
 from agent.journal import lock, schema
 
 DAY_S = 86400.0
+_PLACE = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EACCES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +30,14 @@ class Moment:
 
 
 class JournalUnusable(Exception):  # noqa: N818  (reads as the sentence it is)
-    """The journal cannot be opened; the text names the file and what to do."""
+    """The journal cannot be opened; the text names the file and what to do.
+
+    `configuration`: its place is impossible, so that starting again helps nobody.
+    """
+
+    def __init__(self, text: str, *, configuration: bool = False) -> None:
+        super().__init__(text)
+        self.configuration = configuration
 
 
 class Journal:
@@ -52,14 +61,16 @@ class Journal:
             self.connection.execute("PRAGMA journal_mode = WAL")
             self.connection.execute("PRAGMA synchronous = FULL")
             schema.migrate(self.connection)
-            base, self.newest_timestamp, self.horizon = self.connection.execute(
-                "SELECT running, newest_timestamp, horizon FROM clock"
-            ).fetchone()
+            row = self.connection.execute("SELECT running, newest_timestamp, horizon FROM clock").fetchone()
+            self._base: float = row[0] - monotonic()
+            self.newest_timestamp: float = row[1]
+            self.horizon: float | None = row[2]
         except OSError as error:
             self.close()
             raise JournalUnusable(
                 f"journal {path} cannot be opened: {error.strerror}; its folder must exist and be writable "
-                "by the user that runs modem-agent ([journal] path)"
+                "by the user that runs modem-agent ([journal] path)",
+                configuration=error.errno in _PLACE,
             ) from error
         except (sqlite3.Error, schema.TooNew) as error:
             self.close()
@@ -67,7 +78,6 @@ class Journal:
         except lock.JournalHeld:
             self.close()
             raise
-        self._base = base - monotonic()
 
     def close(self) -> None:
         """Let go of file and lock; safe to call twice."""

@@ -51,9 +51,7 @@ COMMIT_WAITS_S = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 """A full disk or a device that went away is asked again at these pauses, and on at the last."""
 
 
-async def insist(
-    skin: Skin, tell: Tell, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs
-) -> R:
+async def insist(skin: Skin, tell: Tell, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
     """Run it until the journal takes it: for what has happened already and must not be forgotten.
 
     Its values wait in memory meanwhile; the trouble is told once, and its end.

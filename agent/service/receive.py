@@ -73,10 +73,9 @@ def _deliver(message: pdu.Deliver, raw: str, service: ServiceProfile, memory: Me
         return Stray("a short message of type 0 carries nothing", sender, None)
     concatenation = message.concatenation
     if concatenation is None or concatenation.total == 1:
-        content = message.text if message.text is not None else message.data
-        if content is None:
-            return Stray("its user data are compressed", sender, None)
-        return _command(message, content, identity(message), ())
+        if message.user_data.compressed:
+            return Stray("its user data are compressed", sender, _shown(message))
+        return _command(message, message.text, message.data, identity(message), ())
     key = PartKey(sender, concatenation.reference, concatenation.wide, concatenation.total)
     part = Part(key, concatenation.number, raw, identity(message))
     parts = {**memory.parts(key)}
@@ -91,20 +90,23 @@ def _joined(parts: tuple[Part, ...]) -> Command:
     """The Command of all its parts; its time stamp is that of the first part."""
     messages = [pdu.decode(part.raw) for part in parts]
     delivers = [message for message in messages if isinstance(message, pdu.Deliver)]
-    return _command(delivers[0], pdu.join([each.user_data for each in delivers]), None, parts)
+    whole = pdu.join([each.user_data for each in delivers])
+    if whole is None:
+        raise pdu.PduError("user_data_header.concatenation", None, "its parts do not fit together")
+    return _command(delivers[0], whole.text, whole.data, None, parts)
 
 
 def _command(
-    first: pdu.Deliver, content: str | bytes, known_by: bytes | None, parts: tuple[Part, ...]
+    first: pdu.Deliver, text: str | None, data: bytes | None, known_by: bytes | None, parts: tuple[Part, ...]
 ) -> Command:
-    sid, body = command_sid.split(content) if isinstance(content, str) else (None, content)
+    sid, body = (None, data or b"") if text is None else command_sid.split(text)
     return Command(
         sender=str(first.originating_address),
         sid=sid,
         body=body,
         timestamp=first.service_centre_timestamp.time,
         identity=known_by,
-        answerable=not (first.loop_prevention or (isinstance(body, str) and body.startswith(ERROR_ANSWER))),
+        answerable=not (first.loop_prevention or (text is not None and str(body).startswith(ERROR_ANSWER))),
         parts=parts,
     )
 

@@ -22,7 +22,7 @@ OTHER = "HC" + "f" * 32
     ],
 )
 def test_a_whole_sid_is_taken_out(text, sid, body):
-    """A whole SID before a space or the end, or at the very end after a space, counts; the first of two wins."""
+    """Whole before a space or the end, or at the very end after a space; the first of two counts."""
     assert split(text) == (sid, body)
 
 

@@ -1,0 +1,98 @@
+"""A journal with clocks that are turned by hand."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+import pdu
+from agent.journal.actions import Actions
+from agent.journal.inbox import Inbox
+from agent.journal.journal import Journal
+from agent.journal.outbox import Outbox
+from agent.service.message import Command, Part, PartKey, Report, Stray
+
+EPOCH = datetime(2026, 11, 22, 12, tzinfo=UTC).timestamp()
+SID = "dc" + "0" * 32
+
+
+@dataclass
+class Desk:
+    """An open journal and its rooms."""
+
+    path: Path
+    wall: float = EPOCH
+    monotonic: float = 100.0
+    journal: Journal = None
+    dedup_without_sid: bool = True
+
+    def open(self):
+        self.journal = Journal(self.path, lambda: self.wall, lambda: self.monotonic)
+        self.outbox = Outbox(self.journal)
+        self.inbox = Inbox(self.journal, self.outbox, dedup_without_sid=self.dedup_without_sid)
+        self.actions = Actions(self.journal)
+        return self
+
+    def restart(self):
+        """As after kill -9: nothing is closed properly, the file is opened anew; another monotonic clock."""
+        self.journal.close()
+        self.monotonic = 5.0
+        return self.open()
+
+    def pass_time(self, seconds):
+        self.wall += seconds
+        self.monotonic += seconds
+
+    def keep(self, received, slot=None, raw="00"):
+        return self.inbox.keep(slot, raw, lambda _: received)
+
+    def column(self, query, *values):
+        return [row[0] for row in self.journal.connection.execute(query, values)]
+
+
+def command(body="led on", sid=SID, identity=b"i" * 16, at=EPOCH - 5, **fields):
+    """A Command as the service room makes it."""
+    when = None if at is None else datetime.fromtimestamp(at, UTC)
+    values = {"sender": "2936", "timestamp": when, "answerable": True} | fields
+    return Command(sid=sid, body=body, identity=None if sid else identity, **values)
+
+
+def part(number, total=2, reference=9, raw=None, identity=None):
+    """A part of a long message."""
+    key = PartKey("2936", reference, wide=False, total=total)
+    return Part(key, number, raw or f"0{number}", identity or bytes([number] * 16))
+
+
+def report(reference, status=0, recipient="2936"):
+    """A status report."""
+    stamp = pdu.Timestamp.of(datetime.fromtimestamp(EPOCH, UTC))
+    return Report(
+        pdu.StatusReport(
+            message_reference=reference,
+            recipient_address=pdu.Address.parse(recipient),
+            service_centre_timestamp=stamp,
+            discharge_time=stamp,
+            status=status,
+        )
+    )
+
+
+@pytest.fixture
+def desk(tmp_path):
+    desk = Desk(tmp_path / "journal.db").open()
+    yield desk
+    desk.journal.close()
+
+
+@pytest.fixture
+def make():
+    """Makers of what is kept."""
+
+    class Make:
+        pass
+
+    make = Make()
+    make.command, make.part, make.report = command, part, report
+    make.stray = lambda reason="not from 2936", text="x": Stray(reason, "+1555", text)
+    return make

@@ -1,0 +1,177 @@
+from datetime import UTC, datetime
+
+import pytest
+
+import pdu
+from agent.service.message import Command, Part, Report, Stray
+from agent.service.profile import PROFILES
+from agent.service.receive import identity, receive
+
+WIRELESS = PROFILES["programmable-wireless"]
+WHEN = datetime(2026, 11, 22, 12, 0, 0, tzinfo=UTC)
+SID = "DC0123456789abcdef0123456789abcdef"
+
+
+class Nothing:
+    """Remembers nothing."""
+
+    def parts(self, key):
+        return {}
+
+    def seen(self, identity_):
+        return False
+
+
+class Some(Nothing):
+    """Remembers these parts."""
+
+    def __init__(self, *parts, seen=()):
+        self._parts = {part.number: part for part in parts}
+        self._seen = set(seen)
+
+    def parts(self, key):
+        return self._parts
+
+    def seen(self, identity_):
+        return identity_ in self._seen
+
+
+def deliver(content, sender="2936", when=WHEN, **fields):
+    """A DELIVER with that text, those octets or that user data."""
+    data = content if isinstance(content, pdu.UserData) else pdu.UserData.of(content)
+    return pdu.Deliver(
+        originating_address=sender if isinstance(sender, pdu.Address) else pdu.Address.parse(sender),
+        service_centre_timestamp=pdu.Timestamp.of(when),
+        user_data=data,
+        data_coding_scheme=data.data_coding_scheme,
+        **fields,
+    )
+
+
+def take(message, memory=None, service=WIRELESS):
+    return receive(message, pdu.encode(message).hex, service, memory or Nothing())
+
+
+def test_a_text_with_a_sid_is_a_command():
+    """SID in lower case, body without it, the time with its offset."""
+    found = take(deliver(f"{SID} led on"))
+    assert isinstance(found, Command)
+    assert (found.sid, found.body, found.timestamp) == (SID.lower(), "led on", WHEN)
+    assert found.answerable
+
+
+def test_binary_has_no_sid():
+    """Octets are handed on unchanged, whatever they look like."""
+    found = take(deliver(SID.encode()))
+    assert (found.sid, found.body) == (None, SID.encode())
+
+
+@pytest.mark.parametrize(
+    "kind", [pdu.TypeOfNumber.UNKNOWN, pdu.TypeOfNumber.INTERNATIONAL, pdu.TypeOfNumber.NATIONAL]
+)
+def test_the_digits_of_the_service_command_whatever_their_type(kind):
+    """Networks write a short code in every type of number."""
+    assert isinstance(take(deliver("on", pdu.Address("2936", kind))), Command)
+
+
+@pytest.mark.parametrize(
+    "sender",
+    [
+        "29360",
+        "02936",
+        "293",
+        "936",
+        "+12936",
+        "000",
+        "*2936",
+        pdu.Address("2936", pdu.TypeOfNumber.ALPHANUMERIC),
+    ],
+)
+def test_nobody_else_commands(sender):
+    """No substring, no missing zero, no alphanumeric name."""
+    found = take(deliver("led on", sender))
+    assert isinstance(found, Stray)
+    assert "not from 2936" in found.reason
+
+
+def test_zeros_are_digits():
+    """000 is not 0 and not 00."""
+    service = PROFILES["super-sim"]
+    assert isinstance(take(deliver("on", "000"), service=service), Command)
+    for other in ("0", "00", "0000"):
+        assert isinstance(take(deliver("on", other), service=service), Stray)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [deliver("ERR unknown led"), deliver(f"{SID} ERR x"), deliver("on", loop_prevention=True)],
+)
+def test_what_could_start_a_loop_is_never_answered(message):
+    """An error answer, and a message that a machine sent on its own."""
+    assert not take(message).answerable
+
+
+def test_a_report_is_no_command():
+    """A status report from the service's own number stays a report."""
+    report = pdu.StatusReport(1, pdu.Address.parse("2936"), pdu.Timestamp.of(WHEN), pdu.Timestamp.of(WHEN), 0)
+    assert isinstance(take(report), Report)
+
+
+def test_a_silent_message_is_a_stray():
+    """TP-PID 0x40 carries nothing to be run."""
+    assert isinstance(take(deliver("on", protocol_identifier=0x40)), Stray)
+
+
+def test_compressed_text_is_a_stray():
+    """What nobody can read commands nobody, and is kept."""
+    message = pdu.decode("07915155001032F40404819263002062111222030000026A6B")
+    assert isinstance(take(message), Stray)
+
+
+def test_parts_wait_for_each_other_and_join_in_any_order():
+    """The last part brings the whole Command, with the SID found across the cut."""
+    text = "led " + "x" * 140 + f" {SID}"
+    first, second = (deliver(part) for part in pdu.segment(text, reference=9))
+    one = take(first)
+    assert isinstance(one, Part)
+    assert (one.number, one.key.total, one.key.reference) == (1, 2, 9)
+    whole = take(second, Some(one))
+    two = take(second)
+    assert isinstance(whole, Command)
+    assert whole == take(first, Some(two))
+    assert (whole.sid, whole.body) == (SID.lower(), "led " + "x" * 140)
+    assert len(whole.parts) == 2
+
+
+def test_a_surrogate_pair_across_two_parts_is_one_character():
+    """Parts in UCS-2 are joined as octets before they are read."""
+    text = "\u2190" * 66 + "\U0001f600" + "\u2190" * 10
+    octets = text.encode("utf-16-be")
+    parts = []
+    for number, piece in enumerate((octets[:134], octets[134:]), 1):
+        header = (pdu.Concatenation(3, 2, number, wide=False).element,)
+        front = pdu.header.write_header(header)
+        parts.append(deliver(pdu.UserData(front + piece, len(front + piece), pdu.Alphabet.UCS2, True)))
+    assert take(parts[1], Some(take(parts[0]))).body == text
+
+
+def test_a_part_that_comes_again_completes_nothing():
+    """Redelivered parts of a finished message must not join with those of the next."""
+    first, second = (deliver(part) for part in pdu.segment("y" * 200, reference=9))
+    assert isinstance(take(second, Some(take(first), seen=[identity(second)])), Part)
+
+
+def test_the_identity_tells_messages_apart():
+    """Sender, time and user data all count; without a date there is none."""
+    base = deliver("on")
+    others = [
+        deliver("off"),
+        deliver("on", "000"),
+        deliver("on", when=WHEN.replace(second=1)),
+        deliver(pdu.UserData.of("on", alphabet=pdu.Alphabet.UCS2)),
+    ]
+    assert identity(base) == identity(deliver("on"))
+    assert len({identity(each) for each in (base, *others)}) == 5
+    undated = pdu.decode(pdu.encode(base).hex.replace("62112221000000", "00000000000000"))
+    assert undated.service_centre_timestamp.time is None
+    assert identity(undated) is None
