@@ -4,7 +4,7 @@ From a copy of the files that belong to a distribution, so that neither git nor 
 play a part, and with the setuptools of this environment, so that nothing is fetched.
 """
 
-import os
+import contextlib
 import shutil
 import sys
 import tempfile
@@ -27,9 +27,9 @@ def build(folder: Path) -> list[Path]:
                 shutil.copytree(source, Path(copy, name), ignore=shutil.ignore_patterns("__pycache__"))
             else:
                 shutil.copy2(source, Path(copy, name))
-        os.chdir(copy)
-        built = [build_meta.build_wheel(str(folder)), build_meta.build_sdist(str(folder))]
-        os.chdir(CHECKOUT)
+        # setuptools tells its steps on standard output, where our callers read the names.
+        with contextlib.chdir(copy), contextlib.redirect_stdout(sys.stderr):
+            built = [build_meta.build_wheel(str(folder)), build_meta.build_sdist(str(folder))]
     return [folder / name for name in built]
 
 

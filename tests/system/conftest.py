@@ -14,6 +14,8 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.parse
+import urllib.request
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,6 +24,8 @@ import pytest
 HERE = Path(__file__).parent
 CHECKOUT = HERE.parents[1]
 WHEELS = CHECKOUT / ".ci" / "cache" / "wheels"
+DIALOUT = 20
+"""The group of serial ports; Debian gives it this number everywhere."""
 PYTHON = {"bookworm": "3.11", "trixie": "3.13"}
 CGROUPS = [Path("/sys/fs/cgroup", name) for name in ("unified", "systemd")]
 """The cgroup2 tree and systemd's own; a container without a group of its own would share this machine's."""
@@ -126,17 +130,18 @@ def installation():
 
 @dataclass
 class Machine:
-    """A booted gateway. Its port is a pseudo-terminal of this machine, bound to /dev/ttyUSB0."""
+    """A booted gateway. Serial ports are pseudo-terminals of this machine."""
 
     root: Path
     nspawn: subprocess.Popen
     groups: list[Path]
     init: int = field(init=False)
 
-    def __post_init__(self):
+    def wait_until_up(self):
         children = Path(f"/proc/{self.nspawn.pid}/task/{self.nspawn.pid}/children")
         self.init = int(wait_for("the container's init", lambda: children.read_text().split())[0])
-        wait_for("systemd", lambda: self.ask("systemctl", "is-system-running").strip() == "running", 30)
+        up = ("systemctl", "is-active", "--quiet", "multi-user.target")
+        wait_for("systemd", lambda: self.enter(*up).returncode == 0, 30)
 
     def enter(self, *command, **options):
         inside = ("nsenter", "-t", str(self.init), "-m", "-u", "-i", "-n", "-p", "-r", "-w")
@@ -160,9 +165,39 @@ class Machine:
         """A file inside, as seen from here."""
         return Path(f"/proc/{self.init}/root{path}")
 
+    def plug(self, terminal):
+        """Make a pseudo-terminal of this machine the port /dev/ttyUSB0, with the rights that udev gives."""
+        os.chown(terminal, 0, DIALOUT)
+        Path(terminal).chmod(0o660)
+        port = self.path("/dev/ttyUSB0")
+        port.unlink(missing_ok=True)
+        port.symlink_to(f"/dev/hostpts/{Path(terminal).name}")
+
+    def configure(self, **replaced):
+        """Write agent.toml as shipped, but for the lines named: configure(port='"/dev/ttyUSB0"')."""
+        text = (CHECKOUT / "config" / "agent.toml").read_text()
+        for key, value in replaced.items():
+            text = re.sub(rf"^{key} = .*$", f"{key} = {value}", text, flags=re.MULTILINE)
+        self.path("/etc/modem-agent/agent.toml").write_text(text)
+
+    def drop_in(self, text):
+        """Add to the unit as `systemctl edit` would; the next one replaces it."""
+        folder = self.path("/etc/systemd/system/modem-agent.service.d")
+        folder.mkdir(exist_ok=True)
+        (folder / "override.conf").write_text(text)
+        self.run("systemctl", "daemon-reload")
+
     def show(self, name):
         """A property of the service."""
         return self.run("systemctl", "show", "--property", name, "--value", "modem-agent").strip()
+
+    def wait_for(self, name, value, seconds=15.0):
+        """Wait until a property of the service has a value."""
+        wait_for(f"{name}={value}", lambda: self.show(name) == value, seconds)
+
+    def wait_for_file(self, path, content, seconds=10.0):
+        file = self.path(path)
+        wait_for(path, lambda: file.exists() and file.read_text() == content, seconds)
 
     def journal(self):
         return self.ask("journalctl", "--no-pager", "--unit", "modem-agent", "--output", "cat")
@@ -184,27 +219,30 @@ class Machine:
 
 @pytest.fixture(scope="module")
 def boot(product, tmp_path_factory):
-    """Boots machines: boot(port) with the pseudo-terminal that becomes /dev/ttyUSB0."""
+    """Boots a machine."""
     machines = []
 
-    def make(port):
+    def make():
         folder = tmp_path_factory.mktemp("machine")
         for name in ("upper", "work", "root"):
             (folder / name).mkdir()
         groups = [
-            group / f"modem-agent-test-{os.getpid()}-{len(machines)}" for group in CGROUPS if group.is_dir()
+            group / f"modem-agent-test-{os.getpid()}-{folder.name}" for group in CGROUPS if group.is_dir()
         ]
         for group in groups:
             group.mkdir()
-        os.chown(port, 0, 20)  # root:dialout, as udev would
-        Path(port).chmod(0o660)
-        nspawn = subprocess.Popen(
-            _nspawn(product, folder, port),
-            stdin=subprocess.DEVNULL, stdout=(folder / "console").open("w"), stderr=subprocess.STDOUT,
-            preexec_fn=lambda: [(group / "cgroup.procs").write_text("0") for group in groups],  # noqa: PLW1509  (one thread)
-        )  # fmt: skip
+        with (folder / "console").open("w") as console:
+            nspawn = subprocess.Popen(
+                _nspawn(product, folder),
+                stdin=subprocess.DEVNULL,
+                stdout=console,
+                stderr=subprocess.STDOUT,
+                # This process has one thread, so nothing can be torn between fork and exec.
+                preexec_fn=lambda: [(group / "cgroup.procs").write_text("0") for group in groups],  # noqa: PLW1509
+            )
         machine = Machine(folder, nspawn, groups)
         machines.append(machine)
+        machine.wait_until_up()
         return machine
 
     yield make
@@ -212,7 +250,7 @@ def boot(product, tmp_path_factory):
         machine.power_off()
 
 
-def _nspawn(product, folder, port):
+def _nspawn(product, folder):
     """The command that boots. No option is idle: cgroup2 inside, no machined and no D-Bus needed out here,
     nothing of this machine in there, and bpf so that DevicePolicy= is enforced."""
     layers = ":".join(map(str, [product.upper, *product.layers]))
@@ -220,7 +258,7 @@ def _nspawn(product, folder, port):
         "--quiet", "--boot", "--register=no", "--keep-unit", "--private-network", "--resolv-conf=off",
         "--timezone=off", "--link-journal=no", "--console=read-only", "--system-call-filter=bpf",
         "--capability=CAP_BPF,CAP_PERFMON,CAP_NET_ADMIN,CAP_SYS_RESOURCE",
-        f"--bind={port}:/dev/ttyUSB0", "--bind=/dev/fuse", "-D", str(folder / "root"),
+        "--bind=/dev/pts:/dev/hostpts", "--bind=/dev/fuse", "-D", str(folder / "root"),
     ]  # fmt: skip
     overlay = f"lowerdir={layers},upperdir={folder}/upper,workdir={folder}/work"
     mount = f"mount -t overlay overlay -o {overlay} {folder}/root"
@@ -228,31 +266,49 @@ def _nspawn(product, folder, port):
     return ["setpriv", "--pdeathsig=TERM", "unshare", "--mount", "--propagation=private", "sh", "-ec", script]
 
 
-@dataclass
 class Sandbox:
     """`modem-agent sandbox`, outside the machine: the module's far end, the network and the REST API."""
 
-    process: subprocess.Popen
-    facts: dict
+    def __init__(self, folder):
+        program = "from agent.cli import main; main()"
+        options = ["--listen", "127.0.0.1:0", "--link-dir", str(folder), "--sim", "super-sim", "--json"]
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", program, "sandbox", *options],
+            cwd=CHECKOUT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        )  # fmt: skip
+        facts = json.loads(self.process.stdout.readline())
+        (self.sim,) = facts["sims"]
+        self.commands = f"{facts['url']}/supersim/v1/SmsCommands"
+
+    @property
+    def terminal(self):
+        """The module's port."""
+        return os.path.realpath(self.sim["link"])
+
+    def send(self, text):
+        """A Command to the SIM, as its owner's cloud side would send it."""
+        form = urllib.parse.urlencode({"Sim": self.sim["sid"], "Payload": text})
+        with urllib.request.urlopen(self.commands, form.encode()) as answer:
+            return json.load(answer)
+
+    def answers(self):
+        """What came from the SIM, oldest first."""
+        with urllib.request.urlopen(f"{self.commands}?Direction=from_sim") as answer:
+            return [each["payload"] for each in reversed(json.load(answer)["sms_commands"])]
+
+    def ask(self, text, seconds=10.0):
+        """Send a Command and wait for the next answer."""
+        before = len(self.answers())
+        self.send(text)
+        return wait_for(f"an answer to {text}", lambda: self.answers()[before:], seconds)[0]
+
+    def close(self):
+        self.process.terminate()
+        self.process.communicate(timeout=10)
 
 
 @pytest.fixture(scope="module")
 def sandbox(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("links")
-    command = [
-        sys.executable,
-        "-m",
-        "agent.cli",
-        "sandbox",
-        "--listen",
-        "127.0.0.1:0",
-        "--link-dir",
-        folder,
-        "--json",
-    ]
-    process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, cwd=CHECKOUT
-    )
-    yield Sandbox(process, json.loads(process.stdout.readline()))
-    process.terminate()
-    process.communicate(timeout=10)
+    sandbox = Sandbox(tmp_path_factory.mktemp("links"))
+    yield sandbox
+    sandbox.close()

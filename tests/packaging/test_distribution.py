@@ -1,0 +1,153 @@
+"""The wheel and the source archive: built without git, complete, and good for use on their own."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+CHECKOUT = HERE.parents[1]
+DATA = (".toml", ".json", ".bin", ".typed")
+"""Files beside the modules that the packages read when they run."""
+
+
+def run(*command, **options):
+    """Run a command; a failure shows what it said."""
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL, **options
+    )
+    assert done.returncode == 0, f"{' '.join(map(str, command))}\n{done.stdout}{done.stderr}"
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    """Wheel and source archive, as paths."""
+    return [
+        Path(line)
+        for line in run(sys.executable, HERE / "build.py", tmp_path_factory.mktemp("dist")).splitlines()
+    ]
+
+
+@pytest.fixture(scope="module")
+def wheel_names(built):
+    return set(zipfile.ZipFile(built[0]).namelist())
+
+
+@pytest.fixture(scope="module")
+def sdist_names(built):
+    with tarfile.open(built[1]) as archive:
+        return {name.partition("/")[2] for name in archive.getnames()}
+
+
+def ours():
+    """Every module and data file of the packages in this checkout."""
+    files = (file for package in ("agent", "hardware", "pdu") for file in (CHECKOUT / package).rglob("*"))
+    return {
+        file.relative_to(CHECKOUT).as_posix()
+        for file in files
+        if file.suffix in (".py", *DATA) and "__pycache__" not in file.parts
+    }
+
+
+def test_no_file_of_the_packages_has_an_unknown_kind():
+    """A new kind of data file must be added to package-data in pyproject.toml, and then here."""
+    files = (file for package in ("agent", "hardware", "pdu") for file in (CHECKOUT / package).rglob("*"))
+    kinds = {file.suffix for file in files if file.is_file() and "__pycache__" not in file.parts}
+    assert kinds <= {".py", ".md", *DATA}
+
+
+def test_the_wheel_is_complete(wheel_names):
+    """Every module and data file of the three packages is in it."""
+    assert ours() - wheel_names == set()
+
+
+def test_the_wheel_brings_what_a_device_needs(wheel_names):
+    """The configuration and the example handlers come along, to share/modem-agent of the environment."""
+    shared = {name.partition("/data/")[2] for name in wheel_names if "/data/" in name}
+    files = {
+        file.relative_to(CHECKOUT / "config") for file in (CHECKOUT / "config").rglob("*") if file.is_file()
+    }
+    expected = {f"share/modem-agent/{file}" for file in files if "__pycache__" not in file.parts}
+    assert shared == expected
+
+
+def test_the_wheel_holds_nothing_else(wheel_names):
+    """No tests, no caches, no other top level."""
+    tops = {name.partition("/")[0] for name in wheel_names}
+    assert {re.sub(r"-[0-9.]+\.", "-VERSION.", top) for top in tops} == {
+        *("agent", "hardware", "pdu"),
+        *("modem_agent-VERSION.data", "modem_agent-VERSION.dist-info"),
+    }
+    assert not any("__pycache__" in name or "test" in name for name in wheel_names)
+
+
+def test_the_source_archive_is_complete(sdist_names):
+    """It holds what the wheel is built from, and no tests."""
+    assert ours() - sdist_names == set()
+    assert {"pyproject.toml", "README.md", "LICENSE", "config/agent.toml"} <= sdist_names
+    assert not any(name.startswith("tests") for name in sdist_names)
+
+
+def test_the_source_archive_builds_the_same_wheel(built, wheel_names, tmp_path):
+    """Who starts from the archive gets what we ship."""
+    with tarfile.open(built[1]) as archive:
+        archive.extractall(tmp_path, filter="data")
+    (source,) = tmp_path.iterdir()
+    build = "import sys; from setuptools import build_meta; build_meta.build_wheel(sys.argv[1])"
+    run(sys.executable, "-c", build, tmp_path, cwd=source)
+    (wheel,) = tmp_path.glob("*.whl")
+    assert set(zipfile.ZipFile(wheel).namelist()) == wheel_names
+
+
+@pytest.fixture(scope="module")
+def installed(built, tmp_path_factory):
+    """An environment outside the checkout with the wheel and nothing fetched: the `bin` folder of it.
+
+    The dependencies are those of the environment that runs the tests, seen through a path file.
+    """
+    folder = tmp_path_factory.mktemp("installed")
+    run(sys.executable, "-m", "venv", folder / "venv")
+    python = folder / "venv" / "bin" / "python"
+    run(python, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", built[0])
+    (site,) = (folder / "venv").glob("lib/python*/site-packages")
+    dependencies = [path for path in sys.path if path.endswith("site-packages")]
+    # They come after the wheel's packages; folders named in a .pth bring no editable installs along.
+    (site / "dependencies.pth").write_text("\n".join(dependencies))
+    return folder / "venv" / "bin"
+
+
+def test_the_packages_are_those_of_the_wheel(installed, tmp_path):
+    """Nothing below is answered by the checkout."""
+    code = "import agent, hardware, pdu; print(agent.__file__, hardware.__file__, pdu.__file__, sep='\\n')"
+    places = run(installed / "python", "-c", code, cwd=tmp_path).splitlines()
+    assert all(Path(place).is_relative_to(installed.parent) for place in places)
+
+
+def test_the_command_tells_its_version(installed, built, tmp_path):
+    """`modem-agent --version` names the version of the wheel."""
+    version = built[0].name.split("-")[1]
+    assert version in run(installed / "modem-agent", "--version", cwd=tmp_path)
+
+
+def test_the_codec_stands_alone(installed, tmp_path):
+    """`python -m pdu decode` works from the wheel."""
+    # 23.040 9.2.2.1: SMS-DELIVER from 000 (type 0x81), the text "ping" in the default alphabet.
+    deliver = "0000038100F000005221310000000004F0F4DB0C"
+    assert "ping" in run(installed / "python", "-m", "pdu", "decode", deliver, cwd=tmp_path)
+
+
+def test_the_shipped_configuration_is_valid(installed, tmp_path):
+    """`config check` of the installed program accepts the installed example, handlers included."""
+    share = installed.parent / "share" / "modem-agent"
+    text = (share / "agent.toml").read_text().replace("/etc/modem-agent/handlers", str(share / "handlers"))
+    for place in ("/var/lib/modem-agent", "/run/modem-agent"):  # systemd makes them
+        text = text.replace(place, str(tmp_path))
+    (tmp_path / "agent.toml").write_text(text)
+    run(installed / "modem-agent", "config", "check", "--config", tmp_path / "agent.toml", cwd=tmp_path)

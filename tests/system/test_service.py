@@ -1,0 +1,223 @@
+"""The service under a real systemd, with a simulated module at its port.
+
+The tests of this file use one machine, in order; each leaves a running service behind.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from pathlib import Path
+
+import pytest
+
+README = (Path(__file__).parents[2] / "config" / "README.md").read_text()
+
+FENCES = """\
+#!/bin/sh
+# Tries what the unit forbids, and what it must not; prints one word for each try that worked.
+touch /etc/x 2>/dev/null && printf 'etc '
+ls /home/* 2>/dev/null && printf 'home '
+dd if=/dev/fuse count=0 2>/dev/null && printf 'fuse '
+sudo -n true 2>/dev/null && printf 'sudo '
+touch /var/lib/modem-agent/x && printf 'state '
+touch /run/modem-agent/x && printf 'run '
+touch /tmp/x && printf 'tmp '
+python3 -c 'import socket; socket.socket(socket.AF_INET)' && printf 'net '
+true
+"""
+
+SERIAL = """\
+#!/bin/sh
+# Opens serial ports whose driver is not there: "No such device" means that the unit lets the try through.
+for port in ttyS ttyACM ttyUSB ttyAMA other; do
+    dd if=/dev/test-$port count=0 2>&1 | grep -q 'No such device' && printf "$port "
+done
+true
+"""
+
+LINGER = """\
+#!/bin/sh
+sleep 1000 > /dev/null 2>&1 &
+echo started
+"""
+
+
+@pytest.fixture(scope="module")
+def gateway(boot, sandbox):
+    """A booted machine with the module plugged in, and handlers that the tests use."""
+    gateway = boot()
+    for name, script in {
+        "fences": FENCES,
+        "serial": SERIAL,
+        "linger": LINGER,
+        "restart": "#!/bin/sh\ntouch /run/modem-agent/reboot\n",
+        "become": "#!/bin/sh\nsudo -n id -u\n",
+    }.items():
+        file = gateway.path(f"/etc/modem-agent/handlers/{name}")
+        file.write_text(script)
+        file.chmod(0o755)
+    gateway.plug(sandbox.terminal)
+    return gateway
+
+
+def test_ready_does_not_wait_for_a_module(gateway):
+    """Booted with no port to be found, the service is up, and its status line says what is missing."""
+    assert gateway.show("ActiveState") == "active"
+    assert gateway.show("NRestarts") == "0"
+    assert "/dev/serial/by-id" in gateway.show("StatusText")
+
+
+def test_a_command_is_answered(gateway, sandbox):
+    """With the port named, a Command from the REST API is carried out by the service and answered."""
+    gateway.configure(port='"/dev/ttyUSB0"')
+    gateway.run("systemctl", "restart", "modem-agent")
+    assert sandbox.ask("ping") == "pong"
+
+
+def test_the_configuration_is_checked_by_who_runs_the_service(gateway):
+    """`config check` as the service's user finds no mistake in what is installed."""
+    gateway.run("runuser", "-u", "modem-agent", "--", "/opt/modem-agent/bin/modem-agent", "config", "check")
+
+
+def test_members_of_the_group_may_talk_to_it(gateway):
+    """Any user in the group modem-agent can ask for the status; others cannot."""
+    status = ("/opt/modem-agent/bin/modem-agent", "status")
+    gateway.run("setpriv", "--reuid=nobody", "--regid=nogroup", "--groups=modem-agent", *status)
+    assert (
+        gateway.enter("setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups", *status).returncode
+        == 1
+    )
+
+
+def test_handlers_live_within_fences(gateway, sandbox):
+    """A handler can write to its own places and use the network; not touch the system, /home or use sudo."""
+    gateway.path("/etc/sudoers.d/modem-agent").write_text("modem-agent ALL=(root) NOPASSWD: ALL\n")
+    gateway.path("/home/someone").mkdir()
+    assert sandbox.ask("fences").split() == ["state", "run", "tmp", "net"]
+
+
+def test_serial_ports_of_each_kind_are_open(gateway, sandbox):
+    """DeviceAllow= lets each kind of serial port through, before its driver is there, and no other device."""
+    majors = {"ttyS": (4, 64), "ttyACM": (166, 9), "ttyUSB": (188, 9), "ttyAMA": (204, 64), "other": (189, 9)}
+    for name, numbers in majors.items():
+        os.mknod(gateway.path(f"/dev/test-{name}"), 0o020666, os.makedev(*numbers))
+        gateway.path(f"/dev/test-{name}").chmod(0o666)
+    assert sandbox.ask("serial").split() == ["ttyS", "ttyACM", "ttyUSB", "ttyAMA"]
+
+
+def test_killed_it_comes_back(gateway, sandbox):
+    """kill -9 of the agent: systemd starts it again after RestartSec, and the next Command is answered."""
+    main = gateway.show("MainPID")
+    gateway.run("kill", "-9", main)
+    gateway.wait_for("NRestarts", "1")
+    gateway.wait_for("ActiveState", "active")
+    assert gateway.show("MainPID") != main
+    assert sandbox.ask("ping") == "pong"
+
+
+def test_hanging_it_is_replaced(gateway, sandbox):
+    """An agent that no longer runs misses the watchdog and is replaced."""
+    gateway.drop_in("[Service]\nWatchdogSec=2\n")
+    gateway.run("systemctl", "restart", "modem-agent")
+    assert sandbox.ask("ping") == "pong"
+    gateway.run("kill", "-STOP", gateway.show("MainPID"))
+    gateway.wait_for("NRestarts", "1")
+    gateway.wait_for("ActiveState", "active")
+    assert "Watchdog timeout" in gateway.journal()
+    assert sandbox.ask("ping") == "pong"
+    gateway.drop_in("")
+
+
+def test_a_living_agent_feeds_the_watchdog(gateway, sandbox):
+    """Idle for longer than WatchdogSec, the agent is not killed."""
+    gateway.drop_in("[Service]\nWatchdogSec=1\n")
+    gateway.run("systemctl", "restart", "modem-agent")
+    main = gateway.show("MainPID")
+    time.sleep(3)  # the matter is that nothing happens meanwhile
+    assert gateway.show("MainPID") == main
+    gateway.drop_in("")
+    gateway.run("systemctl", "restart", "modem-agent")
+
+
+def test_an_impossible_configuration_ends_it_for_good(gateway):
+    """Exit status 2 with one sentence in the journal, and no further start."""
+    gateway.configure(prt='"/dev/ttyUSB0"', port='"/dev/ttyUSB0"\nprt = 1')
+    before = len(gateway.journal())
+    assert gateway.enter("systemctl", "restart", "modem-agent").returncode != 0
+    assert gateway.show("ActiveState") == "failed"
+    assert gateway.show("ExecMainStatus") == "2"
+    assert gateway.show("NRestarts") == "0"
+    said = gateway.journal()[before:]
+    assert "unknown key modem.prt" in said
+    assert "Traceback" not in said
+    gateway.configure(port='"/dev/ttyUSB0"')
+    gateway.run("systemctl", "start", "modem-agent")
+
+
+def test_it_stops_at_once_and_leaves_nothing(gateway, sandbox):
+    """`systemctl stop` takes less than 5 s and ends what handlers left behind, too."""
+    assert sandbox.ask("linger") == "started"
+    begun = time.monotonic()
+    gateway.run("systemctl", "stop", "modem-agent")
+    assert time.monotonic() - begun < 5
+    assert gateway.show("Result") == "success"
+    assert gateway.enter("pgrep", "-u", "modem-agent").returncode == 1
+    gateway.run("systemctl", "start", "modem-agent")
+
+
+def test_it_stops_at_once_with_a_mute_module(gateway, sandbox):
+    """The same while the module swallows every command and answers none."""
+    far, near = os.openpty()
+    gateway.plug(os.ttyname(near))
+    gateway.run("systemctl", "restart", "modem-agent")
+    assert os.read(far, 100).startswith(b"AT")  # it is asking
+    begun = time.monotonic()
+    gateway.run("systemctl", "stop", "modem-agent")
+    assert time.monotonic() - begun < 5
+    assert gateway.show("Result") == "success"
+    gateway.plug(sandbox.terminal)
+    gateway.run("systemctl", "start", "modem-agent")
+    os.close(far)
+    os.close(near)
+
+
+def test_state_survives_a_restart(gateway, sandbox):
+    """The journal outlives the service: the inbox still shows what was answered before."""
+    inbox = gateway.run("/opt/modem-agent/bin/modem-agent", "inbox")
+    assert "ping" in inbox
+    assert gateway.run("stat", "-c", "%a %U", "/var/lib/modem-agent/journal.db").split() == [
+        "600",
+        "modem-agent",
+    ]
+
+
+def recipe(heading):
+    """The files of a recipe in config/README.md, in order."""
+    section = re.search(rf"^### {heading}\n(.*?)(^##|\Z)", README, re.MULTILINE | re.DOTALL)
+    return re.findall(r"^```ini\n(.*?)^```", section[1], re.MULTILINE | re.DOTALL)
+
+
+def test_the_recipe_for_root_works(gateway, sandbox):
+    """config/README.md, "Reboot": a file that a handler makes starts a service of root's."""
+    path, service = recipe("Reboot.*?")
+    gateway.path("/etc/systemd/system/sms-reboot.path").write_text(path)
+    assert "ExecStart=systemctl reboot" in service
+    tame = service.replace("systemctl reboot", "sh -c 'rm /run/modem-agent/reboot; id -u > /run/done'")
+    gateway.path("/etc/systemd/system/sms-reboot.service").write_text(tame)
+    gateway.run("systemctl", "daemon-reload")
+    gateway.run("systemctl", "enable", "--quiet", "--now", "sms-reboot.path")
+    gateway.run("systemctl", "restart", "modem-agent")
+    sandbox.send("restart")
+    gateway.wait_for_file("/run/done", "0\n")
+
+
+def test_the_recipe_for_sudo_works(gateway, sandbox):
+    """config/README.md, "sudo": with the drop-in, a handler may become root."""
+    (drop_in,) = recipe("sudo")
+    gateway.drop_in(drop_in)
+    gateway.run("systemctl", "restart", "modem-agent")
+    assert sandbox.ask("become") == "0"
+    gateway.drop_in("")
+    gateway.run("systemctl", "restart", "modem-agent")
