@@ -1,7 +1,7 @@
 """The udev rules, applied by udev to modules that are not there.
 
-umockdev shows udevadm a USB module; `udevadm test` tells what the rules would set. It runs in a mount namespace
-of its own, since it writes what it finds to /run/udev.
+umockdev shows udevadm a USB module; `udevadm test` tells what the rules would set. It runs in a mount
+namespace of its own, since it writes what it finds to /run/udev.
 """
 
 from __future__ import annotations
