@@ -13,9 +13,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from random import Random
 
+from agent.handlers import builtin
 from agent.handlers.api import Command
 from agent.handlers.catalogue import Catalogue, Entry
-from agent.handlers.runner import Failed, Finished, Later, Runner, TimedOut
+from agent.handlers.outcome import Failed, Finished, Later, Outcome, TimedOut
+from agent.handlers.runner import Runner
 from agent.health import Health
 from agent.journal.actions import Actions
 from agent.journal.inbox import Inbox
@@ -34,8 +36,8 @@ LATER = Waits(first_s=10, cap_s=600, factor=4)
 ERROR_ANSWERS_AN_HOUR = 10
 ACT_AFTER_S = 60.0
 """An action waits no longer for its answer to leave."""
-GRACE_S = 10.0
-"""Beyond a handler's own time limit, before the watchdog worries."""
+GRACE_S = 120.0
+"""Beyond a handler's own time limit, before the watchdog worries: its process may have to be made anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +68,12 @@ class Dispatcher:
         tell: Tell,
         health: Health,
         queued: Callable[[], None],
+        status: Callable[[], str],
     ) -> None:
-        """`queued` is called after each commit that queued a reply; `wall` gives seconds since 1970."""
+        """`queued` is called after each commit that queued a reply; `wall` gives seconds since 1970.
+
+        `status` says in a line how the agent is, for the built-in handler of that name.
+        """
         self._skin = skin
         self._inbox = inbox
         self._queue = queue
@@ -82,10 +88,11 @@ class Dispatcher:
         self._tell = tell
         self._health = health
         self._queued = queued
+        self._status = status
         self._work = asyncio.Event()
         self._work.set()
         self._busy: dict[str, int] = {}
-        """Handlers that run, and the Command each of them runs."""
+        """Lanes that are taken, and the Command that takes each."""
         self._stopping = False
         self._acting: set[int] = set()
 
@@ -100,7 +107,7 @@ class Dispatcher:
 
     @property
     def running(self) -> list[str]:
-        """Names of the handlers that run."""
+        """What is at work."""
         return list(self._busy)
 
     async def run(self) -> None:
@@ -136,13 +143,13 @@ class Dispatcher:
                 continue
             command = _command(row)
             entry = self._catalogue.choose(command)
-            name = "" if entry is None else entry.name
-            if name not in self._busy:
-                self._busy[name] = row.id
-                group.create_task(self._carry_out(row, command, entry, name), name=f"command {row.id}")
+            lane = "" if entry is None else entry.lane
+            if lane not in self._busy:
+                self._busy[lane] = row.id
+                group.create_task(self._carry_out(row, command, entry, lane), name=f"command {row.id}")
         return await self._begin_actions(group)
 
-    async def _carry_out(self, row: CommandRow, command: Command, entry: Entry | None, name: str) -> None:
+    async def _carry_out(self, row: CommandRow, command: Command, entry: Entry | None, lane: str) -> None:
         """One Command from `received` to its end."""
         try:
             if self._expired(row, entry):
@@ -156,7 +163,7 @@ class Dispatcher:
         except Exception as error:  # noqa: BLE001  (whatever it was, it ends this Command and no other)
             await self._fail(row, "failed", detail=f"{type(error).__name__}: {error}")
         finally:
-            del self._busy[name]
+            del self._busy[lane]
             self._health.ended(f"command {row.id}")
             self._work.set()
 
@@ -188,6 +195,10 @@ class Dispatcher:
             self._say(
                 "running", row, f"handler {entry.name}" + (f", attempt {attempt}" if attempt > 1 else "")
             )
+            if entry.kind == "builtin":
+                names = self._catalogue.names
+                await self._done(row, entry, builtin.answer(entry, command, names, self._status), None)
+                return
             outcome = await self._runner.run(entry, command, timeout)
             self._health.ended(f"command {row.id}")
             if self._stopping and not isinstance(outcome, Finished):
@@ -269,8 +280,11 @@ class Dispatcher:
         row = action.command
         await insist(self._skin, self._tell, self._actions.begin, action.id)
         self._say("acting", row, f"{action.handler}, then {action.action}")
-        outcome = await self._runner.act(action.handler, action.action, _command(row), self._rules.timeout_s)
-        reason = None
+        entry = self._catalogue.named(action.handler)
+        reason: str | None = None
+        outcome: Outcome = Failed(f"there is no handler {action.handler} any more")
+        if entry is not None:
+            outcome = await self._runner.act(entry, action.action, _command(row), self._rules.timeout_s)
         match outcome:
             case Finished():
                 pass
@@ -301,13 +315,10 @@ class Dispatcher:
 
 def _command(row: CommandRow, attempt: int | None = None) -> Command:
     """What a handler gets to see."""
-    text = row.body if isinstance(row.body, str) else None
-    return Command(
+    return Command.of(
+        row.body,
         sid=row.sid,
         sender=row.sender,
         timestamp=row.timestamp,
-        mode=row.mode,
         attempt=attempt or row.attempt + 1,
-        text=text,
-        data=None if isinstance(row.body, str) else row.body,
     )
