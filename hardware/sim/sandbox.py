@@ -239,13 +239,14 @@ class Sandbox:
         """Bring a SIM back into radio coverage, where its module looks for the network."""
         sim = self.sim(name)
         self.network.cover(sim.card.imsi, covered=True)
-        sim.module.link.search()
+        with sim.module.event():
+            sim.module.link.search()
 
     def detach(self, name: str) -> None:
         """Take a SIM out of radio coverage: its module searches, and what is sent to it waits."""
         sim = self.sim(name)
         self.network.cover(sim.card.imsi, covered=False)
-        sim.module.link.change(SEARCHING)
+        sim.module.registration(SEARCHING)
 
 
 def _address(sender: str) -> pdu.Address:

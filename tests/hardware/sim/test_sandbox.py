@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+import re
 import subprocess
 import sys
 from datetime import UTC, datetime
 
+import aiohttp
 import pytest
 
+import pdu
 from hardware.sim.sandbox import Sandbox, SandboxUnavailable, SimSpec
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -119,3 +122,100 @@ def test_without_aiohttp_there_is_one_sentence():
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert "pip install 'modem-agent[sandbox]'" in done.stdout
     assert len(done.stdout.splitlines()) == 1
+
+
+class Terminal:
+    """The simplest AT client: writes a line, waits for a text."""
+
+    def __init__(self, path):
+        self._fd = os.open(path, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
+        self._heard = ""
+        self._news = asyncio.Event()
+        asyncio.get_running_loop().add_reader(self._fd, self._read)
+
+    def _read(self):
+        self._heard += os.read(self._fd, 4096).decode()
+        self._news.set()
+
+    async def hear(self, text):
+        """What came up to and with this text."""
+        async with asyncio.timeout(10):
+            while text not in self._heard:
+                self._news.clear()
+                await self._news.wait()
+        end = self._heard.index(text) + len(text)
+        heard, self._heard = self._heard[:end], self._heard[end:]
+        return heard
+
+    async def ask(self, line, until="\r\nOK\r\n"):
+        os.write(self._fd, line.encode() + b"\r")
+        return await self.hear(until)
+
+    def close(self):
+        asyncio.get_running_loop().remove_reader(self._fd)
+        os.close(self._fd)
+
+
+@pytest.mark.parametrize(
+    ("name", "path", "number", "parameter"),
+    [
+        ("super-sim", "/supersim/v1/SmsCommands", "000", "Payload"),
+        ("programmable-wireless", "/wireless/v1/Commands", "2936", "Command"),
+        ("super-sim-beta", "/supersim/v1/Commands", "000", "Command"),
+    ],
+)
+async def test_a_command_goes_to_an_at_client_and_its_answer_comes_back(make, name, path, number, parameter):
+    """Created over HTTP, read over the port with plain AT commands, answered, listed (but by the beta)."""
+    sandbox = make()
+    await sandbox.start()
+    terminal = Terminal(sandbox.sim(name).link)
+    try:
+        async with aiohttp.ClientSession(sandbox.url) as http:
+            for line in ("ATE0", "AT+CMEE=1", "AT+CMGF=0", "AT+CNMI=2,1,0,0,0"):
+                await terminal.ask(line)
+            while not re.search(r"CREG: 0,[15]", await terminal.ask("AT+CREG?")):
+                pass
+            async with http.post(path, data={"Sim": name, parameter: "led on"}) as answer:
+                made = await answer.json()
+            index = re.search(
+                r'"ME",(\d+)', await terminal.hear("\r\n+CMTI: ") + await terminal.hear("\r\n")
+            )[1]
+            heard = await terminal.ask(f"AT+CMGR={index}")
+            message = pdu.decode(re.search(r"\r\n([0-9A-F]+)\r\n", heard)[1])
+            assert (message.text, str(message.originating_address)) == ("led on", number)
+            await terminal.ask(f"AT+CMGD={index}")
+            reply = pdu.encode(pdu.Submit(pdu.Address.parse(number), pdu.UserData.of("led is {on}")))
+            await terminal.ask(f"AT+CMGS={reply.length}", "> ")
+            assert "+CMGS: " in await terminal.ask(reply.hex + "\x1a")
+            async with http.get(made["url"].removeprefix(sandbox.url)) as answer:
+                assert (await answer.json())["status"] == "delivered"
+            async with http.get(path, params={"Direction": "from_sim"}) as answer:
+                body = await answer.json()
+            answers = [row[parameter.lower()] for row in body[body["meta"]["key"]]]
+            assert answers == ([] if name == "super-sim-beta" else ["led is {on}"])
+            assert [message.body for message in sandbox.network.ledger] == ["led is {on}"]
+    finally:
+        terminal.close()
+        await sandbox.stop()
+
+
+async def test_a_sim_out_of_coverage_says_so_to_its_terminal(make):
+    """Its module searches, and registers again when it is back."""
+    sandbox = make(SimSpec(unique_name="meter"))
+    await sandbox.start()
+    terminal = Terminal(sandbox.sim("meter").link)
+    try:
+        await terminal.ask("ATE0")
+        while "CREG: 0,5" not in await terminal.ask("AT+CREG?"):
+            pass
+        await terminal.ask("AT+CREG=1")
+        sandbox.detach("meter")
+        await terminal.hear("\r\n+CREG: 2\r\n")
+        await terminal.ask("AT+CFUN=4")
+        sandbox.attach("meter")
+        assert "CREG: 1,0" in await terminal.ask("AT+CREG?")
+        await terminal.ask("AT+CFUN=1")
+        await terminal.hear("\r\n+CREG: 5\r\n")
+    finally:
+        terminal.close()
+        await sandbox.stop()
