@@ -3,10 +3,14 @@
 The client's end is raw from the start and behind a symbolic link whose name stays. It may be closed, opened
 again and opened several times.
 
+When its last client has closed it, the pseudo-terminal is replaced by a new one and the link points there.
+For a used one does not behave like a serial port: a client that asked for exclusive use (TIOCEXCL) and was
+killed would lock everybody out but root, input that it has not read would greet the next client, and its
+line settings would stay.
+
 What the module says while no client has the port open is dropped, as on a UART whose host has the port
-closed (DTR low); so is what a client that went away has not read. What a client that has the port open does
-not read waits in the kernel's buffer and then in ours; when that is full, new bytes are dropped and counted
-like the overrun of a UART. Nothing ever waits.
+closed (DTR low). What a client that has the port open does not read waits in the kernel's buffer and then in
+ours; when that is full, new bytes are dropped and counted like the overrun of a UART. Nothing ever waits.
 """
 
 from __future__ import annotations
@@ -15,7 +19,6 @@ import asyncio
 import contextlib
 import os
 import select
-import termios
 import tty
 from typing import TYPE_CHECKING
 
@@ -28,38 +31,27 @@ BUFFER = 65536
 
 
 class Pty:
-    """One pseudo-terminal; give `write` to the module and the module's `receive` to `start`."""
+    """One port; give `write` to the module and the module's `receive` to `start`."""
 
     def __init__(self, link: Path | None = None, *, buffer: int = BUFFER) -> None:
         self.link = link
-        self._linked: Path | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
         self.overrun = 0
         """Bytes dropped because an open client did not read them."""
         self.unheard = 0
-        """Bytes dropped because no client had the port open."""
+        """Bytes dropped because no client had the port open, or because it left without reading them."""
         self._limit = buffer
         self._pending = bytearray()
         self._receive: Callable[[bytes], None] = lambda _: None
-        self._master, slave = os.openpty()
-        tty.setraw(slave)
-        self.path = os.ttyname(slave)
-        os.close(slave)
-        os.set_blocking(self._master, False)
-        # Edge-triggered: while no client is there the terminal is permanently hung up, and a level-triggered
-        # wait would spin. An epoll descriptor can itself be waited for by the event loop.
-        self._edge = select.epoll()
-        self._hangup = select.poll()
-        self._hangup.register(self._master, 0)
+        self._linked: Path | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._create()
 
     def start(self, receive: Callable[[bytes], None]) -> None:
         """Begin to hand bytes from the client to `receive`, on the running event loop; make the link."""
         self._receive = receive
-        self._edge.register(self._master, select.EPOLLIN | select.EPOLLHUP | select.EPOLLET)
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(self._edge.fileno(), self._readable)
-        if self.link is not None:
-            self._point(self.link)
+        self._point()
 
     @property
     def connected(self) -> bool:
@@ -78,21 +70,40 @@ class Pty:
 
     def close(self) -> None:
         """Hang up; removes the link."""
+        self._destroy()
+        if self._linked is not None:
+            self._linked.unlink(missing_ok=True)
+
+    def _create(self) -> None:
+        self._master, slave = os.openpty()
+        tty.setraw(slave)
+        self.path = os.ttyname(slave)
+        os.close(slave)
+        os.set_blocking(self._master, False)
+        self._hangup = select.poll()
+        self._hangup.register(self._master, 0)
+        # Edge-triggered: while no client is there the terminal is hung up all the time, and a level-triggered
+        # wait would spin. An epoll descriptor can itself be waited for by the event loop.
+        self._edge = select.epoll()
+        self._edge.register(self._master, select.EPOLLIN | select.EPOLLHUP | select.EPOLLET)
+        self._edge.poll(0)  # that nobody is there yet is no news
+
+    def _destroy(self) -> None:
         if self._loop is not None:
             self._loop.remove_reader(self._edge.fileno())
             self._loop.remove_writer(self._master)
         self._edge.close()
         os.close(self._master)
-        if self._linked is not None:
-            self._linked.unlink(missing_ok=True)
 
-    def _point(self, link: Path) -> None:
-        link.parent.mkdir(parents=True, exist_ok=True)
-        fresh = link.with_name(f".{link.name}.new")
+    def _point(self) -> None:
+        if self.link is None:
+            return
+        self.link.parent.mkdir(parents=True, exist_ok=True)
+        fresh = self.link.with_name(f".{self.link.name}.new")
         fresh.unlink(missing_ok=True)
         fresh.symlink_to(self.path)
-        fresh.replace(link)
-        self._linked = link
+        fresh.replace(self.link)
+        self._linked = self.link
 
     def _readable(self) -> None:
         self._edge.poll(0)
@@ -101,10 +112,19 @@ class Pty:
                 data = os.read(self._master, 65536)
             except BlockingIOError:
                 return
-            except OSError:  # EIO: the last client closed its end
-                self._forget()
+            except OSError:  # EIO: the last client has closed its end
+                self._renew()
                 return
             self._receive(data)
+
+    def _renew(self) -> None:
+        self.unheard += len(self._pending)
+        self._pending.clear()
+        self._destroy()
+        self._create()
+        if self._loop is not None:
+            self._loop.add_reader(self._edge.fileno(), self._readable)
+        self._point()
 
     def _flush(self) -> None:
         with contextlib.suppress(BlockingIOError):
@@ -116,12 +136,3 @@ class Pty:
             self._loop.add_writer(self._master, self._flush)
         else:
             self._loop.remove_writer(self._master)
-
-    def _forget(self) -> None:
-        """What the client that left has not read must not greet the next one."""
-        self.unheard += len(self._pending)
-        self._pending.clear()
-        if self._loop is not None:
-            self._loop.remove_writer(self._master)
-        with contextlib.suppress(OSError):
-            termios.tcflush(self._master, termios.TCOFLUSH)
