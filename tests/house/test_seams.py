@@ -62,10 +62,19 @@ SEAMS: dict[str, dict[str, str]] = {
         "clock": "hands the wall clock down",
         "random": "hands one generator down",
     },
+    "agent/at/serial_wire.py": {"thread": "opening and closing a serial port can hang; the loop must not"},
+    "agent/cli/demo.py": {"clock": "hands monotonic time to its screen"},
     "agent/cli/sandbox.py": {
         "clock": "hands the wall clock to the simulation",
         "random": "hands one generator to the simulation",
     },
+    "agent/cli/show/stage.py": {
+        "clock": "hands the wall clock to the simulation",
+        "random": "hands one generator to the simulation",
+    },
+    "agent/handlers/keeper.py": {"clock": "a process of its own without an event loop: time limits"},
+    "agent/handlers/link.py": {"process": "starts the keeper, the one child of the agent"},
+    "agent/handlers/spawn.py": {"process": "starts handlers, inside the keeper"},
     "agent/journal/skin.py": {"thread": "the one thread that touches the disk"},
 }
 """Module: kind of thing it may take from outside, and why there."""

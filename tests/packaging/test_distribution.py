@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -136,11 +137,21 @@ def test_the_command_tells_its_version(installed, built, tmp_path):
     assert version in run(installed / "modem-agent", "--version", cwd=tmp_path)
 
 
+# SMS-DELIVER (23.040 9.2.2.1) from 000 (type of address 0x81): the text "ping" in the default alphabet.
+DELIVER = "0000038100F000005221310000000004F0B4FB0C"
+
+
+def test_the_codec_decodes(installed, tmp_path):
+    """`modem-agent pdu decode` works from the wheel, tables included."""
+    assert "ping" in run(installed / "modem-agent", "pdu", "decode", DELIVER, cwd=tmp_path)
+
+
 def test_the_codec_stands_alone(installed, tmp_path):
-    """`python -m pdu decode` works from the wheel."""
-    # 23.040 9.2.2.1: SMS-DELIVER from 000 (type 0x81), the text "ping" in the default alphabet.
-    deliver = "0000038100F000005221310000000004F0F4DB0C"
-    assert "ping" in run(installed / "python", "-m", "pdu", "decode", deliver, cwd=tmp_path)
+    """`python -m pdu vectors` needs the codec's package and nothing else."""
+    vector = {"id": "ping", "kind": "deliver", "direction": "mt", "hex": DELIVER, "sca": True, "valid": True}
+    (tmp_path / "vectors.jsonl").write_text(json.dumps(vector | {"expect": {"text": "ping"}}))
+    said = run(installed / "python", "-m", "pdu", "vectors", "vectors.jsonl", cwd=tmp_path)
+    assert said.splitlines()[-1] == "1 passed, 0 failed"
 
 
 def test_the_shipped_configuration_is_valid(installed, tmp_path):
