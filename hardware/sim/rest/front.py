@@ -27,7 +27,7 @@ class FrontRoutes:
         router.add_get("/", self.page, allow_head=False)
 
     async def page(self, request: web.Request) -> web.Response:
-        body = f"<pre>{escape(self._text(root(request)))}</pre>"
+        body = f"<pre>{escape(self._text(root(request)), quote=False)}</pre>"
         head = '<meta charset="utf-8"><title>modem-agent sandbox</title>'
         return web.Response(text=f"<!doctype html>{head}{body}", content_type="text/html")
 
@@ -50,9 +50,5 @@ class FrontRoutes:
         product = sim.service.product
         user = f"{self._sandbox.account_sid}:{self._sandbox.token}"
         where = shlex.quote(f"{url}{product.path}")
-        return (
-            f"  curl -u {user} {where} \\\n"
-            f"    --data-urlencode {shlex.quote(f'Sim={sim.unique_name}')} "
-            f"--data-urlencode '{product.parameter}=ping'\n"
-            f"  curl -u {user} {where}"
-        )
+        form = f"-d {shlex.quote(f'Sim={sim.unique_name}')} -d {product.parameter}=ping"
+        return f"  curl -u {user} {where} {form}\n  curl -u {user} {where}"

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
-from aiohttp import web
+from aiohttp import http_exceptions, web
 
 from hardware.sim.rest.address import authority
 from hardware.sim.rest.commands import CommandRoutes
@@ -17,6 +18,18 @@ if TYPE_CHECKING:
 
 SHUTDOWN = 1.0
 """Seconds for requests under way when the sandbox stops; all of them are answered at once anyway."""
+
+
+log = logging.getLogger(__name__)
+
+
+def _of_interest(record: logging.LogRecord) -> bool:
+    """What is no HTTP at all has been answered with 400; a traceback of it would help nobody."""
+    error = record.exc_info[1] if record.exc_info else None
+    return not isinstance(error, http_exceptions.HttpProcessingError)
+
+
+log.addFilter(_of_interest)
 
 
 class RestServer:
@@ -36,7 +49,7 @@ class RestServer:
             CommandRoutes(service, self._sandbox.account_sid).add_to(app.router)
         ControlRoutes(self._sandbox).add_to(app.router)
         FrontRoutes(self._sandbox).add_to(app.router)
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN)
+        self._runner = web.AppRunner(app, access_log=None, logger=log, shutdown_timeout=SHUTDOWN)
         await self._runner.setup()
         await web.TCPSite(self._runner, self._host, self._port).start()
 

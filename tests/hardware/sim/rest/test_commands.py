@@ -269,3 +269,14 @@ async def test_a_resource_older_than_30_days_is_gone(http, wall):
     wall.move(days=30, seconds=1)
     assert (await http.get(made["url"]))[0] == 404
     assert (await http.get(SMS))[1]["sms_commands"] == []
+
+
+async def test_what_is_no_http_is_answered_and_not_logged(sandbox, caplog):
+    """400 for the caller, no traceback for the owner."""
+    host, port = sandbox.url.removeprefix("http://").split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(b"GET / HTTP/1.1\r\nHost: x\r\nX: \x00\r\n\r\n")
+    assert (await reader.read()).startswith(b"HTTP/1.0 400 ")
+    writer.close()
+    await writer.wait_closed()
+    assert caplog.records == []

@@ -130,8 +130,7 @@ async def test_the_front_page_has_lines_to_copy(http, sandbox):
     assert http.headers["Content-Type"].startswith("text/html")
     for product in PRODUCTS.values():
         assert f"{sandbox.url}{product.path}" in page
-    lines = page.replace("\\\n", " ").replace("&quot;", '"').replace("&#x27;", "'").splitlines()
-    commands = [shlex.split(line) for line in lines if line.strip().startswith("curl") and "Sim=" in line]
+    commands = [shlex.split(line) for line in page.splitlines() if "  curl " in line and "Sim=" in line]
     assert len(commands) == 3
     for words in commands:
         form = dict(word.split("=", 1) for word in words if word.startswith(("Sim=", "Payload=", "Command=")))
