@@ -13,6 +13,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 import urllib.parse
 import urllib.request
@@ -136,6 +137,7 @@ class Machine:
     nspawn: subprocess.Popen
     groups: list[Path]
     init: int = field(init=False)
+    _plugged: threading.Event | None = None
 
     def wait_until_up(self):
         children = Path(f"/proc/{self.nspawn.pid}/task/{self.nspawn.pid}/children")
@@ -166,12 +168,31 @@ class Machine:
         return Path(f"/proc/{self.init}/root{path}")
 
     def plug(self, terminal):
-        """Make a pseudo-terminal of this machine the port /dev/ttyUSB0, with the rights that udev gives."""
+        """Make a pseudo-terminal of this machine port /dev/ttyUSB0, with the rights that udev gives."""
         os.chown(terminal, 0, DIALOUT)
         Path(terminal).chmod(0o660)
         port = self.path("/dev/ttyUSB0")
         port.unlink(missing_ok=True)
         port.symlink_to(f"/dev/hostpts/{Path(terminal).name}")
+
+    def plug_sandbox(self, sandbox):
+        """Keep the sandbox's module plugged in: after each client it has another pseudo-terminal."""
+        self.unplug()
+        self._plugged = threading.Event()
+
+        def follow(unplugged=self._plugged, known=None):
+            while not unplugged.wait(0.02):
+                if (terminal := sandbox.terminal) != known:
+                    self.plug(terminal)
+                    known = terminal
+
+        threading.Thread(target=follow, name="cable", daemon=True).start()
+
+    def unplug(self):
+        """The port is gone."""
+        if self._plugged is not None:
+            self._plugged.set()
+        self.path("/dev/ttyUSB0").unlink(missing_ok=True)
 
     def configure(self, **replaced):
         """Write agent.toml as shipped, but for the lines named: configure(port='"/dev/ttyUSB0"')."""
@@ -203,6 +224,8 @@ class Machine:
         return self.ask("journalctl", "--no-pager", "--unit", "modem-agent", "--output", "cat")
 
     def power_off(self):
+        if self._plugged is not None:
+            self._plugged.set()
         if self.nspawn.poll() is None:
             os.kill(self.init, signal.SIGRTMIN + 4)  # systemd: power off
             try:

@@ -58,7 +58,7 @@ def gateway(boot, sandbox):
         file = gateway.path(f"/etc/modem-agent/handlers/{name}")
         file.write_text(script)
         file.chmod(0o755)
-    gateway.plug(sandbox.terminal)
+    gateway.plug_sandbox(sandbox)
     return gateway
 
 
@@ -170,6 +170,7 @@ def test_it_stops_at_once_and_leaves_nothing(gateway, sandbox):
 def test_it_stops_at_once_with_a_mute_module(gateway, sandbox):
     """The same while the module swallows every command and answers none."""
     far, near = os.openpty()
+    gateway.unplug()
     gateway.plug(os.ttyname(near))
     gateway.run("systemctl", "restart", "modem-agent")
     assert os.read(far, 100).startswith(b"AT")  # it is asking
@@ -177,7 +178,7 @@ def test_it_stops_at_once_with_a_mute_module(gateway, sandbox):
     gateway.run("systemctl", "stop", "modem-agent")
     assert time.monotonic() - begun < 5
     assert gateway.show("Result") == "success"
-    gateway.plug(sandbox.terminal)
+    gateway.plug_sandbox(sandbox)
     gateway.run("systemctl", "start", "modem-agent")
     os.close(far)
     os.close(near)
