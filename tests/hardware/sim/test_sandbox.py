@@ -57,8 +57,10 @@ async def test_nothing_is_left_when_it_has_stopped(make, tmp_path):
     tasks = asyncio.all_tasks()
     sandbox = make()
     await sandbox.start()
+    sandbox.send_sms("super-sim", "000", "waits for the module to attach")
     await sandbox.stop()
     await sandbox.stop()
+    assert len(sandbox.network._timers) == 0
     assert list((tmp_path / "ports").iterdir()) == []
     assert asyncio.all_tasks() == tasks
     assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208 - the folder is no ordinary one

@@ -37,6 +37,17 @@ def test_a_second_module_with_the_same_sim_takes_the_place_of_the_first(world):
     assert (old.texts, new.texts) == ([], ["hello"])
     old.detach()
     assert world.network.reachable(new.imsi)
+    new.answers = ["silence", 22]
+    for text in ("one", "two"):
+        world.network.send(new.imsi, FROM, *pdu.segment(text))
+    world.pass_time(1)
+    world.network.acknowledge(old, new.references[-1], None)
+    world.pass_time(1)
+    assert new.texts[1:] == ["one"]
+    world.network.acknowledge(new, new.references[-1], None)
+    world.network.memory_available(old)
+    world.pass_time(1)
+    assert new.texts[1:] == ["one", "two"]
 
 
 def test_out_of_coverage_nothing_comes_and_nothing_goes(world):
@@ -52,6 +63,21 @@ def test_out_of_coverage_nothing_comes_and_nothing_goes(world):
     assert station.attach() == 5
     world.pass_time(10)
     assert station.texts == ["hello"]
+
+
+def test_back_in_coverage_what_waited_comes_at_once(world):
+    """Also to a module that never noticed; a second call changes nothing."""
+    station = world.station("super-sim")
+    for covered in (False, False, True, True):
+        world.network.cover(station.imsi, covered=covered)
+        world.network.send(station.imsi, FROM, *pdu.segment(str(covered)))
+        world.pass_time(1)
+    assert station.texts == ["False", "False", "True", "True"]
+    assert [kind for kind in world.kinds() if kind in ("attached", "detached")] == [
+        "attached",
+        "detached",
+        "attached",
+    ]
 
 
 def test_a_submit_is_acknowledged_and_written_to_the_ledger(world):

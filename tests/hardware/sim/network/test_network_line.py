@@ -135,6 +135,16 @@ def test_silence_of_the_module_is_a_failed_attempt(world, send):
     assert "unanswered" in world.kinds()
 
 
+def test_a_late_answer_is_not_taken_for_that_of_the_next_message(world, send):
+    """The reference tells them apart."""
+    station = world.station("super-sim", answers=["silence", "silence"])
+    first, second = send("one"), send("two")
+    world.pass_time(41)
+    assert station.texts == ["one", "two"]
+    world.network.acknowledge(station, station.references[0], None)
+    assert (first.calls, second.calls) == (["attempted"], ["attempted"])
+
+
 def test_a_lost_acknowledgement_brings_the_same_message_again(world, send):
     """The second copy has the same octets, the service centre timestamp included, and is the last."""
     station = world.station("super-sim")
@@ -189,6 +199,47 @@ def test_a_message_that_expires_in_the_air_may_still_be_acknowledged(make_world)
     world.pass_time(100)
     assert outcomes[0].calls == ["attempted", "acknowledged"]
     assert outcomes[1].calls == ["gave up"]
+
+
+@pytest.mark.parametrize("detaches", [False, True])
+def test_a_message_that_expired_in_the_air_has_no_further_attempt(make_world, detaches):
+    """Neither after silence nor when the module goes away and comes back."""
+    world = make_world(timing=NetworkTiming(validity=10))
+    station = world.station("super-sim", answers=["silence"] * 9)
+    outcome = Outcome()
+    world.network.send(station.imsi, pdu.Address.parse("000"), *pdu.segment("one"), outcome=outcome)
+    world.pass_time(11)
+    if detaches:
+        station.detach()
+        station.attach()
+    world.pass_time(DAY)
+    assert outcome.calls == ["attempted", "gave up"]
+    assert world.network.waiting(station.imsi) == 0
+
+
+def test_without_store_and_forward_nothing_outlives_the_attachment(world, send):
+    """What waits for its turn when the module goes away is given up, as is what is in the air."""
+    station = world.station("super-sim", answers=["silence"])
+    outcomes = [send(text, keep=False) for text in ("one", "two")]
+    kept = send("three")
+    world.pass_time(1)
+    station.detach()
+    assert [outcome.calls for outcome in outcomes] == [["attempted", "gave up"], ["gave up"]]
+    station.attach()
+    world.pass_time(1)
+    assert station.texts == ["one", "three"]
+    assert kept.calls == ["attempted", "acknowledged"]
+
+
+def test_without_store_and_forward_a_full_module_is_tried_all_the_same(world, send):
+    """Others wait for memory; what cannot wait has its one attempt now."""
+    station = world.station("super-sim", answers=[MEMORY_EXCEEDED, MEMORY_EXCEEDED])
+    send("kept")
+    world.pass_time(1)
+    outcome = send("now", keep=False)
+    world.pass_time(1)
+    assert station.texts == ["kept", "now"]
+    assert outcome.calls == ["attempted", "gave up"]
 
 
 def test_without_store_and_forward_a_message_needs_the_module_now(world, send):

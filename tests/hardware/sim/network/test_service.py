@@ -109,8 +109,10 @@ def test_a_super_sim_command_that_nobody_confirms_stays_sent(world, create):
     """Not failed, as documented; one that could never be tried fails by a rule."""
     world.station("super-sim", answers=["silence"] * 100)
     resource = create("super-sim", "hello")
+    world.pass_time(1)
+    first_attempt = resource.updated
     world.pass_time(2 * DAY)
-    assert resource.status == "sent"
+    assert (resource.status, resource.updated) == ("sent", first_attempt)
 
 
 @pytest.mark.parametrize(("fails", "status"), [(True, "failed"), (False, "queued")])

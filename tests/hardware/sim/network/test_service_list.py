@@ -69,6 +69,12 @@ def test_next_and_previous_go_through_all_rows():
     assert serials(follow(third.here)) == [1]
 
 
+def test_a_last_page_that_is_full_has_no_next():
+    """Six rows are two pages of three."""
+    second = follow(page(ROWS[:6], PageSize="3").next, ROWS[:6])
+    assert (serials(second), second.next) == ([4, 3, 2], None)
+
+
 def test_pages_can_be_counted_without_a_token():
     """`Page` alone, also far behind the last row."""
     assert serials(page(PageSize="3", Page="1")) == [4, 3, 2]
@@ -82,6 +88,8 @@ def test_no_row_twice_and_none_hidden_while_rows_come_and_go():
     first = page(PageSize="3")
     assert serials(follow(first.next, [resource(8), *ROWS])) == [4, 3, 2]
     assert serials(follow(first.next, ROWS[3:])) == [4, 3, 2]
+    third = follow(follow(first.next).next)
+    assert serials(follow(third.previous, [resource(8), *ROWS])) == [4, 3, 2]
     assert serials(follow(first.next, ROWS[:2] + ROWS[4:])) == [3, 2, 1]
 
 
