@@ -45,6 +45,7 @@ def test_a_second_module_with_the_same_sim_takes_the_place_of_the_first(world):
     world.pass_time(1)
     assert new.texts[1:] == ["one"]
     world.network.acknowledge(new, new.references[-1], None)
+    world.pass_time(1)
     world.network.memory_available(old)
     world.pass_time(1)
     assert new.texts[1:] == ["one", "two"]
