@@ -160,6 +160,9 @@ class SimulatedNetwork:
         line = self._lines[station.imsi]
         if not line.covered:
             return SEARCHING
+        for other in self._lines.values():
+            if other.station is station and other is not line:  # its card was changed
+                other.detach()
         line.attach(station)
         self._tell(EventKind.ATTACHED, station.imsi)
         return subscription.registration

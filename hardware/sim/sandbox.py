@@ -101,6 +101,7 @@ class Sandbox:
         self._observers = [] if observer is None else [observer]
         self._by_imsi: dict[str, SandboxSim] = {}
         self._counted = 0
+        self._started = False
         self._server = RestServer(self, *listen)
 
     # Life.
@@ -108,6 +109,7 @@ class Sandbox:
     async def start(self) -> None:
         """Power the modules on and listen; raises SandboxUnavailable and then leaves nothing behind."""
         loop = asyncio.get_running_loop()
+        self._started = True
         self.network = SimulatedNetwork(loop, self._wall, self._observe, timing=self._timing)
         for product in PRODUCTS.values():
             self.services[product.name] = CommandService(
@@ -125,7 +127,10 @@ class Sandbox:
             raise
 
     async def stop(self) -> None:
-        """Power the modules off, remove the links, stop listening; may be called twice."""
+        """Power the modules off, remove the links, stop listening; without a start before it does nothing."""
+        if not self._started:
+            return
+        self._started = False
         await self._server.stop()
         for sim in self.sims.values():
             sim.module.power_off()

@@ -96,6 +96,7 @@ def _flag(parameters: Mapping[str, str], name: str) -> bool:
 
 
 def _callback(parameters: Mapping[str, str]) -> None:
+    """Checked and no more: the sandbox calls nobody."""
     _word(parameters, "CallbackMethod", ("GET", "POST"), "POST")
     url = parameters.get("CallbackUrl")
     if not url:

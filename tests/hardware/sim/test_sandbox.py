@@ -52,10 +52,11 @@ async def test_one_of_each_by_default(make, tmp_path):
 
 
 async def test_nothing_is_left_when_it_has_stopped(make, tmp_path):
-    """No link, no task, no open file; a second stop does nothing."""
+    """No link, no task, no open file; a stop too many does nothing."""
     before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - the folder is no ordinary one
     tasks = asyncio.all_tasks()
     sandbox = make()
+    await sandbox.stop()
     await sandbox.start()
     sandbox.send_sms("super-sim", "000", "waits for the module to attach")
     await sandbox.stop()

@@ -51,6 +51,18 @@ def test_a_second_module_with_the_same_sim_takes_the_place_of_the_first(world):
     assert new.texts[1:] == ["one", "two"]
 
 
+def test_a_module_with_another_card_gets_nothing_of_the_first(world):
+    """What is sent to the old SIM waits, what is sent to the new one comes."""
+    station = world.station("super-sim")
+    old, station.imsi = station.imsi, world.sims["programmable-wireless"].imsi
+    station.attach()
+    world.network.send(old, FROM, *pdu.segment("old"))
+    world.network.send(station.imsi, FROM, *pdu.segment("new"))
+    world.pass_time(1)
+    assert station.texts == ["new"]
+    assert not world.network.reachable(old)
+
+
 def test_out_of_coverage_nothing_comes_and_nothing_goes(world):
     """A submit is refused as a network out of order, a message waits, a new registration finds no network."""
     station = world.station("super-sim")
