@@ -1,0 +1,256 @@
+"""The channel to a module: whose turn it is, and what became of each command.
+
+Turns are taken in order of asking. Whoever waits for a command may be cancelled; the conversation goes on to
+its end, and the next command waits for that. A command without a final result makes the line doubtful: it is
+brought back into step before anything else is asked, and only then is the time-out told. A line that cannot
+be brought back is lost, and so is the session.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+from agent.at.command import AtCommand
+from agent.at.error import CommandRefused, CommandTimedOut, ModemLost
+from agent.at.event import Information
+from agent.at.line import Conversation, Line
+from agent.at.news import NewsQueue
+from agent.at.resynchronise import KNOCK, in_data_mode, resynchronise, wake
+from agent.at.trace import Trace
+from agent.at.wire import Opener, Wire
+
+BeforeBody = Callable[[], Awaitable[None]]
+
+ERROR_PAUSE_S = 0.1
+"""After a plain ERROR: some modules follow it by an OK. V.250 5.5 asks for this pause after every result."""
+ASLEEP_S = 30.0
+"""Silence after which a module may sleep and lose the first octets: an AT goes ahead of the command then."""
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """The answer to a command that was carried out."""
+
+    information: tuple[Information, ...] = ()
+    echoed: bool = False
+    """Whether the module echoed the command line."""
+
+    @property
+    def text(self) -> str:
+        """The first information line, empty where there is none."""
+        return self.information[0].text if self.information else ""
+
+
+class Channel:
+    """One connection. It may be used until it is lost or closed, and not again."""
+
+    def __init__(self, trace: Trace | None = None, pause_s: float = 0.0) -> None:
+        """`pause_s`: from a final result to the next command, for modules that ask for one (20 to 100 ms)."""
+        self.news = NewsQueue()
+        self._line = Line(self.news, trace, self._ended)
+        self._turn = asyncio.Lock()
+        self._free = asyncio.Event()
+        self._free.set()
+        self._pause_s = pause_s
+        self._not_before = 0.0
+        self._recovery: asyncio.Task[None] | None = None
+        self._wire: Wire | None = None
+
+    @classmethod
+    async def open(cls, opener: Opener, trace: Trace | None = None, *, pause_s: float = 0.0) -> Channel:
+        """Open the wire. Raises PortUnavailable."""
+        channel = cls(trace, pause_s)
+        channel._wire = await opener(channel._line)
+        channel._line.attach(channel._wire)
+        return channel
+
+    # Asking
+
+    async def exchange(self, command: AtCommand, before_body: BeforeBody | None = None) -> Response:
+        """Ask, in turn. Raises CommandRefused, CommandTimedOut, ModemLost.
+
+        `before_body` is awaited after the prompt and before the first octet of the body; when it raises,
+        text entry is given up and nothing was sent.
+        """
+        async with self._turn:
+            return await self._converse(command, before_body)
+
+    def turn(self) -> Turn:
+        """Several commands with nothing of others between them: `async with channel.turn() as turn`."""
+        return Turn(self._turn, self._converse)
+
+    async def wake(self, within_s: float) -> None:
+        """Make the module answer, whatever state it was left in. Raises ModemLost when it does not."""
+        async with self._turn:
+            await self._free.wait()
+            self._recover(self._wake(within_s))
+            await self._free.wait()
+            if self._line.loss is not None:
+                raise ModemLost(str(self._line.loss))
+
+    # The end
+
+    @property
+    def lost(self) -> asyncio.Event:
+        """Set when nothing more can be asked."""
+        return self._line.lost
+
+    @property
+    def loss(self) -> ModemLost | None:
+        """Why the channel was lost; None while it lives."""
+        return self._line.loss
+
+    def close(self) -> None:
+        """End the session at once: whatever is under way and whatever comes later fails with ModemLost."""
+        self._line.fail(ModemLost("the session was closed"))
+
+    async def closed(self) -> None:
+        """Wait until the port can be opened again."""
+        if self._wire is not None:
+            await self._wire.closed()
+
+    # Inside
+
+    async def _converse(self, command: AtCommand, before_body: BeforeBody | None = None) -> Response:
+        await self._ready()
+        conversation = self._begin(command)
+        try:
+            while not conversation.ended:
+                await conversation.progress()
+                if conversation.prompted and not conversation.body_begun and not conversation.ended:
+                    if before_body is not None:
+                        await before_body()
+                    if not conversation.ended:
+                        self._line.write_body(conversation)
+        except BaseException:
+            conversation.abandoned = True
+            if conversation.prompted and not conversation.body_begun:
+                self._line.give_up(conversation, "given up before the body")
+            raise
+        await self._free.wait()
+        return self._outcome(conversation)
+
+    async def _ready(self) -> None:
+        """Wait until a command may be written."""
+        loop = asyncio.get_running_loop()
+        await self._free.wait()
+        if (pause := self._not_before - loop.time()) > 0:
+            await self._line.rest(pause)
+        if loop.time() - self._line.heard_at > ASLEEP_S and self._line.loss is None:
+            knock = self._begin(KNOCK)
+            while not knock.ended:
+                await knock.progress()
+            await self._free.wait()
+        if self._line.loss is not None:
+            raise ModemLost(str(self._line.loss))
+
+    def _begin(self, command: AtCommand) -> Conversation:
+        self._free.clear()
+        return self._line.start(command)
+
+    def _ended(self, conversation: Conversation) -> None:
+        """A conversation is over: free the line, or bring it back into step first."""
+        if self._recovery is not None:
+            return  # one of the questions of the recovery itself
+        now = asyncio.get_running_loop().time()
+        final = conversation.final
+        plain_error = final is not None and not final.ok and final.kind == "error"
+        self._not_before = now + max(self._pause_s, ERROR_PAUSE_S if plain_error else 0.0)
+        doubtful = final is None or (
+            final.ok and conversation.command.informs and not conversation.information
+        )
+        if doubtful and self._line.loss is None:
+            self._line.engine.distrust(conversation.command if final is not None else None)
+            self._recover(self._resynchronise(conversation))
+        else:
+            self._free.set()
+
+    def _recover(self, steps: Awaitable[None]) -> None:
+        """Run a recovery as a task of the channel's own: nobody's cancellation ends it half way."""
+
+        async def recover() -> None:
+            try:
+                await steps
+            except Exception as error:  # noqa: BLE001  (nobody awaits this task; the session must end)
+                self._line.fail(ModemLost(f"the conversation broke: {type(error).__name__}: {error}"))
+            finally:
+                self._recovery = None
+                self._free.set()
+
+        self._free.clear()
+        self._recovery = asyncio.get_running_loop().create_task(recover(), name="resynchronise")
+
+    async def _resynchronise(self, conversation: Conversation) -> None:
+        if not await resynchronise(self._line, conversation):
+            reason = conversation.reason or "it answered something else"
+            self._line.fail(ModemLost(f"no answer to {conversation.command.line} and none since: {reason}"))
+        form = {answer.name for answer in conversation.command.answers if answer.name}
+        for late in conversation.late:
+            if late.final is None and not late.prompt and late.text.partition(":")[0] in form:
+                conversation.information.append(Information(late.text, late.payload))
+            elif late.final is not None and (conversation.final is None or conversation.final.ok):
+                informed = bool(conversation.information) or not conversation.command.informs
+                if informed or not late.final.ok:
+                    conversation.final = late.final
+
+    async def _wake(self, within_s: float) -> None:
+        if not await wake(self._line, within_s):
+            self._line.fail(ModemLost(f"no module answers: {self._heard()}"))
+
+    def _heard(self) -> str:
+        """What came instead of an answer, for a person who looks for the right port."""
+        heard = list(self._line.heard)
+        if in_data_mode(self._line):
+            return "the port is in data mode (PPP); something else has dialled on it"
+        if not heard:
+            return "nothing came back (wrong port, module off, or another baud rate)"
+        if any(line.startswith(("$GP", "$GN")) for line in heard):
+            return "only positions come ($GP..., NMEA): this is the GNSS port of the module"
+        if any("login:" in line for line in heard):
+            return "a login console is on this port; disable serial-getty for it"
+        if any("no text" in line for line in heard):
+            return f"only {heard[-1]} (another baud rate?)"
+        return f"what came last was {heard[-1]!r}"
+
+    def _outcome(self, conversation: Conversation) -> Response:
+        """What the one who asked is told."""
+        command, final = conversation.command.line, conversation.final
+        body_sent = conversation.body_begun
+        if final is not None and not final.ok:
+            raise CommandRefused(command, final, body_sent=body_sent)
+        if final is not None or conversation.settled:
+            return Response(tuple(conversation.information), conversation.echoed)
+        if self._line.loss is not None:
+            raise ModemLost(str(self._line.loss), command, body_sent=body_sent)
+        raise CommandTimedOut(
+            command,
+            f"{command}: {conversation.reason}",
+            body_sent=body_sent,
+            escaped=conversation.escaped,
+            late=tuple(conversation.late),
+        )
+
+
+class Turn:
+    """The right to ask several commands in a row."""
+
+    def __init__(self, lock: asyncio.Lock, converse: Callable[[AtCommand], Awaitable[Response]]) -> None:
+        self._lock = lock
+        self._converse = converse
+
+    async def __aenter__(self) -> Self:
+        await self._lock.acquire()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._lock.release()
+
+    async def exchange(self, command: AtCommand) -> Response:
+        """Ask. Raises what `Channel.exchange` does."""
+        return await self._converse(command)

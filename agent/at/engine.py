@@ -1,0 +1,368 @@
+"""The conversation as a machine: bytes in, events out. No clock, no wire.
+
+A line ends with CR or LF, so that every order of line ends reads alike (empty lines say nothing). What a
+line is depends on what was asked, and is decided in this order:
+
+1. A `>` at the start of a line is the prompt while the pending command waits for one. Where nothing waits for
+   one, text entry is open by mistake: the engine answers with ESC.
+2. The echo of what was written last says nothing; it may come in pieces around news, before any answer.
+3. After a header with payload, one line of two or more hexadecimal digits is that payload, whatever else it
+   might be. Lines that are clearly something else (news, a result code) may stand in between. Any other text
+   is taken as the payload too, so that one bad entry is seen as one bad entry; if the hexadecimal line
+   comes after it, the text was news.
+4. A final result code ends the pending command. `0` and `4` count (ATV0) until a word was seen. NO CARRIER
+   and its kin are news: this agent never dials.
+5. A line that has the form of the pending command's answer is information. One that has the same name but
+   another form, or comes a second time where one is due, is news.
+6. All else is news, in its order.
+
+After a command was given up the line is dirty. What has the form of its answer is late, and so is each final
+result until the information line of a marking command has come: results without a name can be told from
+earlier ones only by what stands before them.
+
+Every buffer has a bound. Garbage is cut off where it is glued to a line, and told once.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from agent.at import codes
+from agent.at.command import Answer, AtCommand, Payload
+from agent.at.error import ConversationError
+from agent.at.event import Event, FinalResult, Information, LateResult, Noise, Prompt, Unsolicited
+
+MAX_LINE = 4096
+"""Octets. The longest line due is a PDU of 2 x 176 digits; text mode shows less."""
+SAMPLE = 48
+"""Octets of garbage shown."""
+ESC = b"\x1b"
+
+ANNOUNCED = {"+CMT": Payload.HEX_LINE, "+CDS": Payload.HEX_LINE, "+CBM": Payload.HEX_LINE}
+"""News with payload, as 27.005 has it in PDU mode."""
+
+_HEX = re.compile(r"[0-9A-Fa-f]{2,}")
+_JUNK = re.compile(r"[^\x20-\x7e]+")
+_PROMPT = re.compile(r"([^\x20-\x7e]*) *> *")
+_CODE = re.compile(r"[+^*#%$!&][A-Z][A-Z0-9]*")
+_ERROR = re.compile(r"\+(CMS|CME|EXT) ERROR ?: ?(.*)")
+_WORDS = frozenset(
+    {
+        # Codes of V.250 that are no final results of ours
+        *("RING", "NO CARRIER", "BUSY", "NO ANSWER", "NO DIALTONE", "CONNECT"),
+        # What modules say while they start or stop (modules.toml)
+        *("RDY", "APP RDY", "Ready", "Call Ready", "SMS Ready", "SMS DONE", "PB DONE"),
+        *("POWERED DOWN", "NORMAL POWER DOWN"),
+    }
+)
+_NUMERIC = ("0", "4")
+"""OK and ERROR under ATV0, V.250 table 1."""
+
+
+class Engine:
+    """One conversation, from the opening of the wire to its end."""
+
+    def __init__(self, announced: Mapping[str, Payload] = ANNOUNCED) -> None:
+        """`announced` tells which unsolicited codes are followed by a payload."""
+        self._announced = announced
+        self._buffer = ""
+        self._skipping = False
+        self._out = b""
+        self._pending: AtCommand | None = None
+        self._past: list[AtCommand] = []
+        self._dirty = False
+        self._verbose = False
+        self._headers: list[_Header] = []
+        self._begin_echo("")
+        self._informed = self._prompted = self._body_written = False
+
+    # What is asked
+
+    @property
+    def dirty(self) -> bool:
+        """Whether results of the past may still come."""
+        return self._dirty
+
+    def begin(self, command: AtCommand) -> None:
+        """Write a command line; its answer is what the following events tell."""
+        if self._pending is not None:
+            raise ConversationError(command.line, f"{command.line} while {self._pending.line} is pending")
+        self._pending = command
+        self._informed = self._prompted = self._body_written = False
+        self._begin_echo(command.line)
+        self._out += command.line.encode() + b"\r"
+
+    def write_body(self) -> None:
+        """Write the body of the pending command, after its prompt."""
+        if self._pending is None or not self._prompted or self._body_written:
+            raise ConversationError("", "a body without a prompt")
+        self._body_written = True
+        self._begin_echo(_JUNK.sub("", self._pending.body.decode("latin-1")))
+        self._out += self._pending.body
+
+    def give_up(self) -> None:
+        """Wait no longer for the pending command. The line is dirty from here on."""
+        if self._pending is not None:
+            self._past.append(self._pending)
+            self._pending = None
+        self.distrust()
+
+    def distrust(self, answered: AtCommand | None = None) -> None:
+        """Results that belong to the past may still come; the module may speak in numbers.
+
+        `answered`: a command that has a result, but perhaps not its own.
+        """
+        if answered is not None:
+            self._past.append(answered)
+        self._dirty = True
+        self._verbose = False
+
+    def trust(self) -> None:
+        """The past is over, as far as can be known."""
+        self._dirty = False
+        self._past.clear()
+
+    def data_to_send(self) -> bytes:
+        """Octets to be written to the wire now."""
+        data, self._out = self._out, b""
+        return data
+
+    @property
+    def unfinished(self) -> str:
+        """The line that has not ended yet."""
+        return self._buffer
+
+    def forget(self) -> None:
+        """Drop the line that has not ended yet."""
+        self._buffer = ""
+
+    @property
+    def echoed(self) -> bool:
+        """Whether the module echoed the last command line."""
+        return self._echo_seen
+
+    # What is heard
+
+    def receive(self, data: bytes) -> list[Event]:
+        """The events that these octets complete, in order."""
+        events: list[Event] = []
+        *lines, rest = (self._buffer + data.decode("latin-1")).replace("\r", "\n").split("\n")
+        for line in lines:
+            if self._skipping:
+                self._skipping = False
+            elif len(line) > MAX_LINE:
+                events.append(_noise("a line without end", line))
+            elif line:
+                self._line(line, events)
+        if not self._skipping and len(rest) > MAX_LINE:
+            events.append(_noise("a line without end", rest))
+            self._skipping = True
+        self._buffer = "" if self._skipping else self._prompt(rest, events)
+        return events
+
+    def _prompt(self, rest: str, events: list[Event]) -> str:
+        """Look for a prompt, which has no line end; what is left of the unfinished line."""
+        found = _PROMPT.match(rest)
+        if found is None or self._may_begin_text():
+            return rest
+        _junk(found[1], events)
+        self._take_prompt(events)
+        return rest[found.end() :]
+
+    def _may_begin_text(self) -> bool:
+        """Whether the pending command is answered by free text, which may begin with `>`."""
+        return self._pending is not None and any(not answer.name for answer in self._pending.answers)
+
+    def _take_prompt(self, events: list[Event]) -> None:
+        """A `>` at the start of a line."""
+        if self._pending is None or not self._pending.body:
+            self._out += ESC
+            events.append(LateResult(">", prompt=True))
+        elif not self._prompted:
+            self._prompted = True
+            self._echo_left = ""
+            events.append(Prompt())
+
+    def _line(self, line: str, events: list[Event]) -> None:
+        """One line, without its end."""
+        if not (line.isascii() and line.isprintable()):
+            line = self._without_junk(line, events)
+        text = line.strip()
+        if text[:1] == ">" and not self._may_begin_text():
+            self._take_prompt(events)
+            text = text[1:].strip()
+        if not text or (self._echo_left and self._is_echo(text)):
+            return
+        final = self._final(text)
+        if self._headers and self._payload(text, final, events):
+            return
+        if final is not None:
+            self._close_headers(False, events)
+            events.append(self._result(text, final))
+        elif (answer := _form(self._pending, text)) and self._is_due(answer):
+            self._informed = True
+            self._echo_left = ""
+            if self._pending is not None and self._pending.marks:
+                self.trust()
+            self._header(_Header(text, answer.payload, Information), events)
+        elif late := next((found for past in self._past if (found := _form(past, text))), None):
+            self._header(_Header(text, late.payload, LateResult), events)
+        elif _HEX.fullmatch(text) and len(text) >= 16:
+            events.append(_noise("a payload without a header", text))
+        elif text[:2] == "AT":
+            events.append(_noise("a command line that is not ours", text))
+        else:
+            name = text.partition(":")[0]
+            payload = self._announced.get(name, Payload.NONE) if ":" in text else Payload.NONE
+            self._header(_Header(text, payload, Unsolicited), events)
+
+    def _without_junk(self, line: str, events: list[Event]) -> str:
+        """Cut off octets that are no text: at both ends, and before a code that garbage was glued to."""
+        if (head := _JUNK.match(line)) is not None:
+            _junk(head[0], events)
+            line = line[head.end() :]
+        line = line.rstrip("\x00\x1a\x1b\xff")
+        inner = None
+        for inner in _JUNK.finditer(line):  # noqa: B007  (the last one is wanted)
+            pass
+        if inner is None:
+            return line
+        tail = line[inner.end() :].strip()
+        if _CODE.match(tail) or tail in _WORDS or self._final(tail) is not None:
+            events.append(_noise("octets that are no text", line[: inner.end()]))
+            return tail
+        if _CODE.match(line) or _form(self._pending, line) is not None:
+            return line  # a name in another character set, inside an answer
+        events.append(_noise("octets that are no text", line))
+        return ""
+
+    def _final(self, text: str) -> FinalResult | None:
+        """The final result code that a line is, by its text alone."""
+        first = text[0] if text else ""
+        if text == "OK":
+            return FinalResult(text, ok=True)
+        if first == "+":
+            if (match := _ERROR.match(text)) is None:
+                return None
+            kind = match[1].lower()
+            if kind == "ext":
+                return FinalResult(text, ok=False)
+            given = match[2].strip()
+            code = int(given) if given.isascii() and given.isdigit() else codes.number(kind, given)
+            named = given if code is None else codes.name(kind, code)
+            return FinalResult(text, ok=False, kind=kind, code=code, name=named)
+        if text in ("ERROR", "COMMAND NOT SUPPORT") or text.startswith("MODEM ERROR:"):
+            return FinalResult(text, ok=False)
+        if text in _NUMERIC and not self._verbose:
+            return FinalResult(text, ok=text == "0")
+        return None
+
+    def _payload(self, text: str, final: FinalResult | None, events: list[Event]) -> bool:
+        """Whether this line was the payload that the last header waits for."""
+        header = self._headers[-1]
+        if _HEX.fullmatch(text):
+            self._headers.pop()
+            if header.doubtful is not None:
+                events.append(Unsolicited(header.doubtful))
+            events.append(header.event(text))
+            return True
+        clear = final is not None or _CODE.match(text) or text in _WORDS
+        if clear or header.doubtful is not None or text[:2] == "AT":
+            return False
+        if header.kind is Unsolicited:
+            self._headers.pop()
+            events.append(header.event(text))
+        else:
+            header.doubtful = text
+        return True
+
+    def _header(self, header: _Header, events: list[Event]) -> None:
+        """A line that may have a payload. One of the same kind before it will get none any more."""
+        if header.payload is Payload.NONE:
+            events.append(header.event(None))
+            return
+        self._close_headers(header.kind is Unsolicited, events)
+        self._headers.append(header)
+
+    def _close_headers(self, unsolicited: bool, events: list[Event]) -> None:
+        """Wait no longer for the payload of news, or of an answer: a final result or the next header came."""
+        for header in [header for header in self._headers if (header.kind is Unsolicited) is unsolicited]:
+            self._headers.remove(header)
+            events.append(header.event(header.doubtful))
+
+    def _is_due(self, answer: Answer) -> bool:
+        """Whether the pending command still waits for such a line."""
+        pending = self._pending
+        if pending is None or (pending.body and not self._body_written):
+            return False
+        return answer.many or not self._informed
+
+    def _result(self, text: str, final: FinalResult) -> Event:
+        """Whose final result it is."""
+        self._verbose = self._verbose or text in ("OK", "ERROR")
+        pending = self._pending
+        unmarked = self._dirty and pending is not None and pending.marks and not self._informed
+        early = pending is not None and pending.body and final.ok and not self._body_written
+        if pending is None or unmarked or early:
+            return LateResult(text, final=final)
+        self._pending = None
+        return final
+
+    # The echo
+
+    def _begin_echo(self, text: str) -> None:
+        self._echo = self._echo_left = text.replace(" ", "")
+        self._echo_seen = False
+
+    def _is_echo(self, text: str) -> bool:
+        """Whether this line is a piece of what was written last.
+
+        The first piece must be more than one character, for a command line it begins with AT by itself.
+        """
+        piece = text.replace(" ", "")
+        if not self._echo_left.startswith(piece) or (len(piece) < 2 and self._echo_left is self._echo):
+            return False
+        self._echo_left = self._echo_left[len(piece) :]
+        self._echo_seen = True
+        return True
+
+
+class _Header:
+    """A line whose payload is due."""
+
+    __slots__ = ("doubtful", "kind", "payload", "text")
+
+    def __init__(
+        self, text: str, payload: Payload, kind: type[Information | LateResult | Unsolicited]
+    ) -> None:
+        self.text = text
+        self.payload = payload
+        self.kind = kind
+        self.doubtful: str | None = None
+
+    def event(self, payload: str | None) -> Event:
+        return self.kind(self.text, payload)
+
+
+def _form(command: AtCommand | None, text: str) -> Answer | None:
+    """The form of that command's answer that a line has."""
+    for answer in command.answers if command is not None else ():
+        if answer.name:
+            if text.startswith(answer.name) and text[len(answer.name) :].lstrip()[:1] == ":":
+                rest = text.partition(":")[2].strip()
+                if answer.shape is None or answer.shape.match(rest):
+                    return answer
+        elif not _CODE.match(text) and text not in _WORDS and (not answer.shape or answer.shape.match(text)):
+            return answer
+    return None
+
+
+def _junk(octets: str, events: list[Event]) -> None:
+    """Tell of octets that are no text; Ctrl-Z and ESC are echoes of our own."""
+    if octets.strip("\x1a\x1b"):
+        events.append(_noise("octets that are no text", octets))
+
+
+def _noise(reason: str, octets: str) -> Noise:
+    return Noise(reason, octets[:SAMPLE].encode("latin-1"))

@@ -1,0 +1,76 @@
+"""What can go wrong with an AT command.
+
+AtError                  command
+  CommandRefused         the module said no; code, name, and whether trying again helps
+  CommandTimedOut        no final result came: whether it was carried out is unknown
+  ModemLost              the wire is gone, or the module no longer answers
+  ConversationError      our own misuse
+"""
+
+from __future__ import annotations
+
+from agent.at.codes import ErrorClass, classify
+from agent.at.event import FinalResult, LateResult
+
+__all__ = [
+    "AtError",
+    "CommandRefused",
+    "CommandTimedOut",
+    "ConversationError",
+    "ErrorClass",
+    "ModemLost",
+]
+
+
+class AtError(Exception):
+    """Root of what an exchange may raise."""
+
+    def __init__(self, command: str, sentence: str, *, body_sent: bool = False) -> None:
+        """`body_sent`: octets of the command's body may have left before it went wrong."""
+        super().__init__(sentence)
+        self.command = command
+        self.body_sent = body_sent
+
+
+class CommandRefused(AtError):  # noqa: N818  (a name of the design)
+    """The module answered with an error."""
+
+    def __init__(self, command: str, result: FinalResult, *, body_sent: bool = False) -> None:
+        """Take over what the final result code says."""
+        words = f" ({result.name})" if result.code is not None and result.name else ""
+        super().__init__(command, f"{command} was refused: {result.text}{words}", body_sent=body_sent)
+        self.kind = result.kind
+        """"cms", "cme", or "error" for an ERROR without a number."""
+        self.code = result.code
+        self.name = result.name
+        self.error_class = classify(result.kind, result.code, after_body=body_sent)
+
+
+class CommandTimedOut(AtError):  # noqa: N818  (a name of the design)
+    """No final result within the command's own time. The line has been resynchronised since."""
+
+    def __init__(
+        self,
+        command: str,
+        sentence: str,
+        *,
+        body_sent: bool = False,
+        escaped: bool = False,
+        late: tuple[LateResult, ...] = (),
+    ) -> None:
+        """`escaped`: ESC was answered by OK; `late`: what came after the deadline and may belong to it."""
+        super().__init__(command, sentence, body_sent=body_sent)
+        self.escaped = escaped
+        self.late = late
+
+
+class ModemLost(AtError):  # noqa: N818  (a name of the design)
+    """The session is over: nothing more can be asked on this channel."""
+
+    def __init__(self, sentence: str, command: str = "", *, body_sent: bool = False) -> None:
+        """`command` is what was under way, if anything."""
+        super().__init__(command, sentence, body_sent=body_sent)
+
+
+class ConversationError(AtError):
+    """A command that must never be written, or one written out of turn."""

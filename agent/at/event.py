@@ -1,0 +1,62 @@
+"""What the engine makes of the bytes from a module. The words are those of V.250 and 27.007."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Information:
+    """A line that answers the pending command, with its payload."""
+
+    text: str
+    payload: str | None = None
+    """The line that followed a header; None where none was expected or none came."""
+
+
+@dataclass(frozen=True, slots=True)
+class FinalResult:
+    """The final result code that ends the pending command."""
+
+    text: str
+    ok: bool
+    kind: str = "error"
+    """"cms", "cme", or "error" for an error without a number."""
+    code: int | None = None
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """The module waits for the body of the pending command."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unsolicited:
+    """A line that nobody asked for, with its payload."""
+
+    text: str
+    payload: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LateResult:
+    """Something that belongs to a command given up before, or to none of ours."""
+
+    text: str
+    payload: str | None = None
+    final: FinalResult | None = None
+    prompt: bool = False
+    """A prompt that nobody waits for; the engine answers it with ESC."""
+
+
+@dataclass(frozen=True, slots=True)
+class Noise:
+    """Bytes that are no line of the conversation: another baud rate, another program, data mode."""
+
+    reason: str
+    sample: bytes
+    """The first of them."""
+
+
+Event = Information | FinalResult | Prompt | Unsolicited | LateResult | Noise

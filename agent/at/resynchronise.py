@@ -1,0 +1,155 @@
+"""Back into step with a module whose answers may belong to the past.
+
+The mark of the present is the information line of a query: its name differs from all that is outstanding, and
+a module works off its commands in order, so when that line comes everything before it is over. Result codes
+alone prove nothing, OK looks like OK. Queries that modules are likely to know take turns; none of their names
+is an unsolicited code. A module that refuses them all with an error each is believed after a silence.
+
+Text entry that may be open is closed by ESC first. Where ESC does nothing, an end that can do no harm is
+written as the last resort, if the command that opened the entry has one and nothing of its body was written.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+
+from agent.at.command import Answer, AtCommand
+from agent.at.engine import ESC
+from agent.at.event import LateResult
+from agent.at.line import Conversation, Line
+
+RESYNCHRONISE_S = 20.0
+"""A module that boots answers again after 5 to 20 s (modules.md); later a new session finds it as well."""
+ESCAPE_S = 1.0
+"""ESC at a prompt is answered at once; V.250 5.7 has 0.1 s between two lines."""
+ENTRY_S = 0.3
+"""After ESC and CR at the start: what was left over in the module's input has been answered by then."""
+QUIET_S = 0.5
+GUARD_S = 1.1
+"""Silence before and after `+++`, which must be a second at least [SIM7600 manual]."""
+DATA_MODE = "~\xff}#"
+"""How PPP frames begin that are sent before the link is up: RFC 1662 3.1, asynchronous framing."""
+
+
+def _query(name: str) -> AtCommand:
+    return AtCommand(f"AT{name}?", 2.0, (Answer(name),), informs=True, settle_s=1.0, marks=True)
+
+
+QUERIES = tuple(_query(name) for name in ("+CMEE", "+CMGF", "+CSCS", "+CSMS"))
+KNOCK = AtCommand("AT", 0.5)
+UNMUTE = AtCommand("ATE0Q0V1", 0.5)
+"""For a module that was told to be quiet (ATQ1): its answer comes in words again."""
+
+
+async def resynchronise(line: Line, past: Conversation | None, within_s: float = RESYNCHRONISE_S) -> bool:
+    """Ask until the present answers; False when it did not in time. `past` gets what came for it."""
+    line.late.clear()
+    deadline = asyncio.get_running_loop().time() + within_s
+    if past is not None and past.command.body and past.final is None and not past.settled:
+        await _escape(line, past)
+    queries = [query for query in QUERIES if past is None or query.line != past.command.line]
+    refusals = 0
+    for attempt in itertools.count():
+        remaining = deadline - asyncio.get_running_loop().time()
+        if line.loss is not None or remaining <= 0:
+            return False
+        if attempt == 1:
+            line.write(ESC + b"\r")
+            await line.rest(ENTRY_S)
+        if attempt == 2 and past is not None and _entry_is_stuck(line, past):
+            line.write(past.command.give_up)
+        finals = line.late_finals
+        asked = await _ask(line, queries[attempt % len(queries)], min(1.0 + attempt, 4.0, remaining))
+        if asked.information:
+            line.engine.trust()
+            if past is not None:
+                past.late.extend(_of_the_past(line, queries, attempt))
+            return True
+        refusals += line.late_finals > finals
+        if refusals == attempt + 1 == len(queries):
+            await line.rest(QUIET_S)
+            line.engine.trust()
+            if past is not None:
+                past.late.extend(late for late in line.late if late.final is None)
+            return True
+    return False
+
+
+async def wake(line: Line, within_s: float) -> bool:
+    """Make a module answer of which nothing is known: asleep, autobauding, muted, or at somebody's prompt.
+
+    Never writes Ctrl-Z: it would send what a dead program had begun.
+    """
+    deadline = asyncio.get_running_loop().time() + within_s
+    line.engine.distrust()
+    line.write(ESC + b"\r")
+    await line.rest(ENTRY_S)
+    guarded = False
+    for attempt in itertools.count():
+        remaining = deadline - asyncio.get_running_loop().time()
+        if line.loss is not None or remaining <= 0:
+            return False
+        if in_data_mode(line):
+            if guarded:
+                return False
+            guarded = True
+            await _leave_data_mode(line)
+            continue
+        knock = UNMUTE if attempt % 4 == 3 else KNOCK
+        knocked = await _ask(line, knock, min(0.5 + 0.25 * attempt, 2.0, remaining))
+        if knocked.final is not None or attempt % 3 == 1:
+            # Some modules say nothing to a bare AT and answer all else.
+            patience = RESYNCHRONISE_S if knocked.final is not None else 1.0
+            if await resynchronise(line, None, min(patience, remaining)):
+                return True
+    return False
+
+
+def in_data_mode(line: Line) -> bool:
+    """Whether PPP frames were heard."""
+    return DATA_MODE in line.engine.unfinished or any(r"~\xff}#" in heard for heard in line.heard)
+
+
+async def _leave_data_mode(line: Line) -> None:
+    """`+++` with its guard times, once: a link that is alive must not be filled with AT commands."""
+    await line.rest(GUARD_S)
+    line.write(b"+++")
+    answer = await line.listen(2 * GUARD_S)
+    if answer is not None:
+        line.heard.clear()
+        line.engine.forget()
+
+
+async def _escape(line: Line, past: Conversation) -> None:
+    """Close a text entry. OK, and nothing else before it, shows that the entry was still open."""
+    line.write(ESC)
+    answer = await line.listen(ESCAPE_S)
+    if answer is None or answer.final is None:
+        return
+    if answer.final.ok and not any(late.final is None and not late.prompt for late in line.late):
+        past.escaped = True
+        line.late.clear()
+
+
+def _entry_is_stuck(line: Line, past: Conversation) -> bool:
+    """Whether a prompt was seen, ESC did not help, and an end of the entry can send nothing."""
+    seen = past.prompted or any(late.prompt for late in line.late)
+    return seen and not past.body_begun and not past.escaped and bool(past.command.give_up)
+
+
+async def _ask(line: Line, command: AtCommand, seconds: float) -> Conversation:
+    asked = line.start(command, seconds)
+    while not asked.ended:
+        await asked.progress()
+    return asked
+
+
+def _of_the_past(line: Line, queries: list[AtCommand], attempt: int) -> list[LateResult]:
+    """What belongs to the command given up. A result code does so only if no query was refused before."""
+    names = {answer.name for query in queries[:attempt] for answer in query.answers}
+    return [
+        late
+        for late in line.late
+        if (late.final is None or attempt == 0) and late.text.partition(":")[0] not in names
+    ]

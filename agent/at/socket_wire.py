@@ -1,0 +1,85 @@
+"""A wire over TCP: a serial device server, or a simulated module."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+
+from agent.at.wire import STUCK, PortUnavailable, Wire, WireReader, WriteLimit
+
+CONNECT_S = 10.0
+"""A host that is up answers at once; one that is down takes the kernel two minutes to give up."""
+
+
+async def open_socket(host: str, port: int, reader: WireReader) -> Wire:
+    """Connect. Raises PortUnavailable."""
+    where = f"socket://{host}:{port}"
+    try:
+        async with asyncio.timeout(CONNECT_S):
+            _, wire = await asyncio.get_running_loop().create_connection(
+                lambda: SocketWire(reader, where), host, port
+            )
+    except TimeoutError:
+        raise PortUnavailable("absent", f"{where} does not answer within {CONNECT_S:.0f} s") from None
+    except OSError as error:
+        why = error.strerror or str(error)
+        raise PortUnavailable("absent", f"nobody listens at {where}: {why}") from None
+    return wire
+
+
+class SocketWire(asyncio.Protocol):
+    """asyncio's transport as a wire."""
+
+    def __init__(self, reader: WireReader, where: str) -> None:
+        self._reader = reader
+        self._where = where
+        self._limit = WriteLimit(self._stuck)
+        self._transport: asyncio.Transport | None = None
+        self._gone = asyncio.Event()
+
+    # Wire
+
+    def write(self, data: bytes) -> None:
+        if self._transport is not None:
+            self._transport.write(data)
+
+    def close(self) -> None:
+        transport, self._transport = self._transport, None
+        self._limit.written()
+        if transport is not None:
+            transport.abort()
+
+    async def closed(self) -> None:
+        await self._gone.wait()
+
+    # asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101  (what create_connection gives)
+        self._transport = transport
+        transport.set_write_buffer_limits(high=0)
+        line = transport.get_extra_info("socket")
+        line.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)  # a host that vanished is noticed at last
+
+    def data_received(self, data: bytes) -> None:
+        if self._transport is not None:
+            self._reader.received(data)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._gone.set()
+        why = f": {error}" if error is not None else " by the other end"
+        self._hang_up(f"{self._where} was closed{why}")
+
+    def pause_writing(self) -> None:
+        self._limit.waiting()
+
+    def resume_writing(self) -> None:
+        self._limit.written()
+
+    def _stuck(self) -> None:
+        self._hang_up(f"{self._where}: {STUCK}")
+
+    def _hang_up(self, reason: str) -> None:
+        if self._transport is not None:
+            self.close()
+            self._reader.hung_up(reason)

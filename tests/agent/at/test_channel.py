@@ -1,0 +1,570 @@
+"""The channel: turns, deadlines, lines that are in doubt, and the end."""
+
+import asyncio
+
+import pytest
+
+from agent.at.channel import Channel
+from agent.at.command import Answer, AtCommand, Payload
+from agent.at.error import CommandRefused, CommandTimedOut, ErrorClass, ModemLost
+from agent.at.event import Unsolicited
+from agent.at.memory_wire import memory_pair
+from agent.at.trace import Trace
+
+OK = b"\r\nOK\r\n"
+PDU = "079144770009000004038100F000006290124131020002E834"
+READ = AtCommand("AT+CMGR=3", 10, (Answer("+CMGR", payload=Payload.HEX_LINE),), informs=True)
+DELETE = AtCommand("AT+CMGD=3", 30)
+PIN = AtCommand("AT+CPIN?", 10, (Answer("+CPIN"),), informs=True)
+SEND = AtCommand(
+    "AT+CMGS=15", 10, (Answer("+CMGS"),), informs=True, body=b"0011\x1a", body_timeout_s=120, give_up=b"\x1a"
+)
+PROMPT = b"\r\n> "
+
+
+@pytest.fixture
+def talk(run, module_on):
+    """Run a story with a channel and the module at its other end."""
+
+    def begin(story, **options):
+        async def whole():
+            near, far = memory_pair()
+            module = await module_on(far)
+            channel = await Channel.open(near.open, **options)
+            try:
+                return await story(channel, module)
+            finally:
+                channel.close()
+                await asyncio.sleep(0)
+
+        return run(whole())
+
+    return begin
+
+
+def now():
+    return asyncio.get_running_loop().time()
+
+
+def test_an_answer(talk):
+    """The information lines come with their payload; nothing else is written than the command."""
+
+    async def story(channel, module):
+        module.on("AT+CMGR=3", f"\r\n+CMGR: 0,,17\r\n{PDU}\r\n".encode() + OK)
+        response = await channel.exchange(READ)
+        assert [(line.text, line.payload) for line in response.information] == [("+CMGR: 0,,17", PDU)]
+        assert response.text == "+CMGR: 0,,17"
+        assert module.heard == ["AT+CMGR=3"]
+
+    talk(story)
+
+
+def test_a_refusal_says_whether_trying_again_helps(talk):
+    """The error carries code, name and class."""
+
+    async def story(channel, module):
+        module.on("AT+CMGR=3", b"\r\n+CMS ERROR: 314\r\n")
+        with pytest.raises(CommandRefused) as caught:
+            await channel.exchange(READ)
+        assert (caught.value.kind, caught.value.code, caught.value.name) == ("cms", 314, "SIM busy")
+        assert caught.value.error_class is ErrorClass.TEMPORARY
+        assert str(caught.value) == "AT+CMGR=3 was refused: +CMS ERROR: 314 (SIM busy)"
+
+    talk(story)
+
+
+def test_turns_are_taken_in_order(talk):
+    """One command is in the air at a time; whoever asks first is served first."""
+
+    async def story(channel, module):
+        order = []
+
+        async def ask(number):
+            module.on(f"AT+N{number}", [0.1, OK])
+            await channel.exchange(AtCommand(f"AT+N{number}", 5))
+            order.append(number)
+
+        await asyncio.gather(*(ask(number) for number in range(5)))
+        assert order == [0, 1, 2, 3, 4]
+        assert module.heard == [f"AT+N{number}" for number in range(5)]
+
+    talk(story)
+
+
+def test_a_turn_of_several_commands_is_not_divided(talk):
+    """Choosing the store and deleting are one: nobody's command gets between."""
+
+    async def story(channel, module):
+        module.on("AT+A", [0.1, OK])
+        module.on("AT+B", [0.1, OK])
+        module.on("AT+C", [0.1, OK])
+
+        async def two():
+            async with channel.turn() as turn:
+                await turn.exchange(AtCommand("AT+A", 5))
+                await turn.exchange(AtCommand("AT+B", 5))
+
+        await asyncio.gather(two(), channel.exchange(AtCommand("AT+C", 5)))
+        assert module.heard == ["AT+A", "AT+B", "AT+C"]
+
+    talk(story)
+
+
+def test_whoever_waits_may_go(talk):
+    """A cancelled waiter does not end the conversation: the next command waits for its final result."""
+
+    async def story(channel, module):
+        module.on("AT+CMGD=3", [5, OK])
+        waiting = asyncio.create_task(channel.exchange(DELETE))
+        await asyncio.sleep(1)
+        waiting.cancel()
+        module.on("AT+CPIN?", b"\r\n+CPIN: READY\r\n" + OK)
+        began = now()
+        await channel.exchange(PIN)
+        assert now() - began == pytest.approx(4)
+        assert module.heard == ["AT+CMGD=3", "AT+CPIN?"]
+
+    talk(story)
+
+
+def test_silence_is_told_after_the_line_is_clean(talk):
+    """A command without a result times out at its own deadline; the mark of the present is found at once."""
+
+    async def story(channel, module):
+        module.on("AT+CMGD=3", None)
+        began = now()
+        with pytest.raises(CommandTimedOut):
+            await channel.exchange(DELETE)
+        assert now() - began == pytest.approx(30)
+        assert module.heard == ["AT+CMGD=3", "AT+CMEE?"]
+
+    talk(story)
+
+
+def test_chatter_postpones_no_deadline(talk):
+    """Deadlines are absolute, whatever the module says meanwhile."""
+
+    async def story(channel, module):
+        module.on("AT+CMGD=3", [part for _ in range(100) for part in (0.9, b"\r\n^RSSI:3\r\n")])
+        began = now()
+        with pytest.raises(CommandTimedOut):
+            await channel.exchange(DELETE)
+        assert now() - began < 31
+
+    talk(story)
+
+
+def test_a_late_result_never_answers_the_next_command(talk):
+    """The OK of a command given up is not the OK of the next one, even if it comes just before that."""
+
+    async def story(channel, module):
+        module.on("AT+CMGD=3", [30.05, b"\r\n+CMS ERROR: 320\r\n"])
+        module.on("AT+CMEE?", [0.1, b"\r\n+CMEE: 1\r\n" + OK])
+        with pytest.raises(CommandRefused) as caught:
+            await channel.exchange(DELETE)
+        assert caught.value.code == 320
+        module.on("AT+CMGD=4", OK)
+        await channel.exchange(AtCommand("AT+CMGD=4", 5))
+
+    talk(story)
+
+
+def test_a_late_ok_counts_when_it_surely_belongs(talk):
+    """A result that comes before the first mark belongs to the command: it was carried out after all."""
+
+    async def story(channel, module):
+        module.on("AT+CMGD=3", [30.05, OK])
+        module.on("AT+CMEE?", [0.1, b"\r\n+CMEE: 1\r\n" + OK])
+        await channel.exchange(DELETE)
+
+    talk(story)
+
+
+def test_results_between_refused_queries_are_nobodys(talk):
+    """Where queries are refused, an error may be theirs: the outcome stays unknown, the line gets clean."""
+
+    async def story(channel, module):
+        module.on("AT+CMGD=3", None)
+        module.on("AT+CMEE?", b"\r\nERROR\r\n")
+        module.on("AT+CMGF?", b"\r\n+CMGF: 0\r\n" + OK)
+        with pytest.raises(CommandTimedOut):
+            await channel.exchange(DELETE)
+        module.on("AT+CPIN?", b"\r\n+CPIN: READY\r\n" + OK)
+        assert (await channel.exchange(PIN)).text == "+CPIN: READY"
+
+    talk(story)
+
+
+def test_a_module_that_refuses_every_query(talk):
+    """It is believed after a silence; the session lives on."""
+
+    async def story(channel, module):
+        module.on("AT+CMGD=3", None)
+        module.on("AT+CMEE?", b"\r\nERROR\r\n")
+        with pytest.raises(CommandTimedOut):
+            await channel.exchange(DELETE)
+        module.on("AT+CMGD=3", OK)
+        await channel.exchange(DELETE)
+
+    talk(story)
+
+
+def test_a_mute_module_is_lost(talk):
+    """When nothing answers any more the channel ends, and with it everything that is asked later."""
+
+    async def story(channel, module):
+        module.rules = {line: [None] for line in module.rules}
+        module.on("AT+CMGD=3", None)
+        for query in ("+CMGF", "+CSCS", "+CSMS"):
+            module.on(f"AT{query}?", None)
+        began = now()
+        with pytest.raises(ModemLost):
+            await channel.exchange(DELETE)
+        assert now() - began < 30 + 25
+        assert channel.lost.is_set()
+        with pytest.raises(ModemLost):
+            await channel.exchange(DELETE)
+        with pytest.raises(ModemLost):
+            await channel.news.next()
+
+    talk(story)
+
+
+def test_a_final_result_that_never_comes(talk):
+    """Information without OK counts as carried out after a short grace, and is not asked again."""
+
+    async def story(channel, module):
+        module.on("AT+CPIN?", b"\r\n+CPIN: READY\r\n")
+        began = now()
+        assert (await channel.exchange(PIN)).text == "+CPIN: READY"
+        assert now() - began < 3
+        assert module.heard.count("AT+CPIN?") == 1
+
+    talk(story)
+
+
+def test_an_ok_without_the_information_due(talk):
+    """It may be somebody else's OK: the true answer, which comes after it, is the answer."""
+
+    async def story(channel, module):
+        module.on("AT+CPIN?", [OK, 0.02, b"\r\n+CPIN: READY\r\n" + OK])
+        module.on("AT+CMEE?", [0.03, b"\r\n+CMEE: 1\r\n" + OK])
+        assert (await channel.exchange(PIN)).text == "+CPIN: READY"
+        module.on("AT+CMGD=3", b"\r\n+CMS ERROR: 321\r\n")
+        with pytest.raises(CommandRefused):
+            await channel.exchange(DELETE)
+
+    talk(story)
+
+
+def test_error_and_then_ok(talk):
+    """The OK that some modules send after an ERROR answers nothing that is asked next."""
+
+    async def story(channel, module):
+        module.on("AT+CMGR=3", [b"\r\nERROR\r\n", 0.05, OK])
+        with pytest.raises(CommandRefused):
+            await channel.exchange(READ)
+        module.on("AT+CMGD=3", [0.01, b"\r\n+CMS ERROR: 321\r\n"])
+        with pytest.raises(CommandRefused):
+            await channel.exchange(DELETE)
+
+    talk(story)
+
+
+def test_a_pause_where_a_profile_asks_for_one(talk):
+    """By default the next command follows at once, else after the pause."""
+
+    async def story(channel, module):
+        module.on("AT+CMGD=3", OK)
+        began = now()
+        await channel.exchange(DELETE)
+        await channel.exchange(DELETE)
+        return now() - began
+
+    assert talk(story) == 0
+    assert talk(story, pause_s=0.1) == pytest.approx(0.1)
+
+
+def test_after_a_long_silence_an_at_goes_first(talk):
+    """A module that slept loses the first octets: no command with effects may be the first."""
+
+    async def story(channel, module):
+        module.on("AT+CMGD=3", OK)
+        await channel.exchange(DELETE)
+        await asyncio.sleep(40)
+        module.on("AT", None, OK)
+        await channel.exchange(DELETE)
+        assert module.heard[:3] == ["AT+CMGD=3", "AT", "AT+CMEE?"]
+        assert module.heard.count("AT+CMGD=3") == 2
+        module.heard.clear()
+        await asyncio.sleep(10)
+        await channel.exchange(DELETE)
+        assert module.heard == ["AT+CMGD=3"]
+
+    talk(story)
+
+
+def test_a_restart_ends_what_is_under_way(talk):
+    """What was asked before the module restarted will not be answered: no waiting for it."""
+
+    async def story(channel, module):
+        module.on("AT+CMGD=3", [1, b"\r\nRDY\r\n"])
+        began = now()
+        with pytest.raises(CommandTimedOut, match="restarted"):
+            await channel.exchange(DELETE)
+        assert now() - began < 5
+        assert await channel.news.next() == Unsolicited("RDY")
+
+    talk(story)
+
+
+# Sending
+
+
+def test_a_body_follows_the_prompt(talk):
+    """What must happen before the body leaves happens between the prompt and its first octet."""
+
+    async def story(channel, module):
+        module.on("AT+CMGS=15", PROMPT)
+        module.on("body", b"\r\n+CMGS: 7\r\n" + OK)
+        seen = []
+
+        async def before_body():
+            seen.extend(module.heard)
+            await asyncio.sleep(0.5)
+
+        assert (await channel.exchange(SEND, before_body)).text == "+CMGS: 7"
+        assert seen == ["AT+CMGS=15"]
+        assert module.heard == ["AT+CMGS=15", "body 0011"]
+
+    talk(story)
+
+
+def test_no_body_when_its_condition_fails(talk):
+    """When what must happen first does not, text entry is closed and nothing is sent."""
+
+    async def story(channel, module):
+        module.on("AT+CMGS=15", PROMPT)
+        module.on("esc", OK)
+
+        async def before_body():
+            raise OSError("disk full")
+
+        with pytest.raises(OSError, match="disk full"):
+            await channel.exchange(SEND, before_body)
+        module.on("AT+CMGD=3", OK)
+        await channel.exchange(DELETE)
+        assert module.heard == ["AT+CMGS=15", "esc", "AT+CMEE?", "AT+CMGD=3"]
+
+    talk(story)
+
+
+@pytest.mark.parametrize("moment", [0.5, 1.5])
+def test_no_body_for_nobody(talk, moment):
+    """Whoever asked may go before the body: then none is written, before as after the prompt."""
+
+    async def story(channel, module):
+        module.on("AT+CMGS=15", [1, PROMPT])
+        module.on("esc", OK)
+        waiting = asyncio.create_task(channel.exchange(SEND, lambda: asyncio.sleep(10)))
+        await asyncio.sleep(moment)
+        waiting.cancel()
+        module.on("AT+CMGD=3", OK)
+        await channel.exchange(DELETE)
+        assert module.heard == ["AT+CMGS=15", "esc", "AT+CMEE?", "AT+CMGD=3"]
+
+    talk(story)
+
+
+def test_once_the_body_left_the_result_is_waited_for(talk):
+    """A waiter that goes after the body leaves the conversation to its end."""
+
+    async def story(channel, module):
+        module.on("AT+CMGS=15", PROMPT)
+        module.on("body", [60, b"\r\n+CMGS: 7\r\n" + OK])
+        waiting = asyncio.create_task(channel.exchange(SEND))
+        await asyncio.sleep(1)
+        waiting.cancel()
+        module.on("AT+CMGD=3", OK)
+        began = now()
+        await channel.exchange(DELETE)
+        assert now() - began == pytest.approx(59)
+        assert module.heard == ["AT+CMGS=15", "body 0011", "AT+CMGD=3"]
+
+    talk(story)
+
+
+def test_an_error_before_the_body_is_written(talk):
+    """The module may give up while the journal commits: the body is not written as a command then."""
+
+    async def story(channel, module):
+        module.on("AT+CMGS=15", [PROMPT, 2, b"\r\n+CMS ERROR: 500\r\n"])
+        with pytest.raises(CommandRefused) as caught:
+            await channel.exchange(SEND, lambda: asyncio.sleep(5))
+        assert not caught.value.body_sent
+        assert module.heard == ["AT+CMGS=15"]
+
+    talk(story)
+
+
+def test_a_late_prompt_swallows_nothing(talk):
+    """A prompt after the deadline is answered by ESC, and no command is written into the text entry."""
+
+    async def story(channel, module):
+        module.on("AT+CMGS=15", [10.5, PROMPT])
+        module.on("esc", None, OK)
+        module.on("AT+CMEE?", None, b"\r\n+CMEE: 1\r\n" + OK)
+        with pytest.raises(CommandTimedOut) as caught:
+            await channel.exchange(SEND)
+        assert not caught.value.body_sent
+        module.on("AT+CMGD=3", OK)
+        await channel.exchange(DELETE)
+        assert module.heard[-1] == "AT+CMGD=3"
+        assert not any(heard.startswith("body") for heard in module.heard)
+
+    talk(story)
+
+
+def test_where_esc_does_not_abort(talk):
+    """Text entry that ESC does not close is ended by what must be refused: the length is wrong."""
+
+    async def story(channel, module):
+        received = module.received
+        module.received = lambda data: received(data.replace(b"\x1b", b"") if module.entry else data)
+        module.on("AT+CMGS=15", [10.5, PROMPT])
+        module.on("body", b"\r\n+CMS ERROR: 304\r\n")
+        for query in ("+CMGF", "+CSCS", "+CSMS"):
+            module.on(f"AT{query}?", f"\r\n{query}: 0\r\n".encode() + OK)
+        with pytest.raises(CommandTimedOut):
+            await channel.exchange(SEND)
+        module.on("AT+CMGD=3", OK)
+        await channel.exchange(DELETE)
+        assert [heard.partition(" ")[0] for heard in module.heard][-3:] == ["body", "AT+CSCS?", "AT+CMGD=3"]
+
+    talk(story)
+
+
+def test_the_outcomes_after_the_body(talk):
+    """Late results are found; an ESC answered by OK proves that the text entry was still open."""
+
+    async def story(channel, module):
+        module.on("AT+CMGS=15", PROMPT)
+        module.on("body", [120.2, b"\r\n+CMGS: 9\r\n" + OK])
+        module.on("AT+CMEE?", [0.5, b"\r\n+CMEE: 1\r\n" + OK])
+        assert (await channel.exchange(SEND)).text == "+CMGS: 9"
+
+        module.on("body", [120.2, b"\r\n+CMS ERROR: 350\r\n"])
+        with pytest.raises(CommandRefused) as refused:
+            await channel.exchange(SEND)
+        assert refused.value.code == 350
+        assert refused.value.error_class is ErrorClass.UNKNOWN
+
+        module.on("body", None)
+        module.on("esc", OK)
+        with pytest.raises(CommandTimedOut) as silent:
+            await channel.exchange(SEND)
+        assert silent.value.escaped
+        assert silent.value.body_sent
+
+        module.on("esc", None)
+        with pytest.raises(CommandTimedOut) as unknown:
+            await channel.exchange(SEND)
+        assert not unknown.value.escaped
+
+        module.on("body", b"\r\n+CMGS: 42\r\n")
+        assert (await channel.exchange(SEND)).text == "+CMGS: 42"
+
+    talk(story)
+
+
+# The end
+
+
+def test_a_lost_wire_fails_everything(talk):
+    """What is under way, what waits for its turn and what comes later all fail at once."""
+
+    async def story(channel, module):
+        module.on("AT+CMGD=3", None)
+        waiting = [asyncio.create_task(channel.exchange(DELETE)) for _ in range(3)]
+        news = asyncio.create_task(channel.news.next())
+        await asyncio.sleep(1)
+        began = now()
+        module.wire.close()
+        for task in (*waiting, news):
+            with pytest.raises(ModemLost):
+                await task
+        assert now() == began
+        with pytest.raises(ModemLost):
+            await channel.exchange(DELETE)
+
+    talk(story)
+
+
+def test_news_that_came_before_the_end_is_still_told(talk):
+    """A closing session keeps what it was given."""
+
+    async def story(channel, module):
+        module.write(f"\r\n+CMT: ,17\r\n{PDU}\r\n".encode())
+        await asyncio.sleep(0.1)
+        channel.close()
+        assert await channel.news.next() == Unsolicited("+CMT: ,17", PDU)
+        with pytest.raises(ModemLost):
+            await channel.news.next()
+
+    talk(story)
+
+
+def test_a_send_that_the_wire_takes_along(talk):
+    """The loss tells whether the body may have left."""
+
+    async def story(channel, module):
+        module.on("AT+CMGS=15", PROMPT)
+        module.on("body", None)
+        task = asyncio.create_task(channel.exchange(SEND))
+        await asyncio.sleep(1)
+        module.wire.close()
+        with pytest.raises(ModemLost) as lost:
+            await task
+        assert lost.value.body_sent
+
+    talk(story)
+
+
+def test_a_send_whose_wire_goes_before_the_body(talk):
+    """Nothing left: the loss says so."""
+
+    async def story(channel, module):
+        module.on("AT+CMGS=15", PROMPT)
+        task = asyncio.create_task(channel.exchange(SEND, lambda: asyncio.sleep(5)))
+        await asyncio.sleep(1)
+        module.wire.close()
+        with pytest.raises(ModemLost) as lost:
+            await task
+        assert not lost.value.body_sent
+
+    talk(story)
+
+
+def test_the_trace_has_both_directions(talk):
+    """Every octet is shown, with its time, CR and LF visible."""
+    lines = []
+
+    async def story(channel, module):
+        module.on("AT+CMGD=3", [0.25, OK])
+        await channel.exchange(DELETE)
+
+    talk(story, trace=Trace(lines.append))
+    assert lines == [r"1000.000000 > AT+CMGD=3\r", r"1000.250000 < \r\nOK\r\n"]
+
+
+def test_a_mistake_of_ours_ends_the_session(talk):
+    """Should reading octets ever fail, the session ends instead of going deaf."""
+
+    async def story(channel, module):
+        channel._line.engine.receive = None
+        module.write(b"x")
+        await asyncio.sleep(1)
+        assert channel.lost.is_set()
+        assert "broke" in str(channel.loss)
+
+    talk(story)
