@@ -152,6 +152,8 @@ def handler(
     seconds, instead of those of agent.toml. `reply_to`: number that the answer goes to, not to the sender.
     What is wrong with the arguments is collected and told when the agent starts.
     """
+    if words and callable(words[0]):
+        raise TypeError('@handler needs brackets: @handler("word")')
     given: dict[str, object] = {
         "repeatable": repeatable or None if isinstance(repeatable, bool) else repeatable,
         "timeout_s": timeout_s,
@@ -163,8 +165,6 @@ def handler(
     def declare(function: SomeHandler) -> SomeHandler:
         declaration = _declaration(function, options)
         faults = declaration.faults
-        if words and callable(words[0]):
-            raise TypeError('@handler needs brackets: @handler("word")')
         if not words and json_key is None and binary_prefix is None and not default:
             faults.append("it answers to nothing: give a word, json_key, binary_prefix or default=True")
         for word in words:

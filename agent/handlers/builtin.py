@@ -38,7 +38,7 @@ def _cut(text: str, seam: str) -> str:
         return text
     head = text[: ONE_SMS - 2 + len(seam)]
     place = head.rfind(seam)
-    return head[: place if place > 0 else ONE_SMS - 2] + ".."
+    return head[: place if place > ONE_SMS // 2 else ONE_SMS - 2] + ".."
 
 
 def _plain(text: str) -> str:

@@ -290,6 +290,9 @@ class Keeper:
         """End everything below the keeper, with manners if the agent stops, at once if it was killed."""
         itself = os.getpid()
         if self._grace_s:
+            for worker in list(self._workers.values()):
+                if not worker.number:
+                    self._retire(worker)  # it may ignore SIGTERM, but it reads this pipe
             for pid in processes.descendants(itself):
                 processes.send(pid, signal.SIGTERM)
             self._await_ends(self._grace_s)

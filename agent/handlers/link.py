@@ -36,6 +36,7 @@ class Link(asyncio.Protocol):
         self._numbers = itertools.count(1)
         self._asked: dict[bytes, tuple[asyncio.Future[Frame], Callable[[Frame], None]]] = {}
         self._ended = asyncio.get_running_loop().create_future()
+        self._killed = False
         self._transport: asyncio.Transport
 
     @classmethod
@@ -53,8 +54,8 @@ class Link(asyncio.Protocol):
 
     @property
     def gone(self) -> bool:
-        """Whether the keeper has ended."""
-        return self._ended.done()
+        """Whether another keeper is needed."""
+        return self._killed or self._ended.done()
 
     async def ask(self, request: Frame, also: Callable[[Frame], None]) -> Frame:
         """Send a request and wait for its answer; `also` is given what comes before it.
@@ -78,6 +79,7 @@ class Link(asyncio.Protocol):
 
     def kill(self) -> None:
         """End a keeper that does not answer; its children die with it."""
+        self._killed = True
         self._process.kill()
 
     async def close(self) -> None:
@@ -85,7 +87,7 @@ class Link(asyncio.Protocol):
         if not self.gone:
             self._transport.write(pack({"verb": b"stop"}))
             await asyncio.wait([self._ended], timeout=STOP_S)
-        if not self.gone:
+        if not self._ended.done():
             self.kill()
             await self._ended
 

@@ -98,9 +98,10 @@ class Channel:
 
     def close(self) -> None:
         """Let go of both ends; safe to call twice."""
-        self._closed = True
-        self._poller.drop(self._incoming)
-        self._poller.drop(self._outgoing)
+        if not self._closed:  # by now the numbers may be those of other files
+            self._closed = True
+            self._poller.drop(self._incoming)
+            self._poller.drop(self._outgoing)
 
     def _ready(self, events: int) -> None:
         if events & select.POLLOUT:

@@ -29,7 +29,7 @@ def serve(path: str, incoming: int, outgoing: int) -> None:
     # Those of the keeper were made for other files.
     sys.stdout = _log(1)
     sys.stderr = _log(2)
-    module = type(sys)(f"handlers.{os.path.basename(path)[:-3]}")
+    module = type(sys)("handlers_" + os.path.basename(path)[:-3].replace(".", "_"))
     try:
         load(path, module)
     except BaseException as error:  # noqa: BLE001  (whatever user code raises, it is one sentence)

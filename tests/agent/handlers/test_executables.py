@@ -1,0 +1,226 @@
+"""Executables, each run in a real process."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from datetime import UTC, datetime
+
+import pytest
+
+from agent.handlers.runner import Failed, Finished, Later, ProcessRunner
+
+
+@pytest.mark.parametrize(
+    ("text", "arguments"),
+    [
+        ("show", []),
+        ("show a  b\nc", ["a", "b", "c"]),
+        ("SHOW=a b", ["a", "b"]),
+        ("show $(touch x) `touch y` ;touch z", ["$(touch", "x)", "`touch", "y`", ";touch", "z"]),
+        ("show 'a b' \"c\" *", ["'a", "b'", '"c"', "*"]),
+        ("show ../x /etc/passwd ~", ["../x", "/etc/passwd", "~"]),
+        ("show -n --help", ["-n", "--help"]),
+        ("show \u00e4\u20ac", ["\u00e4\u20ac"]),
+        ("show" + " " * 156, []),
+    ],
+)
+async def test_words_arrive_as_arguments(folder, house, monkeypatch, tmp_path, text, arguments):
+    """Unchanged, one by one: no shell ever sees them."""
+    monkeypatch.chdir(tmp_path)
+    folder.executable("show", 'for word in "$@"; do printf "<%s>" "$word"; done')
+    expected = "".join(f"<{word}>" for word in arguments) or None
+    assert await house.command(text) == Finished(expected)
+    assert [path.name for path in tmp_path.iterdir()] == ["handlers"]
+
+
+@pytest.mark.parametrize("text", ["cat ../x", "cat a;b\n c  ", "cat" + " " * 157, "cat \u00e4\r\n", "CAT=1"])
+async def test_the_body_is_standard_input(folder, house, text):
+    """As it came, to the last blank."""
+    folder.executable("cat", "cat; echo")
+    assert await house.command(text) == Finished(text)
+
+
+async def test_octets_are_standard_input(folder, house):
+    """Of a binary Command, NUL and newlines included."""
+    folder.executable("binary", 'od -An -tx1; echo "$COMMAND_MODE $#"')
+    assert await house.command(b"\0\n\xff x") == Finished(" 00 0a ff 20 78\nbinary 0")
+
+
+async def test_a_long_body_blocks_nobody(folder, house):
+    """Longer than a pipe holds, and nobody reads it."""
+    folder.executable("deaf", "echo ok")
+    folder.executable("count", "wc -c")
+    assert await house.command("deaf " + "x" * 100_000) == Finished("ok")
+    assert await house.command("count=" + "\n" * 100_000) == Finished("100006")
+
+
+@pytest.mark.parametrize("text", ["show a\0b", "show \0"])
+async def test_a_nul_among_the_words_is_a_failure(folder, house, text):
+    """Not a shorter argument."""
+    folder.executable("show", "echo run")
+    outcome = await house.command(text)
+    assert isinstance(outcome, Failed)
+    assert "NUL" in outcome.reason
+
+
+async def test_the_environment(folder, runner, house, monkeypatch):
+    """COMMAND_ settings beside the agent's own environment."""
+    folder.executable("env", "env | grep -E '^(COMMAND_|WATCHDOG|NOTIFY|MINE)' | sort")
+    monkeypatch.setattr(runner, "_environment", runner._environment | {"MINE": "a b"})
+    when = datetime(2026, 5, 4, 3, 2, 1, tzinfo=UTC)
+    outcome = await house.command("env", sid="DC12", timestamp=when, attempt=3)
+    assert outcome.reply.split("\n") == [
+        "COMMAND_ATTEMPT=3",
+        "COMMAND_MODE=text",
+        "COMMAND_SENDER=2936",
+        "COMMAND_SID=DC12",
+        "COMMAND_TIMESTAMP=2026-05-04T03:02:01+00:00",
+        "MINE=a b",
+    ]
+    assert "SID" not in (await house.command("env")).reply
+
+
+async def test_systemds_words_to_the_agent_are_not_for_handlers(folder, house, monkeypatch):
+    """A handler that could notify systemd or feed the watchdog would speak for the agent."""
+    for name in ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "CREDENTIALS_DIRECTORY", "COMMAND_SID"):
+        monkeypatch.setenv(name, "1")
+    monkeypatch.setenv("HANDLER_SEES", "1")
+    house.runner = ProcessRunner(lambda _: None, os.environ)
+    folder.executable("env", "env")
+    names = {line.partition("=")[0] for line in (await house.command("env")).reply.split("\n")}
+    await house.runner.close()
+    assert "HANDLER_SEES" in names
+    assert {name for name in names if name.startswith("COMMAND")} == {
+        *("COMMAND_SENDER", "COMMAND_MODE", "COMMAND_ATTEMPT")
+    }
+    assert not names & {"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "CREDENTIALS_DIRECTORY"}
+
+
+@pytest.mark.parametrize(
+    ("script", "outcome"),
+    [
+        ("echo ok; exit 0", Finished("ok")),
+        ("echo ok; exit 3", Failed("exit status 3")),
+        ("echo ok; exit 75", Failed("exit status 75")),
+        ("kill -SEGV $$", Failed("killed by SIGSEGV")),
+        ("printf 'gr\\374n'", Finished("gr?n")),
+        ("true", Finished(None)),
+    ],
+)
+async def test_how_it_ends(folder, house, script, outcome):
+    """Only exit status 0 is success, and only then is the output a reply."""
+    folder.executable("do", script)
+    assert await house.command("do") == outcome
+
+
+async def test_a_later_attempt_for_those_that_may(folder, house):
+    """Exit status 75 of a repeatable one."""
+    folder.executable("do", "exit 75")
+    folder.file("do.toml", "repeatable = true")
+    assert await house.command("do") == Later("exit status 75")
+
+
+async def test_standard_error_goes_to_the_log(folder, house, said):
+    """Line by line, what cannot be printed escaped, and not into the reply."""
+    folder.executable("do", "printf 'one\\n\\033[1mtwo\\nthree' >&2; echo ok")
+    assert await house.command("do") == Finished("ok")
+    assert said == ["do: one", "do: \\x1b[1mtwo", "do: three"]
+
+
+async def test_the_log_is_bounded(folder, house, said):
+    """A handler that writes on and on fills no disk."""
+    folder.executable("do", "yes complaint 2>/dev/null | head -c 1000000 >&2; echo ok")
+    assert await house.command("do") == Finished("ok")
+    assert sum(map(len, said)) < 20_000
+    assert said[-1] == "do: (what it wrote after this is left out)"
+
+
+async def test_the_output_is_bounded(folder, house):
+    """What is beyond 128 KiB is read and dropped; the handler does its work to the end."""
+    folder.executable("do", f"yes 2>/dev/null | head -c 3000000; touch {folder.path}/.done")
+    outcome = await house.command("do")
+    assert len(outcome.reply) in (128 * 1024, 128 * 1024 - 1)
+    assert (folder.path / ".done").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ("#!/no/such/interpreter\n", "interpreter"),
+        ("#!/bin/sh\r\necho\r\n", "interpreter"),
+        ("echo no first line", "its first line must name"),
+        ("", "its first line must name"),
+    ],
+)
+async def test_what_cannot_be_started(folder, house, content, reason):
+    """The reason says what is missing."""
+    folder.file("do", content, 0o755)
+    outcome = await house.command("do")
+    assert isinstance(outcome, Failed)
+    assert reason in outcome.reason
+    folder.executable("do", "echo ok")
+    assert await house.command("do") == Finished("ok")
+
+
+async def test_one_that_has_gone_since_the_start(folder, house):
+    """A failure with its reason, not a crash."""
+    folder.executable("do", "echo ok")
+    await house.catalogue()
+    (folder.path / "do").unlink()
+    assert "it is gone" in (await house.command("do")).reason
+
+
+async def test_signals_are_as_in_a_shell(folder, house):
+    """Nothing that Python or the keeper ignores stays ignored: `yes | head` ends quietly."""
+    folder.executable("do", "grep -E '^Sig(Ign|Blk)' /proc/self/status")
+    assert (await house.command("do")).reply.split() == ["SigBlk:", "0" * 16, "SigIgn:", "0" * 16]
+
+
+async def test_it_holds_nothing_of_others(folder, house):
+    """Three open files: its own."""
+    folder.executable("do", "ls /proc/self/fd | wc -l")
+    folder.python("x.py", '@handler("x")\ndef x(command): ...')
+    await house.command("x")
+    assert await house.command("do") == Finished("4")  # the fourth is the directory that ls reads
+
+
+async def test_a_run_ends_with_its_process(folder, house, whisper):
+    """A child in the background may hold its pipes, and may go on writing to them."""
+    fifo = whisper.path.parent / "go"
+    os.mkfifo(fifo)
+    folder.executable(
+        "do", f"(read go <{fifo}; echo more; echo more >&2; echo alive >{whisper.quoted}) & echo started"
+    )
+    assert await house.command("do") == Finished("started")
+    fifo.write_text("go\n")
+    assert await whisper.line() == "alive"
+
+
+async def test_answer_then_act(folder, house, whisper):
+    """NAME.then is asked for after exit status 0, gets the same Command, and its output is no reply."""
+    folder.executable("do", "exit $2; echo ok")
+    folder.executable("do.then", f'echo "$1 $(cat)" >{whisper.quoted}; echo output')
+    assert await house.command("do a 0") == Finished(None, "then")
+    assert await house.command("do a 1") == Failed("exit status 1")
+    assert await house.act("do a 0", "then") == Finished(None)
+    assert await whisper.line() == "a do a 0"
+    assert await house.act("do a 0", "other") == Failed("do has nothing to do after its answer")
+
+
+async def test_an_action_that_fails(folder, house):
+    """Is told like a run that fails."""
+    folder.executable("do", "true")
+    folder.executable("do.then", "exit 2")
+    assert await house.act("do", "then") == Failed("exit status 2")
+
+
+async def test_several_run_side_by_side(folder, house):
+    """Each waits for the other to have begun."""
+    here, there = folder.path / ".here", folder.path / ".there"
+    os.mkfifo(here)
+    os.mkfifo(there)
+    folder.executable("a", f"echo x >{here}; read x <{there}; echo a")
+    folder.executable("b", f"read x <{here}; echo x >{there}; echo b")
+    await house.catalogue()
+    assert await asyncio.gather(house.command("a"), house.command("b")) == [Finished("a"), Finished("b")]
