@@ -7,7 +7,7 @@ from enum import IntEnum
 
 from pdu import gsm7
 from pdu.error import PduError
-from pdu.record import Record
+from pdu.record import Record, maker
 from pdu.septets import pack, unpack
 
 MOST_DIGITS = 20  # ten octets of value, 9.1.2.5
@@ -48,6 +48,9 @@ class NumberingPlan(IntEnum):
     RESERVED_15 = 15
 
 
+_ALPHANUMERIC = TypeOfNumber.ALPHANUMERIC
+_INTERNATIONAL = TypeOfNumber.INTERNATIONAL
+_UNKNOWN = TypeOfNumber.UNKNOWN
 _TYPES = tuple(TypeOfNumber(octet >> 4 & 7) for octet in range(256))
 _PLANS = tuple(NumberingPlan(octet & 15) for octet in range(256))
 _SWAP = bytes(
@@ -73,11 +76,12 @@ class Address(Record):
     def parse(cls, text: str) -> Address:
         """Read a number as people write it: ``+14155550100`` is international, ``000`` stays as it is."""
         number = text.removeprefix("+")
-        if not number or len(number) > MOST_DIGITS or not _DIGITS.issuperset(number):
-            raise PduError(
-                "address", None, f"{text!r} is no telephone number: 1 to 20 of 0-9 * # a b c, + before them"
+        if not 0 < len(number) <= MOST_DIGITS or not _DIGITS.issuperset(number):
+            reason = (
+                f"{text!r} is no telephone number: 1 to {MOST_DIGITS} of 0-9 * # a b c, + before them or not"
             )
-        return cls(number, TypeOfNumber.INTERNATIONAL if number != text else TypeOfNumber.UNKNOWN)
+            raise PduError("address", None, reason)
+        return _make(number, _UNKNOWN if number == text else _INTERNATIONAL)
 
     @property
     def type_of_address(self) -> int:
@@ -85,7 +89,10 @@ class Address(Record):
         return 0x80 | self.type_of_number << 4 | self.numbering_plan
 
     def __str__(self) -> str:
-        return f"+{self.number}" if self.type_of_number is TypeOfNumber.INTERNATIONAL else self.number
+        return f"+{self.number}" if self.type_of_number is _INTERNATIONAL else self.number
+
+
+_make = maker(Address)
 
 
 def read_address(octets: bytes, at: int, field: str) -> tuple[Address, int]:
@@ -93,16 +100,15 @@ def read_address(octets: bytes, at: int, field: str) -> tuple[Address, int]:
     if at + 2 > len(octets):
         missing = "length" if at == len(octets) else "type_of_address"
         raise PduError(f"{field}.{missing}", len(octets), "the message ends before it")
-    length, kind = octets[at], octets[at + 1]
+    length = octets[at]
     end = at + 2 + (length + 1 >> 1)
     if length > MOST_DIGITS:
-        raise PduError(
-            f"{field}.length", at, f"{length} digits announced, an address has at most {MOST_DIGITS}"
-        )
+        reason = f"{length} digits are announced, an address has {MOST_DIGITS} at most"
+        raise PduError(f"{field}.length", at, reason)
     if end > len(octets):
-        present = len(octets) - at - 2
-        raise PduError(f"{field}.number", len(octets), f"{end - at - 2} octets announced, {present} present")
-    return _address(octets, at + 1, end, kind, length), end
+        reason = f"{end - at - 2} octets are announced, {len(octets) - at - 2} are present"
+        raise PduError(f"{field}.number", len(octets), reason)
+    return _read(octets, at + 1, end, length), end
 
 
 def read_service_centre(octets: bytes, field: str) -> tuple[Address | None, int]:
@@ -114,30 +120,28 @@ def read_service_centre(octets: bytes, field: str) -> tuple[Address | None, int]
         return None, 1
     end = 1 + length
     if end > len(octets):
-        raise PduError(
-            f"{field}.number", len(octets), f"{length} octets announced, {len(octets) - 1} present"
-        )
+        reason = f"{length} octets are announced, {len(octets) - 1} are present"
+        raise PduError(f"{field}.number", len(octets), reason)
     if length > 1 + MOST_DIGITS // 2:
-        raise PduError(f"{field}.length", 0, f"{length} octets announced, an address has at most 11")
+        raise PduError(f"{field}.length", 0, f"{length} octets are announced, an address has 11 at most")
     digits = 2 * length - 2
     if digits and octets[length] >= 0xF0:
         digits -= 1
-    return _address(octets, 1, end, octets[1], digits), end
+    return _read(octets, 1, end, digits), end
 
 
-def _address(octets: bytes, at: int, end: int, kind: int, length: int) -> Address:
-    value = octets[at + 1 : end]
+def _read(octets: bytes, at: int, end: int, length: int) -> Address:
+    """Read an address from its type-of-address octet on; ``length`` counts semi-octets."""
+    kind = octets[at]
     if kind & 0x70 == 0x50:
-        text = gsm7.decode(unpack(value, length * 4 // 7))
-        return Address(text, TypeOfNumber.ALPHANUMERIC, _PLANS[kind])
-    number = value.translate(_SWAP).hex()
+        text = gsm7.decode(unpack(octets[at + 1 : end], length * 4 // 7))
+        return _make(text, _ALPHANUMERIC, _PLANS[kind])
+    number = octets[at + 1 : end].translate(_SWAP).hex()
     if length & 1:
         number = number[:-1]
-    if length and not number.isdecimal():
-        number = number.partition("f")[0].translate(
-            _FROM_HEX
-        )  # a fill digit before the announced end ends it
-    return Address(number, _TYPES[kind], _PLANS[kind])
+    if not number.isdecimal():  # a fill digit before the announced end ends the number
+        number = number.partition("f")[0].translate(_FROM_HEX)
+    return _make(number, _TYPES[kind], _PLANS[kind])
 
 
 def write_address(address: Address, field: str) -> bytes:

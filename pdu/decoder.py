@@ -13,6 +13,7 @@ from binascii import unhexlify
 from pdu.address import Address, read_address, read_service_centre
 from pdu.coding import ALPHABETS, COMPRESSED, Alphabet
 from pdu.error import PduError
+from pdu.record import maker
 from pdu.timestamp import Timestamp
 from pdu.tpdu import Command, Deliver, DeliverReport, StatusReport, Submit, SubmitReport, Tpdu
 from pdu.user_data import UserData
@@ -32,6 +33,16 @@ _AFTER_ORIGINATOR = (
 _AFTER_RECIPIENT = (_TIMESTAMP, ("discharge_time", 7), ("status", 1))
 _VALIDITY_OCTETS = (0, 7, 1, 7)  # by TP-VPF
 
+# The flags of an SMS-DELIVER by its first octet: TP-MMS (turned), TP-LP, TP-SRI, TP-RP.
+_DELIVER_FLAGS = tuple(
+    (not octet & 0x04, octet & 0x08 != 0, octet & 0x20 != 0, octet & 0x80 != 0) for octet in range(256)
+)
+
+_GSM7 = Alphabet.GSM7
+_make_deliver = maker(Deliver)
+_make_timestamp = maker(Timestamp)
+_make_user_data = maker(UserData)
+
 
 def decode(data: str | bytes, *, direction: Literal["mt", "mo"] = "mt", sca: bool = True) -> Tpdu:
     """Return the message in these octets, or in these hexadecimal digits (either case).
@@ -40,7 +51,7 @@ def decode(data: str | bytes, *, direction: Literal["mt", "mo"] = "mt", sca: boo
     the device (what a module hands over), ``mo`` from the device. ``sca``: a service centre address stands in
     front, as in all AT commands but ``+CNMA``. Raises PduError, with the offset in the octets given.
     """
-    octets = _octets(data) if isinstance(data, str) else bytes(data)
+    octets = read_hex(data) if isinstance(data, str) else bytes(data)
     at = 0
     service_centre_address = None
     if sca:
@@ -65,7 +76,8 @@ def decode(data: str | bytes, *, direction: Literal["mt", "mo"] = "mt", sca: boo
     raise PduError("first_octet", at, "message type 3 is reserved")
 
 
-def _octets(digits: str) -> bytes:
+def read_hex(digits: str) -> bytes:
+    """Return the octets of hexadecimal digits; white space between them is passed over."""
     try:
         return unhexlify(digits)
     except ValueError:
@@ -87,7 +99,7 @@ def _cut(octets: bytes, at: int, fields: tuple[tuple[str, int], ...], kind: str)
             reason = (
                 "the message ends before it"
                 if not present
-                else f"cut short, {present} of {size} octets present"
+                else f"it is cut short, {present} of {size} octets are present"
             )
             raise PduError(f"{kind}.{name}", len(octets), reason)
         at += size
@@ -101,16 +113,17 @@ def _deliver(octets: bytes, at: int, service_centre_address: Address | None) -> 
     if end > len(octets):
         _cut(octets, at, _AFTER_ORIGINATOR, "deliver")
     coding = octets[at + 1]
-    return Deliver(
+    more_messages, loop_prevention, status_report_indication, reply_path = _DELIVER_FLAGS[first]
+    return _make_deliver(
         originating_address,
-        Timestamp(octets[at + 2 : at + 9]),
+        _make_timestamp(octets[at + 2 : at + 9]),
         _user_data(octets, end, coding, first & 0x40, "deliver.user_data"),
         coding,
         octets[at],
-        first & 0x04 == 0,
-        first & 0x08 != 0,
-        first & 0x20 != 0,
-        first & 0x80 != 0,
+        more_messages,
+        loop_prevention,
+        status_report_indication,
+        reply_path,
         service_centre_address,
         first & 0x13,
     )
@@ -240,11 +253,11 @@ def _user_data(octets: bytes, at: int, coding: int, header: int, field: str) -> 
     length = octets[at - 1]
     alphabet = ALPHABETS[coding]
     compressed = COMPRESSED[coding]
-    size = (7 * length + 7) // 8 if alphabet is Alphabet.GSM7 and not compressed else length
-    if at + size > len(octets):
-        reason = f"{size} octets announced, {len(octets) - at} present"
+    end = at + (length if alphabet is not _GSM7 or compressed else (7 * length + 7) // 8)
+    if end > len(octets):
+        reason = f"{end - at} octets are announced, {len(octets) - at} are present"
         raise PduError(field, len(octets), reason)
-    return UserData(octets[at : at + size], length, alphabet, header != 0, compressed)
+    return _make_user_data(octets[at:end], length, alphabet, header != 0, compressed)
 
 
 def read_validity(octets: bytes, form: int, at: int, field: str) -> ValidityPeriod:

@@ -6,7 +6,7 @@ message or a caller first needs them (``national``).
 
 from __future__ import annotations
 
-from codecs import charmap_decode
+from codecs import charmap_build, charmap_decode, charmap_encode
 
 ESCAPE = 0x1B  # the next septet is one of the extension (single shift) table
 
@@ -26,38 +26,55 @@ EXTENSION = {
     0x3D: "~",
     0x3E: "]",
     0x40: "|",
+    0x65: "€",
 }
-EXTENSION[0x65] = "€"
 
-_NO_SEPTET = "\x80"  # no septet has this value, so what is mapped to it fails in encode()
+_UNDEFINED = "\ufffe"  # to charmap_build a position without character
 
 
-def encoder(locking: str, single: dict[int, str]) -> dict[int, str]:
-    """Return the table for ``encode``: a character that is in both tables takes its one septet.
+class Encoding:
+    """What turns characters into septets: of the default alphabet, or of a pair of national tables.
 
-    Characters that are doubled in a table take the lower code.
+    ``charmap_encode`` is quick with a map that the C library builds from at most 256 characters, the first of
+    which must be U+0000. So the character of septet 0 takes the place of the escape, which is none, and the
+    characters of the extension follow from 128 on, each to be replaced by its two septets.
     """
-    table = dict.fromkeys(
-        range(128), _NO_SEPTET
-    )  # ASCII that is not in the alphabet must not pass for septets
-    for code in sorted(single, reverse=True):
-        table[ord(single[code])] = chr(ESCAPE) + chr(code)
-    for code in range(len(locking) - 1, -1, -1):
-        if code != ESCAPE:
-            table[ord(locking[code])] = chr(code)
-    table[0x20] = " "  # not a reserved position of a national table, which also reads as a space
-    return table
+
+    __slots__ = ("_map", "_pairs")
+
+    def __init__(self, locking: str, single: dict[int, str]) -> None:
+        """Make the map; a character in both tables takes its one septet, a doubled one its lower code."""
+        main = list(locking)
+        seen: set[str] = set()
+        for code, character in enumerate(main):
+            if character in seen or (
+                character == " " and code != 0x20
+            ):  # reserved positions read as a space too
+                main[code] = _UNDEFINED
+            seen.add(character)
+        main[ESCAPE] = main[0]
+        main[0] = "\0"
+        extension = {character: code for code, character in sorted(single.items(), reverse=True)}
+        shifted = [character for character in extension if character not in seen]
+        self._map = charmap_build("".join(main) + "".join(shifted))
+        self._pairs = [
+            (bytes((128 + n,)), bytes((ESCAPE, extension[character]))) for n, character in enumerate(shifted)
+        ]
+
+    def encode(self, text: str) -> bytes | None:
+        """Return the septets of a text, one a byte, or None when a character has none."""
+        raw = charmap_encode(text, "ignore", self._map)[0]
+        if len(raw) != len(text) or 0 in raw:
+            return None
+        if ESCAPE in raw:
+            raw = raw.replace(b"\x1b", b"\0")
+        if not raw.isascii():
+            for code, pair in self._pairs:
+                raw = raw.replace(code, pair)
+        return raw
 
 
-ENCODER = encoder(DEFAULT, EXTENSION)
-
-
-def encode(text: str, table: dict[int, str] = ENCODER) -> bytes | None:
-    """Return the septets of a text, one a byte, or None when a character is not in the alphabet."""
-    try:
-        return text.translate(table).encode("ascii")
-    except UnicodeEncodeError:
-        return None
+encode = Encoding(DEFAULT, EXTENSION).encode
 
 
 def decode(septets: bytes, locking: str = DEFAULT, single: dict[int, str] = EXTENSION) -> str:

@@ -135,21 +135,22 @@ def write_header(elements: tuple[InformationElement, ...]) -> bytes:
     return bytes((len(body),)) + body
 
 
-def concatenation(elements: tuple[InformationElement, ...]) -> Concatenation | None:
-    """Return the last usable concatenation; one with impossible numbers is ignored (9.2.3.24.1)."""
-    for element in reversed(elements):
+def concatenations(elements: tuple[InformationElement, ...]) -> list[Concatenation]:
+    """Return all concatenation elements of the right length, whatever their numbers."""
+    found = []
+    for element in elements:
         data = element.data
         if element.identifier == CONCATENATION_8 and len(data) == 3:
-            reference, total, number = data
-            wide = False
+            found.append(Concatenation(data[0], data[1], data[2]))
         elif element.identifier == CONCATENATION_16 and len(data) == 4:
-            reference, total, number = data[0] << 8 | data[1], data[2], data[3]
-            wide = True
-        else:
-            continue
-        if 1 <= number <= total:
-            return Concatenation(reference, total, number, wide)
-    return None
+            found.append(Concatenation(data[0] << 8 | data[1], data[2], data[3], wide=True))
+    return found
+
+
+def concatenation(elements: tuple[InformationElement, ...]) -> Concatenation | None:
+    """Return the last usable concatenation; one with impossible numbers is ignored (9.2.3.24.1)."""
+    usable = [found for found in concatenations(elements) if 1 <= found.number <= found.total]
+    return usable[-1] if usable else None
 
 
 def ports(elements: tuple[InformationElement, ...]) -> Ports | None:

@@ -40,9 +40,9 @@ def single(code: int | None) -> dict[int, str]:
 
 
 @cache
-def encoder(single_code: int | None, locking_code: int | None) -> dict[int, str]:
-    """Return the table for ``gsm7.encode`` under these languages."""
+def encoding(single_code: int | None, locking_code: int | None) -> gsm7.Encoding:
+    """Return what encodes under these languages."""
     shift = single(single_code)
     if single_code == EURO_ONLY_READ[0]:
         shift = {code: character for code, character in shift.items() if code != EURO_ONLY_READ[1]}
-    return gsm7.encoder(locking(locking_code), shift)
+    return gsm7.Encoding(locking(locking_code), shift)

@@ -45,15 +45,13 @@ def segment(
             "user_data", None, f"the content takes {total} parts, {min(max_parts, 255)} are allowed"
         )
     if total == 1:
-        return (UserData.pack(pieces[0], form, write_header(front)),)
+        return (UserData.pack(pieces[0], form, front),)
     if reference is None:
         raise PduError(
             "concatenation.reference", None, f"the content takes {total} parts, which need a reference"
         )
     return tuple(
-        UserData.pack(
-            piece, form, write_header((Concatenation(reference, total, number, wide).element, *front))
-        )
+        UserData.pack(piece, form, (Concatenation(reference, total, number, wide).element, *front))
         for number, piece in enumerate(pieces, 1)
     )
 
@@ -96,7 +94,7 @@ def _national(
             NationalLanguage(None, code),
             NationalLanguage(code, code),
         ):
-            septets = gsm7.encode(text, national.encoder(language.single, language.locking))
+            septets = national.encoding(language.single, language.locking).encode(text)
             if septets is not None:
                 found.append((septets, Alphabet.GSM7, (*elements, *language.elements)))
     return sorted(found, key=lambda form: len(form[0]) + len(write_header(form[2])) * 8 / 7)

@@ -1,75 +1,66 @@
 """Packing septets into octets and back (23.038 6.1.2.1).
 
 All septets of a message form one big integer, least significant first: packed they stand 7 bits apart, spread
-8 bits apart, which is one a byte. Between the two lie eight steps. Each step of the spreading halves the
-blocks: the upper half of every block of 256, 128, ... 2 septets moves up by as many bits as it has septets
-below it, all blocks at once, by one mask and one multiplication (``x + upper * (2**n - 1)`` is ``lower +
-upper * 2**n``). Packing goes the same way back.
+8 bits apart, which is one a byte. Between the two lie steps that treat all septets at once. Unpacking halves
+blocks: the upper half of every block of 32, 16, ... 2 septets moves up by as many bits as there are septets in
+the lower one, by a mask and a multiplication (``x + upper * (2**n - 1)`` is ``lower + upper * 2**n``).
+Packing doubles blocks: the lower half moves up to meet the upper one, and at the end all moves down.
+Blocks of 32 septets are whole octets in both forms, 28 and 32, and are cut and joined as such.
 """
 
 from __future__ import annotations
 
+from struct import Struct
 
-def _masks(offset: int) -> tuple[int, ...]:
-    """Return for blocks of 2, 4, ... 256 septets the mask of their upper halves; 2048 bits each."""
-    masks = []
-    for step in range(8):
-        half = 1 << step
-        upper = ((1 << 7 * half) - 1) << offset * half
-        masks.append(sum(upper << 16 * half * block for block in range(128 // half)))
-    return tuple(masks)
+_MOST = 256  # septets at a time
 
 
-_P1, _P2, _P4, _P8, _P16, _P32, _P64, _P128 = _masks(7)  # upper halves where they stand when packed
-_S1, _S2, _S4, _S8, _S16, _S32, _S64, _S128 = _masks(8)  # and when spread
+def _mask(half: int, start: int) -> int:
+    """Return the mask of one half of all blocks, ``half`` septets of 7 bits from bit ``start``."""
+    bits = ((1 << 7 * half) - 1) << start
+    return sum(bits << 16 * half * block for block in range(_MOST // 2 // half))
 
 
-def unpack(octets: bytes, count: int, skip: int = 0) -> bytes:
-    """Return ``count`` septets, one a byte, from packed octets, the first ``skip`` bits left out.
+_UPPER_1, _UPPER_2, _UPPER_4, _UPPER_8, _UPPER_16 = [_mask(half, 7 * half) for half in (1, 2, 4, 8, 16)]
+_LOWER_1, _LOWER_2, _LOWER_4, _LOWER_8, _LOWER_16 = [_mask(half, half - 1) for half in (1, 2, 4, 8, 16)]
 
-    At most 256; the octets must hold them. Whatever stands behind them is ignored.
-    """
-    x = int.from_bytes(octets, "little")
-    if skip:
-        x >>= skip
-    x &= (1 << 7 * count) - 1
-    if count > 8:
-        if count > 32:
-            if count > 128:
-                upper = x & _P128
-                x += (upper << 128) - upper
-            if count > 64:
-                upper = x & _P64
-                x += (upper << 64) - upper
-            upper = x & _P32
-            x += (upper << 32) - upper
-        x += (x & _P16) * 0xFFFF
-        x += (x & _P8) * 0xFF
-    x += (x & _P4) * 0xF
-    x += (x & _P2) * 0x3
-    x += x & _P1
-    return x.to_bytes(count, "little")
+_cut_packed = [Struct("28s" * blocks).unpack for blocks in range(_MOST // 32 + 1)]
+_cut_spread = [Struct("28s4x" * blocks).unpack for blocks in range(_MOST // 32 + 1)]
+_join_spread = b"\0\0\0\0".join
+_join_packed = b"".join
+_integer = int.from_bytes
 
 
-def pack(septets: bytes, skip: int = 0) -> bytes:
-    """Return septets (one a byte, at most 256) packed into octets, after ``skip`` zero bits."""
+def unpack(octets: bytes, count: int) -> bytes:
+    """Return the first ``count`` septets (256 at most) of packed octets, one a byte; fewer if octets lack."""
+    size = len(octets)
+    if size <= 28:
+        x = _integer(octets, "little")
+    else:
+        blocks = (size + 27) // 28
+        if size % 28:
+            octets = octets.ljust(28 * blocks, b"\0")
+        x = _integer(_join_spread(_cut_packed[blocks](octets)), "little")
+    x += (x & _UPPER_16) * 0xFFFF
+    x += (x & _UPPER_8) * 0xFF
+    x += (x & _UPPER_4) * 0xF
+    x += (x & _UPPER_2) * 0x3
+    x += x & _UPPER_1
+    return x.to_bytes((8 * size + 6) // 7, "little")[:count]
+
+
+def pack(septets: bytes) -> bytes:
+    """Return septets, one a byte (256 at most), packed into octets; spare bits at the end are 0."""
     count = len(septets)
-    x = int.from_bytes(septets, "little")
-    x -= (x & _S1) >> 1
-    x -= ((x & _S2) >> 2) * 0x3
-    x -= ((x & _S4) >> 4) * 0xF
-    if count > 8:
-        x -= ((x & _S8) >> 8) * 0xFF
-        x -= ((x & _S16) >> 16) * 0xFFFF
-        if count > 32:
-            upper = x & _S32
-            x += (upper >> 32) - upper
-            if count > 64:
-                upper = x & _S64
-                x += (upper >> 64) - upper
-            if count > 128:
-                upper = x & _S128
-                x += (upper >> 128) - upper
-    if skip:
-        x <<= skip
-    return x.to_bytes((7 * count + skip + 7) // 8, "little")
+    x = _integer(septets, "little")
+    x += x & _LOWER_1
+    x += (x & _LOWER_2) * 0x3
+    x += (x & _LOWER_4) * 0xF
+    x += (x & _LOWER_8) * 0xFF
+    x += (x & _LOWER_16) * 0xFFFF
+    x >>= 31
+    size = (7 * count + 7) // 8
+    if count <= 32:
+        return x.to_bytes(size, "little")
+    blocks = (count + 31) // 32
+    return _join_packed(_cut_spread[blocks](x.to_bytes(32 * blocks, "little")))[:size]

@@ -34,12 +34,14 @@ class _Message(Record):
     @property
     def text(self) -> str | None:
         """The text of the user data; None for 8-bit and compressed data and without user data."""
-        return None if self.user_data is None else self.user_data.text
+        user_data = self.user_data
+        return None if user_data is None else user_data.text
 
     @property
     def data(self) -> bytes | None:
         """The octets of 8-bit and compressed user data behind the header; else None."""
-        return None if self.user_data is None else self.user_data.data
+        user_data = self.user_data
+        return None if user_data is None else user_data.data
 
     @property
     def concatenation(self) -> Concatenation | None:
@@ -151,7 +153,9 @@ class StatusReport(_Message):
     user_data: UserData | None = None  # TP-UDHI, TP-UDL, TP-UD, 9.2.3.16, .23, .24
     data_coding_scheme: int | None = derived(_SCHEME_IF_ANY, int)  # TP-DCS, 9.2.3.10
     parameter_indicator: int | None = derived(  # TP-PI, 9.2.3.27; None: absent
-        "indicate(protocol_identifier, data_coding_scheme, user_data) or None", int
+        "indicate(protocol_identifier, data_coding_scheme, user_data) or None",
+        int,
+        indicate=indicate,
     )
     more_messages: bool = False  # TP-MMS, 9.2.3.2; the bit on the wire is the opposite
     loop_prevention: bool = False  # TP-LP, 9.2.3.28
@@ -186,7 +190,7 @@ class DeliverReport(_Message):
     user_data: UserData | None = None  # TP-UDHI, TP-UDL, TP-UD, 9.2.3.16, .23, .24
     data_coding_scheme: int | None = derived(_SCHEME_IF_ANY, int)  # TP-DCS, 9.2.3.10
     parameter_indicator: int = derived(  # TP-PI, 9.2.3.27
-        "indicate(protocol_identifier, data_coding_scheme, user_data)", int
+        "indicate(protocol_identifier, data_coding_scheme, user_data)", int, indicate=indicate
     )
     service_centre_address: Address | None = None
     spare_bits: int = 0
@@ -207,7 +211,7 @@ class SubmitReport(_Message):
     user_data: UserData | None = None  # TP-UDHI, TP-UDL, TP-UD, 9.2.3.16, .23, .24
     data_coding_scheme: int | None = derived(_SCHEME_IF_ANY, int)  # TP-DCS, 9.2.3.10
     parameter_indicator: int = derived(  # TP-PI, 9.2.3.27
-        "indicate(protocol_identifier, data_coding_scheme, user_data)", int
+        "indicate(protocol_identifier, data_coding_scheme, user_data)", int, indicate=indicate
     )
     service_centre_address: Address | None = None
     spare_bits: int = 0

@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
-from pdu import gsm7, header
+from pdu import gsm7
 from pdu.coding import PLAIN, Alphabet
 from pdu.error import PduError
-from pdu.header import Concatenation, InformationElement, NationalLanguage, Ports, SpecialMessage
-from pdu.record import Record
+from pdu.header import (
+    Concatenation,
+    InformationElement,
+    NationalLanguage,
+    Ports,
+    SpecialMessage,
+    concatenation,
+    national_language,
+    ports,
+    read_header,
+    special_messages,
+    write_header,
+)
+from pdu.record import Record, maker
 from pdu.septets import pack, unpack
 
+_GSM7, _OCTETS, _UCS2 = Alphabet.GSM7, Alphabet.OCTETS, Alphabet.UCS2
 MOST_OCTETS = 140  # of TP-UD in SMS-DELIVER and SMS-SUBMIT
 
 
@@ -39,39 +52,37 @@ class UserData(Record):
         Text takes GSM 7-bit if it can, else UCS-2, unless ``alphabet`` says otherwise. National language
         elements in the header choose the tables. Raises PduError when it does not fit into 140 octets.
         """
-        front = _written(header)
         if isinstance(content, bytes):
             if alphabet is not None and alphabet is not Alphabet.OCTETS:
                 raise PduError("user_data.alphabet", None, f"octets cannot be written as {alphabet.value}")
-            return cls.pack(content, Alphabet.OCTETS, front)
+            return cls.pack(content, Alphabet.OCTETS, header)
         if alphabet is Alphabet.OCTETS:
             raise PduError("user_data.alphabet", None, "a text cannot be written as 8-bit data, give octets")
         if alphabet is not Alphabet.UCS2:
-            septets = gsm7.encode(content, _encoder(header) if header else gsm7.ENCODER)
+            septets = _encode(content, header) if header else gsm7.encode(content)
             if septets is not None:
-                return cls.pack(septets, Alphabet.GSM7, front)
+                return cls.pack(septets, Alphabet.GSM7, header)
             if alphabet is Alphabet.GSM7:
                 raise PduError(
                     "user_data.text", None, "the text has characters outside the GSM 7-bit alphabet"
                 )
-        return cls.pack(ucs2(content), Alphabet.UCS2, front)
+        return cls.pack(ucs2(content), Alphabet.UCS2, header)
 
-    @classmethod
-    def pack(cls, content: bytes, alphabet: Alphabet, front: bytes = b"") -> UserData:
-        """Return the user data of septets (one a byte), UTF-16BE or octets behind a written header."""
+    @staticmethod
+    def pack(content: bytes, alphabet: Alphabet, header: tuple[InformationElement, ...] = ()) -> UserData:
+        """Return the user data of septets (one a byte), UTF-16BE or octets behind a header."""
+        front = write_header(header) if header else b""
         if alphabet is Alphabet.GSM7:
             reserved = (8 * len(front) + 6) // 7  # the text begins at a septet boundary, fill bits before it
             length = reserved + len(content)
             if length > 160:
                 raise PduError("user_data", None, f"{length} septets do not fit into one SMS (160)")
-            octets = pack(content, 7 * reserved)
-            if front:
-                octets = front + octets[len(front) :]
-            return cls(octets, length, alphabet, bool(front))
+            octets = front + pack(bytes(reserved) + content)[len(front) :] if front else pack(content)
+            return _make(octets, length, alphabet, bool(front))
         octets = front + content
         if len(octets) > MOST_OCTETS:
             raise PduError("user_data", None, f"{len(octets)} octets do not fit into one SMS ({MOST_OCTETS})")
-        return cls(octets, len(octets), alphabet, bool(front))
+        return _make(octets, len(octets), alphabet, bool(front))
 
     @property
     def data_coding_scheme(self) -> int:
@@ -81,12 +92,12 @@ class UserData(Record):
     @property
     def header(self) -> tuple[InformationElement, ...]:
         """The elements of the header, those too that the codec does not know."""
-        return (header.read_header(self.octets) or ()) if self.has_header else ()
+        return (read_header(self.octets) or ()) if self.has_header else ()
 
     @property
     def header_malformed(self) -> bool:
         """Whether a header was announced that cannot be read."""
-        return self.has_header and header.read_header(self.octets) is None
+        return self.has_header and read_header(self.octets) is None
 
     @property
     def header_length(self) -> int:
@@ -110,14 +121,16 @@ class UserData(Record):
         Half a surrogate pair and an odd octet at the end of UCS-2 read as U+FFFD: long texts are to be joined
         by ``Assembler``, which joins octets first.
         """
-        if self.alphabet is Alphabet.OCTETS or self.compressed:
+        alphabet = self.alphabet
+        if alphabet is _OCTETS or self.compressed:
             return None
-        if self.alphabet is Alphabet.UCS2:
-            return self.octets[self.header_length :].decode("utf-16-be", "replace")
+        if alphabet is _UCS2:
+            octets = self.octets[self.header_length :] if self.has_header else self.octets
+            return octets.decode("utf-16-be", "replace")
+        septets = unpack(self.octets, self.length)
         if not self.has_header:
-            return gsm7.decode(unpack(self.octets, self.length))
-        reserved = (8 * self.header_length + 6) // 7
-        septets = unpack(self.octets, max(self.length - reserved, 0), 7 * reserved)
+            return gsm7.decode(septets)
+        septets = septets[(8 * self.header_length + 6) // 7 :]
         language = self.national_language
         if language is None:
             return gsm7.decode(septets)
@@ -135,22 +148,22 @@ class UserData(Record):
     @property
     def concatenation(self) -> Concatenation | None:
         """Which part of a long message this is, None when it stands alone."""
-        return header.concatenation(self.header) if self.has_header else None
+        return concatenation(self.header) if self.has_header else None
 
     @property
     def ports(self) -> Ports | None:
         """Application ports, None without them."""
-        return header.ports(self.header)
+        return ports(self.header)
 
     @property
     def national_language(self) -> NationalLanguage | None:
         """National language tables in force, None for the default alphabet and other codings."""
-        return header.national_language(self.header) if self.alphabet is Alphabet.GSM7 else None
+        return national_language(self.header) if self.alphabet is Alphabet.GSM7 else None
 
     @property
     def special_messages(self) -> tuple[SpecialMessage, ...]:
         """How many messages of which kind wait, as special SMS message indications tell."""
-        return header.special_messages(self.header)
+        return special_messages(self.header)
 
 
 def ucs2(text: str) -> bytes:
@@ -162,15 +175,14 @@ def ucs2(text: str) -> bytes:
         raise PduError("user_data.text", None, reason) from error
 
 
-def _written(elements: tuple[InformationElement, ...]) -> bytes:
-    return header.write_header(elements)
-
-
-def _encoder(elements: tuple[InformationElement, ...]) -> dict[int, str]:
-    """Return the table to encode with under a header."""
-    language = header.national_language(elements)
+def _encode(text: str, elements: tuple[InformationElement, ...]) -> bytes | None:
+    """Return the septets of a text in the tables that the header names."""
+    language = national_language(elements)
     if language is None:
-        return gsm7.ENCODER
+        return gsm7.encode(text)
     from pdu import national  # noqa: PLC0415  # the tables are loaded when a text first needs them
 
-    return national.encoder(language.single, language.locking)
+    return national.encoding(language.single, language.locking).encode(text)
+
+
+_make = maker(UserData)

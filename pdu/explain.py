@@ -1,0 +1,307 @@
+"""Showing every field of a PDU with the octets it came from, for people who read traces.
+
+The walk takes field after field in the order of the octets. Where they end or make no sense it stops, what
+stands before is shown all the same, and the error is that of ``decode``.
+"""
+
+from __future__ import annotations
+
+from pdu import header, status, words
+from pdu.address import Address, read_address, read_service_centre
+from pdu.coding import Alphabet, DataCoding
+from pdu.decoder import decode, read_hex, read_validity
+from pdu.error import PduError
+from pdu.record import Record
+from pdu.timestamp import Timestamp
+from pdu.user_data import UserData
+
+TYPE_CHECKING = False  # as in record
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Literal
+
+_KINDS = {
+    "mt": ("SMS-DELIVER", "SMS-SUBMIT-REPORT", "SMS-STATUS-REPORT", "reserved, read as SMS-DELIVER"),
+    "mo": ("SMS-DELIVER-REPORT", "SMS-SUBMIT", "SMS-COMMAND", "reserved"),
+}
+_VALIDITY = ("no validity period", "enhanced", "relative", "absolute")  # TP-VPF
+_NO_YES = ("no", "yes")
+
+# TP-MTI and the flags of the first octet: bits, abbreviation, name, what 0 and 1 (2, 3) say.
+_HEADER = (0x40, "TP-UDHI", "has_header", _NO_YES)
+_REPLY = (0x80, "TP-RP", "reply_path", _NO_YES)
+_MORE = (0x04, "TP-MMS", "more_messages", ("more messages wait", "no more messages"))
+_LOOP = (0x08, "TP-LP", "loop_prevention", _NO_YES)
+_REQUEST = (0x20, "TP-SRR", "status_report_request", _NO_YES)
+_FLAGS = {
+    "SMS-DELIVER": (_MORE, _LOOP, (0x20, "TP-SRI", "status_report_indication", _NO_YES), _HEADER, _REPLY),
+    "SMS-SUBMIT": (
+        (0x04, "TP-RD", "reject_duplicates", _NO_YES),
+        (0x18, "TP-VPF", "validity_period_format", _VALIDITY),
+        _REQUEST,
+        _HEADER,
+        _REPLY,
+    ),
+    "SMS-STATUS-REPORT": (_MORE, _LOOP, (0x20, "TP-SRQ", "on_command", _NO_YES), _HEADER),
+    "SMS-COMMAND": (_REQUEST, _HEADER),
+    "SMS-DELIVER-REPORT": (_HEADER,),
+    "SMS-SUBMIT-REPORT": (_HEADER,),
+}
+
+
+class Row(Record):
+    """One field: where its octets begin, the octets, its names, what it says."""
+
+    at: int
+    octets: bytes
+    abbreviation: str  # of 23.040, "" where it has none
+    name: str
+    meaning: str
+    bits: int = 0xFF  # mask, when the field is less than its octet
+
+
+class Explanation(Record):
+    """The fields of a PDU in the order of the octets, and the error that ended them."""
+
+    kind: str  # "SMS-DELIVER" ..., "" when not even that is known
+    rows: tuple[Row, ...]
+    length: int  # octets of the TPDU, the <length> of 27.005; 0 when not known
+    error: PduError | None
+
+
+def explain(data: str | bytes, *, direction: Literal["mt", "mo"] = "mt", sca: bool = True) -> Explanation:
+    """Return every field of a PDU; the arguments are those of ``decode``. Raises nothing for bad octets."""
+    try:
+        octets = read_hex(data) if isinstance(data, str) else bytes(data)
+    except PduError as bad:
+        return Explanation("", (), 0, bad)
+    error = None
+    try:
+        decode(octets, direction=direction, sca=sca)
+    except PduError as bad:
+        error = bad
+    walk = _Walk(octets)
+    try:
+        walk.message(direction, sca=sca)
+    except PduError:
+        walk.rest("", "not read")
+    else:
+        fill = octets.count(b"\xff", walk.at) == len(octets) - walk.at
+        walk.rest("", "fill, ignored" if fill else "behind the last field, ignored")
+    length = sum(len(row.octets) for row in walk.rows if row.bits == 0xFF and row.at >= walk.start)
+    return Explanation(walk.kind, tuple(walk.rows), length, error)
+
+
+class _Walk:
+    """Goes through the octets once and notes the fields."""
+
+    def __init__(self, octets: bytes) -> None:
+        self.octets = octets
+        self.at = 0
+        self.start = 0  # where the TPDU begins
+        self.kind = ""
+        self.rows: list[Row] = []
+
+    def note(self, size: int, abbreviation: str, name: str, meaning: str) -> None:
+        """Note the next octets as a field."""
+        octets = self.octets[self.at : self.at + size]
+        self.rows.append(Row(self.at, octets, abbreviation, name, meaning))
+        self.at += size
+
+    def take(self, size: int, abbreviation: str, name: str, meaning: Callable[[bytes], str]) -> bytes:
+        """Note the next octets as a field; PduError when they are not all there."""
+        octets = self.octets[self.at : self.at + size]
+        if len(octets) < size:
+            raise PduError(name, len(self.octets), "cut short")
+        self.note(size, abbreviation, name, meaning(octets))
+        return octets
+
+    def octet(self, abbreviation: str, name: str, meaning: Callable[[int], str] = str) -> int:
+        """Note the next octet as a field."""
+        return self.take(1, abbreviation, name, lambda octets: meaning(octets[0]))[0]
+
+    def rest(self, abbreviation: str, meaning: str) -> None:
+        """Note what is left, if anything."""
+        if left := len(self.octets) - self.at:
+            self.note(left, abbreviation, "", meaning)
+
+    def message(self, direction: Literal["mt", "mo"], *, sca: bool) -> None:
+        """Walk through a whole PDU."""
+        if sca:
+            self.service_centre()
+        self.start = self.at
+        kinds = _KINDS[direction]
+        first = self.octet("", "first_octet", lambda octet: f"0x{octet:02X}")
+        self.kind = "SMS-DELIVER" if direction == "mt" and first & 3 == 3 else kinds[first & 3]
+        flags = ((0x03, "TP-MTI", "message_type", kinds), *_FLAGS.get(self.kind, ()))
+        for mask, abbreviation, name, says in flags:
+            value = (first & mask) // (mask & -mask)
+            self.rows.append(Row(self.start, bytes((first,)), abbreviation, name, says[value], mask))
+        match self.kind:
+            case "SMS-DELIVER":
+                self.address("TP-OA", "originating_address")
+                self.identifier()
+                coding = self.coding()
+                self.time("TP-SCTS", "service_centre_timestamp")
+                self.user_data(coding, first)
+            case "SMS-SUBMIT":
+                self.octet("TP-MR", "message_reference")
+                self.address("TP-DA", "destination_address")
+                self.identifier()
+                coding = self.coding()
+                self.validity(first >> 3 & 3)
+                self.user_data(coding, first)
+            case "SMS-STATUS-REPORT":
+                self.octet("TP-MR", "message_reference")
+                self.address("TP-RA", "recipient_address")
+                self.time("TP-SCTS", "service_centre_timestamp")
+                self.time("TP-DT", "discharge_time")
+                self.octet("TP-ST", "status", _status)
+                if self.octets.count(b"\xff", self.at) < len(self.octets) - self.at:
+                    self.optional(first, self.indicator())
+            case "SMS-DELIVER-REPORT":
+                self.failure_cause()
+                self.optional(first, self.indicator())
+            case "SMS-SUBMIT-REPORT":
+                self.failure_cause()
+                indicator = self.indicator()
+                self.time("TP-SCTS", "service_centre_timestamp")
+                self.optional(first, indicator)
+            case "SMS-COMMAND":
+                self.octet("TP-MR", "message_reference")
+                self.identifier()
+                self.octet("TP-CT", "command_type", words.command)
+                self.octet("TP-MN", "message_number")
+                self.address("TP-DA", "destination_address")
+                self.user_data(0x04, first, "TP-CD")
+            case _:
+                raise PduError("first_octet", self.start, "reserved")
+
+    def service_centre(self) -> None:
+        """Walk through the address in front of the TPDU."""
+        address, end = read_service_centre(self.octets, "service_centre_address")
+        name = "service_centre_address"
+        if address is None:
+            self.octet("", f"{name}.length", lambda _: "none; the module takes its own")
+            return
+        self.octet("", f"{name}.length", lambda octet: f"{octet} octets follow")
+        self.number("", name, address, end)
+
+    def address(self, abbreviation: str, name: str) -> None:
+        """Walk through an address field of the TPDU."""
+        address, end = read_address(self.octets, self.at, name)
+        self.octet(abbreviation, f"{name}.length", lambda octet: f"{octet} semi-octets")
+        self.number(abbreviation, name, address, end)
+
+    def number(self, abbreviation: str, name: str, address: Address, end: int) -> None:
+        """Walk through an address behind its length."""
+        self.octet(abbreviation, f"{name}.type_of_address", lambda _: words.type_of_address(address))
+        self.note(end - self.at, abbreviation, f"{name}.number", words.number(address))
+
+    def identifier(self) -> None:
+        """Walk through TP-PID."""
+        self.octet("TP-PID", "protocol_identifier", words.protocol)
+
+    def coding(self) -> int:
+        """Walk through TP-DCS."""
+        return self.octet("TP-DCS", "data_coding_scheme", words.coding)
+
+    def time(self, abbreviation: str, name: str) -> None:
+        """Walk through a time."""
+        self.take(7, abbreviation, name, lambda octets: words.time(Timestamp(octets)))
+
+    def validity(self, form: int) -> None:
+        """Walk through TP-VP."""
+        size = (0, 7, 1, 7)[form]
+        name = "validity_period"
+        if size:
+            self.take(
+                size, "TP-VP", name, lambda octets: words.validity(read_validity(octets, form, self.at, name))
+            )
+
+    def failure_cause(self) -> None:
+        """Walk through TP-FCS if it is there."""
+        if self.octets[self.at : self.at + 1] >= b"\x80":
+            self.octet("TP-FCS", "failure_cause", lambda octet: status.FAILURE_CAUSE.get(octet, "reserved"))
+
+    def indicator(self) -> int:
+        """Walk through TP-PI and the octets that extend it."""
+        first = octet = self.octet("TP-PI", "parameter_indicator", _announced)
+        while octet & 0x80:
+            octet = self.octet("TP-PI", "more_indicators", lambda _: "an extension, not read")
+        return first
+
+    def optional(self, first: int, indicator: int) -> None:
+        """Walk through what TP-PI announces."""
+        if indicator & 1:
+            self.identifier()
+        coding = self.coding() if indicator & 2 else 0
+        if indicator & 4:
+            self.user_data(coding, first)
+
+    def user_data(self, coding: int, first: int, abbreviation: str = "TP-UD") -> None:
+        """Walk through the user data with their length and header."""
+        scheme = DataCoding(coding)
+        packed = scheme.alphabet is Alphabet.GSM7 and not scheme.compressed
+        unit = "septets" if packed else "octets"
+        length = self.octet(f"{abbreviation}L", "user_data.length", lambda octet: f"{octet} {unit}")
+        left = self.octets[self.at :]
+        cut = len(left) < ((7 * length + 7) // 8 if packed else length)
+        if cut:
+            length = len(left) * 8 // 7 if packed else len(left)
+        size = (7 * length + 7) // 8 if packed else length
+        user_data = UserData(left[:size], length, scheme.alphabet, first & 0x40 != 0, scheme.compressed)
+        end = self.at + size
+        if user_data.has_header and user_data.header_malformed:
+            self.take(
+                user_data.header_length, abbreviation, "user_data.header", lambda _: "malformed, ignored"
+            )
+        elif user_data.has_header:
+            self.octet("TP-UDHL", "user_data.header.length", lambda octet: f"{octet} octets")
+            for element in header.read_header(user_data.octets) or ():
+                name = f"user_data.header.0x{element.identifier:02X}"
+                self.note(2 + len(element.data), "TP-UDH", name, words.element(element))
+        note = ", cut short" if cut else ""
+        if (data := user_data.data) is not None:
+            kind = "compressed, not read" if scheme.compressed else f"{len(data)} octets"
+            self.note(end - self.at, abbreviation, "user_data.data", kind + note)
+        else:
+            fill = -8 * user_data.header_length % 7 if packed else 0
+            note += f" (behind {fill} fill bits)" if fill else ""
+            self.note(end - self.at, abbreviation, "user_data.text", repr(user_data.text) + note)
+        if cut:
+            raise PduError("user_data", len(self.octets), "cut short")
+
+
+def _status(octet: int) -> str:
+    return f"{status.outcome(octet).value}: {status.describe(octet)}"
+
+
+def _announced(octet: int) -> str:
+    names = [name for bit, name in enumerate(("TP-PID", "TP-DCS", "TP-UD")) if octet & 1 << bit]
+    return f"{', '.join(names) or 'nothing'} present"
+
+
+def render(explanation: Explanation) -> list[str]:
+    """Return the lines to print: one a field, octets wrapped to eight a line, bits shown in their places."""
+    lines = []
+    if explanation.kind:
+        lines.append(f"{explanation.kind}, <length> {explanation.length}")
+    width = max((len(row.abbreviation) for row in explanation.rows), default=0)
+    names = max((len(row.name) for row in explanation.rows), default=0)
+    for row in explanation.rows:
+        if row.bits == 0xFF:
+            pieces = [row.octets[at : at + 8].hex(" ").upper() for at in range(0, len(row.octets), 8)] or [""]
+            where = f"{row.at:>4}"
+        else:
+            pieces = [_pattern(row.octets[0], row.bits)]
+            where = "    "
+        head = f"{where}  {pieces[0]:<23}  {row.abbreviation:<{width}}  {row.name:<{names}}  {row.meaning}"
+        lines += (head.rstrip(), *(f"{'':6}{piece}" for piece in pieces[1:]))
+    return lines
+
+
+def _pattern(octet: int, bits: int) -> str:
+    """Return an octet as bits, those that do not belong to the field as dots."""
+    shown = "".join(str(octet >> bit & 1) if bits >> bit & 1 else "." for bit in range(7, -1, -1))
+    return f"{shown[:4]} {shown[4:]}"

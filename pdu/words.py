@@ -1,0 +1,147 @@
+"""What the octets of a PDU say, in words for people who read traces."""
+
+from __future__ import annotations
+
+from pdu import header
+from pdu.address import Address, TypeOfNumber
+from pdu.coding import Alphabet, DataCoding
+from pdu.header import Concatenation, InformationElement, NationalLanguage, Ports, SpecialMessage
+from pdu.timestamp import Timestamp
+from pdu.validity import EnhancedValidity, RelativeValidity, ValidityPeriod
+
+ALPHABET = {Alphabet.GSM7: "GSM 7-bit", Alphabet.OCTETS: "8-bit data", Alphabet.UCS2: "UCS-2"}
+_CLASS = ("class 0, immediate display", "class 1, device", "class 2, SIM", "class 3, terminal")
+_PROTOCOL = {
+    0x00: "normal message",
+    0x21: "telex",
+    0x22: "fax group 3",
+    0x24: "voice telephone",
+    0x31: "X.400",
+    0x32: "e-mail",
+    0x40: "type 0: acknowledged, neither shown nor stored",
+    0x48: "device triggering",
+    0x5E: "enhanced message service",
+    0x5F: "return call",
+    0x7C: "ANSI-136 R-DATA",
+    0x7D: "data download to the device",
+    0x7E: "de-personalisation of the device",
+    0x7F: "data download to the SIM",
+}
+_COMMAND = ("enquiry", "cancel the report request", "delete the message", "enable the report request")
+_ELEMENT = {
+    0x00: "concatenation, 8-bit reference",
+    0x01: "special SMS message indication",
+    0x04: "application ports, 8-bit",
+    0x05: "application ports, 16-bit",
+    0x06: "service centre control",
+    0x07: "header source",
+    0x08: "concatenation, 16-bit reference",
+    0x09: "wireless control message protocol",
+    0x20: "e-mail header",
+    0x21: "hyperlink",
+    0x22: "reply address",
+    0x23: "enhanced voice mail",
+    0x24: "national language, single shift",
+    0x25: "national language, locking shift",
+}
+_LANGUAGE = (
+    *("Turkish", "Spanish", "Portuguese", "Bengali", "Gujarati", "Hindi", "Kannada"),
+    *("Malayalam", "Oriya", "Punjabi", "Tamil", "Telugu", "Urdu"),
+)
+
+
+def type_of_address(address: Address) -> str:
+    """Return type and plan of an address."""
+    kind = address.type_of_number.name.lower().replace("_", " ")
+    plan = address.numbering_plan.name.lower().replace("_", " ")
+    return f"{kind} number, {plan.upper() if plan == 'isdn' else plan} plan"
+
+
+def number(address: Address) -> str:
+    """Return a number as it is written, an alphanumeric address in quotes."""
+    return repr(address.number) if address.type_of_number is TypeOfNumber.ALPHANUMERIC else str(address)
+
+
+def time(timestamp: Timestamp) -> str:
+    """Return a time with its offset."""
+    return "no date" if timestamp.time is None else str(timestamp)
+
+
+def protocol(octet: int) -> str:
+    """Return what a TP-PID says (9.2.3.9)."""
+    if (known := _PROTOCOL.get(octet)) is not None:
+        return known
+    if octet < 0x20:
+        return "no telematic interworking"
+    if octet < 0x40:
+        return "telematic interworking"
+    if 0x41 <= octet <= 0x47:
+        return f"replaces a stored message of type {octet - 0x40}"
+    return "specific to the service centre" if octet >= 0xC0 else "reserved"
+
+
+def coding(octet: int) -> str:
+    """Return what a TP-DCS says."""
+    scheme = DataCoding(octet)
+    words = [ALPHABET[scheme.alphabet]]
+    if scheme.compressed:
+        words.append("compressed")
+    if scheme.message_class is not None:
+        words.append(_CLASS[scheme.message_class])
+    if scheme.automatic_deletion:
+        words.append("to be deleted after reading")
+    if (waiting := scheme.waiting) is not None:
+        words.append(f"{waiting.kind.value} {'waits' if waiting.active else 'waits no more'}")
+        words.append("to be stored" if waiting.store else "not to be stored")
+    if scheme.reserved:
+        words.append("a reserved coding")
+    return ", ".join(words)
+
+
+def validity(period: ValidityPeriod) -> str:
+    """Return how long a validity period is, or its end."""
+    match period:
+        case RelativeValidity():
+            return str(period.duration)
+        case Timestamp():
+            return f"until {time(period)}"
+        case EnhancedValidity():
+            once = ", one attempt only" if period.single_shot else ""
+            return f"{'no period' if period.duration is None else period.duration}{once}"
+
+
+def command(octet: int) -> str:
+    """Return what a TP-CT says (9.2.3.19)."""
+    if octet < len(_COMMAND):
+        return _COMMAND[octet]
+    return "specific to the service centre" if octet >= 0xE0 else "reserved"
+
+
+def element(found: InformationElement) -> str:
+    """Return the name of an information element and what it says, as far as the codec reads it."""
+    name = _ELEMENT.get(found.identifier, "not read by the codec")
+    alone = (found,)
+    carried = header.concatenations(alone)
+    for reading in (
+        *carried,
+        header.ports(alone),
+        header.national_language(alone),
+        *header.special_messages(alone),
+    ):
+        if reading is not None:
+            return f"{name}: {_reading(reading)}"
+    return name
+
+
+def _reading(reading: Concatenation | Ports | NationalLanguage | SpecialMessage) -> str:
+    match reading:
+        case Concatenation():
+            part = f"part {reading.number} of {reading.total}, reference {reading.reference}"
+            return part if 1 <= reading.number <= reading.total else f"{part}: impossible, ignored"
+        case Ports():
+            return f"destination {reading.destination}, source {reading.source}"
+        case NationalLanguage():
+            return _LANGUAGE[(reading.single or reading.locking or 1) - 1]
+        case SpecialMessage():
+            stored = "to be stored" if reading.store else "not to be stored"
+            return f"{reading.count} {reading.kind.value}, {stored}"
