@@ -65,6 +65,16 @@ class Field:
                 self.changed.clear()
                 await self.changed.wait()
 
+    def stored(self):
+        """How many messages are left in the module."""
+        return sum(len(store) for store in self.sandbox.sim("sim").module.stores.values())
+
+    async def emptied(self, seconds=5):
+        """Wait for the last delete; nothing tells of it but the store itself."""
+        async with asyncio.timeout(seconds):
+            while self.stored():
+                await asyncio.sleep(0.01)
+
     def states(self):
         """The states of all Commands in the journal."""
         return self._ask("SELECT state FROM commands ORDER BY id")
@@ -88,16 +98,21 @@ class Field:
     async def agent(self, kind="never", number=0):
         """Start the agent as a process; it is killed after its Nth commit or write."""
         return await asyncio.create_subprocess_exec(
-            sys.executable, HERE / "crashing.py", self.config, kind, str(number), stderr=asyncio.subprocess.PIPE
+            sys.executable,
+            HERE / "crashing.py",
+            self.config,
+            kind,
+            str(number),
+            stderr=asyncio.subprocess.PIPE,
         )
 
-    async def idle(self, process, seconds=20):
-        """Read the agent's log until it has nothing to do any more, or has ended."""
+    async def idle(self, process, commands, seconds=20):
+        """Read the log until so many Commands have ended and nothing is left to send, or the agent has ended."""
         async with asyncio.timeout(seconds):
             async for _ in process.stderr:
                 done = self.states()
                 if (
-                    done
+                    len(done) >= commands
                     and not {"received", "running"} & set(done)
                     and not {"queued", "sending"} & set(self.replies())
                 ):
@@ -126,7 +141,7 @@ async def house(request, tmp_path):
     house = Field(sandbox, tmp_path, service)
     sandbox.observe(house.observe)
     house.config.write_text(
-        f'[modem]\nport = "{house.port}"\n[service]\nname = "{service}"\n'
+        f'[modem]\nport = "{house.port}"\n[service]\nname = "{service}"\nmax_per_minute = 1000\n'
         '[handlers]\ndirectory = "handlers"\n[journal]\npath = "journal.db"\n[control]\nsocket = "control.sock"\n'
     )
     await sandbox.start()

@@ -51,7 +51,11 @@ class Screen:
         if isinstance(item, Step):
             if item.weight is Weight.DETAIL:
                 return
-            place, text, content = "agent", str(item), item.content
+            if item.what == "handler" and _inner(item.detail):
+                return
+            sid = f" {item.sid[:2].upper()}{item.sid[2:]}" if item.sid and item.what == "received" else ""
+            place, content = "agent", item.content
+            text = item.what + sid + (f": {item.detail}" if item.detail else "")
             bad = item.weight >= Weight.WARNING
         else:
             if item.kind not in _EVENTS:
@@ -96,6 +100,12 @@ class Screen:
                 self.console.print(
                     Text.assemble((mark, f"bold {colour}"), f"  {title}\n    {sid}\n    {outcome}")
                 )
+
+
+def _inner(line: str) -> bool:
+    """The lines of a traceback but its last: they are for the log."""
+    said = line.partition(": ")[2]
+    return said.startswith((" ", "Traceback"))
 
 
 def _shown(content: str | bytes) -> str:

@@ -7,6 +7,8 @@ import base64
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
+import aiohttp
+
 from agent.cli.show.stage import Stage
 from agent.story import Step
 from hardware.sim.network_events import Event, EventKind
@@ -86,6 +88,8 @@ async def visit(stop: Stop, stage: Stage, seen: Seen) -> Result:
         return Result(stop.title, stop.sim, sid, f"not seen within {STOP_S:.0f} s", good=False)
     except Unexpected as error:
         return Result(stop.title, stop.sim, error.sid, str(error), good=False)
+    except aiohttp.ClientError as error:
+        return Result(stop.title, stop.sim, "", f"the REST API failed: {error}", good=False)
     return Result(stop.title, stop.sim, sid, outcome, good=True)
 
 
