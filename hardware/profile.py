@@ -65,6 +65,8 @@ class DeviceProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     power_off_commands: tuple[str, ...] = ()
     power_off_code: str = ""
     """What is said after the OK of a power-off command."""
+    readiness_command: str = ""
+    """Quectel's +QINISTAT: a sum of 1 card ready, 2 messages ready, 4 phonebook ready."""
     saves: tuple[str, ...] = ()
     """Settings that survive a restart without AT&W, by their name in `hardware.sim.settings.Settings`."""
 

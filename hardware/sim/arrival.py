@@ -190,9 +190,8 @@ class Arrival:
             self._await(delivery.reference)
 
     def _say(self, kept: Kept) -> None:
-        """Now, or when the mode of +CNMI and the prompt allow it; never out of order."""
-        held = self._module.settings.cnmi[0] == 0 or self._module.terminal.entering
-        if held or self._kept:
+        """Now, or when the mode of +CNMI allows it and no +CNMA is owed; never out of order."""
+        if kept.owes or self._kept or self._module.settings.cnmi[0] == 0:
             self._kept.append(kept)
         else:
             self._module.speech.unsolicited(kept.line)

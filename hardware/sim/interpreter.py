@@ -52,9 +52,9 @@ class Entry:
 
     execute: Callable[[SimulatedModule, Values], Outcome] | None = None
     set: Callable[[SimulatedModule, Values], Outcome] | None = None
-    read: Callable[[SimulatedModule], str] | None = None
+    read: Callable[[SimulatedModule], str | Outcome] | None = None
     test: Callable[[SimulatedModule], str | Outcome] | None = None
-    """What follows the name, or an outcome of its own."""
+    """These two give what follows the name, or an outcome of their own."""
     needs: Needs = Needs.NOTHING
 
 
@@ -158,15 +158,12 @@ class Interpreter:
         if asked.form is Form.TEST:
             if entry.test is None:
                 return []
-            told = entry.test(module)
-            if not isinstance(told, str):
-                return told
-            return [f"{asked.name}: {told}"] if told else []
+            return _named(asked.name, entry.test(module))
         module.demand(entry.needs)
         if asked.form is Form.READ:
             if entry.read is None:
                 raise error()
-            return [f"{asked.name}: {entry.read(module)}"]
+            return _named(asked.name, entry.read(module))
         act = entry.execute if asked.form is Form.EXECUTE else entry.set
         if act is None:
             raise error()
@@ -209,3 +206,10 @@ class Interpreter:
             action()
         self._module.arrival.go_on()
         self._module.terminal.work()
+
+
+def _named(name: str, told: str | Outcome) -> Outcome:
+    """Values get the command's name in front; none are none."""
+    if not isinstance(told, str):
+        return told
+    return [f"{name}: {told}"] if told else []

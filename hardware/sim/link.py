@@ -77,6 +77,7 @@ class Link:
         if stat in SERVES and not self._module.attached:
             self._module.network.attach(self._module)
             self._module.attached = True
+            self._module.clock.synchronise()
         elif stat not in SERVES:
             self._detach()
         self._show(stat)

@@ -33,5 +33,5 @@ STANDARD: dict[str, Entry] = {
 
 def commands(device: DeviceProfile) -> dict[str, Entry]:
     """The commands that this device has, its own names for things included."""
-    entries = {**STANDARD, **identity.card_numbers(device), **state.switches(device)}
+    entries = {**STANDARD, **identity.card_numbers(device), **state.makers(device)}
     return {name: entry for name, entry in entries.items() if name not in device.without}

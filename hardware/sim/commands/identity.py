@@ -58,9 +58,9 @@ def card_numbers(device: DeviceProfile) -> dict[str, Entry]:
     """The maker's commands for the ICCID; each answers behind its own prefix, or bare where that is empty."""
 
     def entry(prefix: str) -> Entry:
-        def act(module: SimulatedModule, _values: Values) -> Outcome:
+        def show(module: SimulatedModule) -> Outcome:
             return [f"{prefix} {module.sim.iccid}" if prefix else module.sim.iccid]
 
-        return Entry(execute=act, needs=Needs.CARD)
+        return Entry(execute=lambda module, _values: show(module), read=show, needs=Needs.CARD)
 
     return {name: entry(prefix) for name, prefix in device.iccid.items()}

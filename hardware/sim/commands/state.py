@@ -1,4 +1,4 @@
-"""Power, activity, time, errors and character set: 27.007 5.5, 8.1, 8.2, 8.15, 8.40, 8.41, 9.1."""
+"""Power, activity, time, errors and character set: 27.007 5.5, 8.1, 8.2, 8.4, 8.15, 8.40, 8.41, 9.1."""
 
 from __future__ import annotations
 
@@ -75,6 +75,7 @@ ENTRIES = {
         execute=_function, set=_function, read=lambda module: str(module.power.function), test=_ranges
     ),
     "+CPAS": Entry(execute=lambda module, _values: [f"+CPAS: {_activity(module)}"], test=lambda _: "(0-5)"),
+    "+CBC": Entry(execute=lambda _module, _values: ["+CBC: 2,100"], test=lambda _: "(0-3),(0-100)"),
     "+CCLK": Entry(set=_set_clock, read=lambda module: f'"{module.clock.show()}"'),
     "+CTZU": Entry(set=_time_update, read=lambda module: str(module.settings.ctzu), test=lambda _: "(0,1)"),
     "+CTZR": Entry(set=_time_report, read=lambda module: str(module.settings.ctzr), test=lambda _: "(0-3)"),
@@ -89,8 +90,14 @@ ENTRIES = {
 }
 
 
-def switches(device: DeviceProfile) -> dict[str, Entry]:
-    """The maker's commands for restart and power-off; what they print comes after OK."""
+def _readiness(module: SimulatedModule, _values: Values) -> Outcome:
+    """1 card, 2 messages, 4 phonebook (which comes with the messages here)."""
+    ready = int(module.card.ready) + (6 if module.power.messages_ready else 0)
+    return [f"{module.device.readiness_command}: {ready}"]
+
+
+def makers(device: DeviceProfile) -> dict[str, Entry]:
+    """The maker's commands for readiness, restart and power-off; what the last two print comes after OK."""
 
     def restart(module: SimulatedModule, _values: Values) -> Outcome:
         module.interpreter.afterwards(module.reboot)
@@ -102,7 +109,9 @@ def switches(device: DeviceProfile) -> dict[str, Entry]:
         module.interpreter.afterwards(module.power_off)
         return []
 
+    readiness = {device.readiness_command: Entry(execute=_readiness)} if device.readiness_command else {}
     return {
+        **readiness,
         **{name: Entry(execute=restart) for name in device.restart_commands},
         **{name: Entry(execute=power_off, set=power_off) for name in device.power_off_commands},
     }

@@ -1,0 +1,162 @@
+"""Life of a module: boot, restart, what is lost, +CFUN, makers' switches."""
+
+from __future__ import annotations
+
+import pytest
+
+from hardware import profile
+
+OK = "\r\nOK\r\n"
+
+
+def test_a_module_that_is_off_hears_nothing(fresh):
+    """Bytes are lost and counted."""
+    bench = fresh()
+    assert bench.at("") == ""
+    assert bench.module.ledger.deaf == 3
+
+
+def test_the_boot_takes_its_time(fresh):
+    """Deaf, then commands, then the card, then messages and network, each with its line."""
+    bench = fresh(boot_s=2.0, card_s=1.0, messages_s=3.0, register_s=4.0)
+    bench.module.power_on()
+    bench.time.pass_(1.9)
+    assert bench.at("E0") == ""
+    bench.time.pass_(0.2)
+    assert bench.take() == b"\r\nRDY\r\n"
+    bench.at("E0+CMEE=1;+CREG=1")
+    assert bench.at("+CPIN?") == "\r\n+CME ERROR: 14\r\n"
+    assert bench.at("+CMGL") == "\r\n+CMS ERROR: 314\r\n"
+    bench.time.pass_(1)
+    assert bench.take() == b"\r\n+CPIN: READY\r\n\r\n+CREG: 2\r\n"
+    assert bench.at("+CMGL") == "\r\n+CMS ERROR: 314\r\n"
+    bench.time.pass_(3)
+    assert bench.take() == b"\r\nSMS DONE\r\n"
+    assert bench.at("+CMGL") == OK
+    bench.time.pass_(1)
+    assert bench.take() == b"\r\n+CREG: 1\r\n"
+
+
+@pytest.mark.parametrize("loud", [True, False])
+def test_a_restart_loses_settings_and_keeps_messages(bench, loud):
+    """Echo is back, formats and routing are the factory's; stores and card stay."""
+    bench.at("+CMGF=1;+CSDH=1;+CNMI=2,1;+CREG=2;V0")
+    bench.deliver()
+    bench.module.reboot(loud=loud)
+    assert bench.take() == (b"\r\nRDY\r\n\r\n+CPIN: READY\r\n\r\nSMS DONE\r\n" if loud else b"")
+    assert bench.at("+CMGF?;+CSDH?;+CNMI?;+CREG?;+CMEE?") == (
+        "AT+CMGF?;+CSDH?;+CNMI?;+CREG?;+CMEE?\r"
+        "\r\n+CMGF: 0\r\n\r\n+CSDH: 0\r\n\r\n+CNMI: 0,0,0,0,0\r\n\r\n+CREG: 0,1\r\n\r\n+CMEE: 0\r\n" + OK
+    )
+    assert bench.at("+CPMS?").endswith('+CPMS: "ME",1,20,"ME",1,20,"ME",1,20\r\n' + OK)
+    assert bench.module.ledger.boots == 2
+
+
+def test_what_was_going_on_is_gone(bench):
+    """A half-typed line, an open prompt, a message on its way, a +CNMA that was owed."""
+    bench.type("AT+CMG")
+    bench.module.reboot(loud=False)
+    bench.at("E0+CSMS=1;+CNMI=2,2,0,1,0")
+    bench.deliver()
+    bench.air.answers = False
+    bench.type("AT+CMGS=15\r001100048192630000A705CF25287603\x1aAT+CSQ\r")
+    bench.module.reboot(loud=False)
+    bench.module.submitted(bench.air.token, None)
+    bench.time.pass_(1000)
+    assert bench.take() == b""
+    bench.at("E0+CMEE=1;+CSMS=1")
+    assert bench.at("+CNMA") == "\r\n+CMS ERROR: 340\r\n"
+    bench.at("+CMGS=15")
+    bench.module.reboot(loud=False)
+    assert bench.at("E0") == "ATE0\r" + OK
+
+
+def test_saved_settings(running):
+    """AT&W saves all, some makers save some at once, AT&F brings back the factory's till the next start."""
+    bench = running(saves=("cnmi", "cpms"))
+    bench.at('+CNMI=2,1;+CPMS="SM";+CSDH=1')
+    bench.module.reboot(loud=False)
+    bench.at("E0")
+    assert bench.at("+CNMI?;+CPMS?;+CSDH?") == (
+        '\r\n+CNMI: 2,1,0,0,0\r\n\r\n+CPMS: "SM",0,10,"ME",0,20,"ME",0,20\r\n\r\n+CSDH: 0\r\n' + OK
+    )
+    bench.at("+CSDH=1;&W")
+    bench.at("&FE0")
+    assert bench.at("+CSDH?;+CNMI?") == "\r\n+CSDH: 0\r\n\r\n+CNMI: 0,0,0,0,0\r\n" + OK
+    assert bench.at("Z+CSDH=0") == OK
+    assert bench.at("+CSDH?") == "\r\n+CSDH: 1\r\n" + OK
+
+
+def test_functions(bench):
+    """0 takes the card too, 4 only the radio; coming back replays the card's boot lines."""
+    bench.at("+CREG=1")
+    assert bench.at("+CFUN=4") == OK + "\r\n+CREG: 0\r\n"
+    assert bench.at("+CFUN?;+CPAS") == "\r\n+CFUN: 4\r\n\r\n+CPAS: 5\r\n" + OK
+    assert bench.at("+CMGS=15;E0") == "\r\n> "
+    assert bench.type("001100048192630000A705CF25287603\x1a") == "\r\n+CMS ERROR: 331\r\n"
+    assert bench.at("+CFUN=1") == OK + "\r\n+CREG: 2\r\n\r\n+CREG: 1\r\n"
+    assert bench.at("+CFUN=0") == OK + "\r\n+CREG: 0\r\n"
+    assert bench.at("+CPIN?") == "\r\n+CME ERROR: 14\r\n"
+    assert bench.at("+CFUN=1").startswith(OK + "\r\n+CPIN: READY\r\n")
+    assert bench.at("+CFUN=?") == "\r\n+CFUN: (0,1,4),(0,1)\r\n" + OK
+    assert bench.at("+CFUN=2") == "\r\nERROR\r\n"
+    assert [entry for entry in bench.air.log if entry in {"attach", "detach"}] == [
+        "attach",
+        "detach",
+        "attach",
+        "detach",
+        "attach",
+    ]
+
+
+def test_the_radio_may_be_off_after_power_on(running):
+    """Then everything waits for +CFUN=1."""
+    bench = running(cfun=0)
+    assert bench.at("+CFUN?") == "\r\n+CFUN: 0\r\n" + OK
+    assert bench.air.log == []
+    bench.at("+CFUN=1")
+    assert bench.air.log == ["attach"]
+
+
+def test_makers_switches(running):
+    """Restart and power-off under makers' names."""
+    bench = running(
+        restart_commands=("+CRESET",),
+        power_off_commands=("+QPOWD",),
+        power_off_code="POWERED DOWN",
+        reset_functions=(6,),
+    )
+    assert bench.at("+CRESET") == OK + "\r\nRDY\r\n\r\n+CPIN: READY\r\n\r\nSMS DONE\r\n"
+    bench.at("E0")
+    assert bench.at("+CFUN=6") == OK + "\r\nRDY\r\n\r\n+CPIN: READY\r\n\r\nSMS DONE\r\n"
+    bench.at("E0")
+    assert bench.at("+QPOWD=1") == OK + "\r\nPOWERED DOWN\r\n"
+    assert bench.at("") == ""
+    bench.module.power_on()
+    assert bench.module.ledger.boots == 4
+
+
+def test_readiness(running):
+    """+QINISTAT counts up."""
+    bench = running(readiness_command="+QINISTAT", messages_s=1.0, card_s=1.0)
+    assert bench.at("+QINISTAT") == "\r\n+QINISTAT: 0\r\n" + OK
+    bench.time.pass_(1)
+    bench.take()
+    assert bench.at("+QINISTAT") == "\r\n+QINISTAT: 1\r\n" + OK
+    bench.time.pass_(1)
+    bench.take()
+    assert bench.at("+QINISTAT") == "\r\n+QINISTAT: 7\r\n" + OK
+
+
+@pytest.mark.parametrize("name", profile.names())
+def test_a_module_of_every_profile_boots(name, fresh):
+    """Its last line is said, its messages work, it registers, it shows its card."""
+    bench = fresh(device=profile.device(name))
+    bench.module.power_on()
+    bench.time.pass_(60)
+    assert bench.take().decode().split()[-1] == "DONE"
+    assert bench.at("E0").endswith(OK)
+    assert bench.at("+CPMS?").startswith("\r\n+CPMS: ")
+    assert bench.module.attached
+    iccid = profile.driver(name).iccid_command or "AT+CCID"
+    assert bench.sim.iccid in bench.at(iccid.removeprefix("AT"))
