@@ -29,8 +29,12 @@ SEND_S = 400.0
 ATTEMPTS = 12
 """Tries of a message that is refused for a time; with the waits below they span some hours."""
 WAITS = Waits(first_s=5, cap_s=3600)
+LONG_WAITS = Waits(first_s=60, cap_s=3600)
+"""Where the network or the SIM has trouble: it passes in minutes, and asking more often costs registration."""
 QUOTA_S = 3600.0
 """After the network said that the quota is used up."""
+DISK_S = 60.0
+"""A journal that cannot commit lets nothing be sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +100,7 @@ class Outbox:
                 return float("inf")
             held = await self._skin.run(self._limit)
         except sqlite3.Error:
-            return WAITS.cap_s / 60
+            return DISK_S
         if held:
             return held
         return await self._send(reply)
@@ -136,11 +140,12 @@ class Outbox:
             outcome = await self._modem.send(submit, body_leaves)
         except sqlite3.Error as error:
             self._say("not sent", reply, f"journal cannot commit: {error}", weight=Weight.ERROR)
-            return WAITS.cap_s / 60
+            return DISK_S
         match outcome:
             case Sent(message_reference):
                 await insist(self._skin, self._tell, self._queue.sent, reply.id, message_reference)
-                self._say("sent", reply, f"message reference {message_reference}")
+                named = "" if message_reference is None else f"message reference {message_reference}"
+                self._say("sent", reply, named)
             case Unknown(reason):
                 return await self._unknown(reply, reason)
             case NotSent(reason):
@@ -161,7 +166,7 @@ class Outbox:
     async def _refused(self, reply: ReplyRow, error: CommandRefused, *, begun: bool) -> float | None:
         match error.error_class:
             case ErrorClass.AS_SENT:
-                await insist(self._skin, self._tell, self._queue.sent, reply.id, 0)
+                await insist(self._skin, self._tell, self._queue.sent, reply.id, None)
                 self._say("sent", reply, str(error))
                 self._settled()
                 return None
@@ -170,18 +175,22 @@ class Outbox:
             case ErrorClass.PERMANENT:
                 return await self._fail(reply, str(error))
             case ErrorClass.QUOTA:
-                await self._again(reply, str(error), begun=begun)
-                return QUOTA_S
+                pause = await self._again(reply, str(error), begun=begun)
+                return None if pause is None else QUOTA_S
+            case ErrorClass.LATER | ErrorClass.NOT_READY:
+                return await self._again(reply, str(error), begun=begun, waits=LONG_WAITS)
             case _:
                 return await self._again(reply, str(error), begun=begun)
 
-    async def _again(self, reply: ReplyRow, reason: str, *, begun: bool) -> float | None:
+    async def _again(
+        self, reply: ReplyRow, reason: str, *, begun: bool, waits: Waits = WAITS
+    ) -> float | None:
         """Back into the queue, to be tried after a wait that grows with the attempts on disk."""
         attempts = reply.attempts + 1
         if attempts >= ATTEMPTS:
             return await self._fail(reply, f"{reason}; given up after {attempts} attempts")
         await insist(self._skin, self._tell, self._queue.back, reply.id, reason, attempted=not begun)
-        pause = WAITS.after(attempts, self._random)
+        pause = waits.after(attempts, self._random)
         self._say("not sent", reply, f"{reason}; again in {pause:.0f} s", weight=Weight.WARNING)
         return pause
 

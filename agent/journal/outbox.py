@@ -68,8 +68,11 @@ class Outbox:
                 "UPDATE replies SET state = 'sending', attempts = attempts + 1 WHERE id = ?", (reply,)
             )
 
-    def sent(self, reply: int, message_reference: int) -> None:
-        """The module has confirmed it; a report that came before this confirmation is matched now."""
+    def sent(self, reply: int, message_reference: int | None) -> None:
+        """The module has confirmed it; a report that came before this confirmation is matched now.
+
+        `message_reference` is None where the module named none.
+        """
         with self._journal.transaction() as now:
             self._execute(
                 "UPDATE replies SET state = 'sent', message_reference = ?, reason = NULL,"
