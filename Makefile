@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-system check format coverage bench clean
+.PHONY: help demo test test-system check format coverage bench measure clean
 
 # Another interpreter has an environment of its own: PYTHON=python3.13 uses .venv-3.13.
 PYTHON ?= python3
@@ -47,8 +47,13 @@ coverage: $(VENV)/.test  ## which lines and branches the tests walk
 	$(BIN)/python -m coverage run -m pytest -q -m "not system" $(ARGS)
 	$(BIN)/python -m coverage report --skip-covered --show-missing
 
-bench: $(VENV)/.test  ## one benchmark: PART=codec; without PART, which there are
-	@$(if $(PART),$(BIN)/python tests/benchmarks/$(PART).py $(ARGS),echo "PART is one of: $(sort $(basename $(notdir $(wildcard tests/benchmarks/[a-z]*.py))))")
+bench:  ## one benchmark and its peers: PART=codec; without PART, which there are
+	@test -n "$(PART)" || { echo "PART is one of: $(sort $(basename $(notdir $(wildcard tests/benchmarks/[a-z]*.py))))"; exit 2; }
+	@$(MAKE) --no-print-directory VENV=$(VENV)-bench measure
+
+# The peers have an environment beside ours: they are old, and tests must not meet them by accident.
+measure: $(VENV)/.demo $(if $(wildcard tests/benchmarks/requirements-$(PART).txt),$(VENV)/.peers-$(PART))
+	$(BIN)/python tests/benchmarks/$(PART).py $(ARGS)
 
 clean:  ## remove environments, caches and builds
 	rm -rf .venv .venv-* build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage
@@ -79,4 +84,9 @@ $(VENV)/.test: requirements-test.txt $(VENV)/.demo
 $(VENV)/.check: requirements-check.txt $(VENV)/.test
 	@echo "Installing ruff and mypy ..."
 	@$(WHEELS) -r requirements-check.txt
+	@touch $@
+
+$(VENV)/.peers-%: tests/benchmarks/requirements-%.txt | $(VENV)/.made
+	@echo "Installing what is measured against ..."
+	@$(PIP) -r $<
 	@touch $@
