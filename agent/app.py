@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pdu
+from agent.at.channel import Channel
 from agent.at.trace import Trace
 from agent.at.wire import Opener, opener
 from agent.config import Config
@@ -128,14 +129,19 @@ class Agent:
         )
         self._supervisor = Supervisor(
             seams.opener or opener(config.modem.port, config.modem.baud),
+            self._modem,
             self._session,
-            config.modem.message_format,
             seams.random,
             self._tell,
             lambda text: seams.notify(f"STATUS={text}"),
             self._health,
             seams.trace,
         )
+
+    def _modem(self, channel: Channel) -> Modem:
+        """The modem over a channel that has just been opened."""
+        config = self._config
+        return Modem(channel, config.modem.message_format, status_reports=config.service.status_reports)
 
     def _session(self, modem: Modem) -> Session:
         """The tasks over a modem that has just been initialised."""

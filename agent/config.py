@@ -20,7 +20,7 @@ class _Section(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A table of agent.toml."""
 
 
-class Modem(_Section):
+class Modem(_Section, frozen=True):
     """``[modem]``: the line to the module."""
 
     port: str = "auto"
@@ -29,7 +29,7 @@ class Modem(_Section):
     message_format: Literal["pdu", "text"] = "pdu"
 
 
-class Service(_Section):
+class Service(_Section, frozen=True):
     """``[service]``: who commands the device and how it answers."""
 
     name: Literal["super-sim", "programmable-wireless", "super-sim-beta"] = "super-sim"
@@ -42,7 +42,7 @@ class Service(_Section):
     max_per_day: Annotated[int, Meta(ge=1)] = 200
 
 
-class Handlers(_Section):
+class Handlers(_Section, frozen=True):
     """``[handlers]``: what carries Commands out."""
 
     directory: Path = Path("/etc/modem-agent/handlers")
@@ -51,7 +51,7 @@ class Handlers(_Section):
     at_once: Annotated[int, Meta(ge=1, le=64)] = 4
 
 
-class Journal(_Section):
+class Journal(_Section, frozen=True):
     """``[journal]``: what is remembered."""
 
     path: Path = Path("/var/lib/modem-agent/journal.db")
@@ -60,13 +60,13 @@ class Journal(_Section):
     dedup_without_sid: bool = True
 
 
-class Control(_Section):
+class Control(_Section, frozen=True):
     """``[control]``: the one way to talk to a running agent."""
 
     socket: Path = Path("/run/modem-agent/control.sock")
 
 
-class Config(_Section):
+class Config(_Section, frozen=True):
     """The whole file."""
 
     modem: Modem = field(default_factory=Modem)

@@ -11,7 +11,6 @@ import asyncio
 import sqlite3
 from collections.abc import Callable
 
-import pdu
 from agent.at.error import CommandRefused, CommandTimedOut, ModemLost
 from agent.health import Health
 from agent.journal.inbox import Inbox
@@ -135,11 +134,11 @@ class Intake:
                     self._modem.close()
                 case RegistrationChanged(registration):
                     self._tell(Step("registration", str(registration)))
-        found = [message for slot in slots if (message := await self._modem.read(slot)) is not None]
+        found = [stored for slot in slots if (stored := await self._modem.read(slot)) is not None]
         if len(found) < len(slots):
             sweep = True
-        for message in sorted(found, key=_order):
-            await self._take(message)
+        for each in sorted(found, key=lambda each: each.order):
+            await self._take(each)
         return sweep
 
     async def _drain(self) -> None:
@@ -214,12 +213,3 @@ class Intake:
             self._journal_failed = True
             text = f"{error}; messages stay in the module until it can"
             self._tell(Step("journal cannot commit", text, weight=Weight.ERROR))
-
-
-def _order(message: StoredMessage) -> tuple[float, str, int]:
-    """By service centre time stamp, then slot: slots are filled where there is room, not in time order."""
-    stamp = None
-    if isinstance(message.message, pdu.Deliver):
-        stamp = message.message.service_centre_timestamp.time
-    slot = message.slot or Slot("", 0)
-    return (stamp.timestamp() if stamp is not None else 0.0, slot.store, slot.index)

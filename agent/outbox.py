@@ -30,7 +30,7 @@ ATTEMPTS = 12
 """Tries of a message that is refused for a time; with the waits below they span some hours."""
 WAITS = Waits(first_s=5, cap_s=3600)
 LONG_WAITS = Waits(first_s=60, cap_s=3600)
-"""Where the network or the SIM has trouble: it passes in minutes, and asking more often costs registration."""
+"""Where the network or the SIM has trouble: it passes in minutes, asking more often helps nobody."""
 QUOTA_S = 3600.0
 """After the network said that the quota is used up."""
 DISK_S = 60.0
@@ -138,8 +138,8 @@ class Outbox:
 
         try:
             outcome = await self._modem.send(submit, body_leaves)
-        except sqlite3.Error as error:
-            self._say("not sent", reply, f"journal cannot commit: {error}", weight=Weight.ERROR)
+        except sqlite3.Error as trouble:
+            self._say("not sent", reply, f"journal cannot commit: {trouble}", weight=Weight.ERROR)
             return DISK_S
         match outcome:
             case Sent(message_reference):
@@ -194,10 +194,11 @@ class Outbox:
         self._say("not sent", reply, f"{reason}; again in {pause:.0f} s", weight=Weight.WARNING)
         return pause
 
-    async def _fail(self, reply: ReplyRow, reason: str) -> None:
+    async def _fail(self, reply: ReplyRow, reason: str) -> float | None:
         await insist(self._skin, self._tell, self._queue.end, reply.id, "failed", reason)
         self._say("failed", reply, reason, weight=Weight.WARNING)
         self._settled()
+        return None
 
     def _say(
         self,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import Any
 
 from agent.at.error import CommandRefused, CommandTimedOut, ModemLost
 from agent.intake import Intake
@@ -26,6 +27,26 @@ class Session:
         self.signal: Signal | None = None
         self.identity: Identity | None = None
 
+    def describe(self) -> dict[str, Any]:
+        """What `status` tells of it."""
+        condition = self.modem.condition
+        told: dict[str, Any] = {
+            "module": " ".join(filter(None, (self.identity.manufacturer, self.identity.model)))
+            if self.identity
+            else None,
+            "revision": self.identity.revision if self.identity else None,
+            "imei": self.identity.imei if self.identity else None,
+            "iccid": self.identity.iccid if self.identity else None,
+            "registration": str(self.registration or condition.registration),
+            "signal_dbm": self.signal.dbm if self.signal else None,
+            "store": condition.store or None,
+            "stores": [f"{name} {used} of {total}" for name, used, total in condition.capacity],
+            "notifications": self.modem.notifies,
+            "service_centre": condition.service_centre,
+            "notes": list(condition.notes),
+        }
+        return told
+
     async def run(self, state: Callable[[str], None]) -> None:
         """Until the modem is lost or closed. Its tasks return by themselves then; none is cancelled."""
         async with asyncio.TaskGroup() as group:
@@ -43,7 +64,7 @@ class Session:
                         self.identity = await self.modem.identity()
                     self.registration = await self.modem.registration()
                     self.signal = await self.modem.signal()
-                    state(f"{self.identity.model}, {self.registration}, {self.signal}")
+                    state(f"{self.identity.model or 'module'}, {self.registration}, {self.signal}")
                 except (CommandRefused, CommandTimedOut) as error:
                     state(str(error))
                 await self.modem.wait(never, LOOK_S)

@@ -17,7 +17,8 @@ from agent.at.error import AtError
 from agent.at.trace import Trace
 from agent.at.wire import Opener, PortUnavailable
 from agent.health import Health
-from agent.modem.modem import Modem, ModemUnusable
+from agent.modem.error import ModemUnusable
+from agent.modem.modem import Modem
 from agent.retry import Waits
 from agent.session import Session
 from agent.story import Step, Tell, Weight
@@ -46,18 +47,21 @@ class Supervisor:
     def __init__(
         self,
         opener: Opener,
+        adopt: Callable[[Channel], Modem],
         begin: Callable[[Modem], Session],
-        message_format: str,
         random: Random,
         tell: Tell,
         status: Callable[[str], None],
         health: Health,
         trace: Trace | None = None,
     ) -> None:
-        """`begin` makes a session of an initialised modem, `status` takes the line that systemd shows."""
+        """`adopt` makes a modem of an open channel, `begin` a session of the initialised modem.
+
+        `status` takes the line that systemd shows.
+        """
         self._opener = opener
+        self._adopt = adopt
         self._begin = begin
-        self._message_format = message_format
         self._random = random
         self._tell = tell
         self._status = status
@@ -102,7 +106,7 @@ class Supervisor:
     async def _session(self) -> None:
         self._health.within("supervisor", OPEN_S)
         channel = await Channel.open(self._opener, self._trace)
-        modem = self._modem = Modem(channel, self._message_format)
+        modem = self._modem = self._adopt(channel)
         try:
             if self._stopping.is_set():
                 return

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -108,10 +109,7 @@ async def stage(folder: Path, listen: tuple[str, int], told: Told) -> AsyncItera
         await sandbox.start()
         stack.push_async_callback(sandbox.stop)
         http = await stack.enter_async_context(aiohttp.ClientSession())
-        agents = [
-            Agent(_config(folder, name, service), lambda step, name=name: step_told(name, step))
-            for name, service in SIMS
-        ]
+        agents = [Agent(_config(folder, name, service), partial(step_told, name)) for name, service in SIMS]
         group = await stack.enter_async_context(asyncio.TaskGroup())
         for agent in agents:
             group.create_task(agent.run())
