@@ -115,6 +115,16 @@ class Interpreter:
                 return
         self._end(None)
 
+    def _continue(self, step: Callable[[], Outcome]) -> None:
+        """The rest of a command that could not go on at once, then the rest of the line."""
+        try:
+            done = self._take(step)
+        except RefusedError as refusal:
+            self._end(refusal)
+            return
+        if done:
+            self._go_on()
+
     def _take(self, step: Callable[[], Outcome]) -> bool:
         """Run a step of a command; False when it goes on later, or never because the module was restarted."""
         life = self._life
@@ -148,6 +158,14 @@ class Interpreter:
         return WAITING if self._early is None else self._early
 
     def _answer(self, asked: Asked) -> Outcome:
+        """Execute a command, unless a fault has it otherwise."""
+        verdict = self._module.faults.ask(asked)
+        if isinstance(verdict, float):
+            self._module.power.later(verdict, lambda: self._continue(lambda: self._perform(asked)))
+            return WAITING
+        return self._perform(asked) if verdict is None else verdict
+
+    def _perform(self, asked: Asked) -> Outcome:
         module = self._module
         if asked.text in module.device.answers:
             text = module.device.answers[asked.text]
@@ -178,14 +196,8 @@ class Interpreter:
         self._module.terminal.busy = True
         if text is None:
             self._end(None)
-            return
-        try:
-            done = self._take(lambda: prompt.entered(text))
-        except RefusedError as refusal:
-            self._end(refusal)
-            return
-        if done:
-            self._go_on()
+        else:
+            self._continue(lambda: prompt.entered(text))
 
     def _inform(self, texts: list[str]) -> None:
         for text in texts:

@@ -3,7 +3,8 @@
 The rooms around this one, in the order of the road: `terminal` cuts lines, `command` cuts commands,
 `interpreter` executes them with the tables of `commands`, `speech` frames what is said. On the other side
 `link` registers, `arrival` routes what the network delivers, `outgoing` sends. `power` begins and ends all of
-it, `card` and `memory` outlive it. Nothing here does I/O, reads a clock of its own or throws dice.
+it, `card` and `memory` outlive it. `faults` interferes when told to. Nothing here does I/O, reads a clock of
+its own or throws dice.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from hardware.sim.card import CardReader, as_message_error
 from hardware.sim.clock import Clock
 from hardware.sim.commands import commands
 from hardware.sim.composing import Composing
+from hardware.sim.faults import Faults
 from hardware.sim.interpreter import Interpreter, Needs
 from hardware.sim.link import Link
 from hardware.sim.memory import Joined, Slots
@@ -87,6 +89,7 @@ class SimulatedModule:
         self.message_profiles: dict[
             int, tuple[Address, tuple[int, int | str, int, int], tuple[int, str, str]]
         ] = {}
+        self.faults = Faults(self)
         self._write = write
         self._saying = bytearray()
         self._depth = 0
@@ -129,7 +132,7 @@ class SimulatedModule:
             self.ledger.deaf += len(data)
             return
         with self.event():
-            self.terminal.receive(data)
+            self.terminal.receive(self.faults.hear(data))
 
     def deliver(self, reference: int, service_centre: Address, tpdu: bytes) -> None:
         """RP-DATA from the network; lost, as on the air, while the module is off."""
@@ -146,6 +149,11 @@ class SimulatedModule:
         """The network's word: from now on this is the state of registration (27.007 7.2)."""
         with self.event():
             self.link.change(stat, reject_cause)
+
+    def noise(self, data: bytes) -> None:
+        """Bytes that are nothing a module says."""
+        with self.event():
+            self._saying += data
 
     def demand(self, needs: Needs) -> None:
         """Raises the refusal of a command that comes too early."""
@@ -175,8 +183,8 @@ class SimulatedModule:
                 saying, self._saying = bytes(self._saying), bytearray()
                 self._write(saying)
 
-    def _say(self, _kind: Utterance, data: bytes) -> None:
-        self._saying += data
+    def _say(self, kind: Utterance, data: bytes) -> None:
+        self._saying += self.faults.say(kind, data)
 
 
 def _stores(device: DeviceProfile, sim: Sim) -> dict[str, Store]:

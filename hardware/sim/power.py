@@ -54,6 +54,7 @@ class Power:
         self._module.arrival.forget()
         self._module.outgoing.forget()
         self._module.card.power_down()
+        self._module.faults.restarted()
 
     def switch(self, function: int) -> None:
         """+CFUN: 0 takes the card's power too, 4 only the radio's; 1 brings all back, boot lines included."""

@@ -43,6 +43,7 @@ class Pty:
         self._pending = bytearray()
         self._receive: Callable[[bytes], None] = lambda _: None
         self._linked: Path | None = None
+        self._plugged = True
         self._loop: asyncio.AbstractEventLoop | None = None
         self._create()
 
@@ -56,7 +57,7 @@ class Pty:
     @property
     def connected(self) -> bool:
         """Whether a client has the port open."""
-        return not self._hangup.poll(0)
+        return self._plugged and not self._hangup.poll(0)
 
     def write(self, data: bytes) -> None:
         """Bytes to the client; never blocks."""
@@ -70,9 +71,32 @@ class Pty:
 
     def close(self) -> None:
         """Hang up; removes the link."""
-        self._destroy()
-        if self._linked is not None:
-            self._linked.unlink(missing_ok=True)
+        self.unplug()
+
+    def pause(self) -> None:
+        """Take no bytes from the client: its writes block when the kernel's buffer is full."""
+        if self._loop is not None:
+            self._loop.remove_reader(self._edge.fileno())
+
+    def resume(self) -> None:
+        """Take them again, those that waited first."""
+        if self._loop is not None and self._plugged:
+            self._loop.add_reader(self._edge.fileno(), self._readable)
+            self._readable()
+
+    def unplug(self) -> None:
+        """The device is gone: a client sees the end, and the link is away."""
+        if self._plugged:
+            self._plugged = False
+            self._destroy()
+            if self._linked is not None:
+                self._linked.unlink(missing_ok=True)
+
+    def plug(self) -> None:
+        """It is back, under another name behind the same link."""
+        if not self._plugged:
+            self._plugged = True
+            self._renew_port()
 
     def _create(self) -> None:
         self._master, slave = os.openpty()
@@ -121,6 +145,9 @@ class Pty:
         self.unheard += len(self._pending)
         self._pending.clear()
         self._destroy()
+        self._renew_port()
+
+    def _renew_port(self) -> None:
         self._create()
         if self._loop is not None:
             self._loop.add_reader(self._edge.fileno(), self._readable)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import fcntl
 import os
 import termios
@@ -214,4 +215,38 @@ async def test_closing_hangs_up(port):
     client = Client(pty.path)
     pty.close()
     assert client.read() == b""
+    client.close()
+
+
+async def test_a_device_may_vanish_and_come_back(port):
+    """A client sees the end; the link is away, then there again, under it another name."""
+    client, path = Client(port.link), port.path
+    port.unplug()
+    assert client.read() == b""
+    assert not port.link.is_symlink()
+    port.write(b"lost")
+    port.plug()
+    assert port.link.is_symlink()
+    assert port.unheard == 4
+    again = Client(port.link)
+    again.write(b"back")
+    await until(port, b"back")
+    again.close()
+    client.close()
+    assert port.path != path
+
+
+async def test_a_line_that_takes_nothing(port):
+    """The client's writes fill the kernel's buffer; afterwards everything is there, in order."""
+    client = Client(port.link)
+    port.pause()
+    sent = bytearray()
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            piece = b"%07d\n" % len(sent) * 100
+            sent += piece[: os.write(client.fd, piece)]
+    await turn()
+    assert port.received == b""
+    port.resume()
+    await until(port, bytes(sent))
     client.close()
