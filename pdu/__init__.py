@@ -18,7 +18,7 @@ from pdu.encoder import EncodedPdu, encode
 from pdu.error import PduError
 from pdu.gsm7 import septets
 from pdu.header import Concatenation, InformationElement, NationalLanguage, Ports, SpecialMessage
-from pdu.segment import segment
+from pdu.segmenting import segment
 from pdu.status import Outcome
 from pdu.timestamp import Timestamp
 from pdu.tpdu import Command, Deliver, DeliverReport, StatusReport, Submit, SubmitReport, Tpdu

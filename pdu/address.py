@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from binascii import unhexlify
 from enum import IntEnum
+from functools import lru_cache
 
 from pdu import gsm7
 from pdu.error import PduError
@@ -48,6 +49,7 @@ class NumberingPlan(IntEnum):
     RESERVED_15 = 15
 
 
+_TYPE_OF_ADDRESS = [[0x80 | kind << 4 | plan for plan in range(16)] for kind in range(8)]
 _ALPHANUMERIC = TypeOfNumber.ALPHANUMERIC
 _INTERNATIONAL = TypeOfNumber.INTERNATIONAL
 _UNKNOWN = TypeOfNumber.UNKNOWN
@@ -72,27 +74,31 @@ class Address(Record):
     type_of_number: TypeOfNumber = TypeOfNumber.UNKNOWN
     numbering_plan: NumberingPlan = NumberingPlan.ISDN
 
-    @classmethod
-    def parse(cls, text: str) -> Address:
+    @staticmethod
+    def parse(text: str) -> Address:
         """Read a number as people write it: ``+14155550100`` is international, ``000`` stays as it is."""
-        number = text.removeprefix("+")
-        if not 0 < len(number) <= MOST_DIGITS or not _DIGITS.issuperset(number):
-            reason = (
-                f"{text!r} is no telephone number: 1 to {MOST_DIGITS} of 0-9 * # a b c, + before them or not"
-            )
-            raise PduError("address", None, reason)
-        return _make(number, _UNKNOWN if number == text else _INTERNATIONAL)
+        return _parse(text)
 
     @property
     def type_of_address(self) -> int:
         """The type-of-address octet: 0x81 for a number without, 0x91 with ``+``."""
-        return 0x80 | self.type_of_number << 4 | self.numbering_plan
+        return _TYPE_OF_ADDRESS[self.type_of_number][self.numbering_plan]
 
     def __str__(self) -> str:
         return f"+{self.number}" if self.type_of_number is _INTERNATIONAL else self.number
 
 
 _make = maker(Address)
+_remember = lru_cache(256)
+
+
+@_remember
+def _parse(text: str) -> Address:
+    number = text.removeprefix("+")
+    if not 0 < len(number) <= MOST_DIGITS or not _DIGITS.issuperset(number):
+        reason = f"{text!r} is no telephone number: 1 to {MOST_DIGITS} of 0-9 * # a b c, + before them or not"
+        raise PduError("address", None, reason)
+    return _make(number, _UNKNOWN if number == text else _INTERNATIONAL)
 
 
 def read_address(octets: bytes, at: int, field: str) -> tuple[Address, int]:
@@ -108,7 +114,7 @@ def read_address(octets: bytes, at: int, field: str) -> tuple[Address, int]:
     if end > len(octets):
         reason = f"{end - at - 2} octets are announced, {len(octets) - at - 2} are present"
         raise PduError(f"{field}.number", len(octets), reason)
-    return _read(octets, at + 1, end, length), end
+    return _read(octets[at:end]), end
 
 
 def read_service_centre(octets: bytes, field: str) -> tuple[Address | None, int]:
@@ -124,21 +130,29 @@ def read_service_centre(octets: bytes, field: str) -> tuple[Address | None, int]
         raise PduError(f"{field}.number", len(octets), reason)
     if length > 1 + MOST_DIGITS // 2:
         raise PduError(f"{field}.length", 0, f"{length} octets are announced, an address has 11 at most")
-    digits = 2 * length - 2
-    if digits and octets[length] >= 0xF0:
+    return _read_service_centre(octets[:end]), end
+
+
+@_remember
+def _read(octets: bytes) -> Address:
+    """Read an address field. A device hears from few numbers, so most were read before."""
+    return _value(octets[1], octets[2:], octets[0])
+
+
+@_remember
+def _read_service_centre(octets: bytes) -> Address:
+    """Read a service centre address with its length octet."""
+    digits = 2 * len(octets) - 4
+    if digits and octets[-1] >= 0xF0:
         digits -= 1
-    return _read(octets, 1, end, digits), end
+    return _value(octets[1], octets[2:], digits)
 
 
-def _read(octets: bytes, at: int, end: int, length: int) -> Address:
-    """Read an address from its type-of-address octet on; ``length`` counts semi-octets."""
-    kind = octets[at]
+def _value(kind: int, value: bytes, length: int) -> Address:
+    """Read the value of an address, ``length`` semi-octets long."""
     if kind & 0x70 == 0x50:
-        text = gsm7.decode(unpack(octets[at + 1 : end], length * 4 // 7))
-        return _make(text, _ALPHANUMERIC, _PLANS[kind])
-    number = octets[at + 1 : end].translate(_SWAP).hex()
-    if length & 1:
-        number = number[:-1]
+        return _make(gsm7.decode(unpack(value, length * 4 // 7)), _ALPHANUMERIC, _PLANS[kind])
+    number = value.translate(_SWAP).hex()[:length]
     if not number.isdecimal():  # a fill digit before the announced end ends the number
         number = number.partition("f")[0].translate(_FROM_HEX)
     return _make(number, _TYPES[kind], _PLANS[kind])
@@ -146,7 +160,7 @@ def _read(octets: bytes, at: int, end: int, length: int) -> Address:
 
 def write_address(address: Address, field: str) -> bytes:
     """Return the address field of a TPDU."""
-    value, length = _value(address, field)
+    value, length = write_value(address, field)
     return bytes((length, address.type_of_address)) + value
 
 
@@ -154,32 +168,34 @@ def write_service_centre(address: Address | None, field: str) -> bytes:
     """Return the service centre address before a TPDU; None takes the one that the module has (``+CSCA``)."""
     if address is None:
         return b"\0"
-    value, _ = _value(address, field)
+    value, _ = write_value(address, field)
     return bytes((1 + len(value), address.type_of_address)) + value
 
 
-def _value(address: Address, field: str) -> tuple[bytes, int]:
+def write_value(address: Address, field: str) -> tuple[bytes, int]:
+    """Return the value of an address and its length in semi-octets."""
     number = address.number
-    if address.type_of_number is TypeOfNumber.ALPHANUMERIC:
-        septets = gsm7.encode(number)
-        if septets is None:
-            raise PduError(
-                f"{field}.number", None, f"{number!r} has characters outside the GSM 7-bit alphabet"
-            )
-        if len(septets) > MOST_CHARACTERS:
-            raise PduError(f"{field}.number", None, f"{number!r} is longer than {MOST_CHARACTERS} septets")
-        return pack(septets), (len(septets) * 7 + 3) // 4
+    if address.type_of_number is _ALPHANUMERIC:
+        return _write_text(number, field)
     length = len(number)
     if length > MOST_DIGITS:
-        raise PduError(
-            f"{field}.number", None, f"{number!r} has {length} digits, an address has at most {MOST_DIGITS}"
-        )
-    digits = number + "f" if length & 1 else number
+        reason = f"{number!r} has {length} digits, an address has {MOST_DIGITS} at most"
+        raise PduError(f"{field}.number", None, reason)
+    if not number.isdecimal():
+        if not _DIGITS.issuperset(number):
+            raise PduError(f"{field}.number", None, f"{number!r} has characters other than 0-9 * # a b c")
+        number = number.translate(_TO_HEX)
     try:
-        return unhexlify(digits).translate(_SWAP), length
-    except ValueError:
-        pass
-    if not _DIGITS.issuperset(number):
-        raise PduError(f"{field}.number", None, f"{number!r} has characters other than 0-9 * # a b c")
-    digits = number.translate(_TO_HEX) + ("f" if length & 1 else "")
-    return unhexlify(digits).translate(_SWAP), length
+        return unhexlify(number + "f" if length & 1 else number).translate(_SWAP), length
+    except ValueError:  # decimal digits of another script
+        raise PduError(f"{field}.number", None, f"{number!r} has digits other than 0-9") from None
+
+
+def _write_text(text: str, field: str) -> tuple[bytes, int]:
+    septets = gsm7.encode(text)
+    if septets is None:
+        reason = f"{text!r} has characters outside the GSM 7-bit alphabet"
+        raise PduError(f"{field}.number", None, reason)
+    if len(septets) > MOST_CHARACTERS:
+        raise PduError(f"{field}.number", None, f"{text!r} is longer than {MOST_CHARACTERS} septets")
+    return pack(septets), (len(septets) * 7 + 3) // 4

@@ -96,8 +96,7 @@ class DataCoding(Record):
 
 ALPHABETS = tuple(DataCoding(octet).alphabet for octet in range(256))
 COMPRESSED = tuple(DataCoding(octet).compressed for octet in range(256))
-PLAIN = {
-    Alphabet.GSM7: 0x00,
-    Alphabet.OCTETS: 0x04,
-    Alphabet.UCS2: 0x08,
-}  # no class: the module stores as it likes
+PACKED = tuple(  # septets in octets, so that TP-UDL counts septets
+    alphabet is Alphabet.GSM7 and not compressed
+    for alphabet, compressed in zip(ALPHABETS, COMPRESSED, strict=True)
+)

@@ -11,7 +11,7 @@ from __future__ import annotations
 from binascii import unhexlify
 
 from pdu.address import Address, read_address, read_service_centre
-from pdu.coding import ALPHABETS, COMPRESSED, Alphabet
+from pdu.coding import ALPHABETS, COMPRESSED, PACKED
 from pdu.error import PduError
 from pdu.record import maker
 from pdu.timestamp import Timestamp
@@ -38,7 +38,6 @@ _DELIVER_FLAGS = tuple(
     (not octet & 0x04, octet & 0x08 != 0, octet & 0x20 != 0, octet & 0x80 != 0) for octet in range(256)
 )
 
-_GSM7 = Alphabet.GSM7
 _make_deliver = maker(Deliver)
 _make_timestamp = maker(Timestamp)
 _make_user_data = maker(UserData)
@@ -51,7 +50,13 @@ def decode(data: str | bytes, *, direction: Literal["mt", "mo"] = "mt", sca: boo
     the device (what a module hands over), ``mo`` from the device. ``sca``: a service centre address stands in
     front, as in all AT commands but ``+CNMA``. Raises PduError, with the offset in the octets given.
     """
-    octets = read_hex(data) if isinstance(data, str) else bytes(data)
+    if isinstance(data, str):
+        try:
+            octets = unhexlify(data)
+        except ValueError:
+            octets = read_hex(data)
+    else:
+        octets = bytes(data)
     at = 0
     service_centre_address = None
     if sca:
@@ -78,10 +83,6 @@ def decode(data: str | bytes, *, direction: Literal["mt", "mo"] = "mt", sca: boo
 
 def read_hex(digits: str) -> bytes:
     """Return the octets of hexadecimal digits; white space between them is passed over."""
-    try:
-        return unhexlify(digits)
-    except ValueError:
-        pass
     digits = "".join(digits.split())
     for at, digit in enumerate(digits):
         if digit not in "0123456789ABCDEFabcdef":
@@ -251,13 +252,11 @@ def _command(octets: bytes, at: int, service_centre_address: Address | None) -> 
 def _user_data(octets: bytes, at: int, coding: int, header: int, field: str) -> UserData:
     """Read the user data at ``at``, behind their length."""
     length = octets[at - 1]
-    alphabet = ALPHABETS[coding]
-    compressed = COMPRESSED[coding]
-    end = at + (length if alphabet is not _GSM7 or compressed else (7 * length + 7) // 8)
+    end = at + ((7 * length + 7) // 8 if PACKED[coding] else length)
     if end > len(octets):
         reason = f"{end - at} octets are announced, {len(octets) - at} are present"
         raise PduError(field, len(octets), reason)
-    return _make_user_data(octets[at:end], length, alphabet, header != 0, compressed)
+    return _make_user_data(octets[at:end], length, ALPHABETS[coding], header != 0, COMPRESSED[coding])
 
 
 def read_validity(octets: bytes, form: int, at: int, field: str) -> ValidityPeriod:

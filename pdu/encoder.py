@@ -5,10 +5,10 @@ What does not fit its field is a ``PduError`` that names the field; nothing is c
 
 from __future__ import annotations
 
-from pdu.address import write_address, write_service_centre
-from pdu.coding import ALPHABETS, COMPRESSED, Alphabet
+from pdu.address import write_address, write_service_centre, write_value
+from pdu.coding import ALPHABETS, COMPRESSED, PACKED
 from pdu.error import PduError
-from pdu.record import Record
+from pdu.record import Record, maker
 from pdu.timestamp import Timestamp
 from pdu.tpdu import Command, Deliver, DeliverReport, StatusReport, Submit, SubmitReport, Tpdu, indicate
 from pdu.user_data import UserData
@@ -25,6 +25,9 @@ class EncodedPdu(Record):
     def hex(self) -> str:
         """The octets as hexadecimal digits, upper case."""
         return self.octets.hex().upper()
+
+
+_make = maker(EncodedPdu)
 
 
 def encode(tpdu: Tpdu, *, sca: bool = True) -> EncodedPdu:
@@ -45,27 +48,25 @@ def encode(tpdu: Tpdu, *, sca: bool = True) -> EncodedPdu:
             octets = _submit_report(tpdu)
         case Command():
             octets = _command(tpdu)
-    if sca:
-        front = write_service_centre(tpdu.service_centre_address, "service_centre_address")
-        return EncodedPdu(front + octets, len(octets))
-    return EncodedPdu(octets, len(octets))
+    if not sca:
+        return _make(octets, len(octets))
+    front = write_service_centre(tpdu.service_centre_address, "service_centre_address")
+    return _make(front + octets, len(octets))
 
 
 def _submit(submit: Submit) -> bytes:
+    destination = submit.destination_address
     user_data = submit.user_data
     coding = submit.data_coding_scheme
     period = submit.validity_period
     try:
-        return b"".join(
-            (
-                bytes((submit.first_octet, submit.message_reference)),
-                write_address(submit.destination_address, "submit.destination_address"),
-                bytes((submit.protocol_identifier, coding)),
-                b"" if period is None else _validity(period),
-                bytes((user_data.length,)),
-                _user_data(user_data, coding, 140, "submit"),
-            )
-        )
+        number, digits = write_value(destination, "submit.destination_address")
+        front = bytes((submit.first_octet, submit.message_reference, digits, destination.type_of_address))
+        octets = _user_data(user_data, coding, 140, "submit")
+        if period is None:
+            return front + number + bytes((submit.protocol_identifier, coding, user_data.length)) + octets
+        middle = bytes((submit.protocol_identifier, coding)) + _validity(period)
+        return front + number + middle + bytes((user_data.length,)) + octets
     except (ValueError, IndexError) as error:
         raise _misfit(error, submit, "submit") from None
 
@@ -146,15 +147,15 @@ def _command(command: Command) -> bytes:
 def _user_data(user_data: UserData, coding: int, most: int, kind: str) -> bytes:
     """Return the octets of the user data if they are as the coding and the length say."""
     octets = user_data.octets
-    if user_data.alphabet is not ALPHABETS[coding] or user_data.compressed is not COMPRESSED[coding]:
+    alphabet, compressed, length = user_data.alphabet, user_data.compressed, user_data.length
+    if alphabet is not ALPHABETS[coding] or compressed is not COMPRESSED[coding]:
         says = f"{ALPHABETS[coding].value}{', compressed' if COMPRESSED[coding] else ''}"
-        are = f"{user_data.alphabet.value}{', compressed' if user_data.compressed else ''}"
+        are = f"{alphabet.value}{', compressed' if compressed else ''}"
         reason = f"0x{coding:02X} says {says}, but the user data are {are}"
         raise PduError(f"{kind}.data_coding_scheme", None, reason)
-    packed = user_data.alphabet is Alphabet.GSM7 and not user_data.compressed
-    size = (7 * user_data.length + 7) // 8 if packed else user_data.length
+    size = (7 * length + 7) // 8 if PACKED[coding] else length
     if len(octets) != size:
-        reason = f"a length of {user_data.length} takes {size} octets, there are {len(octets)}"
+        reason = f"a length of {length} takes {size} octets, there are {len(octets)}"
         raise PduError(f"{kind}.user_data.length", None, reason)
     if size > most:
         raise PduError(f"{kind}.user_data", None, f"{size} octets do not fit, {most} at most")

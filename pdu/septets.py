@@ -2,8 +2,8 @@
 
 All septets of a message form one big integer, least significant first: packed they stand 7 bits apart, spread
 8 bits apart, which is one a byte. Between the two lie steps that treat all septets at once. Unpacking halves
-blocks: the upper half of every block of 32, 16, ... 2 septets moves up by as many bits as there are septets in
-the lower one, by a mask and a multiplication (``x + upper * (2**n - 1)`` is ``lower + upper * 2**n``).
+blocks: the upper half of every block of 32, 16, ... 2 septets moves up by as many bits as the lower one has
+septets, by a mask and a multiplication (``x + upper * (2**n - 1)`` is ``lower + upper * 2**n``).
 Packing doubles blocks: the lower half moves up to meet the upper one, and at the end all moves down.
 Blocks of 32 septets are whole octets in both forms, 28 and 32, and are cut and joined as such.
 """
@@ -24,8 +24,16 @@ def _mask(half: int, start: int) -> int:
 _UPPER_1, _UPPER_2, _UPPER_4, _UPPER_8, _UPPER_16 = [_mask(half, 7 * half) for half in (1, 2, 4, 8, 16)]
 _LOWER_1, _LOWER_2, _LOWER_4, _LOWER_8, _LOWER_16 = [_mask(half, half - 1) for half in (1, 2, 4, 8, 16)]
 
-_cut_packed = [Struct("28s" * blocks).unpack for blocks in range(_MOST // 32 + 1)]
-_cut_spread = [Struct("28s4x" * blocks).unpack for blocks in range(_MOST // 32 + 1)]
+# By the number of octets: what cuts them into blocks, and how many septets they hold, a part of one included.
+_packed = [
+    (Struct("28s" * (size // 28) + f"{size % 28}s").unpack, (8 * size + 6) // 7)
+    for size in range(_MOST // 8 * 7 + 1)
+]
+# By the number of septets: what cuts the spread blocks, their octets, and how many octets the septets take.
+_spread = [
+    (Struct("28s4x" * ((count + 31) // 32)).unpack, (count + 31) // 32 * 32, (7 * count + 7) // 8)
+    for count in range(_MOST + 1)
+]
 _join_spread = b"\0\0\0\0".join
 _join_packed = b"".join
 _integer = int.from_bytes
@@ -33,25 +41,18 @@ _integer = int.from_bytes
 
 def unpack(octets: bytes, count: int) -> bytes:
     """Return the first ``count`` septets (256 at most) of packed octets, one a byte; fewer if octets lack."""
-    size = len(octets)
-    if size <= 28:
-        x = _integer(octets, "little")
-    else:
-        blocks = (size + 27) // 28
-        if size % 28:
-            octets = octets.ljust(28 * blocks, b"\0")
-        x = _integer(_join_spread(_cut_packed[blocks](octets)), "little")
+    cut, whole = _packed[len(octets)]
+    x = _integer(octets if whole <= 32 else _join_spread(cut(octets)), "little")
     x += (x & _UPPER_16) * 0xFFFF
     x += (x & _UPPER_8) * 0xFF
     x += (x & _UPPER_4) * 0xF
     x += (x & _UPPER_2) * 0x3
     x += x & _UPPER_1
-    return x.to_bytes((8 * size + 6) // 7, "little")[:count]
+    return x.to_bytes(whole, "little")[:count]
 
 
 def pack(septets: bytes) -> bytes:
     """Return septets, one a byte (256 at most), packed into octets; spare bits at the end are 0."""
-    count = len(septets)
     x = _integer(septets, "little")
     x += x & _LOWER_1
     x += (x & _LOWER_2) * 0x3
@@ -59,8 +60,7 @@ def pack(septets: bytes) -> bytes:
     x += (x & _LOWER_8) * 0xFF
     x += (x & _LOWER_16) * 0xFFFF
     x >>= 31
-    size = (7 * count + 7) // 8
-    if count <= 32:
+    cut, whole, size = _spread[len(septets)]
+    if whole == 32:
         return x.to_bytes(size, "little")
-    blocks = (count + 31) // 32
-    return _join_packed(_cut_spread[blocks](x.to_bytes(32 * blocks, "little")))[:size]
+    return _join_packed(cut(x.to_bytes(whole, "little")))[:size]

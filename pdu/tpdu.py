@@ -136,7 +136,7 @@ class Submit(_Message):
             | (0x04 if self.reject_duplicates else 0)
             | (0 if self.validity_period is None else self.validity_period_format << 3)
             | (0x20 if self.status_report_request else 0)
-            | self._header_bit()
+            | (UDHI if self.user_data.has_header else 0)
             | (0x80 if self.reply_path else 0)
         )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pdu import gsm7
-from pdu.coding import PLAIN, Alphabet
+from pdu.coding import Alphabet
 from pdu.error import PduError
 from pdu.header import (
     Concatenation,
@@ -39,9 +39,8 @@ class UserData(Record):
     has_header: bool = False  # TP-UDHI
     compressed: bool = False  # 23.042; only the raw octets can be had
 
-    @classmethod
+    @staticmethod
     def of(
-        cls,
         content: str | bytes,
         *,
         alphabet: Alphabet | None = None,
@@ -52,42 +51,33 @@ class UserData(Record):
         Text takes GSM 7-bit if it can, else UCS-2, unless ``alphabet`` says otherwise. National language
         elements in the header choose the tables. Raises PduError when it does not fit into 140 octets.
         """
-        if isinstance(content, bytes):
-            if alphabet is not None and alphabet is not Alphabet.OCTETS:
+        if not isinstance(content, str):
+            if alphabet is not None and alphabet is not _OCTETS:
                 raise PduError("user_data.alphabet", None, f"octets cannot be written as {alphabet.value}")
-            return cls.pack(content, Alphabet.OCTETS, header)
-        if alphabet is Alphabet.OCTETS:
-            raise PduError("user_data.alphabet", None, "a text cannot be written as 8-bit data, give octets")
-        if alphabet is not Alphabet.UCS2:
+            return pack_content(content, _OCTETS, header)
+        if alphabet is None or alphabet is _GSM7:
             septets = _encode(content, header) if header else gsm7.encode(content)
             if septets is not None:
-                return cls.pack(septets, Alphabet.GSM7, header)
-            if alphabet is Alphabet.GSM7:
-                raise PduError(
-                    "user_data.text", None, "the text has characters outside the GSM 7-bit alphabet"
-                )
-        return cls.pack(ucs2(content), Alphabet.UCS2, header)
+                return pack_content(septets, _GSM7, header)
+            if alphabet is not None:
+                reason = "the text has characters outside the GSM 7-bit alphabet"
+                raise PduError("user_data.text", None, reason)
+        elif alphabet is _OCTETS:
+            raise PduError("user_data.alphabet", None, "a text cannot be written as 8-bit data, give octets")
+        return pack_content(ucs2(content), _UCS2, header)
 
     @staticmethod
     def pack(content: bytes, alphabet: Alphabet, header: tuple[InformationElement, ...] = ()) -> UserData:
         """Return the user data of septets (one a byte), UTF-16BE or octets behind a header."""
-        front = write_header(header) if header else b""
-        if alphabet is Alphabet.GSM7:
-            reserved = (8 * len(front) + 6) // 7  # the text begins at a septet boundary, fill bits before it
-            length = reserved + len(content)
-            if length > 160:
-                raise PduError("user_data", None, f"{length} septets do not fit into one SMS (160)")
-            octets = front + pack(bytes(reserved) + content)[len(front) :] if front else pack(content)
-            return _make(octets, length, alphabet, bool(front))
-        octets = front + content
-        if len(octets) > MOST_OCTETS:
-            raise PduError("user_data", None, f"{len(octets)} octets do not fit into one SMS ({MOST_OCTETS})")
-        return _make(octets, len(octets), alphabet, bool(front))
+        return pack_content(content, alphabet, header)
 
     @property
     def data_coding_scheme(self) -> int:
-        """The plain TP-DCS that fits the alphabet: 0x00, 0x04 or 0x08."""
-        return PLAIN[self.alphabet]
+        """The plain TP-DCS that fits the alphabet: 0x00, 0x04 or 0x08, without a message class."""
+        alphabet = self.alphabet
+        if alphabet is _GSM7:
+            return 0x00
+        return 0x08 if alphabet is _UCS2 else 0x04
 
     @property
     def header(self) -> tuple[InformationElement, ...]:
@@ -166,6 +156,28 @@ class UserData(Record):
         return special_messages(self.header)
 
 
+_make = maker(UserData)
+
+
+def pack_content(content: bytes, alphabet: Alphabet, header: tuple[InformationElement, ...] = ()) -> UserData:
+    """Return the user data of septets (one a byte), UTF-16BE or octets behind a header."""
+    front, reserved = b"", 0
+    if header:
+        front = write_header(header)
+        reserved = (8 * len(front) + 6) // 7  # the text begins at a septet boundary, fill bits before it
+    if alphabet is _GSM7:
+        length = reserved + len(content)
+        if length > 160:
+            raise PduError("user_data", None, f"{length} septets do not fit into one SMS (160)")
+        octets = front + pack(bytes(reserved) + content)[len(front) :] if header else pack(content)
+        return _make(octets, length, _GSM7, reserved > 0)
+    octets = front + content
+    length = len(octets)
+    if length > MOST_OCTETS:
+        raise PduError("user_data", None, f"{length} octets do not fit into one SMS ({MOST_OCTETS})")
+    return _make(octets, length, alphabet, reserved > 0)
+
+
 def ucs2(text: str) -> bytes:
     """Return the UTF-16BE octets of a text; raises PduError for half a surrogate pair."""
     try:
@@ -183,6 +195,3 @@ def _encode(text: str, elements: tuple[InformationElement, ...]) -> bytes | None
     from pdu import national  # noqa: PLC0415  # the tables are loaded when a text first needs them
 
     return national.encoding(language.single, language.locking).encode(text)
-
-
-_make = maker(UserData)

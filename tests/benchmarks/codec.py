@@ -14,6 +14,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 
 import pdu
@@ -169,7 +170,7 @@ def compare(rounds: int, slice_s: float) -> list[str]:
         for way, index in (("decode", 0), ("encode", 1)):
             own = own_decode if index == 0 else own_encode
             argument = digits if index == 0 else content
-            calls: dict[str, Callable[[], object]] = {"pdu": lambda own=own, argument=argument: own(argument)}
+            calls: dict[str, Callable[[], object]] = {"pdu": partial(own, argument)}
             notes = {}
             for name, functions in peers.items():
                 function = functions[index]
@@ -183,7 +184,7 @@ def compare(rounds: int, slice_s: float) -> list[str]:
                     continue
                 good = result == content if index == 0 else right(result, content)
                 notes[name] = "" if good else "wrong result"
-                calls[name] = lambda function=function, argument=argument: function(argument)
+                calls[name] = partial(function, argument)
             times = measure(calls, rounds, slice_s)
             own_times = times["pdu"]
             say(f"\n{way}, {case}: {statistics.median(own_times) * 1e6:.2f} µs")
