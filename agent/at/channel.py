@@ -79,6 +79,10 @@ class Channel:
         async with self._turn:
             return await self._converse(command, before_body)
 
+    def expect_echo(self, expected: bool) -> None:
+        """Whether the module echoes; an echo that comes back unexpectedly is told as `ECHO_RETURNED`."""
+        self._line.echo_expected = expected
+
     def turn(self) -> Turn:
         """Several commands with nothing of others between them: `async with channel.turn() as turn`."""
         return Turn(self._turn, self._converse)

@@ -18,7 +18,7 @@ from agent.at.command import AtCommand
 from agent.at.engine import Engine
 from agent.at.error import ModemLost
 from agent.at.event import FinalResult, Information, LateResult, Noise, Prompt, Unsolicited
-from agent.at.news import NewsQueue
+from agent.at.news import ECHO_RETURNED, NewsQueue
 from agent.at.trace import Trace, visible
 from agent.at.wire import Wire
 
@@ -93,6 +93,8 @@ class Line:
         """What came for commands that were given up; whoever brings the line back into step clears it."""
         self.late_finals = 0
         self._listener: asyncio.Future[LateResult | None] | None = None
+        self.echo_expected = True
+        """Whether an echo says nothing; otherwise it shows that the module has lost its settings."""
         self._trace = trace
         self._ended = ended
         self._wire: Wire | None = None
@@ -218,6 +220,9 @@ class Line:
         conversation.ended = True
         conversation.reason = reason
         conversation.echoed = self.engine.echoed
+        if conversation.echoed and not self.echo_expected:
+            self.echo_expected = True
+            self.news.put(ECHO_RETURNED)
         self._ended(conversation)
         conversation.wake()
 
@@ -237,6 +242,9 @@ class Line:
                 conversation.prompted = True
                 if conversation.abandoned:
                     self.give_up(conversation, "nobody waits for it any more")
+                elif self.engine.echoed and not self.echo_expected:
+                    # In another message format the same command would mean another thing.
+                    self.give_up(conversation, "the module has lost its settings")
                 else:
                     self._until(BODY_WAIT_S)
                     conversation.wake()

@@ -8,7 +8,9 @@ itself: it is kept whatever comes (direct delivery waits for its acknowledgement
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
+from collections.abc import Callable
 
 from agent.at.error import ModemLost
 from agent.at.event import Unsolicited
@@ -17,6 +19,10 @@ HINTS = 64
 """More hints than this and nobody knows more than "look at everything"."""
 OVERFLOW = Unsolicited("")
 """Stands for hints that were dropped."""
+ECHO_RETURNED = Unsolicited("(the echo is on again)")
+"""Stands for what no line says: the module has lost its settings."""
+
+Door = Callable[[Unsolicited], Unsolicited | None]
 
 
 class NewsQueue:
@@ -26,10 +32,20 @@ class NewsQueue:
         self._items: deque[Unsolicited] = deque()
         self._hints: set[Unsolicited] = set()
         self._reader: asyncio.Future[None] | None = None
+        self._listeners: list[tuple[Callable[[Unsolicited], bool], asyncio.Event]] = []
+        self.door: Door = lambda news: news
+        """What becomes of a piece of news before it is queued: None drops it and wakes nobody."""
         self._lost: ModemLost | None = None
 
     def put(self, news: Unsolicited) -> None:
         """Add what came last."""
+        for wanted, heard in self._listeners:
+            if wanted(news):
+                heard.set()
+        admitted = self.door(news)
+        if admitted is None:
+            return
+        news = admitted
         if news.payload is None:
             if news in self._hints:
                 return
@@ -58,13 +74,24 @@ class NewsQueue:
             await self._reader
         return news
 
-    def waiting(self) -> tuple[Unsolicited, ...]:
-        """What nobody has taken yet."""
-        return tuple(self._items)
+    async def heard(self, wanted: Callable[[Unsolicited], bool], seconds: float) -> bool:
+        """Wait until such news comes, whatever becomes of it, or until the time has passed."""
+        heard = asyncio.Event()
+        listener = (wanted, heard)
+        self._listeners.append(listener)
+        try:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await heard.wait()
+        finally:
+            self._listeners.remove(listener)
+        return heard.is_set()
 
     def close(self, lost: ModemLost) -> None:
         """Nothing more will come."""
         self._lost = lost
+        for _, heard in self._listeners:
+            heard.set()
         self._wake()
 
     def _wake(self) -> None:

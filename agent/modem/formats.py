@@ -1,0 +1,128 @@
+"""The seam between the two message formats of 27.005: how messages are asked for, read and sent.
+
+PDU mode is one side of it. The other, text mode, has its own headers, a counted payload (`+CSDH=1`) and its
+own body; whoever uses a format sees none of that.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Protocol
+
+import pdu
+from agent.at.command import Answer, AtCommand, Payload
+from agent.at.event import Information, Unsolicited
+from agent.at.parameters import Value, values
+from agent.modem.stored import Slot, StoredMessage, Undecodable
+
+LIST_S = 60.0
+"""SIM7080 allows 20 s for 150 messages; a list was seen to stream for 8 s with pauses of 1 s."""
+READ_S = 15.0
+"""u-blox allows 10 s, A76xx 9 s."""
+PROMPT_S = 10.0
+"""The prompt was seen up to 5 s after the command, on a module that had to wake its radio."""
+SEND_S = 120.0
+"""Quectel's limit from the body to the result; SIM7000 allows 60 s, A76xx 40 s."""
+SENT_OK_S = 5.0
+"""After `+CMGS: <mr>` the message is sent; OK follows in the same breath or never."""
+
+_OWN = {2, 3, "STO UNSENT", "STO SENT"}
+"""27.005 <stat> of messages that were written or sent here, not received."""
+_HEX = re.compile(r"(?:[0-9A-Fa-f]{2})+")
+
+
+class MessageFormat(Protocol):
+    """One of the two formats."""
+
+    code: int
+    """The value of +CMGF."""
+
+    def list_messages(self) -> AtCommand:
+        """List the whole store."""
+
+    def listed(self, line: Information, store: str) -> StoredMessage | None:
+        """The received message of one list entry; None for our own and for empty ones."""
+
+    def read_message(self, index: int) -> AtCommand:
+        """Read one slot."""
+
+    def read(self, line: Information, slot: Slot) -> StoredMessage | None:
+        """The received message of an answer; None for our own and for nothing."""
+
+    def submit(self, message: pdu.Submit, timeout_s: float) -> AtCommand:
+        """Send; raises PduError for a message that cannot be encoded."""
+
+    def direct(self, news: Unsolicited) -> StoredMessage:
+        """The message that came with +CMT or +CDS."""
+
+
+class PduFormat:
+    """+CMGF=0: messages are lines of hexadecimal digits."""
+
+    code = 0
+
+    def list_messages(self) -> AtCommand:
+        return _LIST
+
+    def listed(self, line: Information, store: str) -> StoredMessage | None:
+        header = values(line.text)
+        index = header.at(0).number
+        if index is None or _is_own(header.at(1)):
+            return None
+        return _message(line, Slot(store, index), header.at(-1).number)
+
+    def read_message(self, index: int) -> AtCommand:
+        return AtCommand(f"AT+CMGR={index}", READ_S, _READ, informs=True)
+
+    def read(self, line: Information, slot: Slot) -> StoredMessage | None:
+        header = values(line.text)
+        if _is_own(header.at(0)):
+            return None
+        return _message(line, slot, header.at(-1).number)
+
+    def submit(self, message: pdu.Submit, timeout_s: float) -> AtCommand:
+        encoded = pdu.encode(message)
+        return AtCommand(
+            f"AT+CMGS={encoded.length}",
+            PROMPT_S,
+            _SENT,
+            informs=True,
+            settle_s=SENT_OK_S,
+            body=f"{encoded.hex}\x1a".encode(),
+            body_timeout_s=timeout_s,
+            give_up=b"\x1a",  # an entry of another length than announced is refused with 304
+        )
+
+    def direct(self, news: Unsolicited) -> StoredMessage:
+        raw = news.payload or ""
+        return StoredMessage(None, raw, decode(raw) if raw else Undecodable(f"nothing came with {news.text}"))
+
+
+_LIST = AtCommand("AT+CMGL=4", LIST_S, (Answer("+CMGL", payload=Payload.HEX_LINE, many=True),))
+_READ = (Answer("+CMGR", payload=Payload.HEX_LINE),)
+_SENT = (Answer("+CMGS"),)
+
+
+def decode(raw: str) -> pdu.Deliver | pdu.StatusReport | Undecodable:
+    """What hexadecimal digits of a module say."""
+    if not _HEX.fullmatch(raw):
+        return Undecodable(f"{len(raw)} characters that are no pairs of hexadecimal digits")
+    try:
+        message = pdu.decode(raw)
+    except pdu.PduError as error:
+        return Undecodable(str(error))
+    if isinstance(message, pdu.Deliver | pdu.StatusReport):
+        return message
+    return Undecodable(f"a {type(message).__name__} is no message to a device")
+
+
+def _is_own(status: Value) -> bool:
+    return status.number in _OWN or status.text.upper() in _OWN
+
+
+def _message(line: Information, slot: Slot, length: int | None) -> StoredMessage | None:
+    if line.payload is None:
+        if not length:
+            return None  # `+CMGR: 0,,0`: an empty slot, as some modules put it
+        return StoredMessage(slot, "", Undecodable(f"{line.text} came without its message"))
+    return StoredMessage(slot, line.payload, decode(line.payload))

@@ -1,0 +1,272 @@
+"""One module over one channel: the door of this package.
+
+channel = await Channel.open(opener("/dev/ttyUSB2"))
+modem = Modem(channel)
+condition = await modem.initialise()
+for message in await modem.sweep():
+    ...
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+import pdu
+from agent.at.channel import BeforeBody, Channel
+from agent.at.command import AtCommand
+from agent.at.error import CommandRefused, CommandTimedOut, ModemLost
+from agent.modem.commands import write
+from agent.modem.error import ModemUnusable
+from agent.modem.formats import SEND_S, MessageFormat, PduFormat
+from agent.modem.hearing import Hearing
+from agent.modem.initialise import Initialisation
+from agent.modem.news import Arrived, News, ReportStored, StoreFull
+from agent.modem.sending import NotSent, Outcome, send
+from agent.modem.setup import Condition, Setup, condition
+from agent.modem.state import (
+    Identity,
+    Registration,
+    Signal,
+    read_identity,
+    read_registration,
+    read_signal,
+)
+from agent.modem.storage import Storage
+from agent.modem.stored import Slot, StoredMessage
+from agent.modem.vigilance import drifted, route_again
+
+__all__ = ["Modem", "ModemUnusable"]
+
+ROUNDS = 3
+"""A module may restart while it is being initialised; more often than this, something is wrong with it."""
+CHECK_S = 240.0
+"""Settings that stood so lately are not looked at again by a sweep. Sweeps come every 300 s."""
+ACKNOWLEDGE_S = 10.0
+RAW_S = 180.0
+"""A scan for networks may take so long (+COPS=?)."""
+
+FORMATS: dict[str, type[MessageFormat]] = {"pdu": PduFormat}
+
+
+class Modem:
+    """A module that receives and sends messages."""
+
+    def __init__(
+        self,
+        channel: Channel,
+        message_format: str = "pdu",
+        *,
+        status_reports: bool = False,
+        send_timeout_s: float = SEND_S,
+    ) -> None:
+        """`status_reports`: ask the module to pass them on; `send_timeout_s`: from a body to its result.
+
+        Raises ModemUnusable for a message format that is not known.
+        """
+        if message_format not in FORMATS:
+            raise ModemUnusable(f"message format {message_format!r} is not known, only {', '.join(FORMATS)}")
+        self._channel = channel
+        self._format = FORMATS[message_format]()
+        self._setup = Setup(reports=status_reports)
+        self._storage = Storage(channel, self._setup, self._format)
+        self._hearing = Hearing(self._setup, self._format, self._acknowledge)
+        self._send_timeout_s = send_timeout_s
+        self._checked_at = 0.0
+        self._acknowledge_with = "AT+CNMA=1"
+        channel.news.door = self._hearing.door
+
+    # Getting ready
+
+    async def initialise(self) -> Condition:
+        """Negotiate all settings; also after the module has restarted.
+
+        Raises ModemUnusable with a sentence where the module cannot do the work, ModemLost where it does
+        not answer. Waits for a module that is still reading its SIM, more than a minute if need be.
+        """
+        settled = False
+        self._hearing.begin()
+        self._channel.expect_echo(True)
+        try:
+            for attempt in range(ROUNDS):
+                self._hearing.restarted = False
+                self._setup.notes.clear()
+                try:
+                    await Initialisation(self._channel, self._setup, self._format).run()
+                except CommandTimedOut as error:
+                    if attempt == ROUNDS - 1:
+                        raise ModemUnusable(f"the module stopped answering in between: {error}") from error
+                    continue
+                if not self._hearing.restarted:
+                    break
+            settled = True
+        finally:
+            self._hearing.end(settled=settled)
+        self._checked_at = asyncio.get_running_loop().time()
+        self._channel.expect_echo(self._setup.echo)
+        self._storage.visit_all()
+        return self.condition
+
+    @property
+    def condition(self) -> Condition:
+        """What was negotiated and tolerated, as it stands now."""
+        return condition(self._setup, notifies=self.notifies)
+
+    # Receiving
+
+    async def sweep(self, store: str | None = None) -> list[StoredMessage]:
+        """Every received message in every store that receives, or in the one that is named.
+
+        Ordered by service centre time stamp, then slot. Nothing while the module waits to be initialised
+        again. Raises CommandRefused, CommandTimedOut, ModemLost.
+        """
+        if store is None:
+            await self._check()
+        if self._hearing.restarted:
+            return []
+        messages = await self._storage.sweep(store)
+        if store is None and self._setup.stores_messages and self._hearing.found(messages):
+            # Modules tell only the port that set +CNMI last, and some forget it (modules.md 0).
+            await route_again(self._channel, self._setup)
+        return messages
+
+    async def read(self, slot: Slot) -> StoredMessage | None:
+        """The received message in a slot, None where there is none. Raises as `sweep` does."""
+        if self._hearing.restarted:
+            raise CommandTimedOut("", f"{slot} cannot be read now: the module has restarted")
+        return await self._storage.read(slot)
+
+    async def delete(self, slot: Slot) -> None:
+        """Delete one message. After CommandTimedOut nobody knows: read the slot again."""
+        await self._storage.delete(slot)
+
+    @property
+    def notifies(self) -> bool:
+        """Whether the module tells of messages; False: only looking finds them."""
+        return self._setup.notified and not self._hearing.silent
+
+    # Sending
+
+    async def send(self, submit: pdu.Submit, before_body: BeforeBody) -> Outcome:
+        """Send one message. Raises PduError for one that cannot be encoded, and what `before_body` raises."""
+        command = self._format.submit(submit, self._send_timeout_s)
+        if not self._hearing.ready.is_set():
+            await self._until(self._hearing.ready)
+        if self._setup.format_drifts:
+            await self._check()
+        if self._channel.loss is not None:
+            return NotSent(self.loss)
+        if self._hearing.restarted:
+            return NotSent("the module has lost its settings")
+        return await send(self._channel, command, before_body)
+
+    # How it fares
+
+    async def registration(self) -> Registration:
+        """<stat> in each domain."""
+        self._setup.registration = await read_registration(
+            self._channel, self._setup.domains, self._setup.registration
+        )
+        return self._setup.registration
+
+    async def signal(self) -> Signal:
+        """+CSQ; unknown is an answer."""
+        return await read_signal(self._channel)
+
+    async def identity(self) -> Identity:
+        """Who module and SIM are."""
+        return await read_identity(self._channel)
+
+    async def at(self, line: str) -> list[str]:
+        """One AT command of a person; the lines of its answer. Settings are looked at again after it.
+
+        Raises ConversationError for a line that must not be written, and what `Channel.exchange` does.
+        """
+        try:
+            response = await self._channel.exchange(AtCommand.raw(line, RAW_S))
+        finally:
+            self._checked_at -= CHECK_S
+            self._setup.selected = None
+        return [told.text for told in response.information]
+
+    # News
+
+    async def next_news(self) -> News:
+        """What the module tells next, in order. Raises ModemLost after the last."""
+        return self._told(self._hearing.understand(await self._channel.news.next()))
+
+    def news_at_hand(self) -> News | None:
+        """What it has told already, None when that is all."""
+        line = self._channel.news.take()
+        return None if line is None else self._told(self._hearing.understand(line))
+
+    # The end
+
+    @property
+    def lost(self) -> asyncio.Event:
+        """Set when the session is over."""
+        return self._channel.lost
+
+    @property
+    def loss(self) -> str:
+        """Why it is over; empty while it lives."""
+        return str(self._channel.loss or "")
+
+    async def wait(self, event: asyncio.Event, seconds: float) -> None:
+        """Wait for an event or until the time has passed, which may be infinite. Raises ModemLost."""
+        await self._until(event, None if seconds == float("inf") else seconds)
+        if self._channel.loss is not None:
+            raise ModemLost(self.loss)
+
+    def close(self) -> None:
+        """End the session at once."""
+        self._channel.close()
+
+    async def closed(self) -> None:
+        """Wait until the port can be opened again, some seconds at the most."""
+        await self._channel.closed()
+
+    # Inside
+
+    def _told(self, news: News) -> News:
+        """What the news means for where to look next."""
+        match news:
+            case Arrived(slot) | ReportStored(slot):
+                self._storage.visit(slot.store)
+            case StoreFull():
+                self._storage.visit_all()
+        return news
+
+    async def _acknowledge(self) -> None:
+        """+CNMA for what was handed over: only with +CSMS=1, and once for each."""
+        if self._setup.service == 0:
+            return
+        for line in dict.fromkeys((self._acknowledge_with, "AT+CNMA")):
+            try:
+                await self._channel.exchange(write(line, ACKNOWLEDGE_S))
+            except CommandRefused as error:
+                if error.code == 340:
+                    break  # nothing is expected: it came too late, or the module did it by itself
+            else:
+                self._acknowledge_with = line
+                return
+        # After a miss modules switch direct delivery off (27.005 3.4.4).
+        if await drifted(self._channel, self._setup, self._format):
+            await route_again(self._channel, self._setup)
+
+    async def _check(self) -> None:
+        """Look whether the settings still stand, now and then; a loss is told as news."""
+        now = asyncio.get_running_loop().time()
+        if self._hearing.restarted or now - self._checked_at < CHECK_S:
+            return
+        self._checked_at = now
+        if how := await drifted(self._channel, self._setup, self._format):
+            self._channel.news.put(self._hearing.settings_lost(how))
+
+    async def _until(self, event: asyncio.Event, seconds: float | None = None) -> None:
+        """Until the event, the loss, or the time."""
+        waiters = [asyncio.ensure_future(event.wait()), asyncio.ensure_future(self._channel.lost.wait())]
+        try:
+            await asyncio.wait(waiters, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for waiter in waiters:
+                waiter.cancel()

@@ -1,0 +1,62 @@
+"""Sending one message, and the four things that may have become of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from agent.at.channel import BeforeBody, Channel
+from agent.at.command import AtCommand
+from agent.at.error import CommandRefused, CommandTimedOut, ModemLost
+from agent.at.parameters import values
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """The network took it."""
+
+    message_reference: int | None
+    """TP-MR as the module gave it; some always say 0, None: it said nothing but OK."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The module or the network said no; the error's class says whether trying again helps.
+
+    `ErrorClass.UNKNOWN` is left to whoever decides: nobody knows what such an error means for the message.
+    """
+
+    error: CommandRefused
+
+
+@dataclass(frozen=True, slots=True)
+class NotSent:
+    """Nothing left, that is proven."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """The body was written and no result came: it may have been sent."""
+
+    reason: str
+
+
+Outcome = Sent | Refused | NotSent | Unknown
+
+
+async def send(channel: Channel, command: AtCommand, before_body: BeforeBody) -> Outcome:
+    """Send; raises only what `before_body` raises, and then nothing was sent."""
+    try:
+        response = await channel.exchange(command, before_body)
+    except CommandRefused as error:
+        return Refused(error)
+    except CommandTimedOut as error:
+        if not error.body_sent:
+            return NotSent(str(error))
+        if error.escaped:
+            return NotSent(f"{error}; the module was still taking text")
+        return Unknown(str(error))
+    except ModemLost as error:
+        return Unknown(str(error)) if error.body_sent else NotSent(str(error))
+    return Sent(values(response.text).at(0).number)

@@ -1,0 +1,156 @@
+"""The stores of a module: list, read, delete. Choosing the store and using it are one turn."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from agent.at.channel import Channel, Turn
+from agent.at.command import Answer, AtCommand
+from agent.at.error import CommandRefused, CommandTimedOut
+from agent.at.event import Information
+from agent.modem.formats import MessageFormat
+from agent.modem.setup import Setup
+from agent.modem.stored import Slot, StoredMessage, Undecodable
+
+_log = logging.getLogger("modem-agent.modem")
+
+SELECT_S = 10.0
+DELETE_S = 30.0
+"""SIM7000 and SIM7080 allow 25 s."""
+OTHERS_S = 3600.0
+"""Between visits to stores that messages do not arrive in. Choosing a store is written to flash by some
+modules (A76xx, EC2x); a notification, or a full store, sends us there at once anyway."""
+
+_EMPTY = {("cms", 321), ("cme", 21), ("cme", 22)}
+"""Invalid index, not found: there is nothing in that slot."""
+
+
+class Storage:
+    """What arrives, and what may be deleted."""
+
+    def __init__(self, channel: Channel, setup: Setup, message_format: MessageFormat) -> None:
+        self._channel = channel
+        self._setup = setup
+        self._format = message_format
+        self._visit_others_at = 0.0
+        self._visit: set[str] = set()
+
+    def visit(self, store: str) -> None:
+        """Look into that store with the next sweep."""
+        if store in self._setup.others:
+            self._visit.add(store)
+        elif store != self._setup.store:
+            self.visit_all()
+
+    def visit_all(self) -> None:
+        """Look everywhere with the next sweep."""
+        self._visit_others_at = 0.0
+
+    async def sweep(self, store: str | None = None) -> list[StoredMessage]:
+        """Every received message, ordered by service centre time stamp, then slot; `None`: in every store.
+
+        One entry that cannot be read hides no other. Raises what `Channel.exchange` does.
+        """
+        if not self._setup.stores_messages:
+            return []
+        now = asyncio.get_running_loop().time()
+        home = self._setup.store
+        stores = [home if store is None else store]
+        if store is None and now >= self._visit_others_at:
+            stores += self._setup.others
+        elif store is None:
+            stores += sorted(self._visit)
+        found: list[StoredMessage] = []
+        async with self._channel.turn() as turn:
+            for name in stores:
+                try:
+                    found += await self._list(turn, name)
+                except CommandRefused as error:
+                    if name == stores[0]:
+                        raise
+                    _log.info("store %s cannot be looked at: %s", name, error)
+            if self._setup.selected != home:
+                await self._select(turn, home)
+        if store is None:
+            if now >= self._visit_others_at:
+                self._visit_others_at = now + OTHERS_S
+            # What is found elsewhere frees slots when it is deleted, and more may follow.
+            self._visit = {each.slot.store for each in found if each.slot and each.slot.store != home}
+        return sorted(found, key=lambda message: message.order)
+
+    async def read(self, slot: Slot) -> StoredMessage | None:
+        """The received message in a slot, None where there is none. Raises what `Channel.exchange` does."""
+        if slot.index < 0:
+            return None
+        async with self._channel.turn() as turn:
+            try:
+                return await self._read(turn, slot)
+            except CommandRefused as error:
+                if error.kind != "error":
+                    raise
+            # A plain ERROR may mean that nothing is there. The whole list knows.
+            listed = await self._list(turn, slot.store)
+        return next((message for message in listed if message.slot == slot), None)
+
+    async def delete(self, slot: Slot) -> None:
+        """Delete one message: this index and no other. An empty slot is as good as deleted.
+
+        Raises CommandTimedOut where nobody knows whether it is gone: read it again before anything else.
+        """
+        async with self._channel.turn() as turn:
+            await self._select(turn, slot.store)
+            try:
+                await self._exchange(turn, AtCommand(f"AT+CMGD={slot.index}", DELETE_S))
+            except CommandRefused as error:
+                if (error.kind, error.code) not in _EMPTY:
+                    raise
+
+    # Inside a turn
+
+    async def _list(self, turn: Turn, store: str) -> list[StoredMessage]:
+        await self._select(turn, store)
+        try:
+            response = await self._exchange(turn, self._format.list_messages())
+        except CommandRefused as error:
+            if (error.kind, error.code) in _EMPTY:
+                return []
+            raise
+        found = []
+        for line in response:
+            message = self._format.listed(line, store)
+            if message is not None and isinstance(message.message, Undecodable) and message.slot is not None:
+                message = await self._again(turn, message, message.slot)
+            if message is not None:
+                found.append(message)
+        return found
+
+    async def _again(self, turn: Turn, message: StoredMessage, slot: Slot) -> StoredMessage | None:
+        """Octets get lost on the line: what cannot be read is read once more before it is believed."""
+        try:
+            return await self._read(turn, slot)
+        except CommandRefused:
+            return message
+
+    async def _read(self, turn: Turn, slot: Slot) -> StoredMessage | None:
+        await self._select(turn, slot.store)
+        try:
+            response = await self._exchange(turn, self._format.read_message(slot.index))
+        except CommandRefused as error:
+            if (error.kind, error.code) in _EMPTY:
+                return None
+            raise
+        return self._format.read(response[0], slot) if response else None
+
+    async def _select(self, turn: Turn, store: str) -> None:
+        """Make a store <mem1>, which is what list, read and delete work on."""
+        if store != self._setup.selected and self._setup.store:
+            await self._exchange(turn, AtCommand(f'AT+CPMS="{store}"', SELECT_S, (Answer("+CPMS"),)))
+            self._setup.selected = store
+
+    async def _exchange(self, turn: Turn, command: AtCommand) -> tuple[Information, ...]:
+        try:
+            return (await turn.exchange(command)).information
+        except CommandTimedOut:
+            self._setup.selected = None  # it may have restarted, with another store chosen
+            raise
