@@ -194,16 +194,18 @@ class Lines(Output):
         super().__init__(poller, file, most)
         self._most = most
         self._heard = heard
+        self._full = False
 
     def take(self, data: bytes) -> None:
         """Hand on the lines that are whole now."""
-        before = self._left
+        full = len(data) > self._left
         super().take(data)
         *lines, rest = self.content.split(b"\n")
         self.content = rest
         for line in lines:
             self._heard(bytes(line))
-        if before and len(data) > before:
+        if full and not self._full:
+            self._full = True
             self.flush()
             self._heard(b"(what it wrote after this is left out)")
 
@@ -216,6 +218,7 @@ class Lines(Output):
     def renew(self) -> None:
         """Let the next run write as much again."""
         self._left = self._most
+        self._full = False
 
     def close(self) -> None:
         """Let go of it; safe to call twice."""

@@ -17,6 +17,9 @@ import signal
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36  # Linux 3.4; kept over exec, not handed to children
 
+ROUNDS = 50
+"""Each takes milliseconds. Only a process that does nothing but fork and exit is chased longer, in vain."""
+
 _prctl = ctypes.CDLL(None).prctl
 
 
@@ -65,7 +68,7 @@ def end_tree(root: int, *, including_root: bool = True) -> None:
     so a handler that forks as fast as it can does not outrun this. SIGSTOP and SIGKILL cannot be ignored.
     """
     stopped: set[int] = set()
-    while True:
+    for _ in range(ROUNDS):
         tree = descendants(root) | ({root} if including_root else set())
         if tree <= stopped:
             break

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import shlex
 import textwrap
@@ -124,6 +125,18 @@ def whisper(tmp_path):
     fifo = Whisper(tmp_path / "whisper")
     yield fifo
     fifo.close()
+
+
+@pytest.fixture
+def ends():
+    """Wait until all these processes have ended."""
+
+    async def wait(pids):
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                await Watched(pid).ended()
+
+    return wait
 
 
 @pytest.fixture

@@ -177,6 +177,16 @@ async def test_signals_are_as_in_a_shell(folder, house):
     assert (await house.command("do")).reply.split() == ["SigBlk:", "0" * 16, "SigIgn:", "0" * 16]
 
 
+async def test_it_leads_a_session(folder, house):
+    """Of its own, without a terminal; so do Python files."""
+    folder.executable("do", "echo $$ $(ps -o pgid=,sid=,tty= -p $$)")
+    folder.python("x.py", '@handler("x")\ndef x(c): return f"{os.getpid() == os.getsid(0) == os.getpgid(0)}"')
+    pid, group, session, terminal = (await house.command("do")).reply.split()
+    assert pid == group == session
+    assert terminal == "?"
+    assert await house.command("x") == Finished("True")
+
+
 async def test_it_holds_nothing_of_others(folder, house):
     """Three open files: its own."""
     folder.executable("do", "ls /proc/self/fd | wc -l")

@@ -84,7 +84,7 @@ async def test_how_it_ends(folder, house, body, outcome):
         def f(c): {body}
         def act(c): pass
         @handler("g")
-        async def g(c): return "g"
+        def g(c): return "g"
         """,
     )
     assert await house.command("f") == outcome
