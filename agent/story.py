@@ -36,7 +36,7 @@ class Step:
     def __str__(self) -> str:
         """The log line."""
         name = "" if self.command is None else f" command {self.command}"
-        name += "" if self.sid is None else f" {self.sid[:2].upper()}{self.sid[2:]}"
+        name += "" if self.sid is None else f" {self.sid}"
         name += "" if self.reply is None else f" reply {self.reply}"
         return f"{self.what}{name}{': ' if self.detail else ''}{self.detail}"
 

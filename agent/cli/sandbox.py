@@ -29,7 +29,8 @@ SERVICES = ("super-sim", "programmable-wireless", "super-sim-beta")
     "--link-dir",
     type=click.Path(path_type=Path, file_okay=False),
     metavar="DIR",
-    help="Where the links to the serial ports are made.  [default: modem-agent-sandbox below $XDG_RUNTIME_DIR or /tmp]",
+    help="Where the links to the serial ports are made.  "
+    "[default: modem-agent-sandbox below $XDG_RUNTIME_DIR or /tmp]",
 )
 @click.option(
     "--sim",

@@ -41,6 +41,8 @@ def status(config_path: Path, *, as_json: bool) -> None:
 def _words(value: object) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{_words(each)} {name}" for name, each in value.items())
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     if isinstance(value, list):
         return ", ".join(_words(each) for each in value)
     return "" if value is None else str(value)

@@ -23,7 +23,7 @@ INSERT INTO clock VALUES (1, 0, 0, NULL);
 CREATE TABLE commands (         -- every Command ever accepted, until its text is pruned
     id              INTEGER PRIMARY KEY,
     state           TEXT NOT NULL,   -- received, running, done, failed, expired
-    sid             TEXT,            -- Command SID, lower case; NULL without one
+    sid             TEXT,            -- Command SID, hex digits in lower case; NULL without one
     sender          TEXT NOT NULL,   -- originating address
     mode            TEXT NOT NULL,   -- text, binary
     body            NOT NULL,        -- TEXT without the SID, or BLOB

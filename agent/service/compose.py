@@ -45,7 +45,7 @@ def compose(
             raise CannotCompose(f"a binary answer of {len(content)} octets needs {len(parts)} messages")
         return parts
     if sid is not None and rules.reply_sid == "start":
-        content = f"{sid[:2].upper()}{sid[2:]} {content}"
+        content = f"{sid} {content}"
     if pdu.septets(content) is None and not rules.allow_ucs2:
         content = "".join(c if pdu.septets(c) is not None else "?" for c in content)
     return _fitting(content, reference, rules.max_parts)

@@ -36,7 +36,7 @@ class Command:
 
     sender: str
     sid: str | None
-    """In lower case."""
+    """Capitals in front, hexadecimal digits in lower case."""
     body: str | bytes
     """Text without the SID, or the octets of a binary Command."""
     timestamp: datetime | None

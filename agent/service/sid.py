@@ -19,15 +19,21 @@ def is_sid(text: str) -> bool:
 
 
 def split(text: str) -> tuple[str | None, str]:
-    """The SID in lower case, or None, and the body without it and without the space that parted them.
+    """The SID as the services write it, or None, and the body without it and the space that parted them.
+
+    They write capitals in front and lower-case digits; so two spellings of one SID compare equal.
 
     At the start the SID stands before a space or the end of the text, at the end after a space.
     With one at each end the one at the start counts and the other belongs to the body.
     """
     head, space, body = text[:SID_LENGTH], text[SID_LENGTH : SID_LENGTH + 1], text[SID_LENGTH + 1 :]
     if space in ("", " ") and is_sid(head):
-        return head.lower(), body
+        return _written(head), body
     body, space, tail = text[: -SID_LENGTH - 1], text[-SID_LENGTH - 1 : -SID_LENGTH], text[-SID_LENGTH:]
     if space == " " and is_sid(tail):
-        return tail.lower(), body
+        return _written(tail), body
     return None, text
+
+
+def _written(sid: str) -> str:
+    return sid[:2] + sid[2:].lower()

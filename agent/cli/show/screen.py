@@ -53,7 +53,7 @@ class Screen:
                 return
             if item.what == "handler" and _inner(item.detail):
                 return
-            sid = f" {item.sid[:2].upper()}{item.sid[2:]}" if item.sid and item.what == "received" else ""
+            sid = f" {item.sid}" if item.sid and item.what == "received" else ""
             place, content = "agent", item.content
             text = item.what + sid + (f": {item.detail}" if item.detail else "")
             bad = item.weight >= Weight.WARNING

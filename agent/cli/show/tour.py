@@ -158,7 +158,7 @@ async def _beta(stage: Stage, seen: Seen) -> tuple[str, str]:
         raise Unexpected("its answer was not seen leaving the module", sid)
     if await stage.answers(BETA, "meter-3"):
         raise Unexpected("its answer stands in a list, where this service keeps none", sid)
-    return sid, f"run once, answer left the module: {str(answers[0].body)}; in no list, as documented"
+    return sid, f"run once, answer left the module: {answers[0].body!s}; in no list, as documented"
 
 
 _SID = "HC" + "5eed" * 8

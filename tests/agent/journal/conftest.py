@@ -14,7 +14,7 @@ from agent.journal.outbox import Outbox
 from agent.service.message import Command, Part, PartKey, Report, Stray
 
 EPOCH = datetime(2026, 11, 22, 12, tzinfo=UTC).timestamp()
-SID = "dc" + "0" * 32
+SID = "DC" + "0" * 32
 
 
 @dataclass

@@ -5,7 +5,7 @@ from agent.journal.journal import DAY_S
 from agent.journal.rows import Outcome, Outgoing
 
 SLOT = ("ME", 3)
-OTHER_SID = "hc" + "f" * 32
+OTHER_SID = "HC" + "f" * 32
 
 
 def outcomes(*kept):

@@ -6,7 +6,7 @@ from agent.service.profile import PROFILES
 
 SIM = PROFILES["super-sim"]
 WIRELESS = PROFILES["programmable-wireless"]
-SID = "hc0123456789abcdef0123456789abcdef"
+SID = "HC0123456789abcdef0123456789abcdef"
 
 
 def texts(content, sid=None, service=SIM, **rules):
@@ -52,8 +52,8 @@ def test_ucs2_is_cut_at_seventy():
 
 def test_the_sid_stands_in_front_when_asked_for():
     """The prefix as the services write it, a space, the answer; 125 characters are left."""
-    assert texts("on", SID, reply_sid="start") == [f"HC{SID[2:]} on"]
-    assert texts("x" * 126, SID, reply_sid="start") == [f"HC{SID[2:]} " + "x" * 123 + ".."]
+    assert texts("on", SID, reply_sid="start") == [f"{SID} on"]
+    assert texts("x" * 126, SID, reply_sid="start") == [f"{SID} " + "x" * 123 + ".."]
     assert texts("on", SID) == ["on"]
     assert texts("on", None, reply_sid="start") == ["on"]
 

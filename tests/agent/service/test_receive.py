@@ -53,10 +53,10 @@ def take(message, memory=None, service=WIRELESS):
 
 
 def test_a_text_with_a_sid_is_a_command():
-    """SID in lower case, body without it, the time with its offset."""
+    """SID, body without it, the time with its offset."""
     found = take(deliver(f"{SID} led on"))
     assert isinstance(found, Command)
-    assert (found.sid, found.body, found.timestamp) == (SID.lower(), "led on", WHEN)
+    assert (found.sid, found.body, found.timestamp) == (SID, "led on", WHEN)
     assert found.answerable
 
 
@@ -139,7 +139,7 @@ def test_parts_wait_for_each_other_and_join_in_any_order():
     two = take(second)
     assert isinstance(whole, Command)
     assert whole == take(first, Some(two))
-    assert (whole.sid, whole.body) == (SID.lower(), "led " + "x" * 140)
+    assert (whole.sid, whole.body) == (SID, "led " + "x" * 140)
     assert len(whole.parts) == 2
 
 

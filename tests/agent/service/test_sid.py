@@ -3,22 +3,23 @@ import pytest
 from agent.service.sid import split
 
 SID = "DC0123456789abcdef0123456789ABCDEF"
+WRITTEN = "DC0123456789abcdef0123456789abcdef"
 OTHER = "HC" + "f" * 32
 
 
 @pytest.mark.parametrize(
     ("text", "sid", "body"),
     [
-        (f"{SID} led on", SID.lower(), "led on"),
-        (f"led on {SID}", SID.lower(), "led on"),
-        (SID, SID.lower(), ""),
-        (f"{SID} ", SID.lower(), ""),
-        (f" {SID}", SID.lower(), ""),
-        (f"{OTHER} on", OTHER.lower(), "on"),
-        (f"{SID} on {OTHER}", SID.lower(), f"on {OTHER}"),
-        (f"{SID} {OTHER}", SID.lower(), OTHER),
-        (f"{SID}  two spaces", SID.lower(), " two spaces"),
-        (f"a  {SID}", SID.lower(), "a "),
+        (f"{SID} led on", WRITTEN, "led on"),
+        (f"led on {SID}", WRITTEN, "led on"),
+        (SID, WRITTEN, ""),
+        (f"{SID} ", WRITTEN, ""),
+        (f" {SID}", WRITTEN, ""),
+        (f"{OTHER} on", OTHER, "on"),
+        (f"{SID} on {OTHER}", WRITTEN, f"on {OTHER}"),
+        (f"{SID} {OTHER}", WRITTEN, OTHER),
+        (f"{SID}  two spaces", WRITTEN, " two spaces"),
+        (f"a  {SID}", WRITTEN, "a "),
     ],
 )
 def test_a_whole_sid_is_taken_out(text, sid, body):
