@@ -6,24 +6,32 @@
 
 ``decode`` returns one of six frozen types; ``match`` tells them apart. Everything that is wrong with octets
 or values is a ``PduError`` with the dotted field and the offset of the octet.
+
+Each name is loaded when first asked for: who catches ``PduError`` alone loads no tables.
 """
 
 from __future__ import annotations
 
-from pdu.address import Address, NumberingPlan, TypeOfNumber
-from pdu.assembler import Assembled, Assembler, join
-from pdu.coding import Alphabet, DataCoding, MessageClass, Waiting, WaitingIndication
-from pdu.decoder import decode
-from pdu.encoder import EncodedPdu, encode
-from pdu.error import PduError
+from importlib import import_module
+
+import pdu.septets  # noqa: F401  # first: after it `pdu.septets` is to mean the function
 from pdu.gsm7 import septets
-from pdu.header import Concatenation, InformationElement, NationalLanguage, Ports, SpecialMessage
-from pdu.segmenting import segment
-from pdu.status import Outcome
-from pdu.timestamp import Timestamp
-from pdu.tpdu import Command, Deliver, DeliverReport, StatusReport, Submit, SubmitReport, Tpdu
-from pdu.user_data import UserData
-from pdu.validity import EnhancedValidity, RelativeValidity, ValidityPeriod
+
+TYPE_CHECKING = False  # as in record
+if TYPE_CHECKING:
+    from pdu.address import Address, NumberingPlan, TypeOfNumber
+    from pdu.assembler import Assembled, Assembler, join
+    from pdu.coding import Alphabet, DataCoding, MessageClass, Waiting, WaitingIndication
+    from pdu.decoder import decode
+    from pdu.encoder import EncodedPdu, encode
+    from pdu.error import PduError
+    from pdu.header import Concatenation, InformationElement, NationalLanguage, Ports, SpecialMessage
+    from pdu.segmenting import segment
+    from pdu.status import Outcome
+    from pdu.timestamp import Timestamp
+    from pdu.tpdu import Command, Deliver, DeliverReport, StatusReport, Submit, SubmitReport, Tpdu
+    from pdu.user_data import UserData
+    from pdu.validity import EnhancedValidity, RelativeValidity, ValidityPeriod
 
 __all__ = [
     "Address",
@@ -62,3 +70,53 @@ __all__ = [
     "segment",
     "septets",
 ]
+
+_ROOMS = {  # where each name is at home
+    "Address": "address",
+    "Alphabet": "coding",
+    "Assembled": "assembler",
+    "Assembler": "assembler",
+    "Command": "tpdu",
+    "Concatenation": "header",
+    "DataCoding": "coding",
+    "Deliver": "tpdu",
+    "DeliverReport": "tpdu",
+    "EncodedPdu": "encoder",
+    "EnhancedValidity": "validity",
+    "InformationElement": "header",
+    "MessageClass": "coding",
+    "NationalLanguage": "header",
+    "NumberingPlan": "address",
+    "Outcome": "status",
+    "PduError": "error",
+    "Ports": "header",
+    "RelativeValidity": "validity",
+    "SpecialMessage": "header",
+    "StatusReport": "tpdu",
+    "Submit": "tpdu",
+    "SubmitReport": "tpdu",
+    "Timestamp": "timestamp",
+    "Tpdu": "tpdu",
+    "TypeOfNumber": "address",
+    "UserData": "user_data",
+    "ValidityPeriod": "validity",
+    "Waiting": "coding",
+    "WaitingIndication": "coding",
+    "decode": "decoder",
+    "encode": "encoder",
+    "join": "assembler",
+    "segment": "segmenting",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Load the room of a name and keep the name here, so that this happens once."""
+    if name not in _ROOMS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value: object = getattr(import_module(f"{__name__}.{_ROOMS[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -44,6 +44,20 @@ class WaitingIndication(Record):
     store: bool  # False: the text may be thrown away
 
 
+# By the octet. General groups 00xx and 01xx: bits 3..2; 1000 to 1101: 7-bit; 1110: UCS-2; 1111: bit 2.
+ALPHABETS = (
+    8 * (4 * (Alphabet.GSM7,) + 4 * (Alphabet.OCTETS,) + 4 * (Alphabet.UCS2,) + 4 * (Alphabet.GSM7,))
+    + 6 * 16 * (Alphabet.GSM7,)
+    + 16 * (Alphabet.UCS2,)
+    + 2 * (4 * (Alphabet.GSM7,) + 4 * (Alphabet.OCTETS,))
+)
+COMPRESSED = 2 * (32 * (False,) + 32 * (True,)) + 128 * (False,)  # general groups: bit 5
+PACKED = tuple(  # septets in octets, so that TP-UDL counts septets
+    alphabet is Alphabet.GSM7 and not compressed
+    for alphabet, compressed in zip(ALPHABETS, COMPRESSED, strict=True)
+)
+
+
 class DataCoding(Record):
     """One TP-DCS octet, read. Reserved codings read as GSM 7-bit, as the clause demands."""
 
@@ -52,18 +66,12 @@ class DataCoding(Record):
     @property
     def alphabet(self) -> Alphabet:
         """The alphabet; it says nothing of the text when ``compressed``."""
-        octet = self.octet
-        group = octet >> 4
-        if group < 8:
-            return (Alphabet.GSM7, Alphabet.OCTETS, Alphabet.UCS2, Alphabet.GSM7)[octet >> 2 & 3]
-        if group == 0xE:
-            return Alphabet.UCS2
-        return Alphabet.OCTETS if group == 0xF and octet & 4 else Alphabet.GSM7
+        return ALPHABETS[self.octet]
 
     @property
     def compressed(self) -> bool:
         """Whether the user data are compressed (23.042): they are octets then, and no text can be had."""
-        return self.octet < 0x80 and bool(self.octet & 0x20)
+        return COMPRESSED[self.octet]
 
     @property
     def message_class(self) -> MessageClass | None:
@@ -92,11 +100,3 @@ class DataCoding(Record):
         if octet < 0x80:
             return octet & 0x0C == 0x0C
         return octet < 0xC0 or (octet >= 0xF0 and bool(octet & 8))
-
-
-ALPHABETS = tuple(DataCoding(octet).alphabet for octet in range(256))
-COMPRESSED = tuple(DataCoding(octet).compressed for octet in range(256))
-PACKED = tuple(  # septets in octets, so that TP-UDL counts septets
-    alphabet is Alphabet.GSM7 and not compressed
-    for alphabet, compressed in zip(ALPHABETS, COMPRESSED, strict=True)
-)

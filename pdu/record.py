@@ -64,40 +64,49 @@ class RecordType(type):
         namespace["__setattr__"] = _refuse_set
         namespace["__delattr__"] = _refuse_delete
         namespace["_values"] = staticmethod(attrgetter(*fields, fields[0]))  # twice the first: always a tuple
-        scope = _compiled(fields, defaults, draft)
-        namespace["__new__"] = scope["__new__"]
-        namespace["_make"] = staticmethod(scope["_make"])  # type: ignore[arg-type]  # a function
-        record = super().__new__(mcs, name, bases, namespace)
-        scope["_record"] = record
-        return record
+        plan = _Plan(fields, defaults, draft)
+        namespace["__new__"] = plan.compile("__new__(cls, ", "cls")
+        namespace["_plan"] = plan
+        return super().__new__(mcs, name, bases, namespace)
 
 
-def _compiled(fields: tuple[str, ...], defaults: dict[str, object], draft: type) -> dict[str, object]:
-    """Write and compile ``__new__(cls, ...)``, and ``_make(...)`` which spares the detour over the class."""
-    scope: dict[str, object] = {"_draft": draft, "_underived": object()}
-    arguments, lines = [], []
-    for field in fields:
-        default = defaults.get(field, scope)
-        if default is scope:
-            arguments.append(field)
-        elif isinstance(default, _Derived):
-            arguments.append(f"{field}=_underived")
-            lines.append(f" if {field} is _underived: {field} = {default.expression}")
-            scope |= default.names
-        else:
-            scope[f"_{field}"] = default
-            arguments.append(f"{field}=_{field}")
-    lines += [" self = _draft()", *(f" self.{field} = {field}" for field in fields)]
-    for head, cls in (("__new__(cls, ", "cls"), ("_make(", "_record")):
+class _Plan:
+    """Writes the functions that make records of one class."""
+
+    __slots__ = ("_arguments", "_lines", "_scope")
+
+    def __init__(self, fields: tuple[str, ...], defaults: dict[str, object], draft: type) -> None:
+        self._scope: dict[str, object] = {"_draft": draft, "_underived": object()}
+        self._arguments: list[str] = []
+        self._lines: list[str] = []
+        for field in fields:
+            default = defaults.get(field, _Derived)
+            if default is _Derived:
+                self._arguments.append(field)
+            elif isinstance(default, _Derived):
+                self._arguments.append(f"{field}=_underived")
+                self._lines.append(f" if {field} is _underived: {field} = {default.expression}")
+                self._scope |= default.names
+            else:
+                self._scope[f"_{field}"] = default
+                self._arguments.append(f"{field}=_{field}")
+        self._lines += [" self = _draft()", *(f" self.{field} = {field}" for field in fields)]
+
+    def compile(self, head: str, cls: str, record: type | None = None) -> Callable[..., object]:
+        """Return a function that begins with ``head`` and whose result is of the class called ``cls``."""
         end = [f" self.__class__ = {cls}", " return self"]
-        source = "\n".join([f"def {head}{', '.join(arguments)}):", *lines, *end])
+        source = "\n".join([f"def {head}{', '.join(self._arguments)}):", *self._lines, *end])
+        scope = {**self._scope, "_record": record}
         exec(source, scope)  # noqa: S102  # our own source, made of the class body
-    return scope
+        function: Callable[..., object] = scope[head.partition("(")[0]]  # type: ignore[assignment]  # so defined
+        return function
 
 
 def maker(record: Callable[P, T]) -> Callable[P, T]:
     """Return a function that makes records as calling the class does, in two thirds of the time."""
-    make: Callable[P, T] = record._make  # type: ignore[attr-defined]  # put there by the metaclass
+    plan: _Plan = record._plan  # type: ignore[attr-defined]  # noqa: SLF001  # the metaclass put it there
+    assert isinstance(record, type)  # noqa: S101  # to type checkers it is just what makes records
+    make: Callable[P, T] = plan.compile("make(", "_record", record)  # type: ignore[assignment]  # of this class
     return make
 
 

@@ -12,6 +12,12 @@ from __future__ import annotations
 
 from struct import Struct
 
+TYPE_CHECKING = False  # as in record
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Cut = Callable[[bytes], tuple[bytes, ...]]
+
 _MOST = 256  # septets at a time
 
 
@@ -24,16 +30,27 @@ def _mask(half: int, start: int) -> int:
 _UPPER_1, _UPPER_2, _UPPER_4, _UPPER_8, _UPPER_16 = [_mask(half, 7 * half) for half in (1, 2, 4, 8, 16)]
 _LOWER_1, _LOWER_2, _LOWER_4, _LOWER_8, _LOWER_16 = [_mask(half, half - 1) for half in (1, 2, 4, 8, 16)]
 
-# By the number of octets: what cuts them into blocks, and how many septets they hold, a part of one included.
-_packed = [
-    (Struct("28s" * (size // 28) + f"{size % 28}s").unpack, (8 * size + 6) // 7)
-    for size in range(_MOST // 8 * 7 + 1)
-]
-# By the number of septets: what cuts the spread blocks, their octets, and how many octets the septets take.
-_spread = [
-    (Struct("28s4x" * ((count + 31) // 32)).unpack, (count + 31) // 32 * 32, (7 * count + 7) // 8)
-    for count in range(_MOST + 1)
-]
+
+class _Packed(dict[int, "tuple[Cut, int]"]):
+    """By the number of octets: what cuts them into blocks, and their septets, a begun one included."""
+
+    def __missing__(self, size: int) -> tuple[Cut, int]:
+        cut = Struct("28s" * (size // 28) + f"{size % 28}s").unpack
+        self[size] = cut, (8 * size + 6) // 7
+        return self[size]
+
+
+class _Spread(dict[int, "tuple[Cut, int, int]"]):
+    """By the number of septets: what cuts the spread blocks, their octets, and the octets of the septets."""
+
+    def __missing__(self, count: int) -> tuple[Cut, int, int]:
+        blocks = (count + 31) // 32
+        self[count] = Struct("28s4x" * blocks).unpack, 32 * blocks, (7 * count + 7) // 8
+        return self[count]
+
+
+_packed = _Packed()
+_spread = _Spread()
 _join_spread = b"\0\0\0\0".join
 _join_packed = b"".join
 _integer = int.from_bytes
