@@ -19,8 +19,6 @@ from agent.modem.negotiation import Negotiation
 from agent.modem.setup import Setup
 from agent.modem.state import DOMAINS, query, read_state
 
-WAKE_S = 30.0
-"""A module that boots, or learns the speed of the line, may need so long to answer for the first time."""
 RADIO_S = 30.0
 """+CFUN=1 was seen to take 14 s; Quectel allows 15 s."""
 SIM_S = 15.0
@@ -33,17 +31,15 @@ _MEMORIES = (0, 3, 6)
 
 
 class Initialisation:
-    """One walk through all settings of a module."""
+    """One walk through all settings of a module that answers."""
 
     def __init__(self, channel: Channel, setup: Setup, message_format: MessageFormat) -> None:
-        self._channel = channel
         self._setup = setup
         self._format = message_format
         self._talk = Negotiation(channel, setup.notes)
 
     async def run(self) -> None:
-        """Raises ModemUnusable where it cannot be used, ModemLost where it does not answer."""
-        await self._channel.wake(WAKE_S)
+        """Raises ModemUnusable where it cannot be used, CommandTimedOut where it stops answering."""
         await self._speak()
         await self._radio()
         await self._sim()
@@ -88,7 +84,7 @@ class Initialisation:
             except CommandRefused as error:
                 if (error.kind, error.code) not in {("cme", 10), ("cms", 310)}:
                     return self._talk.note(f"AT+CPIN? refused ({error.name or 'ERROR'})")
-                said = "NOT INSERTED"
+                said = "+CPIN: NOT INSERTED"
             state = said.partition(":")[2].strip().strip('"').upper()
             if state in {"READY", ""}:
                 return None

@@ -37,6 +37,8 @@ from agent.modem.vigilance import drifted, route_again
 
 __all__ = ["Modem", "ModemUnusable"]
 
+WAKE_S = 30.0
+"""A module that boots, or learns the speed of the line, may need so long to answer for the first time."""
 ROUNDS = 3
 """A module may restart while it is being initialised; more often than this, something is wrong with it."""
 CHECK_S = 240.0
@@ -88,6 +90,7 @@ class Modem:
         self._channel.expect_echo(True)
         try:
             for attempt in range(ROUNDS):
+                await self._channel.wake(WAKE_S)
                 self._hearing.restarted = False
                 self._setup.notes.clear()
                 try:

@@ -1,0 +1,257 @@
+"""What the tests of the modem share: a loop whose clock is turned by hand, and modules at the other end."""
+
+import asyncio
+import selectors
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+import pdu
+from agent.at.channel import Channel
+from agent.at.memory_wire import memory_pair
+from agent.modem.modem import Modem
+from hardware.profile import DeviceProfile
+from hardware.sim.card import Sim
+from hardware.sim.module import SimulatedModule
+
+CENTRE = pdu.Address.parse("+447700900000")
+
+
+class _Selector(selectors.DefaultSelector):
+    """Instead of waiting for a time to come, lets it be that time."""
+
+    def __init__(self):
+        super().__init__()
+        self.now = 1000.0
+
+    def select(self, timeout=None):
+        if timeout is None:
+            return super().select(5)
+        ready = super().select(0)
+        if not ready:
+            self.now += timeout
+        return ready
+
+
+class VirtualLoop(asyncio.SelectorEventLoop):
+    def __init__(self):
+        self._virtual = _Selector()
+        super().__init__(self._virtual)
+
+    def time(self):
+        return self._virtual.now
+
+
+@pytest.fixture
+def run():
+    """Run a story under virtual time; hours pass at once."""
+
+    def tell(story):
+        with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+            return runner.run(asyncio.wait_for(story, 1_000_000))
+
+    return tell
+
+
+class Air:
+    """A network that answers at once, unless told to keep its answer."""
+
+    def __init__(self):
+        self.stat = 1
+        self.cause = None
+        self.answers = True
+        self.acknowledged = []
+
+    def attach(self, station):
+        return self.stat
+
+    def detach(self, station):
+        pass
+
+    def submit(self, station, token, tpdu):
+        self.token = token
+        if self.answers:
+            station.submitted(token, self.cause)
+
+    def acknowledge(self, station, reference, cause):
+        self.acknowledged.append((reference, cause))
+
+    def memory_available(self, station):
+        pass
+
+
+class Bench:
+    """A simulated module, the network behind it, and a modem on the line to it."""
+
+    def __init__(self, device, sim, options):
+        near, far = memory_pair()
+        self.far = far
+        self.near = near
+        self.air = Air()
+        self.options = options
+        self.loop = asyncio.get_running_loop()
+        self.module = SimulatedModule(self.loop, self.air, device, sim or Sim(), far.write, self.wall)
+        self.reference = 0
+        self.written = []
+
+    async def start(self):
+        await self.far.open(self)
+        self.module.power_on()
+        self.channel = await Channel.open(self.near.open)
+        self.modem = Modem(self.channel, **self.options)
+
+    def received(self, data):
+        """From the agent."""
+        self.written.append(data)
+        self.module.receive(data)
+
+    def hung_up(self, reason):
+        """The agent has closed the line."""
+
+    def wall(self):
+        return datetime(2026, 11, 22, 1, 2, 3, tzinfo=UTC) + timedelta(seconds=self.loop.time() - 1000)
+
+    def deliver(self, text, sender="000", *, minute=0, alphabet=None, data_coding_scheme=None):
+        """Let a message arrive."""
+        (user_data,) = pdu.segment(text)
+        extra = {} if data_coding_scheme is None else {"data_coding_scheme": data_coding_scheme}
+        message = pdu.Deliver(
+            originating_address=pdu.Address.parse(sender),
+            service_centre_timestamp=pdu.Timestamp.of(datetime(2026, 11, 22, 12, minute, tzinfo=UTC)),
+            user_data=user_data,
+            **extra,
+        )
+        self.hand_over(message)
+
+    def hand_over(self, message):
+        self.reference += 1
+        self.module.deliver(self.reference, CENTRE, pdu.encode(message, sca=False).octets)
+
+    @property
+    def lines(self):
+        """Command lines that the module has executed, without AT."""
+        return self.module.ledger.lines
+
+    async def quiet(self):
+        """Let everything that is under way happen."""
+        await asyncio.sleep(0.01)
+
+
+@pytest.fixture
+def bench(run):
+    """Run a story with a simulated module: `bench(story, device fields..., sim=..., **modem options)`."""
+
+    def begin(story, *, device=None, sim=None, initialise=True, options=None, **fields):
+        async def whole():
+            stand = Bench(device or DeviceProfile(**fields), sim, options or {})
+            await stand.start()
+            if initialise:
+                stand.condition = await stand.modem.initialise()
+                stand.lines.clear()
+            try:
+                return await story(stand)
+            finally:
+                stand.modem.close()
+                await stand.quiet()
+
+        return run(whole())
+
+    return begin
+
+
+OK = b"\r\nOK\r\n"
+ERROR = b"\r\nERROR\r\n"
+
+
+class Script:
+    """A module that says what a table tells: command line to octets, or a list of octets and seconds to wait.
+
+    A function is called with the line. What stands under "body" and "esc" answers the text entry; lines that
+    are not in the table are answered by ERROR.
+    """
+
+    def __init__(self, wire, table):
+        self.wire = wire
+        self.table = dict(table)
+        self.heard = []
+        self.entry = False
+        self.unfinished = b""
+
+    def received(self, data):
+        for octet in data:
+            if octet == 0x1B or (self.entry and octet == 0x1A):
+                what, self.unfinished, self.entry = self.unfinished, b"", False
+                self.hear("body" if octet == 0x1A else "esc", what)
+            elif octet == 0x0D and not self.entry:
+                line, self.unfinished = self.unfinished.decode(), b""
+                if line:
+                    self.hear(line, b"")
+            else:
+                self.unfinished += bytes([octet])
+
+    def hung_up(self, reason):
+        """The agent has closed the line."""
+
+    def hear(self, line, octets):
+        self.heard.append(f"{line} {octets.decode()}".strip())
+        answer = self.table.get(line, None if line == "esc" else ERROR)
+        self.say(answer(line) if callable(answer) else answer)
+
+    def say(self, answer):
+        delay = 0.0
+        for part in answer if isinstance(answer, list) else [answer]:
+            if isinstance(part, float | int):
+                delay += part
+            elif part is not None:
+                asyncio.get_running_loop().call_later(delay, self.write, part)
+
+    def write(self, data):
+        if data.rstrip().endswith(b">"):
+            self.entry = True
+        self.wire.write(data)
+
+
+PLAIN = {
+    "AT": OK,
+    "ATE0V1Q0": OK,
+    "AT+CMEE=1": OK,
+    "AT+CMEE?": b"\r\n+CMEE: 1\r\n" + OK,
+    "AT+CFUN?": b"\r\n+CFUN: 1\r\n" + OK,
+    "AT+CPIN?": b"\r\n+CPIN: READY\r\n" + OK,
+    "AT+CMGF?": b"\r\n+CMGF: 0\r\n" + OK,
+    "AT+CSMS?": b"\r\n+CSMS: 1,1,1,1\r\n" + OK,
+    "AT+CPMS?": b'\r\n+CPMS: "ME",0,20,"ME",0,20,"ME",0,20\r\n' + OK,
+    "AT+CPMS=?": b'\r\n+CPMS: ("ME","SM"),("ME","SM"),("ME","SM")\r\n' + OK,
+    "AT+CNMI?": b"\r\n+CNMI: 2,1,0,0,0\r\n" + OK,
+    "AT+CREG?": b"\r\n+CREG: 1,1\r\n" + OK,
+    "AT+CSCA?": b'\r\n+CSCA: "+447700900000",145\r\n' + OK,
+    "AT+CMGL=4": OK,
+}
+
+
+@pytest.fixture
+def scripted(run):
+    """Run a story with a scripted module that is like the plain one except for what the test says."""
+
+    def begin(story, *, initialise=True, options=None, **different):
+        async def whole():
+            near, far = memory_pair()
+            table = PLAIN | {
+                line.replace("_Q", "?"): answer for line, answer in different.pop("table", {}).items()
+            }
+            script = Script(far, table)
+            await far.open(script)
+            channel = await Channel.open(near.open)
+            modem = Modem(channel, **(options or {}))
+            try:
+                if initialise:
+                    script.condition = await modem.initialise()
+                    script.heard.clear()
+                return await story(modem, script)
+            finally:
+                modem.close()
+                await asyncio.sleep(0)
+
+        return run(whole())
+
+    return begin
