@@ -4,21 +4,21 @@ import asyncio
 
 import pytest
 
-MOST = 40
+MOST = 60
 """Commits or writes of one start and one Command; the loop ends at the first agent that lived."""
 
 
-async def _journey(house, kind, number):
+async def _journey(house, kind, number, command):
     """One Command, an agent killed on the way, a second agent; returns whether the first was killed."""
     first = await house.agent(kind, number)
-    house.create(f"count {number}", IncludeSid="start")
-    await house.idle(first, number)
+    house.create(f"count {command}", IncludeSid="start")
+    await house.idle(first, command)
     killed = await _ended(first)
     if not killed:
         first.terminate()
     await first.communicate()
     second = await house.agent()
-    await house.idle(second, number)
+    await house.idle(second, command)
     await house.emptied()
     second.terminate()
     await second.communicate()
@@ -35,28 +35,29 @@ async def _ended(process):
     return True
 
 
-@pytest.mark.parametrize(("kind", "least"), [("commit", 5), ("write", 12)])
-async def test_killed_after_each(house, kind, least):
+@pytest.mark.parametrize(("kind", "step", "least"), [("commit", 1, 5), ("write", 3, 9)])
+async def test_killed_after_each(house, kind, step, least):
     """At most one run, at most one answer, its fate known and the store empty, whatever was killed when.
 
-    All on one journal, a Command for each kill.
+    All on one journal, a Command for each kill. Every third write is enough here: most are questions.
     """
-    kills = 0
-    for number in range(1, MOST):
-        if not await _journey(house, kind, number):
+    commands = 0
+    for number in range(1, MOST, step):
+        commands += 1
+        if not await _journey(house, kind, number, commands):
             break
-        kills += 1
-    assert least <= kills < MOST - 1
+    assert least <= commands - 1
+    assert number < MOST - step
     states, replies = house.states(), house.replies()
     runs = [line.split()[1] for line in house.runs()]
-    assert len(states) == len(replies) == kills + 1
-    assert len(runs) == len(set(runs)), "a Command ran twice"
     answers = house.answers()
+    assert len(states) == len(replies) == commands
+    assert len(runs) == len(set(runs)), "a Command ran twice"
     interrupted = 0
-    for number, (state, reply) in enumerate(zip(states, replies, strict=True), 1):
-        answer = f"counted {number}"
+    for command, (state, reply) in enumerate(zip(states, replies, strict=True), 1):
+        answer = f"counted {command}"
         if state == "done":
-            assert str(number) in runs
+            assert str(command) in runs
         else:
             assert state == "failed"
             answer = "ERR interrupted"
@@ -68,4 +69,4 @@ async def test_killed_after_each(house, kind, least):
     counted = [answer for answer in answers if answer != "ERR interrupted"]
     assert len(counted) == len(set(counted)), "an answer was sent twice"
     assert len(answers) - len(counted) <= interrupted
-    assert interrupted <= 3, "only a run that had begun may be given up"
+    assert interrupted <= commands // 2, "only a run that had begun may be given up"
