@@ -7,11 +7,11 @@ survive whatever happens to this process or its power, as long as the disk keeps
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -80,8 +80,12 @@ class Journal:
             raise
 
     def close(self) -> None:
-        """Let go of file and lock; safe to call twice."""
+        """Note the slots freed last, let go of file and lock; safe to call twice."""
         if "connection" in self.__dict__:
+            with contextlib.suppress(sqlite3.Error):  # closed before, or a disk that takes nothing more
+                if self.freed:
+                    with self.transaction():
+                        pass
             self.connection.close()
         if self._lock >= 0:
             os.close(self._lock)
@@ -96,7 +100,7 @@ class Journal:
         now = self.now()
         return max(0.0, min(now.wall - wall, now.running - running))
 
-    @contextmanager
+    @contextlib.contextmanager
     def transaction(self) -> Iterator[Moment]:
         """One commit: all that is written inside, the running time and the slots freed meanwhile."""
         execute = self.connection.execute

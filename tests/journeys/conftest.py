@@ -1,16 +1,18 @@
-"""A sandbox on a real pseudo-terminal, and agents that are started, killed and started again on one journal."""
+"""A sandbox on real pseudo-terminals, and agents that live, are killed and start again on one journal."""
 
 import asyncio
 import random
 import sqlite3
-import stat
 import sys
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from agent.app import Agent
+from agent.config import load
 from hardware.sim.network_events import EventKind
 from hardware.sim.sandbox import Sandbox, SimSpec
 
@@ -72,7 +74,7 @@ class Field:
     async def emptied(self, seconds=5):
         """Wait for the last delete; nothing tells of it but the store itself."""
         async with asyncio.timeout(seconds):
-            while self.stored():
+            while self.stored():  # noqa: ASYNC110  (a store sends no event)
                 await asyncio.sleep(0.01)
 
     def states(self):
@@ -106,8 +108,31 @@ class Field:
             stderr=asyncio.subprocess.PIPE,
         )
 
+    @asynccontextmanager
+    async def living(self):
+        """An agent in this process, from its first session to its stop; yields its steps."""
+        steps = []
+        session = asyncio.Event()
+
+        def tell(step):
+            steps.append(step)
+            self.changed.set()
+            if step.what == "session":
+                session.set()
+
+        agent = Agent(load(self.config), tell)
+        task = asyncio.create_task(agent.run())
+        async with asyncio.timeout(10):
+            await session.wait()
+        try:
+            yield steps
+        finally:
+            agent.stop()
+            async with asyncio.timeout(6):
+                await task
+
     async def idle(self, process, commands, seconds=20):
-        """Read the log until so many Commands have ended and nothing is left to send, or the agent has ended."""
+        """Read the log until so many Commands have ended and nothing is to be sent, or the agent has."""
         async with asyncio.timeout(seconds):
             async for _ in process.stderr:
                 done = self.states()
@@ -118,11 +143,11 @@ class Field:
                 ):
                     return
 
-
-def handler(path, text):
-    """An executable handler."""
-    path.write_text(f"#!/bin/sh\n{text}\n")
-    path.chmod(path.stat().st_mode | stat.S_IXUSR)
+    def handler(self, name, text):
+        """An executable handler, or a Python file."""
+        path = self.folder / "handlers" / name
+        path.write_text(text if name.endswith(".py") else f"#!/bin/sh\n{text}\n")
+        path.chmod(0o644 if name.endswith(".py") else 0o755)
 
 
 @pytest.fixture(params=["programmable-wireless"])
@@ -130,7 +155,6 @@ async def house(request, tmp_path):
     """A module in a sandbox, and an agent's folder with a handler `count` that notes each of its runs."""
     service = request.param
     (tmp_path / "handlers").mkdir(mode=0o755)
-    handler(tmp_path / "handlers" / "count", f'echo "$COMMAND_SID $1" >> {tmp_path}/runs; echo "counted $1"')
     sandbox = Sandbox(
         [SimSpec(service=service, unique_name="sim")],
         ("127.0.0.1", 0),
@@ -140,9 +164,11 @@ async def house(request, tmp_path):
     )
     house = Field(sandbox, tmp_path, service)
     sandbox.observe(house.observe)
+    house.handler("count", f'echo "$COMMAND_SID $1" >> {tmp_path}/runs; echo "counted $1"')
     house.config.write_text(
         f'[modem]\nport = "{house.port}"\n[service]\nname = "{service}"\nmax_per_minute = 1000\n'
-        '[handlers]\ndirectory = "handlers"\n[journal]\npath = "journal.db"\n[control]\nsocket = "control.sock"\n'
+        '[handlers]\ndirectory = "handlers"\ntimeout_s = 2\n[journal]\npath = "journal.db"\n'
+        '[control]\nsocket = "control.sock"\n'
     )
     await sandbox.start()
     yield house

@@ -35,7 +35,8 @@ class Desk:
         return self
 
     def restart(self):
-        """As after kill -9: nothing is closed properly, the file is opened anew; another monotonic clock."""
+        """As after kill -9: nothing more is written, the file is opened anew; another monotonic clock."""
+        self.journal.freed.clear()
         self.journal.close()
         self.monotonic = 5.0
         return self.open()

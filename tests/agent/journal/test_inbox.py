@@ -123,6 +123,15 @@ def test_freeing_costs_no_commit_of_its_own(desk, make):
     assert desk.column("SELECT slot FROM slots") == [4]
 
 
+def test_a_clean_stop_notes_what_was_freed(desk, make):
+    """So that the same octets in that slot count as another delivery at the next start."""
+    desk.keep(make.command(), SLOT, "AA")
+    desk.inbox.free(SLOT)
+    desk.journal.close()
+    desk.open()
+    assert desk.keep(make.command(), SLOT, "AA").outcome is Outcome.DOUBLE
+
+
 def test_parts_survive_and_end_with_their_command(desk, make):
     """One transaction for the last part and the joined Command; the parts that come again are doubles."""
     one, two = make.part(1), make.part(2)
