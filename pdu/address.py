@@ -161,7 +161,7 @@ def _value(kind: int, value: bytes, length: int) -> Address:
 def write_address(address: Address, field: str) -> bytes:
     """Return the address field of a TPDU."""
     value, length = write_value(address, field)
-    return bytes((length, address.type_of_address)) + value
+    return b"%c%c%b" % (length, address.type_of_address, value)
 
 
 def write_service_centre(address: Address | None, field: str) -> bytes:
@@ -169,7 +169,7 @@ def write_service_centre(address: Address | None, field: str) -> bytes:
     if address is None:
         return b"\0"
     value, _ = write_value(address, field)
-    return bytes((1 + len(value), address.type_of_address)) + value
+    return b"%c%c%b" % (1 + len(value), address.type_of_address, value)
 
 
 def write_value(address: Address, field: str) -> tuple[bytes, int]:
@@ -177,18 +177,20 @@ def write_value(address: Address, field: str) -> tuple[bytes, int]:
     number = address.number
     if address.type_of_number is _ALPHANUMERIC:
         return _write_text(number, field)
-    length = len(number)
-    if length > MOST_DIGITS:
-        reason = f"{number!r} has {length} digits, an address has {MOST_DIGITS} at most"
-        raise PduError(f"{field}.number", None, reason)
-    if not number.isdecimal():
-        if not _DIGITS.issuperset(number):
-            raise PduError(f"{field}.number", None, f"{number!r} has characters other than 0-9 * # a b c")
-        number = number.translate(_TO_HEX)
     try:
-        return unhexlify(number + "f" if length & 1 else number).translate(_SWAP), length
-    except ValueError:  # decimal digits of another script
-        raise PduError(f"{field}.number", None, f"{number!r} has digits other than 0-9") from None
+        return _digits(number), len(number)
+    except ValueError:
+        reason = f"{number!r} is no number of up to {MOST_DIGITS} of the digits 0-9 * # a b c"
+        raise PduError(f"{field}.number", None, reason) from None
+
+
+@_remember
+def _digits(number: str) -> bytes:
+    """Return a number as semi-octets; ValueError if it cannot be written so, which is not remembered."""
+    if len(number) > MOST_DIGITS or not _DIGITS.issuperset(number):
+        raise ValueError
+    digits = number.translate(_TO_HEX)
+    return unhexlify(digits + "f" if len(digits) & 1 else digits).translate(_SWAP)
 
 
 def _write_text(text: str, field: str) -> tuple[bytes, int]:

@@ -35,113 +35,103 @@ def encode(tpdu: Tpdu, *, sca: bool = True) -> EncodedPdu:
 
     Raises PduError where a value does not fit its field; its ``octet`` is None.
     """
-    match tpdu:
-        case Submit():
-            octets = _submit(tpdu)
-        case Deliver():
-            octets = _deliver(tpdu)
-        case StatusReport():
-            octets = _status_report(tpdu)
-        case DeliverReport():
-            octets = _deliver_report(tpdu)
-        case SubmitReport():
-            octets = _submit_report(tpdu)
-        case Command():
-            octets = _command(tpdu)
+    try:
+        match tpdu:
+            case Submit():
+                octets = _submit(tpdu)
+            case Deliver():
+                octets = _deliver(tpdu)
+            case StatusReport():
+                octets = _status_report(tpdu)
+            case DeliverReport():
+                octets = _deliver_report(tpdu)
+            case SubmitReport():
+                octets = _submit_report(tpdu)
+            case Command():
+                octets = _command(tpdu)
+    except (OverflowError, IndexError):  # %c and the tables take what fits an octet
+        raise _misfit(tpdu) from None
     if not sca:
         return _make(octets, len(octets))
-    front = write_service_centre(tpdu.service_centre_address, "service_centre_address")
+    address = tpdu.service_centre_address
+    front = b"\0" if address is None else write_service_centre(address, "service_centre_address")
     return _make(front + octets, len(octets))
 
 
 def _submit(submit: Submit) -> bytes:
     destination = submit.destination_address
+    number, digits = write_value(destination, "submit.destination_address")
     user_data = submit.user_data
     coding = submit.data_coding_scheme
     period = submit.validity_period
-    try:
-        number, digits = write_value(destination, "submit.destination_address")
-        front = bytes((submit.first_octet, submit.message_reference, digits, destination.type_of_address))
-        octets = _user_data(user_data, coding, 140, "submit")
-        if period is None:
-            return front + number + bytes((submit.protocol_identifier, coding, user_data.length)) + octets
-        middle = bytes((submit.protocol_identifier, coding)) + _validity(period)
-        return front + number + middle + bytes((user_data.length,)) + octets
-    except (ValueError, IndexError) as error:
-        raise _misfit(error, submit, "submit") from None
+    return b"%c%c%c%c%b%c%c%b%c%b" % (
+        submit.first_octet,
+        submit.message_reference,
+        digits,
+        destination.type_of_address,
+        number,
+        submit.protocol_identifier,
+        coding,
+        b"" if period is None else _validity(period),
+        user_data.length,
+        _user_data(user_data, coding, 140, "submit"),
+    )
 
 
 def _deliver(deliver: Deliver) -> bytes:
-    user_data = deliver.user_data
-    coding = deliver.data_coding_scheme
     _check_spare(deliver.spare_bits, 0x13, "deliver")
-    try:
-        return b"".join(
-            (
-                bytes((deliver.first_octet,)),
-                write_address(deliver.originating_address, "deliver.originating_address"),
-                bytes((deliver.protocol_identifier, coding)),
-                _time(deliver.service_centre_timestamp, "deliver.service_centre_timestamp"),
-                bytes((user_data.length,)),
-                _user_data(user_data, coding, 140, "deliver"),
-            )
-        )
-    except (ValueError, IndexError) as error:
-        raise _misfit(error, deliver, "deliver") from None
+    user_data = deliver.user_data
+    return b"%c%b%c%c%b%c%b" % (
+        deliver.first_octet,
+        write_address(deliver.originating_address, "deliver.originating_address"),
+        deliver.protocol_identifier,
+        deliver.data_coding_scheme,
+        _time(deliver.service_centre_timestamp, "deliver.service_centre_timestamp"),
+        user_data.length,
+        _user_data(user_data, deliver.data_coding_scheme, 140, "deliver"),
+    )
 
 
 def _status_report(report: StatusReport) -> bytes:
     _check_spare(report.spare_bits, 0x90 if report.user_data is not None else 0xD0, "status_report")
-    try:
-        return b"".join(
-            (
-                bytes((report.first_octet, report.message_reference)),
-                write_address(report.recipient_address, "status_report.recipient_address"),
-                _time(report.service_centre_timestamp, "status_report.service_centre_timestamp"),
-                _time(report.discharge_time, "status_report.discharge_time"),
-                bytes((report.status,)),
-                _optional(report, 143, "status_report"),
-            )
-        )
-    except (ValueError, IndexError) as error:
-        raise _misfit(error, report, "status_report") from None
+    return b"%c%c%b%b%b%c%b" % (
+        report.first_octet,
+        report.message_reference,
+        write_address(report.recipient_address, "status_report.recipient_address"),
+        _time(report.service_centre_timestamp, "status_report.service_centre_timestamp"),
+        _time(report.discharge_time, "status_report.discharge_time"),
+        report.status,
+        _optional(report, 143, "status_report"),
+    )
 
 
 def _deliver_report(report: DeliverReport) -> bytes:
     _check_spare(report.spare_bits, 0xBC if report.user_data is not None else 0xFC, "deliver_report")
-    try:
-        cause = _failure_cause(report.failure_cause, "deliver_report")
-        return bytes((report.first_octet,)) + cause + _optional(report, 159 - len(cause), "deliver_report")
-    except (ValueError, IndexError) as error:
-        raise _misfit(error, report, "deliver_report") from None
+    cause = _failure_cause(report.failure_cause, "deliver_report")
+    return b"%c%b%b" % (report.first_octet, cause, _optional(report, 159 - len(cause), "deliver_report"))
 
 
 def _submit_report(report: SubmitReport) -> bytes:
     _check_spare(report.spare_bits, 0xBC if report.user_data is not None else 0xFC, "submit_report")
-    try:
-        cause = _failure_cause(report.failure_cause, "submit_report")
-        time = _time(report.service_centre_timestamp, "submit_report.service_centre_timestamp")
-        optional = _optional(report, 152 - len(cause), "submit_report", time)
-        return bytes((report.first_octet,)) + cause + optional
-    except (ValueError, IndexError) as error:
-        raise _misfit(error, report, "submit_report") from None
+    cause = _failure_cause(report.failure_cause, "submit_report")
+    time = _time(report.service_centre_timestamp, "submit_report.service_centre_timestamp")
+    optional = _optional(report, 152 - len(cause), "submit_report", time)
+    return b"%c%b%b" % (report.first_octet, cause, optional)
 
 
 def _command(command: Command) -> bytes:
     _check_spare(command.spare_bits, 0x9C, "command")
     user_data = command.user_data
-    try:
-        return b"".join(
-            (
-                bytes((command.first_octet, command.message_reference, command.protocol_identifier)),
-                bytes((command.command_type, command.message_number)),
-                write_address(command.destination_address, "command.destination_address"),
-                bytes((user_data.length,)),
-                _user_data(user_data, 0x04, 156, "command"),
-            )
-        )
-    except (ValueError, IndexError) as error:
-        raise _misfit(error, command, "command") from None
+    return b"%c%c%c%c%c%b%c%b" % (
+        command.first_octet,
+        command.message_reference,
+        command.protocol_identifier,
+        command.command_type,
+        command.message_number,
+        write_address(command.destination_address, "command.destination_address"),
+        user_data.length,
+        _user_data(user_data, 0x04, 156, "command"),
+    )
 
 
 def _user_data(user_data: UserData, coding: int, most: int, kind: str) -> bytes:
@@ -151,14 +141,14 @@ def _user_data(user_data: UserData, coding: int, most: int, kind: str) -> bytes:
     if alphabet is not ALPHABETS[coding] or compressed is not COMPRESSED[coding]:
         says = f"{ALPHABETS[coding].value}{', compressed' if COMPRESSED[coding] else ''}"
         are = f"{alphabet.value}{', compressed' if compressed else ''}"
-        reason = f"0x{coding:02X} says {says}, but the user data are {are}"
+        reason = f"0x{coding & 0xFF:02X} says {says}, but the user data are {are}"
         raise PduError(f"{kind}.data_coding_scheme", None, reason)
     size = (7 * length + 7) // 8 if PACKED[coding] else length
     if len(octets) != size:
         reason = f"a length of {length} takes {size} octets, there are {len(octets)}"
         raise PduError(f"{kind}.user_data.length", None, reason)
     if size > most:
-        raise PduError(f"{kind}.user_data", None, f"{size} octets do not fit, {most} at most")
+        raise PduError(f"{kind}.user_data", None, f"{size} octets do not fit, {most} are the most")
     return octets
 
 
@@ -170,36 +160,35 @@ def _optional(
     indicator = report.parameter_indicator
     present = indicate(identifier, coding, user_data)
     if (indicator or 0) & 7 != present:
-        shown = "absent" if indicator is None else f"0x{indicator:02X}"
+        shown = "it is absent" if indicator is None else f"it is 0x{indicator:02X}"
         reason = f"{shown}, but the fields that are there make it 0x{present:02X}"
         raise PduError(f"{kind}.parameter_indicator", None, reason)
-    if indicator is None:
+    chain = b"" if indicator is None else b"%c%b" % (indicator, report.more_indicators)
+    if not chain:
+        if report.more_indicators:
+            raise PduError(f"{kind}.more_indicators", None, "there is no TP-PI that they could extend")
         return b""
-    more = report.more_indicators
-    chain = bytes((indicator,)) + more
     if any(octet < 0x80 for octet in chain[:-1]) or chain[-1] >= 0x80:
-        raise PduError(
-            f"{kind}.more_indicators", None, "bit 7 of TP-PI and the octets that extend it disagree"
-        )
+        reason = "bit 7 of TP-PI and the octets that extend it disagree"
+        raise PduError(f"{kind}.more_indicators", None, reason)
     parts = [chain, time]
     if identifier is not None:
-        parts.append(bytes((identifier,)))
+        parts.append(b"%c" % identifier)
     if coding is not None:
-        parts.append(bytes((coding,)))
+        parts.append(b"%c" % coding)
     if user_data is not None:
-        parts += (bytes((user_data.length,)), _user_data(user_data, coding or 0, most, kind))
+        parts += (b"%c" % user_data.length, _user_data(user_data, coding or 0, most, kind))
     return b"".join(parts)
 
 
 def _validity(period: RelativeValidity | EnhancedValidity | Timestamp) -> bytes:
     if isinstance(period, RelativeValidity):
-        return bytes((period.octet,))
+        return b"%c" % period.octet
     if isinstance(period, Timestamp):
         return _time(period, "submit.validity_period")
     if len(period.octets) != 7 or period.octets[0] & 7 > 3:
-        raise PduError(
-            "submit.validity_period", None, f"{period.octets.hex()} is no enhanced validity period"
-        )
+        reason = f"{period.octets.hex()} is no enhanced validity period"
+        raise PduError("submit.validity_period", None, reason)
     return period.octets
 
 
@@ -213,8 +202,8 @@ def _failure_cause(cause: int | None, kind: str) -> bytes:
     if cause is None:
         return b""
     if cause < 0x80:
-        raise PduError(f"{kind}.failure_cause", None, f"{cause} is below 0x80")
-    return bytes((cause,))
+        raise PduError(f"{kind}.failure_cause", None, f"{cause} is below 0x80, where no cause is")
+    return b"%c" % cause
 
 
 def _check_spare(bits: int, unused: int, kind: str) -> None:
@@ -222,23 +211,44 @@ def _check_spare(bits: int, unused: int, kind: str) -> None:
         raise PduError(f"{kind}.spare_bits", None, f"0x{bits:02X} covers bits that have a meaning")
 
 
-def _misfit(error: Exception, tpdu: Tpdu, kind: str) -> Exception:
-    """Turn the refusal of ``bytes`` into the name of the field that does not fit an octet."""
-    if isinstance(error, PduError):
-        return error
-    for field in (
+_OCTETS = {
+    Deliver: ("deliver", "protocol_identifier", "data_coding_scheme"),
+    Submit: ("submit", "message_reference", "protocol_identifier", "data_coding_scheme"),
+    StatusReport: (
+        "status_report",
         "message_reference",
+        "status",
+        "parameter_indicator",
         "protocol_identifier",
         "data_coding_scheme",
-        "status",
-        "command_type",
-        "message_number",
+    ),
+    DeliverReport: (
+        "deliver_report",
         "failure_cause",
         "parameter_indicator",
-    ):
-        value = getattr(tpdu, field, None)
-        if isinstance(value, int) and not 0 <= value <= 0xFF:
+        "protocol_identifier",
+        "data_coding_scheme",
+    ),
+    SubmitReport: (
+        "submit_report",
+        "failure_cause",
+        "parameter_indicator",
+        "protocol_identifier",
+        "data_coding_scheme",
+    ),
+    Command: ("command", "message_reference", "protocol_identifier", "command_type", "message_number"),
+}
+
+
+def _misfit(tpdu: Tpdu) -> PduError:
+    """Return the error for the field that does not fit its octet."""
+    kind, *fields = _OCTETS[type(tpdu)]
+    for field in fields:
+        value = getattr(tpdu, field)
+        if value is not None and not 0 <= value <= 0xFF:
             return PduError(f"{kind}.{field}", None, f"{value} does not fit an octet")
     if isinstance(tpdu, Submit) and isinstance(tpdu.validity_period, RelativeValidity):
-        return PduError("submit.validity_period", None, f"{tpdu.validity_period.octet} does not fit an octet")
+        period = tpdu.validity_period.octet
+        if not 0 <= period <= 0xFF:
+            return PduError("submit.validity_period", None, f"{period} does not fit an octet")
     return PduError(f"{kind}.user_data.length", None, "it does not fit an octet")

@@ -17,5 +17,5 @@ class PduError(ValueError):
         self.reason = reason
 
     def __str__(self) -> str:
-        place = self.field if self.octet is None else f"{self.field} (octet {self.octet})"
+        place = self.field if self.octet is None else f"{self.field} at octet {self.octet}"
         return f"{place}: {self.reason}"

@@ -65,7 +65,7 @@ class Explanation(Record):
 
     kind: str  # "SMS-DELIVER" ..., "" when not even that is known
     rows: tuple[Row, ...]
-    length: int  # octets of the TPDU, the <length> of 27.005; 0 when not known
+    length: int  # octets of the TPDU, the <length> of 27.005; 0 when the PDU is cut short
     error: PduError | None
 
 
@@ -81,14 +81,15 @@ def explain(data: str | bytes, *, direction: Literal["mt", "mo"] = "mt", sca: bo
     except PduError as bad:
         error = bad
     walk = _Walk(octets)
+    length = 0
     try:
         walk.message(direction, sca=sca)
+        length = walk.at - walk.start
     except PduError:
-        walk.rest("", "not read")
+        walk.rest("not read")
     else:
         fill = octets.count(b"\xff", walk.at) == len(octets) - walk.at
-        walk.rest("", "fill, ignored" if fill else "behind the last field, ignored")
-    length = sum(len(row.octets) for row in walk.rows if row.bits == 0xFF and row.at >= walk.start)
+        walk.rest("fill, ignored" if fill else "behind the last field, ignored")
     return Explanation(walk.kind, tuple(walk.rows), length, error)
 
 
@@ -120,10 +121,10 @@ class _Walk:
         """Note the next octet as a field."""
         return self.take(1, abbreviation, name, lambda octets: meaning(octets[0]))[0]
 
-    def rest(self, abbreviation: str, meaning: str) -> None:
+    def rest(self, meaning: str) -> None:
         """Note what is left, if anything."""
         if left := len(self.octets) - self.at:
-            self.note(left, abbreviation, "", meaning)
+            self.note(left, "", "", meaning)
 
     def message(self, direction: Literal["mt", "mo"], *, sca: bool) -> None:
         """Walk through a whole PDU."""
@@ -286,7 +287,7 @@ def render(explanation: Explanation) -> list[str]:
     """Return the lines to print: one a field, octets wrapped to eight a line, bits shown in their places."""
     lines = []
     if explanation.kind:
-        lines.append(f"{explanation.kind}, <length> {explanation.length}")
+        lines.append(explanation.kind + (f", <length> {explanation.length}" if explanation.length else ""))
     width = max((len(row.abbreviation) for row in explanation.rows), default=0)
     names = max((len(row.name) for row in explanation.rows), default=0)
     for row in explanation.rows:

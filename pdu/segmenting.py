@@ -106,8 +106,6 @@ def _cut(content: bytes, form: Alphabet, front: tuple[InformationElement, ...], 
     if len(content) <= _room(form, header):
         return [content]
     room = _room(form, max(header, 1) + _CONCATENATION[wide])
-    if room < 2:
-        raise PduError("user_data.header.length", None, "the header leaves no room for the content")
     pieces = []
     start = 0
     while start < len(content):

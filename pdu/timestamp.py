@@ -26,6 +26,8 @@ class Timestamp(Record):
         A semi-octet that is no decimal digit reads as 0. Years 70 to 99 are 19xx, 00 to 69 are 20xx. The zone
         counts quarters of an hour; bit 3 of its octet is the sign.
         """
+        if len(self.octets) != 7:
+            return None
         digits = self.octets.translate(_SWAP).hex()
         if not digits[:12].isdecimal():
             digits = digits[:12].translate(_NO_DIGIT) + digits[12:]
