@@ -13,7 +13,7 @@ BITS_PER_BYTE = 10
 """A start bit, eight data bits, a stop bit."""
 
 FIFO = 16
-"""A UART hands on what it received in portions of this many bytes, and what is left when the line falls still."""
+"""A UART hands on what it received in portions of so many bytes, and the rest when the line falls still."""
 
 
 class Pace:
