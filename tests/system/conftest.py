@@ -6,6 +6,7 @@ Mounts live in the mount namespaces of the processes that need them, so that an 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -17,6 +18,7 @@ import threading
 import time
 import urllib.parse
 import urllib.request
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -137,7 +139,7 @@ class Machine:
     nspawn: subprocess.Popen
     groups: list[Path]
     init: int = field(init=False)
-    _plugged: threading.Event | None = None
+    _pull: Callable[[], object] = lambda: None
 
     def wait_until_up(self):
         children = Path(f"/proc/{self.nspawn.pid}/task/{self.nspawn.pid}/children")
@@ -178,20 +180,24 @@ class Machine:
     def plug_sandbox(self, sandbox):
         """Keep the sandbox's module plugged in: after each client it has another pseudo-terminal."""
         self.unplug()
-        self._plugged = threading.Event()
+        unplugged = threading.Event()
 
-        def follow(unplugged=self._plugged, known=None):
+        def follow():
             while not unplugged.wait(0.02):
-                if (terminal := sandbox.terminal) != known:
-                    self.plug(terminal)
-                    known = terminal
+                # A new one may have the old one's number, but never its owner.
+                with contextlib.suppress(FileNotFoundError):
+                    terminal = Path(sandbox.terminal)
+                    if terminal.stat().st_gid != DIALOUT:
+                        self.plug(terminal)
 
-        threading.Thread(target=follow, name="cable", daemon=True).start()
+        cable = threading.Thread(target=follow, name="cable")
+        cable.start()
+        self._pull = lambda: (unplugged.set(), cable.join())
 
     def unplug(self):
         """The port is gone."""
-        if self._plugged is not None:
-            self._plugged.set()
+        self._pull()
+        self._pull = lambda: None
         self.path("/dev/ttyUSB0").unlink(missing_ok=True)
 
     def configure(self, **replaced):
@@ -224,8 +230,7 @@ class Machine:
         return self.ask("journalctl", "--no-pager", "--unit", "modem-agent", "--output", "cat")
 
     def power_off(self):
-        if self._plugged is not None:
-            self._plugged.set()
+        self._pull()
         if self.nspawn.poll() is None:
             os.kill(self.init, signal.SIGRTMIN + 4)  # systemd: power off
             try:
