@@ -10,6 +10,9 @@ import click
 from agent.cli.common import config_option, configuration, give_up, json_option, print_json
 from agent.journal import reading
 
+_WHOLE = ("id", "state", "received", "queued", "at", "sid")
+"""Columns that are never broken: people copy them."""
+
 limit_option = click.option(
     "-n", "--limit", type=click.IntRange(1), default=20, show_default=True, help="How many, the newest."
 )
@@ -72,7 +75,7 @@ def _rows(config_path: Path, query: str, limit: int) -> list[dict[str, Any]]:
 
 
 def _print(rows: list[dict[str, Any]], columns: tuple[str, ...], nothing: str) -> None:
-    """A table that leaves out what is empty in all rows; SIDs stay whole at any width."""
+    """A table that leaves out what is empty in all rows; on a narrow terminal each row on lines of its own."""
     if not rows:
         click.echo(nothing)
         return
@@ -80,17 +83,28 @@ def _print(rows: list[dict[str, Any]], columns: tuple[str, ...], nothing: str) -
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=None, pad_edge=False, header_style="bold")
     shown = [name for name in columns if any(row[name] not in (None, "", 0) for row in rows)]
-    for name in shown:
-        table.add_column(
-            name, overflow="fold", no_wrap=name in ("sid", "state", "id", "received", "queued", "at")
-        )
-    for row in rows:
-        table.add_row(*(Text("" if row[name] is None else _visible(str(row[name]))) for name in shown))
+    cells = [["" if row[name] is None else _visible(str(row[name])) for name in shown] for row in rows]
+    widths = [
+        max(len(text) for text in (name, *column))
+        for name, column in zip(shown, zip(*cells, strict=True), strict=True)
+    ]
+    whole = [width if name in _WHOLE else min(width, 16) for name, width in zip(shown, widths, strict=True)]
     console = Console(highlight=False)
+    if console.is_terminal and sum(whole) + 2 * len(whole) > console.width:
+        for row in cells:
+            for name, text in zip(shown, row, strict=True):
+                if text:
+                    console.print(Text.assemble((f"{name:<12}", "bold"), text), soft_wrap=True)
+            console.print()
+        return
     if not console.is_terminal:
-        console = Console(highlight=False, width=10_000)
+        console = Console(highlight=False, width=sum(widths) + 2 * len(widths) + 2)
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in shown:
+        table.add_column(name, overflow="fold", no_wrap=name in _WHOLE)
+    for row in cells:
+        table.add_row(*map(Text, row))
     console.print(table)
 
 

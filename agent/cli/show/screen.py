@@ -33,13 +33,15 @@ class Screen:
     """Writes the demo. `clock` gives seconds; times count from the beginning of a stop."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
-        self.console = Console(highlight=False, soft_wrap=True)
+        self.console = Console(highlight=False)
+        # A terminal's lines break between words, so a SID stays whole; what is piped is not broken at all.
+        self.console.soft_wrap = not self.console.is_terminal
         self._clock = clock
         self._began = clock()
 
     def say(self, text: str = "") -> None:
-        """A line of its own."""
-        self.console.print(Text(text))
+        """A line of its own, to be copied whole."""
+        self.console.print(Text(text), soft_wrap=True)
 
     def begin(self, title: str, sim: str) -> None:
         """A stop of the tour begins."""
@@ -61,14 +63,10 @@ class Screen:
             if item.kind not in _EVENTS:
                 return
             place, what = _EVENTS[item.kind]
-            number = (
-                f" {'to' if item.kind is EventKind.ORIGINATED else 'from'} {item.number}"
-                if item.number
-                else ""
-            )
-            text = (
-                what + number + (f" {item.sid}" if item.sid else "") + (f": {item.note}" if item.note else "")
-            )
+            sid = f" {item.sid}" if item.sid and place == "service" else ""
+            way = "to" if item.kind is EventKind.ORIGINATED else "from"
+            number = f" {way} {item.number}" if item.number and place == "network" else ""
+            text = what + number + sid + (f": {item.note}" if item.note else "")
             content, bad = item.body, False
         self.console.print(
             Text.assemble(
