@@ -75,7 +75,7 @@ def _rows(config_path: Path, query: str, limit: int) -> list[dict[str, Any]]:
 
 
 def _print(rows: list[dict[str, Any]], columns: tuple[str, ...], nothing: str) -> None:
-    """A table that leaves out what is empty in all rows; on a narrow terminal each row on lines of its own."""
+    """A table without what is empty in all rows; on a narrow terminal each row on lines of its own."""
     if not rows:
         click.echo(nothing)
         return
