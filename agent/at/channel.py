@@ -79,9 +79,13 @@ class Channel:
         async with self._turn:
             return await self._converse(command, before_body)
 
-    def expect_echo(self, expected: bool) -> None:
-        """Whether the module echoes; an echo that comes back unexpectedly is told as `ECHO_RETURNED`."""
+    def expect_echo(self, expected: bool, *, forbids_body: bool = False) -> None:
+        """Whether the module echoes. An echo that comes back unexpectedly is told as `ECHO_RETURNED`.
+
+        `forbids_body`: no body is written after it, because with lost settings it would mean another thing.
+        """
         self._line.echo_expected = expected
+        self._line.echo_forbids_body = forbids_body
 
     def turn(self) -> Turn:
         """Several commands with nothing of others between them: `async with channel.turn() as turn`."""

@@ -75,7 +75,7 @@ class Engine:
         self._verbose = False
         self._headers: list[_Header] = []
         self._begin_echo("")
-        self._informed = self._prompted = self._body_written = False
+        self._informed = self._prompted = self._body_written = self._echo_seen = False
 
     # What is asked
 
@@ -89,7 +89,7 @@ class Engine:
         if self._pending is not None:
             raise ConversationError(command.line, f"{command.line} while {self._pending.line} is pending")
         self._pending = command
-        self._informed = self._prompted = self._body_written = False
+        self._informed = self._prompted = self._body_written = self._echo_seen = False
         self._begin_echo(command.line)
         self._out += command.line.encode() + b"\r"
 
@@ -139,7 +139,7 @@ class Engine:
 
     @property
     def echoed(self) -> bool:
-        """Whether the module echoed the last command line."""
+        """Whether the module echoed the last command line or its body."""
         return self._echo_seen
 
     # What is heard
@@ -313,7 +313,6 @@ class Engine:
 
     def _begin_echo(self, text: str) -> None:
         self._echo = self._echo_left = text.replace(" ", "")
-        self._echo_seen = False
 
     def _is_echo(self, text: str) -> bool:
         """Whether this line is a piece of what was written last.

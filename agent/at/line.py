@@ -31,11 +31,12 @@ REFUSED_S = 0.3
 """A marking command that got an error will get no information: V.250 5.7 allows gaps of 0.1 s."""
 BURST_S = 10.0
 """Noise is told once, then only counted until it has been quiet for so long."""
-BOOT_S = 60.0
-"""The lines that a starting module prints belong to one start if they come within this time."""
+BOOT_S = 2.0
+"""What is under way when a module says that it has just started gets this long: either the line belongs to a
+start that is nearly over, then the answer comes at once, or it never comes."""
 
 _BOOT = re.compile(r"(APP )?RDY$|\^SYSSTART|\^BOOT|\*ATREADY|\+KSUP|\+AT: READY")
-"""Said only by a module that has just started: what was under way before will never be answered."""
+"""Said only by a module that has just started."""
 
 
 class Conversation:
@@ -95,12 +96,14 @@ class Line:
         self._listener: asyncio.Future[LateResult | None] | None = None
         self.echo_expected = True
         """Whether an echo says nothing; otherwise it shows that the module has lost its settings."""
+        self.echo_forbids_body = False
+        """Whether with lost settings a body would mean another thing."""
         self._trace = trace
         self._ended = ended
         self._wire: Wire | None = None
         self._conversation: Conversation | None = None
         self._deadline: asyncio.TimerHandle | None = None
-        self._boot_at = -BOOT_S
+        self._booted = ""
         self._noise_at = -BURST_S
 
     # The wire
@@ -160,6 +163,7 @@ class Line:
         """Write a command. The line must be free."""
         self.engine.begin(command)
         conversation = self._conversation = Conversation(command)
+        self._booted = ""
         self._until(command.timeout_s if timeout_s is None else timeout_s)
         self.flush()
         return conversation
@@ -211,7 +215,8 @@ class Line:
 
     def _expired(self) -> None:
         if (conversation := self._conversation) is not None:
-            self.give_up(conversation, "no final result in time")
+            reason = f"the module restarted ({self._booted})" if self._booted else "no final result in time"
+            self.give_up(conversation, reason)
 
     def _end(self, conversation: Conversation, reason: str = "") -> None:
         if self._deadline is not None:
@@ -242,8 +247,7 @@ class Line:
                 conversation.prompted = True
                 if conversation.abandoned:
                     self.give_up(conversation, "nobody waits for it any more")
-                elif self.engine.echoed and not self.echo_expected:
-                    # In another message format the same command would mean another thing.
+                elif self.engine.echoed and not self.echo_expected and self.echo_forbids_body:
                     self.give_up(conversation, "the module has lost its settings")
                 else:
                     self._until(BODY_WAIT_S)
@@ -252,7 +256,8 @@ class Line:
                 self.heard.append(text)
                 self.news.put(event)
                 if _BOOT.match(text):
-                    self._booted(text)
+                    self._booted = text
+                    self._sooner(BOOT_S)
             case LateResult(final=final):
                 self.late.append(event)
                 if final is not None:
@@ -262,12 +267,6 @@ class Line:
                         self._sooner(REFUSED_S)
             case Noise(reason, sample):
                 self._noise(reason, sample)
-
-    def _booted(self, text: str) -> None:
-        now = self._loop.time()
-        first, self._boot_at = now - self._boot_at > BOOT_S, now
-        if first and self._conversation is not None:
-            self.give_up(self._conversation, f"the module restarted ({text})")
 
     def _noise(self, reason: str, sample: bytes) -> None:
         now = self._loop.time()

@@ -67,6 +67,8 @@ class Hearing:
         self._said_silent = False
         self.restarted = False
         """The module has to be initialised again."""
+        self.echo_alarms = 0
+        """How often nothing but an echo told of a restart."""
         self.ready = asyncio.Event()
         """Set while it need not."""
 
@@ -117,6 +119,7 @@ class Hearing:
         """The first sign of a restart is told; further ones are of the same restart."""
         if self.restarted:
             return None
+        self.echo_alarms += news is ECHO_RETURNED
         self.restarted = True
         self.ready.clear()
         self._setup.selected = None

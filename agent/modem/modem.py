@@ -41,6 +41,8 @@ WAKE_S = 30.0
 """A module that boots, or learns the speed of the line, may need so long to answer for the first time."""
 ROUNDS = 3
 """A module may restart while it is being initialised; more often than this, something is wrong with it."""
+ECHO_ALARMS = 2
+"""After so many initialisations because of an echo it is taken for a habit of the module."""
 CHECK_S = 240.0
 """Settings that stood so lately are not looked at again by a sweep. Sweeps come every 300 s."""
 ACKNOWLEDGE_S = 10.0
@@ -105,7 +107,8 @@ class Modem:
         finally:
             self._hearing.end(settled=settled)
         self._checked_at = asyncio.get_running_loop().time()
-        self._channel.expect_echo(self._setup.echo)
+        echoes = self._setup.echo or self._hearing.echo_alarms >= ECHO_ALARMS
+        self._channel.expect_echo(echoes, forbids_body=self._setup.format_drifts)
         self._storage.visit_all()
         return self.condition
 

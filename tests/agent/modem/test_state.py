@@ -1,0 +1,132 @@
+"""Registration, signal, identity."""
+
+import pytest
+
+from agent.modem.state import Identity, Registration
+
+OK = b"\r\nOK\r\n"
+ERROR = b"\r\nERROR\r\n"
+
+
+def info(text):
+    return f"\r\n{text}\r\n".encode() + OK
+
+
+@pytest.mark.parametrize(
+    ("states", "can_send", "text"),
+    [
+        ((1, None, None), True, "registered, home"),
+        ((5, 5, 5), True, "registered, roaming"),
+        ((3, 5, 5), True, "registered, roaming"),
+        ((6, None, None), True, "registered, home"),
+        ((7, 0, 0), True, "registered, roaming"),
+        ((3, 2, None), False, "registration denied"),
+        ((0, 2, 0), False, "searching"),
+        ((11, None, None), False, "emergency calls only"),
+        ((8, 0, 0), False, "emergency calls only"),
+        ((0, 0, 0), False, "not registered"),
+        ((4, 0, 0), False, "registration unknown"),
+        ((None, None, None), True, "registration unknown"),
+    ],
+)
+def test_states(states, can_send, text):
+    """SMS go wherever any domain carries them, also where it carries nothing else."""
+    registration = Registration(*states)
+    assert registration.can_send is can_send
+    assert str(registration) == text
+
+
+@pytest.mark.parametrize(
+    ("answer", "state"),
+    [
+        ("+CREG: 0,1", 1),
+        ("+CREG: 1,5", 5),
+        ('+CREG: 2,5,"1A2B","0012C0DE",7', 5),
+        ("+CREG: 2,5,1A2B,12C0DE,7", 5),
+        ("+CREG:2, 5", 5),
+        ("+CREG: 2,11", 11),
+        ('+CREG: 3,3,"","",0,0,13', 3),
+    ],
+)
+def test_every_form_of_answer(scripted, answer, state):
+    """The number of the setting comes first, whatever else follows."""
+
+    async def story(modem, script):
+        script.table["AT+CREG?"] = b'\r\n+CREG: 2,"1A2B","0012C0DE",7\r\n\r\n+CREG: 4\r\n' + info(answer)
+        assert (await modem.registration()).circuit == state
+
+    scripted(story)
+
+
+def test_all_domains_are_asked(bench):
+    """Each that the module knows."""
+
+    async def story(stand):
+        registration = await stand.modem.registration()
+        assert registration == Registration(1, 1, 1)
+        stand.module.link.change(6)
+        assert await stand.modem.registration() == Registration(6, 1, 1)
+
+    bench(story)
+
+
+@pytest.mark.parametrize(("rssi", "dbm"), [(0, -113), (21, -71), (31, -51), (99, None), (199, None)])
+def test_signal(scripted, rssi, dbm):
+    """99 is no strength at all."""
+
+    async def story(modem, script):
+        signal = await modem.signal()
+        assert signal.dbm == dbm
+        assert str(signal) == ("signal unknown" if dbm is None else f"signal {dbm} dBm")
+
+    scripted(story, table={"AT+CSQ": info(f"+CSQ: {rssi},99")})
+
+
+def test_a_module_that_knows_no_signal(scripted):
+    """It is unknown, and no error."""
+
+    async def story(modem, script):
+        assert (await modem.signal()).dbm is None
+
+    scripted(story)
+
+
+def test_identity(bench):
+    """Who the module and its SIM are."""
+
+    async def story(stand):
+        identity = await stand.modem.identity()
+        assert identity.model == "Generic"
+        assert identity.imei == "359990000000008"
+        assert identity.imsi == stand.module.sim.imsi
+        assert identity.iccid == stand.module.sim.iccid
+
+    bench(story)
+
+
+def test_identity_as_vendors_write_it(scripted):
+    """Prefixes, quotes and the padding of the SIM's number are taken off; what is refused stays empty."""
+    table = {
+        "AT+CGMI": b"\r\nQuectel\r\n" + OK,
+        "AT+CGMM": info("+CGMM: EG25-G"),
+        "AT+CGMR": b"\r\nRevision: EG25GGBR07A08M2G\r\n" + OK,
+        "AT+CGSN": info('+CGSN: "866758041234567"'),
+        "AT+QCCID": info("+QCCID: 89883030000010123456F"),
+    }
+
+    async def story(modem, script):
+        assert await modem.identity() == Identity(
+            "Quectel", "EG25-G", "EG25GGBR07A08M2G", "866758041234567", "", "89883030000010123456"
+        )
+        assert "AT+CCID" not in script.heard
+
+    scripted(story, table=table)
+
+
+def test_identity_of_a_module_that_tells_nothing(scripted):
+    """Every question may be refused."""
+
+    async def story(modem, script):
+        assert await modem.identity() == Identity()
+
+    scripted(story)

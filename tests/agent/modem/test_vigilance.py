@@ -1,0 +1,154 @@
+"""A module that has lost its settings without a word, or never tells of messages, is found out."""
+
+import asyncio
+
+import pytest
+
+import pdu
+from agent.modem.news import Arrived, Restarted
+from agent.modem.sending import NotSent, Refused, Sent
+from agent.modem.stored import Slot
+
+
+def submit():
+    (user_data,) = pdu.segment("OK 17")
+    return pdu.Submit(pdu.Address.parse("000"), user_data)
+
+
+async def nothing():
+    """No condition for the body."""
+
+
+@pytest.mark.parametrize("fault", ["reboot-silent", "settings-lost"])
+def test_lost_settings_are_found_by_a_sweep(bench, fault):
+    """The next sweep tells of it as of a restart; after that the module is as it was."""
+
+    async def story(stand):
+        await stand.modem.sweep()
+        stand.module.faults.add(fault)
+        await asyncio.sleep(300)
+        assert stand.module.settings.cnmi[1] == 0
+        assert await stand.modem.sweep() == []
+        news = await stand.modem.next_news()
+        assert isinstance(news, Restarted)
+        await stand.modem.initialise()
+        assert stand.module.settings.cnmi[:2] == (2, 1)
+        stand.deliver("hi")
+        assert await stand.modem.next_news() == Arrived(Slot("ME", 1))
+
+    bench(story)
+
+
+def test_a_returning_echo_tells_at_once(bench):
+    """The first command after a silent restart shows it."""
+
+    async def story(stand):
+        await stand.modem.sweep()
+        stand.module.faults.add("reboot-silent")
+        await asyncio.sleep(5)
+        assert isinstance(await stand.modem.send(submit(), nothing), Sent)
+        assert isinstance(await stand.modem.next_news(), Restarted)
+        await stand.modem.initialise()
+        assert stand.modem.news_at_hand() is None
+
+    bench(story)
+
+
+def test_a_module_whose_own_format_is_the_other(bench):
+    """Where a silent restart ends in text mode, a PDU would be sent as text: it is not."""
+
+    async def story(stand):
+        stand.module.faults.add("reboot-silent")
+        await asyncio.sleep(5)
+        assert stand.module.settings.text_mode
+        assert isinstance(await stand.modem.send(submit(), nothing), NotSent | Refused)
+        assert stand.module.ledger.submits == []
+        assert isinstance(await stand.modem.next_news(), Restarted)
+        await stand.modem.initialise()
+        assert isinstance(await stand.modem.send(submit(), nothing), Sent)
+
+    bench(story, cmgf=1)
+
+
+def test_settings_that_stand_cost_little(bench):
+    """Three questions now and then, none in between."""
+
+    async def story(stand):
+        await stand.modem.sweep()
+        await asyncio.sleep(300)
+        stand.lines.clear()
+        await stand.modem.sweep()
+        assert [line for line in stand.lines if line] == ["+CMGF?", "+CNMI?", "+CPMS?", "+CMGL=4"]
+        stand.lines.clear()
+        await stand.modem.sweep()
+        assert stand.lines == ["+CMGL=4"]
+
+    bench(story)
+
+
+def test_another_store_that_was_read_last_is_no_loss(bench):
+    """Reading elsewhere changes what is chosen for reading, and that is all."""
+
+    async def story(stand):
+        await stand.modem.read(Slot("SM", 1))
+        await asyncio.sleep(300)
+        await stand.modem.sweep()
+        assert stand.modem.news_at_hand() is None
+
+    bench(story)
+
+
+def test_notifications_that_never_come(bench):
+    """Messages that are found and were never told of: +CNMI is set once more, then looking it is."""
+
+    async def story(stand):
+        await stand.modem.sweep()
+        stand.module.faults.add("code-lost:command=+CMTI,times=0")
+        assert stand.modem.notifies
+        stand.deliver("one")
+        await asyncio.sleep(300)
+        assert len(await stand.modem.sweep()) == 1
+        await stand.modem.delete(Slot("ME", 1))
+        assert stand.modem.notifies
+        await asyncio.sleep(60)
+        assert not stand.modem.notifies
+        assert "does not tell" in str(stand.modem.condition)
+        stand.lines.clear()
+        await stand.modem.sweep()
+        await stand.modem.sweep()
+        assert [line for line in stand.lines if line.startswith("+CNMI=")] == ["+CNMI=2,1,0,0,0"]
+        stand.module.faults.clear()
+        stand.deliver("two")
+        assert isinstance(await stand.modem.next_news(), Arrived)
+        assert stand.modem.notifies
+
+    bench(story)
+
+
+def test_what_came_before_is_no_sign(bench):
+    """What lay there at the start, and what is told of while it is listed, proves nothing."""
+
+    async def story(stand):
+        stand.deliver("told")
+        await stand.modem.sweep()
+        await stand.modem.sweep()
+        stand.deliver("told too")
+        await stand.modem.sweep()
+        await asyncio.sleep(60)
+        await stand.modem.sweep()
+        assert stand.modem.notifies
+
+    bench(story)
+
+
+def test_a_command_of_a_person(bench):
+    """Its answer is shown line by line; settings that it changed are found out."""
+
+    async def story(stand):
+        assert await stand.modem.at("AT+CSQ") == ["+CSQ: 21,99"]
+        assert await stand.modem.at("AT+CGMM;+CGMR") == ["Generic", "1.0"]
+        await stand.modem.at("AT+CNMI=2,0,0,0,0")
+        assert await stand.modem.sweep() == []
+        assert isinstance(await stand.modem.next_news(), Restarted)
+
+    bench(story)
