@@ -91,7 +91,8 @@ class Supervisor:
                 waits = PORT_WAITS
                 self._say("port", str(error))
             except (AtError, ModemUnusable) as error:
-                self._say("module", str(error))
+                if not self._stopping.is_set():
+                    self._say("module", str(error))
             except Exception as error:  # noqa: BLE001  (the one place that catches everything)
                 self._tell(Step("session failed", f"{type(error).__name__}: {error}", weight=Weight.ERROR))
             finally:
