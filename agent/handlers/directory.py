@@ -31,8 +31,10 @@ class Found:
     actions: dict[str, Path] = field(default_factory=dict)
     """NAME.then, by NAME."""
     python: list[Path] = field(default_factory=list)
+    tables: dict[str, Path] = field(default_factory=dict)
+    """NAME.toml, by NAME."""
     options: dict[str, dict[str, object]] = field(default_factory=dict)
-    """What NAME.toml says, by NAME."""
+    """What NAME.toml says, by the NAME of an executable."""
     faults: list[str] = field(default_factory=list)
     """Sentences on what must be mended."""
     remarks: list[str] = field(default_factory=list)
@@ -59,12 +61,14 @@ def read(directory: Path) -> Found:
     for path in files:
         if not path.name.startswith("."):
             _look_at(path, found)
-    for kind, owners in (("then", found.actions), ("toml", found.options)):
-        found.faults += [
-            f"{directory / name}.{kind} belongs to nothing: there is no executable {name}"
-            for name in owners
-            if name not in found.executables
-        ]
+    for name, path in found.actions.items():
+        if name not in found.executables:
+            found.faults.append(f"{path} belongs to nothing: there is no executable {name}")
+    for name, path in found.tables.items():
+        if name in found.executables:
+            _read_options(path, name, found)
+        elif not path.with_suffix(".py").exists():  # that may have settings of its own
+            found.remarks.append(f"{path} is not used: there is no executable {name}")
     return found
 
 
@@ -83,13 +87,13 @@ def _look_at(path: Path, found: Found) -> None:
         if _begins_as_script(path):
             found.remarks.append(f"{path} is no handler because it is not executable: chmod +x it")
         return
-    if faults := _untrusted(path, status):
+    if suffix == "toml":
+        found.tables[stem] = path
+    elif faults := _untrusted(path, status):
         found.faults += faults
     elif suffix == "py":
         if not name.startswith("_"):
             found.python.append(path)
-    elif suffix == "toml":
-        _read_options(path, stem, found)
     elif not executable or not os.access(path, os.X_OK):
         found.faults.append(f"{path} cannot be executed by the user that runs modem-agent: chmod +x it")
     elif suffix == "then":
@@ -121,8 +125,11 @@ def _begins_as_script(path: Path) -> bool:
         return False
 
 
-def _read_options(path: Path, stem: str, found: Found) -> None:
+def _read_options(path: Path, name: str, found: Found) -> None:
     try:
+        if faults := _untrusted(path, path.stat()):
+            found.faults += faults
+            return
         options = tomllib.loads(path.read_text("utf-8"))
     except OSError as error:
         found.faults.append(f"{path} cannot be read: {error.strerror}; let modem-agent read it")
@@ -132,4 +139,4 @@ def _read_options(path: Path, stem: str, found: Found) -> None:
         return
     faults = option_faults(options)
     found.faults += [f"{path}: {fault}" for fault in faults]
-    found.options[stem] = {} if faults else options
+    found.options[name] = {} if faults else options

@@ -49,7 +49,13 @@ class Link(asyncio.Protocol):
         except OSError as error:
             raise KeeperGone(f"the process for handlers cannot be started: {error.strerror}") from None
         link = cls(process, heard_line)
-        await asyncio.get_running_loop().create_unix_connection(lambda: link, sock=ours)
+        try:
+            await asyncio.get_running_loop().create_unix_connection(lambda: link, sock=ours)
+        except BaseException:
+            ours.close()
+            process.kill()
+            process.wait()
+            raise
         return link
 
     @property

@@ -36,9 +36,13 @@ def die_with(parent: int) -> None:
 
 
 def descendants(root: int) -> set[int]:
-    """All living processes below `root`, zombies left out."""
+    """All living processes below `root`, zombies left out; none where files are lacking to tell."""
     children: dict[int, list[int]] = {}
-    for name in os.listdir("/proc"):
+    try:
+        names = os.listdir("/proc")
+    except OSError:
+        return set()
+    for name in names:
         if name.isdigit():
             try:
                 state, parent = _stat(name)

@@ -4,7 +4,7 @@ Both become leader of a session of their own, die when the keeper dies, and adop
 behind (see processes).
 """
 
-# ruff: noqa: PTH208, SIM105
+# ruff: noqa: PTH123, PTH208, SIM105
 # pathlib and contextlib would cost each handler process memory and start-up time.
 
 from __future__ import annotations
@@ -15,6 +15,10 @@ import sys
 
 from agent.handlers import processes, worker
 
+TYPE_CHECKING = False  # typing itself would cost each handler process a megabyte
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 
 def start_program(
     path: bytes, arguments: list[bytes], environment: dict[bytes, bytes], body: bytes
@@ -23,41 +27,34 @@ def start_program(
 
     Raises OSError with the errno of execve(2) when it cannot be started.
     """
-    # A file in memory and no pipe: whoever does not read its input blocks nobody, however long it is.
-    stdin = os.memfd_create("command")
-    output, output_end = os.pipe()
-    log, log_end = os.pipe()
-    failure, failure_end = os.pipe()
+    (output, output_end), (log, log_end), (failure, failure_end) = ours = _pipes(3)
     try:
-        os.write(stdin, body)
-        os.lseek(stdin, 0, os.SEEK_SET)
-        keeper = os.getpid()
-        pid = os.fork()
-        if pid == 0:
-            _program(keeper, stdin, output_end, log_end, failure_end, path, arguments, environment)
+        # A file in memory and no pipe: whoever does not read its input blocks nobody, however long it is.
+        with open(os.memfd_create("command"), "r+b", buffering=0) as stdin:
+            stdin.write(body)
+            stdin.seek(0)
+            keeper = os.getpid()
+            pid = os.fork()
+            if pid == 0:
+                files = (stdin.fileno(), output_end, log_end)
+                _program(keeper, files, failure_end, path, arguments, environment)
     except OSError:
-        os.close(output)
-        os.close(log)
-        os.close(failure)
+        _close(file for file, _ in ours)
         raise
     finally:
-        for file in (stdin, output_end, log_end, failure_end):
-            os.close(file)
-    reason = os.read(failure, 16)  # its other end is closed by the exec
+        _close(end for _, end in ours)
+    errno = os.read(failure, 16)  # its other end is closed by the exec
     os.close(failure)
-    if reason:
-        os.close(output)
-        os.close(log)
+    if errno:
+        _close((output, log))
         os.waitpid(pid, 0)
-        raise OSError(int(reason), os.strerror(int(reason)))
+        raise OSError(int(errno), os.strerror(int(errno)))
     return pid, output, log
 
 
 def _program(
     keeper: int,
-    stdin: int,
-    stdout: int,
-    stderr: int,
+    files: tuple[int, int, int],
     failure: int,
     path: bytes,
     arguments: list[bytes],
@@ -67,7 +64,7 @@ def _program(
         _stand_alone(keeper)
         for number in (signal.SIGPIPE, signal.SIGXFSZ):  # ignored by Python itself, which exec would hand on
             signal.signal(number, signal.SIG_DFL)
-        for target, file in enumerate((stdin, stdout, stderr)):
+        for target, file in enumerate(files):
             os.dup2(file, target)
         os.execve(path, [path, *arguments], environment)  # noqa: S606  (no shell: that is the point)
     except OSError as error:
@@ -81,21 +78,17 @@ def start_worker(path: bytes) -> tuple[int, int, int, int]:
 
     Returns its pid and our ends: what it says to us, what we say to it, what it writes for the log.
     """
-    incoming, incoming_end = os.pipe()
-    outgoing_end, outgoing = os.pipe()
-    log, log_end = os.pipe()
+    (incoming, incoming_end), (outgoing_end, outgoing), (log, log_end) = _pipes(3)
     keeper = os.getpid()
     try:
         pid = os.fork()
         if pid == 0:
             _worker(keeper, outgoing_end, incoming_end, log_end, path)
     except OSError:
-        for file in (incoming, outgoing, log):
-            os.close(file)
+        _close((incoming, outgoing, log))
         raise
     finally:
-        for file in (incoming_end, outgoing_end, log_end):
-            os.close(file)
+        _close((incoming_end, outgoing_end, log_end))
     return pid, incoming, outgoing, log
 
 
@@ -109,9 +102,7 @@ def _worker(keeper: int, incoming: int, outgoing: int, log: int, path: bytes) ->
         os.dup2(log, 1)
         os.dup2(log, 2)
         keep = {0, 1, 2, incoming, outgoing}
-        for name in os.listdir("/proc/self/fd"):
-            if int(name) not in keep:
-                _close(int(name))
+        _close(int(name) for name in os.listdir("/proc/self/fd") if int(name) not in keep)
         worker.serve(os.fsdecode(path), incoming, outgoing)
     except BaseException as error:  # noqa: BLE001  (nothing may return into the keeper's code)
         sys.__excepthook__(type(error), error, error.__traceback__)
@@ -127,8 +118,21 @@ def _stand_alone(keeper: int) -> None:
         signal.signal(number, signal.SIG_DFL)
 
 
-def _close(file: int) -> None:
+def _pipes(count: int) -> list[tuple[int, int]]:
+    """So many pipes, or none and an OSError."""
+    pipes: list[tuple[int, int]] = []
     try:
-        os.close(file)
+        for _ in range(count):
+            pipes.append(os.pipe())  # noqa: PERF401  (those made before an error must be closed)
     except OSError:
-        pass  # the one that listed them
+        _close(file for pipe in pipes for file in pipe)
+        raise
+    return pipes
+
+
+def _close(files: Iterable[int]) -> None:
+    for file in files:
+        try:
+            os.close(file)
+        except OSError:
+            pass  # it was open while the folder was read, to read it

@@ -73,8 +73,7 @@ def call(module: ModuleType, frame: Frame) -> Frame:
                 result = _finish(result)
             return _answer(module, result)
         finally:
-            sys.stdout.flush()
-            sys.stderr.flush()
+            _flush()
     except api.TryLater as later:
         return {"verb": b"later", "reason": _line(str(later) or "TryLater").encode(errors="replace")}
     except BaseException as error:  # noqa: BLE001  (SystemExit too: it ends this Command, not the worker)
@@ -84,6 +83,14 @@ def call(module: ModuleType, frame: Frame) -> Frame:
             pass
         reason = _reason(error, str(module.__file__))
         return {"verb": b"failed", "reason": reason.encode(errors="replace")}
+
+
+def _flush() -> None:
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except Exception:  # noqa: BLE001, S110  (the handler closed it or put something else there: it did its work)
+        pass
 
 
 class Misuse(Exception):  # noqa: N818  (its text says which)

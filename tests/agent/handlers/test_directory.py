@@ -73,7 +73,6 @@ def test_what_belongs_to_another_user_is_refused(folder, monkeypatch):
         ("two words", "#!/bin/sh", "not one word"),
         ("a=b", "#!/bin/sh", "never be a first word"),
         ("lost.then", "#!/bin/sh", "belongs to nothing"),
-        ("lost.toml", "", "belongs to nothing"),
         ("led.toml", "timeout_s = ", "not valid TOML"),
         ("led.toml", "timeout_s = 0", "above 0"),
         ("led.toml", "retries = 5\n", "retries is no option"),
@@ -94,6 +93,16 @@ def test_options_that_are_no_text(folder):
     folder.executable("led", "")
     folder.file("led.toml", "").write_bytes(b"\xff\xfe")
     assert "not valid TOML" in read(folder.path).faults[0]
+
+
+def test_a_table_without_executable(folder):
+    """Is remarked, because it may be a slip of the pen; beside a Python file it is that file's own matter."""
+    folder.python("device.py", "")
+    folder.file("device.toml", "anything", 0o666)
+    folder.file("lde.toml", "timeout_s = 5")
+    found = read(folder.path)
+    assert found.faults == []
+    assert found.remarks == [f"{folder.path}/lde.toml is not used: there is no executable lde"]
 
 
 def test_a_script_that_nobody_can_run_is_remarked(folder):

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import gc
 import os
+import resource
 import signal
 import sys
 import time
@@ -363,6 +364,34 @@ async def test_no_file_stays_open_in_the_agent(folder):
         gc.collect()
         counts.append(open_files("self"))
     assert counts[0] == counts[1] == counts[2]
+
+
+@pytest.mark.parametrize("room", range(7))
+async def test_when_there_are_no_files_left(folder, house, room):
+    """A run fails with that reason, whichever file it lacks; later ones work, and none was left open."""
+    folder.executable("do", "echo ok")
+    folder.python("x.py", '@handler("x")\ndef x(c): os._exit(0)')
+    await house.command("do")
+    await house.command("x")
+    open_before = open_files(house.keeper)
+    limits = resource.prlimit(house.keeper, resource.RLIMIT_NOFILE)
+    resource.prlimit(house.keeper, resource.RLIMIT_NOFILE, (open_before + room, limits[1]))
+    for text in ("do", "x") if room < 6 else ("do",):
+        assert (await house.command(text)).reason == "cannot be started: Too many open files"
+    resource.prlimit(house.keeper, resource.RLIMIT_NOFILE, limits)
+    assert open_files(house.keeper) == open_before
+    assert await house.command("do") == Finished("ok")
+
+
+async def test_the_time_limit_holds_without_files(folder, house, whisper):
+    """The process itself is ended even when its descendants cannot be looked for."""
+    folder.executable("hang", f"echo $$ >{whisper.quoted}; exec sleep 1000")
+    run = asyncio.create_task(house.command("hang", timeout_s=0.2))
+    process = await whisper.pid()
+    _, hard = resource.prlimit(house.keeper, resource.RLIMIT_NOFILE)
+    resource.prlimit(house.keeper, resource.RLIMIT_NOFILE, (open_files(house.keeper), hard))
+    assert await run == TimedOut()
+    await process.ended()
 
 
 async def test_background_children_do_not_use_up_files(folder, house):

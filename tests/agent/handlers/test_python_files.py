@@ -135,6 +135,13 @@ async def test_what_it_prints_is_for_the_log(folder, house, said):
     assert set(said[1:]) == {"x.py: printed\\x07", "x.py: \\udcff", "x.py: raw", "x.py: child"}
 
 
+async def test_a_handler_that_closes_its_output(folder, house):
+    """Has done its work all the same."""
+    folder.python("x.py", '@handler("f")\ndef f(c): sys.stdout.close(); return "ok"')
+    assert await house.command("f") == Finished("ok")
+    assert await house.command("f") == Finished("ok")
+
+
 async def test_the_log_of_a_failure_has_the_traceback(folder, house, said):
     """The SMS gets a word, the log the place."""
     folder.python("x.py", '@handler("f")\ndef f(c): 1 / 0')
