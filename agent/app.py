@@ -13,6 +13,7 @@ from typing import Any
 
 import pdu
 from agent.at.channel import Channel
+from agent.at.error import AtError
 from agent.at.trace import Trace
 from agent.at.wire import Opener, opener
 from agent.config import Config
@@ -97,7 +98,8 @@ class Agent:
                 stack.push_async_callback(self._runner.close)
                 await self._build(journal)
                 control = ControlServer(
-                    config.control.socket, {"status": self._answer_status, "send": self._answer_send}
+                    config.control.socket,
+                    {"status": self._answer_status, "send": self._answer_send, "at": self._answer_at},
                 )
                 await control.start()
                 stack.push_async_callback(control.stop)
@@ -268,6 +270,16 @@ class Agent:
                 for number, (state, reason) in zip(numbers, states, strict=True)
             ],
         }
+
+    async def _answer_at(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
+        """One AT command of a person's."""
+        session = self._supervisor.connection.session
+        if session is None:
+            raise ControlError(f"there is no session with the module: {self._supervisor.connection.state}")
+        try:
+            return {"lines": await session.modem.at(str(request.get("line", "")).strip())}
+        except AtError as error:
+            raise ControlError(str(error)) from None
 
 
 def _content(request: Mapping[str, Any]) -> str | bytes:

@@ -17,6 +17,7 @@ _COMMANDS = {
     "inbox": ("agent.cli.boxes", "Show the Commands that came, or the strays."),
     "outbox": ("agent.cli.boxes", "Show the answers and what became of them."),
     "status": ("agent.cli.status", "Ask the running agent how it is."),
+    "at": ("agent.cli.at", "Ask the module something, through the running agent."),
     "config": ("agent.cli.config", "Check agent.toml."),
     "pdu": ("agent.cli.pdu", "Decode and encode SMS PDUs."),
 }

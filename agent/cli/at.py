@@ -1,0 +1,35 @@
+"""`modem-agent at`: one AT command, through the running agent."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from agent.cli.common import config_option, configuration, give_up, json_option, print_json
+from agent.control import ControlError, ask
+
+
+@click.command()
+@click.argument("line", metavar="COMMAND")
+@json_option
+@config_option
+def at(line: str, config_path: Path, *, as_json: bool) -> None:
+    """Ask the module something, between two commands of the agent's own.
+
+    \b
+    modem-agent at AT+CSQ
+    modem-agent at 'AT+CPMS?'
+
+    The agent looks at its settings again afterwards. Exit status 1: the module refused, or did not answer.
+    """
+    try:
+        answer = ask(configuration(config_path).control.socket, {"do": "at", "line": line})
+    except ControlError as error:
+        give_up(str(error))
+    if as_json:
+        print_json(answer)
+    else:
+        for each in answer["lines"]:
+            click.echo("".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in each))
+        click.echo("OK")

@@ -1,0 +1,91 @@
+"""`modem-agent pdu`: what octets say, and octets for what is to be said."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from agent.cli.common import give_up, json_option, print_json
+from pdu import Address, PduError, Submit, encode, segment
+from pdu.explain import explain, render
+
+
+@click.group()
+def pdu() -> None:
+    """Decode and encode SMS PDUs (3GPP TS 23.040), as modules show and take them."""
+
+
+@pdu.command("decode")
+@click.argument("digits", metavar="HEX", nargs=-1, required=True)
+@click.option("--mo", is_flag=True, help="It went from the device to the network, as in AT+CMGS.")
+@click.option("--no-sca", is_flag=True, help="No service centre address stands in front.")
+@json_option
+def decode_command(digits: tuple[str, ...], *, mo: bool, no_sca: bool, as_json: bool) -> None:
+    """Show every field with the octets it came from.
+
+    \b
+    modem-agent pdu decode 07914151550501F004038100F0000062203040506000026F35
+
+    Spaces between the digits do not matter. Exit status 1: it is no valid PDU; what could be read is shown.
+    """
+    explanation = explain(" ".join(digits), direction="mo" if mo else "mt", sca=not no_sca)
+    if as_json:
+        print_json(
+            {
+                "kind": explanation.kind,
+                "length": explanation.length,
+                "fields": [
+                    {
+                        "at": row.at,
+                        "octets": row.octets.hex().upper(),
+                        "abbreviation": row.abbreviation,
+                        "name": row.name,
+                        "meaning": row.meaning,
+                    }
+                    for row in explanation.rows
+                ],
+                "error": None if explanation.error is None else str(explanation.error),
+            }
+        )
+    else:
+        for line in render(explanation):
+            click.echo(line.encode(errors="backslashreplace"))
+    if explanation.error is not None:
+        give_up(str(explanation.error))
+
+
+@pdu.command("encode")
+@click.argument("number")
+@click.argument("text", required=False)
+@click.option("--hex", "octets", metavar="HEX", help="Encode these octets as a binary message instead.")
+@click.option("--reference", type=click.IntRange(0, 255), default=0, help="Of the parts of a long text.")
+@json_option
+def encode_command(
+    number: str, text: str | None, octets: str | None, reference: int, *, as_json: bool
+) -> None:
+    """Show the AT+CMGS command and the PDU of each part of a TEXT to a NUMBER.
+
+    \b
+    modem-agent pdu encode 2936 "door open"
+    modem-agent pdu encode 2936 --hex 01FF7E
+    """
+    if (text is None) == (octets is None):
+        raise click.UsageError("give either a TEXT or --hex HEX")
+    try:
+        content = text if text is not None else bytes.fromhex(octets or "")
+    except ValueError:
+        raise click.BadParameter(
+            "it takes pairs of hexadecimal digits, for example 01FF", param_hint="--hex"
+        ) from None
+    try:
+        parts = [
+            encode(Submit(Address.parse(number), each)) for each in segment(content, reference=reference)
+        ]
+    except PduError as error:
+        give_up(str(error))
+    if as_json:
+        print_json([{"length": part.length, "pdu": part.hex} for part in parts])
+        return
+    for part in parts:
+        sys.stdout.write(f"AT+CMGS={part.length}\n{part.hex}\n")
