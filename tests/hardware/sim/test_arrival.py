@@ -100,6 +100,16 @@ def test_replacement(bench):
     assert bench.at("+CMGR=2") == f"\r\n+CMGR: 0,,17\r\n{CENTRE}{other}\r\n" + OK
 
 
+def test_replacement_in_a_joined_store(bench):
+    """Also where the preferred store is MT, in the part that has the message."""
+    bench.at('+CNMI=2,1;+CPMS="SM","SM","SM"')
+    bench.deliver(with_coding(0, protocol=0x41))
+    bench.at('+CPMS="MT","MT","MT"')
+    assert bench.deliver(with_coding(4, protocol=0x41)) == '\r\n+CMTI: "MT",21\r\n'
+    assert len(bench.sim.messages) == 1
+    assert bench.at("+CMGR=21").startswith(f"\r\n+CMGR: 0,,17\r\n{CENTRE}04038100F04104")
+
+
 def test_messages_that_nobody_understands_are_kept(bench):
     """The module passes on octets; poison is the agent's business."""
     bench.at("+CNMI=2,1")

@@ -28,6 +28,10 @@ def test_levels_of_registration(bench):
     )
     bench.module.registration(5)
     assert bench.take() == b""
+    assert bench.air.log == ["attach", "detach", "attach"]
+    bench.at("+CGREG=3")
+    bench.module.registration(3, reject_cause=15)
+    assert "+CGREG: 3,,,,,0,15\r\n" in bench.take().decode()
     assert bench.at("+CREG=?;+CEREG=?") == info("+CREG: (0-3)", "+CEREG: (0-5)")
     assert bench.at("+CREG=4") == ERROR
 

@@ -114,6 +114,73 @@ def test_refusals(bench, command, answer):
     assert bench.module.settings == before
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        "+CSMS=0,0",
+        "+CMGF=0,0",
+        '+CSCA="1",129,1',
+        "+CSMP=17,167,0,0,0",
+        "+CSDH=0,0",
+        '+CSCB=0,"","",0',
+        "+CSAS=0,0",
+        "+CRES=0,0",
+        "+CMMS=0,0",
+        "+CMGL=4,0",
+        "+CMGD=1,0,0",
+        "+CMGS=15,0",
+        "+CMGW=15,0,0",
+        '+CMSS=1,"1",129,0',
+        "+CMGC=10,0",
+        "+CNMA=0,0,0",
+        '+CSCS="GSM",0',
+        "+CGSMS=0,0",
+        "+CREG=0,0",
+        '+COPS=0,0,"",0,0',
+        "+CGATT=1,0",
+        "+CFUN=1,0,0",
+        '+CCLK="26/01/01,00:00:00+00",0',
+        "+CTZU=0,0",
+        "+CTZR=0,0",
+        "+CMEE=0,0",
+        '+CPIN="1","2","3"',
+        '+CPINR="SIM PIN",0',
+        '+CLCK="SC",2,"1",1,1',
+        '+CPWD="SC","1","2","3"',
+        "+CGSN=0,0",
+        "+IPR=9600,0",
+        "+IFC=0,0,0",
+    ],
+)
+def test_too_many_values(bench, command):
+    """V.250 5.4.4.1: ERROR, and nothing changes."""
+    bench.at("+CSMS=1")
+    before = bench.module.settings.copy()
+    assert bench.at(command) == ERROR
+    assert bench.module.settings == before
+
+
+@pytest.mark.parametrize(
+    ("command", "highest"),
+    [
+        ("+CGSMS", 3),
+        ("+CTZU", 1),
+        ("+CTZR", 3),
+        ("+CMEE", 2),
+        ("+CREG", 3),
+        ("+CEREG", 5),
+        ("+CSDH", 1),
+        ("+CMMS", 2),
+        ("+CSMS", 1),
+    ],
+)
+def test_the_last_value_in_range(bench, command, highest):
+    """Is taken and read back; the next is ERROR."""
+    bench.at(f"{command}={highest}")
+    assert bench.at(f"{command}?").startswith(f"\r\n{command}: {highest}")
+    assert bench.at(f"{command}={highest + 1}") == ERROR
+
+
 def test_short_forms(bench):
     """A left-out number is the default."""
     bench.at("+CMGF=1;+CSDH=1;+CMMS=2")
@@ -394,6 +461,14 @@ def test_ranges_of_a_device(running):
     assert bench.at("+CNMI=2,1,0,2,1") == cms(303)
     assert bench.at("+CNMI=2,1") == cms(303)
     assert bench.at("+CNMI=2,1,0,0,1") == OK
+
+
+def test_a_device_that_begins_in_text_mode(fresh):
+    """The format is the factory's choice."""
+    for cmgf in (0, 1):
+        bench = fresh(cmgf=cmgf)
+        bench.module.power_on()
+        assert f"+CMGF: {cmgf}\r\n" in bench.at("+CMGF?")
 
 
 def test_a_device_without_text_mode(running):

@@ -163,9 +163,18 @@ class Daemon:
                 await self._process.wait()
 
 
+PATH = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"))
+"""Debian keeps daemons in sbin, which is not on everybody's path."""
+
+
+def find(program):
+    """Where a program is, None if it is not installed."""
+    return shutil.which(program, path=PATH)
+
+
 def needs(program, package):
     return pytest.mark.skipif(
-        shutil.which(program) is None, reason=f"{program} is not installed: apt-get install {package}"
+        find(program) is None, reason=f"{program} is not installed: apt-get install {package}"
     )
 
 
@@ -184,7 +193,7 @@ def gammu(world):
     config.write_text(f"[gammu]\ndevice = {world.port}\nconnection = at\n")
 
     async def command(*words):
-        return await run("gammu", "-c", config, *words, env={**os.environ, "LC_ALL": "C.UTF-8"})
+        return await run(find("gammu"), "-c", config, *words, env={**os.environ, "LC_ALL": "C.UTF-8"})
 
     return command
 
@@ -255,7 +264,7 @@ async def test_gammu_smsd(world):
     )
     world.send("000", "hello {smsd}")
     (boxes["outbox"] / "OUT2936.txt").write_text("answer {smsd}")
-    async with Daemon("gammu-smsd", "-c", config):
+    async with Daemon(find("gammu-smsd"), "-c", config):
         await world.until(lambda: world.messages)
         await world.until(lambda: not world.stored)
     assert world.texts == [("2936", "answer {smsd}")]
@@ -285,7 +294,7 @@ async def test_smstools(world):
     )
     world.send("000", "hello {smstools}")
     (spool / "outgoing" / "one").write_text("To: 447700900123\n\nanswer {smstools}")
-    async with Daemon("smsd", f"-c{config}", "-t"):
+    async with Daemon(find("smsd"), f"-c{config}", "-t"):
         await world.until(lambda: world.messages)
         await world.until(lambda: not world.stored)
     assert world.texts == [("+447700900123", "answer {smstools}")]
