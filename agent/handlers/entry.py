@@ -43,6 +43,4 @@ class Entry:
     @property
     def place(self) -> str:
         """Where to look for it, in a sentence."""
-        if self.file is None:
-            return f"the built-in {self.name}"
         return f"{self.file} line {self.line}" if self.kind == "python" else str(self.file)

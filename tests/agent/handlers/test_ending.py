@@ -16,7 +16,7 @@ import pytest
 
 import agent
 from agent.handlers import processes
-from agent.handlers.runner import Failed, Finished, ProcessRunner, TimedOut
+from agent.handlers.runner import CannotLoad, Failed, Finished, ProcessRunner, TimedOut
 
 STUBBORN = """
 import signal
@@ -289,6 +289,19 @@ def f(c):
     finally:
         os.kill(process.pid, signal.SIGKILL)  # not the child of a process that died with the keeper
         await process.ended()
+
+
+async def test_a_keeper_that_cannot_be_started(folder, house, monkeypatch):
+    """The reason is told; when it can be started again, all goes on."""
+    folder.executable("do", "echo ok")
+    await house.catalogue()
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "executable", "/no/such/python")
+        outcome = await house.command("do")
+        assert outcome == Failed("the process for handlers cannot be started: No such file or directory")
+        with pytest.raises(CannotLoad, match=r"x\.py: the process for handlers cannot be started"):
+            await house.runner.declare(folder.python("x.py", ""))
+    assert await house.command("do") == Finished("ok")
 
 
 async def test_a_keeper_that_is_stuck_is_replaced(folder, house, monkeypatch):
