@@ -19,7 +19,7 @@ from agent.at.error import CommandRefused, CommandTimedOut, ModemLost
 from agent.at.event import Information
 from agent.at.line import Conversation, Line
 from agent.at.news import NewsQueue
-from agent.at.resynchronise import KNOCK, in_data_mode, resynchronise, wake
+from agent.at.resynchronise import KNOCK, QUERIES, in_data_mode, resynchronise, wake
 from agent.at.trace import Trace
 from agent.at.wire import Opener, Wire
 
@@ -27,8 +27,9 @@ BeforeBody = Callable[[], Awaitable[None]]
 
 ERROR_PAUSE_S = 0.1
 """After a plain ERROR: some modules follow it by an OK. V.250 5.5 asks for this pause after every result."""
-ASLEEP_S = 30.0
-"""Silence after which a module may sleep and lose the first octets: an AT goes ahead of the command then."""
+ASLEEP_S = 5.0
+"""Silence after which a module may sleep (SIMCom's +CSCLK=2: 5 s) and lose the first octets: an AT goes ahead
+of the command then. One that has just told of a message is awake."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +150,7 @@ class Channel:
         if (pause := self._not_before - loop.time()) > 0:
             await self._line.rest(pause)
         if loop.time() - self._line.heard_at > ASLEEP_S and self._line.loss is None:
-            knock = self._begin(KNOCK)
+            knock = self._begin(KNOCK if self._line.knocks else QUERIES[0])
             while not knock.ended:
                 await knock.progress()
             await self._free.wait()

@@ -68,6 +68,7 @@ class Engine:
         self._announced = announced
         self._buffer = ""
         self._skipping = False
+        self._after_prompt = False
         self._out = b""
         self._pending: AtCommand | None = None
         self._past: list[AtCommand] = []
@@ -149,26 +150,32 @@ class Engine:
         events: list[Event] = []
         *lines, rest = (self._buffer + data.decode("latin-1")).replace("\r", "\n").split("\n")
         for line in lines:
-            if self._skipping:
-                self._skipping = False
-            elif len(line) > MAX_LINE:
-                events.append(_noise("a line without end", line))
-            elif line:
-                self._line(line, events)
-        if not self._skipping and len(rest) > MAX_LINE:
-            events.append(_noise("a line without end", rest))
-            self._skipping = True
-        self._buffer = "" if self._skipping else self._prompt(rest, events)
+            if not self._skipping:
+                self._line(self._start(line, events), events)
+            self._skipping = self._after_prompt = False
+        self._buffer = "" if self._skipping else self._start(rest, events)
         return events
 
-    def _prompt(self, rest: str, events: list[Event]) -> str:
-        """Look for a prompt, which has no line end; what is left of the unfinished line."""
-        found = _PROMPT.match(rest)
+    def _start(self, line: str, events: list[Event]) -> str:
+        """What may be told of a line before its end has come: a prompt, or that it is too long."""
+        line = self._prompt(line, events)
+        if len(line) <= MAX_LINE:
+            return line
+        events.append(_noise("a line without end", line))
+        self._skipping = True
+        return ""
+
+    def _prompt(self, line: str, events: list[Event]) -> str:
+        """Take a prompt off the start of a line, which may never get its end; what is left of the line."""
+        if self._after_prompt:
+            return line.lstrip(" ")
+        found = _PROMPT.match(line)
         if found is None or self._may_begin_text():
-            return rest
+            return line
         _junk(found[1], events)
         self._take_prompt(events)
-        return rest[found.end() :]
+        self._after_prompt = True
+        return line[found.end() :]
 
     def _may_begin_text(self) -> bool:
         """Whether the pending command is answered by free text, which may begin with `>`."""
@@ -186,12 +193,10 @@ class Engine:
 
     def _line(self, line: str, events: list[Event]) -> None:
         """One line, without its end."""
+        line = line.strip(" ")
         if not (line.isascii() and line.isprintable()):
             line = self._without_junk(line, events)
-        text = line.strip()
-        if text[:1] == ">" and not self._may_begin_text():
-            self._take_prompt(events)
-            text = text[1:].strip()
+        text = line.strip(" ")
         if not text or (self._echo_left and self._is_echo(text)):
             return
         final = self._final(text)

@@ -27,8 +27,9 @@ _log = logging.getLogger("modem-agent.at")
 BODY_WAIT_S = 30.0
 """From the prompt to the body: a commit to a slow SD card, not more. Modules close the entry by themselves
 after a minute or so."""
-REFUSED_S = 0.3
-"""A marking command that got an error will get no information: V.250 5.7 allows gaps of 0.1 s."""
+REFUSED_S = 0.5
+"""After a result without information a marking command waits for no longer: either the result was of the past
+and the answer follows at once, or it was refused. V.250 5.7 allows gaps of 0.1 s."""
 BURST_S = 10.0
 """Noise is told once, then only counted until it has been quiet for so long."""
 BOOT_S = 2.0
@@ -93,6 +94,10 @@ class Line:
         self.late: deque[LateResult] = deque(maxlen=32)
         """What came for commands that were given up; whoever brings the line back into step clears it."""
         self.late_finals = 0
+        self.markless = False
+        """Whether the module has refused everything that could mark the present."""
+        self.knocks = True
+        """Whether the module answers a bare AT."""
         self._listener: asyncio.Future[LateResult | None] | None = None
         self.echo_expected = True
         """Whether an echo says nothing; otherwise it shows that the module has lost its settings."""
@@ -263,7 +268,7 @@ class Line:
                 if final is not None:
                     self.late_finals += 1
                     self._hear(event)
-                    if conversation is not None and conversation.command.marks and not final.ok:
+                    if conversation is not None and conversation.command.marks:
                         self._sooner(REFUSED_S)
             case Noise(reason, sample):
                 self._noise(reason, sample)

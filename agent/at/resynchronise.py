@@ -48,6 +48,10 @@ async def resynchronise(line: Line, past: Conversation | None, within_s: float =
     deadline = asyncio.get_running_loop().time() + within_s
     if past is not None and past.command.body and past.final is None and not past.settled:
         await _escape(line, past)
+    if line.markless:
+        await line.rest(QUIET_S)
+        _believe(line, past)
+        return line.loss is None
     queries = [query for query in QUERIES if past is None or query.line != past.command.line]
     refusals = 0
     for attempt in itertools.count():
@@ -68,12 +72,18 @@ async def resynchronise(line: Line, past: Conversation | None, within_s: float =
             return True
         refusals += line.late_finals > finals
         if refusals == attempt + 1 == len(queries):
+            line.markless = True
             await line.rest(QUIET_S)
-            line.engine.trust()
-            if past is not None:
-                past.late.extend(late for late in line.late if late.final is None)
+            _believe(line, past)
             return True
     return False
+
+
+def _believe(line: Line, past: Conversation | None) -> None:
+    """Nothing marks the present, but it has been quiet: what has a name still tells whose it was."""
+    line.engine.trust()
+    if past is not None:
+        past.late.extend(late for late in line.late if late.final is None)
 
 
 async def wake(line: Line, within_s: float) -> bool:
@@ -83,6 +93,7 @@ async def wake(line: Line, within_s: float) -> bool:
     """
     deadline = asyncio.get_running_loop().time() + within_s
     line.engine.distrust()
+    line.markless = False
     line.write(ESC + b"\r")
     await line.rest(ENTRY_S)
     guarded = False
@@ -100,7 +111,8 @@ async def wake(line: Line, within_s: float) -> bool:
         knocked = await _ask(line, knock, min(0.5 + 0.25 * attempt, 2.0, remaining))
         if knocked.final is not None or attempt % 3 == 1:
             # Some modules say nothing to a bare AT and answer all else.
-            patience = RESYNCHRONISE_S if knocked.final is not None else 1.0
+            line.knocks = knocked.final is not None
+            patience = RESYNCHRONISE_S if line.knocks else 1.0
             if await resynchronise(line, None, min(patience, remaining)):
                 return True
     return False

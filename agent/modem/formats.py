@@ -94,8 +94,11 @@ class PduFormat:
         )
 
     def direct(self, news: Unsolicited) -> StoredMessage:
-        raw = news.payload or ""
-        return StoredMessage(None, raw, decode(raw) if raw else Undecodable(f"nothing came with {news.text}"))
+        message = decode(news.payload or "")
+        if isinstance(message, Undecodable):
+            # There may be no second copy: what the header says is kept too.
+            return StoredMessage(None, f"{news.text}\r\n{news.payload or ''}", message)
+        return StoredMessage(None, news.payload or "", message)
 
 
 _LIST = AtCommand("AT+CMGL=4", LIST_S, (Answer("+CMGL", payload=Payload.HEX_LINE, many=True),))

@@ -21,6 +21,8 @@ from agent.modem.state import DOMAINS, query, read_state
 
 RADIO_S = 30.0
 """+CFUN=1 was seen to take 14 s; Quectel allows 15 s."""
+LISTING_S = 20.0
+"""Some modules list nothing for some seconds after they are ready for messages."""
 SIM_S = 15.0
 """A SIM that is reported as absent for so long is absent; while starting, modules say so of a good one."""
 
@@ -181,9 +183,13 @@ class Initialisation:
         return False
 
     async def _readable(self) -> bool:
-        """Whether messages can be listed: what tells a module that is not ready from one without a choice."""
+        """Whether messages can be listed: what tells a module that is not ready from one without a choice.
+
+        A module takes the message format when it is ready for messages; listing may lag behind a little.
+        """
         try:
-            await self._talk.insist(self._format.list_messages())
+            await self._talk.insist(write(f"AT+CMGF={self._format.code}"))
+            await self._talk.insist(self._format.list_messages(), LISTING_S)
         except (CommandRefused, CommandTimedOut):
             return False
         return True

@@ -32,7 +32,7 @@ from agent.modem.state import (
     read_signal,
 )
 from agent.modem.storage import Storage
-from agent.modem.stored import Slot, StoredMessage
+from agent.modem.stored import Slot, StoredMessage, Undecodable
 from agent.modem.vigilance import drifted, route_again
 
 __all__ = ["Modem", "ModemUnusable"]
@@ -76,7 +76,7 @@ class Modem:
         self._hearing = Hearing(self._setup, self._format, self._acknowledge)
         self._send_timeout_s = send_timeout_s
         self._checked_at = 0.0
-        self._acknowledge_with = "AT+CNMA=1"
+        self._acknowledge_with: tuple[str, ...] = ("AT+CNMA=1", "AT+CNMA")
         channel.news.door = self._hearing.door
 
     # Getting ready
@@ -125,11 +125,16 @@ class Modem:
         Ordered by service centre time stamp, then slot. Nothing while the module waits to be initialised
         again. Raises CommandRefused, CommandTimedOut, ModemLost.
         """
-        if store is None:
-            await self._check()
-        if self._hearing.restarted:
+        if not await self._stands(CHECK_S if store is None else float("inf")):
             return []
-        messages = await self._storage.sweep(store)
+        try:
+            messages = await self._storage.sweep(store)
+        except CommandRefused:
+            if await self._stands(0):
+                raise
+            return []
+        if not await self._believable(messages):
+            return []
         if store is None and self._setup.stores_messages and self._hearing.found(messages):
             # Modules tell only the port that set +CNMI last, and some forget it (modules.md 0).
             await route_again(self._channel, self._setup)
@@ -139,7 +144,10 @@ class Modem:
         """The received message in a slot, None where there is none. Raises as `sweep` does."""
         if self._hearing.restarted:
             raise CommandTimedOut("", f"{slot} cannot be read now: the module has restarted")
-        return await self._storage.read(slot)
+        message = await self._storage.read(slot)
+        if message is not None and not await self._believable([message]):
+            raise CommandTimedOut("", f"{slot} cannot be read now: the module has lost its settings")
+        return message
 
     async def delete(self, slot: Slot) -> None:
         """Delete one message. After CommandTimedOut nobody knows: read the slot again."""
@@ -157,12 +165,10 @@ class Modem:
         command = self._format.submit(submit, self._send_timeout_s)
         if not self._hearing.ready.is_set():
             await self._until(self._hearing.ready)
-        if self._setup.format_drifts:
-            await self._check()
         if self._channel.loss is not None:
             return NotSent(self.loss)
-        if self._hearing.restarted:
-            return NotSent("the module has lost its settings")
+        if self._setup.format_drifts and self._setup.echo and not await self._stands(0):
+            return NotSent("the module has lost its settings")  # which no echo would tell
         return await send(self._channel, command, before_body)
 
     # How it fares
@@ -244,29 +250,36 @@ class Modem:
 
     async def _acknowledge(self) -> None:
         """+CNMA for what was handed over: only with +CSMS=1, and once for each."""
-        if self._setup.service == 0:
+        if self._setup.service == 0 or not self._acknowledge_with:
             return
-        for line in dict.fromkeys((self._acknowledge_with, "AT+CNMA")):
+        for line in self._acknowledge_with:
             try:
                 await self._channel.exchange(write(line, ACKNOWLEDGE_S))
             except CommandRefused as error:
                 if error.code == 340:
                     break  # nothing is expected: it came too late, or the module did it by itself
+                if error.kind == "error":
+                    self._acknowledge_with = tuple(form for form in self._acknowledge_with if form != line)
             else:
-                self._acknowledge_with = line
+                self._acknowledge_with = (line,)
                 return
         # After a miss modules switch direct delivery off (27.005 3.4.4).
         if await drifted(self._channel, self._setup, self._format):
             await route_again(self._channel, self._setup)
 
-    async def _check(self) -> None:
-        """Look whether the settings still stand, now and then; a loss is told as news."""
+    async def _believable(self, messages: list[StoredMessage]) -> bool:
+        """Whether what cannot be read is really so: in the other message format nothing could be read."""
+        doubtful = any(isinstance(message.message, Undecodable) for message in messages)
+        return await self._stands(0 if doubtful else float("inf"))
+
+    async def _stands(self, seconds: float) -> bool:
+        """Whether the settings still stand; looks if that is so long ago. A loss is told as news."""
         now = asyncio.get_running_loop().time()
-        if self._hearing.restarted or now - self._checked_at < CHECK_S:
-            return
-        self._checked_at = now
-        if how := await drifted(self._channel, self._setup, self._format):
-            self._channel.news.put(self._hearing.settings_lost(how))
+        if not self._hearing.restarted and now - self._checked_at >= seconds:
+            self._checked_at = now
+            if how := await drifted(self._channel, self._setup, self._format):
+                self._channel.news.put(self._hearing.settings_lost(how))
+        return not self._hearing.restarted
 
     async def _until(self, event: asyncio.Event, seconds: float | None = None) -> None:
         """Until the event, the loss, or the time."""

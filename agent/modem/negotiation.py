@@ -65,14 +65,15 @@ class Negotiation:
             self.note(f"{command.line} {said}")
         return None
 
-    async def insist(self, command: AtCommand) -> None:
-        """Ask until it is accepted. Raises CommandRefused when patience is at its end."""
+    async def insist(self, command: AtCommand, seconds: float = PATIENCE_S) -> None:
+        """Ask until it is accepted. Raises CommandRefused when patience, or the time given, is at its end."""
         attempt = 0
+        until = self._loop.time() + seconds
         while True:
             try:
                 await self._channel.exchange(command)
             except CommandRefused:
-                if not await self.wait(attempt):
+                if self._loop.time() >= until or not await self.wait(attempt):
                     raise
             else:
                 return

@@ -298,9 +298,14 @@ def test_after_a_long_silence_an_at_goes_first(talk):
         assert module.heard[:3] == ["AT+CMGD=3", "AT", "AT+CMEE?"]
         assert module.heard.count("AT+CMGD=3") == 2
         module.heard.clear()
-        await asyncio.sleep(10)
+        await asyncio.sleep(4)
         await channel.exchange(DELETE)
         assert module.heard == ["AT+CMGD=3"]
+        await asyncio.sleep(40)
+        module.write(b'\r\n+CMTI: "ME",3\r\n')
+        await channel.news.next()
+        await channel.exchange(DELETE)
+        assert module.heard == ["AT+CMGD=3", "AT+CMGD=3"]
 
     talk(story)
 

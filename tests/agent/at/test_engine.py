@@ -3,6 +3,8 @@
 import re
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from agent.at.command import Answer, AtCommand, Payload
 from agent.at.engine import MAX_LINE, Engine
@@ -441,3 +443,79 @@ def test_raw_commands_take_every_line():
     assert play(steps, lambda octets: [octets]) == [
         *(info('+CGDCONT: 1,"IP","super"'), info('+CGDCONT: 2,"IP",""'), info("and more"), news(NEWS), OK)
     ]
+
+
+PIECES = st.sampled_from(
+    [
+        *(
+            b"\r",
+            b"\n",
+            b"\r\n",
+            b"OK",
+            b"ERROR",
+            b"> ",
+            b">",
+            b" ",
+            b"\x1a",
+            b"\x1b",
+            b"\x00",
+            b"\xff\xfe",
+            b"0",
+            b"4",
+        ),
+        *(
+            b"+CMGR: 0,,17",
+            b"+CMGL: 1,1,,17",
+            b"+CMTI: ",
+            b'"ME",4',
+            b"+CMT: ,17",
+            b"+CREG: 1,5",
+            b"+CREG: 5",
+        ),
+        *(
+            b"+CMS ERROR: 321",
+            b"AT+CMGR=3",
+            b"AT+",
+            b"RING",
+            b"RDY",
+            PDU.encode(),
+            BODY.encode(),
+            b"ZZ",
+            b"+CMGS: 2",
+        ),
+        *(b"+CMEE: 1", b"x" * (MAX_LINE - 3), b"\xe9"),
+    ]
+)
+
+
+@given(
+    octets=st.lists(PIECES | st.binary(max_size=4), max_size=30).map(b"".join),
+    command=st.sampled_from([None, READ, LIST, DELETE, REGISTRATION, MODEL, SEND, MARK]),
+    given_up=st.booleans(),
+    chance=st.randoms(use_true_random=False),
+)
+@settings(max_examples=200, deadline=None)
+def test_any_octets(octets, command, given_up, chance):
+    """Nothing raises, every cut gives the same events and octets to send, and buffers stay bounded."""
+
+    def listen(pieces):
+        engine, events = Engine(), []
+        if given_up:
+            engine.begin(SEND)
+            engine.give_up()
+        if command is not None:
+            engine.begin(command)
+        for piece in pieces:
+            events += engine.receive(piece)
+            assert len(engine.unfinished) <= MAX_LINE
+        return events, engine.data_to_send()
+
+    pieces, rest = [], octets
+    while rest:
+        size = chance.randint(1, 9)
+        pieces.append(rest[:size])
+        rest = rest[size:]
+    heard = listen([octets])
+    assert listen(pieces) == heard
+    if len(octets) < 2000:
+        assert listen([octets[place : place + 1] for place in range(len(octets))]) == heard

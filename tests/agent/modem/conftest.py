@@ -219,6 +219,7 @@ PLAIN = {
     "AT+CFUN?": b"\r\n+CFUN: 1\r\n" + OK,
     "AT+CPIN?": b"\r\n+CPIN: READY\r\n" + OK,
     "AT+CMGF?": b"\r\n+CMGF: 0\r\n" + OK,
+    "AT+CMGF=0": OK,
     "AT+CSMS?": b"\r\n+CSMS: 1,1,1,1\r\n" + OK,
     "AT+CPMS?": b'\r\n+CPMS: "ME",0,20,"ME",0,20,"ME",0,20\r\n' + OK,
     "AT+CPMS=?": b'\r\n+CPMS: ("ME","SM"),("ME","SM"),("ME","SM")\r\n' + OK,

@@ -182,6 +182,7 @@ class Routed:
     def __init__(self):
         self.values = "0,0,0,0,0"
         self.table = {
+            "AT+CMGF=0": OK,
             **dict.fromkeys(("AT+CPMS?", "AT+CPMS=?", "AT+CMGL=4", "AT+CNMI=?"), b"\r\nERROR\r\n"),
             "AT+CNMI?": lambda _: f"\r\n+CNMI: {self.values}\r\n".encode() + OK,
             "AT+CNMI=2,2,0,0,0": self.route,
@@ -237,7 +238,7 @@ def test_a_direct_message_that_is_none(scripted):
 
     async def story(modem, script):
         (news,) = await told(modem, script, "+CMT: ,17\r\n0791ZZ")
-        assert news.message.raw == "0791ZZ"
+        assert news.message.raw == "+CMT: ,17\r\n0791ZZ"
         assert isinstance(news.message.message, Undecodable)
 
     scripted(story)
@@ -336,3 +337,18 @@ def test_waiting(scripted):
             await modem.wait(asyncio.Event(), float("inf"))
 
     scripted(story)
+
+
+def test_a_module_that_knows_no_acknowledgement(scripted):
+    """Both forms are tried once; after that it is left alone."""
+    routed = Routed()
+
+    async def story(modem, script):
+        (news,) = await told(modem, script, f"+CMT: ,17\r\n{HI}")
+        await news.acknowledge()
+        assert script.heard[:2] == ["AT+CNMA=1", "AT+CNMA"]
+        script.heard.clear()
+        await news.acknowledge()
+        assert script.heard == []
+
+    scripted(story, table=routed.table)

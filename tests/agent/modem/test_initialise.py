@@ -137,11 +137,12 @@ def test_a_module_that_is_not_ready_is_waited_for(scripted, seconds, ready_line)
 
 
 def test_stores_that_are_refused_only_at_first(scripted):
-    """A plain ERROR to +CPMS may mean "not yet": listing tells it from "never"."""
+    """A plain ERROR to +CPMS may mean "not yet": the message format and listing tell it from "never"."""
 
     async def story(modem, script):
         began = now()
-        for line in ("AT+CPMS?", "AT+CPMS=?", "AT+CMGL=4"):
+        script.table["AT+CMGF=0"] = OK
+        for line in ("AT+CPMS?", "AT+CPMS=?", "AT+CMGL=4", "AT+CMGF=0"):
             good = script.table[line]
             script.table[line] = lambda _, good=good: good if now() - began > 20 else ERROR
         await modem.initialise()
@@ -429,6 +430,7 @@ def test_a_module_without_stores(scripted):
 
     refused = dict.fromkeys(("AT+CPMS?", "AT+CPMS=?", "AT+CMGL=4"), ERROR)
     table = refused | {
+        "AT+CMGF=0": OK,
         "AT+CNMI?": lambda _: info(f"+CNMI: {state[0]}"),
         "AT+CNMI=?": ERROR,
         "AT+CNMI=2,2,0,0,0": ERROR,

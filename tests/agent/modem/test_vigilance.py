@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 import pdu
+from agent.at.error import CommandTimedOut
 from agent.modem.news import Arrived, Restarted
 from agent.modem.sending import NotSent, Refused, Sent
 from agent.modem.stored import Slot
@@ -150,5 +151,38 @@ def test_a_command_of_a_person(bench):
         await stand.modem.at("AT+CNMI=2,0,0,0,0")
         assert await stand.modem.sweep() == []
         assert isinstance(await stand.modem.next_news(), Restarted)
+
+    bench(story)
+
+
+def test_text_mode_is_no_poison(bench):
+    """Where another program has switched to text mode, messages are not taken for unreadable ones."""
+
+    async def story(stand):
+        await stand.modem.sweep()
+        stand.module.settings.text_mode = True
+        stand.deliver("hi")
+        news = await stand.modem.next_news()
+        with pytest.raises(CommandTimedOut, match="lost its settings"):
+            await stand.modem.read(news.slot)
+        assert isinstance(await stand.modem.next_news(), Restarted)
+        await stand.modem.initialise()
+        (message,) = await stand.modem.sweep()
+        assert message.message.text == "hi"
+
+    bench(story)
+
+
+def test_a_sweep_in_text_mode(bench):
+    """The same when the whole store is listed."""
+
+    async def story(stand):
+        stand.deliver("hi")
+        await stand.modem.next_news()
+        stand.module.settings.text_mode = True
+        assert await stand.modem.sweep() == []
+        assert isinstance(await stand.modem.next_news(), Restarted)
+        await stand.modem.initialise()
+        assert len(await stand.modem.sweep()) == 1
 
     bench(story)
