@@ -8,14 +8,16 @@ now and then without any hint.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sqlite3
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable
 
 from agent.at.error import CommandRefused, CommandTimedOut, ModemLost
 from agent.health import Health
 from agent.journal.inbox import Inbox
 from agent.journal.rows import Kept, Outcome
-from agent.journal.skin import Skin
+from agent.journal.skin import Skin, insist
 from agent.modem.modem import Modem
 from agent.modem.news import Arrived, Direct, News, RegistrationChanged, ReportStored, Restarted, StoreFull
 from agent.modem.stored import Slot, StoredMessage, Undecodable
@@ -28,8 +30,10 @@ SWEEP_S = 300.0
 """Between sweeps without a hint: what a lost notification can cost."""
 SWEEP_WITHOUT_NEWS_S = 60.0
 """The same where the module sends no notifications at all."""
+JOURNAL_S = 6.0
+"""A journal that could not commit is asked again after this."""
 STEP_S = 180.0
-"""Longest time that a sweep of a full store may take on a slow line before the watchdog worries."""
+"""Longest time that listing a full store, or taking one message, may need before the watchdog worries."""
 
 _WORDS = {
     Outcome.NEW: "received",
@@ -64,107 +68,145 @@ class Intake:
         self._health = health
         self._received = received
         self._journal_failed = False
+        self._news: deque[News] = deque()
+        """What was told and not yet dealt with."""
+        self._sweep_at = 0.0
 
     async def run(self) -> None:
         """Receive until the session ends. A command without an answer, twice in a row, ends it."""
         loop = asyncio.get_running_loop()
         silences = 0
-        sweep_at = loop.time()
+        self._sweep_at = loop.time()
         try:
             while True:
                 try:
-                    if loop.time() >= sweep_at:
-                        self._health.within("intake", STEP_S)
-                        await self._drain()
-                        sweep_at = loop.time() + self._interval()
-                    self._health.within("intake", sweep_at - loop.time() + STEP_S)
-                    news = await self._news(sweep_at)
-                    self._health.within("intake", STEP_S)
-                    if news and await self._follow(news):
-                        sweep_at = loop.time()
+                    await self._look()
                     silences = 0
                 except CommandTimedOut as error:
                     silences += 1
                     self._tell(Step("silence", str(error), weight=Weight.WARNING))
                     if silences == 2:
                         self._modem.close()
+                    self._sweep_at = loop.time()  # nobody knows what there was to be taken
                 except CommandRefused as error:
-                    self._tell(Step("refused", str(error), weight=Weight.WARNING))
-                    sweep_at = loop.time() + SWEEP_WITHOUT_NEWS_S
+                    silences = 0
+                    self._say_refused(error)
+                    self._sweep_at = loop.time() + SWEEP_WITHOUT_NEWS_S
                 except sqlite3.Error as error:
                     self._say_journal(error)
-                    sweep_at = loop.time() + SWEEP_WITHOUT_NEWS_S / 10
+                    self._health.within("intake", STEP_S)
+                    await self._modem.wait(asyncio.Event(), JOURNAL_S)
+                    self._sweep_at = loop.time()
         except ModemLost:
-            return
+            await self._last()
         finally:
             self._health.ended("intake")
 
-    def _interval(self) -> float:
-        return SWEEP_S if self._modem.notifies else SWEEP_WITHOUT_NEWS_S
+    async def _look(self) -> None:
+        """Once: sweep when it is time for it, else wait for news and follow them."""
+        loop = asyncio.get_running_loop()
+        if loop.time() >= self._sweep_at:
+            self._health.within("intake", STEP_S)
+            await self._drain()
+            self._sweep_at = loop.time() + (SWEEP_S if self._modem.notifies else SWEEP_WITHOUT_NEWS_S)
+        if not self._news:
+            self._health.within("intake", self._sweep_at - loop.time() + STEP_S)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout_at(self._sweep_at):
+                    self._news.append(await self._modem.next_news())
+        self._gather()
+        self._health.within("intake", STEP_S)
+        await self._follow()
 
-    async def _news(self, until: float) -> list[News]:
-        """Everything that is new, waiting for it if need be; nothing once it is time to sweep."""
-        try:
-            async with asyncio.timeout_at(until):
-                news = [await self._modem.next_news()]
-        except TimeoutError:
-            return []
-        while (more := self._modem.news_at_hand()) is not None:
-            news.append(more)
-        return news
+    def _gather(self) -> None:
+        """Everything that the module has told so far: a burst is followed at once."""
+        while (news := self._modem.news_at_hand()) is not None:
+            self._news.append(news)
 
-    async def _follow(self, news: list[News]) -> bool:
-        """Look where the news point; True where only a sweep tells the truth."""
-        sweep = False
+    async def _follow(self) -> None:
+        """Look where the news point. What was handed over stays with us until it is committed."""
         slots: dict[Slot, None] = {}
-        for item in news:
-            match item:
+        while self._news:
+            match self._news[0]:
                 case Arrived(slot) | ReportStored(slot):
                     slots[slot] = None
                 case Direct(message, acknowledge):
                     kept = await self._keep(message)
-                    await acknowledge()
+                    self._news.popleft()
                     self._say(kept)
+                    await acknowledge()
+                    continue
                 case StoreFull():
                     self._tell(Step("store full", "draining it", weight=Weight.WARNING))
-                    sweep = True
+                    self._sweep_at = 0.0
                 case Restarted(line):
                     # Its settings are gone, and whatever is sent now may be misread: begin anew.
                     self._tell(Step("module restarted", line, weight=Weight.WARNING))
                     self._modem.close()
                 case RegistrationChanged(registration):
                     self._tell(Step("registration", str(registration)))
-        found = [stored for slot in slots if (stored := await self._modem.read(slot)) is not None]
-        if len(found) < len(slots):
-            sweep = True
-        for each in sorted(found, key=lambda each: each.order):
+            self._news.popleft()
+        for each in sorted(await self._read(slots), key=lambda each: each.order):
             await self._take(each)
-        return sweep
+
+    async def _read(self, slots: Iterable[Slot]) -> list[StoredMessage]:
+        """What stands in these slots; where one holds nothing, only a sweep tells the truth."""
+        loop = asyncio.get_running_loop()
+        found = []
+        for slot in slots:
+            self._health.within("intake", STEP_S)
+            try:
+                stored = await self._modem.read(slot)
+            except CommandRefused as error:
+                self._say_refused(error)
+                self._sweep_at = min(self._sweep_at, loop.time() + SWEEP_WITHOUT_NEWS_S)
+                continue
+            if stored is None:
+                self._sweep_at = 0.0
+            else:
+                found.append(stored)
+        return found
+
+    async def _last(self) -> None:
+        """The line is gone: what was handed over before has no second copy and is committed all the same."""
+        self._health.ended("intake")
+        self._gather()
+        for news in self._news:
+            if isinstance(news, Direct):
+                self._say(await insist(self._skin, self._tell, self._commit, news.message))
 
     async def _drain(self) -> None:
         """Sweep until nothing is left to take: space in a full store lets the network send more."""
+        gone: set[tuple[Slot | None, str]] = set()
         while messages := await self._modem.sweep():
             freed = 0
             for message in messages:
-                freed += await self._take(message)
+                here = (message.slot, message.raw)
+                if here in gone:
+                    continue  # the module only says that it deletes: the next sweep tries again
+                if await self._take(message):
+                    gone.add(here)
+                    freed += 1
             if not freed:
                 return
 
     async def _take(self, message: StoredMessage) -> bool:
         """Commit, then delete: this slot only, and only now. True where the slot is free after it."""
+        self._health.within("intake", STEP_S)
         kept = await self._keep(message)
         self._say(kept)
         return message.slot is not None and await self._delete(message.slot, message.raw)
 
     async def _keep(self, message: StoredMessage) -> Kept:
-        slot = None if message.slot is None else (message.slot.store, message.slot.index)
-        kept = await self._skin.run(
-            self._inbox.keep, slot, message.raw, lambda memory: self._classify(message, memory)
-        )
+        kept = await self._skin.run(self._commit, message)
         self._journal_failed = False
         if kept.outcome in (Outcome.NEW, Outcome.REPORT):
             self._received()
         return kept
+
+    def _commit(self, message: StoredMessage) -> Kept:
+        slot = None if message.slot is None else (message.slot.store, message.slot.index)
+        return self._inbox.keep(slot, message.raw, lambda memory: self._classify(message, memory))
 
     def _classify(self, message: StoredMessage, memory: Inbox) -> Received:
         """What it is. One message must never stop the others, whatever pure code makes of it."""
@@ -172,6 +214,8 @@ class Intake:
             return Stray(f"cannot be read: {message.message.reason}", None, None)
         try:
             return receive(message.message, message.raw, self._service, memory)
+        except sqlite3.Error:
+            raise  # a fault of the disk, not of the message
         except Exception as error:  # noqa: BLE001  (quarantine: the message is kept raw, the rest goes on)
             return Stray(f"cannot be read: {error}", None, None)
 
@@ -206,6 +250,9 @@ class Intake:
                 weight=Weight.DETAIL if kept.outcome is Outcome.KNOWN else Weight.NORMAL,
             )
         )
+
+    def _say_refused(self, error: CommandRefused) -> None:
+        self._tell(Step("refused", f"{error}; looking again within a minute", weight=Weight.WARNING))
 
     def _say_journal(self, error: sqlite3.Error) -> None:
         """Once for each trouble: messages stay in the module until the journal can commit again."""
