@@ -25,13 +25,12 @@ Every buffer has a bound. Garbage is cut off where it is glued to a line, and to
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 
-from agent.at import codes
 from agent.at.command import Answer, AtCommand, Payload
 from agent.at.error import ConversationError
 from agent.at.event import Event, FinalResult, Information, LateResult, Noise, Prompt, Unsolicited
+from agent.at.grammar import HEX, JUNK, PROMPT, final_result, is_code
 
 MAX_LINE = 4096
 """Octets. The longest line due is a PDU of 2 x 176 digits; text mode shows less."""
@@ -41,23 +40,6 @@ ESC = b"\x1b"
 
 ANNOUNCED = {"+CMT": Payload.HEX_LINE, "+CDS": Payload.HEX_LINE, "+CBM": Payload.HEX_LINE}
 """News with payload, as 27.005 has it in PDU mode."""
-
-_HEX = re.compile(r"[0-9A-Fa-f]{2,}")
-_JUNK = re.compile(r"[^\x20-\x7e]+")
-_PROMPT = re.compile(r"([^\x20-\x7e]*) *> *")
-_CODE = re.compile(r"[+^*#%$!&][A-Z][A-Z0-9]*")
-_ERROR = re.compile(r"\+(CMS|CME|EXT) ERROR ?: ?(.*)")
-_WORDS = frozenset(
-    {
-        # Codes of V.250 that are no final results of ours
-        *("RING", "NO CARRIER", "BUSY", "NO ANSWER", "NO DIALTONE", "CONNECT"),
-        # What modules say while they start or stop (modules.toml)
-        *("RDY", "APP RDY", "Ready", "Call Ready", "SMS Ready", "SMS DONE", "PB DONE"),
-        *("POWERED DOWN", "NORMAL POWER DOWN"),
-    }
-)
-_NUMERIC = ("0", "4")
-"""OK and ERROR under ATV0, V.250 table 1."""
 
 
 class Engine:
@@ -99,7 +81,7 @@ class Engine:
         if self._pending is None or not self._prompted or self._body_written:
             raise ConversationError("", "a body without a prompt")
         self._body_written = True
-        self._begin_echo(_JUNK.sub("", self._pending.body.decode("latin-1")))
+        self._begin_echo(JUNK.sub("", self._pending.body.decode("latin-1")))
         self._out += self._pending.body
 
     def give_up(self) -> None:
@@ -169,7 +151,7 @@ class Engine:
         """Take a prompt off the start of a line, which may never get its end; what is left of the line."""
         if self._after_prompt:
             return line.lstrip(" ")
-        found = _PROMPT.match(line)
+        found = PROMPT.match(line)
         if found is None or self._may_begin_text():
             return line
         _junk(found[1], events)
@@ -199,7 +181,7 @@ class Engine:
         text = line.strip(" ")
         if not text or (self._echo_left and self._is_echo(text)):
             return
-        final = self._final(text)
+        final = final_result(text, numeric=not self._verbose)
         if self._headers and self._payload(text, final, events):
             return
         if final is not None:
@@ -213,7 +195,7 @@ class Engine:
             self._header(_Header(text, answer.payload, Information), events)
         elif late := next((found for past in self._past if (found := _form(past, text))), None):
             self._header(_Header(text, late.payload, LateResult), events)
-        elif _HEX.fullmatch(text) and len(text) >= 16:
+        elif HEX.fullmatch(text) and len(text) >= 16:
             events.append(_noise("a payload without a header", text))
         elif text[:2] == "AT":
             events.append(_noise("a command line that is not ours", text))
@@ -224,55 +206,34 @@ class Engine:
 
     def _without_junk(self, line: str, events: list[Event]) -> str:
         """Cut off octets that are no text: at both ends, and before a code that garbage was glued to."""
-        if (head := _JUNK.match(line)) is not None:
+        if (head := JUNK.match(line)) is not None:
             _junk(head[0], events)
             line = line[head.end() :]
         line = line.rstrip("\x00\x1a\x1b\xff")
         inner = None
-        for inner in _JUNK.finditer(line):  # noqa: B007  (the last one is wanted)
+        for inner in JUNK.finditer(line):  # noqa: B007  (the last one is wanted)
             pass
         if inner is None:
             return line
         tail = line[inner.end() :].strip()
-        if _CODE.match(tail) or tail in _WORDS or self._final(tail) is not None:
+        if is_code(tail) or final_result(tail, numeric=False) is not None:
             events.append(_noise("octets that are no text", line[: inner.end()]))
             return tail
-        if _CODE.match(line) or _form(self._pending, line) is not None:
+        if is_code(line) or _form(self._pending, line) is not None:
             return line  # a name in another character set, inside an answer
         events.append(_noise("octets that are no text", line))
         return ""
 
-    def _final(self, text: str) -> FinalResult | None:
-        """The final result code that a line is, by its text alone."""
-        first = text[0] if text else ""
-        if text == "OK":
-            return FinalResult(text, ok=True)
-        if first == "+":
-            if (match := _ERROR.match(text)) is None:
-                return None
-            kind = match[1].lower()
-            if kind == "ext":
-                return FinalResult(text, ok=False)
-            given = match[2].strip()
-            code = int(given) if given.isascii() and given.isdigit() else codes.number(kind, given)
-            named = given if code is None else codes.name(kind, code)
-            return FinalResult(text, ok=False, kind=kind, code=code, name=named)
-        if text in ("ERROR", "COMMAND NOT SUPPORT") or text.startswith("MODEM ERROR:"):
-            return FinalResult(text, ok=False)
-        if text in _NUMERIC and not self._verbose:
-            return FinalResult(text, ok=text == "0")
-        return None
-
     def _payload(self, text: str, final: FinalResult | None, events: list[Event]) -> bool:
         """Whether this line was the payload that the last header waits for."""
         header = self._headers[-1]
-        if _HEX.fullmatch(text):
+        if HEX.fullmatch(text):
             self._headers.pop()
             if header.doubtful is not None:
                 events.append(Unsolicited(header.doubtful))
             events.append(header.event(text))
             return True
-        clear = final is not None or _CODE.match(text) or text in _WORDS
+        clear = final is not None or is_code(text)
         if clear or header.doubtful is not None or text[:2] == "AT":
             return False
         if header.kind is Unsolicited:
@@ -357,7 +318,7 @@ def _form(command: AtCommand | None, text: str) -> Answer | None:
                 rest = text.partition(":")[2].strip()
                 if answer.shape is None or answer.shape.match(rest):
                     return answer
-        elif not _CODE.match(text) and text not in _WORDS and (not answer.shape or answer.shape.match(text)):
+        elif not is_code(text) and (answer.shape is None or answer.shape.match(text)):
             return answer
     return None
 

@@ -143,7 +143,9 @@ class SerialWire(asyncio.Protocol):
     # Wire
 
     def write(self, data: bytes) -> None:
-        if self._open:
+        if self._open and self._transport.get_write_buffer_size() == 0:
+            data = data[self._handle.write(data) :]  # at once; the transport would wait for the next turn
+        if self._open and data:
             self._transport.write(data)
 
     def close(self) -> None:

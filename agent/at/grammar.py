@@ -1,0 +1,59 @@
+"""What a line from a module is, by its text alone. What it means depends on what was asked: see `engine`."""
+
+from __future__ import annotations
+
+import re
+
+from agent.at import codes
+from agent.at.event import FinalResult
+
+HEX = re.compile(r"[0-9A-Fa-f]{2,}")
+JUNK = re.compile(r"[^\x20-\x7e]+")
+"""Octets that no line consists of."""
+PROMPT = re.compile(r"([^\x20-\x7e]*) *> *")
+"""A prompt at the start of a line: `\\r\\n> ` by 27.005 3.5.1, with and without the blank in the field."""
+
+_CODE = re.compile(r"[+^*#%$!&][A-Z][A-Z0-9]*")
+"""How extended codes begin, 27.007's and vendors'."""
+_WORDS = frozenset(
+    {
+        # Codes of V.250 that are no final results of ours: this agent never dials
+        *("RING", "NO CARRIER", "BUSY", "NO ANSWER", "NO DIALTONE", "CONNECT"),
+        # What modules say while they start or stop (modules.toml)
+        *("RDY", "APP RDY", "Ready", "Call Ready", "SMS Ready", "SMS DONE", "PB DONE"),
+        *("POWERED DOWN", "NORMAL POWER DOWN"),
+    }
+)
+_ERROR = re.compile(r"\+(CMS|CME|EXT) ERROR ?: ?(.*)")
+_NUMERIC = {"0": True, "4": False}
+"""OK and ERROR under ATV0, V.250 table 1."""
+
+
+def is_code(text: str) -> bool:
+    """Whether a line has the form of a code, and cannot be free text or a payload."""
+    return _CODE.match(text) is not None or text in _WORDS
+
+
+def final_result(text: str, *, numeric: bool) -> FinalResult | None:
+    """The final result code that a line is, None for any other; `numeric`: ATV0 may be on."""
+    if text == "OK":
+        return FinalResult(text, ok=True)
+    if text[:1] == "+":
+        return _extended_error(text)
+    if text in {"ERROR", "COMMAND NOT SUPPORT"} or text.startswith("MODEM ERROR:"):
+        return FinalResult(text, ok=False)
+    if numeric and text in _NUMERIC:
+        return FinalResult(text, ok=_NUMERIC[text])
+    return None
+
+
+def _extended_error(text: str) -> FinalResult | None:
+    """+CMS ERROR and +CME ERROR by number or in words (+CMEE 1 and 2), with and without a blank."""
+    if (match := _ERROR.match(text)) is None:
+        return None
+    kind, given = match[1].lower(), match[2].strip()
+    if kind == "ext":
+        return FinalResult(text, ok=False)
+    code = int(given) if given.isascii() and given.isdigit() else codes.number(kind, given)
+    name = given if code is None else codes.name(kind, code)
+    return FinalResult(text, ok=False, kind=kind, code=code, name=name)
