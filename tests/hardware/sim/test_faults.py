@@ -244,6 +244,7 @@ def test_a_removed_card(bench):
     """Back again it is read when the radio has been switched off and on."""
     bench.module.faults.add("sim-removed:for=10")
     assert bench.take() == b"\r\n+CPIN: NOT INSERTED\r\n"
+    assert not bench.module.attached
     assert bench.at("+CPMS?") == "\r\n+CMS ERROR: 310\r\n"
     bench.time.pass_(10)
     assert bench.at("+CPIN?") == "\r\n+CME ERROR: 14\r\n"

@@ -222,7 +222,22 @@ def test_what_dial_up_scripts_send(bench, command):
 
 @pytest.mark.parametrize(
     "command",
-    ["E2", "V9", "Q2", "Z9", "&F1", "S3=128", "S99=1", "S99?", "S300?", "+IPR=1", "D*99#", "O", "+IFC=3"],
+    [
+        "E2",
+        "V9",
+        "Q2",
+        "Z9",
+        "&F1",
+        "S3=128",
+        "S99=1",
+        "S99?",
+        "S300?",
+        "+IPR=1",
+        "+CGATT=2",
+        "D*99#",
+        "O",
+        "+IFC=3",
+    ],
 )
 def test_what_is_out_of_range(bench, command):
     """Is refused."""

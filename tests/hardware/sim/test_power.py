@@ -35,6 +35,8 @@ def test_the_boot_takes_its_time(fresh):
     assert bench.at("+CMGL") == OK
     bench.time.pass_(1)
     assert bench.take() == b"\r\n+CREG: 1\r\n"
+    assert bench.module.power._timers == []
+    assert bench.module.ledger.lines[0] == "E0+CMEE=1;+CREG=1"
 
 
 @pytest.mark.parametrize("loud", [True, False])
