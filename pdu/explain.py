@@ -268,7 +268,7 @@ class _Walk:
             self.note(end - self.at, abbreviation, "user_data.data", kind + note)
         else:
             fill = -8 * user_data.header_length % 7 if packed else 0
-            note += f" (behind {fill} fill bits)" if fill else ""
+            note += f" (fill bits: {fill})" if fill else ""
             self.note(end - self.at, abbreviation, "user_data.text", repr(user_data.text) + note)
         if cut:
             raise PduError("user_data", len(self.octets), "cut short")

@@ -52,11 +52,11 @@ class Encoding:
         main = list(locking)
         seen: set[str] = set()
         for code, character in enumerate(locking):
-            if character in seen or (
-                character == " " and code != 0x20
-            ):  # a reserved position reads as a space
+            reserved = character == " " and code != 0x20  # it only reads as a space
+            if character in seen or reserved:
                 main[code] = _UNDEFINED
-            seen.add(character)
+            else:
+                seen.add(character)
         main[ESCAPE] = main[0]
         main[0] = "\0"
         extension = {character: code for code, character in sorted(single.items(), reverse=True)}

@@ -58,6 +58,8 @@ def check(vector: Vector) -> list[str]:
     valid = vector.get("valid")
     if not isinstance(valid, bool):
         return ["valid must be true or false"]
+    if not valid and expect:
+        return ["expects fields of octets that must be refused"]
     try:
         kind, found = _read(vector)
     except PduError as error:
@@ -184,7 +186,8 @@ def run(path: Path, out: Callable[[str], None]) -> bool:
         if problems:
             failed += 1
             name = f"{vector.get('id', f'number {number}')} {vector.get('kind')}"
-            out(" ".join(f"{name}: {'; '.join(problems)}".split()))
+            line = f"{name}: {'; '.join(problems)}"
+            out("".join(each if each.isprintable() else f"\\u{ord(each):04x}" for each in line))
         else:
             passed += 1
     out(f"{passed} passed, {failed} failed")

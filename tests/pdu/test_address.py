@@ -1,0 +1,165 @@
+from __future__ import annotations
+
+import pytest
+
+from pdu import Address, NumberingPlan, PduError, TypeOfNumber
+from pdu.address import read_address, read_service_centre, write_address, write_service_centre
+
+UNKNOWN, INTERNATIONAL, NATIONAL = TypeOfNumber.UNKNOWN, TypeOfNumber.INTERNATIONAL, TypeOfNumber.NATIONAL
+ALPHANUMERIC = TypeOfNumber.ALPHANUMERIC
+
+
+def named(text, plan=NumberingPlan.UNKNOWN):
+    return Address(text, ALPHANUMERIC, plan)
+
+
+FIELDS = [  # an address field of a TPDU, and what it says
+    ("03 81 00F0", Address("000")),
+    ("03 91 00F0", Address("000", INTERNATIONAL)),
+    ("03 A1 00F0", Address("000", NATIONAL)),
+    ("04 81 9263", Address("2936")),
+    ("0B 91 4151550501F0", Address("14155550100", INTERNATIONAL)),
+    ("0A 81 0021436587", Address("0012345678")),
+    ("0A 81 213AB4C5ED", Address("12*34#5abc")),
+    ("00 81", Address("")),
+    ("00 80", Address("", UNKNOWN, NumberingPlan.UNKNOWN)),
+    ("14 91 21436587092143658709", Address("12345678901234567890", INTERNATIONAL)),
+    ("01 B1 F5", Address("5", TypeOfNumber.NETWORK_SPECIFIC)),
+    ("02 C9 21", Address("12", TypeOfNumber.SUBSCRIBER, NumberingPlan.PRIVATE)),
+    ("02 E8 21", Address("12", TypeOfNumber.ABBREVIATED, NumberingPlan.NATIONAL)),
+    ("02 FF 21", Address("12", TypeOfNumber.RESERVED, NumberingPlan.RESERVED_15)),
+    ("0E D0 D637396C7EBBCB", named("Vodafone")),
+    ("0E D1 EDF27C1E3E97E7", named("messages", NumberingPlan.ISDN)),
+    ("06 D0 61F118", named("abc")),
+    ("14 D0 61F1985C369FD169F51A", named("abcdefghijk")),
+    ("04 D0 9B32", named("€")),
+    ("00 D0", named("")),
+]
+
+
+@pytest.mark.parametrize(("digits", "address"), FIELDS)
+def test_an_address_field_is_read_and_written_digit_for_digit(digits, address):
+    """Number, type of number and plan are exactly those of the octets, leading zeros too, both ways."""
+    octets = bytes.fromhex(digits)
+    assert read_address(octets, 0, "x") == (address, len(octets))
+    assert write_address(address, "x") == octets
+    assert address.type_of_address == octets[1]
+
+
+def test_an_address_field_ends_where_its_length_says():
+    """What stands before and behind it is not looked at."""
+    assert read_address(bytes.fromhex("FFFF 03 81 00F0 1234"), 2, "x") == (Address("000"), 6)
+
+
+def test_the_high_nibble_behind_an_odd_number_is_fill_whatever_it_is():
+    """Networks write other things than F there."""
+    assert read_address(bytes.fromhex("03 81 0050"), 0, "x")[0] == Address("000")
+
+
+def test_a_fill_digit_before_the_announced_end_ends_the_number():
+    """A sender that counts octets twice announces 4 digits for 000: the message is not lost for that."""
+    assert read_address(bytes.fromhex("04 81 00F0"), 0, "x") == (Address("000"), 4)
+    assert read_service_centre(bytes.fromhex("04 91 21 F3 65"), "x") == (Address("123", INTERNATIONAL), 5)
+
+
+def test_a_missing_extension_bit_is_overlooked():
+    """Bit 7 of the type of address is always 1, so it says nothing."""
+    assert read_address(bytes.fromhex("03 01 00F0"), 0, "x")[0] == Address("000")
+
+
+@pytest.mark.parametrize(
+    ("digits", "field", "octet"),
+    [
+        ("", "x.length", 0),
+        ("03", "x.type_of_address", 1),
+        ("03 81", "x.number", 2),
+        ("03 81 00", "x.number", 3),
+        ("15 81 2143658709214365870921", "x.length", 0),
+        ("FF 81", "x.length", 0),
+    ],
+)
+def test_a_cut_address_names_what_is_missing_and_where(digits, field, octet):
+    """The error carries the part of the field and the offset where the octets end or go wrong."""
+    with pytest.raises(PduError) as caught:
+        read_address(bytes.fromhex(digits), 0, "x")
+    assert (caught.value.field, caught.value.octet) == (field, octet)
+
+
+CENTRES = [
+    ("00", None),
+    ("07 91 4151550501F0", Address("14155550100", INTERNATIONAL)),
+    ("06 81 0973209902", Address("9037029920")),
+    ("01 91", Address("", INTERNATIONAL)),
+    ("0B 91 21436587092143658709", Address("12345678901234567890", INTERNATIONAL)),
+    ("04 D0 61F118", named("abc")),
+]
+
+
+@pytest.mark.parametrize(("digits", "address"), CENTRES)
+def test_a_service_centre_address_counts_octets(digits, address):
+    """Its length is that of type and number together, and 0 means that there is none."""
+    octets = bytes.fromhex(digits)
+    assert read_service_centre(octets + b"\x04", "x") == (address, len(octets))
+    assert write_service_centre(address, "x") == octets
+
+
+@pytest.mark.parametrize(
+    ("digits", "field", "octet"),
+    [("", "x.length", 0), ("07 91 41", "x.number", 3), ("0C 91" + "21" * 11, "x.length", 0)],
+)
+def test_a_cut_service_centre_address_is_refused(digits, field, octet):
+    """More octets than there are, or than an address can have, are an error."""
+    with pytest.raises(PduError) as caught:
+        read_service_centre(bytes.fromhex(digits), "x")
+    assert (caught.value.field, caught.value.octet) == (field, octet)
+
+
+@pytest.mark.parametrize(
+    ("text", "address", "octet"),
+    [
+        ("000", Address("000"), 0x81),
+        ("2936", Address("2936"), 0x81),
+        ("+14155550100", Address("14155550100", INTERNATIONAL), 0x91),
+        ("0014155550100", Address("0014155550100"), 0x81),
+        ("*123#", Address("*123#"), 0x81),
+    ],
+)
+def test_a_number_is_international_only_if_it_begins_with_plus(text, address, octet):
+    """000 and 2936 stay as they are; text and address turn into one another."""
+    assert Address.parse(text) == address
+    assert Address.parse(text).type_of_address == octet
+    assert str(address) == text
+
+
+@pytest.mark.parametrize("text", ["", "+", "++1", "1+", "12 34", "0x1", "1" * 21, "١٢", "²", "Acme", "-1"])
+def test_what_is_no_number_is_refused_with_a_sentence(text):
+    """The sentence shows what was given and what can be."""
+    with pytest.raises(PduError, match="is no telephone number") as caught:
+        Address.parse(text)
+    assert repr(text) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("address", "reason"),
+    [
+        (Address("1" * 21), "is no number"),
+        (Address("12-34"), "is no number"),
+        (Address("١٢"), "is no number"),
+        (Address("0a0d"), "is no number"),
+        (named("twelve chars"), "is longer than 11 septets"),
+        (named("€€€€€€"), "is longer than 11 septets"),
+        (named("имя"), "outside the GSM 7-bit alphabet"),
+    ],
+)
+def test_an_address_that_no_field_can_carry_is_refused(address, reason):
+    """Nothing is cut off or replaced in silence."""
+    for write in (write_address, write_service_centre):
+        with pytest.raises(PduError, match=reason) as caught:
+            write(address, "x")
+        assert (caught.value.field, caught.value.octet) == ("x.number", None)
+
+
+def test_addresses_are_values():
+    """Equal numbers of another type are other addresses: 000 and +000 are not the same sender."""
+    assert Address("000") != Address("000", INTERNATIONAL)
+    assert len({Address("000"), Address.parse("000"), Address("000", NATIONAL)}) == 2

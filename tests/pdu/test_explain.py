@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from pdu import PduError, decode
+from pdu.explain import explain, render
+
+EXPLAINED = Path(__file__).with_name("explained.txt")
+VECTORS = Path(__file__).parents[1] / "data" / "vectors.jsonl"
+MESSAGES = [
+    vector
+    for vector in map(json.loads, VECTORS.read_text(encoding="utf-8").splitlines())
+    if vector["direction"] is not None
+]
+
+
+@pytest.mark.parametrize("vector", MESSAGES, ids=[vector["id"] for vector in MESSAGES])
+def test_every_octet_is_shown_once_and_in_order(vector):
+    """Valid or not: rows cover the octets without gap, and the error is that of decode."""
+    digits, direction, sca = vector["hex"], vector["direction"], vector["sca"]
+    explanation = explain(digits, direction=direction, sca=sca)
+    error = None
+    try:
+        decode(digits, direction=direction, sca=sca)
+    except PduError as caught:
+        error = caught
+    assert repr(explanation.error) == repr(error)
+    if error is not None and error.field == "hex":
+        assert explanation.rows == ()
+        return
+    whole = [row for row in explanation.rows if row.bits == 0xFF]
+    assert b"".join(row.octets for row in whole) == bytes.fromhex(digits)
+    at = 0
+    for row in whole:
+        assert row.at == at
+        at += len(row.octets)
+    assert render(explanation)
+    if error is None:
+        assert explanation.kind.removeprefix("SMS-").lower().replace("-", "_") == vector["kind"]
+        assert explanation.length
+        text = vector["expect"].get("text")
+        if text is not None:
+            (said,) = [row.meaning for row in explanation.rows if row.name == "user_data.text"]
+            assert said.startswith(repr(text))
+
+
+def test_cutting_a_message_anywhere_still_shows_what_is_there():
+    """The explanation of a cut trace covers what was pasted, and ends with the error of decode."""
+    for digits, direction in (
+        ("07914151550501F044038100F00000622030405060000905 00032A02019069", "mt"),
+        ("0059 00 04819263 00 04 01A70000000000 03 027000", "mo"),
+        ("00 66 2A 04819263 6220304050600A 6220304050800A 00 07 7F 00 09 0500032A02019069", "mt"),
+        ("00 01 C4 07 6220304050600A 7F 04 01 FF", "mt"),
+        ("00 42 03 7F 02 01 038100F0 04 027000AA", "mo"),
+        ("00 D3 07 7F 04 01 FF", "mo"),
+    ):
+        octets = bytes.fromhex(digits)
+        for end in range(len(octets) + 1):
+            explanation = explain(octets[:end], direction=direction)
+            shown = b"".join(row.octets for row in explanation.rows if row.bits == 0xFF)
+            assert shown == octets[:end]
+            if end < len(octets) and not (digits.startswith("00 66") and end == 22):
+                assert explanation.error is not None
+                assert explanation.length == 0
+
+
+def rendered(digits, **options):
+    return "\n".join(render(explain(digits, **options)))
+
+
+def test_a_part_is_shown_as_somebody_who_debugs_a_trace_wants_it():
+    """Octets, abbreviation, name and meaning of every field, flags as bits, fill of a SIM record apart."""
+    digits = "07914151550501F0 44 038100F0 00 00 62203040506000 09 0500032A02019069 FFFF"
+    assert rendered(digits).splitlines() == EXPLAINED.read_text(encoding="utf-8").splitlines()
+
+
+@pytest.mark.parametrize(
+    ("digits", "options", "words"),
+    [
+        ("00 04 038100F0 00 00 62203040506000 29 EC3219F4768390", {}, "'led on H', cut short"),
+        ("00 04 038100F0 00 04 62203040506000 03 01", {}, "1 octets, cut short"),
+        ("00 04 038100F0 00 20 62203040506000 01 01", {}, "compressed, not read"),
+        ("00 44 038100F0 00 04 62203040506000 06 050004010201", {}, "malformed, ignored"),
+        (
+            "00 44 038100F0 00 00 62203040506000 09 0500032A02039069",
+            {},
+            "part 3 of 2, reference 42: impossible, ignored",
+        ),
+        ("00 44 038100F0 00 04 62203040506000 07 0605040B8423F0", {}, "destination 2948, source 9200"),
+        ("00 44 038100F0 00 00 62203040506000 05 032401 03", {}, "single shift: Portuguese"),
+        ("00 44 038100F0 00 00 62203040506000 06 0401028002", {}, "indication: 2 voicemail, to be stored"),
+        ("00 44 038100F0 00 00 62203040506000 04 027000 00", {}, "not read by the codec"),
+        ("00 04 038100F0 41 D9 62313040506000 00", {}, "GSM 7-bit, fax waits, to be stored"),
+        ("00 04 038100F0 41 D9 62313040506000 00", {}, "replaces a stored message of type 1"),
+        ("00 04 038100F0 41 D9 62313040506000 00", {}, "no date"),
+        (
+            "00 04 06D061F118 00 58 62203040506000 00",
+            {},
+            "UCS-2, class 0, immediate display, to be deleted after",
+        ),
+        ("00 04 06D061F118 00 58 62203040506000 00", {}, "'abc'"),
+        ("00 04 0080 00 80 62203040506000 00", {}, "a reserved coding"),
+        ("00 07 038100F0 00 00 62203040506000 00", {}, "reserved, read as SMS-DELIVER"),
+        ("00 06 2A 04819263 62203040506000 62203040506000 46", {}, "failed: validity period expired"),
+        ("00 06 2A 04819263 62203040506000 62203040506000 46 80 00", {}, "an extension, not read"),
+        ("00 31 2A 04819263 00 00 A7 02 EF35", {"direction": "mo"}, "1 day, 0:00:00"),
+        (
+            "00 19 2A 04819263 00 00 62203040506000 02 EF35",
+            {"direction": "mo"},
+            "until 2026-02-03 04:05:06+00:00",
+        ),
+        ("00 09 2A 04819263 00 00 42050000000000 02 EF35", {"direction": "mo"}, "0:00:05, one attempt only"),
+        ("00 D3 00", {"direction": "mo", "sca": False}, "SMS-DELIVER-REPORT"),
+        ("00 00 D3 00", {"direction": "mo"}, "memory capacity exceeded"),
+        ("00 02 00 00 02 07 038100F0 00", {"direction": "mo"}, "delete the message"),
+        ("00 03 00", {"direction": "mo"}, "reserved"),
+        ("00 04 038100F0 00 00 62203040506000 00 07", {}, "behind the last field, ignored"),
+    ],
+)
+def test_meanings_are_in_words(digits, options, words):
+    """What the codec reads is said; what it cannot read is said too."""
+    assert words in rendered(digits, **options)
+
+
+def test_nothing_in_a_text_reaches_the_terminal_raw():
+    """A message can hold control characters; they are shown escaped."""
+    text = rendered("00 04 038100F0 00 08 62203040506000 08 001B005B0032 009B")
+    assert r"'\x1b[2\x9b'" in text
+    assert "\x1b" not in text
+    assert "\x9b" not in text
+
+
+def test_octets_that_are_no_pdu_have_no_rows():
+    """Only the error."""
+    explanation = explain("xyz")
+    assert (explanation.kind, explanation.rows, explanation.length) == ("", (), 0)
+    assert explanation.error.field == "hex"

@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import json
+import unicodedata
+from importlib.resources import files
+
+import pytest
+
+from pdu import gsm7, septets
+
+TABLES = json.loads(files("pdu").joinpath("gsm7_tables.json").read_text())
+
+
+def test_the_default_alphabet_is_that_of_the_tables():
+    """The two tables written out in the code and those of the data file are the same."""
+    default = TABLES["default"]
+    assert "".join(chr(code) for code in default["locking"]) == gsm7.DEFAULT
+    assert {int(key, 16): chr(code) for key, code in default["single"].items()} == gsm7.EXTENSION
+
+
+@pytest.mark.parametrize("code", [code for code in range(128) if code != gsm7.ESCAPE])
+def test_every_septet_has_its_character_both_ways(code):
+    """All 127 characters of the main table."""
+    character = gsm7.DEFAULT[code]
+    assert gsm7.decode(bytes((code,))) == character
+    assert gsm7.encode(character) == bytes((code,))
+    assert gsm7.encode(f"é{character}é") == bytes((5, code, 5))
+
+
+@pytest.mark.parametrize("code", sorted(gsm7.EXTENSION))
+def test_every_character_of_the_extension_takes_two_septets(code):
+    """Escape and code, both ways, also amid others and beside itself."""
+    character = gsm7.EXTENSION[code]
+    pair = bytes((gsm7.ESCAPE, code))
+    assert gsm7.encode(character) == pair
+    assert gsm7.decode(pair) == character
+    assert gsm7.encode(f"a{character}{character}é") == b"\x61" + pair + pair + b"\x05"
+    assert gsm7.decode(b"\x61" + pair + pair + b"\x05") == f"a{character}{character}é"
+    assert septets(character * 80) == 160
+
+
+@pytest.mark.parametrize(
+    ("octets", "text"),
+    [
+        ("1B", " "),  # an escape and nothing behind it
+        ("611B", "a "),
+        ("1B1B", " "),
+        ("1B1B65", " e"),
+        ("1B1B1B65", " €"),
+        ("1B61", "a"),  # not defined in the extension: as in the main table
+        ("1B00", "@"),
+        ("1B10", "Δ"),
+        ("1B0D", "\r"),
+        ("1B0A", "\f"),
+        ("10", "Δ"),
+        ("1065", "Δe"),
+    ],
+)
+def test_no_septets_are_an_error(octets, text):
+    """What an escape does not define reads as 23.038 6.2.1.1 says."""
+    assert gsm7.decode(bytes.fromhex(octets)) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ç",
+        "`",
+        "\t",
+        "\0",
+        "\x1b",
+        "\x7f",
+        "\x80",
+        "\xa0",
+        "ÿ",
+        "\u2019",
+        "имя",
+        "🚀",
+        "\ud83d",
+        "\ufffe",
+        "\uffff",
+    ],
+)
+def test_a_character_outside_the_alphabet_is_told(text):
+    """None, alone and amid others: nothing is replaced in silence."""
+    assert gsm7.encode(text) is None
+    assert gsm7.encode(f"abc{text}def") is None
+    assert gsm7.encode(f"Ä{text}€") is None
+    assert septets(text) is None
+
+
+def test_no_other_character_passes_for_one_of_the_alphabet():
+    """Of all of the basic plane just the characters of the two tables can be encoded."""
+    known = set(gsm7.DEFAULT) - {"\x1b"} | set(gsm7.EXTENSION.values())
+    encodable = {chr(code) for code in range(0x10000) if gsm7.encode(chr(code)) is not None}
+    assert encodable == known
+    assert len(known) == 137
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [("", 0), ("led on", 6), ("[21,5 €]", 11), ("{}", 4), ("Grüße", 5), ("@" * 160, 160), ("21,5 °C", None)],
+)
+def test_septets_are_counted_before_sending(text, count):
+    """Extension characters count two; None says that the alphabet has not all characters."""
+    assert septets(text) == count
+
+
+def test_the_tables_hold_no_unassigned_character():
+    """A typing error in the data would most likely hit an unassigned code point."""
+    for table in TABLES.values():
+        codes = [code for code in table["locking"] or () if code is not None] + list(table["single"].values())
+        assert all(unicodedata.category(chr(code)) != "Cn" for code in codes)

@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+FILE = Path(__file__).parents[1] / "data" / "vectors.jsonl"
+
+
+def pdu(*arguments, **environment):
+    return subprocess.run(
+        [sys.executable, "-m", "pdu", *arguments],
+        check=False,
+        capture_output=True,
+        encoding="utf-8",
+        env={**os.environ, **environment},
+    )
+
+
+def test_the_vectors_pass():
+    """Exit status 0 and one line."""
+    done = pdu("vectors", str(FILE))
+    assert (done.returncode, done.stdout, done.stderr) == (0, "420 passed, 0 failed\n", "")
+
+
+def test_a_failed_vector_is_exit_status_1(tmp_path):
+    """One line a failure, the sums last, even where the output takes no such characters."""
+    path = tmp_path / "one.jsonl"
+    vector = json.loads(FILE.read_text(encoding="utf-8").splitlines()[0])
+    vector["expect"]["pid"] = "é\ud83d"
+    path.write_text(json.dumps(vector), encoding="utf-8")
+    done = pdu("vectors", str(path), PYTHONIOENCODING="ascii")
+    assert done.returncode == 1
+    first, last = done.stdout.splitlines()
+    assert first.startswith("s0001 deliver: pid: expected ")
+    assert last == "0 passed, 1 failed"
+
+
+def test_an_unreadable_file_is_exit_status_2(tmp_path):
+    """With a sentence and nothing else."""
+    done = pdu("vectors", str(tmp_path / "missing.jsonl"))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"{tmp_path / 'missing.jsonl'} cannot be read: No such file or directory\n"
+
+
+def test_decode_shows_the_fields():
+    """Of a received message, or of one sent, with or without service centre address."""
+    done = pdu("decode", "00 04 038100F0 00 00", "62203040506000 02 ef35")
+    assert done.returncode == 0
+    assert done.stdout.startswith("SMS-DELIVER, <length> 17\n")
+    assert "'ok'" in done.stdout
+    done = pdu("decode", "--mo", "--no-sca", "01 00 038100F0 00 00 02 EF35")
+    assert done.stdout.startswith("SMS-SUBMIT, <length> 11\n")
+
+
+@pytest.mark.parametrize(
+    ("digits", "sentence"),
+    [
+        ("00 04 03", "deliver.originating_address.type_of_address at octet 3: the message ends before it"),
+        ("00 0G", "hex at octet 1: 'G' is no hexadecimal digit"),
+    ],
+)
+def test_decode_says_what_is_wrong_in_one_sentence(digits, sentence):
+    """Exit status 1; what can be shown is shown."""
+    done = pdu("decode", digits)
+    assert (done.returncode, done.stderr) == (1, sentence + "\n")
+
+
+def test_encode_shows_what_to_send():
+    """A command line and a PDU for each part."""
+    done = pdu("encode", "2936", "ok")
+    assert (done.returncode, done.stdout) == (0, "AT+CMGS=11\n00010004819263000002EF35\n")
+    done = pdu("encode", "000", "x" * 200, "--reference", "7")
+    assert done.stdout.count("AT+CMGS=") == 2
+    done = pdu("encode", "nobody", "ok")
+    assert done.returncode == 1
+    assert done.stderr.startswith("address: 'nobody' is no telephone number")
+
+
+def test_wrong_usage_is_exit_status_2():
+    """As shells expect it."""
+    assert pdu().returncode == 2
+    assert pdu("decode").returncode == 2

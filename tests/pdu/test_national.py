@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import hashlib
+import subprocess
+import sys
+from importlib.resources import files
+
+import pytest
+
+from pdu import NationalLanguage, UserData, gsm7, national
+
+CODES = range(1, 14)
+
+
+def test_the_tables_are_the_checked_ones():
+    """The data file is the one that was compared cell by cell with six sources."""
+    data = files("pdu").joinpath("gsm7_tables.json").read_bytes()
+    assert hashlib.sha256(data).hexdigest().startswith("810ad0d71ecccf46")
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_each_main_table_is_read_and_written(code):
+    """Every position of the locking table; reserved ones read as a space, which is written as 0x20."""
+    table = national.locking(code)
+    encoding = national.encoding(None, code)
+    assert len(table) == 128
+    for septet, character in enumerate(table):
+        if septet == gsm7.ESCAPE:
+            continue
+        assert gsm7.decode(bytes((septet,)), table) == character
+        written = encoding.encode(character)
+        assert written is not None
+        assert gsm7.decode(written, table) == character
+        assert len(written) == 1
+    assert encoding.encode(" ") == b" "
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_each_single_shift_table_is_read_and_written(code):
+    """Every position of the single shift table, by two septets, or by one where the main table has it."""
+    table = national.single(code)
+    encoding = national.encoding(code, None)
+    for septet, character in table.items():
+        pair = bytes((gsm7.ESCAPE, septet))
+        assert gsm7.decode(pair, gsm7.DEFAULT, table) == character
+        written = encoding.encode(character)
+        if (code, septet) == national.EURO_ONLY_READ:
+            assert written is None
+        else:
+            assert written is not None
+            assert gsm7.decode(written, gsm7.DEFAULT, table) == character
+            assert len(written) == (1 if character in gsm7.DEFAULT else 2)
+
+
+@pytest.mark.parametrize("code", range(4, 14))
+@pytest.mark.parametrize(("lower", "character"), [(0x13, "¡"), (0x0B, "*")])
+def test_a_character_that_stands_twice_takes_the_lower_code(code, lower, character):
+    """The inverted exclamation mark and the asterisk are doubled in tables 4 to 13."""
+    assert sum(value == character for value in national.single(code).values()) == 2
+    assert national.encoding(code, code).encode(character) == bytes((gsm7.ESCAPE, lower))
+
+
+def test_spanish_has_the_default_main_table():
+    """The standard defines no locking shift table 2."""
+    assert national.locking(2) == gsm7.DEFAULT
+
+
+@pytest.mark.parametrize(
+    ("language", "text", "septets"),
+    [
+        (NationalLanguage(single=3), "êçãõ ÀÂ Φ", 15),
+        (NationalLanguage(locking=3), "ação Ônibus ú | ~", 17),
+        (NationalLanguage(single=2), "añó ÁÍÓÚ áíóú ç €", 28),
+        (NationalLanguage(single=13, locking=13), "اآبٻڀپڦتۂٿ ۰۱۲۳۴", 21),
+        (NationalLanguage(single=1), "çok \u0131ş\u0131k ŞİĞ {x}", 25),
+        (NationalLanguage(single=1, locking=3), "ação Ş", 7),
+    ],
+)
+def test_user_data_with_language_elements_read_as_written(language, text, septets):
+    """Single, locking, both, and two languages at once; the elements choose the tables both ways."""
+    user_data = UserData.of(text, header=language.elements)
+    assert user_data.text == text
+    assert user_data.septets == septets
+    assert user_data.national_language == language
+
+
+def test_the_tables_are_loaded_when_first_needed():
+    """Importing the codec and reading plain messages opens no data file."""
+    code = (
+        "import sys, pdu\n"
+        "pdu.decode('07914151550501F004038100F00000622030405060000AE8329BFD4697D9EC37').text\n"
+        "print('json' in sys.modules, 'pdu.national' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout.split() == ["False", "False"]

@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import copy
+import pickle
+import sys
+
+import pytest
+
+from pdu import Address, Concatenation, Deliver, Submit, Timestamp, UserData
+from pdu.record import Record, derived, maker
+
+
+class Point(Record):
+    x: int
+    y: int = 2
+    area: int = derived("x * y", int)
+
+    @property
+    def double(self):
+        return 2 * self.area
+
+
+@pytest.mark.parametrize("make", [Point, maker(Point)])
+def test_fields_have_values_defaults_and_derived_defaults(make):
+    """By place and by name, through the class and through its maker."""
+    assert (make(3).x, make(3).y, make(3).area, make(3).double) == (3, 2, 6, 12)
+    assert (make(3, y=4).area, make(3, 4, 5).area, make(x=1, area=None).area) == (12, 5, None)
+    assert type(make(3)) is Point
+    with pytest.raises(TypeError):
+        make()
+    with pytest.raises(TypeError):
+        make(1, z=2)
+
+
+@pytest.mark.parametrize("make", [Point, maker(Point)])
+def test_a_record_is_frozen_and_has_no_other_attributes(make):
+    """Nothing can be set, deleted or added."""
+    point = make(1)
+    with pytest.raises(AttributeError, match="frozen"):
+        point.x = 2
+    with pytest.raises(AttributeError, match="frozen"):
+        del point.x
+    with pytest.raises(AttributeError):
+        point.z = 2
+    assert not hasattr(point, "__dict__")
+    assert point.x == 1
+
+
+def test_records_are_compared_hashed_and_shown_by_their_values():
+    """Only with records of the same class."""
+
+    class Other(Record):
+        x: int
+        y: int = 2
+        area: int = 2
+
+    assert Point(1) == Point(1, 2, 2) == maker(Point)(1)
+    assert Point(1) != Point(2)
+    assert Point(1) != Other(1)
+    assert Point(1) != (1, 2, 2)
+    assert len({Point(1), Point(1), Point(2)}) == 2
+    assert repr(Point(1)) == "Point(x=1, y=2, area=2)"
+    assert hash(Timestamp(b"")) == hash(Timestamp(b""))
+
+
+def test_records_can_be_matched_copied_replaced_and_pickled():
+    """As dataclasses can."""
+    match Point(1):
+        case Point(x, y=2):
+            assert x == 1
+        case _:
+            pytest.fail("no match")
+    point = Point(1)
+    assert copy.copy(point) == copy.deepcopy(point) == pickle.loads(pickle.dumps(point)) == point  # noqa: S301
+    assert point.replace(y=5) == Point(1, 5, 2)
+    assert point == Point(1)
+    with pytest.raises(TypeError):
+        point.replace(z=1)
+    if sys.version_info >= (3, 13):
+        assert copy.replace(point, x=7) == Point(7, 2, 2)
+
+
+def test_the_types_of_the_codec_are_small():
+    """No dictionary in any of them: a message is a few hundred octets of memory."""
+    for record in (
+        Address("000"),
+        Timestamp(bytes(7)),
+        UserData.of("x"),
+        Concatenation(1, 2, 1),
+        Submit(Address("000"), UserData.of("x")),
+        Deliver(Address("000"), Timestamp(bytes(7)), UserData.of("x")),
+    ):
+        assert not hasattr(record, "__dict__")
+        assert sys.getsizeof(record) <= 16 + 8 * (len(record.__match_args__) + 2)
+        assert pickle.loads(pickle.dumps(record)) == record  # noqa: S301  # made here

@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+import pytest
+
+from pdu import Address, Outcome, StatusReport, Timestamp
+from pdu.status import describe, outcome
+
+OUTCOMES = [
+    (range(0x03), Outcome.DELIVERED),
+    (range(0x03, 0x10), Outcome.GAVE_UP),
+    (range(0x10, 0x20), Outcome.DELIVERED),
+    (range(0x20, 0x26), Outcome.TRYING),
+    (range(0x26, 0x30), Outcome.GAVE_UP),
+    (range(0x30, 0x40), Outcome.TRYING),
+    (range(0x40, 0x4A), Outcome.FAILED),
+    (range(0x4A, 0x50), Outcome.GAVE_UP),
+    (range(0x50, 0x60), Outcome.FAILED),
+    (range(0x60, 0x100), Outcome.GAVE_UP),
+]
+
+
+@pytest.mark.parametrize(("values", "expected"), OUTCOMES)
+def test_each_status_says_what_became_of_the_message(values, expected):
+    """All 256 values; reserved ones count as service rejected, the service centre has given up."""
+    for value in values:
+        assert outcome(value) is expected
+        report = StatusReport(1, Address("000"), Timestamp(bytes(7)), Timestamp(bytes(7)), value)
+        assert report.outcome is expected
+
+
+def test_only_a_message_still_tried_gets_another_report():
+    """The other outcomes are final."""
+    assert [one.final for one in Outcome] == [one is not Outcome.TRYING for one in Outcome]
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        (0x00, "received by the recipient"),
+        (0x25, "error in the recipient"),
+        (0x46, "validity period expired"),
+        (0x63, "service rejected"),
+        (0x15, "specific to the service centre"),
+        (0x75, "specific to the service centre"),
+        (0x03, "reserved, counts as service rejected"),
+        (0x95, "reserved, counts as service rejected"),
+    ],
+)
+def test_a_status_has_words(status, words):
+    """For logs and traces."""
+    assert describe(status) == words

@@ -1,0 +1,270 @@
+from __future__ import annotations
+
+import copy
+import json
+from pathlib import Path
+
+import pytest
+
+from pdu.vectors import UnreadableError, check, load, run
+
+FILE = Path(__file__).parents[1] / "data" / "vectors.jsonl"
+VECTORS = load(FILE)
+VALID = [vector for vector in VECTORS if vector["valid"]]
+by_id = {vector["id"]: vector for vector in VECTORS}
+
+
+@pytest.mark.parametrize("vector", VECTORS, ids=[vector["id"] for vector in VECTORS])
+def test_vector(vector):
+    """Every expected field of a valid vector is what the codec reads; an invalid one is refused."""
+    assert check(vector) == []
+
+
+def leaves(value, path=()):
+    """Yield the path of every value within an expectation."""
+    if isinstance(value, dict) and value:
+        for key, inner in value.items():
+            yield from leaves(inner, (*path, key))
+    elif isinstance(value, list) and value:
+        for index, inner in enumerate(value):
+            yield from leaves(inner, (*path, index))
+    else:
+        yield path, value
+
+
+def wrong(value):
+    """Yield values that a falsifier might put in place of one."""
+    if isinstance(value, bool):
+        yield from (not value, int(value), None, str(value))
+    elif isinstance(value, int):
+        yield from (value + 1, value - 1, float(value), str(value), None, [value])
+        if value in (0, 1):
+            yield bool(value)
+    elif value is None:
+        yield from (0, False, "", "x", {"x": 1}, {"toa": 129}, [])
+    elif isinstance(value, str):
+        yield from (value + "0", value + " ", value[:-1] if value else "x", f" {value}", None, 0, [value])
+        if "T" in value and value[-6:-5] in "+-" and ":" in value[-6:]:
+            hour = int(value[11:13])
+            yield from (value[:-6], value[:11] + f"{(hour + 1) % 24:02}" + value[13:])
+            yield value[:-6] + ("+03:00" if value[-6:] != "+03:00" else "+04:00")
+    else:
+        yield from (None, 0, "", {"x": 1})
+
+
+def put(expectation, path, value):
+    """Return a copy of an expectation with another value at a path."""
+    changed = copy.deepcopy(expectation)
+    inner = changed
+    for key in path[:-1]:
+        inner = inner[key]
+    inner[path[-1]] = value
+    return changed
+
+
+@pytest.mark.parametrize("vector", VALID, ids=[vector["id"] for vector in VALID])
+def test_every_falsified_expectation_is_caught(vector):
+    """Each value of each expectation, nested ones too, replaced by several wrong ones."""
+    for path, value in leaves(vector["expect"]):
+        for other in wrong(value):
+            if isinstance(value, str) and isinstance(other, str) and other.lower() == value:
+                continue
+            assert check({**vector, "expect": put(vector["expect"], path, other)}), (path, value, other)
+
+
+@pytest.mark.parametrize("vector", VALID, ids=[vector["id"] for vector in VALID])
+def test_additions_to_an_expectation_are_caught(vector):
+    """Unknown keys at every depth, elements too many or too few, and values for what is not there."""
+    expect = vector["expect"]
+    assert check({**vector, "expect": {**expect, "unknown": 1}}) == ["unknown: unknown key"]
+    for key, value in expect.items():
+        if isinstance(value, dict):
+            assert check({**vector, "expect": {**expect, key: {**value, "unknown": 1}}})
+            assert check({**vector, "expect": {**expect, key: {}}})
+        if isinstance(value, list):
+            assert check({**vector, "expect": {**expect, key: [*value, {"iei": 0, "data": "000101"}]}})
+            assert check({**vector, "expect": {**expect, key: value[:-1]}})
+            assert check({**vector, "expect": {**expect, key: value[::-1]}}) or value == value[::-1]
+    for key, value in (
+        ("concat", {"bits": 8, "ref": 1, "total": 2, "seq": 1}),
+        ("ports", {"bits": 8, "dst": 1, "src": 2}),
+        ("lang", {"single": 1}),
+        ("udh", [{"iei": 9, "data": ""}]),
+        ("mwi", {"store": True, "active": True, "type": "fax"}),
+        ("text", "another"),
+        ("data", "00"),
+        ("pi", 9),
+        ("scts", "2001-01-01T00:00:00+00:00"),
+        ("compressed", 1),
+    ):
+        if key not in expect:
+            assert check({**vector, "expect": {**expect, key: value}}), key
+
+
+@pytest.mark.parametrize("vector", VALID, ids=[vector["id"] for vector in VALID])
+def test_a_falsified_vector_is_caught(vector):
+    """Another validity, another kind, nothing expected, other octets, half of them."""
+    assert check({**vector, "valid": False})
+    assert check({**vector, "valid": 1})
+    assert check({**vector, "valid": None})
+    assert check({**vector, "expect": None})
+    assert check({**vector, "expect": {}})
+    assert check({key: value for key, value in vector.items() if key != "expect"})
+    for kind in {other["kind"] for other in VALID} - {vector["kind"]} | {"other", None, ""}:
+        assert check({**vector, "kind": kind}), kind
+    assert check({**vector, "hex": None})
+    assert check({**vector, "hex": vector["hex"][:-1] or "0"})
+    if vector["kind"] != "udh":  # what stands behind a header given alone does not matter
+        assert check({**vector, "hex": vector["hex"][: len(vector["hex"]) // 4 * 2] or "00"})
+
+
+@pytest.mark.parametrize("vector", [vector for vector in VECTORS if not vector["valid"]])
+def test_an_invalid_vector_called_valid_is_caught(vector):
+    """With and without an expectation."""
+    assert check({**vector, "valid": True})
+    assert check({**vector, "valid": True, "expect": {"pid": 0}})
+
+
+def test_an_expectation_of_an_invalid_vector_is_a_contradiction():
+    """It could not be checked."""
+    invalid = next(vector for vector in VECTORS if not vector["valid"])
+    assert check({**invalid, "expect": {"pid": 0}}) == ["expects fields of octets that must be refused"]
+
+
+def test_the_way_and_the_service_centre_address_matter():
+    """The same octets mean something else when they are told to be something else."""
+    deliver, report = by_id["s0001"], by_id["s0349"]
+    assert check({**deliver, "direction": "mo"})
+    assert check({**deliver, "sca": False})
+    assert check({**report, "sca": True})
+    assert check({**deliver, "direction": None}) == ["direction must be mt or mo, not null"]
+    assert check({**deliver, "sca": 1}) == ["sca must be true or false, not 1"]
+    assert check({**by_id["s0377"], "as_smsc": False})
+    assert check({**by_id["s0377"], "as_smsc": None}) == ["as_smsc must be true or false, not null"]
+    assert check({**by_id["s0395"], "tp_vpf": 3})
+    assert check({**by_id["s0395"], "tp_vpf": 4}) == ["tp_vpf must be a number from 0 to 3, not 4"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "more", "digits"),
+    [
+        ("address", {"as_smsc": False}, "03810010FF"),  # something behind it
+        ("address", {"as_smsc": False}, "048100F0"),  # a fill digit before the announced end
+        ("address", {"as_smsc": True}, "0491F300"),
+        ("timestamp", {}, "6220304050600000"),
+        ("vp", {"tp_vpf": 2}, "A7A7"),
+        ("vp", {"tp_vpf": 1}, "05000000000000"),
+        ("dcs", {}, ""),
+        ("dcs", {}, "0000"),
+        ("udh", {}, "0500030102"),
+        ("udh", {}, "0400030102"),
+        ("gsm7", {"septets": 3, "fill_bits": 0}, "6131"),
+        ("gsm7", {"septets": 1, "fill_bits": 0}, "6131"),
+        ("gsm7", {"septets": 2, "fill_bits": 3}, "6131"),
+    ],
+)
+def test_an_element_that_is_not_whole_is_refused(kind, more, digits):
+    """An element given alone must be just that."""
+    vector = {
+        "id": "x",
+        "kind": kind,
+        "hex": digits,
+        "direction": None,
+        "sca": None,
+        "valid": False,
+        "expect": None,
+    }
+    assert check({**vector, **more}) == []
+    assert check({**vector, **more, "valid": True})[0].startswith("refused: ")
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "good"),
+    [
+        ("scts", "2026-02-03T04:05:06Z", True),
+        ("scts", "2026-02-03 04:05:06+00:00", True),
+        ("scts", "2026-02-03T05:05:06+01:00", False),  # the same moment with another offset
+        ("scts", "2026-02-03T04:05:06", False),
+        ("scts", None, False),
+        ("scts", "soon", False),
+    ],
+)
+def test_times_compare_with_their_offset(key, value, good):
+    """However they are written."""
+    vector = next(one for one in VALID if one["expect"].get(key) == "2026-02-03T04:05:06+00:00")
+    assert (check(put(vector, ("expect", key), value)) == []) is good
+
+
+def test_a_timestamp_that_is_no_date_expects_none():
+    """The octets are kept, the time is None."""
+    vector = {
+        "id": "x",
+        "kind": "timestamp",
+        "hex": "00000000000000",
+        "valid": True,
+        "expect": {"time": None},
+    }
+    assert check(vector) == []
+    assert check(put(vector, ("expect", "time"), "2000-01-01T00:00:00+00:00")) == [
+        'time: expected "2000-01-01T00:00:00+00:00", decoded "no date (00000000000000)"'
+    ]
+
+
+def test_hexadecimal_data_compare_without_case():
+    """Octets are the same in capitals; texts are not."""
+    vector = next(one for one in VALID if one["expect"].get("data", "") not in ("", None))
+    assert check(put(vector, ("expect", "data"), vector["expect"]["data"].upper())) == []
+
+
+def write(tmp_path, *lines):
+    path = tmp_path / "vectors.jsonl"
+    path.write_text("\n".join(lines), encoding="utf-8")
+    return path
+
+
+def test_one_line_a_failure_and_a_line_with_the_sums(tmp_path):
+    """Whatever a text holds, a failure is one line that names the vector and what differs."""
+    good, bad = by_id["s0350"], put(by_id["s0350"], ("expect", "text"), "a\nb\u2028\x1b[1m")
+    path = write(
+        tmp_path, json.dumps(good), "", json.dumps(put(bad, ("expect", "pid"), 1)), json.dumps({"id": "y\nz"})
+    )
+    lines = []
+    assert run(path, lines.append) is False
+    assert lines == [
+        "s0350 submit_report: pid: expected 1, decoded 127; "
+        'text: expected "a\\nb\\u2028\\u001b[1m", decoded "ack text"',
+        "y\\u000az None: valid must be true or false",
+        "1 passed, 2 failed",
+    ]
+    lines.clear()
+    assert run(write(tmp_path, json.dumps(good)), lines.append) is True
+    assert lines == ["1 passed, 0 failed"]
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"{\n", "line 1, is not JSON"),
+        (b"{}\n[]\n", "line 2, is not a JSON object"),
+        (b"\xff\xfe", "not UTF-8"),
+        (b"[" * 100_000, "line 1, is not JSON"),
+    ],
+)
+def test_a_file_that_is_no_vectors_is_told_apart(tmp_path, content, reason):
+    """Unreadable is not failed."""
+    path = tmp_path / "vectors.jsonl"
+    path.write_bytes(content)
+    with pytest.raises(UnreadableError, match=reason):
+        load(path)
+    with pytest.raises(UnreadableError, match="cannot be read"):
+        load(tmp_path / "missing")
+    with pytest.raises(UnreadableError, match="cannot be read"):
+        load(tmp_path)
+
+
+def test_a_codec_that_fails_with_another_error_fails_the_vector(monkeypatch):
+    """Also an invalid one: the promise is one clear error."""
+    monkeypatch.setattr("pdu.vectors.decode", lambda *_, **__: ()[len(_)])
+    for vector in (by_id["s0001"], by_id["s0139"]):
+        (problem,) = check(vector)
+        assert problem.startswith("the codec failed with IndexError")
