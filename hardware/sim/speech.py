@@ -21,6 +21,9 @@ Utterance = Literal["echo", "information", "final", "prompt", "unsolicited"]
 NUMERIC = {"OK": "0", "CONNECT": "1", "RING": "2", "NO CARRIER": "3", "ERROR": "4"}
 """V.250 table 1."""
 
+HELD = 100
+"""Codes that wait at most; a prompt may stay open for ever, and a module's memory is small."""
+
 
 class Speech:
     """The module's mouth."""
@@ -59,7 +62,7 @@ class Speech:
     def unsolicited(self, line: str) -> None:
         """An unsolicited code, perhaps with a second line."""
         if self._held is not None:
-            self._held.append(line)
+            self._held = [*self._held, line][-HELD:]
         elif not self._settings.quiet:  # ATQ1 silences these too, V.250 6.2.5
             self._say("unsolicited", self._framed(line))
 

@@ -74,6 +74,16 @@ def test_codes_wait_while_text_is_entered(bench):
     assert bench.take() == b"\r\n+CMGS: 0\r\n\r\nOK\r\n"
 
 
+def test_codes_do_not_wait_without_end(bench):
+    """Behind a prompt that stays open the oldest are lost."""
+    bench.at("+CREG=1")
+    bench.at("+CMGS=15")
+    for _ in range(100):
+        bench.module.registration(5)
+        bench.module.registration(1)
+    assert bench.type("\x1b").count("+CREG") == 100
+
+
 def test_codes_come_while_a_message_is_on_its_way(bench):
     """Between the text and its result nothing forbids them."""
     bench.at("+CNMI=2,1")
