@@ -11,8 +11,8 @@ from agent.at.channel import Channel
 from agent.at.memory_wire import memory_pair
 from agent.modem.modem import Modem
 from hardware.profile import DeviceProfile
-from hardware.sim.card import Sim
-from hardware.sim.module import SimulatedModule
+from hardware.sim.module.card import Sim
+from hardware.sim.module.module import SimulatedModule
 
 CENTRE = pdu.Address.parse("+447700900000")
 

@@ -6,7 +6,8 @@ import pytest
 
 from agent.at.error import ModemLost
 from agent.modem.error import ModemUnusable
-from hardware.sim.card import Sim
+from agent.modem.modem import Modem
+from hardware.sim.module.card import Sim
 
 OK = b"\r\nOK\r\n"
 ERROR = b"\r\nERROR\r\n"
@@ -580,3 +581,73 @@ def test_echo_that_cannot_be_switched_off(bench):
         assert stand.modem.news_at_hand() is None
 
     bench(story, initialise=False)
+
+
+def test_a_module_that_stops_answering_in_between(scripted):
+    """It is tried again from the beginning, and then one sentence says so."""
+    answers = [None, OK]
+
+    async def story(modem, script):
+        script.table |= {
+            "AT+CMGF?": info("+CMGF: 1"),
+            "AT+CMGF=0": lambda _: answers.pop(0) if answers else OK,
+        }
+        await modem.initialise()
+        assert answers == []
+        script.table["AT+CMGF=0"] = None
+        with pytest.raises(ModemUnusable, match="stopped answering in between"):
+            await modem.initialise()
+
+    scripted(story, initialise=False)
+
+
+def test_an_unknown_message_format(bench):
+    """There are only so many."""
+
+    async def story(stand):
+        with pytest.raises(ModemUnusable, match="'morse' is not known, only pdu"):
+            Modem(stand.channel, "morse")
+
+    bench(story)
+
+
+def test_a_sim_that_is_slow(scripted):
+    """NOT READY is waited for, NOT INSERTED only for a while."""
+
+    async def story(modem, script):
+        began = now()
+        script.table["AT+CPIN?"] = lambda _: info(
+            "+CPIN: READY" if now() - began > 40 else "+CPIN: NOT READY"
+        )
+        await modem.initialise()
+        assert modem.condition.notes == ()
+        script.table["AT+CPIN?"] = info("+CPIN: NOT INSERTED")
+        with pytest.raises(ModemUnusable, match="sees no SIM"):
+            await modem.initialise()
+
+    scripted(story, initialise=False)
+
+
+def test_a_missing_service_centre_is_noted(scripted):
+    """Sending will be refused without its number."""
+
+    async def story(modem, script):
+        assert script.condition.service_centre == ""
+        assert any("+CSCA" in note for note in script.condition.notes)
+
+    scripted(story, table={"AT+CSCA?": info('+CSCA: "",129')})
+
+
+def test_memories_that_cannot_be_made_one(scripted):
+    """It is noted, and what can be read is read."""
+    table = {
+        "AT+CPMS?": info('+CPMS: "SM",0,10,"SM",0,10,"ME",0,20'),
+        "AT+CPMS=?": info('+CPMS: ("SM"),("SM"),("ME")'),
+    }
+
+    async def story(modem, script):
+        assert script.condition.store == "SM"
+        assert script.condition.notes == ("+CPMS stays SM,SM,ME",)
+        assert await modem.sweep() == []
+
+    scripted(story, table=table)

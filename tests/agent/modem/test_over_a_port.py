@@ -12,9 +12,9 @@ from agent.at.wire import opener
 from agent.modem.modem import Modem
 from agent.modem.sending import Sent
 from hardware.profile import DeviceProfile
-from hardware.sim.card import Sim
-from hardware.sim.module import SimulatedModule
-from hardware.sim.pty import Pty
+from hardware.sim.module.card import Sim
+from hardware.sim.module.module import SimulatedModule
+from hardware.sim.module.pty import Pty
 
 CENTRE = pdu.Address.parse("+447700900000")
 
