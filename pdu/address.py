@@ -141,8 +141,12 @@ def _read(octets: bytes) -> Address:
 
 @_remember
 def _read_service_centre(octets: bytes) -> Address:
-    """Read a service centre address with its length octet."""
+    """Read a service centre address with its length octet, which leaves open what is fill at the end."""
     digits = 2 * len(octets) - 4
+    if octets[1] & 0x70 == 0x50:
+        address = _value(octets[1], octets[2:], digits)
+        fill = digits % 14 == 0 and address.number.endswith("@")
+        return address.replace(number=address.number[:-1]) if fill else address
     if digits and octets[-1] >= 0xF0:
         digits -= 1
     return _value(octets[1], octets[2:], digits)

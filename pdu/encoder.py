@@ -107,13 +107,13 @@ def _status_report(report: StatusReport) -> bytes:
 
 def _deliver_report(report: DeliverReport) -> bytes:
     _check_spare(report.spare_bits, 0xBC if report.user_data is not None else 0xFC, "deliver_report")
-    cause = _failure_cause(report.failure_cause, "deliver_report")
+    cause = _failure_cause(report, "deliver_report")
     return b"%c%b%b" % (report.first_octet, cause, _optional(report, 159 - len(cause), "deliver_report"))
 
 
 def _submit_report(report: SubmitReport) -> bytes:
     _check_spare(report.spare_bits, 0xBC if report.user_data is not None else 0xFC, "submit_report")
-    cause = _failure_cause(report.failure_cause, "submit_report")
+    cause = _failure_cause(report, "submit_report")
     time = _time(report.service_centre_timestamp, "submit_report.service_centre_timestamp")
     optional = _optional(report, 152 - len(cause), "submit_report", time)
     return b"%c%b%b" % (report.first_octet, cause, optional)
@@ -198,8 +198,12 @@ def _time(timestamp: Timestamp, field: str) -> bytes:
     return timestamp.octets
 
 
-def _failure_cause(cause: int | None, kind: str) -> bytes:
+def _failure_cause(report: DeliverReport | SubmitReport, kind: str) -> bytes:
+    cause = report.failure_cause
     if cause is None:
+        if report.parameter_indicator & 0x80:
+            reason = "without TP-FCS before it an extended one would be taken for TP-FCS"
+            raise PduError(f"{kind}.parameter_indicator", None, reason)
         return b""
     if cause < 0x80:
         raise PduError(f"{kind}.failure_cause", None, f"{cause} is below 0x80, where no cause is")

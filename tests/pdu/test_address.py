@@ -92,6 +92,8 @@ CENTRES = [
     ("01 91", Address("", INTERNATIONAL)),
     ("0B 91 21436587092143658709", Address("12345678901234567890", INTERNATIONAL)),
     ("04 D0 61F118", named("abc")),
+    ("08 D0 61F1985C369F01", named("abcdefg")),  # seven zero bits are left over: fill, no @
+    ("03 D0 6139", named("ar")),
 ]
 
 

@@ -97,6 +97,10 @@ def test_the_data_coding_scheme_can_be_given():
         ),
         (StatusReport(0, TO, NOW, NOW, 0, parameter_indicator=0x80), "status_report.more_indicators"),
         (DeliverReport(0x7F), "deliver_report.failure_cause"),
+        (
+            DeliverReport(parameter_indicator=0x80, more_indicators=b"\0"),
+            "deliver_report.parameter_indicator",
+        ),
         (DeliverReport(256), "deliver_report.failure_cause"),
         (DeliverReport(protocol_identifier=256), "deliver_report.protocol_identifier"),
         (DeliverReport(spare_bits=1), "deliver_report.spare_bits"),
