@@ -68,7 +68,7 @@ class DeviceProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     readiness_command: str = ""
     """Quectel's +QINISTAT: a sum of 1 card ready, 2 messages ready, 4 phonebook ready."""
     saves: tuple[str, ...] = ()
-    """Settings that survive a restart without AT&W, by their name in `hardware.sim.settings.Settings`."""
+    """Settings that survive a restart without AT&W, by their name in `hardware.sim.module.settings`."""
 
     # answers
     cmee: int = 0

@@ -57,7 +57,7 @@ async def _perform(screen: Screen, folder: Path, port: int, *, once: bool) -> bo
     from agent.cli.show.stage import SIMS, stage
     from agent.cli.show.tour import TOUR, Seen, visit
     from agent.story import Step
-    from hardware.sim.network_events import Event
+    from hardware.sim.network.events import Event
 
     seen = Seen()
     here: str | None = None

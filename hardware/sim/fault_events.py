@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hardware.sim.memory import Status, Stored
+from hardware.sim.module.memory import Status, Stored
 from pdu import Address
 
 if TYPE_CHECKING:

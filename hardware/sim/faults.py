@@ -23,14 +23,14 @@ from typing import TYPE_CHECKING, Protocol
 import msgspec
 
 from hardware.sim.fault_events import EVENTS, LINE
-from hardware.sim.refusal import named
+from hardware.sim.module.refusal import named
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from hardware.sim.command import Asked
-    from hardware.sim.module import SimulatedModule
-    from hardware.sim.speech import Utterance
+    from hardware.sim.module.command import Asked
+    from hardware.sim.module.module import SimulatedModule
+    from hardware.sim.module.speech import Utterance
 
 MEANING = {
     "mute": "hears nothing and says nothing; a restart from outside ends it",
@@ -77,7 +77,7 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class Port(Protocol):
-    """The line itself, for faults of the line; `hardware.sim.pty.Pty` is one."""
+    """The line itself, for faults of the line; `hardware.sim.module.pty.Pty` is one."""
 
     def pause(self) -> None: ...
 

@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING
 
 import pdu
 from hardware import profile
-from hardware.sim.module import SimulatedModule
-from hardware.sim.network import SEARCHING, SimulatedNetwork
-from hardware.sim.network_events import Event
-from hardware.sim.pty import Pty
+from hardware.sim.module.module import SimulatedModule
+from hardware.sim.module.pty import Pty
+from hardware.sim.network.events import Event
+from hardware.sim.network.network import SEARCHING, SimulatedNetwork
 from hardware.sim.sandbox_sim import ONE_OF_EACH, SandboxSim, SimSpec, card, check, telephone_number
-from hardware.sim.service import CommandService
-from hardware.sim.service_error import NO_SUCH_RESOURCE, ServiceError
-from hardware.sim.service_product import PRODUCTS, Rules
-from hardware.sim.service_resource import ServiceSim
+from hardware.sim.service.error import NO_SUCH_RESOURCE, ServiceError
+from hardware.sim.service.product import PRODUCTS, Rules
+from hardware.sim.service.resource import ServiceSim
+from hardware.sim.service.service import CommandService
 
 if TYPE_CHECKING:
     import random
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from hardware.sim.network_line import NetworkTiming
+    from hardware.sim.network.line import NetworkTiming
 
 __all__ = [
     "LISTEN",

@@ -6,16 +6,16 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from hardware.sim.card import Sim
-from hardware.sim.service_product import PRODUCTS
+from hardware.sim.module.card import Sim
+from hardware.sim.service.product import PRODUCTS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from hardware.sim.module import SimulatedModule
-    from hardware.sim.pty import Pty
-    from hardware.sim.service import CommandService
+    from hardware.sim.module.module import SimulatedModule
+    from hardware.sim.module.pty import Pty
+    from hardware.sim.service.service import CommandService
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}")
 """Good as a file name anywhere, since the link to the port is called so."""

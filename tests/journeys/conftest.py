@@ -13,7 +13,7 @@ import pytest
 
 from agent.app import Agent
 from agent.config import load
-from hardware.sim.network_events import EventKind
+from hardware.sim.network.events import EventKind
 from hardware.sim.sandbox import Sandbox, SimSpec
 
 HERE = Path(__file__).parent

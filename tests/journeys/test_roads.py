@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 import pdu
-from hardware.sim.network_events import EventKind
+from hardware.sim.network.events import EventKind
 
 
 async def settle(house, answers):

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from agent.cli.show.tour import Result
 from agent.story import Step, Weight
-from hardware.sim.network_events import Event, EventKind
+from hardware.sim.network.events import Event, EventKind
 
 _PLACES = {"service": "blue", "network": "cyan", "agent": "green"}
 _EVENTS = {

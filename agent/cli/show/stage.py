@@ -21,7 +21,7 @@ import aiohttp
 from agent.app import Agent
 from agent.config import Config, Control, Handlers, Journal, Modem, Service
 from agent.story import Step
-from hardware.sim.network_events import Event
+from hardware.sim.network.events import Event
 from hardware.sim.sandbox import Sandbox, SandboxSim, SimSpec
 
 SIMS = (

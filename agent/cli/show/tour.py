@@ -11,7 +11,7 @@ import aiohttp
 
 from agent.cli.show.stage import Stage
 from agent.story import Step
-from hardware.sim.network_events import Event, EventKind
+from hardware.sim.network.events import Event, EventKind
 
 STOP_S = 8.0
 """Longest that one stop of the tour may take; each takes a fraction of it."""

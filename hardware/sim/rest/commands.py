@@ -11,9 +11,9 @@ from hardware.sim.rest import forms
 from hardware.sim.rest.address import root
 
 if TYPE_CHECKING:
-    from hardware.sim.service import CommandService
-    from hardware.sim.service_list import Query
-    from hardware.sim.service_resource import Resource
+    from hardware.sim.service.list import Query
+    from hardware.sim.service.resource import Resource
+    from hardware.sim.service.service import CommandService
 
 
 class CommandRoutes:

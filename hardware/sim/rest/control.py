@@ -24,12 +24,12 @@ from aiohttp import web
 
 import pdu
 from hardware.sim.rest import forms
-from hardware.sim.service_error import invalid, missing
-from hardware.sim.service_resource import date
+from hardware.sim.service.error import invalid, missing
+from hardware.sim.service.resource import date
 
 if TYPE_CHECKING:
-    from hardware.sim.network_events import Event
-    from hardware.sim.network_originated import Originated
+    from hardware.sim.network.events import Event
+    from hardware.sim.network.originated import Originated
     from hardware.sim.sandbox import Sandbox
     from hardware.sim.sandbox_sim import SandboxSim
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from aiohttp import hdrs, web
 
-from hardware.sim.service_error import NO_SUCH_METHOD, NO_SUCH_RESOURCE, UNSPECIFIED, ServiceError
+from hardware.sim.service.error import NO_SUCH_METHOD, NO_SUCH_RESOURCE, UNSPECIFIED, ServiceError
 
 if TYPE_CHECKING:
     from aiohttp.typedefs import Handler

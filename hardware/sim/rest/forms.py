@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
-from hardware.sim.service_error import CONFLICT, INVALID_VALUE, UNSPECIFIED, ServiceError
+from hardware.sim.service.error import CONFLICT, INVALID_VALUE, UNSPECIFIED, ServiceError
 
 if TYPE_CHECKING:
     from aiohttp import web

@@ -10,7 +10,7 @@ from aiohttp import web
 
 from hardware.sim.rest import control
 from hardware.sim.rest.address import root
-from hardware.sim.service_product import PRODUCTS
+from hardware.sim.service.product import PRODUCTS
 
 if TYPE_CHECKING:
     from hardware.sim.sandbox import Sandbox

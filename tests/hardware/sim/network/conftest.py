@@ -10,10 +10,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 import pdu
-from hardware.sim.network import SimulatedNetwork
-from hardware.sim.service import CommandService
-from hardware.sim.service_product import PRODUCTS
-from hardware.sim.service_resource import ServiceSim
+from hardware.sim.network.network import SimulatedNetwork
+from hardware.sim.service.product import PRODUCTS
+from hardware.sim.service.resource import ServiceSim
+from hardware.sim.service.service import CommandService
 
 BEGINNING = datetime(2026, 11, 22, 12, 0, 0, tzinfo=UTC)
 

@@ -7,9 +7,9 @@ import re
 import pytest
 
 import pdu
-from hardware.sim.service_error import ServiceError
-from hardware.sim.service_product import Rules
-from hardware.sim.service_resource import ServiceSim
+from hardware.sim.service.error import ServiceError
+from hardware.sim.service.product import Rules
+from hardware.sim.service.resource import ServiceSim
 
 DAY = 86400
 ALL = ("super-sim", "programmable-wireless", "super-sim-beta")

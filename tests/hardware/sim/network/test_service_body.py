@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from hardware.sim.service_body import compose, cut
-from hardware.sim.service_error import ServiceError
-from hardware.sim.service_product import PROGRAMMABLE_WIRELESS, Rules
-from hardware.sim.service_request import Order
+from hardware.sim.service.body import compose, cut
+from hardware.sim.service.error import ServiceError
+from hardware.sim.service.product import PROGRAMMABLE_WIRELESS, Rules
+from hardware.sim.service.request import Order
 
 SID = "DC0123456789abcdef0123456789abcdef"
 

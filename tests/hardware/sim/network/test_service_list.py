@@ -7,10 +7,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from hardware.sim.service_error import ServiceError
-from hardware.sim.service_list import select
-from hardware.sim.service_product import PROGRAMMABLE_WIRELESS, SUPER_SIM
-from hardware.sim.service_resource import Resource
+from hardware.sim.service.error import ServiceError
+from hardware.sim.service.list import select
+from hardware.sim.service.product import PROGRAMMABLE_WIRELESS, SUPER_SIM
+from hardware.sim.service.resource import Resource
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 

@@ -6,9 +6,9 @@ import base64
 
 import pytest
 
-from hardware.sim.service_error import ServiceError
-from hardware.sim.service_product import PROGRAMMABLE_WIRELESS, SUPER_SIM, SUPER_SIM_BETA
-from hardware.sim.service_request import decode_base64, read
+from hardware.sim.service.error import ServiceError
+from hardware.sim.service.product import PROGRAMMABLE_WIRELESS, SUPER_SIM, SUPER_SIM_BETA
+from hardware.sim.service.request import decode_base64, read
 
 
 def test_the_least_that_is_needed():

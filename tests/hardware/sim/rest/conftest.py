@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import aiohttp
 import pytest
 
-from hardware.sim.network_line import NetworkTiming
+from hardware.sim.network.line import NetworkTiming
 from hardware.sim.sandbox import Sandbox
 
 QUICK = NetworkTiming(transit=0.0, alert=0.0)

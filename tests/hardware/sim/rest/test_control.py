@@ -7,7 +7,7 @@ import shlex
 
 import pytest
 
-from hardware.sim.service_product import PRODUCTS
+from hardware.sim.service.product import PRODUCTS
 
 
 @pytest.fixture

@@ -1,0 +1,1 @@
+"""The simulated network: subscriptions, store and forward, what modules send."""

@@ -1,0 +1,113 @@
+"""Cutting command lines: V.250 5.2 to 5.4."""
+
+from __future__ import annotations
+
+import pytest
+
+from hardware.sim.module.command import Asked, Form, Quoted, Values, next_command, normalised
+from hardware.sim.module.refusal import RefusedError
+
+
+def cut(body):
+    """All commands of a body."""
+    body, place, commands = normalised(body), 0, []
+    while place < len(body):
+        asked, place = next_command(body, place)
+        commands.append((asked.name, asked.form.value, asked.values.items))
+    return commands
+
+
+@pytest.mark.parametrize(
+    ("body", "commands"),
+    [
+        ("", []),
+        (" ", []),
+        ("E0", [("E", "", ("0",))]),
+        ("e", [("E", "", (None,))]),
+        ("&F", [("&F", "", (None,))]),
+        ("E0V1&C1", [("E", "", ("0",)), ("V", "", ("1",)), ("&C", "", ("1",))]),
+        ("S3?", [("S", "", ("3", "?", None))]),
+        ("S3=13", [("S", "", ("3", "=", "13"))]),
+        ("S5=", [("S", "", ("5", "=", None))]),
+        ("E0+CMEE=1;+CSMS=1", [("E", "", ("0",)), ("+CMEE", "=", ("1",)), ("+CSMS", "=", ("1",))]),
+        ("+CREG?;+CEREG?", [("+CREG", "?", ()), ("+CEREG", "?", ())]),
+        ("+CMGF=?", [("+CMGF", "=?", ())]),
+        ("+CMEE=1;E0", [("+CMEE", "=", ("1",)), ("E", "", ("0",))]),
+        ("+ c m g l = 4", [("+CMGL", "=", ("4",))]),
+        ("+cmgl=4", [("+CMGL", "=", ("4",))]),
+        ("+CMGF=\n1", [("+CMGF", "=", ("1",))]),
+        ('+CPMS="SM"', [("+CPMS", "=", (Quoted("SM"),))]),
+        ('+CPMS= "S m" , "ME"', [("+CPMS", "=", (Quoted("S m"), Quoted("ME")))]),
+        ('+CMGW=,,"a;b,c"', [("+CMGW", "=", (None, None, Quoted("a;b,c")))]),
+        (r'+CSCB=0,"say \22hi\22\5C"', [("+CSCB", "=", ("0", Quoted('say "hi"\\')))]),
+        ("+CNMI=2,,0,", [("+CNMI", "=", ("2", None, "0", None))]),
+        ("^ICCID?", [("^ICCID", "?", ())]),
+        ("%XICCID", [("%XICCID", "", ())]),
+    ],
+)
+def test_lines_are_cut(body, commands):
+    """Each command has its name, form and values."""
+    assert cut(body) == commands
+
+
+@pytest.mark.parametrize(
+    "body", ["+", "+1", "=", '+CPMS="SM', '+CPMS=S"M"', '+CPMS="SM"x', "+CMGF?x", "~", "1"]
+)
+def test_malformed_lines_are_an_error(body):
+    """Plain ERROR."""
+    with pytest.raises(RefusedError) as refusal:
+        cut(body)
+    assert refusal.value.kind == "error"
+
+
+def test_what_stands_before_a_malformed_command_is_found_first():
+    """A line is cut only as far as it is executed."""
+    asked, place = next_command("+CMEE=1;+", 0)
+    assert asked == Asked("+CMEE", Form.SET, Values(("1",)), "+CMEE=1")
+    with pytest.raises(RefusedError):
+        next_command("+CMEE=1;+", place)
+
+
+@pytest.mark.parametrize(
+    ("items", "place", "allowed", "default", "number"),
+    [
+        (("1",), 0, range(2), None, 1),
+        (("007",), 0, range(8), None, 7),
+        ((None,), 0, range(2), 1, 1),
+        ((), 3, range(2), 0, 0),
+        ((), 0, range(2), None, None),
+        (("2",), 0, range(2), 0, None),
+        (("-1",), 0, range(2), 0, None),
+        (("x",), 0, range(2), 0, None),
+        ((Quoted("1"),), 0, range(2), 0, None),
+        (("9999999999",), 0, range(10**12), 0, None),
+        (("4",), 0, (0, 1, 4), None, 4),
+        (("3",), 0, (0, 1, 4), None, None),
+    ],
+)
+def test_numbers(items, place, allowed, default, number):
+    """Decimal, in range, of the right type; None: an error."""
+    values = Values(items)
+    if number is None:
+        with pytest.raises(RefusedError):
+            values.number(place, allowed, default)
+    else:
+        assert values.number(place, allowed, default) == number
+
+
+def test_strings():
+    """Quoted, or left out with a default; some may come without quotes."""
+    values = Values((Quoted("a"), "b", None))
+    assert values.string(0) == "a"
+    assert values.string(2, "d") == "d"
+    assert (values.loose(0), values.loose(1)) == ("a", "b")
+    assert [values.given(place) for place in range(4)] == [True, True, False, False]
+    for place in (1, 2, 3):
+        with pytest.raises(RefusedError):
+            values.string(place)
+    for place in (2, 3):
+        with pytest.raises(RefusedError):
+            values.loose(place)
+    values.at_most(3)
+    with pytest.raises(RefusedError):
+        values.at_most(2)

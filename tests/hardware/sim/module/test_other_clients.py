@@ -1,0 +1,354 @@
+"""AT clients that know nothing of us drive the simulated module through its port.
+
+They are Debian's gammu, gammu-smsd and smstools, and python-gsmmodem-new from PyPI; what is missing is
+skipped by name. The last is looked for in this Python and in the one that GSMMODEM_PYTHON names.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import os
+import shutil
+import sys
+from datetime import UTC, datetime
+
+import msgspec
+import pytest
+
+from hardware import profile
+from hardware.sim.module.card import Sim
+from hardware.sim.module.module import SimulatedModule
+from hardware.sim.module.pty import Pty
+from pdu import Address, Assembler, Deliver, Timestamp, decode, encode, segment
+
+pytestmark = pytest.mark.system
+
+LIMIT_S = 60
+"""A client that is not done by then is stuck; gammu needs two seconds for a command."""
+
+
+class World:
+    """A module on a port, and a network that remembers what came and sends what it is told."""
+
+    def __init__(self, folder, name):
+        loop = asyncio.get_running_loop()
+        self.folder = folder
+        self.port = folder / "modem"
+        self.messages = []
+        self.refused = []
+        self.changed = asyncio.Event()
+        self._reference = 0
+        self._pty = Pty(self.port)
+        quick = msgspec.structs.replace(profile.device(name), boot_s=0, card_s=0, messages_s=0, register_s=0)
+        self.module = SimulatedModule(loop, self, quick, Sim(), self._say, lambda: datetime.now(UTC))
+        self._pty.start(self.module.receive)
+        self.module.power_on()
+
+    def close(self):
+        self.module.power_off()
+        self._pty.close()
+
+    def _say(self, data):
+        self._pty.write(data)
+        self.changed.set()
+
+    def send(self, sender, text):
+        """Deliver a text, in as many parts as it needs."""
+        now = Timestamp.of(datetime.now(UTC))
+        for part in segment(text, reference=7):
+            self._reference += 1
+            message = Deliver(Address.parse(sender), now, part)
+            self.module.deliver(
+                self._reference, Address.parse("+447700900000"), encode(message, sca=False).octets
+            )
+
+    @property
+    def texts(self):
+        """Recipient and text of what was sent, parts joined."""
+        joined, assembler = [], Assembler()
+        for message in self.messages:
+            number = str(message.destination_address)
+            if message.concatenation is None:
+                joined.append((number, message.text))
+            elif (whole := assembler.add(message.user_data, number)) is not None:
+                joined.append((number, whole.text))
+        return joined
+
+    async def until(self, condition):
+        async with asyncio.timeout(LIMIT_S):
+            while not condition():
+                self.changed.clear()
+                await self.changed.wait()
+
+    @property
+    def stored(self):
+        return len(self.module.stores["ME"])
+
+    # the network's side
+
+    def attach(self, station):
+        return 1
+
+    def detach(self, station):
+        pass
+
+    def submit(self, station, token, tpdu):
+        def arrive():
+            self.messages.append(decode(tpdu, direction="mo", sca=False))
+            station.submitted(token, None)
+            self.changed.set()
+
+        asyncio.get_running_loop().call_later(0.02, arrive)
+
+    def acknowledge(self, station, reference, cause):
+        if cause is not None:
+            self.refused.append(cause)
+
+    def memory_available(self, station):
+        pass
+
+
+@pytest.fixture
+async def world(request, tmp_path):
+    """A world with the plain module, or with the one that the test asks for."""
+    world = World(tmp_path, getattr(request, "param", "generic"))
+    yield world
+    world.close()
+
+
+everywhere = pytest.mark.parametrize("world", ["generic", "ec25", "sim7600"], indirect=True)
+"""Also with makers' habits: other stores, index from 0, other answers."""
+
+
+async def run(*words, stdin=None, env=None):
+    """Run a program to its end; its output."""
+    pipe = asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(
+        *map(str, words), stdin=pipe, stdout=pipe, stderr=asyncio.subprocess.STDOUT, env=env
+    )
+    try:
+        async with asyncio.timeout(LIMIT_S):
+            output, _ = await process.communicate(stdin)
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    text = output.decode("utf-8", "replace")
+    assert process.returncode == 0, text
+    return text
+
+
+class Daemon:
+    """A program that runs until it is told to stop."""
+
+    def __init__(self, *words):
+        self._words = [str(word) for word in words]
+
+    async def __aenter__(self):
+        nowhere = asyncio.subprocess.DEVNULL
+        self._process = await asyncio.create_subprocess_exec(
+            *self._words, stdin=nowhere, stdout=nowhere, stderr=nowhere
+        )
+        return self
+
+    async def __aexit__(self, *_):
+        if self._process.returncode is None:
+            self._process.terminate()
+            try:
+                async with asyncio.timeout(10):
+                    await self._process.wait()
+            except TimeoutError:
+                self._process.kill()
+                await self._process.wait()
+
+
+PATH = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"))
+"""Debian keeps daemons in sbin, which is not on everybody's path."""
+
+
+def find(program):
+    """Where a program is, None if it is not installed."""
+    return shutil.which(program, path=PATH)
+
+
+def needs(program, package):
+    return pytest.mark.skipif(
+        find(program) is None, reason=f"{program} is not installed: apt-get install {package}"
+    )
+
+
+LONG = "A message that does not fit into one SMS: " + "0123456789 " * 15
+
+# gammu
+
+PHONE_INBOX = 3
+"""Gammu's number for the module's own memory; 1 is the card's."""
+
+
+@pytest.fixture
+def gammu(world):
+    """Runs one gammu command in English."""
+    config = world.folder / "gammurc"
+    config.write_text(f"[gammu]\ndevice = {world.port}\nconnection = at\n")
+
+    async def command(*words):
+        return await run(find("gammu"), "-c", config, *words, env={**os.environ, "LC_ALL": "C.UTF-8"})
+
+    return command
+
+
+@needs("gammu", "gammu")
+async def test_gammu_knows_the_module(world, gammu):
+    """Maker, model, IMEI, IMSI, network."""
+    said = await gammu("identify")
+    assert (
+        world.device_line(said) if hasattr(world, "device_line") else world.module.device.manufacturer in said
+    )
+    assert world.module.device.imei in said
+    assert world.module.sim.imsi in said
+    assert "home network" in await gammu("networkinfo")
+
+
+@needs("gammu", "gammu")
+@pytest.mark.parametrize("world", ["generic", "sim7600"], indirect=True)
+async def test_gammu_receives_and_deletes(world, gammu):
+    """Plain, extension characters, UCS-2, several parts; one message and then all."""
+    for text in ("hello {gammu} €", "Привет", LONG):
+        world.send("000", text)
+    said = await gammu("getallsms")
+    assert "hello {gammu} €" in said
+    assert "Привет" in said
+    assert LONG[150:170].strip() in said
+    assert said.count('"000"') == 4
+    if world.module.device.first_index == 1:  # gammu wants places from 1
+        await gammu("deletesms", PHONE_INBOX, 1)
+        assert world.stored == 3
+    await gammu("deleteallsms", PHONE_INBOX)
+    assert world.stored == 0
+
+
+@needs("gammu", "gammu")
+async def test_gammu_sends(world, gammu):
+    """A short text, a long one in parts, one in UCS-2."""
+    await gammu("sendsms", "TEXT", "2936", "-text", "from {gammu}")
+    await gammu("sendsms", "TEXT", "+4477009001", "-len", "400", "-text", LONG)
+    await gammu("sendsms", "TEXT", "000", "-unicode", "-text", "Привет")
+    assert world.texts == [("2936", "from {gammu}"), ("+4477009001", LONG), ("000", "Привет")]
+
+
+@needs("gammu", "gammu")
+async def test_gammu_stores(world, gammu):
+    """+CMGW, and the list shows it."""
+    said = await gammu("savesms", "TEXT", "-folder", "2", "-text", "kept")
+    assert "location 1" in said
+    assert "kept" in await gammu("getallsms")
+
+
+BOXES = {"inbox": "inbox", "outbox": "outbox", "sentsms": "sent", "errorsms": "error"}
+
+
+@needs("gammu-smsd", "gammu-smsd")
+@everywhere
+async def test_gammu_smsd(world):
+    """The daemon receives, deletes and sends."""
+    boxes = {name: world.folder / name for name in BOXES.values()}
+    for box in boxes.values():
+        box.mkdir()
+    config = world.folder / "gammu-smsdrc"
+    paths = "".join(f"{name}path = {boxes[box]}/\n" for name, box in BOXES.items())
+    config.write_text(
+        f"[gammu]\ndevice = {world.port}\nconnection = at\n"
+        f"[smsd]\nservice = files\nlogfile = {world.folder / 'log'}\n{paths}"
+        "receivefrequency = 1\nloopsleep = 1\n"
+    )
+    world.send("000", "hello {smsd}")
+    (boxes["outbox"] / "OUT2936.txt").write_text("answer {smsd}")
+    async with Daemon(find("gammu-smsd"), "-c", config):
+        await world.until(lambda: world.messages)
+        await world.until(lambda: not world.stored)
+    assert world.texts == [("2936", "answer {smsd}")]
+    assert [file.read_text() for file in boxes["inbox"].iterdir()] == ["hello {smsd}"]
+
+
+# smstools
+
+
+@needs("smsd", "smstools")
+@everywhere
+async def test_smstools(world):
+    """The daemon receives, deletes and sends."""
+    spool = world.folder / "spool"
+    for name in ("outgoing", "checked", "incoming", "failed", "sent"):
+        (spool / name).mkdir(parents=True)
+    start = "memory_start = 0\n" if world.module.device.first_index == 0 else ""
+    config = world.folder / "smsd.conf"
+    config.write_text(
+        "devices = GSM1\n"
+        + "".join(
+            f"{name} = {spool / name}\n" for name in ("outgoing", "checked", "incoming", "failed", "sent")
+        )
+        + "".join(f"{name}file = {world.folder / name}\n" for name in ("log", "info", "pid"))
+        + "delaytime = 1\nreceive_before_send = yes\n"
+        + f"[GSM1]\ndevice = {world.port}\nincoming = yes\nbaudrate = 115200\n{start}"
+    )
+    world.send("000", "hello {smstools}")
+    (spool / "outgoing" / "one").write_text("To: 447700900123\n\nanswer {smstools}")
+    async with Daemon(find("smsd"), f"-c{config}", "-t"):
+        await world.until(lambda: world.messages)
+        await world.until(lambda: not world.stored)
+    assert world.texts == [("+447700900123", "answer {smstools}")]
+    (incoming,) = (spool / "incoming").iterdir()
+    assert incoming.read_text().endswith("hello {smstools}")
+    assert "From: 000" in incoming.read_text()
+
+
+# python-gsmmodem-new
+
+GSMMODEM = os.environ.get("GSMMODEM_PYTHON") or (
+    sys.executable if importlib.util.find_spec("gsmmodem") else None
+)
+
+PROGRAM = """
+import sys, threading
+from gsmmodem.modem import GsmModem
+
+came, news = [], threading.Event()
+
+def receive(sms):
+    came.append((sms.number, sms.text))
+    news.set()
+
+modem = GsmModem(sys.argv[1], 115200, smsReceivedCallbackFunc=receive, requestDelivery=False)
+modem.smsTextMode = sys.argv[2] == "text"
+modem.connect()
+print("stored", [(sms.number, sms.text) for sms in modem.listStoredSms()], flush=True)
+print("reference", modem.sendSms("2936", "from {gsmmodem}").reference, flush=True)
+news.wait(30)
+print("came", came, modem.imei, modem.imsi, modem.smsc, flush=True)
+modem.deleteStoredSms(int(sys.argv[3]))
+modem.close()
+"""
+
+
+@pytest.mark.skipif(
+    GSMMODEM is None, reason="python-gsmmodem-new is not installed: pip install python-gsmmodem-new"
+)
+@pytest.mark.parametrize("mode", ["pdu", "text"])
+@everywhere
+async def test_python_gsmmodem(world, mode):
+    """Lists what is stored, sends, is called when a message comes, deletes; in both formats."""
+    world.send("000", "stored")
+    stored = world.module.device.first_index
+    client = asyncio.create_task(run(GSMMODEM, "-W", "ignore", "-c", PROGRAM, world.port, mode, stored))
+    await world.until(lambda: world.messages)
+    world.send("000", "hello [gsmmodem]")
+    said = await client
+    assert "stored [('000', 'stored')]" in said
+    assert "reference 0" in said
+    assert (
+        f"came [('000', 'hello [gsmmodem]')] {world.module.device.imei} {world.module.sim.imsi} +447700900000"
+        in said
+    )
+    assert world.texts == [("2936", "from {gsmmodem}")]
+    assert world.stored == 0

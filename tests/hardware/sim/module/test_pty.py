@@ -1,0 +1,257 @@
+"""The pseudo-terminal: what a client sees that opens it like a serial port."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import os
+import termios
+
+import pytest
+
+from hardware.sim.module.pty import Pty
+
+
+@pytest.fixture
+async def port(tmp_path):
+    """A started pseudo-terminal behind a link, and what it has received."""
+    pty = Pty(tmp_path / "ports" / "modem", buffer=1000)
+    pty.received = bytearray()
+    pty.news = asyncio.Event()
+
+    def receive(data):
+        pty.received.extend(data)
+        pty.news.set()
+
+    pty.start(receive)
+    yield pty
+    pty.close()
+
+
+class Client:
+    """A program that opens the port, reads and writes without waiting."""
+
+    def __init__(self, path):
+        self.fd = os.open(path, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
+
+    def read(self):
+        try:
+            return os.read(self.fd, 100_000)
+        except BlockingIOError:
+            return b""
+
+    def read_all(self):
+        return b"".join(iter(self.read, b""))
+
+    async def readable(self):
+        loop, came = asyncio.get_running_loop(), asyncio.Event()
+        loop.add_reader(self.fd, came.set)
+        await came.wait()
+        loop.remove_reader(self.fd)
+
+    def write(self, data):
+        os.write(self.fd, data)
+
+    def close(self):
+        os.close(self.fd)
+
+
+async def until(port, data):
+    """Wait until the module's side has received that much."""
+    async with asyncio.timeout(5):
+        while len(port.received) < len(data):
+            port.news.clear()
+            await port.news.wait()
+    assert bytes(port.received) == data
+    port.received.clear()
+
+
+async def turn():
+    """Let the event loop see what has happened to its descriptors."""
+    for _ in range(3):
+        await asyncio.sleep(0)
+
+
+TIOCGEXCL = 0x80045440
+"""Asks whether the terminal is in exclusive use; Python's termios does not name it."""
+
+EVERY_BYTE = bytes(range(256))
+
+
+async def test_all_bytes_pass_unchanged_both_ways(port):
+    """The terminal is raw from the start: no echo, no signals, no line ends of its own."""
+    client = Client(port.link)
+    client.write(EVERY_BYTE)
+    await until(port, EVERY_BYTE)
+    port.write(EVERY_BYTE)
+    assert client.read_all() == EVERY_BYTE
+    assert not termios.tcgetattr(client.fd)[3] & termios.ECHO
+    client.close()
+
+
+async def test_a_client_may_leave_and_come_back(port):
+    """The port goes on after its last client closed it; what the client sent last is not lost."""
+    for word in (b"one", b"two", b"three"):
+        client = Client(port.link)
+        client.write(word)
+        client.close()
+        await until(port, word)
+        await turn()
+        assert not port.connected
+    client = Client(port.link)
+    port.write(b"still here")
+    assert client.read_all() == b"still here"
+    client.close()
+
+
+async def test_several_clients_at_once(port):
+    """The port can be opened twice, as a serial port can; one may leave."""
+    first, second = Client(port.link), Client(port.path)
+    first.write(b"a")
+    await until(port, b"a")
+    first.close()
+    await turn()
+    assert port.connected
+    second.write(b"b")
+    await until(port, b"b")
+    port.write(b"answer")
+    assert second.read_all() == b"answer"
+    second.close()
+
+
+async def test_what_is_said_to_nobody_is_dropped(port):
+    """While no client has the port open bytes are dropped and counted; the next client starts clean."""
+    port.write(b"nobody hears this")
+    assert port.unheard == 17
+    client = Client(port.link)
+    assert client.read_all() == b""
+    client.close()
+
+
+async def test_what_a_client_left_unread_does_not_greet_the_next(port):
+    """A port that is closed forgets its input."""
+    client = Client(port.link)
+    port.write(b"left behind")
+    client.close()
+    await turn()
+    client = Client(port.link)
+    port.write(b"fresh")
+    assert client.read_all() == b"fresh"
+    client.close()
+
+
+async def test_the_next_client_finds_a_fresh_port(port):
+    """Exclusive use and line settings of a client end with it, however it ended."""
+    client = Client(port.link)
+    fcntl.ioctl(client.fd, termios.TIOCEXCL)
+    settings = termios.tcgetattr(client.fd)
+    settings[3] |= termios.ECHO | termios.ICANON
+    termios.tcsetattr(client.fd, termios.TCSANOW, settings)
+    client.close()
+    await turn()
+    client = Client(port.link)
+    assert fcntl.ioctl(client.fd, TIOCGEXCL, b"\0\0\0\0") == b"\0\0\0\0"
+    assert not termios.tcgetattr(client.fd)[3] & (termios.ECHO | termios.ICANON)
+    client.close()
+
+
+async def test_a_client_that_does_not_read_blocks_nobody(port):
+    """Buffers are bounded: what was said first is kept, what finds no room is dropped and counted."""
+    client = Client(port.link)
+    sent = b"".join(b"%07d\n" % number for number in range(50_000))
+    for start in range(0, len(sent), 80):
+        port.write(sent[start : start + 80])
+    assert port.overrun > 0
+    assert len(port._pending) <= 1000
+    got = bytearray()
+    async with asyncio.timeout(5):
+        while len(got) + port.overrun < len(sent):
+            await client.readable()
+            got += client.read_all()
+    assert got.startswith(sent[:4000])
+    assert len(got) + port.overrun == len(sent)
+    port.write(b"and on")
+    assert client.read_all() == b"and on"
+    client.close()
+
+
+async def test_waiting_costs_nothing(port):
+    """Without a client, and with a silent one, the event loop is not woken."""
+    woken = 0
+    readable = port._readable
+
+    def count():
+        nonlocal woken
+        woken += 1
+        readable()
+
+    asyncio.get_running_loop().add_reader(port._edge.fileno(), count)
+    client = Client(port.link)
+    client.write(b"x")
+    await until(port, b"x")
+    client.close()
+    await turn()
+    before = woken
+    for _ in range(200):
+        await asyncio.sleep(0)
+    client = Client(port.link)
+    for _ in range(200):
+        await asyncio.sleep(0)
+    assert woken - before <= 2
+    client.close()
+
+
+async def test_the_link_is_replaced_and_removed(tmp_path):
+    """A link left by an earlier run is taken over in one step, and goes when the port is closed."""
+    link = tmp_path / "modem"
+    link.symlink_to("/nowhere")
+    pty = Pty(link)
+    pty.start(lambda _: None)
+    assert link.resolve() == link.parent.joinpath(pty.path)
+    pty.close()
+    assert not link.is_symlink()
+
+
+async def test_closing_hangs_up(port):
+    """A client that still has the port open sees the end of it."""
+    pty = Pty()
+    pty.start(lambda _: None)
+    client = Client(pty.path)
+    pty.close()
+    assert client.read() == b""
+    client.close()
+
+
+async def test_a_device_may_vanish_and_come_back(port):
+    """A client sees the end; the link is away, then there again, under it another name."""
+    client, path = Client(port.link), port.path
+    port.unplug()
+    assert client.read() == b""
+    assert not port.link.is_symlink()
+    port.write(b"lost")
+    port.plug()
+    assert port.link.is_symlink()
+    assert port.unheard == 4
+    again = Client(port.link)
+    again.write(b"back")
+    await until(port, b"back")
+    again.close()
+    client.close()
+    assert port.path != path
+
+
+async def test_a_line_that_takes_nothing(port):
+    """The client's writes fill the kernel's buffer; afterwards everything is there, in order."""
+    client = Client(port.link)
+    port.pause()
+    sent = bytearray()
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            piece = b"%07d\n" % len(sent) * 100
+            sent += piece[: os.write(client.fd, piece)]
+    await turn()
+    assert port.received == b""
+    port.resume()
+    await until(port, bytes(sent))
+    client.close()
