@@ -93,6 +93,8 @@ class Dispatcher:
         self._work.set()
         self._busy: dict[str, int] = {}
         """Lanes that are taken, and the Command that takes each."""
+        self._later: dict[str, float] = {}
+        """Handlers that asked for a later attempt, and when it is time for it."""
         self._stopping = False
         self._acting: set[int] = set()
 
@@ -125,29 +127,37 @@ class Dispatcher:
 
     async def _settle(self) -> None:
         """What was under way when the agent ended: run again only where the handler allows it."""
-        for row in await self._skin.run(self._inbox.interrupted):
+        for row in await insist(self._skin, self._tell, self._inbox.interrupted):
             if row.repeatable and row.attempt < ATTEMPTS:
                 await insist(self._skin, self._tell, self._inbox.again, row.id, "interrupted")
                 self._say("interrupted", row, "its handler may run again")
             else:
                 await self._fail(row, "interrupted")
-        if await self._skin.run(self._actions.interrupted):
+        if await insist(self._skin, self._tell, self._actions.interrupted):
             self._tell(Step("action", "the agent ended while it acted; it is not repeated"))
 
     async def _begin(self, group: asyncio.TaskGroup) -> float | None:
         """Start all that may start now; returns when to look again, None for: when woken."""
+        now = asyncio.get_running_loop().time()
+        pauses = []
         for row in await insist(self._skin, self._tell, self._inbox.waiting):
             if self._stopping or len(self._busy) >= self._rules.at_once:
                 break
-            if row.id in self._busy.values():
+            try:
+                command = _command(row)
+                entry = self._catalogue.choose(command)
+            except Exception as error:  # noqa: BLE001  (whatever it was, it ends this Command and no other)
+                await self._fail(row, "failed", detail=f"{type(error).__name__}: {error}")
                 continue
-            command = _command(row)
-            entry = self._catalogue.choose(command)
             lane = "" if entry is None else entry.lane
-            if lane not in self._busy:
-                self._busy[lane] = row.id
-                group.create_task(self._carry_out(row, command, entry, lane), name=f"command {row.id}")
-        return await self._begin_actions(group)
+            if lane in self._busy:
+                continue
+            if entry is not None and (left := self._later.get(entry.name, now) - now) > 0:
+                pauses.append(left)
+                continue
+            self._busy[lane] = row.id
+            group.create_task(self._carry_out(row, command, entry, lane), name=f"command {row.id}")
+        return min(pauses + await self._begin_actions(group), default=None)
 
     async def _carry_out(self, row: CommandRow, command: Command, entry: Entry | None, lane: str) -> None:
         """One Command from `received` to its end."""
@@ -184,46 +194,35 @@ class Dispatcher:
             await self._fail(row, f"unknown {word[:20]}", detail="no handler")
 
     async def _runs(self, row: CommandRow, command: Command, entry: Entry) -> None:
-        attempt = row.attempt
-        while True:
-            attempt += 1
-            timeout = self._rules.timeout_s if entry.timeout_s is None else entry.timeout_s
-            self._health.within(f"command {row.id}", timeout + GRACE_S)
-            await insist(
-                self._skin, self._tell, self._inbox.begin, row.id, entry.name, repeatable=entry.repeatable
-            )
-            self._say(
-                "running", row, f"handler {entry.name}" + (f", attempt {attempt}" if attempt > 1 else "")
-            )
-            if entry.kind == "builtin":
-                names = self._catalogue.names
-                await self._done(row, entry, builtin.answer(entry, command, names, self._status), None)
-                return
-            outcome = await self._runner.run(entry, command, timeout)
-            self._health.ended(f"command {row.id}")
-            if self._stopping and not isinstance(outcome, Finished):
-                return  # what is still running is left to the next start
-            match outcome:
-                case Finished(reply, then):
-                    await self._done(row, entry, reply, then)
-                    return
-                case Later(reason) if attempt < ATTEMPTS and entry.repeatable:
-                    await insist(self._skin, self._tell, self._inbox.again, row.id, reason)
-                    pause = LATER.after(attempt, self._random)
-                    self._say("later", row, f"{reason}; again in {pause:.0f} s")
-                    await asyncio.sleep(pause)
-                    if self._stopping:
-                        return
-                    command = _command(row, attempt + 1)
-                case Later(reason):
-                    await self._fail(row, "failed", detail=f"{reason}; not tried again")
-                    return
-                case Failed(reason):
-                    await self._fail(row, "failed", detail=reason)
-                    return
-                case TimedOut():
-                    await self._fail(row, "timed out", detail=f"ended after {timeout:g} s")
-                    return
+        attempt = command.attempt
+        await insist(
+            self._skin, self._tell, self._inbox.begin, row.id, entry.name, repeatable=entry.repeatable
+        )
+        self._say("running", row, f"handler {entry.name}" + (f", attempt {attempt}" if attempt > 1 else ""))
+        if entry.kind == "builtin":
+            names = self._catalogue.names
+            await self._done(row, entry, builtin.answer(entry, command, names, self._status), None)
+            return
+        timeout = self._rules.timeout_s if entry.timeout_s is None else entry.timeout_s
+        self._health.within(f"command {row.id}", timeout + GRACE_S)
+        outcome = await self._runner.run(entry, command, timeout)
+        self._health.ended(f"command {row.id}")
+        if self._stopping and not isinstance(outcome, Finished):
+            return  # what is still running is left to the next start
+        match outcome:
+            case Finished(reply, then):
+                await self._done(row, entry, reply, then)
+            case Later(reason) if attempt < ATTEMPTS and entry.repeatable:
+                await insist(self._skin, self._tell, self._inbox.again, row.id, reason)
+                pause = LATER.after(attempt, self._random)
+                self._later[entry.name] = asyncio.get_running_loop().time() + pause
+                self._say("later", row, f"{reason}; again in {pause:.0f} s")
+            case Later(reason):
+                await self._fail(row, "failed", detail=f"{reason}; not tried again")
+            case Failed(reason):
+                await self._fail(row, "failed", detail=reason)
+            case TimedOut():
+                await self._fail(row, "timed out", detail=f"ended after {timeout:g} s")
 
     async def _done(
         self, row: CommandRow, entry: Entry, content: str | bytes | None, then: str | None
@@ -263,31 +262,33 @@ class Dispatcher:
 
     # Answer, then act
 
-    async def _begin_actions(self, group: asyncio.TaskGroup) -> float | None:
-        pause = None
+    async def _begin_actions(self, group: asyncio.TaskGroup) -> list[float]:
+        """Start those that may start; returns how long others wait for their answer to leave."""
+        pauses = []
         for action in await insist(self._skin, self._tell, self._actions.waiting):
-            if action.id in self._acting:
+            if action.id in self._acting or self._stopping:
                 continue
             left = 0.0 if action.settled else ACT_AFTER_S - action.age_s
             if left > 0:
-                pause = left if pause is None else min(pause, left)
-            elif not self._stopping:
+                pauses.append(left)
+            else:
                 self._acting.add(action.id)
                 group.create_task(self._act(action), name=f"action {action.id}")
-        return pause
+        return pauses
 
     async def _act(self, action: ActionRow) -> None:
         row = action.command
         await insist(self._skin, self._tell, self._actions.begin, action.id)
         self._say("acting", row, f"{action.handler}, then {action.action}")
-        entry = self._catalogue.named(action.handler)
+        try:
+            outcome = await self._carry_on(action)
+        except Exception as error:  # noqa: BLE001  (whatever it was, it ends this action and no other)
+            outcome = Failed(f"{type(error).__name__}: {error}")
+        self._health.ended(f"action {action.id}")
+        if self._stopping and not isinstance(outcome, Finished):
+            return  # most likely it is what ends the agent; the next start says so
         reason: str | None = None
-        outcome: Outcome = Failed(f"there is no handler {action.handler} any more")
-        if entry is not None:
-            outcome = await self._runner.act(entry, action.action, _command(row), self._rules.timeout_s)
         match outcome:
-            case Finished():
-                pass
             case Failed(why) | Later(why):
                 reason = why
             case TimedOut():
@@ -295,6 +296,14 @@ class Dispatcher:
         await insist(self._skin, self._tell, self._actions.finish, action.id, reason)
         self._acting.discard(action.id)
         self._say("acted", row, reason or action.action)
+
+    async def _carry_on(self, action: ActionRow) -> Outcome:
+        entry = self._catalogue.named(action.handler)
+        if entry is None:
+            return Failed(f"there is no handler {action.handler} any more")
+        timeout = self._rules.timeout_s if entry.timeout_s is None else entry.timeout_s
+        self._health.within(f"action {action.id}", timeout + GRACE_S)
+        return await self._runner.act(entry, action.action, _command(action.command), timeout)
 
     def _say_queued(self, row: CommandRow, replies: Sequence[Outgoing]) -> None:
         if replies:
@@ -313,12 +322,8 @@ class Dispatcher:
         self._tell(Step(what, detail, row.id, row.sid, content=content, weight=weight))
 
 
-def _command(row: CommandRow, attempt: int | None = None) -> Command:
+def _command(row: CommandRow) -> Command:
     """What a handler gets to see."""
     return Command.of(
-        row.body,
-        sid=row.sid,
-        sender=row.sender,
-        timestamp=row.timestamp,
-        attempt=attempt or row.attempt + 1,
+        row.body, sid=row.sid, sender=row.sender, timestamp=row.timestamp, attempt=row.attempt + 1
     )

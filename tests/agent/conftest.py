@@ -359,6 +359,7 @@ class Road:
         self.work = asyncio.Event()
         self.settled = 0
         self.modem = None
+        self.runner = FakeRunner(self)
         self.open()
 
     # The journal
@@ -375,8 +376,9 @@ class Road:
         return self
 
     def restart(self):
-        """As after kill -9."""
+        """As after kill -9: another process on the same journal."""
         self.journal.close()
+        self.runner = FakeRunner(self)
         return self.open()
 
     @contextmanager
@@ -468,8 +470,7 @@ class Road:
             self._wake,
         )
 
-    def dispatcher(self, runner=None, rules=None, reply_rules=None, status=lambda: "well"):
-        self.runner = runner or FakeRunner(self)
+    def dispatcher(self, rules=None, reply_rules=None, status=lambda: "well"):
         self.queued = 0
 
         def queued():
@@ -529,7 +530,7 @@ class Road:
     @asynccontextmanager
     async def running(self, **arguments):
         """The dispatcher at work; at the end it is stopped and must return by itself."""
-        dispatcher = self.dispatcher(**arguments)
+        dispatcher = self.dispatched = self.dispatcher(**arguments)
         task = asyncio.create_task(dispatcher.run())
         await self.passes(1)
         try:
@@ -538,6 +539,7 @@ class Road:
             dispatcher.stop()
             self.runner.ended.set()
             await asyncio.wait_for(task, 10)
+            self.runner.ended.clear()
 
     @asynccontextmanager
     async def sending(self, modem=None, **arguments):
