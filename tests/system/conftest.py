@@ -142,10 +142,17 @@ class Machine:
     _pull: Callable[[], object] = lambda: None
 
     def wait_until_up(self):
-        children = Path(f"/proc/{self.nspawn.pid}/task/{self.nspawn.pid}/children")
-        self.init = int(wait_for("the container's init", lambda: children.read_text().split())[0])
+        self.init = wait_for("the container's init", self._first_process)
         up = ("systemctl", "is-active", "--quiet", "multi-user.target")
         wait_for("systemd", lambda: self.enter(*up).returncode == 0, 30)
+
+    def _first_process(self):
+        """The child of systemd-nspawn that is process 1 in there; on the way there, others come and go."""
+        for child in Path(f"/proc/{self.nspawn.pid}/task/{self.nspawn.pid}/children").read_text().split():
+            with contextlib.suppress(FileNotFoundError):
+                if re.search(r"^NSpid:\t\d+\t1$", Path(f"/proc/{child}/status").read_text(), re.MULTILINE):
+                    return int(child)
+        return None
 
     def enter(self, *command, **options):
         inside = ("nsenter", "-t", str(self.init), "-m", "-u", "-i", "-n", "-p", "-r", "-w")
@@ -183,12 +190,14 @@ class Machine:
         unplugged = threading.Event()
 
         def follow():
+            known = None
             while not unplugged.wait(0.02):
-                # A new one may have the old one's number, but never its owner.
-                with contextlib.suppress(FileNotFoundError):
-                    terminal = Path(sandbox.terminal)
-                    if terminal.stat().st_gid != DIALOUT:
+                terminal = Path(sandbox.terminal)
+                with contextlib.suppress(FileNotFoundError):  # there will be another at once
+                    # A new one may have the old one's number, but never its owner.
+                    if terminal != known or terminal.stat().st_gid != DIALOUT:
                         self.plug(terminal)
+                        known = terminal
 
         cable = threading.Thread(target=follow, name="cable")
         cable.start()
@@ -325,9 +334,12 @@ class Sandbox:
             return [each["payload"] for each in reversed(json.load(answer)["sms_commands"])]
 
     def ask(self, text, seconds=10.0):
-        """Send a Command and wait for the next answer."""
+        """Send a Command and wait for the next answer.
+
+        Each gets another last word: without a SID, equal texts within a second are one Command to the agent.
+        """
         before = len(self.answers())
-        self.send(text)
+        self.send(f"{text} {before}")
         return wait_for(f"an answer to {text}", lambda: self.answers()[before:], seconds)[0]
 
     def close(self):

@@ -81,7 +81,7 @@ def test_a_command_is_answered(gateway, sandbox):
     """With the port named, a Command from the REST API is carried out by the service and answered."""
     gateway.configure(port='"/dev/ttyUSB0"')
     gateway.run("systemctl", "restart", "modem-agent")
-    assert sandbox.ask("ping") == "pong"
+    assert sandbox.ask("ping").startswith("pong")
 
 
 def test_the_configuration_is_checked_by_who_runs_the_service(gateway):
@@ -122,19 +122,19 @@ def test_killed_it_comes_back(gateway, sandbox):
     gateway.wait_for("NRestarts", "1")
     gateway.wait_for("ActiveState", "active")
     assert gateway.show("MainPID") != main
-    assert sandbox.ask("ping") == "pong"
+    assert sandbox.ask("ping").startswith("pong")
 
 
 def test_hanging_it_is_replaced(gateway, sandbox):
     """An agent that no longer runs misses the watchdog and is replaced."""
     gateway.drop_in("[Service]\nWatchdogSec=2\n")
     gateway.run("systemctl", "restart", "modem-agent")
-    assert sandbox.ask("ping") == "pong"
+    assert sandbox.ask("ping").startswith("pong")
     gateway.run("sh", "-c", f"kill -STOP {gateway.show('MainPID')}")
     gateway.wait_for("NRestarts", "1")
     gateway.wait_for("ActiveState", "active")
     assert "Watchdog timeout" in gateway.journal()
-    assert sandbox.ask("ping") == "pong"
+    assert sandbox.ask("ping").startswith("pong")
     gateway.drop_in("")
 
 
