@@ -15,10 +15,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import agent
+from agent.handlers import remains
 from agent.handlers.frames import Frame, FrameError, Reader, pack
 
 STOP_S = 2.5
 """The keeper takes up to 2 s to end what runs; a whole stop stays under 3 s."""
+
+_count = itertools.count(1)
 
 
 class KeeperGone(Exception):  # noqa: N818  (its text is the sentence)
@@ -28,9 +31,12 @@ class KeeperGone(Exception):  # noqa: N818  (its text is the sentence)
 class Link(asyncio.Protocol):
     """One keeper process and the socket to it."""
 
-    def __init__(self, process: subprocess.Popen[bytes], heard_line: Callable[[str, str], None]) -> None:
+    def __init__(
+        self, process: subprocess.Popen[bytes], mark: str, heard_line: Callable[[str, str], None]
+    ) -> None:
         """Use `Link.open`."""
         self._process = process
+        self._mark = mark
         self._heard_line = heard_line
         self._reader = Reader()
         self._numbers = itertools.count(1)
@@ -44,11 +50,12 @@ class Link(asyncio.Protocol):
         cls, environment: Mapping[str, str], memory: int, heard_line: Callable[[str, str], None]
     ) -> Link:
         """Start a keeper. Raises KeeperGone when none can be started."""
+        mark = f"{os.getpid()}-{next(_count)}"
         try:
-            process, ours = _start(environment, memory)
+            process, ours = _start({**environment, remains.MARK: mark}, memory)
         except OSError as error:
             raise KeeperGone(f"the process for handlers cannot be started: {error.strerror}") from None
-        link = cls(process, heard_line)
+        link = cls(process, mark, heard_line)
         try:
             await asyncio.get_running_loop().create_unix_connection(lambda: link, sock=ours)
         except BaseException:
@@ -84,7 +91,7 @@ class Link(asyncio.Protocol):
             self._asked.pop(number, None)
 
     def kill(self) -> None:
-        """End a keeper that does not answer; its children die with it."""
+        """End a keeper that does not answer."""
         self._killed = True
         self._process.kill()
 
@@ -126,7 +133,8 @@ class Link(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         """The keeper has ended, or is ending: its end of the socket closes with it."""
         self._process.kill()
-        self._process.wait()
+        if self._process.wait() != 0:
+            remains.end(self._mark)
         for answer, _ in self._asked.values():
             if not answer.done():
                 answer.set_exception(KeeperGone("the process for handlers has ended"))

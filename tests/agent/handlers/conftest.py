@@ -10,6 +10,7 @@ import textwrap
 
 import pytest
 
+from agent.handlers import remains
 from agent.handlers.api import Command
 from agent.handlers.catalogue import load
 from agent.handlers.runner import ProcessRunner
@@ -150,6 +151,12 @@ async def runner(said):
     runner = ProcessRunner(lambda step: said.append(step.detail))
     yield runner
     await runner.close()
+    mark = f"{remains.MARK}={os.getpid()}-".encode()
+    assert [
+        pid
+        for pid in remains._processes()
+        if any(setting.startswith(mark) for setting in remains._environment(pid))
+    ] == []  # whatever a test did
 
 
 @pytest.fixture
