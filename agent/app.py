@@ -28,14 +28,14 @@ from agent.journal.inbox import Inbox
 from agent.journal.journal import Journal
 from agent.journal.outbox import Outbox as Queue
 from agent.journal.rows import Outgoing
-from agent.journal.skin import Skin, Thread
+from agent.journal.skin import Skin, Thread, insist
 from agent.modem.modem import Modem
 from agent.notify import Notify
 from agent.outbox import Outbox, SendingRules
 from agent.service.compose import CannotCompose, ReplyRules, compose
 from agent.service.profile import PROFILES
 from agent.session import Session
-from agent.story import Step, Tell
+from agent.story import Step, Tell, Weight
 from agent.supervisor import Supervisor
 from agent.version import VERSION
 
@@ -110,6 +110,8 @@ class Agent:
     async def _build(self, journal: Journal) -> None:
         seams, config = self._seams, self._config
         catalogue = await load(config.handlers.directory, self._runner)
+        for remark in catalogue.remarks:
+            self._tell(Step("note", remark, weight=Weight.WARNING))
         self._queue = Queue(journal)
         self._inbox = Inbox(journal, self._queue, dedup_without_sid=config.journal.dedup_without_sid)
         self._dispatcher = Dispatcher(
@@ -165,10 +167,8 @@ class Agent:
         return Session(modem, intake, outbox)
 
     async def _live(self) -> None:
-        for number in await self._skin.run(self._queue.interrupted):
-            self._tell(Step("unknown", "the agent ended while it was being sent; left alone", reply=number))
         async with asyncio.TaskGroup() as group:
-            supervisor = group.create_task(self._supervisor.run(), name="supervisor")
+            supervisor = group.create_task(self._connect(), name="supervisor")
             dispatcher = group.create_task(self._dispatcher.run(), name="dispatcher")
             others = [group.create_task(self._forget(), name="forget")]
             if self._seams.watchdog_s is not None:
@@ -186,6 +186,13 @@ class Agent:
             _, left = await asyncio.wait((supervisor, dispatcher), timeout=MANNERS_S)
             for task in left:  # a journal that cannot commit, say: the next start finds it as after a crash
                 task.cancel()
+
+    async def _connect(self) -> None:
+        """Settle what the last start left, then keep a session going."""
+        for number in await insist(self._skin, self._tell, self._queue.interrupted):
+            reason = "the agent ended while it was being sent; left alone"
+            self._tell(Step("unknown", reason, reply=number, weight=Weight.WARNING))
+        await self._supervisor.run()
 
     async def _forget(self) -> None:
         """Prune the journal once a day."""

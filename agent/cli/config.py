@@ -44,6 +44,8 @@ def check(config_path: Path) -> None:
     try:
         catalogue = asyncio.run(look())
         names = ", ".join(catalogue.names)
+        for remark in catalogue.remarks:
+            click.echo(f"note: {remark}", err=True)
     except CatalogueError as error:
         mistakes += error.sentences
     if mistakes:

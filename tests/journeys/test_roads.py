@@ -191,4 +191,3 @@ async def test_answer_then_act(house):
     async with house.living():
         pass
     assert house.runs() == ["acted"]
-
