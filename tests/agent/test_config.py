@@ -37,8 +37,10 @@ def test_an_empty_file_gives_the_documented_defaults():
         ),
         (
             {"service": {"name": "x"}},
-            'agent.toml: service.name must be "super-sim" or "programmable-wireless" or "super-sim-beta",'
-            ' not "x"',
+            (
+                'agent.toml: service.name must be "super-sim" or "programmable-wireless" or '
+                '"super-sim-beta", not "x"'
+            ),
         ),
         ({"service": {"allow_ucs2": 1}}, "agent.toml: service.allow_ucs2 must be true or false, not 1"),
         (
