@@ -10,17 +10,18 @@ import asyncio
 import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import inf
 from random import Random
 
 import pdu
-from agent.at.error import CommandRefused, ErrorClass, ModemLost
+from agent.at.error import CommandRefused, CommandTimedOut, ErrorClass, ModemLost
 from agent.health import Health
 from agent.journal.journal import DAY_S
 from agent.journal.outbox import Outbox as Queue
 from agent.journal.rows import ReplyRow
 from agent.journal.skin import Skin, insist
 from agent.modem.modem import Modem
-from agent.modem.sending import NotSent, Refused, Sent, Unknown
+from agent.modem.sending import NotSent, Outcome, Refused, Sent, Unknown
 from agent.retry import Waits
 from agent.story import Step, Tell, Weight
 
@@ -31,10 +32,12 @@ ATTEMPTS = 12
 WAITS = Waits(first_s=5, cap_s=3600)
 LONG_WAITS = Waits(first_s=60, cap_s=3600)
 """Where the network or the SIM has trouble: it passes in minutes, asking more often helps nobody."""
-QUOTA_S = 3600.0
-"""After the network said that the quota is used up."""
+QUOTA_WAITS = Waits(first_s=3600, cap_s=4 * 3600)
+"""After the network said that the quota is used up; all tries together span more than a day."""
 DISK_S = 60.0
 """A journal that cannot commit lets nothing be sent."""
+IDLE = inf
+"""As a pause: until something is queued."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,37 +76,36 @@ class Outbox:
         self._settled = settled
         self._work = work
         self._held = ""
+        self._journal_failed = False
 
     async def run(self) -> None:
-        """Send until the session ends."""
+        """Settle what the last session left, then send until this one ends."""
         try:
+            for number in await insist(self._skin, self._tell, self._queue.interrupted):
+                reason = "its session ended while it was being sent; left alone"
+                self._tell(Step("unknown", reason, reply=number, weight=Weight.WARNING))
+                self._settled()
             while True:
                 self._work.clear()
-                self._health.within("outbox", SEND_S)
                 pause = await self._next()
                 if pause is not None:
-                    self._health.ended("outbox")
-                    await self._modem.wait(self._work, pause)
+                    # Nothing that is queued meanwhile ends a pause: it would only push the oldest on.
+                    await self._modem.wait(self._work if pause == IDLE else asyncio.Event(), pause)
         except ModemLost:
             return
         finally:
             self._health.ended("outbox")
 
     async def _next(self) -> float | None:
-        """Send the oldest message; returns how long to wait for the next, None where there may be more now.
-
-        An infinite pause means: until something is queued.
-        """
+        """Send the oldest message; returns the pause before the next, None where there may be more now."""
         try:
             reply = await self._skin.run(self._queue.next)
-            if reply is None:
-                return float("inf")
-            held = await self._skin.run(self._limit)
-        except sqlite3.Error:
-            return DISK_S
-        if held:
-            return held
-        return await self._send(reply)
+            held = 0.0 if reply is None else await self._skin.run(self._limit)
+        except sqlite3.Error as trouble:
+            return self._journal_fails(trouble)
+        if reply is None:
+            return IDLE
+        return held or await self._send(reply)
 
     def _limit(self) -> float:
         """Seconds to hold all messages back, 0 for none. A cap holds, it never drops."""
@@ -122,38 +124,64 @@ class Outbox:
         return pause
 
     async def _send(self, reply: ReplyRow) -> float | None:
-        submit = pdu.Submit(
-            destination_address=pdu.Address.parse(reply.destination),
-            user_data=reply.user_data,
-            data_coding_scheme=reply.user_data.data_coding_scheme,
-            status_report_request=self._rules.status_reports,
-        )
         begun = False
 
         async def body_leaves() -> None:
             nonlocal begun
             await self._skin.run(self._queue.sending, reply.id)
             begun = True
-            self._say("sending", reply, f"to {reply.destination}", submit.text or submit.data)
+            self._journal_failed = False
+            self._say(
+                "sending", reply, f"to {reply.destination}", reply.user_data.text or reply.user_data.data
+            )
 
+        self._health.within("outbox", SEND_S)
         try:
-            outcome = await self._modem.send(submit, body_leaves)
+            outcome = await self._modem.send(self._submit(reply), body_leaves)
+        except ModemLost:
+            raise
         except sqlite3.Error as trouble:
-            self._say("not sent", reply, f"journal cannot commit: {trouble}", weight=Weight.ERROR)
-            return DISK_S
+            return self._journal_fails(trouble)
+        except (CommandRefused, CommandTimedOut) as error:
+            outcome = Unknown(str(error)) if begun else NotSent(str(error))
+        except Exception as error:  # noqa: BLE001  (whatever it was, it ends this message and no other)
+            reason = f"{type(error).__name__}: {error}"
+            return await (self._unknown(reply, reason) if begun else self._fail(reply, reason))
+        finally:
+            self._health.ended("outbox")
+        return await self._settle(reply, outcome, begun=begun)
+
+    async def _settle(self, reply: ReplyRow, outcome: Outcome, *, begun: bool) -> float | None:
+        """Note the outcome; `begun`: that it might leave has been committed."""
         match outcome:
             case Sent(message_reference):
                 await insist(self._skin, self._tell, self._queue.sent, reply.id, message_reference)
                 named = "" if message_reference is None else f"message reference {message_reference}"
                 self._say("sent", reply, named)
+                self._settled()
+                return None
             case Unknown(reason):
                 return await self._unknown(reply, reason)
             case NotSent(reason):
                 return await self._again(reply, reason, begun=begun)
             case Refused(error):
                 return await self._refused(reply, error, begun=begun)
-        self._settled()
-        return None
+
+    def _submit(self, reply: ReplyRow) -> pdu.Submit:
+        return pdu.Submit(
+            destination_address=pdu.Address.parse(reply.destination),
+            user_data=reply.user_data,
+            data_coding_scheme=reply.user_data.data_coding_scheme,
+            status_report_request=self._rules.status_reports,
+        )
+
+    def _journal_fails(self, trouble: sqlite3.Error) -> float:
+        """Once for each trouble; nothing is sent meanwhile."""
+        if not self._journal_failed:
+            self._journal_failed = True
+            text = f"{trouble}; nothing is sent until it can"
+            self._tell(Step("journal cannot commit", text, weight=Weight.ERROR))
+        return DISK_S
 
     async def _unknown(self, reply: ReplyRow, reason: str) -> float | None:
         if self._rules.resend_unknown and reply.attempts == 0:
@@ -175,8 +203,7 @@ class Outbox:
             case ErrorClass.PERMANENT:
                 return await self._fail(reply, str(error))
             case ErrorClass.QUOTA:
-                pause = await self._again(reply, str(error), begun=begun)
-                return None if pause is None else QUOTA_S
+                return await self._again(reply, str(error), begun=begun, waits=QUOTA_WAITS)
             case ErrorClass.LATER | ErrorClass.NOT_READY:
                 return await self._again(reply, str(error), begun=begun, waits=LONG_WAITS)
             case _:
