@@ -74,6 +74,7 @@ class Module:
         self.wire = wire
         self.rules = {}
         self.heard = []
+        self.octets = b""
         self.entry = False
         self.unfinished = b""
         self.on("AT", OK)
@@ -84,6 +85,7 @@ class Module:
         self.rules[line] = list(answers)
 
     def received(self, data):
+        self.octets += data
         for octet in data:
             if self.entry and octet in (0x1A, 0x1B):
                 what, self.unfinished, self.entry = self.unfinished, b"", False

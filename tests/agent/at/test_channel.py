@@ -244,6 +244,31 @@ def test_a_final_result_that_never_comes(talk):
     talk(story)
 
 
+def test_the_grace_for_a_final_result_ends_with_the_deadline(talk):
+    """Information that comes late does not postpone the deadline."""
+
+    async def story(channel, module):
+        module.on("AT+CPIN?", [9.5, b"\r\n+CPIN: READY\r\n"])
+        began = now()
+        assert (await channel.exchange(PIN)).text == "+CPIN: READY"
+        assert now() - began == pytest.approx(10)
+
+    talk(story)
+
+
+def test_the_question_that_timed_out_marks_nothing(talk):
+    """Its late answer would be taken for the present: another question is asked."""
+
+    async def story(channel, module):
+        question = AtCommand("AT+CMEE?", 2, (Answer("+CMEE"),), informs=True)
+        module.on("AT+CMEE?", [2.1, b"\r\n+CMEE: 1\r\n" + OK])
+        module.on("AT+CMGF?", [0.3, b"\r\n+CMGF: 0\r\n" + OK])
+        assert (await channel.exchange(question)).text == "+CMEE: 1"
+        assert module.heard == ["AT+CMEE?", "AT+CMGF?"]
+
+    talk(story)
+
+
 def test_an_ok_without_the_information_due(talk):
     """It may be somebody else's OK: the true answer, which comes after it, is the answer."""
 
@@ -265,7 +290,7 @@ def test_error_and_then_ok(talk):
         module.on("AT+CMGR=3", [b"\r\nERROR\r\n", 0.05, OK])
         with pytest.raises(CommandRefused):
             await channel.exchange(READ)
-        module.on("AT+CMGD=3", [0.01, b"\r\n+CMS ERROR: 321\r\n"])
+        module.on("AT+CMGD=3", [0.2, b"\r\n+CMS ERROR: 321\r\n"])
         with pytest.raises(CommandRefused):
             await channel.exchange(DELETE)
 
@@ -376,7 +401,9 @@ def test_no_body_for_nobody(talk, moment):
         await asyncio.sleep(moment)
         waiting.cancel()
         module.on("AT+CMGD=3", OK)
+        began = now()
         await channel.exchange(DELETE)
+        assert now() - began < 1
         assert module.heard == ["AT+CMGS=15", "esc", "AT+CMEE?", "AT+CMGD=3"]
 
     talk(story)
@@ -446,6 +473,24 @@ def test_where_esc_does_not_abort(talk):
         module.on("AT+CMGD=3", OK)
         await channel.exchange(DELETE)
         assert [heard.partition(" ")[0] for heard in module.heard][-3:] == ["body", "AT+CSCS?", "AT+CMGD=3"]
+
+    talk(story)
+
+
+@pytest.mark.parametrize("prompt", [None, PROMPT])
+def test_ctrl_z_is_no_way_out_otherwise(talk, prompt):
+    """Without a prompt there is no entry to close; after the body it might send what is left of it."""
+
+    async def story(channel, module):
+        module.on("AT+CMGS=15", prompt)
+        module.on("body", None)
+        for query in ("+CMEE", "+CMGF"):
+            module.on(f"AT{query}?", None)
+        module.on("AT+CSCS?", b'\r\n+CSCS: "GSM"\r\n' + OK)
+        with pytest.raises(CommandTimedOut):
+            await channel.exchange(SEND)
+        assert module.heard[-1] == "AT+CSCS?"
+        assert module.octets.count(b"\x1a") == (0 if prompt is None else 1)
 
     talk(story)
 

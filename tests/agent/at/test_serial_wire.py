@@ -46,6 +46,12 @@ async def test_octets_both_ways(terminal, new_reader):
 
 async def test_the_port_is_set_up_and_locked(terminal, new_reader):
     """No echo, no XON/XOFF, DTR stays up on close, and a second opener is refused."""
+    before = os.open(terminal["name"], os.O_RDWR | os.O_NOCTTY)
+    flags = termios.tcgetattr(before)
+    flags[2] |= termios.HUPCL
+    flags[0] |= termios.IXON
+    termios.tcsetattr(before, termios.TCSANOW, flags)
+    os.close(before)
     wire = await open_serial(terminal["name"], 115200, new_reader())
     port = wire._handle
     flags = termios.tcgetattr(port.fd)
@@ -156,3 +162,18 @@ async def test_opening_and_closing_happen_beside_the_loop(terminal, monkeypatch,
     async with asyncio.timeout(5):
         await let_go.wait()
     assert threads[0] is not threading.main_thread()
+
+
+async def test_output_is_thrown_away_before_closing(terminal, new_reader, monkeypatch):
+    """A driver that still has output would hold the closing for half a minute."""
+    steps = []
+    flush, close = termios.tcflush, os.close
+    monkeypatch.setattr(termios, "tcflush", lambda fd, what: (steps.append(("flush", what)), flush(fd, what)))
+    monkeypatch.setattr(os, "close", lambda fd: (steps.append(("close", fd)), close(fd)))
+    wire = await open_serial(terminal["name"], 115200, new_reader())
+    port = wire._handle.fd
+    steps.clear()
+    wire.close()
+    await wire.closed()
+    assert steps[0] == ("flush", termios.TCOFLUSH)
+    assert ("close", port) in steps
