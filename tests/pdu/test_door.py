@@ -78,6 +78,16 @@ def test_importing_is_quick_and_brings_in_little():
     assert float(milliseconds) < 500  # generous: other things run on the machine
 
 
+def test_the_examples_of_the_readme_work(capsys):
+    """The code block runs and prints what a reader expects."""
+    text = (PACKAGE / "README.md").read_text(encoding="utf-8")
+    exec(text.partition("```python\n")[2].partition("```")[0], {})  # noqa: S102  # our own text
+    received, command, *parts = capsys.readouterr().out.splitlines()
+    assert received == "000 led on 2026-02-03 04:05:06+00:00"
+    assert command.startswith("AT+CMGS=")
+    assert len(parts) == 1
+
+
 def test_a_decode_costs_microseconds():
     """A guard against a slip of a factor of ten; `make bench PART=codec` measures."""
     digits = "07914151550501F004038100F0000062203040506000" + "A0" + "FF" * 140
