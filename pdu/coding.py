@@ -45,14 +45,14 @@ class WaitingIndication(Record):
 
 
 # By the octet. General groups 00xx and 01xx: bits 3..2; 1000 to 1101: 7-bit; 1110: UCS-2; 1111: bit 2.
-ALPHABETS = (
+ALPHABETS: tuple[Alphabet, ...] = (
     8 * (4 * (Alphabet.GSM7,) + 4 * (Alphabet.OCTETS,) + 4 * (Alphabet.UCS2,) + 4 * (Alphabet.GSM7,))
     + 6 * 16 * (Alphabet.GSM7,)
     + 16 * (Alphabet.UCS2,)
     + 2 * (4 * (Alphabet.GSM7,) + 4 * (Alphabet.OCTETS,))
 )
-COMPRESSED = 2 * (32 * (False,) + 32 * (True,)) + 128 * (False,)  # general groups: bit 5
-PACKED = tuple(  # septets in octets, so that TP-UDL counts septets
+COMPRESSED: tuple[bool, ...] = 2 * (32 * (False,) + 32 * (True,)) + 128 * (False,)  # general groups: bit 5
+PACKED: tuple[bool, ...] = tuple(  # septets in octets, so that TP-UDL counts septets
     alphabet is Alphabet.GSM7 and not compressed
     for alphabet, compressed in zip(ALPHABETS, COMPRESSED, strict=True)
 )

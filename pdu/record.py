@@ -92,14 +92,13 @@ class _Plan:
                 self._arguments.append(f"{field}=_{field}")
         self._lines += [" self = _draft()", *(f" self.{field} = {field}" for field in fields)]
 
-    def compile(self, head: str, cls: str, record: type | None = None) -> Callable[..., object]:
+    def compile(self, head: str, cls: str, record: type | None = None) -> object:
         """Return a function that begins with ``head`` and whose result is of the class called ``cls``."""
         end = [f" self.__class__ = {cls}", " return self"]
         source = "\n".join([f"def {head}{', '.join(self._arguments)}):", *self._lines, *end])
         scope = {**self._scope, "_record": record}
         exec(source, scope)  # noqa: S102  # our own source, made of the class body
-        function: Callable[..., object] = scope[head.partition("(")[0]]  # type: ignore[assignment]  # so defined
-        return function
+        return scope[head.partition("(")[0]]
 
 
 def maker(record: Callable[P, T]) -> Callable[P, T]:
