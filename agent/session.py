@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from agent.at.error import CommandRefused, CommandTimedOut, ModemLost
@@ -26,6 +26,7 @@ class Session:
         self.registration: Registration | None = None
         self.signal: Signal | None = None
         self.identity: Identity | None = None
+        self._failure: Exception | None = None
 
     def describe(self) -> dict[str, Any]:
         """What `status` tells of it."""
@@ -48,11 +49,24 @@ class Session:
         return told
 
     async def run(self, state: Callable[[str], None]) -> None:
-        """Until the modem is lost or closed. Its tasks return by themselves then; none is cancelled."""
+        """Until the modem is lost or closed. Its tasks return by themselves then; none is cancelled.
+
+        Raises what one of them stumbled over, once the others have finished what they were at.
+        """
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._intake.run(), name="intake")
-            group.create_task(self._outbox.run(), name="outbox")
-            group.create_task(self._watch(state), name="watch")
+            group.create_task(self._task(self._intake.run()), name="intake")
+            group.create_task(self._task(self._outbox.run()), name="outbox")
+            group.create_task(self._task(self._watch(state)), name="watch")
+        if self._failure is not None:
+            raise self._failure
+
+    async def _task(self, work: Coroutine[Any, Any, None]) -> None:
+        """A mistake in one task ends the session like a lost line: no other is cancelled in a commit."""
+        try:
+            await work
+        except Exception as error:  # noqa: BLE001  (raised again by `run`, for the supervisor)
+            self._failure = self._failure or error
+            self.modem.close()
 
     async def _watch(self, state: Callable[[str], None]) -> None:
         """Keep registration and signal known, for people to look at."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import inf
 from random import Random
 
 from agent.at.channel import Channel
@@ -27,7 +28,8 @@ PORT_WAITS = Waits(first_s=1, cap_s=30)
 """A USB module needs seconds to come back, ModemManager lets go after 30 s at the most."""
 SESSION_WAITS = Waits(first_s=2, cap_s=120)
 STEADY_S = 60.0
-"""A session that lasted so long was none of the failures in a row."""
+"""A session that worked for so long was none of the failures in a row. Opening and initialising may take as
+long and fail all the same."""
 OPEN_S, INITIALISE_S = 60.0, 300.0
 """Longest times before the watchdog worries; a SIM alone may keep a module busy for a minute."""
 
@@ -70,6 +72,7 @@ class Supervisor:
         self._stopping = asyncio.Event()
         self._modem: Modem | None = None
         self._said = ""
+        self._working_since = inf
         self.connection = Connection()
 
     def stop(self) -> None:
@@ -84,7 +87,7 @@ class Supervisor:
         failures = 0
         while not self._stopping.is_set():
             waits = SESSION_WAITS
-            began = loop.time()
+            self._working_since = inf
             try:
                 await self._session()
             except PortUnavailable as error:
@@ -94,21 +97,22 @@ class Supervisor:
                 if not self._stopping.is_set():
                     self._say("module", str(error))
             except Exception as error:  # noqa: BLE001  (the one place that catches everything)
-                self._tell(Step("session failed", f"{type(error).__name__}: {error}", weight=Weight.ERROR))
+                self._state(f"{type(error).__name__}: {error}")
+                self._tell(Step("session failed", self.connection.state, weight=Weight.ERROR))
             finally:
                 self._modem = None
                 self.connection.session = None
+                self._health.ended("supervisor")
             if self._stopping.is_set():
                 break
-            failures = 1 if loop.time() - began > STEADY_S else failures + 1
+            failures = 1 if loop.time() - self._working_since > STEADY_S else failures + 1
             await self._pause(waits.after(failures, self._random))
-        self._health.ended("supervisor")
 
     async def _session(self) -> None:
         self._health.within("supervisor", OPEN_S)
         channel = await Channel.open(self._opener, self._trace)
-        modem = self._modem = self._adopt(channel)
         try:
+            modem = self._modem = self._adopt(channel)
             if self._stopping.is_set():
                 return
             self._health.within("supervisor", INITIALISE_S)
@@ -116,19 +120,20 @@ class Supervisor:
             condition = await modem.initialise()
             self._health.ended("supervisor")
             self._said = ""
+            self._working_since = asyncio.get_running_loop().time()
             self.connection.sessions += 1
             session = self._begin(modem)
             self.connection.session = session
             self._tell(Step("session", str(condition)))
             await session.run(self._state)
             if not self._stopping.is_set():
+                self._state(modem.loss)
                 self._tell(Step("session ended", modem.loss, weight=Weight.WARNING))
         finally:
-            modem.close()
-            await modem.closed()
+            channel.close()
+            await channel.closed()
 
     async def _pause(self, seconds: float) -> None:
-        self._health.ended("supervisor")
         try:
             async with asyncio.timeout(seconds):
                 await self._stopping.wait()

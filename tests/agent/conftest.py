@@ -226,7 +226,7 @@ class FakeModem:
 
     async def identity(self):
         await self._step("identity")
-        return Identity("Quectel", "EC25", "EC25EFAR06A01M4G", "861234567890123", "8988307000000000000")
+        return Identity("Quectel", "EC25", "EC25EFAR06A01M4G", "861234567890123", "", "8988307000000000000")
 
     async def registration(self):
         await self._step("registration")
