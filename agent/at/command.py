@@ -15,6 +15,7 @@ from agent.at.error import ConversationError
 LINE_LIMIT = 200
 """Characters of a command line. V.250 5.2.1 promises 40; modules of today take some hundreds."""
 
+_LEAVES = re.compile(r"\+CMG[SWC]\s*=(?!\?)|\+CNMA\s*=\s*\d+\s*,|^AT\s*D|\+CMUX|\+CESP")
 _WRITABLE = re.compile(r"AT[\x20-\x7e]*")
 
 
@@ -72,7 +73,15 @@ class AtCommand:
 
     @classmethod
     def raw(cls, line: str, timeout_s: float) -> AtCommand:
-        """A command typed by a person: every line that is no known news is its answer."""
+        """A command typed by a person: every line that is no known news is its answer.
+
+        Raises ConversationError for one that leaves the command state: nobody would end the text entry or
+        the call that it opens, and the line would be deaf until the module gives up by itself.
+        """
+        if _LEAVES.search(line.upper()):
+            raise ConversationError(
+                line, f"{line} opens a text entry or a call, which cannot be done from here"
+            )
         name = re.match(r"AT([+^#%*!$&][A-Z0-9]+)", line.upper())
         named = (Answer(name[1], many=True),) if name else ()
         return cls(line, timeout_s, (*named, Answer(many=True)))
