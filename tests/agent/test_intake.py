@@ -138,7 +138,7 @@ async def test_a_second_trouble_is_said_again(road, make):
 
 
 async def test_what_was_handed_over_waits_for_the_journal(road, make):
-    """It is nowhere else: kept in memory, acknowledged after its commit only, and later news wait their turn."""
+    """It is nowhere else: kept in memory, acknowledged after its commit only, later news wait their turn."""
     modem = make.modem(road)
     async with road.receiving():
         road.log.clear()

@@ -6,7 +6,6 @@ from itertools import pairwise
 import pytest
 
 from agent.at.error import ModemLost
-from agent.at.memory_wire import memory_pair
 from agent.at.wire import PortUnavailable
 from agent.modem.error import ModemUnusable
 from agent.session import Session
@@ -14,54 +13,12 @@ from agent.story import Weight
 from agent.supervisor import Supervisor
 
 
-class Far:
-    """The other end of the line."""
-
-    def received(self, data):
-        """Nothing is ever answered."""
-
-    def hung_up(self, reason):
-        self.hung_up_because = reason
-
-
-class Port:
-    """Opens as planned: errors to raise, else a line in memory; counts who has it open."""
-
-    def __init__(self):
-        self.plans = []
-        self.always = None
-        self.times = []
-        self.open = 0
-
-    async def __call__(self, reader):
-        self.times.append(asyncio.get_running_loop().time())
-        await asyncio.sleep(0.01)
-        plan = self.plans.pop(0) if self.plans else self.always
-        if isinstance(plan, Exception):
-            raise plan
-        if plan is not None:
-            await plan()
-        near, far = memory_pair()
-        await far.open(Far())
-        wire = await near.open(reader)
-        close = wire.close
-        self.open += 1
-
-        def closed():
-            if self.open:
-                self.open -= 1
-            close()
-
-        wire.close = closed
-        return wire
-
-
 class Bench:
     """A supervisor over modems of the test's own; `modems` are handed out one after the other."""
 
     def __init__(self, road, make):
         self.road = road
-        self.port = Port()
+        self.port = make.port()
         self.modems = []
         self.status = []
         self.make = make
