@@ -103,12 +103,6 @@ class Port(serial.Serial):  # type: ignore[misc]  # pyserial carries no types
     def flush(self) -> None:
         """Wait for nothing: draining would block the event loop for as long as the module likes."""
 
-    def discard_output(self) -> None:
-        """Throw away what the driver has not sent."""
-        if self.is_open:
-            with contextlib.suppress(OSError, termios.error):
-                termios.tcflush(self.fd, termios.TCOFLUSH)
-
     def close(self) -> None:
         """Close in a thread; `released` is called there when it is done."""
         if self.is_open:
@@ -118,8 +112,10 @@ class Port(serial.Serial):  # type: ignore[misc]  # pyserial carries no types
                 self.let_go()
 
     def let_go(self) -> None:
-        """Close here and now; may block."""
-        self.discard_output()
+        """Close here and now, with what the driver has not sent; may block all the same."""
+        if self.is_open:
+            with contextlib.suppress(OSError, termios.error):
+                termios.tcflush(self.fd, termios.TCOFLUSH)
         super().close()
         self.released()
 
@@ -152,7 +148,6 @@ class SerialWire(asyncio.Protocol):
         if self._open:
             self._open = False
             self._limit.written()
-            self._handle.discard_output()
             self._transport.flush()
             self._transport.abort()
 

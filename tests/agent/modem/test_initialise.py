@@ -563,6 +563,9 @@ def test_a_restart_in_between(bench):
         condition = await stand.modem.initialise()
         assert stand.module.ledger.boots == 2
         assert stand.module.settings.cnmi[:2] == (2, 1)
+        assert stand.module.settings.csms == 1
+        assert stand.module.settings.cmee == 1
+        assert not stand.module.settings.echo
         assert condition.routing[:2] == (2, 1)
         assert stand.modem.news_at_hand() is None
 

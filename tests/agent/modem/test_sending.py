@@ -176,6 +176,24 @@ def test_ctrl_z_that_got_lost(scripted):
     scripted(story, table={CMGS: PROMPT, "esc": OK})
 
 
+def test_an_entry_that_esc_does_not_close(scripted):
+    """It is ended by what must be refused, because the length is wrong; then the message is sent."""
+
+    async def story(modem, script):
+        received = script.received
+        script.received = lambda data: received(data.replace(b"\x1b", b"") if script.entry else data)
+        assert isinstance(await modem.send(submit(), Journal()), NotSent)
+        script.table |= {CMGS: PROMPT, "body": b"\r\n+CMGS: 2\r\n" + OK}
+        assert await modem.send(submit(), Journal()) == Sent(2)
+
+    table = {
+        CMGS: [10.5, PROMPT],
+        "body": b"\r\n+CMS ERROR: 304\r\n",
+        "AT+CSCS?": b'\r\n+CSCS: "GSM"\r\n' + OK,
+    }
+    scripted(story, table=table)
+
+
 def test_a_late_error(scripted):
     """A refusal after the limit is one."""
 

@@ -16,6 +16,9 @@ def submit():
     return pdu.Submit(pdu.Address.parse("000"), user_data)
 
 
+OK = b"\r\nOK\r\n"
+
+
 async def nothing():
     """No condition for the body."""
 
@@ -97,6 +100,49 @@ def test_another_store_that_was_read_last_is_no_loss(bench):
         assert stand.modem.news_at_hand() is None
 
     bench(story)
+
+
+def test_a_store_that_somebody_else_has_chosen(bench):
+    """What is listed, and later deleted, is in the store that we think it is in."""
+
+    async def story(stand):
+        await stand.modem.sweep()
+        stand.deliver("in ME")
+        stand.module.settings.cpms = ("SM", "ME", "ME")
+        await asyncio.sleep(300)
+        (message,) = await stand.modem.sweep()
+        assert message.slot == Slot("ME", 1)
+        assert message.message.text == "in ME"
+
+    bench(story)
+
+
+def test_an_echo_where_the_other_format_lurks(scripted):
+    """A module that was found in text mode and echoes again is in text mode again: no body is written."""
+
+    async def story(modem, script):
+        script.table["AT+CMGS=14"] = b"AT+CMGS=14\r\r\n> "
+        script.table["esc"] = OK
+        assert isinstance(await modem.send(submit(), nothing), NotSent)
+        assert not any(line.startswith("body") for line in script.heard)
+        assert isinstance(await modem.next_news(), Restarted)
+
+    scripted(story, table={"AT+CMGF?": b"\r\n+CMGF: 1\r\n" + OK})
+
+
+def test_an_echo_that_is_a_habit(scripted):
+    """A module that echoes now and then is not initialised for ever."""
+
+    async def story(modem, script):
+        script.table["AT+CSQ"] = b"AT+CSQ\r\r\n+CSQ: 21,99\r\n" + OK
+        for _ in range(2):
+            await modem.signal()
+            assert isinstance(modem.news_at_hand(), Restarted)
+            await modem.initialise()
+        await modem.signal()
+        assert modem.news_at_hand() is None
+
+    scripted(story)
 
 
 def test_notifications_that_never_come(bench):
