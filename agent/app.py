@@ -9,7 +9,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import pdu
 from agent.at.channel import Channel
@@ -38,6 +38,9 @@ from agent.session import Session
 from agent.story import Step, Tell, Weight
 from agent.supervisor import Supervisor
 from agent.version import VERSION
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 HANDLERS_S = 3.0
 """What running handlers get when the agent stops."""
@@ -232,6 +235,13 @@ class Agent:
             f"modem-agent {VERSION}, {session.registration or 'registration unknown'}, {session.signal or ''}"
         )
 
+    async def _journal(self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
+        """For people: what is wrong with the disk is an answer."""
+        try:
+            return await self._skin.run(function, *args, **kwargs)
+        except sqlite3.Error as error:
+            raise ControlError(f"the journal cannot be used now: {error}") from None
+
     async def _answer_status(self, _request: Mapping[str, Any]) -> Mapping[str, Any]:
         connection = self._supervisor.connection
         session = connection.session
@@ -243,8 +253,8 @@ class Agent:
             "service": self._service.name,
             "number": self._service.number,
             "modem": modem,
-            "commands": await self._skin.run(self._inbox.counts),
-            "replies": await self._skin.run(self._queue.counts),
+            "commands": await self._journal(self._inbox.counts),
+            "replies": await self._journal(self._queue.counts),
             "running": self._dispatcher.running,
             "late": self._health.late(),
         }
@@ -260,11 +270,11 @@ class Agent:
         except (CannotCompose, pdu.PduError) as error:
             raise ControlError(str(error)) from None
         messages = [Outgoing(destination, part, number, len(parts)) for number, part in enumerate(parts, 1)]
-        numbers = await self._skin.run(self._queue.queue, messages)
+        numbers = await self._journal(self._queue.queue, messages)
         self._queued.set()
         while True:
             settled = self._settled
-            states = await self._skin.run(self._queue.states, numbers)
+            states = await self._journal(self._queue.states, numbers)
             if not {"queued", "sending"} & {state for state, _ in states}:
                 break
             if request.get("wait") is False:
