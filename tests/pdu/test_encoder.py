@@ -73,6 +73,7 @@ def test_the_data_coding_scheme_can_be_given():
         (Submit(TO, OK, validity_period=Timestamp(b"")), "submit.validity_period"),
         (Submit(TO, UserData(b"\xef", 2, Alphabet.GSM7)), "submit.user_data.length"),
         (Submit(TO, UserData(b"\xef\x35", 3)), "submit.user_data.length"),
+        (Submit(TO, UserData(b"", -1, Alphabet.GSM7)), "submit.user_data.length"),
         (Submit(TO, UserData(bytes(141), 141)), "submit.user_data"),
         (Submit(TO, UserData(bytes(256), 256)), "submit.user_data"),
         (Submit(TO, UserData(bytes(141), 161, Alphabet.GSM7)), "submit.user_data"),

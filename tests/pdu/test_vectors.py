@@ -105,6 +105,7 @@ def test_additions_to_an_expectation_are_caught(vector):
 def test_a_falsified_vector_is_caught(vector):
     """Another validity, another kind, nothing expected, other octets, half of them."""
     assert check({**vector, "valid": False})
+    assert check({**vector, "valid": False, "expect": None}) == ["accepted, but must be refused"]
     assert check({**vector, "valid": 1})
     assert check({**vector, "valid": None})
     assert check({**vector, "expect": None})
