@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-system check format coverage bench measure clean
+.PHONY: help demo test peers test-system check format coverage bench measure clean
 
 # Another interpreter has an environment of its own: PYTHON=python3.13 uses .venv-3.13.
 PYTHON ?= python3
@@ -29,7 +29,9 @@ test: $(VENV)/.test  ## the tests that run anywhere
 	@echo "Left out: the group 'system' (needs root and Debian programs); 'make test-system' runs it."
 	$(BIN)/python -m pytest -m "not system" $(ARGS)
 
-test-system: $(VENV)/.test  ## the tests that need root and Debian programs
+peers: $(VENV)/.peers  ## install other people's clients and codecs, for the tests that are skipped without them
+
+test-system: $(VENV)/.peers  ## the tests that need root and Debian programs
 	@$(BIN)/python tests/system/needs.py
 	$(BIN)/python -m pytest -m system $(ARGS)
 
@@ -47,12 +49,12 @@ coverage: $(VENV)/.test  ## which lines and branches the tests walk
 	$(BIN)/python -m coverage run -m pytest -q -m "not system" $(ARGS)
 	$(BIN)/python -m coverage report --skip-covered --show-missing
 
-bench:  ## one benchmark and its peers: PART=codec; without PART, which there are
+bench:  ## one benchmark: PART=codec; without PART, which there are
 	@test -n "$(PART)" || { echo "PART is one of: $(sort $(basename $(notdir $(wildcard tests/benchmarks/[a-z]*.py))))"; exit 2; }
 	@$(MAKE) --no-print-directory VENV=$(VENV)-bench measure
 
-# The peers have an environment beside ours: they are old, and tests must not meet them by accident.
-measure: $(VENV)/.demo $(if $(wildcard tests/benchmarks/requirements-$(PART).txt),$(VENV)/.peers-$(PART))
+# Its rivals have an environment beside ours: some are old, and tests must not meet them by accident.
+measure: $(VENV)/.demo $(if $(wildcard tests/benchmarks/requirements-$(PART).txt),$(VENV)/.rivals-$(PART))
 	$(BIN)/python tests/benchmarks/$(PART).py $(ARGS)
 
 clean:  ## remove environments, caches and builds
@@ -81,12 +83,17 @@ $(VENV)/.test: requirements-test.txt $(VENV)/.demo
 	@$(WHEELS) -r requirements-test.txt
 	@touch $@
 
+$(VENV)/.peers: requirements-peers.txt $(VENV)/.test
+	@echo "Installing other people's clients and codecs ..."
+	@$(WHEELS) -r requirements-peers.txt
+	@touch $@
+
 $(VENV)/.check: requirements-check.txt $(VENV)/.test
 	@echo "Installing ruff and mypy ..."
 	@$(WHEELS) -r requirements-check.txt
 	@touch $@
 
-$(VENV)/.peers-%: tests/benchmarks/requirements-%.txt | $(VENV)/.made
+$(VENV)/.rivals-%: tests/benchmarks/requirements-%.txt | $(VENV)/.made
 	@echo "Installing what is measured against ..."
 	@$(PIP) -r $<
 	@touch $@

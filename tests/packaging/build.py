@@ -5,6 +5,7 @@ play a part, and with the setuptools of this environment, so that nothing is fet
 """
 
 import contextlib
+import io
 import shutil
 import sys
 import tempfile
@@ -27,9 +28,13 @@ def build(folder: Path) -> list[Path]:
                 shutil.copytree(source, Path(copy, name), ignore=shutil.ignore_patterns("__pycache__"))
             else:
                 shutil.copy2(source, Path(copy, name))
-        # setuptools tells its steps on standard output, where our callers read the names.
-        with contextlib.chdir(copy), contextlib.redirect_stdout(sys.stderr):
-            built = [build_meta.build_wheel(str(folder)), build_meta.build_sdist(str(folder))]
+        steps = io.StringIO()  # setuptools tells a thousand, of interest only when one fails
+        try:
+            with contextlib.chdir(copy), contextlib.redirect_stdout(steps), contextlib.redirect_stderr(steps):
+                built = [build_meta.build_wheel(str(folder)), build_meta.build_sdist(str(folder))]
+        except BaseException:
+            sys.stderr.write(steps.getvalue())
+            raise
     return [folder / name for name in built]
 
 

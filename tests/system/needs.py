@@ -18,6 +18,9 @@ PROGRAMS = {
     "udevadm": "udev",  # reads the udev rules
     "umockdev-run": "umockdev",  # shows udev modules that are not plugged in
     "nsenter": "util-linux",
+    "gammu": "gammu",  # clients of the simulated module that are not ours
+    "gammu-smsd": "gammu-smsd",
+    "smsd": "smstools",
 }
 """Program: the Debian package that brings it."""
 
