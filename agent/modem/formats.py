@@ -69,7 +69,7 @@ class PduFormat:
         index = header.at(0).number
         if index is None or _is_own(header.at(1)):
             return None
-        return _message(line, Slot(store, index), header.at(-1).number)
+        return _message(line, Slot(store, index), _announced(header[2:]))
 
     def read_message(self, index: int) -> AtCommand:
         return AtCommand(f"AT+CMGR={index}", READ_S, _READ, informs=True)
@@ -78,7 +78,7 @@ class PduFormat:
         header = values(line.text)
         if _is_own(header.at(0)):
             return None
-        return _message(line, slot, header.at(-1).number)
+        return _message(line, slot, _announced(header[1:]))
 
     def submit(self, message: pdu.Submit, timeout_s: float) -> AtCommand:
         encoded = pdu.encode(message)
@@ -94,11 +94,12 @@ class PduFormat:
         )
 
     def direct(self, news: Unsolicited) -> StoredMessage:
-        message = decode(news.payload or "")
+        raw = news.payload or ""
+        message = decode(raw)
         if isinstance(message, Undecodable):
             # There may be no second copy: what the header says is kept too.
-            return StoredMessage(None, f"{news.text}\r\n{news.payload or ''}", message)
-        return StoredMessage(None, news.payload or "", message)
+            return StoredMessage(None, f"{news.text}\r\n{raw}", message, sound=False)
+        return StoredMessage(None, raw, message, _announced(values(news.text)) in {None, _length(raw)})
 
 
 _LIST = AtCommand("AT+CMGL=4", LIST_S, (Answer("+CMGL", payload=Payload.HEX_LINE, many=True),))
@@ -119,6 +120,16 @@ def decode(raw: str) -> pdu.Deliver | pdu.StatusReport | Undecodable:
     return Undecodable(f"a {type(message).__name__} is no message to a device")
 
 
+def _announced(rest: tuple[Value, ...]) -> int | None:
+    """<length>, the first number behind <stat>; the <alpha> between them, or its comma, may be missing."""
+    return next((value.number for value in rest if value.number is not None and not value.quoted), None)
+
+
+def _length(raw: str) -> int:
+    """Octets of the TPDU, which is what <length> counts: without the service centre address in front."""
+    return len(raw) // 2 - 1 - int(raw[:2], 16)
+
+
 def _is_own(status: Value) -> bool:
     return status.number in _OWN or status.text.upper() in _OWN
 
@@ -127,5 +138,7 @@ def _message(line: Information, slot: Slot, length: int | None) -> StoredMessage
     if line.payload is None:
         if not length:
             return None  # `+CMGR: 0,,0`: an empty slot, as some modules put it
-        return StoredMessage(slot, "", Undecodable(f"{line.text} came without its message"))
-    return StoredMessage(slot, line.payload, decode(line.payload))
+        return StoredMessage(slot, "", Undecodable(f"{line.text} came without its message"), sound=False)
+    message = decode(line.payload)
+    sound = not isinstance(message, Undecodable) and length in {None, _length(line.payload)}
+    return StoredMessage(slot, line.payload, message, sound)

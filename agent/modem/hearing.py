@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 from agent.at.event import Unsolicited
 from agent.at.news import ECHO_RETURNED, OVERFLOW
@@ -53,7 +54,10 @@ class Hearing:
     """What was heard, and whether the module still is as it was set up."""
 
     def __init__(
-        self, setup: Setup, message_format: MessageFormat, acknowledge: Callable[[], Awaitable[None]]
+        self,
+        setup: Setup,
+        message_format: MessageFormat,
+        acknowledge: Callable[[StoredMessage], Awaitable[None]],
     ) -> None:
         self._setup = setup
         self._format = message_format
@@ -141,7 +145,8 @@ class Hearing:
         """The news that an admitted line is."""
         name, colon, _ = news.text.partition(":")
         if colon and name in {"+CMT", "+CDS"}:
-            return Direct(self._format.direct(news), self._acknowledge)
+            message = self._format.direct(news)
+            return Direct(message, partial(self._acknowledge, message))
         if name in DOMAINS:
             return RegistrationChanged(self._setup.registration)
         return self._place(news) or Restarted(news.text)

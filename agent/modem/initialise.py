@@ -206,11 +206,7 @@ class Initialisation:
         response = await self._talk.try_out(read("+CNMI", "=?"))
         offered = ranges(response.text) if response is not None else ()
         for wanted in _routings(offered, setup):
-            if not await self._route(wanted):
-                continue
-            now = await self._current_routing() or wanted
-            if now[:2] == wanted[:2]:
-                setup.routing = now
+            if await self._route(wanted):
                 return
         setup.routing = ()
         self._talk.note("no notification of messages could be had; the store is looked at every minute")
@@ -222,11 +218,19 @@ class Initialisation:
         return tuple(value.number or 0 for value in values(response.text))
 
     async def _route(self, wanted: tuple[int, ...]) -> bool:
-        try:
-            await self._talk.ask(routing(wanted))
-        except (CommandRefused, CommandTimedOut):
-            return False
-        return True
+        """Set it and read it back; once more where the answer was lost, which is no refusal."""
+        for _ in range(2):
+            try:
+                await self._talk.ask(routing(wanted))
+            except CommandRefused:
+                return False
+            except CommandTimedOut:
+                continue
+            standing = await self._current_routing() or wanted
+            if standing[:2] == wanted[:2]:
+                self._setup.routing = standing
+                return True
+        return False
 
     def _fits(self, standing: tuple[int, ...]) -> bool:
         """Whether what stands will do: codes are passed on; messages stored, or else handed over."""

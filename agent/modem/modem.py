@@ -76,6 +76,7 @@ class Modem:
         self._hearing = Hearing(self._setup, self._format, self._acknowledge)
         self._send_timeout_s = send_timeout_s
         self._checked_at = 0.0
+        self._damaged = ""
         self._acknowledge_with: tuple[str, ...] = ("AT+CNMA=1", "AT+CNMA")
         channel.news.door = self._hearing.door
 
@@ -248,11 +249,17 @@ class Modem:
                 self._storage.visit_all()
         return news
 
-    async def _acknowledge(self) -> None:
-        """+CNMA for what was handed over: only with +CSMS=1, and once for each."""
+    async def _acknowledge(self, message: StoredMessage) -> None:
+        """+CNMA for what was handed over: only with +CSMS=1, and once for each.
+
+        What came damaged is refused once (RP-ERROR), so that the network delivers it again.
+        """
         if self._setup.service == 0 or not self._acknowledge_with:
             return
-        for line in self._acknowledge_with:
+        refusal: tuple[str, ...] = ()
+        if not message.sound and message.raw != self._damaged and "=" in self._acknowledge_with[0]:
+            self._damaged, refusal = message.raw, ("AT+CNMA=2",)
+        for line in (*refusal, *self._acknowledge_with):
             try:
                 await self._channel.exchange(write(line, ACKNOWLEDGE_S))
             except CommandRefused as error:
@@ -261,7 +268,8 @@ class Modem:
                 if error.kind == "error":
                     self._acknowledge_with = tuple(form for form in self._acknowledge_with if form != line)
             else:
-                self._acknowledge_with = (line,)
+                if line not in refusal:
+                    self._acknowledge_with = (line,)
                 return
         # After a miss modules switch direct delivery off (27.005 3.4.4).
         if await drifted(self._channel, self._setup, self._format):

@@ -18,6 +18,8 @@ _log = logging.getLogger("modem-agent.modem")
 SELECT_S = 10.0
 DELETE_S = 30.0
 """SIM7000 and SIM7080 allow 25 s."""
+READINGS = 5
+"""Of a message that reads differently each time, before it is left for another sweep."""
 OTHERS_S = 3600.0
 """Between visits to stores that messages do not arrive in. Choosing a store is written to flash by some
 modules (A76xx, EC2x); a notification, or a full store, sends us there at once anyway."""
@@ -35,6 +37,7 @@ class Storage:
         self._format = message_format
         self._visit_others_at = 0.0
         self._visit: set[str] = set()
+        self._lengths_differ = False
 
     def visit(self, store: str) -> None:
         """Look into that store with the next sweep."""
@@ -85,7 +88,7 @@ class Storage:
             return None
         async with self._channel.turn() as turn:
             try:
-                return await self._read(turn, slot)
+                return await self._surely(turn, await self._read(turn, slot))
             except CommandRefused as error:
                 if error.kind != "error":
                     raise
@@ -116,21 +119,35 @@ class Storage:
             if (error.kind, error.code) in _EMPTY:
                 return []
             raise
-        found = []
+        found: dict[Slot, StoredMessage] = {}
         for line in response:
             message = self._format.listed(line, store)
-            if message is not None and isinstance(message.message, Undecodable) and message.slot is not None:
-                message = await self._again(turn, message, message.slot)
-            if message is not None:
-                found.append(message)
-        return found
+            if message is None or message.slot is None:
+                continue
+            if message.slot in found:  # a digit of an index was lost: what lies where, reading tells
+                message = await self._read(turn, message.slot)
+            if (message := await self._surely(turn, message)) is not None and message.slot is not None:
+                found[message.slot] = message
+        return list(found.values())
 
-    async def _again(self, turn: Turn, message: StoredMessage, slot: Slot) -> StoredMessage | None:
-        """Octets get lost on the line: what cannot be read is read once more before it is believed."""
-        try:
-            return await self._read(turn, slot)
-        except CommandRefused:
-            return message
+    async def _surely(self, turn: Turn, message: StoredMessage | None) -> StoredMessage | None:
+        """Octets get lost on the line: what is not sound is read again, until it reads the same twice."""
+        for _ in range(READINGS):
+            if message is None or message.slot is None or message.sound or self._counts_otherwise(message):
+                return message
+            before = message
+            try:
+                message = await self._read(turn, message.slot)
+            except CommandRefused:
+                return before
+            if message == before:
+                self._lengths_differ = not isinstance(message.message, Undecodable)
+                return message
+        return None  # nothing is known of it yet: the next sweep looks again
+
+    def _counts_otherwise(self, message: StoredMessage) -> bool:
+        """Whether only the length is wrong, on a module that counts it in its own way."""
+        return self._lengths_differ and not isinstance(message.message, Undecodable)
 
     async def _read(self, turn: Turn, slot: Slot) -> StoredMessage | None:
         await self._select(turn, slot.store)

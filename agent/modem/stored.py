@@ -40,6 +40,8 @@ class StoredMessage:
     raw: str
     """What the module printed: in PDU mode the hexadecimal digits."""
     message: pdu.Deliver | pdu.StatusReport | Undecodable
+    sound: bool = True
+    """Whether it is as long as the module says. Otherwise octets may have been lost on the line."""
 
     @property
     def order(self) -> tuple[bool, float, str, int]:

@@ -8,7 +8,7 @@ import pytest
 import pdu
 from agent.at.error import CommandRefused, CommandTimedOut
 from agent.modem.modem import ModemUnusable
-from agent.modem.news import Arrived, Restarted
+from agent.modem.news import Arrived, Direct, Restarted
 from agent.modem.sending import NotSent, Refused, Sent, Unknown
 from agent.modem.stored import Undecodable
 
@@ -61,6 +61,9 @@ async def receive(modem, journal):
         else:
             if isinstance(news, Restarted):
                 await modem.initialise()
+            if isinstance(news, Direct) and not isinstance(news.message.message, Undecodable):
+                journal.seen.add(news.message.message.text)
+                await news.acknowledge()
             slot = news.slot if isinstance(news, Arrived) else None
             message = await modem.read(slot) if slot is not None else None
             messages = [message] if message is not None else await modem.sweep()

@@ -274,6 +274,23 @@ def test_an_acknowledgement_that_comes_too_late(scripted):
     scripted(story, table=routed.table)
 
 
+@pytest.mark.parametrize("damaged", [f"+CMT: ,17\r\n{HI[:-3]}", f"+CMT: ,19\r\n{HI}", "+CMT: ,17\r\nZZ"])
+def test_what_came_damaged_is_delivered_again(scripted, damaged):
+    """The network is told once that it was not taken; what comes in the same way again is as it is."""
+    routed = Routed()
+
+    async def story(modem, script):
+        script.table |= {"AT+CNMA=1": OK, "AT+CNMA=2": OK}
+        (news,) = await told(modem, script, damaged)
+        await news.acknowledge()
+        assert script.heard == ["AT+CNMA=2"]
+        (news,) = await told(modem, script, damaged)
+        await news.acknowledge()
+        assert script.heard == ["AT+CNMA=2", "AT+CNMA=1"]
+
+    scripted(story, table=routed.table)
+
+
 def test_without_the_service_nothing_is_acknowledged(scripted):
     """Without +CSMS=1 the module has done it by itself, and +CNMA is an error."""
 

@@ -75,6 +75,7 @@ def test_one_poison_message_hides_no_other(scripted):
             ("+CMGL: 5,1,,19", PLAN),
         ),
         "AT+CMGR=2": listing(("+CMGR: 1,,33", "ZZ0791")),
+        "AT+CMGR=3": listing(("+CMGR: 1,,21", BAD_MONTH)),
         "AT+CMGR=4": listing(("+CMGR: 1,,33", "0791")),
     }
 
@@ -83,7 +84,10 @@ def test_one_poison_message_hides_no_other(scripted):
         assert sorted(found) == [1, 2, 3, 4, 5]
         assert found[1].message.text == "hi"
         assert found[2] == StoredMessage(
-            Slot("ME", 2), "ZZ0791", Undecodable("6 characters that are no pairs of hexadecimal digits")
+            Slot("ME", 2),
+            "ZZ0791",
+            Undecodable("6 characters that are no pairs of hexadecimal digits"),
+            sound=False,
         )
         assert found[3].message.text == "led on"
         assert isinstance(found[4].message, Undecodable)
