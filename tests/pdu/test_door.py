@@ -80,7 +80,7 @@ def test_importing_is_quick_and_brings_in_little():
 
 def test_the_examples_of_the_readme_work(capsys):
     """The code block runs and prints what a reader expects."""
-    text = (PACKAGE / "README.md").read_text(encoding="utf-8")
+    text = (Path(__file__).parents[2] / "pdu" / "README.md").read_text(encoding="utf-8")
     exec(text.partition("```python\n")[2].partition("```")[0], {})  # noqa: S102  # our own text
     received, command, *parts = capsys.readouterr().out.splitlines()
     assert received == "000 led on 2026-02-03 04:05:06+00:00"
