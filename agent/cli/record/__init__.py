@@ -1,0 +1,1 @@
+"""Recording a conversation with a module into a file, masked or not."""
