@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import os
 import random
 import signal
 import tempfile
+import textwrap
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -39,8 +41,47 @@ SERVICES = ("super-sim", "programmable-wireless", "super-sim-beta")
     metavar="SERVICE[=NAME]",
     help="A SIM with a module; may be given several times.  [default: one of each service]",
 )
+@click.option(
+    "--device",
+    default="generic",
+    show_default=True,
+    metavar="PROFILE",
+    help="What the modules are: generic, ec25, sim7600 or another profile.",
+)
+@click.option(
+    "--baud",
+    type=click.IntRange(300, 4_000_000),
+    metavar="RATE",
+    help="Let the lines take their time, as a serial line of that rate would.  [default: they take none]",
+)
+@click.option(
+    "--fault",
+    "faults",
+    multiple=True,
+    metavar="NAME[:KEY=VALUE,...][@SIM]",
+    help="Let something go wrong, with all modules or that of one SIM; may be given several times. "
+    "--fault list shows all names and keys.",
+)
+@click.option(
+    "--replay",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Instead of all this, play a module from a recording (modem-agent run --record FILE).",
+)
+@click.option("--no-delays", is_flag=True, help="With --replay: answer at once, not when the module did.")
 @click.option("--json", "as_json", is_flag=True, help="Print one first line of JSON: where everything is.")
-def sandbox(listen: str, link_dir: Path | None, sims: tuple[str, ...], *, as_json: bool) -> None:
+def sandbox(
+    listen: str,
+    link_dir: Path | None,
+    sims: tuple[str, ...],
+    device: str,
+    baud: int | None,
+    faults: tuple[str, ...],
+    replay: Path | None,
+    *,
+    no_delays: bool,
+    as_json: bool,
+) -> None:
     """Run modules on pseudo-terminals, a network behind them, and the services' REST API in front.
 
     \b
@@ -50,20 +91,45 @@ def sandbox(listen: str, link_dir: Path | None, sims: tuple[str, ...], *, as_jso
       curl http://127.0.0.1:8480/supersim/v1/SmsCommands -d Sim=super-sim -d Payload=ping
 
     SERVICE is super-sim, programmable-wireless or super-sim-beta. It goes on until Ctrl-C.
+
+    \b
+    Misfortunes, at once, after a while, or at a command:
+      --fault store-full  --fault reboot-silent:after=60@super-sim
+      --fault final-lost:command=+CMGS,times=2
+    While it runs: curl http://127.0.0.1:8480/sandbox/sims/super-sim/faults -d '{"fault": "mute:for=20"}'
     """
+    if "list" in faults:
+        _teach_faults()
+        return
+    folder = (
+        link_dir or Path(os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir()) / "modem-agent-sandbox"
+    )
+    if replay is not None:
+        if sims or faults or baud or device != "generic":
+            raise click.UsageError("--replay plays a recording and nothing else")
+        from agent.cli.replay import play
+
+        play(replay, folder, delays=not no_delays, as_json=as_json)
+        return
+    if no_delays:
+        raise click.UsageError("--no-delays needs --replay FILE")
     host, _, port = listen.rpartition(":")
     if not host or not port.isdecimal() or int(port) > 65535:
         raise click.BadParameter(
             f"{listen} is not HOST:PORT, for example 127.0.0.1:8480", param_hint="--listen"
         )
-    folder = (
-        link_dir or Path(os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir()) / "modem-agent-sandbox"
-    )
     chosen = [_sim(text) for text in sims]
 
+    from hardware.profile import names
     from hardware.sim.sandbox import ONE_OF_EACH, Sandbox, SandboxUnavailable, SimSpec
 
-    specs = [SimSpec(service=service, unique_name=name) for service, name in chosen] or ONE_OF_EACH
+    if device not in names():
+        raise click.BadParameter(
+            f"there is no profile {device}; there are {', '.join(names())}", param_hint="--device"
+        )
+    wanted = chosen or [(spec.service, spec.unique_name) for spec in ONE_OF_EACH]
+    specs = [SimSpec(service=service, unique_name=name, device=device) for service, name in wanted]
+    misfortunes = [_fault(text, [spec.name for spec in specs]) for text in faults]
 
     async def live() -> None:
         box = Sandbox(
@@ -72,12 +138,16 @@ def sandbox(listen: str, link_dir: Path | None, sims: tuple[str, ...], *, as_jso
             link_dir=folder,
             wall=lambda: datetime.now(UTC),
             rng=random.Random(),  # noqa: S311  (SIDs of a simulation are no secrets)
+            baud=baud,
         )
         stop = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
         await box.start()
         try:
+            for fault, unlucky in misfortunes:
+                for sim in unlucky:
+                    box.misfortunes(sim).order(fault)
             _announce(box.describe(), as_json=as_json)
             await stop.wait()
         finally:
@@ -101,6 +171,36 @@ def _sim(text: str) -> tuple[str, str | None]:
             f"there is no service {service}; there are {', '.join(SERVICES)}", param_hint="--sim"
         )
     return service, name or None
+
+
+def _fault(text: str, sims: list[str]) -> tuple[str, list[str]]:
+    """The fault and the SIMs whose modules it strikes."""
+    from hardware.sim.faults import FaultError, parse
+
+    fault, at, sim = text.rpartition("@")
+    if not at:
+        fault, sim = text, ""
+    if at and sim not in sims:
+        raise click.BadParameter(
+            f"{text}: there is no SIM {sim}; there are {', '.join(sims)}", param_hint="--fault"
+        )
+    try:
+        parse(fault)
+    except FaultError as error:
+        raise click.BadParameter(str(error), param_hint="--fault") from None
+    return fault, [sim] if sim else sims
+
+
+def _teach_faults() -> None:
+    """All names with what the module does, and the keys."""
+    from hardware.sim import faults
+
+    width = max(map(len, faults.MEANING))
+    click.echo("A fault is NAME or NAME:KEY=VALUE,KEY=VALUE. The module ...")
+    for name, meaning in faults.MEANING.items():
+        click.echo(f"  {name:<{width}}  {meaning}")
+    keys = inspect.getdoc(faults) or ""
+    click.echo(f"Keys:\n{textwrap.indent(textwrap.dedent(keys[keys.index('    after ') :]), '  ')}")
 
 
 def _announce(description: dict[str, object], *, as_json: bool) -> None:

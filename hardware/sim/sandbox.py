@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING
 
 import pdu
 from hardware import profile
+from hardware.sim.misfortunes import Misfortunes
 from hardware.sim.module.module import SimulatedModule
+from hardware.sim.module.pace import Pace
 from hardware.sim.module.pty import Pty
 from hardware.sim.network.events import Event
 from hardware.sim.network.network import SEARCHING, SimulatedNetwork
@@ -77,7 +79,9 @@ class Sandbox:
         rules: Rules | None = None,
         timing: NetworkTiming | None = None,
         observer: SandboxObserver | None = None,
+        baud: int | None = None,
     ) -> None:
+        """`baud`: the speed of the lines to the modules; None is as quick as can be."""
         check(sims)
         try:
             from hardware.sim.rest.server import RestServer  # noqa: PLC0415 - aiohttp is an extra
@@ -99,6 +103,8 @@ class Sandbox:
         self._rules = rules
         self._timing = timing
         self._observers = [] if observer is None else [observer]
+        self._baud = baud
+        self._misfortunes: dict[str, Misfortunes] = {}
         self._by_imsi: dict[str, SandboxSim] = {}
         self._counted = 0
         self._started = False
@@ -132,6 +138,9 @@ class Sandbox:
             return
         self._started = False
         await self._server.stop()
+        for misfortunes in self._misfortunes.values():
+            misfortunes.stop()
+        self._misfortunes.clear()
         for sim in self.sims.values():
             sim.module.power_off()
             sim.pty.close()
@@ -145,9 +154,8 @@ class Sandbox:
         sid = spec.sid or f"{service.product.sim_prefix}{self._rng.getrandbits(128):032x}"
         link = self._link_dir / spec.name
         pty = Pty(link)
-        module = SimulatedModule(
-            loop, self.network, profile.device(spec.device), identity, pty.write, self._wall
-        )
+        write = pty.write if self._baud is None else Pace(loop, self._baud, pty.write).send
+        module = SimulatedModule(loop, self.network, profile.device(spec.device), identity, write, self._wall)
         sim = SandboxSim(
             spec=spec,
             sid=sid,
@@ -163,7 +171,8 @@ class Sandbox:
         service.add_sim(
             ServiceSim(sid=sid, unique_name=spec.name, imsi=identity.imsi, status=spec.status), sim.number
         )
-        pty.start(module.receive)
+        self._misfortunes[spec.name] = Misfortunes(loop, sim)
+        pty.start(module.receive if self._baud is None else Pace(loop, self._baud, module.receive).send)
         module.power_on()
 
     def _why(self, error: OSError) -> str:
@@ -252,6 +261,10 @@ class Sandbox:
         sim = self.sim(name)
         self.network.cover(sim.card.imsi, covered=False)
         sim.module.registration(SEARCHING)
+
+    def misfortunes(self, name: str) -> Misfortunes:
+        """What was ordered to go wrong with the module of a SIM; raises ServiceError."""
+        return self._misfortunes[self.sim(name).unique_name]
 
 
 def _address(sender: str) -> pdu.Address:

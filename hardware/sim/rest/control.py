@@ -9,6 +9,11 @@
     POST /sandbox/sims/NAME/detach           out of radio coverage
     POST /sandbox/sims/NAME/attach           back into it
     POST /sandbox/sims/NAME/lose             lose the next acknowledgements of the module: {"count": 1}
+    POST /sandbox/sims/NAME/faults           let something go wrong with its module:
+                                             {"fault": "final-lost:command=+CMGS,times=2"}
+    GET  /sandbox/sims/NAME/faults           what was ordered, and what has struck
+    DELETE /sandbox/sims/NAME/faults         call it off
+    GET  /sandbox/faults                     all that can go wrong, by name
     POST /sandbox/commands/SID/redeliver     the network brings the same message again
     GET  /sandbox/events?after=N             what happened after event N (of the last thousand)
 
@@ -23,6 +28,7 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 import pdu
+from hardware.sim.faults import MEANING, FaultError
 from hardware.sim.rest import forms
 from hardware.sim.service.error import invalid, missing
 from hardware.sim.service.resource import date
@@ -49,6 +55,8 @@ class ControlRoutes:
             ("/sandbox/events", self.events),
             (sim, self.sim),
             (f"{sim}/messages", self.sent),
+            (f"{sim}/faults", self.faults),
+            ("/sandbox/faults", self.meanings),
         ):
             router.add_get(path, get, allow_head=False)
         for path, post in (
@@ -56,9 +64,11 @@ class ControlRoutes:
             (f"{sim}/attach", self.attach),
             (f"{sim}/detach", self.detach),
             (f"{sim}/lose", self.lose),
+            (f"{sim}/faults", self.order_fault),
             ("/sandbox/commands/{sid}/redeliver", self.redeliver),
         ):
             router.add_post(path, post)
+        router.add_delete(f"{sim}/faults", self.call_off_faults)
 
     # Looking.
 
@@ -87,6 +97,12 @@ class ControlRoutes:
         ]
         return web.json_response({"events": events})
 
+    async def meanings(self, _request: web.Request) -> web.Response:
+        return web.json_response({"faults": MEANING})
+
+    async def faults(self, request: web.Request) -> web.Response:
+        return web.json_response(self._sandbox.misfortunes(self._sim(request).sid).describe())
+
     # Doing.
 
     async def send(self, request: web.Request) -> web.Response:
@@ -112,6 +128,18 @@ class ControlRoutes:
             raise invalid("count", "it must be an integer from 1 to 1000")
         self._sandbox.lose_acknowledgements(self._sim(request).sid, count)
         return await self.sim(request)
+
+    async def order_fault(self, request: web.Request) -> web.Response:
+        sim, fault = self._sim(request), _text(await _body(request), "fault")
+        try:
+            self._sandbox.misfortunes(sim.sid).order(fault)
+        except FaultError as error:
+            raise invalid("fault", str(error)) from error
+        return web.json_response(self._sandbox.misfortunes(sim.sid).describe(), status=202)
+
+    async def call_off_faults(self, request: web.Request) -> web.Response:
+        self._sandbox.misfortunes(self._sim(request).sid).call_off()
+        return await self.faults(request)
 
     async def redeliver(self, request: web.Request) -> web.Response:
         self._sandbox.redeliver(request.match_info["sid"])
