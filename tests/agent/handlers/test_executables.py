@@ -172,9 +172,13 @@ async def test_one_that_has_gone_since_the_start(folder, house):
 
 
 async def test_signals_are_as_in_a_shell(folder, house):
-    """Nothing that Python or the keeper ignores stays ignored: `yes | head` ends quietly."""
+    """Nothing that Python or the keeper ignores stays ignored: `yes | head` ends quietly.
+
+    Only the signals that have a name (1 to 31): what the C library keeps to itself is handed down as it is.
+    """
     folder.executable("do", "grep -E '^Sig(Ign|Blk)' /proc/self/status")
-    assert (await house.command("do")).reply.split() == ["SigBlk:", "0" * 16, "SigIgn:", "0" * 16]
+    _, blocked, _, ignored = (await house.command("do")).reply.split()
+    assert (int(blocked, 16) | int(ignored, 16)) & 0x7FFFFFFF == 0
 
 
 async def test_it_leads_a_session(folder, house):
