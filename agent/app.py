@@ -7,7 +7,7 @@ import contextlib
 import random
 import sqlite3
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ParamSpec, TypeVar
 
@@ -99,7 +99,8 @@ class Agent:
                 stack.callback(self._skin.close)
                 self._runner = seams.runner(self._tell)
                 stack.push_async_callback(self._runner.close)
-                await self._build(journal)
+                if not await self._unless_stopped(self._build(journal)):
+                    return
                 control = ControlServer(
                     config.control.socket,
                     {"status": self._answer_status, "send": self._answer_send, "at": self._answer_at},
@@ -109,6 +110,19 @@ class Agent:
                 await self._live()
         finally:
             journal.close()
+
+    async def _unless_stopped(self, work: Coroutine[Any, Any, None]) -> bool:
+        """Whether it was done before `stop`: a handler file that takes a minute to load delays no end."""
+        task = asyncio.ensure_future(work)
+        stop = asyncio.ensure_future(self._stop.wait())
+        try:
+            await asyncio.wait((task, stop), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stop.cancel()
+            if not task.done():
+                task.cancel()
+                await asyncio.wait((task,))
+        return not task.cancelled() and task.result() is None
 
     async def _build(self, journal: Journal) -> None:
         seams, config = self._seams, self._config

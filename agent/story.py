@@ -34,11 +34,16 @@ class Step:
     weight: Weight = Weight.NORMAL
 
     def __str__(self) -> str:
-        """The log line."""
+        """The log line: one line whatever it tells of."""
         name = "" if self.command is None else f" command {self.command}"
         name += "" if self.sid is None else f" {self.sid}"
         name += "" if self.reply is None else f" reply {self.reply}"
-        return f"{self.what}{name}{': ' if self.detail else ''}{self.detail}"
+        return visible(f"{self.what}{name}{': ' if self.detail else ''}{self.detail}")
+
+
+def visible(text: str) -> str:
+    """What a stranger wrote must neither move a cursor nor forge a line: it is shown as an escape."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 Tell = Callable[[Step], None]

@@ -8,6 +8,7 @@ import click
 
 from agent.cli.common import config_option, configuration, give_up, json_option, print_json
 from agent.control import ControlError, ask
+from agent.story import visible
 
 
 @click.command()
@@ -31,5 +32,5 @@ def at(line: str, config_path: Path, *, as_json: bool) -> None:
         print_json(answer)
     else:
         for each in answer["lines"]:
-            click.echo("".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in each))
+            click.echo(visible(each))
         click.echo("OK")

@@ -9,12 +9,18 @@ import click
 
 from agent.cli.common import config_option, configuration, give_up, json_option, print_json
 from agent.journal import reading
+from agent.story import visible
 
 _WHOLE = ("id", "state", "received", "queued", "at", "sid")
 """Columns that are never broken: people copy them."""
 
 limit_option = click.option(
-    "-n", "--limit", type=click.IntRange(1), default=20, show_default=True, help="How many, the newest."
+    "-n",
+    "--limit",
+    type=click.IntRange(1, 1_000_000),
+    default=20,
+    show_default=True,
+    help="How many, the newest.",
 )
 
 
@@ -68,10 +74,13 @@ def outbox(config_path: Path, limit: int, *, as_json: bool) -> None:
 
 
 def _rows(config_path: Path, query: str, limit: int) -> list[dict[str, Any]]:
+    journal = configuration(config_path).journal.path
     try:
-        return reading.rows(configuration(config_path).journal.path, query, limit)
+        return reading.rows(journal, query, limit)
     except reading.Unreadable as error:
         give_up(str(error))
+    except OSError as error:
+        give_up(f"journal {journal} cannot be looked at: {error.strerror}")
 
 
 def _print(rows: list[dict[str, Any]], columns: tuple[str, ...], nothing: str) -> None:
@@ -84,7 +93,7 @@ def _print(rows: list[dict[str, Any]], columns: tuple[str, ...], nothing: str) -
     from rich.text import Text
 
     shown = [name for name in columns if any(row[name] not in (None, "", 0) for row in rows)]
-    cells = [["" if row[name] is None else _visible(str(row[name])) for name in shown] for row in rows]
+    cells = [["" if row[name] is None else visible(str(row[name])) for name in shown] for row in rows]
     widths = [
         max(len(text) for text in (name, *column))
         for name, column in zip(shown, zip(*cells, strict=True), strict=True)
@@ -106,8 +115,3 @@ def _print(rows: list[dict[str, Any]], columns: tuple[str, ...], nothing: str) -
     for row in cells:
         table.add_row(*map(Text, row))
     console.print(table)
-
-
-def _visible(text: str) -> str:
-    """What a stranger wrote must not move the cursor."""
-    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 import msgspec
 
 from agent.config import DEFAULT_PATH, Config, ConfigError, load
+from agent.story import visible
+
+if TYPE_CHECKING:
+    from agent.at.wire import Opener
 
 FAILURE, IMPOSSIBLE = 1, 2
 """Exit statuses: something did not succeed; usage or configuration that cannot work."""
@@ -33,13 +37,30 @@ def configuration(path: Path) -> Config:
         give_up(*error.sentences, status=IMPOSSIBLE)
 
 
+def port_opener(path: Path, config: Config) -> Opener:
+    """How to open the port that the configuration names. Raises ConfigError."""
+    from agent.at.wire import opener
+
+    try:
+        return opener(config.modem.port, config.modem.baud)
+    except ValueError as error:
+        raise ConfigError(f"{path}: modem.port: {error}") from None
+
+
 def give_up(*sentences: str, status: int = FAILURE) -> NoReturn:
     """Say why on standard error and end."""
     for sentence in sentences:
-        click.echo(f"modem-agent: {sentence}", err=True)
+        click.echo(f"modem-agent: {visible(sentence)}", err=True)
     raise SystemExit(status)
 
 
 def print_json(value: Any) -> None:
-    """One document, one line."""
-    click.echo(msgspec.json.encode(value).decode())
+    """One document, one line; characters that a terminal could obey are written as escapes of JSON."""
+    document = msgspec.json.encode(value).decode()
+    click.echo("".join(c if c.isprintable() else _escaped(c) for c in document))
+
+
+def _escaped(character: str) -> str:
+    """As UTF-16 code units (RFC 8259, section 7)."""
+    units = character.encode("utf-16-be").hex()
+    return "".join(f"\\u{units[at : at + 4]}" for at in range(0, len(units), 4))

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import tomllib
 from pathlib import Path
 
 import click
 
-from agent.cli.common import IMPOSSIBLE, config_option, configuration, give_up
+from agent.cli.common import IMPOSSIBLE, config_option, give_up, port_opener
+from agent.config import Config, ConfigError, load, parse
 
 
 @click.group()
@@ -22,34 +24,72 @@ def check(config_path: Path) -> None:
 
     The Python handlers are loaded in a process of their own, as the agent would.
     """
-    settings = configuration(config_path)
-
-    from agent.handlers.catalogue import Catalogue, CatalogueError, load
-    from agent.handlers.runner import ProcessRunner
-
-    async def look() -> Catalogue:
-        runner = ProcessRunner(lambda _: None)
-        try:
-            return await load(settings.handlers.directory, runner)
-        finally:
-            await runner.close()
-
     mistakes: list[str] = []
-    for key, path in (("journal.path", settings.journal.path), ("control.socket", settings.control.socket)):
-        if not path.parent.is_dir():
-            mistakes.append(
-                f"{config_path}: {key}: there is no folder {path.parent}; make it or name another"
-            )
-    names = ""
     try:
-        catalogue = asyncio.run(look())
-        names = ", ".join(catalogue.names)
-        for remark in catalogue.remarks:
-            click.echo(f"note: {remark}", err=True)
-    except CatalogueError as error:
+        settings, faulty = load(config_path), frozenset[str]()
+    except ConfigError as error:
         mistakes += error.sentences
+        settings, faulty = _rest(config_path)
+    names = ""
+    if "modem" not in faulty:
+        try:
+            port_opener(config_path, settings)
+        except ConfigError as error:
+            mistakes += error.sentences
+    if "handlers" not in faulty:
+        names = _handlers(settings, mistakes)
+    for key, path in (("journal.path", settings.journal.path), ("control.socket", settings.control.socket)):
+        if key.partition(".")[0] not in faulty:
+            mistakes += _folder(config_path, key, path)
     if mistakes:
         give_up(*mistakes, status=IMPOSSIBLE)
     click.echo(
         f"{config_path} is in order: {settings.service.name} on {settings.modem.port}, handlers {names}"
     )
+
+
+def _rest(path: Path) -> tuple[Config, frozenset[str]]:
+    """The configuration without its faulty tables, and their names: one mistake hides no other."""
+    try:
+        tables = tomllib.loads(path.read_text("utf-8"))
+    except (OSError, ValueError):
+        return Config(), frozenset(Config.__struct_fields__)
+    faulty = set()
+    for name in list(tables):
+        try:
+            parse({name: tables[name]}, str(path))
+        except ConfigError:
+            faulty.add(name)
+            del tables[name]
+    return parse(tables, str(path), path.parent.absolute()), frozenset(faulty)
+
+
+def _handlers(settings: Config, mistakes: list[str]) -> str:
+    """The names of the handlers; adds what is wrong with them."""
+    from agent.handlers.catalogue import Catalogue, CatalogueError
+    from agent.handlers.catalogue import load as load_handlers
+    from agent.handlers.runner import ProcessRunner
+
+    async def look() -> Catalogue:
+        runner = ProcessRunner(lambda _: None)
+        try:
+            return await load_handlers(settings.handlers.directory, runner)
+        finally:
+            await runner.close()
+
+    try:
+        catalogue = asyncio.run(look())
+    except CatalogueError as error:
+        mistakes += error.sentences
+        return ""
+    for remark in catalogue.remarks:
+        click.echo(f"note: {remark}", err=True)
+    return ", ".join(catalogue.names)
+
+
+def _folder(path: Path, key: str, file: Path) -> list[str]:
+    try:
+        there = file.parent.is_dir()
+    except OSError:  # a name that no folder can have
+        there = False
+    return [] if there else [f"{path}: {key}: there is no folder {file.parent}; make it or name another"]

@@ -8,6 +8,7 @@ import click
 
 from agent.cli.common import config_option, configuration, give_up, json_option, print_json
 from agent.control import ControlError, ask
+from agent.story import visible
 
 
 @click.command()
@@ -37,6 +38,14 @@ def send(
     """
     if (text is None) == (octets is None):
         raise click.UsageError("give either a TEXT or --hex HEX")
+    if not (text or octets):
+        raise click.UsageError("there is nothing in it to send")
+    try:
+        bytes.fromhex(octets or "")
+    except ValueError:
+        raise click.BadParameter(
+            "it takes pairs of hexadecimal digits, for example 01FF", param_hint="--hex"
+        ) from None
     config = configuration(config_path)
     request = {"do": "send", "text": text, "hex": octets, "to": destination, "wait": not no_wait}
     try:
@@ -48,6 +57,6 @@ def send(
     else:
         for message in answer["messages"]:
             reason = f": {message['reason']}" if message["reason"] else ""
-            click.echo(f"reply {message['reply']} to {answer['to']}: {message['state']}{reason}")
+            click.echo(visible(f"reply {message['reply']} to {answer['to']}: {message['state']}{reason}"))
     if any(message["state"] in ("failed", "unknown") for message in answer["messages"]):
         raise SystemExit(1)

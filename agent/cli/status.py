@@ -8,6 +8,7 @@ import click
 
 from agent.cli.common import config_option, configuration, give_up, json_option, print_json
 from agent.control import ControlError, ask
+from agent.story import visible
 
 
 @click.command()
@@ -35,7 +36,7 @@ def status(config_path: Path, *, as_json: bool) -> None:
     width = max(len(name) for name in lines)
     for name, text in lines.items():
         if text:
-            click.echo(f"{name.replace('_', ' '):<{width}}  {text}")
+            click.echo(visible(f"{name.replace('_', ' '):<{width}}  {text}"))
 
 
 def _words(value: object) -> str:

@@ -167,6 +167,10 @@ class FakeModem:
         await self._step("signal")
         return Signal(-71)
 
+    async def at(self, line):
+        await self._step("at", line)
+        return ["+CSQ: 20,99"]
+
     async def next_news(self):
         while not self.news:
             if self.lost.is_set():
@@ -231,7 +235,8 @@ class FakeRunner:
         self.plans[name].extend(outcomes)
 
     async def declare(self, file):
-        return self.declared.get(file.name, [])
+        found = self.declared.get(file.name, [])
+        return await found() if callable(found) else found
 
     async def run(self, entry, command, timeout_s):
         content = command.text if command.data is None else command.data

@@ -308,6 +308,21 @@ async def test_a_handler_that_ends_in_time_is_noted(house, road):
     assert modem.sent == ["led is on"]
 
 
+async def test_stop_waits_for_no_handler_file(house, road):
+    """One that takes a minute to load is given up with everything else; nothing was ready yet."""
+
+    async def slow():
+        await road.passes(60)
+
+    road.runner.declared["device.py"] = slow
+    async with house.living():
+        began = road.now()
+    assert road.now() - began < 0.1
+    assert house.notes == []
+    assert ("runner closed",) in road.log
+    Journal(road.path, road.wall, road.now).close()
+
+
 # Health
 
 
@@ -514,6 +529,22 @@ async def test_what_cannot_be_sent_is_a_sentence(house, road, service, request_,
     assert sentence in answer["error"]
     assert answer["error"]
     assert road.replies() == []
+
+
+async def test_an_at_command_by_hand(house, road):
+    """Between two commands of the agent's own; what the module says to it is the answer."""
+    house.port.plans = [busy()]
+    async with house.living(0.5):
+        answer = await house.ask(do="at", line="AT+CSQ")
+        assert answer == {"ok": False, "error": f"there is no session with the module: {busy()}"}
+        await road.passes(5)
+        assert await house.ask(do="at", line=" AT+CSQ ") == {"ok": True, "lines": ["+CSQ: 20,99"]}
+        assert road.happened("at") == [("at", "AT+CSQ")]
+        road.modem.plan("at", house.make.refused(3, kind="cme"), house.make.timed_out())
+        refused = await house.ask(do="at", line="AT+X")
+        assert refused == {"ok": False, "error": "AT+X was refused: +CME ERROR: 3"}
+        assert (await house.ask(do="at", line="AT+X"))["error"] == "AT+X: no answer within 10 s"
+        assert road.told("session ended") == []
 
 
 @pytest.mark.parametrize("request_", [{"do": "send", "text": "hello"}, {"do": "status"}])

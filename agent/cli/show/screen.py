@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.text import Text
 
 from agent.cli.show.tour import Result
-from agent.story import Step, Weight
+from agent.story import Step, Weight, visible
 from hardware.sim.network.events import Event, EventKind
 
 _PLACES = {"service": "blue", "network": "cyan", "agent": "green"}
@@ -29,6 +29,10 @@ _EVENTS = {
 }
 
 
+SID_WIDTH = 38
+"""Columns for a SID with four in front. A narrower terminal breaks lines itself: what is copied stays whole."""
+
+
 class Screen:
     """Writes the demo. `clock` gives seconds; times count from the beginning of a stop."""
 
@@ -36,6 +40,7 @@ class Screen:
         self.console = Console(highlight=False)
         # A terminal's lines break between words, so a SID stays whole; what is piped is not broken at all.
         self.console.soft_wrap = not self.console.is_terminal
+        self.console.width = max(self.console.width, SID_WIDTH)
         self._clock = clock
         self._began = clock()
 
@@ -73,7 +78,7 @@ class Screen:
                 (f"  {self._clock() - self._began:6.3f} s  ", "dim"),
                 (f"{place:<8}", _PLACES[place]),
                 "" if sim is None else f"{sim}  ",
-                (text, "yellow" if bad else ""),
+                (visible(text), "yellow" if bad else ""),
                 "" if content is None else (f"  {_shown(content)}", "bold"),
             )
         )
@@ -109,4 +114,4 @@ def _inner(line: str) -> bool:
 def _shown(content: str | bytes) -> str:
     if isinstance(content, bytes):
         return content.hex(" ")
-    return '"' + "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in content) + '"'
+    return f'"{visible(content)}"'

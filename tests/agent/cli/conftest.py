@@ -1,0 +1,105 @@
+"""What the tests of the commands share: a folder with agent.toml, a runner of commands, an agent to ask."""
+
+import asyncio
+import json
+
+import pytest
+from click.testing import CliRunner
+
+import pdu
+from agent.cli import group
+from agent.control import ControlServer
+from agent.journal.inbox import Inbox
+from agent.journal.journal import Journal
+from agent.journal.outbox import Outbox
+from agent.journal.rows import Outgoing
+from agent.service.message import Command, Stray
+
+EPOCH = 1_795_348_800.0  # 2026-11-22 12:00 UTC
+
+
+class Desk:
+    """A folder with agent.toml, and the commands run on it."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.config = folder / "agent.toml"
+        (folder / "handlers").mkdir(mode=0o755)
+        self.write()
+
+    def write(self, text="", **keys):
+        """Write agent.toml; `keys` replace whole lines of the plain one."""
+        lines = {
+            "modem": '[modem]\nport = "/dev/nowhere"',
+            "service": '[service]\nname = "super-sim"',
+            "handlers": '[handlers]\ndirectory = "handlers"',
+            "journal": '[journal]\npath = "journal.db"',
+            "control": '[control]\nsocket = "control.sock"',
+        }
+        self.config.write_text(text or "\n".join((lines | keys).values()) + "\n")
+
+    def run(self, *words, input=None):  # noqa: A002  (click's own word)
+        """Run a command on this configuration; a traceback fails the test."""
+        return self.bare(*words, "--config", str(self.config))
+
+    def bare(self, *words):
+        """Run a command as it stands."""
+        result = CliRunner().invoke(group, words, prog_name="modem-agent", catch_exceptions=True)
+        if result.exception is not None and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return result
+
+    def journal(self):
+        """A journal with a Command, a stray and three messages."""
+        journal = Journal(self.folder / "journal.db", lambda: EPOCH, lambda: 0.0)
+        outbox = Outbox(journal)
+        inbox = Inbox(journal, outbox)
+        sid = "HC" + "0" * 32
+        nasty = "led \x1b[2J\x9b31m\u202eon\n\x07"
+        inbox.keep(None, "00", lambda _: Command("000", sid, "led on", None, None, answerable=True))
+        inbox.keep(None, "01", lambda _: Command("000", None, nasty, None, None, answerable=True))
+        inbox.keep(None, "02", lambda _: Stray("not from 000", "+15\x1b[2J", nasty))
+        inbox.begin(1, "led", repeatable=False)
+        inbox.finish(1, "done", None, [Outgoing("000", pdu.segment("led is on")[0])])
+        outbox.sending(1)
+        outbox.sent(1, 7)
+        outbox.queue([Outgoing("000", pdu.segment("a\nb")[0])])
+        journal.close()
+        return sid
+
+    async def asked(self, answers, *words):
+        """Run a command beside an agent that answers so; returns what it was asked, too."""
+        requests = []
+
+        def answering(answer):
+            async def reply(request):
+                requests.append(dict(request))
+                return answer
+
+            return reply
+
+        server = ControlServer(
+            self.folder / "control.sock", {name: answering(answer) for name, answer in answers.items()}
+        )
+        await server.start()
+        try:
+            result = await asyncio.to_thread(self.run, *words)
+        finally:
+            await server.stop()
+        return result, requests
+
+
+@pytest.fixture
+def desk(tmp_path):
+    return Desk(tmp_path)
+
+
+@pytest.fixture
+def document():
+    """The one JSON document that a command printed, on one line."""
+
+    def read(result):
+        assert result.stdout.count("\n") == 1
+        return json.loads(result.stdout)
+
+    return read

@@ -1,0 +1,135 @@
+"""`send`, `status` and `at`: asking the running agent."""
+
+import pytest
+
+STATUS = {
+    "version": "1.0",
+    "service": "super-sim",
+    "number": "000",
+    "modem": {
+        "state": "EC25, registered\x1b[2J",
+        "sessions": 2,
+        "module": "Quectel EC25",
+        "notifications": True,
+        "store": None,
+        "stores": ["ME 1 of 50", "SM 0 of 20"],
+        "notes": [],
+    },
+    "commands": {"done": 3, "strays": 1},
+    "replies": {},
+    "running": ["led"],
+    "late": [],
+}
+
+
+@pytest.mark.parametrize("words", [("send", "x"), ("status",), ("at", "AT")])
+def test_no_agent_is_a_sentence(desk, words):
+    """Exit status 1; the socket is named."""
+    result = desk.run(*words)
+    assert result.exit_code == 1
+    assert result.stdout == ""
+    assert result.stderr == (
+        f"modem-agent: no modem-agent answers at {desk.folder}/control.sock; is it running?\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ((), "give either a TEXT or --hex HEX"),
+        (("text", "--hex", "01"), "give either a TEXT or --hex HEX"),
+        (("",), "there is nothing in it to send"),
+        (("--hex", ""), "there is nothing in it to send"),
+        (("--hex", "0"), "it takes pairs of hexadecimal digits, for example 01FF"),
+        (("--hex", "xy"), "it takes pairs of hexadecimal digits, for example 01FF"),
+    ],
+)
+def test_what_cannot_be_sent_is_wrong_usage(desk, words, sentence):
+    """Exit status 2, whether an agent runs or not."""
+    result = desk.run("send", *words)
+    assert result.exit_code == 2
+    assert sentence in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "request_"),
+    [
+        (("hello",), {"text": "hello", "hex": None, "to": None, "wait": True}),
+        (("--hex", "01 FF"), {"text": None, "hex": "01 FF", "to": None, "wait": True}),
+        (("x", "--to", "+1555", "--no-wait"), {"text": "x", "hex": None, "to": "+1555", "wait": False}),
+        (("--", "-5"), {"text": "-5", "hex": None, "to": None, "wait": True}),
+    ],
+)
+async def test_what_send_asks_for(desk, words, request_):
+    """Everything that was said, and nothing else."""
+    answer = {"to": "000", "messages": [{"reply": 4, "state": "sent", "reason": None}]}
+    words = ("--config", str(desk.config), *words) if "--" in words else words
+    if "--" in words:
+        desk.run = desk.bare
+    result, requests = await desk.asked({"send": answer}, "send", *words)
+    assert requests == [{"do": "send", **request_}]
+    assert result.exit_code == 0
+    assert result.stdout == "reply 4 to 000: sent\n"
+
+
+@pytest.mark.parametrize(
+    ("state", "reason", "status"),
+    [
+        ("sent", None, 0),
+        ("queued", None, 0),
+        ("delivered", None, 0),
+        ("failed", "no\x1b[2J", 1),
+        ("unknown", "x", 1),
+    ],
+)
+async def test_the_fate_is_the_exit_status(desk, document, state, reason, status):
+    """In words and as a document; what a module said moves no cursor."""
+    answer = {"to": "000", "messages": [{"reply": 4, "state": state, "reason": reason}]}
+    result, _ = await desk.asked({"send": answer}, "send", "hello")
+    assert result.exit_code == status
+    assert state in result.stdout
+    assert "\x1b" not in result.stdout
+    result, _ = await desk.asked({"send": answer}, "send", "hello", "--json")
+    assert result.exit_code == status
+    assert document(result) == answer
+
+
+async def test_a_refusal_of_the_agent_is_a_sentence(desk):
+    """Exit status 1."""
+    result, _ = await desk.asked({}, "send", "hello")
+    assert result.exit_code == 1
+    assert result.stderr.startswith("modem-agent: unknown request 'send'")
+
+
+async def test_status_for_people(desk):
+    """A line each; what is empty is left out, nothing moves the cursor."""
+    result, requests = await desk.asked({"status": STATUS}, "status")
+    assert requests == [{"do": "status"}]
+    assert result.exit_code == 0
+    assert result.stdout.splitlines() == [
+        "agent          1.0, super-sim (000)",
+        "state          EC25, registered\\x1b[2J",
+        "sessions       2",
+        "module         Quectel EC25",
+        "notifications  yes",
+        "stores         ME 1 of 50, SM 0 of 20",
+        "commands       3 done, 1 strays",
+        "running        led",
+    ]
+
+
+async def test_status_for_scripts(desk, document):
+    """The whole document."""
+    result, _ = await desk.asked({"status": STATUS}, "status", "--json")
+    assert document(result) == STATUS
+    assert "\x1b" not in result.stdout
+
+
+async def test_one_at_command(desk, document):
+    """The lines of the module, harmless, and OK; as a document whole."""
+    answer = {"lines": ["+CSQ: 20,99", "a\x1bb"]}
+    result, requests = await desk.asked({"at": answer}, "at", "AT+CSQ")
+    assert requests == [{"do": "at", "line": "AT+CSQ"}]
+    assert result.stdout == "+CSQ: 20,99\na\\x1bb\nOK\n"
+    result, _ = await desk.asked({"at": answer}, "at", "AT+CSQ", "--json")
+    assert document(result) == answer
