@@ -2,18 +2,28 @@
 
 The simulated module reads `[device]` and nothing else, the agent reads `[driver]` and nothing else, so that
 a mistake in the one is not repeated by the other. Each file names its sources; a value that nobody has
-published is left out.
+published is left out. `same_as` names another profile whose tables hold where a file says nothing itself,
+except for what a module is known by (`usb`, `models`).
 """
 
 from __future__ import annotations
 
 import tomllib
 from importlib import resources
-from typing import TypeVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 
+from hardware.quirks import Quirk
+
 Table = TypeVar("Table")
+
+
+HexId = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{4}$")]
+InterfaceClass = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{2}/[0-9a-f]{2}/[0-9a-f]{2}$")]
+Seconds = Annotated[float, msgspec.Meta(gt=0)]
+OWN = ("usb", "models")
+"""What `same_as` does not bring along."""
 
 
 class ProfileError(ValueError):
@@ -130,31 +140,94 @@ class DeviceProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     prompt: str = "\r\n> "
 
 
-class DriverProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How a module is found and driven. A value that nobody has published is None or empty."""
+class UsbLayout(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Some USB products of a module, and which of their interfaces take AT commands."""
 
-    vendor_id: str | None = None
-    """USB idVendor, four hexadecimal digits."""
-    product_ids: tuple[str, ...] = ()
-    """USB idProduct, likewise."""
-    at_interface: int | None = None
-    """USB bInterfaceNumber of the AT port."""
+    vendor: HexId
+    """idVendor."""
+    products: tuple[HexId, ...]
+    """idProduct; a module has another one for each composition of its interfaces."""
+    at: int | None = None
+    """bInterfaceNumber of the AT port that is meant for commands."""
+    second: int | None = None
+    """That of a further port that takes AT commands; often meant for the data connection."""
+    at_classes: tuple[InterfaceClass, ...] = ()
+    """Class, subclass and protocol of the AT port, where a maker keeps to them and not to numbers."""
+    no_at: bool = False
+    """Whether this composition is known to have no AT port at all."""
+
+
+class DriverProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How a module is found and driven. A value that nobody has published is None or empty.
+
+    Times are in seconds; `..._timeout_s` is the maker's longest time for a command, not what is usual.
+    """
+
+    # what it is known by
+    usb: tuple[UsbLayout, ...] = ()
     models: tuple[str, ...] = ()
-    """What +CGMM begins with."""
+    """What a word of ATI's or +CGMM's answer begins with, `*` and `?` as in file names; see `identify`."""
+
+    # the line
     baud: int | None = None
-    """Rate from the factory; 0 for autobauding."""
+    """Rate of the UART from the factory; 0 for autobauding."""
+    autobaud_rates: tuple[int, ...] = ()
+    pause_s: Seconds | None = None
+    """From a final result to the next command."""
+    code_port_command: str | None = None
+    """Chooses the port out of which unsolicited codes come."""
+    sleep_command: str | None = None
+
+    # start
     boot_codes: tuple[str, ...] = ()
     """Unsolicited lines that say that the module has restarted."""
     ready_code: str | None = None
     """The line after which message commands work."""
     ready_command: str | None = None
     """The command that tells the same when asked."""
+    ready_mask: int | None = None
+    """The bit of its answer that stands for the message service."""
+    start_s: Seconds | None = None
+    """From power-on until the port answers."""
+
+    # card and network
     iccid_command: str | None = None
+    iccid_prefix: str | None = None
+    registration: tuple[str, ...] = ()
+    """Which of +CREG, +CGREG and +CEREG tell something."""
+
+    # messages
+    stores: tuple[str, ...] = ()
+    """What +CPMS takes as its first value."""
+    first_index: int | None = None
+    text_mode: bool | None = None
+    cnmi: str | None = None
+    """The values that +CNMI must have, where only these work."""
+    cnma: str | None = None
+    """The acknowledgement, where only this form works."""
+    cmgs_timeout_s: Seconds | None = None
+    cmgr_timeout_s: Seconds | None = None
+    cmgl_timeout_s: Seconds | None = None
+    cmgd_timeout_s: Seconds | None = None
+    cops_timeout_s: Seconds | None = None
+    cfun_timeout_s: Seconds | None = None
+    cpin_timeout_s: Seconds | None = None
+
+    # end and new start
     restart_command: str | None = None
+    restart_s: Seconds | None = None
+    """From there until it is ready again."""
     power_off_command: str | None = None
-    cmgs_timeout_s: float | None = None
-    """The maker's longest time for +CMGS."""
+    power_off_code: str | None = None
+    power_off_s: Seconds | None = None
+    power_key_on_s: Seconds | None = None
+    """Pulse at the module's power key; a HAT may turn its polarity round."""
+    power_key_off_s: Seconds | None = None
+    reset_line_s: Seconds | None = None
+
+    quirks: tuple[Quirk, ...] = ()
     sources: tuple[str, ...] = ()
+    """Tags, resolved in profiles/README.md."""
 
 
 def names() -> list[str]:
@@ -175,11 +248,45 @@ def driver(name: str = "generic") -> DriverProfile:
     return _table(name, "driver", DriverProfile)
 
 
+def drivers(*mentions: str) -> dict[str, DriverProfile]:
+    """All drivers, or those whose file contains one of these texts in any case; raises ProfileError.
+
+    Reading TOML takes a small device 15 ms a file: who looks for one vendor need not read them all.
+    """
+    wanted = [mention.casefold() for mention in mentions]
+    return {
+        name: driver(name)
+        for name in names()
+        if not wanted or any(mention in _text(name).casefold() for mention in wanted)
+    }
+
+
+def _text(name: str) -> str:
+    return (resources.files("hardware") / "profiles" / f"{name}.toml").read_text(encoding="utf-8")
+
+
 def _table(name: str, table: str, kind: type[Table]) -> Table:
-    if name not in names():
-        raise ProfileError(f'there is no profile "{name}"; known are {", ".join(names())}')
-    text = (resources.files("hardware") / "profiles" / f"{name}.toml").read_text(encoding="utf-8")
     try:
-        return msgspec.convert(tomllib.loads(text).get(table, {}), kind)
+        return msgspec.convert(_merged(name, table), kind)
     except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
         raise ProfileError(f"profile {name}, table {table}: {error}") from error
+
+
+def _merged(name: str, table: str) -> dict[str, Any]:
+    """A table of a profile, with that of the profile it is the same as below it."""
+    if name not in names():
+        raise ProfileError(f'there is no profile "{name}"; known are {", ".join(names())}')
+    file = msgspec.convert(tomllib.loads(_text(name)), _File)
+    own: dict[str, Any] = getattr(file, table)
+    if file.same_as is None:
+        return own
+    if file.same_as == name:
+        raise ProfileError(f"profile {name} is the same as itself")
+    shared = _merged(file.same_as, table)
+    return {key: value for key, value in shared.items() if key not in OWN} | own
+
+
+class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    same_as: str | None = None
+    device: dict[str, Any] = msgspec.field(default_factory=dict)
+    driver: dict[str, Any] = msgspec.field(default_factory=dict)

@@ -14,8 +14,6 @@ from typing import Protocol
 
 WRITE_S = 10.0
 """Longest that an octet may wait to be written. At 9600 baud the longest body needs 0.4 s."""
-BY_ID = Path("/dev/serial/by-id")
-"""Where udev names USB serial ports by what they are."""
 
 
 class WireReader(Protocol):
@@ -54,10 +52,10 @@ class PortUnavailable(Exception):  # noqa: N818  (reads as the sentence it is)
         self.kind = kind
 
 
-def opener(port: str, baud: int = 115200, by_id: Path = BY_ID) -> Opener:
+def opener(port: str, baud: int = 115200, root: Path = Path("/")) -> Opener:
     """How to open what a configuration names: "auto", a device path, or `socket://host:port`.
 
-    Raises ValueError for a socket address that cannot be one.
+    "auto" is looked for anew at each opening. Raises ValueError for a socket address that cannot be one.
     """
     if port.startswith("socket://"):
         host, number = socket_address(port)
@@ -69,10 +67,19 @@ def opener(port: str, baud: int = 115200, by_id: Path = BY_ID) -> Opener:
 
         return connect
 
+    from hardware.ports import Finder, NoPort, login  # noqa: PLC0415  (a socket needs no profiles)
+
+    finder = Finder(root)
+
     async def open_port(reader: WireReader) -> Wire:
         from agent.at.serial_wire import open_serial  # noqa: PLC0415  (one kind of wire is used, not all)
 
-        return await open_serial(the_only(by_id) if port == "auto" else port, baud, reader)
+        try:
+            node = finder.find(asyncio.get_running_loop().time()) if port == "auto" else Path(port)
+            login(node, root)
+        except NoPort as reason:
+            raise PortUnavailable(reason.kind, str(reason)) from None
+        return await open_serial(str(node) if port == "auto" else port, baud, reader)
 
     return open_port
 
@@ -83,27 +90,6 @@ def socket_address(port: str) -> tuple[str, int]:
     if not colon or not host or not number.isdecimal() or not 0 < int(number) < 65536:
         raise ValueError(f"{port} is no socket address; it looks like socket://host:port")
     return host.strip("[]"), int(number)
-
-
-def the_only(by_id: Path) -> str:
-    """The one USB serial port there is. Raises PortUnavailable for none or several."""
-    try:
-        ports = sorted(str(entry) for entry in by_id.iterdir())
-    except OSError:
-        ports = []
-    if not ports:
-        raise PortUnavailable(
-            "absent",
-            f'port = "auto" finds no USB serial port in {by_id}; plug the module in, or name its port in '
-            "agent.toml ([modem] port)",
-        )
-    if len(ports) > 1:
-        raise PortUnavailable(
-            "ambiguous",
-            f'port = "auto" finds {len(ports)} USB serial ports ({", ".join(ports)}); '
-            "name the AT port of the module in agent.toml ([modem] port)",
-        )
-    return ports[0]
 
 
 class WriteLimit:

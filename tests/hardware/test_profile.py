@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
 from hardware import profile
+from hardware.quirks import Quirk, describe
+
+PROFILES = Path(profile.__file__).parent / "profiles"
+TAGS = set(re.findall(r"^- \[(\S+)\]", (PROFILES / "README.md").read_text(), re.MULTILINE))
+RULES = Path(__file__).parents[2] / "config/78-modem-agent.rules"
+MODULES = """
+    bg96 bg95 ec25 ec21 eg91 eg95 rm500q sim7600 sim7000 sim7070 a7670 sim800 sara_r410m sara_r5 sara_u201
+    lara_r6_00b lara_r6_01b toby_l4 toby_l2 me910c1 le910c1 hl7812 wp76xx huawei_e3372_stick huawei_me909u
+    nrf91
+"""
 
 
 @pytest.mark.parametrize("name", profile.names())
@@ -21,7 +34,7 @@ def test_every_profile_is_valid(name):
 
 def test_names():
     """The plain module and real ones."""
-    assert {"generic", "ec25", "bg96", "sim7600"} <= set(profile.names())
+    assert profile.names() == sorted(["generic", *MODULES.split()])
 
 
 def test_the_defaults_are_the_plain_module():
@@ -31,9 +44,79 @@ def test_the_defaults_are_the_plain_module():
 
 @pytest.mark.parametrize("name", profile.names())
 def test_sources_are_named(name):
-    """What is said of a real module has a source."""
-    if name != "generic":
-        assert profile.driver(name).sources
+    """What is said of a real module has a source, and the page of sources knows every tag."""
+    assert set(profile.driver(name).sources) <= TAGS
+    assert profile.driver(name).sources or name == "generic"
+    heading = (PROFILES / f"{name}.toml").read_text().partition("[device]")[0]
+    assert re.findall(r"[Ss]ource", heading) or name == "generic"
+
+
+@pytest.mark.parametrize("name", profile.names())
+def test_every_tag_beside_a_fact_is_a_source_of_the_profile(name):
+    """A comment that names a source names one of the list below."""
+    lines = (PROFILES / f"{name}.toml").read_text().splitlines()
+    beside = {word for line in lines for word in re.findall(r"[\w-]+", line.partition("#")[2])}
+    assert beside & TAGS <= set(profile.driver(name).sources)
+
+
+@pytest.mark.parametrize("quirk", Quirk)
+def test_quirks_are_explained_and_used(quirk):
+    """A name without a sentence, or that no module has, is a slip."""
+    assert describe(quirk)
+    assert any(quirk in driver.quirks for driver in profile.drivers().values())
+
+
+def test_a_generic_module_is_driven_without_assumptions():
+    """Nothing is known of what fits no profile."""
+    assert profile.driver() == profile.DriverProfile()
+
+
+def test_modules_that_share_facts():
+    """EG91 has the EC25's manual and times of its own; what it is known by is not inherited."""
+    ec25, eg91 = profile.driver("ec25"), profile.driver("eg91")
+    assert eg91.cmgs_timeout_s == ec25.cmgs_timeout_s == 120
+    assert eg91.start_s == 12
+    assert eg91.models == ("EG91",)
+    assert [layout.products for layout in eg91.usb] == [("0191",)]
+    assert profile.device("eg91").stores == profile.device("ec25").stores
+
+
+def test_looking_for_a_vendor_reads_no_more():
+    """Only files that mention it."""
+    assert set(profile.drivers("12d1")) == {"huawei_e3372_stick", "huawei_me909u"}
+    assert set(profile.drivers()) == set(profile.names())
+
+
+def test_the_udev_rules_agree():
+    """ModemManager is kept from exactly the ports that a profile names for commands."""
+    line = re.compile(
+        r'^ATTRS\{idVendor\}=="(\w+)", ATTRS\{idProduct\}=="(\w+)", ENV\{\.MODEM_AGENT_IF\}=="(\w+)", '
+        r'ENV\{ID_MM_PORT_IGNORE\}="1"$',
+        re.MULTILINE,
+    )
+    ruled = line.findall(RULES.read_text())
+    named = [
+        (layout.vendor, product, "command" if layout.at_classes else f"{layout.at:02x}")
+        for driver in profile.drivers().values()
+        for layout in driver.usb
+        for product in layout.products
+        if layout.at is not None or layout.at_classes
+    ]
+    assert len(ruled) == len(set(ruled)) == RULES.read_text().count("ID_MM_PORT_IGNORE")
+    assert set(ruled) == set(named)
+    assert {layout.at_classes for driver in profile.drivers().values() for layout in driver.usb} == {
+        (),
+        ("ff/02/02", "ff/01/02"),
+    }
+
+
+def test_profiles_do_not_contradict_each_other():
+    """Two modules with one product id have their AT port on one interface."""
+    ports = {}
+    for driver in profile.drivers().values():
+        for layout in driver.usb:
+            for product in layout.products:
+                assert ports.setdefault((layout.vendor, product), layout.at) == layout.at
 
 
 def test_a_profile_that_does_not_exist():
@@ -50,6 +133,10 @@ def test_a_profile_that_does_not_exist():
         ("[device]\ncolour = 1", "colour"),
         ("[device]\nfirst_index = true", "first_index"),
         ("[device", "Expected"),
+        ("colour = 1", "colour"),
+        ("[drivers]", "drivers"),
+        ('same_as = "nobody"', "nobody"),
+        ('same_as = "mine"', "same as itself"),
     ],
 )
 def test_a_broken_profile(tmp_path, monkeypatch, text, sentence):
@@ -57,5 +144,26 @@ def test_a_broken_profile(tmp_path, monkeypatch, text, sentence):
     (tmp_path / "profiles").mkdir()
     (tmp_path / "profiles" / "mine.toml").write_text(text)
     monkeypatch.setattr(profile.resources, "files", lambda _: tmp_path)
-    with pytest.raises(profile.ProfileError, match=f"profile mine, table device: .*{sentence}"):
+    with pytest.raises(profile.ProfileError, match=rf"profile .*{sentence}") as caught:
         profile.device("mine")
+    assert "mine" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ('[driver]\nquirks = ["sings"]', "sings"),
+        ("[driver]\nvendor_id = '2c7c'", "vendor_id"),
+        ("[driver]\npause_s = -1", "pause_s"),
+        ("[[driver.usb]]\nvendor = '2C7C'\nproducts = []", "vendor"),
+        ("[[driver.usb]]\nvendor = '2c7c'\nproducts = ['125']", "products"),
+        ("[[driver.usb]]\nvendor = '2c7c'\nproducts = ['0125']\nat_classes = ['ff']", "at_classes"),
+    ],
+)
+def test_a_broken_driver(tmp_path, monkeypatch, text, sentence):
+    """Quirks, times and ids are checked as well."""
+    (tmp_path / "profiles").mkdir()
+    (tmp_path / "profiles" / "mine.toml").write_text(text)
+    monkeypatch.setattr(profile.resources, "files", lambda _: tmp_path)
+    with pytest.raises(profile.ProfileError, match=f"profile mine, table driver: .*{sentence}"):
+        profile.driver("mine")

@@ -1,39 +1,61 @@
 """Choosing a wire by what a configuration names."""
 
+import os
+import shutil
+from pathlib import Path
+
 import pytest
 
 from agent.at.memory_wire import memory_pair
-from agent.at.wire import PortUnavailable, opener, socket_address, the_only
+from agent.at.wire import PortUnavailable, opener, socket_address
 
 
-def test_auto_takes_the_only_port(tmp_path):
-    """One USB serial port needs no name."""
-    (tmp_path / "usb-Quectel_EG25-G-if02-port0").touch()
-    assert the_only(tmp_path) == str(tmp_path / "usb-Quectel_EG25-G-if02-port0")
-
-
-def test_auto_finds_nothing(tmp_path):
-    """Without a port one sentence says what to do; a folder that udev has not made is the same."""
-    for folder in (tmp_path, tmp_path / "absent"):
-        with pytest.raises(PortUnavailable, match=r"finds no USB serial port .* agent.toml") as caught:
-            the_only(folder)
-        assert caught.value.kind == "absent"
-
-
-def test_auto_finds_several(tmp_path):
-    """Which one is the module's AT port, nobody can know: the sentence names them all."""
-    (tmp_path / "a").touch()
-    (tmp_path / "b").touch()
-    with pytest.raises(PortUnavailable, match=r"finds 2 .*/a, .*/b.*name the AT port") as caught:
-        the_only(tmp_path)
-    assert caught.value.kind == "ambiguous"
-
-
-async def test_auto_opens_what_it_found(tmp_path, new_reader):
-    """The choice is made anew at each opening: the module may come later."""
+async def test_auto_is_looked_for_at_each_opening(tmp_path, new_reader):
+    """The module may come later, and under another name: what is opened is what is found then."""
     opening = opener("auto", 115200, tmp_path)
-    with pytest.raises(PortUnavailable, match="finds no"):
+    with pytest.raises(
+        PortUnavailable, match=r'port = "auto" finds no .*/dev/serial/by-id.*agent.toml'
+    ) as caught:
         await opening(new_reader())
+    assert caught.value.kind == "absent"
+    for number in (2, 5):
+        interface = tmp_path / "sys/devices/usb1/1-1/1-1:1.2"
+        tty = interface / f"ttyUSB{number}/tty/ttyUSB{number}"
+        tty.mkdir(parents=True)
+        (interface / "bInterfaceNumber").write_text("02\n")
+        (interface.parent / "idVendor").write_text("2c7c\n")
+        (interface.parent / "idProduct").write_text("0125\n")
+        link = tmp_path / f"sys/class/tty/ttyUSB{number}"
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(f"../../../{tty.relative_to(tmp_path)}")
+        (tmp_path / "dev").mkdir(exist_ok=True)
+        (tmp_path / f"dev/ttyUSB{number}").touch()
+        with pytest.raises(PortUnavailable, match=rf"/dev/ttyUSB{number} is no serial port"):
+            await opening(new_reader())
+        shutil.rmtree(interface / f"ttyUSB{number}")
+        link.unlink()
+
+
+async def test_a_login_console_is_not_spoken_to(tmp_path, new_reader):
+    """A port that is named may be the console of the board: nothing is written, the unit is named."""
+    near, far = os.openpty()
+    port = os.ttyname(far)
+    units = tmp_path / "run/systemd/units"
+    units.mkdir(parents=True)
+    unit = f"invocation:serial-getty@{Path(port).name}.service"
+    (units / unit).symlink_to("3f2a")
+    opening = opener(port, root=tmp_path)
+    with pytest.raises(
+        PortUnavailable, match=r"is a login console on port .*systemctl disable --now"
+    ) as caught:
+        await opening(new_reader())
+    assert caught.value.kind == "busy"
+    (units / unit).unlink()
+    wire = await opening(new_reader())
+    wire.close()
+    await wire.closed()
+    os.close(near)
+    os.close(far)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,132 @@
+"""Which profile fits what a module says, and what USB says of it."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from hardware import profile
+from hardware.identify import GENERIC, LITERAL, PRIMARY, SECONDARY, at_port, by_answers, by_usb
+
+ANSWERS = [
+    # As modules gave them in public logs: ATI, +CGMM, +SIMCOMATI; +CGMI where it was there.
+    ("bg96", "Quectel\r\nBG96\r\nRevision: BG96MAR02A07M1G"),
+    ("bg95", "Quectel\r\nBG77\r\nRevision: BG77LAR02A04"),
+    ("bg95", "BG95M3LAR02A03"),
+    ("ec25", "Quectel\r\nEC25\r\nRevision: EC25EFAR06A03M4G"),
+    ("ec25", "EC25"),
+    ("sim7600", "Manufacturer: SIMCOM INCORPORATED\r\nModel: SIMCOM_SIM7600G-H\r\nRevision: SIM7600G_V2.0.2"),
+    (
+        "sim7600",
+        "Manufacturer: SIMCOM INCORPORATED\r\nModel: SIMCOM_SIM7600G-H\r\nRevision: LE20B03SIM7600M22",
+    ),
+    ("sim7000", "SIMCOM_SIM7000G"),
+    ("sim7000", "SIM7000G R1529"),
+    ("a7670", "Manufacturer: INCORPORATED\r\nModel: A7670E-LASE\r\nRevision: A011B04A7670M7_F"),
+    ("a7670", "Manufacturer: SIMCOM INCORPORATED\r\nModel: A7670G-LLSE\r\nRevision: A124B01A7670M7"),
+    ("sim800", "SIM800 R14.18"),
+    (
+        "huawei_e3372_stick",
+        "Manufacturer: huawei\r\nModel: E3372\r\nRevision: 21.200.07.00.00\r\n+GCAP: +CGSM,+DS,+ES",
+    ),
+    ("huawei_e3372_stick", "Manufacturer: Huawei Technologies Co.,Ltd.\r\nModel: E3372h-320"),
+    (
+        "wp76xx",
+        "Manufacturer: Sierra Wireless, Incorporated\r\nModel: WP7607-1\r\nRevision: SWI9X07Y_02.18.05.00",
+    ),
+    ("nrf91", "nRF9160-SICA"),
+    # The names of the makers' catalogues, in the forms of 27.007.
+    ("ec21", '+CGMM: "EC21"'),
+    ("eg91", "EG91"),
+    ("eg95", "EG95"),
+    ("rm500q", "RM500Q-GL"),
+    ("sim7070", "SIMCOM_SIM7080"),
+    ("sara_r410m", "SARA-R410M-02B"),
+    ("sara_r5", "SARA-R510S-01B"),
+    ("sara_u201", "SARA-U201"),
+    ("toby_l4", "TOBY-L4006"),
+    ("toby_l2", "TOBY-L210"),
+    ("me910c1", "ME910C1-E2"),
+    ("le910c1", "LE910C1-EU"),
+    ("hl7812", "HL7812"),
+    ("huawei_me909u", "ME909u-521"),
+]
+
+
+@pytest.mark.parametrize(("name", "answer"), ANSWERS)
+def test_a_module_is_known_by_what_it_says(name, answer):
+    """Whatever else stands around its model."""
+    assert by_answers([answer]) == name
+    assert by_answers(["Quectel", answer.lower()]) == name
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "",
+        "OK",
+        "EG915U",  # another platform than the EG91
+        "SIM7670G-MNGV",  # another one than the A7670
+        "Quectel\r\nRM500U-CNV\r\nRevision: RM500UCNVAAR03A02M2G",
+        "Manufacturer: Qualcomm\r\nModel: T99W175",
+        "HE910-D",
+        "Simulated\r\nGeneric\r\n1.0",
+        "*" * 200,
+        "\x00\xff?[(",
+    ],
+)
+def test_what_is_not_known_is_generic(answer):
+    """No profile is guessed from a name that only looks alike."""
+    assert by_answers([answer]) == GENERIC
+
+
+def test_usb_decides_between_equals():
+    """A name that two versions share, and a product id that two modules share."""
+    assert by_usb("1e0e", "9001") == ["sim7000", "sim7600"]
+    assert by_answers(["SIMCOM_SIM7600E-H"], by_usb("1e0e", "9001")) == "sim7600"
+    assert by_answers(["LARA-R6001"], by_usb("1546", "1311")) == "lara_r6_01b"
+    assert by_answers(["LARA-R6001"], by_usb("05c6", "908b")) == "lara_r6_00b"
+    assert by_answers(["LARA-R6001D-01B"]) == "lara_r6_01b"
+
+
+def test_a_module_that_does_not_tell():
+    """ATI may be an ERROR: what USB leaves no doubt of is taken, nothing else is."""
+    assert by_answers([], by_usb("2c7c", "0125")) == "ec25"
+    assert by_answers([], by_usb("1e0e", "9001")) == GENERIC
+    assert by_answers([], by_usb("0403", "6001")) == GENERIC
+
+
+def test_the_module_is_believed_before_usb():
+    """A product id may be kept by another module."""
+    assert by_answers(["SIM7080 R1951.01"], ["sim7600"]) == "sim7070"
+
+
+def test_the_at_ports_of_a_product():
+    """First, second, none; by number or class."""
+    driver = profile.driver("sim7600")
+    assert at_port(driver, "1e0e", "9001", 2, "ff/00/00") == PRIMARY
+    assert at_port(driver, "1e0e", "9001", 3, "ff/00/00") == SECONDARY
+    assert at_port(driver, "1e0e", "9001", 0, "ff/ff/ff") is None
+    assert at_port(driver, "1e0e", "9003", 2, "ff/00/00") is None
+    assert at_port(driver, "2c7c", "9001", 2, "ff/00/00") is None
+    assert at_port(profile.driver("huawei_me909u"), "12d1", "1573", 7, "ff/01/02") == PRIMARY
+    assert at_port(profile.driver("huawei_me909u"), "12d1", "1573", 0, "ff/01/01") is None
+
+
+@pytest.mark.parametrize("name", [name for name in profile.names() if name != GENERIC])
+def test_every_profile_can_be_told(name):
+    """By a model, which begins with enough letters for its file to be found without parsing all."""
+    driver = profile.driver(name)
+    assert driver.models
+    assert all(len(re.split(r"[*?]", model)[0]) >= LITERAL for model in driver.models)
+    assert all(name in by_usb(layout.vendor, product) for layout in driver.usb for product in layout.products)
+
+
+@pytest.mark.parametrize("name", profile.names())
+def test_a_simulated_module_is_taken_for_what_it_is(name):
+    """The [device] table of a profile answers what its [driver] table listens for."""
+    device = profile.device(name)
+    usb = profile.driver(name).usb
+    candidates = by_usb(usb[0].vendor, usb[0].products[0]) if usb else []
+    assert by_answers([device.manufacturer, device.model, device.revision], candidates) == name
