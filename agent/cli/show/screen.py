@@ -30,7 +30,7 @@ _EVENTS = {
 
 
 SID_WIDTH = 38
-"""Columns for a SID with four in front. A narrower terminal breaks lines itself: what is copied stays whole."""
+"""Columns for a SID with four in front. A narrower terminal breaks the lines itself: a copy stays whole."""
 
 
 class Screen:
