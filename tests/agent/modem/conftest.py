@@ -75,6 +75,8 @@ class Air:
 
     def acknowledge(self, station, reference, cause):
         self.acknowledged.append((reference, cause))
+        if cause is not None:  # the service centre tries again
+            asyncio.get_running_loop().call_later(30, self.deliver_again, reference)
 
     def memory_available(self, station):
         pass
@@ -92,6 +94,8 @@ class Bench:
         self.loop = asyncio.get_running_loop()
         self.module = SimulatedModule(self.loop, self.air, device, sim or Sim(), far.write, self.wall)
         self.reference = 0
+        self.messages = {}
+        self.air.deliver_again = self.deliver_again
         self.written = []
 
     async def start(self):
@@ -125,7 +129,14 @@ class Bench:
 
     def hand_over(self, message):
         self.reference += 1
-        self.module.deliver(self.reference, CENTRE, pdu.encode(message, sca=False).octets)
+        self.messages[self.reference] = pdu.encode(message, sca=False).octets
+        self.deliver_again(self.reference)
+
+    def deliver_again(self, reference):
+        if self.module.attached:
+            self.module.deliver(reference, CENTRE, self.messages[reference])
+        else:
+            self.loop.call_later(30, self.deliver_again, reference)
 
     @property
     def lines(self):

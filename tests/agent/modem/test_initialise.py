@@ -391,6 +391,28 @@ def test_a_value_that_is_accepted_and_forgotten(scripted):
     scripted(story, table=table)
 
 
+def test_an_answer_that_was_lost_is_no_refusal(scripted):
+    """The same value is tried once more before another one is."""
+    state = ["0,0,0,0,0"]
+    answers = [None, OK]
+
+    def route(line):
+        state[0] = line.partition("=")[2]
+        return answers.pop(0)
+
+    table = {
+        "AT+CNMI?": lambda _: info(f"+CNMI: {state[0]}"),
+        "AT+CNMI=?": info("+CNMI: (0-2),(0-3),(0),(0),(0)"),
+        "AT+CNMI=2,1,0,0,0": route,
+        "AT+CNMI=1,1,0,0,0": OK,
+    }
+
+    async def story(modem, script):
+        assert script.condition.routing == (2, 1, 0, 0, 0)
+
+    scripted(story, table=table)
+
+
 def test_reports_are_asked_for_by_setting_only(bench):
     """By default none are passed on; with the setting they are stored, where the module can."""
 

@@ -111,6 +111,50 @@ def test_octets_lost_on_the_line_are_no_poison(scripted):
     scripted(story, table=table)
 
 
+def test_what_is_shorter_than_announced_is_read_again(scripted):
+    """Digits lost in the middle may still read as some message: the length tells."""
+    table = {
+        "AT+CMGL=4": listing(("+CMGL: 1,1,,19", HI)),
+        "AT+CMGR=1": listing(("+CMGR: 1,,19", PLAN)),
+    }
+
+    async def story(modem, script):
+        assert texts(await modem.sweep()) == ["plan"]
+
+    scripted(story, table=table)
+
+
+def test_a_module_that_counts_otherwise(scripted):
+    """What reads the same twice is so: the module counts its length in another way."""
+    table = {
+        "AT+CMGL=4": listing(("+CMGL: 1,1,,25", HI)),
+        "AT+CMGR=1": listing(("+CMGR: 1,,25", HI)),
+    }
+
+    async def story(modem, script):
+        assert texts(await modem.sweep()) == ["hi"]
+        assert "AT+CMGR=1" in script.heard
+        script.heard.clear()
+        assert texts(await modem.sweep()) == ["hi"]
+        assert "AT+CMGR=1" not in script.heard
+
+    scripted(story, table=table)
+
+
+def test_a_damaged_index(scripted):
+    """Two entries with one index: reading tells what lies there, and the other waits for the next sweep."""
+    table = {
+        "AT+CMGL=4": listing(("+CMGL: 1,1,,17", HI), ("+CMGL: 1,1,,19", PLAN)),
+        "AT+CMGR=1": listing(("+CMGR: 1,,17", HI)),
+    }
+
+    async def story(modem, script):
+        (message,) = await modem.sweep()
+        assert (message.slot, message.message.text) == (Slot("ME", 1), "hi")
+
+    scripted(story, table=table)
+
+
 @pytest.mark.parametrize(
     "header",
     [
