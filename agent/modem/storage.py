@@ -9,6 +9,7 @@ from agent.at.channel import Channel, Turn
 from agent.at.command import Answer, AtCommand
 from agent.at.error import CommandRefused, CommandTimedOut
 from agent.at.event import Information
+from agent.at.parameters import values
 from agent.modem.formats import MessageFormat
 from agent.modem.setup import Setup
 from agent.modem.stored import Slot, StoredMessage, Undecodable
@@ -37,6 +38,8 @@ class Storage:
         self._format = message_format
         self._visit_others_at = 0.0
         self._visit: set[str] = set()
+        self._damaged: set[str] = set()
+        """Stores of which something could not be understood: the next sweep looks again."""
         self._lengths_differ = False
 
     def visit(self, store: str) -> None:
@@ -65,6 +68,7 @@ class Storage:
         elif store is None:
             stores += sorted(self._visit)
         found: list[StoredMessage] = []
+        self._damaged.clear()
         async with self._channel.turn() as turn:
             for name in stores:
                 try:
@@ -79,7 +83,8 @@ class Storage:
             if now >= self._visit_others_at:
                 self._visit_others_at = now + OTHERS_S
             # What is found elsewhere frees slots when it is deleted, and more may follow.
-            self._visit = {each.slot.store for each in found if each.slot and each.slot.store != home}
+            self._visit = self._damaged | {each.slot.store for each in found if each.slot is not None}
+            self._visit -= {home}
         return sorted(found, key=lambda message: message.order)
 
     async def read(self, slot: Slot) -> StoredMessage | None:
@@ -121,6 +126,9 @@ class Storage:
             raise
         found: dict[Slot, StoredMessage] = {}
         for line in response:
+            if values(line.text).at(0).number is None:
+                self._damaged.add(store)
+                continue
             message = self._format.listed(line, store)
             if message is None or message.slot is None:
                 continue
@@ -132,6 +140,7 @@ class Storage:
 
     async def _surely(self, turn: Turn, message: StoredMessage | None) -> StoredMessage | None:
         """Octets get lost on the line: what is not sound is read again, until it reads the same twice."""
+        refusals = 0
         for _ in range(READINGS):
             if message is None or message.slot is None or message.sound or self._counts_otherwise(message):
                 return message
@@ -139,10 +148,14 @@ class Storage:
             try:
                 message = await self._read(turn, message.slot)
             except CommandRefused:
-                return before
+                refusals += 1
+                continue
             if message == before:
                 self._lengths_differ = not isinstance(message.message, Undecodable)
                 return message
+        if message is None or message.slot is None or refusals == READINGS:
+            return message
+        self._damaged.add(message.slot.store)
         return None  # nothing is known of it yet: the next sweep looks again
 
     def _counts_otherwise(self, message: StoredMessage) -> bool:

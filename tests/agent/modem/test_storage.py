@@ -141,6 +141,33 @@ def test_a_module_that_counts_otherwise(scripted):
     scripted(story, table=table)
 
 
+def test_a_damaged_entry_is_looked_for_again(scripted):
+    """An entry whose index was lost is left alone; its store is visited again with the next sweep."""
+    lists = [listing(("+CMGL: ", HI)), OK]
+    state = ["ME"]
+
+    def choose(line):
+        state[0] = line.partition("=")[2].strip('"')
+        return OK
+
+    table = {
+        'AT+CPMS="SM"': choose,
+        'AT+CPMS="ME"': choose,
+        "AT+CMGL=4": lambda _: lists.pop(0) if state[0] == "SM" and lists else OK,
+    }
+
+    async def story(modem, script):
+        assert await modem.sweep() == []
+        script.heard.clear()
+        await modem.sweep()
+        assert 'AT+CPMS="SM"' in script.heard
+        script.heard.clear()
+        await modem.sweep()
+        assert 'AT+CPMS="SM"' not in script.heard
+
+    scripted(story, table=table)
+
+
 def test_a_damaged_index(scripted):
     """Two entries with one index: reading tells what lies there, and the other waits for the next sweep."""
     table = {
