@@ -14,6 +14,7 @@ import msgspec
 import pytest
 
 from agent.config import Config, load, parse
+from hardware.profile import drivers
 
 CONFIG = Path(__file__).parents[2] / "config"
 TOML = (CONFIG / "agent.toml").read_text()
@@ -126,3 +127,17 @@ def test_the_rules_take_single_ports_only():
 def test_no_port_is_taken_twice():
     """One rule a port."""
     assert len(set(RULES)) == len(RULES)
+
+
+def test_the_rules_and_the_profiles_name_the_same_ports():
+    """Each AT port by which `port = "auto"` knows a module is kept from ModemManager, and no other."""
+    taken = {tuple(re.findall(r'=="(\w+)"', rule)[:3]) for rule in RULES}
+    known = set()
+    for driver in drivers().values():
+        for layout in driver.usb:
+            for product in layout.products:
+                if layout.at is not None:
+                    known.add((layout.vendor, product, f"{layout.at:02x}"))
+                if layout.at_classes:
+                    known.add((layout.vendor, product, "command"))
+    assert taken == known
