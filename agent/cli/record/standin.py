@@ -23,11 +23,12 @@ class StandIns:
 
     def __init__(self) -> None:
         self._numbers: dict[str, str] = {}
+        self._given: set[str] = set()
 
     def number(self, digits: str) -> str:
         """For a telephone number, an IMSI, ICCID or IMEI; a `+` in front stays."""
         plus, digits = digits[: digits.startswith("+")], digits.removeprefix("+")
-        if len(digits) <= SHORT_CODE:
+        if len(digits) <= SHORT_CODE or digits in self._given:
             return plus + digits
         if digits not in self._numbers:
             count = str(len(self._numbers) + 1)
@@ -35,6 +36,7 @@ class StandIns:
             front = digits[:2] if len(digits) >= 18 else ""
             filled = front + "5" * (len(digits) - len(front) - len(count)) + count
             self._numbers[digits] = filled[: len(digits)]
+            self._given.add(self._numbers[digits])
         return plus + self._numbers[digits]
 
     def message(self, digits: str, *, sent: bool = False) -> str:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import os
 import shlex
 
 import pytest
 
+from hardware.sim.faults import MEANING
 from hardware.sim.service.product import PRODUCTS
 
 
@@ -83,6 +86,100 @@ async def test_the_same_command_again(http, sandbox, until):
     assert (await http.get(made["url"]))[1]["status"] == "sent"
 
 
+async def fault(http, text, sim="super-sim"):
+    return await http("POST", f"/sandbox/sims/{sim}/faults", data=json.dumps({"fault": text}))
+
+
+@pytest.mark.usefixtures("reached")
+async def test_misfortunes_are_ordered_and_called_off(http, sandbox):
+    """By the grammar of faults, for one module; what waits waits no longer, what lies in wait is gone."""
+    assert (await http.get("/sandbox/faults"))[1] == {"faults": MEANING}
+    assert (await fault(http, "settings-lost"))[0] == 202
+    await fault(http, "reboot-loud:after=1000")
+    status, told = await fault(http, "refused:command=+CSQ,times=0")
+    assert (status, told) == (
+        202,
+        {
+            "faults": [
+                {"fault": "settings-lost", "waits": False},
+                {"fault": "reboot-loud:after=1000", "waits": True},
+                {"fault": "refused:command=+CSQ,times=0", "waits": False},
+            ],
+            "struck": ["settings-lost"],
+        },
+    )
+    assert await http.get("/sandbox/sims/super-sim/faults") == (200, told)
+    assert (await http.get("/sandbox/sims/super-sim-beta/faults"))[1] == {"faults": [], "struck": []}
+    module = sandbox.sim("super-sim").module
+    module.receive(b"AT+CSQ\r")
+    (late,) = (each.handle for each in sandbox.misfortunes("super-sim")._ordered if each.handle)
+    status, told = await http("DELETE", "/sandbox/sims/super-sim/faults")
+    assert (status, told) == (200, {"faults": [], "struck": ["settings-lost", "refused"]})
+    assert late.cancelled()
+    module.receive(b"AT+CSQ\r")
+    assert module.faults.log == ["settings-lost", "refused"]
+
+
+@pytest.mark.usefixtures("reached")
+async def test_a_fault_comes_after_its_time(http, sandbox, until):
+    """Not before."""
+    module = sandbox.sim("super-sim").module
+    boots = module.ledger.boots
+    await fault(http, "reboot-loud:after=0.05")
+    assert module.ledger.boots == boots
+    async with asyncio.timeout(5):
+        while module.ledger.boots == boots:  # noqa: ASYNC110  (a restart sends no event)
+            await asyncio.sleep(0.01)
+    assert (await http.get("/sandbox/sims/super-sim/faults"))[1]["faults"][0]["waits"] is False
+
+
+@pytest.mark.usefixtures("reached")
+async def test_what_lasts_until_somebody_ends_it_is_ended(http, sandbox):
+    """Port, line, SIM and registration come back when the faults are called off."""
+    sim = sandbox.sim("super-sim")
+    for text in ("write-blocked:for=0", "port-gone:for=0", "sim-removed:for=0"):
+        await fault(http, text)
+    assert not sim.link.is_symlink()
+    assert not sim.module.sim.present
+    await http("DELETE", "/sandbox/sims/super-sim/faults")
+    assert sim.link.is_symlink()
+    assert sim.pty._plugged
+    assert sim.module.sim.present
+    other = "programmable-wireless"
+    await fault(http, "registration-lost:for=0,stat=3", other)
+    assert sandbox.sim(other).module.link.stat == 3
+    await http("DELETE", f"/sandbox/sims/{other}/faults")
+    assert sandbox.sim(other).module.link.stat == 1
+
+
+@pytest.mark.usefixtures("reached")
+async def test_a_blocked_line_takes_nothing(http, sandbox):
+    """What the client wrote waits, and is taken when the fault is over."""
+    sim = sandbox.sim("super-sim")
+    await fault(http, "write-blocked:for=0")
+    client = os.open(sim.link, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
+    try:
+        os.write(client, b"AT+CSQ\r")
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert sim.module.ledger.lines == []
+        await http("DELETE", "/sandbox/sims/super-sim/faults")
+        assert sim.module.ledger.lines == ["+CSQ"]
+    finally:
+        os.close(client)
+
+
+@pytest.mark.usefixtures("reached")
+async def test_no_fault_outlives_the_sandbox(http, sandbox):
+    """A port that was to come back later stays away when the sandbox has ended."""
+    await fault(http, "port-gone:for=0.02")
+    await fault(http, "port-gone:after=0.03,for=0.01", "super-sim-beta")
+    links = [sandbox.sim(name).link for name in ("super-sim", "super-sim-beta")]
+    await sandbox.stop()
+    await asyncio.sleep(0.06)
+    assert not any(link.is_symlink() for link in links)
+
+
 async def test_events_after_one(http):
     """Numbered from 1, each only once for whoever remembers the last."""
     await http.post("/supersim/v1/SmsCommands", Sim="super-sim", Payload="x")
@@ -99,6 +196,13 @@ async def test_events_after_one(http):
         ("GET", "/sandbox/sims/nobody", None, 404),
         ("POST", "/sandbox/sims/nobody/detach", None, 404),
         ("POST", "/sandbox/commands/nothing/redeliver", None, 404),
+        ("GET", "/sandbox/sims/nobody/faults", None, 404),
+        ("POST", "/sandbox/sims/nobody/faults", '{"fault": "mute"}', 404),
+        ("DELETE", "/sandbox/sims/nobody/faults", None, 404),
+        ("POST", "/sandbox/sims/super-sim/faults", "{}", 400),
+        ("POST", "/sandbox/sims/super-sim/faults", '{"fault": "moot"}', 400),
+        ("POST", "/sandbox/sims/super-sim/faults", '{"fault": "mute:for=x"}', 400),
+        ("POST", "/sandbox/sims/super-sim/faults", '{"fault": ["mute"]}', 400),
         ("GET", "/sandbox/events?after=-1", None, 400),
         ("POST", "/sandbox/sims/super-sim/lose", '{"count": 0}', 400),
         ("POST", "/sandbox/sims/super-sim/lose", '{"count": true}', 400),

@@ -1,0 +1,107 @@
+"""The form of recordings: octets as text and back, and what must never stand in one."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hardware.recording import (
+    TAKEN_UP_AGAIN,
+    RecordingError,
+    Run,
+    first_line,
+    hidden,
+    octets,
+    parse,
+    run_line,
+    visible,
+)
+
+
+@given(st.binary())
+def test_every_octet_comes_back(data):
+    """Whatever was said can be written on one line of ASCII, and read again; no blank ends a line."""
+    shown = visible(data)
+    assert shown.isascii()
+    assert shown.isprintable()
+    assert shown == shown.strip() or shown.startswith(" ")
+    assert octets(shown) == data
+    (run,) = parse(f"{first_line()}\n{run_line(1.5, '<', shown)}\n").runs
+    assert run == Run(2, 1.5, "<", data)
+
+
+def test_what_a_recording_may_hold():
+    """Comments and empty lines say nothing; a first line in the middle means that it was taken up again."""
+    text = r"""# modem-agent recording 1, 2026-11-22T01:02:03+00:00, agent 0.1.0, masked
+
+# a remark
+0.5 > AT\r
+12 ! session ended
+# modem-agent recording 1, later
+0.25 < \r\nOK\r\n
+"""
+    recording = parse(text)
+    assert recording.masked
+    assert recording.about == "2026-11-22T01:02:03+00:00, agent 0.1.0, masked"
+    assert recording.runs == (
+        Run(4, 0.5, ">", b"AT\r"),
+        Run(5, 12.0, "!", note="session ended"),
+        Run(6, 0.0, "!", note=TAKEN_UP_AGAIN),
+        Run(7, 0.25, "<", b"\r\nOK\r\n"),
+    )
+
+
+def test_masked_is_a_word_of_its_own():
+    """A module called masked-1 does not make a recording masked."""
+    assert not parse(first_line("module masked-1")).masked
+    assert parse(first_line("agent 1", "", "masked")).masked
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("", "line 1: a recording begins with # modem-agent recording 1"),
+        ("0.1 > AT", "line 1: a recording begins with"),
+        ("# modem-agent recording 2", "line 1: version 2 is not known, 1 is"),
+        ("# modem-agent recording 1\nAT", "line 2: it is not SECONDS <"),
+        ("# modem-agent recording 1\nnan < x", "line 2: it is not SECONDS <"),
+        ("# modem-agent recording 1\n-1 < x", "line 2: it is not SECONDS <"),
+        ("# modem-agent recording 1\n\n1 < \\q", r"line 3: \\q stands for nothing"),
+        ("# modem-agent recording 1\n1 < \\x1", r"line 2: \\x stands for nothing"),
+        ("# modem-agent recording 1\n1 < end\\", r"line 2: \\ stands for nothing"),
+        ("# modem-agent recording 1\n1 < é", "line 2: octets beyond ASCII"),
+    ],
+)
+def test_what_is_no_recording(text, sentence):
+    """One sentence that names the line."""
+    with pytest.raises(RecordingError, match=sentence):
+        parse(text)
+
+
+@pytest.mark.parametrize(
+    ("told", "shown"),
+    [
+        ('AT+CPIN="1234"\r', 'AT+CPIN="****"\r'),
+        ("AT+CPIN=1234\r", "AT+CPIN=****\r"),
+        ("at+cpin = 12345678\r", "at+cpin=****\r"),
+        ('AT+CPIN="12345678","1234"', 'AT+CPIN="****","****"'),
+        ('AT+CPIN="12', 'AT+CPIN="****'),
+        ('AT+CMEE=1;+CPIN="1234";+CREG=1', 'AT+CMEE=1;+CPIN="****";+CREG=1'),
+        ('AT^CPIN2="1234"', 'AT^CPIN2="****"'),
+        ('AT+CLCK="SC",2', 'AT+CLCK="SC",2'),
+        ('AT+CLCK="SC",1,"1234"', 'AT+CLCK="SC",1,"****"'),
+        ('AT+CPWD="SC","1234","4321"', 'AT+CPWD="SC","****","****"'),
+        ("ATD**04*1234*4321*4321#;", "ATD**0****#;"),
+        ("ATD**05*12345678*4321*4321#", "ATD**0****#"),
+        ('AT+CSIM=26,"002000010831323334FFFFFFFF"', 'AT+CSIM=26,"0020000108****"'),
+        ("AT+CPIN?", "AT+CPIN?"),
+        ("AT+CPIN=?", "AT+CPIN=?"),
+        ("+CPIN: SIM PIN", "+CPIN: SIM PIN"),
+        ('AT+CMGL="ALL"', 'AT+CMGL="ALL"'),
+    ],
+)
+def test_a_pin_is_hidden(told, shown):
+    """However it is told to a module, its digits and their number do not show; all else does."""
+    assert hidden(told) == shown
+    assert hidden(shown) == shown
