@@ -114,7 +114,7 @@ def nothing(ports: list[UsbPort], drivers: Mapping[str, DriverProfile], root: Pa
     listed = "; ".join(seen[:LISTED]) + (f"; and {len(seen) - LISTED} more" if len(seen) > LISTED else "")
     if not seen:
         listed = (
-            "there is no USB serial port (nothing in /dev/serial/by-id); is the module plugged in and on?"
+            "there is no USB serial port (nothing in /dev/serial/by-id), so it is not plugged in or not on"
         )
     nameable = next((port for port in ports if port.there), None)
     example = f"; if one of these is it, write its name to {KEY}: {_name(nameable, root)}" if nameable else ""
@@ -168,7 +168,7 @@ def _of_known(ports: list[UsbPort], drivers: Mapping[str, DriverProfile]) -> lis
         nodes = ", ".join(str(port.node) for port in own)
         named = [port for port in own if any(_rank(drivers[name], port) is not None for name in known)]
         if named:
-            reason = f"whose AT port {named[0].node} does not exist: a container without it?"
+            reason = f"whose AT port {named[0].node} was not given to this container or is still being made"
         elif any(_has_at(drivers[name], device) for name in known):
             reason = "none of which is its AT port"
         else:
@@ -203,8 +203,8 @@ def _without_tty(ports: list[UsbPort], root: Path) -> list[str]:
             )
         elif known:
             clauses.append(
-                f"{_names(known)} at USB {device.path} ({device.ids}) has no serial port: is the kernel's "
-                "driver (option, cdc_acm) there?"
+                f"{_names(known)} at USB {device.path} ({device.ids}) has no serial port: the kernel's "
+                "driver for it (option, cdc_acm) is missing"
             )
     return clauses
 

@@ -76,7 +76,7 @@ def usb_devices(root: Path = ROOT) -> list[UsbDevice]:
     """All devices on USB, those without a tty included, by where they are plugged in."""
     found = []
     with contextlib.suppress(OSError), os.scandir(root / "sys/bus/usb/devices") as entries:
-        found = [Path(entry.path) for entry in entries if ":" not in entry.name]
+        found = [Path(entry.path) for entry in entries]
     return sorted(_devices(found), key=lambda device: device.path)
 
 
@@ -87,7 +87,7 @@ def stable_names(node: Path, root: Path = ROOT) -> tuple[Path | None, Path | Non
 
 def _devices(folders: list[Path]) -> Iterator[UsbDevice]:
     for folder in folders:
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError):  # interfaces are there as well, without idVendor
             yield _device(folder)
 
 

@@ -61,7 +61,7 @@ def test_the_second_at_port_is_better_than_none(machine):
     kind, sentence = refused(Finder(machine.root))
     assert kind == "absent"
     assert "SIM7000 or SIM7600 (1e0e:9001), whose AT port" in sentence
-    assert "ttyUSB2 does not exist: a container without it?" in sentence
+    assert "ttyUSB2 was not given to this container" in sentence
 
 
 def test_a_module_beside_adapters(machine):
@@ -89,10 +89,11 @@ def test_a_port_that_no_profile_names_is_never_taken(machine):
 def test_other_ports_of_a_module_are_never_taken(machine):
     """Diagnostics and NMEA are not written to, whatever else is missing."""
     machine.plug("1-1", "1e0e:9001", {0: "ttyUSB0", 1: "ttyUSB1"})
-    assert (
-        "belong to SIM7000 or SIM7600 (1e0e:9001), none of which is its AT port"
-        in refused(Finder(machine.root))[1]
-    )
+    machine.plug("1-2", "05c6:90b2", {0: "ttyUSB2"}, words="Qualcomm CDMA")
+    sentence = refused(Finder(machine.root))[1]
+    belong = "belong to SIM7000 or SIM7600 (1e0e:9001), none of which is its AT port"
+    assert f": {machine.dev}/ttyUSB0, {machine.dev}/ttyUSB1 {belong}" in sentence
+    assert f"; {machine.dev}/ttyUSB2 belong to SARA R410M" in sentence
 
 
 def test_a_module_whose_at_port_nobody_published(machine):
@@ -118,7 +119,7 @@ def test_a_module_without_driver(machine):
     """The device is there, its ttys are not."""
     machine.plug("1-1", "2c7c:0125", {}, words="Quectel EC25")
     assert (
-        "EC25 at USB 1-1 (2c7c:0125) has no serial port: is the kernel's driver"
+        "EC25 at USB 1-1 (2c7c:0125) has no serial port: the kernel's driver for it"
         in refused(Finder(machine.root))[1]
     )
 
@@ -324,7 +325,8 @@ def test_ports_without_usb_are_no_usb_ports(machine):
 
 def test_a_port_is_looked_up_by_any_of_its_names(machine):
     """So a port that is named in agent.toml tells its module as well."""
-    machine.plug("1-1", "2c7c:0125", {2: "ttyUSB0"}, words="Quectel EC25", serial="")
+    machine.plug("1-1", "2c7c:0125", {2: "ttyUSB0", 16: "ttyUSB4"}, words="Quectel EC25", serial="")
+    assert [port.interface for port in usb_ports(machine.root)] == [2, 16]
     port = usb_port(machine.dev / "serial/by-id/usb-Quectel_EC25_-if02-port0", machine.root)
     assert port is not None
     assert (port.device.ids, port.interface, port.device.path) == ("2c7c:0125", 2, "1-1")

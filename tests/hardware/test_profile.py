@@ -81,6 +81,16 @@ def test_modules_that_share_facts():
     assert profile.device("eg91").stores == profile.device("ec25").stores
 
 
+def test_what_a_module_is_known_by_is_its_own(tmp_path, monkeypatch):
+    """Facts are shared, identity is not, even where a file forgets to say it."""
+    (tmp_path / "profiles").mkdir()
+    usb = 'usb = [{ vendor = "2c7c", products = ["0125"] }]'
+    (tmp_path / "profiles" / "other.toml").write_text(f'[driver]\nmodels = ["X1"]\nbaud = 9600\n{usb}')
+    (tmp_path / "profiles" / "mine.toml").write_text('same_as = "other"')
+    monkeypatch.setattr(profile.resources, "files", lambda _: tmp_path)
+    assert profile.driver("mine") == profile.DriverProfile(baud=9600)
+
+
 def test_looking_for_a_vendor_reads_no_more():
     """Only files that mention it."""
     assert set(profile.drivers("12d1")) == {"huawei_e3372_stick", "huawei_me909u"}
