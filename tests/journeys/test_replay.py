@@ -66,14 +66,15 @@ async def replaying(house, lines, *about):
 
 
 def road(steps):
-    """What became of each Command and reply, in the order of each."""
-    return [
-        [(step.what, step.sid) for step in steps if step.what in kind]
-        for kind in (("received", "double", "running", "done"), ("queued", "sending", "sent"), ("stray",))
-    ]
+    """What became of each Command and its reply, step by step."""
+    told = ("received", "double", "running", "done", "queued", "sending", "sent", "stray")
+    return {
+        sid: [step.what for step in steps if step.sid == sid and step.what in told]
+        for sid in {step.sid for step in steps}
+    }
 
 
-async def conversation(house):
+async def conversation(house, steps):
     """Some of everything: Commands, a double, a stranger, a long message, an answer each."""
     sids = [house.create("count 1", IncludeSid="end"), house.create("count 2", IncludeSid="start")]
     await house.until(lambda: len(house.answers()) == 2)
@@ -81,17 +82,23 @@ async def conversation(house):
     house.sandbox.send_sms("sim", "+447700900123", "count {secret} from Alice")
     await house.until(lambda: sum(str(event.kind) == "acknowledged" for event in house.happened) == 4)
     await house.emptied()
+    await house.until(lambda: ended_well(steps) == 4)
+
+
+def ended_well(steps):
+    """How many messages have come to their end."""
+    return sum(step.what in ("sent", "double", "stray") for step in steps)
 
 
 async def test_a_recording_of_our_agent_is_green_against_our_agent(house):
     """The same Commands run, the same answers leave, and no line is another than in the recording."""
     lines, again = [], []
     async with recording(house, lines) as first:
-        await conversation(house)
+        await conversation(house, first)
     runs = house.runs()
     assert len(runs) == 2
     async with replaying(house, lines) as module, recording(house, again) as second:
-        await house.until(lambda: sum(step.what in ("sent", "double", "stray") for step in second) == 4)
+        await house.until(lambda: ended_well(second) == 4)
         async with asyncio.timeout(5):
             while module.unasked:  # noqa: ASYNC110  (a replayed module sends no event)
                 await asyncio.sleep(0.01)
@@ -105,11 +112,11 @@ async def test_a_masked_recording_is_replayed_too(house):
     """It holds nothing of what was said; the same messages come, the same lines are spoken."""
     lines = []
     async with recording(house, lines, ContentMask()) as first:
-        await conversation(house)
+        await conversation(house, first)
     text = "\n".join(lines)
     assert not [word for word in ("Alice", "secret", "7700900", "0010100", "899883", "35999") if word in text]
     async with replaying(house, lines, MASKED) as module, recording(house, []) as second:
-        await house.until(lambda: sum(step.what in ("sent", "double", "stray") for step in second) == 4)
+        await house.until(lambda: ended_well(second) == 4)
     assert module.divergences == []
     assert [step.sid for step in second if step.what == "received"] == [
         step.sid for step in first if step.what == "received"
@@ -121,8 +128,8 @@ async def test_a_masked_recording_is_replayed_too(house):
 async def test_another_conversation_is_told(house):
     """With the line of the recording, and what was said instead."""
     lines = []
-    async with recording(house, lines):
-        await conversation(house)
+    async with recording(house, lines) as steps:
+        await conversation(house, steps)
     changed = [line.replace("AT+CMGD=1", "AT+CMGD=19") for line in lines]
     assert changed != lines
     async with replaying(house, changed) as module, recording(house, []):
@@ -163,7 +170,10 @@ async def test_from_the_command_line(house):
             if b"session" in line:
                 break
     house.create("count 1")
-    await house.until(lambda: len(house.answers()) == 1)
+    async with asyncio.timeout(10):
+        async for line in agent.stderr:
+            if b" sent " in line:
+                break
     await house.emptied()
     assert (await ended(agent))[0] == 0
     assert oct(file.stat().st_mode)[-3:] == "600"
