@@ -12,37 +12,17 @@ from pathlib import Path
 
 import pytest
 
+from hardware.profile import drivers
+
 RULES = Path(__file__).parents[2] / "config" / "78-modem-agent.rules"
 
-PORTS = [
-    # Module, vendor, product, the AT port's interface, other interfaces with a tty.
-    ("Quectel BG96", "2c7c", "0296", "02", ["00", "01", "03"]),
-    ("Quectel EC25", "2c7c", "0125", "02", ["00", "01", "03"]),
-    ("Quectel EC21", "2c7c", "0121", "02", ["00", "01", "03"]),
-    ("Quectel EG91", "2c7c", "0191", "02", ["00", "01", "03"]),
-    ("Quectel EG95", "2c7c", "0195", "02", ["00", "01", "03"]),
-    ("Quectel RM500Q", "2c7c", "0800", "02", ["00", "01", "03"]),
-    ("Quectel RM520N", "2c7c", "0801", "02", ["00", "01", "03"]),
-    ("SIMCom SIM7600", "1e0e", "9001", "02", ["00", "01", "03", "04"]),
-    ("SIMCom SIM7080G", "1e0e", "9206", "02", ["00", "01", "03", "04", "05"]),
-    ("SIMCom SIM7080G, second composition", "1e0e", "9205", "02", ["00", "01", "03"]),
-    ("SIMCom A7600E-H", "1e0e", "9011", "04", ["02", "05"]),
-    ("u-blox SARA-U201", "1546", "1102", "00", ["02", "04"]),
-    ("u-blox SARA-U201, second id", "1546", "1104", "00", ["02", "04"]),
-    ("u-blox LARA-R2", "1546", "110a", "00", ["02", "04", "06"]),
-    ("u-blox TOBY-R2", "1546", "1107", "00", ["02", "04", "06"]),
-    ("u-blox LARA-R6 00B", "05c6", "908b", "01", ["00", "02"]),
-    ("u-blox TOBY-L4", "1546", "1010", "06", ["02", "04", "08"]),
-    ("Telit ME910C1", "1bc7", "1101", "01", ["00", "02"]),
-    ("Telit LE910C1", "1bc7", "1201", "04", ["00", "03", "05"]),
-    ("Telit LE910C1, MBIM", "1bc7", "1204", "05", ["00", "04", "06"]),
-    ("Telit LE910C1-EUX", "1bc7", "1031", "01", ["00", "02"]),
-    ("Telit LE910C1-EUX, ECM", "1bc7", "1033", "01", ["00", "02"]),
-    ("Telit LE910S1", "1bc7", "7010", "04", ["03", "05"]),
-    ("Telit LE910Q1", "1bc7", "7020", "06", ["05", "07"]),
-    ("Sierra HL7812", "1199", "c001", "00", ["02", "04"]),
-    ("Sierra WP76xx", "1199", "68c0", "03", ["00", "02"]),
+LAYOUTS = [
+    pytest.param(layout, product, id=f"{name} {product}")
+    for name, driver in drivers().items()
+    for layout in driver.usb
+    for product in layout.products
 ]
+"""Every USB product of which a profile knows where the AT port is, or that it has none."""
 
 
 def decisions(tmp_path, vendor, product, interface, description="ff/ff/ff"):
@@ -82,14 +62,13 @@ E: DEVNAME=/dev/ttyUSB0
     return re.findall(r"^ID_MM_\S+", output, re.MULTILINE)
 
 
-@pytest.mark.parametrize(
-    ("vendor", "product", "at", "others"), [each[1:] for each in PORTS], ids=[each[0] for each in PORTS]
-)
-def test_only_the_at_port_is_taken(tmp_path, vendor, product, at, others):
-    """ModemManager is told to leave the AT port alone, and nothing about any other port of the module."""
-    assert decisions(tmp_path, vendor, product, at) == ["ID_MM_PORT_IGNORE=1"]
-    assert decisions(tmp_path, vendor, product, others[0]) == []
-    assert decisions(tmp_path, vendor, product, others[-1]) == []
+@pytest.mark.parametrize(("layout", "product"), LAYOUTS)
+def test_only_the_at_port_is_taken(tmp_path, layout, product):
+    """ModemManager is told to leave the AT port alone, and nothing about the ports beside it."""
+    if layout.at is not None:
+        assert decisions(tmp_path, layout.vendor, product, f"{layout.at:02x}") == ["ID_MM_PORT_IGNORE=1"]
+    for other in {0, (layout.at or 0) + 1, layout.second} - {layout.at, None}:
+        assert decisions(tmp_path, layout.vendor, product, f"{other:02x}") == []
 
 
 @pytest.mark.parametrize("product", ["1506", "1573"])
@@ -104,11 +83,3 @@ def test_other_devices_are_left_alone(tmp_path):
     """A USB serial adapter with the same interface number is none of ours."""
     assert decisions(tmp_path, "0403", "6001", "02") == []
     assert decisions(tmp_path, "0403", "6001", "02", "ff/02/02") == []
-
-
-def test_every_rule_is_tried():
-    """Each port that the rules name stands in the table above."""
-    named = re.findall(
-        r'idVendor\}=="(\w+)".*idProduct\}=="(\w+)".*_IF\}=="([0-9a-f]{2})"', RULES.read_text()
-    )
-    assert {each[1:4] for each in PORTS} == set(named)
