@@ -8,13 +8,22 @@ import os
 import signal
 import sys
 import traceback
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from agent.cli.common import FAILURE, IMPOSSIBLE, config_option, configuration, give_up
+from agent.cli.common import FAILURE, IMPOSSIBLE, config_option, configuration, give_up, port_opener
+from agent.config import ConfigError
 from agent.story import Step
 
+if TYPE_CHECKING:
+    from agent.at.trace import Trace
+
+_ENDINGS = {"session ended", "session failed", "module", "port"}
+"""Steps that mean: this connection is over. Their details may name what is to be masked."""
 _SYSLOG = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3}
 
 
@@ -24,12 +33,26 @@ _SYSLOG = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR:
     "--trace", is_flag=True, help="Log every byte to and from the module; this shows message texts."
 )
 @click.option("--show-content", is_flag=True, help="Log what messages say; without it only their SIDs.")
-def run(config_path: Path, *, trace: bool, show_content: bool) -> None:
+@click.option(
+    "--record",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Write the conversation with the module into FILE, to be read or replayed "
+    "(modem-agent sandbox --replay). It holds message texts; a PIN never.",
+)
+@click.option(
+    "--mask",
+    is_flag=True,
+    help="With --record: stand-ins of the same length for numbers and texts, so that FILE can be handed on.",
+)
+def run(config_path: Path, *, trace: bool, show_content: bool, record: Path | None, mask: bool) -> None:
     """Run the agent until SIGTERM or Ctrl-C.
 
     Under systemd it says when it is ready, how it is and that it lives. A port that is absent, busy or
     forbidden is said once and waited for. Exit status 2 means: this configuration cannot work.
     """
+    if mask and record is None:
+        raise click.UsageError("--mask needs --record FILE")
     config = configuration(config_path)
     log = _log(detail=trace)
 
@@ -42,14 +65,26 @@ def run(config_path: Path, *, trace: bool, show_content: bool) -> None:
     from agent.notify import notifier, watchdog_interval
 
     def tell(step: Step) -> None:
+        if recording is not None and step.what in _ENDINGS:
+            recording.happened(step.what, asyncio.get_running_loop().time())
         content = f" {step.content!r}" if show_content and step.content is not None else ""
         log.log(step.weight, "%s%s", step, content)
 
+    try:
+        open_port = port_opener(config_path, config)
+    except ConfigError as error:
+        give_up(*error.sentences, status=IMPOSSIBLE)
     seams = Seams(
+        opener=open_port,
         notify=notifier(os.environ),
         watchdog_s=watchdog_interval(os.environ, os.getpid()),
         trace=Trace(lambda line: log.debug("%s", line)) if trace else None,
     )
+    recording = None
+    if record is not None:
+        profile = config.modem.profile if config.modem.profile != "auto" else ""
+        recording = _recording(record, log.warning, profile, seams.wall(), mask=mask, also=seams.trace)
+        seams = replace(seams, trace=recording)
 
     async def live() -> None:
         agent = Agent(config, tell, seams)
@@ -71,6 +106,40 @@ def run(config_path: Path, *, trace: bool, show_content: bool) -> None:
     except ExceptionGroup as group:
         log.debug("", exc_info=group)
         give_up(*(f"stopped by a mistake of its own: {_whence(error)}" for error in group.exceptions))
+    finally:
+        if seams.trace is not None:
+            seams.trace.close()
+
+
+def _recording(
+    path: Path, warn: Callable[[str], None], profile: str, now: float, *, mask: bool, also: Trace | None
+) -> Trace:
+    """A trace into a file."""
+    from datetime import UTC, datetime
+
+    from agent.at.trace import Trace
+    from agent.cli.record.file import RecordingFile
+    from agent.version import VERSION
+    from hardware.recording import MASKED, first_line
+
+    content = None
+    if mask:
+        from agent.cli.record.mask import ContentMask
+
+        content = ContentMask()
+    try:
+        file = RecordingFile(path, warn)
+    except OSError as error:
+        give_up(f"--record {path}: {error.strerror or error}", status=IMPOSSIBLE)
+    file.write(
+        first_line(
+            datetime.fromtimestamp(now, UTC).isoformat(timespec="seconds"),
+            f"agent {VERSION}",
+            f"module {profile}" if profile else "",
+            MASKED if mask else "",
+        )
+    )
+    return Trace(file.write, content, from_zero=True, also=also)
 
 
 def _whence(error: Exception) -> str:
@@ -95,6 +164,6 @@ def _log(*, detail: bool) -> logging.Logger:
     output.setFormatter(
         Line("%(message)s") if under_systemd else logging.Formatter("%(asctime)s %(message)s")
     )
-    log.addHandler(output)
+    log.handlers[:] = [output]
     log.propagate = False
     return log
