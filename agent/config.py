@@ -119,9 +119,15 @@ def parse(tables: dict[str, Any], source: str, folder: Path = Path("/")) -> Conf
         if isinstance(values, dict):
             kind: type[_Section] = globals()[section] if isinstance(section, str) else section
             sections[name] = _section(kind, name, values, source, folder, mistakes)
+    config = Config(**sections)  # type: ignore[arg-type]  # each was made from the annotation of its name
+    if config.modem.message_format == "text" and config.service.max_parts > 1:
+        mistakes.append(
+            f'{source}: service.max_parts must be 1 with modem.message_format "text": '
+            "text mode sends no message of several parts"
+        )
     if mistakes:
         raise ConfigError(*mistakes)
-    return Config(**sections)  # type: ignore[arg-type]  # each was made from the annotation of its name
+    return config
 
 
 def _section(

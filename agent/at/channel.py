@@ -9,12 +9,12 @@ be brought back is lost, and so is the session.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
-from agent.at.command import AtCommand
+from agent.at.command import AtCommand, Payload
 from agent.at.error import CommandRefused, CommandTimedOut, ModemLost
 from agent.at.event import Information
 from agent.at.line import Conversation, Line
@@ -87,6 +87,10 @@ class Channel:
         """
         self._line.echo_expected = expected
         self._line.echo_forbids_body = forbids_body
+
+    def announce(self, announced: Mapping[str, Payload]) -> None:
+        """Which unsolicited codes are followed by which payload, in the message format in use."""
+        self._line.engine.announce(announced)
 
     def turn(self) -> Turn:
         """Several commands with nothing of others between them: `async with channel.turn() as turn`."""

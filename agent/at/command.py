@@ -25,6 +25,8 @@ class Payload(Enum):
     NONE = "nothing"
     HEX_LINE = "one line of hexadecimal digits"
     """PDU mode, 27.005 clause 4. Whatever that line reads, it is payload."""
+    COUNTED = "as many octets as the header says"
+    """Text mode with +CSDH=1: any octets, line ends too. Without a length in the header as HEX_LINE."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,8 @@ line is depends on what was asked, and is decided in this order:
    might be. Lines that are clearly something else (news, a result code) may stand in between. Any other text
    is taken as the payload too, so that one bad entry is seen as one bad entry; if the hexadecimal line
    comes after it, the text was news.
+   In text mode the header counts the payload: so many octets are taken as they are, whatever they read. Where
+   the count does not fit, the payload is looked for line by line as above.
 4. A final result code ends the pending command. `0` and `4` count (ATV0) until a word was seen. NO CARRIER
    and its kin are news: this agent never dials.
 5. A line that has the form of the pending command's answer is information. One that has the same name but
@@ -30,7 +32,8 @@ from collections.abc import Mapping
 from agent.at.command import Answer, AtCommand, Payload
 from agent.at.error import ConversationError
 from agent.at.event import Event, FinalResult, Information, LateResult, Noise, Prompt, Unsolicited
-from agent.at.grammar import HEX, JUNK, PROMPT, final_result, is_code
+from agent.at.grammar import HEX, JUNK, LINE_END, PROMPT, final_result, following, is_code
+from agent.at.payload import Count, Header, form
 
 MAX_LINE = 4096
 """Octets. The longest line due is a PDU of 2 x 176 digits; text mode shows less."""
@@ -56,9 +59,14 @@ class Engine:
         self._past: list[AtCommand] = []
         self._dirty = False
         self._verbose = False
-        self._headers: list[_Header] = []
+        self._headers: list[Header] = []
+        self._count: Count | None = None
         self._begin_echo("")
         self._informed = self._prompted = self._body_written = self._echo_seen = False
+
+    def announce(self, announced: Mapping[str, Payload]) -> None:
+        """Another message format: which unsolicited codes are followed by which payload."""
+        self._announced = announced
 
     # What is asked
 
@@ -89,6 +97,9 @@ class Engine:
         if self._pending is not None:
             self._past.append(self._pending)
             self._pending = None
+        if self._count is not None:  # octets were lost: what came is read line by line
+            self._headers.append(self._count.header)
+            self._count = None
         self.distrust()
 
     def distrust(self, answered: AtCommand | None = None) -> None:
@@ -119,6 +130,7 @@ class Engine:
     def forget(self) -> None:
         """Drop the line that has not ended yet."""
         self._buffer = ""
+        self._count = None
 
     @property
     def echoed(self) -> bool:
@@ -130,13 +142,35 @@ class Engine:
     def receive(self, data: bytes) -> list[Event]:
         """The events that these octets complete, in order."""
         events: list[Event] = []
-        *lines, rest = (self._buffer + data.decode("latin-1")).replace("\r", "\n").split("\n")
-        for line in lines:
+        octets = self._buffer + data.decode("latin-1")
+        at = 0
+        while True:
+            if self._count is not None:
+                at = self._take_counted(self._count, octets, at, events)
+            if self._count is not None or (end := LINE_END.search(octets, at)) is None:
+                break
             if not self._skipping:
-                self._line(self._start(line, events), events)
+                self._line(self._start(octets[at : end.start()], events), events)
             self._skipping = self._after_prompt = False
-        self._buffer = "" if self._skipping else self._start(rest, events)
+            at = end.end()
+            self._header_ended(end[0])
+        rest = octets[at:]
+        if self._count is None:
+            rest = "" if self._skipping else self._start(rest, events)
+        self._buffer = rest
         return events
+
+    def _take_counted(self, count: Count, octets: str, at: int, events: list[Event]) -> int:
+        """Take the payload that begins there, if all of it has come; where the next line begins."""
+        at, size = count.measure(octets, at)
+        if size is None:
+            return at
+        self._count = None
+        if size < 0:
+            self._headers.append(count.header)
+            return at
+        events.append(count.header.event(octets[at : at + size]))
+        return at + size
 
     def _start(self, line: str, events: list[Event]) -> str:
         """What may be told of a line before its end has come: a prompt, or that it is too long."""
@@ -187,14 +221,14 @@ class Engine:
         if final is not None:
             self._close_headers(False, events)
             events.append(self._result(text, final))
-        elif (answer := _form(self._pending, text)) and self._is_due(answer):
+        elif (answer := form(self._pending, text)) and self._is_due(answer):
             self._informed = True
             self._echo_left = ""
             if self._pending is not None and self._pending.marks:
                 self.trust()
-            self._header(_Header(text, answer.payload, Information), events)
-        elif late := next((found for past in self._past if (found := _form(past, text))), None):
-            self._header(_Header(text, late.payload, LateResult), events)
+            self._header(Header(text, answer.payload, Information), events)
+        elif late := next((found for past in self._past if (found := form(past, text))), None):
+            self._header(Header(text, late.payload, LateResult), events)
         elif HEX.fullmatch(text) and len(text) >= 16:
             events.append(_noise("a payload without a header", text))
         elif text[:2] == "AT":
@@ -202,7 +236,7 @@ class Engine:
         else:
             name = text.partition(":")[0]
             payload = self._announced.get(name, Payload.NONE) if ":" in text else Payload.NONE
-            self._header(_Header(text, payload, Unsolicited), events)
+            self._header(Header(text, payload, Unsolicited), events)
 
     def _without_junk(self, line: str, events: list[Event]) -> str:
         """Cut off octets that are no text: at both ends, and before a code that garbage was glued to."""
@@ -219,7 +253,7 @@ class Engine:
         if is_code(tail) or final_result(tail, numeric=False) is not None:
             events.append(_noise("octets that are no text", line[: inner.end()]))
             return tail
-        if is_code(line) or _form(self._pending, line) is not None:
+        if is_code(line) or form(self._pending, line) is not None:
             return line  # a name in another character set, inside an answer
         events.append(_noise("octets that are no text", line))
         return ""
@@ -243,13 +277,24 @@ class Engine:
             header.doubtful = text
         return True
 
-    def _header(self, header: _Header, events: list[Event]) -> None:
+    def _header(self, header: Header, events: list[Event]) -> None:
         """A line that may have a payload. One of the same kind before it will get none any more."""
-        if header.payload is Payload.NONE:
+        payload, length = header.payload, 0
+        if payload is Payload.COUNTED:
+            payload, length = following(header.text)
+        if payload is Payload.NONE:
             events.append(header.event(None))
             return
         self._close_headers(header.kind is Unsolicited, events)
-        self._headers.append(header)
+        if payload is Payload.COUNTED:
+            self._count = Count(header, length)
+        else:
+            self._headers.append(header)
+
+    def _header_ended(self, end: str) -> None:
+        """A line has ended; if it announced a payload, this is how its line ends too."""
+        if self._count is not None:
+            self._count.end = end
 
     def _close_headers(self, unsolicited: bool, events: list[Event]) -> None:
         """Wait no longer for the payload of news, or of an answer: a final result or the next header came."""
@@ -291,36 +336,6 @@ class Engine:
         self._echo_left = self._echo_left[len(piece) :]
         self._echo_seen = True
         return True
-
-
-class _Header:
-    """A line whose payload is due."""
-
-    __slots__ = ("doubtful", "kind", "payload", "text")
-
-    def __init__(
-        self, text: str, payload: Payload, kind: type[Information | LateResult | Unsolicited]
-    ) -> None:
-        self.text = text
-        self.payload = payload
-        self.kind = kind
-        self.doubtful: str | None = None
-
-    def event(self, payload: str | None) -> Event:
-        return self.kind(self.text, payload)
-
-
-def _form(command: AtCommand | None, text: str) -> Answer | None:
-    """The form of that command's answer that a line has."""
-    for answer in command.answers if command is not None else ():
-        if answer.name:
-            if text.startswith(answer.name) and text[len(answer.name) :].lstrip()[:1] == ":":
-                rest = text.partition(":")[2].strip()
-                if answer.shape is None or answer.shape.match(rest):
-                    return answer
-        elif not is_code(text) and (answer.shape is None or answer.shape.match(text)):
-            return answer
-    return None
 
 
 def _junk(octets: str, events: list[Event]) -> None:

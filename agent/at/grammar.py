@@ -5,9 +5,15 @@ from __future__ import annotations
 import re
 
 from agent.at import codes
+from agent.at.command import Payload
 from agent.at.event import FinalResult
+from agent.at.parameters import values
 
 HEX = re.compile(r"[0-9A-Fa-f]{2,}")
+DIGITS = re.compile(r"[0-9A-Fa-f]*")
+LINE_END = re.compile(r"[\r\n]")
+MOST_COUNTED = 1024
+"""A <length> above this is none: text mode shows 160 characters, or 140 octets."""
 JUNK = re.compile(r"[^\x20-\x7e]+")
 """Octets that no line consists of."""
 PROMPT = re.compile(r"([^\x20-\x7e]*) *> *")
@@ -27,6 +33,40 @@ _WORDS = frozenset(
 _ERROR = re.compile(r"\+(CMS|CME|EXT) ERROR ?: ?(.*)")
 _NUMERIC = {"0": True, "4": False}
 """OK and ERROR under ATV0, V.250 table 1."""
+
+
+def following(header: str) -> tuple[Payload, int]:
+    """What follows a header of text mode (27.005 3.4.1 to 3.4.3), and its <length>.
+
+    With +CSDH=1 the header of a message ends with the unquoted type of an address and <length>, that of a
+    status report with two times and <st>. Any other has no length, or is one of PDU mode.
+    """
+    found = values(header)
+    length = found.at(-1).number
+    if len(found) < 3 or length is None or found.at(-1).quoted:
+        return Payload.HEX_LINE, 0
+    if found.at(-2).quoted:
+        return (Payload.NONE if found.at(-3).quoted else Payload.HEX_LINE), 0
+    if length > MOST_COUNTED or not any(value.quoted for value in found):
+        return Payload.HEX_LINE, 0
+    return Payload.COUNTED, length
+
+
+def counted(octets: str, end: str, length: int) -> int | None:
+    """How many of these octets are a payload of <length>; None: too few came to tell; -1: none fits.
+
+    <length> counts characters, and octets where the data are hexadecimal (27.005 3.1): each is one octet on
+    the line, two digits, or four (UCS2). A payload fits when the line ends right behind it.
+    """
+    for width in (1, 2, 4):
+        size = width * length
+        if width > 1 and not DIGITS.fullmatch(octets[:size]):
+            continue
+        if len(octets) <= size:
+            return None
+        if octets[size] == end:
+            return size
+    return -1
 
 
 def is_code(text: str) -> bool:

@@ -1,16 +1,19 @@
 """The seam between the two message formats of 27.005: how messages are asked for, read and sent.
 
-PDU mode is one side of it. The other, text mode, has its own headers, a counted payload (`+CSDH=1`) and its
-own body; whoever uses a format sees none of that.
+PDU mode is one side of it and stands here. The other, text mode (`text_format`), has its own headers, a
+counted payload (`+CSDH=1`) and its own body; whoever uses a format sees none of that.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Protocol
 
 import pdu
 from agent.at.command import Answer, AtCommand, Payload
+from agent.at.engine import ANNOUNCED
 from agent.at.event import Information, Unsolicited
 from agent.at.parameters import Value, values
 from agent.modem.stored import Slot, StoredMessage, Undecodable
@@ -31,17 +34,39 @@ _OWN = {2, 3, "STO UNSENT", "STO SENT"}
 _HEX = re.compile(r"(?:[0-9A-Fa-f]{2})+")
 
 
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A setting without which messages cannot be read in a format."""
+
+    name: str
+    values: tuple[str, ...]
+    """What will do, best first."""
+    reason: str
+    """Why the module cannot be used in this format with any other value."""
+
+
 class MessageFormat(Protocol):
     """One of the two formats."""
 
     code: int
     """The value of +CMGF."""
+    announced: Mapping[str, Payload]
+    """Which unsolicited codes are followed by which payload."""
+    choices: tuple[Choice, ...]
+    """Further settings that must stand."""
+    agreed: dict[str, str]
+    """The value of each of them, as the module took it."""
+    acknowledgements: tuple[str, ...]
+    """The forms of +CNMA, best first."""
 
     def list_messages(self) -> AtCommand:
         """List the whole store."""
 
-    def listed(self, line: Information, store: str) -> StoredMessage | None:
-        """The received message of one list entry; None for our own and for empty ones."""
+    def listed(self, line: Information, store: str) -> StoredMessage | Slot | None:
+        """The received message of one list entry; None for our own and for empty ones.
+
+        A slot where the list tells too little of it: it is to be read there.
+        """
 
     def read_message(self, index: int) -> AtCommand:
         """Read one slot."""
@@ -49,17 +74,29 @@ class MessageFormat(Protocol):
     def read(self, line: Information, slot: Slot) -> StoredMessage | None:
         """The received message of an answer; None for our own and for nothing."""
 
+    def prepare(self, message: pdu.Submit) -> AtCommand | None:
+        """What must be set before it is sent. Raises PduError for a message that this format cannot carry."""
+
     def submit(self, message: pdu.Submit, timeout_s: float) -> AtCommand:
         """Send; raises PduError for a message that cannot be encoded."""
 
     def direct(self, news: Unsolicited) -> StoredMessage:
         """The message that came with +CMT or +CDS."""
 
+    def string(self, text: str) -> str:
+        """A string of the module, for example the number of +CSCA, as it reads."""
+
 
 class PduFormat:
     """+CMGF=0: messages are lines of hexadecimal digits."""
 
     code = 0
+    announced: Mapping[str, Payload] = ANNOUNCED
+    choices: tuple[Choice, ...] = ()
+    acknowledgements: tuple[str, ...] = ("AT+CNMA=1", "AT+CNMA")
+
+    def __init__(self) -> None:
+        self.agreed: dict[str, str] = {}
 
     def list_messages(self) -> AtCommand:
         return _LIST
@@ -67,7 +104,7 @@ class PduFormat:
     def listed(self, line: Information, store: str) -> StoredMessage | None:
         header = values(line.text)
         index = header.at(0).number
-        if index is None or _is_own(header.at(1)):
+        if index is None or is_own(header.at(1)):
             return None
         return _message(line, Slot(store, index), _announced(header[2:]))
 
@@ -76,16 +113,20 @@ class PduFormat:
 
     def read(self, line: Information, slot: Slot) -> StoredMessage | None:
         header = values(line.text)
-        if _is_own(header.at(0)):
+        if is_own(header.at(0)):
             return None
         return _message(line, slot, _announced(header[1:]))
+
+    def prepare(self, message: pdu.Submit) -> AtCommand | None:
+        del message  # a PDU carries its own settings
+        return None
 
     def submit(self, message: pdu.Submit, timeout_s: float) -> AtCommand:
         encoded = pdu.encode(message)
         return AtCommand(
             f"AT+CMGS={encoded.length}",
             PROMPT_S,
-            _SENT,
+            SENT,
             informs=True,
             settle_s=SENT_OK_S,
             body=f"{encoded.hex}\x1a".encode(),
@@ -101,10 +142,13 @@ class PduFormat:
             return StoredMessage(None, f"{news.text}\r\n{raw}", message, sound=False)
         return StoredMessage(None, raw, message, _announced(values(news.text)) in {None, _length(raw)})
 
+    def string(self, text: str) -> str:
+        return text
+
 
 _LIST = AtCommand("AT+CMGL=4", LIST_S, (Answer("+CMGL", payload=Payload.HEX_LINE, many=True),))
 _READ = (Answer("+CMGR", payload=Payload.HEX_LINE),)
-_SENT = (Answer("+CMGS"),)
+SENT = (Answer("+CMGS"),)
 
 
 def decode(raw: str) -> pdu.Deliver | pdu.StatusReport | Undecodable:
@@ -130,7 +174,8 @@ def _length(raw: str) -> int:
     return len(raw) // 2 - 1 - int(raw[:2], 16)
 
 
-def _is_own(status: Value) -> bool:
+def is_own(status: Value) -> bool:
+    """Whether a <stat> is that of a message that was written or sent here, not received."""
     return status.number in _OWN or status.text.upper() in _OWN
 
 

@@ -14,7 +14,7 @@ from agent.at.error import CommandRefused, CommandTimedOut
 from agent.at.parameters import ranges, values
 from agent.modem.commands import read, routing, write
 from agent.modem.error import ModemUnusable
-from agent.modem.formats import MessageFormat
+from agent.modem.formats import Choice, MessageFormat
 from agent.modem.negotiation import Negotiation
 from agent.modem.setup import Setup
 from agent.modem.state import DOMAINS, query, read_state
@@ -46,6 +46,7 @@ class Initialisation:
         await self._radio()
         await self._sim()
         await self._message_format()
+        await self._format_settings()
         await self._service()
         await self._stores()
         await self._routing()
@@ -111,6 +112,37 @@ class Initialisation:
             await self._talk.insist(write(f"AT+CMGF={wanted}"))
         except CommandRefused as error:
             raise ModemUnusable(f"the module does not take messages in this format: {error}") from error
+
+    async def _format_settings(self) -> None:
+        """What the format needs beyond +CMGF: text mode its lengths and a character set."""
+        self._format.agreed.clear()
+        for choice in self._format.choices:
+            standing = await self._standing(choice.name)
+            response = await self._talk.try_out(read(choice.name, "=?"), tell=False)
+            offered = ranges(response.text) if response is not None else ()
+            for value in choice.values:
+                if value == standing or await self._set(choice, value, offered):
+                    self._format.agreed[choice.name] = value
+                    break
+            else:
+                raise ModemUnusable(f"{choice.reason} (AT{choice.name} stays {standing or 'unknown'})")
+            if value != choice.values[0]:
+                self._talk.note(f"{choice.name} is {value}: the module does not take {choice.values[0]}")
+            self._setup.format_drifts = True  # after a restart a body would be read in another way
+
+    async def _standing(self, name: str) -> str:
+        """A setting as it is; empty where the module does not tell. UCS2 may be told in its own way."""
+        response = await self._talk.try_out(read(name), tell=False)
+        return "" if response is None else self._format.string(values(response.text).at(0).text).upper()
+
+    async def _set(self, choice: Choice, value: str, offered: tuple[frozenset[str], ...]) -> bool:
+        """Set it and read it back: some modules accept what they then ignore."""
+        if offered and value not in offered[0]:
+            return False
+        shown = value if value.isdigit() else f'"{value}"'
+        if await self._talk.try_out(write(f"AT{choice.name}={shown}"), tell=False) is None:
+            return False
+        return await self._standing(choice.name) in {value, ""}
 
     async def _service(self) -> None:
         """+CSMS=1: what is handed over directly waits for our acknowledgement."""
@@ -260,7 +292,7 @@ class Initialisation:
             response = await self._talk.ask(read("+CSCA"))
         except (CommandRefused, CommandTimedOut):
             return
-        self._setup.service_centre = values(response.text).at(0).text
+        self._setup.service_centre = self._format.string(values(response.text).at(0).text)
         if response.text and not self._setup.service_centre:
             self._talk.note(
                 "the SIM knows no service centre number (+CSCA): sending will be refused with 330"

@@ -21,7 +21,7 @@ from agent.modem.formats import SEND_S, MessageFormat, PduFormat
 from agent.modem.hearing import Hearing
 from agent.modem.initialise import Initialisation
 from agent.modem.news import Arrived, News, ReportStored, StoreFull
-from agent.modem.sending import NotSent, Outcome, send
+from agent.modem.sending import NotSent, Outcome, prepare, send
 from agent.modem.setup import Condition, Setup, condition
 from agent.modem.state import (
     Identity,
@@ -33,6 +33,7 @@ from agent.modem.state import (
 )
 from agent.modem.storage import Storage
 from agent.modem.stored import Slot, StoredMessage, Undecodable
+from agent.modem.text_format import TextFormat
 from agent.modem.vigilance import drifted, route_again
 
 __all__ = ["Modem", "ModemUnusable"]
@@ -49,7 +50,7 @@ ACKNOWLEDGE_S = 10.0
 RAW_S = 180.0
 """A scan for networks may take so long (+COPS=?)."""
 
-FORMATS: dict[str, type[MessageFormat]] = {"pdu": PduFormat}
+FORMATS: dict[str, type[MessageFormat]] = {"pdu": PduFormat, "text": TextFormat}
 
 
 class Modem:
@@ -77,8 +78,9 @@ class Modem:
         self._send_timeout_s = send_timeout_s
         self._checked_at = 0.0
         self._damaged = ""
-        self._acknowledge_with: tuple[str, ...] = ("AT+CNMA=1", "AT+CNMA")
+        self._acknowledge_with = self._format.acknowledgements
         channel.news.door = self._hearing.door
+        channel.announce(self._format.announced)
 
     # Getting ready
 
@@ -163,6 +165,7 @@ class Modem:
 
     async def send(self, submit: pdu.Submit, before_body: BeforeBody) -> Outcome:
         """Send one message. Raises PduError for one that cannot be encoded, and what `before_body` raises."""
+        setting = self._format.prepare(submit)
         command = self._format.submit(submit, self._send_timeout_s)
         if not self._hearing.ready.is_set():
             await self._until(self._hearing.ready)
@@ -170,6 +173,10 @@ class Modem:
             return NotSent(self.loss)
         if self._setup.format_drifts and self._setup.echo and not await self._stands(0):
             return NotSent("the module has lost its settings")  # which no echo would tell
+        if setting is not None and (obstacle := await prepare(self._channel, setting)) is not None:
+            return obstacle
+        if self._hearing.restarted:
+            return NotSent("the module has lost its settings")
         return await send(self._channel, command, before_body)
 
     # How it fares

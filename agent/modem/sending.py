@@ -45,6 +45,17 @@ class Unknown:
 Outcome = Sent | Refused | NotSent | Unknown
 
 
+async def prepare(channel: Channel, setting: AtCommand) -> Refused | NotSent | None:
+    """Set what a message needs; None when it stands."""
+    try:
+        await channel.exchange(setting)
+    except CommandRefused as error:
+        return Refused(error)
+    except (CommandTimedOut, ModemLost) as error:
+        return NotSent(str(error))
+    return None
+
+
 async def send(channel: Channel, command: AtCommand, before_body: BeforeBody) -> Outcome:
     """Send; raises only what `before_body` raises, and then nothing was sent."""
     try:

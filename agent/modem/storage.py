@@ -129,7 +129,7 @@ class Storage:
             if values(line.text).at(0).number is None:
                 self._damaged.add(store)
                 continue
-            message = self._format.listed(line, store)
+            message = await self._listed(turn, line, store)
             if message is None or message.slot is None:
                 continue
             if message.slot in found:  # a digit of an index was lost: what lies where, reading tells
@@ -137,6 +137,17 @@ class Storage:
             if (message := await self._surely(turn, message)) is not None and message.slot is not None:
                 found[message.slot] = message
         return list(found.values())
+
+    async def _listed(self, turn: Turn, line: Information, store: str) -> StoredMessage | None:
+        """The message of a list entry, read by itself where the format wants that."""
+        entry = self._format.listed(line, store)
+        if not isinstance(entry, Slot):
+            return entry
+        try:
+            return await self._read(turn, entry)
+        except CommandRefused as error:  # left where it is: nothing of it was seen
+            _log.warning("the message in %s cannot be read: %s", entry, error)
+            return None
 
     async def _surely(self, turn: Turn, message: StoredMessage | None) -> StoredMessage | None:
         """Octets get lost on the line: what is not sound is read again, until it reads the same twice."""

@@ -18,6 +18,10 @@ async def drifted(channel: Channel, setup: Setup, message_format: MessageFormat)
     found = await _read(channel, "+CMGF")
     if found and found.at(0).number != message_format.code:
         return f"+CMGF: {found.at(0).text}"
+    for name, agreed in message_format.agreed.items():
+        found = await _read(channel, name)
+        if found and message_format.string(found.at(0).text).upper() != agreed:
+            return f"{name}: {found.at(0).text}"
     found = await _read(channel, "+CNMI") if setup.routing else Values()
     if found and (found.at(0).number, found.at(1).number) != setup.routing[:2]:
         return f"+CNMI: {','.join(value.text for value in found)}"

@@ -150,8 +150,14 @@ class Field:
         path.chmod(0o644 if name.endswith(".py") else 0o755)
 
 
+@pytest.fixture
+def message_format():
+    """The format in which agent and module speak of messages; a test may name another."""
+    return "pdu"
+
+
 @pytest.fixture(params=["programmable-wireless"])
-async def house(request, tmp_path):
+async def house(request, tmp_path, message_format):
     """A module in a sandbox, and an agent's folder with a handler `count` that notes each of its runs."""
     service = request.param
     (tmp_path / "handlers").mkdir(mode=0o755)
@@ -166,7 +172,8 @@ async def house(request, tmp_path):
     sandbox.observe(house.observe)
     house.handler("count", f'echo "$COMMAND_SID $1" >> {tmp_path}/runs; echo "counted $1"')
     house.config.write_text(
-        f'[modem]\nport = "{house.port}"\n[service]\nname = "{service}"\nmax_per_minute = 1000\n'
+        f'[modem]\nport = "{house.port}"\nmessage_format = "{message_format}"\n'
+        f'[service]\nname = "{service}"\nmax_per_minute = 1000\n'
         '[handlers]\ndirectory = "handlers"\ntimeout_s = 2\n[journal]\npath = "journal.db"\n'
         '[control]\nsocket = "control.sock"\n'
     )

@@ -7,6 +7,8 @@ import pytest
 import pdu
 from hardware.sim.network.events import EventKind
 
+in_both_formats = pytest.mark.parametrize("message_format", ["pdu", "text"])
+
 
 async def settle(house, answers):
     """Until so many answers have left and the store is empty; then a little, for what must not happen."""
@@ -31,6 +33,7 @@ async def test_a_command_is_carried_out_once_and_answered(house):
     assert house.replies() == ["sent"]
 
 
+@in_both_formats
 @pytest.mark.parametrize("where", ["start", "end"])
 async def test_the_sid_reaches_the_handler(house, where):
     """As the REST call gave it, and no longer part of the text."""
@@ -40,6 +43,7 @@ async def test_the_sid_reaches_the_handler(house, where):
     assert house.runs() == [f"{sid} {{x}}"]
 
 
+@in_both_formats
 async def test_the_same_message_again_is_not_run_again(house):
     """With a SID and without one; while the agent lives and after it was started anew."""
     async with house.living():
@@ -58,6 +62,7 @@ async def test_the_same_message_again_is_not_run_again(house):
     assert len(house.answers()) == 2
 
 
+@in_both_formats
 async def test_what_came_while_nobody_looked_is_carried_out(house):
     """More than the module can hold: the network keeps the rest until there is room."""
     for number in range(30):
@@ -69,6 +74,7 @@ async def test_what_came_while_nobody_looked_is_carried_out(house):
     assert house.answers() == [f"counted {number}" for number in range(30)]
 
 
+@in_both_formats
 async def test_a_long_message_is_joined(house):
     """Several parts, carried out once and with all words, also when the agent starts between them."""
     words = " ".join(f"w{number}" for number in range(90))
@@ -90,6 +96,7 @@ async def test_a_long_message_is_joined(house):
     assert house.answers() == ["90"]
 
 
+@in_both_formats
 async def test_strangers_are_kept_and_not_obeyed(house):
     """Neither a number that looks alike nor a name; nothing is answered, everything is deleted."""
     for sender in ("+15557654321", "29360", "2936x", "Orange"):
@@ -131,6 +138,7 @@ async def test_no_text_reaches_a_shell_or_a_path(house, text):
     assert house.answers()[0].startswith("ERR ")
 
 
+@in_both_formats
 @pytest.mark.parametrize(
     ("text", "arguments"),
     [
@@ -151,6 +159,7 @@ async def test_words_are_arguments_and_nothing_more(house, text, arguments):
     assert (house.folder / "body").read_bytes().decode() == text
 
 
+@in_both_formats
 @pytest.mark.parametrize("text", [" " * 160, "\r\n", " "])
 async def test_a_text_without_words_is_done_and_not_answered(house, text):
     """Operators ping with empty messages; nobody pays for an answer."""
@@ -179,6 +188,7 @@ async def test_a_handler_that_blocks_is_ended_and_others_go_on(house):
     assert house.answers()[0] == "counted 1"
 
 
+@in_both_formats
 async def test_answer_then_act(house):
     """The action comes after its answer has left, once, and survives that the agent was not there."""
     house.handler("reboot", "echo rebooting")
