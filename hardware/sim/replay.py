@@ -133,7 +133,7 @@ class ReplayedModule:
             return passed[0], False
         ahead = [place for place in fresh if self._next <= place < end]
         if ahead and self._may_go_ahead(ahead[0], begin):
-            return ahead[0], not question
+            return ahead[0], True
         if question and (known := [place for place in wanted if place < self._next or every[place].used]):
             return known[-1], False
         if question and ahead:

@@ -42,7 +42,7 @@ class StandIns:
     def message(self, digits: str, *, sent: bool = False) -> str:
         """For a PDU as hexadecimal digits; it still decodes. `sent`: as we write it.
 
-        What does not decode, or cannot be written again as it was, becomes zeros: who knows what is in it.
+        What does not decode, or not again at its length, becomes zeros: who knows what is in it.
         """
         octets = digits.upper()
         for direction in ("mo", "mt") if sent else ("mt", "mo"):
@@ -50,8 +50,6 @@ class StandIns:
                 message = pdu.decode(octets, direction="mo" if direction == "mo" else "mt")
                 if isinstance(message, pdu.SubmitReport | pdu.DeliverReport) and message.user_data is None:
                     continue  # a SUBMIT or DELIVER read the wrong way round, as a rule
-                if pdu.encode(message).hex != octets:
-                    continue
                 masked = pdu.encode(self._masked(message)).hex
             except pdu.PduError:
                 continue

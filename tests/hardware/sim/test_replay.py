@@ -275,6 +275,24 @@ def test_a_question_waits_for_no_news():
     assert bench.at("+CSQ") == "+CSQ: 21,99  OK"
 
 
+def test_a_question_is_not_answered_from_after_news():
+    """What the module said by itself may be why the answer is another one afterwards."""
+    bench = Bench(
+        r"""
+0 > AT+CREG?\r
+0 < \r\n+CREG: 1,2\r\n\r\nOK\r\n
+1 > AT+CSQ\r
+1 < \r\n+CSQ: 21,99\r\n\r\nOK\r\n
+5 < \r\n+CREG: 1\r\n
+6 > AT+CREG?\r
+6 < \r\n+CREG: 1,1\r\n\r\nOK\r\n
+"""
+    )
+    assert [bench.at("+CREG?") for _ in range(2)] == ["+CREG: 1,2  OK"] * 2
+    assert bench.at("+CSQ") == "+CSQ: 21,99  OK  +CREG: 1"
+    assert bench.at("+CREG?") == "+CREG: 1,1  OK"
+
+
 SEND = r"""
 0 > AT+CMGS=17\r
 0.1 < \r\n>\x20

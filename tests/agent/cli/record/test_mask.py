@@ -102,6 +102,22 @@ def test_damaged_messages_show_nothing():
         assert set(StandIns().message(raw)) == {"0"}
 
 
+@pytest.mark.parametrize(
+    "data",
+    [
+        pdu.UserData(b"\xffsecret", 7, pdu.Alphabet.OCTETS, has_header=True),
+        pdu.UserData(b"secret", 6, pdu.Alphabet.GSM7, compressed=True),
+    ],
+)
+def test_what_cannot_be_told_from_its_header_shows_nothing(data):
+    """Compressed contents, and a header that runs past its end."""
+    scheme = 0x20 if data.compressed else 0x04
+    message = pdu.Deliver(pdu.Address.parse(NUMBER), WHEN, data, data_coding_scheme=scheme)
+    raw = pdu.encode(message).hex
+    assert b"secret".hex() in raw
+    assert set(StandIns().message(raw)) == {"0"}
+
+
 @given(st.binary(max_size=60))
 def test_any_digits_keep_their_length(data):
     """Whatever is taken for a message."""
