@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test peers test-system check format coverage bench measure clean
+.PHONY: help demo sandbox wheel test peers test-system check format coverage bench measure clean
 
 # Another interpreter has an environment of its own: PYTHON=python3.13 uses .venv-3.13.
 PYTHON ?= python3
@@ -24,6 +24,13 @@ help:  ## this list
 
 demo: $(VENV)/.demo  ## the agent and a simulated module, network and service; ARGS=--once ends after the tour
 	@$(BIN)/modem-agent demo $(ARGS)
+
+sandbox: $(VENV)/.demo  ## simulated modules, network and REST API; ARGS="--link-dir /tmp/modems"
+	@$(BIN)/modem-agent sandbox $(ARGS)
+
+wheel: $(VENV)/.demo  ## what is installed on a device, into dist/
+	@$(BIN)/python -m pip --quiet --disable-pip-version-check wheel --no-deps --no-build-isolation --wheel-dir dist .
+	@ls dist/*.whl
 
 test: $(VENV)/.test  ## the tests that run anywhere
 	@echo "Left out: the group 'system' (needs root and Debian programs); 'make test-system' runs it."

@@ -100,7 +100,9 @@ def _listen(path: Path) -> socket.socket:
     line = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
     try:
         if path.is_socket():
-            path.unlink()  # the journal's lock has shown that no other agent of ours lives
+            if _answers(path):
+                raise OSError("another agent answers there")  # noqa: TRY301  (told like all other reasons)
+            path.unlink()
         before = os.umask(0o117)
         try:
             line.bind(str(path))
@@ -111,6 +113,17 @@ def _listen(path: Path) -> socket.socket:
         line.close()
         raise
     return line
+
+
+def _answers(path: Path) -> bool:
+    """Whether somebody listens; a dead agent has left the socket and nobody behind it."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as line:
+        line.settimeout(1)
+        try:
+            line.connect(str(path))
+        except OSError:
+            return False
+    return True
 
 
 def ask(path: Path, request: Mapping[str, Any], timeout_s: float = ANSWER_S + 5) -> dict[str, Any]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
+import os
 import sys
 
 import click
@@ -57,4 +59,10 @@ def group() -> None:
 
 def main() -> None:
     """The entry point of the distribution."""
-    group.main(args=sys.argv[1:], prog_name="modem-agent")
+    try:
+        group.main(args=sys.argv[1:], prog_name="modem-agent")
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EIO, errno.EPIPE):
+            raise
+        sys.stderr.write(f"modem-agent: nothing more can be printed: {error.strerror}\n")
+        os._exit(1)  # what is still to be printed would fail once more at the end

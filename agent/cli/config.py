@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import tomllib
 from pathlib import Path
 
@@ -40,7 +41,7 @@ def check(config_path: Path) -> None:
         names = _handlers(settings, mistakes)
     for key, path in (("journal.path", settings.journal.path), ("control.socket", settings.control.socket)):
         if key.partition(".")[0] not in faulty:
-            mistakes += _folder(config_path, key, path)
+            mistakes += _place(f"{config_path}: {key}", path)
     if mistakes:
         give_up(*mistakes, status=IMPOSSIBLE)
     click.echo(
@@ -87,9 +88,29 @@ def _handlers(settings: Config, mistakes: list[str]) -> str:
     return ", ".join(catalogue.names)
 
 
-def _folder(path: Path, key: str, file: Path) -> list[str]:
+_BY_SYSTEMD = (Config().journal.path.parent, Config().control.socket.parent)
+"""Folders that the shipped unit has systemd make at each start (StateDirectory=, RuntimeDirectory=)."""
+_SOCKET_PATH = 107
+"""Octets that the path of a socket may have, unix(7)."""
+
+
+def _place(key: str, file: Path) -> list[str]:
+    """What is wrong with the place where a file is to be made."""
+    folder = file.parent
     try:
-        there = file.parent.is_dir()
-    except OSError:  # a name that no folder can have
-        there = False
-    return [] if there else [f"{path}: {key}: there is no folder {file.parent}; make it or name another"]
+        there, other = folder.is_dir(), file.is_dir()
+        usable = not there or os.access(folder, os.W_OK | os.X_OK)
+    except OSError:  # a name that no file can have, or a folder that lets nobody look
+        there, other, usable = folder in _BY_SYSTEMD, False, False
+    if other:
+        return [f"{key}: {file} is a folder; name a file in it"]
+    if not there and folder in _BY_SYSTEMD:
+        click.echo(f"note: there is no {folder} yet; systemd makes it when the service starts", err=True)
+        return []
+    if not there:
+        return [f"{key}: there is no folder {folder}; make it or name another"]
+    if not usable and folder not in _BY_SYSTEMD:
+        return [f"{key}: {folder} cannot be written by this user; check as the agent's user, or change it"]
+    if key.endswith("control.socket") and len(os.fsencode(file)) > _SOCKET_PATH:
+        return [f"{key}: {file} is longer than the {_SOCKET_PATH} octets that the path of a socket may have"]
+    return []

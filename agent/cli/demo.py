@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import signal
 import socket
 import tempfile
@@ -41,14 +40,17 @@ def demo(listen: int, *, once: bool) -> None:
         from agent.cli.show.stage import stage  # noqa: F401  (needs the extra)
         from hardware.sim.sandbox import SandboxUnavailable
     except ModuleNotFoundError as error:
-        give_up(f"the demo needs {error.name}: pip install 'modem-agent[sandbox]'")
+        give_up(
+            f"the demo needs {error.name}, which is not installed: "
+            f"pip install 'modem-agent[sandbox]', or {error.name} alone"
+        )
     screen = Screen(time.monotonic)
     try:
         with tempfile.TemporaryDirectory(prefix="modem-agent-demo-") as folder:
             good = asyncio.run(_perform(screen, Path(folder), listen, once=once))
     except SandboxUnavailable as error:
         give_up(str(error))
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, asyncio.CancelledError):
         raise SystemExit(130) from None
     raise SystemExit(0 if good else 1)
 
@@ -58,6 +60,10 @@ async def _perform(screen: Screen, folder: Path, port: int, *, once: bool) -> bo
     from agent.cli.show.tour import TOUR, Seen, visit
     from agent.story import Step
     from hardware.sim.network.events import Event
+
+    task, loop = asyncio.current_task(), asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGHUP):  # a closed terminal, too, leaves nothing behind
+        loop.add_signal_handler(number, task.cancel if task else loop.stop)
 
     seen = Seen()
     here: str | None = None
@@ -113,10 +119,5 @@ def _free(port: int) -> int:
 
 async def _until_interrupted() -> None:
     stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGINT, stop.set)
     await stop.wait()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        with contextlib.suppress(ValueError):
-            loop.remove_signal_handler(number)

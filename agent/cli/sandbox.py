@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import fcntl
 import inspect
 import os
 import random
 import signal
 import tempfile
 import textwrap
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -155,13 +158,27 @@ def sandbox(
 
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        asyncio.run(live())
+        with _held(folder):
+            asyncio.run(live())
     except SandboxUnavailable as error:
         give_up(str(error))
     except ValueError as error:
         raise click.UsageError(str(error)) from None
     except OSError as error:
         give_up(f"--link-dir {folder}: {error.strerror or error}")
+
+
+@contextlib.contextmanager
+def _held(folder: Path) -> Iterator[None]:
+    """Keep other sandboxes from making their links here; the kernel lets go when this process ends."""
+    held = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError:
+        give_up(f"another sandbox has its links in {folder}: end it, or choose another --link-dir")
+    finally:
+        os.close(held)
 
 
 def _sim(text: str) -> tuple[str, str | None]:

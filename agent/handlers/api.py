@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     Mode = Literal["text", "binary"]
     Answer: TypeAlias = "Reply | str | bytes | None"
     Handler = Callable[["Command"], "Answer | Awaitable[Answer]"]
+    Action = Callable[..., object]
     SomeHandler = TypeVar("SomeHandler", bound=Handler)
 
 
@@ -92,10 +93,13 @@ class Reply:
 
     __slots__ = ("content", "then")
 
-    def __init__(self, content: str | bytes | None, then: str | None = None) -> None:
-        """`content` None or empty: nothing is sent. bytes go out as a binary message."""
+    def __init__(self, content: str | bytes | None, then: str | Action | None = None) -> None:
+        """`content` None or empty: nothing is sent. bytes go out as a binary message.
+
+        `then` is the function that acts, or its name: only the name outlives a restart of the agent.
+        """
         self.content = content
-        self.then = then
+        self.then = then if then is None or isinstance(then, str) else then.__name__
 
 
 class TryLater(Exception):  # noqa: N818  (reads as what the handler asks for)

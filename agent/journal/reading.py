@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -27,7 +28,14 @@ class Unreadable(Exception):  # noqa: N818  (reads as the sentence it is)
 
 def rows(journal: Path, query: str, limit: int) -> list[dict[str, Any]]:
     """The newest rows, oldest first: times as ISO 8601 in UTC, binary bodies as hex. Raises Unreadable."""
-    if not journal.is_file():
+    try:
+        there = journal.is_file()
+        allowed = not there or os.access(journal, os.R_OK)
+    except PermissionError:  # a folder that lets nobody look
+        there, allowed = True, False
+    if not allowed:
+        raise Unreadable(f"journal {journal} is not for this user; use sudo")
+    if not there:
         raise Unreadable(f"there is no journal at {journal}; has modem-agent run with this configuration?")
     try:
         with closing(sqlite3.connect(f"{journal.absolute().as_uri()}?mode=ro", uri=True)) as connection:

@@ -87,7 +87,8 @@ class Sandbox:
             from hardware.sim.rest.server import RestServer  # noqa: PLC0415 - aiohttp is an extra
         except ModuleNotFoundError as error:
             raise SandboxUnavailable(
-                f"The sandbox needs {error.name}, which is not installed: pip install 'modem-agent[sandbox]'"
+                f"The sandbox needs {error.name}, which is not installed: "
+                f"pip install 'modem-agent[sandbox]', or {error.name} alone"
             ) from error
         self.account_sid = account_sid or f"AC{rng.getrandbits(128):032x}"
         self.token = token or f"{rng.getrandbits(128):032x}"

@@ -68,6 +68,13 @@ async def test_a_socket_left_behind_is_replaced(path, tmp_path):
     assert not left.exists()
 
 
+async def test_a_socket_that_answers_is_left_to_its_agent(path):
+    """A second agent with another journal must not take it over silently."""
+    with pytest.raises(ControlUnusable, match="another agent answers there"):
+        await ControlServer(path, {}).start()
+    assert (await _asked(path, {"do": "status"}))["state"] == "well"
+
+
 async def test_what_is_no_socket_is_left_alone(tmp_path):
     """A file of somebody else's at that path is named, not removed."""
     path = tmp_path / "precious"

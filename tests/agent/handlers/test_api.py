@@ -149,3 +149,13 @@ def test_the_import_is_cheap():
         [sys.executable, "-P", "-c", code, root], capture_output=True, text=True, check=True
     )
     assert set(result.stdout.split()) <= {"__future__"}
+
+
+def test_an_action_may_be_given_as_the_function_itself():
+    """Only its name is kept: it must be found again after a restart of the agent."""
+
+    def act(command):
+        return None
+
+    assert Reply("x", then=act).then == Reply("x", then="act").then == "act"
+    assert Reply("x").then is None

@@ -90,6 +90,17 @@ def test_people_may_look_while_the_agent_writes(desk, make):
     assert reading.rows(desk.path, reading.OUTBOX, 10) == []
 
 
+def test_a_folder_that_lets_nobody_look_is_one_sentence(desk, monkeypatch):
+    """The service's own folder is closed to others: they are told, and not with a traceback."""
+
+    def refuse(self):
+        raise PermissionError
+
+    monkeypatch.setattr(type(desk.path), "is_file", refuse)
+    with pytest.raises(reading.Unreadable, match="not for this user; use sudo"):
+        reading.rows(desk.path, reading.INBOX, 1)
+
+
 def test_no_journal_is_one_sentence(tmp_path):
     """Looking makes no file."""
     with pytest.raises(reading.Unreadable, match="there is no journal"):
