@@ -26,6 +26,8 @@ PROMPT_S = 10.0
 """The prompt was seen up to 5 s after the command, on a module that had to wake its radio."""
 SEND_S = 120.0
 """Quectel's limit from the body to the result; SIM7000 allows 60 s, A76xx 40 s."""
+DEFAULTS = "AT+CSMP=17,167,0,0"
+"""What stands by 27.005 3.1 where nobody sets it: a module that does not know +CSMP sends so."""
 SENT_OK_S = 5.0
 """After `+CMGS: <mr>` the message is sent; OK follows in the same breath or never."""
 

@@ -118,8 +118,10 @@ class Initialisation:
         self._format.agreed.clear()
         for choice in self._format.choices:
             standing = await self._standing(choice.name)
-            response = await self._talk.try_out(read(choice.name, "=?"), tell=False)
-            offered = ranges(response.text) if response is not None else ()
+            offered: tuple[frozenset[str], ...] = ()
+            if standing != choice.values[0]:
+                response = await self._talk.try_out(read(choice.name, "=?"), tell=False)
+                offered = ranges(response.text) if response is not None else ()
             for value in choice.values:
                 if value == standing or await self._set(choice, value, offered):
                     self._format.agreed[choice.name] = value
@@ -137,7 +139,7 @@ class Initialisation:
 
     async def _set(self, choice: Choice, value: str, offered: tuple[frozenset[str], ...]) -> bool:
         """Set it and read it back: some modules accept what they then ignore."""
-        if offered and value not in offered[0]:
+        if offered and value not in offered[0] and offered[0] - {""}:
             return False
         shown = value if value.isdigit() else f'"{value}"'
         if await self._talk.try_out(write(f"AT{choice.name}={shown}"), tell=False) is None:

@@ -8,6 +8,7 @@ from agent.at.channel import BeforeBody, Channel
 from agent.at.command import AtCommand
 from agent.at.error import CommandRefused, CommandTimedOut, ModemLost
 from agent.at.parameters import values
+from agent.modem.formats import DEFAULTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,7 @@ async def prepare(channel: Channel, setting: AtCommand) -> Refused | NotSent | N
     try:
         await channel.exchange(setting)
     except CommandRefused as error:
-        return Refused(error)
+        return Refused(error) if setting.line != DEFAULTS else None
     except (CommandTimedOut, ModemLost) as error:
         return NotSent(str(error))
     return None

@@ -10,7 +10,8 @@ from agent.at.command import Answer, AtCommand
 from agent.at.error import CommandRefused, CommandTimedOut
 from agent.at.event import Information
 from agent.at.parameters import values
-from agent.modem.formats import MessageFormat
+from agent.modem.commands import write
+from agent.modem.formats import MessageFormat, PduFormat
 from agent.modem.setup import Setup
 from agent.modem.stored import Slot, StoredMessage, Undecodable
 
@@ -27,6 +28,9 @@ modules (A76xx, EC2x); a notification, or a full store, sends us there at once a
 
 _EMPTY = {("cms", 321), ("cme", 21), ("cme", 22)}
 """Invalid index, not found: there is nothing in that slot."""
+_NOT_SHOWN = ("cms", 320)
+"""Memory failure: what is stored is no message that text mode has a form for."""
+_PLAIN = PduFormat()
 
 
 class Storage:
@@ -118,18 +122,13 @@ class Storage:
 
     async def _list(self, turn: Turn, store: str) -> list[StoredMessage]:
         await self._select(turn, store)
-        try:
-            response = await self._exchange(turn, self._format.list_messages())
-        except CommandRefused as error:
-            if (error.kind, error.code) in _EMPTY:
-                return []
-            raise
+        spoken, response = await self._entries(turn)
         found: dict[Slot, StoredMessage] = {}
         for line in response:
             if values(line.text).at(0).number is None:
                 self._damaged.add(store)
                 continue
-            message = await self._listed(turn, line, store)
+            message = await self._listed(turn, spoken.listed(line, store))
             if message is None or message.slot is None:
                 continue
             if message.slot in found:  # a digit of an index was lost: what lies where, reading tells
@@ -138,9 +137,23 @@ class Storage:
                 found[message.slot] = message
         return list(found.values())
 
-    async def _listed(self, turn: Turn, line: Information, store: str) -> StoredMessage | None:
+    async def _entries(self, turn: Turn) -> tuple[MessageFormat, tuple[Information, ...]]:
+        """The list of the chosen store, and its format: what text mode cannot show, PDU mode can."""
+        try:
+            return self._format, await self._exchange(turn, self._format.list_messages())
+        except CommandRefused as error:
+            if (error.kind, error.code) in _EMPTY:
+                return self._format, ()
+            if (error.kind, error.code) != _NOT_SHOWN or self._format.code == _PLAIN.code:
+                raise
+        await self._exchange(turn, write(f"AT+CMGF={_PLAIN.code}"))
+        try:
+            return _PLAIN, await self._exchange(turn, _PLAIN.list_messages())
+        finally:
+            await self._exchange(turn, write(f"AT+CMGF={self._format.code}"))
+
+    async def _listed(self, turn: Turn, entry: StoredMessage | Slot | None) -> StoredMessage | None:
         """The message of a list entry, read by itself where the format wants that."""
-        entry = self._format.listed(line, store)
         if not isinstance(entry, Slot):
             return entry
         try:

@@ -120,7 +120,10 @@ def _text(payload: str, charset: str, scheme: int, length: int) -> tuple[pdu.Use
             units = len(payload)
         case _:
             raise Unreadable("a character set that is not known")
-    _check(length, {units, len(payload), len(payload) // 2, len(septets or b"")}, units)
+    ways = {units, len(septets or b"")}
+    if charset in {"UCS2", "HEX"}:
+        ways |= {2 * units, len(payload)}
+    _check(length, ways, units)
     # Two octets lost before the line end make that line end look like a part of the text.
     sound = length == units and not payload.endswith(("\r", "\n"))
     if septets is None:

@@ -60,6 +60,13 @@ def test_a_mistake_is_one_sentence_that_names_the_key(tables, sentence):
     assert said == sentence
 
 
+def test_text_mode_sends_no_parts():
+    """What the message format cannot do is refused when it is asked for, not when an answer is too long."""
+    said = _mistakes({"modem": {"message_format": "text"}, "service": {"max_parts": 2}})
+    assert len(said) == 1
+    assert "service.max_parts must be 1" in said[0]
+
+
 def test_all_mistakes_are_said_at_once():
     """One mistake does not hide the next."""
     said = _mistakes({"modem": {"port": 1, "x": 1}, "service": {"name": 2}, "y": {}, "journal": {"path": 3}})
