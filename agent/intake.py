@@ -94,7 +94,6 @@ class Intake:
                     self._sweep_at = loop.time() + SWEEP_WITHOUT_NEWS_S
                 except sqlite3.Error as error:
                     self._say_journal(error)
-                    self._health.within("intake", STEP_S)
                     await self._modem.wait(asyncio.Event(), JOURNAL_S)
                     self._sweep_at = loop.time()
         except ModemLost:

@@ -198,7 +198,7 @@ class Outbox:
                 self._say("sent", reply, str(error))
                 self._settled()
                 return None
-            case ErrorClass.UNKNOWN if begun:
+            case ErrorClass.UNKNOWN:
                 return await self._unknown(reply, str(error))
             case ErrorClass.PERMANENT:
                 return await self._fail(reply, str(error))

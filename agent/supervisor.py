@@ -103,8 +103,6 @@ class Supervisor:
                 self._modem = None
                 self.connection.session = None
                 self._health.ended("supervisor")
-            if self._stopping.is_set():
-                break
             failures = 1 if loop.time() - self._working_since > STEADY_S else failures + 1
             await self._pause(waits.after(failures, self._random))
 
@@ -134,6 +132,7 @@ class Supervisor:
             await channel.closed()
 
     async def _pause(self, seconds: float) -> None:
+        """At once over when it is told to stop."""
         try:
             async with asyncio.timeout(seconds):
                 await self._stopping.wait()

@@ -64,6 +64,7 @@ class FakeModem:
         self.reference = 0
         self.sent = []
         """Texts whose body was written."""
+        self.submits = []
         self.loss = ""
         self.under_way = 0
         self.initialised = False
@@ -147,6 +148,7 @@ class FakeModem:
         await before_body()
         self.road.log.append(("body", content))
         self.sent.append(content)
+        self.submits.append(submit)
         if callable(plan):
             return await plan(submit)
         await self._pause()

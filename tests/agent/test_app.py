@@ -141,11 +141,12 @@ async def test_a_command_is_received_run_and_answered(house, road):
     assert road.replies() == ["sent"]
 
 
-async def test_the_settings_reach_the_rooms(house, road):
+@pytest.mark.parametrize("reports", [False, True])
+async def test_the_settings_reach_the_rooms(house, road, reports):
     """Each key is read by the one whom it concerns."""
     house.tables["service"] |= {
-        "reply_sid": "start", "max_parts": 2, "allow_ucs2": True, "status_reports": True,
-        "max_per_minute": 2, "resend_unknown": True,
+        "reply_sid": "start", "max_parts": 2, "allow_ucs2": True, "status_reports": reports,
+        "max_per_minute": 2, "resend_unknown": not reports,
     }  # fmt: skip
     house.tables["handlers"] |= {"timeout_s": 7, "max_age_s": 3600}
     modem = house.modem()
@@ -155,16 +156,29 @@ async def test_the_settings_reach_the_rooms(house, road):
     road.wall_ahead = 1800
     road.runner.plan("device.py:led", Finished("\u263a" * 100, then="later"))
     async with house.living(40):
-        assert house.asked_for == ("pdu", True)
+        assert house.asked_for == ("pdu", reports)
         assert sorted(road.states()) == ["done", "expired"]
         first, second = road.texts()
         assert first.startswith(f"{house.make.SID} \u263a")
         assert second.startswith("\u263a")
-        assert modem.sent == [first, first, second]
+        assert modem.sent == ([first, second] if reports else [first, first, second])
+        assert [submit.status_report_request for submit in modem.submits] == [reports] * len(modem.sent)
         assert road.runner.acts == [("device.py:led", "later", 7)]
         await house.ask(do="send", text="third", wait=False)
         await road.passes(1)
         assert road.told("held")[0].detail == "the rate of 2 messages a minute is reached"
+
+
+@pytest.mark.parametrize("setting", [True, False])
+async def test_doubles_without_a_sid_are_a_setting(house, road, setting):
+    """Off: each delivery of a Command without a SID runs."""
+    house.tables["journal"] |= {"dedup_without_sid": setting}
+    modem = house.modem()
+    modem.store(1, "led on")
+    modem.store(2, "led on")
+    async with house.living():
+        pass
+    assert len(road.runner.runs) == (1 if setting else 2)
 
 
 async def test_what_was_being_sent_at_the_last_end_is_unknown(house, road):
@@ -379,13 +393,13 @@ async def test_a_disk_that_is_full_for_hours_starves_no_watchdog(house, road):
 
 async def test_once_a_day_the_journal_forgets(house, road):
     """At the start and every day; what is older than the settings say goes."""
-    house.tables["journal"] |= {"keep_days": 3, "dedup_days": 5}
+    house.tables["journal"] |= {"keep_days": 2.5, "dedup_days": 4.5}
     modem = house.modem()
     modem.store(3)
     async with house.living():
-        await road.passes(3.5 * 86400)
+        await road.passes(2.9 * 86400)
         assert road.states() == ["done"]
-        await road.passes(1 * 86400)
+        await road.passes(0.2 * 86400)
         assert road.states() == []
         assert len(road.look("SELECT key FROM seen")) == 1
         await road.passes(2 * 86400)

@@ -2,9 +2,11 @@
 
 import asyncio
 import sqlite3
+from datetime import UTC, datetime
 
 import pytest
 
+import pdu
 from agent.dispatcher import RunningRules
 from agent.handlers.catalogue import Catalogue
 from agent.handlers.entry import Entry
@@ -383,6 +385,16 @@ async def test_a_longer_limit_of_a_handler_counts(road, make):
     assert road.states() == ["done"]
 
 
+async def test_a_clock_that_is_behind_the_network_judges_nothing(road):
+    """A message from tomorrow shows that the clock is wrong: then none is too old."""
+    road.command("led on", minute=0)
+    tomorrow = datetime(2026, 11, 24, 12, tzinfo=UTC)
+    road.command("pump on", service_centre_timestamp=pdu.Timestamp.of(tomorrow))
+    async with road.running(rules=RunningRules(max_age_s=60)):
+        pass
+    assert road.states() == ["done", "done"]
+
+
 # Again
 
 
@@ -716,7 +728,9 @@ async def test_an_action_begins_only_when_that_is_committed(road):
         await acts(road)
         settle(road)
         road.disk_full()
-        await road.passes(300)
+        for _ in range(5):
+            await road.passes(60)
+            road.dispatched.wake()
         assert road.runner.acts == []
         assert road.health().late() == []
         road.trouble = None
@@ -744,6 +758,35 @@ async def test_after_stop_nothing_begins(road):
         assert road.states() == ["done", "done", "received"]
     assert road.look("SELECT state FROM actions") == ["waiting"]
     assert len(road.runner.runs) == 2
+
+
+@pytest.mark.parametrize("what", ["inbox", "actions"])
+async def test_after_stop_nothing_begins_though_the_journal_comes_back(road, monkeypatch, what):
+    """Asking for work took longer than the agent had to live."""
+    room = getattr(road, what)
+    waiting = room.waiting
+    trouble = []
+
+    def read():
+        if trouble:
+            raise trouble[0]
+        return waiting()
+
+    monkeypatch.setattr(room, "waiting", read)
+    async with road.running() as dispatcher:
+        if what == "actions":
+            await acts(road)
+            settle(road)
+        else:
+            road.command("led on")
+        trouble.append(sqlite3.OperationalError("disk I/O error"))
+        dispatcher.wake()
+        await road.passes(1)
+        dispatcher.stop()
+        trouble.clear()
+        await road.passes(10)
+    assert road.states() == (["done"] if what == "actions" else ["received"])
+    assert road.runner.acts == []
 
 
 async def test_what_is_cut_off_by_stop_is_left_to_the_next_start(road):
@@ -791,6 +834,22 @@ async def test_waiting_for_a_later_attempt_delays_no_stop(road):
 
 
 # Health
+
+
+async def test_an_action_beyond_its_own_limit_is_late(road):
+    """As a run is."""
+    work, end = hang()
+    async with road.running():
+        road.runner.plan("reboot", work)
+        await acts(road)
+        settle(road)
+        await road.passes(140)
+        assert road.health().late() == []
+        await road.passes(20)
+        assert road.health().late() == ["action 1"]
+        end.set()
+        await road.passes(1)
+        assert road.health().late() == []
 
 
 @pytest.mark.parametrize("own", [None, 600.0])

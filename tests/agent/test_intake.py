@@ -229,7 +229,7 @@ async def test_a_delete_is_repeated_only_where_its_message_still_stands(road, ma
         await road.passes(1)
     assert not modem.slots
     assert road.states() == ["received"]
-    assert len(road.told("known")) == 1
+    assert [step.weight for step in road.told("known")] == [Weight.DETAIL]
     assert not road.told("double")
 
 
@@ -247,7 +247,10 @@ async def test_a_refused_delete_is_said_and_harms_nobody(road, make):
     modem.always["delete"] = protected
     async with road.receiving():
         await road.passes(600)
-    assert list(modem.slots) == [SLOT]
+        assert list(modem.slots) == [SLOT]
+        road.log.clear()
+        await road.passes(300)
+        assert road.log == [("sweep",), ("delete", SLOT)]
     assert road.states() == ["received", "received"]
     assert not road.told("double")
     assert "it is kept and not run again" in road.told("not deleted")[0].detail
@@ -292,6 +295,17 @@ async def test_a_full_store_is_drained_until_nothing_comes(road, make):
     assert not modem.slots
     assert sorted(road.look("SELECT body FROM commands")) == sorted(f"led {number}" for number in range(30))
     assert [step.weight for step in road.told("store full")] == [Weight.WARNING]
+
+
+async def test_a_slot_that_was_emptied_may_hold_the_same_again(road, make):
+    """Without a SID and without a date nothing tells two messages apart but that the first was deleted."""
+    modem = make.modem(road)
+    undated = {"service_centre_timestamp": pdu.Timestamp(bytes(7))}
+    async with road.receiving():
+        for _ in range(2):
+            modem.store(3, "led toggle", tell=True, **undated)
+            await road.passes(1)
+    assert road.look("SELECT body FROM commands") == ["led toggle"] * 2
 
 
 # What a message may be
@@ -529,6 +543,20 @@ async def test_silences_with_an_answer_between_end_nothing(road, make, between):
     modem.plan("sweep", make.timed_out(), None)
     async with road.receiving():
         await road.passes(1000)
+        assert len(road.told("silence")) == 2
+        assert ("close",) not in road.log
+
+
+async def test_a_refusal_is_an_answer(road, make):
+    """A silence before it and one after it are not two in a row."""
+    modem = make.modem(road)
+    async with road.receiving():
+        modem.plan("read", make.timed_out(), make.timed_out())
+        modem.plan("sweep", make.refused(500))
+        modem.say(Arrived(SLOT))
+        await road.passes(1)
+        modem.say(Arrived(SLOT))
+        await road.passes(1)
         assert len(road.told("silence")) == 2
         assert ("close",) not in road.log
 

@@ -87,8 +87,8 @@ async def test_the_fate_is_the_exit_status(desk, document, state, reason, status
     answer = {"to": "000", "messages": [{"reply": 4, "state": state, "reason": reason}]}
     result, _ = await desk.asked({"send": answer}, "send", "hello")
     assert result.exit_code == status
-    assert state in result.stdout
-    assert "\x1b" not in result.stdout
+    said = "" if reason is None else ": " + reason.replace("\x1b", "\\x1b")
+    assert result.stdout == f"reply 4 to 000: {state}{said}\n"
     result, _ = await desk.asked({"send": answer}, "send", "hello", "--json")
     assert result.exit_code == status
     assert document(result) == answer

@@ -1,0 +1,152 @@
+"""Impossible configuration: sentences and exit status 2, whichever command meets it."""
+
+import pytest
+
+RUNS = [("run",), ("status",), ("send", "x"), ("inbox",), ("outbox",), ("at", "AT"), ("config", "check")]
+
+
+def handler(path, text="#!/bin/sh\n", mode=0o755):
+    path.write_text(text)
+    path.chmod(mode)
+
+
+@pytest.mark.parametrize("words", RUNS, ids=" ".join)
+def test_a_missing_file(desk, words):
+    """It is named, and what to do."""
+    desk.config.unlink()
+    result = desk.run(*words)
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert result.stderr == (
+        f"modem-agent: {desk.config}: No such file or directory; copy the annotated example there or name "
+        "another with --config FILE\n"
+    )
+
+
+@pytest.mark.parametrize("words", RUNS, ids=" ".join)
+@pytest.mark.parametrize(
+    ("text", "sentences"),
+    [
+        ("[modem]\nprot = 1", ["unknown key modem.prot; [modem] has port"]),
+        ("[modm]", ["unknown table [modm]; there are modem"]),
+        ('[modem]\nbaud = "x"\n[service]\nname = 5', ["modem.baud must be a whole", "service.name must be"]),
+        ("[modem", ["no valid TOML"]),
+        ("port = 3", ["unknown table [port]"]),
+    ],
+)
+def test_mistakes_in_the_file(desk, words, text, sentences):
+    """Each in one sentence that begins with the file, all at once."""
+    desk.write(text)
+    result = desk.run(*words)
+    assert result.exit_code == 2
+    lines = result.stderr.splitlines()
+    for sentence in sentences:
+        assert any(line.startswith(f"modem-agent: {desk.config}: {sentence}") for line in lines)
+
+
+@pytest.mark.parametrize("words", [("run",), ("config", "check")], ids=" ".join)
+@pytest.mark.parametrize(
+    ("spoil", "sentence"),
+    [
+        (lambda handlers: handlers.rmdir(), "there is no directory {}: make it, or set [handlers] directory"),
+        (lambda handlers: (handlers.rmdir(), handlers.write_text("")), "{} is no directory"),
+        (
+            lambda handlers: handler(handlers / "led", mode=0o777),
+            "{}/led can be written by others (mode 0777)",
+        ),
+        (lambda handlers: handler(handlers / "led.py", "import nothing_there\n"), "led.py"),
+        (
+            lambda handlers: [handler(handlers / name) for name in ("led", "LED")],
+            'two handlers for the word "led": {}/LED and {}/led; rename or remove one',
+        ),
+    ],
+    ids=["missing", "file", "writable", "broken", "two"],
+)
+def test_mistakes_among_the_handlers(desk, words, spoil, sentence):
+    """Found at the start, said in sentences that name the file."""
+    handlers = desk.folder / "handlers"
+    spoil(handlers)
+    result = desk.run(*words)
+    assert result.exit_code == 2
+    assert sentence.format(handlers, handlers) in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize("words", [("run",), ("config", "check")], ids=" ".join)
+@pytest.mark.parametrize("port", ["socket://", "socket://host", "socket://host:0", "socket://host:x"])
+def test_an_address_that_is_none(desk, words, port):
+    """A socket address must look like one."""
+    desk.write(modem=f'[modem]\nport = "{port}"')
+    result = desk.run(*words)
+    assert result.exit_code == 2
+    assert result.stderr == (
+        f"modem-agent: {desk.config}: modem.port: {port} is no socket address; it looks like "
+        "socket://host:port\n"
+    )
+
+
+@pytest.mark.parametrize("words", [("run",), ("config", "check")], ids=" ".join)
+@pytest.mark.parametrize(
+    ("section", "key", "name"),
+    [
+        ("journal", "path", "nowhere/journal.db"),
+        ("control", "socket", "nowhere/control.sock"),
+        ("journal", "path", "x" * 300 + "/journal.db"),
+        ("control", "socket", "x" * 300 + "/control.sock"),
+    ],
+)
+def test_folders_that_are_not_there(desk, words, section, key, name):
+    """They are named with the key."""
+    desk.write(**{section: f'[{section}]\n{key} = "{name}"'})
+    result = desk.run(*words)
+    assert result.exit_code == (2 if len(name) < 100 or words != ("run",) or section == "control" else 1)
+    assert str(desk.folder / name.split("/")[0]) in result.stderr
+    assert section in result.stderr
+    assert key in result.stderr
+
+
+def test_check_says_everything_at_once(desk):
+    """A mistake in one table hides none in another, nor among the handlers or the folders."""
+    desk.write(
+        modem='[modem]\nport = "socket://x"',
+        service="[service]\nmax_parts = 0",
+        journal='[journal]\npath = "nowhere/journal.db"',
+        extra="[frobnicate]",
+    )
+    handler(desk.folder / "handlers" / "led", mode=0o777)
+    handler(desk.folder / "handlers" / "bad.py", "def f(:\n")
+    result = desk.run("config", "check")
+    assert result.exit_code == 2
+    lines = result.stderr.splitlines()
+    assert len(lines) == 6
+    for part in (
+        "[frobnicate]",
+        "service.max_parts",
+        "modem.port",
+        "led can be written",
+        "bad.py",
+        "nowhere",
+    ):
+        assert sum(part in line for line in lines) == 1
+
+
+def test_check_complains_of_nothing_that_a_faulty_table_may_have_set(desk):
+    """Where the journal is cannot be known: its default is not looked for."""
+    desk.write(journal="[journal]\npat = 'x'", handlers="[handlers]\nfrobnicate = 1")
+    result = desk.run("config", "check")
+    assert len(result.stderr.splitlines()) == 2
+
+
+def test_check_is_content(desk):
+    """Then it names service, port and handlers; a remark is no mistake."""
+    handler(desk.folder / "handlers" / "led")
+    handler(desk.folder / "handlers" / "pump", mode=0o644)
+    handler(
+        desk.folder / "handlers" / "device.py", "from agent import handler\n@handler('temp')\ndef f(c): ...\n"
+    )
+    result = desk.run("config", "check")
+    assert result.exit_code == 0
+    assert result.stdout == (
+        f"{desk.config} is in order: super-sim on /dev/nowhere, handlers help, led, ping, status, temp\n"
+    )
+    assert "pump is no handler because it is not executable" in result.stderr
