@@ -77,6 +77,13 @@ def test_line_ends_in_a_text_stay_as_they_are(end):
     assert hear_in_every_way(octets) == [Information(header, "set 1\r\nOK\r\n\r\nthird\rfourth\nend"), OK]
 
 
+@pytest.mark.parametrize("end", ["\r", "\n"])
+def test_a_text_that_begins_with_the_line_end(end):
+    """Where one character ends a line, a second one is of the text."""
+    header, octets = read_answer(f"{end}x", end=end)
+    assert hear_in_every_way(octets) == [Information(header, f"{end}x"), OK]
+
+
 def test_octets_of_every_kind():
     """NUL, XON, ESC and Ctrl-Z are characters of the GSM alphabet."""
     text = bytes(range(128)).decode("latin-1")
@@ -142,11 +149,11 @@ def test_what_is_counted_too_long_ends_with_the_command():
     """When the command is given up, the line is read again line by line."""
     engine = Engine()
     engine.begin(READ)
-    _, octets = read_answer("hi", 160)
+    header, octets = read_answer("hi", 160)
     assert engine.receive(octets) == []
     engine.give_up()
     events = engine.receive(b'\r\n+CMTI: "ME",4\r\n')
-    assert LateResult("OK", final=OK) in events
+    assert events[:2] == [Information(header, "hi"), LateResult("OK", final=OK)]
     assert events[-1] == Unsolicited('+CMTI: "ME",4')
 
 

@@ -134,6 +134,17 @@ def test_ucs2_data_and_parts():
             assert data == part
 
 
+def test_seven_bits_left_over():
+    """140 octets are 160 septets or 159: a count of septets tells, else the last is none if it is zero."""
+    short, full = pdu.segment("a" * 152 + "{" * 9, reference=5)[0], pdu.segment("a" * 200, reference=5)[0]
+    assert (short.length, full.length) == (159, 160)
+    for part in (short, full):
+        assert len(part.octets) == 140
+        for length in (140, 280, part.length):
+            assert user_data(part.octets.hex(), "GSM", 0, length, header=True)[0] == part
+    assert user_data(short.octets.hex(), "GSM", 0, 160, header=True)[0].length == 160
+
+
 @pytest.mark.parametrize(
     ("payload", "charset", "scheme", "length"),
     [

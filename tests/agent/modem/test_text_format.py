@@ -369,13 +369,27 @@ def test_nothing_is_sent_after_a_silent_restart(bench):
     """In another character set the number would be another one."""
 
     async def story(stand):
+        await stand.modem.at("AT+CMGF=1")  # some keep it: then nothing of the format is lost but the set
+        await stand.modem.initialise()
         stand.module.reboot(loud=False)
         await asyncio.sleep(60)
         stand.module.settings.text_mode = True
         assert isinstance(await stand.modem.send(REPLY, no_wait), NotSent)
         assert stand.module.ledger.submits == []
 
-    bench(story, options=TEXT)
+    bench(story, initialise=False, options=TEXT)
+
+
+def test_a_character_set_that_is_only_said_to_be_taken(scripted):
+    """What is read back counts, and its limits are told."""
+    table = SPOKEN | {"AT+CSCS?": b'\r\n+CSCS: "IRA"\r\n' + OKAY}
+    table |= {f'AT+CSCS="{name}"': OKAY for name in ("UCS2", "HEX", "GSM", "8859-1")}
+
+    async def story(modem, _script):
+        condition = await modem.initialise()
+        assert "+CSCS is IRA: the module does not take UCS2" in condition.notes
+
+    scripted(story, initialise=False, options=TEXT, table=table)
 
 
 def test_a_message_that_text_mode_cannot_show(bench):
