@@ -409,3 +409,21 @@ def test_a_message_that_text_mode_cannot_show(bench):
         assert await stand.modem.sweep() == []
 
     bench(story, options=TEXT)
+
+
+def test_a_module_that_always_echoes_is_asked_before_each_reply(scripted):
+    """No echo tells that it has restarted: the character set is read before anything is sent."""
+    standing = ["UCS2"]
+    table = SPOKEN | SENDING
+    table["AT+CSCS?"] = lambda _: b'\r\n+CSCS: "%s"\r\n' % standing[0].encode() + OKAY
+    table["AT+CSCA?"] = b'AT+CSCA?\r\r\n+CSCA: "002B0034"\r\n' + OKAY
+
+    async def story(modem, script):
+        await modem.initialise()
+        assert await modem.send(REPLY, no_wait) == Sent(0)
+        standing[0] = "IRA"
+        script.heard.clear()
+        assert isinstance(await modem.send(REPLY, no_wait), NotSent)
+        assert not any("CMGS" in line for line in script.heard)
+
+    scripted(story, initialise=False, options=TEXT, table=table)
