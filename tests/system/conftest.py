@@ -231,10 +231,6 @@ class Machine:
         """Wait until a property of the service has a value."""
         wait_for(f"{name}={value}", lambda: self.show(name) == value, seconds)
 
-    def wait_for_file(self, path, content, seconds=10.0):
-        file = self.path(path)
-        wait_for(path, lambda: file.exists() and file.read_text() == content, seconds)
-
     def journal(self):
         return self.ask("journalctl", "--no-pager", "--unit", "modem-agent", "--output", "cat")
 

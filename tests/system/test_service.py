@@ -219,7 +219,8 @@ def test_the_recipe_for_root_works(gateway, sandbox):
     gateway.run("systemctl", "enable", "--quiet", "--now", "sms-reboot.path")
     gateway.run("systemctl", "restart", "modem-agent")
     sandbox.send("restart")
-    gateway.wait_for_file("/run/done", "0\n")
+    wait = "until test -s /run/done; do sleep 0.1; done; cat /run/done"
+    assert gateway.run("timeout", "10", "sh", "-c", wait) == "0\n"
 
 
 def test_the_recipe_for_sudo_works(gateway, sandbox):
