@@ -28,9 +28,9 @@ demo: $(VENV)/.demo  ## the agent and a simulated module, network and service; A
 sandbox: $(VENV)/.demo  ## simulated modules, network and REST API; ARGS="--link-dir /tmp/modems"
 	@$(BIN)/modem-agent sandbox $(ARGS)
 
-wheel: $(VENV)/.demo  ## what is installed on a device, into dist/
-	@$(BIN)/python -m pip --quiet --disable-pip-version-check wheel --no-deps --no-build-isolation --wheel-dir dist .
-	@ls dist/*.whl
+wheel: $(VENV)/.demo  ## what is installed on a device, and the source archive, into dist/
+	@rm -rf dist
+	@$(BIN)/python tests/packaging/build.py dist
 
 test: $(VENV)/.test  ## the tests that run anywhere
 	@echo "Left out: the group 'system' (needs root and Debian programs); 'make test-system' runs it."
