@@ -5,7 +5,6 @@ function prints goes to the log, what it returns is the reply.
 """
 
 import json
-import subprocess
 from pathlib import Path
 
 from agent import Command, Reply, handler
@@ -37,5 +36,9 @@ def reboot(command: Command) -> Reply:
 
 
 def reboot_now(command: Command) -> None:
-    """Called once the reply has left, and never again. The agent's user must be allowed to reboot."""
-    subprocess.run(["systemctl", "reboot"], check=True)
+    """Called once the reply has left, and never again.
+
+    The service may not reboot the device; a path unit that waits for this file may. README.md of the
+    configuration has it.
+    """
+    Path("/run/modem-agent/reboot").touch()
