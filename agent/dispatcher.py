@@ -90,7 +90,6 @@ class Dispatcher:
         self._queued = queued
         self._status = status
         self._work = asyncio.Event()
-        self._work.set()
         self._busy: dict[str, int] = {}
         """Lanes that are taken, and the Command that takes each."""
         self._later: dict[str, float] = {}

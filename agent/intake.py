@@ -76,7 +76,6 @@ class Intake:
         """Receive until the session ends. A command without an answer, twice in a row, ends it."""
         loop = asyncio.get_running_loop()
         silences = 0
-        self._sweep_at = loop.time()
         try:
             while True:
                 try:

@@ -68,7 +68,7 @@ class House:
             self.road.tell,
             Seams(
                 opener=self.port,
-                skin=Inline,
+                skin=self._skin,
                 runner=lambda tell: self.road.runner,
                 wall=self.road.wall,
                 random=self.road.random,
@@ -76,6 +76,11 @@ class House:
                 watchdog_s=self.watchdog_s,
             ),
         )
+
+    def _skin(self):
+        skin = Inline()
+        skin.close = lambda: self.road.log.append(("skin closed",))
+        return skin
 
     @asynccontextmanager
     async def living(self, seconds=1):
@@ -114,16 +119,24 @@ def busy():
 # Starting
 
 
-async def test_ready_does_not_wait_for_the_module(house):
+async def test_ready_does_not_wait_for_the_module(house, road):
     """Journal, handlers and control socket stand and the port is being tried; how that goes is the status."""
     house.port.always = busy()
     async with house.living(5):
+        assert str(road.steps[0]) == f"ready: modem-agent {room.VERSION}, programmable-wireless"
         assert house.notes[0] == "READY=1"
         assert house.notes.index("READY=1") < house.notes.index(f"STATUS={busy()}")
         answer = await house.ask(do="status")
         assert answer["ok"] is True
         assert answer["modem"] == {"state": str(busy()), "sessions": 0}
     assert house.notes[-1] == "STOPPING=1"
+
+
+async def test_what_looks_like_a_mistake_among_the_handlers_is_said(house, road):
+    """And does not keep the agent from starting."""
+    (house.folder / "handlers" / "pump").write_text("#!/bin/sh\n")
+    async with house.living():
+        assert "pump is no handler because it is not executable" in road.told("note")[0].detail
 
 
 async def test_a_command_is_received_run_and_answered(house, road):
@@ -239,7 +252,8 @@ async def test_what_makes_starting_impossible_leaves_nothing_open(house, road, w
         holder.close()
     Journal(road.path, road.wall, road.now).close()
     assert "READY=1" not in house.notes
-    assert bool(road.happened("runner closed")) is (what in ("handlers", "socket"))
+    closed = [("runner closed",), ("skin closed",)] if what in ("handlers", "socket") else []
+    assert road.happened("runner closed", "skin closed") == closed
     assert not (tmp_path / "control.sock").exists()
 
 
@@ -291,6 +305,7 @@ async def test_stop_ends_everything_within_five_seconds(house, road, when):
     took = road.now() - began
     assert took <= {"idle": 0.5, "port": 0.5, "sending": 0.5, "mute": 0.5}.get(when, 4.2)
     assert house.notes[-1] == "STOPPING=1"
+    assert road.happened("runner closed", "skin closed")[-1] == ("skin closed",)
     assert ("runner closed",) in road.log
     assert not (house.folder / "control.sock").exists()
     Journal(road.path, road.wall, road.now).close()

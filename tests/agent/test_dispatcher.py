@@ -48,6 +48,41 @@ async def test_a_run_is_committed_before_it_begins_and_with_its_reply_when_it_en
         assert road.look("SELECT command FROM replies") == [1]
 
 
+@pytest.mark.parametrize(
+    ("text", "outcome", "story"),
+    [
+        (
+            "led on",
+            Finished("led is on"),
+            ["running command 1: handler led", "done command 1", "queued command 1: answer to 2936"],
+        ),
+        ("led on", Finished(None), ["running command 1: handler led", "done command 1: no answer"]),
+        ("", None, ["done command 1: an empty Command, no handler for it"]),
+        ("x", None, ["failed command 1: no handler", "queued command 1: answer to 2936"]),
+        (
+            "again on",
+            Later("busy"),
+            [
+                "running command 1: handler again",
+                "later command 1: busy; again in 10 s",
+                "running command 1: handler again, attempt 2",
+                "done command 1",
+                "queued command 1: answer to 2936",
+            ],
+        ),
+    ],
+)
+async def test_the_story_of_a_command(road, text, outcome, story):
+    """A line for each step, none for what was not done; what messages say is beside it."""
+    if outcome is not None:
+        road.runner.plan(text.split()[0], outcome)
+    road.command(text)
+    async with road.running():
+        await road.passes(20)
+    assert [str(step) for step in road.steps] == story
+    assert [step.content for step in road.told("queued")] == road.texts()
+
+
 async def test_the_handler_sees_the_command_as_it_came(road, make):
     """SID, sender, time, attempt, text without the SID."""
     road.command(f"{make.SID} led on", minute=7)
@@ -495,6 +530,7 @@ async def test_a_repeatable_one_runs_again_at_most_three_times(road, attempts, r
         assert [attempt for *_, attempt in road.runner.runs] == runs
     assert road.states() == ["done" if runs else "failed"]
     assert road.texts() == ["did again now" if runs else "ERR interrupted"]
+    assert len(road.told("interrupted")) == len(runs)
 
 
 async def test_interrupted_runs_come_first(road):
@@ -665,7 +701,9 @@ async def test_an_interrupted_action_is_never_repeated(road):
         await road.passes(200)
         assert road.runner.acts == []
     assert road.look("SELECT state FROM actions") == ["done"]
-    assert road.told("action")[0].detail == "the agent ended while it acted; it is not repeated"
+    assert [step.detail for step in road.told("action")] == [
+        "the agent ended while it acted; it is not repeated"
+    ]
 
 
 async def test_a_waiting_action_outlives_a_restart(road):

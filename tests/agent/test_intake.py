@@ -113,6 +113,7 @@ async def test_nothing_is_deleted_while_the_journal_cannot_commit(road, make):
     async with road.receiving():
         await road.passes(600)
         assert not road.happened("delete")
+        assert len(road.happened("sweep")) <= 101
         assert len(modem.slots) == 2
         [said] = road.told("journal cannot commit")
         assert "database or disk is full" in said.detail
@@ -494,10 +495,11 @@ async def test_a_lost_notification_costs_one_interval(road, make, notifies, most
 
 async def test_idle_means_idle(road, make):
     """An hour without news: a dozen looks and nothing else."""
-    async with road.receiving() as modem:
+    async with road.receiving():
         road.log.clear()
-        await road.passes(3600)
-        assert modem.news == type(modem.news)()
+        for _ in range(36):
+            await road.passes(100)
+            assert road.health().late() == []
         assert road.log == [("sweep",)] * 12
 
 
@@ -591,6 +593,15 @@ async def test_a_refused_read_does_not_hold_the_others_up(road, make):
         assert not modem.slots
 
 
+async def test_a_refused_sweep_is_tried_again_in_a_minute(road, make):
+    """Nobody is asked in a loop."""
+    modem = make.modem(road)
+    modem.always["sweep"] = make.refused(314)
+    async with road.receiving():
+        await road.passes(600)
+        assert len(road.happened("sweep")) == 11
+
+
 @pytest.mark.parametrize("what", ["read", "acknowledge"])
 async def test_news_behind_a_failure_are_not_forgotten(road, make, what):
     """The failed one costs its own time; a restart told right behind it still ends the session."""
@@ -674,6 +685,18 @@ async def test_a_long_drain_is_no_reason_to_worry(road, make):
     modem.lose()
     await task
     assert road.health()._deadlines == {}
+
+
+async def test_many_slots_on_a_slow_line_are_no_reason_to_worry(road, make):
+    """Each that was read is a sign of life."""
+    modem = make.modem(road)
+    async with road.receiving():
+        modem.step_s = 14
+        for index in range(40):
+            modem.store(index, f"led {index}", minute=index, tell=True)
+        while len(road.happened("delete")) < 40:
+            await road.passes(30)
+            assert road.health().late() == []
 
 
 async def test_an_intake_that_hangs_is_late(road, make):
