@@ -600,6 +600,9 @@ async def test_a_refused_sweep_is_tried_again_in_a_minute(road, make):
     async with road.receiving():
         await road.passes(600)
         assert len(road.happened("sweep")) == 11
+    assert (
+        road.told("refused")[0].detail == "AT+X was refused: +CMS ERROR: 314; looking again within a minute"
+    )
 
 
 @pytest.mark.parametrize("what", ["read", "acknowledge"])
@@ -664,9 +667,10 @@ async def test_a_closing_session_waits_for_the_journal(road, make):
         modem.hand_over("led on")
         await road.passes(1)
         modem.lose()
-        await road.passes(5)
+        await road.passes(1000)
+        assert road.health().late() == []
         road.trouble = None
-        await road.passes(30)
+        await road.passes(31)
         assert road.look("SELECT body FROM commands") == ["led on"]
 
 
@@ -699,15 +703,21 @@ async def test_many_slots_on_a_slow_line_are_no_reason_to_worry(road, make):
             assert road.health().late() == []
 
 
-async def test_an_intake_that_hangs_is_late(road, make):
+@pytest.mark.parametrize("what", ["sweep", "read", "acknowledge"])
+async def test_an_intake_that_hangs_is_late(road, make, what):
     """A step that never returns is what the watchdog is there for."""
     modem = make.modem(road)
 
     async def hang(*_):
         await asyncio.Event().wait()
 
-    modem.plan("sweep", hang)
+    modem.plan(what, hang)
     task = asyncio.create_task(road.intake(modem).run())
+    await road.passes(1)
+    if what == "read":
+        modem.store(3, tell=True)
+    elif what == "acknowledge":
+        modem.hand_over()
     await road.passes(170)
     assert road.health().late() == []
     await road.passes(20)
