@@ -93,8 +93,6 @@ class Outbox:
                     await self._modem.wait(self._work if pause == IDLE else asyncio.Event(), pause)
         except ModemLost:
             return
-        finally:
-            self._health.ended("outbox")
 
     async def _next(self) -> float | None:
         """Send the oldest message; returns the pause before the next, None where there may be more now."""

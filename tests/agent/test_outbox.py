@@ -6,6 +6,7 @@ import sqlite3
 import pytest
 
 import pdu
+from agent.at.error import ModemLost
 from agent.journal.rows import Outgoing
 from agent.modem.sending import NotSent, Refused, Sent, Unknown
 from agent.story import Weight
@@ -222,6 +223,7 @@ async def test_a_duplicate_is_as_good_as_sent(road, make):
     assert road.replies() == ["sent"]
     assert modem.sent == ["hello"]
     assert road.settled == 1
+    assert "+CMS ERROR: 197" in road.told("sent")[0].detail
 
 
 @pytest.mark.parametrize("code", [500, 332, 350, 250, 777])
@@ -422,6 +424,21 @@ async def test_nothing_is_sent_while_the_journal_cannot_commit(road, make):
     assert attempts(road) == [1]
 
 
+async def test_a_second_trouble_is_said_again(road, make):
+    """Once for each: after the journal has committed, the next failure is news."""
+    modem = make.modem(road)
+    async with road.sending(modem):
+        for _ in range(2):
+            road.disk_full()
+            road.message("hello")
+            road.work.set()
+            await road.passes(200)
+            road.trouble = None
+            await road.passes(100)
+    assert modem.sent == ["hello"] * 2
+    assert len(road.told("journal cannot commit")) == 2
+
+
 @pytest.mark.parametrize(
     ("outcome", "state"),
     [(Sent(7), "sent"), (Unknown("no result"), "unknown"), (NotSent("escaped"), "queued")],
@@ -587,6 +604,17 @@ async def test_a_session_that_is_lost_before_the_body_leaves_it_queued(road, mak
     async with road.sending(make.modem(road)) as other:
         await road.passes(1)
         assert other.sent == ["hello"]
+
+
+async def test_a_line_lost_while_getting_ready_ends_it_quietly(road, make):
+    """The modem says so by raising: nothing was sent."""
+    modem = make.modem(road)
+    road.message("hello")
+    modem.plan("send", ModemLost("unplugged"))
+    await asyncio.wait_for(road.outbox(modem).run(), 10)
+    assert road.replies() == ["queued"]
+    assert attempts(road) == [0]
+    assert road.health()._deadlines == {}
 
 
 async def test_a_send_that_hangs_is_late(road, make):
