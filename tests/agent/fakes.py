@@ -294,6 +294,7 @@ class Port:
         self.always = None
         self.times = []
         self.open = 0
+        self.closing_s = 0.0
 
     async def __call__(self, reader):
         self.times.append(asyncio.get_running_loop().time())
@@ -306,13 +307,12 @@ class Port:
         near, far = memory_pair()
         await far.open(Far())
         wire = await near.open(reader)
-        close = wire.close
-        self.open += 1
+        assert self.open == 0, "it is open already"
+        self.open = 1
 
-        def closed():
-            if self.open:
-                self.open -= 1
-            close()
+        async def closed():
+            await asyncio.sleep(self.closing_s)
+            self.open = 0
 
-        wire.close = closed
+        wire.closed = closed
         return wire

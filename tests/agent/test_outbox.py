@@ -188,6 +188,9 @@ async def test_what_is_refused_for_good_is_not_repeated(road, make, code, after_
     assert road.replies() == ["failed", "sent"]
     assert f"+CMS ERROR: {code}" in reasons(road)[0]
     assert road.settled == 2
+    [failed] = road.told("failed")
+    assert failed.detail == reasons(road)[0]
+    assert failed.weight is Weight.WARNING
 
 
 @pytest.mark.parametrize(
@@ -429,8 +432,8 @@ async def test_a_second_trouble_is_said_again(road, make):
     modem = make.modem(road)
     async with road.sending(modem):
         for _ in range(2):
-            road.disk_full()
             road.message("hello")
+            road.disk_full()
             road.work.set()
             await road.passes(200)
             road.trouble = None

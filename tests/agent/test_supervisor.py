@@ -149,6 +149,26 @@ async def test_a_steady_session_lets_the_waits_begin_anew(road, bench):
     assert before < bench.port.times[-1] < before + 3
 
 
+async def test_a_steady_session_excuses_only_itself(road, bench):
+    """What fails after it is counted anew."""
+    steady = bench.modem()
+    await bench.begin(100)
+    bench.port.always = BUSY
+    steady.lose("unplugged")
+    await road.passes(60)
+    assert bench.waits[2:6] == [3, 6, 11, 19]
+
+
+async def test_a_port_is_closed_before_it_is_opened_again(road, bench):
+    """However long that takes."""
+    bench.port.closing_s = 5.0
+    for _ in range(3):
+        bench.modem(sweep=bench.unplug)
+    await bench.begin(60)
+    assert bench.supervisor.connection.sessions == 4
+    assert not road.told("session failed")
+
+
 @pytest.mark.parametrize("error", [ModemUnusable("the SIM wants its PIN"), ModemLost("no module answers")])
 async def test_a_module_that_cannot_be_used_is_said_once(road, bench, error):
     """However long each try takes, the waits grow; nothing is leaked and no session is counted."""
