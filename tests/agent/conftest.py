@@ -283,7 +283,7 @@ class Road:
             yield modem
         finally:
             modem.lose()
-            await asyncio.wait_for(task, 10)
+            await asyncio.wait_for(task, 60)
 
     @asynccontextmanager
     async def running(self, **arguments):
@@ -296,7 +296,7 @@ class Road:
         finally:
             dispatcher.stop()
             self.runner.ended.set()
-            await asyncio.wait_for(task, 10)
+            await asyncio.wait_for(task, 60)
             self.runner.ended.clear()
 
     @asynccontextmanager
@@ -309,7 +309,7 @@ class Road:
             yield modem
         finally:
             modem.lose()
-            await asyncio.wait_for(task, 10)
+            await asyncio.wait_for(task, 60)
 
     async def passes(self, seconds):
         """Time goes by."""
