@@ -126,13 +126,42 @@ CREATE TABLE actions (          -- what handlers asked to be done after their an
 CREATE INDEX actions_open ON actions (id) WHERE state IN ('waiting', 'acting');
 """
 
+_VERSION_2 = """
+CREATE TABLE resets (           -- restarts of the module that this agent caused
+    id              INTEGER PRIMARY KEY,
+    step            TEXT NOT NULL,   -- radio, restart, power
+    reason          TEXT NOT NULL,   -- what it was to mend
+    at_wall         REAL NOT NULL,
+    at_running      REAL NOT NULL
+);
 
-def _version_1(connection: sqlite3.Connection) -> None:
-    for statement in _VERSION_1.split(";\n"):
-        connection.execute(statement)
+CREATE TABLE cards (            -- SIMs that this agent has worked with
+    iccid           TEXT PRIMARY KEY,-- empty for one that does not tell its number
+    service_centre  TEXT,            -- its service centre number as last read
+    at_wall         REAL NOT NULL    -- when it was seen last
+) WITHOUT ROWID;
+
+CREATE TABLE pins (             -- PINs that were tried: none is tried twice on one card
+    iccid           TEXT NOT NULL,   -- empty for a card that does not tell its number before it is open
+    salt            BLOB NOT NULL,
+    pin             BLOB NOT NULL,   -- salted digest of the PIN
+    state           TEXT NOT NULL,   -- trying, refused
+    at_wall         REAL NOT NULL
+);
+"""
 
 
-MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (_version_1,)
+def _tables(script: str) -> Callable[[sqlite3.Connection], None]:
+    """A step that runs these statements."""
+
+    def step(connection: sqlite3.Connection) -> None:
+        for statement in script.split(";\n"):
+            connection.execute(statement)
+
+    return step
+
+
+MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (_tables(_VERSION_1), _tables(_VERSION_2))
 """Each takes the file from the version of its place to the next; the file's version is `user_version`."""
 
 
