@@ -21,6 +21,7 @@ from agent.modem.formats import SEND_S, MessageFormat, PduFormat
 from agent.modem.hearing import Hearing
 from agent.modem.initialise import Initialisation
 from agent.modem.news import Arrived, News, ReportStored, StoreFull
+from agent.modem.remedies import cycle_radio, reselect, restart
 from agent.modem.sending import NotSent, Outcome, prepare, send
 from agent.modem.setup import Condition, Setup, condition
 from agent.modem.state import (
@@ -35,6 +36,7 @@ from agent.modem.storage import Storage
 from agent.modem.stored import Slot, StoredMessage, Undecodable
 from agent.modem.text_format import TextFormat
 from agent.modem.vigilance import drifted, route_again
+from hardware.profile import DriverProfile
 
 __all__ = ["Modem", "ModemUnusable"]
 
@@ -70,6 +72,8 @@ class Modem:
         """
         if message_format not in FORMATS:
             raise ModemUnusable(f"message format {message_format!r} is not known, only {', '.join(FORMATS)}")
+        self.driver = DriverProfile()
+        """How this module is driven: its profile's table."""
         self._channel = channel
         self._format = FORMATS[message_format]()
         self._setup = Setup(reports=status_reports)
@@ -208,6 +212,31 @@ class Modem:
             self._setup.selected = None
         return [told.text for told in response.information]
 
+    # What helps when it does not work
+
+    async def restart(self) -> None:
+        """Start the module anew, and tell its settings as lost.
+
+        Returns when it was accepted, or the time for that has passed. Raises CommandRefused, ModemLost.
+        """
+        await restart(self._channel, self.driver)
+        self._settings_lost("it was started anew")
+
+    async def cycle_radio(self, *, card: bool = False) -> None:
+        """Radio off and on; `card`: the power of the SIM too, then the module is to be initialised again.
+
+        Raises CommandRefused, CommandTimedOut, ModemLost.
+        """
+        if await cycle_radio(self._channel, self.driver, card=card):
+            self._settings_lost("the SIM was without power")
+
+    async def reselect(self) -> None:
+        """Let the module choose its network anew, which may take minutes.
+
+        Raises CommandRefused, CommandTimedOut, ModemLost.
+        """
+        await reselect(self._channel, self.driver)
+
     # News
 
     async def next_news(self) -> News:
@@ -293,8 +322,12 @@ class Modem:
         if not self._hearing.restarted and now - self._checked_at >= seconds:
             self._checked_at = now
             if how := await drifted(self._channel, self._setup, self._format):
-                self._channel.news.put(self._hearing.settings_lost(how))
+                self._settings_lost(how)
         return not self._hearing.restarted
+
+    def _settings_lost(self, how: str) -> None:
+        """Tell it as news: whoever hears it initialises the module again."""
+        self._channel.news.put(self._hearing.settings_lost(how))
 
     async def _until(self, event: asyncio.Event, seconds: float | None = None) -> None:
         """Until the event, the loss, or the time."""
