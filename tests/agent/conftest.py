@@ -2,7 +2,6 @@
 
 import asyncio
 import importlib.util
-import selectors
 import shutil
 import sqlite3
 from contextlib import asynccontextmanager, contextmanager
@@ -28,6 +27,7 @@ from agent.modem.stored import StoredMessage
 from agent.outbox import Outbox, SendingRules
 from agent.service.compose import ReplyRules
 from agent.service.profile import PROFILES
+from soak.virtual import BEGIN, VirtualLoop
 
 
 def _neighbour(name):
@@ -41,41 +41,9 @@ def _neighbour(name):
 fakes = _neighbour("fakes")
 
 EPOCH = datetime(2026, 11, 22, 12, tzinfo=UTC).timestamp()
-BEGIN = 1000.0
-"""What the clock of a loop shows at first."""
 SID = "DC" + "0" * 32
 VIRTUAL = {f"test_{room}.py" for room in ("intake", "dispatcher", "outbox", "session", "supervisor", "app")}
 """Files whose tests run in virtual time."""
-
-
-class _Selector(selectors.DefaultSelector):
-    """Instead of waiting for a time to come, lets it be that time."""
-
-    def __init__(self):
-        super().__init__()
-        self.now = BEGIN
-
-    def select(self, timeout=None):
-        if timeout is None:
-            ready = super().select(5)
-            if not ready:
-                raise AssertionError("everybody waits and nothing will ever happen")
-            return ready
-        ready = super().select(0)
-        if not ready:
-            self.now += timeout
-        return ready
-
-
-class VirtualLoop(asyncio.SelectorEventLoop):
-    """Hours pass in milliseconds: the clock jumps to the next timer when nothing else is to be done."""
-
-    def __init__(self):
-        self._virtual = _Selector()
-        super().__init__(self._virtual)
-
-    def time(self):
-        return self._virtual.now
 
 
 def pytest_asyncio_loop_factories(config, item):
