@@ -1,0 +1,1 @@
+"""Kills, power cuts, and the ledger that is drawn up after them."""
