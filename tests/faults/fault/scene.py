@@ -1,0 +1,113 @@
+"""The whole agent in virtual time, the simulated module, and an opponent on the line between them.
+
+async with Scene(tmp_path, mode) as scene:
+    await scene.begin()
+    scene.arrive(PLAIN_SID_START)
+    await scene.passes(10)
+    assert scene.carried_out == ["led on"]
+"""
+
+import itertools
+import sqlite3
+from contextlib import closing
+
+import pdu
+from agent.handlers.outcome import Declared
+from fault.catalogue import octets
+from fault.opponent import Opponent
+from hardware.sim.module.memory import Status, Stored
+from soak import runner
+from soak.world import World
+
+SERVICE_CENTRE = pdu.Address.parse("+15550001234")
+"""Of all fixtures."""
+
+SETTLED_S = 20
+"""In this time a session has begun and the stores have been looked through."""
+
+
+class Scene(World):
+    """A World whose service is the one of the fixtures (000), with an opponent on the line.
+
+    Besides the World's handlers there is a default one: every Command has somebody who carries it out and
+    answers `did …`.
+    """
+
+    def __init__(self, folder, mode="pdu", *, anything=True, executables=(), **more):
+        super().__init__(folder, message_format=mode, **{"service": "super-sim"} | more)
+        self.opponent = Opponent(self)
+        self._references = itertools.count(5000)
+        for name in executables:
+            (self.handlers / name).write_text("#!/bin/sh\n")
+            (self.handlers / name).chmod(0o755)
+        if anything:
+            self.make_runner = lambda life: _Runner(self, life)
+
+    async def begin(self, seconds=SETTLED_S, **tables):
+        """Start the agent and let it settle."""
+        life = self.start(**tables)
+        await self.passes(seconds)
+        return life
+
+    # Messages
+
+    def store(self, index, message, status=0, store="ME"):
+        """Put a `<pdu>` into a slot without a word: 0 unread, 1 read, 2 unsent, 3 sent."""
+        place = index - self.module.device.first_index
+        self.module.stores[store].replace(place, Stored(Status(status), SERVICE_CENTRE, octets(message)[0]))
+
+    def arrive(self, message):
+        """A `<pdu>` comes over the air: stored and announced, or handed over, as the module is set."""
+        self.module.deliver(next(self._references), SERVICE_CENTRE, octets(message)[0])
+
+    def slots(self, store="ME"):
+        """Indices of the messages that a store holds."""
+        return [slot + self.module.device.first_index for slot, _ in self.module.stores[store]]
+
+    # What came of it
+
+    @property
+    def carried_out(self):
+        """What handlers were begun with, oldest first."""
+        return [run.content for run in self.runs]
+
+    def journal(self, query, *values):
+        """Rows of the journal of the life that lasts, or of the next one."""
+        folder = self.life.folder if self.life and self.life.alive else self._journal
+        with closing(sqlite3.connect(f"file:{folder / 'journal.db'}?mode=ro", uri=True)) as connection:
+            return connection.execute(query, values).fetchall()
+
+    @property
+    def replies(self):
+        """(state, text) of each reply in the journal."""
+        return self.journal("SELECT state, text FROM replies ORDER BY id")
+
+    def log(self, weight=0):
+        """The log lines of that weight and above (`agent.story.Weight`)."""
+        return [str(step) for _, _, step in self.steps if step.weight >= weight]
+
+
+class _Runner(runner.SimulatedRunner):
+    """With a default handler."""
+
+    async def declare(self, file):
+        return [*await super().declare(file), Declared("anything", default=True)]
+
+
+def message(text, *, sender="000", timestamp="26/11/21,22:30:00+00", **fields):
+    """A `<pdu>` of the service centre of the fixtures with another text."""
+    deliver = pdu.Deliver(
+        originating_address=pdu.Address.parse(sender),
+        service_centre_timestamp=stamp(timestamp),
+        user_data=pdu.segment(text)[0],
+        **fields,
+    )
+    return "07915155001032F4" + pdu.encode(deliver, sca=False).hex
+
+
+def stamp(text):
+    """A service centre time stamp as the module shows it."""
+    digits = [text[at : at + 2] for at in (0, 3, 6, 9, 12, 15)]
+    quarters = text[-2:][::-1]
+    zone = int(quarters, 16) | (8 if text[-3] == "-" else 0)
+    return pdu.Timestamp(bytes.fromhex("".join(pair[::-1] for pair in digits)) + bytes([zone]))
