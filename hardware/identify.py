@@ -14,7 +14,7 @@ from hardware.profile import DriverProfile
 
 GENERIC = "generic"
 LITERAL = 4
-"""A model has this many characters before its first `*` or `?`: its file is found by them, unparsed."""
+"""A model has this many characters before its first `*` or `?`; shorter words name none."""
 
 PRIMARY, SECONDARY = 0, 1
 """How good a port is for commands; less is better."""
@@ -22,7 +22,7 @@ PRIMARY, SECONDARY = 0, 1
 
 def by_usb(vendor: str, product: str, drivers: Mapping[str, DriverProfile] | None = None) -> list[str]:
     """The profiles of a USB product, AT port or not."""
-    drivers = profile.drivers(vendor) if drivers is None else drivers
+    drivers = profile.drivers(product) if drivers is None else drivers
     return [
         name
         for name, driver in drivers.items()
@@ -46,11 +46,10 @@ def by_answers(answers: Iterable[str], candidates: Iterable[str] = ()) -> str:
     owners, and boards have "INCORPORATED" there.
     """
     words = {word for answer in answers for word in _words(answer)}
-    drivers = profile.drivers(*{word[:LITERAL] for word in words}) if words else {}
     likely = list(candidates)
     fits = {
-        name: max((_literal(model) for model in driver.models if _fits(model, words)), default=0)
-        for name, driver in drivers.items()
+        name: max((_literal(model) for model in models if _fits(model, words)), default=0)
+        for name, models in (profile.models() if words else {}).items()
     }
     best = max(fits.values(), default=0)
     if best == 0:

@@ -13,11 +13,13 @@ from pathlib import Path
 
 from hardware import console, identify, profile
 from hardware.profile import DriverProfile
-from hardware.sysfs import ROOT, UsbDevice, UsbPort, stable_names, usb_devices, usb_ports
+from hardware.sysfs import ROOT, UsbDevice, UsbPort, stable_names, usb_devices, usb_port, usb_ports
 
 GRACE_S = 120.0
 """How long a module that was used is waited for before another one is taken in its place. The slowest known
 ones need 20 to 30 s to come back from a restart."""
+UARTS = ("ttyS", "ttyAMA", "ttyO", "ttymxc", "ttyTHS", "ttySC")
+"""How the kernel names the UARTs of boards."""
 LISTED = 6
 """Most ports named in one sentence."""
 KEY = "[modem] port in agent.toml"
@@ -44,6 +46,33 @@ class Found:
     def name(self) -> str:
         """What is known of it: `SIM7000 or SIM7600 at USB 1-1.2`."""
         return f"{_names(self.profiles)} at USB {self.port.device.path}"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What a port says of the module behind it."""
+
+    profiles: tuple[str, ...] = ()
+    """Those that its USB ids leave; none where it is not on USB, or is an adapter."""
+    ids: str = ""
+    """`1e0e:9001`, where profiles know it."""
+    role: str = ""
+    """"at" or "modem" where profiles name the interface, "uart" for a port that is the module's own UART."""
+
+
+def place(node: Path, root: Path = ROOT) -> Place:
+    """Look at the port of this path, links followed."""
+    port = usb_port(node, root)
+    if port is None:
+        uart = node.resolve().name.startswith(UARTS)
+        return Place(role="uart" if uart else "")
+    drivers = profile.drivers(port.device.product)
+    known = identify.by_usb(port.device.vendor, port.device.product, drivers)
+    if not known:
+        return Place(role="uart")  # an adapter: what hangs on it hangs there by its UART
+    ranks = [rank for name in known if (rank := _rank(drivers[name], port)) is not None]
+    role = ("at", "modem")[min(ranks)] if ranks else ""
+    return Place(tuple(known), port.device.ids, role)
 
 
 class Finder:

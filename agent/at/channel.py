@@ -28,8 +28,11 @@ BeforeBody = Callable[[], Awaitable[None]]
 ERROR_PAUSE_S = 0.1
 """After a plain ERROR: some modules follow it by an OK. V.250 5.5 asks for this pause after every result."""
 ASLEEP_S = 5.0
-"""Silence after which a module may sleep (SIMCom's +CSCLK=2: 5 s) and lose the first octets: an AT goes ahead
-of the command then. One that has just told of a message is awake."""
+"""Silence after which a module may sleep (SIMCom's +CSCLK=2: 5 s) and lose the first octets. An AT goes ahead
+of the command then: always where one was lost before, else after a silence longer than any that the module
+was found awake after. Unless it missed something, one that has just told of a message is awake."""
+LONGER = 1.1
+"""So much longer a silence must be to be another one: sweeps do not come to the millisecond."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,7 @@ class Channel:
         self._free = asyncio.Event()
         self._free.set()
         self._pause_s = pause_s
+        self._longest: Mapping[str, float] = {}
         self._not_before = 0.0
         self._recovery: asyncio.Task[None] | None = None
         self._wire: Wire | None = None
@@ -87,6 +91,14 @@ class Channel:
         """
         self._line.echo_expected = expected
         self._line.echo_forbids_body = forbids_body
+
+    def drive(self, pause_s: float, longest: Mapping[str, float]) -> None:
+        """The pace of this module: the pause after a result, and longest times by name of a command.
+
+        The longer of that time and the command's own counts.
+        """
+        self._pause_s = pause_s
+        self._longest = longest
 
     def announce(self, announced: Mapping[str, Payload]) -> None:
         """Which unsolicited codes are followed by which payload, in the message format in use."""
@@ -130,6 +142,16 @@ class Channel:
 
     async def _converse(self, command: AtCommand, before_body: BeforeBody | None = None) -> Response:
         await self._ready()
+        silence = self._silence()
+        conversation = await self._conversation(command, before_body)
+        if silence > max(ASLEEP_S, LONGER * self._line.awake_for) and _may_be_missed(conversation):
+            await self._ready()
+            again = await self._conversation(command, before_body)
+            self._line.memory.sleeps = again.settled or (again.final is not None and again.final.ok)
+            conversation = again
+        return self._outcome(conversation)
+
+    async def _conversation(self, command: AtCommand, before_body: BeforeBody | None) -> Conversation:
         conversation = self._begin(command)
         try:
             while not conversation.ended:
@@ -145,7 +167,7 @@ class Channel:
                 self._line.give_up(conversation, "given up before the body")
             raise
         await self._free.wait()
-        return self._outcome(conversation)
+        return conversation
 
     async def _ready(self) -> None:
         """Wait until a command may be written."""
@@ -153,17 +175,40 @@ class Channel:
         await self._free.wait()
         if (pause := self._not_before - loop.time()) > 0:
             await self._line.rest(pause)
-        if loop.time() - self._line.heard_at > ASLEEP_S and self._line.loss is None:
+        silence = self._silence()
+        if self._line.loss is None and self._may_sleep(silence):
             knock = self._begin(KNOCK if self._line.knocks else QUERIES[0])
             while not knock.ended:
                 await knock.progress()
             await self._free.wait()
+            if knock.information or (knock.final is not None and knock.final.ok):
+                self._line.awake_for = max(self._line.awake_for, silence)
+            elif knock.final is None:
+                self._line.memory.sleeps = True
         if self._line.loss is not None:
             raise ModemLost(str(self._line.loss))
 
+    def _silence(self) -> float:
+        """How long nothing was written."""
+        return asyncio.get_running_loop().time() - self._line.spoke_at
+
+    def _may_sleep(self, silence: float) -> bool:
+        """Whether the first octets might be lost now."""
+        if self._line.memory.sleeps or silence <= ASLEEP_S:
+            return silence > ASLEEP_S
+        quiet = asyncio.get_running_loop().time() - self._line.heard_at
+        return quiet > ASLEEP_S and silence > LONGER * self._line.awake_for
+
     def _begin(self, command: AtCommand) -> Conversation:
         self._free.clear()
-        return self._line.start(command)
+        return self._line.start(command, self._limit(command))
+
+    def _limit(self, command: AtCommand) -> float:
+        """The longest time of a command."""
+        if not self._longest:
+            return command.timeout_s
+        name = command.line[2:].partition("=")[0].partition("?")[0]
+        return max(command.timeout_s, self._longest.get(name, 0.0))
 
     def _ended(self, conversation: Conversation) -> None:
         """A conversation is over: free the line, or bring it back into step first."""
@@ -246,6 +291,19 @@ class Channel:
             escaped=conversation.escaped,
             late=tuple(conversation.late),
         )
+
+
+def _may_be_missed(conversation: Conversation) -> bool:
+    """Whether a module that slept may have got a piece of it, and asking again can do no harm.
+
+    It answered nothing at all to a question, or ERROR: what was refused has not been done.
+    """
+    command, final = conversation.command, conversation.final
+    if conversation.prompted or conversation.information or conversation.late:
+        return False
+    if final is None:
+        return command.informs and not command.body and not conversation.reason.startswith("the module")
+    return not final.ok and final.kind == "error"
 
 
 class Turn:

@@ -20,7 +20,7 @@ from agent.at.error import ModemLost
 from agent.at.event import FinalResult, Information, LateResult, Noise, Prompt, Unsolicited
 from agent.at.news import ECHO_RETURNED, NewsQueue
 from agent.at.trace import Trace, visible
-from agent.at.wire import Wire
+from agent.at.wire import PortMemory, SerialLine, Wire
 
 _log = logging.getLogger("modem-agent.at")
 
@@ -89,6 +89,11 @@ class Line:
         self.loss: ModemLost | None = None
         self.heard_at = self._loop.time()
         """When the last octet came."""
+        self.spoke_at = self._loop.time()
+        """When the last octet was written."""
+        self.awake_for = 0.0
+        """The longest silence of ours after which the module heard the first octets."""
+        self.memory = PortMemory()
         self.heard: deque[str] = deque(maxlen=8)
         """What came last that was no answer, for a sentence about a line on which no module answers."""
         self.late: deque[LateResult] = deque(maxlen=32)
@@ -97,7 +102,7 @@ class Line:
         self.markless = False
         """Whether the module has refused everything that could mark the present."""
         self.knocks = True
-        """Whether the module answers a bare AT."""
+        """Whether the module says OK to a bare AT."""
         self._listener: asyncio.Future[LateResult | None] | None = None
         self.echo_expected = True
         """Whether an echo says nothing; otherwise it shows that the module has lost its settings."""
@@ -116,6 +121,8 @@ class Line:
     def attach(self, wire: Wire) -> None:
         """Take the opened wire."""
         self._wire = wire
+        if isinstance(wire, SerialLine):
+            self.memory = wire.memory
 
     def received(self, data: bytes) -> None:
         """Octets from the wire."""
@@ -140,9 +147,17 @@ class Line:
         """Octets to the wire, outside of any command."""
         if self._wire is None or self.loss is not None:
             return
+        self.spoke_at = self._loop.time()
         if self._trace is not None:
-            self._trace.sent(data, self._loop.time())
+            self._trace.sent(data, self.spoke_at)
         self._wire.write(data)
+
+    def tune(self, rate: int) -> None:
+        """Go on at another rate; what came at the one before was nothing."""
+        if isinstance(self._wire, SerialLine) and self.loss is None:
+            self._wire.tune(rate)
+            self.engine.forget()
+            self.heard.clear()
 
     def flush(self) -> None:
         """Write what the engine has to say."""

@@ -25,9 +25,12 @@ ESCAPE_S = 1.0
 """ESC at a prompt is answered at once; V.250 5.7 has 0.1 s between two lines."""
 ENTRY_S = 0.3
 """After ESC and CR at the start: what was left over in the module's input has been answered by then."""
+TUNED_S = 0.1
 QUIET_S = 0.5
 GUARD_S = 1.1
 """Silence before and after `+++`, which must be a second at least [SIM7600 manual]."""
+FRAMES_S = 4.0
+"""PPP asks every 3 s while nobody answers it."""
 DATA_MODE = "~\xff}#"
 """How PPP frames begin that are sent before the link is up: RFC 1662 3.1, asynchronous framing."""
 
@@ -89,11 +92,17 @@ def _believe(line: Line, past: Conversation | None) -> None:
 async def wake(line: Line, within_s: float) -> bool:
     """Make a module answer of which nothing is known: asleep, autobauding, muted, or at somebody's prompt.
 
-    Never writes Ctrl-Z: it would send what a dead program had begun.
+    Where the rate of the line is not known, each is tried in turn. Never writes Ctrl-Z: it would send what a
+    dead program had begun. Where a data call was met last time, nothing at all is written while it lives.
     """
     deadline = asyncio.get_running_loop().time() + within_s
     line.engine.distrust()
     line.markless = False
+    if line.memory.in_data_mode:
+        await line.rest(FRAMES_S)
+        if in_data_mode(line):
+            return False
+    rates = tuple(line.memory.rates) or (0,)
     line.write(ESC + b"\r")
     await line.rest(ENTRY_S)
     guarded = False
@@ -102,20 +111,34 @@ async def wake(line: Line, within_s: float) -> bool:
         if line.loss is not None or remaining <= 0:
             return False
         if in_data_mode(line):
+            line.memory.in_data_mode = True
             if guarded:
                 return False
             guarded = True
             await _leave_data_mode(line)
             continue
-        knock = UNMUTE if attempt % 4 == 3 else KNOCK
-        knocked = await _ask(line, knock, min(0.5 + 0.25 * attempt, 2.0, remaining))
-        if knocked.final is not None or attempt % 3 == 1:
-            # Some modules say nothing to a bare AT and answer all else.
-            line.knocks = knocked.final is not None
-            patience = RESYNCHRONISE_S if line.knocks else 1.0
-            if await resynchronise(line, None, min(patience, remaining)):
-                return True
+        tour, place = divmod(attempt, len(rates))
+        if len(rates) > 1:
+            line.tune(rates[place])
+            line.write(b"\r")  # ends what the module has made of the rates before
+            await line.rest(TUNED_S)
+        if await _answers(line, tour, remaining):
+            line.memory.answered_at(rates[place])
+            line.memory.in_data_mode = False
+            return True
     return False
+
+
+async def _answers(line: Line, tour: int, remaining: float) -> bool:
+    """Knock once, and see that what answers is there; `tour`: how often it was knocked so before."""
+    knock = UNMUTE if tour % 4 == 3 else KNOCK
+    knocked = await _ask(line, knock, min(0.5 + 0.25 * tour, 2.0, remaining))
+    if knocked.final is None and tour % 3 != 1:
+        return False
+    # Some modules say nothing to a bare AT and answer all else.
+    line.knocks = knocked.final is not None and knocked.final.ok
+    patience = RESYNCHRONISE_S if knocked.final is not None else 1.0
+    return await resynchronise(line, None, min(patience, remaining))
 
 
 def in_data_mode(line: Line) -> bool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import fcntl
+import logging
 import os
 import termios
 import threading
@@ -20,7 +21,9 @@ import serial
 import serial_asyncio
 
 from agent.at.holder import unavailable
-from agent.at.wire import STUCK, PortUnavailable, Wire, WireReader, WriteLimit
+from agent.at.wire import STUCK, PortMemory, PortUnavailable, Wire, WireReader, WriteLimit
+
+_log = logging.getLogger("modem-agent.at")
 
 OPEN_S = 20.0
 """Opening is immediate on a healthy device; a USB adapter in trouble may take the kernel's own 5 s twice."""
@@ -33,7 +36,7 @@ PTY_MAJORS = range(136, 144)
 Result = TypeVar("Result")
 
 
-async def open_serial(port: str, baud: int, reader: WireReader) -> Wire:
+async def open_serial(port: str, baud: int, reader: WireReader, memory: PortMemory | None = None) -> Wire:
     """Open a port for us alone. Raises PortUnavailable."""
     try:
         async with asyncio.timeout(OPEN_S):
@@ -44,7 +47,7 @@ async def open_serial(port: str, baud: int, reader: WireReader) -> Wire:
         cause = error.__context__
         number = error.errno if error.errno is not None else getattr(cause, "errno", None) or _first(cause)
         raise unavailable(port, OSError(number or 0, str(error))) from None
-    return SerialWire(handle, port, reader)
+    return SerialWire(handle, port, reader, memory or PortMemory())
 
 
 def _open(port: str, baud: int) -> Port:
@@ -123,7 +126,8 @@ class Port(serial.Serial):  # type: ignore[misc]  # pyserial carries no types
 class SerialWire(asyncio.Protocol):
     """pyserial-asyncio's transport as a wire."""
 
-    def __init__(self, handle: Port, port: str, reader: WireReader) -> None:
+    def __init__(self, handle: Port, port: str, reader: WireReader, memory: PortMemory) -> None:
+        self.memory = memory
         self._port = port
         self._reader = reader
         self._handle = handle
@@ -143,6 +147,14 @@ class SerialWire(asyncio.Protocol):
             data = data[self._handle.write(data) :]  # at once; the transport would wait for the next turn
         if self._open and data:
             self._transport.write(data)
+
+    def tune(self, rate: int) -> None:
+        if self._open:
+            try:
+                self._handle.baudrate = rate
+            except (OSError, ValueError, termios.error) as error:
+                # A rate that this port cannot do is one of those at which no module answers.
+                _log.info("port %s does not do %d baud: %s", self._port, rate, error)
 
     def close(self) -> None:
         if self._open:

@@ -8,12 +8,34 @@ wire is lost then.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 WRITE_S = 10.0
 """Longest that an octet may wait to be written. At 9600 baud the longest body needs 0.4 s."""
+
+
+RATES = (115_200, 9_600, 57_600, 38_400, 19_200, 230_400, 460_800, 921_600)
+"""What UARTs of modules are set to, the usual ones first; `baud = "auto"` tries them."""
+
+
+class PortMemory:
+    """What is known of a port from one opening to the next."""
+
+    def __init__(self, rates: Sequence[int] = ()) -> None:
+        """`rates`: those to be tried until the module answers; none where the rate is given."""
+        self.rates = list(rates)
+        self.in_data_mode = False
+        """PPP frames were heard there last."""
+        self.sleeps = False
+        """The module there has missed the first octets after a silence."""
+
+    def answered_at(self, rate: int) -> None:
+        """Begin with this rate next time."""
+        if rate in self.rates:
+            self.rates.remove(rate)
+            self.rates.insert(0, rate)
 
 
 class WireReader(Protocol):
@@ -39,6 +61,16 @@ class Wire(Protocol):
         """Wait until the port can be opened again, a few seconds at the most."""
 
 
+@runtime_checkable
+class SerialLine(Wire, Protocol):
+    """A wire that has a rate, and whose port is remembered."""
+
+    memory: PortMemory
+
+    def tune(self, rate: int) -> None:
+        """Change the rate, in bits per second."""
+
+
 Opener = Callable[[WireReader], Awaitable[Wire]]
 """Opens a port; raises PortUnavailable."""
 
@@ -52,10 +84,11 @@ class PortUnavailable(Exception):  # noqa: N818  (reads as the sentence it is)
         self.kind = kind
 
 
-def opener(port: str, baud: int = 115200, root: Path = Path("/")) -> Opener:
+def opener(port: str, baud: int | Sequence[int] = 115200, root: Path = Path("/")) -> Opener:
     """How to open what a configuration names: "auto", a device path, or `socket://host:port`.
 
-    "auto" is looked for anew at each opening. Raises ValueError for a socket address that cannot be one.
+    "auto" is looked for anew at each opening; several rates are tried until a module answers. Raises
+    ValueError for a socket address that cannot be one.
     """
     if port.startswith("socket://"):
         host, number = socket_address(port)
@@ -67,21 +100,9 @@ def opener(port: str, baud: int = 115200, root: Path = Path("/")) -> Opener:
 
         return connect
 
-    from hardware.ports import Finder, NoPort, login  # noqa: PLC0415  (a socket needs no profiles)
+    from agent.at.port import PortOpener  # noqa: PLC0415  (a socket needs no profiles)
 
-    finder = Finder(root)
-
-    async def open_port(reader: WireReader) -> Wire:
-        from agent.at.serial_wire import open_serial  # noqa: PLC0415  (one kind of wire is used, not all)
-
-        try:
-            node = finder.find(asyncio.get_running_loop().time()) if port == "auto" else Path(port)
-            login(node, root)
-        except NoPort as reason:
-            raise PortUnavailable(reason.kind, str(reason)) from None
-        return await open_serial(str(node) if port == "auto" else port, baud, reader)
-
-    return open_port
+    return PortOpener(port, baud, root)
 
 
 def socket_address(port: str) -> tuple[str, int]:

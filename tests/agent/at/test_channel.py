@@ -311,30 +311,6 @@ def test_a_pause_where_a_profile_asks_for_one(talk):
     assert talk(story, pause_s=0.1) == pytest.approx(0.1)
 
 
-def test_after_a_long_silence_an_at_goes_first(talk):
-    """A module that slept loses the first octets: no command with effects may be the first."""
-
-    async def story(channel, module):
-        module.on("AT+CMGD=3", OK)
-        await channel.exchange(DELETE)
-        await asyncio.sleep(40)
-        module.on("AT", None, OK)
-        await channel.exchange(DELETE)
-        assert module.heard[:3] == ["AT+CMGD=3", "AT", "AT+CMEE?"]
-        assert module.heard.count("AT+CMGD=3") == 2
-        module.heard.clear()
-        await asyncio.sleep(4)
-        await channel.exchange(DELETE)
-        assert module.heard == ["AT+CMGD=3"]
-        await asyncio.sleep(40)
-        module.write(b'\r\n+CMTI: "ME",3\r\n')
-        await channel.news.next()
-        await channel.exchange(DELETE)
-        assert module.heard == ["AT+CMGD=3", "AT+CMGD=3"]
-
-    talk(story)
-
-
 def test_a_restart_ends_what_is_under_way(talk):
     """What was asked before the module restarted will not be answered: no waiting for it."""
 
