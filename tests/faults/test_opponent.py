@@ -75,4 +75,4 @@ async def test_answers_and_rewrites(tmp_path, mode):
         scene.opponent.say(b'\r\n+CMTI: "ME",3\r\n\r\n+CMTI: "ME",4\r\n')
         await scene.passes(2)
         assert (refused.struck, changed.struck) == (1, 1)
-        assert scene.carried_out == ["led 2"]
+        assert scene.carried_out == ["led 2", "led on"]  # the second by the sweep after the refusal
