@@ -64,6 +64,11 @@ class Scene(World):
         """Indices of the messages that a store holds."""
         return [slot + self.module.device.first_index for slot, _ in self.module.stores[store]]
 
+    @property
+    def modem(self):
+        """The agent's modem, while there is a session."""
+        return self.life.agent._supervisor.connection.session.modem
+
     # What came of it
 
     @property
