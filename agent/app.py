@@ -27,17 +27,21 @@ from agent.journal.actions import Actions
 from agent.journal.inbox import Inbox
 from agent.journal.journal import Journal
 from agent.journal.outbox import Outbox as Queue
+from agent.journal.resets import Budget, Resets
 from agent.journal.rows import Outgoing
 from agent.journal.skin import Skin, Thread, insist
+from agent.mending import Means, Mender, Neighbours
 from agent.modem.modem import Modem
 from agent.notify import Notify
 from agent.outbox import Outbox, SendingRules
+from agent.recovery import Ladder, SendPause
 from agent.service.compose import CannotCompose, ReplyRules, compose
 from agent.service.profile import PROFILES
 from agent.session import Session
 from agent.story import Step, Tell, Weight
 from agent.supervisor import Supervisor
 from agent.version import VERSION
+from hardware.power import Power, PowerUnusable, switch
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -62,6 +66,14 @@ class Seams:
     notify: Notify = lambda message: None
     watchdog_s: float | None = None
     trace: Trace | None = None
+    power: Power | None = None
+    """None: what the configuration names."""
+    in_use: Callable[[], str] | None = None
+    """Who else uses the module; None: as the kernel tells."""
+
+
+class GaveUp(Exception):  # noqa: N818  (reads as the sentence it is)
+    """Nothing helped for long: another process may. The text says what was wrong."""
 
 
 class Agent:
@@ -78,6 +90,8 @@ class Agent:
         self._stop = asyncio.Event()
         self._settled = asyncio.Event()
         self._queued = asyncio.Event()
+        self._sending = SendPause(self._seams.random)
+        self._gave_up = ""
 
     def stop(self) -> None:
         """Ask `run` to end; safe to call at any time on the loop."""
@@ -87,7 +101,7 @@ class Agent:
         """Run until `stop`.
 
         Raises what makes starting impossible: JournalUnusable, JournalHeld, CatalogueError,
-        ControlUnusable; each with its sentence.
+        ControlUnusable; and GaveUp, where it should be started anew; each with its sentence.
         """
         loop = asyncio.get_running_loop()
         seams, config = self._seams, self._config
@@ -110,6 +124,8 @@ class Agent:
                 await self._live()
         finally:
             journal.close()
+        if self._gave_up:
+            raise GaveUp(self._gave_up)
 
     async def _unless_stopped(self, work: Coroutine[Any, Any, None]) -> bool:
         """Whether it was done before `stop`: a handler file that takes a minute to load delays no end."""
@@ -148,16 +164,46 @@ class Agent:
             self._queued.set,
             self._status_line,
         )
+        open_port = seams.opener or opener(config.modem.port, config.modem.baud)
+        self._mender = self._recovery(journal, open_port)
         self._supervisor = Supervisor(
-            seams.opener or opener(config.modem.port, config.modem.baud),
+            open_port,
             self._modem,
             self._session,
-            seams.random,
+            self._mender,
+            self._sending,
+            self._give_up,
             self._tell,
             lambda text: seams.notify(f"STATUS={text}"),
             self._health,
             seams.trace,
         )
+
+    def _recovery(self, journal: Journal, open_port: Opener) -> Mender:
+        """What looks after a module that does not work."""
+        seams, rules = self._seams, self._config.recovery
+        neighbours = Neighbours(self._config.modem.port, asyncio.get_running_loop().time)
+        power = seams.power
+        try:
+            power = power or switch(rules, neighbours.port)
+        except PowerUnusable as error:
+            text = f"{error}; the module's power is not switched"
+            self._tell(Step("note", text, weight=Weight.WARNING))
+        return Mender(
+            Ladder(seams.random, power=power is not None, key=power is not None and power.is_key),
+            Means(power, rules.may_drop_data, seams.in_use or neighbours.user),
+            Resets(journal, Budget(rules.resets_per_hour, rules.resets_per_day)),
+            self._skin,
+            open_port,
+            self._modem,
+            self._tell,
+            self._health,
+        )
+
+    def _give_up(self, why: str) -> None:
+        """End with a failure, so that whoever started this process starts another one."""
+        self._gave_up = why
+        self.stop()
 
     def _modem(self, channel: Channel) -> Modem:
         """The modem over a channel that has just been opened."""
@@ -180,6 +226,7 @@ class Agent:
             self._health,
             self._reply_settled,
             self._queued,
+            self._sending,
         )
         return Session(modem, intake, outbox)
 
@@ -262,11 +309,20 @@ class Agent:
         modem: dict[str, Any] = {"state": connection.state, "sessions": connection.sessions}
         if session is not None:
             modem |= session.describe()
+        await self._mender.look()
+        used, budget = self._mender.used, self._config.recovery
         return {
             "version": VERSION,
             "service": self._service.name,
             "number": self._service.number,
             "modem": modem,
+            "recovery": {
+                "state": self._mender.ladder.describe(),
+                "resets_hour": used.hour,
+                "resets_day": used.day,
+                "resets_per_hour": budget.resets_per_hour,
+                "resets_per_day": budget.resets_per_day,
+            },
             "commands": await self._journal(self._inbox.counts),
             "replies": await self._journal(self._queue.counts),
             "running": self._dispatcher.running,

@@ -14,6 +14,8 @@ from msgspec import Meta, Struct, field
 
 Positive = Annotated[float, Meta(gt=0)]
 DEFAULT_PATH = Path("/etc/modem-agent/agent.toml")
+LONGEST_SHOWN = 80
+"""Characters of a value that are shown in a sentence."""
 
 
 class _Section(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -66,6 +68,21 @@ class Control(_Section, frozen=True):
     socket: Path = Path("/run/modem-agent/control.sock")
 
 
+class Recovery(_Section, frozen=True):
+    """``[recovery]``: what may be done about a module that does not work."""
+
+    may_drop_data: bool = False
+    resets_per_hour: Annotated[int, Meta(ge=0, le=60)] = 3
+    resets_per_day: Annotated[int, Meta(ge=0, le=1000)] = 12
+    power: Literal["none", "gpio", "usb"] = "none"
+    gpio_chip: Path = Path("/dev/gpiochip0")
+    gpio_line: Annotated[int, Meta(ge=-1)] = -1
+    gpio_active_low: bool = False
+    gpio_drives: Literal["power-key", "reset"] = "power-key"
+    pulse_on_s: Annotated[float, Meta(ge=0, le=60)] = 0.0
+    pulse_off_s: Annotated[float, Meta(ge=0, le=60)] = 0.0
+
+
 class Config(_Section, frozen=True):
     """The whole file."""
 
@@ -74,6 +91,7 @@ class Config(_Section, frozen=True):
     handlers: Handlers = field(default_factory=Handlers)
     journal: Journal = field(default_factory=Journal)
     control: Control = field(default_factory=Control)
+    recovery: Recovery = field(default_factory=Recovery)
 
 
 class ConfigError(Exception):
@@ -99,7 +117,11 @@ def load(path: Path) -> Config:
         raise ConfigError(f"{path}: octet {error.start} is no UTF-8; save the file as UTF-8") from None
     try:
         tables = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except RecursionError:
+        raise ConfigError(f"{path}: no usable TOML: brackets within brackets, too deep to be read") from None
+    except (
+        ValueError
+    ) as error:  # TOMLDecodeError; and a number of thousands of digits is read by Python itself
         raise ConfigError(f"{path}: no valid TOML: {error}") from None
     return parse(tables, str(path), path.parent.absolute())
 
@@ -124,6 +146,16 @@ def parse(tables: dict[str, Any], source: str, folder: Path = Path("/")) -> Conf
         mistakes.append(
             f'{source}: service.max_parts must be 1 with modem.message_format "text": '
             "text mode sends no message of several parts"
+        )
+    if config.recovery.power == "gpio" and config.recovery.gpio_line < 0:
+        mistakes.append(
+            f'{source}: recovery.gpio_line must name a line with recovery.power "gpio": the one that the '
+            "module's power key or reset line is connected to"
+        )
+    if config.recovery.power == "usb" and config.modem.port.startswith("socket://"):
+        mistakes.append(
+            f'{source}: recovery.power must be "none" or "gpio" with modem.port "{config.modem.port}": '
+            "a socket is on no USB"
         )
     if mistakes:
         raise ConfigError(*mistakes)
@@ -173,7 +205,12 @@ def _words(kind: Any) -> str:
 def _shown(value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
-    return f'"{value}"' if isinstance(value, str) else str(value)
+    if isinstance(value, dict | list):
+        return "a table" if isinstance(value, dict) else "a list"
+    shown = str(value)
+    if len(shown) > LONGEST_SHOWN:
+        shown = f"{shown[:LONGEST_SHOWN]}..."
+    return f'"{shown}"' if isinstance(value, str) else shown
 
 
 def _list(names: tuple[str, ...]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import inf
 
 
 class Health:
@@ -11,6 +12,7 @@ class Health:
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._deadlines: dict[str, float] = {}
+        self._excused_until = -inf
 
     def within(self, task: str, seconds: float) -> None:
         """The task promises to report again within that time."""
@@ -20,7 +22,13 @@ class Health:
         """The task has nothing to promise any more."""
         self._deadlines.pop(task, None)
 
+    def excuse(self, seconds: float) -> None:
+        """For so long from now nobody is late: something that all must wait for holds the line."""
+        self._excused_until = self._clock() + seconds
+
     def late(self) -> list[str]:
         """The tasks past their own deadline."""
         now = self._clock()
+        if now < self._excused_until:
+            return []
         return [task for task, deadline in self._deadlines.items() if deadline < now]

@@ -22,6 +22,7 @@ from agent.journal.rows import ReplyRow
 from agent.journal.skin import Skin, insist
 from agent.modem.modem import Modem
 from agent.modem.sending import NotSent, Outcome, Refused, Sent, Unknown
+from agent.recovery import SendPause
 from agent.retry import Waits
 from agent.story import Step, Tell, Weight
 
@@ -36,6 +37,8 @@ QUOTA_WAITS = Waits(first_s=3600, cap_s=4 * 3600)
 """After the network said that the quota is used up; all tries together span more than a day."""
 DISK_S = 60.0
 """A journal that cannot commit lets nothing be sent."""
+NETWORK_S = 15.0
+"""Where no network takes messages, none is tried; so often it is looked whether one does now."""
 IDLE = inf
 """As a pause: until something is queued."""
 
@@ -64,8 +67,12 @@ class Outbox:
         health: Health,
         settled: Callable[[], None],
         work: asyncio.Event,
+        rest: SendPause,
     ) -> None:
-        """`work` is set when something was queued; `settled` is called when a message has met its fate."""
+        """`work` is set when something was queued; `settled` is called when a message has met its fate.
+
+        `rest` knows whether messages take the module down.
+        """
         self._modem = modem
         self._skin = skin
         self._queue = queue
@@ -75,6 +82,7 @@ class Outbox:
         self._health = health
         self._settled = settled
         self._work = work
+        self._rest = rest
         self._held = ""
         self._journal_failed = False
 
@@ -98,27 +106,36 @@ class Outbox:
         """Send the oldest message; returns the pause before the next, None where there may be more now."""
         try:
             reply = await self._skin.run(self._queue.next)
-            held = 0.0 if reply is None else await self._skin.run(self._limit)
+            held = 0.0 if reply is None else self._obstacle() or await self._skin.run(self._limit)
         except sqlite3.Error as trouble:
             return self._journal_fails(trouble)
         if reply is None:
             return IDLE
         return held or await self._send(reply)
 
+    def _obstacle(self) -> float:
+        """Seconds to hold all messages back because of the module or its network; no attempt is counted."""
+        registration = self._modem.condition.registration
+        if not registration.can_send:
+            return self._hold(f"{registration}: messages wait for a network", NETWORK_S)
+        if pause := self._rest.remaining(asyncio.get_running_loop().time()):
+            return self._hold("sending rests, since it took the module down", pause)
+        return 0
+
     def _limit(self) -> float:
         """Seconds to hold all messages back, 0 for none. A cap holds, it never drops."""
         rules = self._rules
         if self._queue.sent_within(60) >= rules.max_per_minute:
-            return self._hold("the rate", f"{rules.max_per_minute} messages a minute", 10)
+            return self._hold(f"the rate of {rules.max_per_minute} messages a minute is reached", 10)
         if self._queue.sent_within(DAY_S) >= rules.max_per_day:
-            return self._hold("the daily cap", f"{rules.max_per_day} messages a day", 600)
+            return self._hold(f"the daily cap of {rules.max_per_day} messages a day is reached", 600)
         self._held = ""
         return 0
 
-    def _hold(self, what: str, limit: str, pause: float) -> float:
-        if self._held != what:
-            self._held = what
-            self._tell(Step("held", f"{what} of {limit} is reached", weight=Weight.WARNING))
+    def _hold(self, why: str, pause: float) -> float:
+        if self._held != why:
+            self._held = why
+            self._tell(Step("held", why, weight=Weight.WARNING))
         return pause
 
     async def _send(self, reply: ReplyRow) -> float | None:
@@ -129,6 +146,7 @@ class Outbox:
             await self._skin.run(self._queue.sending, reply.id)
             begun = True
             self._journal_failed = False
+            self._rest.left(asyncio.get_running_loop().time())
             self._say(
                 "sending", reply, f"to {reply.destination}", reply.user_data.text or reply.user_data.data
             )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 from agent.at.error import CommandRefused, CommandTimedOut, ModemLost
@@ -14,6 +14,8 @@ from agent.outbox import Outbox
 
 LOOK_S = 300.0
 """Between two looks at registration and signal; in between the module tells of changes by itself."""
+LOOK_AGAIN_S = 60.0
+"""The same while nothing can be sent: some tell nothing, and something may have to be done."""
 
 
 class Session:
@@ -39,6 +41,7 @@ class Session:
             "imei": self.identity.imei if self.identity else None,
             "iccid": self.identity.iccid if self.identity else None,
             "registration": str(self.registration or condition.registration),
+            "domains": _domains(self.registration or condition.registration),
             "signal_dbm": self.signal.dbm if self.signal else None,
             "store": condition.store or None,
             "stores": [f"{name} {used} of {total}" for name, used, total in condition.capacity],
@@ -48,15 +51,18 @@ class Session:
         }
         return told
 
-    async def run(self, state: Callable[[str], None]) -> None:
+    async def run(
+        self, state: Callable[[str], None], fares: Callable[[Registration], Awaitable[None]]
+    ) -> None:
         """Until the modem is lost or closed. Its tasks return by themselves then; none is cancelled.
 
+        `state` takes a line for people, `fares` each look at the registration, and may do something about it.
         Raises what one of them stumbled over, once the others have finished what they were at.
         """
         async with asyncio.TaskGroup() as group:
             group.create_task(self._task(self._intake.run()), name="intake")
             group.create_task(self._task(self._outbox.run()), name="outbox")
-            group.create_task(self._task(self._watch(state)), name="watch")
+            group.create_task(self._task(self._watch(state, fares)), name="watch")
         if self._failure is not None:
             raise self._failure
 
@@ -68,8 +74,10 @@ class Session:
             self._failure = self._failure or error
             self.modem.close()
 
-    async def _watch(self, state: Callable[[str], None]) -> None:
-        """Keep registration and signal known, for people to look at."""
+    async def _watch(
+        self, state: Callable[[str], None], fares: Callable[[Registration], Awaitable[None]]
+    ) -> None:
+        """Keep registration and signal known, for people and for whoever looks after them."""
         never = asyncio.Event()
         try:
             while True:
@@ -81,6 +89,14 @@ class Session:
                     state(f"{self.identity.model or 'module'}, {self.registration}, {self.signal}")
                 except (CommandRefused, CommandTimedOut) as error:
                     state(str(error))
-                await self.modem.wait(never, LOOK_S)
+                registration = self.registration or self.modem.condition.registration
+                await fares(registration)
+                await self.modem.wait(never, LOOK_S if registration.can_send else LOOK_AGAIN_S)
         except ModemLost:
             return
+
+
+def _domains(registration: Registration) -> dict[str, str]:
+    """What each domain says: they may disagree, and one that can carry messages is enough."""
+    states = {"circuit": registration.circuit, "packet": registration.packet, "eps": registration.eps}
+    return {name: str(Registration(state)) for name, state in states.items() if state is not None}

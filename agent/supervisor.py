@@ -2,34 +2,31 @@
 
 A session is never repaired. It ends through the wire: the channel fails what is under way and what comes
 later with `ModemLost`, the session's tasks finish their commit and return. The supervisor is the one place
-that catches everything, says it in one line and tries again after a wait that grows.
+that catches everything, says it in one line and tries again after a wait that grows. What else may be done
+about a module that does not work the ladder decides (`agent.recovery`) and the mender does, when told here.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
+from functools import partial
 from math import inf
-from random import Random
+from typing import Any
 
 from agent.at.channel import Channel
 from agent.at.error import AtError
 from agent.at.trace import Trace
 from agent.at.wire import Opener, PortUnavailable
 from agent.health import Health
+from agent.mending import Mender
 from agent.modem.error import ModemUnusable
 from agent.modem.modem import Modem
-from agent.retry import Waits
+from agent.recovery import RESTING_S, Remedy, SendPause, Trouble
 from agent.session import Session
 from agent.story import Step, Tell, Weight
 
-PORT_WAITS = Waits(first_s=1, cap_s=30)
-"""A USB module needs seconds to come back, ModemManager lets go after 30 s at the most."""
-SESSION_WAITS = Waits(first_s=2, cap_s=120)
-STEADY_S = 60.0
-"""A session that worked for so long was none of the failures in a row. Opening and initialising may take as
-long and fail all the same."""
 OPEN_S, INITIALISE_S = 60.0, 300.0
 """Longest times before the watchdog worries; a SIM alone may keep a module busy for a minute."""
 
@@ -51,7 +48,9 @@ class Supervisor:
         opener: Opener,
         adopt: Callable[[Channel], Modem],
         begin: Callable[[Modem], Session],
-        random: Random,
+        mender: Mender,
+        sending: SendPause,
+        give_up: Callable[[str], None],
         tell: Tell,
         status: Callable[[str], None],
         health: Health,
@@ -59,12 +58,14 @@ class Supervisor:
     ) -> None:
         """`adopt` makes a modem of an open channel, `begin` a session of the initialised modem.
 
-        `status` takes the line that systemd shows.
+        `give_up` is told why another process should go on; `status` takes the line that systemd shows.
         """
         self._opener = opener
         self._adopt = adopt
         self._begin = begin
-        self._random = random
+        self._mender = mender
+        self._sending = sending
+        self._give_up = give_up
         self._tell = tell
         self._status = status
         self._health = health
@@ -82,54 +83,108 @@ class Supervisor:
             self._modem.close()
 
     async def run(self) -> None:
-        """One session after the other until `stop`."""
+        """One session after the other until `stop`, or until nothing has helped for long."""
         loop = asyncio.get_running_loop()
-        failures = 0
         while not self._stopping.is_set():
-            waits = SESSION_WAITS
             self._working_since = inf
             try:
-                await self._session()
+                trouble = await self._session()
             except PortUnavailable as error:
-                waits = PORT_WAITS
+                trouble = Trouble.ABSENT
                 self._say("port", str(error))
-            except (AtError, ModemUnusable) as error:
+            except AtError as error:
+                trouble = Trouble.SILENT if self._working_since == inf else Trouble.LOST
                 if not self._stopping.is_set():
                     self._say("module", str(error))
+            except ModemUnusable as error:
+                trouble = Trouble.MISTAKE
+                self._say("module", str(error))
             except Exception as error:  # noqa: BLE001  (the one place that catches everything)
-                self._state(f"{type(error).__name__}: {error}")
-                self._tell(Step("session failed", self.connection.state, weight=Weight.ERROR))
+                trouble = Trouble.MISTAKE
+                self._mistake("session failed", error)
             finally:
                 self._modem = None
                 self.connection.session = None
                 self._health.ended("supervisor")
-            failures = 1 if loop.time() - self._working_since > STEADY_S else failures + 1
-            await self._pause(waits.after(failures, self._random))
+            if not self._stopping.is_set():
+                await self._next(trouble, max(0.0, loop.time() - self._working_since))
 
-    async def _session(self) -> None:
+    async def _session(self) -> Trouble:
+        """Open, set up, work until the end; what ended it."""
         self._health.within("supervisor", OPEN_S)
         channel = await Channel.open(self._opener, self._trace)
         try:
             modem = self._modem = self._adopt(channel)
             if self._stopping.is_set():
-                return
+                return Trouble.LOST
             self._health.within("supervisor", INITIALISE_S)
             self._state("initialising the module")
-            condition = await modem.initialise()
+            try:
+                condition = await modem.initialise()
+            except ModemUnusable as error:
+                if self._stopping.is_set():
+                    return Trouble.LOST
+                self._say("module", str(error))
+                return await self._mender.card(modem) or Trouble.UNUSABLE
             self._health.ended("supervisor")
             self._said = ""
             self._working_since = asyncio.get_running_loop().time()
+            self._mender.met(modem)
             self.connection.sessions += 1
             session = self._begin(modem)
             self.connection.session = session
             self._tell(Step("session", str(condition)))
-            await session.run(self._state)
+            await session.run(self._state, partial(self._mender.fares, modem))
             if not self._stopping.is_set():
                 self._state(modem.loss)
                 self._tell(Step("session ended", modem.loss, weight=Weight.WARNING))
+            return Trouble.LOST
         finally:
             channel.close()
             await channel.closed()
+
+    async def _next(self, trouble: Trouble, worked_s: float) -> None:
+        """What is to be done before the next session, and the wait for it."""
+        if self._mender.ended_session:
+            self._mender.ended_session = False
+            await self._pause(RESTING_S)
+            return
+        rest = None if self._working_since == inf else self._sending.lost(asyncio.get_running_loop().time())
+        if rest is not None:
+            text = (
+                "the module was lost right after a message left, twice or more in a row: look at its power "
+                f"supply (it takes 2 A for moments; cable, hub, HAT). Sending rests for {rest / 60:.0f} min, "
+                "receiving goes on"
+            )
+            self._tell(Step("power", text, weight=Weight.WARNING))
+        plan = self._mender.failed(trouble, worked_s)
+        pause = plan.pause_s
+        if plan.remedy is Remedy.END:
+            self._give_up(f"{trouble.value}, and nothing has helped for an hour: {self.connection.state}")
+            await self._stopping.wait()
+            return
+        try:
+            if plan.remedy is not None and await self._unless_stopped(
+                self._mender.mend(plan.remedy, trouble)
+            ):
+                self._state(f"{trouble.value}; done: {plan.remedy.value}")
+                pause = max(pause, RESTING_S)
+        except Exception as error:  # noqa: BLE001  (the same place: what helps must not end the agent)
+            self._mistake("recovery failed", error)
+        await self._pause(pause)
+
+    async def _unless_stopped(self, work: Coroutine[Any, Any, bool]) -> bool:
+        """Do it, but end it when all is to end: whatever it holds it lets go."""
+        task = asyncio.ensure_future(work)
+        stop = asyncio.ensure_future(self._stopping.wait())
+        try:
+            await asyncio.wait((task, stop), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stop.cancel()
+            if not task.done():
+                task.cancel()
+                await asyncio.wait((task,))
+        return not task.cancelled() and task.result()
 
     async def _pause(self, seconds: float) -> None:
         """At once over when it is told to stop."""
@@ -138,6 +193,10 @@ class Supervisor:
                 await self._stopping.wait()
         except TimeoutError:
             return
+
+    def _mistake(self, what: str, error: Exception) -> None:
+        self._state(f"{type(error).__name__}: {error}")
+        self._tell(Step(what, self.connection.state, weight=Weight.ERROR))
 
     def _say(self, what: str, text: str) -> None:
         """A trouble is said once; while it lasts it only stands in the status."""

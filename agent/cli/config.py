@@ -37,6 +37,13 @@ def check(config_path: Path) -> None:
             port_opener(config_path, settings)
         except ConfigError as error:
             mistakes += error.sentences
+    if not faulty & {"modem", "recovery"}:
+        from hardware.power import PowerUnusable, switch
+
+        try:
+            switch(settings.recovery, lambda: None)
+        except PowerUnusable as error:
+            mistakes.append(f"{config_path}: {error}")
     if "handlers" not in faulty:
         names = _handlers(settings, mistakes)
     for key, path in (("journal.path", settings.journal.path), ("control.socket", settings.control.socket)):

@@ -56,7 +56,7 @@ def run(config_path: Path, *, trace: bool, show_content: bool, record: Path | No
     config = configuration(config_path)
     log = _log(detail=trace)
 
-    from agent.app import Agent, Seams
+    from agent.app import Agent, GaveUp, Seams
     from agent.at.trace import Trace
     from agent.control import ControlUnusable
     from agent.handlers.catalogue import CatalogueError
@@ -101,7 +101,7 @@ def run(config_path: Path, *, trace: bool, show_content: bool, record: Path | No
         give_up(str(error), status=IMPOSSIBLE)
     except JournalUnusable as error:
         give_up(str(error), status=IMPOSSIBLE if error.configuration else FAILURE)
-    except JournalHeld as error:
+    except (JournalHeld, GaveUp) as error:
         give_up(str(error))
     except ExceptionGroup as group:
         log.debug("", exc_info=group)

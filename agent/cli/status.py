@@ -28,7 +28,15 @@ def status(config_path: Path, *, as_json: bool) -> None:
         "agent": f"{answer['version']}, {answer['service']} ({answer['number']})",
         "state": modem.pop("state"),
     }
+    if domains := modem.pop("domains", None):
+        modem["domains"] = [f"{name}: {state}" for name, state in domains.items()]
     lines |= {name: _words(value) for name, value in modem.items()}
+    recovery = answer["recovery"]
+    lines["recovery"] = recovery["state"]
+    lines["resets"] = (
+        f"{recovery['resets_hour']} of {recovery['resets_per_hour']} this hour, "
+        f"{recovery['resets_day']} of {recovery['resets_per_day']} today"
+    )
     lines["commands"] = _words(answer["commands"])
     lines["replies"] = _words(answer["replies"])
     lines["running"] = _words(answer["running"])

@@ -25,6 +25,7 @@ from agent.journal.skin import Inline
 from agent.modem.formats import decode
 from agent.modem.stored import StoredMessage
 from agent.outbox import Outbox, SendingRules
+from agent.recovery import SendPause
 from agent.service.compose import ReplyRules
 from agent.service.profile import PROFILES
 from soak.virtual import BEGIN, VirtualLoop
@@ -42,7 +43,10 @@ fakes = _neighbour("fakes")
 
 EPOCH = datetime(2026, 11, 22, 12, tzinfo=UTC).timestamp()
 SID = "DC" + "0" * 32
-VIRTUAL = {f"test_{room}.py" for room in ("intake", "dispatcher", "outbox", "session", "supervisor", "app")}
+VIRTUAL = {
+    f"test_{room}.py"
+    for room in ("intake", "dispatcher", "outbox", "session", "supervisor", "app", "mending")
+}
 """Files whose tests run in virtual time."""
 
 
@@ -83,6 +87,7 @@ class Road:
         ]
         self.woken = 0
         self.work = asyncio.Event()
+        self.rest = SendPause(self.random)
         self.settled = 0
         self.modem = None
         self.runner = fakes.FakeRunner(self)
@@ -237,6 +242,7 @@ class Road:
             self.health(),
             counted,
             self.work,
+            self.rest,
         )
 
     # At work

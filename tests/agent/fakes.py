@@ -16,6 +16,7 @@ from agent.modem.sending import NotSent, Refused, Sent, Unknown
 from agent.modem.setup import Setup, condition
 from agent.modem.state import Identity, Registration, Signal
 from agent.modem.stored import Slot, StoredMessage
+from hardware.profile import DriverProfile
 
 
 def pdu_of(content, sender="2936", minute=0, second=0, **fields):
@@ -68,6 +69,10 @@ class FakeModem:
         self.loss = ""
         self.under_way = 0
         self.initialised = False
+        self.driver = DriverProfile()
+        self.registered = Registration(1)
+        self.card = ["+CPIN: READY"]
+        """What AT+CPIN? answers: lines, or an error to raise."""
         road.modem = self
 
     def plan(self, what, *outcomes):
@@ -115,7 +120,7 @@ class FakeModem:
     @property
     def condition(self):
         return condition(
-            Setup(store="ME", routing=(2, 1), registration=Registration(1)), notifies=self.notifies
+            Setup(store="ME", routing=(2, 1), registration=self.registered), notifies=self.notifies
         )
 
     async def sweep(self):
@@ -163,7 +168,7 @@ class FakeModem:
 
     async def registration(self):
         await self._step("registration")
-        return Registration(1)
+        return self.registered
 
     async def signal(self):
         await self._step("signal")
@@ -171,7 +176,20 @@ class FakeModem:
 
     async def at(self, line):
         await self._step("at", line)
-        return ["+CSQ: 20,99"]
+        if line != "AT+CPIN?":
+            return ["+CSQ: 20,99"]
+        if isinstance(self.card, Exception):
+            raise self.card
+        return self.card
+
+    async def restart(self):
+        await self._step("restart")
+
+    async def cycle_radio(self, *, card=False):
+        await self._step("radio", card)
+
+    async def reselect(self):
+        await self._step("reselect")
 
     async def next_news(self):
         while not self.news:

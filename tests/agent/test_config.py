@@ -28,7 +28,8 @@ def test_an_empty_file_gives_the_documented_defaults():
         ),
         (
             {"modm": {}},
-            "agent.toml: unknown table [modm]; there are modem, service, handlers, journal, control",
+            "agent.toml: unknown table [modm]; there are modem, service, handlers, journal, control, "
+            "recovery",
         ),
         ({"modem": 3}, "agent.toml: modem must be a table: write [modem] on a line of its own"),
         (
@@ -84,7 +85,13 @@ def test_relative_paths_start_at_the_folder_of_the_file(tmp_path):
 
 @pytest.mark.parametrize(
     ("content", "part"),
-    [(b"[modem\n", "no valid TOML"), (b"\xff", "octet 0 is no UTF-8"), (None, "No such file")],
+    [
+        (b"[modem\n", "no valid TOML"),
+        (b"a = " + b"9" * 5000, "no valid TOML"),
+        (b"a = " + b"[" * 5000, "too deep"),
+        (b"\xff", "octet 0 is no UTF-8"),
+        (None, "No such file"),
+    ],
 )
 def test_an_unreadable_file_is_one_sentence(tmp_path, content, part):
     """What cannot be read is said with the name of the file."""

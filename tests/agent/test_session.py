@@ -15,12 +15,16 @@ class Bench:
 
     def __init__(self, road, modem):
         self.said = []
+        self.fared = []
         self.session = Session(modem, road.intake(modem), road.outbox(modem))
         self.task = None
 
     async def begin(self):
-        self.task = asyncio.create_task(self.session.run(self.said.append))
+        self.task = asyncio.create_task(self.session.run(self.said.append, self._fares))
         await asyncio.sleep(1)
+
+    async def _fares(self, registration):
+        self.fared.append(registration.can_send)
 
 
 @pytest.fixture
@@ -149,6 +153,7 @@ async def test_what_status_shows(road, bench):
         "imei": "861234567890123",
         "iccid": "8988307000000000000",
         "registration": "registered, home",
+        "domains": {"circuit": "registered, home"},
         "signal_dbm": -71,
         "store": "ME",
         "stores": [],

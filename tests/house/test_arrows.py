@@ -31,13 +31,13 @@ FLOORS = (
     # Conversation with a module: bytes, lines, commands.
     {"at"},
     # What a module holds, and what the service means by it: they do not know each other.
-    {"modem", "service"},
+    {"modem", "service", "recovery"},
     # What is kept, and what carries Commands out.
     {"journal", "handlers"},
     # What moves a Command along the road; these meet in the journal and in the news queue only.
     {"intake", "dispatcher", "outbox", "control"},
-    # One connection to the module, and what makes the next one.
-    {"session"},
+    # One connection to the module, what helps where there is none, and what makes the next one.
+    {"session", "mending"},
     {"supervisor"},
     {"app"},
     {"cli"},
@@ -46,7 +46,7 @@ FLOORS = (
 
 FOREIGN = {
     "pdu": set(),
-    "hardware": {"msgspec", "serial"},
+    "hardware": {"msgspec", "serial", "gpiod"},
     "hardware.sim": {"msgspec", "aiohttp"},
     "agent": {"msgspec", "serial", "serial_asyncio"},
     "agent.cli": {"msgspec", "click", "rich", "aiohttp"},
@@ -59,6 +59,7 @@ PURE = {
     "agent.at.engine": set(),
     "agent.service": set(),
     "agent.retry": set(),
+    "agent.recovery": set(),
 }
 """Rooms that decide without a clock, a file, a wire or a thread; with the modules in them that need not."""
 

@@ -76,6 +76,7 @@ SEAMS: dict[str, dict[str, str]] = {
     "agent/handlers/link.py": {"process": "starts the keeper, the one child of the agent"},
     "agent/handlers/spawn.py": {"process": "starts handlers, inside the keeper"},
     "agent/journal/skin.py": {"thread": "the one thread that touches the disk"},
+    "hardware/power.py": {"thread": "switching a USB device can take seconds; the loop must not"},
 }
 """Module: kind of thing it may take from outside, and why there."""
 

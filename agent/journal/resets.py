@@ -1,0 +1,64 @@
+"""How often the module was restarted: a budget on disk, so that no restart of this program refills it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from agent.journal.journal import DAY_S, Journal
+
+HOUR_S = 3600.0
+KEPT_DAYS = 31
+"""Older rows are of interest to nobody."""
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What the operator allows; keys of ``[recovery]``."""
+
+    per_hour: int = 3
+    per_day: int = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Used:
+    """Restarts in the last hour and day."""
+
+    hour: int
+    day: int
+
+
+class Resets:
+    """Restarts of the module that this agent caused, cycles of its radio included: each attaches anew."""
+
+    def __init__(self, journal: Journal, budget: Budget) -> None:
+        self._journal = journal
+        self._execute = journal.execute
+        self.budget = budget
+
+    def reserve(self, step: str, reason: str, *, hourly: bool = False) -> str:
+        """Commit a reset that is about to be done; why it must not be, empty where it may.
+
+        It counts from here on, whether or not it was carried out. `hourly`: at most one reset of any kind an
+        hour, for a device that the network has turned away. Ages are judged by both clocks of the journal:
+        neither a jump of the device's clock nor a time switched off makes one older.
+        """
+        used, budget = self.used(), self.budget
+        if used.hour >= budget.per_hour:
+            return f"{used.hour} of {budget.per_hour} resets an hour are used (recovery.resets_per_hour)"
+        if used.day >= budget.per_day:
+            return f"{used.day} of {budget.per_day} resets a day are used (recovery.resets_per_day)"
+        if hourly and used.hour:
+            return "at most one reset an hour while registration is denied"
+        with self._journal.transaction() as now:
+            self._execute(
+                "INSERT INTO resets (step, reason, at_wall, at_running) VALUES (?,?,?,?)",
+                (step, reason, now.wall, now.running),
+            )
+            self._execute("DELETE FROM resets WHERE at_running < ?", (now.running - KEPT_DAYS * DAY_S,))
+        return ""
+
+    def used(self) -> Used:
+        """What counts now."""
+        rows = self._execute("SELECT at_wall, at_running FROM resets").fetchall()
+        ages = [self._journal.age(wall, running) for wall, running in rows]
+        return Used(sum(age < HOUR_S for age in ages), sum(age < DAY_S for age in ages))

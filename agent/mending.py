@@ -1,0 +1,222 @@
+"""Carries out what the ladder says: asks for leave and budget first, commits, then acts, one line for each.
+
+Owned by the supervisor, which is the only one that ends sessions; in a session its watch asks here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import sqlite3
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from agent.at.channel import Channel
+from agent.at.error import AtError, CommandRefused
+from agent.at.holder import holders
+from agent.at.wire import Opener, PortUnavailable
+from agent.health import Health
+from agent.journal.resets import Resets, Used
+from agent.journal.skin import Skin
+from agent.modem.modem import Modem
+from agent.modem.state import DENIED, Registration
+from agent.recovery import Ladder, Plan, Remedy, Trouble
+from agent.story import Step, Tell, Weight
+from hardware.power import Power, PowerUnusable
+from hardware.profile import DriverProfile
+
+if TYPE_CHECKING:
+    from hardware.neighbours import Whereabouts
+
+BLIND_S = 5.0
+"""For a command that is written to a module which does not answer: so long it may take to leave."""
+REMEDY_S = 420.0
+"""Longest time of a remedy: +COPS=0 alone may take three minutes, and some refuse before they obey."""
+AFTER_S = 200.0
+"""Whoever waited for the line meanwhile has its own work still before it."""
+_ABSENT = {("cme", 10), ("cme", 13), ("cms", 310), ("cms", 313)}
+"""Errors that mean: no SIM, or one that does not answer (27.005 3.2.5, 27.007 9.2.1)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What recovery may use."""
+
+    power: Power | None = None
+    may_drop_data: bool = False
+    in_use: Callable[[], str] = lambda: ""
+    """Who else uses the module, as part of a sentence; may block."""
+
+
+class Neighbours:
+    """Who else uses the module, as the kernel tells. Its methods block."""
+
+    def __init__(self, port: str, clock: Callable[[], float]) -> None:
+        """`port` as configured; `clock` gives monotonic seconds."""
+        self._configured = port
+        self._clock = clock
+        self._whereabouts: Whereabouts | None = None
+
+    def port(self) -> Path | None:
+        """The device path of the module, or what it was last."""
+        from hardware.neighbours import Whereabouts  # noqa: PLC0415  (only who needs it reads profiles)
+
+        self._whereabouts = self._whereabouts or Whereabouts(self._configured)
+        return self._whereabouts.look(self._clock())
+
+    def user(self) -> str:
+        """Part of a sentence, empty for nobody."""
+        from hardware.neighbours import in_use  # noqa: PLC0415  (the same)
+
+        node = self.port()
+        return "" if node is None else in_use(node, os.getpid(), holders)
+
+
+class Mender:
+    """The ladder's hands."""
+
+    def __init__(
+        self,
+        ladder: Ladder,
+        means: Means,
+        resets: Resets,
+        skin: Skin,
+        opener: Opener,
+        adopt: Callable[[Channel], Modem],
+        tell: Tell,
+        health: Health,
+    ) -> None:
+        self.ladder = ladder
+        self._means = means
+        self._resets = resets
+        self._skin = skin
+        self._opener = opener
+        self._adopt = adopt
+        self._tell = tell
+        self._health = health
+        self._driver = DriverProfile()
+        self._said = ""
+        self.ended_session = False
+        """Whether the last session was ended by a remedy: that is no failure. Whoever looks clears it."""
+        self.used = Used(0, 0)
+        """Resets in the last hour and day, as they stood when last looked at."""
+
+    def met(self, modem: Modem) -> None:
+        """A session stands. How this module is driven is remembered for when it no longer answers."""
+        self._driver = modem.driver
+        self._said = ""
+        self.ladder.worked(self._now())
+
+    def failed(self, trouble: Trouble, worked_s: float) -> Plan:
+        """What comes after a session that ended, or could not be had."""
+        return self.ladder.failed(trouble, self._now(), worked_s)
+
+    async def card(self, modem: Modem) -> Trouble | None:
+        """What is wrong with the SIM, None if nothing is or nobody can tell."""
+        try:
+            said = " ".join(await modem.at("AT+CPIN?")).upper()
+        except CommandRefused as error:
+            return Trouble.NO_SIM if (error.kind, error.code) in _ABSENT else None
+        except AtError:
+            return None
+        if "NOT INSERTED" in said or "NOT READY" in said:
+            return Trouble.NO_SIM
+        return Trouble.LOCKED if " PIN" in said or " PUK" in said else None
+
+    async def fares(self, modem: Modem, registration: Registration) -> None:
+        """Look after the network in a session, and after the card: a remedy beyond +COPS=0 ends it."""
+        trouble = None
+        if not registration.can_send:
+            trouble = Trouble.DENIED if DENIED in registration.states else Trouble.SEARCHING
+            if await self.card(modem) is Trouble.NO_SIM:
+                modem.close()  # setting it up again tells whether it really is gone, and waits for it
+                return
+        remedy = self.ladder.fares(trouble, self._now())
+        if remedy is not None and trouble is not None:
+            await self.mend(remedy, trouble, modem)
+
+    async def mend(self, remedy: Remedy, trouble: Trouble, modem: Modem | None = None) -> bool:
+        """Carry out a remedy on the modem of a session, or without one; whether it was begun.
+
+        Not begun: something else uses the module, the port cannot be opened, the budget is used up, or the
+        journal cannot commit. Each is said once.
+        """
+        async with contextlib.AsyncExitStack() as stack:
+            try:
+                if not self._means.may_drop_data and (user := await self._skin.run(self._means.in_use)):
+                    return self._not(remedy, trouble, f"{user}; recovery.may_drop_data = true allows it")
+                if modem is None and remedy in {Remedy.RADIO, Remedy.RESTART}:
+                    modem = await self._open(stack)
+                refusal = await self._skin.run(
+                    self._resets.reserve, remedy.step, trouble.value, hourly=trouble is Trouble.DENIED
+                )
+            except PortUnavailable as error:
+                return self._not(remedy, trouble, str(error))
+            except sqlite3.Error as error:
+                return self._not(remedy, trouble, f"the journal cannot note it: {error}")
+            if refusal:
+                return self._not(remedy, trouble, refusal)
+            await self.look()
+            self.ladder.done(remedy, trouble, self._now())
+            self._said = ""
+            used = f"{self.used.hour} of {self._resets.budget.per_hour} resets this hour"
+            self._tell(Step("recovery", f"{trouble.value}: {remedy.value}; {used}", weight=Weight.WARNING))
+            self._health.within("recovery", REMEDY_S + AFTER_S)
+            self._health.excuse(REMEDY_S)
+            try:
+                await self._carry_out(remedy, trouble, modem)
+            except (AtError, PowerUnusable) as error:
+                self._tell(Step("recovery", f"it did not succeed: {error}", weight=Weight.WARNING))
+            except TimeoutError:
+                pass  # a mute module says nothing to it; whether it helped, the next session tells
+            finally:
+                self._health.excuse(AFTER_S)
+                self._health.ended("recovery")
+            if remedy is not Remedy.RESELECT and modem is not None:
+                self.ended_session = True
+                modem.close()
+        return True
+
+    async def look(self) -> None:
+        """Look again how much of the budget is used."""
+        with contextlib.suppress(sqlite3.Error):  # a figure for people only
+            self.used = await self._skin.run(self._resets.used)
+
+    async def _carry_out(self, remedy: Remedy, trouble: Trouble, modem: Modem | None) -> None:
+        power = self._means.power
+        async with asyncio.timeout(BLIND_S if trouble is Trouble.SILENT and modem is not None else REMEDY_S):
+            match remedy:
+                case Remedy.RESELECT if modem is not None:
+                    await modem.reselect()
+                case Remedy.RADIO if modem is not None:
+                    await modem.cycle_radio(card=trouble is Trouble.NO_SIM)
+                case Remedy.RESTART if modem is not None:
+                    await modem.restart()
+                case Remedy.POWER if power is not None:
+                    await power.cycle(self._driver)
+                case Remedy.PRESS if power is not None:
+                    await power.press(self._driver)
+
+    async def _open(self, stack: contextlib.AsyncExitStack) -> Modem:
+        """A modem that nobody has set up, to be told one command."""
+        channel = await Channel.open(self._opener)
+        stack.push_async_callback(channel.closed)
+        stack.callback(channel.close)
+        channel.expect_echo(True)
+        modem = self._adopt(channel)
+        modem.driver = self._driver
+        return modem
+
+    def _not(self, remedy: Remedy, trouble: Trouble, why: str) -> bool:
+        """Said once; while it lasts it only stands in the log's details."""
+        self.ladder.held(trouble, self._now())
+        weight = Weight.DETAIL if why == self._said else Weight.WARNING
+        self._said = why
+        self._tell(Step("recovery", f"{trouble.value}, but not done: {remedy.value}: {why}", weight=weight))
+        return False
+
+    def _now(self) -> float:
+        return asyncio.get_running_loop().time()
