@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo sandbox wheel test peers test-system check format coverage bench measure clean
+.PHONY: help demo sandbox wheel test peers test-system crashes check format coverage bench measure fuzz hunt clean
 
 # Another interpreter has an environment of its own: PYTHON=python3.13 uses .venv-3.13.
 PYTHON ?= python3
@@ -42,6 +42,9 @@ test-system: $(VENV)/.peers  ## the tests that need root and Debian programs
 	@$(BIN)/python tests/system/needs.py
 	$(BIN)/python -m pytest -m system $(ARGS)
 
+crashes: $(VENV)/.test  ## kill the agent at random moments, again and again: KILLS=500 SEED=7
+	@$(BIN)/python tests/crashes/kills.py --kills $(or $(KILLS),500) $(if $(SEED),--seed $(SEED)) $(ARGS)
+
 check: $(VENV)/.check  ## format, lint, types, import arrows and seams
 	$(BIN)/ruff format --check $(SOURCES)
 	$(BIN)/ruff check $(SOURCES)
@@ -64,8 +67,18 @@ bench:  ## one benchmark: PART=codec; without PART, which there are
 measure: $(VENV)/.demo $(if $(wildcard tests/benchmarks/requirements-$(PART).txt),$(VENV)/.rivals-$(PART))
 	$(BIN)/python tests/benchmarks/$(PART).py $(ARGS)
 
+fuzz:  ## hunt for octets that a part cannot take: TARGET=codec RUNS=1000000; without TARGET, which there are
+	@test -n "$(TARGET)" || { echo "TARGET is one of: $(sort $(patsubst tests/fuzz/fuzz_%.py,%,$(wildcard tests/fuzz/fuzz_*.py)))"; exit 2; }
+	@$(MAKE) --no-print-directory VENV=$(VENV)-fuzz hunt
+
+# The coverage-guided fuzzer has an environment beside ours; there is none of it for every machine.
+hunt: $(VENV)/.demo
+	@test -e $(VENV)/.fuzzer || $(WHEELS) -r tests/fuzz/requirements.txt || echo "atheris cannot be installed here."
+	@touch $(VENV)/.fuzzer
+	nice -n 10 $(BIN)/python tests/fuzz/hunt.py $(TARGET) --runs $(or $(RUNS),100000) $(ARGS)
+
 clean:  ## remove environments, caches and builds
-	rm -rf .venv .venv-* build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage
+	rm -rf .venv .venv-* build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .fuzz .coverage
 	find agent hardware pdu tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The environment, in three sizes; each is renewed when what it is made from changes.

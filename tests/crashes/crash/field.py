@@ -61,16 +61,16 @@ class Field:
                 self.changed.clear()
                 await self.changed.wait()
 
-    async def run(self, log, **environment):
-        """Start the agent as users do: the installed command with its configuration, its log into a file."""
+    async def run(self, program=None, **environment):
+        """Start the agent as users do; `program` stands for the installed command."""
         return await asyncio.create_subprocess_exec(
-            INSTALLED,
+            *(program or (INSTALLED,)),
             "run",
             "--config",
             self.config,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.DEVNULL,
-            stderr=log,
+            stderr=asyncio.subprocess.PIPE,
             env={**os.environ, **environment},
         )
 

@@ -1,0 +1,51 @@
+"""Kill the agent many times and draw up the ledger: `make crashes KILLS=500 SEED=7`.
+
+Exit status 1 when a promise was broken; it is then said which, with the seed and where the evidence is kept.
+"""
+
+import argparse
+import asyncio
+import random
+import shutil
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from crash import planted
+from crash.kills import Kills
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--kills", type=int, default=500)
+    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
+    parser.add_argument("--plant", choices=planted.NAMES, help="a mistake that the ledger must find")
+    options = parser.parse_args()
+    folder = Path(tempfile.mkdtemp(prefix="modem-agent-kills-"))
+    begun = time.monotonic()
+
+    def show(life):
+        text = f"\r{life.number} of {options.kills} kills, seed {options.seed}"
+        print(text, end="", file=sys.stderr, flush=True)
+
+    run = Kills(folder, options.seed, options.kills, planted.program(options.plant), show)
+    ledger = asyncio.run(run.run())
+    violations = run.trouble + ledger.check()
+    print(file=sys.stderr)
+    print(
+        f"{options.kills} kills and {run.shot} by handlers in {time.monotonic() - begun:.0f} s, "
+        f"seed {options.seed}: {ledger.summary()}; nothing of a killed agent was left after "
+        f"{run.slowest_s:.2f} s; {len(violations)} violations"
+    )
+    for sentence in violations[:50]:
+        print(f"  {sentence}")
+    if violations:
+        print(f"  evidence: {folder}; again: make crashes KILLS={options.kills} SEED={options.seed}")
+        return 1
+    shutil.rmtree(folder)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
