@@ -100,6 +100,9 @@ class Engine:
         if self._count is not None:  # octets were lost: what came is read line by line
             self._headers.append(self._count.header)
             self._count = None
+        for header in self._headers:
+            if header.kind is Information:  # its payload will come late, and be no answer to what follows
+                header.kind = LateResult
         self.distrust()
 
     def distrust(self, answered: AtCommand | None = None) -> None:

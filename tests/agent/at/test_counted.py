@@ -146,14 +146,14 @@ def test_a_length_that_does_not_fit(length):
 
 
 def test_what_is_counted_too_long_ends_with_the_command():
-    """When the command is given up, the line is read again line by line."""
+    """When the command is given up, the line is read again line by line, and is late."""
     engine = Engine()
     engine.begin(READ)
     header, octets = read_answer("hi", 160)
     assert engine.receive(octets) == []
     engine.give_up()
     events = engine.receive(b'\r\n+CMTI: "ME",4\r\n')
-    assert events[:2] == [Information(header, "hi"), LateResult("OK", final=OK)]
+    assert events[:2] == [LateResult(header, "hi"), LateResult("OK", final=OK)]
     assert events[-1] == Unsolicited('+CMTI: "ME",4')
 
 
