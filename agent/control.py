@@ -80,7 +80,7 @@ class ControlServer:
     async def _answer(self, line: bytes) -> Mapping[str, Any]:
         try:
             request = msgspec.json.decode(line, type=dict[str, Any])
-        except msgspec.MsgspecError as error:
+        except (ValueError, RecursionError) as error:  # msgspec's own; no UTF-8; brackets within brackets
             return {"ok": False, "error": f"the request is no JSON object: {error}"}
         answer = self._answers.get(str(request.get("do")))
         if answer is None:

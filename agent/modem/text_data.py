@@ -78,6 +78,8 @@ def user_data(
 
     Raises Unreadable where no way of counting fits, and where the payload is not in the character set.
     """
+    if scheme > 0xFF:
+        raise Unreadable(f"a <dcs> of {scheme}")
     coding = pdu.DataCoding(scheme)
     if coding.alphabet is Alphabet.GSM7 and not coding.compressed and not header:
         return _text(payload, charset, scheme, length)

@@ -28,8 +28,10 @@ def test_an_empty_file_gives_the_documented_defaults():
         ),
         (
             {"modm": {}},
-            "agent.toml: unknown table [modm]; there are modem, service, handlers, journal, control, "
-            "recovery",
+            (
+                "agent.toml: unknown table [modm]; there are modem, service, handlers, journal, control, "
+                "recovery"
+            ),
         ),
         ({"modem": 3}, "agent.toml: modem must be a table: write [modem] on a line of its own"),
         (

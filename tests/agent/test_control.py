@@ -55,6 +55,17 @@ async def test_rubbish_stops_nobody(path):
     assert (await _asked(path, {"do": "status"}))["state"] == "well"
 
 
+@pytest.mark.parametrize("line", [b'{"d\xff": 1}', b'{"do": ' + b"[" * 60_000])
+async def test_what_no_decoder_takes_is_answered(path, line):
+    """Octets that are no UTF-8, and brackets within brackets: a sentence, and the next request is served."""
+    reader, writer = await asyncio.open_unix_connection(path)
+    writer.write(line + b'\n{"do": "status"}\n')
+    assert b"the request is no JSON object" in await reader.readline()
+    assert b"well" in await reader.readline()
+    writer.close()
+    await writer.wait_closed()
+
+
 async def test_a_socket_left_behind_is_replaced(path, tmp_path):
     """After kill -9 the file still stands; the next agent takes its place."""
     left = tmp_path / "left.sock"

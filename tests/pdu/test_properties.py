@@ -8,6 +8,7 @@ import random
 from pathlib import Path
 
 import pytest
+from fuzz_codec import hold
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -37,7 +38,6 @@ from pdu import (
     join,
     segment,
 )
-from pdu.explain import explain, render
 from pdu.septets import pack
 
 VECTORS = Path(__file__).parents[1] / "data" / "vectors.jsonl"
@@ -197,46 +197,6 @@ def test_what_is_encoded_decodes_to_itself(message, sca):
     assert decode(encoded.octets, direction=direction_of(message), sca=sca) == message
     assert decode(encoded.hex, direction=direction_of(message), sca=sca) == message
     assert len(encoded.octets) <= 176
-
-
-def read_everything(message):
-    """Ask for all that a message offers; none of it may fail."""
-    for name in dir(type(message)):
-        if not name.startswith("_") and name not in message.__match_args__ and name != "replace":
-            getattr(message, name)
-    user_data = message.user_data
-    if user_data is not None:
-        for name in dir(type(user_data)):
-            if not name.startswith("_") and name not in ("of", "pack", "replace"):
-                getattr(user_data, name)
-    for name in ("service_centre_timestamp", "discharge_time"):
-        if (timestamp := getattr(message, name, None)) is not None:
-            assert str(timestamp)
-    assert repr(message)
-    hash(message)
-
-
-def hold(octets, direction, sca):
-    """Decode octets; what comes out can be read, shown, and written in a form that reads the same."""
-    message = refused = None
-    try:
-        message = decode(octets, direction=direction, sca=sca)
-    except PduError as error:
-        refused = error
-    lines = render(explain(octets, direction=direction, sca=sca))
-    assert all(line.isprintable() for line in lines)
-    if message is None:
-        assert 0 <= refused.octet <= len(octets)
-        assert refused.field
-        assert refused.reason
-        return
-    read_everything(message)
-    try:
-        again = encode(message, sca=sca)
-    except PduError as error:
-        assert "octets do not fit" in error.reason  # noqa: PT017  # more than a message may have
-        return
-    assert decode(again.octets, direction=direction, sca=sca) == message
 
 
 directions = st.sampled_from(["mt", "mo"])

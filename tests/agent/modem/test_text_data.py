@@ -162,6 +162,7 @@ def test_seven_bits_left_over():
         ("hi", "GSM", 4, 1),
         ("0102FF", "GSM", 4, 2),
         ("0102F", "GSM", 4, 3),
+        ("hi", "GSM", 256, 2),
     ],
 )
 def test_nothing_is_guessed(payload, charset, scheme, length):

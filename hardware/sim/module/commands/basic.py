@@ -33,7 +33,7 @@ def _quiet(module: SimulatedModule, values: Values) -> Outcome:
 def _register(module: SimulatedModule, values: Values) -> Outcome:
     """`S3=13`, `S3?`; the latter answers three digits without a name (V.250 5.3.2)."""
     number = values.number(0, range(256))
-    if number not in module.settings.registers:
+    if number not in module.settings.registers or len(values.items) == 1:  # a bare S asks nothing
         raise error()
     if values.items[1] == "?":
         return [f"{module.settings.registers[number]:03}"]

@@ -231,6 +231,8 @@ def test_what_dial_up_scripts_send(bench, command):
         "S3=128",
         "S99=1",
         "S99?",
+        "S",
+        "S3",
         "S300?",
         "+IPR=1",
         "+CGATT=2",

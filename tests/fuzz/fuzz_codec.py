@@ -1,0 +1,92 @@
+"""Any octets, read as a message of 23.040, and any text, cut into messages.
+
+The first octet tells how: bit 0 the direction, bit 1 whether a service centre address stands in front, bit 2
+whether the rest is a text to be sent and not a PDU.
+"""
+
+import json
+from pathlib import Path
+
+import pdu
+from pdu import PduError, decode, encode
+from pdu.explain import explain, render
+
+VECTORS = Path(__file__).parents[1] / "data" / "vectors.jsonl"
+MOBILE_ORIGINATED, WITH_CENTRE, TEXT = 1, 2, 4
+
+
+def _seeds():
+    for line in VECTORS.read_text(encoding="utf-8").splitlines():
+        vector = json.loads(line)
+        try:
+            octets = bytes.fromhex(vector.get("hex", ""))
+        except ValueError:
+            continue
+        yield bytes((WITH_CENTRE | (vector.get("direction") == "mo"),)) + octets
+    for text in ("on", "Ünïcödé ₤", "[€{}~^|\\]" * 30, "żółw" * 40, "😀" * 80, "a" * 153 + "€"):
+        yield bytes((TEXT,)) + text.encode()
+
+
+SEEDS = tuple(_seeds())
+
+
+def run(data):
+    """Nothing but PduError, and what is decoded can be read, shown and written again."""
+    flags, octets = (data[0], data[1:]) if data else (0, b"")
+    if flags & TEXT:
+        cut_and_join(octets.decode("utf-8", "replace"), octets)
+    else:
+        hold(octets, "mo" if flags & MOBILE_ORIGINATED else "mt", bool(flags & WITH_CENTRE))
+
+
+def cut_and_join(text, octets):
+    """What is sent in parts comes together again, as text and as octets."""
+    for content in (text, octets):
+        try:
+            parts = pdu.segment(content, reference=7)
+        except PduError:
+            continue
+        whole = pdu.join(parts)
+        assert (whole.data if isinstance(content, bytes) else whole.text) == content
+        for part in parts:
+            hold(encode(pdu.Submit(pdu.Address("2936"), part)).octets, "mo", sca=True)
+
+
+def hold(octets, direction, sca):
+    """Decode octets; what comes out can be read, shown, and written in a form that reads the same."""
+    message = refused = None
+    try:
+        message = decode(octets, direction=direction, sca=sca)
+    except PduError as error:
+        refused = error
+    lines = render(explain(octets, direction=direction, sca=sca))
+    assert all(line.isprintable() for line in lines)
+    if message is None:
+        assert 0 <= refused.octet <= len(octets)
+        assert refused.field
+        assert refused.reason
+        return
+    read_everything(message)
+    try:
+        again = encode(message, sca=sca)
+    except PduError as error:
+        assert "octets do not fit" in error.reason  # noqa: PT017  # more than a message may have
+        return
+    assert decode(again.octets, direction=direction, sca=sca) == message
+
+
+def read_everything(message):
+    """Ask for all that a message offers; none of it may fail."""
+    for name in dir(type(message)):
+        if not name.startswith("_") and name not in message.__match_args__ and name != "replace":
+            getattr(message, name)
+    user_data = message.user_data
+    if user_data is not None:
+        for name in dir(type(user_data)):
+            if not name.startswith("_") and name not in ("of", "pack", "replace"):
+                getattr(user_data, name)
+    for name in ("service_centre_timestamp", "discharge_time"):
+        if (timestamp := getattr(message, name, None)) is not None:
+            assert str(timestamp)
+    assert repr(message)
+    hash(message)

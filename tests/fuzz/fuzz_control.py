@@ -1,0 +1,104 @@
+"""Any octets on the control socket: an answer in JSON to each line, and the end of the line for one too long.
+
+The first octet says how the rest is cut on its way.
+"""
+
+import asyncio
+import random
+from pathlib import Path
+from types import SimpleNamespace
+
+import msgspec
+
+from agent.app import Agent
+from agent.at.command import AtCommand
+from agent.config import Config
+from agent.control import LINE_LIMIT, ControlServer
+from agent.journal.skin import Inline
+
+SEEDS = tuple(
+    b"\x20" + line
+    for line in (
+        b'{"do": "status"}\n',
+        b'{"do": "send", "text": "on", "to": "2936"}\n{"do": "send", "hex": "01FF"}\n',
+        '{"do": "send", "text": "żółw 😀", "to": "+447700900123"}\n'.encode(),
+        b'{"do": "at", "line": "AT+CSQ"}\n{"do": "at", "line": "AT+CMGS=1"}\n{"do": "at", "line": 7}\n',
+        b'[]\n{}\n"x"\n{"do": null}\n{"do": {"do": [1, 2.5e300, true]}}\nnot JSON\n',
+        b'{"do": "send", "text": "\\ud83d\\ude00\\u0000", "to": "call*#1"}\n',
+    )
+)
+
+
+class Queue:
+    """Takes replies, and says that they were sent."""
+
+    def queue(self, messages):
+        return list(range(len(messages)))
+
+    def states(self, numbers):
+        return [("sent", None) for _ in numbers]
+
+
+class Modem:
+    """Checks a command line as the real one does."""
+
+    async def at(self, line):
+        return [AtCommand.raw(line, 10).line]
+
+
+class Writer:
+    """The client's end."""
+
+    def __init__(self):
+        self.octets = bytearray()
+
+    def write(self, data):
+        self.octets += data
+
+    async def drain(self):
+        pass
+
+    def close(self):
+        pass
+
+    async def wait_closed(self):
+        pass
+
+
+def _server():
+    agent = Agent(Config(), lambda step: None)
+    agent._seams = SimpleNamespace(random=random.Random(1))
+    agent._skin, agent._queue = Inline(), Queue()
+    session = SimpleNamespace(modem=Modem())
+    agent._supervisor = SimpleNamespace(
+        connection=SimpleNamespace(session=session, state="connected", sessions=1)
+    )
+    return ControlServer(
+        Path("/nowhere"), {"status": _status, "send": agent._answer_send, "at": agent._answer_at}
+    )
+
+
+async def _status(request):
+    return {"of": [str(key) for key in request]}
+
+
+def run(data):
+    """Nothing is raised, and every line that is no longer than allowed gets one answer."""
+    octets = asyncio.run(_converse(data[1:], data[0] + 1 if data else 1))
+    lines, asked = octets.split(b"\n"), data[1:].split(b"\n")
+    assert lines.pop() == b""
+    asked = asked if asked[-1] else asked[:-1]  # the end of the stream ends a line, too
+    if all(len(line) < LINE_LIMIT for line in asked):
+        assert len(lines) == len(asked)
+    for line in lines:
+        answer = msgspec.json.decode(line)
+        assert answer["ok"] or answer["error"]
+
+
+async def _converse(octets, size):
+    reader, writer = asyncio.StreamReader(limit=LINE_LIMIT), Writer()
+    for at in range(0, len(octets), size * size):
+        reader.feed_data(octets[at : at + size * size])
+    reader.feed_eof()
+    await asyncio.wait_for(_server()._connected(reader, writer), 5)
+    return bytes(writer.octets)

@@ -1,0 +1,208 @@
+"""Any octets from a terminal, any message and any word from the network, any misfortune, at any time.
+
+The first octet chooses the profile. 0xFE and one octet are a step of the world (`STEPS`, modulo), everything
+else is typed. At the end a module that is on must still answer `AT`, and must have kept little in mind.
+"""
+
+import heapq
+from datetime import UTC, datetime
+from functools import cache
+
+from hardware.profile import device, names
+from hardware.sim.faults import LINE, MEANING
+from hardware.sim.module.card import Sim
+from hardware.sim.module.module import SimulatedModule
+from hardware.sim.module.settings import factory
+from pdu import Address
+
+PROFILES = ("generic", *(name for name in names() if name != "generic"))
+CENTRE = Address.parse("+447700900000")
+TPDUS = tuple(
+    bytes.fromhex(text)
+    for text in (
+        "04038100F000006290124131020002E834",
+        "0404819263000062901241310200047076D80D",
+        "0607038100F0629012413102006290124131320000",
+        "04038100F000F66290124131020004010203FF",
+        "44038100F000046290124131020007050003070201FF",
+        "04038100F000106290124131020002E834",
+        "04038100F000F36290124131020002E834",
+        "04038100F0410062901241310200024869",
+        "04038100F040006290124131020000",
+        "040BD0CB30FBED06000862901241310200060041D83DDE00",
+        "05",
+        "",
+    )
+)
+FAULTS = tuple(name for name in MEANING if name not in LINE)
+MARK = 0xFE
+SAID = 4096
+"""Octets that a module may say for one that it was told: a list of a full store in text mode."""
+
+
+class Scheduler:
+    """Time passes when it is told to."""
+
+    def __init__(self):
+        self.now, self._due, self._count = 0.0, [], 0
+
+    def time(self):
+        return self.now
+
+    def call_later(self, delay, callback, *args):
+        self._count += 1
+        handle = Handle(callback, args)
+        heapq.heappush(self._due, (self.now + delay, self._count, handle))
+        return handle
+
+    def pass_(self, seconds):
+        until = self.now + seconds
+        while self._due and self._due[0][0] <= until:
+            self.now, _, handle = heapq.heappop(self._due)
+            handle.callback(*handle.args)
+        self.now = until
+
+
+class Handle:
+    def __init__(self, callback, args):
+        self.callback, self.args = callback, args
+
+    def cancel(self):
+        self.callback, self.args = (lambda: None), ()
+
+
+class Air:
+    """The network: answers a submit at once, later or never."""
+
+    def __init__(self):
+        self.stat, self.cause, self.at_once, self.token = 1, None, True, 0
+
+    def attach(self, station):
+        return self.stat
+
+    def detach(self, station):
+        pass
+
+    def submit(self, station, token, tpdu):
+        assert len(tpdu) >= 2
+        self.token = token
+        if self.at_once:
+            station.submitted(token, self.cause)
+
+    def acknowledge(self, station, reference, cause):
+        pass
+
+    def memory_available(self, station):
+        pass
+
+
+class World:
+    """One module and what happens to it."""
+
+    def __init__(self, profile):
+        self.time, self.air, self.said = Scheduler(), Air(), 0
+        self.module = SimulatedModule(
+            self.time,
+            self.air,
+            profile,
+            Sim(pin="1234", pin_tries=2),
+            self.hear,
+            lambda: datetime(2026, 9, 21, 14, 13, 20, tzinfo=UTC),
+        )
+        self.last = b""
+        self.reference = 0
+
+    def hear(self, data):
+        self.said += len(data)
+        self.last = (self.last + data)[-100:]
+
+    def deliver(self, number):
+        self.reference += 1
+        self.module.deliver(self.reference, CENTRE, TPDUS[number])
+
+    def answer(self, cause):
+        self.module.submitted(self.air.token, cause)
+
+
+def _network(stat, *, at_once):
+    def step(world):
+        world.air.stat, world.air.at_once = stat, at_once
+        world.module.registration(stat, 11)
+
+    return step
+
+
+STEPS = (
+    *(lambda world, seconds=seconds: world.time.pass_(seconds) for seconds in (0.01, 1, 20, 200)),
+    *(lambda world, number=number: world.deliver(number) for number in range(len(TPDUS))),
+    *(lambda world, cause=cause: world.answer(cause) for cause in (None, 38, 500)),
+    *(_network(stat, at_once=at_once) for stat in (0, 1, 3, 6) for at_once in (True, False)),
+    lambda world: world.module.power_on(),
+    lambda world: world.module.power_off(),
+    lambda world: world.module.reboot(),
+    lambda world: world.module.reboot(loud=False),
+    lambda world: setattr(world.module.sim, "present", not world.module.sim.present),
+    *(lambda world, fault=fault: world.module.faults.add(fault) for fault in FAULTS),
+)
+PASS_A_WHILE, DELIVER, ANSWER = 2, 4, 4 + len(TPDUS)
+
+
+def script(*parts):
+    """Typed text, and steps by their place in `STEPS`."""
+    return bytes(1) + b"".join(
+        part.encode("latin-1") if isinstance(part, str) else bytes((MARK, part)) for part in parts
+    )
+
+
+PDU = "001100048192630000A705CF25287603\x1a"
+SEEDS = (
+    script('AT+CPIN="1234"\r', PASS_A_WHILE, "AT+CMGF=1;+CSDH=1\r", DELIVER, 'AT+CMGL="ALL"\rAT+CMGD=1,4\r'),
+    script("AT+CPIN=1234\r", "AT+CNMI=2,1,0,2\r", DELIVER + 2, 'AT+CPMS="SR"\rAT+CMGR=1\rat+cmgd=1\r'),
+    script("AT+CPIN=1234\rAT+CSMS=1;+CNMI=2,2,0,1\r", DELIVER, DELIVER + 1, "AT+CNMA\rAT+CNMA=2,2\r00FF\x1a"),
+    script("AT+CPIN=1234\rAT+CMGS=15\r", PDU, ANSWER, "AT+CMGW=15\r", PDU, 'AT+CMSS=1,"2936"\r'),
+    script('AT+CPIN=1234\rAT+CMGF=1;+CSCS="UCS2"\rAT+CMGS="0032"\r', "004F004B\x1a", 'AT+CSCS="GSM"\r'),
+    script('AT+CPIN=1234\rAT+CSMP=49,167,0,4\rAT+CMGF=1\rAT+CMGS="2936",129\r', "01FF\x1b", "AT+CMGC=2,0\r"),
+    script("ATE0V0Q0;S3=13S4?\rA/ATZ\rAT&F&W\rATQ1\rAT+CMEE=2;+CMEE?\rAT+XX\r"),
+    script('AT+CPIN="0000"\rAT+CPIN="0000"\rAT+CPIN="12345678","1234"\rAT+CPINR\rAT+CLCK="SC",2\r'),
+    script("AT+CREG=2;+CGREG=2;+CEREG=4\rAT+COPS?;+COPS=2;+COPS=0\rAT+CFUN=0\rAT+CFUN=1,1\r", 3, "AT+CSQ\r"),
+    script('AT+CCLK="26/09/21,14:13:20+04";+CCLK?\rAT+CTZR=3\rAT+COPS=?\rAT+CLAC\rATI;+CGSN=1;+CCID\r'),
+    script('AT+CSCA="+4477",145;+CSCA?;+CSAS=1;+CRES=1;+CSCB=0,"1","2";+CMMS=1;+CMMS?;+CNMI=?;+CPMS=?\r'),
+)
+SEEDS += tuple(bytes((place,)) + SEEDS[0][1:] for place in range(1, len(PROFILES)))
+
+
+@cache
+def _profile(place):
+    return device(PROFILES[place])
+
+
+def run(data):
+    """Play it; afterwards the module is sound."""
+    world = World(_profile((data[0] if data else 0) % len(PROFILES)))
+    module = world.module
+    module.power_on()
+    world.time.pass_(60)
+    first, *pieces = data[1:].split(bytes((MARK,)))
+    module.receive(first)
+    for piece in pieces:
+        if piece:
+            STEPS[piece[0] % len(STEPS)](world)
+            module.receive(piece[1:])
+    assert world.said <= SAID * (len(data) + 10)
+    _bounded(module)
+    module.faults.clear()
+    for typed in (*[b"\x1b\r"] * 20, b"\x1b"):  # what was typed ahead may hold one prompt after the other
+        module.power_on()
+        world.time.pass_(300)
+        module.settings.take(factory(module.device))
+        module.receive(typed)
+    world.last = b""
+    module.receive(b"AT\r")
+    assert world.last.endswith(b"AT\r\r\nOK\r\n"), world.last
+
+
+def _bounded(module):
+    """What a module keeps in mind does not grow with what it has lived through."""
+    for slot in ("lines", "submits", "answered"):
+        assert len(getattr(module.ledger, slot)) <= 10_000
+    assert len(module.faults.log) <= 10_000

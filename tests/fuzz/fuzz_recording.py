@@ -1,0 +1,54 @@
+"""Any file as a recording: refused with the number of the line, or shown again and played to any host.
+
+What stands before the first NUL is the file, what follows is what the host says to the module that plays it.
+"""
+
+from fuzz_module import Scheduler
+
+from hardware.recording import RecordingError, hidden, octets, parse, visible
+from hardware.sim.replay import ReplayedModule
+
+RECORDING = rb"""# modem-agent recording 1, 2026-11-22T01:02:03+00:00, agent 0.1.0, masked
+0.000000 < \r\nRDY\r\n
+0.004112 > AT+CMGR=3\r
+0.004200 < \r\n+CMGR: 0,,17\r\n079144770009000004038100F000006290124131020002E834\r\n\r\nOK\r\n
+0.100000 > AT+CMGS=15\r
+0.110000 < \r\n>\x20
+0.120000 > 001100048192630000A705CF25287603\x1a
+0.130000 < \r\n+CMGS: 2\r\n
+0.140000 < \r\nOK\r\n
+0.200000 > AT+CPIN="****"\r
+0.300000 < \r\n+CMTI: "ME",1\r\n
+12.500000 ! session ended
+"""
+SEEDS = (
+    RECORDING + b"\0AT\rAT+CMGR=3\rAT+CMGS=16\r00\x1aAT+CPIN=1234\r",
+    RECORDING.replace(b", masked", b"") + b"\0AT+CMGR=3\rAT+CMGR=3\r\x1b",
+    RECORDING + RECORDING + b"\0AT+CMGR=3\rAT+CMGR=3\r",
+    b'# modem-agent recording 1\n\n# words\n0 > AT+CLCK="SC",1,"1234"\\r\n1.5 < \\\\\\x00\\r\\nOK\n2 ! gone',
+)
+
+
+def run(data):
+    """RecordingError and nothing else; what is shown reads the same; a host is always answered in the end."""
+    file, _, host = data.partition(b"\0")
+    assert octets(visible(host)) == host
+    hidden(host.decode("latin-1"))
+    try:
+        recording = parse(file.decode("utf-8", "replace"))
+    except RecordingError as error:
+        assert str(error).startswith("line ")  # noqa: PT017  (most files are none, and that is right)
+        return
+    for delays in (False, True):
+        time, said = Scheduler(), []
+        module = ReplayedModule(time, recording, said.append, delays=delays)
+        module.start()
+        for at in range(0, len(host), 7):
+            module.receive(host[at : at + 7])
+            time.pass_(0.05)
+        time.pass_(1e10)  # the latest line that can be written
+        del said[:]
+        module.receive(b"\x1b\x1a\rAT+FUZZ=1\r")
+        time.pass_(1e10)
+        assert said, "a replayed module answers whatever it is asked"
+        assert len(module.divergences) <= len(host) + 10

@@ -1,0 +1,46 @@
+"""Any header and any payload of text mode and of PDU mode, in each character set, read as a message.
+
+The first octet chooses the character set and the way it came, the rest is a header and, after the first NUL,
+its payload.
+"""
+
+from agent.at.event import Information, Unsolicited
+from agent.modem.formats import PduFormat
+from agent.modem.stored import Slot
+from agent.modem.text_format import SETS, TextFormat
+
+SLOT = Slot("ME", 1)
+WAYS = 3
+HEADERS = (
+    '"REC UNREAD","000",,"26/09/21,14:13:20+00",129,4,0,0,"+447700900000",145,2\0hi',
+    '"REC READ","003000300030",,"26/09/21,14:13:20+00",129,4,0,0,"002B0034",145,2\x0000680069',
+    '"REC UNREAD","000",,"26/09/21,14:13:20+00",129,68,0,0,"+4",145,9\x0005000307020168656C',
+    '"REC READ",6,7,"000",129,"26/09/21,14:13:20+00","26/09/21,14:13:23+00",0\0',
+    "0,,17\x00079144770009000004038100F000006290124131020002E834",
+    '"000",,"26/09/21,14:13:20+00",129,4,0,4,"+4",145,3\x000102FF',
+    '6,7,"000",129,"26/09/21,14:13:20+00","26/09/21,14:13:23+00",0\0',
+    '1,"REC UNREAD","000",,"26/09/21,14:13:20+00",129,2\0hi',
+)
+SEEDS = tuple(
+    bytes((place,)) + header.encode("latin-1") for place in range(WAYS * len(SETS)) for header in HEADERS
+)
+
+
+def run(data):
+    """A message, nothing, or one that is kept as it came; never an exception."""
+    chosen = (data[0] if data else 0) % (WAYS * len(SETS))
+    header, _, payload = data[1:].decode("latin-1").partition("\0")
+    text = TextFormat()
+    text.agreed["+CSCS"] = SETS[chosen // WAYS]
+    for form in (text, PduFormat()):
+        match chosen % WAYS:
+            case 0:
+                found = form.read(Information(f"+CMGR: {header}", payload or None), SLOT)
+            case 1:
+                found = form.listed(Information(f"+CMGL: {header}", payload or None), "ME")
+            case _:
+                found = form.direct(Unsolicited(f"+CMT: {header}", payload or None))
+        if found is not None and not isinstance(found, Slot):
+            assert found.order
+            assert len(found.raw) <= 2 * len(data) + 400
+        form.string(header)

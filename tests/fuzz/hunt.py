@@ -1,0 +1,134 @@
+"""Hunts for octets that a part of the product cannot take: `make fuzz TARGET=codec RUNS=1000000`.
+
+With atheris (libFuzzer for Python) the hunt is guided by what code is reached; where that cannot be installed
+a seeded mutator changes, cuts and joins the seeds instead, and says so. Either way an exception other than
+the declared ones, an input that takes more than five seconds, or memory beyond 1 GiB ends it with status 1;
+the input is written to `.fuzz/` and shown, and `--replay FILE` plays it again. What is found becomes a seed
+or a test of its own.
+"""
+
+import argparse
+import contextlib
+import importlib
+import random
+import resource
+import signal
+import sys
+import time
+from pathlib import Path
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+TARGETS = sorted(path.stem.removeprefix("fuzz_") for path in HERE.glob("fuzz_*.py"))
+LONGEST_S = 5
+LONGEST = 4096
+"""Octets of an input; the control socket's line without end is made by the tests."""
+MEMORY = 1 << 30
+SPLICES = (*(bytes((octet,)) for octet in b'\r\n\0",=;\x1a\x1b\xfe'), b"\r\n", b"0" * 40, b"[" * 99)
+
+
+def arguments():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("target", choices=TARGETS)
+    parser.add_argument("--runs", type=int, default=100_000)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--found", type=Path, default=ROOT / ".fuzz", help="folder for inputs")
+    parser.add_argument("--replay", type=Path, help="play this one input and no other")
+    parser.add_argument("--plain", action="store_true", help="the mutator, even where there is atheris")
+    return parser.parse_args()
+
+
+def guided(atheris, name, given):
+    """Until so many inputs were played; does not return."""
+    with atheris.instrument_imports(include=["pdu", "agent", "hardware"]):
+        target = importlib.import_module(f"fuzz_{name}")
+    corpus = given.found / name
+    corpus.mkdir(parents=True, exist_ok=True)
+    for number, seed in enumerate(target.SEEDS):
+        (corpus / f"seed-{number}").write_bytes(seed)
+    options = {
+        "runs": given.runs,
+        "seed": given.seed,
+        "timeout": LONGEST_S,
+        "rss_limit_mb": MEMORY >> 20,
+        "max_len": LONGEST,
+        "artifact_prefix": f"{given.found}/{name}-",
+        "print_final_stats": 1,
+    }
+    words = [sys.argv[0], *(f"-{key}={value}" for key, value in options.items()), str(corpus)]
+    atheris.Setup(words, target.run)
+    atheris.Fuzz()
+
+
+def mutated(rng, seeds):
+    """A seed with a few changes."""
+    data = bytearray(rng.choice(seeds))
+    for _ in range(rng.choice((1, 1, 2, 3, 5, 9))):
+        at, end = sorted(rng.randrange(len(data) + 1) for _ in range(2))
+        match rng.randrange(6):
+            case 0 if at < len(data):
+                data[at] ^= 1 << rng.randrange(8)
+            case 1:
+                data[at:at] = rng.randbytes(rng.randrange(1, 4))
+            case 2:
+                del data[at : at + rng.randrange(1, 9)]
+            case 3:
+                data[at:at] = rng.choice(SPLICES)
+            case 4:
+                data[at:at] = data[at:end] * rng.choice((1, 1, 2, 8))
+            case _:
+                other = rng.choice(seeds)
+                begin = rng.randrange(len(other) + 1)
+                data[at:end] = other[begin : begin + rng.randrange(1, 99)]
+        del data[LONGEST:]
+    return bytes(data)
+
+
+def _too_long(_signal, _frame):
+    raise TimeoutError(f"more than {LONGEST_S} s")
+
+
+def plain(name, given):
+    """The same without atheris; the status to end with."""
+    target = importlib.import_module(f"fuzz_{name}")
+    signal.signal(signal.SIGALRM, _too_long)
+    resource.setrlimit(resource.RLIMIT_AS, (2 * MEMORY, 2 * MEMORY))
+    rng, began = random.Random(given.seed), time.monotonic()
+    for number in range(given.runs):
+        data = mutated(rng, target.SEEDS)
+        signal.alarm(LONGEST_S)
+        try:
+            target.run(data)
+        except BaseException:
+            given.found.mkdir(exist_ok=True)
+            file = given.found / f"{name}-seed{given.seed}-{number}"
+            file.write_bytes(data)
+            print(f"input {number} of seed {given.seed} is in {file}: {data!r}")
+            raise
+        finally:
+            signal.alarm(0)
+    seconds = time.monotonic() - began
+    print(f"{name}: {given.runs} inputs in {seconds:.0f} s, seed {given.seed}, nothing found")
+    print(f"memory at most {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10} MiB")
+
+
+def main():
+    given = arguments()
+    sys.path.insert(0, str(ROOT))
+    if given.replay:
+        importlib.import_module(f"fuzz_{given.target}").run(given.replay.read_bytes())
+        print("nothing found")
+        return
+    with contextlib.suppress(ImportError):
+        import atheris  # noqa: PLC0415  (an environment of its own has it)
+
+        if not given.plain:
+            guided(atheris, given.target, given)
+            return
+    if not given.plain:
+        print("There is no atheris here: a seeded mutator runs, which does not look at what code is reached.")
+    plain(given.target, given)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,36 @@
+"""A short hunt in each run of the tests: the seeds, octets near them, and any octets."""
+
+import importlib
+
+import pytest
+from hunt import TARGETS, mutated
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+EXAMPLES = 60
+
+
+@pytest.fixture(scope="module", params=TARGETS)
+def target(request):
+    return importlib.import_module(f"fuzz_{request.param}")
+
+
+def test_the_seeds_are_taken(target):
+    """Each of them, and each of them cut anywhere."""
+    for seed in target.SEEDS[:40]:
+        for end in {len(seed), len(seed) // 2, len(seed) - 1, 1, 0}:
+            target.run(seed[:end])
+
+
+@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(rng=st.randoms(use_true_random=False))
+def test_what_is_near_the_seeds_is_taken(target, rng):
+    """Nothing but the declared exceptions, as each target says."""
+    target.run(mutated(rng, target.SEEDS))
+
+
+@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.binary(max_size=300))
+def test_any_octets_are_taken(target, data):
+    """The same for what has nothing to do with the seeds."""
+    target.run(data)
