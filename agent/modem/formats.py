@@ -34,6 +34,9 @@ SENT_OK_S = 5.0
 _OWN = {2, 3, "STO UNSENT", "STO SENT"}
 """27.005 <stat> of messages that were written or sent here, not received."""
 _HEX = re.compile(r"(?:[0-9A-Fa-f]{2})+")
+MOST_OCTETS = 176
+"""Of a message with its service centre address: what a record of a SIM holds (31.102 4.2.25), of which 12 and
+164 octets are the most that either part has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +160,8 @@ def decode(raw: str) -> pdu.Deliver | pdu.StatusReport | Undecodable:
     """What hexadecimal digits of a module say."""
     if not _HEX.fullmatch(raw):
         return Undecodable(f"{len(raw)} characters that are no pairs of hexadecimal digits")
+    if len(raw) > 2 * MOST_OCTETS:
+        return Undecodable(f"{len(raw) // 2} octets, and a message has {MOST_OCTETS} at the most")
     try:
         message = pdu.decode(raw)
     except pdu.PduError as error:
