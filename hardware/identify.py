@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 from hardware import profile
 from hardware.profile import DriverProfile
@@ -18,6 +19,18 @@ LITERAL = 4
 
 PRIMARY, SECONDARY = 0, 1
 """How good a port is for commands; less is better."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What a port says of the module behind it."""
+
+    profiles: tuple[str, ...] = ()
+    """Those that its USB ids leave; none where it is not on USB, or is an adapter."""
+    ids: str = ""
+    """`1e0e:9001`, where profiles know it."""
+    role: str = ""
+    """"at" or "modem" where profiles name the interface, "uart" for a port that is the module's own UART."""
 
 
 def by_usb(vendor: str, product: str, drivers: Mapping[str, DriverProfile] | None = None) -> list[str]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hardware import console, identify, profile
+from hardware.identify import Place
 from hardware.profile import DriverProfile
 from hardware.sysfs import ROOT, UsbDevice, UsbPort, stable_names, usb_devices, usb_port, usb_ports
 
@@ -46,18 +47,6 @@ class Found:
     def name(self) -> str:
         """What is known of it: `SIM7000 or SIM7600 at USB 1-1.2`."""
         return f"{_names(self.profiles)} at USB {self.port.device.path}"
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """What a port says of the module behind it."""
-
-    profiles: tuple[str, ...] = ()
-    """Those that its USB ids leave; none where it is not on USB, or is an adapter."""
-    ids: str = ""
-    """`1e0e:9001`, where profiles know it."""
-    role: str = ""
-    """"at" or "modem" where profiles name the interface, "uart" for a port that is the module's own UART."""
 
 
 def place(node: Path, root: Path = ROOT) -> Place:

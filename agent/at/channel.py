@@ -22,6 +22,7 @@ from agent.at.news import NewsQueue
 from agent.at.resynchronise import KNOCK, QUERIES, in_data_mode, resynchronise, wake
 from agent.at.trace import Trace
 from agent.at.wire import Opener, Wire
+from hardware.recording import hidden
 
 BeforeBody = Callable[[], Awaitable[None]]
 
@@ -245,7 +246,7 @@ class Channel:
     async def _resynchronise(self, conversation: Conversation) -> None:
         if not await resynchronise(self._line, conversation):
             reason = conversation.reason or "it answered something else"
-            self._line.fail(ModemLost(f"no answer to {conversation.command.line} and none since: {reason}"))
+            self._line.fail(ModemLost(f"no answer to {conversation.command.shown} and none since: {reason}"))
         form = {answer.name for answer in conversation.command.answers if answer.name}
         for late in conversation.late:
             if late.final is None and not late.prompt and late.text.partition(":")[0] in form:
@@ -272,11 +273,11 @@ class Channel:
             return "a login console is on this port; disable serial-getty for it"
         if any("no text" in line for line in heard):
             return f"only {heard[-1]} (another baud rate?)"
-        return f"what came last was {heard[-1]!r}"
+        return f"what came last was {hidden(heard[-1])!r}"
 
     def _outcome(self, conversation: Conversation) -> Response:
         """What the one who asked is told."""
-        command, final = conversation.command.line, conversation.final
+        command, final = conversation.command.shown, conversation.final
         body_sent = conversation.body_begun
         if final is not None and not final.ok:
             raise CommandRefused(command, final, body_sent=body_sent)

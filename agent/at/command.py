@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from agent.at.error import ConversationError
+from hardware.recording import hidden
 
 LINE_LIMIT = 200
 """Characters of a command line. V.250 5.2.1 promises 40; modules of today take some hundreds."""
@@ -70,8 +71,13 @@ class AtCommand:
     def __post_init__(self) -> None:
         if not _WRITABLE.fullmatch(self.line) or len(self.line) > LINE_LIMIT:
             raise ConversationError(
-                self.line, f"{self.line[:LINE_LIMIT]!r} is no command line that may be written"
+                self.line, f"{self.shown[:LINE_LIMIT]!r} is no command line that may be written"
             )
+
+    @property
+    def shown(self) -> str:
+        """The line for people: without a PIN that is in it."""
+        return hidden(self.line)
 
     @classmethod
     def raw(cls, line: str, timeout_s: float) -> AtCommand:
@@ -82,7 +88,7 @@ class AtCommand:
         """
         if _LEAVES.search(line.upper()):
             raise ConversationError(
-                line, f"{line} opens a text entry or a call, which cannot be done from here"
+                line, f"{hidden(line)} opens a text entry or a call, which cannot be done from here"
             )
         name = re.match(r"AT([+^#%*!$&][A-Z0-9]+)", line.upper())
         named = (Answer(name[1], many=True),) if name else ()

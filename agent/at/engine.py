@@ -78,7 +78,7 @@ class Engine:
     def begin(self, command: AtCommand) -> None:
         """Write a command line; its answer is what the following events tell."""
         if self._pending is not None:
-            raise ConversationError(command.line, f"{command.line} while {self._pending.line} is pending")
+            raise ConversationError(command.line, f"{command.shown} while {self._pending.shown} is pending")
         self._pending = command
         self._informed = self._prompted = self._body_written = self._echo_seen = False
         self._begin_echo(command.line)

@@ -30,7 +30,13 @@ _WORDS = frozenset(
         *("POWERED DOWN", "NORMAL POWER DOWN"),
     }
 )
-_ERROR = re.compile(r"\+(CMS|CME|EXT) ERROR ?: ?(.*)")
+_ERROR = re.compile(r"\+(CMS|CME) ?ERROR ?[:=]? ?(.*)", re.IGNORECASE)
+_OTHER_ERROR = re.compile(r"[+^*#%$!&]\w+ ERROR\b|(MODEM )?ERROR ?(:|$)", re.IGNORECASE)
+"""`ERROR`, and codes of vendors that say the same: +CIS ERROR, +EXT ERROR, MODEM ERROR."""
+_REFUSALS = frozenset(
+    {"COMMAND NOT SUPPORT", "COMMAND NOT SUPPORTED", "NOT SUPPORT", "NOT SUPPORTED", "TOO MANY PARAMETERS"}
+)
+"""What Huawei's sticks and their kin say in place of ERROR."""
 _NUMERIC = {"0": True, "4": False}
 """OK and ERROR under ATV0, V.250 table 1."""
 
@@ -78,22 +84,18 @@ def final_result(text: str, *, numeric: bool) -> FinalResult | None:
     """The final result code that a line is, None for any other; `numeric`: ATV0 may be on."""
     if text == "OK":
         return FinalResult(text, ok=True)
-    if text[:1] == "+":
-        return _extended_error(text)
-    if text in {"ERROR", "COMMAND NOT SUPPORT"} or text.startswith("MODEM ERROR:"):
+    if (match := _ERROR.match(text)) is not None:
+        return _extended_error(text, match)
+    if text in _REFUSALS or _OTHER_ERROR.match(text) is not None:
         return FinalResult(text, ok=False)
     if numeric and text in _NUMERIC:
         return FinalResult(text, ok=_NUMERIC[text])
     return None
 
 
-def _extended_error(text: str) -> FinalResult | None:
-    """+CMS ERROR and +CME ERROR by number or in words (+CMEE 1 and 2), with and without a blank."""
-    if (match := _ERROR.match(text)) is None:
-        return None
+def _extended_error(text: str, match: re.Match[str]) -> FinalResult:
+    """+CMS ERROR and +CME ERROR by number or in words (+CMEE 1 and 2), with and without blank and colon."""
     kind, given = match[1].lower(), match[2].strip()
-    if kind == "ext":
-        return FinalResult(text, ok=False)
     code = int(given) if given.isascii() and given.isdigit() else codes.number(kind, given)
     name = given if code is None else codes.name(kind, code)
     return FinalResult(text, ok=False, kind=kind, code=code, name=name)

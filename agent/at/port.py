@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from agent.at.wire import PortMemory, PortUnavailable, Wire, WireReader
-from hardware.ports import Finder, NoPort, Place, login, place
+from hardware.identify import Place
+from hardware.ports import Finder, NoPort, login, place
 
 
 class PortOpener:

@@ -91,6 +91,9 @@ class MessageFormat(Protocol):
     def string(self, text: str) -> str:
         """A string of the module, for example the number of +CSCA, as it reads."""
 
+    def number(self, text: str) -> str:
+        """A number as the module wants it written between quotes."""
+
 
 class PduFormat:
     """+CMGF=0: messages are lines of hexadecimal digits."""
@@ -148,6 +151,9 @@ class PduFormat:
         return StoredMessage(None, raw, message, _announced(values(news.text)) in {None, _length(raw)})
 
     def string(self, text: str) -> str:
+        return text
+
+    def number(self, text: str) -> str:
         return text
 
 

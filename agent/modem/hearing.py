@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 
 from agent.at.event import Unsolicited
-from agent.at.news import ECHO_RETURNED, OVERFLOW
+from agent.at.news import ECHO_RETURNED, OVERFLOW, NewsQueue
 from agent.at.parameters import values
 from agent.modem.formats import MessageFormat
 from agent.modem.news import (
@@ -27,6 +27,7 @@ from agent.modem.news import (
 from agent.modem.setup import Setup
 from agent.modem.state import DOMAINS
 from agent.modem.stored import NOWHERE, Slot, StoredMessage
+from hardware.profile import DriverProfile
 
 BOOT_S = 60.0
 """The lines of one start come within this time: they ask for another look, not for another start."""
@@ -40,6 +41,8 @@ _READY = re.compile(
     r"(Call Ready|SMS Ready|SMS DONE|PB DONE)$|\+QIND: (SMS|PB) DONE|\+CPIN: READY|\+QUSIM: 1"
 )
 """Printed when SIM and messages have been read: after a start, after +CFUN=1, after the PIN."""
+_MESSAGES = re.compile(r"SMS (Ready|DONE)$|\+QIND: SMS DONE")
+"""The last of these: messages can be read now."""
 _SIM_GONE = re.compile(r"\+CPIN: |\+QUSIM: 0")
 _FULL = re.compile(r'\+QIND: ?"smsfull"|\+SMS FULL|\^SMMEMFULL', re.IGNORECASE)
 _SETTINGS_LOST = "settings lost: "
@@ -55,10 +58,12 @@ class Hearing:
 
     def __init__(
         self,
+        news: NewsQueue,
         setup: Setup,
         message_format: MessageFormat,
         acknowledge: Callable[[StoredMessage], Awaitable[None]],
     ) -> None:
+        self._news = news
         self._setup = setup
         self._format = message_format
         self._acknowledge = acknowledge
@@ -69,12 +74,34 @@ class Hearing:
         self._silent: dict[Slot, float] = {}
         self._known: set[Slot] | None = None
         self._said_silent = False
+        self._codes: tuple[str, ...] = ()
+        self._ready_code = "\n"
+        self.boot_code = ""
+        """What the module said of its start last."""
+        self.starting = False
+        """A boot code came, and no code yet that messages can be read."""
         self.restarted = False
         """The module has to be initialised again."""
         self.echo_alarms = 0
         """How often nothing but an echo told of a restart."""
         self.ready = asyncio.Event()
         """Set while it need not."""
+
+    def drive(self, driver: DriverProfile) -> None:
+        """Take over by which codes this module tells of its start."""
+        self._codes = tuple(code for code in driver.boot_codes if not _BOOT.match(code))
+        self._ready_code = driver.ready_code or "\n"  # which no line begins with
+
+    async def wait_for(self, text: str, seconds: float) -> None:
+        """Wait for a line, or until the time has passed, which is no failure."""
+        await self._news.heard(lambda news: news.text == text, seconds)
+
+    async def wait_for_messages(self, seconds: float) -> None:
+        """Wait for the code that says that messages can be read; it may have been switched off."""
+        await self._news.heard(lambda news: self._says_ready(news.text), seconds)
+
+    def _says_ready(self, text: str) -> bool:
+        return _MESSAGES.match(text) is not None or text.startswith(self._ready_code)
 
     def begin(self) -> None:
         """The module is being initialised: what it says of its start is answered by that."""
@@ -86,6 +113,7 @@ class Hearing:
         """It has been initialised, or not."""
         self._initialising = False
         if settled:
+            self.starting = False
             self._settled_at = self._loop.time()
             self.restarted = False
             self.forget()
@@ -108,9 +136,13 @@ class Hearing:
             return news
         if name in DOMAINS:
             return news if self._registered(name, values(news.text).at(0).number) else None
-        if news is ECHO_RETURNED or news.text.startswith(_SETTINGS_LOST) or _BOOT.match(news.text):
+        if boots := _BOOT.match(news.text):
+            self.boot_code, self.starting = news.text, True
+        elif self._says_ready(news.text):
+            self.starting = False
+        if news is ECHO_RETURNED or news.text.startswith(_SETTINGS_LOST) or boots:
             return self._restart(news)
-        if _READY.match(news.text):
+        if _READY.match(news.text) or news.text.startswith((*self._codes, self._ready_code)):
             fresh = self._loop.time() - self._settled_at < BOOT_S
             if fresh and not self._initialising and not self.restarted:
                 return OVERFLOW  # there may be more to be seen than before

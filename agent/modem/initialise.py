@@ -7,24 +7,34 @@ work cannot do without: a SIM that is open, and the message format. Sources of t
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+import itertools
 
 from agent.at.channel import Channel
+from agent.at.command import Answer, AtCommand
 from agent.at.error import CommandRefused, CommandTimedOut
 from agent.at.parameters import ranges, values
-from agent.modem.commands import read, routing, write
+from agent.modem.card import Card, Holder
+from agent.modem.commands import SETTING_S, read, write
 from agent.modem.error import ModemUnusable
 from agent.modem.formats import Choice, MessageFormat
+from agent.modem.hearing import Hearing
 from agent.modem.negotiation import Negotiation
+from agent.modem.routing import Routing
 from agent.modem.setup import Setup
 from agent.modem.state import DOMAINS, query, read_state
+from hardware.quirks import Quirk, describe
 
 RADIO_S = 30.0
 """+CFUN=1 was seen to take 14 s; Quectel allows 15 s."""
 LISTING_S = 20.0
 """Some modules list nothing for some seconds after they are ready for messages."""
-SIM_S = 15.0
-"""A SIM that is reported as absent for so long is absent; while starting, modules say so of a good one."""
+RADIO_TRIES = 3
+EARLY, TRUE_START, TRUE_START_S = "RDY", "APP RDY", 10.0
+"""A BG95 says the first before it takes commands, and the other when it does [ZEPHYR-57110]."""
+READY_S = 30.0
+"""From the boot codes to the message service: modules read their SIM for 5 to 30 s."""
+_MUTE = {Quirk.BOOT_CODES_OPTIONAL, Quirk.NO_CODES_WHILE_AUTOBAUDING}
+"""Habits by which a code that is awaited may never come."""
 
 RECEIVING = ("ME", "SM")
 """Stores that messages land in: module and SIM. "MT" means both together and shows them once more."""
@@ -35,24 +45,39 @@ _MEMORIES = (0, 3, 6)
 class Initialisation:
     """One walk through all settings of a module that answers."""
 
-    def __init__(self, channel: Channel, setup: Setup, message_format: MessageFormat) -> None:
+    def __init__(
+        self, channel: Channel, setup: Setup, message_format: MessageFormat, hearing: Hearing, holder: Holder
+    ) -> None:
         self._setup = setup
         self._format = message_format
+        self._hearing = hearing
         self._talk = Negotiation(channel, setup.notes)
+        self._card = Card(channel, self._talk, setup.driver, holder)
 
     async def run(self) -> None:
         """Raises ModemUnusable where it cannot be used, CommandTimedOut where it stops answering."""
+        await self._start()
         await self._speak()
         await self._radio()
-        await self._sim()
+        await self._card.open()
+        await self._messages_ready()
         await self._message_format()
         await self._format_settings()
         await self._service()
         await self._stores()
-        await self._routing()
+        await Routing(self._talk, self._setup).agree()
         await self._registration()
         await self._service_centre()
         self._setup.echo = self._talk.echoed
+
+    async def _start(self) -> None:
+        """Habits that are older than the first setting."""
+        quirks = self._setup.driver.quirks
+        early = Quirk.EARLY_BOOT_CODE in quirks and self._hearing.boot_code == EARLY
+        if early and self._hearing.starting:
+            await self._hearing.wait_for(TRUE_START, TRUE_START_S)
+        if Quirk.WANTS_FLOW_CONTROL in quirks:
+            self._talk.note(f"{describe(Quirk.WANTS_FLOW_CONTROL)}, which is not used")
 
     async def _speak(self) -> None:
         """No echo, results in words, errors in numbers."""
@@ -62,44 +87,44 @@ class Initialisation:
 
     async def _radio(self) -> None:
         """+CFUN: with the radio off everything works except the network."""
+        setup = self._setup
         response = await self._talk.try_out(read("+CFUN"))
-        state = None if response is None else values(response.text).at(0).number
-        if state == 1:
+        setup.radio = None if response is None else values(response.text).at(0).number
+        if setup.radio == 1:
             return
-        if state is not None:
-            self._talk.note(f"the radio was off (+CFUN: {state})")
-        if await self._talk.try_out(write("AT+CFUN=1", RADIO_S)) is None or state is None:
+        before = setup.radio
+        if before is not None:
+            self._talk.note(f"the radio was off (+CFUN: {before})")
+        # Not for long: whoever counts attempts goes on from here, and messages that are stored can be read.
+        if await self._talk.try_out(write("AT+CFUN=1", RADIO_S), tries=RADIO_TRIES) is None or before is None:
             return
         response = await self._talk.try_out(read("+CFUN"))
-        if response is not None and values(response.text).at(0).number != 1:
+        setup.radio = 1 if response is None else values(response.text).at(0).number
+        if setup.radio != 1:
             self._talk.note("the radio stays off")
 
-    async def _sim(self) -> None:
-        """+CPIN: a SIM that is open."""
-        attempt = 0
-        loop = asyncio.get_running_loop()
-        until = loop.time() + SIM_S
-        while True:
-            try:
-                said = (await self._talk.ask(read("+CPIN"))).text
-            except CommandTimedOut:
-                return self._talk.note("AT+CPIN? ignored")
-            except CommandRefused as error:
-                if (error.kind, error.code) not in {("cme", 10), ("cms", 310)}:
-                    return self._talk.note(f"AT+CPIN? refused ({error.name or 'ERROR'})")
-                said = "+CPIN: NOT INSERTED"
-            state = said.partition(":")[2].strip().strip('"').upper()
-            if state in {"READY", ""}:
-                return None
-            if state == "NOT READY":
-                until = loop.time() + SIM_S
-            elif state != "NOT INSERTED":
-                raise ModemUnusable(
-                    f"the SIM asks for {state}; switch it off in a phone (the PIN is never guessed)"
-                )
-            if loop.time() > until or not await self._talk.wait(attempt):
-                raise ModemUnusable("the module sees no SIM; is it in its holder?")
-            attempt += 1
+    async def _messages_ready(self) -> None:
+        """Wait for the message service of a module that starts, by the way its profile knows.
+
+        A code may be switched off, or have come before we listened; then what is refused is asked again.
+        """
+        driver = self._setup.driver
+        if driver.ready_command is not None and driver.ready_mask is not None:
+            await self._ready_by_asking(driver.ready_command, driver.ready_mask)
+        elif driver.ready_code is not None and self._hearing.starting and not _MUTE & {*driver.quirks}:
+            await self._hearing.wait_for_messages(READY_S)
+
+    async def _ready_by_asking(self, line: str, mask: int) -> None:
+        name = line.removeprefix("AT").rstrip("?")
+        until = asyncio.get_running_loop().time() + READY_S
+        for attempt in itertools.count():
+            response = await self._talk.try_out(AtCommand(line, SETTING_S, (Answer(name),)), tell=False)
+            state = values(response.text).at(0).number if response is not None else None
+            if state is None or state & mask:
+                break
+            if asyncio.get_running_loop().time() >= until or not await self._talk.wait(attempt):
+                self._talk.note(f"{line} says that messages are not ready ({name}: {state})")
+                break
 
     async def _message_format(self) -> None:
         """+CMGF: the one setting without which nothing can be read. Also the sign that SMS is ready."""
@@ -111,7 +136,12 @@ class Initialisation:
         try:
             await self._talk.insist(write(f"AT+CMGF={wanted}"))
         except CommandRefused as error:
-            raise ModemUnusable(f"the module does not take messages in this format: {error}") from error
+            why = ""
+            if self._setup.driver.text_mode is False and wanted == 1:
+                why = '; this module has no text mode, write [modem] message_format = "pdu"'
+            elif Quirk.SOME_VARIANTS_WITHOUT_SMS in self._setup.driver.quirks:
+                why = f"; {describe(Quirk.SOME_VARIANTS_WITHOUT_SMS)}"
+            raise ModemUnusable(f"the module does not take messages in this format: {error}{why}") from error
 
     async def _format_settings(self) -> None:
         """What the format needs beyond +CMGF: text mode its lengths and a character set."""
@@ -168,6 +198,8 @@ class Initialisation:
             if not setup.stores_messages:
                 return self._talk.note("the module has no store of messages that can be read")
             names, offered = await self._memories(), await self._offered()  # it was not ready before
+        if names and not offered and setup.driver.stores:
+            offered = (frozenset({*setup.driver.stores, *names}),)
         setup.stores_messages = True
         if not names and not offered:
             return self._talk.note("+CPMS refused: the module chooses its store")
@@ -228,54 +260,12 @@ class Initialisation:
             return False
         return True
 
-    # Notifications
-
-    async def _routing(self) -> None:
-        """+CNMI: how the module tells of messages. Read back: some modules accept what they then ignore."""
-        setup = self._setup
-        current = await self._current_routing()
-        if self._fits(current):
-            setup.routing = current
-            return
-        response = await self._talk.try_out(read("+CNMI", "=?"))
-        offered = ranges(response.text) if response is not None else ()
-        for wanted in _routings(offered, setup):
-            if await self._route(wanted):
-                return
-        setup.routing = ()
-        self._talk.note("no notification of messages could be had; the store is looked at every minute")
-
-    async def _current_routing(self) -> tuple[int, ...]:
-        response = await self._talk.try_out(read("+CNMI"))
-        if response is None:
-            return ()
-        return tuple(value.number or 0 for value in values(response.text))
-
-    async def _route(self, wanted: tuple[int, ...]) -> bool:
-        """Set it and read it back; once more where the answer was lost, which is no refusal."""
-        for _ in range(2):
-            try:
-                await self._talk.ask(routing(wanted))
-            except CommandRefused:
-                return False
-            except CommandTimedOut:
-                continue
-            standing = await self._current_routing() or wanted
-            if standing[:2] == wanted[:2]:
-                self._setup.routing = standing
-                return True
-        return False
-
-    def _fits(self, standing: tuple[int, ...]) -> bool:
-        """Whether what stands will do: codes are passed on; messages stored, or else handed over."""
-        mode, delivery, broadcasts, reports, _ = (*standing, 0, 0, 0, 0, 0)[:5]
-        fits = delivery == 1 if self._setup.stores_messages else delivery in {2, 3}
-        return mode != 0 and fits and broadcasts == 0 and (reports != 0 or not self._setup.reports)
+    # The network
 
     async def _registration(self) -> None:
         """+CREG and its kin: let the module tell of changes, in each domain that it knows."""
         known = []
-        for domain in DOMAINS:
+        for domain in self._setup.driver.registration or DOMAINS:
             try:
                 response = await self._talk.ask(query(domain))
             except (CommandRefused, CommandTimedOut):
@@ -290,15 +280,29 @@ class Initialisation:
 
     async def _service_centre(self) -> None:
         """+CSCA: without its number nothing can be sent."""
+        number = await self._standing_centre()
+        if number is None:
+            return
+        if not number and (wanted := await self._card.restore_service_centre()):
+            kind = 145 if wanted.startswith("+") else 129
+            await self._talk.try_out(write(f'AT+CSCA="{self._format.number(wanted)}",{kind}'))
+            number = await self._standing_centre()
+            if number:
+                self._talk.note(f"the SIM had lost its service centre number: {number} was written (+CSCA)")
+        if not number:
+            self._talk.note(
+                "the SIM knows no service centre number (+CSCA), so sending will be refused with 330: write "
+                "service_centre into [modem] of agent.toml"
+            )
+
+    async def _standing_centre(self) -> str | None:
+        """As it stands; None where the module does not tell."""
         try:
             response = await self._talk.ask(read("+CSCA"))
         except (CommandRefused, CommandTimedOut):
-            return
+            return None
         self._setup.service_centre = self._format.string(values(response.text).at(0).text)
-        if response.text and not self._setup.service_centre:
-            self._talk.note(
-                "the SIM knows no service centre number (+CSCA): sending will be refused with 330"
-            )
+        return self._setup.service_centre if response.text else None
 
 
 def _candidates(last: str, names: tuple[str, ...], offered: tuple[frozenset[str], ...]) -> list[str]:
@@ -310,24 +314,3 @@ def _candidates(last: str, names: tuple[str, ...], offered: tuple[frozenset[str]
     now = [name for name in names[2:] if name != "MT"]
     wanted = dict.fromkeys((last, *now, *RECEIVING, "MT"))
     return [store for store in wanted if store in everywhere and store in {*RECEIVING, "MT"}]
-
-
-def _routings(offered: tuple[frozenset[str], ...], setup: Setup) -> Iterator[tuple[int, ...]]:
-    """Values of +CNMI to try, best first: `<mode>,<mt>,<bm>,<ds>,<bfr>`, then with fewer values.
-
-    Mode 2 keeps codes while the line is in data mode; several families advertise it and refuse it. Some
-    demand mode 1 for status reports, some a <bfr> of 1.
-    """
-
-    def may(position: int, value: int) -> bool:
-        return len(offered) <= position or not offered[position] - {""} or str(value) in offered[position]
-
-    stored = (1, 3, 2) if setup.stores_messages else (2, 3)
-    reports = (2, 1, 0) if setup.reports else (0,)
-    flushes = [bfr for bfr in (0, 1) if may(4, bfr)]
-    for delivery in stored:
-        for report in reports:
-            for mode in (2, 1, 3):
-                if may(0, mode) and may(1, delivery) and may(3, report):
-                    yield from ((mode, delivery, 0, report, bfr) for bfr in flushes)
-        yield from ((mode, delivery) for mode in (2, 1) if may(0, mode) and may(1, delivery))

@@ -1,7 +1,6 @@
 """One module over one channel: the door of this package.
 
-channel = await Channel.open(opener("/dev/ttyUSB2"))
-modem = Modem(channel)
+modem = Modem(await Channel.open(opener("/dev/ttyUSB2")))
 condition = await modem.initialise()
 for message in await modem.sweep():
     ...
@@ -15,10 +14,12 @@ import pdu
 from agent.at.channel import BeforeBody, Channel
 from agent.at.command import AtCommand
 from agent.at.error import CommandRefused, CommandTimedOut, ModemLost
-from agent.modem.commands import write
+from agent.modem.acknowledging import Acknowledging
+from agent.modem.card import Holder
 from agent.modem.error import ModemUnusable
 from agent.modem.formats import SEND_S, MessageFormat, PduFormat
 from agent.modem.hearing import Hearing
+from agent.modem.identification import know, longest
 from agent.modem.initialise import Initialisation
 from agent.modem.news import Arrived, News, ReportStored, StoreFull
 from agent.modem.remedies import cycle_radio, reselect, restart
@@ -36,7 +37,9 @@ from agent.modem.storage import Storage
 from agent.modem.stored import Slot, StoredMessage, Undecodable
 from agent.modem.text_format import TextFormat
 from agent.modem.vigilance import drifted, route_again
+from hardware.identify import GENERIC, Place
 from hardware.profile import DriverProfile
+from hardware.quirks import Quirk
 
 __all__ = ["Modem", "ModemUnusable"]
 
@@ -48,7 +51,8 @@ ECHO_ALARMS = 2
 """After so many initialisations because of an echo it is taken for a habit of the module."""
 CHECK_S = 240.0
 """Settings that stood so lately are not looked at again by a sweep. Sweeps come every 300 s."""
-ACKNOWLEDGE_S = 10.0
+LATE_S = 30.0
+"""A refusal came 135 s after the body where 120 s are documented [Q-FORUM-4452]."""
 RAW_S = 180.0
 """A scan for networks may take so long (+COPS=?)."""
 
@@ -65,24 +69,31 @@ class Modem:
         *,
         status_reports: bool = False,
         send_timeout_s: float = SEND_S,
+        profile: str = GENERIC,
+        place: Place | None = None,
+        holder: Holder | None = None,
     ) -> None:
         """`status_reports`: ask the module to pass them on; `send_timeout_s`: from a body to its result.
+
+        `profile`: the name of the one to drive it by, "auto" to find it; `place`: what its port tells of it;
+        `holder`: what is known of its SIM.
 
         Raises ModemUnusable for a message format that is not known.
         """
         if message_format not in FORMATS:
             raise ModemUnusable(f"message format {message_format!r} is not known, only {', '.join(FORMATS)}")
-        self.driver = DriverProfile()
-        """How this module is driven: its profile's table."""
+        self._profile = profile
+        self._place = place or Place()
+        self._holder = holder or Holder()
+        self._identified = False
         self._channel = channel
         self._format = FORMATS[message_format]()
-        self._setup = Setup(reports=status_reports)
+        self._setup = Setup(reports=status_reports, role=self._place.role)
         self._storage = Storage(channel, self._setup, self._format)
-        self._hearing = Hearing(self._setup, self._format, self._acknowledge)
+        self._acknowledging = Acknowledging(channel, self._setup, self._format)
+        self._hearing = Hearing(channel.news, self._setup, self._format, self._acknowledging.acknowledge)
         self._send_timeout_s = send_timeout_s
         self._checked_at = 0.0
-        self._damaged = ""
-        self._acknowledge_with = self._format.acknowledgements
         channel.news.door = self._hearing.door
         channel.announce(self._format.announced)
 
@@ -103,7 +114,8 @@ class Modem:
                 self._hearing.restarted = False
                 self._setup.notes.clear()
                 try:
-                    await Initialisation(self._channel, self._setup, self._format).run()
+                    await self._identify()
+                    await self._initialisation().run()
                 except CommandTimedOut as error:
                     if attempt == ROUNDS - 1:
                         raise ModemUnusable(f"the module stopped answering in between: {error}") from error
@@ -118,6 +130,27 @@ class Modem:
         self._channel.expect_echo(echoes, forbids_body=self._setup.format_drifts)
         self._storage.visit_all()
         return self.condition
+
+    def _initialisation(self) -> Initialisation:
+        return Initialisation(self._channel, self._setup, self._format, self._hearing, self._holder)
+
+    async def _identify(self) -> None:
+        """Find the profile, once, and take over what it says of the line and of longest times."""
+        if self._identified:
+            return
+        known = await know(self._channel, self._profile, self._place)
+        self._identified, self._setup.known = True, known
+        driver = known.driver
+        self._channel.drive(driver.pause_s or 0.0, longest(driver))
+        self._hearing.drive(driver)
+        self._acknowledging.drive(driver)
+        late = LATE_S if Quirk.LATE_SEND_FAILURE in driver.quirks else 0.0
+        self._send_timeout_s = max(self._send_timeout_s, (driver.cmgs_timeout_s or 0.0) + late)
+
+    @property
+    def driver(self) -> DriverProfile:
+        """How this module is driven: the table of its profile; that of the plain module until it is known."""
+        return self._setup.driver
 
     @property
     def condition(self) -> Condition:
@@ -197,8 +230,11 @@ class Modem:
         return await read_signal(self._channel)
 
     async def identity(self) -> Identity:
-        """Who module and SIM are."""
-        return await read_identity(self._channel)
+        """Who module and SIM are; the SIM is remembered with its service centre number."""
+        identity = await read_identity(self._channel, self.driver)
+        if self._holder.memory is not None:
+            await self._holder.memory.met(identity.iccid, self._setup.service_centre or "")
+        return identity
 
     async def at(self, line: str) -> list[str]:
         """One AT command of a person; the lines of its answer. Settings are looked at again after it.
@@ -284,32 +320,6 @@ class Modem:
             case StoreFull():
                 self._storage.visit_all()
         return news
-
-    async def _acknowledge(self, message: StoredMessage) -> None:
-        """+CNMA for what was handed over: only with +CSMS=1, and once for each.
-
-        What came damaged is refused once (RP-ERROR), so that the network delivers it again.
-        """
-        if self._setup.service == 0 or not self._acknowledge_with:
-            return
-        refusal: tuple[str, ...] = ()
-        if not message.sound and message.raw != self._damaged and "=" in self._acknowledge_with[0]:
-            self._damaged, refusal = message.raw, ("AT+CNMA=2",)
-        for line in (*refusal, *self._acknowledge_with):
-            try:
-                await self._channel.exchange(write(line, ACKNOWLEDGE_S))
-            except CommandRefused as error:
-                if error.code == 340:
-                    break  # nothing is expected: it came too late, or the module did it by itself
-                if error.kind == "error":
-                    self._acknowledge_with = tuple(form for form in self._acknowledge_with if form != line)
-            else:
-                if line not in refusal:
-                    self._acknowledge_with = (line,)
-                return
-        # After a miss modules switch direct delivery off (27.005 3.4.4).
-        if await drifted(self._channel, self._setup, self._format):
-            await route_again(self._channel, self._setup)
 
     async def _believable(self, messages: list[StoredMessage]) -> bool:
         """Whether what cannot be read is really so: in the other message format nothing could be read."""

@@ -39,30 +39,35 @@ class Negotiation:
         if text not in self._notes:
             self._notes.append(text)
 
-    async def ask(self, command: AtCommand) -> Response:
-        """Ask, waiting for a module that says that it is busy. Raises CommandRefused."""
+    async def ask(self, command: AtCommand, tries: int | None = None) -> Response:
+        """Ask, waiting for a module that says that it is busy; `tries`: not more often than that.
+
+        Raises CommandRefused.
+        """
         attempt = 0
         while True:
             try:
                 response = await self._channel.exchange(command)
             except CommandRefused as error:
-                if not is_busy(error) or not await self.wait(attempt):
+                if attempt + 1 == tries or not is_busy(error) or not await self.wait(attempt):
                     raise
             else:
                 self.echoed = response.echoed
                 return response
             attempt += 1
 
-    async def try_out(self, command: AtCommand, *, tell: bool = True) -> Response | None:
+    async def try_out(
+        self, command: AtCommand, *, tell: bool = True, tries: int | None = None
+    ) -> Response | None:
         """Ask what may be refused or ignored; None where it was, and a note of it unless `tell` is False."""
         try:
-            return await self.ask(command)
+            return await self.ask(command, tries)
         except CommandRefused as error:
             said = f"refused ({error.name or error.code or 'ERROR'})"
         except CommandTimedOut:
             said = "ignored"
         if tell:
-            self.note(f"{command.line} {said}")
+            self.note(f"{command.shown} {said}")
         return None
 
     async def insist(self, command: AtCommand, seconds: float = PATIENCE_S) -> None:

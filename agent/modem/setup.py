@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from agent.modem.identification import Known
 from agent.modem.state import Registration
+from hardware.profile import DriverProfile
 
 
 @dataclass(slots=True)
@@ -38,8 +40,19 @@ class Setup:
     """Where in the answer to +CPMS? the names stand that were set to `store`."""
     capacity: tuple[tuple[str, int, int], ...] = ()
     """Name, used and total of each store that +CPMS? told of."""
+    radio: int | None = None
+    """+CFUN, 1 for a radio that is on; None where it is not told."""
+    known: Known = field(default_factory=Known)
+    """The profile by which the module is driven."""
+    role: str = ""
+    """Which of its ports this is: "at", "modem", "uart"; empty where nobody knows."""
     notes: list[str] = field(default_factory=list)
     """What was tolerated."""
+
+    @property
+    def driver(self) -> DriverProfile:
+        """How it is driven."""
+        return self.known.driver
 
     @property
     def notified(self) -> bool:
@@ -51,6 +64,9 @@ class Setup:
 class Condition:
     """What was negotiated and tolerated, for people."""
 
+    profile: str
+    """By which the module is driven, and how that was found."""
+    radio: int | None
     store: str
     others: tuple[str, ...]
     routing: tuple[int, ...]
@@ -67,12 +83,15 @@ class Condition:
             where = "handed over directly"
         routing = f"+CNMI {','.join(map(str, self.routing))}" if self.routing else "no notifications"
         silent = () if self.notifies or not self.routing else ("it does not tell of messages",)
-        return "; ".join((f"messages {where}, {routing}, {self.registration}", *silent, *self.notes))
+        what = f"messages {where}, {routing}, {self.registration}"
+        return "; ".join((f"profile {self.profile}, {what}", *silent, *self.notes))
 
 
 def condition(setup: Setup, *, notifies: bool) -> Condition:
     """What to tell of a setup."""
     return Condition(
+        str(setup.known),
+        setup.radio,
         setup.store,
         setup.others,
         setup.routing,

@@ -9,6 +9,7 @@ from agent.at.channel import Channel
 from agent.at.command import Answer, AtCommand
 from agent.at.error import CommandRefused
 from agent.at.parameters import values
+from hardware.profile import DriverProfile
 
 QUERY_S = 10.0
 """A76xx allows 9 s for most queries."""
@@ -127,7 +128,7 @@ _DIGITS = re.compile(r'"?\d{5,}')
 _ICCID = re.compile(r'"?89\d{10,}F?')
 
 
-async def read_identity(channel: Channel) -> Identity:
+async def read_identity(channel: Channel, driver: DriverProfile) -> Identity:
     """What the module tells of itself. Free text is for people; nothing is decided by it."""
     manufacturer = await _tell(channel, "+CGMI")
     return Identity(
@@ -136,7 +137,7 @@ async def read_identity(channel: Channel) -> Identity:
         await _tell(channel, "+CGMR"),
         await _tell(channel, "+CGSN", _DIGITS),
         await _tell(channel, "+CIMI", _DIGITS),
-        await _iccid(channel, manufacturer),
+        await read_iccid(channel, driver, manufacturer),
     )
 
 
@@ -146,15 +147,21 @@ async def _tell(channel: Channel, name: str, shape: re.Pattern[str] | None = Non
         text = (await channel.exchange(command)).text
     except CommandRefused:
         return ""
-    found = values(text).at(0).text if text.startswith("+") else text
+    found = values(text).at(0).text if text[:1] in {"+", "^", "%", "!"} else text
     return found.strip().strip('"').removeprefix("Revision:").strip()
 
 
-async def _iccid(channel: Channel, manufacturer: str) -> str:
-    """The number of the SIM; each vendor has a name of its own for it (modules.toml)."""
+async def read_iccid(channel: Channel, driver: DriverProfile, manufacturer: str = "") -> str:
+    """The number of the SIM, empty where it is not told; each maker has a name of its own for it.
+
+    The profile's comes first, then the likely one of the maker, then the others.
+    """
     names = {"+CCID": "+CCID", "+QCCID": "+QCCID", "+CICCID": "+ICCID", "+ICCID": "+ICCID"}
     first = {"QUECTEL": "+QCCID", "SIMCOM": "+CICCID", "TELIT": "+ICCID"}
     likely = next((name for vendor, name in first.items() if vendor in manufacturer.upper()), "+CCID")
+    if driver.iccid_command:
+        likely = driver.iccid_command.removeprefix("AT")
+        names[likely] = (driver.iccid_prefix or likely).rstrip(":?")
     for name in sorted(names, key=lambda name: name != likely):
         if number := await _tell(channel, name, _ICCID, names[name]):
             return number.rstrip("Ff")

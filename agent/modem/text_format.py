@@ -116,6 +116,9 @@ class TextFormat:
         except Unreadable:
             return text
 
+    def number(self, text: str) -> str:
+        return written(text, self._set)
+
     def _message(self, fields: Values, payload: str | None, slot: Slot | None) -> StoredMessage:
         """A message of what stands behind <stat>; what cannot be read is kept as it came."""
         sound = True

@@ -35,7 +35,7 @@ FLOORS = (
     # What is kept, and what carries Commands out.
     {"journal", "handlers"},
     # What moves a Command along the road; these meet in the journal and in the news queue only.
-    {"intake", "dispatcher", "outbox", "control"},
+    {"intake", "dispatcher", "outbox", "control", "cards"},
     # One connection to the module, what helps where there is none, and what makes the next one.
     {"session", "mending"},
     {"supervisor"},

@@ -34,7 +34,7 @@ def test_what_stands_is_not_written_again(scripted):
 
     async def story(modem, script):
         assert settings(script.heard) == []
-        assert str(script.condition) == "messages in ME, +CNMI 2,1,0,0,0, registered, home"
+        assert str(script.condition) == "profile generic, messages in ME, +CNMI 2,1,0,0,0, registered, home"
         assert script.condition.service == 1
         assert script.condition.service_centre == "+447700900000"
         assert modem.notifies

@@ -6,7 +6,6 @@ import pytest
 
 from agent.at.error import CommandRefused, CommandTimedOut
 from agent.modem.news import Restarted
-from hardware import profile
 
 OK = b"\r\nOK\r\n"
 
@@ -45,14 +44,13 @@ def test_the_command_of_the_profile_and_what_stands_in_for_it(scripted):
     """The family's own command first, +CFUN=1,1 where it is refused; both refused is told."""
 
     async def story(modem, script):
-        modem.driver = profile.driver("sim7600")
         await modem.restart()
         assert script.heard == ["AT+CRESET", "AT+CFUN=1,1"]
         script.table["AT+CFUN=1,1"] = b"\r\nERROR\r\n"
         with pytest.raises(CommandRefused):
             await modem.restart()
 
-    scripted(story, table={"AT+CFUN=1,1": OK})
+    scripted(story, table={"AT+CFUN=1,1": OK}, options={"profile": "sim7600"})
 
 
 def test_a_restart_without_an_answer_is_one(scripted):
