@@ -155,7 +155,7 @@ class Ladder:
         if not climb.rested(now, DENIED_REST_S if trouble is Trouble.DENIED else UNREGISTERED_S):
             return None
         rungs = (Remedy.RESELECT, Remedy.RADIO, Remedy.RESTART)
-        return rungs[climb.tried] if climb.tried < len(rungs) else rungs[1 + climb.tried % 2]
+        return rungs[climb.tried] if climb.tried < len(rungs) else rungs[2 - climb.tried % 2]
 
     def done(self, remedy: Remedy, trouble: Trouble, now: float) -> None:
         """It was carried out."""

@@ -8,14 +8,16 @@ import pytest
 
 from agent.at.error import ModemLost
 from agent.at.wire import PortUnavailable
-from agent.modem.error import ModemUnusable
 from agent.journal.resets import Budget, Resets
 from agent.mending import Means, Mender
+from agent.modem.error import ModemUnusable
+from agent.modem.sending import Unknown
 from agent.modem.state import Registration
 from agent.recovery import Ladder
 from agent.session import Session
 from agent.story import Weight
 from agent.supervisor import Supervisor
+from hardware.power import PowerUnusable
 
 
 class Bench:
@@ -31,6 +33,8 @@ class Bench:
         self.channels = []
         self.gave_up = []
         self.user = ""
+        self.change = lambda modem: None
+        """Done to each modem that is made."""
         self.task = None
         self.assemble()
 
@@ -77,6 +81,7 @@ class Bench:
             raise self.adopting
         modem = self.modems.pop(0) if self.modems else self.make.modem(self.road)
         self.now = modem
+        self.change(modem)
         return modem
 
     async def begin(self, seconds=1):
@@ -322,3 +327,324 @@ async def test_nobody_is_late_while_a_port_is_waited_for(road, bench):
     for _ in range(100):
         await road.passes(61)
         assert road.health().late() == []
+
+
+# Recovery
+
+
+class Switch:
+    """A power switch of the test's own."""
+
+    def __init__(self, road, *, is_key=True, pulse_s=3.0):
+        self.road = road
+        self.name, self.is_key, self.pulse_s = "the test's switch", is_key, pulse_s
+        self.on = True
+        self.trouble = None
+
+    async def cycle(self, driver):
+        await self._pulse("cycle")
+
+    async def press(self, driver):
+        await self._pulse("press")
+
+    async def _pulse(self, what):
+        self.road.log.append((what,))
+        if self.trouble is not None:
+            raise self.trouble
+        self.on = False
+        try:
+            await asyncio.sleep(self.pulse_s)
+        finally:
+            self.on = True
+
+
+REMEDIES = ("reselect", "radio", "restart", "cycle", "press")
+
+
+def mute(bench):
+    """From now on no modem answers."""
+    silence = ModemLost("no module answers: nothing came back")
+    bench.change = lambda modem: modem.always.update(initialise=silence)
+
+
+async def test_a_mute_module_goes_up_the_ladder(road, bench):
+    """Restart by its command, then power; each is committed before it is done and said in one line."""
+    bench.assemble(power=Switch(road))
+    await bench.begin()
+    mute(bench)
+    bench.now.lose("no answer to AT+CMGL=4 and none since")
+    await road.until(lambda: road.happened("press"), 7200)
+    assert [what for what, *_ in road.happened(*REMEDIES)] == ["restart", "cycle", "press"]
+    assert road.look("SELECT step FROM resets") == ["restart", "power", "power"]
+    for kind in ("restart", "cycle", "press"):
+        entries = [entry[0] for entry in road.log]
+        assert entries[: entries.index(kind)].count("commit") >= 1
+    said = [str(step) for step in road.told("recovery")]
+    assert said[0] == (
+        "recovery: the module does not answer: restart it by its own command; 1 of 3 resets this hour"
+    )
+    assert len(said) == 3
+    assert all(step.weight is Weight.WARNING for step in road.told("recovery"))
+    bench.change = lambda modem: None
+    await road.passes(400)
+    assert bench.supervisor.connection.session is not None
+
+
+async def test_the_reset_is_on_disk_before_it_is_done(road, bench):
+    """Killed in the middle of it, the next process counts it."""
+    mute(bench)
+    seen = []
+
+    class Looking(Switch):
+        async def cycle(self, driver):
+            seen.append(road.look("SELECT step FROM resets"))
+
+    bench.assemble(power=Looking(road))
+    await bench.begin()
+    await road.until(lambda: seen, 7200)
+    assert seen[0][-1] == "power"
+
+
+async def test_the_budget_is_kept_whatever_happens(road, bench):
+    """A module that is mute for two days: no more than three an hour and twelve a day; the end of the budget
+    is said once, and the sessions go on being tried."""
+    mute(bench)
+    bench.assemble(power=Switch(road), budget=Budget(1, 2))
+    await bench.begin(3600)
+    assert len(road.happened(*REMEDIES)) == 1
+    refused = [step for step in road.told("recovery") if "resets_per_hour" in step.detail]
+    assert [step.weight for step in refused].count(Weight.WARNING) == 1
+    opened = len(bench.port.times)
+    await road.passes(47 * 3600)
+    assert len(road.happened(*REMEDIES)) <= 4
+    assert len(bench.port.times) > opened + 100
+    loud = [step for step in road.steps if step.weight > Weight.NORMAL]
+    assert len(loud) < 40
+
+
+async def test_nothing_is_restarted_while_something_else_uses_the_module(road, bench):
+    """Said once, with the key that allows it; done where it is allowed."""
+    mute(bench)
+    bench.user = "the network interface wwan0 of the same USB device is up"
+    bench.assemble(power=Switch(road))
+    await bench.begin(7200)
+    assert road.happened(*REMEDIES) == []
+    assert road.look("SELECT * FROM resets") == []
+    [said] = [step for step in road.told("recovery") if step.weight is Weight.WARNING]
+    assert said.detail == (
+        "the module does not answer, but not done: restart it by its own command: "
+        "the network interface wwan0 of the same USB device is up; recovery.may_drop_data = true allows it"
+    )
+    bench.supervisor.stop()
+    await bench.task
+    bench.assemble(power=Switch(road), may_drop_data=True)
+    await bench.begin(1200)
+    assert road.happened("restart")
+
+
+async def test_a_port_that_is_absent_is_never_reset(road, bench):
+    """For days."""
+    bench.assemble(power=Switch(road))
+    bench.port.always = PortUnavailable("absent", "/dev/ttyUSB2 is not there")
+    await bench.begin(2 * 86_400)
+    assert road.happened(*REMEDIES) == []
+    assert len([step for step in road.steps if step.weight > Weight.NORMAL]) == 1
+
+
+@pytest.mark.parametrize("pulse_s", [4.0, 500.0])
+async def test_stop_ends_a_pulse(road, bench, pulse_s):
+    """At once, and the key is let go."""
+    mute(bench)
+    switch = Switch(road, pulse_s=pulse_s)
+    bench.assemble(power=switch)
+    await bench.begin()
+    await road.until(lambda: not switch.on, 7200)
+    bench.supervisor.stop()
+    await asyncio.wait_for(bench.task, 0.1)
+    assert switch.on
+
+
+async def test_stop_ends_a_restart(road, bench):
+    """Also one that is written to a mute module, whose port is let go."""
+    silence = ModemLost("no module answers: nothing came back")
+    bench.change = lambda modem: modem.always.update(initialise=silence, restart=lambda: asyncio.sleep(500))
+    await bench.begin()
+    await road.until(lambda: road.happened("restart"), 7200)
+    bench.supervisor.stop()
+    await asyncio.wait_for(bench.task, 0.1)
+    assert bench.port.open == 0
+
+
+async def test_a_restart_of_a_mute_module_takes_no_longer_than_writing_it(road, bench):
+    """Nobody answers; the next session tells whether it helped."""
+    silence = ModemLost("no module answers: nothing came back")
+    bench.change = lambda modem: modem.always.update(initialise=silence, restart=lambda: asyncio.sleep(500))
+    await bench.begin()
+    await road.until(lambda: road.happened("restart"), 7200)
+    opened = len(bench.port.times)
+    await road.passes(30)
+    assert len(bench.port.times) > opened
+
+
+async def test_power_that_cannot_be_switched_is_said(road, bench):
+    """It counts all the same, and the ladder goes on."""
+    mute(bench)
+    switch = Switch(road)
+    switch.trouble = PowerUnusable("there is no line 40 on gpiochip0")
+    bench.assemble(power=switch)
+    await bench.begin()
+    await road.until(lambda: road.happened("cycle"), 7200)
+    await road.passes(1)
+    assert "there is no line 40 on gpiochip0" in road.told("recovery")[-1].detail
+    assert bench.mender.used.hour == 2
+
+
+async def test_a_mistake_while_mending_ends_nothing(road, bench):
+    """Said; sessions are tried on."""
+    mute(bench)
+    switch = Switch(road)
+    switch.trouble = ZeroDivisionError("of ours")
+    bench.assemble(power=switch)
+    await bench.begin()
+    await road.until(lambda: road.told("recovery failed"), 7200)
+    opened = len(bench.port.times)
+    await road.passes(600)
+    assert len(bench.port.times) > opened
+
+
+async def test_a_journal_that_cannot_note_it_lets_nothing_be_restarted(road, bench):
+    """What is not on disk is not counted after the next start."""
+    mute(bench)
+    road.disk_full()
+    bench.assemble(power=Switch(road))
+    await bench.begin(3600)
+    assert road.happened(*REMEDIES) == []
+    assert "the journal cannot note it" in road.told("recovery")[0].detail
+    road.trouble = None
+
+
+async def test_a_lost_sim_gets_its_power_back_and_a_full_start(road, bench, make):
+    """The SIM's power is cycled by +CFUN at once; the next session sets everything up anew."""
+    for _ in range(2):
+        lost = bench.modem(initialise=ModemUnusable("the module sees no SIM; is it in its holder?"))
+        lost.card = make.refused(10, kind="cme")
+    lost.always["radio"] = None
+    await bench.begin(60)
+    assert road.happened(*REMEDIES) == [("radio", True)]
+    assert road.look("SELECT reason FROM resets") == ["the SIM is not seen"]
+    assert bench.supervisor.connection.session is not None
+
+
+async def test_a_pin_is_waited_for(road, bench):
+    """No restart helps against it."""
+    for _ in range(100):
+        bench.modem(initialise=ModemUnusable("the SIM asks for SIM PIN")).card = ["+CPIN: SIM PIN"]
+    await bench.begin(7200)
+    assert road.happened(*REMEDIES) == []
+
+
+async def test_no_network_for_long(road, bench):
+    """In the session: network, radio, restart; the last two end it, which is no failure."""
+    bench.change = lambda modem: setattr(modem, "registered", Registration(2, 2))
+    await bench.begin(590)
+    assert road.happened(*REMEDIES) == []
+    await road.passes(90)
+    assert road.happened(*REMEDIES) == [("reselect",)]
+    assert bench.supervisor.connection.sessions == 1
+    await road.passes(3000)
+    assert [what for what, *_ in road.happened(*REMEDIES)] == ["reselect", "radio", "restart"]
+    assert bench.supervisor.connection.sessions == 3
+    assert [wait for wait in bench.waits if wait > 60 * 5] == bench.waits
+    assert road.health().late() == []
+
+
+async def test_denied_registration_is_reset_once_an_hour_at_most(road, bench):
+    """On disk, too: whatever the ladder remembers."""
+    bench.change = lambda modem: setattr(modem, "registered", Registration(3))
+    await bench.begin(6 * 3600)
+    times = road.look("SELECT at_running FROM resets ORDER BY id")
+    assert len(times) >= 2
+    assert all(later - earlier >= 3600 for earlier, later in pairwise(times))
+    assert set(road.look("SELECT reason FROM resets")) == {"registration denied"}
+
+
+async def test_a_domain_that_can_send_is_enough(road, bench):
+    """Denied in the one, registered in the other: nothing is wrong."""
+    bench.change = lambda modem: setattr(modem, "registered", Registration(3, 5, 5))
+    await bench.begin(7200)
+    assert road.happened(*REMEDIES) == []
+
+
+async def test_a_sim_that_is_lost_without_a_word_begins_a_new_session(road, bench, make):
+    """Nothing registers, and the SIM does not answer: setting up anew finds out and mends it."""
+    await bench.begin()
+    first = bench.now
+    first.registered = Registration(0)
+    first.card = make.refused(13, kind="cme")
+    await road.passes(400)
+    assert first.lost.is_set()
+    assert bench.supervisor.connection.sessions == 2
+
+
+async def test_the_health_of_others_waits_with_the_line(road, bench):
+    """A choice of network may hold the line for minutes: nobody is late for it."""
+
+    def change(modem):
+        modem.registered = Registration(2)
+        modem.always["reselect"] = lambda: asyncio.sleep(200)
+
+    bench.change = change
+    try:
+        await bench.begin()
+        road.health().within("intake", 610)
+        late = []
+        for _ in range(90):
+            await road.passes(10)
+            late += road.health().late() if road.now() < 1000 + 600 + 200 else []
+        assert road.happened("reselect")
+        assert late == []
+    finally:
+        road.health().ended("intake")
+
+
+async def test_sending_that_takes_the_module_down_rests(road, bench, make):
+    """After two in a row: receiving goes on, the log says power; tried again after the pause."""
+    for _ in range(6):
+        road.message()
+
+    def change(modem):
+        async def brown_out(_submit):
+            await asyncio.sleep(0.3)
+            modem.lose("port /dev/ttyUSB2 is gone")
+            return Unknown("port /dev/ttyUSB2 is gone")
+
+        modem.always["send"] = brown_out
+
+    bench.change = change
+    await bench.begin(60)
+    assert road.replies().count("unknown") == 2
+    [said] = road.told("power")
+    assert "power supply" in said.detail
+    assert "5 min" in said.detail
+    bench.now.store(3, tell=True)
+    await road.passes(5)
+    assert road.states() == ["received"]
+    await road.passes(200)
+    assert len(road.happened("body")) == 2
+    await road.passes(90)
+    assert len(road.happened("body")) == 3
+    assert "10 min" in road.told("power")[-1].detail
+
+
+async def test_when_nothing_helps_the_process_ends(road, bench):
+    """After an hour of it; systemd starts another one."""
+    bench.assemble(power=Switch(road, is_key=False))
+    await bench.begin()
+    mute(bench)
+    bench.now.lose("no answer")
+    await road.until(lambda: bench.gave_up, 3 * 3600)
+    assert road.now() >= 1000 + 3600
+    await asyncio.wait_for(bench.task, 1)
+    assert bench.gave_up == [
+        "the module does not answer, and nothing has helped for an hour: no module answers: nothing came back"
+    ]
