@@ -22,23 +22,29 @@ class Life:
     """An agent at work on a journal of its own."""
 
     def __init__(self, world, folder, tables=None):
-        """`folder` holds the journal; `tables` are those of agent.toml that differ from the world's."""
+        """`folder` holds the journal; `tables` holds keys of agent.toml that differ from the world's."""
         self.world = world
         self.folder = folder
         self.alive = True
         self.end = ""
         self._loop = asyncio.get_running_loop()
+        own = {
+            "modem": {"message_format": world.message_format},
+            "service": {"name": world.service.name},
+            "handlers": {"directory": str(world.handlers)},
+            "journal": {"path": str(folder / "journal.db")},
+            "control": {"socket": str(folder / "control.sock")},
+        }
+        other = world.tables if tables is None else tables
         config = parse(
-            {
-                "modem": {"message_format": world.message_format},
-                "service": {"name": world.service.name},
-                "handlers": {"directory": str(world.handlers)},
-                "journal": {"path": str(folder / "journal.db")},
-                "control": {"socket": str(folder / "control.sock")},
-            }
-            | (world.tables if tables is None else tables),
-            "agent.toml",
+            {name: own.get(name, {}) | other.get(name, {}) for name in own | other}, "agent.toml"
         )
+        self.began_at = self._loop.time()
+        self.ended_at = None
+        self.fed_at = self.began_at
+        """When it last said that all its tasks keep their deadlines."""
+        self.turn = asyncio.Lock()
+        """The disk does one thing after the other."""
         self.acknowledged = 0
         """Octets of the write-ahead log that were there when the last commit was acknowledged."""
         seams = Seams(
@@ -47,7 +53,7 @@ class Life:
             runner=lambda tell: world.make_runner(self),
             wall=world.wall,
             random=random.Random(world.random.random()),
-            notify=lambda message: world.notified(self, message),
+            notify=self._notify,
             watchdog_s=30.0,
         )
         self.agent = Agent(config, self._tell, seams)
@@ -67,6 +73,7 @@ class Life:
             return
         self.alive = False
         self.end = why
+        self.ended_at = self._loop.time()
         successor = self.world.new_folder()
         wal = 0
         for name in ("journal.db", "journal.db-wal"):
@@ -111,10 +118,17 @@ class Life:
         if self.alive:
             self.world.told(self, step)
 
+    def _notify(self, message):
+        if self.alive:
+            if message == "WATCHDOG=1":
+                self.fed_at = self._loop.time()
+            self.world.notified(self, message)
+
     def _ended(self, task):
         if self.alive:
             self.alive = False
             self.end = self.end or "stopped"
+            self.ended_at = self._loop.time()
             self.world.over(self, None if task.cancelled() else task.exception())
         elif not task.cancelled():
             task.exception()
@@ -130,6 +144,15 @@ class _Skin(Inline):
         life = self._life
         if life.alive:
             life.world.at("before a commit", life)
+        if not life.alive:
+            await life.silence()
+        async with life.turn:
+            if life.world.disk_delay:
+                await asyncio.sleep(life.world.disk_delay)
+            return await self._now(function, *arguments, **named)
+
+    async def _now(self, function, /, *arguments, **named):
+        life = self._life
         if not life.alive:
             await life.silence()
         if life.world.disk_trouble is not None:

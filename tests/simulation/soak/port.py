@@ -25,6 +25,10 @@ class Port:
         self.opened = 0
         self.trace = []
         """(time, direction, octets): '<' from the module, '>' to it."""
+        self.harm = lambda direction, data: data
+        """What becomes of octets on the line: '<' from the module, '>' to it."""
+        self.leaves = lambda data: None
+        """Called with the octets that the agent writes, before they are on the line."""
         self._arrives = {"<": 0.0, ">": 0.0}
         self._paused = False
         self._held = []
@@ -47,7 +51,7 @@ class Port:
         wire = self.wire
         if wire is None or not self.plugged:
             return
-        for piece in self._cut(bytes(data)):
+        for piece in self._cut(self.harm("<", bytes(data))):
             self._loop.call_at(self._due("<", len(piece)), self._heard, wire, piece)
 
     def _heard(self, wire, piece):
@@ -59,9 +63,13 @@ class Port:
 
     def written(self, data):
         """Octets that the agent writes: they arrive whatever becomes of the agent."""
+        self.leaves(data)
+        self._on_the_line(data)
+
+    def _on_the_line(self, data):
         if self._paused:
             self._held.append(data)
-        elif self.plugged:
+        elif self.plugged and (data := self.harm(">", data)):
             self.trace.append((self._loop.time(), ">", data))
             self._loop.call_at(self._due(">", len(data)), self.module.receive, data)
 
@@ -81,7 +89,7 @@ class Port:
         self._paused = False
         held, self._held = self._held, []
         for data in held:
-            self.written(data)
+            self._on_the_line(data)
 
     def unplug(self):
         """The port is gone; whoever has it open is told."""

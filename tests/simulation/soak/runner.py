@@ -57,6 +57,8 @@ class SimulatedRunner:
                 return Failed("the agent is stopping")
         except TimeoutError:
             pass
+        if does == "stuck":
+            await self._ended.wait()
         if does == "hang" or seconds >= timeout_s or does == "kill":
             return TimedOut()
         match does:

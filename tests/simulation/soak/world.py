@@ -38,16 +38,20 @@ class Run:
     content: str | bytes
     attempt: int
     does: str
+    seconds: float
+    """How long it takes, if nothing ends it earlier."""
 
 
 @dataclass
 class Plan:
     """What a handler does with one Command: for each attempt how long it takes and how it ends.
 
-    Ends: ok, nothing (no answer), fail, hang, later, then (an action follows), kill (ends the agent).
+    Ends: ok, nothing (no answer), fail, hang, later, then (an action follows), kill (ends the agent), stuck
+    (whoever runs handlers never says anything again). `act` is the same for the action after the answer.
     """
 
     attempts: list[tuple[float, str]] = field(default_factory=lambda: [(0.2, "ok")])
+    act: tuple[float, str] = (0.1, "ok")
 
 
 class World:
@@ -72,18 +76,22 @@ class World:
         self.service = PROFILES[service]
         self.message_format = message_format
         self.tables = tables or {}
-        """Tables of agent.toml, whole: they take the place of the world's own."""
+        """Tables of agent.toml: their keys take the place of the world's own."""
         self.handlers = folder / "handlers"
         runner.furnish(self.handlers)
         self.skew = 0.0
         """How far the device's clock is ahead."""
         self.disk_trouble = None
         """What every commit fails with, while it is set."""
+        self.disk_delay = 0.0
+        """How long each call of the journal takes."""
         self.plans = {}
         """By content: what its handler does. Others take 0.2 s and answer."""
         self.make_runner = lambda life: runner.SimulatedRunner(self, life)
         self.at_points = lambda point, life: None
         """Called before and after each commit and write of the agent: the place to kill it."""
+        self.ended = lambda life: None
+        """Called when a life has ended, killed or by itself."""
         self.runs: list[Run] = []
         self.acts: list[Run] = []
         self.steps = []
@@ -95,16 +103,24 @@ class World:
         """(time, number of the life, exception or None) of lives that ended by themselves."""
         self.accepted = []
         """TPDUs that the module has answered for, oldest first: from here on they are the agent's."""
-        self.network = SimulatedNetwork(self.loop, self.true_time, lambda event: None, timing=timing)
+        self.events = []
+        """(time, Event) of the network."""
+        self.network = SimulatedNetwork(self.loop, self.true_time, self._happened, timing=timing)
         self.sim = sim or Sim(imsi="001010000000001")
         self.network.subscribe(
             Subscription(imsi=self.sim.imsi, number=NUMBER, originated=lambda message: None)
         )
         self.port = Port(self.loop, cut)
+        self.air = Air(self)
         self.module = SimulatedModule(
-            self.loop, air := _Air(self), profile.device(device), self.sim, self.port.say, self.true_time
+            self.loop,
+            self.air,
+            profile.device(device) if isinstance(device, str) else device,
+            self.sim,
+            self.port.say,
+            self.true_time,
         )
-        self.module.deliver = air.deliver(self.module)
+        self.module.deliver = self.air.deliver(self.module)
         self.port.module = self.module
         self.module.faults.port = self.port
         self._journal = self.new_folder()
@@ -143,10 +159,12 @@ class World:
     def died(self, life, successor):
         """It was killed; the next one takes over what was on the disk at that moment."""
         self._journal = successor
+        self.ended(life)
 
     def over(self, life, error):
         """It has ended by itself."""
         self.ends.append((self.loop.time(), self.lives.index(life), error))
+        self.ended(life)
 
     def at(self, point, life):
         self.at_points(point, life)
@@ -192,6 +210,9 @@ class World:
 
     # What others report
 
+    def _happened(self, event):
+        self.events.append((self.loop.time(), event))
+
     def told(self, life, step):
         self.steps.append(
             (self.loop.time(), self.lives.index(life) if life in self.lives else len(self.lives), step)
@@ -207,18 +228,29 @@ class World:
     def handled(self, what, entry, content, attempt):
         """A handler begins; how long it takes and how it ends."""
         plan = self.plans.get(content, Plan())
-        seconds, does = plan.attempts[min(attempt, len(plan.attempts)) - 1] if what == "run" else (0.1, "ok")
+        seconds, does = plan.attempts[min(attempt, len(plan.attempts)) - 1] if what == "run" else plan.act
         done = self.runs if what == "run" else self.acts
-        done.append(Run(self.loop.time(), len(self.lives) - 1, entry.name, content, attempt, does))
+        done.append(Run(self.loop.time(), len(self.lives) - 1, entry.name, content, attempt, does, seconds))
         return seconds, does
 
 
-class _Air:
-    """The network as the module sees it: notes which messages the module has answered for."""
+class Air:
+    """The network as the module sees it: notes which messages the module has answered for, and what it sent."""
 
     def __init__(self, world):
         self._world = world
         self._offered = {}
+        self.offered = lambda tpdu: None
+        """Called when a message reaches a module that hears it."""
+        self.taken = lambda tpdu, how: None
+        """Called when the module has answered for a message; `how` is stored, acknowledged (by +CNMA) or
+        handed (to the terminal, and nobody asked for an answer)."""
+        self.submits = []
+        """(time, TPDU, cause) of each message that came to the network; cause None: it was accepted."""
+        self.refusals = []
+        """Causes that the next messages are refused with, None for one that is accepted."""
+        self.delay = 0.0
+        """How much later messages from the module reach the network."""
 
     def deliver(self, module):
         """What the network calls to deliver a message to this module."""
@@ -226,14 +258,34 @@ class _Air:
 
         def offered(reference, service_centre, tpdu):
             self._offered[reference] = tpdu
+            if module.power.awake:
+                self.offered(tpdu)
             deliver(reference, service_centre, tpdu)
 
         return offered
 
     def acknowledge(self, station, reference, cause):
         if cause is None and reference in self._offered:
-            self._world.accepted.append(self._offered[reference])
+            tpdu = self._offered[reference]
+            stored = any(each.tpdu == tpdu for store in station.stores.values() for _, each in store)
+            answered = station.arrival._unanswered == reference and station.settings.csms == 1
+            self._world.accepted.append(tpdu)
+            self.taken(tpdu, "stored" if stored else "acknowledged" if answered else "handed")
         self._world.network.acknowledge(station, reference, cause)
+
+    def submit(self, station, token, tpdu):
+        if self.delay:
+            self._world.call_later(self.delay, self._submit, station, token, tpdu)
+        else:
+            self._submit(station, token, tpdu)
+
+    def _submit(self, station, token, tpdu):
+        cause = self.refusals.pop(0) if self.refusals else None
+        self.submits.append((self._world.loop.time(), tpdu, cause))
+        if cause is None:
+            self._world.network.submit(station, token, tpdu)
+        else:
+            self._world.call_later(1.0, station.submitted, token, cause)
 
     def __getattr__(self, name):
         return getattr(self._world.network, name)

@@ -1,0 +1,318 @@
+"""Checked after each run: what the world saw against what the product promises.
+
+Each allowance says why it is there. What is found is a sentence that names the Command or the message.
+"""
+
+import collections
+import sqlite3
+
+from soak.letters import LONG
+
+SETTLED = {"sent", "delivered", "failed", "unknown"}
+OPEN = {
+    "commands": ("received", "running"),
+    "replies": ("queued", "sending"),
+    "actions": ("waiting", "acting"),
+}
+
+
+class Ledger:
+    """All checks over one world after its weather has passed."""
+
+    def __init__(self, world, weather, watch):
+        self.world = world
+        self.weather = weather
+        self.watch = watch
+        self.letters = weather.letters.all
+        self.findings = [f"{time:.3f} {text}" for time, text in watch.findings]
+        journal = sqlite3.connect(f"file:{world.life.folder / 'journal.db'}?mode=ro", uri=True)
+        journal.row_factory = sqlite3.Row
+        with journal:
+            self.rows = {
+                table: [dict(row) for row in journal.execute(f"SELECT * FROM {table} ORDER BY 1")]
+                for table in ("commands", "replies", "actions", "strays", "parts", "slots", "resets")
+            }
+        journal.close()
+        self.by_body = collections.defaultdict(list)
+        for row in self.rows["commands"]:
+            self.by_body[row["body"]].append(row)
+        self.replies = collections.defaultdict(list)
+        for row in self.rows["replies"]:
+            self.replies[row["command"]].append(row)
+        self.runs = collections.defaultdict(list)
+        for run in world.runs:
+            self.runs[run.content].append(run)
+
+    def check(self):
+        """All findings."""
+        self._commands()
+        self._strays()
+        self._answers()
+        self._actions()
+        self._nothing_left()
+        self._lives()
+        self._budgets()
+        return self.findings
+
+    def _find(self, sentence):
+        self.findings.append(sentence.replace(LONG[:150], "...abc"))
+
+    # Every Command exactly as often as its handler promises
+
+    def _commands(self):
+        by_content = collections.defaultdict(list)
+        for letter in self.letters:
+            if letter.commands:
+                by_content[letter.content].append(letter)
+        for content, letters in by_content.items():
+            rows = self.by_body.pop(content, [])
+            self._rows(content, letters, rows)
+            self._runs(content, letters[0], rows)
+        for content in self.by_body:
+            self._find(f"the journal has a Command that nobody sent: {content!r}")
+
+    def _rows(self, content, letters, rows):
+        """One row for each Command that the module has taken whole."""
+        low = high = 0
+        for letter in letters:
+            least, most = self._wanted(letter)
+            low, high = low + least, high + most
+        if not low <= len(rows) <= high:
+            wanted = str(low) if low == high else f"{low} to {high}"
+            self._find(f"{content!r} stands {len(rows)} times in the journal, not {wanted}: {_said(letters)}")
+
+    def _wanted(self, letter):
+        """How many rows there may be, at least and at most."""
+        if not all(sheet.offers for sheet in letter.sheets):
+            return 0, 0
+        deliveries = max(len(sheet.offers) for sheet in letter.sheets)
+        # Nobody can know a Command again that has neither SID nor date, or where a setting says not to.
+        unknowable = letter.sid is None and (letter.stamped is None or not self.weather.dedup_without_sid)
+        most = deliveries if unknowable else 1
+        if not letter.whole:
+            # The module heard it and could not answer for it: the agent may have it or not.
+            return 0, most
+        return (0 if self._excused(letter) else 1), most
+
+    def _excused(self, letter):
+        """Handed over without acknowledgement there is no second copy: whatever keeps it from the journal at
+        that moment loses it, the documented exception of the first promise. At that moment the agent was
+        being killed or absent, its disk or the line was in trouble, or the module's output was."""
+        for sheet in letter.sheets:
+            if any(how != "handed" for _, how in sheet.taken):
+                continue
+            at = sheet.taken[0][0]
+            if self._troubled(at - 1, at + 60):
+                return True
+        return False
+
+    def _troubled(self, begin, end):
+        """Whether anything went wrong around that time."""
+        times = [time for time, _ in self.weather.struck]
+        times += [time for time, _ in self.weather.harm.log]
+        times += [life.ended_at for life in self.world.lives if life.ended_at is not None]
+        return any(begin - 120 <= time <= end for time in times)
+
+    def _runs(self, content, letter, rows):
+        """Not more runs than begun on the disk; as many, where the journal says that the run came to an end."""
+        runs = self.runs.pop(content, [])
+        attempts = sum(row["attempt"] for row in rows)
+        if len(runs) > attempts:
+            self._find(f"{content!r} ran {len(runs)} times, {attempts} begun in the journal")
+        most = 3 if letter.repeatable else 1
+        ended = 0
+        for row in rows:
+            if row["attempt"] > most:
+                self._find(f"{content!r} was begun {row['attempt']} times, at most {most} are promised")
+            if row["state"] == "expired" and not self._honestly_expired(letter, row):
+                self._find(f"{content!r} was kept as expired and is not: {row['reason']}")
+            if row["state"] == "failed" and row["reason"] == "interrupted":
+                self._interrupted(content, row, runs)
+            elif row["attempt"]:
+                ended += 1
+            elif row["state"] == "done" and content and row["handler"] != "ping":
+                self._find(f"{content!r} is done and was never begun")
+            elif row["state"] == "failed" and row["reason"] != "no handler":
+                self._find(f"{content!r} failed before it was begun: {row['reason']}")
+        if letter.kind != "builtin" and len(runs) < ended:
+            self._find(f"{content!r} ran {len(runs)} times, though {ended} of it came to an end")
+
+    def _interrupted(self, content, row, runs):
+        """A life must have ended during the run; or between the commit that it begins and its beginning."""
+        for run in runs:
+            life = self.world.lives[run.life]
+            disk = any(run.at <= time <= (life.ended_at or 0) for time in self.weather.disk_troubles)
+            if life.ended_at is not None and (life.ended_at <= run.at + run.seconds + 10 or disk):
+                return
+        if runs or not any(life.end not in ("", "stopped") for life in self.world.lives):
+            self._find(f"{content!r} is called interrupted, and nothing interrupted it")
+
+    def _honestly_expired(self, letter, row):
+        limit = self.weather.max_age_s
+        if letter.stamped is None or limit is None:
+            return False
+        ahead = max([0.0, *self.weather.skews])
+        now = row["ended_wall"] or 0
+        return now + ahead - letter.stamped.timestamp() > limit
+
+    def _strays(self):
+        """Nobody else commands."""
+        for content, runs in self.runs.items():
+            self._find(f"{content!r} ran {len(runs)} times and commands nothing")
+        kept = {row["text"] for row in self.rows["strays"]}
+        if self.world.message_format == "pdu":
+            for letter in self.letters:
+                if letter.kind in {"stray", "usurper"} and letter.whole and not self._excused(letter):
+                    texts = {letter.content}
+                    if not texts & kept:
+                        self._find(f"the stray {letter.content!r} is not shown")
+
+    # Every Command is answered
+
+    def _answers(self):
+        said = collections.Counter()
+        for _time, event in self.world.events:
+            if event.kind == "originated":
+                said[event.body if isinstance(event.body, str) else event.body.hex().upper()] += 1
+        sent, unknown = collections.Counter(), collections.Counter()
+        for row in self.rows["replies"]:
+            (sent if row["state"] in {"sent", "delivered"} else unknown)[row["text"]] += (
+                row["state"] != "queued"
+            )
+        for text in {*said, *sent, *unknown}:
+            rows = [row for row in self.rows["replies"] if row["text"] == text]
+            low = sent[text]
+            high = low + sum(
+                # What is unknown may have left; a second copy of it is sent where the setting says so.
+                1 + (self.weather.resend_unknown and row["attempts"] > 1)
+                for row in rows
+                if row["state"] == "unknown"
+            )
+            high += sum(
+                1
+                for row in rows
+                if self.weather.resend_unknown and row["attempts"] > 1 and row["state"] in {"sent", "failed"}
+            )
+            if not low <= said[text] <= high:
+                wanted = low if low == high else f"{low} to {high}"
+                self._find(f"the answer {text!r} reached the network {said[text]} times, not {wanted}")
+        errors = sum(row["error_answer"] for row in self.rows["replies"])
+        for row in self.rows["commands"]:
+            self._answer(row, self.replies.get(row["id"], []), errors)
+
+    def _answer(self, row, replies, errors):
+        plan = self.world.plans.get(row["body"])
+        body = row["body"]
+        if row["state"] == "expired" or not row["answerable"]:
+            if replies:
+                self._find(f"{body!r} was answered, and must not be")
+            return
+        if len(replies) > 1:
+            self._find(f"{body!r} has {len(replies)} answers")
+        if row["state"] == "done":
+            silent = body == "" or (plan is not None and plan.attempts[-1][1] == "nothing")
+            if not replies and not silent:
+                self._find(f"{body!r} is done without an answer")
+        elif row["state"] == "failed" and not replies and errors < 10:
+            # At most ten error answers an hour leave the device: a loop of two automatons ends so.
+            self._find(f"{body!r} failed without an answer")
+        for reply in replies:
+            if reply["destination"] != self.world.service.number:
+                self._find(f"the answer to {body!r} went to {reply['destination']}")
+            if reply["state"] == "failed" and not reply["reason"]:
+                self._find(f"the answer to {body!r} failed and nobody says why")
+
+    # Answer, then act
+
+    def _actions(self):
+        acts = collections.Counter(run.content for run in self.world.acts)
+        for content, count in acts.items():
+            rows = [row for row in self.rows["actions"] if self._body(row["command"]) == content]
+            if count > len(rows):
+                self._find(f"the action after {content!r} ran {count} times, asked for {len(rows)} times")
+        for row in self.rows["actions"]:
+            content = self._body(row["command"])
+            if row["state"] == "done" and not acts[content] and not row["reason"]:
+                self._find(f"the action after {content!r} is done and never ran")
+
+    def _body(self, command):
+        return next((row["body"] for row in self.rows["commands"] if row["id"] == command), None)
+
+    # Nothing stays for ever
+
+    def _nothing_left(self):
+        for table, states in OPEN.items():
+            for row in self.rows[table]:
+                if row["state"] in states and not self._held(table):
+                    self._find(f"{table} {row['id']} is {row['state']} at the end: {row}")
+        for name, store in self.world.module.stores.items():
+            if name in {"ME", "SM", "SR"}:
+                for slot, stored in store:
+                    if stored.status.received:
+                        self._find(f"{name} {slot} still holds {stored.tpdu.hex()}")
+        waiting = self.world.network.waiting(self.world.sim.imsi)
+        if waiting:
+            self._find(f"{waiting} messages wait in the network at the end")
+        for letter in self.letters:
+            if letter.kind == "proof":
+                self._proof(letter)
+
+    def _held(self, table):
+        """The daily cap holds answers, and with them the actions that wait for nothing else."""
+        end = self.world.loop.time()
+        left = sum(
+            event.kind == "originated" and time > end - 86400 - 600 for time, event in self.world.events
+        )
+        return table == "replies" and left >= self.weather.max_per_day
+
+    def _proof(self, letter):
+        """In the quiet time everything works at once."""
+        rows = [row for row in self.rows["commands"] if row["body"] == letter.content]
+        states = [row["state"] for row in rows]
+        if states != ["done"] and not (states == ["expired"] and self._honestly_expired(letter, rows[0])):
+            self._find(f"{letter.content!r} in the quiet time is {states}")
+        for row in rows:
+            for reply in self.replies.get(row["id"], []):
+                if reply["state"] not in {"sent", "delivered"} and not self._held("replies"):
+                    self._find(f"the answer to {letter.content!r} in the quiet time is {reply['state']}")
+
+    # No task dies unseen
+
+    def _lives(self):
+        for time, text in self.watch.unseen:
+            self._find(f"{time:.3f} nobody caught: {text}")
+        for time, _, error in self.world.ends:
+            if error is not None:
+                self._find(f"{time:.3f} the agent ended by {type(error).__name__}: {error}")
+        for time, _, step in self.world.steps:
+            if step.what == "session failed":
+                self._find(f"{time:.3f} {step}")
+        for seconds in self.weather.host.stops:
+            if seconds > 6:
+                self._find(f"an orderly stop took {seconds:.1f} s")
+        if not self.world.life.alive:
+            self._find("the agent is not alive at the end")
+
+    # Waits, retries, resets
+
+    def _budgets(self):
+        hours = collections.Counter()
+        for time, _, step in self.world.steps:
+            if step.weight >= 20:
+                hours[int(time // 3600)] += 1
+        self.busiest = max(hours.values(), default=0)
+        lines = self.world.module.ledger.lines
+        attempts = sum(row["attempts"] for row in self.rows["replies"])
+        asked = sum(line.startswith("+CMGS=") for line in lines)
+        # An attempt that was cut off before it was counted left nothing; each life and session may have one.
+        sessions = sum(step.what == "session" for _, _, step in self.world.steps)
+        if asked > attempts + len(self.world.lives) + sessions:
+            self._find(f"+CMGS was asked {asked} times, {attempts} attempts are in the journal")
+
+
+def _said(letters):
+    return "; ".join(
+        f"{letter.kind} {letter.sid or ''} offered {[sheet.offers for sheet in letter.sheets]} "
+        f"taken {[sheet.taken for sheet in letter.sheets]}"
+        for letter in letters
+    )

@@ -1,0 +1,192 @@
+"""What goes wrong around the agent, by name; `recover` ends all of it.
+
+Each takes the weather: world, letters, harm, host and the random source of the seed.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from agent.at.wire import PortUnavailable
+
+
+@dataclass(frozen=True)
+class Misfortune:
+    """How often it is chosen among the others, and what it does."""
+
+    weight: float
+    strike: Callable
+
+
+def _fault(text, weather):
+    """One of the simulated module's own, `hardware.sim.faults`; {} are replaced by random values."""
+    pick = weather.random
+    weather.world.module.faults.add(
+        text.format(
+            seconds=round(pick.uniform(1, 90), 1),
+            short=round(pick.uniform(1, 20), 1),
+            times=pick.randint(1, 3),
+            receiving=pick.choice(("+CMGR", "+CMGL", "+CMGD", "+CPMS", "+CNMA")),
+            any=pick.choice(
+                ("+CMGR", "+CMGL", "+CMGD", "+CPMS", "+CMGS", "+CNMI", "+CMGF", "+CSQ", "+CREG", "+CMEE")
+            ),
+            refusal=pick.choice(("ERROR", "CME 14", "CMS 302", "CMS 320", "CMS 500", "CMS 512", "CMS 314")),
+            code=pick.choice(("+CMTI", "+CMTI", "+CMT", "+CREG", "+CDSI")),
+            stat=pick.choice((0, 2, 3, 4)),
+        )
+    )
+
+
+def _noise(weather):
+    weather.harm.begin(weather.random.uniform(5, 120), weather.random.choice((0.0005, 0.003, 0.02)))
+
+
+def _unplug(weather):
+    port, pick = weather.world.port, weather.random
+    port.unplug()
+    weather.world.call_later(pick.choice((2.5, 2.5, 40.0, 600.0)), port.plug)
+    if pick.random() < 0.5:  # a USB stick loses its power with the plug
+        weather.world.module.power_off()
+        weather.world.call_later(2.5, weather.world.module.power_on)
+
+
+def _busy(weather):
+    port = weather.world.port
+    reason = weather.random.choice(("busy", "forbidden"))
+    port.unavailable = PortUnavailable(reason, f"the port /dev/ttyUSB2 is {reason}")
+    port.unplug()
+    port.plug()
+
+    def free():
+        port.unavailable = None
+
+    weather.world.call_later(weather.random.uniform(5, 300), free)
+
+
+def _lost_acknowledgements(weather):
+    weather.world.network.lose_acknowledgements(weather.world.sim.imsi, weather.random.randint(1, 3))
+
+
+def _out_of_coverage(weather):
+    world = weather.world
+    world.network.cover(world.sim.imsi, False)
+    world.call_later(weather.random.uniform(30, 3600), world.network.cover, world.sim.imsi, True)
+
+
+def _refused_by_network(weather):
+    causes = (21, 27, 28, 38, 41, 42, 47, 50, 69, 0xC0, 0xC3, 0xC5, 0xFF)
+    weather.world.air.refusals += [
+        weather.random.choice(causes) for _ in range(weather.random.choice((1, 1, 3)))
+    ]
+
+
+def _slow_network(weather):
+    world = weather.world
+    world.air.delay = weather.random.choice((3.0, 20.0, 70.0))
+
+    def quick():
+        world.air.delay = 0.0
+
+    world.call_later(weather.random.uniform(60, 900), quick)
+
+
+def _disk_full(weather):
+    world = weather.world
+    world.disk_trouble = weather.random.choice(("database or disk is full", "disk I/O error"))
+
+    def mended():
+        world.disk_trouble = None
+
+    weather.disk_troubles.append(world.loop.time())
+    world.call_later(weather.random.choice((3.0, 30.0, 300.0, 3600.0)), mended)
+
+
+def _slow_disk(weather):
+    world = weather.world
+    world.disk_delay = weather.random.choice((0.05, 0.5, 3.0))
+
+    def quick():
+        world.disk_delay = 0.0
+
+    world.call_later(weather.random.uniform(30, 900), quick)
+
+
+def _clock(weather):
+    weather.world.skew += weather.random.choice((-1, 1)) * weather.random.choice(
+        (60.0, 7200.0, 100_000.0, 40 * 86400.0)
+    )
+    weather.skews.append(weather.world.skew)
+
+
+def _clock_right(weather):
+    weather.world.skew = 0.0
+
+
+def _full(weather):
+    _fault("store-full", weather)
+
+
+MISFORTUNES = {
+    "noise": Misfortune(12, _noise),
+    "unplugged": Misfortune(6, _unplug),
+    "port taken": Misfortune(4, _busy),
+    "acknowledgement lost": Misfortune(6, _lost_acknowledgements),
+    "no coverage": Misfortune(4, _out_of_coverage),
+    "refused by the network": Misfortune(8, _refused_by_network),
+    "slow network": Misfortune(4, _slow_network),
+    "disk full": Misfortune(4, _disk_full),
+    "slow disk": Misfortune(4, _slow_disk),
+    "clock jumps": Misfortune(4, _clock),
+    "clock is set right": Misfortune(2, _clock_right),
+} | {
+    text: Misfortune(weight, partial(_fault, text))
+    for text, weight in {
+        "mute:for={seconds}": 4,
+        "late:command={any},seconds={short},times={times}": 5,
+        "prompt-late:seconds={short},times={times}": 5,
+        "prompt-missing:times={times}": 5,
+        "refused:command={receiving},refusal={refusal},times={times}": 6,
+        "refused:command=+CMGS,refusal={refusal},times={times}": 5,
+        "ignored:command={any}": 4,
+        "echo-stuck:for={seconds}": 3,
+        "information-lost:command={any},times={times}": 4,
+        "final-lost:command={any},times={times}": 6,
+        "final-lost:command=+CMGS,times={times}": 5,
+        "answer-lost:command={any},times={times}": 5,
+        "code-lost:command={code},times={times}": 6,
+        "rubbish": 4,
+        "reboot-loud": 4,
+        "reboot-loud:command={any}": 3,
+        "reboot-silent": 4,
+        "reboot-silent:command={any}": 4,
+        "settings-lost": 4,
+        "store-full": 3,
+        "registration-lost:stat={stat},for={seconds}": 5,
+        "sim-removed:for={seconds}": 2,
+        "write-blocked:for={seconds}": 4,
+        "port-gone:for={seconds}": 4,
+    }.items()
+}
+
+
+def recover(weather):
+    """All misfortune is over. What lasts for a while ends by its own time, within the hour."""
+    world = weather.world
+    world.module.faults.clear()
+    world.port.unavailable = None
+    world.port.plug()
+    world.port.resume()
+    world.disk_trouble, world.disk_delay = None, 0.0
+    world.air.delay = 0.0
+    world.air.refusals.clear()
+    world.network._lines[world.sim.imsi].losses = 0
+    world.network.cover(world.sim.imsi, True)
+    weather.harm.until = 0.0
+    weather.host.disarm()
+    if not world.module.power.awake:
+        world.module.power_on()
+    if not world.sim.present:
+        world.sim.present = True
+        world.module.card.power_down()
+    if world.life is None or not world.life.alive:
+        weather.host.start()
