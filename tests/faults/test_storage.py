@@ -1,0 +1,176 @@
+"""Stores: full, mixed up, and what is deleted from them."""
+
+import re
+
+import msgspec
+import pytest
+
+from fault.catalogue import PLAIN_SID_START
+from fault.scene import Scene, message
+from hardware import profile
+from hardware.sim.module.card import Sim
+from soak.world import Plan
+
+SID_2 = "DC" + "2" * 32
+
+
+def only_a_card(slots, **changes):
+    """A module whose only store is the card's, and the card."""
+    device = profile.device("generic")
+    stores = (("SM",),) * 3
+    device = msgspec.structs.replace(device, stores={}, memories=stores, store="SM", **changes)
+    return {"device": device, "sim": Sim(imsi="001010000000001", message_slots=slots)}
+
+
+def at(minute):
+    """A time stamp."""
+    return f"26/11/21,{20 + minute // 60}:{minute % 60:02}:00+00"
+
+
+FULL = {
+    "SMMEMFULL": '^SMMEMFULL: "{store}"',
+    "SMS FULL": "+SMS FULL",
+    "index -1": '+CMTI: "{store}",-1',
+    "nothing": "",
+}
+"""What modules say when a message finds no room."""
+
+
+@pytest.mark.parametrize("full", FULL.values(), ids=FULL)
+async def test_f01_a_full_store_is_drained_in_order(tmp_path, mode, full):
+    """50 of 50, read and unread, 15 more in the network: all handled in order, freed one by one, alarm."""
+    async with Scene(tmp_path, mode, **only_a_card(50, full_code=full)) as scene:
+        texts = [f"led {number}" for number in range(1, 66)]
+        scene.plans = {text: Plan([(0.2, "nothing")]) for text in texts}
+        for index in range(1, 51):
+            scene.store(index, message(texts[index - 1], timestamp=at(index)), index % 2, store="SM")
+        for second, text in enumerate(texts[50:]):
+            scene.call_later(second, scene.send, text)
+        await scene.passes(40)
+        await scene.begin(120)
+        assert scene.carried_out == texts
+        assert scene.slots("SM") == []
+        deletes = scene.opponent.lines(r"AT\+CMGD.*")
+        assert len(deletes) == 65
+        assert all(re.fullmatch(r"AT\+CMGD=\d+", line) for line in deletes)
+
+
+@pytest.mark.parametrize("full", FULL.values(), ids=FULL)
+async def test_f01_it_fills_while_nothing_can_be_deleted(tmp_path, mode, full):
+    """The module refuses to delete for a while; afterwards all is taken, nothing twice."""
+    async with Scene(tmp_path, mode, **only_a_card(10, full_code=full)) as scene:
+        await scene.begin()
+        refused = scene.opponent.answer(r"AT\+CMGD=.*", b"\r\n+CMS ERROR: 320\r\n", times=0)
+        texts = [f"led {number}" for number in range(1, 31)]
+        for text in texts:
+            scene.send(text)
+        await scene.passes(1800)
+        refused.left = 0
+        await scene.passes(7200)
+        assert sorted(scene.carried_out) == sorted(texts)
+        assert scene.slots("SM") == []
+
+
+@pytest.mark.parametrize("named", ["ME", "SM"])
+async def test_f25_the_notification_says_which_store(tmp_path, mode, named):
+    """+CMTI names one store, the other holds an older message at the same index: only the new one runs."""
+    async with Scene(tmp_path, mode) as scene:
+        other = "SM" if named == "ME" else "ME"
+        scene.store(3, PLAIN_SID_START, 1, store=other)
+        await scene.begin()
+        assert scene.carried_out == ["led on"]
+        scene.store(3, PLAIN_SID_START, 1, store=other)
+        scene.store(3, message(f"{SID_2} led new"), store=named)
+        scene.opponent.say(b'\r\n+CMTI: "%s",3\r\n' % named.encode())
+        await scene.passes(5)
+        assert scene.carried_out == ["led on", "led new"]
+        await scene.passes(3700)
+        assert scene.carried_out == ["led on", "led new"]
+        assert scene.slots("ME") == scene.slots("SM") == []
+
+
+async def test_f25_all_three_memories_are_set_and_read_back(tmp_path, mode):
+    """The module begins with mem1 alone on the card, and takes a command with one name for mem1 only."""
+    async with Scene(tmp_path, mode) as scene:
+        scene.module.settings.cpms = scene.module.saved.cpms = ("SM", "ME", "ME")
+        scene.module.saved.cpms = ("SM", "ME", "ME")
+        scene.store(3, PLAIN_SID_START, store="SM")
+        await scene.begin()
+        assert scene.module.settings.cpms == ("ME", "ME", "ME")
+        assert scene.opponent.lines(r'AT\+CPMS="ME","ME","ME"')
+        scene.arrive(message("led new"))
+        await scene.passes(5)
+        assert scene.carried_out == ["led on", "led new"]
+
+
+async def test_f25_the_module_keeps_a_store_of_its_own(tmp_path, mode):
+    """+CPMS is taken, and mem3 stays another: what arrives there is found, the old one is not run again."""
+    async with Scene(tmp_path, mode) as scene:
+
+        def stuck(data):
+            scene.module.settings.cpms = (*scene.module.settings.cpms[:2], "ME")
+            return data
+
+        scene.opponent.hears = stuck
+        scene.module.saved.cpms = ("SM", "SM", "ME")
+        scene.module.device = msgspec.structs.replace(
+            scene.module.device, memories=(("SM", "ME"), ("SM",), ("ME",))
+        )
+        scene.store(1, PLAIN_SID_START, 1, store="SM")
+        await scene.begin()
+        scene.arrive(message("led new"))
+        await scene.passes(400)
+        assert scene.carried_out == ["led on", "led new"]
+        assert scene.slots("ME") == scene.slots("SM") == []
+
+
+async def test_f38_no_delete_reaches_more_than_its_index(tmp_path, mode):
+    """A message is stored right after a list, at the index that was just freed: it is not deleted unread."""
+    async with Scene(tmp_path, mode) as scene:
+        late = iter(range(100))
+        counted = count_deleted_unread(scene)
+
+        def store_after_list(data):
+            if b"OK" in data and scene.opponent.command.startswith("AT+CMGL") and not scene.slots():
+                index = next(late)
+                if index < 5:
+                    scene.store(1, message(f"led {index}", timestamp=at(index)))
+            return data
+
+        scene.opponent.tells = store_after_list
+        await scene.begin()
+        await scene.passes(3600)
+        assert scene.carried_out == [f"led {index}" for index in range(5)]
+        assert counted == []
+        assert all(re.fullmatch(r"AT\+CMGD=\d+", line) for line in scene.opponent.lines(r"AT\+CMGD.*"))
+
+
+async def test_f38_under_load(tmp_path, mode):
+    """80 messages through 20 slots, half of them stored while others are deleted: none is deleted unread."""
+    async with Scene(tmp_path, mode) as scene:
+        counted = count_deleted_unread(scene)
+        texts = [f"led {number}" for number in range(80)]
+        scene.plans = {text: Plan([(0.01, "nothing")]) for text in texts}
+        await scene.begin()
+        for number, text in enumerate(texts):
+            scene.call_later(number * 0.03, scene.send, text)
+        await scene.passes(300)
+        assert sorted(scene.carried_out) == sorted(texts)
+        assert counted == []
+        assert all(re.fullmatch(r"AT\+CMGD=\d+", line) for line in scene.opponent.lines(r"AT\+CMGD.*"))
+
+
+def count_deleted_unread(scene):
+    """Messages that were deleted before they had been read, as the module sees it."""
+    gone = []
+    for store in {id(store): store for store in scene.module.stores.values()}.values():
+        if hasattr(store, "_slots"):
+            delete = store.delete
+
+            def counted(slot, store=store, delete=delete):
+                if (held := store.get(slot)) is not None and held.status == 0:
+                    gone.append(held)
+                delete(slot)
+
+            store.delete = counted
+    return gone
