@@ -190,12 +190,11 @@ class Agent:
             text = f"{error}; the module's power is not switched"
             self._tell(Step("note", text, weight=Weight.WARNING))
         return Mender(
-            Ladder(seams.random, power=power is not None, key=power is not None and power.is_key),
+            Ladder(seams.random, power=power is not None),
             Means(power, rules.may_drop_data, seams.in_use or neighbours.user),
             Resets(journal, Budget(rules.resets_per_hour, rules.resets_per_day)),
             self._skin,
             open_port,
-            self._modem,
             self._tell,
             self._health,
         )

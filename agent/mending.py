@@ -22,6 +22,7 @@ from agent.health import Health
 from agent.journal.resets import Resets, Used
 from agent.journal.skin import Skin
 from agent.modem.modem import Modem
+from agent.modem.remedies import cycle_radio, restart
 from agent.modem.state import DENIED, Registration
 from agent.recovery import Ladder, Plan, Remedy, Trouble
 from agent.story import Step, Tell, Weight
@@ -85,7 +86,6 @@ class Mender:
         resets: Resets,
         skin: Skin,
         opener: Opener,
-        adopt: Callable[[Channel], Modem],
         tell: Tell,
         health: Health,
     ) -> None:
@@ -94,7 +94,6 @@ class Mender:
         self._resets = resets
         self._skin = skin
         self._opener = opener
-        self._adopt = adopt
         self._tell = tell
         self._health = health
         self._driver = DriverProfile()
@@ -148,8 +147,9 @@ class Mender:
             try:
                 if not self._means.may_drop_data and (user := await self._skin.run(self._means.in_use)):
                     return self._not(remedy, trouble, f"{user}; recovery.may_drop_data = true allows it")
+                channel = None
                 if modem is None and remedy in {Remedy.RADIO, Remedy.RESTART}:
-                    modem = await self._open(stack)
+                    channel = await self._open(stack)
                 refusal = await self._skin.run(
                     self._resets.reserve, remedy.step, trouble.value, hourly=trouble is Trouble.DENIED
                 )
@@ -167,7 +167,7 @@ class Mender:
             self._health.within("recovery", REMEDY_S + AFTER_S)
             self._health.excuse(REMEDY_S)
             try:
-                await self._carry_out(remedy, trouble, modem)
+                await self._carry_out(remedy, trouble, modem, channel)
             except (AtError, PowerUnusable) as error:
                 self._tell(Step("recovery", f"it did not succeed: {error}", weight=Weight.WARNING))
             except TimeoutError:
@@ -185,30 +185,40 @@ class Mender:
         with contextlib.suppress(sqlite3.Error):  # a figure for people only
             self.used = await self._skin.run(self._resets.used)
 
-    async def _carry_out(self, remedy: Remedy, trouble: Trouble, modem: Modem | None) -> None:
-        power = self._means.power
-        async with asyncio.timeout(BLIND_S if trouble is Trouble.SILENT and modem is not None else REMEDY_S):
+    async def _carry_out(
+        self, remedy: Remedy, trouble: Trouble, modem: Modem | None, channel: Channel | None
+    ) -> None:
+        power, driver, card = self._means.power, self._driver, trouble is Trouble.NO_SIM
+        async with asyncio.timeout(BLIND_S if trouble is Trouble.SILENT and channel else REMEDY_S):
             match remedy:
                 case Remedy.RESELECT if modem is not None:
                     await modem.reselect()
                 case Remedy.RADIO if modem is not None:
-                    await modem.cycle_radio(card=trouble is Trouble.NO_SIM)
+                    await modem.cycle_radio(card=card)
+                case Remedy.RADIO if channel is not None:
+                    await cycle_radio(channel, driver, card=card)
                 case Remedy.RESTART if modem is not None:
                     await modem.restart()
+                case Remedy.RESTART if channel is not None:
+                    await restart(channel, driver)
                 case Remedy.POWER if power is not None:
-                    await power.cycle(self._driver)
+                    await power.cycle(driver)
+                    self._pulsed(power)
                 case Remedy.PRESS if power is not None:
-                    await power.press(self._driver)
+                    await power.press(driver)
+                    self._pulsed(power)
 
-    async def _open(self, stack: contextlib.AsyncExitStack) -> Modem:
-        """A modem that nobody has set up, to be told one command."""
+    def _pulsed(self, power: Power) -> None:
+        if power.is_key:
+            self.ladder.pulsed(self._now())
+
+    async def _open(self, stack: contextlib.AsyncExitStack) -> Channel:
+        """A line to a module that nobody has set up, to tell it one thing."""
         channel = await Channel.open(self._opener)
         stack.push_async_callback(channel.closed)
         stack.callback(channel.close)
         channel.expect_echo(True)
-        modem = self._adopt(channel)
-        modem.driver = self._driver
-        return modem
+        return channel
 
     def _not(self, remedy: Remedy, trouble: Trouble, why: str) -> bool:
         """Said once; while it lasts it only stands in the log's details."""

@@ -97,11 +97,10 @@ class _Climb:
 class Ladder:
     """Where the connection stands on the ladder. All times are monotonic seconds."""
 
-    def __init__(self, random: Random, *, power: bool = False, key: bool = False) -> None:
-        """`power`: there is something that switches it; `key`: a pulse there may switch it off or on."""
+    def __init__(self, random: Random, *, power: bool = False) -> None:
+        """`power`: there is something that switches it."""
         self._random = random
         self._power = power
-        self._key = key
         self._failures = 0
         self._silences = 0
         self._failing_since: float | None = None
@@ -162,8 +161,12 @@ class Ladder:
         self._climb(trouble).tried += 1
         self._climb(trouble).at = now
         self._silences = 0
-        self._pressed_at = now if self._key and remedy in {Remedy.POWER, Remedy.PRESS} else None
+        self._pressed_at = None
         self.last = remedy
+
+    def pulsed(self, now: float) -> None:
+        """A power key was pressed: it may be off by that."""
+        self._pressed_at = now
 
     def held(self, trouble: Trouble, now: float) -> None:
         """It was not to be had now (no budget, no leave, no port): the same is asked for after a rest."""

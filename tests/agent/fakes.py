@@ -297,8 +297,16 @@ def executable(name, **options):
 class Far:
     """The other end of the line."""
 
+    def __init__(self, wire, hears):
+        self.wire = wire
+        self.hears = hears
+        self.begun = b""
+
     def received(self, data):
-        """Nothing is ever answered."""
+        """Each line is answered as the test says."""
+        *lines, self.begun = (self.begun + data).split(b"\r")
+        for line in lines:
+            self.wire.write(self.hears(line.strip(b"\x1b\n").decode()))
 
     def hung_up(self, reason):
         self.hung_up_because = reason
@@ -313,6 +321,8 @@ class Port:
         self.times = []
         self.open = 0
         self.closing_s = 0.0
+        self.far = lambda line: b""
+        """What the other end answers to a line; nothing."""
 
     async def __call__(self, reader):
         self.times.append(asyncio.get_running_loop().time())
@@ -323,7 +333,7 @@ class Port:
         if plan is not None:
             await plan()
         near, far = memory_pair()
-        await far.open(Far())
+        await far.open(Far(far, self.far))
         wire = await near.open(reader)
         assert self.open == 0, "it is open already"
         self.open = 1

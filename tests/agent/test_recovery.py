@@ -63,7 +63,7 @@ def names(taken):
 @pytest.mark.parametrize("trouble", [Trouble.ABSENT, Trouble.LOST, Trouble.LOCKED])
 def test_some_troubles_are_only_waited_for(trouble):
     """A port that is not there, a session that ended, a person who must act: nothing is restarted."""
-    assert climb(Ladder(Halves(), power=True, key=True), trouble, 72) == []
+    assert climb(Ladder(Halves(), power=True), trouble, 72) == []
 
 
 def test_a_mute_module_is_restarted_then_switched():
@@ -97,19 +97,22 @@ def test_one_answer_lets_the_silences_begin_anew():
 def test_after_a_pulse_the_key_is_pressed_once_more():
     """It may have gone off by it: whether nothing answers or the port has vanished. Then the rest counts."""
     for after in (Trouble.SILENT, Trouble.ABSENT):
-        ladder = Ladder(Halves(), power=True, key=True)
+        ladder = Ladder(Halves(), power=True)
         ladder.done(Remedy.RESTART, Trouble.SILENT, 0)
         ladder.done(Remedy.POWER, Trouble.SILENT, 1000)
+        ladder.pulsed(1000)
         assert ladder.failed(after, 1030).remedy is None
         assert ladder.failed(after, 1070).remedy is Remedy.PRESS
         ladder.done(Remedy.PRESS, after, 1070)
+        ladder.pulsed(1070)
         assert [ladder.failed(after, 1140 + 10 * n).remedy for n in range(10)] == [None] * 10
 
 
 def test_a_press_that_is_not_to_be_had_is_not_asked_for_all_the_time():
     """Each asking reads the budget from disk."""
-    ladder = Ladder(Halves(), power=True, key=True)
+    ladder = Ladder(Halves(), power=True)
     ladder.done(Remedy.POWER, Trouble.SILENT, 0)
+    ladder.pulsed(0)
     assert ladder.failed(Trouble.ABSENT, 100).remedy is Remedy.PRESS
     ladder.held(Trouble.ABSENT, 100)
     assert ladder.failed(Trouble.ABSENT, 300).remedy is None
@@ -118,8 +121,9 @@ def test_a_press_that_is_not_to_be_had_is_not_asked_for_all_the_time():
 
 def test_a_module_that_answers_after_a_pulse_needs_no_press():
     """It is on."""
-    ladder = Ladder(Halves(), power=True, key=True)
+    ladder = Ladder(Halves(), power=True)
     ladder.done(Remedy.POWER, Trouble.SILENT, 0)
+    ladder.pulsed(0)
     ladder.worked(30)
     assert ladder.failed(Trouble.ABSENT, 1000).remedy is None
 
@@ -228,7 +232,7 @@ HAPPENINGS = st.lists(
 def test_whatever_happens(happenings, power, key, seed):
     """Waits stay within their cap and spread; nothing hard is done for what is only to be waited for;
     nothing is switched that is not there; two steps against one trouble never come without a rest."""
-    ladder = Ladder(Random(seed), power=power, key=power and key)
+    ladder = Ladder(Random(seed), power=power)
     now, last = 0.0, {}
     pulsed = False
     for trouble, seconds, outcome in happenings:
@@ -256,6 +260,8 @@ def test_whatever_happens(happenings, power, key, seed):
         if outcome == "done":
             ladder.done(remedy, trouble, now)
             pulsed = key and remedy in (Remedy.POWER, Remedy.PRESS)
+            if pulsed:
+                ladder.pulsed(now)
             last[trouble] = now
         else:
             ladder.held(trouble, now)

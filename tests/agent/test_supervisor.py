@@ -36,18 +36,19 @@ class Bench:
         self.change = lambda modem: None
         """Done to each modem that is made."""
         self.task = None
+        self.port.far = self._hears
+        self.obeys = True
         self.assemble()
 
     def assemble(self, *, power=None, may_drop_data=False, budget=None):
         """The supervisor, with what recovery may use."""
         road = self.road
         self.mender = Mender(
-            Ladder(road.random, power=power is not None, key=power is not None and power.is_key),
+            Ladder(road.random, power=power is not None),
             Means(power, may_drop_data, lambda: self.user),
             Resets(road.journal, budget or Budget()),
             road.skin,
             self.port,
-            self._adopt,
             road.tell,
             road.health(),
         )
@@ -62,6 +63,13 @@ class Bench:
             self.status.append,
             road.health(),
         )
+
+    def _hears(self, line):
+        """A module that nobody has set up is told something."""
+        names = {"AT+CFUN=1,1": ("restart",), "AT+CFUN=0": ("radio", True)}
+        if line in names:
+            self.road.log.append(names[line])
+        return b"\r\nOK\r\n" if self.obeys else b""
 
     def _give_up(self, why):
         self.gave_up.append(why)
@@ -365,6 +373,7 @@ def mute(bench):
     """From now on no modem answers."""
     silence = ModemLost("no module answers: nothing came back")
     bench.change = lambda modem: modem.always.update(initialise=silence)
+    bench.obeys = False
 
 
 async def test_a_mute_module_goes_up_the_ladder(road, bench):
@@ -466,8 +475,7 @@ async def test_stop_ends_a_pulse(road, bench, pulse_s):
 
 async def test_stop_ends_a_restart(road, bench):
     """Also one that is written to a mute module, whose port is let go."""
-    silence = ModemLost("no module answers: nothing came back")
-    bench.change = lambda modem: modem.always.update(initialise=silence, restart=lambda: asyncio.sleep(500))
+    mute(bench)
     await bench.begin()
     await road.until(lambda: road.happened("restart"), 7200)
     bench.supervisor.stop()
@@ -477,8 +485,7 @@ async def test_stop_ends_a_restart(road, bench):
 
 async def test_a_restart_of_a_mute_module_takes_no_longer_than_writing_it(road, bench):
     """Nobody answers; the next session tells whether it helped."""
-    silence = ModemLost("no module answers: nothing came back")
-    bench.change = lambda modem: modem.always.update(initialise=silence, restart=lambda: asyncio.sleep(500))
+    mute(bench)
     await bench.begin()
     await road.until(lambda: road.happened("restart"), 7200)
     opened = len(bench.port.times)
@@ -528,7 +535,6 @@ async def test_a_lost_sim_gets_its_power_back_and_a_full_start(road, bench, make
     for _ in range(2):
         lost = bench.modem(initialise=ModemUnusable("the module sees no SIM; is it in its holder?"))
         lost.card = make.refused(10, kind="cme")
-    lost.always["radio"] = None
     await bench.begin(60)
     assert road.happened(*REMEDIES) == [("radio", True)]
     assert road.look("SELECT reason FROM resets") == ["the SIM is not seen"]

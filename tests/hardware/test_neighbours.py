@@ -1,0 +1,90 @@
+"""Who else uses a module: as the kernel's files tell."""
+
+import pytest
+
+from hardware.neighbours import Whereabouts, in_use
+
+
+def nobody(_port):
+    return []
+
+
+def net(machine, name, flags, state, *, path="1-1.2", interface=4):
+    folder = machine.root / f"sys/bus/usb/devices/{path}/{path}:1.{interface}/net/{name}"
+    folder.mkdir(parents=True)
+    (folder / "flags").write_text(flags + "\n")
+    (folder / "operstate").write_text(state + "\n")
+
+
+@pytest.fixture
+def module(machine):
+    """A SIM7600 with its ttys; 2 takes AT commands."""
+    machine.plug("1-1.2", "1e0e:9001", {number: f"ttyUSB{number}" for number in range(5)})
+    return machine
+
+
+def test_alone(module):
+    """Nobody but us."""
+    assert in_use(module.dev / "ttyUSB2", 7, lambda _: [(7, "modem-agent")], module.root) == ""
+
+
+@pytest.mark.parametrize(
+    ("flags", "state", "used"),
+    [
+        ("0x1003", "up", True),
+        ("0x1091", "unknown", True),
+        ("0x1002", "down", False),
+        ("0x1003", "down", False),
+        ("rubbish", "up", False),
+    ],
+)
+def test_a_network_interface(module, flags, state, used):
+    """One that is up carries the gateway's data; raw IP never says more than unknown."""
+    net(module, "wwan0", flags, state)
+    said = in_use(module.dev / "ttyUSB2", 7, nobody, module.root)
+    assert said == ("the network interface wwan0 of the same USB device is up" if used else "")
+
+
+def test_an_interface_of_another_device(module):
+    """Is nobody's concern."""
+    module.plug("1-1.3", "0bda:8153", {})
+    net(module, "eth1", "0x1003", "up", path="1-1.3")
+    assert in_use(module.dev / "ttyUSB2", 7, nobody, module.root) == ""
+
+
+def test_another_tty_that_a_program_holds(module):
+    """pppd on the data port, say."""
+
+    def holders(port):
+        return [(42, "pppd")] if port.endswith("ttyUSB3") else []
+
+    said = in_use(module.dev / "ttyUSB2", 7, holders, module.root)
+    assert said == f"{module.dev}/ttyUSB3 is held by pppd (pid 42)"
+
+
+@pytest.mark.parametrize(("alive", "text"), [(True, "      42\n"), (False, "42\n"), (True, "rubbish")])
+def test_a_lock_of_another_user(module, alive, text):
+    """Whose open files nobody may see: its lock tells, while the process lives."""
+    (module.root / "run/lock").mkdir(parents=True)
+    (module.root / "run/lock/LCK..ttyUSB3").write_text(text)
+    if alive:
+        (module.root / "proc/42").mkdir(parents=True)
+    said = in_use(module.dev / "ttyUSB2", 7, nobody, module.root)
+    assert said == (f"{module.dev}/ttyUSB3 is held by process 42" if alive and "42" in text else "")
+
+
+def test_a_uart_has_only_itself(machine):
+    """Another program on the same port counts, an interface that is up elsewhere does not."""
+    machine.uart("ttyAMA0")
+    assert in_use(machine.dev / "ttyAMA0", 7, nobody, machine.root) == ""
+    assert "held by minicom" in in_use(machine.dev / "ttyAMA0", 7, lambda _: [(9, "minicom")], machine.root)
+
+
+def test_where_the_module_is(module):
+    """Found by what it is, remembered while it is away; as configured; a socket is nowhere."""
+    auto = Whereabouts("auto", module.root)
+    assert auto.look(0.0) == module.dev / "ttyUSB2"
+    module.unplug("1-1.2")
+    assert auto.look(1.0) == module.dev / "ttyUSB2"
+    assert str(Whereabouts("/dev/serial0").look(0.0)) == "/dev/serial0"
+    assert Whereabouts("socket://localhost:4000").look(0.0) is None

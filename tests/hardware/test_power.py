@@ -1,0 +1,273 @@
+"""Switching a module's power: pulses on a line, the kernel's switch for USB, and what ends them early."""
+
+import asyncio
+import sys
+import types
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from hardware import power
+from hardware.power import Gpio, Line, PowerUnusable, Usb, switch
+from hardware.profile import DriverProfile
+from hardware.quirks import Quirk
+
+
+class Gpiod(types.ModuleType):
+    """gpiod 2 as far as it is used, with one chip of 8 lines."""
+
+    def __init__(self):
+        super().__init__("gpiod")
+        self.line = types.ModuleType("gpiod.line")
+        self.line.Direction = types.SimpleNamespace(OUTPUT="output")
+        self.line.Value = types.SimpleNamespace(ACTIVE="active", INACTIVE="inactive")
+        self.levels = []
+        self.held = 0
+        self.trouble = None
+        self.busy = None
+        outer = self
+
+        class Chip:
+            def __init__(self, path):
+                if outer.trouble is not None:
+                    raise outer.trouble
+
+            def __enter__(self):
+                return self
+
+            def __exit__(self, *_):
+                pass
+
+            def get_info(self):
+                return types.SimpleNamespace(num_lines=8)
+
+        self.Chip = Chip
+        self.LineSettings = types.SimpleNamespace
+
+    def request_lines(self, path, consumer, config):
+        if self.busy is not None:
+            raise self.busy
+        [(offset, settings)] = config.items()
+        self.held += 1
+        self.request = (path, consumer, offset, settings)
+        outer = self
+        loop = self.loop
+
+        class Request:
+            def set_value(self, number, value):
+                assert number == offset
+                outer.levels.append((round(loop.time() - outer.begun, 3), value))
+
+            def release(self):
+                outer.held -= 1
+
+        return Request()
+
+
+@pytest.fixture
+async def gpiod(monkeypatch):
+    library = Gpiod()
+    library.loop = asyncio.get_running_loop()
+    library.begun = library.loop.time()
+    monkeypatch.setitem(sys.modules, "gpiod", library)
+    monkeypatch.setitem(sys.modules, "gpiod.line", library.line)
+    return library
+
+
+@pytest.fixture
+def slept(monkeypatch):
+    """How long each pause was to be; none really is."""
+    pauses = []
+
+    async def sleep(seconds):
+        pauses.append(seconds)
+
+    monkeypatch.setattr(power, "asyncio", _With(sleep))
+    return pauses
+
+
+class _With:
+    """asyncio with another sleep."""
+
+    def __init__(self, sleep):
+        self.sleep = sleep
+
+    def __getattr__(self, name):
+        return getattr(asyncio, name)
+
+
+DRIVER = DriverProfile(power_key_on_s=0.5, power_key_off_s=3.0, power_off_s=6.0, reset_line_s=0.25)
+
+
+@pytest.mark.parametrize(
+    ("line", "driver", "pauses"),
+    [
+        ({}, DRIVER, [3.0, 6.0, 0.5]),
+        ({}, DriverProfile(), [3.0, 10.0, 1.0]),
+        ({"on_s": 2.0, "off_s": 4.0}, DRIVER, [4.0, 6.0, 2.0]),
+        ({"drives": "reset"}, DRIVER, [0.25]),
+        ({"drives": "reset"}, DriverProfile(), [0.5]),
+        ({"drives": "reset", "on_s": 0.7}, DRIVER, [0.7]),
+    ],
+)
+async def test_the_pulses_are_those_of_profile_and_configuration(gpiod, slept, line, driver, pauses):
+    """A key: off, a gap, on. A reset line: one pulse. The line is let go in between and after."""
+    await Gpio(Line("/dev/gpiochip0", 6, **line)).cycle(driver)
+    assert slept == pauses
+    values = [value for _, value in gpiod.levels]
+    assert values == ["active", "inactive"] * (len(values) // 2)
+    assert gpiod.held == 0
+    assert gpiod.request[:3] == ("/dev/gpiochip0", "modem-agent", 6)
+
+
+async def test_a_press_is_one_pulse(gpiod, slept):
+    """To switch on what may be off."""
+    await Gpio(Line("/dev/gpiochip0", 6, active_low=True)).press(DRIVER)
+    assert slept == [0.5]
+    assert gpiod.request[3].active_low is True
+    assert gpiod.request[3].output_value == "inactive"
+
+
+async def test_a_reset_line_that_a_maker_warns_of_is_never_used(gpiod, slept):
+    """It may leave the module beyond recovery."""
+    line = Gpio(Line("/dev/gpiochip0", 6, drives="reset"))
+    with pytest.raises(PowerUnusable, match="never used"):
+        await line.cycle(DriverProfile(quirks=(Quirk.NO_RESET_LINE,)))
+    assert gpiod.levels == []
+
+
+async def test_a_reset_line_that_is_a_power_key(gpiod, slept):
+    """May leave the module off: whoever looks after it must know."""
+    line = Gpio(Line("/dev/gpiochip0", 6, drives="reset"))
+    assert not line.is_key
+    await line.cycle(DriverProfile(quirks=(Quirk.RESET_LINE_IS_POWER_KEY,)))
+    assert line.is_key
+
+
+async def test_a_pulse_that_is_ended_early_lets_the_key_go(gpiod):
+    """At once."""
+    pulse = asyncio.ensure_future(Gpio(Line("/dev/gpiochip0", 6, on_s=60.0)).press(DRIVER))
+    async with asyncio.timeout(5):
+        while not gpiod.levels:  # noqa: ASYNC110  (a fake line sends no event)
+            await asyncio.sleep(0)
+    pulse.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await pulse
+    assert [value for _, value in gpiod.levels] == ["active", "inactive"]
+    assert gpiod.held == 0
+
+
+async def test_a_line_that_somebody_else_has(gpiod, slept):
+    """Is said in a sentence."""
+    gpiod.busy = OSError(16, "Device or resource busy")
+    with pytest.raises(PowerUnusable, match=r"power key on /dev/gpiochip0 line 6 cannot be driven: .*busy"):
+        await Gpio(Line("/dev/gpiochip0", 6)).press(DRIVER)
+
+
+@pytest.mark.parametrize(
+    ("trouble", "offset", "sentence"),
+    [
+        (FileNotFoundError(2, "No such file"), 6, "there is no GPIO chip /dev/gpiochip0"),
+        (PermissionError(13, "Permission denied"), 6, "may not be opened"),
+        (ValueError("no chip"), 6, "is no GPIO chip"),
+        (None, 8, "has 8 lines, no line 8"),
+    ],
+)
+async def test_what_is_missing_is_one_sentence(gpiod, trouble, offset, sentence):
+    """Said when the program starts, and by `config check`."""
+    gpiod.trouble = trouble
+    with pytest.raises(PowerUnusable, match=sentence):
+        Gpio(Line("/dev/gpiochip0", offset))
+
+
+def test_a_missing_package_is_one_sentence(monkeypatch):
+    """Which says how to get it; version 1 is another library."""
+    monkeypatch.setitem(sys.modules, "gpiod", None)
+    with pytest.raises(PowerUnusable, match=r"modem-agent\[gpio\]"):
+        Gpio(Line("/dev/gpiochip0", 6))
+    old = types.ModuleType("gpiod")
+    monkeypatch.setitem(sys.modules, "gpiod", old)
+    monkeypatch.setitem(sys.modules, "gpiod.line", types.ModuleType("gpiod.line"))
+    with pytest.raises(PowerUnusable, match="version 2"):
+        Gpio(Line("/dev/gpiochip0", 6))
+
+
+@dataclass
+class Rules:
+    power: str = "none"
+    gpio_chip: Path = Path("/dev/gpiochip0")
+    gpio_line: int = 6
+    gpio_active_low: bool = False
+    gpio_drives: str = "power-key"
+    pulse_on_s: float = 0.0
+    pulse_off_s: float = 0.0
+
+
+async def test_what_the_operator_names(gpiod):
+    """Nothing, a line, or USB."""
+    assert switch(Rules(), lambda: None) is None
+    assert switch(Rules("gpio"), lambda: None).name == "the power key on /dev/gpiochip0 line 6"
+    assert switch(Rules("gpio", gpio_drives="reset"), lambda: None).is_key is False
+    assert isinstance(switch(Rules("usb"), lambda: None), Usb)
+
+
+# USB
+
+
+@pytest.fixture
+def module(machine, monkeypatch):
+    machine.plug("1-1.2", "1e0e:9001", {2: "ttyUSB2"})
+    monkeypatch.setattr(power, "USB_OFF_S", 0.05)
+    machine.written = []
+    write = Path.write_text
+
+    def noted(path, text, *args, **kwargs):
+        if path.name == "authorized":
+            machine.written.append(text)
+        return write(path, text, *args, **kwargs)
+
+    monkeypatch.setattr(Path, "write_text", noted)
+    machine.switch = machine.root / "sys/bus/usb/devices/1-1.2/authorized"
+    write(machine.switch, "1")
+    return machine
+
+
+async def test_usb_goes_off_and_on(module):
+    """The device that the port belongs to."""
+    await Usb(lambda: module.dev / "ttyUSB2", module.root).cycle(DRIVER)
+    assert module.written == ["0", "1"]
+
+
+async def test_usb_is_on_again_whatever_ends_it(module, monkeypatch):
+    """Also when the agent is to stop in the middle."""
+    monkeypatch.setattr(power, "USB_OFF_S", 60.0)
+    cycle = asyncio.ensure_future(Usb(lambda: module.dev / "ttyUSB2", module.root).cycle(DRIVER))
+    async with asyncio.timeout(5):
+        while module.written != ["0"]:  # noqa: ASYNC110  (a file sends no event)
+            await asyncio.sleep(0.001)
+    cycle.cancel()
+    async with asyncio.timeout(5):
+        with pytest.raises(asyncio.CancelledError):
+            await cycle
+    assert module.written == ["0", "1"]
+
+
+@pytest.mark.parametrize("node", [None, "ttyAMA0"])
+async def test_what_is_not_on_usb_cannot_be_switched_there(module, node):
+    """A UART, or nothing."""
+    module.uart("ttyAMA0")
+    with pytest.raises(PowerUnusable, match="not on USB"):
+        await Usb(lambda: None if node is None else module.dev / node, module.root).cycle(DRIVER)
+    assert module.written == []
+
+
+async def test_a_switch_that_may_not_be_written(module, monkeypatch):
+    """Is said, with what gives the right."""
+
+    def forbidden(*_args, **_kwargs):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "write_text", forbidden)
+    with pytest.raises(PowerUnusable, match="udev rule"):
+        await Usb(lambda: module.dev / "ttyUSB2", module.root).cycle(DRIVER)
