@@ -5,7 +5,6 @@ import re
 import pytest
 
 import pdu
-from agent.handlers.outcome import Finished
 from fault.catalogue import (
     BADTS_MONTH,
     BADTS_ZERO,
@@ -23,8 +22,8 @@ from fault.catalogue import (
     UDL_LIES,
     octets,
 )
+from fault.saying import Saying
 from fault.scene import Scene, message
-from soak import runner
 
 CHARACTERS = re.compile(rb"\+CSCS: \(.*\)\r\n")
 """The character sets that a module offers."""
@@ -43,18 +42,6 @@ def shown(scene, body, *, length="", header='"REC UNREAD","000",,"26/11/21,22:30
     says = f"\r\n+CMGR: {header}{details}\r\n".encode("latin-1") + body + b"\r\n\r\nOK\r\n"
     scene.opponent.answer(r"AT\+CMGR=7", says, times=0)
     scene.opponent.say(b'\r\n+CMTI: "ME",7\r\n')
-
-
-class Saying(runner.SimulatedRunner):
-    """Every handler answers with these words."""
-
-    def __init__(self, world, life, words):
-        super().__init__(world, life)
-        self.words = words
-
-    async def run(self, entry, command, timeout_s):
-        await super().run(entry, command, timeout_s)
-        return Finished(self.words)
 
 
 # F40
