@@ -14,8 +14,10 @@ from typing import Any, ParamSpec, TypeVar
 import pdu
 from agent.at.channel import Channel
 from agent.at.error import AtError
+from agent.at.port import PortOpener
 from agent.at.trace import Trace
 from agent.at.wire import Opener, opener
+from agent.cards import CardBook
 from agent.config import Config
 from agent.control import ControlError, ControlServer
 from agent.dispatcher import Dispatcher, RunningRules
@@ -24,6 +26,7 @@ from agent.handlers.runner import ProcessRunner, Runner
 from agent.health import Health
 from agent.intake import Intake
 from agent.journal.actions import Actions
+from agent.journal.cards import Cards
 from agent.journal.inbox import Inbox
 from agent.journal.journal import Journal
 from agent.journal.outbox import Outbox as Queue
@@ -31,6 +34,7 @@ from agent.journal.resets import Budget, Resets
 from agent.journal.rows import Outgoing
 from agent.journal.skin import Skin, Thread, insist
 from agent.mending import Means, Mender, Neighbours
+from agent.modem.card import Holder, Pin
 from agent.modem.modem import Modem
 from agent.notify import Notify
 from agent.outbox import Outbox, SendingRules
@@ -66,6 +70,8 @@ class Seams:
     notify: Notify = lambda message: None
     watchdog_s: float | None = None
     trace: Trace | None = None
+    pin: Pin | None = None
+    """Of the SIM, from wherever it is kept."""
     power: Power | None = None
     """None: what the configuration names."""
     in_use: Callable[[], str] | None = None
@@ -164,7 +170,8 @@ class Agent:
             self._queued.set,
             self._status_line,
         )
-        open_port = seams.opener or opener(config.modem.port, config.modem.baud)
+        self._cards = CardBook(self._skin, Cards(journal), seams.random, self._tell)
+        self._open_port = open_port = seams.opener or opener(config.modem.port, config.modem.baud)
         self._mender = self._recovery(journal, open_port)
         self._supervisor = Supervisor(
             open_port,
@@ -206,8 +213,15 @@ class Agent:
 
     def _modem(self, channel: Channel) -> Modem:
         """The modem over a channel that has just been opened."""
-        config = self._config
-        return Modem(channel, config.modem.message_format, status_reports=config.service.status_reports)
+        config, line = self._config, self._config.modem
+        return Modem(
+            channel,
+            line.message_format,
+            status_reports=config.service.status_reports,
+            profile=line.profile,
+            place=self._open_port.place() if isinstance(self._open_port, PortOpener) else None,
+            holder=Holder(self._cards, self._seams.pin, line.service_centre or ""),
+        )
 
     def _session(self, modem: Modem) -> Session:
         """The tasks over a modem that has just been initialised."""

@@ -13,7 +13,10 @@ import msgspec
 from msgspec import Meta, Struct, field
 
 Positive = Annotated[float, Meta(gt=0)]
+PhoneNumber = Annotated[str, Meta(pattern=r"^\+?[0-9]{3,20}$", title='a number like "+447700900000"')]
 DEFAULT_PATH = Path("/etc/modem-agent/agent.toml")
+SECRETS = {"pin", "sim_pin", "puk"}
+"""Keys that people may write into [modem]."""
 LONGEST_SHOWN = 80
 """Characters of a value that are shown in a sentence."""
 
@@ -26,9 +29,11 @@ class Modem(_Section, frozen=True):
     """``[modem]``: the line to the module."""
 
     port: str = "auto"
-    baud: Annotated[int, Meta(ge=300, le=4_000_000)] = 115_200
+    baud: Annotated[int, Meta(ge=300, le=4_000_000)] | Literal["auto"] = 115_200
     profile: str = "auto"
     message_format: Literal["pdu", "text"] = "pdu"
+    pin_file: Path | None = None
+    service_centre: PhoneNumber | None = None
 
 
 class Service(_Section, frozen=True):
@@ -157,9 +162,20 @@ def parse(tables: dict[str, Any], source: str, folder: Path = Path("/")) -> Conf
             f'{source}: recovery.power must be "none" or "gpio" with modem.port "{config.modem.port}": '
             "a socket is on no USB"
         )
+    if config.modem.profile != "auto":
+        mistakes += _unknown_profile(config.modem.profile, source)
     if mistakes:
         raise ConfigError(*mistakes)
     return config
+
+
+def _unknown_profile(name: str, source: str) -> list[str]:
+    from hardware.profile import names  # noqa: PLC0415  (the shell starts without profiles)
+
+    known = names()
+    if name in known:
+        return []
+    return [f'{source}: modem.profile must be "auto" or one of {_list(tuple(known))}, not "{name}"']
 
 
 def _section(
@@ -170,7 +186,10 @@ def _section(
     types = {each.name: each.type for each in msgspec.structs.fields(kind)}
     for key, value in values.items():
         if key not in types:
-            mistakes.append(f"{source}: unknown key {name}.{key}; [{name}] has {_list(tuple(types))}")
+            hint = f"[{name}] has {_list(tuple(types))}"
+            if name == "modem" and key in SECRETS:
+                hint = "a PIN stands in a file of its own: pin_file, or the systemd credential sim-pin"
+            mistakes.append(f"{source}: unknown key {name}.{key}; {hint}")
             continue
         try:
             good[key] = msgspec.convert(value, types[key], dec_hook=lambda _, path: _path(path, folder))
@@ -190,6 +209,8 @@ def _words(kind: Any) -> str:
     """What a key takes, as an operator would say it."""
     limits = ""
     for meta in getattr(kind, "__metadata__", ()):
+        if meta.title is not None:
+            return str(meta.title)
         limits += "" if meta.gt is None else f" above {meta.gt:g}"
         limits += "" if meta.ge is None else f" of {meta.ge} or more"
         limits += "" if meta.le is None else f" and {meta.le} or less"
@@ -197,7 +218,7 @@ def _words(kind: Any) -> str:
     if get_origin(kind) is Literal:
         return " or ".join(f'"{choice}"' for choice in get_args(kind))
     if get_args(kind):  # optional: what it takes when it is there
-        return _words(get_args(kind)[0])
+        return " or ".join(_words(each) for each in get_args(kind) if each is not type(None))
     names = {str: "text", int: "a whole number", float: "a number", bool: "true or false", Path: "a path"}
     return names[kind] + limits
 

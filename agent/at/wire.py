@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
 WRITE_S = 10.0
 """Longest that an octet may wait to be written. At 9600 baud the longest body needs 0.4 s."""
@@ -84,11 +84,11 @@ class PortUnavailable(Exception):  # noqa: N818  (reads as the sentence it is)
         self.kind = kind
 
 
-def opener(port: str, baud: int | Sequence[int] = 115200, root: Path = Path("/")) -> Opener:
+def opener(port: str, baud: int | Literal["auto"] = 115200, root: Path = Path("/")) -> Opener:
     """How to open what a configuration names: "auto", a device path, or `socket://host:port`.
 
-    "auto" is looked for anew at each opening; several rates are tried until a module answers. Raises
-    ValueError for a socket address that cannot be one.
+    A port "auto" is looked for anew at each opening; at a rate "auto" the usual ones are tried until a module
+    answers. Raises ValueError for a socket address that cannot be one.
     """
     if port.startswith("socket://"):
         host, number = socket_address(port)
@@ -102,7 +102,7 @@ def opener(port: str, baud: int | Sequence[int] = 115200, root: Path = Path("/")
 
     from agent.at.port import PortOpener  # noqa: PLC0415  (a socket needs no profiles)
 
-    return PortOpener(port, baud, root)
+    return PortOpener(port, RATES if baud == "auto" else baud, root)
 
 
 def socket_address(port: str) -> tuple[str, int]:

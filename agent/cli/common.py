@@ -12,8 +12,12 @@ from agent.config import DEFAULT_PATH, Config, ConfigError, load
 from agent.story import visible
 
 if TYPE_CHECKING:
-    from agent.at.wire import Opener
+    from collections.abc import Mapping
 
+    from agent.at.wire import Opener
+    from agent.modem.card import Pin
+
+CREDENTIAL = "sim-pin"
 FAILURE, IMPOSSIBLE = 1, 2
 """Exit statuses: something did not succeed; usage or configuration that cannot work."""
 
@@ -45,6 +49,34 @@ def port_opener(path: Path, config: Config) -> Opener:
         return opener(config.modem.port, config.modem.baud)
     except ValueError as error:
         raise ConfigError(f"{path}: modem.port: {error}") from None
+
+
+def sim_pin(path: Path, config: Config, environ: Mapping[str, str]) -> Pin | None:
+    """The PIN of the SIM, from the file that the configuration names or systemd's credential.
+
+    None where neither is there. Raises ConfigError, which never shows what stands in the file.
+    """
+    from agent.modem.card import Pin
+
+    file = config.modem.pin_file
+    key = f"{path}: modem.pin_file: {file}"
+    if file is None:
+        if not (folder := environ.get("CREDENTIALS_DIRECTORY")):
+            return None
+        file = Path(folder) / CREDENTIAL
+        key = f"the systemd credential {CREDENTIAL}"
+        if not file.exists():
+            return None
+    try:
+        readable_by_all = config.modem.pin_file is not None and file.stat().st_mode & 0o007
+        digits = file.read_text("ascii", "replace").strip()
+    except OSError as error:
+        raise ConfigError(f"{key}: {error.strerror or error}") from None
+    if readable_by_all:
+        raise ConfigError(f"{key} is open to everybody: chmod o= {file}")
+    if not (digits.isascii() and digits.isdigit() and 4 <= len(digits) <= 8):
+        raise ConfigError(f"{key} must hold the PIN of the SIM and nothing else: 4 to 8 digits")
+    return Pin(digits, f"the credential {CREDENTIAL}" if config.modem.pin_file is None else str(file))
 
 
 def give_up(*sentences: str, status: int = FAILURE) -> NoReturn:

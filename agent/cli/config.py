@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from agent.cli.common import IMPOSSIBLE, config_option, give_up, port_opener
+from agent.cli.common import IMPOSSIBLE, config_option, give_up, port_opener, sim_pin
 from agent.config import Config, ConfigError, load, parse
 
 
@@ -35,6 +35,7 @@ def check(config_path: Path) -> None:
     if "modem" not in faulty:
         try:
             port_opener(config_path, settings)
+            sim_pin(config_path, settings, {})
         except ConfigError as error:
             mistakes += error.sentences
     if not faulty & {"modem", "recovery"}:

@@ -15,7 +15,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from agent.cli.common import FAILURE, IMPOSSIBLE, config_option, configuration, give_up, port_opener
+from agent.cli.common import (
+    FAILURE,
+    IMPOSSIBLE,
+    config_option,
+    configuration,
+    give_up,
+    port_opener,
+    sim_pin,
+)
 from agent.config import ConfigError
 from agent.story import Step
 
@@ -72,10 +80,12 @@ def run(config_path: Path, *, trace: bool, show_content: bool, record: Path | No
 
     try:
         open_port = port_opener(config_path, config)
+        pin = sim_pin(config_path, config, os.environ)
     except ConfigError as error:
         give_up(*error.sentences, status=IMPOSSIBLE)
     seams = Seams(
         opener=open_port,
+        pin=pin,
         notify=notifier(os.environ),
         watchdog_s=watchdog_interval(os.environ, os.getpid()),
         trace=Trace(lambda line: log.debug("%s", line)) if trace else None,

@@ -50,8 +50,9 @@ class House:
         self.modems.append(self.make.modem(self.road))
         return self.modems[-1]
 
-    def _modem(self, _channel, message_format, *, status_reports):
+    def _modem(self, _channel, message_format, *, status_reports, profile, place, holder):
         self.asked_for = (message_format, status_reports)
+        self.handed_down = (profile, place, holder)
         return self.modems.pop(0) if self.modems else self.make.modem(self.road)
 
     def _journal(self, *arguments):

@@ -169,5 +169,5 @@ def test_a_live_data_call_is_not_written_to_twice(line):
 
 def test_several_rates_or_one(tmp_path):
     """What is given to the opener is what is tried."""
-    assert opener("/dev/ttyS0", RATES, tmp_path).memory.rates == list(RATES)
+    assert opener("/dev/ttyS0", "auto", tmp_path).memory.rates == list(RATES)
     assert opener("/dev/ttyS0", 9600, tmp_path).memory.rates == []
