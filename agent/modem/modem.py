@@ -19,7 +19,7 @@ from agent.modem.card import Holder
 from agent.modem.error import ModemUnusable
 from agent.modem.formats import SEND_S, MessageFormat, PduFormat
 from agent.modem.hearing import Hearing
-from agent.modem.identification import know, longest
+from agent.modem.identification import Known, know, longest
 from agent.modem.initialise import Initialisation
 from agent.modem.news import Arrived, News, ReportStored, StoreFull
 from agent.modem.remedies import cycle_radio, reselect, restart
@@ -151,6 +151,11 @@ class Modem:
     def driver(self) -> DriverProfile:
         """How this module is driven: the table of its profile; that of the plain module until it is known."""
         return self._setup.driver
+
+    @driver.setter
+    def driver(self, driver: DriverProfile) -> None:
+        """Drive it as it was known before, without asking it."""
+        self._setup.known = Known(driver=driver)
 
     @property
     def condition(self) -> Condition:

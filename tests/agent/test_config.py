@@ -24,7 +24,10 @@ def test_an_empty_file_gives_the_documented_defaults():
     [
         (
             {"modem": {"prot": "x"}},
-            "agent.toml: unknown key modem.prot; [modem] has port, baud, profile, message_format",
+            (
+                "agent.toml: unknown key modem.prot; [modem] has port, baud, profile, message_format, "
+                "pin_file, service_centre"
+            ),
         ),
         (
             {"modm": {}},
@@ -36,7 +39,14 @@ def test_an_empty_file_gives_the_documented_defaults():
         ({"modem": 3}, "agent.toml: modem must be a table: write [modem] on a line of its own"),
         (
             {"modem": {"baud": "fast"}},
-            'agent.toml: modem.baud must be a whole number of 300 or more and 4000000 or less, not "fast"',
+            (
+                "agent.toml: modem.baud must be a whole number of 300 or more and 4000000 or less or "
+                '"auto", not "fast"'
+            ),
+        ),
+        (
+            {"modem": {"service_centre": "my operator"}},
+            ('agent.toml: modem.service_centre must be a number like "+447700900000", not "my operator"'),
         ),
         (
             {"service": {"name": "x"}},
@@ -61,6 +71,33 @@ def test_a_mistake_is_one_sentence_that_names_the_key(tables, sentence):
     """The sentence names file and key, and says what the key takes."""
     [said] = _mistakes(tables)
     assert said == sentence
+
+
+@pytest.mark.parametrize("key", ["pin", "sim_pin", "puk"])
+def test_a_pin_does_not_belong_here(key):
+    """It is refused like any unknown key, never shown, and its place is named."""
+    [said] = _mistakes({"modem": {key: "1234"}})
+    assert said == (
+        f"agent.toml: unknown key modem.{key}; a PIN stands in a file of its own: pin_file, or the systemd "
+        "credential sim-pin"
+    )
+
+
+def test_an_unknown_profile():
+    """It is said with those that there are; a known one and "auto" are taken."""
+    [said] = _mistakes({"modem": {"profile": "ec26"}})
+    assert said.startswith('agent.toml: modem.profile must be "auto" or one of a7670, bg95, bg96, ec21, ec25')
+    assert said.endswith('not "ec26"')
+    for name in ("auto", "generic", "ec25"):
+        assert parse({"modem": {"profile": name}}, "agent.toml").modem.profile == name
+
+
+def test_what_the_module_is_told():
+    """A rate to be found, a file with a PIN, a service centre."""
+    tables = {"modem": {"baud": "auto", "pin_file": "pin", "service_centre": "+447700900000"}}
+    modem = parse(tables, "agent.toml", Path("/etc/modem-agent")).modem
+    assert (modem.baud, modem.pin_file) == ("auto", Path("/etc/modem-agent/pin"))
+    assert modem.service_centre == "+447700900000"
 
 
 def test_text_mode_sends_no_parts():

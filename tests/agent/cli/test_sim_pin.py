@@ -1,0 +1,64 @@
+"""Where the PIN of the SIM comes from."""
+
+import pytest
+
+from agent.cli.common import sim_pin
+from agent.config import Config, ConfigError, Modem
+
+
+def written(path, text, mode=0o600):
+    path.write_text(text)
+    path.chmod(mode)
+    return Config(modem=Modem(pin_file=path))
+
+
+def test_from_a_file_or_a_credential(tmp_path):
+    """The file that is named comes before the credential; without either there is none."""
+    credentials = {"CREDENTIALS_DIRECTORY": str(tmp_path)}
+    assert sim_pin(tmp_path, Config(), {}) is None
+    assert sim_pin(tmp_path, Config(), credentials) is None
+    (tmp_path / "sim-pin").write_text("4321\n")
+    (tmp_path / "sim-pin").chmod(0o444)
+    pin = sim_pin(tmp_path, Config(), credentials)
+    assert (pin.digits, pin.source) == ("4321", "the credential sim-pin")
+    pin = sim_pin(tmp_path, written(tmp_path / "pin", " 1234\n"), credentials)
+    assert (pin.digits, pin.source) == ("1234", str(tmp_path / "pin"))
+    assert "1234" not in repr(pin)
+
+
+@pytest.mark.parametrize(
+    ("text", "mode", "sentence"),
+    [
+        ("12a4", 0o600, "must hold the PIN of the SIM and nothing else: 4 to 8 digits"),
+        ("123", 0o600, "4 to 8 digits"),
+        ("123456789", 0o600, "4 to 8 digits"),
+        ("١٢٣٤", 0o600, "4 to 8 digits"),
+        ("1234 5678", 0o600, "4 to 8 digits"),
+        ("1234", 0o604, "is open to everybody: chmod o= "),
+    ],
+)
+def test_a_file_that_will_not_do(tmp_path, text, mode, sentence):
+    """One sentence with key and file, which does not show what stands in it."""
+    config = written(tmp_path / "pin", text, mode)
+    with pytest.raises(ConfigError, match=sentence) as caught:
+        sim_pin(tmp_path / "agent.toml", config, {})
+    assert str(caught.value).startswith(f"{tmp_path}/agent.toml: modem.pin_file: {tmp_path}/pin")
+    assert text not in str(caught.value).replace("1234 or", "")
+
+
+def test_a_file_that_is_not_there(tmp_path):
+    """It is named."""
+    with pytest.raises(ConfigError, match=r"modem.pin_file: .*/pin: No such file"):
+        sim_pin(tmp_path, Config(modem=Modem(pin_file=tmp_path / "pin")), {})
+
+
+@pytest.mark.parametrize("words", [("run",), ("config", "check")], ids=" ".join)
+def test_whoever_starts_with_it_is_told(desk, words, tmp_path):
+    """Exit status 2, before anything is opened."""
+    (tmp_path / "pin").write_text("12x4")
+    (tmp_path / "pin").chmod(0o600)
+    desk.write(f'[modem]\npin_file = "{tmp_path}/pin"')
+    result = desk.run(*words)
+    assert result.exit_code == 2
+    assert "4 to 8 digits" in result.stderr
+    assert "12x4" not in result.stderr
