@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo sandbox wheel test peers test-system crashes check format coverage bench measure fuzz hunt clean
+.PHONY: help demo sandbox wheel test peers test-system crashes powercuts check format coverage bench measure fuzz hunt clean
 
 # Another interpreter has an environment of its own: PYTHON=python3.13 uses .venv-3.13.
 PYTHON ?= python3
@@ -44,6 +44,9 @@ test-system: $(VENV)/.peers  ## the tests that need root and Debian programs
 
 crashes: $(VENV)/.test  ## kill the agent at random moments, again and again: KILLS=500 SEED=7
 	@$(BIN)/python tests/crashes/kills.py --kills $(or $(KILLS),500) $(if $(SEED),--seed $(SEED)) $(ARGS)
+
+powercuts: $(VENV)/.test  ## cut the power under the journal at random writes (needs root): CUTS=200 SEED=7
+	@$(BIN)/python tests/crashes/powercuts.py --cuts $(or $(CUTS),200) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 check: $(VENV)/.check  ## format, lint, types, import arrows and seams
 	$(BIN)/ruff format --check $(SOURCES)

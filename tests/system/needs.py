@@ -21,6 +21,9 @@ PROGRAMS = {
     "gammu": "gammu",  # clients of the simulated module that are not ours
     "gammu-smsd": "gammu-smsd",
     "smsd": "smstools",
+    "qemu-storage-daemon": "qemu-system-common qemu-utils",  # logs a disk's writes; in the first on Debian 12
+    "mkfs.ext4": "e2fsprogs",
+    "losetup": "mount",
 }
 """Program: the Debian package that brings it."""
 

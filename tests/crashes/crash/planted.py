@@ -7,6 +7,7 @@ import asyncio
 import dataclasses
 import sqlite3
 import sys
+import time
 
 from agent.cli import main
 from agent.intake import Intake
@@ -72,6 +73,7 @@ def _answer_apart():
 
     def apart(self, command, state, reason=None, replies=(), action=None):
         finish(self, command, state, reason)
+        time.sleep(0.01)  # a slow disk
         finish(self, command, state, reason, replies, action)
 
     replace(Inbox, "finish", apart)

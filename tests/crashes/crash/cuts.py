@@ -1,0 +1,224 @@
+"""The power is cut under the journal: nothing that the outside has seen may be forgotten.
+
+One recording: the agent works on a disk that logs its writes, and whoever is outside notes how many writes
+had been acknowledged when something happened that cannot be taken back. Then many cuts of that recording:
+each shows the journal as the next start would find it, and what happened before the cut must stand in it.
+"""
+
+import asyncio
+import contextlib
+import os
+import shutil
+import signal
+import sqlite3
+from collections import Counter
+from dataclasses import dataclass
+
+import pdu
+from crash import handlers, plan
+from crash.disk import LoggedDisk
+from crash.field import INSTALLED
+from crash.kills import build, send
+from crash.ledger import number_of
+from crash.relay import Relay
+
+NEAR = 4
+"""Half of the cuts come within so many writes after something that was seen."""
+LIVES = {"generic": (2.0, 1.5, 2.5), "nrf91": (2.5,)}
+"""Simulated module: how long each agent lives, in seconds. One stores messages, one hands them over."""
+ORDERS_A_SECOND = 9
+
+
+@dataclass(frozen=True)
+class Fact:
+    """What must be known after a cut that leaves at least `mark` entries of the log."""
+
+    what: str
+    mark: int
+    number: int | None = None
+    """Of the Command."""
+    attempt: int = 0
+    raw: str = ""
+
+
+class Recording:
+    """An agent at work on a disk that remembers."""
+
+    def __init__(self, folder, seed, device, program=None):
+        self._disk = LoggedDisk(folder / "disk")
+        self._folder = folder
+        self._device = device
+        self._program = program
+        self._seed = seed
+        self.facts = []
+        self.trouble = []
+
+    def orders(self):
+        """No handler shoots the agent: this is about power."""
+        lives = LIVES[self._device]
+        wanted = [
+            order
+            for life in plan.draw(self._seed, 100)
+            for order in life.orders
+            if order.kind not in handlers.SHOOTING
+        ]
+        return wanted[: int(sum(lives) * ORDERS_A_SECOND)]
+
+    async def record(self):
+        """Work for some seconds, with kills between."""
+        with self._disk.recording():
+            relay = Relay(self._folder / "sim", self._disk.mark)
+            port = await relay.start()
+            field = build(
+                self._folder,
+                self._seed,
+                port=f"socket://127.0.0.1:{port}",
+                journal=self._disk.mounted / "journal.db",
+                log=self._disk.log,
+                device=self._device,
+            )
+            await field.sandbox.start()
+            try:
+                orders = asyncio.create_task(self._send(field, self.orders()))
+                lives = LIVES[self._device]
+                for number, seconds in enumerate(lives, 1):
+                    await self._live(
+                        field, seconds, signal.SIGTERM if number == len(lives) else signal.SIGKILL
+                    )
+                await orders
+            finally:
+                await relay.stop()
+                await field.sandbox.stop()
+        self.facts = [*_seen(relay.seen), *_noted(self._folder / "runs")]
+
+    async def _live(self, field, seconds, end):
+        process = await field.run(program=self._program)
+        log = asyncio.create_task(process.stderr.read())
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await process.wait()
+                self.trouble.append(f"the agent ended by itself, status {process.returncode}")
+        if process.returncode is None:
+            process.send_signal(end)
+            await process.wait()
+        (self._folder / "agent.log").open("ab").write(await log)
+
+    async def _send(self, field, orders):
+        for order in orders:
+            send(field, order)
+            await asyncio.sleep(1 / ORDERS_A_SECOND)
+
+    def moments(self, count, rng):
+        """Where to cut, as numbers of entries."""
+        last = len(self._disk.entries)
+        marks = [fact.mark for fact in self.facts]
+        for number in range(count):
+            if number % 2:
+                yield rng.randrange(min(marks), last + 1)
+            else:
+                yield min(last, rng.choice(marks) + rng.randrange(NEAR))
+
+    def cut(self, at, rng):
+        """Cut, and answer what was forgotten, as sentences; the journal stays in the folder `found`."""
+        found = self._folder / "found"
+        shutil.rmtree(found, ignore_errors=True)
+        found.mkdir()
+        self._disk.cut(at, rng, "journal.db*", found)
+        due = [fact for fact in self.facts if fact.mark <= at]
+        try:
+            return [f"cut at {at}: {sentence}" for sentence in forgotten(found / "journal.db", due)]
+        except sqlite3.Error as error:
+            return [f"cut at {at}: the journal is damaged: {error}"]
+
+    async def start(self):
+        """Start the agent on the journal found, without a module; answers sentences on what went wrong."""
+        found = self._folder / "found"
+        (found / "handlers").mkdir(mode=0o755)
+        config = found / "agent.toml"
+        config.write_text(
+            '[modem]\nport = "socket://127.0.0.1:9"\n[service]\nname = "programmable-wireless"\n'
+            '[handlers]\ndirectory = "handlers"\n[journal]\npath = "journal.db"\n'
+            '[control]\nsocket = "control.sock"\n'
+        )
+        process = await asyncio.create_subprocess_exec(
+            INSTALLED, "run", "--config", config, stderr=asyncio.subprocess.PIPE, env={**os.environ}
+        )
+        said = b""
+        async with asyncio.timeout(30):
+            async for line in process.stderr:
+                said += line
+                if b"ready:" in line:
+                    process.terminate()
+            status = await process.wait()
+        if status != 0:
+            return [f"the agent does not start on it, status {status}: {said.decode(errors='replace')}"]
+        with contextlib.closing(sqlite3.connect(found / "journal.db")) as journal:
+            sending = journal.execute("SELECT count(*) FROM replies WHERE state = 'sending'").fetchone()[0]
+        return [f"{sending} answers still sending after a start"] if sending else []
+
+
+def _seen(seen):
+    """What passed through the cable, as facts."""
+    numbers = {}
+    facts = []
+    for each in seen:
+        if each.what == "body":
+            submit = pdu.decode(bytes.fromhex(each.raw), direction="mo")
+            facts.append(Fact("body", each.mark, raw=submit.user_data.octets.hex()))
+            continue
+        deliver = pdu.decode(bytes.fromhex(each.raw), direction="mt")
+        text, data = deliver.text, deliver.data
+        number = number_of({"text": text} if text is not None else {"mode": "binary", "body": data.hex()})
+        if (concatenation := deliver.user_data.concatenation) is not None:
+            number = numbers.setdefault(concatenation.reference, number)
+        facts.append(Fact(each.what, each.mark, number, raw=each.raw))
+    return facts
+
+
+def _noted(notes):
+    return [Fact(what, mark, number, attempt) for what, number, attempt, mark in handlers.noted(notes)]
+
+
+def forgotten(path, due):
+    """What should stand in the journal at `path` and does not; one sentence each. Raises sqlite3.Error."""
+    if not path.exists():
+        return ["there is no journal"] if due else []
+    with contextlib.closing(sqlite3.connect(path)) as journal:
+        journal.row_factory = sqlite3.Row
+        sound = [row[0] for row in journal.execute("PRAGMA integrity_check")]
+        if sound != ["ok"]:
+            return [f"the journal is damaged: {sound[0]}"]
+        if not due:
+            return []
+        commands = {number_of(_plain(row)): row for row in journal.execute("SELECT * FROM commands")}
+        kept = {row[0] for row in journal.execute("SELECT raw FROM parts UNION SELECT raw FROM strays")}
+        bodies = Counter(
+            bytes(row[0]).hex()
+            for row in journal.execute("SELECT octets FROM replies WHERE state NOT IN ('queued')")
+        )
+        acting = {
+            row[0] for row in journal.execute("SELECT command FROM actions WHERE state NOT IN ('waiting')")
+        }
+    return [
+        f"{fact.what} {fact.number or fact.raw} at {fact.mark} is forgotten"
+        for fact in due
+        if not _known(fact, commands, kept, bodies, acting)
+    ]
+
+
+def _plain(row):
+    body = row["body"]
+    return {"mode": row["mode"], "body": body.hex() if isinstance(body, bytes) else body}
+
+
+def _known(fact, commands, kept, bodies, acting):
+    row = commands.get(fact.number)
+    match fact.what:
+        case "deleted" | "acknowledged":
+            return row is not None or fact.raw in kept
+        case "body":
+            return bodies[fact.raw] > 0
+        case "begin" | "end":
+            return row is not None and row["attempt"] >= fact.attempt
+        case "act":
+            return row is not None and row["id"] in acting

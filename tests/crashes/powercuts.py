@@ -1,0 +1,79 @@
+"""Cut the power under the journal many times: `make powercuts CUTS=200 SEED=7`. Needs root.
+
+Exit status 1 when something was forgotten; it is then said what, with the seed and where the evidence is.
+"""
+
+import argparse
+import asyncio
+import os
+import random
+import shutil
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+
+from crash import planted
+from crash.cuts import LIVES, Recording
+from crash.disk import impossible
+
+CUTS = "MODEM_AGENT_CUTS"
+"""Set in the mount namespace where the disks are mounted: whatever ends this program, none is left."""
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--cuts", type=int, default=200)
+    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
+    parser.add_argument("--plant", choices=planted.NAMES, help="a mistake that the cuts must find")
+    options = parser.parse_args()
+    if why := impossible():
+        print(f"skipped: {why}")
+        return 0
+    if CUTS not in os.environ:
+        os.environ[CUTS] = "1"
+        again = ["unshare", "--mount", sys.executable, *sys.argv]
+        os.execvp(again[0], again)  # noqa: S606  (this very program, in its own mount namespace)
+    return asyncio.run(cut(options))
+
+
+async def cut(options):
+    """Record, cut, tell; answers the exit status."""
+    folder = Path(tempfile.mkdtemp(prefix="modem-agent-cuts-"))
+    begun = time.monotonic()
+    rng = random.Random(options.seed)
+    violations, facts, bad, done = [], Counter(), 0, 0
+    for number, device in enumerate(LIVES):
+        (folder / device).mkdir()
+        recording = Recording(folder / device, options.seed, device, planted.program(options.plant))
+        await recording.record()
+        violations += recording.trouble
+        facts.update(fact.what for fact in recording.facts)
+        cuts = options.cuts // len(LIVES) + (number < options.cuts % len(LIVES))
+        for at in recording.moments(cuts, rng):
+            found = recording.cut(at, rng)
+            found += await recording.start()
+            violations += [f"{device}, {sentence}" for sentence in found]
+            bad += bool(found)
+            done += 1
+            print(
+                f"\r{done} of {options.cuts} cuts, seed {options.seed}", end="", file=sys.stderr, flush=True
+            )
+    print(file=sys.stderr)
+    print(
+        f"{done} cuts in {time.monotonic() - begun:.0f} s, seed {options.seed}: seen from outside "
+        f"{', '.join(f'{count} {what}' for what, count in sorted(facts.items()))}; "
+        f"{bad} cuts with {len(violations)} violations"
+    )
+    for sentence in violations[:20]:
+        print(f"  {sentence}")
+    if violations:
+        print(f"  evidence: {folder}; again: make powercuts CUTS={options.cuts} SEED={options.seed}")
+        return 1
+    shutil.rmtree(folder)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
