@@ -9,6 +9,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, ParamSpec, TypeVar
 
 import pdu
@@ -27,9 +28,11 @@ from agent.health import Health
 from agent.intake import Intake
 from agent.journal.actions import Actions
 from agent.journal.cards import Cards
+from agent.journal.forgetting import Forgetting
 from agent.journal.inbox import Inbox
 from agent.journal.journal import Journal
 from agent.journal.outbox import Outbox as Queue
+from agent.journal.rescue import kept_aside
 from agent.journal.resets import Budget, Resets
 from agent.journal.rows import Outgoing
 from agent.journal.skin import Skin, Thread, insist
@@ -45,6 +48,7 @@ from agent.session import Session
 from agent.story import Step, Tell, Weight
 from agent.supervisor import Supervisor
 from agent.version import VERSION
+from agent.waiting import Waiting
 from hardware.power import Power, PowerUnusable, switch
 
 P = ParamSpec("P")
@@ -98,6 +102,8 @@ class Agent:
         self._queued = asyncio.Event()
         self._sending = SendPause(self._seams.random)
         self._gave_up = ""
+        self._outbox: Outbox | None = None
+        self._waiting = Waiting()
 
     def stop(self) -> None:
         """Ask `run` to end; safe to call at any time on the loop."""
@@ -112,7 +118,12 @@ class Agent:
         loop = asyncio.get_running_loop()
         seams, config = self._seams, self._config
         self._health = Health(loop.time)
-        journal = Journal(config.journal.path, seams.wall, loop.time)
+        journal = self._kept = Journal(
+            config.journal.path,
+            seams.wall,
+            loop.time,
+            lambda text: loop.call_soon_threadsafe(partial(self._damaged, text)),
+        )
         try:
             async with contextlib.AsyncExitStack() as stack:
                 self._skin = seams.skin()
@@ -227,13 +238,27 @@ class Agent:
         """The tasks over a modem that has just been initialised."""
         rules = self._config.service
         intake = Intake(
-            modem, self._skin, self._inbox, self._service, self._tell, self._health, self._dispatcher.wake
+            modem,
+            self._skin,
+            self._inbox,
+            self._service,
+            self._tell,
+            self._health,
+            self._dispatcher.wake,
+            run_first=self._config.journal.first_start == "run",
         )
-        outbox = Outbox(
+        outbox = self._outbox = Outbox(
             modem,
             self._skin,
             self._queue,
-            SendingRules(rules.max_per_minute, rules.max_per_day, rules.status_reports, rules.resend_unknown),
+            SendingRules(
+                rules.max_per_minute,
+                rules.max_per_day,
+                rules.status_reports,
+                rules.resend_unknown,
+                rules.max_answer_age_s,
+            ),
+            self._waiting,
             self._seams.random,
             self._tell,
             self._health,
@@ -260,8 +285,9 @@ class Agent:
             self._supervisor.stop()
             await asyncio.wait((supervisor, dispatcher), timeout=HANDLERS_S)
             await self._runner.close()
-            _, left = await asyncio.wait((supervisor, dispatcher), timeout=MANNERS_S)
-            for task in left:  # a journal that cannot commit, say: the next start finds it as after a crash
+            await asyncio.wait((supervisor, dispatcher), timeout=MANNERS_S)
+            for task in (supervisor, dispatcher):
+                # One that hangs on a journal which cannot commit, say: the next start finds it as after a crash.
                 task.cancel()
 
     async def _connect(self) -> None:
@@ -272,13 +298,19 @@ class Agent:
         await self._supervisor.run()
 
     async def _forget(self) -> None:
-        """Prune the journal once a day."""
+        """Prune the journal once a day, a little at a time: others want to commit meanwhile."""
         days = self._config.journal
         while True:
+            forgetting = Forgetting(self._kept, self._inbox, days.keep_days, days.dedup_days)
             with contextlib.suppress(sqlite3.Error):  # whoever needs a commit will say so
-                if count := await self._skin.run(self._inbox.prune, days.keep_days, days.dedup_days):
-                    self._tell(Step("pruned", f"{count} old rows"))
+                while await self._skin.run(forgetting.step):  # others get their turn between two steps
+                    pass
+            if forgetting.count:
+                self._tell(Step("pruned", f"{forgetting.count} old rows"))
             await asyncio.sleep(PRUNE_S)
+
+    def _damaged(self, text: str) -> None:
+        self._tell(Step("journal damaged", text, weight=Weight.ERROR))
 
     async def _feed(self, interval_s: float) -> None:
         """Tell systemd's watchdog that everybody keeps their own deadlines; silence is what it acts on."""
@@ -336,6 +368,8 @@ class Agent:
                 "resets_per_hour": budget.resets_per_hour,
                 "resets_per_day": budget.resets_per_day,
             },
+            "held": self._outbox.held if session is not None and self._outbox is not None else None,
+            "damaged": [each.name for each in kept_aside(self._kept.path)],
             "commands": await self._journal(self._inbox.counts),
             "replies": await self._journal(self._queue.counts),
             "running": self._dispatcher.running,

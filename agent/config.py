@@ -47,6 +47,7 @@ class Service(_Section, frozen=True):
     resend_unknown: bool = False
     max_per_minute: Annotated[int, Meta(ge=1)] = 10
     max_per_day: Annotated[int, Meta(ge=1)] = 200
+    max_answer_age_s: Positive = 86_400.0
 
 
 class Handlers(_Section, frozen=True):
@@ -65,6 +66,7 @@ class Journal(_Section, frozen=True):
     keep_days: Positive = 31.0
     dedup_days: Annotated[float, Meta(ge=2)] = 31.0
     dedup_without_sid: bool = True
+    first_start: Literal["run", "keep"] = "run"
 
 
 class Control(_Section, frozen=True):

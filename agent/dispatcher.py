@@ -9,21 +9,26 @@ says that this does no harm.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
+from functools import partial
 from random import Random
+from typing import Any
 
+from agent.acting import GRACE_S, Acting, handed
 from agent.handlers import builtin
 from agent.handlers.api import Command
 from agent.handlers.catalogue import Catalogue, Entry
-from agent.handlers.outcome import Failed, Finished, Later, Outcome, TimedOut
+from agent.handlers.outcome import Failed, Finished, Later, TimedOut
 from agent.handlers.runner import Runner
 from agent.health import Health
 from agent.journal.actions import Actions
 from agent.journal.inbox import Inbox
 from agent.journal.outbox import Outbox as Queue
-from agent.journal.rows import ActionRow, CommandRow, Outgoing
+from agent.journal.rows import CommandRow, Outgoing
 from agent.journal.skin import Skin, insist
+from agent.lanes import Lanes, Place
 from agent.retry import Waits
 from agent.service.compose import CannotCompose, ReplyRules, compose
 from agent.service.profile import ServiceProfile
@@ -34,10 +39,8 @@ ATTEMPTS = 3
 """Runs of a repeatable handler, at the most."""
 LATER = Waits(first_s=10, cap_s=600, factor=4)
 ERROR_ANSWERS_AN_HOUR = 10
-ACT_AFTER_S = 60.0
-"""An action waits no longer for its answer to leave."""
-GRACE_S = 120.0
-"""Beyond a handler's own time limit, before the watchdog worries: its process may have to be made anew."""
+AT_A_TIME = 100
+"""Waiting Commands that are read in one go."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +80,6 @@ class Dispatcher:
         self._skin = skin
         self._inbox = inbox
         self._queue = queue
-        self._actions = actions
         self._catalogue = catalogue
         self._runner = runner
         self._service = service
@@ -92,10 +94,13 @@ class Dispatcher:
         self._work = asyncio.Event()
         self._busy: dict[str, int] = {}
         """Lanes that are taken, and the Command that takes each."""
+        self._lanes = Lanes()
+        self._tasks: dict[asyncio.Task[None], None] = {}
+        """What is at work, in the order of beginning."""
         self._later: dict[str, float] = {}
         """Handlers that asked for a later attempt, and when it is time for it."""
         self._stopping = False
-        self._acting: set[int] = set()
+        self._acting = Acting(skin, actions, catalogue, runner, rules.timeout_s, tell, health)
 
     def wake(self) -> None:
         """There may be something to run."""
@@ -104,6 +109,7 @@ class Dispatcher:
     def stop(self) -> None:
         """Begin nothing more; `run` returns when what runs has ended."""
         self._stopping = True
+        self._acting.stop()
         self._work.set()
 
     @property
@@ -115,14 +121,17 @@ class Dispatcher:
         """Settle what the last start left, then run Commands until `stop`."""
         await self._settle()
         async with asyncio.TaskGroup() as group:
-            while not self._stopping:
-                self._work.clear()
-                pause = await self._begin(group)
-                try:
-                    async with asyncio.timeout(pause):
-                        await self._work.wait()
-                except TimeoutError:
-                    continue
+            try:
+                while not self._stopping:
+                    self._work.clear()
+                    pause = await self._begin(group)
+                    with contextlib.suppress(TimeoutError):
+                        async with asyncio.timeout(pause):
+                            await self._work.wait()
+            except asyncio.CancelledError:
+                for task in tuple(self._tasks):  # the group keeps a set and would end them in any order
+                    task.cancel()
+                raise
 
     async def _settle(self) -> None:
         """What was under way when the agent ended: run again only where the handler allows it."""
@@ -132,31 +141,55 @@ class Dispatcher:
                 self._say("interrupted", row, "its handler may run again")
             else:
                 await self._fail(row, "interrupted")
-        if await insist(self._skin, self._tell, self._actions.interrupted):
-            self._tell(Step("action", "the agent ended while it acted; it is not repeated"))
+        await self._acting.settle()
 
     async def _begin(self, group: asyncio.TaskGroup) -> float | None:
         """Start all that may start now; returns when to look again, None for: when woken."""
-        now = asyncio.get_running_loop().time()
         pauses = []
-        for row in await insist(self._skin, self._tell, self._inbox.waiting):
+        await self._sort()
+        for place, number in self._lanes.first():
             if self._stopping or len(self._busy) >= self._rules.at_once:
                 break
-            try:
-                command = _command(row)
-                entry = self._catalogue.choose(command)
-            except Exception as error:  # noqa: BLE001  (whatever it was, it ends this Command and no other)
-                await self._fail(row, "failed", detail=f"{type(error).__name__}: {error}")
-                continue
-            lane = "" if entry is None else entry.lane
-            if lane in self._busy:
-                continue
-            if entry is not None and (left := self._later.get(entry.name, now) - now) > 0:
+            if place[0] not in self._busy and (left := await self._begin_one(place, number, group)):
                 pauses.append(left)
-                continue
-            self._busy[lane] = row.id
-            group.create_task(self._carry_out(row, command, entry, lane), name=f"command {row.id}")
-        return min(pauses + await self._begin_actions(group), default=None)
+        return min(pauses + await self._acting.begin(partial(self._start, group)), default=None)
+
+    async def _sort(self) -> None:
+        """Put what has come since the last time into its lane: nothing is read twice, however much waits."""
+        while rows := await insist(
+            self._skin, self._tell, self._inbox.waiting, self._lanes.newest, AT_A_TIME
+        ):
+            for row in rows:
+                if self._stopping:
+                    return
+                self._lanes.newest = row.id
+                try:
+                    entry = self._catalogue.choose(handed(row))
+                except Exception as error:  # noqa: BLE001  (whatever it was, it ends this Command and no other)
+                    await self._fail(row, "failed", detail=f"{type(error).__name__}: {error}")
+                else:
+                    self._lanes.put(_place(entry), row.id)
+
+    async def _begin_one(self, place: Place, number: int, group: asyncio.TaskGroup) -> float:
+        """Start a Command; returns how long its handler asked to wait yet, 0 for not at all."""
+        left = self._later.get(place[1], 0.0) - asyncio.get_running_loop().time()
+        if left > 0:
+            return left
+        row = await insist(self._skin, self._tell, self._inbox.command, number)
+        if self._stopping:
+            return 0.0
+        self._lanes.pop(place)
+        if row is not None:
+            command = handed(row)
+            self._busy[place[0]] = number
+            work = self._carry_out(row, command, self._catalogue.choose(command), place[0])
+            self._start(group, work, f"command {number}")
+        return 0.0
+
+    def _start(self, group: asyncio.TaskGroup, work: Coroutine[Any, Any, None], name: str) -> None:
+        task = group.create_task(work, name=name)
+        self._tasks[task] = None
+        task.add_done_callback(self._tasks.pop)
 
     async def _carry_out(self, row: CommandRow, command: Command, entry: Entry | None, lane: str) -> None:
         """One Command from `received` to its end."""
@@ -213,6 +246,7 @@ class Dispatcher:
                 await self._done(row, entry, reply, then)
             case Later(reason) if attempt < ATTEMPTS and entry.repeatable:
                 await insist(self._skin, self._tell, self._inbox.again, row.id, reason)
+                self._lanes.put_back(_place(entry), row.id)
                 pause = LATER.after(attempt, self._random)
                 self._later[entry.name] = asyncio.get_running_loop().time() + pause
                 self._say("later", row, f"{reason}; again in {pause:.0f} s")
@@ -259,51 +293,6 @@ class Dispatcher:
             for number, part in enumerate(parts, 1)
         ]
 
-    # Answer, then act
-
-    async def _begin_actions(self, group: asyncio.TaskGroup) -> list[float]:
-        """Start those that may start; returns how long others wait for their answer to leave."""
-        pauses = []
-        for action in await insist(self._skin, self._tell, self._actions.waiting):
-            if action.id in self._acting or self._stopping:
-                continue
-            left = 0.0 if action.settled else ACT_AFTER_S - action.age_s
-            if left > 0:
-                pauses.append(left)
-            else:
-                self._acting.add(action.id)
-                group.create_task(self._act(action), name=f"action {action.id}")
-        return pauses
-
-    async def _act(self, action: ActionRow) -> None:
-        row = action.command
-        await insist(self._skin, self._tell, self._actions.begin, action.id)
-        self._say("acting", row, f"{action.handler}, then {action.action}")
-        try:
-            outcome = await self._carry_on(action)
-        except Exception as error:  # noqa: BLE001  (whatever it was, it ends this action and no other)
-            outcome = Failed(f"{type(error).__name__}: {error}")
-        self._health.ended(f"action {action.id}")
-        if self._stopping and not isinstance(outcome, Finished):
-            return  # most likely it is what ends the agent; the next start says so
-        reason: str | None = None
-        match outcome:
-            case Failed(why) | Later(why):
-                reason = why
-            case TimedOut():
-                reason = "timed out"
-        await insist(self._skin, self._tell, self._actions.finish, action.id, reason)
-        self._acting.discard(action.id)
-        self._say("acted", row, reason or action.action)
-
-    async def _carry_on(self, action: ActionRow) -> Outcome:
-        entry = self._catalogue.named(action.handler)
-        if entry is None:
-            return Failed(f"there is no handler {action.handler} any more")
-        timeout = self._rules.timeout_s if entry.timeout_s is None else entry.timeout_s
-        self._health.within(f"action {action.id}", timeout + GRACE_S)
-        return await self._runner.act(entry, action.action, _command(action.command), timeout)
-
     def _say_queued(self, row: CommandRow, replies: Sequence[Outgoing]) -> None:
         if replies:
             texts = [each.user_data.text or "" for each in replies]
@@ -321,8 +310,5 @@ class Dispatcher:
         self._tell(Step(what, detail, row.id, row.sid, content=content, weight=weight))
 
 
-def _command(row: CommandRow) -> Command:
-    """What a handler gets to see."""
-    return Command.of(
-        row.body, sid=row.sid, sender=row.sender, timestamp=row.timestamp, attempt=row.attempt + 1
-    )
+def _place(entry: Entry | None) -> Place:
+    return ("", "") if entry is None else (entry.lane, entry.name)

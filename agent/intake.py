@@ -13,6 +13,7 @@ import sqlite3
 from collections import deque
 from collections.abc import Callable, Iterable
 
+import pdu
 from agent.at.error import CommandRefused, CommandTimedOut, ModemLost
 from agent.health import Health
 from agent.journal.inbox import Inbox
@@ -58,8 +59,13 @@ class Intake:
         tell: Tell,
         health: Health,
         received: Callable[[], None],
+        *,
+        run_first: bool = True,
     ) -> None:
-        """`received` is called after each commit that may have made work for others."""
+        """`received` is called after each commit that may have made work for others.
+
+        `run_first`: whether Commands that the module holds at the first start of a journal are carried out.
+        """
         self._modem = modem
         self._skin = skin
         self._inbox = inbox
@@ -67,6 +73,7 @@ class Intake:
         self._tell = tell
         self._health = health
         self._received = received
+        self._run_first = run_first
         self._journal_failed = False
         self._news: deque[News] = deque()
         """What was told and not yet dealt with."""
@@ -175,36 +182,41 @@ class Intake:
 
     async def _drain(self) -> None:
         """Sweep until nothing is left to take: space in a full store lets the network send more."""
+        first = not self._inbox.swept
         gone: set[tuple[Slot | None, str]] = set()
         while messages := await self._modem.sweep():
+            if first:
+                self._say_found([message for message in messages if (message.slot, message.raw) not in gone])
             freed = 0
             for message in messages:
                 here = (message.slot, message.raw)
                 if here in gone:
                     continue  # the module only says that it deletes: the next sweep tries again
-                if await self._take(message):
+                if await self._take(message, run=self._run_first or not first):
                     gone.add(here)
                     freed += 1
             if not freed:
-                return
+                break
+        if first:
+            await self._skin.run(self._inbox.note_swept)
 
-    async def _take(self, message: StoredMessage) -> bool:
+    async def _take(self, message: StoredMessage, *, run: bool = True) -> bool:
         """Commit, then delete: this slot only, and only now. True where the slot is free after it."""
         self._health.within("intake", STEP_S)
-        kept = await self._keep(message)
+        kept = await self._keep(message, run=run)
         self._say(kept)
         return message.slot is not None and await self._delete(message.slot, message.raw)
 
-    async def _keep(self, message: StoredMessage) -> Kept:
-        kept = await self._skin.run(self._commit, message)
+    async def _keep(self, message: StoredMessage, *, run: bool = True) -> Kept:
+        kept = await self._skin.run(self._commit, message, run=run)
         self._journal_failed = False
         if kept.outcome in (Outcome.NEW, Outcome.REPORT):
             self._received()
         return kept
 
-    def _commit(self, message: StoredMessage) -> Kept:
+    def _commit(self, message: StoredMessage, *, run: bool = True) -> Kept:
         slot = None if message.slot is None else (message.slot.store, message.slot.index)
-        return self._inbox.keep(slot, message.raw, lambda memory: self._classify(message, memory))
+        return self._inbox.keep(slot, message.raw, lambda memory: self._classify(message, memory), run=run)
 
     def _classify(self, message: StoredMessage, memory: Inbox) -> Received:
         """What it is. One message must never stop the others, whatever pure code makes of it."""
@@ -248,6 +260,24 @@ class Intake:
                 weight=Weight.DETAIL if kept.outcome is Outcome.KNOWN else Weight.NORMAL,
             )
         )
+
+    def _say_found(self, messages: list[StoredMessage]) -> None:
+        """A journal without memory begins: what the module holds may be old, or run long ago."""
+        times = sorted(
+            stamp.time
+            for message in messages
+            if isinstance(message.message, pdu.Deliver)
+            and (stamp := message.message.service_centre_timestamp).time is not None
+        )
+        count = f"{len(messages)} message{'' if len(messages) == 1 else 's'}"
+        if not messages:
+            return
+        sent = f", sent from {times[0].isoformat()} to {times[-1].isoformat()}" if times else ""
+        does = (
+            "Commands are carried out" if self._run_first else "Commands are kept as expired, not carried out"
+        )
+        text = f"a new journal; the module holds {count}{sent}; {does}"
+        self._tell(Step("first start", text, weight=Weight.WARNING))
 
     def _say_refused(self, error: CommandRefused) -> None:
         self._tell(Step("refused", f"{error}; looking again within a minute", weight=Weight.WARNING))

@@ -25,6 +25,7 @@ from agent.modem.sending import NotSent, Outcome, Refused, Sent, Unknown
 from agent.recovery import SendPause
 from agent.retry import Waits
 from agent.story import Step, Tell, Weight
+from agent.waiting import Waiting
 
 SEND_S = 400.0
 """Longest time one message may take before the watchdog worries: twice the slowest module's own limit."""
@@ -39,6 +40,8 @@ DISK_S = 60.0
 """A journal that cannot commit lets nothing be sent."""
 NETWORK_S = 15.0
 """Where no network takes messages, none is tried; so often it is looked whether one does now."""
+AT_START_S = 60.0
+"""The longest that a message which failed before waits at the start of the agent."""
 IDLE = inf
 """As a pause: until something is queued."""
 
@@ -51,6 +54,7 @@ class SendingRules:
     max_per_day: int = 200
     status_reports: bool = False
     resend_unknown: bool = False
+    max_answer_age_s: float = DAY_S
 
 
 class Outbox:
@@ -62,6 +66,7 @@ class Outbox:
         skin: Skin,
         queue: Queue,
         rules: SendingRules,
+        waiting: Waiting,
         random: Random,
         tell: Tell,
         health: Health,
@@ -77,6 +82,7 @@ class Outbox:
         self._skin = skin
         self._queue = queue
         self._rules = rules
+        self._waiting = waiting
         self._random = random
         self._tell = tell
         self._health = health
@@ -84,7 +90,16 @@ class Outbox:
         self._work = work
         self._rest = rest
         self._held = ""
+        self._open = False
+        """Whether what is queued from now on may be sent although others wait."""
+        self._not_begun: int | None = None
+        """A message that was to be `sending`; it has not left, whether that was committed or not."""
         self._journal_failed = False
+
+    @property
+    def held(self) -> str:
+        """What keeps messages back, for people; empty where nothing does."""
+        return self._held or self._waiting.why(asyncio.get_running_loop().time())
 
     async def run(self) -> None:
         """Settle what the last session left, then send until this one ends."""
@@ -97,46 +112,77 @@ class Outbox:
                 self._work.clear()
                 pause = await self._next()
                 if pause is not None:
-                    # Nothing that is queued meanwhile ends a pause: it would only push the oldest on.
-                    await self._modem.wait(self._work if pause == IDLE else asyncio.Event(), pause)
+                    await self._modem.wait(self._work if self._open else asyncio.Event(), pause)
         except ModemLost:
             return
 
     async def _next(self) -> float | None:
-        """Send the oldest message; returns the pause before the next, None where there may be more now."""
+        """Send the oldest message that need not wait; returns the pause before the next, None for none."""
+        self._open = False
+        now = asyncio.get_running_loop().time()
         try:
-            reply = await self._skin.run(self._queue.next)
-            held = 0.0 if reply is None else self._obstacle() or await self._skin.run(self._limit)
+            if self._not_begun is not None:
+                await self._skin.run(self._queue.back, self._not_begun, "", attempted=False)
+                self._not_begun = None
+            await self._give_up()
+            if left := self._waiting.all_left(now):
+                return await self._until_old(left)
+            held = self._waiting.held(now)
+            reply = await self._skin.run(self._queue.next, tuple(held))
+            if reply is None:
+                self._open = True
+                return await self._until_old(min(held.values())) if held else IDLE
+            if reply.attempts and not self._waiting.knows(reply.destination):
+                # Sending may be what ended the agent: a start in front of it hurries nothing.
+                pause = min(WAITS.after(reply.attempts, self._random), AT_START_S)
+                self._waiting.hold(reply.destination, now + pause, "tried before the last start")
+                return None
+            if (why_for := self._obstacle() or await self._skin.run(self._limit)) is not None:
+                why, pause = why_for
+                await self._hold(reply, why)
+                return await self._until_old(pause)
         except sqlite3.Error as trouble:
             return self._journal_fails(trouble)
-        if reply is None:
-            return IDLE
-        return held or await self._send(reply)
+        self._held = ""
+        return await self._send(reply)
 
-    def _obstacle(self) -> float:
-        """Seconds to hold all messages back because of the module or its network; no attempt is counted."""
+    async def _give_up(self) -> None:
+        """What has waited for too long is not sent: nobody expects it any more."""
+        limit = self._rules.max_answer_age_s
+        for reply in await self._skin.run(self._queue.too_old, limit, self._rules.max_per_day):
+            last = f"; {reply.reason}" if reply.reason else ""
+            await self._fail(reply, f"not sent within {limit / 3600:g} h, given up{last}")
+
+    async def _until_old(self, pause: float) -> float:
+        """A pause that ends when the oldest message becomes too old."""
+        age = await self._skin.run(self._queue.oldest_age)
+        left = inf if age is None else self._rules.max_answer_age_s - age
+        return min(pause, left + 1) if left > 0 else pause
+
+    def _obstacle(self) -> tuple[str, float] | None:
+        """Why and for how long the module or its network holds all back; no attempt is counted."""
         registration = self._modem.condition.registration
         if not registration.can_send:
-            return self._hold(f"{registration}: messages wait for a network", NETWORK_S)
+            return f"{registration}: messages wait for a network", NETWORK_S
         if pause := self._rest.remaining(asyncio.get_running_loop().time()):
-            return self._hold("sending rests, since it took the module down", pause)
-        return 0
+            return "sending rests, since it took the module down", pause
+        return None
 
-    def _limit(self) -> float:
-        """Seconds to hold all messages back, 0 for none. A cap holds, it never drops."""
+    def _limit(self) -> tuple[str, float] | None:
+        """Why and for how long to hold all messages back. A cap holds, it never drops."""
         rules = self._rules
         if self._queue.sent_within(60) >= rules.max_per_minute:
-            return self._hold(f"the rate of {rules.max_per_minute} messages a minute is reached", 10)
+            return f"the rate of {rules.max_per_minute} messages a minute is reached", 10
         if self._queue.sent_within(DAY_S) >= rules.max_per_day:
-            return self._hold(f"the daily cap of {rules.max_per_day} messages a day is reached", 600)
-        self._held = ""
-        return 0
+            return f"the daily cap of {rules.max_per_day} messages a day is reached", 600
+        return None
 
-    def _hold(self, why: str, pause: float) -> float:
+    async def _hold(self, reply: ReplyRow, why: str) -> None:
+        """Said once, and noted at the message that would be next."""
         if self._held != why:
             self._held = why
             self._tell(Step("held", why, weight=Weight.WARNING))
-        return pause
+            await self._skin.run(self._queue.note, reply.id, f"held: {why}")
 
     async def _send(self, reply: ReplyRow) -> float | None:
         begun = False
@@ -157,6 +203,7 @@ class Outbox:
         except ModemLost:
             raise
         except sqlite3.Error as trouble:
+            self._not_begun = reply.id
             return self._journal_fails(trouble)
         except (CommandRefused, CommandTimedOut) as error:
             outcome = Unknown(str(error)) if begun else NotSent(str(error))
@@ -174,12 +221,13 @@ class Outbox:
                 await insist(self._skin, self._tell, self._queue.sent, reply.id, message_reference)
                 named = "" if message_reference is None else f"message reference {message_reference}"
                 self._say("sent", reply, named)
-                self._settled()
+                self._met_its_fate(reply)
                 return None
             case Unknown(reason):
                 return await self._unknown(reply, reason)
             case NotSent(reason):
-                return await self._again(reply, reason, begun=begun)
+                lost = bool(self._modem.loss)  # then the session ends, and the next one is made after a wait
+                return await self._again(reply, reason, begun=begun, hold=not lost)
             case Refused(error):
                 return await self._refused(reply, error, begun=begun)
 
@@ -204,7 +252,7 @@ class Outbox:
             return await self._again(reply, f"outcome unknown ({reason}), sent once more", begun=True)
         await insist(self._skin, self._tell, self._queue.end, reply.id, "unknown", reason)
         self._say("unknown", reply, f"{reason}; left alone", weight=Weight.WARNING)
-        self._settled()
+        self._met_its_fate(reply)
         return None
 
     async def _refused(self, reply: ReplyRow, error: CommandRefused, *, begun: bool) -> float | None:
@@ -212,36 +260,57 @@ class Outbox:
             case ErrorClass.AS_SENT:
                 await insist(self._skin, self._tell, self._queue.sent, reply.id, None)
                 self._say("sent", reply, str(error))
-                self._settled()
+                self._met_its_fate(reply)
                 return None
             case ErrorClass.UNKNOWN:
                 return await self._unknown(reply, str(error))
             case ErrorClass.PERMANENT:
                 return await self._fail(reply, str(error))
             case ErrorClass.QUOTA:
-                return await self._again(reply, str(error), begun=begun, waits=QUOTA_WAITS)
-            case ErrorClass.LATER | ErrorClass.NOT_READY:
+                return await self._again(reply, str(error), begun=begun, waits=QUOTA_WAITS, all_wait=True)
+            case ErrorClass.NOT_READY:
+                return await self._again(reply, str(error), begun=begun, waits=LONG_WAITS, all_wait=True)
+            case ErrorClass.LATER:
                 return await self._again(reply, str(error), begun=begun, waits=LONG_WAITS)
             case _:
                 return await self._again(reply, str(error), begun=begun)
 
     async def _again(
-        self, reply: ReplyRow, reason: str, *, begun: bool, waits: Waits = WAITS
+        self,
+        reply: ReplyRow,
+        reason: str,
+        *,
+        begun: bool,
+        waits: Waits = WAITS,
+        hold: bool = True,
+        all_wait: bool = False,
     ) -> float | None:
-        """Back into the queue, to be tried after a wait that grows with the attempts on disk."""
+        """Back into the queue, to be tried after a wait that grows with the attempts on disk.
+
+        Without `hold` the next session tries at once. `all_wait`: the trouble is with the module or the SIM,
+        so others would only meet it, too.
+        """
         attempts = reply.attempts + 1
         if attempts >= ATTEMPTS:
             return await self._fail(reply, f"{reason}; given up after {attempts} attempts")
         await insist(self._skin, self._tell, self._queue.back, reply.id, reason, attempted=not begun)
         pause = waits.after(attempts, self._random)
+        until = asyncio.get_running_loop().time() + (pause if hold else 0)
+        self._waiting.hold(reply.destination, until, reason)
+        if all_wait:
+            self._waiting.hold_all(until, reason)
         self._say("not sent", reply, f"{reason}; again in {pause:.0f} s", weight=Weight.WARNING)
-        return pause
+        return None if hold else pause
 
     async def _fail(self, reply: ReplyRow, reason: str) -> float | None:
         await insist(self._skin, self._tell, self._queue.end, reply.id, "failed", reason)
         self._say("failed", reply, reason, weight=Weight.WARNING)
-        self._settled()
+        self._met_its_fate(reply)
         return None
+
+    def _met_its_fate(self, reply: ReplyRow) -> None:
+        self._waiting.done(reply.destination)
+        self._settled()
 
     def _say(
         self,

@@ -12,16 +12,20 @@ class Actions:
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
-        self._execute = journal.connection.execute
+        self._execute = journal.execute
 
     def waiting(self) -> list[ActionRow]:
         """The actions that have not begun, oldest first."""
+        return self._rows("waiting")
+
+    def _rows(self, state: str) -> list[ActionRow]:
         rows = self._execute(
             "SELECT actions.id, actions.handler, action, asked_wall, asked_running,"
             " NOT EXISTS (SELECT 1 FROM replies WHERE replies.command = actions.command"
             " AND replies.state IN ('queued', 'sending')), "
             f"{COMMAND_COLUMNS} FROM actions JOIN commands ON commands.id = actions.command"
-            " WHERE actions.state = 'waiting' ORDER BY actions.id"
+            " WHERE actions.state IN ('waiting', 'acting') AND actions.state = ? ORDER BY actions.id",
+            (state,),
         ).fetchall()
         return [
             ActionRow(
@@ -32,24 +36,30 @@ class Actions:
 
     def begin(self, action: int) -> None:
         """Committed before the action starts; it is never begun again."""
-        with self._journal.transaction():
-            self._execute("UPDATE actions SET state = 'acting' WHERE id = ?", (action,))
+        self._journal.commit(
+            ("act", action),
+            lambda _: self._execute("UPDATE actions SET state = 'acting' WHERE id = ?", (action,)),
+        )
 
     def finish(self, action: int, reason: str | None) -> None:
         """It ended; `reason` says how it failed."""
-        with self._journal.transaction():
-            self._execute(
-                "UPDATE actions SET state = ?, reason = ? WHERE id = ?",
-                ("done" if reason is None else "failed", reason, action),
-            )
+        state = "done" if reason is None else "failed"
+        self._journal.commit(
+            ("acted", action),
+            lambda _: self._execute(
+                "UPDATE actions SET state = ?, reason = ? WHERE id = ?", (state, reason, action)
+            ),
+        )
 
-    def interrupted(self) -> int:
+    def interrupted(self) -> list[ActionRow]:
         """Actions under way when the agent ended: most likely they ended it. Asked once, at start."""
-        found = self._execute("SELECT count(*) FROM actions WHERE state = 'acting'").fetchone()[0]
+        found = self._rows("acting")
         if found:
-            with self._journal.transaction():
-                self._execute(
+            self._journal.commit(
+                "interrupted actions",
+                lambda _: self._execute(
                     "UPDATE actions SET state = 'done', reason = 'the agent ended while it acted'"
                     " WHERE state = 'acting'"
-                )
-        return int(found)
+                ),
+            )
+        return found

@@ -6,14 +6,12 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
-from agent.journal.journal import DAY_S, Journal, Moment
+from agent.journal.journal import Journal, Moment
 from agent.journal.outbox import Outbox
 from agent.journal.rows import CommandRow, Kept, Outcome, Outgoing
 from agent.service.message import Command, Part, PartKey, Received, Report, Stray
 
 STRAYS_KEPT = 1000
-PARTS_WAIT_S = DAY_S
-"""How long the parts of an incomplete message wait: the services try for 24 hours, then nothing comes."""
 
 COMMAND_COLUMNS = (
     "commands.id, commands.sid, sender, body, timestamp, answerable, attempt, commands.handler,"
@@ -28,32 +26,48 @@ class Inbox:
         self._journal = journal
         self._outbox = outbox
         self._dedup_without_sid = dedup_without_sid
-        self._execute = journal.connection.execute
+        self._execute = journal.execute
 
     # Receiving
 
-    def keep(self, slot: tuple[str, int] | None, raw: str, classify: Callable[[Inbox], Received]) -> Kept:
+    def keep(
+        self,
+        slot: tuple[str, int] | None,
+        raw: str,
+        classify: Callable[[Inbox], Received],
+        *,
+        run: bool = True,
+    ) -> Kept:
         """Commit a message, whatever it is; after this it may be deleted from the module.
 
         `slot` is where the module stores it, None for one that was handed over directly. `classify` says
-        what it is, given this memory.
+        what it is, given this memory. Without `run` a new Command is kept as expired.
         """
-        if slot is not None and slot not in self._journal.freed and self._slot(slot) == raw:
+        key = ("keep", slot, raw)
+        if (
+            slot is not None
+            and not self._journal.has_landed(key)
+            and slot not in self._journal.freed
+            and self._slot(slot) == raw
+        ):
             return Kept(Outcome.KNOWN)
         received = classify(self)
-        with self._journal.transaction() as now:
+
+        def write(now: Moment) -> Kept:
             if slot is not None:
                 self._execute("INSERT OR REPLACE INTO slots VALUES (?, ?, ?)", (*slot, raw))
             match received:
                 case Command():
-                    kept = self._command(received, raw, now)
+                    return self._command(received, raw, now, run=run)
                 case Part():
-                    kept = self._part(received, now)
+                    return self._part(received, now)
                 case Report(report):
                     reply = self._outbox.report(report, now)
-                    kept = Kept(Outcome.REPORT, detail=f"status {report.status:#04x}", reply=reply)
+                    return Kept(Outcome.REPORT, detail=f"status {report.status:#04x}", reply=reply)
                 case Stray():
-                    kept = self._stray(received, raw, now)
+                    return self._stray(received, raw, now)
+
+        kept = self._journal.commit(key, write)
         if slot is not None:
             self._journal.freed.discard(slot)
         return kept
@@ -76,7 +90,7 @@ class Inbox:
         row = self._execute("SELECT raw FROM slots WHERE store = ? AND slot = ?", slot).fetchone()
         return None if row is None else str(row[0])
 
-    def _command(self, command: Command, raw: str, now: Moment) -> Kept:
+    def _command(self, command: Command, raw: str, now: Moment, *, run: bool) -> Kept:
         body = _digest(command.body)
         key = _key(command)
         known = None
@@ -90,13 +104,18 @@ class Inbox:
             return self._double(known[1], command)
         stamp = None if command.timestamp is None else command.timestamp.timestamp()
         horizon = self._journal.horizon
-        too_old = stamp is not None and horizon is not None and stamp <= horizon
-        why = "older than the memory for doubles reaches" if too_old else None
-        number = self._execute(
-            "INSERT INTO commands (state, sid, sender, mode, body, timestamp, answerable, reason,"
-            " received_wall, received_running, ended_wall) VALUES (?,?,?,?,?,?,?,?,?,?,?)",
+        why = None
+        if stamp is not None and horizon is not None and stamp <= horizon:
+            why = "older than the memory for doubles reaches"
+        elif not run:
+            why = "it was in the module before the first start"
+        number = self._journal.number("commands")
+        self._execute(
+            "INSERT INTO commands (id, state, sid, sender, mode, body, timestamp, answerable, reason,"
+            " received_wall, received_running, ended_wall) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)",
             (
-                "expired" if too_old else "received",
+                number,
+                "expired" if why else "received",
                 command.sid,
                 command.sender,
                 "text" if isinstance(command.body, str) else "binary",
@@ -106,9 +125,9 @@ class Inbox:
                 why,
                 now.wall,
                 now.running,
-                now.wall if too_old else None,
+                now.wall if why else None,
             ),
-        ).lastrowid
+        )
         if key is not None:
             self._remember(key, body if command.sid is not None else None, number, stamp, now)
         for part in command.parts:
@@ -118,7 +137,7 @@ class Inbox:
             self._forget_parts(command.parts[0].key)
         if stamp is not None:
             self._journal.newest_timestamp = max(self._journal.newest_timestamp, stamp)
-        outcome = Outcome.EXPIRED if too_old else Outcome.NEW
+        outcome = Outcome.EXPIRED if why else Outcome.NEW
         return Kept(outcome, number, command.sid, detail=why or "", content=command.body)
 
     def _double(self, number: int | None, command: Command) -> Kept:
@@ -145,7 +164,7 @@ class Inbox:
         if kept is not None:
             if kept.raw == part.raw or (kept.identity is not None and kept.identity == part.identity):
                 return Kept(Outcome.DOUBLE, detail=which)
-            self._give_up(key, "its reference was used again", now)
+            self.give_up(key, "its reference was used again", now)
         self._execute(
             "INSERT INTO parts VALUES (?,?,?,?,?,?,?,?,?)",
             (
@@ -170,8 +189,8 @@ class Inbox:
             (key.sender, key.reference, key.wide, key.total),
         )
 
-    def _give_up(self, key: PartKey, why: str, now: Moment) -> None:
-        """Parts whose others will not come become strays, to be looked at."""
+    def give_up(self, key: PartKey, why: str, now: Moment) -> None:
+        """Inside the caller's transaction: parts whose others will not come become strays."""
         parts = self.parts(key)
         for number in sorted(parts):
             reason = f"part {number} of {key.total}, the others are missing: {why}"
@@ -193,14 +212,33 @@ class Inbox:
         """The latest service centre time stamp of any Command, seconds since 1970."""
         return self._journal.newest_timestamp
 
-    def waiting(self) -> Sequence[CommandRow]:
-        """The Commands that are to be run, oldest first."""
+    @property
+    def swept(self) -> bool:
+        """Whether all that the module held at the first start of this journal is kept."""
+        return self._journal.swept
+
+    def note_swept(self) -> None:
+        """From now on what the module holds has come since."""
+        self._journal.swept = True
+        self._journal.commit("swept", lambda _: None)
+
+    def waiting(self, above: int = 0, limit: int = -1) -> Sequence[CommandRow]:
+        """The Commands with a higher number than `above` that are to be run, oldest first."""
         return [
             command_row(row)
             for row in self._execute(
-                f"SELECT {COMMAND_COLUMNS} FROM commands WHERE state = 'received' ORDER BY id"
+                f"SELECT {COMMAND_COLUMNS} FROM commands WHERE state = 'received' AND id > ?"
+                " ORDER BY id LIMIT ?",
+                (above, limit),
             )
         ]
+
+    def command(self, number: int) -> CommandRow | None:
+        """One Command that is to be run; None if it is not any more."""
+        row = self._execute(
+            f"SELECT {COMMAND_COLUMNS} FROM commands WHERE state = 'received' AND id = ?", (number,)
+        ).fetchone()
+        return None if row is None else command_row(row)
 
     def interrupted(self) -> Sequence[CommandRow]:
         """The Commands that were running when the agent ended; asked once, before any begins."""
@@ -213,19 +251,23 @@ class Inbox:
 
     def begin(self, command: int, handler: str, *, repeatable: bool) -> None:
         """Committed before the handler starts: whatever happens now, this run has begun."""
-        with self._journal.transaction():
-            self._execute(
+        self._journal.commit(
+            ("begin", command),
+            lambda _: self._execute(
                 "UPDATE commands SET state = 'running', attempt = attempt + 1, handler = ?, repeatable = ?"
                 " WHERE id = ?",
                 (handler, repeatable, command),
-            )
+            ),
+        )
 
     def again(self, command: int, reason: str) -> None:
         """The handler may run once more, later."""
-        with self._journal.transaction():
-            self._execute(
+        self._journal.commit(
+            ("again", command),
+            lambda _: self._execute(
                 "UPDATE commands SET state = 'received', reason = ? WHERE id = ?", (reason, command)
-            )
+            ),
+        )
 
     def finish(
         self,
@@ -239,7 +281,8 @@ class Inbox:
 
         `action` is handler and name of what is to be done after the reply.
         """
-        with self._journal.transaction() as now:
+
+        def write(now: Moment) -> None:
             self._execute(
                 "UPDATE commands SET state = ?, reason = ?, ended_wall = ? WHERE id = ?",
                 (state, reason, now.wall, command),
@@ -253,57 +296,9 @@ class Inbox:
                     (command, *action, now.wall, now.running),
                 )
 
-    # Forgetting
+        self._journal.commit(("finish", command), write)
 
-    def prune(self, keep_days: float, dedup_days: float) -> int:
-        """Forget old texts, old doubles and parts that wait in vain; returns how many rows went.
-
-        Nothing open is forgotten. The newest time stamp among the forgotten doubles becomes the horizon.
-        """
-        journal = self._journal
-        now = journal.now()
-        incomplete = [
-            PartKey(sender, reference, bool(wide), total)
-            for sender, reference, wide, total, wall, running in self._execute(
-                "SELECT sender, reference, wide, total, max(at_wall), max(at_running) FROM parts"
-                " GROUP BY sender, reference, wide, total"
-            ).fetchall()
-            if journal.age(wall, running) > PARTS_WAIT_S
-        ]
-        texts = (now.wall - keep_days * DAY_S, now.running - keep_days * DAY_S)
-        doubles = (now.wall - dedup_days * DAY_S, now.running - dedup_days * DAY_S)
-        forgotten = "at_wall < ? AND at_running < ?"
-        count, newest = self._execute(
-            f"SELECT count(*), max(timestamp) FROM seen WHERE {forgotten}", doubles
-        ).fetchone()
-        ended = (
-            "state IN ('done', 'failed', 'expired') AND received_wall < ? AND received_running < ?"
-            " AND id NOT IN (SELECT command FROM actions WHERE state IN ('waiting', 'acting'))"
-            " AND id NOT IN (SELECT command FROM replies"
-            " WHERE command IS NOT NULL AND state IN ('queued', 'sending'))"
-        )
-        old = self._execute(f"SELECT count(*) FROM commands WHERE {ended}", texts).fetchone()[0]
-        if not incomplete and not count and not old:
-            return 0
-        with journal.transaction() as moment:
-            for key in incomplete:
-                self._give_up(key, "they did not come within a day", moment)
-            self._execute(f"DELETE FROM seen WHERE {forgotten}", doubles)
-            if newest is not None:
-                journal.horizon = max(newest, journal.horizon or newest)
-            self._execute(f"DELETE FROM commands WHERE {ended}", texts)
-            self._execute(
-                "DELETE FROM replies WHERE state NOT IN ('queued', 'sending')"
-                " AND queued_wall < ? AND queued_running < ?",
-                texts,
-            )
-            self._execute(
-                "DELETE FROM actions WHERE state IN ('done', 'failed')"
-                " AND asked_wall < ? AND asked_running < ?",
-                texts,
-            )
-            self._execute("DELETE FROM reports WHERE at_wall < ? AND at_running < ?", texts)
-        return int(count) + int(old) + len(incomplete)
+    # For people
 
     def counts(self) -> dict[str, int]:
         """How many Commands there are in each state, and strays and parts; for `status`."""

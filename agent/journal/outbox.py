@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from typing import Any
+
 import pdu
 from agent.journal.journal import DAY_S, Journal, Moment
 from agent.journal.rows import Outgoing, ReplyRow
@@ -9,6 +12,11 @@ from agent.journal.rows import Outgoing, ReplyRow
 REPORT_WAIT_S = 3 * DAY_S
 """A message reference comes round after 256 messages, so a report only speaks of a recent one."""
 
+_REPLY = (
+    "replies.id, command, commands.sid, destination, alphabet, octets, length, has_header, part, parts,"
+    " attempts, replies.reason FROM replies LEFT JOIN commands ON commands.id = command"
+    " WHERE replies.state = 'queued'"
+)
 _TRYING = range(0x20, 0x40)  # TP-ST 9.2.3.15: not final, another report follows
 
 
@@ -17,16 +25,18 @@ class Outbox:
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
-        self._execute = journal.connection.execute
+        self._execute = journal.execute
 
     def insert(self, command: int | None, reply: Outgoing, now: Moment) -> int:
         """Queue a message inside the caller's transaction; returns its number."""
         data = reply.user_data
-        number = self._execute(
-            "INSERT INTO replies (command, state, destination, alphabet, octets, length, has_header, text,"
-            " part, parts, error_answer, queued_wall, queued_running)"
-            " VALUES (?, 'queued', ?,?,?,?,?,?,?,?,?,?,?)",
+        number = self._journal.number("replies")
+        self._execute(
+            "INSERT INTO replies (id, command, state, destination, alphabet, octets, length, has_header,"
+            " text, part, parts, error_answer, queued_wall, queued_running)"
+            " VALUES (?, ?, 'queued', ?,?,?,?,?,?,?,?,?,?,?)",
             (
+                number,
                 command,
                 reply.destination,
                 data.alphabet.value,
@@ -40,40 +50,77 @@ class Outbox:
                 now.wall,
                 now.running,
             ),
-        ).lastrowid
-        return number or 0
+        )
+        return number
 
     def queue(self, replies: list[Outgoing]) -> list[int]:
         """Queue messages sent by hand."""
-        with self._journal.transaction() as now:
-            return [self.insert(None, reply, now) for reply in replies]
+        return self._journal.commit(
+            None,
+            lambda now: [self.insert(None, reply, now) for reply in replies],
+        )
 
-    def next(self) -> ReplyRow | None:
-        """The oldest queued message."""
+    def next(self, waiting: Collection[str] = ()) -> ReplyRow | None:
+        """The oldest queued message to none of the destinations that have to wait."""
         row = self._execute(
-            "SELECT replies.id, command, commands.sid, destination, alphabet, octets, length, has_header,"
-            " part, parts, attempts FROM replies LEFT JOIN commands ON commands.id = command"
-            " WHERE replies.state = 'queued' ORDER BY replies.id LIMIT 1"
+            f"SELECT {_REPLY} AND destination NOT IN ({', '.join('?' * len(waiting))})"
+            " ORDER BY replies.id LIMIT 1",
+            tuple(waiting),
         ).fetchone()
-        if row is None:
-            return None
-        number, command, sid, destination, alphabet, octets, length, has_header, part, parts, attempts = row
-        data = pdu.UserData(octets, length, pdu.Alphabet(alphabet), has_header=bool(has_header))
-        return ReplyRow(number, command, sid, destination, data, part, parts, attempts)
+        return None if row is None else _reply_row(row)
+
+    def too_old(self, seconds: float, per_day: int) -> list[ReplyRow]:
+        """Queued messages that have waited for longer than this, by both clocks; oldest first.
+
+        Where so many a day have left that the cap kept them back, they get one more day.
+        """
+        now = self._journal.now()
+        before = "queued_wall < ? AND queued_running < ?"
+        limits = (now.wall - seconds, now.running - seconds)
+        oldest = self._execute(
+            f"SELECT min(queued_running) FROM replies WHERE state = 'queued' AND {before}", limits
+        ).fetchone()[0]
+        if oldest is None:
+            return []
+        if self.sent_within(now.running - oldest + DAY_S) >= per_day:
+            limits = (limits[0] - DAY_S, limits[1] - DAY_S)
+        return [
+            _reply_row(row)
+            for row in self._execute(f"SELECT {_REPLY} AND {before} ORDER BY replies.id", limits)
+        ]
+
+    def oldest_age(self) -> float | None:
+        """Seconds, by the smaller difference of the clocks, that the oldest queued message has waited."""
+        row = self._execute(
+            "SELECT queued_wall, queued_running FROM replies WHERE state = 'queued' ORDER BY id LIMIT 1"
+        ).fetchone()
+        return None if row is None else self._journal.age(*row)
+
+    def note(self, reply: int, reason: str) -> None:
+        """Why a queued message has to wait, for people who look into the outbox."""
+        self._journal.commit(
+            None,
+            lambda _: self._execute(
+                "UPDATE replies SET reason = ? WHERE id = ? AND state = 'queued'", (reason, reply)
+            ),
+        )
 
     def sending(self, reply: int) -> None:
         """Committed after the prompt and before an octet of the body leaves: from now on it may be out."""
-        with self._journal.transaction():
-            self._execute(
+        self._journal.commit(
+            None,
+            lambda _: self._execute(
                 "UPDATE replies SET state = 'sending', attempts = attempts + 1 WHERE id = ?", (reply,)
-            )
+            ),
+        )
 
     def sent(self, reply: int, message_reference: int | None) -> None:
         """The module has confirmed it; a report that came before this confirmation is matched now.
 
         `message_reference` is None where the module named none.
         """
-        with self._journal.transaction() as now:
+
+        def write(now: Moment) -> None:
             self._execute(
                 "UPDATE replies SET state = 'sent', message_reference = ?, reason = NULL,"
                 " sent_wall = ?, sent_running = ? WHERE id = ?",
@@ -88,28 +135,38 @@ class Outbox:
             if early is not None:
                 self._match(early[0], reply, early[1])
 
+        self._journal.commit(("sent", reply), write)
+
     def back(self, reply: int, reason: str, *, attempted: bool) -> None:
         """Nothing left: queued again. `attempted` counts a try that never reached `sending`."""
-        with self._journal.transaction():
-            self._execute(
+        self._journal.commit(
+            ("back", reply),
+            lambda _: self._execute(
                 "UPDATE replies SET state = 'queued', reason = ?, attempts = attempts + ? WHERE id = ?",
                 (reason, attempted, reply),
-            )
+            ),
+        )
 
     def end(self, reply: int, state: str, reason: str) -> None:
         """`failed` or `unknown`, and why."""
-        with self._journal.transaction():
-            self._execute("UPDATE replies SET state = ?, reason = ? WHERE id = ?", (state, reason, reply))
+        self._journal.commit(
+            ("end", reply),
+            lambda _: self._execute(
+                "UPDATE replies SET state = ?, reason = ? WHERE id = ?", (state, reason, reply)
+            ),
+        )
 
     def interrupted(self) -> list[int]:
         """Messages that were `sending` when the agent ended; they are unknown now. Asked once, at start."""
         rows = self._execute("SELECT id FROM replies WHERE state = 'sending' ORDER BY id").fetchall()
         if rows:
-            with self._journal.transaction():
-                self._execute(
+            self._journal.commit(
+                "interrupted replies",
+                lambda _: self._execute(
                     "UPDATE replies SET state = 'unknown',"
                     " reason = 'the agent ended while it was being sent' WHERE state = 'sending'"
-                )
+                ),
+            )
         return [number for (number,) in rows]
 
     def report(self, report: pdu.StatusReport, now: Moment) -> int | None:
@@ -182,3 +239,9 @@ class Outbox:
     def counts(self) -> dict[str, int]:
         """How many messages there are in each state; for `status`."""
         return dict(self._execute("SELECT state, count(*) FROM replies GROUP BY state").fetchall())
+
+
+def _reply_row(row: tuple[Any, ...]) -> ReplyRow:
+    number, command, sid, destination, alphabet, octets, length, has_header, *others = row
+    data = pdu.UserData(octets, length, pdu.Alphabet(alphabet), has_header=bool(has_header))
+    return ReplyRow(number, command, sid, destination, data, *others)

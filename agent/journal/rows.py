@@ -84,6 +84,8 @@ class ReplyRow:
     part: int
     parts: int
     attempts: int
+    reason: str | None = None
+    """What the last attempt ended with."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -150,6 +150,12 @@ CREATE TABLE pins (             -- PINs that were tried: none is tried twice on 
 );
 """
 
+_VERSION_3 = """
+-- clock.swept, 0: what the module held at the first start is not all kept yet
+ALTER TABLE clock ADD COLUMN swept INTEGER NOT NULL DEFAULT 1;
+UPDATE clock SET swept = 0 WHERE running = 0 AND newest_timestamp = 0
+"""
+
 
 def _tables(script: str) -> Callable[[sqlite3.Connection], None]:
     """A step that runs these statements."""
@@ -161,7 +167,9 @@ def _tables(script: str) -> Callable[[sqlite3.Connection], None]:
     return step
 
 
-MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (_tables(_VERSION_1), _tables(_VERSION_2))
+MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = tuple(
+    _tables(script) for script in (_VERSION_1, _VERSION_2, _VERSION_3)
+)
 """Each takes the file from the version of its place to the next; the file's version is `user_version`."""
 
 

@@ -28,6 +28,7 @@ from agent.outbox import Outbox, SendingRules
 from agent.recovery import SendPause
 from agent.service.compose import ReplyRules
 from agent.service.profile import PROFILES
+from agent.waiting import Waiting
 from soak.virtual import BEGIN, VirtualLoop
 
 
@@ -45,7 +46,16 @@ EPOCH = datetime(2026, 11, 22, 12, tzinfo=UTC).timestamp()
 SID = "DC" + "0" * 32
 VIRTUAL = {
     f"test_{room}.py"
-    for room in ("intake", "dispatcher", "outbox", "session", "supervisor", "app", "mending")
+    for room in (
+        "intake",
+        "dispatcher",
+        "outbox",
+        "session",
+        "supervisor",
+        "app",
+        "mending",
+        "outbox_holding",
+    )
 }
 """Files whose tests run in virtual time."""
 
@@ -104,6 +114,7 @@ class Road:
         self.inbox = Inbox(self.journal, self.queue)
         self.actions = Actions(self.journal)
         self.work = asyncio.Event()
+        self.waiting = Waiting()
         return self
 
     def restart(self):
@@ -237,6 +248,7 @@ class Road:
             self.skin,
             self.queue,
             SendingRules(**rules),
+            self.waiting,
             self.random,
             self.tell,
             self.health(),

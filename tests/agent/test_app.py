@@ -455,6 +455,7 @@ async def test_what_status_tells(house, road):
     async with house.living(3):
         answer = await house.ask(do="status")
     assert answer.pop("version")
+    assert answer.pop("recovery")
     modem = answer.pop("modem")
     assert modem["state"] == "EC25, registered, home, signal -71 dBm"
     assert modem["sessions"] == 1
@@ -463,6 +464,8 @@ async def test_what_status_tells(house, road):
         "ok": True,
         "service": "programmable-wireless",
         "number": "2936",
+        "held": "",
+        "damaged": [],
         "commands": {"running": 1, "strays": 1, "parts": 0},
         "replies": {},
         "running": [str(house.folder / "handlers" / "device.py")],

@@ -614,10 +614,10 @@ async def test_a_journal_that_cannot_be_read_is_asked_again(road, monkeypatch, w
     failures = [sqlite3.OperationalError("disk I/O error")] * 3
     method = getattr(road.inbox, what)
 
-    def read():
+    def read(*which):
         if failures:
             raise failures.pop()
-        return method()
+        return method(*which)
 
     monkeypatch.setattr(road.inbox, what, read)
     road.command("led on")
@@ -701,8 +701,8 @@ async def test_an_interrupted_action_is_never_repeated(road):
         await road.passes(200)
         assert road.runner.acts == []
     assert road.look("SELECT state FROM actions") == ["done"]
-    assert [step.detail for step in road.told("action")] == [
-        "the agent ended while it acted; it is not repeated"
+    assert [(step.command, step.detail) for step in road.told("acted")] == [
+        (1, "reboot: the agent ended while it acted; it is not repeated")
     ]
 
 
@@ -805,10 +805,10 @@ async def test_after_stop_nothing_begins_though_the_journal_comes_back(road, mon
     waiting = room.waiting
     trouble = []
 
-    def read():
+    def read(*which):
         if trouble:
             raise trouble[0]
-        return waiting()
+        return waiting(*which)
 
     monkeypatch.setattr(room, "waiting", read)
     async with road.running() as dispatcher:

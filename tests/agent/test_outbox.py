@@ -73,7 +73,7 @@ async def test_it_sleeps_until_something_is_queued(road, make):
     modem = make.modem(road)
     asked = []
     following = road.queue.next
-    road.queue.next = lambda: asked.append(road.now()) or following()
+    road.queue.next = lambda waiting: asked.append(road.now()) or following(waiting)
     async with road.sending(modem):
         await road.passes(3600)
         assert len(asked) == 1
@@ -398,7 +398,7 @@ async def test_what_is_held_is_said_again_on_another_day(road, make):
     modem = make.modem(road)
     for number in range(4):
         road.message(f"{number}")
-    async with road.sending(modem, max_per_day=1, max_per_minute=1000):
+    async with road.sending(modem, max_per_day=1, max_per_minute=1000, max_answer_age_s=10 * 86400):
         await road.passes(4 * 86400)
         assert len(modem.sent) == 4
     assert len(road.told("held")) == 3

@@ -27,13 +27,15 @@ PACKAGES = {
 
 FLOORS = (
     # Values and rules that every floor above may use. They know nothing of the rooms.
-    {"version", "config", "retry", "notify", "story", "health"},
+    {"version", "config", "retry", "lanes", "waiting", "notify", "story", "health"},
     # Conversation with a module: bytes, lines, commands.
     {"at"},
     # What a module holds, and what the service means by it: they do not know each other.
     {"modem", "service", "recovery"},
     # What is kept, and what carries Commands out.
     {"journal", "handlers"},
+    # What a handler asked to be done after its answer.
+    {"acting"},
     # What moves a Command along the road; these meet in the journal and in the news queue only.
     {"intake", "dispatcher", "outbox", "control", "cards"},
     # One connection to the module, what helps where there is none, and what makes the next one.

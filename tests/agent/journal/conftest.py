@@ -1,6 +1,6 @@
 """A journal with clocks that are turned by hand."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -8,6 +8,7 @@ import pytest
 
 import pdu
 from agent.journal.actions import Actions
+from agent.journal.forgetting import Forgetting
 from agent.journal.inbox import Inbox
 from agent.journal.journal import Journal
 from agent.journal.outbox import Outbox
@@ -24,11 +25,12 @@ class Desk:
     path: Path
     wall: float = EPOCH
     monotonic: float = 100.0
+    alarms: list = field(default_factory=list)
     journal: Journal = None
     dedup_without_sid: bool = True
 
     def open(self):
-        self.journal = Journal(self.path, lambda: self.wall, lambda: self.monotonic)
+        self.journal = Journal(self.path, lambda: self.wall, lambda: self.monotonic, self.alarms.append)
         self.outbox = Outbox(self.journal)
         self.inbox = Inbox(self.journal, self.outbox, dedup_without_sid=self.dedup_without_sid)
         self.actions = Actions(self.journal)
@@ -47,6 +49,13 @@ class Desk:
 
     def keep(self, received, slot=None, raw="00"):
         return self.inbox.keep(slot, raw, lambda _: received)
+
+    def forget(self, keep_days=31, dedup_days=31):
+        """A whole round; how many rows went."""
+        round_ = Forgetting(self.journal, self.inbox, keep_days, dedup_days)
+        while round_.step():
+            pass
+        return round_.count
 
     def column(self, query, *values):
         return [row[0] for row in self.journal.connection.execute(query, values)]

@@ -32,5 +32,5 @@ def test_an_action_is_never_begun_twice(desk, make):
     assert desk.actions.waiting() == []
     desk.restart()
     assert desk.actions.waiting() == []
-    assert desk.actions.interrupted() == 1
-    assert desk.actions.interrupted() == 0
+    assert [each.id for each in desk.actions.interrupted()] == [action.id]
+    assert desk.actions.interrupted() == []

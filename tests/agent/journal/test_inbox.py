@@ -195,7 +195,7 @@ def test_forgetting_keeps_what_is_open_and_remembers_how_far(desk, make):
     still_open = desk.keep(make.command(sid=OTHER_SID, at=make.command().timestamp.timestamp() - 100))
     desk.inbox.finish(old.command, "done")
     desk.pass_time(32 * DAY_S)
-    assert desk.inbox.prune(31, 31) > 0
+    assert desk.forget() > 0
     assert desk.column("SELECT id FROM commands") == [still_open.command]
     desk.restart()
     assert desk.keep(make.command(sid=None)).outcome is Outcome.EXPIRED
@@ -213,7 +213,7 @@ def test_a_jumping_clock_forgets_nothing(desk, make, wall, running):
     desk.keep(make.part(1))
     desk.wall += wall
     desk.monotonic += running
-    assert desk.inbox.prune(31, 31) == 0
+    assert desk.forget() == 0
     assert desk.keep(make.command(sid=None)).outcome is Outcome.DOUBLE
 
 
@@ -232,8 +232,8 @@ def test_parts_that_wait_in_vain_become_strays(desk, make):
     desk.pass_time(0.9 * DAY_S)
     desk.keep(make.part(2, total=3))
     desk.pass_time(0.9 * DAY_S)
-    assert desk.inbox.prune(31, 31) == 0
+    assert desk.forget() == 0
     desk.pass_time(0.2 * DAY_S)
-    assert desk.inbox.prune(31, 31) == 1
+    assert desk.forget() == 1
     assert desk.column("SELECT raw FROM strays ORDER BY id") == ["01", "02"]
     assert desk.column("SELECT count(*) FROM parts") == [0]

@@ -36,7 +36,6 @@ def test_a_lock_left_behind_blocks_nobody(desk):
 @pytest.mark.parametrize(
     ("spoil", "part", "configuration"),
     [
-        (lambda path: path.write_bytes(b"no database at all" * 300), "not a database", False),
         (lambda path: path.mkdir(), "Is a directory", True),
     ],
 )

@@ -1,0 +1,224 @@
+"""A damaged journal: kept aside, a new one begun with what can be read of it.
+
+Nothing is changed in the damaged file. The new one is written beside it and put in its place when it is
+whole, so a crash on the way is followed by the same again, never by a start without memory.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from agent.journal import salvage, schema
+
+KEPT_ASIDE = 3
+"""Damaged journals that are kept; a card that goes bad must not fill itself with them."""
+_TAILS = ("", "-wal", "-shm")
+
+
+@dataclass(slots=True)
+class Rescued:
+    """What became of a damaged journal."""
+
+    path: Path
+    why: str
+    aside: str = ""
+    """Name of the damaged file now."""
+    rows: dict[str, int] = field(default_factory=dict)
+    """How many rows of each table were read."""
+    incomplete: list[str] = field(default_factory=list)
+    """Tables that could not be read whole."""
+    horizon: float | None = None
+
+    def __str__(self) -> str:
+        rows = self.rows
+        told = (
+            f"journal {self.path} is damaged ({self.why}): kept aside as {self.aside}, begun anew with "
+            f"{rows.get('commands', 0)} Commands, {rows.get('replies', 0)} answers and "
+            f"{rows.get('seen', 0)} entries of the memory for doubles"
+        )
+        if self.incomplete:
+            told += f"; not all could be read of {', '.join(self.incomplete)}"
+        if "seen" in self.incomplete:
+            told += ": a Command that is delivered again may be carried out again"
+            if self.horizon is not None:
+                when = datetime.fromtimestamp(self.horizon, UTC).isoformat(timespec="seconds")
+                told += f", unless it was sent before {when}: unknown ones from then are kept as expired"
+        return told
+
+
+def prepare(path: Path) -> str | None:
+    """Before the file is opened: finish what a crash cut short; returns why the file is no journal.
+
+    SQLite itself would throw away the log beside a file that is empty or missing. Raises OSError.
+    """
+    new = _beside(path, ".new")
+    if new.exists() and not path.exists():
+        for aside in kept_aside(path)[-1:]:
+            for tail in _TAILS[1:]:
+                with suppress(FileNotFoundError):
+                    _beside(path, tail).rename(_beside(aside, tail))
+        new.replace(path)
+        _sync_folder(path)
+    if path.exists() and not path.is_file():
+        return None
+    size = path.stat().st_size if path.exists() else -1
+    log = _beside(path, "-wal")
+    if size == 0:
+        return "it is empty"
+    if size < 0 and log.exists() and log.stat().st_size > 0:
+        return "it is gone, only its log is left"
+    return None
+
+
+def renew(path: Path, why: str, wall: float) -> Rescued:
+    """Put a new journal in the place of a damaged one, which nobody has open.
+
+    Raises OSError, sqlite3.Error.
+    """
+    rescued = Rescued(path, why)
+    new, scratch = _beside(path, ".new"), _beside(path, ".salvage")
+    for leftover in (new, scratch):
+        _remove(leftover)
+    _remove(_beside(new, "-journal"))
+    os.close(os.open(new, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    try:
+        with closing(sqlite3.connect(new, isolation_level=None)) as target:
+            target.execute("PRAGMA synchronous = FULL")
+            schema.migrate(target)
+            with new.open("rb") as file:
+                first_page = file.read(target.execute("PRAGMA page_size").fetchone()[0])
+            target.execute("BEGIN IMMEDIATE")
+            try:
+                source = salvage.open_damaged(path, scratch, first_page)
+            except (OSError, sqlite3.Error):
+                rescued.incomplete = list(_tables(target))
+            else:
+                with closing(source):
+                    _copy(source, target, rescued)
+            _settle(target, rescued)
+            target.execute("COMMIT")
+    finally:
+        _remove(scratch)
+    rescued.aside = _set_aside(path, wall)
+    new.replace(path)
+    _sync_folder(path)
+    return rescued
+
+
+def kept_aside(path: Path) -> list[Path]:
+    """The damaged journals beside this one, oldest first."""
+    found = path.parent.glob(f"{path.name}.damaged-*")
+    return sorted(each for each in found if not each.name.endswith(("-wal", "-shm")))
+
+
+def _copy(source: sqlite3.Connection, target: sqlite3.Connection, rescued: Rescued) -> None:
+    for name in _tables(target):
+        columns = _columns(target, name)
+        with suppress(sqlite3.Error):
+            there = _columns(source, name)
+            columns = tuple(each for each in columns if each in there) or columns
+        table = salvage.Table(source, name, columns, _key(target, name))
+        holes = ", ".join("?" * len(columns))
+        insert = f"INSERT OR REPLACE INTO {name} ({', '.join(columns)}) VALUES ({holes})"
+        count = 0
+        for row in table.rows():
+            try:
+                target.execute(insert, row)
+                count += 1
+            except (sqlite3.IntegrityError, sqlite3.InterfaceError):  # a row that makes no sense
+                table.complete = False
+        rescued.rows[name] = count
+        if not table.complete:
+            rescued.incomplete.append(name)
+
+
+def _settle(target: sqlite3.Connection, rescued: Rescued) -> None:
+    """Make of the rows that were read a journal that promises no more than it knows."""
+    incomplete = set(rescued.incomplete)
+
+    def one(query: str) -> float:
+        """The one value of a query, 0 for none."""
+        return float(target.execute(query).fetchone()[0] or 0)
+
+    newest = max(one("SELECT max(newest_timestamp) FROM clock"), one("SELECT max(timestamp) FROM seen"))
+    for (stamp,) in target.execute("SELECT timestamp FROM commands WHERE timestamp IS NOT NULL").fetchall():
+        with suppress(ValueError):
+            newest = max(newest, datetime.fromisoformat(str(stamp)).timestamp())
+    running = max(
+        one("SELECT max(running) FROM clock"),
+        one("SELECT max(at_running) FROM seen"),
+        one("SELECT max(received_running) FROM commands"),
+        one("SELECT max(max(queued_running, coalesce(sent_running, 0))) FROM replies"),
+    )
+    horizon = target.execute("SELECT max(horizon) FROM clock").fetchone()[0]
+    if incomplete & {"seen", "clock"} and newest > 0:
+        horizon = newest
+    rescued.horizon = horizon
+    target.execute(
+        "UPDATE clock SET running = ?, newest_timestamp = ?, horizon = ?, swept = ?",
+        (running, newest, horizon, newest > 0 or one("SELECT max(swept) FROM clock")),
+    )
+    if incomplete & {"commands", "parts", "strays", "seen", "reports"}:
+        # A slot whose message is not known any more must not be taken for one that may be deleted unread.
+        target.execute("DELETE FROM slots")
+    if "commands" in incomplete:
+        lost = "command NOT IN (SELECT id FROM commands)"
+        target.execute(f"UPDATE seen SET command = NULL WHERE {lost}")
+        target.execute(f"UPDATE replies SET command = NULL WHERE {lost}")
+        target.execute(f"DELETE FROM actions WHERE {lost}")
+
+
+def _set_aside(path: Path, wall: float) -> str:
+    """Rename the file, then its log; returns the new name. Only the newest few are kept."""
+    date = datetime.fromtimestamp(max(wall, 0.0), UTC).strftime("%Y%m%dT%H%M%SZ")
+    count, aside = 1, _beside(path, f".damaged-{date}")
+    while any(_beside(aside, tail).exists() for tail in _TAILS):
+        count += 1
+        aside = _beside(path, f".damaged-{date}-{count}")
+    for tail in _TAILS:
+        with suppress(FileNotFoundError):
+            _beside(path, tail).rename(_beside(aside, tail))
+    for old in kept_aside(path)[:-KEPT_ASIDE]:
+        _remove(old)
+    return aside.name
+
+
+def _tables(connection: sqlite3.Connection) -> Iterator[str]:
+    found = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name").fetchall()
+    yield from (name for (name,) in found if not name.startswith("sqlite_"))
+
+
+def _columns(connection: sqlite3.Connection, table: str) -> tuple[str, ...]:
+    return tuple(row[1] for row in connection.execute(f"PRAGMA table_info({table})"))
+
+
+def _key(connection: sqlite3.Connection, table: str) -> str | None:
+    """The key by which reading goes on behind a damage; the tables without one are small."""
+    sql = connection.execute("SELECT sql FROM sqlite_master WHERE name = ?", (table,)).fetchone()[0]
+    if "WITHOUT ROWID" not in sql:
+        return "rowid"
+    return "key" if table == "seen" else None
+
+
+def _beside(path: Path, tail: str) -> Path:
+    return path.with_name(path.name + tail)
+
+
+def _remove(path: Path) -> None:
+    for tail in _TAILS:
+        _beside(path, tail).unlink(missing_ok=True)
+
+
+def _sync_folder(path: Path) -> None:
+    """A renaming survives a power cut once its folder has reached the disk (fsync(2))."""
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

@@ -1,0 +1,162 @@
+"""Reading what can be read of a damaged SQLite file, row by row.
+
+SQLite ends a query at the first page that it cannot make sense of. So a table is read up to the damage, the
+first key beyond it is searched for with growing steps, and reading goes on from there, in both directions.
+Keys must grow on the way: pages that lead back to earlier ones count as damage.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+MAGIC = b"SQLite format 3\0"
+_BLOB_STEP = 12
+"""Octets of a key that steps are counted in."""
+
+
+class Table:
+    """One table of a damaged file. `complete` is known when its rows have been read."""
+
+    def __init__(
+        self, connection: sqlite3.Connection, name: str, columns: tuple[str, ...], key: str | None
+    ) -> None:
+        """`key` is ``rowid``, or a column of octets that is a key by itself; None where there is neither.
+
+        Without one nothing is looked for behind the first damage.
+        """
+        self._connection = connection
+        self._name = name
+        self._select = f"SELECT {key or 0}, {', '.join(columns)} FROM {name}"
+        self._key = key
+        self.complete = True
+        self._ended = False
+
+    def rows(self) -> Iterator[tuple[object, ...]]:
+        """The columns of every row that can be read."""
+        if self._key is None:
+            try:
+                for row in self._connection.execute(self._select):
+                    yield row[1:]
+            except sqlite3.Error:
+                self.complete = False
+            return
+        low: int | bytes | None = None
+        while True:
+            for row in self._walk(low):
+                low = row[0]
+                yield row[1:]
+            if self._ended:
+                return
+            self.complete = False
+            beyond = self._beyond(low)
+            if beyond is None:
+                return
+            for row in self._walk_back(beyond, low):
+                yield row[1:]
+            low = beyond
+
+    def _walk(self, low: int | bytes | None) -> Iterator[tuple[int | bytes, *tuple[object, ...]]]:
+        """Rows above `low`, upwards, until the end or the damage; `_ended` tells which."""
+        self._ended = False
+        above = "" if low is None else f" WHERE {self._key} > ?"
+        try:
+            for row in self._connection.execute(
+                f"{self._select}{above} ORDER BY {self._key}", () if low is None else (low,)
+            ):
+                if not isinstance(row[0], (int, bytes)) or (low is not None and not _greater(row[0], low)):
+                    return
+                low = row[0]
+                yield row
+        except sqlite3.Error:
+            return
+        self._ended = True
+
+    def _walk_back(
+        self, high: int | bytes, low: int | bytes | None
+    ) -> Iterator[tuple[int | bytes, *tuple[object, ...]]]:
+        """Rows from `high` downwards, until `low` or the damage."""
+        above = "" if low is None else f" AND {self._key} > ?"
+        values = (high,) if low is None else (high, low)
+        last: int | bytes | None = None
+        try:
+            for row in self._connection.execute(
+                f"{self._select} WHERE {self._key} <= ?{above} ORDER BY {self._key} DESC", values
+            ):
+                if not isinstance(row[0], (int, bytes)) or (last is not None and not _greater(last, row[0])):
+                    return
+                last = row[0]
+                yield row
+        except sqlite3.Error:
+            return
+
+    def _beyond(self, low: int | bytes | None) -> int | bytes | None:
+        """A key behind the damage, None where nothing more can be found."""
+        blob = self._key != "rowid"
+        for step in range(8 * _BLOB_STEP if blob else 63):
+            probe = _stepped(low, step) if blob else min(int(low or 0) + (1 << step), (1 << 63) - 1)
+            if probe is None:
+                return None
+            try:
+                row = self._connection.execute(
+                    f"SELECT {self._key} FROM {self._name} WHERE {self._key} >= ?"
+                    f" ORDER BY {self._key} LIMIT 1",
+                    (probe,),
+                ).fetchone()
+            except sqlite3.Error:
+                continue
+            if row is None:
+                return None
+            found: int | bytes = row[0]
+            return found if low is None or _greater(found, low) else None
+        return None
+
+
+def _greater(one: object, other: object) -> bool:
+    """Whether both are of one kind and in that order."""
+    if isinstance(one, int) and isinstance(other, int):
+        return one > other
+    return isinstance(one, bytes) and isinstance(other, bytes) and one > other
+
+
+def _stepped(low: int | bytes | None, step: int) -> bytes | None:
+    octets = low if isinstance(low, bytes) else b""
+    number = int.from_bytes(octets[:_BLOB_STEP].ljust(_BLOB_STEP, b"\0")) + (1 << step)
+    return None if number >> (8 * _BLOB_STEP) else number.to_bytes(_BLOB_STEP)
+
+
+def open_damaged(path: Path, scratch: Path, first_page: bytes) -> sqlite3.Connection:
+    """A connection to whatever stands at `path`; the file itself is left as it is.
+
+    Where its head is gone, a copy at `scratch` gets the head of a new file (`first_page`): the tables of
+    a journal begin at the same pages in every file. Raises OSError, sqlite3.Error.
+    """
+    log = path.with_name(f"{path.name}-wal")
+    try:
+        with path.open("rb") as file:
+            whole = file.read(len(MAGIC)) == MAGIC
+    except FileNotFoundError:
+        whole = False
+    if whole:
+        connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+    else:
+        if path.exists():
+            shutil.copyfile(path, scratch)
+        else:
+            scratch.write_bytes(b"")
+        with_log = log.exists() and log.stat().st_size > 0
+        if with_log:
+            shutil.copyfile(log, scratch.with_name(f"{scratch.name}-wal"))
+        with scratch.open("r+b") as file:
+            pages = max(scratch.stat().st_size // len(first_page), 1)
+            head = bytearray(first_page)
+            head[18:20] = b"\2\2" if with_log else b"\1\1"  # file format 1.3: WAL or not
+            head[28:32] = pages.to_bytes(4)
+            file.write(head)
+        connection = sqlite3.connect(scratch)
+    connection.text_factory = lambda octets: octets.decode(errors="replace")
+    # Pages beyond the end of a file that was cut off are then missing one by one and not all together.
+    connection.execute("PRAGMA writable_schema = ON")
+    return connection

@@ -1,0 +1,36 @@
+"""The Commands that wait for a handler, by number: what is next for each, however many wait."""
+
+from __future__ import annotations
+
+from collections import deque
+
+Place = tuple[str, str]
+"""The lane, which is what may run one at a time, and the handler's name; empty where there is none."""
+
+
+class Lanes:
+    """Queues of numbers, one a handler, each in the order of arrival."""
+
+    def __init__(self) -> None:
+        self._queues: dict[Place, deque[int]] = {}
+        self.newest = 0
+        """The highest number that has been put in: what is higher has not been looked at."""
+
+    def put(self, place: Place, number: int) -> None:
+        """Behind the others."""
+        self._queues.setdefault(place, deque()).append(number)
+
+    def put_back(self, place: Place, number: int) -> None:
+        """In front of the others: it is to be tried again."""
+        self._queues.setdefault(place, deque()).appendleft(number)
+
+    def first(self) -> list[tuple[Place, int]]:
+        """The first of each queue, oldest first."""
+        return sorted(((place, queue[0]) for place, queue in self._queues.items()), key=lambda each: each[1])
+
+    def pop(self, place: Place) -> None:
+        """The first of that queue waits no more."""
+        queue = self._queues[place]
+        queue.popleft()
+        if not queue:
+            del self._queues[place]
