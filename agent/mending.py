@@ -38,8 +38,11 @@ REMEDY_S = 420.0
 """Longest time of a remedy: +COPS=0 alone may take three minutes, and some refuse before they obey."""
 AFTER_S = 200.0
 """Whoever waited for the line meanwhile has its own work still before it."""
-_ABSENT = {("cme", 10), ("cme", 13), ("cms", 310), ("cms", 313)}
-"""Errors that mean: no SIM, or one that does not answer (27.005 3.2.5, 27.007 9.2.1)."""
+_SIM: dict[tuple[str, int | None], Trouble] = {
+    **dict.fromkeys((("cme", 10), ("cme", 13), ("cms", 310), ("cms", 313)), Trouble.NO_SIM),
+    **dict.fromkeys((("cme", 14), ("cms", 314)), Trouble.SIM_BUSY),
+}
+"""Errors that mean: no SIM, one that does not answer, one that is busy (27.005 3.2.5, 27.007 9.2.1)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +121,7 @@ class Mender:
         try:
             said = " ".join(await modem.at("AT+CPIN?")).upper()
         except CommandRefused as error:
-            return Trouble.NO_SIM if (error.kind, error.code) in _ABSENT else None
+            return _SIM.get((error.kind, error.code))
         except AtError:
             return None
         if "NOT INSERTED" in said or "NOT READY" in said:
@@ -127,12 +130,16 @@ class Mender:
 
     async def fares(self, modem: Modem, registration: Registration) -> None:
         """Look after the network in a session, and after the card: a remedy beyond +COPS=0 ends it."""
-        trouble = None
+        trouble = card = None
         if not registration.can_send:
             trouble = Trouble.DENIED if DENIED in registration.states else Trouble.SEARCHING
-            if await self.card(modem) is Trouble.NO_SIM:
+            card = await self.card(modem)
+            if card is Trouble.NO_SIM:
                 modem.close()  # setting it up again tells whether it really is gone, and waits for it
                 return
+        if remedy := self.ladder.sim(self._now(), busy=card is Trouble.SIM_BUSY):
+            await self.mend(remedy, Trouble.SIM_BUSY, modem)
+            return
         remedy = self.ladder.fares(trouble, self._now())
         if remedy is not None and trouble is not None:
             await self.mend(remedy, trouble, modem)
@@ -188,7 +195,7 @@ class Mender:
     async def _carry_out(
         self, remedy: Remedy, trouble: Trouble, modem: Modem | None, channel: Channel | None
     ) -> None:
-        power, driver, card = self._means.power, self._driver, trouble is Trouble.NO_SIM
+        power, driver, card = self._means.power, self._driver, trouble in {Trouble.NO_SIM, Trouble.SIM_BUSY}
         async with asyncio.timeout(BLIND_S if trouble is Trouble.SILENT and channel else REMEDY_S):
             match remedy:
                 case Remedy.RESELECT if modem is not None:

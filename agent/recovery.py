@@ -30,6 +30,8 @@ RESTING_S = 10.0
 
 DEADLINES = 3
 """Sessions in a row on which nothing answered, until the module counts as mute."""
+BUSY_S = 180.0
+"""A SIM that is busy for so long is not just starting."""
 REST_S = 300.0
 """Least time between two steps against one trouble; it doubles with each."""
 REST_CAP_S = 4 * 3600.0
@@ -52,6 +54,7 @@ class Trouble(Enum):
     UNUSABLE = "the module cannot be used"
     LOCKED = "the SIM asks for its PIN"
     NO_SIM = "the SIM is not seen"
+    SIM_BUSY = "the SIM stays busy"
     MISTAKE = "a mistake of this program"
     SEARCHING = "no network"
     DENIED = "registration denied"
@@ -108,6 +111,7 @@ class Ladder:
         self._climbs: dict[Trouble, _Climb] = {}
         self._pressed_at: float | None = None
         self._adrift_since: float | None = None
+        self._busy_since: float | None = None
         self._registered_since: float | None = None
         self.last: Remedy | None = None
         """The last remedy that was carried out, until a quiet time has passed."""
@@ -118,7 +122,7 @@ class Ladder:
         """A session stands: the module answers and could be set up."""
         self._silences = 0
         self._heard = True
-        self._pressed_at = self._adrift_since = None
+        self._pressed_at = self._adrift_since = self._busy_since = None
         for trouble in (Trouble.SILENT, Trouble.UNUSABLE, Trouble.NO_SIM):
             if trouble in self._climbs and now - self._climbs[trouble].at >= STEADY_S:
                 del self._climbs[trouble]
@@ -135,6 +139,13 @@ class Ladder:
         waits = PORT_WAITS if trouble is Trouble.ABSENT else SESSION_WAITS
         remedy = self._remedy(trouble, now)
         return Plan(remedy, waits.after(self._failures, self._random))
+
+    def sim(self, now: float, *, busy: bool) -> Remedy | None:
+        """Whether the SIM of a session is still busy, which it may be for some time after a start."""
+        self._busy_since = (self._busy_since or now) if busy else None
+        if self._busy_since is None or now - self._busy_since < BUSY_S:
+            return None
+        return self._remedy(Trouble.SIM_BUSY, now)
 
     def fares(self, trouble: Trouble | None, now: float) -> Remedy | None:
         """How a session fares with its network: SEARCHING, DENIED, or None where messages can be sent."""
@@ -202,7 +213,7 @@ class Ladder:
                 return self._harder(climb.tried, now)
             case Trouble.UNUSABLE if self._failures >= DEADLINES and rested:
                 return self._harder(climb.tried, now)
-            case Trouble.NO_SIM if rested:
+            case Trouble.NO_SIM | Trouble.SIM_BUSY if rested:
                 rungs = [Remedy.RADIO, Remedy.RESTART] + [Remedy.POWER] * self._power
                 return rungs[climb.tried % len(rungs)]  # no end: what has no SIM waits for one
             case Trouble.MISTAKE if self._failing_for(now) >= END_S:
@@ -222,9 +233,8 @@ class Ladder:
         return 0.0 if self._failing_since is None else now - self._failing_since
 
     def _climb(self, trouble: Trouble) -> _Climb:
-        if trouble is Trouble.DENIED:
-            trouble = Trouble.SEARCHING
-        return self._climbs.setdefault(trouble, _Climb())
+        same = {Trouble.DENIED: Trouble.SEARCHING, Trouble.SIM_BUSY: Trouble.NO_SIM}
+        return self._climbs.setdefault(same.get(trouble, trouble), _Climb())
 
     def _forget(self) -> None:
         self._failures = self._silences = 0
@@ -249,8 +259,8 @@ class SendPause:
         self._until = -inf
 
     def left(self, now: float) -> None:
-        """A body is about to leave. The one before it did no harm, or `lost` would have told."""
-        if self._left_at is not None:
+        """A body is about to leave. One that left long before it did no harm, or `lost` would have told."""
+        if self._left_at is not None and now - self._left_at > BROWN_OUT_S:
             self._strikes = 0
         self._left_at = now
 

@@ -42,6 +42,19 @@ class Resets:
         hour, for a device that the network has turned away. Ages are judged by both clocks of the journal:
         neither a jump of the device's clock nor a time switched off makes one older.
         """
+        if refusal := self._refusal(hourly=hourly):
+            with self._journal.transaction():
+                pass  # the running time: the budget must age also where nothing else is ever committed
+            return refusal
+        with self._journal.transaction() as now:
+            self._execute(
+                "INSERT INTO resets (step, reason, at_wall, at_running) VALUES (?,?,?,?)",
+                (step, reason, now.wall, now.running),
+            )
+            self._execute("DELETE FROM resets WHERE at_running < ?", (now.running - KEPT_DAYS * DAY_S,))
+        return ""
+
+    def _refusal(self, *, hourly: bool) -> str:
         used, budget = self.used(), self.budget
         if used.hour >= budget.per_hour:
             return f"{used.hour} of {budget.per_hour} resets an hour are used (recovery.resets_per_hour)"
@@ -49,12 +62,6 @@ class Resets:
             return f"{used.day} of {budget.per_day} resets a day are used (recovery.resets_per_day)"
         if hourly and used.hour:
             return "at most one reset an hour while registration is denied"
-        with self._journal.transaction() as now:
-            self._execute(
-                "INSERT INTO resets (step, reason, at_wall, at_running) VALUES (?,?,?,?)",
-                (step, reason, now.wall, now.running),
-            )
-            self._execute("DELETE FROM resets WHERE at_running < ?", (now.running - KEPT_DAYS * DAY_S,))
         return ""
 
     def used(self) -> Used:

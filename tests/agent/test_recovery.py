@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from agent.recovery import (
     BROWN_OUT_WAITS,
+    BUSY_S,
     DEADLINES,
     DENIED_REST_S,
     END_S,
@@ -162,6 +163,19 @@ def test_denied_registration_is_asked_again_at_most_once_an_hour():
     assert ladder.fares(Trouble.DENIED, 600 + DENIED_REST_S) is Remedy.RADIO
 
 
+def test_a_sim_that_stays_busy_is_one_that_is_lost():
+    """Not while it starts; the steps and their rests are the same."""
+    ladder = Ladder(Halves())
+    assert ladder.sim(0, busy=True) is None
+    assert ladder.sim(100, busy=False) is None
+    assert ladder.sim(200, busy=True) is None
+    assert ladder.sim(200 + BUSY_S, busy=True) is Remedy.RADIO
+    ladder.done(Remedy.RADIO, Trouble.SIM_BUSY, 500)
+    assert ladder.sim(560, busy=True) is None
+    assert ladder.failed(Trouble.NO_SIM, 600).remedy is None
+    assert ladder.failed(Trouble.NO_SIM, 500 + REST_S).remedy is Remedy.RESTART
+
+
 def test_a_network_that_is_found_ends_it():
     """Counted anew after that; the rungs are forgotten after a quarter of an hour."""
     ladder = Ladder(Halves())
@@ -279,6 +293,16 @@ def test_one_loss_after_a_message_is_chance():
         now += 30_000
     assert pauses[:4] == [None, 300, 600, 1200]
     assert pauses[-1] == BROWN_OUT_WAITS.cap_s
+
+
+def test_messages_of_one_moment_are_one_trial():
+    """The module is lost after the last of them."""
+    rest = SendPause(Halves())
+    for now in (0, 100):
+        for number in range(5):
+            rest.left(now + number / 10)
+        lost = rest.lost(now + 1)
+    assert lost == 300
 
 
 def test_it_rests_for_its_time():

@@ -6,7 +6,7 @@ import pytest
 
 from agent.modem.news import Restarted
 from agent.modem.sending import Refused, Sent
-from agent.modem.state import Signal
+from agent.modem.state import Registration, Signal
 from agent.session import Session
 
 
@@ -172,3 +172,27 @@ async def test_receiving_goes_on_while_sending_waits(road, bench, make):
     modem.store(3, tell=True)
     await road.passes(1)
     assert road.states() == ["received"]
+
+
+async def test_each_look_is_told_to_whoever_looks_after_it(road, bench):
+    """Every five minutes while messages can be sent, every minute while not."""
+    await bench.begin()
+    assert bench.fared == [True]
+    road.modem.registered = Registration(2)
+    await road.passes(300)
+    assert bench.fared == [True, False]
+    await road.passes(180)
+    assert bench.fared == [True] + [False] * 4
+    road.modem.registered = Registration(5)
+    await road.passes(60)
+    await road.passes(250)
+    assert bench.fared == [True] + [False] * 4 + [True]
+
+
+async def test_both_domains_are_shown(road, bench):
+    """They may disagree."""
+    road.modem.registered = Registration(3, None, 5)
+    await bench.begin()
+    described = bench.session.describe()
+    assert described["domains"] == {"circuit": "registration denied", "eps": "registered, roaming"}
+    assert described["registration"] == "registered, roaming"

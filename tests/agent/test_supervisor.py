@@ -592,6 +592,21 @@ async def test_a_sim_that_is_lost_without_a_word_begins_a_new_session(road, benc
     assert bench.supervisor.connection.sessions == 2
 
 
+async def test_a_sim_that_stays_busy_gets_its_power_cycled(road, bench, make):
+    """In the session, which ends by it."""
+
+    def change(modem):
+        modem.registered = Registration(0)
+        modem.card = make.refused(14, kind="cme")
+
+    bench.change = change
+    await bench.begin(120)
+    assert road.happened(*REMEDIES) == []
+    await road.passes(120)
+    assert road.happened(*REMEDIES) == [("radio", True)]
+    assert road.look("SELECT reason FROM resets") == ["the SIM stays busy"]
+
+
 async def test_the_health_of_others_waits_with_the_line(road, bench):
     """A choice of network may hold the line for minutes: nobody is late for it."""
 

@@ -1,0 +1,194 @@
+"""The whole agent and a simulated module that does not work: what helps, and what is kept meanwhile."""
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from soak.world import Plan, World
+
+HOUR = 3600.0
+
+
+class Switch:
+    """The module's power, in the hand of the agent."""
+
+    name, is_key = "the test's switch", True
+
+    def __init__(self, world):
+        self._world = world
+        self.pulses = []
+
+    async def cycle(self, driver):
+        self.pulses.append("cycle")
+        self._world.module.power_off()
+        await asyncio.sleep(5)
+        self._world.module.power_on()
+
+    async def press(self, driver):
+        self.pulses.append("press")
+        self._world.module.power_on()
+
+
+def start(world, *, power=None, user=""):
+    """A life of the agent with a power switch and neighbours of the test's own."""
+    life = world.start()
+    life.agent._seams = replace(life.agent._seams, power=power, in_use=lambda: user)
+    return life
+
+
+def lines(world):
+    """What was said of remedies."""
+    return [str(step) for step in world.said("recovery")]
+
+
+def loud(world):
+    return [step for _, _, step in world.steps if step.weight > 20]
+
+
+async def test_a_module_that_is_mute_until_its_power_is_switched(tmp_path):
+    """Restart in vain, then power; a Command of meanwhile is carried out, and its answer leaves."""
+    async with World(tmp_path) as world:
+        switch = Switch(world)
+        start(world, power=switch)
+        await world.passes(60)
+        world.module.faults.add("mute:for=0")
+        world.send("led 7")
+        await world.passes(HOUR)
+        assert switch.pulses == ["cycle"]
+        assert [line.split(";")[0] for line in lines(world)] == [
+            "recovery: the module does not answer: restart it by its own command",
+            "recovery: the module does not answer: switch its power",
+        ]
+        assert [run.content for run in world.runs] == ["led 7"]
+        assert world.bodies == ["did led 7"]
+        assert len(loud(world)) < 15
+
+
+async def test_a_restart_of_the_agent_refills_no_budget(tmp_path):
+    """A module that stays mute, and an agent that is killed again and again."""
+    async with World(tmp_path) as world:
+        switch = Switch(world)
+        switch.cycle = switch.press = lambda driver: asyncio.sleep(3)
+        start(world, power=switch)
+        await world.passes(60)
+        world.module.faults.add("mute:for=0")
+        for _ in range(12):
+            await world.passes(HOUR / 3)
+            world.life.kill("SIGKILL")
+            await world.passes(5)
+            start(world, power=switch)
+        done = [line for line in lines(world) if "resets this hour" in line]
+        assert 3 < len(done) <= 12
+        assert max(int(line.split("; ")[1].split()[0]) for line in done) == 3
+
+
+async def test_nothing_is_restarted_over_a_data_link(tmp_path):
+    """The module carries the gateway's data: said once in six hours, and only then waited for."""
+    async with World(tmp_path) as world:
+        switch = Switch(world)
+        start(world, power=switch, user="the network interface wwan0 of the same USB device is up")
+        await world.passes(60)
+        world.module.faults.add("mute:for=0")
+        await world.passes(6 * HOUR)
+        assert switch.pulses == []
+        said = [step for step in world.said("recovery") if step.weight > 20]
+        assert len(said) == 1
+        assert "recovery.may_drop_data = true" in str(said[0])
+
+
+@pytest.mark.parametrize("stat", [2, 3])
+async def test_answers_wait_for_a_network(tmp_path, stat):
+    """Nothing is tried, counted or failed while no domain can carry messages; the radio cycle brings one."""
+    async with World(tmp_path) as world:
+        start(world)
+        await world.passes(60)
+        world.plans["led 7"] = Plan([(20, "ok")])
+        world.send("led 7")
+        await world.passes(10)
+        world.module.faults.add(f"registration-lost:for=0,stat={stat}")
+        world.module.faults.add("ignored:command=+COPS,times=0")
+        await world.passes(500)
+        assert len(world.runs) == 1
+        assert world.bodies == []
+        assert world.air.submits == []
+        assert any("messages wait for a network" in str(step) for step in world.said("held"))
+        await world.passes(2.5 * HOUR)
+        assert world.bodies == ["did led 7"]
+        assert len(world.air.submits) == 1
+        steps = [line.split(": ")[2].split(";")[0] for line in lines(world)]
+        assert steps[0].startswith("let the module choose its network anew")
+        assert steps[1].startswith("switch its radio off and on")
+
+
+async def test_a_sim_that_loses_contact(tmp_path):
+    """Found gone, its power cycled, everything set up anew, and what came meanwhile carried out."""
+    async with World(tmp_path) as world:
+        start(world)
+        await world.passes(60)
+        world.module.faults.add("sim-removed:for=30")
+        world.send("led 7")
+        await world.passes(HOUR)
+        assert lines(world)[0].startswith("recovery: the SIM is not seen: switch its radio off and on")
+        assert len(lines(world)) <= 2
+        assert world.bodies == ["did led 7"]
+
+
+async def test_a_module_that_each_message_takes_down(tmp_path):
+    """Two answers are unknown, then sending rests and says power; receiving goes on."""
+    async with World(tmp_path) as world:
+        start(world)
+        await world.passes(60)
+
+        def leaves(data):
+            if data.endswith(b"\x1a"):
+                world.call_later(0.3, world.port.unplug)
+                world.call_later(8.0, world.module.reboot)
+                world.call_later(8.0, world.port.plug)
+
+        world.port.leaves = leaves
+        world.air.delay = 1.0
+        for number in range(5):
+            world.send(f"led {number}")
+        await world.passes(200)
+        assert len(world.runs) == 5
+        assert len(world.said("unknown")) == 2
+        assert len(world.said("power")) == 1
+        assert "power supply" in str(world.said("power")[0])
+        world.send("led 9")
+        await world.passes(30)
+        assert len(world.runs) == 6
+        world.port.leaves = lambda data: None
+        await world.passes(900)
+        assert len(world.said("sent")) == 4
+
+
+async def test_a_port_that_is_gone_for_a_day_is_only_waited_for(tmp_path):
+    """One line, no reset; then all goes on."""
+    async with World(tmp_path) as world:
+        switch = Switch(world)
+        start(world, power=switch)
+        await world.passes(60)
+        world.port.unplug()
+        before = len(loud(world))
+        await world.passes(24 * HOUR)
+        assert len(loud(world)) - before <= 2
+        assert switch.pulses == []
+        assert lines(world) == []
+        world.port.plug()
+        world.send("led 7")
+        await world.passes(120)
+        assert world.bodies == ["did led 7"]
+
+
+async def test_a_mute_module_in_the_end_ends_the_process(tmp_path):
+    """With a sentence, for systemd to start another; not before an hour. Stopping takes moments."""
+    async with World(tmp_path) as world:
+        start(world)
+        await world.passes(60)
+        world.module.faults.add("mute:for=0")
+        await world.passes(8 * HOUR)
+        [(at, _, error)] = world.ends
+        assert at > HOUR
+        assert "nothing has helped for an hour" in str(error)
+        assert not world.life.alive
