@@ -35,8 +35,10 @@ ANNOUNCED_S = 5.0
 """A notification that is later than this after its message was found does not come. Modules hold them back
 while a command runs."""
 
-_BOOT = re.compile(r"(APP )?RDY$|Ready$|\^SYSSTART|\^BOOT|\*ATREADY|\+KSUP|\+AT: READY")
+_BOOT = re.compile(r"(APP )?RDY$|Ready$|\^SYSSTART|\*ATREADY|\+KSUP|\+AT: READY")
 """Printed only by a module that has just started."""
+_PERHAPS_BOOT = re.compile(r"\^BOOT\b")
+"""Printed at the start, too, and by many Huawei sticks again and again while they work: the settings tell."""
 _READY = re.compile(
     r"(Call Ready|SMS Ready|SMS DONE|PB DONE)$|\+QIND: (SMS|PB) DONE|\+CPIN: READY|\+QUSIM: 1"
 )
@@ -136,6 +138,8 @@ class Hearing:
             return news
         if name in DOMAINS:
             return news if self._registered(name, values(news.text).at(0).number) else None
+        if _PERHAPS_BOOT.match(news.text):
+            return None if self._initialising or self.restarted else OVERFLOW
         if boots := _BOOT.match(news.text):
             self.boot_code, self.starting = news.text, True
         elif self._says_ready(news.text):

@@ -14,6 +14,7 @@ import pdu
 from agent.at.channel import BeforeBody, Channel
 from agent.at.command import AtCommand
 from agent.at.error import CommandRefused, CommandTimedOut, ModemLost
+from agent.at.news import OVERFLOW
 from agent.modem.acknowledging import Acknowledging
 from agent.modem.card import Holder
 from agent.modem.error import ModemUnusable
@@ -34,7 +35,7 @@ from agent.modem.state import (
     read_signal,
 )
 from agent.modem.storage import Storage
-from agent.modem.stored import Slot, StoredMessage, Undecodable
+from agent.modem.stored import NOWHERE, Slot, StoredMessage, Undecodable
 from agent.modem.text_format import TextFormat
 from agent.modem.vigilance import drifted, route_again
 from hardware.identify import GENERIC, Place
@@ -51,6 +52,9 @@ ECHO_ALARMS = 2
 """After so many initialisations because of an echo it is taken for a habit of the module."""
 CHECK_S = 240.0
 """Settings that stood so lately are not looked at again by a sweep. Sweeps come every 300 s."""
+MISSED_S = 25.0
+"""What an agent before us did not acknowledge makes the module switch direct delivery off after up to 17 s
+(27.005 3.4.4; [MT]), which may be after we have found it on."""
 LATE_S = 30.0
 """A refusal came 135 s after the body where 120 s are documented [Q-FORUM-4452]."""
 RAW_S = 180.0
@@ -125,7 +129,10 @@ class Modem:
             settled = True
         finally:
             self._hearing.end(settled=settled)
-        self._checked_at = asyncio.get_running_loop().time()
+        loop = asyncio.get_running_loop()
+        self._checked_at = loop.time()
+        if self._setup.service and self._setup.hands_over:
+            loop.call_later(MISSED_S, self._channel.news.put, OVERFLOW)
         echoes = self._setup.echo or self._hearing.echo_alarms >= ECHO_ALARMS
         self._channel.expect_echo(echoes, forbids_body=self._setup.format_drifts)
         self._storage.visit_all()
@@ -322,6 +329,8 @@ class Modem:
         match news:
             case Arrived(slot) | ReportStored(slot):
                 self._storage.visit(slot.store)
+                if slot is NOWHERE:  # it may be another module than it was
+                    self._checked_at -= CHECK_S
             case StoreFull():
                 self._storage.visit_all()
         return news

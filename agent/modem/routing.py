@@ -129,4 +129,6 @@ def _routings(offered: tuple[frozenset[str], ...], setup: Setup) -> Iterator[tup
                 known = may(0, mode) and may(1, delivery) and may(3, report)
                 if known and agrees(mode, delivery, report):
                     yield from ((mode, delivery, 0, report, bfr) for bfr in flushes)
-        yield from ((mode, delivery) for mode in (2, 1) if may(0, mode) and may(1, delivery))
+        for mode in (2, 1):
+            if may(0, mode) and may(1, delivery) and agrees(mode, delivery, 0):
+                yield mode, delivery

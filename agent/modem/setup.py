@@ -59,6 +59,11 @@ class Setup:
         """Whether the module was brought to tell of messages."""
         return len(self.routing) > 1 and self.routing[0] != 0 and self.routing[1] != 0
 
+    @property
+    def hands_over(self) -> bool:
+        """Whether messages come directly and are stored nowhere."""
+        return len(self.routing) > 1 and self.routing[1] in (2, 3)
+
 
 @dataclass(frozen=True, slots=True)
 class Condition:
