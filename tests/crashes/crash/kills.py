@@ -27,7 +27,7 @@ QUIET_S = 1.2
 GONE_S = 5.0
 """Until nothing of a killed agent is left; it takes milliseconds."""
 SHOTS = 20
-"""Handlers that end the last agents, one after the other; each may do so three times, and they come in lanes."""
+"""Ends of the last agents by handlers, one after the other; each handler may bring about three."""
 MARK = "CRASH_LIFE"
 
 CONFIG = """

@@ -6,6 +6,7 @@ python planted.py delete-first run --config agent.toml    stands for `modem-agen
 import asyncio
 import dataclasses
 import sqlite3
+import subprocess
 import sys
 import time
 
@@ -84,6 +85,11 @@ def _no_doubles():
     replace(Inbox, "_remember", lambda self, *values: None)
 
 
+def _leave_behind():
+    """The agent starts a process that does not notice its end."""
+    subprocess.Popen(["sleep", "30"])
+
+
 def replace(owner, name, function):
     """Put another function into its place; a plant that has no soil any more must be seen."""
     getattr(owner, name)
@@ -100,6 +106,7 @@ PLANTS = {
     "act-again": _act_again,
     "answer-apart": _answer_apart,
     "no-doubles": _no_doubles,
+    "leave-behind": _leave_behind,
 }
 NAMES = tuple(PLANTS)
 
