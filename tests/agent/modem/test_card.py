@@ -1,0 +1,488 @@
+"""The SIM: its PIN is tried once, on every road; its service centre number comes back."""
+
+import asyncio
+import random
+import sqlite3
+from datetime import UTC, datetime
+
+import pytest
+
+from agent.at.channel import Channel
+from agent.at.error import ModemLost
+from agent.at.memory_wire import memory_pair
+from agent.at.trace import Trace
+from agent.cards import CardBook
+from agent.journal.cards import Cards
+from agent.journal.journal import Journal
+from agent.journal.skin import Inline
+from agent.modem.card import Holder, Pin
+from agent.modem.error import ModemUnusable
+from agent.modem.modem import Modem
+from hardware.profile import DeviceProfile
+from hardware.sim.module.card import Sim
+from hardware.sim.module.module import SimulatedModule
+from hardware.sim.module.refusal import cme
+
+OK = b"\r\nOK\r\n"
+SOURCE = "/etc/modem-agent/pin"
+
+
+class Killed(BaseException):
+    """As after kill -9: nothing of the agent goes on."""
+
+
+class Device:
+    """A module and its SIM that outlive the agent, and the journal."""
+
+    def __init__(self, path, sim, device):
+        self.path = path
+        self.sim = sim
+        self.device = device
+        self.told = []
+        self.trace = []
+        self.written = b""
+        self.kill_after = None
+        self.far = None
+
+    async def power_up(self):
+        self.loop = asyncio.get_running_loop()
+        self.module = SimulatedModule(self.loop, Air(), self.device, self.sim, self.say, wall)
+        self.module.power_on()
+
+    def say(self, data):
+        if self.far is not None:
+            self.far.write(data)
+
+    def received(self, data):
+        self.written += data
+        self.module.receive(data)
+
+    def hung_up(self, reason):
+        """The agent is gone."""
+
+    async def start(self, pin="1234", service_centre="", profile="generic"):
+        """One start of the agent, to the end of its initialisation."""
+        self.near, self.far = memory_pair()
+        await self.far.open(self)
+        journal = Journal(self.path, lambda: 1.7e9, self.loop.time)
+        try:
+            cards = Cards(journal)
+            book = CardBook(Inline(), cards, random.Random(1), self.told.append)
+            if self.kill_after is not None:
+                kill(book, self.kill_after)
+            known = None if pin is None else Pin(pin, SOURCE)
+            trace = Trace(self.trace.append)
+            channel = await Channel.open(self.near.open, trace)
+            modem = Modem(channel, profile=profile, holder=Holder(book, known, service_centre))
+            try:
+                condition = await modem.initialise()
+                await modem.identity()
+                return condition
+            finally:
+                modem.close()
+                trace.close()
+                await asyncio.sleep(0.1)
+        finally:
+            journal.close()
+
+    def entered(self):
+        """How often a PIN was written."""
+        count = sum(line.startswith("+CPIN=") for line in self.module.ledger.lines)
+        self.module.ledger.lines.clear()
+        return count
+
+    def rows(self):
+        journal = Journal(self.path, lambda: 1.7e9, lambda: 0.0)
+        try:
+            return journal.connection.execute("SELECT iccid, state FROM pins").fetchall()
+        finally:
+            journal.close()
+
+
+def kill(book, when):
+    """Let the agent end right after a commit."""
+    whole = getattr(book, when)
+
+    async def and_die(*arguments, **named):
+        await whole(*arguments, **named)
+        raise Killed
+
+    setattr(book, when, and_die)
+
+
+class Air:
+    """A network."""
+
+    def attach(self, station):
+        return 1
+
+    def detach(self, station):
+        pass
+
+    def memory_available(self, station):
+        pass
+
+
+def wall():
+    return datetime(2026, 11, 22, tzinfo=UTC)
+
+
+@pytest.fixture
+def device(run, tmp_path):
+    """Run a story with a device whose SIM asks for a PIN."""
+
+    def begin(story, *, pin="1234", tries=3, card=None, **fields):
+        async def whole():
+            sim = card or Sim(pin=pin, pin_tries=tries)
+            stand = Device(tmp_path / "journal.db", sim, DeviceProfile(**fields))
+            await stand.power_up()
+            await story(stand)
+
+        run(whole())
+
+    return begin
+
+
+async def unusable(stand, match, **options):
+    with pytest.raises(ModemUnusable, match=match) as caught:
+        await stand.start(**options)
+    return str(caught.value)
+
+
+def test_the_right_pin(device):
+    """Entered when the SIM asks, ready after it, gone from the journal; not entered where nobody asks."""
+
+    async def story(stand):
+        condition = await stand.start()
+        assert condition.registration.can_send
+        assert stand.entered() == 1
+        assert stand.rows() == []
+        await stand.start()
+        assert stand.entered() == 0
+        stand.module.reboot()
+        await stand.start()
+        assert stand.entered() == 1
+        assert stand.sim.pin_tries == 3
+
+    device(story, messages_s=8.0, tells_unlocking=True)
+
+
+def test_a_wrong_pin_costs_one_try(device):
+    """Whatever starts again, module or agent: it is told each time and never entered again."""
+
+    async def story(stand):
+        said = await unusable(stand, rf"refuses the PIN of {SOURCE} as wrong \(tries left: 2\)", pin="9999")
+        assert "9999" not in said
+        assert stand.entered() == 1
+        for _ in range(5):
+            await unusable(stand, rf"PIN of {SOURCE} was refused .* write the right one there", pin="9999")
+            stand.module.reboot()
+        assert stand.entered() == 0
+        assert stand.sim.pin_tries == 2
+        await stand.start(pin="1234")
+        assert stand.sim.pin_tries == 3
+
+    device(story)
+
+
+@pytest.mark.parametrize("tries", [1, 0])
+def test_the_last_try_is_nobodys_to_risk(device, tries):
+    """Nor is a PUK asked for from a file."""
+
+    async def story(stand):
+        await unusable(stand, "1 try left, which is not risked" if tries else "SIM PUK: it is blocked")
+        assert stand.entered() == 0
+        assert stand.sim.pin_tries == tries
+
+    device(story, tries=tries)
+
+
+def test_two_wrong_values_leave_one_try(device):
+    """Each was somebody's wish; a third one is not tried."""
+
+    async def story(stand):
+        for pin in ("1111", "2222"):
+            await unusable(stand, "as wrong", pin=pin)
+        await unusable(stand, "1 try left", pin="3333")
+        assert stand.sim.pin_tries == 1
+
+    device(story)
+
+
+def test_without_a_count_of_tries(device):
+    """A module that does not tell them: one attempt for each value, and no second after a doubtful one."""
+
+    async def story(stand):
+        await unusable(stand, "as wrong; it is not tried", pin="9999")
+        await unusable(stand, "was refused", pin="9999")
+        assert stand.sim.pin_tries == 2
+        await stand.start()
+
+    device(story, without=("+CPINR",))
+
+
+@pytest.mark.parametrize(
+    ("profile", "command", "answer", "used"),
+    [
+        ("ec25", '+QPINC="SC"', '+QPINC: "SC",1,10', False),
+        ("ec25", '+QPINC="SC"', '+QPINC: "SC",3,10', True),
+        ("me910c1", "#PCT", "#PCT: 1", False),
+        ("me910c1", "#PCT", "#PCT: 3", True),
+    ],
+)
+def test_the_count_in_the_words_of_the_maker(device, profile, command, answer, used):
+    """Where +CPINR is unknown."""
+
+    async def story(stand):
+        if used:
+            await stand.start(profile=profile)
+        else:
+            await unusable(stand, "1 try left", profile=profile)
+        assert stand.entered() == used
+
+    device(story, without=("+CPINR",), answers={command: answer})
+
+
+def test_no_pin_is_known(device):
+    """What to do, and nothing is tried."""
+
+    async def story(stand):
+        await unusable(stand, r"asks for SIM PIN; give it by \[modem\] pin_file", pin=None)
+        assert stand.entered() == 0
+
+    device(story)
+
+
+# The agent dies in between
+
+
+@pytest.mark.parametrize("pin", ["1234", "9999"])
+def test_killed_between_commit_and_write(device, pin):
+    """No try was lost and the SIM shows it: the same value may be tried, once."""
+
+    async def story(stand):
+        for _ in range(3):
+            stand.kill_after = "attempt"
+            with pytest.raises(Killed):
+                await stand.start(pin=pin)
+            assert stand.entered() == 0
+            assert [state for _, state in stand.rows()] == ["trying"]
+        stand.kill_after = None
+        if pin == "1234":
+            await stand.start(pin=pin)
+        else:
+            await unusable(stand, "as wrong", pin=pin)
+            await unusable(stand, "was refused", pin=pin)
+        assert stand.entered() == 1
+
+    device(story)
+
+
+def test_killed_between_commit_and_write_without_a_count(device):
+    """Nobody knows whether it got there: it is left to a person."""
+
+    async def story(stand):
+        stand.kill_after = "attempt"
+        with pytest.raises(Killed):
+            await stand.start()
+        stand.kill_after = None
+        await unusable(stand, f"ended while it tried the PIN of {SOURCE}")
+        assert stand.entered() == 0
+
+    device(story, without=("+CPINR",))
+
+
+def test_killed_before_a_wrong_answer_is_kept(device):
+    """The SIM counts: a try is missing, so the value is not tried again."""
+
+    async def story(stand):
+        whole = stand.module.receive
+
+        def and_hang_up(data):
+            whole(data)
+            if b"+CPIN=" in data:
+                stand.near.close()
+
+        stand.module.receive = and_hang_up
+        with pytest.raises(ModemLost, match="no answer to AT"):
+            await stand.start(pin="9999")
+        stand.module.receive = whole
+        assert stand.sim.pin_tries == 2
+        assert stand.entered() == 1
+        await unusable(stand, "ended while it tried", pin="9999")
+        assert stand.entered() == 0
+        assert stand.sim.pin_tries == 2
+
+    device(story)
+
+
+def test_killed_after_the_right_pin(device):
+    """The SIM is found open, which ends the doubt: at the next start it is entered again."""
+
+    async def story(stand):
+        stand.kill_after = "met"
+        with pytest.raises(Killed):
+            await stand.start()
+        assert stand.rows() == []
+        stand.kill_after = None
+        stand.module.reboot()
+        await stand.start()
+
+    device(story)
+
+
+def test_what_is_neither_yes_nor_no(device):
+    """A busy SIM that keeps its tries is asked again in the next session."""
+
+    async def story(stand):
+        enter = stand.module.card.enter
+
+        def busy(code, new):
+            stand.module.card.enter = enter
+            raise cme(100)
+
+        stand.module.card.enter = busy
+        await unusable(stand, "did not take the PIN now, and no try was lost")
+        assert stand.rows() == []
+        await stand.start()
+
+    device(story)
+
+
+def test_no_commit_no_attempt(device, monkeypatch):
+    """While the journal cannot be written no PIN is."""
+
+    def full(*_, **__):
+        raise sqlite3.OperationalError("database or disk is full")
+
+    monkeypatch.setattr(Cards, "attempt", full)
+
+    async def story(stand):
+        await unusable(stand, "not tried while the journal cannot be written: database or disk is full")
+        assert stand.entered() == 0
+
+    device(story)
+
+
+def test_the_pin_is_nowhere_to_be_read(device):
+    """Not in the trace, not in what is told, not in the journal."""
+
+    async def story(stand):
+        await unusable(stand, "as wrong", pin="73519")
+        await stand.start(pin="48260", service_centre="+447700900001")
+        assert b'AT+CPIN="73519"' in stand.written
+        seen = "".join(stand.trace) + "".join(map(str, stand.told))
+        assert 'AT+CPIN="****"' in seen
+        for pin in ("73519", "48260"):
+            assert pin not in seen
+            for path in stand.path.parent.iterdir():
+                assert pin.encode() not in path.read_bytes()
+
+    device(story, pin="48260")
+
+
+@pytest.mark.parametrize("answer", [None, b"\r\nRDY\r\n"])
+def test_a_lost_answer_shows_no_pin(scripted, answer):
+    """Time-outs and lost lines name the command without its value."""
+
+    class Book:
+        async def attempt(self, iccid, pin, *, untouched):
+            return ""
+
+        async def settle(self, iccid, *, refused):
+            self.refused = refused
+
+    book = Book()
+
+    async def story(modem, script):
+        with pytest.raises(ModemUnusable) as caught:
+            await modem.initialise()
+        assert "1234" not in str(caught.value)
+        assert "****" in str(caught.value)
+        assert script.heard.count('AT+CPIN="1234"') == 1
+        assert book.refused
+
+    table = {"AT+CPIN?": b"\r\n+CPIN: SIM PIN\r\n" + OK, 'AT+CPIN="1234"': answer}
+    options = {"holder": Holder(book, Pin("1234", SOURCE))}
+    scripted(story, initialise=False, table=table, options=options)
+
+
+def test_another_sim(device):
+    """It has its own tries, and that it is another one is said in one line."""
+
+    async def story(stand):
+        await stand.start()
+        stand.sim.iccid, stand.sim.pin = "89440000000000000025", "1234"
+        stand.module.reboot()
+        await stand.start()
+        (step,) = stand.told
+        assert str(step).startswith("sim: another SIM is in the module: …000025, it was …000017")
+
+    device(story)
+
+
+# The service centre
+
+
+def test_the_last_known_number_comes_back(device):
+    """It belongs to this card."""
+
+    async def story(stand):
+        assert (await stand.start()).service_centre == "+447700900000"
+        forget(stand)
+        condition = await stand.start()
+        assert condition.service_centre == "+447700900000"
+        assert any("had lost its service centre number: +447700900000" in note for note in condition.notes)
+        stand.sim.iccid = "89440000000000000025"
+        forget(stand)
+        condition = await stand.start()
+        assert condition.service_centre == ""
+        assert any("write service_centre into [modem]" in note for note in condition.notes)
+
+    device(story, card=Sim())
+
+
+def test_the_configured_number_is_taken_where_there_is_none(device):
+    """A number that the SIM has is left alone."""
+
+    async def story(stand):
+        assert (await stand.start(service_centre="+1555")).service_centre == "+447700900000"
+        forget(stand)
+        assert (await stand.start(service_centre="+15550001234")).service_centre == "+15550001234"
+
+    device(story, card=Sim())
+
+
+def forget(stand):
+    """The SIM loses its number, as some do."""
+
+    class Nothing:
+        def __str__(self):
+            return ""
+
+        type_of_address = 129
+
+    stand.sim.service_centre = Nothing()
+
+
+def test_a_number_in_the_words_of_text_mode(scripted):
+    """Under UCS2 it is written as the character set wants it."""
+    standing = [b'\r\n+CSCA: "",129\r\n' + OK]
+
+    def written(line):
+        assert line == 'AT+CSCA="002B0031003500350035",145'
+        standing[0] = b'\r\n+CSCA: "002B0031003500350035",145\r\n' + OK
+        return OK
+
+    async def story(modem, script):
+        assert (await modem.initialise()).service_centre == "+1555"
+
+    table = {
+        "AT+CMGF?": b"\r\n+CMGF: 1\r\n" + OK,
+        "AT+CSDH?": b"\r\n+CSDH: 1\r\n" + OK,
+        "AT+CSCS?": b'\r\n+CSCS: "UCS2"\r\n' + OK,
+        "AT+CSCA?": lambda _: standing[0],
+        'AT+CSCA="002B0031003500350035",145': written,
+    }
+    options = {"message_format": "text", "holder": Holder(service_centre="+1555")}
+    scripted(story, initialise=False, table=table, options=options)
