@@ -31,6 +31,8 @@ SWEEP_S = 300.0
 """Between sweeps without a hint: what a lost notification can cost."""
 SWEEP_WITHOUT_NEWS_S = 60.0
 """The same where the module sends no notifications at all."""
+EARLY_S = 5.0
+"""Some modules tell of a message before it is there; then it is looked for once more."""
 JOURNAL_S = 6.0
 """A journal that could not commit is asked again after this."""
 STEP_S = 180.0
@@ -78,6 +80,10 @@ class Intake:
         self._news: deque[News] = deque()
         """What was told and not yet dealt with."""
         self._sweep_at = 0.0
+        self._early: set[Slot] = set()
+        """Slots that were told of and had nothing."""
+        self._freed: set[Slot] = set()
+        """Slots that the last sweep has emptied: their notifications may still come."""
 
     async def run(self) -> None:
         """Receive until the session ends. A command without an answer, twice in a row, ends it."""
@@ -112,8 +118,11 @@ class Intake:
         loop = asyncio.get_running_loop()
         if loop.time() >= self._sweep_at:
             self._health.within("intake", STEP_S)
+            self._freed.clear()
             await self._drain()
-            self._sweep_at = loop.time() + (SWEEP_S if self._modem.notifies else SWEEP_WITHOUT_NEWS_S)
+            pause = SWEEP_S if self._modem.notifies else SWEEP_WITHOUT_NEWS_S
+            self._sweep_at = loop.time() + (EARLY_S if self._early - self._freed else pause)
+            self._early.clear()
         if not self._news:
             self._health.within("intake", self._sweep_at - loop.time() + STEP_S)
             with contextlib.suppress(TimeoutError):
@@ -168,6 +177,9 @@ class Intake:
                 continue
             if stored is None:
                 self._sweep_at = 0.0
+                if slot.index >= 0 and slot not in self._freed:
+                    self._early.add(slot)
+                self._freed.discard(slot)
             else:
                 found.append(stored)
         return found
@@ -195,6 +207,8 @@ class Intake:
                 if await self._take(message, run=self._run_first or not first):
                     gone.add(here)
                     freed += 1
+                    if message.slot is not None:
+                        self._freed.add(message.slot)
             if not freed:
                 break
         if first:

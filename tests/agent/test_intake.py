@@ -456,7 +456,7 @@ async def test_a_report_is_kept_deleted_and_wakes_others(road, make):
 
 
 async def test_an_empty_slot_leads_to_one_look_at_everything(road, make):
-    """A stale notification: no loop over indexes, one list; what stands elsewhere is found by it."""
+    """A stale notification: no loop over indexes, one list and one later; it finds what stands elsewhere."""
     modem = make.modem(road)
     async with road.receiving():
         road.log.clear()
@@ -465,7 +465,7 @@ async def test_an_empty_slot_leads_to_one_look_at_everything(road, make):
         await road.passes(1)
         assert [what for what, *_ in road.happened("read", "sweep")] == ["read", "sweep", "sweep"]
         await road.passes(100)
-        assert len(road.happened("read", "sweep")) == 3
+        assert len(road.happened("read", "sweep")) == 4
     assert not modem.slots
 
 
@@ -572,6 +572,24 @@ async def test_after_a_silence_everything_is_looked_at(road, make):
         modem.store(4, "led off", minute=1, tell=True)
         await road.passes(5)
         assert not modem.slots
+
+
+async def test_a_message_that_is_told_of_too_early_is_looked_for_again(road, make):
+    """Neither the slot nor the store has it yet: the store is asked once more, some seconds later."""
+    modem = make.modem(road)
+    async with road.receiving():
+        await road.passes(1)
+        road.log.clear()
+        modem.say(Arrived(Slot("ME", 3)))
+        await road.passes(2)
+        modem.store(3, "led on")
+        await road.passes(4)
+        assert road.states() == ["received"]
+        assert road.log.count(("sweep",)) <= 4
+        road.log.clear()
+        modem.say(Arrived(Slot("ME", 3)))
+        await road.passes(60)
+        assert road.log.count(("sweep",)) == 1, "that message was taken by the sweep before"
 
 
 async def test_a_refused_read_does_not_hold_the_others_up(road, make):

@@ -44,6 +44,7 @@ async def told(modem, script, *lines):
         ('+CREG: 2,"1A2B","0012C0DE",7', RegistrationChanged(Registration(circuit=2))),
         ("+CEREG: 3", RegistrationChanged(Registration(circuit=1, eps=3))),
         ("RDY", Restarted("RDY")),
+        ("^BOOT:26417135,0,0,0,20", Arrived(NOWHERE)),
         ("^SYSSTART", Restarted("^SYSSTART")),
         ("*ATREADY: 1", Restarted("*ATREADY: 1")),
         ("+CPIN: NOT INSERTED", Restarted("+CPIN: NOT INSERTED")),
