@@ -200,7 +200,7 @@ class Agent:
     def _recovery(self, journal: Journal, open_port: Opener) -> Mender:
         """What looks after a module that does not work."""
         seams, rules = self._seams, self._config.recovery
-        neighbours = Neighbours(self._config.modem.port, asyncio.get_running_loop().time)
+        neighbours = Neighbours(open_port)
         power = seams.power
         try:
             power = power or switch(rules, neighbours.port)

@@ -12,11 +12,11 @@ import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from agent.at.channel import Channel
 from agent.at.error import AtError, CommandRefused
 from agent.at.holder import holders
+from agent.at.port import PortOpener
 from agent.at.wire import Opener, PortUnavailable
 from agent.health import Health
 from agent.journal.resets import Resets, Used
@@ -28,9 +28,6 @@ from agent.recovery import Ladder, Plan, Remedy, Trouble
 from agent.story import Step, Tell, Weight
 from hardware.power import Power, PowerUnusable
 from hardware.profile import DriverProfile
-
-if TYPE_CHECKING:
-    from hardware.neighbours import Whereabouts
 
 BLIND_S = 5.0
 """For a command that is written to a module which does not answer: so long it may take to leave."""
@@ -56,27 +53,25 @@ class Means:
 
 
 class Neighbours:
-    """Who else uses the module, as the kernel tells. Its methods block."""
+    """Who else uses the module. Its methods may block."""
 
-    def __init__(self, port: str, clock: Callable[[], float]) -> None:
-        """`port` as configured; `clock` gives monotonic seconds."""
-        self._configured = port
-        self._clock = clock
-        self._whereabouts: Whereabouts | None = None
+    def __init__(self, opener: Opener) -> None:
+        """Of a socket nothing is known."""
+        self._opener = opener if isinstance(opener, PortOpener) else None
 
     def port(self) -> Path | None:
-        """The device path of the module, or what it was last."""
-        from hardware.neighbours import Whereabouts  # noqa: PLC0415  (only who needs it reads profiles)
-
-        self._whereabouts = self._whereabouts or Whereabouts(self._configured)
-        return self._whereabouts.look(self._clock())
+        """The device path on which the module is, or was last."""
+        return None if self._opener is None else self._opener.node
 
     def user(self) -> str:
         """Part of a sentence, empty for nobody."""
-        from hardware.neighbours import in_use  # noqa: PLC0415  (the same)
+        from hardware.neighbours import in_use  # noqa: PLC0415  (only where a module is in trouble)
 
-        node = self.port()
-        return "" if node is None else in_use(node, os.getpid(), holders)
+        if self._opener is None or self._opener.node is None:
+            return ""
+        if self._opener.memory.in_data_mode:
+            return f"something else has dialled on {self._opener.node}, which is in data mode"
+        return in_use(self._opener.node, os.getpid(), holders)
 
 
 class Mender:

@@ -10,7 +10,6 @@ import contextlib
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from hardware.ports import Finder, NoPort
 from hardware.sysfs import ROOT, UsbPort, usb_port, usb_ports
 
 Holders = Callable[[str], Iterable[tuple[int, str]]]
@@ -19,21 +18,6 @@ _UP = 0x1
 """IFF_UP of netdevice(7), in `flags`."""
 _LOCKS = ("run/lock", "var/lock")
 """Where pppd and its like leave a lock for each port (FHS 5.9): it shows who else has it."""
-
-
-class Whereabouts:
-    """The port that the configuration means, or the one it meant last while "auto" finds none."""
-
-    def __init__(self, port: str, root: Path = ROOT) -> None:
-        self._node = None if port == "auto" or "://" in port else Path(port)
-        self._finder = Finder(root) if port == "auto" else None
-
-    def look(self, now: float) -> Path | None:
-        """The device path; None where there is none, as for a socket. `now` is monotonic time in seconds."""
-        if self._finder is not None:
-            with contextlib.suppress(NoPort):
-                self._node = self._finder.find(now)
-        return self._node
 
 
 def in_use(node: Path, own: int, holders: Holders, root: Path = ROOT) -> str:

@@ -42,6 +42,11 @@ class PortOpener:
         rate = self._baud if isinstance(self._baud, int) else self.memory.rates[0]
         return await open_serial(str(node) if auto else self._port, rate, reader, self.memory)
 
+    @property
+    def node(self) -> Path | None:
+        """The device path that was opened last, or tried."""
+        return self._node
+
     def place(self) -> Place:
         """What the port that was opened last says of the module behind it."""
         return Place() if self._node is None else place(self._node, self._root)

@@ -53,7 +53,6 @@ VIRTUAL = {
         "session",
         "supervisor",
         "app",
-        "mending",
         "outbox_holding",
     )
 }

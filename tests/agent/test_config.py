@@ -107,6 +107,25 @@ def test_text_mode_sends_no_parts():
     assert "service.max_parts must be 1" in said[0]
 
 
+@pytest.mark.parametrize(
+    ("tables", "key"),
+    [
+        ({"recovery": {"power": "gpio"}}, "recovery.gpio_line must name a line"),
+        ({"recovery": {"power": "usb"}, "modem": {"port": "socket://h:1"}}, "recovery.power must be"),
+        ({"recovery": {"power": "relay"}}, 'recovery.power must be "none" or "gpio" or "usb"'),
+        ({"recovery": {"resets_per_hour": -1}}, "recovery.resets_per_hour must be a whole number of 0"),
+        ({"recovery": {"resets_per_day": 1.5}}, "recovery.resets_per_day must be a whole number"),
+        ({"recovery": {"pulse_on_s": 100}}, "recovery.pulse_on_s must be a number of 0 or more and 60"),
+        ({"recovery": {"gpio_drives": "led"}}, 'recovery.gpio_drives must be "power-key" or "reset"'),
+        ({"recovery": {"may_drop_data": "no"}}, "recovery.may_drop_data must be true or false"),
+    ],
+)
+def test_what_recovery_needs(tables, key):
+    """One sentence with the key, before anything is switched."""
+    [said] = _mistakes(tables)
+    assert key in said
+
+
 def test_all_mistakes_are_said_at_once():
     """One mistake does not hide the next."""
     said = _mistakes({"modem": {"port": 1, "x": 1}, "service": {"name": 2}, "y": {}, "journal": {"path": 3}})

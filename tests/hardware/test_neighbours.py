@@ -2,7 +2,7 @@
 
 import pytest
 
-from hardware.neighbours import Whereabouts, in_use
+from hardware.neighbours import in_use
 
 
 def nobody(_port):
@@ -78,13 +78,3 @@ def test_a_uart_has_only_itself(machine):
     machine.uart("ttyAMA0")
     assert in_use(machine.dev / "ttyAMA0", 7, nobody, machine.root) == ""
     assert "held by minicom" in in_use(machine.dev / "ttyAMA0", 7, lambda _: [(9, "minicom")], machine.root)
-
-
-def test_where_the_module_is(module):
-    """Found by what it is, remembered while it is away; as configured; a socket is nowhere."""
-    auto = Whereabouts("auto", module.root)
-    assert auto.look(0.0) == module.dev / "ttyUSB2"
-    module.unplug("1-1.2")
-    assert auto.look(1.0) == module.dev / "ttyUSB2"
-    assert str(Whereabouts("/dev/serial0").look(0.0)) == "/dev/serial0"
-    assert Whereabouts("socket://localhost:4000").look(0.0) is None

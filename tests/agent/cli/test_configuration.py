@@ -1,5 +1,7 @@
 """Impossible configuration: sentences and exit status 2, whichever command meets it."""
 
+import sys
+
 import pytest
 
 RUNS = [("run",), ("status",), ("send", "x"), ("inbox",), ("outbox",), ("at", "AT"), ("config", "check")]
@@ -150,3 +152,16 @@ def test_check_is_content(desk):
         f"{desk.config} is in order: super-sim on /dev/nowhere, handlers help, led, ping, status, temp\n"
     )
     assert "pump is no handler because it is not executable" in result.stderr
+
+
+def test_check_says_what_switching_the_power_lacks(desk, monkeypatch):
+    """The package, the chip, the line: one sentence, no traceback."""
+    monkeypatch.setitem(sys.modules, "gpiod", None)
+    with desk.config.open("a") as file:
+        file.write('\n[recovery]\npower = "gpio"\ngpio_line = 6\n')
+    result = desk.run("config", "check")
+    assert result.exit_code == 2
+    assert result.stderr.splitlines()[-1] == (
+        f'modem-agent: {desk.config}: recovery.power "gpio" needs the Python package gpiod 2: '
+        'pip install "modem-agent[gpio]"'
+    )
