@@ -25,8 +25,10 @@ from crash.relay import Relay
 NEAR = 4
 """Half of the cuts come within so many writes after something that was seen."""
 LIVES = {"generic": (2.0, 1.5, 2.5), "nrf91": (2.5,)}
-"""Simulated module: how long each agent lives, in seconds. One stores messages, one hands them over."""
+"""Simulated module: how long each agent works, in seconds. One stores messages, one hands them over."""
 ORDERS_A_SECOND = 9
+SESSION_S = 30.0
+"""Until the first session, on a busy machine."""
 
 
 @dataclass(frozen=True)
@@ -92,16 +94,22 @@ class Recording:
         self.facts = [*_seen(relay.seen), *_noted(self._folder / "runs")]
 
     async def _live(self, field, seconds, end):
+        """Some seconds of work, from the beginning of the first session."""
         process = await field.run(program=self._program)
-        log = asyncio.create_task(process.stderr.read())
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
+        at_work = asyncio.Event()
+        with (self._folder / "agent.log").open("ab") as log:
+            reading = asyncio.create_task(_read(process, log, at_work))
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(SESSION_S):
+                    await at_work.wait()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await process.wait()
+                    self.trouble.append(f"the agent ended by itself, status {process.returncode}")
+            if process.returncode is None:
+                process.send_signal(end)
                 await process.wait()
-                self.trouble.append(f"the agent ended by itself, status {process.returncode}")
-        if process.returncode is None:
-            process.send_signal(end)
-            await process.wait()
-        (self._folder / "agent.log").open("ab").write(await log)
+            await reading
 
     async def _send(self, field, orders):
         for order in orders:
@@ -155,6 +163,15 @@ class Recording:
         with contextlib.closing(sqlite3.connect(found / "journal.db")) as journal:
             sending = journal.execute("SELECT count(*) FROM replies WHERE state = 'sending'").fetchone()[0]
         return [f"{sending} answers still sending after a start"] if sending else []
+
+
+async def _read(process, log, at_work):
+    """Keep what the agent says, and see it begin."""
+    async for line in process.stderr:
+        log.write(line)
+        if b" session" in line:
+            at_work.set()
+    at_work.set()
 
 
 def _seen(seen):

@@ -32,15 +32,15 @@ def _synchronous(level):
 
 def _delete_first():
     """A message is deleted from the module before it is committed."""
-    take = Intake._take
+    take, delete = Intake._take, Intake._delete
 
     async def careless(self, message):
         if message.slot is not None:
-            await self._delete(message.slot, message.raw)
+            await delete(self, message.slot, message.raw)
             await asyncio.sleep(0.002)  # a slow disk
         return await take(self, message)
 
-    Intake._take = careless
+    replace(Intake, "_take", careless)
 
 
 def _body_first():
@@ -87,7 +87,7 @@ def _no_doubles():
 
 def _leave_behind():
     """The agent starts a process that does not notice its end."""
-    subprocess.Popen(["sleep", "30"])
+    subprocess.Popen(["sleep", "10"], stderr=subprocess.DEVNULL)
 
 
 def replace(owner, name, function):
