@@ -193,6 +193,9 @@ def _section(
                 hint = "a PIN stands in a file of its own: pin_file, or the systemd credential sim-pin"
             mistakes.append(f"{source}: unknown key {name}.{key}; {hint}")
             continue
+        if value == "" and type(None) in get_args(types[key]):
+            good[key] = None
+            continue
         try:
             good[key] = msgspec.convert(value, types[key], dec_hook=lambda _, path: _path(path, folder))
         except msgspec.ValidationError:
