@@ -1,7 +1,7 @@
 """Modules of other makers, other people's simulators: three Commands, each run once and answered once."""
 
 import pytest
-from stranger.odd import EVERYBODY
+from stranger import EVERYBODY
 
 from soak.world import World
 

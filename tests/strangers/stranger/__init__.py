@@ -1,5 +1,20 @@
 """Modules that are not ours: small, each with a parser of its own making and one habit that others have had.
 
+Each class has one habit, which stands in its docstring.
+
 They know nothing of `hardware.sim`. What they understand is what somebody's simulator or a cheap stick does:
 the few commands that programs usually send, in the form in which they are usually sent.
 """
+
+from stranger import line, living, sending, storing, telling
+from stranger.plain import Plain
+
+EVERYBODY = [
+    Plain,
+    *(
+        kind
+        for room in (line, storing, telling, sending, living)
+        for kind in vars(room).values()
+        if isinstance(kind, type) and issubclass(kind, Plain) and kind is not Plain
+    ),
+]
