@@ -48,6 +48,10 @@ class Registration:
         return tuple(state for state in (self.circuit, self.packet, self.eps) if state is not None)
 
     @property
+    def _named(self) -> tuple[tuple[str, int | None], ...]:
+        return (("circuit", self.circuit), ("packet", self.packet), ("EPS", self.eps))
+
+    @property
     def can_send(self) -> bool:
         """Whether any domain carries SMS. Where nothing is known, sending will tell."""
         return not self.states or any(state in SMS_CAPABLE for state in self.states)
@@ -62,7 +66,9 @@ class Registration:
             return "registration unknown"
         if self.can_send:
             roaming = not any(state in {1, 6, 9} for state in self.states)
-            return "registered, roaming" if roaming else "registered, home"
+            said = "registered, roaming" if roaming else "registered, home"
+            denied = ", ".join(name for name, state in self._named if state == DENIED)
+            return f"{said} ({_WORDS[DENIED]}: {denied})" if denied else said
         worst = next((state for state in (3, 2, 8, 11, 4, 0) if state in self.states), 4)
         return _WORDS[worst]
 

@@ -17,7 +17,7 @@ def info(text):
     [
         ((1, None, None), True, "registered, home"),
         ((5, 5, 5), True, "registered, roaming"),
-        ((3, 5, 5), True, "registered, roaming"),
+        ((3, 5, 5), True, "registered, roaming (registration denied: circuit)"),
         ((6, None, None), True, "registered, home"),
         ((7, 0, 0), True, "registered, roaming"),
         ((3, 2, None), False, "registration denied"),

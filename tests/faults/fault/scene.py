@@ -10,6 +10,7 @@ async with Scene(tmp_path, mode) as scene:
 import itertools
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 
 import pdu
 from agent.handlers.outcome import Declared
@@ -33,9 +34,11 @@ class Scene(World):
     answers `did …`.
     """
 
-    def __init__(self, folder, mode="pdu", *, anything=True, executables=(), **more):
+    def __init__(self, folder, mode="pdu", *, anything=True, executables=(), seams=None, **more):
+        """`seams` are fields of `agent.app.Seams` beyond those of the World, such as `pin` and `power`."""
         super().__init__(folder, message_format=mode, **{"service": "super-sim"} | more)
         self.opponent = Opponent(self)
+        self.seams = seams or {}
         self._references = itertools.count(5000)
         for name in executables:
             (self.handlers / name).write_text("#!/bin/sh\n")
@@ -47,6 +50,11 @@ class Scene(World):
         """Start the agent and let it settle."""
         life = self.start(**tables)
         await self.passes(seconds)
+        return life
+
+    def start(self, tables=None):
+        life = super().start(tables)
+        life.agent._seams = replace(life.agent._seams, **self.seams)
         return life
 
     # Messages
