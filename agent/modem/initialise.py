@@ -67,7 +67,7 @@ class Initialisation:
         await self._stores()
         await Routing(self._talk, self._setup).agree()
         await self._registration()
-        await self._service_centre()
+        await self.service_centre()
         self._setup.echo = self._talk.echoed
 
     async def _start(self) -> None:
@@ -278,12 +278,16 @@ class Initialisation:
                 await self._talk.try_out(write(f"AT{domain}=1"))
         self._setup.domains = tuple(known)
 
-    async def _service_centre(self) -> None:
-        """+CSCA: without its number nothing can be sent."""
+    async def service_centre(self) -> bool:
+        """+CSCA: without its number nothing can be sent. True where it was lost and could be written again.
+
+        Also for a module that refuses a message because of it. Raises ModemLost.
+        """
         number = await self._standing_centre()
         if number is None:
-            return
-        if not number and (wanted := await self._card.restore_service_centre()):
+            return False
+        lost = not number
+        if lost and (wanted := await self._card.restore_service_centre()):
             kind = 145 if wanted.startswith("+") else 129
             await self._talk.try_out(write(f'AT+CSCA="{self._format.number(wanted)}",{kind}'))
             number = await self._standing_centre()
@@ -294,6 +298,7 @@ class Initialisation:
                 "the SIM knows no service centre number (+CSCA), so sending will be refused with 330: write "
                 "service_centre into [modem] of agent.toml"
             )
+        return lost and bool(number)
 
     async def _standing_centre(self) -> str | None:
         """As it stands; None where the module does not tell."""

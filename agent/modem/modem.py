@@ -226,7 +226,7 @@ class Modem:
             return obstacle
         if self._hearing.restarted:
             return NotSent("the module has lost its settings")
-        return await send(self._channel, command, before_body)
+        return await send(self._channel, command, before_body, self._initialisation().service_centre)
 
     # How it fares
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from agent.at.channel import BeforeBody, Channel
@@ -45,6 +47,9 @@ class Unknown:
 
 Outcome = Sent | Refused | NotSent | Unknown
 
+_NO_CENTRE = ("cms", 330)
+"""Service centre address unknown: SIMs and modules lose the number."""
+
 
 async def prepare(channel: Channel, setting: AtCommand) -> Refused | NotSent | None:
     """Set what a message needs; None when it stands."""
@@ -57,11 +62,20 @@ async def prepare(channel: Channel, setting: AtCommand) -> Refused | NotSent | N
     return None
 
 
-async def send(channel: Channel, command: AtCommand, before_body: BeforeBody) -> Outcome:
-    """Send; raises only what `before_body` raises, and then nothing was sent."""
+async def send(
+    channel: Channel, command: AtCommand, before_body: BeforeBody, restore: Callable[[], Awaitable[bool]]
+) -> Outcome:
+    """Send; raises only what `before_body` raises, and then nothing was sent.
+
+    `restore` writes a lost number of the service centre again, and tells whether it could.
+    """
     try:
         response = await channel.exchange(command, before_body)
     except CommandRefused as error:
+        if (error.kind, error.code) == _NO_CENTRE:
+            with contextlib.suppress(ModemLost):
+                if await restore():
+                    return NotSent(f"{error}; the number was written again (+CSCA)")
         return Refused(error)
     except CommandTimedOut as error:
         if not error.body_sent:
