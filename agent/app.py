@@ -287,7 +287,7 @@ class Agent:
             await self._runner.close()
             await asyncio.wait((supervisor, dispatcher), timeout=MANNERS_S)
             for task in (supervisor, dispatcher):
-                # One that hangs on a journal which cannot commit, say: the next start finds it as after a crash.
+                # A journal that cannot commit, say, holds it: the next start finds it as after a crash.
                 task.cancel()
 
     async def _connect(self) -> None:

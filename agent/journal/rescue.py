@@ -91,11 +91,10 @@ def renew(path: Path, why: str, wall: float) -> Rescued:
         with closing(sqlite3.connect(new, isolation_level=None)) as target:
             target.execute("PRAGMA synchronous = FULL")
             schema.migrate(target)
-            with new.open("rb") as file:
-                first_page = file.read(target.execute("PRAGMA page_size").fetchone()[0])
+            bones = salvage.skeleton(new, target)
             target.execute("BEGIN IMMEDIATE")
             try:
-                source = salvage.open_damaged(path, scratch, first_page)
+                source = salvage.open_damaged(path, scratch, bones)
             except (OSError, sqlite3.Error):
                 rescued.incomplete = list(_tables(target))
             else:

@@ -7,12 +7,13 @@ Keys must grow on the way: pages that lead back to earlier ones count as damage.
 
 from __future__ import annotations
 
+import contextlib
+import os
 import shutil
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
-MAGIC = b"SQLite format 3\0"
 _BLOB_STEP = 12
 """Octets of a key that steps are counted in."""
 
@@ -127,36 +128,55 @@ def _stepped(low: int | bytes | None, step: int) -> bytes | None:
     return None if number >> (8 * _BLOB_STEP) else number.to_bytes(_BLOB_STEP)
 
 
-def open_damaged(path: Path, scratch: Path, first_page: bytes) -> sqlite3.Connection:
+def skeleton(new: Path, connection: sqlite3.Connection) -> dict[int, bytes]:
+    """The pages of a new journal that tell where its tables begin, by their number from 1."""
+    (size,) = connection.execute("PRAGMA page_size").fetchone()
+    begin = {row[0] for row in connection.execute("SELECT rootpage FROM sqlite_master")}
+    octets = new.read_bytes()
+    pages = range(1, len(octets) // size + 1)
+    return {page: octets[(page - 1) * size : page * size] for page in pages if page not in begin}
+
+
+def open_damaged(path: Path, scratch: Path, bones: dict[int, bytes]) -> sqlite3.Connection:
     """A connection to whatever stands at `path`; the file itself is left as it is.
 
-    Where its head is gone, a copy at `scratch` gets the head of a new file (`first_page`): the tables of
-    a journal begin at the same pages in every file. Raises OSError, sqlite3.Error.
+    Where it is not known any more which tables it has, a copy at `scratch` gets the `skeleton` of a new file:
+    the tables of a journal begin at the same pages in every file. Raises OSError, sqlite3.Error.
     """
-    log = path.with_name(f"{path.name}-wal")
-    try:
-        with path.open("rb") as file:
-            whole = file.read(len(MAGIC)) == MAGIC
-    except FileNotFoundError:
-        whole = False
-    if whole:
-        connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+    if path.exists() and path.stat().st_size > 0:  # beside an empty one SQLite would delete the log
+        with contextlib.suppress(sqlite3.Error):
+            return _opened(f"{path.absolute().as_uri()}?mode=ro")
+    if path.exists():
+        shutil.copyfile(path, scratch)
     else:
-        if path.exists():
-            shutil.copyfile(path, scratch)
-        else:
-            scratch.write_bytes(b"")
-        with_log = log.exists() and log.stat().st_size > 0
-        if with_log:
-            shutil.copyfile(log, scratch.with_name(f"{scratch.name}-wal"))
-        with scratch.open("r+b") as file:
-            pages = max(scratch.stat().st_size // len(first_page), 1)
-            head = bytearray(first_page)
-            head[18:20] = b"\2\2" if with_log else b"\1\1"  # file format 1.3: WAL or not
-            head[28:32] = pages.to_bytes(4)
-            file.write(head)
-        connection = sqlite3.connect(scratch)
-    connection.text_factory = lambda octets: octets.decode(errors="replace")
-    # Pages beyond the end of a file that was cut off are then missing one by one and not all together.
-    connection.execute("PRAGMA writable_schema = ON")
+        scratch.write_bytes(b"")
+    log = path.with_name(f"{path.name}-wal")
+    with_log = log.exists() and log.stat().st_size > 0
+    if with_log:
+        shutil.copyfile(log, scratch.with_name(f"{scratch.name}-wal"))
+    with scratch.open("r+b") as file:
+        for page, octets in bones.items():
+            file.seek((page - 1) * len(octets))
+            file.write(octets)
+        file.seek(18)
+        file.write(b"\2\2" if with_log else b"\1\1")  # file format 1.3: with a log beside it, or not
+        pages = file.seek(0, os.SEEK_END) // len(bones[1])
+        file.seek(28)
+        file.write(pages.to_bytes(4))
+    return _opened(scratch.absolute().as_uri())
+
+
+def _opened(place: str) -> sqlite3.Connection:
+    """Raises sqlite3.Error where the list of tables cannot be read."""
+    connection = sqlite3.connect(place, uri=True)
+    try:
+        connection.text_factory = lambda octets: octets.decode(errors="replace")
+        # Pages beyond the end of a file that was cut off are then missing one by one and not all together.
+        connection.execute("PRAGMA writable_schema = ON")
+        connection.execute("SELECT count(*) FROM sqlite_master").fetchall()
+        for table in ("clock", "commands", "seen"):
+            connection.execute(f"SELECT 1 FROM {table} WHERE 0")
+    except BaseException:
+        connection.close()
+        raise
     return connection
