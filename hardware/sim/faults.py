@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Protocol
 import msgspec
 
 from hardware.sim.fault_events import EVENTS, LINE
+from hardware.sim.latest import Latest
 from hardware.sim.module.refusal import named
 
 if TYPE_CHECKING:
@@ -127,7 +128,7 @@ class Faults:
         self._asked = ""
         self.port: Port | None = None
         """For faults of the line."""
-        self.log: list[str] = []
+        self.log: list[str] = Latest()
         """Names of the faults that struck, in order."""
 
     def add(self, fault: Fault | str) -> None:
@@ -202,7 +203,7 @@ class Faults:
             EVENTS[fault.name](self, fault)
             return
         standing = Standing(fault, fault.times or -1)
-        self._standing.append(standing)
+        self._standing = [*(other for other in self._standing if other.left), standing]
         if fault.name == "echo-stuck":
             self.module.settings.echo = True
         if fault.name in LASTING and fault.for_:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from hardware.sim.faults import Faults
+from hardware.sim.latest import Latest
 from hardware.sim.module.arrival import Arrival
 from hardware.sim.module.card import CardReader, as_message_error
 from hardware.sim.module.clock import Clock
@@ -43,15 +44,15 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Ledger:
-    """What happened, for those who watch: tests and the demo."""
+    """What happened, for those who watch: tests and the demo. Of each kind the latest are kept."""
 
     boots: int = 0
-    lines: list[str] = field(default_factory=list)
-    """Bodies of all command lines, without `AT`."""
-    submits: list[bytes] = field(default_factory=list)
+    lines: list[str] = field(default_factory=Latest)
+    """Bodies of command lines, without `AT`."""
+    submits: list[bytes] = field(default_factory=Latest)
     """TPDUs handed to the network, SUBMIT and COMMAND, with the message reference in place."""
-    answered: list[tuple[int, int | None]] = field(default_factory=list)
-    """Reference and cause of every delivery that the network was answered."""
+    answered: list[tuple[int, int | None]] = field(default_factory=Latest)
+    """Reference and cause of each delivery that the network was answered."""
     deaf: int = 0
     """Bytes from the terminal that came while the module was off or starting."""
 

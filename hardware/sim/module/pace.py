@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 BITS_PER_BYTE = 10
 """A start bit, eight data bits, a stop bit."""
 
+LONGEST = 65536
+"""Bytes that wait for the line at most: a talkative module says more than a slow line carries."""
+
 FIFO = 16
 """A UART hands on what it received in portions of so many bytes, and the rest when the line falls still."""
 
@@ -24,13 +27,17 @@ class Pace:
         self._byte_s = BITS_PER_BYTE / baud
         self._sink = sink
         self._waiting = bytearray()
+        self.overrun = 0
+        """Bytes that found no room."""
         self._free_at = 0.0
         """When the line has carried everything that was handed on or is under way."""
 
     def send(self, data: bytes) -> None:
-        """Put bytes on the line; it never refuses any."""
+        """Put bytes on the line; what finds no room is lost and counted, as when a UART overruns."""
         idle = not self._waiting
-        self._waiting += data
+        room = LONGEST - len(self._waiting)
+        self.overrun += max(0, len(data) - room)
+        self._waiting += data[:room]
         if idle and data:
             self._free_at = max(self._free_at, self._scheduler.time())
             self._next()

@@ -60,6 +60,7 @@ class Power:
         """+CFUN: 0 takes the card's power too, 4 only the radio's; 1 brings all back, boot lines included."""
         module, before = self._module, self.function
         self.function = function
+        self._loud = True
         if function != 1:
             module.link.leave()
         if function == 0:

@@ -37,6 +37,8 @@ class Settings:
     ctzu: int = 1
     ctzr: int = 0
     cgsms: int = 1
+    contexts: dict[int, tuple[str, str]] = field(default_factory=dict)
+    """By their number: type and access point name."""
     ipr: int = 115200
     ifc: tuple[int, int] = (0, 0)
     text_mode: bool = False
@@ -51,7 +53,13 @@ class Settings:
 
     def copy(self) -> Settings:
         """One that shares nothing."""
-        return replace(self, registers=dict(self.registers), basic=dict(self.basic), creg=dict(self.creg))
+        return replace(
+            self,
+            registers=dict(self.registers),
+            basic=dict(self.basic),
+            creg=dict(self.creg),
+            contexts=dict(self.contexts),
+        )
 
     def take(self, other: Settings, names: Iterable[str] | None = None) -> None:
         """Overwrite these values, or all, with those of another."""

@@ -16,9 +16,15 @@ OCTET = range(256)
 
 
 def _service(module: SimulatedModule, values: Values) -> Outcome:
-    """+CSMS: 1 makes direct deliveries wait for +CNMA. All three directions are supported."""
+    """+CSMS: 1 makes direct deliveries wait for +CNMA. All three directions are supported.
+
+    Of the other services of 27.005 3.2.1 there is none: +CMS ERROR, not ERROR.
+    """
     values.at_most(1)
-    module.settings.csms = values.number(0, range(2))
+    service = values.number(0, OCTET)
+    if service > 1:
+        raise cms(303)
+    module.settings.csms = service
     return ["+CSMS: 1,1,1"]
 
 

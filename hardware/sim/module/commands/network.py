@@ -1,4 +1,4 @@
-"""Registration, operator, signal and route: 27.007 7.2, 7.3, 8.5, 8.69, 10.1.9, 10.1.20, 10.1.21, 10.1.22."""
+"""Registration, operator, signal, route: 27.007 7.2, 7.3, 8.5, 8.69, 10.1.1, 10.1.9, 10.1.20 to 10.1.22."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ from hardware.sim.module.refusal import cme
 if TYPE_CHECKING:
     from hardware.sim.module.command import Values
     from hardware.sim.module.module import SimulatedModule
+
+
+CONTEXTS = range(1, 16)
 
 
 def _registration(name: str, highest: int) -> Entry:
@@ -75,6 +78,23 @@ def _attach(module: SimulatedModule, values: Values) -> Outcome:
     return []
 
 
+def _context(module: SimulatedModule, values: Values) -> Outcome:
+    """+CGDCONT=<cid>[,<type>,<apn>[,...]]: remembered, for scripts that set it; no data go through here."""
+    values.at_most(6)
+    place = values.number(0, CONTEXTS)
+    if len(values.items) == 1:
+        module.settings.contexts.pop(place, None)
+    else:
+        module.settings.contexts[place] = (values.string(1), values.string(2, ""))
+    return []
+
+
+def _contexts(module: SimulatedModule) -> Outcome:
+    kept = sorted(module.settings.contexts.items())
+    lines = [f'+CGDCONT: {place},"{kind}","{name}","0.0.0.0",0,0' for place, (kind, name) in kept]
+    return ["\r\n".join(lines)] if lines else []
+
+
 def _route(module: SimulatedModule, values: Values) -> Outcome:
     values.at_most(1)
     module.settings.cgsms = values.number(0, range(4))
@@ -96,5 +116,6 @@ ENTRIES = {
     "+CGATT": Entry(
         set=_attach, read=lambda module: str(int(module.link.registered)), test=lambda _: "(0,1)"
     ),
+    "+CGDCONT": Entry(set=_context, read=_contexts, test=lambda _: '(1-15),"IP",,,(0),(0)'),
     "+CGSMS": Entry(set=_route, read=lambda module: str(module.settings.cgsms), test=lambda _: "(0-3)"),
 }

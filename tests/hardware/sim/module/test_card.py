@@ -99,7 +99,7 @@ def test_the_pin_is_asked_for_again_after_a_restart(locked):
     assert locked.at("+CPIN?") == "\r\n+CPIN: READY\r\n" + OK
     locked.at("+CFUN=0")
     assert locked.at("+CPIN?") == cme(14)
-    assert locked.at("+CFUN=1") == OK
+    assert locked.at("+CFUN=1") == OK + "\r\n+CPIN: SIM PIN\r\n"
     assert locked.at("+CPIN?") == "\r\n+CPIN: SIM PIN\r\n" + OK
     locked.at('+CPIN="1234"')
     locked.module.reboot()

@@ -246,6 +246,19 @@ def test_what_is_out_of_range(bench, command):
     assert bench.at(command) == ERROR
 
 
+def test_contexts_are_remembered(bench):
+    """+CGDCONT: scripts that set it find what they set; a bare number takes it away."""
+    assert bench.at("+CGDCONT?") == OK
+    assert bench.at('+CGDCONT=1,"IP","super"') == OK
+    assert bench.at('+CGDCONT=2,"IPV6"') == OK
+    assert bench.at("+CGDCONT?") == (
+        '\r\n+CGDCONT: 1,"IP","super","0.0.0.0",0,0\r\n+CGDCONT: 2,"IPV6","","0.0.0.0",0,0\r\n' + OK
+    )
+    assert bench.at("+CGDCONT=2;+CGDCONT=16") == ERROR
+    assert bench.at("+CGDCONT?").count("+CGDCONT") == 1
+    assert bench.at("&FE0+CGDCONT?") == OK
+
+
 def test_reading_what_was_set(bench):
     """S-parameters have three digits and no name."""
     bench.at("S0=2;+IPR=9600;+IFC=2,1")

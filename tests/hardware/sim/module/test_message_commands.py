@@ -66,7 +66,8 @@ def test_test_forms_without_parameters(bench, command):
 @pytest.mark.parametrize(
     ("command", "answer"),
     [
-        ("+CSMS=2", ERROR),
+        ("+CSMS=2", cms(303)),
+        ("+CSMS=x", ERROR),
         ("+CSMS=", ERROR),
         ('+CPMS="XX"', cms(302)),
         ('+CPMS="ME","SR"', cms(302)),
@@ -171,7 +172,6 @@ def test_too_many_values(bench, command):
         ("+CEREG", 5),
         ("+CSDH", 1),
         ("+CMMS", 2),
-        ("+CSMS", 1),
     ],
 )
 def test_the_last_value_in_range(bench, command, highest):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hardware.sim.module.pace import Pace
+from hardware.sim.module.pace import LONGEST, Pace
 
 
 @pytest.fixture
@@ -64,3 +64,12 @@ def test_the_answer_of_a_module_at_115200_baud(fresh):
     while not bench.heard.endswith(b"OK\r\n"):
         bench.time.pass_(0.0001)
     assert 0.015 < bench.time.now - start < 0.02
+
+
+def test_what_finds_no_room_is_lost(line):
+    """A module that is talkative on a slow line fills no memory; what was lost is counted."""
+    for _ in range(3):
+        line.send(b"x" * LONGEST)
+    assert line.overrun == 2 * LONGEST
+    line.time.pass_(100)
+    assert sum(len(data) for _, data in line.arrived) == LONGEST

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hardware import profile
+from hardware.sim.module.card import Sim
 
 OK = "\r\nOK\r\n"
 
@@ -109,6 +110,20 @@ def test_functions(bench):
         "detach",
         "attach",
     ]
+
+
+def test_a_card_that_was_unlocked_without_a_word_speaks_when_its_power_returns(fresh):
+    """What +CFUN=1 replays does not depend on how quiet the start was."""
+    bench = fresh(sim=Sim(pin="1234"))
+    bench.module.power_on()
+    bench.at('E0+CPIN="1234"')
+    bench.at("+CFUN=0")
+    assert bench.at("+CFUN=1").endswith(OK + "\r\n+CPIN: SIM PIN\r\n")
+    bench.module.reboot(loud=False)
+    bench.at('E0+CPIN="1234"')
+    bench.at('+CLCK="SC",0,1234')
+    bench.at("+CFUN=0")
+    assert bench.at("+CFUN=1") == OK + "\r\n+CPIN: READY\r\n\r\nSMS DONE\r\n"
 
 
 def test_the_radio_may_be_off_after_power_on(running):
