@@ -145,7 +145,9 @@ class Ladder:
         self._busy_since = (self._busy_since or now) if busy else None
         if self._busy_since is None or now - self._busy_since < BUSY_S:
             return None
-        return self._remedy(Trouble.SIM_BUSY, now)
+        remedy = self._remedy(Trouble.SIM_BUSY, now)
+        # A pulse takes long, and a session must be able to end at once.
+        return Remedy.RESTART if remedy is Remedy.POWER else remedy
 
     def fares(self, trouble: Trouble | None, now: float) -> Remedy | None:
         """How a session fares with its network: SEARCHING, DENIED, or None where messages can be sent."""

@@ -176,6 +176,18 @@ def test_a_sim_that_stays_busy_is_one_that_is_lost():
     assert ladder.failed(Trouble.NO_SIM, 500 + REST_S).remedy is Remedy.RESTART
 
 
+def test_no_power_is_switched_in_a_session():
+    """A pulse takes long, and a session must be able to end at once."""
+    ladder = Ladder(Halves(), power=True)
+    now, seen = 0.0, set()
+    while now < 2 * 86_400:
+        now += 60
+        if remedy := ladder.sim(now, busy=True):
+            seen.add(remedy)
+            ladder.done(remedy, Trouble.SIM_BUSY, now)
+    assert seen == {Remedy.RADIO, Remedy.RESTART}
+
+
 def test_a_network_that_is_found_ends_it():
     """Counted anew after that; the rungs are forgotten after a quarter of an hour."""
     ladder = Ladder(Halves())

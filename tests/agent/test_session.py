@@ -195,4 +195,4 @@ async def test_both_domains_are_shown(road, bench):
     await bench.begin()
     described = bench.session.describe()
     assert described["domains"] == {"circuit": "registration denied", "eps": "registered, roaming"}
-    assert described["registration"] == "registered, roaming"
+    assert described["registration"].startswith("registered, roaming")

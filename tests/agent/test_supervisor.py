@@ -560,6 +560,7 @@ async def test_no_network_for_long(road, bench):
     await road.passes(3000)
     assert [what for what, *_ in road.happened(*REMEDIES)] == ["reselect", "radio", "restart"]
     assert bench.supervisor.connection.sessions == 3
+    assert bench.mender.ladder.describe() == "no network: 3 steps taken"
     assert [wait for wait in bench.waits if wait > 60 * 5] == bench.waits
     assert road.health().late() == []
 
@@ -572,6 +573,19 @@ async def test_denied_registration_is_reset_once_an_hour_at_most(road, bench):
     assert len(times) >= 2
     assert all(later - earlier >= 3600 for earlier, later in pairwise(times))
     assert set(road.look("SELECT reason FROM resets")) == {"registration denied"}
+
+
+async def test_denied_registration_counts_other_resets(road, bench):
+    """One of any kind in the last hour is enough to wait, and is said once."""
+    bench.change = lambda modem: setattr(modem, "registered", Registration(3))
+    await bench.begin()
+    bench.mender._resets.reserve("restart", "the module does not answer")
+    await road.passes(3000)
+    assert len(road.look("SELECT * FROM resets")) == 1
+    assert road.happened(*REMEDIES) == []
+    assert "at most one reset an hour" in road.told("recovery")[0].detail
+    await road.passes(1500)
+    assert road.happened(*REMEDIES) == [("reselect",)]
 
 
 async def test_a_domain_that_can_send_is_enough(road, bench):
@@ -617,7 +631,7 @@ async def test_the_health_of_others_waits_with_the_line(road, bench):
     bench.change = change
     try:
         await bench.begin()
-        road.health().within("intake", 610)
+        road.health().within("somebody", 610)
         late = []
         for _ in range(90):
             await road.passes(10)
@@ -625,7 +639,7 @@ async def test_the_health_of_others_waits_with_the_line(road, bench):
         assert road.happened("reselect")
         assert late == []
     finally:
-        road.health().ended("intake")
+        road.health().ended("somebody")
 
 
 async def test_sending_that_takes_the_module_down_rests(road, bench, make):
