@@ -220,6 +220,23 @@ def test_the_end_comes_last(trouble, ends):
         assert names(taken)[:2] == ["RESTART", "POWER"]
 
 
+def test_the_end_waits_for_what_was_not_to_be_had():
+    """However long it has lasted: power is switched before, even where the budget came late."""
+    ladder = Ladder(Halves(), power=True)
+    ladder.worked(0)
+    now, asked = 0.0, []
+    while now < 6 * 3600:
+        now += 60
+        if remedy := ladder.failed(Trouble.SILENT, now).remedy:
+            if now < 2 * 3600:
+                assert remedy is Remedy.RESTART
+                ladder.held(Trouble.SILENT, now)
+            else:
+                asked.append(remedy.name)
+                ladder.done(remedy, Trouble.SILENT, now)
+    assert asked[:3] == ["RESTART", "POWER", "END"]
+
+
 def test_a_module_that_was_never_heard_ends_no_process():
     """The next one would hear as little: a wrong port in agent.toml, say."""
     assert "END" not in names(climb(Ladder(Halves()), Trouble.SILENT, 72))

@@ -192,3 +192,29 @@ async def test_a_mute_module_in_the_end_ends_the_process(tmp_path):
         assert at > HOUR
         assert "nothing has helped for an hour" in str(error)
         assert not world.life.alive
+
+
+async def test_a_stop_in_the_middle_of_a_pulse(tmp_path):
+    """As SIGTERM does: over within moments, the key let go, the reset counted by the next life."""
+    async with World(tmp_path) as world:
+        pressed = []
+
+        class Slow(Switch):
+            async def cycle(self, driver):
+                pressed.append(True)
+                try:
+                    await asyncio.sleep(300)
+                finally:
+                    pressed.append(False)
+
+        life = start(world, power=Slow(world))
+        await world.passes(60)
+        world.module.faults.add("mute:for=0")
+        while pressed != [True]:
+            await world.passes(1)
+        began = world.loop.time()
+        await life.stop()
+        assert world.loop.time() - began < 5
+        assert pressed == [True, False]
+        used = life.agent._mender.used
+        assert (used.hour, used.day) == (2, 2)

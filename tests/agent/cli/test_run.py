@@ -159,3 +159,11 @@ def test_a_mistake_of_our_own_is_a_line_for_a_report(desk, telling, monkeypatch)
     assert "ValueError: other" in said[1]
     assert "Traceback" not in result.stderr
     assert "Traceback" in desk.run("run", "--trace").stderr
+
+
+def test_an_agent_that_gave_up_ends_with_a_sentence(desk, telling, monkeypatch):
+    """Exit status 1: systemd starts another one, which it would not after 2."""
+    monkeypatch.setattr(Telling, "error", app.GaveUp("the module does not answer"))
+    result = desk.run("run")
+    assert result.exit_code == 1
+    assert result.stderr.splitlines()[-1] == "modem-agent: the module does not answer"
