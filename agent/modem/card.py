@@ -34,6 +34,8 @@ TRIES = 3
 _WRONG = {("cme", 16), ("cme", 12), ("cms", 316)}
 """Incorrect password; PUK required, which is what a wrong last try is answered by."""
 _ABSENT = {("cme", 10), ("cms", 310)}
+_FAILURE = {("cme", 13), ("cms", 313)}
+"""SIM failure; of a SIM that is being read, too."""
 _NUMBERS = re.compile(r"\d+")
 _ADDRESS = re.compile(r"\+?[0-9]{3,20}")
 
@@ -78,6 +80,18 @@ class Holder:
     """To be used where the SIM has none; wins over what is remembered."""
 
 
+async def missing(channel: Channel) -> str:
+    """What the module says where it has no SIM any more; empty where it has one, or does not tell.
+
+    Raises CommandTimedOut, ModemLost.
+    """
+    try:
+        said = (await channel.exchange(read("+CPIN"))).text
+    except CommandRefused as error:
+        return str(error) if (error.kind, error.code) in _ABSENT | _FAILURE else ""
+    return said if said.upper().endswith(("NOT INSERTED", "NOT READY")) else ""
+
+
 class Card:
     """The SIM of one module while it is being initialised."""
 
@@ -112,6 +126,10 @@ class Card:
                 self._talk.note("AT+CPIN? ignored")
                 return "READY"
             except CommandRefused as error:
+                if (error.kind, error.code) in _FAILURE:
+                    raise ModemUnusable(
+                        "the SIM does not answer (SIM failure); is it in its holder, and sound?"
+                    ) from None
                 if (error.kind, error.code) not in _ABSENT:
                     self._talk.note(f"AT+CPIN? refused ({error.name or 'ERROR'})")
                     return "READY"

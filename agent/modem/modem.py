@@ -16,7 +16,7 @@ from agent.at.command import AtCommand
 from agent.at.error import CommandRefused, CommandTimedOut, ModemLost
 from agent.at.news import OVERFLOW
 from agent.modem.acknowledging import Acknowledging
-from agent.modem.card import Holder
+from agent.modem.card import Holder, missing
 from agent.modem.error import ModemUnusable
 from agent.modem.formats import SEND_S, MessageFormat, PduFormat
 from agent.modem.hearing import Hearing
@@ -182,7 +182,7 @@ class Modem:
         try:
             messages = await self._storage.sweep(store)
         except CommandRefused:
-            if await self._stands(0):
+            if await self._stands(0) and not await self._card_missing():
                 raise
             return []
         if not await self._believable(messages):
@@ -348,6 +348,12 @@ class Modem:
             if how := await drifted(self._channel, self._setup, self._format):
                 self._settings_lost(how)
         return not self._hearing.restarted
+
+    async def _card_missing(self) -> bool:
+        """Whether the SIM is gone. That is told as news, too: setting the module up again waits for it."""
+        if how := await missing(self._channel):
+            self._settings_lost(how)
+        return bool(how)
 
     def _settings_lost(self, how: str) -> None:
         """Tell it as news: whoever hears it initialises the module again."""
