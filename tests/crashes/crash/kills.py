@@ -4,6 +4,7 @@ import asyncio
 import base64
 import contextlib
 import json
+import math
 import os
 import random
 import signal
@@ -21,13 +22,15 @@ from hardware.sim.service.product import Rules
 
 TIMING = NetworkTiming(transit=0.005, acknowledgement=0.5, retry=(0.2,), alert=0.02)
 REST_S = 90.0
-"""For all that is open after the last kill, on a busy machine."""
+"""After the last kill something must end at least as often, on a busy machine."""
 QUIET_S = 1.2
 """Nothing open for so long is the end: what the network brings again comes sooner."""
 GONE_S = 5.0
 """Until nothing of a killed agent is left; it takes milliseconds."""
-SHOTS = 20
-"""Ends of the last agents by handlers, one after the other; each handler may bring about three."""
+SHOTS = {"shoot": 1, "reshoot": 3}
+"""How often a handler may end the agent for one Command."""
+START_S = 0.6
+"""From the start of the process to its session, where plans are meant; a busier machine has more time."""
 MARK = "CRASH_LIFE"
 
 CONFIG = """
@@ -98,6 +101,7 @@ class Kills:
         """Ends that a handler brought about."""
         self.slowest_s = 0.0
         """From a kill until nothing of that agent was left."""
+        self._pace = 1.0
         self._program = program
         self._show = show
         self._leaving = []
@@ -124,6 +128,8 @@ class Kills:
         mark = {MARK: f"{self._unique}-{number}"}
         process = await self.field.run(program=self._program, **mark)
         self._lines = 0
+        self._begun = asyncio.get_running_loop().time()
+        self._at_work_s = None
         self._listening = asyncio.create_task(self._listen(process, log))
         return process
 
@@ -132,6 +138,8 @@ class Kills:
         async for line in process.stderr:
             log.write(line)
             self._lines += 1
+            if b" session:" in line and self._at_work_s is None:
+                self._at_work_s = asyncio.get_running_loop().time() - self._begun
             self.field.changed.set()
 
     async def _live(self, life, log):
@@ -151,6 +159,10 @@ class Kills:
         else:
             self._ended_early(process.returncode, life.number)
         await self._listening
+        if self._at_work_s is not None:
+            self._pace = max(1.0, self._at_work_s / START_S)
+        elif life.after > START_S:
+            self._pace *= 1.2
         self._leaving.append(asyncio.create_task(self._gone(life.number)))
         if not orders.done():  # what was to come later comes now, with nobody there
             orders.cancel()
@@ -159,10 +171,11 @@ class Kills:
     async def _moment(self, life):
         """Wait until it is time to kill."""
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(life.after):
+            after = life.after * self._pace
+            async with asyncio.timeout(after):
                 if not life.line:
-                    await asyncio.sleep(life.after)
-                await self.field.until(lambda: self._lines >= life.line, life.after)
+                    await asyncio.sleep(after)
+                await self.field.until(lambda: self._lines >= life.line, after)
                 await asyncio.sleep(life.delay)
 
     def _ended_early(self, status, number):
@@ -173,10 +186,11 @@ class Kills:
 
     async def _send(self, life):
         left = list(life.orders)
-        begun = asyncio.get_running_loop().time()
+        loop = asyncio.get_running_loop()
+        begun = loop.time()
         try:
             while left:
-                await asyncio.sleep(max(0, begun + left[0].at - asyncio.get_running_loop().time()))
+                await asyncio.sleep(max(0, begun + left[0].at * self._pace - loop.time()))
                 self._order(left.pop(0))
         finally:
             for order in left:
@@ -206,13 +220,15 @@ class Kills:
         """The quiet end: an agent lives until nothing is open, then stops in order."""
         number = 0
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + REST_S
+        fewest, deadline = math.inf, loop.time() + REST_S
         while True:
             process = await self._start(f"rest{number}", log)
             quiet_since = None
             while process.returncode is None and (now := loop.time()) < deadline:
-                if any(self._open().values()):
+                if count := sum(self._open().values()):
                     quiet_since = None
+                    if count < fewest:
+                        fewest, deadline = count, now + REST_S
                 elif quiet_since is None:
                     quiet_since = now
                 elif now > quiet_since + QUIET_S:
@@ -225,7 +241,7 @@ class Kills:
             self._ended_early(process.returncode, number)
             self._leaving.append(asyncio.create_task(self._gone(f"rest{number}")))
             number += 1
-            if number == SHOTS:
+            if self.shot > sum(SHOTS.get(order.kind, 0) for order in self.orders):
                 self.trouble.append("the same handlers end the agent again and again")
                 return
         if process.returncode is None:
