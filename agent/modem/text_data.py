@@ -96,7 +96,12 @@ def user_data(
     if coding.alphabet is Alphabet.GSM7 and not coding.compressed:
         count = septets
         # Seven bits left over: a last septet, or nothing. "@" is 0; only the module's own count could tell.
-        if size and size % 7 == 0 and (length == septets - 1 or (length != septets and not octets[-1] >> 1)):
+        # Seven octets may be counted as seven octets or as seven septets: then the last septet tells as well.
+        if (
+            size
+            and size % 7 == 0
+            and (size != length == septets - 1 or (length != septets and not octets[-1] >> 1))
+        ):
             count -= 1
     data = pdu.UserData(octets, count, coding.alphabet, header, coding.compressed)
     return data, scheme, length == size

@@ -145,6 +145,14 @@ def test_seven_bits_left_over():
     assert user_data(short.octets.hex(), "GSM", 0, 160, header=True)[0].length == 160
 
 
+def test_a_last_part_of_one_character():
+    """Header and one character are seven octets: as octets or as septets, the character is not lost."""
+    last = pdu.segment("a" * 154, reference=5)[1]
+    assert (last.length, len(last.octets)) == (8, 7)
+    for length in (7, 14, 8):
+        assert user_data(last.octets.hex(), "GSM", 0, length, header=True)[0] == last
+
+
 @pytest.mark.parametrize(
     ("payload", "charset", "scheme", "length"),
     [
