@@ -70,11 +70,19 @@ def _lost_acknowledgements(weather):
 def _out_of_coverage(weather):
     world = weather.world
     world.network.cover(world.sim.imsi, False)
-    world.call_later(weather.random.uniform(30, 3600), world.network.cover, world.sim.imsi, True)
+    world.call_later(weather.random.uniform(30, 3600), _in_coverage, weather)
+
+
+def _in_coverage(weather):
+    """A module that found no network meanwhile finds it now."""
+    world = weather.world
+    world.network.cover(world.sim.imsi, True)
+    with world.module.event():
+        world.module.link.search()
 
 
 def _refused_by_network(weather):
-    causes = (21, 27, 28, 38, 41, 42, 47, 50, 69, 0xC0, 0xC3, 0xC5, 0xFF)
+    causes = (21, 27, 28, 38, 41, 42, 47, 50, 69, 0xC0, 0xC3, 0xFF)
     weather.world.air.refusals += [
         weather.random.choice(causes) for _ in range(weather.random.choice((1, 1, 3)))
     ]
@@ -115,7 +123,7 @@ def _clock(weather):
     weather.world.skew += weather.random.choice((-1, 1)) * weather.random.choice(
         (60.0, 7200.0, 100_000.0, 40 * 86400.0)
     )
-    weather.skews.append(weather.world.skew)
+    weather.world.call_later(weather.random.uniform(600, 3 * 3600), _clock_right, weather)
 
 
 def _clock_right(weather):
@@ -137,7 +145,6 @@ MISFORTUNES = {
     "disk full": Misfortune(4, _disk_full),
     "slow disk": Misfortune(4, _slow_disk),
     "clock jumps": Misfortune(4, _clock),
-    "clock is set right": Misfortune(2, _clock_right),
 } | {
     text: Misfortune(weight, partial(_fault, text))
     for text, weight in {
@@ -179,8 +186,9 @@ def recover(weather):
     world.disk_trouble, world.disk_delay = None, 0.0
     world.air.delay = 0.0
     world.air.refusals.clear()
+    world.skew = 0.0
     world.network._lines[world.sim.imsi].losses = 0
-    world.network.cover(world.sim.imsi, True)
+    _in_coverage(weather)
     weather.harm.until = 0.0
     weather.host.disarm()
     if not world.module.power.awake:

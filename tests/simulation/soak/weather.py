@@ -94,7 +94,7 @@ class Weather:
         self.harm = Harm(world, random.Random(self.random.random()))
         self.host = Host(world, random.Random(self.random.random()))
         self.host.start()
-        self.disk_troubles, self.skews = [], []
+        self.disk_troubles = []
         self.struck = []
         """(time, name) of each misfortune."""
         began = loop.time()
