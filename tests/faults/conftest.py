@@ -1,6 +1,9 @@
 """Faults in virtual time, or with real time and processes where virtual time cannot show them."""
 
 import asyncio
+import os
+import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -18,3 +21,12 @@ def pytest_asyncio_loop_factories(config, item):
 def mode(request):
     """The agent's `message_format`. A test for one of them only parametrizes it itself."""
     return request.param
+
+
+@pytest.fixture
+def tmp_path():
+    """In memory where there is such a place: a commit waits for no disk, of which nothing here is about."""
+    memory = Path("/dev/shm")
+    place = memory if memory.is_dir() and os.access(memory, os.W_OK) else None
+    with tempfile.TemporaryDirectory(prefix="faults-", dir=place) as folder:
+        yield Path(folder)
