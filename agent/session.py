@@ -43,6 +43,7 @@ class Session:
             "registration": str(self.registration or condition.registration),
             "domains": _domains(self.registration or condition.registration),
             "signal_dbm": self.signal.dbm if self.signal else None,
+            "profile": condition.profile,
             "store": condition.store or None,
             "stores": [f"{name} {used} of {total}" for name, used, total in condition.capacity],
             "notifications": self.modem.notifies,

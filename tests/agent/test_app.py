@@ -171,6 +171,9 @@ async def test_the_settings_reach_the_rooms(house, road, reports):
     road.runner.plan("device.py:led", Finished("\u263a" * 100, then="later"))
     async with house.living(40):
         assert house.asked_for == ("pdu", reports)
+        profile, place, holder = house.handed_down
+        assert (profile, place, holder.pin, holder.service_centre) == ("auto", None, None, "")
+        assert holder.memory is not None
         assert sorted(road.states()) == ["done", "expired"]
         first, second = road.texts()
         assert first.startswith(f"{house.make.SID} \u263a")

@@ -155,6 +155,7 @@ async def test_what_status_shows(road, bench):
         "registration": "registered, home",
         "domains": {"circuit": "registered, home"},
         "signal_dbm": -71,
+        "profile": "generic",
         "store": "ME",
         "stores": [],
         "notifications": True,

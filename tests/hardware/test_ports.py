@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from hardware import console
-from hardware.ports import GRACE_S, Finder, NoPort, login
+from hardware.identify import Place
+from hardware.ports import GRACE_S, Finder, NoPort, login, place
 from hardware.sysfs import usb_port, usb_ports
 
 SIM7600 = {0: "ttyUSB0", 1: "ttyUSB1", 2: "ttyUSB2", 3: "ttyUSB3"}
@@ -331,3 +332,34 @@ def test_a_port_is_looked_up_by_any_of_its_names(machine):
     assert port is not None
     assert (port.device.ids, port.interface, port.device.path) == ("2c7c:0125", 2, "1-1")
     assert usb_port(machine.dev / "ttyUSB1", machine.root) is None
+
+
+# What a port says of its module
+
+
+@pytest.mark.parametrize(
+    ("plugged", "node", "said"),
+    [
+        (("2c7c:0125", {2: "ttyUSB2", 3: "ttyUSB3"}), "ttyUSB2", Place(("ec25",), "2c7c:0125", "at")),
+        (("2c7c:0125", {2: "ttyUSB2", 3: "ttyUSB3"}), "ttyUSB3", Place(("ec25",), "2c7c:0125", "modem")),
+        (("2c7c:0125", {1: "ttyUSB1"}), "ttyUSB1", Place(("ec25",), "2c7c:0125", "")),
+        (("1e0e:9001", {2: "ttyUSB2"}), "ttyUSB2", Place(("sim7000", "sim7600"), "1e0e:9001", "at")),
+        (("0403:6001", {0: "ttyUSB0"}), "ttyUSB0", Place(role="uart")),
+        (None, "ttyAMA0", Place(role="uart")),
+        (None, "pts/3", Place()),
+    ],
+)
+def test_what_a_port_says_of_its_module(machine, plugged, node, said):
+    """Its profiles, and which of its ports this is; an adapter and a UART of the board say nothing else."""
+    if plugged:
+        machine.plug("1-1", *plugged)
+    (machine.dev / node).parent.mkdir(exist_ok=True)
+    (machine.dev / node).touch()
+    assert place(machine.dev / node, machine.root) == said
+
+
+def test_a_name_that_stays_is_followed(machine):
+    """Links below /dev/serial, as agent.toml should have them."""
+    machine.plug("1-1", "2c7c:0125", {2: "ttyUSB7"})
+    (link,) = (machine.dev / "serial/by-id").iterdir()
+    assert place(link, machine.root).profiles == ("ec25",)

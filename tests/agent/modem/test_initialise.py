@@ -239,6 +239,23 @@ def test_a_radio_that_stays_off(scripted):
     scripted(story, table={"AT+CFUN?": info("+CFUN: 4"), "AT+CFUN=1": OK})
 
 
+@pytest.mark.parametrize("answer", [b"\r\n+CME ERROR: 13\r\n", ERROR])
+def test_a_radio_that_cannot_be_switched_on(scripted, answer):
+    """It is tried a few times, not for the patience that a starting SIM is due; whoever counts goes on."""
+
+    async def story(modem, script):
+        began = asyncio.get_running_loop().time()
+        condition = await modem.initialise()
+        assert asyncio.get_running_loop().time() - began < 6
+        assert script.heard.count("AT+CFUN=1") == (1 if answer == ERROR else 3)
+        assert condition.radio == 0
+        assert condition.notes[0] == "the radio was off (+CFUN: 0)"
+        assert condition.notes[1].startswith("AT+CFUN=1 refused")
+
+    table = {"AT+CFUN?": info("+CFUN: 0"), "AT+CFUN=1": answer}
+    scripted(story, initialise=False, table=table)
+
+
 # Stores
 
 

@@ -58,6 +58,65 @@ def test_every_form_of_answer(scripted, answer, state):
     scripted(story)
 
 
+@pytest.mark.parametrize(
+    ("domain", "answer", "state"),
+    [
+        ("+CGREG", "+CGREG: 0,1", 1),
+        ("+CGREG", '+CGREG: 2,5,"1A2B","0012C0DE",7,"01"', 5),
+        ("+CGREG", '+CGREG: 2,5,"00C3","  1A2B",7', 5),
+        ("+CGREG", "+CGREG: 1, 0", 0),
+        ("+CEREG", '+CEREG: 2,1,"1A2B","0012C0DE",9', 1),
+        ("+CEREG", '+CEREG: 2,1,"1A2B","01","0012C0DE",7', 1),
+        ("+CEREG", "+CEREG: 3,3,,,,0,15", 3),
+        ("+CEREG", '+CEREG: 4,5,"1A2B","0012C0DE",7,,,"00000110","11100000"', 5),
+        ("+CEREG", '+CEREG: 5,1,"1A2B","0012C0DE",8,0,0,,', 1),
+        ("+CEREG", "+CEREG: 4,8", 8),
+    ],
+)
+def test_every_form_in_the_packet_domains(scripted, domain, answer, state):
+    """Routing area, causes and timers of power saving may stand behind it, quoted, empty or not at all."""
+
+    async def story(modem, script):
+        script.write(f'\r\n{domain}: 2,"1A2B","0012C0DE",7\r\n'.encode())
+        registration = await modem.registration()
+        assert (registration.packet if domain == "+CGREG" else registration.eps) == state
+
+    scripted(story, table={f"AT{domain}?": info(answer)})
+
+
+@pytest.mark.parametrize(
+    ("code", "state"),
+    [
+        ("+CREG: 6", 6),
+        ('+CREG: 7,"1A2B","0012C0DE",7', 7),
+        ("+CREG: 9,1A2B,0012C0DE", 9),
+        ('+CREG: 3,"","",0,0,13', 3),
+        ("+CREG:1", 1),
+    ],
+)
+def test_every_form_of_news(scripted, code, state):
+    """Here the state comes first."""
+
+    async def story(modem, script):
+        script.write(f"\r\n{code}\r\n".encode())
+        news = await modem.next_news()
+        assert news.registration.circuit == state
+        assert modem.condition.registration.circuit == state
+
+    scripted(story, table={"AT+CREG?": info("+CREG: 1,2")})
+
+
+def test_an_answer_that_is_no_state(scripted):
+    """What was known stays; the session goes on."""
+
+    async def story(modem, script):
+        script.table["AT+CREG?"] = info("+CREG: ,")
+        assert (await modem.registration()).circuit == 1
+        assert (await modem.signal()).dbm == -71
+
+    scripted(story, table={"AT+CSQ": info("+CSQ: 21,99")})
+
+
 def test_all_domains_are_asked(bench):
     """Each that the module knows."""
 
