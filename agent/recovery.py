@@ -191,9 +191,9 @@ class Ladder:
         """For `status`: what is being gone through, empty where nothing is."""
         parts = []
         if self._failures:
-            parts.append(f"{self._failures} failures in a row")
+            parts.append(f"failures in a row: {self._failures}")
         parts += [
-            f"{trouble.value}: {climb.tried} steps taken"
+            f"{trouble.value}, steps taken: {climb.tried}"
             for trouble, climb in self._climbs.items()
             if climb.tried
         ]
@@ -214,7 +214,9 @@ class Ladder:
             case Trouble.SILENT if self._silences >= DEADLINES and rested:
                 return self._harder(climb.tried, now)
             case Trouble.UNUSABLE if self._failures >= DEADLINES and rested:
-                return self._harder(climb.tried, now)
+                if self._heard or climb.tried <= self._power:
+                    return self._harder(climb.tried, now)
+                return None  # one that could never be used is of another kind, and no restart changes that
             case Trouble.NO_SIM | Trouble.SIM_BUSY if rested:
                 rungs = [Remedy.RADIO, Remedy.RESTART] + [Remedy.POWER] * self._power
                 return rungs[climb.tried % len(rungs)]  # no end: what has no SIM waits for one

@@ -129,6 +129,15 @@ def test_a_module_that_answers_after_a_pulse_needs_no_press():
     assert ladder.failed(Trouble.ABSENT, 1000).remedy is None
 
 
+def test_a_module_that_could_never_be_used_is_not_restarted_for_ever():
+    """Each step once: it may be one without messages. One that could be used is helped on."""
+    assert names(climb(Ladder(Halves()), Trouble.UNUSABLE, 72)) == ["RESTART"]
+    assert names(climb(Ladder(Halves(), power=True), Trouble.UNUSABLE, 72)) == ["RESTART", "POWER"]
+    ladder = Ladder(Halves(), power=True)
+    ladder.worked(0)
+    assert names(climb(ladder, Trouble.UNUSABLE, 6))[:4] == ["RESTART", "POWER", "POWER", "POWER"]
+
+
 def test_a_lost_sim_gets_its_radio_cycled_at_once():
     """That alone brings it back most times; then harder, with rests, and never the end of the process."""
     ladder = Ladder(Halves(), power=True)
@@ -258,7 +267,7 @@ def test_what_is_shown():
     assert ladder.describe() == ""
     ladder.failed(Trouble.SILENT, 0)
     ladder.done(Remedy.RESTART, Trouble.SILENT, 1)
-    assert ladder.describe() == "1 failures in a row; the module does not answer: 1 steps taken"
+    assert ladder.describe() == "failures in a row: 1; the module does not answer, steps taken: 1"
 
 
 HAPPENINGS = st.lists(

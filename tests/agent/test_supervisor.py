@@ -560,7 +560,7 @@ async def test_no_network_for_long(road, bench):
     await road.passes(3000)
     assert [what for what, *_ in road.happened(*REMEDIES)] == ["reselect", "radio", "restart"]
     assert bench.supervisor.connection.sessions == 3
-    assert bench.mender.ladder.describe() == "no network: 3 steps taken"
+    assert bench.mender.ladder.describe() == "no network, steps taken: 3"
     assert [wait for wait in bench.waits if wait > 60 * 5] == bench.waits
     assert road.health().late() == []
 
