@@ -82,6 +82,9 @@ class DeviceProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     saves: tuple[str, ...] = ()
     """Settings that survive a restart without AT&W, by their name in `hardware.sim.module.settings`."""
 
+    baud: int | None = None
+    """Rate of its UART, 0 where it learns it from the first `AT`; None: it has no rate, or takes any."""
+
     # answers
     cmee: int = 0
     cmee_rules_cms: bool = False

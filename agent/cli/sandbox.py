@@ -22,6 +22,15 @@ from agent.cli.common import give_up, print_json
 SERVICES = ("super-sim", "programmable-wireless", "super-sim-beta")
 
 
+def _baud(_context: click.Context, _option: click.Parameter, text: str | None) -> int | None:
+    """0 for auto, None where nothing is said."""
+    if text is None or text == "auto":
+        return None if text is None else 0
+    if text.isascii() and text.isdecimal() and len(text) < 8 and 300 <= int(text) <= 4_000_000:
+        return int(text)
+    raise click.BadParameter(f"{text} is neither auto nor a rate from 300 to 4000000")
+
+
 @click.command()
 @click.option(
     "--listen",
@@ -53,9 +62,10 @@ SERVICES = ("super-sim", "programmable-wireless", "super-sim-beta")
 )
 @click.option(
     "--baud",
-    type=click.IntRange(300, 4_000_000),
-    metavar="RATE",
-    help="Let the lines take their time, as a serial line of that rate would.  [default: they take none]",
+    callback=_baud,
+    metavar="RATE|auto",
+    help="Give the lines a rate: they take their time, and a client at another rate reads rubbish. "
+    "auto: the modules learn it from the first AT.  [default: as the profile has it; most take no time]",
 )
 @click.option(
     "--fault",
@@ -108,7 +118,7 @@ def sandbox(
         link_dir or Path(os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir()) / "modem-agent-sandbox"
     )
     if replay is not None:
-        if sims or faults or baud or device != "generic":
+        if sims or faults or baud is not None or device != "generic":
             raise click.UsageError("--replay plays a recording and nothing else")
         from agent.cli.replay import play
 

@@ -12,12 +12,14 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+import msgspec
+
 import pdu
 from hardware import profile
 from hardware.sim.misfortunes import Misfortunes
 from hardware.sim.module.module import SimulatedModule
-from hardware.sim.module.pace import Pace
 from hardware.sim.module.pty import Pty
+from hardware.sim.module.rate import Line
 from hardware.sim.network.events import Event
 from hardware.sim.network.network import SEARCHING, SimulatedNetwork
 from hardware.sim.sandbox_sim import ONE_OF_EACH, SandboxSim, SimSpec, card, check, telephone_number
@@ -81,7 +83,9 @@ class Sandbox:
         observer: SandboxObserver | None = None,
         baud: int | None = None,
     ) -> None:
-        """`baud`: the speed of the lines to the modules; None is as quick as can be."""
+        """`baud`: the rate of the lines to the modules, 0 where they learn it; a client at another one reads
+        rubbish. None: as the profile of the module has it, and where it has none, as quick as can be.
+        """
         check(sims)
         try:
             from hardware.sim.rest.server import RestServer  # noqa: PLC0415 - aiohttp is an extra
@@ -155,8 +159,12 @@ class Sandbox:
         sid = spec.sid or f"{service.product.sim_prefix}{self._rng.getrandbits(128):032x}"
         link = self._link_dir / spec.name
         pty = Pty(link)
-        write = pty.write if self._baud is None else Pace(loop, self._baud, pty.write).send
-        module = SimulatedModule(loop, self.network, profile.device(spec.device), identity, write, self._wall)
+        device = profile.device(spec.device)
+        if self._baud is not None:
+            device = msgspec.structs.replace(device, baud=self._baud)
+        line = None if device.baud is None else Line(loop, device.baud, pty.rate, pty.write)
+        write = pty.write if line is None else line.say
+        module = SimulatedModule(loop, self.network, device, identity, write, self._wall)
         sim = SandboxSim(
             spec=spec,
             sid=sid,
@@ -173,7 +181,12 @@ class Sandbox:
             ServiceSim(sid=sid, unique_name=spec.name, imsi=identity.imsi, status=spec.status), sim.number
         )
         self._misfortunes[spec.name] = Misfortunes(loop, sim)
-        pty.start(module.receive if self._baud is None else Pace(loop, self._baud, module.receive).send)
+        if line is None:
+            pty.start(module.receive)
+        else:
+            line.start(module.receive)
+            module.tune = line.set
+            pty.start(line.hear)
         module.power_on()
 
     def _why(self, error: OSError) -> str:

@@ -91,6 +91,8 @@ class SimulatedModule:
             int, tuple[Address, tuple[int, int | str, int, int], tuple[int, str, str]]
         ] = {}
         self.faults = Faults(self)
+        self.tune: Callable[[int], None] = lambda rate: None
+        """Called with the rate of the line when it changes, 0 where it is to be learnt; see `rate`."""
         self._write = write
         self._saying = bytearray()
         self._depth = 0

@@ -32,6 +32,10 @@ class Pace:
         self._free_at = 0.0
         """When the line has carried everything that was handed on or is under way."""
 
+    def tune(self, baud: int) -> None:
+        """Another speed, for what is not under way yet."""
+        self._byte_s = BITS_PER_BYTE / baud
+
     def send(self, data: bytes) -> None:
         """Put bytes on the line; what finds no room is lost and counted, as when a UART overruns."""
         idle = not self._waiting

@@ -39,6 +39,7 @@ class Power:
         self._loud = loud
         self.function = module.device.cfun
         module.settings.take(module.saved)
+        module.tune(module.settings.ipr)
         module.clock.restart()
         self.later(module.device.boot_s, self._wake)
 

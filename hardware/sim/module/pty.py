@@ -18,13 +18,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import re
 import select
+import termios
 import tty
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+RATES = {getattr(termios, name): int(name[1:]) for name in dir(termios) if re.fullmatch(r"B[1-9]\d*", name)}
+"""What the codes of termios mean."""
 
 BUFFER = 65536
 """Bytes kept for a client that does not read, beside the kernel's own buffer."""
@@ -58,6 +63,10 @@ class Pty:
     def connected(self) -> bool:
         """Whether a client has the port open."""
         return self._plugged and not self._hangup.poll(0)
+
+    def rate(self) -> int | None:
+        """Bits per second that the client has chosen; None for none of the usual ones."""
+        return RATES.get(termios.tcgetattr(self._master)[5])
 
     def write(self, data: bytes) -> None:
         """Bytes to the client; never blocks."""

@@ -77,5 +77,6 @@ def factory(device: DeviceProfile) -> Settings:
         cpms=(device.store,) * 3,
         cnmi=device.cnmi,
         cgsms=device.cgsms,
+        ipr=115200 if device.baud is None else device.baud,
         text_mode=device.cmgf == 1,
     )

@@ -37,6 +37,14 @@ def test_sims_that_cannot_be(desk, sims, sentence):
     assert sentence in result.stderr.splitlines()[-1]
 
 
+@pytest.mark.parametrize("rate", ["0", "299", "fast", "9600.0", "-9600", "10000000"])
+def test_a_rate_that_is_none(desk, rate):
+    """Exit status 2; what there is, is said."""
+    result = desk.bare("sandbox", "--listen", "127.0.0.1:0", "--link-dir", str(desk.folder), "--baud", rate)
+    assert result.exit_code == 2
+    assert f"{rate} is neither auto nor a rate from 300 to 4000000" in result.stderr
+
+
 def test_a_folder_that_is_none(desk):
     """Exit status 1 and the option."""
     result = desk.bare("sandbox", "--listen", "127.0.0.1:0", "--link-dir", str(desk.config / "x"))

@@ -11,6 +11,7 @@ from hardware.sim.module.settings import BASIC, factory
 if TYPE_CHECKING:
     from hardware.sim.module.command import Values
     from hardware.sim.module.module import SimulatedModule
+    from hardware.sim.module.settings import Settings
 
 BITS = range(2)
 
@@ -45,15 +46,22 @@ def _register(module: SimulatedModule, values: Values) -> Outcome:
 def _restore(module: SimulatedModule, values: Values) -> Outcome:
     """ATZ: what was saved; the rest of the line is ignored (V.250 6.1.1)."""
     values.number(0, BITS, 0)
-    module.settings.take(module.saved)
+    _take(module, module.saved)
     module.interpreter.skip()
     return []
 
 
 def _factory(module: SimulatedModule, values: Values) -> Outcome:
     values.number(0, range(1), 0)
-    module.settings.take(factory(module.device))
+    _take(module, factory(module.device))
     return []
+
+
+def _take(module: SimulatedModule, settings: Settings) -> None:
+    """All settings but the rate: who is talking now would not be understood any more."""
+    rate = module.settings.ipr
+    module.settings.take(settings)
+    module.settings.ipr = rate
 
 
 def _save(module: SimulatedModule, values: Values) -> Outcome:
@@ -75,9 +83,10 @@ def _remember(name: str) -> Entry:
 
 
 def _rate(module: SimulatedModule, values: Values) -> Outcome:
-    """+IPR: remembered; a pseudo-terminal has no rate."""
+    """+IPR: the answer still has the old rate (V.250 6.2.10)."""
     values.at_most(1)
-    module.settings.ipr = values.number(0, RATES)
+    rate = module.settings.ipr = values.number(0, RATES)
+    module.interpreter.afterwards(lambda: module.power.later(SWITCH_S, lambda: module.tune(rate)))
     return []
 
 
@@ -92,6 +101,8 @@ def _all_commands(module: SimulatedModule, _values: Values) -> Outcome:
     return ["\r\n".join(f"AT{name}" for name in sorted(module.interpreter.names))]
 
 
+SWITCH_S = 0.01
+"""After the answer to +IPR has left."""
 RATES = (0, 300, 1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200, 230400, 460800, 921600)
 
 ENTRIES = {
