@@ -12,6 +12,8 @@ from pdu import PduError, decode, encode
 from pdu.explain import explain, render
 
 VECTORS = Path(__file__).parents[1] / "data" / "vectors.jsonl"
+LONGEST_INPUT = 500
+"""Octets: more than a PDU, and a text of four messages."""
 MOBILE_ORIGINATED, WITH_CENTRE, TEXT = 1, 2, 4
 
 

@@ -36,6 +36,8 @@ STEPS = (
     lambda engine: engine.announce(ANNOUNCED),
 )
 MARK = 0xFE
+LONGEST_INPUT = 6000
+"""Octets: beyond the longest line."""
 LONGEST = max(MAX_LINE, 4 * MOST_COUNTED + 2)
 """What a line, or a counted payload of four digits a character, takes."""
 

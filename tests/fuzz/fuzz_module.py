@@ -36,6 +36,8 @@ TPDUS = tuple(
 )
 FAULTS = tuple(name for name in MEANING if name not in LINE)
 MARK = 0xFE
+LONGEST_INPUT = 1200
+"""Octets; beyond a command line, and beyond a body."""
 SAID = 4096
 """Octets that a module may say for one that it was told: a list of a full store in text mode."""
 

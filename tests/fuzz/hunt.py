@@ -22,7 +22,7 @@ ROOT = HERE.parents[1]
 TARGETS = sorted(path.stem.removeprefix("fuzz_") for path in HERE.glob("fuzz_*.py"))
 LONGEST_S = 5
 LONGEST = 4096
-"""Octets of an input; the control socket's line without end is made by the tests."""
+"""Octets of an input, where a target does not say less; lines without end are made by the tests."""
 MEMORY = 1 << 30
 SPLICES = (*(bytes((octet,)) for octet in b'\r\n\0",=;\x1a\x1b\xfe'), b"\r\n", b"0" * 40, b"[" * 99)
 
@@ -51,7 +51,7 @@ def guided(atheris, name, given):
         "seed": given.seed,
         "timeout": LONGEST_S,
         "rss_limit_mb": MEMORY >> 20,
-        "max_len": LONGEST,
+        "max_len": getattr(target, "LONGEST_INPUT", LONGEST),
         "artifact_prefix": f"{given.found}/{name}-",
         "print_final_stats": 1,
     }

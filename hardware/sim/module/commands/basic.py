@@ -86,7 +86,11 @@ def _rate(module: SimulatedModule, values: Values) -> Outcome:
     """+IPR: the answer still has the old rate (V.250 6.2.10)."""
     values.at_most(1)
     rate = module.settings.ipr = values.number(0, RATES)
-    module.interpreter.afterwards(lambda: module.power.later(SWITCH_S, lambda: module.tune(rate)))
+
+    def switch() -> None:
+        module.power.later(SWITCH_S, lambda: module.tune(rate))
+
+    module.interpreter.afterwards(switch)
     return []
 
 
