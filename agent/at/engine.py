@@ -214,7 +214,10 @@ class Engine:
         """One line, without its end."""
         line = line.strip(" ")
         if not (line.isascii() and line.isprintable()):
-            line = self._without_junk(line, events)
+            whole, line = line, self._without_junk(line, events)
+            if not line and self._headers and self._headers[-1].kind is not Unsolicited:
+                # Text in a character set of 8 bits, perhaps: it is kept if nothing better comes.
+                self._headers[-1].doubtful = self._headers[-1].doubtful or whole
         text = line.strip(" ")
         if not text or (self._echo_left and self._is_echo(text)):
             return
@@ -266,7 +269,7 @@ class Engine:
         header = self._headers[-1]
         if HEX.fullmatch(text):
             self._headers.pop()
-            if header.doubtful is not None:
+            if header.doubtful is not None and header.doubtful.isprintable() and header.doubtful.isascii():
                 events.append(Unsolicited(header.doubtful))
             events.append(header.event(text))
             return True

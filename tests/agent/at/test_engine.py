@@ -364,6 +364,20 @@ def test_news_at_every_line_boundary(name, stranger):
             assert heard == events, (place, step)
 
 
+def test_a_payload_that_is_no_text_is_kept_if_nothing_better_comes():
+    """Text in 8 bits under a header without a length is all that there is of the message."""
+    header = '+CMGR: "REC UNREAD","000",,"26/11/21,22:30:00+00"'
+    engine = Engine()
+    engine.begin(READ)
+    events = engine.receive(f"{header}\r\ncaf\xe9 on\r\n\r\nOK\r\n".encode("latin-1"))
+    assert [event for event in events if isinstance(event, Information)] == [
+        Information(header, "caf\xe9 on")
+    ]
+    engine.begin(READ)
+    events = engine.receive(b"+CMGR: 0,,17\r\n\xe9\xff\r\n" + PDU.encode() + b"\r\n\r\nOK\r\n")
+    assert [event for event in events if isinstance(event, Information)] == [Information("+CMGR: 0,,17", PDU)]
+
+
 def test_a_command_is_written_with_its_line_end():
     """What is written is the line and CR; the body follows the prompt with its own end. All is said once."""
     engine = Engine()
