@@ -9,6 +9,7 @@ be brought back is lost, and so is the session.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
@@ -25,6 +26,9 @@ from agent.at.wire import Opener, Wire
 from hardware.recording import hidden
 
 BeforeBody = Callable[[], Awaitable[None]]
+
+_KERNEL = re.compile(r"\[ *\d+\.\d{3,}\] ")
+"""How the kernel begins a line of its log: seconds since it started."""
 
 ERROR_PAUSE_S = 0.1
 """After a plain ERROR: some modules follow it by an OK. V.250 5.5 asks for this pause after every result."""
@@ -271,6 +275,10 @@ class Channel:
             return "only positions come ($GP..., NMEA): this is the GNSS port of the module"
         if any("login:" in line for line in heard):
             return "a login console is on this port; disable serial-getty for it"
+        if any(_KERNEL.search(line) for line in heard):
+            return (
+                "the kernel writes its log to this port; take its console= out of the kernel's command line"
+            )
         if any("no text" in line for line in heard):
             return f"only {heard[-1]} (another baud rate?)"
         return f"what came last was {hidden(heard[-1])!r}"

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import re
 
 from agent.at.command import Answer, AtCommand
 from agent.at.engine import ESC
@@ -31,8 +32,9 @@ GUARD_S = 1.1
 """Silence before and after `+++`, which must be a second at least [SIM7600 manual]."""
 FRAMES_S = 4.0
 """PPP asks every 3 s while nobody answers it."""
-DATA_MODE = "~\xff}#"
-"""How PPP frames begin that are sent before the link is up: RFC 1662 3.1, asynchronous framing."""
+_FRAME = re.compile(r"~(?:(?:\xff|\\xff)(?:\}#|\x03|\\x03)|(?:\x00|\\x00)?!E)")
+"""How PPP frames begin, as octets or made visible: address and control field, escaped or not (RFC 1662 3.1
+and 7.1), or, where both sides leave these out, the protocol number of IP and its version."""
 
 
 def _query(name: str) -> AtCommand:
@@ -143,7 +145,7 @@ async def _answers(line: Line, tour: int, remaining: float) -> bool:
 
 def in_data_mode(line: Line) -> bool:
     """Whether PPP frames were heard."""
-    return DATA_MODE in line.engine.unfinished or any(r"~\xff}#" in heard for heard in line.heard)
+    return any(_FRAME.search(heard) for heard in (line.engine.unfinished, *line.heard))
 
 
 async def _leave_data_mode(line: Line) -> None:
