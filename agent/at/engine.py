@@ -101,8 +101,7 @@ class Engine:
             self._headers.append(self._count.header)
             self._count = None
         for header in self._headers:
-            if header.kind is Information:  # its payload will come late, and be no answer to what follows
-                header.kind = LateResult
+            header.delay()
         self.distrust()
 
     def distrust(self, answered: AtCommand | None = None) -> None:
@@ -215,9 +214,8 @@ class Engine:
         line = line.strip(" ")
         if not (line.isascii() and line.isprintable()):
             whole, line = line, self._without_junk(line, events)
-            if not line and self._headers and self._headers[-1].kind is not Unsolicited:
-                # Text in a character set of 8 bits, perhaps: it is kept if nothing better comes.
-                self._headers[-1].doubtful = self._headers[-1].doubtful or whole
+            if not line and self._headers:
+                self._headers[-1].doubt(whole)
         text = line.strip(" ")
         if not text or (self._echo_left and self._is_echo(text)):
             return
@@ -269,7 +267,7 @@ class Engine:
         header = self._headers[-1]
         if HEX.fullmatch(text):
             self._headers.pop()
-            if header.doubtful is not None and header.doubtful.isprintable() and header.doubtful.isascii():
+            if header.doubtful is not None and JUNK.search(header.doubtful) is None:
                 events.append(Unsolicited(header.doubtful))
             events.append(header.event(text))
             return True

@@ -25,6 +25,16 @@ class Header:
         """What it is, with this payload."""
         return self.kind(self.text, payload)
 
+    def doubt(self, line: str) -> None:
+        """Octets that are no text came: text in a set of 8 bits, perhaps, if nothing better comes."""
+        if self.kind is not Unsolicited:
+            self.doubtful = self.doubtful or line
+
+    def delay(self) -> None:
+        """Nobody waits for the answer any more: its payload will be late, and no answer to what follows."""
+        if self.kind is Information:
+            self.kind = LateResult
+
 
 class Count:
     """A payload of which its header says how long it is."""
