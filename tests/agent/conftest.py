@@ -54,6 +54,7 @@ VIRTUAL = {
         "supervisor",
         "app",
         "outbox_holding",
+        "outbox_waiting",
     )
 }
 """Files whose tests run in virtual time."""
@@ -200,7 +201,7 @@ class Road:
         self.woken += 1
         self.log.append(("wake",))
 
-    def intake(self, modem=None):
+    def intake(self, modem=None, **rules):
         return Intake(
             modem or self.modem or fakes.FakeModem(self),
             self.skin,
@@ -209,6 +210,7 @@ class Road:
             self.tell,
             self.health(),
             self._wake,
+            **rules,
         )
 
     def dispatcher(self, rules=None, reply_rules=None, status=lambda: "well"):
@@ -259,10 +261,10 @@ class Road:
     # At work
 
     @asynccontextmanager
-    async def receiving(self, modem=None):
+    async def receiving(self, modem=None, **rules):
         """Intake at work; at the end the line is lost and it must return by itself."""
         modem = modem or self.modem or fakes.FakeModem(self)
-        task = asyncio.create_task(self.intake(modem).run())
+        task = asyncio.create_task(self.intake(modem, **rules).run())
         await self.passes(1)
         try:
             yield modem

@@ -752,3 +752,72 @@ async def test_waiting_for_news_is_no_reason_to_worry(road, make):
         for _ in range(60):
             await road.passes(59)
             assert road.health().late() == []
+
+
+# The first start
+
+
+async def test_a_first_start_says_what_it_found(road, make):
+    """How much the module holds and from when; by default it is carried out like all others. Said once."""
+    modem = make.modem(road)
+    modem.store(1, "led on", minute=1)
+    modem.store(2, "led off", minute=30)
+    async with road.receiving(modem):
+        await road.passes(5)
+    assert road.states() == ["received", "received"]
+    [said] = road.told("first start")
+    assert "2 messages, sent from 2026-11-22T11:01:00+00:00 to 2026-11-22T11:30:00+00:00" in said.detail
+    assert said.weight is Weight.WARNING
+    road.restart()
+    modem = make.modem(road)
+    modem.store(1, "led up", minute=31)
+    async with road.receiving(modem):
+        await road.passes(5)
+    assert len(road.told("first start")) == 1
+
+
+async def test_a_first_start_may_keep_what_it_finds(road, make):
+    """As expired: shown, not run, deleted from the module; what comes after it is run."""
+    modem = make.modem(road)
+    modem.store(1, "led on", minute=1)
+    async with road.receiving(modem, run_first=False):
+        await road.passes(5)
+        assert (road.states(), modem.slots) == (["expired"], {})
+        modem.store(1, "led off", minute=2, tell=True)
+        await road.passes(5)
+    assert road.states() == ["expired", "received"]
+    assert road.look("SELECT reason FROM commands")[0] == "it was in the module before the first start"
+    assert "kept as expired" in road.told("first start")[0].detail
+
+
+async def test_a_crash_in_the_first_sweep_leaves_it_the_first(road, make):
+    """What it had not come to is kept by the next start, and not run."""
+    modem = make.modem(road)
+    for index in range(1, 4):
+        modem.store(index, f"led {index}", minute=index)
+
+    async def dies(_slot):
+        modem.lose()
+
+    modem.plan("delete", dies)
+    async with road.receiving(modem, run_first=False):
+        await road.passes(5)
+    assert road.states() == ["expired"]
+    road.restart()
+    again = make.modem(road)
+    for slot, raw in modem.slots.items():
+        again.store(slot.index, raw=raw)
+    async with road.receiving(again, run_first=False):
+        await road.passes(5)
+    assert road.states() == ["expired"] * 3
+    assert not again.slots
+
+
+async def test_an_empty_module_is_nothing_to_tell(road, make):
+    """The first start is over all the same."""
+    async with road.receiving(make.modem(road), run_first=False) as modem:
+        await road.passes(5)
+        modem.store(1, "led on", tell=True)
+        await road.passes(5)
+    assert road.states() == ["received"]
+    assert road.told("first start") == []
