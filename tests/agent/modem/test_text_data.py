@@ -147,7 +147,7 @@ def test_seven_bits_left_over():
 
 def test_a_last_part_of_one_character():
     """Header and one character are seven octets: as octets or as septets, the character is not lost."""
-    last = pdu.segment("a" * 154, reference=5)[1]
+    last = pdu.segment("a" * 307, reference=5)[2]
     assert (last.length, len(last.octets)) == (8, 7)
     for length in (7, 14, 8):
         assert user_data(last.octets.hex(), "GSM", 0, length, header=True)[0] == last
