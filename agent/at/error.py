@@ -9,6 +9,8 @@ AtError                  command
 
 from __future__ import annotations
 
+import re
+
 from agent.at.codes import ErrorClass, classify
 from agent.at.event import FinalResult, LateResult
 
@@ -20,6 +22,8 @@ __all__ = [
     "ErrorClass",
     "ModemLost",
 ]
+
+_UNKNOWN = re.compile(r"UNSUPPORTED|NOT SUPPORT|(BAD|UNKNOWN|INVALID) COMMAND", re.IGNORECASE)
 
 
 class AtError(Exception):
@@ -43,6 +47,10 @@ class CommandRefused(AtError):  # noqa: N818  (a name of the design)
         """"cms", "cme", or "error" for an ERROR without a number."""
         self.code = result.code
         self.name = result.name
+        self.unknown = (result.kind, result.code) == ("cme", 4) or (
+            result.code is None and _UNKNOWN.search(result.text) is not None
+        )
+        """Whether the module says in so many words that it has no such command."""
         self.error_class = classify(result.kind, result.code, after_body=body_sent)
 
 

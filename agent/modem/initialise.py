@@ -255,7 +255,7 @@ class Initialisation:
         """
         try:
             await self._talk.insist(write(f"AT+CMGF={self._format.code}"))
-            await self._talk.insist(self._format.list_messages(), LISTING_S)
+            await self._talk.insist(self._format.list_messages(), LISTING_S, unless_unknown=True)
         except (CommandRefused, CommandTimedOut):
             return False
         return True

@@ -70,14 +70,21 @@ class Negotiation:
             self.note(f"{command.shown} {said}")
         return None
 
-    async def insist(self, command: AtCommand, seconds: float = PATIENCE_S) -> None:
-        """Ask until it is accepted. Raises CommandRefused when patience, or the time given, is at its end."""
+    async def insist(
+        self, command: AtCommand, seconds: float = PATIENCE_S, *, unless_unknown: bool = False
+    ) -> None:
+        """Ask until it is accepted. Raises CommandRefused when patience, or the time given, is at its end.
+
+        `unless_unknown`: not for a module that says in words that it has no such command.
+        """
         attempt = 0
         until = self._loop.time() + seconds
         while True:
             try:
                 await self._channel.exchange(command)
-            except CommandRefused:
+            except CommandRefused as error:
+                if unless_unknown and error.unknown:
+                    raise
                 if self._loop.time() >= until or not await self.wait(attempt):
                     raise
             else:

@@ -2,6 +2,7 @@
 
 import pytest
 from stranger import EVERYBODY
+from stranger.emulated import Emulator
 
 from soak.world import World
 
@@ -27,6 +28,7 @@ async def test_every_command_once(kind, tmp_path):
         if not kind.keeps:
             module.sms("led 1")
         module.sms("led 2")
+        assert world.said("session"), story(world)
         await world.passes(SWEPT_S)
         world.life.kill("in the middle of nothing")
         if kind.keeps:
@@ -36,9 +38,23 @@ async def test_every_command_once(kind, tmp_path):
         if not kind.keeps:
             module.sms("led 3")
             await world.passes(60)
-        story = [f"{time:.1f} {step}" for time, _, step in world.steps]
-        assert [run.content for run in world.runs] == ["led 1", "led 2", "led 3"], story
-        assert module.sent == [("000", f"did led {number}") for number in (1, 2, 3)], story
+        assert [run.content for run in world.runs] == ["led 1", "led 2", "led 3"], story(world)
+        assert module.sent == [("000", f"did led {number}") for number in (1, 2, 3)], story(world)
         assert not module.slots
         assert not module.air
         assert not world.ends
+
+
+def story(world):
+    return [f"{time:.1f} {step}" for time, _, step in world.steps]
+
+
+async def test_what_is_not_there_is_not_waited_for(tmp_path):
+    """A module that says in words that it cannot list is taken for one without a store, at once."""
+    async with World(tmp_path, service="super-sim") as world:
+        module = Emulator(world.loop, world.port.say)
+        world.port.module = module
+        world.start()
+        await world.passes(15)
+        assert world.said("session")
+        assert module.lines.count("AT+CMGL=4") == 1
