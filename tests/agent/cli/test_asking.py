@@ -15,6 +15,8 @@ STATUS = {
         "stores": ["ME 1 of 50", "SM 0 of 20"],
         "notes": [],
     },
+    "held": "the rate of 10 messages a minute is reached",
+    "damaged": [],
     "commands": {"done": 3, "strays": 1},
     "replies": {},
     "running": ["led"],

@@ -1,0 +1,95 @@
+"""How quick the journal is with a thousand and with a million entries in its memory for doubles.
+
+    make bench PART=journal
+    make bench PART=journal ARGS="--rows 100000"
+
+A commit is measured as intake makes it: is it a double, keep it. Times are medians in milliseconds; what a
+disk takes for an fsync is in every one of them, so the ratio of the two columns is what counts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import tempfile
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from statistics import median
+
+from agent.journal.forgetting import Forgetting
+from agent.journal.inbox import Inbox
+from agent.journal.journal import DAY_S, Journal
+from agent.journal.outbox import Outbox
+from agent.service.message import Command
+
+EPOCH = datetime(2026, 11, 22, 12, tzinfo=UTC).timestamp()
+COMMITS = 200
+
+
+def command(number: int) -> Command:
+    sid = "HC" + hashlib.md5(str(number).encode(), usedforsecurity=False).hexdigest()
+    return Command("000", sid, "led on", datetime.fromtimestamp(EPOCH, UTC), None, answerable=True)
+
+
+def measure(folder: Path, rows: int) -> dict[str, float]:
+    """One journal with so many entries, half of them old enough to be forgotten."""
+    path = folder / f"{rows}.db"
+    ahead = 0.0
+    journal = Journal(path, lambda: EPOCH + ahead, lambda: time.monotonic() + ahead)
+    with journal.transaction() as now:
+        journal.connection.executemany(
+            "INSERT INTO seen VALUES (?, ?, NULL, ?, ?, ?)",
+            (
+                (
+                    b"s" + (command(-number - 1).sid or "").encode(),
+                    bytes(16),
+                    EPOCH - number,
+                    now.wall - number % 2 * 40 * DAY_S,
+                    now.running - number % 2 * 40 * DAY_S,
+                )
+                for number in range(rows)
+            ),
+        )
+    journal.close()
+    found = {}
+    begin = time.perf_counter()
+    journal = Journal(path, lambda: EPOCH + ahead, lambda: time.monotonic() + ahead)
+    found["start"] = time.perf_counter() - begin
+    inbox = Inbox(journal, Outbox(journal))
+    for what, first in (("new Command", 0), ("double", 0)):
+        times = []
+        for number in range(first, first + COMMITS):
+            begin = time.perf_counter()
+            inbox.keep(("ME", number % 20), f"{what}{number}", lambda _, number=number: command(number))
+            times.append(time.perf_counter() - begin)
+        found[what] = median(times)
+    steps = []
+    forgetting = Forgetting(journal, inbox, 31, 31)
+    more = True
+    while more:
+        begin = time.perf_counter()
+        more = forgetting.step()
+        steps.append(time.perf_counter() - begin)
+    found["longest step of forgetting"] = max(steps)
+    found["forgetting in all"] = sum(steps)
+    assert forgetting.count == rows // 2, forgetting.count
+    journal.close()
+    return {what: 1000 * seconds for what, seconds in found.items()}
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--folder", type=Path, help="on the disk to be measured; default: a temporary folder")
+    wanted = parser.parse_args()
+    with tempfile.TemporaryDirectory(dir=wanted.folder) as folder:
+        few, many = measure(Path(folder), 1000), measure(Path(folder), wanted.rows)
+    print(f"{'milliseconds':<28}{1000:>12,}{wanted.rows:>12,}{'ratio':>8}")
+    for what, value in few.items():
+        print(f"{what:<28}{value:>12.2f}{many[what]:>12.2f}{many[what] / value:>8.1f}")
+
+
+if __name__ == "__main__":
+    main()
