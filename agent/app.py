@@ -41,6 +41,7 @@ from agent.modem.card import Holder, Pin
 from agent.modem.modem import Modem
 from agent.notify import Notify
 from agent.outbox import Outbox, SendingRules
+from agent.quiet import Quiet
 from agent.recovery import Ladder, SendPause
 from agent.service.compose import CannotCompose, ReplyRules, compose
 from agent.service.profile import PROFILES
@@ -117,6 +118,7 @@ class Agent:
         """
         loop = asyncio.get_running_loop()
         seams, config = self._seams, self._config
+        self._tell = Quiet(self._tell, loop.time)
         self._health = Health(loop.time)
         journal = self._kept = Journal(
             config.journal.path,

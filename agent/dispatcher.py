@@ -33,7 +33,7 @@ from agent.retry import Waits
 from agent.service.compose import CannotCompose, ReplyRules, compose
 from agent.service.profile import ServiceProfile
 from agent.service.receive import ERROR_ANSWER
-from agent.story import Step, Tell, Weight
+from agent.story import Step, Tell, Weight, masked
 
 ATTEMPTS = 3
 """Runs of a repeatable handler, at the most."""
@@ -296,7 +296,7 @@ class Dispatcher:
     def _say_queued(self, row: CommandRow, replies: Sequence[Outgoing]) -> None:
         if replies:
             texts = [each.user_data.text or "" for each in replies]
-            self._say("queued", row, f"answer to {replies[0].destination}", "".join(texts) or None)
+            self._say("queued", row, f"answer to {masked(replies[0].destination)}", "".join(texts) or None)
             self._queued()
 
     def _say(

@@ -24,7 +24,7 @@ from agent.modem.modem import Modem
 from agent.modem.sending import NotSent, Outcome, Refused, Sent, Unknown
 from agent.recovery import SendPause
 from agent.retry import Waits
-from agent.story import Step, Tell, Weight
+from agent.story import Step, Tell, Weight, masked
 from agent.waiting import Waiting
 
 SEND_S = 400.0
@@ -194,7 +194,10 @@ class Outbox:
             self._journal_failed = False
             self._rest.left(asyncio.get_running_loop().time())
             self._say(
-                "sending", reply, f"to {reply.destination}", reply.user_data.text or reply.user_data.data
+                "sending",
+                reply,
+                f"to {masked(reply.destination)}",
+                reply.user_data.text or reply.user_data.data,
             )
 
         self._health.within("outbox", SEND_S)

@@ -6,6 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
 
+LONG_NUMBER = 7
+"""Characters from which a number may be somebody's telephone."""
+
 
 class Weight(IntEnum):
     """How much an operator wants to hear of it; the numbers are those of `logging`."""
@@ -39,6 +42,14 @@ class Step:
         name += "" if self.sid is None else f" {self.sid}"
         name += "" if self.reply is None else f" reply {self.reply}"
         return visible(f"{self.what}{name}{': ' if self.detail else ''}{self.detail}")
+
+
+def masked(number: str) -> str:
+    """What a log shows of a sender or a destination: of a telephone number its last three digits.
+
+    Short codes and names tell nothing of a person and are shown whole.
+    """
+    return number if len(number) < LONG_NUMBER or not number.lstrip("+").isdigit() else f"…{number[-3:]}"
 
 
 def visible(text: str) -> str:

@@ -10,6 +10,7 @@ from agent.journal.journal import Journal, Moment
 from agent.journal.outbox import Outbox
 from agent.journal.rows import CommandRow, Kept, Outcome, Outgoing
 from agent.service.message import Command, Part, PartKey, Received, Report, Stray
+from agent.story import masked
 
 STRAYS_KEPT = 1000
 
@@ -180,7 +181,7 @@ class Inbox:
             (stray.reason, stray.sender, stray.text, raw, now.wall),
         ).lastrowid
         self._execute("DELETE FROM strays WHERE id <= ?", ((number or 0) - STRAYS_KEPT,))
-        sender = "" if stray.sender is None else f"from {stray.sender}: "
+        sender = "" if stray.sender is None else f"from {masked(stray.sender)}: "
         return Kept(Outcome.STRAY, detail=f"{sender}{stray.reason}", content=stray.text)
 
     def _forget_parts(self, key: PartKey) -> None:

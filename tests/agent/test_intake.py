@@ -393,14 +393,14 @@ async def test_strays_are_kept_deleted_and_never_run(road, make, fields):
 
 
 async def test_the_story_names_a_stranger_and_shows_no_content_in_the_log(road, make):
-    """What a log line says is never what a message says."""
+    """What a log line says is never what a message says, nor a telephone number."""
     modem = make.modem(road)
     modem.store(1, "secret", sender="+15557654321")
     modem.store(2, f"{make.SID} led on", minute=1)
     async with road.receiving():
         pass
     [stray] = road.told("stray")
-    assert str(stray) == "stray: from +15557654321: not from 2936"
+    assert str(stray) == "stray: from …321: not from 2936"
     assert stray.content == "secret"
     [received] = road.told("received")
     assert str(received) == f"received command 1 {make.SID}"

@@ -1,6 +1,6 @@
 import pytest
 
-from agent.story import Step, Weight, visible
+from agent.story import Step, Weight, masked, visible
 
 
 @pytest.mark.parametrize(
@@ -52,3 +52,20 @@ def test_what_is_visible_stays(text, shown):
 def test_weights_are_those_of_logging():
     """The log takes them as levels."""
     assert [weight.value for weight in Weight] == [10, 20, 30, 40]
+
+
+@pytest.mark.parametrize(
+    ("number", "shown"),
+    [
+        ("+15557654321", "…321"),
+        ("447700900123", "…123"),
+        ("+1555123", "…123"),
+        ("000", "000"),
+        ("2936", "2936"),
+        ("Orange", "Orange"),
+        ("", ""),
+    ],
+)
+def test_telephone_numbers_are_not_shown_whole(number, shown):
+    """Logs end up in bug reports."""
+    assert masked(number) == shown

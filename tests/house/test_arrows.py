@@ -28,6 +28,8 @@ PACKAGES = {
 FLOORS = (
     # Values and rules that every floor above may use. They know nothing of the rooms.
     {"version", "config", "retry", "lanes", "waiting", "notify", "story", "health"},
+    # What of it is said.
+    {"quiet"},
     # Conversation with a module: bytes, lines, commands.
     {"at"},
     # What a module holds, and what the service means by it: they do not know each other.

@@ -1,0 +1,67 @@
+"""Keeps a trouble that lasts from filling the log: said when it begins, then ever more seldom.
+
+What is told of one Command or one message is an event and is always said. What is told of the module, the
+line, the journal or the network is a condition: it comes again with each look, for days if need be, and fills
+a small disk. So it is said at first, and again after a minute, two, four and so on, up to six hours; in
+between it is a detail. That is at most 13 lines in the first day and 4 in each further one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from agent.story import Step, Tell, Weight
+
+FIRST_S = 60.0
+CAP_S = 6 * 3600.0
+FORGET_S = 2 * 3600.0
+"""A trouble that did not come for so long, or not for as long as it was silent, is a new one."""
+KNOWN = 200
+"""Conditions that are remembered; beyond them the oldest is forgotten."""
+_CHANGES = frozenset({"registration", "session"})
+"""Words of conditions that are no trouble, but may change to and fro for days."""
+_DIGITS = re.compile(r"\d+")
+
+
+@dataclass(slots=True)
+class _Condition:
+    said: float
+    seen: float
+    wait_s: float = FIRST_S
+    times: int = 0
+    """How often it came since it was said."""
+
+
+class Quiet:
+    """A `Tell` in front of another."""
+
+    def __init__(self, tell: Tell, clock: Callable[[], float]) -> None:
+        """`clock` gives monotonic seconds."""
+        self._tell = tell
+        self._clock = clock
+        self._known: dict[str, _Condition] = {}
+
+    def __call__(self, step: Step) -> None:
+        """Tell it, or tell it as a detail."""
+        event = step.command is not None or step.reply is not None
+        if event or (step.weight < Weight.WARNING and step.what not in _CHANGES):
+            self._tell(step)
+            return
+        now = self._clock()
+        key = _DIGITS.sub("#", f"{step.what}: {step.detail}")
+        known = self._known.pop(key, None)
+        if known is None or now - known.seen >= max(FORGET_S, known.wait_s):
+            known = _Condition(now, now)
+        elif now - known.said >= known.wait_s:
+            if known.times:
+                step = replace(step, detail=f"{step.detail} ({known.times} times more since it was said)")
+            known = _Condition(now, now, min(2 * known.wait_s, CAP_S))
+        else:
+            known.seen, known.times = now, known.times + 1
+            step = replace(step, weight=Weight.DETAIL)
+        self._known[key] = known
+        if len(self._known) > KNOWN:
+            del self._known[next(iter(self._known))]
+        self._tell(step)
