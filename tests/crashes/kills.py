@@ -41,6 +41,7 @@ def main():
     for sentence in violations[:50]:
         print(f"  {sentence}")
     if violations:
+        (folder / "violations").write_text("\n".join([f"seed {options.seed}", *violations, ""]))
         print(f"  evidence: {folder}; again: make crashes KILLS={options.kills} SEED={options.seed}")
         return 1
     shutil.rmtree(folder)

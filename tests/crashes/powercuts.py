@@ -69,6 +69,7 @@ async def cut(options):
     for sentence in violations[:20]:
         print(f"  {sentence}")
     if violations:
+        (folder / "violations").write_text("\n".join([f"seed {options.seed}", *violations, ""]))
         print(f"  evidence: {folder}; again: make powercuts CUTS={options.cuts} SEED={options.seed}")
         return 1
     shutil.rmtree(folder)

@@ -91,7 +91,7 @@ class Recording:
             finally:
                 await relay.stop()
                 await field.sandbox.stop()
-        self.facts = [*_seen(relay.seen), *_noted(self._folder / "runs")]
+        self.facts = [*seen_facts(relay.seen), *_noted(self._folder / "runs")]
 
     async def _live(self, field, seconds, end):
         """Some seconds of work, from the beginning of the first session."""
@@ -174,22 +174,41 @@ async def _read(process, log, at_work):
     at_work.set()
 
 
-def _seen(seen):
+def seen_facts(seen):
     """What passed through the cable, as facts."""
-    numbers = {}
-    facts = []
+    delivered = [
+        (each, pdu.decode(bytes.fromhex(each.raw), direction="mt")) for each in seen if each.what != "body"
+    ]
+    # Only the first part says which Command it is, and slots are no order: it may be taken last.
+    wholes = {
+        _reference(deliver): _number(deliver) for _, deliver in delivered if _number(deliver) is not None
+    }
+    facts = [
+        Fact(
+            each.what,
+            each.mark,
+            _number(deliver) if _reference(deliver) is None else wholes.get(_reference(deliver)),
+            raw=each.raw,
+        )
+        for each, deliver in delivered
+    ]
     for each in seen:
         if each.what == "body":
             submit = pdu.decode(bytes.fromhex(each.raw), direction="mo")
             facts.append(Fact("body", each.mark, raw=submit.user_data.octets.hex()))
-            continue
-        deliver = pdu.decode(bytes.fromhex(each.raw), direction="mt")
-        text, data = deliver.text, deliver.data
-        number = number_of({"text": text} if text is not None else {"mode": "binary", "body": data.hex()})
-        if (concatenation := deliver.user_data.concatenation) is not None:
-            number = numbers.setdefault(concatenation.reference, number)
-        facts.append(Fact(each.what, each.mark, number, raw=each.raw))
     return facts
+
+
+def _number(deliver):
+    if deliver.text is not None:
+        return number_of({"text": deliver.text})
+    return number_of({"mode": "binary", "body": deliver.data.hex()})
+
+
+def _reference(deliver):
+    """Of the concatenated message that this is a part of."""
+    concatenation = deliver.user_data.concatenation
+    return None if concatenation is None else concatenation.reference
 
 
 def _noted(notes):
