@@ -249,7 +249,8 @@ class Intake:
             try:
                 await self._modem.delete(slot)
             except CommandRefused as error:
-                self._tell(Step("not deleted", f"{slot}: {error}; it is kept and not run again"))
+                kept = f"{slot}: {error}; it is kept and not run again"
+                self._tell(Step("not deleted", kept, weight=Weight.WARNING))
                 return False
             except CommandTimedOut:
                 there = await self._modem.read(slot)
