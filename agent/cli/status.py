@@ -38,7 +38,7 @@ def status(config_path: Path, *, as_json: bool) -> None:
         f"{recovery['resets_day']} of {recovery['resets_per_day']} today"
     )
     lines["held"] = _words(answer["held"])
-    lines["damaged journal"] = _words(answer["damaged"])
+    lines["damaged"] = _words(answer["damaged"])
     lines["commands"] = _words(answer["commands"])
     lines["replies"] = _words(answer["replies"])
     lines["running"] = _words(answer["running"])
