@@ -1,0 +1,441 @@
+"""What goes wrong on the host: stuck tasks, other programs on the port, a damaged journal."""
+
+import asyncio
+import contextlib
+import fcntl
+import itertools
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import time
+import tty
+
+import pytest
+
+from agent.at import wire as wire_room
+from agent.at.channel import Channel
+from agent.at.command import AtCommand
+from agent.at.error import ModemLost
+from agent.at.holder import unavailable
+from agent.at.serial_wire import open_serial
+from agent.at.wire import PortUnavailable, opener
+from fault.catalogue import PLAIN_SID_START
+from fault.scene import Scene, message
+from soak.world import Plan
+
+HOUR = 3600
+
+
+async def never(*arguments):
+    """As a task that hangs."""
+    await asyncio.get_running_loop().create_future()
+
+
+async def test_f02_fed_while_everybody_works(tmp_path, mode):
+    """A day, most of it idle: the watchdog is fed each half minute."""
+    async with Scene(tmp_path, mode) as scene:
+        await scene.begin()
+        for _ in range(6):
+            scene.arrive(message(f"led {scene.loop.time()}"))
+            await scene.passes(4 * HOUR)
+        fed = [at for at, _, notice in scene.notices if notice == "WATCHDOG=1"]
+        assert max(later - earlier for earlier, later in itertools.pairwise(fed)) < 31
+        assert len(scene.carried_out) == 6
+
+
+STUCK = ["intake", "outbox", "command", "supervisor"]
+
+
+@pytest.mark.parametrize("task", STUCK)
+async def test_f02_starved_when_a_task_hangs(tmp_path, mode, task):
+    """Each task has a deadline of its own; past it the watchdog starves, and the log says who is late."""
+    async with Scene(tmp_path, mode) as scene:
+        if task == "supervisor":
+            scene.port.open = never
+        await scene.begin(60)
+        match task:
+            case "intake":
+                scene.modem.sweep = never
+            case "outbox":
+                scene.modem.send = never
+            case "command":
+                scene.plans = {"led on": Plan([(1, "stuck")])}
+        if task != "supervisor":
+            scene.arrive(PLAIN_SID_START)
+        await scene.passes(HOUR)
+        fed = [at for at, _, notice in scene.notices if notice == "WATCHDOG=1"]
+        assert fed
+        assert scene.loop.time() - fed[-1] > HOUR / 3
+        (said,) = [line for line in scene.log(0) if line.startswith("stuck")]
+        assert task in said
+        if task != "supervisor":
+            scene.life.kill("by systemd")
+            await scene.begin(120)
+            assert scene.slots() == []
+            assert scene.carried_out == ["led on"]
+
+
+BLOCKED = """
+import asyncio, time
+from agent import app
+run = app.Agent.run
+async def blocked(self):
+    asyncio.get_running_loop().call_later(1.0, time.sleep, 60)
+    await run(self)
+app.Agent.run = blocked
+from agent.cli import main
+main()
+"""
+CONFIG = """
+[modem]
+port = "{port}"
+[service]
+name = "super-sim"
+[handlers]
+directory = "handlers"
+[journal]
+path = "{name}.db"
+[control]
+socket = "{name}.sock"
+"""
+
+
+@pytest.mark.real_time
+def test_f02_starved_when_the_event_loop_is_blocked(tmp_path):
+    """The real service: fed until its loop hangs, then never again; systemd would start it anew."""
+    config = configuration(tmp_path, "/dev/nowhere")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as line:
+        line.bind(str(tmp_path / "notify"))
+        environ = {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "200000"}
+        process = subprocess.Popen(
+            [sys.executable, "-c", BLOCKED, "run", "--config", str(config)],
+            env=os.environ | environ,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            heard = []
+            line.settimeout(20)
+            while "WATCHDOG=1" not in heard:
+                heard.append(line.recv(4096).decode())
+            line.settimeout(0.8)
+            for _ in range(100):
+                if not heard_again(line):
+                    break
+            assert not heard_again(line)
+            assert process.poll() is None
+        finally:
+            process.kill()
+            process.wait()
+
+
+def heard_again(line):
+    """What the service says within the line's time."""
+    try:
+        return line.recv(4096)
+    except TimeoutError:
+        return None
+
+
+def configuration(folder, port, name="agent"):
+    """An agent.toml in this folder."""
+    (folder / "handlers").mkdir(exist_ok=True)
+    path = folder / f"{name}.toml"
+    path.write_text(CONFIG.format(port=port, name=name))
+    return path
+
+
+async def test_f05_busy_for_20_s(tmp_path, mode):
+    """EBUSY after plug-in: said once, with the udev line, tried again with growing waits, then it works."""
+    proc = tmp_path / "proc"
+    (proc / "77").mkdir(parents=True)
+    (proc / "77/comm").write_text("ModemManager\n")
+    async with Scene(tmp_path / "scene", mode) as scene:
+        scene.port.unavailable = unavailable("/dev/ttyUSB2", OSError(16, "busy"), proc)
+        scene.call_later(20, setattr, scene.port, "unavailable", None)
+        scene.store(1, PLAIN_SID_START)
+        await scene.begin(60)
+        (said,) = [line for line in scene.log(30) if line.startswith("port")]
+        assert "ModemManager (pid 77)" in said
+        assert 'ENV{ID_MM_PORT_IGNORE}="1"' in said
+        assert 3 <= len([line for line in scene.log() if line.startswith("port")]) <= 20
+        assert scene.carried_out == ["led on"]
+
+
+PROBES = [
+    b"\r\n+GCAP: +CGSM\r\n\r\nOK\r\n",
+    b"\r\n+CGMI: SIMCOM\r\n\r\nOK\r\n",
+    b"AT+GCAP\r\r\n+GCAP: +CGSM\r\n\r\nOK\r\n",
+    b"\r\nERROR\r\n",
+    b"\r\nOK\r\n\r\nOK\r\n",
+]
+
+
+@pytest.mark.parametrize("probe", PROBES, ids=repr)
+@pytest.mark.parametrize("when", ["idle", "in a read", "in a send"])
+async def test_f05_answers_that_nobody_asked_for(tmp_path, mode, probe, when):
+    """Surplus answers shift nothing; settings that the other program changed are set again."""
+    if when == "in a send" and b"ERROR" in probe:
+        when = "in a read"  # after a body nobody could tell it from the module's own
+    async with Scene(tmp_path, mode) as scene:
+        await scene.begin(100)
+        settings = scene.module.settings
+        if when == "idle":
+            scene.opponent.say(probe)
+        else:
+            command = r"AT\+CMGR=.*" if when == "in a read" else r"AT\+CMGS=.*"
+            old = b"\r\n+CMGR" if when == "in a read" else b"\r\n+CMGS"
+            scene.opponent.rewrite(command, old, probe + old)
+        settings.echo, settings.cmee, settings.text_mode = True, 0, not settings.text_mode
+        scene.arrive(PLAIN_SID_START)
+        await scene.passes(60)
+        scene.arrive(message("led 2"))
+        await scene.passes(600)
+        assert scene.carried_out == ["led on", "led 2"]
+        assert scene.bodies[-1] == "did led 2"
+        assert scene.bodies.count("did led on") <= 1
+        assert (settings.cmee, settings.text_mode) == (1, mode == "text")
+        assert scene.slots() == []
+        assert scene.journal("SELECT count(*) FROM strays") == [(0,)]
+
+
+async def test_f06_half_of_what_the_module_says_is_read_by_others(tmp_path, mode):
+    """Every second chunk never arrives, for two minutes: afterwards all is there, once."""
+    lossy = [False]
+    pieces = [0]
+
+    def cut(data):
+        chunks = [data[at : at + 8] for at in range(0, len(data), 8)]
+        kept = []
+        for chunk in chunks:
+            pieces[0] += 1
+            if not (lossy[0] and pieces[0] % 2):
+                kept.append(chunk)
+        return kept
+
+    async with Scene(tmp_path, mode, cut=cut) as scene:
+        await scene.begin()
+        lossy[0] = True
+        for number in range(5):
+            scene.arrive(message(f"led {number}"))
+            await scene.passes(24)
+        lossy[0] = False
+        await scene.passes(1200)
+        assert sorted(scene.carried_out) == [f"led {number}" for number in range(5)]
+        assert scene.slots() == []
+        assert len(scene.bodies) <= 5
+        assert all(state in {"sent", "unknown"} for state, _ in scene.replies)
+
+
+class Reader:
+    """Nobody's."""
+
+    def received(self, data):
+        pass
+
+    def hung_up(self, reason):
+        pass
+
+
+@pytest.fixture
+def terminal():
+    """A pseudo-terminal: its far end, and the name under which it is a port."""
+    far, near = os.openpty()
+    tty.setraw(near)
+    name = os.ttyname(near)
+    os.close(near)
+    yield far, name
+    os.close(far)
+
+
+def written(far):
+    """Wait until somebody has opened the near end and written; a pty without one fails to be read."""
+    end = time.monotonic() + 20
+    while time.monotonic() < end:
+        try:
+            return os.read(far, 1)
+        except OSError:
+            time.sleep(0.02)
+    raise AssertionError("nobody wrote")
+
+
+@pytest.mark.real_time
+def test_f06_a_second_agent_on_the_port(tmp_path, terminal):
+    """The port is locked before the first octet: the second service says who holds it and writes nothing."""
+    far, name = terminal
+    first, second = (configuration(tmp_path, name, which) for which in ("first", "second"))
+    command = [sys.executable, "-c", "from agent.cli import main; main()", "run", "--config"]
+    one = subprocess.Popen([*command, str(first)], stderr=subprocess.PIPE, text=True)
+    try:
+        written(far)  # the first has it, and has begun to write
+        two = subprocess.Popen([*command, str(second)], stderr=subprocess.PIPE, text=True)
+        try:
+            for said in two.stderr:
+                if "port:" in said:
+                    break
+            assert f"port {name} is held by" in said
+            assert f"(pid {one.pid})" in said
+        finally:
+            two.send_signal(signal.SIGTERM)
+            two.communicate(timeout=20)
+    finally:
+        one.kill()
+        one.communicate()
+
+
+@pytest.mark.real_time
+@pytest.mark.deviation(
+    "The design holds: a port that is held is said once, with its holder, and waited for; a second agent on"
+    " one journal ends, non-zero and naming the holder."
+)
+def test_f06_a_second_agent_on_the_journal(tmp_path):
+    """It ends at once with status 1 and names the first; one that died leaves nothing in the way."""
+    config = configuration(tmp_path, "/dev/nowhere")
+    command = [sys.executable, "-c", "from agent.cli import main; main()", "run", "--config", str(config)]
+    for _ in range(2):
+        one = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+        try:
+            for said in one.stderr:
+                if "ready" in said:
+                    break
+            two = subprocess.run(command, capture_output=True, text=True, check=False, timeout=20)
+            assert two.returncode == 1
+            assert str(one.pid) in two.stderr
+        finally:
+            one.kill()  # as a crash leaves it; the next round starts all the same
+            one.communicate()
+
+
+DIES_HOLDING = """
+import fcntl, os, sys
+file = os.open(sys.argv[1], os.O_RDWR | os.O_NOCTTY)
+fcntl.flock(file, fcntl.LOCK_EX)
+os.kill(os.getpid(), 9)
+"""
+
+
+@pytest.mark.real_time
+async def test_f06_a_stale_lock_does_not_block(terminal):
+    """Who held the lock is dead: the port opens."""
+    _, name = terminal
+    await (await asyncio.create_subprocess_exec(sys.executable, "-c", DIES_HOLDING, name)).wait()
+    wire = await open_serial(name, 115200, Reader())
+    other = os.open(name, os.O_RDWR | os.O_NOCTTY)
+    with pytest.raises(BlockingIOError):
+        fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    os.close(other)
+    with pytest.raises(PortUnavailable):
+        await open_serial(name, 115200, Reader())
+    wire.close()
+    await wire.closed()
+
+
+@pytest.mark.real_time
+async def test_f10_a_write_that_never_returns(terminal, monkeypatch):
+    """The other end reads nothing: the loop goes on, the write has a deadline, its command fails once."""
+    far, name = terminal
+    monkeypatch.setattr(wire_room, "WRITE_S", 0.3)
+    channel = await Channel.open(opener(name))
+    beats = []
+
+    async def beat():
+        while True:
+            beats.append(time.monotonic())
+            await asyncio.sleep(0.01)
+
+    beating = asyncio.ensure_future(beat())
+    channel._line.write(b"\r" * 1_000_000)  # more than the kernel keeps for an end that does not read
+    with pytest.raises(ModemLost, match="stopped reading"):
+        await channel.exchange(AtCommand("AT+CMGR=1", 60))
+    with pytest.raises(ModemLost):
+        await channel.exchange(AtCommand("AT", 60))
+    beating.cancel()
+    assert max(later - earlier for earlier, later in itertools.pairwise(beats)) < 0.25
+    channel.close()
+    await channel.closed()
+    os.set_blocking(far, False)
+    with contextlib.suppress(OSError):
+        while os.read(far, 65536):
+            pass
+    again = await Channel.open(opener(name))
+    again.close()
+    await again.closed()
+
+
+async def test_f10_nothing_is_read_for_two_minutes(tmp_path, mode):
+    """The whole agent: it works again afterwards, and each Command was run and answered once."""
+    async with Scene(tmp_path, mode) as scene:
+        await scene.begin()
+        scene.module.faults.add("write-blocked:for=120")
+        scene.arrive(PLAIN_SID_START)
+        await scene.passes(900)
+        scene.arrive(message("led 2"))
+        await scene.passes(600)
+        assert scene.carried_out == ["led on", "led 2"]
+        assert scene.bodies == ["did led on", "did led 2"]
+        assert scene.slots() == []
+
+
+def cut_off(path, share):
+    path.write_bytes(path.read_bytes()[: int(path.stat().st_size * share)])
+
+
+def zeros(path, at):
+    with path.open("r+b") as file:
+        file.seek(at)
+        file.write(bytes(4096))
+
+
+def log_of(path):
+    return path.with_name(path.name + "-wal")
+
+
+DAMAGE = {
+    "zero length": lambda path: path.write_bytes(b""),
+    "zeros at the start": lambda path: zeros(path, 0),
+    "zeros in the middle": lambda path: zeros(path, 8192),
+    "no database": lambda path: path.write_bytes(random.Random(3).randbytes(20_000)),
+    "a log of another": lambda path: path.with_name(path.name + "-wal").write_bytes(
+        random.Random(4).randbytes(9000)
+    ),
+    **{f"cut at {share}": lambda path, share=share: cut_off(path, share) for share in (0.01, 0.3, 0.6, 0.95)},
+}
+
+
+@pytest.mark.parametrize("how", DAMAGE)
+@pytest.mark.parametrize("end", ["clean", "kill"])
+@pytest.mark.parametrize("mode", ["pdu"])
+async def test_f19_a_damaged_journal(tmp_path, mode, how, end):
+    """It starts, says it, keeps the bad file aside; no message is deleted that was not handled; no loop."""
+    async with Scene(tmp_path, mode) as scene:
+        await scene.begin()
+        for number in range(12):
+            scene.arrive(message(f"led {number}", timestamp=f"26/11/21,22:{number:02}:00+00"))
+            await scene.passes(7)
+        if end == "clean":
+            await scene.life.stop()
+        else:
+            scene.life.kill("power")
+        folder = scene._journal
+        DAMAGE[how](folder / "journal.db")
+        scene.store(7, PLAIN_SID_START)
+        before = len(scene.log())
+        await scene.begin(60)
+        assert scene.life.alive
+        assert scene.carried_out.count("led on") == 1
+        assert scene.slots() == []
+        scene.arrive(PLAIN_SID_START)
+        await scene.passes(20)
+        assert scene.carried_out.count("led on") == 1
+        said = [line for line in scene.log()[before:] if "journal" in line]
+        assert len(said) < 5
+        if said:
+            assert len([path for path in folder.iterdir() if path.name.startswith("journal.db")]) > 3
+        else:  # the log had all that was lost of the file
+            assert scene.journal("SELECT count(*) FROM commands") == [(13,)]
+        assert scene.journal("PRAGMA integrity_check") == [("ok",)]
+        await scene.life.stop()
+        await scene.begin(20)
+        assert scene.life.alive
