@@ -46,6 +46,10 @@ class Routing:
         for wanted in _routings(offered, setup):
             if await self._route(wanted):
                 return
+        if self._tells(current):  # with more than is wanted
+            setup.routing = current
+            self._talk.note(f"+CNMI stays {','.join(map(str, current))}: the module takes nothing else")
+            return
         setup.routing = ()
         self._talk.note("no notification of messages could be had; the store is looked at every minute")
 
@@ -92,9 +96,13 @@ class Routing:
         """Whether what stands will do: codes are passed on; messages stored, or else handed over."""
         if only := _only(self._setup):
             return standing[: len(only)] == only
-        mode, delivery, broadcasts, reports, _ = (*standing, 0, 0, 0, 0, 0)[:5]
-        fits = delivery == 1 if self._setup.stores_messages else delivery in {2, 3}
-        return mode != 0 and fits and broadcasts == 0 and (reports != 0 or not self._setup.reports)
+        _, _, broadcasts, reports, _ = (*standing, 0, 0, 0, 0, 0)[:5]
+        return self._tells(standing) and broadcasts == 0 and (reports != 0 or not self._setup.reports)
+
+    def _tells(self, standing: tuple[int, ...]) -> bool:
+        """Whether messages are told of, or handed over where nothing can be read."""
+        mode, delivery = (*standing, 0, 0)[:2]
+        return mode != 0 and (delivery == 1 if self._setup.stores_messages else delivery in {2, 3})
 
 
 def _only(setup: Setup) -> tuple[int, ...]:

@@ -58,3 +58,5 @@ async def test_what_is_not_there_is_not_waited_for(tmp_path):
         await world.passes(15)
         assert world.said("session")
         assert module.lines.count("AT+CMGL=4") == 1
+        [session] = world.said("session")
+        assert "+CNMI stays 1,2,2,1,1" in session.detail
