@@ -82,6 +82,12 @@ class Link:
             self._detach()
         self._show(stat)
 
+    def move(self, area: str, identity: str) -> None:
+        """Another cell of the same network; told from level 2 on (27.007 7.2)."""
+        self.cell.area, self.cell.identity = area, identity
+        if self.registered:
+            self._tell({name for name, level in self._module.settings.creg.items() if level >= 2})
+
     def domain(self, name: str) -> int:
         """The state as one of the three commands shows it."""
         return self.stat if name == "+CREG" else PACKET.get(self.stat, self.stat)
@@ -116,8 +122,12 @@ class Link:
             return
         before = {name: self.domain(name) for name in self._module.settings.creg}
         self.stat = stat
+        self._tell({name for name, domain in before.items() if self.domain(name) != domain})
+
+    def _tell(self, names: set[str]) -> None:
+        """Say these domains, where the terminal asked for them."""
         for name, level in self._module.settings.creg.items():
-            if level and name not in self._module.device.without and self.domain(name) != before[name]:
+            if level and name in names and name not in self._module.device.without:
                 self._module.speech.unsolicited(f"{name}: {self.domain(name)}{self.location(name, level)}")
 
     def _stop(self) -> None:

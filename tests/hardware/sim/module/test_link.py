@@ -246,6 +246,19 @@ def test_what_is_out_of_range(bench, command):
     assert bench.at(command) == ERROR
 
 
+def test_another_cell(bench):
+    """It is told from level 2 on, while registered."""
+    bench.at("+CREG=2;+CEREG=1")
+    with bench.module.event():
+        bench.module.link.move("1A2C", "0012C0DF")
+    assert bench.take().decode() == '\r\n+CREG: 1,"1A2C","0012C0DF",7\r\n'
+    bench.at("+CFUN=4")
+    with bench.module.event():
+        bench.module.link.move("1A2B", "0012C0DE")
+    assert bench.take() == b""
+    assert bench.at("+CFUN=1").endswith('+CREG: 1,"1A2B","0012C0DE",7\r\n\r\n+CEREG: 1\r\n')
+
+
 def test_contexts_are_remembered(bench):
     """+CGDCONT: scripts that set it find what they set; a bare number takes it away."""
     assert bench.at("+CGDCONT?") == OK
