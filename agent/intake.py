@@ -35,6 +35,8 @@ EARLY_S = 5.0
 """Some modules tell of a message before it is there; then it is looked for once more."""
 JOURNAL_S = 6.0
 """A journal that could not commit is asked again after this."""
+FILLING = 0.8
+"""Of a store's capacity: from here on somebody should know of it."""
 STEP_S = 180.0
 """Longest time that listing a full store, or taking one message, may need before the watchdog worries."""
 
@@ -84,6 +86,8 @@ class Intake:
         """Slots that were told of and had nothing."""
         self._freed: set[Slot] = set()
         """Slots that the last sweep has emptied: their notifications may still come."""
+        self._filling: set[str] = set()
+        """Stores that were said to fill up."""
 
     async def run(self) -> None:
         """Receive until the session ends. A command without an answer, twice in a row, ends it."""
@@ -197,6 +201,7 @@ class Intake:
         first = not self._inbox.swept
         gone: set[tuple[Slot | None, str]] = set()
         while messages := await self._modem.sweep():
+            self._say_filling(messages)
             if first:
                 self._say_found([message for message in messages if (message.slot, message.raw) not in gone])
             freed = 0
@@ -211,8 +216,20 @@ class Intake:
                         self._freed.add(message.slot)
             if not freed:
                 break
+        else:
+            self._filling.clear()
         if first:
             await self._skin.run(self._inbox.note_swept)
+
+    def _say_filling(self, messages: list[StoredMessage]) -> None:
+        """Before a store is full; once for each, until everything has been emptied."""
+        for store, _, capacity in self._modem.condition.capacity:
+            held = sum(message.slot is not None and message.slot.store == store for message in messages)
+            if held and held >= FILLING * capacity and store not in self._filling:
+                self._filling.add(store)
+                self._tell(
+                    Step("store filling", f"{store} holds {held} of {capacity}", weight=Weight.WARNING)
+                )
 
     async def _take(self, message: StoredMessage, *, run: bool = True) -> bool:
         """Commit, then delete: this slot only, and only now. True where the slot is free after it."""

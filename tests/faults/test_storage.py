@@ -53,11 +53,12 @@ async def test_f01_a_full_store_is_drained_in_order(tmp_path, mode, full):
         deletes = scene.opponent.lines(r"AT\+CMGD.*")
         assert len(deletes) == 65
         assert all(re.fullmatch(r"AT\+CMGD=\d+", line) for line in deletes)
+        assert len([line for line in scene.log(30) if "SM holds 50 of 50" in line]) == 1
 
 
 @pytest.mark.parametrize("full", FULL.values(), ids=FULL)
 async def test_f01_it_fills_while_nothing_can_be_deleted(tmp_path, mode, full):
-    """The module refuses to delete for a while; afterwards all is taken, nothing twice."""
+    """The module refuses to delete for a while: one alarm; afterwards all is taken, nothing twice."""
     async with Scene(tmp_path, mode, **only_a_card(10, full_code=full)) as scene:
         await scene.begin()
         refused = scene.opponent.answer(r"AT\+CMGD=.*", b"\r\n+CMS ERROR: 320\r\n", times=0)
@@ -65,6 +66,7 @@ async def test_f01_it_fills_while_nothing_can_be_deleted(tmp_path, mode, full):
         for text in texts:
             scene.send(text)
         await scene.passes(1800)
+        assert len([line for line in scene.log(30) if re.search(r"SM holds (8|9|10) of 10", line)]) == 1
         refused.left = 0
         await scene.passes(7200)
         assert sorted(scene.carried_out) == sorted(texts)
