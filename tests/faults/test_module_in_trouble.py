@@ -199,6 +199,9 @@ async def test_f66_the_radio_is_off(tmp_path, mode, state):
         await scene.begin(60)
         assert len(scene.opponent.lines(r"AT\+CFUN=1")) == 1
         assert scene.opponent.lines(RESETS) == []
+        notes = scene.life.agent._supervisor.connection.session.modem.condition.notes
+        assert f"the radio was off (+CFUN: {state})" in notes
+        assert not any("ignored" in note for note in notes)
         scene.arrive(PLAIN_SID_START)
         await scene.passes(30)
         assert scene.carried_out == ["led on"]

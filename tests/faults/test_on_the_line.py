@@ -9,8 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from agent.at.codes import ErrorClass, classify
 from agent.at.command import Answer, AtCommand, Payload
 from agent.at.engine import Engine
+from agent.at.grammar import final_result
 from fault.catalogue import MULTILINE_OK, PLAIN_SID_START, length
 from fault.saying import Saying
 from fault.scene import Scene, message
@@ -163,8 +165,9 @@ async def test_f43_every_error_is_final(tmp_path, mode, error):
         assert scene.slots() == []
         assert scene.said("silence") == []
         assert scene.life.agent._supervisor.connection.sessions == 1
-        sent = [line for _, line in scene.opponent.written[before:] if line.startswith("AT+CMGS")]
-        assert len(sent) == 2
+        asked = [line for _, line in scene.opponent.written[before:]]
+        assert len([line for line in asked if line.startswith("AT+CMGS")]) == 2
+        assert "AT+CMEE?" not in asked  # which is how the line is brought back into step
 
 
 @pytest.mark.parametrize("error", ERRORS)
@@ -186,6 +189,27 @@ async def test_f43_errors_while_it_gets_ready(tmp_path, mode, error):
         await scene.passes(5)
         assert scene.carried_out == ["led on"]
         assert scene.bodies == ["did led on"]
+
+
+SAID = {
+    "+CMS ERROR: 500": ("cms", 500),
+    "+CMS ERROR:500": ("cms", 500),
+    "+CMS ERROR: unknown error": ("cms", 500),
+    "+CME ERROR: SIM busy": ("cme", 14),
+    "+CME ERROR: 3517": ("cme", 3517),
+    "+CMS ERROR: no sparrows": ("cms", None),
+    "ERROR": ("error", None),
+    "COMMAND NOT SUPPORT": ("error", None),
+}
+
+
+@pytest.mark.parametrize("text", SAID)
+def test_f43_words_are_numbers(text):
+    """So that the class of an error does not depend on +CMEE; what nobody knows may be tried again soon."""
+    final = final_result(text, numeric=True)
+    assert (final.ok, final.kind, final.code) == (False, *SAID[text])
+    if final.code is None:
+        assert classify(final.kind, final.code, after_body=False) is ErrorClass.TEMPORARY
 
 
 async def test_f43_errors_in_numbers_are_asked_for(tmp_path, mode):

@@ -120,7 +120,7 @@ HEADERS = {
     "name": '+CMGR: 1,"Ops",51',
     "no blank": "+CMGR:0,,51",
     "name with comma and quote": '+CMGR: 0,"Ops, 2 "" night",51',
-    "name that is a number": '+CMGR: 0,"51",51',
+    "name that is a number": '+CMGR: 0,"7",51',
     "name in Latin-1": '+CMGR: 0,"Caf\xe9",51',
     "no name": "+CMGR: 0,51",
     "more fields": '+CMGR: 0,,51,"x",1,,7',
@@ -136,11 +136,14 @@ async def test_f61_headers_of_a_message(tmp_path, mode, header):
     async with Scene(tmp_path, mode) as scene:
         await scene.begin()
         scene.opponent.rewrite(r"AT\+CMGR=1", b"+CMGR: 0,,51", header.encode("latin-1"))
+        before = len(scene.opponent.written)
         scene.arrive(PLAIN_SID_START)
         await scene.passes(5)
         assert scene.carried_out == ["led on"]
         assert scene.slots() == []
         assert scene.log(weight=30) == []
+        asked = [line for _, line in scene.opponent.written[before:] if READ.fullmatch(line)]
+        assert asked == ["AT+CMGR=1"]
 
 
 @pytest.mark.parametrize("mode", ["pdu"])
@@ -157,6 +160,7 @@ async def test_f61_headers_of_a_list(tmp_path, mode, header):
         await scene.begin()
         assert scene.carried_out == ["blink 1", "led on", "blink 3"]
         assert scene.slots() == []
+        assert scene.opponent.lines(r"AT\+CMGR=.*") == []
 
 
 TEXT_HEADERS = {
