@@ -116,7 +116,7 @@ class World:
 
     def hear(self, data):
         self.said += len(data)
-        self.last = (self.last + data)[-100:]
+        self.last = (self.last + data)[-100_000:]
 
     def deliver(self, number):
         self.reference += 1
@@ -200,7 +200,7 @@ def run(data):
         module.receive(typed)
     world.last = b""
     module.receive(b"AT\r")
-    assert world.last.endswith(b"AT\r\r\nOK\r\n"), world.last
+    assert b"AT\r\r\nOK\r\n" in world.last, world.last  # what waited may follow
 
 
 def _bounded(module):
