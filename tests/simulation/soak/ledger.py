@@ -6,9 +6,11 @@ Each allowance says why it is there. What is found is a sentence that names the 
 import collections
 import sqlite3
 
+from agent.config import Recovery
 from soak.letters import LONG
 
 SETTLED = {"sent", "delivered", "failed", "unknown"}
+RESETS_AN_HOUR, RESETS_A_DAY = Recovery().resets_per_hour, Recovery().resets_per_day
 OPEN = {
     "commands": ("received", "running"),
     "replies": ("queued", "sending"),
@@ -102,9 +104,15 @@ class Ledger:
             if any(how != "handed" for _, how in sheet.taken):
                 continue
             at = sheet.taken[0][0]
-            if self._troubled(at - 1, at + 60):
+            if self._troubled(at - 1, at + 60) or not self._in_session(at):
                 return True
         return False
+
+    def _in_session(self, at):
+        """Whether an agent was listening."""
+        words = {"session": True, "session ended": False, "module restarted": False, "module": False}
+        told = [step.what for time, _, step in self.world.steps if time <= at and step.what in words]
+        return bool(told) and words[told[-1]]
 
     def _troubled(self, begin, end):
         """Whether anything went wrong around that time."""
@@ -259,11 +267,8 @@ class Ledger:
                 self._proof(letter)
 
     def _held(self, table):
-        """The daily cap holds answers, and with them the actions that wait for nothing else."""
-        end = self.world.loop.time()
-        left = sum(
-            event.kind == "originated" and time > end - 86400 - 600 for time, event in self.world.events
-        )
+        """The daily cap holds answers; what may have left counts."""
+        left = sum(row["state"] in {"sent", "delivered", "unknown"} for row in self.rows["replies"])
         return table == "replies" and left >= self.weather.max_per_day
 
     def _proof(self, letter):
@@ -305,10 +310,33 @@ class Ledger:
         lines = self.world.module.ledger.lines
         attempts = sum(row["attempts"] for row in self.rows["replies"])
         asked = sum(line.startswith("+CMGS=") for line in lines)
+        self._resets()
+        self._unknowns()
         # An attempt that was cut off before it was counted left nothing; each life and session may have one.
         sessions = sum(step.what == "session" for _, _, step in self.world.steps)
         if asked > attempts + len(self.world.lives) + sessions:
             self._find(f"+CMGS was asked {asked} times, {attempts} attempts are in the journal")
+
+
+    def _resets(self):
+        """By running time, as they are counted; what a dead life had not committed of it counts as none."""
+        budget = {"hour": (3600.0, RESETS_AN_HOUR), "day": (86400.0, RESETS_A_DAY)}
+        times = [row["at_running"] for row in self.rows["resets"]]
+        for name, (seconds, most) in budget.items():
+            for time in times:
+                count = sum(time - seconds < other <= time for other in times)
+                if count > most:
+                    self._find(f"{count} resets of the module within one {name}, at most {most} are allowed")
+                    return
+
+    def _unknowns(self):
+        """Only what may have left is unknown: its body was written, or a life ended just before it."""
+        ends = {life.ended_at for life in self.world.lives}
+        for row in self.rows["replies"]:
+            if row["state"] == "unknown" and row["id"] not in self.watch.bodies:
+                # The body follows the commit at the same moment of virtual time.
+                if not self.watch.sending.get(row["id"], set()) & ends:
+                    self._find(f"the answer {row['text']!r} is unknown although nothing of it left")
 
 
 def _said(letters):

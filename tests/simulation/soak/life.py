@@ -45,7 +45,8 @@ class Life:
         """When it last said that all its tasks keep their deadlines."""
         self.turn = asyncio.Lock()
         """The disk does one thing after the other."""
-        self.acknowledged = 0
+        wal = folder / "journal.db-wal"
+        self.acknowledged = wal.stat().st_size if wal.exists() else 0
         """Octets of the write-ahead log that were there when the last commit was acknowledged."""
         seams = Seams(
             opener=self._open,

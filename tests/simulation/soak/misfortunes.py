@@ -78,6 +78,8 @@ def _in_coverage(weather):
     world = weather.world
     world.network.cover(world.sim.imsi, True)
     with world.module.event():
+        if world.module.attached and not world.network.reachable(world.sim.imsi):
+            world.module.link.leave()  # it believed to be there while no radio wave reached it
         world.module.link.search()
 
 
@@ -120,9 +122,12 @@ def _slow_disk(weather):
 
 
 def _clock(weather):
-    weather.world.skew += weather.random.choice((-1, 1)) * weather.random.choice(
-        (60.0, 7200.0, 100_000.0, 40 * 86400.0)
-    )
+    jump = weather.random.choice((-1, 1)) * weather.random.choice((60.0, 7200.0, 100_000.0, 40 * 86400.0))
+    weather.world.skew += jump
+    if jump > 86400:  # what is old by this clock is forgotten at a start, if only this clock is asked
+        weather.world.call_later(30, weather.host.kill)
+        for seconds in (90, 100, 110):
+            weather.world.call_later(seconds, weather.letters.again)
     weather.world.call_later(weather.random.uniform(600, 3 * 3600), _clock_right, weather)
 
 
@@ -130,8 +135,19 @@ def _clock_right(weather):
     weather.world.skew = 0.0
 
 
-def _full(weather):
-    _fault("store-full", weather)
+def _slot_used_again(weather):
+    """A delete whose result is lost, and messages that take the slot before anybody knows."""
+    weather.world.module.faults.add("answer-lost:command=+CMGD,times=1")
+    for seconds in (0, 3, 8, 15):
+        weather.world.call_later(seconds, weather.letters.arrive)
+
+
+def _no_sim_for_long(weather):
+    """A card without contact, and starts of the agent meanwhile: resets must not begin anew with each."""
+    world = weather.world
+    world.module.faults.add("sim-removed:for=5400")
+    for seconds in (900, 1800, 2700, 3600, 4500):
+        world.call_later(seconds, weather.host.kill)
 
 
 MISFORTUNES = {
@@ -145,6 +161,8 @@ MISFORTUNES = {
     "disk full": Misfortune(4, _disk_full),
     "slow disk": Misfortune(4, _slow_disk),
     "clock jumps": Misfortune(4, _clock),
+    "slot used again": Misfortune(4, _slot_used_again),
+    "no SIM for long": Misfortune(1, _no_sim_for_long),
 } | {
     text: Misfortune(weight, partial(_fault, text))
     for text, weight in {

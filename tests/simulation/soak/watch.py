@@ -20,6 +20,12 @@ class Watch:
         self.findings = []
         self.unseen = []
         """What the event loop was told that nobody had caught."""
+        self.bodies = set()
+        """Numbers of the messages that were `sending` when a body left."""
+        self._attempts = {}
+        self.sending = {}
+        """By number of a message: when it was found to have become `sending`."""
+        self._points, world.at_points = world.at_points, self._at
         self._reader = None
         self._of = None
         for name, store in world.module.stores.items():
@@ -105,10 +111,22 @@ class Watch:
     # No body leaves before `sending` is committed
 
     def _leaves(self, data):
-        if data.endswith(CTRL_Z) and len(data) > 1 and not self._has(
-            "SELECT 1 FROM replies WHERE state = 'sending'"
-        ):
-            self.find("a body left although no message is `sending` on the disk")
+        if data.endswith(CTRL_Z) and len(data) > 1:
+            rows = self.journal().execute("SELECT id FROM replies WHERE state = 'sending'").fetchall()
+            self.bodies |= {number for (number,) in rows}
+            if not rows:
+                self.find("a body left although no message is `sending` on the disk")
+
+    def _at(self, point, life):
+        if point == "in a commit":
+            now = self._world.loop.time()
+            for number, attempts in self.journal().execute(
+                "SELECT id, attempts FROM replies WHERE state = 'sending'"
+            ):
+                if self._attempts.get(number) != attempts:
+                    self._attempts[number] = attempts
+                    self.sending.setdefault(number, set()).add(now)
+        self._points(point, life)
 
     def _exception(self, loop, context):
         task = context.get("task") or context.get("future")

@@ -1,0 +1,114 @@
+"""`python -m soak`: many seeds of one virtual day each, or one of them again with its trace."""
+
+import argparse
+import concurrent.futures
+import multiprocessing
+import os
+import sys
+import time
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from soak import bugs, seed
+
+
+
+def main(arguments=None):
+    """Exit status 0 where no seed finds anything, 1 where one does."""
+    parser = argparse.ArgumentParser(prog="python -m soak", description=__doc__)
+    parser.add_argument("--seeds", type=int, default=50, metavar="N", help="how many seeds")
+    parser.add_argument("--first", type=int, default=0, metavar="S", help="the first of them")
+    parser.add_argument("--seed", type=int, metavar="S", help="this seed alone, with its findings")
+    parser.add_argument("--days", type=float, default=1.0, help="virtual days a seed, 1 unless told")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="processes")
+    parser.add_argument("--trace", type=Path, metavar="FILE", help="where the trace of a seed is written")
+    parser.add_argument("--bug", choices=sorted(bugs.BUGS), help="plant this bug")
+    parser.add_argument("--bugs", action="store_true", help="plant each bug and show the seed that finds it")
+    options = parser.parse_args(arguments)
+    if options.bugs:
+        return _all_bugs()
+    if options.seed is not None:
+        return _one(options)
+    return _many(options)
+
+
+def _one(options):
+    with bugs.planted(options.bug):
+        outcome = seed.run(options.seed, days=options.days, trace=True)
+    for finding in outcome.findings:
+        print(finding)
+    print(_line(outcome))
+    if options.trace:
+        options.trace.write_text("\n".join(outcome.trace) + "\n")
+    return bool(outcome.findings)
+
+
+def _many(options):
+    console = Console(stderr=True)
+    began = time.perf_counter()
+    failing, passed, commands, lives = [], 0, 0, 0
+    columns = (TextColumn("soak"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    seeds = range(options.first, options.first + options.seeds)
+    context = multiprocessing.get_context("spawn")  # nothing of one seed reaches another
+    with (
+        Progress(*columns, console=console, disable=not console.is_terminal) as progress,
+        concurrent.futures.ProcessPoolExecutor(options.jobs, context, max_tasks_per_child=50) as pool,
+    ):
+        bar = progress.add_task("", total=len(seeds))
+        work = {pool.submit(_run, number, options.days, options.bug): number for number in seeds}
+        for done in concurrent.futures.as_completed(work):
+            number = work[done]
+            try:
+                outcome = done.result()
+            except Exception as error:  # noqa: BLE001  (the seed is named, the others go on)
+                failing.append(number)
+                progress.console.print(f"seed {number}: {type(error).__name__}: {error}", markup=False)
+            else:
+                passed += not outcome.findings
+                commands += outcome.counts["commands"]
+                lives += outcome.counts["lives"]
+                if outcome.findings:
+                    failing.append(number)
+                    _show(progress.console, outcome, options)
+            progress.advance(bar)
+    seconds = time.perf_counter() - began
+    print(
+        f"{passed} of {len(seeds)} seeds of {options.days:g} virtual days without a finding, "
+        f"{commands} Commands, {lives} lives of the agent, {seconds:.0f} s"
+    )
+    return bool(failing)
+
+
+def _run(number, days, bug):
+    with bugs.planted(bug):
+        return seed.run(number, days=days)
+
+
+def _show(console, outcome, options):
+    trace = Path(f"soak-{outcome.seed}.trace")
+    trace.write_text("\n".join(outcome.trace) + "\n")
+    console.print(f"seed {_line(outcome)}", markup=False, highlight=False)
+    for finding in outcome.findings[:10]:
+        console.print(f"    {finding}", markup=False, highlight=False)
+    again = f"python -m soak --seed {outcome.seed} --days {options.days:g} --trace {trace}"
+    console.print(f"    again: make soak SEED={outcome.seed} DAYS={options.days:g}   ({again})", markup=False)
+    console.print(f"    trace: {trace}", markup=False)
+
+
+def _line(outcome):
+    return f"{outcome.seed} {outcome.digest}: {outcome.about}; {outcome.counts}; {outcome.seconds:.1f} s"
+
+
+def _all_bugs():
+    missed = 0
+    for name, bug in bugs.BUGS.items():
+        findings = bugs.caught(name)
+        missed += not findings
+        print(f"{name:36} {bug.found_by:9} {findings[0][:100] if findings else 'NOT CAUGHT'}")
+    return bool(missed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,63 @@
+"""The soak: seeds without a finding, the same trace everywhere, and planted bugs that are caught."""
+
+import concurrent.futures
+import multiprocessing
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from soak import bugs, seed
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+SEEDS = 50
+QUICK = ("delete-before-commit", "dedup-by-slot", "retry-after-unknown", "run-again", "bulk-delete")
+"""Of the planted bugs; `python -m soak --bugs` shows all of them."""
+
+
+def _findings(number):
+    return number, seed.run(number, days=bugs.DAYS).findings
+
+
+async def test_fifty_seeds():
+    """No seed finds anything; `make soak SEEDS=2000` runs whole days and more of them."""
+    context = multiprocessing.get_context("spawn")
+    with concurrent.futures.ProcessPoolExecutor(os.cpu_count(), context) as pool:
+        found = dict(pool.map(_findings, range(1000, 1000 + SEEDS)))
+    assert {number: findings for number, findings in found.items() if findings} == {}
+
+
+@pytest.mark.parametrize("hash_seed", ["0", "1"])
+def test_the_same_trace_everywhere(hash_seed):
+    """Python's version and the order of its sets change nothing."""
+    pythons = {sys.executable} | {str(path) for path in ROOT.glob(".venv*/bin/python")}
+    usable = [each for each in sorted(pythons) if "bench" not in each]
+    code = "from soak.seed import run; print(*(run(n, days=0.35).digest for n in (1001, 1002)))"
+    environment = {
+        **os.environ,
+        "PYTHONPATH": f"{ROOT}:{HERE}",
+        "PYTHONHASHSEED": hash_seed,
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+    here = " ".join(seed.run(number, days=0.35).digest for number in (1001, 1002))
+    for python in usable:
+        done = subprocess.run(
+            [python, "-c", code], env=environment, capture_output=True, text=True, timeout=120, check=False
+        )
+        assert done.stdout.strip() == here, (python, done.stderr[-500:])
+
+
+@pytest.mark.parametrize("name", QUICK)
+def test_a_planted_bug_is_caught(name):
+    """Its seed finds it, and finds nothing without it."""
+    assert bugs.caught(name)
+    assert seed.run(bugs.BUGS[name].found_by, days=bugs.DAYS).findings == []
+
+
+def test_the_table_of_planted_bugs():
+    """`tests/README.md` says of each what is changed and which seed finds it."""
+    text = (ROOT / "tests" / "README.md").read_text()
+    for name, bug in bugs.BUGS.items():
+        assert f"| `{name}` | {bug.change} | {bug.found_by} |" in text
