@@ -86,7 +86,8 @@ def test_the_wheel_holds_nothing_else(wheel_names):
         *("agent", "hardware", "pdu"),
         *("modem_agent-VERSION.data", "modem_agent-VERSION.dist-info"),
     }
-    assert not any("__pycache__" in name or "test" in name for name in wheel_names)
+    parts = {part for name in wheel_names for part in name.split("/")}
+    assert not [part for part in parts if part in {"__pycache__", "tests"} or part.startswith("test_")]
 
 
 def test_the_source_archive_is_complete(sdist_names):
