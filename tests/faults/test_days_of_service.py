@@ -216,7 +216,7 @@ async def test_f70_idle_writes_nothing(tmp_path, mode):
 
 
 async def test_f70_a_message_costs_few_commits(tmp_path, mode):
-    """Three for a Command and its answer; what is done with the slot costs none (agent/journal/README.md)."""
+    """Five for a Command and its answer; that its slot is free costs none (agent/journal/README.md)."""
     async with Scene(
         tmp_path, mode, tables={"service": {"name": "super-sim", "max_per_minute": 1000}}
     ) as scene:

@@ -1,10 +1,15 @@
 """F40 F41 F49 F59 F60 F67 F68: what stands in a message."""
 
+import asyncio
+import os
+import pty
 import re
+import termios
 
 import pytest
 
 import pdu
+from agent.at.serial_wire import open_serial
 from fault.catalogue import (
     BADTS_MONTH,
     BADTS_ZERO,
@@ -265,6 +270,37 @@ async def test_f59_every_character_both_ways(tmp_path, mode, charset):
         await scene.passes(100)
         assert scene.carried_out == texts
         assert scene.bodies == [f"did {text}" for text in texts]
+
+
+@pytest.mark.real_time
+async def test_f59_the_line_keeps_every_octet(tmp_path):
+    """XON, XOFF, NUL, CR and LF pass a real port as they are: no flow control, no translation."""
+    master, slave = pty.openpty()
+    heard = asyncio.Queue()
+
+    class Reader:
+        def received(self, data):
+            heard.put_nowait(data)
+
+        def hung_up(self, reason):
+            heard.put_nowait(reason.encode())
+
+    wire = await open_serial(os.ttyname(slave), 115200, Reader())
+    try:
+        flags = termios.tcgetattr(slave)[0]
+        assert not flags & (termios.IXON | termios.IXOFF | termios.ICRNL | termios.INLCR | termios.ISTRIP)
+        every = bytes(range(256))
+        os.write(master, every)
+        got = b""
+        async with asyncio.timeout(10):
+            while len(got) < len(every):
+                got += await heard.get()
+        assert got == every
+    finally:
+        wire.close()
+        await wire.closed()
+        os.close(master)
+        os.close(slave)
 
 
 async def test_f59_the_json_with_all_three(tmp_path, mode):
