@@ -37,6 +37,8 @@ JOURNAL_S = 6.0
 """A journal that could not commit is asked again after this."""
 FILLING = 0.8
 """Of a store's capacity: from here on somebody should know of it."""
+REFILL_S = 15.0
+"""After a drain that made room: the network delivers what it held within seconds, perhaps without a word."""
 STEP_S = 180.0
 """Longest time that listing a full store, or taking one message, may need before the watchdog worries."""
 
@@ -125,6 +127,7 @@ class Intake:
             self._freed.clear()
             await self._drain()
             pause = SWEEP_S if self._modem.notifies else SWEEP_WITHOUT_NEWS_S
+            pause = REFILL_S if self._filling and self._freed else pause
             self._sweep_at = loop.time() + (EARLY_S if self._early - self._freed else pause)
             self._early.clear()
         if not self._news:
@@ -200,8 +203,9 @@ class Intake:
         """Sweep until nothing is left to take: space in a full store lets the network send more."""
         first = not self._inbox.swept
         gone: set[tuple[Slot | None, str]] = set()
+        filling = False
         while messages := await self._modem.sweep():
-            self._say_filling(messages)
+            filling = self._is_filling(messages) or filling
             if first:
                 self._say_found([message for message in messages if (message.slot, message.raw) not in gone])
             freed = 0
@@ -216,20 +220,23 @@ class Intake:
                         self._freed.add(message.slot)
             if not freed:
                 break
-        else:
+        if not filling:
             self._filling.clear()
         if first:
             await self._skin.run(self._inbox.note_swept)
 
-    def _say_filling(self, messages: list[StoredMessage]) -> None:
-        """Before a store is full; once for each, until everything has been emptied."""
+    def _is_filling(self, messages: list[StoredMessage]) -> bool:
+        """Whether a store is nearly full; warns of it once, until a drain finds it with room again."""
+        filling = False
         for store, _, capacity in self._modem.condition.capacity:
             held = sum(message.slot is not None and message.slot.store == store for message in messages)
-            if held and held >= FILLING * capacity and store not in self._filling:
-                self._filling.add(store)
-                self._tell(
-                    Step("store filling", f"{store} holds {held} of {capacity}", weight=Weight.WARNING)
-                )
+            if held and held >= FILLING * capacity:
+                filling = True
+                if store not in self._filling:
+                    self._filling.add(store)
+                    holds = f"{store} holds {held} of {capacity}"
+                    self._tell(Step("store filling", holds, weight=Weight.WARNING))
+        return filling
 
     async def _take(self, message: StoredMessage, *, run: bool = True) -> bool:
         """Commit, then delete: this slot only, and only now. True where the slot is free after it."""

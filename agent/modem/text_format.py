@@ -55,6 +55,8 @@ _SUBMIT = 17
 """<fo>: a SUBMIT with a relative validity period; 27.005 3.1 has it as the default."""
 _DAY = 167
 """<vp>, the default of 27.005 3.1: 24 hours."""
+_UCS2 = 70
+"""Characters that one message can carry as UCS-2."""
 _LIST = AtCommand('AT+CMGL="ALL"', LIST_S, (Answer("+CMGL", payload=Payload.COUNTED, many=True),))
 _READ = (Answer("+CMGR", payload=Payload.COUNTED),)
 _IN_PDU = PduFormat()
@@ -222,7 +224,11 @@ class TextFormat:
         """What is written at the prompt; None for text that this character set cannot carry there."""
         if data.alphabet is not Alphabet.GSM7 or data.compressed:
             return data.octets.hex().upper()
-        return characters(data.text or "", self._set)
+        text = data.text or ""
+        body = characters(text, self._set)
+        if body is None and len(text) > _UCS2:  # lines run together are better than no answer
+            body = characters(" ".join(text.split("\r\n" if "\r\n" in text else "\n")), self._set)
+        return body
 
 
 def _timestamp(text: str) -> pdu.Timestamp:

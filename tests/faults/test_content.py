@@ -144,6 +144,22 @@ async def test_f34_text_that_looks_like_protocol(tmp_path, mode, text, charset):
         assert [line for line in scene.log(30) if not line.startswith("first start")] == []
 
 
+@TEXT
+@pytest.mark.parametrize("charset", ["GSM", "IRA", "UCS2", "HEX"])
+@pytest.mark.parametrize("lines", [3, 14])
+async def test_f34_an_answer_of_several_lines(tmp_path, mode, charset, lines):
+    """A line end would end the text entry of some sets: it goes as UCS-2, or else as a blank."""
+    text = "\n".join(["line one"] * lines)
+    async with Scene(tmp_path, mode, device=sets(charset)) as scene:
+        await scene.begin()
+        scene.arrive(message(text))
+        await scene.passes(30)
+        sent = "did " + text
+        if lines == 14 and charset in {"GSM", "IRA"}:
+            sent = sent.replace("\n", " ")
+        assert scene.bodies == [sent]
+
+
 async def test_f34_the_fixture(tmp_path, mode):
     """Four lines, a result and a code among them; with details the text mode says where they end."""
     async with Scene(tmp_path, mode) as scene:

@@ -56,6 +56,33 @@ async def test_f01_a_full_store_is_drained_in_order(tmp_path, mode, full):
         assert len([line for line in scene.log(30) if "SM holds 50 of 50" in line]) == 1
 
 
+@pytest.mark.parametrize("name", ["SMMEMFULL", "SMS FULL", "index -1"])
+async def test_f01_the_code_is_followed_at_once(tmp_path, mode, name):
+    """20 messages that no other code told of: drained within seconds, not by the next sweep."""
+    async with Scene(tmp_path, mode) as scene:
+        await scene.begin()
+        texts = [f"led {number}" for number in range(20)]
+        for number, text in enumerate(texts):
+            scene.store(number + 1, message(text, timestamp=at(number)), 1)
+        scene.opponent.say(b"\r\n%s\r\n" % FULL[name].replace("{store}", "ME").encode())
+        await scene.passes(15)
+        assert scene.carried_out == texts
+        assert scene.slots() == []
+
+
+async def test_f01_what_comes_without_a_code_while_it_is_drained(tmp_path, mode):
+    """Each slot that gets free is filled again by the network, silently: swept until nothing is left."""
+    async with Scene(tmp_path, mode, **only_a_card(10)) as scene:
+        scene.module.faults.add("code-lost:command=+CMTI,times=0")
+        texts = [f"led {number}" for number in range(40)]
+        for second, text in enumerate(texts):
+            scene.call_later(second, scene.send, text)
+        await scene.passes(60)
+        await scene.begin(60)
+        assert scene.carried_out == texts
+        assert scene.slots("SM") == []
+
+
 @pytest.mark.parametrize("full", FULL.values(), ids=FULL)
 async def test_f01_it_fills_while_nothing_can_be_deleted(tmp_path, mode, full):
     """The module refuses to delete for a while: one alarm; afterwards all is taken, nothing twice."""

@@ -79,6 +79,7 @@ async def test_f18_every_answer_comes_back(tmp_path, mode, text):
         assert len(scene.bodies) <= 2
 
 
+@pytest.mark.parametrize("mode", ["pdu"])
 async def test_f18_a_handler_that_answers_everything(tmp_path, mode):
     """Nobody but the caps can end it: 10 a minute, 200 a day, and it is said."""
     async with Scene(tmp_path, mode) as scene:
