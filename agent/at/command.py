@@ -67,6 +67,8 @@ class AtCommand:
     """Ends a text entry in which ESC does nothing and no octet of the body was written; must be harmless."""
     marks: bool = False
     """Its information line shows that all earlier commands are over (see `resynchronise`)."""
+    once: bool = False
+    """Not written again even where it was refused after a silence: a refusal may have cost something."""
 
     def __post_init__(self) -> None:
         if not _WRITABLE.fullmatch(self.line) or len(self.line) > LINE_LIMIT:
@@ -92,4 +94,4 @@ class AtCommand:
             )
         name = re.match(r"AT([+^#%*!$&][A-Z0-9]+)", line.upper())
         named = (Answer(name[1], many=True),) if name else ()
-        return cls(line, timeout_s, (*named, Answer(many=True)))
+        return cls(line, timeout_s, (*named, Answer(many=True)), once=True)

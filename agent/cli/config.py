@@ -6,6 +6,7 @@ import asyncio
 import os
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -64,13 +65,14 @@ def _rest(path: Path) -> tuple[Config, frozenset[str]]:
     except (OSError, ValueError):
         return Config(), frozenset(Config.__struct_fields__)
     faulty = set()
-    for name in list(tables):
+    sound: dict[str, Any] = {}
+    for name, table in tables.items():  # one by one: two may be sound, but not together
         try:
-            parse({name: tables[name]}, str(path))
+            parse(sound | {name: table}, str(path))
+            sound[name] = table
         except ConfigError:
             faulty.add(name)
-            del tables[name]
-    return parse(tables, str(path), path.parent.absolute()), frozenset(faulty)
+    return parse(sound, str(path), path.parent.absolute()), frozenset(faulty)
 
 
 def _handlers(settings: Config, mistakes: list[str]) -> str:

@@ -23,7 +23,7 @@ class Cards:
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
-        self._execute = journal.connection.execute
+        self._execute = journal.execute
 
     def attempt(self, iccid: str, pin: str, salt: bytes, *, untouched: bool) -> str:
         """Keep that this PIN is about to be tried: when this returns "", it is on disk.

@@ -36,6 +36,9 @@ _WRONG = {("cme", 16), ("cme", 12), ("cms", 316)}
 _ABSENT = {("cme", 10), ("cms", 310)}
 _FAILURE = {("cme", 13), ("cms", 313)}
 """SIM failure; of a SIM that is being read, too."""
+_OPEN = {"READY", ""}
+"""A module that does not tell will say with the first command that needs the SIM."""
+_CORRECT = "write the right one there and restart the agent"
 _NUMBERS = re.compile(r"\d+")
 _ADDRESS = re.compile(r"\+?[0-9]{3,20}")
 
@@ -112,11 +115,14 @@ class Card:
                 f"the SIM asks for {state}: it is blocked until somebody enters its PUK in a phone; the "
                 "agent never does"
             )
-        elif state != "READY":
+        elif state not in _OPEN:
             raise ModemUnusable(f"the SIM asks for {state}; switch it off in a phone (it is never guessed)")
 
     async def _state(self) -> str:
-        """What the SIM asks for, READY for nothing. Waits for one that is being read."""
+        """What the SIM asks for: READY for nothing, "" where the module does not tell.
+
+        Waits for one that is being read.
+        """
         attempt = 0
         until = self._loop.time() + SIM_S
         while True:
@@ -124,7 +130,7 @@ class Card:
                 said = (await self._talk.ask(read("+CPIN"))).text
             except CommandTimedOut:
                 self._talk.note("AT+CPIN? ignored")
-                return "READY"
+                return ""
             except CommandRefused as error:
                 if (error.kind, error.code) in _FAILURE:
                     raise ModemUnusable(
@@ -132,13 +138,13 @@ class Card:
                     ) from None
                 if (error.kind, error.code) not in _ABSENT:
                     self._talk.note(f"AT+CPIN? refused ({error.name or 'ERROR'})")
-                    return "READY"
+                    return ""
                 said = "+CPIN: NOT INSERTED"
             state = said.partition(":")[2].strip().strip('"').upper()
             if state == "NOT READY":
                 until = self._loop.time() + SIM_S
             elif state != "NOT INSERTED":
-                return state or "READY"
+                return state
             if self._loop.time() > until or not await self._talk.wait(attempt):
                 raise ModemUnusable("the module sees no SIM; is it in its holder?")
             attempt += 1
@@ -163,13 +169,12 @@ class Card:
         match await memory.attempt(iccid, pin.digits, untouched=untouched):
             case "refused":
                 raise ModemUnusable(
-                    f"the PIN of {pin.source} was refused by this SIM and is not tried again; write the "
-                    "right one there"
+                    f"the PIN of {pin.source} was refused by this SIM and is not tried again; {_CORRECT}"
                 )
             case "trying":
                 raise ModemUnusable(
                     f"the agent ended while it tried the PIN of {pin.source}, and the SIM does not show that "
-                    "this cost no try: enter the PIN in a phone, or write another one there"
+                    f"this cost no try: enter the PIN in a phone, or, if it is wrong, {_CORRECT}"
                 )
         await self._enter(memory, iccid, pin, tries)
         await memory.settle(iccid, refused=False)
@@ -178,7 +183,7 @@ class Card:
     async def _enter(self, memory: CardMemory, iccid: str, pin: Pin, tries: int | None) -> None:
         """Write the PIN, once. Raises ModemUnusable unless the SIM took it."""
         try:
-            await self._channel.exchange(write(f'AT+CPIN="{pin.digits}"', ENTER_S))
+            await self._channel.exchange(AtCommand(f'AT+CPIN="{pin.digits}"', ENTER_S, once=True))
         except CommandRefused as error:
             if (error.kind, error.code) not in _WRONG:
                 return await self._clear_up(memory, iccid, pin, tries, str(error))
@@ -187,24 +192,22 @@ class Card:
         else:
             return None
         await memory.settle(iccid, refused=True)
-        left = await self._tries()
-        raise ModemUnusable(
-            f"the SIM refuses the PIN of {pin.source} as wrong"
-            f"{'' if left is None else f' (tries left: {left})'}; it is not tried again: write the right one "
-            "there"
-        )
+        raise _wrong(pin, await self._tries())
 
     async def _clear_up(self, memory: CardMemory, iccid: str, pin: Pin, tries: int | None, said: str) -> None:
         """Neither taken nor called wrong: the SIM's state and its tries tell what happened."""
-        if await self._state() == "READY":
+        if await self._state() == "READY":  # in so many words: silence here says nothing about the PIN
             return
         left = await self._tries()
         if tries is not None and left == tries:
             await memory.settle(iccid, refused=False)
             raise ModemUnusable(f"the SIM did not take the PIN now, and no try was lost: {said}")
         await memory.settle(iccid, refused=True)
+        if tries is not None and left is not None and left < tries:
+            raise _wrong(pin, left)
         raise ModemUnusable(
-            f"nobody knows whether the SIM refused the PIN of {pin.source}, so it is not tried again: {said}"
+            f"nobody knows whether the SIM refused the PIN of {pin.source}, so it is not tried again "
+            f"({said}): enter it in a phone, or {_CORRECT}"
         )
 
     async def _tries(self) -> int | None:
@@ -230,7 +233,7 @@ class Card:
         """The right PIN was given; the SIM is read now."""
         until = self._loop.time() + READY_S
         attempt = 0
-        while await self._state() != "READY":
+        while await self._state() not in _OPEN:
             if self._loop.time() > until or not await self._talk.wait(attempt):
                 raise ModemUnusable("the SIM took its PIN and is not ready since; is it damaged?")
             attempt += 1
@@ -243,3 +246,11 @@ class Card:
         if not number and self._holder.memory is not None:
             number = await self._holder.memory.service_centre(await read_iccid(self._channel, self._driver))
         return number if _ADDRESS.fullmatch(number) else ""
+
+
+def _wrong(pin: Pin, left: int | None) -> ModemUnusable:
+    """It has cost a try."""
+    tries = "" if left is None else f" (tries left: {left})"
+    return ModemUnusable(
+        f"the SIM refuses the PIN of {pin.source} as wrong{tries}; it is not tried again: {_CORRECT}"
+    )

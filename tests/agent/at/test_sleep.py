@@ -146,6 +146,24 @@ def test_a_refusal_after_a_silence_is_believed_the_second_time(talk):
     talk(story)
 
 
+@pytest.mark.parametrize(
+    "command", [AtCommand('AT+CPIN="9999"', 5.0, once=True), AtCommand.raw('AT+CPIN="9999"', 5.0)]
+)
+def test_what_a_refusal_may_cost_is_not_repeated(talk, command):
+    """A PIN, or what a person typed: ERROR is believed, whatever went before."""
+
+    async def story(channel, module):
+        module.on(command.line, ERROR)
+        await asyncio.sleep(40)
+        module.write(b'\r\n+CMTI: "ME",3\r\n')
+        await channel.news.next()
+        with pytest.raises(CommandRefused):
+            await channel.exchange(command)
+        assert module.heard == [command.line]
+
+    talk(story)
+
+
 def test_a_delete_without_an_answer_is_not_repeated(talk):
     """Nobody knows whether it was carried out; whoever asked must look."""
 

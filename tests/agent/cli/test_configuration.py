@@ -139,6 +139,18 @@ def test_check_complains_of_nothing_that_a_faulty_table_may_have_set(desk):
     assert len(result.stderr.splitlines()) == 2
 
 
+def test_check_of_tables_that_do_not_go_together(desk):
+    """Each is sound by itself: one sentence, and the rest is checked all the same."""
+    text = desk.config.read_text().replace("/dev/nowhere", "socket://127.0.0.1:7")
+    desk.config.write_text(f'{text}\n[recovery]\npower = "usb"\n')
+    (desk.folder / "handlers").rmdir()
+    result = desk.run("config", "check")
+    assert result.exit_code == 2
+    first, second = result.stderr.splitlines()
+    assert "recovery.power must be" in first
+    assert "there is no directory" in second
+
+
 def test_check_is_content(desk):
     """Then it names service, port and handlers; a remark is no mistake."""
     handler(desk.folder / "handlers" / "led")

@@ -1,5 +1,7 @@
 """What is kept of SIMs: a PIN is tried once, and what belongs to a card stays with it."""
 
+import sqlite3
+
 import pytest
 
 from agent.journal.cards import Cards
@@ -131,3 +133,18 @@ def test_the_same_card_costs_no_commit(shelf):
     shelf.cards.met(ONE, "+447700900000")
     shelf.cards.met(ONE, "")
     assert shelf.journal.connection.total_changes == before
+
+
+def test_after_an_io_error_the_new_connection_is_asked(shelf):
+    """The journal opens its file again; a PIN is tried then as before, and what was refused is known."""
+    assert shelf.attempt() == ""
+    shelf.cards.settle(ONE, refused=True)
+    old = shelf.journal.connection
+    error = sqlite3.OperationalError("disk I/O error")
+    error.sqlite_errorcode = sqlite3.SQLITE_IOERR
+    shelf.journal._judge(error)
+    assert shelf.attempt(pin="4321") == ""
+    assert shelf.journal.connection is not old
+    assert shelf.attempt() == "refused"
+    assert shelf.cards.met(ONE, "+447700900000") == ""
+    assert shelf.cards.service_centre(ONE) == "+447700900000"

@@ -21,7 +21,7 @@ from agent.modem.modem import Modem
 from hardware.profile import DeviceProfile
 from hardware.sim.module.card import Sim
 from hardware.sim.module.module import SimulatedModule
-from hardware.sim.module.refusal import cme
+from hardware.sim.module.refusal import RefusedError, cme, named
 
 OK = b"\r\nOK\r\n"
 SOURCE = "/etc/modem-agent/pin"
@@ -345,6 +345,55 @@ def test_what_is_neither_yes_nor_no(device):
         await unusable(stand, "did not take the PIN now, and no try was lost")
         assert stand.rows() == []
         await stand.start()
+
+    device(story)
+
+
+def test_a_pin_is_refused_by_a_bare_error_after_a_slow_commit(device, monkeypatch):
+    """The disk took its time, and news came meanwhile: the refusal has cost a try and is not asked for twice."""
+    committed = CardBook.attempt
+
+    async def story(stand):
+        async def slow(*arguments, **named):
+            answer = await committed(*arguments, **named)
+            await asyncio.sleep(40)
+            stand.module.speech.unsolicited("+CREG: 2")
+            await asyncio.sleep(0.1)
+            return answer
+
+        monkeypatch.setattr(CardBook, "attempt", slow)
+        await unusable(stand, r"as wrong \(tries left: 2\)", pin="9999")
+        assert stand.entered() == 1
+        assert stand.sim.pin_tries == 2
+
+    device(story, without=("+CMEE",))
+
+
+@pytest.mark.parametrize("silence", ["CME 100", "CME 14", None])
+def test_a_module_that_does_not_tell_its_state_says_nothing_about_the_pin(device, silence):
+    """Neither the PIN's answer nor +CPIN? can be had: there is no second attempt, whatever the tries say."""
+
+    async def story(stand):
+        enter, state = stand.module.card.enter, stand.module.card.state
+
+        def deny():
+            if silence is None:
+                return ""
+            raise named(silence)
+
+        def wrong(code, new):
+            try:
+                enter(code, new)
+            except RefusedError:
+                stand.module.card.state = deny
+                raise cme(100) from None
+
+        stand.module.card.enter = wrong
+        await unusable(stand, "as wrong|nobody knows whether", pin="9999")
+        stand.module.card.enter, stand.module.card.state = enter, state
+        await unusable(stand, "was refused", pin="9999")
+        assert stand.entered() == 1
+        assert stand.sim.pin_tries == 2
 
     device(story)
 
