@@ -16,7 +16,7 @@ from agent.at.channel import Channel
 from agent.at.command import Answer, AtCommand
 from agent.at.error import CommandRefused, CommandTimedOut
 from agent.at.parameters import values
-from agent.modem.commands import SETTING_S, read, write
+from agent.modem.commands import SETTING_S, read
 from agent.modem.error import ModemUnusable
 from agent.modem.negotiation import Negotiation
 from agent.modem.state import read_iccid

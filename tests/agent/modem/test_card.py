@@ -350,7 +350,7 @@ def test_what_is_neither_yes_nor_no(device):
 
 
 def test_a_pin_is_refused_by_a_bare_error_after_a_slow_commit(device, monkeypatch):
-    """The disk took its time, and news came meanwhile: the refusal has cost a try and is not asked for twice."""
+    """The disk took its time, and news came meanwhile: its refusal has cost a try and comes once."""
     committed = CardBook.attempt
 
     async def story(stand):
