@@ -46,7 +46,10 @@ _READY = re.compile(
 _MESSAGES = re.compile(r"SMS (Ready|DONE)$|\+QIND: SMS DONE")
 """The last of these: messages can be read now."""
 _SIM_GONE = re.compile(r"\+CPIN: |\+QUSIM: 0")
-_FULL = re.compile(r'\+QIND: ?"smsfull"|\+SMS FULL|\^SMMEMFULL', re.IGNORECASE)
+_FULL = re.compile(
+    r'\+(QIND|CIEV): ?"?SMSFULL|[+^*%]?(SMS ?|SM)?(MEM(ORY)? ?)?FULL\b|\^SMGO: ?[12]', re.IGNORECASE
+)
+"""What makers say when a message found no room; another look costs little."""
 _SETTINGS_LOST = "settings lost: "
 
 

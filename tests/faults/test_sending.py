@@ -95,6 +95,13 @@ UNKNOWN = {
     "b": b"",
     "c": b"\r\nOK\r\n",
     "d": [65.0, b"\r\n+CMGS: 42\r\n\r\nOK\r\n"],
+    "no blank": b"\r\n+CMGS:42\r\nOK\r\n",
+    "with a time": b'\r\n+CMGS: 42,"26/11/22,12:00:00+00"\r\n\r\nOK\r\n',
+    "result first": [b"\r\nOK\r\n", 0.02, b"\r\n+CMGS: 42\r\n"],
+    "far apart": [b"\r\n+CMGS: 42\r\n", 30.0, b"\r\nOK\r\n"],
+    "twice": b"\r\n+CMGS: 42\r\n\r\nOK\r\n\r\n+CMGS: 42\r\n\r\nOK\r\n",
+    "in numbers": b"+CMGS: 42\r\n0\r",
+    "after two minutes and more": [125.0, b"\r\n+CMGS: 42\r\n\r\nOK\r\n"],
 }
 
 

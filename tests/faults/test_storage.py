@@ -33,6 +33,15 @@ FULL = {
     "index -1": '+CMTI: "{store}",-1',
     "nothing": "",
 }
+MORE_FULL = {
+    "Quectel": '+QIND: "smsfull","ME"',
+    "Quectel, older": "+QIND: SMSFULL",
+    "Gemalto": "^SMGO: 2",
+    "indicator": '+CIEV: "smsfull",1',
+    "bare": "SMS FULL",
+    "memory": "+MEMFULL",
+}
+"""The same in other makers' words."""
 """What modules say when a message finds no room."""
 
 
@@ -56,7 +65,7 @@ async def test_f01_a_full_store_is_drained_in_order(tmp_path, mode, full):
         assert len([line for line in scene.log(30) if "SM holds 50 of 50" in line]) == 1
 
 
-@pytest.mark.parametrize("name", ["SMMEMFULL", "SMS FULL", "index -1"])
+@pytest.mark.parametrize("name", ["SMMEMFULL", "SMS FULL", "index -1", *MORE_FULL])
 async def test_f01_the_code_is_followed_at_once(tmp_path, mode, name):
     """20 messages that no other code told of: drained within seconds, not by the next sweep."""
     async with Scene(tmp_path, mode) as scene:
@@ -64,7 +73,8 @@ async def test_f01_the_code_is_followed_at_once(tmp_path, mode, name):
         texts = [f"led {number}" for number in range(20)]
         for number, text in enumerate(texts):
             scene.store(number + 1, message(text, timestamp=at(number)), 1)
-        scene.opponent.say(b"\r\n%s\r\n" % FULL[name].replace("{store}", "ME").encode())
+        code = (FULL | MORE_FULL)[name].replace("{store}", "ME")
+        scene.opponent.say(b"\r\n%s\r\n" % code.encode())
         await scene.passes(15)
         assert scene.carried_out == texts
         assert scene.slots() == []
