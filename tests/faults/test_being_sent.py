@@ -238,9 +238,7 @@ async def test_f52_no_prompt_ever(tmp_path, mode):
 ESCAPED = {"OK": b"\r\nOK\r\n", "ERROR": b"\r\nERROR\r\n", "nothing": b""}
 
 
-@pytest.mark.deviation(
-    "Nothing sleeps for the 300 ms where the answer comes earlier or later: F53's order holds."
-)
+@pytest.mark.deviation("The order holds, the times do not: nothing sleeps where something can be awaited.")
 @pytest.mark.parametrize("says", ESCAPED.values(), ids=ESCAPED)
 @pytest.mark.parametrize("typed", [b"", b"0011000"])
 async def test_f53_text_entry_is_open(tmp_path, mode, says, typed):

@@ -206,6 +206,7 @@ async def test_f63_codes_every_second(tmp_path, mode):
 # F70
 
 
+@pytest.mark.parametrize("mode", ["pdu"])
 async def test_f70_idle_writes_nothing(tmp_path, mode):
     """A day without messages: not one commit after the first minutes."""
     async with Scene(tmp_path, mode) as scene:
@@ -215,6 +216,7 @@ async def test_f70_idle_writes_nothing(tmp_path, mode):
         assert len(commits) <= 2
 
 
+@pytest.mark.parametrize("mode", ["pdu"])
 async def test_f70_a_message_costs_few_commits(tmp_path, mode):
     """Five for a Command and its answer; that its slot is free costs none (agent/journal/README.md)."""
     async with Scene(
@@ -284,6 +286,7 @@ async def test_f71_the_pin_is_in_no_trace(tmp_path, mode):
 # F74
 
 
+@pytest.mark.parametrize("mode", ["pdu"])
 async def test_f74_an_outage_behind_the_handlers(tmp_path, mode):
     """For 6 h every handler hangs until its time limit; 60 messages come, the store has 20 places.
 

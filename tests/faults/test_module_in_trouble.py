@@ -44,7 +44,14 @@ async def test_f44_messages_are_not_ready(tmp_path, mode, ready, seconds):
         assert len(scene.lives) == 1
 
 
-@pytest.mark.parametrize("refusal", ["CMS 314", "CMS 302", "CMS 310", "CME 14", "ERROR", "CMS 500"])
+@pytest.mark.parametrize(
+    ("mode", "refusal"),
+    [
+        *itertools.product(["pdu"], ["CMS 314", "CMS 302", "CMS 310", "CME 14", "ERROR", "CMS 500"]),
+        ("text", "CMS 314"),
+        ("text", "ERROR"),
+    ],
+)
 async def test_f44_after_a_power_up(tmp_path, mode, refusal):
     """A module that has just got its power: SIM after 5 s, messages 25 s later, in any words."""
     async with Scene(tmp_path, mode) as scene:
@@ -138,8 +145,14 @@ async def test_f57_each_message_takes_the_power_down(tmp_path, mode):
 # F58
 
 
-@pytest.mark.parametrize("code", [b"+CPIN: NOT READY", b"+CPIN: NOT INSERTED", b"+QUSIM: 0", b""])
-@pytest.mark.parametrize("refusal", [b"+CME ERROR: 10", b"+CME ERROR: 13", b"+CMS ERROR: 310"])
+GONE = [b"+CPIN: NOT READY", b"+CPIN: NOT INSERTED", b"+QUSIM: 0", b""]
+SAYS = [b"+CME ERROR: 10", b"+CME ERROR: 13", b"+CMS ERROR: 310"]
+
+
+@pytest.mark.parametrize(
+    ("mode", "code", "refusal"),
+    [*itertools.product(["pdu"], GONE, SAYS), ("text", GONE[0], SAYS[1]), ("text", b"", SAYS[0])],
+)
 async def test_f58_the_sim_is_gone(tmp_path, mode, code, refusal):
     """CFUN=0, CFUN=1 brings it back: done by itself, within a budget, and everything is taken then."""
     async with Scene(tmp_path, mode) as scene:
