@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo sandbox wheel test peers test-system crashes powercuts check format coverage bench measure fuzz hunt clean
+.PHONY: help demo sandbox wheel test soak peers test-system crashes powercuts check format coverage bench measure fuzz hunt clean
 
 # Another interpreter has an environment of its own: PYTHON=python3.13 uses .venv-3.13.
 PYTHON ?= python3
@@ -14,6 +14,10 @@ SOURCES := pdu hardware agent config tests
 # Dependencies come as wheels or not at all: a device has no compiler.
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check install
 WHEELS := $(PIP) --only-binary :all:
+
+# For make soak.
+SEEDS ?= 50
+DAYS ?= 1
 
 # Handed on to the command: make demo ARGS=--once, make test ARGS="-k journal -x".
 ARGS ?=
@@ -35,6 +39,9 @@ wheel: $(VENV)/.demo  ## what is installed on a device, and the source archive, 
 test: $(VENV)/.test  ## the tests that run anywhere
 	@echo "Left out: the group 'system' (needs root and Debian programs); 'make test-system' runs it."
 	$(BIN)/python -m pytest -m "not system" $(ARGS)
+
+soak: $(VENV)/.test  ## virtual days of the whole agent, checked by a ledger; SEEDS=2000, or SEED=17 for one again
+	@PYTHONPATH=tests/simulation $(BIN)/python -m soak --days $(DAYS) $(if $(SEED),--seed $(SEED) --trace soak-$(SEED).trace,--seeds $(SEEDS)) $(ARGS)
 
 peers: $(VENV)/.peers  ## install other people's clients and codecs, for the tests that are skipped without them
 

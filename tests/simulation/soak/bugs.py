@@ -195,6 +195,7 @@ def _budget_in_memory():
 
 def _late_answers():
     async def in_step(line, past, within_s=0.0):
+        line.engine.trust()
         return line.loss is None
 
     return ((channel, "resynchronise", in_step),)
@@ -295,12 +296,12 @@ BUGS = {
     "delete-before-commit": Bug("a message is deleted, then committed", _delete_before_commit),
     "dedup-by-slot": Bug("only store and index tell a double", _slot_only),
     "dedup-by-sid-alone": Bug("the body is not compared", _sid_alone, 1),
-    "delete-without-reading": Bug("a delete without result is repeated unread", _delete_again),
+    "delete-without-reading": Bug("a delete without result is repeated unread", _delete_again, 17),
     "retry-after-unknown": Bug("what may have been sent is sent again", _retry_unknown, 25),
-    "sending-before-prompt": Bug("`sending` is committed before AT+CMGS", _sending_early),
+    "sending-before-prompt": Bug("`sending` is committed before AT+CMGS", _sending_early, 43),
     "sending-after-body": Bug("`sending` is not committed before the body", _sending_late),
     "watchdog-by-timer": Bug("WATCHDOG=1 whatever the tasks do", _timer_feeds, 2),
-    "prune-by-wall-clock": Bug("the running time does not count for forgetting", _wall_alone),
+    "prune-by-wall-clock": Bug("the running time does not count for forgetting", _wall_alone, 16),
     "run-again": Bug("what was interrupted runs again", _run_again, 1),
     "parts-in-memory": Bug("parts are not committed", _parts_in_memory),
     "acknowledge-before-commit": Bug("+CNMA, then the commit", _acknowledge_early, 3),
@@ -309,7 +310,7 @@ BUGS = {
     "bulk-delete": Bug("more than the one index is deleted", _bulk),
     "acting-not-committed": Bug("an action begins without a commit", _never_acting),
     "attempts-in-memory": Bug("attempts to send are not on the disk", _attempts_forgotten),
-    "no-sweep": Bug("only what is announced is read", _no_sweep),
+    "no-sweep": Bug("only what is announced is read", _no_sweep, 6),
     "reply-apart": Bug("the end of a run and its reply are two commits", _reply_apart),
     "number-within": Bug("the service's number is looked for in the sender's", _number_within),
     "task-ends-unseen": Bug("an exception ends a task of the session and nothing else", _silent_end),
