@@ -80,6 +80,7 @@ async def test_f13_back_under_another_number(tmp_path, mode, first, foreign):
         assert scene.port.opened == 2
 
 
+@pytest.mark.parametrize("mode", ["pdu"])
 async def test_f13_away_for_hours(tmp_path, mode):
     """Looked for with growing waits; said once; the first session after it drains the store."""
     async with Scene(tmp_path / "scene", mode) as scene:

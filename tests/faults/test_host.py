@@ -34,6 +34,7 @@ async def never(*arguments):
     await asyncio.get_running_loop().create_future()
 
 
+@pytest.mark.parametrize("mode", ["pdu"])
 async def test_f02_fed_while_everybody_works(tmp_path, mode):
     """A day, most of it idle: the watchdog is fed each half minute."""
     async with Scene(tmp_path, mode) as scene:

@@ -111,6 +111,7 @@ async def test_f15_no_network_until_the_radio_is_cycled(tmp_path, mode):
         assert [state for state, _ in scene.replies] == ["sent"]
 
 
+@pytest.mark.parametrize("mode", ["pdu"])
 async def test_f15_denied_for_a_day(tmp_path, mode):
     """Whom the network denies asks again at most once an hour; replies wait within their age."""
     async with Scene(tmp_path, mode, seams={"in_use": lambda: ""}) as scene:
@@ -250,8 +251,8 @@ async def test_f22_a_wrong_pin_is_tried_once(tmp_path, mode, asks):
     async with Scene(tmp_path, mode, sim=locked(), seams=WRONG) as scene:
         if asks == "tries not told":
             scene.opponent.answer(r"AT\+CPINR.*|AT\+SPIC.*|AT\+QPINC.*", b"\r\nERROR\r\n", times=0)
-        for round_ in range(5):
-            await scene.begin(1800)
+        for round_ in range(4):
+            await scene.begin(600)
             if round_ % 2:
                 await scene.life.stop()
             else:

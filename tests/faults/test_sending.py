@@ -187,6 +187,7 @@ async def test_f21_before_the_body_nothing_is_unknown(tmp_path, mode, code):
 
 
 @pytest.mark.parametrize("word", [b"ERROR", b"+CMS ERROR: 28", b"+CME ERROR: 100"])
+@pytest.mark.parametrize("mode", ["pdu"])
 async def test_f21_what_says_nothing_is_tried_a_few_times(tmp_path, mode, word):
     """A plain ERROR for ever: bounded attempts over hours, then failed."""
     async with Scene(tmp_path, mode) as scene:
