@@ -6,17 +6,19 @@ reboot say, so the next start takes it for done.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
 
 from agent.handlers.api import Command
 from agent.handlers.catalogue import Catalogue
-from agent.handlers.outcome import Failed, Finished, Later, Outcome, TimedOut
+from agent.handlers.outcome import Failed, Finished, Later, NotStarted, Outcome, TimedOut
 from agent.handlers.runner import Runner
 from agent.health import Health
 from agent.journal.actions import Actions
 from agent.journal.rows import ActionRow, CommandRow
 from agent.journal.skin import Skin, insist
+from agent.scarcity import Scarcity
 from agent.story import Step, Tell, Weight
 
 ACT_AFTER_S = 60.0
@@ -35,14 +37,19 @@ class Acting:
         catalogue: Catalogue,
         runner: Runner,
         timeout_s: float,
+        scarcity: Scarcity,
+        wake: Callable[[], None],
         tell: Tell,
         health: Health,
     ) -> None:
+        """`wake` has `begin` asked again."""
         self._skin = skin
         self._actions = actions
         self._catalogue = catalogue
         self._runner = runner
         self._timeout_s = timeout_s
+        self._scarcity = scarcity
+        self._wake = wake
         self._tell = tell
         self._health = health
         self._under_way: set[int] = set()
@@ -65,6 +72,7 @@ class Acting:
             if action.id in self._under_way or self._stopping:
                 continue
             left = 0.0 if action.settled else ACT_AFTER_S - action.age_s
+            left = max(left, self._scarcity.left(("action", action.id), asyncio.get_running_loop().time()))
             if left > 0:
                 pauses.append(left)
             else:
@@ -81,17 +89,31 @@ class Acting:
         except Exception as error:  # noqa: BLE001  (whatever it was, it ends this action and no other)
             outcome = Failed(f"{type(error).__name__}: {error}")
         self._health.ended(f"action {action.id}")
+        if isinstance(outcome, NotStarted) and await self._not_started(action, outcome.reason):
+            return
         if self._stopping and not isinstance(outcome, Finished):
             return  # most likely it is what ends the agent; the next start says so
+        if not isinstance(outcome, NotStarted):
+            self._scarcity.started(("action", action.id))
         reason: str | None = None
         match outcome:
-            case Failed(why) | Later(why):
+            case Failed(why) | Later(why) | NotStarted(why):
                 reason = why
             case TimedOut():
                 reason = "timed out"
         await insist(self._skin, self._tell, self._actions.finish, action.id, reason)
         self._under_way.discard(action.id)
         self._say("acted", row, reason or action.action)
+
+    async def _not_started(self, action: ActionRow, reason: str) -> bool:
+        """Whether it waits to be begun again: nothing of it has run."""
+        now = asyncio.get_running_loop().time()
+        if not self._stopping and not self._scarcity.met(("action", action.id), reason, now):
+            return False
+        await insist(self._skin, self._tell, self._actions.back, action.id, reason)
+        self._under_way.discard(action.id)
+        self._wake()
+        return True
 
     async def _carry_on(self, action: ActionRow) -> Outcome:
         entry = self._catalogue.named(action.handler)

@@ -20,7 +20,7 @@ from agent.acting import GRACE_S, Acting, handed
 from agent.handlers import builtin
 from agent.handlers.api import Command
 from agent.handlers.catalogue import Catalogue, Entry
-from agent.handlers.outcome import Failed, Finished, Later, TimedOut
+from agent.handlers.outcome import Failed, Finished, Later, NotStarted, TimedOut
 from agent.handlers.runner import Runner
 from agent.health import Health
 from agent.journal.actions import Actions
@@ -30,6 +30,7 @@ from agent.journal.rows import CommandRow, Outgoing
 from agent.journal.skin import Skin, insist
 from agent.lanes import Lanes, Place
 from agent.retry import Waits
+from agent.scarcity import Scarcity
 from agent.service.compose import CannotCompose, ReplyRules, compose
 from agent.service.profile import ServiceProfile
 from agent.service.receive import ERROR_ANSWER
@@ -100,7 +101,10 @@ class Dispatcher:
         self._later: dict[str, float] = {}
         """Handlers that asked for a later attempt, and when it is time for it."""
         self._stopping = False
-        self._acting = Acting(skin, actions, catalogue, runner, rules.timeout_s, tell, health)
+        self._scarcity = Scarcity(random, tell)
+        self._acting = Acting(
+            skin, actions, catalogue, runner, rules.timeout_s, self._scarcity, self.wake, tell, health
+        )
 
     def wake(self) -> None:
         """There may be something to run."""
@@ -172,7 +176,8 @@ class Dispatcher:
 
     async def _begin_one(self, place: Place, number: int, group: asyncio.TaskGroup) -> float:
         """Start a Command; returns how long its handler asked to wait yet, 0 for not at all."""
-        left = self._later.get(place[1], 0.0) - asyncio.get_running_loop().time()
+        now = asyncio.get_running_loop().time()
+        left = max(self._later.get(place[1], 0.0) - now, self._scarcity.left(number, now))
         if left > 0:
             return left
         row = await insist(self._skin, self._tell, self._inbox.command, number)
@@ -239,8 +244,12 @@ class Dispatcher:
         self._health.within(f"command {row.id}", timeout + GRACE_S)
         outcome = await self._runner.run(entry, command, timeout)
         self._health.ended(f"command {row.id}")
+        if isinstance(outcome, NotStarted):
+            await self._not_started(row, entry, outcome.reason)
+            return
         if self._stopping and not isinstance(outcome, Finished):
             return  # what is still running is left to the next start
+        self._scarcity.started(row.id)
         match outcome:
             case Finished(reply, then):
                 await self._done(row, entry, reply, then)
@@ -256,6 +265,16 @@ class Dispatcher:
                 await self._fail(row, "failed", detail=reason)
             case TimedOut():
                 await self._fail(row, "timed out", detail=f"ended after {timeout:g} s")
+
+    async def _not_started(self, row: CommandRow, entry: Entry, reason: str) -> None:
+        """Nothing of it has run, so this was no attempt: back to those that wait."""
+        now = asyncio.get_running_loop().time()
+        if not self._stopping and not self._scarcity.met(row.id, reason, now):
+            await self._fail(row, "failed", detail=f"{reason}; given up")
+            return
+        await insist(self._skin, self._tell, self._inbox.again, row.id, reason, begun=False)
+        self._lanes.put_back(_place(entry), row.id)
+        self._say("not started", row, reason, weight=Weight.DETAIL)
 
     async def _done(
         self, row: CommandRow, entry: Entry, content: str | bytes | None, then: str | None

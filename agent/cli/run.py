@@ -68,6 +68,7 @@ def run(config_path: Path, *, trace: bool, show_content: bool, record: Path | No
     from agent.at.trace import Trace
     from agent.control import ControlUnusable
     from agent.handlers.catalogue import CatalogueError
+    from agent.handlers.outcome import HostExhausted
     from agent.journal.journal import JournalUnusable
     from agent.journal.lock import JournalHeld
     from agent.notify import notifier, watchdog_interval
@@ -111,7 +112,7 @@ def run(config_path: Path, *, trace: bool, show_content: bool, record: Path | No
         give_up(str(error), status=IMPOSSIBLE)
     except JournalUnusable as error:
         give_up(str(error), status=IMPOSSIBLE if error.configuration else FAILURE)
-    except (JournalHeld, GaveUp) as error:
+    except (JournalHeld, GaveUp, HostExhausted) as error:
         give_up(str(error))
     except ExceptionGroup as group:
         log.debug("", exc_info=group)

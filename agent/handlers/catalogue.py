@@ -105,7 +105,10 @@ def _keys(text: str) -> Iterable[str]:
 
 
 async def load(directory: Path, runner: Runner) -> Catalogue:
-    """Read the directory, load its Python files. Raises CatalogueError with every mistake at once."""
+    """Read the directory, load its Python files.
+
+    Raises CatalogueError with every mistake at once, HostExhausted.
+    """
     found = read(directory)
     faults, remarks = found.faults, found.remarks
     entries = [_executable(name, path, found) for name, path in found.executables.items()]

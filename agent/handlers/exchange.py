@@ -10,10 +10,13 @@ from collections.abc import Iterable, Mapping
 from agent.handlers.api import Command
 from agent.handlers.entry import Entry
 from agent.handlers.frames import Frame, join, split
-from agent.handlers.outcome import Declared, Failed, Finished, Later, Outcome, TimedOut
+from agent.handlers.outcome import Declared, Failed, Finished, Later, NotStarted, Outcome, TimedOut
 
 TRY_LATER = 75
 """Exit status EX_TEMPFAIL of sysexits.h."""
+
+EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.ENOBUFS)
+"""What starting a process fails with where the host has nothing left; it may have again later."""
 
 _HINTS = {
     errno.ENOENT: "it is gone, or the interpreter in its first line is not there",
@@ -129,8 +132,15 @@ def outcome(entry: Entry, answer: Frame) -> Outcome:
             return Failed(answer["reason"].decode())
         case b"broken":
             return Failed(answer["sentence"].decode())
+        case b"unstarted" if exhausted(answer):
+            return NotStarted(ending(answer))
         case _:
             return Failed(ending(answer))
+
+
+def exhausted(answer: Frame) -> bool:
+    """Whether nothing was started, because the host had no files, memory or processes left."""
+    return answer["verb"] == b"unstarted" and int(answer["errno"]) in EXHAUSTED
 
 
 def _exited(entry: Entry, status: int, output: bytes) -> Outcome:

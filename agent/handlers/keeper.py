@@ -89,6 +89,8 @@ class Keeper:
 
     def serve(self) -> None:
         """Work until the agent says stop or is gone; then nothing is left."""
+        # Whoever never hears this knows that nothing was started.
+        self._agent.send({"verb": b"lives"})
         try:
             while self._serving:
                 self._poller.wait(self._until_deadline())

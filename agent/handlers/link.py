@@ -28,6 +28,10 @@ class KeeperGone(Exception):  # noqa: N818  (its text is the sentence)
     """There is no keeper to answer; the text says why."""
 
 
+class NoKeeper(KeeperGone):
+    """None came to life, so that nothing was started; the host may have lacked files, memory, processes."""
+
+
 class Link(asyncio.Protocol):
     """One keeper process and the socket to it."""
 
@@ -43,25 +47,29 @@ class Link(asyncio.Protocol):
         self._asked: dict[bytes, tuple[asyncio.Future[Frame], Callable[[Frame], None]]] = {}
         self._ended = asyncio.get_running_loop().create_future()
         self._killed = False
+        self._lives = False
+        """Whether it has said its first word."""
         self._transport: asyncio.Transport
 
     @classmethod
     async def open(
         cls, environment: Mapping[str, str], memory: int, heard_line: Callable[[str, str], None]
     ) -> Link:
-        """Start a keeper. Raises KeeperGone when none can be started."""
+        """Start a keeper. Raises NoKeeper when none can be started."""
         mark = f"{os.getpid()}-{next(_count)}"
         try:
             process, ours = _start({**environment, remains.MARK: mark}, memory)
         except OSError as error:
-            raise KeeperGone(f"the process for handlers cannot be started: {error.strerror}") from None
+            raise NoKeeper(f"the process for handlers cannot be started: {error.strerror}") from None
         link = cls(process, mark, heard_line)
         try:
             await asyncio.get_running_loop().create_unix_connection(lambda: link, sock=ours)
-        except BaseException:
+        except BaseException as error:
             ours.close()
             process.kill()
             process.wait()
+            if isinstance(error, OSError):
+                raise NoKeeper(f"the process for handlers cannot be reached: {error.strerror}") from None
             raise
         return link
 
@@ -73,7 +81,7 @@ class Link(asyncio.Protocol):
     async def ask(self, request: Frame, also: Callable[[Frame], None]) -> Frame:
         """Send a request and wait for its answer; `also` is given what comes before it.
 
-        Raises KeeperGone. Cancelling has the keeper end what it does for this request.
+        Raises KeeperGone, NoKeeper. Cancelling has the keeper end what it does for this request.
         """
         if self.gone:
             raise KeeperGone("the process for handlers has ended")
@@ -122,6 +130,9 @@ class Link(asyncio.Protocol):
         if frame["verb"] == b"log":
             self._heard_line(_printable(frame["name"]), _printable(frame["line"]))
             return
+        if frame["verb"] == b"lives":
+            self._lives = True
+            return
         answer, also = self._asked.get(frame["number"], (None, None))
         if answer is None or also is None or answer.done():
             return
@@ -135,9 +146,12 @@ class Link(asyncio.Protocol):
         self._process.kill()
         if self._process.wait() != 0:
             remains.end(self._mark)
+        gone = KeeperGone("the process for handlers has ended")
+        if not self._lives:
+            gone = NoKeeper("the process for handlers has ended before it began")
         for answer, _ in self._asked.values():
             if not answer.done():
-                answer.set_exception(KeeperGone("the process for handlers has ended"))
+                answer.set_exception(gone)
         self._ended.set_result(None)
 
 

@@ -32,7 +32,14 @@ class Later:
     reason: str
 
 
-Outcome = Finished | Failed | TimedOut | Later
+@dataclass(frozen=True, slots=True)
+class NotStarted:
+    """The host had no file, memory or process left: nothing of the handler has run, which is certain."""
+
+    reason: str
+
+
+Outcome = Finished | Failed | TimedOut | Later | NotStarted
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,3 +62,7 @@ class Declared:
 
 class CannotLoad(Exception):  # noqa: N818  (its text is the sentence)
     """A Python file cannot be loaded; the text names file and line."""
+
+
+class HostExhausted(Exception):  # noqa: N818  (its text is the sentence)
+    """A Python file could not even be opened for want of files, memory or processes; the file may be fine."""

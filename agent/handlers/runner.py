@@ -12,13 +12,15 @@ from agent.handlers import exchange
 from agent.handlers.api import Command
 from agent.handlers.entry import Entry
 from agent.handlers.frames import Frame
-from agent.handlers.link import KeeperGone, Link
+from agent.handlers.link import KeeperGone, Link, NoKeeper
 from agent.handlers.outcome import (
     CannotLoad,
     Declared,
     Failed,
     Finished,
+    HostExhausted,
     Later,
+    NotStarted,
     Outcome,
     TimedOut,
 )
@@ -29,7 +31,9 @@ __all__ = [
     "Declared",
     "Failed",
     "Finished",
+    "HostExhausted",
     "Later",
+    "NotStarted",
     "Outcome",
     "ProcessRunner",
     "Runner",
@@ -49,7 +53,7 @@ class Runner(Protocol):
     """Where handlers run; another one stands here in a simulation."""
 
     async def declare(self, file: Path) -> list[Declared]:
-        """What a Python file declares. Raises CannotLoad."""
+        """What a Python file declares. Raises CannotLoad, HostExhausted."""
 
     async def run(self, entry: Entry, command: Command, timeout_s: float) -> Outcome:
         """Carry out a Command. Never raises on account of the handler; cancelling ends the run."""
@@ -85,13 +89,15 @@ class ProcessRunner:
         self._closed = False
 
     async def declare(self, file: Path) -> list[Declared]:
-        """Load the file into a worker, which stays for its Commands. Raises CannotLoad."""
+        """Load the file into a worker, which stays for its Commands. Raises CannotLoad, HostExhausted."""
         declared: list[Declared] = []
         request = exchange.load(os.fsencode(file), self._load_limit_s)
         try:
             answer = await self._ask(
                 request, self._load_limit_s, lambda frame: declared.append(exchange.declared(frame))
             )
+        except NoKeeper as error:  # also while the agent stops, when nobody looks at it any more
+            raise HostExhausted(f"{file}: {error}") from None
         except (KeeperGone, TimeoutError) as error:
             raise CannotLoad(f"{file}: {str(error) or 'its process does not answer'}") from None
         match answer["verb"]:
@@ -101,6 +107,8 @@ class ProcessRunner:
                 raise CannotLoad(answer["sentence"].decode())
             case b"overdue":
                 raise CannotLoad(f"{file} was still loading after {self._load_limit_s:g} s")
+            case _ if exchange.exhausted(answer):
+                raise HostExhausted(f"{file}: its process {exchange.ending(answer)}")
             case _:
                 raise CannotLoad(f"{file} cannot be loaded: {exchange.ending(answer)}")
 
@@ -133,6 +141,8 @@ class ProcessRunner:
                     answer = await self._ask(request, timeout_s + self._load_limit_s)
             else:
                 answer = await self._ask(exchange.program(entry, action, command, timeout_s), timeout_s)
+        except NoKeeper as error:
+            return NotStarted(str(error))
         except (KeeperGone, exchange.CannotPass) as error:
             return Failed(str(error))
         except TimeoutError:
@@ -145,7 +155,7 @@ class ProcessRunner:
         """Raises KeeperGone, and TimeoutError when the keeper does not answer even after its own time."""
         async with self._starting:
             if self._closed:
-                raise KeeperGone("the agent is stopping")
+                raise NoKeeper("the agent is stopping")
             if self._link is None or self._link.gone:
                 self._link = await Link.open(self._environment, self._memory, self._heard_line)
             link = self._link

@@ -101,6 +101,7 @@ def _worker(keeper: int, incoming: int, outgoing: int, log: int, path: bytes) ->
         # What user code prints is for the log. It can never disturb what worker and keeper say to each other.
         os.dup2(log, 1)
         os.dup2(log, 2)
+        os.close(log)  # the keeper may have no file left, and reading the folder takes one
         keep = {0, 1, 2, incoming, outgoing}
         _close(int(name) for name in os.listdir("/proc/self/fd") if int(name) not in keep)
         worker.serve(os.fsdecode(path), incoming, outgoing)

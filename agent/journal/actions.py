@@ -35,10 +35,19 @@ class Actions:
         ]
 
     def begin(self, action: int) -> None:
-        """Committed before the action starts; it is never begun again."""
+        """Committed before the action starts; what has started is never begun again."""
         self._journal.commit(
             ("act", action),
             lambda _: self._execute("UPDATE actions SET state = 'acting' WHERE id = ?", (action,)),
+        )
+
+    def back(self, action: int, reason: str) -> None:
+        """It did not begin after all, which is certain: it waits again."""
+        self._journal.commit(
+            ("not acted", action),
+            lambda _: self._execute(
+                "UPDATE actions SET state = 'waiting', reason = ? WHERE id = ?", (reason, action)
+            ),
         )
 
     def finish(self, action: int, reason: str | None) -> None:

@@ -261,12 +261,13 @@ class Inbox:
             ),
         )
 
-    def again(self, command: int, reason: str) -> None:
-        """The handler may run once more, later."""
+    def again(self, command: int, reason: str, *, begun: bool = True) -> None:
+        """The handler may run once more, later. Not `begun`: that attempt does not count, it was none."""
         self._journal.commit(
             ("again", command),
             lambda _: self._execute(
-                "UPDATE commands SET state = 'received', reason = ? WHERE id = ?", (reason, command)
+                "UPDATE commands SET state = 'received', reason = ?, attempt = attempt - ? WHERE id = ?",
+                (reason, not begun, command),
             ),
         )
 

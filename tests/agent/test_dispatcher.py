@@ -10,7 +10,7 @@ import pdu
 from agent.dispatcher import RunningRules
 from agent.handlers.catalogue import Catalogue
 from agent.handlers.entry import Entry
-from agent.handlers.outcome import Failed, Finished, Later, TimedOut
+from agent.handlers.outcome import Failed, Finished, Later, NotStarted, TimedOut
 from agent.service.compose import ReplyRules
 from agent.story import Weight
 
@@ -551,6 +551,78 @@ async def test_an_interrupted_run_that_may_not_be_answered_is_not(road):
 
 
 # The journal cannot commit
+
+
+@pytest.mark.parametrize("attempts", [1, 20])
+async def test_what_could_not_be_started_is_tried_again(road, attempts):
+    """It was no attempt, as nothing has run; the order of its handler stays; it is said once, and its end."""
+    async with road.running():
+        road.runner.plan("led", *[NotStarted("Too many open files")] * attempts)
+        road.command("led 1")
+        road.command("led 2")
+        road.command("pump 1")
+        await wake(road)
+        await road.passes(1800)
+        assert [(text, attempt) for name, text, attempt in road.runner.runs if name == "led"] == [
+            *[("led 1", 1)] * (attempts + 1),
+            ("led 2", 1),
+        ]
+        assert ("pump", "pump 1", 1) in road.runner.runs
+    assert road.states() == ["done"] * 3
+    assert "ERR" not in "".join(road.texts())
+    assert road.look("SELECT attempt FROM commands") == [1, 1, 1]
+    assert len([step for step in road.steps if step.weight >= Weight.WARNING]) <= 2
+    assert [step.what for step in road.steps if "started" in step.what][-1] == "handlers are started again"
+
+
+async def test_what_cannot_be_started_for_an_hour_fails(road):
+    """With waits that grow to a minute; whoever sent it is told."""
+    async with road.running():
+        road.runner.plan("led", *[NotStarted("Cannot allocate memory")] * 100)
+        road.command("led on")
+        await wake(road)
+        await road.passes(3500)
+        assert road.states() == ["received"]
+        await road.passes(300)
+        assert 50 < len(road.runner.runs) < 75
+        assert road.health().late() == []
+    assert road.states() == ["failed"]
+    assert road.look("SELECT reason FROM commands") == ["Cannot allocate memory; given up"]
+    assert road.texts() == ["ERR failed"]
+    [said] = [step for step in road.steps if step.weight >= Weight.WARNING and step.command is None]
+    assert "Cannot allocate memory" in said.detail
+
+
+async def test_what_stopping_kept_from_starting_runs_at_the_next_start(road):
+    """It has not begun: it is no interrupted run."""
+    async with road.running() as dispatcher:
+
+        async def stopped(_command):
+            dispatcher.stop()
+            return NotStarted("the agent is stopping")
+
+        road.runner.plan("led", stopped)
+        road.command("led on")
+        await wake(road)
+    assert road.states() == ["received"]
+    assert [step for step in road.steps if step.weight >= Weight.WARNING] == []
+    road.restart()
+    async with road.running():
+        await wake(road)
+    assert road.texts() == ["did led on"]
+
+
+@pytest.mark.parametrize("attempts", [3, 1000])
+async def test_an_action_that_could_not_be_started_is_tried_again(road, attempts):
+    """Nothing of it has run; after an hour it has failed."""
+    async with road.running():
+        road.runner.plan("led", Finished(None, then="then"))
+        road.runner.plan("then", *[NotStarted("Too many open files")] * attempts)
+        road.command("led off")
+        await wake(road)
+        await road.passes(4000)
+    assert len(road.runner.acts) == 4 if attempts == 3 else 50 < len(road.runner.acts) < 75
+    assert road.look("SELECT state FROM actions") == ["done" if attempts == 3 else "failed"]
 
 
 async def test_nothing_begins_while_the_journal_cannot_commit(road):

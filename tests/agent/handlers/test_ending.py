@@ -16,7 +16,14 @@ import pytest
 
 import agent
 from agent.handlers import processes
-from agent.handlers.runner import CannotLoad, Failed, Finished, ProcessRunner, TimedOut
+from agent.handlers.runner import (
+    Failed,
+    Finished,
+    HostExhausted,
+    NotStarted,
+    ProcessRunner,
+    TimedOut,
+)
 
 STUBBORN = """
 import signal
@@ -186,7 +193,7 @@ async def test_stopping_tells_and_then_kills(folder, house, whisper):
         await process.ended()
     assert await whisper.line() == "in order"
     assert [type(outcome) for outcome in await asyncio.gather(*runs)] == [Failed, Failed]
-    assert await house.command("good") == Failed("the agent is stopping")
+    assert await house.command("good") == NotStarted("the agent is stopping")
     await house.runner.close()
 
 
@@ -292,15 +299,25 @@ def f(c):
         await process.ended()
 
 
-async def test_a_keeper_that_cannot_be_started(folder, house, monkeypatch):
-    """The reason is told; when it can be started again, all goes on."""
+@pytest.mark.parametrize(
+    ("program", "reason"),
+    [
+        ("/no/such/python", "the process for handlers cannot be started: No such file or directory"),
+        ("/bin/false", "the process for handlers has ended before it began"),
+    ],
+)
+async def test_a_keeper_that_cannot_be_started(folder, house, monkeypatch, program, reason):
+    """Nothing has run, which is certain; when it can be started again, all goes on."""
     folder.executable("do", "echo ok")
+    folder.python("x.py", '@handler("x")\ndef x(c): return "ok"')
     await house.catalogue()
+    os.kill(house.keeper, signal.SIGKILL)
+    await house.runner._link._ended
     with monkeypatch.context() as patch:
-        patch.setattr(sys, "executable", "/no/such/python")
-        outcome = await house.command("do")
-        assert outcome == Failed("the process for handlers cannot be started: No such file or directory")
-        with pytest.raises(CannotLoad, match=r"x\.py: the process for handlers cannot be started"):
+        patch.setattr(sys, "executable", program)
+        for text in ("do", "x"):
+            assert await house.command(text) == NotStarted(reason)
+        with pytest.raises(HostExhausted, match=rf"x\.py: {reason}"):
             await house.runner.declare(folder.python("x.py", ""))
     assert await house.command("do") == Finished("ok")
 
@@ -382,7 +399,7 @@ async def test_no_file_stays_open_in_the_agent(folder):
 
 @pytest.mark.parametrize("room", range(7))
 async def test_when_there_are_no_files_left(folder, house, room):
-    """A run fails with that reason, whichever file it lacks; later ones work, and none was left open."""
+    """Nothing is started, whichever file it lacks, and that is said; later ones work, none was left open."""
     folder.executable("do", "echo ok")
     folder.python("x.py", '@handler("x")\ndef x(c): os._exit(0)')
     await house.command("do")
@@ -391,7 +408,7 @@ async def test_when_there_are_no_files_left(folder, house, room):
     limits = resource.prlimit(house.keeper, resource.RLIMIT_NOFILE)
     resource.prlimit(house.keeper, resource.RLIMIT_NOFILE, (open_before + room, limits[1]))
     for text in ("do", "x") if room < 6 else ("do",):
-        assert (await house.command(text)).reason == "cannot be started: Too many open files"
+        assert await house.command(text) == NotStarted("cannot be started: Too many open files")
     resource.prlimit(house.keeper, resource.RLIMIT_NOFILE, limits)
     assert open_files(house.keeper) == open_before
     assert await house.command("do") == Finished("ok")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,7 +14,7 @@ from agent.handlers.api import Command
 from agent.handlers.entry import Entry
 from agent.handlers.exchange import CannotPass, outcome
 from agent.handlers.frames import split
-from agent.handlers.outcome import Failed, Finished, Later, TimedOut
+from agent.handlers.outcome import Failed, Finished, Later, NotStarted, TimedOut
 
 LED = Entry("led", "executable", file=Path("/h/led"), then=Path("/h/led.then"))
 PLAIN = Entry("plain", "executable", file=Path("/h/plain"))
@@ -63,7 +65,6 @@ def test_what_an_answer_means(entry, answer, expected):
     [
         (PLAIN, {"verb": b"unstarted", "errno": b"8"}, "Exec format error (its first line must name"),
         (PLAIN, {"verb": b"unstarted", "errno": b"2"}, "it is gone, or the interpreter"),
-        (PLAIN, {"verb": b"unstarted", "errno": b"24"}, "Too many open files"),
         (
             PYTHON,
             {"verb": b"later", "reason": b"busy"},
@@ -76,6 +77,14 @@ def test_a_reason_that_helps(entry, answer, reason):
     found = outcome(entry, answer)
     assert isinstance(found, Failed)
     assert reason in found.reason
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN])
+@pytest.mark.parametrize("entry", [PLAIN, PYTHON])
+def test_a_host_that_has_nothing_left(entry, number):
+    """Nothing of the handler has run, and that is certain."""
+    found = outcome(entry, {"verb": b"unstarted", "errno": b"%d" % number})
+    assert found == NotStarted(f"cannot be started: {os.strerror(number)}")
 
 
 def test_what_an_executable_gets():
