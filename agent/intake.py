@@ -42,6 +42,7 @@ REFILL_S = 15.0
 STEP_S = 180.0
 """Longest time that listing a full store, or taking one message, may need before the watchdog worries."""
 
+_CARD = ("+CPIN", "+QUSIM")
 _WORDS = {
     Outcome.NEW: "received",
     Outcome.DOUBLE: "double",
@@ -104,7 +105,7 @@ class Intake:
                     silences += 1
                     self._tell(Step("silence", str(error), weight=Weight.WARNING))
                     if silences == 2:
-                        self._modem.close()
+                        self._modem.close("two commands in a row had no answer")
                     self._sweep_at = loop.time()  # nobody knows what there was to be taken
                 except CommandRefused as error:
                     silences = 0
@@ -162,8 +163,8 @@ class Intake:
                     self._sweep_at = 0.0
                 case Restarted(line):
                     # Its settings are gone, and whatever is sent now may be misread: begin anew.
-                    self._tell(Step("module restarted", line, weight=Weight.WARNING))
-                    self._modem.close()
+                    self._say_restarted(line)
+                    self._modem.close("the module is to be set up again")
                 case RegistrationChanged(registration):
                     self._tell(Step("registration", str(registration)))
             self._news.popleft()
@@ -317,6 +318,13 @@ class Intake:
         )
         text = f"a new journal; the module holds {count}{sent}; {does}"
         self._tell(Step("first start", text, weight=Weight.WARNING))
+
+    def _say_restarted(self, line: str) -> None:
+        """By what it shows: a SIM that comes or goes asks for the same as a new start."""
+        if line.startswith(_CARD):
+            self._tell(Step("module", f"its SIM has changed its state ({line})", weight=Weight.WARNING))
+        else:
+            self._tell(Step("module restarted", line, weight=Weight.WARNING))
 
     def _say_refused(self, error: CommandRefused) -> None:
         self._tell(Step("refused", f"{error}; looking again within a minute", weight=Weight.WARNING))

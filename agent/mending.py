@@ -130,7 +130,8 @@ class Mender:
             trouble = Trouble.DENIED if DENIED in registration.states else Trouble.SEARCHING
             card = await self.card(modem)
             if card is Trouble.NO_SIM:
-                modem.close()  # setting it up again tells whether it really is gone, and waits for it
+                # Setting it up again tells whether it really is gone, and waits for it.
+                modem.close("the module sees no SIM")
                 return
         if remedy := self.ladder.sim(self._now(), busy=card is Trouble.SIM_BUSY):
             await self.mend(remedy, Trouble.SIM_BUSY, modem)
@@ -179,7 +180,7 @@ class Mender:
                 self._health.ended("recovery")
             if remedy is not Remedy.RESELECT and modem is not None:
                 self.ended_session = True
-                modem.close()
+                modem.close("the module is to be set up again")
         return True
 
     async def look(self) -> None:

@@ -18,9 +18,13 @@ from random import Random
 
 from agent.retry import Waits
 
-PORT_WAITS = Waits(first_s=1, cap_s=30)
-"""A USB module needs seconds to come back, ModemManager lets go after 30 s at the most."""
-SESSION_WAITS = Waits(first_s=2, cap_s=120)
+PORT_WAITS = Waits(first_s=1, cap_s=24)
+"""A USB module needs seconds to come back, ModemManager lets go after 30 s at the most. No wait with its spread
+is longer, so a port that was away for days is taken within half a minute."""
+SESSION_WAITS = Waits(first_s=2, cap_s=45)
+"""A module that somebody has switched on may just have missed a try of half a minute: with the longest wait
+after it and the time to set it up it works again within two minutes. A session in itself makes no module
+attach, so short waits do no harm to the network."""
 STEADY_S = 900.0
 """A quarter of an hour without trouble: what was before it is forgotten, the waits begin anew."""
 WORKED_S = 60.0
@@ -142,8 +146,11 @@ class Ladder:
 
     def sim(self, now: float, *, busy: bool) -> Remedy | None:
         """Whether the SIM of a session is still busy, which it may be for some time after a start."""
-        self._busy_since = (self._busy_since or now) if busy else None
-        if self._busy_since is None or now - self._busy_since < BUSY_S:
+        if not busy:
+            self._busy_since = None
+            return None
+        self._busy_since = now if self._busy_since is None else self._busy_since
+        if now - self._busy_since < BUSY_S:
             return None
         remedy = self._remedy(Trouble.SIM_BUSY, now)
         # A pulse takes long, and a session must be able to end at once.

@@ -134,9 +134,9 @@ class Channel:
         """Why the channel was lost; None while it lives."""
         return self._line.loss
 
-    def close(self) -> None:
+    def close(self, why: str = "the session was closed") -> None:
         """End the session at once: whatever is under way and whatever comes later fails with ModemLost."""
-        self._line.fail(ModemLost("the session was closed"))
+        self._line.fail(ModemLost(why))
 
     async def closed(self) -> None:
         """Wait until the port can be opened again."""

@@ -211,7 +211,7 @@ class Initialisation:
         else:
             setup.store = names[0] if names else ""
             setup.selected = setup.store or None
-            self._talk.note(f"+CPMS stays {','.join(names)}")
+            self._talk.note(f"+CPMS stays {','.join(names) or 'as it is'}")
         readable = offered[0] if offered else frozenset(names)
         others = [] if setup.store == "MT" else [store for store in RECEIVING if store in readable]
         others += ["SR"] if setup.reports and "SR" in readable else []

@@ -314,9 +314,9 @@ class Modem:
         if self._channel.loss is not None:
             raise ModemLost(self.loss)
 
-    def close(self) -> None:
-        """End the session at once."""
-        self._channel.close()
+    def close(self, why: str = "the session was closed") -> None:
+        """End the session at once; `why` is what people are told."""
+        self._channel.close(why)
 
     async def closed(self) -> None:
         """Wait until the port can be opened again, some seconds at the most."""

@@ -213,9 +213,9 @@ class FakeModem:
         if self.lost.is_set():
             raise ModemLost(self.loss)
 
-    def close(self):
+    def close(self, why="the session was closed"):
         self.road.log.append(("close",))
-        self.lose("the session was closed")
+        self.lose(why)
 
     async def closed(self):
         self.road.log.append(("closed",))

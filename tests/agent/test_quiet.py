@@ -86,6 +86,39 @@ def test_changes_to_and_fro(bench):
     assert len(bench.said) <= 2 * 8
 
 
+def said(bench):
+    return [step.what for _, step in bench.told if step.weight > Weight.DETAIL]
+
+
+def test_the_end_of_what_was_said_is_said(bench):
+    """A module that is lost and back within a minute: the log ends with the session that stands."""
+    session = Step("session", "profile generic")
+    for _ in range(2):
+        bench.quiet(session)
+        bench.now += 5
+        bench.quiet(Step("session ended", "port /dev/ttyUSB2 is gone", weight=Weight.WARNING))
+        bench.now += 5
+    bench.quiet(session)
+    assert said(bench) == ["session", "session ended", "session"]
+    assert [step.what for _, step in bench.told][-2:] == ["session ended", "session"]
+
+
+def test_a_network_that_is_found_again_is_said(bench):
+    """For each time that its loss was."""
+    home, away = Step("registration", "registered, home"), Step("registration", "searching")
+    bench.comes(home, away, every=10, seconds=30)
+    bench.quiet(home)
+    details = [step.detail for _, step in bench.told if step.weight > Weight.DETAIL]
+    assert details == ["registered, home", "searching", "registered, home"]
+
+
+def test_a_session_that_comes_and_goes_all_day(bench):
+    """Each end is said as seldom as the trouble before it."""
+    lost = Step("session ended", "unplugged", weight=Weight.WARNING)
+    bench.comes(Step("session", "profile generic"), lost, every=30, seconds=86_400)
+    assert len(bench.said) <= 2 * 13 + 1
+
+
 def test_two_troubles_are_two(bench):
     """Each has waits of its own."""
     bench.quiet(trouble())

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agent.modem.modem import WAKE_S
 from agent.recovery import (
     BROWN_OUT_WAITS,
     BUSY_S,
@@ -369,3 +370,18 @@ def test_only_losses_right_after_messages_count(between):
         rest.lost(100)
     rest.left(200)
     assert (rest.lost(205) is None) == (between != "another loss")
+
+
+@given(st.integers(), st.integers(1, 2000))
+def test_what_comes_back_after_days_is_seen_soon(seed, failures):
+    """A port within half a minute; a module that answers again within two minutes, a try just missed and the
+    time to set it up included."""
+    assert PORT_WAITS.after(failures, Random(seed)) <= 30
+    assert WAKE_S + SESSION_WAITS.after(failures, Random(seed)) + 30 <= 120
+
+
+def test_a_sim_that_is_busy_from_the_first_moment_on():
+    """Time may begin at nought."""
+    ladder = Ladder(Halves())
+    assert ladder.sim(0, busy=True) is None
+    assert ladder.sim(BUSY_S, busy=True) is Remedy.RADIO
