@@ -4,26 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import random
 import sqlite3
-import time
-from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Coroutine
 from functools import partial
-from typing import Any, ParamSpec, TypeVar
+from typing import Any
 
-import pdu
+from agent.asking import Desk
 from agent.at.channel import Channel
-from agent.at.error import AtError
 from agent.at.port import PortOpener
-from agent.at.trace import Trace
 from agent.at.wire import Opener, opener
 from agent.cards import CardBook
 from agent.config import Config
-from agent.control import ControlError, ControlServer
+from agent.control import ControlServer
 from agent.dispatcher import Dispatcher, RunningRules
 from agent.handlers.catalogue import load
-from agent.handlers.runner import ProcessRunner, Runner
 from agent.health import Health
 from agent.intake import Intake
 from agent.journal.actions import Actions
@@ -32,55 +26,31 @@ from agent.journal.forgetting import Forgetting
 from agent.journal.inbox import Inbox
 from agent.journal.journal import Journal
 from agent.journal.outbox import Outbox as Queue
-from agent.journal.rescue import kept_aside
 from agent.journal.resets import Budget, Resets
-from agent.journal.rows import Outgoing
-from agent.journal.skin import Skin, Thread, insist
+from agent.journal.skin import insist
 from agent.mending import Means, Mender, Neighbours
-from agent.modem.card import Holder, Pin
+from agent.modem.card import Holder
 from agent.modem.modem import Modem
-from agent.notify import Notify
 from agent.outbox import Outbox, SendingRules
 from agent.quiet import Quiet
 from agent.recovery import Ladder, SendPause
-from agent.service.compose import CannotCompose, ReplyRules, compose
+from agent.seams import Seams
+from agent.service.compose import ReplyRules
 from agent.service.profile import PROFILES
 from agent.session import Session
 from agent.story import Step, Tell, Weight
 from agent.supervisor import Supervisor
 from agent.version import VERSION
 from agent.waiting import Waiting
-from hardware.power import Power, PowerUnusable, switch
+from hardware.power import PowerUnusable, switch
 
-P = ParamSpec("P")
-R = TypeVar("R")
+__all__ = ["Agent", "GaveUp", "Seams"]
 
 HANDLERS_S = 3.0
 """What running handlers get when the agent stops."""
 MANNERS_S = 1.0
 """What everything else gets after that."""
 PRUNE_S = 86_400.0
-
-
-@dataclass(frozen=True, slots=True)
-class Seams:
-    """Everything that reaches outside; a simulation hands in others."""
-
-    opener: Opener | None = None
-    """None: the port of the configuration."""
-    skin: Callable[[], Skin] = Thread
-    runner: Callable[[Tell], Runner] = ProcessRunner
-    wall: Callable[[], float] = time.time
-    random: random.Random = field(default_factory=random.Random)
-    notify: Notify = lambda message: None
-    watchdog_s: float | None = None
-    trace: Trace | None = None
-    pin: Pin | None = None
-    """Of the SIM, from wherever it is kept."""
-    power: Power | None = None
-    """None: what the configuration names."""
-    in_use: Callable[[], str] | None = None
-    """Who else uses the module; None: as the kernel tells."""
 
 
 class GaveUp(Exception):  # noqa: N818  (reads as the sentence it is)
@@ -99,11 +69,10 @@ class Agent:
             config.service.reply_sid, config.service.max_parts, config.service.allow_ucs2
         )
         self._stop = asyncio.Event()
-        self._settled = asyncio.Event()
         self._queued = asyncio.Event()
+        self._budget = Budget(config.recovery.resets_per_hour, config.recovery.resets_per_day)
         self._sending = SendPause(self._seams.random)
         self._gave_up = ""
-        self._outbox: Outbox | None = None
         self._waiting = Waiting()
 
     def stop(self) -> None:
@@ -114,7 +83,8 @@ class Agent:
         """Run until `stop`.
 
         Raises what makes starting impossible: JournalUnusable, JournalHeld, CatalogueError,
-        ControlUnusable; and GaveUp, where it should be started anew; each with its sentence.
+        ControlUnusable; GaveUp and HostExhausted, where it should be started anew; each with its
+        sentence.
         """
         loop = asyncio.get_running_loop()
         seams, config = self._seams, self._config
@@ -136,7 +106,7 @@ class Agent:
                     return
                 control = ControlServer(
                     config.control.socket,
-                    {"status": self._answer_status, "send": self._answer_send, "at": self._answer_at},
+                    {"status": self._desk.status, "send": self._desk.send, "at": self._desk.at},
                 )
                 await control.start()
                 stack.push_async_callback(control.stop)
@@ -198,6 +168,21 @@ class Agent:
             self._health,
             seams.trace,
         )
+        self._desk = Desk(
+            journal.path,
+            self._skin,
+            self._inbox,
+            self._queue,
+            self._service,
+            self._reply_rules,
+            self._budget,
+            self._supervisor,
+            self._mender,
+            self._dispatcher,
+            self._health,
+            seams.random,
+            self._queued.set,
+        )
 
     def _recovery(self, journal: Journal, open_port: Opener) -> Mender:
         """What looks after a module that does not work."""
@@ -212,7 +197,7 @@ class Agent:
         return Mender(
             Ladder(seams.random, power=power is not None),
             Means(power, rules.may_drop_data, seams.in_use or neighbours.user),
-            Resets(journal, Budget(rules.resets_per_hour, rules.resets_per_day)),
+            Resets(journal, self._budget),
             self._skin,
             open_port,
             self._tell,
@@ -249,7 +234,7 @@ class Agent:
             self._dispatcher.wake,
             run_first=self._config.journal.first_start == "run",
         )
-        outbox = self._outbox = Outbox(
+        outbox = Outbox(
             modem,
             self._skin,
             self._queue,
@@ -269,6 +254,15 @@ class Agent:
             self._sending,
         )
         return Session(modem, intake, outbox)
+
+    def _status_line(self) -> str:
+        """For the built-in handler `status`: what fits into one answer."""
+        session = self._supervisor.connection.session
+        if session is None:
+            return f"modem-agent {VERSION}"
+        return (
+            f"modem-agent {VERSION}, {session.registration or 'registration unknown'}, {session.signal or ''}"
+        )
 
     async def _live(self) -> None:
         async with asyncio.TaskGroup() as group:
@@ -329,101 +323,4 @@ class Agent:
     def _reply_settled(self) -> None:
         """A message was sent, refused or is unknown: actions and people may wait for it."""
         self._dispatcher.wake()
-        self._settled.set()
-        self._settled = asyncio.Event()
-
-    # What people ask
-
-    def _status_line(self) -> str:
-        """For the built-in handler `status`: what fits into one answer."""
-        session = self._supervisor.connection.session
-        if session is None:
-            return f"modem-agent {VERSION}"
-        return (
-            f"modem-agent {VERSION}, {session.registration or 'registration unknown'}, {session.signal or ''}"
-        )
-
-    async def _journal(self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
-        """For people: what is wrong with the disk is an answer."""
-        try:
-            return await self._skin.run(function, *args, **kwargs)
-        except sqlite3.Error as error:
-            raise ControlError(f"the journal cannot be used now: {error}") from None
-
-    async def _answer_status(self, _request: Mapping[str, Any]) -> Mapping[str, Any]:
-        connection = self._supervisor.connection
-        session = connection.session
-        modem: dict[str, Any] = {"state": connection.state, "sessions": connection.sessions}
-        if session is not None:
-            modem |= session.describe()
-        await self._mender.look()
-        used, budget = self._mender.used, self._config.recovery
-        return {
-            "version": VERSION,
-            "service": self._service.name,
-            "number": self._service.number,
-            "modem": modem,
-            "recovery": {
-                "state": self._mender.ladder.describe(),
-                "resets_hour": used.hour,
-                "resets_day": used.day,
-                "resets_per_hour": budget.resets_per_hour,
-                "resets_per_day": budget.resets_per_day,
-            },
-            "held": self._outbox.held if session is not None and self._outbox is not None else None,
-            "damaged": [each.name for each in kept_aside(self._kept.path)],
-            "commands": await self._journal(self._inbox.counts),
-            "replies": await self._journal(self._queue.counts),
-            "running": self._dispatcher.running,
-            "late": self._health.late(),
-        }
-
-    async def _answer_send(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Queue a message and wait until it has met its fate."""
-        content = _content(request)
-        try:
-            destination = str(pdu.Address.parse(str(request.get("to") or self._service.number)))
-            parts = compose(
-                content, None, self._service, self._reply_rules, self._seams.random.randrange(256)
-            )
-        except (CannotCompose, pdu.PduError) as error:
-            raise ControlError(str(error)) from None
-        messages = [Outgoing(destination, part, number, len(parts)) for number, part in enumerate(parts, 1)]
-        numbers = await self._journal(self._queue.queue, messages)
-        self._queued.set()
-        while True:
-            settled = self._settled
-            states = await self._journal(self._queue.states, numbers)
-            if not {"queued", "sending"} & {state for state, _ in states}:
-                break
-            if request.get("wait") is False:
-                break
-            await settled.wait()
-        return {
-            "to": destination,
-            "messages": [
-                {"reply": number, "state": state, "reason": reason}
-                for number, (state, reason) in zip(numbers, states, strict=True)
-            ],
-        }
-
-    async def _answer_at(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
-        """One AT command of a person's."""
-        session = self._supervisor.connection.session
-        if session is None:
-            raise ControlError(f"there is no session with the module: {self._supervisor.connection.state}")
-        try:
-            return {"lines": await session.modem.at(str(request.get("line", "")).strip())}
-        except AtError as error:
-            raise ControlError(str(error)) from None
-
-
-def _content(request: Mapping[str, Any]) -> str | bytes:
-    if isinstance(text := request.get("text"), str) and text:
-        return text
-    if isinstance(octets := request.get("hex"), str) and octets:
-        try:
-            return bytes.fromhex(octets)
-        except ValueError:
-            raise ControlError("--hex takes pairs of hexadecimal digits, for example 01FF") from None
-    raise ControlError("there is nothing to send: give a text or --hex")
+        self._desk.settled()

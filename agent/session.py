@@ -52,6 +52,11 @@ class Session:
         }
         return told
 
+    @property
+    def held(self) -> str:
+        """Why nothing is sent now; empty where nothing is held."""
+        return self._outbox.held
+
     async def run(
         self, state: Callable[[str], None], fares: Callable[[Registration], Awaitable[None]]
     ) -> None:

@@ -43,6 +43,8 @@ FLOORS = (
     # One connection to the module, what helps where there is none, and what makes the next one.
     {"session", "mending"},
     {"supervisor"},
+    # What reaches outside, and what people ask: `app` hands the one down and lets the other in.
+    {"seams", "asking"},
     {"app"},
     {"cli"},
 )

@@ -58,10 +58,6 @@ METHODS = {
 """Methods of an event loop that do the same; nothing else of ours has such names."""
 
 SEAMS: dict[str, dict[str, str]] = {
-    "agent/app.py": {
-        "clock": "hands the wall clock down",
-        "random": "hands one generator down",
-    },
     "agent/at/serial_wire.py": {"thread": "opening and closing a serial port can hang; the loop must not"},
     "agent/cli/demo.py": {"clock": "hands monotonic time to its screen"},
     "agent/cli/sandbox.py": {
@@ -76,6 +72,10 @@ SEAMS: dict[str, dict[str, str]] = {
     "agent/handlers/link.py": {"process": "starts the keeper, the one child of the agent"},
     "agent/handlers/spawn.py": {"process": "starts handlers, inside the keeper"},
     "agent/journal/skin.py": {"thread": "the one thread that touches the disk"},
+    "agent/seams.py": {
+        "clock": "hands the wall clock down",
+        "random": "hands one generator down",
+    },
     "hardware/power.py": {"thread": "switching a USB device can take seconds; the loop must not"},
 }
 """Module: kind of thing it may take from outside, and why there."""
