@@ -38,7 +38,7 @@ wheel: $(VENV)/.demo  ## what is installed on a device, and the source archive, 
 
 test: $(VENV)/.test  ## the tests that run anywhere
 	@echo "Left out: the group 'system' (needs root and Debian programs); 'make test-system' runs it."
-	$(BIN)/python -m pytest -m "not system" $(ARGS)
+	$(BIN)/python -m pytest --numprocesses=auto --dist=worksteal -m "not system" $(ARGS)
 
 soak: $(VENV)/.test  ## virtual days of the whole agent, checked by a ledger; SEEDS=2000, or SEED=17 for one again
 	@PYTHONPATH=tests/simulation $(BIN)/python -m soak --days $(DAYS) $(if $(SEED),--seed $(SEED) --trace soak-$(SEED).trace,--seeds $(SEEDS)) $(ARGS)
