@@ -107,6 +107,7 @@ class Agent:
                 control = ControlServer(
                     config.control.socket,
                     {"status": self._desk.status, "send": self._desk.send, "at": self._desk.at},
+                    self._tell,
                 )
                 await control.start()
                 stack.push_async_callback(control.stop)
@@ -190,7 +191,7 @@ class Agent:
         neighbours = Neighbours(open_port)
         power = seams.power
         try:
-            power = power or switch(rules, neighbours.port)
+            power = power or switch(rules, neighbours.port, _usb_note(self._config))
         except PowerUnusable as error:
             text = f"{error}; the module's power is not switched"
             self._tell(Step("note", text, weight=Weight.WARNING))

@@ -16,10 +16,14 @@ from typing import Any
 
 import msgspec
 
+from agent.story import Step, Tell, Weight
+
 Answer = Callable[[Mapping[str, Any]], Awaitable[Mapping[str, Any]]]
 LINE_LIMIT = 65_536
 ANSWER_S = 300.0
 """Longest that a request may take; a message on a slow network needs some minutes."""
+ACCEPT_S, ACCEPT_CAP_S = 1.0, 30.0
+"""Waits where nobody can be let in, for want of files say; they double."""
 
 
 class ControlError(Exception):
@@ -33,39 +37,70 @@ class ControlUnusable(Exception):  # noqa: N818  (reads as the sentence it is)
 class ControlServer:
     """Answers requests of the command line; `answers` names what can be asked for."""
 
-    def __init__(self, path: Path, answers: Mapping[str, Answer]) -> None:
+    def __init__(self, path: Path, answers: Mapping[str, Answer], tell: Tell = lambda step: None) -> None:
         self._path = path
         self._answers = answers
-        self._server: asyncio.Server | None = None
-        self._clients: set[asyncio.Task[None]] = set()
+        self._tell = tell
+        self._line: socket.socket | None = None
+        self._door: asyncio.Task[None] | None = None
+        self._clients: dict[asyncio.Task[None], None] = {}
+        """In the order of their coming."""
 
     async def start(self) -> None:
         """Listen; the socket belongs to the agent's user and group (0660). Raises ControlUnusable."""
         try:
-            line = _listen(self._path)
+            self._line = _listen(self._path)
         except OSError as error:
             raise ControlUnusable(
                 f"control socket {self._path} cannot be made: {error.strerror or error}; its folder must "
                 "exist, be writable by the user that runs modem-agent, and hold nothing else of that name "
                 "([control] socket)"
             ) from None
-        self._server = await asyncio.start_unix_server(self._connected, sock=line, limit=LINE_LIMIT)
+        self._door = asyncio.get_running_loop().create_task(self._let_in(self._line), name="control")
 
     async def stop(self) -> None:
         """Hang up on everyone and remove the socket."""
-        if self._server is None:
+        if self._line is None or self._door is None:
             return
-        self._server.close()
-        for task in self._clients:
+        tasks = [self._door, *self._clients]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._clients, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._line.close()
         self._path.unlink(missing_ok=True)
 
-    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        if task is not None:
-            self._clients.add(task)
-            task.add_done_callback(self._clients.discard)
+    async def _let_in(self, line: socket.socket) -> None:
+        """Take each client in.
+
+        asyncio's own server asks the kernel a hundred times a second, and logs it each time, while there is
+        no file left for a client.
+        """
+        loop = asyncio.get_running_loop()
+        pause = 0.0
+        while True:
+            try:
+                client, _ = await loop.sock_accept(line)
+            except ConnectionError:
+                continue  # whoever it was has gone
+            except OSError as error:
+                if not pause:
+                    text = f"nobody can be let in: {error.strerror}; those who ask wait"
+                    self._tell(Step("control socket", text, weight=Weight.WARNING))
+                pause = min(2 * pause or ACCEPT_S, ACCEPT_CAP_S)
+                await asyncio.sleep(pause)
+                continue
+            pause = 0.0
+            task = loop.create_task(self._serve(client), name="control client")
+            self._clients[task] = None
+            task.add_done_callback(self._clients.pop)
+
+    async def _serve(self, client: socket.socket) -> None:
+        """Answer one client, request by request, until it goes."""
+        try:
+            reader, writer = await asyncio.open_unix_connection(sock=client, limit=LINE_LIMIT)
+        except OSError:
+            client.close()
+            return
         try:
             while line := await reader.readline():
                 writer.write(msgspec.json.encode(await self._answer(line)) + b"\n")
@@ -98,6 +133,7 @@ class ControlServer:
 def _listen(path: Path) -> socket.socket:
     """A listening socket in place of one that a dead agent left behind."""
     line = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+    line.setblocking(False)
     try:
         if path.is_socket():
             if _answers(path):
@@ -108,7 +144,7 @@ def _listen(path: Path) -> socket.socket:
             line.bind(str(path))
         finally:
             os.umask(before)
-        line.listen()
+        line.listen(100)
     except BaseException:
         line.close()
         raise

@@ -1,5 +1,7 @@
 import asyncio
+import errno
 import stat
+from itertools import pairwise
 
 import pytest
 
@@ -71,7 +73,8 @@ async def test_a_socket_left_behind_is_replaced(path, tmp_path):
     left = tmp_path / "left.sock"
     first = ControlServer(left, {"status": _status})
     await first.start()
-    first._server.close()
+    first._door.cancel()
+    first._line.close()
     second = ControlServer(left, {"status": _status})
     await second.start()
     assert (await _asked(left, {"do": "status"}))["state"] == "well"
@@ -84,6 +87,65 @@ async def test_a_socket_that_answers_is_left_to_its_agent(path):
     with pytest.raises(ControlUnusable, match="another agent answers there"):
         await ControlServer(path, {}).start()
     assert (await _asked(path, {"do": "status"}))["state"] == "well"
+
+
+async def test_without_a_file_for_them_clients_wait(tmp_path, monkeypatch):
+    """The kernel is asked ever more seldom; it is said once; when there is one again they are answered."""
+    steps, asked, full = [], [], [True]
+    loop = asyncio.get_running_loop()
+    really = loop.sock_accept
+
+    async def accept(line):
+        asked.append(loop.time())
+        if full[0]:
+            raise OSError(errno.EMFILE, "Too many open files")
+        return await really(line)
+
+    monkeypatch.setattr(loop, "sock_accept", accept)
+    monkeypatch.setattr("agent.control.ACCEPT_S", 0.02)
+    server = ControlServer(tmp_path / "control.sock", {"status": _status}, steps.append)
+    await server.start()
+    try:
+        client = asyncio.create_task(_asked(tmp_path / "control.sock", {"do": "status"}))
+        async with asyncio.timeout(5):
+            while len(asked) < 4:  # noqa: ASYNC110  (the kernel sends no event)
+                await asyncio.sleep(0.01)
+        waits = [later - earlier for earlier, later in pairwise(asked)]
+        assert all(wait > 0.019 * 2**number for number, wait in enumerate(waits))
+        assert [str(step) for step in steps] == [
+            "control socket: nobody can be let in: Too many open files; those who ask wait"
+        ]
+        full[0] = False
+        assert (await client)["state"] == "well"
+    finally:
+        await server.stop()
+
+
+async def test_clients_are_hung_up_on_in_the_order_of_their_coming(tmp_path):
+    """So that the same run is the same each time."""
+    ended = []
+
+    async def hang(request):
+        try:
+            await asyncio.get_running_loop().create_future()
+        finally:
+            ended.append(request["of"])
+
+    server = ControlServer(tmp_path / "control.sock", {"hang": hang})
+    await server.start()
+    clients = []
+    for number in range(9):
+        reader, writer = await asyncio.open_unix_connection(tmp_path / "control.sock")
+        writer.write(b'{"do": "hang", "of": %d}\n' % number)
+        clients.append((reader, writer))
+        while len(server._clients) <= number:  # noqa: ASYNC110  (nothing tells of it)
+            await asyncio.sleep(0)
+    await asyncio.sleep(0.05)
+    await server.stop()
+    assert ended == list(range(9))
+    for reader, writer in clients:
+        assert await reader.read() == b""
+        writer.close()
 
 
 async def test_what_is_no_socket_is_left_alone(tmp_path):
