@@ -7,6 +7,7 @@ import contextlib
 import sqlite3
 from collections.abc import Coroutine
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from agent.asking import Desk
@@ -191,7 +192,7 @@ class Agent:
         neighbours = Neighbours(open_port)
         power = seams.power
         try:
-            power = power or switch(rules, neighbours.port, _usb_note(self._config))
+            power = power or switch(rules, neighbours.port, Path(f"{self._kept.path}.usb-off"))
         except PowerUnusable as error:
             text = f"{error}; the module's power is not switched"
             self._tell(Step("note", text, weight=Weight.WARNING))

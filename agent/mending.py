@@ -26,7 +26,7 @@ from agent.modem.remedies import cycle_radio, restart
 from agent.modem.state import DENIED, Registration
 from agent.recovery import Ladder, Plan, Remedy, Trouble
 from agent.story import Step, Tell, Weight
-from hardware.power import Power, PowerUnusable
+from hardware.power import Power, PowerUnusable, Usb
 from hardware.profile import DriverProfile
 
 BLIND_S = 5.0
@@ -110,6 +110,19 @@ class Mender:
     def failed(self, trouble: Trouble, worked_s: float) -> Plan:
         """What comes after a session that ended, or could not be had."""
         return self.ladder.failed(trouble, self._now(), worked_s)
+
+    async def put_right(self) -> None:
+        """Give back what an agent that was killed in the middle of a remedy has left without power."""
+        if not isinstance(power := self._means.power, Usb):
+            return  # of a GPIO line the kernel lets go
+        try:
+            place = await power.put_right()
+        except PowerUnusable as error:
+            self._tell(Step("recovery", f"the module may be switched off: {error}", weight=Weight.WARNING))
+            return
+        if place:
+            text = f"USB device {place} is switched on again; an agent that was killed had switched it off"
+            self._tell(Step("recovery", text, weight=Weight.WARNING))
 
     async def card(self, modem: Modem) -> Trouble | None:
         """What is wrong with the SIM, None if nothing is or nobody can tell."""

@@ -19,8 +19,8 @@ from random import Random
 from agent.retry import Waits
 
 PORT_WAITS = Waits(first_s=1, cap_s=24)
-"""A USB module needs seconds to come back, ModemManager lets go after 30 s at the most. No wait with its spread
-is longer, so a port that was away for days is taken within half a minute."""
+"""A USB module needs seconds to come back, ModemManager lets go after 30 s at the most. No wait is longer,
+spread included, so a port that was away for days is taken within half a minute."""
 SESSION_WAITS = Waits(first_s=2, cap_s=45)
 """A module that somebody has switched on may just have missed a try of half a minute: with the longest wait
 after it and the time to set it up it works again within two minutes. A session in itself makes no module

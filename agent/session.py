@@ -16,6 +16,8 @@ LOOK_S = 300.0
 """Between two looks at registration and signal; in between the module tells of changes by itself."""
 LOOK_AGAIN_S = 60.0
 """The same while nothing can be sent: some tell nothing, and something may have to be done."""
+CALM_S = 5.0
+"""From a network that was found or lost to the look at it: one domain changes after the other."""
 
 
 class Session:
@@ -87,6 +89,7 @@ class Session:
         never = asyncio.Event()
         try:
             while True:
+                self.modem.moved.clear()
                 try:
                     if self.identity is None:
                         self.identity = await self.modem.identity()
@@ -97,7 +100,9 @@ class Session:
                     state(str(error))
                 registration = self.registration or self.modem.condition.registration
                 await fares(registration)
-                await self.modem.wait(never, LOOK_S if registration.can_send else LOOK_AGAIN_S)
+                await self.modem.wait(self.modem.moved, LOOK_S if registration.can_send else LOOK_AGAIN_S)
+                if self.modem.moved.is_set():
+                    await self.modem.wait(never, CALM_S)
         except ModemLost:
             return
 

@@ -85,6 +85,7 @@ class Supervisor:
     async def run(self) -> None:
         """One session after the other until `stop`, or until nothing has helped for long."""
         loop = asyncio.get_running_loop()
+        await self._mender.put_right()
         while not self._stopping.is_set():
             self._working_since = inf
             try:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ ON_S, OFF_S, GAP_S, RESET_S = 1.0, 3.0, 10.0, 0.5
 """Where neither profile nor configuration says more. Most take 0.5 to 1 s for on and up to 3 s for off; the
 gap lets one that is going off end in peace (SIM7000: 1.8 to 6.9 s)."""
 USB_OFF_S = 2.0
+_PLACE = re.compile(r"\d+-\d+(\.\d+)*")
+"""Where a device is plugged in, as the kernel writes it."""
 WRITE_S = 2.0
 """How long switching USB on again is waited for when everything is to end; it goes on behind our back."""
 
@@ -81,10 +84,10 @@ class Rules(Protocol):
     def pulse_off_s(self) -> float: ...
 
 
-def switch(rules: Rules, node: Callable[[], Path | None]) -> Power | None:
-    """What the operator has named, None for nothing; `node` as for `Usb`. Raises PowerUnusable."""
+def switch(rules: Rules, node: Callable[[], Path | None], note: Path) -> Power | None:
+    """What the operator has named, None for nothing; `node` and `note` as for `Usb`. Raises PowerUnusable."""
     if rules.power == "usb":
-        return Usb(node)
+        return Usb(node, note)
     if rules.power == "gpio":
         return Gpio(
             Line(
@@ -168,24 +171,38 @@ class Gpio:
 
 
 class Usb:
-    """The kernel's switch for a device on USB: `authorized`. It takes no current away, but all else."""
+    """The kernel's switch for a device on USB: `authorized`. It takes no current away, but all else.
+
+    It stays as it is when the process that wrote it is killed, and then the module has no ports any more by
+    which it could be known. So its place is noted in a file for as long as it is off.
+    """
 
     is_key = False
     name = "the kernel's switch for its USB device"
 
-    def __init__(self, node: Callable[[], Path | None], root: Path = ROOT) -> None:
-        """`node` is the port the module is on, or was on last."""
+    def __init__(self, node: Callable[[], Path | None], note: Path, root: Path = ROOT) -> None:
+        """`node` is the port the module is on, or was on last; `note` a file that may be written."""
         self._node = node
+        self._note = note
+        self._devices = root / "sys/bus/usb/devices"
         self._root = root
 
     async def cycle(self, driver: DriverProfile) -> None:
         early = threading.Event()
 
         def off_and_on() -> None:
-            switch = self._switch()
-            _write(switch, "0")
+            place = self._place()
+            try:
+                self._note.write_text(place)
+            except OSError as error:
+                raise PowerUnusable(f"{self._note} cannot be written: {error.strerror or error}") from None
+            try:
+                _write(self._devices / place / "authorized", "0")
+            except PowerUnusable:
+                self._note.unlink()
+                raise
             early.wait(USB_OFF_S)
-            _write(switch, "1")
+            self._on(place)
 
         work = asyncio.ensure_future(in_thread(off_and_on))
         try:
@@ -198,12 +215,40 @@ class Usb:
     async def press(self, driver: DriverProfile) -> None:
         await self.cycle(driver)
 
-    def _switch(self) -> Path:
+    async def put_right(self) -> str:
+        """Switch on again what a killed process has left off; its place, empty where there was nothing.
+
+        Raises PowerUnusable.
+        """
+
+        def on() -> str:
+            try:
+                place = self._note.read_text("ascii", "replace")
+            except FileNotFoundError:
+                return ""
+            except OSError as error:
+                raise PowerUnusable(f"{self._note} cannot be read: {error.strerror or error}") from None
+            there = _PLACE.fullmatch(place) is not None and (self._devices / place).exists()
+            if not there:  # unplugged since, or begun and not written
+                self._note.unlink(missing_ok=True)
+                return ""
+            self._on(place)
+            return place
+
+        said: str = await in_thread(on)
+        return said
+
+    def _on(self, place: str) -> None:
+        _write(self._devices / place / "authorized", "1")
+        with contextlib.suppress(OSError):  # then the next start writes "1" once more, which changes nothing
+            self._note.unlink()
+
+    def _place(self) -> str:
         node = self._node()
         port = None if node is None else usb_port(node, self._root)
         if port is None:
             raise PowerUnusable("the port of the module is not on USB, so USB cannot switch it")
-        return self._root / "sys/bus/usb/devices" / port.device.path / "authorized"
+        return port.device.path
 
 
 def _write(switch: Path, value: str) -> None:

@@ -43,7 +43,7 @@ def check(config_path: Path) -> None:
         from hardware.power import PowerUnusable, switch
 
         try:
-            switch(settings.recovery, lambda: None)
+            switch(settings.recovery, lambda: None, settings.journal.path)
         except PowerUnusable as error:
             mistakes.append(f"{config_path}: {error}")
     if "handlers" not in faulty:

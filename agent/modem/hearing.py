@@ -91,6 +91,8 @@ class Hearing:
         """How often nothing but an echo told of a restart."""
         self.ready = asyncio.Event()
         """Set while it need not."""
+        self.moved = asyncio.Event()
+        """Set when the network was found or lost; cleared by whoever looks."""
 
     def drive(self, driver: DriverProfile) -> None:
         """Take over by which codes this module tells of its start."""
@@ -176,6 +178,8 @@ class Hearing:
             self._setup.registration,
             self._setup.registration.changed(domain, state),
         )
+        if before.can_send != self._setup.registration.can_send:
+            self.moved.set()
         return before != self._setup.registration
 
     # What it means

@@ -237,6 +237,11 @@ class Modem:
         )
         return self._setup.registration
 
+    @property
+    def moved(self) -> asyncio.Event:
+        """Set when the module says that its network is found or lost; whoever looks clears it."""
+        return self._hearing.moved
+
     async def signal(self) -> Signal:
         """+CSQ; unknown is an answer."""
         return await read_signal(self._channel)

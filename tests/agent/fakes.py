@@ -60,6 +60,7 @@ class FakeModem:
         self.always = {}
         self.notifies = True
         self.lost = asyncio.Event()
+        self.moved = asyncio.Event()
         self.changed = asyncio.Event()
         self.step_s = step_s
         self.reference = 0

@@ -1,8 +1,12 @@
-"""Who else uses the module, as recovery asks before it does anything."""
+"""Who else uses the module, as recovery asks before it does anything; and what was left half done."""
+
+import pytest
 
 from agent.at.port import PortOpener
-from agent.mending import Neighbours
+from agent.mending import Means, Mender, Neighbours
+from agent.recovery import Ladder
 from hardware import neighbours
+from hardware.power import Usb
 
 
 def test_of_a_socket_nothing_is_known():
@@ -28,3 +32,29 @@ def test_the_port_that_was_opened_last_is_looked_at(monkeypatch, tmp_path):
     assert asked == [tmp_path / "ttyUSB2"]
     opener.memory.in_data_mode = True
     assert "data mode" in looking.user()
+
+
+@pytest.mark.parametrize(
+    ("note", "may", "said"),
+    [
+        (None, True, []),
+        ("1-1.2", True, ["USB device 1-1.2 is switched on again"]),
+        ("1-1.2", False, ["the module may be switched off: "]),
+    ],
+)
+async def test_what_a_killed_agent_left_off_is_switched_on(road, tmp_path, note, may, said):
+    """Before the first session, with one line; a right that is missing is said and stops nothing."""
+    switch = tmp_path / "sys/bus/usb/devices/1-1.2/authorized"
+    (switch if not may else switch.parent).mkdir(parents=True)
+    if may:
+        switch.write_text("0")
+    if note is not None:
+        (tmp_path / "note").write_text(note)
+    power = Usb(lambda: None, tmp_path / "note", tmp_path)
+    mender = Mender(Ladder(road.random), Means(power), None, road.skin, None, road.tell, road.health())
+    await mender.put_right()
+    assert [
+        line.detail[: len(start)] for line, start in zip(road.told("recovery"), said, strict=True)
+    ] == said
+    if may:
+        assert switch.read_text() == ("0" if note is None else "1")

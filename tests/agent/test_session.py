@@ -126,6 +126,19 @@ async def test_registration_and_signal_are_kept_known(road, bench):
     ]  # fmt: skip
 
 
+async def test_a_network_that_is_lost_is_looked_at_soon(road, bench):
+    """Not five minutes later; one that comes and goes each second is looked at now and then."""
+    await bench.begin()
+    road.modem.registered = Registration(eps=3)
+    road.modem.moved.set()
+    await road.passes(6)
+    assert bench.said[1:] == ["EC25, registration denied, signal -71 dBm"]
+    for _ in range(60):
+        road.modem.moved.set()
+        await road.passes(1)
+    assert 10 <= len(bench.said) <= 14
+
+
 @pytest.mark.parametrize("what", ["identity", "registration", "signal"])
 @pytest.mark.parametrize("kind", ["refused", "silent"])
 async def test_a_module_that_does_not_tell_is_watched_on(road, bench, make, what, kind):

@@ -193,6 +193,9 @@ def test_a_missing_package_is_one_sentence(monkeypatch):
         Gpio(Line("/dev/gpiochip0", 6))
 
 
+NOTE = Path("/nowhere/usb-off")
+
+
 @dataclass
 class Rules:
     power: str = "none"
@@ -206,17 +209,22 @@ class Rules:
 
 async def test_what_the_operator_names(gpiod):
     """Nothing, a line, or USB."""
-    assert switch(Rules(), lambda: None) is None
-    assert switch(Rules("gpio"), lambda: None).name == "the power key on /dev/gpiochip0 line 6"
-    assert switch(Rules("gpio", gpio_drives="reset"), lambda: None).is_key is False
-    assert isinstance(switch(Rules("usb"), lambda: None), Usb)
+    assert switch(Rules(), lambda: None, NOTE) is None
+    assert switch(Rules("gpio"), lambda: None, NOTE).name == "the power key on /dev/gpiochip0 line 6"
+    assert switch(Rules("gpio", gpio_drives="reset"), lambda: None, NOTE).is_key is False
+    assert isinstance(switch(Rules("usb"), lambda: None, NOTE), Usb)
 
 
 # USB
 
 
+async def inline(work):
+    """Without the thread, which a test cannot kill."""
+    return work()
+
+
 @pytest.fixture
-def module(machine, monkeypatch):
+def module(machine, monkeypatch, tmp_path):
     machine.plug("1-1.2", "1e0e:9001", {2: "ttyUSB2"})
     monkeypatch.setattr(power, "USB_OFF_S", 0.05)
     machine.written = []
@@ -228,6 +236,7 @@ def module(machine, monkeypatch):
         return write(path, text, *args, **kwargs)
 
     monkeypatch.setattr(Path, "write_text", noted)
+    machine.note = tmp_path / "usb-off"
     machine.switch = machine.root / "sys/bus/usb/devices/1-1.2/authorized"
     write(machine.switch, "1")
     return machine
@@ -235,14 +244,59 @@ def module(machine, monkeypatch):
 
 async def test_usb_goes_off_and_on(module):
     """The device that the port belongs to."""
-    await Usb(lambda: module.dev / "ttyUSB2", module.root).cycle(DRIVER)
+    await Usb(lambda: module.dev / "ttyUSB2", module.note, module.root).cycle(DRIVER)
     assert module.written == ["0", "1"]
+
+
+async def test_a_process_that_is_killed_leaves_a_note(module, monkeypatch):
+    """The next one switches on again what has no port any more, once; a cycle that ended leaves nothing."""
+
+    class KilledError(BaseException):
+        pass
+
+    class Death:
+        def wait(self, seconds):
+            raise KilledError
+
+        def set(self):
+            pass
+
+    usb = Usb(lambda: module.dev / "ttyUSB2", module.note, module.root)
+    await usb.cycle(DRIVER)
+    assert await usb.put_right() == ""
+    monkeypatch.setattr(power.threading, "Event", Death)
+    monkeypatch.setattr(power, "in_thread", inline)
+    with pytest.raises(KilledError):
+        await usb.cycle(DRIVER)
+    monkeypatch.undo()
+    assert module.switch.read_text() == "0"
+    later = Usb(lambda: None, module.note, module.root)
+    assert await later.put_right() == "1-1.2"
+    assert module.switch.read_text() == "1"
+    assert await later.put_right() == ""
+
+
+@pytest.mark.parametrize("note", ["", "1-1.9", "../../../../etc", "1-1.2/.."])
+async def test_a_note_of_what_is_not_there(module, note):
+    """Unplugged since, or never written to its end: nothing is switched, and the note is taken away."""
+    module.note.write_text(note)
+    assert await Usb(lambda: None, module.note, module.root).put_right() == ""
+    assert module.written == []
+    assert not module.note.exists()
+
+
+async def test_nothing_is_switched_off_that_cannot_be_noted(module):
+    """A disk that takes nothing more."""
+    usb = Usb(lambda: module.dev / "ttyUSB2", module.note / "no folder", module.root)
+    with pytest.raises(PowerUnusable, match="no folder cannot be written"):
+        await usb.cycle(DRIVER)
+    assert module.written == []
 
 
 async def test_usb_is_on_again_whatever_ends_it(module, monkeypatch):
     """Also when the agent is to stop in the middle."""
     monkeypatch.setattr(power, "USB_OFF_S", 60.0)
-    cycle = asyncio.ensure_future(Usb(lambda: module.dev / "ttyUSB2", module.root).cycle(DRIVER))
+    cycle = asyncio.ensure_future(Usb(lambda: module.dev / "ttyUSB2", module.note, module.root).cycle(DRIVER))
     async with asyncio.timeout(5):
         while module.written != ["0"]:  # noqa: ASYNC110  (a file sends no event)
             await asyncio.sleep(0.001)
@@ -258,16 +312,21 @@ async def test_what_is_not_on_usb_cannot_be_switched_there(module, node):
     """A UART, or nothing."""
     module.uart("ttyAMA0")
     with pytest.raises(PowerUnusable, match="not on USB"):
-        await Usb(lambda: None if node is None else module.dev / node, module.root).cycle(DRIVER)
+        await Usb(lambda: None if node is None else module.dev / node, module.note, module.root).cycle(DRIVER)
     assert module.written == []
 
 
 async def test_a_switch_that_may_not_be_written(module, monkeypatch):
     """Is said, with what gives the right."""
 
-    def forbidden(*_args, **_kwargs):
-        raise PermissionError(13, "Permission denied")
+    write = Path.write_text
+
+    def forbidden(path, *args):
+        if path.name == "authorized":
+            raise PermissionError(13, "Permission denied")
+        return write(path, *args)
 
     monkeypatch.setattr(Path, "write_text", forbidden)
     with pytest.raises(PowerUnusable, match="udev rule"):
-        await Usb(lambda: module.dev / "ttyUSB2", module.root).cycle(DRIVER)
+        await Usb(lambda: module.dev / "ttyUSB2", module.note, module.root).cycle(DRIVER)
+    assert not module.note.exists()

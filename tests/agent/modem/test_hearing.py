@@ -59,6 +59,23 @@ def test_lines_and_their_meaning(scripted, line, news):
     scripted(story)
 
 
+def test_a_network_that_is_found_or_lost(scripted):
+    """Is told to whoever looks; another cell, or a further domain, is not."""
+
+    async def story(modem, script):
+        await told(modem, script, "+CREG: 2", "+CEREG: 2")
+        modem.moved.clear()
+        await told(modem, script, "+CREG: 3")
+        assert not modem.moved.is_set()
+        await told(modem, script, "+CEREG: 5")
+        assert modem.moved.is_set()
+        modem.moved.clear()
+        await told(modem, script, "+CREG: 1", '+CREG: 1,"1A2B","0012C0DE",7')
+        assert not modem.moved.is_set()
+
+    scripted(story)
+
+
 @pytest.mark.parametrize(
     "line",
     [
