@@ -9,6 +9,7 @@ for message in await modem.sweep():
 from __future__ import annotations
 
 import asyncio
+from math import inf
 
 import pdu
 from agent.at.channel import BeforeBody, Channel
@@ -16,7 +17,7 @@ from agent.at.command import AtCommand
 from agent.at.error import CommandRefused, CommandTimedOut, ModemLost
 from agent.at.news import OVERFLOW
 from agent.modem.acknowledging import Acknowledging
-from agent.modem.card import Holder, missing
+from agent.modem.card import Holder
 from agent.modem.error import ModemUnusable
 from agent.modem.formats import SEND_S, MessageFormat, PduFormat
 from agent.modem.hearing import Hearing
@@ -35,9 +36,9 @@ from agent.modem.state import (
     read_signal,
 )
 from agent.modem.storage import Storage
-from agent.modem.stored import NOWHERE, Slot, StoredMessage, Undecodable
+from agent.modem.stored import NOWHERE, Slot, StoredMessage
 from agent.modem.text_format import TextFormat
-from agent.modem.vigilance import drifted, route_again
+from agent.modem.vigilance import CHECK_S, Vigil, route_again
 from hardware.identify import GENERIC, Place
 from hardware.profile import DriverProfile
 from hardware.quirks import Quirk
@@ -50,8 +51,6 @@ ROUNDS = 3
 """A module may restart while it is being initialised; more often than this, something is wrong with it."""
 ECHO_ALARMS = 2
 """After so many initialisations because of an echo it is taken for a habit of the module."""
-CHECK_S = 240.0
-"""Settings that stood so lately are not looked at again by a sweep. Sweeps come every 300 s."""
 MISSED_S = 25.0
 """What an agent before us did not acknowledge makes the module switch direct delivery off after up to 17 s
 (27.005 3.4.4; [MT]), which may be after we have found it on."""
@@ -97,7 +96,7 @@ class Modem:
         self._acknowledging = Acknowledging(channel, self._setup, self._format)
         self._hearing = Hearing(channel.news, self._setup, self._format, self._acknowledging.acknowledge)
         self._send_timeout_s = send_timeout_s
-        self._checked_at = 0.0
+        self._vigil = Vigil(channel, self._setup, self._format, self._hearing)
         channel.news.door = self._hearing.door
         channel.announce(self._format.announced)
 
@@ -129,10 +128,9 @@ class Modem:
             settled = True
         finally:
             self._hearing.end(settled=settled)
-        loop = asyncio.get_running_loop()
-        self._checked_at = loop.time()
+        self._vigil.looked()
         if self._setup.service and self._setup.hands_over:
-            loop.call_later(MISSED_S, self._channel.news.put, OVERFLOW)
+            asyncio.get_running_loop().call_later(MISSED_S, self._channel.news.put, OVERFLOW)
         echoes = self._setup.echo or self._hearing.echo_alarms >= ECHO_ALARMS
         self._channel.expect_echo(echoes, forbids_body=self._setup.format_drifts)
         self._storage.visit_all()
@@ -177,15 +175,15 @@ class Modem:
         Ordered by service centre time stamp, then slot. Nothing while the module waits to be initialised
         again. Raises CommandRefused, CommandTimedOut, ModemLost.
         """
-        if not await self._stands(CHECK_S if store is None else float("inf")):
+        if not await self._vigil.stands(CHECK_S if store is None else inf):
             return []
         try:
             messages = await self._storage.sweep(store)
         except CommandRefused:
-            if await self._stands(0) and not await self._card_missing():
+            if await self._vigil.stands(0) and not await self._vigil.card_missing():
                 raise
             return []
-        if not await self._believable(messages):
+        if not await self._vigil.believes(messages):
             return []
         if store is None and self._setup.stores_messages and self._hearing.found(messages):
             # Modules tell only the port that set +CNMI last, and some forget it (modules.md 0).
@@ -197,7 +195,7 @@ class Modem:
         if self._hearing.restarted:
             raise CommandTimedOut("", f"{slot} cannot be read now: the module has restarted")
         message = await self._storage.read(slot)
-        if message is not None and not await self._believable([message]):
+        if message is not None and not await self._vigil.believes([message]):
             raise CommandTimedOut("", f"{slot} cannot be read now: the module has lost its settings")
         return message
 
@@ -220,7 +218,7 @@ class Modem:
             await self._until(self._hearing.ready)
         if self._channel.loss is not None:
             return NotSent(self.loss)
-        if self._setup.format_drifts and self._setup.echo and not await self._stands(0):
+        if self._setup.format_drifts and self._setup.echo and not await self._vigil.stands(0):
             return NotSent("the module has lost its settings")  # which no echo would tell
         if setting is not None and (obstacle := await prepare(self._channel, setting)) is not None:
             return obstacle
@@ -261,7 +259,7 @@ class Modem:
         try:
             response = await self._channel.exchange(AtCommand.raw(line, RAW_S))
         finally:
-            self._checked_at -= CHECK_S
+            self._vigil.doubt()
             self._setup.selected = None
         return [told.text for told in response.information]
 
@@ -273,7 +271,7 @@ class Modem:
         Returns when it was accepted, or the time for that has passed. Raises CommandRefused, ModemLost.
         """
         await restart(self._channel, self.driver)
-        self._settings_lost("it was started anew")
+        self._vigil.settings_lost("it was started anew")
 
     async def cycle_radio(self, *, card: bool = False) -> None:
         """Radio off and on; `card`: the power of the SIM too, then the module is to be initialised again.
@@ -281,7 +279,7 @@ class Modem:
         Raises CommandRefused, CommandTimedOut, ModemLost.
         """
         if await cycle_radio(self._channel, self.driver, card=card):
-            self._settings_lost("the SIM was without power")
+            self._vigil.settings_lost("the SIM was without power")
 
     async def reselect(self) -> None:
         """Let the module choose its network anew, which may take minutes.
@@ -335,34 +333,10 @@ class Modem:
             case Arrived(slot) | ReportStored(slot):
                 self._storage.visit(slot.store)
                 if slot is NOWHERE:  # it may be another module than it was
-                    self._checked_at -= CHECK_S
+                    self._vigil.doubt()
             case StoreFull():
                 self._storage.visit_all()
         return news
-
-    async def _believable(self, messages: list[StoredMessage]) -> bool:
-        """Whether what cannot be read is really so: in the other message format nothing could be read."""
-        doubtful = any(isinstance(message.message, Undecodable) for message in messages)
-        return await self._stands(0 if doubtful else float("inf"))
-
-    async def _stands(self, seconds: float) -> bool:
-        """Whether the settings still stand; looks if that is so long ago. A loss is told as news."""
-        now = asyncio.get_running_loop().time()
-        if not self._hearing.restarted and now - self._checked_at >= seconds:
-            self._checked_at = now
-            if how := await drifted(self._channel, self._setup, self._format):
-                self._settings_lost(how)
-        return not self._hearing.restarted
-
-    async def _card_missing(self) -> bool:
-        """Whether the SIM is gone. That is told as news, too: setting the module up again waits for it."""
-        if how := await missing(self._channel):
-            self._settings_lost(how)
-        return bool(how)
-
-    def _settings_lost(self, how: str) -> None:
-        """Tell it as news: whoever hears it initialises the module again."""
-        self._channel.news.put(self._hearing.settings_lost(how))
 
     async def _until(self, event: asyncio.Event, seconds: float | None = None) -> None:
         """Until the event, the loss, or the time."""

@@ -2,12 +2,73 @@
 
 from __future__ import annotations
 
+import asyncio
+from math import inf
+
 from agent.at.channel import Channel
 from agent.at.error import CommandRefused
 from agent.at.parameters import Values, values
+from agent.modem.card import missing
 from agent.modem.commands import read, routing
 from agent.modem.formats import MessageFormat
+from agent.modem.hearing import Hearing
 from agent.modem.setup import Setup
+from agent.modem.stored import StoredMessage, Undecodable
+
+CHECK_S = 240.0
+"""Settings that stood so lately are not looked at again by a sweep. Sweeps come every 300 s."""
+
+
+class Vigil:
+    """Looks at the settings when it is time for it. What is lost is told as news, once."""
+
+    def __init__(
+        self, channel: Channel, setup: Setup, message_format: MessageFormat, hearing: Hearing
+    ) -> None:
+        self._channel = channel
+        self._setup = setup
+        self._format = message_format
+        self._hearing = hearing
+        self._loop = asyncio.get_running_loop()
+        self._looked_at = 0.0
+
+    def looked(self) -> None:
+        """They have just been set up."""
+        self._looked_at = self._loop.time()
+
+    def doubt(self) -> None:
+        """Something may have changed them: the next sweep looks."""
+        self._looked_at -= CHECK_S
+
+    async def stands(self, seconds: float) -> bool:
+        """Whether the module is as it was set up; looks if that was not done for so long.
+
+        Raises CommandTimedOut, ModemLost.
+        """
+        now = self._loop.time()
+        if not self._hearing.restarted and now - self._looked_at >= seconds:
+            self._looked_at = now
+            if how := await drifted(self._channel, self._setup, self._format):
+                self.settings_lost(how)
+        return not self._hearing.restarted
+
+    async def believes(self, messages: list[StoredMessage]) -> bool:
+        """Whether what cannot be read is really so: in the other message format nothing could be read.
+
+        Raises as `stands` does.
+        """
+        doubtful = any(isinstance(message.message, Undecodable) for message in messages)
+        return await self.stands(0 if doubtful else inf)
+
+    async def card_missing(self) -> bool:
+        """Whether the SIM is gone. That is told as news, too: setting the module up again waits for it."""
+        if how := await missing(self._channel):
+            self.settings_lost(how)
+        return bool(how)
+
+    def settings_lost(self, how: str) -> None:
+        """Tell it as news: whoever hears it initialises the module again."""
+        self._channel.news.put(self._hearing.settings_lost(how))
 
 
 async def drifted(channel: Channel, setup: Setup, message_format: MessageFormat) -> str:
