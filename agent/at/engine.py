@@ -31,14 +31,13 @@ from collections.abc import Mapping
 
 from agent.at.command import Answer, AtCommand, Payload
 from agent.at.error import ConversationError
-from agent.at.event import Event, FinalResult, Information, LateResult, Noise, Prompt, Unsolicited
+from agent.at.event import Event, FinalResult, Information, LateResult, Prompt, Unsolicited
+from agent.at.garbage import junk, noise, without_junk
 from agent.at.grammar import HEX, JUNK, LINE_END, PROMPT, final_result, following, is_code
 from agent.at.payload import Count, Header, form
 
 MAX_LINE = 4096
 """Octets. The longest line due is a PDU of 2 x 176 digits; text mode shows less."""
-SAMPLE = 48
-"""Octets of garbage shown."""
 ESC = b"\x1b"
 
 ANNOUNCED = {"+CMT": Payload.HEX_LINE, "+CDS": Payload.HEX_LINE, "+CBM": Payload.HEX_LINE}
@@ -179,7 +178,7 @@ class Engine:
         line = self._prompt(line, events)
         if len(line) <= MAX_LINE:
             return line
-        events.append(_noise("a line without end", line))
+        events.append(noise("a line without end", line))
         self._skipping = True
         return ""
 
@@ -190,7 +189,7 @@ class Engine:
         found = PROMPT.match(line)
         if found is None or self._may_begin_text():
             return line
-        _junk(found[1], events)
+        junk(found[1], events)
         self._take_prompt(events)
         self._after_prompt = True
         return line[found.end() :]
@@ -213,7 +212,7 @@ class Engine:
         """One line, without its end."""
         line = line.strip(" ")
         if not (line.isascii() and line.isprintable()):
-            whole, line = line, self._without_junk(line, events)
+            whole, line = line, without_junk(line, self._pending, events)
             if not line and self._headers:
                 self._headers[-1].doubt(whole)
         text = line.strip(" ")
@@ -234,33 +233,13 @@ class Engine:
         elif late := next((found for past in self._past if (found := form(past, text))), None):
             self._header(Header(text, late.payload, LateResult), events)
         elif HEX.fullmatch(text) and len(text) >= 16:
-            events.append(_noise("a payload without a header", text))
+            events.append(noise("a payload without a header", text))
         elif text[:2] == "AT":
-            events.append(_noise("a command line that is not ours", text))
+            events.append(noise("a command line that is not ours", text))
         else:
             name = text.partition(":")[0]
             payload = self._announced.get(name, Payload.NONE) if ":" in text else Payload.NONE
             self._header(Header(text, payload, Unsolicited), events)
-
-    def _without_junk(self, line: str, events: list[Event]) -> str:
-        """Cut off octets that are no text: at both ends, and before a code that garbage was glued to."""
-        if (head := JUNK.match(line)) is not None:
-            _junk(head[0], events)
-            line = line[head.end() :]
-        line = line.rstrip("\x00\x1a\x1b\xff")
-        inner = None
-        for inner in JUNK.finditer(line):  # noqa: B007  (the last one is wanted)
-            pass
-        if inner is None:
-            return line
-        tail = line[inner.end() :].strip()
-        if is_code(tail) or final_result(tail, numeric=False) is not None:
-            events.append(_noise("octets that are no text", line[: inner.end()]))
-            return tail
-        if is_code(line) or form(self._pending, line) is not None:
-            return line  # a name in another character set, inside an answer
-        events.append(_noise("octets that are no text", line))
-        return ""
 
     def _payload(self, text: str, final: FinalResult | None, events: list[Event]) -> bool:
         """Whether this line was the payload that the last header waits for."""
@@ -340,13 +319,3 @@ class Engine:
         self._echo_left = self._echo_left[len(piece) :]
         self._echo_seen = True
         return True
-
-
-def _junk(octets: str, events: list[Event]) -> None:
-    """Tell of octets that are no text; Ctrl-Z and ESC are echoes of our own."""
-    if octets.strip("\x1a\x1b"):
-        events.append(_noise("octets that are no text", octets))
-
-
-def _noise(reason: str, octets: str) -> Noise:
-    return Noise(reason, octets[:SAMPLE].encode("latin-1"))
