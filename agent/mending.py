@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agent.at.channel import Channel
-from agent.at.error import AtError, CommandRefused
+from agent.at.error import AtError, CommandRefused, ModemLost
 from agent.at.holder import holders
 from agent.at.port import PortOpener
 from agent.at.wire import Opener, PortUnavailable
@@ -184,10 +184,12 @@ class Mender:
             self._health.excuse(REMEDY_S)
             try:
                 await self._carry_out(remedy, trouble, modem, channel)
+            except (TimeoutError, ModemLost):
+                # A mute module says nothing to it, one that restarts may vanish with its port, and the agent
+                # may be about to end: whether it helped, the next session tells.
+                pass
             except (AtError, PowerUnusable) as error:
                 self._tell(Step("recovery", f"it did not succeed: {error}", weight=Weight.WARNING))
-            except TimeoutError:
-                pass  # a mute module says nothing to it; whether it helped, the next session tells
             finally:
                 self._health.excuse(AFTER_S)
                 self._health.ended("recovery")

@@ -621,6 +621,31 @@ async def test_a_sim_that_stays_busy_gets_its_power_cycled(road, bench, make):
     assert road.look("SELECT reason FROM resets") == ["the SIM stays busy"]
 
 
+@pytest.mark.parametrize("why", ["stop", "gone"])
+async def test_a_remedy_that_the_line_does_not_outlive_has_not_failed(road, bench, why):
+    """Told to stop in the middle, or the port vanishes because it helps: nothing is said of a failure."""
+
+    def change(modem):
+        async def slow():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(modem.lost.wait(), 200)
+            raise ModemLost(modem.loss)
+
+        modem.registered = Registration(2)
+        modem.always["reselect"] = slow
+
+    bench.change = change
+    await bench.begin()
+    await road.until(lambda: road.happened("reselect"), 7200)
+    if why == "stop":
+        bench.supervisor.stop()
+        await asyncio.wait_for(bench.task, 0.1)
+    else:
+        bench.now.lose("port /dev/ttyUSB2 is gone")
+        await road.passes(1)
+    assert [step.detail.split(":")[0] for step in road.told("recovery")] == ["no network"]
+
+
 async def test_the_health_of_others_waits_with_the_line(road, bench):
     """A choice of network may hold the line for minutes: nobody is late for it."""
 
