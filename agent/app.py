@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import sqlite3
 from collections.abc import Coroutine
 from functools import partial
@@ -12,6 +13,7 @@ from typing import Any
 
 from agent.asking import Desk
 from agent.at.channel import Channel
+from agent.at.holder import others
 from agent.at.port import PortOpener
 from agent.at.wire import Opener, opener
 from agent.cards import CardBook
@@ -206,6 +208,11 @@ class Agent:
             self._health,
         )
 
+    def _others(self) -> str:
+        """Who else may be on the port, as a sentence; may block."""
+        node = self._open_port.node if isinstance(self._open_port, PortOpener) else None
+        return others(str(node or self._config.modem.port), os.getpid())
+
     def _give_up(self, why: str) -> None:
         """End with a failure, so that whoever started this process starts another one."""
         self._gave_up = why
@@ -234,6 +241,7 @@ class Agent:
             self._tell,
             self._health,
             self._dispatcher.wake,
+            self._others,
             run_first=self._config.journal.first_start == "run",
         )
         outbox = Outbox(

@@ -20,7 +20,16 @@ from agent.journal.inbox import Inbox
 from agent.journal.rows import Kept, Outcome
 from agent.journal.skin import Skin, insist
 from agent.modem.modem import Modem
-from agent.modem.news import Arrived, Direct, News, RegistrationChanged, ReportStored, Restarted, StoreFull
+from agent.modem.news import (
+    Arrived,
+    Direct,
+    Disturbed,
+    News,
+    RegistrationChanged,
+    ReportStored,
+    Restarted,
+    StoreFull,
+)
 from agent.modem.stored import Slot, StoredMessage, Undecodable
 from agent.service.message import Received, Stray
 from agent.service.profile import ServiceProfile
@@ -66,11 +75,13 @@ class Intake:
         tell: Tell,
         health: Health,
         received: Callable[[], None],
+        others: Callable[[], str] = lambda: "",
         *,
         run_first: bool = True,
     ) -> None:
         """`received` is called after each commit that may have made work for others.
 
+        `others` tells in a sentence who else may be on the port and what to do; it may block.
         `run_first`: whether Commands that the module holds at the first start of a journal are carried out.
         """
         self._modem = modem
@@ -80,6 +91,7 @@ class Intake:
         self._tell = tell
         self._health = health
         self._received = received
+        self._others = others
         self._run_first = run_first
         self._journal_failed = False
         self._news: deque[News] = deque()
@@ -165,6 +177,8 @@ class Intake:
                     # Its settings are gone, and whatever is sent now may be misread: begin anew.
                     self._say_restarted(line)
                     self._modem.close("the module is to be set up again")
+                case Disturbed(sign):
+                    await self._say_disturbed(sign)
                 case RegistrationChanged(registration):
                     self._tell(Step("registration", str(registration)))
             self._news.popleft()
@@ -199,6 +213,8 @@ class Intake:
         for news in self._news:
             if isinstance(news, Direct):
                 self._say(await insist(self._skin, self._tell, self._commit, news.message))
+            elif isinstance(news, Disturbed):  # most likely it is why the line is gone
+                await self._say_disturbed(news.sign)
 
     async def _drain(self) -> None:
         """Sweep until nothing is left to take: space in a full store lets the network send more."""
@@ -318,6 +334,12 @@ class Intake:
         )
         text = f"a new journal; the module holds {count}{sent}; {does}"
         self._tell(Step("first start", text, weight=Weight.WARNING))
+
+    async def _say_disturbed(self, sign: str) -> None:
+        """Once a session; whoever looks for the other one looks into the processes, which may block."""
+        who = await self._skin.run(self._others)
+        text = f"another program seems to use the module's port: {sign}; {who}"
+        self._tell(Step("disturbed", text, weight=Weight.WARNING))
 
     def _say_restarted(self, line: str) -> None:
         """By what it shows: a SIM that comes or goes asks for the same as a new start."""

@@ -47,6 +47,22 @@ def busy(port: str, proc: Path = PROC) -> str:
     return f"port {port} is held by {names}{hint}"
 
 
+def others(port: str, own: int, proc: Path = PROC) -> str:
+    """Who may be on a port beside the process `own`, which holds it, and what to do about that."""
+    found = [each for each in holders(port, proc) if each[0] != own]
+    if found:
+        names = " and ".join(f"{program} (pid {pid})" for pid, program in found)
+        manager = any(program == "ModemManager" for _, program in found)
+        return f"{names} has {port} open too{_manager_hint() if manager else '; stop it'}"
+    manager_pid = _running("ModemManager", proc)
+    if manager_pid is not None:
+        return f"most likely ModemManager (pid {manager_pid}){_manager_hint()}"
+    return (
+        f"find it with `sudo fuser -v {port}`; ModemManager is kept away by the udev rule "
+        f"{MODEM_MANAGER_RULE} (see 78-modem-agent.rules); if nobody is there, look at wires and baud rate"
+    )
+
+
 def holders(port: str, proc: Path = PROC) -> list[tuple[int, str]]:
     """Process id and program of everybody who has the port open, where we may look."""
     try:

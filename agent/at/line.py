@@ -18,7 +18,8 @@ from agent.at.command import AtCommand
 from agent.at.engine import Engine
 from agent.at.error import ModemLost
 from agent.at.event import FinalResult, Information, LateResult, Noise, Prompt, Unsolicited
-from agent.at.news import ECHO_RETURNED, NewsQueue
+from agent.at.news import ANOTHER, ECHO_RETURNED, NewsQueue
+from agent.at.surplus import Surplus
 from agent.at.trace import Trace, visible
 from agent.at.wire import PortMemory, SerialLine, Wire
 
@@ -114,6 +115,8 @@ class Line:
         self._conversation: Conversation | None = None
         self._deadline: asyncio.TimerHandle | None = None
         self._booted = ""
+        self._surplus = Surplus(self._loop.time())
+        self._begun_at = 0.0
         self._noise_at = -BURST_S
 
     # The wire
@@ -182,6 +185,8 @@ class Line:
     def start(self, command: AtCommand, timeout_s: float | None = None) -> Conversation:
         """Write a command. The line must be free."""
         self.engine.begin(command)
+        self._surplus.asked(command.line)
+        self._begun_at = self._loop.time()
         conversation = self._conversation = Conversation(command)
         self._booted = ""
         self._until(command.timeout_s if timeout_s is None else timeout_s)
@@ -245,16 +250,31 @@ class Line:
         conversation.ended = True
         conversation.reason = reason
         conversation.echoed = self.engine.echoed
+        self._compare(conversation)
         if conversation.echoed and not self.echo_expected:
             self.echo_expected = True
             self.news.put(ECHO_RETURNED)
         self._ended(conversation)
         conversation.wake()
 
+    def _compare(self, conversation: Conversation) -> None:
+        """Look whether it got its answer whole."""
+        now, final = self._loop.time(), conversation.final
+        self._surplus.ended(now)
+        if conversation.command.marks:
+            return  # it is asked where something is wrong already
+        if final is None and self.heard_at > self._begun_at and not self._booted:
+            self._suspect(self._surplus.incomplete(now))
+
+    def _suspect(self, what: str) -> None:
+        if what and self.loss is None:
+            self.news.put(Unsolicited(f"{ANOTHER} {what}"))
+
     # What was heard
 
     def _take(self, event: Information | FinalResult | Prompt | Unsolicited | LateResult | Noise) -> None:
         conversation = self._conversation
+        self._suspect(self._surplus.heard(event, self.heard_at))
         match event:
             case Information() if conversation is not None:
                 conversation.information.append(event)
@@ -277,6 +297,7 @@ class Line:
                 self.news.put(event)
                 if _BOOT.match(text):
                     self._booted = text
+                    self._surplus.booted(self.heard_at)
                     self._sooner(BOOT_S)
             case LateResult(final=final):
                 self.late.append(event)

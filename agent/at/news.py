@@ -22,6 +22,9 @@ OVERFLOW = Unsolicited("")
 ECHO_RETURNED = Unsolicited("(the echo is on again)")
 """Stands for what no line says: the module has lost its settings."""
 
+ANOTHER = "(another program)"
+"""Stands in front of what is suspected of somebody else on the line: no line says it."""
+
 Door = Callable[[Unsolicited], Unsolicited | None]
 
 

@@ -12,12 +12,13 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 
 from agent.at.event import Unsolicited
-from agent.at.news import ECHO_RETURNED, OVERFLOW, NewsQueue
+from agent.at.news import ANOTHER, ECHO_RETURNED, OVERFLOW, NewsQueue
 from agent.at.parameters import values
 from agent.modem.formats import MessageFormat
 from agent.modem.news import (
     Arrived,
     Direct,
+    Disturbed,
     News,
     RegistrationChanged,
     ReportStored,
@@ -139,7 +140,7 @@ class Hearing:
             if isinstance(placed := self._place(news), Arrived | ReportStored):
                 self._announce(placed.slot)
             return news
-        if colon and name in {"+CMT", "+CDS"}:
+        if news.text.startswith(ANOTHER) or (colon and name in {"+CMT", "+CDS"}):
             return news
         if name in DOMAINS:
             return news if self._registered(name, values(news.text).at(0).number) else None
@@ -192,6 +193,8 @@ class Hearing:
             return Direct(message, partial(self._acknowledge, message))
         if name in DOMAINS:
             return RegistrationChanged(self._setup.registration)
+        if news.text.startswith(ANOTHER):
+            return Disturbed(news.text.removeprefix(ANOTHER).strip())
         return self._place(news) or Restarted(news.text)
 
     # Whether notifications come at all

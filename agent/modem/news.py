@@ -54,4 +54,11 @@ class RegistrationChanged:
     registration: Registration
 
 
-News = Arrived | ReportStored | Direct | Restarted | StoreFull | RegistrationChanged
+@dataclass(frozen=True, slots=True)
+class Disturbed:
+    """Somebody else seems to be on the line; what shows it, as a clause."""
+
+    sign: str
+
+
+News = Arrived | ReportStored | Direct | Restarted | StoreFull | RegistrationChanged | Disturbed

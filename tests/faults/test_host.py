@@ -200,6 +200,11 @@ async def test_f05_answers_that_nobody_asked_for(tmp_path, mode, probe, when):
         assert (settings.cmee, settings.text_mode) == (1, mode == "text")
         assert scene.slots() == []
         assert scene.journal("SELECT count(*) FROM strays") == [(0,)]
+        said = [line for line in scene.log(30) if line.startswith("disturbed")]
+        assert len(said) == (b"+GCAP" in probe)
+        assert all(
+            'ModemManager is kept away by the udev rule ENV{ID_MM_PORT_IGNORE}="1"' in line for line in said
+        )
 
 
 async def test_f06_half_of_what_the_module_says_is_read_by_others(tmp_path, mode):
@@ -228,6 +233,8 @@ async def test_f06_half_of_what_the_module_says_is_read_by_others(tmp_path, mode
         assert scene.slots() == []
         assert len(scene.bodies) <= 5
         assert all(state in {"sent", "unknown"} for state, _ in scene.replies)
+        (said,) = [line for line in scene.log(30) if line.startswith("disturbed")]
+        assert "octets of its answers are missing; find it with `sudo fuser -v" in said
 
 
 class Reader:

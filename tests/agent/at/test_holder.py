@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from agent.at.holder import busy, forbidden, holders, unavailable
+from agent.at.holder import busy, forbidden, holders, others, unavailable
 
 
 @pytest.fixture
@@ -40,6 +40,18 @@ def test_the_holder_is_named(proc, port):
     folder = proc(512, "gammu-smsd", "/dev/null", device)
     assert holders(str(name), folder) == [(512, "gammu-smsd")]
     assert busy(str(name), folder) == f"port {name} is held by gammu-smsd (pid 512); stop it first"
+
+
+def test_who_has_the_port_beside_us(proc, port):
+    """A second reader that may be seen is named; else the likely one, with the rule that keeps it away."""
+    name, device = port
+    folder = proc(40, "modem-agent", device)
+    assert "sudo fuser -v" in others(str(name), 40, folder)
+    assert 'ENV{ID_MM_PORT_IGNORE}="1"' in others(str(name), 40, folder)
+    proc(77, "ModemManager")
+    assert others(str(name), 40, folder).startswith("most likely ModemManager (pid 77), which probes")
+    proc(90, "minicom", device)
+    assert others(str(name), 40, folder) == f"minicom (pid 90) has {name} open too; stop it"
 
 
 def test_modem_manager_is_named_with_its_cure(proc, port):
