@@ -167,7 +167,11 @@ class Mender:
                 if modem is None and remedy in {Remedy.RADIO, Remedy.RESTART}:
                     channel = await self._open(stack)
                 refusal = await self._skin.run(
-                    self._resets.reserve, remedy.step, trouble.value, hourly=trouble is Trouble.DENIED
+                    self._resets.reserve,
+                    remedy.step,
+                    trouble.value,
+                    hourly=trouble is Trouble.DENIED,
+                    spare=self._spare(remedy),
                 )
             except PortUnavailable as error:
                 return self._not(remedy, trouble, str(error))
@@ -225,6 +229,11 @@ class Mender:
                 case Remedy.PRESS if power is not None:
                     await power.press(driver)
                     self._pulsed(power)
+
+    def _spare(self, remedy: Remedy) -> int:
+        """A key may switch off for good what it was to start anew: then it has to be pressed once more."""
+        power = self._means.power
+        return 1 if remedy is Remedy.POWER and power is not None and power.is_key else 0
 
     def _pulsed(self, power: Power) -> None:
         if power.is_key:

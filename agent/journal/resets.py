@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from agent.journal.journal import DAY_S, Journal
 
 HOUR_S = 3600.0
+_A = {"hour": "an", "day": "a"}
 KEPT_DAYS = 31
 """Older rows are of interest to nobody."""
 
@@ -35,14 +36,17 @@ class Resets:
         self._execute = journal.execute
         self.budget = budget
 
-    def reserve(self, step: str, reason: str, *, hourly: bool = False) -> str:
+    def reserve(self, step: str, reason: str, *, hourly: bool = False, spare: int = 0) -> str:
         """Commit a reset that is about to be done; why it must not be, empty where it may.
 
         It counts from here on, whether or not it was carried out. `hourly`: at most one reset of any kind an
-        hour, for a device that the network has turned away. Ages are judged by both clocks of the journal:
-        neither a jump of the device's clock nor a time switched off makes one older.
+        hour, for a device that the network has turned away. `spare`: so many more must be left after it, as
+        far as the budget is ever large enough, for a step that may have to be followed by another.
+
+        Ages are judged by both clocks of the journal: neither a jump of the device's clock nor a time switched
+        off makes one older.
         """
-        if refusal := self._refusal(hourly=hourly):
+        if refusal := self._refusal(hourly=hourly, spare=spare):
             with self._journal.transaction():
                 pass  # the running time: the budget must age also where nothing else is ever committed
             return refusal
@@ -54,12 +58,14 @@ class Resets:
             self._execute("DELETE FROM resets WHERE at_running < ?", (now.running - KEPT_DAYS * DAY_S,))
         return ""
 
-    def _refusal(self, *, hourly: bool) -> str:
+    def _refusal(self, *, hourly: bool, spare: int) -> str:
         used, budget = self.used(), self.budget
-        if used.hour >= budget.per_hour:
-            return f"{used.hour} of {budget.per_hour} resets an hour are used (recovery.resets_per_hour)"
-        if used.day >= budget.per_day:
-            return f"{used.day} of {budget.per_day} resets a day are used (recovery.resets_per_day)"
+        for count, limit, span in ((used.hour, budget.per_hour, "hour"), (used.day, budget.per_day, "day")):
+            said, key = f"{count} of {limit} resets {_A[span]} {span} are used", f"recovery.resets_per_{span}"
+            if count >= limit:
+                return f"{said} ({key})"
+            if count + min(spare, limit - 1) >= limit:
+                return f"{said} and {1 + spare} must be left ({key})"
         if hourly and used.hour:
             return "at most one reset an hour while registration is denied"
         return ""

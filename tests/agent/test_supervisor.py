@@ -493,6 +493,18 @@ async def test_a_restart_of_a_mute_module_takes_no_longer_than_writing_it(road, 
     assert len(bench.port.times) > opened
 
 
+@pytest.mark.parametrize("is_key", [True, False])
+async def test_what_a_key_may_switch_off_can_be_switched_on_again(road, bench, is_key):
+    """A pulse that the budget would leave alone for the rest of the day is not begun; other switches are."""
+    mute(bench)
+    bench.assemble(power=Switch(road, is_key=is_key), budget=Budget(3, 2))
+    await bench.begin()
+    await road.until(lambda: road.happened("restart"), 7200)
+    await road.passes(3600)
+    assert road.happened("cycle", "press") == ([] if is_key else [("cycle",)])
+    assert any("2 must be left" in step.detail for step in road.told("recovery")) == is_key
+
+
 async def test_power_that_cannot_be_switched_is_said(road, bench):
     """It counts all the same, and the ladder goes on."""
     mute(bench)

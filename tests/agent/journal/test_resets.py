@@ -57,6 +57,24 @@ def test_three_an_hour_and_twelve_a_day(open_journal, clocks):
     assert "recovery.resets_per_hour" in resets.reserve("power", "mute")
 
 
+def test_a_step_that_may_need_another_after_it(open_journal, clocks):
+    """It is only begun where the budget has room for both; a budget that never has, stops nothing by that."""
+    resets = open_journal()
+    for _ in range(2):
+        assert resets.reserve("restart", "mute") == ""
+    assert "2 of 3 resets an hour are used and 2 must be left" in resets.reserve("power", "mute", spare=1)
+    assert resets.used().hour == 2
+    clocks.pass_(HOUR_S)
+    assert resets.reserve("power", "mute", spare=1) == ""
+    resets.budget = Budget(1, 1)
+    assert resets.reserve("power", "mute", spare=1) != ""
+    clocks.pass_(DAY_S)
+    assert resets.reserve("power", "mute", spare=1) == ""
+    resets.budget = Budget(0, 0)
+    clocks.pass_(DAY_S)
+    assert resets.reserve("power", "mute", spare=1) != ""
+
+
 def test_zero_allows_none(tmp_path, open_journal):
     """An operator who wants no restarts gets none."""
     resets = open_journal()
