@@ -14,7 +14,6 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from soak import bugs, seed
 
 
-
 def main(arguments=None):
     """Exit status 0 where no seed finds anything, 1 where one does."""
     parser = argparse.ArgumentParser(prog="python -m soak", description=__doc__)

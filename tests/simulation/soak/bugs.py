@@ -215,7 +215,13 @@ def _bulk():
 
 
 def _never_acting():
-    return ((Actions, "begin", lambda self, action: None),)
+    def begun(self):
+        self._journal.commit(
+            None, lambda _: self._execute("UPDATE actions SET state = 'waiting' WHERE state = 'acting'")
+        )
+        return []
+
+    return ((Actions, "interrupted", begun),)
 
 
 def _attempts_forgotten():
@@ -280,10 +286,9 @@ def _silent_end():
             await work
 
     async def fails(self, slot, raw):
-        for _ in range(3):
-            await self._modem.delete(slot)  # what it raises ends the task
-            self._inbox.free((slot.store, slot.index))
-            return True
+        await self._modem.delete(slot)  # what it raises ends the task
+        self._inbox.free((slot.store, slot.index))
+        return True
 
     async def run(self):
         while True:
@@ -297,7 +302,7 @@ BUGS = {
     "dedup-by-slot": Bug("only store and index tell a double", _slot_only),
     "dedup-by-sid-alone": Bug("the body is not compared", _sid_alone, 1),
     "delete-without-reading": Bug("a delete without result is repeated unread", _delete_again, 17),
-    "retry-after-unknown": Bug("what may have been sent is sent again", _retry_unknown, 25),
+    "retry-after-unknown": Bug("what may have been sent is sent again", _retry_unknown, 35),
     "sending-before-prompt": Bug("`sending` is committed before AT+CMGS", _sending_early, 43),
     "sending-after-body": Bug("`sending` is not committed before the body", _sending_late),
     "watchdog-by-timer": Bug("WATCHDOG=1 whatever the tasks do", _timer_feeds, 2),
@@ -305,10 +310,10 @@ BUGS = {
     "run-again": Bug("what was interrupted runs again", _run_again, 1),
     "parts-in-memory": Bug("parts are not committed", _parts_in_memory),
     "acknowledge-before-commit": Bug("+CNMA, then the commit", _acknowledge_early, 3),
-    "budget-in-memory": Bug("resets are counted from the start of the agent", _budget_in_memory),
-    "late-answers": Bug("after a time-out the next command is written at once", _late_answers),
+    "budget-in-memory": Bug("resets are counted from the start of the agent", _budget_in_memory, 508),
+    "late-answers": Bug("after a time-out the next command is written at once", _late_answers, 25),
     "bulk-delete": Bug("more than the one index is deleted", _bulk),
-    "acting-not-committed": Bug("an action begins without a commit", _never_acting),
+    "acting-again": Bug("an action that had begun is begun again at a start", _never_acting, 1),
     "attempts-in-memory": Bug("attempts to send are not on the disk", _attempts_forgotten),
     "no-sweep": Bug("only what is announced is read", _no_sweep, 6),
     "reply-apart": Bug("the end of a run and its reply are two commits", _reply_apart),

@@ -31,7 +31,7 @@ class Ledger:
         journal.row_factory = sqlite3.Row
         with journal:
             self.rows = {
-                table: [dict(row) for row in journal.execute(f"SELECT * FROM {table} ORDER BY 1")]
+                table: [dict(row) for row in journal.execute(f"SELECT * FROM {table} ORDER BY 1")]  # noqa: S608  (names from the line below)
                 for table in ("commands", "replies", "actions", "strays", "parts", "slots", "resets")
             }
         journal.close()
@@ -122,7 +122,7 @@ class Ledger:
         return any(begin - 120 <= time <= end for time in times)
 
     def _runs(self, content, letter, rows):
-        """Not more runs than begun on the disk; as many, where the journal says that the run came to an end."""
+        """Not more runs than begun on the disk; as many, where the journal says that the run ended."""
         runs = self.runs.pop(content, [])
         attempts = sum(row["attempt"] for row in rows)
         if len(runs) > attempts:
@@ -200,7 +200,9 @@ class Ledger:
             high += sum(
                 1
                 for row in rows
-                if self.weather.resend_unknown and row["attempts"] > 1 and row["state"] in {"sent", "delivered", "failed"}
+                if self.weather.resend_unknown
+                and row["attempts"] > 1
+                and row["state"] in {"sent", "delivered", "failed"}
             )
             if not low <= said[text] <= high:
                 wanted = low if low == high else f"{low} to {high}"
@@ -293,6 +295,10 @@ class Ledger:
         for time, _, step in self.world.steps:
             if step.what == "session failed":
                 self._find(f"{time:.3f} {step}")
+        for number, life in enumerate(self.world.lives):
+            stuck = any(run.life == number and run.does == "stuck" for run in self.world.runs)
+            if life.end == "watchdog" and not stuck:
+                self._find(f"life {number} was ended by the watchdog, and nothing of ours held it up")
         for seconds in self.weather.host.stops:
             if seconds > 6:
                 self._find(f"an orderly stop took {seconds:.1f} s")
@@ -317,7 +323,6 @@ class Ledger:
         if asked > attempts + len(self.world.lives) + sessions:
             self._find(f"+CMGS was asked {asked} times, {attempts} attempts are in the journal")
 
-
     def _resets(self):
         """By running time, as they are counted; what a dead life had not committed of it counts as none."""
         budget = {"hour": (3600.0, RESETS_AN_HOUR), "day": (86400.0, RESETS_A_DAY)}
@@ -333,10 +338,10 @@ class Ledger:
         """Only what may have left is unknown: its body was written, or a life ended just before it."""
         ends = {life.ended_at for life in self.world.lives}
         for row in self.rows["replies"]:
-            if row["state"] == "unknown" and row["id"] not in self.watch.bodies:
-                # The body follows the commit at the same moment of virtual time.
-                if not self.watch.sending.get(row["id"], set()) & ends:
-                    self._find(f"the answer {row['text']!r} is unknown although nothing of it left")
+            # The body follows the commit at the same moment of virtual time.
+            died_between = self.watch.sending.get(row["id"], set()) & ends
+            if row["state"] == "unknown" and row["id"] not in self.watch.bodies and not died_between:
+                self._find(f"the answer {row['text']!r} is unknown although nothing of it left")
 
 
 def _said(letters):

@@ -293,9 +293,7 @@ class Letters:
         deliver = sheet.deliver
         line = self._world.network._lines[self._world.sim.imsi]
         line.put(
-            Terminated(
-                tpdu=deliver, number=str(deliver.originating_address), body=repr(sheet.letter.content)
-            )
+            Terminated(tpdu=deliver, number=str(deliver.originating_address), body=repr(sheet.letter.content))
         )
 
 

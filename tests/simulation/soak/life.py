@@ -36,9 +36,7 @@ class Life:
             "control": {"socket": str(folder / "control.sock")},
         }
         other = world.tables if tables is None else tables
-        config = parse(
-            {name: own.get(name, {}) | other.get(name, {}) for name in own | other}, "agent.toml"
-        )
+        config = parse({name: own.get(name, {}) | other.get(name, {}) for name in own | other}, "agent.toml")
         self.began_at = self._loop.time()
         self.ended_at = None
         self.fed_at = self.began_at

@@ -214,5 +214,9 @@ def recover(weather):
     if not world.sim.present:
         world.sim.present = True
         world.module.card.power_down()
+    with world.module.event():
+        away = not world.module.card.ready
+    if away:  # the agent may have used up its resets for the day: then it says that a person must help
+        world.module.reboot()
     if world.life is None or not world.life.alive:
         weather.host.start()

@@ -16,7 +16,7 @@ from soak.watch import Watch
 from soak.weather import Weather
 from soak.world import World
 
-SHARED = Path("/dev/shm")  # noqa: S108  (memory: a journal's commits cost a disk milliseconds each)
+SHARED = Path("/dev/shm")
 
 
 @dataclass
@@ -112,6 +112,8 @@ def _trace(world, weather):
     ]
     found += [(life.began_at, 4, f"life {number} begins") for number, life in enumerate(world.lives)]
     found += [(time, 5, f"!!! {name}") for time, name in weather.struck]
-    found += [(run.at, 6, f"run {run}") for run in world.runs] + [(run.at, 6, f"act {run}") for run in world.acts]
+    found += [(run.at, 6, f"run {run}") for run in world.runs] + [
+        (run.at, 6, f"act {run}") for run in world.acts
+    ]
     found.sort(key=lambda each: each[:2])
     return [f"{time - begin:12.4f} {line}" for time, _, line in found]

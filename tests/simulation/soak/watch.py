@@ -7,6 +7,7 @@ import contextlib
 import sqlite3
 
 from hardware.sim.fault_events import JUNK
+from soak.life import LIFE
 
 CTRL_Z = b"\x1a"
 
@@ -132,8 +133,6 @@ class Watch:
         task = context.get("task") or context.get("future")
         error = context.get("exception")
         text = f"{context['message']}: {type(error).__name__}: {error}"
-        from soak.life import LIFE
-
         if getattr(task, "context", None) is not None:
             life = task.context.get(LIFE)
             if life is not None and not life.alive:

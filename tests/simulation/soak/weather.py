@@ -20,7 +20,18 @@ QUIET_S = 7 * HOUR_S
 """An answer refused for its quota waits up to five hours for its next attempt."""
 ALIVE_S = 1800.0
 """Before the end: the Commands that show that all works."""
-DEVICES = ("generic", "generic", "sim7600", "ec25", "bg96", "sim7000", "a7670", "sara_r5", "le910c1", "sim800")
+DEVICES = (
+    "generic",
+    "generic",
+    "sim7600",
+    "ec25",
+    "bg96",
+    "sim7000",
+    "a7670",
+    "sara_r5",
+    "le910c1",
+    "sim800",
+)
 DIRECT = "nrf91"
 """A module that stores nothing."""
 

@@ -230,12 +230,14 @@ class World:
         plan = self.plans.get(content, Plan())
         seconds, does = plan.attempts[min(attempt, len(plan.attempts)) - 1] if what == "run" else plan.act
         done = self.runs if what == "run" else self.acts
+        if what == "act" and sum(run.content == content for run in self.acts) >= 3:
+            does = "ok"  # an agent that acts again and again is seen by now, and need not die all day
         done.append(Run(self.loop.time(), len(self.lives) - 1, entry.name, content, attempt, does, seconds))
         return seconds, does
 
 
 class Air:
-    """The network as the module sees it: notes which messages the module has answered for, and what it sent."""
+    """The network as the module sees it: notes what the module has answered for, and what it sent."""
 
     def __init__(self, world):
         self._world = world
