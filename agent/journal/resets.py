@@ -43,8 +43,8 @@ class Resets:
         hour, for a device that the network has turned away. `spare`: so many more must be left after it, as
         far as the budget is ever large enough, for a step that may have to be followed by another.
 
-        Ages are judged by both clocks of the journal: neither a jump of the device's clock nor a time switched
-        off makes one older.
+        Ages are judged by both clocks of the journal: neither a jump of the device's clock nor a time when it
+        was switched off makes one older.
         """
         if refusal := self._refusal(hourly=hourly, spare=spare):
             with self._journal.transaction():
