@@ -97,6 +97,23 @@ async def test_nothing_is_restarted_over_a_data_link(tmp_path):
         assert "recovery.may_drop_data = true" in str(said[0])
 
 
+async def test_a_module_that_somebody_switches_on_after_a_day(tmp_path):
+    """Whenever in the agent's waits that happens, a Command is carried out within two minutes."""
+    async with World(tmp_path) as world:
+        life = start(world, user="the network interface wwan0 of the same USB device is up")
+        await world.passes(60)
+        for day, second in enumerate((0, 23, 46)):
+            world.module.faults.add("mute:for=0")
+            await world.passes(24 * HOUR + second)
+            world.module.power_off()
+            world.module.faults.restarted()
+            world.module.power_on()
+            world.send(f"led {day}")
+            await world.passes(120)
+            assert [run.content for run in world.runs][-1] == f"led {day}"
+            assert life.agent._supervisor.connection.session is not None
+
+
 @pytest.mark.parametrize("stat", [2, 3])
 async def test_answers_wait_for_a_network(tmp_path, stat):
     """Nothing is tried, counted or failed while no domain can carry messages; the radio cycle brings one."""
