@@ -18,16 +18,27 @@ QUICK = ("delete-before-commit", "dedup-by-slot", "run-again", "sending-after-bo
 """Of the planted bugs; `python -m soak --bugs` shows all of them."""
 
 
-def _findings(number):
-    return number, seed.run(number, days=bugs.DAYS).findings
-
-
-async def test_fifty_seeds():
+def test_fifty_seeds():
     """No seed finds anything; `make soak SEEDS=2000` runs whole days and more of them."""
     context = multiprocessing.get_context("spawn")
     with concurrent.futures.ProcessPoolExecutor(os.cpu_count(), context) as pool:
-        found = dict(pool.map(_findings, range(1000, 1000 + SEEDS)))
-    assert {number: findings for number, findings in found.items() if findings} == {}
+        outcomes = list(pool.map(bugs.run, range(1000, 1000 + SEEDS), [bugs.DAYS] * SEEDS))
+    assert {each.seed: each.findings for each in outcomes if each.findings} == {}
+
+
+def test_the_command(capfd, tmp_path, monkeypatch):
+    """A seed with a bug ends it with 1, its findings, its trace and how to run it again."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", f"{ROOT}:{HERE}")
+    arguments = [sys.executable, "-m", "soak", "--days", "0.35", "--seeds", "1"]
+    assert subprocess.run(arguments, timeout=120, check=False).returncode == 0
+    assert "1 of 1 seeds" in capfd.readouterr().out
+    arguments += ["--bug", "delete-before-commit"]
+    assert subprocess.run(arguments, timeout=120, check=False).returncode == 1
+    said = capfd.readouterr()
+    assert "0 of 1 seeds" in said.out
+    assert "make soak SEED=0" in said.err
+    assert (tmp_path / "soak-0.trace").exists()
 
 
 @pytest.mark.parametrize("hash_seed", ["0", "1"])

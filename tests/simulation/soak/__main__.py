@@ -11,7 +11,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from soak import bugs, seed
+from soak import bugs
 
 
 def main(arguments=None):
@@ -34,8 +34,7 @@ def main(arguments=None):
 
 
 def _one(options):
-    with bugs.planted(options.bug):
-        outcome = seed.run(options.seed, days=options.days, trace=True)
+    outcome = bugs.run(options.seed, options.days, options.bug, trace=True)
     for finding in outcome.findings:
         print(finding)
     print(_line(outcome))
@@ -56,7 +55,7 @@ def _many(options):
         concurrent.futures.ProcessPoolExecutor(options.jobs, context, max_tasks_per_child=50) as pool,
     ):
         bar = progress.add_task("", total=len(seeds))
-        work = {pool.submit(_run, number, options.days, options.bug): number for number in seeds}
+        work = {pool.submit(bugs.run, number, options.days, options.bug): number for number in seeds}
         for done in concurrent.futures.as_completed(work):
             number = work[done]
             try:
@@ -78,11 +77,6 @@ def _many(options):
         f"{commands} Commands, {lives} lives of the agent, {seconds:.0f} s"
     )
     return bool(failing)
-
-
-def _run(number, days, bug):
-    with bugs.planted(bug):
-        return seed.run(number, days=days)
 
 
 def _show(console, outcome, options):

@@ -54,6 +54,12 @@ def planted(name):
         yield
 
 
+def run(number, days, name=None, *, trace=False):
+    """One seed with that bug; here, where other processes find it by its name."""
+    with planted(name):
+        return seed.run(number, days=days, trace=trace)
+
+
 def caught(name, number=None):
     """What its seed finds with the bug."""
     with planted(name):
