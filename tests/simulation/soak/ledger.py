@@ -7,6 +7,7 @@ import collections
 import sqlite3
 
 from agent.config import Recovery
+from hardware.sim.module.arrival import KEPT_CODES
 from soak.letters import LONG
 
 SETTLED = {"sent", "delivered", "failed", "unknown"}
@@ -104,9 +105,15 @@ class Ledger:
             if any(how != "handed" for _, how in sheet.taken):
                 continue
             at = sheet.taken[0][0]
-            if self._troubled(at - 1, at + 60) or not self._in_session(at):
+            if self._troubled(at - 1, at + 60) or not self._in_session(at) or self._overflowed(at):
                 return True
         return False
+
+    def _overflowed(self, at):
+        """While text is entered the module answers for what comes by itself and keeps the newest of it only."""
+        sheets = self.weather.letters.sheets.values()
+        handed = sum(how == "handed" and abs(time - at) < 1 for each in sheets for time, how in each.taken)
+        return handed > KEPT_CODES
 
     def _in_session(self, at):
         """Whether an agent was listening."""
