@@ -30,7 +30,7 @@ from agent.journal.rows import CommandRow, Outgoing
 from agent.journal.skin import Skin, insist
 from agent.lanes import Lanes, Place
 from agent.retry import Waits
-from agent.scarcity import Scarcity
+from agent.scarcity import Scarcity, afford
 from agent.service.compose import CannotCompose, ReplyRules, compose
 from agent.service.profile import ServiceProfile
 from agent.service.receive import ERROR_ANSWER
@@ -282,7 +282,7 @@ class Dispatcher:
         replies: Sequence[Outgoing] = ()
         if content and row.answerable:
             try:
-                replies = self._compose(row, content, entry.reply_to)
+                replies = await afford(self._random, self._tell, self._compose, row, content, entry.reply_to)
             except CannotCompose as error:
                 await self._fail(row, "answer", detail=str(error))
                 return
@@ -297,7 +297,15 @@ class Dispatcher:
         replies: Sequence[Outgoing] = ()
         answers = await insist(self._skin, self._tell, self._queue.error_answers_within, 3600)
         if row.answerable and answers < ERROR_ANSWERS_AN_HOUR:
-            replies = self._compose(row, f"{ERROR_ANSWER}{answer}", None, error_answer=True)
+            replies = await afford(
+                self._random,
+                self._tell,
+                self._compose,
+                row,
+                f"{ERROR_ANSWER}{answer}",
+                None,
+                error_answer=True,
+            )
         await insist(self._skin, self._tell, self._inbox.finish, row.id, "failed", reason, replies)
         self._say("failed", row, reason, weight=Weight.WARNING)
         self._say_queued(row, replies)

@@ -281,6 +281,8 @@ class Intake:
             return receive(message.message, message.raw, self._service, memory)
         except sqlite3.Error:
             raise  # a fault of the disk, not of the message
+        except (OSError, MemoryError):
+            raise  # and here of the host: the message stays in the module until another session reads it
         except Exception as error:  # noqa: BLE001  (quarantine: the message is kept raw, the rest goes on)
             return Stray(f"cannot be read: {error}", None, None)
 

@@ -210,6 +210,9 @@ class Outbox:
             return self._journal_fails(trouble)
         except (CommandRefused, CommandTimedOut) as error:
             outcome = Unknown(str(error)) if begun else NotSent(str(error))
+        except (OSError, MemoryError) as error:  # of the host, not of the message
+            reason = f"{error or 'out of memory'}"
+            outcome = Unknown(reason) if begun else NotSent(reason)
         except Exception as error:  # noqa: BLE001  (whatever it was, it ends this message and no other)
             reason = f"{type(error).__name__}: {error}"
             return await (self._unknown(reply, reason) if begun else self._fail(reply, reason))

@@ -7,14 +7,20 @@ answer.
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+import asyncio
+from collections.abc import Callable, Hashable
 from random import Random
+from typing import ParamSpec, TypeVar
 
+from agent.handlers.outcome import EXHAUSTED
 from agent.retry import Waits
 from agent.story import Step, Tell, Weight
 
 WAITS = Waits(first_s=1, cap_s=60, factor=2)
 GIVE_UP_S = 3600.0
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 class Scarcity:
@@ -57,3 +63,27 @@ class Scarcity:
             self._failures = 0
             self._until.clear()
             self._tell(Step("handlers are started again"))
+
+
+def is_scarcity(error: Exception) -> bool:
+    """Whether an error is one of the host, not of what was to be done."""
+    return isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno in EXHAUSTED)
+
+
+async def afford(
+    random: Random, tell: Tell, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs
+) -> R:
+    """Run it until the host has what it takes: even pure code reads its own files when it first runs."""
+    failures = 0
+    while True:
+        try:
+            result = function(*args, **kwargs)
+        except (OSError, MemoryError) as error:
+            if not is_scarcity(error):
+                raise
+            failures += 1
+            if failures == 1:
+                tell(Step("host", f"{error or 'out of memory'}; trying on", weight=Weight.WARNING))
+            await asyncio.sleep(WAITS.after(failures, random))
+        else:
+            return result

@@ -10,13 +10,19 @@ from collections.abc import Iterable, Mapping
 from agent.handlers.api import Command
 from agent.handlers.entry import Entry
 from agent.handlers.frames import Frame, join, split
-from agent.handlers.outcome import Declared, Failed, Finished, Later, NotStarted, Outcome, TimedOut
+from agent.handlers.outcome import (
+    EXHAUSTED,
+    Declared,
+    Failed,
+    Finished,
+    Later,
+    NotStarted,
+    Outcome,
+    TimedOut,
+)
 
 TRY_LATER = 75
 """Exit status EX_TEMPFAIL of sysexits.h."""
-
-EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.ENOBUFS)
-"""What starting a process fails with where the host has nothing left; it may have again later."""
 
 _HINTS = {
     errno.ENOENT: "it is gone, or the interpreter in its first line is not there",

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 from dataclasses import dataclass
+
+EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.ENOBUFS)
+"""Errors that say nothing of what was to be done: the host has nothing left for it, and may have again."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 import pdu
+from agent import dispatcher as dispatcher_room
 from agent.dispatcher import RunningRules
 from agent.handlers.catalogue import Catalogue
 from agent.handlers.entry import Entry
@@ -979,3 +980,23 @@ async def test_a_run_beyond_its_own_limit_is_late(road, make, own):
         end.set()
         await road.passes(1)
         assert road.health().late() == []
+
+
+async def test_an_answer_waits_for_a_host_without_files(road, monkeypatch):
+    """What the handler did is done: its answer is made when it can be, and the handler does not run again."""
+    errors = [OSError(24, "Too many open files"), MemoryError(), OSError(12, "Cannot allocate memory")]
+    really = dispatcher_room.compose
+
+    def compose(*arguments):
+        if errors:
+            raise errors.pop()
+        return really(*arguments)
+
+    monkeypatch.setattr(dispatcher_room, "compose", compose)
+    async with road.running():
+        road.command("led on")
+        await wake(road)
+        await road.passes(60)
+    assert road.texts() == ["did led on"]
+    assert len(road.runner.runs) == 1
+    assert len(road.told("host")) == 1

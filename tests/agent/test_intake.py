@@ -821,3 +821,19 @@ async def test_an_empty_module_is_nothing_to_tell(road, make):
         await road.passes(5)
     assert road.states() == ["received"]
     assert road.told("first start") == []
+
+
+@pytest.mark.parametrize("error", [OSError(24, "Too many open files"), MemoryError()])
+async def test_a_host_without_files_or_memory_makes_no_stray(road, make, monkeypatch, error):
+    """The message says nothing wrong: it stays in the module, and another session reads it."""
+    modem = make.modem(road)
+    modem.store(1, "led on")
+    with monkeypatch.context() as patch:
+        patch.setattr("agent.intake.receive", lambda *arguments: (_ for _ in ()).throw(error))
+        with pytest.raises(type(error)):
+            await road.intake(modem).run()
+    assert len(modem.slots) == 1
+    assert road.look("SELECT count(*) FROM strays") == [0]
+    async with road.receiving(modem):
+        pass
+    assert road.states() == ["received"]

@@ -639,3 +639,23 @@ async def test_a_send_that_hangs_is_late(road, make):
         end.set()
         await road.passes(3000)
         assert road.health().late() == []
+
+
+@pytest.mark.parametrize("begun", [False, True])
+async def test_a_host_without_files_fails_no_message(road, make, begun):
+    """Before the body nothing has left: it is tried again. After that nobody knows."""
+    modem = make.modem(road)
+    really = modem.send
+
+    async def send(submit, before_body):
+        modem.send = really
+        if begun:
+            await before_body()
+        raise OSError(24, "Too many open files")
+
+    modem.send = send
+    road.message("hello")
+    async with road.sending(modem):
+        await road.passes(30)
+    assert road.replies() == ["unknown" if begun else "sent"]
+    assert "Too many open files" in road.told("unknown" if begun else "not sent")[0].detail

@@ -36,6 +36,8 @@ FLOORS = (
     {"modem", "service", "recovery"},
     # What is kept, and what carries Commands out.
     {"journal", "handlers"},
+    # What the host could not start.
+    {"scarcity"},
     # What a handler asked to be done after its answer.
     {"acting"},
     # What moves a Command along the road; these meet in the journal and in the news queue only.
