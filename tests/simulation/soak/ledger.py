@@ -110,7 +110,7 @@ class Ledger:
         return False
 
     def _overflowed(self, at):
-        """While text is entered the module answers for what comes by itself and keeps the newest of it only."""
+        """While text is entered the module answers by itself for what comes and keeps only the newest."""
         sheets = self.weather.letters.sheets.values()
         handed = sum(how == "handed" and abs(time - at) < 1 for each in sheets for time, how in each.taken)
         return handed > KEPT_CODES
