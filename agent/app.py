@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import os
 import sqlite3
 from collections.abc import Coroutine
@@ -53,7 +54,10 @@ HANDLERS_S = 3.0
 """What running handlers get when the agent stops."""
 MANNERS_S = 1.0
 """What everything else gets after that."""
-PRUNE_S = 86_400.0
+INCOMPLETE_S = 3600.0
+"""Between two looks for messages whose parts did not all come."""
+PRUNE_AT = 24
+"""Each so manieth look is a whole round."""
 
 
 class GaveUp(Exception):  # noqa: N818  (reads as the sentence it is)
@@ -304,16 +308,25 @@ class Agent:
         await self._supervisor.run()
 
     async def _forget(self) -> None:
-        """Prune the journal once a day, a little at a time: others want to commit meanwhile."""
+        """Give up incomplete messages each hour, prune the journal once a day.
+
+        A little at a time: others want to commit meanwhile.
+        """
         days = self._config.journal
-        while True:
-            forgetting = Forgetting(self._kept, self._inbox, days.keep_days, days.dedup_days)
+        for look in itertools.count():
+            whole = look % PRUNE_AT == 0
+            forgetting = Forgetting(self._kept, self._inbox, days.keep_days, days.dedup_days, whole=whole)
             with contextlib.suppress(sqlite3.Error):  # whoever needs a commit will say so
                 while await self._skin.run(forgetting.step):  # others get their turn between two steps
                     pass
             if forgetting.count:
                 self._tell(Step("pruned", f"{forgetting.count} old rows"))
-            await asyncio.sleep(PRUNE_S)
+            if forgetting.incomplete:
+                count = forgetting.incomplete
+                which = "a message is" if count == 1 else f"{count} messages are"
+                text = f"{which} given up, as not all parts came within a day; see inbox --strays"
+                self._tell(Step("incomplete", text, weight=Weight.WARNING))
+            await asyncio.sleep(INCOMPLETE_S)
 
     def _damaged(self, text: str) -> None:
         self._tell(Step("journal damaged", text, weight=Weight.ERROR))

@@ -19,23 +19,32 @@ SOME = 2000
 class Forgetting:
     """One round through the journal. Nothing open is forgotten."""
 
-    def __init__(self, journal: Journal, inbox: Inbox, keep_days: float, dedup_days: float) -> None:
-        """`keep_days` for texts, `dedup_days` for what makes a delivery a double."""
+    def __init__(
+        self, journal: Journal, inbox: Inbox, keep_days: float, dedup_days: float, *, whole: bool = True
+    ) -> None:
+        """`keep_days` for texts, `dedup_days` for what makes a delivery a double.
+
+        Not `whole`: only incomplete messages are looked at, which is quick.
+        """
         self._journal = journal
         self._inbox = inbox
         self._keep_s = keep_days * DAY_S
         self._dedup_s = dedup_days * DAY_S
+        self._whole = whole
         self._parts_done = False
         self._key: bytes | None = b""
         self.count = 0
-        """Rows forgotten so far; an incomplete message counts as one."""
+        """Rows forgotten so far."""
+        self.incomplete = 0
+        """Messages given up so far, because not all their parts came."""
 
     def step(self) -> bool:
         """Forget some; False when the round is over. Raises sqlite3.Error; then the same step comes again."""
         if not self._parts_done:
-            self.count += self._parts()
+            self.incomplete += self._parts()
             self._parts_done = True
-        elif self._key is not None:
+            return self._whole
+        if self._key is not None:
             self._key = self._doubles(self._key)
         else:
             gone = self._texts()

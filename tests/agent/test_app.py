@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+import pdu
 from agent import app as room
 from agent.app import Agent, Seams
 from agent.at.wire import PortUnavailable
@@ -439,6 +440,24 @@ async def test_a_journal_that_cannot_forget_goes_on(house, road):
         road.trouble = None
         await road.passes(86400)
         assert road.states() == []
+
+
+async def test_incomplete_messages_are_given_up_within_the_hour(house, road):
+    """A day after the last part that came; said in one line, and shown among the strays."""
+    parts = pdu.segment("led " + "x" * 400, reference=9)
+    modem = house.modem()
+    modem.store(3, parts[0])
+    async with house.living():
+        await road.passes(20 * 3600)
+        modem.store(4, parts[2], minute=1, tell=True)
+        await road.passes(24 * 3600 - 60)
+        assert road.told("incomplete") == []
+        await road.passes(3600 + 120)
+        assert [step.detail for step in road.told("incomplete")] == [
+            "a message is given up, as not all parts came within a day; see inbox --strays"
+        ]
+        assert road.look("SELECT count(*) FROM parts") == [0]
+        assert len(road.look("SELECT reason FROM strays")) == 2
 
 
 # What people ask

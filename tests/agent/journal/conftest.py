@@ -51,11 +51,11 @@ class Desk:
         return self.inbox.keep(slot, raw, lambda _: received)
 
     def forget(self, keep_days=31, dedup_days=31):
-        """A whole round; how many rows went."""
+        """A whole round; how many rows went, an incomplete message counting as one."""
         round_ = Forgetting(self.journal, self.inbox, keep_days, dedup_days)
         while round_.step():
             pass
-        return round_.count
+        return round_.count + round_.incomplete
 
     def column(self, query, *values):
         return [row[0] for row in self.journal.connection.execute(query, values)]
