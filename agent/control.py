@@ -95,12 +95,15 @@ class ControlServer:
             task.add_done_callback(self._clients.pop)
 
     async def _serve(self, client: socket.socket) -> None:
-        """Answer one client, request by request, until it goes."""
         try:
             reader, writer = await asyncio.open_unix_connection(sock=client, limit=LINE_LIMIT)
         except OSError:
             client.close()
             return
+        await self._converse(reader, writer)
+
+    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Answer one client, request by request, until it goes."""
         try:
             while line := await reader.readline():
                 writer.write(msgspec.json.encode(await self._answer(line)) + b"\n")

@@ -327,7 +327,7 @@ async def test_f54_our_own_limits(tmp_path, mode):
         assert len(scene.bodies) == 3
         await scene.passes(3600)
         assert len(scene.bodies) == 8
-        status = await scene.life.agent._answer_status({})
+        status = await scene.life.agent._desk.status({})
         assert status["replies"]["queued"] == 4
         assert "8" in str(status["held"]) or "day" in str(status)
         assert len(scene.said("held")) <= 4

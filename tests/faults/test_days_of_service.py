@@ -277,7 +277,7 @@ async def test_f71_the_pin_is_in_no_trace(tmp_path, mode):
         await scene.passes(30)
         assert scene.opponent.lines(r'AT\+CPIN="48261"')
         assert scene.carried_out == [f"login {TOKEN}"]
-        status = str(await life.agent._answer_status({}))
+        status = str(await life.agent._desk.status({}))
     assert any("AT+CPIN=" in line for line in lines)
     assert "48261" not in "\n".join([*lines, *scene.log(), status])
     assert len(lines) > 20

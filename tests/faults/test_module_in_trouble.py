@@ -237,7 +237,7 @@ async def test_f66_the_radio_stays_off(tmp_path, mode, state, says):
         assert any("radio" in line.lower() for line in scene.log())
         assert len(scene.opponent.lines(RESETS)) <= 6
         assert len(scene.opponent.lines(r"AT\+CFUN=1")) <= 60
-        status = await scene.life.agent._answer_status({})
+        status = await scene.life.agent._desk.status({})
         assert "radio" in str(status) or "SIM" in str(status)
 
 
@@ -249,7 +249,7 @@ async def test_f75_signal_unknown(tmp_path, mode):
     async with Scene(tmp_path, mode) as scene:
         scene.opponent.answer(r"AT\+CSQ", b"\r\n+CSQ: 99,99\r\n\r\nOK\r\n", times=0)
         await scene.begin(250)
-        status = await scene.life.agent._answer_status({})
+        status = await scene.life.agent._desk.status({})
         assert status["modem"]["signal_dbm"] is None
         assert "signal unknown" in status["modem"]["state"]
         scene.arrive(PLAIN_SID_START)
@@ -260,7 +260,7 @@ async def test_f75_signal_unknown(tmp_path, mode):
         scene.opponent.clear()
         scene.opponent.answer(r"AT\+CSQ", b"\r\n+CSQ: 18,99\r\n\r\nOK\r\n", times=0)
         await scene.passes(320)
-        assert (await scene.life.agent._answer_status({}))["modem"]["signal_dbm"] == -77
+        assert (await scene.life.agent._desk.status({}))["modem"]["signal_dbm"] == -77
         assert scene.log(weight=30) == []
 
 
@@ -272,6 +272,6 @@ async def test_f75_no_number_is_made_of_it(tmp_path, mode, says):
     async with Scene(tmp_path, mode) as scene:
         scene.opponent.answer(r"AT\+CSQ", f"\r\n{says}\r\n\r\nOK\r\n".encode(), times=0)
         await scene.begin(60)
-        status = await scene.life.agent._answer_status({})
+        status = await scene.life.agent._desk.status({})
         assert status["modem"]["signal_dbm"] is None
         assert scene.life.agent._supervisor.connection.sessions == 1

@@ -263,7 +263,7 @@ async def test_f46_a_scan_takes_120_s(tmp_path, mode):
         await scene.begin()
         found = b'\r\n+COPS: (2,"T","T","00101",7)\r\n\r\nOK\r\n'
         scene.opponent.answer(r"AT\+COPS=\?", [60.0, b'\r\n+CMTI: "ME",5\r\n', 60.0, found])
-        asking = asyncio.ensure_future(scene.life.agent._answer_at({"line": "AT+COPS=?"}))
+        asking = asyncio.ensure_future(scene.life.agent._desk.at({"line": "AT+COPS=?"}))
         await scene.passes(30)
         scene.store(5, PLAIN_SID_START)
         before = len(scene.opponent.written)

@@ -10,11 +10,12 @@ from types import SimpleNamespace
 
 import msgspec
 
-from agent.app import Agent
+from agent.asking import Desk
 from agent.at.command import AtCommand
-from agent.config import Config
 from agent.control import LINE_LIMIT, ControlServer
 from agent.journal.skin import Inline
+from agent.service.compose import ReplyRules
+from agent.service.profile import PROFILES
 
 SEEDS = tuple(
     b"\x20" + line
@@ -66,16 +67,28 @@ class Writer:
 
 
 def _server():
-    agent = Agent(Config(), lambda step: None)
-    agent._seams = SimpleNamespace(random=random.Random(1))
-    agent._skin, agent._queue = Inline(), Queue()
-    session = SimpleNamespace(modem=Modem())
-    agent._supervisor = SimpleNamespace(
-        connection=SimpleNamespace(session=session, state="connected", sessions=1)
+    nobody = SimpleNamespace()
+    supervisor = SimpleNamespace(
+        connection=SimpleNamespace(
+            session=SimpleNamespace(modem=Modem()),
+            state="connected",
+            sessions=1,
+        )
     )
-    return ControlServer(
-        Path("/nowhere"), {"status": _status, "send": agent._answer_send, "at": agent._answer_at}
+    desk = Desk(
+        *(
+            Path("/nowhere"),
+            Inline(),
+            nobody,
+            Queue(),
+            PROFILES["super-sim"],
+            ReplyRules(),
+            nobody,
+            supervisor,
+        ),
+        *(nobody, nobody, nobody, random.Random(1), lambda: None),
     )
+    return ControlServer(Path("/nowhere"), {"status": _status, "send": desk.send, "at": desk.at})
 
 
 async def _status(request):
@@ -100,5 +113,5 @@ async def _converse(octets, size):
     for at in range(0, len(octets), size * size):
         reader.feed_data(octets[at : at + size * size])
     reader.feed_eof()
-    await asyncio.wait_for(_server()._connected(reader, writer), 5)
+    await asyncio.wait_for(_server()._converse(reader, writer), 5)
     return bytes(writer.octets)
