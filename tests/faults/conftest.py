@@ -23,6 +23,12 @@ def mode(request):
     return request.param
 
 
+@pytest.fixture(autouse=True)
+def _quick_digests(monkeypatch):
+    """A PIN's digest takes as long as it does so that guessing does, and every session makes some."""
+    monkeypatch.setattr("agent.journal.cards.ROUNDS", 1)
+
+
 @pytest.fixture
 def tmp_path():
     """In memory where there is such a place: a commit waits for no disk, of which nothing here is about."""

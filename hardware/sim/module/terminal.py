@@ -82,6 +82,10 @@ class Terminal:
         ahead = self._ahead
         try:
             while ahead and not self.busy and ahead is self._ahead:
+                if self._entry is None and self._line is not None:
+                    self._type_on(self._line, ahead)
+                    if not ahead:
+                        break
                 byte = ahead[0]
                 del ahead[0]
                 if self._entry is not None:
@@ -110,6 +114,15 @@ class Terminal:
             del self._line[-1:]
         elif len(self._line) <= LINE_LIMIT:
             self._line.append(byte)
+
+    def _type_on(self, line: bytearray, ahead: bytearray) -> None:
+        """The characters of a command line up to the next that may do something else, at once."""
+        ends = [ahead.find(self._settings.registers[register]) for register in (3, 5)]
+        plain = ahead[: min((end for end in ends if end >= 0), default=len(ahead))]
+        if plain.isascii():
+            del ahead[: len(plain)]
+            self._speech.echo(bytes(plain))
+            line += plain[: max(0, LINE_LIMIT + 1 - len(line))]
 
     def _look_for_prefix(self, byte: int) -> None:
         """`AT` or `at` begins a line, `A/` or `a/` repeats the last one; all else is passed over."""

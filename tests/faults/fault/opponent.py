@@ -19,6 +19,7 @@ PLACES = ("before echo", "after echo", "before header", "after header", "after P
 """Of an answer with information text. After the echo the module has not begun its answer: what comes in
 there is a write of its own. After OK it is in the same write."""
 
+LINE_ENDS = re.compile(rb"[\r\x1b]")
 FINAL = re.compile(rb"\r\n(OK|ERROR|\+CM[ES] ERROR: .*?)\r\n\Z")
 
 
@@ -105,25 +106,32 @@ class Opponent:
     def receive(self, data):
         self.octets += data
         data = self.hears(data)
-        for at in range(len(data)):
-            self._hear(data[at : at + 1])
+        at = 0
+        while at < len(data):
+            at = self._hear(data, at)
 
-    def _hear(self, octet):
+    def _hear(self, data, at):
+        """Hear the rest of a command line, or one octet of a body; returns where what follows begins."""
         if self._module.terminal.entering:
-            self._module.receive(octet)
-            return
-        self._typed += octet
-        if octet == b"\x1b":
+            self._module.receive(data[at : at + 1])
+            return at + 1
+        end = LINE_ENDS.search(data, at)
+        if end is None:
+            self._typed += data[at:]
+            return len(data)
+        self._typed += data[at : end.end()]
+        if end[0] == b"\x1b":
             self._pass_on()
-        elif octet == b"\r":
-            self.command = self._typed[:-1].decode("latin-1").lstrip("\x1a\x1b\n ")
-            self.written.append((self._loop.time(), self.command))
-            rule = self._find("answer")
-            if rule is None:
-                self._pass_on()
-            else:
-                self._typed.clear()
-                self.say(rule.strike())
+            return end.end()
+        self.command = self._typed[:-1].decode("latin-1").lstrip("\x1a\x1b\n ")
+        self.written.append((self._loop.time(), self.command))
+        rule = self._find("answer")
+        if rule is None:
+            self._pass_on()
+        else:
+            self._typed.clear()
+            self.say(rule.strike())
+        return end.end()
 
     def _pass_on(self):
         typed, self._typed = bytes(self._typed), bytearray()

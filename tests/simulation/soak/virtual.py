@@ -26,8 +26,6 @@ class _Selector(selectors.DefaultSelector):
             if not ready:
                 raise AssertionError("everybody waits and nothing will ever happen")
             return ready
-        if timeout == 0 and len(self.get_map()) == 1:  # more is ready to run, and only the loop wakes itself
-            return []
         ready = super().select(0)
         if not ready:
             self.now += timeout
