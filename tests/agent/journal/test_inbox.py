@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 import pdu
@@ -145,6 +147,30 @@ def test_parts_survive_and_end_with_their_command(desk, make):
     assert desk.inbox.seen(one.identity)
     assert outcomes(desk.keep(one), desk.keep(two)) == [Outcome.DOUBLE] * 2
     assert not desk.inbox.parts(one.key)
+
+
+@pytest.mark.parametrize("other", [{"sender": "000"}, {"reference": 8}, {"wide": True}, {"total": 3}])
+def test_parts_belong_to_one_message(desk, make, other):
+    """Another sender, reference, width or count is another message: nothing of it is joined or forgotten."""
+    one, two = make.part(1), make.part(2)
+    stranger = replace(make.part(1, raw="AA", identity=b"a" * 16), key=replace(one.key, **other))
+    desk.keep(stranger)
+    assert not desk.inbox.parts(one.key)
+    desk.keep(one)
+    assert [part.raw for part in desk.inbox.parts(one.key).values()] == [one.raw]
+    desk.keep(make.command("joined", parts=(one, two)))
+    assert [part.raw for part in desk.inbox.parts(stranger.key).values()] == ["AA"]
+    assert desk.column("SELECT count(*) FROM strays") == [0]
+
+
+def test_a_number_is_not_given_again(desk, make):
+    """Not even where its text is forgotten: what runs by that number is not mistaken for another."""
+    first = desk.keep(make.command()).command
+    desk.inbox.finish(first, "done")
+    desk.pass_time(32 * DAY_S)
+    desk.forget()
+    assert desk.column("SELECT count(*) FROM commands") == [0]
+    assert desk.keep(make.command(sid=OTHER_SID, at=desk.wall)).command == first + 1
 
 
 def test_a_reference_used_again_starts_anew(desk, make):

@@ -119,3 +119,45 @@ def test_limits_count_what_may_have_left(desk):
     desk.monotonic += 61
     assert desk.outbox.sent_within(60) == 0
     assert desk.outbox.sent_within(DAY_S) == 2
+
+
+def test_the_oldest_message_tells_how_long_to_wait(desk):
+    """It is the first to become too old; what has met its fate waits no longer."""
+    [first] = queue(desk, "one")
+    desk.pass_time(100)
+    [second] = queue(desk, "two")
+    desk.pass_time(10)
+    assert desk.outbox.oldest_age() == pytest.approx(110)
+    desk.outbox.end(first, "failed", "refused")
+    assert desk.outbox.oldest_age() == pytest.approx(10)
+    desk.outbox.end(second, "failed", "refused")
+    assert desk.outbox.oldest_age() is None
+
+
+def test_only_the_cap_gives_a_message_another_day(desk):
+    """What left long before it was queued kept nothing back, however much that was."""
+    for reply in queue(desk, *["old"] * 10):
+        desk.outbox.sending(reply)
+        desk.outbox.sent(reply, None)
+    desk.pass_time(3 * DAY_S)
+    [waiting] = queue(desk, "late")
+    desk.pass_time(DAY_S + 1)
+    assert [row.id for row in desk.outbox.too_old(DAY_S, 10)] == [waiting]
+    for reply in queue(desk, *["new"] * 10):
+        desk.outbox.sending(reply)
+        desk.outbox.sent(reply, None)
+    assert desk.outbox.too_old(DAY_S, 10) == []
+    desk.pass_time(DAY_S)
+    assert [row.id for row in desk.outbox.too_old(DAY_S, 10)] == [waiting]
+
+
+def test_a_cap_that_was_used_up_before_counts_as_well(desk):
+    """What left in the day before a message was queued is what kept it back."""
+    for reply in queue(desk, *["before"] * 10):
+        desk.outbox.sending(reply)
+        desk.outbox.sent(reply, None)
+    desk.pass_time(3600)
+    [waiting] = queue(desk, "late")
+    desk.pass_time(DAY_S + 1)
+    assert desk.outbox.too_old(DAY_S, 10) == []
+    assert [row.id for row in desk.outbox.too_old(DAY_S, 11)] == [waiting]

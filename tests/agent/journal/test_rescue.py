@@ -1,0 +1,75 @@
+"""What a journal that was begun anew still knows, and what it promises no more."""
+
+import sqlite3
+
+import pytest
+
+import pdu
+from agent.journal import rescue
+from agent.journal.rows import Outcome, Outgoing
+
+PAGE = 4096
+
+
+def filled(desk, make, count):
+    """Commands with SIDs, all done but the last two; returns them."""
+    commands = [
+        make.command(f"led {number}", sid=f"DC{number:032x}", at=desk.wall - count + number)
+        for number in range(count)
+    ]
+    for number, command in enumerate(commands, 1):
+        desk.keep(command, slot=("ME", number), raw=f"{number:04X}")
+        if number <= count - 2:
+            desk.inbox.finish(number, "done")
+    return commands
+
+
+def test_nothing_refers_to_a_command_that_is_lost(desk, make):
+    """An answer is sent all the same, its Command still counts as seen; what it asked for is not begun."""
+    commands = filled(desk, make, 10)
+    answer = Outgoing("2936", pdu.segment("on")[0])
+    desk.inbox.finish(9, "done", None, [answer], ("led", "then"))
+    (root,) = desk.column("SELECT rootpage FROM sqlite_master WHERE name = 'commands'")
+    desk.journal.close()
+    octets = bytearray(desk.path.read_bytes())
+    octets[(root - 1) * PAGE : root * PAGE] = bytes(PAGE)
+    desk.path.write_bytes(octets)
+    desk.open()
+    with pytest.raises(sqlite3.DatabaseError):
+        desk.inbox.command(9)
+    assert desk.inbox.command(9) is None  # the damage showed, this is a new file
+    assert desk.column("SELECT command FROM seen WHERE command IS NOT NULL") == []
+    assert desk.column("SELECT command FROM replies") == [None]
+    assert desk.column("SELECT command FROM actions") == []
+    assert desk.outbox.next().user_data.text == "on"
+    assert desk.actions.waiting() == []
+    assert [desk.keep(each).outcome for each in commands] == [Outcome.DOUBLE] * 10
+
+
+def test_a_journal_without_its_clock_is_damaged(desk, make):
+    """The row that each has tells how far it reaches: without it one is begun anew with all the rest."""
+    commands = filled(desk, make, 20)
+    desk.journal.connection.execute("DELETE FROM clock")
+    desk.journal.close()
+    desk.open()
+    assert "its clock is missing" in desk.alarms[0]
+    assert len(rescue.kept_aside(desk.path)) == 1
+    assert [desk.keep(each).outcome for each in commands] == [Outcome.DOUBLE] * 20
+
+
+def test_damage_while_it_runs_takes_nothing_from_what_is_known(desk, make):
+    """How far time stamps and the memory for doubles reach is known here, though the file has lost it."""
+    desk.keep(make.command())
+    newest = desk.journal.newest_timestamp
+    desk.journal.horizon = newest - 100
+    desk.journal.swept = True
+    error = sqlite3.DatabaseError("malformed")
+    error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+    desk.journal._judge(error)
+    for tail in ("", "-wal"):
+        desk.path.with_name(desk.path.name + tail).write_bytes(b"")
+    assert desk.inbox.waiting() == []
+    assert (desk.journal.newest_timestamp, desk.journal.horizon) == (newest, newest - 100)
+    assert desk.journal.swept
+    old = make.command(sid=None, at=newest - 101)
+    assert desk.keep(old).outcome is Outcome.EXPIRED
