@@ -17,6 +17,7 @@ from random import Random
 from typing import Any
 
 from agent.acting import GRACE_S, Acting, handed
+from agent.clock import TrustedClock
 from agent.handlers import builtin
 from agent.handlers.api import Command
 from agent.handlers.catalogue import Catalogue, Entry
@@ -87,6 +88,7 @@ class Dispatcher:
         self._rules = rules
         self._reply_rules = reply_rules
         self._wall = wall
+        self._clock = TrustedClock()
         self._random = random
         self._tell = tell
         self._health = health
@@ -215,12 +217,13 @@ class Dispatcher:
             self._work.set()
 
     def _expired(self, row: CommandRow, entry: Entry | None) -> bool:
-        """By a clock that is trusted: one behind the network's own time stamps judges nothing."""
-        limit = self._rules.max_age_s if entry is None or entry.max_age_s is None else entry.max_age_s
-        if limit is None or row.timestamp is None:
+        """By a clock that is trusted; one that cannot tell judges nothing."""
+        if row.timestamp is None:
             return False
-        now = self._wall()
-        return now >= self._inbox.newest_timestamp and now - row.timestamp.timestamp() > limit
+        stamped, running = row.timestamp.timestamp(), asyncio.get_running_loop().time()
+        age = self._clock.age(stamped, self._inbox.newest_timestamp, self._wall(), running)
+        limit = self._rules.max_age_s if entry is None or entry.max_age_s is None else entry.max_age_s
+        return age is not None and limit is not None and age > limit
 
     async def _unknown(self, row: CommandRow, command: Command) -> None:
         if not command.words and command.mode == "text":

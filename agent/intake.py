@@ -139,7 +139,8 @@ class Intake:
             self._health.within("intake", STEP_S)
             self._freed.clear()
             await self._drain()
-            pause = SWEEP_S if self._modem.notifies else SWEEP_WITHOUT_NEWS_S
+            told = self._modem.notifies and not self._modem.doubts
+            pause = SWEEP_S if told else SWEEP_WITHOUT_NEWS_S
             pause = REFILL_S if self._filling and self._freed else pause
             self._sweep_at = loop.time() + (EARLY_S if self._early - self._freed else pause)
             self._early.clear()

@@ -220,6 +220,11 @@ class Hearing:
         now = self._loop.time()
         return any(now - found > ANNOUNCED_S for found in self._silent.values())
 
+    @property
+    def doubts(self) -> bool:
+        """The same, though it may still tell: codes are held back while a command runs."""
+        return bool(self._silent)
+
     def forget(self) -> None:
         """Begin anew to compare what is found with what was announced."""
         self._announced.clear()

@@ -208,6 +208,11 @@ class Modem:
         """Whether the module tells of messages; False: only looking finds them."""
         return self._setup.notified and not self._hearing.silent
 
+    @property
+    def doubts(self) -> bool:
+        """Whether messages were found of which it has not told, or not yet."""
+        return self._hearing.doubts
+
     # Sending
 
     async def send(self, submit: pdu.Submit, before_body: BeforeBody) -> Outcome:

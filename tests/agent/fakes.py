@@ -59,6 +59,7 @@ class FakeModem:
         self.plans = defaultdict(deque)
         self.always = {}
         self.notifies = True
+        self.doubts = False
         self.lost = asyncio.Event()
         self.moved = asyncio.Event()
         self.changed = asyncio.Event()

@@ -431,6 +431,21 @@ async def test_a_clock_that_is_behind_the_network_judges_nothing(road):
     assert road.states() == ["done", "done"]
 
 
+async def test_a_clock_that_jumps_ahead_expires_nothing_fresh(road):
+    """It agreed with the network a minute ago: it cannot be forty days later now."""
+    async with road.running(rules=RunningRules(max_age_s=90000)):
+        road.command(
+            "led on", service_centre_timestamp=pdu.Timestamp.of(datetime.fromtimestamp(road.wall(), UTC))
+        )
+        await wake(road)
+        stamp = pdu.Timestamp.of(datetime.fromtimestamp(road.wall() + 60, UTC))
+        await road.passes(60)
+        road.wall_ahead += 40 * 86400
+        road.command("pump on", service_centre_timestamp=stamp)
+        await wake(road)
+    assert road.states() == ["done", "done"]
+
+
 # Again
 
 

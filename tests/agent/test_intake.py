@@ -479,11 +479,13 @@ async def test_something_came_but_nobody_knows_where(road, make):
     assert not modem.slots
 
 
-@pytest.mark.parametrize(("notifies", "most"), [(True, 300), (False, 60)])
-async def test_a_lost_notification_costs_one_interval(road, make, notifies, most):
+@pytest.mark.parametrize(
+    ("notifies", "doubts", "most"), [(True, False, 300), (False, False, 60), (True, True, 60)]
+)
+async def test_a_lost_notification_costs_one_interval(road, make, notifies, doubts, most):
     """The sweep finds what no news told of; in between nothing is asked."""
     modem = make.modem(road)
-    modem.notifies = notifies
+    modem.notifies, modem.doubts = notifies, doubts
     async with road.receiving():
         modem.store(3)
         await road.passes(most - 5)

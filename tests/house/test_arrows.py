@@ -27,7 +27,7 @@ PACKAGES = {
 
 FLOORS = (
     # Values and rules that every floor above may use. They know nothing of the rooms.
-    {"version", "config", "retry", "lanes", "waiting", "notify", "story", "health"},
+    {"version", "config", "retry", "clock", "lanes", "waiting", "notify", "story", "health"},
     # What of it is said.
     {"quiet"},
     # Conversation with a module: bytes, lines, commands.
@@ -67,6 +67,7 @@ PURE = {
     "agent.at.engine": set(),
     "agent.service": set(),
     "agent.retry": set(),
+    "agent.clock": set(),
     "agent.recovery": set(),
 }
 """Rooms that decide without a clock, a file, a wire or a thread; with the modules in them that need not."""
