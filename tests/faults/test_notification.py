@@ -72,7 +72,7 @@ async def test_f16_every_value_is_refused(tmp_path, mode, refusal):
     " 300 s, and every 60 s once it is known that notifications do not come."
 )
 async def test_f23_notifications_never_come(tmp_path, mode):
-    """+CNMI stands and nothing is told: each of 5 is handled by a sweep; from the second on within a minute."""
+    """+CNMI stands and nothing is told: each of 5 is found by a sweep, from the second on within a minute."""
     async with Scene(tmp_path, mode) as scene:
         await scene.begin()
         assert scene.modem.notifies
