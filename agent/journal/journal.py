@@ -138,7 +138,9 @@ class Journal:
 
     def _open(self) -> None:
         """Raises OSError, sqlite3.Error, schema.TooNew."""
-        os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        if not self._file.exists():
+            rescue.begin(self._file)
+        os.close(os.open(self.path, os.O_RDWR | os.O_CLOEXEC))  # says better than SQLite why it cannot be
         connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
         try:
             connection.execute("PRAGMA journal_mode = WAL")

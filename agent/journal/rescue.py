@@ -76,6 +76,22 @@ def prepare(path: Path) -> str | None:
     return None
 
 
+def begin(path: Path) -> None:
+    """Make the journal of a first start: whole or not at all, so an empty file always is a damaged one.
+
+    Raises OSError, sqlite3.Error.
+    """
+    first = _beside(path, ".first")
+    for tail in ("", "-journal"):
+        _beside(first, tail).unlink(missing_ok=True)
+    os.close(os.open(first, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    with closing(sqlite3.connect(first, isolation_level=None)) as target:
+        target.execute("PRAGMA synchronous = FULL")
+        schema.migrate(target)
+    first.replace(path)
+    _sync_folder(path)
+
+
 def renew(path: Path, why: str, wall: float) -> Rescued:
     """Put a new journal in the place of a damaged one, which nobody has open.
 
