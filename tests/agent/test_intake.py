@@ -576,20 +576,21 @@ async def test_after_a_silence_everything_is_looked_at(road, make):
         assert not modem.slots
 
 
-async def test_a_message_that_is_told_of_too_early_is_looked_for_again(road, make):
-    """Neither the slot nor the store has it yet: the store is asked once more, some seconds later."""
+@pytest.mark.parametrize("index", [0, 3])
+async def test_a_message_that_is_told_of_too_early_is_looked_for_again(road, make, index):
+    """Neither the slot nor the store has it yet: the store is asked once more, soon. Some count from 0."""
     modem = make.modem(road)
     async with road.receiving():
         await road.passes(1)
         road.log.clear()
-        modem.say(Arrived(Slot("ME", 3)))
+        modem.say(Arrived(Slot("ME", index)))
         await road.passes(2)
-        modem.store(3, "led on")
+        modem.store(index, "led on")
         await road.passes(4)
         assert road.states() == ["received"]
         assert road.log.count(("sweep",)) <= 4
         road.log.clear()
-        modem.say(Arrived(Slot("ME", 3)))
+        modem.say(Arrived(Slot("ME", index)))
         await road.passes(60)
         assert road.log.count(("sweep",)) == 1, "that message was taken by the sweep before"
 

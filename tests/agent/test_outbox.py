@@ -141,6 +141,7 @@ async def test_what_is_unknown_is_sent_once_more_where_the_setting_says_so(road,
         sent += len(modem.sent)
     assert sent == 2
     assert road.replies() == ["unknown"]
+    assert attempts(road) == [2]
 
 
 async def test_the_line_is_lost_after_the_body(road, make):

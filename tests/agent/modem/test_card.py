@@ -535,3 +535,43 @@ def test_a_number_in_the_words_of_text_mode(scripted):
     }
     options = {"message_format": "text", "holder": Holder(service_centre="+1555")}
     scripted(story, initialise=False, table=table, options=options)
+
+
+@pytest.mark.parametrize("state", ["PH-SIM PIN", "PH-NET PIN", "SIM PIN2", "PH-FSIM PIN", "SOMETHING NEW"])
+def test_another_lock_is_left_to_a_person(scripted, state):
+    """The PIN is for SIM PIN alone: it is written nowhere else, and no session begins behind a lock."""
+
+    async def story(modem, script):
+        with pytest.raises(ModemUnusable, match=f"the SIM asks for {state}; switch it off in a phone"):
+            await modem.initialise()
+        assert not any("CPIN=" in line for line in script.heard)
+
+    table = {"AT+CPIN?": f"\r\n+CPIN: {state}\r\n".encode() + OK}
+    scripted(story, initialise=False, table=table, options={"holder": Holder(None, Pin("1234", SOURCE))})
+
+
+def test_tries_that_are_told_only_afterwards(scripted):
+    """There is nothing to compare them with: nobody knows about the PIN, and it is not tried again."""
+
+    class Book:
+        async def attempt(self, iccid, pin, *, untouched):
+            assert not untouched
+            return ""
+
+        async def settle(self, iccid, *, refused):
+            self.refused = refused
+
+    book = Book()
+
+    async def story(modem, script):
+        with pytest.raises(ModemUnusable, match="nobody knows whether the SIM refused the PIN"):
+            await modem.initialise()
+        assert script.heard.count('AT+CPIN="1234"') == 1
+        assert book.refused
+
+    answers = iter([b"\r\nERROR\r\n"])
+    table = {
+        "AT+CPIN?": b"\r\n+CPIN: SIM PIN\r\n" + OK,
+        "AT+CPINR": lambda line: next(answers, b"\r\n+CPINR: SIM PIN,2,3\r\n" + OK),
+    }
+    scripted(story, initialise=False, table=table, options={"holder": Holder(book, Pin("1234", SOURCE))})

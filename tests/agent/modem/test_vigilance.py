@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 import pdu
-from agent.at.error import CommandTimedOut
+from agent.at.error import CommandRefused, CommandTimedOut
 from agent.modem.news import Arrived, Restarted
 from agent.modem.sending import NotSent, Refused, Sent
 from agent.modem.stored import Slot
@@ -232,3 +232,38 @@ def test_a_sweep_in_text_mode(bench):
         assert len(await stand.modem.sweep()) == 1
 
     bench(story)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"\r\n+CPIN: NOT INSERTED\r\n" + OK,
+        b"\r\n+CPIN: NOT READY\r\n" + OK,
+        b"\r\n+CME ERROR: 10\r\n",
+        b"\r\n+CME ERROR: 13\r\n",
+    ],
+)
+def test_a_sim_that_is_gone_is_found_out_by_a_refused_sweep(scripted, said):
+    """However the module says it: it is news that leads to a new session, which waits for the SIM."""
+
+    async def story(modem, script):
+        script.table["AT+CMGL=4"] = b"\r\n+CMS ERROR: 310\r\n"
+        script.table["AT+CPIN?"] = said
+        assert await modem.sweep() == []
+        assert isinstance(await modem.next_news(), Restarted)
+
+    scripted(story)
+
+
+@pytest.mark.parametrize("said", [b"\r\n+CPIN: READY\r\n" + OK, b"\r\nERROR\r\n", b"\r\n+CME ERROR: 14\r\n"])
+def test_a_refused_sweep_alone_loses_no_sim(scripted, said):
+    """Where it is there, or nobody can tell, the refusal itself is told."""
+
+    async def story(modem, script):
+        script.table["AT+CMGL=4"] = b"\r\n+CMS ERROR: 302\r\n"
+        script.table["AT+CPIN?"] = said
+        with pytest.raises(CommandRefused):
+            await modem.sweep()
+        assert modem.news_at_hand() is None
+
+    scripted(story)
