@@ -4,7 +4,7 @@ import pytest
 
 from agent.at.port import PortOpener
 from agent.mending import Means, Mender, Neighbours
-from agent.recovery import Ladder
+from agent.recovery import Ladder, Trouble
 from hardware import neighbours
 from hardware.power import Usb
 
@@ -58,3 +58,34 @@ async def test_what_a_killed_agent_left_off_is_switched_on(road, tmp_path, note,
     ] == said
     if may:
         assert switch.read_text() == ("0" if note is None else "1")
+
+
+@pytest.mark.parametrize(
+    ("said", "trouble"),
+    [
+        (["+CPIN: READY"], None),
+        (["+CPIN: NOT INSERTED"], Trouble.NO_SIM),
+        (["+cpin: not ready"], Trouble.NO_SIM),
+        (["+CPIN: SIM PIN"], Trouble.LOCKED),
+        (["+CPIN: SIM PUK"], Trouble.LOCKED),
+        (("cme", 10), Trouble.NO_SIM),
+        (("cme", 13), Trouble.NO_SIM),
+        (("cms", 310), Trouble.NO_SIM),
+        (("cms", 313), Trouble.NO_SIM),
+        (("cme", 14), Trouble.SIM_BUSY),
+        (("cms", 314), Trouble.SIM_BUSY),
+        (("cme", 100), None),
+        (None, None),
+    ],
+)
+async def test_what_the_module_says_of_its_sim(road, make, said, trouble):
+    """In words or as an error; where nobody can tell nothing is done about it. Only a look, no PIN."""
+    modem = make.modem(road)
+    modem.card = said
+    if said is None:
+        modem.card = make.timed_out("AT+CPIN?")
+    elif isinstance(said, tuple):
+        modem.card = make.refused(said[1], kind=said[0])
+    mender = Mender(Ladder(road.random), Means(), None, road.skin, None, road.tell, road.health())
+    assert await mender.card(modem) is trouble
+    assert road.happened("at") == [("at", "AT+CPIN?")]
