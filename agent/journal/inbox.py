@@ -162,7 +162,9 @@ class Inbox:
         if part.identity is not None and self.seen(part.identity):
             return Kept(Outcome.DOUBLE, detail=which)
         kept = self.parts(key).get(part.number)
-        if kept is not None:
+        if part.anew:
+            self.give_up(key, "its reference was used again", now)
+        elif kept is not None:
             if kept.raw == part.raw or (kept.identity is not None and kept.identity == part.identity):
                 return Kept(Outcome.DOUBLE, detail=which)
             self.give_up(key, "its reference was used again", now)

@@ -28,6 +28,8 @@ class Part:
     """The PDU as the module gave it, in hex."""
     identity: bytes | None
     """As `Command.identity`: tells a part that comes again from a part of another message."""
+    anew: bool = False
+    """Those that are kept with its key are of an earlier message."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,9 @@ write a short code as unknown, national or international alike. This is no proof
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from datetime import timedelta
 from typing import Protocol
 
 import pdu
@@ -30,6 +32,9 @@ class Memory(Protocol):
 ERROR_ANSWER = "ERR "
 """How our own error answers begin. What begins so is never answered: two automatons would not stop."""
 
+PARTS_SPREAD = timedelta(hours=1)
+"""Between the service centre's time stamps of two parts of one message. It gets them within seconds, however
+long they are on their way after that."""
 _TYPE_0 = 0x40  # TP-PID 9.2.3.9: acknowledge, show and keep nothing
 
 
@@ -79,11 +84,32 @@ def _deliver(message: pdu.Deliver, raw: str, service: ServiceProfile, memory: Me
     key = PartKey(sender, concatenation.reference, concatenation.wide, concatenation.total)
     part = Part(key, concatenation.number, raw, identity(message))
     parts = {**memory.parts(key)}
-    comes_again = part.identity is not None and memory.seen(part.identity)
-    if comes_again or part.number in parts or len(parts) < key.total - 1:
+    if part.identity is not None and memory.seen(part.identity):
+        return part
+    later = _later(message, parts.values())
+    if later > 0:
+        return replace(part, anew=True)
+    if later < 0:
+        reason = f"part {part.number} of {key.total}, the others are missing: its reference was used again"
+        return Stray(reason, sender, None)
+    if part.number in parts or len(parts) < key.total - 1:
         return part
     parts[part.number] = part
     return _joined(tuple(parts[number] for number in sorted(parts)))
+
+
+def _later(message: pdu.Deliver, parts: Iterable[Part]) -> int:
+    """0 for a part of the same message as those, 1 for one of a later, -1 for one of an earlier message.
+
+    A reference of 8 bits soon comes again, and a message may stay incomplete: only time tells them apart.
+    """
+    own = message.service_centre_timestamp.time
+    for part in parts:
+        kept = pdu.decode(part.raw)
+        other = kept.service_centre_timestamp.time if isinstance(kept, pdu.Deliver) else None
+        if own is not None and other is not None and abs(own - other) > PARTS_SPREAD:
+            return 1 if own > other else -1
+    return 0
 
 
 def _joined(parts: tuple[Part, ...]) -> Command:

@@ -181,6 +181,14 @@ def test_a_reference_used_again_starts_anew(desk, make):
     assert desk.column("SELECT raw FROM strays") == ["0A"]
 
 
+def test_a_part_of_a_later_message_starts_anew(desk, make):
+    """Another number of it does the same where its date tells that it belongs to a later message."""
+    desk.keep(make.part(1, raw="0A", identity=b"a" * 16))
+    desk.keep(replace(make.part(2, raw="0B", identity=b"b" * 16), anew=True), raw="0B")
+    assert [part.raw for part in desk.inbox.parts(make.part(1).key).values()] == ["0B"]
+    assert desk.column("SELECT raw FROM strays") == ["0A"]
+
+
 def test_only_the_newest_strays_are_kept(desk, make):
     """Strangers cannot fill the disk."""
     for number in range(1005):

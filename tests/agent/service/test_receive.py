@@ -1,4 +1,4 @@
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -159,6 +159,18 @@ def test_a_part_that_comes_again_completes_nothing():
     """Redelivered parts of a finished message must not join with those of the next."""
     first, second = (deliver(part) for part in pdu.segment("y" * 200, reference=9))
     assert isinstance(take(second, Some(take(first), seen=[identity(second)])), Part)
+
+
+def test_a_part_of_another_hour_belongs_to_another_message():
+    """A reference comes again while an incomplete message waits: they are never joined, the later stays."""
+    before, after = WHEN - timedelta(hours=2), WHEN + timedelta(hours=2)
+    first, second = pdu.segment("y" * 200, reference=9)
+    one = take(deliver(first))
+    for part in (first, second):
+        assert take(deliver(part, when=after), Some(one)).anew
+        assert isinstance(take(deliver(part, when=before), Some(one)), Stray)
+    soon = deliver(second, when=WHEN + timedelta(minutes=20))
+    assert isinstance(take(soon, Some(one)), Command)
 
 
 def test_the_identity_tells_messages_apart():
