@@ -146,7 +146,8 @@ class Mender:
                 # Setting it up again tells whether it really is gone, and waits for it.
                 modem.close("the module sees no SIM")
                 return
-        if remedy := self.ladder.sim(self._now(), busy=card is Trouble.SIM_BUSY):
+        busy = modem.card_refuses or card is Trouble.SIM_BUSY
+        if remedy := self.ladder.sim(self._now(), busy=busy):
             await self.mend(remedy, Trouble.SIM_BUSY, modem)
             return
         remedy = self.ladder.fares(trouble, self._now())

@@ -36,6 +36,7 @@ _WRONG = {("cme", 16), ("cme", 12), ("cms", 316)}
 _ABSENT = {("cme", 10), ("cms", 310)}
 _FAILURE = {("cme", 13), ("cms", 313)}
 """SIM failure; of a SIM that is being read, too."""
+_BUSY = {("cme", 14), ("cms", 314)}
 _OPEN = {"READY", ""}
 """A module that does not tell will say with the first command that needs the SIM."""
 _CORRECT = "write the right one there and restart the agent"
@@ -93,6 +94,11 @@ async def missing(channel: Channel) -> str:
     except CommandRefused as error:
         return str(error) if (error.kind, error.code) in _ABSENT | _FAILURE else ""
     return said if said.upper().endswith(("NOT INSERTED", "NOT READY")) else ""
+
+
+def blames(error: CommandRefused) -> bool:
+    """Whether a command was refused for the SIM's sake: none, one that fails, one that is busy."""
+    return (error.kind, error.code) in _ABSENT | _FAILURE | _BUSY
 
 
 class Card:

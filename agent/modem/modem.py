@@ -179,10 +179,11 @@ class Modem:
             return []
         try:
             messages = await self._storage.sweep(store)
-        except CommandRefused:
-            if await self._vigil.stands(0) and not await self._vigil.card_missing():
+        except CommandRefused as error:
+            if await self._vigil.stands(0) and not await self._vigil.card_missing(error):
                 raise
             return []
+        self._vigil.card_serves()
         if not await self._vigil.believes(messages):
             return []
         if store is None and self._setup.stores_messages and self._hearing.found(messages):
@@ -241,8 +242,13 @@ class Modem:
         return self._setup.registration
 
     @property
+    def card_refuses(self) -> bool:
+        """Whether sweeps are refused for the sake of a SIM that is there: a busy one, most likely."""
+        return self._vigil.card_refuses
+
+    @property
     def moved(self) -> asyncio.Event:
-        """Set when the module says that its network is found or lost; whoever looks clears it."""
+        """Set when network or SIM begin or cease to serve; whoever looks clears it."""
         return self._hearing.moved
 
     async def signal(self) -> Signal:

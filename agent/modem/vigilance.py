@@ -8,7 +8,7 @@ from math import inf
 from agent.at.channel import Channel
 from agent.at.error import CommandRefused
 from agent.at.parameters import Values, values
-from agent.modem.card import missing
+from agent.modem.card import blames, missing
 from agent.modem.commands import read, routing
 from agent.modem.formats import MessageFormat
 from agent.modem.hearing import Hearing
@@ -31,6 +31,8 @@ class Vigil:
         self._hearing = hearing
         self._loop = asyncio.get_running_loop()
         self._looked_at = 0.0
+        self.card_refuses = False
+        """Whether the last sweep was refused for the sake of a SIM that is not missing."""
 
     def looked(self) -> None:
         """They have just been set up."""
@@ -60,11 +62,24 @@ class Vigil:
         doubtful = any(isinstance(message.message, Undecodable) for message in messages)
         return await self.stands(0 if doubtful else inf)
 
-    async def card_missing(self) -> bool:
-        """Whether the SIM is gone. That is told as news, too: setting the module up again waits for it."""
+    async def card_missing(self, error: CommandRefused) -> bool:
+        """After a refused sweep, whether the SIM is gone.
+
+        That is told as news, too: setting the module up again waits for it. A SIM that is there and refuses
+        is no news; whoever looks after the module is woken.
+        """
         if how := await missing(self._channel):
             self.settings_lost(how)
+        elif blames(error):
+            self.card_refuses = True
+            self._hearing.moved.set()
         return bool(how)
+
+    def card_serves(self) -> None:
+        """A sweep was answered."""
+        if self.card_refuses:
+            self.card_refuses = False
+            self._hearing.moved.set()
 
     def settings_lost(self, how: str) -> None:
         """Tell it as news: whoever hears it initialises the module again."""

@@ -60,6 +60,7 @@ class FakeModem:
         self.always = {}
         self.notifies = True
         self.doubts = False
+        self.card_refuses = False
         self.lost = asyncio.Event()
         self.moved = asyncio.Event()
         self.changed = asyncio.Event()

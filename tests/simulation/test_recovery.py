@@ -155,6 +155,40 @@ async def test_a_sim_that_loses_contact(tmp_path):
         assert world.bodies == ["did led 7"]
 
 
+@pytest.mark.parametrize("says_ready", [False, True])
+async def test_a_sim_that_stays_busy_in_a_session(tmp_path, says_ready):
+    """The network says nothing of it; the refused sweeps do. Its power is cycled within minutes."""
+    async with World(tmp_path) as world:
+        start(world)
+        await world.passes(60)
+        if says_ready:
+            world.module.faults.add("refused:command=+CMGL,refusal=CMS 314,times=0")
+        else:
+            world.module.card.power_down()
+        world.send("led 7")
+        await world.passes(15 * 60)
+        assert lines(world)[0].startswith("recovery: the SIM stays busy: switch its radio off and on")
+        if says_ready:
+            world.module.faults.clear()
+            await world.passes(15 * 60)
+        assert world.bodies == ["did led 7"]
+        assert len(lines(world)) <= 2
+
+
+async def test_a_sim_that_is_busy_for_moments(tmp_path):
+    """Twice two minutes, each time waited for: nothing is restarted."""
+    async with World(tmp_path) as world:
+        start(world)
+        await world.passes(60)
+        for number in range(2):
+            world.module.faults.add("refused:command=+CMGL,refusal=CMS 314,times=2")
+            await world.passes(600)
+            world.send(f"led {number}")
+            await world.passes(60)
+        assert lines(world) == []
+        assert len(world.bodies) == 2
+
+
 async def test_a_module_that_each_message_takes_down(tmp_path):
     """Two answers are unknown, then sending rests and says power; receiving goes on."""
     async with World(tmp_path) as world:
