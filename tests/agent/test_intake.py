@@ -2,6 +2,7 @@
 
 import asyncio
 import sqlite3
+from dataclasses import replace
 
 import pytest
 
@@ -296,6 +297,37 @@ async def test_a_full_store_is_drained_until_nothing_comes(road, make):
     assert not modem.slots
     assert sorted(road.look("SELECT body FROM commands")) == sorted(f"led {number}" for number in range(30))
     assert [step.weight for step in road.told("store full")] == [Weight.WARNING]
+
+
+async def test_a_store_that_fills_up_is_said_each_time(road, make):
+    """At four fifths, once; again when it has had room in between. What follows a drain is found soon."""
+
+    class Small(make.modem):
+        """Its store holds ten."""
+
+        @property
+        def condition(self):
+            return replace(super().condition, capacity=(("ME", 0, 10),))
+
+    modem = Small(road)
+    for index in range(7):
+        modem.store(index, f"led {index}")
+    async with road.receiving():
+        await road.passes(1)
+        assert road.told("store filling") == []
+        for index in range(8):
+            modem.store(index, f"pump {index}")
+        await road.passes(400)
+        assert [step.detail for step in road.told("store filling")] == ["ME holds 8 of 10"]
+        road.steps.clear()
+        for index in range(9):
+            modem.store(index, f"lamp {index}")
+        modem.say(Arrived(Slot("ME", 9)))
+        await road.passes(5)
+        modem.store(3, "last")
+        await road.passes(20)
+        assert not modem.slots
+    assert [step.detail for step in road.told("store filling")] == ["ME holds 9 of 10"]
 
 
 async def test_a_slot_that_was_emptied_may_hold_the_same_again(road, make):

@@ -59,6 +59,22 @@ def test_a_right_pin_leaves_no_trace(shelf):
         assert shelf.rows("SELECT * FROM pins") == []
 
 
+def test_what_became_of_one_attempt_says_nothing_of_others(shelf):
+    """A right PIN forgets no wrong one, and neither settles what is under way on another card."""
+    shelf.attempt(ONE, "9999")
+    shelf.cards.settle(ONE, refused=True)
+    shelf.attempt(OTHER, "1234")
+    shelf.attempt(ONE, "1234")
+    shelf.cards.settle(ONE, refused=False)
+    shelf.restart()
+    assert shelf.attempt(ONE, "9999") == "refused"
+    assert shelf.attempt(OTHER, "1234") == "trying"
+    shelf.attempt(ONE, "5555")
+    shelf.cards.settle(ONE, refused=True)
+    assert shelf.attempt(OTHER, "1234") == "trying"
+    assert shelf.attempt(OTHER, "9999") == ""
+
+
 def test_an_attempt_that_was_cut_off(shelf):
     """It is not repeated, unless the card shows that no try was lost: then it never got there."""
     assert shelf.attempt() == ""

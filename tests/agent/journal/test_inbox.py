@@ -209,6 +209,17 @@ def test_running_is_committed_before_and_found_after(desk, make):
     assert desk.inbox.waiting()[0].attempt == 1
 
 
+def test_only_what_has_ended_says_when(desk, make):
+    """A Command that is kept as expired has ended at once; one that waits has not."""
+    desk.keep(make.command())
+    desk.inbox.keep(None, "01", lambda _: make.command(sid=OTHER_SID), run=False)
+    desk.pass_time(60)
+    assert desk.column("SELECT state FROM commands") == ["received", "expired"]
+    assert desk.column("SELECT ended_wall FROM commands") == [None, desk.wall - 60]
+    desk.inbox.finish(1, "done")
+    assert desk.column("SELECT ended_wall FROM commands") == [desk.wall, desk.wall - 60]
+
+
 def test_the_end_and_the_reply_are_one_commit(desk, make):
     """Either both stand or neither: a reply that cannot be written leaves the Command running."""
     kept = desk.keep(make.command())
