@@ -759,6 +759,24 @@ async def test_an_action_follows_the_fate_of_its_answer(road, fate):
     assert [step.what for step in road.steps if step.what in ("acting", "acted")] == ["acting", "acted"]
 
 
+async def test_of_several_waits_the_shortest_counts(road):
+    """A later attempt is not put off by an action that waits for its answer, nor the other way round."""
+    began = []
+
+    async def look(command):
+        began.append(round(road.now() - start))
+        return Later("busy") if command.attempt < 3 else Finished("did it")
+
+    async with road.running():
+        start = road.now()
+        road.runner.plan("again", look, look, look)
+        road.command("again now")
+        await acts(road)
+        await road.passes(100)
+    assert began == [0, 10, 50]
+    assert len(road.runner.acts) == 1
+
+
 async def test_an_action_waits_no_longer_than_a_minute(road):
     """An answer that cannot leave holds it up for 60 s."""
     async with road.running():

@@ -330,6 +330,26 @@ async def test_a_store_that_fills_up_is_said_each_time(road, make):
     assert [step.detail for step in road.told("store filling")] == ["ME holds 9 of 10"]
 
 
+async def test_a_store_that_stays_full_is_said_once(road, make):
+    """Where nothing can be deleted each look finds the same."""
+
+    class Small(make.modem):
+        """Its store holds ten."""
+
+        @property
+        def condition(self):
+            return replace(super().condition, capacity=(("ME", 0, 10),))
+
+    modem = Small(road)
+    modem.always["delete"] = make.refused(500)
+    for index in range(10):
+        modem.store(index, f"led {index}")
+    async with road.receiving():
+        await road.passes(3600)
+    assert road.log.count(("sweep",)) > 5
+    assert len(road.told("store filling")) == 1
+
+
 async def test_a_slot_that_was_emptied_may_hold_the_same_again(road, make):
     """Without a SID and without a date nothing tells two messages apart but that the first was deleted."""
     modem = make.modem(road)

@@ -316,6 +316,21 @@ async def test_what_is_not_on_usb_cannot_be_switched_there(module, node):
     assert module.written == []
 
 
+async def test_a_switch_that_fails_is_said(module, monkeypatch):
+    """The reason of the kernel, not success."""
+
+    write = Path.write_text
+
+    def failing(path, *args):
+        if path.name == "authorized":
+            raise OSError(5, "Input/output error")
+        return write(path, *args)
+
+    monkeypatch.setattr(Path, "write_text", failing)
+    with pytest.raises(PowerUnusable, match="authorized cannot be written: Input/output error"):
+        await Usb(lambda: module.dev / "ttyUSB2", module.note, module.root).cycle(DRIVER)
+
+
 async def test_a_switch_that_may_not_be_written(module, monkeypatch):
     """Is said, with what gives the right."""
 
