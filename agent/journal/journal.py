@@ -132,9 +132,6 @@ class Journal:
         except (sqlite3.Error, schema.TooNew) as error:
             self.close()
             raise JournalUnusable(f"journal {path} cannot be opened: {error}") from error
-        except lock.JournalHeld:
-            self.close()
-            raise
 
     def _open(self) -> None:
         """Raises OSError, sqlite3.Error, schema.TooNew."""
