@@ -639,6 +639,7 @@ async def test_an_action_that_could_not_be_started_is_tried_again(road, attempts
         await road.passes(4000)
     assert len(road.runner.acts) == 4 if attempts == 3 else 50 < len(road.runner.acts) < 75
     assert road.look("SELECT state FROM actions") == ["done" if attempts == 3 else "failed"]
+    assert len(road.told("handlers are started again")) == (attempts == 3), "others wait no longer, either"
 
 
 async def test_nothing_begins_while_the_journal_cannot_commit(road):
