@@ -13,7 +13,7 @@ import sqlite3
 from collections import deque
 from collections.abc import Callable, Iterable
 
-import pdu
+from agent.arrivals import Arrivals
 from agent.at.error import CommandRefused, CommandTimedOut, ModemLost
 from agent.health import Health
 from agent.journal.inbox import Inbox
@@ -51,17 +51,6 @@ REFILL_S = 15.0
 STEP_S = 180.0
 """Longest time that listing a full store, or taking one message, may need before the watchdog worries."""
 
-_CARD = ("+CPIN", "+QUSIM")
-_WORDS = {
-    Outcome.NEW: "received",
-    Outcome.DOUBLE: "double",
-    Outcome.KNOWN: "known",
-    Outcome.EXPIRED: "expired",
-    Outcome.PART: "part",
-    Outcome.STRAY: "stray",
-    Outcome.REPORT: "report",
-}
-
 
 class Intake:
     """The receiving task of one session."""
@@ -93,6 +82,7 @@ class Intake:
         self._received = received
         self._others = others
         self._run_first = run_first
+        self._arrivals = Arrivals(tell, run_first=run_first)
         self._journal_failed = False
         self._news: deque[News] = deque()
         """What was told and not yet dealt with."""
@@ -121,7 +111,7 @@ class Intake:
                     self._sweep_at = loop.time()  # nobody knows what there was to be taken
                 except CommandRefused as error:
                     silences = 0
-                    self._say_refused(error)
+                    self._arrivals.refused(error)
                     self._sweep_at = loop.time() + SWEEP_WITHOUT_NEWS_S
                 except sqlite3.Error as error:
                     self._say_journal(error)
@@ -168,7 +158,7 @@ class Intake:
                 case Direct(message, acknowledge):
                     kept = await self._keep(message)
                     self._news.popleft()
-                    self._say(kept)
+                    self._arrivals.told(kept)
                     await acknowledge()
                     continue
                 case StoreFull():
@@ -176,7 +166,7 @@ class Intake:
                     self._sweep_at = 0.0
                 case Restarted(line):
                     # Its settings are gone, and whatever is sent now may be misread: begin anew.
-                    self._say_restarted(line)
+                    self._arrivals.restarted(line)
                     self._modem.close("the module is to be set up again")
                 case Disturbed(sign):
                     await self._say_disturbed(sign)
@@ -195,7 +185,7 @@ class Intake:
             try:
                 stored = await self._modem.read(slot)
             except CommandRefused as error:
-                self._say_refused(error)
+                self._arrivals.refused(error)
                 self._sweep_at = min(self._sweep_at, loop.time() + SWEEP_WITHOUT_NEWS_S)
                 continue
             if stored is None:
@@ -213,7 +203,7 @@ class Intake:
         self._gather()
         for news in self._news:
             if isinstance(news, Direct):
-                self._say(await insist(self._skin, self._tell, self._commit, news.message))
+                self._arrivals.told(await insist(self._skin, self._tell, self._commit, news.message))
             elif isinstance(news, Disturbed):  # most likely it is why the line is gone
                 await self._say_disturbed(news.sign)
 
@@ -225,7 +215,9 @@ class Intake:
         while messages := await self._modem.sweep():
             filling = self._is_filling(messages) or filling
             if first:
-                self._say_found([message for message in messages if (message.slot, message.raw) not in gone])
+                self._arrivals.found(
+                    [message for message in messages if (message.slot, message.raw) not in gone]
+                )
             freed = 0
             for message in messages:
                 here = (message.slot, message.raw)
@@ -260,7 +252,7 @@ class Intake:
         """Commit, then delete: this slot only, and only now. True where the slot is free after it."""
         self._health.within("intake", STEP_S)
         kept = await self._keep(message, run=run)
-        self._say(kept)
+        self._arrivals.told(kept)
         return message.slot is not None and await self._delete(message.slot, message.raw)
 
     async def _keep(self, message: StoredMessage, *, run: bool = True) -> Kept:
@@ -304,55 +296,11 @@ class Intake:
             return True
         return False
 
-    def _say(self, kept: Kept) -> None:
-        detail = kept.detail
-        if kept.outcome is Outcome.DOUBLE and kept.command is not None:
-            detail = f"delivery {kept.deliveries}, not run again"
-        self._tell(
-            Step(
-                _WORDS[kept.outcome],
-                detail,
-                command=kept.command,
-                sid=kept.sid,
-                reply=kept.reply,
-                content=kept.content,
-                weight=Weight.DETAIL if kept.outcome is Outcome.KNOWN else Weight.NORMAL,
-            )
-        )
-
-    def _say_found(self, messages: list[StoredMessage]) -> None:
-        """A journal without memory begins: what the module holds may be old, or run long ago."""
-        times = sorted(
-            stamp.time
-            for message in messages
-            if isinstance(message.message, pdu.Deliver)
-            and (stamp := message.message.service_centre_timestamp).time is not None
-        )
-        count = f"{len(messages)} message{'' if len(messages) == 1 else 's'}"
-        if not messages:
-            return
-        sent = f", sent from {times[0].isoformat()} to {times[-1].isoformat()}" if times else ""
-        does = (
-            "Commands are carried out" if self._run_first else "Commands are kept as expired, not carried out"
-        )
-        text = f"a new journal; the module holds {count}{sent}; {does}"
-        self._tell(Step("first start", text, weight=Weight.WARNING))
-
     async def _say_disturbed(self, sign: str) -> None:
         """Once a session; whoever looks for the other one looks into the processes, which may block."""
         who = await self._skin.run(self._others)
         text = f"another program seems to use the module's port: {sign}; {who}"
         self._tell(Step("disturbed", text, weight=Weight.WARNING))
-
-    def _say_restarted(self, line: str) -> None:
-        """By what it shows: a SIM that comes or goes asks for the same as a new start."""
-        if line.startswith(_CARD):
-            self._tell(Step("module", f"its SIM has changed its state ({line})", weight=Weight.WARNING))
-        else:
-            self._tell(Step("module restarted", line, weight=Weight.WARNING))
-
-    def _say_refused(self, error: CommandRefused) -> None:
-        self._tell(Step("refused", f"{error}; looking again within a minute", weight=Weight.WARNING))
 
     def _say_journal(self, error: sqlite3.Error) -> None:
         """Once for each trouble: messages stay in the module until the journal can commit again."""

@@ -38,8 +38,8 @@ FLOORS = (
     {"journal", "handlers"},
     # What the host could not start.
     {"scarcity"},
-    # What a handler asked to be done after its answer.
-    {"acting"},
+    # What a handler asked to be done after its answer, and what is said of messages that come.
+    {"acting", "arrivals"},
     # What moves a Command along the road; these meet in the journal and in the news queue only.
     {"intake", "dispatcher", "outbox", "control", "cards"},
     # One connection to the module, what helps where there is none, and what makes the next one.
