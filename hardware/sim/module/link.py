@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from hardware.sim.radio import Handle
 
 SEARCHING = 2
+AGAIN_S = 10.0
+"""A module that found no network looks on; real ones look every few seconds, and less often after a while."""
 SERVES = frozenset({1, 5, 6, 7, 9, 10})
 """States in which short messages can be sent: home, roaming, SMS only, CSFB not preferred."""
 
@@ -55,6 +57,7 @@ class Link:
         module = self._module
         if self.manual_mode == 2 or self.registered or module.power.function != 1 or not module.card.ready:
             return
+        self._stop()
         self._show(SEARCHING)
         self._timer = module.power.later(module.device.register_s, self._register)
 
@@ -75,9 +78,8 @@ class Link:
         self._stop()
         self.reject_cause = reject_cause
         if stat in SERVES and not self._module.attached:
-            self._module.network.attach(self._module)
-            self._module.attached = True
-            self._module.clock.synchronise()
+            answer = self._attach()
+            stat = stat if answer in SERVES else answer
         elif stat not in SERVES:
             self._detach()
         self._show(stat)
@@ -104,12 +106,18 @@ class Link:
         return text
 
     def _register(self) -> None:
+        self._show(self._attach())
+
+    def _attach(self) -> int:
+        """Ask the network; the state it answers. Where there is none, look again after a while."""
         module = self._module
         stat = module.network.attach(module)
         module.attached = stat in SERVES
-        self._show(stat)
         if module.attached:
             module.clock.synchronise()
+        elif stat == SEARCHING:
+            self._timer = module.power.later(AGAIN_S, self._register)
+        return stat
 
     def _detach(self) -> None:
         if self._module.attached:

@@ -70,6 +70,38 @@ def test_denied_at_the_first_try(fresh):
     assert not bench.module.attached
 
 
+def test_a_module_that_finds_no_network_looks_on(fresh):
+    """Until there is one, or the radio is switched off."""
+    bench = fresh()
+    bench.air.stat = 2
+    bench.module.power_on()
+    bench.at("E0")
+    bench.time.pass_(60)
+    assert bench.at("+CREG?") == info("+CREG: 0,2")
+    assert bench.air.log.count("attach") > 3
+    bench.at("+CFUN=4")
+    bench.air.log.clear()
+    bench.time.pass_(60)
+    assert bench.air.log == []
+    bench.at("+CFUN=1")
+    bench.air.stat = 5
+    bench.time.pass_(20)
+    assert bench.at("+CREG?") == info("+CREG: 0,5")
+    assert bench.module.attached
+
+
+def test_no_word_registers_a_module_that_the_network_does_not_hear(bench):
+    """What the network answers counts, and the module looks on."""
+    bench.module.registration(2)
+    bench.air.stat = 2
+    bench.module.registration(1)
+    assert bench.at("+CREG?") == info("+CREG: 0,2")
+    assert not bench.module.attached
+    bench.air.stat = 1
+    bench.time.pass_(20)
+    assert bench.at("+CREG?") == info("+CREG: 0,1")
+
+
 def test_operator(bench):
     """Formats, leaving and coming back, an unknown operator, a scan that takes its time."""
     assert bench.at("+COPS?") == info('+COPS: 0,0,"Simulated",7')

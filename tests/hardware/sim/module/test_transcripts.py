@@ -40,7 +40,8 @@ def happen(bench, what):
         case "network-refuses":
             bench.air.cause = int(argument) if argument else None
         case "registration":
-            bench.module.registration(int(argument))
+            bench.air.stat = int(argument)
+            bench.module.registration(bench.air.stat)
         case "reference":
             bench.sim.last_message_reference = (int(argument) - 1) % 256
         case "pin":
