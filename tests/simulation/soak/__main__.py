@@ -13,6 +13,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from soak import bugs
 
+AT_ONCE = 100
+"""Seeds that a process runs."""
+
 
 def main(arguments=None):
     """Exit status 0 where no seed finds anything, 1 where one does."""
@@ -49,20 +52,12 @@ def _many(options):
     failing, passed, commands, lives = [], 0, 0, 0
     columns = (TextColumn("soak"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     seeds = range(options.first, options.first + options.seeds)
-    context = multiprocessing.get_context("spawn")  # nothing of one seed reaches another
-    with (
-        Progress(*columns, console=console, disable=not console.is_terminal) as progress,
-        concurrent.futures.ProcessPoolExecutor(options.jobs, context, max_tasks_per_child=50) as pool,
-    ):
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
         bar = progress.add_task("", total=len(seeds))
-        work = {pool.submit(bugs.run, number, options.days, options.bug): number for number in seeds}
-        for done in concurrent.futures.as_completed(work):
-            number = work[done]
-            try:
-                outcome = done.result()
-            except Exception as error:  # noqa: BLE001  (the seed is named, the others go on)
+        for number, outcome in _outcomes(seeds, options):
+            if isinstance(outcome, Exception):
                 failing.append(number)
-                progress.console.print(f"seed {number}: {type(error).__name__}: {error}", markup=False)
+                progress.console.print(f"seed {number}: {type(outcome).__name__}: {outcome}", markup=False)
             else:
                 passed += not outcome.findings
                 commands += outcome.counts["commands"]
@@ -77,6 +72,20 @@ def _many(options):
         f"{commands} Commands, {lives} lives of the agent, {seconds:.0f} s"
     )
     return bool(failing)
+
+
+def _outcomes(seeds, options):
+    """(seed, Outcome or the error that it ended with), as they come; from processes that live for a while."""
+    context = multiprocessing.get_context("spawn")  # nothing of one seed reaches another
+    size = AT_ONCE * options.jobs  # with max_tasks_per_child Python 3.11 waits for ever [gh-115634]
+    for first in range(0, len(seeds), size):
+        with concurrent.futures.ProcessPoolExecutor(options.jobs, context) as pool:
+            work = {
+                pool.submit(bugs.run, number, options.days, options.bug): number
+                for number in seeds[first : first + size]
+            }
+            for done in concurrent.futures.as_completed(work):
+                yield work[done], done.exception() or done.result()
 
 
 def _show(console, outcome, options):

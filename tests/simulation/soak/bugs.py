@@ -188,8 +188,8 @@ def _acknowledge_early():
 def _budget_in_memory():
     reserve = Resets.reserve
 
-    def counted(self, step, reason, *, hourly=False):
-        refusal = reserve(self, step, reason, hourly=hourly)
+    def counted(self, *arguments, **named):
+        refusal = reserve(self, *arguments, **named)
         self.__dict__["mine"] = self.__dict__.get("mine", 0) + (not refusal)
         return refusal
 

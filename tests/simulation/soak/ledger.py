@@ -6,12 +6,11 @@ Each allowance says why it is there. What is found is a sentence that names the 
 import collections
 import sqlite3
 
-from agent.config import Recovery
-from hardware.sim.module.arrival import KEPT_CODES
+from soak.handed import SLOW_COMMIT_S, Handed
 from soak.letters import LONG
+from soak.limits import Limits
 
 SETTLED = {"sent", "delivered", "failed", "unknown"}
-RESETS_AN_HOUR, RESETS_A_DAY = Recovery().resets_per_hour, Recovery().resets_per_day
 OPEN = {
     "commands": ("received", "running"),
     "replies": ("queued", "sending"),
@@ -27,6 +26,8 @@ class Ledger:
         self.weather = weather
         self.watch = watch
         self.letters = weather.letters.all
+        self.handed = Handed(world, weather)
+        self.limits = Limits(self)
         self.findings = [f"{time:.3f} {text}" for time, text in watch.findings]
         journal = sqlite3.connect(f"file:{world.life.folder / 'journal.db'}?mode=ro", uri=True)
         journal.row_factory = sqlite3.Row
@@ -54,10 +55,10 @@ class Ledger:
         self._actions()
         self._nothing_left()
         self._lives()
-        self._budgets()
+        self.limits.check()
         return self.findings
 
-    def _find(self, sentence):
+    def find(self, sentence):
         self.findings.append(sentence.replace(LONG[:150], "...abc"))
 
     # Every Command exactly as often as its handler promises
@@ -72,7 +73,7 @@ class Ledger:
             self._rows(content, letters, rows)
             self._runs(content, letters[0], rows)
         for content in self.by_body:
-            self._find(f"the journal has a Command that nobody sent: {content!r}")
+            self.find(f"the journal has a Command that nobody sent: {content!r}")
 
     def _rows(self, content, letters, rows):
         """One row for each Command that the module has taken whole."""
@@ -82,7 +83,7 @@ class Ledger:
             low, high = low + least, high + most
         if not low <= len(rows) <= high:
             wanted = str(low) if low == high else f"{low} to {high}"
-            self._find(f"{content!r} stands {len(rows)} times in the journal, not {wanted}: {_said(letters)}")
+            self.find(f"{content!r} stands {len(rows)} times in the journal, not {wanted}: {_said(letters)}")
 
     def _wanted(self, letter):
         """How many rows there may be, at least and at most."""
@@ -98,72 +99,53 @@ class Ledger:
         return (0 if self._excused(letter) else 1), most
 
     def _excused(self, letter):
-        """Handed over without acknowledgement there is no second copy: whatever keeps it from the journal at
-        that moment loses it, the documented exception of the first promise. At that moment the agent was
-        being killed or absent, its disk or the line was in trouble, or the module's output was."""
-        for sheet in letter.sheets:
-            if any(how != "handed" for _, how in sheet.taken):
-                continue
-            at = sheet.taken[0][0]
-            if self._troubled(at - 1, at + 60) or not self._in_session(at) or self._overflowed(at):
-                return True
-        return False
-
-    def _overflowed(self, at):
-        """While text is entered the module answers by itself for what comes and keeps only the newest."""
-        sheets = self.weather.letters.sheets.values()
-        handed = sum(how == "handed" and abs(time - at) < 1 for each in sheets for time, how in each.taken)
-        return handed > KEPT_CODES
-
-    def _in_session(self, at):
-        """Whether an agent was listening."""
-        words = {"session": True, "session ended": False, "module restarted": False, "module": False}
-        told = [step.what for time, _, step in self.world.steps if time <= at and step.what in words]
-        return bool(told) and words[told[-1]]
-
-    def _troubled(self, begin, end):
-        """Whether anything went wrong around that time."""
-        times = [time for time, _ in self.weather.struck]
-        times += [time for time, _ in self.weather.harm.log]
-        times += [life.ended_at for life in self.world.lives if life.ended_at is not None]
-        return any(begin - 120 <= time <= end for time in times)
+        """Whether one of its messages may be lost."""
+        return any(self.handed.excuses(sheet) for sheet in letter.sheets)
 
     def _runs(self, content, letter, rows):
         """Not more runs than begun on the disk; as many, where the journal says that the run ended."""
         runs = self.runs.pop(content, [])
         attempts = sum(row["attempt"] for row in rows)
         if len(runs) > attempts:
-            self._find(f"{content!r} ran {len(runs)} times, {attempts} begun in the journal")
+            self.find(f"{content!r} ran {len(runs)} times, {attempts} begun in the journal")
         most = 3 if letter.repeatable else 1
         ended = 0
         for row in rows:
             if row["attempt"] > most:
-                self._find(f"{content!r} was begun {row['attempt']} times, at most {most} are promised")
+                self.find(f"{content!r} was begun {row['attempt']} times, at most {most} are promised")
             if row["state"] == "expired" and not self._honestly_expired(letter, row):
-                self._find(f"{content!r} was kept as expired and is not: {row['reason']}")
+                self.find(f"{content!r} was kept as expired and is not: {row['reason']}")
             if row["state"] == "failed" and row["reason"] == "interrupted":
-                self._interrupted(content, row, runs)
+                self._interrupted(content, row, runs, attempts)
             elif row["attempt"]:
                 ended += 1
             elif row["state"] == "done" and content and row["handler"] != "ping":
-                self._find(f"{content!r} is done and was never begun")
+                self.find(f"{content!r} is done and was never begun")
             elif row["state"] == "failed" and row["reason"] != "no handler":
-                self._find(f"{content!r} failed before it was begun: {row['reason']}")
+                self.find(f"{content!r} failed before it was begun: {row['reason']}")
         if letter.kind != "builtin" and len(runs) < ended:
-            self._find(f"{content!r} ran {len(runs)} times, though {ended} of it came to an end")
+            self.find(f"{content!r} ran {len(runs)} times, though {ended} of it came to an end")
 
-    def _interrupted(self, content, row, runs):
+    def _interrupted(self, content, row, runs, begun):
         """A life must have ended during the run; or between the commit that it begins and its beginning."""
         for run in runs:
             life = self.world.lives[run.life]
-            if life.ended_at is None:
-                continue
-            # What a handler said is in memory while the disk takes nothing.
-            disk = any(run.at - 3600 <= time <= life.ended_at for time in self.weather.disk_troubles)
-            if disk or run.does == "stuck" or life.ended_at <= run.at + run.seconds + 10:
+            if life.ended_at is not None and (run.does == "stuck" or self._cut(run, life)):
                 return
-        if runs or not any(life.end not in ("", "stopped") for life in self.world.lives):
-            self._find(f"{content!r} is called interrupted, and nothing interrupted it: {runs}")
+        if len(runs) >= begun or not any(life.end not in ("", "stopped") for life in self.world.lives):
+            self.find(f"{content!r} is called interrupted, and nothing interrupted it: {runs}")
+
+    def _cut(self, run, life):
+        """Whether its life ended before what came of it can have been on the disk."""
+        end = run.at + run.seconds
+        if life.ended_at <= end + 1:
+            return True
+        # What a handler said is in memory while the disk takes nothing, or takes its time.
+        troubles = self.weather.disk_troubles + self.weather.slow_disks
+        return any(
+            begin <= end + 1 and end <= over and life.ended_at <= over + SLOW_COMMIT_S
+            for begin, over in troubles
+        )
 
     def _honestly_expired(self, letter, row):
         limit = self.weather.max_age_s
@@ -174,14 +156,14 @@ class Ledger:
     def _strays(self):
         """Nobody else commands."""
         for content, runs in self.runs.items():
-            self._find(f"{content!r} ran {len(runs)} times and commands nothing")
+            self.find(f"{content!r} ran {len(runs)} times and commands nothing")
         kept = {row["text"] for row in self.rows["strays"]}
         if self.world.message_format == "pdu":
             for letter in self.letters:
                 if letter.kind in {"stray", "usurper"} and letter.whole and not self._excused(letter):
                     texts = {letter.content}
                     if not texts & kept:
-                        self._find(f"the stray {letter.content!r} is not shown")
+                        self.find(f"the stray {letter.content!r} is not shown")
 
     # Every Command is answered
 
@@ -213,7 +195,7 @@ class Ledger:
             )
             if not low <= said[text] <= high:
                 wanted = low if low == high else f"{low} to {high}"
-                self._find(f"the answer {text!r} reached the network {said[text]} times, not {wanted}")
+                self.find(f"the answer {text!r} reached the network {said[text]} times, not {wanted}")
         errors = sum(row["error_answer"] for row in self.rows["replies"])
         for row in self.rows["commands"]:
             self._answer(row, self.replies.get(row["id"], []), errors)
@@ -223,22 +205,22 @@ class Ledger:
         body = row["body"]
         if row["state"] == "expired" or not row["answerable"]:
             if replies:
-                self._find(f"{body!r} was answered, and must not be")
+                self.find(f"{body!r} was answered, and must not be")
             return
         if len(replies) > 1:
-            self._find(f"{body!r} has {len(replies)} answers")
+            self.find(f"{body!r} has {len(replies)} answers")
         if row["state"] == "done":
             silent = body == "" or (plan is not None and plan.attempts[-1][1] == "nothing")
             if not replies and not silent:
-                self._find(f"{body!r} is done without an answer")
+                self.find(f"{body!r} is done without an answer")
         elif row["state"] == "failed" and not replies and errors < 10:
             # At most ten error answers an hour leave the device: a loop of two automatons ends so.
-            self._find(f"{body!r} failed without an answer")
+            self.find(f"{body!r} failed without an answer")
         for reply in replies:
             if reply["destination"] != self.world.service.number:
-                self._find(f"the answer to {body!r} went to {reply['destination']}")
+                self.find(f"the answer to {body!r} went to {reply['destination']}")
             if reply["state"] == "failed" and not reply["reason"]:
-                self._find(f"the answer to {body!r} failed and nobody says why")
+                self.find(f"the answer to {body!r} failed and nobody says why")
 
     # Answer, then act
 
@@ -247,11 +229,11 @@ class Ledger:
         for content, count in acts.items():
             rows = [row for row in self.rows["actions"] if self._body(row["command"]) == content]
             if count > len(rows):
-                self._find(f"the action after {content!r} ran {count} times, asked for {len(rows)} times")
+                self.find(f"the action after {content!r} ran {count} times, asked for {len(rows)} times")
         for row in self.rows["actions"]:
             content = self._body(row["command"])
             if row["state"] == "done" and not acts[content] and not row["reason"]:
-                self._find(f"the action after {content!r} is done and never ran")
+                self.find(f"the action after {content!r} is done and never ran")
 
     def _body(self, command):
         return next((row["body"] for row in self.rows["commands"] if row["id"] == command), None)
@@ -262,15 +244,15 @@ class Ledger:
         for table, states in OPEN.items():
             for row in self.rows[table]:
                 if row["state"] in states and not self._held(table):
-                    self._find(f"{table} {row['id']} is {row['state']} at the end: {row}")
+                    self.find(f"{table} {row['id']} is {row['state']} at the end: {row}")
         for name, store in self.world.module.stores.items():
             if name in {"ME", "SM", "SR"}:
                 for slot, stored in store:
                     if stored.status.received:
-                        self._find(f"{name} {slot} still holds {stored.tpdu.hex()}")
+                        self.find(f"{name} {slot} still holds {stored.tpdu.hex()}")
         waiting = self.world.network.waiting(self.world.sim.imsi)
         if waiting:
-            self._find(f"{waiting} messages wait in the network at the end")
+            self.find(f"{waiting} messages wait in the network at the end")
         for letter in self.letters:
             if letter.kind == "proof":
                 self._proof(letter)
@@ -285,70 +267,32 @@ class Ledger:
         rows = [row for row in self.rows["commands"] if row["body"] == letter.content]
         states = [row["state"] for row in rows]
         if states != ["done"] and not (states == ["expired"] and self._honestly_expired(letter, rows[0])):
-            self._find(f"{letter.content!r} in the quiet time is {states}")
+            self.find(f"{letter.content!r} in the quiet time is {states}")
         for row in rows:
             for reply in self.replies.get(row["id"], []):
                 if reply["state"] not in {"sent", "delivered"} and not self._held("replies"):
-                    self._find(f"the answer to {letter.content!r} in the quiet time is {reply['state']}")
+                    self.find(f"the answer to {letter.content!r} in the quiet time is {reply['state']}")
 
     # No task dies unseen
 
     def _lives(self):
         for time, text in self.watch.unseen:
-            self._find(f"{time:.3f} nobody caught: {text}")
+            self.find(f"{time:.3f} nobody caught: {text}")
         for time, _, error in self.world.ends:
             if error is not None:
-                self._find(f"{time:.3f} the agent ended by {type(error).__name__}: {error}")
+                self.find(f"{time:.3f} the agent ended by {type(error).__name__}: {error}")
         for time, _, step in self.world.steps:
             if step.what == "session failed":
-                self._find(f"{time:.3f} {step}")
+                self.find(f"{time:.3f} {step}")
         for number, life in enumerate(self.world.lives):
             stuck = any(run.life == number and run.does == "stuck" for run in self.world.runs)
             if life.end == "watchdog" and not stuck:
-                self._find(f"life {number} was ended by the watchdog, and nothing of ours held it up")
+                self.find(f"life {number} was ended by the watchdog, and nothing of ours held it up")
         for seconds in self.weather.host.stops:
             if seconds > 6:
-                self._find(f"an orderly stop took {seconds:.1f} s")
+                self.find(f"an orderly stop took {seconds:.1f} s")
         if not self.world.life.alive:
-            self._find("the agent is not alive at the end")
-
-    # Waits, retries, resets
-
-    def _budgets(self):
-        hours = collections.Counter()
-        for time, _, step in self.world.steps:
-            if step.weight >= 20:
-                hours[int(time // 3600)] += 1
-        self.busiest = max(hours.values(), default=0)
-        lines = self.world.module.ledger.lines
-        attempts = sum(row["attempts"] for row in self.rows["replies"])
-        asked = sum(line.startswith("+CMGS=") for line in lines)
-        self._resets()
-        self._unknowns()
-        # An attempt that was cut off before it was counted left nothing; each life and session may have one.
-        sessions = sum(step.what == "session" for _, _, step in self.world.steps)
-        if asked > attempts + len(self.world.lives) + sessions:
-            self._find(f"+CMGS was asked {asked} times, {attempts} attempts are in the journal")
-
-    def _resets(self):
-        """By running time, as they are counted; what a dead life had not committed of it counts as none."""
-        budget = {"hour": (3600.0, RESETS_AN_HOUR), "day": (86400.0, RESETS_A_DAY)}
-        times = [row["at_running"] for row in self.rows["resets"]]
-        for name, (seconds, most) in budget.items():
-            for time in times:
-                count = sum(time - seconds < other <= time for other in times)
-                if count > most:
-                    self._find(f"{count} resets of the module within one {name}, at most {most} are allowed")
-                    return
-
-    def _unknowns(self):
-        """Only what may have left is unknown: its body was written, or a life ended just before it."""
-        ends = {life.ended_at for life in self.world.lives}
-        for row in self.rows["replies"]:
-            # The body follows the commit at the same moment of virtual time.
-            died_between = self.watch.sending.get(row["id"], set()) & ends
-            if row["state"] == "unknown" and row["id"] not in self.watch.bodies and not died_between:
-                self._find(f"the answer {row['text']!r} is unknown although nothing of it left")
+            self.find("the agent is not alive at the end")
 
 
 def _said(letters):

@@ -74,13 +74,7 @@ def _out_of_coverage(weather):
 
 
 def _in_coverage(weather):
-    """A module that found no network meanwhile finds it now."""
-    world = weather.world
-    world.network.cover(world.sim.imsi, True)
-    with world.module.event():
-        if world.module.attached and not world.network.reachable(world.sim.imsi):
-            world.module.link.leave()  # it believed to be there while no radio wave reached it
-        world.module.link.search()
+    weather.world.network.cover(weather.world.sim.imsi, True)
 
 
 def _refused_by_network(weather):
@@ -107,8 +101,9 @@ def _disk_full(weather):
     def mended():
         world.disk_trouble = None
 
-    weather.disk_troubles.append(world.loop.time())
-    world.call_later(weather.random.choice((3.0, 30.0, 300.0, 3600.0)), mended)
+    seconds = weather.random.choice((3.0, 30.0, 300.0, 3600.0))
+    weather.disk_troubles.append((world.loop.time(), world.loop.time() + seconds))
+    world.call_later(seconds, mended)
 
 
 def _slow_disk(weather):
@@ -118,7 +113,9 @@ def _slow_disk(weather):
     def quick():
         world.disk_delay = 0.0
 
-    world.call_later(weather.random.uniform(30, 900), quick)
+    seconds = weather.random.uniform(30, 900)
+    weather.slow_disks.append((world.loop.time(), world.loop.time() + seconds))
+    world.call_later(seconds, quick)
 
 
 def _clock(weather):

@@ -92,7 +92,8 @@ def _counts(world, weather, ledger):
         "lives": len(world.lives),
         "misfortunes": len(weather.struck),
         "boots": world.module.ledger.boots,
-        "busiest": ledger.busiest,
+        "loudest": ledger.limits.loudest,
+        "wakes": ledger.limits.wakes,
     }
 
 

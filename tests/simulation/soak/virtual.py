@@ -11,6 +11,8 @@ import selectors
 
 BEGIN = 1000.0
 """What the clock of a loop shows at first."""
+MOMENT_S = 0.05
+"""Octets on the line and waits of a driver between them; whoever has something to say or to hear is awake."""
 
 
 class _Selector(selectors.DefaultSelector):
@@ -19,6 +21,8 @@ class _Selector(selectors.DefaultSelector):
     def __init__(self):
         super().__init__()
         self.now = BEGIN
+        self.wakes = []
+        """When the clock went on by more than `MOMENT_S`: somebody woke who had slept."""
 
     def select(self, timeout=None):
         if timeout is None:
@@ -29,6 +33,8 @@ class _Selector(selectors.DefaultSelector):
         ready = super().select(0)
         if not ready:
             self.now += timeout
+            if timeout > MOMENT_S:
+                self.wakes.append(self.now)
         return ready
 
 
@@ -61,6 +67,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def __init__(self):
         self.numbers = itertools.count()
         self._virtual = _Selector()
+        self.wakes = self._virtual.wakes
         super().__init__(self._virtual)
         self.set_task_factory(
             lambda loop, coroutine, **arguments: NumberedTask(coroutine, loop=loop, **arguments)

@@ -106,6 +106,9 @@ class Weather:
         self.host = Host(world, random.Random(self.random.random()))
         self.host.start()
         self.disk_troubles = []
+        """(begin, end) of times in which nothing could be committed."""
+        self.slow_disks = []
+        """The same of times in which each commit took long."""
         self.struck = []
         """(time, name) of each misfortune."""
         began = loop.time()
@@ -116,6 +119,7 @@ class Weather:
         recover(self)
         await asyncio.sleep(QUIET_S - ALIVE_S)
         self.alive_from = loop.time()
+        self.total_s = self.alive_from - began + ALIVE_S
         for _ in range(5):
             self.letters.plain_and_quick()
             await asyncio.sleep(30)
