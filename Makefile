@@ -38,16 +38,18 @@ wheel: $(VENV)/.demo  ## what is installed on a device, and the source archive, 
 
 test: $(VENV)/.test  ## the tests that run anywhere
 	@echo "Left out: the group 'system' (needs root and Debian programs); 'make test-system' runs it."
-	$(BIN)/python -m pytest --numprocesses=auto --dist=worksteal -m "not system" $(ARGS)
+	TMPDIR=$$($(BIN)/python tests/scratch.py) $(BIN)/python -m pytest --numprocesses=auto --dist=worksteal -m "not system" $(ARGS)
 
 soak: $(VENV)/.test  ## virtual days of the whole agent, checked by a ledger; SEEDS=2000, or SEED=17 for one again
 	@PYTHONPATH=tests/simulation $(BIN)/python -m soak --days $(DAYS) $(if $(SEED),--seed $(SEED) --trace soak-$(SEED).trace,--seeds $(SEEDS)) $(ARGS)
 
 peers: $(VENV)/.peers  ## install other people's clients and codecs, for the tests that are skipped without them
 
+# Only files with such tests are looked at: reading all the others takes seconds.
 test-system: $(VENV)/.peers  ## the tests that need root and Debian programs
 	@$(BIN)/python tests/system/needs.py
-	$(BIN)/python -m pytest -m system $(ARGS)
+	$(BIN)/python -m pytest -m system $(ARGS) \
+		$(if $(filter tests/%,$(ARGS)),,tests/system $(shell grep -rl --include='test_*.py' 'mark\.system' tests))
 
 crashes: $(VENV)/.test  ## kill the agent at random moments, again and again: KILLS=500 SEED=7
 	@$(BIN)/python tests/crashes/kills.py --kills $(or $(KILLS),500) $(if $(SEED),--seed $(SEED)) $(ARGS)
