@@ -24,3 +24,13 @@ def test_parts_belong_to_their_command_whichever_was_taken_first():
     seen = [Seen("deleted", delivered(part), mark) for mark, part in enumerate(reversed(parts))]
     assert len(parts) == 2
     assert [fact.number for fact in seen_facts(seen)] == [17, 17]
+
+
+def test_a_reference_that_comes_again_is_of_the_nearest():
+    """There are only 256 of them."""
+    earlier, later = (
+        pdu.segment(Order(number, 0, "plain", parts=True).body, reference=9) for number in (17, 18)
+    )
+    parts = [*reversed(earlier), *later]
+    seen = [Seen("deleted", delivered(part), mark) for mark, part in enumerate(parts)]
+    assert [fact.number for fact in seen_facts(seen)] == [17, 17, 18, 18]

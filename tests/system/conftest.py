@@ -234,6 +234,10 @@ class Machine:
     def journal(self):
         return self.ask("journalctl", "--no-pager", "--unit", "modem-agent", "--output", "cat")
 
+    def wait_until_said(self, words, before=0):
+        """Wait for words in the journal behind so many characters: what a process said last may come late."""
+        wait_for(words, lambda: words in self.journal()[before:])
+
     def power_off(self):
         self._pull()
         if self.nspawn.poll() is None:

@@ -179,24 +179,32 @@ def seen_facts(seen):
     delivered = [
         (each, pdu.decode(bytes.fromhex(each.raw), direction="mt")) for each in seen if each.what != "body"
     ]
-    # Only the first part says which Command it is, and slots are no order: it may be taken last.
-    wholes = {
-        _reference(deliver): _number(deliver) for _, deliver in delivered if _number(deliver) is not None
-    }
     facts = [
-        Fact(
-            each.what,
-            each.mark,
-            _number(deliver) if _reference(deliver) is None else wholes.get(_reference(deliver)),
-            raw=each.raw,
-        )
-        for each, deliver in delivered
+        Fact(each.what, each.mark, _whole(place, delivered), raw=each.raw)
+        for place, (each, _) in enumerate(delivered)
     ]
     for each in seen:
         if each.what == "body":
             submit = pdu.decode(bytes.fromhex(each.raw), direction="mo")
             facts.append(Fact("body", each.mark, raw=submit.user_data.octets.hex()))
     return facts
+
+
+def _whole(place, delivered):
+    """Which Command this is, or is a part of.
+
+    Only the first part says so, and slots are no order: it may be taken last. References come again: of those
+    with the same one it is the nearest.
+    """
+    deliver = delivered[place][1]
+    if _reference(deliver) is None or _number(deliver) is not None:
+        return _number(deliver)
+    firsts = [
+        (abs(other - place), _number(each))
+        for other, (_, each) in enumerate(delivered)
+        if _reference(each) == _reference(deliver) and _number(each) is not None
+    ]
+    return min(firsts)[1] if firsts else None
 
 
 def _number(deliver):
