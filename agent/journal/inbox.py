@@ -49,7 +49,7 @@ class Inbox:
             slot is not None
             and not self._journal.has_landed(key)
             and slot not in self._journal.freed
-            and self._slot(slot) == raw
+            and self._holds(slot, raw)
         ):
             return Kept(Outcome.KNOWN)
         received = classify(self)
@@ -87,9 +87,15 @@ class Inbox:
         found = self._execute("SELECT 1 FROM seen WHERE key = ?", (b"m" + identity,)).fetchone()
         return self._dedup_without_sid and found is not None
 
-    def _slot(self, slot: tuple[str, int]) -> str | None:
-        row = self._execute("SELECT raw FROM slots WHERE store = ? AND slot = ?", slot).fetchone()
-        return None if row is None else str(row[0])
+    def _holds(self, slot: tuple[str, int], raw: str) -> bool:
+        """Whether that slot holds what was kept before. A module that does not tell the name of its store in
+        one session (then it is empty) may tell it in the next.
+        """
+        known = self._execute(
+            "SELECT 1 FROM slots WHERE slot = ? AND raw = ? AND (store = ? OR store = '' OR ? = '')",
+            (slot[1], raw, slot[0], slot[0]),
+        )
+        return known.fetchone() is not None
 
     def _command(self, command: Command, raw: str, now: Moment, *, run: bool) -> Kept:
         body = _digest(command.body)
@@ -206,7 +212,7 @@ class Inbox:
         Should that be lost with the power, the row says that the slot may still hold its message: then
         the slot is read, and what is not there needs no deleting.
         """
-        self._journal.freed.add(slot)
+        self._journal.freed |= {slot, ("", slot[1])}
 
     # Running
 

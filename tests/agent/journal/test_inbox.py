@@ -107,6 +107,21 @@ def test_what_is_committed_but_not_deleted_is_known_by_its_slot(desk, make):
     assert desk.keep(message, ("SM", 3), "AA").outcome is Outcome.NEW
 
 
+@pytest.mark.parametrize(("before", "after"), [("", "ME"), ("ME", "")])
+def test_a_slot_is_known_although_its_store_has_no_name(desk, make, before, after):
+    """A module may refuse to tell it in one session and tell it in the next: nothing runs twice by that."""
+    desk.dedup_without_sid = False
+    desk.restart()
+    message = make.command(sid=None, identity=None, at=None)
+    assert desk.keep(message, (before, 1), "AA").outcome is Outcome.NEW
+    desk.restart()
+    assert desk.keep(message, (after, 1), "AA").outcome is Outcome.KNOWN
+    assert desk.keep(message, (after, 2), "AA").outcome is Outcome.NEW
+    desk.inbox.free(("ME", 1))
+    desk.inbox.free(("", 1))
+    assert desk.keep(message, (after, 1), "AA").outcome is Outcome.NEW
+
+
 def test_a_slot_that_was_freed_holds_what_comes_next(desk, make):
     """The index is used again at once: the same octets there are another delivery, not the old message."""
     desk.keep(make.command(), SLOT, "AA")
