@@ -48,8 +48,9 @@ FILLING = 0.8
 """Of a store's capacity: from here on somebody should know of it."""
 REFILL_S = 15.0
 """After a drain that made room: the network delivers what it held within seconds, perhaps without a word."""
-STEP_S = 180.0
-"""Longest time that listing a full store, or taking one message, may need before the watchdog worries."""
+STEP_S = 600.0
+"""Longest time that listing a full store, or taking one message, may need before the watchdog worries: three
+minutes, and before that the line may belong to a message that is being sent, for six and more."""
 
 
 class Intake:

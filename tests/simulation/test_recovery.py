@@ -249,6 +249,20 @@ async def test_a_mute_module_in_the_end_ends_the_process(tmp_path):
         assert not world.life.alive
 
 
+async def test_a_sweep_waits_for_a_message_that_is_being_sent(tmp_path):
+    """However long its result takes: that is no reason to start the agent anew."""
+    async with World(tmp_path, device="nrf91") as world:
+        life = start(world)
+        await world.passes(250)
+        world.module.faults.add("final-lost:command=+CMGS,times=0")
+        world.air.delay = 1e6
+        for number in range(3):
+            world.send(f"led {number}")
+        for _ in range(60):
+            await world.passes(10)
+            assert life.agent._health.late() == []
+
+
 async def test_a_stop_in_the_middle_of_a_pulse(tmp_path):
     """As SIGTERM does: over within moments, the key let go, the reset counted by the next life."""
     async with World(tmp_path) as world:
