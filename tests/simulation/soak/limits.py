@@ -68,7 +68,10 @@ class Limits:
     def _sends(self):
         """What the network got, at any time of a minute and of a day."""
         times = [time for time, _, cause in self._world.air.submits if cause is None]
-        for seconds, most in ((60.0, A_MINUTE), (86400.0, self._weather.max_per_day)):
+        # What may have left is sent once more where a setting says so, and counts as one message there.
+        again = sum(row["attempts"] > 1 for row in self._ledger.rows["replies"])
+        a_day = self._weather.max_per_day + again * self._weather.resend_unknown
+        for seconds, most in ((60.0, A_MINUTE), (86400.0, a_day)):
             for number, time in enumerate(times):
                 count = number + 1 - bisect.bisect_right(times, time - seconds)
                 if count > most:

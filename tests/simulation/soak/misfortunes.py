@@ -74,7 +74,8 @@ def _out_of_coverage(weather):
 
 
 def _in_coverage(weather):
-    weather.world.network.cover(weather.world.sim.imsi, True)
+    for sim in (weather.world.first_sim, weather.world.second_sim):
+        weather.world.network.cover(sim.imsi, True)
 
 
 def _refused_by_network(weather):
@@ -147,6 +148,16 @@ def _no_sim_for_long(weather):
         world.call_later(seconds, weather.host.kill)
 
 
+def _another_sim(weather):
+    """Somebody puts another SIM in for a while; what is on the one that is away waits there."""
+    world = weather.world
+    if world.sim is not world.first_sim:
+        return
+    seconds = weather.random.uniform(60, 3600)
+    world.insert(world.second_sim)
+    world.call_later(seconds, world.insert, world.first_sim)
+
+
 MISFORTUNES = {
     "noise": Misfortune(12, _noise),
     "unplugged": Misfortune(6, _unplug),
@@ -160,6 +171,7 @@ MISFORTUNES = {
     "clock jumps": Misfortune(4, _clock),
     "slot used again": Misfortune(4, _slot_used_again),
     "no SIM for long": Misfortune(1, _no_sim_for_long),
+    "another SIM": Misfortune(2, _another_sim),
 } | {
     text: Misfortune(weight, partial(_fault, text))
     for text, weight in {
@@ -191,6 +203,16 @@ MISFORTUNES = {
 }
 
 
+def _enter_pin(weather):
+    """A person does it, where the agent asks for one: it was killed while it tried the PIN."""
+    world = weather.world
+    asks = any("enter the PIN in a phone" in str(step) for step in world.said("module"))
+    if world.sim.pin is not None and asks and world.module.card.state() == "SIM PIN":
+        with world.module.event():
+            world.module.card.enter(world.sim.pin, None)
+            world.module.power.unlocked()
+
+
 def recover(weather):
     """All misfortune is over. What lasts for a while ends by its own time, within the hour."""
     world = weather.world
@@ -202,8 +224,12 @@ def recover(weather):
     world.air.delay = 0.0
     world.air.refusals.clear()
     world.skew = 0.0
-    world.network._lines[world.sim.imsi].losses = 0
+    for line in world.network._lines.values():
+        line.losses = 0
+    if world.sim is not world.first_sim:
+        world.insert(world.first_sim)
     _in_coverage(weather)
+    world.call_later(300, _enter_pin, weather)
     weather.harm.until = 0.0
     weather.host.disarm()
     if not world.module.power.awake:

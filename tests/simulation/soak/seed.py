@@ -10,6 +10,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from hardware.sim.module.card import Sim
 from soak import virtual
 from soak.ledger import Ledger
 from soak.watch import Watch
@@ -58,6 +59,7 @@ async def _passes(seed, days, folder, trace):
         message_format=weather.message_format,
         tables=weather.tables,
         cut=weather.cut,
+        sim=Sim(imsi="001010000000001", pin=weather.pin),
     ) as world:
         work = asyncio.ensure_future(weather.passes(world))
         await asyncio.sleep(0)

@@ -32,6 +32,7 @@ class Watch:
         for name, store in world.module.stores.items():
             if name != "MT":
                 self._guard(name, store)
+        self._guard("SM of the second SIM", world.second_sim.messages)
         world.port.leaves = self._leaves
         taken = world.air.taken
 

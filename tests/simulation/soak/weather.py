@@ -18,6 +18,8 @@ from soak.misfortunes import MISFORTUNES, recover
 HOUR_S = 3600.0
 QUIET_S = 7 * HOUR_S
 """An answer refused for its quota waits up to five hours for its next attempt."""
+FOUND_S = 60.0
+"""What comes so long before the agent's first start is stored when it starts."""
 ALIVE_S = 1800.0
 """Before the end: the Commands that show that all works."""
 DEVICES = (
@@ -65,6 +67,13 @@ class Weather:
         """Messages an hour."""
         self.burst = pick.random() < 0.12
         self.cuts = pick.random() < 0.5
+        self.pin = "4711" if pick.random() < 0.15 else None
+        self.found = pick.random() < 0.15
+        """Whether the module holds messages when the agent starts for the first time."""
+        self.first_start = pick.choice(("run", "keep"))
+        self.max_parts = 3 if pick.random() < 0.15 and self.message_format == "pdu" else 1
+        if days >= 1 and pick.random() < 0.04:
+            self.trouble_s += 2 * 24 * HOUR_S
 
     @property
     def tables(self):
@@ -77,9 +86,10 @@ class Weather:
                 "status_reports": self.status_reports,
                 "reply_sid": self.reply_sid,
                 "max_per_day": self.max_per_day,
+                "max_parts": self.max_parts,
             },
             "handlers": handlers,
-            "journal": {"dedup_without_sid": self.dedup_without_sid},
+            "journal": {"dedup_without_sid": self.dedup_without_sid, "first_start": self.first_start},
         }
 
     def cut(self, data):
@@ -95,6 +105,8 @@ class Weather:
             f" crashes {self.crashes} density {self.density}{' burst' if self.burst else ''}"
             f" resend {self.resend_unknown} dedup {self.dedup_without_sid} age {self.max_age_s}"
             f" cap {self.max_per_day} reports {self.status_reports} sid {self.reply_sid}"
+            f"{' pin' if self.pin else ''}{f' found {self.first_start}' if self.found else ''}"
+            f" parts {self.max_parts} hours {self.trouble_s / HOUR_S:.0f}"
         )
 
     async def passes(self, world):
@@ -104,6 +116,13 @@ class Weather:
         self.letters = Letters(world, random.Random(self.random.random()))
         self.harm = Harm(world, random.Random(self.random.random()))
         self.host = Host(world, random.Random(self.random.random()))
+        self.first_until = loop.time()
+        if self.found:
+            for _ in range(3):
+                self.letters.plain()
+                self.letters.named()
+            await asyncio.sleep(FOUND_S)
+            self.first_until = loop.time()
         self.host.start()
         self.disk_troubles = []
         """(begin, end) of times in which nothing could be committed."""

@@ -16,6 +16,7 @@ import pdu
 from agent.service.profile import PROFILES
 from hardware import profile
 from hardware.sim.module.card import Sim
+from hardware.sim.module.memory import Joined
 from hardware.sim.module.module import SimulatedModule
 from hardware.sim.network.network import SimulatedNetwork, Subscription
 from soak import runner
@@ -106,10 +107,12 @@ class World:
         self.events = []
         """(time, Event) of the network."""
         self.network = SimulatedNetwork(self.loop, self.true_time, self._happened, timing=timing)
-        self.sim = sim or Sim(imsi="001010000000001")
-        self.network.subscribe(
-            Subscription(imsi=self.sim.imsi, number=NUMBER, originated=lambda message: None)
-        )
+        self.sim = self.first_sim = sim or Sim(imsi="001010000000001")
+        self.second_sim = Sim(imsi="001010000000002", iccid="89440000000000000025", pin=self.sim.pin)
+        for each in (self.first_sim, self.second_sim):
+            self.network.subscribe(
+                Subscription(imsi=each.imsi, number=NUMBER, originated=lambda message: None)
+            )
         self.port = Port(self.loop, cut)
         self.air = Air(self)
         self.module = SimulatedModule(
@@ -124,6 +127,16 @@ class World:
         self.port.module = self.module
         self.module.faults.port = self.port
         self._journal = self.new_folder()
+
+    def insert(self, sim):
+        """Another SIM, for which the module is without power."""
+        self.module.power_off()
+        self.sim = self.module.sim = self.module.card.sim = sim
+        stores = self.module.stores
+        stores["SM"], own = sim.messages, stores.get("ME")
+        joined = self.module.device.joins_memories and own is not None
+        stores["MT"] = Joined(own, sim.messages) if joined else own or sim.messages
+        self.call_later(2.0, self.module.power_on)
 
     async def __aenter__(self):
         self.module.power_on()
