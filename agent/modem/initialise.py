@@ -13,7 +13,7 @@ from agent.at.channel import Channel
 from agent.at.command import Answer, AtCommand
 from agent.at.error import CommandRefused, CommandTimedOut
 from agent.at.parameters import ranges, values
-from agent.modem.card import Card, Holder
+from agent.modem.card import Card, Holder, blames
 from agent.modem.commands import SETTING_S, read, write
 from agent.modem.error import ModemUnusable
 from agent.modem.formats import Choice, MessageFormat
@@ -252,11 +252,16 @@ class Initialisation:
         """Whether messages can be listed: what tells a module that is not ready from one without a choice.
 
         A module takes the message format when it is ready for messages; listing may lag behind a little.
+        Raises ModemUnusable where the SIM is what is in the way: that says nothing about stores.
         """
         try:
             await self._talk.insist(write(f"AT+CMGF={self._format.code}"))
             await self._talk.insist(self._format.list_messages(), LISTING_S, unless_unknown=True)
-        except (CommandRefused, CommandTimedOut):
+        except CommandRefused as error:
+            if blames(error):
+                raise ModemUnusable(f"no message can be read: {error}") from error
+            return False
+        except CommandTimedOut:
             return False
         return True
 

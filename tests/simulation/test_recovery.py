@@ -175,6 +175,20 @@ async def test_a_sim_that_stays_busy_in_a_session(tmp_path, says_ready):
         assert len(lines(world)) <= 2
 
 
+async def test_a_sim_that_is_busy_while_the_module_is_set_up(tmp_path):
+    """That says nothing about stores: once it serves, messages are found in them."""
+    async with World(tmp_path) as world:
+        for command in ("+CPMS", "+CMGL"):
+            world.module.faults.add(f"refused:command={command},refusal=CMS 314,times=0")
+        start(world)
+        world.send("led 7")
+        await world.passes(400)
+        assert world.runs == []
+        world.module.faults.clear()
+        await world.passes(300)
+        assert world.bodies == ["did led 7"]
+
+
 async def test_a_sim_that_is_busy_for_moments(tmp_path):
     """Twice two minutes, each time waited for: nothing is restarted."""
     async with World(tmp_path) as world:

@@ -17,7 +17,7 @@ WAKES_AN_HOUR = 330
 """Sweep, looks and watchdog make some 110, 60 more where a module does not notify; 144 are not the agent's,
 but of the computer that watches it."""
 IDLE_S = 3600.0
-_CODE = re.compile(r"\+CM[SE] ERROR: (\d+)")
+_CODE = re.compile(r"\+CM[SE] ERROR\D*(\d+)")
 
 
 class Limits:
@@ -98,7 +98,7 @@ class Limits:
     def _refused(self, code):
         """Whether a module or its network answered so."""
         heard = b"".join(octets for _, way, octets in self._world.port.trace if way == "<")
-        return f"ERROR: {code}\r".encode() in heard
+        return re.search(rb"ERROR\D{0,4}%d\b" % code, heard) is not None
 
     def _unknowns(self):
         """Only what may have left is unknown: its body was written, or a life ended just before it."""
