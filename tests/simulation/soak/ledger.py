@@ -106,7 +106,7 @@ class Ledger:
 
     def _excused(self, letter):
         """Whether one of its messages may be lost."""
-        shown = any(letter.content in str(row.values()) for row in self.rows["strays"])
+        shown = any(str(letter.content) in str(row["raw"]) + str(row["text"]) for row in self.rows["strays"])
         if shown and self.world.message_format == "text" and letter.kind == "immediate":
             return True  # what a module hands over that has lost +CSDH=1 is kept, and is no Command
         away = {stored.tpdu[1:] for _, stored in self.world.second_sim.messages}

@@ -128,6 +128,7 @@ class Limits:
     def _lines(self):
         cut = sum(life.end not in ("", "stopped") for life in self._world.lives)
         most = LOUD_A_DAY + LOUD_EACH * (len(self._weather.struck) + cut)
+        most += sum(row["state"] == "expired" for row in self._ledger.rows["commands"])  # each is said
         if self.loudest > most:
             self._find(f"{self.loudest} lines of WARNING and above on one day, at most {most} are expected")
 
