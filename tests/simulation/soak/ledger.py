@@ -6,6 +6,7 @@ Each allowance says why it is there. What is found is a sentence that names the 
 import collections
 import sqlite3
 
+from agent.journal.inbox import STRAYS_KEPT
 from soak.handed import SLOW_COMMIT_S, Handed
 from soak.letters import LONG
 from soak.limits import Limits
@@ -175,7 +176,7 @@ class Ledger:
         for content, runs in self.runs.items():
             self.find(f"{content!r} ran {len(runs)} times and commands nothing")
         kept = {row["text"] for row in self.rows["strays"]}
-        if self.world.message_format == "pdu":
+        if self.world.message_format == "pdu" and len(self.rows["strays"]) < STRAYS_KEPT:
             for letter in self.letters:
                 if letter.kind in {"stray", "usurper"} and letter.whole and not self._excused(letter):
                     texts = {letter.content}

@@ -67,7 +67,7 @@ class Limits:
 
     def _sends(self):
         """What the network got, at any time of a minute and of a day."""
-        times = [time for time, _, cause in self._world.air.submits if cause is None]
+        times = [time for time, event in self._world.events if event.kind == "originated"]
         # What may have left is sent once more where a setting says so, and counts as one message there.
         again = sum(row["attempts"] > 1 for row in self._ledger.rows["replies"])
         a_day = self._weather.max_per_day + again * self._weather.resend_unknown
