@@ -106,11 +106,16 @@ class Outbox:
         )
 
     def sending(self, reply: int) -> None:
-        """Committed after the prompt and before an octet of the body leaves: from now on it may be out."""
+        """Committed after the prompt and before an octet of the body leaves: from now on it may be out.
+
+        So from now on it counts against the caps, whatever becomes of it.
+        """
         self._journal.commit(
             None,
-            lambda _: self._execute(
-                "UPDATE replies SET state = 'sending', attempts = attempts + 1 WHERE id = ?", (reply,)
+            lambda now: self._execute(
+                "UPDATE replies SET state = 'sending', attempts = attempts + 1,"
+                " sent_wall = ?, sent_running = ? WHERE id = ?",
+                (now.wall, now.running, reply),
             ),
         )
 
@@ -142,7 +147,8 @@ class Outbox:
         self._journal.commit(
             ("back", reply),
             lambda _: self._execute(
-                "UPDATE replies SET state = 'queued', reason = ?, attempts = attempts + ? WHERE id = ?",
+                "UPDATE replies SET state = 'queued', reason = ?, attempts = attempts + ?,"
+                " sent_wall = NULL, sent_running = NULL WHERE id = ?",
                 (reason, attempted, reply),
             ),
         )
@@ -152,7 +158,9 @@ class Outbox:
         self._journal.commit(
             ("end", reply),
             lambda _: self._execute(
-                "UPDATE replies SET state = ?, reason = ? WHERE id = ?", (state, reason, reply)
+                "UPDATE replies SET state = ?1, reason = ?2, sent_wall = iif(?1 = 'failed', NULL, sent_wall),"
+                " sent_running = iif(?1 = 'failed', NULL, sent_running) WHERE id = ?3",
+                (state, reason, reply),
             ),
         )
 
@@ -215,7 +223,7 @@ class Outbox:
         since = self._journal.now().running - seconds
         row = self._execute(
             "SELECT count(*) FROM replies WHERE state IN ('sending', 'sent', 'delivered', 'unknown')"
-            " AND coalesce(sent_running, queued_running) > ?",
+            " AND coalesce(sent_running, queued_running) > ?",  # without: of an earlier version
             (since,),
         ).fetchone()
         return int(row[0])

@@ -121,6 +121,21 @@ def test_limits_count_what_may_have_left(desk):
     assert desk.outbox.sent_within(DAY_S) == 2
 
 
+def test_what_waited_for_days_counts_from_the_moment_it_may_have_left(desk):
+    """Whatever becomes of it; one that was refused has not left at all."""
+    unknown, refused, again = queue(desk, "a", "b", "c")
+    desk.pass_time(2 * DAY_S)
+    for reply in (unknown, refused, again):
+        desk.outbox.sending(reply)
+    desk.outbox.end(unknown, "unknown", "no result")
+    assert desk.outbox.sent_within(60) == 3
+    desk.outbox.end(refused, "failed", "refused")
+    desk.outbox.back(again, "busy", attempted=False)
+    assert desk.outbox.sent_within(60) == 1
+    rows = desk.journal.connection.execute("SELECT state, sent_wall IS NULL FROM replies ORDER BY id")
+    assert rows.fetchall() == [("unknown", 0), ("failed", 1), ("queued", 1)]
+
+
 def test_the_oldest_message_tells_how_long_to_wait(desk):
     """It is the first to become too old; what has met its fate waits no longer."""
     [first] = queue(desk, "one")
