@@ -7,10 +7,8 @@ import contextlib
 import itertools
 import os
 import sqlite3
-from collections.abc import Coroutine
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from agent.asking import Desk
 from agent.at.channel import Channel
@@ -42,6 +40,7 @@ from agent.seams import Seams
 from agent.service.compose import ReplyRules
 from agent.service.profile import PROFILES
 from agent.session import Session
+from agent.stopping import unless_stopped
 from agent.story import Step, Tell, Weight
 from agent.supervisor import Supervisor
 from agent.version import VERSION
@@ -109,7 +108,7 @@ class Agent:
                 stack.callback(self._skin.close)
                 self._runner = seams.runner(self._tell)
                 stack.push_async_callback(self._runner.close)
-                if not await self._unless_stopped(self._build(journal)):
+                if not await unless_stopped(self._stop, self._build(journal)):
                     return
                 control = ControlServer(
                     config.control.socket,
@@ -124,20 +123,8 @@ class Agent:
         if self._gave_up:
             raise GaveUp(self._gave_up)
 
-    async def _unless_stopped(self, work: Coroutine[Any, Any, None]) -> bool:
-        """Whether it was done before `stop`: a handler file that takes a minute to load delays no end."""
-        task = asyncio.ensure_future(work)
-        stop = asyncio.ensure_future(self._stop.wait())
-        try:
-            await asyncio.wait((task, stop), return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            stop.cancel()
-            if not task.done():
-                task.cancel()
-                await asyncio.wait((task,))
-        return not task.cancelled() and task.result() is None
-
-    async def _build(self, journal: Journal) -> None:
+    async def _build(self, journal: Journal) -> bool:
+        """Put the rooms together. A handler file that takes a minute to load delays no end."""
         seams, config = self._seams, self._config
         catalogue = await load(config.handlers.directory, self._runner)
         for remark in catalogue.remarks:
@@ -191,6 +178,7 @@ class Agent:
             seams.random,
             self._queued.set,
         )
+        return True
 
     def _recovery(self, journal: Journal, open_port: Opener) -> Mender:
         """What looks after a module that does not work."""

@@ -9,11 +9,10 @@ about a module that does not work the ladder decides (`agent.recovery`) and the 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from math import inf
-from typing import Any
 
 from agent.at.channel import Channel
 from agent.at.error import AtError
@@ -25,6 +24,7 @@ from agent.modem.error import ModemUnusable
 from agent.modem.modem import Modem
 from agent.recovery import RESTING_S, Remedy, SendPause, Trouble
 from agent.session import Session
+from agent.stopping import unless_stopped
 from agent.story import Step, Tell, Weight
 
 OPEN_S, INITIALISE_S = 60.0, 300.0
@@ -165,27 +165,14 @@ class Supervisor:
             await self._stopping.wait()
             return
         try:
-            if plan.remedy is not None and await self._unless_stopped(
-                self._mender.mend(plan.remedy, trouble)
+            if plan.remedy is not None and await unless_stopped(
+                self._stopping, self._mender.mend(plan.remedy, trouble)
             ):
                 self._state(f"{trouble.value}; done: {plan.remedy.value}")
                 pause = max(pause, RESTING_S)
         except Exception as error:  # noqa: BLE001  (the same place: what helps must not end the agent)
             self._mistake("recovery failed", error)
         await self._pause(pause)
-
-    async def _unless_stopped(self, work: Coroutine[Any, Any, bool]) -> bool:
-        """Do it, but end it when all is to end: whatever it holds it lets go."""
-        task = asyncio.ensure_future(work)
-        stop = asyncio.ensure_future(self._stopping.wait())
-        try:
-            await asyncio.wait((task, stop), return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            stop.cancel()
-            if not task.done():
-                task.cancel()
-                await asyncio.wait((task,))
-        return not task.cancelled() and task.result()
 
     async def _pause(self, seconds: float) -> None:
         """At once over when it is told to stop."""

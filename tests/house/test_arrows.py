@@ -27,7 +27,7 @@ PACKAGES = {
 
 FLOORS = (
     # Values and rules that every floor above may use. They know nothing of the rooms.
-    {"version", "config", "retry", "clock", "lanes", "waiting", "notify", "story", "health"},
+    {"version", "config", "retry", "clock", "stopping", "lanes", "waiting", "notify", "story", "health"},
     # What of it is said.
     {"quiet"},
     # Conversation with a module: bytes, lines, commands.
