@@ -18,6 +18,7 @@ from typing import Any, Protocol
 from hardware.profile import DriverProfile
 from hardware.quirks import Quirk
 from hardware.sysfs import ROOT, usb_port
+from hardware.thread import in_thread
 
 ON_S, OFF_S, GAP_S, RESET_S = 1.0, 3.0, 10.0, 0.5
 """Where neither profile nor configuration says more. Most take 0.5 to 1 s for on and up to 3 s for off; the
@@ -140,7 +141,7 @@ class Gpio:
             return gpiod.request_lines(line.chip, consumer="modem-agent", config={line.offset: settings})
 
         try:
-            held = await in_thread(take, abandoned=lambda held: held.release())
+            held = await in_thread(take, "power", abandoned=lambda held: held.release())
             try:
                 held.set_value(line.offset, gpiod.line.Value.ACTIVE)  # one ioctl, it waits for nothing
                 await asyncio.sleep(seconds)
@@ -204,7 +205,7 @@ class Usb:
             early.wait(USB_OFF_S)
             self._on(place)
 
-        work = asyncio.ensure_future(in_thread(off_and_on))
+        work = asyncio.ensure_future(in_thread(off_and_on, "power"))
         try:
             await asyncio.wait((work,))
         finally:
@@ -235,8 +236,7 @@ class Usb:
             self._on(place)
             return place
 
-        said: str = await in_thread(on)
-        return said
+        return await in_thread(on, "power")
 
     def _on(self, place: str) -> None:
         _write(self._devices / place / "authorized", "1")
@@ -275,36 +275,3 @@ def _gpiod() -> Any:
     if not hasattr(gpiod, "request_lines"):
         raise PowerUnusable('recovery.power "gpio" needs version 2 of the Python package gpiod')
     return gpiod
-
-
-async def in_thread(work: Callable[[], Any], abandoned: Callable[[Any], None] = lambda _: None) -> Any:
-    """Do something that may block in a thread of its own, which ends with it and keeps no process alive.
-
-    When nobody waits any more, `abandoned` is given what came of it.
-    """
-    loop = asyncio.get_running_loop()
-    future: asyncio.Future[Any] = loop.create_future()
-
-    def settle(result: Any, error: Exception | None) -> None:
-        if future.cancelled():
-            if error is None:
-                abandoned(result)
-        elif error is not None:
-            future.set_exception(error)
-        else:
-            future.set_result(result)
-
-    def run() -> None:
-        result, error = None, None
-        try:
-            result = work()
-        except Exception as caught:  # noqa: BLE001  (it is handed on to whoever waits)
-            error = caught
-        try:
-            loop.call_soon_threadsafe(settle, result, error)
-        except RuntimeError:  # the loop has ended, so has whoever waited
-            if error is None:
-                abandoned(result)
-
-    threading.Thread(target=run, name="power", daemon=True).start()
-    return await future

@@ -13,15 +13,14 @@ import fcntl
 import logging
 import os
 import termios
-import threading
 from collections.abc import Callable
-from typing import TypeVar
 
 import serial
 import serial_asyncio
 
 from agent.at.holder import unavailable
 from agent.at.wire import STUCK, PortMemory, PortUnavailable, Wire, WireReader, WriteLimit
+from hardware.thread import aside, in_thread
 
 _log = logging.getLogger("modem-agent.at")
 
@@ -33,14 +32,12 @@ PTY_MAJORS = range(136, 144)
 """Pseudo-terminals. On them TIOCEXCL outlives whoever set it, and would keep out the next agent after a crash
 (seen on Linux 6.18); flock does not."""
 
-Result = TypeVar("Result")
-
 
 async def open_serial(port: str, baud: int, reader: WireReader, memory: PortMemory | None = None) -> Wire:
     """Open a port for us alone. Raises PortUnavailable."""
     try:
         async with asyncio.timeout(OPEN_S):
-            handle = await _in_thread(lambda: _open(port, baud), abandoned=Port.let_go)
+            handle = await in_thread(lambda: _open(port, baud), "open port", abandoned=Port.let_go)
     except TimeoutError:
         raise PortUnavailable("absent", f"port {port} hangs while it is opened; unplug the module?") from None
     except serial.SerialException as error:
@@ -110,7 +107,7 @@ class Port(serial.Serial):  # type: ignore[misc]  # pyserial carries no types
         """Close in a thread; `released` is called there when it is done."""
         if self.is_open:
             try:
-                threading.Thread(target=self.let_go, name="close port", daemon=True).start()
+                aside(self.let_go, "close port")
             except RuntimeError:  # the interpreter is ending
                 self.let_go()
 
@@ -192,36 +189,3 @@ class SerialWire(asyncio.Protocol):
         if self._open:
             self.close()
             self._reader.hung_up(f"port {self._port} is gone: {reason}")
-
-
-async def _in_thread(work: Callable[[], Result], abandoned: Callable[[Result], None] | None = None) -> Result:
-    """Do something that may block in a thread of its own; it ends with the work.
-
-    When nobody waits any more, `abandoned` is given what comes of it.
-    """
-    loop = asyncio.get_running_loop()
-    future: asyncio.Future[Result] = loop.create_future()
-
-    def settle(result: Result | None, error: Exception | None) -> None:
-        if not future.cancelled():
-            if error is not None:
-                future.set_exception(error)
-            else:
-                future.set_result(result)  # type: ignore[arg-type]  # there is a result without an error
-        elif error is None and abandoned is not None:
-            abandoned(result)  # type: ignore[arg-type]  # the same
-
-    def run() -> None:
-        result, error = None, None
-        try:
-            result = work()
-        except Exception as caught:  # noqa: BLE001  (it is handed on to whoever waits)
-            error = caught
-        try:
-            loop.call_soon_threadsafe(settle, result, error)
-        except RuntimeError:  # the loop has ended, so has whoever waited
-            if error is None and abandoned is not None:
-                abandoned(result)  # type: ignore[arg-type]  # the same
-
-    threading.Thread(target=run, name="serial port", daemon=True).start()
-    return await future

@@ -218,7 +218,7 @@ async def test_what_the_operator_names(gpiod):
 # USB
 
 
-async def inline(work):
+async def inline(work, name):
     """Without the thread, which a test cannot kill."""
     return work()
 

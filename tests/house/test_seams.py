@@ -58,7 +58,6 @@ METHODS = {
 """Methods of an event loop that do the same; nothing else of ours has such names."""
 
 SEAMS: dict[str, dict[str, str]] = {
-    "agent/at/serial_wire.py": {"thread": "opening and closing a serial port can hang; the loop must not"},
     "agent/cli/demo.py": {"clock": "hands monotonic time to its screen"},
     "agent/cli/sandbox.py": {
         "clock": "hands the wall clock to the simulation",
@@ -76,7 +75,7 @@ SEAMS: dict[str, dict[str, str]] = {
         "clock": "hands the wall clock down",
         "random": "hands one generator down",
     },
-    "hardware/power.py": {"thread": "switching a USB device can take seconds; the loop must not"},
+    "hardware/thread.py": {"thread": "one for each call that can hang: a port, a USB device's power"},
 }
 """Module: kind of thing it may take from outside, and why there."""
 
