@@ -73,6 +73,8 @@ def prepare(path: Path) -> str | None:
         return "it is empty"
     if size < 0 and log.exists() and log.stat().st_size > 0:
         return "it is gone, only its log is left"
+    if size > 0 and salvage.is_torn(path):
+        return "it ends in the middle of a page"
     return None
 
 
@@ -124,6 +126,28 @@ def renew(path: Path, why: str, wall: float) -> Rescued:
     new.replace(path)
     _sync_folder(path)
     return rescued
+
+
+def put_back(path: Path, connection: sqlite3.Connection, wall: float, *, foreign: bool) -> str:
+    """Write what an open journal holds to its place, from which its files have gone; the connection is closed.
+
+    `foreign`: what stands there now is somebody else's; it is kept aside, its name is returned.
+    Raises OSError, sqlite3.Error; then the connection is still open.
+    """
+    new = _beside(path, ".new")
+    _remove(new)
+    _remove(_beside(new, "-journal"))
+    os.close(os.open(new, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    with closing(sqlite3.connect(new, isolation_level=None)) as target:
+        target.execute("PRAGMA synchronous = FULL")
+        connection.backup(target)
+    aside = _set_aside(path, wall) if foreign and path.exists() else ""
+    connection.close()  # which deletes a log by its name, so before the new one is there
+    for tail in _TAILS[1:]:
+        _beside(path, tail).unlink(missing_ok=True)
+    new.replace(path)
+    _sync_folder(path)
+    return aside
 
 
 def kept_aside(path: Path) -> list[Path]:

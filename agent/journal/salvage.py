@@ -14,6 +14,8 @@ import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
+_HEADER, _LOG_HEADER, _FRAME_HEADER = 100, 32, 24
+"""Octets of the file's header, of the log's, and before each page in the log."""
 _BLOB_STEP = 12
 """Octets of a key that steps are counted in."""
 
@@ -137,13 +139,37 @@ def skeleton(new: Path, connection: sqlite3.Connection) -> dict[int, bytes]:
     return {page: octets[(page - 1) * size : page * size] for page in pages if page not in begin}
 
 
+def is_torn(path: Path) -> bool:
+    """Whether the file ends within a page that its log does not hold either (sqlite.org/fileformat2.html).
+
+    A crash while SQLite brings pages from the log into the file may leave it so, with nothing lost. Raises OSError.
+    """
+    with path.open("rb") as file:
+        size = int.from_bytes(file.read(_HEADER)[16:18])
+    size = 65536 if size == 1 else size
+    if size < 512 or path.stat().st_size % size == 0:
+        return False
+    torn = path.stat().st_size // size + 1
+    log = path.with_name(f"{path.name}-wal")
+    if not log.exists():
+        return True
+    with log.open("rb") as file:
+        for place in range(_LOG_HEADER, log.stat().st_size, _FRAME_HEADER + size):
+            file.seek(place)
+            if int.from_bytes(file.read(4)) == torn:
+                return False
+    return True
+
+
 def open_damaged(path: Path, scratch: Path, bones: dict[int, bytes]) -> sqlite3.Connection:
     """A connection to whatever stands at `path`; the file itself is left as it is.
 
     Where it is not known any more which tables it has, a copy at `scratch` gets the `skeleton` of a new file:
     the tables of a journal begin at the same pages in every file. Raises OSError, sqlite3.Error.
     """
-    if path.exists() and path.stat().st_size > 0:  # beside an empty one SQLite would delete the log
+    size = len(bones[1])
+    # Beside an empty file SQLite would delete the log; what is missing of a torn page it reads as zeros.
+    if path.exists() and path.stat().st_size > 0 and not is_torn(path):
         with contextlib.suppress(sqlite3.Error):
             return _opened(f"{path.absolute().as_uri()}?mode=ro")
     if path.exists():
@@ -155,12 +181,13 @@ def open_damaged(path: Path, scratch: Path, bones: dict[int, bytes]) -> sqlite3.
     if with_log:
         shutil.copyfile(log, scratch.with_name(f"{scratch.name}-wal"))
     with scratch.open("r+b") as file:
+        file.truncate(scratch.stat().st_size // size * size)
         for page, octets in bones.items():
             file.seek((page - 1) * len(octets))
             file.write(octets)
         file.seek(18)
         file.write(b"\2\2" if with_log else b"\1\1")  # file format 1.3: with a log beside it, or not
-        pages = file.seek(0, os.SEEK_END) // len(bones[1])
+        pages = file.seek(0, os.SEEK_END) // size
         file.seek(28)
         file.write(pages.to_bytes(4))
     return _opened(scratch.absolute().as_uri())

@@ -165,6 +165,37 @@ def test_it_may_be_cut_anywhere(desk, make, seed):
         assert Outcome.NEW not in outcomes or "may be carried out again" in desk.alarms[0]
 
 
+@pytest.mark.parametrize("kept", [24, 700, 2048, 4000])
+def test_no_row_is_made_of_what_is_missing(desk, make, kept):
+    """The file ends within a page, which SQLite reads as if zeros followed: its rows are lost, not changed."""
+    filled(desk, make)
+    close(desk)
+    with sqlite3.connect(desk.path) as journal:
+        before = dict(journal.execute("SELECT id, body FROM commands"))
+    journal.close()
+    os.truncate(desk.path, desk.path.read_bytes().rfind(b"led ") // PAGE * PAGE + kept)
+    desk.open()
+    assert "in the middle of a page" in desk.alarms[0]
+    after = dict(desk.journal.execute("SELECT id, body FROM commands"))
+    assert 0 < len(after) < len(before)
+    assert after.items() <= before.items()
+
+
+def test_a_page_that_the_log_still_has_is_not_missing(desk, make):
+    """The power may go while the log is brought into the file."""
+    commands = filled(desk, make)
+    close(desk, clean=False)
+    with sqlite3.connect(desk.path) as journal:
+        (pages,) = journal.execute("PRAGMA page_count").fetchone()
+    log = desk.path.with_name(f"{desk.path.name}-wal").read_bytes()
+    journal.close()
+    desk.path.with_name(f"{desk.path.name}-wal").write_bytes(log)
+    os.truncate(desk.path, (pages - 1) * PAGE + 100)
+    desk.open()
+    assert desk.alarms == []
+    assert [desk.keep(each).outcome for each in commands] == [Outcome.DOUBLE] * len(commands)
+
+
 def test_an_unknown_old_command_is_kept_and_not_run(desk, make):
     """Where the memory has holes, the newest time stamp that is known is how far it reaches."""
     filled(desk, make)
