@@ -142,7 +142,7 @@ def skeleton(new: Path, connection: sqlite3.Connection) -> dict[int, bytes]:
 def is_torn(path: Path) -> bool:
     """Whether the file ends within a page that its log does not hold either (sqlite.org/fileformat2.html).
 
-    A crash while SQLite brings pages from the log into the file may leave it so, with nothing lost. Raises OSError.
+    A crash while SQLite brings the log into the file may leave it so, with nothing lost. Raises OSError.
     """
     with path.open("rb") as file:
         size = int.from_bytes(file.read(_HEADER)[16:18])

@@ -167,7 +167,7 @@ def test_it_may_be_cut_anywhere(desk, make, seed):
 
 @pytest.mark.parametrize("kept", [24, 700, 2048, 4000])
 def test_no_row_is_made_of_what_is_missing(desk, make, kept):
-    """The file ends within a page, which SQLite reads as if zeros followed: its rows are lost, not changed."""
+    """Of a page that is cut short SQLite reads the rest as zeros: its rows are lost, not changed."""
     filled(desk, make)
     close(desk)
     with sqlite3.connect(desk.path) as journal:
