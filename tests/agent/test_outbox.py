@@ -660,3 +660,21 @@ async def test_a_host_without_files_fails_no_message(road, make, begun):
         await road.passes(30)
     assert road.replies() == ["unknown" if begun else "sent"]
     assert "Too many open files" in road.told("unknown" if begun else "not sent")[0].detail
+
+
+async def test_what_could_not_be_noted_as_sending_has_not_left(road, make):
+    """A host without memory while `sending` is committed: the body waits for that, so it is tried again."""
+    modem = make.modem(road)
+    really = road.queue.sending
+
+    def sending(number):
+        road.queue.sending = really
+        raise MemoryError
+
+    road.queue.sending = sending
+    road.message("hello")
+    async with road.sending(modem):
+        await road.passes(30)
+    assert modem.sent == ["hello"]
+    assert road.replies() == ["sent"]
+    assert road.told("unknown") == []

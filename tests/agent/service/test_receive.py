@@ -187,3 +187,11 @@ def test_the_identity_tells_messages_apart():
     undated = pdu.decode(pdu.encode(base).hex.replace("62112221000000", "00000000000000"))
     assert undated.service_centre_timestamp.time is None
     assert identity(undated) is None
+
+
+def test_a_message_of_our_own_is_a_stray():
+    """What was written into the module's store to be sent commands nobody, whoever it is for."""
+    found = take(
+        pdu.Submit(destination_address=pdu.Address.parse("2936"), user_data=pdu.UserData.of("led on"))
+    )
+    assert found == Stray("Submit is no message from the network", None, None)
