@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from agent.journal import lock, rescue, schema
+from agent.journal.place import Away, Place
 
 R = TypeVar("R")
 DAY_S = 86400.0
@@ -149,6 +150,7 @@ class Journal:
             connection.close()
             raise
         self.connection = connection
+        self._place = Place(self._file, self._lock)
         self._written: float = row[0]
         self.newest_timestamp: float = row[1]
         self.horizon: float | None = row[2]
@@ -167,9 +169,11 @@ class Journal:
         """Note the slots freed last, let go of file and lock; safe to call twice."""
         if "connection" in self.__dict__:
             with contextlib.suppress(sqlite3.Error):  # closed before, or a disk that takes nothing more
-                if self.freed and self._trouble is None:
-                    with self.transaction():
-                        pass
+                if self._trouble is None:
+                    self._keep_place()
+                    if self.freed:
+                        with self.transaction():
+                            pass
             self.connection.close()
         if self._lock >= 0:
             os.close(self._lock)
@@ -235,6 +239,8 @@ class Journal:
     @contextlib.contextmanager
     def transaction(self) -> Iterator[Moment]:
         """One commit: all that is written inside, the running time and the slots freed meanwhile."""
+        self._ready()
+        self._keep_place()
         self.execute("BEGIN IMMEDIATE")
         committing = False
         self._doubt = None
@@ -265,6 +271,28 @@ class Journal:
         self.freed.difference_update(freed)
 
     # Trouble with the file
+
+    def _keep_place(self) -> None:
+        """What somebody has deleted or replaced is put back from what is still open. Raises sqlite3.Error."""
+        try:
+            lost = self._place.lost()
+            if not lost:
+                return
+            if ".lock" in lost:
+                taken = lock.take(self.path)
+                os.close(self._lock)
+                self._lock = taken
+            if lost != [".lock"]:
+                aside = rescue.put_back(self._file, self.connection, self._wall(), foreign="" in lost)
+                kept = f"; what stood in its place is kept as {aside}" if aside else ""
+                self._alarm(
+                    f"journal {self.path} was deleted or replaced while it was in use: "
+                    f"put back with all that it held{kept}"
+                )
+                self._open()
+            self._place = Place(self._file, self._lock)
+        except (OSError, Away, lock.JournalHeld) as error:
+            raise sqlite3.OperationalError(f"the journal is not where it was: {error}") from error
 
     def _judge(self, error: sqlite3.Error) -> _Trouble | None:
         """Remember what an error says about connection and file; a full disk or a lock says nothing."""

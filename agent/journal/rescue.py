@@ -129,7 +129,7 @@ def renew(path: Path, why: str, wall: float) -> Rescued:
 
 
 def put_back(path: Path, connection: sqlite3.Connection, wall: float, *, foreign: bool) -> str:
-    """Write what an open journal holds to its place, from which its files have gone; the connection is closed.
+    """Write what an open journal holds to its place, from which its files have gone; it is closed then.
 
     `foreign`: what stands there now is somebody else's; it is kept aside, its name is returned.
     Raises OSError, sqlite3.Error; then the connection is still open.

@@ -2,75 +2,9 @@
 
 import asyncio
 import json
-import os
-import resource
-import signal
 import time
-from contextlib import asynccontextmanager
-from pathlib import Path
 
-
-def open_files(pid):
-    """Numbers of the files that a process has open; new ones get the lowest that are free."""
-    return {int(entry.name) for entry in Path(f"/proc/{pid}/fd").iterdir()}
-
-
-def cpu_s(pid):
-    """Seconds of processor time."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK")
-
-
-class Service:
-    """The service as a process, and what it says."""
-
-    def __init__(self, process):
-        self.process = process
-        self.pid = process.pid
-        self.lines = []
-        self._changed = asyncio.Event()
-        self._reading = asyncio.create_task(self._read())
-
-    async def _read(self):
-        async for line in self.process.stderr:
-            self.lines.append(line.decode().strip())
-            self._changed.set()
-
-    def said(self, words):
-        return [line for line in self.lines if words in line]
-
-    async def says(self, words, seconds=20):
-        async with asyncio.timeout(seconds):
-            while not self.said(words):
-                self._changed.clear()
-                await self._changed.wait()
-
-    def no_files(self):
-        """From now on it can open none, though all that are open go on."""
-        limits = resource.prlimit(self.pid, resource.RLIMIT_NOFILE)
-        lowest = next(number for number in range(10_000) if number not in open_files(self.pid))
-        resource.prlimit(self.pid, resource.RLIMIT_NOFILE, (lowest, limits[1]))
-        return limits
-
-    def files(self, limits):
-        """As it was before."""
-        resource.prlimit(self.pid, resource.RLIMIT_NOFILE, limits)
-
-    async def end(self):
-        self.process.send_signal(signal.SIGTERM)
-        async with asyncio.timeout(10):
-            await self._reading
-            await self.process.wait()
-
-
-@asynccontextmanager
-async def serving(house):
-    service = Service(await house.run())
-    try:
-        await service.says(" session: ")
-        yield service
-    finally:
-        await service.end()
+from crash.service import cpu_s, serving
 
 
 async def test_a_handler_that_cannot_be_started_is_started_later(house):
