@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import io
+import signal
 import sys
 from pathlib import Path
 
@@ -86,4 +87,6 @@ def _say(line: str) -> None:
 
 
 if __name__ == "__main__":
+    if hasattr(signal, "SIGPIPE"):  # `| head` takes what it wants, and the rest is nobody's trouble
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     sys.exit(main())

@@ -43,13 +43,31 @@ def load(path: Path) -> list[Vector]:
         if not line.strip():
             continue
         try:
-            vector = json.loads(line)
+            vector = json.loads(line, object_pairs_hook=_object)
         except (ValueError, RecursionError) as error:
-            raise UnreadableError(f"{path}, line {number}, is not JSON: {error}") from error
+            reason = (
+                f"{error.msg}, column {error.colno}" if isinstance(error, json.JSONDecodeError) else error
+            )
+            raise UnreadableError(f"{path}, line {number}, is not JSON: {reason}") from error
         if not isinstance(vector, dict):
             raise UnreadableError(f"{path}, line {number}, is not a JSON object")
         vectors.append(vector)
     return vectors
+
+
+class _Twice:
+    """The value of a key that an object gives twice: equal to nothing that is decoded."""
+
+    def __str__(self) -> str:
+        return "(given twice)"
+
+
+def _object(pairs: list[tuple[str, object]]) -> Vector:
+    """Return a JSON object; ``json`` alone would keep the last of two values and check only that."""
+    found: Vector = {}
+    for key, value in pairs:
+        found[key] = _Twice() if key in found else value
+    return found
 
 
 def check(vector: Vector) -> list[str]:

@@ -40,6 +40,18 @@ def test_a_failed_vector_is_exit_status_1(tmp_path):
     assert last == "0 passed, 1 failed"
 
 
+def test_a_reader_that_has_enough_is_no_trouble(tmp_path):
+    """As with ``| head -1``: no traceback, whatever is left to say."""
+    path = tmp_path / "false.jsonl"
+    path.write_text('{"valid": true}\n' * 20_000, encoding="utf-8")
+    with subprocess.Popen(
+        [sys.executable, "-m", "pdu", "vectors", str(path)], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout.readline() == b"number 1 None: hex must be a string\n"
+        process.stdout.close()
+        assert process.stderr.read() == b""
+
+
 def test_an_unreadable_file_is_exit_status_2(tmp_path):
     """With a sentence and nothing else."""
     done = pdu("vectors", str(tmp_path / "missing.jsonl"))

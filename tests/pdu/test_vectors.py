@@ -217,6 +217,30 @@ def test_hexadecimal_data_compare_without_case():
     assert check(put(vector, ("expect", "data"), vector["expect"]["data"].upper())) == []
 
 
+@pytest.mark.parametrize(
+    ("line", "sentence"),
+    [
+        (
+            '{"valid":true,"kind":"dcs","hex":"00","expect":{"alphabet":"8bit","alphabet":"gsm7"}}',
+            'number 1 dcs: alphabet: expected "(given twice)", decoded "gsm7"',
+        ),
+        (
+            '{"valid":true,"kind":"udh","hex":"027000","expect":{"udh":[{"iei":1,"iei":112}]}}',
+            'number 1 udh: udh.0.iei: expected "(given twice)", decoded 112',
+        ),
+        (
+            '{"valid":false,"valid":true,"kind":"dcs","hex":"00","expect":{"alphabet":"gsm7"}}',
+            "number 1 dcs: valid must be true or false",
+        ),
+    ],
+)
+def test_a_key_given_twice_is_caught(tmp_path, line, sentence):
+    """JSON keeps the last value alone, so that a false one before it would pass."""
+    lines = []
+    assert run(write(tmp_path, line), lines.append) is False
+    assert lines == [sentence, "0 passed, 1 failed"]
+
+
 def write(tmp_path, *lines):
     path = tmp_path / "vectors.jsonl"
     path.write_text("\n".join(lines), encoding="utf-8")
@@ -241,7 +265,7 @@ def test_one_line_a_failure_and_a_line_with_the_sums(tmp_path):
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (b"{\n", "line 1, is not JSON"),
+        (b"{\n", "line 1, is not JSON: Expecting property name enclosed in double quotes, column 2$"),
         (b"{}\n[]\n", "line 2, is not a JSON object"),
         (b"\xff\xfe", "not UTF-8"),
         (b"[" * 100_000, "line 1, is not JSON"),
