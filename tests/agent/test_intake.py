@@ -330,6 +330,35 @@ async def test_a_store_that_fills_up_is_said_each_time(road, make):
     assert [step.detail for step in road.told("store filling")] == ["ME holds 9 of 10"]
 
 
+async def test_one_more_message_during_a_drain_hides_no_full_store(road, make):
+    """The drain began with a store that filled up: the network may hold more, which is looked for soon."""
+
+    class Small(make.modem):
+        """Its store holds ten."""
+
+        @property
+        def condition(self):
+            return replace(super().condition, capacity=(("ME", 0, 10),))
+
+    modem = Small(road)
+    for index in range(10):
+        modem.store(index, f"led {index}")
+
+    async def one_more():
+        modem.store(3, "one more")
+
+    async def what_the_network_held():
+        for index in range(10):
+            modem.store(index, f"pump {index}")
+
+    modem.plan("sweep", None, one_more, None, what_the_network_held)
+    async with road.receiving():
+        await road.passes(20)
+        assert not modem.slots
+    assert len(road.look("SELECT id FROM commands")) == 21
+    assert len(road.told("store filling")) == 1
+
+
 async def test_a_store_that_stays_full_is_said_once(road, make):
     """Where nothing can be deleted each look finds the same."""
 

@@ -553,6 +553,15 @@ async def test_a_lost_sim_gets_its_power_back_and_a_full_start(road, bench, make
     assert bench.supervisor.connection.session is not None
 
 
+async def test_a_module_that_cannot_be_set_up_is_restarted(road, bench):
+    """Where its SIM tells of nothing wrong: after the third try, and once only if it never worked before."""
+    for _ in range(100):
+        bench.modem(initialise=ModemUnusable("it refuses PDU mode"))
+    await bench.begin(7200)
+    assert road.happened(*REMEDIES) == [("restart",)]
+    assert road.look("SELECT reason FROM resets") == ["the module cannot be used"]
+
+
 async def test_a_pin_is_waited_for(road, bench):
     """No restart helps against it."""
     for _ in range(100):
@@ -575,6 +584,18 @@ async def test_no_network_for_long(road, bench):
     assert bench.mender.ladder.describe() == "no network, steps taken: 3"
     assert [wait for wait in bench.waits if wait > 60 * 5] == bench.waits
     assert road.health().late() == []
+
+
+async def test_only_the_session_that_a_remedy_ended_is_excused(road, bench):
+    """The one after it ends as any other does: with waits that grow."""
+    bench.change = lambda modem: setattr(modem, "registered", Registration(2, 2))
+    await bench.begin()
+    await road.until(lambda: road.happened("radio"), 7200)
+    bench.port.always = BUSY
+    bench.port.times.clear()
+    await road.passes(300)
+    assert bench.waits[0] < 5
+    assert bench.waits[-1] == 24
 
 
 async def test_denied_registration_is_reset_once_an_hour_at_most(road, bench):

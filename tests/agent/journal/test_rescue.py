@@ -73,3 +73,18 @@ def test_damage_while_it_runs_takes_nothing_from_what_is_known(desk, make):
     assert desk.journal.swept
     old = make.command(sid=None, at=newest - 101)
     assert desk.keep(old).outcome is Outcome.EXPIRED
+
+
+def test_the_commands_tell_how_far_the_memory_reached(desk, make):
+    """Clock and memory for doubles lost with their pages: nothing from before the newest Command is run."""
+    commands = filled(desk, make, 10)
+    roots = desk.column("SELECT rootpage FROM sqlite_master WHERE name IN ('clock', 'seen')")
+    desk.journal.close()
+    octets = bytearray(desk.path.read_bytes())
+    for root in roots:
+        octets[(root - 1) * PAGE : root * PAGE] = bytes(PAGE)
+    desk.path.write_bytes(octets)
+    desk.open()
+    newest = commands[-1].timestamp.timestamp()
+    assert (desk.journal.newest_timestamp, desk.journal.horizon) == (newest, newest)
+    assert desk.keep(commands[-1]).outcome is Outcome.EXPIRED
