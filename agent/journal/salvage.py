@@ -14,6 +14,7 @@ import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
+_MAGIC = b"SQLite format 3\0"
 _HEADER, _LOG_HEADER, _FRAME_HEADER = 100, 32, 24
 """Octets of the file's header, of the log's, and before each page in the log."""
 _BLOB_STEP = 12
@@ -145,20 +146,24 @@ def is_torn(path: Path) -> bool:
     A crash while SQLite brings the log into the file may leave it so, with nothing lost. Raises OSError.
     """
     with path.open("rb") as file:
-        size = int.from_bytes(file.read(_HEADER)[16:18])
+        head = file.read(_HEADER)
+    size = int.from_bytes(head[16:18])
     size = 65536 if size == 1 else size
-    if size < 512 or path.stat().st_size % size == 0:
+    length = path.stat().st_size
+    if not head.startswith(_MAGIC) or size < 512 or length % size == 0:
         return False
-    torn = path.stat().st_size // size + 1
-    log = path.with_name(f"{path.name}-wal")
+    return length // size + 1 not in _logged(path.with_name(f"{path.name}-wal"), size)
+
+
+def _logged(log: Path, size: int) -> Iterator[int]:
+    """The numbers of the pages in a log, up to what an earlier use of the same file has left in it."""
     if not log.exists():
-        return True
+        return
     with log.open("rb") as file:
-        for place in range(_LOG_HEADER, log.stat().st_size, _FRAME_HEADER + size):
-            file.seek(place)
-            if int.from_bytes(file.read(4)) == torn:
-                return False
-    return True
+        salts = file.read(_LOG_HEADER)[16:24]
+        while len(head := file.read(_FRAME_HEADER)) == _FRAME_HEADER and head[8:16] == salts:
+            yield int.from_bytes(head[:4])
+            file.seek(size, os.SEEK_CUR)
 
 
 def open_damaged(path: Path, scratch: Path, bones: dict[int, bytes]) -> sqlite3.Connection:

@@ -181,6 +181,17 @@ def test_no_row_is_made_of_what_is_missing(desk, make, kept):
     assert after.items() <= before.items()
 
 
+def test_an_old_use_of_the_log_holds_no_page(desk, make):
+    """SQLite begins the log anew without making it shorter; what stands behind is not read."""
+    filled(desk, make)
+    desk.journal.execute("PRAGMA wal_checkpoint(RESTART)")
+    desk.keep(make.command("led 300"))
+    close(desk, clean=False)
+    os.truncate(desk.path, desk.path.stat().st_size - 100)
+    desk.open()
+    assert "in the middle of a page" in desk.alarms[0]
+
+
 def test_a_page_that_the_log_still_has_is_not_missing(desk, make):
     """The power may go while the log is brought into the file."""
     commands = filled(desk, make)
