@@ -778,6 +778,20 @@ async def test_of_several_waits_the_shortest_counts(road):
     assert len(road.runner.acts) == 1
 
 
+async def test_an_action_is_not_taken_for_one_that_is_over(road):
+    """The journal may give the number of a forgotten action once more: the new one is carried out, too."""
+    async with road.running():
+        for _ in range(2):
+            road.runner.plan("led", Finished(None, then="reboot"))
+            road.command("led on")
+            await wake(road)
+            await road.passes(1)
+            assert road.look("SELECT id FROM actions") == [1]
+            assert road.look("SELECT state FROM actions") == ["done"]
+            road.journal.execute("DELETE FROM actions")
+    assert len(road.runner.acts) == 2
+
+
 async def test_an_action_waits_no_longer_than_a_minute(road):
     """An answer that cannot leave holds it up for 60 s."""
     async with road.running():
@@ -947,6 +961,29 @@ async def test_what_is_cut_off_by_stop_is_left_to_the_next_start(road):
     async with road.running():
         pass
     assert road.texts() == ["ERR interrupted"]
+
+
+async def test_cancelled_it_ends_what_is_at_work_in_the_order_of_beginning(road):
+    """As where the loop is torn down: it counts as cancelled, and what ran as interrupted."""
+    ended = []
+
+    async def run(entry, _command, _timeout_s):
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append(entry.name)
+
+    road.runner.run = run
+    names = ["pump", "led", "again"]
+    task = asyncio.create_task(road.dispatcher().run())
+    for name in names:
+        road.command(f"{name} on")
+    await road.passes(1)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert ended == names
+    assert road.states() == ["running"] * 3
 
 
 async def test_an_action_cut_off_by_stop_has_acted(road):
