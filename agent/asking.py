@@ -119,6 +119,7 @@ class Desk:
             await settled.wait()
         return {
             "to": destination,
+            "text": None if isinstance(content, bytes) else "".join(part.text or "" for part in parts),
             "messages": [
                 {"reply": number, "state": state, "reason": reason}
                 for number, (state, reason) in zip(numbers, states, strict=True)

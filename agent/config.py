@@ -114,11 +114,13 @@ def load(path: Path) -> Config:
     try:
         text = path.read_bytes().decode()
     except OSError as error:
-        advice = (
-            "copy the annotated example there or name another with --config FILE"
-            if isinstance(error, FileNotFoundError)
-            else "make it readable for the user that runs modem-agent"
-        )
+        match error:
+            case FileNotFoundError():
+                advice = "copy the annotated example there or name another with --config FILE"
+            case IsADirectoryError():
+                advice = "name a file in it with --config FILE"
+            case _:
+                advice = "make it readable for the user that runs modem-agent"
         raise ConfigError(f"{path}: {error.strerror or error}; {advice}") from None
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: octet {error.start} is no UTF-8; save the file as UTF-8") from None
@@ -149,6 +151,12 @@ def parse(tables: dict[str, Any], source: str, folder: Path = Path("/")) -> Conf
             kind: type[_Section] = globals()[section] if isinstance(section, str) else section
             sections[name] = _section(kind, name, values, source, folder, mistakes)
     config = Config(**sections)  # type: ignore[arg-type]  # each was made from the annotation of its name
+    port = config.modem.port
+    if port != "auto" and not port.startswith(("/", "socket://")):
+        mistakes.append(
+            f'{source}: modem.port must be "auto", a path from the root such as "/dev/ttyUSB2", or '
+            f'"socket://host:port", not {_shown(port)}'
+        )
     if config.modem.message_format == "text" and config.service.max_parts > 1:
         mistakes.append(
             f'{source}: service.max_parts must be 1 with modem.message_format "text": '

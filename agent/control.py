@@ -134,13 +134,16 @@ class ControlServer:
 
 
 def _listen(path: Path) -> socket.socket:
-    """A listening socket in place of one that a dead agent left behind."""
+    """A listening socket in place of one that a dead agent left behind. Raises OSError, ControlUnusable."""
     line = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
     line.setblocking(False)
     try:
         if path.is_socket():
             if _answers(path):
-                raise OSError("another agent answers there")  # noqa: TRY301  (told like all other reasons)
+                raise ControlUnusable(  # noqa: TRY301  (told like all other reasons)
+                    f"control socket {path}: another agent answers there; stop that one or give this one a "
+                    "socket of its own ([control] socket)"
+                )
             path.unlink()
         before = os.umask(0o117)
         try:
@@ -167,11 +170,15 @@ def _answers(path: Path) -> bool:
 
 def ask(path: Path, request: Mapping[str, Any], timeout_s: float = ANSWER_S + 5) -> dict[str, Any]:
     """Ask the running agent, without an event loop. Raises ControlError with a sentence."""
+    try:
+        question = msgspec.json.encode(request) + b"\n"
+    except UnicodeEncodeError as error:  # an argument of the shell in another encoding
+        raise ControlError(f"{error.object!r} is no UTF-8 and cannot be handed to the agent") from None
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as line:
         line.settimeout(timeout_s)
         try:
             line.connect(str(path))
-            line.sendall(msgspec.json.encode(request) + b"\n")
+            line.sendall(question)
             with line.makefile("rb") as answers:
                 answer = answers.readline()
         except (FileNotFoundError, ConnectionRefusedError):

@@ -27,7 +27,7 @@ def unavailable(port: str, error: OSError, proc: Path = PROC) -> PortUnavailable
                 "absent",
                 f"port {port} is not there; a USB module appears seconds after power-up: is it on?",
             )
-        case errno.ENOTTY | errno.EINVAL:
+        case errno.ENOTTY | errno.EINVAL | errno.EISDIR:
             return PortUnavailable(
                 "absent", f"{port} is no serial port; name one in agent.toml ([modem] port)"
             )

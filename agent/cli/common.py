@@ -24,7 +24,7 @@ FAILURE, IMPOSSIBLE = 1, 2
 config_option = click.option(
     "--config",
     "config_path",
-    type=click.Path(path_type=Path),
+    type=click.Path(path_type=Path, readable=False),
     default=DEFAULT_PATH,
     show_default=True,
     metavar="FILE",

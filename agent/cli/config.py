@@ -19,37 +19,38 @@ def config() -> None:
     """Look after agent.toml."""
 
 
-@config.command()
+@config.command(short_help="Say every mistake in agent.toml and the handlers.")
 @config_option
 def check(config_path: Path) -> None:
     """Check agent.toml and the handlers it names; every mistake is said, exit status 2.
 
-    The Python handlers are loaded in a process of their own, as the agent would.
+    The Python handlers are loaded in a process of their own, as the agent would. Neither the module nor a
+    running agent is touched.
     """
     mistakes: list[str] = []
     try:
-        settings, faulty = load(config_path), frozenset[str]()
+        settings, doubtful = load(config_path), frozenset[str]()
     except ConfigError as error:
         mistakes += error.sentences
-        settings, faulty = _rest(config_path)
+        settings, doubtful = _rest(config_path)
     names = ""
-    if "modem" not in faulty:
+    if "modem.port" not in doubtful:
         try:
             port_opener(config_path, settings)
             sim_pin(config_path, settings, {})
         except ConfigError as error:
             mistakes += error.sentences
-    if not faulty & {"modem", "recovery"}:
+    if not any(key.startswith(("modem.", "recovery.")) for key in doubtful):
         from hardware.power import PowerUnusable, switch
 
         try:
             switch(settings.recovery, lambda: None, settings.journal.path)
         except PowerUnusable as error:
             mistakes.append(f"{config_path}: {error}")
-    if "handlers" not in faulty:
+    if "handlers.directory" not in doubtful:
         names = _handlers(settings, mistakes)
     for key, path in (("journal.path", settings.journal.path), ("control.socket", settings.control.socket)):
-        if key.partition(".")[0] not in faulty:
+        if key not in doubtful:
             mistakes += _place(f"{config_path}: {key}", path)
     if mistakes:
         give_up(*mistakes, status=IMPOSSIBLE)
@@ -59,26 +60,41 @@ def check(config_path: Path) -> None:
 
 
 def _rest(path: Path) -> tuple[Config, frozenset[str]]:
-    """The configuration without its faulty tables, and their names: one mistake hides no other."""
+    """The configuration without its faulty keys, so that one mistake hides no other; and which keys have
+    nothing but their default in a table that has a mistake: it may have been meant for them.
+    """
     try:
         tables = tomllib.loads(path.read_text("utf-8"))
-    except (OSError, ValueError):
-        return Config(), frozenset(Config.__struct_fields__)
+    except (OSError, ValueError, RecursionError):
+        tables = dict.fromkeys(Config.__struct_fields__)
     faulty = set()
-    sound: dict[str, Any] = {}
-    for name, table in tables.items():  # one by one: two may be sound, but not together
-        try:
-            parse(sound | {name: table}, str(path))
-            sound[name] = table
-        except ConfigError:
+    sound: dict[str, dict[str, Any]] = {}
+    for name, table in tables.items():
+        if not isinstance(table, dict):
             faulty.add(name)
-    return parse(sound, str(path), path.parent.absolute()), frozenset(faulty)
+            continue
+        for key, value in table.items():  # one by one: two may be sound, but not together
+            tried = sound | {name: sound.get(name, {}) | {key: value}}
+            try:
+                parse(tried, str(path))
+                sound = tried
+            except ConfigError:
+                faulty.add(name)
+    settings = parse(sound, str(path), path.parent.absolute())
+    doubtful = {
+        f"{name}.{key}"
+        for name in faulty.intersection(Config.__struct_fields__)
+        for key in getattr(settings, name).__struct_fields__
+        if key not in sound.get(name, {})
+    }
+    return settings, frozenset(doubtful)
 
 
 def _handlers(settings: Config, mistakes: list[str]) -> str:
     """The names of the handlers; adds what is wrong with them."""
     from agent.handlers.catalogue import Catalogue, CatalogueError
     from agent.handlers.catalogue import load as load_handlers
+    from agent.handlers.outcome import HostExhausted
     from agent.handlers.runner import ProcessRunner
 
     async def look() -> Catalogue:
@@ -92,6 +108,9 @@ def _handlers(settings: Config, mistakes: list[str]) -> str:
         catalogue = asyncio.run(look())
     except CatalogueError as error:
         mistakes += error.sentences
+        return ""
+    except HostExhausted as error:
+        mistakes.append(str(error))
         return ""
     for remark in catalogue.remarks:
         click.echo(f"note: {remark}", err=True)

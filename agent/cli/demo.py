@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import math
 import signal
 import socket
 import tempfile
@@ -17,6 +19,9 @@ from agent.cli.common import give_up
 if TYPE_CHECKING:
     from agent.cli.show.screen import Screen
     from agent.cli.show.stage import Stage
+
+ONCE_S = 27.0
+"""Seconds for `--once`, to be over within 30 s whatever happens; the tour takes five."""
 
 
 @click.command()
@@ -33,7 +38,8 @@ if TYPE_CHECKING:
 def demo(listen: int, *, once: bool) -> None:
     """Start a SIM, a module and an agent for each service, send Commands, show the road of each.
 
-    Nothing outside this machine is reached, nothing is left behind.
+    Nothing outside this machine is reached, nothing is left behind. After the tour it says what to type to
+    send a Command yourself, and shows what comes of it until Ctrl-C.
     """
     try:
         from agent.cli.show.screen import Screen
@@ -52,7 +58,23 @@ def demo(listen: int, *, once: bool) -> None:
         give_up(str(error))
     except (KeyboardInterrupt, asyncio.CancelledError):
         raise SystemExit(130) from None
+    except TimeoutError:
+        give_up("the demo's agents did not become ready in time: is this machine very busy?")
+    except OSError as error:
+        if error.errno == errno.EPIPE:
+            raise  # nobody reads any more
+        give_up(f"the demo cannot be set up: {error}")
+    except ExceptionGroup as group:
+        give_up(*(f"the demo cannot be set up: {reason}" for reason in _reasons(group)))
     raise SystemExit(0 if good else 1)
+
+
+def _reasons(group: ExceptionGroup) -> list[str]:
+    """What went wrong, each once; three agents of one machine fail for one reason."""
+    found: dict[str, None] = {}
+    for error in group.exceptions:
+        found |= dict.fromkeys(_reasons(error) if isinstance(error, ExceptionGroup) else [str(error)])
+    return list(found)
 
 
 async def _perform(screen: Screen, folder: Path, port: int, *, once: bool) -> bool:
@@ -76,8 +98,10 @@ async def _perform(screen: Screen, folder: Path, port: int, *, once: bool) -> bo
             seen.add(item)
             screen.step(item)
 
+    end = loop.time() + ONCE_S if once else math.inf
     screen.say("Starting a SIM, a module on a pseudo-terminal and an agent for each service ...")
-    async with stage(folder, ("127.0.0.1", port or _free(8480)), told) as ready:
+    listen = ("127.0.0.1", port or (0 if once else _free(8480)))  # nobody is told of the tour's
+    async with stage(folder, listen, told) as ready:
         for name, service in SIMS:
             screen.say(f"  {name}  {service}, module on {ready.sim(name).link}")
         results = []
@@ -85,7 +109,7 @@ async def _perform(screen: Screen, folder: Path, port: int, *, once: bool) -> bo
             seen = Seen()
             here = stop.sim
             screen.begin(stop.title, f"{stop.sim}, {dict(SIMS)[stop.sim]}")
-            results.append(await visit(stop, ready, seen))
+            results.append(await visit(stop, ready, seen, end - loop.time()))
             screen.end(results[-1])
         screen.table(results)
         touring = False

@@ -16,7 +16,7 @@ def pdu() -> None:
     """Decode and encode SMS PDUs (3GPP TS 23.040), as modules show and take them."""
 
 
-@pdu.command("decode")
+@pdu.command("decode", short_help="Show every field of a PDU.")
 @click.argument("digits", metavar="HEX", nargs=-1, required=True)
 @click.option("--mo", is_flag=True, help="It went from the device to the network, as in AT+CMGS.")
 @click.option("--no-sca", is_flag=True, help="No service centre address stands in front.")
@@ -55,7 +55,7 @@ def decode_command(digits: tuple[str, ...], *, mo: bool, no_sca: bool, as_json: 
         give_up(str(explanation.error))
 
 
-@pdu.command("encode")
+@pdu.command("encode", short_help="Show what to send to a module for a text.")
 @click.argument("number")
 @click.argument("text", required=False)
 @click.option("--hex", "octets", metavar="HEX", help="Encode these octets as a binary message instead.")

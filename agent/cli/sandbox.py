@@ -167,26 +167,29 @@ def sandbox(
             await box.stop()
 
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         with _held(folder):
             asyncio.run(live())
     except SandboxUnavailable as error:
         give_up(str(error))
     except ValueError as error:
         raise click.UsageError(str(error)) from None
-    except OSError as error:
-        give_up(f"--link-dir {folder}: {error.strerror or error}")
 
 
 @contextlib.contextmanager
 def _held(folder: Path) -> Iterator[None]:
-    """Keep other sandboxes from making their links here; the kernel lets go when this process ends."""
-    held = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    """Make the folder and keep other sandboxes from it; the kernel lets go when this process ends."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        held = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        give_up(f"--link-dir {folder}: {error.strerror or error}")
     try:
         fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
     except BlockingIOError:
+        os.close(held)
         give_up(f"another sandbox has its links in {folder}: end it, or choose another --link-dir")
+    try:
+        yield
     finally:
         os.close(held)
 

@@ -34,7 +34,9 @@ def send(
     modem-agent send --hex 01FF7E
     modem-agent send "hello" --to +15557654321
 
-    It takes its place behind the answers that are queued. Exit status 0: the network took it.
+    It takes its place behind the answers that are queued, and is composed like them: cut to [service]
+    max_parts messages, "?" for characters that GSM 03.38 lacks unless allow_ucs2 is set; that is said.
+    Exit status 0: the network took it.
     """
     if (text is None) == (octets is None):
         raise click.UsageError("give either a TEXT or --hex HEX")
@@ -55,6 +57,8 @@ def send(
     if as_json:
         print_json(answer)
     else:
+        if answer.get("text", text) != text:
+            click.echo(visible(f"note: shortened or changed to fit: {answer['text']}"), err=True)
         for message in answer["messages"]:
             reason = f": {message['reason']}" if message["reason"] else ""
             click.echo(visible(f"reply {message['reply']} to {answer['to']}: {message['state']}{reason}"))

@@ -15,7 +15,17 @@ from agent.story import visible
 @json_option
 @config_option
 def status(config_path: Path, *, as_json: bool) -> None:
-    """Ask the running agent: module, registration, signal, queues, and what it had to put up with."""
+    """Ask the running agent: module, registration, signal, queues, and what it had to put up with.
+
+    \b
+    state      what the module or its port is doing; while it does not work, the reason
+    recovery   which step of help comes next, where one is needed; resets: how many are used
+    held       why answers wait
+    notes      what the module refused or has otherwise, and was tolerated
+    commands, replies   how many, by their state: see modem-agent inbox, outbox
+
+    Exit status 1: no agent answers.
+    """
     try:
         answer = ask(configuration(config_path).control.socket, {"do": "status"}, timeout_s=10)
     except ControlError as error:

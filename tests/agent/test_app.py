@@ -514,6 +514,7 @@ async def test_status_by_sms(house, road):
         ({"text": "hello"}, "hello", "2936"),
         ({"hex": "01ff"}, b"\x01\xff", "2936"),
         ({"text": "hello", "to": "+15557654321"}, "hello", "+15557654321"),
+        ({"text": "\N{SNOWMAN}" + "x" * 160}, "?" + "x" * 157 + "..", "2936"),
     ],
 )
 async def test_a_message_by_hand(house, road, request_, sent, to):
@@ -522,7 +523,12 @@ async def test_a_message_by_hand(house, road, request_, sent, to):
     async with house.living():
         answer = await house.ask(do="send", **request_)
         assert modem.sent == [sent]
-    assert answer == {"ok": True, "to": to, "messages": [{"reply": 1, "state": "sent", "reason": None}]}
+    assert answer == {
+        "ok": True,
+        "to": to,
+        "text": sent if isinstance(sent, str) else None,
+        "messages": [{"reply": 1, "state": "sent", "reason": None}],
+    }
 
 
 async def test_a_message_by_hand_tells_its_fate(house, road):

@@ -84,7 +84,7 @@ async def test_a_socket_left_behind_is_replaced(path, tmp_path):
 
 async def test_a_socket_that_answers_is_left_to_its_agent(path):
     """A second agent with another journal must not take it over silently."""
-    with pytest.raises(ControlUnusable, match="another agent answers there"):
+    with pytest.raises(ControlUnusable, match="another agent answers there; stop that one"):
         await ControlServer(path, {}).start()
     assert (await _asked(path, {"do": "status"}))["state"] == "well"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import math
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
@@ -77,15 +78,16 @@ class Unexpected(Exception):  # noqa: N818  (reads as the sentence it is)
         self.sid = sid
 
 
-async def visit(stop: Stop, stage: Stage, seen: Seen) -> Result:
-    """Make one stop."""
+async def visit(stop: Stop, stage: Stage, seen: Seen, left_s: float = math.inf) -> Result:
+    """Make one stop, in the time that is left for the tour."""
+    limit_s = max(min(STOP_S, left_s), 0.0)
     try:
-        async with asyncio.timeout(STOP_S):
+        async with asyncio.timeout(limit_s):
             sid, outcome = await stop.visit(stage, seen)
     except TimeoutError:
         created = seen.events(EventKind.CREATED)
         sid = created[0].sid or "" if created else ""
-        return Result(stop.title, stop.sim, sid, f"not seen within {STOP_S:.0f} s", good=False)
+        return Result(stop.title, stop.sim, sid, f"not seen within {limit_s:.0f} s", good=False)
     except Unexpected as error:
         return Result(stop.title, stop.sim, error.sid, str(error), good=False)
     except aiohttp.ClientError as error:

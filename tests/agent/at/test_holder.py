@@ -99,6 +99,7 @@ def test_forbidden_names_both_sides(tmp_path):
         (errno.ENOENT, "absent"),
         (errno.EIO, "absent"),
         (errno.ENOTTY, "absent"),
+        (errno.EISDIR, "absent"),
         (0, "absent"),
     ],
 )

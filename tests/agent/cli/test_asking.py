@@ -103,6 +103,30 @@ async def test_the_fate_is_the_exit_status(desk, document, state, reason, status
     assert document(result) == answer
 
 
+async def test_what_was_changed_to_fit_is_said(desk):
+    """Nobody takes the whole text for sent when a part of it was; scripts find it in the document."""
+    answer = {"to": "000", "text": "hel..", "messages": [{"reply": 4, "state": "sent", "reason": None}]}
+    result, _ = await desk.asked({"send": answer}, "send", "hello")
+    assert result.exit_code == 0
+    assert result.stdout == "reply 4 to 000: sent\n"
+    assert result.stderr == "note: shortened or changed to fit: hel..\n"
+    result, _ = await desk.asked({"send": answer}, "send", "hel..")
+    assert result.stderr == ""
+
+
+@pytest.mark.parametrize("words", [("send", "\udcff"), ("send", "x", "--to", "\udcff"), ("at", "AT\udcff")])
+async def test_what_is_no_utf_8_is_a_sentence(desk, words):
+    """The shell hands over octets as they are."""
+    answer = {"to": "000", "messages": []}
+    result, requests = await desk.asked({"send": answer, "at": answer}, *words)
+    assert requests == []
+    assert result.exit_code == 1
+    assert result.stderr == (
+        f"modem-agent: '{words[-1].encode('unicode_escape').decode()}' is no UTF-8 "
+        "and cannot be handed to the agent\n"
+    )
+
+
 async def test_a_refusal_of_the_agent_is_a_sentence(desk):
     """Exit status 1."""
     result, _ = await desk.asked({}, "send", "hello")

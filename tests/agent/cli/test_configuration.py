@@ -4,6 +4,9 @@ import sys
 
 import pytest
 
+from agent.handlers.outcome import HostExhausted
+from agent.handlers.runner import ProcessRunner
+
 RUNS = [("run",), ("status",), ("send", "x"), ("inbox",), ("outbox",), ("at", "AT"), ("config", "check")]
 
 
@@ -149,6 +152,69 @@ def test_check_of_tables_that_do_not_go_together(desk):
     first, second = result.stderr.splitlines()
     assert "recovery.power must be" in first
     assert "there is no directory" in second
+
+
+def test_check_looks_at_what_is_sound_in_a_faulty_table(desk):
+    """A mistake in a key hides none in another key of its table, nor in what that names."""
+    desk.write(
+        modem='[modem]\nport = "socket://x"\nbaud = "fast"',
+        handlers='[handlers]\ndirectory = "nowhere-1"\ntimeout_s = -1',
+        journal='[journal]\nkeep_days = "x"\npath = "nowhere-2/journal.db"',
+        control='[control]\nsocket = "nowhere-3/sock"\nsockets = 1',
+    )
+    result = desk.run("config", "check")
+    assert result.exit_code == 2
+    lines = result.stderr.splitlines()
+    assert len(lines) == 8
+    for part in (
+        "modem.port",
+        "modem.baud",
+        "nowhere-1",
+        "handlers.timeout_s",
+        "journal.keep_days",
+        "nowhere-2",
+        "control.sockets",
+        "nowhere-3",
+    ):
+        assert sum(part in line for line in lines) == 1
+
+
+def test_check_without_processes_for_handlers(desk, monkeypatch):
+    """A host that starts none: a sentence."""
+
+    async def none_left(_runner, file):
+        raise HostExhausted(f"{file}: the process for handlers cannot be started: Permission denied")
+
+    monkeypatch.setattr(ProcessRunner, "declare", none_left)
+    handler(desk.folder / "handlers" / "device.py", "")
+    result = desk.run("config", "check")
+    assert result.exit_code == 2
+    assert result.stderr.endswith("cannot be started: Permission denied\n")
+
+
+@pytest.mark.parametrize("words", [("run",), ("config", "check")], ids=" ".join)
+@pytest.mark.parametrize("port", ["", "ttyUSB2", "COM3", "tcp://host:1", "-"])
+def test_a_port_that_can_be_none(desk, words, port):
+    """Neither a path from the root, nor an address, nor auto."""
+    desk.write(modem=f'[modem]\nport = "{port}"')
+    result = desk.run(*words)
+    assert result.exit_code == 2
+    assert result.stderr == (
+        f'modem-agent: {desk.config}: modem.port must be "auto", a path from the root such as '
+        f'"/dev/ttyUSB2", or "socket://host:port", not "{port}"\n'
+    )
+
+
+@pytest.mark.parametrize("words", RUNS, ids=" ".join)
+def test_a_folder_in_place_of_the_file(desk, words):
+    """It is named, and what to do; the permissions are not to blame."""
+    desk.config.unlink()
+    desk.config.mkdir()
+    result = desk.run(*words)
+    assert result.exit_code == 2
+    assert result.stderr == (
+        f"modem-agent: {desk.config}: Is a directory; name a file in it with --config FILE\n"
+    )
 
 
 def test_check_is_content(desk):

@@ -1,5 +1,6 @@
 """`sandbox`: what it is told and what it tells."""
 
+import importlib
 import json
 import signal
 import socket
@@ -9,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from agent.control import ControlUnusable
+
+demo_module = importlib.import_module("agent.cli.demo")  # its command bears the same name
 COMMAND = [sys.executable, "-c", "from agent.cli import main; main()"]
 
 
@@ -107,3 +111,40 @@ def test_it_says_where_everything_is(desk, form):
         process.communicate()
     assert process.returncode == 0
     assert list((desk.folder / "links").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("error", "sentences"),
+    [
+        (OSError(28, "No space left on device", "/tmp/x"), ["[Errno 28] No space left on device: '/tmp/x'"]),
+        (ExceptionGroup("three", [ControlUnusable("too long")] * 3), ["too long"]),
+        (
+            ExceptionGroup("two", [ControlUnusable("a"), ExceptionGroup("in", [OSError("b")])]),
+            ["a", "b"],
+        ),
+    ],
+)
+def test_a_demo_that_cannot_be_set_up(desk, monkeypatch, error, sentences):
+    """A sentence for each reason, however many agents it met."""
+
+    async def fails(*_words, **_more):
+        raise error
+
+    monkeypatch.setattr(demo_module, "_perform", fails)
+    result = desk.bare("demo", "--once")
+    assert result.exit_code == 1
+    assert result.stderr.splitlines() == [
+        f"modem-agent: the demo cannot be set up: {each}" for each in sentences
+    ]
+
+
+def test_a_demo_whose_agents_are_never_ready(desk, monkeypatch):
+    """A sentence."""
+
+    async def never(*_words, **_more):
+        raise TimeoutError
+
+    monkeypatch.setattr(demo_module, "_perform", never)
+    result = desk.bare("demo", "--once")
+    assert result.exit_code == 1
+    assert "did not become ready in time" in result.stderr

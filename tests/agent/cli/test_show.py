@@ -176,3 +176,13 @@ async def test_waiting_ends_when_it_is_true():
     assert not task.done()
     seen.add(Step("sent"))
     await asyncio.wait_for(task, 1)
+
+
+async def test_no_stop_takes_more_than_what_is_left(monkeypatch):
+    """So that `--once` is over in time, whatever does not happen."""
+    monkeypatch.setattr(tour, "STOP_S", 60.0)
+    seen = Seen()
+    async with asyncio.timeout(5):
+        for left in (0.01, 0.0, -3.0):
+            result = await visit(TOUR[0], Stage(seen, [], []), seen, left)
+            assert result.outcome == "not seen within 0 s"
