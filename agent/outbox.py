@@ -255,10 +255,18 @@ class Outbox:
 
     async def _unknown(self, reply: ReplyRow, reason: str) -> float | None:
         if self._rules.resend_unknown and reply.attempts == 0:
-            return await self._again(reply, f"outcome unknown ({reason}), sent once more", begun=True)
+            return await self._once_more(reply, reason)
         await insist(self._skin, self._tell, self._queue.end, reply.id, "unknown", reason)
         self._say("unknown", reply, f"{reason}; left alone", weight=Weight.WARNING)
         self._met_its_fate(reply)
+        return None
+
+    async def _once_more(self, reply: ReplyRow, reason: str) -> float | None:
+        """It may have left, and the operator wants it sent all the same. The one that may be out counts."""
+        await insist(self._skin, self._tell, self._queue.copy, reply.id, f"outcome unknown: {reason}")
+        pause = WAITS.after(1, self._random)
+        self._waiting.hold(reply.destination, asyncio.get_running_loop().time() + pause, reason)
+        self._say("unknown", reply, f"{reason}; once more in {pause:.0f} s", weight=Weight.WARNING)
         return None
 
     async def _refused(self, reply: ReplyRow, error: CommandRefused, *, begun: bool) -> float | None:

@@ -114,7 +114,7 @@ def run(config_path: Path, *, trace: bool, show_content: bool, record: Path | No
         give_up(str(error), status=IMPOSSIBLE if error.configuration else FAILURE)
     except (JournalHeld, GaveUp, HostExhausted) as error:
         give_up(str(error))
-    except ExceptionGroup as group:
+    except ExceptionGroup as group:  # of the TaskGroup that everything runs in: no sentence was made for it
         log.debug("", exc_info=group)
         give_up(*(f"stopped by a mistake of its own: {_whence(error)}" for error in group.exceptions))
     finally:

@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from datetime import datetime
 from typing import Any
 
 import pdu
+from agent.journal import caps
 from agent.journal.journal import DAY_S, Journal, Moment
 from agent.journal.rows import Outgoing, ReplyRow
 
 REPORT_WAIT_S = 3 * DAY_S
 """A message reference comes round after 256 messages, so a report only speaks of a recent one."""
 
+AGREES_S = 120.0
+"""Between our note that a message is sent and the service centre's that it has come."""
+
 _REPLY = (
     "replies.id, command, commands.sid, destination, alphabet, octets, length, has_header, part, parts,"
     " attempts, replies.reason FROM replies LEFT JOIN commands ON commands.id = command"
     " WHERE replies.state = 'queued'"
 )
+_FITS = "ltrim(recipient, '+') = ltrim(destination, '+')"  # networks write the same number both ways
+_LEFT = "state IN ('sending', 'sent', 'delivered', 'unknown')"
+_LEFT_AT = "coalesce(sent_running, queued_running)"  # without the first: of an earlier version
 _TRYING = range(0x20, 0x40)  # TP-ST 9.2.3.15: not final, another report follows
 
 
@@ -72,22 +80,37 @@ class Outbox:
     def too_old(self, seconds: float, per_day: int) -> list[ReplyRow]:
         """Queued messages that have waited for longer than this, by both clocks; oldest first.
 
-        Where so many a day have left that the cap kept them back, they get one more day.
+        One that the cap of so many a day kept back for a time gets one more day.
         """
         now = self._journal.now()
-        before = "queued_wall < ? AND queued_running < ?"
-        limits = (now.wall - seconds, now.running - seconds)
-        oldest = self._execute(
-            f"SELECT min(queued_running) FROM replies WHERE state = 'queued' AND {before}", limits
-        ).fetchone()[0]
-        if oldest is None:
-            return []
-        if self.sent_within(now.running - oldest + DAY_S) >= per_day:
-            limits = (limits[0] - DAY_S, limits[1] - DAY_S)
-        return [
-            _reply_row(row)
-            for row in self._execute(f"SELECT {_REPLY} AND {before} ORDER BY replies.id", limits)
+        old = [
+            (*row, self._journal.age(*row[1:]))
+            for row in self._execute(
+                "SELECT id, queued_wall, queued_running FROM replies WHERE state = 'queued'"
+                " AND queued_wall < ? AND queued_running < ? ORDER BY id",
+                (now.wall - seconds, now.running - seconds),
+            )
         ]
+        if not old:
+            return []
+        since = min(running for _, _, running, _ in old)
+        left = [
+            at
+            for (at,) in self._execute(
+                f"SELECT {_LEFT_AT} AS at FROM replies WHERE {_LEFT} AND {_LEFT_AT} > ? ORDER BY at",
+                (since - DAY_S,),
+            )
+        ]
+        given_up = [
+            number
+            for number, _, running, age in old
+            if age > seconds + DAY_S or not caps.reached(left, per_day, running)
+        ]
+        return [row for number in given_up if (row := self._queued(number)) is not None]
+
+    def _queued(self, number: int) -> ReplyRow | None:
+        row = self._execute(f"SELECT {_REPLY} AND replies.id = ?", (number,)).fetchone()
+        return None if row is None else _reply_row(row)
 
     def oldest_age(self) -> float | None:
         """Seconds, by the smaller difference of the clocks, that the oldest queued message has waited."""
@@ -126,16 +149,19 @@ class Outbox:
         """
 
         def write(now: Moment) -> None:
+            began = self._execute(
+                "SELECT coalesce(sent_running, queued_running) FROM replies WHERE id = ?", (reply,)
+            ).fetchone()
             self._execute(
                 "UPDATE replies SET state = 'sent', message_reference = ?, reason = NULL,"
                 " sent_wall = ?, sent_running = ? WHERE id = ?",
                 (message_reference, now.wall, now.running, reply),
             )
             early = self._execute(
-                "SELECT reports.id, status FROM reports JOIN replies ON replies.id = ?"
-                " WHERE reports.reply IS NULL AND reports.message_reference = ? AND recipient = destination"
-                " AND reports.at_running >= replies.queued_running ORDER BY reports.id DESC",
-                (reply, message_reference),
+                f"SELECT reports.id, status FROM reports JOIN replies ON replies.id = ? WHERE {_FITS}"
+                " AND reports.reply IS NULL AND reports.message_reference = ? AND reports.at_running >= ?"
+                " ORDER BY reports.id DESC",
+                (reply, message_reference, *began),
             ).fetchone()
             if early is not None:
                 self._match(early[0], reply, early[1])
@@ -152,6 +178,31 @@ class Outbox:
                 (reason, attempted, reply),
             ),
         )
+
+    def copy(self, reply: int, reason: str) -> None:
+        """It is to be sent once more, though it may have left: queued again, at its place among the others.
+
+        What may have left gets a row of its own, `unknown`: both count against the caps, both are shown. That
+        row answers no Command, so that each Command is still answered once.
+        """
+
+        def write(_: Moment) -> None:
+            columns = (
+                "destination, alphabet, octets, length, has_header, text, part, parts,"
+                " error_answer, attempts, queued_wall, queued_running, sent_wall, sent_running"
+            )
+            self._execute(
+                f"INSERT INTO replies (id, state, reason, {columns})"
+                f" SELECT ?, 'unknown', ?, {columns} FROM replies WHERE id = ?",
+                (self._journal.number("replies"), f"{reason}; sent once more as {reply}", reply),
+            )
+            self._execute(
+                "UPDATE replies SET state = 'queued', reason = ?, sent_wall = NULL, sent_running = NULL"
+                " WHERE id = ?",
+                (f"{reason}; to be sent once more", reply),
+            )
+
+        self._journal.commit(("copy", reply), write)
 
     def end(self, reply: int, state: str, reason: str) -> None:
         """`failed` or `unknown`, and why."""
@@ -180,7 +231,7 @@ class Outbox:
     def report(self, report: pdu.StatusReport, now: Moment) -> int | None:
         """Keep a status report inside the caller's transaction and match it; returns the reply it fits.
 
-        It fits the newest message with its reference and recipient that was sent in the last days.
+        It fits a message with its reference and recipient that was sent in the last days, see `_meant`.
         """
         recipient = str(report.recipient_address)
         discharged = report.discharge_time.time
@@ -196,15 +247,17 @@ class Outbox:
                 now.running,
             ),
         ).lastrowid
-        row = self._execute(
-            "SELECT id FROM replies WHERE message_reference = ? AND destination = ?"
-            " AND state IN ('sent', 'delivered') AND sent_running > ? ORDER BY id DESC LIMIT 1",
-            (report.message_reference, recipient, now.running - REPORT_WAIT_S),
-        ).fetchone()
-        if row is None or number is None:
+        sent = self._execute(
+            f"SELECT replies.id, replies.state, sent_wall FROM replies JOIN reports ON reports.id = ?"
+            f" WHERE {_FITS} AND replies.message_reference = ? AND replies.state IN ('sent', 'delivered')"
+            " AND sent_running > ? ORDER BY replies.id DESC",
+            (number, report.message_reference, now.running - REPORT_WAIT_S),
+        ).fetchall()
+        if not sent or number is None:
             return None
-        self._match(number, int(row[0]), report.status)
-        return int(row[0])
+        reply = _meant(sent, report.service_centre_timestamp.time)
+        self._match(number, reply, report.status)
+        return reply
 
     def _match(self, report: int, reply: int, status: int) -> None:
         self._execute("UPDATE reports SET reply = ? WHERE id = ?", (reply, report))
@@ -222,8 +275,7 @@ class Outbox:
         """Messages whose body may have left in the last seconds, by running time."""
         since = self._journal.now().running - seconds
         row = self._execute(
-            "SELECT count(*) FROM replies WHERE state IN ('sending', 'sent', 'delivered', 'unknown')"
-            " AND coalesce(sent_running, queued_running) > ?",  # without: of an earlier version
+            f"SELECT count(*) FROM replies WHERE {_LEFT} AND {_LEFT_AT} > ?",
             (since,),
         ).fetchone()
         return int(row[0])
@@ -247,6 +299,20 @@ class Outbox:
     def counts(self) -> dict[str, int]:
         """How many messages there are in each state; for `status`."""
         return dict(self._execute("SELECT state, count(*) FROM replies GROUP BY state").fetchall())
+
+
+def _meant(sent: list[Any], taken: datetime | None) -> int:
+    """Which of several messages with one reference a report speaks of; newest first, with state and time.
+
+    It names when the service centre took the message (23.040 9.2.2.3). Where the device's clock agrees with
+    that for one of them, it is that one; a clock that is wrong tells nothing, then it is the newest that no
+    report has settled, as one that was sent after so many others seldom waits for its report any more.
+    """
+    if taken is not None:
+        away, number = min((abs(at - taken.timestamp()), -number) for number, _, at in sent)
+        if away <= AGREES_S:
+            return -int(number)
+    return int(next((number for number, state, _ in sent if state == "sent"), sent[0][0]))
 
 
 def _reply_row(row: tuple[Any, ...]) -> ReplyRow:

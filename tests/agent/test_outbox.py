@@ -140,8 +140,34 @@ async def test_what_is_unknown_is_sent_once_more_where_the_setting_says_so(road,
             await road.passes(5000)
         sent += len(modem.sent)
     assert sent == 2
-    assert road.replies() == ["unknown"]
-    assert attempts(road) == [2]
+    assert road.replies() == ["unknown", "unknown"]  # that the first may have left as well stays known
+    assert attempts(road) == [2, 1]
+    assert reasons(road) == ["no result", "outcome unknown: no result; sent once more as 1"]
+
+
+@pytest.mark.parametrize("cap", ["max_per_minute", "max_per_day"])
+async def test_what_may_have_left_and_its_copy_both_count(road, make, cap):
+    """Each may have cost money: with a cap of three a third message leaves after them and no fourth."""
+    modem = make.modem(road)
+    modem.plan("send", Unknown("no result"))
+    for text in ("hello", "two", "three"):
+        road.message(text)
+    async with road.sending(modem, resend_unknown=True, **{cap: 3}):
+        await road.passes(20)
+        assert [text for _, text in road.happened("body")] == ["hello", "hello", "two"]
+        assert road.replies() == ["sent", "sent", "queued", "unknown"]
+        assert "is reached" in road.told("held")[0].detail
+
+
+async def test_a_copy_keeps_its_place(road, make):
+    """No message to the same number overtakes it."""
+    modem = make.modem(road)
+    modem.plan("send", Unknown("no result"))
+    road.message("one")
+    road.message("two")
+    async with road.sending(modem, resend_unknown=True):
+        await road.passes(20)
+    assert [text for _, text in road.happened("body")] == ["one", "one", "two"]
 
 
 async def test_the_line_is_lost_after_the_body(road, make):

@@ -74,9 +74,9 @@ def part(number, total=2, reference=9, raw=None, identity=None):
     return Part(key, number, raw or f"0{number}", identity or bytes([number] * 16))
 
 
-def report(reference, status=0, recipient="2936"):
-    """A status report."""
-    stamp = pdu.Timestamp.of(datetime.fromtimestamp(EPOCH, UTC))
+def report(reference, status=0, recipient="2936", at=EPOCH):
+    """A status report on a message that the service centre took then."""
+    stamp = pdu.Timestamp.of(datetime.fromtimestamp(at, UTC))
     return Report(
         pdu.StatusReport(
             message_reference=reference,

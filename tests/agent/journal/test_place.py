@@ -204,7 +204,9 @@ def test_a_crash_on_the_way_loses_nothing_more(desk, make, monkeypatch, step):
         with pytest.raises(Killed):
             desk.keep(make.command(sid=OTHER))
     os.close(desk.journal._lock)  # as the kernel does it
+    killed = desk.journal.connection
     desk.open()
     if step > 0:
         assert desk.keep(make.command()).outcome is Outcome.DOUBLE
     assert desk.keep(make.command(sid="DC" + "2" * 32)).outcome is Outcome.NEW
+    killed.close()
