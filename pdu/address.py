@@ -82,7 +82,11 @@ class Address(Record):
     @property
     def type_of_address(self) -> int:
         """The type-of-address octet: 0x81 for a number without, 0x91 with ``+``."""
-        return _TYPE_OF_ADDRESS[self.type_of_number][self.numbering_plan]
+        try:
+            return _TYPE_OF_ADDRESS[self.type_of_number][self.numbering_plan]
+        except IndexError:
+            reason = f"there is no type {self.type_of_number:d} with plan {self.numbering_plan:d}"
+            raise PduError("address.type_of_address", None, reason) from None
 
     def __str__(self) -> str:
         return f"+{self.number}" if self.type_of_number is _INTERNATIONAL else self.number

@@ -56,7 +56,7 @@ def decode(data: str | bytes, *, direction: Literal["mt", "mo"] = "mt", sca: boo
         except ValueError:
             octets = read_hex(data)
     else:
-        octets = bytes(data)
+        octets = data if data.__class__ is bytes else bytes(memoryview(data))  # bytes(7) would be zeros
     at = 0
     service_centre_address = None
     if sca:

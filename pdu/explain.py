@@ -72,7 +72,7 @@ class Explanation(Record):
 def explain(data: str | bytes, *, direction: Literal["mt", "mo"] = "mt", sca: bool = True) -> Explanation:
     """Return every field of a PDU; the arguments are those of ``decode``. Raises nothing for bad octets."""
     try:
-        octets = read_hex(data) if isinstance(data, str) else bytes(data)
+        octets = read_hex(data) if isinstance(data, str) else bytes(memoryview(data))
     except PduError as bad:
         return Explanation("", (), 0, bad)
     error = None

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from pdu import Address, NumberingPlan, PduError, TypeOfNumber
+from pdu import Address, NumberingPlan, PduError, Submit, TypeOfNumber, UserData, encode
 from pdu.address import read_address, read_service_centre, write_address, write_service_centre
 
 UNKNOWN, INTERNATIONAL, NATIONAL = TypeOfNumber.UNKNOWN, TypeOfNumber.INTERNATIONAL, TypeOfNumber.NATIONAL
@@ -159,6 +159,17 @@ def test_an_address_that_no_field_can_carry_is_refused(address, reason):
         with pytest.raises(PduError, match=reason) as caught:
             write(address, "x")
         assert (caught.value.field, caught.value.octet) == ("x.number", None)
+
+
+@pytest.mark.parametrize("address", [Address("1", 8), Address("1", numbering_plan=16)])
+def test_a_type_that_has_no_bits_is_refused(address):
+    """In either place of a message, with the one error."""
+    for submit in (
+        Submit(address, UserData.of("x")),
+        Submit(Address("1"), UserData.of("x"), service_centre_address=address),
+    ):
+        with pytest.raises(PduError, match=r"^address\.type_of_address: there is no type \d with plan \d+$"):
+            encode(submit)
 
 
 def test_addresses_are_values():

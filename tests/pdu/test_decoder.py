@@ -302,6 +302,13 @@ def test_any_octets_type_will_do():
     assert decode(bytearray(octets), direction="mo") == decode(memoryview(octets), direction="mo")
 
 
+@pytest.mark.parametrize("number", [0, 20])
+def test_a_number_is_no_octets(number):
+    """``bytes(20)`` would be as many zeros, which are a message."""
+    with pytest.raises(TypeError, match="bytes-like"):
+        decode(number)
+
+
 def test_there_are_two_directions():
     """Another word is a mistake of the program, not of the octets."""
     with pytest.raises(ValueError, match="direction"):
