@@ -31,6 +31,19 @@ async def test_a_wait_for_one_destination_blocks_no_other(road, make):
     assert road.replies() == ["sent"] * 4
 
 
+async def test_of_several_waits_the_shortest_ends_first(road, make):
+    """A destination that waits for a minute keeps none back that waits for seconds."""
+    modem = make.modem(road)
+    road.message("one", "2936")
+    road.message("two", "+15557654321")
+    modem.plan("send", Refused(make.refused(38, after_body=True)), NotSent("no prompt came"))
+    async with road.sending(modem):
+        await road.passes(20)
+        assert modem.sent == ["one", "two"]
+        await road.passes(60)
+    assert modem.sent == ["one", "two", "one"]
+
+
 @pytest.mark.parametrize("code", [21, 330, 310])
 async def test_what_the_sim_or_the_module_refuses_holds_all(road, make, code):
     """Another destination would meet the same; its try is not burned."""

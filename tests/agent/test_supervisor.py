@@ -562,6 +562,17 @@ async def test_a_module_that_cannot_be_set_up_is_restarted(road, bench):
     assert road.look("SELECT reason FROM resets") == ["the module cannot be used"]
 
 
+async def test_what_was_switched_off_and_on_gets_time_to_come_back(road, bench, make):
+    """No session is tried for ten seconds, though the waits have not grown so far yet."""
+    lost = bench.modem(initialise=ModemUnusable("the module sees no SIM; is it in its holder?"))
+    lost.card = make.refused(10, kind="cme")
+    await bench.begin(0)
+    await road.until(lambda: road.happened("radio"), 60)
+    tries, began = len(bench.port.times), road.now()
+    await road.until(lambda: len(bench.port.times) > tries, 60)
+    assert 10 <= road.now() - began < 12
+
+
 async def test_a_pin_is_waited_for(road, bench):
     """No restart helps against it."""
     for _ in range(100):

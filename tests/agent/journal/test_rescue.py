@@ -88,3 +88,46 @@ def test_the_commands_tell_how_far_the_memory_reached(desk, make):
     newest = commands[-1].timestamp.timestamp()
     assert (desk.journal.newest_timestamp, desk.journal.horizon) == (newest, newest)
     assert desk.keep(commands[-1]).outcome is Outcome.EXPIRED
+
+
+def test_a_row_that_makes_no_sense_is_left_out_and_told(desk, make):
+    """It stops no other row; its table counts as not read whole, so nothing is promised of it."""
+    for number in range(3):
+        desk.keep(make.stray(f"stray {number}"), slot=("ME", number), raw=f"0{number}")
+    desk.journal.freed.clear()
+    desk.journal.close()
+    connection = sqlite3.connect(desk.path, isolation_level=None)
+    connection.execute("PRAGMA writable_schema = ON")
+    connection.execute(
+        "UPDATE sqlite_master SET sql = replace(sql, 'TEXT NOT NULL', 'TEXT') WHERE name = 'strays'"
+    )
+    connection.close()
+    connection = sqlite3.connect(desk.path, isolation_level=None)
+    connection.execute("UPDATE strays SET reason = NULL WHERE id = 2")
+    connection.execute("DELETE FROM clock")
+    connection.close()
+    desk.open()
+    assert desk.column("SELECT reason FROM strays ORDER BY id") == ["stray 0", "stray 2"]
+    assert "not all could be read of strays" in desk.alarms[0]
+    assert desk.column("SELECT slot FROM slots") == []
+
+
+@pytest.mark.parametrize("ahead", [0, -20_000 * 86_400])
+def test_a_wrong_stamp_does_not_make_everything_old(desk, make, ahead):
+    """One Command is stamped with a year to come: after damage others count as old up to the honest ones."""
+    filled(desk, make, 30)
+    desk.keep(make.command("wrong", sid=f"DC{10**6:032x}", at=desk.wall + 10_000 * 86_400))
+    (root,) = desk.column("SELECT rootpage FROM sqlite_master WHERE name = 'seen'")
+    desk.journal.close()
+    octets = bytearray(desk.path.read_bytes())
+    octets[(root - 1) * PAGE : root * PAGE] = bytes(PAGE)
+    desk.path.write_bytes(octets)
+    honest = desk.wall
+    desk.wall += ahead
+    desk.open()
+    with pytest.raises(sqlite3.DatabaseError):
+        desk.keep(make.command())
+    new = make.command("new", sid=f"DC{10**7:032x}", at=honest + 60)
+    assert desk.keep(new).outcome is Outcome.NEW
+    old = make.command("old", sid=f"DC{10**8:032x}", at=honest - 10)
+    assert desk.keep(old).outcome is Outcome.EXPIRED
