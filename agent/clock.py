@@ -20,13 +20,14 @@ class TrustedClock:
     def age(self, stamped: float, newest: float, wall: float, monotonic: float) -> float | None:
         """Seconds since a service centre time stamp; None where the clock cannot tell.
 
-        `newest` is the newest stamp ever seen: a clock behind it is wrong. One that once agreed with the
+        `newest` is the newest stamp ever seen: a clock behind it is wrong, unless a message agrees with it;
+        then that stamp was. One that once agreed with the
         network and is ahead now by more than the time that has passed has jumped: age is the smaller of both.
         """
-        if wall < newest:
-            return None
         if 0 <= wall - stamped <= AGREES_S:
             self._agreed = (wall, monotonic)
+        if wall < newest and self._agreed is None:
+            return None
         if self._agreed is not None:
             then, at = self._agreed
             wall = min(wall, then + monotonic - at)

@@ -6,6 +6,7 @@ the most, so that whoever needs the disk meanwhile waits for milliseconds.
 
 from __future__ import annotations
 
+from agent.journal import stamps
 from agent.journal.inbox import Inbox
 from agent.journal.journal import DAY_S, Journal, Moment
 from agent.service.message import PartKey
@@ -33,6 +34,7 @@ class Forgetting:
         self._whole = whole
         self._parts_done = False
         self._key: bytes | None = b""
+        self._believed: float | None = None
         self.count = 0
         """Rows forgotten so far."""
         self.incomplete = 0
@@ -73,12 +75,14 @@ class Forgetting:
     def _doubles(self, above: bytes) -> bytes | None:
         """Look at the next keys. The newest time stamp among the forgotten ones becomes the horizon."""
         journal = self._journal
+        if self._believed is None:
+            self._believed = self._middle()
         last = journal.execute(
             "SELECT key FROM seen WHERE key > ? ORDER BY key LIMIT 1 OFFSET ?", (above, SOME - 1)
         ).fetchone()
         here = "key > ?" if last is None else "key > ? AND key <= ?"
-        old = f"{here} AND at_wall < ? AND at_running < ?"
-        values = (above, *(last or ()), *self._before(self._dedup_s))
+        old = f"{here} AND at_wall < ? AND at_running < ? AND coalesce(timestamp, 0) <= ?"
+        values = (above, *(last or ()), *self._before(self._dedup_s), self._believed)
         count, newest = journal.execute(
             f"SELECT count(*), max(timestamp) FROM seen WHERE {old}", values
         ).fetchone()
@@ -92,6 +96,23 @@ class Forgetting:
             journal.commit(None, forget)
             self.count += count
         return None if last is None else last[0]
+
+    def _middle(self) -> float:
+        """The latest time stamp that may be forgotten: one in the middle of those that came since.
+
+        One ahead of them is wrong. Its row stays: as a horizon it would make every later Command an old one.
+        Keys are as good as drawn by lot, so the first of them stand for all.
+        """
+        before = self._before(self._dedup_s)
+        rows = self._journal.execute(
+            "SELECT timestamp, at_wall, at_running FROM seen ORDER BY key LIMIT ?", (SOME,)
+        )
+        young = [
+            stamp
+            for stamp, wall, running in rows
+            if stamp is not None and not (wall < before[0] and running < before[1])
+        ]
+        return stamps.middle(young, self._journal.now().wall)
 
     def _texts(self) -> int:
         """Commands, messages, actions and reports of the past; at most `SOME` of each."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from agent.journal import salvage, schema
+from agent.journal import salvage, schema, stamps
 
 KEPT_ASIDE = 3
 """Damaged journals that are kept; a card that goes bad must not fill itself with them."""
@@ -118,7 +118,7 @@ def renew(path: Path, why: str, wall: float) -> Rescued:
             else:
                 with closing(source):
                     _copy(source, target, rescued)
-            _settle(target, rescued)
+            _settle(target, rescued, wall)
             target.execute("COMMIT")
     finally:
         _remove(scratch)
@@ -177,7 +177,7 @@ def _copy(source: sqlite3.Connection, target: sqlite3.Connection, rescued: Rescu
             rescued.incomplete.append(name)
 
 
-def _settle(target: sqlite3.Connection, rescued: Rescued) -> None:
+def _settle(target: sqlite3.Connection, rescued: Rescued, wall: float) -> None:
     """Make of the rows that were read a journal that promises no more than it knows."""
     incomplete = set(rescued.incomplete)
 
@@ -185,10 +185,12 @@ def _settle(target: sqlite3.Connection, rescued: Rescued) -> None:
         """The one value of a query, 0 for none."""
         return float(target.execute(query).fetchone()[0] or 0)
 
-    newest = max(one("SELECT max(newest_timestamp) FROM clock"), one("SELECT max(timestamp) FROM seen"))
+    told = [one("SELECT max(newest_timestamp) FROM clock")]
+    told += [stamp for (stamp,) in target.execute("SELECT timestamp FROM seen WHERE timestamp IS NOT NULL")]
     for (stamp,) in target.execute("SELECT timestamp FROM commands WHERE timestamp IS NOT NULL").fetchall():
         with suppress(ValueError):
-            newest = max(newest, datetime.fromisoformat(str(stamp)).timestamp())
+            told.append(datetime.fromisoformat(str(stamp)).timestamp())
+    newest = stamps.newest((each for each in told if isinstance(each, float) and each > 0), wall)
     running = max(
         one("SELECT max(running) FROM clock"),
         one("SELECT max(at_running) FROM seen"),

@@ -50,3 +50,13 @@ def test_a_clock_that_was_set_right_is_believed_again():
     woken = NOON + 2 * DAY
     assert clock.age(woken - 1, woken - 1, woken, 110.0) == 1
     assert clock.age(NOON, woken, woken, 110.0) == 2 * DAY
+
+
+def test_one_stamp_of_years_to_come_does_not_end_all_judging():
+    """A service centre with a wrong clock stamped it: the next message that agrees with the clock says so."""
+    clock = TrustedClock()
+    wrong = NOON + 4000 * DAY
+    assert clock.age(wrong, wrong, NOON, 100.0) is None
+    assert clock.age(NOON - 3 * DAY, wrong, NOON, 100.0) is None
+    assert clock.age(NOON + 8, wrong, NOON + 10, 110.0) == 2
+    assert clock.age(NOON - 3 * DAY, wrong, NOON + 10, 110.0) == 3 * DAY + 10

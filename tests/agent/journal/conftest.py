@@ -95,7 +95,20 @@ def desk(tmp_path):
     desk.journal.close()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
+def desks():
+    """Opens a journal that need not survive a power cut."""
+
+    class Quick(Desk):
+        def open(self):
+            super().open()
+            self.journal.connection.execute("PRAGMA synchronous = OFF")
+            return self
+
+    return lambda path: Quick(path).open()
+
+
+@pytest.fixture(scope="session")
 def make():
     """Makers of what is kept."""
 

@@ -1,0 +1,33 @@
+"""Which service centre time stamps are to be believed. Pure.
+
+A service centre with a wrong clock stamps a message with a year to come. What follows from such a stamp must
+not hold for decades: neither that all Commands before it are old, nor that the device's clock is wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from statistics import median_low
+
+DAY_S = 86400.0
+AHEAD_S = DAY_S
+"""By so much the clocks of a device and of the network may differ, where both are right."""
+MEMORY_S = 62 * DAY_S
+"""Twice the usual memory for doubles: honest stamps of one journal lie hardly further apart."""
+
+
+def middle(stamps: Iterable[float], wall: float) -> float:
+    """What most of the stamps say that it was when they came; without any, what the device's clock says."""
+    known = list(stamps)
+    return median_low(known) if known else wall
+
+
+def newest(stamps: Iterable[float], wall: float) -> float:
+    """The newest that is to be believed, 0 for none: not after the present.
+
+    The device's clock tells it, unless most stamps are ahead of it: then it is behind, and they tell.
+    """
+    known = list(stamps)
+    most = middle(known, wall)
+    present = wall + AHEAD_S if most <= wall + AHEAD_S else most + MEMORY_S
+    return max((each for each in known if each <= present), default=0.0)

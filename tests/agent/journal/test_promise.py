@@ -1,0 +1,164 @@
+"""Promises 2 and 9 against a plain reckoning: whatever the clocks do, and whenever the journal forgets."""
+
+import itertools
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from agent.journal.journal import DAY_S
+from agent.journal.rows import Outcome
+
+MEMORY_S = 31 * DAY_S
+YEARS_S = 3_000 * DAY_S
+
+waits = st.one_of(
+    st.floats(0, 100),
+    st.floats(0, 40 * DAY_S),
+    st.sampled_from([MEMORY_S - 1, MEMORY_S, MEMORY_S + 1, DAY_S]),
+)
+events = st.one_of(
+    st.tuples(st.just("new"), st.booleans(), st.sampled_from([0.0, 60.0, DAY_S, 20 * DAY_S])),
+    st.tuples(st.just("new"), st.booleans(), st.just(0.0)),
+    st.tuples(st.just("rogue"), st.booleans(), st.floats(YEARS_S, 3 * YEARS_S)),
+    st.tuples(st.just("again"), st.integers(0, 30), st.booleans()),
+    st.tuples(st.just("again"), st.integers(0, 30), st.just(False)),
+    st.tuples(st.just("passes"), waits),
+    st.tuples(st.just("off"), waits),
+    st.tuples(st.just("clock"), st.floats(-20_000 * DAY_S, 400 * DAY_S)),
+    st.tuples(st.just("clock"), st.just(0.0)),
+    st.tuples(st.just("forget")),
+    st.tuples(st.just("forget")),
+)
+
+
+@dataclass
+class Sent:
+    """A Command that was delivered at least once."""
+
+    number: int
+    with_sid: bool
+    stamp: float
+    wall: float
+    running: float
+    runs: int = 0
+
+
+@dataclass
+class Reckoning:
+    """The world beside a journal: the true time, and what the promise makes of each delivery."""
+
+    desk: object
+    make: object
+    true: float
+    wrong: float = 0.0
+    running: float = 0.0
+    sent: list[Sent] = field(default_factory=list)
+
+    def __post_init__(self):
+        self.numbers = itertools.count()
+
+    def passes(self, seconds):
+        self.true += seconds
+        self.running += seconds
+        self.desk.monotonic += seconds
+        self.desk.wall = self.true + self.wrong
+
+    def off(self, seconds):
+        """Without power: nothing counts that time but the network."""
+        self.true += seconds
+        self.desk.restart()
+        self.running = self.desk.journal.now().running
+        self.desk.wall = self.true + self.wrong
+
+    def clock(self, wrong):
+        self.wrong = wrong
+        self.desk.wall = self.true + wrong
+
+    def forget(self):
+        self.desk.forget(keep_days=1, dedup_days=31)
+
+    def rogue(self, with_sid, ahead):
+        """A wrong stamp among honest ones."""
+        self.new(with_sid, 0.0)
+        self.new(with_sid, -ahead)
+        self.new(with_sid, 0.0)
+
+    def new(self, with_sid, late):
+        """A Command that never came before, on its way for so long."""
+        one = Sent(next(self.numbers), with_sid, self.true - late, self.desk.wall, self.running)
+        outcome = self.deliver(one, one.stamp)
+        assert outcome in {Outcome.NEW, Outcome.EXPIRED}
+        if outcome is Outcome.EXPIRED:
+            assert self.true - one.stamp > MEMORY_S - 1, "expired, and younger than the memory reaches"
+        self.sent.append(one)
+
+    def again(self, which, restamped):
+        """One that came before, as it was; or sent anew by the service, which only a SID shows."""
+        if not self.sent:
+            return
+        one = self.sent[which % len(self.sent)]
+        restamped = restamped and one.with_sid and one.stamp < self.true
+        runs = one.runs
+        outcome = self.deliver(one, self.true if restamped else one.stamp)
+        age = min(self.desk.wall - one.wall, self.running - one.running)
+        if restamped and age >= MEMORY_S - 1:
+            one.runs = min(one.runs, 1)  # beyond the memory that is promised
+        elif age < MEMORY_S - 1:
+            assert outcome is Outcome.DOUBLE, f"forgotten after {age / DAY_S:g} days"
+        assert one.runs == max(runs, one.runs) <= 1, "carried out twice"
+
+    def deliver(self, one, stamp):
+        kept = self.desk.keep(
+            self.make.command(
+                f"led {one.number}",
+                sid=f"DC{one.number:032x}" if one.with_sid else None,
+                identity=one.number.to_bytes(16, "big"),
+                at=stamp,
+            )
+        )
+        one.runs += kept.outcome is Outcome.NEW
+        if kept.outcome is Outcome.NEW:
+            self.desk.inbox.finish(kept.command, "done")
+        return kept.outcome
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(events, min_size=5, max_size=40))
+def test_never_twice_and_never_old_by_mistake(desks, make, story):
+    """Carried out at most once at any age; a double within the memory; `expired` only where truly old."""
+    with tempfile.TemporaryDirectory() as folder:
+        desk = desks(Path(folder) / "journal.db")
+        world = Reckoning(desk, make, desk.wall)
+        try:
+            for what, *values in story:
+                getattr(world, what)(*values)
+        finally:
+            desk.journal.close()
+
+
+def test_one_wrong_stamp_stops_nobody_for_ever(desk, make):
+    """A service centre with a wrong clock for a moment: when its message is forgotten, others still run."""
+    world = Reckoning(desk, make, desk.wall)
+    world.rogue(False, YEARS_S)
+    for _ in range(8):
+        world.passes(10 * DAY_S)
+        world.new(True, 0.0)
+        world.forget()
+    assert [each.runs for each in world.sent] == [1] * 11
+    assert desk.column("SELECT count(*) FROM seen WHERE timestamp > ?", world.true) == [1]
+    world.again(1, False)
+
+
+def test_a_clock_that_never_was_right_does_not_let_the_memory_grow(desk, make):
+    """It stands in the last century: what is old is forgotten all the same, as later messages tell."""
+    world = Reckoning(desk, make, desk.wall)
+    world.clock(-20_000 * DAY_S)
+    for _ in range(100):
+        world.passes(DAY_S)
+        world.new(True, 0.0)
+        world.forget()
+    assert desk.column("SELECT count(*) FROM seen") == [32]
+    assert [each.runs for each in world.sent] == [1] * 100
