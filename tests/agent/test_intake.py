@@ -359,6 +359,32 @@ async def test_one_more_message_during_a_drain_hides_no_full_store(road, make):
     assert len(road.told("store filling")) == 1
 
 
+async def test_a_store_that_holds_little_again_is_not_filling(road, make):
+    """Whatever the next drain finds: there is no hurry any more, and once it fills up again that is said."""
+
+    class Small(make.modem):
+        """Its store holds ten."""
+
+        @property
+        def condition(self):
+            return replace(super().condition, capacity=(("ME", 0, 10),))
+
+    modem = Small(road)
+    for index in range(10):
+        modem.store(index, f"led {index}")
+    async with road.receiving():
+        modem.store(3, "one more")
+        await road.passes(20)
+        assert not modem.slots
+        looks = road.log.count(("sweep",))
+        await road.passes(200)
+        assert road.log.count(("sweep",)) == looks
+        for index in range(10):
+            modem.store(index, f"pump {index}")
+        await road.passes(100)
+    assert len(road.told("store filling")) == 2
+
+
 async def test_a_store_that_stays_full_is_said_once(road, make):
     """Where nothing can be deleted each look finds the same."""
 
