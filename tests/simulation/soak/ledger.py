@@ -4,12 +4,17 @@ Each allowance says why it is there. What is found is a sentence that names the 
 """
 
 import collections
-import sqlite3
+import math
+import re
+from datetime import datetime
 
 from agent.journal.inbox import STRAYS_KEPT
+from soak import damage
 from soak.handed import SLOW_COMMIT_S, Handed
 from soak.letters import LONG
 from soak.limits import Limits
+from soak.virtual import BEGIN
+from soak.world import EPOCH
 
 SETTLED = {"sent", "delivered", "failed", "unknown"}
 OPEN = {
@@ -34,23 +39,48 @@ class Ledger:
         self.handed = Handed(world, weather)
         self.limits = Limits(self)
         self.findings = [f"{time:.3f} {text}" for time, text in watch.findings]
-        journal = sqlite3.connect(f"file:{world.life.folder / 'journal.db'}?mode=ro", uri=True)
-        journal.row_factory = sqlite3.Row
-        with journal:
-            self.rows = {
-                table: [dict(row) for row in journal.execute(f"SELECT * FROM {table} ORDER BY 1")]  # noqa: S608  (names from the line below)
-                for table in ("commands", "replies", "actions", "strays", "parts", "slots", "resets")
-            }
-        journal.close()
+        self.rows = damage.read(world.life.folder / damage.NAME)
+        self.lost = self._lost()
+        """Rows that a damage has taken, by table: they count as what they were then."""
+        self.damaged_at = max((each.at for each in world.damages), default=0.0)
         self.by_body = collections.defaultdict(list)
         for row in self.rows["commands"]:
             self.by_body[row["body"]].append(row)
         self.replies = collections.defaultdict(list)
         for row in self.rows["replies"]:
-            self.replies[row["command"]].append(row)
+            if not self._is_lost("replies", row):  # a number that is lost is given again
+                self.replies[row["command"]].append(row)
         self.runs = collections.defaultdict(list)
         for run in world.runs:
             self.runs[run.content].append(run)
+
+    def _lost(self):
+        lost = collections.defaultdict(list)
+        for damaged in self.world.damages:
+            for table, rows in damaged.rows.items():
+                there = {_name(table, row) for row in self.rows[table]}
+                lost[table] += [row for row in rows if _name(table, row) not in there]
+                self.rows[table] += [row for row in rows if _name(table, row) not in there]
+        return lost
+
+    def _is_lost(self, table, row):
+        return any(row is each for each in self.lost[table])
+
+    def _may_be_lost(self, letter):
+        """Whether what was known of it may be gone with a damage."""
+        return letter.at <= self.damaged_at
+
+    def _known_before(self):
+        """Before this, by the time stamps, what was damaged says that nothing runs a second time."""
+        told = [str(step) for step in self.world.said("journal damaged")]
+        if not any("may be carried out again" in text for text in told):
+            return math.inf
+        dates = [re.search(r"unless it was sent before (\S+):", text) for text in told]
+        return min(
+            datetime.fromisoformat(date[1]).timestamp() if date else 0.0
+            for date, text in zip(dates, told, strict=True)
+            if "may be carried out again" in text
+        )
 
     def check(self):
         """All findings."""
@@ -71,14 +101,23 @@ class Ledger:
     def _commands(self):
         by_content = collections.defaultdict(list)
         for letter in self.letters:
-            if letter.commands:
+            if letter.commands or self._usurps(letter):
                 by_content[letter.content].append(letter)
         for content, letters in by_content.items():
             rows = self.by_body.pop(content, [])
             self._rows(content, letters, rows)
             self._runs(content, letters[0], rows)
+            self._twice(content, letters, rows)
         for content in self.by_body:
             self.find(f"the journal has a Command that nobody sent: {content!r}")
+
+    def _usurps(self, letter):
+        """Whether nobody may know any more whose SID it bears."""
+        return (
+            letter.kind == "usurper"
+            and bool(self.world.damages)
+            and any(row["body"] == letter.content for row in self.rows["commands"])
+        )
 
     def _rows(self, content, letters, rows):
         """One row for each Command that the module has taken whole."""
@@ -86,6 +125,8 @@ class Ledger:
         for letter in letters:
             least, most = self._wanted(letter)
             low, high = low + least, high + most
+            if self._may_be_lost(letter):  # kept as expired where nobody knows whether it ran
+                high += len(self.world.damages)
         if not low <= len(rows) <= high:
             wanted = str(low) if low == high else f"{low} to {high}"
             self.find(f"{content!r} stands {len(rows)} times in the journal, not {wanted}: {_said(letters)}")
@@ -124,6 +165,8 @@ class Ledger:
         for row in rows:
             if row["attempt"] > most:
                 self.find(f"{content!r} was begun {row['attempt']} times, at most {most} are promised")
+            if self._is_lost("commands", row):
+                continue
             found = row["reason"] == "it was in the module before the first start"
             if found and not self._found(letter):
                 self.find(f"{content!r} was kept as found at the first start, and came later")
@@ -139,6 +182,19 @@ class Ledger:
                 self.find(f"{content!r} failed before it was begun: {row['reason']}")
         if letter.kind != "builtin" and len(runs) < ended:
             self.find(f"{content!r} ran {len(runs)} times, though {ended} of it came to an end")
+
+    def _twice(self, content, letters, rows):
+        """Whatever the rows say: what is known again does not run again."""
+        if not self.world.damages or letters[0].repeatable:
+            return
+        known = self._known_before()
+        most = 0
+        for letter in letters:
+            again = letter.stamped is None or letter.stamped.timestamp() >= known
+            most += len(self.world.damages) + 1 if again else self._wanted(letter)[1]
+        ran = sum(run.content == content for run in self.world.runs)
+        if ran > most:
+            self.find(f"{content!r} ran {ran} times, and the damaged journal promised at most {most}")
 
     def _interrupted(self, content, row, runs, begun):
         """A life must have ended during the run; or between the commit that it begins and its beginning."""
@@ -163,10 +219,14 @@ class Ledger:
 
     def _found(self, letter):
         """Whether it may have been there before the first look into the stores was over."""
+        if self.world.damages and letter.at < self.damaged_at + FIRST_LOOK_S:
+            return self.weather.first_start == "keep"
         return self.weather.first_start == "keep" and letter.at < self.weather.first_until + FIRST_LOOK_S
 
     def _honestly_expired(self, letter, row):
         limit = self.weather.max_age_s
+        if letter.stamped is not None and letter.stamped.timestamp() <= EPOCH + self.damaged_at - BEGIN:
+            return True  # nobody knows whether it ran
         if letter.stamped is None or limit is None:
             return False
         return row["ended_wall"] - letter.stamped.timestamp() > limit
@@ -178,7 +238,8 @@ class Ledger:
         kept = {row["text"] for row in self.rows["strays"]}
         if self.world.message_format == "pdu" and len(self.rows["strays"]) < STRAYS_KEPT:
             for letter in self.letters:
-                if letter.kind in {"stray", "usurper"} and letter.whole and not self._excused(letter):
+                kept_by_now = letter.whole and not self._excused(letter) and not self._may_be_lost(letter)
+                if letter.kind in {"stray", "usurper"} and kept_by_now and not self._usurps(letter):
                     texts = {letter.content}
                     if not texts & kept:
                         self.find(f"the stray {letter.content!r} is not shown")
@@ -216,11 +277,14 @@ class Ledger:
                 self.find(f"the answer {text!r} reached the network {said[text]} times, not {wanted}")
         errors = sum(row["error_answer"] for row in self.rows["replies"])
         for row in self.rows["commands"]:
+            if self._is_lost("commands", row):
+                continue
             self._answer(row, self.replies.get(row["id"], []), errors)
 
     def _answer(self, row, replies, errors):
         plan = self.world.plans.get(row["body"])
         body = row["body"]
+        lost = any(each["command"] == row["id"] for each in self.lost["replies"])
         if row["state"] == "expired" or not row["answerable"]:
             if replies:
                 self.find(f"{body!r} was answered, and must not be")
@@ -229,9 +293,9 @@ class Ledger:
             self.find(f"{body!r} has {len(replies)} answers")
         if row["state"] == "done":
             silent = body == "" or (plan is not None and plan.attempts[-1][1] == "nothing")
-            if not replies and not silent:
+            if not replies and not silent and not lost:
                 self.find(f"{body!r} is done without an answer")
-        elif row["state"] == "failed" and not replies and errors < 10:
+        elif row["state"] == "failed" and not replies and not lost and errors < 10:
             # At most ten error answers an hour leave the device: a loop of two automatons ends so.
             self.find(f"{body!r} failed without an answer")
         for reply in replies:
@@ -245,23 +309,28 @@ class Ledger:
     def _actions(self):
         acts = collections.Counter(run.content for run in self.world.acts)
         for content, count in acts.items():
-            rows = [row for row in self.rows["actions"] if self._body(row["command"]) == content]
+            rows = [row for row in self.rows["actions"] if content in self._bodies(row["command"])]
             if count > len(rows):
                 self.find(f"the action after {content!r} ran {count} times, asked for {len(rows)} times")
         for row in self.rows["actions"]:
-            content = self._body(row["command"])
+            if self._is_lost("actions", row):
+                continue
+            content = next(iter(self._bodies(row["command"])), None)
             if row["state"] == "done" and not acts[content] and not row["reason"]:
                 self.find(f"the action after {content!r} is done and never ran")
 
-    def _body(self, command):
-        return next((row["body"] for row in self.rows["commands"] if row["id"] == command), None)
+    def _bodies(self, command):
+        """Of the Commands of that number, those that are lost last: a lost number is given again."""
+        rows = [row for row in self.rows["commands"] if row["id"] == command]
+        rows.sort(key=lambda row: self._is_lost("commands", row))
+        return [row["body"] for row in rows]
 
     # Nothing stays for ever
 
     def _nothing_left(self):
         for table, states in OPEN.items():
             for row in self.rows[table]:
-                if row["state"] in states and not self._held(table):
+                if row["state"] in states and not self._held(table) and not self._is_lost(table, row):
                     self.find(f"{table} {row['id']} is {row['state']} at the end: {row}")
         # A session that was not told the names of the stores looks into no other than the module's choice.
         unnamed = any("a store of its choice" in str(step) for step in self.world.said("session")[-1:])
@@ -321,3 +390,19 @@ def _said(letters):
         f"taken {[sheet.taken for sheet in letter.sheets]}"
         for letter in letters
     )
+
+
+def _name(table, row):
+    """What a row is known by, before a damage and after it."""
+    match table:
+        case "commands":
+            return row["id"], row["body"], row["received_wall"]
+        case "replies":
+            return row["id"], row["text"], row["queued_wall"]
+        case "slots":
+            return row["store"], row["slot"]
+        case "parts":
+            return row["sender"], row["reference"], row["wide"], row["total"], row["number"]
+        case "actions":
+            return row["id"], row["command"], row["asked_wall"]
+    return row["id"]

@@ -71,7 +71,8 @@ class Limits:
         # What may have left is sent once more where a setting says so, and counts as one message there.
         again = sum(row["attempts"] > 1 for row in self._ledger.rows["replies"])
         a_day = self._weather.max_per_day + again * self._weather.resend_unknown
-        for seconds, most in ((60.0, A_MINUTE), (86400.0, a_day)):
+        lost = len(self._ledger.lost["replies"])  # nobody counts what nobody remembers
+        for seconds, most in ((60.0, A_MINUTE + lost), (86400.0, a_day + lost)):
             for number, time in enumerate(times):
                 count = number + 1 - bisect.bisect_right(times, time - seconds)
                 if count > most:
@@ -116,7 +117,9 @@ class Limits:
         """By running time, as they are counted; what a dead life had not committed of it counts as none."""
         budget = {"hour": (3600.0, RESETS_AN_HOUR), "day": (86400.0, RESETS_A_DAY)}
         times = [row["at_running"] for row in self._ledger.rows["resets"]]
-        for name, (seconds, most) in budget.items():
+        lost = len(self._ledger.lost["resets"])
+        for name, (seconds, allowed) in budget.items():
+            most = allowed + lost
             for time in times:
                 count = sum(time - seconds < other <= time for other in times)
                 if count > most:

@@ -3,7 +3,6 @@
 It reads the journal as it lies on the disk, by a connection of its own.
 """
 
-import contextlib
 import sqlite3
 
 from hardware.sim.fault_events import JUNK
@@ -51,11 +50,12 @@ class Watch:
 
     def journal(self):
         """The journal of the life that lasts, or lasted last."""
-        life = self._world.life
-        if self._of is not life:
+        path = self._world.life.folder / "journal.db"
+        of = (path, path.stat().st_ino if path.exists() else 0)  # a damaged one is replaced by another
+        if self._of != of:
             self.close()
-            self._of = life
-            self._reader = sqlite3.connect(f"file:{life.folder / 'journal.db'}?mode=ro", uri=True)
+            self._of = of
+            self._reader = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
         return self._reader
 
     def find(self, sentence):
@@ -84,7 +84,12 @@ class Watch:
         """Whether the journal has the message, as what it should be."""
         journal = self.journal()
         sheet = self._letters.sheets.get(tpdu[1:])
+        if sheet is not None and any(sheet.letter.at <= damage.at for damage in self._world.damages):
+            return True  # it may have been, on a page that is gone
         raw = f"%{tpdu[1:].hex().upper()}"
+        usurps = sheet is not None and sheet.letter.kind == "usurper" and self._world.damages
+        if usurps and self._has("SELECT 1 FROM commands WHERE body IS ?", sheet.letter.content):
+            return True  # nobody knows any more whose SID it bears
         if tpdu == JUNK or sheet is None or not sheet.letter.commands:
             if sheet is None and tpdu != JUNK:
                 return self._has("SELECT 1 FROM reports")
@@ -106,24 +111,33 @@ class Watch:
         return journal is None
 
     def _has(self, query, *values):
-        with contextlib.suppress(sqlite3.OperationalError):
+        try:
             return self.journal().execute(query, values).fetchone() is not None
-        return False
+        except sqlite3.DatabaseError:
+            return bool(self._world.damages)  # nobody can tell
+
+    def _rows(self, query):
+        try:
+            return self.journal().execute(query).fetchall()
+        except sqlite3.DatabaseError:
+            if not self._world.damages:
+                raise
+            return None
 
     # No body leaves before `sending` is committed
 
     def _leaves(self, data):
         if data.endswith(CTRL_Z) and len(data) > 1:
-            rows = self.journal().execute("SELECT id FROM replies WHERE state = 'sending'").fetchall()
-            self.bodies |= {number for (number,) in rows}
-            if not rows:
+            rows = self._rows("SELECT id FROM replies WHERE state = 'sending'")
+            self.bodies |= {number for (number,) in rows or ()}
+            if rows == []:
                 self.find("a body left although no message is `sending` on the disk")
 
     def _at(self, point, life):
         if point == "in a commit":
             now = self._world.loop.time()
-            for number, attempts in self.journal().execute(
-                "SELECT id, attempts FROM replies WHERE state = 'sending'"
+            for number, attempts in (
+                self._rows("SELECT id, attempts FROM replies WHERE state = 'sending'") or ()
             ):
                 if self._attempts.get(number) != attempts:
                     self._attempts[number] = attempts

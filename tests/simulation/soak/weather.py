@@ -10,6 +10,7 @@ import random
 import msgspec
 
 from hardware import profile
+from soak import damage
 from soak.harm import Harm
 from soak.host import Host
 from soak.letters import Letters
@@ -74,6 +75,9 @@ class Weather:
         self.max_parts = 3 if pick.random() < 0.15 and self.message_format == "pdu" else 1
         if days >= 1 and pick.random() < 0.04:
             self.trouble_s += 2 * 24 * HOUR_S
+        self.worn = random.Random(f"{seed} worn")  # of its own: a sound disk has the weather it would have
+        self.damages = self.worn.choices((0, 1, 2), (92, 6, 2))[0]
+        """How often the journal is damaged between two lives."""
 
     @property
     def tables(self):
@@ -107,6 +111,7 @@ class Weather:
             f" cap {self.max_per_day} reports {self.status_reports} sid {self.reply_sid}"
             f"{' pin' if self.pin else ''}{f' found {self.first_start}' if self.found else ''}"
             f" parts {self.max_parts} hours {self.trouble_s / HOUR_S:.0f}"
+            f"{f' damages {self.damages}' if self.damages else ''}"
         )
 
     async def passes(self, world):
@@ -149,6 +154,7 @@ class Weather:
         plan = [(each, self.letters.arrive) for each in self._times(self.density)]
         plan += [(each, self._misfortune) for each in self._times(1.5 * self.severity)]
         plan += [(each, self._crash) for each in self._times(0.4 * self.crashes)]
+        plan += [(self.worn.uniform(0, self.trouble_s - 300), self._damage) for _ in range(self.damages)]
         if self.burst:
             plan.append((self.random.uniform(0, self.trouble_s), lambda: self.letters.burst(200)))
         return plan
@@ -165,6 +171,16 @@ class Weather:
         MISFORTUNES[chosen].strike(self)
         if self.random.random() < 0.5:  # where something goes wrong, something is also going on
             self.world.call_later(self.random.uniform(0, 5), self.letters.arrive)
+
+    def _damage(self):
+        self.host.kill("SIGKILL, and the journal is damaged")
+        if (
+            damaged := damage.strike(self.world.journal_folder, self.world.loop.time(), self.worn)
+        ) is not None:
+            self.world.damages.append(damaged)
+            self.struck.append((damaged.at, f"journal {damaged.what}"))
+            for _ in range(5):
+                self.world.call_later(self.worn.uniform(10, 600), self.letters.again)
 
     def _crash(self):
         host, pick = self.host, self.random

@@ -126,7 +126,10 @@ class World:
         self.module.deliver = self.air.deliver(self.module)
         self.port.module = self.module
         self.module.faults.port = self.port
-        self._journal = self.new_folder()
+        self.journal_folder = self.new_folder()
+        """Of the next life, or of the one that lasts."""
+        self.damages = []
+        """What became of the journal between two lives, oldest first."""
 
     def insert(self, sim):
         """Another SIM, for which the module is without power."""
@@ -159,7 +162,7 @@ class World:
     def start(self, tables=None):
         """The agent begins, on the journal that its last life left."""
         assert not self.lives or not self.life.alive
-        life = Life(self, self._journal, tables)
+        life = Life(self, self.journal_folder, tables)
         self.lives.append(life)
         return life
 
@@ -171,7 +174,7 @@ class World:
 
     def died(self, life, successor):
         """It was killed; the next one takes over what was on the disk at that moment."""
-        self._journal = successor
+        self.journal_folder = successor
         self.ended(life)
 
     def over(self, life, error):
