@@ -227,7 +227,7 @@ class Channel:
             final.ok and conversation.command.informs and not conversation.information
         )
         if doubtful and self._line.loss is None:
-            self._line.engine.distrust(conversation.command if final is not None else None)
+            self._line.late.clear()  # now: what is late may follow in the same octets
             self._recover(self._resynchronise(conversation))
         else:
             self._free.set()

@@ -301,6 +301,8 @@ class Engine:
         if pending is None or unmarked or early:
             return LateResult(text, final=final)
         self._pending = None
+        if final.ok and pending.informs and not self._informed:
+            self.distrust(pending)  # at once: its answer may follow in the same octets
         return final
 
     # The echo

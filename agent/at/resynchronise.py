@@ -49,7 +49,6 @@ UNMUTE = AtCommand("ATE0Q0V1", 0.5)
 
 async def resynchronise(line: Line, past: Conversation | None, within_s: float = RESYNCHRONISE_S) -> bool:
     """Ask until the present answers; False when it did not in time. `past` gets what came for it."""
-    line.late.clear()
     deadline = asyncio.get_running_loop().time() + within_s
     if past is not None and past.command.body and past.final is None and not past.settled:
         await _escape(line, past)
@@ -140,6 +139,7 @@ async def _answers(line: Line, tour: int, remaining: float) -> bool:
     # Some modules say nothing to a bare AT and answer all else.
     line.knocks = knocked.final is not None and knocked.final.ok
     patience = RESYNCHRONISE_S if knocked.final is not None else 1.0
+    line.late.clear()
     return await resynchronise(line, None, min(patience, remaining))
 
 

@@ -187,3 +187,21 @@ def test_late_answers_of_questions_are_no_ones_answer(talk):
             await channel.exchange(DELETE)
 
     talk(story)
+
+
+@pytest.mark.parametrize(
+    "answer", [[OK + b"\r\n+CREG: 0,1\r\n"], [OK, 0.0, b"\r\n+CREG: 0,1\r\n"]], ids=["in one piece", "in two"]
+)
+def test_an_answer_that_follows_its_ok(talk, answer):
+    """It is the answer and no news, however it is cut: as news it would say that no network is there."""
+
+    async def story(channel, module):
+        module.on("AT+CREG?", answer)
+        module.on("AT+CMEE?", [0.01, b"\r\n+CMEE: 1\r\n" + OK])
+        registration = AtCommand("AT+CREG?", 10, (Answer("+CREG"),), informs=True)
+        assert (await channel.exchange(registration)).text == "+CREG: 0,1"
+        assert channel.news.take() is None
+        module.on("AT+CMGD=3", OK)
+        await channel.exchange(DELETE)
+
+    talk(story)
