@@ -56,10 +56,10 @@ class Table:
                 return
             self.complete = False
             beyond = self._beyond(low)
-            if beyond is None:
-                return
             for row in self._walk_back(beyond, low):
                 yield row[1:]
+            if beyond is None:
+                return
             low = beyond
 
     def _walk(self, low: int | bytes | None) -> Iterator[tuple[int | bytes, *tuple[object, ...]]]:
@@ -79,15 +79,16 @@ class Table:
         self._ended = True
 
     def _walk_back(
-        self, high: int | bytes, low: int | bytes | None
+        self, high: int | bytes | None, low: int | bytes | None
     ) -> Iterator[tuple[int | bytes, *tuple[object, ...]]]:
-        """Rows from `high` downwards, until `low` or the damage."""
-        above = "" if low is None else f" AND {self._key} > ?"
-        values = (high,) if low is None else (high, low)
+        """Rows from `high`, or from the end of the table, downwards, until `low` or the damage."""
+        bounds = [(sign, bound) for sign, bound in (("<=", high), (">", low)) if bound is not None]
+        where = " AND ".join(f"{self._key} {sign} ?" for sign, _ in bounds)
         last: int | bytes | None = None
         try:
             for row in self._connection.execute(
-                f"{self._select} WHERE {self._key} <= ?{above} ORDER BY {self._key} DESC", values
+                f"{self._select} WHERE {where or '1'} ORDER BY {self._key} DESC",
+                [bound for _, bound in bounds],
             ):
                 if not isinstance(row[0], (int, bytes)) or (last is not None and not _greater(last, row[0])):
                     return
@@ -97,7 +98,7 @@ class Table:
             return
 
     def _beyond(self, low: int | bytes | None) -> int | bytes | None:
-        """A key behind the damage, None where nothing more can be found."""
+        """A key behind the damage, None where none is found: steps may reach over all that is left."""
         blob = self._key != "rowid"
         for step in range(8 * _BLOB_STEP if blob else 63):
             probe = _stepped(low, step) if blob else min(int(low or 0) + (1 << step), (1 << 63) - 1)

@@ -8,7 +8,7 @@ import pytest
 
 import pdu
 from agent import intake as room
-from agent.modem.news import Arrived, RegistrationChanged, ReportStored, Restarted, StoreFull
+from agent.modem.news import Arrived, Disturbed, RegistrationChanged, ReportStored, Restarted, StoreFull
 from agent.modem.state import Registration
 from agent.modem.stored import NOWHERE, Slot
 from agent.story import Weight
@@ -947,3 +947,20 @@ async def test_a_host_without_files_or_memory_makes_no_stray(road, make, monkeyp
     async with road.receiving(modem):
         pass
     assert road.states() == ["received"]
+
+
+@pytest.mark.parametrize("lost", [False, True])
+async def test_another_program_on_the_port_is_named(road, make, lost):
+    """By what shows it and by who it may be; also where the line has gone by it."""
+    modem = make.modem(road)
+    async with road.receiving(others=lambda: "ModemManager (process 7) has it open"):
+        modem.say(Disturbed("an answer that nobody asked for"))
+        if lost:
+            modem.lose("unplugged")
+        await road.passes(1)
+    [said] = road.told("disturbed")
+    assert said.weight is Weight.WARNING
+    assert said.detail == (
+        "another program seems to use the module's port: an answer that nobody asked for; "
+        "ModemManager (process 7) has it open"
+    )

@@ -131,3 +131,30 @@ def test_a_wrong_stamp_does_not_make_everything_old(desk, make, ahead):
     assert desk.keep(new).outcome is Outcome.NEW
     old = make.command("old", sid=f"DC{10**8:032x}", at=honest - 10)
     assert desk.keep(old).outcome is Outcome.EXPIRED
+
+
+@pytest.mark.parametrize(
+    ("table", "keys"),
+    [("commands", "SELECT id FROM commands ORDER BY id"), ("seen", "SELECT key FROM seen ORDER BY key")],
+)
+def test_damage_at_the_very_beginning_of_a_table_hides_no_others(desk, make, table, keys):
+    """The first of its pages is lost: what stands behind it is searched for without a key to begin from."""
+    filled(desk, make, 200)
+    desk.journal.close()
+    connection = sqlite3.connect(desk.path)
+    (root,) = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = ?", (table,)).fetchone()
+    connection.execute("PRAGMA journal_mode = DELETE")
+    connection.close()
+    octets = bytearray(desk.path.read_bytes())
+    page = memoryview(octets)[(root - 1) * PAGE : root * PAGE]
+    assert page[0] in {2, 5}, "it has pages below"
+    cell = int.from_bytes(page[12:14])
+    first = int.from_bytes(page[cell : cell + 4])
+    page.release()
+    octets[(first - 1) * PAGE : first * PAGE] = bytes(PAGE)
+    desk.path.write_bytes(octets)
+    desk.open()
+    with pytest.raises(sqlite3.DatabaseError):
+        desk.journal.execute(keys)
+    assert 100 < len(desk.journal.execute(keys).fetchall()) < 200
+    assert f"not all could be read of {table}" in desk.alarms[0]

@@ -48,6 +48,9 @@ def test_a_whole_sid_is_taken_out(text, sid, body):
         f"{SID[:-1]}\u0661 on",
         f"{SID}0 on",
         f"on 0{SID}",
+        f"on XC{SID[2:]}",
+        f"on {SID[:-1]}g",
+        "turn the lights on in the_room_with_thirty-four_characters",
     ],
 )
 def test_anything_less_than_whole_stays_in_the_body(text):
