@@ -5,7 +5,7 @@ import sqlite3
 import pytest
 
 import pdu
-from agent.journal import rescue
+from agent.journal import rescue, salvage
 from agent.journal.rows import Outcome, Outgoing
 
 PAGE = 4096
@@ -158,3 +158,19 @@ def test_damage_at_the_very_beginning_of_a_table_hides_no_others(desk, make, tab
         desk.journal.execute(keys)
     assert 100 < len(desk.journal.execute(keys).fetchall()) < 200
     assert f"not all could be read of {table}" in desk.alarms[0]
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "greater"),
+    [
+        (2, 1, True),
+        (1, 1, False),
+        (b"b", b"a", True),
+        (b"a", b"b", False),
+        (1, b"a", False),
+        (b"a", 1, False),
+    ],
+)
+def test_keys_of_two_kinds_do_not_grow(one, other, greater):
+    """A page of another table in the middle of one gives keys of its kind: damage like any other."""
+    assert salvage._greater(one, other) is greater
