@@ -18,7 +18,7 @@ from agent.at.error import CommandRefused, CommandTimedOut, ModemLost
 from agent.health import Health
 from agent.journal.inbox import Inbox
 from agent.journal.rows import Kept, Outcome
-from agent.journal.skin import Skin, insist
+from agent.journal.skin import COMMITS_AGAIN, Skin, cannot_commit, insist
 from agent.modem.modem import Modem
 from agent.modem.news import (
     Arrived,
@@ -258,7 +258,9 @@ class Intake:
 
     async def _keep(self, message: StoredMessage, *, run: bool = True) -> Kept:
         kept = await self._skin.run(self._commit, message, run=run)
-        self._journal_failed = False
+        if self._journal_failed:
+            self._journal_failed = False
+            self._tell(COMMITS_AGAIN)
         if kept.outcome in (Outcome.NEW, Outcome.REPORT):
             self._received()
         return kept
@@ -307,5 +309,4 @@ class Intake:
         """Once for each trouble: messages stay in the module until the journal can commit again."""
         if not self._journal_failed:
             self._journal_failed = True
-            text = f"{error}; messages stay in the module until it can"
-            self._tell(Step("journal cannot commit", text, weight=Weight.ERROR))
+            self._tell(cannot_commit(error))

@@ -19,7 +19,7 @@ from agent.health import Health
 from agent.journal.journal import DAY_S
 from agent.journal.outbox import Outbox as Queue
 from agent.journal.rows import ReplyRow
-from agent.journal.skin import Skin, insist
+from agent.journal.skin import COMMITS_AGAIN, Skin, cannot_commit, insist
 from agent.modem.modem import Modem
 from agent.modem.sending import NotSent, Outcome, Refused, Sent, Unknown
 from agent.recovery import SendPause
@@ -191,7 +191,9 @@ class Outbox:
             nonlocal begun
             await self._skin.run(self._queue.sending, reply.id)
             begun = True
-            self._journal_failed = False
+            if self._journal_failed:
+                self._journal_failed = False
+                self._tell(COMMITS_AGAIN)
             self._rest.left(asyncio.get_running_loop().time())
             self._say(
                 "sending",
@@ -249,8 +251,7 @@ class Outbox:
         """Once for each trouble; nothing is sent meanwhile."""
         if not self._journal_failed:
             self._journal_failed = True
-            text = f"{trouble}; nothing is sent until it can"
-            self._tell(Step("journal cannot commit", text, weight=Weight.ERROR))
+            self._tell(cannot_commit(trouble))
         return DISK_S
 
     async def _unknown(self, reply: ReplyRow, reason: str) -> float | None:

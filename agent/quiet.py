@@ -21,7 +21,7 @@ FORGET_S = 2 * 3600.0
 """A trouble that did not come for so long, or not for as long as it was silent, is a new one."""
 KNOWN = 200
 """Conditions that are remembered; beyond them the oldest is forgotten."""
-_CHANGES = frozenset({"registration", "session"})
+_CHANGES = frozenset({"registration", "session", "journal commits again"})
 """Words of conditions that are no trouble, but may change to and fro for days."""
 _LINE = frozenset({"session ended", "session failed", "module", "module restarted", "port"})
 """Words of troubles that a new session ends."""
@@ -80,6 +80,8 @@ def _begun_by(step: Step) -> str:
     """Which trouble this begins or goes on with, empty for one that has no end of its own."""
     if step.what in _LINE:
         return "line"
+    if step.what == "journal cannot commit":
+        return "journal"
     return "network" if step.what == "registration" and not _ended_by(step) else ""
 
 
@@ -87,4 +89,6 @@ def _ended_by(step: Step) -> str:
     """Which trouble this ends, empty for none."""
     if step.what == "session":
         return "line"
+    if step.what == "journal commits again":
+        return "journal"
     return "network" if step.what == "registration" and step.detail.startswith("registered") else ""

@@ -51,6 +51,15 @@ COMMIT_WAITS_S = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 """A full disk or a device that went away is asked again at these pauses, and on at the last."""
 
 
+def cannot_commit(error: sqlite3.Error) -> Step:
+    """The one line for it, whichever task meets it first: what it means for all of them."""
+    text = f"{error}; messages stay in the module, results wait, nothing is begun or sent until it can"
+    return Step("journal cannot commit", text, weight=Weight.ERROR)
+
+
+COMMITS_AGAIN = Step("journal commits again")
+
+
 async def insist(skin: Skin, tell: Tell, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
     """Run it until the journal takes it: for what has happened already and must not be forgotten.
 
@@ -62,10 +71,10 @@ async def insist(skin: Skin, tell: Tell, function: Callable[P, R], /, *args: P.a
             result = await skin.run(function, *args, **kwargs)
         except sqlite3.Error as error:
             if failures == 0:
-                tell(Step("journal cannot commit", f"{error}; trying on", weight=Weight.ERROR))
+                tell(cannot_commit(error))
             await asyncio.sleep(COMMIT_WAITS_S[min(failures, len(COMMIT_WAITS_S) - 1)])
             failures += 1
         else:
             if failures:
-                tell(Step("journal commits again"))
+                tell(COMMITS_AGAIN)
             return result

@@ -446,7 +446,10 @@ async def test_nothing_is_sent_while_the_journal_cannot_commit(road, make):
         assert modem.sent == []
         assert road.replies() == ["queued"]
         [said] = road.told("journal cannot commit")
-        assert said.detail == "database or disk is full; nothing is sent until it can"
+        assert said.detail == (
+            "database or disk is full; messages stay in the module, results wait,"
+            " nothing is begun or sent until it can"
+        )
         road.trouble = None
         await road.passes(61)
     assert modem.sent == ["hello"]
