@@ -125,6 +125,102 @@ def test_meanings_are_in_words(digits, options, words):
     assert words in rendered(digits, **options)
 
 
+_CENTRE = " service_centre_address.length"
+_TEXT = ["TP-UDL user_data.length", "TP-UD user_data.text"]
+
+
+def _address(abbreviation, name):
+    return [f"{abbreviation} {name}.{part}" for part in ("length", "type_of_address", "number")]
+
+
+@pytest.mark.parametrize(
+    ("direction", "digits", "flags", "fields"),
+    [
+        (
+            "mt",
+            "00 04 038100F0 00 00 62203040506000 02 EF35",
+            "TP-MTI TP-MMS TP-LP TP-SRI TP-UDHI TP-RP",
+            [
+                *_address("TP-OA", "originating_address"),
+                "TP-PID protocol_identifier",
+                "TP-DCS data_coding_scheme",
+                "TP-SCTS service_centre_timestamp",
+                *_TEXT,
+            ],
+        ),
+        (
+            "mo",
+            "00 31 2A 04819263 00 00 A7 02 EF35",
+            "TP-MTI TP-RD TP-VPF TP-SRR TP-UDHI TP-RP",
+            [
+                "TP-MR message_reference",
+                *_address("TP-DA", "destination_address"),
+                "TP-PID protocol_identifier",
+                "TP-DCS data_coding_scheme",
+                "TP-VP validity_period",
+                *_TEXT,
+            ],
+        ),
+        (
+            "mt",
+            "00 06 2A 04819263 62203040506000 62203040506000 00 87 00 00 00 02 EF35",
+            "TP-MTI TP-MMS TP-LP TP-SRQ TP-UDHI",
+            [
+                "TP-MR message_reference",
+                *_address("TP-RA", "recipient_address"),
+                "TP-SCTS service_centre_timestamp",
+                "TP-DT discharge_time",
+                "TP-ST status",
+                "TP-PI parameter_indicator",
+                "TP-PI more_indicators",
+                "TP-PID protocol_identifier",
+                "TP-DCS data_coding_scheme",
+                *_TEXT,
+            ],
+        ),
+        (
+            "mo",
+            "00 00 D3 04 02 EF35",
+            "TP-MTI TP-UDHI",
+            ["TP-FCS failure_cause", "TP-PI parameter_indicator", *_TEXT],
+        ),
+        (
+            "mt",
+            "00 01 C3 01 62203040506000 00",
+            "TP-MTI TP-UDHI",
+            [
+                "TP-FCS failure_cause",
+                "TP-PI parameter_indicator",
+                "TP-SCTS service_centre_timestamp",
+                "TP-PID protocol_identifier",
+            ],
+        ),
+        (
+            "mo",
+            "00 42 01 00 02 07 038100F0 05 0470020102",
+            "TP-MTI TP-SRR TP-UDHI",
+            [
+                "TP-MR message_reference",
+                "TP-PID protocol_identifier",
+                "TP-CT command_type",
+                "TP-MN message_number",
+                *_address("TP-DA", "destination_address"),
+                "TP-CDL user_data.length",
+                "TP-UDHL user_data.header.length",
+                "TP-UDH user_data.header.0x70",
+                "TP-CD user_data.data",
+            ],
+        ),
+    ],
+)
+def test_the_fields_of_each_message_have_their_names(direction, digits, flags, fields):
+    """All six, in the order of the octets, with the abbreviation of 23.040."""
+    rows = explain(digits, direction=direction).rows
+    assert " ".join(row.abbreviation for row in rows if row.bits != 0xFF) == flags
+    whole = [f"{row.abbreviation} {row.name}" for row in rows if row.bits == 0xFF]
+    assert whole == [_CENTRE, " first_octet", *fields]
+
+
 def test_nothing_in_a_text_reaches_the_terminal_raw():
     """A message can hold control characters; they are shown escaped."""
     text = rendered("00 04 038100F0 00 08 62203040506000 08 001B005B0032 009B")

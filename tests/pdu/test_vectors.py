@@ -211,6 +211,23 @@ def test_a_timestamp_that_is_no_date_expects_none():
     ]
 
 
+def test_what_a_report_does_not_carry_can_be_expected_to_be_absent():
+    """Each of these names, null where there are no user data."""
+    absent = dict.fromkeys(("udl", "text", "data", "septets", "udh", "concat", "ports", "lang", "pid", "dcs"))
+    vector = {
+        "id": "x",
+        "kind": "deliver_report",
+        "direction": "mo",
+        "sca": False,
+        "hex": "00D300",
+        "valid": True,
+        "expect": {**absent, "alphabet": None, "fcs": 0xD3, "pi": 0},
+    }
+    assert check(vector) == []
+    for key in absent:
+        assert check(put(vector, ("expect", key), 0)) == [f"{key}: expected 0, decoded null"]
+
+
 def test_hexadecimal_data_compare_without_case():
     """Octets are the same in capitals; texts are not."""
     vector = next(one for one in VALID if one["expect"].get("data", "") not in ("", None))
