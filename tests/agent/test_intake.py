@@ -964,3 +964,17 @@ async def test_another_program_on_the_port_is_named(road, make, lost):
         "another program seems to use the module's port: an answer that nobody asked for; "
         "ModemManager (process 7) has it open"
     )
+
+
+async def test_the_second_silence_ends_a_session_that_worked_before(road, make):
+    """Two in a row, however much has been answered before."""
+    modem = make.modem(road)
+    async with road.receiving():
+        modem.store(3, "led on", tell=True)
+        await road.passes(5)
+        assert not modem.slots
+        modem.plan("read", make.timed_out("AT+CMGR=4"))
+        modem.plan("sweep", make.timed_out("AT+CMGL=4"))
+        modem.store(4, "led off", tell=True)
+        await road.passes(1)
+        assert modem.loss == "two commands in a row had no answer"
