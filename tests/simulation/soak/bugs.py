@@ -15,7 +15,7 @@ from agent.at import channel
 from agent.at.error import CommandRefused, CommandTimedOut
 from agent.dispatcher import Dispatcher
 from agent.intake import Intake
-from agent.journal import inbox
+from agent.journal import inbox, rescue
 from agent.journal.actions import Actions
 from agent.journal.forgetting import Forgetting
 from agent.journal.inbox import Inbox
@@ -303,6 +303,20 @@ def _silent_end():
     return ((Session, "_task", task), (Intake, "_delete", fails), (Intake, "run", run))
 
 
+def _nothing_rescued():
+    return ((rescue, "_copy", lambda *_: None),)
+
+
+def _no_horizon():
+    settle = rescue._settle
+
+    def forgets(target, *arguments):
+        settle(target, *arguments)
+        target.execute("UPDATE clock SET horizon = NULL")
+
+    return ((rescue, "_settle", forgets),)
+
+
 BUGS = {
     "delete-before-commit": Bug("a message is deleted, then committed", _delete_before_commit),
     "dedup-by-slot": Bug("only store and index tell a double", _slot_only, 1),
@@ -325,4 +339,6 @@ BUGS = {
     "reply-apart": Bug("the end of a run and its reply are two commits", _reply_apart),
     "number-within": Bug("the service's number is looked for in the sender's", _number_within, 4),
     "task-ends-unseen": Bug("an exception ends a task of the session and nothing else", _silent_end, 5),
+    "nothing-rescued": Bug("after a damage the journal begins empty", _nothing_rescued, 13),
+    "damage-without-horizon": Bug("what a damage took from the memory for doubles is new", _no_horizon, 29),
 }
