@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
+import pdu
 from agent.journal.journal import Journal, Moment
 from agent.journal.outbox import Outbox
 from agent.journal.rows import CommandRow, Kept, Outcome, Outgoing
@@ -13,6 +14,8 @@ from agent.service.message import Command, Part, PartKey, Received, Report, Stra
 from agent.story import masked
 
 STRAYS_KEPT = 1000
+PARTS_KEPT = 2000
+"""Parts of all incomplete messages, of which one has 255 at the most; beyond them the oldest is given up."""
 
 COMMAND_COLUMNS = (
     "commands.id, commands.sid, sender, body, timestamp, answerable, attempt, commands.handler,"
@@ -174,6 +177,7 @@ class Inbox:
             if kept.raw == part.raw or (kept.identity is not None and kept.identity == part.identity):
                 return Kept(Outcome.DOUBLE, detail=which)
             self.give_up(key, "its reference was used again", now)
+        self._make_room(key, now)
         self._execute(
             "INSERT INTO parts VALUES (?,?,?,?,?,?,?,?,?)",
             (
@@ -182,6 +186,19 @@ class Inbox:
             ),
         )  # fmt: skip
         return Kept(Outcome.PART, detail=which)
+
+    def _make_room(self, key: PartKey, now: Moment) -> None:
+        """Messages that are never completed must not fill the disk before their day is over."""
+        while self._execute("SELECT count(*) FROM parts").fetchone()[0] >= PARTS_KEPT:
+            sender, reference, wide, total = self._execute(
+                "SELECT sender, reference, wide, total FROM parts"
+                " WHERE (sender, reference, wide, total) <> (?, ?, ?, ?)"
+                " ORDER BY at_running, at_wall LIMIT 1",
+                (key.sender, key.reference, key.wide, key.total),
+            ).fetchone()
+            self.give_up(
+                PartKey(sender, reference, bool(wide), total), "too many messages are incomplete", now
+            )
 
     def _stray(self, stray: Stray, raw: str, now: Moment) -> Kept:
         number = self._execute(
@@ -203,7 +220,7 @@ class Inbox:
         parts = self.parts(key)
         for number in sorted(parts):
             reason = f"part {number} of {key.total}, the others are missing: {why}"
-            self._stray(Stray(reason, key.sender, None), parts[number].raw, now)
+            self._stray(Stray(reason, key.sender, _text(parts[number].raw)), parts[number].raw, now)
         self._forget_parts(key)
 
     def free(self, slot: tuple[str, int]) -> None:
@@ -316,6 +333,17 @@ class Inbox:
         found["strays"] = self._execute("SELECT count(*) FROM strays").fetchone()[0]
         found["parts"] = self._execute("SELECT count(*) FROM parts").fetchone()[0]
         return found
+
+
+def _text(raw: str) -> str | None:
+    """What a part says, for people; None where that cannot be told."""
+    try:
+        message = pdu.decode(raw)
+    except (pdu.PduError, ValueError):
+        return None
+    if not isinstance(message, pdu.Deliver):
+        return None
+    return message.text if message.text is not None else (message.data or b"").hex().upper()
 
 
 def _key(command: Command) -> bytes | None:

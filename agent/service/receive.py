@@ -91,7 +91,7 @@ def _deliver(message: pdu.Deliver, raw: str, service: ServiceProfile, memory: Me
         return replace(part, anew=True)
     if later < 0:
         reason = f"part {part.number} of {key.total}, the others are missing: its reference was used again"
-        return Stray(reason, sender, None)
+        return Stray(reason, sender, _shown(message))
     if part.number in parts or len(parts) < key.total - 1:
         return part
     parts[part.number] = part
