@@ -110,6 +110,8 @@ def address(octets: bytes, *, service_centre: bool) -> dict[str, Value]:
         digits = octets[0]
     if end < len(octets):
         raise PduError("address", end, f"{len(octets) - end} octets stand behind it")
+    if found is not None and not octets[1] & 0x80:
+        raise PduError("address.type_of_address", 1, f"bit 7 of 0x{octets[1]:02X} is 0")
     if found is not None and not _is_text(found) and len(found.number) < digits:
         raise PduError(
             "address.number", None, f"a fill digit stands before the announced end ({digits} digits)"

@@ -152,6 +152,9 @@ def test_the_way_and_the_service_centre_address_matter():
         ("address", {"as_smsc": False}, "03810010FF"),  # something behind it
         ("address", {"as_smsc": False}, "048100F0"),  # a fill digit before the announced end
         ("address", {"as_smsc": True}, "0491F300"),
+        ("address", {"as_smsc": False}, "030100F0"),  # bit 7 of the type of address
+        ("address", {"as_smsc": False}, "0000"),
+        ("address", {"as_smsc": True}, "031100F0"),
         ("timestamp", {}, "6220304050600000"),
         ("vp", {"tp_vpf": 2}, "A7A7"),
         ("vp", {"tp_vpf": 1}, "05000000000000"),
