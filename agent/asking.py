@@ -11,7 +11,7 @@ from typing import Any, ParamSpec, TypeVar
 
 import pdu
 from agent.at.error import AtError
-from agent.control import ControlError
+from agent.control import ANSWER_S, ControlError
 from agent.dispatcher import Dispatcher
 from agent.health import Health
 from agent.journal.inbox import Inbox
@@ -28,6 +28,8 @@ from agent.version import VERSION
 
 P = ParamSpec("P")
 R = TypeVar("R")
+PATIENCE_S = ANSWER_S - 5
+"""How long the fate of a message is waited for: less than whoever asked waits."""
 
 
 class Desk:
@@ -101,6 +103,7 @@ class Desk:
     async def send(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
         """Queue a message and wait until it has met its fate."""
         content = _content(request)
+        end = asyncio.get_running_loop().time() + PATIENCE_S
         try:
             destination = str(pdu.Address.parse(str(request.get("to") or self._service.number)))
             parts = compose(content, None, self._service, self._reply_rules, self._random.randrange(256))
@@ -116,7 +119,13 @@ class Desk:
                 break
             if request.get("wait") is False:
                 break
-            await settled.wait()
+            try:
+                await asyncio.wait_for(settled.wait(), end - asyncio.get_running_loop().time())
+            except TimeoutError:
+                raise ControlError(
+                    f"not sent within {PATIENCE_S:.0f} s; it stays queued and is sent when it can be: see "
+                    "modem-agent outbox"
+                ) from None
         return {
             "to": destination,
             "text": None if isinstance(content, bytes) else "".join(part.text or "" for part in parts),

@@ -36,7 +36,7 @@ def send(
 
     It takes its place behind the answers that are queued, and is composed like them: cut to [service]
     max_parts messages, "?" for characters that GSM 03.38 lacks unless allow_ucs2 is set; that is said.
-    Exit status 0: the network took it.
+    Exit status 0: the network took it. Where that takes minutes, it stays queued: see modem-agent outbox.
     """
     if (text is None) == (octets is None):
         raise click.UsageError("give either a TEXT or --hex HEX")
@@ -54,6 +54,8 @@ def send(
         answer = ask(config.control.socket, request)
     except ControlError as error:
         give_up(str(error))
+    except KeyboardInterrupt:
+        give_up("not waited for; what is queued is sent when it can be: see modem-agent outbox")
     if as_json:
         print_json(answer)
     else:

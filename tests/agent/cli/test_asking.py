@@ -1,5 +1,7 @@
 """`send`, `status` and `at`: asking the running agent."""
 
+import importlib
+
 import pytest
 
 STATUS = {
@@ -124,6 +126,20 @@ async def test_what_is_no_utf_8_is_a_sentence(desk, words):
     assert result.stderr == (
         f"modem-agent: '{words[-1].encode('unicode_escape').decode()}' is no UTF-8 "
         "and cannot be handed to the agent\n"
+    )
+
+
+def test_who_does_not_wait_is_told_what_becomes_of_it(desk, monkeypatch):
+    """Ctrl-C ends the waiting and not the message."""
+
+    def interrupted(*_words):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(importlib.import_module("agent.cli.send"), "ask", interrupted)
+    result = desk.run("send", "x")
+    assert result.exit_code == 1
+    assert result.stderr == (
+        "modem-agent: not waited for; what is queued is sent when it can be: see modem-agent outbox\n"
     )
 
 
