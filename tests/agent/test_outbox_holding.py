@@ -1,5 +1,7 @@
 """What holds all messages back without counting an attempt: no network, and sending that ends sessions."""
 
+import asyncio
+
 import pytest
 
 from agent.modem.sending import Unknown
@@ -74,3 +76,22 @@ async def test_each_body_is_noted_before_it_leaves(road, make):
         async with road.sending(modem):
             await road.passes(2)
         assert road.rest.lost(road.now()) == expected
+
+
+async def test_what_holds_all_back_is_told_for_as_long_as_it_does(road, make):
+    """For `status`: nothing, then why, then nothing again."""
+    modem = make.modem(road)
+    outbox = road.outbox(modem)
+    task = asyncio.create_task(outbox.run())
+    await road.passes(1)
+    assert outbox.held == ""
+    modem.registered = Registration(2)
+    road.message()
+    road.work.set()
+    await road.passes(1)
+    assert outbox.held == "searching: messages wait for a network"
+    modem.registered = Registration(1)
+    await road.passes(20)
+    assert outbox.held == ""
+    modem.lose()
+    await task

@@ -191,3 +191,17 @@ async def test_sending_that_may_have_been_committed_is_taken_back(road, make, mo
         await road.passes(200)
     assert modem.sent == ["one"]
     assert road.replies() == ["sent"]
+
+
+async def test_what_is_given_up_keeps_nothing_back_any_more(road, make):
+    """The next one to the same destination leaves at once, however long the wait would have been."""
+    modem = make.modem(road)
+    road.message("old")
+    modem.plan("send", *[Refused(make.refused(38, after_body=True))] * 2)
+    async with road.sending(modem, max_answer_age_s=100):
+        await road.passes(90)
+        assert modem.sent == ["old", "old"]
+        road.message("new")
+        await road.passes(15)
+        assert modem.sent == ["old", "old", "new"]
+    assert road.replies() == ["failed", "sent"]

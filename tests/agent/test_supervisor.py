@@ -18,6 +18,7 @@ from agent.session import Session
 from agent.story import Weight
 from agent.supervisor import Supervisor
 from hardware.power import PowerUnusable
+from hardware.profile import DriverProfile
 
 
 class Bench:
@@ -752,3 +753,21 @@ async def test_when_nothing_helps_the_process_ends(road, bench):
     assert bench.gave_up == [
         "the module does not answer, and nothing has helped for an hour: no module answers: nothing came back"
     ]
+    assert len(road.look("SELECT id FROM resets")) == len(road.happened(*REMEDIES))
+
+
+async def test_a_module_that_went_mute_is_restarted_by_its_own_command(road, bench):
+    """How it is driven was learned while it still answered."""
+    told = []
+
+    def hears(line):
+        told.append(line)
+        return b"\r\nOK\r\n"
+
+    bench.port.far = hears
+    bench.change = lambda modem: setattr(modem, "driver", DriverProfile(restart_command="AT+RESET"))
+    await bench.begin()
+    mute(bench)
+    bench.now.lose("no answer")
+    await road.until(lambda: told, 7200)
+    assert told == ["AT+RESET"]
