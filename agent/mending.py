@@ -137,7 +137,7 @@ class Mender:
         return Trouble.LOCKED if " PIN" in said or " PUK" in said else None
 
     async def fares(self, modem: Modem, registration: Registration) -> None:
-        """Look after the network in a session, and after the card: a remedy beyond +COPS=0 ends it."""
+        """Look after network, card and store in a session: a remedy beyond +COPS=0 ends it."""
         trouble = card = None
         if not registration.can_send:
             trouble = Trouble.DENIED if DENIED in registration.states else Trouble.SEARCHING
@@ -149,6 +149,12 @@ class Mender:
         busy = modem.card_refuses or card is Trouble.SIM_BUSY
         if remedy := self.ladder.sim(self._now(), busy=busy):
             await self.mend(remedy, Trouble.SIM_BUSY, modem)
+            return
+        if remedy := self.ladder.store(self._now(), refuses=bool(modem.store_refuses)):
+            if remedy is Remedy.ANEW:
+                self._begin_anew(modem)
+            else:
+                await self.mend(remedy, Trouble.UNREADABLE, modem)
             return
         remedy = self.ladder.fares(trouble, self._now())
         if remedy is not None and trouble is not None:
@@ -202,6 +208,15 @@ class Mender:
                 self.ended_session = True
                 modem.close("the module is to be set up again")
         return True
+
+    def _begin_anew(self, modem: Modem) -> None:
+        """Another session, which costs no reset, for messages that cannot be read."""
+        trouble, remedy = Trouble.UNREADABLE, Remedy.ANEW
+        self.ladder.done(remedy, trouble, self._now())
+        what = f"{trouble.value} ({modem.store_refuses}): {remedy.value}"
+        self._tell(Step("recovery", what, weight=Weight.WARNING))
+        self.ended_session = True
+        modem.close(trouble.value)
 
     async def look(self) -> None:
         """Look again how much of the budget is used."""

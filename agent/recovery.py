@@ -36,6 +36,8 @@ DEADLINES = 3
 """Sessions in a row on which nothing answered, until the module counts as mute."""
 BUSY_S = 180.0
 """A SIM that is busy for so long is not just starting."""
+UNREADABLE_S = 900.0
+"""A store whose messages cannot be read for so long does not come right by itself."""
 REST_S = 300.0
 """Least time between two steps against one trouble; it doubles with each."""
 REST_CAP_S = 4 * 3600.0
@@ -59,14 +61,16 @@ class Trouble(Enum):
     LOCKED = "the SIM asks for its PIN"
     NO_SIM = "the SIM is not seen"
     SIM_BUSY = "the SIM stays busy"
+    UNREADABLE = "its messages cannot be read"
     MISTAKE = "a mistake of this program"
     SEARCHING = "no network"
     DENIED = "registration denied"
 
 
 class Remedy(Enum):
-    """What can be done beyond a new session; the value is for people."""
+    """What can be done; the value is for people."""
 
+    ANEW = "begin a new session"
     RESELECT = "let the module choose its network anew (AT+COPS=0)"
     RADIO = "switch its radio off and on (AT+CFUN)"
     RESTART = "restart it by its own command"
@@ -86,6 +90,10 @@ class Plan:
 
     remedy: Remedy | None
     pause_s: float
+
+
+_OF_A_SESSION = {Trouble.SEARCHING, Trouble.UNREADABLE}
+"""Troubles of sessions that work otherwise: that one lasted is no sign that they are over."""
 
 
 @dataclass(slots=True)
@@ -116,6 +124,8 @@ class Ladder:
         self._pressed_at: float | None = None
         self._adrift_since: float | None = None
         self._busy_since: float | None = None
+        self._unreadable_since: float | None = None
+        self._readable_since: float | None = None
         self._registered_since: float | None = None
         self.last: Remedy | None = None
         """The last remedy that was carried out, until a quiet time has passed."""
@@ -127,6 +137,7 @@ class Ladder:
         self._silences = 0
         self._heard = True
         self._pressed_at = self._adrift_since = self._busy_since = None
+        self._unreadable_since = self._readable_since = None
         for trouble in (Trouble.SILENT, Trouble.UNUSABLE, Trouble.NO_SIM):
             if trouble in self._climbs and now - self._climbs[trouble].at >= STEADY_S:
                 del self._climbs[trouble]
@@ -155,6 +166,24 @@ class Ladder:
         remedy = self._remedy(Trouble.SIM_BUSY, now)
         # A pulse takes long, and a session must be able to end at once.
         return Remedy.RESTART if remedy is Remedy.POWER else remedy
+
+    def store(self, now: float, *, refuses: bool) -> Remedy | None:
+        """Whether the messages of a session can be read, though nobody blames the SIM.
+
+        First another session, which costs nothing; then the module's own restart, with rests that grow.
+        """
+        if not refuses:
+            self._unreadable_since = None
+            self._readable_since = now if self._readable_since is None else self._readable_since
+            if now - self._readable_since >= STEADY_S:
+                self._climbs.pop(Trouble.UNREADABLE, None)
+            return None
+        self._readable_since = None
+        self._unreadable_since = now if self._unreadable_since is None else self._unreadable_since
+        climb = self._climb(Trouble.UNREADABLE)
+        if now - self._unreadable_since < UNREADABLE_S or not climb.rested(now, UNREADABLE_S):
+            return None
+        return Remedy.RESTART if climb.tried else Remedy.ANEW
 
     def fares(self, trouble: Trouble | None, now: float) -> Remedy | None:
         """How a session fares with its network: SEARCHING, DENIED, or None where messages can be sent."""
@@ -251,7 +280,7 @@ class Ladder:
         self._failures = self._silences = 0
         self._failing_since = None
         self.last = None
-        for trouble in [each for each in self._climbs if each is not Trouble.SEARCHING]:
+        for trouble in [each for each in self._climbs if each not in _OF_A_SESSION]:
             del self._climbs[trouble]
 
 

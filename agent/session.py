@@ -49,6 +49,7 @@ class Session:
             "store": condition.store or None,
             "stores": [f"{name} {used} of {total}" for name, used, total in condition.capacity],
             "notifications": self.modem.notifies,
+            "unreadable": self.modem.store_refuses or None,
             "service_centre": condition.service_centre,
             "notes": list(condition.notes),
         }
@@ -95,7 +96,12 @@ class Session:
                         self.identity = await self.modem.identity()
                     self.registration = await self.modem.registration()
                     self.signal = await self.modem.signal()
-                    state(f"{self.identity.model or 'module'}, {self.registration}, {self.signal}")
+                    trouble = (
+                        f", no message can be read: {refusal}"
+                        if (refusal := self.modem.store_refuses)
+                        else ""
+                    )
+                    state(f"{self.identity.model or 'module'}, {self.registration}, {self.signal}{trouble}")
                 except (CommandRefused, CommandTimedOut) as error:
                     state(str(error))
                 registration = self.registration or self.modem.condition.registration

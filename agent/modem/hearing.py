@@ -251,7 +251,7 @@ class Hearing:
             if index.text == "-1":
                 return StoreFull(store.text)
             slot = NOWHERE
-            if index.number is not None and store.quoted:
+            if index.number is not None and store.quoted and not self._setup.stores_unclear:
                 slot = Slot(store.text if self._setup.store else "", index.number)
             return Arrived(slot) if name == "+CMTI" else ReportStored(slot)
         if _FULL.match(news.text):

@@ -13,7 +13,7 @@ from agent.at.channel import Channel
 from agent.at.command import Answer, AtCommand
 from agent.at.error import CommandRefused, CommandTimedOut
 from agent.at.parameters import ranges, values
-from agent.modem.card import Card, Holder, blames
+from agent.modem.card import Card, Holder
 from agent.modem.commands import SETTING_S, read, write
 from agent.modem.error import ModemUnusable
 from agent.modem.formats import Choice, MessageFormat
@@ -22,12 +22,11 @@ from agent.modem.negotiation import Negotiation
 from agent.modem.routing import Routing
 from agent.modem.setup import Setup
 from agent.modem.state import DOMAINS, query, read_state
+from agent.modem.stores import Stores
 from hardware.quirks import Quirk, describe
 
 RADIO_S = 30.0
 """+CFUN=1 was seen to take 14 s; Quectel allows 15 s."""
-LISTING_S = 20.0
-"""Some modules list nothing for some seconds after they are ready for messages."""
 RADIO_TRIES = 3
 EARLY, TRUE_START, TRUE_START_S = "RDY", "APP RDY", 10.0
 """A BG95 says the first before it takes commands, and the other when it does [ZEPHYR-57110]."""
@@ -35,11 +34,6 @@ READY_S = 30.0
 """From the boot codes to the message service: modules read their SIM for 5 to 30 s."""
 _MUTE = {Quirk.BOOT_CODES_OPTIONAL, Quirk.NO_CODES_WHILE_AUTOBAUDING}
 """Habits by which a code that is awaited may never come."""
-
-RECEIVING = ("ME", "SM")
-"""Stores that messages land in: module and SIM. "MT" means both together and shows them once more."""
-_MEMORIES = (0, 3, 6)
-"""Where the names stand in the answer to +CPMS?."""
 
 
 class Initialisation:
@@ -53,6 +47,7 @@ class Initialisation:
         self._hearing = hearing
         self._talk = Negotiation(channel, setup.notes)
         self._card = Card(channel, self._talk, setup.driver, holder)
+        self.stores = Stores(self._talk, setup, message_format)
 
     async def run(self) -> None:
         """Raises ModemUnusable where it cannot be used, CommandTimedOut where it stops answering."""
@@ -64,7 +59,7 @@ class Initialisation:
         await self._message_format()
         await self._format_settings()
         await self._service()
-        await self._stores()
+        await self.stores.agree()
         await Routing(self._talk, self._setup).agree()
         await self._registration()
         await self.service_centre()
@@ -186,85 +181,6 @@ class Initialisation:
         if self._setup.service == 0:
             self._talk.note("AT+CSMS=1 refused: a message that is handed over directly has no second copy")
 
-    # Stores
-
-    async def _stores(self) -> None:
-        """+CPMS: all three memories the same, where messages arrive, and where else they may be."""
-        setup = self._setup
-        last, setup.store, setup.selected, setup.memories = setup.store, "", None, ()
-        names, offered = await self._memories(), await self._offered()
-        if not names and not offered:
-            setup.stores_messages = await self._readable()
-            if not setup.stores_messages:
-                return self._talk.note("the module has no store of messages that can be read")
-            names, offered = await self._memories(), await self._offered()  # it was not ready before
-        if names and not offered and setup.driver.stores:
-            offered = (frozenset({*setup.driver.stores, *names}),)
-        setup.stores_messages = True
-        if not names and not offered:
-            return self._talk.note("+CPMS refused: the module chooses its store")
-        for store in _candidates(last, names, offered):
-            if set(names) == {store} or await self._choose(store):
-                setup.store = setup.selected = store
-                setup.memories = _MEMORIES[: len(names)]
-                break
-        else:
-            setup.store = names[0] if names else ""
-            setup.selected = setup.store or None
-            self._talk.note(f"+CPMS stays {','.join(names) or 'as it is'}")
-        readable = offered[0] if offered else frozenset(names)
-        others = [] if setup.store == "MT" else [store for store in RECEIVING if store in readable]
-        others += ["SR"] if setup.reports and "SR" in readable else []
-        setup.others = tuple(store for store in others if store != setup.store)
-        return None
-
-    async def _memories(self) -> tuple[str, ...]:
-        """The names as they stand; empty where the module does not tell."""
-        response = await self._talk.try_out(read("+CPMS"), tell=False)
-        if response is None:
-            return ()
-        found = values(response.text)
-        stores = [
-            (found.at(at).text.upper(), found.at(at + 1).number or 0, found.at(at + 2).number or 0)
-            for at in _MEMORIES
-            if found.at(at).text
-        ]
-        self._setup.capacity = tuple(dict.fromkeys(stores))
-        return tuple(name for name, _, _ in stores)
-
-    async def _offered(self) -> tuple[frozenset[str], ...]:
-        response = await self._talk.try_out(read("+CPMS", "=?"), tell=False)
-        return ranges(response.text) if response is not None else ()
-
-    async def _choose(self, store: str) -> bool:
-        """Set all memories and read them back; some modules know fewer than three."""
-        for memories in (3, 2, 1):
-            try:
-                await self._talk.ask(write("AT+CPMS=" + ",".join([f'"{store}"'] * memories)))
-            except CommandRefused:
-                continue
-            except CommandTimedOut:
-                return False
-            return set(await self._memories()) <= {store}
-        return False
-
-    async def _readable(self) -> bool:
-        """Whether messages can be listed: what tells a module that is not ready from one without a choice.
-
-        A module takes the message format when it is ready for messages; listing may lag behind a little.
-        Raises ModemUnusable where the SIM is what is in the way: that says nothing about stores.
-        """
-        try:
-            await self._talk.insist(write(f"AT+CMGF={self._format.code}"))
-            await self._talk.insist(self._format.list_messages(), LISTING_S, unless_unknown=True)
-        except CommandRefused as error:
-            if blames(error):
-                raise ModemUnusable(f"no message can be read: {error}") from error
-            return False
-        except CommandTimedOut:
-            return False
-        return True
-
     # The network
 
     async def _registration(self) -> None:
@@ -313,14 +229,3 @@ class Initialisation:
             return None
         self._setup.service_centre = self._format.string(values(response.text).at(0).text)
         return self._setup.service_centre if response.text else None
-
-
-def _candidates(last: str, names: tuple[str, ...], offered: tuple[frozenset[str], ...]) -> list[str]:
-    """Stores to try, best first: the one used before, the one where messages arrive now, module, SIM.
-
-    "MT" only where there is nothing else: its indices are not those that notifications tell.
-    """
-    everywhere = frozenset.intersection(*offered) if offered else frozenset(names)
-    now = [name for name in names[2:] if name != "MT"]
-    wanted = dict.fromkeys((last, *now, *RECEIVING, "MT"))
-    return [store for store in wanted if store in everywhere and store in {*RECEIVING, "MT"}]

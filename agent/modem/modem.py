@@ -21,9 +21,8 @@ from agent.modem.card import Holder
 from agent.modem.error import ModemUnusable
 from agent.modem.formats import SEND_S, MessageFormat, PduFormat
 from agent.modem.hearing import Hearing
-from agent.modem.identification import Known, know, longest
-from agent.modem.initialise import Initialisation
 from agent.modem.news import Arrived, News, ReportStored, StoreFull
+from agent.modem.preparing import Preparation
 from agent.modem.remedies import cycle_radio, reselect, restart
 from agent.modem.sending import NotSent, Outcome, prepare, send
 from agent.modem.setup import Condition, Setup, condition
@@ -41,21 +40,12 @@ from agent.modem.text_format import TextFormat
 from agent.modem.vigilance import CHECK_S, Vigil, route_again
 from hardware.identify import GENERIC, Place
 from hardware.profile import DriverProfile
-from hardware.quirks import Quirk
 
 __all__ = ["Modem", "ModemUnusable"]
 
-WAKE_S = 30.0
-"""A module that boots, or learns the speed of the line, may need so long to answer for the first time."""
-ROUNDS = 3
-"""A module may restart while it is being initialised; more often than this, something is wrong with it."""
-ECHO_ALARMS = 2
-"""After so many initialisations because of an echo it is taken for a habit of the module."""
 MISSED_S = 25.0
 """What an agent before us did not acknowledge makes the module switch direct delivery off after up to 17 s
 (27.005 3.4.4; [MT]), which may be after we have found it on."""
-LATE_S = 30.0
-"""A refusal came 135 s after the body where 120 s are documented [Q-FORUM-4452]."""
 RAW_S = 180.0
 """A scan for networks may take so long (+COPS=?)."""
 
@@ -85,18 +75,26 @@ class Modem:
         """
         if message_format not in FORMATS:
             raise ModemUnusable(f"message format {message_format!r} is not known, only {', '.join(FORMATS)}")
-        self._profile = profile
-        self._place = place or Place()
-        self._holder = holder or Holder()
-        self._identified = False
+        place, holder = place or Place(), holder or Holder()
+        self._memory = holder.memory
         self._channel = channel
         self._format = FORMATS[message_format]()
-        self._setup = Setup(reports=status_reports, role=self._place.role)
+        self._setup = Setup(reports=status_reports, role=place.role)
         self._storage = Storage(channel, self._setup, self._format)
-        self._acknowledging = Acknowledging(channel, self._setup, self._format)
-        self._hearing = Hearing(channel.news, self._setup, self._format, self._acknowledging.acknowledge)
-        self._send_timeout_s = send_timeout_s
+        acknowledging = Acknowledging(channel, self._setup, self._format)
+        self._hearing = Hearing(channel.news, self._setup, self._format, acknowledging.acknowledge)
         self._vigil = Vigil(channel, self._setup, self._format, self._hearing)
+        self._preparation = Preparation(
+            channel,
+            self._setup,
+            self._format,
+            self._hearing,
+            acknowledging,
+            profile=profile,
+            place=place,
+            holder=holder,
+            send_timeout_s=send_timeout_s,
+        )
         channel.news.door = self._hearing.door
         channel.announce(self._format.announced)
 
@@ -108,59 +106,17 @@ class Modem:
         Raises ModemUnusable with a sentence where the module cannot do the work, ModemLost where it does
         not answer. Waits for a module that is still reading its SIM, more than a minute if need be.
         """
-        settled = False
-        self._hearing.begin()
-        self._channel.expect_echo(True)
-        try:
-            for attempt in range(ROUNDS):
-                await self._channel.wake(WAKE_S)
-                self._hearing.restarted = False
-                self._setup.notes.clear()
-                try:
-                    await self._identify()
-                    await self._initialisation().run()
-                except CommandTimedOut as error:
-                    if attempt == ROUNDS - 1:
-                        raise ModemUnusable(f"the module stopped answering in between: {error}") from error
-                    continue
-                if not self._hearing.restarted:
-                    break
-            settled = True
-        finally:
-            self._hearing.end(settled=settled)
+        await self._preparation.run()
         self._vigil.looked()
         if self._setup.service and self._setup.hands_over:
             asyncio.get_running_loop().call_later(MISSED_S, self._channel.news.put, OVERFLOW)
-        echoes = self._setup.echo or self._hearing.echo_alarms >= ECHO_ALARMS
-        self._channel.expect_echo(echoes, forbids_body=self._setup.format_drifts)
         self._storage.visit_all()
         return self.condition
-
-    def _initialisation(self) -> Initialisation:
-        return Initialisation(self._channel, self._setup, self._format, self._hearing, self._holder)
-
-    async def _identify(self) -> None:
-        """Find the profile, once, and take over what it says of the line and of longest times."""
-        if self._identified:
-            return
-        known = await know(self._channel, self._profile, self._place)
-        self._identified, self._setup.known = True, known
-        driver = known.driver
-        self._channel.drive(driver.pause_s or 0.0, longest(driver))
-        self._hearing.drive(driver)
-        self._acknowledging.drive(driver)
-        late = LATE_S if Quirk.LATE_SEND_FAILURE in driver.quirks else 0.0
-        self._send_timeout_s = max(self._send_timeout_s, (driver.cmgs_timeout_s or 0.0) + late)
 
     @property
     def driver(self) -> DriverProfile:
         """How this module is driven: the table of its profile; that of the plain module until it is known."""
         return self._setup.driver
-
-    @driver.setter
-    def driver(self, driver: DriverProfile) -> None:
-        """Drive it as it was known before, without asking it."""
-        self._setup.known = Known(driver=driver)
 
     @property
     def condition(self) -> Condition:
@@ -177,13 +133,19 @@ class Modem:
         """
         if not await self._vigil.stands(CHECK_S if store is None else inf):
             return []
+        if await self._preparation.initialisation.stores.clear_up():
+            self._storage.visit_all()
+            self._hearing.forget()
         try:
             messages = await self._storage.sweep(store)
         except CommandRefused as error:
-            if await self._vigil.stands(0) and not await self._vigil.card_missing(error):
-                raise
+            if not await self._vigil.stands(0) or await self._vigil.card_gone():
+                return []
+            self._vigil.refused(error)
+            raise
+        if self._storage.unlisted and not messages and await self._vigil.card_gone():
             return []
-        self._vigil.card_serves()
+        self._vigil.answered()
         if not await self._vigil.believes(messages):
             return []
         if store is None and self._setup.stores_messages and self._hearing.found(messages):
@@ -219,7 +181,7 @@ class Modem:
     async def send(self, submit: pdu.Submit, before_body: BeforeBody) -> Outcome:
         """Send one message. Raises PduError for one that cannot be encoded, and what `before_body` raises."""
         setting = self._format.prepare(submit)
-        command = self._format.submit(submit, self._send_timeout_s)
+        command = self._format.submit(submit, self._preparation.send_timeout_s)
         if not self._hearing.ready.is_set():
             await self._until(self._hearing.ready)
         if self._channel.loss is not None:
@@ -230,7 +192,8 @@ class Modem:
             return obstacle
         if self._hearing.restarted:
             return NotSent("the module has lost its settings")
-        return await send(self._channel, command, before_body, self._initialisation().service_centre)
+        restore = self._preparation.initialisation.service_centre
+        return await send(self._channel, command, before_body, restore)
 
     # How it fares
 
@@ -247,8 +210,13 @@ class Modem:
         return self._vigil.card_refuses
 
     @property
+    def store_refuses(self) -> str:
+        """Why sweeps are refused where it is not for the sake of the SIM; empty where they are answered."""
+        return self._vigil.store_refuses
+
+    @property
     def moved(self) -> asyncio.Event:
-        """Set when network or SIM begin or cease to serve; whoever looks clears it."""
+        """Set when network, SIM or store begin or cease to serve; whoever looks clears it."""
         return self._hearing.moved
 
     async def signal(self) -> Signal:
@@ -258,8 +226,8 @@ class Modem:
     async def identity(self) -> Identity:
         """Who module and SIM are; the SIM is remembered with its service centre number."""
         identity = await read_identity(self._channel, self.driver)
-        if self._holder.memory is not None:
-            await self._holder.memory.met(identity.iccid, self._setup.service_centre or "")
+        if self._memory is not None:
+            await self._memory.met(identity.iccid, self._setup.service_centre or "")
         return identity
 
     async def at(self, line: str) -> list[str]:

@@ -19,6 +19,8 @@ class Setup:
     """Further stores that messages may land in."""
     selected: str | None = None
     """<mem1> as it stands now; None when that is not known."""
+    stores_unclear: bool = False
+    """An answer that told of the stores was lost: they are to be asked for again."""
     stores_messages: bool = True
     """Whether the module has stores at all; otherwise messages come directly or never."""
     service: int = 0

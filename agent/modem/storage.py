@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from agent.at.channel import Channel, Turn
 from agent.at.command import Answer, AtCommand
 from agent.at.error import CommandRefused, CommandTimedOut
 from agent.at.event import Information
-from agent.at.parameters import values
-from agent.modem.commands import write
+from agent.at.parameters import Values, values
+from agent.modem.card import blames
+from agent.modem.commands import read, write
 from agent.modem.formats import MessageFormat, PduFormat
 from agent.modem.setup import Setup
 from agent.modem.stored import Slot, StoredMessage, Undecodable
@@ -25,6 +28,16 @@ READINGS = 5
 OTHERS_S = 3600.0
 """Between visits to stores that messages do not arrive in. Choosing a store is written to flash by some
 modules (A76xx, EC2x); a notification, or a full store, sends us there at once anyway."""
+
+WALK_S = 3600.0
+"""Before a store that cannot be listed is read slot by slot again, where that found nothing the last time and
+the module tells of no other number of messages in it."""
+BLIND_S = 600.0
+"""The same where there is something and no slot could be read."""
+UNTOLD = 50
+"""Slots that are looked into where the module does not tell how many there are: what most SIMs have."""
+MOST = 1000
+"""Slots that are looked into at all."""
 
 _EMPTY = {("cms", 321), ("cme", 21), ("cme", 22)}
 """Invalid index, not found: there is nothing in that slot."""
@@ -45,6 +58,10 @@ class Storage:
         self._damaged: set[str] = set()
         """Stores of which something could not be understood: the next sweep looks again."""
         self._lengths_differ = False
+        self._walks: dict[str, _Walk] = {}
+        """The last in each store, where it found nothing."""
+        self.unlisted = False
+        """Whether a store could not be listed in the last sweep."""
 
     def visit(self, store: str) -> None:
         """Look into that store with the next sweep."""
@@ -56,6 +73,7 @@ class Storage:
     def visit_all(self) -> None:
         """Look everywhere with the next sweep."""
         self._visit_others_at = 0.0
+        self._walks.clear()
 
     async def sweep(self, store: str | None = None) -> list[StoredMessage]:
         """Every received message, ordered by service centre time stamp, then slot; `None`: in every store.
@@ -73,10 +91,11 @@ class Storage:
             stores += sorted(self._visit)
         found: list[StoredMessage] = []
         self._damaged.clear()
+        self.unlisted = False
         async with self._channel.turn() as turn:
             for name in stores:
                 try:
-                    found += await self._list(turn, name)
+                    found += await self._look(turn, name)
                 except CommandRefused as error:
                     if name == stores[0]:
                         raise
@@ -102,7 +121,7 @@ class Storage:
                 if error.kind != "error":
                     raise
             # A plain ERROR may mean that nothing is there. The whole list knows.
-            listed = await self._list(turn, slot.store)
+            listed = await self._look(turn, slot.store)
         return next((message for message in listed if message.slot == slot), None)
 
     async def delete(self, slot: Slot) -> None:
@@ -120,9 +139,23 @@ class Storage:
 
     # Inside a turn
 
-    async def _list(self, turn: Turn, store: str) -> list[StoredMessage]:
+    async def _look(self, turn: Turn, store: str) -> list[StoredMessage]:
+        """What stands in a store: as it is listed, or slot by slot where that is refused.
+
+        Nothing of that is remembered: a module that lists later is believed. A SIM that is in the way is in
+        the way of reading, too.
+        """
         await self._select(turn, store)
-        spoken, response = await self._entries(turn)
+        try:
+            return await self._list(turn, store)
+        except CommandRefused as error:
+            if blames(error):
+                raise
+            self.unlisted = True
+            return await self._walk(turn, store, error)
+
+    async def _list(self, turn: Turn, store: str) -> list[StoredMessage]:
+        spoken, response = await self._shown(turn, lambda spoken: spoken.list_messages())
         found: dict[Slot, StoredMessage] = {}
         for line in response:
             if values(line.text).at(0).number is None:
@@ -137,10 +170,64 @@ class Storage:
                 found[message.slot] = message
         return list(found.values())
 
-    async def _entries(self, turn: Turn) -> tuple[MessageFormat, tuple[Information, ...]]:
-        """The list of the chosen store, and its format: what text mode cannot show, PDU mode can."""
+    async def _walk(self, turn: Turn, store: str, refusal: CommandRefused) -> list[StoredMessage]:
+        """Read slot by slot until as many were seen as the module says that it holds.
+
+        What an empty slot is answered with differs, a plain ERROR among it. Where nothing could be read
+        although there is something, that is what `refusal` says, which is raised then.
+        """
+        used, total = await self._held(turn, store)
+        now = asyncio.get_running_loop().time()
+        last = self._walks.get(store)
+        if last is not None and last.used == used and now < last.until:
+            if last.refusal is not None:
+                raise last.refusal
+            return []
+        found: list[StoredMessage] = []
+        seen, looked = 0, False
+        for index in range(total + 1):  # some count from 0, most from 1
+            if seen == used:
+                break
+            try:
+                spoken, response = await self._shown(turn, _reading(index))
+            except CommandRefused as error:
+                if blames(error):
+                    raise
+                looked = looked or nothing_there(error)
+                continue
+            looked = True
+            if not response or not _occupied(response[0]):
+                continue
+            seen += 1
+            message = await self._surely(turn, spoken.read(response[0], Slot(store, index)))
+            if message is not None:
+                found.append(message)
+        self._walks.pop(store, None)
+        blind = not looked and bool(used)
+        if not found and used != 0:
+            until = now + (BLIND_S if blind else WALK_S)
+            self._walks[store] = _Walk(used, until, refusal if blind else None)
+        if blind:
+            raise refusal
+        return found
+
+    async def _held(self, turn: Turn, store: str) -> tuple[int | None, int]:
+        """How many messages the chosen store holds, None where that is not told; how many slots it has."""
         try:
-            return self._format, await self._exchange(turn, self._format.list_messages())
+            response = await self._exchange(turn, read("+CPMS"))
+        except CommandRefused:
+            response = ()
+        told = values(response[0].text) if response else Values()
+        at = next((at for at in range(0, len(told), 3) if told.at(at).text.upper() == store), 0)
+        used, total = told.at(at + 1).number, told.at(at + 2).number
+        return used, min(total or UNTOLD, MOST)
+
+    async def _shown(
+        self, turn: Turn, command: Callable[[MessageFormat], AtCommand]
+    ) -> tuple[MessageFormat, tuple[Information, ...]]:
+        """What the module shows, and in which format: what text mode cannot show, PDU mode can."""
+        try:
+            return self._format, await self._exchange(turn, command(self._format))
         except CommandRefused as error:
             if (error.kind, error.code) in _EMPTY:
                 return self._format, ()
@@ -148,7 +235,7 @@ class Storage:
                 raise
         await self._exchange(turn, write(f"AT+CMGF={_PLAIN.code}"))
         try:
-            return _PLAIN, await self._exchange(turn, _PLAIN.list_messages())
+            return _PLAIN, await self._exchange(turn, command(_PLAIN))
         finally:
             await self._exchange(turn, write(f"AT+CMGF={self._format.code}"))
 
@@ -188,13 +275,8 @@ class Storage:
 
     async def _read(self, turn: Turn, slot: Slot) -> StoredMessage | None:
         await self._select(turn, slot.store)
-        try:
-            response = await self._exchange(turn, self._format.read_message(slot.index))
-        except CommandRefused as error:
-            if (error.kind, error.code) in _EMPTY:
-                return None
-            raise
-        return self._format.read(response[0], slot) if response else None
+        spoken, response = await self._shown(turn, _reading(slot.index))
+        return spoken.read(response[0], slot) if response else None
 
     async def _select(self, turn: Turn, store: str) -> None:
         """Make a store <mem1>, which is what list, read and delete work on."""
@@ -208,3 +290,29 @@ class Storage:
         except CommandTimedOut:
             self._setup.selected = None  # it may have restarted, with another store chosen
             raise
+
+
+@dataclass(frozen=True, slots=True)
+class _Walk:
+    """One that found nothing."""
+
+    used: int | None
+    """What the module said that it holds."""
+    until: float
+    """Before then it is not done again."""
+    refusal: CommandRefused | None
+    """Why nothing could be read, where it was so."""
+
+
+def nothing_there(error: CommandRefused) -> bool:
+    """Whether a slot was not shown because it holds nothing."""
+    return (error.kind, error.code) in _EMPTY
+
+
+def _reading(index: int) -> Callable[[MessageFormat], AtCommand]:
+    return lambda spoken: spoken.read_message(index)
+
+
+def _occupied(line: Information) -> bool:
+    """Whether a slot holds something, be it our own: some show an empty one as `+CMGR: 0,,0`."""
+    return bool(line.payload) or any(value.text not in {"", "0"} for value in values(line.text))

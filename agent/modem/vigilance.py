@@ -33,6 +33,8 @@ class Vigil:
         self._looked_at = 0.0
         self.card_refuses = False
         """Whether the last sweep was refused for the sake of a SIM that is not missing."""
+        self.store_refuses = ""
+        """Why the last sweep was refused, where it was not for that."""
 
     def looked(self) -> None:
         """They have just been set up."""
@@ -62,23 +64,28 @@ class Vigil:
         doubtful = any(isinstance(message.message, Undecodable) for message in messages)
         return await self.stands(0 if doubtful else inf)
 
-    async def card_missing(self, error: CommandRefused) -> bool:
-        """After a refused sweep, whether the SIM is gone.
+    async def card_gone(self) -> bool:
+        """Whether the SIM is: told as news, too, for setting the module up again waits for it.
 
-        That is told as news, too: setting the module up again waits for it. A SIM that is there and refuses
-        is no news; whoever looks after the module is woken.
+        Raises as `stands` does.
         """
         if how := await missing(self._channel):
             self.settings_lost(how)
-        elif blames(error):
-            self.card_refuses = True
-            self._hearing.moved.set()
         return bool(how)
 
-    def card_serves(self) -> None:
-        """A sweep was answered."""
-        if self.card_refuses:
-            self.card_refuses = False
+    def refused(self, error: CommandRefused) -> None:
+        """A sweep was, though the SIM is there. That is no news; whoever looks after the module is woken."""
+        self._fares(card=blames(error), why=str(error))
+
+    def answered(self) -> None:
+        """A sweep was."""
+        self._fares(card=False, why="")
+
+    def _fares(self, *, card: bool, why: str) -> None:
+        """Wake whoever looks after the module where something begins or ends, and for each busy SIM."""
+        before = self.card_refuses, bool(self.store_refuses)
+        self.card_refuses, self.store_refuses = card, "" if card else why
+        if card or before != (self.card_refuses, bool(self.store_refuses)):
             self._hearing.moved.set()
 
     def settings_lost(self, how: str) -> None:

@@ -61,6 +61,7 @@ class FakeModem:
         self.notifies = True
         self.doubts = False
         self.card_refuses = False
+        self.store_refuses = ""
         self.lost = asyncio.Event()
         self.moved = asyncio.Event()
         self.changed = asyncio.Event()

@@ -1,10 +1,13 @@
 """Who else uses the module, as recovery asks before it does anything; and what was left half done."""
 
+import asyncio
+
 import pytest
 
 from agent.at.port import PortOpener
 from agent.mending import Means, Mender, Neighbours
-from agent.recovery import Ladder, Trouble
+from agent.modem.state import Registration
+from agent.recovery import UNREADABLE_S, Ladder, Trouble
 from hardware import neighbours
 from hardware.power import Usb
 
@@ -89,3 +92,20 @@ async def test_what_the_module_says_of_its_sim(road, make, said, trouble):
     mender = Mender(Ladder(road.random), Means(), None, road.skin, None, road.tell, road.health())
     assert await mender.card(modem) is trouble
     assert road.happened("at") == [("at", "AT+CPIN?")]
+
+
+async def test_messages_that_cannot_be_read_for_long(road, make):
+    """One line that says why, and another session: no failure of the line, and no reset is counted."""
+    modem = make.modem(road)
+    mender = Mender(Ladder(road.random), Means(), None, road.skin, None, road.tell, road.health())
+    mender.ladder.store(asyncio.get_running_loop().time() - UNREADABLE_S, refuses=True)
+    await mender.fares(modem, Registration(1))
+    assert not mender.ended_session
+    mender.ladder.store(asyncio.get_running_loop().time() - UNREADABLE_S, refuses=True)
+    modem.store_refuses = "AT+CMGL=4 was refused: +CMS ERROR: 500"
+    await mender.fares(modem, Registration(1))
+    assert [str(line) for line in road.told("recovery")] == [
+        "recovery: its messages cannot be read (AT+CMGL=4 was refused: +CMS ERROR: 500): begin a new session"
+    ]
+    assert mender.ended_session
+    assert modem.loss

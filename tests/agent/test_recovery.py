@@ -1,13 +1,14 @@
 """The ladder: which step comes after which trouble, how long it rests, and what is never done."""
 
 from itertools import pairwise
+from math import inf
 from random import Random
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.modem.modem import WAKE_S
+from agent.modem.preparing import WAKE_S
 from agent.recovery import (
     BROWN_OUT_WAITS,
     BUSY_S,
@@ -19,6 +20,7 @@ from agent.recovery import (
     REST_S,
     SESSION_WAITS,
     STEADY_S,
+    UNREADABLE_S,
     UNREGISTERED_S,
     Ladder,
     Remedy,
@@ -184,6 +186,55 @@ def test_a_sim_that_stays_busy_is_one_that_is_lost():
     assert ladder.sim(560, busy=True) is None
     assert ladder.failed(Trouble.NO_SIM, 600).remedy is None
     assert ladder.failed(Trouble.NO_SIM, 500 + REST_S).remedy is Remedy.RESTART
+
+
+def unreadable(ladder, hours, *, sessions_s=inf):
+    """What is done, and when, while each look at the messages is refused."""
+    taken, begun = [], 0.0
+    for now in range(0, hours * 3600, 60):
+        if remedy := ladder.store(now, refuses=True):
+            taken.append((now, remedy.name))
+            ladder.done(remedy, Trouble.UNREADABLE, now)
+            ladder.worked(now)
+        if now - begun >= sessions_s:
+            ladder.failed(Trouble.LOST, now, now - begun)
+            begun = now
+    return taken
+
+
+def test_a_store_that_stays_unreadable():
+    """Not at the first refusal: a new session, then restarts with rests that grow. No power, no end."""
+    taken = unreadable(Ladder(Halves(), power=True), 72)
+    names = [name for _, name in taken]
+    assert taken[0] == (UNREADABLE_S, "ANEW")
+    assert set(names[1:]) == {"RESTART"}
+    rests = [later - sooner for (sooner, _), (later, _) in pairwise(taken)]
+    assert rests == sorted(rests)
+    assert min(rests) >= UNREADABLE_S
+    assert len(taken) <= 25
+
+
+def test_a_session_that_lasts_is_no_sign_of_a_readable_store():
+    """All else works, perhaps for days: what was tried is not forgotten for that."""
+    taken = unreadable(Ladder(Halves()), 24, sessions_s=2 * STEADY_S)
+    assert [name for _, name in taken].count("ANEW") == 1
+
+
+def test_a_store_that_is_readable_again():
+    """A look that is answered ends the time; after a quarter of an hour of them the ladder begins anew."""
+    ladder = Ladder(Halves())
+    assert ladder.store(0, refuses=True) is None
+    assert ladder.store(UNREADABLE_S - 1, refuses=False) is None
+    assert ladder.store(UNREADABLE_S, refuses=True) is None
+    assert ladder.store(2 * UNREADABLE_S, refuses=True) is Remedy.ANEW
+    ladder.done(Remedy.ANEW, Trouble.UNREADABLE, 2 * UNREADABLE_S)
+    assert "its messages cannot be read, steps taken: 1" in ladder.describe()
+    for now, tried in ((10_000, Remedy.RESTART), (20_000 + STEADY_S, Remedy.ANEW)):
+        ladder.store(now, refuses=True)
+        assert ladder.store(now + UNREADABLE_S, refuses=True) is tried
+        ladder.store(20_000, refuses=False)
+        ladder.store(20_000 + STEADY_S, refuses=False)
+    assert ladder.describe() == ""
 
 
 def test_no_power_is_switched_in_a_session():

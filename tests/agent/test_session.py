@@ -172,9 +172,23 @@ async def test_what_status_shows(road, bench):
         "store": "ME",
         "stores": [],
         "notifications": True,
+        "unreadable": None,
         "service_centre": None,
         "notes": [],
     }
+
+
+async def test_what_cannot_be_read_is_shown(road, bench):
+    """In the line for people and in `status`, as long as it lasts."""
+    modem = road.modem
+    modem.store_refuses = "AT+CMGL=4 was refused: +CMS ERROR: 500"
+    await bench.begin()
+    well = "EC25, registered, home, signal -71 dBm"
+    assert bench.said == [f"{well}, no message can be read: {modem.store_refuses}"]
+    assert bench.session.describe()["unreadable"] == modem.store_refuses
+    modem.store_refuses = ""
+    await road.passes(300)
+    assert bench.said[-1] == well
 
 
 async def test_receiving_goes_on_while_sending_waits(road, bench, make):

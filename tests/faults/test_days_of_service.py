@@ -160,14 +160,24 @@ async def test_f63_the_module_is_mute_for_days(tmp_path, mode):
     [("pdu", b"\r\n+CMS ERROR: 320\r\n"), ("pdu", b"\r\nERROR\r\n"), ("text", b"\r\n+CMS ERROR: 500\r\n")],
 )
 async def test_f63_reading_fails_at_each_look(tmp_path, mode, says):
-    """No line a look for ever: said when it begins, then less and less often."""
+    """No line a look for ever: said when it begins, then less and less often; and something is done about it.
+
+    First another session, then the module's own restart, each with its lines, ever more seldom.
+    """
     async with Scene(tmp_path, mode) as scene:
         await scene.begin()
         since = scene.loop.time()
         scene.opponent.answer(r"AT\+CMG[RL].*", says, times=0)
         scene.arrive(PLAIN_SID_START)
         await scene.passes(DAY / 3)
-        lines = shown(scene, since)
+        taken = [(at, step.detail) for at, _, step in scene.steps if at >= since and step.what == "recovery"]
+        assert "begin a new session" in taken[0][1]
+        assert all("restart it by its own command" in detail for _, detail in taken[1:])
+        rests = [after - before for (before, _), (after, _) in itertools.pairwise(taken)]
+        assert 2 <= len(taken) <= 6
+        assert rests == sorted(rests)
+        assert len(shown(scene, since)) <= LINES_A_DAY + 4 * len(taken)
+        lines = [at - since for at, _, step in scene.steps if step.what == "refused" and step.weight >= 20]
         assert 1 <= len(lines) <= LINES_A_DAY
         waits = [round(after - before, -1) for before, after in itertools.pairwise(lines)]
         assert waits == sorted(waits)

@@ -364,6 +364,6 @@ def test_how_long_a_result_of_sending_is_awaited(scripted, name, seconds):
     """The maker's time, ours where it is longer, and more where refusals were seen later than documented."""
 
     async def story(modem, script):
-        assert modem._send_timeout_s == seconds
+        assert modem._preparation.send_timeout_s == seconds
 
     scripted(story, options={"profile": name})

@@ -261,6 +261,7 @@ def test_a_refused_sweep_alone_loses_no_sim(scripted, said):
 
     async def story(modem, script):
         script.table["AT+CMGL=4"] = b"\r\n+CMS ERROR: 302\r\n"
+        script.table["AT+CPMS?"] = b'\r\n+CPMS: "ME",1,20,"ME",1,20,"ME",1,20\r\n' + OK
         script.table["AT+CPIN?"] = said
         with pytest.raises(CommandRefused):
             await modem.sweep()

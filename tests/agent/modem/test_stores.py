@@ -1,0 +1,169 @@
+"""An answer about the stores that was lost on the line leaves no session without them."""
+
+import asyncio
+import itertools
+
+import pytest
+
+from agent.modem.stored import NOWHERE, Slot
+from agent.modem.stores import AGAIN_S, TIMES
+
+OK = b"\r\nOK\r\n"
+ERROR = b"\r\nERROR\r\n"
+HI = "079144770009000004038100F000006290124131020002E834"
+STANDS = b'\r\n+CPMS: "ME",0,20,"ME",0,20,"ME",0,20\r\n' + OK
+OFFERED = b'\r\n+CPMS: ("ME","SM"),("ME","SM"),("ME","SM")\r\n' + OK
+
+
+class Losing:
+    """An answer that is lost so often, and then whole."""
+
+    def __init__(self, times, answer, lost=None):
+        self.times, self.answer, self.lost, self.asked = times, answer, lost, 0
+
+    def __call__(self, line):
+        self.asked += 1
+        return self.answer if self.asked > self.times else self.lost
+
+
+def memories(name):
+    return ("\r\n+CPMS: " + ",".join([f'"{name}",0,20'] * 3) + "\r\n").encode() + OK
+
+
+def stores(condition):
+    return condition.store, condition.others
+
+
+@pytest.mark.parametrize("lost", [None, OK], ids=["nothing", "its OK alone"])
+@pytest.mark.parametrize(("stands", "offered"), [(2, 2), (0, 1), (1, 1), (2, 0)], ids=str)
+def test_what_was_lost_is_asked_for_again(scripted, stands, offered, lost):
+    """The first look at the messages knows the stores; no setting was written that stood already."""
+    table = {
+        "AT+CPMS?": Losing(stands, STANDS, lost),
+        "AT+CPMS=?": Losing(offered, OFFERED, lost),
+        'AT+CPMS="ME","ME","ME"': OK,
+        'AT+CPMS="SM"': OK,
+        'AT+CPMS="ME"': OK,
+    }
+
+    async def story(modem, script):
+        script.heard.clear()
+        await modem.sweep()
+        assert stores(modem.condition) == ("ME", ("SM",))
+        assert [line for line in script.heard if "CMGL" in line or line == 'AT+CPMS="SM"'] == [
+            "AT+CMGL=4",
+            'AT+CPMS="SM"',
+            "AT+CMGL=4",
+        ]
+        script.heard.clear()
+        await modem.sweep()
+        assert script.heard == ["AT+CMGL=4"]
+
+    scripted(story, table=table)
+
+
+def test_what_was_lost_twice(scripted):
+    """Until it is asked for the next time the store that is known is looked into."""
+    table = {"AT+CPMS=?": Losing(2, OFFERED), 'AT+CPMS="SM"': OK, 'AT+CPMS="ME"': OK}
+
+    async def story(modem, script):
+        for others in ((), (), ("SM",)):
+            await modem.sweep()
+            assert stores(modem.condition) == ("ME", others)
+            await asyncio.sleep(AGAIN_S / 2)
+
+    scripted(story, table=table)
+
+
+def test_a_notification_that_names_a_store_meanwhile(scripted):
+    """Where it is nobody knows yet: the sweep that follows asks first, and finds it in whichever store."""
+    table = {
+        "AT+CPMS?": Losing(2, STANDS),
+        "AT+CPMS=?": Losing(2, OFFERED),
+        'AT+CPMS="ME"': OK,
+        "AT+CMGR=3": b"\r\n+CMS ERROR: 321\r\n",
+    }
+
+    async def story(modem, script):
+        current = {"store": "ME"}
+
+        def choose(line):
+            current["store"] = line.split('"')[1]
+            return OK
+
+        def listing(line):
+            held = f"\r\n+CMGL: 3,0,,17\r\n{HI}\r\n".encode() if current["store"] == "SM" else b""
+            return held + OK
+
+        script.table |= {'AT+CPMS="SM"': choose, 'AT+CPMS="ME"': choose, "AT+CMGL=4": listing}
+        script.wire.write(b'\r\n+CMTI: "SM",3\r\n')
+        news = await modem.next_news()
+        assert news.slot == NOWHERE
+        assert await modem.read(news.slot) is None
+        assert [message.slot for message in await modem.sweep()] == [Slot("SM", 3)]
+        script.wire.write(b'\r\n+CMTI: "SM",4\r\n')
+        assert (await modem.next_news()).slot == Slot("SM", 4)
+
+    scripted(story, table=table)
+
+
+@pytest.mark.parametrize("lost", [None, OK])
+def test_a_module_that_never_answers_is_left_in_peace(scripted, lost):
+    """So many times a session, ever more seldom; what it keeps is read from where it is."""
+    table = {
+        "AT+CPMS?": lost,
+        "AT+CPMS=?": lost,
+        "AT+CMGL=4": f"\r\n+CMGL: 1,1,,17\r\n{HI}\r\n".encode() + OK,
+    }
+
+    async def story(modem, script):
+        times = []
+        for second in range(0, 6 * 3600, 60):
+            script.heard.clear()
+            assert [message.slot for message in await modem.sweep()] == [Slot("", 1)]
+            if "AT+CPMS?" in script.heard:
+                times.append(second)
+            await asyncio.sleep(60)
+        assert len(times) == TIMES
+        pauses = [later - sooner for sooner, later in itertools.pairwise(times)]
+        assert pauses == sorted(pauses)
+        assert pauses[0] >= AGAIN_S
+        assert pauses[-1] >= 16 * AGAIN_S
+
+    scripted(story, table=table)
+
+
+def test_a_module_that_refuses_is_believed(scripted):
+    """It is not asked again."""
+
+    async def story(modem, script):
+        await modem.sweep()
+        assert script.heard == ["AT+CMGL=4"]
+
+    scripted(story, table={"AT+CPMS?": ERROR, "AT+CPMS=?": ERROR})
+
+
+def test_a_choice_whose_answer_was_lost(scripted):
+    """Perhaps it stands: no other store is tried for that, and the next look asks."""
+    state = {"name": "MT"}
+
+    def choose(line):
+        state["name"] = "ME"
+        return None if state.pop("lose", True) else OK
+
+    table = {
+        "AT+CPMS?": lambda _: memories(state["name"]),
+        "AT+CPMS=?": OFFERED,
+        'AT+CPMS="ME","ME","ME"': choose,
+        'AT+CPMS="SM","SM","SM"': OK,
+        'AT+CPMS="SM"': OK,
+        'AT+CPMS="ME"': OK,
+    }
+
+    async def story(modem, script):
+        await modem.sweep()
+        assert stores(modem.condition) == ("ME", ("SM",))
+        assert 'AT+CPMS="SM","SM","SM"' not in script.heard
+        assert not [note for note in modem.condition.notes if "CPMS" in note]
+
+    scripted(story, table=table)
