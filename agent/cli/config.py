@@ -34,10 +34,9 @@ def check(config_path: Path) -> None:
         mistakes += error.sentences
         settings, doubtful = _rest(config_path)
     names = ""
-    if "modem.port" not in doubtful:
+    for look in (port_opener, lambda path, settings: sim_pin(path, settings, {})):
         try:
-            port_opener(config_path, settings)
-            sim_pin(config_path, settings, {})
+            look(config_path, settings)
         except ConfigError as error:
             mistakes += error.sentences
     if not any(key.startswith(("modem.", "recovery.")) for key in doubtful):

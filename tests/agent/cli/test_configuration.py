@@ -157,7 +157,7 @@ def test_check_of_tables_that_do_not_go_together(desk):
 def test_check_looks_at_what_is_sound_in_a_faulty_table(desk):
     """A mistake in a key hides none in another key of its table, nor in what that names."""
     desk.write(
-        modem='[modem]\nport = "socket://x"\nbaud = "fast"',
+        modem='[modem]\nport = "socket://x"\nbaud = "fast"\npin_file = "nowhere-0"',
         handlers='[handlers]\ndirectory = "nowhere-1"\ntimeout_s = -1',
         journal='[journal]\nkeep_days = "x"\npath = "nowhere-2/journal.db"',
         control='[control]\nsocket = "nowhere-3/sock"\nsockets = 1',
@@ -165,10 +165,11 @@ def test_check_looks_at_what_is_sound_in_a_faulty_table(desk):
     result = desk.run("config", "check")
     assert result.exit_code == 2
     lines = result.stderr.splitlines()
-    assert len(lines) == 8
+    assert len(lines) == 9
     for part in (
         "modem.port",
         "modem.baud",
+        "nowhere-0",
         "nowhere-1",
         "handlers.timeout_s",
         "journal.keep_days",
