@@ -60,6 +60,14 @@ def test_a_character_that_stands_twice_takes_the_lower_code(code, lower, charact
     assert national.encoding(code, code).encode(character) == bytes((gsm7.ESCAPE, lower))
 
 
+@pytest.mark.parametrize("code", range(1, 14))
+def test_the_euro_sign_is_read_in_every_single_table_and_written_in_all_but_one(code):
+    """The Telugu one has it in some copies of the standard only."""
+    euro = bytes((gsm7.ESCAPE, 0x65))
+    assert gsm7.decode(euro, gsm7.DEFAULT, national.single(code)) == "€"
+    assert national.encoding(code, None).encode("€") == (None if code == 12 else euro)
+
+
 def test_spanish_has_the_default_main_table():
     """The standard defines no locking shift table 2."""
     assert national.locking(2) == gsm7.DEFAULT
