@@ -6,14 +6,14 @@ They know nothing of `hardware.sim`. What they understand is what somebody's sim
 the few commands that programs usually send, in the form in which they are usually sent.
 """
 
-from stranger import emulated, line, living, sending, storing, telling
+from stranger import branded, emulated, line, living, sending, storing, telling
 from stranger.plain import Plain
 
 EVERYBODY = [
     Plain,
     *(
         kind
-        for room in (line, storing, telling, sending, living, emulated)
+        for room in (line, storing, telling, sending, living, emulated, branded)
         for kind in vars(room).values()
         if isinstance(kind, type) and issubclass(kind, Plain) and kind is not Plain
     ),
