@@ -16,6 +16,11 @@ LOOK_S = 300.0
 """Between two looks at registration and signal; in between the module tells of changes by itself."""
 LOOK_AGAIN_S = 60.0
 """The same while nothing can be sent: some tell nothing, and something may have to be done."""
+HANDED_OVER = (
+    "the module stores no message, it hands each over: of more than some 20 that come while one answer is sent"
+    " some may be lost"
+)
+"""What direct delivery cannot promise (agent/README.md)."""
 CALM_S = 5.0
 """From a network that was found or lost to the look at it: one domain changes after the other."""
 
@@ -51,7 +56,7 @@ class Session:
             "notifications": self.modem.notifies,
             "unreadable": self.modem.store_refuses or None,
             "service_centre": condition.service_centre,
-            "notes": list(condition.notes),
+            "notes": [*condition.notes, *([HANDED_OVER] if condition.hands_over else [])],
         }
         return told
 

@@ -84,9 +84,14 @@ class Condition:
     capacity: tuple[tuple[str, int, int], ...]
     notes: tuple[str, ...]
 
+    @property
+    def hands_over(self) -> bool:
+        """Whether messages come directly and are stored nowhere."""
+        return len(self.routing) > 1 and self.routing[1] in (2, 3)
+
     def __str__(self) -> str:
         where = f"in {self.store}" if self.store else "in a store of its choice"
-        if len(self.routing) > 1 and self.routing[1] in (2, 3):
+        if self.hands_over:
             where = "handed over directly"
         routing = f"+CNMI {','.join(map(str, self.routing))}" if self.routing else "no notifications"
         silent = () if self.notifies or not self.routing else ("it does not tell of messages",)

@@ -1,6 +1,7 @@
 """The tasks of one connection: how they end together, and what is shown of it."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -176,6 +177,18 @@ async def test_what_status_shows(road, bench):
         "service_centre": None,
         "notes": [],
     }
+
+
+@pytest.mark.parametrize(
+    ("routing", "said"), [((2, 1, 0, 0, 0), False), ((2, 2, 0, 0, 0), True), ((1, 3), True)]
+)
+async def test_what_direct_delivery_cannot_promise_is_shown(road, bench, monkeypatch, routing, said):
+    """Where the module stores nothing, `status` says what may be lost."""
+    there = road.modem.condition
+    monkeypatch.setattr(type(road.modem), "condition", replace(there, routing=routing))
+    await bench.begin()
+    notes = bench.session.describe()["notes"]
+    assert any("may be lost" in note for note in notes) is said
 
 
 async def test_what_cannot_be_read_is_shown(road, bench):
