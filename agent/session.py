@@ -17,7 +17,7 @@ LOOK_S = 300.0
 LOOK_AGAIN_S = 60.0
 """The same while nothing can be sent: some tell nothing, and something may have to be done."""
 HANDED_OVER = (
-    "the module stores no message, it hands each over: of more than some 20 that come while one answer is sent"
+    "the module stores no message, it hands each over: of more than some 20 that come while an answer is sent"
     " some may be lost"
 )
 """What direct delivery cannot promise (agent/README.md)."""
