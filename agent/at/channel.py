@@ -308,7 +308,7 @@ def _may_be_missed(conversation: Conversation) -> bool:
     It answered nothing at all to a question, or ERROR: what was refused has not been done.
     """
     command, final = conversation.command, conversation.final
-    if command.once or conversation.prompted or conversation.information or conversation.late:
+    if command.once or conversation.prompted or conversation.information:
         return False
     if final is None:
         return command.informs and not command.body and not conversation.reason.startswith("the module")

@@ -64,8 +64,8 @@ class Conversation:
 
     @property
     def settled(self) -> bool:
-        """Whether its information came and only the final result is missing: that counts as OK."""
-        return self.final is None and bool(self.information)
+        """Whether its information came: where only the final result is missing, that counts as OK."""
+        return bool(self.information)
 
     async def progress(self) -> None:
         """Wait until the prompt comes, or the end."""

@@ -1,6 +1,7 @@
 """The channel: turns, deadlines, lines that are in doubt, and the end."""
 
 import asyncio
+import dataclasses
 
 import pytest
 
@@ -449,6 +450,26 @@ def test_where_esc_does_not_abort(talk):
         module.on("AT+CMGD=3", OK)
         await channel.exchange(DELETE)
         assert [heard.partition(" ")[0] for heard in module.heard][-3:] == ["body", "AT+CSCS?", "AT+CMGD=3"]
+
+    talk(story)
+
+
+def test_where_nothing_ends_a_text_entry(talk):
+    """A command without a harmless end has none written, not even an empty one: the line is lost."""
+
+    async def story(channel, module):
+        received, pieces = module.received, []
+
+        def hears(data):
+            pieces.append(data)
+            received(data.replace(b"\x1b", b"") if module.entry else data)
+
+        module.received = hears
+        module.on("AT+CMGS=15", [10.5, PROMPT])
+        with pytest.raises(ModemLost):
+            await channel.exchange(dataclasses.replace(SEND, give_up=b""))
+        assert b"" not in pieces
+        assert not [piece for piece in pieces if b"\x1a" in piece]
 
     talk(story)
 

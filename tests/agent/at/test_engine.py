@@ -533,3 +533,15 @@ def test_any_octets(octets, command, given_up, chance):
     assert listen(pieces) == heard
     if len(octets) < 2000:
         assert listen([octets[place : place + 1] for place in range(len(octets))]) == heard
+
+
+@pytest.mark.parametrize(("body", "result"), [("0011", "0"), ("4F4B", "4")])
+def test_a_number_is_a_result_and_no_echo(body, result):
+    """One digit may be what the body begins with, too: it is the answer, not a piece of an echo."""
+    engine = Engine()
+    engine.begin(
+        AtCommand("AT+CMGS=1", 10, (Answer("+CMGS"),), body=f"{body}\x1a".encode(), body_timeout_s=9)
+    )
+    assert engine.receive(b"> ") == [Prompt()]
+    engine.write_body()
+    assert engine.receive(f"{result}\r".encode()) == [FinalResult(result, ok=result == "0")]

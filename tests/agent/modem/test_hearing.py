@@ -43,6 +43,8 @@ async def told(modem, script, *lines):
         ("+CREG: 5", RegistrationChanged(Registration(circuit=5))),
         ('+CREG: 2,"1A2B","0012C0DE",7', RegistrationChanged(Registration(circuit=2))),
         ("+CEREG: 3", RegistrationChanged(Registration(circuit=1, eps=3))),
+        ("+CREG: 0,5", RegistrationChanged(Registration(circuit=5))),  # an answer behind its OK, <n> first
+        ('+CREG: 2,5,"1A2B","0012C0DE",7', RegistrationChanged(Registration(circuit=5))),
         ("RDY", Restarted("RDY")),
         ("^BOOT:26417135,0,0,0,20", Arrived(NOWHERE)),
         ("^SYSSTART", Restarted("^SYSSTART")),
@@ -387,3 +389,21 @@ def test_a_module_that_knows_no_acknowledgement(scripted):
         assert script.heard == []
 
     scripted(story, table=routed.table)
+
+
+def test_a_module_that_was_silent_before_it_was_set_up(scripted):
+    """What it did not tell of says nothing of it as it is now."""
+    table = {"AT+CNMI=2,1,0,0,0": OK}
+
+    async def story(modem, script):
+        await modem.sweep()
+        script.table["AT+CMGL=4"] = f"\r\n+CMGL: 1,1,,17\r\n{HI}\r\n".encode() + OK
+        await modem.sweep()
+        await asyncio.sleep(60)
+        assert not modem.notifies
+        assert modem.doubts
+        await modem.initialise()
+        assert modem.notifies
+        assert not modem.doubts
+
+    scripted(story, table=table)

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from agent.at.error import CommandRefused, CommandTimedOut
+from agent.modem.storage import READINGS
 from agent.modem.stored import NOWHERE, Slot, StoredMessage, Undecodable
 
 OK = b"\r\nOK\r\n"
@@ -137,6 +138,33 @@ def test_a_module_that_counts_otherwise(scripted):
         script.heard.clear()
         assert texts(await modem.sweep()) == ["hi"]
         assert "AT+CMGR=1" not in script.heard
+
+    scripted(story, table=table)
+
+
+def test_what_is_not_whole_and_cannot_be_read(scripted):
+    """Refused each time: it is handed on as it was listed, and holds up nobody."""
+    table = {"AT+CMGL=4": listing(("+CMGL: 1,1,,19", HI)), "AT+CMGR=1": b"\r\n+CMS ERROR: 500\r\n"}
+
+    async def story(modem, script):
+        (message,) = await modem.sweep()
+        assert (message.message.text, message.sound) == ("hi", False)
+        assert script.heard.count("AT+CMGR=1") == READINGS
+
+    scripted(story, table=table)
+
+
+def test_what_is_gone_when_it_is_read_again(scripted):
+    """At the last reading: there is nothing to hand on, and no store to look into for it."""
+    readings = [listing(("+CMGR: 1,,30", f"{HI}{number:02}")) for number in range(READINGS - 1)]
+    table = {
+        "AT+CMGL=4": lambda _: listing(("+CMGL: 1,1,,19", HI)) if readings else OK,
+        "AT+CMGR=1": lambda _: readings.pop(0) if readings else b"\r\n+CMS ERROR: 321\r\n",
+    }
+
+    async def story(modem, script):
+        assert await modem.sweep() == []
+        assert script.heard.count("AT+CMGR=1") == READINGS
 
     scripted(story, table=table)
 
