@@ -65,16 +65,15 @@ class Table:
     def _walk(self, low: int | bytes | None) -> Iterator[tuple[int | bytes, *tuple[object, ...]]]:
         """Rows above `low`, upwards, until the end or the damage; `_ended` tells which."""
         self._ended = False
-        above = "" if low is None else f" WHERE {self._key} > ?"
+        where, values = _where(self._key, [(">", low)])
         try:
-            for row in self._connection.execute(
-                f"{self._select}{above} ORDER BY {self._key}", () if low is None else (low,)
-            ):
+            for row in self._connection.execute(f"{self._select}{where} ORDER BY {self._key}", values):
                 if not isinstance(row[0], (int, bytes)) or (low is not None and not _greater(row[0], low)):
                     return
                 low = row[0]
                 yield row
         except sqlite3.Error:
+            yield from self._alone([(">", low)], "ASC")
             return
         self._ended = True
 
@@ -82,20 +81,33 @@ class Table:
         self, high: int | bytes | None, low: int | bytes | None
     ) -> Iterator[tuple[int | bytes, *tuple[object, ...]]]:
         """Rows from `high`, or from the end of the table, downwards, until `low` or the damage."""
-        bounds = [(sign, bound) for sign, bound in (("<=", high), (">", low)) if bound is not None]
-        where = " AND ".join(f"{self._key} {sign} ?" for sign, _ in bounds)
+        where, values = _where(self._key, [("<=", high), (">", low)])
         last: int | bytes | None = None
         try:
-            for row in self._connection.execute(
-                f"{self._select} WHERE {where or '1'} ORDER BY {self._key} DESC",
-                [bound for _, bound in bounds],
-            ):
+            for row in self._connection.execute(f"{self._select}{where} ORDER BY {self._key} DESC", values):
                 if not isinstance(row[0], (int, bytes)) or (last is not None and not _greater(last, row[0])):
                     return
                 last = row[0]
                 yield row
         except sqlite3.Error:
-            return
+            yield from self._alone([("<=", high) if last is None else ("<", last), (">", low)], "DESC")
+
+    def _alone(
+        self, bounds: list[tuple[str, int | bytes | None]], order: str
+    ) -> Iterator[tuple[int | bytes, *tuple[object, ...]]]:
+        """The row right before the damage: Python reads one ahead, and loses this one by what it meets."""
+        where, values = _where(self._key, bounds)
+        with contextlib.suppress(sqlite3.Error):
+            row = self._connection.execute(
+                f"{self._select}{where} ORDER BY {self._key} {order} LIMIT 1", values
+            ).fetchone()
+            lows = [bound for sign, bound in bounds if sign == ">" and bound is not None]
+            if (
+                row is not None
+                and isinstance(row[0], (int, bytes))
+                and all(_greater(row[0], low) for low in lows)
+            ):
+                yield row
 
     def _beyond(self, low: int | bytes | None) -> int | bytes | None:
         """A key behind the damage, None where none is found: steps may reach over all that is left."""
@@ -117,6 +129,15 @@ class Table:
             found: int | bytes = row[0]
             return found if low is None or _greater(found, low) else None
         return None
+
+
+def _where(
+    key: str | None, bounds: list[tuple[str, int | bytes | None]]
+) -> tuple[str, list[int | bytes | None]]:
+    """The clause for those bounds that there are, and its values."""
+    there = [(sign, bound) for sign, bound in bounds if bound is not None]
+    clause = " AND ".join(f"{key} {sign} ?" for sign, _ in there)
+    return f" WHERE {clause}" if clause else "", [bound for _, bound in there]
 
 
 def _greater(one: object, other: object) -> bool:
