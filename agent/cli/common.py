@@ -57,6 +57,7 @@ def sim_pin(path: Path, config: Config, environ: Mapping[str, str]) -> Pin | Non
     None where neither is there. Raises ConfigError, which never shows what stands in the file.
     """
     from agent.modem.card import Pin
+    from agent.modem.error import ModemUnusable
 
     file = config.modem.pin_file
     key = f"{path}: modem.pin_file: {file}"
@@ -67,8 +68,23 @@ def sim_pin(path: Path, config: Config, environ: Mapping[str, str]) -> Pin | Non
         key = f"the systemd credential {CREDENTIAL}"
         if not file.exists():
             return None
+    digits = _pin_in(file, key, private=config.modem.pin_file is not None)
+    if config.modem.pin_file is None:  # which systemd copies when it starts the service
+        return Pin(digits, f"the credential {CREDENTIAL}")
+
+    def again() -> Pin:
+        try:
+            return Pin(_pin_in(file, key, private=True), str(file), again)
+        except ConfigError as error:
+            raise ModemUnusable(f"the SIM asks for its PIN; {error}") from None
+
+    return Pin(digits, str(file), again)
+
+
+def _pin_in(file: Path, key: str, *, private: bool) -> str:
+    """The digits in a file. Raises ConfigError; `private`: also where everybody may read it."""
     try:
-        readable_by_all = config.modem.pin_file is not None and file.stat().st_mode & 0o007
+        readable_by_all = private and file.stat().st_mode & 0o007
         digits = file.read_text("ascii", "replace").strip()
     except OSError as error:
         raise ConfigError(f"{key}: {error.strerror or error}") from None
@@ -76,7 +92,7 @@ def sim_pin(path: Path, config: Config, environ: Mapping[str, str]) -> Pin | Non
         raise ConfigError(f"{key} is open to everybody: chmod o= {file}")
     if not (digits.isascii() and digits.isdigit() and 4 <= len(digits) <= 8):
         raise ConfigError(f"{key} must hold the PIN of the SIM and nothing else: 4 to 8 digits")
-    return Pin(digits, f"the credential {CREDENTIAL}" if config.modem.pin_file is None else str(file))
+    return digits
 
 
 def give_up(*sentences: str, status: int = FAILURE) -> NoReturn:

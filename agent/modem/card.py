@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -21,6 +22,7 @@ from agent.modem.error import ModemUnusable
 from agent.modem.negotiation import Negotiation
 from agent.modem.state import read_iccid
 from hardware.profile import DriverProfile
+from hardware.thread import in_thread
 
 SIM_S = 15.0
 """A SIM that is reported as absent for so long is absent; while starting, modules say so of a good one."""
@@ -39,7 +41,6 @@ _FAILURE = {("cme", 13), ("cms", 313)}
 _BUSY = {("cme", 14), ("cms", 314)}
 _OPEN = {"READY", ""}
 """A module that does not tell will say with the first command that needs the SIM."""
-_CORRECT = "write the right one there and restart the agent"
 _NUMBERS = re.compile(r"\d+")
 _ADDRESS = re.compile(r"\+?[0-9]{3,20}")
 
@@ -51,6 +52,18 @@ class Pin:
     digits: str = field(repr=False)
     source: str
     """Where it stands, for people."""
+    again: Callable[[], Pin] | None = field(default=None, repr=False, compare=False)
+    """Reads it anew, and may block; None where it changes only for another process.
+
+    Raises ModemUnusable where it cannot be read any more.
+    """
+
+    @property
+    def correct(self) -> str:
+        """What a person does about a wrong one."""
+        if self.again is None:
+            return "write the right one there and restart the agent"
+        return "write the right one there, which is tried within a minute"
 
 
 class CardMemory(Protocol):
@@ -164,6 +177,8 @@ class Card:
                 "the SIM asks for SIM PIN; give it by [modem] pin_file in agent.toml or the systemd "
                 "credential sim-pin, or switch it off in a phone (the PIN is never guessed)"
             )
+        if pin.again is not None:  # somebody may have corrected it
+            pin = await in_thread(pin.again, "read PIN")
         iccid = await read_iccid(self._channel, self._driver)
         tries = await self._tries()
         if tries is not None and tries < 2:
@@ -175,12 +190,12 @@ class Card:
         match await memory.attempt(iccid, pin.digits, untouched=untouched):
             case "refused":
                 raise ModemUnusable(
-                    f"the PIN of {pin.source} was refused by this SIM and is not tried again; {_CORRECT}"
+                    f"the PIN of {pin.source} was refused by this SIM and is not tried again; {pin.correct}"
                 )
             case "trying":
                 raise ModemUnusable(
                     f"the agent ended while it tried the PIN of {pin.source}, and the SIM does not show that "
-                    f"this cost no try: enter the PIN in a phone, or, if it is wrong, {_CORRECT}"
+                    f"this cost no try: enter the PIN in a phone, or, if it is wrong, {pin.correct}"
                 )
         await self._enter(memory, iccid, pin, tries)
         await memory.settle(iccid, refused=False)
@@ -213,7 +228,7 @@ class Card:
             raise _wrong(pin, left)
         raise ModemUnusable(
             f"nobody knows whether the SIM refused the PIN of {pin.source}, so it is not tried again "
-            f"({said}): enter it in a phone, or {_CORRECT}"
+            f"({said}): enter it in a phone, or {pin.correct}"
         )
 
     async def _tries(self) -> int | None:
@@ -258,5 +273,5 @@ def _wrong(pin: Pin, left: int | None) -> ModemUnusable:
     """It has cost a try."""
     tries = "" if left is None else f" (tries left: {left})"
     return ModemUnusable(
-        f"the SIM refuses the PIN of {pin.source} as wrong{tries}; it is not tried again: {_CORRECT}"
+        f"the SIM refuses the PIN of {pin.source} as wrong{tries}; it is not tried again: {pin.correct}"
     )

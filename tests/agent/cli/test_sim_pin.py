@@ -4,6 +4,7 @@ import pytest
 
 from agent.cli.common import sim_pin
 from agent.config import Config, ConfigError, Modem
+from agent.modem.error import ModemUnusable
 
 
 def written(path, text, mode=0o600):
@@ -62,3 +63,21 @@ def test_whoever_starts_with_it_is_told(desk, words, tmp_path):
     assert result.exit_code == 2
     assert "4 to 8 digits" in result.stderr
     assert "12x4" not in result.stderr
+
+
+def test_what_changes_while_the_agent_runs(tmp_path):
+    """A file is read anew when the SIM asks, with the same demands; a credential is systemd's copy."""
+    file = tmp_path / "pin"
+    pin = sim_pin(tmp_path / "agent.toml", written(file, "1234"), {})
+    file.write_text("5678\n")
+    assert pin.again().digits == pin.again().again().digits == "5678"
+    assert "within a minute" in pin.correct
+    for break_it in (lambda: file.write_text("no PIN"), file.unlink):
+        break_it()
+        with pytest.raises(ModemUnusable, match=r"asks for its PIN; .*modem.pin_file: ") as caught:
+            pin.again()
+        assert "no PIN" not in str(caught.value)
+    (tmp_path / "sim-pin").write_text("4321")
+    pin = sim_pin(tmp_path, Config(), {"CREDENTIALS_DIRECTORY": str(tmp_path)})
+    assert pin.again is None
+    assert "restart the agent" in pin.correct

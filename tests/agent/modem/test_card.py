@@ -70,7 +70,7 @@ class Device:
             book = CardBook(Inline(), cards, random.Random(1), self.told.append)
             if self.kill_after is not None:
                 kill(book, self.kill_after)
-            known = None if pin is None else Pin(pin, SOURCE)
+            known = Pin(pin, SOURCE) if isinstance(pin, str) else pin
             trace = Trace(self.trace.append)
             channel = await Channel.open(self.near.open, trace)
             modem = Modem(channel, profile=profile, holder=Holder(book, known, service_centre))
@@ -181,6 +181,45 @@ def test_a_wrong_pin_costs_one_try(device):
         assert stand.sim.pin_tries == 2
         await stand.start(pin="1234")
         assert stand.sim.pin_tries == 3
+
+    device(story)
+
+
+def test_a_pin_that_is_corrected_while_the_agent_runs(device):
+    """The next session takes what stands there now; what was refused before is not tried again, ever."""
+    stands = ["9999"]
+
+    def again():
+        return Pin(stands[0], SOURCE, again)
+
+    async def story(stand):
+        await unusable(
+            stand, r"as wrong .* write the right one there, which is tried within a minute", pin=again()
+        )
+        for _ in range(3):
+            await unusable(stand, "was refused by this SIM .* within a minute", pin=again())
+        assert stand.sim.pin_tries == 2
+        pin = again()
+        stands[0] = "1234"
+        await stand.start(pin=pin)
+        assert stand.sim.pin_tries == 3
+        stand.module.reboot()
+        stands[0] = "9999"
+        await unusable(stand, "was refused by this SIM", pin=pin)
+        assert stand.sim.pin_tries == 3
+
+    device(story)
+
+
+def test_a_pin_that_cannot_be_read_any_more(device):
+    """Nothing is entered; the reason is told."""
+
+    def again():
+        raise ModemUnusable("the SIM asks for its PIN; agent.toml: modem.pin_file: pin: No such file")
+
+    async def story(stand):
+        await unusable(stand, "No such file", pin=Pin("1234", SOURCE, again))
+        assert stand.entered() == 0
 
     device(story)
 
