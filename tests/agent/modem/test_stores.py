@@ -161,9 +161,10 @@ def test_a_choice_whose_answer_was_lost(scripted):
     }
 
     async def story(modem, script):
+        await modem.initialise()
         await modem.sweep()
         assert stores(modem.condition) == ("ME", ("SM",))
         assert 'AT+CPMS="SM","SM","SM"' not in script.heard
         assert not [note for note in modem.condition.notes if "CPMS" in note]
 
-    scripted(story, table=table)
+    scripted(story, initialise=False, table=table)
