@@ -26,7 +26,7 @@ from agent.modem.news import (
     StoreFull,
 )
 from agent.modem.setup import Setup
-from agent.modem.state import DOMAINS
+from agent.modem.state import DOMAINS, told_state
 from agent.modem.stored import NOWHERE, Slot, StoredMessage
 from hardware.profile import DriverProfile
 
@@ -143,7 +143,7 @@ class Hearing:
         if news.text.startswith(ANOTHER) or (colon and name in {"+CMT", "+CDS"}):
             return news
         if name in DOMAINS:
-            return news if self._registered(name, values(news.text).at(0).number) else None
+            return news if self._registered(name, told_state(news.text)) else None
         if _PERHAPS_BOOT.match(news.text):
             return None if self._initialising or self.restarted else OVERFLOW
         if boots := _BOOT.match(news.text):
@@ -172,7 +172,7 @@ class Hearing:
         return None if self._initialising else news
 
     def _registered(self, domain: str, state: int | None) -> bool:
-        """Take over a state; whether it is another one. The unsolicited form has <stat> first."""
+        """Take over a state; whether it is another one."""
         if state is None:
             return False
         before, self._setup.registration = (

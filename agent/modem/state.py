@@ -107,6 +107,13 @@ def read_state(line: str) -> tuple[int | None, int | None]:
     return found.at(0).number, found.at(1).number
 
 
+def told_state(line: str) -> int | None:
+    """<stat> of an unsolicited code, or of an answer that came so late that nobody waits for it any more."""
+    _, _, told = line.partition(":")
+    n_or_state, state = read_state(line)
+    return state if _READ_FORM.match(told.strip()) else n_or_state
+
+
 async def read_registration(channel: Channel, domains: tuple[str, ...], last: Registration) -> Registration:
     """Ask in each domain; one that gives no answer of the known form keeps what it was last."""
     for domain in domains:
