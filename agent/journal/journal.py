@@ -282,6 +282,7 @@ class Journal:
                 taken = lock.take(self.path)
                 os.close(self._lock)
                 self._lock = taken
+                self._place.locked(taken)
             if lost != [".lock"]:
                 aside = rescue.put_back(self._file, self.connection, self._wall(), foreign="" in lost)
                 kept = f"; what stood in its place is kept as {aside}" if aside else ""

@@ -26,10 +26,15 @@ class Place:
         """`lock` is the descriptor of the lock file."""
         self._folder = path.parent
         self._paths = {tail: path.with_name(path.name + tail) for tail in TAILS}
-        held = os.fstat(lock)
         self._disk = path.stat().st_dev
-        self._known = {".lock": (held.st_dev, held.st_ino)}
+        self._known: dict[str, tuple[int, int]] = {}
+        self.locked(lock)
         self.lost()
+
+    def locked(self, lock: int) -> None:
+        """That is the lock file from now on."""
+        held = os.fstat(lock)
+        self._known[".lock"] = (held.st_dev, held.st_ino)
 
     def lost(self) -> list[str]:
         """Tails of the files that were deleted or replaced, usually none. Raises Away.

@@ -142,11 +142,11 @@ def put_back(path: Path, connection: sqlite3.Connection, wall: float, *, foreign
         target.execute("PRAGMA synchronous = FULL")
         connection.backup(target)
     aside = _set_aside(path, wall) if foreign and path.exists() else ""
-    connection.close()  # which deletes a log by its name, so before the new one is there
     for tail in _TAILS[1:]:
         _beside(path, tail).unlink(missing_ok=True)
     new.replace(path)
     _sync_folder(path)
+    connection.close()  # which deletes a log by its name, so before there is a new one
     return aside
 
 

@@ -150,20 +150,21 @@ def test_what_may_not_be_looked_at_is_there(desk, make, monkeypatch):
     assert desk.alarms == []
 
 
-def test_no_room_to_put_it_back(desk, make, monkeypatch):
+@pytest.mark.parametrize("where", ["put_back", "_remove", "_sync_folder"])
+def test_no_room_to_put_it_back(desk, make, monkeypatch, where):
     """It is tried again with the next commit; what is open stays so."""
     desk.keep(make.command())
-    remove(desk, "", "-wal", "-shm")
-    put_back = rescue.put_back
+    remove(desk, "", "-wal", "-shm", ".lock")
+    step = getattr(rescue, where)
 
     def full(*_, **__):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(rescue, "put_back", full)
+    monkeypatch.setattr(rescue, where, full)
     with pytest.raises(sqlite3.OperationalError, match="No space left"):
         desk.keep(make.command(sid=OTHER))
     assert desk.inbox.counts()["received"] == 1
-    monkeypatch.setattr(rescue, "put_back", put_back)
+    monkeypatch.setattr(rescue, where, step)
     desk.keep(make.command(sid=OTHER))
     assert held(desk) == [make.command().sid, OTHER]
 
