@@ -426,7 +426,7 @@ async def test_f19_a_damaged_journal(tmp_path, mode, how, end):
             await scene.life.stop()
         else:
             scene.life.kill("power")
-        folder = scene._journal
+        folder = scene.journal_folder
         DAMAGE[how](folder / "journal.db")
         scene.store(7, PLAIN_SID_START)
         before = len(scene.log())

@@ -86,7 +86,7 @@ class Scene(World):
 
     def journal(self, query, *values):
         """Rows of the journal of the life that lasts, or of the next one."""
-        folder = self.life.folder if self.life and self.life.alive else self._journal
+        folder = self.life.folder if self.life and self.life.alive else self.journal_folder
         with closing(sqlite3.connect(f"file:{folder / 'journal.db'}?mode=ro", uri=True)) as connection:
             return connection.execute(query, values).fetchall()
 
