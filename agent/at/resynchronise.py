@@ -26,6 +26,8 @@ ESCAPE_S = 1.0
 """ESC at a prompt is answered at once; V.250 5.7 has 0.1 s between two lines."""
 ENTRY_S = 0.3
 """After ESC and CR at the start: what was left over in the module's input has been answered by then."""
+LAG_S = 2.5
+"""What a slow module may need for each question; the second time twice as long, and so on."""
 TUNED_S = 0.1
 QUIET_S = 0.5
 GUARD_S = 1.1
@@ -48,7 +50,10 @@ UNMUTE = AtCommand("ATE0Q0V1", 0.5)
 
 
 async def resynchronise(line: Line, past: Conversation | None, within_s: float = RESYNCHRONISE_S) -> bool:
-    """Ask until the present answers; False when it did not in time. `past` gets what came for it."""
+    """Ask until the present answers; False when it did not in time. `past` gets what came for it.
+
+    `within_s`: seconds for that, to which is added what a slow module needs for what it was asked before.
+    """
     deadline = asyncio.get_running_loop().time() + within_s
     if past is not None and past.command.body and past.final is None and not past.settled:
         await _escape(line, past)
@@ -57,8 +62,11 @@ async def resynchronise(line: Line, past: Conversation | None, within_s: float =
         _believe(line, past)
         return line.loss is None
     queries = [query for query in QUERIES if past is None or query.line != past.command.line]
-    refusals = 0
+    refusals, heard = 0, line.late_finals
     for attempt in itertools.count():
+        if attempt and attempt % len(QUERIES) == 0 and line.late_finals > heard:
+            deadline += await _drain(line, LAG_S * (attempt // len(QUERIES)), within_s)
+            heard = line.late_finals
         remaining = deadline - asyncio.get_running_loop().time()
         if line.loss is not None or remaining <= 0:
             return False
@@ -81,6 +89,18 @@ async def resynchronise(line: Line, past: Conversation | None, within_s: float =
             _believe(line, past)
             return True
     return False
+
+
+async def _drain(line: Line, silence_s: float, within_s: float) -> float:
+    """Let a slow module work off what it was asked: it answers, but always to a question given up before.
+
+    Returns the seconds that it took, which are no silence of the module.
+    """
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    while loop.time() < began + within_s and await line.listen(silence_s) is not None:
+        pass
+    return loop.time() - began
 
 
 def _believe(line: Line, past: Conversation | None) -> None:

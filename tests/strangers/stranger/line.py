@@ -146,6 +146,26 @@ class SlowLine(Plain):
             self.loop.call_at(self.free, self.really, bytes((octet,)))
 
 
+class Ponders(Plain):
+    """Each answer comes 1.2 s after its command, or after the answer before."""
+
+    takes_s = 1.2
+
+    def __init__(self, loop, say):
+        super().__init__(loop, say)
+        self.free = 0.0
+
+    def answer(self, lines, final):
+        self.free = max(self.free, self.loop.time()) + self.takes_s
+        self.loop.call_at(self.free, super().answer, lines, final)
+
+
+class PondersLong(Ponders):
+    """The same with two seconds."""
+
+    takes_s = 2.0
+
+
 class Sleeper(Plain):
     """Asleep after ten quiet seconds; what wakes it is lost."""
 
