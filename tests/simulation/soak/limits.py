@@ -17,6 +17,7 @@ WAKES_AN_HOUR = 330
 """Sweep, looks and watchdog make some 110, 60 more where a module does not notify; 144 are not the agent's,
 but of the computer that watches it."""
 IDLE_S = 3600.0
+_COPIED = re.compile(r"; sent once more as (\d+)$")
 _CODE = re.compile(r"\+CM[SE] ERROR\D*(\d+)")
 
 
@@ -68,11 +69,8 @@ class Limits:
     def _sends(self):
         """What the network got, at any time of a minute and of a day."""
         times = [time for time, event in self._world.events if event.kind == "originated"]
-        # What may have left is sent once more where a setting says so, and counts as one message there.
-        again = sum(row["attempts"] > 1 for row in self._ledger.rows["replies"])
-        a_day = self._weather.max_per_day + again * self._weather.resend_unknown
         lost = len(self._ledger.lost["replies"])  # nobody counts what nobody remembers
-        for seconds, most in ((60.0, A_MINUTE + lost), (86400.0, a_day + lost)):
+        for seconds, most in ((60.0, A_MINUTE + lost), (86400.0, self._weather.max_per_day + lost)):
             for number, time in enumerate(times):
                 count = number + 1 - bisect.bisect_right(times, time - seconds)
                 if count > most:
@@ -107,8 +105,10 @@ class Limits:
         watch = self._ledger.watch
         for row in self._ledger.rows["replies"]:
             # The body follows the commit at the same moment of virtual time.
-            died_between = watch.sending.get(row["id"], set()) & ends
-            if row["state"] == "unknown" and row["id"] not in watch.bodies and not died_between:
+            copied = _COPIED.search(row["reason"] or "")  # the row of a first copy is made when it is unknown
+            number = int(copied[1]) if copied else row["id"]
+            died_between = watch.sending.get(number, set()) & ends
+            if row["state"] == "unknown" and number not in watch.bodies and not died_between:
                 self._find(f"the answer {row['text']!r} is unknown although nothing of it left")
 
     # Resets
