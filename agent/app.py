@@ -303,7 +303,9 @@ class Agent:
         days = self._config.journal
         for look in itertools.count():
             whole = look % PRUNE_AT == 0
-            forgetting = Forgetting(self._kept, self._inbox, days.keep_days, days.dedup_days, whole=whole)
+            forgetting = Forgetting(
+                self._kept, self._inbox.parts, days.keep_days, days.dedup_days, whole=whole
+            )
             with contextlib.suppress(sqlite3.Error):  # whoever needs a commit will say so
                 while await self._skin.run(forgetting.step):  # others get their turn between two steps
                     pass

@@ -33,7 +33,7 @@ from agent.modem.news import (
 from agent.modem.stored import Slot, StoredMessage, Undecodable
 from agent.service.message import Received, Stray
 from agent.service.profile import ServiceProfile
-from agent.service.receive import receive
+from agent.service.receive import Memory, receive
 from agent.story import Step, Tell, Weight
 
 SWEEP_S = 300.0
@@ -269,7 +269,7 @@ class Intake:
         slot = None if message.slot is None else (message.slot.store, message.slot.index)
         return self._inbox.keep(slot, message.raw, lambda memory: self._classify(message, memory), run=run)
 
-    def _classify(self, message: StoredMessage, memory: Inbox) -> Received:
+    def _classify(self, message: StoredMessage, memory: Memory) -> Received:
         """What it is. One message must never stop the others, whatever pure code makes of it."""
         if isinstance(message.message, Undecodable):
             return Stray(f"cannot be read: {message.message.reason}", None, None)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from agent.journal.inbox import COMMAND_COLUMNS, command_row
 from agent.journal.journal import Journal
-from agent.journal.rows import ActionRow
+from agent.journal.rows import COMMAND_COLUMNS, ActionRow, command_row
 
 
 class Actions:

@@ -7,8 +7,8 @@ the most, so that whoever needs the disk meanwhile waits for milliseconds.
 from __future__ import annotations
 
 from agent.journal import stamps
-from agent.journal.inbox import Inbox
 from agent.journal.journal import DAY_S, Journal, Moment
+from agent.journal.parts import Parts
 from agent.service.message import PartKey
 
 PARTS_WAIT_S = DAY_S
@@ -21,14 +21,14 @@ class Forgetting:
     """One round through the journal. Nothing open is forgotten."""
 
     def __init__(
-        self, journal: Journal, inbox: Inbox, keep_days: float, dedup_days: float, *, whole: bool = True
+        self, journal: Journal, parts: Parts, keep_days: float, dedup_days: float, *, whole: bool = True
     ) -> None:
         """`keep_days` for texts, `dedup_days` for what makes a delivery a double.
 
         Not `whole`: only incomplete messages are looked at, which is quick.
         """
         self._journal = journal
-        self._inbox = inbox
+        self._waiting = parts
         self._keep_s = keep_days * DAY_S
         self._dedup_s = dedup_days * DAY_S
         self._whole = whole
@@ -66,7 +66,7 @@ class Forgetting:
 
         def give_up(now: Moment) -> None:
             for key in incomplete:
-                self._inbox.give_up(key, "they did not come within a day", now)
+                self._waiting.give_up(key, "they did not come within a day", now)
 
         if incomplete:
             self._journal.commit(None, give_up)

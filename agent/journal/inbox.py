@@ -1,35 +1,27 @@
-"""The journal's side of receiving: what a message is kept as, which are doubles, which Command runs next."""
+"""The journal's side of Commands: what a message is kept as, which Command runs next, how each ended."""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Callable, Sequence
 
-import pdu
+from agent.journal.doubles import Doubles
 from agent.journal.journal import Journal, Moment
 from agent.journal.outbox import Outbox
-from agent.journal.rows import CommandRow, Kept, Outcome, Outgoing
-from agent.service.message import Command, Part, PartKey, Received, Report, Stray
-from agent.story import masked
-
-STRAYS_KEPT = 1000
-PARTS_KEPT = 2000
-"""Parts of all incomplete messages, of which one has 255 at the most; beyond them the oldest is given up."""
-
-COMMAND_COLUMNS = (
-    "commands.id, commands.sid, sender, body, timestamp, answerable, attempt, commands.handler,"
-    " repeatable, commands.state"
-)
+from agent.journal.parts import Parts
+from agent.journal.rows import COMMAND_COLUMNS, CommandRow, Kept, Outcome, Outgoing, command_row
+from agent.journal.strays import Strays
+from agent.service.message import Command, Part, Received, Report, Stray
 
 
 class Inbox:
-    """Commands, parts and strays. Each method that writes is one commit."""
+    """What comes in. Each method that writes is one commit."""
 
     def __init__(self, journal: Journal, outbox: Outbox, *, dedup_without_sid: bool = True) -> None:
         self._journal = journal
         self._outbox = outbox
-        self._dedup_without_sid = dedup_without_sid
+        self._doubles = Doubles(journal, without_sid=dedup_without_sid)
+        self._strays = Strays(journal)
+        self.parts = Parts(journal, self._doubles, self._strays)
         self._execute = journal.execute
 
     # Receiving
@@ -38,14 +30,14 @@ class Inbox:
         self,
         slot: tuple[str, int] | None,
         raw: str,
-        classify: Callable[[Inbox], Received],
+        classify: Callable[[Parts], Received],
         *,
         run: bool = True,
     ) -> Kept:
         """Commit a message, whatever it is; after this it may be deleted from the module.
 
         `slot` is where the module stores it, None for one that was handed over directly. `classify` says
-        what it is, given this memory. Without `run` a new Command is kept as expired.
+        what it is, given what is kept of others. Without `run` a new Command is kept as expired.
         """
         key = ("keep", slot, raw)
         if (
@@ -55,7 +47,7 @@ class Inbox:
             and self._holds(slot, raw)
         ):
             return Kept(Outcome.KNOWN)
-        received = classify(self)
+        received = classify(self.parts)
 
         def write(now: Moment) -> Kept:
             if slot is not None:
@@ -64,31 +56,17 @@ class Inbox:
                 case Command():
                     return self._command(received, raw, now, run=run)
                 case Part():
-                    return self._part(received, now)
+                    return self.parts.keep(received, now)
                 case Report(report):
                     reply = self._outbox.report(report, now)
                     return Kept(Outcome.REPORT, detail=f"status {report.status:#04x}", reply=reply)
                 case Stray():
-                    return self._stray(received, raw, now)
+                    return self._strays.keep(received, raw, now)
 
         kept = self._journal.commit(key, write)
         if slot is not None:
             self._journal.freed.discard(slot)
         return kept
-
-    def parts(self, key: PartKey) -> Mapping[int, Part]:
-        """The parts of a concatenated message that are kept so far."""
-        rows = self._execute(
-            "SELECT number, raw, identity FROM parts"
-            " WHERE sender = ? AND reference = ? AND wide = ? AND total = ?",
-            (key.sender, key.reference, key.wide, key.total),
-        )
-        return {number: Part(key, number, raw, identity) for number, raw, identity in rows}
-
-    def seen(self, identity: bytes) -> bool:
-        """Whether a message with this identity has been dealt with."""
-        found = self._execute("SELECT 1 FROM seen WHERE key = ?", (b"m" + identity,)).fetchone()
-        return self._dedup_without_sid and found is not None
 
     def _holds(self, slot: tuple[str, int], raw: str) -> bool:
         """Whether that slot holds what was kept before. A module that does not tell the name of its store in
@@ -101,17 +79,13 @@ class Inbox:
         return known.fetchone() is not None
 
     def _command(self, command: Command, raw: str, now: Moment, *, run: bool) -> Kept:
-        body = _digest(command.body)
-        key = _key(command)
-        known = None
-        if key is not None and (command.sid is not None or self._dedup_without_sid):
-            known = self._execute("SELECT body, command FROM seen WHERE key = ?", (key,)).fetchone()
+        known = self._doubles.find(command)
+        if known is not None and known.same:
+            return self._double(known.command, command)
         if known is not None:
-            if known[0] not in (None, body):
-                reason = f"{command.sid} came before with another body"
-                text = command.body if isinstance(command.body, str) else command.body.hex().upper()
-                return self._stray(Stray(reason, command.sender, text), raw, now)
-            return self._double(known[1], command)
+            reason = f"{command.sid} came before with another body"
+            text = command.body if isinstance(command.body, str) else command.body.hex().upper()
+            return self._strays.keep(Stray(reason, command.sender, text), raw, now)
         stamp = None if command.timestamp is None else command.timestamp.timestamp()
         horizon = self._journal.horizon
         why = None
@@ -138,13 +112,9 @@ class Inbox:
                 now.wall if why else None,
             ),
         )
-        if key is not None:
-            self._remember(key, body if command.sid is not None else None, number, stamp, now)
-        for part in command.parts:
-            if part.identity is not None:
-                self._remember(b"m" + part.identity, None, number, stamp, now)
+        self._doubles.remember(command, number, now)
         if command.parts:
-            self._forget_parts(command.parts[0].key)
+            self.parts.forget(command.parts[0].key)
         if stamp is not None:
             self._journal.newest_timestamp = max(self._journal.newest_timestamp, stamp)
         outcome = Outcome.EXPIRED if why else Outcome.NEW
@@ -156,72 +126,6 @@ class Inbox:
         ).fetchone()
         deliveries = 2 if row is None else int(row[0]) + 1
         return Kept(Outcome.DOUBLE, number, command.sid, content=command.body, deliveries=deliveries)
-
-    def _remember(
-        self, key: bytes, body: bytes | None, command: int | None, stamp: float | None, now: Moment
-    ) -> None:
-        self._execute(
-            "INSERT OR REPLACE INTO seen VALUES (?,?,?,?,?,?)",
-            (key, body, command, stamp, now.wall, now.running),
-        )
-
-    def _part(self, part: Part, now: Moment) -> Kept:
-        key = part.key
-        which = f"part {part.number} of {key.total}, reference {key.reference}"
-        if part.identity is not None and self.seen(part.identity):
-            return Kept(Outcome.DOUBLE, detail=which)
-        kept = self.parts(key).get(part.number)
-        if part.anew:
-            self.give_up(key, "its reference was used again", now)
-        elif kept is not None:
-            if kept.raw == part.raw or (kept.identity is not None and kept.identity == part.identity):
-                return Kept(Outcome.DOUBLE, detail=which)
-            self.give_up(key, "its reference was used again", now)
-        self._make_room(key, now)
-        self._execute(
-            "INSERT INTO parts VALUES (?,?,?,?,?,?,?,?,?)",
-            (
-                key.sender, key.reference, key.wide, key.total,
-                part.number, part.raw, part.identity, now.wall, now.running,
-            ),
-        )  # fmt: skip
-        return Kept(Outcome.PART, detail=which)
-
-    def _make_room(self, key: PartKey, now: Moment) -> None:
-        """Messages that are never completed must not fill the disk before their day is over."""
-        while self._execute("SELECT count(*) FROM parts").fetchone()[0] >= PARTS_KEPT:
-            sender, reference, wide, total = self._execute(
-                "SELECT sender, reference, wide, total FROM parts"
-                " WHERE (sender, reference, wide, total) <> (?, ?, ?, ?)"
-                " ORDER BY at_running, at_wall LIMIT 1",
-                (key.sender, key.reference, key.wide, key.total),
-            ).fetchone()
-            self.give_up(
-                PartKey(sender, reference, bool(wide), total), "too many messages are incomplete", now
-            )
-
-    def _stray(self, stray: Stray, raw: str, now: Moment) -> Kept:
-        number = self._execute(
-            "INSERT INTO strays (reason, sender, text, raw, at_wall) VALUES (?,?,?,?,?)",
-            (stray.reason, stray.sender, stray.text, raw, now.wall),
-        ).lastrowid
-        self._execute("DELETE FROM strays WHERE id <= ?", ((number or 0) - STRAYS_KEPT,))
-        sender = "" if stray.sender is None else f"from {masked(stray.sender)}: "
-        return Kept(Outcome.STRAY, detail=f"{sender}{stray.reason}", content=stray.text)
-
-    def _forget_parts(self, key: PartKey) -> None:
-        self._execute(
-            "DELETE FROM parts WHERE sender = ? AND reference = ? AND wide = ? AND total = ?",
-            (key.sender, key.reference, key.wide, key.total),
-        )
-
-    def give_up(self, key: PartKey, why: str, now: Moment) -> None:
-        """Inside the caller's transaction: parts whose others will not come become strays."""
-        parts = self.parts(key)
-        for number in sorted(parts):
-            reason = f"part {number} of {key.total}, the others are missing: {why}"
-            self._stray(Stray(reason, key.sender, _text(parts[number].raw)), parts[number].raw, now)
-        self._forget_parts(key)
 
     def free(self, slot: tuple[str, int]) -> None:
         """The module has deleted that slot; it is written with the next commit, none is made for it.
@@ -333,42 +237,3 @@ class Inbox:
         found["strays"] = self._execute("SELECT count(*) FROM strays").fetchone()[0]
         found["parts"] = self._execute("SELECT count(*) FROM parts").fetchone()[0]
         return found
-
-
-def _text(raw: str) -> str | None:
-    """What a part says, for people; None where that cannot be told."""
-    try:
-        message = pdu.decode(raw)
-    except (pdu.PduError, ValueError):
-        return None
-    if not isinstance(message, pdu.Deliver):
-        return None
-    return message.text if message.text is not None else (message.data or b"").hex().upper()
-
-
-def _key(command: Command) -> bytes | None:
-    if command.sid is not None:
-        return b"s" + command.sid.encode()
-    return None if command.identity is None else b"m" + command.identity
-
-
-def _digest(body: str | bytes) -> bytes:
-    octets = b"t" + body.encode("utf-8", "surrogatepass") if isinstance(body, str) else b"b" + body
-    return hashlib.blake2b(octets, digest_size=16).digest()
-
-
-def command_row(row: tuple[object, ...]) -> CommandRow:
-    """A row of `COMMAND_COLUMNS`."""
-    number, sid, sender, body, timestamp, answerable, attempt, handler, repeatable, state = row
-    return CommandRow(
-        int(str(number)),
-        None if sid is None else str(sid),
-        str(sender),
-        body if isinstance(body, (str, bytes)) else str(body),
-        None if timestamp is None else datetime.fromisoformat(str(timestamp)),
-        bool(answerable),
-        int(str(attempt)),
-        None if handler is None else str(handler),
-        bool(repeatable),
-        str(state),
-    )

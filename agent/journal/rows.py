@@ -1,4 +1,4 @@
-"""What the journal hands out: rows as small frozen values."""
+"""Rows as small frozen values: what the journal hands out, and what it is given to send."""
 
 from __future__ import annotations
 
@@ -61,14 +61,37 @@ class CommandRow:
         return "text" if isinstance(self.body, str) else "binary"
 
 
+COMMAND_COLUMNS = (
+    "commands.id, commands.sid, sender, body, timestamp, answerable, attempt, commands.handler,"
+    " repeatable, commands.state"
+)
+
+
+def command_row(row: tuple[object, ...]) -> CommandRow:
+    """A row of `COMMAND_COLUMNS`."""
+    number, sid, sender, body, timestamp, answerable, attempt, handler, repeatable, state = row
+    return CommandRow(
+        int(str(number)),
+        None if sid is None else str(sid),
+        str(sender),
+        body if isinstance(body, (str, bytes)) else str(body),
+        None if timestamp is None else datetime.fromisoformat(str(timestamp)),
+        bool(answerable),
+        int(str(attempt)),
+        None if handler is None else str(handler),
+        bool(repeatable),
+        str(state),
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Outgoing:
     """One message to queue."""
 
     destination: str
     user_data: pdu.UserData
-    part: int = 1
-    parts: int = 1
+    part: int
+    parts: int
     error_answer: bool = False
 
 

@@ -166,7 +166,7 @@ class Road:
 
     def message(self, text="hello", destination="2936"):
         """A message that waits to be sent; returns its number."""
-        return self.queue.queue([Outgoing(destination, pdu.segment(text)[0])])[0]
+        return self.queue.queue([Outgoing(destination, pdu.segment(text)[0], 1, 1)])[0]
 
     # Clocks and ears
 

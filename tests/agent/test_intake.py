@@ -162,7 +162,7 @@ async def test_a_journal_that_cannot_be_read_makes_nothing_a_stray(road, make, m
     first, second = pdu.segment("led " + "x" * 200, reference=7)
     modem.store(1, first)
     modem.store(2, second, minute=1)
-    parts = road.inbox.parts
+    parts = road.inbox.parts.parts
     failures = [sqlite3.OperationalError("disk I/O error")]
 
     def read(key):
@@ -170,7 +170,7 @@ async def test_a_journal_that_cannot_be_read_makes_nothing_a_stray(road, make, m
             raise failures.pop()
         return parts(key)
 
-    monkeypatch.setattr(road.inbox, "parts", read)
+    monkeypatch.setattr(road.inbox.parts, "parts", read)
     async with road.receiving():
         await road.passes(60)
     assert not road.told("stray")

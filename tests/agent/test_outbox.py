@@ -95,7 +95,7 @@ async def test_what_is_handed_to_the_module(road, make, setting, asked):
 
     modem.plan("send", look, look)
     road.message("smile \u263a", "+15557654321")
-    road.queue.queue([Outgoing("2936", pdu.segment(b"\x01\x02")[0])])
+    road.queue.queue([Outgoing("2936", pdu.segment(b"\x01\x02")[0], 1, 1)])
     async with road.sending(modem, status_reports=setting):
         await road.passes(1)
     text, octets = seen

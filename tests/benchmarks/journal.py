@@ -65,7 +65,7 @@ def measure(folder: Path, rows: int) -> dict[str, float]:
             times.append(time.perf_counter() - begin)
         found[what] = median(times)
     steps = []
-    forgetting = Forgetting(journal, inbox, 31, 31)
+    forgetting = Forgetting(journal, inbox.parts, 31, 31)
     more = True
     while more:
         begin = time.perf_counter()

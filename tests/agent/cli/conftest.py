@@ -60,10 +60,10 @@ class Desk:
         inbox.keep(None, "01", lambda _: Command("000", None, nasty, None, None, answerable=True))
         inbox.keep(None, "02", lambda _: Stray("not from 000", "+15\x1b[2J", nasty))
         inbox.begin(1, "led", repeatable=False)
-        inbox.finish(1, "done", None, [Outgoing("000", pdu.segment("led is on")[0])])
+        inbox.finish(1, "done", None, [Outgoing("000", pdu.segment("led is on")[0], 1, 1)])
         outbox.sending(1)
         outbox.sent(1, 7)
-        outbox.queue([Outgoing("000", pdu.segment("a\nb")[0])])
+        outbox.queue([Outgoing("000", pdu.segment("a\nb")[0], 1, 1)])
         journal.close()
         return sid
 

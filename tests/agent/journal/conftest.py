@@ -52,7 +52,7 @@ class Desk:
 
     def forget(self, keep_days=31, dedup_days=31):
         """A whole round; how many rows went, an incomplete message counting as one."""
-        round_ = Forgetting(self.journal, self.inbox, keep_days, dedup_days)
+        round_ = Forgetting(self.journal, self.inbox.parts, keep_days, dedup_days)
         while round_.step():
             pass
         return round_.count + round_.incomplete

@@ -5,7 +5,7 @@ from agent.journal.rows import Outgoing
 def ended(desk, make):
     kept = desk.keep(make.command("reboot"))
     desk.inbox.begin(kept.command, "reboot", repeatable=False)
-    replies = [Outgoing("2936", pdu.UserData.of("rebooting"))]
+    replies = [Outgoing("2936", pdu.UserData.of("rebooting"), 1, 1)]
     desk.inbox.finish(kept.command, "done", None, replies, ("reboot", "then"))
     return desk.outbox.next().id
 

@@ -28,7 +28,7 @@ def test_doubles_go_in_small_steps(desk, make, monkeypatch, count):
     young = [anonymous(make, number, desk.wall + number) for number in range(1, 2 * count, 2)]
     for each in young:
         desk.keep(each)
-    round_ = Forgetting(desk.journal, desk.inbox, keep_days=365, dedup_days=31)
+    round_ = Forgetting(desk.journal, desk.inbox.parts, keep_days=365, dedup_days=31)
     left = [desk.column("SELECT count(*) FROM seen")[0]]
     while round_.step():
         left.append(desk.column("SELECT count(*) FROM seen")[0])
@@ -63,7 +63,7 @@ def test_texts_go_in_small_steps(desk, make, monkeypatch):
         kept = desk.keep(make.command(sid=f"DC{number:032x}"))
         desk.inbox.finish(kept.command, "done")
     desk.pass_time(32 * DAY_S)
-    round_ = Forgetting(desk.journal, desk.inbox, keep_days=31, dedup_days=365)
+    round_ = Forgetting(desk.journal, desk.inbox.parts, keep_days=31, dedup_days=365)
     left = [8]
     while round_.step():
         left.append(desk.column("SELECT count(*) FROM commands")[0])
@@ -76,7 +76,7 @@ def test_what_is_under_way_is_kept(desk, make, state):
     """A Command stays as long as its answer waits to be sent, or what is to be done after it; so do they."""
     kept = desk.keep(make.command())
     desk.inbox.begin(kept.command, "led", repeatable=False)
-    answer = Outgoing("2936", UserData.of("on"))
+    answer = Outgoing("2936", UserData.of("on"), 1, 1)
     desk.inbox.finish(kept.command, "done", None, [answer], ("led", "then"))
     match state:
         case "sending":
@@ -110,7 +110,7 @@ def test_a_step_that_failed_comes_again(desk, make, monkeypatch):
         desk.keep(anonymous(make, number, desk.wall))
     desk.keep(make.part(1, identity=b"p" * 16))
     desk.pass_time(32 * DAY_S)
-    round_ = Forgetting(desk.journal, desk.inbox, keep_days=365, dedup_days=31)
+    round_ = Forgetting(desk.journal, desk.inbox.parts, keep_days=365, dedup_days=31)
     commit = desk.journal.commit
     failures = iter([True, False, True, False])
 
@@ -131,4 +131,45 @@ def test_a_step_that_failed_comes_again(desk, make, monkeypatch):
             vain += 1
     assert vain == 2
     assert desk.column("SELECT count(*) FROM seen") == [0]
+    assert desk.column("SELECT count(*) FROM parts") == [0]
+
+
+def test_forgetting_keeps_what_is_open_and_remembers_how_far(desk, make):
+    """Texts and doubles go after their days; an unknown Command not newer than those is expired, not run."""
+    old = desk.keep(make.command(sid=None))
+    still_open = desk.keep(make.command(sid="HC" + "f" * 32, at=make.command().timestamp.timestamp() - 100))
+    desk.inbox.finish(old.command, "done")
+    desk.pass_time(32 * DAY_S)
+    assert desk.forget() > 0
+    assert desk.column("SELECT id FROM commands") == [still_open.command]
+    desk.restart()
+    assert desk.keep(make.command(sid=None)).outcome is Outcome.EXPIRED
+    assert desk.column("SELECT state FROM commands ORDER BY id DESC LIMIT 1") == ["expired"]
+    newer = make.command(sid=None, identity=b"n" * 16, at=make.command().timestamp.timestamp() + 1)
+    assert desk.keep(newer).outcome is Outcome.NEW
+
+
+@pytest.mark.parametrize(
+    ("wall", "running"), [(400 * DAY_S, 60.0), (-400 * DAY_S, 60.0), (60.0, 400 * DAY_S)]
+)
+def test_a_jumping_clock_forgets_nothing(desk, make, wall, running):
+    """Age is the smaller difference of the two clocks: neither of them alone may age anything."""
+    desk.keep(make.command(sid=None))
+    desk.keep(make.part(1))
+    desk.wall += wall
+    desk.monotonic += running
+    assert desk.forget() == 0
+    assert desk.keep(make.command(sid=None)).outcome is Outcome.DOUBLE
+
+
+def test_parts_that_wait_in_vain_become_strays(desk, make):
+    """A day after the last of them."""
+    desk.keep(make.part(1, total=3))
+    desk.pass_time(0.9 * DAY_S)
+    desk.keep(make.part(2, total=3))
+    desk.pass_time(0.9 * DAY_S)
+    assert desk.forget() == 0
+    desk.pass_time(0.2 * DAY_S)
+    assert desk.forget() == 1
+    assert desk.column("SELECT raw FROM strays ORDER BY id") == ["01", "02"]
     assert desk.column("SELECT count(*) FROM parts") == [0]

@@ -7,7 +7,7 @@ from agent.journal.rows import Outgoing
 
 
 def queue(desk, *texts, destination="2936"):
-    return desk.outbox.queue([Outgoing(destination, pdu.UserData.of(text)) for text in texts])
+    return desk.outbox.queue([Outgoing(destination, pdu.UserData.of(text), 1, 1) for text in texts])
 
 
 def state(desk, reply):
@@ -28,7 +28,7 @@ def test_messages_leave_in_the_order_they_were_queued(desk):
 def test_what_is_queued_is_what_is_sent(desk, content):
     """Alphabet, octets and length survive a restart."""
     data = pdu.UserData.of(content)
-    desk.outbox.queue([Outgoing("000", data)])
+    desk.outbox.queue([Outgoing("000", data, 1, 1)])
     desk.restart()
     assert desk.outbox.next().user_data == data
 

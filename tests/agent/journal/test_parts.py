@@ -1,12 +1,13 @@
-"""Parts that mean harm, by the road that they take: what they are is decided, then they are committed."""
+"""Parts of long messages, also such as mean harm. Most take the road of a message: decided, committed."""
 
 import random
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
 
 import pdu
-from agent.journal import inbox
+from agent.journal import parts
 from agent.journal.rows import Outcome
 from agent.service.profile import PROFILES
 from agent.service.receive import receive
@@ -101,7 +102,7 @@ def test_parts_of_strangers_join_nothing(desk, take):
 
 def test_parts_that_are_never_completed_have_a_bound(desk, take, monkeypatch):
     """The oldest message is given up and shown, the one that grows is not; so many and no more."""
-    monkeypatch.setattr(inbox, "PARTS_KEPT", 40)
+    monkeypatch.setattr(parts, "PARTS_KEPT", 40)
     for number in range(100):
         desk.pass_time(1)
         take(255, 1 + number % 255, f"{number}", reference=number)
@@ -113,7 +114,7 @@ def test_parts_that_are_never_completed_have_a_bound(desk, take, monkeypatch):
 
 def test_a_whole_message_has_room_among_the_incomplete(desk, take, monkeypatch):
     """A flood of parts pushes out the oldest message, so one that is completed soon is joined."""
-    monkeypatch.setattr(inbox, "PARTS_KEPT", 300)
+    monkeypatch.setattr(parts, "PARTS_KEPT", 300)
     for number in range(299):
         take(2, 1, f"{number}", reference=number % 250, later=number)
     for number in range(1, 21):
@@ -132,3 +133,48 @@ def test_parts_outlive_an_upgrade(desk, take):
     desk.restart()
     take(2, 2, "two")
     assert bodies(desk) == [b"onetwo"]
+
+
+def test_parts_survive_and_end_with_their_command(desk, make):
+    """One transaction for the last part and the joined Command; the parts that come again are doubles."""
+    one, two = make.part(1), make.part(2)
+    assert desk.keep(one).outcome is Outcome.PART
+    assert desk.keep(one).outcome is Outcome.DOUBLE
+    desk.restart()
+    assert set(desk.inbox.parts.parts(one.key)) == {1}
+    whole = make.command("joined", parts=(one, two))
+    assert desk.keep(whole).outcome is Outcome.NEW
+    assert not desk.inbox.parts.parts(one.key)
+    assert desk.inbox.parts.seen(one.identity)
+    assert [desk.keep(each).outcome for each in (one, two)] == [Outcome.DOUBLE] * 2
+    assert not desk.inbox.parts.parts(one.key)
+
+
+@pytest.mark.parametrize("other", [{"sender": "000"}, {"reference": 8}, {"wide": True}, {"total": 3}])
+def test_parts_belong_to_one_message(desk, make, other):
+    """Another sender, reference, width or count is another message: nothing of it is joined or forgotten."""
+    one, two = make.part(1), make.part(2)
+    stranger = replace(make.part(1, raw="AA", identity=b"a" * 16), key=replace(one.key, **other))
+    desk.keep(stranger)
+    assert not desk.inbox.parts.parts(one.key)
+    desk.keep(one)
+    assert [part.raw for part in desk.inbox.parts.parts(one.key).values()] == [one.raw]
+    desk.keep(make.command("joined", parts=(one, two)))
+    assert [part.raw for part in desk.inbox.parts.parts(stranger.key).values()] == ["AA"]
+    assert desk.column("SELECT count(*) FROM strays") == [0]
+
+
+def test_a_reference_used_again_starts_anew(desk, make):
+    """The part that waited in vain is shown as a stray, the new one waits."""
+    desk.keep(make.part(1, raw="0A", identity=b"a" * 16))
+    desk.keep(make.part(1, raw="0B", identity=b"b" * 16), raw="0B")
+    assert [part.raw for part in desk.inbox.parts.parts(make.part(1).key).values()] == ["0B"]
+    assert desk.column("SELECT raw FROM strays") == ["0A"]
+
+
+def test_a_part_of_a_later_message_starts_anew(desk, make):
+    """Another number of it does the same where its date tells that it belongs to a later message."""
+    desk.keep(make.part(1, raw="0A", identity=b"a" * 16))
+    desk.keep(replace(make.part(2, raw="0B", identity=b"b" * 16), anew=True), raw="0B")
+    assert [part.raw for part in desk.inbox.parts.parts(make.part(1).key).values()] == ["0B"]
+    assert desk.column("SELECT raw FROM strays") == ["0A"]

@@ -27,7 +27,7 @@ def filled(desk, make, count):
 def test_nothing_refers_to_a_command_that_is_lost(desk, make):
     """An answer is sent all the same, its Command still counts as seen; what it asked for is not begun."""
     commands = filled(desk, make, 10)
-    answer = Outgoing("2936", pdu.segment("on")[0])
+    answer = Outgoing("2936", pdu.segment("on")[0], 1, 1)
     desk.inbox.finish(9, "done", None, [answer], ("led", "then"))
     (root,) = desk.column("SELECT rootpage FROM sqlite_master WHERE name = 'commands'")
     desk.journal.close()

@@ -88,7 +88,7 @@ def test_an_answer_is_queued_once(desk, make, landed, reopens, monkeypatch):
     desk.keep(make.command())
     desk.inbox.begin(1, "led", repeatable=False)
     flaky(desk, landed=landed, reopens=reopens, monkeypatch=monkeypatch)
-    answer = Outgoing("2936", pdu.segment("on")[0])
+    answer = Outgoing("2936", pdu.segment("on")[0], 1, 1)
     insist(desk, desk.inbox.finish, 1, "done", None, [answer], ("led", "then"))
     assert desk.column("SELECT state FROM replies") == ["queued"]
     assert desk.column("SELECT state FROM actions") == ["waiting"]

@@ -15,11 +15,13 @@ from agent.at import channel
 from agent.at.error import CommandRefused, CommandTimedOut
 from agent.dispatcher import Dispatcher
 from agent.intake import Intake
-from agent.journal import inbox, rescue
+from agent.journal import doubles, rescue
 from agent.journal.actions import Actions
+from agent.journal.doubles import Doubles
 from agent.journal.forgetting import Forgetting
 from agent.journal.inbox import Inbox
 from agent.journal.outbox import Outbox as Queue
+from agent.journal.parts import Parts
 from agent.journal.resets import Resets, Used
 from agent.journal.rows import Kept, Outcome
 from agent.journal.skin import insist
@@ -76,11 +78,11 @@ def _delete_before_commit():
 
 
 def _slot_only():
-    return ((Inbox, "_remember", lambda *_: None),)
+    return ((Doubles, "remember", lambda *_: None),)
 
 
 def _sid_alone():
-    return ((inbox, "_digest", lambda body: b"the same"),)
+    return ((doubles, "_digest", lambda body: b"the same"),)
 
 
 def _delete_again():
@@ -166,7 +168,7 @@ def _parts_in_memory():
     def parts(self, key):
         return self.__dict__.get("memory", {}).get(key, {})
 
-    return ((Inbox, "_part", part), (Inbox, "parts", parts))
+    return ((Parts, "keep", part), (Parts, "parts", parts))
 
 
 def _acknowledge_early():

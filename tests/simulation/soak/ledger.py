@@ -8,7 +8,7 @@ import math
 import re
 from datetime import datetime
 
-from agent.journal.inbox import STRAYS_KEPT
+from agent.journal.strays import STRAYS_KEPT
 from soak import damage
 from soak.handed import SLOW_COMMIT_S, Handed
 from soak.letters import LONG
