@@ -191,7 +191,7 @@ class Ledger:
         most = 0
         for letter in letters:
             again = letter.stamped is None or letter.stamped.timestamp() >= known
-            most += len(self.world.damages) + 1 if again else self._wanted(letter)[1]
+            most += max(self._wanted(letter)[1], len(self.world.damages) + 1 if again else 0)
         ran = sum(run.content == content for run in self.world.runs)
         if ran > most:
             self.find(f"{content!r} ran {ran} times, and the damaged journal promised at most {most}")
@@ -257,21 +257,8 @@ class Ledger:
                 row["state"] != "queued"
             )
         for text in {*said, *sent, *unknown}:
-            rows = [row for row in self.rows["replies"] if row["text"] == text]
             low = sent[text]
-            high = low + sum(
-                # What is unknown may have left; a second copy of it is sent where the setting says so.
-                1 + (self.weather.resend_unknown and row["attempts"] > 1)
-                for row in rows
-                if row["state"] == "unknown"
-            )
-            high += sum(
-                1
-                for row in rows
-                if self.weather.resend_unknown
-                and row["attempts"] > 1
-                and row["state"] in {"sent", "delivered", "failed"}
-            )
+            high = low + unknown[text]  # what is unknown may have left
             if not low <= said[text] <= high:
                 wanted = low if low == high else f"{low} to {high}"
                 self.find(f"the answer {text!r} reached the network {said[text]} times, not {wanted}")
