@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 
 import pytest
 
@@ -129,6 +130,13 @@ def test_an_event_of_a_closed_file_reaches_nobody(poller, pipe):
     poller.wait(0)
     os.close(other[1])
     assert called == []
+
+
+def test_waiting_for_nothing_lasts_until_the_deadline(poller):
+    """Not a moment less: the keeper would go round and round before each of its deadlines."""
+    began = time.monotonic()
+    poller.wait(0.05)
+    assert time.monotonic() - began >= 0.05
 
 
 def test_output_is_kept_up_to_its_bound(poller, pipe):

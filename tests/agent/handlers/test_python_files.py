@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import os
+import subprocess
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+import agent
 from agent.handlers.catalogue import CatalogueError
 from agent.handlers.runner import Failed, Finished, Later, ProcessRunner
 
@@ -135,11 +138,12 @@ async def test_what_it_prints_is_for_the_log(folder, house, said):
     assert set(said[1:]) == {"x.py: printed\\x07", "x.py: \\udcff", "x.py: raw", "x.py: child"}
 
 
-async def test_a_handler_that_closes_its_output(folder, house):
-    """Has done its work all the same."""
-    folder.python("x.py", '@handler("f")\ndef f(c): sys.stdout.close(); return "ok"')
-    assert await house.command("f") == Finished("ok")
-    assert await house.command("f") == Finished("ok")
+async def test_a_handler_that_closes_its_output(folder, house, said):
+    """Has done its work all the same; the file descriptor stays what it is, for the children it starts."""
+    folder.python("x.py", '@handler("f")\ndef f(c): sys.stdout.close(); os.write(1, b"raw\\n"); return "ok"')
+    for _ in range(2):
+        assert await house.command("f") == Finished("ok")
+    assert said == ["x.py: raw"] * 2
 
 
 async def test_the_log_of_a_failure_has_the_traceback(folder, house, said):
@@ -337,6 +341,20 @@ async def test_memory_has_a_bound(folder, said):
     await runner.close()
 
 
+def test_a_lower_bound_of_the_host_stays():
+    """Where the agent itself may not have so much (LimitDATA= of systemd), handlers start all the same."""
+    code = """
+import resource
+from agent.handlers.keeper import _spare_the_agent
+resource.setrlimit(resource.RLIMIT_DATA, (100 << 20, 100 << 20))
+_spare_the_agent(200 << 20)
+assert resource.getrlimit(resource.RLIMIT_DATA) == (100 << 20, 100 << 20)
+_spare_the_agent(50 << 20)
+assert resource.getrlimit(resource.RLIMIT_DATA) == (50 << 20, 100 << 20)
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(agent.__file__).parents[1])
+
+
 async def test_the_kernel_takes_handlers_first(folder, house):
     """When memory runs out, the agent is the last to go."""
     folder.python("x.py", '@handler("f")\ndef f(c): return open("/proc/self/oom_score_adj").read()')
@@ -397,6 +415,19 @@ async def test_a_file_that_has_changed(folder, house):
     assert isinstance(await house.command("g"), Failed)
     await house.command("g")
     assert "x.py" in (await house.command("f")).reason
+
+
+async def test_a_file_that_breaks_and_does_not_let_go(folder, house):
+    """A process that could not load its file gets no Command any more, even where it will not end."""
+    good = '@handler("f")\ndef f(c): return "ok"\n@handler("g")\ndef g(c): os._exit(1)'
+    folder.python("x.py", good)
+    await house.catalogue()
+    folder.python("x.py", "os._exit = lambda status: time.sleep(1000)\nraise OSError")
+    assert isinstance(await house.command("g"), Failed)
+    assert "OSError" in (await house.command("f")).reason
+    folder.python("x.py", good)
+    async with asyncio.timeout(10):
+        assert await house.command("f") == Finished("ok")
 
 
 async def test_a_file_can_be_loaded_again(folder, runner):
