@@ -49,9 +49,9 @@ AT_A_TIME = 100
 class RunningRules:
     """Keys of ``[handlers]``."""
 
-    timeout_s: float = 30.0
-    max_age_s: float | None = None
-    at_once: int = 4
+    timeout_s: float
+    max_age_s: float | None
+    at_once: int
 
 
 class Dispatcher:

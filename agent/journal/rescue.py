@@ -160,8 +160,8 @@ def _copy(source: sqlite3.Connection, target: sqlite3.Connection, rescued: Rescu
     for name in _tables(target):
         columns = _columns(target, name)
         with suppress(sqlite3.Error):
-            there = _columns(source, name)
-            columns = tuple(each for each in columns if each in there) or columns
+            there = _columns(source, name)  # none, where the table is missing: then no row can be read
+            columns = tuple(each for each in columns if each in there)
         table = salvage.Table(source, name, columns, _key(target, name))
         holes = ", ".join("?" * len(columns))
         insert = f"INSERT OR REPLACE INTO {name} ({', '.join(columns)}) VALUES ({holes})"

@@ -213,7 +213,7 @@ class Road:
             **rules,
         )
 
-    def dispatcher(self, rules=None, reply_rules=None, status=lambda: "well"):
+    def dispatcher(self, rules=(), reply_rules=None, status=lambda: "well"):
         self.queued = 0
 
         def queued():
@@ -228,7 +228,7 @@ class Road:
             Catalogue(self.handlers),
             self.runner,
             self.service,
-            rules or RunningRules(),
+            RunningRules(**{"timeout_s": 30.0, "max_age_s": None, "at_once": 4} | dict(rules)),
             reply_rules or ReplyRules(),
             self.wall,
             self.random,

@@ -8,7 +8,6 @@ import pytest
 
 import pdu
 from agent import dispatcher as dispatcher_room
-from agent.dispatcher import RunningRules
 from agent.handlers.catalogue import Catalogue
 from agent.handlers.entry import Entry
 from agent.handlers.outcome import Failed, Finished, Later, NotStarted, TimedOut
@@ -141,7 +140,7 @@ async def test_no_more_run_side_by_side_than_allowed(road, make, at_once):
     """What came first begins first; each end makes room for the next."""
     road.handlers = [make.executable(f"h{number}") for number in range(5)]
     works = [hang() for _ in range(5)]
-    async with road.running(rules=RunningRules(at_once=at_once)) as dispatcher:
+    async with road.running(rules={"at_once": at_once}) as dispatcher:
         for number, (work, _) in enumerate(works):
             road.runner.plan(f"h{number}", work)
             road.command(f"h{number}")
@@ -391,7 +390,7 @@ async def test_an_old_command_is_kept_and_not_run(road, age, ahead, state):
     road.wall_ahead = age
     road.command("led on", minute=59, second=59)
     road.wall_ahead += ahead
-    async with road.running(rules=RunningRules(max_age_s=90000)):
+    async with road.running(rules={"max_age_s": 90000}):
         await wake(road)
     assert road.states() == [state]
     assert road.texts() == (["did led on"] if state == "done" else [])
@@ -406,7 +405,7 @@ async def test_a_handler_has_its_own_limit(road, make, own, state):
     road.handlers = [make.executable("led", max_age_s=own)]
     road.wall_ahead = 600
     road.command("led on", minute=59)
-    async with road.running(rules=RunningRules(max_age_s=90000)):
+    async with road.running(rules={"max_age_s": 90000}):
         await wake(road)
     assert road.states() == [state]
 
@@ -416,7 +415,7 @@ async def test_a_longer_limit_of_a_handler_counts(road, make):
     road.handlers = [make.executable("led", max_age_s=1e9)]
     road.wall_ahead = 600
     road.command("led on", minute=59)
-    async with road.running(rules=RunningRules(max_age_s=60)):
+    async with road.running(rules={"max_age_s": 60}):
         await wake(road)
     assert road.states() == ["done"]
 
@@ -426,14 +425,14 @@ async def test_a_clock_that_is_behind_the_network_judges_nothing(road):
     road.command("led on", minute=0)
     tomorrow = datetime(2026, 11, 24, 12, tzinfo=UTC)
     road.command("pump on", service_centre_timestamp=pdu.Timestamp.of(tomorrow))
-    async with road.running(rules=RunningRules(max_age_s=60)):
+    async with road.running(rules={"max_age_s": 60}):
         pass
     assert road.states() == ["done", "done"]
 
 
 async def test_a_clock_that_jumps_ahead_expires_nothing_fresh(road):
     """It agreed with the network a minute ago: it cannot be forty days later now."""
-    async with road.running(rules=RunningRules(max_age_s=90000)):
+    async with road.running(rules={"max_age_s": 90000}):
         road.command(
             "led on", service_centre_timestamp=pdu.Timestamp.of(datetime.fromtimestamp(road.wall(), UTC))
         )
@@ -489,7 +488,7 @@ async def test_a_later_attempt_may_succeed(road):
 async def test_what_waits_for_a_later_attempt_is_in_nobodys_way(road, make):
     """It keeps its place in the row of its own handler and takes no place of others."""
     road.handlers.append(make.executable("other", repeatable=True))
-    async with road.running(rules=RunningRules(at_once=1)):
+    async with road.running(rules={"at_once": 1}):
         road.runner.plan("again", Later("busy"))
         for text in ("again 1", "again 2", "led on", "other 1"):
             road.command(text)

@@ -57,6 +57,24 @@ def test_a_journal_without_its_clock_is_damaged(desk, make):
     assert [desk.keep(each).outcome for each in commands] == [Outcome.DOUBLE] * 20
 
 
+def test_a_journal_of_an_earlier_version(desk, make):
+    """What it did not have yet is told as not read; all that it has is there, in the form of today."""
+    commands = filled(desk, make, 5)
+    desk.journal.connection.execute("ALTER TABLE clock DROP COLUMN swept")
+    for table in ("resets", "cards", "pins"):
+        desk.journal.connection.execute(f"DROP TABLE {table}")
+    desk.journal.connection.execute("PRAGMA user_version = 1")
+    desk.journal.close()
+    rescued = rescue.renew(desk.path, "its clock is missing", desk.wall)
+    assert rescued.incomplete == ["cards", "pins", "resets"]
+    assert rescued.rows == {"clock": 1, "commands": 5, "seen": 5, "slots": 5} | dict.fromkeys(
+        ("actions", "cards", "parts", "pins", "replies", "reports", "resets", "strays"), 0
+    )
+    desk.open()
+    assert [desk.keep(each).outcome for each in commands] == [Outcome.DOUBLE] * 5
+    assert desk.inbox.swept
+
+
 def test_damage_while_it_runs_takes_nothing_from_what_is_known(desk, make):
     """How far time stamps and the memory for doubles reach is known here, though the file has lost it."""
     desk.keep(make.command())
