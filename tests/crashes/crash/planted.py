@@ -13,6 +13,7 @@ import time
 from agent.cli import main
 from agent.intake import Intake
 from agent.journal.actions import Actions
+from agent.journal.doubles import Doubles
 from agent.journal.inbox import Inbox
 from agent.journal.outbox import Outbox
 
@@ -82,7 +83,7 @@ def _answer_apart():
 
 def _no_doubles():
     """Nobody remembers what has been received."""
-    replace(Inbox, "_remember", lambda self, *values: None)
+    replace(Doubles, "remember", lambda self, *values: None)
 
 
 def _leave_behind():
