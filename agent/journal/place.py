@@ -37,7 +37,7 @@ class Place:
         self._known[".lock"] = (held.st_dev, held.st_ino)
 
     def lost(self) -> list[str]:
-        """Tails of the files that were deleted or replaced, usually none. Raises Away.
+        """Tails of the files that were deleted or replaced, usually none. Raises Away, OSError.
 
         What may not be looked at is taken to be there: it is open and takes what is written.
         """

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -83,14 +83,8 @@ def begin(path: Path) -> None:
 
     Raises OSError, sqlite3.Error.
     """
-    first = _beside(path, ".first")
-    for tail in ("", "-journal"):
-        _beside(first, tail).unlink(missing_ok=True)
-    os.close(os.open(first, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
-    with closing(sqlite3.connect(first, isolation_level=None)) as target:
-        target.execute("PRAGMA synchronous = FULL")
+    with _whole(path) as target:
         schema.migrate(target)
-    first.replace(path)
     _sync_folder(path)
 
 
@@ -101,15 +95,11 @@ def renew(path: Path, why: str, wall: float) -> Rescued:
     """
     rescued = Rescued(path, why)
     new, scratch = _beside(path, ".new"), _beside(path, ".salvage")
-    for leftover in (new, scratch):
-        _remove(leftover)
-    _remove(_beside(new, "-journal"))
-    os.close(os.open(new, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    _remove(scratch)
     try:
-        with closing(sqlite3.connect(new, isolation_level=None)) as target:
-            target.execute("PRAGMA synchronous = FULL")
+        with _whole(new) as target:
             schema.migrate(target)
-            bones = salvage.skeleton(new, target)
+            bones = salvage.skeleton(target)
             target.execute("BEGIN IMMEDIATE")
             try:
                 source = salvage.open_damaged(path, scratch, bones)
@@ -135,11 +125,7 @@ def put_back(path: Path, connection: sqlite3.Connection, wall: float, *, foreign
     Raises OSError, sqlite3.Error; then the connection is still open.
     """
     new = _beside(path, ".new")
-    _remove(new)
-    _remove(_beside(new, "-journal"))
-    os.close(os.open(new, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
-    with closing(sqlite3.connect(new, isolation_level=None)) as target:
-        target.execute("PRAGMA synchronous = FULL")
+    with _whole(new) as target:
         connection.backup(target)
     aside = _set_aside(path, wall) if foreign and path.exists() else ""
     for tail in _TAILS[1:]:
@@ -225,9 +211,26 @@ def _set_aside(path: Path, wall: float) -> str:
     for tail in _TAILS:
         with suppress(FileNotFoundError):
             _beside(path, tail).rename(_beside(aside, tail))
-    for old in kept_aside(path)[:-KEPT_ASIDE]:
+    others = [each for each in kept_aside(path) if each != aside]  # a clock that jumped dates it before them
+    for old in others[: 1 - KEPT_ASIDE]:
         _remove(old)
     return aside.name
+
+
+@contextmanager
+def _whole(path: Path) -> Iterator[sqlite3.Connection]:
+    """A new file that gets its name when all is in it: no crash leaves half of one under it.
+
+    Raises OSError, sqlite3.Error.
+    """
+    half = _beside(path, ".half")
+    for tail in ("", "-journal"):
+        _beside(half, tail).unlink(missing_ok=True)
+    os.close(os.open(half, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    with closing(sqlite3.connect(half, isolation_level=None)) as target:
+        target.execute("PRAGMA synchronous = FULL")
+        yield target
+    half.replace(path)
 
 
 def _tables(connection: sqlite3.Connection) -> Iterator[str]:

@@ -153,8 +153,9 @@ def _stepped(low: int | bytes | None, step: int) -> bytes | None:
     return None if number >> (8 * _BLOB_STEP) else number.to_bytes(_BLOB_STEP)
 
 
-def skeleton(new: Path, connection: sqlite3.Connection) -> dict[int, bytes]:
+def skeleton(connection: sqlite3.Connection) -> dict[int, bytes]:
     """The pages of a new journal that tell where its tables begin, by their number from 1."""
+    new = Path(connection.execute("PRAGMA database_list").fetchone()[2])
     (size,) = connection.execute("PRAGMA page_size").fetchone()
     begin = {row[0] for row in connection.execute("SELECT rootpage FROM sqlite_master")}
     octets = new.read_bytes()
@@ -192,7 +193,7 @@ def open_damaged(path: Path, scratch: Path, bones: dict[int, bytes]) -> sqlite3.
     """A connection to whatever stands at `path`; the file itself is left as it is.
 
     Where it is not known any more which tables it has, a copy at `scratch` gets the `skeleton` of a new file:
-    the tables of a journal begin at the same pages in every file. Raises OSError, sqlite3.Error.
+    the tables that a journal begins with are at the same pages in every file. Raises OSError, sqlite3.Error.
     """
     size = len(bones[1])
     # Beside an empty file SQLite would delete the log; what is missing of a torn page it reads as zeros.

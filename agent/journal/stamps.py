@@ -7,7 +7,6 @@ not hold for decades: neither that all Commands before it are old, nor that the 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from statistics import median_low
 
 DAY_S = 86400.0
 AHEAD_S = DAY_S
@@ -18,8 +17,8 @@ MEMORY_S = 62 * DAY_S
 
 def middle(stamps: Iterable[float], wall: float) -> float:
     """What most of the stamps say that it was when they came; without any, what the device's clock says."""
-    known = list(stamps)
-    return median_low(known) if known else wall
+    known = sorted(stamps)
+    return known[(len(known) - 1) // 2] if known else wall
 
 
 def newest(stamps: Iterable[float], wall: float) -> float:

@@ -108,10 +108,8 @@ def test_it_always_starts(desk, make, how, clean):
     desk.restart()
     assert len(desk.alarms) == said
     assert desk.keep(make.command("new", sid=sid(10**6), at=desk.wall + 60)).outcome is Outcome.DOUBLE
-    assert (
-        sorted(each.name for each in desk.path.parent.iterdir() if each.name.endswith((".new", ".salvage")))
-        == []
-    )
+    left = (".new", ".half", ".salvage")
+    assert [each.name for each in desk.path.parent.iterdir() if each.name.endswith(left)] == []
 
 
 @pytest.mark.parametrize(
@@ -327,6 +325,40 @@ def test_a_crash_on_the_way_is_followed_by_the_same_again(desk, make, monkeypatc
         break
     assert killed >= 3
     assert [again(desk.keep, each).outcome for each in commands] == [Outcome.DOUBLE] * 20
+
+
+def test_half_of_a_new_file_is_never_taken_for_it(desk, make, monkeypatch):
+    """A crash while rows are copied, where nothing but a log stands in the journal's place."""
+    commands = filled(desk, make, 20)
+    close(desk, clean=False)
+    desk.path.unlink()
+
+    class Killed(BaseException):
+        pass
+
+    def killed(*_):
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(rescue, "_settle", killed)
+        held = lock.take(desk.path)
+        patch.setattr(lock, "take", lambda _: held)
+        with pytest.raises(Killed):
+            desk.open()
+        os.close(held)  # as the kernel does it
+    desk.open()
+    assert "only its log is left" in desk.alarms[0]
+    assert [again(desk.keep, each).outcome for each in commands] == [Outcome.DOUBLE] * 20
+
+
+def test_the_newest_damaged_one_is_kept_whatever_the_clock_says(desk):
+    """A device without a battery clock may date it before those that are kept already."""
+    for day in (4, 5, 6, 0):
+        desk.wall = 1e9 + 86400 * day
+        desk.journal.close()
+        desk.path.write_bytes(b"no database, day %d" % day * 300)
+        desk.open()
+    assert [each.read_bytes()[:18] for each in aside(desk)] == [b"no database, day %d" % n for n in (0, 5, 6)]
 
 
 def test_only_the_newest_damaged_ones_are_kept(desk, make):
