@@ -19,6 +19,15 @@ from agent.journal import salvage, schema, stamps
 KEPT_ASIDE = 3
 """Damaged journals that are kept; a card that goes bad must not fill itself with them."""
 _TAILS = ("", "-wal", "-shm")
+_NONE = type(None)
+_KINDS: dict[str, tuple[type, ...]] = {
+    "INTEGER": (int, _NONE),
+    "REAL": (float, _NONE),
+    "TEXT": (str, _NONE),
+    "BLOB": (bytes, _NONE),
+    "": (str, bytes),
+}
+"""What may stand in a column of a type; SQLite itself takes anything, also what damage has left there."""
 
 
 @dataclass(slots=True)
@@ -144,15 +153,20 @@ def kept_aside(path: Path) -> list[Path]:
 
 def _copy(source: sqlite3.Connection, target: sqlite3.Connection, rescued: Rescued) -> None:
     for name in _tables(target):
-        columns = _columns(target, name)
+        types = _columns(target, name)
+        columns = tuple(types)
         with suppress(sqlite3.Error):
             there = _columns(source, name)  # none, where the table is missing: then no row can be read
             columns = tuple(each for each in columns if each in there)
         table = salvage.Table(source, name, columns, _key(target, name))
         holes = ", ".join("?" * len(columns))
         insert = f"INSERT OR REPLACE INTO {name} ({', '.join(columns)}) VALUES ({holes})"
+        kinds = [_KINDS[types[each]] for each in columns]
         count = 0
         for row in table.rows():
+            if not all(map(isinstance, row, kinds)):
+                table.complete = False
+                continue
             try:
                 target.execute(insert, row)
                 count += 1
@@ -238,8 +252,9 @@ def _tables(connection: sqlite3.Connection) -> Iterator[str]:
     yield from (name for (name,) in found if not name.startswith("sqlite_"))
 
 
-def _columns(connection: sqlite3.Connection, table: str) -> tuple[str, ...]:
-    return tuple(row[1] for row in connection.execute(f"PRAGMA table_info({table})"))
+def _columns(connection: sqlite3.Connection, table: str) -> dict[str, str]:
+    """The columns in their order, and their declared types."""
+    return {row[1]: row[2] for row in connection.execute(f"PRAGMA table_info({table})")}
 
 
 def _key(connection: sqlite3.Connection, table: str) -> str | None:

@@ -108,6 +108,29 @@ def test_the_commands_tell_how_far_the_memory_reached(desk, make):
     assert desk.keep(commands[-1]).outcome is Outcome.EXPIRED
 
 
+@pytest.mark.parametrize(
+    ("spoilt", "table"),
+    [
+        ("UPDATE seen SET at_running = 'x' WHERE command = 3", "seen"),
+        ("UPDATE seen SET timestamp = x'00' WHERE command = 3", "seen"),
+        ("UPDATE clock SET running = 'x'", "clock"),
+        ("UPDATE clock SET horizon = 'x'", "clock"),
+        ("UPDATE commands SET received_running = 'x' WHERE id = 3", "commands"),
+        ("UPDATE commands SET state = x'00' WHERE id = 3", "commands"),
+    ],
+)
+def test_a_value_of_another_kind_is_left_out_with_its_row(desk, make, spoilt, table):
+    """As a page of another table leaves it: nobody calculates with it, and it is told."""
+    filled(desk, make, 5)
+    desk.journal.connection.execute(spoilt)
+    desk.journal.close()
+    rescued = rescue.renew(desk.path, "test", desk.wall)
+    assert rescued.incomplete == [table]
+    assert rescued.rows[table] == (0 if table == "clock" else 4)
+    desk.open()
+    assert desk.column("SELECT count(*) FROM clock WHERE typeof(running) = 'real'") == [1]
+
+
 def test_a_row_that_makes_no_sense_is_left_out_and_told(desk, make):
     """It stops no other row; its table counts as not read whole, so nothing is promised of it."""
     for number in range(3):
