@@ -15,6 +15,10 @@ MOMENT_S = 0.05
 """Octets on the line and waits of a driver between them; whoever has something to say or to hear is awake."""
 
 
+TURN_S = 1e-9
+"""What a turn of the loop takes: a timer may be early by as much, and whoever waits on must not turn for ever."""
+
+
 class _Selector(selectors.DefaultSelector):
     """Instead of waiting for a time to come, lets it be that time."""
 
@@ -32,7 +36,7 @@ class _Selector(selectors.DefaultSelector):
             return ready
         ready = super().select(0)
         if not ready:
-            self.now += timeout
+            self.now += timeout or TURN_S
             if timeout > MOMENT_S:
                 self.wakes.append(self.now)
         return ready
