@@ -110,8 +110,9 @@ class Journal:
         self.freed: set[tuple[str, int]] = set()
         """Slots that the module has emptied since the last commit; written with the next one."""
         try:
-            self._lock = lock.take(path)
-            self._file = path.resolve()
+            # Behind a link: SQLite keeps its log there, and whoever comes by another name must meet the lock.
+            self._file = Path(os.path.realpath(path))
+            self._lock = lock.take(self._file)
             self._why = rescue.prepare(self._file) or ""
             if self._why:
                 self._renew()
@@ -138,8 +139,8 @@ class Journal:
         """Raises OSError, sqlite3.Error, schema.TooNew."""
         if not self._file.exists():
             rescue.begin(self._file)
-        os.close(os.open(self.path, os.O_RDWR | os.O_CLOEXEC))  # says better than SQLite why it cannot be
-        connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
+        os.close(os.open(self._file, os.O_RDWR | os.O_CLOEXEC))  # says better than SQLite why it cannot be
+        connection = sqlite3.connect(self._file, isolation_level=None, check_same_thread=False)
         try:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
@@ -279,7 +280,7 @@ class Journal:
             if not lost:
                 return
             if ".lock" in lost:
-                taken = lock.take(self.path)
+                taken = lock.take(self._file)
                 os.close(self._lock)
                 self._lock = taken
                 self._place.locked(taken)
@@ -290,7 +291,8 @@ class Journal:
                     f"journal {self.path} was deleted or replaced while it was in use: "
                     f"put back with all that it held{kept}"
                 )
-                self._open()
+                self._trouble = _Trouble.CONNECTION  # until there is another one, whatever comes between
+                self._ready()
             self._place = Place(self._file, self._lock)
         except (OSError, Away, lock.JournalHeld) as error:
             raise sqlite3.OperationalError(f"the journal is not where it was: {error}") from error

@@ -26,7 +26,7 @@ class Place:
         """`lock` is the descriptor of the lock file."""
         self._folder = path.parent
         self._paths = {tail: path.with_name(path.name + tail) for tail in TAILS}
-        self._disk = path.stat().st_dev
+        self._disk = self._folder.stat().st_dev  # an overlay has another number for its files
         self._known: dict[str, tuple[int, int]] = {}
         self.locked(lock)
         self.lost()

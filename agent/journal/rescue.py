@@ -147,6 +147,7 @@ def put_back(path: Path, connection: sqlite3.Connection, wall: float, *, foreign
 
 def kept_aside(path: Path) -> list[Path]:
     """The damaged journals beside this one, oldest first."""
+    path = path.resolve()
     found = path.parent.glob(f"{path.name}.damaged-*")
     return sorted(each for each in found if not each.name.endswith(("-wal", "-shm")))
 

@@ -5,10 +5,12 @@ import os
 import shutil
 import sqlite3
 from pathlib import Path
+from stat import S_ISDIR
 
 import pytest
 
 from agent.journal import lock, rescue
+from agent.journal.journal import Journal
 from agent.journal.rows import Outcome
 
 OTHER = "DC" + "1" * 32
@@ -112,6 +114,82 @@ def test_another_disk_in_its_place_is_not_written_to(desk, make, monkeypatch):
     with pytest.raises(sqlite3.OperationalError, match="another disk is mounted"):
         desk.keep(make.command(sid=OTHER))
     assert not desk.path.exists()
+
+
+def test_an_overlay_is_one_disk(desk, make, monkeypatch):
+    """There folders and files have device numbers of their own."""
+    stat = Path.stat
+
+    def overlaid(path, **named):
+        found = stat(path, **named)
+        folder = S_ISDIR(found.st_mode)
+        return os.stat_result([*found[:2], found.st_dev + 1, *found[3:10]]) if folder else found
+
+    monkeypatch.setattr(Path, "stat", overlaid)
+    desk.restart()
+    desk.keep(make.command())
+    remove(desk, "")
+    assert desk.keep(make.command(sid=OTHER)).outcome is Outcome.NEW
+    assert held(desk) == [make.command().sid, OTHER]
+
+
+@pytest.fixture
+def linked(desk):
+    """The same, named by a link that stands in another folder."""
+    desk.journal.close()
+    desk.real, desk.path = desk.path, desk.path.parent.with_name("link.db")
+    desk.path.symlink_to(desk.real)
+    desk.open()
+    desk.path, desk.link = desk.real, desk.path
+    return desk
+
+
+def test_a_link_to_the_journal_is_followed(linked, make):
+    """All files stand beside the journal itself, and its lock is met by whoever comes by another name."""
+    linked.keep(make.command())
+    linked.keep(make.command(sid=OTHER))
+    assert linked.link.is_symlink()
+    assert list(linked.link.parent.glob("link.db*")) == [linked.link]
+    for name in (linked.link, linked.real):
+        with pytest.raises(lock.JournalHeld):
+            Journal(name, float, float)
+
+
+def test_behind_a_link_it_is_put_back_too(linked, make):
+    """The link stays what it is."""
+    linked.keep(make.command())
+    remove(linked, "", "-wal", ".lock")
+    assert linked.keep(make.command(sid=OTHER)).outcome is Outcome.NEW
+    assert linked.link.is_symlink()
+    assert held(linked) == [make.command().sid, OTHER]
+
+
+def test_a_damaged_one_behind_a_link_is_found_beside_it(linked):
+    """`status` names what was kept aside."""
+    linked.journal.close()
+    linked.real.write_bytes(b"")
+    linked.open()
+    [aside] = rescue.kept_aside(linked.real)
+    assert rescue.kept_aside(linked.link) == [aside]
+
+
+@pytest.mark.parametrize("error", [OSError(errno.EMFILE, "too many"), sqlite3.OperationalError("no memory")])
+def test_one_that_cannot_be_opened_after_it_was_put_back_is_opened_later(desk, make, monkeypatch, error):
+    """The connection that held it is closed then; nothing is asked of it any more."""
+    desk.keep(make.command())
+    remove(desk, "")
+
+    def refused():
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(desk.journal, "_open", refused)
+        for _ in range(2):
+            with pytest.raises(sqlite3.OperationalError, match=str(error.args[-1])):
+                desk.keep(make.command(sid=OTHER))
+    assert desk.keep(make.command(sid=OTHER)).outcome is Outcome.NEW
+    assert held(desk) == [make.command().sid, OTHER]
+    assert len(desk.alarms) == 1
 
 
 def test_the_lock_is_taken_again(desk, make):
