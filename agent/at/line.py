@@ -189,7 +189,8 @@ class Line:
         self._begun_at = self._loop.time()
         conversation = self._conversation = Conversation(command)
         self._booted = ""
-        self._until(command.timeout_s if timeout_s is None else timeout_s)
+        # Of a lost line nothing is waited for: its end was told when there was no conversation to end.
+        self._until(0 if self.loss is not None else command.timeout_s if timeout_s is None else timeout_s)
         self.flush()
         return conversation
 
@@ -207,7 +208,12 @@ class Line:
             self._end(conversation, reason)
 
     async def listen(self, seconds: float) -> LateResult | None:
-        """Ask nothing until a final result comes, which is returned, or until so much time has passed."""
+        """Ask nothing until a final result comes, which is returned, or until so much time has passed.
+
+        None at once from a lost line.
+        """
+        if self.loss is not None:
+            return None
         self._listener = waiter = self._loop.create_future()
         timer = self._loop.call_later(seconds, _resolve, waiter)
         try:

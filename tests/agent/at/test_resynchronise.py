@@ -132,6 +132,31 @@ def test_a_wire_that_goes_while_waking(talk):
     talk(story)
 
 
+@pytest.mark.parametrize("tenths", [5, 12, 23, 26, 40])
+def test_a_wire_that_goes_on_the_way_back_into_step(talk, tenths):
+    """It is told at once, whatever was waited for: the end of the agent may wait for it."""
+
+    async def story(channel, module):
+        for line in ("AT+CMGD=3", "AT+CMEE?", "AT+CMGF?", "AT+CSCS?", "AT+CSMS?"):
+            module.on(line, None)
+
+        async def chat():
+            while True:
+                await asyncio.sleep(0.9)
+                module.wire.write(OK)
+
+        chatter = asyncio.create_task(chat())
+        began = now()
+        asyncio.get_running_loop().call_later(1 + tenths / 10, module.wire.close)
+        with pytest.raises((ModemLost, CommandTimedOut)):
+            await channel.exchange(AtCommand("AT+CMGD=3", 0.8))
+            await channel.lost.wait()
+        chatter.cancel()
+        assert now() - began < 1.1 + tenths / 10
+
+    talk(story)
+
+
 def test_data_mode_that_is_left(talk):
     """`+++` between silences is answered by OK: the session goes on, and what was heard is forgotten."""
 
