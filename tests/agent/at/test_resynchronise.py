@@ -150,7 +150,7 @@ def test_a_wire_that_goes_on_the_way_back_into_step(talk, tenths):
         asyncio.get_running_loop().call_later(1 + tenths / 10, module.wire.close)
         with pytest.raises((ModemLost, CommandTimedOut)):
             await channel.exchange(AtCommand("AT+CMGD=3", 0.8))
-            await channel.lost.wait()
+        await channel.lost.wait()
         chatter.cancel()
         assert now() - began < 1.1 + tenths / 10
 
