@@ -1,7 +1,8 @@
 """+CPMS: in which of its stores the module keeps what arrives, and where else messages may be.
 
-An answer that was lost on the line is no refusal: what it would have told is asked for again in the session,
-as long as the stores are not known. A module that refuses is believed at once.
+An answer that was lost on the line is no refusal, and neither is one for the sake of a SIM that is busy: what
+it would have told is asked for again in the session, as long as the stores are not known. A module that
+refuses is believed at once.
 """
 
 from __future__ import annotations
@@ -101,7 +102,8 @@ class Stores:
         readable = offered[0] if offered else frozenset(names)
         others = [] if setup.store == "MT" else [store for store in RECEIVING if store in readable]
         others += ["SR"] if setup.reports and "SR" in readable else []
-        setup.others = tuple(store for store in others if store != setup.store)
+        # Without a name for the first nobody gets back to it, and a slot with two names is emptied twice.
+        setup.others = tuple(store for store in others if store != setup.store) if setup.store else ()
 
     async def _memories(self) -> tuple[str, ...]:
         """The names as they stand; empty where the module does not tell."""
@@ -122,7 +124,8 @@ class Stores:
         """The answer; empty where it was refused, or lost, which is remembered."""
         try:
             told = (await self._talk.ask(question)).text
-        except CommandRefused:
+        except CommandRefused as error:
+            self._lost = self._lost or blames(error)
             return ""
         except CommandTimedOut:
             told = ""
@@ -134,7 +137,10 @@ class Stores:
         for memories in (3, 2, 1):
             try:
                 await self._talk.ask(write("AT+CPMS=" + ",".join([f'"{store}"'] * memories)))
-            except CommandRefused:
+            except CommandRefused as error:
+                if blames(error):
+                    self._lost = True
+                    return None
                 continue
             except CommandTimedOut:
                 self._lost = True

@@ -107,6 +107,54 @@ def test_a_notification_that_names_a_store_meanwhile(scripted):
     scripted(story, table=table)
 
 
+BUSY = b"\r\n+CMS ERROR: 314\r\n"
+
+
+def test_a_busy_card_is_no_refusal(scripted):
+    """The stores are asked for again when the SIM is no longer in the way."""
+    card = {"busy": True}
+
+    def unless_busy(answer):
+        return lambda line: BUSY if card["busy"] else answer
+
+    table = {
+        "AT+CPMS?": unless_busy(STANDS),
+        "AT+CPMS=?": OFFERED,
+        'AT+CPMS="ME","ME","ME"': unless_busy(OK),
+        'AT+CPMS="SM"': OK,
+        'AT+CPMS="ME"': OK,
+    }
+
+    async def story(modem, script):
+        assert stores(modem.condition) == ("", ())
+        card["busy"] = False
+        await modem.sweep()
+        assert stores(modem.condition) == ("ME", ("SM",))
+
+    scripted(story, table=table)
+
+
+def test_one_store_under_one_name(scripted):
+    """A module that chooses its store itself is not asked for others: none could be chosen, or left again."""
+    table = {
+        "AT+CPMS?": ERROR,
+        "AT+CPMS=?": OFFERED,
+        **{
+            f"AT+CPMS={','.join([chr(34) + name + chr(34)] * n)}": ERROR
+            for name in ("ME", "SM")
+            for n in (1, 2, 3)
+        },
+        "AT+CMGL=4": f"\r\n+CMGL: 1,1,,17\r\n{HI}\r\n".encode() + OK,
+    }
+
+    async def story(modem, script):
+        script.heard.clear()
+        assert [message.slot for message in await modem.sweep()] == [Slot("", 1)]
+        assert script.heard.count("AT+CMGL=4") == 1
+
+    scripted(story, table=table)
+
+
 @pytest.mark.parametrize("lost", [None, OK])
 def test_a_module_that_never_answers_is_left_in_peace(scripted, lost):
     """So many times a session, ever more seldom; what it keeps is read from where it is."""
