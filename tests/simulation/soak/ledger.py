@@ -148,6 +148,8 @@ class Ledger:
 
     def _excused(self, letter):
         """Whether one of its messages may be lost."""
+        if len(letter.sheets) > 1 and self._may_be_lost(letter):
+            return True  # a part that waited for the others
         shown = any(str(letter.content) in str(row["raw"]) + str(row["text"]) for row in self.rows["strays"])
         if shown and self.world.message_format == "text" and letter.kind == "immediate":
             return True  # what a module hands over that has lost +CSDH=1 is kept, and is no Command
