@@ -233,7 +233,7 @@ class Intake:
                 break
         if not filling:
             self._filling.clear()
-        if first:
+        if first and not self._modem.restarted:
             await self._skin.run(self._inbox.note_swept)
 
     def _is_filling(self, messages: list[StoredMessage]) -> bool:

@@ -176,6 +176,11 @@ class Modem:
         """Whether messages were found of which it has not told, or not yet."""
         return self._hearing.doubts
 
+    @property
+    def restarted(self) -> bool:
+        """Whether it waits to be initialised again: until then a sweep says nothing about what it holds."""
+        return self._hearing.restarted
+
     # Sending
 
     async def send(self, submit: pdu.Submit, before_body: BeforeBody) -> Outcome:

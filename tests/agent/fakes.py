@@ -60,6 +60,7 @@ class FakeModem:
         self.always = {}
         self.notifies = True
         self.doubts = False
+        self.restarted = False
         self.card_refuses = False
         self.store_refuses = ""
         self.lost = asyncio.Event()
@@ -129,6 +130,8 @@ class FakeModem:
 
     async def sweep(self):
         await self._step("sweep")
+        if self.restarted:
+            return []
         found = [StoredMessage(slot, raw, decode(raw)) for slot, raw in self.slots.items()]
         return sorted(found, key=lambda each: each.order)
 

@@ -923,6 +923,22 @@ async def test_a_crash_in_the_first_sweep_leaves_it_the_first(road, make):
     assert not again.slots
 
 
+async def test_a_first_sweep_of_a_module_that_has_restarted_tells_nothing(road, make):
+    """It shows nothing until it is initialised again; the sweep that then finds it is still the first."""
+    modem = make.modem(road)
+    modem.store(1, "led on")
+    modem.restarted = True
+    async with road.receiving(modem, run_first=False):
+        modem.say(Restarted("RDY"))
+        await road.passes(5)
+    assert road.states() == []
+    again = make.modem(road)
+    again.store(1, "led on")
+    async with road.receiving(again, run_first=False):
+        await road.passes(5)
+    assert road.states() == ["expired"]
+
+
 async def test_an_empty_module_is_nothing_to_tell(road, make):
     """The first start is over all the same."""
     async with road.receiving(make.modem(road), run_first=False) as modem:
