@@ -147,11 +147,11 @@ class Journal:
             schema.migrate(connection)
             row = connection.execute("SELECT running, newest_timestamp, horizon, swept FROM clock").fetchone()
             _check(row)
+            self._place = Place(self._file, self._lock)
         except BaseException:
             connection.close()
             raise
         self.connection = connection
-        self._place = Place(self._file, self._lock)
         self._written: float = row[0]
         self.newest_timestamp: float = row[1]
         self.horizon: float | None = row[2]

@@ -10,7 +10,7 @@ from stat import S_ISDIR
 import pytest
 
 from agent.journal import lock, rescue
-from agent.journal.journal import Journal
+from agent.journal.journal import Journal, JournalUnusable
 from agent.journal.rows import Outcome
 
 OTHER = "DC" + "1" * 32
@@ -190,6 +190,18 @@ def test_one_that_cannot_be_opened_after_it_was_put_back_is_opened_later(desk, m
     assert desk.keep(make.command(sid=OTHER)).outcome is Outcome.NEW
     assert held(desk) == [make.command().sid, OTHER]
     assert len(desk.alarms) == 1
+
+
+def test_a_place_that_goes_while_it_is_opened_is_said(tmp_path, monkeypatch):
+    """Like any other reason why it cannot be opened; the lock is let go."""
+
+    def gone(path, _lock):
+        raise FileNotFoundError(errno.ENOENT, "it is gone", str(path))
+
+    monkeypatch.setattr("agent.journal.journal.Place", gone)
+    with pytest.raises(JournalUnusable, match="it is gone"):
+        Journal(tmp_path / "journal.db", float, float)
+    os.close(lock.take(tmp_path / "journal.db"))
 
 
 def test_the_lock_is_taken_again(desk, make):
