@@ -67,8 +67,8 @@ class Limits:
             self._find(f"+CMGS was asked {asked} times, {attempts} attempts are in the journal")
 
     def _sends(self):
-        """What the network got, at any time of a minute and of a day."""
-        times = [time for time, event in self._world.events if event.kind == "originated"]
+        """What left for the network and was taken, at any time of a minute and of a day."""
+        times = sorted(left for left, _, cause in self._world.air.submits if cause is None)
         lost = len(self._ledger.lost["replies"])  # nobody counts what nobody remembers
         for seconds, most in ((60.0, A_MINUTE + lost), (86400.0, self._weather.max_per_day + lost)):
             for number, time in enumerate(times):

@@ -16,7 +16,7 @@ MOMENT_S = 0.05
 
 
 TURN_S = 1e-9
-"""What a turn of the loop takes: a timer may be early by as much, and whoever waits on must not turn for ever."""
+"""What a turn of the loop takes. A timer may be early by so much: who waits on must not turn for ever."""
 
 
 class _Selector(selectors.DefaultSelector):

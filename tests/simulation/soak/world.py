@@ -264,7 +264,8 @@ class Air:
         """Called when the module has answered for a message; `how` is stored, acknowledged (by +CNMA) or
         handed (to the terminal, and nobody asked for an answer)."""
         self.submits = []
-        """(time, TPDU, cause) of each message that came to the network; cause None: it was accepted."""
+        """(when it left the module, TPDU, cause) of each message that came to the network; cause None: it was
+        accepted."""
         self.refusals = []
         """Causes that the next messages are refused with, None for one that is accepted."""
         self.delay = 0.0
@@ -293,13 +294,13 @@ class Air:
 
     def submit(self, station, token, tpdu):
         if self.delay:
-            self._world.call_later(self.delay, self._submit, station, token, tpdu)
+            self._world.call_later(self.delay, self._submit, station, token, tpdu, self._world.loop.time())
         else:
-            self._submit(station, token, tpdu)
+            self._submit(station, token, tpdu, self._world.loop.time())
 
-    def _submit(self, station, token, tpdu):
+    def _submit(self, station, token, tpdu, left):
         cause = self.refusals.pop(0) if self.refusals else None
-        self.submits.append((self._world.loop.time(), tpdu, cause))
+        self.submits.append((left, tpdu, cause))
         if cause is None:
             self._world.network.submit(station, token, tpdu)
         else:
