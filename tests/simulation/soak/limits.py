@@ -68,7 +68,7 @@ class Limits:
 
     def _sends(self):
         """What left for the network and was taken, at any time of a minute and of a day."""
-        times = sorted(left for left, _, cause in self._world.air.submits if cause is None)
+        times = sorted(self._world.air.left)
         lost = len(self._ledger.lost["replies"])  # nobody counts what nobody remembers
         for seconds, most in ((60.0, A_MINUTE + lost), (86400.0, self._weather.max_per_day + lost)):
             for number, time in enumerate(times):

@@ -124,6 +124,7 @@ class World:
             self.true_time,
         )
         self.module.deliver = self.air.deliver(self.module)
+        self.module.submitted = self.air.submitted(self.module)
         self.port.module = self.module
         self.module.faults.port = self.port
         self.journal_folder = self.new_folder()
@@ -258,14 +259,16 @@ class Air:
     def __init__(self, world):
         self._world = world
         self._offered = {}
+        self._leaving = {}
         self.offered = lambda tpdu: None
         """Called when a message reaches a module that hears it."""
         self.taken = lambda tpdu, how: None
         """Called when the module has answered for a message; `how` is stored, acknowledged (by +CNMA) or
         handed (to the terminal, and nobody asked for an answer)."""
         self.submits = []
-        """(when it left the module, TPDU, cause) of each message that came to the network; cause None: it was
-        accepted."""
+        """(time, TPDU, cause) of each message that came to the network; None: it is asked to take it."""
+        self.left = []
+        """When each message left the module that the network took."""
         self.refusals = []
         """Causes that the next messages are refused with, None for one that is accepted."""
         self.delay = 0.0
@@ -300,11 +303,24 @@ class Air:
 
     def _submit(self, station, token, tpdu, left):
         cause = self.refusals.pop(0) if self.refusals else None
-        self.submits.append((left, tpdu, cause))
+        self.submits.append((self._world.loop.time(), tpdu, cause))
         if cause is None:
+            self._leaving[token] = left
             self._world.network.submit(station, token, tpdu)
         else:
             self._world.call_later(1.0, station.submitted, token, cause)
+
+    def submitted(self, module):
+        """What the network calls to tell this module what became of a message."""
+        submitted = module.submitted
+
+        def told(token, cause):
+            left = self._leaving.pop(token, self._world.loop.time())
+            if cause is None:
+                self.left.append(left)
+            submitted(token, cause)
+
+        return told
 
     def __getattr__(self, name):
         return getattr(self._world.network, name)
