@@ -13,8 +13,9 @@ from pathlib import Path
 from agent.asking import Desk
 from agent.at.channel import Channel
 from agent.at.holder import others
+from agent.at.opening import opener
 from agent.at.port import PortOpener
-from agent.at.wire import Opener, opener
+from agent.at.wire import Opener
 from agent.cards import CardBook
 from agent.config import Config
 from agent.control import ControlServer

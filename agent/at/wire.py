@@ -9,15 +9,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from pathlib import Path
-from typing import Literal, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 WRITE_S = 10.0
 """Longest that an octet may wait to be written. At 9600 baud the longest body needs 0.4 s."""
-
-
-RATES = (115_200, 9_600, 57_600, 38_400, 19_200, 230_400, 460_800, 921_600)
-"""What UARTs of modules are set to, the usual ones first; `baud = "auto"` tries them."""
 
 
 class PortMemory:
@@ -82,35 +77,6 @@ class PortUnavailable(Exception):  # noqa: N818  (reads as the sentence it is)
         """`kind` is "absent", "busy", "forbidden" or "ambiguous"."""
         super().__init__(sentence)
         self.kind = kind
-
-
-def opener(port: str, baud: int | Literal["auto"] = 115200, root: Path = Path("/")) -> Opener:
-    """How to open what a configuration names: "auto", a device path, or `socket://host:port`.
-
-    A port "auto" is looked for anew at each opening; at a rate "auto" the usual ones are tried until a module
-    answers. Raises ValueError for a socket address that cannot be one.
-    """
-    if port.startswith("socket://"):
-        host, number = socket_address(port)
-
-        async def connect(reader: WireReader) -> Wire:
-            from agent.at.socket_wire import open_socket  # noqa: PLC0415  (one kind of wire is used, not all)
-
-            return await open_socket(host, number, reader)
-
-        return connect
-
-    from agent.at.port import PortOpener  # noqa: PLC0415  (a socket needs no profiles)
-
-    return PortOpener(port, RATES if baud == "auto" else baud, root)
-
-
-def socket_address(port: str) -> tuple[str, int]:
-    """Host and port number of `socket://host:port`; ValueError with a sentence."""
-    host, colon, number = port.removeprefix("socket://").rpartition(":")
-    if not colon or not host or not number.isdecimal() or not 0 < int(number) < 65536:
-        raise ValueError(f"{port} is no socket address; it looks like socket://host:port")
-    return host.strip("[]"), int(number)
 
 
 class WriteLimit:

@@ -43,7 +43,7 @@ def configuration(path: Path) -> Config:
 
 def port_opener(path: Path, config: Config) -> Opener:
     """How to open the port that the configuration names. Raises ConfigError."""
-    from agent.at.wire import opener
+    from agent.at.opening import opener
 
     try:
         return opener(config.modem.port, config.modem.baud)

@@ -20,8 +20,9 @@ from agent.at.channel import Channel
 from agent.at.command import AtCommand
 from agent.at.error import ModemLost
 from agent.at.holder import unavailable
+from agent.at.opening import opener
 from agent.at.serial_wire import open_serial
-from agent.at.wire import PortUnavailable, opener
+from agent.at.wire import PortUnavailable
 from fault.catalogue import PLAIN_SID_START
 from fault.scene import Scene, message
 from soak.world import Plan

@@ -7,8 +7,9 @@ import pwd
 import pytest
 
 from agent.at.holder import unavailable
+from agent.at.opening import opener
 from agent.at.serial_wire import open_serial
-from agent.at.wire import PortMemory, PortUnavailable, opener
+from agent.at.wire import PortMemory, PortUnavailable
 from fault.catalogue import PLAIN_SID_START
 from fault.scene import Scene
 from soak import life

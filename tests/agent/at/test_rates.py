@@ -8,7 +8,8 @@ import pytest
 from agent.at.channel import Channel
 from agent.at.error import ModemLost
 from agent.at.memory_wire import memory_pair
-from agent.at.wire import RATES, PortMemory, opener
+from agent.at.opening import RATES, opener
+from agent.at.wire import PortMemory
 
 FRAME = b'~\xff}#\xc0!}!}!} }4}"}&'
 

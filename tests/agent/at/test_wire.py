@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from agent.at.memory_wire import memory_pair
-from agent.at.wire import PortUnavailable, opener, socket_address
+from agent.at.opening import opener, socket_address
+from agent.at.wire import PortUnavailable
 
 
 async def test_auto_is_looked_for_at_each_opening(tmp_path, new_reader):

@@ -8,7 +8,7 @@ import pytest
 import pdu
 from agent.at.channel import Channel
 from agent.at.error import ModemLost
-from agent.at.wire import opener
+from agent.at.opening import opener
 from agent.modem.modem import Modem
 from agent.modem.sending import Sent
 from hardware.profile import DeviceProfile

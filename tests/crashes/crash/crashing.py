@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from agent.app import Agent, Seams
-from agent.at.wire import opener
+from agent.at.opening import opener
 from agent.config import load
 from agent.journal.journal import Journal
 
