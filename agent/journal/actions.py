@@ -19,17 +19,16 @@ class Actions:
 
     def _rows(self, state: str) -> list[ActionRow]:
         rows = self._execute(
-            "SELECT actions.id, actions.handler, action, asked_wall, asked_running,"
+            "SELECT actions.id, actions.handler, action, asked_running,"
             " NOT EXISTS (SELECT 1 FROM replies WHERE replies.command = actions.command"
             " AND replies.state IN ('queued', 'sending')), "
             f"{COMMAND_COLUMNS} FROM actions JOIN commands ON commands.id = actions.command"
             " WHERE actions.state IN ('waiting', 'acting') AND actions.state = ? ORDER BY actions.id",
             (state,),
         ).fetchall()
+        running = self._journal.now().running
         return [
-            ActionRow(
-                row[0], command_row(row[6:]), row[1], row[2], bool(row[5]), self._journal.age(row[3], row[4])
-            )
+            ActionRow(row[0], command_row(row[5:]), row[1], row[2], bool(row[4]), running - row[3])
             for row in rows
         ]
 

@@ -43,8 +43,8 @@ class Resets:
         hour, for a device that the network has turned away. `spare`: so many more must be left after it, as
         far as the budget is ever large enough, for a step that may have to be followed by another.
 
-        Ages are judged by both clocks of the journal: neither a jump of the device's clock nor a time when it
-        was switched off makes one older.
+        Ages are judged by the running time: neither a jump of the device's clock nor a time when it was
+        switched off makes one older, and none that was noted in a future stays young until then.
         """
         if refusal := self._refusal(hourly=hourly, spare=spare):
             with self._journal.transaction():
@@ -72,6 +72,6 @@ class Resets:
 
     def used(self) -> Used:
         """What counts now."""
-        rows = self._execute("SELECT at_wall, at_running FROM resets").fetchall()
-        ages = [self._journal.age(wall, running) for wall, running in rows]
+        now = self._journal.now().running
+        ages = [now - running for (running,) in self._execute("SELECT at_running FROM resets").fetchall()]
         return Used(sum(age < HOUR_S for age in ages), sum(age < DAY_S for age in ages))

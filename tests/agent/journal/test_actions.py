@@ -24,6 +24,15 @@ def test_an_action_waits_for_the_fate_of_its_answer(desk, make):
     assert desk.actions.waiting()[0].settled
 
 
+def test_a_clock_that_is_set_back_holds_no_action_up(desk, make):
+    """How long it waits is reckoned by the running time alone."""
+    desk.wall += 86400 * 40
+    ended(desk, make)
+    desk.wall -= 86400 * 40
+    desk.pass_time(20)
+    assert desk.actions.waiting()[0].age_s == 20
+
+
 def test_an_action_is_never_begun_twice(desk, make):
     """It rebooted the device: at the next start it has been done."""
     ended(desk, make)

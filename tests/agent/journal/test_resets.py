@@ -1,4 +1,4 @@
-"""The budget of restarts: on disk, by both clocks, never refilled by anything but time."""
+"""The budget of restarts: on disk, by running time, never refilled by anything else."""
 
 import sqlite3
 
@@ -100,6 +100,18 @@ def test_no_restart_and_no_jump_of_the_clock_refills_it(open_journal, clocks, ah
         clocks.monotonic = 1.0  # the device was switched off and on
         clocks.wall += ahead
     assert open_journal().reserve("restart", "mute") != ""
+
+
+def test_what_was_noted_in_a_future_is_young_no_longer_than_an_hour(open_journal, clocks):
+    """A clock that was ahead and is set right must not keep the module from being helped until then."""
+    resets = open_journal()
+    clocks.wall += 40 * DAY_S
+    for _ in range(3):
+        assert resets.reserve("restart", "mute") == ""
+    clocks.wall -= 40 * DAY_S
+    assert resets.reserve("restart", "mute") != ""
+    clocks.pass_(HOUR_S)
+    assert resets.reserve("restart", "mute") == ""
 
 
 def test_denied_registration_gets_one_an_hour(open_journal, clocks):
