@@ -52,6 +52,8 @@ def _remove_card(faults: Faults, fault: Fault) -> None:
     module.speech.unsolicited("+CPIN: NOT INSERTED")
 
     def put_back() -> None:
+        if module.sim.present:  # somebody has done it before
+            return
         module.sim.present = True
         module.card.power_down()
 

@@ -18,7 +18,7 @@ WAKES_AN_HOUR = 330
 but of the computer that watches it."""
 IDLE_S = 3600.0
 _COPIED = re.compile(r"; sent once more as (\d+)$")
-_CODE = re.compile(r"\+CM[SE] ERROR\D*(\d+)")
+_CODE = re.compile(r"\+CM[SE] ?ERROR\D*(\d+)")
 
 
 class Limits:
