@@ -64,7 +64,7 @@ def demo(listen: int, *, once: bool) -> None:
         if error.errno == errno.EPIPE:
             raise  # nobody reads any more
         give_up(f"the demo cannot be set up: {error}")
-    except ExceptionGroup as group:
+    except ExceptionGroup as group:  # of the TaskGroup that the tour runs in: no sentence was made for it
         give_up(*(f"the demo cannot be set up: {reason}" for reason in _reasons(group)))
     raise SystemExit(0 if good else 1)
 
