@@ -21,8 +21,8 @@ class TrustedClock:
         """Seconds since a service centre time stamp; None where the clock cannot tell.
 
         `newest` is the newest stamp ever seen: a clock behind it is wrong, unless a message agrees with it;
-        then that stamp was. One that once agreed with the
-        network and is ahead now by more than the time that has passed has jumped: age is the smaller of both.
+        then that stamp was. One that once agreed with the network and is ahead now by more than the time that
+        has passed has jumped: age is the smaller of both.
         """
         if 0 <= wall - stamped <= AGREES_S:
             self._agreed = (wall, monotonic)

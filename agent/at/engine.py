@@ -69,11 +69,6 @@ class Engine:
 
     # What is asked
 
-    @property
-    def dirty(self) -> bool:
-        """Whether results of the past may still come."""
-        return self._dirty
-
     def begin(self, command: AtCommand) -> None:
         """Write a command line; its answer is what the following events tell."""
         if self._pending is not None:

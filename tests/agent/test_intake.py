@@ -16,6 +16,17 @@ from agent.story import Weight
 SLOT = Slot("ME", 3)
 
 
+def small(road, make):
+    """A module whose store holds ten."""
+
+    class Small(make.modem):
+        @property
+        def condition(self):
+            return replace(super().condition, capacity=(("ME", 0, 10),))
+
+    return Small(road)
+
+
 # The order of things
 
 
@@ -301,15 +312,7 @@ async def test_a_full_store_is_drained_until_nothing_comes(road, make):
 
 async def test_a_store_that_fills_up_is_said_each_time(road, make):
     """At four fifths, once; again when it has had room in between. What follows a drain is found soon."""
-
-    class Small(make.modem):
-        """Its store holds ten."""
-
-        @property
-        def condition(self):
-            return replace(super().condition, capacity=(("ME", 0, 10),))
-
-    modem = Small(road)
+    modem = small(road, make)
     for index in range(7):
         modem.store(index, f"led {index}")
     async with road.receiving():
@@ -332,15 +335,7 @@ async def test_a_store_that_fills_up_is_said_each_time(road, make):
 
 async def test_one_more_message_during_a_drain_hides_no_full_store(road, make):
     """The drain began with a store that filled up: the network may hold more, which is looked for soon."""
-
-    class Small(make.modem):
-        """Its store holds ten."""
-
-        @property
-        def condition(self):
-            return replace(super().condition, capacity=(("ME", 0, 10),))
-
-    modem = Small(road)
+    modem = small(road, make)
     for index in range(10):
         modem.store(index, f"led {index}")
 
@@ -361,15 +356,7 @@ async def test_one_more_message_during_a_drain_hides_no_full_store(road, make):
 
 async def test_a_store_that_holds_little_again_is_not_filling(road, make):
     """Whatever the next drain finds: there is no hurry any more, and once it fills up again that is said."""
-
-    class Small(make.modem):
-        """Its store holds ten."""
-
-        @property
-        def condition(self):
-            return replace(super().condition, capacity=(("ME", 0, 10),))
-
-    modem = Small(road)
+    modem = small(road, make)
     for index in range(10):
         modem.store(index, f"led {index}")
     async with road.receiving():
@@ -387,15 +374,7 @@ async def test_a_store_that_holds_little_again_is_not_filling(road, make):
 
 async def test_a_store_that_stays_full_is_said_once(road, make):
     """Where nothing can be deleted each look finds the same."""
-
-    class Small(make.modem):
-        """Its store holds ten."""
-
-        @property
-        def condition(self):
-            return replace(super().condition, capacity=(("ME", 0, 10),))
-
-    modem = Small(road)
+    modem = small(road, make)
     modem.always["delete"] = make.refused(500)
     for index in range(10):
         modem.store(index, f"led {index}")

@@ -435,10 +435,12 @@ def test_the_mark_ends_the_past():
     engine = Engine()
     engine.begin(DELETE)
     engine.give_up()
-    assert engine.dirty
     engine.begin(MARK)
+    [late] = engine.receive(b"\r\nOK\r\n")
+    assert isinstance(late, LateResult)
     engine.receive(b"\r\n+CMEE: 1\r\n")
-    assert not engine.dirty
+    [final] = engine.receive(b"\r\nOK\r\n")
+    assert isinstance(final, FinalResult)
 
 
 @pytest.mark.parametrize("line", ["AT+X\r", "AT+X\x1a", "ATé", "", "at+x", "AT" + "1" * 300, "AT\nAT"])
