@@ -10,81 +10,81 @@ import sqlite3
 from functools import partial
 from pathlib import Path
 
-from agent.asking import Desk
-from agent.at.channel import Channel
-from agent.at.holder import others
-from agent.at.opening import opener
+from agent.asking import ControlApi
+from agent.at.channel import AtClient
+from agent.at.holder import describe_other_holders
+from agent.at.opening import make_opener
 from agent.at.port import PortOpener
-from agent.at.wire import Opener
-from agent.cards import CardBook
+from agent.at.wire import TransportOpener
+from agent.cards import JournalSimMemory
 from agent.config import Config
 from agent.control import ControlServer
-from agent.dispatcher import Dispatcher, RunningRules
-from agent.handlers.catalogue import load
-from agent.health import Health
-from agent.intake import Intake
-from agent.journal.actions import Actions
-from agent.journal.cards import Cards
-from agent.journal.forgetting import Forgetting
-from agent.journal.inbox import Inbox
+from agent.dispatcher import Dispatcher, DispatchConfig
+from agent.handlers.catalogue import load_registry
+from agent.health import DeadlineMonitor
+from agent.intake import Receiver
+from agent.journal.actions import ActionStore
+from agent.journal.cards import SimStore
+from agent.journal.forgetting import Pruner
+from agent.journal.inbox import CommandStore
 from agent.journal.journal import Journal
-from agent.journal.outbox import Outbox as Queue
-from agent.journal.resets import Budget, Resets
-from agent.journal.skin import insist
-from agent.mending import Means, Mender, Neighbours
-from agent.modem.card import Holder
+from agent.journal.outbox import OutboxStore as Queue
+from agent.journal.resets import ResetLimits, ResetBudget
+from agent.journal.skin import retry_until_committed
+from agent.mending import RecoveryOptions, RecoveryExecutor, ModuleUsers
+from agent.modem.card import SimConfig
 from agent.modem.modem import Modem
-from agent.outbox import Outbox, SendingRules
-from agent.quiet import Quiet
-from agent.recovery import Ladder, SendPause
-from agent.seams import Seams
-from agent.service.compose import ReplyRules
-from agent.service.profile import PROFILES
+from agent.outbox import Sender, SendConfig
+from agent.quiet import LogThrottle
+from agent.recovery import RecoveryPolicy, BrownoutGuard
+from agent.seams import Dependencies
+from agent.service.compose import ReplyConfig
+from agent.service.profile import SERVICE_PROFILES
 from agent.session import Session
-from agent.stopping import unless_stopped
-from agent.story import Step, Tell, Weight
+from agent.stopping import run_unless_stopped
+from agent.story import Event, EventSink, Severity
 from agent.supervisor import Supervisor
 from agent.version import VERSION
-from agent.waiting import Waiting
-from hardware.power import PowerUnusable, switch
+from agent.waiting import DestinationBackoff
+from hardware.power import PowerUnavailable, make_power_switch
 
-__all__ = ["Agent", "GaveUp", "Seams"]
+__all__ = ["Agent", "RecoveryExhausted", "Dependencies"]
 
-HANDLERS_S = 3.0
+HANDLER_SHUTDOWN_S = 3.0
 """What running handlers get when the agent stops."""
-MANNERS_S = 1.0
+TASK_SHUTDOWN_S = 1.0
 """What everything else gets after that."""
-INCOMPLETE_S = 3600.0
+MAINTENANCE_INTERVAL_S = 3600.0
 """Between two looks for messages whose parts did not all come."""
-PRUNE_AT = 24
+PRUNE_EVERY_N_RUNS = 24
 """Each so manieth look is a whole round."""
 
 
-class GaveUp(Exception):  # noqa: N818  (reads as the sentence it is)
+class RecoveryExhausted(Exception):  # noqa: N818  (reads as the sentence it is)
     """Nothing helped for long: another process may. The text says what was wrong."""
 
 
 class Agent:
     """One agent: one module, one service, one journal."""
 
-    def __init__(self, config: Config, tell: Tell, seams: Seams | None = None) -> None:
+    def __init__(self, config: Config, emit: EventSink, dependencies: Dependencies | None = None) -> None:
         self._config = config
-        self._tell = tell
-        self._seams = seams or Seams()
-        self._service = PROFILES[config.service.name]
-        self._reply_rules = ReplyRules(
+        self._emit = emit
+        self._dependencies = dependencies or Dependencies()
+        self._service = SERVICE_PROFILES[config.service.name]
+        self._reply_config = ReplyConfig(
             config.service.reply_sid, config.service.max_parts, config.service.allow_ucs2
         )
-        self._stop = asyncio.Event()
-        self._queued = asyncio.Event()
-        self._budget = Budget(config.recovery.resets_per_hour, config.recovery.resets_per_day)
-        self._sending = SendPause(self._seams.random)
-        self._gave_up = ""
-        self._waiting = Waiting()
+        self._stop_requested = asyncio.Event()
+        self._reply_queued = asyncio.Event()
+        self._reset_limits = ResetLimits(config.recovery.resets_per_hour, config.recovery.resets_per_day)
+        self._brownout_guard = BrownoutGuard(self._dependencies.random)
+        self._exit_reason = ""
+        self._destination_backoff = DestinationBackoff()
 
     def stop(self) -> None:
         """Ask `run` to end; safe to call at any time on the loop."""
-        self._stop.set()
+        self._stop_requested.set()
 
     async def run(self) -> None:
         """Run until `stop`.
@@ -94,171 +94,171 @@ class Agent:
         sentence.
         """
         loop = asyncio.get_running_loop()
-        seams, config = self._seams, self._config
-        self._tell = Quiet(self._tell, loop.time)
-        self._health = Health(loop.time)
-        journal = self._kept = Journal(
+        seams, config = self._dependencies, self._config
+        self._emit = LogThrottle(self._emit, loop.time)
+        self._deadlines = DeadlineMonitor(loop.time)
+        journal = self._journal = Journal(
             config.journal.path,
-            seams.wall,
+            seams.wall_clock,
             loop.time,
-            lambda text: loop.call_soon_threadsafe(partial(self._damaged, text)),
+            lambda text: loop.call_soon_threadsafe(partial(self._on_journal_damaged, text)),
         )
         try:
             async with contextlib.AsyncExitStack() as stack:
-                self._skin = seams.skin()
-                stack.callback(self._skin.close)
-                self._runner = seams.runner(self._tell)
+                self._db = seams.db_executor()
+                stack.callback(self._db.close)
+                self._runner = seams.runner(self._emit)
                 stack.push_async_callback(self._runner.close)
-                if not await unless_stopped(self._stop, self._build(journal)):
+                if not await run_unless_stopped(self._stop_requested, self._make_components(journal)):
                     return
                 control = ControlServer(
                     config.control.socket,
-                    {"status": self._desk.status, "send": self._desk.send, "at": self._desk.at},
-                    self._tell,
+                    {"status": self._control_api.get_status, "send": self._control_api.send_message, "at": self._control_api.run_at_command},
+                    self._emit,
                 )
                 await control.start()
                 stack.push_async_callback(control.stop)
-                await self._live()
+                await self._run_tasks()
         finally:
             journal.close()
-        if self._gave_up:
-            raise GaveUp(self._gave_up)
+        if self._exit_reason:
+            raise RecoveryExhausted(self._exit_reason)
 
-    async def _build(self, journal: Journal) -> bool:
+    async def _make_components(self, journal: Journal) -> bool:
         """Put the rooms together. A handler file that takes a minute to load delays no end."""
-        seams, config = self._seams, self._config
-        catalogue = await load(config.handlers.directory, self._runner)
-        for remark in catalogue.remarks:
-            self._tell(Step("note", remark, weight=Weight.WARNING))
-        self._queue = Queue(journal)
-        self._inbox = Inbox(journal, self._queue, dedup_without_sid=config.journal.dedup_without_sid)
+        seams, config = self._dependencies, self._config
+        catalogue = await load_registry(config.handlers.directory, self._runner)
+        for remark in catalogue.warnings:
+            self._emit(Event("note", remark, severity=Severity.WARNING))
+        self._outbox_store = Queue(journal)
+        self._command_store = CommandStore(journal, self._outbox_store, dedup_without_sid=config.journal.dedup_without_sid)
         self._dispatcher = Dispatcher(
-            self._skin,
-            self._inbox,
-            self._queue,
-            Actions(journal),
+            self._db,
+            self._command_store,
+            self._outbox_store,
+            ActionStore(journal),
             catalogue,
             self._runner,
             self._service,
-            RunningRules(config.handlers.timeout_s, config.handlers.max_age_s, config.handlers.at_once),
-            self._reply_rules,
-            seams.wall,
+            DispatchConfig(config.handlers.timeout_s, config.handlers.max_age_s, config.handlers.at_once),
+            self._reply_config,
+            seams.wall_clock,
             seams.random,
-            self._tell,
-            self._health,
-            self._queued.set,
-            self._status_line,
+            self._emit,
+            self._deadlines,
+            self._reply_queued.set,
+            self._format_status_line,
         )
-        self._cards = CardBook(self._skin, Cards(journal), seams.random, self._tell)
-        self._open_port = open_port = seams.opener or opener(config.modem.port, config.modem.baud)
-        self._mender = self._recovery(journal, open_port)
+        self._sim_memory = JournalSimMemory(self._db, SimStore(journal), seams.random, self._emit)
+        self._open_port = open_port = seams.opener or make_opener(config.modem.port, config.modem.baud)
+        self._recovery_executor = self._make_recovery_executor(journal, open_port)
         self._supervisor = Supervisor(
             open_port,
-            self._modem,
-            self._session,
-            self._mender,
-            self._sending,
-            self._give_up,
-            self._tell,
+            self._make_modem,
+            self._make_session,
+            self._recovery_executor,
+            self._brownout_guard,
+            self._request_exit,
+            self._emit,
             lambda text: seams.notify(f"STATUS={text}"),
-            self._health,
+            self._deadlines,
             seams.trace,
         )
-        self._desk = Desk(
+        self._control_api = ControlApi(
             journal.path,
-            self._skin,
-            self._inbox,
-            self._queue,
+            self._db,
+            self._command_store,
+            self._outbox_store,
             self._service,
-            self._reply_rules,
-            self._budget,
+            self._reply_config,
+            self._reset_limits,
             self._supervisor,
-            self._mender,
+            self._recovery_executor,
             self._dispatcher,
-            self._health,
+            self._deadlines,
             seams.random,
-            self._queued.set,
+            self._reply_queued.set,
         )
         return True
 
-    def _recovery(self, journal: Journal, open_port: Opener) -> Mender:
+    def _make_recovery_executor(self, journal: Journal, open_port: TransportOpener) -> RecoveryExecutor:
         """What looks after a module that does not work."""
-        seams, rules = self._seams, self._config.recovery
-        neighbours = Neighbours(open_port)
+        seams, rules = self._dependencies, self._config.recovery
+        neighbours = ModuleUsers(open_port)
         power = seams.power
         try:
-            power = power or switch(rules, neighbours.port, Path(f"{self._kept.path}.usb-off"))
-        except PowerUnusable as error:
+            power = power or make_power_switch(rules, neighbours.device_path, Path(f"{self._journal.path}.usb-off"))
+        except PowerUnavailable as error:
             text = f"{error}; the module's power is not switched"
-            self._tell(Step("note", text, weight=Weight.WARNING))
-        return Mender(
-            Ladder(seams.random, power=power is not None),
-            Means(power, rules.may_drop_data, seams.in_use or neighbours.user),
-            Resets(journal, self._budget),
-            self._skin,
+            self._emit(Event("note", text, severity=Severity.WARNING))
+        return RecoveryExecutor(
+            RecoveryPolicy(seams.random, has_power_switch=power is not None),
+            RecoveryOptions(power, rules.may_drop_data, seams.describe_module_users or neighbours.describe_users),
+            ResetBudget(journal, self._reset_limits),
+            self._db,
             open_port,
-            self._tell,
-            self._health,
+            self._emit,
+            self._deadlines,
         )
 
-    def _others(self) -> str:
+    def _describe_port_users(self) -> str:
         """Who else may be on the port, as a sentence; may block."""
-        node = self._open_port.node if isinstance(self._open_port, PortOpener) else None
-        return others(str(node or self._config.modem.port), os.getpid())
+        node = self._open_port.device_path if isinstance(self._open_port, PortOpener) else None
+        return describe_other_holders(str(node or self._config.modem.port), os.getpid())
 
-    def _give_up(self, why: str) -> None:
+    def _request_exit(self, reason: str) -> None:
         """End with a failure, so that whoever started this process starts another one."""
-        self._gave_up = why
+        self._exit_reason = reason
         self.stop()
 
-    def _modem(self, channel: Channel) -> Modem:
+    def _make_modem(self, client: AtClient) -> Modem:
         """The modem over a channel that has just been opened."""
         config, line = self._config, self._config.modem
         return Modem(
-            channel,
+            client,
             line.message_format,
             status_reports=config.service.status_reports,
             profile=line.profile,
-            place=self._open_port.place() if isinstance(self._open_port, PortOpener) else None,
-            holder=Holder(self._cards, self._seams.pin, line.service_centre or ""),
+            port_info=self._open_port.read_port_info() if isinstance(self._open_port, PortOpener) else None,
+            sim_config=SimConfig(self._sim_memory, self._dependencies.pin, line.service_centre or ""),
         )
 
-    def _session(self, modem: Modem) -> Session:
+    def _make_session(self, modem: Modem) -> Session:
         """The tasks over a modem that has just been initialised."""
         rules = self._config.service
-        intake = Intake(
+        intake = Receiver(
             modem,
-            self._skin,
-            self._inbox,
+            self._db,
+            self._command_store,
             self._service,
-            self._tell,
-            self._health,
+            self._emit,
+            self._deadlines,
             self._dispatcher.wake,
-            self._others,
-            run_first=self._config.journal.first_start == "run",
+            self._describe_port_users,
+            run_on_first_start=self._config.journal.first_start == "run",
         )
-        outbox = Outbox(
+        outbox = Sender(
             modem,
-            self._skin,
-            self._queue,
-            SendingRules(
+            self._db,
+            self._outbox_store,
+            SendConfig(
                 rules.max_per_minute,
                 rules.max_per_day,
                 rules.status_reports,
                 rules.resend_unknown,
                 rules.max_answer_age_s,
             ),
-            self._waiting,
-            self._seams.random,
-            self._tell,
-            self._health,
-            self._reply_settled,
-            self._queued,
-            self._sending,
+            self._destination_backoff,
+            self._dependencies.random,
+            self._emit,
+            self._deadlines,
+            self._on_reply_settled,
+            self._reply_queued,
+            self._brownout_guard,
         )
         return Session(modem, intake, outbox)
 
-    def _status_line(self) -> str:
+    def _format_status_line(self) -> str:
         """For the built-in handler `status`: what fits into one answer."""
         session = self._supervisor.connection.session
         if session is None:
@@ -267,74 +267,74 @@ class Agent:
             f"modem-agent {VERSION}, {session.registration or 'registration unknown'}, {session.signal or ''}"
         )
 
-    async def _live(self) -> None:
+    async def _run_tasks(self) -> None:
         async with asyncio.TaskGroup() as group:
-            supervisor = group.create_task(self._connect(), name="supervisor")
+            supervisor = group.create_task(self._run_supervisor(), name="supervisor")
             dispatcher = group.create_task(self._dispatcher.run(), name="dispatcher")
-            others = [group.create_task(self._forget(), name="forget")]
-            if self._seams.watchdog_s is not None:
-                others.append(group.create_task(self._feed(self._seams.watchdog_s), name="watchdog"))
-            self._seams.notify("READY=1")
-            self._tell(Step("ready", f"modem-agent {VERSION}, {self._service.name}"))
-            await self._stop.wait()
-            self._seams.notify("STOPPING=1")
+            others = [group.create_task(self._run_maintenance(), name="forget")]
+            if self._dependencies.watchdog_interval_s is not None:
+                others.append(group.create_task(self._run_watchdog(self._dependencies.watchdog_interval_s), name="watchdog"))
+            self._dependencies.notify("READY=1")
+            self._emit(Event("ready", f"modem-agent {VERSION}, {self._service.name}"))
+            await self._stop_requested.wait()
+            self._dependencies.notify("STOPPING=1")
             for task in others:
                 task.cancel()
             self._dispatcher.stop()
             self._supervisor.stop()
-            await asyncio.wait((supervisor, dispatcher), timeout=HANDLERS_S)
+            await asyncio.wait((supervisor, dispatcher), timeout=HANDLER_SHUTDOWN_S)
             await self._runner.close()
-            await asyncio.wait((supervisor, dispatcher), timeout=MANNERS_S)
+            await asyncio.wait((supervisor, dispatcher), timeout=TASK_SHUTDOWN_S)
             for task in (supervisor, dispatcher):
                 # A journal that cannot commit, say, holds it: the next start finds it as after a crash.
                 task.cancel()
 
-    async def _connect(self) -> None:
+    async def _run_supervisor(self) -> None:
         """Settle what the last start left, then keep a session going."""
-        for number in await insist(self._skin, self._tell, self._queue.interrupted):
+        for number in await retry_until_committed(self._db, self._emit, self._outbox_store.close_interrupted):
             reason = "the agent ended while it was being sent; left alone"
-            self._tell(Step("unknown", reason, reply=number, weight=Weight.WARNING))
+            self._emit(Event("unknown", reason, reply=number, severity=Severity.WARNING))
         await self._supervisor.run()
 
-    async def _forget(self) -> None:
+    async def _run_maintenance(self) -> None:
         """Give up incomplete messages each hour, prune the journal once a day.
 
         A little at a time: others want to commit meanwhile.
         """
         days = self._config.journal
         for look in itertools.count():
-            whole = look % PRUNE_AT == 0
-            forgetting = Forgetting(
-                self._kept, self._inbox.parts, days.keep_days, days.dedup_days, whole=whole
+            whole = look % PRUNE_EVERY_N_RUNS == 0
+            forgetting = Pruner(
+                self._journal, self._command_store.parts, days.keep_days, days.dedup_days, full=whole
             )
             with contextlib.suppress(sqlite3.Error):  # whoever needs a commit will say so
-                while await self._skin.run(forgetting.step):  # others get their turn between two steps
+                while await self._db.run(forgetting.prune_batch):  # others get their turn between two steps
                     pass
-            if forgetting.count:
-                self._tell(Step("pruned", f"{forgetting.count} old rows"))
-            if forgetting.incomplete:
-                count = forgetting.incomplete
+            if forgetting.pruned_rows:
+                self._emit(Event("pruned", f"{forgetting.pruned_rows} old rows"))
+            if forgetting.discarded_messages:
+                count = forgetting.discarded_messages
                 which = "a message is" if count == 1 else f"{count} messages are"
                 text = f"{which} given up, as not all parts came within a day; see inbox --strays"
-                self._tell(Step("incomplete", text, weight=Weight.WARNING))
-            await asyncio.sleep(INCOMPLETE_S)
+                self._emit(Event("incomplete", text, severity=Severity.WARNING))
+            await asyncio.sleep(MAINTENANCE_INTERVAL_S)
 
-    def _damaged(self, text: str) -> None:
-        self._tell(Step("journal damaged", text, weight=Weight.ERROR))
+    def _on_journal_damaged(self, text: str) -> None:
+        self._emit(Event("journal damaged", text, severity=Severity.ERROR))
 
-    async def _feed(self, interval_s: float) -> None:
+    async def _run_watchdog(self, interval_s: float) -> None:
         """Tell systemd's watchdog that everybody keeps their own deadlines; silence is what it acts on."""
         said: list[str] = []
         while True:
-            if late := self._health.late():
+            if late := self._deadlines.overdue():
                 if late != said:
-                    self._tell(Step("stuck", f"{', '.join(late)}: systemd will start the agent anew"))
+                    self._emit(Event("stuck", f"{', '.join(late)}: systemd will start the agent anew"))
             else:
-                self._seams.notify("WATCHDOG=1")
+                self._dependencies.notify("WATCHDOG=1")
             said = late
             await asyncio.sleep(interval_s)
 
-    def _reply_settled(self) -> None:
+    def _on_reply_settled(self) -> None:
         """A message was sent, refused or is unknown: actions and people may wait for it."""
         self._dispatcher.wake()
-        self._desk.settled()
+        self._control_api.on_reply_settled()

@@ -4,47 +4,47 @@ from __future__ import annotations
 
 import pdu
 from agent.at.error import CommandRefused
-from agent.journal.rows import Kept, Outcome
+from agent.journal.rows import StoreResult, StoreOutcome
 from agent.modem.stored import StoredMessage
-from agent.story import Step, Tell, Weight
+from agent.story import Event, EventSink, Severity
 
-_CARD = ("+CPIN", "+QUSIM")
-_WORDS = {
-    Outcome.NEW: "received",
-    Outcome.DOUBLE: "double",
-    Outcome.KNOWN: "known",
-    Outcome.EXPIRED: "expired",
-    Outcome.PART: "part",
-    Outcome.STRAY: "stray",
-    Outcome.REPORT: "report",
+_SIM_URC_PREFIXES = ("+CPIN", "+QUSIM")
+_EVENT_KINDS = {
+    StoreOutcome.NEW: "received",
+    StoreOutcome.DUPLICATE: "double",
+    StoreOutcome.ALREADY_STORED: "known",
+    StoreOutcome.EXPIRED: "expired",
+    StoreOutcome.PART: "part",
+    StoreOutcome.IGNORED: "stray",
+    StoreOutcome.REPORT: "report",
 }
 
 
-class Arrivals:
+class ReceiverLog:
     """Says what came. `run_first`: whether what the module holds at a first start is carried out."""
 
-    def __init__(self, tell: Tell, *, run_first: bool) -> None:
-        self._tell = tell
-        self._run_first = run_first
+    def __init__(self, emit: EventSink, *, run_on_first_start: bool) -> None:
+        self._emit = emit
+        self._run_on_first_start = run_on_first_start
 
-    def told(self, kept: Kept) -> None:
+    def log_stored(self, result: StoreResult) -> None:
         """What became of a message."""
-        detail = kept.detail
-        if kept.outcome is Outcome.DOUBLE and kept.command is not None:
-            detail = f"delivery {kept.deliveries}, not run again"
-        self._tell(
-            Step(
-                _WORDS[kept.outcome],
+        detail = result.detail
+        if result.outcome is StoreOutcome.DUPLICATE and result.command_id is not None:
+            detail = f"delivery {result.deliveries}, not run again"
+        self._emit(
+            Event(
+                _EVENT_KINDS[result.outcome],
                 detail,
-                command=kept.command,
-                sid=kept.sid,
-                reply=kept.reply,
-                content=kept.content,
-                weight=Weight.DETAIL if kept.outcome is Outcome.KNOWN else Weight.NORMAL,
+                command=result.command_id,
+                sid=result.sid,
+                reply=result.reply_id,
+                content=result.content,
+                severity=Severity.DEBUG if result.outcome is StoreOutcome.ALREADY_STORED else Severity.INFO,
             )
         )
 
-    def found(self, messages: list[StoredMessage]) -> None:
+    def log_first_start(self, messages: list[StoredMessage]) -> None:
         """A journal without memory begins: what the module holds may be old, or run long ago."""
         times = sorted(
             stamp.time
@@ -57,18 +57,18 @@ class Arrivals:
             return
         sent = f", sent from {times[0].isoformat()} to {times[-1].isoformat()}" if times else ""
         does = (
-            "Commands are carried out" if self._run_first else "Commands are kept as expired, not carried out"
+            "Commands are carried out" if self._run_on_first_start else "Commands are kept as expired, not carried out"
         )
         text = f"a new journal; the module holds {count}{sent}; {does}"
-        self._tell(Step("first start", text, weight=Weight.WARNING))
+        self._emit(Event("first start", text, severity=Severity.WARNING))
 
-    def restarted(self, line: str) -> None:
+    def log_settings_lost(self, reason: str) -> None:
         """By what it shows: a SIM that comes or goes asks for the same as a new start."""
-        if line.startswith(_CARD):
-            self._tell(Step("module", f"its SIM has changed its state ({line})", weight=Weight.WARNING))
+        if reason.startswith(_SIM_URC_PREFIXES):
+            self._emit(Event("module", f"its SIM has changed its state ({reason})", severity=Severity.WARNING))
         else:
-            self._tell(Step("module restarted", line, weight=Weight.WARNING))
+            self._emit(Event("module restarted", reason, severity=Severity.WARNING))
 
-    def refused(self, error: CommandRefused) -> None:
+    def log_read_refused(self, error: CommandRefused) -> None:
         """A look into the module did not come about."""
-        self._tell(Step("refused", f"{error}; looking again within a minute", weight=Weight.WARNING))
+        self._emit(Event("refused", f"{error}; looking again within a minute", severity=Severity.WARNING))

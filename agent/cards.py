@@ -5,54 +5,54 @@ from __future__ import annotations
 import sqlite3
 from random import Random
 
-from agent.journal.cards import Cards
-from agent.journal.skin import Skin
+from agent.journal.cards import SimStore
+from agent.journal.skin import DbExecutor
 from agent.modem.error import ModemUnusable
-from agent.story import Step, Tell, Weight
+from agent.story import Event, EventSink, Severity
 
-SALT = 16
+SALT_BYTES = 16
 """Octets."""
-SHOWN = 6
+SHOWN_ICCID_DIGITS = 6
 """Digits of an ICCID in the log: enough to tell two cards apart."""
 
 
-class CardBook:
+class JournalSimMemory:
     """A `CardMemory` on disk."""
 
-    def __init__(self, skin: Skin, cards: Cards, random: Random, tell: Tell) -> None:
-        self._skin = skin
-        self._cards = cards
+    def __init__(self, db: DbExecutor, sim_store: SimStore, random: Random, emit: EventSink) -> None:
+        self._db = db
+        self._sim_store = sim_store
         self._random = random
-        self._tell = tell
+        self._emit = emit
 
-    async def attempt(self, iccid: str, pin: str, *, untouched: bool) -> str:
-        salt = self._random.randbytes(SALT)
+    async def reserve_pin_attempt(self, iccid: str, pin: str, *, no_tries_lost: bool) -> str:
+        salt = self._random.randbytes(SALT_BYTES)
         try:
-            return await self._skin.run(self._cards.attempt, iccid, pin, salt, untouched=untouched)
+            return await self._db.run(self._sim_store.reserve_pin_attempt, iccid, pin, salt, untouched=no_tries_lost)
         except sqlite3.Error as error:
             raise ModemUnusable(
                 f"the SIM asks for its PIN, which is not tried while the journal cannot be written: {error}"
             ) from None
 
-    async def settle(self, iccid: str, *, refused: bool) -> None:
+    async def record_pin_result(self, iccid: str, *, refused: bool) -> None:
         try:
-            await self._skin.run(self._cards.settle, iccid, refused=refused)
+            await self._db.run(self._sim_store.record_pin_result, iccid, refused=refused)
         except sqlite3.Error as error:
             # What is on disk says that it is being tried, so it is not tried again by itself.
-            self._tell(Step("sim", f"the outcome of the PIN is not kept: {error}", weight=Weight.WARNING))
+            self._emit(Event("sim", f"the outcome of the PIN is not kept: {error}", severity=Severity.WARNING))
 
     async def service_centre(self, iccid: str) -> str:
         try:
-            return await self._skin.run(self._cards.service_centre, iccid)
+            return await self._db.run(self._sim_store.service_centre, iccid)
         except sqlite3.Error:
             return ""  # the session goes on; whoever needs a commit will say what is wrong
 
-    async def met(self, iccid: str, service_centre: str) -> None:
+    async def record_sim_seen(self, iccid: str, service_centre: str) -> None:
         try:
-            before = await self._skin.run(self._cards.met, iccid, service_centre)
+            before = await self._db.run(self._sim_store.record_sim_seen, iccid, service_centre)
         except sqlite3.Error:
             return  # asked again in the next session
         if before:
-            change = f"another SIM is in the module: …{iccid[-SHOWN:]}, it was …{before[-SHOWN:]}"
+            change = f"another SIM is in the module: …{iccid[-SHOWN_ICCID_DIGITS:]}, it was …{before[-SHOWN_ICCID_DIGITS:]}"
             own = "PIN tries and service centre number are its own"
-            self._tell(Step("sim", f"{change}; {own}", weight=Weight.WARNING))
+            self._emit(Event("sim", f"{change}; {own}", severity=Severity.WARNING))

@@ -13,61 +13,61 @@ import sqlite3
 from collections import deque
 from collections.abc import Callable, Iterable
 
-from agent.arrivals import Arrivals
+from agent.arrivals import ReceiverLog
 from agent.at.error import CommandRefused, CommandTimedOut, ModemLost
-from agent.health import Health
-from agent.journal.inbox import Inbox
-from agent.journal.rows import Kept, Outcome
-from agent.journal.skin import COMMITS_AGAIN, Skin, cannot_commit, insist
+from agent.health import DeadlineMonitor
+from agent.journal.inbox import CommandStore
+from agent.journal.rows import StoreResult, StoreOutcome
+from agent.journal.skin import COMMIT_RECOVERED_EVENT, DbExecutor, commit_failed_event, retry_until_committed
 from agent.modem.modem import Modem
 from agent.modem.news import (
-    Arrived,
-    Direct,
-    Disturbed,
-    News,
+    MessageArrived,
+    DirectDelivery,
+    PortContention,
+    ModemEvent,
     RegistrationChanged,
-    ReportStored,
-    Restarted,
+    ReportArrived,
+    SettingsLost,
     StoreFull,
 )
 from agent.modem.stored import Slot, StoredMessage, Undecodable
-from agent.service.message import Received, Stray
+from agent.service.message import ReceivedMessage, IgnoredMessage
 from agent.service.profile import ServiceProfile
-from agent.service.receive import Memory, receive
-from agent.story import Step, Tell, Weight
+from agent.service.receive import MessageHistory, classify
+from agent.story import Event, EventSink, Severity
 
-SWEEP_S = 300.0
+SWEEP_INTERVAL_S = 300.0
 """Between sweeps without a hint: what a lost notification can cost."""
-SWEEP_WITHOUT_NEWS_S = 60.0
+POLL_INTERVAL_S = 60.0
 """The same where the module sends no notifications at all."""
-EARLY_S = 5.0
+EARLY_NOTIFICATION_RETRY_S = 5.0
 """Some modules tell of a message before it is there; then it is looked for once more."""
-JOURNAL_S = 6.0
+JOURNAL_RETRY_S = 6.0
 """A journal that could not commit is asked again after this."""
-FILLING = 0.8
+NEARLY_FULL_RATIO = 0.8
 """Of a store's capacity: from here on somebody should know of it."""
-REFILL_S = 15.0
+REDELIVERY_WAIT_S = 15.0
 """After a drain that made room: the network delivers what it held within seconds, perhaps without a word."""
-STEP_S = 600.0
+OPERATION_DEADLINE_S = 600.0
 """Longest time that listing a full store, or taking one message, may need before the watchdog worries: three
 minutes, and before that the line may belong to a message that is being sent, for six and more."""
 
 
-class Intake:
+class Receiver:
     """The receiving task of one session."""
 
     def __init__(
         self,
         modem: Modem,
-        skin: Skin,
-        inbox: Inbox,
+        db: DbExecutor,
+        command_store: CommandStore,
         service: ServiceProfile,
-        tell: Tell,
-        health: Health,
-        received: Callable[[], None],
-        others: Callable[[], str] = lambda: "",
+        emit: EventSink,
+        deadlines: DeadlineMonitor,
+        on_stored: Callable[[], None],
+        describe_port_users: Callable[[], str] = lambda: "",
         *,
-        run_first: bool = True,
+        run_on_first_start: bool = True,
     ) -> None:
         """`received` is called after each commit that may have made work for others.
 
@@ -75,24 +75,24 @@ class Intake:
         `run_first`: whether Commands that the module holds at the first start of a journal are carried out.
         """
         self._modem = modem
-        self._skin = skin
-        self._inbox = inbox
+        self._db = db
+        self._command_store = command_store
         self._service = service
-        self._tell = tell
-        self._health = health
-        self._received = received
-        self._others = others
-        self._run_first = run_first
-        self._arrivals = Arrivals(tell, run_first=run_first)
+        self._emit = emit
+        self._deadlines = deadlines
+        self._on_stored = on_stored
+        self._describe_port_users = describe_port_users
+        self._run_on_first_start = run_on_first_start
+        self._event_log = ReceiverLog(emit, run_on_first_start=run_on_first_start)
         self._journal_failed = False
-        self._news: deque[News] = deque()
+        self._pending_events: deque[ModemEvent] = deque()
         """What was told and not yet dealt with."""
-        self._sweep_at = 0.0
-        self._early: set[Slot] = set()
+        self._next_sweep_at = 0.0
+        self._not_yet_readable: set[Slot] = set()
         """Slots that were told of and had nothing."""
-        self._freed: set[Slot] = set()
+        self._recently_deleted: set[Slot] = set()
         """Slots that the last sweep has emptied: their notifications may still come."""
-        self._filling: set[str] = set()
+        self._nearly_full_stores: set[str] = set()
         """Stores that were said to fill up."""
 
     async def run(self) -> None:
@@ -102,121 +102,121 @@ class Intake:
         try:
             while True:
                 try:
-                    await self._look()
+                    await self._run_once()
                     silences = 0
                 except CommandTimedOut as error:
                     silences += 1
-                    self._tell(Step("silence", str(error), weight=Weight.WARNING))
+                    self._emit(Event("silence", str(error), severity=Severity.WARNING))
                     if silences == 2:
                         self._modem.close("two commands in a row had no answer")
-                    self._sweep_at = loop.time()  # nobody knows what there was to be taken
+                    self._next_sweep_at = loop.time()  # nobody knows what there was to be taken
                 except CommandRefused as error:
                     silences = 0
-                    self._arrivals.refused(error)
-                    self._sweep_at = loop.time() + SWEEP_WITHOUT_NEWS_S
+                    self._event_log.log_read_refused(error)
+                    self._next_sweep_at = loop.time() + POLL_INTERVAL_S
                 except sqlite3.Error as error:
-                    self._say_journal(error)
-                    await self._modem.wait(asyncio.Event(), JOURNAL_S)
-                    self._sweep_at = loop.time()
+                    self._log_journal_failure(error)
+                    await self._modem.wait(asyncio.Event(), JOURNAL_RETRY_S)
+                    self._next_sweep_at = loop.time()
         except ModemLost:
-            await self._last()
+            await self._flush_on_disconnect()
         finally:
-            self._health.ended("intake")
+            self._deadlines.clear("intake")
 
-    async def _look(self) -> None:
+    async def _run_once(self) -> None:
         """Once: sweep when it is time for it, else wait for news and follow them."""
         loop = asyncio.get_running_loop()
-        if loop.time() >= self._sweep_at:
-            self._health.within("intake", STEP_S)
-            self._freed.clear()
-            await self._drain()
-            told = self._modem.notifies and not self._modem.doubts
-            pause = SWEEP_S if told else SWEEP_WITHOUT_NEWS_S
-            pause = REFILL_S if self._filling and self._freed else pause
-            self._sweep_at = loop.time() + (EARLY_S if self._early - self._freed else pause)
-            self._early.clear()
-        if not self._news:
-            self._health.within("intake", self._sweep_at - loop.time() + STEP_S)
+        if loop.time() >= self._next_sweep_at:
+            self._deadlines.expect_within("intake", OPERATION_DEADLINE_S)
+            self._recently_deleted.clear()
+            await self._sweep_until_empty()
+            told = self._modem.is_notifying and not self._modem.has_unannounced
+            pause = SWEEP_INTERVAL_S if told else POLL_INTERVAL_S
+            pause = REDELIVERY_WAIT_S if self._nearly_full_stores and self._recently_deleted else pause
+            self._next_sweep_at = loop.time() + (EARLY_NOTIFICATION_RETRY_S if self._not_yet_readable - self._recently_deleted else pause)
+            self._not_yet_readable.clear()
+        if not self._pending_events:
+            self._deadlines.expect_within("intake", self._next_sweep_at - loop.time() + OPERATION_DEADLINE_S)
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout_at(self._sweep_at):
-                    self._news.append(await self._modem.next_news())
-        self._gather()
-        self._health.within("intake", STEP_S)
-        await self._follow()
+                async with asyncio.timeout_at(self._next_sweep_at):
+                    self._pending_events.append(await self._modem.next_event())
+        self._collect_events()
+        self._deadlines.expect_within("intake", OPERATION_DEADLINE_S)
+        await self._handle_events()
 
-    def _gather(self) -> None:
+    def _collect_events(self) -> None:
         """Everything that the module has told so far: a burst is followed at once."""
-        while (news := self._modem.news_at_hand()) is not None:
-            self._news.append(news)
+        while (news := self._modem.poll_event()) is not None:
+            self._pending_events.append(news)
 
-    async def _follow(self) -> None:
+    async def _handle_events(self) -> None:
         """Look where the news point. What was handed over stays with us until it is committed."""
         slots: dict[Slot, None] = {}
-        while self._news:
-            match self._news[0]:
-                case Arrived(slot) | ReportStored(slot):
+        while self._pending_events:
+            match self._pending_events[0]:
+                case MessageArrived(slot) | ReportArrived(slot):
                     slots[slot] = None
-                case Direct(message, acknowledge):
-                    kept = await self._keep(message)
-                    self._news.popleft()
-                    self._arrivals.told(kept)
+                case DirectDelivery(message, acknowledge):
+                    kept = await self._store(message)
+                    self._pending_events.popleft()
+                    self._event_log.log_stored(kept)
                     await acknowledge()
                     continue
                 case StoreFull():
-                    self._tell(Step("store full", "draining it", weight=Weight.WARNING))
-                    self._sweep_at = 0.0
-                case Restarted(line):
+                    self._emit(Event("store full", "draining it", severity=Severity.WARNING))
+                    self._next_sweep_at = 0.0
+                case SettingsLost(line):
                     # Its settings are gone, and whatever is sent now may be misread: begin anew.
-                    self._arrivals.restarted(line)
+                    self._event_log.log_settings_lost(line)
                     self._modem.close("the module is to be set up again")
-                case Disturbed(sign):
-                    await self._say_disturbed(sign)
+                case PortContention(sign):
+                    await self._log_port_contention(sign)
                 case RegistrationChanged(registration):
-                    self._tell(Step("registration", str(registration)))
-            self._news.popleft()
-        for each in sorted(await self._read(slots), key=lambda each: each.order):
-            await self._take(each)
+                    self._emit(Event("registration", str(registration)))
+            self._pending_events.popleft()
+        for each in sorted(await self._read_slots(slots), key=lambda each: each.sort_key):
+            await self._store_and_delete(each)
 
-    async def _read(self, slots: Iterable[Slot]) -> list[StoredMessage]:
+    async def _read_slots(self, slots: Iterable[Slot]) -> list[StoredMessage]:
         """What stands in these slots; where one holds nothing, only a sweep tells the truth."""
         loop = asyncio.get_running_loop()
         found = []
         for slot in slots:
-            self._health.within("intake", STEP_S)
+            self._deadlines.expect_within("intake", OPERATION_DEADLINE_S)
             try:
                 stored = await self._modem.read(slot)
             except CommandRefused as error:
-                self._arrivals.refused(error)
-                self._sweep_at = min(self._sweep_at, loop.time() + SWEEP_WITHOUT_NEWS_S)
+                self._event_log.log_read_refused(error)
+                self._next_sweep_at = min(self._next_sweep_at, loop.time() + POLL_INTERVAL_S)
                 continue
             if stored is None:
-                self._sweep_at = 0.0
-                if slot.index >= 0 and slot not in self._freed:
-                    self._early.add(slot)
-                self._freed.discard(slot)
+                self._next_sweep_at = 0.0
+                if slot.index >= 0 and slot not in self._recently_deleted:
+                    self._not_yet_readable.add(slot)
+                self._recently_deleted.discard(slot)
             else:
                 found.append(stored)
         return found
 
-    async def _last(self) -> None:
+    async def _flush_on_disconnect(self) -> None:
         """The line is gone: what was handed over before has no second copy and is committed all the same."""
-        self._health.ended("intake")
-        self._gather()
-        for news in self._news:
-            if isinstance(news, Direct):
-                self._arrivals.told(await insist(self._skin, self._tell, self._commit, news.message))
-            elif isinstance(news, Disturbed):  # most likely it is why the line is gone
-                await self._say_disturbed(news.sign)
+        self._deadlines.clear("intake")
+        self._collect_events()
+        for news in self._pending_events:
+            if isinstance(news, DirectDelivery):
+                self._event_log.log_stored(await retry_until_committed(self._db, self._emit, self._commit, news.message))
+            elif isinstance(news, PortContention):  # most likely it is why the line is gone
+                await self._log_port_contention(news.evidence)
 
-    async def _drain(self) -> None:
+    async def _sweep_until_empty(self) -> None:
         """Sweep until nothing is left to take: space in a full store lets the network send more."""
-        first = not self._inbox.swept
+        first = not self._command_store.first_sweep_done
         gone: set[tuple[Slot | None, str]] = set()
         filling = False
         while messages := await self._modem.sweep():
-            filling = self._is_filling(messages) or filling
+            filling = self._check_nearly_full(messages) or filling
             if first:
-                self._arrivals.found(
+                self._event_log.log_first_start(
                     [message for message in messages if (message.slot, message.raw) not in gone]
                 )
             freed = 0
@@ -224,63 +224,63 @@ class Intake:
                 here = (message.slot, message.raw)
                 if here in gone:
                     continue  # the module only says that it deletes: the next sweep tries again
-                if await self._take(message, run=self._run_first or not first):
+                if await self._store_and_delete(message, run=self._run_on_first_start or not first):
                     gone.add(here)
                     freed += 1
                     if message.slot is not None:
-                        self._freed.add(message.slot)
+                        self._recently_deleted.add(message.slot)
             if not freed:
                 break
         if not filling:
-            self._filling.clear()
-        if first and not self._modem.restarted:
-            await self._skin.run(self._inbox.note_swept)
+            self._nearly_full_stores.clear()
+        if first and not self._modem.has_lost_settings:
+            await self._db.run(self._command_store.mark_first_sweep_done)
 
-    def _is_filling(self, messages: list[StoredMessage]) -> bool:
+    def _check_nearly_full(self, messages: list[StoredMessage]) -> bool:
         """Whether a store is nearly full; warns of it once, until a drain finds it with room again."""
         filling = False
-        for store, _, capacity in self._modem.condition.capacity:
+        for store, _, capacity in self._modem.status.store_usage:
             held = sum(message.slot is not None and message.slot.store == store for message in messages)
-            if held and held >= FILLING * capacity:
+            if held and held >= NEARLY_FULL_RATIO * capacity:
                 filling = True
-                if store not in self._filling:
-                    self._filling.add(store)
+                if store not in self._nearly_full_stores:
+                    self._nearly_full_stores.add(store)
                     holds = f"{store} holds {held} of {capacity}"
-                    self._tell(Step("store filling", holds, weight=Weight.WARNING))
+                    self._emit(Event("store filling", holds, severity=Severity.WARNING))
         return filling
 
-    async def _take(self, message: StoredMessage, *, run: bool = True) -> bool:
+    async def _store_and_delete(self, message: StoredMessage, *, run: bool = True) -> bool:
         """Commit, then delete: this slot only, and only now. True where the slot is free after it."""
-        self._health.within("intake", STEP_S)
-        kept = await self._keep(message, run=run)
-        self._arrivals.told(kept)
+        self._deadlines.expect_within("intake", OPERATION_DEADLINE_S)
+        kept = await self._store(message, run=run)
+        self._event_log.log_stored(kept)
         return message.slot is not None and await self._delete(message.slot, message.raw)
 
-    async def _keep(self, message: StoredMessage, *, run: bool = True) -> Kept:
-        kept = await self._skin.run(self._commit, message, run=run)
+    async def _store(self, message: StoredMessage, *, run: bool = True) -> StoreResult:
+        kept = await self._db.run(self._commit, message, run=run)
         if self._journal_failed:
             self._journal_failed = False
-            self._tell(COMMITS_AGAIN)
-        if kept.outcome in (Outcome.NEW, Outcome.REPORT):
-            self._received()
+            self._emit(COMMIT_RECOVERED_EVENT)
+        if kept.outcome in (StoreOutcome.NEW, StoreOutcome.REPORT):
+            self._on_stored()
         return kept
 
-    def _commit(self, message: StoredMessage, *, run: bool = True) -> Kept:
+    def _commit(self, message: StoredMessage, *, run: bool = True) -> StoreResult:
         slot = None if message.slot is None else (message.slot.store, message.slot.index)
-        return self._inbox.keep(slot, message.raw, lambda memory: self._classify(message, memory), run=run)
+        return self._command_store.store(slot, message.raw, lambda memory: self._classify(message, memory), run=run)
 
-    def _classify(self, message: StoredMessage, memory: Memory) -> Received:
+    def _classify(self, message: StoredMessage, history: MessageHistory) -> ReceivedMessage:
         """What it is. One message must never stop the others, whatever pure code makes of it."""
         if isinstance(message.message, Undecodable):
-            return Stray(f"cannot be read: {message.message.reason}", None, None)
+            return IgnoredMessage(f"cannot be read: {message.message.reason}", None, None)
         try:
-            return receive(message.message, message.raw, self._service, memory)
+            return classify(message.message, message.raw, self._service, history)
         except sqlite3.Error:
             raise  # a fault of the disk, not of the message
         except (OSError, MemoryError):
             raise  # and here of the host: the message stays in the module until another session reads it
         except Exception as error:  # noqa: BLE001  (quarantine: the message is kept raw, the rest goes on)
-            return Stray(f"cannot be read: {error}", None, None)
+            return IgnoredMessage(f"cannot be read: {error}", None, None)
 
     async def _delete(self, slot: Slot, raw: str) -> bool:
         """Delete one index. Without a result the slot is read again before anything else is done to it."""
@@ -289,24 +289,24 @@ class Intake:
                 await self._modem.delete(slot)
             except CommandRefused as error:
                 kept = f"{slot}: {error}; it is kept and not run again"
-                self._tell(Step("not deleted", kept, weight=Weight.WARNING))
+                self._emit(Event("not deleted", kept, severity=Severity.WARNING))
                 return False
             except CommandTimedOut:
                 there = await self._modem.read(slot)
                 if there is not None and there.raw == raw:
                     continue
-            self._inbox.free((slot.store, slot.index))
+            self._command_store.mark_slot_free((slot.store, slot.index))
             return True
         return False
 
-    async def _say_disturbed(self, sign: str) -> None:
+    async def _log_port_contention(self, evidence: str) -> None:
         """Once a session; whoever looks for the other one looks into the processes, which may block."""
-        who = await self._skin.run(self._others)
-        text = f"another program seems to use the module's port: {sign}; {who}"
-        self._tell(Step("disturbed", text, weight=Weight.WARNING))
+        who = await self._db.run(self._describe_port_users)
+        text = f"another program seems to use the module's port: {evidence}; {who}"
+        self._emit(Event("disturbed", text, severity=Severity.WARNING))
 
-    def _say_journal(self, error: sqlite3.Error) -> None:
+    def _log_journal_failure(self, error: sqlite3.Error) -> None:
         """Once for each trouble: messages stay in the module until the journal can commit again."""
         if not self._journal_failed:
             self._journal_failed = True
-            self._tell(cannot_commit(error))
+            self._emit(commit_failed_event(error))

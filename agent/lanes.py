@@ -4,33 +4,33 @@ from __future__ import annotations
 
 from collections import deque
 
-Place = tuple[str, str]
+HandlerKey = tuple[str, str]
 """The lane, which is what may run one at a time, and the handler's name; empty where there is none."""
 
 
-class Lanes:
+class HandlerQueues:
     """Queues of numbers, one a handler, each in the order of arrival."""
 
     def __init__(self) -> None:
-        self._queues: dict[Place, deque[int]] = {}
-        self.newest = 0
+        self._queues: dict[HandlerKey, deque[int]] = {}
+        self.newest_id = 0
         """The highest number that has been put in: what is higher has not been looked at."""
 
-    def put(self, place: Place, number: int) -> None:
+    def append(self, key: HandlerKey, command_id: int) -> None:
         """Behind the others."""
-        self._queues.setdefault(place, deque()).append(number)
+        self._queues.setdefault(key, deque()).append(command_id)
 
-    def put_back(self, place: Place, number: int) -> None:
+    def prepend(self, key: HandlerKey, command_id: int) -> None:
         """In front of the others: it is to be tried again."""
-        self._queues.setdefault(place, deque()).appendleft(number)
+        self._queues.setdefault(key, deque()).appendleft(command_id)
 
-    def first(self) -> list[tuple[Place, int]]:
+    def heads(self) -> list[tuple[HandlerKey, int]]:
         """The first of each queue, oldest first."""
         return sorted(((place, queue[0]) for place, queue in self._queues.items()), key=lambda each: each[1])
 
-    def pop(self, place: Place) -> None:
+    def pop(self, key: HandlerKey) -> None:
         """The first of that queue waits no more."""
-        queue = self._queues[place]
+        queue = self._queues[key]
         queue.popleft()
         if not queue:
-            del self._queues[place]
+            del self._queues[key]

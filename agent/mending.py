@@ -13,154 +13,154 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from agent.at.channel import Channel
+from agent.at.channel import AtClient
 from agent.at.error import AtError, CommandRefused, ModemLost
-from agent.at.holder import holders
+from agent.at.holder import find_holders
 from agent.at.port import PortOpener
-from agent.at.wire import Opener, PortUnavailable
-from agent.health import Health
-from agent.journal.resets import Resets, Used
-from agent.journal.skin import Skin
+from agent.at.wire import TransportOpener, PortUnavailable
+from agent.health import DeadlineMonitor
+from agent.journal.resets import ResetBudget, ResetUsage
+from agent.journal.skin import DbExecutor
 from agent.modem.modem import Modem
 from agent.modem.remedies import cycle_radio, restart
 from agent.modem.state import DENIED, Registration
-from agent.recovery import Ladder, Plan, Remedy, Trouble
-from agent.story import Step, Tell, Weight
-from hardware.power import Power, PowerUnusable, Usb
+from agent.recovery import RecoveryPolicy, RecoveryPlan, RecoveryAction, Failure
+from agent.story import Event, EventSink, Severity
+from hardware.power import PowerSwitch, PowerUnavailable, UsbPowerSwitch
 from hardware.profile import DriverProfile
 
-BLIND_S = 5.0
+UNRESPONSIVE_COMMAND_S = 5.0
 """For a command that is written to a module which does not answer: so long it may take to leave."""
-REMEDY_S = 420.0
+ACTION_TIMEOUT_S = 420.0
 """Longest time of a remedy: +COPS=0 alone may take three minutes, and some refuse before they obey."""
-AFTER_S = 200.0
+POST_ACTION_GRACE_S = 200.0
 """Whoever waited for the line meanwhile has its own work still before it."""
-_SIM: dict[tuple[str, int | None], Trouble] = {
-    **dict.fromkeys((("cme", 10), ("cme", 13), ("cms", 310), ("cms", 313)), Trouble.NO_SIM),
-    **dict.fromkeys((("cme", 14), ("cms", 314)), Trouble.SIM_BUSY),
+_SIM_ERRORS: dict[tuple[str, int | None], Failure] = {
+    **dict.fromkeys((("cme", 10), ("cme", 13), ("cms", 310), ("cms", 313)), Failure.NO_SIM),
+    **dict.fromkeys((("cme", 14), ("cms", 314)), Failure.SIM_BUSY),
 }
 """Errors that mean: no SIM, one that does not answer, one that is busy (27.005 3.2.5, 27.007 9.2.1)."""
 
 
 @dataclass(frozen=True, slots=True)
-class Means:
+class RecoveryOptions:
     """What recovery may use."""
 
-    power: Power | None = None
+    power: PowerSwitch | None = None
     may_drop_data: bool = False
-    in_use: Callable[[], str] = lambda: ""
+    describe_module_users: Callable[[], str] = lambda: ""
     """Who else uses the module, as part of a sentence; may block."""
 
 
-class Neighbours:
+class ModuleUsers:
     """Who else uses the module. Its methods may block."""
 
-    def __init__(self, opener: Opener) -> None:
+    def __init__(self, opener: TransportOpener) -> None:
         """Of a socket nothing is known."""
         self._opener = opener if isinstance(opener, PortOpener) else None
 
-    def port(self) -> Path | None:
+    def device_path(self) -> Path | None:
         """The device path on which the module is, or was last."""
-        return None if self._opener is None else self._opener.node
+        return None if self._opener is None else self._opener.device_path
 
-    def user(self) -> str:
+    def describe_users(self) -> str:
         """Part of a sentence, empty for nobody."""
-        from hardware.neighbours import in_use  # noqa: PLC0415  (only where a module is in trouble)
+        from hardware.neighbours import describe_other_user  # noqa: PLC0415  (only where a module is in trouble)
 
-        if self._opener is None or self._opener.node is None:
+        if self._opener is None or self._opener.device_path is None:
             return ""
-        if self._opener.memory.in_data_mode:
-            return f"something else has dialled on {self._opener.node}, which is in data mode"
-        return in_use(self._opener.node, os.getpid(), holders)
+        if self._opener.port_state.is_in_data_mode:
+            return f"something else has dialled on {self._opener.device_path}, which is in data mode"
+        return describe_other_user(self._opener.device_path, os.getpid(), find_holders)
 
 
-class Mender:
+class RecoveryExecutor:
     """The ladder's hands."""
 
     def __init__(
         self,
-        ladder: Ladder,
-        means: Means,
-        resets: Resets,
-        skin: Skin,
-        opener: Opener,
-        tell: Tell,
-        health: Health,
+        policy: RecoveryPolicy,
+        options: RecoveryOptions,
+        reset_budget: ResetBudget,
+        db: DbExecutor,
+        opener: TransportOpener,
+        emit: EventSink,
+        deadlines: DeadlineMonitor,
     ) -> None:
-        self.ladder = ladder
-        self._means = means
-        self._resets = resets
-        self._skin = skin
+        self.policy = policy
+        self._options = options
+        self._reset_budget = reset_budget
+        self._db = db
         self._opener = opener
-        self._tell = tell
-        self._health = health
+        self._emit = emit
+        self._deadlines = deadlines
         self._driver = DriverProfile()
-        self._said = ""
-        self.ended_session = False
+        self._last_skip_reason = ""
+        self.action_ended_session = False
         """Whether the last session was ended by a remedy: that is no failure. Whoever looks clears it."""
-        self.used = Used(0, 0)
+        self.reset_usage = ResetUsage(0, 0)
         """Resets in the last hour and day, as they stood when last looked at."""
 
-    def met(self, modem: Modem) -> None:
+    def on_session_started(self, modem: Modem) -> None:
         """A session stands. How this module is driven is remembered for when it no longer answers."""
         self._driver = modem.driver
-        self._said = ""
-        self.ladder.worked(self._now())
+        self._last_skip_reason = ""
+        self.policy.on_session_started(self._now())
 
-    def failed(self, trouble: Trouble, worked_s: float) -> Plan:
+    def on_session_failed(self, failure: Failure, uptime_s: float) -> RecoveryPlan:
         """What comes after a session that ended, or could not be had."""
-        return self.ladder.failed(trouble, self._now(), worked_s)
+        return self.policy.on_session_failed(failure, self._now(), uptime_s)
 
-    async def put_right(self) -> None:
+    async def restore_usb_power(self) -> None:
         """Give back what an agent that was killed in the middle of a remedy has left without power."""
-        if not isinstance(power := self._means.power, Usb):
+        if not isinstance(power := self._options.power, UsbPowerSwitch):
             return  # of a GPIO line the kernel lets go
         try:
-            place = await power.put_right()
-        except PowerUnusable as error:
-            self._tell(Step("recovery", f"the module may be switched off: {error}", weight=Weight.WARNING))
+            place = await power.restore()
+        except PowerUnavailable as error:
+            self._emit(Event("recovery", f"the module may be switched off: {error}", severity=Severity.WARNING))
             return
         if place:
             text = f"USB device {place} is switched on again; an agent that was killed had switched it off"
-            self._tell(Step("recovery", text, weight=Weight.WARNING))
+            self._emit(Event("recovery", text, severity=Severity.WARNING))
 
-    async def card(self, modem: Modem) -> Trouble | None:
+    async def diagnose_sim(self, modem: Modem) -> Failure | None:
         """What is wrong with the SIM, None if nothing is or nobody can tell."""
         try:
-            said = " ".join(await modem.at("AT+CPIN?")).upper()
+            said = " ".join(await modem.execute_at("AT+CPIN?")).upper()
         except CommandRefused as error:
-            return _SIM.get((error.kind, error.code))
+            return _SIM_ERRORS.get((error.kind, error.code))
         except AtError:
             return None
         if "NOT INSERTED" in said or "NOT READY" in said:
-            return Trouble.NO_SIM
-        return Trouble.LOCKED if " PIN" in said or " PUK" in said else None
+            return Failure.NO_SIM
+        return Failure.PIN_REQUIRED if " PIN" in said or " PUK" in said else None
 
-    async def fares(self, modem: Modem, registration: Registration) -> None:
+    async def check_session(self, modem: Modem, registration: Registration) -> None:
         """Look after network, card and store in a session: a remedy beyond +COPS=0 ends it."""
         trouble = card = None
         if not registration.can_send:
-            trouble = Trouble.DENIED if DENIED in registration.states else Trouble.SEARCHING
-            card = await self.card(modem)
-            if card is Trouble.NO_SIM:
+            trouble = Failure.REGISTRATION_DENIED if DENIED in registration.states else Failure.NO_NETWORK
+            card = await self.diagnose_sim(modem)
+            if card is Failure.NO_SIM:
                 # Setting it up again tells whether it really is gone, and waits for it.
                 modem.close("the module sees no SIM")
                 return
-        busy = modem.card_refuses or card is Trouble.SIM_BUSY
-        if remedy := self.ladder.sim(self._now(), busy=busy):
-            await self.mend(remedy, Trouble.SIM_BUSY, modem)
+        busy = modem.is_sim_blocking_reads or card is Failure.SIM_BUSY
+        if remedy := self.policy.check_sim(self._now(), busy=busy):
+            await self.execute(remedy, Failure.SIM_BUSY, modem)
             return
-        if remedy := self.ladder.store(self._now(), refuses=bool(modem.store_refuses)):
-            if remedy is Remedy.ANEW:
-                self._begin_anew(modem)
+        if remedy := self.policy.check_store(self._now(), unreadable=bool(modem.read_error)):
+            if remedy is RecoveryAction.NEW_SESSION:
+                self._request_new_session(modem)
             else:
-                await self.mend(remedy, Trouble.UNREADABLE, modem)
+                await self.execute(remedy, Failure.STORE_UNREADABLE, modem)
             return
-        remedy = self.ladder.fares(trouble, self._now())
+        remedy = self.policy.check_registration(trouble, self._now())
         if remedy is not None and trouble is not None:
-            await self.mend(remedy, trouble, modem)
+            await self.execute(remedy, trouble, modem)
 
-    async def mend(self, remedy: Remedy, trouble: Trouble, modem: Modem | None = None) -> bool:
+    async def execute(self, action: RecoveryAction, failure: Failure, modem: Modem | None = None) -> bool:
         """Carry out a remedy on the modem of a session, or without one; whether it was begun.
 
         Not begun: something else uses the module, the port cannot be opened, the budget is used up, or the
@@ -168,107 +168,107 @@ class Mender:
         """
         async with contextlib.AsyncExitStack() as stack:
             try:
-                if not self._means.may_drop_data and (user := await self._skin.run(self._means.in_use)):
-                    return self._not(remedy, trouble, f"{user}; recovery.may_drop_data = true allows it")
+                if not self._options.may_drop_data and (user := await self._db.run(self._options.describe_module_users)):
+                    return self._log_skipped(action, failure, f"{user}; recovery.may_drop_data = true allows it")
                 channel = None
-                if modem is None and remedy in {Remedy.RADIO, Remedy.RESTART}:
-                    channel = await self._open(stack)
-                refusal = await self._skin.run(
-                    self._resets.reserve,
-                    remedy.step,
-                    trouble.value,
-                    hourly=trouble is Trouble.DENIED,
-                    spare=self._spare(remedy),
+                if modem is None and action in {RecoveryAction.CYCLE_RADIO, RecoveryAction.RESTART_MODULE}:
+                    channel = await self._open_client(stack)
+                refusal = await self._db.run(
+                    self._reset_budget.reserve,
+                    action.reset_kind,
+                    failure.value,
+                    hourly=failure is Failure.REGISTRATION_DENIED,
+                    spare=self._resets_to_keep_free(action),
                 )
             except PortUnavailable as error:
-                return self._not(remedy, trouble, str(error))
+                return self._log_skipped(action, failure, str(error))
             except sqlite3.Error as error:
-                return self._not(remedy, trouble, f"the journal cannot note it: {error}")
+                return self._log_skipped(action, failure, f"the journal cannot note it: {error}")
             if refusal:
-                return self._not(remedy, trouble, refusal)
-            await self.look()
-            self.ladder.done(remedy, trouble, self._now())
-            self._said = ""
-            used = f"{self.used.hour} of {self._resets.budget.per_hour} resets this hour"
-            self._tell(Step("recovery", f"{trouble.value}: {remedy.value}; {used}", weight=Weight.WARNING))
-            self._health.within("recovery", REMEDY_S + AFTER_S)
-            self._health.excuse(REMEDY_S)
+                return self._log_skipped(action, failure, refusal)
+            await self.refresh_reset_usage()
+            self.policy.on_action_done(action, failure, self._now())
+            self._last_skip_reason = ""
+            used = f"{self.reset_usage.last_hour} of {self._reset_budget.limits.per_hour} resets this hour"
+            self._emit(Event("recovery", f"{failure.value}: {action.value}; {used}", severity=Severity.WARNING))
+            self._deadlines.expect_within("recovery", ACTION_TIMEOUT_S + POST_ACTION_GRACE_S)
+            self._deadlines.suspend(ACTION_TIMEOUT_S)
             try:
-                await self._carry_out(remedy, trouble, modem, channel)
+                await self._run_action(action, failure, modem, channel)
             except (TimeoutError, ModemLost):
                 # A mute module says nothing to it, one that restarts may vanish with its port, and the agent
                 # may be about to end: whether it helped, the next session tells.
                 pass
-            except (AtError, PowerUnusable) as error:
-                self._tell(Step("recovery", f"it did not succeed: {error}", weight=Weight.WARNING))
+            except (AtError, PowerUnavailable) as error:
+                self._emit(Event("recovery", f"it did not succeed: {error}", severity=Severity.WARNING))
             finally:
-                self._health.excuse(AFTER_S)
-                self._health.ended("recovery")
-            if remedy is not Remedy.RESELECT and modem is not None:
-                self.ended_session = True
+                self._deadlines.suspend(POST_ACTION_GRACE_S)
+                self._deadlines.clear("recovery")
+            if action is not RecoveryAction.RESELECT_NETWORK and modem is not None:
+                self.action_ended_session = True
                 modem.close("the module is to be set up again")
         return True
 
-    def _begin_anew(self, modem: Modem) -> None:
+    def _request_new_session(self, modem: Modem) -> None:
         """Another session, which costs no reset, for messages that cannot be read."""
-        trouble, remedy = Trouble.UNREADABLE, Remedy.ANEW
-        self.ladder.done(remedy, trouble, self._now())
-        what = f"{trouble.value} ({modem.store_refuses}): {remedy.value}"
-        self._tell(Step("recovery", what, weight=Weight.WARNING))
-        self.ended_session = True
+        trouble, remedy = Failure.STORE_UNREADABLE, RecoveryAction.NEW_SESSION
+        self.policy.on_action_done(remedy, trouble, self._now())
+        what = f"{trouble.value} ({modem.read_error}): {remedy.value}"
+        self._emit(Event("recovery", what, severity=Severity.WARNING))
+        self.action_ended_session = True
         modem.close(trouble.value)
 
-    async def look(self) -> None:
+    async def refresh_reset_usage(self) -> None:
         """Look again how much of the budget is used."""
         with contextlib.suppress(sqlite3.Error):  # a figure for people only
-            self.used = await self._skin.run(self._resets.used)
+            self.reset_usage = await self._db.run(self._reset_budget.usage)
 
-    async def _carry_out(
-        self, remedy: Remedy, trouble: Trouble, modem: Modem | None, channel: Channel | None
+    async def _run_action(
+        self, action: RecoveryAction, failure: Failure, modem: Modem | None, client: AtClient | None
     ) -> None:
-        power, driver, card = self._means.power, self._driver, trouble in {Trouble.NO_SIM, Trouble.SIM_BUSY}
-        async with asyncio.timeout(BLIND_S if trouble is Trouble.SILENT and channel else REMEDY_S):
-            match remedy:
-                case Remedy.RESELECT if modem is not None:
-                    await modem.reselect()
-                case Remedy.RADIO if modem is not None:
-                    await modem.cycle_radio(card=card)
-                case Remedy.RADIO if channel is not None:
-                    await cycle_radio(channel, driver, card=card)
-                case Remedy.RESTART if modem is not None:
+        power, driver, card = self._options.power, self._driver, failure in {Failure.NO_SIM, Failure.SIM_BUSY}
+        async with asyncio.timeout(UNRESPONSIVE_COMMAND_S if failure is Failure.NO_RESPONSE and client else ACTION_TIMEOUT_S):
+            match action:
+                case RecoveryAction.RESELECT_NETWORK if modem is not None:
+                    await modem.reselect_network()
+                case RecoveryAction.CYCLE_RADIO if modem is not None:
+                    await modem.cycle_radio(power_cycle_sim=card)
+                case RecoveryAction.CYCLE_RADIO if client is not None:
+                    await cycle_radio(client, driver, power_cycle_sim=card)
+                case RecoveryAction.RESTART_MODULE if modem is not None:
                     await modem.restart()
-                case Remedy.RESTART if channel is not None:
-                    await restart(channel, driver)
-                case Remedy.POWER if power is not None:
-                    await power.cycle(driver)
-                    self._pulsed(power)
-                case Remedy.PRESS if power is not None:
-                    await power.press(driver)
-                    self._pulsed(power)
+                case RecoveryAction.RESTART_MODULE if client is not None:
+                    await restart(client, driver)
+                case RecoveryAction.CYCLE_POWER if power is not None:
+                    await power.power_cycle(driver)
+                    self._note_power_key_press(power)
+                case RecoveryAction.PRESS_POWER_KEY if power is not None:
+                    await power.power_on(driver)
+                    self._note_power_key_press(power)
 
-    def _spare(self, remedy: Remedy) -> int:
+    def _resets_to_keep_free(self, action: RecoveryAction) -> int:
         """A key may switch off for good what it was to start anew: then it has to be pressed once more."""
-        power = self._means.power
-        return 1 if remedy is Remedy.POWER and power is not None and power.is_key else 0
+        power = self._options.power
+        return 1 if action is RecoveryAction.CYCLE_POWER and power is not None and power.is_toggle else 0
 
-    def _pulsed(self, power: Power) -> None:
-        if power.is_key:
-            self.ladder.pulsed(self._now())
+    def _note_power_key_press(self, power: PowerSwitch) -> None:
+        if power.is_toggle:
+            self.policy.on_power_key_pressed(self._now())
 
-    async def _open(self, stack: contextlib.AsyncExitStack) -> Channel:
+    async def _open_client(self, stack: contextlib.AsyncExitStack) -> AtClient:
         """A line to a module that nobody has set up, to tell it one thing."""
-        channel = await Channel.open(self._opener)
-        stack.push_async_callback(channel.closed)
+        channel = await AtClient.open(self._opener)
+        stack.push_async_callback(channel.wait_closed)
         stack.callback(channel.close)
-        channel.expect_echo(True)
+        channel.set_echo_expected(True)
         return channel
 
-    def _not(self, remedy: Remedy, trouble: Trouble, why: str) -> bool:
+    def _log_skipped(self, action: RecoveryAction, failure: Failure, reason: str) -> bool:
         """Said once; while it lasts it only stands in the log's details."""
-        self.ladder.held(trouble, self._now())
-        weight = Weight.DETAIL if why == self._said else Weight.WARNING
-        self._said = why
-        self._tell(Step("recovery", f"{trouble.value}, but not done: {remedy.value}: {why}", weight=weight))
+        self.policy.on_action_deferred(failure, self._now())
+        weight = Severity.DEBUG if reason == self._last_skip_reason else Severity.WARNING
+        self._last_skip_reason = reason
+        self._emit(Event("recovery", f"{failure.value}, but not done: {action.value}: {reason}", severity=weight))
         return False
 
     def _now(self) -> float:

@@ -6,11 +6,11 @@ import contextlib
 import socket
 from collections.abc import Callable, Mapping
 
-Notify = Callable[[str], None]
+SdNotify = Callable[[str], None]
 """Takes assignments such as ``READY=1``, several joined by line feeds."""
 
 
-def notifier(environ: Mapping[str, str]) -> Notify:
+def make_notifier(environ: Mapping[str, str]) -> SdNotify:
     """How to tell systemd; tells nobody where the agent was not started by it."""
     address = environ.get("NOTIFY_SOCKET", "")
     if not address:
@@ -26,7 +26,7 @@ def notifier(environ: Mapping[str, str]) -> Notify:
     return notify
 
 
-def watchdog_interval(environ: Mapping[str, str], pid: int) -> float | None:
+def read_watchdog_interval_s(environ: Mapping[str, str], pid: int) -> float | None:
     """Seconds between two signs of life: half of what systemd allows; None where it asks for none."""
     try:
         allowed = int(environ.get("WATCHDOG_USEC", "0"))

@@ -15,39 +15,39 @@ from random import Random
 
 import pdu
 from agent.at.error import CommandRefused, CommandTimedOut, ErrorClass, ModemLost
-from agent.health import Health
+from agent.health import DeadlineMonitor
 from agent.journal.journal import DAY_S
-from agent.journal.outbox import Outbox as Queue
+from agent.journal.outbox import OutboxStore as Queue
 from agent.journal.rows import ReplyRow
-from agent.journal.skin import COMMITS_AGAIN, Skin, cannot_commit, insist
+from agent.journal.skin import COMMIT_RECOVERED_EVENT, DbExecutor, commit_failed_event, retry_until_committed
 from agent.modem.modem import Modem
-from agent.modem.sending import NotSent, Outcome, Refused, Sent, Unknown
-from agent.recovery import SendPause
-from agent.retry import Waits
-from agent.story import Step, Tell, Weight, masked
-from agent.waiting import Waiting
+from agent.modem.sending import NotSent, SendOutcome, Refused, Sent, OutcomeUnknown
+from agent.recovery import BrownoutGuard
+from agent.retry import Backoff
+from agent.story import Event, EventSink, Severity, mask_number
+from agent.waiting import DestinationBackoff
 
-SEND_S = 400.0
+SEND_DEADLINE_S = 400.0
 """Longest time one message may take before the watchdog worries: twice the slowest module's own limit."""
-ATTEMPTS = 12
+MAX_ATTEMPTS = 12
 """Tries of a message that is refused for a time; with the waits below they span some hours."""
-WAITS = Waits(first_s=5, cap_s=3600)
-LONG_WAITS = Waits(first_s=60, cap_s=3600)
+RETRY_BACKOFF = Backoff(initial_s=5, max_s=3600)
+NETWORK_FAILURE_BACKOFF = Backoff(initial_s=60, max_s=3600)
 """Where the network or the SIM has trouble: it passes in minutes, asking more often helps nobody."""
-QUOTA_WAITS = Waits(first_s=3600, cap_s=4 * 3600)
+QUOTA_BACKOFF = Backoff(initial_s=3600, max_s=4 * 3600)
 """After the network said that the quota is used up; all tries together span more than a day."""
-DISK_S = 60.0
+JOURNAL_RETRY_S = 60.0
 """A journal that cannot commit lets nothing be sent."""
-NETWORK_S = 15.0
+NETWORK_CHECK_INTERVAL_S = 15.0
 """Where no network takes messages, none is tried; so often it is looked whether one does now."""
-AT_START_S = 60.0
+MAX_DELAY_AFTER_RESTART_S = 60.0
 """The longest that a message which failed before waits at the start of the agent."""
-IDLE = inf
+UNTIL_QUEUED_S = inf
 """As a pause: until something is queued."""
 
 
 @dataclass(frozen=True, slots=True)
-class SendingRules:
+class SendConfig:
     """What the operator allows; keys of ``[service]``."""
 
     max_per_minute: int = 10
@@ -57,248 +57,248 @@ class SendingRules:
     max_answer_age_s: float = DAY_S
 
 
-class Outbox:
+class Sender:
     """The sending task of one session."""
 
     def __init__(
         self,
         modem: Modem,
-        skin: Skin,
-        queue: Queue,
-        rules: SendingRules,
-        waiting: Waiting,
+        db: DbExecutor,
+        outbox_store: Queue,
+        config: SendConfig,
+        destination_backoff: DestinationBackoff,
         random: Random,
-        tell: Tell,
-        health: Health,
-        settled: Callable[[], None],
-        work: asyncio.Event,
-        rest: SendPause,
+        emit: EventSink,
+        deadlines: DeadlineMonitor,
+        on_reply_settled: Callable[[], None],
+        reply_queued: asyncio.Event,
+        brownout_guard: BrownoutGuard,
     ) -> None:
         """`work` is set when something was queued; `settled` is called when a message has met its fate.
 
         `rest` knows whether messages take the module down.
         """
         self._modem = modem
-        self._skin = skin
-        self._queue = queue
-        self._rules = rules
-        self._waiting = waiting
+        self._db = db
+        self._outbox_store = outbox_store
+        self._config = config
+        self._destination_backoff = destination_backoff
         self._random = random
-        self._tell = tell
-        self._health = health
-        self._settled = settled
-        self._work = work
-        self._rest = rest
-        self._held = ""
-        self._open = False
+        self._emit = emit
+        self._deadlines = deadlines
+        self._on_reply_settled = on_reply_settled
+        self._reply_queued = reply_queued
+        self._brownout_guard = brownout_guard
+        self._blocked_by = ""
+        self._wakes_on_queued = False
         """Whether what is queued from now on may be sent although others wait."""
-        self._not_begun: int | None = None
+        self._unsent_reply_id: int | None = None
         """A message that was to be `sending`; it has not left, whether that was committed or not."""
         self._journal_failed = False
 
     @property
-    def held(self) -> str:
+    def blocked_by(self) -> str:
         """What keeps messages back, for people; empty where nothing does."""
-        return self._held or self._waiting.why(asyncio.get_running_loop().time())
+        return self._blocked_by or self._destination_backoff.describe(asyncio.get_running_loop().time())
 
     async def run(self) -> None:
         """Settle what the last session left, then send until this one ends."""
         try:
-            for number in await insist(self._skin, self._tell, self._queue.interrupted):
+            for number in await retry_until_committed(self._db, self._emit, self._outbox_store.close_interrupted):
                 reason = "its session ended while it was being sent; left alone"
-                self._tell(Step("unknown", reason, reply=number, weight=Weight.WARNING))
-                self._settled()
+                self._emit(Event("unknown", reason, reply=number, severity=Severity.WARNING))
+                self._on_reply_settled()
             while True:
-                self._work.clear()
-                pause = await self._next()
+                self._reply_queued.clear()
+                pause = await self._send_next()
                 if pause is not None:
-                    await self._modem.wait(self._work if self._open else asyncio.Event(), pause)
+                    await self._modem.wait(self._reply_queued if self._wakes_on_queued else asyncio.Event(), pause)
         except ModemLost:
             return
 
-    async def _next(self) -> float | None:
+    async def _send_next(self) -> float | None:
         """Send the oldest message that need not wait; returns the pause before the next, None for none."""
-        self._open = False
+        self._wakes_on_queued = False
         now = asyncio.get_running_loop().time()
         try:
-            if self._not_begun is not None:
-                await self._skin.run(self._queue.back, self._not_begun, "", attempted=False)
-                self._not_begun = None
-            await self._give_up()
-            if left := self._waiting.all_left(now):
-                return await self._until_old(left)
-            held = self._waiting.held(now)
-            reply = await self._skin.run(self._queue.next, tuple(held))
+            if self._unsent_reply_id is not None:
+                await self._db.run(self._outbox_store.requeue, self._unsent_reply_id, "", attempted=False)
+                self._unsent_reply_id = None
+            await self._expire_old()
+            if left := self._destination_backoff.all_remaining_s(now):
+                return await self._limit_to_expiry(left)
+            held = self._destination_backoff.held_destinations(now)
+            reply = await self._db.run(self._outbox_store.next_queued, tuple(held))
             if reply is None:
-                self._open = True
-                return await self._until_old(min(held.values())) if held else IDLE
-            if reply.attempts and not self._waiting.knows(reply.destination):
+                self._wakes_on_queued = True
+                return await self._limit_to_expiry(min(held.values())) if held else UNTIL_QUEUED_S
+            if reply.attempts and not self._destination_backoff.has_failed(reply.destination):
                 # Sending may be what ended the agent: a start in front of it hurries nothing.
-                pause = min(WAITS.after(reply.attempts, self._random), AT_START_S)
-                self._waiting.hold(reply.destination, now + pause, "tried before the last start")
+                pause = min(RETRY_BACKOFF.delay(reply.attempts, self._random), MAX_DELAY_AFTER_RESTART_S)
+                self._destination_backoff.hold(reply.destination, now + pause, "tried before the last start")
                 return None
-            if (why_for := self._obstacle() or await self._skin.run(self._limit)) is not None:
+            if (why_for := self._check_modem() or await self._db.run(self._check_rate_limits)) is not None:
                 why, pause = why_for
-                await self._hold(reply, why)
-                return await self._until_old(pause)
+                await self._log_held(reply, why)
+                return await self._limit_to_expiry(pause)
         except sqlite3.Error as trouble:
-            return self._journal_fails(trouble)
-        self._held = ""
+            return self._handle_journal_failure(trouble)
+        self._blocked_by = ""
         return await self._send(reply)
 
-    async def _give_up(self) -> None:
+    async def _expire_old(self) -> None:
         """What has waited for too long is not sent: nobody expects it any more."""
-        limit = self._rules.max_answer_age_s
-        for reply in await self._skin.run(self._queue.too_old, limit, self._rules.max_per_day):
+        limit = self._config.max_answer_age_s
+        for reply in await self._db.run(self._outbox_store.list_expired, limit, self._config.max_per_day):
             last = f"; {reply.reason}" if reply.reason else ""
-            await self._fail(reply, f"not sent within {limit / 3600:g} h, given up{last}")
+            await self._finish_failed(reply, f"not sent within {limit / 3600:g} h, given up{last}")
 
-    async def _until_old(self, pause: float) -> float:
+    async def _limit_to_expiry(self, delay_s: float) -> float:
         """A pause that ends when the oldest message becomes too old."""
-        age = await self._skin.run(self._queue.oldest_age)
-        left = inf if age is None else self._rules.max_answer_age_s - age
-        return min(pause, left + 1) if left > 0 else pause
+        age = await self._db.run(self._outbox_store.oldest_queued_age)
+        left = inf if age is None else self._config.max_answer_age_s - age
+        return min(delay_s, left + 1) if left > 0 else delay_s
 
-    def _obstacle(self) -> tuple[str, float] | None:
+    def _check_modem(self) -> tuple[str, float] | None:
         """Why and for how long the module or its network holds all back; no attempt is counted."""
-        registration = self._modem.condition.registration
+        registration = self._modem.status.registration
         if not registration.can_send:
-            return f"{registration}: messages wait for a network", NETWORK_S
-        if pause := self._rest.remaining(asyncio.get_running_loop().time()):
+            return f"{registration}: messages wait for a network", NETWORK_CHECK_INTERVAL_S
+        if pause := self._brownout_guard.remaining_s(asyncio.get_running_loop().time()):
             return "sending rests, since it took the module down", pause
         return None
 
-    def _limit(self) -> tuple[str, float] | None:
+    def _check_rate_limits(self) -> tuple[str, float] | None:
         """Why and for how long to hold all messages back. A cap holds, it never drops."""
-        rules = self._rules
-        if self._queue.sent_within(60) >= rules.max_per_minute:
+        rules = self._config
+        if self._outbox_store.count_sent_within(60) >= rules.max_per_minute:
             return f"the rate of {rules.max_per_minute} messages a minute is reached", 10
-        if self._queue.sent_within(DAY_S) >= rules.max_per_day:
+        if self._outbox_store.count_sent_within(DAY_S) >= rules.max_per_day:
             return f"the daily cap of {rules.max_per_day} messages a day is reached", 600
         return None
 
-    async def _hold(self, reply: ReplyRow, why: str) -> None:
+    async def _log_held(self, reply: ReplyRow, reason: str) -> None:
         """Said once, and noted at the message that would be next."""
-        if self._held != why:
-            self._held = why
-            self._tell(Step("held", why, weight=Weight.WARNING))
-            await self._skin.run(self._queue.note, reply.id, f"held: {why}")
+        if self._blocked_by != reason:
+            self._blocked_by = reason
+            self._emit(Event("held", reason, severity=Severity.WARNING))
+            await self._db.run(self._outbox_store.set_wait_reason, reply.id, f"held: {reason}")
 
     async def _send(self, reply: ReplyRow) -> float | None:
         begun = False
 
         async def body_leaves() -> None:
             nonlocal begun
-            await self._skin.run(self._queue.sending, reply.id)
+            await self._db.run(self._outbox_store.mark_sending, reply.id)
             begun = True
             if self._journal_failed:
                 self._journal_failed = False
-                self._tell(COMMITS_AGAIN)
-            self._rest.left(asyncio.get_running_loop().time())
-            self._say(
+                self._emit(COMMIT_RECOVERED_EVENT)
+            self._brownout_guard.on_message_sending(asyncio.get_running_loop().time())
+            self._log(
                 "sending",
                 reply,
-                f"to {masked(reply.destination)}",
+                f"to {mask_number(reply.destination)}",
                 reply.user_data.text or reply.user_data.data,
             )
 
-        self._health.within("outbox", SEND_S)
+        self._deadlines.expect_within("outbox", SEND_DEADLINE_S)
         try:
-            outcome = await self._modem.send(self._submit(reply), body_leaves)
+            outcome = await self._modem.send(self._build_submit(reply), body_leaves)
         except ModemLost:
             raise
         except sqlite3.Error as trouble:
-            self._not_begun = reply.id
-            return self._journal_fails(trouble)
+            self._unsent_reply_id = reply.id
+            return self._handle_journal_failure(trouble)
         except (CommandRefused, CommandTimedOut) as error:
-            outcome = Unknown(str(error)) if begun else NotSent(str(error))
+            outcome = OutcomeUnknown(str(error)) if begun else NotSent(str(error))
         except (OSError, MemoryError) as error:  # of the host, not of the message
             reason = f"{error or 'out of memory'}"
-            outcome = Unknown(reason) if begun else NotSent(reason)
+            outcome = OutcomeUnknown(reason) if begun else NotSent(reason)
         except Exception as error:  # noqa: BLE001  (whatever it was, it ends this message and no other)
             reason = f"{type(error).__name__}: {error}"
-            return await (self._unknown(reply, reason) if begun else self._fail(reply, reason))
+            return await (self._handle_unknown(reply, reason) if begun else self._finish_failed(reply, reason))
         finally:
-            self._health.ended("outbox")
-        return await self._settle(reply, outcome, begun=begun)
+            self._deadlines.clear("outbox")
+        return await self._record_outcome(reply, outcome, marked_sending=begun)
 
-    async def _settle(self, reply: ReplyRow, outcome: Outcome, *, begun: bool) -> float | None:
+    async def _record_outcome(self, reply: ReplyRow, outcome: SendOutcome, *, marked_sending: bool) -> float | None:
         """Note the outcome; `begun`: that it might leave has been committed."""
         match outcome:
             case Sent(message_reference):
-                await insist(self._skin, self._tell, self._queue.sent, reply.id, message_reference)
+                await retry_until_committed(self._db, self._emit, self._outbox_store.mark_sent, reply.id, message_reference)
                 named = "" if message_reference is None else f"message reference {message_reference}"
-                self._say("sent", reply, named)
-                self._met_its_fate(reply)
+                self._log("sent", reply, named)
+                self._finish_settled(reply)
                 return None
-            case Unknown(reason):
-                return await self._unknown(reply, reason)
+            case OutcomeUnknown(reason):
+                return await self._handle_unknown(reply, reason)
             case NotSent(reason):
-                lost = bool(self._modem.loss)  # then the session ends, and the next one is made after a wait
-                return await self._again(reply, reason, begun=begun, hold=not lost)
+                lost = bool(self._modem.loss_reason)  # then the session ends, and the next one is made after a wait
+                return await self._requeue(reply, reason, marked_sending=marked_sending, hold=not lost)
             case Refused(error):
-                return await self._refused(reply, error, begun=begun)
+                return await self._handle_refusal(reply, error, marked_sending=marked_sending)
 
-    def _submit(self, reply: ReplyRow) -> pdu.Submit:
+    def _build_submit(self, reply: ReplyRow) -> pdu.Submit:
         return pdu.Submit(
             destination_address=pdu.Address.parse(reply.destination),
             user_data=reply.user_data,
             data_coding_scheme=reply.user_data.data_coding_scheme,
-            status_report_request=self._rules.status_reports,
+            status_report_request=self._config.status_reports,
         )
 
-    def _journal_fails(self, trouble: sqlite3.Error) -> float:
+    def _handle_journal_failure(self, error: sqlite3.Error) -> float:
         """Once for each trouble; nothing is sent meanwhile."""
         if not self._journal_failed:
             self._journal_failed = True
-            self._tell(cannot_commit(trouble))
-        return DISK_S
+            self._emit(commit_failed_event(error))
+        return JOURNAL_RETRY_S
 
-    async def _unknown(self, reply: ReplyRow, reason: str) -> float | None:
-        if self._rules.resend_unknown and reply.attempts == 0:
-            return await self._once_more(reply, reason)
-        await insist(self._skin, self._tell, self._queue.end, reply.id, "unknown", reason)
-        self._say("unknown", reply, f"{reason}; left alone", weight=Weight.WARNING)
-        self._met_its_fate(reply)
+    async def _handle_unknown(self, reply: ReplyRow, reason: str) -> float | None:
+        if self._config.resend_unknown and reply.attempts == 0:
+            return await self._resend_unknown(reply, reason)
+        await retry_until_committed(self._db, self._emit, self._outbox_store.finish, reply.id, "unknown", reason)
+        self._log("unknown", reply, f"{reason}; left alone", severity=Severity.WARNING)
+        self._finish_settled(reply)
         return None
 
-    async def _once_more(self, reply: ReplyRow, reason: str) -> float | None:
+    async def _resend_unknown(self, reply: ReplyRow, reason: str) -> float | None:
         """It may have left, and the operator wants it sent all the same. The one that may be out counts."""
-        await insist(self._skin, self._tell, self._queue.copy, reply.id, f"outcome unknown: {reason}")
-        pause = WAITS.after(1, self._random)
-        self._waiting.hold(reply.destination, asyncio.get_running_loop().time() + pause, reason)
-        self._say("unknown", reply, f"{reason}; once more in {pause:.0f} s", weight=Weight.WARNING)
+        await retry_until_committed(self._db, self._emit, self._outbox_store.requeue_possibly_sent, reply.id, f"outcome unknown: {reason}")
+        pause = RETRY_BACKOFF.delay(1, self._random)
+        self._destination_backoff.hold(reply.destination, asyncio.get_running_loop().time() + pause, reason)
+        self._log("unknown", reply, f"{reason}; once more in {pause:.0f} s", severity=Severity.WARNING)
         return None
 
-    async def _refused(self, reply: ReplyRow, error: CommandRefused, *, begun: bool) -> float | None:
+    async def _handle_refusal(self, reply: ReplyRow, error: CommandRefused, *, marked_sending: bool) -> float | None:
         match error.error_class:
-            case ErrorClass.AS_SENT:
-                await insist(self._skin, self._tell, self._queue.sent, reply.id, None)
-                self._say("sent", reply, str(error))
-                self._met_its_fate(reply)
+            case ErrorClass.ALREADY_DELIVERED:
+                await retry_until_committed(self._db, self._emit, self._outbox_store.mark_sent, reply.id, None)
+                self._log("sent", reply, str(error))
+                self._finish_settled(reply)
                 return None
-            case ErrorClass.UNKNOWN:
-                return await self._unknown(reply, str(error))
+            case ErrorClass.OUTCOME_UNKNOWN:
+                return await self._handle_unknown(reply, str(error))
             case ErrorClass.PERMANENT:
-                return await self._fail(reply, str(error))
-            case ErrorClass.QUOTA:
-                return await self._again(reply, str(error), begun=begun, waits=QUOTA_WAITS, all_wait=True)
+                return await self._finish_failed(reply, str(error))
+            case ErrorClass.BARRED:
+                return await self._requeue(reply, str(error), marked_sending=marked_sending, backoff=QUOTA_BACKOFF, hold_all=True)
             case ErrorClass.NOT_READY:
-                return await self._again(reply, str(error), begun=begun, waits=LONG_WAITS, all_wait=True)
-            case ErrorClass.LATER:
-                return await self._again(reply, str(error), begun=begun, waits=LONG_WAITS)
+                return await self._requeue(reply, str(error), marked_sending=marked_sending, backoff=NETWORK_FAILURE_BACKOFF, hold_all=True)
+            case ErrorClass.RETRY_LATER:
+                return await self._requeue(reply, str(error), marked_sending=marked_sending, backoff=NETWORK_FAILURE_BACKOFF)
             case _:
-                return await self._again(reply, str(error), begun=begun)
+                return await self._requeue(reply, str(error), marked_sending=marked_sending)
 
-    async def _again(
+    async def _requeue(
         self,
         reply: ReplyRow,
         reason: str,
         *,
-        begun: bool,
-        waits: Waits = WAITS,
+        marked_sending: bool,
+        backoff: Backoff = RETRY_BACKOFF,
         hold: bool = True,
-        all_wait: bool = False,
+        hold_all: bool = False,
     ) -> float | None:
         """Back into the queue, to be tried after a wait that grows with the attempts on disk.
 
@@ -306,35 +306,35 @@ class Outbox:
         so others would only meet it, too.
         """
         attempts = reply.attempts + 1
-        if attempts >= ATTEMPTS:
-            return await self._fail(reply, f"{reason}; given up after {attempts} attempts")
-        await insist(self._skin, self._tell, self._queue.back, reply.id, reason, attempted=not begun)
-        pause = waits.after(attempts, self._random)
+        if attempts >= MAX_ATTEMPTS:
+            return await self._finish_failed(reply, f"{reason}; given up after {attempts} attempts")
+        await retry_until_committed(self._db, self._emit, self._outbox_store.requeue, reply.id, reason, attempted=not marked_sending)
+        pause = backoff.delay(attempts, self._random)
         until = asyncio.get_running_loop().time() + (pause if hold else 0)
-        self._waiting.hold(reply.destination, until, reason)
-        if all_wait:
-            self._waiting.hold_all(until, reason)
-        self._say("not sent", reply, f"{reason}; again in {pause:.0f} s", weight=Weight.WARNING)
+        self._destination_backoff.hold(reply.destination, until, reason)
+        if hold_all:
+            self._destination_backoff.hold_all(until, reason)
+        self._log("not sent", reply, f"{reason}; again in {pause:.0f} s", severity=Severity.WARNING)
         return None if hold else pause
 
-    async def _fail(self, reply: ReplyRow, reason: str) -> float | None:
-        await insist(self._skin, self._tell, self._queue.end, reply.id, "failed", reason)
-        self._say("failed", reply, reason, weight=Weight.WARNING)
-        self._met_its_fate(reply)
+    async def _finish_failed(self, reply: ReplyRow, reason: str) -> float | None:
+        await retry_until_committed(self._db, self._emit, self._outbox_store.finish, reply.id, "failed", reason)
+        self._log("failed", reply, reason, severity=Severity.WARNING)
+        self._finish_settled(reply)
         return None
 
-    def _met_its_fate(self, reply: ReplyRow) -> None:
-        self._waiting.done(reply.destination)
-        self._settled()
+    def _finish_settled(self, reply: ReplyRow) -> None:
+        self._destination_backoff.release(reply.destination)
+        self._on_reply_settled()
 
-    def _say(
+    def _log(
         self,
-        what: str,
+        kind: str,
         reply: ReplyRow,
-        detail: str,
+        message: str,
         content: str | bytes | None = None,
-        weight: Weight = Weight.NORMAL,
+        severity: Severity = Severity.INFO,
     ) -> None:
-        self._tell(
-            Step(what, detail, reply.command, reply.sid, reply=reply.id, content=content, weight=weight)
+        self._emit(
+            Event(kind, message, reply.command_id, reply.sid, reply=reply.id, content=content, severity=severity)
         )

@@ -13,82 +13,82 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from agent.story import Step, Tell, Weight
+from agent.story import Event, EventSink, Severity
 
-FIRST_S = 60.0
-CAP_S = 6 * 3600.0
-FORGET_S = 2 * 3600.0
+INITIAL_INTERVAL_S = 60.0
+MAX_INTERVAL_S = 6 * 3600.0
+FORGET_AFTER_S = 2 * 3600.0
 """A trouble that did not come for so long, or not for as long as it was silent, is a new one."""
-KNOWN = 200
+MAX_CONDITIONS = 200
 """Conditions that are remembered; beyond them the oldest is forgotten."""
-_CHANGES = frozenset({"registration", "session", "journal commits again"})
+_STATE_CHANGE_KINDS = frozenset({"registration", "session", "journal commits again"})
 """Words of conditions that are no trouble, but may change to and fro for days."""
-_LINE = frozenset({"session ended", "session failed", "module", "module restarted", "port"})
+_CONNECTION_FAILURE_KINDS = frozenset({"session ended", "session failed", "module", "module restarted", "port"})
 """Words of troubles that a new session ends."""
 _DIGITS = re.compile(r"\d+")
 
 
 @dataclass(slots=True)
-class _Condition:
-    said: float
-    seen: float
-    wait_s: float = FIRST_S
-    times: int = 0
+class _ThrottleState:
+    last_logged_at: float
+    last_seen_at: float
+    interval_s: float = INITIAL_INTERVAL_S
+    suppressed_count: int = 0
     """How often it came since it was said."""
 
 
-class Quiet:
+class LogThrottle:
     """A `Tell` in front of another."""
 
-    def __init__(self, tell: Tell, clock: Callable[[], float]) -> None:
+    def __init__(self, emit: EventSink, clock: Callable[[], float]) -> None:
         """`clock` gives monotonic seconds."""
-        self._tell = tell
+        self._emit = emit
         self._clock = clock
-        self._known: dict[str, _Condition] = {}
-        self._owed: set[str] = set()
+        self._conditions: dict[str, _ThrottleState] = {}
+        self._pending_resolutions: set[str] = set()
         """Which ends are to be said, as the trouble before them was."""
 
-    def __call__(self, step: Step) -> None:
+    def __call__(self, step: Event) -> None:
         """Tell it, or tell it as a detail."""
         event = step.command is not None or step.reply is not None
-        if event or (step.weight < Weight.WARNING and step.what not in _CHANGES):
-            self._tell(step)
+        if event or (step.severity < Severity.WARNING and step.kind not in _STATE_CHANGE_KINDS):
+            self._emit(step)
             return
         now = self._clock()
-        key = _DIGITS.sub("#", f"{step.what}: {step.detail}")
-        known = self._known.pop(key, None)
-        ended = _ended_by(step)
-        if known is None or now - known.seen >= max(FORGET_S, known.wait_s) or ended in self._owed:
-            known = _Condition(now, now)
-        elif now - known.said >= known.wait_s and not ended:
-            if known.times:
-                step = replace(step, detail=f"{step.detail} ({known.times} times more since it was said)")
-            known = _Condition(now, now, min(2 * known.wait_s, CAP_S))
+        key = _DIGITS.sub("#", f"{step.kind}: {step.message}")
+        known = self._conditions.pop(key, None)
+        ended = _resolved_condition(step)
+        if known is None or now - known.last_seen_at >= max(FORGET_AFTER_S, known.interval_s) or ended in self._pending_resolutions:
+            known = _ThrottleState(now, now)
+        elif now - known.last_logged_at >= known.interval_s and not ended:
+            if known.suppressed_count:
+                step = replace(step, detail=f"{step.message} ({known.suppressed_count} times more since it was said)")
+            known = _ThrottleState(now, now, min(2 * known.interval_s, MAX_INTERVAL_S))
         else:
-            known.seen, known.times = now, known.times + 1
-            step = replace(step, weight=Weight.DETAIL)
-        if step.weight > Weight.DETAIL:
-            self._owed.discard(ended)
-            self._owed |= {_begun_by(step)} - {""}
-        self._known[key] = known
-        if len(self._known) > KNOWN:
-            del self._known[next(iter(self._known))]
-        self._tell(step)
+            known.last_seen_at, known.suppressed_count = now, known.suppressed_count + 1
+            step = replace(step, weight=Severity.DEBUG)
+        if step.severity > Severity.DEBUG:
+            self._pending_resolutions.discard(ended)
+            self._pending_resolutions |= {_raised_condition(step)} - {""}
+        self._conditions[key] = known
+        if len(self._conditions) > MAX_CONDITIONS:
+            del self._conditions[next(iter(self._conditions))]
+        self._emit(step)
 
 
-def _begun_by(step: Step) -> str:
+def _raised_condition(event: Event) -> str:
     """Which trouble this begins or goes on with, empty for one that has no end of its own."""
-    if step.what in _LINE:
+    if event.kind in _CONNECTION_FAILURE_KINDS:
         return "line"
-    if step.what == "journal cannot commit":
+    if event.kind == "journal cannot commit":
         return "journal"
-    return "network" if step.what == "registration" and not _ended_by(step) else ""
+    return "network" if event.kind == "registration" and not _resolved_condition(event) else ""
 
 
-def _ended_by(step: Step) -> str:
+def _resolved_condition(event: Event) -> str:
     """Which trouble this ends, empty for none."""
-    if step.what == "session":
+    if event.kind == "session":
         return "line"
-    if step.what == "journal commits again":
+    if event.kind == "journal commits again":
         return "journal"
-    return "network" if step.what == "registration" and step.detail.startswith("registered") else ""
+    return "network" if event.kind == "registration" and event.message.startswith("registered") else ""

@@ -7,20 +7,20 @@ from random import Random
 
 
 @dataclass(frozen=True, slots=True)
-class Waits:
+class Backoff:
     """Waits that grow by a factor to a cap, each spread so that many devices do not come back at once."""
 
-    first_s: float
-    cap_s: float
+    initial_s: float
+    max_s: float
     factor: float = 1.8
-    spread: float = 0.25
+    jitter: float = 0.25
 
-    def after(self, failures: int, random: Random) -> float:
+    def delay(self, failures: int, random: Random) -> float:
         """Seconds to wait after that many failures in a row (1 or more)."""
-        grown = self.first_s
+        grown = self.initial_s
         for _ in range(failures - 1):
             grown *= self.factor
-            if grown >= self.cap_s:
-                grown = self.cap_s
+            if grown >= self.max_s:
+                grown = self.max_s
                 break
-        return grown * (1 + self.spread * (2 * random.random() - 1))
+        return grown * (1 + self.jitter * (2 * random.random() - 1))

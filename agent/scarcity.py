@@ -12,66 +12,66 @@ from collections.abc import Callable, Hashable
 from random import Random
 from typing import ParamSpec, TypeVar
 
-from agent.handlers.outcome import EXHAUSTED
-from agent.retry import Waits
-from agent.story import Step, Tell, Weight
+from agent.handlers.outcome import EXHAUSTION_ERRNOS
+from agent.retry import Backoff
+from agent.story import Event, EventSink, Severity
 
-WAITS = Waits(first_s=1, cap_s=60, factor=2)
-GIVE_UP_S = 3600.0
+RESOURCE_BACKOFF = Backoff(initial_s=1, max_s=60, factor=2)
+GIVE_UP_AFTER_S = 3600.0
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class Scarcity:
+class ResourceBackoff:
     """What could not be started, and since when."""
 
-    def __init__(self, random: Random, tell: Tell) -> None:
+    def __init__(self, random: Random, emit: EventSink) -> None:
         self._random = random
-        self._tell = tell
-        self._first: dict[Hashable, float] = {}
-        self._until: dict[Hashable, float] = {}
-        self._failures = 0
+        self._emit = emit
+        self._first_failure_at: dict[Hashable, float] = {}
+        self._retry_at: dict[Hashable, float] = {}
+        self._consecutive_failures = 0
 
-    def met(self, what: Hashable, reason: str, now: float) -> bool:
+    def on_exhausted(self, key: Hashable, reason: str, now: float) -> bool:
         """It could not be started; whether it is to be tried again. Said once for all while it lasts."""
-        since = self._first.setdefault(what, now)
-        if now - since >= GIVE_UP_S:
-            self.over(what)
+        since = self._first_failure_at.setdefault(key, now)
+        if now - since >= GIVE_UP_AFTER_S:
+            self.forget(key)
             return False
-        self._failures += 1
-        pause = WAITS.after(self._failures, self._random)
-        self._until[what] = now + pause
-        weight = Weight.WARNING if self._failures == 1 else Weight.DETAIL
-        text = f"{reason}; nothing of it has run, each is tried again for {GIVE_UP_S / 60:.0f} min"
-        self._tell(Step("no handler can be started", text, weight=weight))
+        self._consecutive_failures += 1
+        pause = RESOURCE_BACKOFF.delay(self._consecutive_failures, self._random)
+        self._retry_at[key] = now + pause
+        weight = Severity.WARNING if self._consecutive_failures == 1 else Severity.DEBUG
+        text = f"{reason}; nothing of it has run, each is tried again for {GIVE_UP_AFTER_S / 60:.0f} min"
+        self._emit(Event("no handler can be started", text, severity=weight))
         return True
 
-    def left(self, what: Hashable, now: float) -> float:
+    def remaining_s(self, key: Hashable, now: float) -> float:
         """Seconds that it has to wait yet, 0 for none."""
-        return max(0.0, self._until.get(what, now) - now)
+        return max(0.0, self._retry_at.get(key, now) - now)
 
-    def over(self, what: Hashable) -> None:
+    def forget(self, key: Hashable) -> None:
         """It is not to be tried any more."""
-        self._first.pop(what, None)
-        self._until.pop(what, None)
+        self._first_failure_at.pop(key, None)
+        self._retry_at.pop(key, None)
 
-    def started(self, what: Hashable) -> None:
+    def on_started(self, key: Hashable) -> None:
         """It has started: the host has again what it takes, and others need wait no longer than first."""
-        self.over(what)
-        if self._failures:
-            self._failures = 0
-            self._until.clear()
-            self._tell(Step("handlers are started again"))
+        self.forget(key)
+        if self._consecutive_failures:
+            self._consecutive_failures = 0
+            self._retry_at.clear()
+            self._emit(Event("handlers are started again"))
 
 
-def is_scarcity(error: Exception) -> bool:
+def is_resource_exhaustion(error: Exception) -> bool:
     """Whether an error is one of the host, not of what was to be done."""
-    return isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno in EXHAUSTED)
+    return isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno in EXHAUSTION_ERRNOS)
 
 
-async def afford(
-    random: Random, tell: Tell, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs
+async def retry_while_exhausted(
+    random: Random, emit: EventSink, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs
 ) -> R:
     """Run it until the host has what it takes: even pure code reads its own files when it first runs."""
     failures = 0
@@ -79,11 +79,11 @@ async def afford(
         try:
             result = function(*args, **kwargs)
         except (OSError, MemoryError) as error:
-            if not is_scarcity(error):
+            if not is_resource_exhaustion(error):
                 raise
             failures += 1
             if failures == 1:
-                tell(Step("host", f"{error or 'out of memory'}; trying on", weight=Weight.WARNING))
-            await asyncio.sleep(WAITS.after(failures, random))
+                emit(Event("host", f"{error or 'out of memory'}; trying on", severity=Severity.WARNING))
+            await asyncio.sleep(RESOURCE_BACKOFF.delay(failures, random))
         else:
             return result

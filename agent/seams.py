@@ -8,31 +8,31 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from agent.at.trace import Trace
-from agent.at.wire import Opener
+from agent.at.wire import TransportOpener
 from agent.handlers.runner import ProcessRunner, Runner
-from agent.journal.skin import Skin, Thread
+from agent.journal.skin import DbExecutor, ThreadExecutor
 from agent.modem.card import Pin
-from agent.notify import Notify
-from agent.story import Tell
-from hardware.power import Power
+from agent.notify import SdNotify
+from agent.story import EventSink
+from hardware.power import PowerSwitch
 
 
 @dataclass(frozen=True, slots=True)
-class Seams:
+class Dependencies:
     """What the agent is given; each is the real thing unless another is named."""
 
-    opener: Opener | None = None
+    opener: TransportOpener | None = None
     """None: the port of the configuration."""
-    skin: Callable[[], Skin] = Thread
-    runner: Callable[[Tell], Runner] = ProcessRunner
-    wall: Callable[[], float] = time.time
+    db_executor: Callable[[], DbExecutor] = ThreadExecutor
+    runner: Callable[[EventSink], Runner] = ProcessRunner
+    wall_clock: Callable[[], float] = time.time
     random: random.Random = field(default_factory=random.Random)
-    notify: Notify = lambda message: None
-    watchdog_s: float | None = None
+    notify: SdNotify = lambda message: None
+    watchdog_interval_s: float | None = None
     trace: Trace | None = None
     pin: Pin | None = None
     """Of the SIM, from wherever it is kept."""
-    power: Power | None = None
+    power: PowerSwitch | None = None
     """None: what the configuration names."""
-    in_use: Callable[[], str] | None = None
+    describe_module_users: Callable[[], str] | None = None
     """Who else uses the module; None: as the kernel tells."""

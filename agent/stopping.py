@@ -7,10 +7,10 @@ from collections.abc import Coroutine
 from typing import Any
 
 
-async def unless_stopped(stop: asyncio.Event, work: Coroutine[Any, Any, bool]) -> bool:
+async def run_unless_stopped(stop_requested: asyncio.Event, work: Coroutine[Any, Any, bool]) -> bool:
     """What the work says, or False where `stop` came first: it was ended then."""
     task = asyncio.ensure_future(work)
-    stopped = asyncio.ensure_future(stop.wait())
+    stopped = asyncio.ensure_future(stop_requested.wait())
     try:
         await asyncio.wait((task, stopped), return_when=asyncio.FIRST_COMPLETED)
     finally:

@@ -6,26 +6,26 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
 
-LONG_NUMBER = 7
+PHONE_NUMBER_MIN_LENGTH = 7
 """Characters from which a number may be somebody's telephone."""
 
 
-class Weight(IntEnum):
+class Severity(IntEnum):
     """How much an operator wants to hear of it; the numbers are those of `logging`."""
 
-    DETAIL = 10
-    NORMAL = 20
+    DEBUG = 10
+    INFO = 20
     WARNING = 30
     ERROR = 40
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class Event:
     """One thing that happened."""
 
-    what: str
+    kind: str
     """A word for it: received, double, stray, running, done, failed, queued, sending, sent ..."""
-    detail: str = ""
+    message: str = ""
     """What a log line says beside it; never what a message says."""
     command: int | None = None
     """Number of the Command in the journal."""
@@ -34,27 +34,27 @@ class Step:
     """Number of the message in the journal."""
     content: str | bytes | None = None
     """What the message says. People's words and secrets travel by SMS: the log leaves this out."""
-    weight: Weight = Weight.NORMAL
+    severity: Severity = Severity.INFO
 
     def __str__(self) -> str:
         """The log line: one line whatever it tells of."""
         name = "" if self.command is None else f" command {self.command}"
         name += "" if self.sid is None else f" {self.sid}"
         name += "" if self.reply is None else f" reply {self.reply}"
-        return visible(f"{self.what}{name}{': ' if self.detail else ''}{self.detail}")
+        return escape_unprintable(f"{self.kind}{name}{': ' if self.message else ''}{self.message}")
 
 
-def masked(number: str) -> str:
+def mask_number(number: str) -> str:
     """What a log shows of a sender or a destination: of a telephone number its last three digits.
 
     Short codes and names tell nothing of a person and are shown whole.
     """
-    return number if len(number) < LONG_NUMBER or not number.lstrip("+").isdigit() else f"…{number[-3:]}"
+    return number if len(number) < PHONE_NUMBER_MIN_LENGTH or not number.lstrip("+").isdigit() else f"…{number[-3:]}"
 
 
-def visible(text: str) -> str:
+def escape_unprintable(text: str) -> str:
     """What a stranger wrote must neither move a cursor nor forge a line: it is shown as an escape."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
-Tell = Callable[[Step], None]
+EventSink = Callable[[Event], None]

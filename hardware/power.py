@@ -17,40 +17,40 @@ from typing import Any, Protocol
 
 from hardware.profile import DriverProfile
 from hardware.quirks import Quirk
-from hardware.sysfs import ROOT, usb_port
-from hardware.thread import in_thread
+from hardware.sysfs import ROOT, find_usb_port
+from hardware.thread import run_in_thread
 
-ON_S, OFF_S, GAP_S, RESET_S = 1.0, 3.0, 10.0, 0.5
+DEFAULT_ON_PULSE_S, DEFAULT_OFF_PULSE_S, DEFAULT_OFF_TO_ON_S, DEFAULT_RESET_PULSE_S = 1.0, 3.0, 10.0, 0.5
 """Where neither profile nor configuration says more. Most take 0.5 to 1 s for on and up to 3 s for off; the
 gap lets one that is going off end in peace (SIM7000: 1.8 to 6.9 s)."""
 USB_OFF_S = 2.0
-_PLACE = re.compile(r"\d+-\d+(\.\d+)*")
+_USB_PATH = re.compile(r"\d+-\d+(\.\d+)*")
 """Where a device is plugged in, as the kernel writes it."""
-WRITE_S = 2.0
+USB_ON_TIMEOUT_S = 2.0
 """How long switching USB on again is waited for when everything is to end; it goes on behind our back."""
 
 
-class PowerUnusable(Exception):  # noqa: N818  (reads as the sentence it is)
+class PowerUnavailable(Exception):  # noqa: N818  (reads as the sentence it is)
     """The power cannot be switched; the text is one sentence that says what is missing."""
 
 
-class Power(Protocol):
+class PowerSwitch(Protocol):
     """Something that can take the power from a module and give it back."""
 
     name: str
     """For people."""
-    is_key: bool
+    is_toggle: bool
     """Whether a pulse may leave the module off."""
 
-    async def cycle(self, driver: DriverProfile) -> None:
+    async def power_cycle(self, driver: DriverProfile) -> None:
         """Off and on again. Raises PowerUnusable."""
 
-    async def press(self, driver: DriverProfile) -> None:
+    async def power_on(self, driver: DriverProfile) -> None:
         """On, for one that may be off. Raises PowerUnusable."""
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class GpioLine:
     """A line of a GPIO chip and what it is connected to."""
 
     chip: str
@@ -66,7 +66,7 @@ class Line:
         return f"{'reset line' if self.drives == 'reset' else 'power key'} on {self.chip} line {self.offset}"
 
 
-class Rules(Protocol):
+class PowerConfig(Protocol):
     """What the operator says: the keys of ``[recovery]``."""
 
     @property
@@ -85,49 +85,49 @@ class Rules(Protocol):
     def pulse_off_s(self) -> float: ...
 
 
-def switch(rules: Rules, node: Callable[[], Path | None], note: Path) -> Power | None:
+def make_power_switch(config: PowerConfig, current_port: Callable[[], Path | None], state_file: Path) -> PowerSwitch | None:
     """What the operator has named, None for nothing; `node` and `note` as for `Usb`. Raises PowerUnusable."""
-    if rules.power == "usb":
-        return Usb(node, note)
-    if rules.power == "gpio":
-        return Gpio(
-            Line(
-                str(rules.gpio_chip),
-                rules.gpio_line,
-                rules.gpio_active_low,
-                rules.gpio_drives,
-                rules.pulse_on_s,
-                rules.pulse_off_s,
+    if config.power == "usb":
+        return UsbPowerSwitch(current_port, state_file)
+    if config.power == "gpio":
+        return GpioPowerSwitch(
+            GpioLine(
+                str(config.gpio_chip),
+                config.gpio_line,
+                config.gpio_active_low,
+                config.gpio_drives,
+                config.pulse_on_s,
+                config.pulse_off_s,
             )
         )
     return None
 
 
-class Gpio:
+class GpioPowerSwitch:
     """A line by way of the kernel's GPIO character device."""
 
-    def __init__(self, line: Line) -> None:
+    def __init__(self, line: GpioLine) -> None:
         """Raises PowerUnusable where package, chip or line is missing."""
         self._line = line
-        self._gpiod = _gpiod()
+        self._gpiod = _import_gpiod()
         self.name = f"the {line}"
-        self.is_key = line.drives != "reset"
-        self._look()
+        self.is_toggle = line.drives != "reset"
+        self._check_line()
 
-    async def cycle(self, driver: DriverProfile) -> None:
+    async def power_cycle(self, driver: DriverProfile) -> None:
         line = self._line
         if line.drives == "reset":
-            if Quirk.NO_RESET_LINE in driver.quirks:
-                raise PowerUnusable("the reset line may leave this module beyond recovery and is never used")
-            self.is_key = Quirk.RESET_LINE_IS_POWER_KEY in driver.quirks
-            await self._pulse(line.on_s or driver.reset_line_s or RESET_S)
+            if Quirk.RESET_LINE_UNSAFE in driver.quirks:
+                raise PowerUnavailable("the reset line may leave this module beyond recovery and is never used")
+            self.is_toggle = Quirk.RESET_LINE_IS_POWER_KEY in driver.quirks
+            await self._pulse(line.on_s or driver.reset_line_s or DEFAULT_RESET_PULSE_S)
             return
-        await self._pulse(line.off_s or driver.power_key_off_s or OFF_S)
-        await asyncio.sleep(driver.power_off_s or GAP_S)
-        await self.press(driver)
+        await self._pulse(line.off_s or driver.power_key_off_s or DEFAULT_OFF_PULSE_S)
+        await asyncio.sleep(driver.power_off_s or DEFAULT_OFF_TO_ON_S)
+        await self.power_on(driver)
 
-    async def press(self, driver: DriverProfile) -> None:
-        await self._pulse(self._line.on_s or driver.power_key_on_s or ON_S)
+    async def power_on(self, driver: DriverProfile) -> None:
+        await self._pulse(self._line.on_s or driver.power_key_on_s or DEFAULT_ON_PULSE_S)
 
     async def _pulse(self, seconds: float) -> None:
         line, gpiod = self._line, self._gpiod
@@ -141,7 +141,7 @@ class Gpio:
             return gpiod.request_lines(line.chip, consumer="modem-agent", config={line.offset: settings})
 
         try:
-            held = await in_thread(take, "power", abandoned=lambda held: held.release())
+            held = await run_in_thread(take, "power", on_abandoned=lambda held: held.release())
             try:
                 held.set_value(line.offset, gpiod.line.Value.ACTIVE)  # one ioctl, it waits for nothing
                 await asyncio.sleep(seconds)
@@ -150,73 +150,73 @@ class Gpio:
                     held.set_value(line.offset, gpiod.line.Value.INACTIVE)
                 held.release()
         except (OSError, ValueError) as error:
-            raise PowerUnusable(f"the {line} cannot be driven: {error}") from None
+            raise PowerUnavailable(f"the {line} cannot be driven: {error}") from None
 
-    def _look(self) -> None:
+    def _check_line(self) -> None:
         """Whether chip and line are there."""
         chip = self._line.chip
         try:
             with self._gpiod.Chip(chip) as opened:
                 count = opened.get_info().num_lines
         except FileNotFoundError:
-            raise PowerUnusable(f"there is no GPIO chip {chip} (recovery.gpio_chip)") from None
+            raise PowerUnavailable(f"there is no GPIO chip {chip} (recovery.gpio_chip)") from None
         except PermissionError:
-            raise PowerUnusable(
+            raise PowerUnavailable(
                 f"{chip} may not be opened; put the agent's user into its group (gpio) and allow the device "
                 "in the unit (see README.md beside agent.toml)"
             ) from None
         except (OSError, ValueError) as error:
-            raise PowerUnusable(f"{chip} is no GPIO chip (recovery.gpio_chip): {error}") from None
+            raise PowerUnavailable(f"{chip} is no GPIO chip (recovery.gpio_chip): {error}") from None
         if self._line.offset >= count:
-            raise PowerUnusable(f"{chip} has {count} lines, no line {self._line.offset} (recovery.gpio_line)")
+            raise PowerUnavailable(f"{chip} has {count} lines, no line {self._line.offset} (recovery.gpio_line)")
 
 
-class Usb:
+class UsbPowerSwitch:
     """The kernel's switch for a device on USB: `authorized`. It takes no current away, but all else.
 
     It stays as it is when the process that wrote it is killed, and then the module has no ports any more by
     which it could be known. So its place is noted in a file for as long as it is off.
     """
 
-    is_key = False
+    is_toggle = False
     name = "the kernel's switch for its USB device"
 
-    def __init__(self, node: Callable[[], Path | None], note: Path, root: Path = ROOT) -> None:
+    def __init__(self, current_port: Callable[[], Path | None], state_file: Path, root: Path = ROOT) -> None:
         """`node` is the port the module is on, or was on last; `note` a file that may be written."""
-        self._node = node
-        self._note = note
-        self._devices = root / "sys/bus/usb/devices"
+        self._current_port = current_port
+        self._state_file = state_file
+        self._devices_dir = root / "sys/bus/usb/devices"
         self._root = root
 
-    async def cycle(self, driver: DriverProfile) -> None:
+    async def power_cycle(self, driver: DriverProfile) -> None:
         early = threading.Event()
 
         def off_and_on() -> None:
-            place = self._place()
+            place = self._find_usb_path()
             try:
-                self._note.write_text(place)
+                self._state_file.write_text(place)
             except OSError as error:
-                raise PowerUnusable(f"{self._note} cannot be written: {error.strerror or error}") from None
+                raise PowerUnavailable(f"{self._state_file} cannot be written: {error.strerror or error}") from None
             try:
-                _write(self._devices / place / "authorized", "0")
-            except PowerUnusable:
-                self._note.unlink()
+                _write_authorized(self._devices_dir / place / "authorized", "0")
+            except PowerUnavailable:
+                self._state_file.unlink()
                 raise
             early.wait(USB_OFF_S)
-            self._on(place)
+            self._switch_on(place)
 
-        work = asyncio.ensure_future(in_thread(off_and_on, "power"))
+        work = asyncio.ensure_future(run_in_thread(off_and_on, "power"))
         try:
             await asyncio.wait((work,))
         finally:
             early.set()  # whatever ends this early, it is switched on again
-            await asyncio.wait((work,), timeout=WRITE_S)
+            await asyncio.wait((work,), timeout=USB_ON_TIMEOUT_S)
         work.result()
 
-    async def press(self, driver: DriverProfile) -> None:
-        await self.cycle(driver)
+    async def power_on(self, driver: DriverProfile) -> None:
+        await self.power_cycle(driver)
 
-    async def put_right(self) -> str:
+    async def restore(self) -> str:
         """Switch on again what a killed process has left off; its place, empty where there was nothing.
 
         Raises PowerUnusable.
@@ -224,54 +224,54 @@ class Usb:
 
         def on() -> str:
             try:
-                place = self._note.read_text("ascii", "replace")
+                place = self._state_file.read_text("ascii", "replace")
             except FileNotFoundError:
                 return ""
             except OSError as error:
-                raise PowerUnusable(f"{self._note} cannot be read: {error.strerror or error}") from None
-            there = _PLACE.fullmatch(place) is not None and (self._devices / place).exists()
+                raise PowerUnavailable(f"{self._state_file} cannot be read: {error.strerror or error}") from None
+            there = _USB_PATH.fullmatch(place) is not None and (self._devices_dir / place).exists()
             if not there:  # unplugged since, or begun and not written
-                self._note.unlink(missing_ok=True)
+                self._state_file.unlink(missing_ok=True)
                 return ""
-            self._on(place)
+            self._switch_on(place)
             return place
 
-        return await in_thread(on, "power")
+        return await run_in_thread(on, "power")
 
-    def _on(self, place: str) -> None:
-        _write(self._devices / place / "authorized", "1")
+    def _switch_on(self, usb_path: str) -> None:
+        _write_authorized(self._devices_dir / usb_path / "authorized", "1")
         with contextlib.suppress(OSError):  # then the next start writes "1" once more, which changes nothing
-            self._note.unlink()
+            self._state_file.unlink()
 
-    def _place(self) -> str:
-        node = self._node()
-        port = None if node is None else usb_port(node, self._root)
+    def _find_usb_path(self) -> str:
+        node = self._current_port()
+        port = None if node is None else find_usb_port(node, self._root)
         if port is None:
-            raise PowerUnusable("the port of the module is not on USB, so USB cannot switch it")
-        return port.device.path
+            raise PowerUnavailable("the port of the module is not on USB, so USB cannot switch it")
+        return port.device.usb_path
 
 
-def _write(switch: Path, value: str) -> None:
+def _write_authorized(authorized: Path, value: str) -> None:
     try:
-        switch.write_text(value)
+        authorized.write_text(value)
     except PermissionError:
-        raise PowerUnusable(
-            f"{switch} may not be written; a udev rule must give it to the agent's user "
+        raise PowerUnavailable(
+            f"{authorized} may not be written; a udev rule must give it to the agent's user "
             "(see README.md beside agent.toml)"
         ) from None
     except OSError as error:
-        raise PowerUnusable(f"{switch} cannot be written: {error.strerror or error}") from None
+        raise PowerUnavailable(f"{authorized} cannot be written: {error.strerror or error}") from None
 
 
-def _gpiod() -> Any:
+def _import_gpiod() -> Any:
     """The library, only where it is used."""
     try:
         import gpiod  # noqa: PLC0415  (an extra: nobody else needs it in memory)
         import gpiod.line  # noqa: PLC0415  (the same)
     except ImportError:
-        raise PowerUnusable(
+        raise PowerUnavailable(
             'recovery.power "gpio" needs the Python package gpiod 2: pip install "modem-agent[gpio]"'
         ) from None
     if not hasattr(gpiod, "request_lines"):
-        raise PowerUnusable('recovery.power "gpio" needs version 2 of the Python package gpiod')
+        raise PowerUnavailable('recovery.power "gpio" needs version 2 of the Python package gpiod')
     return gpiod

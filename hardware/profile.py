@@ -20,22 +20,22 @@ import msgspec
 
 from hardware.quirks import Quirk
 
-Table = TypeVar("Table")
+TableT = TypeVar("Table")
 
 
 HexId = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{4}$")]
 InterfaceClass = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{2}/[0-9a-f]{2}/[0-9a-f]{2}$")]
 Seconds = Annotated[float, msgspec.Meta(gt=0)]
-OWN = ("usb", "models")
+NOT_INHERITED = ("usb", "models")
 """What `same_as` does not bring along."""
-_MODELS = re.compile(r"^models = \[(.*?)\]", re.MULTILINE | re.DOTALL)
+_MODELS_PATTERN = re.compile(r"^models = \[(.*?)\]", re.MULTILINE | re.DOTALL)
 
 
 class ProfileError(ValueError):
     """A profile that does not exist or cannot be read; the text is one sentence that names it."""
 
 
-class DeviceProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class SimulatorProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How a module behaves. The defaults are those of the plain module of 27.005 and 27.007.
 
     Refusals are written `ERROR`, `CME 14` or `CMS 302`. Times are in seconds.
@@ -240,7 +240,7 @@ class DriverProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """Tags, resolved in profiles/README.md."""
 
 
-def names() -> list[str]:
+def list_profiles() -> list[str]:
     """All profiles there are."""
     folder = resources.files("hardware") / "profiles"
     return sorted(
@@ -248,66 +248,66 @@ def names() -> list[str]:
     )
 
 
-def device(name: str = "generic") -> DeviceProfile:
+def load_simulator_profile(name: str = "generic") -> SimulatorProfile:
     """What the module of that name is; raises ProfileError."""
-    return _table(name, "device", DeviceProfile)
+    return _load_table(name, "device", SimulatorProfile)
 
 
-def driver(name: str = "generic") -> DriverProfile:
+def load_driver_profile(name: str = "generic") -> DriverProfile:
     """How the module of that name is driven; raises ProfileError."""
-    return _table(name, "driver", DriverProfile)
+    return _load_table(name, "driver", DriverProfile)
 
 
-def drivers(*mentions: str) -> dict[str, DriverProfile]:
+def load_driver_profiles(*containing: str) -> dict[str, DriverProfile]:
     """All drivers, or those whose file contains one of these texts in any case; raises ProfileError.
 
     Reading TOML takes a small device 15 ms a file: who looks for one vendor need not read them all.
     """
-    wanted = [mention.casefold() for mention in mentions]
+    wanted = [mention.casefold() for mention in containing]
     return {
-        name: driver(name)
-        for name in names()
-        if not wanted or any(mention in _text(name).casefold() for mention in wanted)
+        name: load_driver_profile(name)
+        for name in list_profiles()
+        if not wanted or any(mention in _read_profile_text(name).casefold() for mention in wanted)
     }
 
 
 @functools.cache
-def models() -> Mapping[str, tuple[str, ...]]:
+def load_model_patterns() -> Mapping[str, tuple[str, ...]]:
     """What each module is known by, without parsing its file: 27 of them would take a small device 0.4 s.
 
     Read once: every session asks, and a host that has run out of files has none to read it from again.
     """
-    found = {name: _MODELS.search(_text(name)) for name in names()}
+    found = {name: _MODELS_PATTERN.search(_read_profile_text(name)) for name in list_profiles()}
     known = {name: tuple(re.findall(r'"([^"]+)"', line[1])) for name, line in found.items() if line}
     return MappingProxyType(known)
 
 
-def _text(name: str) -> str:
+def _read_profile_text(name: str) -> str:
     return (resources.files("hardware") / "profiles" / f"{name}.toml").read_text(encoding="utf-8")
 
 
-def _table(name: str, table: str, kind: type[Table]) -> Table:
+def _load_table(name: str, table: str, table_type: type[TableT]) -> TableT:
     try:
-        return msgspec.convert(_merged(name, table), kind)
+        return msgspec.convert(_load_merged_table(name, table), table_type)
     except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
         raise ProfileError(f"profile {name}, table {table}: {error}") from error
 
 
-def _merged(name: str, table: str) -> dict[str, Any]:
+def _load_merged_table(name: str, table: str) -> dict[str, Any]:
     """A table of a profile, with that of the profile it is the same as below it."""
-    if name not in names():
-        raise ProfileError(f'there is no profile "{name}"; known are {", ".join(names())}')
-    file = msgspec.convert(tomllib.loads(_text(name)), _File)
+    if name not in list_profiles():
+        raise ProfileError(f'there is no profile "{name}"; known are {", ".join(list_profiles())}')
+    file = msgspec.convert(tomllib.loads(_read_profile_text(name)), _ProfileFile)
     own: dict[str, Any] = getattr(file, table)
     if file.same_as is None:
         return own
     if file.same_as == name:
         raise ProfileError(f"profile {name} is the same as itself")
-    shared = _merged(file.same_as, table)
-    return {key: value for key, value in shared.items() if key not in OWN} | own
+    shared = _load_merged_table(file.same_as, table)
+    return {key: value for key, value in shared.items() if key not in NOT_INHERITED} | own
 
 
-class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class _ProfileFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     same_as: str | None = None
     device: dict[str, Any] = msgspec.field(default_factory=dict)
     driver: dict[str, Any] = msgspec.field(default_factory=dict)

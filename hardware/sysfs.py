@@ -18,17 +18,17 @@ ROOT = Path("/")
 class UsbDevice:
     """A device on USB."""
 
-    path: str
+    usb_path: str
     """Where it is plugged in, as the kernel writes it: `1-1.2`. It stays when the device comes back."""
     vendor: str
     product: str
     serial: str
     """Makers of modules often give all the same."""
-    words: str
+    description: str
     """How it calls itself."""
 
     @property
-    def ids(self) -> str:
+    def usb_id(self) -> str:
         """`1e0e:9001`."""
         return f"{self.vendor}:{self.product}"
 
@@ -42,90 +42,90 @@ class UsbPort:
     device: UsbDevice
     interface: int
     """bInterfaceNumber."""
-    kind: str
+    interface_class: str
     """Class, subclass and protocol of the interface: `ff/02/02`."""
 
     @property
-    def there(self) -> bool:
+    def is_present(self) -> bool:
         """Whether the node exists: not yet, or in a container not at all."""
         return self.node.exists()
 
 
-def usb_ports(root: Path = ROOT) -> list[UsbPort]:
+def list_usb_ports(root: Path = ROOT) -> list[UsbPort]:
     """All ttys on USB, by where they are plugged in and interface."""
     found = []
     with contextlib.suppress(OSError), os.scandir(root / "sys/class/tty") as entries:
         for entry in entries:
             with contextlib.suppress(OSError, ValueError):
                 if "/usb" in os.readlink(entry.path):  # noqa: PTH115  (a Path each would cost more)
-                    found.append(_port(root, Path(entry.path).resolve(strict=True)))
+                    found.append(_read_usb_port(root, Path(entry.path).resolve(strict=True)))
     return sorted(
-        (port for port in found if port is not None), key=lambda port: (port.device.path, port.interface)
+        (port for port in found if port is not None), key=lambda port: (port.device.usb_path, port.interface)
     )
 
 
-def usb_port(node: Path, root: Path = ROOT) -> UsbPort | None:
+def find_usb_port(node: Path, root: Path = ROOT) -> UsbPort | None:
     """What a device path stands for, links followed; None when it is no tty on USB."""
     with contextlib.suppress(OSError):
         name = node.resolve(strict=True).name
-        return next((port for port in usb_ports(root) if port.node.name == name), None)
+        return next((port for port in list_usb_ports(root) if port.node.name == name), None)
     return None
 
 
-def usb_devices(root: Path = ROOT) -> list[UsbDevice]:
+def list_usb_devices(root: Path = ROOT) -> list[UsbDevice]:
     """All devices on USB, those without a tty included, by where they are plugged in."""
     found = []
     with contextlib.suppress(OSError), os.scandir(root / "sys/bus/usb/devices") as entries:
         found = [Path(entry.path) for entry in entries]
-    return sorted(_devices(found), key=lambda device: device.path)
+    return sorted(_read_usb_devices(found), key=lambda device: device.usb_path)
 
 
-def stable_names(node: Path, root: Path = ROOT) -> tuple[Path | None, Path | None]:
+def find_udev_links(node: Path, root: Path = ROOT) -> tuple[Path | None, Path | None]:
     """The link of udev to a port by what it is, and the one by where it is plugged in."""
-    return _link(root / "dev/serial/by-id", node), _link(root / "dev/serial/by-path", node)
+    return _find_link(root / "dev/serial/by-id", node), _find_link(root / "dev/serial/by-path", node)
 
 
-def _devices(folders: list[Path]) -> Iterator[UsbDevice]:
+def _read_usb_devices(folders: list[Path]) -> Iterator[UsbDevice]:
     for folder in folders:
         with contextlib.suppress(OSError):  # interfaces are there as well, without idVendor
-            yield _device(folder)
+            yield _read_usb_device(folder)
 
 
-def _port(root: Path, tty: Path) -> UsbPort | None:
+def _read_usb_port(root: Path, tty: Path) -> UsbPort | None:
     """Climb from `…/1-1.2/1-1.2:1.2/ttyUSB2/tty/ttyUSB2` to the interface; cdc-acm has a step less."""
     interface = next((folder for folder in tty.parents if (folder / "bInterfaceNumber").exists()), None)
     if interface is None:
         return None
-    kind = (_read(interface / f"bInterface{part}", missing="") for part in ("Class", "SubClass", "Protocol"))
+    kind = (_read_attribute(interface / f"bInterface{part}", default="") for part in ("Class", "SubClass", "Protocol"))
     return UsbPort(
         node=root / "dev" / tty.name,
-        device=_device(interface.parent),
-        interface=int(_read(interface / "bInterfaceNumber"), 16),
-        kind="/".join(kind),
+        device=_read_usb_device(interface.parent),
+        interface=int(_read_attribute(interface / "bInterfaceNumber"), 16),
+        interface_class="/".join(kind),
     )
 
 
-def _device(folder: Path) -> UsbDevice:
-    words = (_read(folder / name, missing="") for name in ("manufacturer", "product"))
+def _read_usb_device(folder: Path) -> UsbDevice:
+    words = (_read_attribute(folder / name, default="") for name in ("manufacturer", "product"))
     return UsbDevice(
-        path=folder.name,
-        vendor=_read(folder / "idVendor"),
-        product=_read(folder / "idProduct"),
-        serial=_read(folder / "serial", missing=""),
-        words=" ".join(filter(None, words)),
+        usb_path=folder.name,
+        vendor=_read_attribute(folder / "idVendor"),
+        product=_read_attribute(folder / "idProduct"),
+        serial=_read_attribute(folder / "serial", default=""),
+        description=" ".join(filter(None, words)),
     )
 
 
-def _read(file: Path, missing: str | None = None) -> str:
+def _read_attribute(file: Path, default: str | None = None) -> str:
     try:
         return file.read_text(errors="replace").strip()
     except OSError:
-        if missing is None:
+        if default is None:
             raise
-        return missing
+        return default
 
 
-def _link(folder: Path, node: Path) -> Path | None:
+def _find_link(folder: Path, node: Path) -> Path | None:
     with contextlib.suppress(OSError):
         return next((link for link in sorted(folder.iterdir()) if link.resolve() == node.resolve()), None)
     return None

@@ -13,27 +13,27 @@ from collections.abc import Callable
 from functools import partial
 from typing import TypeVar
 
-Result = TypeVar("Result")
+ResultT = TypeVar("Result")
 
 
-def aside(work: Callable[[], object], name: str) -> None:
+def start_thread(work: Callable[[], object], name: str) -> None:
     """Do something beside the event loop. Raises RuntimeError where the interpreter is about to end."""
     threading.Thread(target=work, name=name, daemon=True).start()
 
 
-async def in_thread(
-    work: Callable[[], Result], name: str, abandoned: Callable[[Result], object] = lambda _result: None
-) -> Result:
+async def run_in_thread(
+    work: Callable[[], ResultT], name: str, on_abandoned: Callable[[ResultT], object] = lambda _result: None
+) -> ResultT:
     """The same, and wait for its result or its exception.
 
     When nobody waits any more, `abandoned` is given the result, in a thread too.
     """
     loop = asyncio.get_running_loop()
-    future: asyncio.Future[Result] = loop.create_future()
+    future: asyncio.Future[ResultT] = loop.create_future()
 
-    def settle(result: Result) -> None:
+    def settle(result: ResultT) -> None:
         if future.cancelled():
-            aside(partial(abandoned, result), name)
+            start_thread(partial(on_abandoned, result), name)
         else:
             future.set_result(result)
 
@@ -51,7 +51,7 @@ async def in_thread(
         try:
             loop.call_soon_threadsafe(settle, result)
         except RuntimeError:  # the same
-            abandoned(result)
+            on_abandoned(result)
 
-    aside(run, name)
+    start_thread(run, name)
     return await future

@@ -21,7 +21,7 @@ TYPE_CHECKING = False  # as in record
 if TYPE_CHECKING:
     from pdu.address import Address, NumberingPlan, TypeOfNumber
     from pdu.assembler import Assembled, Assembler, join
-    from pdu.coding import Alphabet, DataCoding, MessageClass, Waiting, WaitingIndication
+    from pdu.coding import Alphabet, DataCoding, MessageClass, WaitingKind, WaitingIndication
     from pdu.decoder import decode
     from pdu.encoder import EncodedPdu, encode
     from pdu.error import PduError
@@ -62,7 +62,7 @@ __all__ = [
     "TypeOfNumber",
     "UserData",
     "ValidityPeriod",
-    "Waiting",
+    "WaitingKind",
     "WaitingIndication",
     "decode",
     "encode",
@@ -71,7 +71,7 @@ __all__ = [
     "septets",
 ]
 
-_ROOMS = {  # where each name is at home
+_MODULES = {  # where each name is at home
     "Address": "address",
     "Alphabet": "coding",
     "Assembled": "assembler",
@@ -111,9 +111,9 @@ _ROOMS = {  # where each name is at home
 
 def __getattr__(name: str) -> object:
     """Load the room of a name and keep the name here, so that this happens once."""
-    if name not in _ROOMS:
+    if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value: object = getattr(import_module(f"{__name__}.{_ROOMS[name]}"), name)
+    value: object = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
     globals()[name] = value
     return value
 

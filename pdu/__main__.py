@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pdu import Address, PduError, Submit, encode, segment
 from pdu.explain import explain, render
-from pdu.vectors import UnreadableError, run
+from pdu.vectors import VectorFileError, check_file
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -21,11 +21,11 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         if options.command == "vectors":
-            return 0 if run(options.file, _say) else 1
+            return 0 if check_file(options.file, _print_line) else 1
         if options.command == "encode":
             return _encode(options.number, options.text, options.reference)
         return _decode(" ".join(options.hex), options)
-    except UnreadableError as error:
+    except VectorFileError as error:
         sys.stderr.write(f"{error}\n")
         return 2
     except PduError as error:
@@ -66,7 +66,7 @@ def _parser() -> argparse.ArgumentParser:
 def _decode(digits: str, options: argparse.Namespace) -> int:
     explanation = explain(digits, direction="mo" if options.mo else "mt", sca=not options.no_sca)
     for line in render(explanation):
-        _say(line)
+        _print_line(line)
     if explanation.error is not None:
         sys.stderr.write(f"{explanation.error}\n")
         return 1
@@ -77,12 +77,12 @@ def _encode(number: str, text: str, reference: int) -> int:
     address = Address.parse(number)
     for user_data in segment(text, reference=reference):
         encoded = encode(Submit(address, user_data))
-        _say(f"AT+CMGS={encoded.length}")
-        _say(encoded.hex)
+        _print_line(f"AT+CMGS={encoded.length}")
+        _print_line(encoded.hex)
     return 0
 
 
-def _say(line: str) -> None:
+def _print_line(line: str) -> None:
     sys.stdout.write(f"{line}\n")
 
 

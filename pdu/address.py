@@ -8,11 +8,11 @@ from functools import lru_cache
 
 from pdu import gsm7
 from pdu.error import PduError
-from pdu.record import Record, maker
+from pdu.record import Record, fast_constructor
 from pdu.septets import pack, unpack
 
-MOST_DIGITS = 20  # ten octets of value, 9.1.2.5
-MOST_CHARACTERS = 11  # of an alphanumeric address: ten octets hold eleven septets
+MAX_DIGITS = 20  # ten octets of value, 9.1.2.5
+MAX_ALPHANUMERIC_SEPTETS = 11  # of an alphanumeric address: ten octets hold eleven septets
 
 
 class TypeOfNumber(IntEnum):
@@ -55,12 +55,12 @@ _INTERNATIONAL = TypeOfNumber.INTERNATIONAL
 _UNKNOWN = TypeOfNumber.UNKNOWN
 _TYPES = tuple(TypeOfNumber(octet >> 4 & 7) for octet in range(256))
 _PLANS = tuple(NumberingPlan(octet & 15) for octet in range(256))
-_SWAP = bytes(
+_SWAP_NIBBLES = bytes(
     octet >> 4 | octet << 4 & 0xF0 for octet in range(256)
 )  # semi-octets: the low nibble comes first
-_FROM_HEX = str.maketrans("abcde", "*#abc")  # 24.008 table 10.5.118
-_TO_HEX = str.maketrans("*#abc", "abcde")
-_DIGITS = frozenset("0123456789*#abc")
+_HEX_TO_DIGITS = str.maketrans("abcde", "*#abc")  # 24.008 table 10.5.118
+_DIGITS_TO_HEX = str.maketrans("*#abc", "abcde")
+_VALID_DIGITS = frozenset("0123456789*#abc")
 
 
 class Address(Record):
@@ -77,7 +77,7 @@ class Address(Record):
     @staticmethod
     def parse(text: str) -> Address:
         """Read a number as people write it: ``+14155550100`` is international, ``000`` stays as it is."""
-        return _parse(text)
+        return _parse_number(text)
 
     @property
     def type_of_address(self) -> int:
@@ -92,33 +92,33 @@ class Address(Record):
         return f"+{self.number}" if self.type_of_number is _INTERNATIONAL else self.number
 
 
-_make = maker(Address)
-_remember = lru_cache(256)
+_make_address = fast_constructor(Address)
+_cached = lru_cache(256)
 
 
-@_remember
-def _parse(text: str) -> Address:
+@_cached
+def _parse_number(text: str) -> Address:
     number = text.removeprefix("+")
-    if not 0 < len(number) <= MOST_DIGITS or not _DIGITS.issuperset(number):
-        reason = f"{text!r} is no telephone number: 1 to {MOST_DIGITS} of 0-9 * # a b c, + before them or not"
+    if not 0 < len(number) <= MAX_DIGITS or not _VALID_DIGITS.issuperset(number):
+        reason = f"{text!r} is no telephone number: 1 to {MAX_DIGITS} of 0-9 * # a b c, + before them or not"
         raise PduError("address", None, reason)
-    return _make(number, _UNKNOWN if number == text else _INTERNATIONAL)
+    return _make_address(number, _UNKNOWN if number == text else _INTERNATIONAL)
 
 
-def read_address(octets: bytes, at: int, field: str) -> tuple[Address, int]:
+def read_address(octets: bytes, offset: int, field: str) -> tuple[Address, int]:
     """Read an address field of a TPDU; return it and where it ends. Its length counts semi-octets."""
-    if at + 2 > len(octets):
-        missing = "length" if at == len(octets) else "type_of_address"
+    if offset + 2 > len(octets):
+        missing = "length" if offset == len(octets) else "type_of_address"
         raise PduError(f"{field}.{missing}", len(octets), "the message ends before it")
-    length = octets[at]
-    end = at + 2 + (length + 1 >> 1)
-    if length > MOST_DIGITS:
-        reason = f"{length} digits are announced, an address has {MOST_DIGITS} at most"
-        raise PduError(f"{field}.length", at, reason)
+    length = octets[offset]
+    end = offset + 2 + (length + 1 >> 1)
+    if length > MAX_DIGITS:
+        reason = f"{length} digits are announced, an address has {MAX_DIGITS} at most"
+        raise PduError(f"{field}.length", offset, reason)
     if end > len(octets):
-        reason = f"{end - at - 2} octets are announced, {len(octets) - at - 2} are present"
+        reason = f"{end - offset - 2} octets are announced, {len(octets) - offset - 2} are present"
         raise PduError(f"{field}.number", len(octets), reason)
-    return _read(octets[at:end]), end
+    return _decode_address(octets[offset:end]), end
 
 
 def read_service_centre(octets: bytes, field: str) -> tuple[Address | None, int]:
@@ -132,38 +132,38 @@ def read_service_centre(octets: bytes, field: str) -> tuple[Address | None, int]
     if end > len(octets):
         reason = f"{length} octets are announced, {len(octets) - 1} are present"
         raise PduError(f"{field}.number", len(octets), reason)
-    if length > 1 + MOST_DIGITS // 2:
+    if length > 1 + MAX_DIGITS // 2:
         raise PduError(f"{field}.length", 0, f"{length} octets are announced, an address has 11 at most")
-    return _read_service_centre(octets[:end]), end
+    return _decode_service_centre(octets[:end]), end
 
 
-@_remember
-def _read(octets: bytes) -> Address:
+@_cached
+def _decode_address(octets: bytes) -> Address:
     """Read an address field. A device hears from few numbers, so most were read before."""
-    return _value(octets[1], octets[2:], octets[0])
+    return _decode_value(octets[1], octets[2:], octets[0])
 
 
-@_remember
-def _read_service_centre(octets: bytes) -> Address:
+@_cached
+def _decode_service_centre(octets: bytes) -> Address:
     """Read a service centre address with its length octet, which leaves open what is fill at the end."""
     digits = 2 * len(octets) - 4
     if octets[1] & 0x70 == 0x50:
-        address = _value(octets[1], octets[2:], digits)
+        address = _decode_value(octets[1], octets[2:], digits)
         fill = digits % 14 == 0 and address.number.endswith("@")
         return address.replace(number=address.number[:-1]) if fill else address
     if digits and octets[-1] >= 0xF0:
         digits -= 1
-    return _value(octets[1], octets[2:], digits)
+    return _decode_value(octets[1], octets[2:], digits)
 
 
-def _value(kind: int, value: bytes, length: int) -> Address:
+def _decode_value(type_of_address: int, value: bytes, length: int) -> Address:
     """Read the value of an address, ``length`` semi-octets long."""
-    if kind & 0x70 == 0x50:
-        return _make(gsm7.decode(unpack(value, length * 4 // 7)), _ALPHANUMERIC, _PLANS[kind])
-    number = value.translate(_SWAP).hex()[:length]
+    if type_of_address & 0x70 == 0x50:
+        return _make_address(gsm7.decode(unpack(value, length * 4 // 7)), _ALPHANUMERIC, _PLANS[type_of_address])
+    number = value.translate(_SWAP_NIBBLES).hex()[:length]
     if not number.isdecimal():  # a fill digit before the announced end ends the number
-        number = number.partition("f")[0].translate(_FROM_HEX)
-    return _make(number, _TYPES[kind], _PLANS[kind])
+        number = number.partition("f")[0].translate(_HEX_TO_DIGITS)
+    return _make_address(number, _TYPES[type_of_address], _PLANS[type_of_address])
 
 
 def write_address(address: Address, field: str) -> bytes:
@@ -184,28 +184,28 @@ def write_value(address: Address, field: str) -> tuple[bytes, int]:
     """Return the value of an address and its length in semi-octets."""
     number = address.number
     if address.type_of_number is _ALPHANUMERIC:
-        return _write_text(number, field)
+        return _encode_alphanumeric(number, field)
     try:
-        return _digits(number), len(number)
+        return _encode_digits(number), len(number)
     except ValueError:
-        reason = f"{number!r} is no number of up to {MOST_DIGITS} of the digits 0-9 * # a b c"
+        reason = f"{number!r} is no number of up to {MAX_DIGITS} of the digits 0-9 * # a b c"
         raise PduError(f"{field}.number", None, reason) from None
 
 
-@_remember
-def _digits(number: str) -> bytes:
+@_cached
+def _encode_digits(number: str) -> bytes:
     """Return a number as semi-octets; ValueError if it cannot be written so, which is not remembered."""
-    if len(number) > MOST_DIGITS or not _DIGITS.issuperset(number):
+    if len(number) > MAX_DIGITS or not _VALID_DIGITS.issuperset(number):
         raise ValueError
-    digits = number.translate(_TO_HEX)
-    return unhexlify(digits + "f" if len(digits) & 1 else digits).translate(_SWAP)
+    digits = number.translate(_DIGITS_TO_HEX)
+    return unhexlify(digits + "f" if len(digits) & 1 else digits).translate(_SWAP_NIBBLES)
 
 
-def _write_text(text: str, field: str) -> tuple[bytes, int]:
+def _encode_alphanumeric(text: str, field: str) -> tuple[bytes, int]:
     septets = gsm7.encode(text)
     if septets is None:
         reason = f"{text!r} has characters outside the GSM 7-bit alphabet"
         raise PduError(f"{field}.number", None, reason)
-    if len(septets) > MOST_CHARACTERS:
-        raise PduError(f"{field}.number", None, f"{text!r} is longer than {MOST_CHARACTERS} septets")
+    if len(septets) > MAX_ALPHANUMERIC_SEPTETS:
+        raise PduError(f"{field}.number", None, f"{text!r} is longer than {MAX_ALPHANUMERIC_SEPTETS} septets")
     return pack(septets), (len(septets) * 7 + 3) // 4

@@ -72,12 +72,12 @@ class Assembler:
     """
 
     def __init__(self, most: int = 64) -> None:
-        self._most = most
-        self._open: dict[tuple[Hashable, int, bool, int], tuple[dict[int, UserData], float]] = {}
+        self._max_messages = most
+        self._incomplete: dict[tuple[Hashable, int, bool, int], tuple[dict[int, UserData], float]] = {}
 
     def __len__(self) -> int:
         """Return the number of unfinished messages."""
-        return len(self._open)
+        return len(self._incomplete)
 
     def add(self, part: UserData, key: Hashable, at: float = 0.0) -> Assembled | None:
         """Take a part; return the whole message if it was the last one missing, else None.
@@ -90,15 +90,15 @@ class Assembler:
         if this is None:
             return Assembled((part,))
         place = (key, this.reference, this.wide, this.total)
-        found, _ = self._open.pop(place, ({}, at))
+        found, _ = self._incomplete.pop(place, ({}, at))
         if found.get(this.number, part) != part:
             found = {}
         found[this.number] = part
         if len(found) == this.total:
             return Assembled(tuple(found[number] for number in range(1, this.total + 1)))
-        self._open[place] = found, at
-        if len(self._open) > self._most:
-            del self._open[next(iter(self._open))]
+        self._incomplete[place] = found, at
+        if len(self._incomplete) > self._max_messages:
+            del self._incomplete[next(iter(self._incomplete))]
         return None
 
     def missing(self, part: UserData, key: Hashable) -> tuple[int, ...]:
@@ -106,11 +106,11 @@ class Assembler:
         this = part.concatenation
         if this is None:
             return ()
-        found, _ = self._open.get((key, this.reference, this.wide, this.total), ({}, 0.0))
+        found, _ = self._incomplete.get((key, this.reference, this.wide, this.total), ({}, 0.0))
         return tuple(number for number in range(1, this.total + 1) if number not in found)
 
     def forget(self, before: float) -> tuple[tuple[UserData, ...], ...]:
         """Drop unfinished messages whose newest part came before this time; return what there was of them."""
-        old = [place for place, (_, at) in self._open.items() if at < before]
-        dropped = [self._open.pop(place)[0] for place in old]
+        old = [place for place, (_, at) in self._incomplete.items() if at < before]
+        dropped = [self._incomplete.pop(place)[0] for place in old]
         return tuple(tuple(found[number] for number in sorted(found)) for found in dropped)

@@ -24,7 +24,7 @@ class MessageClass(IntEnum):
     TERMINAL = 3
 
 
-class Waiting(Enum):
+class WaitingKind(Enum):
     """What waits for the user, in a message waiting indication."""
 
     VOICEMAIL = "voicemail"
@@ -33,13 +33,13 @@ class Waiting(Enum):
     OTHER = "other"
 
 
-_WAITING = (Waiting.VOICEMAIL, Waiting.FAX, Waiting.EMAIL, Waiting.OTHER)
+_WAITING_KINDS = (WaitingKind.VOICEMAIL, WaitingKind.FAX, WaitingKind.EMAIL, WaitingKind.OTHER)
 
 
 class WaitingIndication(Record):
     """A message waiting indication (23.038 clause 4, groups 1100 to 1110)."""
 
-    kind: Waiting
+    kind: WaitingKind
     active: bool  # False: nothing waits any more
     store: bool  # False: the text may be thrown away
 
@@ -91,7 +91,7 @@ class DataCoding(Record):
         """The message waiting indication of groups 1100, 1101 and 1110, else None."""
         if not 0xC0 <= self.octet < 0xF0:
             return None
-        return WaitingIndication(_WAITING[self.octet & 3], bool(self.octet & 8), self.octet >= 0xD0)
+        return WaitingIndication(_WAITING_KINDS[self.octet & 3], bool(self.octet & 8), self.octet >= 0xD0)
 
     @property
     def reserved(self) -> bool:

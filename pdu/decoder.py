@@ -13,7 +13,7 @@ from binascii import unhexlify
 from pdu.address import Address, read_address, read_service_centre
 from pdu.coding import ALPHABETS, COMPRESSED, PACKED
 from pdu.error import PduError
-from pdu.record import maker
+from pdu.record import fast_constructor
 from pdu.timestamp import Timestamp
 from pdu.tpdu import Command, Deliver, DeliverReport, StatusReport, Submit, SubmitReport, Tpdu
 from pdu.user_data import UserData
@@ -31,16 +31,16 @@ _AFTER_ORIGINATOR = (
     ("user_data.length", 1),
 )
 _AFTER_RECIPIENT = (_TIMESTAMP, ("discharge_time", 7), ("status", 1))
-_VALIDITY_OCTETS = (0, 7, 1, 7)  # by TP-VPF
+_VALIDITY_SIZES = (0, 7, 1, 7)  # by TP-VPF
 
 # The flags of an SMS-DELIVER by its first octet: TP-MMS (turned), TP-LP, TP-SRI, TP-RP.
 _DELIVER_FLAGS = tuple(
     (not octet & 0x04, octet & 0x08 != 0, octet & 0x20 != 0, octet & 0x80 != 0) for octet in range(256)
 )
 
-_make_deliver = maker(Deliver)
-_make_timestamp = maker(Timestamp)
-_make_user_data = maker(UserData)
+_make_deliver = fast_constructor(Deliver)
+_make_timestamp = fast_constructor(Timestamp)
+_make_user_data = fast_constructor(UserData)
 
 
 def decode(data: str | bytes, *, direction: Literal["mt", "mo"] = "mt", sca: bool = True) -> Tpdu:
@@ -66,18 +66,18 @@ def decode(data: str | bytes, *, direction: Literal["mt", "mo"] = "mt", sca: boo
     kind = octets[at] & 3
     if direction == "mt":
         if kind == 2:
-            return _status_report(octets, at, service_centre_address)
+            return _decode_status_report(octets, at, service_centre_address)
         if kind == 1:
-            return _submit_report(octets, at, service_centre_address)
-        return _deliver(octets, at, service_centre_address)  # 3 is reserved and to be read as a DELIVER
+            return _decode_submit_report(octets, at, service_centre_address)
+        return _decode_deliver(octets, at, service_centre_address)  # 3 is reserved and to be read as a DELIVER
     if direction != "mo":
         raise ValueError(f"direction is 'mt' or 'mo', not {direction!r}")
     if kind == 1:
-        return _submit(octets, at, service_centre_address)
+        return _decode_submit(octets, at, service_centre_address)
     if kind == 2:
-        return _command(octets, at, service_centre_address)
+        return _decode_command(octets, at, service_centre_address)
     if kind == 0:
-        return _deliver_report(octets, at, service_centre_address)
+        return _decode_deliver_report(octets, at, service_centre_address)
     raise PduError("first_octet", at, "message type 3 is reserved")
 
 
@@ -92,35 +92,35 @@ def read_hex(digits: str) -> bytes:
     return unhexlify(digits)
 
 
-def _cut(octets: bytes, at: int, fields: tuple[tuple[str, int], ...], kind: str) -> NoReturn:
+def _raise_truncated(octets: bytes, offset: int, fields: tuple[tuple[str, int], ...], kind: str) -> NoReturn:
     """Raise the error for the first of ``fields`` (name, octets) from ``at`` on that is not all there."""
     for name, size in fields:
-        if at + size > len(octets):
-            present = len(octets) - at
+        if offset + size > len(octets):
+            present = len(octets) - offset
             reason = (
                 "the message ends before it"
                 if not present
                 else f"it is cut short, {present} of {size} octets are present"
             )
             raise PduError(f"{kind}.{name}", len(octets), reason)
-        at += size
+        offset += size
     raise AssertionError(f"nothing is missing of {kind}")
 
 
-def _deliver(octets: bytes, at: int, service_centre_address: Address | None) -> Deliver:
-    first = octets[at]
-    originating_address, at = read_address(octets, at + 1, "deliver.originating_address")
-    end = at + 10
+def _decode_deliver(octets: bytes, offset: int, service_centre_address: Address | None) -> Deliver:
+    first = octets[offset]
+    originating_address, offset = read_address(octets, offset + 1, "deliver.originating_address")
+    end = offset + 10
     if end > len(octets):
-        _cut(octets, at, _AFTER_ORIGINATOR, "deliver")
-    coding = octets[at + 1]
+        _raise_truncated(octets, offset, _AFTER_ORIGINATOR, "deliver")
+    coding = octets[offset + 1]
     more_messages, loop_prevention, status_report_indication, reply_path = _DELIVER_FLAGS[first]
     return _make_deliver(
         originating_address,
-        _make_timestamp(octets[at + 2 : at + 9]),
-        _user_data(octets, end, coding, first & 0x40, "deliver.user_data"),
+        _make_timestamp(octets[offset + 2 : offset + 9]),
+        _read_user_data(octets, end, coding, first & 0x40, "deliver.user_data"),
         coding,
-        octets[at],
+        octets[offset],
         more_messages,
         loop_prevention,
         status_report_indication,
@@ -130,26 +130,26 @@ def _deliver(octets: bytes, at: int, service_centre_address: Address | None) -> 
     )
 
 
-def _submit(octets: bytes, at: int, service_centre_address: Address | None) -> Submit:
-    first = octets[at]
-    if at + 1 == len(octets):
-        _cut(octets, at + 1, (("message_reference", 1),), "submit")
-    reference = octets[at + 1]
-    destination_address, at = read_address(octets, at + 2, "submit.destination_address")
+def _decode_submit(octets: bytes, offset: int, service_centre_address: Address | None) -> Submit:
+    first = octets[offset]
+    if offset + 1 == len(octets):
+        _raise_truncated(octets, offset + 1, (("message_reference", 1),), "submit")
+    reference = octets[offset + 1]
+    destination_address, offset = read_address(octets, offset + 2, "submit.destination_address")
     form = first >> 3 & 3
-    size = _VALIDITY_OCTETS[form]
-    end = at + 3 + size
+    size = _VALIDITY_SIZES[form]
+    end = offset + 3 + size
     if end > len(octets):
         fields = (("protocol_identifier", 1), ("data_coding_scheme", 1), ("validity_period", size))
-        _cut(octets, at, (*fields, ("user_data.length", 1)), "submit")
-    coding = octets[at + 1]
+        _raise_truncated(octets, offset, (*fields, ("user_data.length", 1)), "submit")
+    coding = octets[offset + 1]
     return Submit(
         destination_address,
-        _user_data(octets, end, coding, first & 0x40, "submit.user_data"),
+        _read_user_data(octets, end, coding, first & 0x40, "submit.user_data"),
         reference,
         coding,
-        octets[at],
-        read_validity(octets[at + 2 : end - 1], form, at + 2, "submit.validity_period") if form else None,
+        octets[offset],
+        read_validity(octets[offset + 2 : end - 1], form, offset + 2, "submit.validity_period") if form else None,
         first & 0x04 != 0,
         first & 0x20 != 0,
         first & 0x80 != 0,
@@ -157,26 +157,26 @@ def _submit(octets: bytes, at: int, service_centre_address: Address | None) -> S
     )
 
 
-def _status_report(octets: bytes, at: int, service_centre_address: Address | None) -> StatusReport:
-    first = octets[at]
-    if at + 1 == len(octets):
-        _cut(octets, at + 1, (("message_reference", 1),), "status_report")
-    reference = octets[at + 1]
-    recipient_address, at = read_address(octets, at + 2, "status_report.recipient_address")
-    if at + 15 > len(octets):
-        _cut(octets, at, _AFTER_RECIPIENT, "status_report")
-    end = at + 15
+def _decode_status_report(octets: bytes, offset: int, service_centre_address: Address | None) -> StatusReport:
+    first = octets[offset]
+    if offset + 1 == len(octets):
+        _raise_truncated(octets, offset + 1, (("message_reference", 1),), "status_report")
+    reference = octets[offset + 1]
+    recipient_address, offset = read_address(octets, offset + 2, "status_report.recipient_address")
+    if offset + 15 > len(octets):
+        _raise_truncated(octets, offset, _AFTER_RECIPIENT, "status_report")
+    end = offset + 15
     if octets.count(b"\xff", end) == len(octets) - end:  # nothing, or the fill of a SIM record: no TP-PI
         indicator, more, protocol_identifier, coding, user_data = None, b"", None, None, None
     else:
-        indicator, more, end = _indicator(octets, end, "status_report")
-        protocol_identifier, coding, user_data = _optional(octets, end, indicator, first, "status_report")
+        indicator, more, end = _read_parameter_indicator(octets, end, "status_report")
+        protocol_identifier, coding, user_data = _read_optional_fields(octets, end, indicator, first, "status_report")
     return StatusReport(
         reference,
         recipient_address,
-        Timestamp(octets[at : at + 7]),
-        Timestamp(octets[at + 7 : at + 14]),
-        octets[at + 14],
+        Timestamp(octets[offset : offset + 7]),
+        Timestamp(octets[offset + 7 : offset + 14]),
+        octets[offset + 14],
         protocol_identifier,
         user_data,
         coding,
@@ -190,11 +190,11 @@ def _status_report(octets: bytes, at: int, service_centre_address: Address | Non
     )
 
 
-def _deliver_report(octets: bytes, at: int, service_centre_address: Address | None) -> DeliverReport:
-    first = octets[at]
-    cause, at = _failure_cause(octets, at + 1, "deliver_report")
-    indicator, more, at = _indicator(octets, at, "deliver_report")
-    protocol_identifier, coding, user_data = _optional(octets, at, indicator, first, "deliver_report")
+def _decode_deliver_report(octets: bytes, offset: int, service_centre_address: Address | None) -> DeliverReport:
+    first = octets[offset]
+    cause, offset = _read_failure_cause(octets, offset + 1, "deliver_report")
+    indicator, more, offset = _read_parameter_indicator(octets, offset, "deliver_report")
+    protocol_identifier, coding, user_data = _read_optional_fields(octets, offset, indicator, first, "deliver_report")
     return DeliverReport(
         cause,
         protocol_identifier,
@@ -207,15 +207,15 @@ def _deliver_report(octets: bytes, at: int, service_centre_address: Address | No
     )
 
 
-def _submit_report(octets: bytes, at: int, service_centre_address: Address | None) -> SubmitReport:
-    first = octets[at]
-    cause, at = _failure_cause(octets, at + 1, "submit_report")
-    indicator, more, at = _indicator(octets, at, "submit_report")
-    if at + 7 > len(octets):
-        _cut(octets, at, (_TIMESTAMP,), "submit_report")
-    protocol_identifier, coding, user_data = _optional(octets, at + 7, indicator, first, "submit_report")
+def _decode_submit_report(octets: bytes, offset: int, service_centre_address: Address | None) -> SubmitReport:
+    first = octets[offset]
+    cause, offset = _read_failure_cause(octets, offset + 1, "submit_report")
+    indicator, more, offset = _read_parameter_indicator(octets, offset, "submit_report")
+    if offset + 7 > len(octets):
+        _raise_truncated(octets, offset, (_TIMESTAMP,), "submit_report")
+    protocol_identifier, coding, user_data = _read_optional_fields(octets, offset + 7, indicator, first, "submit_report")
     return SubmitReport(
-        Timestamp(octets[at : at + 7]),
+        Timestamp(octets[offset : offset + 7]),
         cause,
         protocol_identifier,
         user_data,
@@ -227,77 +227,77 @@ def _submit_report(octets: bytes, at: int, service_centre_address: Address | Non
     )
 
 
-def _command(octets: bytes, at: int, service_centre_address: Address | None) -> Command:
-    first = octets[at]
-    if at + 5 > len(octets):
+def _decode_command(octets: bytes, offset: int, service_centre_address: Address | None) -> Command:
+    first = octets[offset]
+    if offset + 5 > len(octets):
         names = ("message_reference", "protocol_identifier", "command_type", "message_number")
-        _cut(octets, at + 1, tuple((name, 1) for name in names), "command")
-    reference, protocol_identifier, command_type, message_number = octets[at + 1 : at + 5]
-    destination_address, at = read_address(octets, at + 5, "command.destination_address")
-    if at == len(octets):
-        _cut(octets, at, (("user_data.length", 1),), "command")
+        _raise_truncated(octets, offset + 1, tuple((name, 1) for name in names), "command")
+    reference, protocol_identifier, command_type, message_number = octets[offset + 1 : offset + 5]
+    destination_address, offset = read_address(octets, offset + 5, "command.destination_address")
+    if offset == len(octets):
+        _raise_truncated(octets, offset, (("user_data.length", 1),), "command")
     return Command(
         destination_address,
         command_type,
         message_number,
         reference,
         protocol_identifier,
-        _user_data(octets, at + 1, 0x04, first & 0x40, "command.user_data"),
+        _read_user_data(octets, offset + 1, 0x04, first & 0x40, "command.user_data"),
         first & 0x20 != 0,
         service_centre_address,
         first & 0x9C,
     )
 
 
-def _user_data(octets: bytes, at: int, coding: int, header: int, field: str) -> UserData:
+def _read_user_data(octets: bytes, offset: int, coding: int, header: int, field: str) -> UserData:
     """Read the user data at ``at``, behind their length."""
-    length = octets[at - 1]
-    end = at + ((7 * length + 7) // 8 if PACKED[coding] else length)
+    length = octets[offset - 1]
+    end = offset + ((7 * length + 7) // 8 if PACKED[coding] else length)
     if end > len(octets):
-        reason = f"{end - at} octets are announced, {len(octets) - at} are present"
+        reason = f"{end - offset} octets are announced, {len(octets) - offset} are present"
         raise PduError(field, len(octets), reason)
-    return _make_user_data(octets[at:end], length, ALPHABETS[coding], header != 0, COMPRESSED[coding])
+    return _make_user_data(octets[offset:end], length, ALPHABETS[coding], header != 0, COMPRESSED[coding])
 
 
-def read_validity(octets: bytes, form: int, at: int, field: str) -> ValidityPeriod:
+def read_validity(octets: bytes, vpf: int, offset: int, field: str) -> ValidityPeriod:
     """Return the validity period in these octets by its TP-VPF (1 enhanced, 2 relative, 3 absolute)."""
-    if form == 2:
+    if vpf == 2:
         return RelativeValidity(octets[0])
-    if form == 3:
+    if vpf == 3:
         return Timestamp(octets)
     if octets[0] & 7 > 3:
-        raise PduError(field, at, f"enhanced format {octets[0] & 7} is reserved")
+        raise PduError(field, offset, f"enhanced format {octets[0] & 7} is reserved")
     return EnhancedValidity(octets)
 
 
-def _failure_cause(octets: bytes, at: int, kind: str) -> tuple[int | None, int]:
+def _read_failure_cause(octets: bytes, offset: int, kind: str) -> tuple[int | None, int]:
     """Read TP-FCS if it is there: it is never below 0x80, and a TP-PI never above."""
-    if at == len(octets):
-        _cut(octets, at, (("parameter_indicator", 1),), kind)
-    return (octets[at], at + 1) if octets[at] & 0x80 else (None, at)
+    if offset == len(octets):
+        _raise_truncated(octets, offset, (("parameter_indicator", 1),), kind)
+    return (octets[offset], offset + 1) if octets[offset] & 0x80 else (None, offset)
 
 
-def _indicator(octets: bytes, at: int, kind: str) -> tuple[int, bytes, int]:
+def _read_parameter_indicator(octets: bytes, offset: int, kind: str) -> tuple[int, bytes, int]:
     """Read TP-PI with the octets that extend it, 9.2.3.27."""
-    end = at
+    end = offset
     while end < len(octets) and octets[end] & 0x80:
         end += 1
     if end >= len(octets):
-        _cut(octets, end, (("parameter_indicator", 1),), kind)
-    return octets[at], octets[at + 1 : end + 1], end + 1
+        _raise_truncated(octets, end, (("parameter_indicator", 1),), kind)
+    return octets[offset], octets[offset + 1 : end + 1], end + 1
 
 
-def _optional(
-    octets: bytes, at: int, indicator: int, first: int, kind: str
+def _read_optional_fields(
+    octets: bytes, offset: int, indicator: int, first: int, kind: str
 ) -> tuple[int | None, int | None, UserData | None]:
     """Read what TP-PI announces: TP-PID, TP-DCS, TP-UDL with TP-UD."""
     names = ("protocol_identifier", "data_coding_scheme", "user_data.length")
     present = [name for bit, name in enumerate(names) if indicator & 1 << bit]
-    if at + len(present) > len(octets):
-        _cut(octets, at, tuple((name, 1) for name in present), kind)
-    values = dict(zip(present, octets[at:], strict=False))
+    if offset + len(present) > len(octets):
+        _raise_truncated(octets, offset, tuple((name, 1) for name in present), kind)
+    values = dict(zip(present, octets[offset:], strict=False))
     coding = values.get("data_coding_scheme")
     user_data = None
     if "user_data.length" in values:
-        user_data = _user_data(octets, at + len(present), coding or 0, first & 0x40, f"{kind}.user_data")
+        user_data = _read_user_data(octets, offset + len(present), coding or 0, first & 0x40, f"{kind}.user_data")
     return values.get("protocol_identifier"), coding, user_data

@@ -8,9 +8,9 @@ from __future__ import annotations
 from pdu.address import write_address, write_service_centre, write_value
 from pdu.coding import ALPHABETS, COMPRESSED, PACKED
 from pdu.error import PduError
-from pdu.record import Record, maker
+from pdu.record import Record, fast_constructor
 from pdu.timestamp import Timestamp
-from pdu.tpdu import Command, Deliver, DeliverReport, StatusReport, Submit, SubmitReport, Tpdu, indicate
+from pdu.tpdu import Command, Deliver, DeliverReport, StatusReport, Submit, SubmitReport, Tpdu, compute_parameter_indicator
 from pdu.user_data import UserData
 from pdu.validity import EnhancedValidity, RelativeValidity
 
@@ -27,7 +27,7 @@ class EncodedPdu(Record):
         return self.octets.hex().upper()
 
 
-_make = maker(EncodedPdu)
+_make_encoded = fast_constructor(EncodedPdu)
 
 
 def encode(tpdu: Tpdu, *, sca: bool = True) -> EncodedPdu:
@@ -38,27 +38,27 @@ def encode(tpdu: Tpdu, *, sca: bool = True) -> EncodedPdu:
     try:
         match tpdu:
             case Submit():
-                octets = _submit(tpdu)
+                octets = _encode_submit(tpdu)
             case Deliver():
-                octets = _deliver(tpdu)
+                octets = _encode_deliver(tpdu)
             case StatusReport():
-                octets = _status_report(tpdu)
+                octets = _encode_status_report(tpdu)
             case DeliverReport():
-                octets = _deliver_report(tpdu)
+                octets = _encode_deliver_report(tpdu)
             case SubmitReport():
-                octets = _submit_report(tpdu)
+                octets = _encode_submit_report(tpdu)
             case Command():
-                octets = _command(tpdu)
+                octets = _encode_command(tpdu)
     except (OverflowError, IndexError):  # %c and the tables take what fits an octet
-        raise _misfit(tpdu) from None
+        raise _out_of_range_error(tpdu) from None
     if not sca:
-        return _make(octets, len(octets))
+        return _make_encoded(octets, len(octets))
     address = tpdu.service_centre_address
     front = b"\0" if address is None else write_service_centre(address, "service_centre_address")
-    return _make(front + octets, len(octets))
+    return _make_encoded(front + octets, len(octets))
 
 
-def _submit(submit: Submit) -> bytes:
+def _encode_submit(submit: Submit) -> bytes:
     destination = submit.destination_address
     number, digits = write_value(destination, "submit.destination_address")
     user_data = submit.user_data
@@ -72,55 +72,55 @@ def _submit(submit: Submit) -> bytes:
         number,
         submit.protocol_identifier,
         coding,
-        b"" if period is None else _validity(period),
+        b"" if period is None else _write_validity(period),
         user_data.length,
-        _user_data(user_data, coding, 140, "submit"),
+        _write_user_data(user_data, coding, 140, "submit"),
     )
 
 
-def _deliver(deliver: Deliver) -> bytes:
-    _check_spare(deliver.spare_bits, 0x13, "deliver")
+def _encode_deliver(deliver: Deliver) -> bytes:
+    _check_spare_bits(deliver.spare_bits, 0x13, "deliver")
     user_data = deliver.user_data
     return b"%c%b%c%c%b%c%b" % (
         deliver.first_octet,
         write_address(deliver.originating_address, "deliver.originating_address"),
         deliver.protocol_identifier,
         deliver.data_coding_scheme,
-        _time(deliver.service_centre_timestamp, "deliver.service_centre_timestamp"),
+        _write_timestamp(deliver.service_centre_timestamp, "deliver.service_centre_timestamp"),
         user_data.length,
-        _user_data(user_data, deliver.data_coding_scheme, 140, "deliver"),
+        _write_user_data(user_data, deliver.data_coding_scheme, 140, "deliver"),
     )
 
 
-def _status_report(report: StatusReport) -> bytes:
-    _check_spare(report.spare_bits, 0x90 if report.user_data is not None else 0xD0, "status_report")
+def _encode_status_report(report: StatusReport) -> bytes:
+    _check_spare_bits(report.spare_bits, 0x90 if report.user_data is not None else 0xD0, "status_report")
     return b"%c%c%b%b%b%c%b" % (
         report.first_octet,
         report.message_reference,
         write_address(report.recipient_address, "status_report.recipient_address"),
-        _time(report.service_centre_timestamp, "status_report.service_centre_timestamp"),
-        _time(report.discharge_time, "status_report.discharge_time"),
+        _write_timestamp(report.service_centre_timestamp, "status_report.service_centre_timestamp"),
+        _write_timestamp(report.discharge_time, "status_report.discharge_time"),
         report.status,
-        _optional(report, 143, "status_report"),
+        _write_optional_fields(report, 143, "status_report"),
     )
 
 
-def _deliver_report(report: DeliverReport) -> bytes:
-    _check_spare(report.spare_bits, 0xBC if report.user_data is not None else 0xFC, "deliver_report")
-    cause = _failure_cause(report, "deliver_report")
-    return b"%c%b%b" % (report.first_octet, cause, _optional(report, 159 - len(cause), "deliver_report"))
+def _encode_deliver_report(report: DeliverReport) -> bytes:
+    _check_spare_bits(report.spare_bits, 0xBC if report.user_data is not None else 0xFC, "deliver_report")
+    cause = _write_failure_cause(report, "deliver_report")
+    return b"%c%b%b" % (report.first_octet, cause, _write_optional_fields(report, 159 - len(cause), "deliver_report"))
 
 
-def _submit_report(report: SubmitReport) -> bytes:
-    _check_spare(report.spare_bits, 0xBC if report.user_data is not None else 0xFC, "submit_report")
-    cause = _failure_cause(report, "submit_report")
-    time = _time(report.service_centre_timestamp, "submit_report.service_centre_timestamp")
-    optional = _optional(report, 152 - len(cause), "submit_report", time)
+def _encode_submit_report(report: SubmitReport) -> bytes:
+    _check_spare_bits(report.spare_bits, 0xBC if report.user_data is not None else 0xFC, "submit_report")
+    cause = _write_failure_cause(report, "submit_report")
+    time = _write_timestamp(report.service_centre_timestamp, "submit_report.service_centre_timestamp")
+    optional = _write_optional_fields(report, 152 - len(cause), "submit_report", time)
     return b"%c%b%b" % (report.first_octet, cause, optional)
 
 
-def _command(command: Command) -> bytes:
-    _check_spare(command.spare_bits, 0x9C, "command")
+def _encode_command(command: Command) -> bytes:
+    _check_spare_bits(command.spare_bits, 0x9C, "command")
     user_data = command.user_data
     return b"%c%c%c%c%c%b%c%b" % (
         command.first_octet,
@@ -130,11 +130,11 @@ def _command(command: Command) -> bytes:
         command.message_number,
         write_address(command.destination_address, "command.destination_address"),
         user_data.length,
-        _user_data(user_data, 0x04, 156, "command"),
+        _write_user_data(user_data, 0x04, 156, "command"),
     )
 
 
-def _user_data(user_data: UserData, coding: int, most: int, kind: str) -> bytes:
+def _write_user_data(user_data: UserData, coding: int, max_octets: int, kind: str) -> bytes:
     """Return the octets of the user data if they are as the coding and the length say."""
     octets = user_data.octets
     alphabet, compressed, length = user_data.alphabet, user_data.compressed, user_data.length
@@ -147,18 +147,18 @@ def _user_data(user_data: UserData, coding: int, most: int, kind: str) -> bytes:
     if len(octets) != size:
         reason = f"a length of {length} takes {size} octets, there are {len(octets)}"
         raise PduError(f"{kind}.user_data.length", None, reason)
-    if size > most:
-        raise PduError(f"{kind}.user_data", None, f"{size} octets do not fit, {most} are the most")
+    if size > max_octets:
+        raise PduError(f"{kind}.user_data", None, f"{size} octets do not fit, {max_octets} are the most")
     return octets
 
 
-def _optional(
-    report: StatusReport | DeliverReport | SubmitReport, most: int, kind: str, time: bytes = b""
+def _write_optional_fields(
+    report: StatusReport | DeliverReport | SubmitReport, max_octets: int, kind: str, timestamp: bytes = b""
 ) -> bytes:
     """Return TP-PI, then what stands behind it (``time`` first), as TP-PI announces."""
     identifier, coding, user_data = report.protocol_identifier, report.data_coding_scheme, report.user_data
     indicator = report.parameter_indicator
-    present = indicate(identifier, coding, user_data)
+    present = compute_parameter_indicator(identifier, coding, user_data)
     if (indicator or 0) & 7 != present:
         shown = "it is absent" if indicator is None else f"it is 0x{indicator:02X}"
         reason = f"{shown}, but the fields that are there make it 0x{present:02X}"
@@ -171,34 +171,34 @@ def _optional(
     if any(octet < 0x80 for octet in chain[:-1]) or chain[-1] >= 0x80:
         reason = "bit 7 of TP-PI and the octets that extend it disagree"
         raise PduError(f"{kind}.more_indicators", None, reason)
-    parts = [chain, time]
+    parts = [chain, timestamp]
     if identifier is not None:
         parts.append(b"%c" % identifier)
     if coding is not None:
         parts.append(b"%c" % coding)
     if user_data is not None:
-        parts += (b"%c" % user_data.length, _user_data(user_data, coding or 0, most, kind))
+        parts += (b"%c" % user_data.length, _write_user_data(user_data, coding or 0, max_octets, kind))
     return b"".join(parts)
 
 
-def _validity(period: RelativeValidity | EnhancedValidity | Timestamp) -> bytes:
+def _write_validity(period: RelativeValidity | EnhancedValidity | Timestamp) -> bytes:
     if isinstance(period, RelativeValidity):
         return b"%c" % period.octet
     if isinstance(period, Timestamp):
-        return _time(period, "submit.validity_period")
+        return _write_timestamp(period, "submit.validity_period")
     if len(period.octets) != 7 or period.octets[0] & 7 > 3:
         reason = f"{period.octets.hex()} is no enhanced validity period"
         raise PduError("submit.validity_period", None, reason)
     return period.octets
 
 
-def _time(timestamp: Timestamp, field: str) -> bytes:
+def _write_timestamp(timestamp: Timestamp, field: str) -> bytes:
     if len(timestamp.octets) != 7:
         raise PduError(field, None, f"a timestamp has 7 octets, not {len(timestamp.octets)}")
     return timestamp.octets
 
 
-def _failure_cause(report: DeliverReport | SubmitReport, kind: str) -> bytes:
+def _write_failure_cause(report: DeliverReport | SubmitReport, kind: str) -> bytes:
     cause = report.failure_cause
     if cause is None:
         if report.parameter_indicator & 0x80:
@@ -210,12 +210,12 @@ def _failure_cause(report: DeliverReport | SubmitReport, kind: str) -> bytes:
     return b"%c" % cause
 
 
-def _check_spare(bits: int, unused: int, kind: str) -> None:
+def _check_spare_bits(bits: int, unused: int, kind: str) -> None:
     if bits & ~unused:
         raise PduError(f"{kind}.spare_bits", None, f"0x{bits:02X} covers bits that have a meaning")
 
 
-_OCTETS = {
+_OCTET_FIELDS = {
     Deliver: ("deliver", "protocol_identifier", "data_coding_scheme"),
     Submit: ("submit", "message_reference", "protocol_identifier", "data_coding_scheme"),
     StatusReport: (
@@ -244,9 +244,9 @@ _OCTETS = {
 }
 
 
-def _misfit(tpdu: Tpdu) -> PduError:
+def _out_of_range_error(tpdu: Tpdu) -> PduError:
     """Return the error for the field that does not fit its octet."""
-    kind, *fields = _OCTETS[type(tpdu)]
+    kind, *fields = _OCTET_FIELDS[type(tpdu)]
     for field in fields:
         value = getattr(tpdu, field)
         if value is not None and not 0 <= value <= 0xFF:

@@ -20,51 +20,51 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Literal
 
-_KINDS = {
+_MESSAGE_TYPES = {
     "mt": ("SMS-DELIVER", "SMS-SUBMIT-REPORT", "SMS-STATUS-REPORT", "reserved, read as SMS-DELIVER"),
     "mo": ("SMS-DELIVER-REPORT", "SMS-SUBMIT", "SMS-COMMAND", "reserved"),
 }
-_VALIDITY = ("no validity period", "enhanced", "relative", "absolute")  # TP-VPF
+_VALIDITY_FORMATS = ("no validity period", "enhanced", "relative", "absolute")  # TP-VPF
 _NO_YES = ("no", "yes")
 
 # TP-MTI and the flags of the first octet: bits, abbreviation, name, what 0 and 1 (2, 3) say.
-_HEADER = (0x40, "TP-UDHI", "has_header", _NO_YES)
-_REPLY = (0x80, "TP-RP", "reply_path", _NO_YES)
-_MORE = (0x04, "TP-MMS", "more_messages", ("more messages wait", "no more messages"))
-_LOOP = (0x08, "TP-LP", "loop_prevention", _NO_YES)
-_REQUEST = (0x20, "TP-SRR", "status_report_request", _NO_YES)
+_UDHI_FLAG = (0x40, "TP-UDHI", "has_header", _NO_YES)
+_RP_FLAG = (0x80, "TP-RP", "reply_path", _NO_YES)
+_MMS_FLAG = (0x04, "TP-MMS", "more_messages", ("more messages wait", "no more messages"))
+_LP_FLAG = (0x08, "TP-LP", "loop_prevention", _NO_YES)
+_SRR_FLAG = (0x20, "TP-SRR", "status_report_request", _NO_YES)
 _FLAGS = {
-    "SMS-DELIVER": (_MORE, _LOOP, (0x20, "TP-SRI", "status_report_indication", _NO_YES), _HEADER, _REPLY),
+    "SMS-DELIVER": (_MMS_FLAG, _LP_FLAG, (0x20, "TP-SRI", "status_report_indication", _NO_YES), _UDHI_FLAG, _RP_FLAG),
     "SMS-SUBMIT": (
         (0x04, "TP-RD", "reject_duplicates", _NO_YES),
-        (0x18, "TP-VPF", "validity_period_format", _VALIDITY),
-        _REQUEST,
-        _HEADER,
-        _REPLY,
+        (0x18, "TP-VPF", "validity_period_format", _VALIDITY_FORMATS),
+        _SRR_FLAG,
+        _UDHI_FLAG,
+        _RP_FLAG,
     ),
-    "SMS-STATUS-REPORT": (_MORE, _LOOP, (0x20, "TP-SRQ", "on_command", _NO_YES), _HEADER),
-    "SMS-COMMAND": (_REQUEST, _HEADER),
-    "SMS-DELIVER-REPORT": (_HEADER,),
-    "SMS-SUBMIT-REPORT": (_HEADER,),
+    "SMS-STATUS-REPORT": (_MMS_FLAG, _LP_FLAG, (0x20, "TP-SRQ", "on_command", _NO_YES), _UDHI_FLAG),
+    "SMS-COMMAND": (_SRR_FLAG, _UDHI_FLAG),
+    "SMS-DELIVER-REPORT": (_UDHI_FLAG,),
+    "SMS-SUBMIT-REPORT": (_UDHI_FLAG,),
 }
 
 
-class Row(Record):
+class FieldRow(Record):
     """One field: where its octets begin, the octets, its names, what it says."""
 
-    at: int
+    offset: int
     octets: bytes
     abbreviation: str  # of 23.040, "" where it has none
     name: str
     meaning: str
-    bits: int = 0xFF  # mask, when the field is less than its octet
+    bit_mask: int = 0xFF  # mask, when the field is less than its octet
 
 
 class Explanation(Record):
     """The fields of a PDU in the order of the octets, and the error that ended them."""
 
     kind: str  # "SMS-DELIVER" ..., "" when not even that is known
-    rows: tuple[Row, ...]
+    rows: tuple[FieldRow, ...]
     length: int  # octets of the TPDU, the <length> of 27.005; 0 when the PDU is cut short
     error: PduError | None
 
@@ -80,205 +80,205 @@ def explain(data: str | bytes, *, direction: Literal["mt", "mo"] = "mt", sca: bo
         decode(octets, direction=direction, sca=sca)
     except PduError as bad:
         error = bad
-    walk = _Walk(octets)
+    walk = _FieldReader(octets)
     length = 0
     try:
-        walk.message(direction, sca=sca)
-        length = walk.at - walk.start
+        walk.read_message(direction, sca=sca)
+        length = walk.offset - walk.tpdu_start
     except PduError:
-        walk.rest("not read")
+        walk.add_rest("not read")
     else:
-        fill = octets.count(b"\xff", walk.at) == len(octets) - walk.at
-        walk.rest("fill, ignored" if fill else "behind the last field, ignored")
+        fill = octets.count(b"\xff", walk.offset) == len(octets) - walk.offset
+        walk.add_rest("fill, ignored" if fill else "behind the last field, ignored")
     return Explanation(walk.kind, tuple(walk.rows), length, error)
 
 
-class _Walk:
+class _FieldReader:
     """Goes through the octets once and notes the fields."""
 
     def __init__(self, octets: bytes) -> None:
         self.octets = octets
-        self.at = 0
-        self.start = 0  # where the TPDU begins
+        self.offset = 0
+        self.tpdu_start = 0  # where the TPDU begins
         self.kind = ""
-        self.rows: list[Row] = []
+        self.rows: list[FieldRow] = []
 
-    def note(self, size: int, abbreviation: str, name: str, meaning: str) -> None:
+    def add_field(self, size: int, abbreviation: str, name: str, meaning: str) -> None:
         """Note the next octets as a field."""
-        octets = self.octets[self.at : self.at + size]
-        self.rows.append(Row(self.at, octets, abbreviation, name, meaning))
-        self.at += size
+        octets = self.octets[self.offset : self.offset + size]
+        self.rows.append(FieldRow(self.offset, octets, abbreviation, name, meaning))
+        self.offset += size
 
-    def take(self, size: int, abbreviation: str, name: str, meaning: Callable[[bytes], str]) -> bytes:
+    def read_field(self, size: int, abbreviation: str, name: str, meaning: Callable[[bytes], str]) -> bytes:
         """Note the next octets as a field; PduError when they are not all there."""
-        octets = self.octets[self.at : self.at + size]
+        octets = self.octets[self.offset : self.offset + size]
         if len(octets) < size:
             raise PduError(name, len(self.octets), "cut short")
-        self.note(size, abbreviation, name, meaning(octets))
+        self.add_field(size, abbreviation, name, meaning(octets))
         return octets
 
-    def octet(self, abbreviation: str, name: str, meaning: Callable[[int], str] = str) -> int:
+    def read_octet(self, abbreviation: str, name: str, meaning: Callable[[int], str] = str) -> int:
         """Note the next octet as a field."""
-        return self.take(1, abbreviation, name, lambda octets: meaning(octets[0]))[0]
+        return self.read_field(1, abbreviation, name, lambda octets: meaning(octets[0]))[0]
 
-    def rest(self, meaning: str) -> None:
+    def add_rest(self, meaning: str) -> None:
         """Note what is left, if anything."""
-        if left := len(self.octets) - self.at:
-            self.note(left, "", "", meaning)
+        if left := len(self.octets) - self.offset:
+            self.add_field(left, "", "", meaning)
 
-    def message(self, direction: Literal["mt", "mo"], *, sca: bool) -> None:
+    def read_message(self, direction: Literal["mt", "mo"], *, sca: bool) -> None:
         """Walk through a whole PDU."""
         if sca:
-            self.service_centre()
-        self.start = self.at
-        kinds = _KINDS[direction]
-        first = self.octet("", "first_octet", lambda octet: f"0x{octet:02X}")
+            self.read_sc_address()
+        self.tpdu_start = self.offset
+        kinds = _MESSAGE_TYPES[direction]
+        first = self.read_octet("", "first_octet", lambda octet: f"0x{octet:02X}")
         self.kind = "SMS-DELIVER" if direction == "mt" and first & 3 == 3 else kinds[first & 3]
         flags = ((0x03, "TP-MTI", "message_type", kinds), *_FLAGS.get(self.kind, ()))
         for mask, abbreviation, name, says in flags:
             value = (first & mask) // (mask & -mask)
-            self.rows.append(Row(self.start, bytes((first,)), abbreviation, name, says[value], mask))
+            self.rows.append(FieldRow(self.tpdu_start, bytes((first,)), abbreviation, name, says[value], mask))
         match self.kind:
             case "SMS-DELIVER":
-                self.address("TP-OA", "originating_address")
-                self.identifier()
-                coding = self.coding()
-                self.time("TP-SCTS", "service_centre_timestamp")
-                self.user_data(coding, first)
+                self.read_tp_address("TP-OA", "originating_address")
+                self.read_protocol_identifier()
+                coding = self.read_coding_scheme()
+                self.read_timestamp("TP-SCTS", "service_centre_timestamp")
+                self.read_user_data(coding, first)
             case "SMS-SUBMIT":
-                self.octet("TP-MR", "message_reference")
-                self.address("TP-DA", "destination_address")
-                self.identifier()
-                coding = self.coding()
-                self.validity(first >> 3 & 3)
-                self.user_data(coding, first)
+                self.read_octet("TP-MR", "message_reference")
+                self.read_tp_address("TP-DA", "destination_address")
+                self.read_protocol_identifier()
+                coding = self.read_coding_scheme()
+                self.read_validity_period(first >> 3 & 3)
+                self.read_user_data(coding, first)
             case "SMS-STATUS-REPORT":
-                self.octet("TP-MR", "message_reference")
-                self.address("TP-RA", "recipient_address")
-                self.time("TP-SCTS", "service_centre_timestamp")
-                self.time("TP-DT", "discharge_time")
-                self.octet("TP-ST", "status", _status)
-                if self.octets.count(b"\xff", self.at) < len(self.octets) - self.at:
-                    self.optional(first, self.indicator())
+                self.read_octet("TP-MR", "message_reference")
+                self.read_tp_address("TP-RA", "recipient_address")
+                self.read_timestamp("TP-SCTS", "service_centre_timestamp")
+                self.read_timestamp("TP-DT", "discharge_time")
+                self.read_octet("TP-ST", "status", _describe_status)
+                if self.octets.count(b"\xff", self.offset) < len(self.octets) - self.offset:
+                    self.read_optional_fields(first, self.read_parameter_indicator())
             case "SMS-DELIVER-REPORT":
-                self.failure_cause()
-                self.optional(first, self.indicator())
+                self.read_failure_cause()
+                self.read_optional_fields(first, self.read_parameter_indicator())
             case "SMS-SUBMIT-REPORT":
-                self.failure_cause()
-                indicator = self.indicator()
-                self.time("TP-SCTS", "service_centre_timestamp")
-                self.optional(first, indicator)
+                self.read_failure_cause()
+                indicator = self.read_parameter_indicator()
+                self.read_timestamp("TP-SCTS", "service_centre_timestamp")
+                self.read_optional_fields(first, indicator)
             case "SMS-COMMAND":
-                self.octet("TP-MR", "message_reference")
-                self.identifier()
-                self.octet("TP-CT", "command_type", words.command)
-                self.octet("TP-MN", "message_number")
-                self.address("TP-DA", "destination_address")
-                self.user_data(0x04, first, "TP-CD")
+                self.read_octet("TP-MR", "message_reference")
+                self.read_protocol_identifier()
+                self.read_octet("TP-CT", "command_type", words.describe_command_type)
+                self.read_octet("TP-MN", "message_number")
+                self.read_tp_address("TP-DA", "destination_address")
+                self.read_user_data(0x04, first, "TP-CD")
             case _:
-                raise PduError("first_octet", self.start, "reserved")
+                raise PduError("first_octet", self.tpdu_start, "reserved")
 
-    def service_centre(self) -> None:
+    def read_sc_address(self) -> None:
         """Walk through the address in front of the TPDU."""
         address, end = read_service_centre(self.octets, "service_centre_address")
         name = "service_centre_address"
         if address is None:
-            self.octet("", f"{name}.length", lambda _: "none; the module takes its own")
+            self.read_octet("", f"{name}.length", lambda _: "none; the module takes its own")
             return
-        self.octet("", f"{name}.length", lambda octet: f"{octet} octets follow")
-        self.number("", name, address, end)
+        self.read_octet("", f"{name}.length", lambda octet: f"{octet} octets follow")
+        self.read_address_value("", name, address, end)
 
-    def address(self, abbreviation: str, name: str) -> None:
+    def read_tp_address(self, abbreviation: str, name: str) -> None:
         """Walk through an address field of the TPDU."""
-        address, end = read_address(self.octets, self.at, name)
-        self.octet(abbreviation, f"{name}.length", lambda octet: f"{octet} semi-octets")
-        self.number(abbreviation, name, address, end)
+        address, end = read_address(self.octets, self.offset, name)
+        self.read_octet(abbreviation, f"{name}.length", lambda octet: f"{octet} semi-octets")
+        self.read_address_value(abbreviation, name, address, end)
 
-    def number(self, abbreviation: str, name: str, address: Address, end: int) -> None:
+    def read_address_value(self, abbreviation: str, name: str, address: Address, end: int) -> None:
         """Walk through an address behind its length."""
-        self.octet(abbreviation, f"{name}.type_of_address", lambda _: words.type_of_address(address))
-        self.note(end - self.at, abbreviation, f"{name}.number", words.number(address))
+        self.read_octet(abbreviation, f"{name}.type_of_address", lambda _: words.describe_type_of_address(address))
+        self.add_field(end - self.offset, abbreviation, f"{name}.number", words.describe_number(address))
 
-    def identifier(self) -> None:
+    def read_protocol_identifier(self) -> None:
         """Walk through TP-PID."""
-        self.octet("TP-PID", "protocol_identifier", words.protocol)
+        self.read_octet("TP-PID", "protocol_identifier", words.describe_protocol_identifier)
 
-    def coding(self) -> int:
+    def read_coding_scheme(self) -> int:
         """Walk through TP-DCS."""
-        return self.octet("TP-DCS", "data_coding_scheme", words.coding)
+        return self.read_octet("TP-DCS", "data_coding_scheme", words.describe_coding_scheme)
 
-    def time(self, abbreviation: str, name: str) -> None:
+    def read_timestamp(self, abbreviation: str, name: str) -> None:
         """Walk through a time."""
-        self.take(7, abbreviation, name, lambda octets: words.time(Timestamp(octets)))
+        self.read_field(7, abbreviation, name, lambda octets: words.describe_time(Timestamp(octets)))
 
-    def validity(self, form: int) -> None:
+    def read_validity_period(self, vpf: int) -> None:
         """Walk through TP-VP."""
-        size = (0, 7, 1, 7)[form]
+        size = (0, 7, 1, 7)[vpf]
         name = "validity_period"
         if size:
-            self.take(
-                size, "TP-VP", name, lambda octets: words.validity(read_validity(octets, form, self.at, name))
+            self.read_field(
+                size, "TP-VP", name, lambda octets: words.describe_validity_period(read_validity(octets, vpf, self.offset, name))
             )
 
-    def failure_cause(self) -> None:
+    def read_failure_cause(self) -> None:
         """Walk through TP-FCS if it is there."""
-        if self.octets[self.at : self.at + 1] >= b"\x80":
-            self.octet("TP-FCS", "failure_cause", lambda octet: status.FAILURE_CAUSE.get(octet, "reserved"))
+        if self.octets[self.offset : self.offset + 1] >= b"\x80":
+            self.read_octet("TP-FCS", "failure_cause", lambda octet: status.FAILURE_CAUSE_NAMES.get(octet, "reserved"))
 
-    def indicator(self) -> int:
+    def read_parameter_indicator(self) -> int:
         """Walk through TP-PI and the octets that extend it."""
-        first = octet = self.octet("TP-PI", "parameter_indicator", _announced)
+        first = octet = self.read_octet("TP-PI", "parameter_indicator", _describe_indicator)
         while octet & 0x80:
-            octet = self.octet("TP-PI", "more_indicators", lambda _: "an extension, not read")
+            octet = self.read_octet("TP-PI", "more_indicators", lambda _: "an extension, not read")
         return first
 
-    def optional(self, first: int, indicator: int) -> None:
+    def read_optional_fields(self, first: int, indicator: int) -> None:
         """Walk through what TP-PI announces."""
         if indicator & 1:
-            self.identifier()
-        coding = self.coding() if indicator & 2 else 0
+            self.read_protocol_identifier()
+        coding = self.read_coding_scheme() if indicator & 2 else 0
         if indicator & 4:
-            self.user_data(coding, first)
+            self.read_user_data(coding, first)
 
-    def user_data(self, coding: int, first: int, abbreviation: str = "TP-UD") -> None:
+    def read_user_data(self, coding: int, first: int, abbreviation: str = "TP-UD") -> None:
         """Walk through the user data with their length and header."""
         scheme = DataCoding(coding)
         packed = scheme.alphabet is Alphabet.GSM7 and not scheme.compressed
         unit = "septets" if packed else "octets"
-        length = self.octet(f"{abbreviation}L", "user_data.length", lambda octet: f"{octet} {unit}")
-        left = self.octets[self.at :]
+        length = self.read_octet(f"{abbreviation}L", "user_data.length", lambda octet: f"{octet} {unit}")
+        left = self.octets[self.offset :]
         cut = len(left) < ((7 * length + 7) // 8 if packed else length)
         if cut:
             length = len(left) * 8 // 7 if packed else len(left)
         size = (7 * length + 7) // 8 if packed else length
         user_data = UserData(left[:size], length, scheme.alphabet, first & 0x40 != 0, scheme.compressed)
-        end = self.at + size
+        end = self.offset + size
         if user_data.has_header and user_data.header_malformed:
-            self.take(
+            self.read_field(
                 user_data.header_length, abbreviation, "user_data.header", lambda _: "malformed, ignored"
             )
         elif user_data.has_header:
-            self.octet("TP-UDHL", "user_data.header.length", lambda octet: f"{octet} octets")
+            self.read_octet("TP-UDHL", "user_data.header.length", lambda octet: f"{octet} octets")
             for element in header.read_header(user_data.octets) or ():
                 name = f"user_data.header.0x{element.identifier:02X}"
-                self.note(2 + len(element.data), "TP-UDH", name, words.element(element))
+                self.add_field(2 + len(element.data), "TP-UDH", name, words.describe_element(element))
         note = ", cut short" if cut else ""
         if (data := user_data.data) is not None:
             kind = "compressed, not read" if scheme.compressed else f"{len(data)} octets"
-            self.note(end - self.at, abbreviation, "user_data.data", kind + note)
+            self.add_field(end - self.offset, abbreviation, "user_data.data", kind + note)
         else:
             fill = -8 * user_data.header_length % 7 if packed else 0
             note += f" (fill bits: {fill})" if fill else ""
-            self.note(end - self.at, abbreviation, "user_data.text", repr(user_data.text) + note)
+            self.add_field(end - self.offset, abbreviation, "user_data.text", repr(user_data.text) + note)
         if cut:
             raise PduError("user_data", len(self.octets), "cut short")
 
 
-def _status(octet: int) -> str:
-    return f"{status.outcome(octet).value}: {status.describe(octet)}"
+def _describe_status(octet: int) -> str:
+    return f"{status.classify_status(octet).value}: {status.describe_status(octet)}"
 
 
-def _announced(octet: int) -> str:
+def _describe_indicator(octet: int) -> str:
     names = [name for bit, name in enumerate(("TP-PID", "TP-DCS", "TP-UD")) if octet & 1 << bit]
     return f"{', '.join(names) or 'nothing'} present"
 
@@ -291,18 +291,18 @@ def render(explanation: Explanation) -> list[str]:
     width = max((len(row.abbreviation) for row in explanation.rows), default=0)
     names = max((len(row.name) for row in explanation.rows), default=0)
     for row in explanation.rows:
-        if row.bits == 0xFF:
+        if row.bit_mask == 0xFF:
             pieces = [row.octets[at : at + 8].hex(" ").upper() for at in range(0, len(row.octets), 8)] or [""]
-            where = f"{row.at:>4}"
+            where = f"{row.offset:>4}"
         else:
-            pieces = [_pattern(row.octets[0], row.bits)]
+            pieces = [_format_bits(row.octets[0], row.bit_mask)]
             where = "    "
         head = f"{where}  {pieces[0]:<23}  {row.abbreviation:<{width}}  {row.name:<{names}}  {row.meaning}"
         lines += (head.rstrip(), *(f"{'':6}{piece}" for piece in pieces[1:]))
     return lines
 
 
-def _pattern(octet: int, bits: int) -> str:
+def _format_bits(octet: int, bit_mask: int) -> str:
     """Return an octet as bits, those that do not belong to the field as dots."""
-    shown = "".join(str(octet >> bit & 1) if bits >> bit & 1 else "." for bit in range(7, -1, -1))
+    shown = "".join(str(octet >> bit & 1) if bit_mask >> bit & 1 else "." for bit in range(7, -1, -1))
     return f"{shown[:4]} {shown[4:]}"

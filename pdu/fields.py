@@ -18,7 +18,7 @@ from pdu.tpdu import Command, Deliver, DeliverReport, StatusReport, Submit, Subm
 from pdu.user_data import UserData
 from pdu.validity import EnhancedValidity, RelativeValidity, ValidityPeriod
 
-Value = None | bool | int | str | Timestamp | list["Value"] | dict[str, "Value"]
+VectorValue = None | bool | int | str | Timestamp | list["VectorValue"] | dict[str, "VectorValue"]
 
 _PLANS = {
     NumberingPlan.UNKNOWN: "unknown",
@@ -33,10 +33,10 @@ _PLANS = {
 }
 
 
-def message(tpdu: Tpdu) -> tuple[str, dict[str, Value]]:
+def message_fields(tpdu: Tpdu) -> tuple[str, dict[str, VectorValue]]:
     """Return the kind of a message and its fields."""
-    fields: dict[str, Value] = {
-        "smsc": _address(tpdu.service_centre_address),
+    fields: dict[str, VectorValue] = {
+        "smsc": _address_value(tpdu.service_centre_address),
         "first_octet": tpdu.first_octet,
         "tp_udhi": bool(tpdu.first_octet & 0x40),
     }
@@ -44,7 +44,7 @@ def message(tpdu: Tpdu) -> tuple[str, dict[str, Value]]:
         case Deliver():
             kind = "deliver"
             fields |= {
-                "originator": _address(tpdu.originating_address),
+                "originator": _address_value(tpdu.originating_address),
                 "scts": tpdu.service_centre_timestamp,
                 "tp_mms": not tpdu.more_messages,
                 "tp_lp": tpdu.loop_prevention,
@@ -54,9 +54,9 @@ def message(tpdu: Tpdu) -> tuple[str, dict[str, Value]]:
         case Submit():
             kind = "submit"
             fields |= {
-                "destination": _address(tpdu.destination_address),
+                "destination": _address_value(tpdu.destination_address),
                 "mr": tpdu.message_reference,
-                "vp": _validity(tpdu.validity_period),
+                "vp": _validity_value(tpdu.validity_period),
                 "tp_vpf": tpdu.validity_period_format,
                 "tp_rd": tpdu.reject_duplicates,
                 "tp_srr": tpdu.status_report_request,
@@ -65,7 +65,7 @@ def message(tpdu: Tpdu) -> tuple[str, dict[str, Value]]:
         case StatusReport():
             kind = "status_report"
             fields |= {
-                "recipient": _address(tpdu.recipient_address),
+                "recipient": _address_value(tpdu.recipient_address),
                 "mr": tpdu.message_reference,
                 "scts": tpdu.service_centre_timestamp,
                 "discharge": tpdu.discharge_time,
@@ -85,7 +85,7 @@ def message(tpdu: Tpdu) -> tuple[str, dict[str, Value]]:
         case Command():
             kind = "command"
             fields |= {
-                "destination": _address(tpdu.destination_address),
+                "destination": _address_value(tpdu.destination_address),
                 "mr": tpdu.message_reference,
                 "command_type": tpdu.command_type,
                 "message_number": tpdu.message_number,
@@ -95,12 +95,12 @@ def message(tpdu: Tpdu) -> tuple[str, dict[str, Value]]:
     if not isinstance(tpdu, Command):
         fields["dcs"] = tpdu.data_coding_scheme
         known = tpdu.data_coding_scheme is not None or tpdu.user_data is not None
-        coding = coding_scheme(bytes((tpdu.coding.octet,)))
+        coding = coding_scheme_fields(bytes((tpdu.coding.octet,)))
         fields |= coding if known else dict.fromkeys(coding)
-    return kind, fields | _user_data(tpdu.user_data)
+    return kind, fields | _user_data_values(tpdu.user_data)
 
 
-def address(octets: bytes, *, service_centre: bool) -> dict[str, Value]:
+def address_fields(octets: bytes, *, service_centre: bool) -> dict[str, VectorValue]:
     """Return an address given alone, which must be the whole of the octets and of its announced digits."""
     if service_centre:
         found, end = read_service_centre(octets, "address")
@@ -112,35 +112,35 @@ def address(octets: bytes, *, service_centre: bool) -> dict[str, Value]:
         raise PduError("address", end, f"{len(octets) - end} octets stand behind it")
     if found is not None and not octets[1] & 0x80:
         raise PduError("address.type_of_address", 1, f"bit 7 of 0x{octets[1]:02X} is 0")
-    if found is not None and not _is_text(found) and len(found.number) < digits:
+    if found is not None and not _is_alphanumeric(found) and len(found.number) < digits:
         raise PduError(
             "address.number", None, f"a fill digit stands before the announced end ({digits} digits)"
         )
-    return {"address": _address(found), "as_smsc": service_centre}
+    return {"address": _address_value(found), "as_smsc": service_centre}
 
 
-def timestamp(octets: bytes) -> dict[str, Value]:
+def timestamp_fields(octets: bytes) -> dict[str, VectorValue]:
     """Return a timestamp given alone."""
     if len(octets) != 7:
         raise PduError("timestamp", min(len(octets), 7), f"a timestamp has 7 octets, not {len(octets)}")
     return {"time": Timestamp(octets)}
 
 
-def validity(octets: bytes, form: int) -> dict[str, Value]:
+def validity_fields(octets: bytes, vpf: int) -> dict[str, VectorValue]:
     """Return a validity period given alone, by its TP-VPF."""
-    size = (0, 7, 1, 7)[form]
+    size = (0, 7, 1, 7)[vpf]
     if len(octets) != size:
-        raise PduError("vp", min(len(octets), size), f"format {form} has {size} octets, not {len(octets)}")
-    return {"vp": _validity(read_validity(octets, form, 0, "vp") if size else None)}
+        raise PduError("vp", min(len(octets), size), f"format {vpf} has {size} octets, not {len(octets)}")
+    return {"vp": _validity_value(read_validity(octets, vpf, 0, "vp") if size else None)}
 
 
-def coding_scheme(octets: bytes) -> dict[str, Value]:
+def coding_scheme_fields(octets: bytes) -> dict[str, VectorValue]:
     """Return a data coding scheme given alone."""
     if len(octets) != 1:
         raise PduError("dcs", None, f"a data coding scheme is one octet, not {len(octets)}")
     coding = DataCoding(octets[0])
     waiting = coding.waiting
-    indication: Value = None
+    indication: VectorValue = None
     if waiting is not None:
         indication = {"store": waiting.store, "active": waiting.active, "type": waiting.kind.value}
     return {
@@ -153,15 +153,15 @@ def coding_scheme(octets: bytes) -> dict[str, Value]:
     }
 
 
-def header_elements(octets: bytes) -> dict[str, Value]:
+def header_fields(octets: bytes) -> dict[str, VectorValue]:
     """Return a user data header given alone; what stands behind it is passed over."""
     elements = header.read_header(octets)
     if elements is None:
         raise PduError("udh", 0, "the header is malformed")
-    return _header(elements)
+    return _header_values(elements)
 
 
-def septets(octets: bytes, count: int, fill: int) -> dict[str, Value]:
+def septet_fields(octets: bytes, count: int, fill: int) -> dict[str, VectorValue]:
     """Return packed septets given alone, after ``fill`` bits."""
     needed = (fill + 7 * count + 7) // 8
     if len(octets) != needed:
@@ -178,11 +178,11 @@ def septets(octets: bytes, count: int, fill: int) -> dict[str, Value]:
     }
 
 
-def _is_text(found: Address) -> bool:
+def _is_alphanumeric(found: Address) -> bool:
     return found.type_of_address & 0x70 == 0x50
 
 
-def _address(found: Address | None) -> Value:
+def _address_value(found: Address | None) -> VectorValue:
     if found is None:
         return None
     return {
@@ -193,7 +193,7 @@ def _address(found: Address | None) -> Value:
     }
 
 
-def _validity(period: ValidityPeriod | None) -> Value:
+def _validity_value(period: ValidityPeriod | None) -> VectorValue:
     match period:
         case None:
             return None
@@ -208,7 +208,7 @@ def _validity(period: ValidityPeriod | None) -> Value:
             return {"format": "enhanced", "raw": period.octets.hex(), "seconds": seconds_or_none}
 
 
-def _user_data(user_data: UserData | None) -> dict[str, Value]:
+def _user_data_values(user_data: UserData | None) -> dict[str, VectorValue]:
     if user_data is None:
         return dict.fromkeys(("udl", "text", "data", "septets", "udh", "concat", "ports", "lang"))
     language = user_data.national_language
@@ -217,16 +217,16 @@ def _user_data(user_data: UserData | None) -> dict[str, Value]:
         "text": user_data.text,
         "data": None if user_data.data is None else user_data.data.hex(),
         "septets": user_data.septets,
-        **_header(user_data.header),
+        **_header_values(user_data.header),
         "lang": None if language is None else {"single": language.single, "locking": language.locking},
     }
 
 
-def _header(elements: tuple[InformationElement, ...]) -> dict[str, Value]:
-    carried = header.concatenations(elements)  # vectors expect impossible numbers too, which messages ignore
-    concatenation = header.concatenation(elements) or (carried[-1] if carried else None)
-    ports = header.ports(elements)
-    language = header.national_language(elements)
+def _header_values(elements: tuple[InformationElement, ...]) -> dict[str, VectorValue]:
+    carried = header.find_concatenations(elements)  # vectors expect impossible numbers too, which messages ignore
+    concatenation = header.find_concatenation(elements) or (carried[-1] if carried else None)
+    ports = header.find_ports(elements)
+    language = header.find_national_language(elements)
     return {
         "udh": [{"iei": element.identifier, "data": element.data.hex()} for element in elements],
         "concat": None

@@ -10,13 +10,13 @@ from codecs import charmap_build, charmap_decode, charmap_encode
 
 ESCAPE = 0x1B  # the next septet is one of the extension (single shift) table
 
-DEFAULT = (
+DEFAULT_ALPHABET = (
     "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞ\x1bÆæßÉ"
     " !\"#¤%&'()*+,-./0123456789:;<=>?"
     "¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§"
     "¿abcdefghijklmnopqrstuvwxyzäöñüà"
 )
-EXTENSION = {
+EXTENSION_TABLE = {
     0x0A: "\f",
     0x14: "^",
     0x28: "{",
@@ -29,14 +29,14 @@ EXTENSION = {
     0x65: "€",
 }
 
-_NONE = 0xFF  # in the tables below: no septet, no character (ÿ is not in the alphabet)
+_UNMAPPED = 0xFF  # in the tables below: no septet, no character (ÿ is not in the alphabet)
 _UNDEFINED = "\ufffe"  # to charmap_build: no character at this position
-_TO_LATIN = bytes(
-    ord(character) if character < "ÿ" and character != "\x1b" else _NONE for character in DEFAULT
-).ljust(256, bytes((_NONE,)))
+_TO_LATIN1 = bytes(
+    ord(character) if character < "ÿ" and character != "\x1b" else _UNMAPPED for character in DEFAULT_ALPHABET
+).ljust(256, bytes((_UNMAPPED,)))
 
 
-class Encoding:
+class SeptetEncoder:
     """What turns characters into septets: of the default alphabet, or of a pair of national tables.
 
     ``charmap_encode`` is quick with a map that the C library builds from at most 256 characters, the first of
@@ -45,7 +45,7 @@ class Encoding:
     by a table made of that map, which is quicker still.
     """
 
-    __slots__ = ("_ascii", "_map", "_pairs")
+    __slots__ = ("_ascii_table", "_charmap", "_extension_pairs")
 
     def __init__(self, locking: str, single: dict[int, str]) -> None:
         """Make the tables; a character of both takes its one septet, a doubled one its lower code."""
@@ -61,50 +61,50 @@ class Encoding:
         main[0] = "\0"
         extension = {character: code for code, character in sorted(single.items(), reverse=True)}
         shifted = [character for character in extension if character not in seen]
-        self._map = charmap_build("".join(main) + "".join(shifted))
-        self._pairs = [
+        self._charmap = charmap_build("".join(main) + "".join(shifted))
+        self._extension_pairs = [
             (bytes((128 + place,)), bytes((ESCAPE, extension[character])))
             for place, character in enumerate(shifted)
         ]
-        raw = (self._mapped(chr(code)) or bytes((_NONE,)) for code in range(128))
-        self._ascii = b"".join(raw).ljust(256, bytes((_NONE,)))
+        raw = (self._map_characters(chr(code)) or bytes((_UNMAPPED,)) for code in range(128))
+        self._ascii_table = b"".join(raw).ljust(256, bytes((_UNMAPPED,)))
 
     def encode(self, text: str) -> bytes | None:
         """Return the septets of a text, one a byte, or None when a character has none."""
         if text.isascii():
-            raw = text.encode("ascii").translate(self._ascii)
-            if _NONE in raw:
+            raw = text.encode("ascii").translate(self._ascii_table)
+            if _UNMAPPED in raw:
                 return None
         else:
-            mapped = self._mapped(text)
+            mapped = self._map_characters(text)
             if mapped is None:
                 return None
             raw = mapped
         if not raw.isascii():
-            for code, pair in self._pairs:
+            for code, pair in self._extension_pairs:
                 raw = raw.replace(code, pair)
         return raw
 
-    def _mapped(self, text: str) -> bytes | None:
+    def _map_characters(self, text: str) -> bytes | None:
         """Return a code for each character: its septet, or from 128 on its place in the extension."""
-        raw = charmap_encode(text, "ignore", self._map)[0]
+        raw = charmap_encode(text, "ignore", self._charmap)[0]
         if len(raw) != len(text) or 0 in raw:  # 0 stands for U+0000, which has no septet
             return None
         return raw.replace(b"\x1b", b"\0")
 
 
-encode = Encoding(DEFAULT, EXTENSION).encode
+encode = SeptetEncoder(DEFAULT_ALPHABET, EXTENSION_TABLE).encode
 
 
-def decode(septets: bytes, locking: str = DEFAULT, single: dict[int, str] = EXTENSION) -> str:
+def decode(septets: bytes, locking: str = DEFAULT_ALPHABET, single: dict[int, str] = EXTENSION_TABLE) -> str:
     """Return the text of septets, one a byte. No septet is an error.
 
     An escape before a code that the extension does not define is passed over, so the code shows as in the
     main table (6.2.1.1); two escapes, and one at the end, show as a space.
     """
-    if locking is DEFAULT:
-        latin = septets.translate(_TO_LATIN)
-        if _NONE not in latin:
+    if locking is DEFAULT_ALPHABET:
+        latin = septets.translate(_TO_LATIN1)
+        if _UNMAPPED not in latin:
             return latin.decode("latin-1")  # four times as quick as a charmap, and nearly all texts are such
     text = charmap_decode(septets, "strict", locking)[0]
     if ESCAPE not in septets:

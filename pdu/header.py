@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pdu.coding import Waiting
+from pdu.coding import WaitingKind
 from pdu.error import PduError
 from pdu.record import Record
 
@@ -15,7 +15,7 @@ NATIONAL_SINGLE = 0x24
 NATIONAL_LOCKING = 0x25
 LANGUAGES = range(1, 14)  # Turkish to Urdu, 23.038 6.2.1.2.4; the other codes are reserved
 
-_WAITING = (Waiting.VOICEMAIL, Waiting.FAX, Waiting.EMAIL)
+_WAITING_KINDS = (WaitingKind.VOICEMAIL, WaitingKind.FAX, WaitingKind.EMAIL)
 
 
 class InformationElement(Record):
@@ -93,7 +93,7 @@ class NationalLanguage(Record):
 class SpecialMessage(Record):
     """A special SMS message indication: how many messages of a kind wait (9.2.3.24.2)."""
 
-    kind: Waiting
+    kind: WaitingKind
     count: int
     store: bool  # whether this message is to be stored
     profile: int = 0  # of the subscriber, 0 to 3
@@ -135,7 +135,7 @@ def write_header(elements: tuple[InformationElement, ...]) -> bytes:
     return bytes((len(body),)) + body
 
 
-def concatenations(elements: tuple[InformationElement, ...]) -> list[Concatenation]:
+def find_concatenations(elements: tuple[InformationElement, ...]) -> list[Concatenation]:
     """Return all concatenation elements of the right length, whatever their numbers."""
     found = []
     for element in elements:
@@ -147,13 +147,13 @@ def concatenations(elements: tuple[InformationElement, ...]) -> list[Concatenati
     return found
 
 
-def concatenation(elements: tuple[InformationElement, ...]) -> Concatenation | None:
+def find_concatenation(elements: tuple[InformationElement, ...]) -> Concatenation | None:
     """Return the last usable concatenation; one with impossible numbers is ignored (9.2.3.24.1)."""
-    usable = [found for found in concatenations(elements) if 1 <= found.number <= found.total]
+    usable = [found for found in find_concatenations(elements) if 1 <= found.number <= found.total]
     return usable[-1] if usable else None
 
 
-def ports(elements: tuple[InformationElement, ...]) -> Ports | None:
+def find_ports(elements: tuple[InformationElement, ...]) -> Ports | None:
     """Return the last usable port addressing."""
     for element in reversed(elements):
         data = element.data
@@ -164,7 +164,7 @@ def ports(elements: tuple[InformationElement, ...]) -> Ports | None:
     return None
 
 
-def national_language(elements: tuple[InformationElement, ...]) -> NationalLanguage | None:
+def find_national_language(elements: tuple[InformationElement, ...]) -> NationalLanguage | None:
     """Return the national language tables in force; reserved codes and wrong lengths are passed over."""
     single = locking = None
     for element in elements:
@@ -176,12 +176,12 @@ def national_language(elements: tuple[InformationElement, ...]) -> NationalLangu
     return None if single is None and locking is None else NationalLanguage(single, locking)
 
 
-def special_messages(elements: tuple[InformationElement, ...]) -> tuple[SpecialMessage, ...]:
+def find_special_messages(elements: tuple[InformationElement, ...]) -> tuple[SpecialMessage, ...]:
     """Return the special message indications: several kinds may wait. Unknown kinds count as other."""
     found = []
     for element in elements:
         if element.identifier == SPECIAL_MESSAGE and len(element.data) == 2:
             octet, count = element.data
-            kind = _WAITING[octet & 0x1F] if octet & 0x1F < 3 else Waiting.OTHER
+            kind = _WAITING_KINDS[octet & 0x1F] if octet & 0x1F < 3 else WaitingKind.OTHER
             found.append(SpecialMessage(kind, count, bool(octet & 0x80), octet >> 5 & 3))
     return tuple(found)

@@ -8,41 +8,41 @@ from importlib.resources import files
 
 from pdu import gsm7
 
-EURO_ONLY_READ = (
+DECODE_ONLY_EURO = (
     12,
     0x65,
 )  # € of the Telugu single table stands in some copies of the standard only: never written
 
 
 @cache
-def _tables() -> dict[int, tuple[str, dict[int, str]]]:
+def _load_tables() -> dict[int, tuple[str, dict[int, str]]]:
     """Read all tables: code to locking table and single shift table. A reserved position is a space."""
     text = files("pdu").joinpath("gsm7_tables.json").read_text(encoding="ascii")
     tables = {}
     for key, table in json.loads(text).items():
         codes = table["locking"]
         locking = (
-            gsm7.DEFAULT if codes is None else "".join(chr(0x20 if code is None else code) for code in codes)
+            gsm7.DEFAULT_ALPHABET if codes is None else "".join(chr(0x20 if code is None else code) for code in codes)
         )
         single = {int(septet, 16): chr(code) for septet, code in table["single"].items()}
         tables[0 if key == "default" else int(key)] = locking, single
     return tables
 
 
-def locking(code: int | None) -> str:
+def locking_table(code: int | None) -> str:
     """Return the main table: of the language, or the default one for None."""
-    return gsm7.DEFAULT if code is None else _tables()[code][0]
+    return gsm7.DEFAULT_ALPHABET if code is None else _load_tables()[code][0]
 
 
-def single(code: int | None) -> dict[int, str]:
+def single_shift_table(code: int | None) -> dict[int, str]:
     """Return the single shift table: of the language, or the default extension for None."""
-    return gsm7.EXTENSION if code is None else _tables()[code][1]
+    return gsm7.EXTENSION_TABLE if code is None else _load_tables()[code][1]
 
 
 @cache
-def encoding(single_code: int | None, locking_code: int | None) -> gsm7.Encoding:
+def make_encoder(single_code: int | None, locking_code: int | None) -> gsm7.SeptetEncoder:
     """Return what encodes under these languages."""
-    shift = single(single_code)
-    if single_code == EURO_ONLY_READ[0]:
-        shift = {code: character for code, character in shift.items() if code != EURO_ONLY_READ[1]}
-    return gsm7.Encoding(locking(locking_code), shift)
+    shift = single_shift_table(single_code)
+    if single_code == DECODE_ONLY_EURO[0]:
+        shift = {code: character for code, character in shift.items() if code != DECODE_ONLY_EURO[1]}
+    return gsm7.SeptetEncoder(locking_table(locking_code), shift)

@@ -25,7 +25,7 @@ else:
         return lambda cls: cls
 
 
-class _Derived:
+class _DerivedDefault:
     """The default of a field that is computed from fields before it."""
 
     __slots__ = ("expression", "names")
@@ -37,7 +37,7 @@ class _Derived:
 
 def derived(expression: str, kind: type[T], **names: object) -> T:  # noqa: ARG001  # kind is for type checkers
     """Return a default that is ``expression`` over the fields before it and ``names``."""
-    return _Derived(expression, names)  # type: ignore[return-value]  # the metaclass takes it away
+    return _DerivedDefault(expression, names)  # type: ignore[return-value]  # the metaclass takes it away
 
 
 def _refuse_set(self: Record, name: str, _value: object) -> NoReturn:
@@ -48,10 +48,10 @@ def _refuse_delete(self: Record, name: str) -> NoReturn:
     raise AttributeError(f"{type(self).__name__} is frozen: {name} cannot be deleted")
 
 
-class RecordType(type):
+class RecordMeta(type):
     """Makes slots and ``__new__`` of a class from its annotations."""
 
-    def __new__(mcs, name: str, bases: tuple[type, ...], namespace: dict[str, object]) -> RecordType:
+    def __new__(mcs, name: str, bases: tuple[type, ...], namespace: dict[str, object]) -> RecordMeta:
         """Create the class and its draft; a class without annotations is a base that adds methods only."""
         annotations = namespace.get("__annotations__")
         fields = tuple(annotations) if isinstance(annotations, dict) else ()
@@ -64,13 +64,13 @@ class RecordType(type):
         namespace["__setattr__"] = _refuse_set
         namespace["__delattr__"] = _refuse_delete
         namespace["_values"] = staticmethod(attrgetter(*fields, fields[0]))  # twice the first: always a tuple
-        plan = _Plan(fields, defaults, draft)
+        plan = _ConstructorSource(fields, defaults, draft)
         namespace["__new__"] = plan.compile("__new__(cls, ", "cls")
         namespace["_plan"] = plan
         return super().__new__(mcs, name, bases, namespace)
 
 
-class _Plan:
+class _ConstructorSource:
     """Writes the functions that make records of one class."""
 
     __slots__ = ("_arguments", "_lines", "_scope")
@@ -80,10 +80,10 @@ class _Plan:
         self._arguments: list[str] = []
         self._lines: list[str] = []
         for field in fields:
-            default = defaults.get(field, _Derived)
-            if default is _Derived:
+            default = defaults.get(field, _DerivedDefault)
+            if default is _DerivedDefault:
                 self._arguments.append(field)
-            elif isinstance(default, _Derived):
+            elif isinstance(default, _DerivedDefault):
                 self._arguments.append(f"{field}=_underived")
                 self._lines.append(f" if {field} is _underived: {field} = {default.expression}")
                 self._scope |= default.names
@@ -101,16 +101,16 @@ class _Plan:
         return scope[head.partition("(")[0]]
 
 
-def maker(record: Callable[P, T]) -> Callable[P, T]:
+def fast_constructor(record: Callable[P, T]) -> Callable[P, T]:
     """Return a function that makes records as calling the class does, in two thirds of the time."""
-    plan: _Plan = record._plan  # type: ignore[attr-defined]  # noqa: SLF001  # the metaclass put it there
+    plan: _ConstructorSource = record._plan  # type: ignore[attr-defined]  # noqa: SLF001  # the metaclass put it there
     assert isinstance(record, type)  # noqa: S101  # to type checkers it is just what makes records
     make: Callable[P, T] = plan.compile("make(", "_record", record)  # type: ignore[assignment]  # of this class
     return make
 
 
 @dataclass_transform(frozen_default=True)
-class Record(metaclass=RecordType):
+class Record(metaclass=RecordMeta):
     """A frozen type whose annotations are its fields, compared, hashed and shown by their values."""
 
     if TYPE_CHECKING:

@@ -6,9 +6,9 @@ from pdu import gsm7
 from pdu.coding import Alphabet
 from pdu.error import PduError
 from pdu.header import LANGUAGES, Concatenation, InformationElement, NationalLanguage, Ports, write_header
-from pdu.user_data import MOST_OCTETS, UserData, ucs2
+from pdu.user_data import MAX_USER_DATA_OCTETS, UserData, encode_ucs2
 
-_CONCATENATION = {False: 5, True: 6}  # octets of the element, by width
+_CONCATENATION_OCTETS = {False: 5, True: 6}  # octets of the element, by width
 
 
 def segment(
@@ -33,8 +33,8 @@ def segment(
     without ``reference``.
     """
     elements = () if ports is None else (ports.element,)
-    forms = list(_forms(content, alphabet, elements, national_languages=national_languages))
-    cuts = [_cut(data, form, front, wide=wide) for data, form, front in forms]
+    forms = list(_candidate_encodings(content, alphabet, elements, national_languages=national_languages))
+    cuts = [_split(data, form, front, wide=wide) for data, form, front in forms]
     fewest = min(len(cut) for cut in cuts)
     best = next(index for index, cut in enumerate(cuts) if len(cut) == fewest)
     _, form, front = forms[best]
@@ -56,7 +56,7 @@ def segment(
     )
 
 
-def _forms(
+def _candidate_encodings(
     content: str | bytes,
     alphabet: Alphabet | None,
     elements: tuple[InformationElement, ...],
@@ -73,15 +73,15 @@ def _forms(
     septets = None if alphabet is Alphabet.UCS2 else gsm7.encode(content)
     if septets is not None:
         return [(septets, Alphabet.GSM7, elements)]
-    forms = [] if alphabet is Alphabet.GSM7 else [(ucs2(content), Alphabet.UCS2, elements)]
+    forms = [] if alphabet is Alphabet.GSM7 else [(encode_ucs2(content), Alphabet.UCS2, elements)]
     if national_languages and alphabet is not Alphabet.UCS2:
-        forms += _national(content, elements)
+        forms += _national_encodings(content, elements)
     if not forms:
         raise PduError("user_data.text", None, "the text has characters outside the GSM 7-bit alphabet")
     return forms
 
 
-def _national(
+def _national_encodings(
     text: str, elements: tuple[InformationElement, ...]
 ) -> list[tuple[bytes, Alphabet, tuple[InformationElement, ...]]]:
     """Return the forms in the tables of national languages, the shortest first."""
@@ -94,39 +94,39 @@ def _national(
             NationalLanguage(None, code),
             NationalLanguage(code, code),
         ):
-            septets = national.encoding(language.single, language.locking).encode(text)
+            septets = national.make_encoder(language.single, language.locking).encode(text)
             if septets is not None:
                 found.append((septets, Alphabet.GSM7, (*elements, *language.elements)))
     return sorted(found, key=lambda form: len(form[0]) + len(write_header(form[2])) * 8 / 7)
 
 
-def _cut(content: bytes, form: Alphabet, front: tuple[InformationElement, ...], *, wide: bool) -> list[bytes]:
+def _split(content: bytes, alphabet: Alphabet, elements: tuple[InformationElement, ...], *, wide: bool) -> list[bytes]:
     """Cut the content into pieces: one if it fits without a number, else with room for the number in each."""
-    header = len(write_header(front))
-    if len(content) <= _room(form, header):
+    header = len(write_header(elements))
+    if len(content) <= _capacity(alphabet, header):
         return [content]
-    room = _room(form, max(header, 1) + _CONCATENATION[wide])
+    room = _capacity(alphabet, max(header, 1) + _CONCATENATION_OCTETS[wide])
     pieces = []
     start = 0
     while start < len(content):
         end = start + room
-        if end < len(content) and _splits(content, end, form):
-            end -= 1 if form is Alphabet.GSM7 else 2
+        if end < len(content) and _is_split_unit(content, end, alphabet):
+            end -= 1 if alphabet is Alphabet.GSM7 else 2
         pieces.append(content[start:end])
         start = end
     return pieces
 
 
-def _room(form: Alphabet, header: int) -> int:
+def _capacity(alphabet: Alphabet, header_octets: int) -> int:
     """Return how many septets, octets or octets of whole UCS-2 units go behind a header."""
-    if form is Alphabet.GSM7:
-        return 160 - (8 * header + 6) // 7
-    room = MOST_OCTETS - header
-    return room - room % 2 if form is Alphabet.UCS2 else room
+    if alphabet is Alphabet.GSM7:
+        return 160 - (8 * header_octets + 6) // 7
+    room = MAX_USER_DATA_OCTETS - header_octets
+    return room - room % 2 if alphabet is Alphabet.UCS2 else room
 
 
-def _splits(content: bytes, end: int, form: Alphabet) -> bool:
+def _is_split_unit(content: bytes, end: int, alphabet: Alphabet) -> bool:
     """Whether a cut before ``end`` parts an escape from its character, or a surrogate pair."""
-    if form is Alphabet.GSM7:
+    if alphabet is Alphabet.GSM7:
         return content[end - 1] == gsm7.ESCAPE
-    return form is Alphabet.UCS2 and 0xD8 <= content[end - 2] < 0xDC
+    return alphabet is Alphabet.UCS2 and 0xD8 <= content[end - 2] < 0xDC

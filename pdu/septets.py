@@ -16,50 +16,50 @@ TYPE_CHECKING = False  # as in record
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    Cut = Callable[[bytes], tuple[bytes, ...]]
+    Splitter = Callable[[bytes], tuple[bytes, ...]]
 
-_MOST = 256  # septets at a time
+_MAX_SEPTETS = 256  # septets at a time
 
 
 def _mask(half: int, start: int) -> int:
     """Return the mask of one half of all blocks, ``half`` septets of 7 bits from bit ``start``."""
     bits = ((1 << 7 * half) - 1) << start
-    return sum(bits << 16 * half * block for block in range(_MOST // 2 // half))
+    return sum(bits << 16 * half * block for block in range(_MAX_SEPTETS // 2 // half))
 
 
 _UPPER_1, _UPPER_2, _UPPER_4, _UPPER_8, _UPPER_16 = [_mask(half, 7 * half) for half in (1, 2, 4, 8, 16)]
 _LOWER_1, _LOWER_2, _LOWER_4, _LOWER_8, _LOWER_16 = [_mask(half, half - 1) for half in (1, 2, 4, 8, 16)]
 
 
-class _Packed(dict[int, "tuple[Cut, int]"]):
+class _PackedLayouts(dict[int, "tuple[Cut, int]"]):
     """By the number of octets: what cuts them into blocks, and their septets, a begun one included."""
 
-    def __missing__(self, size: int) -> tuple[Cut, int]:
+    def __missing__(self, size: int) -> tuple[Splitter, int]:
         cut = Struct("28s" * (size // 28) + f"{size % 28}s").unpack
         self[size] = cut, (8 * size + 6) // 7
         return self[size]
 
 
-class _Spread(dict[int, "tuple[Cut, int, int]"]):
+class _SpreadLayouts(dict[int, "tuple[Cut, int, int]"]):
     """By the number of septets: what cuts the spread blocks, their octets, and the octets of the septets."""
 
-    def __missing__(self, count: int) -> tuple[Cut, int, int]:
+    def __missing__(self, count: int) -> tuple[Splitter, int, int]:
         blocks = (count + 31) // 32
         self[count] = Struct("28s4x" * blocks).unpack, 32 * blocks, (7 * count + 7) // 8
         return self[count]
 
 
-_packed = _Packed()
-_spread = _Spread()
-_join_spread = b"\0\0\0\0".join
-_join_packed = b"".join
-_integer = int.from_bytes
+_packed_layouts = _PackedLayouts()
+_spread_layouts = _SpreadLayouts()
+_join_spread_blocks = b"\0\0\0\0".join
+_join_packed_blocks = b"".join
+_int_from_bytes = int.from_bytes
 
 
 def unpack(octets: bytes, count: int) -> bytes:
     """Return the first ``count`` septets (256 at most) of packed octets, one a byte; fewer if octets lack."""
-    cut, whole = _packed[len(octets)]
-    x = _integer(octets if whole <= 32 else _join_spread(cut(octets)), "little")
+    cut, whole = _packed_layouts[len(octets)]
+    x = _int_from_bytes(octets if whole <= 32 else _join_spread_blocks(cut(octets)), "little")
     x += (x & _UPPER_16) * 0xFFFF
     x += (x & _UPPER_8) * 0xFF
     x += (x & _UPPER_4) * 0xF
@@ -70,14 +70,14 @@ def unpack(octets: bytes, count: int) -> bytes:
 
 def pack(septets: bytes) -> bytes:
     """Return septets, one a byte (256 at most), packed into octets; spare bits at the end are 0."""
-    x = _integer(septets, "little")
+    x = _int_from_bytes(septets, "little")
     x += x & _LOWER_1
     x += (x & _LOWER_2) * 0x3
     x += (x & _LOWER_4) * 0xF
     x += (x & _LOWER_8) * 0xFF
     x += (x & _LOWER_16) * 0xFFFF
     x >>= 31
-    cut, whole, size = _spread[len(septets)]
+    cut, whole, size = _spread_layouts[len(septets)]
     if whole == 32:
         return x.to_bytes(size, "little")
-    return _join_packed(cut(x.to_bytes(whole, "little")))[:size]
+    return _join_packed_blocks(cut(x.to_bytes(whole, "little")))[:size]

@@ -19,7 +19,7 @@ class Outcome(Enum):
         return self is not Outcome.TRYING
 
 
-_TEMPORARY = (
+_TEMPORARY_ERRORS = (
     "congestion",
     "recipient busy",
     "no response from the recipient",
@@ -28,11 +28,11 @@ _TEMPORARY = (
     "error in the recipient",
 )
 
-STATUS = {
+STATUS_NAMES = {
     0x00: "received by the recipient",
     0x01: "forwarded, delivery cannot be confirmed",
     0x02: "replaced by the service centre",
-    **{0x20 + number: name for number, name in enumerate(_TEMPORARY)},
+    **{0x20 + number: name for number, name in enumerate(_TEMPORARY_ERRORS)},
     0x40: "remote procedure error",
     0x41: "incompatible destination",
     0x42: "connection rejected by the recipient",
@@ -43,10 +43,10 @@ STATUS = {
     0x47: "deleted by the sender",
     0x48: "deleted by the service centre",
     0x49: "message does not exist",
-    **{0x60 + number: name for number, name in enumerate(_TEMPORARY)},
+    **{0x60 + number: name for number, name in enumerate(_TEMPORARY_ERRORS)},
 }
 
-FAILURE_CAUSE = {
+FAILURE_CAUSE_NAMES = {
     0x80: "telematic interworking not supported",
     0x81: "type 0 not supported",
     0x82: "message cannot be replaced",
@@ -76,7 +76,7 @@ FAILURE_CAUSE = {
 }
 
 
-def outcome(status: int) -> Outcome:
+def classify_status(status: int) -> Outcome:
     """Return what a TP-ST says. Reserved values count as 0x63: a temporary error, no more tries."""
     if status <= 0x02 or 0x10 <= status <= 0x1F:
         return Outcome.DELIVERED
@@ -87,9 +87,9 @@ def outcome(status: int) -> Outcome:
     return Outcome.GAVE_UP
 
 
-def describe(status: int) -> str:
+def describe_status(status: int) -> str:
     """Return a TP-ST in words."""
-    if (name := STATUS.get(status)) is not None:
+    if (name := STATUS_NAMES.get(status)) is not None:
         return name
     if 0x10 <= status <= 0x1F or (status < 0x80 and status & 0x10):
         return "specific to the service centre"

@@ -7,8 +7,8 @@ from datetime import datetime, timedelta, timezone
 from pdu.error import PduError
 from pdu.record import Record
 
-_SWAP = bytes(octet >> 4 | octet << 4 & 0xF0 for octet in range(256))
-_NO_DIGIT = str.maketrans("abcdef", "000000")
+_SWAP_NIBBLES = bytes(octet >> 4 | octet << 4 & 0xF0 for octet in range(256))
+_NON_DIGITS_TO_ZERO = str.maketrans("abcdef", "000000")
 
 
 class Timestamp(Record):
@@ -28,9 +28,9 @@ class Timestamp(Record):
         """
         if len(self.octets) != 7:
             return None
-        digits = self.octets.translate(_SWAP).hex()
+        digits = self.octets.translate(_SWAP_NIBBLES).hex()
         if not digits[:12].isdecimal():
-            digits = digits[:12].translate(_NO_DIGIT) + digits[12:]
+            digits = digits[:12].translate(_NON_DIGITS_TO_ZERO) + digits[12:]
         year = int(digits[:2])
         zone = self.octets[6]
         units = zone >> 4
@@ -67,7 +67,7 @@ class Timestamp(Record):
         if rest or odd or quarters > 79:
             raise PduError("timestamp", None, f"the offset {offset} is no number of quarter hours up to 79")
         digits = time.strftime("%y%m%d%H%M%S") + f"{quarters:02}"
-        octets = bytearray(bytes.fromhex(digits).translate(_SWAP))
+        octets = bytearray(bytes.fromhex(digits).translate(_SWAP_NIBBLES))
         if offset < timedelta(0):
             octets[6] |= 8
         return cls(bytes(octets))

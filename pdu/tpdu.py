@@ -10,7 +10,7 @@ from pdu.address import Address
 from pdu.coding import DataCoding
 from pdu.header import Concatenation
 from pdu.record import Record, derived
-from pdu.status import Outcome, outcome
+from pdu.status import Outcome, classify_status
 from pdu.timestamp import Timestamp
 from pdu.user_data import UserData
 from pdu.validity import EnhancedValidity, RelativeValidity, ValidityPeriod
@@ -20,7 +20,7 @@ TYPE_CHECKING = False  # as in record
 UDHI = 0x40  # bit 6 of every first octet: the user data begin with a header, 9.2.3.23
 
 
-class _Message(Record):
+class _UserDataMessage(Record):
     """What every message with user data offers beside its fields."""
 
     if TYPE_CHECKING:
@@ -53,11 +53,11 @@ class _Message(Record):
         """TP-DCS read: alphabet, class, message waiting. An absent one counts as 0."""
         return DataCoding(self.data_coding_scheme or 0)
 
-    def _header_bit(self) -> int:
+    def _udhi_bit(self) -> int:
         return UDHI if self.user_data is not None and self.user_data.has_header else 0
 
 
-def indicate(
+def compute_parameter_indicator(
     protocol_identifier: int | None, data_coding_scheme: int | None, user_data: UserData | None
 ) -> int:
     """Return the TP-PI that tells which of the three are present (9.2.3.27)."""
@@ -67,17 +67,17 @@ def indicate(
     return present if user_data is None else present | 4
 
 
-_SCHEME = "user_data.data_coding_scheme"
-_SCHEME_IF_ANY = "user_data.data_coding_scheme if user_data is not None else None"
+_DERIVED_DCS = "user_data.data_coding_scheme"
+_DERIVED_OPTIONAL_DCS = "user_data.data_coding_scheme if user_data is not None else None"
 
 
-class Deliver(_Message):
+class Deliver(_UserDataMessage):
     """SMS-DELIVER: a message to the device, 9.2.2.1."""
 
     originating_address: Address  # TP-OA, 9.2.3.7
     service_centre_timestamp: Timestamp  # TP-SCTS, 9.2.3.11
     user_data: UserData  # TP-UDHI, TP-UDL, TP-UD, 9.2.3.16, .23, .24
-    data_coding_scheme: int = derived(_SCHEME, int)  # TP-DCS, 9.2.3.10
+    data_coding_scheme: int = derived(_DERIVED_DCS, int)  # TP-DCS, 9.2.3.10
     protocol_identifier: int = 0  # TP-PID, 9.2.3.9
     more_messages: bool = False  # TP-MMS, 9.2.3.2; the bit on the wire is the opposite
     loop_prevention: bool = False  # TP-LP, 9.2.3.28
@@ -94,18 +94,18 @@ class Deliver(_Message):
             | (0 if self.more_messages else 0x04)
             | (0x08 if self.loop_prevention else 0)
             | (0x20 if self.status_report_indication else 0)
-            | self._header_bit()
+            | self._udhi_bit()
             | (0x80 if self.reply_path else 0)
         )
 
 
-class Submit(_Message):
+class Submit(_UserDataMessage):
     """SMS-SUBMIT: a message from the device, 9.2.2.2."""
 
     destination_address: Address  # TP-DA, 9.2.3.8
     user_data: UserData  # TP-UDHI, TP-UDL, TP-UD, 9.2.3.16, .23, .24
     message_reference: int = 0  # TP-MR, 9.2.3.6; most modules put their own
-    data_coding_scheme: int = derived(_SCHEME, int)  # TP-DCS, 9.2.3.10
+    data_coding_scheme: int = derived(_DERIVED_DCS, int)  # TP-DCS, 9.2.3.10
     protocol_identifier: int = 0  # TP-PID, 9.2.3.9
     validity_period: ValidityPeriod | None = (
         None  # TP-VPF, TP-VP, 9.2.3.3, 9.2.3.12; None: the service centre's
@@ -141,7 +141,7 @@ class Submit(_Message):
         )
 
 
-class StatusReport(_Message):
+class StatusReport(_UserDataMessage):
     """SMS-STATUS-REPORT: what became of a message that the device sent, 9.2.2.3."""
 
     message_reference: int  # TP-MR, 9.2.3.6
@@ -151,11 +151,11 @@ class StatusReport(_Message):
     status: int  # TP-ST, 9.2.3.15
     protocol_identifier: int | None = None  # TP-PID, 9.2.3.9
     user_data: UserData | None = None  # TP-UDHI, TP-UDL, TP-UD, 9.2.3.16, .23, .24
-    data_coding_scheme: int | None = derived(_SCHEME_IF_ANY, int)  # TP-DCS, 9.2.3.10
+    data_coding_scheme: int | None = derived(_DERIVED_OPTIONAL_DCS, int)  # TP-DCS, 9.2.3.10
     parameter_indicator: int | None = derived(  # TP-PI, 9.2.3.27; None: absent
         "indicate(protocol_identifier, data_coding_scheme, user_data) or None",
         int,
-        indicate=indicate,
+        indicate=compute_parameter_indicator,
     )
     more_messages: bool = False  # TP-MMS, 9.2.3.2; the bit on the wire is the opposite
     loop_prevention: bool = False  # TP-LP, 9.2.3.28
@@ -167,7 +167,7 @@ class StatusReport(_Message):
     @property
     def outcome(self) -> Outcome:
         """What the status says of the message, reserved values as the standard wants them read."""
-        return outcome(self.status)
+        return classify_status(self.status)
 
     @property
     def first_octet(self) -> int:
@@ -178,19 +178,19 @@ class StatusReport(_Message):
             | (0 if self.more_messages else 0x04)
             | (0x08 if self.loop_prevention else 0)
             | (0x20 if self.on_command else 0)
-            | self._header_bit()
+            | self._udhi_bit()
         )
 
 
-class DeliverReport(_Message):
+class DeliverReport(_UserDataMessage):
     """SMS-DELIVER-REPORT: the device acknowledges or refuses an SMS-DELIVER, 9.2.2.1a."""
 
     failure_cause: int | None = None  # TP-FCS, 9.2.3.22: 0x80 to 0xFF refuses; None acknowledges
     protocol_identifier: int | None = None  # TP-PID, 9.2.3.9
     user_data: UserData | None = None  # TP-UDHI, TP-UDL, TP-UD, 9.2.3.16, .23, .24
-    data_coding_scheme: int | None = derived(_SCHEME_IF_ANY, int)  # TP-DCS, 9.2.3.10
+    data_coding_scheme: int | None = derived(_DERIVED_OPTIONAL_DCS, int)  # TP-DCS, 9.2.3.10
     parameter_indicator: int = derived(  # TP-PI, 9.2.3.27
-        "indicate(protocol_identifier, data_coding_scheme, user_data)", int, indicate=indicate
+        "indicate(protocol_identifier, data_coding_scheme, user_data)", int, indicate=compute_parameter_indicator
     )
     service_centre_address: Address | None = None
     spare_bits: int = 0
@@ -199,19 +199,19 @@ class DeliverReport(_Message):
     @property
     def first_octet(self) -> int:
         """The octet with TP-MTI and the flags."""
-        return self.spare_bits | self._header_bit()
+        return self.spare_bits | self._udhi_bit()
 
 
-class SubmitReport(_Message):
+class SubmitReport(_UserDataMessage):
     """SMS-SUBMIT-REPORT: the service centre acknowledges or refuses an SMS-SUBMIT or -COMMAND, 9.2.2.2a."""
 
     service_centre_timestamp: Timestamp  # TP-SCTS, 9.2.3.11
     failure_cause: int | None = None  # TP-FCS, 9.2.3.22: 0x80 to 0xFF refuses; None acknowledges
     protocol_identifier: int | None = None  # TP-PID, 9.2.3.9
     user_data: UserData | None = None  # TP-UDHI, TP-UDL, TP-UD, 9.2.3.16, .23, .24
-    data_coding_scheme: int | None = derived(_SCHEME_IF_ANY, int)  # TP-DCS, 9.2.3.10
+    data_coding_scheme: int | None = derived(_DERIVED_OPTIONAL_DCS, int)  # TP-DCS, 9.2.3.10
     parameter_indicator: int = derived(  # TP-PI, 9.2.3.27
-        "indicate(protocol_identifier, data_coding_scheme, user_data)", int, indicate=indicate
+        "indicate(protocol_identifier, data_coding_scheme, user_data)", int, indicate=compute_parameter_indicator
     )
     service_centre_address: Address | None = None
     spare_bits: int = 0
@@ -220,10 +220,10 @@ class SubmitReport(_Message):
     @property
     def first_octet(self) -> int:
         """The octet with TP-MTI and the flags."""
-        return 0x01 | self.spare_bits | self._header_bit()
+        return 0x01 | self.spare_bits | self._udhi_bit()
 
 
-class Command(_Message):
+class Command(_UserDataMessage):
     """SMS-COMMAND: the device asks about a message it sent or has it deleted, 9.2.2.4."""
 
     destination_address: Address  # TP-DA, 9.2.3.8
@@ -246,7 +246,7 @@ class Command(_Message):
     @property
     def first_octet(self) -> int:
         """The octet with TP-MTI and the flags."""
-        return 0x02 | self.spare_bits | (0x20 if self.status_report_request else 0) | self._header_bit()
+        return 0x02 | self.spare_bits | (0x20 if self.status_report_request else 0) | self._udhi_bit()
 
 
 Tpdu = Deliver | DeliverReport | Submit | SubmitReport | StatusReport | Command

@@ -11,18 +11,18 @@ from pdu.header import (
     NationalLanguage,
     Ports,
     SpecialMessage,
-    concatenation,
-    national_language,
-    ports,
+    find_concatenation,
+    find_national_language,
+    find_ports,
     read_header,
-    special_messages,
+    find_special_messages,
     write_header,
 )
-from pdu.record import Record, maker
+from pdu.record import Record, fast_constructor
 from pdu.septets import pack, unpack
 
 _GSM7, _OCTETS, _UCS2 = Alphabet.GSM7, Alphabet.OCTETS, Alphabet.UCS2
-MOST_OCTETS = 140  # of TP-UD in SMS-DELIVER and SMS-SUBMIT
+MAX_USER_DATA_OCTETS = 140  # of TP-UD in SMS-DELIVER and SMS-SUBMIT
 
 
 class UserData(Record):
@@ -56,7 +56,7 @@ class UserData(Record):
                 raise PduError("user_data.alphabet", None, f"octets cannot be written as {alphabet.value}")
             return pack_content(content, _OCTETS, header)
         if alphabet is None or alphabet is _GSM7:
-            septets = _encode(content, header) if header else gsm7.encode(content)
+            septets = _encode_gsm7(content, header) if header else gsm7.encode(content)
             if septets is not None:
                 return pack_content(septets, _GSM7, header)
             if alphabet is not None:
@@ -64,7 +64,7 @@ class UserData(Record):
                 raise PduError("user_data.text", None, reason)
         elif alphabet is _OCTETS:
             raise PduError("user_data.alphabet", None, "a text cannot be written as 8-bit data, give octets")
-        return pack_content(ucs2(content), _UCS2, header)
+        return pack_content(encode_ucs2(content), _UCS2, header)
 
     @staticmethod
     def pack(content: bytes, alphabet: Alphabet, header: tuple[InformationElement, ...] = ()) -> UserData:
@@ -126,7 +126,7 @@ class UserData(Record):
             return gsm7.decode(septets)
         from pdu import national  # noqa: PLC0415  # the tables are loaded when a message first needs them
 
-        return gsm7.decode(septets, national.locking(language.locking), national.single(language.single))
+        return gsm7.decode(septets, national.locking_table(language.locking), national.single_shift_table(language.single))
 
     @property
     def data(self) -> bytes | None:
@@ -138,25 +138,25 @@ class UserData(Record):
     @property
     def concatenation(self) -> Concatenation | None:
         """Which part of a long message this is, None when it stands alone."""
-        return concatenation(self.header) if self.has_header else None
+        return find_concatenation(self.header) if self.has_header else None
 
     @property
     def ports(self) -> Ports | None:
         """Application ports, None without them."""
-        return ports(self.header)
+        return find_ports(self.header)
 
     @property
     def national_language(self) -> NationalLanguage | None:
         """National language tables in force, None for the default alphabet and other codings."""
-        return national_language(self.header) if self.alphabet is Alphabet.GSM7 else None
+        return find_national_language(self.header) if self.alphabet is Alphabet.GSM7 else None
 
     @property
     def special_messages(self) -> tuple[SpecialMessage, ...]:
         """How many messages of which kind wait, as special SMS message indications tell."""
-        return special_messages(self.header)
+        return find_special_messages(self.header)
 
 
-_make = maker(UserData)
+_make_user_data = fast_constructor(UserData)
 
 
 def pack_content(content: bytes, alphabet: Alphabet, header: tuple[InformationElement, ...] = ()) -> UserData:
@@ -170,15 +170,15 @@ def pack_content(content: bytes, alphabet: Alphabet, header: tuple[InformationEl
         if length > 160:
             raise PduError("user_data", None, f"{length} septets do not fit into one SMS (160)")
         octets = front + pack(bytes(reserved) + content)[len(front) :] if header else pack(content)
-        return _make(octets, length, _GSM7, reserved > 0)
+        return _make_user_data(octets, length, _GSM7, reserved > 0)
     octets = front + content
     length = len(octets)
-    if length > MOST_OCTETS:
-        raise PduError("user_data", None, f"{length} octets do not fit into one SMS ({MOST_OCTETS})")
-    return _make(octets, length, alphabet, reserved > 0)
+    if length > MAX_USER_DATA_OCTETS:
+        raise PduError("user_data", None, f"{length} octets do not fit into one SMS ({MAX_USER_DATA_OCTETS})")
+    return _make_user_data(octets, length, alphabet, reserved > 0)
 
 
-def ucs2(text: str) -> bytes:
+def encode_ucs2(text: str) -> bytes:
     """Return the UTF-16BE octets of a text; raises PduError for half a surrogate pair."""
     try:
         return text.encode("utf-16-be")
@@ -187,11 +187,11 @@ def ucs2(text: str) -> bytes:
         raise PduError("user_data.text", None, reason) from error
 
 
-def _encode(text: str, elements: tuple[InformationElement, ...]) -> bytes | None:
+def _encode_gsm7(text: str, elements: tuple[InformationElement, ...]) -> bytes | None:
     """Return the septets of a text in the tables that the header names."""
-    language = national_language(elements)
+    language = find_national_language(elements)
     if language is None:
         return gsm7.encode(text)
     from pdu import national  # noqa: PLC0415  # the tables are loaded when a text first needs them
 
-    return national.encoding(language.single, language.locking).encode(text)
+    return national.make_encoder(language.single, language.locking).encode(text)

@@ -9,9 +9,9 @@ from pdu.header import Concatenation, InformationElement, NationalLanguage, Port
 from pdu.timestamp import Timestamp
 from pdu.validity import EnhancedValidity, RelativeValidity, ValidityPeriod
 
-ALPHABET = {Alphabet.GSM7: "GSM 7-bit", Alphabet.OCTETS: "8-bit data", Alphabet.UCS2: "UCS-2"}
-_CLASS = ("class 0, immediate display", "class 1, device", "class 2, SIM", "class 3, terminal")
-_PROTOCOL = {
+ALPHABET_NAMES = {Alphabet.GSM7: "GSM 7-bit", Alphabet.OCTETS: "8-bit data", Alphabet.UCS2: "UCS-2"}
+_MESSAGE_CLASSES = ("class 0, immediate display", "class 1, device", "class 2, SIM", "class 3, terminal")
+_PROTOCOL_IDENTIFIERS = {
     0x00: "normal message",
     0x21: "telex",
     0x22: "fax group 3",
@@ -27,8 +27,8 @@ _PROTOCOL = {
     0x7E: "de-personalisation of the device",
     0x7F: "data download to the SIM",
 }
-_COMMAND = ("enquiry", "cancel the report request", "delete the message", "enable the report request")
-_ELEMENT = {
+_COMMAND_TYPES = ("enquiry", "cancel the report request", "delete the message", "enable the report request")
+_ELEMENT_NAMES = {
     0x00: "concatenation, 8-bit reference",
     0x01: "special SMS message indication",
     0x04: "application ports, 8-bit",
@@ -44,32 +44,32 @@ _ELEMENT = {
     0x24: "national language, single shift",
     0x25: "national language, locking shift",
 }
-_LANGUAGE = (
+_LANGUAGES = (
     *("Turkish", "Spanish", "Portuguese", "Bengali", "Gujarati", "Hindi", "Kannada"),
     *("Malayalam", "Oriya", "Punjabi", "Tamil", "Telugu", "Urdu"),
 )
 
 
-def type_of_address(address: Address) -> str:
+def describe_type_of_address(address: Address) -> str:
     """Return type and plan of an address."""
     kind = address.type_of_number.name.lower().replace("_", " ")
     plan = address.numbering_plan.name.lower().replace("_", " ")
     return f"{kind} number, {plan.upper() if plan == 'isdn' else plan} plan"
 
 
-def number(address: Address) -> str:
+def describe_number(address: Address) -> str:
     """Return a number as it is written, an alphanumeric address in quotes."""
     return repr(address.number) if address.type_of_number is TypeOfNumber.ALPHANUMERIC else str(address)
 
 
-def time(timestamp: Timestamp) -> str:
+def describe_time(timestamp: Timestamp) -> str:
     """Return a time with its offset."""
     return "no date" if timestamp.time is None else str(timestamp)
 
 
-def protocol(octet: int) -> str:
+def describe_protocol_identifier(octet: int) -> str:
     """Return what a TP-PID says (9.2.3.9)."""
-    if (known := _PROTOCOL.get(octet)) is not None:
+    if (known := _PROTOCOL_IDENTIFIERS.get(octet)) is not None:
         return known
     if octet < 0x20:
         return "no telematic interworking"
@@ -80,14 +80,14 @@ def protocol(octet: int) -> str:
     return "specific to the service centre" if octet >= 0xC0 else "reserved"
 
 
-def coding(octet: int) -> str:
+def describe_coding_scheme(octet: int) -> str:
     """Return what a TP-DCS says."""
     scheme = DataCoding(octet)
-    words = [ALPHABET[scheme.alphabet]]
+    words = [ALPHABET_NAMES[scheme.alphabet]]
     if scheme.compressed:
         words.append("compressed")
     if scheme.message_class is not None:
-        words.append(_CLASS[scheme.message_class])
+        words.append(_MESSAGE_CLASSES[scheme.message_class])
     if scheme.automatic_deletion:
         words.append("to be deleted after reading")
     if (waiting := scheme.waiting) is not None:
@@ -98,42 +98,42 @@ def coding(octet: int) -> str:
     return ", ".join(words)
 
 
-def validity(period: ValidityPeriod) -> str:
+def describe_validity_period(period: ValidityPeriod) -> str:
     """Return how long a validity period is, or its end."""
     match period:
         case RelativeValidity():
             return str(period.duration)
         case Timestamp():
-            return f"until {time(period)}"
+            return f"until {describe_time(period)}"
         case EnhancedValidity():
             once = ", one attempt only" if period.single_shot else ""
             return f"{'no period' if period.duration is None else period.duration}{once}"
 
 
-def command(octet: int) -> str:
+def describe_command_type(octet: int) -> str:
     """Return what a TP-CT says (9.2.3.19)."""
-    if octet < len(_COMMAND):
-        return _COMMAND[octet]
+    if octet < len(_COMMAND_TYPES):
+        return _COMMAND_TYPES[octet]
     return "specific to the service centre" if octet >= 0xE0 else "reserved"
 
 
-def element(found: InformationElement) -> str:
+def describe_element(found: InformationElement) -> str:
     """Return the name of an information element and what it says, as far as the codec reads it."""
-    name = _ELEMENT.get(found.identifier, "not read by the codec")
+    name = _ELEMENT_NAMES.get(found.identifier, "not read by the codec")
     alone = (found,)
-    carried = header.concatenations(alone)
+    carried = header.find_concatenations(alone)
     for reading in (
         *carried,
-        header.ports(alone),
-        header.national_language(alone),
-        *header.special_messages(alone),
+        header.find_ports(alone),
+        header.find_national_language(alone),
+        *header.find_special_messages(alone),
     ):
         if reading is not None:
-            return f"{name}: {_reading(reading)}"
+            return f"{name}: {_describe_element_value(reading)}"
     return name
 
 
-def _reading(reading: Concatenation | Ports | NationalLanguage | SpecialMessage) -> str:
+def _describe_element_value(reading: Concatenation | Ports | NationalLanguage | SpecialMessage) -> str:
     match reading:
         case Concatenation():
             part = f"part {reading.number} of {reading.total}, reference {reading.reference}"
@@ -141,7 +141,7 @@ def _reading(reading: Concatenation | Ports | NationalLanguage | SpecialMessage)
         case Ports():
             return f"destination {reading.destination}, source {reading.source}"
         case NationalLanguage():
-            return _LANGUAGE[(reading.single or reading.locking or 1) - 1]
+            return _LANGUAGES[(reading.single or reading.locking or 1) - 1]
         case SpecialMessage():
             stored = "to be stored" if reading.store else "not to be stored"
             return f"{reading.count} {reading.kind.value}, {stored}"

@@ -12,16 +12,16 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-MEMORY = Path("/dev/shm")
-ROOM = 1024**3
+SHARED_MEMORY_DIR = Path("/dev/shm")
+REQUIRED_BYTES = 1024**3
 """Octets; all tests together leave less than a tenth of it."""
 
 
 def main() -> None:
-    print(MEMORY if "TMPDIR" not in os.environ and fits(MEMORY) else tempfile.gettempdir())
+    print(SHARED_MEMORY_DIR if "TMPDIR" not in os.environ and is_usable(SHARED_MEMORY_DIR) else tempfile.gettempdir())
 
 
-def fits(folder: Path) -> bool:
+def is_usable(folder: Path) -> bool:
     """Whether there is room, and programs written there run."""
     try:
         with tempfile.TemporaryDirectory(dir=folder) as place:
@@ -29,7 +29,7 @@ def fits(folder: Path) -> bool:
             program.write_text("#!/bin/sh\n")
             program.chmod(0o755)
             subprocess.run([program], check=True)
-        return shutil.disk_usage(folder).free >= ROOM
+        return shutil.disk_usage(folder).free >= REQUIRED_BYTES
     except OSError:
         return False
 

@@ -12,23 +12,23 @@ from enum import Enum
 class ErrorClass(Enum):
     """Whether, and when, the same thing may be tried again."""
 
-    TEMPORARY = "try again soon"
+    RETRY_SOON = "try again soon"
     """Within seconds."""
-    LATER = "try again later"
+    RETRY_LATER = "try again later"
     """Within minutes, with waits that grow: the network or the service centre has trouble."""
     NOT_READY = "wait until the module is ready"
     """SIM, registration or service centre number are missing for now."""
     STORE_FULL = "free the store first"
     PERMANENT = "do not repeat unchanged"
-    QUOTA = "the network bars sending; wait long and tell somebody"
-    AS_SENT = "the service centre has the message already"
-    UNKNOWN = "the message may have left all the same"
+    BARRED = "the network bars sending; wait long and tell somebody"
+    ALREADY_DELIVERED = "the service centre has the message already"
+    OUTCOME_UNKNOWN = "the message may have left all the same"
 
 
-_T, _L, _N, _F = ErrorClass.TEMPORARY, ErrorClass.LATER, ErrorClass.NOT_READY, ErrorClass.STORE_FULL
-_P, _Q, _S, _U = ErrorClass.PERMANENT, ErrorClass.QUOTA, ErrorClass.AS_SENT, ErrorClass.UNKNOWN
+_T, _L, _N, _F = ErrorClass.RETRY_SOON, ErrorClass.RETRY_LATER, ErrorClass.NOT_READY, ErrorClass.STORE_FULL
+_P, _Q, _S, _U = ErrorClass.PERMANENT, ErrorClass.BARRED, ErrorClass.ALREADY_DELIVERED, ErrorClass.OUTCOME_UNKNOWN
 
-CMS: dict[int, tuple[str, ErrorClass]] = {
+CMS_ERRORS: dict[int, tuple[str, ErrorClass]] = {
     # Relay cause, given by the network: 24.011 E.2
     1: ("unassigned number", _P),
     8: ("operator determined barring", _Q),
@@ -118,7 +118,7 @@ CMS: dict[int, tuple[str, ErrorClass]] = {
     515: ("busy", _T),  # "please wait" (Wavecom), storage failure (Quectel, SIMCom)
 }
 
-CME: dict[int, tuple[str, ErrorClass]] = {
+CME_ERRORS: dict[int, tuple[str, ErrorClass]] = {
     0: ("phone failure", _L),
     1: ("no connection to phone", _L),
     2: ("phone adapter link reserved", _L),
@@ -181,43 +181,43 @@ CME: dict[int, tuple[str, ErrorClass]] = {
     126: ("insufficient resources", _L),
 }
 
-_TABLES = {"cms": CMS, "cme": CME}
-_ALIASES = {"no network": "no network service", "sim card busy": "sim busy", "sms memory full": "memory full"}
+_ERROR_TABLES = {"cms": CMS_ERRORS, "cme": CME_ERRORS}
+_NAME_ALIASES = {"no network": "no network service", "sim card busy": "sim busy", "sms memory full": "memory full"}
 
 
-def number(kind: str, words: str) -> int | None:
+def find_error_code(kind: str, text: str) -> int | None:
     """The number that words under +CMEE=2 stand for, None for words that no table has.
 
     Case and a trailing "(U)" say nothing. SMS commands may answer with words of either table.
     """
-    wanted = words.strip().lower().removesuffix("(u)").strip()
-    wanted = _ALIASES.get(wanted, wanted)
-    for code, (name, _) in _TABLES[kind].items():
+    wanted = text.strip().lower().removesuffix("(u)").strip()
+    wanted = _NAME_ALIASES.get(wanted, wanted)
+    for code, (name, _) in _ERROR_TABLES[kind].items():
         if name.lower() == wanted:
             return code
     return None
 
 
-def name(kind: str, code: int) -> str:
+def find_error_name(kind: str, code: int) -> str:
     """The name of a number in the table of its kind; empty for one that no table has."""
-    return _TABLES[kind].get(code, ("", _T))[0]
+    return _ERROR_TABLES[kind].get(code, ("", _T))[0]
 
 
-def classify(kind: str, code: int | None, *, after_body: bool) -> ErrorClass:
+def classify_error(kind: str, code: int | None, *, after_body: bool) -> ErrorClass:
     """Whether trying again helps. `after_body`: the body of a message had left when the error came.
 
     "Nobody knows" (500, vendors' numbers) means: not before the body, perhaps after it.
     """
-    unclear = ErrorClass.UNKNOWN if after_body else ErrorClass.TEMPORARY
-    if kind not in _TABLES or code is None:
-        return ErrorClass.TEMPORARY  # a plain ERROR, or words nobody has listed
-    if code in _TABLES[kind]:
-        found = _TABLES[kind][code][1]
-        return unclear if found is ErrorClass.UNKNOWN else found
+    unclear = ErrorClass.OUTCOME_UNKNOWN if after_body else ErrorClass.RETRY_SOON
+    if kind not in _ERROR_TABLES or code is None:
+        return ErrorClass.RETRY_SOON  # a plain ERROR, or words nobody has listed
+    if code in _ERROR_TABLES[kind]:
+        found = _ERROR_TABLES[kind][code][1]
+        return unclear if found is ErrorClass.OUTCOME_UNKNOWN else found
     if kind == "cms" and 224 <= code <= 254:
         return unclear  # application specific; SIMCom: relay layer retries exceeded or timer expired
     if kind == "cms" and code <= 127:
-        return CMS[41][1]  # 24.011 E.2: other values are treated as 41
+        return CMS_ERRORS[41][1]  # 24.011 E.2: other values are treated as 41
     if kind == "cms" and code <= 255:
         return ErrorClass.PERMANENT  # 23.040 9.2.3.22: reserved TP-FCS values, about the message itself
     return unclear

@@ -11,27 +11,27 @@ from __future__ import annotations
 
 import re
 
-from agent.at.codes import ErrorClass, classify
-from agent.at.event import FinalResult, LateResult
+from agent.at.codes import ErrorClass, classify_error
+from agent.at.event import FinalResult, StaleResult
 
 __all__ = [
     "AtError",
     "CommandRefused",
     "CommandTimedOut",
-    "ConversationError",
+    "AtUsageError",
     "ErrorClass",
     "ModemLost",
 ]
 
-_UNKNOWN = re.compile(r"UNSUPPORTED|NOT SUPPORT|(BAD|UNKNOWN|INVALID) COMMAND", re.IGNORECASE)
+_UNSUPPORTED_TEXT = re.compile(r"UNSUPPORTED|NOT SUPPORT|(BAD|UNKNOWN|INVALID) COMMAND", re.IGNORECASE)
 
 
 class AtError(Exception):
     """Root of what an exchange may raise."""
 
-    def __init__(self, command: str, sentence: str, *, body_sent: bool = False) -> None:
+    def __init__(self, command: str, message: str, *, body_sent: bool = False) -> None:
         """`body_sent`: octets of the command's body may have left before it went wrong."""
-        super().__init__(sentence)
+        super().__init__(message)
         self.command = command
         self.body_sent = body_sent
 
@@ -47,11 +47,11 @@ class CommandRefused(AtError):  # noqa: N818  (a name of the design)
         """"cms", "cme", or "error" for an ERROR without a number."""
         self.code = result.code
         self.name = result.name
-        self.unknown = (result.kind, result.code) == ("cme", 4) or (
-            result.code is None and _UNKNOWN.search(result.text) is not None
+        self.is_unsupported = (result.kind, result.code) == ("cme", 4) or (
+            result.code is None and _UNSUPPORTED_TEXT.search(result.text) is not None
         )
         """Whether the module says in so many words that it has no such command."""
-        self.error_class = classify(result.kind, result.code, after_body=body_sent)
+        self.error_class = classify_error(result.kind, result.code, after_body=body_sent)
 
 
 class CommandTimedOut(AtError):  # noqa: N818  (a name of the design)
@@ -60,25 +60,25 @@ class CommandTimedOut(AtError):  # noqa: N818  (a name of the design)
     def __init__(
         self,
         command: str,
-        sentence: str,
+        message: str,
         *,
         body_sent: bool = False,
-        escaped: bool = False,
-        late: tuple[LateResult, ...] = (),
+        escape_confirmed: bool = False,
+        stale_results: tuple[StaleResult, ...] = (),
     ) -> None:
         """`escaped`: ESC was answered by OK; `late`: what came after the deadline and may belong to it."""
-        super().__init__(command, sentence, body_sent=body_sent)
-        self.escaped = escaped
-        self.late = late
+        super().__init__(command, message, body_sent=body_sent)
+        self.escape_confirmed = escape_confirmed
+        self.stale_results = stale_results
 
 
 class ModemLost(AtError):  # noqa: N818  (a name of the design)
     """The session is over: nothing more can be asked on this channel."""
 
-    def __init__(self, sentence: str, command: str = "", *, body_sent: bool = False) -> None:
+    def __init__(self, message: str, command: str = "", *, body_sent: bool = False) -> None:
         """`command` is what was under way, if anything."""
-        super().__init__(command, sentence, body_sent=body_sent)
+        super().__init__(command, message, body_sent=body_sent)
 
 
-class ConversationError(AtError):
+class AtUsageError(AtError):
     """A command that must never be written, or one written out of turn."""

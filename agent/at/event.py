@@ -40,13 +40,13 @@ class Unsolicited:
 
 
 @dataclass(frozen=True, slots=True)
-class LateResult:
+class StaleResult:
     """Something that belongs to a command given up before, or to none of ours."""
 
     text: str
     payload: str | None = None
     final: FinalResult | None = None
-    prompt: bool = False
+    is_prompt: bool = False
     """A prompt that nobody waits for; the engine answers it with ESC."""
 
 
@@ -59,4 +59,4 @@ class Noise:
     """The first of them."""
 
 
-Event = Information | FinalResult | Prompt | Unsolicited | LateResult | Noise
+AtEvent = Information | FinalResult | Prompt | Unsolicited | StaleResult | Noise

@@ -15,52 +15,52 @@ from collections.abc import Callable
 from agent.at.error import ModemLost
 from agent.at.event import Unsolicited
 
-HINTS = 64
+MAX_HINTS = 64
 """More hints than this and nobody knows more than "look at everything"."""
-OVERFLOW = Unsolicited("")
+URCS_DROPPED = Unsolicited("")
 """Stands for hints that were dropped."""
 ECHO_RETURNED = Unsolicited("(the echo is on again)")
 """Stands for what no line says: the module has lost its settings."""
 
-ANOTHER = "(another program)"
+CONTENTION_PREFIX = "(another program)"
 """Stands in front of what is suspected of somebody else on the line: no line says it."""
 
-Door = Callable[[Unsolicited], Unsolicited | None]
+UrcFilter = Callable[[Unsolicited], Unsolicited | None]
 
 
-class NewsQueue:
+class UrcQueue:
     """One writer that never waits, one reader."""
 
     def __init__(self) -> None:
         self._items: deque[Unsolicited] = deque()
         self._hints: set[Unsolicited] = set()
-        self._reader: asyncio.Future[None] | None = None
-        self._listeners: list[tuple[Callable[[Unsolicited], bool], asyncio.Event]] = []
-        self.door: Door = lambda news: news
+        self._reader_waiter: asyncio.Future[None] | None = None
+        self._watchers: list[tuple[Callable[[Unsolicited], bool], asyncio.Event]] = []
+        self.urc_filter: UrcFilter = lambda news: news
         """What becomes of a piece of news before it is queued: None drops it and wakes nobody."""
-        self._lost: ModemLost | None = None
+        self._lost_error: ModemLost | None = None
 
-    def put(self, news: Unsolicited) -> None:
+    def put(self, urc: Unsolicited) -> None:
         """Add what came last."""
-        for wanted, heard in self._listeners:
-            if wanted(news):
+        for wanted, heard in self._watchers:
+            if wanted(urc):
                 heard.set()
-        admitted = self.door(news)
+        admitted = self.urc_filter(urc)
         if admitted is None:
             return
-        news = admitted
-        if news.payload is None:
-            if news in self._hints:
+        urc = admitted
+        if urc.payload is None:
+            if urc in self._hints:
                 return
-            if len(self._hints) >= HINTS:
+            if len(self._hints) >= MAX_HINTS:
                 self._items = deque(item for item in self._items if item.payload is not None)
                 self._hints.clear()
-                news = OVERFLOW
-            self._hints.add(news)
-        self._items.append(news)
-        self._wake()
+                urc = URCS_DROPPED
+            self._hints.add(urc)
+        self._items.append(urc)
+        self._wake_reader()
 
-    def take(self) -> Unsolicited | None:
+    def try_get(self) -> Unsolicited | None:
         """The oldest piece, None when there is none."""
         if not self._items:
             return None
@@ -68,35 +68,35 @@ class NewsQueue:
         self._hints.discard(news)
         return news
 
-    async def next(self) -> Unsolicited:
+    async def get(self) -> Unsolicited:
         """The oldest piece, waiting for it; after the last one raises ModemLost if the modem is lost."""
-        while (news := self.take()) is None:
-            if self._lost is not None:
-                raise ModemLost(str(self._lost))
-            self._reader = asyncio.get_running_loop().create_future()
-            await self._reader
+        while (news := self.try_get()) is None:
+            if self._lost_error is not None:
+                raise ModemLost(str(self._lost_error))
+            self._reader_waiter = asyncio.get_running_loop().create_future()
+            await self._reader_waiter
         return news
 
-    async def heard(self, wanted: Callable[[Unsolicited], bool], seconds: float) -> bool:
+    async def wait_for(self, predicate: Callable[[Unsolicited], bool], timeout_s: float) -> bool:
         """Wait until such news comes, whatever becomes of it, or until the time has passed."""
         heard = asyncio.Event()
-        listener = (wanted, heard)
-        self._listeners.append(listener)
+        listener = (predicate, heard)
+        self._watchers.append(listener)
         try:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(seconds):
+                async with asyncio.timeout(timeout_s):
                     await heard.wait()
         finally:
-            self._listeners.remove(listener)
+            self._watchers.remove(listener)
         return heard.is_set()
 
-    def close(self, lost: ModemLost) -> None:
+    def close(self, error: ModemLost) -> None:
         """Nothing more will come."""
-        self._lost = lost
-        for _, heard in self._listeners:
+        self._lost_error = error
+        for _, heard in self._watchers:
             heard.set()
-        self._wake()
+        self._wake_reader()
 
-    def _wake(self) -> None:
-        if self._reader is not None and not self._reader.done():
-            self._reader.set_result(None)
+    def _wake_reader(self) -> None:
+        if self._reader_waiter is not None and not self._reader_waiter.done():
+            self._reader_waiter.set_result(None)

@@ -5,34 +5,34 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from agent.at.wire import Opener, Wire, WireReader
+from agent.at.wire import TransportOpener, Transport, TransportReader
 
-RATES = (115_200, 9_600, 57_600, 38_400, 19_200, 230_400, 460_800, 921_600)
+COMMON_BAUD_RATES = (115_200, 9_600, 57_600, 38_400, 19_200, 230_400, 460_800, 921_600)
 """What UARTs of modules are set to, the usual ones first; `baud = "auto"` tries them."""
 
 
-def opener(port: str, baud: int | Literal["auto"] = 115200, root: Path = Path("/")) -> Opener:
+def make_opener(port: str, baud: int | Literal["auto"] = 115200, root: Path = Path("/")) -> TransportOpener:
     """How to open what a configuration names: "auto", a device path, or `socket://host:port`.
 
     A port "auto" is looked for anew at each opening; at a rate "auto" the usual ones are tried until a module
     answers. Raises ValueError for a socket address that cannot be one.
     """
     if port.startswith("socket://"):
-        host, number = socket_address(port)
+        host, number = parse_socket_address(port)
 
-        async def connect(reader: WireReader) -> Wire:
-            from agent.at.socket_wire import open_socket  # noqa: PLC0415  (one kind of wire is used, not all)
+        async def connect(reader: TransportReader) -> Transport:
+            from agent.at.socket_wire import open_tcp  # noqa: PLC0415  (one kind of wire is used, not all)
 
-            return await open_socket(host, number, reader)
+            return await open_tcp(host, number, reader)
 
         return connect
 
     from agent.at.port import PortOpener  # noqa: PLC0415  (a socket needs no profiles)
 
-    return PortOpener(port, RATES if baud == "auto" else baud, root)
+    return PortOpener(port, COMMON_BAUD_RATES if baud == "auto" else baud, root)
 
 
-def socket_address(port: str) -> tuple[str, int]:
+def parse_socket_address(port: str) -> tuple[str, int]:
     """Host and port number of `socket://host:port`; ValueError with a sentence."""
     host, colon, number = port.removeprefix("socket://").rpartition(":")
     if not colon or not host or not number.isdecimal() or not 0 < int(number) < 65536:

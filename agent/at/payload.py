@@ -2,74 +2,74 @@
 
 from __future__ import annotations
 
-from agent.at.command import Answer, AtCommand, Payload
-from agent.at.event import Event, Information, LateResult, Unsolicited
-from agent.at.grammar import counted, is_code
+from agent.at.command import ResponsePattern, AtCommand, PayloadKind
+from agent.at.event import AtEvent, Information, StaleResult, Unsolicited
+from agent.at.grammar import counted_payload_size, is_result_code
 
 
-class Header:
+class PendingPayload:
     """A line whose payload is due."""
 
-    __slots__ = ("doubtful", "kind", "payload", "text")
+    __slots__ = ("doubtful", "event_type", "payload_kind", "header")
 
     def __init__(
-        self, text: str, payload: Payload, kind: type[Information | LateResult | Unsolicited]
+        self, header: str, payload_kind: PayloadKind, event_type: type[Information | StaleResult | Unsolicited]
     ) -> None:
-        self.text = text
-        self.payload = payload
-        self.kind = kind
-        self.doubtful: str | None = None
+        self.header = header
+        self.payload_kind = payload_kind
+        self.event_type = event_type
+        self.fallback: str | None = None
         """A line that was no payload; it is taken for one where nothing better comes."""
 
-    def event(self, payload: str | None) -> Event:
+    def make_event(self, payload: str | None) -> AtEvent:
         """What it is, with this payload."""
-        return self.kind(self.text, payload)
+        return self.event_type(self.header, payload)
 
-    def doubt(self, line: str) -> None:
+    def set_fallback(self, line: str) -> None:
         """Octets that are no text came: text in a set of 8 bits, perhaps, if nothing better comes."""
-        if self.kind is not Unsolicited:
-            self.doubtful = self.doubtful or line
+        if self.event_type is not Unsolicited:
+            self.fallback = self.fallback or line
 
-    def delay(self) -> None:
+    def mark_stale(self) -> None:
         """Nobody waits for the answer any more: its payload will be late, and no answer to what follows."""
-        if self.kind is Information:
-            self.kind = LateResult
+        if self.event_type is Information:
+            self.event_type = StaleResult
 
 
-class Count:
+class CountedPayload:
     """A payload of which its header says how long it is."""
 
-    __slots__ = ("_begun", "_length", "end", "header")
+    __slots__ = ("_started", "_length", "line_end", "pending")
 
-    def __init__(self, header: Header, length: int) -> None:
+    def __init__(self, pending: PendingPayload, length: int) -> None:
         """`length`: as the header says it, see `grammar.counted`."""
-        self.header = header
-        self.end = ""
+        self.pending = pending
+        self.line_end = ""
         """The character that ended the line of the header, and ends that of the payload."""
         self._length = length
-        self._begun = False
+        self._started = False
 
-    def measure(self, octets: str, at: int) -> tuple[int, int | None]:
+    def measure(self, octets: str, offset: int) -> tuple[int, int | None]:
         """Where the payload begins, and how many octets it has: None not known yet, -1 the count is wrong.
 
         `at`: where the octets behind the end of the header begin, of which one more may belong to that end.
         """
-        if not self._begun:
-            if at == len(octets):
-                return at, None
-            self._begun = True
-            at += octets[at] in "\r\n" and octets[at] != self.end
-        return at, counted(octets[at:], self.end, self._length)
+        if not self._started:
+            if offset == len(octets):
+                return offset, None
+            self._started = True
+            offset += octets[offset] in "\r\n" and octets[offset] != self.line_end
+        return offset, counted_payload_size(octets[offset:], self.line_end, self._length)
 
 
-def form(command: AtCommand | None, text: str) -> Answer | None:
+def match_response(command: AtCommand | None, line: str) -> ResponsePattern | None:
     """The form of that command's answer that a line has."""
-    for answer in command.answers if command is not None else ():
-        if answer.name:
-            if text.startswith(answer.name) and text[len(answer.name) :].lstrip()[:1] == ":":
-                rest = text.partition(":")[2].strip()
-                if answer.shape is None or answer.shape.match(rest):
+    for answer in command.response_patterns if command is not None else ():
+        if answer.prefix:
+            if line.startswith(answer.prefix) and line[len(answer.prefix) :].lstrip()[:1] == ":":
+                rest = line.partition(":")[2].strip()
+                if answer.value_pattern is None or answer.value_pattern.match(rest):
                     return answer
-        elif not is_code(text) and (answer.shape is None or answer.shape.match(text)):
+        elif not is_result_code(line) and (answer.value_pattern is None or answer.value_pattern.match(line)):
             return answer
     return None

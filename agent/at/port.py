@@ -10,9 +10,9 @@ import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 
-from agent.at.wire import PortMemory, PortUnavailable, Wire, WireReader
-from hardware.identify import Place
-from hardware.ports import Finder, NoPort, login, place
+from agent.at.wire import PortState, PortUnavailable, Transport, TransportReader
+from hardware.identify import PortInfo
+from hardware.ports import PortFinder, PortSelectionError, refuse_login_console, read_port_info
 
 
 class PortOpener:
@@ -23,11 +23,11 @@ class PortOpener:
         self._port = port
         self._baud = baud
         self._root = root
-        self._finder = Finder(root)
-        self._node: Path | None = None
-        self.memory = PortMemory(() if isinstance(baud, int) else baud)
+        self._finder = PortFinder(root)
+        self._device_path: Path | None = None
+        self.port_state = PortState(() if isinstance(baud, int) else baud)
 
-    async def __call__(self, reader: WireReader) -> Wire:
+    async def __call__(self, reader: TransportReader) -> Transport:
         """Open it. Raises PortUnavailable."""
         from agent.at.serial_wire import open_serial  # noqa: PLC0415  (one kind of wire is used, not all)
 
@@ -35,18 +35,18 @@ class PortOpener:
         try:
             now = asyncio.get_running_loop().time()
             node = self._finder.find(now) if auto else Path(self._port)
-            login(node, self._root)
-        except NoPort as reason:
+            refuse_login_console(node, self._root)
+        except PortSelectionError as reason:
             raise PortUnavailable(reason.kind, str(reason)) from None
-        self._node = node
-        rate = self._baud if isinstance(self._baud, int) else self.memory.rates[0]
-        return await open_serial(str(node) if auto else self._port, rate, reader, self.memory)
+        self._device_path = node
+        rate = self._baud if isinstance(self._baud, int) else self.port_state.baud_rates[0]
+        return await open_serial(str(node) if auto else self._port, rate, reader, self.port_state)
 
     @property
-    def node(self) -> Path | None:
+    def device_path(self) -> Path | None:
         """The device path that was opened last, or tried."""
-        return self._node
+        return self._device_path
 
-    def place(self) -> Place:
+    def read_port_info(self) -> PortInfo:
         """What the port that was opened last says of the module behind it."""
-        return Place() if self._node is None else place(self._node, self._root)
+        return PortInfo() if self._device_path is None else read_port_info(self._device_path, self._root)

@@ -5,37 +5,37 @@ from __future__ import annotations
 import asyncio
 import socket
 
-from agent.at.wire import STUCK, PortUnavailable, Wire, WireReader, WriteLimit
+from agent.at.wire import WRITE_TIMEOUT_REASON, PortUnavailable, Transport, TransportReader, WriteWatchdog
 
-CONNECT_S = 10.0
+CONNECT_TIMEOUT_S = 10.0
 """A host that is up answers at once; one that is down takes the kernel two minutes to give up."""
 
 
-async def open_socket(host: str, port: int, reader: WireReader) -> Wire:
+async def open_tcp(host: str, port: int, reader: TransportReader) -> Transport:
     """Connect. Raises PortUnavailable."""
     where = f"socket://{host}:{port}"
     try:
-        async with asyncio.timeout(CONNECT_S):
+        async with asyncio.timeout(CONNECT_TIMEOUT_S):
             _, wire = await asyncio.get_running_loop().create_connection(
-                lambda: SocketWire(reader, where), host, port
+                lambda: TcpTransport(reader, where), host, port
             )
     except TimeoutError:
-        raise PortUnavailable("absent", f"{where} does not answer within {CONNECT_S:.0f} s") from None
+        raise PortUnavailable("absent", f"{where} does not answer within {CONNECT_TIMEOUT_S:.0f} s") from None
     except OSError as error:
         why = error.strerror or str(error)
         raise PortUnavailable("absent", f"nobody listens at {where}: {why}") from None
     return wire
 
 
-class SocketWire(asyncio.Protocol):
+class TcpTransport(asyncio.Protocol):
     """asyncio's transport as a wire."""
 
-    def __init__(self, reader: WireReader, where: str) -> None:
+    def __init__(self, reader: TransportReader, url: str) -> None:
         self._reader = reader
-        self._where = where
-        self._limit = WriteLimit(self._stuck)
+        self._url = url
+        self._write_watchdog = WriteWatchdog(self._on_write_timeout)
         self._transport: asyncio.Transport | None = None
-        self._gone = asyncio.Event()
+        self._closed_event = asyncio.Event()
 
     # Wire
 
@@ -45,12 +45,12 @@ class SocketWire(asyncio.Protocol):
 
     def close(self) -> None:
         transport, self._transport = self._transport, None
-        self._limit.written()
+        self._write_watchdog.stop()
         if transport is not None:
             transport.abort()
 
-    async def closed(self) -> None:
-        await self._gone.wait()
+    async def wait_closed(self) -> None:
+        await self._closed_event.wait()
 
     # asyncio.Protocol
 
@@ -63,23 +63,23 @@ class SocketWire(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         if self._transport is not None:
-            self._reader.received(data)
+            self._reader.data_received(data)
 
     def connection_lost(self, error: Exception | None) -> None:
-        self._gone.set()
+        self._closed_event.set()
         why = f": {error}" if error is not None else " by the other end"
-        self._hang_up(f"{self._where} was closed{why}")
+        self._on_hangup(f"{self._url} was closed{why}")
 
     def pause_writing(self) -> None:
-        self._limit.waiting()
+        self._write_watchdog.start()
 
     def resume_writing(self) -> None:
-        self._limit.written()
+        self._write_watchdog.stop()
 
-    def _stuck(self) -> None:
-        self._hang_up(f"{self._where}: {STUCK}")
+    def _on_write_timeout(self) -> None:
+        self._on_hangup(f"{self._url}: {WRITE_TIMEOUT_REASON}")
 
-    def _hang_up(self, reason: str) -> None:
+    def _on_hangup(self, reason: str) -> None:
         if self._transport is not None:
             self.close()
-            self._reader.hung_up(reason)
+            self._reader.connection_lost(reason)

@@ -18,23 +18,23 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
-from hardware.recording import Direction, hidden, run_line, visible
+from hardware.recording import Direction, redact_pins, format_chunk, escape_bytes
 
-__all__ = ["Mask", "Trace", "visible"]
+__all__ = ["Redactor", "Trace", "escape_bytes"]
 
-LONGEST = 8192
+MAX_HELD_BYTES = 8192
 """Octets of a line that may wait for its end."""
 
-_SEGMENT = re.compile(r"([^\r\n]*)([\r\n])")
+_LINE_SEGMENT = re.compile(r"([^\r\n]*)([\r\n])")
 
 
-class Mask(Protocol):
+class Redactor(Protocol):
     """Puts stand-ins of the same length in the place of what is nobody's business."""
 
-    def sent(self, text: str) -> str:
+    def redact_sent(self, text: str) -> str:
         """What is shown of what we write; octets as characters of Latin-1."""
 
-    def heard(self, line: str) -> str:
+    def redact_received(self, line: str) -> str:
         """What is shown of a line of the module, without its end."""
 
 
@@ -44,103 +44,103 @@ class Trace:
     def __init__(
         self,
         write: Callable[[str], None],
-        mask: Mask | None = None,
+        redactor: Redactor | None = None,
         *,
-        from_zero: bool = False,
-        also: Trace | None = None,
+        relative_times: bool = False,
+        tee: Trace | None = None,
     ) -> None:
         """`from_zero`: times count from the first octet. `also` is told everything too."""
         self._write = write
-        self._mask = mask
-        self._beginning = None if from_zero else 0.0
-        self._also = also
-        self._held: list[tuple[float, str]] = []
+        self._redactor = redactor
+        self._start_time_s = None if relative_times else 0.0
+        self._tee = tee
+        self._held_chunks: list[tuple[float, str]] = []
         """Pieces of a line that has not ended."""
-        self._begun = ""
+        self._partial_line = ""
         """The beginning of that line that was told already, as it came."""
 
-    def received(self, data: bytes, at: float) -> None:
+    def log_received(self, data: bytes, time_s: float) -> None:
         """Octets from the module; `at` in seconds on the loop's clock."""
-        if self._also is not None:
-            self._also.received(data, at)
-        self._held.append((at, data.decode("latin-1")))
-        self._whole_lines()
+        if self._tee is not None:
+            self._tee.log_received(data, time_s)
+        self._held_chunks.append((time_s, data.decode("latin-1")))
+        self._write_whole_lines()
 
-    def sent(self, data: bytes, at: float) -> None:
+    def log_sent(self, data: bytes, time_s: float) -> None:
         """Octets to the module."""
-        if self._also is not None:
-            self._also.sent(data, at)
-        self._flush()
-        text = hidden(data.decode("latin-1"))
-        self._tell(at, ">", text if self._mask is None else self._mask.sent(text))
+        if self._tee is not None:
+            self._tee.log_sent(data, time_s)
+        self._flush_held()
+        text = redact_pins(data.decode("latin-1"))
+        self._write_chunk(time_s, ">", text if self._redactor is None else self._redactor.redact_sent(text))
 
-    def happened(self, what: str, at: float) -> None:
+    def log_event(self, note: str, time_s: float) -> None:
         """Something happened to the connection."""
-        if self._also is not None:
-            self._also.happened(what, at)
-        self._flush()
-        self._tell(at, "!", what)
+        if self._tee is not None:
+            self._tee.log_event(note, time_s)
+        self._flush_held()
+        self._write_chunk(time_s, "!", note)
 
     def close(self) -> None:
         """Nothing more will come: tell what waits."""
-        if self._also is not None:
-            self._also.close()
-        self._flush()
+        if self._tee is not None:
+            self._tee.close()
+        self._flush_held()
 
-    def _whole_lines(self) -> None:
+    def _write_whole_lines(self) -> None:
         """Tell the lines that have ended."""
-        text = "".join(piece for _, piece in self._held)
+        text = "".join(piece for _, piece in self._held_chunks)
         end = max(text.rfind("\r"), text.rfind("\n")) + 1
         if end:
-            pieces = list(self._take(end))
-            self._told(pieces, self._shown(text[:end]))
-        if len(text) - end > LONGEST:
-            self._flush()
+            pieces = list(self._take_held(end))
+            self._write_chunks(pieces, self._redact_lines(text[:end]))
+        if len(text) - end > MAX_HELD_BYTES:
+            self._flush_held()
 
-    def _flush(self) -> None:
+    def _flush_held(self) -> None:
         """Tell the beginning of a line before its end."""
-        if not self._held:
+        if not self._held_chunks:
             return
-        text = "".join(piece for _, piece in self._held)
-        before = self._glance(self._begun)
-        self._begun += text
-        pieces, self._held = self._held, []
-        self._told(pieces, self._glance(self._begun)[len(before) :])
+        text = "".join(piece for _, piece in self._held_chunks)
+        before = self._redact_partial_line(self._partial_line)
+        self._partial_line += text
+        pieces, self._held_chunks = self._held_chunks, []
+        self._write_chunks(pieces, self._redact_partial_line(self._partial_line)[len(before) :])
 
-    def _take(self, end: int) -> Iterator[tuple[float, str]]:
+    def _take_held(self, end: int) -> Iterator[tuple[float, str]]:
         """The pieces of the first `end` octets; what is left waits."""
-        held, self._held = self._held, []
+        held, self._held_chunks = self._held_chunks, []
         for at, piece in held:
             if piece[:end]:
                 yield at, piece[:end]
             if piece[end:]:
-                self._held.append((at, piece[end:]))
+                self._held_chunks.append((at, piece[end:]))
             end = max(0, end - len(piece))
 
-    def _shown(self, text: str) -> str:
+    def _redact_lines(self, text: str) -> str:
         """What is shown of whole lines."""
         shown = ""
-        for line, ending in _SEGMENT.findall(text):
-            told = self._glance(self._begun)
-            whole = hidden(self._begun + line)
-            self._begun = ""
-            shown += (whole if self._mask is None else self._mask.heard(whole))[len(told) :] + ending
+        for line, ending in _LINE_SEGMENT.findall(text):
+            told = self._redact_partial_line(self._partial_line)
+            whole = redact_pins(self._partial_line + line)
+            self._partial_line = ""
+            shown += (whole if self._redactor is None else self._redactor.redact_received(whole))[len(told) :] + ending
         return shown
 
-    def _glance(self, begun: str) -> str:
+    def _redact_partial_line(self, partial_line: str) -> str:
         """What is shown of the beginning of a line; the mask will meet it again with its end."""
-        return hidden(begun) if self._mask is None else copy.copy(self._mask).heard(hidden(begun))
+        return redact_pins(partial_line) if self._redactor is None else copy.copy(self._redactor).redact_received(redact_pins(partial_line))
 
-    def _told(self, pieces: list[tuple[float, str]], shown: str) -> None:
+    def _write_chunks(self, chunks: list[tuple[float, str]], redacted: str) -> None:
         """Pieces with their times; where a PIN was taken out their borders are gone."""
-        if sum(len(piece) for _, piece in pieces) != len(shown):
-            pieces = [(pieces[0][0], shown)]
-        for at, piece in pieces:
-            own, shown = shown[: len(piece)], shown[len(piece) :]
-            self._tell(at, "<", own)
+        if sum(len(piece) for _, piece in chunks) != len(redacted):
+            chunks = [(chunks[0][0], redacted)]
+        for at, piece in chunks:
+            own, redacted = redacted[: len(piece)], redacted[len(piece) :]
+            self._write_chunk(at, "<", own)
 
-    def _tell(self, at: float, direction: Direction, text: str) -> None:
-        if self._beginning is None:
-            self._beginning = at
-        shown = text if direction == "!" else visible(text.encode("latin-1"))
-        self._write(run_line(at - self._beginning, direction, shown))
+    def _write_chunk(self, time_s: float, direction: Direction, text: str) -> None:
+        if self._start_time_s is None:
+            self._start_time_s = time_s
+        shown = text if direction == "!" else escape_bytes(text.encode("latin-1"))
+        self._write(format_chunk(time_s - self._start_time_s, direction, shown))

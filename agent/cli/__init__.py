@@ -25,7 +25,7 @@ _COMMANDS = {
 }
 
 
-class _Doors(click.Group):
+class _LazyGroup(click.Group):
     """Loads a command only when it is asked for: the service needs none of the others in memory."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -45,7 +45,7 @@ class _Doors(click.Group):
             formatter.write_dl([(name, text) for name, (_, text) in _COMMANDS.items()])
 
 
-@click.command(cls=_Doors, context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(VERSION, prog_name="modem-agent")
 def group() -> None:
     """Receive Commands by SMS, run each once, answer. For Super SIM and Programmable Wireless.

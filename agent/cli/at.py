@@ -6,9 +6,9 @@ from pathlib import Path
 
 import click
 
-from agent.cli.common import config_option, configuration, give_up, json_option, print_json
-from agent.control import ControlError, ask
-from agent.story import visible
+from agent.cli.common import config_option, load_config_or_exit, exit_with_errors, json_option, print_json
+from agent.control import ControlError, send_request
+from agent.story import escape_unprintable
 
 
 @click.command()
@@ -25,12 +25,12 @@ def at(line: str, config_path: Path, *, as_json: bool) -> None:
     The agent looks at its settings again afterwards. Exit status 1: the module refused, or did not answer.
     """
     try:
-        answer = ask(configuration(config_path).control.socket, {"do": "at", "line": line})
+        answer = send_request(load_config_or_exit(config_path).control.socket, {"do": "at", "line": line})
     except ControlError as error:
-        give_up(str(error))
+        exit_with_errors(str(error))
     if as_json:
         print_json(answer)
     else:
         for each in answer["lines"]:
-            click.echo(visible(each))
+            click.echo(escape_unprintable(each))
         click.echo("OK")

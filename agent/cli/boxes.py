@@ -7,11 +7,11 @@ from typing import Any
 
 import click
 
-from agent.cli.common import config_option, configuration, give_up, json_option, print_json
+from agent.cli.common import config_option, load_config_or_exit, exit_with_errors, json_option, print_json
 from agent.journal import reading
-from agent.story import visible
+from agent.story import escape_unprintable
 
-_WHOLE = ("id", "state", "received", "queued", "at", "sid")
+_UNBROKEN_COLUMNS = ("id", "state", "received", "queued", "at", "sid")
 """Columns that are never broken: people copy them."""
 
 limit_option = click.option(
@@ -37,13 +37,13 @@ def inbox(config_path: Path, limit: int, *, strays: bool, as_json: bool) -> None
     running   its handler is at work       failed   its handler failed, hung or does not exist
     expired   too old, kept, not run
     """
-    rows = _rows(config_path, reading.STRAYS if strays else reading.INBOX, limit)
+    rows = _read_rows(config_path, reading.SELECT_IGNORED if strays else reading.SELECT_COMMANDS, limit)
     if as_json:
         print_json(rows)
     elif strays:
-        _print(rows, ("id", "at", "sender", "reason", "text"), "no strays")
+        _print_table(rows, ("id", "at", "sender", "reason", "text"), "no strays")
     else:
-        _print(
+        _print_table(
             rows,
             ("id", "state", "received", "sid", "body", "doubles", "handler", "reason"),
             "no Commands yet",
@@ -62,43 +62,43 @@ def outbox(config_path: Path, limit: int, *, as_json: bool) -> None:
     sending   may be leaving right now     unknown  may have left; not sent again
     sent      the network took it          delivered  a status report says so
     """
-    rows = _rows(config_path, reading.OUTBOX, limit)
+    rows = _read_rows(config_path, reading.SELECT_REPLIES, limit)
     if as_json:
         print_json(rows)
     else:
-        _print(
+        _print_table(
             rows,
             ("id", "state", "queued", "command", "destination", "text", "attempts", "reason"),
             "nothing sent yet",
         )
 
 
-def _rows(config_path: Path, query: str, limit: int) -> list[dict[str, Any]]:
-    journal = configuration(config_path).journal.path
+def _read_rows(config_path: Path, query: str, limit: int) -> list[dict[str, Any]]:
+    journal = load_config_or_exit(config_path).journal.path
     try:
-        return reading.rows(journal, query, limit)
-    except reading.Unreadable as error:
-        give_up(str(error))
+        return reading.fetch_newest(journal, query, limit)
+    except reading.JournalUnreadable as error:
+        exit_with_errors(str(error))
     except OSError as error:
-        give_up(f"journal {journal} cannot be looked at: {error.strerror}")
+        exit_with_errors(f"journal {journal} cannot be looked at: {error.strerror}")
 
 
-def _print(rows: list[dict[str, Any]], columns: tuple[str, ...], nothing: str) -> None:
+def _print_table(rows: list[dict[str, Any]], columns: tuple[str, ...], empty_message: str) -> None:
     """A table without what is empty in all rows; on a narrow terminal each row on lines of its own."""
     if not rows:
-        click.echo(nothing)
+        click.echo(empty_message)
         return
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     shown = [name for name in columns if any(row[name] not in (None, "", 0) for row in rows)]
-    cells = [["" if row[name] is None else visible(str(row[name])) for name in shown] for row in rows]
+    cells = [["" if row[name] is None else escape_unprintable(str(row[name])) for name in shown] for row in rows]
     widths = [
         max(len(text) for text in (name, *column))
         for name, column in zip(shown, zip(*cells, strict=True), strict=True)
     ]
-    whole = [width if name in _WHOLE else min(width, 16) for name, width in zip(shown, widths, strict=True)]
+    whole = [width if name in _UNBROKEN_COLUMNS else min(width, 16) for name, width in zip(shown, widths, strict=True)]
     console = Console(highlight=False)
     if console.is_terminal and sum(whole) + 2 * len(whole) > console.width:
         for row in cells:
@@ -111,7 +111,7 @@ def _print(rows: list[dict[str, Any]], columns: tuple[str, ...], nothing: str) -
         console = Console(highlight=False, width=sum(widths) + 2 * len(widths) + 2)
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in shown:
-        table.add_column(name, overflow="fold", no_wrap=name in _WHOLE)
+        table.add_column(name, overflow="fold", no_wrap=name in _UNBROKEN_COLUMNS)
     for row in cells:
         table.add_row(*map(Text, row))
     console.print(table)

@@ -8,24 +8,24 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 import msgspec
 
-from agent.config import DEFAULT_PATH, Config, ConfigError, load
-from agent.story import visible
+from agent.config import DEFAULT_CONFIG_PATH, Config, ConfigError, load_config
+from agent.story import escape_unprintable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from agent.at.wire import Opener
+    from agent.at.wire import TransportOpener
     from agent.modem.card import Pin
 
-CREDENTIAL = "sim-pin"
-FAILURE, IMPOSSIBLE = 1, 2
+SIM_PIN_CREDENTIAL = "sim-pin"
+EXIT_FAILURE, EXIT_CONFIG = 1, 2
 """Exit statuses: something did not succeed; usage or configuration that cannot work."""
 
 config_option = click.option(
     "--config",
     "config_path",
     type=click.Path(path_type=Path, readable=False),
-    default=DEFAULT_PATH,
+    default=DEFAULT_CONFIG_PATH,
     show_default=True,
     metavar="FILE",
     help="The configuration.",
@@ -33,25 +33,25 @@ config_option = click.option(
 json_option = click.option("--json", "as_json", is_flag=True, help="One JSON document, for scripts.")
 
 
-def configuration(path: Path) -> Config:
+def load_config_or_exit(path: Path) -> Config:
     """Load agent.toml, or end with its mistakes and exit status 2."""
     try:
-        return load(path)
+        return load_config(path)
     except ConfigError as error:
-        give_up(*error.sentences, status=IMPOSSIBLE)
+        exit_with_errors(*error.errors, exit_status=EXIT_CONFIG)
 
 
-def port_opener(path: Path, config: Config) -> Opener:
+def make_port_opener(path: Path, config: Config) -> TransportOpener:
     """How to open the port that the configuration names. Raises ConfigError."""
-    from agent.at.opening import opener
+    from agent.at.opening import make_opener
 
     try:
-        return opener(config.modem.port, config.modem.baud)
+        return make_opener(config.modem.port, config.modem.baud)
     except ValueError as error:
         raise ConfigError(f"{path}: modem.port: {error}") from None
 
 
-def sim_pin(path: Path, config: Config, environ: Mapping[str, str]) -> Pin | None:
+def load_sim_pin(path: Path, config: Config, environ: Mapping[str, str]) -> Pin | None:
     """The PIN of the SIM, from the file that the configuration names or systemd's credential.
 
     None where neither is there. Raises ConfigError, which never shows what stands in the file.
@@ -64,24 +64,24 @@ def sim_pin(path: Path, config: Config, environ: Mapping[str, str]) -> Pin | Non
     if file is None:
         if not (folder := environ.get("CREDENTIALS_DIRECTORY")):
             return None
-        file = Path(folder) / CREDENTIAL
-        key = f"the systemd credential {CREDENTIAL}"
+        file = Path(folder) / SIM_PIN_CREDENTIAL
+        key = f"the systemd credential {SIM_PIN_CREDENTIAL}"
         if not file.exists():
             return None
-    digits = _pin_in(file, key, private=config.modem.pin_file is not None)
+    digits = _read_pin(file, key, private=config.modem.pin_file is not None)
     if config.modem.pin_file is None:  # which systemd copies when it starts the service
-        return Pin(digits, f"the credential {CREDENTIAL}")
+        return Pin(digits, f"the credential {SIM_PIN_CREDENTIAL}")
 
     def again() -> Pin:
         try:
-            return Pin(_pin_in(file, key, private=True), str(file), again)
+            return Pin(_read_pin(file, key, private=True), str(file), again)
         except ConfigError as error:
             raise ModemUnusable(f"the SIM asks for its PIN; {error}") from None
 
     return Pin(digits, str(file), again)
 
 
-def _pin_in(file: Path, key: str, *, private: bool) -> str:
+def _read_pin(file: Path, key: str, *, private: bool) -> str:
     """The digits in a file. Raises ConfigError; `private`: also where everybody may read it."""
     try:
         readable_by_all = private and file.stat().st_mode & 0o007
@@ -95,20 +95,20 @@ def _pin_in(file: Path, key: str, *, private: bool) -> str:
     return digits
 
 
-def give_up(*sentences: str, status: int = FAILURE) -> NoReturn:
+def exit_with_errors(*errors: str, exit_status: int = EXIT_FAILURE) -> NoReturn:
     """Say why on standard error and end."""
-    for sentence in sentences:
-        click.echo(f"modem-agent: {visible(sentence)}", err=True)
-    raise SystemExit(status)
+    for sentence in errors:
+        click.echo(f"modem-agent: {escape_unprintable(sentence)}", err=True)
+    raise SystemExit(exit_status)
 
 
 def print_json(value: Any) -> None:
     """One document, one line; characters that a terminal could obey are written as escapes of JSON."""
     document = msgspec.json.encode(value).decode()
-    click.echo("".join(c if c.isprintable() else _escaped(c) for c in document))
+    click.echo("".join(c if c.isprintable() else _json_escape(c) for c in document))
 
 
-def _escaped(character: str) -> str:
+def _json_escape(character: str) -> str:
     """As UTF-16 code units (RFC 8259, section 7)."""
     units = character.encode("utf-16-be").hex()
     return "".join(f"\\u{units[at : at + 4]}" for at in range(0, len(units), 4))

@@ -10,8 +10,8 @@ from typing import Any
 
 import click
 
-from agent.cli.common import IMPOSSIBLE, config_option, give_up, port_opener, sim_pin
-from agent.config import Config, ConfigError, load, parse
+from agent.cli.common import EXIT_CONFIG, config_option, exit_with_errors, make_port_opener, load_sim_pin
+from agent.config import Config, ConfigError, load_config, parse_config
 
 
 @click.group()
@@ -29,36 +29,36 @@ def check(config_path: Path) -> None:
     """
     mistakes: list[str] = []
     try:
-        settings, doubtful = load(config_path), frozenset[str]()
+        settings, doubtful = load_config(config_path), frozenset[str]()
     except ConfigError as error:
-        mistakes += error.sentences
-        settings, doubtful = _rest(config_path)
+        mistakes += error.errors
+        settings, doubtful = _load_valid_part(config_path)
     names = ""
-    for look in (port_opener, lambda path, settings: sim_pin(path, settings, {})):
+    for look in (make_port_opener, lambda path, settings: load_sim_pin(path, settings, {})):
         try:
             look(config_path, settings)
         except ConfigError as error:
-            mistakes += error.sentences
+            mistakes += error.errors
     if not any(key.startswith(("modem.", "recovery.")) for key in doubtful):
-        from hardware.power import PowerUnusable, switch
+        from hardware.power import PowerUnavailable, make_power_switch
 
         try:
-            switch(settings.recovery, lambda: None, settings.journal.path)
-        except PowerUnusable as error:
+            make_power_switch(settings.recovery, lambda: None, settings.journal.path)
+        except PowerUnavailable as error:
             mistakes.append(f"{config_path}: {error}")
     if "handlers.directory" not in doubtful:
-        names = _handlers(settings, mistakes)
+        names = _check_handlers(settings, mistakes)
     for key, path in (("journal.path", settings.journal.path), ("control.socket", settings.control.socket)):
         if key not in doubtful:
-            mistakes += _place(f"{config_path}: {key}", path)
+            mistakes += _check_location(f"{config_path}: {key}", path)
     if mistakes:
-        give_up(*mistakes, status=IMPOSSIBLE)
+        exit_with_errors(*mistakes, exit_status=EXIT_CONFIG)
     click.echo(
         f"{config_path} is in order: {settings.service.name} on {settings.modem.port}, handlers {names}"
     )
 
 
-def _rest(path: Path) -> tuple[Config, frozenset[str]]:
+def _load_valid_part(path: Path) -> tuple[Config, frozenset[str]]:
     """The configuration without its faulty keys, so that one mistake hides no other; and which keys have
     nothing but their default in a table that has a mistake: it may have been meant for them.
     """
@@ -75,11 +75,11 @@ def _rest(path: Path) -> tuple[Config, frozenset[str]]:
         for key, value in table.items():  # one by one: two may be sound, but not together
             tried = sound | {name: sound.get(name, {}) | {key: value}}
             try:
-                parse(tried, str(path))
+                parse_config(tried, str(path))
                 sound = tried
             except ConfigError:
                 faulty.add(name)
-    settings = parse(sound, str(path), path.parent.absolute())
+    settings = parse_config(sound, str(path), path.parent.absolute())
     doubtful = {
         f"{name}.{key}"
         for name in faulty.intersection(Config.__struct_fields__)
@@ -89,14 +89,14 @@ def _rest(path: Path) -> tuple[Config, frozenset[str]]:
     return settings, frozenset(doubtful)
 
 
-def _handlers(settings: Config, mistakes: list[str]) -> str:
+def _check_handlers(settings: Config, errors: list[str]) -> str:
     """The names of the handlers; adds what is wrong with them."""
-    from agent.handlers.catalogue import Catalogue, CatalogueError
-    from agent.handlers.catalogue import load as load_handlers
-    from agent.handlers.outcome import HostExhausted
+    from agent.handlers.catalogue import HandlerRegistry, HandlerConfigError
+    from agent.handlers.catalogue import load_registry as load_handlers
+    from agent.handlers.outcome import ResourceExhausted
     from agent.handlers.runner import ProcessRunner
 
-    async def look() -> Catalogue:
+    async def look() -> HandlerRegistry:
         runner = ProcessRunner(lambda _: None)
         try:
             return await load_handlers(settings.handlers.directory, runner)
@@ -105,40 +105,40 @@ def _handlers(settings: Config, mistakes: list[str]) -> str:
 
     try:
         catalogue = asyncio.run(look())
-    except CatalogueError as error:
-        mistakes += error.sentences
+    except HandlerConfigError as error:
+        errors += error.errors
         return ""
-    except HostExhausted as error:
-        mistakes.append(str(error))
+    except ResourceExhausted as error:
+        errors.append(str(error))
         return ""
-    for remark in catalogue.remarks:
+    for remark in catalogue.warnings:
         click.echo(f"note: {remark}", err=True)
-    return ", ".join(catalogue.names)
+    return ", ".join(catalogue.trigger_names)
 
 
-_BY_SYSTEMD = (Config().journal.path.parent, Config().control.socket.parent)
+_SYSTEMD_DIRECTORIES = (Config().journal.path.parent, Config().control.socket.parent)
 """Folders that the shipped unit has systemd make at each start (StateDirectory=, RuntimeDirectory=)."""
-_SOCKET_PATH = 107
+_MAX_SOCKET_PATH_BYTES = 107
 """Octets that the path of a socket may have, unix(7)."""
 
 
-def _place(key: str, file: Path) -> list[str]:
+def _check_location(key: str, file: Path) -> list[str]:
     """What is wrong with the place where a file is to be made."""
     folder = file.parent
     try:
         there, other = folder.is_dir(), file.is_dir()
         usable = not there or os.access(folder, os.W_OK | os.X_OK)
     except OSError:  # a name that no file can have, or a folder that lets nobody look
-        there, other, usable = folder in _BY_SYSTEMD, False, False
+        there, other, usable = folder in _SYSTEMD_DIRECTORIES, False, False
     if other:
         return [f"{key}: {file} is a folder; name a file in it"]
-    if not there and folder in _BY_SYSTEMD:
+    if not there and folder in _SYSTEMD_DIRECTORIES:
         click.echo(f"note: there is no {folder} yet; systemd makes it when the service starts", err=True)
         return []
     if not there:
         return [f"{key}: there is no folder {folder}; make it or name another"]
-    if not usable and folder not in _BY_SYSTEMD:
+    if not usable and folder not in _SYSTEMD_DIRECTORIES:
         return [f"{key}: {folder} cannot be written by this user; check as the agent's user, or change it"]
-    if key.endswith("control.socket") and len(os.fsencode(file)) > _SOCKET_PATH:
-        return [f"{key}: {file} is longer than the {_SOCKET_PATH} octets that the path of a socket may have"]
+    if key.endswith("control.socket") and len(os.fsencode(file)) > _MAX_SOCKET_PATH_BYTES:
+        return [f"{key}: {file} is longer than the {_MAX_SOCKET_PATH_BYTES} octets that the path of a socket may have"]
     return []

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from agent.cli.common import give_up
+from agent.cli.common import exit_with_errors
 
 if TYPE_CHECKING:
-    from agent.cli.show.screen import Screen
-    from agent.cli.show.stage import Stage
+    from agent.cli.show.screen import DemoPrinter
+    from agent.cli.show.stage import DemoEnvironment
 
-ONCE_S = 27.0
+ONCE_TIMEOUT_S = 27.0
 """Seconds for `--once`, to be over within 30 s whatever happens; the tour takes five."""
 
 
@@ -42,95 +42,95 @@ def demo(listen: int, *, once: bool) -> None:
     send a Command yourself, and shows what comes of it until Ctrl-C.
     """
     try:
-        from agent.cli.show.screen import Screen
-        from agent.cli.show.stage import stage  # noqa: F401  (needs the extra)
+        from agent.cli.show.screen import DemoPrinter
+        from agent.cli.show.stage import run_environment  # noqa: F401  (needs the extra)
         from hardware.sim.sandbox import SandboxUnavailable
     except ModuleNotFoundError as error:
-        give_up(
+        exit_with_errors(
             f"the demo needs {error.name}, which is not installed: "
             f"pip install 'modem-agent[sandbox]', or {error.name} alone"
         )
-    screen = Screen(time.monotonic)
+    screen = DemoPrinter(time.monotonic)
     try:
         with tempfile.TemporaryDirectory(prefix="modem-agent-demo-") as folder:
-            good = asyncio.run(_perform(screen, Path(folder), listen, once=once))
+            good = asyncio.run(_run_demo(screen, Path(folder), listen, once=once))
     except SandboxUnavailable as error:
-        give_up(str(error))
+        exit_with_errors(str(error))
     except (KeyboardInterrupt, asyncio.CancelledError):
         raise SystemExit(130) from None
     except TimeoutError:
-        give_up("the demo's agents did not become ready in time: is this machine very busy?")
+        exit_with_errors("the demo's agents did not become ready in time: is this machine very busy?")
     except OSError as error:
         if error.errno == errno.EPIPE:
             raise  # nobody reads any more
-        give_up(f"the demo cannot be set up: {error}")
+        exit_with_errors(f"the demo cannot be set up: {error}")
     except ExceptionGroup as group:  # of the TaskGroup that the tour runs in: no sentence was made for it
-        give_up(*(f"the demo cannot be set up: {reason}" for reason in _reasons(group)))
+        exit_with_errors(*(f"the demo cannot be set up: {reason}" for reason in _flatten_errors(group)))
     raise SystemExit(0 if good else 1)
 
 
-def _reasons(group: ExceptionGroup) -> list[str]:
+def _flatten_errors(group: ExceptionGroup) -> list[str]:
     """What went wrong, each once; three agents of one machine fail for one reason."""
     found: dict[str, None] = {}
     for error in group.exceptions:
-        found |= dict.fromkeys(_reasons(error) if isinstance(error, ExceptionGroup) else [str(error)])
+        found |= dict.fromkeys(_flatten_errors(error) if isinstance(error, ExceptionGroup) else [str(error)])
     return list(found)
 
 
-async def _perform(screen: Screen, folder: Path, port: int, *, once: bool) -> bool:
-    from agent.cli.show.stage import SIMS, stage
-    from agent.cli.show.tour import TOUR, Seen, visit
-    from agent.story import Step
-    from hardware.sim.network.events import Event
+async def _run_demo(printer: DemoPrinter, folder: Path, port: int, *, once: bool) -> bool:
+    from agent.cli.show.stage import SIMS, run_environment
+    from agent.cli.show.tour import SCENARIOS, EventLog, run_scenario
+    from agent.story import Event
+    from hardware.sim.network.events import NetworkEvent
 
     task, loop = asyncio.current_task(), asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGHUP):  # a closed terminal, too, leaves nothing behind
         loop.add_signal_handler(number, task.cancel if task else loop.stop)
 
-    seen = Seen()
+    seen = EventLog()
     here: str | None = None
     touring = True
 
-    def told(sim: str, item: Step | Event) -> None:
+    def told(sim: str, item: Event | NetworkEvent) -> None:
         if not touring:
-            screen.step(item, sim)
+            printer.print_event(item, sim)
         elif sim == here:
             seen.add(item)
-            screen.step(item)
+            printer.print_event(item)
 
-    end = loop.time() + ONCE_S if once else math.inf
-    screen.say("Starting a SIM, a module on a pseudo-terminal and an agent for each service ...")
-    listen = ("127.0.0.1", port or (0 if once else _free(8480)))  # nobody is told of the tour's
-    async with stage(folder, listen, told) as ready:
+    end = loop.time() + ONCE_TIMEOUT_S if once else math.inf
+    printer.print_line("Starting a SIM, a module on a pseudo-terminal and an agent for each service ...")
+    listen = ("127.0.0.1", port or (0 if once else _port_if_free(8480)))  # nobody is told of the tour's
+    async with run_environment(folder, listen, told) as ready:
         for name, service in SIMS:
-            screen.say(f"  {name}  {service}, module on {ready.sim(name).link}")
+            printer.print_line(f"  {name}  {service}, module on {ready.get_sim(name).link}")
         results = []
-        for stop in TOUR:
-            seen = Seen()
+        for stop in SCENARIOS:
+            seen = EventLog()
             here = stop.sim
-            screen.begin(stop.title, f"{stop.sim}, {dict(SIMS)[stop.sim]}")
-            results.append(await visit(stop, ready, seen, end - loop.time()))
-            screen.end(results[-1])
-        screen.table(results)
+            printer.print_scenario(stop.title, f"{stop.sim}, {dict(SIMS)[stop.sim]}")
+            results.append(await run_scenario(stop, ready, seen, end - loop.time()))
+            printer.print_result(results[-1])
+        printer.print_results(results)
         touring = False
         good = all(result.good for result in results)
         if not once:
-            _invite(screen, ready)
-            await _until_interrupted()
+            _print_instructions(printer, ready)
+            await _wait_for_interrupt()
     return good
 
 
-def _invite(screen: Screen, ready: Stage) -> None:
-    url = ready.sandbox.url
-    screen.say("\nSend one yourself, in another terminal; ping, status, help and led are there to be used:")
-    screen.say(f"  curl {url}/supersim/v1/SmsCommands -d Sim=meter-1 -d Payload=ping")
-    screen.say(f"  curl {url}/wireless/v1/Commands -d Sim=meter-2 -d Command='led green' -d IncludeSid=start")
-    screen.say("and see the answers:")
-    screen.say(f"  curl '{url}/supersim/v1/SmsCommands?Direction=from_sim&PageSize=1'")
-    screen.say("Ctrl-C ends it.\n")
+def _print_instructions(printer: DemoPrinter, environment: DemoEnvironment) -> None:
+    url = environment.sandbox.url
+    printer.print_line("\nSend one yourself, in another terminal; ping, status, help and led are there to be used:")
+    printer.print_line(f"  curl {url}/supersim/v1/SmsCommands -d Sim=meter-1 -d Payload=ping")
+    printer.print_line(f"  curl {url}/wireless/v1/Commands -d Sim=meter-2 -d Command='led green' -d IncludeSid=start")
+    printer.print_line("and see the answers:")
+    printer.print_line(f"  curl '{url}/supersim/v1/SmsCommands?Direction=from_sim&PageSize=1'")
+    printer.print_line("Ctrl-C ends it.\n")
 
 
-def _free(port: int) -> int:
+def _port_if_free(port: int) -> int:
     """The port, or 0 where somebody listens on it."""
     with socket.socket() as line:
         line.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -141,7 +141,7 @@ def _free(port: int) -> int:
     return port
 
 
-async def _until_interrupted() -> None:
+async def _wait_for_interrupt() -> None:
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGINT, stop.set)
     await stop.wait()

@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from agent.cli.common import give_up, json_option, print_json
+from agent.cli.common import exit_with_errors, json_option, print_json
 from pdu import Address, PduError, Submit, encode, segment
 from pdu.explain import explain, render
 
@@ -37,7 +37,7 @@ def decode_command(digits: tuple[str, ...], *, mo: bool, no_sca: bool, as_json: 
                 "length": explanation.length,
                 "fields": [
                     {
-                        "at": row.at,
+                        "at": row.offset,
                         "octets": row.octets.hex().upper(),
                         "abbreviation": row.abbreviation,
                         "name": row.name,
@@ -52,7 +52,7 @@ def decode_command(digits: tuple[str, ...], *, mo: bool, no_sca: bool, as_json: 
         for line in render(explanation):
             click.echo(line.encode(errors="backslashreplace"))
     if explanation.error is not None:
-        give_up(str(explanation.error))
+        exit_with_errors(str(explanation.error))
 
 
 @pdu.command("encode", short_help="Show what to send to a module for a text.")
@@ -83,7 +83,7 @@ def encode_command(
             encode(Submit(Address.parse(number), each)) for each in segment(content, reference=reference)
         ]
     except PduError as error:
-        give_up(str(error))
+        exit_with_errors(str(error))
     if as_json:
         print_json([{"length": part.length, "pdu": part.hex} for part in parts])
         return

@@ -8,32 +8,32 @@ from pathlib import Path
 
 import click
 
-from agent.cli.common import FAILURE, IMPOSSIBLE, give_up, print_json
-from hardware.recording import Recording, RecordingError, parse
+from agent.cli.common import EXIT_FAILURE, EXIT_CONFIG, exit_with_errors, print_json
+from hardware.recording import Recording, RecordingError, parse_recording
 from hardware.sim.module.pty import Pty
 from hardware.sim.replay import ReplayedModule
 
 
-def play(path: Path, folder: Path, *, delays: bool, as_json: bool) -> None:
+def play_recording(path: Path, link_dir: Path, *, delays: bool, as_json: bool) -> None:
     """Until Ctrl-C. Exit status 1 when the host said something that is not in the recording."""
     try:
-        recording = parse(path.read_text("ascii"))
+        recording = parse_recording(path.read_text("ascii"))
     except (OSError, UnicodeDecodeError) as error:
         reason = "it is no text" if isinstance(error, UnicodeDecodeError) else error.strerror
-        give_up(f"--replay {path}: {reason}", status=IMPOSSIBLE)
+        exit_with_errors(f"--replay {path}: {reason}", exit_status=EXIT_CONFIG)
     except RecordingError as error:
-        give_up(f"--replay {path}: {error}", status=IMPOSSIBLE)
+        exit_with_errors(f"--replay {path}: {error}", exit_status=EXIT_CONFIG)
     try:
-        module = asyncio.run(_live(recording, folder / "replay", delays=delays, as_json=as_json))
+        module = asyncio.run(_run_replay(recording, link_dir / "replay", delays=delays, as_json=as_json))
     except OSError as error:
-        give_up(f"--link-dir {folder}: {error.strerror or error}")
-    for sentence in module.unasked:
+        exit_with_errors(f"--link-dir {link_dir}: {error.strerror or error}")
+    for sentence in module.unplayed_requests:
         click.echo(sentence, err=True)
     if module.divergences:
-        raise SystemExit(FAILURE)
+        raise SystemExit(EXIT_FAILURE)
 
 
-async def _live(recording: Recording, link: Path, *, delays: bool, as_json: bool) -> ReplayedModule:
+async def _run_replay(recording: Recording, link: Path, *, delays: bool, as_json: bool) -> ReplayedModule:
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -50,14 +50,14 @@ async def _live(recording: Recording, link: Path, *, delays: bool, as_json: bool
         pty.write,
         delays=delays,
         hang_up=hang_up,
-        diverged=lambda sentence: click.echo(sentence, err=True),
+        on_divergence=lambda sentence: click.echo(sentence, err=True),
     )
     pty.start(module.receive)
     try:
         if as_json:
-            print_json({"link": str(link), "recording": recording.about})
+            print_json({"link": str(link), "recording": recording.details})
         else:
-            click.echo(f"The recorded module ({recording.about or 'nothing told of it'}) is at {link}")
+            click.echo(f"The recorded module ({recording.details or 'nothing told of it'}) is at {link}")
             click.echo("What is not in the recording is said here. Ctrl-C ends it.")
         await stop.wait()
     finally:

@@ -16,23 +16,23 @@ from typing import TYPE_CHECKING
 import click
 
 from agent.cli.common import (
-    FAILURE,
-    IMPOSSIBLE,
+    EXIT_FAILURE,
+    EXIT_CONFIG,
     config_option,
-    configuration,
-    give_up,
-    port_opener,
-    sim_pin,
+    load_config_or_exit,
+    exit_with_errors,
+    make_port_opener,
+    load_sim_pin,
 )
 from agent.config import ConfigError
-from agent.story import Step
+from agent.story import Event
 
 if TYPE_CHECKING:
     from agent.at.trace import Trace
 
-_ENDINGS = {"session ended", "session failed", "module", "port"}
+_SESSION_END_KINDS = {"session ended", "session failed", "module", "port"}
 """Steps that mean: this connection is over. Their details may name what is to be masked."""
-_SYSLOG = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3}
+_SYSLOG_PRIORITIES = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3}
 
 
 @click.command()
@@ -61,40 +61,40 @@ def run(config_path: Path, *, trace: bool, show_content: bool, record: Path | No
     """
     if mask and record is None:
         raise click.UsageError("--mask needs --record FILE")
-    config = configuration(config_path)
-    log = _log(detail=trace)
+    config = load_config_or_exit(config_path)
+    log = _configure_logging(debug=trace)
 
-    from agent.app import Agent, GaveUp, Seams
+    from agent.app import Agent, RecoveryExhausted, Dependencies
     from agent.at.trace import Trace
     from agent.control import ControlUnusable
-    from agent.handlers.catalogue import CatalogueError
-    from agent.handlers.outcome import HostExhausted
+    from agent.handlers.catalogue import HandlerConfigError
+    from agent.handlers.outcome import ResourceExhausted
     from agent.journal.journal import JournalUnusable
-    from agent.journal.lock import JournalHeld
-    from agent.notify import notifier, watchdog_interval
+    from agent.journal.lock import JournalLocked
+    from agent.notify import make_notifier, read_watchdog_interval_s
 
-    def tell(step: Step) -> None:
-        if recording is not None and step.what in _ENDINGS:
-            recording.happened(step.what, asyncio.get_running_loop().time())
+    def tell(step: Event) -> None:
+        if recording is not None and step.kind in _SESSION_END_KINDS:
+            recording.log_event(step.kind, asyncio.get_running_loop().time())
         content = f" {step.content!r}" if show_content and step.content is not None else ""
-        log.log(step.weight, "%s%s", step, content)
+        log.log(step.severity, "%s%s", step, content)
 
     try:
-        open_port = port_opener(config_path, config)
-        pin = sim_pin(config_path, config, os.environ)
+        open_port = make_port_opener(config_path, config)
+        pin = load_sim_pin(config_path, config, os.environ)
     except ConfigError as error:
-        give_up(*error.sentences, status=IMPOSSIBLE)
-    seams = Seams(
+        exit_with_errors(*error.errors, exit_status=EXIT_CONFIG)
+    seams = Dependencies(
         opener=open_port,
         pin=pin,
-        notify=notifier(os.environ),
-        watchdog_s=watchdog_interval(os.environ, os.getpid()),
+        notify=make_notifier(os.environ),
+        watchdog_interval_s=read_watchdog_interval_s(os.environ, os.getpid()),
         trace=Trace(lambda line: log.debug("%s", line)) if trace else None,
     )
     recording = None
     if record is not None:
         profile = config.modem.profile if config.modem.profile != "auto" else ""
-        recording = _recording(record, log.warning, profile, seams.wall(), mask=mask, also=seams.trace)
+        recording = _open_recording(record, log.warning, profile, seams.wall_clock(), mask=mask, also=seams.trace)
         seams = replace(seams, trace=recording)
 
     async def live() -> None:
@@ -106,23 +106,23 @@ def run(config_path: Path, *, trace: bool, show_content: bool, record: Path | No
 
     try:
         asyncio.run(live())
-    except CatalogueError as error:
-        give_up(*error.sentences, status=IMPOSSIBLE)
+    except HandlerConfigError as error:
+        exit_with_errors(*error.errors, exit_status=EXIT_CONFIG)
     except ControlUnusable as error:
-        give_up(str(error), status=IMPOSSIBLE)
+        exit_with_errors(str(error), exit_status=EXIT_CONFIG)
     except JournalUnusable as error:
-        give_up(str(error), status=IMPOSSIBLE if error.configuration else FAILURE)
-    except (JournalHeld, GaveUp, HostExhausted) as error:
-        give_up(str(error))
+        exit_with_errors(str(error), exit_status=EXIT_CONFIG if error.is_configuration_error else EXIT_FAILURE)
+    except (JournalLocked, RecoveryExhausted, ResourceExhausted) as error:
+        exit_with_errors(str(error))
     except ExceptionGroup as group:  # of the TaskGroup that everything runs in: no sentence was made for it
         log.debug("", exc_info=group)
-        give_up(*(f"stopped by a mistake of its own: {_whence(error)}" for error in group.exceptions))
+        exit_with_errors(*(f"stopped by a mistake of its own: {_error_location(error)}" for error in group.exceptions))
     finally:
         if seams.trace is not None:
             seams.trace.close()
 
 
-def _recording(
+def _open_recording(
     path: Path, warn: Callable[[str], None], profile: str, now: float, *, mask: bool, also: Trace | None
 ) -> Trace:
     """A trace into a file."""
@@ -131,45 +131,45 @@ def _recording(
     from agent.at.trace import Trace
     from agent.cli.record.file import RecordingFile
     from agent.version import VERSION
-    from hardware.recording import MASKED, first_line
+    from hardware.recording import MASKED_TAG, format_header
 
     content = None
     if mask:
-        from agent.cli.record.mask import ContentMask
+        from agent.cli.record.mask import ContentRedactor
 
-        content = ContentMask()
+        content = ContentRedactor()
     try:
         file = RecordingFile(path, warn)
     except OSError as error:
-        give_up(f"--record {path}: {error.strerror or error}", status=IMPOSSIBLE)
+        exit_with_errors(f"--record {path}: {error.strerror or error}", exit_status=EXIT_CONFIG)
     file.write(
-        first_line(
+        format_header(
             datetime.fromtimestamp(now, UTC).isoformat(timespec="seconds"),
             f"agent {VERSION}",
             f"module {profile}" if profile else "",
-            MASKED if mask else "",
+            MASKED_TAG if mask else "",
         )
     )
-    return Trace(file.write, content, from_zero=True, also=also)
+    return Trace(file.write, content, relative_times=True, tee=also)
 
 
-def _whence(error: Exception) -> str:
+def _error_location(error: Exception) -> str:
     """One line for a report: what and where. The whole story is logged with --trace."""
     if isinstance(error, ExceptionGroup):
-        return "; ".join(_whence(each) for each in error.exceptions)
+        return "; ".join(_error_location(each) for each in error.exceptions)
     place = traceback.extract_tb(error.__traceback__)[-1]
     return f"{type(error).__name__}: {error} ({place.filename}:{place.lineno})"
 
 
-def _log(*, detail: bool) -> logging.Logger:
+def _configure_logging(*, debug: bool) -> logging.Logger:
     """Lines on standard error; with their priority in front where systemd's journal reads them."""
 
     class Line(logging.Formatter):
         def format(self, record: logging.LogRecord) -> str:
-            return f"<{_SYSLOG.get(record.levelno, 5)}>{super().format(record)}"
+            return f"<{_SYSLOG_PRIORITIES.get(record.levelno, 5)}>{super().format(record)}"
 
     log = logging.getLogger("modem-agent")
-    log.setLevel(logging.DEBUG if detail else logging.INFO)
+    log.setLevel(logging.DEBUG if debug else logging.INFO)
     output = logging.StreamHandler(sys.stderr)
     under_systemd = "JOURNAL_STREAM" in os.environ
     output.setFormatter(

@@ -17,12 +17,12 @@ from pathlib import Path
 
 import click
 
-from agent.cli.common import give_up, print_json
+from agent.cli.common import exit_with_errors, print_json
 
 SERVICES = ("super-sim", "programmable-wireless", "super-sim-beta")
 
 
-def _baud(_context: click.Context, _option: click.Parameter, text: str | None) -> int | None:
+def _parse_baud(_context: click.Context, _option: click.Parameter, text: str | None) -> int | None:
     """0 for auto, None where nothing is said."""
     if text is None or text == "auto":
         return None if text is None else 0
@@ -62,7 +62,7 @@ def _baud(_context: click.Context, _option: click.Parameter, text: str | None) -
 )
 @click.option(
     "--baud",
-    callback=_baud,
+    callback=_parse_baud,
     metavar="RATE|auto",
     help="Give the lines a rate: they take their time, and a client at another rate reads rubbish. "
     "auto: the modules learn it from the first AT.  [default: as the profile has it; most take no time]",
@@ -112,7 +112,7 @@ def sandbox(
     While it runs: curl http://127.0.0.1:8480/sandbox/sims/super-sim/faults -d '{"fault": "mute:for=20"}'
     """
     if "list" in faults:
-        _teach_faults()
+        _print_faults()
         return
     folder = (
         link_dir or Path(os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir()) / "modem-agent-sandbox"
@@ -120,9 +120,9 @@ def sandbox(
     if replay is not None:
         if sims or faults or baud is not None or device != "generic":
             raise click.UsageError("--replay plays a recording and nothing else")
-        from agent.cli.replay import play
+        from agent.cli.replay import play_recording
 
-        play(replay, folder, delays=not no_delays, as_json=as_json)
+        play_recording(replay, folder, delays=not no_delays, as_json=as_json)
         return
     if no_delays:
         raise click.UsageError("--no-delays needs --replay FILE")
@@ -131,25 +131,25 @@ def sandbox(
         raise click.BadParameter(
             f"{listen} is not HOST:PORT, for example 127.0.0.1:8480", param_hint="--listen"
         )
-    chosen = [_sim(text) for text in sims]
+    chosen = [_parse_sim(text) for text in sims]
 
-    from hardware.profile import names
-    from hardware.sim.sandbox import ONE_OF_EACH, Sandbox, SandboxUnavailable, SimSpec
+    from hardware.profile import list_profiles
+    from hardware.sim.sandbox import DEFAULT_SIMS, Sandbox, SandboxUnavailable, SimSpec
 
-    if device not in names():
+    if device not in list_profiles():
         raise click.BadParameter(
-            f"there is no profile {device}; there are {', '.join(names())}", param_hint="--device"
+            f"there is no profile {device}; there are {', '.join(list_profiles())}", param_hint="--device"
         )
-    wanted = chosen or [(spec.service, spec.unique_name) for spec in ONE_OF_EACH]
+    wanted = chosen or [(spec.service, spec.unique_name) for spec in DEFAULT_SIMS]
     specs = [SimSpec(service=service, unique_name=name, device=device) for service, name in wanted]
-    misfortunes = [_fault(text, [spec.name for spec in specs]) for text in faults]
+    misfortunes = [_parse_fault(text, [spec.name for spec in specs]) for text in faults]
 
     async def live() -> None:
         box = Sandbox(
             specs,
             (host.strip("[]"), int(port)),
             link_dir=folder,
-            wall=lambda: datetime.now(UTC),
+            wall_clock=lambda: datetime.now(UTC),
             rng=random.Random(),  # noqa: S311  (SIDs of a simulation are no secrets)
             baud=baud,
         )
@@ -160,41 +160,41 @@ def sandbox(
         try:
             for fault, unlucky in misfortunes:
                 for sim in unlucky:
-                    box.misfortunes(sim).order(fault)
-            _announce(box.describe(), as_json=as_json)
+                    box.fault_schedule(sim).add(fault)
+            _print_addresses(box.describe(), as_json=as_json)
             await stop.wait()
         finally:
             await box.stop()
 
     try:
-        with _held(folder):
+        with _lock_link_dir(folder):
             asyncio.run(live())
     except SandboxUnavailable as error:
-        give_up(str(error))
+        exit_with_errors(str(error))
     except ValueError as error:
         raise click.UsageError(str(error)) from None
 
 
 @contextlib.contextmanager
-def _held(folder: Path) -> Iterator[None]:
+def _lock_link_dir(link_dir: Path) -> Iterator[None]:
     """Make the folder and keep other sandboxes from it; the kernel lets go when this process ends."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        held = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        link_dir.mkdir(parents=True, exist_ok=True)
+        held = os.open(link_dir, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError as error:
-        give_up(f"--link-dir {folder}: {error.strerror or error}")
+        exit_with_errors(f"--link-dir {link_dir}: {error.strerror or error}")
     try:
         fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(held)
-        give_up(f"another sandbox has its links in {folder}: end it, or choose another --link-dir")
+        exit_with_errors(f"another sandbox has its links in {link_dir}: end it, or choose another --link-dir")
     try:
         yield
     finally:
         os.close(held)
 
 
-def _sim(text: str) -> tuple[str, str | None]:
+def _parse_sim(text: str) -> tuple[str, str | None]:
     service, _, name = text.partition("=")
     if service not in SERVICES:
         raise click.BadParameter(
@@ -203,9 +203,9 @@ def _sim(text: str) -> tuple[str, str | None]:
     return service, name or None
 
 
-def _fault(text: str, sims: list[str]) -> tuple[str, list[str]]:
+def _parse_fault(text: str, sims: list[str]) -> tuple[str, list[str]]:
     """The fault and the SIMs whose modules it strikes."""
-    from hardware.sim.faults import FaultError, parse
+    from hardware.sim.faults import FaultError, parse_fault
 
     fault, at, sim = text.rpartition("@")
     if not at:
@@ -215,25 +215,25 @@ def _fault(text: str, sims: list[str]) -> tuple[str, list[str]]:
             f"{text}: there is no SIM {sim}; there are {', '.join(sims)}", param_hint="--fault"
         )
     try:
-        parse(fault)
+        parse_fault(fault)
     except FaultError as error:
         raise click.BadParameter(str(error), param_hint="--fault") from None
     return fault, [sim] if sim else sims
 
 
-def _teach_faults() -> None:
+def _print_faults() -> None:
     """All names with what the module does, and the keys."""
     from hardware.sim import faults
 
-    width = max(map(len, faults.MEANING))
+    width = max(map(len, faults.FAULT_DESCRIPTIONS))
     click.echo("A fault is NAME or NAME:KEY=VALUE,KEY=VALUE. The module ...")
-    for name, meaning in faults.MEANING.items():
+    for name, meaning in faults.FAULT_DESCRIPTIONS.items():
         click.echo(f"  {name:<{width}}  {meaning}")
     keys = inspect.getdoc(faults) or ""
     click.echo(f"Keys:\n{textwrap.indent(textwrap.dedent(keys[keys.index('    after ') :]), '  ')}")
 
 
-def _announce(description: dict[str, object], *, as_json: bool) -> None:
+def _print_addresses(description: dict[str, object], *, as_json: bool) -> None:
     if as_json:
         print_json(description)
         return

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import click
 
-from agent.cli.common import config_option, configuration, give_up, json_option, print_json
-from agent.control import ControlError, ask
-from agent.story import visible
+from agent.cli.common import config_option, load_config_or_exit, exit_with_errors, json_option, print_json
+from agent.control import ControlError, send_request
+from agent.story import escape_unprintable
 
 
 @click.command()
@@ -48,21 +48,21 @@ def send(
         raise click.BadParameter(
             "it takes pairs of hexadecimal digits, for example 01FF", param_hint="--hex"
         ) from None
-    config = configuration(config_path)
+    config = load_config_or_exit(config_path)
     request = {"do": "send", "text": text, "hex": octets, "to": destination, "wait": not no_wait}
     try:
-        answer = ask(config.control.socket, request)
+        answer = send_request(config.control.socket, request)
     except ControlError as error:
-        give_up(str(error))
+        exit_with_errors(str(error))
     except KeyboardInterrupt:
-        give_up("not waited for; what is queued is sent when it can be: see modem-agent outbox")
+        exit_with_errors("not waited for; what is queued is sent when it can be: see modem-agent outbox")
     if as_json:
         print_json(answer)
     else:
         if answer.get("text", text) != text:
-            click.echo(visible(f"note: shortened or changed to fit: {answer['text']}"), err=True)
+            click.echo(escape_unprintable(f"note: shortened or changed to fit: {answer['text']}"), err=True)
         for message in answer["messages"]:
             reason = f": {message['reason']}" if message["reason"] else ""
-            click.echo(visible(f"reply {message['reply']} to {answer['to']}: {message['state']}{reason}"))
+            click.echo(escape_unprintable(f"reply {message['reply']} to {answer['to']}: {message['state']}{reason}"))
     if any(message["state"] in ("failed", "unknown") for message in answer["messages"]):
         raise SystemExit(1)

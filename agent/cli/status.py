@@ -6,9 +6,9 @@ from pathlib import Path
 
 import click
 
-from agent.cli.common import config_option, configuration, give_up, json_option, print_json
-from agent.control import ControlError, ask
-from agent.story import visible
+from agent.cli.common import config_option, load_config_or_exit, exit_with_errors, json_option, print_json
+from agent.control import ControlError, send_request
+from agent.story import escape_unprintable
 
 
 @click.command()
@@ -27,9 +27,9 @@ def status(config_path: Path, *, as_json: bool) -> None:
     Exit status 1: no agent answers.
     """
     try:
-        answer = ask(configuration(config_path).control.socket, {"do": "status"}, timeout_s=10)
+        answer = send_request(load_config_or_exit(config_path).control.socket, {"do": "status"}, timeout_s=10)
     except ControlError as error:
-        give_up(str(error))
+        exit_with_errors(str(error))
     if as_json:
         print_json(answer)
         return
@@ -40,30 +40,30 @@ def status(config_path: Path, *, as_json: bool) -> None:
     }
     if domains := modem.pop("domains", None):
         modem["domains"] = [f"{name}: {state}" for name, state in domains.items()]
-    lines |= {name: _words(value) for name, value in modem.items()}
+    lines |= {name: _format_value(value) for name, value in modem.items()}
     recovery = answer["recovery"]
     lines["recovery"] = recovery["state"]
     lines["resets"] = (
         f"{recovery['resets_hour']} of {recovery['resets_per_hour']} this hour, "
         f"{recovery['resets_day']} of {recovery['resets_per_day']} today"
     )
-    lines["held"] = _words(answer["held"])
-    lines["damaged"] = _words(answer["damaged"])
-    lines["commands"] = _words(answer["commands"])
-    lines["replies"] = _words(answer["replies"])
-    lines["running"] = _words(answer["running"])
-    lines["stuck"] = _words(answer["late"])
+    lines["held"] = _format_value(answer["held"])
+    lines["damaged"] = _format_value(answer["damaged"])
+    lines["commands"] = _format_value(answer["commands"])
+    lines["replies"] = _format_value(answer["replies"])
+    lines["running"] = _format_value(answer["running"])
+    lines["stuck"] = _format_value(answer["late"])
     width = max(len(name) for name in lines)
     for name, text in lines.items():
         if text:
-            click.echo(visible(f"{name.replace('_', ' '):<{width}}  {text}"))
+            click.echo(escape_unprintable(f"{name.replace('_', ' '):<{width}}  {text}"))
 
 
-def _words(value: object) -> str:
+def _format_value(value: object) -> str:
     if isinstance(value, dict):
-        return ", ".join(f"{_words(each)} {name}" for name, each in value.items())
+        return ", ".join(f"{_format_value(each)} {name}" for name, each in value.items())
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, list):
-        return ", ".join(_words(each) for each in value)
+        return ", ".join(_format_value(each) for each in value)
     return "" if value is None else str(value)

@@ -6,7 +6,7 @@ Every handler process imports this module, on boards with 512 MB for everything.
 
 from __future__ import annotations
 
-from agent.handlers.options import option_faults, word_fault
+from agent.handlers.options import check_options, check_word
 
 TYPE_CHECKING = False  # typing itself would cost each handler process a megabyte
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from typing import Literal, TypeAlias, TypeVar
 
     Mode = Literal["text", "binary"]
-    Answer: TypeAlias = "Reply | str | bytes | None"
+    HandlerReturn: TypeAlias = "Reply | str | bytes | None"
     Handler = Callable[["Command"], "Answer | Awaitable[Answer]"]
     Action = Callable[..., object]
     SomeHandler = TypeVar("SomeHandler", bound=Handler)
@@ -51,7 +51,7 @@ class Command:
         """The text without the SID; None if binary."""
         self.data = data
         """The octets of a binary Command; None if text."""
-        self.words = words_of(text or "") if words is None else words
+        self.words = split_words(text or "") if words is None else words
         """The words of the text; of `KEY=VALUE` in front KEY is the first and VALUE the second."""
 
     @classmethod
@@ -76,7 +76,7 @@ class Command:
         )
 
 
-def words_of(text: str) -> tuple[str, ...]:
+def split_words(text: str) -> tuple[str, ...]:
     """Split at blanks of any kind; `KEY=VALUE` in front counts as the words KEY and VALUE."""
     words = text.split()
     if words:
@@ -106,12 +106,12 @@ class TryLater(Exception):  # noqa: N818  (reads as what the handler asks for)
     """Raised by a repeatable handler that wants the Command again after a while."""
 
 
-class Declaration:
+class HandlerFunction:
     """One function that `handler` was put on, with what it answers to."""
 
     __slots__ = (
         "default",
-        "faults",
+        "errors",
         "function",
         "json_keys",
         "line",
@@ -130,10 +130,10 @@ class Declaration:
         self.json_keys: list[str] = []
         self.prefixes: list[bytes] = []
         self.default = False
-        self.faults = option_faults(options)
+        self.errors = check_options(options)
 
 
-declared: list[Declaration] = []
+declared_functions: list[HandlerFunction] = []
 """What the file of this process declared so far."""
 
 
@@ -167,12 +167,12 @@ def handler(
     options = {name: value for name, value in given.items() if value is not None}
 
     def declare(function: SomeHandler) -> SomeHandler:
-        declaration = _declaration(function, options)
-        faults = declaration.faults
+        declaration = _find_or_declare(function, options)
+        faults = declaration.errors
         if not words and json_key is None and binary_prefix is None and not default:
             faults.append("it answers to nothing: give a word, json_key, binary_prefix or default=True")
         for word in words:
-            fault = word_fault(word)
+            fault = check_word(word)
             if fault:
                 faults.append(f"the word {fault}")
             else:
@@ -193,17 +193,17 @@ def handler(
     return declare
 
 
-def _declaration(function: Handler, options: dict[str, object]) -> Declaration:
+def _find_or_declare(function: Handler, options: dict[str, object]) -> HandlerFunction:
     """Find the one of this function, or make it."""
-    for declaration in declared:
+    for declaration in declared_functions:
         if declaration.function is function:
             if options and declaration.options:
-                declaration.faults.append("options stand in two decorators: put them into one")
+                declaration.errors.append("options stand in two decorators: put them into one")
             elif options:
                 declaration.options = options
-                declaration.faults += option_faults(options)
+                declaration.errors += check_options(options)
             return declaration
         if declaration.name == getattr(function, "__name__", None):
-            declaration.faults.append("another handler of this file has the same name: rename one")
-    declared.append(Declaration(function, options))
-    return declared[-1]
+            declaration.errors.append("another handler of this file has the same name: rename one")
+    declared_functions.append(HandlerFunction(function, options))
+    return declared_functions[-1]

@@ -8,40 +8,40 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from agent.handlers.api import Command
-from agent.handlers.entry import Entry
+from agent.handlers.entry import HandlerSpec
 
-ONE_SMS = 160
+MAX_SMS_SEPTETS = 160
 """Septets; every character of these answers takes one (23.038 6.2.1, without the extension table)."""
 
 # They change nothing, so an interrupted one may run again.
 BUILTINS = tuple(
-    Entry(name, "builtin", words=(name,), repeatable=True) for name in ("ping", "status", "help")
+    HandlerSpec(name, "builtin", words=(name,), repeatable=True) for name in ("ping", "status", "help")
 )
 
 
-def answer(entry: Entry, command: Command, names: Iterable[str], status: Callable[[], str]) -> str:
+def run(spec: HandlerSpec, command: Command, names: Iterable[str], status: Callable[[], str]) -> str:
     """Carry out a built-in: `names` are those of all handlers, `status` tells how the agent is."""
-    match entry.name:
+    match spec.name:
         case "ping":
             # What is sent along comes back, so several pings can be told apart where answers carry no SID.
-            return _cut(" ".join(("pong", *command.words[1:])), " ")
+            return _truncate(" ".join(("pong", *command.words[1:])), " ")
         case "status":
-            return _cut(status(), " ")
+            return _truncate(status(), " ")
         case _:
-            return _cut(", ".join(_plain(name) for name in names), ", ")
+            return _truncate(", ".join(_replace_multi_septet(name) for name in names), ", ")
 
 
-def _cut(text: str, seam: str) -> str:
+def _truncate(text: str, separator: str) -> str:
     """Shorten to one SMS, at a seam if there is one, and mark it."""
-    text = _plain(text)
-    if len(text) <= ONE_SMS:
+    text = _replace_multi_septet(text)
+    if len(text) <= MAX_SMS_SEPTETS:
         return text
-    head = text[: ONE_SMS - 2 + len(seam)]
-    place = head.rfind(seam)
-    return head[: place if place > ONE_SMS // 2 else ONE_SMS - 2] + ".."
+    head = text[: MAX_SMS_SEPTETS - 2 + len(separator)]
+    place = head.rfind(separator)
+    return head[: place if place > MAX_SMS_SEPTETS // 2 else MAX_SMS_SEPTETS - 2] + ".."
 
 
-def _plain(text: str) -> str:
+def _replace_multi_septet(text: str) -> str:
     """Characters that take one septet each; others become `?`."""
     return "".join(
         char if char.isascii() and char not in "^{}\\[~]|`" and char >= " " else "?" for char in text

@@ -16,85 +16,85 @@ import msgspec
 
 from agent.handlers.api import Command
 from agent.handlers.builtin import BUILTINS
-from agent.handlers.directory import CatalogueError, Found, read
-from agent.handlers.entry import Entry
-from agent.handlers.runner import CannotLoad, Declared, Runner
+from agent.handlers.directory import HandlerConfigError, DirectoryContents, read_directory
+from agent.handlers.entry import HandlerSpec
+from agent.handlers.runner import HandlerLoadError, HandlerDeclaration, Runner
 
-__all__ = ["Catalogue", "CatalogueError", "Entry", "load"]
+__all__ = ["HandlerRegistry", "HandlerConfigError", "HandlerSpec", "load_registry"]
 
-_BINARY = "binary"
+_BINARY_NAME = "binary"
 """Name of the executable that gets binary Commands."""
 
 
-class Catalogue:
+class HandlerRegistry:
     """The handlers by what they answer to."""
 
-    def __init__(self, entries: Iterable[Entry], remarks: Iterable[str] = ()) -> None:
+    def __init__(self, specs: Iterable[HandlerSpec], warnings: Iterable[str] = ()) -> None:
         """Take the user's handlers; built-ins fill the words that are left. Raises CatalogueError."""
-        self.remarks = tuple(remarks)
+        self.warnings = tuple(warnings)
         """Sentences on what looks like a mistake in the directory."""
-        self._words: dict[str, Entry] = {}
-        self._json_keys: dict[str, Entry] = {}
-        self._prefixes: dict[bytes, Entry] = {}
-        self._binary: dict[str, Entry] = {}
-        self._default: dict[str, Entry] = {}
-        mine = list(entries)
+        self._by_word: dict[str, HandlerSpec] = {}
+        self._by_json_key: dict[str, HandlerSpec] = {}
+        self._by_prefix: dict[bytes, HandlerSpec] = {}
+        self._binary: dict[str, HandlerSpec] = {}
+        self._default: dict[str, HandlerSpec] = {}
+        mine = list(specs)
         faults: list[str] = []
         for entry in mine:
-            if entry.kind == "executable" and entry.name.casefold() == _BINARY:
-                _put(self._binary, ("",), entry, "binary Commands", faults)
-            _put(self._words, entry.words, entry, "the word {}", faults)
-            _put(self._json_keys, entry.json_keys, entry, "the JSON key {}", faults)
-            _put(self._prefixes, entry.prefixes, entry, "the binary prefix {}", faults)
+            if entry.kind == "executable" and entry.name.casefold() == _BINARY_NAME:
+                _add(self._binary, ("",), entry, "binary Commands", faults)
+            _add(self._by_word, entry.words, entry, "the word {}", faults)
+            _add(self._by_json_key, entry.json_keys, entry, "the JSON key {}", faults)
+            _add(self._by_prefix, entry.prefixes, entry, "the binary prefix {}", faults)
             if entry.default:
-                _put(self._default, ("",), entry, "what nobody else wants (default)", faults)
+                _add(self._default, ("",), entry, "what nobody else wants (default)", faults)
         if faults:
-            raise CatalogueError(*faults)
+            raise HandlerConfigError(*faults)
         for entry in BUILTINS:
-            if entry.name not in self._words:
-                self._words[entry.name] = entry
+            if entry.name not in self._by_word:
+                self._by_word[entry.name] = entry
                 mine.append(entry)
-        self.entries = tuple(mine)
-        self._prefix_lengths = sorted({len(prefix) for prefix in self._prefixes}, reverse=True)
+        self.specs = tuple(mine)
+        self._prefix_lengths = sorted({len(prefix) for prefix in self._by_prefix}, reverse=True)
 
     @property
-    def names(self) -> list[str]:
+    def trigger_names(self) -> list[str]:
         """What people can write: first words, then JSON keys in quotes; each sorted."""
-        return sorted(self._words) + [f'"{key}"' for key in sorted(self._json_keys)]
+        return sorted(self._by_word) + [f'"{key}"' for key in sorted(self._by_json_key)]
 
-    def named(self, name: str) -> Entry | None:
+    def get(self, name: str) -> HandlerSpec | None:
         """The handler of that name, which the journal may have kept over a restart."""
-        return next((entry for entry in self.entries if entry.name == name), None)
+        return next((entry for entry in self.specs if entry.name == name), None)
 
-    def choose(self, command: Command) -> Entry | None:
+    def match(self, command: Command) -> HandlerSpec | None:
         """The handler for a Command, None if there is none. Pure."""
-        return self._first_choice(command) or self._default.get("")
+        return self._match_specific(command) or self._default.get("")
 
-    def _first_choice(self, command: Command) -> Entry | None:
+    def _match_specific(self, command: Command) -> HandlerSpec | None:
         if command.data is not None:
             for length in self._prefix_lengths:  # the longest that fits
-                if entry := self._prefixes.get(command.data[:length]):
+                if entry := self._by_prefix.get(command.data[:length]):
                     return entry
             return self._binary.get("")
-        if self._json_keys:
-            for key in _keys(command.text or ""):
-                if entry := self._json_keys.get(key):
+        if self._by_json_key:
+            for key in _json_object_keys(command.text or ""):
+                if entry := self._by_json_key.get(key):
                     return entry
-        return self._words.get(command.words[0].casefold()) if command.words else None
+        return self._by_word.get(command.words[0].casefold()) if command.words else None
 
 
 Key = TypeVar("Key", str, bytes)
 
 
-def _put(table: dict[Key, Entry], keys: Iterable[Key], entry: Entry, what: str, faults: list[str]) -> None:
+def _add(table: dict[Key, HandlerSpec], keys: Iterable[Key], spec: HandlerSpec, label: str, errors: list[str]) -> None:
     for key in keys:
-        other = table.setdefault(key, entry)
-        if other is not entry:
-            shown = what.format(f'"{key}"' if isinstance(key, str) else key.hex().upper())
-            faults.append(f"two handlers for {shown}: {other.place} and {entry.place}; rename or remove one")
+        other = table.setdefault(key, spec)
+        if other is not spec:
+            shown = label.format(f'"{key}"' if isinstance(key, str) else key.hex().upper())
+            errors.append(f"two handlers for {shown}: {other.location} and {spec.location}; rename or remove one")
 
 
-def _keys(text: str) -> Iterable[str]:
+def _json_object_keys(text: str) -> Iterable[str]:
     """The keys of a JSON object in the order of the text; none if it is not one."""
     if not text.lstrip().startswith("{"):
         return ()
@@ -104,66 +104,66 @@ def _keys(text: str) -> Iterable[str]:
         return ()
 
 
-async def load(directory: Path, runner: Runner) -> Catalogue:
+async def load_registry(directory: Path, runner: Runner) -> HandlerRegistry:
     """Read the directory, load its Python files.
 
     Raises CatalogueError with every mistake at once, HostExhausted.
     """
-    found = read(directory)
-    faults, remarks = found.faults, found.remarks
-    entries = [_executable(name, path, found) for name, path in found.executables.items()]
+    found = read_directory(directory)
+    faults, remarks = found.errors, found.warnings
+    entries = [_executable_spec(name, path, found) for name, path in found.executables.items()]
     for file, answer in zip(
-        found.python, await asyncio.gather(*(_declare(file, runner) for file in found.python)), strict=True
+        found.python_files, await asyncio.gather(*(_load_file(file, runner) for file in found.python_files)), strict=True
     ):
-        if isinstance(answer, CannotLoad):
+        if isinstance(answer, HandlerLoadError):
             faults.append(f"{answer}; mend the file, or begin its name with _ to leave it out")
         elif not answer:
             remarks.append(f"{file} has no @handler; if others import it, begin its name with _")
         else:
             for each in answer:
-                faults += [f"{file} line {each.line}, {each.function}: {fault}" for fault in each.faults]
-                entries.append(_function(file, each))
+                faults += [f"{file} line {each.line}, {each.function}: {fault}" for fault in each.errors]
+                entries.append(_function_spec(file, each))
     try:
-        catalogue = Catalogue(entries, remarks)
-    except CatalogueError as error:
-        faults += error.sentences
+        catalogue = HandlerRegistry(entries, remarks)
+    except HandlerConfigError as error:
+        faults += error.errors
     if faults:
-        raise CatalogueError(*faults)
+        raise HandlerConfigError(*faults)
     return catalogue
 
 
-async def _declare(file: Path, runner: Runner) -> list[Declared] | CannotLoad:
+async def _load_file(file: Path, runner: Runner) -> list[HandlerDeclaration] | HandlerLoadError:
     try:
-        return await runner.declare(file)
-    except CannotLoad as error:
+        return await runner.load(file)
+    except HandlerLoadError as error:
         return error
 
 
-def _executable(name: str, path: Path, found: Found) -> Entry:
+def _executable_spec(name: str, path: Path, contents: DirectoryContents) -> HandlerSpec:
     word = name.casefold()
-    entry = Entry(
+    entry = HandlerSpec(
         name,
         "executable",
         file=path,
-        then=found.actions.get(name),
-        words=() if word == _BINARY else (word,),
+        then=contents.actions.get(name),
+        words=() if word == _BINARY_NAME else (word,),
     )
-    return replace(entry, **found.options.get(name, {}))  # type: ignore[arg-type]  # checked by option_faults
+    return replace(entry, **contents.options.get(name, {}))  # type: ignore[arg-type]  # checked by option_faults
 
 
-def _function(file: Path, declared: Declared) -> Entry:
-    return Entry(
-        f"{file.name}:{declared.function}",
+def _function_spec(file: Path, declaration: HandlerDeclaration) -> HandlerSpec:
+    return HandlerSpec(
+        f"{file.name}:{declaration.function}",
         "python",
         file=file,
-        function=declared.function,
-        words=tuple(dict.fromkeys(word.casefold() for word in declared.words)),
-        json_keys=declared.json_keys,
-        prefixes=declared.prefixes,
-        default=declared.default,
-        line=declared.line,
-        repeatable=declared.repeatable,
-        timeout_s=declared.timeout_s,
-        max_age_s=declared.max_age_s,
-        reply_to=declared.reply_to,
+        function=declaration.function,
+        words=tuple(dict.fromkeys(word.casefold() for word in declaration.words)),
+        json_keys=declaration.json_keys,
+        prefixes=declaration.prefixes,
+        default=declaration.default,
+        line=declaration.line,
+        repeatable=declaration.repeatable,
+        timeout_s=declaration.timeout_s,
+        max_age_s=declaration.max_age_s,
+        reply_to=declaration.reply_to,
     )

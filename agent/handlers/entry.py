@@ -6,16 +6,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-Kind = Literal["executable", "python", "builtin"]
+HandlerKind = Literal["executable", "python", "builtin"]
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class HandlerSpec:
     """A handler. Its name is unique, and the same again after a restart: the journal keeps it."""
 
     name: str
     """`led` for an executable, `device.py:temperature` for a function, `ping` for a built-in."""
-    kind: Kind
+    kind: HandlerKind
     file: Path | None = None
     """None for a built-in."""
     function: str | None = None
@@ -36,11 +36,11 @@ class Entry:
     reply_to: str | None = None
 
     @property
-    def lane(self) -> str:
+    def queue_key(self) -> str:
         """Entries of one lane share a process and run one after the other: the functions of one file."""
         return self.name if self.kind != "python" else str(self.file)
 
     @property
-    def place(self) -> str:
+    def location(self) -> str:
         """Where to look for it, in a sentence."""
         return f"{self.file} line {self.line}" if self.kind == "python" else str(self.file)

@@ -8,23 +8,23 @@ import signal
 from collections.abc import Iterable, Mapping
 
 from agent.handlers.api import Command
-from agent.handlers.entry import Entry
-from agent.handlers.frames import Frame, join, split
+from agent.handlers.entry import HandlerSpec
+from agent.handlers.frames import Frame, join_nul, split_nul
 from agent.handlers.outcome import (
-    EXHAUSTED,
-    Declared,
+    EXHAUSTION_ERRNOS,
+    HandlerDeclaration,
     Failed,
     Finished,
-    Later,
+    RetryLater,
     NotStarted,
-    Outcome,
+    HandlerResult,
     TimedOut,
 )
 
-TRY_LATER = 75
+EX_TEMPFAIL = 75
 """Exit status EX_TEMPFAIL of sysexits.h."""
 
-_HINTS = {
+_ERRNO_HINTS = {
     errno.ENOENT: "it is gone, or the interpreter in its first line is not there",
     errno.ENOEXEC: "its first line must name an interpreter, as #!/bin/sh does",
     errno.EACCES: "it, or the interpreter in its first line, may not be executed",
@@ -32,11 +32,11 @@ _HINTS = {
 }
 
 
-class CannotPass(ValueError):  # noqa: N818  (its text is the sentence)
+class CannotEncodeArguments(ValueError):  # noqa: N818  (its text is the sentence)
     """Something of the Command cannot be handed to an executable; nothing is ever cut off instead."""
 
 
-def clean(environment: Mapping[str, str]) -> dict[str, str]:
+def handler_environment(environment: Mapping[str, str]) -> dict[str, str]:
     """The agent's environment without what systemd meant for the agent alone, and without COMMAND_..."""
     return {
         name: value
@@ -46,11 +46,11 @@ def clean(environment: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def program(entry: Entry, action: str | None, command: Command, limit_s: float) -> Frame:
+def executable_request(spec: HandlerSpec, action: str | None, command: Command, timeout_s: float) -> Frame:
     """Have an executable, or NAME.then as its action, carry a Command out. Raises CannotPass."""
-    path = entry.file if action is None else entry.then
+    path = spec.file if action is None else spec.then
     if path is None or action not in (None, "then"):
-        raise CannotPass(f"{entry.name} has nothing to do after its answer")
+        raise CannotEncodeArguments(f"{spec.name} has nothing to do after its answer")
     settings = {
         "COMMAND_SID": command.sid,
         "COMMAND_SENDER": command.sender,
@@ -61,45 +61,45 @@ def program(entry: Entry, action: str | None, command: Command, limit_s: float) 
     return {
         "verb": b"program",
         "path": os.fsencode(path),
-        "arguments": _passed(command.words[1:]),
-        "environment": _passed(f"{name}={value}" for name, value in settings.items() if value is not None),
-        "body": body(command),
-        "limit": seconds(limit_s),
+        "arguments": _encode_arguments(command.words[1:]),
+        "environment": _encode_arguments(f"{name}={value}" for name, value in settings.items() if value is not None),
+        "body": stdin_bytes(command),
+        "limit": encode_seconds(timeout_s),
     }
 
 
-def body(command: Command) -> bytes:
+def stdin_bytes(command: Command) -> bytes:
     """Standard input of an executable. Half a surrogate pair, which UTF-8 cannot express, becomes `?`."""
     return command.data if command.data is not None else (command.text or "").encode(errors="replace")
 
 
-def _passed(parts: Iterable[str]) -> bytes:
+def _encode_arguments(parts: Iterable[str]) -> bytes:
     octets = []
     for part in parts:
         if "\0" in part:
-            raise CannotPass("it holds a NUL, which no argument of a program can")
+            raise CannotEncodeArguments("it holds a NUL, which no argument of a program can")
         try:
             octets.append(part.encode())
         except UnicodeEncodeError:
-            raise CannotPass("it holds half a character, which no argument of a program can") from None
-    return join(octets)
+            raise CannotEncodeArguments("it holds half a character, which no argument of a program can") from None
+    return join_nul(octets)
 
 
-def load(path: bytes, limit_s: float) -> Frame:
+def load_request(path: bytes, timeout_s: float) -> Frame:
     """Have a worker load a Python file."""
-    return {"verb": b"load", "path": path, "load_limit": seconds(limit_s)}
+    return {"verb": b"load", "path": path, "load_limit": encode_seconds(timeout_s)}
 
 
-def call(entry: Entry, action: str | None, command: Command, limit_s: float, load_limit_s: float) -> Frame:
+def call_request(spec: HandlerSpec, action: str | None, command: Command, timeout_s: float, load_timeout_s: float) -> Frame:
     """Have the function of a Python file, or another of it as an action, carry a Command out."""
     frame: Frame = {
         "verb": b"call",
-        "path": os.fsencode(str(entry.file)),
-        "function": (action or entry.function or "").encode("utf-8", "surrogatepass"),
+        "path": os.fsencode(str(spec.file)),
+        "function": (action or spec.function or "").encode("utf-8", "surrogatepass"),
         "sender": command.sender.encode("utf-8", "surrogatepass"),
         "attempt": str(command.attempt).encode(),
-        "limit": seconds(limit_s),
-        "load_limit": seconds(load_limit_s),
+        "limit": encode_seconds(timeout_s),
+        "load_limit": encode_seconds(load_timeout_s),
     }
     if action is not None:
         frame["action"] = b""
@@ -114,61 +114,61 @@ def call(entry: Entry, action: str | None, command: Command, limit_s: float, loa
     return frame
 
 
-def seconds(value: float) -> bytes:
+def encode_seconds(value: float) -> bytes:
     """A time limit in a frame."""
     return str(float(value)).encode()
 
 
-def outcome(entry: Entry, answer: Frame) -> Outcome:
+def decode_result(spec: HandlerSpec, response: Frame) -> HandlerResult:
     """What an answer means for the Command."""
-    match answer["verb"]:
+    match response["verb"]:
         case b"overdue":
             return TimedOut()
-        case b"ended" if entry.kind == "executable":
-            return _exited(entry, int(answer["status"]), answer["output"])
+        case b"ended" if spec.kind == "executable":
+            return _exit_result(spec, int(response["status"]), response["output"])
         case b"finished":
-            text, then = answer.get("text"), answer.get("then")
-            reply = answer.get("data") if text is None else text.decode("utf-8", "surrogatepass")
+            text, then = response.get("text"), response.get("then")
+            reply = response.get("data") if text is None else text.decode("utf-8", "surrogatepass")
             return Finished(reply or None, None if then is None else then.decode())
-        case b"later" if entry.repeatable:
-            return Later(answer["reason"].decode())
+        case b"later" if spec.repeatable:
+            return RetryLater(response["reason"].decode())
         case b"later":
-            return Failed(f"{answer['reason'].decode()} (TryLater from a handler that is not repeatable)")
+            return Failed(f"{response['reason'].decode()} (TryLater from a handler that is not repeatable)")
         case b"failed":
-            return Failed(answer["reason"].decode())
+            return Failed(response["reason"].decode())
         case b"broken":
-            return Failed(answer["sentence"].decode())
-        case b"unstarted" if exhausted(answer):
-            return NotStarted(ending(answer))
+            return Failed(response["sentence"].decode())
+        case b"unstarted" if is_resource_exhausted(response):
+            return NotStarted(describe_failure(response))
         case _:
-            return Failed(ending(answer))
+            return Failed(describe_failure(response))
 
 
-def exhausted(answer: Frame) -> bool:
+def is_resource_exhausted(response: Frame) -> bool:
     """Whether nothing was started, because the host had no files, memory or processes left."""
-    return answer["verb"] == b"unstarted" and int(answer["errno"]) in EXHAUSTED
+    return response["verb"] == b"unstarted" and int(response["errno"]) in EXHAUSTION_ERRNOS
 
 
-def _exited(entry: Entry, status: int, output: bytes) -> Outcome:
+def _exit_result(spec: HandlerSpec, status: int, output: bytes) -> HandlerResult:
     if status == 0:
         # What is no UTF-8 becomes `?`, as every character does that an SMS cannot carry.
         text = output.removesuffix(b"\n").decode(errors="replace").replace("\ufffd", "?")
-        return Finished(text or None, None if entry.then is None else "then")
-    if status == TRY_LATER and entry.repeatable:
-        return Later("exit status 75")
-    return Failed(_status(status))
+        return Finished(text or None, None if spec.then is None else "then")
+    if status == EX_TEMPFAIL and spec.repeatable:
+        return RetryLater("exit status 75")
+    return Failed(_describe_exit_status(status))
 
 
-def ending(answer: Frame) -> str:
+def describe_failure(response: Frame) -> str:
     """Why a process that should have answered did not."""
-    if answer["verb"] == b"unstarted":
-        number = int(answer["errno"])
-        hint = _HINTS.get(number)
+    if response["verb"] == b"unstarted":
+        number = int(response["errno"])
+        hint = _ERRNO_HINTS.get(number)
         return f"cannot be started: {os.strerror(number)}" + (f" ({hint})" if hint else "")
-    return f"its process ended: {_status(int(answer['status']))}"
+    return f"its process ended: {_describe_exit_status(int(response['status']))}"
 
 
-def _status(status: int) -> str:
+def _describe_exit_status(status: int) -> str:
     if status >= 0:
         return f"exit status {status}"
     try:
@@ -177,16 +177,16 @@ def _status(status: int) -> str:
         return f"killed by signal {-status}"
 
 
-def declared(frame: Frame) -> Declared:
+def decode_declaration(frame: Frame) -> HandlerDeclaration:
     """What a worker says of one function."""
 
     def texts(name: str) -> tuple[str, ...]:
-        return tuple(part.decode("utf-8", "surrogatepass") for part in split(frame[name]))
+        return tuple(part.decode("utf-8", "surrogatepass") for part in split_nul(frame[name]))
 
     def number(name: str) -> float | None:
         return float(frame[name]) if name in frame else None
 
-    return Declared(
+    return HandlerDeclaration(
         function=frame["function"].decode(),
         line=int(frame["line"]),
         words=texts("words"),
@@ -197,5 +197,5 @@ def declared(frame: Frame) -> Declared:
         timeout_s=number("timeout_s"),
         max_age_s=number("max_age_s"),
         reply_to=frame["reply_to"].decode() if "reply_to" in frame else None,
-        faults=texts("faults"),
+        errors=texts("faults"),
     )

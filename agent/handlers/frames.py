@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 Frame = dict[str, bytes]
 
-MAX_FRAME = 1 << 20
+MAX_FRAME_BYTES = 1 << 20
 """Octets. The largest honest frame is the output of an executable (128 KiB, see keeper)."""
 
 
@@ -21,7 +21,7 @@ class FrameError(ValueError):
     """The other side did not write frames."""
 
 
-def pack(frame: Frame) -> bytes:
+def encode_frame(frame: Frame) -> bytes:
     """One frame as octets."""
     parts: list[bytes] = []
     for name, value in frame.items():
@@ -31,7 +31,7 @@ def pack(frame: Frame) -> bytes:
     return len(body).to_bytes(4) + body
 
 
-class Reader:
+class FrameDecoder:
     """Cuts frames out of a stream of octets."""
 
     def __init__(self) -> None:
@@ -42,16 +42,16 @@ class Reader:
         self._buffer += data
         while len(self._buffer) >= 4:
             length = int.from_bytes(self._buffer[:4])
-            if length > MAX_FRAME:
+            if length > MAX_FRAME_BYTES:
                 raise FrameError(f"a frame of {length} octets")
             if len(self._buffer) < 4 + length:
                 return
             body = bytes(self._buffer[4 : 4 + length])
             del self._buffer[: 4 + length]
-            yield _unpack(body)
+            yield _decode_body(body)
 
 
-def _unpack(body: bytes) -> Frame:
+def _decode_body(body: bytes) -> Frame:
     parts: list[bytes] = []
     position = 0
     while position < len(body):
@@ -66,11 +66,11 @@ def _unpack(body: bytes) -> Frame:
         raise FrameError("a frame with a name that is no text") from error
 
 
-def join(parts: Iterable[bytes]) -> bytes:
+def join_nul(parts: Iterable[bytes]) -> bytes:
     """Several octet strings without NUL as one value, each closed by a NUL."""
     return b"".join(part + b"\0" for part in parts)
 
 
-def split(value: bytes) -> list[bytes]:
+def split_nul(value: bytes) -> list[bytes]:
     """The octet strings of `join`."""
     return value.split(b"\0")[:-1]

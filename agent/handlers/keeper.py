@@ -22,215 +22,215 @@ import signal
 import time
 
 from agent.handlers import processes, spawn
-from agent.handlers.frames import Frame, split
-from agent.handlers.pipes import Channel, Lines, Output, Poller, read_some
+from agent.handlers.frames import Frame, split_nul
+from agent.handlers.pipes import FrameChannel, LineForwarder, OutputBuffer, Poller, read_available
 
-MAX_OUTPUT = 128 * 1024
+MAX_OUTPUT_BYTES = 128 * 1024
 """Octets kept of an executable's answer: more than 255 concatenated messages can carry."""
-MAX_LOG = 8 * 1024
+MAX_LOG_BYTES = 8 * 1024
 """Octets a run may write to the log."""
-MAX_LEFT = 64
+MAX_BACKGROUND_PIPES = 64
 """Pipes kept open for children that finished executables left in the background."""
-MAX_CHILDREN = 32
+MAX_WORKER_CHILDREN = 32
 """Children a worker may have after a run, dead ones that nobody waited for included."""
-GROWTH = 32 * 1024 * 1024
+MAX_WORKER_GROWTH_BYTES = 32 * 1024 * 1024
 """Octets a worker may grow by after its first Command; then it is replaced."""
-GRACE_S = 1.0
+STOP_GRACE_S = 1.0
 """Between SIGTERM and SIGKILL when the agent stops, so that the whole stop stays under 3 s."""
-OOM_SCORE = 500
+OOM_SCORE_ADJ = 500
 """Of 1000: far before the agent, not before a process that eats all the memory there is."""
-LAST_S = 1.0
+KILL_WAIT_S = 1.0
 """A killed process is gone in milliseconds, unless the kernel itself is stuck."""
 
 
-class Program:
+class ExecutableRun:
     """One executable, at work on one Command."""
 
-    def __init__(self, number: bytes, pid: int, deadline: float | None, output: Output, log: Lines) -> None:
-        self.number = number
+    def __init__(self, request_id: bytes, pid: int, deadline: float | None, output: OutputBuffer, log: LineForwarder) -> None:
+        self.request_id = request_id
         self.pid = pid
         self.deadline = deadline
-        self.overdue = False
+        self.timed_out = False
         self.output = output
         self.log = log
 
 
-class Worker:
+class WorkerProcess:
     """The process of one Python file; `number` is empty while it waits for work."""
 
-    def __init__(self, path: bytes, number: bytes, pid: int, deadline: float, log: Lines) -> None:
+    def __init__(self, path: bytes, request_id: bytes, pid: int, deadline: float, log: LineForwarder) -> None:
         self.path = path
-        self.number = number
+        self.request_id = request_id
         self.pid = pid
         self.deadline: float | None = deadline
-        self.overdue = False
+        self.timed_out = False
         self.log = log
-        self.channel: Channel
-        self.call: Frame | None = None
+        self.channel: FrameChannel
+        self.pending_call: Frame | None = None
         """Waits until the file is loaded."""
-        self.loaded = False
-        self.size = 0
+        self.is_loaded = False
+        self.baseline_rss = 0
         """Octets of memory after the first Command, 0 until then; many handlers import at their first use."""
 
 
-class Keeper:
+class HandlerManager:
     """The loop and its state."""
 
     def __init__(self, socket: int, poller: Poller) -> None:
         self._poller = poller
-        self._agent = Channel(poller, socket, socket, self._heard, self._agent_gone)
-        self._processes: dict[int, Program | Worker] = {}
+        self._agent_channel = FrameChannel(poller, socket, socket, self._on_request, self._on_agent_gone)
+        self._processes: dict[int, ExecutableRun | WorkerProcess] = {}
         """All that was started and has not ended, by pid."""
-        self._workers: dict[bytes, Worker] = {}
+        self._workers: dict[bytes, WorkerProcess] = {}
         """The worker that the next Command of a file goes to, by path."""
-        self._left: list[Output] = []
+        self._background_outputs: list[OutputBuffer] = []
         self._serving = True
         self._grace_s = 0.0
 
     def serve(self) -> None:
         """Work until the agent says stop or is gone; then nothing is left."""
         # Whoever never hears this knows that nothing was started.
-        self._agent.send({"verb": b"lives"})
+        self._agent_channel.send({"verb": b"lives"})
         try:
             while self._serving:
-                self._poller.wait(self._until_deadline())
+                self._poller.wait(self._time_to_deadline())
                 self._reap()
-                self._end_overdue()
+                self._kill_timed_out()
         finally:
-            self._end_all()
+            self._shut_down()
 
     # What the agent asks
 
-    def _heard(self, frame: Frame) -> None:
+    def _on_request(self, frame: Frame) -> None:
         match frame["verb"]:
             case b"program":
-                self._run_program(frame)
+                self._start_executable(frame)
             case b"load" | b"call":
-                self._ask_worker(frame)
+                self._dispatch_to_worker(frame)
             case b"cancel":
                 for process in self._processes.values():
-                    if process.number == frame["number"]:
-                        self._end_run(process)
+                    if process.request_id == frame["number"]:
+                        self._kill_run(process)
             case b"stop":
-                self._grace_s = GRACE_S
+                self._grace_s = STOP_GRACE_S
                 self._serving = False
 
-    def _agent_gone(self) -> None:
+    def _on_agent_gone(self) -> None:
         self._serving = False
 
-    def _run_program(self, frame: Frame) -> None:
+    def _start_executable(self, frame: Frame) -> None:
         environment = dict(os.environb)
-        for setting in split(frame["environment"]):
+        for setting in split_nul(frame["environment"]):
             name, _, value = setting.partition(b"=")
             environment[name] = value
         try:
-            pid, output, log = spawn.start_program(
-                frame["path"], split(frame["arguments"]), environment, frame["body"]
+            pid, output, log = spawn.start_executable(
+                frame["path"], split_nul(frame["arguments"]), environment, frame["body"]
             )
         except OSError as error:
-            self._not_started(frame, error)
+            self._send_not_started(frame, error)
             return
-        self._processes[pid] = Program(
+        self._processes[pid] = ExecutableRun(
             frame["number"],
             pid,
             time.monotonic() + float(frame["limit"]),
-            Output(self._poller, output, MAX_OUTPUT),
-            self._lines(log, frame["path"]),
+            OutputBuffer(self._poller, output, MAX_OUTPUT_BYTES),
+            self._log_forwarder(log, frame["path"]),
         )
 
-    def _ask_worker(self, frame: Frame) -> None:
+    def _dispatch_to_worker(self, frame: Frame) -> None:
         worker = self._workers.get(frame["path"])
         if worker is not None and frame["verb"] == b"load":
-            self._retire(worker)
+            self._recycle(worker)
             worker = None
         if worker is None:
             try:
                 worker = self._start_worker(frame)
             except OSError as error:
-                self._not_started(frame, error)
+                self._send_not_started(frame, error)
                 return
-        worker.number = frame["number"]
-        worker.call = frame if frame["verb"] == b"call" else None
-        if worker.loaded:
-            self._call(worker)
+        worker.request_id = frame["number"]
+        worker.pending_call = frame if frame["verb"] == b"call" else None
+        if worker.is_loaded:
+            self._send_call(worker)
 
-    def _not_started(self, frame: Frame, error: OSError) -> None:
+    def _send_not_started(self, frame: Frame, error: OSError) -> None:
         errno = str(error.errno).encode()
-        self._agent.send({"verb": b"unstarted", "errno": errno, "number": frame["number"]})
+        self._agent_channel.send({"verb": b"unstarted", "errno": errno, "number": frame["number"]})
 
-    def _start_worker(self, frame: Frame) -> Worker:
+    def _start_worker(self, frame: Frame) -> WorkerProcess:
         path = frame["path"]
         pid, incoming, outgoing, log = spawn.start_worker(path)
         deadline = time.monotonic() + float(frame["load_limit"])
-        worker = Worker(path, b"", pid, deadline, self._lines(log, path))
-        worker.channel = Channel(
+        worker = WorkerProcess(path, b"", pid, deadline, self._log_forwarder(log, path))
+        worker.channel = FrameChannel(
             self._poller,
             incoming,
             outgoing,
-            lambda said: self._worker_said(worker, said),
-            lambda: processes.end_tree(pid),  # nobody can talk to it any more
+            lambda said: self._on_worker_message(worker, said),
+            lambda: processes.kill_tree(pid),  # nobody can talk to it any more
         )
         self._processes[pid] = self._workers[path] = worker
         return worker
 
-    def _call(self, worker: Worker) -> None:
+    def _send_call(self, worker: WorkerProcess) -> None:
         """Hand the worker its Command; from now on its time runs."""
-        if worker.call is None:
+        if worker.pending_call is None:
             return
-        worker.deadline = time.monotonic() + float(worker.call["limit"])
-        worker.log.renew()
-        worker.channel.send(worker.call)
-        worker.call = None
+        worker.deadline = time.monotonic() + float(worker.pending_call["limit"])
+        worker.log.reset_limit()
+        worker.channel.send(worker.pending_call)
+        worker.pending_call = None
 
     # What the processes say
 
-    def _lines(self, file: int, path: bytes) -> Lines:
+    def _log_forwarder(self, fd: int, path: bytes) -> LineForwarder:
         name = os.path.basename(path)
-        return Lines(
+        return LineForwarder(
             self._poller,
-            file,
-            MAX_LOG,
-            lambda line: self._agent.send({"verb": b"log", "name": name, "line": line}),
+            fd,
+            MAX_LOG_BYTES,
+            lambda line: self._agent_channel.send({"verb": b"log", "name": name, "line": line}),
         )
 
-    def _worker_said(self, worker: Worker, said: Frame) -> None:
-        if not worker.number:
+    def _on_worker_message(self, worker: WorkerProcess, message: Frame) -> None:
+        if not worker.request_id:
             return
-        match said.get("verb"):
+        match message.get("verb"):
             case b"declares":
-                self._agent.send(said | {"number": worker.number})
+                self._agent_channel.send(message | {"number": worker.request_id})
             case b"loaded":
-                worker.loaded = True
-                if worker.call is None:
-                    self._rest(worker, said)
+                worker.is_loaded = True
+                if worker.pending_call is None:
+                    self._worker_idle(worker, message)
                 else:
-                    self._call(worker)
+                    self._send_call(worker)
             case b"broken" | b"finished" | b"failed" | b"later":
-                self._rest(worker, said)
+                self._worker_idle(worker, message)
 
-    def _rest(self, worker: Worker, said: Frame) -> None:
+    def _worker_idle(self, worker: WorkerProcess, message: Frame) -> None:
         """The worker is done with what it was asked."""
-        worker.log.drain()
+        worker.log.read_remaining()
         worker.log.flush()
-        self._agent.send(said | {"number": worker.number})
-        worker.number = b""
+        self._agent_channel.send(message | {"number": worker.request_id})
+        worker.request_id = b""
         worker.deadline = None
-        if said["verb"] == b"broken" or (said["verb"] != b"loaded" and self._worn(worker)):
-            self._retire(worker)
+        if message["verb"] == b"broken" or (message["verb"] != b"loaded" and self._needs_recycling(worker)):
+            self._recycle(worker)
 
-    def _worn(self, worker: Worker) -> bool:
+    def _needs_recycling(self, worker: WorkerProcess) -> bool:
         """Whether the next Command had better get a fresh process."""
-        size = processes.resident(worker.pid)
-        worker.size = worker.size or size
-        return size - worker.size > GROWTH or processes.children_of(worker.pid) > MAX_CHILDREN
+        size = processes.rss_bytes(worker.pid)
+        worker.baseline_rss = worker.baseline_rss or size
+        return size - worker.baseline_rss > MAX_WORKER_GROWTH_BYTES or processes.count_children(worker.pid) > MAX_WORKER_CHILDREN
 
-    def _retire(self, worker: Worker) -> None:
+    def _recycle(self, worker: WorkerProcess) -> None:
         """Let it end."""
-        self._forget(worker)
+        self._unregister_worker(worker)
         worker.channel.close()  # upon which it ends
-        worker.deadline = time.monotonic() + LAST_S
+        worker.deadline = time.monotonic() + KILL_WAIT_S
 
-    def _forget(self, worker: Worker) -> None:
+    def _unregister_worker(self, worker: WorkerProcess) -> None:
         """The next Command of its file gets a new one."""
         if self._workers.get(worker.path) is worker:
             del self._workers[worker.path]
@@ -248,66 +248,66 @@ class Keeper:
                 return True
             process = self._processes.pop(pid, None)
             if process is not None:
-                self._ended(process, os.waitstatus_to_exitcode(status))
+                self._on_exit(process, os.waitstatus_to_exitcode(status))
 
-    def _ended(self, process: Program | Worker, status: int) -> None:
-        said: Frame = {"verb": b"overdue" if process.overdue else b"ended", "status": str(status).encode()}
-        outputs: list[Output] = [process.log]
-        if isinstance(process, Worker):
-            self._forget(process)
-            process.channel.drain()  # it may have answered with its last breath
+    def _on_exit(self, process: ExecutableRun | WorkerProcess, status: int) -> None:
+        said: Frame = {"verb": b"overdue" if process.timed_out else b"ended", "status": str(status).encode()}
+        outputs: list[OutputBuffer] = [process.log]
+        if isinstance(process, WorkerProcess):
+            self._unregister_worker(process)
+            process.channel.read_remaining()  # it may have answered with its last breath
             process.channel.close()
         else:
             outputs.append(process.output)
         for output in outputs:
-            output.drain()
+            output.read_remaining()
         process.log.flush()
-        if isinstance(process, Program):
+        if isinstance(process, ExecutableRun):
             said["output"] = bytes(process.output.content)
-        if process.number:
-            self._agent.send(said | {"number": process.number})
-        self._left = [output for output in self._left + outputs if output.open]
-        for output in self._left[:-MAX_LEFT]:
+        if process.request_id:
+            self._agent_channel.send(said | {"number": process.request_id})
+        self._background_outputs = [output for output in self._background_outputs + outputs if output.is_open]
+        for output in self._background_outputs[:-MAX_BACKGROUND_PIPES]:
             output.close()
 
-    def _until_deadline(self) -> float | None:
+    def _time_to_deadline(self) -> float | None:
         deadlines = [each.deadline for each in self._processes.values() if each.deadline is not None]
         return max(0.0, min(deadlines) - time.monotonic()) if deadlines else None
 
-    def _end_overdue(self) -> None:
+    def _kill_timed_out(self) -> None:
         now = time.monotonic()
         for process in self._processes.values():
             if process.deadline is not None and process.deadline <= now:
-                self._end_run(process)
+                self._kill_run(process)
 
-    def _end_run(self, process: Program | Worker) -> None:
+    def _kill_run(self, process: ExecutableRun | WorkerProcess) -> None:
         """Without warning: a process that is told may end alone and leave children behind."""
         process.deadline = None
-        process.overdue = True
-        if isinstance(process, Worker):
-            self._forget(process)
-        processes.end_tree(process.pid)
+        process.timed_out = True
+        if isinstance(process, WorkerProcess):
+            self._unregister_worker(process)
+        processes.kill_tree(process.pid)
 
-    def _end_all(self) -> None:
+    def _shut_down(self) -> None:
         """End everything below the keeper, with manners if the agent stops, at once if it was killed."""
         itself = os.getpid()
         if self._grace_s:
             for worker in list(self._workers.values()):
-                if not worker.number:
-                    self._retire(worker)  # it may ignore SIGTERM, but it reads this pipe
+                if not worker.request_id:
+                    self._recycle(worker)  # it may ignore SIGTERM, but it reads this pipe
             for pid in processes.descendants(itself):
-                processes.send(pid, signal.SIGTERM)
-            self._await_ends(self._grace_s)
-        processes.end_tree(itself, including_root=False)
-        self._await_ends(LAST_S)
+                processes.send_signal(pid, signal.SIGTERM)
+            self._wait_for_exits(self._grace_s)
+        processes.kill_tree(itself, including_root=False)
+        self._wait_for_exits(KILL_WAIT_S)
 
-    def _await_ends(self, limit_s: float) -> None:
-        deadline = time.monotonic() + limit_s
+    def _wait_for_exits(self, timeout_s: float) -> None:
+        deadline = time.monotonic() + timeout_s
         while self._reap() and (left := deadline - time.monotonic()) > 0:
             self._poller.wait(left)
 
 
-def main(memory: int) -> None:
+def main(memory_limit: int) -> None:
     """Be the keeper for whoever holds the other end of file descriptor 0.
 
     `memory`: octets of data that each process may have.
@@ -319,23 +319,23 @@ def main(memory: int) -> None:
     poller = Poller()
     woken, wake = os.pipe()
     os.set_blocking(wake, False)
-    poller.add(woken, lambda _: read_some(woken))
+    poller.add(woken, lambda _: read_available(woken))
     signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
-    processes.adopt_orphans()
-    _spare_the_agent(memory)
+    processes.become_subreaper()
+    _limit_memory(memory_limit)
     gc.freeze()  # what is here is shared with every worker; a collection would copy it
-    Keeper(socket, poller).serve()
+    HandlerManager(socket, poller).serve()
 
 
-def _spare_the_agent(memory: int) -> None:
+def _limit_memory(memory_limit: int) -> None:
     """When memory runs out, handlers meet it first: by their limit, else as the kernel's first choice."""
     _, hard = resource.getrlimit(resource.RLIMIT_DATA)
-    soft = memory if hard == resource.RLIM_INFINITY else min(memory, hard)
+    soft = memory_limit if hard == resource.RLIM_INFINITY else min(memory_limit, hard)
     resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))  # a handler that needs more may raise its own
     try:
         with open("/proc/self/oom_score_adj", "r+b", buffering=0) as file:
-            if int(file.read()) < OOM_SCORE:
-                file.write(str(OOM_SCORE).encode())
+            if int(file.read()) < OOM_SCORE_ADJ:
+                file.write(str(OOM_SCORE_ADJ).encode())
     except OSError:
         pass  # without it the kernel chooses by size, which is mostly right too

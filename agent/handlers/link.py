@@ -16,52 +16,52 @@ from pathlib import Path
 
 import agent
 from agent.handlers import remains
-from agent.handlers.frames import Frame, FrameError, Reader, pack
+from agent.handlers.frames import Frame, FrameError, FrameDecoder, encode_frame
 
-STOP_S = 2.5
+STOP_TIMEOUT_S = 2.5
 """The keeper takes up to 2 s to end what runs; a whole stop stays under 3 s."""
 
-_count = itertools.count(1)
+_instance_numbers = itertools.count(1)
 
 
-class KeeperGone(Exception):  # noqa: N818  (its text is the sentence)
+class ManagerGone(Exception):  # noqa: N818  (its text is the sentence)
     """There is no keeper to answer; the text says why."""
 
 
-class NoKeeper(KeeperGone):
+class ManagerNotStarted(ManagerGone):
     """None came to life, so that nothing was started; the host may have lacked files, memory, processes."""
 
 
-class Link(asyncio.Protocol):
+class ManagerClient(asyncio.Protocol):
     """One keeper process and the socket to it."""
 
     def __init__(
-        self, process: subprocess.Popen[bytes], mark: str, heard_line: Callable[[str, str], None]
+        self, process: subprocess.Popen[bytes], marker: str, on_log_line: Callable[[str, str], None]
     ) -> None:
         """Use `Link.open`."""
         self._process = process
-        self._mark = mark
-        self._heard_line = heard_line
-        self._reader = Reader()
-        self._numbers = itertools.count(1)
-        self._asked: dict[bytes, tuple[asyncio.Future[Frame], Callable[[Frame], None]]] = {}
-        self._ended = asyncio.get_running_loop().create_future()
+        self._marker = marker
+        self._on_log_line = on_log_line
+        self._decoder = FrameDecoder()
+        self._request_ids = itertools.count(1)
+        self._pending: dict[bytes, tuple[asyncio.Future[Frame], Callable[[Frame], None]]] = {}
+        self._exited = asyncio.get_running_loop().create_future()
         self._killed = False
-        self._lives = False
+        self._is_ready = False
         """Whether it has said its first word."""
         self._transport: asyncio.Transport
 
     @classmethod
     async def open(
-        cls, environment: Mapping[str, str], memory: int, heard_line: Callable[[str, str], None]
-    ) -> Link:
+        cls, environment: Mapping[str, str], memory_limit: int, on_log_line: Callable[[str, str], None]
+    ) -> ManagerClient:
         """Start a keeper. Raises NoKeeper when none can be started."""
-        mark = f"{os.getpid()}-{next(_count)}"
+        mark = f"{os.getpid()}-{next(_instance_numbers)}"
         try:
-            process, ours = _start({**environment, remains.MARK: mark}, memory)
+            process, ours = _start_manager({**environment, remains.MARKER_VARIABLE: mark}, memory_limit)
         except OSError as error:
-            raise NoKeeper(f"the process for handlers cannot be started: {error.strerror}") from None
-        link = cls(process, mark, heard_line)
+            raise ManagerNotStarted(f"the process for handlers cannot be started: {error.strerror}") from None
+        link = cls(process, mark, on_log_line)
         try:
             await asyncio.get_running_loop().create_unix_connection(lambda: link, sock=ours)
         except BaseException as error:
@@ -69,34 +69,34 @@ class Link(asyncio.Protocol):
             process.kill()
             process.wait()
             if isinstance(error, OSError):
-                raise NoKeeper(f"the process for handlers cannot be reached: {error.strerror}") from None
+                raise ManagerNotStarted(f"the process for handlers cannot be reached: {error.strerror}") from None
             raise
         return link
 
     @property
-    def gone(self) -> bool:
+    def is_gone(self) -> bool:
         """Whether another keeper is needed."""
-        return self._killed or self._ended.done()
+        return self._killed or self._exited.done()
 
-    async def ask(self, request: Frame, also: Callable[[Frame], None]) -> Frame:
+    async def request(self, frame: Frame, on_partial: Callable[[Frame], None]) -> Frame:
         """Send a request and wait for its answer; `also` is given what comes before it.
 
         Raises KeeperGone, NoKeeper. Cancelling has the keeper end what it does for this request.
         """
-        if self.gone:
-            raise KeeperGone("the process for handlers has ended")
-        number = b"%d" % next(self._numbers)
+        if self.is_gone:
+            raise ManagerGone("the process for handlers has ended")
+        number = b"%d" % next(self._request_ids)
         answer: asyncio.Future[Frame] = asyncio.get_running_loop().create_future()
-        self._asked[number] = (answer, also)
-        self._transport.write(pack(request | {"number": number}))
+        self._pending[number] = (answer, on_partial)
+        self._transport.write(encode_frame(frame | {"number": number}))
         try:
             return await answer
         except asyncio.CancelledError:
-            if not self.gone:
-                self._transport.write(pack({"verb": b"cancel", "number": number}))
+            if not self.is_gone:
+                self._transport.write(encode_frame({"verb": b"cancel", "number": number}))
             raise
         finally:
-            self._asked.pop(number, None)
+            self._pending.pop(number, None)
 
     def kill(self) -> None:
         """End a keeper that does not answer."""
@@ -105,12 +105,12 @@ class Link(asyncio.Protocol):
 
     async def close(self) -> None:
         """Have the keeper end all that runs, and itself."""
-        if not self.gone:
-            self._transport.write(pack({"verb": b"stop"}))
-            await asyncio.wait([self._ended], timeout=STOP_S)
-        if not self._ended.done():
+        if not self.is_gone:
+            self._transport.write(encode_frame({"verb": b"stop"}))
+            await asyncio.wait([self._exited], timeout=STOP_TIMEOUT_S)
+        if not self._exited.done():
             self.kill()
-            await self._ended
+            await self._exited
 
     # Called by the transport
 
@@ -121,19 +121,19 @@ class Link(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Hand answers to those who wait for them, and lines to the log."""
         try:
-            for frame in self._reader.feed(data):
-                self._heard(frame)
+            for frame in self._decoder.feed(data):
+                self._on_frame(frame)
         except FrameError:
             self.kill()
 
-    def _heard(self, frame: Frame) -> None:
+    def _on_frame(self, frame: Frame) -> None:
         if frame["verb"] == b"log":
-            self._heard_line(_printable(frame["name"]), _printable(frame["line"]))
+            self._on_log_line(_printable(frame["name"]), _printable(frame["line"]))
             return
         if frame["verb"] == b"lives":
-            self._lives = True
+            self._is_ready = True
             return
-        answer, also = self._asked.get(frame["number"], (None, None))
+        answer, also = self._pending.get(frame["number"], (None, None))
         if answer is None or also is None or answer.done():
             return
         if frame["verb"] == b"declares":
@@ -145,22 +145,22 @@ class Link(asyncio.Protocol):
         """The keeper has ended, or is ending: its end of the socket closes with it."""
         self._process.kill()
         if self._process.wait() != 0:
-            remains.end(self._mark)
-        gone = KeeperGone("the process for handlers has ended")
-        if not self._lives:
-            gone = NoKeeper("the process for handlers has ended before it began")
-        for answer, _ in self._asked.values():
+            remains.kill_marked(self._marker)
+        gone = ManagerGone("the process for handlers has ended")
+        if not self._is_ready:
+            gone = ManagerNotStarted("the process for handlers has ended before it began")
+        for answer, _ in self._pending.values():
             if not answer.done():
                 answer.set_exception(gone)
-        self._ended.set_result(None)
+        self._exited.set_result(None)
 
 
-def _start(environment: Mapping[str, str], memory: int) -> tuple[subprocess.Popen[bytes], socket.socket]:
+def _start_manager(environment: Mapping[str, str], memory_limit: int) -> tuple[subprocess.Popen[bytes], socket.socket]:
     """A keeper and our end of its socket. Raises OSError."""
     # Its import path leads to this very package, installed or not; no folder of the moment is on it (-P).
     code = (
         f"import sys; sys.path.append({os.fspath(Path(agent.__file__).parents[1])!r}); "
-        f"from agent.handlers.keeper import main; main({memory})"
+        f"from agent.handlers.keeper import main; main({memory_limit})"
     )
     ours, theirs = socket.socketpair()
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 from dataclasses import dataclass
 
-EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.ENOBUFS)
+EXHAUSTION_ERRNOS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.ENOBUFS)
 """Errors that say nothing of what was to be done: the host has nothing left for it, and may have again."""
 
 
@@ -30,7 +30,7 @@ class TimedOut:
 
 
 @dataclass(frozen=True, slots=True)
-class Later:
+class RetryLater:
     """A repeatable handler wants the Command again after a while."""
 
     reason: str
@@ -43,11 +43,11 @@ class NotStarted:
     reason: str
 
 
-Outcome = Finished | Failed | TimedOut | Later | NotStarted
+HandlerResult = Finished | Failed | TimedOut | RetryLater | NotStarted
 
 
 @dataclass(frozen=True, slots=True)
-class Declared:
+class HandlerDeclaration:
     """A function of a Python file that is a handler, as the file says it."""
 
     function: str
@@ -60,13 +60,13 @@ class Declared:
     timeout_s: float | None = None
     max_age_s: float | None = None
     reply_to: str | None = None
-    faults: tuple[str, ...] = ()
+    errors: tuple[str, ...] = ()
     """What is wrong with it, a clause each."""
 
 
-class CannotLoad(Exception):  # noqa: N818  (its text is the sentence)
+class HandlerLoadError(Exception):  # noqa: N818  (its text is the sentence)
     """A Python file cannot be loaded; the text names file and line."""
 
 
-class HostExhausted(Exception):  # noqa: N818  (its text is the sentence)
+class ResourceExhausted(Exception):  # noqa: N818  (its text is the sentence)
     """A Python file could not even be opened for want of files, memory or processes; the file may be fine."""

@@ -17,25 +17,25 @@ import signal
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36  # Linux 3.4; kept over exec, not handed to children
 
-ROUNDS = 50
+MAX_STOP_ROUNDS = 50
 """Each takes milliseconds. Only a process that does nothing but fork and exit is chased longer, in vain."""
 
 _prctl = ctypes.CDLL(None).prctl
 
 
-def adopt_orphans() -> None:
+def become_subreaper() -> None:
     """Make this process, also after an exec, the parent of its descendants that lose theirs."""
     _prctl(_PR_SET_CHILD_SUBREAPER, ctypes.c_ulong(1))
 
 
-def die_with(parent: int) -> None:
+def set_parent_death_signal(parent_pid: int) -> None:
     """Have the kernel kill this process when `parent` dies, even by SIGKILL."""
     _prctl(_PR_SET_PDEATHSIG, ctypes.c_ulong(signal.SIGKILL))
-    if os.getppid() != parent:  # it died before the line above
+    if os.getppid() != parent_pid:  # it died before the line above
         os._exit(1)
 
 
-def descendants(root: int) -> set[int]:
+def descendants(root_pid: int) -> set[int]:
     """All living processes below `root`, zombies left out; none where files are lacking to tell."""
     children: dict[int, list[int]] = {}
     try:
@@ -45,13 +45,13 @@ def descendants(root: int) -> set[int]:
     for name in names:
         if name.isdigit():
             try:
-                state, parent = _stat(name)
+                state, parent = _read_stat(name)
             except (OSError, ValueError):
                 continue  # it has just ended
             if state != b"Z":
                 children.setdefault(parent, []).append(int(name))
     found: set[int] = set()
-    ahead = [root]
+    ahead = [root_pid]
     while ahead:
         below = children.get(ahead.pop(), ())
         ahead += [pid for pid in below if pid not in found]
@@ -59,55 +59,55 @@ def descendants(root: int) -> set[int]:
     return found
 
 
-def _stat(name: str) -> tuple[bytes, int]:
+def _read_stat(pid: str) -> tuple[bytes, int]:
     """State and parent. The program's name before them may hold blanks and brackets (proc_pid_stat(5))."""
-    state, parent = _read(f"/proc/{name}/stat").rpartition(b")")[2].split(maxsplit=2)[:2]
+    state, parent = _read_file(f"/proc/{pid}/stat").rpartition(b")")[2].split(maxsplit=2)[:2]
     return state, int(parent)
 
 
-def end_tree(root: int, *, including_root: bool = True) -> None:
+def kill_tree(root_pid: int, *, including_root: bool = True) -> None:
     """Kill all below `root`, and `root` itself.
 
     First all are stopped, and looked for again until nobody new turns up: a stopped process starts no others,
     so a handler that forks as fast as it can does not outrun this. SIGSTOP and SIGKILL cannot be ignored.
     """
     stopped: set[int] = set()
-    for _ in range(ROUNDS):
-        tree = descendants(root) | ({root} if including_root else set())
+    for _ in range(MAX_STOP_ROUNDS):
+        tree = descendants(root_pid) | ({root_pid} if including_root else set())
         if tree <= stopped:
             break
         for pid in tree - stopped:
-            send(pid, signal.SIGSTOP)
+            send_signal(pid, signal.SIGSTOP)
         stopped |= tree
     for pid in stopped:
-        send(pid, signal.SIGKILL)
+        send_signal(pid, signal.SIGKILL)
 
 
-def send(pid: int, number: int) -> None:
+def send_signal(pid: int, signum: int) -> None:
     """Signal a process that may be gone."""
     try:
-        os.kill(pid, number)
+        os.kill(pid, signum)
     except OSError:
         pass  # it has ended, or it became another user's (sudo), which is not ours to end
 
 
-def resident(pid: int) -> int:
+def rss_bytes(pid: int) -> int:
     """Octets of memory that the process holds, 0 if that cannot be told."""
     try:
-        return int(_read(f"/proc/{pid}/statm").split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        return int(_read_file(f"/proc/{pid}/statm").split()[1]) * os.sysconf("SC_PAGE_SIZE")
     except (OSError, IndexError):
         return 0
 
 
-def children_of(pid: int) -> int:
+def count_children(pid: int) -> int:
     """How many children the process has, dead ones included; 0 if the kernel does not tell."""
     try:
-        return len(_read(f"/proc/{pid}/task/{pid}/children").split())
+        return len(_read_file(f"/proc/{pid}/task/{pid}/children").split())
     except OSError:
         return 0
 
 
-def _read(path: str) -> bytes:
+def _read_file(path: str) -> bytes:
     file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         return os.read(file, 65536)

@@ -11,17 +11,17 @@ import signal
 from contextlib import suppress
 from pathlib import Path
 
-MARK = "MODEM_AGENT_KEEPER"
+MARKER_VARIABLE = "MODEM_AGENT_KEEPER"
 """Name of the setting."""
-ROUNDS = 20
+MAX_KILL_ROUNDS = 20
 """Each takes milliseconds; a process may have started another while it was looked for."""
 
 
-def end(mark: str) -> None:
+def kill_marked(marker: str) -> None:
     """Kill all processes of this user whose environment has this mark."""
-    setting = f"{MARK}={mark}".encode()
-    for _ in range(ROUNDS):
-        found = [pid for pid in _processes() if setting in _environment(pid)]
+    setting = f"{MARKER_VARIABLE}={marker}".encode()
+    for _ in range(MAX_KILL_ROUNDS):
+        found = [pid for pid in _list_pids() if setting in _read_environment(pid)]
         for pid in found:
             with suppress(OSError):  # it has ended
                 os.kill(pid, signal.SIGKILL)
@@ -29,11 +29,11 @@ def end(mark: str) -> None:
             return
 
 
-def _processes() -> list[int]:
+def _list_pids() -> list[int]:
     return [int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()]
 
 
-def _environment(pid: int) -> list[bytes]:
+def _read_environment(pid: int) -> list[bytes]:
     try:
         return Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
     except OSError:  # it has ended, or is another user's

@@ -10,57 +10,57 @@ from typing import Protocol
 
 from agent.handlers import exchange
 from agent.handlers.api import Command
-from agent.handlers.entry import Entry
+from agent.handlers.entry import HandlerSpec
 from agent.handlers.frames import Frame
-from agent.handlers.link import KeeperGone, Link, NoKeeper
+from agent.handlers.link import ManagerGone, ManagerClient, ManagerNotStarted
 from agent.handlers.outcome import (
-    CannotLoad,
-    Declared,
+    HandlerLoadError,
+    HandlerDeclaration,
     Failed,
     Finished,
-    HostExhausted,
-    Later,
+    ResourceExhausted,
+    RetryLater,
     NotStarted,
-    Outcome,
+    HandlerResult,
     TimedOut,
 )
-from agent.story import Step, Tell
+from agent.story import Event, EventSink
 
 __all__ = [
-    "CannotLoad",
-    "Declared",
+    "HandlerLoadError",
+    "HandlerDeclaration",
     "Failed",
     "Finished",
-    "HostExhausted",
-    "Later",
+    "ResourceExhausted",
+    "RetryLater",
     "NotStarted",
-    "Outcome",
+    "HandlerResult",
     "ProcessRunner",
     "Runner",
     "TimedOut",
 ]
 
-LOAD_LIMIT_S = 60.0
+LOAD_TIMEOUT_S = 60.0
 """For a Python file and what it imports; a big library takes seconds on a small board."""
-ACTION_LIMIT_S = 30.0
-MEMORY = 256 * 1024 * 1024
+ACTION_TIMEOUT_S = 30.0
+MEMORY_LIMIT_BYTES = 256 * 1024 * 1024
 """Octets of data a handler's process may have unless it raises its own limit (RLIMIT_DATA)."""
-LATE_S = 10.0
+MANAGER_GRACE_S = 10.0
 """What the keeper gets beyond a time limit. After that it is stuck itself and is replaced."""
 
 
 class Runner(Protocol):
     """Where handlers run; another one stands here in a simulation."""
 
-    async def declare(self, file: Path) -> list[Declared]:
+    async def load(self, file: Path) -> list[HandlerDeclaration]:
         """What a Python file declares. Raises CannotLoad, HostExhausted."""
 
-    async def run(self, entry: Entry, command: Command, timeout_s: float) -> Outcome:
+    async def run(self, spec: HandlerSpec, command: Command, timeout_s: float) -> HandlerResult:
         """Carry out a Command. Never raises on account of the handler; cancelling ends the run."""
 
-    async def act(
-        self, entry: Entry, action: str, command: Command, timeout_s: float = ACTION_LIMIT_S
-    ) -> Outcome:
+    async def run_action(
+        self, spec: HandlerSpec, action: str, command: Command, timeout_s: float = ACTION_TIMEOUT_S
+    ) -> HandlerResult:
         """Do what a handler asked to be done after its answer."""
 
     async def close(self) -> None:
@@ -72,99 +72,99 @@ class ProcessRunner:
 
     def __init__(
         self,
-        tell: Tell,
+        emit: EventSink,
         environment: Mapping[str, str] = os.environ,
         *,
-        load_limit_s: float = LOAD_LIMIT_S,
-        memory: int = MEMORY,
+        load_timeout_s: float = LOAD_TIMEOUT_S,
+        memory_limit: int = MEMORY_LIMIT_BYTES,
     ) -> None:
         """`tell` hears what handlers write to standard error; `environment` is the agent's own."""
-        self._tell = tell
-        self._environment = exchange.clean(environment)
-        self._load_limit_s = load_limit_s
-        self._memory = memory
-        self._link: Link | None = None
-        self._starting = asyncio.Lock()
-        self._turns: dict[str, asyncio.Lock] = {}
+        self._emit = emit
+        self._environment = exchange.handler_environment(environment)
+        self._load_timeout_s = load_timeout_s
+        self._memory_limit = memory_limit
+        self._manager: ManagerClient | None = None
+        self._start_lock = asyncio.Lock()
+        self._file_locks: dict[str, asyncio.Lock] = {}
         self._closed = False
 
-    async def declare(self, file: Path) -> list[Declared]:
+    async def load(self, file: Path) -> list[HandlerDeclaration]:
         """Load the file into a worker, which stays for its Commands. Raises CannotLoad, HostExhausted."""
-        declared: list[Declared] = []
-        request = exchange.load(os.fsencode(file), self._load_limit_s)
+        declared: list[HandlerDeclaration] = []
+        request = exchange.load_request(os.fsencode(file), self._load_timeout_s)
         try:
-            answer = await self._ask(
-                request, self._load_limit_s, lambda frame: declared.append(exchange.declared(frame))
+            answer = await self._send_request(
+                request, self._load_timeout_s, lambda frame: declared.append(exchange.decode_declaration(frame))
             )
-        except NoKeeper as error:  # also while the agent stops, when nobody looks at it any more
-            raise HostExhausted(f"{file}: {error}") from None
-        except (KeeperGone, TimeoutError) as error:
-            raise CannotLoad(f"{file}: {str(error) or 'its process does not answer'}") from None
+        except ManagerNotStarted as error:  # also while the agent stops, when nobody looks at it any more
+            raise ResourceExhausted(f"{file}: {error}") from None
+        except (ManagerGone, TimeoutError) as error:
+            raise HandlerLoadError(f"{file}: {str(error) or 'its process does not answer'}") from None
         match answer["verb"]:
             case b"loaded":
                 return declared
             case b"broken":
-                raise CannotLoad(answer["sentence"].decode())
+                raise HandlerLoadError(answer["sentence"].decode())
             case b"overdue":
-                raise CannotLoad(f"{file} was still loading after {self._load_limit_s:g} s")
-            case _ if exchange.exhausted(answer):
-                raise HostExhausted(f"{file}: its process {exchange.ending(answer)}")
+                raise HandlerLoadError(f"{file} was still loading after {self._load_timeout_s:g} s")
+            case _ if exchange.is_resource_exhausted(answer):
+                raise ResourceExhausted(f"{file}: its process {exchange.describe_failure(answer)}")
             case _:
-                raise CannotLoad(f"{file} cannot be loaded: {exchange.ending(answer)}")
+                raise HandlerLoadError(f"{file} cannot be loaded: {exchange.describe_failure(answer)}")
 
-    async def run(self, entry: Entry, command: Command, timeout_s: float) -> Outcome:
+    async def run(self, spec: HandlerSpec, command: Command, timeout_s: float) -> HandlerResult:
         """Carry out a Command. Cancelling ends the run."""
-        return await self._carry_out(entry, None, command, timeout_s)
+        return await self._execute(spec, None, command, timeout_s)
 
-    async def act(
-        self, entry: Entry, action: str, command: Command, timeout_s: float = ACTION_LIMIT_S
-    ) -> Outcome:
+    async def run_action(
+        self, spec: HandlerSpec, action: str, command: Command, timeout_s: float = ACTION_TIMEOUT_S
+    ) -> HandlerResult:
         """Do what a handler asked to be done after its answer."""
-        outcome = await self._carry_out(entry, action, command, timeout_s)
+        outcome = await self._execute(spec, action, command, timeout_s)
         return Finished(None) if isinstance(outcome, Finished) else outcome
 
     async def close(self) -> None:
         """End all that runs: told by SIGTERM, a second later killed. Takes less than 3 s."""
         self._closed = True
-        async with self._starting:
-            if self._link is not None:
-                await self._link.close()
+        async with self._start_lock:
+            if self._manager is not None:
+                await self._manager.close()
 
-    async def _carry_out(
-        self, entry: Entry, action: str | None, command: Command, timeout_s: float
-    ) -> Outcome:
+    async def _execute(
+        self, spec: HandlerSpec, action: str | None, command: Command, timeout_s: float
+    ) -> HandlerResult:
         try:
-            if entry.kind == "python":
+            if spec.kind == "python":
                 # One Command at a time: the functions of a file share its process.
-                async with self._turns.setdefault(entry.lane, asyncio.Lock()):
-                    request = exchange.call(entry, action, command, timeout_s, self._load_limit_s)
-                    answer = await self._ask(request, timeout_s + self._load_limit_s)
+                async with self._file_locks.setdefault(spec.queue_key, asyncio.Lock()):
+                    request = exchange.call_request(spec, action, command, timeout_s, self._load_timeout_s)
+                    answer = await self._send_request(request, timeout_s + self._load_timeout_s)
             else:
-                answer = await self._ask(exchange.program(entry, action, command, timeout_s), timeout_s)
-        except NoKeeper as error:
+                answer = await self._send_request(exchange.executable_request(spec, action, command, timeout_s), timeout_s)
+        except ManagerNotStarted as error:
             return NotStarted(str(error))
-        except (KeeperGone, exchange.CannotPass) as error:
+        except (ManagerGone, exchange.CannotEncodeArguments) as error:
             return Failed(str(error))
         except TimeoutError:
             return TimedOut()
-        return exchange.outcome(entry, answer)
+        return exchange.decode_result(spec, answer)
 
-    async def _ask(
-        self, request: Frame, limit_s: float, also: Callable[[Frame], None] = lambda _: None
+    async def _send_request(
+        self, request: Frame, timeout_s: float, on_partial: Callable[[Frame], None] = lambda _: None
     ) -> Frame:
         """Raises KeeperGone, and TimeoutError when the keeper does not answer even after its own time."""
-        async with self._starting:
+        async with self._start_lock:
             if self._closed:
-                raise NoKeeper("the agent is stopping")
-            if self._link is None or self._link.gone:
-                self._link = await Link.open(self._environment, self._memory, self._heard_line)
-            link = self._link
+                raise ManagerNotStarted("the agent is stopping")
+            if self._manager is None or self._manager.is_gone:
+                self._manager = await ManagerClient.open(self._environment, self._memory_limit, self._on_log_line)
+            link = self._manager
         try:
-            async with asyncio.timeout(limit_s + LATE_S):
-                return await link.ask(request, also)
+            async with asyncio.timeout(timeout_s + MANAGER_GRACE_S):
+                return await link.request(request, on_partial)
         except TimeoutError:
             link.kill()
             raise
 
-    def _heard_line(self, name: str, line: str) -> None:
-        self._tell(Step("handler", f"{name}: {line}"))
+    def _on_log_line(self, name: str, line: str) -> None:
+        self._emit(Event("handler", f"{name}: {line}"))

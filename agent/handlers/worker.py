@@ -12,7 +12,7 @@ import os
 import sys
 
 from agent.handlers import api
-from agent.handlers.frames import Frame, Reader, join, pack
+from agent.handlers.frames import Frame, FrameDecoder, join_nul, encode_frame
 
 TYPE_CHECKING = False  # typing itself would cost each handler process a megabyte
 if TYPE_CHECKING:
@@ -20,36 +20,36 @@ if TYPE_CHECKING:
     from types import ModuleType
     from typing import TextIO
 
-REASON = 160
+MAX_REASON_CHARS = 160
 """Characters of a reason; the traceback goes to the log."""
 
 
 def serve(path: str, incoming: int, outgoing: int) -> None:
     """Load the file, say what it declares, then answer calls. Ends the process, never returns."""
     # Those of the keeper were made for other files.
-    sys.stdout = _log(1)
-    sys.stderr = _log(2)
+    sys.stdout = _open_log(1)
+    sys.stderr = _open_log(2)
     module = type(sys)("handlers_" + os.path.basename(path)[:-3].replace(".", "_"))
     try:
-        load(path, module)
+        load_file(path, module)
     except BaseException as error:  # noqa: BLE001  (whatever user code raises, it is one sentence)
-        _write(outgoing, {"verb": b"broken", "sentence": _broken(path, error).encode(errors="replace")})
+        _write_frame(outgoing, {"verb": b"broken", "sentence": _describe_load_error(path, error).encode(errors="replace")})
         os._exit(0)
-    for declaration in api.declared:
-        _write(outgoing, _declares(declaration))
-    _write(outgoing, {"verb": b"loaded"})
-    reader = Reader()
+    for declaration in api.declared_functions:
+        _write_frame(outgoing, _encode_declaration(declaration))
+    _write_frame(outgoing, {"verb": b"loaded"})
+    reader = FrameDecoder()
     itself = os.getpid()
     while data := os.read(incoming, 65536):
         for frame in reader.feed(data):
-            answer = call(module, frame)
+            answer = handle_call(module, frame)
             if os.getpid() != itself:  # a child that the handler forked came back in its place
                 os._exit(0)
-            _write(outgoing, answer)
+            _write_frame(outgoing, answer)
     os._exit(0)
 
 
-def load(path: str, module: ModuleType) -> None:
+def load_file(path: str, module: ModuleType) -> None:
     """Run the file as `module`; raises whatever it raises.
 
     Its folder comes last on the path: files that begin with _ can be imported from there, and none of them
@@ -63,29 +63,29 @@ def load(path: str, module: ModuleType) -> None:
     exec(code, module.__dict__)  # noqa: S102  (the user's own file, which is what this process is for)
 
 
-def call(module: ModuleType, frame: Frame) -> Frame:
+def handle_call(module: ModuleType, frame: Frame) -> Frame:
     """Carry out one call; never raises, whatever the handler does."""
     try:
         try:
-            function = _function(module, frame["function"].decode(), action="action" in frame)
-            result = function(_command(frame))
+            function = _find_function(module, frame["function"].decode(), action="action" in frame)
+            result = function(_decode_command(frame))
             if hasattr(result, "__await__"):
-                result = _finish(result)
-            return _answer(module, result)
+                result = _run_async(result)
+            return _encode_result(module, result)
         finally:
-            _flush()
+            _flush_streams()
     except api.TryLater as later:
-        return {"verb": b"later", "reason": _line(str(later) or "TryLater").encode(errors="replace")}
+        return {"verb": b"later", "reason": _one_line(str(later) or "TryLater").encode(errors="replace")}
     except BaseException as error:  # noqa: BLE001  (SystemExit too: it ends this Command, not the worker)
         try:
             sys.__excepthook__(type(error), error, error.__traceback__)
         except BaseException:  # noqa: BLE001, S110  (its text raises in turn; the reason says what there is)
             pass
-        reason = _reason(error, str(module.__file__))
+        reason = _describe_failure(error, str(module.__file__))
         return {"verb": b"failed", "reason": reason.encode(errors="replace")}
 
 
-def _flush() -> None:
+def _flush_streams() -> None:
     try:
         sys.stdout.flush()
         sys.stderr.flush()
@@ -93,24 +93,24 @@ def _flush() -> None:
         pass
 
 
-class Misuse(Exception):  # noqa: N818  (its text says which)
+class HandlerContractError(Exception):  # noqa: N818  (its text says which)
     """The file and what was asked of it do not fit."""
 
 
-def _function(module: ModuleType, name: str, *, action: bool) -> Callable[[api.Command], object]:
+def _find_function(module: ModuleType, name: str, *, action: bool) -> Callable[[api.Command], object]:
     """The handler or action of that name, as the file has it now."""
     if action:
         found = vars(module).get(name)
         if callable(found) and getattr(found, "__module__", None) == module.__name__:
             return found  # type: ignore[no-any-return]  # callable
-        raise Misuse(f"there is no function {name} in this file to do after the answer")
-    for declaration in api.declared:
+        raise HandlerContractError(f"there is no function {name} in this file to do after the answer")
+    for declaration in api.declared_functions:
         if declaration.name == name:
             return declaration.function
-    raise Misuse(f"the file has changed and has no handler {name} any more: restart modem-agent")
+    raise HandlerContractError(f"the file has changed and has no handler {name} any more: restart modem-agent")
 
 
-def _command(frame: Frame) -> api.Command:
+def _decode_command(frame: Frame) -> api.Command:
     sid = frame.get("sid")
     timestamp = frame.get("timestamp")
     when = None
@@ -128,7 +128,7 @@ def _command(frame: Frame) -> api.Command:
     )
 
 
-def _finish(result: object) -> object:
+def _run_async(result: object) -> object:
     """Run an async handler to its end, on a loop of its own."""
     import asyncio  # noqa: PLC0415  (seven megabytes that plain handlers do not need)
 
@@ -138,46 +138,46 @@ def _finish(result: object) -> object:
     return asyncio.run(wait(result))  # type: ignore[arg-type]  # it has __await__
 
 
-def _answer(module: ModuleType, result: object) -> Frame:
+def _encode_result(module: ModuleType, result: object) -> Frame:
     """What a handler returned, as the keeper hands it on."""
     frame: Frame = {"verb": b"finished"}
     content = result
     if isinstance(result, api.Reply):
         content = result.content
         if result.then is not None:
-            _function(module, result.then, action=True)  # better said now than after the answer
+            _find_function(module, result.then, action=True)  # better said now than after the answer
             frame["then"] = result.then.encode()
     if isinstance(content, str):
         frame["text"] = content.encode("utf-8", "surrogatepass")
     elif isinstance(content, bytes | bytearray):
         frame["data"] = bytes(content)
     elif content is not None:
-        raise Misuse(f"it returned {type(content).__name__}; a handler returns str, bytes, Reply or None")
+        raise HandlerContractError(f"it returned {type(content).__name__}; a handler returns str, bytes, Reply or None")
     return frame
 
 
-def _declares(declaration: api.Declaration) -> Frame:
-    options = declaration.options if not declaration.faults else {}
+def _encode_declaration(declaration: api.HandlerFunction) -> Frame:
+    options = declaration.options if not declaration.errors else {}
     frame = {
         "verb": b"declares",
         "function": declaration.name.encode(),
         "line": str(declaration.line).encode(),
-        "words": join(word.encode("utf-8", "surrogatepass") for word in declaration.words),
-        "json_keys": join(key.encode("utf-8", "surrogatepass") for key in declaration.json_keys),
-        "prefixes": join(prefix.hex().encode() for prefix in declaration.prefixes),
-        "faults": join(fault.replace("\0", "").encode(errors="replace") for fault in declaration.faults),
+        "words": join_nul(word.encode("utf-8", "surrogatepass") for word in declaration.words),
+        "json_keys": join_nul(key.encode("utf-8", "surrogatepass") for key in declaration.json_keys),
+        "prefixes": join_nul(prefix.hex().encode() for prefix in declaration.prefixes),
+        "faults": join_nul(fault.replace("\0", "").encode(errors="replace") for fault in declaration.errors),
     }
     if declaration.default:
         frame["default"] = b""
     return frame | {name: str(value).encode() for name, value in options.items()}
 
 
-def _log(file: int) -> TextIO:
-    return open(file, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)
+def _open_log(fd: int) -> TextIO:
+    return open(fd, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)
 
 
-def _write(outgoing: int, frame: Frame) -> None:
-    data = memoryview(pack(frame))
+def _write_frame(outgoing: int, frame: Frame) -> None:
+    data = memoryview(encode_frame(frame))
     while data:
         data = data[os.write(outgoing, data) :]
 
@@ -185,27 +185,27 @@ def _write(outgoing: int, frame: Frame) -> None:
 # What went wrong, in one line
 
 
-def _broken(path: str, error: BaseException) -> str:
+def _describe_load_error(path: str, error: BaseException) -> str:
     place = path
     if isinstance(error, SyntaxError) and error.filename == path and error.lineno:
-        return f"{place} line {error.lineno}: {_line(error.msg)}"
+        return f"{place} line {error.lineno}: {_one_line(error.msg)}"
     if isinstance(error, OSError) and error.filename == path:
         return f"{place} cannot be read: {error.strerror}"
-    if line := _line_of(error, path):
+    if line := _error_line(error, path):
         place += f" line {line}"
-    return f"{place}: {_named(error)}"
+    return f"{place}: {_format_exception(error)}"
 
 
-def _reason(error: BaseException, path: str) -> str:
-    line = _line_of(error, path)
+def _describe_failure(error: BaseException, path: str) -> str:
+    line = _error_line(error, path)
     name = os.path.basename(path)
     where = f" ({name} line {line})" if line else f" ({name})"
-    return (_line(str(error)) if isinstance(error, Misuse) else _named(error)) + where
+    return (_one_line(str(error)) if isinstance(error, HandlerContractError) else _format_exception(error)) + where
 
 
-def _named(error: BaseException) -> str:
+def _format_exception(error: BaseException) -> str:
     try:
-        text = _line(str(error))
+        text = _one_line(str(error))
     except BaseException:  # noqa: BLE001  (user code: even the text of an error can raise)
         text = ""
     if isinstance(error, SystemExit):
@@ -213,7 +213,7 @@ def _named(error: BaseException) -> str:
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
-def _line_of(error: BaseException, path: str) -> int:
+def _error_line(error: BaseException, path: str) -> int:
     """The last line of the file on the way to the error; 0 if it was not on it."""
     line = 0
     traceback = error.__traceback__
@@ -224,6 +224,6 @@ def _line_of(error: BaseException, path: str) -> int:
     return line
 
 
-def _line(text: str) -> str:
+def _one_line(text: str) -> str:
     line = " ".join(text.split())
-    return line if len(line) <= REASON else line[: REASON - 2] + ".."
+    return line if len(line) <= MAX_REASON_CHARS else line[: MAX_REASON_CHARS - 2] + ".."

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from agent.journal.journal import Journal
-from agent.journal.rows import COMMAND_COLUMNS, ActionRow, command_row
+from agent.journal.rows import COMMAND_COLUMNS, ActionRow, command_from_row
 
 
-class Actions:
+class ActionStore:
     """What handlers asked to be done after their answer. Each method that writes is one commit."""
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
         self._execute = journal.execute
 
-    def waiting(self) -> list[ActionRow]:
+    def list_pending(self) -> list[ActionRow]:
         """The actions that have not begun, oldest first."""
-        return self._rows("waiting")
+        return self._select("waiting")
 
-    def _rows(self, state: str) -> list[ActionRow]:
+    def _select(self, state: str) -> list[ActionRow]:
         rows = self._execute(
             "SELECT actions.id, actions.handler, action, asked_running,"
             " NOT EXISTS (SELECT 1 FROM replies WHERE replies.command = actions.command"
@@ -26,41 +26,41 @@ class Actions:
             " WHERE actions.state IN ('waiting', 'acting') AND actions.state = ? ORDER BY actions.id",
             (state,),
         ).fetchall()
-        running = self._journal.now().running
+        running = self._journal.now().uptime
         return [
-            ActionRow(row[0], command_row(row[5:]), row[1], row[2], bool(row[4]), running - row[3])
+            ActionRow(row[0], command_from_row(row[5:]), row[1], row[2], bool(row[4]), running - row[3])
             for row in rows
         ]
 
-    def begin(self, action: int) -> None:
+    def mark_running(self, action_id: int) -> None:
         """Committed before the action starts; what has started is never begun again."""
         self._journal.commit(
-            ("act", action),
-            lambda _: self._execute("UPDATE actions SET state = 'acting' WHERE id = ?", (action,)),
+            ("act", action_id),
+            lambda _: self._execute("UPDATE actions SET state = 'acting' WHERE id = ?", (action_id,)),
         )
 
-    def back(self, action: int, reason: str) -> None:
+    def requeue(self, action_id: int, reason: str) -> None:
         """It did not begin after all, which is certain: it waits again."""
         self._journal.commit(
-            ("not acted", action),
+            ("not acted", action_id),
             lambda _: self._execute(
-                "UPDATE actions SET state = 'waiting', reason = ? WHERE id = ?", (reason, action)
+                "UPDATE actions SET state = 'waiting', reason = ? WHERE id = ?", (reason, action_id)
             ),
         )
 
-    def finish(self, action: int, reason: str | None) -> None:
+    def finish(self, action_id: int, reason: str | None) -> None:
         """It ended; `reason` says how it failed."""
         state = "done" if reason is None else "failed"
         self._journal.commit(
-            ("acted", action),
+            ("acted", action_id),
             lambda _: self._execute(
-                "UPDATE actions SET state = ?, reason = ? WHERE id = ?", (state, reason, action)
+                "UPDATE actions SET state = ?, reason = ? WHERE id = ?", (state, reason, action_id)
             ),
         )
 
-    def interrupted(self) -> list[ActionRow]:
+    def close_interrupted(self) -> list[ActionRow]:
         """Actions under way when the agent ended: most likely they ended it. Asked once, at start."""
-        found = self._rows("acting")
+        found = self._select("acting")
         if found:
             self._journal.commit(
                 "interrupted actions",

@@ -11,11 +11,11 @@ import hmac
 
 from agent.journal.journal import Journal
 
-ROUNDS = 20_000
+PBKDF2_ROUNDS = 20_000
 """About 0.1 s on a Pi Zero, once or twice in the life of a card."""
 
 
-class Cards:
+class SimStore:
     """SIMs that this agent has worked with. Each method that writes is one commit.
 
     An ICCID is empty for a card that does not tell it, or does not before it is open.
@@ -25,7 +25,7 @@ class Cards:
         self._journal = journal
         self._execute = journal.execute
 
-    def attempt(self, iccid: str, pin: str, salt: bytes, *, untouched: bool) -> str:
+    def reserve_pin_attempt(self, iccid: str, pin: str, salt: bytes, *, no_tries_lost: bool) -> str:
         """Keep that this PIN is about to be tried: when this returns "", it is on disk.
 
         "refused" or "trying" where it was tried before, and nothing is written then. `untouched`: no try of
@@ -36,21 +36,21 @@ class Cards:
             for row, kept_salt, digest, state in self._execute(
                 "SELECT rowid, salt, pin, state FROM pins WHERE iccid IN (?, '') OR ? = ''", (iccid, iccid)
             )
-            if hmac.compare_digest(digest, _digest(pin, kept_salt))
+            if hmac.compare_digest(digest, _pin_digest(pin, kept_salt))
         ]
         if any(state == "refused" for _, state in found):
             return "refused"
-        if found and not untouched:
+        if found and not no_tries_lost:
             return "trying"
         with self._journal.transaction() as now:
             for row, _ in found:
                 self._execute("DELETE FROM pins WHERE rowid = ?", (row,))
             self._execute(
-                "INSERT INTO pins VALUES (?, ?, ?, 'trying', ?)", (iccid, salt, _digest(pin, salt), now.wall)
+                "INSERT INTO pins VALUES (?, ?, ?, 'trying', ?)", (iccid, salt, _pin_digest(pin, salt), now.wall)
             )
         return ""
 
-    def settle(self, iccid: str, *, refused: bool) -> None:
+    def record_pin_result(self, iccid: str, *, refused: bool) -> None:
         """What became of the attempt under way; the trace of a right PIN is taken away."""
         with self._journal.transaction():
             if refused:
@@ -70,7 +70,7 @@ class Cards:
         ).fetchone()
         return (row[0] or "") if row else ""
 
-    def met(self, iccid: str, service_centre: str) -> str:
+    def record_sim_seen(self, iccid: str, service_centre: str) -> str:
         """A card is open and in use: keep it, with its number where it has one.
 
         Returns the ICCID of the card that was in use before it, empty for the same or none. An open card had
@@ -95,5 +95,5 @@ class Cards:
         return before if before != iccid else ""
 
 
-def _digest(pin: str, salt: bytes) -> bytes:
-    return hashlib.pbkdf2_hmac("sha256", pin.encode(), salt, ROUNDS)
+def _pin_digest(pin: str, salt: bytes) -> bytes:
+    return hashlib.pbkdf2_hmac("sha256", pin.encode(), salt, PBKDF2_ROUNDS)

@@ -4,36 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from agent.journal.doubles import Doubles
-from agent.journal.journal import Journal, Moment
-from agent.journal.outbox import Outbox
-from agent.journal.parts import Parts
-from agent.journal.rows import COMMAND_COLUMNS, CommandRow, Kept, Outcome, Outgoing, command_row
-from agent.journal.strays import Strays
-from agent.service.message import Command, Part, Received, Report, Stray
+from agent.journal.doubles import DedupIndex
+from agent.journal.journal import Journal, JournalTime
+from agent.journal.outbox import OutboxStore
+from agent.journal.parts import PartStore
+from agent.journal.rows import COMMAND_COLUMNS, CommandRow, StoreResult, StoreOutcome, OutgoingMessage, command_from_row
+from agent.journal.strays import IgnoredMessages
+from agent.service.message import ReceivedCommand, MessagePart, ReceivedMessage, ReceivedReport, IgnoredMessage
 
 
-class Inbox:
+class CommandStore:
     """What comes in. Each method that writes is one commit."""
 
-    def __init__(self, journal: Journal, outbox: Outbox, *, dedup_without_sid: bool = True) -> None:
+    def __init__(self, journal: Journal, outbox: OutboxStore, *, dedup_without_sid: bool = True) -> None:
         self._journal = journal
         self._outbox = outbox
-        self._doubles = Doubles(journal, without_sid=dedup_without_sid)
-        self._strays = Strays(journal)
-        self.parts = Parts(journal, self._doubles, self._strays)
+        self._dedup = DedupIndex(journal, without_sid=dedup_without_sid)
+        self._ignored = IgnoredMessages(journal)
+        self.parts = PartStore(journal, self._dedup, self._ignored)
         self._execute = journal.execute
 
     # Receiving
 
-    def keep(
+    def store(
         self,
         slot: tuple[str, int] | None,
         raw: str,
-        classify: Callable[[Parts], Received],
+        classify: Callable[[PartStore], ReceivedMessage],
         *,
         run: bool = True,
-    ) -> Kept:
+    ) -> StoreResult:
         """Commit a message, whatever it is; after this it may be deleted from the module.
 
         `slot` is where the module stores it, None for one that was handed over directly. `classify` says
@@ -42,33 +42,33 @@ class Inbox:
         key = ("keep", slot, raw)
         if (
             slot is not None
-            and not self._journal.has_landed(key)
-            and slot not in self._journal.freed
-            and self._holds(slot, raw)
+            and not self._journal.is_confirmed(key)
+            and slot not in self._journal.freed_slots
+            and self._is_stored(slot, raw)
         ):
-            return Kept(Outcome.KNOWN)
+            return StoreResult(StoreOutcome.ALREADY_STORED)
         received = classify(self.parts)
 
-        def write(now: Moment) -> Kept:
+        def write(now: JournalTime) -> StoreResult:
             if slot is not None:
                 self._execute("INSERT OR REPLACE INTO slots VALUES (?, ?, ?)", (*slot, raw))
             match received:
-                case Command():
-                    return self._command(received, raw, now, run=run)
-                case Part():
-                    return self.parts.keep(received, now)
-                case Report(report):
-                    reply = self._outbox.report(report, now)
-                    return Kept(Outcome.REPORT, detail=f"status {report.status:#04x}", reply=reply)
-                case Stray():
-                    return self._strays.keep(received, raw, now)
+                case ReceivedCommand():
+                    return self._store_command(received, raw, now, run=run)
+                case MessagePart():
+                    return self.parts.store(received, now)
+                case ReceivedReport(report):
+                    reply = self._outbox.store_report(report, now)
+                    return StoreResult(StoreOutcome.REPORT, detail=f"status {report.status:#04x}", reply_id=reply)
+                case IgnoredMessage():
+                    return self._ignored.store(received, raw, now)
 
         kept = self._journal.commit(key, write)
         if slot is not None:
-            self._journal.freed.discard(slot)
+            self._journal.freed_slots.discard(slot)
         return kept
 
-    def _holds(self, slot: tuple[str, int], raw: str) -> bool:
+    def _is_stored(self, slot: tuple[str, int], raw: str) -> bool:
         """Whether that slot holds what was kept before. A module that does not tell the name of its store in
         one session (then it is empty) may tell it in the next.
         """
@@ -78,22 +78,22 @@ class Inbox:
         )
         return known.fetchone() is not None
 
-    def _command(self, command: Command, raw: str, now: Moment, *, run: bool) -> Kept:
-        known = self._doubles.find(command)
-        if known is not None and known.same:
-            return self._double(known.command, command)
+    def _store_command(self, command: ReceivedCommand, raw: str, now: JournalTime, *, run: bool) -> StoreResult:
+        known = self._dedup.find(command)
+        if known is not None and known.same_body:
+            return self._count_duplicate(known.command_id, command)
         if known is not None:
             reason = f"{command.sid} came before with another body"
             text = command.body if isinstance(command.body, str) else command.body.hex().upper()
-            return self._strays.keep(Stray(reason, command.sender, text), raw, now)
+            return self._ignored.store(IgnoredMessage(reason, command.sender, text), raw, now)
         stamp = None if command.timestamp is None else command.timestamp.timestamp()
-        horizon = self._journal.horizon
+        horizon = self._journal.dedup_horizon
         why = None
         if stamp is not None and horizon is not None and stamp <= horizon:
             why = "older than the memory for doubles reaches"
         elif not run:
             why = "it was in the module before the first start"
-        number = self._journal.number("commands")
+        number = self._journal.next_id("commands")
         self._execute(
             "INSERT INTO commands (id, state, sid, sender, mode, body, timestamp, answerable, reason,"
             " received_wall, received_running, ended_wall) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)",
@@ -108,32 +108,32 @@ class Inbox:
                 command.answerable,
                 why,
                 now.wall,
-                now.running,
+                now.uptime,
                 now.wall if why else None,
             ),
         )
-        self._doubles.remember(command, number, now)
+        self._dedup.record(command, number, now)
         if command.parts:
-            self.parts.forget(command.parts[0].key)
+            self.parts.delete(command.parts[0].key)
         if stamp is not None:
             self._journal.newest_timestamp = max(self._journal.newest_timestamp, stamp)
-        outcome = Outcome.EXPIRED if why else Outcome.NEW
-        return Kept(outcome, number, command.sid, detail=why or "", content=command.body)
+        outcome = StoreOutcome.EXPIRED if why else StoreOutcome.NEW
+        return StoreResult(outcome, number, command.sid, detail=why or "", content=command.body)
 
-    def _double(self, number: int | None, command: Command) -> Kept:
+    def _count_duplicate(self, command_id: int | None, command: ReceivedCommand) -> StoreResult:
         row = self._execute(
-            "UPDATE commands SET doubles = doubles + 1 WHERE id = ? RETURNING doubles", (number,)
+            "UPDATE commands SET doubles = doubles + 1 WHERE id = ? RETURNING doubles", (command_id,)
         ).fetchone()
         deliveries = 2 if row is None else int(row[0]) + 1
-        return Kept(Outcome.DOUBLE, number, command.sid, content=command.body, deliveries=deliveries)
+        return StoreResult(StoreOutcome.DUPLICATE, command_id, command.sid, content=command.body, deliveries=deliveries)
 
-    def free(self, slot: tuple[str, int]) -> None:
+    def mark_slot_free(self, slot: tuple[str, int]) -> None:
         """The module has deleted that slot; it is written with the next commit, none is made for it.
 
         Should that be lost with the power, the row says that the slot may still hold its message: then
         the slot is read, and what is not there needs no deleting.
         """
-        self._journal.freed |= {slot, ("", slot[1])}
+        self._journal.freed_slots |= {slot, ("", slot[1])}
 
     # Running
 
@@ -143,69 +143,69 @@ class Inbox:
         return self._journal.newest_timestamp
 
     @property
-    def swept(self) -> bool:
+    def first_sweep_done(self) -> bool:
         """Whether all that the module held at the first start of this journal is kept."""
-        return self._journal.swept
+        return self._journal.first_sweep_done
 
-    def note_swept(self) -> None:
+    def mark_first_sweep_done(self) -> None:
         """From now on what the module holds has come since."""
-        self._journal.swept = True
+        self._journal.first_sweep_done = True
         self._journal.commit("swept", lambda _: None)
 
-    def waiting(self, above: int = 0, limit: int = -1) -> Sequence[CommandRow]:
+    def list_pending(self, after_id: int = 0, limit: int = -1) -> Sequence[CommandRow]:
         """The Commands with a higher number than `above` that are to be run, oldest first."""
         return [
-            command_row(row)
+            command_from_row(row)
             for row in self._execute(
                 f"SELECT {COMMAND_COLUMNS} FROM commands WHERE state = 'received' AND id > ?"
                 " ORDER BY id LIMIT ?",
-                (above, limit),
+                (after_id, limit),
             )
         ]
 
-    def command(self, number: int) -> CommandRow | None:
+    def get_pending(self, command_id: int) -> CommandRow | None:
         """One Command that is to be run; None if it is not any more."""
         row = self._execute(
-            f"SELECT {COMMAND_COLUMNS} FROM commands WHERE state = 'received' AND id = ?", (number,)
+            f"SELECT {COMMAND_COLUMNS} FROM commands WHERE state = 'received' AND id = ?", (command_id,)
         ).fetchone()
-        return None if row is None else command_row(row)
+        return None if row is None else command_from_row(row)
 
-    def interrupted(self) -> Sequence[CommandRow]:
+    def list_interrupted(self) -> Sequence[CommandRow]:
         """The Commands that were running when the agent ended; asked once, before any begins."""
         return [
-            command_row(row)
+            command_from_row(row)
             for row in self._execute(
                 f"SELECT {COMMAND_COLUMNS} FROM commands WHERE state = 'running' ORDER BY id"
             )
         ]
 
-    def begin(self, command: int, handler: str, *, repeatable: bool) -> None:
+    def mark_running(self, command_id: int, handler: str, *, repeatable: bool) -> None:
         """Committed before the handler starts: whatever happens now, this run has begun."""
         self._journal.commit(
-            ("begin", command),
+            ("begin", command_id),
             lambda _: self._execute(
                 "UPDATE commands SET state = 'running', attempt = attempt + 1, handler = ?, repeatable = ?"
                 " WHERE id = ?",
-                (handler, repeatable, command),
+                (handler, repeatable, command_id),
             ),
         )
 
-    def again(self, command: int, reason: str, *, begun: bool = True) -> None:
+    def requeue(self, command_id: int, reason: str, *, count_attempt: bool = True) -> None:
         """The handler may run once more, later. Not `begun`: that attempt does not count, it was none."""
         self._journal.commit(
-            ("again", command),
+            ("again", command_id),
             lambda _: self._execute(
                 "UPDATE commands SET state = 'received', reason = ?, attempt = attempt - ? WHERE id = ?",
-                (reason, not begun, command),
+                (reason, not count_attempt, command_id),
             ),
         )
 
     def finish(
         self,
-        command: int,
+        command_id: int,
         state: str,
         reason: str | None = None,
-        replies: Sequence[Outgoing] = (),
+        replies: Sequence[OutgoingMessage] = (),
         action: tuple[str, str] | None = None,
     ) -> None:
         """The Command has ended (`done`, `failed`, `expired`), its reply is queued: one commit for both.
@@ -213,25 +213,25 @@ class Inbox:
         `action` is handler and name of what is to be done after the reply.
         """
 
-        def write(now: Moment) -> None:
+        def write(now: JournalTime) -> None:
             self._execute(
                 "UPDATE commands SET state = ?, reason = ?, ended_wall = ? WHERE id = ?",
-                (state, reason, now.wall, command),
+                (state, reason, now.wall, command_id),
             )
             for reply in replies:
-                self._outbox.insert(command, reply, now)
+                self._outbox.insert(command_id, reply, now)
             if action is not None:
                 self._execute(
                     "INSERT INTO actions (command, handler, action, state, asked_wall, asked_running)"
                     " VALUES (?, ?, ?, 'waiting', ?, ?)",
-                    (command, *action, now.wall, now.running),
+                    (command_id, *action, now.wall, now.uptime),
                 )
 
-        self._journal.commit(("finish", command), write)
+        self._journal.commit(("finish", command_id), write)
 
     # For people
 
-    def counts(self) -> dict[str, int]:
+    def count_by_state(self) -> dict[str, int]:
         """How many Commands there are in each state, and strays and parts; for `status`."""
         found = dict(self._execute("SELECT state, count(*) FROM commands GROUP BY state").fetchall())
         found["strays"] = self._execute("SELECT count(*) FROM strays").fetchone()[0]

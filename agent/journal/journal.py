@@ -22,21 +22,21 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from agent.journal import lock, rescue, schema
-from agent.journal.place import Away, Place
+from agent.journal.place import JournalDirectoryUnavailable, JournalFiles
 
 R = TypeVar("R")
 DAY_S = 86400.0
-_PLACE = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EACCES)
-RENEW_AGAIN_S = 600.0
+_PATH_ERRNOS = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EACCES)
+MIN_REBUILD_INTERVAL_S = 600.0
 """A disk that damages the journal again sooner than this lets nothing be committed meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
+class JournalTime:
     """A point in time by both clocks of the journal, in seconds."""
 
     wall: float
-    running: float
+    uptime: float
 
 
 class JournalUnusable(Exception):  # noqa: N818  (reads as the sentence it is)
@@ -45,19 +45,19 @@ class JournalUnusable(Exception):  # noqa: N818  (reads as the sentence it is)
     `configuration`: its place is impossible, so that starting again helps nobody.
     """
 
-    def __init__(self, text: str, *, configuration: bool = False) -> None:
+    def __init__(self, text: str, *, is_configuration_error: bool = False) -> None:
         super().__init__(text)
-        self.configuration = configuration
+        self.is_configuration_error = is_configuration_error
 
 
-class _Trouble(Enum):
+class _DbFailure(Enum):
     """What an error of SQLite says about the connection (sqlite.org/rescode.html)."""
 
     CONNECTION = (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN)
     FILE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
-class Rows:
+class QueryResult:
     """The rows of a query, all of them: whatever is wrong with the file shows while it is asked."""
 
     def __init__(self, cursor: sqlite3.Cursor) -> None:
@@ -85,178 +85,178 @@ class Journal:
     def __init__(
         self,
         path: Path,
-        wall: Callable[[], float],
-        monotonic: Callable[[], float],
-        alarm: Callable[[str], object] = lambda text: None,
+        wall_clock: Callable[[], float],
+        monotonic_clock: Callable[[], float],
+        on_damage: Callable[[str], object] = lambda text: None,
     ) -> None:
         """Open or create the file (mode 0600). Raises JournalUnusable, lock.JournalHeld.
 
         `alarm` is given a sentence when the file was damaged, here and later, by the thread of that moment.
         """
         self.path = path
-        self._wall = wall
-        self._monotonic = monotonic
-        self._alarm = alarm
-        self._lock = -1
-        self._trouble: _Trouble | None = None
-        self._why = ""
-        self._renew_at = -math.inf
-        self._doubt: tuple[Hashable, float, Any] | None = None
+        self._wall_clock = wall_clock
+        self._monotonic_clock = monotonic_clock
+        self._on_damage = on_damage
+        self._lock_fd = -1
+        self._failure: _DbFailure | None = None
+        self._failure_reason = ""
+        self._rebuild_allowed_at = -math.inf
+        self._uncertain_commit: tuple[Hashable, float, Any] | None = None
         """Key, running time and result of a commit that may have reached the disk."""
-        self._landed: dict[Hashable, Any] = {}
+        self._confirmed_results: dict[Hashable, Any] = {}
         """Results of commits that failed and have reached the disk all the same."""
-        self._numbers: dict[str, int] = {}
-        self._giving: dict[str, int] = {}
-        self.freed: set[tuple[str, int]] = set()
+        self._last_ids: dict[str, int] = {}
+        self._reserved_ids: dict[str, int] = {}
+        self.freed_slots: set[tuple[str, int]] = set()
         """Slots that the module has emptied since the last commit; written with the next one."""
         try:
             # Behind a link: SQLite keeps its log there, and whoever comes by another name must meet the lock.
-            self._file = Path(os.path.realpath(path))
-            self._lock = lock.take(self._file)
-            self._why = rescue.prepare(self._file) or ""
-            if self._why:
-                self._renew()
+            self._real_path = Path(os.path.realpath(path))
+            self._lock_fd = lock.acquire(self._real_path)
+            self._failure_reason = rescue.check_before_open(self._real_path) or ""
+            if self._failure_reason:
+                self._rebuild()
             else:
                 try:
                     self._open()
                 except sqlite3.DatabaseError as error:
-                    if self._judge(error) is not _Trouble.FILE:
+                    if self._classify_error(error) is not _DbFailure.FILE:
                         raise
-                    self._renew()
-            self._base: float = self._written - monotonic()
+                    self._rebuild()
+            self._uptime_base: float = self._committed_uptime - monotonic_clock()
         except OSError as error:
             self.close()
             raise JournalUnusable(
                 f"journal {path} cannot be opened: {error.strerror}; its folder must exist and be writable "
                 "by the user that runs modem-agent ([journal] path)",
-                configuration=error.errno in _PLACE,
+                is_configuration_error=error.errno in _PATH_ERRNOS,
             ) from error
-        except (sqlite3.Error, schema.TooNew) as error:
+        except (sqlite3.Error, schema.SchemaTooNew) as error:
             self.close()
             raise JournalUnusable(f"journal {path} cannot be opened: {error}") from error
 
     def _open(self) -> None:
         """Raises OSError, sqlite3.Error, schema.TooNew."""
-        if not self._file.exists():
-            rescue.begin(self._file)
-        os.close(os.open(self._file, os.O_RDWR | os.O_CLOEXEC))  # says better than SQLite why it cannot be
-        connection = sqlite3.connect(self._file, isolation_level=None, check_same_thread=False)
+        if not self._real_path.exists():
+            rescue.create(self._real_path)
+        os.close(os.open(self._real_path, os.O_RDWR | os.O_CLOEXEC))  # says better than SQLite why it cannot be
+        connection = sqlite3.connect(self._real_path, isolation_level=None, check_same_thread=False)
         try:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
             schema.migrate(connection)
             row = connection.execute("SELECT running, newest_timestamp, horizon, swept FROM clock").fetchone()
-            _check(row)
-            self._place = Place(self._file, self._lock)
+            _check_meta_row(row)
+            self._files = JournalFiles(self._real_path, self._lock_fd)
         except BaseException:
             connection.close()
             raise
         self.connection = connection
-        self._written: float = row[0]
+        self._committed_uptime: float = row[0]
         self.newest_timestamp: float = row[1]
-        self.horizon: float | None = row[2]
-        self.swept = bool(row[3])
+        self.dedup_horizon: float | None = row[2]
+        self.first_sweep_done = bool(row[3])
         """Whether all that the module held at the first start of this journal is kept."""
 
-    def _renew(self) -> None:
+    def _rebuild(self) -> None:
         """Begin anew with what can be read. Raises OSError, sqlite3.Error, schema.TooNew."""
-        self._renew_at = self._monotonic() + RENEW_AGAIN_S
-        rescued = rescue.renew(self._file, self._why, self._wall())
-        self._trouble = None
+        self._rebuild_allowed_at = self._monotonic_clock() + MIN_REBUILD_INTERVAL_S
+        rescued = rescue.rebuild(self._real_path, self._failure_reason, self._wall_clock())
+        self._failure = None
         self._open()
-        self._alarm(str(rescued))
+        self._on_damage(str(rescued))
 
     def close(self) -> None:
         """Note the slots freed last, let go of file and lock; safe to call twice."""
         if "connection" in self.__dict__:
             with contextlib.suppress(sqlite3.Error):  # closed before, or a disk that takes nothing more
-                if self._trouble is None:
-                    self._keep_place()
-                    if self.freed:
+                if self._failure is None:
+                    self._check_files()
+                    if self.freed_slots:
                         with self.transaction():
                             pass
             self.connection.close()
-        if self._lock >= 0:
-            os.close(self._lock)
-            self._lock = -1
+        if self._lock_fd >= 0:
+            os.close(self._lock_fd)
+            self._lock_fd = -1
 
-    def now(self) -> Moment:
+    def now(self) -> JournalTime:
         """The present by both clocks."""
-        return Moment(self._wall(), self._base + self._monotonic())
+        return JournalTime(self._wall_clock(), self._uptime_base + self._monotonic_clock())
 
-    def age(self, wall: float, running: float) -> float:
+    def age(self, wall: float, uptime: float) -> float:
         """Seconds since that moment: the smaller difference, so that a clock that jumps ages nothing."""
         now = self.now()
-        return max(0.0, min(now.wall - wall, now.running - running))
+        return max(0.0, min(now.wall - wall, now.uptime - uptime))
 
-    def number(self, table: str) -> int:
+    def next_id(self, table: str) -> int:
         """The number of the next row. None is given twice while the agent runs, whatever the file loses."""
         highest = self.execute(f"SELECT max(id) FROM {table}").fetchone()[0] or 0
-        self._giving[table] = max(int(highest), self._numbers.get(table, 0)) + 1
-        return self._giving[table]
+        self._reserved_ids[table] = max(int(highest), self._last_ids.get(table, 0)) + 1
+        return self._reserved_ids[table]
 
-    def execute(self, query: str, values: tuple[Any, ...] = ()) -> Rows:
+    def execute(self, query: str, values: tuple[Any, ...] = ()) -> QueryResult:
         """Run one statement on the connection of the moment. Raises sqlite3.Error."""
-        self._ready()
+        self._reopen_if_needed()
         try:
-            return Rows(self.connection.execute(query, values))
+            return QueryResult(self.connection.execute(query, values))
         except sqlite3.Error as error:
-            self._judge(error)
+            self._classify_error(error)
             raise
 
-    def commit(self, key: Hashable | None, write: Callable[[Moment], R]) -> R:
+    def commit(self, key: Hashable | None, write: Callable[[JournalTime], R]) -> R:
         """One commit of what `write` writes; returns what it returns. Raises sqlite3.Error.
 
         `key` says what it is about, where the caller does not rest until it is done. Should this raise
         although the disk has it all, the next call with the same key writes nothing and returns the same.
         """
-        if self.has_landed(key):
-            result: R = self._landed.pop(key)
+        if self.is_confirmed(key):
+            result: R = self._confirmed_results.pop(key)
             return result
         written: list[R] = []
         try:
             with self.transaction() as now:
                 written.append(write(now))
         except sqlite3.Error:
-            if self._ask_again(key, written):
+            if self._resolve_uncertain_commit(key, written):
                 return written[0]
             raise
         return written[0]
 
-    def has_landed(self, key: Hashable | None) -> bool:
+    def is_confirmed(self, key: Hashable | None) -> bool:
         """Whether a commit about this failed and has reached the disk all the same. Raises sqlite3.Error."""
-        self._ready()
-        return key in self._landed
+        self._reopen_if_needed()
+        return key in self._confirmed_results
 
-    def _ask_again(self, key: Hashable | None, written: list[Any]) -> bool:
+    def _resolve_uncertain_commit(self, key: Hashable | None, results: list[Any]) -> bool:
         """Whether the commit that has just failed is on the disk; if that cannot be told now, it will be."""
-        if self._doubt is None or key is None:
+        if self._uncertain_commit is None or key is None:
             return False
-        self._doubt = (key, self._doubt[1], written[0])
+        self._uncertain_commit = (key, self._uncertain_commit[1], results[0])
         with contextlib.suppress(sqlite3.Error):
-            self._ready()
-        return self._landed.pop(key, self) is not self
+            self._reopen_if_needed()
+        return self._confirmed_results.pop(key, self) is not self
 
     @contextlib.contextmanager
-    def transaction(self) -> Iterator[Moment]:
+    def transaction(self) -> Iterator[JournalTime]:
         """One commit: all that is written inside, the running time and the slots freed meanwhile."""
-        self._ready()
-        self._keep_place()
+        self._reopen_if_needed()
+        self._check_files()
         self.execute("BEGIN IMMEDIATE")
         committing = False
-        self._doubt = None
-        self._giving.clear()
+        self._uncertain_commit = None
+        self._reserved_ids.clear()
         now = self.now()
         # It grows with every commit, so it also tells whether this very one has reached the disk.
-        running = max(now.running, math.nextafter(self._written, math.inf))
+        running = max(now.uptime, math.nextafter(self._committed_uptime, math.inf))
         try:
-            freed = tuple(self.freed)
+            freed = tuple(self.freed_slots)
             for store, slot in freed:
                 self.execute("DELETE FROM slots WHERE store = ? AND slot = ?", (store, slot))
             yield now
             self.execute(
                 "UPDATE clock SET running = ?, newest_timestamp = ?, horizon = ?, swept = ?",
-                (running, self.newest_timestamp, self.horizon, self.swept),
+                (running, self.newest_timestamp, self.dedup_horizon, self.first_sweep_done),
             )
             committing = True
             self.execute("COMMIT")
@@ -264,81 +264,81 @@ class Journal:
             with contextlib.suppress(sqlite3.Error):
                 if self.connection.in_transaction:
                     self.connection.execute("ROLLBACK")
-            if committing and self._trouble is not None:
-                self._doubt = (None, running, None)
+            if committing and self._failure is not None:
+                self._uncertain_commit = (None, running, None)
             raise
-        self._written = running
-        self._numbers.update(self._giving)
-        self.freed.difference_update(freed)
+        self._committed_uptime = running
+        self._last_ids.update(self._reserved_ids)
+        self.freed_slots.difference_update(freed)
 
     # Trouble with the file
 
-    def _keep_place(self) -> None:
+    def _check_files(self) -> None:
         """What somebody has deleted or replaced is put back from what is still open. Raises sqlite3.Error."""
         try:
-            lost = self._place.lost()
+            lost = self._files.find_changed()
             if not lost:
                 return
             if ".lock" in lost:
-                taken = lock.take(self._file)
-                os.close(self._lock)
-                self._lock = taken
-                self._place.locked(taken)
+                taken = lock.acquire(self._real_path)
+                os.close(self._lock_fd)
+                self._lock_fd = taken
+                self._files.set_lock_file(taken)
             if lost != [".lock"]:
-                aside = rescue.put_back(self._file, self.connection, self._wall(), foreign="" in lost)
+                aside = rescue.restore_files(self._real_path, self.connection, self._wall_clock(), keep_replacement="" in lost)
                 kept = f"; what stood in its place is kept as {aside}" if aside else ""
-                self._alarm(
+                self._on_damage(
                     f"journal {self.path} was deleted or replaced while it was in use: "
                     f"put back with all that it held{kept}"
                 )
-                self._trouble = _Trouble.CONNECTION  # until there is another one, whatever comes between
-                self._ready()
-            self._place = Place(self._file, self._lock)
-        except (OSError, Away, lock.JournalHeld) as error:
+                self._failure = _DbFailure.CONNECTION  # until there is another one, whatever comes between
+                self._reopen_if_needed()
+            self._files = JournalFiles(self._real_path, self._lock_fd)
+        except (OSError, JournalDirectoryUnavailable, lock.JournalLocked) as error:
             raise sqlite3.OperationalError(f"the journal is not where it was: {error}") from error
 
-    def _judge(self, error: sqlite3.Error) -> _Trouble | None:
+    def _classify_error(self, error: sqlite3.Error) -> _DbFailure | None:
         """Remember what an error says about connection and file; a full disk or a lock says nothing."""
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-        for trouble in _Trouble:
-            if code in trouble.value and self._trouble is not _Trouble.FILE:
-                self._trouble, self._why = trouble, str(error)
-        return self._trouble
+        for trouble in _DbFailure:
+            if code in trouble.value and self._failure is not _DbFailure.FILE:
+                self._failure, self._failure_reason = trouble, str(error)
+        return self._failure
 
-    def _ready(self) -> None:
+    def _reopen_if_needed(self) -> None:
         """After trouble: a new connection, to a new file if this one is damaged. Raises sqlite3.Error."""
-        if self._trouble is None:
+        if self._failure is None:
             return
-        memory = (self.newest_timestamp, self.horizon, self.swept)
+        memory = (self.newest_timestamp, self.dedup_horizon, self.first_sweep_done)
         self.connection.close()
         try:
-            if self._trouble is _Trouble.CONNECTION:
-                if not self._file.exists():
+            if self._failure is _DbFailure.CONNECTION:
+                if not self._real_path.exists():
                     raise FileNotFoundError(errno.ENOENT, "it is gone")
                 self._open()
-            elif self._monotonic() < self._renew_at:
-                raise sqlite3.DatabaseError(f"the disk damages the journal again and again ({self._why})")
+            elif self._monotonic_clock() < self._rebuild_allowed_at:
+                raise sqlite3.DatabaseError(f"the disk damages the journal again and again ({self._failure_reason})")
             else:
-                self._renew()
-        except (OSError, schema.TooNew) as error:
+                self._rebuild()
+        except (OSError, schema.SchemaTooNew) as error:
             raise sqlite3.OperationalError(f"the journal cannot be opened again: {error}") from error
         except sqlite3.Error as error:
-            self._judge(error)
+            self._classify_error(error)
             raise
-        self._trouble = None
-        if self._doubt is not None:
-            key, running, result = self._doubt
-            self._doubt = None
-            if self._written == running and key is not None:
-                self._landed[key] = result
+        self._failure = None
+        if self._uncertain_commit is not None:
+            key, running, result = self._uncertain_commit
+            self._uncertain_commit = None
+            if self._committed_uptime == running and key is not None:
+                self._confirmed_results[key] = result
         self.newest_timestamp = max(self.newest_timestamp, memory[0])
-        self.horizon = max((each for each in (self.horizon, memory[1]) if each is not None), default=None)
-        self.swept = self.swept or memory[2]
+        self.dedup_horizon = max((each for each in (self.dedup_horizon, memory[1]) if each is not None), default=None)
+        self.first_sweep_done = self.first_sweep_done or memory[2]
 
 
-def _check(clock: object) -> None:
+def _check_meta_row(meta_row: object) -> None:
     """Where the one row that every journal has is missing, the file is damaged."""
-    if clock is None:
+    if meta_row is None:
         error = sqlite3.DatabaseError("its clock is missing")
         error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
         raise error

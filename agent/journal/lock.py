@@ -7,25 +7,25 @@ import os
 from pathlib import Path
 
 
-class JournalHeld(Exception):  # noqa: N818  (reads as the sentence it is)
+class JournalLocked(Exception):  # noqa: N818  (reads as the sentence it is)
     """Another process writes this journal; the text names it."""
 
 
-def take(journal: Path) -> int:
+def acquire(journal_path: Path) -> int:
     """Take the lock beside the journal; the returned descriptor holds it until it is closed.
 
     The kernel lets go when the process ends in whatever way, so a lock file left behind blocks nobody.
     Raises JournalHeld, OSError.
     """
-    path = journal.with_name(journal.name + ".lock")
+    path = journal_path.with_name(journal_path.name + ".lock")
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         holder = os.read(descriptor, 32).decode("ascii", "replace").strip() or "unknown"
         os.close(descriptor)
-        raise JournalHeld(
-            f"journal {journal} is written by another modem-agent (process {holder}): "
+        raise JournalLocked(
+            f"journal {journal_path} is written by another modem-agent (process {holder}): "
             "stop that one or give this one a journal of its own"
         ) from None
     os.ftruncate(descriptor, 0)

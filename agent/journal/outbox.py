@@ -8,44 +8,44 @@ from typing import Any
 
 import pdu
 from agent.journal import caps
-from agent.journal.journal import DAY_S, Journal, Moment
-from agent.journal.rows import Outgoing, ReplyRow
+from agent.journal.journal import DAY_S, Journal, JournalTime
+from agent.journal.rows import OutgoingMessage, ReplyRow
 
-REPORT_WAIT_S = 3 * DAY_S
+REPORT_MATCH_WINDOW_S = 3 * DAY_S
 """A message reference comes round after 256 messages, so a report only speaks of a recent one."""
 
-AGREES_S = 120.0
+TIMESTAMP_TOLERANCE_S = 120.0
 """Between our note that a message is sent and the service centre's that it has come."""
 
-_REPLY = (
+_SELECT_QUEUED = (
     "replies.id, command, commands.sid, destination, alphabet, octets, length, has_header, part, parts,"
     " attempts, replies.reason FROM replies LEFT JOIN commands ON commands.id = command"
     " WHERE replies.state = 'queued'"
 )
-_FITS = "ltrim(recipient, '+') = ltrim(destination, '+')"  # networks write the same number both ways
-_LEFT = "state IN ('sending', 'sent', 'delivered', 'unknown')"
-_LEFT_AT = "coalesce(sent_running, queued_running)"  # without the first: of an earlier version
-_TRYING = range(0x20, 0x40)  # TP-ST 9.2.3.15: not final, another report follows
+_SAME_RECIPIENT = "ltrim(recipient, '+') = ltrim(destination, '+')"  # networks write the same number both ways
+_MAY_HAVE_LEFT = "state IN ('sending', 'sent', 'delivered', 'unknown')"
+_SENT_UPTIME = "coalesce(sent_running, queued_running)"  # without the first: of an earlier version
+_TP_ST_STILL_TRYING = range(0x20, 0x40)  # TP-ST 9.2.3.15: not final, another report follows
 
 
-class Outbox:
+class OutboxStore:
     """Messages to send. Each method that writes is one commit, but `insert` and `report`."""
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
         self._execute = journal.execute
 
-    def insert(self, command: int | None, reply: Outgoing, now: Moment) -> int:
+    def insert(self, command_id: int | None, reply: OutgoingMessage, now: JournalTime) -> int:
         """Queue a message inside the caller's transaction; returns its number."""
         data = reply.user_data
-        number = self._journal.number("replies")
+        number = self._journal.next_id("replies")
         self._execute(
             "INSERT INTO replies (id, command, state, destination, alphabet, octets, length, has_header,"
             " text, part, parts, error_answer, queued_wall, queued_running)"
             " VALUES (?, ?, 'queued', ?,?,?,?,?,?,?,?,?,?,?)",
             (
                 number,
-                command,
+                command_id,
                 reply.destination,
                 data.alphabet.value,
                 data.octets,
@@ -56,28 +56,28 @@ class Outbox:
                 reply.parts,
                 reply.error_answer,
                 now.wall,
-                now.running,
+                now.uptime,
             ),
         )
         return number
 
-    def queue(self, replies: list[Outgoing]) -> list[int]:
+    def enqueue(self, replies: list[OutgoingMessage]) -> list[int]:
         """Queue messages sent by hand."""
         return self._journal.commit(
             None,
             lambda now: [self.insert(None, reply, now) for reply in replies],
         )
 
-    def next(self, waiting: Collection[str] = ()) -> ReplyRow | None:
+    def next_queued(self, excluded_destinations: Collection[str] = ()) -> ReplyRow | None:
         """The oldest queued message to none of the destinations that have to wait."""
         row = self._execute(
-            f"SELECT {_REPLY} AND destination NOT IN ({', '.join('?' * len(waiting))})"
+            f"SELECT {_SELECT_QUEUED} AND destination NOT IN ({', '.join('?' * len(excluded_destinations))})"
             " ORDER BY replies.id LIMIT 1",
-            tuple(waiting),
+            tuple(excluded_destinations),
         ).fetchone()
-        return None if row is None else _reply_row(row)
+        return None if row is None else _reply_from_row(row)
 
-    def too_old(self, seconds: float, per_day: int) -> list[ReplyRow]:
+    def list_expired(self, max_age_s: float, per_day: int) -> list[ReplyRow]:
         """Queued messages that have waited for longer than this, by both clocks; oldest first.
 
         One that the cap of so many a day kept back for a time gets one more day.
@@ -88,7 +88,7 @@ class Outbox:
             for row in self._execute(
                 "SELECT id, queued_wall, queued_running FROM replies WHERE state = 'queued'"
                 " AND queued_wall < ? AND queued_running < ? ORDER BY id",
-                (now.wall - seconds, now.running - seconds),
+                (now.wall - max_age_s, now.uptime - max_age_s),
             )
         ]
         if not old:
@@ -97,38 +97,38 @@ class Outbox:
         left = [
             at
             for (at,) in self._execute(
-                f"SELECT {_LEFT_AT} AS at FROM replies WHERE {_LEFT} AND {_LEFT_AT} > ? ORDER BY at",
+                f"SELECT {_SENT_UPTIME} AS at FROM replies WHERE {_MAY_HAVE_LEFT} AND {_SENT_UPTIME} > ? ORDER BY at",
                 (since - DAY_S,),
             )
         ]
         given_up = [
             number
             for number, _, running, age in old
-            if age > seconds + DAY_S or not caps.reached(left, per_day, running)
+            if age > max_age_s + DAY_S or not caps.was_daily_cap_reached(left, per_day, running)
         ]
-        return [row for number in given_up if (row := self._queued(number)) is not None]
+        return [row for number in given_up if (row := self._get_queued(number)) is not None]
 
-    def _queued(self, number: int) -> ReplyRow | None:
-        row = self._execute(f"SELECT {_REPLY} AND replies.id = ?", (number,)).fetchone()
-        return None if row is None else _reply_row(row)
+    def _get_queued(self, reply_id: int) -> ReplyRow | None:
+        row = self._execute(f"SELECT {_SELECT_QUEUED} AND replies.id = ?", (reply_id,)).fetchone()
+        return None if row is None else _reply_from_row(row)
 
-    def oldest_age(self) -> float | None:
+    def oldest_queued_age(self) -> float | None:
         """Seconds, by the smaller difference of the clocks, that the oldest queued message has waited."""
         row = self._execute(
             "SELECT queued_wall, queued_running FROM replies WHERE state = 'queued' ORDER BY id LIMIT 1"
         ).fetchone()
         return None if row is None else self._journal.age(*row)
 
-    def note(self, reply: int, reason: str) -> None:
+    def set_wait_reason(self, reply_id: int, reason: str) -> None:
         """Why a queued message has to wait, for people who look into the outbox."""
         self._journal.commit(
             None,
             lambda _: self._execute(
-                "UPDATE replies SET reason = ? WHERE id = ? AND state = 'queued'", (reason, reply)
+                "UPDATE replies SET reason = ? WHERE id = ? AND state = 'queued'", (reason, reply_id)
             ),
         )
 
-    def sending(self, reply: int) -> None:
+    def mark_sending(self, reply_id: int) -> None:
         """Committed after the prompt and before an octet of the body leaves: from now on it may be out.
 
         So from now on it counts against the caps, whatever becomes of it.
@@ -138,55 +138,55 @@ class Outbox:
             lambda now: self._execute(
                 "UPDATE replies SET state = 'sending', attempts = attempts + 1,"
                 " sent_wall = ?, sent_running = ? WHERE id = ?",
-                (now.wall, now.running, reply),
+                (now.wall, now.uptime, reply_id),
             ),
         )
 
-    def sent(self, reply: int, message_reference: int | None) -> None:
+    def mark_sent(self, reply_id: int, message_reference: int | None) -> None:
         """The module has confirmed it; a report that came before this confirmation is matched now.
 
         `message_reference` is None where the module named none.
         """
 
-        def write(now: Moment) -> None:
+        def write(now: JournalTime) -> None:
             began = self._execute(
-                "SELECT coalesce(sent_running, queued_running) FROM replies WHERE id = ?", (reply,)
+                "SELECT coalesce(sent_running, queued_running) FROM replies WHERE id = ?", (reply_id,)
             ).fetchone()
             self._execute(
                 "UPDATE replies SET state = 'sent', message_reference = ?, reason = NULL,"
                 " sent_wall = ?, sent_running = ? WHERE id = ?",
-                (message_reference, now.wall, now.running, reply),
+                (message_reference, now.wall, now.uptime, reply_id),
             )
             early = self._execute(
-                f"SELECT reports.id, status FROM reports JOIN replies ON replies.id = ? WHERE {_FITS}"
+                f"SELECT reports.id, status FROM reports JOIN replies ON replies.id = ? WHERE {_SAME_RECIPIENT}"
                 " AND reports.reply IS NULL AND reports.message_reference = ? AND reports.at_running >= ?"
                 " ORDER BY reports.id DESC",
-                (reply, message_reference, *began),
+                (reply_id, message_reference, *began),
             ).fetchone()
             if early is not None:
-                self._match(early[0], reply, early[1])
+                self._apply_report(early[0], reply_id, early[1])
 
-        self._journal.commit(("sent", reply), write)
+        self._journal.commit(("sent", reply_id), write)
 
-    def back(self, reply: int, reason: str, *, attempted: bool) -> None:
+    def requeue(self, reply_id: int, reason: str, *, count_attempt: bool) -> None:
         """Nothing left: queued again. `attempted` counts a try that never reached `sending`."""
         self._journal.commit(
-            ("back", reply),
+            ("back", reply_id),
             lambda _: self._execute(
                 "UPDATE replies SET state = 'queued', reason = ?, attempts = attempts + ?,"
                 " sent_wall = NULL, sent_running = NULL WHERE id = ?",
-                (reason, attempted, reply),
+                (reason, count_attempt, reply_id),
             ),
         )
 
-    def copy(self, reply: int, reason: str) -> None:
+    def requeue_possibly_sent(self, reply_id: int, reason: str) -> None:
         """It is to be sent once more, though it may have left: queued again, at its place among the others.
 
         What may have left gets a row of its own, `unknown`: both count against the caps, both are shown. That
         row answers no Command, so that each Command is still answered once.
         """
 
-        def write(_: Moment) -> None:
+        def write(_: JournalTime) -> None:
             columns = (
                 "destination, alphabet, octets, length, has_header, text, part, parts,"
                 " error_answer, attempts, queued_wall, queued_running, sent_wall, sent_running"
@@ -194,28 +194,28 @@ class Outbox:
             self._execute(
                 f"INSERT INTO replies (id, state, reason, {columns})"
                 f" SELECT ?, 'unknown', ?, {columns} FROM replies WHERE id = ?",
-                (self._journal.number("replies"), f"{reason}; sent once more as {reply}", reply),
+                (self._journal.next_id("replies"), f"{reason}; sent once more as {reply_id}", reply_id),
             )
             self._execute(
                 "UPDATE replies SET state = 'queued', reason = ?, sent_wall = NULL, sent_running = NULL"
                 " WHERE id = ?",
-                (f"{reason}; to be sent once more", reply),
+                (f"{reason}; to be sent once more", reply_id),
             )
 
-        self._journal.commit(("copy", reply), write)
+        self._journal.commit(("copy", reply_id), write)
 
-    def end(self, reply: int, state: str, reason: str) -> None:
+    def finish(self, reply_id: int, state: str, reason: str) -> None:
         """`failed` or `unknown`, and why."""
         self._journal.commit(
-            ("end", reply),
+            ("end", reply_id),
             lambda _: self._execute(
                 "UPDATE replies SET state = ?1, reason = ?2, sent_wall = iif(?1 = 'failed', NULL, sent_wall),"
                 " sent_running = iif(?1 = 'failed', NULL, sent_running) WHERE id = ?3",
-                (state, reason, reply),
+                (state, reason, reply_id),
             ),
         )
 
-    def interrupted(self) -> list[int]:
+    def close_interrupted(self) -> list[int]:
         """Messages that were `sending` when the agent ended; they are unknown now. Asked once, at start."""
         rows = self._execute("SELECT id FROM replies WHERE state = 'sending' ORDER BY id").fetchall()
         if rows:
@@ -228,7 +228,7 @@ class Outbox:
             )
         return [number for (number,) in rows]
 
-    def report(self, report: pdu.StatusReport, now: Moment) -> int | None:
+    def store_report(self, report: pdu.StatusReport, now: JournalTime) -> int | None:
         """Keep a status report inside the caller's transaction and match it; returns the reply it fits.
 
         It fits a message with its reference and recipient that was sent in the last days, see `_meant`.
@@ -244,78 +244,78 @@ class Outbox:
                 report.status,
                 None if discharged is None else discharged.isoformat(),
                 now.wall,
-                now.running,
+                now.uptime,
             ),
         ).lastrowid
         sent = self._execute(
             f"SELECT replies.id, replies.state, sent_wall FROM replies JOIN reports ON reports.id = ?"
-            f" WHERE {_FITS} AND replies.message_reference = ? AND replies.state IN ('sent', 'delivered')"
+            f" WHERE {_SAME_RECIPIENT} AND replies.message_reference = ? AND replies.state IN ('sent', 'delivered')"
             " AND sent_running > ? ORDER BY replies.id DESC",
-            (number, report.message_reference, now.running - REPORT_WAIT_S),
+            (number, report.message_reference, now.uptime - REPORT_MATCH_WINDOW_S),
         ).fetchall()
         if not sent or number is None:
             return None
-        reply = _meant(sent, report.service_centre_timestamp.time)
-        self._match(number, reply, report.status)
+        reply = _matching_reply(sent, report.service_centre_timestamp.time)
+        self._apply_report(number, reply, report.status)
         return reply
 
-    def _match(self, report: int, reply: int, status: int) -> None:
-        self._execute("UPDATE reports SET reply = ? WHERE id = ?", (reply, report))
-        if status < _TRYING.start:
-            self._execute("UPDATE replies SET state = 'delivered' WHERE id = ?", (reply,))
-        elif status not in _TRYING:
+    def _apply_report(self, report_id: int, reply_id: int, tp_status: int) -> None:
+        self._execute("UPDATE reports SET reply = ? WHERE id = ?", (reply_id, report_id))
+        if tp_status < _TP_ST_STILL_TRYING.start:
+            self._execute("UPDATE replies SET state = 'delivered' WHERE id = ?", (reply_id,))
+        elif tp_status not in _TP_ST_STILL_TRYING:
             self._execute(
                 "UPDATE replies SET state = 'failed', reason = ? WHERE id = ?",
-                (f"the service centre gave up, status {status:#04x}", reply),
+                (f"the service centre gave up, status {tp_status:#04x}", reply_id),
             )
 
     # Limits
 
-    def sent_within(self, seconds: float) -> int:
+    def count_sent_within(self, seconds: float) -> int:
         """Messages whose body may have left in the last seconds, by running time."""
-        since = self._journal.now().running - seconds
+        since = self._journal.now().uptime - seconds
         row = self._execute(
-            f"SELECT count(*) FROM replies WHERE {_LEFT} AND {_LEFT_AT} > ?",
+            f"SELECT count(*) FROM replies WHERE {_MAY_HAVE_LEFT} AND {_SENT_UPTIME} > ?",
             (since,),
         ).fetchone()
         return int(row[0])
 
-    def error_answers_within(self, seconds: float) -> int:
+    def count_error_answers_within(self, seconds: float) -> int:
         """Error answers of our own queued in the last seconds, by running time."""
-        since = self._journal.now().running - seconds
+        since = self._journal.now().uptime - seconds
         row = self._execute(
             "SELECT count(*) FROM replies WHERE error_answer AND queued_running > ?", (since,)
         ).fetchone()
         return int(row[0])
 
-    def states(self, replies: list[int]) -> list[tuple[str, str | None]]:
+    def get_states(self, reply_ids: list[int]) -> list[tuple[str, str | None]]:
         """State and reason of each of these messages."""
         found = [
             self._execute("SELECT state, reason FROM replies WHERE id = ?", (number,)).fetchone()
-            for number in replies
+            for number in reply_ids
         ]
         return [("failed", "pruned") if row is None else (str(row[0]), row[1]) for row in found]
 
-    def counts(self) -> dict[str, int]:
+    def count_by_state(self) -> dict[str, int]:
         """How many messages there are in each state; for `status`."""
         return dict(self._execute("SELECT state, count(*) FROM replies GROUP BY state").fetchall())
 
 
-def _meant(sent: list[Any], taken: datetime | None) -> int:
+def _matching_reply(candidates: list[Any], submitted_at: datetime | None) -> int:
     """Which of several messages with one reference a report speaks of; newest first, with state and time.
 
     It names when the service centre took the message (23.040 9.2.2.3). Where the device's clock agrees with
     that for one of them, it is that one; a clock that is wrong tells nothing, then it is the newest that no
     report has settled, as one that was sent after so many others seldom waits for its report any more.
     """
-    if taken is not None:
-        away, number = min((abs(at - taken.timestamp()), -number) for number, _, at in sent)
-        if away <= AGREES_S:
+    if submitted_at is not None:
+        away, number = min((abs(at - submitted_at.timestamp()), -number) for number, _, at in candidates)
+        if away <= TIMESTAMP_TOLERANCE_S:
             return -int(number)
-    return int(next((number for number, state, _ in sent if state == "sent"), sent[0][0]))
+    return int(next((number for number, state, _ in candidates if state == "sent"), candidates[0][0]))
 
 
-def _reply_row(row: tuple[Any, ...]) -> ReplyRow:
+def _reply_from_row(row: tuple[Any, ...]) -> ReplyRow:
     number, command, sid, destination, alphabet, octets, length, has_header, *others = row
     data = pdu.UserData(octets, length, pdu.Alphabet(alphabet), has_header=bool(has_header))
     return ReplyRow(number, command, sid, destination, data, *others)

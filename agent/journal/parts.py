@@ -5,86 +5,86 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import pdu
-from agent.journal.doubles import Doubles
-from agent.journal.journal import Journal, Moment
-from agent.journal.rows import Kept, Outcome
-from agent.journal.strays import Strays
-from agent.service.message import Part, PartKey, Stray
+from agent.journal.doubles import DedupIndex
+from agent.journal.journal import Journal, JournalTime
+from agent.journal.rows import StoreResult, StoreOutcome
+from agent.journal.strays import IgnoredMessages
+from agent.service.message import MessagePart, ConcatenationKey, IgnoredMessage
 
-PARTS_KEPT = 2000
+MAX_PARTS = 2000
 """Parts of all incomplete messages, of which one has 255 at the most; beyond them the oldest is given up."""
 
 
-class Parts:
+class PartStore:
     """The rows of ``parts``. What writes does so inside the caller's transaction."""
 
-    def __init__(self, journal: Journal, doubles: Doubles, strays: Strays) -> None:
+    def __init__(self, journal: Journal, dedup: DedupIndex, ignored: IgnoredMessages) -> None:
         self._execute = journal.execute
-        self._strays = strays
-        self.seen = doubles.seen
+        self._ignored = ignored
+        self.is_known = dedup.is_known
 
-    def parts(self, key: PartKey) -> Mapping[int, Part]:
+    def stored_parts(self, key: ConcatenationKey) -> Mapping[int, MessagePart]:
         """The parts of a concatenated message that are kept so far, by their number."""
         rows = self._execute(
             "SELECT number, raw, identity FROM parts"
             " WHERE sender = ? AND reference = ? AND wide = ? AND total = ?",
-            (key.sender, key.reference, key.wide, key.total),
+            (key.sender, key.reference, key.reference_16bit, key.total),
         )
-        return {number: Part(key, number, raw, identity) for number, raw, identity in rows}
+        return {number: MessagePart(key, number, raw, identity) for number, raw, identity in rows}
 
-    def keep(self, part: Part, now: Moment) -> Kept:
+    def store(self, part: MessagePart, now: JournalTime) -> StoreResult:
         """A part that waits for the others, or comes again."""
         key = part.key
         which = f"part {part.number} of {key.total}, reference {key.reference}"
-        if part.identity is not None and self.seen(part.identity):
-            return Kept(Outcome.DOUBLE, detail=which)
-        kept = self.parts(key).get(part.number)
-        if part.anew:
-            self.give_up(key, "its reference was used again", now)
+        if part.identity is not None and self.is_known(part.identity):
+            return StoreResult(StoreOutcome.DUPLICATE, detail=which)
+        kept = self.stored_parts(key).get(part.number)
+        if part.reference_reused:
+            self.discard_incomplete(key, "its reference was used again", now)
         elif kept is not None:
             if kept.raw == part.raw or (kept.identity is not None and kept.identity == part.identity):
-                return Kept(Outcome.DOUBLE, detail=which)
-            self.give_up(key, "its reference was used again", now)
-        self._make_room(key, now)
+                return StoreResult(StoreOutcome.DUPLICATE, detail=which)
+            self.discard_incomplete(key, "its reference was used again", now)
+        self._evict_oldest(key, now)
         self._execute(
             "INSERT INTO parts VALUES (?,?,?,?,?,?,?,?,?)",
             (
-                key.sender, key.reference, key.wide, key.total,
-                part.number, part.raw, part.identity, now.wall, now.running,
+                key.sender, key.reference, key.reference_16bit, key.total,
+                part.number, part.raw, part.identity, now.wall, now.uptime,
             ),
         )  # fmt: skip
-        return Kept(Outcome.PART, detail=which)
+        return StoreResult(StoreOutcome.PART, detail=which)
 
-    def forget(self, key: PartKey) -> None:
+    def delete(self, key: ConcatenationKey) -> None:
         """The message is whole."""
         self._execute(
             "DELETE FROM parts WHERE sender = ? AND reference = ? AND wide = ? AND total = ?",
-            (key.sender, key.reference, key.wide, key.total),
+            (key.sender, key.reference, key.reference_16bit, key.total),
         )
 
-    def give_up(self, key: PartKey, why: str, now: Moment) -> None:
+    def discard_incomplete(self, key: ConcatenationKey, cause: str, now: JournalTime) -> None:
         """Parts whose others will not come become strays."""
-        parts = self.parts(key)
+        parts = self.stored_parts(key)
         for number in sorted(parts):
-            reason = f"part {number} of {key.total}, the others are missing: {why}"
-            self._strays.keep(Stray(reason, key.sender, _text(parts[number].raw)), parts[number].raw, now)
-        self.forget(key)
+            reason = f"part {number} of {key.total}, the others are missing: {cause}"
+            self._ignored.store(IgnoredMessage(reason, key.sender, _readable_text(parts[number].raw)), parts[number].raw, now)
+        self.delete(key)
 
-    def _make_room(self, key: PartKey, now: Moment) -> None:
+    def _evict_oldest(self, key: ConcatenationKey, now: JournalTime) -> None:
         """Messages that are never completed must not fill the disk before their day is over."""
-        while self._execute("SELECT count(*) FROM parts").fetchone()[0] >= PARTS_KEPT:
+        while self._execute("SELECT count(*) FROM parts").fetchone()[0] >= MAX_PARTS:
             sender, reference, wide, total = self._execute(
                 "SELECT sender, reference, wide, total FROM parts"
                 " WHERE (sender, reference, wide, total) <> (?, ?, ?, ?)"
                 " ORDER BY at_running, at_wall LIMIT 1",
-                (key.sender, key.reference, key.wide, key.total),
+                (key.sender, key.reference, key.reference_16bit, key.total),
             ).fetchone()
-            self.give_up(
-                PartKey(sender, reference, bool(wide), total), "too many messages are incomplete", now
+            self.discard_incomplete(
+                ConcatenationKey(sender, reference, bool(wide), total), "too many messages are incomplete", now
             )
 
 
-def _text(raw: str) -> str | None:
+def _readable_text(raw: str) -> str | None:
     """What a part says, for people; None where that cannot be told."""
     try:
         message = pdu.decode(raw)

@@ -16,68 +16,68 @@ from pathlib import Path
 
 from agent.journal import salvage, schema, stamps
 
-KEPT_ASIDE = 3
+MAX_DAMAGED_COPIES = 3
 """Damaged journals that are kept; a card that goes bad must not fill itself with them."""
-_TAILS = ("", "-wal", "-shm")
-_NONE = type(None)
-_KINDS: dict[str, tuple[type, ...]] = {
-    "INTEGER": (int, _NONE),
-    "REAL": (float, _NONE),
-    "TEXT": (str, _NONE),
-    "BLOB": (bytes, _NONE),
+_SUFFIXES = ("", "-wal", "-shm")
+_NONE_TYPE = type(None)
+_COLUMN_TYPES: dict[str, tuple[type, ...]] = {
+    "INTEGER": (int, _NONE_TYPE),
+    "REAL": (float, _NONE_TYPE),
+    "TEXT": (str, _NONE_TYPE),
+    "BLOB": (bytes, _NONE_TYPE),
     "": (str, bytes),
 }
 """What may stand in a column of a type; SQLite itself takes anything, also what damage has left there."""
 
 
 @dataclass(slots=True)
-class Rescued:
+class RepairReport:
     """What became of a damaged journal."""
 
     path: Path
-    why: str
-    aside: str = ""
+    reason: str
+    damaged_copy: str = ""
     """Name of the damaged file now."""
-    rows: dict[str, int] = field(default_factory=dict)
+    row_counts: dict[str, int] = field(default_factory=dict)
     """How many rows of each table were read."""
-    incomplete: list[str] = field(default_factory=list)
+    incomplete_tables: list[str] = field(default_factory=list)
     """Tables that could not be read whole."""
-    horizon: float | None = None
+    dedup_horizon: float | None = None
 
     def __str__(self) -> str:
-        rows = self.rows
+        rows = self.row_counts
         told = (
-            f"journal {self.path} is damaged ({self.why}): kept aside as {self.aside}, begun anew with "
+            f"journal {self.path} is damaged ({self.reason}): kept aside as {self.damaged_copy}, begun anew with "
             f"{rows.get('commands', 0)} Commands, {rows.get('replies', 0)} answers and "
             f"{rows.get('seen', 0)} entries of the memory for doubles"
         )
-        if self.incomplete:
-            told += f"; not all could be read of {', '.join(self.incomplete)}"
-        if "seen" in self.incomplete:
+        if self.incomplete_tables:
+            told += f"; not all could be read of {', '.join(self.incomplete_tables)}"
+        if "seen" in self.incomplete_tables:
             told += ": a Command that is delivered again may be carried out again"
-            if self.horizon is not None:
-                when = datetime.fromtimestamp(self.horizon, UTC).isoformat(timespec="seconds")
+            if self.dedup_horizon is not None:
+                when = datetime.fromtimestamp(self.dedup_horizon, UTC).isoformat(timespec="seconds")
                 told += f", unless it was sent before {when}: unknown ones from then are kept as expired"
         return told
 
 
-def prepare(path: Path) -> str | None:
+def check_before_open(path: Path) -> str | None:
     """Before the file is opened: finish what a crash cut short; returns why the file is no journal.
 
     SQLite itself would throw away the log beside a file that is empty or missing. Raises OSError.
     """
-    new = _beside(path, ".new")
+    new = _sibling(path, ".new")
     if new.exists() and not path.exists():
-        for aside in kept_aside(path)[-1:]:
-            for tail in _TAILS[1:]:
+        for aside in damaged_copies(path)[-1:]:
+            for tail in _SUFFIXES[1:]:
                 with suppress(FileNotFoundError):
-                    _beside(path, tail).rename(_beside(aside, tail))
+                    _sibling(path, tail).rename(_sibling(aside, tail))
         new.replace(path)
-        _sync_folder(path)
+        _fsync_directory(path)
     if path.exists() and not path.is_file():
         return None
     size = path.stat().st_size if path.exists() else -1
-    log = _beside(path, "-wal")
+    log = _sibling(path, "-wal")
     if size == 0:
         return "it is empty"
     if size < 0 and log.exists() and log.stat().st_size > 0:
@@ -87,100 +87,100 @@ def prepare(path: Path) -> str | None:
     return None
 
 
-def begin(path: Path) -> None:
+def create(path: Path) -> None:
     """Make the journal of a first start: whole or not at all, so an empty file always is a damaged one.
 
     Raises OSError, sqlite3.Error.
     """
-    with _whole(path) as target:
+    with _atomic_database(path) as target:
         schema.migrate(target)
-    _sync_folder(path)
+    _fsync_directory(path)
 
 
-def renew(path: Path, why: str, wall: float) -> Rescued:
+def rebuild(path: Path, reason: str, now: float) -> RepairReport:
     """Put a new journal in the place of a damaged one, which nobody has open.
 
     Raises OSError, sqlite3.Error.
     """
-    rescued = Rescued(path, why)
-    new, scratch = _beside(path, ".new"), _beside(path, ".salvage")
-    _remove(scratch)
+    rescued = RepairReport(path, reason)
+    new, scratch = _sibling(path, ".new"), _sibling(path, ".salvage")
+    _remove_files(scratch)
     try:
-        with _whole(new) as target:
+        with _atomic_database(new) as target:
             schema.migrate(target)
-            bones = salvage.skeleton(target)
+            bones = salvage.read_schema_pages(target)
             target.execute("BEGIN IMMEDIATE")
             try:
                 source = salvage.open_damaged(path, scratch, bones)
             except (OSError, sqlite3.Error):
-                rescued.incomplete = list(_tables(target))
+                rescued.incomplete_tables = list(_table_names(target))
             else:
                 with closing(source):
-                    _copy(source, target, rescued)
-            _settle(target, rescued, wall)
+                    _copy_tables(source, target, rescued)
+            _reconcile(target, rescued, now)
             target.execute("COMMIT")
     finally:
-        _remove(scratch)
-    rescued.aside = _set_aside(path, wall)
+        _remove_files(scratch)
+    rescued.damaged_copy = _move_aside(path, now)
     new.replace(path)
-    _sync_folder(path)
+    _fsync_directory(path)
     return rescued
 
 
-def put_back(path: Path, connection: sqlite3.Connection, wall: float, *, foreign: bool) -> str:
+def restore_files(path: Path, connection: sqlite3.Connection, now: float, *, keep_replacement: bool) -> str:
     """Write what an open journal holds to its place, from which its files have gone; it is closed then.
 
     `foreign`: what stands there now is somebody else's; it is kept aside, its name is returned.
     Raises OSError, sqlite3.Error; then the connection is still open.
     """
-    new = _beside(path, ".new")
-    with _whole(new) as target:
+    new = _sibling(path, ".new")
+    with _atomic_database(new) as target:
         connection.backup(target)
-    aside = _set_aside(path, wall) if foreign and path.exists() else ""
-    for tail in _TAILS[1:]:
-        _beside(path, tail).unlink(missing_ok=True)
+    aside = _move_aside(path, now) if keep_replacement and path.exists() else ""
+    for tail in _SUFFIXES[1:]:
+        _sibling(path, tail).unlink(missing_ok=True)
     new.replace(path)
-    _sync_folder(path)
+    _fsync_directory(path)
     connection.close()  # which deletes a log by its name, so before there is a new one
     return aside
 
 
-def kept_aside(path: Path) -> list[Path]:
+def damaged_copies(path: Path) -> list[Path]:
     """The damaged journals beside this one, oldest first."""
     path = path.resolve()
     found = path.parent.glob(f"{path.name}.damaged-*")
     return sorted(each for each in found if not each.name.endswith(("-wal", "-shm")))
 
 
-def _copy(source: sqlite3.Connection, target: sqlite3.Connection, rescued: Rescued) -> None:
-    for name in _tables(target):
-        types = _columns(target, name)
+def _copy_tables(source: sqlite3.Connection, target: sqlite3.Connection, report: RepairReport) -> None:
+    for name in _table_names(target):
+        types = _column_types(target, name)
         columns = tuple(types)
         with suppress(sqlite3.Error):
-            there = _columns(source, name)  # none, where the table is missing: then no row can be read
+            there = _column_types(source, name)  # none, where the table is missing: then no row can be read
             columns = tuple(each for each in columns if each in there)
-        table = salvage.Table(source, name, columns, _key(target, name))
+        table = salvage.DamagedTable(source, name, columns, _scan_key(target, name))
         holes = ", ".join("?" * len(columns))
         insert = f"INSERT OR REPLACE INTO {name} ({', '.join(columns)}) VALUES ({holes})"
-        kinds = [_KINDS[types[each]] for each in columns]
+        kinds = [_COLUMN_TYPES[types[each]] for each in columns]
         count = 0
-        for row in table.rows():
+        for row in table.read_rows():
             if not all(map(isinstance, row, kinds)):
-                table.complete = False
+                table.is_complete = False
                 continue
             try:
                 target.execute(insert, row)
                 count += 1
             except (sqlite3.IntegrityError, sqlite3.InterfaceError):  # a row that makes no sense
-                table.complete = False
-        rescued.rows[name] = count
-        if not table.complete:
-            rescued.incomplete.append(name)
+                table.is_complete = False
+        report.row_counts[name] = count
+        if not table.is_complete:
+            report.incomplete_tables.append(name)
 
 
-def _settle(target: sqlite3.Connection, rescued: Rescued, wall: float) -> None:
+def _reconcile(target: sqlite3.Connection, report: RepairReport, now: float) -> None:
     """Make of the rows that were read a journal that promises no more than it knows."""
-    incomplete = set(rescued.incomplete)
+    incomplete = set(report.incomplete_tables)
 
     def one(query: str) -> float:
         """The one value of a query, 0 for none."""
@@ -191,7 +191,7 @@ def _settle(target: sqlite3.Connection, rescued: Rescued, wall: float) -> None:
     for (stamp,) in target.execute("SELECT timestamp FROM commands WHERE timestamp IS NOT NULL").fetchall():
         with suppress(ValueError):
             told.append(datetime.fromisoformat(str(stamp)).timestamp())
-    newest = stamps.newest((each for each in told if isinstance(each, float) and each > 0), wall)
+    newest = stamps.newest_plausible((each for each in told if isinstance(each, float) and each > 0), now)
     running = max(
         one("SELECT max(running) FROM clock"),
         one("SELECT max(at_running) FROM seen"),
@@ -201,7 +201,7 @@ def _settle(target: sqlite3.Connection, rescued: Rescued, wall: float) -> None:
     horizon = target.execute("SELECT max(horizon) FROM clock").fetchone()[0]
     if incomplete & {"seen", "clock"} and newest > 0:
         horizon = newest
-    rescued.horizon = horizon
+    report.dedup_horizon = horizon
     target.execute(
         "UPDATE clock SET running = ?, newest_timestamp = ?, horizon = ?, swept = ?",
         (running, newest, horizon, newest > 0 or one("SELECT max(swept) FROM clock")),
@@ -216,31 +216,31 @@ def _settle(target: sqlite3.Connection, rescued: Rescued, wall: float) -> None:
         target.execute(f"DELETE FROM actions WHERE {lost}")
 
 
-def _set_aside(path: Path, wall: float) -> str:
+def _move_aside(path: Path, now: float) -> str:
     """Rename the file, then its log; returns the new name. Only the newest few are kept."""
-    date = datetime.fromtimestamp(max(wall, 0.0), UTC).strftime("%Y%m%dT%H%M%SZ")
-    count, aside = 1, _beside(path, f".damaged-{date}")
-    while any(_beside(aside, tail).exists() for tail in _TAILS):
+    date = datetime.fromtimestamp(max(now, 0.0), UTC).strftime("%Y%m%dT%H%M%SZ")
+    count, aside = 1, _sibling(path, f".damaged-{date}")
+    while any(_sibling(aside, tail).exists() for tail in _SUFFIXES):
         count += 1
-        aside = _beside(path, f".damaged-{date}-{count}")
-    for tail in _TAILS:
+        aside = _sibling(path, f".damaged-{date}-{count}")
+    for tail in _SUFFIXES:
         with suppress(FileNotFoundError):
-            _beside(path, tail).rename(_beside(aside, tail))
-    others = [each for each in kept_aside(path) if each != aside]  # a clock that jumped dates it before them
-    for old in others[: 1 - KEPT_ASIDE]:
-        _remove(old)
+            _sibling(path, tail).rename(_sibling(aside, tail))
+    others = [each for each in damaged_copies(path) if each != aside]  # a clock that jumped dates it before them
+    for old in others[: 1 - MAX_DAMAGED_COPIES]:
+        _remove_files(old)
     return aside.name
 
 
 @contextmanager
-def _whole(path: Path) -> Iterator[sqlite3.Connection]:
+def _atomic_database(path: Path) -> Iterator[sqlite3.Connection]:
     """A new file that gets its name when all is in it: no crash leaves half of one under it.
 
     Raises OSError, sqlite3.Error.
     """
-    half = _beside(path, ".half")
+    half = _sibling(path, ".half")
     for tail in ("", "-journal"):
-        _beside(half, tail).unlink(missing_ok=True)
+        _sibling(half, tail).unlink(missing_ok=True)
     os.close(os.open(half, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
     with closing(sqlite3.connect(half, isolation_level=None)) as target:
         target.execute("PRAGMA synchronous = FULL")
@@ -248,17 +248,17 @@ def _whole(path: Path) -> Iterator[sqlite3.Connection]:
     half.replace(path)
 
 
-def _tables(connection: sqlite3.Connection) -> Iterator[str]:
+def _table_names(connection: sqlite3.Connection) -> Iterator[str]:
     found = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name").fetchall()
     yield from (name for (name,) in found if not name.startswith("sqlite_"))
 
 
-def _columns(connection: sqlite3.Connection, table: str) -> dict[str, str]:
+def _column_types(connection: sqlite3.Connection, table: str) -> dict[str, str]:
     """The columns in their order, and their declared types."""
     return {row[1]: row[2] for row in connection.execute(f"PRAGMA table_info({table})")}
 
 
-def _key(connection: sqlite3.Connection, table: str) -> str | None:
+def _scan_key(connection: sqlite3.Connection, table: str) -> str | None:
     """The key by which reading goes on behind a damage; the tables without one are small."""
     sql = connection.execute("SELECT sql FROM sqlite_master WHERE name = ?", (table,)).fetchone()[0]
     if "WITHOUT ROWID" not in sql:
@@ -266,16 +266,16 @@ def _key(connection: sqlite3.Connection, table: str) -> str | None:
     return "key" if table == "seen" else None
 
 
-def _beside(path: Path, tail: str) -> Path:
-    return path.with_name(path.name + tail)
+def _sibling(path: Path, suffix: str) -> Path:
+    return path.with_name(path.name + suffix)
 
 
-def _remove(path: Path) -> None:
-    for tail in _TAILS:
-        _beside(path, tail).unlink(missing_ok=True)
+def _remove_files(path: Path) -> None:
+    for tail in _SUFFIXES:
+        _sibling(path, tail).unlink(missing_ok=True)
 
 
-def _sync_folder(path: Path) -> None:
+def _fsync_directory(path: Path) -> None:
     """A renaming survives a power cut once its folder has reached the disk (fsync(2))."""
     folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:

@@ -9,33 +9,33 @@ from enum import Enum
 import pdu
 
 
-class Outcome(Enum):
+class StoreOutcome(Enum):
     """What became of a message that was shown to the journal. All of them may be deleted from the module."""
 
     NEW = "new"
-    DOUBLE = "double"
+    DUPLICATE = "double"
     """A further delivery of a Command, or of a part, that is known."""
-    KNOWN = "known"
+    ALREADY_STORED = "known"
     """The very message that was committed before and not yet deleted."""
     EXPIRED = "expired"
     """Not newer than what the memory for doubles has forgotten: it may have been run long ago."""
     PART = "part"
-    STRAY = "stray"
+    IGNORED = "stray"
     REPORT = "report"
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class StoreResult:
     """The outcome and what the log line about it needs."""
 
-    outcome: Outcome
-    command: int | None = None
+    outcome: StoreOutcome
+    command_id: int | None = None
     sid: str | None = None
     detail: str = ""
     content: str | bytes | None = None
     deliveries: int = 1
     """How often this Command has been delivered by now."""
-    reply: int | None = None
+    reply_id: int | None = None
     """The reply that a status report was matched with."""
 
 
@@ -49,7 +49,7 @@ class CommandRow:
     body: str | bytes
     timestamp: datetime | None
     answerable: bool
-    attempt: int
+    attempts: int
     """Runs begun so far."""
     handler: str | None
     repeatable: bool
@@ -67,7 +67,7 @@ COMMAND_COLUMNS = (
 )
 
 
-def command_row(row: tuple[object, ...]) -> CommandRow:
+def command_from_row(row: tuple[object, ...]) -> CommandRow:
     """A row of `COMMAND_COLUMNS`."""
     number, sid, sender, body, timestamp, answerable, attempt, handler, repeatable, state = row
     return CommandRow(
@@ -85,7 +85,7 @@ def command_row(row: tuple[object, ...]) -> CommandRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Outgoing:
+class OutgoingMessage:
     """One message to queue."""
 
     destination: str
@@ -100,7 +100,7 @@ class ReplyRow:
     """A message to send; the columns of ``replies``."""
 
     id: int
-    command: int | None
+    command_id: int | None
     sid: str | None
     destination: str
     user_data: pdu.UserData
@@ -119,6 +119,6 @@ class ActionRow:
     command: CommandRow
     handler: str
     action: str
-    settled: bool
+    reply_settled: bool
     """Whether every message of the answer has been sent, refused or is unknown."""
     age_s: float

@@ -157,7 +157,7 @@ UPDATE clock SET swept = 0 WHERE running = 0 AND newest_timestamp = 0
 """
 
 
-def _tables(script: str) -> Callable[[sqlite3.Connection], None]:
+def _run_script(script: str) -> Callable[[sqlite3.Connection], None]:
     """A step that runs these statements."""
 
     def step(connection: sqlite3.Connection) -> None:
@@ -168,12 +168,12 @@ def _tables(script: str) -> Callable[[sqlite3.Connection], None]:
 
 
 MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = tuple(
-    _tables(script) for script in (_VERSION_1, _VERSION_2, _VERSION_3)
+    _run_script(script) for script in (_VERSION_1, _VERSION_2, _VERSION_3)
 )
 """Each takes the file from the version of its place to the next; the file's version is `user_version`."""
 
 
-class TooNew(Exception):  # noqa: N818  (reads as the sentence it is)
+class SchemaTooNew(Exception):  # noqa: N818  (reads as the sentence it is)
     """The file was written by a newer modem-agent."""
 
 
@@ -181,7 +181,7 @@ def migrate(connection: sqlite3.Connection) -> None:
     """Bring the file to this program's version, one transaction a step. Raises TooNew."""
     version = connection.execute("PRAGMA user_version").fetchone()[0]
     if version > len(MIGRATIONS):
-        raise TooNew(
+        raise SchemaTooNew(
             f"the journal has version {version}, this modem-agent understands up to {len(MIGRATIONS)}: "
             "install the newer modem-agent again"
         )

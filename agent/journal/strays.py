@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-from agent.journal.journal import Journal, Moment
-from agent.journal.rows import Kept, Outcome
-from agent.service.message import Stray
-from agent.story import masked
+from agent.journal.journal import Journal, JournalTime
+from agent.journal.rows import StoreResult, StoreOutcome
+from agent.service.message import IgnoredMessage
+from agent.story import mask_number
 
-STRAYS_KEPT = 1000
+MAX_IGNORED_MESSAGES = 1000
 
 
-class Strays:
+class IgnoredMessages:
     """The rows of ``strays``."""
 
     def __init__(self, journal: Journal) -> None:
         self._execute = journal.execute
 
-    def keep(self, stray: Stray, raw: str, now: Moment) -> Kept:
+    def store(self, message: IgnoredMessage, raw: str, now: JournalTime) -> StoreResult:
         """Inside the caller's transaction: keep one; the oldest beyond the bound goes."""
         number = self._execute(
             "INSERT INTO strays (reason, sender, text, raw, at_wall) VALUES (?,?,?,?,?)",
-            (stray.reason, stray.sender, stray.text, raw, now.wall),
+            (message.reason, message.sender, message.text, raw, now.wall),
         ).lastrowid
-        self._execute("DELETE FROM strays WHERE id <= ?", ((number or 0) - STRAYS_KEPT,))
-        sender = "" if stray.sender is None else f"from {masked(stray.sender)}: "
-        return Kept(Outcome.STRAY, detail=f"{sender}{stray.reason}", content=stray.text)
+        self._execute("DELETE FROM strays WHERE id <= ?", ((number or 0) - MAX_IGNORED_MESSAGES,))
+        sender = "" if message.sender is None else f"from {mask_number(message.sender)}: "
+        return StoreResult(StoreOutcome.IGNORED, detail=f"{sender}{message.reason}", content=message.text)

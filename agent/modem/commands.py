@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from agent.at.command import Answer, AtCommand
+from agent.at.command import ResponsePattern, AtCommand
 
-SETTING_S = 10.0
+SETTING_TIMEOUT_S = 10.0
 """A76xx allows 9 s for settings."""
 
 
-def write(line: str, timeout_s: float = SETTING_S) -> AtCommand:
+def set_command(line: str, timeout_s: float = SETTING_TIMEOUT_S) -> AtCommand:
     """A command whose answer is OK."""
     return AtCommand(line, timeout_s)
 
 
-def read(name: str, form: str = "?") -> AtCommand:
+def read_command(name: str, suffix: str = "?") -> AtCommand:
     """The read form of a setting, or its test form `=?`."""
-    return AtCommand(f"AT{name}{form}", SETTING_S, (Answer(name),), informs=True)
+    return AtCommand(f"AT{name}{suffix}", SETTING_TIMEOUT_S, (ResponsePattern(name),), requires_information=True)
 
 
-def routing(values: tuple[int, ...]) -> AtCommand:
+def cnmi_command(values: tuple[int, ...]) -> AtCommand:
     """+CNMI with these values."""
-    return write(f"AT+CNMI={','.join(map(str, values))}")
+    return set_command(f"AT+CNMI={','.join(map(str, values))}")

@@ -9,56 +9,56 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from agent.at.channel import Channel
-from agent.at.command import Answer, AtCommand
+from agent.at.channel import AtClient
+from agent.at.command import ResponsePattern, AtCommand
 from agent.at.error import CommandRefused, CommandTimedOut
 from hardware import identify, profile
-from hardware.identify import GENERIC, Place
+from hardware.identify import GENERIC, PortInfo
 from hardware.profile import DriverProfile
 
-AUTO = "auto"
-ASKED_S = 3.0
+AUTO_PROFILE = "auto"
+IDENTIFY_TIMEOUT_S = 3.0
 """The module has just answered; what it takes longer for than this is not worth the wait."""
-_QUESTIONS = tuple(AtCommand(line, ASKED_S, (Answer(many=True),)) for line in ("AT+CGMM", "ATI"))
+_IDENTIFY_COMMANDS = tuple(AtCommand(line, IDENTIFY_TIMEOUT_S, (ResponsePattern(may_repeat=True),)) for line in ("AT+CGMM", "ATI"))
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class IdentifiedProfile:
     """The profile of a module."""
 
     name: str = GENERIC
-    how: str = ""
+    found_by: str = ""
     """What it was found by; empty for the one that is taken without looking."""
     driver: DriverProfile = field(default_factory=DriverProfile)
 
     def __str__(self) -> str:
-        return f"{self.name} ({self.how})" if self.how else self.name
+        return f"{self.name} ({self.found_by})" if self.found_by else self.name
 
 
-async def know(channel: Channel, wanted: str, place: Place) -> Known:
+async def identify_module(client: AtClient, configured: str, port_info: PortInfo) -> IdentifiedProfile:
     """The profile of the module on this channel, which answers. Raises ModemLost, ProfileError.
 
     `wanted`: a name, or "auto".
     """
-    if wanted != AUTO:
-        return Known(wanted, "as configured" if wanted != GENERIC else "", profile.driver(wanted))
-    if len(place.profiles) == 1:
-        return Known(place.profiles[0], f"by its USB id {place.ids}", profile.driver(place.profiles[0]))
+    if configured != AUTO_PROFILE:
+        return IdentifiedProfile(configured, "as configured" if configured != GENERIC else "", profile.load_driver_profile(configured))
+    if len(port_info.profiles) == 1:
+        return IdentifiedProfile(port_info.profiles[0], f"by its USB id {port_info.usb_id}", profile.load_driver_profile(port_info.profiles[0]))
     answers: list[str] = []
-    for question in _QUESTIONS:
+    for question in _IDENTIFY_COMMANDS:
         try:
-            response = await channel.exchange(question)
+            response = await client.exchange(question)
         except CommandRefused:
             continue
         except CommandTimedOut:
             break
         answers += [line.text for line in response.information]
-        if (name := identify.by_answers(answers, place.profiles)) != GENERIC:
-            return Known(name, f"by its answer to {question.line}", profile.driver(name))
-    return Known(GENERIC, "it says nothing that a profile knows")
+        if (name := identify.match_answers(answers, port_info.profiles)) != GENERIC:
+            return IdentifiedProfile(name, f"by its answer to {question.line}", profile.load_driver_profile(name))
+    return IdentifiedProfile(GENERIC, "it says nothing that a profile knows")
 
 
-def longest(driver: DriverProfile) -> Mapping[str, float]:
+def command_timeouts(driver: DriverProfile) -> Mapping[str, float]:
     """The maker's longest times by name of the command; what nobody has published is left out."""
     times = {
         "+CMGR": driver.cmgr_timeout_s,

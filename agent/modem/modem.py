@@ -12,44 +12,44 @@ import asyncio
 from math import inf
 
 import pdu
-from agent.at.channel import BeforeBody, Channel
+from agent.at.channel import BeforeBody, AtClient
 from agent.at.command import AtCommand
 from agent.at.error import CommandRefused, CommandTimedOut, ModemLost
-from agent.at.news import OVERFLOW
-from agent.modem.acknowledging import Acknowledging
-from agent.modem.card import Holder
+from agent.at.news import URCS_DROPPED
+from agent.modem.acknowledging import CnmaSender
+from agent.modem.card import SimConfig
 from agent.modem.error import ModemUnusable
-from agent.modem.formats import SEND_S, MessageFormat, PduFormat
-from agent.modem.hearing import Hearing
-from agent.modem.news import Arrived, News, ReportStored, StoreFull
-from agent.modem.preparing import Preparation
-from agent.modem.remedies import cycle_radio, reselect, restart
-from agent.modem.sending import NotSent, Outcome, prepare, send
-from agent.modem.setup import Condition, Setup, condition
+from agent.modem.formats import SEND_TIMEOUT_S, MessageFormat, PduFormat
+from agent.modem.hearing import UrcHandler
+from agent.modem.news import MessageArrived, ModemEvent, ReportArrived, StoreFull
+from agent.modem.preparing import Bringup
+from agent.modem.remedies import cycle_radio, reselect_network, restart
+from agent.modem.sending import NotSent, SendOutcome, apply_csmp, send
+from agent.modem.setup import ModemStatus, ModemSettings, modem_status
 from agent.modem.state import (
     Identity,
     Registration,
     Signal,
-    read_identity,
-    read_registration,
-    read_signal,
+    query_identity,
+    query_registration,
+    query_signal,
 )
-from agent.modem.storage import Storage
-from agent.modem.stored import NOWHERE, Slot, StoredMessage
+from agent.modem.storage import MessageStore
+from agent.modem.stored import UNKNOWN_SLOT, Slot, StoredMessage
 from agent.modem.text_format import TextFormat
-from agent.modem.vigilance import CHECK_S, Vigil, route_again
-from hardware.identify import GENERIC, Place
+from agent.modem.vigilance import CHECK_INTERVAL_S, SettingsMonitor, reapply_cnmi
+from hardware.identify import GENERIC, PortInfo
 from hardware.profile import DriverProfile
 
 __all__ = ["Modem", "ModemUnusable"]
 
-MISSED_S = 25.0
+CNMA_TIMEOUT_S = 25.0
 """What an agent before us did not acknowledge makes the module switch direct delivery off after up to 17 s
 (27.005 3.4.4; [MT]), which may be after we have found it on."""
-RAW_S = 180.0
+RAW_COMMAND_TIMEOUT_S = 180.0
 """A scan for networks may take so long (+COPS=?)."""
 
-FORMATS: dict[str, type[MessageFormat]] = {"pdu": PduFormat, "text": TextFormat}
+MESSAGE_FORMATS: dict[str, type[MessageFormat]] = {"pdu": PduFormat, "text": TextFormat}
 
 
 class Modem:
@@ -57,14 +57,14 @@ class Modem:
 
     def __init__(
         self,
-        channel: Channel,
+        client: AtClient,
         message_format: str = "pdu",
         *,
         status_reports: bool = False,
-        send_timeout_s: float = SEND_S,
+        send_timeout_s: float = SEND_TIMEOUT_S,
         profile: str = GENERIC,
-        place: Place | None = None,
-        holder: Holder | None = None,
+        port_info: PortInfo | None = None,
+        sim_config: SimConfig | None = None,
     ) -> None:
         """`status_reports`: ask the module to pass them on; `send_timeout_s`: from a body to its result.
 
@@ -73,55 +73,55 @@ class Modem:
 
         Raises ModemUnusable for a message format that is not known.
         """
-        if message_format not in FORMATS:
-            raise ModemUnusable(f"message format {message_format!r} is not known, only {', '.join(FORMATS)}")
-        place, holder = place or Place(), holder or Holder()
-        self._memory = holder.memory
-        self._channel = channel
-        self._format = FORMATS[message_format]()
-        self._setup = Setup(reports=status_reports, role=place.role)
-        self._storage = Storage(channel, self._setup, self._format)
-        acknowledging = Acknowledging(channel, self._setup, self._format)
-        self._hearing = Hearing(channel.news, self._setup, self._format, acknowledging.acknowledge)
-        self._vigil = Vigil(channel, self._setup, self._format, self._hearing)
-        self._preparation = Preparation(
-            channel,
-            self._setup,
+        if message_format not in MESSAGE_FORMATS:
+            raise ModemUnusable(f"message format {message_format!r} is not known, only {', '.join(MESSAGE_FORMATS)}")
+        port_info, sim_config = port_info or PortInfo(), sim_config or SimConfig()
+        self._sim_memory = sim_config.memory
+        self._client = client
+        self._format = MESSAGE_FORMATS[message_format]()
+        self._settings = ModemSettings(status_reports=status_reports, port_role=port_info.role)
+        self._message_store = MessageStore(client, self._settings, self._format)
+        acknowledging = CnmaSender(client, self._settings, self._format)
+        self._urc_handler = UrcHandler(client.urcs, self._settings, self._format, acknowledging.acknowledge)
+        self._settings_monitor = SettingsMonitor(client, self._settings, self._format, self._urc_handler)
+        self._bringup = Bringup(
+            client,
+            self._settings,
             self._format,
-            self._hearing,
+            self._urc_handler,
             acknowledging,
             profile=profile,
-            place=place,
-            holder=holder,
+            port_info=port_info,
+            sim_config=sim_config,
             send_timeout_s=send_timeout_s,
         )
-        channel.news.door = self._hearing.door
-        channel.announce(self._format.announced)
+        client.urcs.urc_filter = self._urc_handler.filter_urc
+        client.set_urc_payloads(self._format.urc_payloads)
 
     # Getting ready
 
-    async def initialise(self) -> Condition:
+    async def initialise(self) -> ModemStatus:
         """Negotiate all settings; also after the module has restarted.
 
         Raises ModemUnusable with a sentence where the module cannot do the work, ModemLost where it does
         not answer. Waits for a module that is still reading its SIM, more than a minute if need be.
         """
-        await self._preparation.run()
-        self._vigil.looked()
-        if self._setup.service and self._setup.hands_over:
-            asyncio.get_running_loop().call_later(MISSED_S, self._channel.news.put, OVERFLOW)
-        self._storage.visit_all()
-        return self.condition
+        await self._bringup.run()
+        self._settings_monitor.mark_checked()
+        if self._settings.message_service and self._settings.has_direct_delivery:
+            asyncio.get_running_loop().call_later(CNMA_TIMEOUT_S, self._client.urcs.put, URCS_DROPPED)
+        self._message_store.schedule_all()
+        return self.status
 
     @property
     def driver(self) -> DriverProfile:
         """How this module is driven: the table of its profile; that of the plain module until it is known."""
-        return self._setup.driver
+        return self._settings.driver
 
     @property
-    def condition(self) -> Condition:
+    def status(self) -> ModemStatus:
         """What was negotiated and tolerated, as it stands now."""
-        return condition(self._setup, notifies=self.notifies)
+        return modem_status(self._settings, is_notifying=self.is_notifying)
 
     # Receiving
 
@@ -131,120 +131,120 @@ class Modem:
         Ordered by service centre time stamp, then slot. Nothing while the module waits to be initialised
         again. Raises CommandRefused, CommandTimedOut, ModemLost.
         """
-        if not await self._vigil.stands(CHECK_S if store is None else inf):
+        if not await self._settings_monitor.verify(CHECK_INTERVAL_S if store is None else inf):
             return []
-        if await self._preparation.initialisation.stores.clear_up():
-            self._storage.visit_all()
-            self._hearing.forget()
+        if await self._bringup.initialiser.store_selection.retry_unknown():
+            self._message_store.schedule_all()
+            self._urc_handler.reset_announcements()
         try:
-            messages = await self._storage.sweep(store)
+            messages = await self._message_store.sweep(store)
         except CommandRefused as error:
-            if not await self._vigil.stands(0) or await self._vigil.card_gone():
+            if not await self._settings_monitor.verify(0) or await self._settings_monitor.check_sim_missing():
                 return []
-            self._vigil.refused(error)
+            self._settings_monitor.record_read_refused(error)
             raise
-        if self._storage.unlisted and not messages and await self._vigil.card_gone():
+        if self._message_store.has_unlistable_store and not messages and await self._settings_monitor.check_sim_missing():
             return []
-        self._vigil.answered()
-        if not await self._vigil.believes(messages):
+        self._settings_monitor.record_read_success()
+        if not await self._settings_monitor.verify_if_undecodable(messages):
             return []
-        if store is None and self._setup.stores_messages and self._hearing.found(messages):
+        if store is None and self._settings.has_stores and self._urc_handler.compare_sweep(messages):
             # Modules tell only the port that set +CNMI last, and some forget it (modules.md 0).
-            await route_again(self._channel, self._setup)
+            await reapply_cnmi(self._client, self._settings)
         return messages
 
     async def read(self, slot: Slot) -> StoredMessage | None:
         """The received message in a slot, None where there is none. Raises as `sweep` does."""
-        if self._hearing.restarted:
+        if self._urc_handler.has_lost_settings:
             raise CommandTimedOut("", f"{slot} cannot be read now: the module has restarted")
-        message = await self._storage.read(slot)
-        if message is not None and not await self._vigil.believes([message]):
+        message = await self._message_store.read(slot)
+        if message is not None and not await self._settings_monitor.verify_if_undecodable([message]):
             raise CommandTimedOut("", f"{slot} cannot be read now: the module has lost its settings")
         return message
 
     async def delete(self, slot: Slot) -> None:
         """Delete one message. After CommandTimedOut nobody knows: read the slot again."""
-        await self._storage.delete(slot)
+        await self._message_store.delete(slot)
 
     @property
-    def notifies(self) -> bool:
+    def is_notifying(self) -> bool:
         """Whether the module tells of messages; False: only looking finds them."""
-        return self._setup.notified and not self._hearing.silent
+        return self._settings.has_notifications and not self._urc_handler.has_missing_notifications
 
     @property
-    def doubts(self) -> bool:
+    def has_unannounced(self) -> bool:
         """Whether messages were found of which it has not told, or not yet."""
-        return self._hearing.doubts
+        return self._urc_handler.has_unannounced
 
     @property
-    def restarted(self) -> bool:
+    def has_lost_settings(self) -> bool:
         """Whether it waits to be initialised again: until then a sweep says nothing about what it holds."""
-        return self._hearing.restarted
+        return self._urc_handler.has_lost_settings
 
     # Sending
 
-    async def send(self, submit: pdu.Submit, before_body: BeforeBody) -> Outcome:
+    async def send(self, submit: pdu.Submit, before_body: BeforeBody) -> SendOutcome:
         """Send one message. Raises PduError for one that cannot be encoded, and what `before_body` raises."""
-        setting = self._format.prepare(submit)
-        command = self._format.submit(submit, self._preparation.send_timeout_s)
-        if not self._hearing.ready.is_set():
-            await self._until(self._hearing.ready)
-        if self._channel.loss is not None:
-            return NotSent(self.loss)
-        if self._setup.format_drifts and self._setup.echo and not await self._vigil.stands(0):
+        setting = self._format.csmp_command(submit)
+        command = self._format.cmgs_command(submit, self._bringup.send_timeout_s)
+        if not self._urc_handler.initialised.is_set():
+            await self._wait_until(self._urc_handler.initialised)
+        if self._client.lost_error is not None:
+            return NotSent(self.loss_reason)
+        if self._settings.has_volatile_format and self._settings.is_echo_on and not await self._settings_monitor.verify(0):
             return NotSent("the module has lost its settings")  # which no echo would tell
-        if setting is not None and (obstacle := await prepare(self._channel, setting)) is not None:
+        if setting is not None and (obstacle := await apply_csmp(self._client, setting)) is not None:
             return obstacle
-        if self._hearing.restarted:
+        if self._urc_handler.has_lost_settings:
             return NotSent("the module has lost its settings")
-        restore = self._preparation.initialisation.service_centre
-        return await send(self._channel, command, before_body, restore)
+        restore = self._bringup.initialiser.ensure_service_centre
+        return await send(self._client, command, before_body, restore)
 
     # How it fares
 
-    async def registration(self) -> Registration:
+    async def query_registration(self) -> Registration:
         """<stat> in each domain."""
-        self._setup.registration = await read_registration(
-            self._channel, self._setup.domains, self._setup.registration
+        self._settings.registration = await query_registration(
+            self._client, self._settings.registration_domains, self._settings.registration
         )
-        return self._setup.registration
+        return self._settings.registration
 
     @property
-    def card_refuses(self) -> bool:
+    def is_sim_blocking_reads(self) -> bool:
         """Whether sweeps are refused for the sake of a SIM that is there: a busy one, most likely."""
-        return self._vigil.card_refuses
+        return self._settings_monitor.is_sim_blocking_reads
 
     @property
-    def store_refuses(self) -> str:
+    def read_error(self) -> str:
         """Why sweeps are refused where it is not for the sake of the SIM; empty where they are answered."""
-        return self._vigil.store_refuses
+        return self._settings_monitor.read_error
 
     @property
-    def moved(self) -> asyncio.Event:
+    def status_changed(self) -> asyncio.Event:
         """Set when network, SIM or store begin or cease to serve; whoever looks clears it."""
-        return self._hearing.moved
+        return self._urc_handler.status_changed
 
-    async def signal(self) -> Signal:
+    async def query_signal(self) -> Signal:
         """+CSQ; unknown is an answer."""
-        return await read_signal(self._channel)
+        return await query_signal(self._client)
 
-    async def identity(self) -> Identity:
+    async def query_identity(self) -> Identity:
         """Who module and SIM are; the SIM is remembered with its service centre number."""
-        identity = await read_identity(self._channel, self.driver)
-        if self._memory is not None:
-            await self._memory.met(identity.iccid, self._setup.service_centre or "")
+        identity = await query_identity(self._client, self.driver)
+        if self._sim_memory is not None:
+            await self._sim_memory.record_sim_seen(identity.iccid, self._settings.service_centre or "")
         return identity
 
-    async def at(self, line: str) -> list[str]:
+    async def execute_at(self, line: str) -> list[str]:
         """One AT command of a person; the lines of its answer. Settings are looked at again after it.
 
         Raises ConversationError for a line that must not be written, and what `Channel.exchange` does.
         """
         try:
-            response = await self._channel.exchange(AtCommand.raw(line, RAW_S))
+            response = await self._client.exchange(AtCommand.from_user_input(line, RAW_COMMAND_TIMEOUT_S))
         finally:
-            self._vigil.doubt()
-            self._setup.selected = None
+            self._settings_monitor.invalidate()
+            self._settings.selected_store = None
         return [told.text for told in response.information]
 
     # What helps when it does not work
@@ -254,79 +254,79 @@ class Modem:
 
         Returns when it was accepted, or the time for that has passed. Raises CommandRefused, ModemLost.
         """
-        await restart(self._channel, self.driver)
-        self._vigil.settings_lost("it was started anew")
+        await restart(self._client, self.driver)
+        self._settings_monitor.report_settings_lost("it was started anew")
 
-    async def cycle_radio(self, *, card: bool = False) -> None:
+    async def cycle_radio(self, *, power_cycle_sim: bool = False) -> None:
         """Radio off and on; `card`: the power of the SIM too, then the module is to be initialised again.
 
         Raises CommandRefused, CommandTimedOut, ModemLost.
         """
-        if await cycle_radio(self._channel, self.driver, card=card):
-            self._vigil.settings_lost("the SIM was without power")
+        if await cycle_radio(self._client, self.driver, power_cycle_sim=power_cycle_sim):
+            self._settings_monitor.report_settings_lost("the SIM was without power")
 
-    async def reselect(self) -> None:
+    async def reselect_network(self) -> None:
         """Let the module choose its network anew, which may take minutes.
 
         Raises CommandRefused, CommandTimedOut, ModemLost.
         """
-        await reselect(self._channel, self.driver)
+        await reselect_network(self._client, self.driver)
 
     # News
 
-    async def next_news(self) -> News:
+    async def next_event(self) -> ModemEvent:
         """What the module tells next, in order. Raises ModemLost after the last."""
-        return self._told(self._hearing.understand(await self._channel.news.next()))
+        return self._on_event(self._urc_handler.interpret(await self._client.urcs.get()))
 
-    def news_at_hand(self) -> News | None:
+    def poll_event(self) -> ModemEvent | None:
         """What it has told already, None when that is all."""
-        line = self._channel.news.take()
-        return None if line is None else self._told(self._hearing.understand(line))
+        line = self._client.urcs.try_get()
+        return None if line is None else self._on_event(self._urc_handler.interpret(line))
 
     # The end
 
     @property
     def lost(self) -> asyncio.Event:
         """Set when the session is over."""
-        return self._channel.lost
+        return self._client.lost
 
     @property
-    def loss(self) -> str:
+    def loss_reason(self) -> str:
         """Why it is over; empty while it lives."""
-        return str(self._channel.loss or "")
+        return str(self._client.lost_error or "")
 
-    async def wait(self, event: asyncio.Event, seconds: float) -> None:
+    async def wait(self, event: asyncio.Event, timeout_s: float) -> None:
         """Wait for an event or until the time has passed, which may be infinite. Raises ModemLost."""
-        await self._until(event, None if seconds == float("inf") else seconds)
-        if self._channel.loss is not None:
-            raise ModemLost(self.loss)
+        await self._wait_until(event, None if timeout_s == float("inf") else timeout_s)
+        if self._client.lost_error is not None:
+            raise ModemLost(self.loss_reason)
 
-    def close(self, why: str = "the session was closed") -> None:
+    def close(self, reason: str = "the session was closed") -> None:
         """End the session at once; `why` is what people are told."""
-        self._channel.close(why)
+        self._client.close(reason)
 
-    async def closed(self) -> None:
+    async def wait_closed(self) -> None:
         """Wait until the port can be opened again, some seconds at the most."""
-        await self._channel.closed()
+        await self._client.wait_closed()
 
     # Inside
 
-    def _told(self, news: News) -> News:
+    def _on_event(self, event: ModemEvent) -> ModemEvent:
         """What the news means for where to look next."""
-        match news:
-            case Arrived(slot) | ReportStored(slot):
-                self._storage.visit(slot.store)
-                if slot is NOWHERE:  # it may be another module than it was
-                    self._vigil.doubt()
+        match event:
+            case MessageArrived(slot) | ReportArrived(slot):
+                self._message_store.schedule(slot.store)
+                if slot is UNKNOWN_SLOT:  # it may be another module than it was
+                    self._settings_monitor.invalidate()
             case StoreFull():
-                self._storage.visit_all()
-        return news
+                self._message_store.schedule_all()
+        return event
 
-    async def _until(self, event: asyncio.Event, seconds: float | None = None) -> None:
+    async def _wait_until(self, event: asyncio.Event, timeout_s: float | None = None) -> None:
         """Until the event, the loss, or the time."""
-        waiters = [asyncio.ensure_future(event.wait()), asyncio.ensure_future(self._channel.lost.wait())]
+        waiters = [asyncio.ensure_future(event.wait()), asyncio.ensure_future(self._client.lost.wait())]
         try:
-            await asyncio.wait(waiters, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(waiters, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
         finally:
             for waiter in waiters:
                 waiter.cancel()

@@ -8,38 +8,38 @@ from __future__ import annotations
 
 import asyncio
 
-from agent.at.channel import Channel, Response
+from agent.at.channel import AtClient, Response
 from agent.at.command import AtCommand
 from agent.at.error import CommandRefused, CommandTimedOut
-from agent.modem.hearing import is_ready
+from agent.modem.hearing import is_ready_urc
 
-PATIENCE_S = 75.0
+READY_TIMEOUT_S = 75.0
 """Modules read their SIM for 5 to 30 s after power-up; a minute must be granted to slow ones."""
-WAITS_S = (0.5, 1.0, 2.0, 4.0, 5.0)
+RETRY_DELAYS_S = (0.5, 1.0, 2.0, 4.0, 5.0)
 
-_BUSY = {
+_BUSY_ERRORS = {
     *(("cms", 313), ("cms", 314), ("cms", 512), ("cms", 515)),  # SIM failure and busy; SIM not ready; busy
     *(("cme", 13), ("cme", 14), ("cme", 515)),  # an A7670E says "SIM failure" while it starts
 }
 
 
-class Negotiation:
+class Negotiator:
     """One round of asking, with one budget of patience and one list of what was tolerated."""
 
-    def __init__(self, channel: Channel, notes: list[str]) -> None:
-        self._channel = channel
+    def __init__(self, client: AtClient, notes: list[str]) -> None:
+        self._client = client
         self._notes = notes
         self._loop = asyncio.get_running_loop()
-        self._until = float("inf")
+        self._deadline = float("inf")
         self.echoed = False
         """Whether the last accepted command was echoed."""
 
-    def note(self, text: str) -> None:
+    def add_note(self, text: str) -> None:
         """Remember what a person may want to know."""
         if text not in self._notes:
             self._notes.append(text)
 
-    async def ask(self, command: AtCommand, tries: int | None = None) -> Response:
+    async def exchange(self, command: AtCommand, max_tries: int | None = None) -> Response:
         """Ask, waiting for a module that says that it is busy; `tries`: not more often than that.
 
         Raises CommandRefused.
@@ -47,64 +47,64 @@ class Negotiation:
         attempt = 0
         while True:
             try:
-                response = await self._channel.exchange(command)
+                response = await self._client.exchange(command)
             except CommandRefused as error:
-                if attempt + 1 == tries or not is_busy(error) or not await self.wait(attempt):
+                if attempt + 1 == max_tries or not is_busy(error) or not await self.wait_before_retry(attempt):
                     raise
             else:
-                self.echoed = response.echoed
+                self.echoed = response.echo_seen
                 return response
             attempt += 1
 
-    async def try_out(
-        self, command: AtCommand, *, tell: bool = True, tries: int | None = None
+    async def try_command(
+        self, command: AtCommand, *, note_failure: bool = True, max_tries: int | None = None
     ) -> Response | None:
         """Ask what may be refused or ignored; None where it was, and a note of it unless `tell` is False."""
         try:
-            return await self.ask(command, tries)
+            return await self.exchange(command, max_tries)
         except CommandRefused as error:
             said = f"refused ({error.name or error.code or 'ERROR'})"
         except CommandTimedOut:
             said = "ignored"
-        if tell:
-            self.note(f"{command.shown} {said}")
+        if note_failure:
+            self.add_note(f"{command.redacted_line} {said}")
         return None
 
-    async def insist(
-        self, command: AtCommand, seconds: float = PATIENCE_S, *, unless_unknown: bool = False
+    async def retry_until_accepted(
+        self, command: AtCommand, timeout_s: float = READY_TIMEOUT_S, *, stop_if_unknown: bool = False
     ) -> None:
         """Ask until it is accepted. Raises CommandRefused when patience, or the time given, is at its end.
 
         `unless_unknown`: not for a module that says in words that it has no such command.
         """
         attempt = 0
-        until = self._loop.time() + seconds
+        until = self._loop.time() + timeout_s
         while True:
             try:
-                await self._channel.exchange(command)
+                await self._client.exchange(command)
             except CommandRefused as error:
-                if unless_unknown and error.unknown:
+                if stop_if_unknown and error.is_unsupported:
                     raise
-                if self._loop.time() >= until or not await self.wait(attempt):
+                if self._loop.time() >= until or not await self.wait_before_retry(attempt):
                     raise
             else:
                 return
             attempt += 1
 
-    async def wait(self, attempt: int) -> bool:
+    async def wait_before_retry(self, attempt: int) -> bool:
         """Wait a while for a module that is not ready; False when there was patience enough.
 
         Patience begins with the first wait.
         """
-        self._until = min(self._until, self._loop.time() + PATIENCE_S)
-        left = self._until - self._loop.time()
+        self._deadline = min(self._deadline, self._loop.time() + READY_TIMEOUT_S)
+        left = self._deadline - self._loop.time()
         if left <= 0:
             return False
-        pause = min(WAITS_S[min(attempt, len(WAITS_S) - 1)], left)
-        await self._channel.news.heard(lambda news: is_ready(news.text), pause)
+        pause = min(RETRY_DELAYS_S[min(attempt, len(RETRY_DELAYS_S) - 1)], left)
+        await self._client.urcs.wait_for(lambda news: is_ready_urc(news.text), pause)
         return True
 
 
 def is_busy(error: CommandRefused) -> bool:
     """Whether it may be accepted in a moment."""
-    return (error.kind, error.code) in _BUSY
+    return (error.kind, error.code) in _BUSY_ERRORS

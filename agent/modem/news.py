@@ -10,21 +10,21 @@ from agent.modem.stored import Slot, StoredMessage
 
 
 @dataclass(frozen=True, slots=True)
-class Arrived:
+class MessageArrived:
     """A message was stored. The slot may be `NOWHERE`: then only a sweep finds it."""
 
     slot: Slot
 
 
 @dataclass(frozen=True, slots=True)
-class ReportStored:
+class ReportArrived:
     """A status report was stored."""
 
     slot: Slot
 
 
 @dataclass(frozen=True, slots=True)
-class Direct:
+class DirectDelivery:
     """A message or report that the module has handed over instead of storing it."""
 
     message: StoredMessage
@@ -34,10 +34,10 @@ class Direct:
 
 
 @dataclass(frozen=True, slots=True)
-class Restarted:
+class SettingsLost:
     """The module has lost its settings; `initialise` again."""
 
-    line: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +55,10 @@ class RegistrationChanged:
 
 
 @dataclass(frozen=True, slots=True)
-class Disturbed:
+class PortContention:
     """Somebody else seems to be on the line; what shows it, as a clause."""
 
-    sign: str
+    evidence: str
 
 
-News = Arrived | ReportStored | Direct | Restarted | StoreFull | RegistrationChanged | Disturbed
+ModemEvent = MessageArrived | ReportArrived | DirectDelivery | SettingsLost | StoreFull | RegistrationChanged | PortContention

@@ -6,11 +6,11 @@ import contextlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from agent.at.channel import BeforeBody, Channel
+from agent.at.channel import BeforeBody, AtClient
 from agent.at.command import AtCommand
 from agent.at.error import CommandRefused, CommandTimedOut, ModemLost
-from agent.at.parameters import values
-from agent.modem.formats import DEFAULTS
+from agent.at.parameters import parse_values
+from agent.modem.formats import CSMP_DEFAULTS_COMMAND
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,50 +39,50 @@ class NotSent:
 
 
 @dataclass(frozen=True, slots=True)
-class Unknown:
+class OutcomeUnknown:
     """The body was written and no result came: it may have been sent."""
 
     reason: str
 
 
-Outcome = Sent | Refused | NotSent | Unknown
+SendOutcome = Sent | Refused | NotSent | OutcomeUnknown
 
-_NO_CENTRE = ("cms", 330)
+_SERVICE_CENTRE_UNKNOWN_ERROR = ("cms", 330)
 """Service centre address unknown: SIMs and modules lose the number."""
 
 
-async def prepare(channel: Channel, setting: AtCommand) -> Refused | NotSent | None:
+async def apply_csmp(client: AtClient, setting: AtCommand) -> Refused | NotSent | None:
     """Set what a message needs; None when it stands."""
     try:
-        await channel.exchange(setting)
+        await client.exchange(setting)
     except CommandRefused as error:
-        return Refused(error) if setting.line != DEFAULTS else None
+        return Refused(error) if setting.line != CSMP_DEFAULTS_COMMAND else None
     except (CommandTimedOut, ModemLost) as error:
         return NotSent(str(error))
     return None
 
 
 async def send(
-    channel: Channel, command: AtCommand, before_body: BeforeBody, restore: Callable[[], Awaitable[bool]]
-) -> Outcome:
+    client: AtClient, command: AtCommand, before_body: BeforeBody, restore_service_centre: Callable[[], Awaitable[bool]]
+) -> SendOutcome:
     """Send; raises only what `before_body` raises, and then nothing was sent.
 
     `restore` writes a lost number of the service centre again, and tells whether it could.
     """
     try:
-        response = await channel.exchange(command, before_body)
+        response = await client.exchange(command, before_body)
     except CommandRefused as error:
-        if (error.kind, error.code) == _NO_CENTRE:
+        if (error.kind, error.code) == _SERVICE_CENTRE_UNKNOWN_ERROR:
             with contextlib.suppress(ModemLost):
-                if await restore():
+                if await restore_service_centre():
                     return NotSent(f"{error}; the number was written again (+CSCA)")
         return Refused(error)
     except CommandTimedOut as error:
         if not error.body_sent:
             return NotSent(str(error))
-        if error.escaped:
+        if error.escape_confirmed:
             return NotSent(f"{error}; the module was still taking text")
-        return Unknown(str(error))
+        return OutcomeUnknown(str(error))
     except ModemLost as error:
-        return Unknown(str(error)) if error.body_sent else NotSent(str(error))
-    return Sent(values(response.text).at(0).number)
+        return OutcomeUnknown(str(error)) if error.body_sent else NotSent(str(error))
+    return Sent(parse_values(response.text).get(0).number)

@@ -20,7 +20,7 @@ class Slot:
         return f"{self.store or 'store'} {self.index}"
 
 
-NOWHERE = Slot("", -1)
+UNKNOWN_SLOT = Slot("", -1)
 """Look at everything."""
 
 
@@ -40,14 +40,14 @@ class StoredMessage:
     raw: str
     """What the module printed: in PDU mode the hexadecimal digits."""
     message: pdu.Deliver | pdu.StatusReport | Undecodable
-    sound: bool = True
+    is_intact: bool = True
     """Whether it is as long as the module says. Otherwise octets may have been lost on the line."""
 
     @property
-    def order(self) -> tuple[bool, float, str, int]:
+    def sort_key(self) -> tuple[bool, float, str, int]:
         """Service centre time stamp, then slot; what has no time comes last."""
         time = None
         if not isinstance(self.message, Undecodable):
             time = self.message.service_centre_timestamp.time
-        slot = self.slot or NOWHERE
+        slot = self.slot or UNKNOWN_SLOT
         return (time is None, time.timestamp() if time is not None else 0.0, slot.store, slot.index)

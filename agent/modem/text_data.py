@@ -10,27 +10,27 @@ import re
 import pdu
 from pdu import Alphabet, NumberingPlan, TypeOfNumber, gsm7
 
-_PAIRS = re.compile(r"(?:[0-9A-Fa-f]{2})*")
-_MOMENT = re.compile(
+_HEX_PAIRS_RE = re.compile(r"(?:[0-9A-Fa-f]{2})*")
+_TIMESTAMP_RE = re.compile(
     r"(?:\d\d)?([\dA-F]{2})/([\dA-F]{2})/([\dA-F]{2}) ?, ?([\dA-F]{2}):([\dA-F]{2}):([\dA-F]{2})"
     r"([+-])([0-7]?[\dA-F])"
 )
-_NUMBER = re.compile(r"\+?[0-9*#abcABC]*")
-_SAFE = re.compile(r"[ !\"#%-?A-Za-z]*")
+_PHONE_NUMBER_RE = re.compile(r"\+?[0-9*#abcABC]*")
+_GSM_ASCII_RE = re.compile(r"[ !\"#%-?A-Za-z]*")
 """Characters that stand at the same place in ASCII and in the GSM alphabet."""
 
 
-class Unreadable(Exception):  # noqa: N818  (it is about a message, not about us)
+class TextModeError(Exception):  # noqa: N818  (it is about a message, not about us)
     """A field that does not say what it should; nothing is guessed."""
 
 
-def moment(text: str) -> bytes | None:
+def encode_timestamp(text: str) -> bytes | None:
     """The seven octets of `yy/MM/dd,hh:mm:ss+zz`, also of an impossible one; None for any other text.
 
     Seen as well: a year of four digits, a zone of one ("+8", quarters of an hour too). Without a zone the
     time is not known.
     """
-    found = _MOMENT.fullmatch(text)
+    found = _TIMESTAMP_RE.fullmatch(text)
     if found is None:
         return None
     *fields, sign, zone = found.groups()
@@ -39,51 +39,51 @@ def moment(text: str) -> bytes | None:
     return bytes(octets)
 
 
-def string(text: str, charset: str) -> str:
+def decode_string(text: str, charset: str) -> str:
     """A quoted string of the module. Raises Unreadable."""
     match charset:
         case "UCS2":
-            return _utf16(text) if _PAIRS.fullmatch(text) and len(text) % 4 == 0 else text
+            return _decode_ucs2(text) if _HEX_PAIRS_RE.fullmatch(text) and len(text) % 4 == 0 else text
         case "HEX":
-            return gsm7.decode(_septets(bytes.fromhex(text))) if _PAIRS.fullmatch(text) else text
+            return gsm7.decode(_check_septets(bytes.fromhex(text))) if _HEX_PAIRS_RE.fullmatch(text) else text
         case "GSM":
-            return gsm7.decode(_septets(text.encode("latin-1")))
+            return gsm7.decode(_check_septets(text.encode("latin-1")))
     return text
 
 
-def address(text: str, kind: int | None, charset: str) -> pdu.Address:
+def decode_address(text: str, type_of_address: int | None, charset: str) -> pdu.Address:
     """A number and its <toxa>, or the text of an alphanumeric address. Raises Unreadable."""
-    alphanumeric = kind is not None and kind >> 4 & 7 == TypeOfNumber.ALPHANUMERIC
+    alphanumeric = type_of_address is not None and type_of_address >> 4 & 7 == TypeOfNumber.ALPHANUMERIC
     try:
-        shown = string(text, charset)
-    except Unreadable:
+        shown = decode_string(text, charset)
+    except TextModeError:
         if alphanumeric:
             raise
         shown = text
-    if not alphanumeric and not _NUMBER.fullmatch(shown) and _NUMBER.fullmatch(text):
+    if not alphanumeric and not _PHONE_NUMBER_RE.fullmatch(shown) and _PHONE_NUMBER_RE.fullmatch(text):
         shown = text  # a number that was not put into the character set
-    if alphanumeric or not _NUMBER.fullmatch(shown):
+    if alphanumeric or not _PHONE_NUMBER_RE.fullmatch(shown):
         return pdu.Address(shown, TypeOfNumber.ALPHANUMERIC, NumberingPlan.UNKNOWN)
     number = shown.removeprefix("+").lower()
-    if kind is None or not 0x80 <= kind <= 0xFF:
-        kind = 0x81
-    numbers = TypeOfNumber.INTERNATIONAL if shown.startswith("+") else TypeOfNumber(kind >> 4 & 7)
-    return pdu.Address(number, numbers, NumberingPlan(kind & 15))
+    if type_of_address is None or not 0x80 <= type_of_address <= 0xFF:
+        type_of_address = 0x81
+    numbers = TypeOfNumber.INTERNATIONAL if shown.startswith("+") else TypeOfNumber(type_of_address >> 4 & 7)
+    return pdu.Address(number, numbers, NumberingPlan(type_of_address & 15))
 
 
-def user_data(
-    payload: str, charset: str, scheme: int, length: int, *, header: bool
+def decode_user_data(
+    payload: str, charset: str, data_coding_scheme: int, length: int, *, has_header: bool
 ) -> tuple[pdu.UserData, int, bool]:
     """User data and <dcs>, and whether <length> counts the payload as 27.005 says.
 
     Raises Unreadable where no way of counting fits, and where the payload is not in the character set.
     """
-    if scheme > 0xFF:
-        raise Unreadable(f"a <dcs> of {scheme}")
-    coding = pdu.DataCoding(scheme)
-    if coding.alphabet is Alphabet.GSM7 and not coding.compressed and not header:
-        return _text(payload, charset, scheme, length)
-    octets = _octets(payload)
+    if data_coding_scheme > 0xFF:
+        raise TextModeError(f"a <dcs> of {data_coding_scheme}")
+    coding = pdu.DataCoding(data_coding_scheme)
+    if coding.alphabet is Alphabet.GSM7 and not coding.compressed and not has_header:
+        return _decode_gsm7_text(payload, charset, data_coding_scheme, length)
+    octets = _decode_hex(payload)
     size = len(octets)
     septets = size * 8 // 7
     ways = {size, 2 * size}
@@ -91,7 +91,7 @@ def user_data(
         ways |= {septets, septets - (size % 7 == 0)}
     elif coding.alphabet is Alphabet.UCS2:
         ways.add(size // 2)
-    _check(length, ways, size)
+    _check_length(length, ways, size)
     count = size
     if coding.alphabet is Alphabet.GSM7 and not coding.compressed:
         count = septets
@@ -103,42 +103,42 @@ def user_data(
             and (size != length == septets - 1 or (length != septets and not octets[-1] >> 1))
         ):
             count -= 1
-    data = pdu.UserData(octets, count, coding.alphabet, header, coding.compressed)
-    return data, scheme, length == size
+    data = pdu.UserData(octets, count, coding.alphabet, has_header, coding.compressed)
+    return data, data_coding_scheme, length == size
 
 
-def _text(payload: str, charset: str, scheme: int, length: int) -> tuple[pdu.UserData, int, bool]:
+def _decode_gsm7_text(payload: str, charset: str, data_coding_scheme: int, length: int) -> tuple[pdu.UserData, int, bool]:
     """A text of the GSM alphabet. What is not in it (some modules map) keeps its characters, as UCS-2."""
     match charset:
         case "UCS2":
-            text = _utf16(payload)
+            text = _decode_ucs2(payload)
             septets = gsm7.encode(text)
             units = len(payload) // 4
         case "HEX" | "GSM":
-            octets = _octets(payload) if charset == "HEX" else payload.encode("latin-1")
-            septets = _septets(octets)
+            octets = _decode_hex(payload) if charset == "HEX" else payload.encode("latin-1")
+            septets = _check_septets(octets)
             text = gsm7.decode(septets)
             units = len(septets)
         case "8859-1" | "IRA":
             text = payload
             if charset == "IRA" and not text.isascii():
-                raise Unreadable("octets that are no character of IRA")
+                raise TextModeError("octets that are no character of IRA")
             septets = gsm7.encode(text)
             units = len(payload)
         case _:
-            raise Unreadable("a character set that is not known")
+            raise TextModeError("a character set that is not known")
     ways = {units, len(septets or b"")}
     if charset in {"UCS2", "HEX"}:
         ways |= {2 * units, len(payload)}
-    _check(length, ways, units)
+    _check_length(length, ways, units)
     # Two octets lost before the line end make that line end look like a part of the text.
     sound = length == units and not payload.endswith(("\r", "\n"))
     if septets is None:
         return pdu.UserData.of(text, alphabet=Alphabet.UCS2), 0x08, sound
-    return pdu.UserData.pack(septets, Alphabet.GSM7), scheme, sound
+    return pdu.UserData.pack(septets, Alphabet.GSM7), data_coding_scheme, sound
 
 
-def written(text: str, charset: str) -> str:
+def encode_string(text: str, charset: str) -> str:
     """A number as the module wants it."""
     match charset:
         case "UCS2":
@@ -148,34 +148,34 @@ def written(text: str, charset: str) -> str:
     return text
 
 
-def characters(text: str, charset: str) -> str | None:
+def encode_text(text: str, charset: str) -> str | None:
     """A text at the prompt; None where the set has not all of it, or where one would end the text entry."""
     if charset in {"UCS2", "HEX"}:
-        return written(text, charset)
-    return text if _SAFE.fullmatch(text) else None
+        return encode_string(text, charset)
+    return text if _GSM_ASCII_RE.fullmatch(text) else None
 
 
-def _check(length: int, ways: set[int], units: int) -> None:
-    if length not in ways:
-        raise Unreadable(f"the header says {length}, there are {units}")
+def _check_length(length: int, accepted_lengths: set[int], units: int) -> None:
+    if length not in accepted_lengths:
+        raise TextModeError(f"the header says {length}, there are {units}")
 
 
-def _octets(payload: str) -> bytes:
-    if not _PAIRS.fullmatch(payload):
-        raise Unreadable(f"{len(payload)} characters that are no pairs of hexadecimal digits")
+def _decode_hex(payload: str) -> bytes:
+    if not _HEX_PAIRS_RE.fullmatch(payload):
+        raise TextModeError(f"{len(payload)} characters that are no pairs of hexadecimal digits")
     return bytes.fromhex(payload)
 
 
-def _septets(octets: bytes) -> bytes:
+def _check_septets(octets: bytes) -> bytes:
     if not octets.isascii():
-        raise Unreadable("octets that are no septets")
+        raise TextModeError("octets that are no septets")
     return octets
 
 
-def _utf16(text: str) -> str:
+def _decode_ucs2(text: str) -> str:
     if len(text) % 4:
-        raise Unreadable(f"{len(text)} characters that are no groups of four hexadecimal digits")
+        raise TextModeError(f"{len(text)} characters that are no groups of four hexadecimal digits")
     try:
-        return _octets(text).decode("utf-16-be")
+        return _decode_hex(text).decode("utf-16-be")
     except UnicodeDecodeError:
-        raise Unreadable("half a surrogate pair") from None
+        raise TextModeError("half a surrogate pair") from None

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 import pdu
 from agent.service.profile import ServiceProfile
 
-CUT = ".."
+TRUNCATION_MARK = ".."
 
 
 @dataclass(frozen=True, slots=True)
-class ReplyRules:
+class ReplyConfig:
     """What the operator allows; the keys of ``[service]`` in agent.toml."""
 
     reply_sid: str = "none"
@@ -24,12 +24,12 @@ class ReplyRules:
     allow_ucs2: bool = False
 
 
-class CannotCompose(ValueError):  # noqa: N818  (reads as the sentence it is)
+class ComposeError(ValueError):  # noqa: N818  (reads as the sentence it is)
     """The service cannot carry this reply; the text says why."""
 
 
 def compose(
-    content: str | bytes, sid: str | None, service: ServiceProfile, rules: ReplyRules, reference: int
+    content: str | bytes, sid: str | None, service: ServiceProfile, config: ReplyConfig, reference: int
 ) -> tuple[pdu.UserData, ...]:
     """The user data of each message, at most `max_parts` of them.
 
@@ -38,20 +38,20 @@ def compose(
     answer is no answer.
     """
     if isinstance(content, bytes):
-        if not service.binary:
-            raise CannotCompose(f"{service.name} carries no binary answer")
+        if not service.supports_binary:
+            raise ComposeError(f"{service.name} carries no binary answer")
         parts = pdu.segment(content, reference=reference)
-        if len(parts) > rules.max_parts:
-            raise CannotCompose(f"a binary answer of {len(content)} octets needs {len(parts)} messages")
+        if len(parts) > config.max_parts:
+            raise ComposeError(f"a binary answer of {len(content)} octets needs {len(parts)} messages")
         return parts
-    if sid is not None and rules.reply_sid == "start":
+    if sid is not None and config.reply_sid == "start":
         content = f"{sid} {content}"
-    if pdu.septets(content) is None and not rules.allow_ucs2:
+    if pdu.septets(content) is None and not config.allow_ucs2:
         content = "".join(c if pdu.septets(c) is not None else "?" for c in content)
-    return _fitting(content, reference, rules.max_parts)
+    return _truncate_to_fit(content, reference, config.max_parts)
 
 
-def _fitting(text: str, reference: int, max_parts: int) -> tuple[pdu.UserData, ...]:
+def _truncate_to_fit(text: str, reference: int, max_parts: int) -> tuple[pdu.UserData, ...]:
     """The longest beginning of the text that fits, with its mark; found by halving."""
     text = text[: 160 * max_parts + 1]  # no character takes less than a septet
     parts = pdu.segment(text, reference=reference)
@@ -60,8 +60,8 @@ def _fitting(text: str, reference: int, max_parts: int) -> tuple[pdu.UserData, .
     low, high = 0, len(text)
     while low < high:
         middle = (low + high + 1) // 2
-        if len(pdu.segment(text[:middle] + CUT, reference=reference)) <= max_parts:
+        if len(pdu.segment(text[:middle] + TRUNCATION_MARK, reference=reference)) <= max_parts:
             low = middle
         else:
             high = middle - 1
-    return pdu.segment(text[:low] + CUT, reference=reference)
+    return pdu.segment(text[:low] + TRUNCATION_MARK, reference=reference)

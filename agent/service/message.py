@@ -9,31 +9,31 @@ from pdu import StatusReport
 
 
 @dataclass(frozen=True, slots=True)
-class PartKey:
+class ConcatenationKey:
     """What the parts of one concatenated message share (23.040 9.2.3.24.1)."""
 
     sender: str
     reference: int
-    wide: bool
+    reference_16bit: bool
     total: int
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class MessagePart:
     """One part of a concatenated message."""
 
-    key: PartKey
+    key: ConcatenationKey
     number: int
     raw: str
     """The PDU as the module gave it, in hex."""
     identity: bytes | None
     """As `Command.identity`: tells a part that comes again from a part of another message."""
-    anew: bool = False
+    reference_reused: bool = False
     """Those that are kept with its key are of an earlier message."""
 
 
 @dataclass(frozen=True, slots=True)
-class Command:
+class ReceivedCommand:
     """A message that commands the device."""
 
     sender: str
@@ -48,19 +48,19 @@ class Command:
     address, service centre time stamp and user data. None where the time stamp is no date."""
     answerable: bool
     """False where an answer could start a loop: TP-LP set, or a text that is itself an error answer."""
-    parts: tuple[Part, ...] = ()
+    parts: tuple[MessagePart, ...] = ()
     """The parts it was joined from; empty for a message of its own."""
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class ReceivedReport:
     """An SMS-STATUS-REPORT on one of our own messages."""
 
     report: StatusReport
 
 
 @dataclass(frozen=True, slots=True)
-class Stray:
+class IgnoredMessage:
     """A message that does not command this device, kept to be looked at."""
 
     reason: str
@@ -69,4 +69,4 @@ class Stray:
     """What could be read of it."""
 
 
-Received = Command | Part | Report | Stray
+ReceivedMessage = ReceivedCommand | MessagePart | ReceivedReport | IgnoredMessage

@@ -14,17 +14,17 @@ class ServiceProfile:
     """Digits that Commands come from and answers go to; compared digit for digit, zeros kept."""
     sid_prefix: str
     """Prefix of the SIDs that the service itself gives (either is understood in every text)."""
-    binary: bool
+    supports_binary: bool
     """Whether the service documents 8-bit Commands (140 octets); text is 160 septets everywhere."""
-    lists_answers: bool
+    lists_replies: bool
     """Whether an answer appears in the service's list (the first beta neither stores nor lists it)."""
 
 
-PROFILES = {
+SERVICE_PROFILES = {
     profile.name: profile
     for profile in (
-        ServiceProfile("super-sim", "000", "HC", binary=False, lists_answers=True),
-        ServiceProfile("programmable-wireless", "2936", "DC", binary=True, lists_answers=True),
-        ServiceProfile("super-sim-beta", "000", "HC", binary=False, lists_answers=False),
+        ServiceProfile("super-sim", "000", "HC", supports_binary=False, lists_replies=True),
+        ServiceProfile("programmable-wireless", "2936", "DC", supports_binary=True, lists_replies=True),
+        ServiceProfile("super-sim-beta", "000", "HC", supports_binary=False, lists_replies=False),
     )
 }

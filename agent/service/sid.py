@@ -9,16 +9,16 @@ from __future__ import annotations
 SID_LENGTH = 34
 """``[DH]C`` and 32 hexadecimal digits."""
 
-PREFIXES = ("DC", "HC")
-_HEX = frozenset("0123456789abcdefABCDEF")
+SID_PREFIXES = ("DC", "HC")
+_HEX_DIGITS = frozenset("0123456789abcdefABCDEF")
 
 
 def is_sid(text: str) -> bool:
     """Whether the text is one whole Command SID (hex digits of either case)."""
-    return len(text) == SID_LENGTH and text.startswith(PREFIXES) and _HEX.issuperset(text[2:])
+    return len(text) == SID_LENGTH and text.startswith(SID_PREFIXES) and _HEX_DIGITS.issuperset(text[2:])
 
 
-def split(text: str) -> tuple[str | None, str]:
+def split_sid(text: str) -> tuple[str | None, str]:
     """The SID as the services write it, or None, and the body without it and the space that parted them.
 
     They write capitals in front and lower-case digits; so two spellings of one SID compare equal.
@@ -28,12 +28,12 @@ def split(text: str) -> tuple[str | None, str]:
     """
     head, space, body = text[:SID_LENGTH], text[SID_LENGTH : SID_LENGTH + 1], text[SID_LENGTH + 1 :]
     if space in ("", " ") and is_sid(head):
-        return _written(head), body
+        return _normalise_sid(head), body
     body, space, tail = text[: -SID_LENGTH - 1], text[-SID_LENGTH - 1 : -SID_LENGTH], text[-SID_LENGTH:]
     if space == " " and is_sid(tail):
-        return _written(tail), body
+        return _normalise_sid(tail), body
     return None, text
 
 
-def _written(sid: str) -> str:
+def _normalise_sid(sid: str) -> str:
     return sid[:2] + sid[2:].lower()

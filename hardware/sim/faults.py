@@ -22,18 +22,18 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
-from hardware.sim.fault_events import EVENTS, LINE
-from hardware.sim.latest import Latest
-from hardware.sim.module.refusal import named
+from hardware.sim.fault_events import FAULT_ACTIONS, PORT_FAULTS
+from hardware.sim.latest import BoundedList
+from hardware.sim.module.refusal import parse_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from hardware.sim.module.command import Asked
+    from hardware.sim.module.command import ParsedCommand
     from hardware.sim.module.module import SimulatedModule
-    from hardware.sim.module.speech import Utterance
+    from hardware.sim.module.speech import OutputKind
 
-MEANING = {
+FAULT_DESCRIPTIONS = {
     "mute": "hears nothing and says nothing; a restart from outside ends it",
     "late": "takes its time before it executes a command; what is typed meanwhile waits",
     "prompt-late": "the same for +CMGS: the prompt comes late",
@@ -56,7 +56,7 @@ MEANING = {
     "port-gone": "vanishes and comes back after a while, under another name behind the same link",
 }
 
-LASTING = frozenset({"mute", "echo-stuck"})
+LASTING_FAULTS = frozenset({"mute", "echo-stuck"})
 """Faults that stand until their time is over."""
 
 
@@ -77,7 +77,7 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     stat: int = 2
 
 
-class Port(Protocol):
+class ControllablePort(Protocol):
     """The line itself, for faults of the line; `hardware.sim.module.pty.Pty` is one."""
 
     def pause(self) -> None: ...
@@ -89,107 +89,107 @@ class Port(Protocol):
     def plug(self) -> None: ...
 
 
-def parse(text: str) -> Fault:
+def parse_fault(text: str) -> Fault:
     """Read `NAME:key=value,...`; raises FaultError."""
     name, _, rest = text.partition(":")
-    if name not in MEANING:
-        raise FaultError(f'there is no fault "{name}"; known are {", ".join(MEANING)}')
+    if name not in FAULT_DESCRIPTIONS:
+        raise FaultError(f'there is no fault "{name}"; known are {", ".join(FAULT_DESCRIPTIONS)}')
     keys = dict(item.partition("=")[::2] for item in rest.split(",") if item)
     if "command" in keys:
         keys["command"] = keys["command"].upper()
     elif name == "prompt-late":
         keys["command"] = "+CMGS"
     try:
-        named(keys.get("refusal", "ERROR"))
+        parse_error(keys.get("refusal", "ERROR"))
         return msgspec.convert({"name": name, **keys}, Fault, strict=False)
     except ValueError as error:
         raise FaultError(f"fault {name}: {error}") from error
 
 
 @dataclass(slots=True)
-class Standing:
+class ActiveFault:
     """A fault that lies in wait."""
 
     fault: Fault
-    left: int
+    remaining: int
     """How often it still strikes; negative is always."""
 
-    def fits(self, name: str, what: str) -> bool:
+    def matches(self, name: str, subject: str) -> bool:
         """Whether it is this fault and would strike this."""
-        return self.left != 0 and self.fault.name == name and self.fault.command in {"", what}
+        return self.remaining != 0 and self.fault.name == name and self.fault.command in {"", subject}
 
 
-class Faults:
+class FaultInjector:
     """The faults of one module."""
 
     def __init__(self, module: SimulatedModule) -> None:
         self.module = module
-        self._standing: list[Standing] = []
-        self._asked = ""
-        self.port: Port | None = None
+        self._active: list[ActiveFault] = []
+        self._current_command = ""
+        self.port: ControllablePort | None = None
         """For faults of the line."""
-        self.log: list[str] = Latest()
+        self.triggered: list[str] = BoundedList()
         """Names of the faults that struck, in order."""
 
     def add(self, fault: Fault | str) -> None:
         """Order a fault; raises FaultError."""
-        fault = parse(fault) if isinstance(fault, str) else fault
-        if fault.name in LINE and self.port is None:
+        fault = parse_fault(fault) if isinstance(fault, str) else fault
+        if fault.name in PORT_FAULTS and self.port is None:
             raise FaultError(f"fault {fault.name} needs a port, and this module has none")
-        self.later(fault.after, lambda: self._begin(fault))
+        self.call_later(fault.after, lambda: self._activate(fault))
 
     def clear(self) -> None:
         """Nothing lies in wait any more."""
-        self._standing.clear()
+        self._active.clear()
 
-    def restarted(self) -> None:
+    def clear_mute(self) -> None:
         """Somebody switched the module off and on: a mute one speaks again."""
-        self._standing = [standing for standing in self._standing if standing.fault.name != "mute"]
+        self._active = [standing for standing in self._active if standing.fault.name != "mute"]
 
-    def hear(self, data: bytes) -> bytes:
+    def filter_input(self, data: bytes) -> bytes:
         """What the module hears of these bytes."""
-        return b"" if self._waits("mute", "") else data
+        return b"" if self._find_match("mute", "") else data
 
-    def ask(self, asked: Asked) -> list[str] | float | None:
+    def before_command(self, command: ParsedCommand) -> list[str] | float | None:
         """A command is about to be executed. None: do so; a list: say this instead; a number: wait so long.
 
         Raises RefusedError.
         """
-        self._asked = asked.name
-        for name in EVENTS:
-            if fault := self._strike(name, asked.name):
-                EVENTS[name](self, fault)
-        if fault := self._strike("refused", asked.name):
-            raise named(fault.refusal)
-        if self._strike("ignored", asked.name) or (asked.name == "E" and self._waits("echo-stuck", "")):
+        self._current_command = command.name
+        for name in FAULT_ACTIONS:
+            if fault := self._trigger(name, command.name):
+                FAULT_ACTIONS[name](self, fault)
+        if fault := self._trigger("refused", command.name):
+            raise parse_error(fault.refusal)
+        if self._trigger("ignored", command.name) or (command.name == "E" and self._find_match("echo-stuck", "")):
             return []
-        fault = self._strike("late", asked.name) or self._strike("prompt-late", asked.name)
+        fault = self._trigger("late", command.name) or self._trigger("prompt-late", command.name)
         return fault.seconds if fault else None
 
-    def say(self, kind: Utterance, data: bytes) -> bytes:
+    def filter_output(self, kind: OutputKind, data: bytes) -> bytes:
         """What the terminal gets of it."""
-        if not self._standing:
+        if not self._active:
             return data
         match kind:
             case "information":
-                lost = self._waits("answer-lost", self._asked) or self._strike(
-                    "information-lost", self._asked
+                lost = self._find_match("answer-lost", self._current_command) or self._trigger(
+                    "information-lost", self._current_command
                 )
             case "final":
-                lost = self._strike("answer-lost", self._asked) or self._strike("final-lost", self._asked)
+                lost = self._trigger("answer-lost", self._current_command) or self._trigger("final-lost", self._current_command)
             case "prompt":
-                lost = self._strike("prompt-missing", self._asked)
+                lost = self._trigger("prompt-missing", self._current_command)
             case "unsolicited":
-                lost = self._strike("code-lost", data.strip(b"\r\n").split(b":")[0].decode("latin-1"))
+                lost = self._trigger("code-lost", data.strip(b"\r\n").split(b":")[0].decode("latin-1"))
             case "echo":
                 lost = None
-        return b"" if lost or self._waits("mute", "") else data
+        return b"" if lost or self._find_match("mute", "") else data
 
-    def later(self, delay: float, action: Callable[[], None]) -> None:
+    def call_later(self, delay: float, action: Callable[[], None]) -> None:
         """In so many seconds; not by the module's own timers, for a fault outlives a restart."""
 
         def due() -> None:
-            with self.module.event():
+            with self.module.batch_writes():
                 action()
 
         if delay > 0:
@@ -197,30 +197,30 @@ class Faults:
         else:
             due()
 
-    def _begin(self, fault: Fault) -> None:
-        if fault.name in EVENTS and not fault.command:
-            self.log.append(fault.name)
-            EVENTS[fault.name](self, fault)
+    def _activate(self, fault: Fault) -> None:
+        if fault.name in FAULT_ACTIONS and not fault.command:
+            self.triggered.append(fault.name)
+            FAULT_ACTIONS[fault.name](self, fault)
             return
-        standing = Standing(fault, fault.times or -1)
-        self._standing = [*(other for other in self._standing if other.left), standing]
+        standing = ActiveFault(fault, fault.times or -1)
+        self._active = [*(other for other in self._active if other.remaining), standing]
         if fault.name == "echo-stuck":
             self.module.settings.echo = True
-        if fault.name in LASTING and fault.for_:
-            self.later(fault.for_, lambda: self._end(standing))
+        if fault.name in LASTING_FAULTS and fault.for_:
+            self.call_later(fault.for_, lambda: self._deactivate(standing))
 
-    def _end(self, standing: Standing) -> None:
-        standing.left = 0
+    def _deactivate(self, active: ActiveFault) -> None:
+        active.remaining = 0
 
-    def _waits(self, name: str, what: str) -> Fault | None:
+    def _find_match(self, name: str, subject: str) -> Fault | None:
         """The fault of that name that would strike this."""
-        return next((standing.fault for standing in self._standing if standing.fits(name, what)), None)
+        return next((standing.fault for standing in self._active if standing.matches(name, subject)), None)
 
-    def _strike(self, name: str, what: str) -> Fault | None:
+    def _trigger(self, name: str, subject: str) -> Fault | None:
         """The same, and it has struck once more."""
-        for standing in self._standing:
-            if standing.fits(name, what):
-                standing.left -= 1
-                self.log.append(name)
+        for standing in self._active:
+            if standing.matches(name, subject):
+                standing.remaining -= 1
+                self.triggered.append(name)
                 return standing.fault
         return None

@@ -6,15 +6,15 @@ from typing import TypeVar
 
 Item = TypeVar("Item")
 
-KEPT = 1000
+MIN_ITEMS = 1000
 """So many of the latest items are kept at least, and less than twice as many."""
 
 
-class Latest(list[Item]):
+class BoundedList(list[Item]):
     """A list that forgets its oldest items as new ones are appended."""
 
     def append(self, item: Item, /) -> None:
         """Add one; every thousandth time as many of the oldest go."""
         super().append(item)
-        if len(self) == 2 * KEPT:
-            del self[:KEPT]
+        if len(self) == 2 * MIN_ITEMS:
+            del self[:MIN_ITEMS]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from hardware.sim.faults import parse
+from hardware.sim.faults import parse_fault
 
 if TYPE_CHECKING:
     import asyncio
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 
 @dataclass(slots=True, eq=False)
-class _Ordered:
+class _ScheduledFault:
     text: str
-    handle: asyncio.TimerHandle | None = None
+    timer: asyncio.TimerHandle | None = None
     """While it waits for its time."""
 
 
-class _Line:
+class _GuardedPort:
     """The port as faults see it, until the sandbox ends: no late fault brings a closed port back."""
 
     def __init__(self, pty: Pty) -> None:
@@ -48,28 +48,28 @@ class _Line:
             self._pty.plug()
 
 
-class Misfortunes:
+class FaultSchedule:
     """Those of one SIM's module, in the grammar of `hardware.sim.faults`."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, sim: SandboxSim) -> None:
         self._loop = loop
         self._sim = sim
-        self._ordered: list[_Ordered] = []
-        self._line = _Line(sim.pty)
-        sim.module.faults.port = self._line
+        self._scheduled: list[_ScheduledFault] = []
+        self._port = _GuardedPort(sim.pty)
+        sim.module.faults.port = self._port
 
-    def order(self, text: str) -> None:
+    def add(self, text: str) -> None:
         """`NAME` or `NAME:key=value,...`; raises FaultError."""
-        fault = parse(text)
-        ordered = _Ordered(text)
-        self._ordered.append(ordered)
+        fault = parse_fault(text)
+        ordered = _ScheduledFault(text)
+        self._scheduled.append(ordered)
 
         def begin() -> None:
-            ordered.handle = None
+            ordered.timer = None
             self._sim.module.faults.add(msgspec.structs.replace(fault, after=0.0))
 
         if fault.after > 0:
-            ordered.handle = self._loop.call_later(fault.after, begin)
+            ordered.timer = self._loop.call_later(fault.after, begin)
         else:
             begin()
 
@@ -77,39 +77,39 @@ class Misfortunes:
         """What was ordered since it was last called off, and the names of what struck since the start."""
         return {
             "faults": [
-                {"fault": ordered.text, "waits": ordered.handle is not None} for ordered in self._ordered
+                {"fault": ordered.text, "waits": ordered.timer is not None} for ordered in self._scheduled
             ],
-            "struck": list(self._sim.module.faults.log),
+            "struck": list(self._sim.module.faults.triggered),
         }
 
-    def call_off(self) -> None:
+    def cancel_all(self) -> None:
         """Nothing lies in wait any more, and what was to last until somebody ends it ends.
 
         What has begun and lasts for a while ends in its time.
         """
         module = self._sim.module
-        endless = {fault.name for fault in self._drop() if not fault.for_}
+        endless = {fault.name for fault in self._clear() if not fault.for_}
         module.faults.clear()
         if "write-blocked" in endless:
-            self._line.resume()
+            self._port.resume()
         if "port-gone" in endless:
-            self._line.plug()
-        with module.event():
+            self._port.plug()
+        with module.batch_writes():
             if "sim-removed" in endless and not module.sim.present:
                 module.sim.present = True
-                module.card.power_down()
+                module.sim_access.power_down()
             if "registration-lost" in endless:
-                module.link.search()
+                module.registration.search()
 
     def stop(self) -> None:
         """The port is being taken away."""
-        self._drop()
-        self._line.closed = True
+        self._clear()
+        self._port.closed = True
 
-    def _drop(self) -> list[Fault]:
+    def _clear(self) -> list[Fault]:
         """Forget what was ordered; those of it that have begun."""
-        ordered, self._ordered = self._ordered, []
+        ordered, self._scheduled = self._scheduled, []
         for each in ordered:
-            if each.handle is not None:
-                each.handle.cancel()
-        return [parse(each.text) for each in ordered if each.handle is None]
+            if each.timer is not None:
+                each.timer.cancel()
+        return [parse_fault(each.text) for each in ordered if each.timer is None]

@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 Arguments = TypeVarTuple("Arguments")
 
-MEMORY_EXCEEDED = 22
+RP_MEMORY_EXCEEDED = 22
 """RP cause of a refused delivery: the network keeps it until `Network.memory_available` (24.011 E.2)."""
 
-MEMORY_EXCEEDED_FCS = 0xD3
+FCS_MEMORY_EXCEEDED = 0xD3
 """The same, as TP-FCS of a DELIVER-REPORT (23.040 9.2.3.22)."""
 
 
-class Handle(Protocol):
+class TimerHandle(Protocol):
     """A call that was put off and may still be cancelled."""
 
     def cancel(self) -> None: ...
@@ -37,11 +37,11 @@ class Scheduler(Protocol):
 
     def call_later(
         self, delay: float, callback: Callable[[*Arguments], object], /, *args: *Arguments
-    ) -> Handle:
+    ) -> TimerHandle:
         """Call `callback(*args)` in `delay` seconds."""
 
 
-class Station(Protocol):
+class MobileStation(Protocol):
     """A module, as the network sees it."""
 
     @property
@@ -62,17 +62,17 @@ class Station(Protocol):
 class Network(Protocol):
     """The network, as a module sees it."""
 
-    def attach(self, station: Station) -> int:
+    def attach(self, station: MobileStation) -> int:
         """Register; answers the state `<stat>` of 27.007 7.2 (1 home, 5 roaming, 3 denied ...)."""
 
-    def detach(self, station: Station) -> None:
+    def detach(self, station: MobileStation) -> None:
         """Leave; what waits for this station is kept."""
 
-    def submit(self, station: Station, token: int, tpdu: bytes) -> None:
+    def submit(self, station: MobileStation, token: int, tpdu: bytes) -> None:
         """RP-DATA from the mobile: a SUBMIT or COMMAND; answered by `Station.submitted` with the token."""
 
-    def acknowledge(self, station: Station, reference: int, cause: int | None) -> None:
+    def acknowledge(self, station: MobileStation, reference: int, cause: int | None) -> None:
         """Answer to `Station.deliver`: None is RP-ACK, else the cause of the refusal."""
 
-    def memory_available(self, station: Station) -> None:
+    def memory_available(self, station: MobileStation) -> None:
         """RP-SMMA: there is room again after a refusal for want of memory."""

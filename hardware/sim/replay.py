@@ -24,19 +24,19 @@ from collections import deque
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from hardware.recording import visible
-from hardware.sim.exchange import Exchange, Said, cut, cut_up, form, is_question, subjects
+from hardware.recording import escape_bytes
+from hardware.sim.exchange import Exchange, Chunk, next_input, split_exchanges, normalise_request, is_query, request_subjects
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from hardware.recording import Recording
-    from hardware.sim.radio import Handle, Scheduler
+    from hardware.sim.radio import TimerHandle, Scheduler
 
-LONGEST = 65536
+MAX_INPUT_BYTES = 65536
 """Octets from the host that may wait."""
 
-_BARRIERS = {"+CPMS", "+CMGF", "+CSCS", "+CFUN", "Z", "&F"}
+_CONTEXT_COMMANDS = {"+CPMS", "+CMGF", "+CSCS", "+CFUN", "Z", "&F"}
 """Commands that change what others mean."""
 
 
@@ -55,224 +55,224 @@ class ReplayedModule:
         *,
         delays: bool = False,
         hang_up: Callable[[], None] = lambda: None,
-        diverged: Callable[[str], None] = lambda _: None,
+        on_divergence: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._scheduler = scheduler
         self._write = write
         self._hang_up = hang_up
-        self._diverged = diverged
-        self._masked = recording.masked
-        self._answer = _Speech(scheduler, write, delays=delays)
-        self._news = _Speech(scheduler, write, delays=delays)
-        self._opening, self._exchanges = cut_up(recording)
+        self._on_divergence = on_divergence
+        self._masked = recording.is_masked
+        self._responses = _TimedWriter(scheduler, write, delays=delays)
+        self._unsolicited = _TimedWriter(scheduler, write, delays=delays)
+        self._opening, self._exchanges = split_exchanges(recording)
         self.divergences: list[str] = []
-        self._next = 0
+        self._next_index = 0
         """The exchange after the furthest that was played in its place."""
-        self._heard = bytearray()
-        self._answering = self._listening = False
-        self._entering: int | None = None
+        self._input = bytearray()
+        self._responding = self._processing = False
+        self._prompt_index: int | None = None
         """The exchange whose prompt was said."""
 
     def start(self) -> None:
         """Say what the module said before it was spoken to; else it says so when it is first spoken to."""
         opening, self._opening = self._opening, []
-        self._news.say(opening, lambda: None)
+        self._unsolicited.write(opening, lambda: None)
 
     @property
-    def unasked(self) -> list[str]:
+    def unplayed_requests(self) -> list[str]:
         """What the recording has and the host did not say, a sentence for each; questions are left out."""
         return [
-            f"line {exchange.line}: {_shown(exchange.octets)} was not said"
+            f"line {exchange.line_number}: {_escape(exchange.request)} was not said"
             for exchange in self._exchanges
-            if not exchange.used and not exchange.question
+            if not exchange.played and not exchange.is_query
         ]
 
     @property
-    def over(self) -> bool:
+    def is_finished(self) -> bool:
         """Whether the end of the recording was reached."""
-        return self._next == len(self._exchanges)
+        return self._next_index == len(self._exchanges)
 
     def receive(self, data: bytes) -> None:
         """Octets from the host."""
-        self._heard += data[: LONGEST - len(self._heard)]
-        self._listen()
+        self._input += data[: MAX_INPUT_BYTES - len(self._input)]
+        self._process_input()
 
-    def _listen(self) -> None:
+    def _process_input(self) -> None:
         """Take up what the host said, one line after the other, when the last is answered."""
-        if self._listening:
+        if self._processing:
             return
-        self._listening = True
-        while not self._answering and (said := cut(self._heard, entering=self._entering is not None)):
-            self._hear(said)
-        self._listening = False
+        self._processing = True
+        while not self._responding and (said := next_input(self._input, text_entry=self._prompt_index is not None)):
+            self._handle_input(said)
+        self._processing = False
 
-    def _hear(self, said: bytes) -> None:
-        entering, self._entering = self._entering, None
+    def _handle_input(self, request: bytes) -> None:
+        entering, self._prompt_index = self._prompt_index, None
         if entering is not None:
-            self._take_text(entering + 1, said)
+            self._play_text(entering + 1, request)
             return
-        key = form(said, masked=self._masked)
-        place, in_place = self._find(key)
+        key = normalise_request(request, masked=self._masked)
+        place, in_place = self._find_exchange(key)
         if place is not None:
-            self._play(place, said, in_place=in_place)
-        elif said != b"\x1b":  # outside of a text it means nothing
-            self._diverge(said, b"\r\nERROR\r\n")
+            self._play_exchange(place, request, in_order=in_place)
+        elif request != b"\x1b":  # outside of a text it means nothing
+            self._report_divergence(request, b"\r\nERROR\r\n")
 
     # Looking
 
-    def _find(self, key: str) -> tuple[int | None, bool]:
+    def _find_exchange(self, request_key: str) -> tuple[int | None, bool]:
         """Which exchange is meant, and whether the conversation has got there."""
-        every, question = self._exchanges, is_question(key)
-        begin, end = self._connection()
-        wanted = [place for place, exchange in enumerate(every) if exchange.key == key]
-        fresh = [place for place in wanted if not every[place].used]
-        due = next((place for place in range(self._next, end) if not every[place].used), end)
+        every, question = self._exchanges, is_query(request_key)
+        begin, end = self._connection_bounds()
+        wanted = [place for place, exchange in enumerate(every) if exchange.request_key == request_key]
+        fresh = [place for place in wanted if not every[place].played]
+        due = next((place for place in range(self._next_index, end) if not every[place].played), end)
         if due < end and due in fresh:
             return due, True
-        if passed := [place for place in fresh if begin <= place < self._next]:
+        if passed := [place for place in fresh if begin <= place < self._next_index]:
             return passed[0], False
-        ahead = [place for place in fresh if self._next <= place < end]
-        if ahead and self._may_go_ahead(ahead[0], begin):
+        ahead = [place for place in fresh if self._next_index <= place < end]
+        if ahead and self._can_skip_to(ahead[0], begin):
             return ahead[0], True
-        if question and (known := [place for place in wanted if place < self._next or every[place].used]):
+        if question and (known := [place for place in wanted if place < self._next_index or every[place].played]):
             return known[-1], False
         if question and ahead:
             return ahead[0], False
         return (end, True) if end in fresh else (None, False)
 
-    def _connection(self) -> tuple[int, int]:
+    def _connection_bounds(self) -> tuple[int, int]:
         """From which exchange to before which one the present connection goes."""
-        ends = [place + 1 for place, exchange in enumerate(self._exchanges) if exchange.hangs_up]
-        begin = max((end for end in ends if end < self._next), default=0)
-        return begin, min((end for end in ends if end >= self._next > 0), default=len(self._exchanges))
+        ends = [place + 1 for place, exchange in enumerate(self._exchanges) if exchange.ends_connection]
+        begin = max((end for end in ends if end < self._next_index), default=0)
+        return begin, min((end for end in ends if end >= self._next_index > 0), default=len(self._exchanges))
 
-    def _may_go_ahead(self, place: int, begin: int) -> bool:
+    def _can_skip_to(self, index: int, begin: int) -> bool:
         """Whether what stands between may as well come later."""
         every = self._exchanges
-        if every[place].question:
-            between = [exchange for exchange in every[self._next : place] if not exchange.used]
-            return all(exchange.question and not exchange.news for exchange in between)
-        own = subjects(every[place].key)
+        if every[index].is_query:
+            between = [exchange for exchange in every[self._next_index : index] if not exchange.played]
+            return all(exchange.is_query and not exchange.unsolicited for exchange in between)
+        own = request_subjects(every[index].request_key)
         standing = {
-            name: exchange.key for exchange in every if exchange.used for name in subjects(exchange.key)
+            name: exchange.request_key for exchange in every if exchange.played for name in request_subjects(exchange.request_key)
         }
-        for exchange in every[begin:place]:
-            if exchange.used or exchange.question:
+        for exchange in every[begin:index]:
+            if exchange.played or exchange.is_query:
                 continue
-            others = subjects(exchange.key)
-            if own & others or any(standing.get(name) != exchange.key for name in others & _BARRIERS):
+            others = request_subjects(exchange.request_key)
+            if own & others or any(standing.get(name) != exchange.request_key for name in others & _CONTEXT_COMMANDS):
                 return False
         return True
 
     # Playing
 
-    def _play(self, place: int, said: bytes, *, in_place: bool) -> None:
-        exchange = self._exchanges[place]
-        if in_place:
-            self._catch_up(place)
-            self._next = place + 1
-        exchange.used = self._answering = True
+    def _play_exchange(self, index: int, request: bytes, *, in_order: bool) -> None:
+        exchange = self._exchanges[index]
+        if in_order:
+            self._write_missed(index)
+            self._next_index = index + 1
+        exchange.played = self._responding = True
 
         def answered() -> None:
-            self._answering = False
-            if exchange.prompts:
-                self._entering = place
-            if in_place:
-                self._news.say(exchange.news, self._end_of_connection if exchange.hangs_up else lambda: None)
-            self._listen()
+            self._responding = False
+            if exchange.ends_with_prompt:
+                self._prompt_index = index
+            if in_order:
+                self._unsolicited.write(exchange.unsolicited, self._end_connection if exchange.ends_connection else lambda: None)
+            self._process_input()
 
-        self._answer.say(_echoing(exchange, said), answered)
+        self._responses.write(_with_actual_echo(exchange, request), answered)
 
-    def _take_text(self, place: int, said: bytes) -> None:
+    def _play_text(self, index: int, text: bytes) -> None:
         """What follows a prompt belongs to its command."""
-        exchange = self._exchanges[place] if place < len(self._exchanges) else None
-        if exchange is not None and not exchange.key and exchange.octets[-1:] == said[-1:]:
-            self._play(place, said, in_place=place >= self._next)
+        exchange = self._exchanges[index] if index < len(self._exchanges) else None
+        if exchange is not None and not exchange.request_key and exchange.request[-1:] == text[-1:]:
+            self._play_exchange(index, text, in_order=index >= self._next_index)
         else:
-            self._diverge(said, b"\r\nOK\r\n", place)
+            self._report_divergence(text, b"\r\nOK\r\n", index)
 
-    def _catch_up(self, place: int) -> None:
+    def _write_missed(self, index: int) -> None:
         """Say what the module said by itself before this exchange and has not said yet."""
-        self._news.hurry()
+        self._unsolicited.flush()
         late = self._opening
         self._opening = []
-        for before in range(max(0, self._next - 1), place):
+        for before in range(max(0, self._next_index - 1), index):
             exchange = self._exchanges[before]
-            late += exchange.greeting if before < self._next else exchange.news + exchange.greeting
+            late += exchange.greeting if before < self._next_index else exchange.unsolicited + exchange.greeting
         if late:
             self._write(b"".join(each.octets for each in late))
 
-    def _end_of_connection(self) -> None:
-        self._entering = None
-        self._heard.clear()
+    def _end_connection(self) -> None:
+        self._prompt_index = None
+        self._input.clear()
         self._scheduler.call_later(0.0, self._hang_up)  # not while the host's octets are being read
 
-    def _diverge(self, said: bytes, answer: bytes, place: int | None = None) -> None:
-        due = self._next if place is None else place
-        waiting = [exchange for exchange in self._exchanges[due:] if place is not None or not exchange.used]
-        sentence = f"the host says {_shown(said)}"
+    def _report_divergence(self, request: bytes, response: bytes, index: int | None = None) -> None:
+        due = self._next_index if index is None else index
+        waiting = [exchange for exchange in self._exchanges[due:] if index is not None or not exchange.played]
+        sentence = f"the host says {_escape(request)}"
         if waiting:
-            sentence = f"line {waiting[0].line}: the recording has {_shown(waiting[0].octets)}, {sentence}"
+            sentence = f"line {waiting[0].line_number}: the recording has {_escape(waiting[0].request)}, {sentence}"
         else:
             sentence = f"the recording is over, {sentence}"
         self.divergences.append(sentence)
-        self._write(answer)
-        self._diverged(sentence)
+        self._write(response)
+        self._on_divergence(sentence)
 
 
-class _Speech:
+class _TimedWriter:
     """Says one thing after the other."""
 
     def __init__(self, scheduler: Scheduler, write: Callable[[bytes], None], *, delays: bool) -> None:
         self._scheduler = scheduler
         self._write = write
         self._delays = delays
-        self._left: deque[Said] = deque()
-        self._then: Callable[[], None] = lambda: None
-        self._handle: Handle | None = None
+        self._queue: deque[Chunk] = deque()
+        self._on_written: Callable[[], None] = lambda: None
+        self._timer: TimerHandle | None = None
 
-    def say(self, what: list[Said], then: Callable[[], None]) -> None:
+    def write(self, chunks: list[Chunk], on_written: Callable[[], None]) -> None:
         """Say this with its delays, or at once; `then` is called after the last."""
-        self._left.extend(what)
-        self._then = then
+        self._queue.extend(chunks)
+        self._on_written = on_written
         if self._delays:
-            self._go_on()
+            self._schedule_next()
         else:
-            self.hurry()
-            then()
+            self.flush()
+            on_written()
 
-    def hurry(self) -> None:
+    def flush(self) -> None:
         """Say what is left now; nothing follows it."""
-        if self._handle is not None:
-            self._handle.cancel()
-            self._handle = None
-        if octets := b"".join(said.octets for said in self._left):
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if octets := b"".join(said.octets for said in self._queue):
             self._write(octets)
-        self._left.clear()
+        self._queue.clear()
 
-    def _go_on(self) -> None:
-        if self._left:
-            self._handle = self._scheduler.call_later(self._left[0].delay, self._due)
+    def _schedule_next(self) -> None:
+        if self._queue:
+            self._timer = self._scheduler.call_later(self._queue[0].delay_s, self._write_next)
         else:
-            self._handle = None
-            self._then()
+            self._timer = None
+            self._on_written()
 
-    def _due(self) -> None:
-        if octets := self._left.popleft().octets:
+    def _write_next(self) -> None:
+        if octets := self._queue.popleft().octets:
             self._write(octets)
-        self._go_on()
+        self._schedule_next()
 
 
-def _echoing(exchange: Exchange, said: bytes) -> list[Said]:
+def _with_actual_echo(exchange: Exchange, request: bytes) -> list[Chunk]:
     """The answer with the echo of what the host really said."""
-    answer = list(exchange.answer)
-    recorded = exchange.octets
-    for own, new in ((recorded, said), (recorded[:-1], said[:-1])):
+    answer = list(exchange.response)
+    recorded = exchange.request
+    for own, new in ((recorded, request), (recorded[:-1], request[:-1])):
         if answer and own and answer[0].octets.startswith(own):
             answer[0] = replace(answer[0], octets=new + answer[0].octets[len(own) :])
             break
     return answer
 
 
-def _shown(octets: bytes) -> str:
-    return visible(octets.rstrip(b"\r"))
+def _escape(octets: bytes) -> str:
+    return escape_bytes(octets.rstrip(b"\r"))

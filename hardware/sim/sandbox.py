@@ -16,15 +16,15 @@ import msgspec
 
 import pdu
 from hardware import profile
-from hardware.sim.misfortunes import Misfortunes
+from hardware.sim.misfortunes import FaultSchedule
 from hardware.sim.module.module import SimulatedModule
 from hardware.sim.module.pty import Pty
-from hardware.sim.module.rate import Line
-from hardware.sim.network.events import Event
+from hardware.sim.module.rate import UartLink
+from hardware.sim.network.events import NetworkEvent
 from hardware.sim.network.network import SEARCHING, SimulatedNetwork
-from hardware.sim.sandbox_sim import ONE_OF_EACH, SandboxSim, SimSpec, card, check, telephone_number
+from hardware.sim.sandbox_sim import DEFAULT_SIMS, SandboxSim, SimSpec, make_sim_card, check_sims, make_phone_number
 from hardware.sim.service.error import NO_SUCH_RESOURCE, ServiceError
-from hardware.sim.service.product import PRODUCTS, Rules
+from hardware.sim.service.product import PRODUCTS, ServiceRules
 from hardware.sim.service.resource import ServiceSim
 from hardware.sim.service.service import CommandService
 
@@ -37,8 +37,8 @@ if TYPE_CHECKING:
     from hardware.sim.network.line import NetworkTiming
 
 __all__ = [
-    "LISTEN",
-    "ONE_OF_EACH",
+    "DEFAULT_LISTEN",
+    "DEFAULT_SIMS",
     "Sandbox",
     "SandboxObserver",
     "SandboxSim",
@@ -46,12 +46,12 @@ __all__ = [
     "SimSpec",
 ]
 
-LISTEN = ("127.0.0.1", 8480)
+DEFAULT_LISTEN = ("127.0.0.1", 8480)
 
-EVENTS = 1000
+MAX_EVENTS = 1000
 """Events that are kept for whoever asks later."""
 
-SandboxObserver = Callable[[SandboxSim, Event], None]
+SandboxObserver = Callable[[SandboxSim, NetworkEvent], None]
 
 
 class SandboxUnavailable(Exception):  # noqa: N818 - a state of affairs; the text is a sentence for the user
@@ -70,15 +70,15 @@ class Sandbox:
 
     def __init__(
         self,
-        sims: Sequence[SimSpec] = ONE_OF_EACH,
-        listen: tuple[str, int] = LISTEN,
+        sims: Sequence[SimSpec] = DEFAULT_SIMS,
+        listen: tuple[str, int] = DEFAULT_LISTEN,
         *,
         link_dir: Path,
-        wall: Callable[[], datetime],
+        wall_clock: Callable[[], datetime],
         rng: random.Random,
         account_sid: str | None = None,
         token: str | None = None,
-        rules: Rules | None = None,
+        rules: ServiceRules | None = None,
         timing: NetworkTiming | None = None,
         observer: SandboxObserver | None = None,
         baud: int | None = None,
@@ -86,7 +86,7 @@ class Sandbox:
         """`baud`: the rate of the lines to the modules, 0 where they learn it; a client at another one reads
         rubbish. None: as the profile of the module has it, and where it has none, as quick as can be.
         """
-        check(sims)
+        check_sims(sims)
         try:
             from hardware.sim.rest.server import RestServer  # noqa: PLC0415 - aiohttp is an extra
         except ModuleNotFoundError as error:
@@ -99,19 +99,19 @@ class Sandbox:
         self.services: dict[str, CommandService] = {}
         self.sims: dict[str, SandboxSim] = {}
         """By unique name."""
-        self.events: deque[tuple[int, SandboxSim, Event]] = deque(maxlen=EVENTS)
+        self.events: deque[tuple[int, SandboxSim, NetworkEvent]] = deque(maxlen=MAX_EVENTS)
         """What happened last, each with its number, counted from 1."""
         self._specs = tuple(sims)
         self._link_dir = link_dir
-        self._wall = wall
+        self._wall_clock = wall_clock
         self._rng = rng
         self._rules = rules
         self._timing = timing
         self._observers = [] if observer is None else [observer]
         self._baud = baud
-        self._misfortunes: dict[str, Misfortunes] = {}
+        self._fault_schedules: dict[str, FaultSchedule] = {}
         self._by_imsi: dict[str, SandboxSim] = {}
-        self._counted = 0
+        self._event_count = 0
         self._started = False
         self._server = RestServer(self, *listen)
 
@@ -121,18 +121,18 @@ class Sandbox:
         """Power the modules on and listen; raises SandboxUnavailable and then leaves nothing behind."""
         loop = asyncio.get_running_loop()
         self._started = True
-        self.network = SimulatedNetwork(loop, self._wall, self._observe, timing=self._timing)
+        self.network = SimulatedNetwork(loop, self._wall_clock, self._record_event, timing=self._timing)
         for product in PRODUCTS.values():
             self.services[product.name] = CommandService(
-                product, self.network, self._wall, self._rng, self._observe, rules=self._rules
+                product, self.network, self._wall_clock, self._rng, self._record_event, rules=self._rules
             )
         try:
             for index, spec in enumerate(self._specs):
-                self._add(loop, index, spec)
+                self._add_sim(loop, index, spec)
             await self._server.start()
         except OSError as error:
             await self.stop()
-            raise SandboxUnavailable(self._why(error)) from error
+            raise SandboxUnavailable(self._explain_failure(error)) from error
         except BaseException:
             await self.stop()
             raise
@@ -143,9 +143,9 @@ class Sandbox:
             return
         self._started = False
         await self._server.stop()
-        for misfortunes in self._misfortunes.values():
+        for misfortunes in self._fault_schedules.values():
             misfortunes.stop()
-        self._misfortunes.clear()
+        self._fault_schedules.clear()
         for sim in self.sims.values():
             sim.module.power_off()
             sim.pty.close()
@@ -153,60 +153,60 @@ class Sandbox:
         self._by_imsi.clear()
         self.network.close()
 
-    def _add(self, loop: asyncio.AbstractEventLoop, index: int, spec: SimSpec) -> None:
+    def _add_sim(self, loop: asyncio.AbstractEventLoop, index: int, spec: SimSpec) -> None:
         service = self.services[spec.service]
-        identity = card(index, spec)
-        sid = spec.sid or f"{service.product.sim_prefix}{self._rng.getrandbits(128):032x}"
+        identity = make_sim_card(index, spec)
+        sid = spec.sid or f"{service.product.sim_sid_prefix}{self._rng.getrandbits(128):032x}"
         link = self._link_dir / spec.name
         pty = Pty(link)
-        device = profile.device(spec.device)
+        device = profile.load_simulator_profile(spec.device)
         if self._baud is not None:
             device = msgspec.structs.replace(device, baud=self._baud)
-        line = None if device.baud is None else Line(loop, device.baud, pty.rate, pty.write)
-        write = pty.write if line is None else line.say
-        module = SimulatedModule(loop, self.network, device, identity, write, self._wall)
+        line = None if device.baud is None else UartLink(loop, device.baud, pty.client_baud, pty.write)
+        write = pty.write if line is None else line.write_to_client
+        module = SimulatedModule(loop, self.network, device, identity, write, self._wall_clock)
         sim = SandboxSim(
             spec=spec,
             sid=sid,
             service=service,
-            card=identity,
+            sim_card=identity,
             module=module,
             pty=pty,
             link=link,
-            number=telephone_number(index),
+            phone_number=make_phone_number(index),
         )
         self.sims[spec.name] = sim
         self._by_imsi[identity.imsi] = sim
         service.add_sim(
-            ServiceSim(sid=sid, unique_name=spec.name, imsi=identity.imsi, status=spec.status), sim.number
+            ServiceSim(sid=sid, unique_name=spec.name, imsi=identity.imsi, status=spec.status), sim.phone_number
         )
-        self._misfortunes[spec.name] = Misfortunes(loop, sim)
+        self._fault_schedules[spec.name] = FaultSchedule(loop, sim)
         if line is None:
             pty.start(module.receive)
         else:
             line.start(module.receive)
-            module.tune = line.set
-            pty.start(line.hear)
+            module.on_baud_change = line.set_baud
+            pty.start(line.receive_from_client)
         module.power_on()
 
-    def _why(self, error: OSError) -> str:
+    def _explain_failure(self, error: OSError) -> str:
         if error.filename is not None:
             return f"The link {error.filename} cannot be made: {error.strerror}; choose another --link-dir."
-        wanted = self._server.wanted
+        wanted = self._server.listen_address
         return f"{wanted} cannot be listened on: {error.strerror}; choose another --listen HOST:PORT."
 
     # What happens.
 
-    def observe(self, observer: SandboxObserver) -> None:
+    def add_observer(self, observer: SandboxObserver) -> None:
         """Have `observer` called with each step from now on."""
         self._observers.append(observer)
 
-    def _observe(self, event: Event) -> None:
+    def _record_event(self, event: NetworkEvent) -> None:
         sim = self._by_imsi.get(event.imsi)
         if sim is None:  # a module that is just being taken away
             return
-        self._counted += 1
-        self.events.append((self._counted, sim, event))
+        self._event_count += 1
+        self.events.append((self._event_count, sim, event))
         for observer in self._observers:
             observer(sim, event)
 
@@ -230,7 +230,7 @@ class Sandbox:
             "sims": [sim.describe(self.url) for sim in self.sims.values()],
         }
 
-    def sim(self, name: str) -> SandboxSim:
+    def find_sim(self, name: str) -> SandboxSim:
         """By unique name or SID; raises ServiceError."""
         for sim in self.sims.values():
             if name in (sim.unique_name, sim.sid):
@@ -244,44 +244,44 @@ class Sandbox:
 
         Raises ServiceError for an unknown name, pdu.PduError when sender or content cannot be carried.
         """
-        imsi = self.sim(name).card.imsi
+        imsi = self.find_sim(name).sim_card.imsi
         parts = pdu.segment(content, reference=self._rng.randrange(256))
         for part in parts:
             body = part.text if part.text is not None else part.data
-            self.network.send(imsi, _address(sender), part, body=body)
+            self.network.send(imsi, _parse_sender(sender), part, body=body)
         return len(parts)
 
     def redeliver(self, sid: str) -> None:
         """Bring a Command once more, as after a lost acknowledgement; raises ServiceError."""
         for service in self.services.values():
-            if service.has(sid):
+            if service.has_command(sid):
                 service.redeliver(sid)
                 return
         raise ServiceError(404, NO_SUCH_RESOURCE, f"There is no Command {sid}.")
 
     def lose_acknowledgements(self, name: str, count: int = 1) -> None:
         """Lose the module's next acknowledgements on the way to the network; raises ServiceError."""
-        self.network.lose_acknowledgements(self.sim(name).card.imsi, count)
+        self.network.lose_acknowledgements(self.find_sim(name).sim_card.imsi, count)
 
     def attach(self, name: str) -> None:
         """Bring a SIM back into radio coverage, where its module looks for the network."""
-        sim = self.sim(name)
-        self.network.cover(sim.card.imsi, covered=True)
-        with sim.module.event():
-            sim.module.link.search()
+        sim = self.find_sim(name)
+        self.network.set_coverage(sim.sim_card.imsi, in_coverage=True)
+        with sim.module.batch_writes():
+            sim.module.registration.search()
 
     def detach(self, name: str) -> None:
         """Take a SIM out of radio coverage: its module searches, and what is sent to it waits."""
-        sim = self.sim(name)
-        self.network.cover(sim.card.imsi, covered=False)
-        sim.module.registration(SEARCHING)
+        sim = self.find_sim(name)
+        self.network.set_coverage(sim.sim_card.imsi, in_coverage=False)
+        sim.module.set_registration(SEARCHING)
 
-    def misfortunes(self, name: str) -> Misfortunes:
+    def fault_schedule(self, name: str) -> FaultSchedule:
         """What was ordered to go wrong with the module of a SIM; raises ServiceError."""
-        return self._misfortunes[self.sim(name).unique_name]
+        return self._fault_schedules[self.find_sim(name).unique_name]
 
 
-def _address(sender: str) -> pdu.Address:
+def _parse_sender(sender: str) -> pdu.Address:
     """Digits are a number; anything else is an alphanumeric sender, as companies have."""
     if sender.removeprefix("+").strip("0123456789*#"):
         return pdu.Address(sender, pdu.TypeOfNumber.ALPHANUMERIC, pdu.NumberingPlan.UNKNOWN)

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from hardware.sim.module.card import Sim
+from hardware.sim.module.card import SimCard
 from hardware.sim.service.product import PRODUCTS
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from hardware.sim.module.pty import Pty
     from hardware.sim.service.service import CommandService
 
-_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}")
+_UNIQUE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}")
 """Good as a file name anywhere, since the link to the port is called so."""
 
 
@@ -41,7 +41,7 @@ class SimSpec:
         return self.unique_name or self.service
 
 
-ONE_OF_EACH = tuple(SimSpec(service=name) for name in PRODUCTS)
+DEFAULT_SIMS = tuple(SimSpec(service=name) for name in PRODUCTS)
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
@@ -51,18 +51,18 @@ class SandboxSim:
     spec: SimSpec
     sid: str
     service: CommandService
-    card: Sim
+    sim_card: SimCard
     module: SimulatedModule
     pty: Pty
     link: Path
-    number: str
+    phone_number: str
     """Its telephone number, digits."""
 
     @property
     def unique_name(self) -> str:
         return self.spec.name
 
-    def describe(self, root: str) -> dict[str, object]:
+    def describe(self, root_url: str) -> dict[str, object]:
         """What a client needs to know; `root` is the URL before the product's path."""
         product = self.service.product
         return {
@@ -70,20 +70,20 @@ class SandboxSim:
             "unique_name": self.unique_name,
             "service": product.name,
             "link": str(self.link),
-            "base_url": f"{root}{product.base}",
-            "commands_url": f"{root}{product.path}",
-            "imsi": self.card.imsi,
-            "number": f"+{self.number}",
+            "base_url": f"{root_url}{product.base_path}",
+            "commands_url": f"{root_url}{product.collection_path}",
+            "imsi": self.sim_card.imsi,
+            "number": f"+{self.phone_number}",
         }
 
 
-def check(specs: Sequence[SimSpec]) -> None:
+def check_sims(specs: Sequence[SimSpec]) -> None:
     """Raises ValueError, one sentence, for SIMs that cannot stand side by side."""
     seen: set[str] = set()
     for spec in specs:
         if spec.service not in PRODUCTS:
             raise ValueError(f"there is no service {spec.service}; there are {', '.join(PRODUCTS)}")
-        if not _NAME.fullmatch(spec.name):
+        if not _UNIQUE_NAME.fullmatch(spec.name):
             raise ValueError(f"the unique name {spec.name!r} does not fit a file name")
         for name in (spec.name, spec.sid):
             if name is not None and name in seen:
@@ -92,17 +92,17 @@ def check(specs: Sequence[SimSpec]) -> None:
                 seen.add(name)
 
 
-def card(index: int, spec: SimSpec) -> Sim:
+def make_sim_card(index: int, spec: SimSpec) -> SimCard:
     """A card of the test network 001 01."""
-    return Sim(imsi=f"00101{index + 1:010d}", iccid=_iccid(index), pin=spec.pin)
+    return SimCard(imsi=f"00101{index + 1:010d}", iccid=_make_iccid(index), pin=spec.pin)
 
 
-def telephone_number(index: int) -> str:
+def make_phone_number(index: int) -> str:
     """A telephone number from the range that is kept for fiction (the service centre has the first)."""
     return f"447700900{index + 1:03d}"
 
 
-def _iccid(index: int) -> str:
+def _make_iccid(index: int) -> str:
     """19 digits and the check digit of Luhn (ITU-T E.118)."""
     digits = f"8988307{index + 1:012d}"
     total = 0

@@ -12,27 +12,27 @@ from random import Random
 import pytest
 
 import pdu
-from agent.dispatcher import Dispatcher, RunningRules
-from agent.handlers.catalogue import Catalogue
-from agent.health import Health
-from agent.intake import Intake
-from agent.journal.actions import Actions
-from agent.journal.inbox import Inbox
+from agent.dispatcher import Dispatcher, DispatchConfig
+from agent.handlers.catalogue import HandlerRegistry
+from agent.health import DeadlineMonitor
+from agent.intake import Receiver
+from agent.journal.actions import ActionStore
+from agent.journal.inbox import CommandStore
 from agent.journal.journal import Journal
-from agent.journal.outbox import Outbox as Queue
-from agent.journal.rows import Outgoing
-from agent.journal.skin import Inline
-from agent.modem.formats import decode
+from agent.journal.outbox import OutboxStore as Queue
+from agent.journal.rows import OutgoingMessage
+from agent.journal.skin import InlineExecutor
+from agent.modem.formats import decode_pdu
 from agent.modem.stored import StoredMessage
-from agent.outbox import Outbox, SendingRules
-from agent.recovery import SendPause
-from agent.service.compose import ReplyRules
-from agent.service.profile import PROFILES
-from agent.waiting import Waiting
+from agent.outbox import Sender, SendConfig
+from agent.recovery import BrownoutGuard
+from agent.service.compose import ReplyConfig
+from agent.service.profile import SERVICE_PROFILES
+from agent.waiting import DestinationBackoff
 from soak.virtual import BEGIN, VirtualLoop
 
 
-def _neighbour(name):
+def _load_sibling(name):
     """A module of this folder, which is no package."""
     spec = importlib.util.spec_from_file_location(f"road_{name}", Path(__file__).with_name(f"{name}.py"))
     module = importlib.util.module_from_spec(spec)
@@ -40,11 +40,11 @@ def _neighbour(name):
     return module
 
 
-fakes = _neighbour("fakes")
+fakes = _load_sibling("fakes")
 
-EPOCH = datetime(2026, 11, 22, 12, tzinfo=UTC).timestamp()
+START_WALL_TIME = datetime(2026, 11, 22, 12, tzinfo=UTC).timestamp()
 SID = "DC" + "0" * 32
-VIRTUAL = {
+VIRTUAL_TIME_FILES = {
     f"test_{room}.py"
     for room in (
         "intake",
@@ -62,250 +62,250 @@ VIRTUAL = {
 
 def pytest_asyncio_loop_factories(config, item):
     """Which loop runs a test."""
-    if item.path.name in VIRTUAL and item.path.parent.name == "agent":
+    if item.path.name in VIRTUAL_TIME_FILES and item.path.parent.name == "agent":
         return {"virtual": VirtualLoop}
     return {"real": asyncio.new_event_loop}
 
 
-class Halves(Random):
+class FixedRandom(Random):
     """Chance that is none: waits come out as they are, unspread."""
 
     def random(self):
         return 0.5
 
 
-class Road:
+class PipelineHarness:
     """The rooms of the road on one real journal, with the test's own modem, runner, clock and ears."""
 
     def __init__(self, folder, service="programmable-wireless"):
         self.folder = folder
-        self.path = folder / "journal.db"
-        self.service = PROFILES[service]
-        self.log = []
+        self.journal_path = folder / "journal.db"
+        self.service = SERVICE_PROFILES[service]
+        self.call_log = []
         """What happened, in order: commits, and what was done to modem and runner."""
-        self.steps = []
-        self.wall_ahead = 0.0
+        self.events = []
+        self.clock_error_s = 0.0
         """How far the device's clock is wrong."""
-        self.trouble = None
+        self.commit_error = None
         """Raised by every commit while it is set."""
-        self.skin = Inline()
-        self.random = Halves()
-        self.handlers = [
+        self.db = InlineExecutor()
+        self.random = FixedRandom()
+        self.handler_specs = [
             fakes.executable("led"),
             fakes.executable("pump"),
             fakes.executable("again", repeatable=True),
         ]
-        self.woken = 0
-        self.work = asyncio.Event()
-        self.rest = SendPause(self.random)
-        self.settled = 0
+        self.wake_count = 0
+        self.send_requested = asyncio.Event()
+        self.brownout_guard = BrownoutGuard(self.random)
+        self.settled_count = 0
         self.modem = None
         self.runner = fakes.FakeRunner(self)
-        self.open()
+        self.open_journal()
 
     # The journal
 
-    def open(self):
-        self.journal = Journal(self.path, self.wall, self.now)
+    def open_journal(self):
+        self.journal = Journal(self.journal_path, self.wall_clock, self.monotonic)
         self.journal.connection.execute("PRAGMA synchronous = OFF")
-        self._transaction = self.journal.transaction
-        self.journal.transaction = self._counted
-        self.queue = Queue(self.journal)
-        self.inbox = Inbox(self.journal, self.queue)
-        self.actions = Actions(self.journal)
-        self.work = asyncio.Event()
-        self.waiting = Waiting()
+        self._original_transaction = self.journal.transaction
+        self.journal.transaction = self._logged_transaction
+        self.outbox_store = Queue(self.journal)
+        self.command_store = CommandStore(self.journal, self.outbox_store)
+        self.action_store = ActionStore(self.journal)
+        self.send_requested = asyncio.Event()
+        self.destination_backoff = DestinationBackoff()
         return self
 
     def restart(self):
         """As after kill -9: another process on the same journal."""
         self.journal.close()
         self.runner = fakes.FakeRunner(self)
-        return self.open()
+        return self.open_journal()
 
     @contextmanager
-    def _counted(self):
-        with self._transaction() as moment:
+    def _logged_transaction(self):
+        with self._original_transaction() as moment:
             yield moment
-            if self.trouble is not None:
-                raise self.trouble
-        self.log.append(("commit",))
+            if self.commit_error is not None:
+                raise self.commit_error
+        self.call_log.append(("commit",))
 
-    def disk_full(self):
-        self.trouble = sqlite3.OperationalError("database or disk is full")
+    def fail_commits_disk_full(self):
+        self.commit_error = sqlite3.OperationalError("database or disk is full")
 
-    def look(self, query, *values):
+    def query_column(self, query, *values):
         """What has been committed, as another process sees it: the first column."""
-        connection = sqlite3.connect(f"{self.path.as_uri()}?mode=ro", uri=True)
+        connection = sqlite3.connect(f"{self.journal_path.as_uri()}?mode=ro", uri=True)
         try:
             return [row[0] for row in connection.execute(query, values)]
         finally:
             connection.close()
 
-    def states(self):
-        return self.look("SELECT state FROM commands ORDER BY id")
+    def command_states(self):
+        return self.query_column("SELECT state FROM commands ORDER BY id")
 
-    def replies(self):
-        return self.look("SELECT state FROM replies ORDER BY id")
+    def reply_states(self):
+        return self.query_column("SELECT state FROM replies ORDER BY id")
 
-    def texts(self):
-        return self.look("SELECT text FROM replies ORDER BY id")
+    def reply_texts(self):
+        return self.query_column("SELECT text FROM replies ORDER BY id")
 
-    def command(self, content="led on", **fields):
+    def store_command(self, content="led on", **fields):
         """A Command that intake has received."""
-        raw = fakes.pdu_of(content, **({"second": self._second()} | fields))
-        return self.intake(fakes.FakeModem(self))._inbox.keep(
-            None, raw, lambda memory: self.intake(self.modem)._classify(
-                StoredMessage(None, raw, decode(raw)), memory
+        raw = fakes.pdu_of(content, **({"second": self._next_second()} | fields))
+        return self.make_receiver(fakes.FakeModem(self))._command_store.store(
+            None, raw, lambda memory: self.make_receiver(self.modem)._classify(
+                StoredMessage(None, raw, decode_pdu(raw)), memory
             )
         )  # fmt: skip
 
-    def _second(self):
-        self.given = getattr(self, "given", 0) + 1
-        return self.given % 60
+    def _next_second(self):
+        self.commands_made = getattr(self, "given", 0) + 1
+        return self.commands_made % 60
 
-    def message(self, text="hello", destination="2936"):
+    def queue_message(self, text="hello", destination="2936"):
         """A message that waits to be sent; returns its number."""
-        return self.queue.queue([Outgoing(destination, pdu.segment(text)[0], 1, 1)])[0]
+        return self.outbox_store.enqueue([OutgoingMessage(destination, pdu.segment(text)[0], 1, 1)])[0]
 
     # Clocks and ears
 
-    def now(self):
+    def monotonic(self):
         try:
             return asyncio.get_running_loop().time()
         except RuntimeError:
             return BEGIN
 
-    def wall(self):
-        return EPOCH + self.now() - BEGIN + self.wall_ahead
+    def wall_clock(self):
+        return START_WALL_TIME + self.monotonic() - BEGIN + self.clock_error_s
 
-    def tell(self, step):
-        self.steps.append(step)
+    def emit(self, event):
+        self.events.append(event)
 
-    def told(self, what):
+    def events_of_kind(self, kind):
         """The steps of that word."""
-        return [step for step in self.steps if step.what == what]
+        return [step for step in self.events if step.kind == kind]
 
-    def happened(self, *kinds):
+    def calls_of(self, *kinds):
         """The log without other kinds, by first word."""
-        return [entry for entry in self.log if entry[0] in kinds]
+        return [entry for entry in self.call_log if entry[0] in kinds]
 
     # The rooms
 
-    def health(self):
+    def deadlines(self):
         if not hasattr(self, "_health"):
-            self._health = Health(self.now)
-        return self._health
+            self._deadlines = DeadlineMonitor(self.monotonic)
+        return self._deadlines
 
-    def _wake(self):
-        self.woken += 1
-        self.log.append(("wake",))
+    def _on_received(self):
+        self.wake_count += 1
+        self.call_log.append(("wake",))
 
-    def intake(self, modem=None, **rules):
-        return Intake(
+    def make_receiver(self, modem=None, **rules):
+        return Receiver(
             modem or self.modem or fakes.FakeModem(self),
-            self.skin,
-            self.inbox,
+            self.db,
+            self.command_store,
             self.service,
-            self.tell,
-            self.health(),
-            self._wake,
+            self.emit,
+            self.deadlines(),
+            self._on_received,
             **rules,
         )
 
-    def dispatcher(self, rules=(), reply_rules=None, status=lambda: "well"):
-        self.queued = 0
+    def make_dispatcher(self, rules=(), reply_rules=None, status=lambda: "well"):
+        self.queued_count = 0
 
         def queued():
-            self.queued += 1
-            self.work.set()
+            self.queued_count += 1
+            self.send_requested.set()
 
         return Dispatcher(
-            self.skin,
-            self.inbox,
-            self.queue,
-            self.actions,
-            Catalogue(self.handlers),
+            self.db,
+            self.command_store,
+            self.outbox_store,
+            self.action_store,
+            HandlerRegistry(self.handler_specs),
             self.runner,
             self.service,
-            RunningRules(**{"timeout_s": 30.0, "max_age_s": None, "at_once": 4} | dict(rules)),
-            reply_rules or ReplyRules(),
-            self.wall,
+            DispatchConfig(**{"timeout_s": 30.0, "max_age_s": None, "max_concurrent": 4} | dict(rules)),
+            reply_rules or ReplyConfig(),
+            self.wall_clock,
             self.random,
-            self.tell,
-            self.health(),
+            self.emit,
+            self.deadlines(),
             queued,
             status,
         )
 
-    def outbox(self, modem=None, settled=None, **rules):
+    def make_sender(self, modem=None, on_settled=None, **rules):
         def counted():
-            self.settled += 1
-            if settled is not None:
-                settled()
+            self.settled_count += 1
+            if on_settled is not None:
+                on_settled()
 
-        return Outbox(
+        return Sender(
             modem or fakes.FakeModem(self),
-            self.skin,
-            self.queue,
-            SendingRules(**rules),
-            self.waiting,
+            self.db,
+            self.outbox_store,
+            SendConfig(**rules),
+            self.destination_backoff,
             self.random,
-            self.tell,
-            self.health(),
+            self.emit,
+            self.deadlines(),
             counted,
-            self.work,
-            self.rest,
+            self.send_requested,
+            self.brownout_guard,
         )
 
     # At work
 
     @asynccontextmanager
-    async def receiving(self, modem=None, **rules):
+    async def run_receiver(self, modem=None, **rules):
         """Intake at work; at the end the line is lost and it must return by itself."""
         modem = modem or self.modem or fakes.FakeModem(self)
-        task = asyncio.create_task(self.intake(modem, **rules).run())
-        await self.passes(1)
+        task = asyncio.create_task(self.make_receiver(modem, **rules).run())
+        await self.advance(1)
         try:
             yield modem
         finally:
-            modem.lose()
+            modem.lose_line()
             await asyncio.wait_for(task, 60)
 
     @asynccontextmanager
-    async def running(self, **arguments):
+    async def run_dispatcher(self, **arguments):
         """The dispatcher at work; at the end it is stopped and must return by itself."""
-        dispatcher = self.dispatched = self.dispatcher(**arguments)
+        dispatcher = self.active_dispatcher = self.make_dispatcher(**arguments)
         task = asyncio.create_task(dispatcher.run())
-        await self.passes(1)
+        await self.advance(1)
         try:
             yield dispatcher
         finally:
             dispatcher.stop()
-            self.runner.ended.set()
+            self.runner.stopped.set()
             await asyncio.wait_for(task, 60)
-            self.runner.ended.clear()
+            self.runner.stopped.clear()
 
     @asynccontextmanager
-    async def sending(self, modem=None, **arguments):
+    async def run_sender(self, modem=None, **arguments):
         """The outbox at work; at the end the line is lost and it must return by itself."""
         modem = modem or fakes.FakeModem(self)
-        task = asyncio.create_task(self.outbox(modem, **arguments).run())
-        await self.passes(1)
+        task = asyncio.create_task(self.make_sender(modem, **arguments).run())
+        await self.advance(1)
         try:
             yield modem
         finally:
-            modem.lose()
+            modem.lose_line()
             await asyncio.wait_for(task, 60)
 
-    async def passes(self, seconds):
+    async def advance(self, seconds):
         """Time goes by."""
         await asyncio.sleep(seconds)
 
-    async def until(self, true, seconds=100_000):
+    async def wait_until(self, condition, timeout_s=100_000):
         """Time goes by until that is so; no longer than this."""
-        async with asyncio.timeout(seconds):
-            while not true():  # noqa: ASYNC110  (in virtual time a look costs nothing)
+        async with asyncio.timeout(timeout_s):
+            while not condition():  # noqa: ASYNC110  (in virtual time a look costs nothing)
                 await asyncio.sleep(0.1)
 
 
@@ -313,20 +313,20 @@ class Road:
 def empty_journal(tmp_path_factory):
     """Made once: writing its tables to disk takes longer than most tests."""
     path = tmp_path_factory.mktemp("empty") / "journal.db"
-    Journal(path, lambda: EPOCH, lambda: 0.0).close()
+    Journal(path, lambda: START_WALL_TIME, lambda: 0.0).close()
     return path
 
 
 @pytest.fixture
-def road(tmp_path, empty_journal):
+def pipeline(tmp_path, empty_journal):
     shutil.copy(empty_journal, tmp_path / "journal.db")
-    road = Road(tmp_path)
+    road = PipelineHarness(tmp_path)
     yield road
     road.journal.close()
 
 
 @pytest.fixture
-def make():
+def factories():
     """Makers of messages, errors, modems and runners."""
 
     class Make:
@@ -334,6 +334,6 @@ def make():
 
     make = Make()
     make.pdu, make.timed_out, make.refused = fakes.pdu_of, fakes.timed_out, fakes.refused
-    make.executable, make.modem, make.port, make.road = fakes.executable, fakes.FakeModem, fakes.Port, Road
-    make.SID, make.EPOCH = SID, EPOCH
+    make.executable, make.modem, make.port, make.road = fakes.executable, fakes.FakeModem, fakes.Port, PipelineHarness
+    make.SID, make.EPOCH = SID, START_WALL_TIME
     return make

@@ -7,19 +7,19 @@ from datetime import UTC, datetime
 import pdu
 from agent.at.error import CommandRefused, CommandTimedOut, ModemLost
 from agent.at.event import FinalResult
-from agent.at.memory_wire import memory_pair
-from agent.handlers.entry import Entry
+from agent.at.memory_wire import memory_transport_pair
+from agent.handlers.entry import HandlerSpec
 from agent.handlers.outcome import Failed, Finished
-from agent.modem.formats import decode
-from agent.modem.news import Arrived, Direct
-from agent.modem.sending import NotSent, Refused, Sent, Unknown
-from agent.modem.setup import Setup, condition
+from agent.modem.formats import decode_pdu
+from agent.modem.news import MessageArrived, DirectDelivery
+from agent.modem.sending import NotSent, Refused, Sent, OutcomeUnknown
+from agent.modem.setup import ModemSettings, modem_status
 from agent.modem.state import Identity, Registration, Signal
 from agent.modem.stored import Slot, StoredMessage
 from hardware.profile import DriverProfile
 
 
-def pdu_of(content, sender="2936", minute=0, second=0, **fields):
+def deliver_hex(content, sender="2936", minute=0, second=0, **fields):
     """A message from the network as hexadecimal digits."""
     data = content if isinstance(content, pdu.UserData) else pdu.segment(content)[0]
     values = {
@@ -32,12 +32,12 @@ def pdu_of(content, sender="2936", minute=0, second=0, **fields):
     return pdu.encode(pdu.Deliver(**(values | fields))).hex
 
 
-def timed_out(command="AT+X"):
+def command_timed_out(command="AT+X"):
     """No result came."""
     return CommandTimedOut(command, f"{command}: no answer within 10 s")
 
 
-def refused(code, *, after_body=False, kind="cms", command="AT+X"):
+def command_refused(code, *, after_body=False, kind="cms", command="AT+X"):
     """The module says no."""
     text = "ERROR" if code is None else f"+{kind.upper()} ERROR: {code}"
     final = FinalResult(text, ok=False, kind="error" if code is None else kind, code=code)
@@ -52,105 +52,105 @@ class FakeModem:
     outcome, or a coroutine function. `always` holds what is to happen where nothing is planned.
     """
 
-    def __init__(self, road, step_s=0.02):
-        self.road = road
-        self.slots = {}
-        self.news = deque()
-        self.plans = defaultdict(deque)
-        self.always = {}
-        self.notifies = True
-        self.doubts = False
-        self.restarted = False
-        self.card_refuses = False
-        self.store_refuses = ""
+    def __init__(self, harness, latency_s=0.02):
+        self.harness = harness
+        self.stored = {}
+        self.pending_events = deque()
+        self.planned = defaultdict(deque)
+        self.defaults = {}
+        self.is_notifying = True
+        self.has_unannounced = False
+        self.has_lost_settings = False
+        self.is_sim_blocking_reads = False
+        self.read_error = ""
         self.lost = asyncio.Event()
-        self.moved = asyncio.Event()
-        self.changed = asyncio.Event()
-        self.step_s = step_s
+        self.status_changed = asyncio.Event()
+        self.wakeup = asyncio.Event()
+        self.latency_s = latency_s
         self.reference = 0
-        self.sent = []
+        self.sent_contents = []
         """Texts whose body was written."""
-        self.submits = []
-        self.loss = ""
+        self.sent_submits = []
+        self.loss_reason = ""
         self.under_way = 0
         self.initialised = False
         self.driver = DriverProfile()
         self.registered = Registration(1)
-        self.card = ["+CPIN: READY"]
+        self.sim_answer = ["+CPIN: READY"]
         """What AT+CPIN? answers: lines, or an error to raise."""
-        road.modem = self
+        harness.modem = self
 
-    def plan(self, what, *outcomes):
-        self.plans[what].extend(outcomes)
+    def plan(self, step, *outcomes):
+        self.planned[step].extend(outcomes)
 
     # What the test does to it
 
-    def store(self, index, content="led on", sender="2936", store="ME", *, raw=None, tell=False, **fields):
+    def store_message(self, index, content="led on", sender="2936", store="ME", *, raw=None, announce=False, **fields):
         """Put a message into a slot; returns its hexadecimal digits."""
         slot = Slot(store, index)
-        self.slots[slot] = raw if raw is not None else pdu_of(content, sender, **fields)
-        if tell:
-            self.say(Arrived(slot))
-        return self.slots[slot]
+        self.stored[slot] = raw if raw is not None else deliver_hex(content, sender, **fields)
+        if announce:
+            self.emit_events(MessageArrived(slot))
+        return self.stored[slot]
 
-    def say(self, *news):
+    def emit_events(self, *events):
         """Tell by itself."""
-        self.news.extend(news)
-        self.changed.set()
+        self.pending_events.extend(events)
+        self.wakeup.set()
 
-    def hand_over(self, content="led on", *, raw=None, **fields):
+    def deliver_direct(self, content="led on", *, raw=None, **fields):
         """Direct delivery."""
-        raw = raw or pdu_of(content, **fields)
+        raw = raw or deliver_hex(content, **fields)
 
         async def acknowledge():
-            await self._step("acknowledge", raw)
+            await self._run_step("acknowledge", raw)
 
-        self.say(Direct(StoredMessage(None, raw, decode(raw)), acknowledge))
+        self.emit_events(DirectDelivery(StoredMessage(None, raw, decode_pdu(raw)), acknowledge))
         return raw
 
-    def lose(self, why="unplugged"):
+    def lose_line(self, reason="unplugged"):
         """The line is gone."""
-        if not self.loss:
-            self.loss = why
+        if not self.loss_reason:
+            self.loss_reason = reason
         self.lost.set()
-        self.changed.set()
+        self.wakeup.set()
 
     # The seam
 
     async def initialise(self):
-        await self._step("initialise")
+        await self._run_step("initialise")
         self.initialised = True
-        return self.condition
+        return self.status
 
     @property
-    def condition(self):
-        return condition(
-            Setup(store="ME", routing=(2, 1), registration=self.registered), notifies=self.notifies
+    def status(self):
+        return modem_status(
+            ModemSettings(store="ME", cnmi=(2, 1), registration=self.registered), is_notifying=self.is_notifying
         )
 
     async def sweep(self):
-        await self._step("sweep")
-        if self.restarted:
+        await self._run_step("sweep")
+        if self.has_lost_settings:
             return []
-        found = [StoredMessage(slot, raw, decode(raw)) for slot, raw in self.slots.items()]
-        return sorted(found, key=lambda each: each.order)
+        found = [StoredMessage(slot, raw, decode_pdu(raw)) for slot, raw in self.stored.items()]
+        return sorted(found, key=lambda each: each.sort_key)
 
     async def read(self, slot):
-        await self._step("read", slot)
-        raw = self.slots.get(slot)
-        return None if raw is None else StoredMessage(slot, raw, decode(raw))
+        await self._run_step("read", slot)
+        raw = self.stored.get(slot)
+        return None if raw is None else StoredMessage(slot, raw, decode_pdu(raw))
 
     async def delete(self, slot):
-        if not await self._step("delete", slot):
-            self.slots.pop(slot, None)
+        if not await self._run_step("delete", slot):
+            self.stored.pop(slot, None)
 
     async def send(self, submit, before_body):
         content = submit.text if submit.text is not None else submit.data
-        plan = self.plans["send"].popleft() if self.plans["send"] else self.always.get("send")
+        plan = self.planned["send"].popleft() if self.planned["send"] else self.defaults.get("send")
         if self.lost.is_set():
-            return NotSent(self.loss)
-        self.road.log.append(("send", content))
-        await self._pause()
+            return NotSent(self.loss_reason)
+        self.harness.call_log.append(("send", content))
+        await self._wait_latency()
         if isinstance(plan, NotSent):
             return plan
         if isinstance(plan, Refused) and not plan.error.body_sent:
@@ -158,131 +158,131 @@ class FakeModem:
         if isinstance(plan, Exception):
             raise plan
         await before_body()
-        self.road.log.append(("body", content))
-        self.sent.append(content)
-        self.submits.append(submit)
+        self.harness.call_log.append(("body", content))
+        self.sent_contents.append(content)
+        self.sent_submits.append(submit)
         if callable(plan):
             return await plan(submit)
-        await self._pause()
+        await self._wait_latency()
         if self.lost.is_set():
-            return Unknown(self.loss)
+            return OutcomeUnknown(self.loss_reason)
         self.reference = (self.reference + 1) % 256
         return plan or Sent(self.reference)
 
-    async def identity(self):
-        await self._step("identity")
+    async def query_identity(self):
+        await self._run_step("identity")
         return Identity("Quectel", "EC25", "EC25EFAR06A01M4G", "861234567890123", "", "8988307000000000000")
 
-    async def registration(self):
-        await self._step("registration")
+    async def query_registration(self):
+        await self._run_step("registration")
         return self.registered
 
-    async def signal(self):
-        await self._step("signal")
+    async def query_signal(self):
+        await self._run_step("signal")
         return Signal(-71)
 
-    async def at(self, line):
-        await self._step("at", line)
+    async def execute_at(self, line):
+        await self._run_step("at", line)
         if line != "AT+CPIN?":
             return ["+CSQ: 20,99"]
-        if isinstance(self.card, Exception):
-            raise self.card
-        return self.card
+        if isinstance(self.sim_answer, Exception):
+            raise self.sim_answer
+        return self.sim_answer
 
     async def restart(self):
-        await self._step("restart")
+        await self._run_step("restart")
 
-    async def cycle_radio(self, *, card=False):
-        await self._step("radio", card)
+    async def cycle_radio(self, *, power_cycle_sim=False):
+        await self._run_step("radio", power_cycle_sim)
 
-    async def reselect(self):
-        await self._step("reselect")
+    async def reselect_network(self):
+        await self._run_step("reselect")
 
-    async def next_news(self):
-        while not self.news:
+    async def next_event(self):
+        while not self.pending_events:
             if self.lost.is_set():
-                raise ModemLost(self.loss)
-            self.changed.clear()
-            await self.changed.wait()
-        return self.news.popleft()
+                raise ModemLost(self.loss_reason)
+            self.wakeup.clear()
+            await self.wakeup.wait()
+        return self.pending_events.popleft()
 
-    def news_at_hand(self):
-        return self.news.popleft() if self.news else None
+    def poll_event(self):
+        return self.pending_events.popleft() if self.pending_events else None
 
-    async def wait(self, event, seconds):
+    async def wait(self, event, timeout_s):
         waiters = [asyncio.ensure_future(event.wait()), asyncio.ensure_future(self.lost.wait())]
         try:
-            limit = None if seconds == float("inf") else seconds
+            limit = None if timeout_s == float("inf") else timeout_s
             await asyncio.wait(waiters, timeout=limit, return_when=asyncio.FIRST_COMPLETED)
         finally:
             for waiter in waiters:
                 waiter.cancel()
         if self.lost.is_set():
-            raise ModemLost(self.loss)
+            raise ModemLost(self.loss_reason)
 
-    def close(self, why="the session was closed"):
-        self.road.log.append(("close",))
-        self.lose(why)
+    def close(self, reason="the session was closed"):
+        self.harness.call_log.append(("close",))
+        self.lose_line(reason)
 
-    async def closed(self):
-        self.road.log.append(("closed",))
+    async def wait_closed(self):
+        self.harness.call_log.append(("closed",))
 
-    async def _step(self, what, *arguments):
+    async def _run_step(self, step, *arguments):
         if self.lost.is_set():
-            raise ModemLost(self.loss)
-        self.road.log.append((what, *arguments))
-        await self._pause()
-        plan = self.plans[what].popleft() if self.plans[what] else self.always.get(what)
+            raise ModemLost(self.loss_reason)
+        self.harness.call_log.append((step, *arguments))
+        await self._wait_latency()
+        plan = self.planned[step].popleft() if self.planned[step] else self.defaults.get(step)
         if isinstance(plan, Exception):
             raise plan
         if plan is not None:
             await plan(*arguments)
         if self.lost.is_set():
-            raise ModemLost(self.loss)
+            raise ModemLost(self.loss_reason)
         return plan is not None
 
-    async def _pause(self):
-        await asyncio.sleep(self.step_s)
+    async def _wait_latency(self):
+        await asyncio.sleep(self.latency_s)
 
 
 class FakeRunner:
     """Runs no process: notes each run, and answers as planned, else with the text it was given."""
 
-    def __init__(self, road):
-        self.road = road
+    def __init__(self, harness):
+        self.harness = harness
         self.runs = []
         """(handler, text or octets, attempt) in the order of beginning."""
-        self.acts = []
-        self.plans = defaultdict(deque)
-        self.ended = asyncio.Event()
-        self.declared = {}
+        self.run_actions = []
+        self.planned = defaultdict(deque)
+        self.stopped = asyncio.Event()
+        self.declarations = {}
 
     def plan(self, name, *outcomes):
         """For the handler of that name: outcomes, errors to raise, or coroutine functions."""
-        self.plans[name].extend(outcomes)
+        self.planned[name].extend(outcomes)
 
-    async def declare(self, file):
-        found = self.declared.get(file.name, [])
+    async def load(self, file):
+        found = self.declarations.get(file.name, [])
         return await found() if callable(found) else found
 
-    async def run(self, entry, command, timeout_s):
+    async def run(self, spec, command, timeout_s):
         content = command.text if command.data is None else command.data
-        self.runs.append((entry.name, content, command.attempt))
-        self.road.log.append(("run", entry.name, command.attempt))
-        return await self._outcome(entry.name, command, Finished(f"did {content}"))
+        self.runs.append((spec.name, content, command.attempt))
+        self.harness.call_log.append(("run", spec.name, command.attempt))
+        return await self._planned_result(spec.name, command, Finished(f"did {content}"))
 
-    async def act(self, entry, action, command, timeout_s=30.0):
-        self.acts.append((entry.name, action, timeout_s))
-        self.road.log.append(("act", entry.name))
-        return await self._outcome(action, command, Finished(None))
+    async def run_action(self, spec, action, command, timeout_s=30.0):
+        self.run_actions.append((spec.name, action, timeout_s))
+        self.harness.call_log.append(("act", spec.name))
+        return await self._planned_result(action, command, Finished(None))
 
-    async def _outcome(self, name, command, usual):
-        plan = self.plans[name].popleft() if self.plans[name] else usual
+    async def _planned_result(self, name, command, default):
+        plan = self.planned[name].popleft() if self.planned[name] else default
         if isinstance(plan, Exception):
             raise plan
         if callable(plan):
             work = asyncio.ensure_future(plan(command))
-            over = asyncio.ensure_future(self.ended.wait())
+            over = asyncio.ensure_future(self.stopped.wait())
             await asyncio.wait((work, over), return_when=asyncio.FIRST_COMPLETED)
             over.cancel()
             if not work.done():
@@ -292,62 +292,62 @@ class FakeRunner:
         return plan
 
     async def close(self):
-        self.road.log.append(("runner closed",))
-        self.ended.set()
+        self.harness.call_log.append(("runner closed",))
+        self.stopped.set()
 
 
-def executable(name, **options):
+def executable_spec(name, **options):
     """A handler for the word that it is called."""
-    return Entry(name, "executable", words=(name,), **options)
+    return HandlerSpec(name, "executable", words=(name,), **options)
 
 
-class Far:
+class FarEnd:
     """The other end of the line."""
 
-    def __init__(self, wire, hears):
-        self.wire = wire
-        self.hears = hears
-        self.begun = b""
+    def __init__(self, transport, answer):
+        self.transport = transport
+        self.answer = answer
+        self.partial_line = b""
 
-    def received(self, data):
+    def data_received(self, data):
         """Each line is answered as the test says."""
-        *lines, self.begun = (self.begun + data).split(b"\r")
+        *lines, self.partial_line = (self.partial_line + data).split(b"\r")
         for line in lines:
-            self.wire.write(self.hears(line.strip(b"\x1b\n").decode()))
+            self.transport.write(self.answer(line.strip(b"\x1b\n").decode()))
 
-    def hung_up(self, reason):
-        self.hung_up_because = reason
+    def connection_lost(self, reason):
+        self.disconnect_reason = reason
 
 
-class Port:
+class FakePort:
     """Opens as planned: errors to raise, else a line in memory; counts who has it open."""
 
     def __init__(self):
-        self.plans = []
-        self.always = None
-        self.times = []
-        self.open = 0
-        self.closing_s = 0.0
-        self.far = lambda line: b""
+        self.planned = []
+        self.default = None
+        self.opened_at = []
+        self.open_count = 0
+        self.close_delay_s = 0.0
+        self.answer = lambda line: b""
         """What the other end answers to a line; nothing."""
 
     async def __call__(self, reader):
-        self.times.append(asyncio.get_running_loop().time())
+        self.opened_at.append(asyncio.get_running_loop().time())
         await asyncio.sleep(0.01)
-        plan = self.plans.pop(0) if self.plans else self.always
+        plan = self.planned.pop(0) if self.planned else self.default
         if isinstance(plan, Exception):
             raise plan
         if plan is not None:
             await plan()
-        near, far = memory_pair()
-        await far.open(Far(far, self.far))
+        near, far = memory_transport_pair()
+        await far.open(FarEnd(far, self.answer))
         wire = await near.open(reader)
-        assert self.open == 0, "it is open already"
-        self.open = 1
+        assert self.open_count == 0, "it is open already"
+        self.open_count = 1
 
-        async def closed():
-            await asyncio.sleep(self.closing_s)
-            self.open = 0
+        async def wait_closed():
+            await asyncio.sleep(self.close_delay_s)
+            self.open_count = 0
 
-        wire.closed = closed
+        wire.wait_closed = closed
         return wire

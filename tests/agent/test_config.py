@@ -2,18 +2,18 @@ from pathlib import Path
 
 import pytest
 
-from agent.config import Config, ConfigError, load, parse
+from agent.config import Config, ConfigError, load_config, parse_config
 
 
-def _mistakes(tables):
+def _errors(tables):
     with pytest.raises(ConfigError) as caught:
-        parse(tables, "agent.toml")
-    return list(caught.value.sentences)
+        parse_config(tables, "agent.toml")
+    return list(caught.value.errors)
 
 
 def test_an_empty_file_gives_the_documented_defaults():
     """Every key may be left out."""
-    config = parse({}, "agent.toml")
+    config = parse_config({}, "agent.toml")
     assert config == Config()
     assert config.modem.port == "auto"
     assert config.handlers.max_age_s is None
@@ -69,14 +69,14 @@ def test_an_empty_file_gives_the_documented_defaults():
 )
 def test_a_mistake_is_one_sentence_that_names_the_key(tables, sentence):
     """The sentence names file and key, and says what the key takes."""
-    [said] = _mistakes(tables)
+    [said] = _errors(tables)
     assert said == sentence
 
 
 @pytest.mark.parametrize("key", ["pin", "sim_pin", "puk"])
 def test_a_pin_does_not_belong_here(key):
     """It is refused like any unknown key, never shown, and its place is named."""
-    [said] = _mistakes({"modem": {key: "1234"}})
+    [said] = _errors({"modem": {key: "1234"}})
     assert said == (
         f"agent.toml: unknown key modem.{key}; a PIN stands in a file of its own: pin_file, or the systemd "
         "credential sim-pin"
@@ -85,24 +85,24 @@ def test_a_pin_does_not_belong_here(key):
 
 def test_an_unknown_profile():
     """It is said with those that there are; a known one and "auto" are taken."""
-    [said] = _mistakes({"modem": {"profile": "ec26"}})
+    [said] = _errors({"modem": {"profile": "ec26"}})
     assert said.startswith('agent.toml: modem.profile must be "auto" or one of a7670, bg95, bg96, ec21, ec25')
     assert said.endswith('not "ec26"')
     for name in ("auto", "generic", "ec25"):
-        assert parse({"modem": {"profile": name}}, "agent.toml").modem.profile == name
+        assert parse_config({"modem": {"profile": name}}, "agent.toml").modem.profile == name
 
 
 def test_what_the_module_is_told():
     """A rate to be found, a file with a PIN, a service centre."""
     tables = {"modem": {"baud": "auto", "pin_file": "pin", "service_centre": "+447700900000"}}
-    modem = parse(tables, "agent.toml", Path("/etc/modem-agent")).modem
+    modem = parse_config(tables, "agent.toml", Path("/etc/modem-agent")).modem
     assert (modem.baud, modem.pin_file) == ("auto", Path("/etc/modem-agent/pin"))
     assert modem.service_centre == "+447700900000"
 
 
 def test_text_mode_sends_no_parts():
     """What the message format cannot do is refused when it is asked for, not when an answer is too long."""
-    said = _mistakes({"modem": {"message_format": "text"}, "service": {"max_parts": 2}})
+    said = _errors({"modem": {"message_format": "text"}, "service": {"max_parts": 2}})
     assert len(said) == 1
     assert "service.max_parts must be 1" in said[0]
 
@@ -122,13 +122,13 @@ def test_text_mode_sends_no_parts():
 )
 def test_what_recovery_needs(tables, key):
     """One sentence with the key, before anything is switched."""
-    [said] = _mistakes(tables)
+    [said] = _errors(tables)
     assert key in said
 
 
 def test_all_mistakes_are_said_at_once():
     """One mistake does not hide the next."""
-    said = _mistakes({"modem": {"port": 1, "x": 1}, "service": {"name": 2}, "y": {}, "journal": {"path": 3}})
+    said = _errors({"modem": {"port": 1, "x": 1}, "service": {"name": 2}, "y": {}, "journal": {"path": 3}})
     assert len(said) == 5
 
 
@@ -136,7 +136,7 @@ def test_relative_paths_start_at_the_folder_of_the_file(tmp_path):
     """A configuration and what belongs to it can be moved together."""
     file = tmp_path / "agent.toml"
     file.write_text('[handlers]\ndirectory = "h"\n[journal]\npath = "/var/j.db"\n')
-    config = load(file)
+    config = load_config(file)
     assert config.handlers.directory == tmp_path / "h"
     assert config.journal.path == Path("/var/j.db")
 
@@ -157,7 +157,7 @@ def test_an_unreadable_file_is_one_sentence(tmp_path, content, part):
     if content is not None:
         file.write_bytes(content)
     with pytest.raises(ConfigError) as caught:
-        load(file)
-    [sentence] = caught.value.sentences
+        load_config(file)
+    [sentence] = caught.value.errors
     assert part in sentence
     assert str(file) in sentence

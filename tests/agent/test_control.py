@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import pytest
 
-from agent.control import ControlError, ControlServer, ControlUnusable, ask
+from agent.control import ControlError, ControlServer, ControlUnusable, send_request
 
 
 async def _status(request):
@@ -16,8 +16,8 @@ async def _refuse(_request):
     raise ControlError("not today")
 
 
-async def _asked(path, request):
-    return await asyncio.to_thread(ask, path, request, 5)
+async def _send(path, request):
+    return await asyncio.to_thread(send_request, path, request, 5)
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ async def path(tmp_path):
 
 async def test_a_request_is_answered(path):
     """What is asked for comes back, without the wrapping."""
-    assert await _asked(path, {"do": "status", "of": "x"}) == {"state": "well", "of": "x"}
+    assert await _send(path, {"do": "status", "of": "x"}) == {"state": "well", "of": "x"}
     assert stat.S_IMODE(path.stat().st_mode) == 0o660
 
 
@@ -45,7 +45,7 @@ async def test_a_request_is_answered(path):
 async def test_a_refusal_is_a_sentence(path, request_, sentence):
     """Whatever is asked, the answer is JSON and says why."""
     with pytest.raises(ControlError, match=sentence):
-        await _asked(path, request_)
+        await _send(path, request_)
 
 
 async def test_rubbish_stops_nobody(path):
@@ -54,7 +54,7 @@ async def test_rubbish_stops_nobody(path):
     writer.write(b"x" * 200_000)
     assert await reader.read() == b""
     writer.close()
-    assert (await _asked(path, {"do": "status"}))["state"] == "well"
+    assert (await _send(path, {"do": "status"}))["state"] == "well"
 
 
 @pytest.mark.parametrize("line", [b'{"d\xff": 1}', b'{"do": ' + b"[" * 60_000])
@@ -73,11 +73,11 @@ async def test_a_socket_left_behind_is_replaced(path, tmp_path):
     left = tmp_path / "left.sock"
     first = ControlServer(left, {"status": _status})
     await first.start()
-    first._door.cancel()
-    first._line.close()
+    first._accept_task.cancel()
+    first._listener.close()
     second = ControlServer(left, {"status": _status})
     await second.start()
-    assert (await _asked(left, {"do": "status"}))["state"] == "well"
+    assert (await _send(left, {"do": "status"}))["state"] == "well"
     await second.stop()
     assert not left.exists()
 
@@ -86,7 +86,7 @@ async def test_a_socket_that_answers_is_left_to_its_agent(path):
     """A second agent with another journal must not take it over silently."""
     with pytest.raises(ControlUnusable, match="another agent answers there; stop that one"):
         await ControlServer(path, {}).start()
-    assert (await _asked(path, {"do": "status"}))["state"] == "well"
+    assert (await _send(path, {"do": "status"}))["state"] == "well"
 
 
 async def test_without_a_file_for_them_clients_wait(tmp_path, monkeypatch):
@@ -106,7 +106,7 @@ async def test_without_a_file_for_them_clients_wait(tmp_path, monkeypatch):
     server = ControlServer(tmp_path / "control.sock", {"status": _status}, steps.append)
     await server.start()
     try:
-        client = asyncio.create_task(_asked(tmp_path / "control.sock", {"do": "status"}))
+        client = asyncio.create_task(_send(tmp_path / "control.sock", {"do": "status"}))
         async with asyncio.timeout(5):
             while len(asked) < 4:  # noqa: ASYNC110  (the kernel sends no event)
                 await asyncio.sleep(0.01)
@@ -138,7 +138,7 @@ async def test_clients_are_hung_up_on_in_the_order_of_their_coming(tmp_path):
         reader, writer = await asyncio.open_unix_connection(tmp_path / "control.sock")
         writer.write(b'{"do": "hang", "of": %d}\n' % number)
         clients.append((reader, writer))
-        while len(server._clients) <= number:  # noqa: ASYNC110  (nothing tells of it)
+        while len(server._client_tasks) <= number:  # noqa: ASYNC110  (nothing tells of it)
             await asyncio.sleep(0)
     await asyncio.sleep(0.05)
     await server.stop()
@@ -160,4 +160,4 @@ async def test_what_is_no_socket_is_left_alone(tmp_path):
 def test_nobody_there_is_a_sentence(tmp_path):
     """Without an agent the sentence names the socket."""
     with pytest.raises(ControlError, match=r"no modem-agent answers at .*control\.sock"):
-        ask(tmp_path / "control.sock", {"do": "status"})
+        send_request(tmp_path / "control.sock", {"do": "status"})

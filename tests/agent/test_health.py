@@ -1,30 +1,30 @@
-from agent.health import Health
+from agent.health import DeadlineMonitor
 
 
 def test_a_task_is_late_only_past_its_own_deadline():
     """Nobody is late who keeps or renews their deadline; who ended has none."""
     now = 0.0
-    health = Health(lambda: now)
-    health.within("intake", 10)
-    health.within("outbox", 5)
+    health = DeadlineMonitor(lambda: now)
+    health.expect_within("intake", 10)
+    health.expect_within("outbox", 5)
     now = 5.0
-    assert health.late() == []
+    assert health.overdue() == []
     now = 5.1
-    assert health.late() == ["outbox"]
-    health.within("outbox", 5)
-    assert health.late() == []
+    assert health.overdue() == ["outbox"]
+    health.expect_within("outbox", 5)
+    assert health.overdue() == []
     now = 10.5
-    health.ended("outbox")
-    assert health.late() == ["intake"]
+    health.clear("outbox")
+    assert health.overdue() == ["intake"]
 
 
 def test_who_waits_for_the_line_is_excused():
     """Nobody is late while something holds it that all must wait for; after that all are what they were."""
     now = 0.0
-    health = Health(lambda: now)
-    health.within("intake", 10)
-    health.excuse(100)
+    health = DeadlineMonitor(lambda: now)
+    health.expect_within("intake", 10)
+    health.suspend(100)
     now = 99.0
-    assert health.late() == []
+    assert health.overdue() == []
     now = 100.0
-    assert health.late() == ["intake"]
+    assert health.overdue() == ["intake"]

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from agent.modem.sending import Unknown
+from agent.modem.sending import OutcomeUnknown
 from agent.modem.state import Registration
 
 
@@ -16,82 +16,82 @@ from agent.modem.state import Registration
         (Registration(0), "not registered: messages wait for a network"),
     ],
 )
-async def test_no_network_holds_messages(road, make, registration, says):
+async def test_no_network_holds_messages(pipeline, factories, registration, says):
     """For as long as it lasts: queued, never tried, no attempt counted; said once."""
-    road.message()
-    modem = make.modem(road)
+    pipeline.queue_message()
+    modem = factories.modem(pipeline)
     modem.registered = registration
-    async with road.sending(modem):
-        await road.passes(3600)
-        assert road.replies() == ["queued"]
-        assert road.look("SELECT attempts FROM replies") == [0]
-        assert road.happened("send") == []
-        assert [step.detail for step in road.told("held")] == [says]
+    async with pipeline.run_sender(modem):
+        await pipeline.advance(3600)
+        assert pipeline.reply_states() == ["queued"]
+        assert pipeline.query_column("SELECT attempts FROM replies") == [0]
+        assert pipeline.calls_of("send") == []
+        assert [step.message for step in pipeline.events_of_kind("held")] == [says]
         modem.registered = Registration(1)
-        await road.passes(20)
-        assert road.replies() == ["sent"]
+        await pipeline.advance(20)
+        assert pipeline.reply_states() == ["sent"]
 
 
-async def test_one_domain_is_enough(road, make):
+async def test_one_domain_is_enough(pipeline, factories):
     """Circuit switched denied, EPS registered: it is sent."""
-    road.message()
-    modem = make.modem(road)
+    pipeline.queue_message()
+    modem = factories.modem(pipeline)
     modem.registered = Registration(3, 3, 5)
-    async with road.sending(modem):
-        await road.passes(5)
-        assert road.replies() == ["sent"]
+    async with pipeline.run_sender(modem):
+        await pipeline.advance(5)
+        assert pipeline.reply_states() == ["sent"]
 
 
-async def test_sending_rests_as_long_as_it_must(road, make):
+async def test_sending_rests_as_long_as_it_must(pipeline, factories):
     """And goes on by itself."""
-    road.rest.left(road.now() - 100)
-    road.rest.lost(road.now() - 99)
-    road.rest.left(road.now() - 50)
-    assert road.rest.lost(road.now()) is None
-    road.rest.left(road.now() - 9)
-    road.rest.lost(road.now() - 8)
-    road.rest.left(road.now() - 5)
-    assert road.rest.lost(road.now()) == 300
-    road.message()
-    async with road.sending(make.modem(road)):
-        await road.passes(295)
-        assert road.replies() == ["queued"]
-        assert "sending rests" in road.told("held")[0].detail
-        await road.passes(10)
-        assert road.replies() == ["sent"]
+    pipeline.brownout_guard.on_message_sending(pipeline.monotonic() - 100)
+    pipeline.brownout_guard.on_session_lost(pipeline.monotonic() - 99)
+    pipeline.brownout_guard.on_message_sending(pipeline.monotonic() - 50)
+    assert pipeline.brownout_guard.on_session_lost(pipeline.monotonic()) is None
+    pipeline.brownout_guard.on_message_sending(pipeline.monotonic() - 9)
+    pipeline.brownout_guard.on_session_lost(pipeline.monotonic() - 8)
+    pipeline.brownout_guard.on_message_sending(pipeline.monotonic() - 5)
+    assert pipeline.brownout_guard.on_session_lost(pipeline.monotonic()) == 300
+    pipeline.queue_message()
+    async with pipeline.run_sender(factories.modem(pipeline)):
+        await pipeline.advance(295)
+        assert pipeline.reply_states() == ["queued"]
+        assert "sending rests" in pipeline.events_of_kind("held")[0].detail
+        await pipeline.advance(10)
+        assert pipeline.reply_states() == ["sent"]
 
 
-async def test_each_body_is_noted_before_it_leaves(road, make):
+async def test_each_body_is_noted_before_it_leaves(pipeline, factories):
     """Two sessions that are lost right after it count."""
     for expected in (None, 300):
-        road.message()
-        modem = make.modem(road)
+        pipeline.queue_message()
+        modem = factories.modem(pipeline)
 
         async def ends(_submit, modem=modem):
-            await road.passes(0.3)
-            modem.lose()
-            return Unknown(modem.loss)
+            await pipeline.advance(0.3)
+            modem.lose_line()
+            return OutcomeUnknown(modem.loss_reason)
 
         modem.plan("send", ends)
-        async with road.sending(modem):
-            await road.passes(2)
-        assert road.rest.lost(road.now()) == expected
+        async with pipeline.run_sender(modem):
+            await pipeline.advance(2)
+        assert pipeline.brownout_guard.on_session_lost(pipeline.monotonic()) == expected
 
 
-async def test_what_holds_all_back_is_told_for_as_long_as_it_does(road, make):
+async def test_what_holds_all_back_is_told_for_as_long_as_it_does(pipeline, factories):
     """For `status`: nothing, then why, then nothing again."""
-    modem = make.modem(road)
-    outbox = road.outbox(modem)
+    modem = factories.modem(pipeline)
+    outbox = pipeline.make_sender(modem)
     task = asyncio.create_task(outbox.run())
-    await road.passes(1)
-    assert outbox.held == ""
+    await pipeline.advance(1)
+    assert sender.blocked_by == ""
     modem.registered = Registration(2)
-    road.message()
-    road.work.set()
-    await road.passes(1)
-    assert outbox.held == "searching: messages wait for a network"
+    pipeline.queue_message()
+    pipeline.send_requested.set()
+    await pipeline.advance(1)
+    assert sender.blocked_by == "searching: messages wait for a network"
     modem.registered = Registration(1)
-    await road.passes(20)
-    assert outbox.held == ""
-    modem.lose()
+    await pipeline.advance(20)
+    assert sender.blocked_by == ""
+    modem.lose_line()
     await task

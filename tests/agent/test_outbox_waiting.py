@@ -9,173 +9,173 @@ from agent.modem.sending import NotSent, Refused
 
 
 def reasons(road):
-    return road.look("SELECT reason FROM replies ORDER BY id")
+    return road.query_column("SELECT reason FROM replies ORDER BY id")
 
 
-async def test_a_wait_for_one_destination_blocks_no_other(road, make):
+async def test_a_wait_for_one_destination_blocks_no_other(pipeline, factories):
     """But nothing to the same destination overtakes."""
-    modem = make.modem(road)
-    road.message("one", "2936")
-    road.message("two", "2936")
-    road.message("three", "+15557654321")
-    modem.plan("send", Refused(make.refused(38, after_body=True)))
-    async with road.sending(modem):
-        await road.passes(5)
-        assert modem.sent == ["one", "three"]
-        road.message("four", "+15557654321")
-        road.work.set()
-        await road.passes(5)
-        assert modem.sent == ["one", "three", "four"]
-        await road.passes(60)
-        assert modem.sent == ["one", "three", "four", "one", "two"]
-    assert road.replies() == ["sent"] * 4
+    modem = factories.modem(pipeline)
+    pipeline.queue_message("one", "2936")
+    pipeline.queue_message("two", "2936")
+    pipeline.queue_message("three", "+15557654321")
+    modem.plan("send", Refused(factories.refused(38, after_body=True)))
+    async with pipeline.run_sender(modem):
+        await pipeline.advance(5)
+        assert modem.sent_contents == ["one", "three"]
+        pipeline.queue_message("four", "+15557654321")
+        pipeline.send_requested.set()
+        await pipeline.advance(5)
+        assert modem.sent_contents == ["one", "three", "four"]
+        await pipeline.advance(60)
+        assert modem.sent_contents == ["one", "three", "four", "one", "two"]
+    assert pipeline.reply_states() == ["sent"] * 4
 
 
-async def test_of_several_waits_the_shortest_ends_first(road, make):
+async def test_of_several_waits_the_shortest_ends_first(pipeline, factories):
     """A destination that waits for a minute keeps none back that waits for seconds."""
-    modem = make.modem(road)
-    road.message("one", "2936")
-    road.message("two", "+15557654321")
-    modem.plan("send", Refused(make.refused(38, after_body=True)), NotSent("no prompt came"))
-    async with road.sending(modem):
-        await road.passes(20)
-        assert modem.sent == ["one", "two"]
-        await road.passes(60)
-    assert modem.sent == ["one", "two", "one"]
+    modem = factories.modem(pipeline)
+    pipeline.queue_message("one", "2936")
+    pipeline.queue_message("two", "+15557654321")
+    modem.plan("send", Refused(factories.refused(38, after_body=True)), NotSent("no prompt came"))
+    async with pipeline.run_sender(modem):
+        await pipeline.advance(20)
+        assert modem.sent_contents == ["one", "two"]
+        await pipeline.advance(60)
+    assert modem.sent_contents == ["one", "two", "one"]
 
 
 @pytest.mark.parametrize("code", [21, 330, 310])
-async def test_what_the_sim_or_the_module_refuses_holds_all(road, make, code):
+async def test_what_the_sim_or_the_module_refuses_holds_all(pipeline, factories, code):
     """Another destination would meet the same; its try is not burned."""
-    modem = make.modem(road)
-    road.message("one", "2936")
-    road.message("two", "+15557654321")
-    modem.plan("send", Refused(make.refused(code, after_body=True)))
-    async with road.sending(modem):
-        await road.passes(30)
-        assert modem.sent == ["one"]
-        await road.passes(4000)
-    assert modem.sent[0:3] == ["one", "one", "two"]
+    modem = factories.modem(pipeline)
+    pipeline.queue_message("one", "2936")
+    pipeline.queue_message("two", "+15557654321")
+    modem.plan("send", Refused(factories.refused(code, after_body=True)))
+    async with pipeline.run_sender(modem):
+        await pipeline.advance(30)
+        assert modem.sent_contents == ["one"]
+        await pipeline.advance(4000)
+    assert modem.sent_contents[0:3] == ["one", "one", "two"]
 
 
-async def test_a_new_session_shortens_no_wait(road, make):
+async def test_a_new_session_shortens_no_wait(pipeline, factories):
     """A line that comes and goes is no reason to try more often."""
-    road.message("one")
-    modem = make.modem(road)
-    modem.plan("send", Refused(make.refused(38, after_body=True)))
-    async with road.sending(modem):
-        await road.passes(1)
-    later = make.modem(road)
-    async with road.sending(later):
-        await road.passes(50)
+    pipeline.queue_message("one")
+    modem = factories.modem(pipeline)
+    modem.plan("send", Refused(factories.refused(38, after_body=True)))
+    async with pipeline.run_sender(modem):
+        await pipeline.advance(1)
+    later = factories.modem(pipeline)
+    async with pipeline.run_sender(later):
+        await pipeline.advance(50)
         assert later.sent == []
-        await road.passes(15)
+        await pipeline.advance(15)
         assert later.sent == ["one"]
 
 
-async def test_a_start_waits_by_the_attempts_on_disk(road, make):
+async def test_a_start_waits_by_the_attempts_on_disk(pipeline, factories):
     """Sending may be what ends the agent; but no longer than a minute, others do not wait."""
-    road.message("one")
+    pipeline.queue_message("one")
     for _ in range(6):
-        road.queue.sending(1)
-        road.queue.back(1, "gone", attempted=False)
-    road.message("two", "+15557654321")
-    road.restart()
-    modem = make.modem(road)
-    async with road.sending(modem):
-        await road.passes(2)
-        assert modem.sent == ["two"]
-        await road.passes(60)
-        assert modem.sent == ["two", "one"]
+        pipeline.outbox_store.mark_sending(1)
+        pipeline.outbox_store.requeue(1, "gone", count_attempt=False)
+    pipeline.queue_message("two", "+15557654321")
+    pipeline.restart()
+    modem = factories.modem(pipeline)
+    async with pipeline.run_sender(modem):
+        await pipeline.advance(2)
+        assert modem.sent_contents == ["two"]
+        await pipeline.advance(60)
+        assert modem.sent_contents == ["two", "one"]
 
 
-async def test_a_stale_answer_is_not_sent(road, make):
+async def test_a_stale_answer_is_not_sent(pipeline, factories):
     """A day without a network, over sessions: it has failed, later ones leave."""
-    modem = make.modem(road)
-    road.message("old")
-    modem.always["send"] = NotSent("no network")
-    async with road.sending(modem):
-        await road.passes(DAY_S - 60)
-    road.restart()
-    road.journal._base += 120
-    road.wall_ahead += 120
-    road.message("young")
-    modem = make.modem(road)
-    async with road.sending(modem):
-        await road.passes(200)
-    assert road.replies()[1] == "sent"
-    assert "old" not in modem.sent
+    modem = factories.modem(pipeline)
+    pipeline.queue_message("old")
+    modem.defaults["send"] = NotSent("no network")
+    async with pipeline.run_sender(modem):
+        await pipeline.advance(DAY_S - 60)
+    pipeline.restart()
+    pipeline.journal._uptime_base += 120
+    pipeline.clock_error_s += 120
+    pipeline.queue_message("young")
+    modem = factories.modem(pipeline)
+    async with pipeline.run_sender(modem):
+        await pipeline.advance(200)
+    assert pipeline.reply_states()[1] == "sent"
+    assert "old" not in modem.sent_contents
 
 
 @pytest.mark.parametrize(("limit", "given_up"), [(3600.0, "1 h"), (DAY_S, "24 h")])
-async def test_the_limit_is_a_setting(road, make, limit, given_up):
+async def test_the_limit_is_a_setting(pipeline, factories, limit, given_up):
     """By hand or not; it ends at its time, not at the next work."""
-    modem = make.modem(road)
-    road.message("old")
-    modem.plan("send", Refused(make.refused(21, after_body=True)))
-    modem.always["send"] = Refused(make.refused(21, after_body=True))
-    async with road.sending(modem, max_answer_age_s=limit):
-        await road.passes(limit - 100)
-        assert road.replies() == ["queued"]
-        await road.passes(110)
-        assert road.replies() == ["failed"]
-        assert road.settled == 1
-    assert reasons(road)[0].startswith(f"not sent within {given_up}, given up; ")
-    assert "+CMS ERROR: 21" in reasons(road)[0]
-    assert road.told("failed")[0].reply == 1
+    modem = factories.modem(pipeline)
+    pipeline.queue_message("old")
+    modem.plan("send", Refused(factories.refused(21, after_body=True)))
+    modem.defaults["send"] = Refused(factories.refused(21, after_body=True))
+    async with pipeline.run_sender(modem, max_answer_age_s=limit):
+        await pipeline.advance(limit - 100)
+        assert pipeline.reply_states() == ["queued"]
+        await pipeline.advance(110)
+        assert pipeline.reply_states() == ["failed"]
+        assert pipeline.settled_count == 1
+    assert reasons(pipeline)[0].startswith(f"not sent within {given_up}, given up; ")
+    assert "+CMS ERROR: 21" in reasons(pipeline)[0]
+    assert pipeline.events_of_kind("failed")[0].reply == 1
 
 
 @pytest.mark.parametrize(("wall", "running"), [(400 * DAY_S, 0), (0, 400 * DAY_S)])
-async def test_a_clock_that_jumps_makes_nothing_stale(road, make, wall, running):
+async def test_a_clock_that_jumps_makes_nothing_stale(pipeline, factories, wall, running):
     """The smaller difference counts: neither clock alone."""
-    road.message("one")
-    road.wall_ahead += wall
-    road.journal._base += running
-    modem = make.modem(road)
-    async with road.sending(modem):
-        await road.passes(1)
-    assert modem.sent == ["one"]
+    pipeline.queue_message("one")
+    pipeline.clock_error_s += wall
+    pipeline.journal._uptime_base += running
+    modem = factories.modem(pipeline)
+    async with pipeline.run_sender(modem):
+        await pipeline.advance(1)
+    assert modem.sent_contents == ["one"]
 
 
-async def test_what_the_daily_cap_kept_back_has_another_day(road, make):
+async def test_what_the_daily_cap_kept_back_has_another_day(pipeline, factories):
     """The cap drops nothing in a day; but a loop of answers ends."""
-    modem = make.modem(road)
+    modem = factories.modem(pipeline)
     for number in range(10):
-        road.message(f"{number}")
-    async with road.sending(modem, max_per_day=3, max_per_minute=1000):
-        await road.passes(3 * DAY_S)
-    assert modem.sent == ["0", "1", "2", "3", "4", "5"]
-    assert road.replies() == ["sent"] * 6 + ["failed"] * 4
+        pipeline.queue_message(f"{number}")
+    async with pipeline.run_sender(modem, max_per_day=3, max_per_minute=1000):
+        await pipeline.advance(3 * DAY_S)
+    assert modem.sent_contents == ["0", "1", "2", "3", "4", "5"]
+    assert pipeline.reply_states() == ["sent"] * 6 + ["failed"] * 4
 
 
-async def test_what_is_held_says_why(road, make):
+async def test_what_is_held_says_why(pipeline, factories):
     """In the status, and in the outbox at the message that is next."""
-    modem = make.modem(road)
+    modem = factories.modem(pipeline)
     for number in range(3):
-        road.message(f"{number}")
-    async with road.sending(modem, max_per_minute=1):
-        await road.passes(3)
-        assert reasons(road)[1] == "held: the rate of 1 messages a minute is reached"
+        pipeline.queue_message(f"{number}")
+    async with pipeline.run_sender(modem, max_per_minute=1):
+        await pipeline.advance(3)
+        assert reasons(pipeline)[1] == "held: the rate of 1 messages a minute is reached"
 
 
-async def test_a_wait_is_told(road, make):
+async def test_a_wait_is_told(pipeline, factories):
     """Which destination, why, and when again."""
-    road.message("one")
-    modem = make.modem(road)
-    modem.plan("send", Refused(make.refused(38, after_body=True)))
-    async with road.sending(modem):
-        await road.passes(10)
-        held = road.outbox(modem).held
+    pipeline.queue_message("one")
+    modem = factories.modem(pipeline)
+    modem.plan("send", Refused(factories.refused(38, after_body=True)))
+    async with pipeline.run_sender(modem):
+        await pipeline.advance(10)
+        held = pipeline.make_sender(modem).blocked_by
     assert held.startswith("2936: ")
     assert "+CMS ERROR: 38" in held
     assert held.endswith("again in 49 s")
 
 
-async def test_sending_that_may_have_been_committed_is_taken_back(road, make, monkeypatch):
+async def test_sending_that_may_have_been_committed_is_taken_back(pipeline, factories, monkeypatch):
     """The commit failed and reached the disk all the same; nothing has left, so it is sent later, once."""
-    road.message("one")
-    modem = make.modem(road)
-    sending = road.queue.sending
+    pipeline.queue_message("one")
+    modem = factories.modem(pipeline)
+    sending = pipeline.outbox_store.mark_sending
     failing = [True]
 
     def committed_and_yet(reply):
@@ -184,24 +184,24 @@ async def test_sending_that_may_have_been_committed_is_taken_back(road, make, mo
             failing.clear()
             raise sqlite3.OperationalError("disk I/O error")
 
-    monkeypatch.setattr(road.queue, "sending", committed_and_yet)
-    async with road.sending(modem):
-        await road.passes(1)
-        assert (modem.sent, road.replies()) == ([], ["sending"])
-        await road.passes(200)
-    assert modem.sent == ["one"]
-    assert road.replies() == ["sent"]
+    monkeypatch.setattr(pipeline.outbox_store, "sending", committed_and_yet)
+    async with pipeline.run_sender(modem):
+        await pipeline.advance(1)
+        assert (modem.sent_contents, pipeline.reply_states()) == ([], ["sending"])
+        await pipeline.advance(200)
+    assert modem.sent_contents == ["one"]
+    assert pipeline.reply_states() == ["sent"]
 
 
-async def test_what_is_given_up_keeps_nothing_back_any_more(road, make):
+async def test_what_is_given_up_keeps_nothing_back_any_more(pipeline, factories):
     """The next one to the same destination leaves at once, however long the wait would have been."""
-    modem = make.modem(road)
-    road.message("old")
-    modem.plan("send", *[Refused(make.refused(38, after_body=True))] * 2)
-    async with road.sending(modem, max_answer_age_s=100):
-        await road.passes(90)
-        assert modem.sent == ["old", "old"]
-        road.message("new")
-        await road.passes(15)
-        assert modem.sent == ["old", "old", "new"]
-    assert road.replies() == ["failed", "sent"]
+    modem = factories.modem(pipeline)
+    pipeline.queue_message("old")
+    modem.plan("send", *[Refused(factories.refused(38, after_body=True))] * 2)
+    async with pipeline.run_sender(modem, max_answer_age_s=100):
+        await pipeline.advance(90)
+        assert modem.sent_contents == ["old", "old"]
+        pipeline.queue_message("new")
+        await pipeline.advance(15)
+        assert modem.sent_contents == ["old", "old", "new"]
+    assert pipeline.reply_states() == ["failed", "sent"]

@@ -1,21 +1,21 @@
 import pytest
 
-from agent.story import Step, Weight, masked, visible
+from agent.story import Event, Severity, mask_number, escape_unprintable
 
 
 @pytest.mark.parametrize(
     ("step", "line"),
     [
-        (Step("ready"), "ready"),
-        (Step("ready", "modem-agent 1.0"), "ready: modem-agent 1.0"),
-        (Step("received", command=3), "received command 3"),
-        (Step("received", command=3, sid="HC" + "0" * 32), f"received command 3 HC{'0' * 32}"),
+        (Event("ready"), "ready"),
+        (Event("ready", "modem-agent 1.0"), "ready: modem-agent 1.0"),
+        (Event("received", command=3), "received command 3"),
+        (Event("received", command=3, sid="HC" + "0" * 32), f"received command 3 HC{'0' * 32}"),
         (
-            Step("sent", "reference 7", command=3, sid="HC0", reply=4),
+            Event("sent", "reference 7", command=3, sid="HC0", reply=4),
             "sent command 3 HC0 reply 4: reference 7",
         ),
-        (Step("sent", reply=4), "sent reply 4"),
-        (Step("stray", "from +1555: not from 000", content="secret"), "stray: from +1555: not from 000"),
+        (Event("sent", reply=4), "sent reply 4"),
+        (Event("stray", "from +1555: not from 000", content="secret"), "stray: from +1555: not from 000"),
     ],
 )
 def test_a_step_is_a_line_of_the_log(step, line):
@@ -28,7 +28,7 @@ def test_a_step_is_a_line_of_the_log(step, line):
 )
 def test_a_line_stays_one_line(nasty):
     """A name that a stranger gave himself forges no further line and moves no cursor."""
-    line = str(Step("stray", f"from A{nasty}B: not from 000"))
+    line = str(Event("stray", f"from A{nasty}B: not from 000"))
     assert line.isprintable()
     assert line.startswith("stray: from A\\")
     assert line.endswith("B: not from 000")
@@ -46,12 +46,12 @@ def test_a_line_stays_one_line(nasty):
 )
 def test_what_is_visible_stays(text, shown):
     """Letters of all languages as they are, everything else as an escape."""
-    assert visible(text) == shown
+    assert escape_unprintable(text) == shown
 
 
 def test_weights_are_those_of_logging():
     """The log takes them as levels."""
-    assert [weight.value for weight in Weight] == [10, 20, 30, 40]
+    assert [weight.value for weight in Severity] == [10, 20, 30, 40]
 
 
 @pytest.mark.parametrize(
@@ -68,4 +68,4 @@ def test_weights_are_those_of_logging():
 )
 def test_telephone_numbers_are_not_shown_whole(number, shown):
     """Logs end up in bug reports."""
-    assert masked(number) == shown
+    assert mask_number(number) == shown

@@ -35,18 +35,18 @@ CASES: dict[str, str | bytes] = {
     "70 characters UCS-2": ("Температура 21,5 °C, вентилятор включён. " * 2)[:70],
     "SID and a short text": f"led on {SID}",
 }
-AIMS = {  # peer: least ratio of decoding and encoding of 160 characters
+MIN_RATIOS = {  # peer: least ratio of decoding and encoding of 160 characters
     "python-gsmmodem-new": (8.0, 10.0),
     "python-gammu": (2.0, 3.0),
 }
-LEAST_ANYWHERE = ("python-gammu", 2.0)
+MIN_RATIO_EVERY_CASE = ("python-gammu", 2.0)
 
 Content = str | bytes
 Decoder = Callable[[str], Content]
 Encoder = Callable[[Content], str]
 
 
-def ours() -> tuple[Decoder, Encoder]:
+def load_pdu() -> tuple[Decoder, Encoder]:
     def decode(digits: str) -> Content:
         message = pdu.decode(digits)
         text = message.text
@@ -58,7 +58,7 @@ def ours() -> tuple[Decoder, Encoder]:
     return decode, encode
 
 
-def gammu() -> tuple[Decoder, Encoder]:
+def load_gammu() -> tuple[Decoder, Encoder]:
     library = importlib.import_module("gammu")
     codings = {False: "Default_No_Compression", True: "Unicode_No_Compression"}
     base = {"SMSC": {"Location": 1}, "Number": NUMBER, "Folder": 1}
@@ -75,7 +75,7 @@ def gammu() -> tuple[Decoder, Encoder]:
     return lambda digits: library.DecodePDU(bytes.fromhex(digits))["Text"], encode
 
 
-def gsmmodem() -> tuple[Decoder, Encoder | None]:
+def load_gsmmodem() -> tuple[Decoder, Encoder | None]:
     library = importlib.import_module("gsmmodem.pdu")
     return (
         lambda digits: library.decodeSmsPdu(digits)["text"],
@@ -83,7 +83,7 @@ def gsmmodem() -> tuple[Decoder, Encoder | None]:
     )
 
 
-def messaging() -> tuple[Decoder, Encoder | None]:
+def load_messaging() -> tuple[Decoder, Encoder | None]:
     library = importlib.import_module("messaging.sms")
     return (
         lambda digits: library.SmsDeliver(digits).text,
@@ -91,12 +91,12 @@ def messaging() -> tuple[Decoder, Encoder | None]:
     )
 
 
-def smspdudecoder() -> tuple[Decoder, Encoder | None]:
+def load_smspdudecoder() -> tuple[Decoder, Encoder | None]:
     library = importlib.import_module("smspdudecoder.easy")
     return lambda digits: library.read_incoming_sms(digits)["content"], None
 
 
-def pdusms() -> tuple[Decoder, Encoder | None]:
+def load_pdusms() -> tuple[Decoder, Encoder | None]:
     library = importlib.import_module("smspdu")
 
     def encode(content: Content) -> str:
@@ -107,15 +107,15 @@ def pdusms() -> tuple[Decoder, Encoder | None]:
 
 
 PEERS = {
-    "python-gammu": gammu,
-    "python-gsmmodem-new": gsmmodem,
-    "python-messaging": messaging,
-    "smspdudecoder": smspdudecoder,
-    "pdusms": pdusms,
+    "python-gammu": load_gammu,
+    "python-gsmmodem-new": load_gsmmodem,
+    "python-messaging": load_messaging,
+    "smspdudecoder": load_smspdudecoder,
+    "pdusms": load_pdusms,
 }
 
 
-def received(content: Content, sender: str = NUMBER) -> str:
+def deliver_hex(content: Content, sender: str = NUMBER) -> str:
     """Return the hexadecimal digits of a DELIVER with this content."""
     deliver = pdu.Deliver(
         pdu.Address.parse(sender),
@@ -126,7 +126,7 @@ def received(content: Content, sender: str = NUMBER) -> str:
     return pdu.encode(deliver).hex
 
 
-def right(digits: str, content: Content) -> bool:
+def is_right_submit(digits: str, content: Content) -> bool:
     """Whether these digits are a SUBMIT with this content (type of number and flags may differ)."""
     try:
         submit = pdu.decode(digits, direction="mo")
@@ -135,7 +135,7 @@ def right(digits: str, content: Content) -> bool:
     return content == (submit.data if isinstance(content, bytes) else submit.text)
 
 
-def timed(call: Callable[[], object], number: int) -> float:
+def time_call(call: Callable[[], object], number: int) -> float:
     """Return the seconds of CPU time of a call, averaged over ``number`` of them."""
     loop = range(number)
     begin = time.process_time()
@@ -148,28 +148,28 @@ def measure(calls: dict[str, Callable[[], object]], rounds: int, slice_s: float)
     """Return the seconds of each call in each round, the calls taking turns."""
     numbers = {}
     for name, call in calls.items():
-        timed(call, 20)
-        numbers[name] = max(5, int(slice_s / timed(call, 50)))
+        time_call(call, 20)
+        numbers[name] = max(5, int(slice_s / time_call(call, 50)))
     times: dict[str, list[float]] = {name: [] for name in calls}
     order = list(calls)
     for turn in range(rounds):
         for name in order[turn % len(order) :] + order[: turn % len(order)]:
-            times[name].append(timed(calls[name], numbers[name]))
+            times[name].append(time_call(calls[name], numbers[name]))
     return times
 
 
 def compare(rounds: int, slice_s: float) -> list[str]:
     """Measure everything and print the table; return the aims that were missed."""
     missed = []
-    own_decode, own_encode = ours()
+    own_decode, own_encode = load_pdu()
     peers = {}
     for name, load in PEERS.items():
         try:
             peers[name] = load()
         except ImportError as error:
-            say(f"{name}: left out, {error}")
+            print_line(f"{name}: left out, {error}")
     for case, content in CASES.items():
-        digits = received(content)
+        digits = deliver_hex(content)
         for way, index in (("decode", 0), ("encode", 1)):
             own = own_decode if index == 0 else own_encode
             argument = digits if index == 0 else content
@@ -185,37 +185,37 @@ def compare(rounds: int, slice_s: float) -> list[str]:
                 except Exception as error:  # noqa: BLE001  # peers raise anything on what they do not support
                     notes[name] = f"fails: {type(error).__name__}"
                     continue
-                good = result == content if index == 0 else right(result, content)
+                good = result == content if index == 0 else is_right_submit(result, content)
                 notes[name] = "" if good else "wrong result"
                 calls[name] = partial(function, argument)
             times = measure(calls, rounds, slice_s)
             own_times = times["pdu"]
-            say(f"\n{way}, {case}: {statistics.median(own_times) * 1e6:.2f} µs")
+            print_line(f"\n{way}, {case}: {statistics.median(own_times) * 1e6:.2f} µs")
             for name, note in notes.items():
                 if name not in times:
-                    say(f"  {name:<22} {note}")
+                    print_line(f"  {name:<22} {note}")
                     continue
                 ratio = statistics.median(
                     theirs / mine for theirs, mine in zip(times[name], own_times, strict=True)
                 )
                 mean = statistics.median(times[name]) * 1e6
-                say(f"  {name:<22}{mean:9.2f} µs {ratio:7.2f} x  {note}".rstrip())
+                print_line(f"  {name:<22}{mean:9.2f} µs {ratio:7.2f} x  {note}".rstrip())
                 least = 0.0
-                if content is TEXT_160 and name in AIMS:
-                    least = AIMS[name][index]
-                elif name == LEAST_ANYWHERE[0]:
-                    least = LEAST_ANYWHERE[1]
+                if content is TEXT_160 and name in MIN_RATIOS:
+                    least = MIN_RATIOS[name][index]
+                elif name == MIN_RATIO_EVERY_CASE[0]:
+                    least = MIN_RATIO_EVERY_CASE[1]
                 if ratio < least:
                     missed.append(f"{way}, {case}: {ratio:.2f} x {name}, wanted {least:g}")
     return missed
 
 
-def stages(rounds: int, slice_s: float) -> None:
+def print_stages(rounds: int, slice_s: float) -> None:
     """Print where the time of the 160-character case goes."""
-    digits = received(TEXT_160)
+    digits = deliver_hex(TEXT_160)
     octets = unhexlify(digits)
     senders = [f"+1415555{number:04}" for number in range(1000)]  # more than are remembered
-    strangers = cycle([unhexlify(received(TEXT_160, sender)) for sender in senders])
+    strangers = cycle([unhexlify(deliver_hex(TEXT_160, sender)) for sender in senders])
     message = pdu.decode(octets)
     septets = gsm7.encode(TEXT_160) or b""
     submit = pdu.Submit(pdu.Address.parse(NUMBER), pdu.UserData.of(TEXT_160))
@@ -233,12 +233,12 @@ def stages(rounds: int, slice_s: float) -> None:
         "encode: message to octets": lambda: pdu.encode(submit),
         "encode: octets to digits": lambda: encoded.hex,
     }
-    say("\nStages of the 160-character case")
+    print_line("\nStages of the 160-character case")
     for name, times in measure(calls, rounds, slice_s).items():
-        say(f"  {name:<30}{statistics.median(times) * 1e6:7.2f} µs")
+        print_line(f"  {name:<30}{statistics.median(times) * 1e6:7.2f} µs")
 
 
-def say(line: str) -> None:
+def print_line(line: str) -> None:
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
 
@@ -252,19 +252,19 @@ def main() -> int:
     )
     options = parser.parse_args()
     warnings.simplefilter("ignore")  # peers use old spellings
-    say(f"Python {sys.version.split()[0]}, {options.rounds} rounds")
+    print_line(f"Python {sys.version.split()[0]}, {options.rounds} rounds")
     for name in PEERS:
         try:
-            say(f"{name} {version(name)}")
+            print_line(f"{name} {version(name)}")
         except PackageNotFoundError:
-            say(f"{name} is not installed")
+            print_line(f"{name} is not installed")
     missed = compare(options.rounds, options.slice_ms / 1000)
-    stages(options.rounds, options.slice_ms / 1000)
-    say("")
+    print_stages(options.rounds, options.slice_ms / 1000)
+    print_line("")
     for line in missed:
-        say(f"missed: {line}")
+        print_line(f"missed: {line}")
     if not missed:
-        say("all aims reached")
+        print_line("all aims reached")
     return 1 if missed else 0
 
 

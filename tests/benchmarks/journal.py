@@ -17,36 +17,36 @@ from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 
-from agent.journal.forgetting import Forgetting
-from agent.journal.inbox import Inbox
+from agent.journal.forgetting import Pruner
+from agent.journal.inbox import CommandStore
 from agent.journal.journal import DAY_S, Journal
-from agent.journal.outbox import Outbox
-from agent.service.message import Command
+from agent.journal.outbox import OutboxStore
+from agent.service.message import ReceivedCommand
 
-EPOCH = datetime(2026, 11, 22, 12, tzinfo=UTC).timestamp()
-COMMITS = 200
+START_WALL_TIME = datetime(2026, 11, 22, 12, tzinfo=UTC).timestamp()
+COMMIT_COUNT = 200
 
 
-def command(number: int) -> Command:
+def make_command(number: int) -> ReceivedCommand:
     sid = "HC" + hashlib.md5(str(number).encode(), usedforsecurity=False).hexdigest()
-    return Command("000", sid, "led on", datetime.fromtimestamp(EPOCH, UTC), None, answerable=True)
+    return ReceivedCommand("000", sid, "led on", datetime.fromtimestamp(START_WALL_TIME, UTC), None, answerable=True)
 
 
 def measure(folder: Path, rows: int) -> dict[str, float]:
     """One journal with so many entries, half of them old enough to be forgotten."""
     path = folder / f"{rows}.db"
     ahead = 0.0
-    journal = Journal(path, lambda: EPOCH + ahead, lambda: time.monotonic() + ahead)
+    journal = Journal(path, lambda: START_WALL_TIME + ahead, lambda: time.monotonic() + ahead)
     with journal.transaction() as now:
         journal.connection.executemany(
             "INSERT INTO seen VALUES (?, ?, NULL, ?, ?, ?)",
             (
                 (
-                    b"s" + (command(-number - 1).sid or "").encode(),
+                    b"s" + (make_command(-number - 1).sid or "").encode(),
                     bytes(16),
-                    EPOCH - number,
+                    START_WALL_TIME - number,
                     now.wall - number % 2 * 40 * DAY_S,
-                    now.running - number % 2 * 40 * DAY_S,
+                    now.uptime - number % 2 * 40 * DAY_S,
                 )
                 for number in range(rows)
             ),
@@ -54,26 +54,26 @@ def measure(folder: Path, rows: int) -> dict[str, float]:
     journal.close()
     found = {}
     begin = time.perf_counter()
-    journal = Journal(path, lambda: EPOCH + ahead, lambda: time.monotonic() + ahead)
+    journal = Journal(path, lambda: START_WALL_TIME + ahead, lambda: time.monotonic() + ahead)
     found["start"] = time.perf_counter() - begin
-    inbox = Inbox(journal, Outbox(journal))
+    inbox = CommandStore(journal, OutboxStore(journal))
     for what, first in (("new Command", 0), ("double", 0)):
         times = []
-        for number in range(first, first + COMMITS):
+        for number in range(first, first + COMMIT_COUNT):
             begin = time.perf_counter()
-            inbox.keep(("ME", number % 20), f"{what}{number}", lambda _, number=number: command(number))
+            inbox.store(("ME", number % 20), f"{what}{number}", lambda _, number=number: make_command(number))
             times.append(time.perf_counter() - begin)
         found[what] = median(times)
     steps = []
-    forgetting = Forgetting(journal, inbox.parts, 31, 31)
+    forgetting = Pruner(journal, inbox.parts, 31, 31)
     more = True
     while more:
         begin = time.perf_counter()
-        more = forgetting.step()
+        more = forgetting.prune_batch()
         steps.append(time.perf_counter() - begin)
     found["longest step of forgetting"] = max(steps)
     found["forgetting in all"] = sum(steps)
-    assert forgetting.count == rows // 2, forgetting.count
+    assert forgetting.pruned_rows == rows // 2, forgetting.pruned_rows
     journal.close()
     return {what: 1000 * seconds for what, seconds in found.items()}
 

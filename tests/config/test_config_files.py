@@ -13,8 +13,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from agent.config import Config, load, parse
-from hardware.profile import drivers
+from agent.config import Config, load_config, parse_config
+from hardware.profile import load_driver_profiles
 
 CONFIG = Path(__file__).parents[2] / "config"
 TOML = (CONFIG / "agent.toml").read_text()
@@ -24,7 +24,7 @@ OPTIONAL = re.compile(r"^#(\w+ = )", re.MULTILINE)
 
 def test_the_example_is_loaded_as_it_stands():
     """agent.toml needs no change to be valid, and differs from the defaults in the age limit alone."""
-    config = load(CONFIG / "agent.toml")
+    config = load_config(CONFIG / "agent.toml")
     assert config.handlers.max_age_s == 90_000
     assert config == msgspec.structs.replace(
         Config(), handlers=msgspec.structs.replace(Config().handlers, max_age_s=90_000.0)
@@ -34,7 +34,7 @@ def test_the_example_is_loaded_as_it_stands():
 def test_the_example_names_every_key():
     """Every key that the agent reads stands in the example, set or shown with its default."""
     tables = tomllib.loads(OPTIONAL.sub(r"\1", TOML))
-    assert parse(tables, "agent.toml") == load(CONFIG / "agent.toml")
+    assert parse_config(tables, "agent.toml") == load_config(CONFIG / "agent.toml")
     shown = {(name, key) for name, table in tables.items() for key in table}
     read = {
         (table.name, key.name)
@@ -98,7 +98,7 @@ def test_the_unit_leaves_time_to_stop_and_breath_between_starts():
 
 def test_the_unit_and_the_example_mean_the_same_places():
     """The directories that the unit makes are those of the paths in agent.toml."""
-    config, unit = load(CONFIG / "agent.toml"), settings("modem-agent.service")
+    config, unit = load_config(CONFIG / "agent.toml"), settings("modem-agent.service")
     assert str(config.journal.path.parent) == "/var/lib/" + unit["StateDirectory"][0]
     assert str(config.control.socket.parent) == "/run/" + unit["RuntimeDirectory"][0]
 
@@ -133,7 +133,7 @@ def test_the_rules_and_the_profiles_name_the_same_ports():
     """Each AT port by which `port = "auto"` knows a module is kept from ModemManager, and no other."""
     taken = {tuple(re.findall(r'=="(\w+)"', rule)[:3]) for rule in RULES}
     known = set()
-    for driver in drivers().values():
+    for driver in load_driver_profiles().values():
         for layout in driver.usb:
             for product in layout.products:
                 if layout.at is not None:

@@ -13,14 +13,14 @@ import time
 from pathlib import Path
 
 from crash import planted
-from crash.kills import Kills
+from crash.kills import KillRun
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kills", type=int, default=500)
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
-    parser.add_argument("--plant", choices=planted.NAMES, help="a mistake that the ledger must find")
+    parser.add_argument("--plant", choices=planted.MUTANT_NAMES, help="a mistake that the ledger must find")
     options = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="modem-agent-kills-"))
     begun = time.monotonic()
@@ -29,14 +29,14 @@ def main():
         text = f"\r{life.number} of {options.kills} kills, seed {options.seed}"
         print(text, end="", file=sys.stderr, flush=True)
 
-    run = Kills(folder, options.seed, options.kills, planted.program(options.plant), show)
+    run = KillRun(folder, options.seed, options.kills, planted.mutant_program(options.plant), show)
     ledger = asyncio.run(run.run())
-    violations = run.trouble + ledger.check()
+    violations = run.errors + ledger.check()
     print(file=sys.stderr)
     print(
-        f"{options.kills} kills and {run.shot} by handlers in {time.monotonic() - begun:.0f} s, "
+        f"{options.kills} kills and {run.handler_kills} by handlers in {time.monotonic() - begun:.0f} s, "
         f"seed {options.seed}: {ledger.summary()}; nothing of a killed agent was left after "
-        f"{run.slowest_s:.2f} s; {len(violations)} violations"
+        f"{run.slowest_cleanup_s:.2f} s; {len(violations)} violations"
     )
     for sentence in violations[:50]:
         print(f"  {sentence}")

@@ -15,10 +15,10 @@ from collections import Counter
 from pathlib import Path
 
 from crash import planted
-from crash.cuts import LIVES, Recording
-from crash.disk import impossible
+from crash.cuts import RUN_DURATIONS_S, PowerCutRecording
+from crash.disk import explain_unavailable
 
-CUTS = "MODEM_AGENT_CUTS"
+NAMESPACE_MARKER = "MODEM_AGENT_CUTS"
 """Set in the mount namespace where the disks are mounted: whatever ends this program, none is left."""
 
 
@@ -26,34 +26,34 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--cuts", type=int, default=200)
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
-    parser.add_argument("--plant", choices=planted.NAMES, help="a mistake that the cuts must find")
+    parser.add_argument("--plant", choices=planted.MUTANT_NAMES, help="a mistake that the cuts must find")
     options = parser.parse_args()
-    if why := impossible():
+    if why := explain_unavailable():
         print(f"skipped: {why}")
         return 0
-    if CUTS not in os.environ:
-        os.environ[CUTS] = "1"
+    if NAMESPACE_MARKER not in os.environ:
+        os.environ[NAMESPACE_MARKER] = "1"
         again = ["unshare", "--mount", sys.executable, *sys.argv]
         os.execvp(again[0], again)  # noqa: S606  (this very program, in its own mount namespace)
-    return asyncio.run(cut(options))
+    return asyncio.run(run_cuts(options))
 
 
-async def cut(options):
+async def run_cuts(options):
     """Record, cut, tell; answers the exit status."""
     folder = Path(tempfile.mkdtemp(prefix="modem-agent-cuts-"))
     begun = time.monotonic()
     rng = random.Random(options.seed)
     violations, facts, bad, done = [], Counter(), 0, 0
-    for number, device in enumerate(LIVES):
+    for number, device in enumerate(RUN_DURATIONS_S):
         (folder / device).mkdir()
-        recording = Recording(folder / device, options.seed, device, planted.program(options.plant))
+        recording = PowerCutRecording(folder / device, options.seed, device, planted.mutant_program(options.plant))
         await recording.record()
-        violations += recording.trouble
-        facts.update(fact.what for fact in recording.facts)
-        cuts = options.cuts // len(LIVES) + (number < options.cuts % len(LIVES))
-        for at in recording.moments(cuts, rng):
-            found = recording.cut(at, rng)
-            found += await recording.start()
+        violations += recording.errors
+        facts.update(fact.kind for fact in recording.facts)
+        cuts = options.cuts // len(RUN_DURATIONS_S) + (number < options.cuts % len(RUN_DURATIONS_S))
+        for at in recording.choose_cut_positions(cuts, rng):
+            found = recording.cut_power(at, rng)
+            found += await recording.start_agent()
             violations += [f"{device}, {sentence}" for sentence in found]
             bad += bool(found)
             done += 1

@@ -3,12 +3,12 @@
 from datetime import UTC, datetime
 
 import pdu
-from crash.cuts import seen_facts
-from crash.plan import Order
-from crash.relay import Seen
+from crash.cuts import facts_from_effects
+from crash.plan import PlannedMessage
+from crash.relay import ObservedEffect
 
 
-def delivered(part):
+def deliver_hex(part):
     deliver = pdu.Deliver(
         originating_address=pdu.Address.parse("2936"),
         service_centre_timestamp=pdu.Timestamp.of(datetime(2026, 11, 22, tzinfo=UTC)),
@@ -20,17 +20,17 @@ def delivered(part):
 
 def test_parts_belong_to_their_command_whichever_was_taken_first():
     """Once a Command is whole its parts are no longer kept, so each must be known by the Command."""
-    parts = pdu.segment(Order(17, 0, "plain", parts=True).body, reference=9)
-    seen = [Seen("deleted", delivered(part), mark) for mark, part in enumerate(reversed(parts))]
+    parts = pdu.segment(PlannedMessage(17, 0, "plain", is_concatenated=True).body, reference=9)
+    seen = [ObservedEffect("deleted", deliver_hex(part), mark) for mark, part in enumerate(reversed(parts))]
     assert len(parts) == 2
-    assert [fact.number for fact in seen_facts(seen)] == [17, 17]
+    assert [fact.command_number for fact in facts_from_effects(seen)] == [17, 17]
 
 
 def test_a_reference_that_comes_again_is_of_the_nearest():
     """There are only 256 of them."""
     earlier, later = (
-        pdu.segment(Order(number, 0, "plain", parts=True).body, reference=9) for number in (17, 18)
+        pdu.segment(PlannedMessage(number, 0, "plain", is_concatenated=True).body, reference=9) for number in (17, 18)
     )
     parts = [*reversed(earlier), *later]
-    seen = [Seen("deleted", delivered(part), mark) for mark, part in enumerate(parts)]
-    assert [fact.number for fact in seen_facts(seen)] == [17, 17, 18, 18]
+    seen = [ObservedEffect("deleted", deliver_hex(part), mark) for mark, part in enumerate(parts)]
+    assert [fact.command_number for fact in facts_from_effects(seen)] == [17, 17, 18, 18]

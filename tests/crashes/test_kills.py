@@ -2,7 +2,7 @@
 
 import random
 
-from crash.kills import Kills
+from crash.kills import KillRun
 
 KILLS = 20
 
@@ -11,7 +11,7 @@ async def test_killed_at_random_moments(tmp_path):
     """Each Command as often as its handler promises, answered once; nothing stays, nothing outlives."""
     seed = random.SystemRandom().randrange(10**6)
     print(f"again: make crashes KILLS={KILLS} SEED={seed}")
-    run = Kills(tmp_path, seed, KILLS)
+    run = KillRun(tmp_path, seed, KILLS)
     ledger = await run.run()
-    assert run.trouble + ledger.check() == []
+    assert run.errors + ledger.check() == []
     assert sum(row["state"] == "done" for row in ledger.inbox) > KILLS, ledger.summary()

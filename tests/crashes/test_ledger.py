@@ -2,8 +2,8 @@
 
 import pytest
 
-from crash.ledger import Ledger
-from crash.plan import Order, draw
+from crash.ledger import CrashInvariants
+from crash.plan import PlannedMessage, draw_plan
 
 
 def command(number, kind, state="done", handler=None, attempt=1, reason=None):
@@ -17,24 +17,24 @@ def reply(number, text, state="sent", part=1):
     return {"command": number, "text": text, "state": state, "part": part, "reason": None}
 
 
-ORDERS = [
-    Order(1, 0, "plain"),
-    Order(2, 0, "again"),
-    Order(3, 0, "answer"),
-    Order(4, 0, "slow"),
-    Order(5, 0, "stray", sender="29360"),
+MESSAGES = [
+    PlannedMessage(1, 0, "plain"),
+    PlannedMessage(2, 0, "again"),
+    PlannedMessage(3, 0, "answer"),
+    PlannedMessage(4, 0, "slow"),
+    PlannedMessage(5, 0, "stray", sender="29360"),
 ]
 
 
-def faultless():
+def correct_run():
     """A run with one of each; Command 2 was interrupted once, Command 4 for good."""
-    return Ledger(
-        orders=list(ORDERS),
-        notes=[
+    return CrashInvariants(
+        messages=list(MESSAGES),
+        audit_log=[
             *[("begin", 1, 1, 0), ("end", 1, 1, 0), ("begin", 2, 1, 0), ("begin", 2, 2, 0), ("end", 2, 2, 0)],
             *[("begin", 3, 1, 0), ("end", 3, 1, 0), ("act", 3, 1, 0), ("begin", 4, 1, 0)],
         ],
-        left=["plain 1", "again 2", "answer 3"],
+        sent_bodies=["plain 1", "again 2", "answer 3"],
         inbox=[
             command(1, "plain"),
             command(2, "again", attempt=2),
@@ -47,15 +47,15 @@ def faultless():
             reply(3, "answer 3"),
             reply(4, "ERR interrupted", "unknown"),
         ],
-        strays=[{"text": "plain 5", "reason": "not from 2936"}],
+        ignored=[{"text": "plain 5", "reason": "not from 2936"}],
         actions=[(3, "done", None)],
-        remaining={"in the module's stores": 0},
+        open_counts={"in the module's stores": 0},
     )
 
 
 def test_says_nothing_when_all_is_well():
     """Interrupted, unknown and repeated are no violations where they are said and allowed."""
-    assert faultless().check() == []
+    assert correct_run().check() == []
 
 
 def change(key, at, **values):
@@ -73,7 +73,7 @@ def drop(key, at):
     return lambda ledger: getattr(ledger, key).pop(at)
 
 
-BROKEN = {
+VIOLATIONS = {
     "a lost Command": (drop("inbox", 0), "plain 1 stands 0 times in the journal"),
     "a Command kept twice": (add("inbox", command(1, "plain")), "plain 1 stands 2 times in the journal"),
     "an invented Command": (add("inbox", command(9, "plain")), "Command 9 in the journal was never sent"),
@@ -102,19 +102,19 @@ BROKEN = {
     "an action twice": (add("notes", ("act", 3, 1, 0)), "acted 2 times"),
     "no action": (drop("notes", 7), "acted 0 times"),
     "an action left": (lambda ledger: ledger.actions.__setitem__(0, (3, "acting", None)), "acting"),
-    "a store not emptied": (lambda ledger: ledger.remaining.update({"in a store": 1}), "1 left in a store"),
+    "a store not emptied": (lambda ledger: ledger.open_counts.update({"in a store": 1}), "1 left in a store"),
 }
 
 
-@pytest.mark.parametrize("which", BROKEN)
+@pytest.mark.parametrize("which", VIOLATIONS)
 def test_says_what_was_broken(which):
     """One broken promise, and a sentence that names it."""
-    breaking, sentence = BROKEN[which]
-    ledger = faultless()
+    breaking, sentence = VIOLATIONS[which]
+    ledger = correct_run()
     breaking(ledger)
     assert any(sentence in said for said in ledger.check()), ledger.violations
 
 
 def test_the_same_seed_draws_the_same_plan():
     """So that a run can be repeated, as far as a machine repeats itself."""
-    assert list(draw(7, 30)) == list(draw(7, 30)) != list(draw(8, 30))
+    assert list(draw_plan(7, 30)) == list(draw_plan(7, 30)) != list(draw_plan(8, 30))

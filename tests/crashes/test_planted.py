@@ -7,14 +7,14 @@ from pathlib import Path
 
 from crash import planted
 
-ALL = "from crash import planted; [planted.PLANTS[name]() for name in sorted(planted.NAMES)]"
+APPLY_ALL_MUTANTS = "from crash import planted; [planted.PLANTS[name]() for name in sorted(planted.NAMES)]"
 
 
 def test_plants_fit():
     """What each of them replaces is there."""
     places = os.pathsep.join([str(Path(planted.__file__).parents[1]), *filter(None, sys.path)])
     done = subprocess.run(
-        [sys.executable, "-c", ALL],
+        [sys.executable, "-c", APPLY_ALL_MUTANTS],
         env={**os.environ, "PYTHONPATH": places},
         capture_output=True,
         text=True,

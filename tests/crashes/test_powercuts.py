@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from crash.disk import impossible
+from crash.disk import explain_unavailable
 
 PROGRAM = Path(__file__).with_name("powercuts.py")
 CUTS = 20
 
 
 @pytest.mark.system
-@pytest.mark.skipif(bool(impossible()), reason=impossible())
+@pytest.mark.skipif(bool(explain_unavailable()), reason=explain_unavailable())
 def test_nothing_acknowledged_is_forgotten():
     """What was deleted, begun or sent stands in the journal after every cut, and the agent starts on it."""
     done = subprocess.run(

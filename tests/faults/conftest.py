@@ -18,13 +18,13 @@ def pytest_asyncio_loop_factories(config, item):
 
 
 @pytest.fixture(params=["pdu", "text"])
-def mode(request):
+def message_format(request):
     """The agent's `message_format`. A test for one of them only parametrizes it itself."""
     return request.param
 
 
 @pytest.fixture(autouse=True)
-def _quick_digests(monkeypatch):
+def fast_pin_digests(monkeypatch):
     """A PIN's digest takes as long as it does so that guessing does, and every session makes some."""
     monkeypatch.setattr("agent.journal.cards.ROUNDS", 1)
 

@@ -19,11 +19,11 @@ from fault.catalogue import TITLES
 
 HERE = Path(__file__).parent
 README = HERE.parent / "README.md"
-BEGIN, END = "<!-- the faults: written by tests/faults/table.py -->", "<!-- the faults: end -->"
-NAME = re.compile(r"test_f(\d\d)_")
+BEGIN_MARKER, END_MARKER = "<!-- the faults: written by tests/faults/table.py -->", "<!-- the faults: end -->"
+TEST_NAME = re.compile(r"test_f(\d\d)_")
 
 
-class Collected:
+class ItemCollector:
     """The tests of this folder, as pytest finds them."""
 
     def __init__(self):
@@ -31,11 +31,11 @@ class Collected:
 
     def pytest_collection_modifyitems(self, items):
         for item in items:
-            if found := NAME.match(item.originalname):
+            if found := TEST_NAME.match(item.originalname):
                 self.items[f"F{found[1]}"].append(item)
 
 
-def rows(items):
+def table_rows(items):
     """A line a fault."""
     for fault, title in TITLES.items():
         tests = items.get(fault, [])
@@ -53,9 +53,9 @@ def _modes(test):
         yield "real"
 
 
-def table():
+def build_table():
     """What stands between the marks."""
-    collected = Collected()
+    collected = ItemCollector()
     arguments = ["--collect-only", "-q", "-p", "no:cacheprovider", str(HERE)]
     with contextlib.redirect_stdout(io.StringIO()) as said:
         status = pytest.main(arguments, plugins=[collected])
@@ -65,22 +65,22 @@ def table():
         "| fault | what goes wrong | modes | cases | where the design holds instead |",
         "|---|---|---|---|---|",
     ]
-    return "\n".join([*head, *rows(collected.items)])
+    return "\n".join([*head, *table_rows(collected.items)])
 
 
-def put(text, new):
+def insert_table(text, new):
     """The file with the table in its place."""
-    before, _, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
+    before, _, rest = text.partition(BEGIN_MARKER)
+    _, end, after = rest.partition(END_MARKER)
     if not end:
         raise SystemExit(f"{README} has no place for the table")
-    return f"{before}{BEGIN}\n\n{new}\n\n{END}{after}"
+    return f"{before}{BEGIN_MARKER}\n\n{new}\n\n{END_MARKER}{after}"
 
 
 def main():
     """Write it, or with `--check` only say whether it is as it would be written."""
     text = README.read_text()
-    fresh = put(text, table())
+    fresh = insert_table(text, build_table())
     if fresh == text:
         return
     if "--check" in sys.argv:

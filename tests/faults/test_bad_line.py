@@ -6,8 +6,8 @@ import random
 import pytest
 
 from fault.catalogue import PLAIN_SID_START
-from fault.opponent import PLACES
-from fault.scene import Scene, message
+from fault.opponent import INSERT_POSITIONS
+from fault.scene import FaultWorld, make_pdu
 
 NOISE = bytes.fromhex("00FFF8E68098FE00")
 BURSTS = {
@@ -23,52 +23,52 @@ BURSTS = {
 
 
 @pytest.mark.parametrize("noise", BURSTS.values(), ids=BURSTS)
-async def test_f09_garbage_at_open_and_later(tmp_path, mode, noise, caplog):
+async def test_f09_garbage_at_open_and_later(tmp_path, message_format, noise, caplog):
     """Before the first answer, 40 s later, glued to a code with and without its line end: nothing dies."""
     caplog.set_level(logging.INFO, "modem-agent.at")
-    async with Scene(tmp_path, mode) as scene:
-        scene.opponent.answer("AT", noise + b"\r\nOK\r\n")
-        scene.opponent.answer("AT", noise)
-        life = await scene.begin(60)
-        scene.opponent.say(noise)
-        await scene.passes(30)
+    async with FaultWorld(tmp_path, message_format) as scene:
+        scene.interceptor.answer("AT", noise + b"\r\nOK\r\n")
+        scene.interceptor.answer("AT", noise)
+        life = await scene.start_and_settle(60)
+        scene.interceptor.send_to_agent(noise)
+        await scene.advance(30)
         caplog.clear()
-        scene.store(4, PLAIN_SID_START)
-        scene.opponent.say(noise + b'\r\n+CMTI: "ME",4\r\n')
-        await scene.passes(20)
-        assert scene.carried_out == ["led on"]
+        scene.store_pdu(4, PLAIN_SID_START)
+        scene.interceptor.send_to_agent(noise + b'\r\n+CMTI: "ME",4\r\n')
+        await scene.advance(20)
+        assert scene.executed == ["led on"]
         assert len([line for line in caplog.messages if "noise" in line]) <= 1
-        scene.store(5, message("led 5"))
-        scene.opponent.say(noise.rstrip(b"\r\n") + b'+CMTI: "ME",5\r\n')
-        await scene.passes(400)
-        assert scene.carried_out == ["led on", "led 5"]
-        assert life.alive
-        assert scene.bodies == ["did led on", "did led 5"]
+        scene.store_pdu(5, make_pdu("led 5"))
+        scene.interceptor.send_to_agent(noise.rstrip(b"\r\n") + b'+CMTI: "ME",5\r\n')
+        await scene.advance(400)
+        assert scene.executed == ["led on", "led 5"]
+        assert life.is_alive
+        assert scene.sent_bodies == ["did led on", "did led 5"]
 
 
-@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("place", INSERT_POSITIONS)
 @pytest.mark.parametrize("noise", [BURSTS["as given"], BURSTS["40 octets"]], ids=["as given", "40 octets"])
-async def test_f09_garbage_inside_an_answer(tmp_path, mode, place, noise):
+async def test_f09_garbage_inside_an_answer(tmp_path, message_format, place, noise):
     """At every place of the answer that brings a message: it is handled once, and deleted."""
-    async with Scene(tmp_path, mode) as scene:
-        await scene.begin()
-        scene.opponent.insert(r"AT\+CMGR=1", place, noise)
-        scene.arrive(PLAIN_SID_START)
-        await scene.passes(400)
-        assert scene.carried_out == ["led on"]
-        assert scene.slots() == []
-        assert scene.journal("SELECT count(*) FROM strays") == [(0,)]
+    async with FaultWorld(tmp_path, message_format) as scene:
+        await scene.start_and_settle()
+        scene.interceptor.insert(r"AT\+CMGR=1", place, noise)
+        scene.deliver_pdu(PLAIN_SID_START)
+        await scene.advance(400)
+        assert scene.executed == ["led on"]
+        assert scene.stored_indices() == []
+        assert scene.query_journal("SELECT count(*) FROM strays") == [(0,)]
 
 
-async def test_f09_the_module_comes_up_late(tmp_path, mode):
+async def test_f09_the_module_comes_up_late(tmp_path, message_format):
     """Garbage for 20 s and no answer: AT is tried on, and the first session works."""
-    async with Scene(tmp_path, mode) as scene:
-        scene.opponent.answer(".*", NOISE, times=0)
-        scene.store(1, PLAIN_SID_START)
-        scene.call_later(21, scene.opponent.clear)
-        await scene.begin(60)
-        assert scene.carried_out == ["led on"]
-        assert scene.port.opened == 1
+    async with FaultWorld(tmp_path, message_format) as scene:
+        scene.interceptor.answer(".*", NOISE, times=0)
+        scene.store_pdu(1, PLAIN_SID_START)
+        scene.call_later(21, scene.interceptor.clear_rules)
+        await scene.start_and_settle(60)
+        assert scene.executed == ["led on"]
+        assert scene.port.open_count == 1
 
 
 LINES = [
@@ -95,81 +95,81 @@ LINES = [
 
 
 @pytest.mark.parametrize("line", LINES, ids=lambda line: repr(line[:20]))
-async def test_f11_lines_that_break_parsers(tmp_path, mode, line):
+async def test_f11_lines_that_break_parsers(tmp_path, message_format, line):
     """Each is passed over; the next good +CMTI is handled at once."""
-    async with Scene(tmp_path, mode) as scene:
-        life = await scene.begin()
-        scene.opponent.say(b"\r\n" + line + b"\r\n")
-        await scene.passes(10)
-        scene.arrive(PLAIN_SID_START)
-        await scene.passes(10)
-        assert scene.carried_out == ["led on"]
-        assert scene.bodies == ["did led on"]
-        assert life.alive
-        assert scene.port.opened == 1
+    async with FaultWorld(tmp_path, message_format) as scene:
+        life = await scene.start_and_settle()
+        scene.interceptor.send_to_agent(b"\r\n" + line + b"\r\n")
+        await scene.advance(10)
+        scene.deliver_pdu(PLAIN_SID_START)
+        await scene.advance(10)
+        assert scene.executed == ["led on"]
+        assert scene.sent_bodies == ["did led on"]
+        assert life.is_alive
+        assert scene.port.open_count == 1
 
 
-async def test_f11_a_reader_that_stumbles_is_replaced(tmp_path, mode):
+async def test_f11_a_reader_that_stumbles_is_replaced(tmp_path, message_format):
     """Whatever raises in the read path ends the session, not the reception: a new session takes over."""
-    async with Scene(tmp_path, mode) as scene:
-        await scene.begin()
-        engine = scene.modem._channel._line.engine
+    async with FaultWorld(tmp_path, message_format) as scene:
+        await scene.start_and_settle()
+        engine = scene.modem._client._line.engine
 
         def stumble(data):
             raise ValueError("no parser is perfect")
 
-        engine.receive = stumble
-        scene.arrive(PLAIN_SID_START)
-        await scene.passes(30)
-        assert scene.carried_out == ["led on"]
-        assert scene.port.opened == 2
-        assert any("no parser is perfect" in line for line in scene.log(30))
+        engine.receive_data = stumble
+        scene.deliver_pdu(PLAIN_SID_START)
+        await scene.advance(30)
+        assert scene.executed == ["led on"]
+        assert scene.port.open_count == 2
+        assert any("no parser is perfect" in line for line in scene.log_lines(30))
 
 
 @pytest.mark.parametrize("when", ["idle", "in a read", "at the prompt", "in the body", "after the body"])
-async def test_f12_unplugged(tmp_path, mode, when):
+async def test_f12_unplugged(tmp_path, message_format, when):
     """Noticed at once, one loop of tries, what was under way is settled; all goes on when it is back."""
-    async with Scene(tmp_path, mode) as scene:
-        await scene.begin()
+    async with FaultWorld(tmp_path, message_format) as scene:
+        await scene.start_and_settle()
         command, old = {
             "in a read": (r"AT\+CMGR=.*", b"+CMGR"),
             "at the prompt": (r"AT\+CMGS=.*", b"> "),
             "after the body": (r"AT\+CMGS=.*", b"+CMGS"),
         }.get(when, ("never", b"never"))
-        rule = scene.opponent.rewrite(command, old, b"\x00")
+        rule = scene.interceptor.rewrite(command, old, b"\x00")
 
         def tells(data):
-            if rule.struck and scene.port.plugged:
+            if rule.applied and scene.port.is_plugged:
                 scene.call_later(0, scene.port.unplug)
-            return b"" if rule.struck else data
+            return b"" if rule.applied else data
 
         def hears(data):
-            if when == "in the body" and scene.module.terminal.entering:
+            if when == "in the body" and scene.module.command_reader.is_text_entry_open:
                 scene.call_later(0, scene.port.unplug)
                 return data[:10]
             return data
 
-        scene.opponent.tells, scene.opponent.hears = tells, hears
+        scene.interceptor.filter_to_agent, scene.interceptor.filter_to_module = tells, hears
         if when == "idle":
             scene.call_later(1, scene.port.unplug)
         else:
-            scene.arrive(PLAIN_SID_START)
-        await scene.passes(3)
-        assert not scene.port.plugged
-        assert [line for line in scene.log(30) if line.startswith("session ended")]
-        scene.opponent.tells = scene.opponent.hears = lambda data: data
-        opened = scene.port.opened
-        await scene.passes(600)
-        assert scene.port.opened == opened
-        assert len([line for line in scene.log(30) if line.startswith("port")]) == 1
-        assert 10 < len([line for line in scene.log() if line.startswith("port")]) < 60
+            scene.deliver_pdu(PLAIN_SID_START)
+        await scene.advance(3)
+        assert not scene.port.is_plugged
+        assert [line for line in scene.log_lines(30) if line.startswith("session ended")]
+        scene.interceptor.filter_to_agent = scene.interceptor.filter_to_module = lambda data: data
+        opened = scene.port.open_count
+        await scene.advance(600)
+        assert scene.port.open_count == opened
+        assert len([line for line in scene.log_lines(30) if line.startswith("port")]) == 1
+        assert 10 < len([line for line in scene.log_lines() if line.startswith("port")]) < 60
         scene.port.plug()
-        await scene.passes(60)
-        scene.arrive(message("led 2"))
-        await scene.passes(60)
+        await scene.advance(60)
+        scene.deliver_pdu(make_pdu("led 2"))
+        await scene.advance(60)
         unknown = when in {"in the body", "after the body"}
-        assert scene.carried_out == (["led 2"] if when == "idle" else ["led on", "led 2"])
+        assert scene.executed == (["led 2"] if when == "idle" else ["led on", "led 2"])
         states = [] if when == "idle" else ["unknown" if unknown else "sent"]
         assert [state for state, _ in scene.replies] == [*states, "sent"]
         left = [] if when in {"idle", "in the body"} else ["did led on"]
-        assert scene.bodies == [*left, "did led 2"]
+        assert scene.sent_bodies == [*left, "did led 2"]

@@ -6,21 +6,21 @@ from datetime import timedelta
 import pytest
 
 import pdu
-from fault.catalogue import PLAIN_SID_START, STATUS_REPORT, octets
-from fault.saying import Saying
-from fault.scene import Scene, message
-from hardware.sim.module.memory import Status, Stored
+from fault.catalogue import PLAIN_SID_START, STATUS_REPORT, split_pdu
+from fault.saying import FixedReplyRunner
+from fault.scene import FaultWorld, make_pdu
+from hardware.sim.module.memory import MessageStatus, StoredTpdu
 
-SENDS = r"AT\+CMGS=.*"
+SEND_COMMAND = r"AT\+CMGS=.*"
 
 
 def sent(scene):
     """(text, septets or octets) of each message that was handed to the network."""
-    messages = [pdu.decode(each.hex(), direction="mo", sca=False) for each in scene.module.ledger.submits]
+    messages = [pdu.decode(each.hex(), direction="mo", sca=False) for each in scene.module.log.submitted_tpdus]
     return [(each.text, each.user_data.length) for each in messages]
 
 
-def refuse(scene, cause):
+def refuse_submits(scene, cause):
     """What the network says to a message: `cause()` is the number of a refusal, or None."""
     air = scene.module.network
     take = scene.network.submit
@@ -38,62 +38,62 @@ def refuse(scene, cause):
 # F45
 
 
-async def test_f45_reports_are_not_asked_for(tmp_path, mode):
+async def test_f45_reports_are_not_asked_for(tmp_path, message_format):
     """Off unless a setting says otherwise: no TP-SRR, no routing of reports."""
-    async with Scene(tmp_path, mode) as scene:
-        await scene.begin()
-        scene.arrive(PLAIN_SID_START)
-        await scene.passes(10)
-        (submit,) = scene.module.ledger.submits
+    async with FaultWorld(tmp_path, message_format) as scene:
+        await scene.start_and_settle()
+        scene.deliver_pdu(PLAIN_SID_START)
+        await scene.advance(10)
+        (submit,) = scene.module.log.submitted_tpdus
         assert not pdu.decode(submit.hex(), direction="mo", sca=False).status_report_request
         assert scene.module.settings.cnmi[3] == 0
 
 
 @pytest.mark.parametrize("way", ["handed over", "stored"])
-async def test_f45_a_report_nobody_asked_for(tmp_path, mode, way):
+async def test_f45_a_report_nobody_asked_for(tmp_path, message_format, way):
     """`+CDS: 21` with the report behind it, or `+CDSI: "SR",19`: no Command, and nothing stays in a store."""
-    async with Scene(tmp_path, mode, device="ec25") as scene:
-        await scene.begin()
-        if way == "handed over" and mode == "pdu":
-            scene.opponent.say(f"\r\n+CDS: 21\r\n{STATUS_REPORT}\r\n".encode())
+    async with FaultWorld(tmp_path, message_format, device="ec25") as scene:
+        await scene.start_and_settle()
+        if way == "handed over" and message_format == "pdu":
+            scene.interceptor.send_to_agent(f"\r\n+CDS: 21\r\n{STATUS_REPORT}\r\n".encode())
         elif way == "handed over":
-            scene.opponent.say(
+            scene.interceptor.send_to_agent(
                 b'\r\n+CDS: 6,42,"000",129,"26/11/21,22:30:00+00","26/11/21,22:30:00+00",0\r\n'
             )
         else:
-            scene.module.stores["SR"].add(Stored(Status.UNREAD, None, octets(STATUS_REPORT)[0]))
-            scene.opponent.say(b'\r\n+CDSI: "SR",1\r\n')
-        await scene.passes(60)
-        assert scene.carried_out == []
-        assert scene.slots("SR") == []
-        assert len(scene.said("report")) == 1
-        scene.arrive(PLAIN_SID_START)
-        await scene.passes(5)
-        assert scene.carried_out == ["led on"]
+            scene.module.stores["SR"].add(StoredTpdu(MessageStatus.UNREAD, None, split_pdu(STATUS_REPORT)[0]))
+            scene.interceptor.send_to_agent(b'\r\n+CDSI: "SR",1\r\n')
+        await scene.advance(60)
+        assert scene.executed == []
+        assert scene.stored_indices("SR") == []
+        assert len(scene.events_of_kind("report")) == 1
+        scene.deliver_pdu(PLAIN_SID_START)
+        await scene.advance(5)
+        assert scene.executed == ["led on"]
 
 
-async def test_f45_a_store_full_of_reports(tmp_path, mode):
+async def test_f45_a_store_full_of_reports(tmp_path, message_format):
     """60 of them at the start where messages arrive: all go, the Command between them counts."""
-    async with Scene(tmp_path, mode, device="ec25") as scene:
-        base = scene.module.device.first_index
+    async with FaultWorld(tmp_path, message_format, device="ec25") as scene:
+        base = scene.module.profile.first_index
         for number in range(60):
-            scene.store(base + number, STATUS_REPORT)
-        scene.store(base + 60, PLAIN_SID_START)
-        await scene.begin(60)
-        assert scene.slots() == []
-        assert scene.carried_out == ["led on"]
-        assert scene.said("stray") == []
+            scene.store_pdu(base + number, STATUS_REPORT)
+        scene.store_pdu(base + 60, PLAIN_SID_START)
+        await scene.start_and_settle(60)
+        assert scene.stored_indices() == []
+        assert scene.executed == ["led on"]
+        assert scene.events_of_kind("stray") == []
 
 
-async def test_f45_a_report_is_matched(tmp_path, mode):
+async def test_f45_a_report_is_matched(tmp_path, message_format):
     """By its reference: the answer is delivered then. One with another reference changes nothing."""
     reports = {"service": {"name": "super-sim", "status_reports": True}}
-    async with Scene(tmp_path, mode, tables=reports) as scene:
-        await scene.begin()
-        scene.opponent.rewrite(SENDS, re.compile(rb"\+CMGS: \d+"), b"+CMGS: 42")
+    async with FaultWorld(tmp_path, message_format, tables=reports) as scene:
+        await scene.start_and_settle()
+        scene.interceptor.rewrite(SEND_COMMAND, re.compile(rb"\+CMGS: \d+"), b"+CMGS: 42")
         scene.module.network._world.network._report = lambda line, message: None
-        scene.arrive(PLAIN_SID_START)
-        await scene.passes(10)
+        scene.deliver_pdu(PLAIN_SID_START)
+        await scene.advance(10)
         assert [state for state, _ in scene.replies] == ["sent"]
         now = pdu.Timestamp.of(scene.true_time() + timedelta(seconds=1))
         for reference, state in ((41, "sent"), (42, "delivered")):
@@ -104,12 +104,12 @@ async def test_f45_a_report_is_matched(tmp_path, mode):
                 discharge_time=now,
                 status=0,
             )
-            scene.arrive(pdu.encode(report).hex)
-            await scene.passes(10)
+            scene.deliver_pdu(pdu.encode(report).hex)
+            await scene.advance(10)
             assert [each for each, _ in scene.replies] == [state]
-        assert scene.carried_out == ["led on"]
-        assert scene.slots() == []
-        assert scene.slots("SR") == []
+        assert scene.executed == ["led on"]
+        assert scene.stored_indices() == []
+        assert scene.stored_indices("SR") == []
 
 
 # F47
@@ -127,13 +127,13 @@ REPLIES = {
 
 
 @pytest.mark.parametrize(("text", "leaves"), REPLIES.values(), ids=REPLIES)
-async def test_f47_one_message_unless_asked(tmp_path, mode, text, leaves):
+async def test_f47_one_message_unless_asked(tmp_path, message_format, text, leaves):
     """Cut and marked, counted in septets; what is not in the alphabet is shown as `?`."""
-    async with Scene(tmp_path, mode) as scene:
-        scene.make_runner = lambda life: Saying(scene, life, text)
-        await scene.begin()
-        scene.arrive(PLAIN_SID_START)
-        await scene.passes(20)
+    async with FaultWorld(tmp_path, message_format) as scene:
+        scene.make_runner = lambda life: FixedReplyRunner(scene, life, text)
+        await scene.start_and_settle()
+        scene.deliver_pdu(PLAIN_SID_START)
+        await scene.advance(20)
         assert sent(scene) == leaves
         assert [state for state, _ in scene.replies] == ["sent"]
 
@@ -141,38 +141,38 @@ async def test_f47_one_message_unless_asked(tmp_path, mode, text, leaves):
 @pytest.mark.deviation("Text mode sends no answer of several parts (max_parts = 1).")
 @pytest.mark.parametrize(("text", "parts"), [("a" * 160, 1), ("a" * 161, 2), ("a" * 306, 2), ("a" * 307, 2)])
 @pytest.mark.parametrize("mode", ["pdu"])
-async def test_f47_parts_where_allowed(tmp_path, mode, text, parts):
+async def test_f47_parts_where_allowed(tmp_path, message_format, text, parts):
     """Two messages, no more; each counts against the limits."""
     tables = {"service": {"name": "super-sim", "max_parts": 2}}
-    async with Scene(tmp_path, mode, tables=tables) as scene:
-        scene.make_runner = lambda life: Saying(scene, life, text)
-        await scene.begin()
-        scene.arrive(PLAIN_SID_START)
-        await scene.passes(30)
-        assert len(scene.module.ledger.submits) == parts
-        assert scene.bodies == [text if len(text) <= 306 else text[:304] + ".."]
+    async with FaultWorld(tmp_path, message_format, tables=tables) as scene:
+        scene.make_runner = lambda life: FixedReplyRunner(scene, life, text)
+        await scene.start_and_settle()
+        scene.deliver_pdu(PLAIN_SID_START)
+        await scene.advance(30)
+        assert len(scene.module.log.submitted_tpdus) == parts
+        assert scene.sent_bodies == [text if len(text) <= 306 else text[:304] + ".."]
         assert len(scene.replies) == parts
 
 
-async def test_f47_ucs2_only_where_allowed(tmp_path, mode):
+async def test_f47_ucs2_only_where_allowed(tmp_path, message_format):
     """70 characters then; and the next answer is GSM 7-bit again, whatever +CSMP was left behind."""
     tables = {"service": {"name": "super-sim", "allow_ucs2": True}}
-    async with Scene(tmp_path, mode, tables=tables) as scene:
-        await scene.begin()
-        scene.arrive(message("blink “1”"))
-        await scene.passes(10)
-        scene.arrive(message("blink 2", timestamp="26/11/21,22:30:09+00"))
-        await scene.passes(10)
+    async with FaultWorld(tmp_path, message_format, tables=tables) as scene:
+        await scene.start_and_settle()
+        scene.deliver_pdu(make_pdu("blink “1”"))
+        await scene.advance(10)
+        scene.deliver_pdu(make_pdu("blink 2", timestamp="26/11/21,22:30:09+00"))
+        await scene.advance(10)
         assert sent(scene) == [("did blink “1”", 26), ("did blink 2", 11)]
 
 
-async def test_f47_a_foreign_csmp(tmp_path, mode):
+async def test_f47_a_foreign_csmp(tmp_path, message_format):
     """Somebody left +CSMP at UCS-2: the answer is what it should be."""
-    async with Scene(tmp_path, mode) as scene:
-        await scene.begin()
+    async with FaultWorld(tmp_path, message_format) as scene:
+        await scene.start_and_settle()
         scene.module.settings.csmp = (17, 167, 0, 8)
-        scene.arrive(PLAIN_SID_START)
-        await scene.passes(10)
+        scene.deliver_pdu(PLAIN_SID_START)
+        await scene.advance(10)
         assert sent(scene) == [("did led on", 10)]
 
 
@@ -192,43 +192,43 @@ NO_PROMPT = {
 
 
 @pytest.mark.parametrize("says", NO_PROMPT.values(), ids=NO_PROMPT)
-async def test_f52_no_prompt(tmp_path, mode, says):
+async def test_f52_no_prompt(tmp_path, message_format, says):
     """No octet of the body without it, an end to the waiting, back into step, and later another attempt."""
-    async with Scene(tmp_path, mode) as scene:
-        await scene.begin()
+    async with FaultWorld(tmp_path, message_format) as scene:
+        await scene.start_and_settle()
         if says is None:
-            echo = b"AT+CMGS=18\r" if mode == "pdu" else b'AT+CMGS="003000300030"\r'
-            scene.opponent.answer(SENDS, echo)
+            echo = b"AT+CMGS=18\r" if message_format == "pdu" else b'AT+CMGS="003000300030"\r'
+            scene.interceptor.answer(SEND_COMMAND, echo)
         else:
-            scene.opponent.answer(SENDS, says)
-        scene.arrive(PLAIN_SID_START)
-        await scene.passes(300)
-        assert scene.bodies == ["did led on"]
+            scene.interceptor.answer(SEND_COMMAND, says)
+        scene.deliver_pdu(PLAIN_SID_START)
+        await scene.advance(300)
+        assert scene.sent_bodies == ["did led on"]
         assert [state for state, _ in scene.replies] == ["sent"]
-        first, second = bytes(scene.opponent.octets).split(b"AT+CMGS=")[1:]
+        first, second = bytes(scene.interceptor.agent_octets).split(b"AT+CMGS=")[1:]
         assert b"\x1a" not in first
         assert b"0001" not in first.split(b"\r", 1)[1]
         assert second.count(b"\x1a") == 1
         if says in ([b""], None):
             assert first.split(b"\r", 1)[1].startswith(b"\x1b")
-        scene.arrive(message("blink 1"))
-        await scene.passes(10)
-        assert scene.carried_out == ["led on", "blink 1"]
+        scene.deliver_pdu(make_pdu("blink 1"))
+        await scene.advance(10)
+        assert scene.executed == ["led on", "blink 1"]
 
 
-async def test_f52_no_prompt_ever(tmp_path, mode):
+async def test_f52_no_prompt_ever(tmp_path, message_format):
     """It is held with waits that grow, and messages are received all the time."""
-    async with Scene(tmp_path, mode) as scene:
-        await scene.begin()
-        scene.opponent.answer(SENDS, [b""], times=0)
-        scene.arrive(PLAIN_SID_START)
+    async with FaultWorld(tmp_path, message_format) as scene:
+        await scene.start_and_settle()
+        scene.interceptor.answer(SEND_COMMAND, [b""], times=0)
+        scene.deliver_pdu(PLAIN_SID_START)
         for number in range(10):
-            await scene.passes(360)
-            scene.arrive(message(f"blink {number}", timestamp=f"26/11/21,22:30:{number:02}+00"))
-        await scene.passes(60)
-        assert len(scene.carried_out) == 11
-        assert 3 <= len(scene.opponent.lines(SENDS)) <= 12
-        assert b"\x1a" not in scene.opponent.octets
+            await scene.advance(360)
+            scene.deliver_pdu(make_pdu(f"blink {number}", timestamp=f"26/11/21,22:30:{number:02}+00"))
+        await scene.advance(60)
+        assert len(scene.executed) == 11
+        assert 3 <= len(scene.interceptor.commands_matching(SEND_COMMAND)) <= 12
+        assert b"\x1a" not in scene.interceptor.agent_octets
         assert {state for state, _ in scene.replies} == {"queued"}
 
 
@@ -241,30 +241,30 @@ ESCAPED = {"OK": b"\r\nOK\r\n", "ERROR": b"\r\nERROR\r\n", "nothing": b""}
 @pytest.mark.deviation("The order holds, the times do not: nothing sleeps where something can be awaited.")
 @pytest.mark.parametrize("says", ESCAPED.values(), ids=ESCAPED)
 @pytest.mark.parametrize("typed", [b"", b"0011000"])
-async def test_f53_text_entry_is_open(tmp_path, mode, says, typed):
+async def test_f53_text_entry_is_open(tmp_path, message_format, says, typed):
     """Somebody died at the prompt: ESC goes first, Ctrl-Z never, and what was begun is not sent."""
-    async with Scene(tmp_path, mode) as scene:
+    async with FaultWorld(tmp_path, message_format) as scene:
         scene.module.settings.text_mode = True
         scene.module.receive(b'AT+CMGS="+15557654321"\r')
         scene.module.receive(typed)
-        assert scene.module.terminal.entering
+        assert scene.module.command_reader.is_text_entry_open
         if says != b"\r\nOK\r\n":
-            scene.opponent.rewrite("", re.compile(rb"\r\nOK\r\n"), says)
-        scene.store(1, PLAIN_SID_START)
-        await scene.begin(15)
-        assert bytes(scene.opponent.octets[:2]) == b"\x1b\r"
-        assert b"\x1a" not in bytes(scene.opponent.octets).split(b"AT+CMGS")[0]
-        assert scene.carried_out == ["led on"]
+            scene.interceptor.rewrite("", re.compile(rb"\r\nOK\r\n"), says)
+        scene.store_pdu(1, PLAIN_SID_START)
+        await scene.start_and_settle(15)
+        assert bytes(scene.interceptor.agent_octets[:2]) == b"\x1b\r"
+        assert b"\x1a" not in bytes(scene.interceptor.agent_octets).split(b"AT+CMGS")[0]
+        assert scene.executed == ["led on"]
         assert sent(scene) == [("did led on", 10)]
 
 
 # F54
 
 
-async def test_f54_throttled_by_the_network(tmp_path, mode):
+async def test_f54_throttled_by_the_network(tmp_path, message_format):
     """+CMS ERROR 42 after 20 in a minute: held, all leave in the end, each once."""
     allowed = {"service": {"name": "super-sim", "max_per_minute": 1000}}
-    async with Scene(tmp_path, mode, tables=allowed) as scene:
+    async with FaultWorld(tmp_path, message_format, tables=allowed) as scene:
         taken = []
 
         def cause():
@@ -275,22 +275,22 @@ async def test_f54_throttled_by_the_network(tmp_path, mode):
             taken.append(now)
             return None
 
-        refuse(scene, cause)
-        await scene.begin()
+        refuse_submits(scene, cause)
+        await scene.start_and_settle()
         for number in range(30):
-            scene.arrive(message(f"blink {number}", timestamp=f"26/11/21,22:{number:02}:00+00"))
-            await scene.passes(1)
-        await scene.passes(1800)
-        assert len(scene.bodies) == len(set(scene.bodies)) == 30
+            scene.deliver_pdu(make_pdu(f"blink {number}", timestamp=f"26/11/21,22:{number:02}:00+00"))
+            await scene.advance(1)
+        await scene.advance(1800)
+        assert len(scene.sent_bodies) == len(set(scene.sent_bodies)) == 30
         assert {state for state, _ in scene.replies} == {"sent"}
-        attempts = len(scene.opponent.lines(SENDS))
+        attempts = len(scene.interceptor.commands_matching(SEND_COMMAND))
         assert attempts <= 45
 
 
-async def test_f54_a_daily_quota(tmp_path, mode):
+async def test_f54_a_daily_quota(tmp_path, message_format):
     """+CMS ERROR 21 after 100 a day: few attempts until midnight, then the rest, nothing burned."""
     allowed = {"service": {"name": "super-sim", "max_per_minute": 1000, "max_answer_age_s": 200_000}}
-    async with Scene(tmp_path, mode, tables=allowed) as scene:
+    async with FaultWorld(tmp_path, message_format, tables=allowed) as scene:
         taken = {}
 
         def cause():
@@ -300,39 +300,39 @@ async def test_f54_a_daily_quota(tmp_path, mode):
             taken[day] = taken.get(day, 0) + 1
             return None
 
-        refuse(scene, cause)
-        await scene.begin()
+        refuse_submits(scene, cause)
+        await scene.start_and_settle()
         for number in range(110):
-            scene.arrive(
-                message(f"blink {number}", timestamp=f"26/11/21,22:{number % 60:02}:{number // 60:02}+00")
+            scene.deliver_pdu(
+                make_pdu(f"blink {number}", timestamp=f"26/11/21,22:{number % 60:02}:{number // 60:02}+00")
             )
-            await scene.passes(10)
-        await scene.passes(600)
-        assert len(scene.bodies) == 100
-        assert scene.journal("SELECT count(*) FROM replies WHERE state = 'queued'") == [(10,)]
-        before = len(scene.opponent.lines(SENDS))
-        await scene.passes(16 * 3600)
-        assert len(scene.bodies) == len(set(scene.bodies)) == 110
-        assert len(scene.opponent.lines(SENDS)) - before <= 10 + 24
+            await scene.advance(10)
+        await scene.advance(600)
+        assert len(scene.sent_bodies) == 100
+        assert scene.query_journal("SELECT count(*) FROM replies WHERE state = 'queued'") == [(10,)]
+        before = len(scene.interceptor.commands_matching(SEND_COMMAND))
+        await scene.advance(16 * 3600)
+        assert len(scene.sent_bodies) == len(set(scene.sent_bodies)) == 110
+        assert len(scene.interceptor.commands_matching(SEND_COMMAND)) - before <= 10 + 24
 
 
-async def test_f54_our_own_limits(tmp_path, mode):
+async def test_f54_our_own_limits(tmp_path, message_format):
     """10 a minute and 200 a day unless set otherwise; held, said once, and seen in the status."""
     allowed = {"service": {"name": "super-sim", "max_per_minute": 3, "max_per_day": 8}}
-    async with Scene(tmp_path, mode, tables=allowed) as scene:
-        await scene.begin()
+    async with FaultWorld(tmp_path, message_format, tables=allowed) as scene:
+        await scene.start_and_settle()
         for number in range(12):
-            scene.arrive(message(f"blink {number}", timestamp=f"26/11/21,22:30:{number:02}+00"))
-        await scene.passes(30)
-        assert len(scene.bodies) == 3
-        await scene.passes(3600)
-        assert len(scene.bodies) == 8
-        status = await scene.life.agent._desk.status({})
+            scene.deliver_pdu(make_pdu(f"blink {number}", timestamp=f"26/11/21,22:30:{number:02}+00"))
+        await scene.advance(30)
+        assert len(scene.sent_bodies) == 3
+        await scene.advance(3600)
+        assert len(scene.sent_bodies) == 8
+        status = await scene.current_run.agent._control_api.get_status({})
         assert status["replies"]["queued"] == 4
         assert "8" in str(status["held"]) or "day" in str(status)
-        assert len(scene.said("held")) <= 4
-        await scene.passes(86_400)
-        assert len(scene.bodies) == len(set(scene.bodies)) == 12
+        assert len(scene.events_of_kind("held")) <= 4
+        await scene.advance(86_400)
+        assert len(scene.sent_bodies) == len(set(scene.sent_bodies)) == 12
 
 
 # F65
@@ -342,40 +342,40 @@ NO_CENTRE = pdu.Address("", pdu.TypeOfNumber.UNKNOWN, pdu.NumberingPlan.ISDN)
 """+CSCA: "",129"""
 
 
-async def test_f65_the_service_centre_is_lost(tmp_path, mode):
+async def test_f65_the_service_centre_is_lost(tmp_path, message_format):
     """The last number that was known, or the configured one, is put back; the answer leaves."""
-    async with Scene(tmp_path, mode) as scene:
-        await scene.begin()
-        scene.arrive(message("blink 1"))
-        await scene.passes(10)
+    async with FaultWorld(tmp_path, message_format) as scene:
+        await scene.start_and_settle()
+        scene.deliver_pdu(make_pdu("blink 1"))
+        await scene.advance(10)
         known = scene.sim.service_centre
         scene.sim.service_centre = NO_CENTRE
-        scene.arrive(PLAIN_SID_START)
-        await scene.passes(30)
-        assert scene.bodies == ["did blink 1", "did led on"]
+        scene.deliver_pdu(PLAIN_SID_START)
+        await scene.advance(30)
+        assert scene.sent_bodies == ["did blink 1", "did led on"]
         assert str(scene.sim.service_centre) == str(known)
 
 
-async def test_f65_the_configured_number_is_set(tmp_path, mode):
+async def test_f65_the_configured_number_is_set(tmp_path, message_format):
     """In the octets of the catalogue: `+CSCA: "",129`, then AT+CSCA with the number."""
-    tables = {"modem": {"message_format": mode, "service_centre": "+15550001234"}}
-    async with Scene(tmp_path, mode, tables=tables) as scene:
+    tables = {"modem": {"message_format": message_format, "service_centre": "+15550001234"}}
+    async with FaultWorld(tmp_path, message_format, tables=tables) as scene:
         scene.sim.service_centre = NO_CENTRE
-        await scene.begin()
+        await scene.start_and_settle()
         assert str(scene.sim.service_centre) == "+15550001234"
-        scene.arrive(PLAIN_SID_START)
-        await scene.passes(10)
-        assert scene.bodies == ["did led on"]
+        scene.deliver_pdu(PLAIN_SID_START)
+        await scene.advance(10)
+        assert scene.sent_bodies == ["did led on"]
 
 
-async def test_f65_no_number_at_all(tmp_path, mode):
+async def test_f65_no_number_at_all(tmp_path, message_format):
     """Held with a sentence that says what is missing; never burned in a minute."""
-    async with Scene(tmp_path, mode) as scene:
+    async with FaultWorld(tmp_path, message_format) as scene:
         scene.sim.service_centre = NO_CENTRE
-        await scene.begin()
-        scene.arrive(PLAIN_SID_START)
-        await scene.passes(3600)
-        assert scene.carried_out == ["led on"]
+        await scene.start_and_settle()
+        scene.deliver_pdu(PLAIN_SID_START)
+        await scene.advance(3600)
+        assert scene.executed == ["led on"]
         assert [state for state, _ in scene.replies] == ["queued"]
-        assert any("service centre" in line for line in scene.log())
-        assert len(scene.opponent.lines(SENDS)) <= 15
+        assert any("service centre" in line for line in scene.log_lines())
+        assert len(scene.interceptor.commands_matching(SEND_COMMAND)) <= 15

@@ -16,15 +16,15 @@ import tty
 import pytest
 
 from agent.at import wire as wire_room
-from agent.at.channel import Channel
+from agent.at.channel import AtClient
 from agent.at.command import AtCommand
 from agent.at.error import ModemLost
-from agent.at.holder import unavailable
-from agent.at.opening import opener
+from agent.at.holder import translate_open_error
+from agent.at.opening import make_opener
 from agent.at.serial_wire import open_serial
 from agent.at.wire import PortUnavailable
 from fault.catalogue import PLAIN_SID_START
-from fault.scene import Scene, message
+from fault.scene import FaultWorld, make_pdu
 from soak.world import Plan
 
 HOUR = 3600
@@ -36,28 +36,28 @@ async def never(*arguments):
 
 
 @pytest.mark.parametrize("mode", ["pdu"])
-async def test_f02_fed_while_everybody_works(tmp_path, mode):
+async def test_f02_fed_while_everybody_works(tmp_path, message_format):
     """A day, most of it idle: the watchdog is fed each half minute."""
-    async with Scene(tmp_path, mode) as scene:
-        await scene.begin()
+    async with FaultWorld(tmp_path, message_format) as scene:
+        await scene.start_and_settle()
         for _ in range(6):
-            scene.arrive(message(f"led {scene.loop.time()}"))
-            await scene.passes(4 * HOUR)
-        fed = [at for at, _, notice in scene.notices if notice == "WATCHDOG=1"]
+            scene.deliver_pdu(make_pdu(f"led {scene.loop.time()}"))
+            await scene.advance(4 * HOUR)
+        fed = [at for at, _, notice in scene.sd_notifications if notice == "WATCHDOG=1"]
         assert max(later - earlier for earlier, later in itertools.pairwise(fed)) < 31
-        assert len(scene.carried_out) == 6
+        assert len(scene.executed) == 6
 
 
 STUCK = ["intake", "outbox", "command", "supervisor"]
 
 
 @pytest.mark.parametrize("task", STUCK)
-async def test_f02_starved_when_a_task_hangs(tmp_path, mode, task):
+async def test_f02_starved_when_a_task_hangs(tmp_path, message_format, task):
     """Each task has a deadline of its own; past it the watchdog starves, and the log says who is late."""
-    async with Scene(tmp_path, mode) as scene:
+    async with FaultWorld(tmp_path, message_format) as scene:
         if task == "supervisor":
             scene.port.open = never
-        await scene.begin(60)
+        await scene.start_and_settle(60)
         match task:
             case "intake":
                 scene.modem.sweep = never
@@ -66,18 +66,18 @@ async def test_f02_starved_when_a_task_hangs(tmp_path, mode, task):
             case "command":
                 scene.plans = {"led on": Plan([(1, "stuck")])}
         if task != "supervisor":
-            scene.arrive(PLAIN_SID_START)
-        await scene.passes(HOUR)
-        fed = [at for at, _, notice in scene.notices if notice == "WATCHDOG=1"]
+            scene.deliver_pdu(PLAIN_SID_START)
+        await scene.advance(HOUR)
+        fed = [at for at, _, notice in scene.sd_notifications if notice == "WATCHDOG=1"]
         assert fed
         assert scene.loop.time() - fed[-1] > HOUR / 3
-        (said,) = [line for line in scene.log(0) if line.startswith("stuck")]
+        (said,) = [line for line in scene.log_lines(0) if line.startswith("stuck")]
         assert task in said
         if task != "supervisor":
-            scene.life.kill("by systemd")
-            await scene.begin(120)
-            assert scene.slots() == []
-            assert scene.carried_out == ["led on"]
+            scene.current_run.kill("by systemd")
+            await scene.start_and_settle(120)
+            assert scene.stored_indices() == []
+            assert scene.executed == ["led on"]
 
 
 BLOCKED = """
@@ -149,21 +149,21 @@ def configuration(folder, port, name="agent"):
     return path
 
 
-async def test_f05_busy_for_20_s(tmp_path, mode):
+async def test_f05_busy_for_20_s(tmp_path, message_format):
     """EBUSY after plug-in: said once, with the udev line, tried again with growing waits, then it works."""
     proc = tmp_path / "proc"
     (proc / "77").mkdir(parents=True)
     (proc / "77/comm").write_text("ModemManager\n")
-    async with Scene(tmp_path / "scene", mode) as scene:
-        scene.port.unavailable = unavailable("/dev/ttyUSB2", OSError(16, "busy"), proc)
+    async with FaultWorld(tmp_path / "scene", message_format) as scene:
+        scene.port.open_error = translate_open_error("/dev/ttyUSB2", OSError(16, "busy"), proc)
         scene.call_later(20, setattr, scene.port, "unavailable", None)
-        scene.store(1, PLAIN_SID_START)
-        await scene.begin(60)
-        (said,) = [line for line in scene.log(30) if line.startswith("port")]
+        scene.store_pdu(1, PLAIN_SID_START)
+        await scene.start_and_settle(60)
+        (said,) = [line for line in scene.log_lines(30) if line.startswith("port")]
         assert "ModemManager (pid 77)" in said
         assert 'ENV{ID_MM_PORT_IGNORE}="1"' in said
-        assert 3 <= len([line for line in scene.log() if line.startswith("port")]) <= 20
-        assert scene.carried_out == ["led on"]
+        assert 3 <= len([line for line in scene.log_lines() if line.startswith("port")]) <= 20
+        assert scene.executed == ["led on"]
 
 
 PROBES = [
@@ -177,38 +177,38 @@ PROBES = [
 
 @pytest.mark.parametrize("probe", PROBES, ids=repr)
 @pytest.mark.parametrize("when", ["idle", "in a read", "in a send"])
-async def test_f05_answers_that_nobody_asked_for(tmp_path, mode, probe, when):
+async def test_f05_answers_that_nobody_asked_for(tmp_path, message_format, probe, when):
     """Surplus answers shift nothing; settings that the other program changed are set again."""
     if when == "in a send" and b"ERROR" in probe:
         when = "in a read"  # after a body nobody could tell it from the module's own
-    async with Scene(tmp_path, mode) as scene:
-        await scene.begin(100)
+    async with FaultWorld(tmp_path, message_format) as scene:
+        await scene.start_and_settle(100)
         settings = scene.module.settings
         if when == "idle":
-            scene.opponent.say(probe)
+            scene.interceptor.send_to_agent(probe)
         else:
             command = r"AT\+CMGR=.*" if when == "in a read" else r"AT\+CMGS=.*"
             old = b"\r\n+CMGR" if when == "in a read" else b"\r\n+CMGS"
-            scene.opponent.rewrite(command, old, probe + old)
+            scene.interceptor.rewrite(command, old, probe + old)
         settings.echo, settings.cmee, settings.text_mode = True, 0, not settings.text_mode
-        scene.arrive(PLAIN_SID_START)
-        await scene.passes(60)
-        scene.arrive(message("led 2"))
-        await scene.passes(600)
-        assert scene.carried_out == ["led on", "led 2"]
-        assert scene.bodies[-1] == "did led 2"
-        assert scene.bodies.count("did led on") <= 1
-        assert (settings.cmee, settings.text_mode) == (1, mode == "text")
-        assert scene.slots() == []
-        assert scene.journal("SELECT count(*) FROM strays") == [(0,)]
-        said = [line for line in scene.log(30) if line.startswith("disturbed")]
+        scene.deliver_pdu(PLAIN_SID_START)
+        await scene.advance(60)
+        scene.deliver_pdu(make_pdu("led 2"))
+        await scene.advance(600)
+        assert scene.executed == ["led on", "led 2"]
+        assert scene.sent_bodies[-1] == "did led 2"
+        assert scene.sent_bodies.count("did led on") <= 1
+        assert (settings.cmee, settings.text_mode) == (1, message_format == "text")
+        assert scene.stored_indices() == []
+        assert scene.query_journal("SELECT count(*) FROM strays") == [(0,)]
+        said = [line for line in scene.log_lines(30) if line.startswith("disturbed")]
         assert len(said) == (b"+GCAP" in probe)
         assert all(
             'ModemManager is kept away by the udev rule ENV{ID_MM_PORT_IGNORE}="1"' in line for line in said
         )
 
 
-async def test_f06_half_of_what_the_module_says_is_read_by_others(tmp_path, mode):
+async def test_f06_half_of_what_the_module_says_is_read_by_others(tmp_path, message_format):
     """Every second chunk never arrives, for two minutes: afterwards all is there, once."""
     lossy = [False]
     pieces = [0]
@@ -222,29 +222,29 @@ async def test_f06_half_of_what_the_module_says_is_read_by_others(tmp_path, mode
                 kept.append(chunk)
         return kept
 
-    async with Scene(tmp_path, mode, cut=cut) as scene:
-        await scene.begin()
+    async with FaultWorld(tmp_path, message_format, cut=cut) as scene:
+        await scene.start_and_settle()
         lossy[0] = True
         for number in range(5):
-            scene.arrive(message(f"led {number}"))
-            await scene.passes(24)
+            scene.deliver_pdu(make_pdu(f"led {number}"))
+            await scene.advance(24)
         lossy[0] = False
-        await scene.passes(1200)
-        assert sorted(scene.carried_out) == [f"led {number}" for number in range(5)]
-        assert scene.slots() == []
-        assert len(scene.bodies) <= 5
+        await scene.advance(1200)
+        assert sorted(scene.executed) == [f"led {number}" for number in range(5)]
+        assert scene.stored_indices() == []
+        assert len(scene.sent_bodies) <= 5
         assert all(state in {"sent", "unknown"} for state, _ in scene.replies)
-        (said,) = [line for line in scene.log(30) if line.startswith("disturbed")]
+        (said,) = [line for line in scene.log_lines(30) if line.startswith("disturbed")]
         assert "octets of its answers are missing; find it with `sudo fuser -v" in said
 
 
-class Reader:
+class IgnoringReader:
     """Nobody's."""
 
-    def received(self, data):
+    def data_received(self, data):
         pass
 
-    def hung_up(self, reason):
+    def connection_lost(self, reason):
         pass
 
 
@@ -317,7 +317,7 @@ def test_f06_a_second_agent_on_the_journal(tmp_path):
             one.communicate()
 
 
-DIES_HOLDING = """
+LOCK_HOLDER_PROGRAM = """
 import fcntl, os, sys
 file = os.open(sys.argv[1], os.O_RDWR | os.O_NOCTTY)
 fcntl.flock(file, fcntl.LOCK_EX)
@@ -329,24 +329,24 @@ os.kill(os.getpid(), 9)
 async def test_f06_a_stale_lock_does_not_block(terminal):
     """Who held the lock is dead: the port opens."""
     _, name = terminal
-    await (await asyncio.create_subprocess_exec(sys.executable, "-c", DIES_HOLDING, name)).wait()
-    wire = await open_serial(name, 115200, Reader())
+    await (await asyncio.create_subprocess_exec(sys.executable, "-c", LOCK_HOLDER_PROGRAM, name)).wait()
+    wire = await open_serial(name, 115200, IgnoringReader())
     other = os.open(name, os.O_RDWR | os.O_NOCTTY)
     with pytest.raises(BlockingIOError):
         fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
     os.close(other)
     with pytest.raises(PortUnavailable):
-        await open_serial(name, 115200, Reader())
+        await open_serial(name, 115200, IgnoringReader())
     wire.close()
-    await wire.closed()
+    await wire.wait_closed()
 
 
 @pytest.mark.real_time
 async def test_f10_a_write_that_never_returns(terminal, monkeypatch):
     """The other end reads nothing: the loop goes on, the write has a deadline, its command fails once."""
     far, name = terminal
-    monkeypatch.setattr(wire_room, "WRITE_S", 0.3)
-    channel = await Channel.open(opener(name))
+    monkeypatch.setattr(wire_room, "WRITE_TIMEOUT_S", 0.3)
+    channel = await AtClient.open(make_opener(name))
     beats = []
 
     async def beat():
@@ -355,7 +355,7 @@ async def test_f10_a_write_that_never_returns(terminal, monkeypatch):
             await asyncio.sleep(0.01)
 
     beating = asyncio.ensure_future(beat())
-    channel._line.write(b"\r" * 1_000_000)  # more than the kernel keeps for an end that does not read
+    channel._connection.write(b"\r" * 1_000_000)  # more than the kernel keeps for an end that does not read
     with pytest.raises(ModemLost, match="stopped reading"):
         await channel.exchange(AtCommand("AT+CMGR=1", 60))
     with pytest.raises(ModemLost):
@@ -363,28 +363,28 @@ async def test_f10_a_write_that_never_returns(terminal, monkeypatch):
     beating.cancel()
     assert max(later - earlier for earlier, later in itertools.pairwise(beats)) < 0.25
     channel.close()
-    await channel.closed()
+    await channel.wait_closed()
     os.set_blocking(far, False)
     with contextlib.suppress(OSError):
         while os.read(far, 65536):
             pass
-    again = await Channel.open(opener(name))
+    again = await AtClient.open(make_opener(name))
     again.close()
-    await again.closed()
+    await again.wait_closed()
 
 
-async def test_f10_nothing_is_read_for_two_minutes(tmp_path, mode):
+async def test_f10_nothing_is_read_for_two_minutes(tmp_path, message_format):
     """The whole agent: it works again afterwards, and each Command was run and answered once."""
-    async with Scene(tmp_path, mode) as scene:
-        await scene.begin()
+    async with FaultWorld(tmp_path, message_format) as scene:
+        await scene.start_and_settle()
         scene.module.faults.add("write-blocked:for=120")
-        scene.arrive(PLAIN_SID_START)
-        await scene.passes(900)
-        scene.arrive(message("led 2"))
-        await scene.passes(600)
-        assert scene.carried_out == ["led on", "led 2"]
-        assert scene.bodies == ["did led on", "did led 2"]
-        assert scene.slots() == []
+        scene.deliver_pdu(PLAIN_SID_START)
+        await scene.advance(900)
+        scene.deliver_pdu(make_pdu("led 2"))
+        await scene.advance(600)
+        assert scene.executed == ["led on", "led 2"]
+        assert scene.sent_bodies == ["did led on", "did led 2"]
+        assert scene.stored_indices() == []
 
 
 def cut_off(path, share):
@@ -416,35 +416,35 @@ DAMAGE = {
 @pytest.mark.parametrize("how", DAMAGE)
 @pytest.mark.parametrize("end", ["clean", "kill"])
 @pytest.mark.parametrize("mode", ["pdu"])
-async def test_f19_a_damaged_journal(tmp_path, mode, how, end):
+async def test_f19_a_damaged_journal(tmp_path, message_format, how, end):
     """It starts, says it, keeps the bad file aside; no message is deleted that was not handled; no loop."""
-    async with Scene(tmp_path, mode) as scene:
-        await scene.begin()
+    async with FaultWorld(tmp_path, message_format) as scene:
+        await scene.start_and_settle()
         for number in range(12):
-            scene.arrive(message(f"led {number}", timestamp=f"26/11/21,22:{number:02}:00+00"))
-            await scene.passes(7)
+            scene.deliver_pdu(make_pdu(f"led {number}", timestamp=f"26/11/21,22:{number:02}:00+00"))
+            await scene.advance(7)
         if end == "clean":
-            await scene.life.stop()
+            await scene.current_run.stop()
         else:
-            scene.life.kill("power")
+            scene.current_run.kill("power")
         folder = scene.journal_folder
         DAMAGE[how](folder / "journal.db")
-        scene.store(7, PLAIN_SID_START)
-        before = len(scene.log())
-        await scene.begin(60)
-        assert scene.life.alive
-        assert scene.carried_out.count("led on") == 1
-        assert scene.slots() == []
-        scene.arrive(PLAIN_SID_START)
-        await scene.passes(20)
-        assert scene.carried_out.count("led on") == 1
-        said = [line for line in scene.log()[before:] if "journal" in line]
+        scene.store_pdu(7, PLAIN_SID_START)
+        before = len(scene.log_lines())
+        await scene.start_and_settle(60)
+        assert scene.current_run.is_alive
+        assert scene.executed.count("led on") == 1
+        assert scene.stored_indices() == []
+        scene.deliver_pdu(PLAIN_SID_START)
+        await scene.advance(20)
+        assert scene.executed.count("led on") == 1
+        said = [line for line in scene.log_lines()[before:] if "journal" in line]
         assert len(said) < 5
         if said:
             assert len([path for path in folder.iterdir() if path.name.startswith("journal.db")]) > 3
         else:  # the log had all that was lost of the file
-            assert scene.journal("SELECT count(*) FROM commands") == [(13,)]
-        assert scene.journal("PRAGMA integrity_check") == [("ok",)]
-        await scene.life.stop()
-        await scene.begin(20)
-        assert scene.life.alive
+            assert scene.query_journal("SELECT count(*) FROM commands") == [(13,)]
+        assert scene.query_journal("PRAGMA integrity_check") == [("ok",)]
+        await scene.current_run.stop()
+        await scene.start_and_settle(20)
+        assert scene.current_run.is_alive

@@ -6,9 +6,9 @@ import pytest
 
 from fault import catalogue
 from fault.catalogue import UDL_LIES
-from fault.scene import Scene, message
+from fault.scene import FaultWorld, make_pdu
 
-PLACEHOLDER = message("placeholder", timestamp="26/11/21,22:30:30+00")
+PLACEHOLDER = make_pdu("placeholder", timestamp="26/11/21,22:30:30+00")
 """Stands in the slot; what the module shows of it is changed on the line."""
 SHOWN = {
     "pdu": re.compile(rb"\d+\r\n" + PLACEHOLDER.encode()),
@@ -30,8 +30,8 @@ UNREADABLE = {
 
 def settled(scene, *carried_out):
     """The good ones were handled, the stores are empty."""
-    assert scene.carried_out == list(carried_out)
-    assert scene.slots() == []
+    assert scene.executed == list(carried_out)
+    assert scene.stored_indices() == []
 
 
 @pytest.mark.deviation(
@@ -40,63 +40,63 @@ def settled(scene, *carried_out):
 )
 @pytest.mark.parametrize("poison", ["BADTS_MONTH", "DANGLING_ESC", "BADTS_ZERO"])
 @pytest.mark.parametrize("told", ["at the start", "by +CMTI"])
-async def test_f04_what_others_cannot_read_is_read(tmp_path, mode, poison, told):
+async def test_f04_what_others_cannot_read_is_read(tmp_path, message_format, poison, told):
     """Month 13, no date at all, a lone ESC at the end: all three messages are handled."""
-    async with Scene(tmp_path, mode) as scene:
+    async with FaultWorld(tmp_path, message_format) as scene:
         if told == "by +CMTI":
-            await scene.begin()
-        scene.store(1, message("led 1"))
-        scene.store(2, getattr(catalogue, poison))
-        scene.store(3, message("led 3", timestamp="26/11/21,22:31:00+00"))
+            await scene.start_and_settle()
+        scene.store_pdu(1, make_pdu("led 1"))
+        scene.store_pdu(2, getattr(catalogue, poison))
+        scene.store_pdu(3, make_pdu("led 3", timestamp="26/11/21,22:31:00+00"))
         if told == "by +CMTI":
-            scene.opponent.say(b"".join(b'\r\n+CMTI: "ME",%d\r\n' % index for index in (1, 2, 3)))
-            await scene.passes(20)
+            scene.interceptor.send_to_agent(b"".join(b'\r\n+CMTI: "ME",%d\r\n' % index for index in (1, 2, 3)))
+            await scene.advance(20)
         else:
-            await scene.begin()
+            await scene.start_and_settle()
         text = "led on " if poison == "DANGLING_ESC" else "led on"
-        assert sorted(scene.carried_out) == ["led 1", "led 3", text]
-        assert scene.journal("SELECT count(*) FROM strays") == [(0,)]
-        assert scene.slots() == []
+        assert sorted(scene.executed) == ["led 1", "led 3", text]
+        assert scene.query_journal("SELECT count(*) FROM strays") == [(0,)]
+        assert scene.stored_indices() == []
 
 
 @pytest.mark.parametrize("poison", UNREADABLE.values(), ids=UNREADABLE)
 @pytest.mark.parametrize("told", ["at the start", "by +CMTI"])
-async def test_f04_what_cannot_be_read_stops_nobody(tmp_path, mode, poison, told):
+async def test_f04_what_cannot_be_read_stops_nobody(tmp_path, message_format, poison, told):
     """1 and 3 are handled; 2 is kept raw, told once, deleted; a restart changes nothing."""
-    async with Scene(tmp_path, mode) as scene:
+    async with FaultWorld(tmp_path, message_format) as scene:
         if told == "by +CMTI":
-            await scene.begin()
-        scene.opponent.rewrite(r"AT\+CMG[LR].*", SHOWN[mode], poison, times=0)
-        scene.store(1, message("led 1"))
-        scene.store(2, PLACEHOLDER)
-        scene.store(3, message("led 3", timestamp="26/11/21,22:31:00+00"))
+            await scene.start_and_settle()
+        scene.interceptor.rewrite(r"AT\+CMG[LR].*", SHOWN[message_format], poison, times=0)
+        scene.store_pdu(1, make_pdu("led 1"))
+        scene.store_pdu(2, PLACEHOLDER)
+        scene.store_pdu(3, make_pdu("led 3", timestamp="26/11/21,22:31:00+00"))
         if told == "by +CMTI":
-            scene.opponent.say(b"".join(b'\r\n+CMTI: "ME",%d\r\n' % index for index in (1, 2, 3)))
-            await scene.passes(120)
+            scene.interceptor.send_to_agent(b"".join(b'\r\n+CMTI: "ME",%d\r\n' % index for index in (1, 2, 3)))
+            await scene.advance(120)
         else:
-            await scene.begin(120)
-        strays = scene.journal("SELECT raw FROM strays")
+            await scene.start_and_settle(120)
+        strays = scene.query_journal("SELECT raw FROM strays")
         settled(scene, "led 1", "led 3")
         assert len(strays) == 1
-        assert len([line for line in scene.log() if line.startswith("stray")]) == 1
-        if mode == "pdu" and poison.isascii():
+        assert len([line for line in scene.log_lines() if line.startswith("stray")]) == 1
+        if message_format == "pdu" and poison.isascii():
             assert strays == [(poison.partition(b"\r\n")[2].decode(),)]
-        await scene.life.stop()
-        await scene.begin()
+        await scene.current_run.stop()
+        await scene.start_and_settle()
         settled(scene, "led 1", "led 3")
-        assert scene.journal("SELECT raw FROM strays") == strays
+        assert scene.query_journal("SELECT raw FROM strays") == strays
 
 
-async def test_f04_a_store_full_of_it_still_receives(tmp_path, mode):
+async def test_f04_a_store_full_of_it_still_receives(tmp_path, message_format):
     """Each is one stray, none eats its slot for ever."""
-    async with Scene(tmp_path, mode) as scene:
-        await scene.begin()
-        scene.opponent.rewrite(r"AT\+CMG[LR].*", SHOWN[mode], UNREADABLE["not hexadecimal"], times=0)
+    async with FaultWorld(tmp_path, message_format) as scene:
+        await scene.start_and_settle()
+        scene.interceptor.rewrite(r"AT\+CMG[LR].*", SHOWN[message_format], UNREADABLE["not hexadecimal"], times=0)
         for index in range(1, 21):
-            scene.store(index, PLACEHOLDER)
-        scene.opponent.say(b"\r\n+SMS FULL\r\n")
-        await scene.passes(3600)
-        assert scene.slots() == []
-        scene.arrive(message("led 7"))
-        await scene.passes(20)
-        assert scene.carried_out == ["led 7"]
+            scene.store_pdu(index, PLACEHOLDER)
+        scene.interceptor.send_to_agent(b"\r\n+SMS FULL\r\n")
+        await scene.advance(3600)
+        assert scene.stored_indices() == []
+        scene.deliver_pdu(make_pdu("led 7"))
+        await scene.advance(20)
+        assert scene.executed == ["led 7"]

@@ -6,25 +6,25 @@ import pwd
 
 import pytest
 
-from agent.at.holder import unavailable
-from agent.at.opening import opener
+from agent.at.holder import translate_open_error
+from agent.at.opening import make_opener
 from agent.at.serial_wire import open_serial
-from agent.at.wire import PortMemory, PortUnavailable
+from agent.at.wire import PortState, PortUnavailable
 from fault.catalogue import PLAIN_SID_START
-from fault.scene import Scene
+from fault.scene import FaultWorld
 from soak import life
 
 PIN = "4711"
 
 
-class Elsewhere:
+class OtherDevice:
     """On the line there is no module, but what this says: `answer(data)` gets what was written."""
 
     def __init__(self, scene, answer):
         self.scene, self.answer = scene, answer
         self.written = bytearray()
-        scene.opponent.hears = self.hears
-        scene.opponent.tells = lambda data: data if data in self.said else b""
+        scene.interceptor.filter_to_module = self.hears
+        scene.interceptor.filter_to_agent = lambda data: data if data in self.said else b""
         self.said = []
 
     def hears(self, data):
@@ -35,22 +35,22 @@ class Elsewhere:
 
     def say(self, says):
         self.said.append(says)
-        self.scene.opponent.say(says)
+        self.scene.interceptor.send_to_agent(says)
 
 
 # F50
 
 
-async def test_f50_permission_comes_later(tmp_path, mode):
+async def test_f50_permission_comes_later(tmp_path, message_format):
     """Said once, with device, owner, group and who we are; a minute later it works without a restart."""
     node = tmp_path / "ttyUSB2"
     node.touch(0o620)
-    async with Scene(tmp_path, mode) as scene:
-        scene.store(1, PLAIN_SID_START)
-        scene.port.unavailable = unavailable(str(node), PermissionError(13, "Permission denied"))
-        await scene.begin(60)
-        scene.port.unavailable = None
-        said = scene.log(weight=30)
+    async with FaultWorld(tmp_path, message_format) as scene:
+        scene.store_pdu(1, PLAIN_SID_START)
+        scene.port.open_error = translate_open_error(str(node), PermissionError(13, "Permission denied"))
+        await scene.start_and_settle(60)
+        scene.port.open_error = None
+        said = scene.log_lines(weight=30)
         assert len(said) == 1
         status = node.stat()
         for part in (
@@ -62,10 +62,10 @@ async def test_f50_permission_comes_later(tmp_path, mode):
             "dialout",
         ):
             assert part in said[0]
-        assert 4 <= len(scene.said("port")) <= 30
-        await scene.passes(60)
-        assert scene.carried_out == ["led on"]
-        assert len(scene.lives) == 1
+        assert 4 <= len(scene.events_of_kind("port")) <= 30
+        await scene.advance(60)
+        assert scene.executed == ["led on"]
+        assert len(scene.agent_runs) == 1
 
 
 @pytest.mark.deviation(
@@ -103,18 +103,18 @@ FRAMES = {
 }
 
 
-class Remembered(life._Wire):
+class TransportWithPortState(life._Wire):
     """As a serial port: what was met on it is known to the next session."""
 
     def __init__(self, whose, wire):
         super().__init__(whose, wire)
-        self.memory = whose.__dict__.setdefault("port_memory", PortMemory())
+        self.port_state = whose.__dict__.setdefault("port_memory", PortState())
 
-    def tune(self, rate):
+    def set_baud(self, baud):
         raise AssertionError("no rate is to be tried")
 
 
-class Dialled(Elsewhere):
+class DataCall(OtherDevice):
     """A frame every 3 s; `+++` with a second of silence around it ends it, if it does."""
 
     def __init__(self, scene, frame, *, ends):
@@ -143,42 +143,42 @@ class Dialled(Elsewhere):
     def _end(self, since):
         if self.ends and self._written_at == since:
             self.frame = b""
-            self.scene.opponent.hears = self.scene.opponent.tells = lambda data: data
-            self.scene.opponent.say(b"\r\nOK\r\n")
-            self.scene.call_later(20, self.scene.opponent.say, b"\r\nNO CARRIER\r\n")
+            self.scene.interceptor.filter_to_module = self.scene.interceptor.filter_to_agent = lambda data: data
+            self.scene.interceptor.send_to_agent(b"\r\nOK\r\n")
+            self.scene.call_later(20, self.scene.interceptor.send_to_agent, b"\r\nNO CARRIER\r\n")
 
 
 @pytest.mark.parametrize("frame", FRAMES.values(), ids=FRAMES)
-async def test_f55_a_forgotten_data_call(tmp_path, mode, frame):
+async def test_f55_a_forgotten_data_call(tmp_path, message_format, frame):
     """`+++` once, with its guard times, and then the work begins."""
-    async with Scene(tmp_path, mode) as scene:
-        scene.store(1, PLAIN_SID_START)
-        dialled = Dialled(scene, frame, ends=True)
-        await scene.begin(120)
+    async with FaultWorld(tmp_path, message_format) as scene:
+        scene.store_pdu(1, PLAIN_SID_START)
+        dialled = DataCall(scene, frame, ends=True)
+        await scene.start_and_settle(120)
         assert dialled.plus == dialled.guarded == 1
-        assert scene.carried_out == ["led on"]
-        assert scene.bodies == ["did led on"]
+        assert scene.executed == ["led on"]
+        assert scene.sent_bodies == ["did led on"]
         assert b"ATH" not in dialled.written
 
 
 @pytest.mark.parametrize("frame", FRAMES.values(), ids=FRAMES)
-async def test_f55_a_data_call_of_others(tmp_path, mode, frame, monkeypatch):
+async def test_f55_a_data_call_of_others(tmp_path, message_format, frame, monkeypatch):
     """It does not end: that is said, and it is left alone from then on."""
-    monkeypatch.setattr(life, "_Wire", Remembered)
-    async with Scene(tmp_path, mode) as scene:
-        dialled = Dialled(scene, frame, ends=False)
-        await scene.begin(600)
+    monkeypatch.setattr(life, "_Wire", TransportWithPortState)
+    async with FaultWorld(tmp_path, message_format) as scene:
+        dialled = DataCall(scene, frame, ends=False)
+        await scene.start_and_settle(600)
         assert dialled.plus == dialled.guarded <= 1
         # That the port is somebody's keeps the ladder from restarting the module: only a PortOpener knows it.
         after = dialled.written.split(b"+++")[1].replace(b"AT+CFUN=1,1\r", b"")
         assert after == b""
-        assert any("data mode" in line for line in scene.log(weight=30))
-        assert len([line for line in scene.log(weight=30) if "data mode" in line]) <= 2
+        assert any("data mode" in line for line in scene.log_lines(weight=30))
+        assert len([line for line in scene.log_lines(weight=30) if "data mode" in line]) <= 2
         dialled.frame = b""
-        scene.opponent.hears = scene.opponent.tells = lambda data: data
-        scene.store(1, PLAIN_SID_START)
-        await scene.passes(300)
-        assert scene.carried_out == ["led on"]
+        scene.interceptor.filter_to_module = scene.interceptor.filter_to_agent = lambda data: data
+        scene.store_pdu(1, PLAIN_SID_START)
+        await scene.advance(300)
+        assert scene.executed == ["led on"]
 
 
 # F69
@@ -191,11 +191,11 @@ WRONG = {
 
 
 @pytest.mark.parametrize("port", WRONG)
-async def test_f69_a_port_that_is_no_at_port(tmp_path, mode, port):
+async def test_f69_a_port_that_is_no_at_port(tmp_path, message_format, port):
     """Named in agent.toml and wrong: what it does is said, and nothing personal is written to it."""
     _, stream, words = WRONG[port]
-    async with Scene(tmp_path, mode) as scene:
-        wrong = Elsewhere(scene, lambda data: b"")
+    async with FaultWorld(tmp_path, message_format) as scene:
+        wrong = OtherDevice(scene, lambda data: b"")
 
         def tick():
             if stream:
@@ -203,25 +203,25 @@ async def test_f69_a_port_that_is_no_at_port(tmp_path, mode, port):
             scene.call_later(1, tick)
 
         tick()
-        await scene.begin(100)
-        assert any(words in line for line in scene.log(weight=30))
+        await scene.start_and_settle(100)
+        assert any(words in line for line in scene.log_lines(weight=30))
         assert b"AT+C" not in wrong.written.replace(b"AT+CMEE?", b"").replace(b"AT+CFUN=1,1", b"")
-        assert scene.life.alive
+        assert scene.current_run.is_alive
 
 
 @pytest.mark.parametrize("mode", ["pdu"])
-async def test_f69_a_port_without_messages(tmp_path, mode):
+async def test_f69_a_port_without_messages(tmp_path, message_format):
     """B: answers AT by OK and +CMGF=0 by ERROR: that is what is said."""
-    async with Scene(tmp_path, mode) as scene:
+    async with FaultWorld(tmp_path, message_format) as scene:
 
         def answer(data):
             if not data.endswith(b"\r"):
                 return b""
             return b"\r\nERROR\r\n" if b"+" in data else b"\r\nOK\r\n"
 
-        Elsewhere(scene, answer)
-        await scene.begin(200)
-        assert any("does not take messages in this format" in line for line in scene.log(weight=30))
+        OtherDevice(scene, answer)
+        await scene.start_and_settle(200)
+        assert any("does not take messages in this format" in line for line in scene.log_lines(weight=30))
 
 
 @pytest.mark.deviation(
@@ -231,14 +231,14 @@ async def test_f69_a_port_without_messages(tmp_path, mode):
 @pytest.mark.real_time
 async def test_f69_the_right_one_of_four(tmp_path, monkeypatch):
     """By its interface, whatever the numbers; the others are not even opened."""
-    _plug(tmp_path, "1e0e", "9001", {0: "ttyUSB5", 1: "ttyUSB4", 2: "ttyUSB3", 3: "ttyUSB6"})
+    _plug_usb_device(tmp_path, "1e0e", "9001", {0: "ttyUSB5", 1: "ttyUSB4", 2: "ttyUSB3", 3: "ttyUSB6"})
     opened = []
     really = os.open
     monkeypatch.setattr(
         os, "open", lambda path, *more, **named: opened.append(str(path)) or really(path, *more, **named)
     )
     with pytest.raises(PortUnavailable) as caught:  # these are files, no ports
-        await opener("auto", 115200, tmp_path)(None)
+        await make_opener("auto", 115200, tmp_path)(None)
     assert "ttyUSB3" in str(caught.value)
     assert [path for path in opened if "ttyUSB" in path] == [str(tmp_path / "dev/ttyUSB3")]
 
@@ -246,14 +246,14 @@ async def test_f69_the_right_one_of_four(tmp_path, monkeypatch):
 @pytest.mark.real_time
 async def test_f69_none_of_them(tmp_path, monkeypatch):
     """Where only ports for other things are there, none is opened and what was seen is named."""
-    _plug(tmp_path, "1e0e", "9001", {0: "ttyUSB0", 1: "ttyUSB1"})
+    _plug_usb_device(tmp_path, "1e0e", "9001", {0: "ttyUSB0", 1: "ttyUSB1"})
     with pytest.raises(PortUnavailable) as caught:
-        await opener("auto", 115200, tmp_path)(None)
+        await make_opener("auto", 115200, tmp_path)(None)
     assert caught.value.kind == "absent"
     assert "1e0e:9001" in str(caught.value)
 
 
-def _plug(root, vendor, product, ttys):
+def _plug_usb_device(root, vendor, product, ttys):
     """A USB module as sysfs shows it."""
     device = root / "sys/devices/usb1/1-1"
     device.mkdir(parents=True)
@@ -289,14 +289,14 @@ CONSOLES = {
 
 
 @pytest.mark.parametrize("console", CONSOLES)
-async def test_f72_a_console_answers(tmp_path, mode, console):
+async def test_f72_a_console_answers(tmp_path, message_format, console):
     """It is no module: nothing personal is written to it, and it is said what it is."""
     first, then = CONSOLES[console]
     pin = tmp_path / "pin"
     pin.write_text(PIN)
     pin.chmod(0o600)
-    tables = {"modem": {"message_format": mode, "pin_file": str(pin), "service_centre": "+15550001234"}}
-    async with Scene(tmp_path, mode, tables=tables) as scene:
+    tables = {"modem": {"message_format": message_format, "pin_file": str(pin), "service_centre": "+15550001234"}}
+    async with FaultWorld(tmp_path, message_format, tables=tables) as scene:
         asked = []
 
         def answer(data):
@@ -305,15 +305,15 @@ async def test_f72_a_console_answers(tmp_path, mode, console):
                 return b""
             return first if len(asked) % 2 else then
 
-        wrong = Elsewhere(scene, answer)
-        await scene.begin(200)
+        wrong = OtherDevice(scene, answer)
+        await scene.start_and_settle(200)
         assert PIN.encode() not in wrong.written
         assert b"15550001234" not in wrong.written
         assert b"+CPIN" not in wrong.written
         assert b"+CMGS" not in wrong.written
-        assert scene.said("session") == []
+        assert scene.events_of_kind("session") == []
         words = ("login console", "getty") if "login" in console else ("kernel",)
-        assert any(word in line for line in scene.log(weight=30) for word in words)
+        assert any(word in line for line in scene.log_lines(weight=30) for word in words)
 
 
 @pytest.mark.real_time
@@ -325,6 +325,6 @@ async def test_f72_a_console_that_systemd_runs(tmp_path):
     (tmp_path / "run/systemd/units").mkdir(parents=True)
     (tmp_path / "run/systemd/units/invocation:serial-getty@ttyAMA0.service").symlink_to("3f2a")
     with pytest.raises(PortUnavailable) as caught:
-        await opener(str(tmp_path / "dev/serial0"), 115200, tmp_path)(None)
+        await make_opener(str(tmp_path / "dev/serial0"), 115200, tmp_path)(None)
     assert "serial-getty@ttyAMA0.service" in str(caught.value)
     assert (tmp_path / "dev/ttyAMA0").stat().st_size == 0

@@ -12,10 +12,10 @@ from fault.catalogue import (
     SILENT_PID40,
     STATUS_REPORT,
 )
-from fault.scene import Scene, message
+from fault.scene import FaultWorld, make_pdu
 
 READ = re.compile(r"AT\+CMG[RL].*")
-GOOD = message("blink 1")
+GOOD = make_pdu("blink 1")
 SUBMIT = "07915155001032F401000B915155674523F1000005F272989C07"
 """`ready` to +15557654321, as somebody wrote it into the store."""
 
@@ -24,40 +24,40 @@ SUBMIT = "07915155001032F401000B915155674523F1000005F272989C07"
 
 
 @pytest.mark.parametrize("way", ["CMGR", "CMGL"])
-async def test_f39_a_message_that_was_read_before_a_crash_is_not_lost(tmp_path, mode, way):
+async def test_f39_a_message_that_was_read_before_a_crash_is_not_lost(tmp_path, message_format, way):
     """Killed between the reading and the commit; the module shows it as read from then on."""
-    async with Scene(tmp_path, mode) as scene:
+    async with FaultWorld(tmp_path, message_format) as scene:
 
         def kill(point, life):
             read = [message.status for _, message in scene.module.stores["ME"]]
-            if point == "before a commit" and 1 in read and len(scene.lives) == 1:
+            if point == "before a commit" and 1 in read and len(scene.agent_runs) == 1:
                 life.kill("between reading and commit")
 
-        scene.at_points = kill
+        scene.on_kill_point = kill
         if way == "CMGL":
-            scene.store(3, PLAIN_SID_START)
-            await scene.begin()
+            scene.store_pdu(3, PLAIN_SID_START)
+            await scene.start_and_settle()
         else:
-            await scene.begin()
-            scene.arrive(PLAIN_SID_START)
-            await scene.passes(20)
-        assert scene.life.end == "between reading and commit"
-        assert scene.carried_out == []
+            await scene.start_and_settle()
+            scene.deliver_pdu(PLAIN_SID_START)
+            await scene.advance(20)
+        assert scene.current_run.end_reason == "between reading and commit"
+        assert scene.executed == []
         assert [message.status for _, message in scene.module.stores["ME"]] == [1]
-        await scene.begin(60)
-        assert scene.carried_out == ["led on"]
-        assert scene.bodies == ["did led on"]
-        assert scene.slots() == []
+        await scene.start_and_settle(60)
+        assert scene.executed == ["led on"]
+        assert scene.sent_bodies == ["did led on"]
+        assert scene.stored_indices() == []
 
 
-async def test_f39_both_kinds_of_received_messages_are_looked_for(tmp_path, mode):
+async def test_f39_both_kinds_of_received_messages_are_looked_for(tmp_path, message_format):
     """At the start: the status says nothing of whether a message is new."""
-    async with Scene(tmp_path, mode) as scene:
-        scene.store(1, message("blink 1"), status=1)
-        scene.store(2, message("blink 2"), status=0)
-        await scene.begin()
-        assert scene.carried_out == ["blink 1", "blink 2"]
-        assert scene.slots() == []
+    async with FaultWorld(tmp_path, message_format) as scene:
+        scene.store_pdu(1, make_pdu("blink 1"), status=1)
+        scene.store_pdu(2, make_pdu("blink 2"), status=0)
+        await scene.start_and_settle()
+        assert scene.executed == ["blink 1", "blink 2"]
+        assert scene.stored_indices() == []
 
 
 # F48
@@ -77,38 +77,38 @@ NOTHING_THERE = {
 
 
 @pytest.mark.parametrize("says", NOTHING_THERE.values(), ids=NOTHING_THERE)
-async def test_f48_an_index_with_nothing_in_it(tmp_path, mode, says):
+async def test_f48_an_index_with_nothing_in_it(tmp_path, message_format, says):
     """It is asked once (after a bare ERROR once more), then lists; nothing is deleted or complained of."""
-    async with Scene(tmp_path, mode) as scene:
-        await scene.begin()
-        scene.opponent.answer(r"AT\+CMGR=7", says, times=0)
-        before = len(scene.opponent.lines())
-        scene.opponent.say(b'\r\n+CMTI: "ME",7\r\n')
-        await scene.passes(250)
-        asked = [line for line in scene.opponent.lines()[before:] if READ.fullmatch(line)]
+    async with FaultWorld(tmp_path, message_format) as scene:
+        await scene.start_and_settle()
+        scene.interceptor.answer(r"AT\+CMGR=7", says, times=0)
+        before = len(scene.interceptor.commands_matching())
+        scene.interceptor.send_to_agent(b'\r\n+CMTI: "ME",7\r\n')
+        await scene.advance(250)
+        asked = [line for line in scene.interceptor.commands_matching()[before:] if READ.fullmatch(line)]
         assert asked[0] == "AT+CMGR=7"
         assert asked.count("AT+CMGR=7") <= (2 if b"\nERROR" in says else 1)
         assert 1 <= len(asked) - asked.count("AT+CMGR=7") <= 3
-        assert scene.opponent.lines(r"AT\+CMGD.*") == []
-        assert scene.log(weight=30) == []
-        scene.arrive(PLAIN_SID_START)
-        await scene.passes(5)
-        assert scene.carried_out == ["led on"]
+        assert scene.interceptor.commands_matching(r"AT\+CMGD.*") == []
+        assert scene.log_lines(weight=30) == []
+        scene.deliver_pdu(PLAIN_SID_START)
+        await scene.advance(5)
+        assert scene.executed == ["led on"]
 
 
 @pytest.mark.parametrize("code", ['"ME",0', '"ME",21', '"ME",65535', '"SM",300', '"XX",2', '"ME",'])
-async def test_f48_an_index_that_cannot_be(tmp_path, mode, code):
+async def test_f48_an_index_that_cannot_be(tmp_path, message_format, code):
     """Out of range, in a store that there is not, or left out: a look at the list, and the work goes on."""
-    async with Scene(tmp_path, mode) as scene:
-        await scene.begin()
-        before = len(scene.opponent.lines())
-        scene.opponent.say(f"\r\n+CMTI: {code}\r\n".encode())
-        await scene.passes(250)
-        assert len([line for line in scene.opponent.lines()[before:] if READ.fullmatch(line)]) <= 6
-        scene.arrive(PLAIN_SID_START)
-        await scene.passes(5)
-        assert scene.carried_out == ["led on"]
-        assert scene.life.agent._supervisor.connection.sessions == 1
+    async with FaultWorld(tmp_path, message_format) as scene:
+        await scene.start_and_settle()
+        before = len(scene.interceptor.commands_matching())
+        scene.interceptor.send_to_agent(f"\r\n+CMTI: {code}\r\n".encode())
+        await scene.advance(250)
+        assert len([line for line in scene.interceptor.commands_matching()[before:] if READ.fullmatch(line)]) <= 6
+        scene.deliver_pdu(PLAIN_SID_START)
+        await scene.advance(5)
+        assert scene.executed == ["led on"]
+        assert scene.current_run.agent._supervisor.connection.session_count == 1
 
 
 # F61
@@ -131,36 +131,36 @@ HEADERS = {
 
 @pytest.mark.parametrize("mode", ["pdu"])
 @pytest.mark.parametrize("header", HEADERS.values(), ids=HEADERS)
-async def test_f61_headers_of_a_message(tmp_path, mode, header):
+async def test_f61_headers_of_a_message(tmp_path, message_format, header):
     """PDU mode: fields that nobody needs stand, or do not stand, in any header."""
-    async with Scene(tmp_path, mode) as scene:
-        await scene.begin()
-        scene.opponent.rewrite(r"AT\+CMGR=1", b"+CMGR: 0,,51", header.encode("latin-1"))
-        before = len(scene.opponent.written)
-        scene.arrive(PLAIN_SID_START)
-        await scene.passes(5)
-        assert scene.carried_out == ["led on"]
-        assert scene.slots() == []
-        assert scene.log(weight=30) == []
-        asked = [line for _, line in scene.opponent.written[before:] if READ.fullmatch(line)]
+    async with FaultWorld(tmp_path, message_format) as scene:
+        await scene.start_and_settle()
+        scene.interceptor.rewrite(r"AT\+CMGR=1", b"+CMGR: 0,,51", header.encode("latin-1"))
+        before = len(scene.interceptor.commands)
+        scene.deliver_pdu(PLAIN_SID_START)
+        await scene.advance(5)
+        assert scene.executed == ["led on"]
+        assert scene.stored_indices() == []
+        assert scene.log_lines(weight=30) == []
+        asked = [line for _, line in scene.interceptor.commands[before:] if READ.fullmatch(line)]
         assert asked == ["AT+CMGR=1"]
 
 
 @pytest.mark.parametrize("mode", ["pdu"])
 @pytest.mark.parametrize("header", HEADERS.values(), ids=HEADERS)
-async def test_f61_headers_of_a_list(tmp_path, mode, header):
+async def test_f61_headers_of_a_list(tmp_path, message_format, header):
     """The same in a list, between entries of the common form."""
     listed = header.replace("+CMGR:", "+CMGL:").replace("+CMGL: ", "+CMGL: 2,", 1)
     listed = listed.replace("+CMGL:0", "+CMGL:2,0", 1)
-    async with Scene(tmp_path, mode) as scene:
-        scene.store(1, message("blink 1", timestamp="26/11/21,22:29:00+00"))
-        scene.store(2, PLAIN_SID_START)
-        scene.store(3, message("blink 3", timestamp="26/11/21,22:31:00+00"))
-        scene.opponent.rewrite(r"AT\+CMGL=4", b"+CMGL: 2,0,,51", listed.encode("latin-1"))
-        await scene.begin()
-        assert scene.carried_out == ["blink 1", "led on", "blink 3"]
-        assert scene.slots() == []
-        assert scene.opponent.lines(r"AT\+CMGR=.*") == []
+    async with FaultWorld(tmp_path, message_format) as scene:
+        scene.store_pdu(1, make_pdu("blink 1", timestamp="26/11/21,22:29:00+00"))
+        scene.store_pdu(2, PLAIN_SID_START)
+        scene.store_pdu(3, make_pdu("blink 3", timestamp="26/11/21,22:31:00+00"))
+        scene.interceptor.rewrite(r"AT\+CMGL=4", b"+CMGL: 2,0,,51", listed.encode("latin-1"))
+        await scene.start_and_settle()
+        assert scene.executed == ["blink 1", "led on", "blink 3"]
+        assert scene.stored_indices() == []
+        assert scene.interceptor.commands_matching(r"AT\+CMGR=.*") == []
 
 
 TEXT_HEADERS = {
@@ -177,21 +177,21 @@ BODY = "DC0123456789abcdef0123456789abcdef led on"
 
 @pytest.mark.parametrize("mode", ["text"])
 @pytest.mark.parametrize("header", TEXT_HEADERS.values(), ids=TEXT_HEADERS)
-async def test_f61_headers_of_text_mode(tmp_path, mode, header):
+async def test_f61_headers_of_text_mode(tmp_path, message_format, header):
     """Text mode with +CSDH=1."""
-    async with Scene(tmp_path, mode) as scene:
-        scene.opponent.rewrite(
+    async with FaultWorld(tmp_path, message_format) as scene:
+        scene.interceptor.rewrite(
             r"AT\+CSCS=\?", re.compile(rb"\+CSCS: .*\r\n"), b'+CSCS: ("GSM","IRA")\r\n', times=0
         )
-        await scene.begin()
-        scene.opponent.answer(r"AT\+CMGR=1", f"\r\n+CMGR: {header}\r\n{BODY}\r\n\r\nOK\r\n".encode())
-        scene.arrive(PLAIN_SID_START)
-        await scene.passes(5)
-        assert scene.carried_out == ["led on"]
-        assert scene.journal("SELECT sid, timestamp FROM commands") == [
+        await scene.start_and_settle()
+        scene.interceptor.answer(r"AT\+CMGR=1", f"\r\n+CMGR: {header}\r\n{BODY}\r\n\r\nOK\r\n".encode())
+        scene.deliver_pdu(PLAIN_SID_START)
+        await scene.advance(5)
+        assert scene.executed == ["led on"]
+        assert scene.query_journal("SELECT sid, timestamp FROM commands") == [
             ("DC0123456789abcdef0123456789abcdef", "2026-11-21T22:30:00+00:00")
         ]
-        assert scene.slots() == []
+        assert scene.stored_indices() == []
 
 
 @pytest.mark.parametrize("mode", ["text"])
@@ -204,124 +204,124 @@ async def test_f61_headers_of_text_mode(tmp_path, mode, header):
         '"REC UNREAD",6,203,"000",129,"..","..",0',
     ],
 )
-async def test_f61_a_status_report_of_text_mode(tmp_path, mode, report):
+async def test_f61_a_status_report_of_text_mode(tmp_path, message_format, report):
     """It has no text behind its header, is deleted and is no Command."""
-    async with Scene(tmp_path, mode) as scene:
-        await scene.begin()
-        scene.store(4, STATUS_REPORT)
-        scene.opponent.answer(r"AT\+CMGR=4", f"\r\n+CMGR: {report}\r\n\r\nOK\r\n".encode(), times=0)
-        scene.opponent.say(b'\r\n+CDSI: "ME",4\r\n')
-        await scene.passes(30)
-        assert scene.slots() == []
-        assert scene.carried_out == []
-        scene.arrive(PLAIN_SID_START)
-        await scene.passes(5)
-        assert scene.carried_out == ["led on"]
+    async with FaultWorld(tmp_path, message_format) as scene:
+        await scene.start_and_settle()
+        scene.store_pdu(4, STATUS_REPORT)
+        scene.interceptor.answer(r"AT\+CMGR=4", f"\r\n+CMGR: {report}\r\n\r\nOK\r\n".encode(), times=0)
+        scene.interceptor.send_to_agent(b'\r\n+CDSI: "ME",4\r\n')
+        await scene.advance(30)
+        assert scene.stored_indices() == []
+        assert scene.executed == []
+        scene.deliver_pdu(PLAIN_SID_START)
+        await scene.advance(5)
+        assert scene.executed == ["led on"]
 
 
 # F64
 
 
-async def test_f64_cpin_without_its_ok(tmp_path, mode):
+async def test_f64_cpin_without_its_ok(tmp_path, message_format):
     """Wavecom M1306B: the answer is enough after a short grace, and is not asked for ever."""
-    async with Scene(tmp_path, mode) as scene:
-        scene.opponent.answer(r"AT\+CPIN\?", b"\r\n+CPIN: READY\r\n", times=0)
-        await scene.begin()
-        assert len(scene.opponent.lines(r"AT\+CPIN\?")) == 1
-        scene.arrive(PLAIN_SID_START)
-        await scene.passes(5)
-        assert scene.carried_out == ["led on"]
-        assert scene.bodies == ["did led on"]
+    async with FaultWorld(tmp_path, message_format) as scene:
+        scene.interceptor.answer(r"AT\+CPIN\?", b"\r\n+CPIN: READY\r\n", times=0)
+        await scene.start_and_settle()
+        assert len(scene.interceptor.commands_matching(r"AT\+CPIN\?")) == 1
+        scene.deliver_pdu(PLAIN_SID_START)
+        await scene.advance(5)
+        assert scene.executed == ["led on"]
+        assert scene.sent_bodies == ["did led on"]
 
 
-async def test_f64_data_after_ok_are_news(tmp_path, mode):
+async def test_f64_data_after_ok_are_news(tmp_path, message_format):
     """SIMCom: what follows the OK of +CREG=n is the state of registration; the setting is not repeated."""
-    async with Scene(tmp_path, mode) as scene:
+    async with FaultWorld(tmp_path, message_format) as scene:
         late = [b"\r\nOK\r\n", 0.02, b'\r\n+CREG: 5,"25FF","825E"\r\n']
-        asked = scene.opponent.answer(r"AT\+CREG=[12]", late, times=0)
-        await scene.begin()
+        asked = scene.interceptor.answer(r"AT\+CREG=[12]", late, times=0)
+        await scene.start_and_settle()
         assert asked.struck == 1
-        assert scene.life.agent._supervisor.connection.session.registration.circuit in {1, 5}
-        scene.arrive(PLAIN_SID_START)
-        await scene.passes(5)
-        assert scene.carried_out == ["led on"]
-        assert scene.log(weight=30) == []
+        assert scene.current_run.agent._supervisor.connection.session.registration.circuit in {1, 5}
+        scene.deliver_pdu(PLAIN_SID_START)
+        await scene.advance(5)
+        assert scene.executed == ["led on"]
+        assert scene.log_lines(weight=30) == []
 
 
 @pytest.mark.parametrize("command", [r"AT\+CMGR=1", r"AT\+CMGD=1", r"AT\+CMGS=.*"])
-async def test_f64_any_final_ok_may_be_missing(tmp_path, mode, command):
+async def test_f64_any_final_ok_may_be_missing(tmp_path, message_format, command):
     """Of a reading, a deletion, a sending: carried out once, answered at most once, and the slot is freed."""
-    async with Scene(tmp_path, mode) as scene:
-        await scene.begin()
-        scene.opponent.rewrite(command, re.compile(rb"\r\nOK\r\n\Z"), b"")
-        scene.arrive(PLAIN_SID_START)
-        await scene.passes(100)
-        assert scene.carried_out == ["led on"]
-        assert scene.bodies == ["did led on"]
-        assert scene.slots() == []
+    async with FaultWorld(tmp_path, message_format) as scene:
+        await scene.start_and_settle()
+        scene.interceptor.rewrite(command, re.compile(rb"\r\nOK\r\n\Z"), b"")
+        scene.deliver_pdu(PLAIN_SID_START)
+        await scene.advance(100)
+        assert scene.executed == ["led on"]
+        assert scene.sent_bodies == ["did led on"]
+        assert scene.stored_indices() == []
         assert [state for state, _ in scene.replies] == ["sent"]
 
 
 # F73
 
 
-async def test_f73_own_messages_are_not_commands(tmp_path, mode):
+async def test_f73_own_messages_are_not_commands(tmp_path, message_format):
     """Written and sent ones stay where they are, a report goes, what was received is carried out."""
-    async with Scene(tmp_path, mode) as scene:
-        scene.store(4, message("blink 4", timestamp="26/11/21,22:29:00+00"))
-        scene.store(5, SUBMIT, status=3)
-        scene.store(6, SUBMIT, status=2)
-        scene.store(7, STATUS_REPORT, status=1)
-        scene.store(8, PLAIN_SID_START)
-        lists = r"AT\+CMGL=4" if mode == "pdu" else r'AT\+CMGL="ALL"'
-        scene.opponent.rewrite(lists, b"\r\n+CMGL: 7,", b'\r\n+CMTI: "ME",9\r\n\r\n+CMGL: 7,')
-        await scene.begin()
-        assert scene.carried_out == ["blink 4", "led on"]
-        assert scene.slots() == [5, 6]
-        assert scene.said("stray") == []
-        assert "AT+CMGR=9" in scene.opponent.lines()
+    async with FaultWorld(tmp_path, message_format) as scene:
+        scene.store_pdu(4, make_pdu("blink 4", timestamp="26/11/21,22:29:00+00"))
+        scene.store_pdu(5, SUBMIT, status=3)
+        scene.store_pdu(6, SUBMIT, status=2)
+        scene.store_pdu(7, STATUS_REPORT, status=1)
+        scene.store_pdu(8, PLAIN_SID_START)
+        lists = r"AT\+CMGL=4" if message_format == "pdu" else r'AT\+CMGL="ALL"'
+        scene.interceptor.rewrite(lists, b"\r\n+CMGL: 7,", b'\r\n+CMTI: "ME",9\r\n\r\n+CMGL: 7,')
+        await scene.start_and_settle()
+        assert scene.executed == ["blink 4", "led on"]
+        assert scene.stored_indices() == [5, 6]
+        assert scene.events_of_kind("stray") == []
+        assert "AT+CMGR=9" in scene.interceptor.commands_matching()
 
 
 @pytest.mark.parametrize("mode", ["pdu"])
-async def test_f73_a_message_to_the_network_that_calls_itself_received(tmp_path, mode):
+async def test_f73_a_message_to_the_network_that_calls_itself_received(tmp_path, message_format):
     """Status 0 and a SUBMIT: kept as it is, deleted, never carried out."""
-    async with Scene(tmp_path, mode) as scene:
-        scene.store(5, SUBMIT, status=0)
-        scene.store(6, PLAIN_SID_START)
-        await scene.begin()
-        assert scene.carried_out == ["led on"]
-        assert scene.slots() == []
-        assert scene.journal("SELECT raw FROM strays") == [(SUBMIT,)]
+    async with FaultWorld(tmp_path, message_format) as scene:
+        scene.store_pdu(5, SUBMIT, status=0)
+        scene.store_pdu(6, PLAIN_SID_START)
+        await scene.start_and_settle()
+        assert scene.executed == ["led on"]
+        assert scene.stored_indices() == []
+        assert scene.query_journal("SELECT raw FROM strays") == [(SUBMIT,)]
 
 
 # F76
 
 
 @pytest.mark.parametrize("pdu", [EMPTY, SILENT_PID40], ids=["empty", "silent"])
-async def test_f76_an_empty_message(tmp_path, mode, pdu):
+async def test_f76_an_empty_message(tmp_path, message_format, pdu):
     """It is told, deleted, and no handler is begun that nobody has asked for."""
-    async with Scene(tmp_path, mode, anything=False) as scene:
-        await scene.begin()
-        scene.arrive(pdu) if pdu == EMPTY else scene.store(1, pdu)
-        scene.opponent.say(b'\r\n+CMTI: "ME",1\r\n')
-        await scene.passes(30)
-        assert scene.carried_out == []
-        assert scene.slots() == []
-        assert scene.bodies == []
-        assert len(scene.said("received") + scene.said("stray")) == 1
-        scene.arrive(PLAIN_SID_START)
-        await scene.passes(5)
-        assert scene.carried_out == ["led on"]
+    async with FaultWorld(tmp_path, message_format, default_handler=False) as scene:
+        await scene.start_and_settle()
+        scene.deliver_pdu(pdu) if pdu == EMPTY else scene.store_pdu(1, pdu)
+        scene.interceptor.send_to_agent(b'\r\n+CMTI: "ME",1\r\n')
+        await scene.advance(30)
+        assert scene.executed == []
+        assert scene.stored_indices() == []
+        assert scene.sent_bodies == []
+        assert len(scene.events_of_kind("received") + scene.events_of_kind("stray")) == 1
+        scene.deliver_pdu(PLAIN_SID_START)
+        await scene.advance(5)
+        assert scene.executed == ["led on"]
 
 
-async def test_f76_an_empty_message_goes_to_a_default_handler(tmp_path, mode):
+async def test_f76_an_empty_message_goes_to_a_default_handler(tmp_path, message_format):
     """Whoever wants all of them gets it."""
-    async with Scene(tmp_path, mode) as scene:
-        await scene.begin()
-        scene.arrive(EMPTY)
-        await scene.passes(30)
-        assert scene.carried_out == [""]
-        assert scene.slots() == []
+    async with FaultWorld(tmp_path, message_format) as scene:
+        await scene.start_and_settle()
+        scene.deliver_pdu(EMPTY)
+        await scene.advance(30)
+        assert scene.executed == [""]
+        assert scene.stored_indices() == []
 
 
 EMPTY_ANSWERS = {
@@ -335,16 +335,16 @@ EMPTY_ANSWERS = {
     "A slot that reads as length 0 is an empty one (F48) and not deleted: only what was read and kept is."
 )
 @pytest.mark.parametrize("says", EMPTY_ANSWERS.values(), ids=EMPTY_ANSWERS)
-async def test_f76_an_answer_without_a_body(tmp_path, mode, says):
+async def test_f76_an_answer_without_a_body(tmp_path, message_format, says):
     """No exception, no reading over and over, and the next message is carried out."""
-    async with Scene(tmp_path, mode) as scene:
-        await scene.begin()
-        scene.opponent.answer(r"AT\+CMGR=7", says, times=0)
-        scene.opponent.say(b'\r\n+CMTI: "ME",7\r\n')
-        await scene.passes(250)
-        assert len(scene.opponent.lines(r"AT\+CMGR=7")) <= 3
-        scene.arrive(INTL_SENDER)
-        scene.arrive(BADTS_MONTH)
-        await scene.passes(5)
-        assert scene.carried_out[-1] == "led on"
-        assert scene.slots() == []
+    async with FaultWorld(tmp_path, message_format) as scene:
+        await scene.start_and_settle()
+        scene.interceptor.answer(r"AT\+CMGR=7", says, times=0)
+        scene.interceptor.send_to_agent(b'\r\n+CMTI: "ME",7\r\n')
+        await scene.advance(250)
+        assert len(scene.interceptor.commands_matching(r"AT\+CMGR=7")) <= 3
+        scene.deliver_pdu(INTL_SENDER)
+        scene.deliver_pdu(BADTS_MONTH)
+        await scene.advance(5)
+        assert scene.executed[-1] == "led on"
+        assert scene.stored_indices() == []

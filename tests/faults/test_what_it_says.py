@@ -25,10 +25,10 @@ from fault.catalogue import (
     SID,
     UCS2,
     UDL_LIES,
-    octets,
+    split_pdu,
 )
-from fault.saying import Saying
-from fault.scene import Scene, message
+from fault.saying import FixedReplyRunner
+from fault.scene import FaultWorld, make_pdu
 
 CHARACTERS = re.compile(rb"\+CSCS: \(.*\)\r\n")
 """The character sets that a module offers."""
@@ -37,30 +37,30 @@ CHARACTERS = re.compile(rb"\+CSCS: \(.*\)\r\n")
 def knows(scene, *names):
     """The module takes these character sets and no other."""
     offered = ",".join(f'"{name}"' for name in names)
-    scene.opponent.rewrite(r"AT\+CSCS=\?", CHARACTERS, f"+CSCS: ({offered})\r\n".encode(), times=0)
+    scene.interceptor.rewrite(r"AT\+CSCS=\?", CHARACTERS, f"+CSCS: ({offered})\r\n".encode(), times=0)
 
 
 def shown(scene, body, *, length="", header='"REC UNREAD","000",,"26/11/21,22:30:00+00"', coding=0):
     """Slot 7 is read as this, in text mode; it holds a message until it is deleted."""
-    scene.store(7, message("x"))
+    scene.store_pdu(7, make_pdu("x"))
     details = f',129,4,0,{coding},"+15550001234",145,{length}' if length != "" else ""
     says = f"\r\n+CMGR: {header}{details}\r\n".encode("latin-1") + body + b"\r\n\r\nOK\r\n"
-    scene.opponent.answer(r"AT\+CMGR=7", says, times=0)
-    scene.opponent.say(b'\r\n+CMTI: "ME",7\r\n')
+    scene.interceptor.answer(r"AT\+CMGR=7", says, times=0)
+    scene.interceptor.send_to_agent(b'\r\n+CMTI: "ME",7\r\n')
 
 
 # F40
 
 
-async def test_f40_several_lines(tmp_path, mode):
+async def test_f40_several_lines(tmp_path, message_format):
     """Whatever the lines read, they are the text; nobody reads SM 9."""
-    async with Scene(tmp_path, mode) as scene:
-        await scene.begin()
-        scene.arrive(MULTILINE_OK)
-        await scene.passes(10)
-        assert scene.carried_out == ['set 1\r\nOK\r\n+CMTI: "SM",9\r\nend']
-        assert scene.opponent.lines(r"AT\+CMGR=9") == []
-        assert scene.slots() == []
+    async with FaultWorld(tmp_path, message_format) as scene:
+        await scene.start_and_settle()
+        scene.deliver_pdu(MULTILINE_OK)
+        await scene.advance(10)
+        assert scene.executed == ['set 1\r\nOK\r\n+CMTI: "SM",9\r\nend']
+        assert scene.interceptor.commands_matching(r"AT\+CMGR=9") == []
+        assert scene.stored_indices() == []
 
 
 LINES = [
@@ -76,19 +76,19 @@ LINES = [
 @pytest.mark.parametrize("text", LINES)
 @pytest.mark.parametrize("charset", ["UCS2", "GSM"])
 @pytest.mark.parametrize("mode", ["text"])
-async def test_f40_lines_counted(tmp_path, mode, charset, text):
+async def test_f40_lines_counted(tmp_path, message_format, charset, text):
     """Text mode: the header counts, so that line ends are kept as they are."""
-    async with Scene(tmp_path, mode) as scene:
+    async with FaultWorld(tmp_path, message_format) as scene:
         knows(scene, charset)
-        await scene.begin()
+        await scene.start_and_settle()
         body = text.encode("utf-16-be").hex().upper() if charset == "UCS2" else text
         shown(scene, body.encode(), length=len(text))
-        await scene.passes(10)
-        assert scene.carried_out == [text]
-        assert scene.slots() == []
-        scene.arrive(PLAIN_SID_START)
-        await scene.passes(5)
-        assert scene.carried_out[1:] == ["led on"]
+        await scene.advance(10)
+        assert scene.executed == [text]
+        assert scene.stored_indices() == []
+        scene.deliver_pdu(PLAIN_SID_START)
+        await scene.advance(5)
+        assert scene.executed[1:] == ["led on"]
 
 
 @pytest.mark.deviation(
@@ -96,55 +96,55 @@ async def test_f40_lines_counted(tmp_path, mode, charset, text):
     "message is kept and shown."
 )
 @pytest.mark.parametrize("mode", ["text"])
-async def test_f40_lines_that_nobody_counted(tmp_path, mode):
+async def test_f40_lines_that_nobody_counted(tmp_path, message_format):
     """A module that shows no length in spite of +CSDH=1: no piece of the text is carried out as a whole."""
-    async with Scene(tmp_path, mode) as scene:
+    async with FaultWorld(tmp_path, message_format) as scene:
         knows(scene, "GSM", "IRA")
-        await scene.begin()
+        await scene.start_and_settle()
         shown(scene, b"set 1\r\nsecond line\r\n\r\nthird")
-        await scene.passes(60)
-        assert scene.carried_out == []
-        assert len(scene.said("stray")) == 1
-        scene.arrive(PLAIN_SID_START)
-        await scene.passes(5)
-        assert scene.carried_out == ["led on"]
+        await scene.advance(60)
+        assert scene.executed == []
+        assert len(scene.events_of_kind("stray")) == 1
+        scene.deliver_pdu(PLAIN_SID_START)
+        await scene.advance(5)
+        assert scene.executed == ["led on"]
 
 
 # F41
 
 
-async def test_f41_braces_come_in(tmp_path, mode):
+async def test_f41_braces_come_in(tmp_path, message_format):
     """JSON of the extension table, with the SID at the end."""
-    async with Scene(tmp_path, mode) as scene:
-        await scene.begin()
-        scene.arrive(JSON_SID_END)
-        await scene.passes(10)
-        assert scene.carried_out == ['{"led":[1,2],"k":"a_b@c$"}']
-        assert scene.journal("SELECT sid FROM commands") == [(SID,)]
+    async with FaultWorld(tmp_path, message_format) as scene:
+        await scene.start_and_settle()
+        scene.deliver_pdu(JSON_SID_END)
+        await scene.advance(10)
+        assert scene.executed == ['{"led":[1,2],"k":"a_b@c$"}']
+        assert scene.query_journal("SELECT sid FROM commands") == [(SID,)]
 
 
 @pytest.mark.parametrize("charset", ["UCS2", "HEX", "GSM", "IRA"])
 @pytest.mark.parametrize("text", ['{"led":[1,2],"k":"a_b@c$"}', "[]{}\\^|~€", "{" * 80])
 @pytest.mark.parametrize("mode", ["text"])
-async def test_f41_braces_in_every_character_set(tmp_path, mode, charset, text):
+async def test_f41_braces_in_every_character_set(tmp_path, message_format, charset, text):
     """Text mode: exactly these characters, as far as the set of the module has them."""
-    async with Scene(tmp_path, mode) as scene:
+    async with FaultWorld(tmp_path, message_format) as scene:
         knows(scene, charset)
-        await scene.begin()
-        scene.arrive(message(text))
-        await scene.passes(10)
-        assert scene.carried_out == [text if charset != "IRA" else text.replace("€", "?")]
+        await scene.start_and_settle()
+        scene.deliver_pdu(make_pdu(text))
+        await scene.advance(10)
+        assert scene.executed == [text if charset != "IRA" else text.replace("€", "?")]
 
 
 @pytest.mark.parametrize(("text", "septets"), [('{"ok":true}', 13), ("[~|^\\€]", 14), ("{}" * 40, 160)])
-async def test_f41_braces_go_out(tmp_path, mode, text, septets):
+async def test_f41_braces_go_out(tmp_path, message_format, text, septets):
     """Each takes two septets, and is counted so; what just fits is sent whole."""
-    async with Scene(tmp_path, mode) as scene:
-        scene.make_runner = lambda life: Saying(scene, life, text)
-        await scene.begin()
-        scene.arrive(PLAIN_SID_START)
-        await scene.passes(10)
-        (submit,) = scene.module.ledger.submits
+    async with FaultWorld(tmp_path, message_format) as scene:
+        scene.make_runner = lambda life: FixedReplyRunner(scene, life, text)
+        await scene.start_and_settle()
+        scene.deliver_pdu(PLAIN_SID_START)
+        await scene.advance(10)
+        (submit,) = scene.module.log.submitted_tpdus
         sent = pdu.decode(submit.hex(), direction="mo", sca=False)
         assert sent.text == text
         assert sent.user_data.length == septets
@@ -154,42 +154,42 @@ async def test_f41_braces_go_out(tmp_path, mode, text, septets):
 
 
 @pytest.mark.parametrize("pdu", [BADTS_ZERO, BADTS_MONTH], ids=["zero", "month"])
-async def test_f49_no_date(tmp_path, mode, pdu):
+async def test_f49_no_date(tmp_path, message_format, pdu):
     """The message counts, its time is unknown, and it is never what tells a double."""
-    async with Scene(tmp_path, mode) as scene:
-        await scene.begin()
-        scene.arrive(pdu)
-        await scene.passes(10)
-        scene.arrive(pdu)
-        scene.arrive(message("blink 1"))
-        await scene.passes(10)
-        assert scene.carried_out.count("led on") == 2
-        assert scene.carried_out.count("blink 1") == 1
-        assert scene.journal("SELECT timestamp FROM commands WHERE body = 'led on'") == [(None,), (None,)]
-        assert scene.bodies.count("did led on") == 2
+    async with FaultWorld(tmp_path, message_format) as scene:
+        await scene.start_and_settle()
+        scene.deliver_pdu(pdu)
+        await scene.advance(10)
+        scene.deliver_pdu(pdu)
+        scene.deliver_pdu(make_pdu("blink 1"))
+        await scene.advance(10)
+        assert scene.executed.count("led on") == 2
+        assert scene.executed.count("blink 1") == 1
+        assert scene.query_journal("SELECT timestamp FROM commands WHERE body = 'led on'") == [(None,), (None,)]
+        assert scene.sent_bodies.count("did led on") == 2
 
 
-async def test_f49_no_date_but_a_sid(tmp_path, mode):
+async def test_f49_no_date_but_a_sid(tmp_path, message_format):
     """The SID tells a double all the same."""
-    twice = message(f"{SID} led on", timestamp="00/00/00,00:00:00+00")
-    async with Scene(tmp_path, mode) as scene:
-        await scene.begin()
+    twice = make_pdu(f"{SID} led on", timestamp="00/00/00,00:00:00+00")
+    async with FaultWorld(tmp_path, message_format) as scene:
+        await scene.start_and_settle()
         for _ in range(2):
-            scene.arrive(twice)
-            await scene.passes(10)
-        assert scene.carried_out == ["led on"]
-        assert len(scene.said("double")) == 1
+            scene.deliver_pdu(twice)
+            await scene.advance(10)
+        assert scene.executed == ["led on"]
+        assert len(scene.events_of_kind("double")) == 1
 
 
-async def test_f49_zones(tmp_path, mode):
+async def test_f49_zones(tmp_path, message_format):
     """Quarters of an hour, with the sign in bit 3."""
-    async with Scene(tmp_path, mode) as scene:
-        await scene.begin()
-        scene.arrive(NEG_TZ)
-        scene.arrive(message("blink 32", timestamp="26/11/21,22:30:00+32"))
-        scene.arrive(message("blink 35", timestamp="26/11/21,22:30:00+35"))
-        await scene.passes(10)
-        assert scene.journal("SELECT body, timestamp FROM commands ORDER BY body") == [
+    async with FaultWorld(tmp_path, message_format) as scene:
+        await scene.start_and_settle()
+        scene.deliver_pdu(NEG_TZ)
+        scene.deliver_pdu(make_pdu("blink 32", timestamp="26/11/21,22:30:00+32"))
+        scene.deliver_pdu(make_pdu("blink 35", timestamp="26/11/21,22:30:00+35"))
+        await scene.advance(10)
+        assert scene.query_journal("SELECT body, timestamp FROM commands ORDER BY body") == [
             ("blink 32", "2026-11-21T22:30:00+08:00"),
             ("blink 35", "2026-11-21T22:30:00+08:45"),
             ("led on", "2026-11-21T22:30:00-07:00"),
@@ -215,61 +215,61 @@ MOMENTS = {
 
 @pytest.mark.parametrize(("moment", "timestamp"), MOMENTS.items())
 @pytest.mark.parametrize("mode", ["text"])
-async def test_f49_moments_of_text_mode(tmp_path, mode, moment, timestamp):
+async def test_f49_moments_of_text_mode(tmp_path, message_format, moment, timestamp):
     """As the header shows them; what is no date is none, and the message counts all the same."""
-    async with Scene(tmp_path, mode) as scene:
+    async with FaultWorld(tmp_path, message_format) as scene:
         knows(scene, "GSM")
-        await scene.begin()
+        await scene.start_and_settle()
         shown(scene, b"led on", length=6, header=f'"REC UNREAD","000",,"{moment}"')
-        await scene.passes(10)
-        assert scene.carried_out == ["led on"]
-        assert scene.journal("SELECT timestamp FROM commands") == [(timestamp,)]
-        assert scene.slots() == []
+        await scene.advance(10)
+        assert scene.executed == ["led on"]
+        assert scene.query_journal("SELECT timestamp FROM commands") == [(timestamp,)]
+        assert scene.stored_indices() == []
 
 
-async def test_f49_no_date_orders_nothing(tmp_path, mode):
+async def test_f49_no_date_orders_nothing(tmp_path, message_format):
     """In a sweep what has no date comes after the rest, in the order of the slots."""
-    async with Scene(tmp_path, mode) as scene:
+    async with FaultWorld(tmp_path, message_format) as scene:
         for slot, (text, moment) in enumerate(
             [("1", "00/00/00,00:00:00+00"), ("2", "26/11/21,22:30:02+00"), ("3", "26/13/21,22:30:00+00")], 1
         ):
-            scene.store(slot, message(f"blink {text}", timestamp=moment))
-        scene.store(4, message("blink 4", timestamp="26/11/21,22:30:01+00"))
-        await scene.begin()
-        assert scene.carried_out == ["blink 4", "blink 2", "blink 1", "blink 3"]
+            scene.store_pdu(slot, make_pdu(f"blink {text}", timestamp=moment))
+        scene.store_pdu(4, make_pdu("blink 4", timestamp="26/11/21,22:30:01+00"))
+        await scene.start_and_settle()
+        assert scene.executed == ["blink 4", "blink 2", "blink 1", "blink 3"]
 
 
 # F59
 
 
 @pytest.mark.parametrize("mode", ["text"])
-async def test_f59_octets_of_the_gsm_alphabet(tmp_path, mode):
+async def test_f59_octets_of_the_gsm_alphabet(tmp_path, message_format):
     """CSCS "GSM": 00 ends nothing, 11 is no XON, 02 is no noise."""
-    async with Scene(tmp_path, mode) as scene:
+    async with FaultWorld(tmp_path, message_format) as scene:
         knows(scene, "GSM")
-        await scene.begin()
+        await scene.start_and_settle()
         shown(scene, bytes.fromhex("611162006302"), length=6)
-        await scene.passes(10)
-        assert scene.carried_out == ["a_b@c$"]
+        await scene.advance(10)
+        assert scene.executed == ["a_b@c$"]
 
 
 EVERY = [chr(number) for number in range(0x20, 0x7F)] + list("@£$¥èéùìòÇØøÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ¤¡ÄÖÑÜ§¿äöñüà€")
 
 
 @pytest.mark.parametrize("charset", ["UCS2", "HEX", "GSM"])
-async def test_f59_every_character_both_ways(tmp_path, mode, charset):
+async def test_f59_every_character_both_ways(tmp_path, message_format, charset):
     """What is in the alphabet and its extension arrives, and is answered, as it is."""
     characters = "".join(character for character in EVERY if pdu.septets(character) is not None)
     texts = ["blink " + characters[at : at + 60] for at in range(0, len(characters), 60)]
     texts += ["blink @", "blink @@@@@@@@", "blink @@@@@@@@@ ", "blink \x11\x13"[:6] + "ΔΓ_"]
-    async with Scene(tmp_path, mode) as scene:
+    async with FaultWorld(tmp_path, message_format) as scene:
         knows(scene, charset)
-        await scene.begin()
+        await scene.start_and_settle()
         for number, text in enumerate(texts):
-            scene.arrive(message(text, timestamp=f"26/11/21,22:30:{number:02}+00"))
-        await scene.passes(100)
-        assert scene.carried_out == texts
-        assert scene.bodies == [f"did {text}" for text in texts]
+            scene.deliver_pdu(make_pdu(text, timestamp=f"26/11/21,22:30:{number:02}+00"))
+        await scene.advance(100)
+        assert scene.executed == texts
+        assert scene.sent_bodies == [f"did {text}" for text in texts]
 
 
 @pytest.mark.real_time
@@ -279,10 +279,10 @@ async def test_f59_the_line_keeps_every_octet(tmp_path):
     heard = asyncio.Queue()
 
     class Reader:
-        def received(self, data):
+        def data_received(self, data):
             heard.put_nowait(data)
 
-        def hung_up(self, reason):
+        def connection_lost(self, reason):
             heard.put_nowait(reason.encode())
 
     wire = await open_serial(os.ttyname(slave), 115200, Reader())
@@ -298,19 +298,19 @@ async def test_f59_the_line_keeps_every_octet(tmp_path):
         assert got == every
     finally:
         wire.close()
-        await wire.closed()
+        await wire.wait_closed()
         os.close(master)
         os.close(slave)
 
 
-async def test_f59_the_json_with_all_three(tmp_path, mode):
+async def test_f59_the_json_with_all_three(tmp_path, message_format):
     """`@`, `_` and `$` in one message."""
-    async with Scene(tmp_path, mode) as scene:
-        await scene.begin()
-        scene.arrive(message("a_b@c$"))
-        await scene.passes(10)
-        assert scene.carried_out == ["a_b@c$"]
-        assert scene.bodies == ["did a_b@c$"]
+    async with FaultWorld(tmp_path, message_format) as scene:
+        await scene.start_and_settle()
+        scene.deliver_pdu(make_pdu("a_b@c$"))
+        await scene.advance(10)
+        assert scene.executed == ["a_b@c$"]
+        assert scene.sent_bodies == ["did a_b@c$"]
 
 
 # F60
@@ -334,120 +334,120 @@ BROKEN = {
 
 @pytest.mark.parametrize("line", BROKEN.values(), ids=BROKEN)
 @pytest.mark.parametrize("mode", ["pdu"])
-async def test_f60_what_cannot_be_decoded_is_kept_raw(tmp_path, mode, line):
+async def test_f60_what_cannot_be_decoded_is_kept_raw(tmp_path, message_format, line):
     """Not carried out, kept as it came, deleted once; the messages around it are carried out."""
-    async with Scene(tmp_path, mode) as scene:
-        scene.store(1, message("blink 1"))
-        scene.store(2, PLAIN_SID_START)
-        scene.store(3, message("blink 3"))
-        scene.opponent.rewrite("AT.*", PLAIN_SID_START.encode(), line.encode(), times=0)
-        await scene.begin(30)
-        assert scene.carried_out == ["blink 1", "blink 3"]
-        assert scene.journal("SELECT raw FROM strays") == [(line,)]
-        assert scene.slots() == []
-        assert len(scene.opponent.lines(r"AT\+CMGD=2")) == 1
-        scene.life.kill("SIGKILL")
-        await scene.begin()
-        assert scene.journal("SELECT count(*) FROM strays") == [(1,)]
-        assert scene.life.agent._supervisor.connection.sessions == 1
+    async with FaultWorld(tmp_path, message_format) as scene:
+        scene.store_pdu(1, make_pdu("blink 1"))
+        scene.store_pdu(2, PLAIN_SID_START)
+        scene.store_pdu(3, make_pdu("blink 3"))
+        scene.interceptor.rewrite("AT.*", PLAIN_SID_START.encode(), line.encode(), times=0)
+        await scene.start_and_settle(30)
+        assert scene.executed == ["blink 1", "blink 3"]
+        assert scene.query_journal("SELECT raw FROM strays") == [(line,)]
+        assert scene.stored_indices() == []
+        assert len(scene.interceptor.commands_matching(r"AT\+CMGD=2")) == 1
+        scene.current_run.kill("SIGKILL")
+        await scene.start_and_settle()
+        assert scene.query_journal("SELECT count(*) FROM strays") == [(1,)]
+        assert scene.current_run.agent._supervisor.connection.session_count == 1
 
 
 @pytest.mark.parametrize("mode", ["pdu"])
-async def test_f60_a_user_data_length_that_lies(tmp_path, mode):
+async def test_f60_a_user_data_length_that_lies(tmp_path, message_format):
     """40 septets announced, 6 there: an error, not a message of six."""
-    async with Scene(tmp_path, mode) as scene:
-        await scene.begin()
-        scene.arrive(message("blink 1"))
-        scene.store(5, UDL_LIES)
-        scene.opponent.say(b'\r\n+CMTI: "ME",5\r\n')
-        await scene.passes(30)
-        assert scene.carried_out == ["blink 1"]
-        assert scene.journal("SELECT raw FROM strays") == [(UDL_LIES,)]
-        assert scene.slots() == []
+    async with FaultWorld(tmp_path, message_format) as scene:
+        await scene.start_and_settle()
+        scene.deliver_pdu(make_pdu("blink 1"))
+        scene.store_pdu(5, UDL_LIES)
+        scene.interceptor.send_to_agent(b'\r\n+CMTI: "ME",5\r\n')
+        await scene.advance(30)
+        assert scene.executed == ["blink 1"]
+        assert scene.query_journal("SELECT raw FROM strays") == [(UDL_LIES,)]
+        assert scene.stored_indices() == []
 
 
 @pytest.mark.deviation("<dangling_esc> and <badts_month> are decoded (vectors.md), not quarantined.")
-async def test_f60_a_lone_escape_is_a_blank(tmp_path, mode):
+async def test_f60_a_lone_escape_is_a_blank(tmp_path, message_format):
     """The rest of the text counts."""
-    async with Scene(tmp_path, mode) as scene:
-        await scene.begin()
-        scene.arrive(DANGLING_ESC)
-        await scene.passes(10)
-        assert scene.carried_out == ["led on "]
+    async with FaultWorld(tmp_path, message_format) as scene:
+        await scene.start_and_settle()
+        scene.deliver_pdu(DANGLING_ESC)
+        await scene.advance(10)
+        assert scene.executed == ["led on "]
 
 
-async def test_f60_the_longest_passes(tmp_path, mode):
+async def test_f60_the_longest_passes(tmp_path, message_format):
     """160 septets, to the last of them."""
-    async with Scene(tmp_path, mode) as scene:
-        await scene.begin()
-        scene.arrive(MAX160)
-        await scene.passes(10)
-        assert scene.carried_out == ["0123456789" * 16]
+    async with FaultWorld(tmp_path, message_format) as scene:
+        await scene.start_and_settle()
+        scene.deliver_pdu(MAX160)
+        await scene.advance(10)
+        assert scene.executed == ["0123456789" * 16]
 
 
 @pytest.mark.parametrize("mode", ["pdu"])
-async def test_f60_mutations(tmp_path, mode):
+async def test_f60_mutations(tmp_path, message_format):
     """A hundred broken messages, one after the other: each is kept or carried out, none stops the rest."""
-    async with Scene(tmp_path, mode) as scene:
-        await scene.begin()
+    async with FaultWorld(tmp_path, message_format) as scene:
+        await scene.start_and_settle()
         for number in range(100):
-            digits = list(scene.random.choice([PLAIN_SID_START, JSON_SID_END, BIN_CLASS0_F4, UCS2]))
-            for _ in range(scene.random.randint(1, 6)):
-                match scene.random.randrange(3):
+            digits = list(scene.rng.choice([PLAIN_SID_START, JSON_SID_END, BIN_CLASS0_F4, UCS2]))
+            for _ in range(scene.rng.randint(1, 6)):
+                match scene.rng.randrange(3):
                     case 0:
-                        digits[scene.random.randrange(len(digits))] = scene.random.choice("0123456789ABCDEF")
+                        digits[scene.rng.randrange(len(digits))] = scene.rng.choice("0123456789ABCDEF")
                     case 1:
-                        del digits[scene.random.randrange(len(digits))]
+                        del digits[scene.rng.randrange(len(digits))]
                     case 2:
-                        digits.insert(scene.random.randrange(len(digits)), scene.random.choice("0F8"))
+                        digits.insert(scene.rng.randrange(len(digits)), scene.rng.choice("0F8"))
             line = "".join(digits)
             says = f"\r\n+CMGR: 0,,{len(line) // 2 - 8}\r\n{line}\r\n\r\nOK\r\n".encode()
-            scene.store(9, message("x"))
-            rule = scene.opponent.answer(r"AT\+CMGR=9", says, times=0)
-            scene.opponent.say(b'\r\n+CMTI: "ME",9\r\n')
-            await scene.passes(3)
-            scene.opponent.clear()
-            assert rule.struck >= 1
-            assert scene.slots() == [], (number, line)
-        scene.arrive(message("blink 1"))
-        await scene.passes(700)
-        assert scene.carried_out[-1] == "blink 1"
-        assert scene.life.agent._supervisor.connection.sessions == 1
+            scene.store_pdu(9, make_pdu("x"))
+            rule = scene.interceptor.answer(r"AT\+CMGR=9", says, times=0)
+            scene.interceptor.send_to_agent(b'\r\n+CMTI: "ME",9\r\n')
+            await scene.advance(3)
+            scene.interceptor.clear_rules()
+            assert rule.applied >= 1
+            assert scene.stored_indices() == [], (number, line)
+        scene.deliver_pdu(make_pdu("blink 1"))
+        await scene.advance(700)
+        assert scene.executed[-1] == "blink 1"
+        assert scene.current_run.agent._supervisor.connection.session_count == 1
 
 
 # F67
 
 
-async def test_f67_ucs2(tmp_path, mode):
+async def test_f67_ucs2(tmp_path, message_format):
     """Typographic quotes, and the SID found."""
-    async with Scene(tmp_path, mode) as scene:
-        await scene.begin()
-        scene.arrive(UCS2)
-        await scene.passes(10)
-        assert scene.carried_out == ["set “on”"]
-        assert scene.journal("SELECT sid FROM commands") == [(SID,)]
+    async with FaultWorld(tmp_path, message_format) as scene:
+        await scene.start_and_settle()
+        scene.deliver_pdu(UCS2)
+        await scene.advance(10)
+        assert scene.executed == ["set “on”"]
+        assert scene.query_journal("SELECT sid FROM commands") == [(SID,)]
 
 
 @pytest.mark.parametrize("sid", ["start", "end"])
 @pytest.mark.parametrize("text", ["blink 😀👍", "日本語 ok"])
-async def test_f67_the_sid_in_other_characters(tmp_path, mode, text, sid):
+async def test_f67_the_sid_in_other_characters(tmp_path, message_format, text, sid):
     """It is found at either end."""
-    async with Scene(tmp_path, mode) as scene:
-        await scene.begin()
-        scene.arrive(message({"start": f"{SID} {text}", "end": f"{text} {SID}"}[sid]))
-        await scene.passes(10)
-        assert scene.carried_out == [text]
-        assert scene.journal("SELECT sid FROM commands") == [(SID,)]
+    async with FaultWorld(tmp_path, message_format) as scene:
+        await scene.start_and_settle()
+        scene.deliver_pdu(make_pdu({"start": f"{SID} {text}", "end": f"{text} {SID}"}[sid]))
+        await scene.advance(10)
+        assert scene.executed == [text]
+        assert scene.query_journal("SELECT sid FROM commands") == [(SID,)]
 
 
 @pytest.mark.parametrize("text", ["😀", "Привет", "a\U0010ffff", "é\u0301", "\ufeffled"])
-async def test_f67_other_characters(tmp_path, mode, text):
+async def test_f67_other_characters(tmp_path, message_format, text):
     """Surrogate pairs are one character."""
-    async with Scene(tmp_path, mode) as scene:
-        await scene.begin()
-        scene.arrive(message(text))
-        await scene.passes(10)
-        assert scene.carried_out == [text]
+    async with FaultWorld(tmp_path, message_format) as scene:
+        await scene.start_and_settle()
+        scene.deliver_pdu(make_pdu(text))
+        await scene.advance(10)
+        assert scene.executed == [text]
 
 
 # F68
@@ -457,36 +457,36 @@ DIRECT = {"F0": FLASH_F0, "10": CLASS0_10}
 
 
 @pytest.mark.parametrize("pdu", DIRECT.values(), ids=DIRECT)
-async def test_f68_class_0_is_handed_over(tmp_path, mode, pdu):
+async def test_f68_class_0_is_handed_over(tmp_path, message_format, pdu):
     """By +CMT although +CNMI says store."""
-    async with Scene(tmp_path, mode) as scene:
-        await scene.begin()
-        scene.arrive(pdu)
-        await scene.passes(10)
-        assert scene.carried_out == ["flash"]
-        assert scene.opponent.lines(r"AT\+CNMA.*") != []
+    async with FaultWorld(tmp_path, message_format) as scene:
+        await scene.start_and_settle()
+        scene.deliver_pdu(pdu)
+        await scene.advance(10)
+        assert scene.executed == ["flash"]
+        assert scene.interceptor.commands_matching(r"AT\+CNMA.*") != []
 
 
 @pytest.mark.parametrize("header", ["+CMT: ,20", '+CMT: "",20', "+CMT:,20", "+CMT: 20", '+CMT: "Ops",20'])
 @pytest.mark.parametrize("pdu", DIRECT.values(), ids=DIRECT)
 @pytest.mark.parametrize("mode", ["pdu"])
-async def test_f68_class_0_in_these_octets(tmp_path, mode, pdu, header):
+async def test_f68_class_0_in_these_octets(tmp_path, message_format, pdu, header):
     """`+CMT: ,20` and the PDU, told by the module out of the blue."""
-    async with Scene(tmp_path, mode) as scene:
-        await scene.begin()
-        scene.opponent.say(f"\r\n{header}\r\n{pdu}\r\n".encode())
-        await scene.passes(10)
-        assert scene.carried_out == ["flash"]
-        assert scene.bodies == ["did flash"]
+    async with FaultWorld(tmp_path, message_format) as scene:
+        await scene.start_and_settle()
+        scene.interceptor.send_to_agent(f"\r\n{header}\r\n{pdu}\r\n".encode())
+        await scene.advance(10)
+        assert scene.executed == ["flash"]
+        assert scene.sent_bodies == ["did flash"]
 
 
-async def test_f68_binary_of_class_0(tmp_path, mode):
+async def test_f68_binary_of_class_0(tmp_path, message_format):
     """F4 is eight bits, whatever the class."""
-    async with Scene(tmp_path, mode) as scene:
-        await scene.begin()
-        scene.arrive(BIN_CLASS0_F4)
-        await scene.passes(10)
-        assert scene.carried_out == [bytes.fromhex("000102FE")]
+    async with FaultWorld(tmp_path, message_format) as scene:
+        await scene.start_and_settle()
+        scene.deliver_pdu(BIN_CLASS0_F4)
+        await scene.advance(10)
+        assert scene.executed == [bytes.fromhex("000102FE")]
 
 
 GROUPS = {
@@ -500,16 +500,16 @@ DATA = {"GSM": "E8329BFD06", "8 bit": "68656C6C6F", "UCS-2": "00680065006C006C00
 
 @pytest.mark.deviation("Reserved data codings are read as GSM 7-bit (23.038 4), not quarantined.")
 @pytest.mark.parametrize("coding", GROUPS, ids=lambda coding: f"{coding:02X}")
-async def test_f68_coding_groups(tmp_path, mode, coding):
+async def test_f68_coding_groups(tmp_path, message_format, coding):
     """Each group of 23.038 clause 4."""
     data = DATA[GROUPS[coding]]
     length = {"GSM": 5, "8 bit": 5, "UCS-2": 10, "reserved": 5}[GROUPS[coding]]
     raw = f"07915155001032F404038100F000{coding:02X}62111222030000{length:02X}{data}"
-    assert len(octets(raw)[0]) == 15 + len(data) // 2
-    async with Scene(tmp_path, mode) as scene:
-        await scene.begin()
-        scene.store(6, raw)
-        scene.opponent.say(b'\r\n+CMTI: "ME",6\r\n')
-        await scene.passes(10)
-        assert scene.carried_out == [b"hello" if GROUPS[coding] == "8 bit" else "hello"]
-        assert scene.slots() == []
+    assert len(split_pdu(raw)[0]) == 15 + len(data) // 2
+    async with FaultWorld(tmp_path, message_format) as scene:
+        await scene.start_and_settle()
+        scene.store_pdu(6, raw)
+        scene.interceptor.send_to_agent(b'\r\n+CMTI: "ME",6\r\n')
+        await scene.advance(10)
+        assert scene.executed == [b"hello" if GROUPS[coding] == "8 bit" else "hello"]
+        assert scene.stored_indices() == []

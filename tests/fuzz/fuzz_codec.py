@@ -12,7 +12,7 @@ from pdu import PduError, decode, encode
 from pdu.explain import explain, render
 
 VECTORS = Path(__file__).parents[1] / "data" / "vectors.jsonl"
-LONGEST_INPUT = 500
+MAX_INPUT_OCTETS = 500
 """Octets: more than a PDU, and a text of four messages."""
 MOBILE_ORIGINATED, WITH_CENTRE, TEXT = 1, 2, 4
 
@@ -36,12 +36,12 @@ def run(data):
     """Nothing but PduError, and what is decoded can be read, shown and written again."""
     flags, octets = (data[0], data[1:]) if data else (0, b"")
     if flags & TEXT:
-        cut_and_join(octets.decode("utf-8", "replace"), octets)
+        check_segments(octets.decode("utf-8", "replace"), octets)
     else:
-        hold(octets, "mo" if flags & MOBILE_ORIGINATED else "mt", bool(flags & WITH_CENTRE))
+        check_round_trip(octets, "mo" if flags & MOBILE_ORIGINATED else "mt", bool(flags & WITH_CENTRE))
 
 
-def cut_and_join(text, octets):
+def check_segments(text, octets):
     """What is sent in parts comes together again, as text and as octets."""
     for content in (text, octets):
         try:
@@ -51,10 +51,10 @@ def cut_and_join(text, octets):
         whole = pdu.join(parts)
         assert (whole.data if isinstance(content, bytes) else whole.text) == content
         for part in parts:
-            hold(encode(pdu.Submit(pdu.Address("2936"), part)).octets, "mo", sca=True)
+            check_round_trip(encode(pdu.Submit(pdu.Address("2936"), part)).octets, "mo", sca=True)
 
 
-def hold(octets, direction, sca):
+def check_round_trip(octets, direction, sca):
     """Decode octets; what comes out can be read, shown, and written in a form that reads the same."""
     message = refused = None
     try:
@@ -68,7 +68,7 @@ def hold(octets, direction, sca):
         assert refused.field
         assert refused.reason
         return
-    read_everything(message)
+    check_readable(message)
     try:
         again = encode(message, sca=sca)
     except PduError as error:
@@ -77,7 +77,7 @@ def hold(octets, direction, sca):
     assert decode(again.octets, direction=direction, sca=sca) == message
 
 
-def read_everything(message):
+def check_readable(message):
     """Ask for all that a message offers; none of it may fail."""
     for name in dir(type(message)):
         if not name.startswith("_") and name not in message.__match_args__ and name != "replace":

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from agent.config import Config, ConfigError, load
+from agent.config import Config, ConfigError, load_config
 
 EXAMPLE = Path(__file__).parents[2] / "config" / "agent.toml"
 SEEDS = (
@@ -24,9 +24,9 @@ def run(data):
         path = Path(f"/proc/self/fd/{memory}")
         sentences = [f"{path}: "]
         try:
-            assert isinstance(load(path), Config)
+            assert isinstance(load_config(path), Config)
         except ConfigError as error:
-            sentences = error.sentences
+            sentences = error.errors
         assert sentences
         assert all(sentence.startswith(f"{path}: ") for sentence in sentences)
     finally:

@@ -10,12 +10,12 @@ from types import SimpleNamespace
 
 import msgspec
 
-from agent.asking import Desk
+from agent.asking import ControlApi
 from agent.at.command import AtCommand
-from agent.control import LINE_LIMIT, ControlServer
-from agent.journal.skin import Inline
-from agent.service.compose import ReplyRules
-from agent.service.profile import PROFILES
+from agent.control import MAX_LINE_BYTES, ControlServer
+from agent.journal.skin import InlineExecutor
+from agent.service.compose import ReplyConfig
+from agent.service.profile import SERVICE_PROFILES
 
 SEEDS = tuple(
     b"\x20" + line
@@ -30,7 +30,7 @@ SEEDS = tuple(
 )
 
 
-class Queue:
+class FakeOutboxStore:
     """Takes replies, and says that they were sent."""
 
     def queue(self, messages):
@@ -40,14 +40,14 @@ class Queue:
         return [("sent", None) for _ in numbers]
 
 
-class Modem:
+class FakeModem:
     """Checks a command line as the real one does."""
 
     async def at(self, line):
-        return [AtCommand.raw(line, 10).line]
+        return [AtCommand.from_user_input(line, 10).line]
 
 
-class Writer:
+class FakeStreamWriter:
     """The client's end."""
 
     def __init__(self):
@@ -66,29 +66,29 @@ class Writer:
         pass
 
 
-def _server():
+def _make_server():
     nobody = SimpleNamespace()
     supervisor = SimpleNamespace(
         connection=SimpleNamespace(
-            session=SimpleNamespace(modem=Modem()),
+            session=SimpleNamespace(modem=FakeModem()),
             state="connected",
             sessions=1,
         )
     )
-    desk = Desk(
+    desk = ControlApi(
         *(
             Path("/nowhere"),
-            Inline(),
+            InlineExecutor(),
             nobody,
-            Queue(),
-            PROFILES["super-sim"],
-            ReplyRules(),
+            FakeOutboxStore(),
+            SERVICE_PROFILES["super-sim"],
+            ReplyConfig(),
             nobody,
             supervisor,
         ),
         *(nobody, nobody, nobody, random.Random(1), lambda: None),
     )
-    return ControlServer(Path("/nowhere"), {"status": _status, "send": desk.send, "at": desk.at})
+    return ControlServer(Path("/nowhere"), {"status": _status, "send": desk.send_message, "at": desk.run_at_command})
 
 
 async def _status(request):
@@ -97,21 +97,21 @@ async def _status(request):
 
 def run(data):
     """Nothing is raised, and every line that is no longer than allowed gets one answer."""
-    octets = asyncio.run(_converse(data[1:], data[0] + 1 if data else 1))
+    octets = asyncio.run(_run_connection(data[1:], data[0] + 1 if data else 1))
     lines, asked = octets.split(b"\n"), data[1:].split(b"\n")
     assert lines.pop() == b""
     asked = asked if asked[-1] else asked[:-1]  # the end of the stream ends a line, too
-    if all(len(line) < LINE_LIMIT for line in asked):
+    if all(len(line) < MAX_LINE_BYTES for line in asked):
         assert len(lines) == len(asked)
     for line in lines:
         answer = msgspec.json.decode(line)
         assert answer["ok"] or answer["error"]
 
 
-async def _converse(octets, size):
-    reader, writer = asyncio.StreamReader(limit=LINE_LIMIT), Writer()
+async def _run_connection(octets, size):
+    reader, writer = asyncio.StreamReader(limit=MAX_LINE_BYTES), FakeStreamWriter()
     for at in range(0, len(octets), size * size):
         reader.feed_data(octets[at : at + size * size])
     reader.feed_eof()
-    await asyncio.wait_for(_server()._converse(reader, writer), 5)
+    await asyncio.wait_for(_make_server()._serve_requests(reader, writer), 5)
     return bytes(writer.octets)

@@ -8,14 +8,14 @@ import heapq
 from datetime import UTC, datetime
 from functools import cache
 
-from hardware.profile import device, names
-from hardware.sim.faults import LINE, MEANING
-from hardware.sim.module.card import Sim
+from hardware.profile import load_simulator_profile, list_profiles
+from hardware.sim.faults import PORT_FAULTS, FAULT_DESCRIPTIONS
+from hardware.sim.module.card import SimCard
 from hardware.sim.module.module import SimulatedModule
-from hardware.sim.module.settings import factory
+from hardware.sim.module.settings import factory_settings
 from pdu import Address
 
-PROFILES = ("generic", *(name for name in names() if name != "generic"))
+PROFILES = ("generic", *(name for name in list_profiles() if name != "generic"))
 CENTRE = Address.parse("+447700900000")
 TPDUS = tuple(
     bytes.fromhex(text)
@@ -34,15 +34,15 @@ TPDUS = tuple(
         "",
     )
 )
-FAULTS = tuple(name for name in MEANING if name not in LINE)
-MARK = 0xFE
-LONGEST_INPUT = 1200
+FAULTS = tuple(name for name in FAULT_DESCRIPTIONS if name not in PORT_FAULTS)
+STEP_MARKER = 0xFE
+MAX_INPUT_OCTETS = 1200
 """Octets; beyond a command line, and beyond a body."""
-SAID = 4096
+MAX_OUTPUT_PER_OCTET = 4096
 """Octets that a module may say for one that it was told: a list of a full store in text mode."""
 
 
-class Scheduler:
+class ManualScheduler:
     """Time passes when it is told to."""
 
     def __init__(self):
@@ -53,11 +53,11 @@ class Scheduler:
 
     def call_later(self, delay, callback, *args):
         self._count += 1
-        handle = Handle(callback, args)
+        handle = ScheduledCall(callback, args)
         heapq.heappush(self._due, (self.now + delay, self._count, handle))
         return handle
 
-    def pass_(self, seconds):
+    def advance(self, seconds):
         until = self.now + seconds
         while self._due and self._due[0][0] <= until:
             self.now, _, handle = heapq.heappop(self._due)
@@ -65,7 +65,7 @@ class Scheduler:
         self.now = until
 
 
-class Handle:
+class ScheduledCall:
     def __init__(self, callback, args):
         self.callback, self.args = callback, args
 
@@ -73,11 +73,11 @@ class Handle:
         self.callback, self.args = (lambda: None), ()
 
 
-class Air:
+class FakeNetwork:
     """The network: answers a submit at once, later or never."""
 
     def __init__(self):
-        self.stat, self.cause, self.at_once, self.token = 1, None, True, 0
+        self.stat, self.cause, self.answers_at_once, self.token = 1, None, True, 0
 
     def attach(self, station):
         return self.stat
@@ -88,7 +88,7 @@ class Air:
     def submit(self, station, token, tpdu):
         assert len(tpdu) >= 2
         self.token = token
-        if self.at_once:
+        if self.answers_at_once:
             station.submitted(token, self.cause)
 
     def acknowledge(self, station, reference, cause):
@@ -98,47 +98,47 @@ class Air:
         pass
 
 
-class World:
+class FuzzedModule:
     """One module and what happens to it."""
 
     def __init__(self, profile):
-        self.time, self.air, self.said = Scheduler(), Air(), 0
+        self.time, self.network, self.output_octets = ManualScheduler(), FakeNetwork(), 0
         self.module = SimulatedModule(
             self.time,
-            self.air,
+            self.network,
             profile,
-            Sim(pin="1234", pin_tries=2),
-            self.hear,
+            SimCard(pin="1234", pin_retries=2),
+            self.on_output,
             lambda: datetime(2026, 9, 21, 14, 13, 20, tzinfo=UTC),
         )
-        self.last = b""
+        self.last_output = b""
         self.reference = 0
 
-    def hear(self, data):
-        self.said += len(data)
-        self.last = (self.last + data)[-100_000:]
+    def on_output(self, data):
+        self.output_octets += len(data)
+        self.last_output = (self.last_output + data)[-100_000:]
 
     def deliver(self, number):
         self.reference += 1
         self.module.deliver(self.reference, CENTRE, TPDUS[number])
 
-    def answer(self, cause):
-        self.module.submitted(self.air.token, cause)
+    def answer_submit(self, cause):
+        self.module.submitted(self.network.token, cause)
 
 
-def _network(stat, *, at_once):
+def _network_step(stat, *, at_once):
     def step(world):
-        world.air.stat, world.air.at_once = stat, at_once
-        world.module.registration(stat, 11)
+        world.network.stat, world.network.answers_at_once = stat, at_once
+        world.module.set_registration(stat, 11)
 
     return step
 
 
 STEPS = (
-    *(lambda world, seconds=seconds: world.time.pass_(seconds) for seconds in (0.01, 1, 20, 200)),
+    *(lambda world, seconds=seconds: world.time.advance(seconds) for seconds in (0.01, 1, 20, 200)),
     *(lambda world, number=number: world.deliver(number) for number in range(len(TPDUS))),
-    *(lambda world, cause=cause: world.answer(cause) for cause in (None, 38, 500)),
-    *(_network(stat, at_once=at_once) for stat in (0, 1, 3, 6) for at_once in (True, False)),
+    *(lambda world, cause=cause: world.answer_submit(cause) for cause in (None, 38, 500)),
+    *(_network_step(stat, at_once=at_once) for stat in (0, 1, 3, 6) for at_once in (True, False)),
     lambda world: world.module.power_on(),
     lambda world: world.module.power_off(),
     lambda world: world.module.reboot(),
@@ -146,65 +146,65 @@ STEPS = (
     lambda world: setattr(world.module.sim, "present", not world.module.sim.present),
     *(lambda world, fault=fault: world.module.faults.add(fault) for fault in FAULTS),
 )
-PASS_A_WHILE, DELIVER, ANSWER = 2, 4, 4 + len(TPDUS)
+STEP_ADVANCE_20_S, STEP_DELIVER, STEP_ANSWER = 2, 4, 4 + len(TPDUS)
 
 
-def script(*parts):
+def encode_script(*parts):
     """Typed text, and steps by their place in `STEPS`."""
     return bytes(1) + b"".join(
-        part.encode("latin-1") if isinstance(part, str) else bytes((MARK, part)) for part in parts
+        part.encode("latin-1") if isinstance(part, str) else bytes((STEP_MARKER, part)) for part in parts
     )
 
 
 PDU = "001100048192630000A705CF25287603\x1a"
 SEEDS = (
-    script('AT+CPIN="1234"\r', PASS_A_WHILE, "AT+CMGF=1;+CSDH=1\r", DELIVER, 'AT+CMGL="ALL"\rAT+CMGD=1,4\r'),
-    script("AT+CPIN=1234\r", "AT+CNMI=2,1,0,2\r", DELIVER + 2, 'AT+CPMS="SR"\rAT+CMGR=1\rat+cmgd=1\r'),
-    script("AT+CPIN=1234\rAT+CSMS=1;+CNMI=2,2,0,1\r", DELIVER, DELIVER + 1, "AT+CNMA\rAT+CNMA=2,2\r00FF\x1a"),
-    script("AT+CPIN=1234\rAT+CMGS=15\r", PDU, ANSWER, "AT+CMGW=15\r", PDU, 'AT+CMSS=1,"2936"\r'),
-    script('AT+CPIN=1234\rAT+CMGF=1;+CSCS="UCS2"\rAT+CMGS="0032"\r', "004F004B\x1a", 'AT+CSCS="GSM"\r'),
-    script('AT+CPIN=1234\rAT+CSMP=49,167,0,4\rAT+CMGF=1\rAT+CMGS="2936",129\r', "01FF\x1b", "AT+CMGC=2,0\r"),
-    script("ATE0V0Q0;S3=13S4?\rA/ATZ\rAT&F&W\rATQ1\rAT+CMEE=2;+CMEE?\rAT+XX\r"),
-    script('AT+CPIN="0000"\rAT+CPIN="0000"\rAT+CPIN="12345678","1234"\rAT+CPINR\rAT+CLCK="SC",2\r'),
-    script("AT+CREG=2;+CGREG=2;+CEREG=4\rAT+COPS?;+COPS=2;+COPS=0\rAT+CFUN=0\rAT+CFUN=1,1\r", 3, "AT+CSQ\r"),
-    script('AT+CCLK="26/09/21,14:13:20+04";+CCLK?\rAT+CTZR=3\rAT+COPS=?\rAT+CLAC\rATI;+CGSN=1;+CCID\r'),
-    script('AT+CSCA="+4477",145;+CSCA?;+CSAS=1;+CRES=1;+CSCB=0,"1","2";+CMMS=1;+CMMS?;+CNMI=?;+CPMS=?\r'),
+    encode_script('AT+CPIN="1234"\r', STEP_ADVANCE_20_S, "AT+CMGF=1;+CSDH=1\r", STEP_DELIVER, 'AT+CMGL="ALL"\rAT+CMGD=1,4\r'),
+    encode_script("AT+CPIN=1234\r", "AT+CNMI=2,1,0,2\r", STEP_DELIVER + 2, 'AT+CPMS="SR"\rAT+CMGR=1\rat+cmgd=1\r'),
+    encode_script("AT+CPIN=1234\rAT+CSMS=1;+CNMI=2,2,0,1\r", STEP_DELIVER, STEP_DELIVER + 1, "AT+CNMA\rAT+CNMA=2,2\r00FF\x1a"),
+    encode_script("AT+CPIN=1234\rAT+CMGS=15\r", PDU, STEP_ANSWER, "AT+CMGW=15\r", PDU, 'AT+CMSS=1,"2936"\r'),
+    encode_script('AT+CPIN=1234\rAT+CMGF=1;+CSCS="UCS2"\rAT+CMGS="0032"\r', "004F004B\x1a", 'AT+CSCS="GSM"\r'),
+    encode_script('AT+CPIN=1234\rAT+CSMP=49,167,0,4\rAT+CMGF=1\rAT+CMGS="2936",129\r', "01FF\x1b", "AT+CMGC=2,0\r"),
+    encode_script("ATE0V0Q0;S3=13S4?\rA/ATZ\rAT&F&W\rATQ1\rAT+CMEE=2;+CMEE?\rAT+XX\r"),
+    encode_script('AT+CPIN="0000"\rAT+CPIN="0000"\rAT+CPIN="12345678","1234"\rAT+CPINR\rAT+CLCK="SC",2\r'),
+    encode_script("AT+CREG=2;+CGREG=2;+CEREG=4\rAT+COPS?;+COPS=2;+COPS=0\rAT+CFUN=0\rAT+CFUN=1,1\r", 3, "AT+CSQ\r"),
+    encode_script('AT+CCLK="26/09/21,14:13:20+04";+CCLK?\rAT+CTZR=3\rAT+COPS=?\rAT+CLAC\rATI;+CGSN=1;+CCID\r'),
+    encode_script('AT+CSCA="+4477",145;+CSCA?;+CSAS=1;+CRES=1;+CSCB=0,"1","2";+CMMS=1;+CMMS?;+CNMI=?;+CPMS=?\r'),
 )
 SEEDS += tuple(bytes((place,)) + SEEDS[0][1:] for place in range(1, len(PROFILES)))
 
 
 @cache
-def _profile(place):
-    return device(PROFILES[place])
+def _load_profile(place):
+    return load_simulator_profile(PROFILES[place])
 
 
 def run(data):
     """Play it; afterwards the module is sound."""
-    world = World(_profile((data[0] if data else 0) % len(PROFILES)))
+    world = FuzzedModule(_load_profile((data[0] if data else 0) % len(PROFILES)))
     module = world.module
     module.power_on()
-    world.time.pass_(60)
-    first, *pieces = data[1:].split(bytes((MARK,)))
+    world.time.advance(60)
+    first, *pieces = data[1:].split(bytes((STEP_MARKER,)))
     module.receive(first)
     for piece in pieces:
         if piece:
             STEPS[piece[0] % len(STEPS)](world)
             module.receive(piece[1:])
-    assert world.said <= SAID * (len(data) + 10)
-    _bounded(module)
+    assert world.output_octets <= MAX_OUTPUT_PER_OCTET * (len(data) + 10)
+    _check_memory_bounds(module)
     module.faults.clear()
     for typed in (*[b"\x1b\r"] * 20, b"\x1b"):  # what was typed ahead may hold one prompt after the other
         module.power_on()
-        world.time.pass_(300)
-        module.settings.take(factory(module.device))
+        world.time.advance(300)
+        module.settings.copy_from(factory_settings(module.profile))
         module.receive(typed)
-    world.last = b""
+    world.last_output = b""
     module.receive(b"AT\r")
-    assert b"AT\r\r\nOK\r\n" in world.last, world.last  # what waited may follow
+    assert b"AT\r\r\nOK\r\n" in world.last_output, world.last_output  # what waited may follow
 
 
-def _bounded(module):
+def _check_memory_bounds(module):
     """What a module keeps in mind does not grow with what it has lived through."""
     for slot in ("lines", "submits", "answered"):
-        assert len(getattr(module.ledger, slot)) <= 10_000
-    assert len(module.faults.log) <= 10_000
+        assert len(getattr(module.log, slot)) <= 10_000
+    assert len(module.faults.triggered) <= 10_000

@@ -3,9 +3,9 @@
 What stands before the first NUL is the file, what follows is what the host says to the module that plays it.
 """
 
-from fuzz_module import Scheduler
+from fuzz_module import ManualScheduler
 
-from hardware.recording import RecordingError, hidden, octets, parse, visible
+from hardware.recording import RecordingError, redact_pins, unescape_bytes, parse_recording, escape_bytes
 from hardware.sim.replay import ReplayedModule
 
 RECORDING = rb"""# modem-agent recording 1, 2026-11-22T01:02:03+00:00, agent 0.1.0, masked
@@ -32,23 +32,23 @@ SEEDS = (
 def run(data):
     """RecordingError and nothing else; what is shown reads the same; a host is always answered in the end."""
     file, _, host = data.partition(b"\0")
-    assert octets(visible(host)) == host
-    hidden(host.decode("latin-1"))
+    assert unescape_bytes(escape_bytes(host)) == host
+    redact_pins(host.decode("latin-1"))
     try:
-        recording = parse(file.decode("utf-8", "replace"))
+        recording = parse_recording(file.decode("utf-8", "replace"))
     except RecordingError as error:
         assert str(error).startswith("line ")  # noqa: PT017  (most files are none, and that is right)
         return
     for delays in (False, True):
-        time, said = Scheduler(), []
+        time, said = ManualScheduler(), []
         module = ReplayedModule(time, recording, said.append, delays=delays)
         module.start()
         for at in range(0, len(host), 7):
             module.receive(host[at : at + 7])
-            time.pass_(0.05)
-        time.pass_(1e10)  # the latest line that can be written
+            time.advance(0.05)
+        time.advance(1e10)  # the latest line that can be written
         del said[:]
         module.receive(b"\x1b\x1a\rAT+FUZZ=1\r")
-        time.pass_(1e10)
+        time.advance(1e10)
         assert said, "a replayed module answers whatever it is asked"
         assert len(module.divergences) <= len(host) + 10

@@ -7,10 +7,10 @@ its payload.
 from agent.at.event import Information, Unsolicited
 from agent.modem.formats import PduFormat
 from agent.modem.stored import Slot
-from agent.modem.text_format import SETS, TextFormat
+from agent.modem.text_format import CHARACTER_SETS, TextFormat
 
 SLOT = Slot("ME", 1)
-WAYS = 3
+SOURCES = 3
 HEADERS = (
     '"REC UNREAD","000",,"26/09/21,14:13:20+00",129,4,0,0,"+447700900000",145,2\0hi',
     '"REC READ","003000300030",,"26/09/21,14:13:20+00",129,4,0,0,"002B0034",145,2\x0000680069',
@@ -22,25 +22,25 @@ HEADERS = (
     '1,"REC UNREAD","000",,"26/09/21,14:13:20+00",129,2\0hi',
 )
 SEEDS = tuple(
-    bytes((place,)) + header.encode("latin-1") for place in range(WAYS * len(SETS)) for header in HEADERS
+    bytes((place,)) + header.encode("latin-1") for place in range(SOURCES * len(CHARACTER_SETS)) for header in HEADERS
 )
 
 
 def run(data):
     """A message, nothing, or one that is kept as it came; never an exception."""
-    chosen = (data[0] if data else 0) % (WAYS * len(SETS))
+    chosen = (data[0] if data else 0) % (SOURCES * len(CHARACTER_SETS))
     header, _, payload = data[1:].decode("latin-1").partition("\0")
     text = TextFormat()
-    text.agreed["+CSCS"] = SETS[chosen // WAYS]
+    text.negotiated["+CSCS"] = CHARACTER_SETS[chosen // SOURCES]
     for form in (text, PduFormat()):
-        match chosen % WAYS:
+        match chosen % SOURCES:
             case 0:
-                found = form.read(Information(f"+CMGR: {header}", payload or None), SLOT)
+                found = form.parse_read_response(Information(f"+CMGR: {header}", payload or None), SLOT)
             case 1:
-                found = form.listed(Information(f"+CMGL: {header}", payload or None), "ME")
+                found = form.parse_list_entry(Information(f"+CMGL: {header}", payload or None), "ME")
             case _:
-                found = form.direct(Unsolicited(f"+CMT: {header}", payload or None))
+                found = form.parse_direct(Unsolicited(f"+CMT: {header}", payload or None))
         if found is not None and not isinstance(found, Slot):
-            assert found.order
+            assert found.sort_key
             assert len(found.raw) <= 2 * len(data) + 400
-        form.string(header)
+        form.decode_string(header)

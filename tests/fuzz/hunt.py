@@ -20,14 +20,14 @@ from pathlib import Path
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 TARGETS = sorted(path.stem.removeprefix("fuzz_") for path in HERE.glob("fuzz_*.py"))
-LONGEST_S = 5
-LONGEST = 4096
+MAX_RUN_S = 5
+MAX_INPUT_OCTETS = 4096
 """Octets of an input, where a target does not say less; lines without end are made by the tests."""
-MEMORY = 1 << 30
+MAX_MEMORY_BYTES = 1 << 30
 SPLICES = (*(bytes((octet,)) for octet in b'\r\n\0",=;\x1a\x1b\xfe'), b"\r\n", b"0" * 40, b"[" * 99)
 
 
-def arguments():
+def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("target", choices=TARGETS)
     parser.add_argument("--runs", type=int, default=100_000)
@@ -38,21 +38,21 @@ def arguments():
     return parser.parse_args()
 
 
-def guided(atheris, name, given):
+def run_guided(atheris, name, args):
     """Until so many inputs were played; does not return."""
     with atheris.instrument_imports(include=["pdu", "agent", "hardware"]):
         target = importlib.import_module(f"fuzz_{name}")
-    corpus = given.found / name
+    corpus = args.found / name
     corpus.mkdir(parents=True, exist_ok=True)
     for number, seed in enumerate(target.SEEDS):
         (corpus / f"seed-{number}").write_bytes(seed)
     options = {
-        "runs": given.runs,
-        "seed": given.seed,
-        "timeout": LONGEST_S,
-        "rss_limit_mb": MEMORY >> 20,
-        "max_len": getattr(target, "LONGEST_INPUT", LONGEST),
-        "artifact_prefix": f"{given.found}/{name}-",
+        "runs": args.runs,
+        "seed": args.seed,
+        "timeout": MAX_RUN_S,
+        "rss_limit_mb": MAX_MEMORY_BYTES >> 20,
+        "max_len": getattr(target, "LONGEST_INPUT", MAX_INPUT_OCTETS),
+        "artifact_prefix": f"{args.found}/{name}-",
         "print_final_stats": 1,
     }
     words = [sys.argv[0], *(f"-{key}={value}" for key, value in options.items()), str(corpus)]
@@ -60,7 +60,7 @@ def guided(atheris, name, given):
     atheris.Fuzz()
 
 
-def mutated(rng, seeds):
+def mutate(rng, seeds):
     """A seed with a few changes."""
     data = bytearray(rng.choice(seeds))
     for _ in range(rng.choice((1, 1, 2, 3, 5, 9))):
@@ -80,40 +80,40 @@ def mutated(rng, seeds):
                 other = rng.choice(seeds)
                 begin = rng.randrange(len(other) + 1)
                 data[at:end] = other[begin : begin + rng.randrange(1, 99)]
-        del data[LONGEST:]
+        del data[MAX_INPUT_OCTETS:]
     return bytes(data)
 
 
-def _too_long(_signal, _frame):
-    raise TimeoutError(f"more than {LONGEST_S} s")
+def _on_alarm(_signal, _frame):
+    raise TimeoutError(f"more than {MAX_RUN_S} s")
 
 
-def plain(name, given):
+def run_unguided(name, args):
     """The same without atheris; the status to end with."""
     target = importlib.import_module(f"fuzz_{name}")
-    signal.signal(signal.SIGALRM, _too_long)
-    resource.setrlimit(resource.RLIMIT_AS, (2 * MEMORY, 2 * MEMORY))
-    rng, began = random.Random(given.seed), time.monotonic()
-    for number in range(given.runs):
-        data = mutated(rng, target.SEEDS)
-        signal.alarm(LONGEST_S)
+    signal.signal(signal.SIGALRM, _on_alarm)
+    resource.setrlimit(resource.RLIMIT_AS, (2 * MAX_MEMORY_BYTES, 2 * MAX_MEMORY_BYTES))
+    rng, began = random.Random(args.seed), time.monotonic()
+    for number in range(args.runs):
+        data = mutate(rng, target.SEEDS)
+        signal.alarm(MAX_RUN_S)
         try:
             target.run(data)
         except BaseException:
-            given.found.mkdir(exist_ok=True)
-            file = given.found / f"{name}-seed{given.seed}-{number}"
+            args.found.mkdir(exist_ok=True)
+            file = args.found / f"{name}-seed{args.seed}-{number}"
             file.write_bytes(data)
-            print(f"input {number} of seed {given.seed} is in {file}: {data!r}")
+            print(f"input {number} of seed {args.seed} is in {file}: {data!r}")
             raise
         finally:
             signal.alarm(0)
     seconds = time.monotonic() - began
-    print(f"{name}: {given.runs} inputs in {seconds:.0f} s, seed {given.seed}, nothing found")
+    print(f"{name}: {args.runs} inputs in {seconds:.0f} s, seed {args.seed}, nothing found")
     print(f"memory at most {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10} MiB")
 
 
 def main():
-    given = arguments()
+    given = parse_arguments()
     sys.path.insert(0, str(ROOT))
     if given.replay:
         importlib.import_module(f"fuzz_{given.target}").run(given.replay.read_bytes())
@@ -123,11 +123,11 @@ def main():
         import atheris  # noqa: PLC0415  (an environment of its own has it)
 
         if not given.plain:
-            guided(atheris, given.target, given)
+            run_guided(atheris, given.target, given)
             return
     if not given.plain:
         print("There is no atheris here: a seeded mutator runs, which does not look at what code is reached.")
-    plain(given.target, given)
+    run_unguided(given.target, given)
 
 
 if __name__ == "__main__":

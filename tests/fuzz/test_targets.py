@@ -3,7 +3,7 @@
 import importlib
 
 import pytest
-from hunt import TARGETS, mutated
+from hunt import TARGETS, mutate
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -26,7 +26,7 @@ def test_the_seeds_are_taken(target):
 @given(rng=st.randoms(use_true_random=False))
 def test_what_is_near_the_seeds_is_taken(target, rng):
     """Nothing but the declared exceptions, as each target says."""
-    target.run(mutated(rng, target.SEEDS))
+    target.run(mutate(rng, target.SEEDS))
 
 
 @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

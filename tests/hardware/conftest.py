@@ -8,7 +8,7 @@ import shutil
 import pytest
 
 
-class Machine:
+class FakeHost:
     """Plug things in and out; links are relative, as in the real /sys."""
 
     def __init__(self, root):
@@ -88,5 +88,5 @@ class Machine:
 
 
 @pytest.fixture
-def machine(tmp_path):
-    return Machine(tmp_path)
+def fake_host(tmp_path):
+    return FakeHost(tmp_path)

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from hardware import profile
-from hardware.identify import GENERIC, LITERAL, PRIMARY, SECONDARY, at_port, by_answers, by_usb
+from hardware.identify import GENERIC, MIN_MODEL_CHARS, PRIMARY_RANK, SECONDARY_RANK, rank_at_port, match_answers, match_usb_id
 
 ANSWERS = [
     # As modules gave them in public logs: ATI, +CGMM, +SIMCOMATI; +CGMI where it was there.
@@ -57,8 +57,8 @@ ANSWERS = [
 @pytest.mark.parametrize(("name", "answer"), ANSWERS)
 def test_a_module_is_known_by_what_it_says(name, answer):
     """Whatever else stands around its model."""
-    assert by_answers([answer]) == name
-    assert by_answers(["Quectel", answer.lower()]) == name
+    assert match_answers([answer]) == name
+    assert match_answers(["Quectel", answer.lower()]) == name
 
 
 @pytest.mark.parametrize(
@@ -78,55 +78,55 @@ def test_a_module_is_known_by_what_it_says(name, answer):
 )
 def test_what_is_not_known_is_generic(answer):
     """No profile is guessed from a name that only looks alike."""
-    assert by_answers([answer]) == GENERIC
+    assert match_answers([answer]) == GENERIC
 
 
 def test_usb_decides_between_equals():
     """A name that two versions share, and a product id that two modules share."""
-    assert by_usb("1e0e", "9001") == ["sim7000", "sim7600"]
-    assert by_answers(["SIMCOM_SIM7600E-H"], by_usb("1e0e", "9001")) == "sim7600"
-    assert by_answers(["LARA-R6001"], by_usb("1546", "1311")) == "lara_r6_01b"
-    assert by_answers(["LARA-R6001"], by_usb("05c6", "908b")) == "lara_r6_00b"
-    assert by_answers(["LARA-R6001D-01B"]) == "lara_r6_01b"
+    assert match_usb_id("1e0e", "9001") == ["sim7000", "sim7600"]
+    assert match_answers(["SIMCOM_SIM7600E-H"], match_usb_id("1e0e", "9001")) == "sim7600"
+    assert match_answers(["LARA-R6001"], match_usb_id("1546", "1311")) == "lara_r6_01b"
+    assert match_answers(["LARA-R6001"], match_usb_id("05c6", "908b")) == "lara_r6_00b"
+    assert match_answers(["LARA-R6001D-01B"]) == "lara_r6_01b"
 
 
 def test_a_module_that_does_not_tell():
     """ATI may be an ERROR: what USB leaves no doubt of is taken, nothing else is."""
-    assert by_answers([], by_usb("2c7c", "0125")) == "ec25"
-    assert by_answers([], by_usb("1e0e", "9001")) == GENERIC
-    assert by_answers([], by_usb("0403", "6001")) == GENERIC
+    assert match_answers([], match_usb_id("2c7c", "0125")) == "ec25"
+    assert match_answers([], match_usb_id("1e0e", "9001")) == GENERIC
+    assert match_answers([], match_usb_id("0403", "6001")) == GENERIC
 
 
 def test_the_module_is_believed_before_usb():
     """A product id may be kept by another module."""
-    assert by_answers(["SIM7080 R1951.01"], ["sim7600"]) == "sim7070"
+    assert match_answers(["SIM7080 R1951.01"], ["sim7600"]) == "sim7070"
 
 
 def test_the_at_ports_of_a_product():
     """First, second, none; by number or class."""
-    driver = profile.driver("sim7600")
-    assert at_port(driver, "1e0e", "9001", 2, "ff/00/00") == PRIMARY
-    assert at_port(driver, "1e0e", "9001", 3, "ff/00/00") == SECONDARY
-    assert at_port(driver, "1e0e", "9001", 0, "ff/ff/ff") is None
-    assert at_port(driver, "1e0e", "9003", 2, "ff/00/00") is None
-    assert at_port(driver, "2c7c", "9001", 2, "ff/00/00") is None
-    assert at_port(profile.driver("huawei_me909u"), "12d1", "1573", 7, "ff/01/02") == PRIMARY
-    assert at_port(profile.driver("huawei_me909u"), "12d1", "1573", 0, "ff/01/01") is None
+    driver = profile.load_driver_profile("sim7600")
+    assert rank_at_port(driver, "1e0e", "9001", 2, "ff/00/00") == PRIMARY_RANK
+    assert rank_at_port(driver, "1e0e", "9001", 3, "ff/00/00") == SECONDARY_RANK
+    assert rank_at_port(driver, "1e0e", "9001", 0, "ff/ff/ff") is None
+    assert rank_at_port(driver, "1e0e", "9003", 2, "ff/00/00") is None
+    assert rank_at_port(driver, "2c7c", "9001", 2, "ff/00/00") is None
+    assert rank_at_port(profile.load_driver_profile("huawei_me909u"), "12d1", "1573", 7, "ff/01/02") == PRIMARY_RANK
+    assert rank_at_port(profile.load_driver_profile("huawei_me909u"), "12d1", "1573", 0, "ff/01/01") is None
 
 
-@pytest.mark.parametrize("name", [name for name in profile.names() if name != GENERIC])
+@pytest.mark.parametrize("name", [name for name in profile.list_profiles() if name != GENERIC])
 def test_every_profile_can_be_told(name):
     """By a model, which begins with enough letters for its file to be found without parsing all."""
-    driver = profile.driver(name)
+    driver = profile.load_driver_profile(name)
     assert driver.models
-    assert all(len(re.split(r"[*?]", model)[0]) >= LITERAL for model in driver.models)
-    assert all(name in by_usb(layout.vendor, product) for layout in driver.usb for product in layout.products)
+    assert all(len(re.split(r"[*?]", model)[0]) >= MIN_MODEL_CHARS for model in driver.models)
+    assert all(name in match_usb_id(layout.vendor, product) for layout in driver.usb for product in layout.products)
 
 
-@pytest.mark.parametrize("name", profile.names())
+@pytest.mark.parametrize("name", profile.list_profiles())
 def test_a_simulated_module_is_taken_for_what_it_is(name):
     """The [device] table of a profile answers what its [driver] table listens for."""
-    device = profile.device(name)
-    usb = profile.driver(name).usb
-    candidates = by_usb(usb[0].vendor, usb[0].products[0]) if usb else []
-    assert by_answers([device.manufacturer, device.model, device.revision], candidates) == name
+    device = profile.load_simulator_profile(name)
+    usb = profile.load_driver_profile(name).usb
+    candidates = match_usb_id(usb[0].vendor, usb[0].products[0]) if usb else []
+    assert match_answers([device.manufacturer, device.model, device.revision], candidates) == name

@@ -2,14 +2,14 @@
 
 import pytest
 
-from hardware.neighbours import in_use
+from hardware.neighbours import describe_other_user
 
 
-def nobody(_port):
+def no_holders(_port):
     return []
 
 
-def net(machine, name, flags, state, *, path="1-1.2", interface=4):
+def add_network_interface(machine, name, flags, state, *, path="1-1.2", interface=4):
     folder = machine.root / f"sys/bus/usb/devices/{path}/{path}:1.{interface}/net/{name}"
     folder.mkdir(parents=True)
     (folder / "flags").write_text(flags + "\n")
@@ -17,15 +17,15 @@ def net(machine, name, flags, state, *, path="1-1.2", interface=4):
 
 
 @pytest.fixture
-def module(machine):
+def module(fake_host):
     """A SIM7600 with its ttys; 2 takes AT commands."""
-    machine.plug("1-1.2", "1e0e:9001", {number: f"ttyUSB{number}" for number in range(5)})
-    return machine
+    fake_host.plug("1-1.2", "1e0e:9001", {number: f"ttyUSB{number}" for number in range(5)})
+    return fake_host
 
 
 def test_alone(module):
     """Nobody but us."""
-    assert in_use(module.dev / "ttyUSB2", 7, lambda _: [(7, "modem-agent")], module.root) == ""
+    assert describe_other_user(module.dev / "ttyUSB2", 7, lambda _: [(7, "modem-agent")], module.root) == ""
 
 
 @pytest.mark.parametrize(
@@ -40,16 +40,16 @@ def test_alone(module):
 )
 def test_a_network_interface(module, flags, state, used):
     """One that is up carries the gateway's data; raw IP never says more than unknown."""
-    net(module, "wwan0", flags, state)
-    said = in_use(module.dev / "ttyUSB2", 7, nobody, module.root)
+    add_network_interface(module, "wwan0", flags, state)
+    said = describe_other_user(module.dev / "ttyUSB2", 7, no_holders, module.root)
     assert said == ("the network interface wwan0 of the same USB device is up" if used else "")
 
 
 def test_an_interface_of_another_device(module):
     """Is nobody's concern."""
     module.plug("1-1.3", "0bda:8153", {})
-    net(module, "eth1", "0x1003", "up", path="1-1.3")
-    assert in_use(module.dev / "ttyUSB2", 7, nobody, module.root) == ""
+    add_network_interface(module, "eth1", "0x1003", "up", path="1-1.3")
+    assert describe_other_user(module.dev / "ttyUSB2", 7, no_holders, module.root) == ""
 
 
 def test_another_tty_that_a_program_holds(module):
@@ -58,7 +58,7 @@ def test_another_tty_that_a_program_holds(module):
     def holders(port):
         return [(42, "pppd")] if port.endswith("ttyUSB3") else []
 
-    said = in_use(module.dev / "ttyUSB2", 7, holders, module.root)
+    said = describe_other_user(module.dev / "ttyUSB2", 7, holders, module.root)
     assert said == f"{module.dev}/ttyUSB3 is held by pppd (pid 42)"
 
 
@@ -69,12 +69,12 @@ def test_a_lock_of_another_user(module, alive, text):
     (module.root / "run/lock/LCK..ttyUSB3").write_text(text)
     if alive:
         (module.root / "proc/42").mkdir(parents=True)
-    said = in_use(module.dev / "ttyUSB2", 7, nobody, module.root)
+    said = describe_other_user(module.dev / "ttyUSB2", 7, no_holders, module.root)
     assert said == (f"{module.dev}/ttyUSB3 is held by process 42" if alive and "42" in text else "")
 
 
-def test_a_uart_has_only_itself(machine):
+def test_a_uart_has_only_itself(fake_host):
     """Another program on the same port counts, an interface that is up elsewhere does not."""
-    machine.uart("ttyAMA0")
-    assert in_use(machine.dev / "ttyAMA0", 7, nobody, machine.root) == ""
-    assert "held by minicom" in in_use(machine.dev / "ttyAMA0", 7, lambda _: [(9, "minicom")], machine.root)
+    fake_host.uart("ttyAMA0")
+    assert describe_other_user(fake_host.dev / "ttyAMA0", 7, no_holders, fake_host.root) == ""
+    assert "held by minicom" in describe_other_user(fake_host.dev / "ttyAMA0", 7, lambda _: [(9, "minicom")], fake_host.root)

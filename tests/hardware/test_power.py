@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from hardware import power
-from hardware.power import Gpio, Line, PowerUnusable, Usb, switch
+from hardware.power import GpioPowerSwitch, GpioLine, PowerUnavailable, UsbPowerSwitch, make_power_switch
 from hardware.profile import DriverProfile
 from hardware.quirks import Quirk
 
 
-class Gpiod(types.ModuleType):
+class FakeGpiod(types.ModuleType):
     """gpiod 2 as far as it is used, with one chip of 8 lines."""
 
     def __init__(self):
@@ -67,7 +67,7 @@ class Gpiod(types.ModuleType):
 
 @pytest.fixture
 async def gpiod(monkeypatch):
-    library = Gpiod()
+    library = FakeGpiod()
     library.loop = asyncio.get_running_loop()
     library.begun = library.loop.time()
     monkeypatch.setitem(sys.modules, "gpiod", library)
@@ -76,18 +76,18 @@ async def gpiod(monkeypatch):
 
 
 @pytest.fixture
-def slept(monkeypatch):
+def sleep_durations(monkeypatch):
     """How long each pause was to be; none really is."""
     pauses = []
 
     async def sleep(seconds):
         pauses.append(seconds)
 
-    monkeypatch.setattr(power, "asyncio", _With(sleep))
+    monkeypatch.setattr(power, "asyncio", _AsyncioWithSleep(sleep))
     return pauses
 
 
-class _With:
+class _AsyncioWithSleep:
     """asyncio with another sleep."""
 
     def __init__(self, sleep):
@@ -111,43 +111,43 @@ DRIVER = DriverProfile(power_key_on_s=0.5, power_key_off_s=3.0, power_off_s=6.0,
         ({"drives": "reset", "on_s": 0.7}, DRIVER, [0.7]),
     ],
 )
-async def test_the_pulses_are_those_of_profile_and_configuration(gpiod, slept, line, driver, pauses):
+async def test_the_pulses_are_those_of_profile_and_configuration(gpiod, sleep_durations, line, driver, pauses):
     """A key: off, a gap, on. A reset line: one pulse. The line is let go in between and after."""
-    await Gpio(Line("/dev/gpiochip0", 6, **line)).cycle(driver)
-    assert slept == pauses
+    await GpioPowerSwitch(GpioLine("/dev/gpiochip0", 6, **line)).power_cycle(driver)
+    assert sleep_durations == pauses
     values = [value for _, value in gpiod.levels]
     assert values == ["active", "inactive"] * (len(values) // 2)
     assert gpiod.held == 0
     assert gpiod.request[:3] == ("/dev/gpiochip0", "modem-agent", 6)
 
 
-async def test_a_press_is_one_pulse(gpiod, slept):
+async def test_a_press_is_one_pulse(gpiod, sleep_durations):
     """To switch on what may be off."""
-    await Gpio(Line("/dev/gpiochip0", 6, active_low=True)).press(DRIVER)
-    assert slept == [0.5]
+    await GpioPowerSwitch(GpioLine("/dev/gpiochip0", 6, active_low=True)).power_on(DRIVER)
+    assert sleep_durations == [0.5]
     assert gpiod.request[3].active_low is True
     assert gpiod.request[3].output_value == "inactive"
 
 
-async def test_a_reset_line_that_a_maker_warns_of_is_never_used(gpiod, slept):
+async def test_a_reset_line_that_a_maker_warns_of_is_never_used(gpiod, sleep_durations):
     """It may leave the module beyond recovery."""
-    line = Gpio(Line("/dev/gpiochip0", 6, drives="reset"))
-    with pytest.raises(PowerUnusable, match="never used"):
-        await line.cycle(DriverProfile(quirks=(Quirk.NO_RESET_LINE,)))
+    line = GpioPowerSwitch(GpioLine("/dev/gpiochip0", 6, drives="reset"))
+    with pytest.raises(PowerUnavailable, match="never used"):
+        await line.power_cycle(DriverProfile(quirks=(Quirk.RESET_LINE_UNSAFE,)))
     assert gpiod.levels == []
 
 
-async def test_a_reset_line_that_is_a_power_key(gpiod, slept):
+async def test_a_reset_line_that_is_a_power_key(gpiod, sleep_durations):
     """May leave the module off: whoever looks after it must know."""
-    line = Gpio(Line("/dev/gpiochip0", 6, drives="reset"))
-    assert not line.is_key
-    await line.cycle(DriverProfile(quirks=(Quirk.RESET_LINE_IS_POWER_KEY,)))
-    assert line.is_key
+    line = GpioPowerSwitch(GpioLine("/dev/gpiochip0", 6, drives="reset"))
+    assert not line.is_toggle
+    await line.power_cycle(DriverProfile(quirks=(Quirk.RESET_LINE_IS_POWER_KEY,)))
+    assert line.is_toggle
 
 
 async def test_a_pulse_that_is_ended_early_lets_the_key_go(gpiod):
     """At once."""
-    pulse = asyncio.ensure_future(Gpio(Line("/dev/gpiochip0", 6, on_s=60.0)).press(DRIVER))
+    pulse = asyncio.ensure_future(GpioPowerSwitch(GpioLine("/dev/gpiochip0", 6, on_s=60.0)).power_on(DRIVER))
     async with asyncio.timeout(5):
         while not gpiod.levels:  # noqa: ASYNC110  (a fake line sends no event)
             await asyncio.sleep(0)
@@ -158,11 +158,11 @@ async def test_a_pulse_that_is_ended_early_lets_the_key_go(gpiod):
     assert gpiod.held == 0
 
 
-async def test_a_line_that_somebody_else_has(gpiod, slept):
+async def test_a_line_that_somebody_else_has(gpiod, sleep_durations):
     """Is said in a sentence."""
     gpiod.busy = OSError(16, "Device or resource busy")
-    with pytest.raises(PowerUnusable, match=r"power key on /dev/gpiochip0 line 6 cannot be driven: .*busy"):
-        await Gpio(Line("/dev/gpiochip0", 6)).press(DRIVER)
+    with pytest.raises(PowerUnavailable, match=r"power key on /dev/gpiochip0 line 6 cannot be driven: .*busy"):
+        await GpioPowerSwitch(GpioLine("/dev/gpiochip0", 6)).power_on(DRIVER)
 
 
 @pytest.mark.parametrize(
@@ -177,27 +177,27 @@ async def test_a_line_that_somebody_else_has(gpiod, slept):
 async def test_what_is_missing_is_one_sentence(gpiod, trouble, offset, sentence):
     """Said when the program starts, and by `config check`."""
     gpiod.trouble = trouble
-    with pytest.raises(PowerUnusable, match=sentence):
-        Gpio(Line("/dev/gpiochip0", offset))
+    with pytest.raises(PowerUnavailable, match=sentence):
+        GpioPowerSwitch(GpioLine("/dev/gpiochip0", offset))
 
 
 def test_a_missing_package_is_one_sentence(monkeypatch):
     """Which says how to get it; version 1 is another library."""
     monkeypatch.setitem(sys.modules, "gpiod", None)
-    with pytest.raises(PowerUnusable, match=r"modem-agent\[gpio\]"):
-        Gpio(Line("/dev/gpiochip0", 6))
+    with pytest.raises(PowerUnavailable, match=r"modem-agent\[gpio\]"):
+        GpioPowerSwitch(GpioLine("/dev/gpiochip0", 6))
     old = types.ModuleType("gpiod")
     monkeypatch.setitem(sys.modules, "gpiod", old)
     monkeypatch.setitem(sys.modules, "gpiod.line", types.ModuleType("gpiod.line"))
-    with pytest.raises(PowerUnusable, match="version 2"):
-        Gpio(Line("/dev/gpiochip0", 6))
+    with pytest.raises(PowerUnavailable, match="version 2"):
+        GpioPowerSwitch(GpioLine("/dev/gpiochip0", 6))
 
 
-NOTE = Path("/nowhere/usb-off")
+STATE_FILE = Path("/nowhere/usb-off")
 
 
 @dataclass
-class Rules:
+class FakePowerConfig:
     power: str = "none"
     gpio_chip: Path = Path("/dev/gpiochip0")
     gpio_line: int = 6
@@ -209,42 +209,42 @@ class Rules:
 
 async def test_what_the_operator_names(gpiod):
     """Nothing, a line, or USB."""
-    assert switch(Rules(), lambda: None, NOTE) is None
-    assert switch(Rules("gpio"), lambda: None, NOTE).name == "the power key on /dev/gpiochip0 line 6"
-    assert switch(Rules("gpio", gpio_drives="reset"), lambda: None, NOTE).is_key is False
-    assert isinstance(switch(Rules("usb"), lambda: None, NOTE), Usb)
+    assert make_power_switch(FakePowerConfig(), lambda: None, STATE_FILE) is None
+    assert make_power_switch(FakePowerConfig("gpio"), lambda: None, STATE_FILE).name == "the power key on /dev/gpiochip0 line 6"
+    assert make_power_switch(FakePowerConfig("gpio", gpio_drives="reset"), lambda: None, STATE_FILE).is_toggle is False
+    assert isinstance(make_power_switch(FakePowerConfig("usb"), lambda: None, STATE_FILE), UsbPowerSwitch)
 
 
 # USB
 
 
-async def inline(work, name):
+async def run_inline(work, name):
     """Without the thread, which a test cannot kill."""
     return work()
 
 
 @pytest.fixture
-def module(machine, monkeypatch, tmp_path):
-    machine.plug("1-1.2", "1e0e:9001", {2: "ttyUSB2"})
+def module(fake_host, monkeypatch, tmp_path):
+    fake_host.plug("1-1.2", "1e0e:9001", {2: "ttyUSB2"})
     monkeypatch.setattr(power, "USB_OFF_S", 0.05)
-    machine.written = []
+    fake_host.written = []
     write = Path.write_text
 
     def noted(path, text, *args, **kwargs):
         if path.name == "authorized":
-            machine.written.append(text)
+            fake_host.written.append(text)
         return write(path, text, *args, **kwargs)
 
     monkeypatch.setattr(Path, "write_text", noted)
-    machine.note = tmp_path / "usb-off"
-    machine.switch = machine.root / "sys/bus/usb/devices/1-1.2/authorized"
-    write(machine.switch, "1")
-    return machine
+    fake_host.note = tmp_path / "usb-off"
+    fake_host.switch = fake_host.root / "sys/bus/usb/devices/1-1.2/authorized"
+    write(fake_host.switch, "1")
+    return fake_host
 
 
 async def test_usb_goes_off_and_on(module):
     """The device that the port belongs to."""
-    await Usb(lambda: module.dev / "ttyUSB2", module.note, module.root).cycle(DRIVER)
+    await UsbPowerSwitch(lambda: module.dev / "ttyUSB2", module.note, module.root).power_cycle(DRIVER)
     assert module.written == ["0", "1"]
 
 
@@ -261,42 +261,42 @@ async def test_a_process_that_is_killed_leaves_a_note(module, monkeypatch):
         def set(self):
             pass
 
-    usb = Usb(lambda: module.dev / "ttyUSB2", module.note, module.root)
-    await usb.cycle(DRIVER)
-    assert await usb.put_right() == ""
+    usb = UsbPowerSwitch(lambda: module.dev / "ttyUSB2", module.note, module.root)
+    await usb.power_cycle(DRIVER)
+    assert await usb.restore() == ""
     monkeypatch.setattr(power.threading, "Event", Death)
-    monkeypatch.setattr(power, "in_thread", inline)
+    monkeypatch.setattr(power, "in_thread", run_inline)
     with pytest.raises(KilledError):
-        await usb.cycle(DRIVER)
+        await usb.power_cycle(DRIVER)
     monkeypatch.undo()
     assert module.switch.read_text() == "0"
-    later = Usb(lambda: None, module.note, module.root)
-    assert await later.put_right() == "1-1.2"
+    later = UsbPowerSwitch(lambda: None, module.note, module.root)
+    assert await later.restore() == "1-1.2"
     assert module.switch.read_text() == "1"
-    assert await later.put_right() == ""
+    assert await later.restore() == ""
 
 
 @pytest.mark.parametrize("note", ["", "1-1.9", "../../../../etc", "1-1.2/.."])
 async def test_a_note_of_what_is_not_there(module, note):
     """Unplugged since, or never written to its end: nothing is switched, and the note is taken away."""
     module.note.write_text(note)
-    assert await Usb(lambda: None, module.note, module.root).put_right() == ""
+    assert await UsbPowerSwitch(lambda: None, module.note, module.root).restore() == ""
     assert module.written == []
     assert not module.note.exists()
 
 
 async def test_nothing_is_switched_off_that_cannot_be_noted(module):
     """A disk that takes nothing more."""
-    usb = Usb(lambda: module.dev / "ttyUSB2", module.note / "no folder", module.root)
-    with pytest.raises(PowerUnusable, match="no folder cannot be written"):
-        await usb.cycle(DRIVER)
+    usb = UsbPowerSwitch(lambda: module.dev / "ttyUSB2", module.note / "no folder", module.root)
+    with pytest.raises(PowerUnavailable, match="no folder cannot be written"):
+        await usb.power_cycle(DRIVER)
     assert module.written == []
 
 
 async def test_usb_is_on_again_whatever_ends_it(module, monkeypatch):
     """Also when the agent is to stop in the middle."""
     monkeypatch.setattr(power, "USB_OFF_S", 60.0)
-    cycle = asyncio.ensure_future(Usb(lambda: module.dev / "ttyUSB2", module.note, module.root).cycle(DRIVER))
+    cycle = asyncio.ensure_future(UsbPowerSwitch(lambda: module.dev / "ttyUSB2", module.note, module.root).power_cycle(DRIVER))
     async with asyncio.timeout(5):
         while module.written != ["0"]:  # noqa: ASYNC110  (a file sends no event)
             await asyncio.sleep(0.001)
@@ -311,8 +311,8 @@ async def test_usb_is_on_again_whatever_ends_it(module, monkeypatch):
 async def test_what_is_not_on_usb_cannot_be_switched_there(module, node):
     """A UART, or nothing."""
     module.uart("ttyAMA0")
-    with pytest.raises(PowerUnusable, match="not on USB"):
-        await Usb(lambda: None if node is None else module.dev / node, module.note, module.root).cycle(DRIVER)
+    with pytest.raises(PowerUnavailable, match="not on USB"):
+        await UsbPowerSwitch(lambda: None if node is None else module.dev / node, module.note, module.root).power_cycle(DRIVER)
     assert module.written == []
 
 
@@ -327,8 +327,8 @@ async def test_a_switch_that_fails_is_said(module, monkeypatch):
         return write(path, *args)
 
     monkeypatch.setattr(Path, "write_text", failing)
-    with pytest.raises(PowerUnusable, match="authorized cannot be written: Input/output error"):
-        await Usb(lambda: module.dev / "ttyUSB2", module.note, module.root).cycle(DRIVER)
+    with pytest.raises(PowerUnavailable, match="authorized cannot be written: Input/output error"):
+        await UsbPowerSwitch(lambda: module.dev / "ttyUSB2", module.note, module.root).power_cycle(DRIVER)
 
 
 async def test_a_switch_that_may_not_be_written(module, monkeypatch):
@@ -342,6 +342,6 @@ async def test_a_switch_that_may_not_be_written(module, monkeypatch):
         return write(path, *args)
 
     monkeypatch.setattr(Path, "write_text", forbidden)
-    with pytest.raises(PowerUnusable, match="udev rule"):
-        await Usb(lambda: module.dev / "ttyUSB2", module.note, module.root).cycle(DRIVER)
+    with pytest.raises(PowerUnavailable, match="udev rule"):
+        await UsbPowerSwitch(lambda: module.dev / "ttyUSB2", module.note, module.root).power_cycle(DRIVER)
     assert not module.note.exists()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from hardware import profile
-from hardware.quirks import Quirk, describe
+from hardware.quirks import Quirk, describe_quirk
 
 PROFILES = Path(profile.__file__).parent / "profiles"
 TAGS = set(re.findall(r"^- \[(\S+)\]", (PROFILES / "README.md").read_text(), re.MULTILINE))
@@ -20,11 +20,11 @@ MODULES = """
 """
 
 
-@pytest.mark.parametrize("name", profile.names())
+@pytest.mark.parametrize("name", profile.list_profiles())
 def test_every_profile_is_valid(name):
     """Both tables, no unknown key; what is named exists."""
-    device = profile.device(name)
-    assert profile.driver(name)
+    device = profile.load_simulator_profile(name)
+    assert profile.load_driver_profile(name)
     assert device.store in device.memories[0]
     known = {*device.stores, "SM", "MT"}
     assert known >= set().union(*device.memories, {device.report_store})
@@ -34,51 +34,51 @@ def test_every_profile_is_valid(name):
 
 def test_names():
     """The plain module and real ones."""
-    assert profile.names() == sorted(["generic", *MODULES.split()])
+    assert profile.list_profiles() == sorted(["generic", *MODULES.split()])
 
 
 def test_the_defaults_are_the_plain_module():
     """generic.toml adds nothing but its name."""
-    assert profile.device() == profile.DeviceProfile()
+    assert profile.load_simulator_profile() == profile.SimulatorProfile()
 
 
-@pytest.mark.parametrize("name", profile.names())
+@pytest.mark.parametrize("name", profile.list_profiles())
 def test_sources_are_named(name):
     """What is said of a real module has a source, and the page of sources knows every tag."""
-    assert set(profile.driver(name).sources) <= TAGS
-    assert profile.driver(name).sources or name == "generic"
+    assert set(profile.load_driver_profile(name).sources) <= TAGS
+    assert profile.load_driver_profile(name).sources or name == "generic"
     heading = (PROFILES / f"{name}.toml").read_text().partition("[device]")[0]
     assert re.findall(r"[Ss]ource", heading) or name == "generic"
 
 
-@pytest.mark.parametrize("name", profile.names())
+@pytest.mark.parametrize("name", profile.list_profiles())
 def test_every_tag_beside_a_fact_is_a_source_of_the_profile(name):
     """A comment that names a source names one of the list below."""
     lines = (PROFILES / f"{name}.toml").read_text().splitlines()
     beside = {word for line in lines for word in re.findall(r"[\w-]+", line.partition("#")[2])}
-    assert beside & TAGS <= set(profile.driver(name).sources)
+    assert beside & TAGS <= set(profile.load_driver_profile(name).sources)
 
 
 @pytest.mark.parametrize("quirk", Quirk)
 def test_quirks_are_explained_and_used(quirk):
     """A name without a sentence, or that no module has, is a slip."""
-    assert describe(quirk)
-    assert any(quirk in driver.quirks for driver in profile.drivers().values())
+    assert describe_quirk(quirk)
+    assert any(quirk in driver.quirks for driver in profile.load_driver_profiles().values())
 
 
 def test_a_generic_module_is_driven_without_assumptions():
     """Nothing is known of what fits no profile."""
-    assert profile.driver() == profile.DriverProfile()
+    assert profile.load_driver_profile() == profile.DriverProfile()
 
 
 def test_modules_that_share_facts():
     """EG91 has the EC25's manual and times of its own; what it is known by is not inherited."""
-    ec25, eg91 = profile.driver("ec25"), profile.driver("eg91")
+    ec25, eg91 = profile.load_driver_profile("ec25"), profile.load_driver_profile("eg91")
     assert eg91.cmgs_timeout_s == ec25.cmgs_timeout_s == 120
     assert eg91.start_s == 12
     assert eg91.models == ("EG91",)
     assert [layout.products for layout in eg91.usb] == [("0191",)]
-    assert profile.device("eg91").stores == profile.device("ec25").stores
+    assert profile.load_simulator_profile("eg91").stores == profile.load_simulator_profile("ec25").stores
 
 
 def test_what_a_module_is_known_by_is_its_own(tmp_path, monkeypatch):
@@ -88,13 +88,13 @@ def test_what_a_module_is_known_by_is_its_own(tmp_path, monkeypatch):
     (tmp_path / "profiles" / "other.toml").write_text(f'[driver]\nmodels = ["X1"]\nbaud = 9600\n{usb}')
     (tmp_path / "profiles" / "mine.toml").write_text('same_as = "other"')
     monkeypatch.setattr(profile.resources, "files", lambda _: tmp_path)
-    assert profile.driver("mine") == profile.DriverProfile(baud=9600)
+    assert profile.load_driver_profile("mine") == profile.DriverProfile(baud=9600)
 
 
 def test_looking_for_a_vendor_reads_no_more():
     """Only files that mention it."""
-    assert set(profile.drivers("12d1")) == {"huawei_e3372_stick", "huawei_me909u"}
-    assert set(profile.drivers()) == set(profile.names())
+    assert set(profile.load_driver_profiles("12d1")) == {"huawei_e3372_stick", "huawei_me909u"}
+    assert set(profile.load_driver_profiles()) == set(profile.list_profiles())
 
 
 def test_the_udev_rules_agree():
@@ -107,14 +107,14 @@ def test_the_udev_rules_agree():
     ruled = line.findall(RULES.read_text())
     named = [
         (layout.vendor, product, "command" if layout.at_classes else f"{layout.at:02x}")
-        for driver in profile.drivers().values()
+        for driver in profile.load_driver_profiles().values()
         for layout in driver.usb
         for product in layout.products
         if layout.at is not None or layout.at_classes
     ]
     assert len(ruled) == len(set(ruled)) == RULES.read_text().count("ID_MM_PORT_IGNORE")
     assert set(ruled) == set(named)
-    assert {layout.at_classes for driver in profile.drivers().values() for layout in driver.usb} == {
+    assert {layout.at_classes for driver in profile.load_driver_profiles().values() for layout in driver.usb} == {
         (),
         ("ff/02/02", "ff/01/02"),
     }
@@ -123,7 +123,7 @@ def test_the_udev_rules_agree():
 def test_profiles_do_not_contradict_each_other():
     """Two modules with one product id have their AT port on one interface."""
     ports = {}
-    for driver in profile.drivers().values():
+    for driver in profile.load_driver_profiles().values():
         for layout in driver.usb:
             for product in layout.products:
                 assert ports.setdefault((layout.vendor, product), layout.at) == layout.at
@@ -132,9 +132,9 @@ def test_profiles_do_not_contradict_each_other():
 def test_a_profile_that_does_not_exist():
     """One sentence that names it and those there are."""
     with pytest.raises(profile.ProfileError, match=r'"ec26"; known are .*ec25'):
-        profile.device("ec26")
+        profile.load_simulator_profile("ec26")
     with pytest.raises(profile.ProfileError, match="known are"):
-        profile.device("../profile")
+        profile.load_simulator_profile("../profile")
 
 
 @pytest.mark.parametrize(
@@ -155,7 +155,7 @@ def test_a_broken_profile(tmp_path, monkeypatch, text, sentence):
     (tmp_path / "profiles" / "mine.toml").write_text(text)
     monkeypatch.setattr(profile.resources, "files", lambda _: tmp_path)
     with pytest.raises(profile.ProfileError, match=rf"profile .*{sentence}") as caught:
-        profile.device("mine")
+        profile.load_simulator_profile("mine")
     assert "mine" in str(caught.value)
 
 
@@ -176,4 +176,4 @@ def test_a_broken_driver(tmp_path, monkeypatch, text, sentence):
     (tmp_path / "profiles" / "mine.toml").write_text(text)
     monkeypatch.setattr(profile.resources, "files", lambda _: tmp_path)
     with pytest.raises(profile.ProfileError, match=f"profile mine, table driver: .*{sentence}"):
-        profile.driver("mine")
+        profile.load_driver_profile("mine")

@@ -7,28 +7,28 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hardware.recording import (
-    TAKEN_UP_AGAIN,
+    RESUMED_NOTE,
     RecordingError,
-    Run,
-    first_line,
-    hidden,
-    octets,
-    parse,
-    run_line,
-    visible,
+    RecordedChunk,
+    format_header,
+    redact_pins,
+    unescape_bytes,
+    parse_recording,
+    format_chunk,
+    escape_bytes,
 )
 
 
 @given(st.binary())
 def test_every_octet_comes_back(data):
     """Whatever was said can be written on one line of ASCII, and read again; no blank ends a line."""
-    shown = visible(data)
+    shown = escape_bytes(data)
     assert shown.isascii()
     assert shown.isprintable()
     assert shown == shown.strip() or shown.startswith(" ")
-    assert octets(shown) == data
-    (run,) = parse(f"{first_line()}\n{run_line(1.5, '<', shown)}\n").runs
-    assert run == Run(2, 1.5, "<", data)
+    assert unescape_bytes(shown) == data
+    (run,) = parse_recording(f"{format_header()}\n{format_chunk(1.5, '<', shown)}\n").chunks
+    assert run == RecordedChunk(2, 1.5, "<", data)
 
 
 def test_what_a_recording_may_hold():
@@ -41,21 +41,21 @@ def test_what_a_recording_may_hold():
 # modem-agent recording 1, later
 0.25 < \r\nOK\r\n
 """
-    recording = parse(text)
-    assert recording.masked
-    assert recording.about == "2026-11-22T01:02:03+00:00, agent 0.1.0, masked"
-    assert recording.runs == (
-        Run(4, 0.5, ">", b"AT\r"),
-        Run(5, 12.0, "!", note="session ended"),
-        Run(6, 0.0, "!", note=TAKEN_UP_AGAIN),
-        Run(7, 0.25, "<", b"\r\nOK\r\n"),
+    recording = parse_recording(text)
+    assert recording.is_masked
+    assert recording.details == "2026-11-22T01:02:03+00:00, agent 0.1.0, masked"
+    assert recording.chunks == (
+        RecordedChunk(4, 0.5, ">", b"AT\r"),
+        RecordedChunk(5, 12.0, "!", note="session ended"),
+        RecordedChunk(6, 0.0, "!", note=RESUMED_NOTE),
+        RecordedChunk(7, 0.25, "<", b"\r\nOK\r\n"),
     )
 
 
 def test_masked_is_a_word_of_its_own():
     """A module called masked-1 does not make a recording masked."""
-    assert not parse(first_line("module masked-1")).masked
-    assert parse(first_line("agent 1", "", "masked")).masked
+    assert not parse_recording(format_header("module masked-1")).is_masked
+    assert parse_recording(format_header("agent 1", "", "masked")).is_masked
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_masked_is_a_word_of_its_own():
 def test_what_is_no_recording(text, sentence):
     """One sentence that names the line."""
     with pytest.raises(RecordingError, match=sentence):
-        parse(text)
+        parse_recording(text)
 
 
 @pytest.mark.parametrize(
@@ -103,5 +103,5 @@ def test_what_is_no_recording(text, sentence):
 )
 def test_a_pin_is_hidden(told, shown):
     """However it is told to a module, its digits and their number do not show; all else does."""
-    assert hidden(told) == shown
-    assert hidden(shown) == shown
+    assert redact_pins(told) == shown
+    assert redact_pins(shown) == shown

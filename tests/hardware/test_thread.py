@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from hardware.thread import in_thread
+from hardware.thread import run_in_thread
 
 
 async def test_result_and_exception_come_back():
@@ -17,11 +17,11 @@ async def test_result_and_exception_come_back():
     def stumble():
         raise OSError(5, "Input/output error")
 
-    thread = await in_thread(work, "port")
+    thread = await run_in_thread(work, "port")
     assert (thread.name, thread.daemon) == ("port", True)
     assert thread is not threading.main_thread()
     with pytest.raises(OSError, match="Input/output error"):
-        await in_thread(stumble, "port")
+        await run_in_thread(stumble, "port")
 
 
 @pytest.mark.parametrize("stumbles", [False, True])
@@ -44,7 +44,7 @@ async def test_what_nobody_waits_for_is_given_back_beside_the_loop(stumbles):
         given.append((result, threading.current_thread() is threading.main_thread()))
         loop.call_soon_threadsafe(done.set)
 
-    waiting = asyncio.ensure_future(in_thread(work, "port", abandoned))
+    waiting = asyncio.ensure_future(run_in_thread(work, "port", abandoned))
     async with asyncio.timeout(10):
         await begun.wait()
     waiting.cancel()
@@ -80,8 +80,8 @@ def test_a_loop_that_has_ended():
     async def begin():
         # The end of `run` cancels them, and their loop is closed before their work is done.
         waiting = [
-            asyncio.ensure_future(in_thread(work, "port", abandoned)),
-            asyncio.ensure_future(in_thread(stumble, "port", abandoned)),
+            asyncio.ensure_future(run_in_thread(work, "port", abandoned)),
+            asyncio.ensure_future(run_in_thread(stumble, "port", abandoned)),
         ]
         await asyncio.wait(waiting, timeout=0)
 

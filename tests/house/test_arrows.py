@@ -25,7 +25,7 @@ PACKAGES = {
 }
 """Package of ours: the other packages of ours it may import."""
 
-FLOORS = (
+LAYERS = (
     # Values and rules that every floor above may use. They know nothing of the rooms.
     {"version", "config", "retry", "clock", "stopping", "lanes", "waiting", "notify", "story", "health"},
     # What of it is said.
@@ -52,7 +52,7 @@ FLOORS = (
 )
 """The rooms of `agent` from the ground up. A room imports from floors below its own, never from beside it."""
 
-FOREIGN = {
+THIRD_PARTY = {
     "pdu": set(),
     "hardware": {"msgspec", "serial", "gpiod"},
     "hardware.sim": {"msgspec", "aiohttp"},
@@ -64,7 +64,7 @@ for each import in memory and start-up time, so the libraries of shell and sandb
 
 PURE = {
     "pdu": {"pdu.__main__", "pdu.vectors"},  # except the command line of the package
-    "agent.at.engine": set(),
+    "agent.at.protocol": set(),
     "agent.service": set(),
     "agent.retry": set(),
     "agent.clock": set(),
@@ -72,14 +72,14 @@ PURE = {
 }
 """Rooms that decide without a clock, a file, a wire or a thread; with the modules in them that need not."""
 
-IMPURE = {
+IMPURE_MODULES = {
     *("asyncio", "select", "selectors", "signal", "socket", "subprocess", "threading"),
     *("fcntl", "io", "logging", "os", "pathlib", "shutil", "sqlite3", "tempfile", "termios"),
     *("secrets", "time", "uuid"),
 }
 
 
-def modules(root: Path) -> Iterator[tuple[str, Path]]:
+def iter_modules(root: Path) -> Iterator[tuple[str, Path]]:
     """Each module of our packages under `root`: dotted name and file."""
     for package in PACKAGES:
         for file in sorted((root / package).rglob("*.py")):
@@ -87,7 +87,7 @@ def modules(root: Path) -> Iterator[tuple[str, Path]]:
             yield ".".join(parts[:-1] if parts[-1] == "__init__" else parts), file
 
 
-def imports(name: str, file: Path) -> Iterator[tuple[str, int]]:
+def iter_imports(name: str, file: Path) -> Iterator[tuple[str, int]]:
     """What a module imports: dotted names as written (relative ones resolved) and their line."""
     package = name if file.name == "__init__.py" else name.rpartition(".")[0]
     for node in ast.walk(ast.parse(file.read_text(), str(file))):
@@ -102,99 +102,99 @@ def imports(name: str, file: Path) -> Iterator[tuple[str, int]]:
                 yield from ((f"{base}.{alias.name}", node.lineno) for alias in names)
 
 
-def within(name: str, prefix: str) -> bool:
+def is_within(name: str, prefix: str) -> bool:
     return name == prefix or name.startswith(prefix + ".")
 
 
-def room_of(name: str) -> str | None:
+def component_of(name: str) -> str | None:
     """The room of `agent` that a dotted name belongs to; None for the package's own door."""
     parts = name.split(".")
     return parts[1] if parts[0] == "agent" and len(parts) > 1 else None
 
 
-def floor_of(room: str) -> int | None:
-    return next((height for height, rooms in enumerate(FLOORS) if room in rooms), None)
+def layer_of(room: str) -> int | None:
+    return next((height for height, rooms in enumerate(LAYERS) if room in rooms), None)
 
 
-def wrong_arrows(root: Path) -> list[str]:
+def forbidden_imports(root: Path) -> list[str]:
     """One sentence for each import that turns against the road."""
     wrong = []
-    ours = {name for name, _ in modules(root)}
-    for name, file in modules(root):
+    ours = {name for name, _ in iter_modules(root)}
+    for name, file in iter_modules(root):
         package = name.partition(".")[0]
-        room = room_of(name)
-        if room is not None and floor_of(room) is None:
+        room = component_of(name)
+        if room is not None and layer_of(room) is None:
             wrong.append(f"{name}: the room {room} has no floor in this test")
             continue
-        for target, line in imports(name, file):
+        for target, line in iter_imports(name, file):
             where = f"{file.relative_to(root)}:{line} imports {target}"
             other = target.partition(".")[0]
             if other in PACKAGES:
                 if other not in PACKAGES[package] | {package}:
                     wrong.append(f"{where}: {package} must not know {other}")
                 elif other == package == "agent":
-                    wrong += _wrong_floor(room, target, where, ours)
-                elif package == "agent" and within(target, "hardware.sim") and room != "cli":
+                    wrong += _layer_violations(room, target, where, ours)
+                elif package == "agent" and is_within(target, "hardware.sim") and room != "cli":
                     wrong.append(f"{where}: the agent must not know the simulator")
-            elif other not in sys.stdlib_module_names and other not in _foreign(name):
+            elif other not in sys.stdlib_module_names and other not in _allowed_third_party(name):
                 wrong.append(f"{where}: not among what this package may use")
     return wrong
 
 
-def _wrong_floor(room: str | None, target: str, where: str, ours: set[str]) -> Iterator[str]:
-    other = room_of(target)
+def _layer_violations(component: str | None, target: str, where: str, ours: set[str]) -> Iterator[str]:
+    other = component_of(target)
     if other is not None and f"agent.{other}" not in ours:
         other = "handlers"  # a name of the door `agent`, which hands out what handlers are written with
-    if room is None or other is None or other == room:
+    if component is None or other is None or other == component:
         return  # the door itself, or within one room
-    height = floor_of(other)
-    if height is None or height >= (floor_of(room) or 0):
-        yield f"{where}: {room} must not know {other}"
+    height = layer_of(other)
+    if height is None or height >= (layer_of(component) or 0):
+        yield f"{where}: {component} must not know {other}"
 
 
-def _foreign(name: str) -> set[str]:
-    return FOREIGN[max((prefix for prefix in FOREIGN if within(name, prefix)), key=len)]
+def _allowed_third_party(name: str) -> set[str]:
+    return THIRD_PARTY[max((prefix for prefix in THIRD_PARTY if is_within(name, prefix)), key=len)]
 
 
-def impurities(root: Path) -> list[str]:
+def impure_imports(root: Path) -> list[str]:
     """One sentence for each import that a pure room must not have."""
     wrong = []
-    for name, file in modules(root):
-        prefix = next((prefix for prefix in PURE if within(name, prefix)), None)
+    for name, file in iter_modules(root):
+        prefix = next((prefix for prefix in PURE if is_within(name, prefix)), None)
         if prefix is None or name in PURE[prefix]:
             continue
         wrong += [
             f"{file.relative_to(root)}:{line} imports {target}: {prefix} is pure"
-            for target, line in imports(name, file)
-            if target.partition(".")[0] in IMPURE
+            for target, line in iter_imports(name, file)
+            if target.partition(".")[0] in IMPURE_MODULES
         ]
     return wrong
 
 
-def loop_in_journal(root: Path) -> list[str]:
+def asyncio_in_journal(root: Path) -> list[str]:
     """The journal is plain functions; only its skin, the worker thread, knows the event loop."""
     return [
         f"{file.relative_to(root)}:{line} imports {target}"
-        for name, file in modules(root)
-        if within(name, "agent.journal") and name != "agent.journal.skin"
-        for target, line in imports(name, file)
+        for name, file in iter_modules(root)
+        if is_within(name, "agent.journal") and name != "agent.journal.skin"
+        for target, line in iter_imports(name, file)
         if target.partition(".")[0] == "asyncio"
     ]
 
 
 def test_no_import_turns_against_the_road():
     """pdu imports nothing of ours, hardware only pdu, and the rooms of agent only floors below them."""
-    assert wrong_arrows(CHECKOUT) == []
+    assert forbidden_imports(CHECKOUT) == []
 
 
 def test_pure_rooms_have_no_hands():
     """What decides without clock, file, wire or thread imports none of them."""
-    assert impurities(CHECKOUT) == []
+    assert impure_imports(CHECKOUT) == []
 
 
 def test_the_journal_is_plain_functions():
     """Nothing in the journal but its skin knows asyncio."""
-    assert loop_in_journal(CHECKOUT) == []
+    assert asyncio_in_journal(CHECKOUT) == []
 
 
 @pytest.mark.parametrize(
@@ -206,8 +206,8 @@ def test_the_journal_is_plain_functions():
         ("hardware/profile.py", "from agent import Command", "hardware must not know agent"),
         ("hardware/ports.py", "import aiohttp", "not among"),
         ("hardware/sim/module.py", "from agent.at import engine", "hardware must not know agent"),
-        ("agent/at/engine.py", "from agent.modem import modem", "at must not know modem"),
-        ("agent/at/engine.py", "from ..modem.modem import Modem", "at must not know modem"),
+        ("agent/at/protocol.py", "from agent.modem import modem", "at must not know modem"),
+        ("agent/at/protocol.py", "from ..modem.modem import Modem", "at must not know modem"),
         ("agent/modem/modem.py", "from agent import service", "modem must not know service"),
         (
             "agent/service/sid.py",
@@ -229,7 +229,7 @@ def test_a_wrong_arrow_is_seen(tmp_path, path, source, complaint):
         _write(tmp_path, f"agent/{package}/__init__.py", "")
     _write(tmp_path, "agent/outbox.py", "")
     _write(tmp_path, path, source)
-    (sentence,) = wrong_arrows(tmp_path)
+    (sentence,) = forbidden_imports(tmp_path)
     assert complaint in sentence
     assert path.removesuffix(".py").split("/")[-1] in sentence
 
@@ -256,21 +256,21 @@ def test_a_right_arrow_is_let_through(tmp_path, path, source):
     for room in ("intake", "outbox", "app", "journal", "config"):
         _write(tmp_path, f"agent/{room}.py", "")
     _write(tmp_path, path, source)
-    assert wrong_arrows(tmp_path) == []
+    assert forbidden_imports(tmp_path) == []
 
 
 def test_an_impure_import_is_seen(tmp_path):
     """A clock in the codec, a file in the engine and a loop in the journal are each named."""
     _write(tmp_path, "pdu/timestamp.py", "import time")
-    _write(tmp_path, "agent/at/engine.py", "from os import path")
+    _write(tmp_path, "agent/at/protocol.py", "from os import path")
     _write(tmp_path, "agent/at/wire.py", "import asyncio, os")
     _write(tmp_path, "agent/journal/outbox.py", "from asyncio import Queue")
     _write(tmp_path, "agent/journal/skin.py", "import asyncio")
-    assert impurities(tmp_path) == [
+    assert impure_imports(tmp_path) == [
         "pdu/timestamp.py:1 imports time: pdu is pure",
-        "agent/at/engine.py:1 imports os.path: agent.at.engine is pure",
+        "agent/at/protocol.py:1 imports os.path: agent.at.protocol is pure",
     ]
-    assert loop_in_journal(tmp_path) == ["agent/journal/outbox.py:1 imports asyncio.Queue"]
+    assert asyncio_in_journal(tmp_path) == ["agent/journal/outbox.py:1 imports asyncio.Queue"]
 
 
 def _write(root: Path, path: str, source: str) -> None:

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 CHECKOUT = Path(__file__).parents[2]
-SHELL = {"click", "rich", "pygments", "markdown_it"}
-EXTRAS = {"aiohttp", "aiomqtt", "prometheus_client", "gpiod"}
+CLI_LIBRARIES = {"click", "rich", "pygments", "markdown_it"}
+OPTIONAL_LIBRARIES = {"aiohttp", "aiomqtt", "prometheus_client", "gpiod"}
 
 
-def brought_in(statement: str) -> set[str]:
+def loaded_modules(statement: str) -> set[str]:
     """Top names of the modules that a fresh interpreter has loaded after `statement`."""
     code = f"{statement}\nimport sys\nprint(*{{name.partition('.')[0] for name in sys.modules}})"
     result = subprocess.run(
@@ -25,21 +25,21 @@ def brought_in(statement: str) -> set[str]:
 @pytest.mark.parametrize(
     ("statement", "unwanted"),
     [
-        ("import pdu", SHELL | EXTRAS | {"asyncio", "agent", "hardware", "msgspec", "serial"}),
-        ("import agent", SHELL | EXTRAS | {"asyncio", "sqlite3", "serial", "msgspec"}),
-        ("from agent import Command, Reply, TryLater, handler", SHELL | EXTRAS | {"sqlite3", "serial"}),
-        ("import hardware.profile", SHELL | EXTRAS | {"agent", "asyncio", "serial"}),
-        ("import agent.app", SHELL | EXTRAS),
+        ("import pdu", CLI_LIBRARIES | OPTIONAL_LIBRARIES | {"asyncio", "agent", "hardware", "msgspec", "serial"}),
+        ("import agent", CLI_LIBRARIES | OPTIONAL_LIBRARIES | {"asyncio", "sqlite3", "serial", "msgspec"}),
+        ("from agent import Command, Reply, TryLater, handler", CLI_LIBRARIES | OPTIONAL_LIBRARIES | {"sqlite3", "serial"}),
+        ("import hardware.profile", CLI_LIBRARIES | OPTIONAL_LIBRARIES | {"agent", "asyncio", "serial"}),
+        ("import agent.app", CLI_LIBRARIES | OPTIONAL_LIBRARIES),
     ],
 )
 def test_a_door_brings_in_no_more_than_it_needs(statement, unwanted):
     """Neither the shell's libraries nor an extra is loaded by the agent, the codec or a handler's file."""
-    assert brought_in(statement) & unwanted == set()
+    assert loaded_modules(statement) & unwanted == set()
 
 
 def test_an_unwanted_import_is_seen():
     """The check above looks at what was really loaded."""
-    assert {"click", "asyncio"} <= brought_in("import asyncio, click")
+    assert {"click", "asyncio"} <= loaded_modules("import asyncio, click")
 
 
 @pytest.mark.parametrize("package", ["pdu", "hardware", "agent"])

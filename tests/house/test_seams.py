@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 CHECKOUT = Path(__file__).parents[2]
 
-SOURCES = {
+NONDETERMINISTIC_NAMES = {
     "clock": (
         *("time.time", "time.time_ns", "time.monotonic", "time.monotonic_ns", "time.clock_gettime"),
         *("time.clock_gettime_ns", "time.perf_counter", "time.perf_counter_ns", "time.process_time"),
@@ -50,14 +50,14 @@ SOURCES = {
 }
 """What comes from outside, by kind. A name stands for everything below it."""
 
-METHODS = {
+LOOP_METHODS = {
     "run_in_executor": "thread",
     "subprocess_exec": "process",
     "subprocess_shell": "process",
 }
 """Methods of an event loop that do the same; nothing else of ours has such names."""
 
-SEAMS: dict[str, dict[str, str]] = {
+ALLOWED_USES: dict[str, dict[str, str]] = {
     "agent/cli/demo.py": {"clock": "hands monotonic time to its screen"},
     "agent/cli/sandbox.py": {
         "clock": "hands the wall clock to the simulation",
@@ -80,26 +80,26 @@ SEAMS: dict[str, dict[str, str]] = {
 """Module: kind of thing it may take from outside, and why there."""
 
 
-class Use(NamedTuple):
+class OutsideUse(NamedTuple):
     module: str
     kind: str
     name: str
-    place: str
+    location: str
 
 
-def uses(root: Path) -> Iterator[Use]:
+def iter_uses(root: Path) -> Iterator[OutsideUse]:
     """Each place in our packages that takes time, chance, a thread or a process from outside."""
     for package in ("pdu", "hardware", "agent"):
         for file in sorted((root / package).rglob("*.py")):
             tree = ast.parse(file.read_text(), str(file))
             path = file.relative_to(root).as_posix()
-            for name, node in _outer_names(tree):
-                kind = _kind(name, node, tree)
+            for name, node in _imported_names(tree):
+                kind = _kind_of(name, node, tree)
                 if kind is not None:
-                    yield Use(path, kind, name, f"{path}:{node.lineno}")
+                    yield OutsideUse(path, kind, name, f"{path}:{node.lineno}")
 
 
-def _outer_names(tree: ast.Module) -> Iterator[tuple[str, ast.expr | ast.ImportFrom]]:
+def _imported_names(tree: ast.Module) -> Iterator[tuple[str, ast.expr | ast.ImportFrom]]:
     """Names that lead out of the module, from their root: `t.time` after `import time as t` is time.time."""
     origin: dict[str, str] = {}
     for node in ast.walk(tree):
@@ -119,30 +119,30 @@ def _outer_names(tree: ast.Module) -> Iterator[tuple[str, ast.expr | ast.ImportF
         id(node) for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
     }
     for node in ast.walk(tree):
-        if isinstance(node, ast.Attribute) and node.attr in METHODS:
+        if isinstance(node, ast.Attribute) and node.attr in LOOP_METHODS:
             yield node.attr, node
         if isinstance(node, ast.Attribute | ast.Name) and id(node) not in inner:
-            name = _dotted(node)
+            name = _dotted_name(node)
             first, _, rest = name.partition(".")
             if first in origin:
                 yield ".".join(filter(None, (origin[first], rest))), node
 
 
-def _dotted(node: ast.expr) -> str:
+def _dotted_name(node: ast.expr) -> str:
     match node:
         case ast.Name(id=name):
             return name
         case ast.Attribute(value=value, attr=attr):
-            return f"{_dotted(value)}.{attr}"
+            return f"{_dotted_name(value)}.{attr}"
     return ""
 
 
-def _kind(name: str, node: ast.AST, tree: ast.Module) -> str | None:
-    if name in METHODS:
-        return METHODS[name]
-    if name == "random.Random" and _harmless(node, tree):
+def _kind_of(name: str, node: ast.AST, tree: ast.Module) -> str | None:
+    if name in LOOP_METHODS:
+        return LOOP_METHODS[name]
+    if name == "random.Random" and _is_seeded_or_annotation(node, tree):
         return None
-    for kind, sources in SOURCES.items():
+    for kind, sources in NONDETERMINISTIC_NAMES.items():
         for source in sources:
             star = name.endswith(".*") and source.startswith(name[:-1])
             if name == source or name.startswith(source + ".") or star:
@@ -150,7 +150,7 @@ def _kind(name: str, node: ast.AST, tree: ast.Module) -> str | None:
     return None
 
 
-def _harmless(generator: ast.AST, tree: ast.Module) -> bool:
+def _is_seeded_or_annotation(generator: ast.AST, tree: ast.Module) -> bool:
     """Whether random.Random stands for a type, or is called with the seed that was handed in."""
     for node in ast.walk(tree):
         match node:
@@ -167,24 +167,24 @@ def _harmless(generator: ast.AST, tree: ast.Module) -> bool:
     return False
 
 
-def strangers(root: Path, seams: dict[str, dict[str, str]]) -> list[str]:
+def disallowed_uses(root: Path, allowed: dict[str, dict[str, str]]) -> list[str]:
     """One line for each use outside the seams."""
     return [
-        f"{use.place} {use.name} ({use.kind})"
-        for use in uses(root)
-        if use.kind not in seams.get(use.module, {})
+        f"{use.location} {use.name} ({use.kind})"
+        for use in iter_uses(root)
+        if use.kind not in allowed.get(use.module, {})
     ]
 
 
 def test_only_the_seams_reach_outside():
     """Time, chance, threads and processes enter through the modules named in SEAMS and nowhere else."""
-    assert strangers(CHECKOUT, SEAMS) == []
+    assert disallowed_uses(CHECKOUT, ALLOWED_USES) == []
 
 
 def test_every_seam_is_one():
     """A module in the list does what it is listed for; otherwise the list has grown stale."""
-    found = {(use.module, use.kind) for use in uses(CHECKOUT)}
-    assert {(module, kind) for module, kinds in SEAMS.items() for kind in kinds} - found == set()
+    found = {(use.module, use.kind) for use in iter_uses(CHECKOUT)}
+    assert {(module, kind) for module, kinds in ALLOWED_USES.items() for kind in kinds} - found == set()
 
 
 @pytest.mark.parametrize(
@@ -223,10 +223,10 @@ def test_a_use_is_seen(tmp_path, source, kind):
     """Each kind is found in each way of writing it, and a seam of another kind does not excuse it."""
     (tmp_path / "agent").mkdir()
     (tmp_path / "agent" / "room.py").write_text(source)
-    (line,) = strangers(tmp_path, {"agent/room.py": dict.fromkeys(set(SOURCES) - {kind}, "another reason")})
+    (line,) = disallowed_uses(tmp_path, {"agent/room.py": dict.fromkeys(set(NONDETERMINISTIC_NAMES) - {kind}, "another reason")})
     assert line.startswith("agent/room.py:")
     assert line.endswith(f"({kind})")
-    assert strangers(tmp_path, {"agent/room.py": {kind: "a reason"}}) == []
+    assert disallowed_uses(tmp_path, {"agent/room.py": {kind: "a reason"}}) == []
 
 
 @pytest.mark.parametrize(
@@ -248,4 +248,4 @@ def test_harmless_neighbours_are_let_through(tmp_path, source):
     """What is handed in, or only looks alike, is no use of the outside."""
     (tmp_path / "agent").mkdir()
     (tmp_path / "agent" / "room.py").write_text(source)
-    assert strangers(tmp_path, {}) == []
+    assert disallowed_uses(tmp_path, {}) == []

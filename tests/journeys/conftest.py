@@ -16,7 +16,7 @@ def message_format():
 
 
 @pytest.fixture(params=["programmable-wireless"])
-async def house(request, tmp_path, message_format):
+async def sandbox_env(request, tmp_path, message_format):
     """A module in a sandbox, and an agent's folder with a handler `count` that notes each of its runs."""
     service = request.param
     (tmp_path / "handlers").mkdir(mode=0o755)
@@ -24,12 +24,12 @@ async def house(request, tmp_path, message_format):
         [SimSpec(service=service, unique_name="sim")],
         ("127.0.0.1", 0),
         link_dir=tmp_path,
-        wall=lambda: datetime.now(UTC),
+        wall_clock=lambda: datetime.now(UTC),
         rng=random.Random(7),
     )
     house = Field(sandbox, tmp_path, service)
-    sandbox.observe(house.observe)
-    house.handler("count", f'echo "$COMMAND_SID $1" >> {tmp_path}/runs; echo "counted $1"')
+    sandbox.add_observer(house.on_network_event)
+    house.write_handler("count", f'echo "$COMMAND_SID $1" >> {tmp_path}/runs; echo "counted $1"')
     house.config.write_text(
         f'[modem]\nport = "{house.port}"\nmessage_format = "{message_format}"\n'
         f'[service]\nname = "{service}"\nmax_per_minute = 1000\n'

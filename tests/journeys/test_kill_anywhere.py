@@ -4,29 +4,29 @@ import asyncio
 
 import pytest
 
-MOST = 60
+MAX_STEPS = 60
 """Commits or writes of one start and one Command; the loop ends at the first agent that lived."""
 
 
-async def _journey(house, kind, number, command):
+async def _run_with_kill(sandbox_env, crash_point, number, command):
     """One Command, an agent killed on the way, a second agent; returns whether the first was killed."""
-    first = await house.agent(kind, number)
-    house.create(f"count {command}", IncludeSid="start")
-    await house.idle(first, command)
-    killed = await _ended(first)
+    first = await sandbox_env.start_crashing_agent(crash_point, number)
+    sandbox_env.create_command(f"count {command}", IncludeSid="start")
+    await sandbox_env.wait_idle(first, command)
+    killed = await _has_ended(first)
     if not killed:
         first.terminate()
     await first.communicate()
-    second = await house.agent()
-    await house.idle(second, command)
-    await house.emptied()
+    second = await sandbox_env.start_crashing_agent()
+    await sandbox_env.wait_idle(second, command)
+    await sandbox_env.wait_store_empty()
     second.terminate()
     await second.communicate()
     assert second.returncode == 0
     return killed
 
 
-async def _ended(process):
+async def _has_ended(process):
     try:
         async with asyncio.timeout(0.3):
             await process.wait()
@@ -36,21 +36,21 @@ async def _ended(process):
 
 
 @pytest.mark.parametrize(("kind", "step", "least"), [("commit", 1, 5), ("write", 3, 9)])
-async def test_killed_after_each(house, kind, step, least):
+async def test_killed_after_each(sandbox_env, kind, step, least):
     """At most one run, at most one answer, its fate known and the store empty, whatever was killed when.
 
     All on one journal, a Command for each kill. Every third write is enough here: most are questions.
     """
     commands = 0
-    for number in range(1, MOST, step):
+    for number in range(1, MAX_STEPS, step):
         commands += 1
-        if not await _journey(house, kind, number, commands):
+        if not await _run_with_kill(sandbox_env, kind, number, commands):
             break
     assert least <= commands - 1
-    assert number < MOST - step
-    states, replies = house.states(), house.replies()
-    runs = [line.split()[1] for line in house.runs()]
-    answers = house.answers()
+    assert number < MAX_STEPS - step
+    states, replies = sandbox_env.command_states(), sandbox_env.reply_states()
+    runs = [line.split()[1] for line in sandbox_env.handler_log_lines()]
+    answers = sandbox_env.sent_bodies()
     assert len(states) == len(replies) == commands
     assert len(runs) == len(set(runs)), "a Command ran twice"
     interrupted = 0

@@ -17,13 +17,13 @@ async def test_they_understand_each_other(tmp_path, module, agent):
         [SimSpec(service="programmable-wireless", unique_name="sim")],
         ("127.0.0.1", 0),
         link_dir=tmp_path,
-        wall=lambda: datetime.now(UTC),
+        wall_clock=lambda: datetime.now(UTC),
         rng=random.Random(7),
         baud=module,
     )
     house = Field(sandbox, tmp_path, "programmable-wireless")
-    sandbox.observe(house.observe)
-    house.handler("count", 'echo "counted $1"')
+    sandbox.add_observer(house.on_network_event)
+    house.write_handler("count", 'echo "counted $1"')
     house.config.write_text(
         f'[modem]\nport = "{house.port}"\nbaud = {agent}\n[service]\nname = "programmable-wireless"\n'
         '[handlers]\ndirectory = "handlers"\n[journal]\npath = "journal.db"\n'
@@ -31,9 +31,9 @@ async def test_they_understand_each_other(tmp_path, module, agent):
     )
     await sandbox.start()
     try:
-        house.create("count one")
-        async with house.living():
-            await house.until(lambda: house.answers() == ["counted one"])
-            await house.emptied()
+        house.create_command("count one")
+        async with house.run_in_process():
+            await house.wait_until(lambda: house.sent_bodies() == ["counted one"])
+            await house.wait_store_empty()
     finally:
         await sandbox.stop()

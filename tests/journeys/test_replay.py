@@ -8,34 +8,34 @@ from contextlib import asynccontextmanager
 import pytest
 from click.testing import CliRunner
 
-from agent.app import Agent, Seams
+from agent.app import Agent, Dependencies
 from agent.at.trace import Trace
 from agent.cli import group
-from agent.cli.record.mask import ContentMask
-from agent.config import load
-from hardware.recording import MASKED, first_line, parse
-from hardware.sim.faults import MEANING
+from agent.cli.record.mask import ContentRedactor
+from agent.config import load_config
+from hardware.recording import MASKED_TAG, format_header, parse_recording
+from hardware.sim.faults import FAULT_DESCRIPTIONS
 from hardware.sim.module.pty import Pty
 from hardware.sim.replay import ReplayedModule
 
-ENDINGS = {"session ended", "module", "port"}
+TRACED_KINDS = {"session ended", "module", "port"}
 
 
 @asynccontextmanager
-async def recording(house, lines, *masked):
+async def recording(sandbox_env, lines, *masked):
     """An agent whose conversation is recorded into `lines`."""
-    trace = Trace(lines.append, *masked, from_zero=True)
+    trace = Trace(lines.append, *masked, relative_times=True)
     steps, session = [], asyncio.Event()
 
     def tell(step):
         steps.append(step)
-        if step.what in ENDINGS:
-            trace.happened(step.what, asyncio.get_running_loop().time())
-        house.changed.set()
-        if step.what == "session":
+        if step.kind in TRACED_KINDS:
+            trace.log_event(step.kind, asyncio.get_running_loop().time())
+        sandbox_env.changed.set()
+        if step.kind == "session":
             session.set()
 
-    agent = Agent(load(house.config), tell, Seams(trace=trace))
+    agent = Agent(load_config(sandbox_env.config), tell, Dependencies(trace=trace))
     task = asyncio.create_task(agent.run())
     try:
         async with asyncio.timeout(10):
@@ -48,15 +48,15 @@ async def recording(house, lines, *masked):
 
 
 @asynccontextmanager
-async def replaying(house, lines, *about):
+async def replaying(sandbox_env, lines, *about):
     """The recorded module instead of the simulated one, and a journal that knows nothing."""
-    for path in house.folder.glob("journal.db*"):
+    for path in sandbox_env.folder.glob("journal.db*"):
         path.unlink()
-    (house.folder / "runs").unlink(missing_ok=True)
-    house.port.unlink()
-    pty = Pty(house.port)
+    (sandbox_env.folder / "runs").unlink(missing_ok=True)
+    sandbox_env.port.unlink()
+    pty = Pty(sandbox_env.port)
     module = ReplayedModule(
-        asyncio.get_running_loop(), parse("\n".join([first_line(*about), *lines])), pty.write
+        asyncio.get_running_loop(), parse_recording("\n".join([format_header(*about), *lines])), pty.write
     )
     pty.start(module.receive)
     try:
@@ -65,79 +65,79 @@ async def replaying(house, lines, *about):
         pty.close()
 
 
-def road(steps):
+def event_kinds_by_sid(steps):
     """What became of each Command and its reply, step by step."""
     told = ("received", "double", "running", "done", "queued", "sending", "sent", "stray")
     return {
-        sid: [step.what for step in steps if step.sid == sid and step.what in told]
+        sid: [step.kind for step in steps if step.sid == sid and step.kind in told]
         for sid in {step.sid for step in steps}
     }
 
 
-async def conversation(house, steps):
+async def run_conversation(sandbox_env, steps):
     """Some of everything: Commands, a double, a stranger, a long message, an answer each."""
-    sids = [house.create("count 1", IncludeSid="end"), house.create("count 2", IncludeSid="start")]
-    await house.until(lambda: len(house.answers()) == 2)
-    house.sandbox.redeliver(sids[0])
-    house.sandbox.send_sms("sim", "+447700900123", "count {secret} from Alice")
-    await house.until(lambda: sum(str(event.kind) == "acknowledged" for event in house.happened) == 4)
-    await house.emptied()
-    await house.until(lambda: ended_well(steps) == 4)
+    sids = [sandbox_env.create_command("count 1", IncludeSid="end"), sandbox_env.create_command("count 2", IncludeSid="start")]
+    await sandbox_env.wait_until(lambda: len(sandbox_env.sent_bodies()) == 2)
+    sandbox_env.sandbox.redeliver(sids[0])
+    sandbox_env.sandbox.send_sms("sim", "+447700900123", "count {secret} from Alice")
+    await sandbox_env.wait_until(lambda: sum(str(event.kind) == "acknowledged" for event in sandbox_env.network_events) == 4)
+    await sandbox_env.wait_store_empty()
+    await sandbox_env.wait_until(lambda: count_finished(steps) == 4)
 
 
-def ended_well(steps):
+def count_finished(steps):
     """How many messages have come to their end."""
-    return sum(step.what in ("sent", "double", "stray") for step in steps)
+    return sum(step.kind in ("sent", "double", "stray") for step in steps)
 
 
-async def test_a_recording_of_our_agent_is_green_against_our_agent(house):
+async def test_a_recording_of_our_agent_is_green_against_our_agent(sandbox_env):
     """The same Commands run, the same answers leave, and no line is another than in the recording."""
     lines, again = [], []
-    async with recording(house, lines) as first:
-        await conversation(house, first)
-    runs = house.runs()
+    async with recording(sandbox_env, lines) as first:
+        await run_conversation(sandbox_env, first)
+    runs = sandbox_env.handler_log_lines()
     assert len(runs) == 2
-    async with replaying(house, lines) as module, recording(house, again) as second:
-        await house.until(lambda: ended_well(second) == 4)
+    async with replaying(sandbox_env, lines) as module, recording(sandbox_env, again) as second:
+        await sandbox_env.wait_until(lambda: count_finished(second) == 4)
         async with asyncio.timeout(5):
-            while module.unasked:  # noqa: ASYNC110  (a replayed module sends no event)
+            while module.unplayed_requests:  # noqa: ASYNC110  (a replayed module sends no event)
                 await asyncio.sleep(0.01)
     assert module.divergences == []
-    assert module.unasked == []
-    assert house.runs() == runs
-    assert road(second) == road(first)
+    assert module.unplayed_requests == []
+    assert sandbox_env.handler_log_lines() == runs
+    assert event_kinds_by_sid(second) == event_kinds_by_sid(first)
 
 
-async def test_a_masked_recording_is_replayed_too(house):
+async def test_a_masked_recording_is_replayed_too(sandbox_env):
     """It holds nothing of what was said; the same messages come, the same lines are spoken."""
     lines = []
-    async with recording(house, lines, ContentMask()) as first:
-        await conversation(house, first)
+    async with recording(sandbox_env, lines, ContentRedactor()) as first:
+        await run_conversation(sandbox_env, first)
     text = "\n".join(lines)
-    sim = house.sandbox.sim("sim")
-    imei = sim.module.device.imei
-    assert all(len(number) >= 15 for number in (sim.card.imsi, sim.card.iccid, imei))
+    sim = sandbox_env.sandbox.find_sim("sim")
+    imei = sim.module.profile.imei
+    assert all(len(number) >= 15 for number in (sim.sim_card.imsi, sim.sim_card.iccid, imei))
     stranger = "447700090021F3"  # semi-octets
-    for word in ("Alice", "secret", "447700900123", stranger, sim.card.imsi, sim.card.iccid, imei):
+    for word in ("Alice", "secret", "447700900123", stranger, sim.sim_card.imsi, sim.sim_card.iccid, imei):
         assert word not in text
-    async with replaying(house, lines, MASKED) as module, recording(house, []) as second:
-        await house.until(lambda: ended_well(second) == 4)
+    async with replaying(sandbox_env, lines, MASKED_TAG) as module, recording(sandbox_env, []) as second:
+        await sandbox_env.wait_until(lambda: count_finished(second) == 4)
     assert module.divergences == []
-    assert [step.sid for step in second if step.what == "received"] == [
-        step.sid for step in first if step.what == "received"
+    assert [step.sid for step in second if step.kind == "received"] == [
+        step.sid for step in first if step.kind == "received"
     ]
-    assert house.runs() == []
-    assert house.answers() == [] or len(house.answers()) == 2
+    assert sandbox_env.handler_log_lines() == []
+    assert sandbox_env.sent_bodies() == [] or len(sandbox_env.sent_bodies()) == 2
 
 
-async def test_another_conversation_is_told(house):
+async def test_another_conversation_is_told(sandbox_env):
     """With the line of the recording, and what was said instead."""
     lines = []
-    async with recording(house, lines) as steps:
-        await conversation(house, steps)
+    async with recording(sandbox_env, lines) as steps:
+        await run_conversation(sandbox_env, steps)
     changed = [line.replace("AT+CMGD=1", "AT+CMGD=19") for line in lines]
     assert changed != lines
-    async with replaying(house, changed) as module, recording(house, []):
+    async with replaying(sandbox_env, changed) as module, recording(sandbox_env, []):
         async with asyncio.timeout(5):
             while not module.divergences:  # noqa: ASYNC110  (a replayed module sends no event)
                 await asyncio.sleep(0.01)
@@ -145,7 +145,7 @@ async def test_another_conversation_is_told(house):
     assert module.divergences[0] == (f"line {number}: the recording has AT+CMGD=19, the host says AT+CMGD=1")
 
 
-async def program(*words, stderr=asyncio.subprocess.PIPE):
+async def start_program(*words, stderr=asyncio.subprocess.PIPE):
     return await asyncio.create_subprocess_exec(
         sys.executable,
         "-c",
@@ -156,7 +156,7 @@ async def program(*words, stderr=asyncio.subprocess.PIPE):
     )
 
 
-async def ended(process, number=signal.SIGINT):
+async def stop_program(process, number=signal.SIGINT):
     """Stop it; its exit status and what it said."""
     if process.returncode is None:
         process.send_signal(number)
@@ -166,40 +166,40 @@ async def ended(process, number=signal.SIGINT):
 
 
 @pytest.mark.parametrize("house", ["super-sim"], indirect=True)
-async def test_from_the_command_line(house):
+async def test_from_the_command_line(sandbox_env):
     """`run --record FILE --mask`, then `sandbox --replay FILE`, on which another agent runs."""
-    file = house.folder / "recording"
-    agent = await program("run", "--config", house.config, "--record", file, "--mask")
+    file = sandbox_env.folder / "recording"
+    agent = await start_program("run", "--config", sandbox_env.config, "--record", file, "--mask")
     async with asyncio.timeout(10):
         async for line in agent.stderr:
             if b"session" in line:
                 break
-    house.create("count 1")
+    sandbox_env.create_command("count 1")
     async with asyncio.timeout(10):
         async for line in agent.stderr:
             if b" sent " in line:
                 break
-    await house.emptied()
-    assert (await ended(agent))[0] == 0
+    await sandbox_env.wait_store_empty()
+    assert (await stop_program(agent))[0] == 0
     assert oct(file.stat().st_mode)[-3:] == "600"
-    recorded = parse(file.read_text())
-    assert recorded.masked
-    assert b"AT+CMGD=1\r" in [run.octets for run in recorded.runs]
-    for path in house.folder.glob("journal.db*"):
+    recorded = parse_recording(file.read_text())
+    assert recorded.is_masked
+    assert b"AT+CMGD=1\r" in [run.octets for run in recorded.chunks]
+    for path in sandbox_env.folder.glob("journal.db*"):
         path.unlink()
-    sandbox = await program("sandbox", "--replay", file, "--no-delays", "--json", "--link-dir", house.folder)
+    sandbox = await start_program("sandbox", "--replay", file, "--no-delays", "--json", "--link-dir", sandbox_env.folder)
     async with asyncio.timeout(10):
         assert b"masked" in await sandbox.stdout.readline()
-    house.config.write_text(house.config.read_text().replace(str(house.port), str(house.folder / "replay")))
-    agent = await program("run", "--config", house.config)
+    sandbox_env.config.write_text(sandbox_env.config.read_text().replace(str(sandbox_env.port), str(sandbox_env.folder / "replay")))
+    agent = await start_program("run", "--config", sandbox_env.config)
     async with asyncio.timeout(10):
         async for line in agent.stderr:
             if b" sent " in line:
                 break
-    await ended(agent)
-    status, _, wrong = await ended(sandbox)
+    await stop_program(agent)
+    status, _, wrong = await stop_program(sandbox)
     assert (status, wrong) == (0, "")
-    assert not (house.folder / "replay").is_symlink()
+    assert not (sandbox_env.folder / "replay").is_symlink()
 
 
 @pytest.mark.parametrize(
@@ -227,7 +227,7 @@ def test_the_names_of_faults_are_taught():
     """`sandbox --fault list` explains all of them and the keys."""
     result = CliRunner().invoke(group, ["sandbox", "--fault", "list"])
     assert result.exit_code == 0
-    for name, meaning in MEANING.items():
+    for name, meaning in FAULT_DESCRIPTIONS.items():
         assert name in result.output
         assert meaning in result.output
     for key in ("after", "for", "times", "command", "seconds", "refusal", "stat"):

@@ -14,7 +14,7 @@ import pytest
 
 HERE = Path(__file__).parent
 CHECKOUT = HERE.parents[1]
-DATA = (".toml", ".json", ".bin", ".typed")
+DATA_SUFFIXES = (".toml", ".json", ".bin", ".typed")
 """Files beside the modules that the packages read when they run."""
 
 
@@ -47,13 +47,13 @@ def sdist_names(built):
         return {name.partition("/")[2] for name in archive.getnames()}
 
 
-def ours():
+def package_files():
     """Every module and data file of the packages in this checkout."""
     files = (file for package in ("agent", "hardware", "pdu") for file in (CHECKOUT / package).rglob("*"))
     return {
         file.relative_to(CHECKOUT).as_posix()
         for file in files
-        if file.suffix in (".py", *DATA) and "__pycache__" not in file.parts
+        if file.suffix in (".py", *DATA_SUFFIXES) and "__pycache__" not in file.parts
     }
 
 
@@ -61,12 +61,12 @@ def test_no_file_of_the_packages_has_an_unknown_kind():
     """A new kind of data file must be added to package-data in pyproject.toml, and then here."""
     files = (file for package in ("agent", "hardware", "pdu") for file in (CHECKOUT / package).rglob("*"))
     kinds = {file.suffix for file in files if file.is_file() and "__pycache__" not in file.parts}
-    assert kinds <= {".py", ".md", *DATA}
+    assert kinds <= {".py", ".md", *DATA_SUFFIXES}
 
 
 def test_the_wheel_is_complete(wheel_names):
     """Every module and data file of the three packages is in it."""
-    assert ours() - wheel_names == set()
+    assert package_files() - wheel_names == set()
 
 
 def test_the_wheel_brings_what_a_device_needs(wheel_names):
@@ -92,7 +92,7 @@ def test_the_wheel_holds_nothing_else(wheel_names):
 
 def test_the_source_archive_is_complete(sdist_names):
     """It holds what the wheel is built from, and no tests."""
-    assert ours() - sdist_names == set()
+    assert package_files() - sdist_names == set()
     assert {"pyproject.toml", "README.md", "LICENSE", "config/agent.toml"} <= sdist_names
     assert not any(name.startswith("tests") for name in sdist_names)
 

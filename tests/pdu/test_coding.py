@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from pdu import Alphabet, DataCoding, MessageClass, Waiting, WaitingIndication
+from pdu import Alphabet, DataCoding, MessageClass, WaitingKind, WaitingIndication
 from pdu.coding import PACKED
 
 GSM7, OCTETS, UCS2 = Alphabet
@@ -56,11 +56,11 @@ def test_each_group_is_read_as_the_standard_says(
 @pytest.mark.parametrize(
     ("octet", "indication"),
     [
-        (0xC0, WaitingIndication(Waiting.VOICEMAIL, active=False, store=False)),
-        (0xC9, WaitingIndication(Waiting.FAX, active=True, store=False)),
-        (0xD2, WaitingIndication(Waiting.EMAIL, active=False, store=True)),
-        (0xDB, WaitingIndication(Waiting.OTHER, active=True, store=True)),
-        (0xE8, WaitingIndication(Waiting.VOICEMAIL, active=True, store=True)),
+        (0xC0, WaitingIndication(WaitingKind.VOICEMAIL, active=False, store=False)),
+        (0xC9, WaitingIndication(WaitingKind.FAX, active=True, store=False)),
+        (0xD2, WaitingIndication(WaitingKind.EMAIL, active=False, store=True)),
+        (0xDB, WaitingIndication(WaitingKind.OTHER, active=True, store=True)),
+        (0xE8, WaitingIndication(WaitingKind.VOICEMAIL, active=True, store=True)),
         (0xBF, None),
         (0xF0, None),
     ],

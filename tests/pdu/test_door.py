@@ -31,7 +31,7 @@ def test_the_door_is_the_same_for_type_checkers():
         if isinstance(node, ast.ImportFrom) and node.module.startswith("pdu.")
         for alias in node.names
     }
-    assert seen == {**pdu._ROOMS, "septets": "gsm7"}
+    assert seen == {**pdu._MODULES, "septets": "gsm7"}
 
 
 def test_septets_is_the_function_whatever_is_loaded():

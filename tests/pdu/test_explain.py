@@ -31,11 +31,11 @@ def test_every_octet_is_shown_once_and_in_order(vector):
     if error is not None and error.field == "hex":
         assert explanation.rows == ()
         return
-    whole = [row for row in explanation.rows if row.bits == 0xFF]
+    whole = [row for row in explanation.rows if row.bit_mask == 0xFF]
     assert b"".join(row.octets for row in whole) == bytes.fromhex(digits)
     at = 0
     for row in whole:
-        assert row.at == at
+        assert row.offset == at
         at += len(row.octets)
     assert render(explanation)
     if error is None:
@@ -60,7 +60,7 @@ def test_cutting_a_message_anywhere_still_shows_what_is_there():
         octets = bytes.fromhex(digits)
         for end in range(len(octets) + 1):
             explanation = explain(octets[:end], direction=direction)
-            shown = b"".join(row.octets for row in explanation.rows if row.bits == 0xFF)
+            shown = b"".join(row.octets for row in explanation.rows if row.bit_mask == 0xFF)
             assert shown == octets[:end]
             if end < len(octets) and not (digits.startswith("00 66") and end == 22):
                 assert explanation.error is not None
@@ -216,8 +216,8 @@ def _address(abbreviation, name):
 def test_the_fields_of_each_message_have_their_names(direction, digits, flags, fields):
     """All six, in the order of the octets, with the abbreviation of 23.040."""
     rows = explain(digits, direction=direction).rows
-    assert " ".join(row.abbreviation for row in rows if row.bits != 0xFF) == flags
-    whole = [f"{row.abbreviation} {row.name}" for row in rows if row.bits == 0xFF]
+    assert " ".join(row.abbreviation for row in rows if row.bit_mask != 0xFF) == flags
+    whole = [f"{row.abbreviation} {row.name}" for row in rows if row.bit_mask == 0xFF]
     assert whole == [_CENTRE, " first_octet", *fields]
 
 

@@ -14,23 +14,23 @@ TABLES = json.loads(files("pdu").joinpath("gsm7_tables.json").read_text())
 def test_the_default_alphabet_is_that_of_the_tables():
     """The two tables written out in the code and those of the data file are the same."""
     default = TABLES["default"]
-    assert "".join(chr(code) for code in default["locking"]) == gsm7.DEFAULT
-    assert {int(key, 16): chr(code) for key, code in default["single"].items()} == gsm7.EXTENSION
+    assert "".join(chr(code) for code in default["locking"]) == gsm7.DEFAULT_ALPHABET
+    assert {int(key, 16): chr(code) for key, code in default["single"].items()} == gsm7.EXTENSION_TABLE
 
 
 @pytest.mark.parametrize("code", [code for code in range(128) if code != gsm7.ESCAPE])
 def test_every_septet_has_its_character_both_ways(code):
     """All 127 characters of the main table."""
-    character = gsm7.DEFAULT[code]
+    character = gsm7.DEFAULT_ALPHABET[code]
     assert gsm7.decode(bytes((code,))) == character
     assert gsm7.encode(character) == bytes((code,))
     assert gsm7.encode(f"é{character}é") == bytes((5, code, 5))
 
 
-@pytest.mark.parametrize("code", sorted(gsm7.EXTENSION))
+@pytest.mark.parametrize("code", sorted(gsm7.EXTENSION_TABLE))
 def test_every_character_of_the_extension_takes_two_septets(code):
     """Escape and code, both ways, also amid others and beside itself."""
-    character = gsm7.EXTENSION[code]
+    character = gsm7.EXTENSION_TABLE[code]
     pair = bytes((gsm7.ESCAPE, code))
     assert gsm7.encode(character) == pair
     assert gsm7.decode(pair) == character
@@ -91,7 +91,7 @@ def test_a_character_outside_the_alphabet_is_told(text):
 
 def test_no_other_character_passes_for_one_of_the_alphabet():
     """Of all of the basic plane just the characters of the two tables can be encoded."""
-    known = set(gsm7.DEFAULT) - {"\x1b"} | set(gsm7.EXTENSION.values())
+    known = set(gsm7.DEFAULT_ALPHABET) - {"\x1b"} | set(gsm7.EXTENSION_TABLE.values())
     encodable = {chr(code) for code in range(0x10000) if gsm7.encode(chr(code)) is not None}
     assert encodable == known
     assert len(known) == 137

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from pdu import Concatenation, InformationElement, NationalLanguage, PduError, Ports, SpecialMessage, Waiting
+from pdu import Concatenation, InformationElement, NationalLanguage, PduError, Ports, SpecialMessage, WaitingKind
 from pdu import header as room
 
 
@@ -69,7 +69,7 @@ def element(identifier, digits):
 )
 def test_the_last_usable_concatenation_counts(elements, concatenation):
     """Impossible numbers and wrong lengths are ignored, so that the message stands alone."""
-    assert room.concatenation(tuple(elements)) == concatenation
+    assert room.find_concatenation(tuple(elements)) == concatenation
     if concatenation and len(elements) == 1:
         assert concatenation.element == elements[0]
 
@@ -86,7 +86,7 @@ def test_the_last_usable_concatenation_counts(elements, concatenation):
 )
 def test_ports_are_destination_then_source(elements, ports):
     """Of 8 or 16 bits; the last of two counts."""
-    assert room.ports(tuple(elements)) == ports
+    assert room.find_ports(tuple(elements)) == ports
     if ports and len(elements) == 1:
         assert ports.element == elements[0]
 
@@ -108,7 +108,7 @@ def test_ports_are_destination_then_source(elements, ports):
 )
 def test_the_last_usable_language_of_each_kind_counts(elements, language):
     """Reserved codes and wrong lengths are skipped."""
-    assert room.national_language(tuple(elements)) == language
+    assert room.find_national_language(tuple(elements)) == language
 
 
 def test_special_messages_tell_how_many_wait():
@@ -120,10 +120,10 @@ def test_special_messages_tell_how_many_wait():
         element(1, "00"),
         element(0, "2A0201"),
     )
-    assert room.special_messages(elements) == (
-        SpecialMessage(Waiting.VOICEMAIL, 3, store=True),
-        SpecialMessage(Waiting.FAX, 0, store=False, profile=1),
-        SpecialMessage(Waiting.OTHER, 1, store=False),
+    assert room.find_special_messages(elements) == (
+        SpecialMessage(WaitingKind.VOICEMAIL, 3, store=True),
+        SpecialMessage(WaitingKind.FAX, 0, store=False, profile=1),
+        SpecialMessage(WaitingKind.OTHER, 1, store=False),
     )
 
 

@@ -21,8 +21,8 @@ def test_the_tables_are_the_checked_ones():
 @pytest.mark.parametrize("code", CODES)
 def test_each_main_table_is_read_and_written(code):
     """Every position of the locking table; reserved ones read as a space, which is written as 0x20."""
-    table = national.locking(code)
-    encoding = national.encoding(None, code)
+    table = national.locking_table(code)
+    encoding = national.make_encoder(None, code)
     assert len(table) == 128
     for septet, character in enumerate(table):
         if septet == gsm7.ESCAPE:
@@ -38,39 +38,39 @@ def test_each_main_table_is_read_and_written(code):
 @pytest.mark.parametrize("code", CODES)
 def test_each_single_shift_table_is_read_and_written(code):
     """Every position of the single shift table, by two septets, or by one where the main table has it."""
-    table = national.single(code)
-    encoding = national.encoding(code, None)
+    table = national.single_shift_table(code)
+    encoding = national.make_encoder(code, None)
     for septet, character in table.items():
         pair = bytes((gsm7.ESCAPE, septet))
-        assert gsm7.decode(pair, gsm7.DEFAULT, table) == character
+        assert gsm7.decode(pair, gsm7.DEFAULT_ALPHABET, table) == character
         written = encoding.encode(character)
-        if (code, septet) == national.EURO_ONLY_READ:
+        if (code, septet) == national.DECODE_ONLY_EURO:
             assert written is None
         else:
             assert written is not None
-            assert gsm7.decode(written, gsm7.DEFAULT, table) == character
-            assert len(written) == (1 if character in gsm7.DEFAULT else 2)
+            assert gsm7.decode(written, gsm7.DEFAULT_ALPHABET, table) == character
+            assert len(written) == (1 if character in gsm7.DEFAULT_ALPHABET else 2)
 
 
 @pytest.mark.parametrize("code", range(4, 14))
 @pytest.mark.parametrize(("lower", "character"), [(0x13, "¡"), (0x0B, "*")])
 def test_a_character_that_stands_twice_takes_the_lower_code(code, lower, character):
     """The inverted exclamation mark and the asterisk are doubled in tables 4 to 13."""
-    assert sum(value == character for value in national.single(code).values()) == 2
-    assert national.encoding(code, code).encode(character) == bytes((gsm7.ESCAPE, lower))
+    assert sum(value == character for value in national.single_shift_table(code).values()) == 2
+    assert national.make_encoder(code, code).encode(character) == bytes((gsm7.ESCAPE, lower))
 
 
 @pytest.mark.parametrize("code", range(1, 14))
 def test_the_euro_sign_is_read_in_every_single_table_and_written_in_all_but_one(code):
     """The Telugu one has it in some copies of the standard only."""
     euro = bytes((gsm7.ESCAPE, 0x65))
-    assert gsm7.decode(euro, gsm7.DEFAULT, national.single(code)) == "€"
-    assert national.encoding(code, None).encode("€") == (None if code == 12 else euro)
+    assert gsm7.decode(euro, gsm7.DEFAULT_ALPHABET, national.single_shift_table(code)) == "€"
+    assert national.make_encoder(code, None).encode("€") == (None if code == 12 else euro)
 
 
 def test_spanish_has_the_default_main_table():
     """The standard defines no locking shift table 2."""
-    assert national.locking(2) == gsm7.DEFAULT
+    assert national.locking_table(2) == gsm7.DEFAULT_ALPHABET
 
 
 @pytest.mark.parametrize(

@@ -71,7 +71,7 @@ def by_pdusms(digits, message):
     return {"number": found.recipient, "content": found.user_data}
 
 
-def ours(message):
+def our_fields(message):
     match message:
         case Deliver():
             address = message.originating_address
@@ -106,11 +106,11 @@ def packed_header(message):
 
 
 def number(message):
-    return ours(message)["number"]
+    return our_fields(message)["number"]
 
 
 # who differs, in what, when, and why this codec keeps its reading
-RULINGS = [
+KNOWN_DISAGREEMENTS = [
     ("gsmmodem", "content", national, "reads no national tables; six sources agree on them (gsm7_tables.md)"),
     ("smspdudecoder", "content", national, "the same"),
     ("pdusms", "content", national, "the same"),
@@ -199,15 +199,15 @@ RULINGS = [
         for name in ("gsmmodem", "smspdudecoder", "pdusms")
     ),
 ]
-OPINIONS = {"gsmmodem": by_gsmmodem, "smspdudecoder": by_smspdudecoder, "pdusms": by_pdusms}
+PEER_DECODERS = {"gsmmodem": by_gsmmodem, "smspdudecoder": by_smspdudecoder, "pdusms": by_pdusms}
 
 
 def disagreements(vector, name):
     """Yield the message and what this decoder sees differently in it: a field, or that it fails."""
     message = decode(vector["hex"], direction=vector["direction"])
-    mine = ours(message)
+    mine = our_fields(message)
     try:
-        theirs = OPINIONS[name](vector["hex"], message)
+        theirs = PEER_DECODERS[name](vector["hex"], message)
     except Exception:  # noqa: BLE001  # they raise anything
         yield message, "raises"
         return
@@ -218,7 +218,7 @@ def disagreements(vector, name):
             yield message, field
 
 
-@pytest.mark.parametrize("name", OPINIONS)
+@pytest.mark.parametrize("name", PEER_DECODERS)
 def test_every_disagreement_has_a_ruling(name):
     """Content, number and times of 200 messages; what is not in the list above is an error of somebody."""
     open_questions = [
@@ -226,14 +226,14 @@ def test_every_disagreement_has_a_ruling(name):
         for vector in VECTORS
         for message, field in disagreements(vector, name)
         if not any(
-            (name, field) == ruling[:2] and ruling[2](message) for ruling in RULINGS if ruling[0] == name
+            (name, field) == ruling[:2] and ruling[2](message) for ruling in KNOWN_DISAGREEMENTS if ruling[0] == name
         )
     ]
     assert open_questions == []
 
 
 @pytest.mark.parametrize(
-    "ruling", RULINGS, ids=[f"{ruling[0]}, {ruling[1]}: {ruling[3]}" for ruling in RULINGS]
+    "ruling", KNOWN_DISAGREEMENTS, ids=[f"{ruling[0]}, {ruling[1]}: {ruling[3]}" for ruling in KNOWN_DISAGREEMENTS]
 )
 def test_every_ruling_is_needed(ruling):
     """Each was made for a disagreement that is still there."""
@@ -262,7 +262,7 @@ def test_what_the_codec_writes_the_others_read(text):
     """A SUBMIT of ours in the eyes of the three, where they know the characters."""
     digits = encode(Submit(Address.parse("2936"), UserData.of(text))).hex
     message = decode(digits, direction="mo")
-    for name, opinion in OPINIONS.items():
+    for name, opinion in PEER_DECODERS.items():
         assert opinion(digits, message) == {"number": "2936", "content": text}, name
 
 

@@ -47,7 +47,7 @@ WHOLE = [line for line in LINES if line["direction"] is not None]
 octet = st.integers(0, 255)
 flag = st.booleans()
 digits = st.text("0123456789*#abc", max_size=20)
-alphabet = sorted(set(gsm7.DEFAULT) - {"\x1b"})
+alphabet = sorted(set(gsm7.DEFAULT_ALPHABET) - {"\x1b"})
 numbers = st.builds(
     Address,
     digits,

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from pdu import Address, Outcome, StatusReport, Timestamp
-from pdu.status import FAILURE_CAUSE, STATUS, describe, outcome
+from pdu.status import FAILURE_CAUSE_NAMES, STATUS_NAMES, describe_status, classify_status
 
 OUTCOMES = [
     (range(0x03), Outcome.DELIVERED),
@@ -23,7 +23,7 @@ OUTCOMES = [
 def test_each_status_says_what_became_of_the_message(values, expected):
     """All 256 values; reserved ones count as service rejected, the service centre has given up."""
     for value in values:
-        assert outcome(value) is expected
+        assert classify_status(value) is expected
         report = StatusReport(1, Address("000"), Timestamp(bytes(7)), Timestamp(bytes(7)), value)
         assert report.outcome is expected
 
@@ -48,14 +48,14 @@ def test_only_a_message_still_tried_gets_another_report():
 )
 def test_a_status_has_words(status, words):
     """For logs and traces."""
-    assert describe(status) == words
+    assert describe_status(status) == words
 
 
 def test_the_values_with_words_are_those_of_the_standard():
     """TP-ST, 9.2.3.15, and TP-FCS, 9.2.3.22."""
-    assert sorted(STATUS) == [*range(3), *range(0x20, 0x26), *range(0x40, 0x4A), *range(0x60, 0x66)]
+    assert sorted(STATUS_NAMES) == [*range(3), *range(0x20, 0x26), *range(0x40, 0x4A), *range(0x60, 0x66)]
     causes = "80 81 82 8F 90 91 9F A0 A1 AF B0 C0 C1 C2 C3 C4 C5 C6 C7 D0 D1 D2 D3 D4 D5 FF"
-    assert bytes(sorted(FAILURE_CAUSE)) == bytes.fromhex(causes)
-    assert FAILURE_CAUSE[0xC5] == "duplicate rejected"
-    assert FAILURE_CAUSE[0xD0] == "SIM storage full"
-    assert FAILURE_CAUSE[0xD3] == "memory capacity exceeded"
+    assert bytes(sorted(FAILURE_CAUSE_NAMES)) == bytes.fromhex(causes)
+    assert FAILURE_CAUSE_NAMES[0xC5] == "duplicate rejected"
+    assert FAILURE_CAUSE_NAMES[0xD0] == "SIM storage full"
+    assert FAILURE_CAUSE_NAMES[0xD3] == "memory capacity exceeded"

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from pdu.vectors import UnreadableError, check, load, run
+from pdu.vectors import VectorFileError, check_vector, load_vectors, check_file
 
 FILE = Path(__file__).parents[1] / "data" / "vectors.jsonl"
-VECTORS = load(FILE)
+VECTORS = load_vectors(FILE)
 VALID = [vector for vector in VECTORS if vector["valid"]]
 by_id = {vector["id"]: vector for vector in VECTORS}
 
@@ -17,7 +17,7 @@ by_id = {vector["id"]: vector for vector in VECTORS}
 @pytest.mark.parametrize("vector", VECTORS, ids=[vector["id"] for vector in VECTORS])
 def test_vector(vector):
     """Every expected field of a valid vector is what the codec reads; an invalid one is refused."""
-    assert check(vector) == []
+    assert check_vector(vector) == []
 
 
 def leaves(value, path=()):
@@ -69,22 +69,22 @@ def test_every_falsified_expectation_is_caught(vector):
         for other in wrong(value):
             if isinstance(value, str) and isinstance(other, str) and other.lower() == value:
                 continue
-            assert check({**vector, "expect": put(vector["expect"], path, other)}), (path, value, other)
+            assert check_vector({**vector, "expect": put(vector["expect"], path, other)}), (path, value, other)
 
 
 @pytest.mark.parametrize("vector", VALID, ids=[vector["id"] for vector in VALID])
 def test_additions_to_an_expectation_are_caught(vector):
     """Unknown keys at every depth, elements too many or too few, and values for what is not there."""
     expect = vector["expect"]
-    assert check({**vector, "expect": {**expect, "unknown": 1}}) == ["unknown: unknown key"]
+    assert check_vector({**vector, "expect": {**expect, "unknown": 1}}) == ["unknown: unknown key"]
     for key, value in expect.items():
         if isinstance(value, dict):
-            assert check({**vector, "expect": {**expect, key: {**value, "unknown": 1}}})
-            assert check({**vector, "expect": {**expect, key: {}}})
+            assert check_vector({**vector, "expect": {**expect, key: {**value, "unknown": 1}}})
+            assert check_vector({**vector, "expect": {**expect, key: {}}})
         if isinstance(value, list):
-            assert check({**vector, "expect": {**expect, key: [*value, {"iei": 0, "data": "000101"}]}})
-            assert check({**vector, "expect": {**expect, key: value[:-1]}})
-            assert check({**vector, "expect": {**expect, key: value[::-1]}}) or value == value[::-1]
+            assert check_vector({**vector, "expect": {**expect, key: [*value, {"iei": 0, "data": "000101"}]}})
+            assert check_vector({**vector, "expect": {**expect, key: value[:-1]}})
+            assert check_vector({**vector, "expect": {**expect, key: value[::-1]}}) or value == value[::-1]
     for key, value in (
         ("concat", {"bits": 8, "ref": 1, "total": 2, "seq": 1}),
         ("ports", {"bits": 8, "dst": 1, "src": 2}),
@@ -98,52 +98,52 @@ def test_additions_to_an_expectation_are_caught(vector):
         ("compressed", 1),
     ):
         if key not in expect:
-            assert check({**vector, "expect": {**expect, key: value}}), key
+            assert check_vector({**vector, "expect": {**expect, key: value}}), key
 
 
 @pytest.mark.parametrize("vector", VALID, ids=[vector["id"] for vector in VALID])
 def test_a_falsified_vector_is_caught(vector):
     """Another validity, another kind, nothing expected, other octets, half of them."""
-    assert check({**vector, "valid": False})
-    assert check({**vector, "valid": False, "expect": None}) == ["accepted, but must be refused"]
-    assert check({**vector, "valid": 1})
-    assert check({**vector, "valid": None})
-    assert check({**vector, "expect": None})
-    assert check({**vector, "expect": {}})
-    assert check({key: value for key, value in vector.items() if key != "expect"})
+    assert check_vector({**vector, "valid": False})
+    assert check_vector({**vector, "valid": False, "expect": None}) == ["accepted, but must be refused"]
+    assert check_vector({**vector, "valid": 1})
+    assert check_vector({**vector, "valid": None})
+    assert check_vector({**vector, "expect": None})
+    assert check_vector({**vector, "expect": {}})
+    assert check_vector({key: value for key, value in vector.items() if key != "expect"})
     for kind in {other["kind"] for other in VALID} - {vector["kind"]} | {"other", None, ""}:
-        assert check({**vector, "kind": kind}), kind
-    assert check({**vector, "hex": None})
-    assert check({**vector, "hex": vector["hex"][:-1] or "0"})
+        assert check_vector({**vector, "kind": kind}), kind
+    assert check_vector({**vector, "hex": None})
+    assert check_vector({**vector, "hex": vector["hex"][:-1] or "0"})
     if vector["kind"] != "udh":  # what stands behind a header given alone does not matter
-        assert check({**vector, "hex": vector["hex"][: len(vector["hex"]) // 4 * 2] or "00"})
+        assert check_vector({**vector, "hex": vector["hex"][: len(vector["hex"]) // 4 * 2] or "00"})
 
 
 @pytest.mark.parametrize("vector", [vector for vector in VECTORS if not vector["valid"]])
 def test_an_invalid_vector_called_valid_is_caught(vector):
     """With and without an expectation."""
-    assert check({**vector, "valid": True})
-    assert check({**vector, "valid": True, "expect": {"pid": 0}})
+    assert check_vector({**vector, "valid": True})
+    assert check_vector({**vector, "valid": True, "expect": {"pid": 0}})
 
 
 def test_an_expectation_of_an_invalid_vector_is_a_contradiction():
     """It could not be checked."""
     invalid = next(vector for vector in VECTORS if not vector["valid"])
-    assert check({**invalid, "expect": {"pid": 0}}) == ["expects fields of octets that must be refused"]
+    assert check_vector({**invalid, "expect": {"pid": 0}}) == ["expects fields of octets that must be refused"]
 
 
 def test_the_way_and_the_service_centre_address_matter():
     """The same octets mean something else when they are told to be something else."""
     deliver, report = by_id["s0001"], by_id["s0349"]
-    assert check({**deliver, "direction": "mo"})
-    assert check({**deliver, "sca": False})
-    assert check({**report, "sca": True})
-    assert check({**deliver, "direction": None}) == ["direction must be mt or mo, not null"]
-    assert check({**deliver, "sca": 1}) == ["sca must be true or false, not 1"]
-    assert check({**by_id["s0377"], "as_smsc": False})
-    assert check({**by_id["s0377"], "as_smsc": None}) == ["as_smsc must be true or false, not null"]
-    assert check({**by_id["s0395"], "tp_vpf": 3})
-    assert check({**by_id["s0395"], "tp_vpf": 4}) == ["tp_vpf must be a number from 0 to 3, not 4"]
+    assert check_vector({**deliver, "direction": "mo"})
+    assert check_vector({**deliver, "sca": False})
+    assert check_vector({**report, "sca": True})
+    assert check_vector({**deliver, "direction": None}) == ["direction must be mt or mo, not null"]
+    assert check_vector({**deliver, "sca": 1}) == ["sca must be true or false, not 1"]
+    assert check_vector({**by_id["s0377"], "as_smsc": False})
+    assert check_vector({**by_id["s0377"], "as_smsc": None}) == ["as_smsc must be true or false, not null"]
+    assert check_vector({**by_id["s0395"], "tp_vpf": 3})
+    assert check_vector({**by_id["s0395"], "tp_vpf": 4}) == ["tp_vpf must be a number from 0 to 3, not 4"]
 
 
 @pytest.mark.parametrize(
@@ -178,8 +178,8 @@ def test_an_element_that_is_not_whole_is_refused(kind, more, digits):
         "valid": False,
         "expect": None,
     }
-    assert check({**vector, **more}) == []
-    assert check({**vector, **more, "valid": True})[0].startswith("refused: ")
+    assert check_vector({**vector, **more}) == []
+    assert check_vector({**vector, **more, "valid": True})[0].startswith("refused: ")
 
 
 @pytest.mark.parametrize(
@@ -196,7 +196,7 @@ def test_an_element_that_is_not_whole_is_refused(kind, more, digits):
 def test_times_compare_with_their_offset(key, value, good):
     """However they are written."""
     vector = next(one for one in VALID if one["expect"].get(key) == "2026-02-03T04:05:06+00:00")
-    assert (check(put(vector, ("expect", key), value)) == []) is good
+    assert (check_vector(put(vector, ("expect", key), value)) == []) is good
 
 
 def test_a_timestamp_that_is_no_date_expects_none():
@@ -208,8 +208,8 @@ def test_a_timestamp_that_is_no_date_expects_none():
         "valid": True,
         "expect": {"time": None},
     }
-    assert check(vector) == []
-    assert check(put(vector, ("expect", "time"), "2000-01-01T00:00:00+00:00")) == [
+    assert check_vector(vector) == []
+    assert check_vector(put(vector, ("expect", "time"), "2000-01-01T00:00:00+00:00")) == [
         'time: expected "2000-01-01T00:00:00+00:00", decoded "no date (00000000000000)"'
     ]
 
@@ -226,15 +226,15 @@ def test_what_a_report_does_not_carry_can_be_expected_to_be_absent():
         "valid": True,
         "expect": {**absent, "alphabet": None, "fcs": 0xD3, "pi": 0},
     }
-    assert check(vector) == []
+    assert check_vector(vector) == []
     for key in absent:
-        assert check(put(vector, ("expect", key), 0)) == [f"{key}: expected 0, decoded null"]
+        assert check_vector(put(vector, ("expect", key), 0)) == [f"{key}: expected 0, decoded null"]
 
 
 def test_hexadecimal_data_compare_without_case():
     """Octets are the same in capitals; texts are not."""
     vector = next(one for one in VALID if one["expect"].get("data", "") not in ("", None))
-    assert check(put(vector, ("expect", "data"), vector["expect"]["data"].upper())) == []
+    assert check_vector(put(vector, ("expect", "data"), vector["expect"]["data"].upper())) == []
 
 
 @pytest.mark.parametrize(
@@ -257,7 +257,7 @@ def test_hexadecimal_data_compare_without_case():
 def test_a_key_given_twice_is_caught(tmp_path, line, sentence):
     """JSON keeps the last value alone, so that a false one before it would pass."""
     lines = []
-    assert run(write(tmp_path, line), lines.append) is False
+    assert check_file(write(tmp_path, line), lines.append) is False
     assert lines == [sentence, "0 passed, 1 failed"]
 
 
@@ -273,12 +273,12 @@ def test_one_line_a_failure_and_a_line_with_the_sums(tmp_path):
     bad = put(put(good, ("expect", "text"), "a\nb\u2028\x1b[1m"), ("expect", "pid"), 1)
     path = write(tmp_path, json.dumps(good), "", json.dumps(bad), json.dumps({"id": "y\nz"}))
     lines = []
-    assert run(path, lines.append) is False
+    assert check_file(path, lines.append) is False
     pid = "s0350 submit_report: pid: expected 1, decoded 127; "
     text = r'text: expected "a\nb\u2028\u001b[1m", decoded "ack text"'
     assert lines == [pid + text, r"y\u000az None: valid must be true or false", "1 passed, 2 failed"]
     lines.clear()
-    assert run(write(tmp_path, json.dumps(good)), lines.append) is True
+    assert check_file(write(tmp_path, json.dumps(good)), lines.append) is True
     assert lines == ["1 passed, 0 failed"]
 
 
@@ -295,17 +295,17 @@ def test_a_file_that_is_no_vectors_is_told_apart(tmp_path, content, reason):
     """Unreadable is not failed."""
     path = tmp_path / "vectors.jsonl"
     path.write_bytes(content)
-    with pytest.raises(UnreadableError, match=reason):
-        load(path)
-    with pytest.raises(UnreadableError, match="cannot be read"):
-        load(tmp_path / "missing")
-    with pytest.raises(UnreadableError, match="cannot be read"):
-        load(tmp_path)
+    with pytest.raises(VectorFileError, match=reason):
+        load_vectors(path)
+    with pytest.raises(VectorFileError, match="cannot be read"):
+        load_vectors(tmp_path / "missing")
+    with pytest.raises(VectorFileError, match="cannot be read"):
+        load_vectors(tmp_path)
 
 
 def test_a_codec_that_fails_with_another_error_fails_the_vector(monkeypatch):
     """Also an invalid one: the promise is one clear error."""
     monkeypatch.setattr("pdu.vectors.decode", lambda *_, **__: ()[len(_)])
     for vector in (by_id["s0001"], by_id["s0139"]):
-        (problem,) = check(vector)
+        (problem,) = check_vector(vector)
         assert problem.startswith("the codec failed with IndexError")

@@ -45,7 +45,7 @@ from pdu import (
 )
 def test_a_protocol_identifier(octets, says):
     """TP-PID, 9.2.3.9."""
-    assert {words.protocol(octet) for octet in octets} == {says}
+    assert {words.describe_protocol_identifier(octet) for octet in octets} == {says}
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_a_protocol_identifier(octets, says):
 )
 def test_a_command_type(octets, says):
     """TP-CT, 9.2.3.19."""
-    assert {words.command(octet) for octet in octets} == {says}
+    assert {words.describe_command_type(octet) for octet in octets} == {says}
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ def test_a_command_type(octets, says):
 )
 def test_a_data_coding_scheme(octet, says):
     """TP-DCS, 23.038 clause 4."""
-    assert words.coding(octet) == says
+    assert words.describe_coding_scheme(octet) == says
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_a_data_coding_scheme(octet, says):
 )
 def test_a_validity_period(period, says):
     """TP-VP in its three forms, 9.2.3.12."""
-    assert words.validity(period) == says
+    assert words.describe_validity_period(period) == says
 
 
 @pytest.mark.parametrize(
@@ -135,7 +135,7 @@ def test_a_validity_period(period, says):
 )
 def test_an_information_element(identifier, data, says):
     """9.2.3.24; what it says as far as the codec reads it."""
-    assert words.element(InformationElement(identifier, bytes.fromhex(data))) == says
+    assert words.describe_element(InformationElement(identifier, bytes.fromhex(data))) == says
 
 
 LANGUAGES = (
@@ -148,7 +148,7 @@ LANGUAGES = (
 def test_a_national_language(code):
     """23.038 6.2.1.2.4."""
     for identifier in (0x24, 0x25):
-        says = words.element(InformationElement(identifier, bytes((code,))))
+        says = words.describe_element(InformationElement(identifier, bytes((code,))))
         assert says.endswith(f" shift: {LANGUAGES[code - 1]}")
 
 
@@ -171,5 +171,5 @@ def test_a_national_language(code):
 )
 def test_an_address(address, kind, number):
     """Type and plan, and the number as people write it; text in quotes."""
-    assert words.type_of_address(address) == kind
-    assert words.number(address) == number
+    assert words.describe_type_of_address(address) == kind
+    assert words.describe_number(address) == number

@@ -1,8 +1,8 @@
 """Tests of the whole agent run in virtual time."""
 
-from soak.virtual import VirtualLoop
+from soak.virtual import VirtualTimeLoop
 
 
 def pytest_asyncio_loop_factories(config, item):
     """Which loop runs a test of this folder."""
-    return {"virtual": VirtualLoop}
+    return {"virtual": VirtualTimeLoop}

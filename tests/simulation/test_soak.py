@@ -13,8 +13,8 @@ from soak import bugs, seed
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
-SEEDS = 50
-QUICK = ("delete-before-commit", "dedup-by-slot", "run-again", "sending-after-body", "bulk-delete")
+SEED_COUNT = 50
+QUICK_MUTANTS = ("delete-before-commit", "dedup-by-slot", "run-again", "sending-after-body", "bulk-delete")
 """Of the planted bugs; `python -m soak --bugs` shows all of them."""
 
 
@@ -22,7 +22,7 @@ def test_fifty_seeds():
     """No seed finds anything; `make soak SEEDS=2000` runs whole days and more of them."""
     context = multiprocessing.get_context("spawn")
     with concurrent.futures.ProcessPoolExecutor(os.cpu_count(), context) as pool:
-        outcomes = list(pool.map(bugs.run, range(1000, 1000 + SEEDS), [bugs.DAYS] * SEEDS))
+        outcomes = list(pool.map(bugs.run_mutant, range(1000, 1000 + SEED_COUNT), [bugs.MUTANT_RUN_DAYS] * SEED_COUNT))
     assert {each.seed: each.findings for each in outcomes if each.findings} == {}
 
 
@@ -53,7 +53,7 @@ def test_the_same_trace_everywhere(hash_seed):
         "PYTHONHASHSEED": hash_seed,
         "PYTHONDONTWRITEBYTECODE": "1",
     }
-    here = " ".join(seed.run(number, days=0.35).digest for number in (1001, 1002))
+    here = " ".join(seed.run_seed(number, days=0.35).digest for number in (1001, 1002))
     for python in usable:
         done = subprocess.run(
             [python, "-c", code], env=environment, capture_output=True, text=True, timeout=120, check=False
@@ -61,15 +61,15 @@ def test_the_same_trace_everywhere(hash_seed):
         assert done.stdout.strip() == here, (python, done.stderr[-500:])
 
 
-@pytest.mark.parametrize("name", QUICK)
+@pytest.mark.parametrize("name", QUICK_MUTANTS)
 def test_a_planted_bug_is_caught(name):
     """Its seed finds it, and finds nothing without it."""
-    assert bugs.caught(name)
-    assert seed.run(bugs.BUGS[name].found_by, days=bugs.DAYS).findings == []
+    assert bugs.find_violations(name)
+    assert seed.run_seed(bugs.MUTANTS[name].detecting_seed, days=bugs.MUTANT_RUN_DAYS).findings == []
 
 
 def test_the_table_of_planted_bugs():
     """`tests/README.md` says of each what is changed and which seed finds it."""
     text = (ROOT / "tests" / "README.md").read_text()
-    for name, bug in bugs.BUGS.items():
-        assert f"| `{name}` | {bug.change} | {bug.found_by} |" in text
+    for name, bug in bugs.MUTANTS.items():
+        assert f"| `{name}` | {bug.description} | {bug.detecting_seed} |" in text

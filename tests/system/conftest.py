@@ -25,12 +25,12 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).parent
-CHECKOUT = HERE.parents[1]
-WHEELS = CHECKOUT / ".ci" / "cache" / "wheels"
-DIALOUT = 20
+ROOT = HERE.parents[1]
+WHEELS = ROOT / ".ci" / "cache" / "wheels"
+DIALOUT_GID = 20
 """The group of serial ports; Debian gives it this number everywhere."""
-PYTHON = {"bookworm": "3.11", "trixie": "3.13"}
-CGROUPS = [Path("/sys/fs/cgroup", name) for name in ("unified", "systemd")]
+PYTHON_BY_RELEASE = {"bookworm": "3.11", "trixie": "3.13"}
+CGROUP_ROOTS = [Path("/sys/fs/cgroup", name) for name in ("unified", "systemd")]
 """The cgroup2 tree and systemd's own; a container without a group of its own would share this machine's."""
 
 
@@ -49,11 +49,11 @@ def run(*command, **options):
     return done.stdout
 
 
-def wait_for(what, question, seconds=10.0):
+def wait_for(description, condition, timeout_s=10.0):
     """Ask until the answer is true; a process outside this one cannot be awaited in any other way."""
-    end = time.monotonic() + seconds
-    while not (answer := question()):
-        assert time.monotonic() < end, f"waited {seconds} s for {what}"
+    end = time.monotonic() + timeout_s
+    while not (answer := condition()):
+        assert time.monotonic() < end, f"waited {timeout_s} s for {description}"
         time.sleep(0.05)
     return answer
 
@@ -62,13 +62,13 @@ def wait_for(what, question, seconds=10.0):
 def wheel(tmp_path_factory):
     """The wheel of this checkout."""
     folder = tmp_path_factory.mktemp("dist")
-    run(sys.executable, CHECKOUT / "tests/packaging/build.py", folder)
+    run(sys.executable, ROOT / "tests/packaging/build.py", folder)
     (built,) = folder.glob("*.whl")
     return built
 
 
 @dataclass
-class Product:
+class InstalledTree:
     """The tree with modem-agent installed as config/README.md says, not booted."""
 
     layers: list[Path]
@@ -76,7 +76,7 @@ class Product:
     upper: Path
     wheels: Path
 
-    def shell(self, script, user="root"):
+    def run_script(self, script, user="root"):
         """Run a script inside, as if logged in; what it writes stays in the product's layer."""
         root, work = Path(f"{self.upper}.root"), Path(f"{self.upper}.work")
         layers = ":".join(map(str, self.layers))
@@ -97,22 +97,22 @@ class Product:
 
 
 @pytest.fixture(scope="session", params=["bookworm", "trixie"])
-def product(request, tmp_path_factory, wheel):
+def installed_tree(request, tmp_path_factory, wheel):
     release = request.param
     tree = Path(run(sys.executable, HERE / "tree.py", release).strip())
     folder = tmp_path_factory.mktemp(release)
     wheels = folder / "wheels"
-    shutil.copytree(_wheels(PYTHON[release]), wheels)
+    shutil.copytree(_download_wheels(PYTHON_BY_RELEASE[release]), wheels)
     shutil.copy(wheel, wheels)
     (folder / "upper").mkdir()
-    product = Product([tree], folder / "upper", wheels)
-    product.shell(installation())
+    product = InstalledTree([tree], folder / "upper", wheels)
+    product.run_script(install_commands())
     return product
 
 
-def _wheels(python):
+def _download_wheels(python):
     """The pinned dependencies for the tree's Python, kept for the next run; only this needs the network."""
-    wanted = CHECKOUT / "requirements.txt"
+    wanted = ROOT / "requirements.txt"
     place = WHEELS / python
     stamp = place / "requirements.txt"
     if not stamp.exists() or stamp.read_text() != wanted.read_text():
@@ -123,30 +123,30 @@ def _wheels(python):
     return place
 
 
-def installation():
+def install_commands():
     """The commands of config/README.md, section "Install", word for word but for the folder of the wheel."""
-    text = (CHECKOUT / "config" / "README.md").read_text()
+    text = (ROOT / "config" / "README.md").read_text()
     section = re.search(r"^## Install\n(.*?)^## ", text, re.MULTILINE | re.DOTALL)
     (commands,) = re.findall(r"^```sh\n(.*?)^```", section[1], re.MULTILINE | re.DOTALL)
     return commands.replace("sudo ", "").replace("modem_agent-*.whl", "/mnt/modem_agent-*.whl")
 
 
 @dataclass
-class Machine:
+class Container:
     """A booted gateway. Serial ports are pseudo-terminals of this machine."""
 
     root: Path
     nspawn: subprocess.Popen
-    groups: list[Path]
-    init: int = field(init=False)
-    _pull: Callable[[], object] = lambda: None
+    cgroups: list[Path]
+    init_pid: int = field(init=False)
+    _stop_following: Callable[[], object] = lambda: None
 
     def wait_until_up(self):
-        self.init = wait_for("the container's init", self._first_process)
+        self.init_pid = wait_for("the container's init", self._find_init)
         up = ("systemctl", "is-active", "--quiet", "multi-user.target")
         wait_for("systemd", lambda: self.enter(*up).returncode == 0, 30)
 
-    def _first_process(self):
+    def _find_init(self):
         """The child of systemd-nspawn that is process 1 in there; on the way there, others come and go."""
         for child in Path(f"/proc/{self.nspawn.pid}/task/{self.nspawn.pid}/children").read_text().split():
             with contextlib.suppress(FileNotFoundError):
@@ -155,32 +155,32 @@ class Machine:
         return None
 
     def enter(self, *command, **options):
-        inside = ("nsenter", "-t", str(self.init), "-m", "-u", "-i", "-n", "-p", "-r", "-w")
+        inside = ("nsenter", "-t", str(self.init_pid), "-m", "-u", "-i", "-n", "-p", "-r", "-w")
         clean = ("env", "-i", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin")
         return subprocess.run(
             (*inside, *clean, *command),
             capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL, **options,
         )  # fmt: skip
 
-    def ask(self, *command):
+    def output_of(self, *command):
         """What a command inside says, whatever its status."""
         done = self.enter(*command)
         return done.stdout + done.stderr
 
     def run(self, *command):
         done = self.enter(*command)
-        assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}{done.stderr}\n{self.journal()}"
+        assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}{done.stderr}\n{self.service_log()}"
         return done.stdout
 
-    def path(self, path):
+    def host_path(self, path):
         """A file inside, as seen from here."""
-        return Path(f"/proc/{self.init}/root{path}")
+        return Path(f"/proc/{self.init_pid}/root{path}")
 
-    def plug(self, terminal):
+    def plug_pty(self, terminal):
         """Make a pseudo-terminal of this machine port /dev/ttyUSB0, with the rights that udev gives."""
-        os.chown(terminal, 0, DIALOUT)
+        os.chown(terminal, 0, DIALOUT_GID)
         Path(terminal).chmod(0o660)
-        port = self.path("/dev/ttyUSB0")
+        port = self.host_path("/dev/ttyUSB0")
         port.unlink(missing_ok=True)
         port.symlink_to(f"/dev/hostpts/{Path(terminal).name}")
 
@@ -195,59 +195,59 @@ class Machine:
                 terminal = Path(sandbox.terminal)
                 with contextlib.suppress(FileNotFoundError):  # there will be another at once
                     # A new one may have the old one's number, but never its owner.
-                    if terminal != known or terminal.stat().st_gid != DIALOUT:
-                        self.plug(terminal)
+                    if terminal != known or terminal.stat().st_gid != DIALOUT_GID:
+                        self.plug_pty(terminal)
                         known = terminal
 
         cable = threading.Thread(target=follow, name="cable")
         cable.start()
-        self._pull = lambda: (unplugged.set(), cable.join())
+        self._stop_following = lambda: (unplugged.set(), cable.join())
 
     def unplug(self):
         """The port is gone."""
-        self._pull()
-        self._pull = lambda: None
-        self.path("/dev/ttyUSB0").unlink(missing_ok=True)
+        self._stop_following()
+        self._stop_following = lambda: None
+        self.host_path("/dev/ttyUSB0").unlink(missing_ok=True)
 
     def configure(self, **replaced):
         """Write agent.toml as shipped, but for the lines named: configure(port='"/dev/ttyUSB0"')."""
-        text = (CHECKOUT / "config" / "agent.toml").read_text()
+        text = (ROOT / "config" / "agent.toml").read_text()
         for key, value in replaced.items():
             text = re.sub(rf"^{key} = .*$", f"{key} = {value}", text, flags=re.MULTILINE)
-        self.path("/etc/modem-agent/agent.toml").write_text(text)
+        self.host_path("/etc/modem-agent/agent.toml").write_text(text)
 
     def drop_in(self, text):
         """Add to the unit as `systemctl edit` would; the next one replaces it."""
-        folder = self.path("/etc/systemd/system/modem-agent.service.d")
+        folder = self.host_path("/etc/systemd/system/modem-agent.service.d")
         folder.mkdir(exist_ok=True)
         (folder / "override.conf").write_text(text)
         self.run("systemctl", "daemon-reload")
 
-    def show(self, name):
+    def unit_property(self, name):
         """A property of the service."""
         return self.run("systemctl", "show", "--property", name, "--value", "modem-agent").strip()
 
-    def wait_for(self, name, value, seconds=15.0):
+    def wait_for_property(self, name, value, seconds=15.0):
         """Wait until a property of the service has a value."""
-        wait_for(f"{name}={value}", lambda: self.show(name) == value, seconds)
+        wait_for(f"{name}={value}", lambda: self.unit_property(name) == value, seconds)
 
-    def journal(self):
-        return self.ask("journalctl", "--no-pager", "--unit", "modem-agent", "--output", "cat")
+    def service_log(self):
+        return self.output_of("journalctl", "--no-pager", "--unit", "modem-agent", "--output", "cat")
 
-    def wait_until_said(self, words, before=0):
+    def wait_for_log(self, words, before=0):
         """Wait for words in the journal behind so many characters: what a process said last may come late."""
-        wait_for(words, lambda: words in self.journal()[before:])
+        wait_for(words, lambda: words in self.service_log()[before:])
 
     def power_off(self):
-        self._pull()
+        self._stop_following()
         if self.nspawn.poll() is None:
-            os.kill(self.init, signal.SIGRTMIN + 4)  # systemd: power off
+            os.kill(self.init_pid, signal.SIGRTMIN + 4)  # systemd: power off
             try:
                 self.nspawn.wait(30)
             except subprocess.TimeoutExpired:
                 self.nspawn.kill()
                 self.nspawn.wait()
-        for group in self.groups:
+        for group in self.cgroups:
             for each in sorted(group.rglob("*"), reverse=True):
                 if each.is_dir():
                     each.rmdir()
@@ -255,7 +255,7 @@ class Machine:
 
 
 @pytest.fixture(scope="module")
-def boot(product, tmp_path_factory):
+def boot_container(installed_tree, tmp_path_factory):
     """Boots a machine."""
     machines = []
 
@@ -264,20 +264,20 @@ def boot(product, tmp_path_factory):
         for name in ("upper", "work", "root"):
             (folder / name).mkdir()
         groups = [
-            group / f"modem-agent-test-{os.getpid()}-{folder.name}" for group in CGROUPS if group.is_dir()
+            group / f"modem-agent-test-{os.getpid()}-{folder.name}" for group in CGROUP_ROOTS if group.is_dir()
         ]
         for group in groups:
             group.mkdir()
         with (folder / "console").open("w") as console:
             nspawn = subprocess.Popen(
-                _nspawn(product, folder),
+                _nspawn_command(installed_tree, folder),
                 stdin=subprocess.DEVNULL,
                 stdout=console,
                 stderr=subprocess.STDOUT,
                 # This process has one thread, so nothing can be torn between fork and exec.
                 preexec_fn=lambda: [(group / "cgroup.procs").write_text("0") for group in groups],  # noqa: PLW1509
             )
-        machine = Machine(folder, nspawn, groups)
+        machine = Container(folder, nspawn, groups)
         machines.append(machine)
         machine.wait_until_up()
         return machine
@@ -287,7 +287,7 @@ def boot(product, tmp_path_factory):
         machine.power_off()
 
 
-def _nspawn(product, folder):
+def _nspawn_command(product, folder):
     """The command that boots. No option is idle: cgroup2 inside, no machined and no D-Bus needed out here,
     nothing of this machine in there, and bpf so that DevicePolicy= is enforced."""
     layers = ":".join(map(str, [product.upper, *product.layers]))
@@ -303,7 +303,7 @@ def _nspawn(product, folder):
     return ["setpriv", "--pdeathsig=TERM", "unshare", "--mount", "--propagation=private", "sh", "-ec", script]
 
 
-class Sandbox:
+class SandboxProcess:
     """`modem-agent sandbox`, outside the machine: the module's far end, the network and the REST API."""
 
     def __init__(self, folder):
@@ -311,36 +311,36 @@ class Sandbox:
         options = ["--listen", "127.0.0.1:0", "--link-dir", str(folder), "--sim", "super-sim", "--json"]
         self.process = subprocess.Popen(
             [sys.executable, "-c", program, "sandbox", *options],
-            cwd=CHECKOUT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
         )  # fmt: skip
         facts = json.loads(self.process.stdout.readline())
         (self.sim,) = facts["sims"]
-        self.commands = f"{facts['url']}/supersim/v1/SmsCommands"
+        self.commands_url = f"{facts['url']}/supersim/v1/SmsCommands"
 
     @property
     def terminal(self):
         """The module's port."""
         return os.path.realpath(self.sim["link"])
 
-    def send(self, text):
+    def send_command(self, text):
         """A Command to the SIM, as its owner's cloud side would send it."""
         form = urllib.parse.urlencode({"Sim": self.sim["sid"], "Payload": text})
-        with urllib.request.urlopen(self.commands, form.encode()) as answer:
+        with urllib.request.urlopen(self.commands_url, form.encode()) as answer:
             return json.load(answer)
 
-    def answers(self):
+    def list_replies(self):
         """What came from the SIM, oldest first."""
-        with urllib.request.urlopen(f"{self.commands}?Direction=from_sim") as answer:
+        with urllib.request.urlopen(f"{self.commands_url}?Direction=from_sim") as answer:
             return [each["payload"] for each in reversed(json.load(answer)["sms_commands"])]
 
-    def ask(self, text, seconds=10.0):
+    def run_command(self, text, seconds=10.0):
         """Send a Command and wait for the next answer.
 
         Each gets another last word: without a SID, equal texts within a second are one Command to the agent.
         """
-        before = len(self.answers())
-        self.send(f"{text} {before}")
-        return wait_for(f"an answer to {text}", lambda: self.answers()[before:], seconds)[0]
+        before = len(self.list_replies())
+        self.send_command(f"{text} {before}")
+        return wait_for(f"an answer to {text}", lambda: self.list_replies()[before:], seconds)[0]
 
     def close(self):
         self.process.terminate()
@@ -349,6 +349,6 @@ class Sandbox:
 
 @pytest.fixture(scope="module")
 def sandbox(tmp_path_factory):
-    sandbox = Sandbox(tmp_path_factory.mktemp("links"))
+    sandbox = SandboxProcess(tmp_path_factory.mktemp("links"))
     yield sandbox
     sandbox.close()

@@ -27,11 +27,11 @@ PROGRAMS = {
 }
 """Program: the Debian package that brings it."""
 
-SBIN = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"))
+SEARCH_PATH = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"))
 
 
 def missing_packages() -> list[str]:
-    return sorted({package for program, package in PROGRAMS.items() if not shutil.which(program, path=SBIN)})
+    return sorted({package for program, package in PROGRAMS.items() if not shutil.which(program, path=SEARCH_PATH)})
 
 
 def main() -> int:

@@ -14,7 +14,7 @@ import pytest
 
 README = (Path(__file__).parents[2] / "config" / "README.md").read_text()
 
-FENCES = """\
+SANDBOX_PROBE_SCRIPT = """\
 #!/bin/sh
 # Tries what the unit forbids, and what it must not; prints one word for each try that worked.
 touch /etc/x 2>/dev/null && printf 'etc '
@@ -28,7 +28,7 @@ python3 -c 'import socket; socket.socket(socket.AF_INET)' && printf 'net '
 true
 """
 
-SERIAL = """\
+SERIAL_PROBE_SCRIPT = """\
 #!/bin/sh
 # Opens serial ports whose driver is not there: "No such device" means that the unit lets the try through.
 for port in ttyS ttyACM ttyUSB ttyAMA other; do
@@ -37,7 +37,7 @@ done
 true
 """
 
-LINGER = """\
+BACKGROUND_SCRIPT = """\
 #!/bin/sh
 sleep 1000 > /dev/null 2>&1 &
 echo started
@@ -45,17 +45,17 @@ echo started
 
 
 @pytest.fixture(scope="module")
-def gateway(boot, sandbox):
+def gateway(boot_container, sandbox):
     """A booted machine with the module plugged in, and handlers that the tests use."""
-    gateway = boot()
+    gateway = boot_container()
     for name, script in {
-        "fences": FENCES,
-        "serial": SERIAL,
-        "linger": LINGER,
+        "fences": SANDBOX_PROBE_SCRIPT,
+        "serial": SERIAL_PROBE_SCRIPT,
+        "linger": BACKGROUND_SCRIPT,
         "restart": "#!/bin/sh\ntouch /run/modem-agent/reboot\n",
         "become": "#!/bin/sh\nsudo -n id -u\n",
     }.items():
-        file = gateway.path(f"/etc/modem-agent/handlers/{name}")
+        file = gateway.host_path(f"/etc/modem-agent/handlers/{name}")
         file.write_text(script)
         file.chmod(0o755)
     gateway.plug_sandbox(sandbox)
@@ -63,25 +63,25 @@ def gateway(boot, sandbox):
 
 
 @pytest.fixture(autouse=True)
-def told(gateway):
+def print_service_log(gateway):
     """What the service logged meanwhile, shown when a test fails."""
-    before = len(gateway.journal())
+    before = len(gateway.service_log())
     yield
-    print(gateway.journal()[before:])
+    print(gateway.service_log()[before:])
 
 
 def test_ready_does_not_wait_for_a_module(gateway):
     """Booted with no port to be found, the service is up, and its status line says what is missing."""
-    assert gateway.show("ActiveState") == "active"
-    assert gateway.show("NRestarts") == "0"
-    assert "/dev/serial/by-id" in gateway.show("StatusText")
+    assert gateway.unit_property("ActiveState") == "active"
+    assert gateway.unit_property("NRestarts") == "0"
+    assert "/dev/serial/by-id" in gateway.unit_property("StatusText")
 
 
 def test_a_command_is_answered(gateway, sandbox):
     """With the port named, a Command from the REST API is carried out by the service and answered."""
     gateway.configure(port='"/dev/ttyUSB0"')
     gateway.run("systemctl", "restart", "modem-agent")
-    assert sandbox.ask("ping").startswith("pong")
+    assert sandbox.run_command("ping").startswith("pong")
 
 
 def test_the_configuration_is_checked_by_who_runs_the_service(gateway):
@@ -101,40 +101,40 @@ def test_members_of_the_group_may_talk_to_it(gateway):
 
 def test_handlers_live_within_fences(gateway, sandbox):
     """A handler can write to its own places and use the network; not touch the system, /home or use sudo."""
-    gateway.path("/etc/sudoers.d/modem-agent").write_text("modem-agent ALL=(root) NOPASSWD: ALL\n")
-    gateway.path("/home/someone").mkdir()
-    assert sandbox.ask("fences").split() == ["state", "run", "tmp", "net"]
+    gateway.host_path("/etc/sudoers.d/modem-agent").write_text("modem-agent ALL=(root) NOPASSWD: ALL\n")
+    gateway.host_path("/home/someone").mkdir()
+    assert sandbox.run_command("fences").split() == ["state", "run", "tmp", "net"]
 
 
 def test_serial_ports_of_each_kind_are_open(gateway, sandbox):
     """DeviceAllow= lets each kind of serial port through, before its driver is there, and no other device."""
     majors = {"ttyS": (4, 73), "ttyACM": (166, 9), "ttyUSB": (188, 9), "ttyAMA": (204, 64), "other": (189, 9)}
     for name, numbers in majors.items():
-        os.mknod(gateway.path(f"/dev/test-{name}"), 0o020666, os.makedev(*numbers))
-        gateway.path(f"/dev/test-{name}").chmod(0o666)
-    assert sandbox.ask("serial").split() == ["ttyS", "ttyACM", "ttyUSB", "ttyAMA"]
+        os.mknod(gateway.host_path(f"/dev/test-{name}"), 0o020666, os.makedev(*numbers))
+        gateway.host_path(f"/dev/test-{name}").chmod(0o666)
+    assert sandbox.run_command("serial").split() == ["ttyS", "ttyACM", "ttyUSB", "ttyAMA"]
 
 
 def test_killed_it_comes_back(gateway, sandbox):
     """kill -9 of the agent: systemd starts it again after RestartSec, and the next Command is answered."""
-    main = gateway.show("MainPID")
+    main = gateway.unit_property("MainPID")
     gateway.run("sh", "-c", f"kill -9 {main}")
-    gateway.wait_for("NRestarts", "1")
-    gateway.wait_for("ActiveState", "active")
-    assert gateway.show("MainPID") != main
-    assert sandbox.ask("ping").startswith("pong")
+    gateway.wait_for_property("NRestarts", "1")
+    gateway.wait_for_property("ActiveState", "active")
+    assert gateway.unit_property("MainPID") != main
+    assert sandbox.run_command("ping").startswith("pong")
 
 
 def test_hanging_it_is_replaced(gateway, sandbox):
     """An agent that no longer runs misses the watchdog and is replaced."""
     gateway.drop_in("[Service]\nWatchdogSec=2\n")
     gateway.run("systemctl", "restart", "modem-agent")
-    assert sandbox.ask("ping").startswith("pong")
-    gateway.run("sh", "-c", f"kill -STOP {gateway.show('MainPID')}")
-    gateway.wait_for("NRestarts", "1")
-    gateway.wait_for("ActiveState", "active")
-    assert "Watchdog timeout" in gateway.journal()
-    assert sandbox.ask("ping").startswith("pong")
+    assert sandbox.run_command("ping").startswith("pong")
+    gateway.run("sh", "-c", f"kill -STOP {gateway.unit_property('MainPID')}")
+    gateway.wait_for_property("NRestarts", "1")
+    gateway.wait_for_property("ActiveState", "active")
+    assert "Watchdog timeout" in gateway.service_log()
+    assert sandbox.run_command("ping").startswith("pong")
     gateway.drop_in("")
 
 
@@ -142,9 +142,9 @@ def test_a_living_agent_feeds_the_watchdog(gateway, sandbox):
     """Idle for longer than WatchdogSec, the agent is not killed."""
     gateway.drop_in("[Service]\nWatchdogSec=1\n")
     gateway.run("systemctl", "restart", "modem-agent")
-    main = gateway.show("MainPID")
+    main = gateway.unit_property("MainPID")
     time.sleep(3)  # the matter is that nothing happens meanwhile
-    assert gateway.show("MainPID") == main
+    assert gateway.unit_property("MainPID") == main
     gateway.drop_in("")
     gateway.run("systemctl", "restart", "modem-agent")
 
@@ -152,24 +152,24 @@ def test_a_living_agent_feeds_the_watchdog(gateway, sandbox):
 def test_an_impossible_configuration_ends_it_for_good(gateway):
     """Exit status 2 with one sentence in the journal, and no further start."""
     gateway.configure(prt='"/dev/ttyUSB0"', port='"/dev/ttyUSB0"\nprt = 1')
-    before = len(gateway.journal())
+    before = len(gateway.service_log())
     assert gateway.enter("systemctl", "restart", "modem-agent").returncode != 0
-    assert gateway.show("ActiveState") == "failed"
-    assert gateway.show("ExecMainStatus") == "2"
-    assert gateway.show("NRestarts") == "0"
-    gateway.wait_until_said("unknown key modem.prt", before)
-    assert "Traceback" not in gateway.journal()[before:]
+    assert gateway.unit_property("ActiveState") == "failed"
+    assert gateway.unit_property("ExecMainStatus") == "2"
+    assert gateway.unit_property("NRestarts") == "0"
+    gateway.wait_for_log("unknown key modem.prt", before)
+    assert "Traceback" not in gateway.service_log()[before:]
     gateway.configure(port='"/dev/ttyUSB0"')
     gateway.run("systemctl", "start", "modem-agent")
 
 
 def test_it_stops_at_once_and_leaves_nothing(gateway, sandbox):
     """`systemctl stop` takes less than 5 s and ends what handlers left behind, too."""
-    assert sandbox.ask("linger") == "started"
+    assert sandbox.run_command("linger") == "started"
     begun = time.monotonic()
     gateway.run("systemctl", "stop", "modem-agent")
     assert time.monotonic() - begun < 5
-    assert gateway.show("Result") == "success"
+    assert gateway.unit_property("Result") == "success"
     assert gateway.run("find", "/proc", "-maxdepth", "1", "-user", "modem-agent") == ""
     gateway.run("systemctl", "start", "modem-agent")
 
@@ -178,13 +178,13 @@ def test_it_stops_at_once_with_a_mute_module(gateway, sandbox):
     """The same while the module swallows every command and answers none."""
     far, near = os.openpty()
     gateway.unplug()
-    gateway.plug(os.ttyname(near))
+    gateway.plug_pty(os.ttyname(near))
     gateway.run("systemctl", "restart", "modem-agent")
     assert os.read(far, 100)  # it is asking
     begun = time.monotonic()
     gateway.run("systemctl", "stop", "modem-agent")
     assert time.monotonic() - begun < 5
-    assert gateway.show("Result") == "success"
+    assert gateway.unit_property("Result") == "success"
     gateway.plug_sandbox(sandbox)
     gateway.run("systemctl", "start", "modem-agent")
     os.close(far)
@@ -201,7 +201,7 @@ def test_state_survives_a_restart(gateway, sandbox):
     ]
 
 
-def recipe(heading):
+def recipe_files(heading):
     """The files of a recipe in config/README.md, in order."""
     section = re.search(rf"^### {heading}\n(.*?)(^##|\Z)", README, re.MULTILINE | re.DOTALL)
     return re.findall(r"^```ini\n(.*?)^```", section[1], re.MULTILINE | re.DOTALL)
@@ -209,24 +209,24 @@ def recipe(heading):
 
 def test_the_recipe_for_root_works(gateway, sandbox):
     """config/README.md, "Reboot": a file that a handler makes starts a service of root's."""
-    path, service = recipe("Reboot.*?")
-    gateway.path("/etc/systemd/system/sms-reboot.path").write_text(path)
+    path, service = recipe_files("Reboot.*?")
+    gateway.host_path("/etc/systemd/system/sms-reboot.path").write_text(path)
     assert "ExecStart=systemctl reboot" in service
     tame = service.replace("systemctl reboot", "sh -c 'rm /run/modem-agent/reboot; id -u > /run/done'")
-    gateway.path("/etc/systemd/system/sms-reboot.service").write_text(tame)
+    gateway.host_path("/etc/systemd/system/sms-reboot.service").write_text(tame)
     gateway.run("systemctl", "daemon-reload")
     gateway.run("systemctl", "enable", "--quiet", "--now", "sms-reboot.path")
     gateway.run("systemctl", "restart", "modem-agent")
-    sandbox.send("restart")
+    sandbox.send_command("restart")
     wait = "until test -s /run/done; do sleep 0.1; done; cat /run/done"
     assert gateway.run("timeout", "10", "sh", "-c", wait) == "0\n"
 
 
 def test_the_recipe_for_sudo_works(gateway, sandbox):
     """config/README.md, "sudo": with the drop-in, a handler may become root."""
-    (drop_in,) = recipe("sudo")
+    (drop_in,) = recipe_files("sudo")
     gateway.drop_in(drop_in)
     gateway.run("systemctl", "restart", "modem-agent")
-    assert sandbox.ask("become") == "0"
+    assert sandbox.run_command("become") == "0"
     gateway.drop_in("")
     gateway.run("systemctl", "restart", "modem-agent")

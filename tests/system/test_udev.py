@@ -12,20 +12,20 @@ from pathlib import Path
 
 import pytest
 
-from hardware.profile import drivers
+from hardware.profile import load_driver_profiles
 
 RULES = Path(__file__).parents[2] / "config" / "78-modem-agent.rules"
 
 LAYOUTS = [
     pytest.param(layout, product, id=f"{name} {product}")
-    for name, driver in drivers().items()
+    for name, driver in load_driver_profiles().items()
     for layout in driver.usb
     for product in layout.products
 ]
 """Every USB product of which a profile knows where the AT port is, or that it has none."""
 
 
-def decisions(tmp_path, vendor, product, interface, description="ff/ff/ff"):
+def udev_properties(tmp_path, vendor, product, interface, description="ff/ff/ff"):
     """The ID_MM_ properties that the rules give a tty on one interface of a USB device."""
     kind, subclass, protocol = description.split("/")
     device = "/devices/usb1/1-1"
@@ -63,23 +63,23 @@ E: DEVNAME=/dev/ttyUSB0
 
 
 @pytest.mark.parametrize(("layout", "product"), LAYOUTS)
-def test_only_the_at_port_is_taken(tmp_path, layout, product):
+def test_only_the_at_port_is_taken(tmp_path, layout, installed_tree):
     """ModemManager is told to leave the AT port alone, and nothing about the ports beside it."""
     if layout.at is not None:
-        assert decisions(tmp_path, layout.vendor, product, f"{layout.at:02x}") == ["ID_MM_PORT_IGNORE=1"]
+        assert udev_properties(tmp_path, layout.vendor, installed_tree, f"{layout.at:02x}") == ["ID_MM_PORT_IGNORE=1"]
     for other in {0, (layout.at or 0) + 1, layout.second} - {layout.at, None}:
-        assert decisions(tmp_path, layout.vendor, product, f"{other:02x}") == []
+        assert udev_properties(tmp_path, layout.vendor, installed_tree, f"{other:02x}") == []
 
 
 @pytest.mark.parametrize("product", ["1506", "1573"])
 @pytest.mark.parametrize("command", ["ff/02/02", "ff/01/02"])
-def test_huawei_ports_are_known_by_their_class(tmp_path, product, command):
+def test_huawei_ports_are_known_by_their_class(tmp_path, installed_tree, command):
     """Huawei's numbers vary; the command port has a class of its own, the data port another."""
-    assert decisions(tmp_path, "12d1", product, "01", command) == ["ID_MM_PORT_IGNORE=1"]
-    assert decisions(tmp_path, "12d1", product, "01", command[:-1] + "1") == []
+    assert udev_properties(tmp_path, "12d1", installed_tree, "01", command) == ["ID_MM_PORT_IGNORE=1"]
+    assert udev_properties(tmp_path, "12d1", installed_tree, "01", command[:-1] + "1") == []
 
 
 def test_other_devices_are_left_alone(tmp_path):
     """A USB serial adapter with the same interface number is none of ours."""
-    assert decisions(tmp_path, "0403", "6001", "02") == []
-    assert decisions(tmp_path, "0403", "6001", "02", "ff/02/02") == []
+    assert udev_properties(tmp_path, "0403", "6001", "02") == []
+    assert udev_properties(tmp_path, "0403", "6001", "02", "ff/02/02") == []

@@ -14,27 +14,27 @@ import subprocess
 import sys
 from pathlib import Path
 
-CACHE = Path(__file__).parents[2] / ".ci" / "cache" / "trees"
+CACHE_DIR = Path(__file__).parents[2] / ".ci" / "cache" / "trees"
 PACKAGES = ("dbus", "make", "python3", "python3-venv", "sudo", "systemd", "systemd-sysv", "udev")
 """dbus: systemctl without root. make: the project's own tests run in a tree too. sudo: for handlers."""
 
 
-def tree(release: str) -> Path:
+def ensure_tree(release: str) -> Path:
     """The folder of a finished tree, made now if it is not there."""
     recipe = hashlib.sha256(" ".join(PACKAGES).encode()).hexdigest()[:8]
-    place = CACHE / f"{release}-{recipe}"
-    CACHE.mkdir(parents=True, exist_ok=True)
-    with (CACHE / f"{release}.lock").open("w") as lock:
+    place = CACHE_DIR / f"{release}-{recipe}"
+    CACHE_DIR.mkdir(parents=True, exist_ok=True)
+    with (CACHE_DIR / f"{release}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not place.exists():
-            for old in CACHE.glob(f"{release}-*"):
+            for old in CACHE_DIR.glob(f"{release}-*"):
                 shutil.rmtree(old)
-            _make(release, place.with_suffix(".part"))
+            _bootstrap(release, place.with_suffix(".part"))
             place.with_suffix(".part").rename(place)
     return place
 
 
-def _make(release: str, part: Path) -> None:
+def _bootstrap(release: str, part: Path) -> None:
     if part.exists():
         shutil.rmtree(part)
     command = ["debootstrap", "--variant=minbase", f"--include={','.join(PACKAGES)}", release, str(part)]
@@ -47,4 +47,4 @@ def _make(release: str, part: Path) -> None:
 
 
 if __name__ == "__main__":
-    print(tree(sys.argv[1]))
+    print(ensure_tree(sys.argv[1]))

@@ -10,7 +10,7 @@ import re
 
 import pdu
 
-SHORT_CODE = 5
+MAX_SHORT_CODE_DIGITS = 5
 """Digits of a number that is nobody's own."""
 
 _SID = re.compile(r"[A-Z]{2}[0-9a-f]{32}")
@@ -18,17 +18,17 @@ _HEX = re.compile(r"(?:[0-9A-Fa-f]{2})+")
 _ESCAPE = 0x1B
 
 
-class StandIns:
+class Pseudonyms:
     """The stand-ins of one recording."""
 
     def __init__(self) -> None:
         self._numbers: dict[str, str] = {}
-        self._given: set[str] = set()
+        self._issued: set[str] = set()
 
-    def number(self, digits: str) -> str:
+    def replace_number(self, digits: str) -> str:
         """For a telephone number, an IMSI, ICCID or IMEI; a `+` in front stays."""
         plus, digits = digits[: digits.startswith("+")], digits.removeprefix("+")
-        if len(digits) <= SHORT_CODE or digits in self._given:
+        if len(digits) <= MAX_SHORT_CODE_DIGITS or digits in self._issued:
             return plus + digits
         if digits not in self._numbers:
             count = str(len(self._numbers) + 1)
@@ -36,10 +36,10 @@ class StandIns:
             front = digits[:2] if len(digits) >= 18 else ""
             filled = front + "5" * (len(digits) - len(front) - len(count)) + count
             self._numbers[digits] = filled[: len(digits)]
-            self._given.add(self._numbers[digits])
+            self._issued.add(self._numbers[digits])
         return plus + self._numbers[digits]
 
-    def message(self, digits: str, *, sent: bool = False) -> str:
+    def replace_message(self, digits: str, *, sent: bool = False) -> str:
         """For a PDU as hexadecimal digits; it still decodes. `sent`: as we write it.
 
         What does not decode, or not again at its length, becomes zeros: who knows what is in it.
@@ -50,14 +50,14 @@ class StandIns:
                 message = pdu.decode(octets, direction="mo" if direction == "mo" else "mt")
                 if isinstance(message, pdu.SubmitReport | pdu.DeliverReport) and message.user_data is None:
                     continue  # a SUBMIT or DELIVER read the wrong way round, as a rule
-                masked = pdu.encode(self._masked(message)).hex
+                masked = pdu.encode(self._replace_in_tpdu(message)).hex
             except pdu.PduError:
                 continue
             if len(masked) == len(octets):
                 return masked
         return "0" * len(digits)
 
-    def _masked(self, message: pdu.Tpdu) -> pdu.Tpdu:
+    def _replace_in_tpdu(self, message: pdu.Tpdu) -> pdu.Tpdu:
         changes: dict[str, object] = {}
         for name in (
             "originating_address",
@@ -67,54 +67,54 @@ class StandIns:
         ):
             address = getattr(message, name, None)
             if isinstance(address, pdu.Address):
-                changes[name] = self._address(address)
+                changes[name] = self._replace_address(address)
         if message.user_data is not None:
-            changes["user_data"] = masked_user_data(message.user_data)
+            changes["user_data"] = redact_user_data(message.user_data)
         return message.replace(**changes)
 
-    def _address(self, address: pdu.Address) -> pdu.Address:
+    def _replace_address(self, address: pdu.Address) -> pdu.Address:
         alphanumeric = address.type_of_number is pdu.TypeOfNumber.ALPHANUMERIC
-        number = text(address.number) if alphanumeric else self.number(address.number)
+        number = redact_text(address.number) if alphanumeric else self.replace_number(address.number)
         return address.replace(number=number)
 
 
-def text(clear: str) -> str:
+def redact_text(clear: str) -> str:
     """Letters become x, digits 0; blanks and the punctuation of ASCII show the form."""
     kept = {place for sid in _SID.finditer(clear) for place in range(*sid.span())}
-    return "".join(letter if place in kept else _character(letter) for place, letter in enumerate(clear))
+    return "".join(letter if place in kept else _redact_character(letter) for place, letter in enumerate(clear))
 
 
-def shown_text(line: str) -> str:
+def redact_encoded_text(line: str) -> str:
     """A text as a module shows it: in the clear, as UCS-2 or as octets in hexadecimal digits."""
     if not _HEX.fullmatch(line):
-        return text(line)
+        return redact_text(line)
     if len(line) % 4 == 0 and line[:2] == "00":
-        units = text(bytes.fromhex(line).decode("utf-16-be", "replace"))
+        units = redact_text(bytes.fromhex(line).decode("utf-16-be", "replace"))
         masked = units.encode("utf-16-be").hex().upper()
         if len(masked) == len(line):
             return masked
     return "78" * (len(line) // 2)
 
 
-def masked_user_data(data: pdu.UserData) -> pdu.UserData:
+def redact_user_data(data: pdu.UserData) -> pdu.UserData:
     """The same header, the same length, stand-ins for what it says. Raises PduError where that cannot be."""
     if data.header_malformed or data.compressed:
         raise pdu.PduError("user_data", None, "it cannot be told from its header")
     header = data.header
     if data.alphabet is pdu.Alphabet.GSM7:
-        return pdu.UserData.pack(_septets(data), pdu.Alphabet.GSM7, header)
+        return pdu.UserData.pack(_redact_septets(data), pdu.Alphabet.GSM7, header)
     content = data.octets[data.header_length :]
     if data.alphabet is pdu.Alphabet.UCS2:
         even = len(content) & ~1
         units = (content[place : place + 2] for place in range(0, even, 2))
         clear = "".join(chr(int.from_bytes(unit)) for unit in units)
         return pdu.UserData.pack(
-            text(clear).encode("utf-16-be") + b"x" * (len(content) - even), pdu.Alphabet.UCS2, header
+            redact_text(clear).encode("utf-16-be") + b"x" * (len(content) - even), pdu.Alphabet.UCS2, header
         )
     return pdu.UserData.pack(b"x" * len(content), data.alphabet, header)
 
 
-def _septets(data: pdu.UserData) -> bytes:
+def _redact_septets(data: pdu.UserData) -> bytes:
     """Septet for septet: punctuation of the extension table stays, what may be a letter does not."""
     from pdu.gsm7 import decode, encode
     from pdu.septets import unpack
@@ -128,14 +128,14 @@ def _septets(data: pdu.UserData) -> bytes:
             units[-1] += bytes([septet])
         else:
             units.append(bytes([septet]))
-    shown = text("".join(decode(unit)[0] for unit in units))
+    shown = redact_text("".join(decode(unit)[0] for unit in units))
     return b"".join(
         unit if decode(unit)[0] == character else (encode(character) or b"x").ljust(len(unit), b"x")
         for unit, character in zip(units, shown, strict=True)
     )
 
 
-def _character(character: str) -> str:
+def _redact_character(character: str) -> str:
     if not character.isascii():
         return "x"
     if character.isdigit():

@@ -19,9 +19,9 @@ from typing import Any
 import aiohttp
 
 from agent.app import Agent
-from agent.config import Config, Control, Handlers, Journal, Modem, Service
-from agent.story import Step
-from hardware.sim.network.events import Event
+from agent.config import Config, ControlConfig, HandlersConfig, JournalConfig, ModemConfig, ServiceConfig
+from agent.story import Event
+from hardware.sim.network.events import NetworkEvent
 from hardware.sim.sandbox import Sandbox, SandboxSim, SimSpec
 
 SIMS = (
@@ -29,9 +29,9 @@ SIMS = (
     ("meter-2", "programmable-wireless"),
     ("meter-3", "super-sim-beta"),
 )
-READY_S = 15.0
+READY_TIMEOUT_S = 15.0
 
-HANDLERS = '''"""Handlers of the demo; on a device they stand in /etc/modem-agent/handlers."""
+HANDLER_SOURCE = '''"""Handlers of the demo; on a device they stand in /etc/modem-agent/handlers."""
 
 from agent import Command, handler
 
@@ -51,26 +51,26 @@ def pump(command: Command) -> str:
     raise RuntimeError("the pump does not answer")
 '''
 
-Told = Callable[[str, "Step | Event"], None]
+DemoObserver = Callable[[str, "Event | NetworkEvent"], None]
 """Takes the name of a SIM and what happened there."""
 
 
 @dataclass(slots=True)
-class Stage:
+class DemoEnvironment:
     """Everything that a tour needs."""
 
     sandbox: Sandbox
     http: aiohttp.ClientSession
     folder: Path
 
-    async def create(self, collection: str, **parameters: str) -> dict[str, Any]:
+    async def create_command(self, collection: str, **parameters: str) -> dict[str, Any]:
         """POST a Command; returns the resource."""
         async with self.http.post(f"{self.sandbox.url}{collection}", data=parameters) as response:
             resource: dict[str, Any] = await response.json()
             response.raise_for_status()
             return resource
 
-    async def answers(self, collection: str, sim: str) -> list[dict[str, Any]]:
+    async def list_replies(self, collection: str, sim: str) -> list[dict[str, Any]]:
         """GET the list of what a SIM has sent, newest first."""
         parameters = {"Sim": sim, "Direction": "from_sim"}
         async with self.http.get(f"{self.sandbox.url}{collection}", params=parameters) as response:
@@ -79,52 +79,52 @@ class Stage:
             rows: list[dict[str, Any]] = page[page["meta"]["key"]]
             return rows
 
-    def sim(self, name: str) -> SandboxSim:
+    def get_sim(self, name: str) -> SandboxSim:
         """The SIM of that name."""
-        return self.sandbox.sim(name)
+        return self.sandbox.find_sim(name)
 
 
 @asynccontextmanager
-async def stage(folder: Path, listen: tuple[str, int], told: Told) -> AsyncIterator[Stage]:
+async def run_environment(folder: Path, listen: tuple[str, int], observe: DemoObserver) -> AsyncIterator[DemoEnvironment]:
     """Set everything up in a folder of its own, and take it all away again."""
     handlers = folder / "handlers"
     handlers.mkdir()
-    (handlers / "demo.py").write_text(HANDLERS)
+    (handlers / "demo.py").write_text(HANDLER_SOURCE)
     ready: dict[str, asyncio.Event] = {name: asyncio.Event() for name, _ in SIMS}
 
-    def step_told(name: str, step: Step) -> None:
-        if step.what == "session":
+    def step_told(name: str, step: Event) -> None:
+        if step.kind == "session":
             ready[name].set()
-        told(name, step)
+        observe(name, step)
 
     async with AsyncExitStack() as stack:
         sandbox = Sandbox(
             [SimSpec(service=service, unique_name=name) for name, service in SIMS],
             listen,
             link_dir=folder,
-            wall=lambda: datetime.now(UTC),
+            wall_clock=lambda: datetime.now(UTC),
             rng=random.Random(),  # noqa: S311  (SIDs of a simulation are no secrets)
-            observer=lambda sim, event: told(sim.unique_name, event),
+            observer=lambda sim, event: observe(sim.unique_name, event),
         )
         await sandbox.start()
         stack.push_async_callback(sandbox.stop)
         http = await stack.enter_async_context(aiohttp.ClientSession())
-        agents = [Agent(_config(folder, name, service), partial(step_told, name)) for name, service in SIMS]
+        agents = [Agent(_make_config(folder, name, service), partial(step_told, name)) for name, service in SIMS]
         group = await stack.enter_async_context(asyncio.TaskGroup())
         for agent in agents:
             group.create_task(agent.run())
             stack.callback(agent.stop)
-        async with asyncio.timeout(READY_S):
+        async with asyncio.timeout(READY_TIMEOUT_S):
             for event in ready.values():
                 await event.wait()
-        yield Stage(sandbox, http, folder)
+        yield DemoEnvironment(sandbox, http, folder)
 
 
-def _config(folder: Path, name: str, service: str) -> Config:
+def _make_config(folder: Path, name: str, service: str) -> Config:
     return Config(
-        modem=Modem(port=str(folder / name)),
-        service=Service(name=service),  # type: ignore[arg-type]  # one of SIMS
-        handlers=Handlers(directory=folder / "handlers"),
-        journal=Journal(path=folder / f"{name}.db"),
-        control=Control(socket=folder / f"{name}.sock"),
+        modem=ModemConfig(port=str(folder / name)),
+        service=ServiceConfig(name=service),  # type: ignore[arg-type]  # one of SIMS
+        handlers=HandlersConfig(directory=folder / "handlers"),
+        journal=JournalConfig(path=folder / f"{name}.db"),
+        control=ControlConfig(socket=folder / f"{name}.sock"),
     )

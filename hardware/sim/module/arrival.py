@@ -12,203 +12,203 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hardware.sim.module import tpdu
-from hardware.sim.module.memory import Status, Stored
-from hardware.sim.module.refusal import cms
-from hardware.sim.radio import MEMORY_EXCEEDED
+from hardware.sim.module.memory import MessageStatus, StoredTpdu
+from hardware.sim.module.refusal import cms_error
+from hardware.sim.radio import RP_MEMORY_EXCEEDED
 
 if TYPE_CHECKING:
     from hardware.sim.module.module import SimulatedModule
-    from hardware.sim.radio import Handle
+    from hardware.sim.radio import TimerHandle
     from pdu import Address
 
-KEPT_CODES = 20
+MAX_PENDING_URCS = 20
 """Codes kept in the module under mode 0 of +CNMI; the oldest is lost when one more comes."""
 
-CARD_FULL = 0xD0
+FCS_SIM_STORAGE_FULL = 0xD0
 """TP-FCS (U)SIM storage full, 23.040 9.2.3.22."""
-NOT_UNDERSTOOD = 97
+RP_MESSAGE_TYPE_NOT_IMPLEMENTED = 97
 """RP cause: message type not implemented, 24.011 E.2."""
-PROTOCOL_ERROR = 111
+RP_PROTOCOL_ERROR = 111
 """RP cause: protocol error, unspecified, 24.011 E.2; what a missing +CNMA becomes."""
 
 
 @dataclass(frozen=True, slots=True)
-class Delivery:
+class RpData:
     """One RP-DATA that the network has not been answered yet."""
 
     reference: int
-    message: Stored
+    message: StoredTpdu
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class PendingUrc:
     """A code that waits in the module; `owes` when the terminal must answer it by +CNMA."""
 
-    line: str
-    owes: bool
+    text: str
+    needs_cnma: bool
 
 
-class Arrival:
+class MtDelivery:
     """Routes what the network delivers."""
 
     def __init__(self, module: SimulatedModule) -> None:
         self._module = module
-        self._memory_was_exceeded = False
-        self._timer: Handle | None = None
-        self.forget()
+        self._memory_exceeded = False
+        self._cnma_timer: TimerHandle | None = None
+        self.reset()
 
-    def forget(self) -> None:
+    def reset(self) -> None:
         """A restart: what waited here is lost; the network never got an answer and sends it again."""
-        self._module.power.cancel(self._timer)
-        self._queue: deque[Delivery] = deque()
-        self._kept: deque[Kept] = deque(maxlen=KEPT_CODES)
-        self._owing = self._busy = False
-        self._unanswered: int | None = None
+        self._module.power.cancel(self._cnma_timer)
+        self._queue: deque[RpData] = deque()
+        self._pending_urcs: deque[PendingUrc] = deque(maxlen=MAX_PENDING_URCS)
+        self._cnma_pending = self._processing = False
+        self._unanswered_reference: int | None = None
 
     def deliver(self, reference: int, service_centre: Address, octets: bytes) -> None:
         """RP-DATA."""
-        self._queue.append(Delivery(reference, Stored(Status.UNREAD, service_centre, octets)))
-        self.go_on()
+        self._queue.append(RpData(reference, StoredTpdu(MessageStatus.UNREAD, service_centre, octets)))
+        self.process_pending()
 
-    def go_on(self) -> None:
+    def process_pending(self) -> None:
         """Say what was kept, then route what waited, until the terminal owes a +CNMA."""
-        if self._busy:  # the network may answer an acknowledgement with the next delivery at once
+        if self._processing:  # the network may answer an acknowledgement with the next delivery at once
             return
-        self._busy = True
+        self._processing = True
         try:
-            self._work()
+            self._process_queues()
         finally:
-            self._busy = False
+            self._processing = False
 
-    def clear(self) -> None:
+    def drop_pending_urcs(self) -> None:
         """`<bfr>` 1 of +CNMI: the codes that were kept are dropped."""
-        self._kept.clear()
+        self._pending_urcs.clear()
 
     def acknowledge(self, cause: int | None) -> None:
         """+CNMA; raises +CMS ERROR 340 when nothing is owed."""
-        if not self._owing:
-            raise cms(340)
-        self._module.power.cancel(self._timer)
-        self._owing = False
-        if self._unanswered is not None:
-            self._answer(self._unanswered, cause)
-        self._module.interpreter.afterwards(self.go_on)
+        if not self._cnma_pending:
+            raise cms_error(340)
+        self._module.power.cancel(self._cnma_timer)
+        self._cnma_pending = False
+        if self._unanswered_reference is not None:
+            self._answer_network(self._unanswered_reference, cause)
+        self._module.interpreter.call_after_result(self.process_pending)
 
-    def space(self) -> None:
+    def report_memory_available(self) -> None:
         """A message was deleted: if one had been refused for want of room, the network is told (RP-SMMA)."""
         store = self._module.stores[self._module.settings.cpms[2]]
-        if self._memory_was_exceeded and len(store) < store.capacity:
-            self._memory_was_exceeded = False
+        if self._memory_exceeded and len(store) < store.capacity:
+            self._memory_exceeded = False
             if self._module.attached:
                 self._module.network.memory_available(self._module)
 
-    def _work(self) -> None:
-        settings, terminal = self._module.settings, self._module.terminal
-        while self._kept and settings.cnmi[0] != 0 and not terminal.entering and not self._owing:
-            kept = self._kept.popleft()
-            self._module.speech.unsolicited(kept.line)
-            if kept.owes and settings.csms == 1:
-                self._await(None)
-        while self._queue and not self._owing:
+    def _process_queues(self) -> None:
+        settings, terminal = self._module.settings, self._module.command_reader
+        while self._pending_urcs and settings.cnmi[0] != 0 and not terminal.is_text_entry_open and not self._cnma_pending:
+            kept = self._pending_urcs.popleft()
+            self._module.output.write_urc(kept.text)
+            if kept.needs_cnma and settings.csms == 1:
+                self._wait_for_cnma(None)
+        while self._queue and not self._cnma_pending:
             self._route(self._queue.popleft())
 
-    def _route(self, delivery: Delivery) -> None:
+    def _route(self, delivery: RpData) -> None:
         octets = delivery.message.tpdu
-        match tpdu.kind(octets):
+        match tpdu.message_type(octets):
             case "deliver":
-                self._route_message(delivery, tpdu.glance(octets))
+                self._route_message(delivery, tpdu.summarise(octets))
             case "report":
-                self._route_report(delivery)
+                self._route_status_report(delivery)
             case _:
-                self._answer(delivery.reference, NOT_UNDERSTOOD)
+                self._answer_network(delivery.reference, RP_MESSAGE_TYPE_NOT_IMPLEMENTED)
 
-    def _route_message(self, delivery: Delivery, glance: tpdu.Glance) -> None:
+    def _route_message(self, delivery: RpData, summary: tpdu.TpduSummary) -> None:
         mt = self._module.settings.cnmi[1]
-        if glance.silent:
-            self._answer(delivery.reference, None)
-        elif glance.for_card:
-            self._store("SM", delivery, glance, announce=mt != 0)
-        elif self._goes_direct(mt, glance):
-            self._hand_over(delivery, self._module.rendering.direct(delivery.message))
+        if summary.is_silent:
+            self._answer_network(delivery.reference, None)
+        elif summary.is_for_sim:
+            self._store_message("SM", delivery, summary, announce=mt != 0)
+        elif self._is_direct(mt, summary):
+            self._deliver_directly(delivery, self._module.message_formatter.format_cmt(delivery.message))
         else:
-            self._store(self._module.settings.cpms[2], delivery, glance, announce=mt != 0)
+            self._store_message(self._module.settings.cpms[2], delivery, summary, announce=mt != 0)
 
-    def _goes_direct(self, mt: int, glance: tpdu.Glance) -> bool:
+    def _is_direct(self, mt: int, summary: tpdu.TpduSummary) -> bool:
         """Class 0 is for immediate display, and the terminal is the only display there is."""
         if mt == 2:
-            return not glance.kept_for_waiting
-        if mt == 3 and glance.message_class == 3:
+            return not summary.is_stored_indication
+        if mt == 3 and summary.message_class == 3:
             return True
-        return mt != 0 and glance.message_class == 0 and self._module.device.class_0_direct
+        return mt != 0 and summary.message_class == 0 and self._module.profile.class_0_direct
 
-    def _route_report(self, delivery: Delivery) -> None:
+    def _route_status_report(self, delivery: RpData) -> None:
         match self._module.settings.cnmi[3]:
             case 1:
-                self._hand_over(delivery, self._module.rendering.direct_report(delivery.message))
+                self._deliver_directly(delivery, self._module.message_formatter.format_cds(delivery.message))
             case 2:
-                self._store(self._module.device.report_store, delivery, None, announce=True)
+                self._store_message(self._module.profile.report_store, delivery, None, announce=True)
             case _:  # not routed to the terminal: there is nobody to keep it for
-                self._answer(delivery.reference, None)
+                self._answer_network(delivery.reference, None)
 
-    def _store(self, name: str, delivery: Delivery, glance: tpdu.Glance | None, *, announce: bool) -> None:
+    def _store_message(self, name: str, delivery: RpData, summary: tpdu.TpduSummary | None, *, announce: bool) -> None:
         """Put it into a store and say +CMTI or +CDSI; without room the network is told to keep it."""
         module, message = self._module, delivery.message
         store = module.stores[name]
-        slot = next((at for at, other in store if glance and glance.replaces(other.tpdu)), None)
+        slot = next((at for at, other in store if summary and summary.can_replace(other.tpdu)), None)
         if slot is None:
             slot = store.add(message)
         else:
             store.replace(slot, message)
         if slot is None:
-            self._refuse(delivery, name)
+            self._refuse_for_memory(delivery, name)
             return
-        self._answer(delivery.reference, None)
+        self._answer_network(delivery.reference, None)
         if announce:
-            code = "+CMTI" if glance is not None else "+CDSI"
-            self._say(Kept(f'{code}: "{name}",{slot + module.device.first_index}', owes=False))
+            code = "+CMTI" if summary is not None else "+CDSI"
+            self._emit_urc(PendingUrc(f'{code}: "{name}",{slot + module.profile.first_index}', needs_cnma=False))
 
-    def _refuse(self, delivery: Delivery, name: str) -> None:
+    def _refuse_for_memory(self, delivery: RpData, name: str) -> None:
         if name == "SM" and self._module.settings.cpms[2] != "SM":
-            self._answer(delivery.reference, CARD_FULL)
+            self._answer_network(delivery.reference, FCS_SIM_STORAGE_FULL)
             return
-        if not self._memory_was_exceeded and self._module.device.full_code:
-            self._module.speech.unsolicited(self._module.device.full_code.replace("{store}", name))
-        self._memory_was_exceeded = True
-        self._answer(delivery.reference, MEMORY_EXCEEDED)
+        if not self._memory_exceeded and self._module.profile.full_code:
+            self._module.output.write_urc(self._module.profile.full_code.replace("{store}", name))
+        self._memory_exceeded = True
+        self._answer_network(delivery.reference, RP_MEMORY_EXCEEDED)
 
-    def _hand_over(self, delivery: Delivery, line: str) -> None:
+    def _deliver_directly(self, delivery: RpData, line: str) -> None:
         """+CMT or +CDS. Where it must be held back, the module answers the network itself (27.005 3.4.4)."""
         module = self._module
         if module.settings.csms == 0:
-            self._answer(delivery.reference, None)
-            self._say(Kept(line, owes=False))
-        elif module.terminal.entering or module.settings.cnmi[0] == 0:
-            self._answer(delivery.reference, None)
-            self._say(Kept(line, owes=True))
+            self._answer_network(delivery.reference, None)
+            self._emit_urc(PendingUrc(line, needs_cnma=False))
+        elif module.command_reader.is_text_entry_open or module.settings.cnmi[0] == 0:
+            self._answer_network(delivery.reference, None)
+            self._emit_urc(PendingUrc(line, needs_cnma=True))
         else:
-            module.speech.unsolicited(line)
-            self._await(delivery.reference)
+            module.output.write_urc(line)
+            self._wait_for_cnma(delivery.reference)
 
-    def _say(self, kept: Kept) -> None:
+    def _emit_urc(self, urc: PendingUrc) -> None:
         """Now, or when the mode of +CNMI allows it and no +CNMA is owed; never out of order."""
-        if kept.owes or self._kept or self._module.settings.cnmi[0] == 0:
-            self._kept.append(kept)
+        if urc.needs_cnma or self._pending_urcs or self._module.settings.cnmi[0] == 0:
+            self._pending_urcs.append(urc)
         else:
-            self._module.speech.unsolicited(kept.line)
+            self._module.output.write_urc(urc.text)
 
-    def _await(self, reference: int | None) -> None:
-        self._owing, self._unanswered = True, reference
-        self._timer = self._module.power.later(self._module.device.cnma_s, self._missed)
+    def _wait_for_cnma(self, reference: int | None) -> None:
+        self._cnma_pending, self._unanswered_reference = True, reference
+        self._cnma_timer = self._module.power.call_later(self._module.profile.cnma_s, self._cnma_timed_out)
 
-    def _missed(self) -> None:
+    def _cnma_timed_out(self) -> None:
         """No +CNMA in time: failure to the network, and direct routing is switched off."""
         mode, _, bm, _, bfr = self._module.settings.cnmi
-        self._owing = False
+        self._cnma_pending = False
         self._module.settings.cnmi = (mode, 0, bm, 0, bfr)
-        if self._unanswered is not None:
-            self._answer(self._unanswered, PROTOCOL_ERROR)
-        self.go_on()
+        if self._unanswered_reference is not None:
+            self._answer_network(self._unanswered_reference, RP_PROTOCOL_ERROR)
+        self.process_pending()
 
-    def _answer(self, reference: int, cause: int | None) -> None:
-        self._module.ledger.answered.append((reference, cause))
+    def _answer_network(self, reference: int, cause: int | None) -> None:
+        self._module.log.delivery_answers.append((reference, cause))
         self._module.network.acknowledge(self._module, reference, cause)

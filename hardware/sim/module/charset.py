@@ -14,13 +14,13 @@ from pdu import gsm7
 HEX_PAIRS = re.compile(r"(?:[0-9A-Fa-f]{2})*")
 
 
-def shown(text: str, charset: str) -> str:
+def encode_text(text: str, charset: str) -> str:
     """A string on its way to the terminal."""
     match charset:
         case "GSM":
-            return septets(text).decode("latin-1")
+            return encode_gsm7(text).decode("latin-1")
         case "HEX":
-            return septets(text).hex().upper()
+            return encode_gsm7(text).hex().upper()
         case "UCS2":
             return text.encode("utf-16-be", "replace").hex().upper()
         case "8859-1":
@@ -28,27 +28,27 @@ def shown(text: str, charset: str) -> str:
     return text.encode("ascii", "replace").decode("ascii")
 
 
-def heard(line: str, charset: str) -> str:
+def decode_text(line: str, charset: str) -> str:
     """A string from the terminal; raises ValueError where hexadecimal digits were due and are not."""
     match charset:
         case "GSM":
             return gsm7.decode(bytes(ord(character) & 0x7F for character in line))
         case "HEX":
-            return gsm7.decode(bytes(octet & 0x7F for octet in octets(line)))
+            return gsm7.decode(bytes(octet & 0x7F for octet in decode_hex(line)))
         case "UCS2":
-            return octets(line).decode("utf-16-be")
+            return decode_hex(line).decode("utf-16-be")
         case "8859-1":
             return line
     return line.encode("ascii", "replace").decode("ascii")
 
 
-def octets(line: str) -> bytes:
+def decode_hex(line: str) -> bytes:
     """Hexadecimal pairs; raises ValueError for anything else."""
     if not HEX_PAIRS.fullmatch(line):
         raise ValueError("no hexadecimal pairs")
     return bytes.fromhex(line)
 
 
-def septets(text: str) -> bytes:
+def encode_gsm7(text: str) -> bytes:
     """Text in the GSM 7-bit default alphabet, one septet an octet, `?` for what is not in it."""
     return b"".join(gsm7.encode(character) or b"?" for character in text)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pdu import Address
 
 
-class Status(IntEnum):
+class MessageStatus(IntEnum):
     """`<stat>` of 27.005 3.1."""
 
     UNREAD = 0
@@ -21,21 +21,21 @@ class Status(IntEnum):
     SENT = 3
 
     @property
-    def words(self) -> str:
+    def text(self) -> str:
         """The text mode form."""
         return ("REC UNREAD", "REC READ", "STO UNSENT", "STO SENT")[self]
 
     @property
-    def received(self) -> bool:
+    def is_received(self) -> bool:
         """Whether the message came from the network."""
-        return self <= Status.READ
+        return self <= MessageStatus.READ
 
 
 @dataclass(slots=True)
-class Stored:
+class StoredTpdu:
     """One message in a slot."""
 
-    status: Status
+    status: MessageStatus
     service_centre: Address | None
     tpdu: bytes
 
@@ -48,22 +48,22 @@ class Store(Protocol):
 
     def __len__(self) -> int: ...
 
-    def __iter__(self) -> Iterator[tuple[int, Stored]]: ...
+    def __iter__(self) -> Iterator[tuple[int, StoredTpdu]]: ...
 
-    def get(self, slot: int) -> Stored | None: ...
+    def get(self, slot: int) -> StoredTpdu | None: ...
 
-    def add(self, message: Stored) -> int | None: ...
+    def add(self, message: StoredTpdu) -> int | None: ...
 
-    def replace(self, slot: int, message: Stored) -> None: ...
+    def replace(self, slot: int, message: StoredTpdu) -> None: ...
 
     def delete(self, slot: int) -> None: ...
 
 
-class Slots:
+class FixedStore:
     """A real memory; the lowest free slot is taken first, so that an index is soon used again."""
 
     def __init__(self, capacity: int) -> None:
-        self._slots: list[Stored | None] = [None] * capacity
+        self._slots: list[StoredTpdu | None] = [None] * capacity
 
     @property
     def capacity(self) -> int:
@@ -73,14 +73,14 @@ class Slots:
     def __len__(self) -> int:
         return sum(message is not None for message in self._slots)
 
-    def __iter__(self) -> Iterator[tuple[int, Stored]]:
+    def __iter__(self) -> Iterator[tuple[int, StoredTpdu]]:
         return ((slot, message) for slot, message in enumerate(self._slots) if message is not None)
 
-    def get(self, slot: int) -> Stored | None:
+    def get(self, slot: int) -> StoredTpdu | None:
         """None for an empty slot and for one that does not exist."""
         return self._slots[slot] if 0 <= slot < len(self._slots) else None
 
-    def add(self, message: Stored) -> int | None:
+    def add(self, message: StoredTpdu) -> int | None:
         """The slot it was put in, or None if there is no room."""
         for slot, present in enumerate(self._slots):
             if present is None:
@@ -88,7 +88,7 @@ class Slots:
                 return slot
         return None
 
-    def replace(self, slot: int, message: Stored) -> None:
+    def replace(self, slot: int, message: StoredTpdu) -> None:
         """Put another message in the place of the one that is there."""
         self._slots[slot] = message
 
@@ -97,55 +97,55 @@ class Slots:
         self._slots[slot] = None
 
 
-class Joined:
+class CombinedStore:
     """Several memories under one name (MT): the slots of the first, then those of the next."""
 
-    def __init__(self, *parts: Store) -> None:
-        self._parts = parts
+    def __init__(self, *stores: Store) -> None:
+        self._stores = stores
 
     @property
     def capacity(self) -> int:
         """Of all together."""
-        return sum(part.capacity for part in self._parts)
+        return sum(part.capacity for part in self._stores)
 
     def __len__(self) -> int:
-        return sum(len(part) for part in self._parts)
+        return sum(len(part) for part in self._stores)
 
-    def __iter__(self) -> Iterator[tuple[int, Stored]]:
+    def __iter__(self) -> Iterator[tuple[int, StoredTpdu]]:
         base = 0
-        for part in self._parts:
+        for part in self._stores:
             yield from ((base + slot, message) for slot, message in part)
             base += part.capacity
 
-    def get(self, slot: int) -> Stored | None:
+    def get(self, slot: int) -> StoredTpdu | None:
         """As in the memory that has the slot."""
-        found = self._find(slot)
+        found = self._locate(slot)
         return found[0].get(found[1]) if found else None
 
-    def add(self, message: Stored) -> int | None:
+    def add(self, message: StoredTpdu) -> int | None:
         """Into the first that has room."""
         base = 0
-        for part in self._parts:
+        for part in self._stores:
             slot = part.add(message)
             if slot is not None:
                 return base + slot
             base += part.capacity
         return None
 
-    def replace(self, slot: int, message: Stored) -> None:
+    def replace(self, slot: int, message: StoredTpdu) -> None:
         """Put another message in the place of the one that is there."""
-        found = self._find(slot)
+        found = self._locate(slot)
         if found:
             found[0].replace(found[1], message)
 
     def delete(self, slot: int) -> None:
         """Empty a slot that exists."""
-        found = self._find(slot)
+        found = self._locate(slot)
         if found:
             found[0].delete(found[1])
 
-    def _find(self, slot: int) -> tuple[Store, int] | None:
-        for part in self._parts:
+    def _locate(self, slot: int) -> tuple[Store, int] | None:
+        for part in self._stores:
             if 0 <= slot < part.capacity:
                 return part, slot
             slot -= part.capacity

@@ -13,100 +13,100 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from hardware.sim.faults import Faults
-from hardware.sim.latest import Latest
-from hardware.sim.module.arrival import Arrival
-from hardware.sim.module.card import CardReader, as_message_error
+from hardware.sim.faults import FaultInjector
+from hardware.sim.latest import BoundedList
+from hardware.sim.module.arrival import MtDelivery
+from hardware.sim.module.card import SimAccess, to_cms_error
 from hardware.sim.module.clock import Clock
-from hardware.sim.module.commands import commands
-from hardware.sim.module.composing import Composing
-from hardware.sim.module.interpreter import Interpreter, Needs
-from hardware.sim.module.link import Link
-from hardware.sim.module.memory import Joined, Slots
-from hardware.sim.module.outgoing import Outgoing
-from hardware.sim.module.power import Power
-from hardware.sim.module.refusal import RefusedError, named
-from hardware.sim.module.rendering import Rendering
-from hardware.sim.module.settings import Settings, factory
-from hardware.sim.module.speech import Speech, Utterance
-from hardware.sim.module.terminal import Terminal
+from hardware.sim.module.commands import commands_for
+from hardware.sim.module.composing import MessageBuilder
+from hardware.sim.module.interpreter import Interpreter, Requirement
+from hardware.sim.module.link import NetworkRegistration
+from hardware.sim.module.memory import CombinedStore, FixedStore
+from hardware.sim.module.outgoing import MoSubmitter
+from hardware.sim.module.power import ModulePower
+from hardware.sim.module.refusal import CommandError, parse_error
+from hardware.sim.module.rendering import MessageFormatter
+from hardware.sim.module.settings import Settings, factory_settings
+from hardware.sim.module.speech import ResponseWriter, OutputKind
+from hardware.sim.module.terminal import CommandReader
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from datetime import datetime
 
-    from hardware.profile import DeviceProfile
-    from hardware.sim.module.card import Sim
+    from hardware.profile import SimulatorProfile
+    from hardware.sim.module.card import SimCard
     from hardware.sim.module.memory import Store
     from hardware.sim.radio import Network, Scheduler
     from pdu import Address
 
 
 @dataclass(slots=True)
-class Ledger:
+class ModuleLog:
     """What happened, for those who watch: tests and the demo. Of each kind the latest are kept."""
 
-    boots: int = 0
-    lines: list[str] = field(default_factory=Latest)
+    boot_count: int = 0
+    command_lines: list[str] = field(default_factory=BoundedList)
     """Bodies of command lines, without `AT`."""
-    submits: list[bytes] = field(default_factory=Latest)
+    submitted_tpdus: list[bytes] = field(default_factory=BoundedList)
     """TPDUs handed to the network, SUBMIT and COMMAND, with the message reference in place."""
-    answered: list[tuple[int, int | None]] = field(default_factory=Latest)
+    delivery_answers: list[tuple[int, int | None]] = field(default_factory=BoundedList)
     """Reference and cause of each delivery that the network was answered."""
-    deaf: int = 0
+    bytes_while_off: int = 0
     """Bytes from the terminal that came while the module was off or starting."""
 
 
 class SimulatedModule:
     """A GSM/LTE module as an AT client sees it; a `Station` for the network. It begins switched off."""
 
-    device: DeviceProfile
-    sim: Sim
+    profile: SimulatorProfile
+    sim: SimCard
     settings: Settings
-    power: Power
-    card: CardReader
+    power: ModulePower
+    sim_access: SimAccess
     clock: Clock
-    link: Link
+    registration: NetworkRegistration
 
     def __init__(
         self,
         scheduler: Scheduler,
         network: Network,
-        device: DeviceProfile,
-        sim: Sim,
+        profile: SimulatorProfile,
+        sim: SimCard,
         write: Callable[[bytes], None],
-        wall: Callable[[], datetime],
+        wall_clock: Callable[[], datetime],
     ) -> None:
         self.scheduler = scheduler
         self.network = network
-        self.device = device
+        self.profile = profile
         self.sim = sim
-        self.wall = wall
+        self.wall_clock = wall_clock
         self.attached = False
-        self.ledger = Ledger()
-        self.settings = factory(device)
-        self.saved: Settings = self.settings.copy()
-        self.stores = _stores(device, sim)
+        self.log = ModuleLog()
+        self.settings = factory_settings(profile)
+        self.saved_settings: Settings = self.settings.copy()
+        self.stores = _make_stores(profile, sim)
         self.message_profiles: dict[
             int, tuple[Address, tuple[int, int | str, int, int], tuple[int, str, str]]
         ] = {}
-        self.faults = Faults(self)
-        self.tune: Callable[[int], None] = lambda rate: None
+        self.faults = FaultInjector(self)
+        self.on_baud_change: Callable[[int], None] = lambda rate: None
         """Called with the rate of the line when it changes, 0 where it is to be learnt; see `rate`."""
         self._write = write
-        self._saying = bytearray()
-        self._depth = 0
-        self.speech = Speech(self.settings, device, self._say)
-        self.interpreter = Interpreter(self, commands(device))
-        self.terminal = Terminal(self.settings, self.speech, self.interpreter.execute)
-        self.power = Power(self)
-        self.card = CardReader(sim)
+        self._write_buffer = bytearray()
+        self._batch_depth = 0
+        self.output = ResponseWriter(self.settings, profile, self._write_output)
+        self.interpreter = Interpreter(self, commands_for(profile))
+        self.command_reader = CommandReader(self.settings, self.output, self.interpreter.execute_line)
+        self.power = ModulePower(self)
+        self.sim_access = SimAccess(sim)
         self.clock = Clock(self)
-        self.link = Link(self)
-        self.rendering = Rendering(self)
-        self.composing = Composing(self)
-        self.outgoing = Outgoing(self)
-        self.arrival = Arrival(self)
+        self.registration = NetworkRegistration(self)
+        self.message_formatter = MessageFormatter(self)
+        self.message_builder = MessageBuilder(self)
+        self.mo_submitter = MoSubmitter(self)
+        self.mt_delivery = MtDelivery(self)
 
     @property
     def imsi(self) -> str:
@@ -115,88 +115,88 @@ class SimulatedModule:
 
     def power_on(self) -> None:
         """Start: boot lines, then SIM, then registration. Bytes received before are lost."""
-        with self.event():
-            self.power.on()
+        with self.batch_writes():
+            self.power.power_on()
 
     def power_off(self) -> None:
         """Go dark at once; stores and saved settings stay."""
-        with self.event():
-            self.power.off()
+        with self.batch_writes():
+            self.power.power_off()
 
-    def reboot(self, *, loud: bool = True) -> None:
+    def reboot(self, *, print_boot_lines: bool = True) -> None:
         """Restart with unsaved settings lost; a silent one prints no boot lines."""
-        with self.event():
-            self.power.off()
-            self.power.on(loud=loud)
+        with self.batch_writes():
+            self.power.power_off()
+            self.power.power_on(print_boot_lines=print_boot_lines)
 
     def receive(self, data: bytes) -> None:
         """Bytes from the terminal."""
-        if not self.power.awake:
-            self.ledger.deaf += len(data)
+        if not self.power.is_running:
+            self.log.bytes_while_off += len(data)
             return
-        with self.event():
-            self.terminal.receive(self.faults.hear(data))
+        with self.batch_writes():
+            self.command_reader.receive(self.faults.filter_input(data))
 
     def deliver(self, reference: int, service_centre: Address, tpdu: bytes) -> None:
         """RP-DATA from the network; lost, as on the air, while the module is off."""
-        if self.power.awake:
-            with self.event():
-                self.arrival.deliver(reference, service_centre, tpdu)
+        if self.power.is_running:
+            with self.batch_writes():
+                self.mt_delivery.deliver(reference, service_centre, tpdu)
 
     def submitted(self, token: int, cause: int | None) -> None:
         """The network's answer to a submit."""
-        with self.event():
-            self.outgoing.outcome(token, cause)
+        with self.batch_writes():
+            self.mo_submitter.handle_result(token, cause)
 
-    def registration(self, stat: int, reject_cause: int = 0) -> None:
+    def set_registration(self, stat: int, reject_cause: int = 0) -> None:
         """The network's word: from now on this is the state of registration (27.007 7.2)."""
-        with self.event():
-            self.link.change(stat, reject_cause)
+        with self.batch_writes():
+            self.registration.set_stat(stat, reject_cause)
 
-    def noise(self, data: bytes) -> None:
+    def emit_noise(self, data: bytes) -> None:
         """Bytes that are nothing a module says."""
-        with self.event():
-            self._saying += data
+        with self.batch_writes():
+            self._write_buffer += data
 
-    def demand(self, needs: Needs) -> None:
+    def require_ready(self, requirement: Requirement) -> None:
         """Raises the refusal of a command that comes too early."""
-        if needs is Needs.NOTHING:
+        if requirement is Requirement.NOTHING:
             return
         try:
-            self.card.demand()
-        except RefusedError as refusal:
-            raise (refusal if needs is Needs.CARD else as_message_error(refusal)) from None
-        if needs is Needs.MESSAGES and not self.power.messages_ready:
-            raise named(self.device.messages_not_ready)
+            self.sim_access.require_ready()
+        except CommandError as refusal:
+            raise (refusal if requirement is Requirement.SIM else to_cms_error(refusal)) from None
+        if requirement is Requirement.MESSAGE_SERVICE and not self.power.message_service_ready:
+            raise parse_error(self.profile.messages_not_ready)
 
-    def keep(self, name: str) -> None:
+    def persist_setting(self, name: str) -> None:
         """A setting was written: some makers save some of them at once."""
-        if name in self.device.saves:
-            self.saved.take(self.settings, [name])
+        if name in self.profile.saves:
+            self.saved_settings.copy_from(self.settings, [name])
 
     @contextmanager
-    def event(self) -> Iterator[None]:
+    def batch_writes(self) -> Iterator[None]:
         """Everything said inside leaves in one write, in the order it was said."""
-        self._depth += 1
+        self._batch_depth += 1
         try:
             yield
         finally:
-            self._depth -= 1
-            if self._depth == 0 and self._saying:
-                saying, self._saying = bytes(self._saying), bytearray()
+            self._batch_depth -= 1
+            if self._batch_depth == 0 and self._write_buffer:
+                saying, self._write_buffer = bytes(self._write_buffer), bytearray()
                 self._write(saying)
 
-    def _say(self, kind: Utterance, data: bytes) -> None:
-        self._saying += self.faults.say(kind, data)
+    def _write_output(self, kind: OutputKind, data: bytes) -> None:
+        self._write_buffer += self.faults.filter_output(kind, data)
 
 
-def _stores(device: DeviceProfile, sim: Sim) -> dict[str, Store]:
+def _make_stores(profile: SimulatorProfile, sim: SimCard) -> dict[str, Store]:
     """By name. SM is on the card; MT is all or, on some modules, ME under another name."""
-    stores: dict[str, Store] = {name: Slots(capacity) for name, capacity in device.stores.items()}
+    stores: dict[str, Store] = {name: FixedStore(capacity) for name, capacity in profile.stores.items()}
     stores["SM"] = sim.messages
     stores["MT"] = (
-        Joined(stores["ME"], stores["SM"])
-        if device.joins_memories and "ME" in stores
+        CombinedStore(stores["ME"], stores["SM"])
+        if profile.joins_memories and "ME" in stores
         else stores.get("ME", stores["SM"])
     )
     return stores

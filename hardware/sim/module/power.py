@@ -8,77 +8,77 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hardware.sim.module.refusal import RefusedError
+from hardware.sim.module.refusal import CommandError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from hardware.sim.module.module import SimulatedModule
-    from hardware.sim.radio import Handle
+    from hardware.sim.radio import TimerHandle
 
 
-class Power:
+class ModulePower:
     """What is switched on, and what comes up next."""
 
     def __init__(self, module: SimulatedModule) -> None:
         self._module = module
-        self._timers: list[Handle] = []
-        self._loud = True
-        self.awake = False
+        self._timers: list[TimerHandle] = []
+        self._print_boot_lines = True
+        self.is_running = False
         """Whether the module hears its terminal."""
-        self.function = module.device.cfun
+        self.functionality = module.profile.cfun
         """`<fun>` of +CFUN: 0 minimum, 1 full, 4 radio off."""
-        self.messages_ready = False
+        self.message_service_ready = False
 
-    def on(self, *, loud: bool = True) -> None:
+    def power_on(self, *, print_boot_lines: bool = True) -> None:
         """Power-on; nothing happens if it is on."""
-        if self.awake or self._timers:
+        if self.is_running or self._timers:
             return
         module = self._module
-        module.ledger.boots += 1
-        self._loud = loud
-        self.function = module.device.cfun
-        module.settings.take(module.saved)
-        module.tune(module.settings.ipr)
+        module.log.boot_count += 1
+        self._print_boot_lines = print_boot_lines
+        self.functionality = module.profile.cfun
+        module.settings.copy_from(module.saved_settings)
+        module.on_baud_change(module.settings.ipr)
         module.clock.restart()
-        self.later(module.device.boot_s, self._wake)
+        self.call_later(module.profile.boot_s, self._finish_boot)
 
-    def off(self) -> None:
+    def power_off(self) -> None:
         """No power from this moment on."""
         for timer in list(self._timers):
             self.cancel(timer)
-        self.awake = self.messages_ready = False
+        self.is_running = self.message_service_ready = False
         self._module.interpreter.reset()
-        self._module.terminal.reset()
-        self._module.speech.forget()
-        self._module.link.vanish()
-        self._module.arrival.forget()
-        self._module.outgoing.forget()
-        self._module.card.power_down()
-        self._module.faults.restarted()
+        self._module.command_reader.reset()
+        self._module.output.reset()
+        self._module.registration.reset()
+        self._module.mt_delivery.reset()
+        self._module.mo_submitter.reset()
+        self._module.sim_access.power_down()
+        self._module.faults.clear_mute()
 
-    def switch(self, function: int) -> None:
+    def set_functionality(self, functionality: int) -> None:
         """+CFUN: 0 takes the card's power too, 4 only the radio's; 1 brings all back, boot lines included."""
-        module, before = self._module, self.function
-        self.function = function
-        self._loud = True
-        if function != 1:
-            module.link.leave()
-        if function == 0:
-            module.card.power_down()
-            self.messages_ready = False
+        module, before = self._module, self.functionality
+        self.functionality = functionality
+        self._print_boot_lines = True
+        if functionality != 1:
+            module.registration.deregister()
+        if functionality == 0:
+            module.sim_access.power_down()
+            self.message_service_ready = False
         elif before == 0:
-            self.later(module.device.card_s, self._start_card)
-        elif function == 1:
-            module.link.search()
+            self.call_later(module.profile.card_s, self._start_sim)
+        elif functionality == 1:
+            module.registration.search()
 
-    def unlocked(self) -> None:
+    def resume_boot(self) -> None:
         """The terminal gave the right PIN: the rest comes up as after power-on, on some without a word."""
-        self._loud = self._module.device.tells_unlocking
-        self._print(("+CPIN: READY",))
-        self._go_on()
+        self._print_boot_lines = self._module.profile.tells_unlocking
+        self._write_boot_lines(("+CPIN: READY",))
+        self._start_services()
 
-    def later(self, delay: float, action: Callable[[], None]) -> Handle | None:
+    def call_later(self, delay: float, action: Callable[[], None]) -> TimerHandle | None:
         """Do this in so many seconds unless the power goes before; at once if it is no time at all."""
         if delay <= 0:
             action()
@@ -86,46 +86,46 @@ class Power:
 
         def due() -> None:
             self._timers.remove(handle)
-            with self._module.event():
+            with self._module.batch_writes():
                 action()
 
         handle = self._module.scheduler.call_later(delay, due)
         self._timers.append(handle)
         return handle
 
-    def cancel(self, handle: Handle | None) -> None:
+    def cancel(self, handle: TimerHandle | None) -> None:
         """Not any more."""
         if handle in self._timers and handle is not None:
             self._timers.remove(handle)
             handle.cancel()
 
-    def _wake(self) -> None:
-        self.awake = True
-        self._print(self._module.device.boot)
-        if self.function != 0:
-            self.later(self._module.device.card_s, self._start_card)
+    def _finish_boot(self) -> None:
+        self.is_running = True
+        self._write_boot_lines(self._module.profile.boot)
+        if self.functionality != 0:
+            self.call_later(self._module.profile.card_s, self._start_sim)
 
-    def _start_card(self) -> None:
-        self._module.card.power_up()
-        self._print(self._module.device.boot_card)
-        if self._module.card.ready:
-            self._go_on()
+    def _start_sim(self) -> None:
+        self._module.sim_access.power_up()
+        self._write_boot_lines(self._module.profile.boot_card)
+        if self._module.sim_access.is_ready:
+            self._start_services()
 
-    def _go_on(self) -> None:
+    def _start_services(self) -> None:
         """The card is ready: the message service starts and a network is looked for."""
-        self.later(self._module.device.messages_s, self._start_messages)
-        self._module.link.search()
+        self.call_later(self._module.profile.messages_s, self._start_message_service)
+        self._module.registration.search()
 
-    def _start_messages(self) -> None:
-        self.messages_ready = True
-        self._print(self._module.device.boot_messages)
+    def _start_message_service(self) -> None:
+        self.message_service_ready = True
+        self._write_boot_lines(self._module.profile.boot_messages)
 
-    def _print(self, lines: tuple[str, ...]) -> None:
-        if not self._loud:
+    def _write_boot_lines(self, lines: tuple[str, ...]) -> None:
+        if not self._print_boot_lines:
             return
         try:
-            state = self._module.card.state()
-        except RefusedError:
+            state = self._module.sim_access.pin_state()
+        except CommandError:
             state = "NOT INSERTED"
         for line in lines:
-            self._module.speech.unsolicited(line.replace("{card}", state))
+            self._module.output.write_urc(line.replace("{card}", state))

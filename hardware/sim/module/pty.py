@@ -28,53 +28,53 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-RATES = {getattr(termios, name): int(name[1:]) for name in dir(termios) if re.fullmatch(r"B[1-9]\d*", name)}
+BAUD_BY_TERMIOS_CODE = {getattr(termios, name): int(name[1:]) for name in dir(termios) if re.fullmatch(r"B[1-9]\d*", name)}
 """What the codes of termios mean."""
 
-BUFFER = 65536
+MAX_BUFFERED_BYTES = 65536
 """Bytes kept for a client that does not read, beside the kernel's own buffer."""
 
 
 class Pty:
     """One port; give `write` to the module and the module's `receive` to `start`."""
 
-    def __init__(self, link: Path | None = None, *, buffer: int = BUFFER) -> None:
+    def __init__(self, link: Path | None = None, *, buffer_bytes: int = MAX_BUFFERED_BYTES) -> None:
         self.link = link
-        self.overrun = 0
+        self.overrun_bytes = 0
         """Bytes dropped because an open client did not read them."""
-        self.unheard = 0
+        self.unread_bytes = 0
         """Bytes dropped because no client had the port open, or because it left without reading them."""
-        self._limit = buffer
+        self._buffer_limit = buffer_bytes
         self._pending = bytearray()
         self._receive: Callable[[bytes], None] = lambda _: None
-        self._linked: Path | None = None
+        self._created_link: Path | None = None
         self._plugged = True
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._create()
+        self._open_terminal()
 
     def start(self, receive: Callable[[bytes], None]) -> None:
         """Begin to hand bytes from the client to `receive`, on the running event loop; make the link."""
         self._receive = receive
         self._loop = asyncio.get_running_loop()
-        self._loop.add_reader(self._edge.fileno(), self._readable)
-        self._point()
+        self._loop.add_reader(self._epoll.fileno(), self._read_available)
+        self._make_link()
 
     @property
-    def connected(self) -> bool:
+    def is_open(self) -> bool:
         """Whether a client has the port open."""
-        return self._plugged and not self._hangup.poll(0)
+        return self._plugged and not self._hangup_poll.poll(0)
 
-    def rate(self) -> int | None:
+    def client_baud(self) -> int | None:
         """Bits per second that the client has chosen; None for none of the usual ones."""
-        return RATES.get(termios.tcgetattr(self._master)[5])
+        return BAUD_BY_TERMIOS_CODE.get(termios.tcgetattr(self._master)[5])
 
     def write(self, data: bytes) -> None:
         """Bytes to the client; never blocks."""
-        if not self.connected:
-            self.unheard += len(data)
+        if not self.is_open:
+            self.unread_bytes += len(data)
             return
-        room = self._limit - len(self._pending)
-        self.overrun += max(0, len(data) - room)
+        room = self._buffer_limit - len(self._pending)
+        self.overrun_bytes += max(0, len(data) - room)
         self._pending += data[:room]
         self._flush()
 
@@ -85,50 +85,50 @@ class Pty:
     def pause(self) -> None:
         """Take no bytes from the client: its writes block when the kernel's buffer is full."""
         if self._loop is not None:
-            self._loop.remove_reader(self._edge.fileno())
+            self._loop.remove_reader(self._epoll.fileno())
 
     def resume(self) -> None:
         """Take them again, those that waited first."""
         if self._loop is not None and self._plugged:
-            self._loop.add_reader(self._edge.fileno(), self._readable)
-            self._readable()
+            self._loop.add_reader(self._epoll.fileno(), self._read_available)
+            self._read_available()
 
     def unplug(self) -> None:
         """The device is gone: a client sees the end, and the link is away."""
         if self._plugged:
             self._plugged = False
-            self._destroy()
-            if self._linked is not None:
-                self._linked.unlink(missing_ok=True)
+            self._close_terminal()
+            if self._created_link is not None:
+                self._created_link.unlink(missing_ok=True)
 
     def plug(self) -> None:
         """It is back, under another name behind the same link."""
         if not self._plugged:
             self._plugged = True
-            self._renew_port()
+            self._reopen_terminal()
 
-    def _create(self) -> None:
+    def _open_terminal(self) -> None:
         self._master, slave = os.openpty()
         tty.setraw(slave)
         self.path = os.ttyname(slave)
         os.close(slave)
         os.set_blocking(self._master, False)
-        self._hangup = select.poll()
-        self._hangup.register(self._master, 0)
+        self._hangup_poll = select.poll()
+        self._hangup_poll.register(self._master, 0)
         # Edge-triggered: while no client is there the terminal is hung up all the time, and a level-triggered
         # wait would spin. An epoll descriptor can itself be waited for by the event loop.
-        self._edge = select.epoll()
-        self._edge.register(self._master, select.EPOLLIN | select.EPOLLHUP | select.EPOLLET)
-        self._edge.poll(0)  # that nobody is there yet is no news
+        self._epoll = select.epoll()
+        self._epoll.register(self._master, select.EPOLLIN | select.EPOLLHUP | select.EPOLLET)
+        self._epoll.poll(0)  # that nobody is there yet is no news
 
-    def _destroy(self) -> None:
+    def _close_terminal(self) -> None:
         if self._loop is not None:
-            self._loop.remove_reader(self._edge.fileno())
+            self._loop.remove_reader(self._epoll.fileno())
             self._loop.remove_writer(self._master)
-        self._edge.close()
+        self._epoll.close()
         os.close(self._master)
 
-    def _point(self) -> None:
+    def _make_link(self) -> None:
         if self.link is None:
             return
         self.link.parent.mkdir(parents=True, exist_ok=True)
@@ -136,31 +136,31 @@ class Pty:
         fresh.unlink(missing_ok=True)
         fresh.symlink_to(self.path)
         fresh.replace(self.link)
-        self._linked = self.link
+        self._created_link = self.link
 
-    def _readable(self) -> None:
-        self._edge.poll(0)
+    def _read_available(self) -> None:
+        self._epoll.poll(0)
         while True:
             try:
                 data = os.read(self._master, 65536)
             except BlockingIOError:
                 return
             except OSError:  # EIO: the last client has closed its end
-                self._renew()
+                self._handle_last_close()
                 return
             self._receive(data)
 
-    def _renew(self) -> None:
-        self.unheard += len(self._pending)
+    def _handle_last_close(self) -> None:
+        self.unread_bytes += len(self._pending)
         self._pending.clear()
-        self._destroy()
-        self._renew_port()
+        self._close_terminal()
+        self._reopen_terminal()
 
-    def _renew_port(self) -> None:
-        self._create()
+    def _reopen_terminal(self) -> None:
+        self._open_terminal()
         if self._loop is not None:
-            self._loop.add_reader(self._edge.fileno(), self._readable)
-        self._point()
+            self._loop.add_reader(self._epoll.fileno(), self._read_available)
+        self._make_link()
 
     def _flush(self) -> None:
         with contextlib.suppress(BlockingIOError):

@@ -10,19 +10,19 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from hardware.sim.module.pace import BITS_PER_BYTE, Pace
+from hardware.sim.module.pace import BITS_PER_BYTE, BaudThrottle
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from hardware.sim.radio import Scheduler
 
-LEARNT = re.compile(rb"AT|at")
-MOST = 16
+AUTOBAUD_PATTERN = re.compile(rb"AT|at")
+MAX_GARBLED_RATIO = 16
 """Bytes that are read for one that was sent; a module is not much quicker than what it listens to."""
 
 
-class Line:
+class UartLink:
     """A line between a client with a rate of its own and a module.
 
     `rate` is the module's, 0 where it learns it; `client` tells that of the other end in bits per second, or
@@ -30,74 +30,74 @@ class Line:
     """
 
     def __init__(
-        self, scheduler: Scheduler, rate: int, client: Callable[[], int | None], say: Callable[[bytes], None]
+        self, scheduler: Scheduler, baud: int, client_baud: Callable[[], int | None], write: Callable[[bytes], None]
     ) -> None:
-        self._client = client
-        self._heard = b""
-        self._say = Pace(scheduler, rate or FIRST, say)
-        self._hear = Pace(scheduler, rate or FIRST, self._arrived)
+        self._client_baud = client_baud
+        self._autobaud_buffer = b""
+        self._to_client = BaudThrottle(scheduler, baud or DEFAULT_BAUD, write)
+        self._to_module = BaudThrottle(scheduler, baud or DEFAULT_BAUD, self._deliver_to_module)
         self._receive: Callable[[bytes], None] = lambda _: None
-        self.rate = 0
+        self.baud = 0
         """The module's now; 0 while it has not been learnt."""
-        self.set(rate)
+        self.set_baud(baud)
 
     def start(self, receive: Callable[[bytes], None]) -> None:
         """Hand on to `receive` what the module hears."""
         self._receive = receive
 
-    def set(self, rate: int) -> None:
+    def set_baud(self, baud: int) -> None:
         """The module takes another rate (+IPR, or a new start)."""
-        self.rate, self._heard = rate, b""
-        if rate:
-            self._say.tune(rate)
-            self._hear.tune(rate)
+        self.baud, self._autobaud_buffer = baud, b""
+        if baud:
+            self._to_client.set_baud(baud)
+            self._to_module.set_baud(baud)
 
-    def hear(self, data: bytes) -> None:
+    def receive_from_client(self, data: bytes) -> None:
         """Bytes from the client."""
-        client = self._client()
-        if self.rate == 0:
-            data = self._learn(data, client or FIRST)
-        self._hear.send(data if client in {None, self.rate} else garbled(data, client or FIRST, self.rate))
+        client = self._client_baud()
+        if self.baud == 0:
+            data = self._detect_baud(data, client or DEFAULT_BAUD)
+        self._to_module.send(data if client in {None, self.baud} else garble(data, client or DEFAULT_BAUD, self.baud))
 
-    def say(self, data: bytes) -> None:
+    def write_to_client(self, data: bytes) -> None:
         """Bytes from the module; one that does not know its rate yet says nothing."""
-        client = self._client()
-        if self.rate:
-            self._say.send(data if client in {None, self.rate} else garbled(data, self.rate, client or FIRST))
+        client = self._client_baud()
+        if self.baud:
+            self._to_client.send(data if client in {None, self.baud} else garble(data, self.baud, client or DEFAULT_BAUD))
 
-    def _arrived(self, data: bytes) -> None:
+    def _deliver_to_module(self, data: bytes) -> None:
         self._receive(data)
 
-    def _learn(self, data: bytes, client: int) -> bytes:
+    def _detect_baud(self, data: bytes, client_baud: int) -> bytes:
         """What is left of the bytes from the first `AT` on."""
-        self._heard = self._heard[-1:] + data
-        found = LEARNT.search(self._heard)
+        self._autobaud_buffer = self._autobaud_buffer[-1:] + data
+        found = AUTOBAUD_PATTERN.search(self._autobaud_buffer)
         if found is None:
             return b""
-        left = self._heard[found.start() :]
-        self.set(client)
+        left = self._autobaud_buffer[found.start() :]
+        self.set_baud(client_baud)
         return left
 
 
-FIRST = 115200
+DEFAULT_BAUD = 115200
 """Stands for a rate that nobody knows."""
 
 
-def garbled(data: bytes, sent: int, read: int) -> bytes:
+def garble(data: bytes, sent_baud: int, read_baud: int) -> bytes:
     """What a UART at one rate reads of bytes sent at another. A byte without its stop bit reads as NUL."""
-    if read == 0:
+    if read_baud == 0:
         return b""
     bits = [level for byte in data for level in (0, *(byte >> place & 1 for place in range(8)), 1)]
-    width = sent / read
+    width = sent_baud / read_baud
     """Bits of the sender in the time of one of the reader."""
     found = bytearray()
     at = 0.0
-    while len(found) < MOST * len(data):
+    while len(found) < MAX_GARBLED_RATIO * len(data):
         start = next((place for place in range(int(at), len(bits)) if bits[place] == 0), None)
         if start is None:
             break
         at = max(at, float(start))
-        levels = [_level(bits, at + (place + 0.5) * width) for place in range(BITS_PER_BYTE)]
+        levels = [_line_level(bits, at + (place + 0.5) * width) for place in range(BITS_PER_BYTE)]
         if levels[0] == 0:
             byte = sum(level << place for place, level in enumerate(levels[1:9]))
             found.append(byte if levels[9] else 0)
@@ -107,6 +107,6 @@ def garbled(data: bytes, sent: int, read: int) -> bytes:
     return bytes(found)
 
 
-def _level(bits: list[int], at: float) -> int:
+def _line_level(bits: list[int], at: float) -> int:
     """The line at that moment; it rests at 1."""
     return bits[int(at)] if at < len(bits) else 1

@@ -4,46 +4,46 @@ from __future__ import annotations
 
 from typing import Literal
 
-Kind = Literal["error", "cme", "cms"]
+ErrorKind = Literal["error", "cme", "cms"]
 
 
-class RefusedError(Exception):
+class CommandError(Exception):
     """Ends a command line; `code` is 0 for a plain ERROR."""
 
-    def __init__(self, kind: Kind, code: int = 0) -> None:
+    def __init__(self, kind: ErrorKind, code: int = 0) -> None:
         super().__init__(kind, code)
-        self.kind: Kind = kind
+        self.kind: ErrorKind = kind
         self.code = code
 
 
-def error() -> RefusedError:
+def plain_error() -> CommandError:
     """Syntax and parameter errors; plain ERROR at every value of +CMEE (27.007 9.1)."""
-    return RefusedError("error")
+    return CommandError("error")
 
 
-def cme(code: int) -> RefusedError:
+def cme_error(code: int) -> CommandError:
     """An error of the mobile equipment, 27.007 9.2.1."""
-    return RefusedError("cme", code)
+    return CommandError("cme", code)
 
 
-def cms(code: int) -> RefusedError:
+def cms_error(code: int) -> CommandError:
     """An error of the message service, 27.005 3.2.5."""
-    return RefusedError("cms", code)
+    return CommandError("cms", code)
 
 
-def named(text: str) -> RefusedError:
+def parse_error(text: str) -> CommandError:
     """The refusal that a profile writes as `ERROR`, `CME 14` or `CMS 302`; raises ValueError."""
     match text.split():
         case ["ERROR"]:
-            return error()
+            return plain_error()
         case ["CME", code]:
-            return cme(int(code))
+            return cme_error(int(code))
         case ["CMS", code]:
-            return cms(int(code))
+            return cms_error(int(code))
     raise ValueError(f'"{text}" is not ERROR, CME <n> or CMS <n>')
 
 
-CME_WORDS = {
+CME_ERROR_TEXTS = {
     0: "phone failure",
     1: "no connection to phone",
     3: "operation not allowed",
@@ -68,7 +68,7 @@ CME_WORDS = {
     100: "unknown",
 }
 
-CMS_WORDS = {
+CMS_ERROR_TEXTS = {
     300: "ME failure",
     301: "SMS service of ME reserved",
     302: "operation not allowed",

@@ -9,111 +9,111 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hardware.sim.module import charset, tpdu
-from hardware.sim.module.refusal import cms
+from hardware.sim.module.refusal import cms_error
 from pdu import Alphabet, Command, Deliver, PduError, StatusReport, Submit, decode, gsm7
 from pdu.address import write_service_centre
 from pdu.septets import unpack
 
 if TYPE_CHECKING:
-    from hardware.sim.module.memory import Stored
+    from hardware.sim.module.memory import StoredTpdu
     from hardware.sim.module.module import SimulatedModule
     from pdu import Address, Tpdu, UserData
 
 
-class Rendering:
+class MessageFormatter:
     """Shows messages to one module's terminal."""
 
     def __init__(self, module: SimulatedModule) -> None:
         self._module = module
 
-    def entry(self, name: str, message: Stored, index: int | None = None) -> str:
+    def format_entry(self, name: str, message: StoredTpdu, index: int | None = None) -> str:
         """An answer of +CMGR, or an entry of +CMGL with its index; +CMS ERROR 320 if text mode cannot."""
         place = "" if index is None else f"{index},"
         if not self._module.settings.text_mode:
             return (
-                f"{name}: {place}{message.status.value},{self._alpha},{len(message.tpdu)}\r\n{_hex(message)}"
+                f"{name}: {place}{message.status.value},{self._alpha},{len(message.tpdu)}\r\n{_pdu_hex(message)}"
             )
-        shown = self._decoded(message)
+        shown = self._decode_tpdu(message)
         if shown is None:
-            raise cms(320)
+            raise cms_error(320)
         return (
-            f'{name}: {place}"{message.status.words}",{self._body(message, shown, listed=index is not None)}'
+            f'{name}: {place}"{message.status.text}",{self._format_body(message, shown, listed=index is not None)}'
         )
 
-    def direct(self, message: Stored) -> str:
+    def format_cmt(self, message: StoredTpdu) -> str:
         """`+CMT`, 27.005 3.4.1. What cannot be shown as text is handed over as a PDU rather than lost."""
-        shown = self._decoded(message) if self._module.settings.text_mode else None
+        shown = self._decode_tpdu(message) if self._module.settings.text_mode else None
         if shown is None:
-            return f"+CMT: {self._alpha},{len(message.tpdu)}\r\n{_hex(message)}"
-        return f"+CMT: {self._body(message, shown, listed=False)}"
+            return f"+CMT: {self._alpha},{len(message.tpdu)}\r\n{_pdu_hex(message)}"
+        return f"+CMT: {self._format_body(message, shown, listed=False)}"
 
-    def direct_report(self, message: Stored) -> str:
+    def format_cds(self, message: StoredTpdu) -> str:
         """`+CDS`, 27.005 3.4.1."""
-        shown = self._decoded(message) if self._module.settings.text_mode else None
+        shown = self._decode_tpdu(message) if self._module.settings.text_mode else None
         if shown is None:
-            return f"+CDS: {len(message.tpdu)}\r\n{_hex(message)}"
-        return f"+CDS: {self._body(message, shown, listed=False)}"
+            return f"+CDS: {len(message.tpdu)}\r\n{_pdu_hex(message)}"
+        return f"+CDS: {self._format_body(message, shown, listed=False)}"
 
-    def address(self, address: Address | None) -> str:
+    def format_address(self, address: Address | None) -> str:
         """An address in the chosen character set, and its type; both empty for none."""
-        return "," if address is None else f'"{self._text(str(address))}",{address.type_of_address}'
+        return "," if address is None else f'"{self._encode_text(str(address))}",{address.type_of_address}'
 
     @property
     def _alpha(self) -> str:
         """`<alpha>`: there is no phonebook; some makers show an empty string for that."""
-        return '""' if self._module.device.empty_alpha else ""
+        return '""' if self._module.profile.empty_alpha else ""
 
-    def _text(self, text: str) -> str:
-        return charset.shown(text, self._module.settings.cscs)
+    def _encode_text(self, text: str) -> str:
+        return charset.encode_text(text, self._module.settings.cscs)
 
-    def _decoded(self, message: Stored) -> Tpdu | None:
+    def _decode_tpdu(self, message: StoredTpdu) -> Tpdu | None:
         try:
-            return decode(message.tpdu, direction="mt" if message.status.received else "mo", sca=False)
+            return decode(message.tpdu, direction="mt" if message.status.is_received else "mo", sca=False)
         except PduError:
             return None
 
-    def _body(self, message: Stored, shown: Tpdu, *, listed: bool) -> str:
+    def _format_body(self, message: StoredTpdu, decoded: Tpdu, *, listed: bool) -> str:
         """Everything behind the status, over all its lines."""
-        match shown:
+        match decoded:
             case Deliver():
                 number, time = (
-                    self._text(str(shown.originating_address)),
-                    shown.service_centre_timestamp.octets,
+                    self._encode_text(str(decoded.originating_address)),
+                    decoded.service_centre_timestamp.octets,
                 )
-                head = f'"{number}",{self._alpha},"{moment(time)}"'
-                return self._with_data(
-                    head, message, shown.originating_address, shown.user_data, listed=listed
+                head = f'"{number}",{self._alpha},"{format_timestamp(time)}"'
+                return self._format_with_data(
+                    head, message, decoded.originating_address, decoded.user_data, listed=listed
                 )
             case Submit():
-                head = f'"{self._text(str(shown.destination_address))}",{self._alpha}' + (
+                head = f'"{self._encode_text(str(decoded.destination_address))}",{self._alpha}' + (
                     "," if listed else ""
                 )
-                return self._with_data(
-                    head, message, shown.destination_address, shown.user_data, listed=listed
+                return self._format_with_data(
+                    head, message, decoded.destination_address, decoded.user_data, listed=listed
                 )
             case StatusReport():
-                centre, discharge = shown.service_centre_timestamp.octets, shown.discharge_time.octets
-                head = f"{message.tpdu[0]},{shown.message_reference},{self.address(shown.recipient_address)}"
-                return f'{head},"{moment(centre)}","{moment(discharge)}",{shown.status}'
+                centre, discharge = decoded.service_centre_timestamp.octets, decoded.discharge_time.octets
+                head = f"{message.tpdu[0]},{decoded.message_reference},{self.format_address(decoded.recipient_address)}"
+                return f'{head},"{format_timestamp(centre)}","{format_timestamp(discharge)}",{decoded.status}'
             case Command():
-                return self._command(message.tpdu, shown)
-        raise cms(320)
+                return self._format_command(message.tpdu, decoded)
+        raise cms_error(320)
 
-    def _with_data(
-        self, head: str, message: Stored, address: Address, user_data: UserData, *, listed: bool
+    def _format_with_data(
+        self, head: str, message: StoredTpdu, address: Address, user_data: UserData, *, listed: bool
     ) -> str:
         """Header, what +CSDH=1 adds to it, and the data on the next line."""
-        data, length = self._data(user_data)
+        data, length = self._format_data(user_data)
         if not self._module.settings.csdh:
             details = ""
         elif listed:
             details = f",{address.type_of_address},{length}"
         else:
-            fields = _fields(message)
-            details = f",{address.type_of_address},{fields},{self.address(message.service_centre)},{length}"
+            fields = _format_header_fields(message)
+            details = f",{address.type_of_address},{fields},{self.format_address(message.service_centre)},{length}"
         return f"{head}{details}\r\n{data}"
 
-    def _data(self, user_data: UserData) -> tuple[str, int]:
+    def _format_data(self, user_data: UserData) -> tuple[str, int]:
         """`<data>` and `<length>`: characters, or octets where the data are hexadecimal (27.005 3.1)."""
         plain = user_data.alphabet is Alphabet.GSM7 and not user_data.compressed
         if not plain or user_data.has_header:
@@ -125,45 +125,45 @@ class Rendering:
             case "HEX":
                 return septets.hex().upper(), len(septets)
         text = gsm7.decode(septets)
-        return self._text(text), len(text)
+        return self._encode_text(text), len(text)
 
-    def _command(self, octets: bytes, command: Command) -> str:
+    def _format_command(self, octets: bytes, command: Command) -> str:
         """`<fo>,<ct>`, and with +CSDH=1 `,<pid>,<mn>,"<da>",<toda>,<length>` and the data."""
         head = f"{octets[0]},{command.command_type}"
         if not self._module.settings.csdh:
             return head
         fields = f"{command.protocol_identifier},{command.message_number}"
-        address = self.address(command.destination_address)
+        address = self.format_address(command.destination_address)
         data = command.user_data.octets
         return f"{head},{fields},{address},{len(data)}\r\n{data.hex().upper()}"
 
 
-def _hex(message: Stored) -> str:
+def _pdu_hex(message: StoredTpdu) -> str:
     """`<pdu>`: service centre field and TPDU."""
     return (
         (write_service_centre(message.service_centre, "service_centre_address") + message.tpdu).hex().upper()
     )
 
 
-def _fields(message: Stored) -> str:
+def _format_header_fields(message: StoredTpdu) -> str:
     """`<fo>,<pid>,<dcs>`, and for a SUBMIT `,[<vp>]`."""
     octets = message.tpdu
-    start = tpdu.address_end(octets, 1 if message.status.received else 2)
+    start = tpdu.find_address_end(octets, 1 if message.status.is_received else 2)
     fields = f"{octets[0]},{octets[start]},{octets[start + 1]}"
-    if message.status.received:
+    if message.status.is_received:
         return fields
     validity = octets[start + 2 :]
     match octets[0] >> 3 & 3:  # TP-VPF, 23.040 9.2.3.3
         case 2:
             return f"{fields},{validity[0]}"
         case 3:
-            return f'{fields},"{moment(validity[:7])}"'
+            return f'{fields},"{format_timestamp(validity[:7])}"'
         case 1:
             return f'{fields},"{validity[:7].hex().upper()}"'
     return f"{fields},"
 
 
-def moment(octets: bytes) -> str:
+def format_timestamp(octets: bytes) -> str:
     """`yy/MM/dd,hh:mm:ss+zz` of seven octets, whatever they hold (23.040 9.2.3.11)."""
     year, month, day, hour, minute, second = (f"{octet & 15:X}{octet >> 4:X}" for octet in octets[:6])
     zone = octets[6]

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from hardware.profile import DeviceProfile
+    from hardware.profile import SimulatorProfile
 
-REGISTERS = {0: 0, 3: 13, 4: 10, 5: 8, 6: 2, 7: 60, 8: 2, 10: 15}
+S_REGISTERS = {0: 0, 3: 13, 4: 10, 5: 8, 6: 2, 7: 60, 8: 2, 10: 15}
 """S-parameters: 3 to 5 are V.250's line characters; the others are accepted for dial-up scripts."""
 
-BASIC = {"X": 4, "&C": 1, "&D": 1, "&S": 0, "&K": 0, "L": 0, "M": 0}
+BASIC_COMMANDS = {"X": 4, "&C": 1, "&D": 1, "&S": 0, "&K": 0, "L": 0, "M": 0}
 """Basic commands that have a value and no effect here."""
 
 
@@ -28,8 +28,8 @@ class Settings:
     echo: bool = True
     verbose: bool = True
     quiet: bool = False
-    registers: dict[int, int] = field(default_factory=lambda: dict(REGISTERS))
-    basic: dict[str, int] = field(default_factory=lambda: dict(BASIC))
+    registers: dict[int, int] = field(default_factory=lambda: dict(S_REGISTERS))
+    basic_commands: dict[str, int] = field(default_factory=lambda: dict(BASIC_COMMANDS))
     cmee: int = 0
     cscs: str = "GSM"
     creg: dict[str, int] = field(default_factory=lambda: {"+CREG": 0, "+CGREG": 0, "+CEREG": 0})
@@ -37,7 +37,7 @@ class Settings:
     ctzu: int = 1
     ctzr: int = 0
     cgsms: int = 1
-    contexts: dict[int, tuple[str, str]] = field(default_factory=dict)
+    pdp_contexts: dict[int, tuple[str, str]] = field(default_factory=dict)
     """By their number: type and access point name."""
     ipr: int = 115200
     ifc: tuple[int, int] = (0, 0)
@@ -56,27 +56,27 @@ class Settings:
         return replace(
             self,
             registers=dict(self.registers),
-            basic=dict(self.basic),
+            basic=dict(self.basic_commands),
             creg=dict(self.creg),
-            contexts=dict(self.contexts),
+            contexts=dict(self.pdp_contexts),
         )
 
-    def take(self, other: Settings, names: Iterable[str] | None = None) -> None:
+    def copy_from(self, other: Settings, names: Iterable[str] | None = None) -> None:
         """Overwrite these values, or all, with those of another."""
         source = other.copy()
         for name in names if names is not None else [item.name for item in fields(self)]:
             setattr(self, name, getattr(source, name))
 
 
-def factory(device: DeviceProfile) -> Settings:
+def factory_settings(profile: SimulatorProfile) -> Settings:
     """What AT&F brings back."""
     return Settings(
-        cmee=device.cmee,
-        cscs=device.charsets[0],
-        csms=device.csms,
-        cpms=(device.store,) * 3,
-        cnmi=device.cnmi,
-        cgsms=device.cgsms,
-        ipr=115200 if device.baud is None else device.baud,
-        text_mode=device.cmgf == 1,
+        cmee=profile.cmee,
+        cscs=profile.charsets[0],
+        csms=profile.csms,
+        cpms=(profile.store,) * 3,
+        cnmi=profile.cnmi,
+        cgsms=profile.cgsms,
+        ipr=115200 if profile.baud is None else profile.baud,
+        text_mode=profile.cmgf == 1,
     )

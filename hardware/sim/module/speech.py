@@ -8,105 +8,105 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from hardware.sim.module.refusal import CME_WORDS, CMS_WORDS, RefusedError
+from hardware.sim.module.refusal import CME_ERROR_TEXTS, CMS_ERROR_TEXTS, CommandError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from hardware.profile import DeviceProfile
+    from hardware.profile import SimulatorProfile
     from hardware.sim.module.settings import Settings
 
-Utterance = Literal["echo", "information", "final", "prompt", "unsolicited"]
+OutputKind = Literal["echo", "information", "final", "prompt", "unsolicited"]
 
-NUMERIC = {"OK": "0", "CONNECT": "1", "RING": "2", "NO CARRIER": "3", "ERROR": "4"}
+NUMERIC_RESULT_CODES = {"OK": "0", "CONNECT": "1", "RING": "2", "NO CARRIER": "3", "ERROR": "4"}
 """V.250 table 1."""
 
-HELD = 100
+MAX_HELD_URCS = 100
 """Codes that wait at most; a prompt may stay open for ever, and a module's memory is small."""
 
 
-class Speech:
+class ResponseWriter:
     """The module's mouth."""
 
     def __init__(
-        self, settings: Settings, device: DeviceProfile, say: Callable[[Utterance, bytes], None]
+        self, settings: Settings, profile: SimulatorProfile, write: Callable[[OutputKind, bytes], None]
     ) -> None:
         self._settings = settings
-        self._device = device
-        self._say = say
-        self._held: list[str] | None = None
+        self._profile = profile
+        self._write = write
+        self._held_urcs: list[str] | None = None
 
-    def echo(self, data: bytes) -> None:
+    def write_echo(self, data: bytes) -> None:
         """Bytes of the terminal, back to it (ATE1)."""
         if self._settings.echo:
-            self._say("echo", data)
+            self._write("echo", data)
 
-    def information(self, text: str) -> None:
+    def write_information(self, text: str) -> None:
         """Information text; several lines of one answer are one text with line ends inside."""
         end = self._line_end
         text = text.replace("\r\n", end) if end != "\r\n" else text
-        self._say("information", _octets(f"{end}{text}{end}" if self._settings.verbose else f"{text}{end}"))
+        self._write("information", _encode(f"{end}{text}{end}" if self._settings.verbose else f"{text}{end}"))
 
-    def prompt(self) -> None:
+    def write_prompt(self) -> None:
         """The four characters before text entry, 27.005 3.5.1."""
-        self._say("prompt", _octets(self._device.prompt))
+        self._write("prompt", _encode(self._profile.prompt))
 
-    def ok(self) -> None:
+    def write_ok(self) -> None:
         """The final result of a line that succeeded."""
-        self._final("OK")
+        self._write_final("OK")
 
-    def refuse(self, refusal: RefusedError) -> None:
+    def write_error(self, error: CommandError) -> None:
         """The final result of a line that failed."""
-        self._final(self._words(refusal))
+        self._write_final(self._error_text(error))
 
-    def unsolicited(self, line: str) -> None:
+    def write_urc(self, line: str) -> None:
         """An unsolicited code, perhaps with a second line."""
-        if self._held is not None:
-            self._held = [*self._held, line][-HELD:]
+        if self._held_urcs is not None:
+            self._held_urcs = [*self._held_urcs, line][-MAX_HELD_URCS:]
         elif not self._settings.quiet:  # ATQ1 silences these too, V.250 6.2.5
-            self._say("unsolicited", self._framed(line))
+            self._write("unsolicited", self._frame(line))
 
-    def hold(self) -> None:
+    def hold_urcs(self) -> None:
         """From now on unsolicited codes wait."""
-        if self._held is None:
-            self._held = []
+        if self._held_urcs is None:
+            self._held_urcs = []
 
-    def release(self) -> None:
+    def release_urcs(self) -> None:
         """Those that waited go out, in order."""
-        held, self._held = self._held or [], None
+        held, self._held_urcs = self._held_urcs or [], None
         for line in held:
-            self.unsolicited(line)
+            self.write_urc(line)
 
-    def forget(self) -> None:
+    def reset(self) -> None:
         """A restart: what waited is lost."""
-        self._held = None
+        self._held_urcs = None
 
     @property
     def _line_end(self) -> str:
         return chr(self._settings.registers[3]) + chr(self._settings.registers[4])
 
-    def _final(self, code: str) -> None:
+    def _write_final(self, code: str) -> None:
         if not self._settings.quiet:
-            self._say("final", self._framed(code))
+            self._write("final", self._frame(code))
 
-    def _framed(self, line: str) -> bytes:
+    def _frame(self, line: str) -> bytes:
         end = self._line_end
         line = line.replace("\r\n", end) if end != "\r\n" else line
         if self._settings.verbose:
-            return _octets(f"{end}{line}{end}")
-        return _octets(NUMERIC.get(line, line) + end[0])
+            return _encode(f"{end}{line}{end}")
+        return _encode(NUMERIC_RESULT_CODES.get(line, line) + end[0])
 
-    def _words(self, refusal: RefusedError) -> str:
-        if refusal.kind == "error":
+    def _error_text(self, error: CommandError) -> str:
+        if error.kind == "error":
             return "ERROR"
         level = self._settings.cmee
-        if refusal.kind == "cms" and not self._device.cmee_rules_cms:
+        if error.kind == "cms" and not self._profile.cmee_rules_cms:
             level = 1  # 27.005 knows numbers only and no switch
         if level == 0:
             return "ERROR"
-        words = (CME_WORDS if refusal.kind == "cme" else CMS_WORDS).get(refusal.code)
-        return f"+{refusal.kind.upper()} ERROR: {words if level == 2 and words else refusal.code}"
+        words = (CME_ERROR_TEXTS if error.kind == "cme" else CMS_ERROR_TEXTS).get(error.code)
+        return f"+{error.kind.upper()} ERROR: {words if level == 2 and words else error.code}"
 
 
-def _octets(text: str) -> bytes:
+def _encode(text: str) -> bytes:
     return text.encode("latin-1")

@@ -14,136 +14,136 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from hardware.sim.module.settings import Settings
-    from hardware.sim.module.speech import Speech
+    from hardware.sim.module.speech import ResponseWriter
 
-TYPE_AHEAD = 4096
+TYPE_AHEAD_BYTES = 4096
 """Bytes of the receive buffer."""
 
-LINE_LIMIT = 1024
+MAX_LINE_CHARACTERS = 1024
 """Characters of a command line; V.250 5.2.1 asks for 40 at least."""
 
-MALFORMED = "?"
+MALFORMED_LINE = "?"
 """What stands for a line that was too long: it gets its ERROR when it ends (V.250 5.5)."""
 
-TEXT_LIMIT = 2048
+MAX_TEXT_BYTES = 2048
 """Bytes of one text entry; what is beyond is not kept. The longest PDU has 2 x 176 digits."""
 
 ESC, CTRL_Z = 0x1B, 0x1A
 
 
 @dataclass(slots=True)
-class Entry:
+class TextEntry:
     """An open text entry."""
 
-    done: Callable[[bytes | None], None]
+    on_done: Callable[[bytes | None], None]
     """Called with the text, or with None when it was given up by ESC."""
-    lines: bool
+    text_mode: bool
     """Text mode: a carriage return draws another prompt and a backspace deletes."""
     text: bytearray
 
 
-class Terminal:
+class CommandReader:
     """The line layer: collects, echoes, and hands on."""
 
-    def __init__(self, settings: Settings, speech: Speech, execute: Callable[[str], None]) -> None:
+    def __init__(self, settings: Settings, writer: ResponseWriter, execute: Callable[[str], None]) -> None:
         self._settings = settings
-        self._speech = speech
+        self._writer = writer
         self._execute = execute
-        self.overrun = 0
+        self.overrun_bytes = 0
         self.reset()
 
     def reset(self) -> None:
         """As after power-on: nothing typed, nothing repeated, no text entry."""
         self.busy = False
-        self._ahead = bytearray()
+        self._type_ahead = bytearray()
         self._line: bytearray | None = None
         self._prefix = b""
-        self._last_body = ""
-        self._entry: Entry | None = None
-        self._working = False
+        self._last_line = ""
+        self._text_entry: TextEntry | None = None
+        self._processing = False
 
     @property
-    def entering(self) -> bool:
+    def is_text_entry_open(self) -> bool:
         """Whether the prompt has been given and text is awaited."""
-        return self._entry is not None
+        return self._text_entry is not None
 
     def receive(self, data: bytes) -> None:
         """Bytes from the terminal."""
-        room = TYPE_AHEAD - len(self._ahead) if self.busy else len(data)
-        self.overrun += max(0, len(data) - room)
-        self._ahead += data[:room]
-        self.work()
+        room = TYPE_AHEAD_BYTES - len(self._type_ahead) if self.busy else len(data)
+        self.overrun_bytes += max(0, len(data) - room)
+        self._type_ahead += data[:room]
+        self.process()
 
-    def work(self) -> None:
+    def process(self) -> None:
         """Go on with what has been received; does nothing while a command is being executed."""
-        if self._working:
+        if self._processing:
             return
-        self._working = True
-        ahead = self._ahead
+        self._processing = True
+        ahead = self._type_ahead
         try:
-            while ahead and not self.busy and ahead is self._ahead:
-                if self._entry is None and self._line is not None:
-                    self._type_on(self._line, ahead)
+            while ahead and not self.busy and ahead is self._type_ahead:
+                if self._text_entry is None and self._line is not None:
+                    self._read_plain_characters(self._line, ahead)
                     if not ahead:
                         break
                 byte = ahead[0]
                 del ahead[0]
-                if self._entry is not None:
-                    self._enter(self._entry, byte)
+                if self._text_entry is not None:
+                    self._read_text_byte(self._text_entry, byte)
                 else:
-                    self._type(byte)
+                    self._read_command_byte(byte)
         finally:
-            self._working = False
+            self._processing = False
 
-    def enter(self, done: Callable[[bytes | None], None], *, lines: bool) -> None:
+    def open_text_entry(self, on_done: Callable[[bytes | None], None], *, text_mode: bool) -> None:
         """Give the prompt and take everything that follows as text."""
-        self._entry = Entry(done, lines, bytearray())
-        self._speech.prompt()
+        self._text_entry = TextEntry(on_done, text_mode, bytearray())
+        self._writer.write_prompt()
 
-    def _type(self, byte: int) -> None:
+    def _read_command_byte(self, byte: int) -> None:
         """One byte in command state."""
-        self._speech.echo(bytes([byte]))
+        self._writer.write_echo(bytes([byte]))
         byte &= 0x7F  # V.250 5.1: only the low seven bits count
         if self._line is None:
-            self._look_for_prefix(byte)
+            self._match_prefix(byte)
         elif byte == self._settings.registers[3]:
             line, self._line = self._line, None
-            self._last_body = MALFORMED if len(line) > LINE_LIMIT else line.decode("latin-1")
-            self._execute(self._last_body)
+            self._last_line = MALFORMED_LINE if len(line) > MAX_LINE_CHARACTERS else line.decode("latin-1")
+            self._execute(self._last_line)
         elif byte == self._settings.registers[5]:
             del self._line[-1:]
-        elif len(self._line) <= LINE_LIMIT:
+        elif len(self._line) <= MAX_LINE_CHARACTERS:
             self._line.append(byte)
 
-    def _type_on(self, line: bytearray, ahead: bytearray) -> None:
+    def _read_plain_characters(self, line: bytearray, ahead: bytearray) -> None:
         """The characters of a command line up to the next that may do something else, at once."""
         ends = [ahead.find(self._settings.registers[register]) for register in (3, 5)]
         plain = ahead[: min((end for end in ends if end >= 0), default=len(ahead))]
         if plain.isascii():
             del ahead[: len(plain)]
-            self._speech.echo(bytes(plain))
-            line += plain[: max(0, LINE_LIMIT + 1 - len(line))]
+            self._writer.write_echo(bytes(plain))
+            line += plain[: max(0, MAX_LINE_CHARACTERS + 1 - len(line))]
 
-    def _look_for_prefix(self, byte: int) -> None:
+    def _match_prefix(self, byte: int) -> None:
         """`AT` or `at` begins a line, `A/` or `a/` repeats the last one; all else is passed over."""
         match self._prefix + bytes([byte]):
             case b"AT" | b"at":
                 self._line, self._prefix = bytearray(), b""
             case b"A/" | b"a/":
                 self._prefix = b""
-                self._execute(self._last_body)
+                self._execute(self._last_line)
             case _:
                 self._prefix = bytes([byte]) if byte in b"Aa" else b""
 
-    def _enter(self, entry: Entry, byte: int) -> None:
+    def _read_text_byte(self, entry: TextEntry, byte: int) -> None:
         """One byte of text."""
-        self._speech.echo(bytes([byte]))
+        self._writer.write_echo(bytes([byte]))
         if byte in {CTRL_Z, ESC}:
-            self._entry = None
-            entry.done(bytes(entry.text) if byte == CTRL_Z else None)
-        elif entry.lines and byte == self._settings.registers[5]:
+            self._text_entry = None
+            entry.on_done(bytes(entry.text) if byte == CTRL_Z else None)
+        elif entry.text_mode and byte == self._settings.registers[5]:
             del entry.text[-1:]
-        elif len(entry.text) < TEXT_LIMIT:
+        elif len(entry.text) < MAX_TEXT_BYTES:
             entry.text.append(byte)
-            if entry.lines and byte == self._settings.registers[3]:
-                self._speech.prompt()
+            if entry.text_mode and byte == self._settings.registers[3]:
+                self._writer.write_prompt()

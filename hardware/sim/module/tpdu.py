@@ -15,7 +15,7 @@ SUBMIT, COMMAND = 1, 2
 """TP-MTI, mobile to network (23.040 9.2.3.1)."""
 
 
-def kind(octets: bytes) -> Literal["deliver", "report", "other"]:
+def message_type(octets: bytes) -> Literal["deliver", "report", "other"]:
     """By TP-MTI, network to mobile; the reserved value counts as DELIVER (23.040 9.2.3.1)."""
     match octets[0] & 3 if octets else 1:
         case 0 | 3:
@@ -26,55 +26,55 @@ def kind(octets: bytes) -> Literal["deliver", "report", "other"]:
 
 
 @dataclass(frozen=True, slots=True)
-class Glance:
+class TpduSummary:
     """The first fields of a DELIVER; zeros where it is too short."""
 
-    originator: bytes
-    protocol: int
-    coding: int
+    originating_address: bytes
+    protocol_identifier: int
+    data_coding_scheme: int
 
     @property
     def message_class(self) -> int | None:
         """0 to 3, or None (23.038 4)."""
-        return DataCoding(self.coding).message_class
+        return DataCoding(self.data_coding_scheme).message_class
 
     @property
-    def kept_for_waiting(self) -> bool:
+    def is_stored_indication(self) -> bool:
         """Message waiting indication, group "store message" (23.038 4)."""
-        return self.coding >> 4 in {0b1101, 0b1110}
+        return self.data_coding_scheme >> 4 in {0b1101, 0b1110}
 
     @property
-    def for_card(self) -> bool:
+    def is_for_sim(self) -> bool:
         """Class 2 goes to the card whatever store is preferred."""
         return self.message_class == 2
 
     @property
-    def silent(self) -> bool:
+    def is_silent(self) -> bool:
         """Acknowledged and shown to nobody: type 0, and data for the card (23.040 9.2.3.9)."""
-        return self.protocol == 0x40 or (self.protocol == 0x7F and self.for_card)
+        return self.protocol_identifier == 0x40 or (self.protocol_identifier == 0x7F and self.is_for_sim)
 
-    def replaces(self, other: bytes) -> bool:
+    def can_replace(self, other: bytes) -> bool:
         """Whether this takes the place of another message: same replace type, same originator (9.2.3.9)."""
-        if not 0x41 <= self.protocol <= 0x47 or kind(other) != "deliver":
+        if not 0x41 <= self.protocol_identifier <= 0x47 or message_type(other) != "deliver":
             return False
-        older = glance(other)
-        return (older.protocol, older.originator) == (self.protocol, self.originator)
+        older = summarise(other)
+        return (older.protocol_identifier, older.originating_address) == (self.protocol_identifier, self.originating_address)
 
 
-def glance(octets: bytes) -> Glance:
+def summarise(octets: bytes) -> TpduSummary:
     """The first fields of a DELIVER."""
-    end = address_end(octets, 1)
+    end = find_address_end(octets, 1)
     rest = octets[end : end + 2].ljust(2, b"\0")
-    return Glance(octets[1:end], rest[0], rest[1])
+    return TpduSummary(octets[1:end], rest[0], rest[1])
 
 
-def address_end(octets: bytes, start: int) -> int:
+def find_address_end(octets: bytes, start: int) -> int:
     """Where the address field that begins at `start` ends; its length counts semi-octets (23.040 9.1.2.5)."""
     digits = octets[start] if len(octets) > start else 0
     return start + 2 + (digits + 1) // 2
 
 
-def address(number: str, type_of_address: int | None = None) -> Address:
+def parse_address(number: str, type_of_address: int | None = None) -> Address:
     """An address as a terminal writes it: `+` says international, else the type, else 129 (27.005 3.1).
 
     Raises PduError for characters that are no digits, and for more than 20.

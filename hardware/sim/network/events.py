@@ -13,7 +13,7 @@ from datetime import datetime
 from enum import StrEnum
 
 
-class EventKind(StrEnum):
+class NetworkEventKind(StrEnum):
     """The steps, in the order in which a message meets them."""
 
     CREATED = "created"
@@ -45,10 +45,10 @@ class EventKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
+class NetworkEvent:
     """One step. Fields that do not belong to the step are None."""
 
-    kind: EventKind
+    kind: NetworkEventKind
     at: datetime
     imsi: str
     number: str | None = None
@@ -62,4 +62,4 @@ class Event:
     """For people: why, in a few words."""
 
 
-Observer = Callable[[Event], None]
+NetworkObserver = Callable[[NetworkEvent], None]

@@ -16,37 +16,37 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 import pdu
-from hardware.sim.network.events import Event, EventKind
-from hardware.sim.radio import MEMORY_EXCEEDED, MEMORY_EXCEEDED_FCS
+from hardware.sim.network.events import NetworkEvent, NetworkEventKind
+from hardware.sim.radio import RP_MEMORY_EXCEEDED, FCS_MEMORY_EXCEEDED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-    from hardware.sim.network.events import Observer
-    from hardware.sim.network.timers import Timer, Timers
-    from hardware.sim.radio import Station
+    from hardware.sim.network.events import NetworkObserver
+    from hardware.sim.network.timers import Timer, TimerGroup
+    from hardware.sim.radio import MobileStation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkTiming:
     """How long things take, in seconds. None of it is published for the real services but the 24 hours."""
 
-    transit: float = 0.05
+    transit_s: float = 0.05
     """Between service and service centre, and from the module to the service centre; a real message was
     three seconds on its whole way, but nobody wants to wait for a simulation."""
-    acknowledgement: float = 40.0
+    acknowledgement_timeout_s: float = 40.0
     """For the answer of the module (TR1N of 24.011, 35 to 45 s); longer than the 17 s in which a module with
     direct delivery waits for its host."""
-    retry: tuple[float, ...] = (30.0, 120.0, 600.0, 1800.0, 3600.0)
+    retry_delays_s: tuple[float, ...] = (30.0, 120.0, 600.0, 1800.0, 3600.0)
     """Waits after the first, second ... failed attempt; the last one is repeated."""
-    alert: float = 0.2
+    alert_delay_s: float = 0.2
     """From "memory available" to the next attempt."""
-    validity: float = 86400.0
+    validity_s: float = 86400.0
     """The service tries for 24 hours."""
 
 
-class Outcome(Protocol):
+class DeliveryListener(Protocol):
     """Who wants to know what became of a message to a SIM."""
 
     def attempted(self) -> None:
@@ -60,195 +60,195 @@ class Outcome(Protocol):
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
-class Terminated:
+class MtMessage:
     """A message on its way to a SIM (mobile terminated)."""
 
     tpdu: pdu.Deliver | pdu.StatusReport
-    number: str
+    sender: str
     """Who sent it, for events."""
     body: str | bytes | None
     sid: str | None = None
-    outcome: Outcome | None = None
-    keep: bool = True
+    listener: DeliveryListener | None = None
+    store_and_forward: bool = True
     """Kept for a module that cannot be reached (store and forward)."""
-    attempts: int = 0
-    ready: bool = True
+    attempt_count: int = 0
+    due: bool = True
     """Not waiting for its next attempt."""
     expired: bool = False
-    retry: Timer | None = None
-    expiry: Timer | None = None
+    retry_timer: Timer | None = None
+    expiry_timer: Timer | None = None
 
 
-class Line:
+class SubscriberQueue:
     """The messages for one SIM, oldest first."""
 
     def __init__(
         self,
         imsi: str,
-        timers: Timers,
+        timers: TimerGroup,
         timing: NetworkTiming,
         service_centre: pdu.Address,
-        wall: Callable[[], datetime],
-        emit: Observer,
+        wall_clock: Callable[[], datetime],
+        emit: NetworkObserver,
     ) -> None:
         self.imsi = imsi
-        self.station: Station | None = None
-        self.covered = True
+        self.station: MobileStation | None = None
+        self.in_coverage = True
         """False: the module is where no radio wave reaches it."""
-        self.waiting: list[Terminated] = []
-        self.losses = 0
+        self.messages: list[MtMessage] = []
+        self.acks_to_drop = 0
         """How many of the next acknowledgements get lost."""
         self._timers = timers
         self._timing = timing
         self._service_centre = service_centre
-        self._wall = wall
+        self._wall_clock = wall_clock
         self._emit = emit
-        self._air: tuple[int, Terminated, Timer] | None = None
-        self._reference = 255
-        self._full = False
-        self._soon: Timer | None = None
+        self._in_flight: tuple[int, MtMessage, Timer] | None = None
+        self._last_reference = 255
+        self._memory_full = False
+        self._offer_timer: Timer | None = None
 
     @property
-    def reachable(self) -> bool:
+    def is_reachable(self) -> bool:
         """Whether an attempt makes sense now."""
-        return self.covered and self.station is not None and self.station.attached
+        return self.in_coverage and self.station is not None and self.station.attached
 
-    def put(self, message: Terminated) -> None:
+    def enqueue(self, message: MtMessage) -> None:
         """Take a message; without store and forward it is given up at once if nobody is there."""
-        self.waiting.append(message)
-        self._tell(EventKind.HANDED, message)
-        if not message.keep and not self.reachable:
+        self.messages.append(message)
+        self._emit_event(NetworkEventKind.HANDED, message)
+        if not message.store_and_forward and not self.is_reachable:
             self._give_up(message, "the module is not attached, and this service keeps nothing")
             return
-        message.expiry = self._timers.later(self._timing.validity, self._expire, message)
-        self._serve_in(0.0)
+        message.expiry_timer = self._timers.call_later(self._timing.validity_s, self._expire, message)
+        self._schedule_offer(0.0)
 
-    def attach(self, station: Station) -> None:
+    def attach(self, station: MobileStation) -> None:
         """A module with this SIM is there, perhaps another one than before; all that waits is due."""
-        self._leave_air("the module attached anew")
+        self._abort_attempt("the module attached anew")
         self.station = station
-        self.flush(self._timing.alert)
+        self.retry_all(self._timing.alert_delay_s)
 
     def detach(self) -> None:
         """The module is gone; what was in the air may or may not have reached it."""
-        self._leave_air("the module detached")
+        self._abort_attempt("the module detached")
         self.station = None
-        for message in [message for message in self.waiting if not message.keep]:
+        for message in [message for message in self.messages if not message.store_and_forward]:
             self._give_up(message, "the module detached, and this service keeps nothing")
 
-    def flush(self, delay: float) -> None:
+    def retry_all(self, delay_s: float) -> None:
         """Offer all that waits, whatever the waits were."""
-        self._full = False
-        for message in self.waiting:
-            message.ready = True
-            if message.retry is not None:
-                message.retry.cancel()
-        self._serve_in(delay)
+        self._memory_full = False
+        for message in self.messages:
+            message.due = True
+            if message.retry_timer is not None:
+                message.retry_timer.cancel()
+        self._schedule_offer(delay_s)
 
-    def answer(self, reference: int, cause: int | None) -> None:
+    def handle_answer(self, reference: int, cause: int | None) -> None:
         """The module's answer; one that belongs to no open attempt is ignored."""
-        if self._air is None or self._air[0] != reference:
+        if self._in_flight is None or self._in_flight[0] != reference:
             return
-        _, message, timer = self._air
-        if cause is None and self.losses > 0:
-            self.losses -= 1
-            self._tell(EventKind.ACKNOWLEDGEMENT_LOST, message)
+        _, message, timer = self._in_flight
+        if cause is None and self.acks_to_drop > 0:
+            self.acks_to_drop -= 1
+            self._emit_event(NetworkEventKind.ACKNOWLEDGEMENT_LOST, message)
             return
         timer.cancel()
-        self._air = None
+        self._in_flight = None
         if cause is None:
             self._remove(message)
-            self._tell(EventKind.ACKNOWLEDGED, message)
-            if message.outcome is not None:
-                message.outcome.acknowledged()
+            self._emit_event(NetworkEventKind.ACKNOWLEDGED, message)
+            if message.listener is not None:
+                message.listener.acknowledged()
         else:
-            full = cause in (MEMORY_EXCEEDED, MEMORY_EXCEEDED_FCS)
-            self._full = self._full or (full and message.keep)
+            full = cause in (RP_MEMORY_EXCEEDED, FCS_MEMORY_EXCEEDED)
+            self._memory_full = self._memory_full or (full and message.store_and_forward)
             what = "no memory left in the module" if full else f"cause {cause}"
-            self._tell(EventKind.REFUSED, message, what)
-            self._put_off(message)
-        self._serve_in(0.0)
+            self._emit_event(NetworkEventKind.REFUSED, message, what)
+            self._schedule_retry(message)
+        self._schedule_offer(0.0)
 
-    def _serve_in(self, delay: float) -> None:
-        if self._soon is not None:
-            self._soon.cancel()
-        self._soon = self._timers.later(delay, self._serve)
+    def _schedule_offer(self, delay_s: float) -> None:
+        if self._offer_timer is not None:
+            self._offer_timer.cancel()
+        self._offer_timer = self._timers.call_later(delay_s, self._offer_next)
 
-    def _serve(self) -> None:
+    def _offer_next(self) -> None:
         station = self.station
         # Messages that are not kept cannot wait for memory either: they have their one attempt.
-        ready = [message for message in self.waiting if message.ready and not (self._full and message.keep)]
-        if self._air is not None or station is None or not self.reachable or not ready:
+        ready = [message for message in self.messages if message.due and not (self._memory_full and message.store_and_forward)]
+        if self._in_flight is not None or station is None or not self.is_reachable or not ready:
             return
         message = ready[0]
-        message.attempts += 1
-        self._reference = (self._reference + 1) % 256
-        timer = self._timers.later(self._timing.acknowledgement, self._unanswered, message)
-        self._air = (self._reference, message, timer)
-        if message.outcome is not None:
-            message.outcome.attempted()
-        self._tell(EventKind.OFFERED, message)
+        message.attempt_count += 1
+        self._last_reference = (self._last_reference + 1) % 256
+        timer = self._timers.call_later(self._timing.acknowledgement_timeout_s, self._answer_timed_out, message)
+        self._in_flight = (self._last_reference, message, timer)
+        if message.listener is not None:
+            message.listener.attempted()
+        self._emit_event(NetworkEventKind.OFFERED, message)
         tpdu = message.tpdu.replace(more_messages=len(ready) > 1)
-        station.deliver(self._reference, self._service_centre, pdu.encode(tpdu, sca=False).octets)
+        station.deliver(self._last_reference, self._service_centre, pdu.encode(tpdu, sca=False).octets)
 
-    def _unanswered(self, message: Terminated) -> None:
-        self._air = None
-        self._tell(EventKind.UNANSWERED, message)
-        self._put_off(message)
-        self._serve_in(0.0)
+    def _answer_timed_out(self, message: MtMessage) -> None:
+        self._in_flight = None
+        self._emit_event(NetworkEventKind.UNANSWERED, message)
+        self._schedule_retry(message)
+        self._schedule_offer(0.0)
 
-    def _leave_air(self, why: str) -> None:
-        if self._air is not None:
-            _, message, timer = self._air
+    def _abort_attempt(self, why: str) -> None:
+        if self._in_flight is not None:
+            _, message, timer = self._in_flight
             timer.cancel()
-            self._air = None
-            self._tell(EventKind.UNANSWERED, message, why)
+            self._in_flight = None
+            self._emit_event(NetworkEventKind.UNANSWERED, message, why)
             if message.expired:
                 self._give_up(message, "its period of validity is over")
 
-    def _put_off(self, message: Terminated) -> None:
-        if not message.keep:
+    def _schedule_retry(self, message: MtMessage) -> None:
+        if not message.store_and_forward:
             self._give_up(message, "one attempt only: this service keeps nothing")
         elif message.expired:
             self._give_up(message, "its period of validity is over")
         else:
-            message.ready = False
-            waits = self._timing.retry
-            wait = waits[min(message.attempts, len(waits)) - 1]
-            message.retry = self._timers.later(wait, self._again, message)
+            message.due = False
+            waits = self._timing.retry_delays_s
+            wait = waits[min(message.attempt_count, len(waits)) - 1]
+            message.retry_timer = self._timers.call_later(wait, self._retry, message)
 
-    def _again(self, message: Terminated) -> None:
-        message.ready = True
-        self._full = False
-        self._serve_in(0.0)
+    def _retry(self, message: MtMessage) -> None:
+        message.due = True
+        self._memory_full = False
+        self._schedule_offer(0.0)
 
-    def _expire(self, message: Terminated) -> None:
+    def _expire(self, message: MtMessage) -> None:
         message.expired = True
-        if self._air is None or self._air[1] is not message:
+        if self._in_flight is None or self._in_flight[1] is not message:
             self._give_up(message, "its period of validity is over")
 
-    def _give_up(self, message: Terminated, why: str) -> None:
+    def _give_up(self, message: MtMessage, why: str) -> None:
         self._remove(message)
-        self._tell(EventKind.GIVEN_UP, message, why)
-        if message.outcome is not None:
-            message.outcome.gave_up()
+        self._emit_event(NetworkEventKind.GIVEN_UP, message, why)
+        if message.listener is not None:
+            message.listener.gave_up()
 
-    def _remove(self, message: Terminated) -> None:
-        self.waiting.remove(message)
-        for timer in (message.retry, message.expiry):
+    def _remove(self, message: MtMessage) -> None:
+        self.messages.remove(message)
+        for timer in (message.retry_timer, message.expiry_timer):
             if timer is not None:
                 timer.cancel()
 
-    def _tell(self, kind: EventKind, message: Terminated, note: str = "") -> None:
+    def _emit_event(self, kind: NetworkEventKind, message: MtMessage, note: str = "") -> None:
         self._emit(
-            Event(
+            NetworkEvent(
                 kind=kind,
-                at=self._wall(),
+                at=self._wall_clock(),
                 imsi=self.imsi,
-                number=message.number,
+                number=message.sender,
                 sid=message.sid,
                 body=message.body,
-                attempt=message.attempts or None,
+                attempt=message.attempt_count or None,
                 note=note,
             )
         )

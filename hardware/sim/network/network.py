@@ -12,22 +12,22 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pdu
-from hardware.sim.network.events import Event, EventKind
-from hardware.sim.network.line import Line, NetworkTiming, Outcome, Terminated
-from hardware.sim.network.originated import Joiner, Originated
-from hardware.sim.network.timers import Timers
+from hardware.sim.network.events import NetworkEvent, NetworkEventKind
+from hardware.sim.network.line import SubscriberQueue, NetworkTiming, DeliveryListener, MtMessage
+from hardware.sim.network.originated import Reassembler, MoMessage
+from hardware.sim.network.timers import TimerGroup
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-    from hardware.sim.network.events import Observer
-    from hardware.sim.radio import Scheduler, Station
+    from hardware.sim.network.events import NetworkObserver
+    from hardware.sim.radio import Scheduler, MobileStation
 
 SERVICE_CENTRE = pdu.Address.parse("+447700900000")
 """A number from the range that is kept for fiction."""
 
-LEDGER = 10_000
+MAX_MO_MESSAGES = 10_000
 """Messages from SIMs that are remembered."""
 
 # Registration, 27.007 7.2, and causes of refusal, 24.011 E.2 and 23.040 9.2.3.22.
@@ -45,11 +45,11 @@ class Subscription:
     """A SIM that the network knows, and who gets its messages."""
 
     imsi: str
-    number: str
+    phone_number: str
     """Its telephone number."""
-    registration: int = 1
+    registration_stat: int = 1
     """What a module with it is told when it attaches: 1 home, 5 roaming, 3 denied."""
-    originated: Callable[[Originated], None]
+    on_mo_message: Callable[[MoMessage], None]
     """Called with each whole message that the SIM sends."""
 
 
@@ -59,29 +59,29 @@ class SimulatedNetwork:
     def __init__(
         self,
         scheduler: Scheduler,
-        wall: Callable[[], datetime],
-        emit: Observer,
+        wall_clock: Callable[[], datetime],
+        emit: NetworkObserver,
         *,
         timing: NetworkTiming | None = None,
         service_centre: pdu.Address = SERVICE_CENTRE,
     ) -> None:
         self.timing = timing or NetworkTiming()
         self.service_centre = service_centre
-        self.ledger: deque[Originated] = deque(maxlen=LEDGER)
+        self.mo_messages: deque[MoMessage] = deque(maxlen=MAX_MO_MESSAGES)
         """Whole messages that SIMs have sent, oldest first, listed by a service or not."""
-        self._wall = wall
+        self._wall_clock = wall_clock
         self._emit = emit
         self._scheduler = scheduler
-        self._timers = Timers(scheduler)
-        self._joiner = Joiner()
+        self._timers = TimerGroup(scheduler)
+        self._reassembler = Reassembler()
         self._subscriptions: dict[str, Subscription] = {}
-        self._lines: dict[str, Line] = {}
+        self._queues: dict[str, SubscriberQueue] = {}
 
     def subscribe(self, subscription: Subscription) -> None:
         """Make a SIM known."""
         imsi = subscription.imsi
         self._subscriptions[imsi] = subscription
-        self._lines[imsi] = Line(imsi, self._timers, self.timing, self.service_centre, self._wall, self._emit)
+        self._queues[imsi] = SubscriberQueue(imsi, self._timers, self.timing, self.service_centre, self._wall_clock, self._emit)
 
     def close(self) -> None:
         """Nothing happens any more."""
@@ -97,109 +97,109 @@ class SimulatedNetwork:
         *,
         body: str | bytes | None = None,
         sid: str | None = None,
-        outcome: Outcome | None = None,
-        keep: bool = True,
-    ) -> Terminated:
+        listener: DeliveryListener | None = None,
+        store_and_forward: bool = True,
+    ) -> MtMessage:
         """Send one SMS to a SIM; `body` and `sid` are for events.
 
         Raises KeyError when the SIM is unknown, pdu.PduError when the message cannot be written as octets.
         """
         deliver = pdu.Deliver(
             originating_address=sender,
-            service_centre_timestamp=pdu.Timestamp.of(self._wall()),
+            service_centre_timestamp=pdu.Timestamp.of(self._wall_clock()),
             user_data=user_data,
             data_coding_scheme=user_data.data_coding_scheme,
         )
         pdu.encode(deliver, sca=False)
-        message = Terminated(
+        message = MtMessage(
             tpdu=deliver,
-            number=str(sender),
+            sender=str(sender),
             body=body,
             sid=sid,
-            outcome=outcome,
-            keep=keep,
+            listener=listener,
+            store_and_forward=store_and_forward,
         )
-        self._timers.later(self.timing.transit, self._lines[imsi].put, message)
+        self._timers.call_later(self.timing.transit_s, self._queues[imsi].enqueue, message)
         return message
 
-    def redeliver(self, imsi: str, message: Terminated) -> None:
+    def redeliver(self, imsi: str, message: MtMessage) -> None:
         """Offer a message again, octet by octet the same, as after a lost acknowledgement."""
-        again = Terminated(
-            tpdu=message.tpdu, number=message.number, body=message.body, sid=message.sid, keep=message.keep
+        again = MtMessage(
+            tpdu=message.tpdu, sender=message.sender, body=message.body, sid=message.sid, store_and_forward=message.store_and_forward
         )
-        self._tell(EventKind.REDELIVERED, imsi, again.number, again.body, sid=again.sid)
-        self._lines[imsi].put(again)
+        self._emit_event(NetworkEventKind.REDELIVERED, imsi, again.sender, again.body, sid=again.sid)
+        self._queues[imsi].enqueue(again)
 
     def lose_acknowledgements(self, imsi: str, count: int = 1) -> None:
         """Lose the next acknowledgements of this SIM's module on their way to the service centre."""
-        self._lines[imsi].losses += count
+        self._queues[imsi].acks_to_drop += count
 
-    def waiting(self, imsi: str) -> int:
+    def count_waiting(self, imsi: str) -> int:
         """How many messages wait for this SIM, the one in the air included."""
-        return len(self._lines[imsi].waiting)
+        return len(self._queues[imsi].messages)
 
-    def acknowledge(self, station: Station, reference: int, cause: int | None) -> None:
+    def acknowledge(self, station: MobileStation, reference: int, cause: int | None) -> None:
         """See `radio.Network`."""
-        line = self._lines.get(station.imsi)
+        line = self._queues.get(station.imsi)
         if line is not None and line.station is station:
-            line.answer(reference, cause)
+            line.handle_answer(reference, cause)
 
-    def memory_available(self, station: Station) -> None:
+    def memory_available(self, station: MobileStation) -> None:
         """See `radio.Network`."""
-        line = self._lines.get(station.imsi)
+        line = self._queues.get(station.imsi)
         if line is not None and line.station is station:
-            line.flush(self.timing.alert)
+            line.retry_all(self.timing.alert_delay_s)
 
     # Being there.
 
-    def attach(self, station: Station) -> int:
+    def attach(self, station: MobileStation) -> int:
         """See `radio.Network`. A second module with the same SIM takes the place of the first."""
         subscription = self._subscriptions.get(station.imsi)
-        if subscription is None or subscription.registration == DENIED:
+        if subscription is None or subscription.registration_stat == DENIED:
             return DENIED
-        line = self._lines[station.imsi]
-        if not line.covered:
+        line = self._queues[station.imsi]
+        if not line.in_coverage:
             return SEARCHING
-        for other in self._lines.values():
+        for other in self._queues.values():
             if other.station is station and other is not line:  # its card was changed
                 other.detach()
         line.attach(station)
-        self._tell(EventKind.ATTACHED, station.imsi)
-        return subscription.registration
+        self._emit_event(NetworkEventKind.ATTACHED, station.imsi)
+        return subscription.registration_stat
 
-    def detach(self, station: Station) -> None:
+    def detach(self, station: MobileStation) -> None:
         """See `radio.Network`."""
-        line = next((line for line in self._lines.values() if line.station is station), None)
+        line = next((line for line in self._queues.values() if line.station is station), None)
         if line is not None:
             line.detach()
-            self._tell(EventKind.DETACHED, line.imsi)
+            self._emit_event(NetworkEventKind.DETACHED, line.imsi)
 
-    def cover(self, imsi: str, covered: bool) -> None:
+    def set_coverage(self, imsi: str, in_coverage: bool) -> None:
         """Take the SIM out of, or back into, radio coverage: nothing reaches it and nothing comes from it."""
-        line = self._lines[imsi]
-        if line.covered == covered:
+        line = self._queues[imsi]
+        if line.in_coverage == in_coverage:
             return
-        line.covered = covered
-        self._tell(EventKind.ATTACHED if covered else EventKind.DETACHED, imsi, note="radio coverage")
-        if covered:
-            line.flush(self.timing.alert)
+        line.in_coverage = in_coverage
+        self._emit_event(NetworkEventKind.ATTACHED if in_coverage else NetworkEventKind.DETACHED, imsi, note="radio coverage")
+        if in_coverage:
+            line.retry_all(self.timing.alert_delay_s)
 
-    def reachable(self, imsi: str) -> bool:
+    def is_reachable(self, imsi: str) -> bool:
         """Whether a module with this SIM is attached and in coverage."""
-        return self._lines[imsi].reachable
+        return self._queues[imsi].is_reachable
 
     # From a SIM.
 
-    def submit(self, station: Station, token: int, tpdu: bytes) -> None:
+    def submit(self, station: MobileStation, token: int, tpdu: bytes) -> None:
         """See `radio.Network`."""
-        self._timers.later(self.timing.transit, self._submitted, station, token, tpdu)
+        self._timers.call_later(self.timing.transit_s, self._handle_submit, station, token, tpdu)
 
-    def _submitted(self, station: Station, token: int, tpdu: bytes) -> None:
-        line = self._lines.get(station.imsi)
+    def _handle_submit(self, station: MobileStation, token: int, tpdu: bytes) -> None:
+        line = self._queues.get(station.imsi)
         if line is None:
             station.submitted(token, UNIDENTIFIED_SUBSCRIBER)
             return
-        if line.station is not station or not line.covered:
+        if line.station is not station or not line.in_coverage:
             station.submitted(token, NETWORK_OUT_OF_ORDER)
             return
         try:
@@ -213,24 +213,24 @@ class SimulatedNetwork:
         if not message.destination_address.number:
             station.submitted(token, INVALID_ADDRESS)
             return
-        self._accept(line, message)
+        self._accept_submit(line, message)
         station.submitted(token, None)
 
-    def _accept(self, line: Line, message: pdu.Submit) -> None:
+    def _accept_submit(self, queue: SubscriberQueue, message: pdu.Submit) -> None:
         number = str(message.destination_address)
         body = message.text if message.text is not None else message.data
-        self._tell(EventKind.ORIGINATED, line.imsi, number, body)
+        self._emit_event(NetworkEventKind.ORIGINATED, queue.imsi, number, body)
         if message.status_report_request:
-            self._report(line, message)
+            self._send_status_report(queue, message)
         now = self._scheduler.time()
-        whole = self._joiner.add(line.imsi, message, now=now, at=self._wall())
+        whole = self._reassembler.add(queue.imsi, message, now=now, received_at=self._wall_clock())
         if whole is not None:
-            self.ledger.append(whole)
-            self._subscriptions[line.imsi].originated(whole)
+            self.mo_messages.append(whole)
+            self._subscriptions[queue.imsi].on_mo_message(whole)
 
-    def _report(self, line: Line, message: pdu.Submit) -> None:
+    def _send_status_report(self, queue: SubscriberQueue, message: pdu.Submit) -> None:
         """The other side is a computer that takes everything at once: delivered, TP-ST 0."""
-        now = pdu.Timestamp.of(self._wall())
+        now = pdu.Timestamp.of(self._wall_clock())
         report = pdu.StatusReport(
             message_reference=message.message_reference,
             recipient_address=message.destination_address,
@@ -239,11 +239,11 @@ class SimulatedNetwork:
             status=0,
         )
         number = str(message.destination_address)
-        self._timers.later(self.timing.transit, line.put, Terminated(tpdu=report, number=number, body=None))
+        self._timers.call_later(self.timing.transit_s, queue.enqueue, MtMessage(tpdu=report, sender=number, body=None))
 
-    def _tell(
+    def _emit_event(
         self,
-        kind: EventKind,
+        kind: NetworkEventKind,
         imsi: str,
         number: str | None = None,
         body: str | bytes | None = None,
@@ -251,4 +251,4 @@ class SimulatedNetwork:
         sid: str | None = None,
         note: str = "",
     ) -> None:
-        self._emit(Event(kind=kind, at=self._wall(), imsi=imsi, number=number, sid=sid, body=body, note=note))
+        self._emit(NetworkEvent(kind=kind, at=self._wall_clock(), imsi=imsi, number=number, sid=sid, body=body, note=note))

@@ -10,46 +10,46 @@ import pdu
 if TYPE_CHECKING:
     from datetime import datetime
 
-PARTS_WAIT = 3600.0
+REASSEMBLY_TIMEOUT_S = 3600.0
 """Seconds after which a long message without its missing parts is forgotten; modules send parts in one go."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Originated:
+class MoMessage:
     """A whole message from a SIM (mobile originated)."""
 
     imsi: str
     destination: pdu.Address
     body: str | bytes
     """Text, or the octets of an 8-bit message."""
-    at: datetime
+    received_at: datetime
     """When its last part was accepted."""
-    parts: int = 1
+    part_count: int = 1
 
 
-class Joiner:
+class Reassembler:
     """Joins the parts of long messages, each SIM and destination for itself, in any order."""
 
     def __init__(self) -> None:
         self._assembler = pdu.Assembler()
 
-    def add(self, imsi: str, message: pdu.Submit, *, now: float, at: datetime) -> Originated | None:
+    def add(self, imsi: str, message: pdu.Submit, *, now: float, received_at: datetime) -> MoMessage | None:
         """The whole message that this one completes, or None while parts are missing; `now` in seconds."""
-        self._assembler.forget(now - PARTS_WAIT)
+        self._assembler.forget(now - REASSEMBLY_TIMEOUT_S)
         key = (imsi, message.destination_address)
         whole = self._assembler.add(message.user_data, key, at=now)
         if whole is None:
             return None
-        return Originated(
+        return MoMessage(
             imsi=imsi,
             destination=message.destination_address,
-            body=_body(whole),
-            at=at,
-            parts=len(whole.parts),
+            body=_joined_body(whole),
+            received_at=received_at,
+            part_count=len(whole.parts),
         )
 
 
-def _body(whole: pdu.Assembled) -> str | bytes:
+def _joined_body(whole: pdu.Assembled) -> str | bytes:
     if whole.text is not None:
         return whole.text
     if whole.data is not None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeVarTuple
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from hardware.sim.radio import Handle, Scheduler
+    from hardware.sim.radio import TimerHandle, Scheduler
 
 Arguments = TypeVarTuple("Arguments")
 
@@ -19,22 +19,22 @@ class Timer:
 
     def __init__(self, timers: set[Timer]) -> None:
         self._timers = timers
-        self._handle: Handle | None = None
+        self._handle: TimerHandle | None = None
 
-    def hold(self, handle: Handle) -> None:
+    def set_handle(self, handle: TimerHandle) -> None:
         self._handle = handle
         self._timers.add(self)
 
-    def drop(self) -> None:
+    def discard(self) -> None:
         self._timers.discard(self)
 
     def cancel(self) -> None:
         if self._handle is not None:
             self._handle.cancel()
-        self.drop()
+        self.discard()
 
 
-class Timers:
+class TimerGroup:
     """Hands calls to a scheduler and remembers which have not been made."""
 
     def __init__(self, scheduler: Scheduler) -> None:
@@ -42,16 +42,16 @@ class Timers:
         self._pending: set[Timer] = set()
         self._closed = False
 
-    def later(self, delay: float, callback: Callable[[*Arguments], object], /, *args: *Arguments) -> Timer:
+    def call_later(self, delay: float, callback: Callable[[*Arguments], object], /, *args: *Arguments) -> Timer:
         """Call `callback(*args)` in `delay` seconds, unless cancelled or closed before."""
         timer = Timer(self._pending)
 
         def call() -> None:
-            timer.drop()
+            timer.discard()
             callback(*args)
 
         if not self._closed:
-            timer.hold(self._scheduler.call_later(delay, call))
+            timer.set_handle(self._scheduler.call_later(delay, call))
         return timer
 
     def close(self) -> None:

@@ -8,11 +8,11 @@ from urllib.parse import urlencode
 from aiohttp import web
 
 from hardware.sim.rest import forms
-from hardware.sim.rest.address import root
+from hardware.sim.rest.address import root_url
 
 if TYPE_CHECKING:
     from hardware.sim.service.list import Query
-    from hardware.sim.service.resource import Resource
+    from hardware.sim.service.resource import CommandResource
     from hardware.sim.service.service import CommandService
 
 
@@ -23,44 +23,44 @@ class CommandRoutes:
         self._service = service
         self._account_sid = account_sid
 
-    def add_to(self, router: web.UrlDispatcher) -> None:
-        path = self._service.product.path
+    def register(self, router: web.UrlDispatcher) -> None:
+        path = self._service.product.collection_path
         router.add_post(path, self.create)
-        router.add_get(path, self.list, allow_head=False)
+        router.add_get(path, self.list_page, allow_head=False)
         router.add_get(f"{path}/{{sid}}", self.fetch, allow_head=False)
-        if self._service.product.deletable:
+        if self._service.product.can_delete:
             router.add_delete(f"{path}/{{sid}}", self.delete)
 
     async def create(self, request: web.Request) -> web.Response:
-        resource = self._service.create(await forms.form(request))
-        return web.json_response(self._show(request, resource), status=201)
+        resource = self._service.create(await forms.parse_form(request))
+        return web.json_response(self._resource_json(request, resource), status=201)
 
     async def fetch(self, request: web.Request) -> web.Response:
-        return web.json_response(self._show(request, self._service.fetch(request.match_info["sid"])))
+        return web.json_response(self._resource_json(request, self._service.fetch(request.match_info["sid"])))
 
-    async def list(self, request: web.Request) -> web.Response:
+    async def list_page(self, request: web.Request) -> web.Response:
         product = self._service.product
-        page = self._service.page(forms.query(request))
-        base = f"{root(request)}{product.path}"
+        page = self._service.list_page(forms.parse_query(request))
+        base = f"{root_url(request)}{product.collection_path}"
 
         def url(query: Query | None) -> str | None:
             return None if query is None else f"{base}?{urlencode(query)}"
 
         meta = {
             "first_page_url": url(page.first),
-            "key": product.key,
+            "key": product.list_key,
             "next_page_url": url(page.next),
             "page": page.number,
             "page_size": page.size,
             "previous_page_url": url(page.previous),
-            "url": url(page.here),
+            "url": url(page.current),
         }
-        rows = [self._show(request, resource) for resource in page.rows]
-        return web.json_response({product.key: rows, "meta": meta})
+        rows = [self._resource_json(request, resource) for resource in page.rows]
+        return web.json_response({product.list_key: rows, "meta": meta})
 
     async def delete(self, request: web.Request) -> web.Response:
         self._service.delete(request.match_info["sid"])
         return web.Response(status=204)
 
-    def _show(self, request: web.Request, resource: Resource) -> dict[str, object]:
-        return resource.as_json(self._service.product, self._account_sid, root(request))
+    def _resource_json(self, request: web.Request, resource: CommandResource) -> dict[str, object]:
+        return resource.to_json(self._service.product, self._account_sid, root_url(request))

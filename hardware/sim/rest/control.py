@@ -28,14 +28,14 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 import pdu
-from hardware.sim.faults import MEANING, FaultError
+from hardware.sim.faults import FAULT_DESCRIPTIONS, FaultError
 from hardware.sim.rest import forms
-from hardware.sim.service.error import invalid, missing
-from hardware.sim.service.resource import date
+from hardware.sim.service.error import invalid_parameter, missing_parameter
+from hardware.sim.service.resource import format_date
 
 if TYPE_CHECKING:
-    from hardware.sim.network.events import Event
-    from hardware.sim.network.originated import Originated
+    from hardware.sim.network.events import NetworkEvent
+    from hardware.sim.network.originated import MoMessage
     from hardware.sim.sandbox import Sandbox
     from hardware.sim.sandbox_sim import SandboxSim
 
@@ -46,159 +46,159 @@ class ControlRoutes:
     def __init__(self, sandbox: Sandbox) -> None:
         self._sandbox = sandbox
 
-    def add_to(self, router: web.UrlDispatcher) -> None:
+    def register(self, router: web.UrlDispatcher) -> None:
         sim = "/sandbox/sims/{name}"
         for path, get in (
-            ("/sandbox", self.describe),
-            ("/sandbox/", self.describe),
-            ("/sandbox/sims", self.sims),
-            ("/sandbox/events", self.events),
-            (sim, self.sim),
-            (f"{sim}/messages", self.sent),
-            (f"{sim}/faults", self.faults),
-            ("/sandbox/faults", self.meanings),
+            ("/sandbox", self.show_sandbox),
+            ("/sandbox/", self.show_sandbox),
+            ("/sandbox/sims", self.list_sims),
+            ("/sandbox/events", self.list_events),
+            (sim, self.show_sim),
+            (f"{sim}/messages", self.list_sent),
+            (f"{sim}/faults", self.show_faults),
+            ("/sandbox/faults", self.list_fault_kinds),
         ):
             router.add_get(path, get, allow_head=False)
         for path, post in (
-            (f"{sim}/messages", self.send),
+            (f"{sim}/messages", self.send_message),
             (f"{sim}/attach", self.attach),
             (f"{sim}/detach", self.detach),
-            (f"{sim}/lose", self.lose),
-            (f"{sim}/faults", self.order_fault),
+            (f"{sim}/lose", self.lose_acknowledgements),
+            (f"{sim}/faults", self.add_fault),
             ("/sandbox/commands/{sid}/redeliver", self.redeliver),
         ):
             router.add_post(path, post)
-        router.add_delete(f"{sim}/faults", self.call_off_faults)
+        router.add_delete(f"{sim}/faults", self.cancel_faults)
 
     # Looking.
 
-    async def describe(self, _request: web.Request) -> web.Response:
+    async def show_sandbox(self, _request: web.Request) -> web.Response:
         return web.json_response(self._sandbox.describe())
 
-    async def sims(self, _request: web.Request) -> web.Response:
-        return web.json_response({"sims": [self._show(sim) for sim in self._sandbox.sims.values()]})
+    async def list_sims(self, _request: web.Request) -> web.Response:
+        return web.json_response({"sims": [self._sim_json(sim) for sim in self._sandbox.sims.values()]})
 
-    async def sim(self, request: web.Request) -> web.Response:
-        return web.json_response(self._show(self._sim(request)))
+    async def show_sim(self, request: web.Request) -> web.Response:
+        return web.json_response(self._sim_json(self._find_sim(request)))
 
-    async def sent(self, request: web.Request) -> web.Response:
-        imsi = self._sim(request).card.imsi
-        sent = [_originated(message) for message in self._sandbox.network.ledger if message.imsi == imsi]
+    async def list_sent(self, request: web.Request) -> web.Response:
+        imsi = self._find_sim(request).sim_card.imsi
+        sent = [_mo_message_json(message) for message in self._sandbox.network.mo_messages if message.imsi == imsi]
         return web.json_response({"messages": sent[::-1]})
 
-    async def events(self, request: web.Request) -> web.Response:
-        after = forms.query(request).get("after", "0")
+    async def list_events(self, request: web.Request) -> web.Response:
+        after = forms.parse_query(request).get("after", "0")
         if not (after.isascii() and after.isdigit() and len(after) < 19):
-            raise invalid("after", "it must be the number of an event")
+            raise invalid_parameter("after", "it must be the number of an event")
         events = [
-            {"event": number, **_event(sim, event)}
+            {"event": number, **_event_json(sim, event)}
             for number, sim, event in self._sandbox.events
             if number > int(after)
         ]
         return web.json_response({"events": events})
 
-    async def meanings(self, _request: web.Request) -> web.Response:
-        return web.json_response({"faults": MEANING})
+    async def list_fault_kinds(self, _request: web.Request) -> web.Response:
+        return web.json_response({"faults": FAULT_DESCRIPTIONS})
 
-    async def faults(self, request: web.Request) -> web.Response:
-        return web.json_response(self._sandbox.misfortunes(self._sim(request).sid).describe())
+    async def show_faults(self, request: web.Request) -> web.Response:
+        return web.json_response(self._sandbox.fault_schedule(self._find_sim(request).sid).describe())
 
     # Doing.
 
-    async def send(self, request: web.Request) -> web.Response:
-        sim, wanted = self._sim(request), await _body(request)
-        sender, content = _text(wanted, "from"), _content(wanted)
+    async def send_message(self, request: web.Request) -> web.Response:
+        sim, wanted = self._find_sim(request), await _read_json(request)
+        sender, content = _text_field(wanted, "from"), _message_content(wanted)
         try:
             parts = self._sandbox.send_sms(sim.sid, sender, content)
         except pdu.PduError as error:
-            raise invalid("from" if "address" in error.field else "text", str(error)) from error
+            raise invalid_parameter("from" if "address" in error.field else "text", str(error)) from error
         return web.json_response({"parts": parts}, status=202)
 
     async def attach(self, request: web.Request) -> web.Response:
-        self._sandbox.attach(self._sim(request).sid)
-        return await self.sim(request)
+        self._sandbox.attach(self._find_sim(request).sid)
+        return await self.show_sim(request)
 
     async def detach(self, request: web.Request) -> web.Response:
-        self._sandbox.detach(self._sim(request).sid)
-        return await self.sim(request)
+        self._sandbox.detach(self._find_sim(request).sid)
+        return await self.show_sim(request)
 
-    async def lose(self, request: web.Request) -> web.Response:
-        count = (await _body(request)).get("count", 1)
+    async def lose_acknowledgements(self, request: web.Request) -> web.Response:
+        count = (await _read_json(request)).get("count", 1)
         if not isinstance(count, int) or isinstance(count, bool) or not 1 <= count <= 1000:
-            raise invalid("count", "it must be an integer from 1 to 1000")
-        self._sandbox.lose_acknowledgements(self._sim(request).sid, count)
-        return await self.sim(request)
+            raise invalid_parameter("count", "it must be an integer from 1 to 1000")
+        self._sandbox.lose_acknowledgements(self._find_sim(request).sid, count)
+        return await self.show_sim(request)
 
-    async def order_fault(self, request: web.Request) -> web.Response:
-        sim, fault = self._sim(request), _text(await _body(request), "fault")
+    async def add_fault(self, request: web.Request) -> web.Response:
+        sim, fault = self._find_sim(request), _text_field(await _read_json(request), "fault")
         try:
-            self._sandbox.misfortunes(sim.sid).order(fault)
+            self._sandbox.fault_schedule(sim.sid).add(fault)
         except FaultError as error:
-            raise invalid("fault", str(error)) from error
-        return web.json_response(self._sandbox.misfortunes(sim.sid).describe(), status=202)
+            raise invalid_parameter("fault", str(error)) from error
+        return web.json_response(self._sandbox.fault_schedule(sim.sid).describe(), status=202)
 
-    async def call_off_faults(self, request: web.Request) -> web.Response:
-        self._sandbox.misfortunes(self._sim(request).sid).call_off()
-        return await self.faults(request)
+    async def cancel_faults(self, request: web.Request) -> web.Response:
+        self._sandbox.fault_schedule(self._find_sim(request).sid).cancel_all()
+        return await self.show_faults(request)
 
     async def redeliver(self, request: web.Request) -> web.Response:
         self._sandbox.redeliver(request.match_info["sid"])
         return web.json_response({}, status=202)
 
-    def _sim(self, request: web.Request) -> SandboxSim:
-        return self._sandbox.sim(request.match_info["name"])
+    def _find_sim(self, request: web.Request) -> SandboxSim:
+        return self._sandbox.find_sim(request.match_info["name"])
 
-    def _show(self, sim: SandboxSim) -> dict[str, object]:
+    def _sim_json(self, sim: SandboxSim) -> dict[str, object]:
         network = self._sandbox.network
         return {
             **sim.describe(self._sandbox.url),
-            "reachable": network.reachable(sim.card.imsi),
-            "waiting": network.waiting(sim.card.imsi),
+            "reachable": network.is_reachable(sim.sim_card.imsi),
+            "waiting": network.count_waiting(sim.sim_card.imsi),
         }
 
 
-async def _body(request: web.Request) -> dict[str, object]:
+async def _read_json(request: web.Request) -> dict[str, object]:
     """Whatever the media type says (curl's default says "form"), it is read as JSON; absent is `{}`."""
     octets = await request.read()
     try:
         body = json.loads(octets or b"{}")
     except (ValueError, RecursionError) as error:  # the decoder's, UTF-8's, and a thousand brackets
-        raise invalid("body", "it must be JSON") from error
+        raise invalid_parameter("body", "it must be JSON") from error
     if not isinstance(body, dict):
-        raise invalid("body", "it must be a JSON object")
+        raise invalid_parameter("body", "it must be a JSON object")
     return body
 
 
-def _text(body: dict[str, object], name: str) -> str:
+def _text_field(body: dict[str, object], name: str) -> str:
     value = body.get(name)
     if value is None:
-        raise missing(name)
+        raise missing_parameter(name)
     if not isinstance(value, str) or not value:
-        raise invalid(name, "it must be a text")
+        raise invalid_parameter(name, "it must be a text")
     if any("\ud800" <= character <= "\udfff" for character in value):
-        raise invalid(name, "it holds half a surrogate pair")
+        raise invalid_parameter(name, "it holds half a surrogate pair")
     return value
 
 
-def _content(body: dict[str, object]) -> str | bytes:
+def _message_content(body: dict[str, object]) -> str | bytes:
     if "hex" not in body:
-        return _text(body, "text")
+        return _text_field(body, "text")
     try:
-        return bytes.fromhex(_text(body, "hex"))
+        return bytes.fromhex(_text_field(body, "hex"))
     except ValueError as error:
-        raise invalid("hex", "it must be pairs of hexadecimal digits") from error
+        raise invalid_parameter("hex", "it must be pairs of hexadecimal digits") from error
 
 
-def _originated(message: Originated) -> dict[str, object]:
+def _mo_message_json(message: MoMessage) -> dict[str, object]:
     return {
         "to": str(message.destination),
-        **_shown(message.body),
-        "parts": message.parts,
-        "at": date(message.at),
+        **_content_json(message.body),
+        "parts": message.part_count,
+        "at": format_date(message.received_at),
     }
 
 
-def _event(sim: SandboxSim, event: Event) -> dict[str, object]:
+def _event_json(sim: SandboxSim, event: NetworkEvent) -> dict[str, object]:
     return {
         "kind": event.kind.value,
         "at": event.at.isoformat(),
@@ -206,11 +206,11 @@ def _event(sim: SandboxSim, event: Event) -> dict[str, object]:
         "service": sim.service.product.name,
         "number": event.number,
         "sid": event.sid,
-        **_shown(event.body),
+        **_content_json(event.body),
         "attempt": event.attempt,
         "note": event.note,
     }
 
 
-def _shown(body: str | bytes | None) -> dict[str, object]:
+def _content_json(body: str | bytes | None) -> dict[str, object]:
     return {"hex": body.hex()} if isinstance(body, bytes) else {"text": body}

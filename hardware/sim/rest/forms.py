@@ -5,49 +5,49 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
-from hardware.sim.service.error import CONFLICT, INVALID_VALUE, UNSPECIFIED, ServiceError
+from hardware.sim.service.error import CONFLICTING_PARAMETERS, INVALID_VALUE, UNSPECIFIED, ServiceError
 
 if TYPE_CHECKING:
     from aiohttp import web
 
-FORM = "application/x-www-form-urlencoded"
-FIELDS = 100
+FORM_CONTENT_TYPE = "application/x-www-form-urlencoded"
+MAX_FIELDS = 100
 """More parameters than any operation has."""
 
 
-def query(request: web.Request) -> dict[str, str]:
+def parse_query(request: web.Request) -> dict[str, str]:
     """The query of the request as it came, not as the framework repaired it."""
-    return _parse(request.raw_path.partition("?")[2])
+    return _parse_pairs(request.raw_path.partition("?")[2])
 
 
-async def form(request: web.Request) -> dict[str, str]:
+async def parse_form(request: web.Request) -> dict[str, str]:
     """The form in the body; an absent body is an empty form, another media type is refused (415)."""
     body = await request.read()
     if not body:
         return {}
-    if request.content_type != FORM:
+    if request.content_type != FORM_CONTENT_TYPE:
         raise ServiceError(
-            415, UNSPECIFIED, f"Parameters are taken as {FORM}, not as {request.content_type}."
+            415, UNSPECIFIED, f"Parameters are taken as {FORM_CONTENT_TYPE}, not as {request.content_type}."
         )
     try:
-        return _parse(body.decode("utf-8"))
+        return _parse_pairs(body.decode("utf-8"))
     except UnicodeDecodeError as error:
-        raise _not_utf8() from error
+        raise _not_utf8_error() from error
 
 
-def _parse(text: str) -> dict[str, str]:
+def _parse_pairs(text: str) -> dict[str, str]:
     try:
-        pairs = parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=FIELDS)
+        pairs = parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=MAX_FIELDS)
     except UnicodeDecodeError as error:
-        raise _not_utf8() from error
+        raise _not_utf8_error() from error
     except ValueError as error:
-        raise ServiceError(400, INVALID_VALUE, f"There are more than {FIELDS} parameters.") from error
+        raise ServiceError(400, INVALID_VALUE, f"There are more than {MAX_FIELDS} parameters.") from error
     parameters: dict[str, str] = {}
     for name, value in pairs:
         if parameters.setdefault(name, value) != value:
-            raise ServiceError(400, CONFLICT, f"The parameter {name} is given twice, with different values.")
+            raise ServiceError(400, CONFLICTING_PARAMETERS, f"The parameter {name} is given twice, with different values.")
     return parameters
 
 
-def _not_utf8() -> ServiceError:
+def _not_utf8_error() -> ServiceError:
     return ServiceError(400, INVALID_VALUE, "The parameters are not UTF-8.")

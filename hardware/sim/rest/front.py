@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from hardware.sim.rest import control
-from hardware.sim.rest.address import root
+from hardware.sim.rest.address import root_url
 from hardware.sim.service.product import PRODUCTS
 
 if TYPE_CHECKING:
@@ -17,28 +17,28 @@ if TYPE_CHECKING:
     from hardware.sim.sandbox_sim import SandboxSim
 
 
-class FrontRoutes:
+class IndexRoutes:
     """The front page of one sandbox."""
 
     def __init__(self, sandbox: Sandbox) -> None:
         self._sandbox = sandbox
 
-    def add_to(self, router: web.UrlDispatcher) -> None:
-        router.add_get("/", self.page, allow_head=False)
+    def register(self, router: web.UrlDispatcher) -> None:
+        router.add_get("/", self.show_page, allow_head=False)
 
-    async def page(self, request: web.Request) -> web.Response:
-        body = f"<pre>{escape(self._text(root(request)), quote=False)}</pre>"
+    async def show_page(self, request: web.Request) -> web.Response:
+        body = f"<pre>{escape(self._page_text(root_url(request)), quote=False)}</pre>"
         head = '<meta charset="utf-8"><title>modem-agent sandbox</title>'
         return web.Response(text=f"<!doctype html>{head}{body}", content_type="text/html")
 
-    def _text(self, url: str) -> str:
+    def _page_text(self, url: str) -> str:
         sandbox = self._sandbox
         sims = "\n".join(
             f"  {sim.unique_name}  {sim.service.product.name}  {sim.sid}  {sim.link}"
             for sim in sandbox.sims.values()
         )
-        collections = "\n".join(f"  {url}{product.path}  ({product.name})" for product in PRODUCTS.values())
-        lines = "\n\n".join(self._lines(url, sim) for sim in sandbox.sims.values())
+        collections = "\n".join(f"  {url}{product.collection_path}  ({product.name})" for product in PRODUCTS.values())
+        lines = "\n\n".join(self._curl_lines(url, sim) for sim in sandbox.sims.values())
         return (
             f"modem-agent sandbox\n\nSIMs, their services, SIDs and serial ports:\n{sims}\n\n"
             f"Commands:\n{collections}\n\nAccount {sandbox.account_sid}, token {sandbox.token} "
@@ -46,9 +46,9 @@ class FrontRoutes:
             f"Beside the services:\n\n{(control.__doc__ or '').partition(chr(10))[2].strip(chr(10))}"
         )
 
-    def _lines(self, url: str, sim: SandboxSim) -> str:
+    def _curl_lines(self, url: str, sim: SandboxSim) -> str:
         product = sim.service.product
         user = f"{self._sandbox.account_sid}:{self._sandbox.token}"
-        where = shlex.quote(f"{url}{product.path}")
-        form = f"-d {shlex.quote(f'Sim={sim.unique_name}')} -d {product.parameter}=ping"
+        where = shlex.quote(f"{url}{product.collection_path}")
+        form = f"-d {shlex.quote(f'Sim={sim.unique_name}')} -d {product.body_parameter}=ping"
         return f"  curl -u {user} {where} {form}\n  curl -u {user} {where}"

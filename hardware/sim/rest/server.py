@@ -7,36 +7,36 @@ from typing import TYPE_CHECKING
 
 from aiohttp import http_exceptions, web
 
-from hardware.sim.rest.address import authority
+from hardware.sim.rest.address import format_authority
 from hardware.sim.rest.commands import CommandRoutes
 from hardware.sim.rest.control import ControlRoutes
 from hardware.sim.rest.errors import errors_as_json
-from hardware.sim.rest.front import FrontRoutes
+from hardware.sim.rest.front import IndexRoutes
 
 if TYPE_CHECKING:
     from hardware.sim.sandbox import Sandbox
 
-SHUTDOWN = 1.0
+SHUTDOWN_TIMEOUT_S = 1.0
 """Seconds for requests under way when the sandbox stops; all of them are answered at once anyway."""
 
 
 log = logging.getLogger(__name__)
 
 
-def _of_interest(record: logging.LogRecord) -> bool:
+def _is_not_http_error(record: logging.LogRecord) -> bool:
     """What is no HTTP at all has been answered with 400; a traceback of it would help nobody."""
     error = record.exc_info[1] if record.exc_info else None
     return not isinstance(error, http_exceptions.HttpProcessingError)
 
 
-log.addFilter(_of_interest)
+log.addFilter(_is_not_http_error)
 
 
 class RestServer:
     """Listens from `start` to `stop`; `host` and `port` as the socket takes them, port 0 for any free one."""
 
     def __init__(self, sandbox: Sandbox, host: str, port: int) -> None:
-        self.wanted = authority(host, port)
+        self.listen_address = format_authority(host, port)
         self._sandbox = sandbox
         self._host = host
         self._port = port
@@ -46,10 +46,10 @@ class RestServer:
         """Raises OSError."""
         app = web.Application(middlewares=[errors_as_json])
         for service in self._sandbox.services.values():
-            CommandRoutes(service, self._sandbox.account_sid).add_to(app.router)
-        ControlRoutes(self._sandbox).add_to(app.router)
-        FrontRoutes(self._sandbox).add_to(app.router)
-        self._runner = web.AppRunner(app, access_log=None, logger=log, shutdown_timeout=SHUTDOWN)
+            CommandRoutes(service, self._sandbox.account_sid).register(app.router)
+        ControlRoutes(self._sandbox).register(app.router)
+        IndexRoutes(self._sandbox).register(app.router)
+        self._runner = web.AppRunner(app, access_log=None, logger=log, shutdown_timeout=SHUTDOWN_TIMEOUT_S)
         await self._runner.setup()
         await web.TCPSite(self._runner, self._host, self._port).start()
 
@@ -66,4 +66,4 @@ class RestServer:
             raise RuntimeError("the sandbox is not started")
         host, port = self._runner.addresses[0][:2]
         everywhere = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared, not listened on
-        return f"http://{authority(everywhere.get(host, host), port)}"
+        return f"http://{format_authority(everywhere.get(host, host), port)}"

@@ -9,56 +9,56 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pdu
-from hardware.sim.service.error import invalid
+from hardware.sim.service.error import invalid_parameter
 
 if TYPE_CHECKING:
-    from hardware.sim.service.product import Overlong, Product, Rules
-    from hardware.sim.service.request import Order
+    from hardware.sim.service.product import LongTextRule, Product, ServiceRules
+    from hardware.sim.service.request import CreateRequest
 
-SEPTETS = 160
-UNITS = 70
-SID = 35
+MAX_SEPTETS = 160
+MAX_UCS2_UNITS = 70
+SID_CHARACTERS = 35
 """34 characters and a space."""
-DOCUMENTED_WITH_SID = 128
+DOCUMENTED_CHARACTERS_WITH_SID = 128
 """What the vendor's document allows beside a SID: 160 - 32, which forgets two letters and the space."""
 
 
-def compose(
-    product: Product, rules: Rules, order: Order, sid: str, reference: int
+def build_user_data(
+    product: Product, rules: ServiceRules, request: CreateRequest, sid: str, reference: int
 ) -> tuple[pdu.UserData, ...]:
     """The user data of one SMS, or of several where a rule says so; raises ServiceError when it does not fit.
 
     `reference` (0 to 255) is the concatenation reference, should it be needed.
     """
-    if order.data is not None:
-        return pdu.segment(order.data)
-    wide = pdu.septets(order.body) is None
-    if wide and not rules.ucs2:
-        raise invalid(product.parameter, "it has characters that are not in GSM 03.38")
-    room = UNITS if wide else SEPTETS
-    rule: Overlong = rules.long_text
-    text = order.body
-    if order.include_sid != "none":
-        room -= SID
-        rule = rules.include_sid_overrun if _length(text) <= DOCUMENTED_WITH_SID and not wide else "refuse"
-        text = f"{sid} {text}" if order.include_sid == "start" else f"{text} {sid}"
-    if _length(order.body) > room:
+    if request.data is not None:
+        return pdu.segment(request.data)
+    wide = pdu.septets(request.body) is None
+    if wide and not rules.allow_ucs2:
+        raise invalid_parameter(product.body_parameter, "it has characters that are not in GSM 03.38")
+    room = MAX_UCS2_UNITS if wide else MAX_SEPTETS
+    rule: LongTextRule = rules.long_text
+    text = request.body
+    if request.include_sid != "none":
+        room -= SID_CHARACTERS
+        rule = rules.long_text_with_sid if _length(text) <= DOCUMENTED_CHARACTERS_WITH_SID and not wide else "refuse"
+        text = f"{sid} {text}" if request.include_sid == "start" else f"{text} {sid}"
+    if _length(request.body) > room:
         if rule == "refuse":
-            raise invalid(product.parameter, _too_long(_length(order.body), room, wide=wide))
+            raise invalid_parameter(product.body_parameter, _explain_too_long(_length(request.body), room, ucs2=wide))
         if rule == "cut":
-            text = cut(text)
+            text = truncate(text)
     try:
         return pdu.segment(text, reference=reference)
     except pdu.PduError as error:
-        raise invalid(product.parameter, str(error)) from error
+        raise invalid_parameter(product.body_parameter, str(error)) from error
 
 
-def cut(text: str) -> str:
+def truncate(text: str) -> str:
     """As much from the start as one SMS carries; neither an escape nor a surrogate pair is split."""
     if pdu.septets(text) is None:
-        return text.encode("utf-16-be")[: 2 * UNITS].decode("utf-16-be", errors="ignore")
-    text = text[:SEPTETS]
-    while _length(text) > SEPTETS:
+        return text.encode("utf-16-be")[: 2 * MAX_UCS2_UNITS].decode("utf-16-be", errors="ignore")
+    text = text[:MAX_SEPTETS]
+    while _length(text) > MAX_SEPTETS:
         text = text[:-1]
     return text
 
@@ -69,6 +69,6 @@ def _length(text: str) -> int:
     return len(text.encode("utf-16-be")) // 2 if septets is None else septets
 
 
-def _too_long(length: int, room: int, *, wide: bool) -> str:
-    what = "UCS-2 units" if wide else "septets"
-    return f"it has {length} {what}, and one SMS has room for {room}"
+def _explain_too_long(length: int, limit: int, *, ucs2: bool) -> str:
+    what = "UCS-2 units" if ucs2 else "septets"
+    return f"it has {length} {what}, and one SMS has room for {limit}"

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 UNSPECIFIED = 33000
 INVALID_VALUE = 33101
-MISSING = 33102
-PAGING = 33103
-NOT_READY = 33104
+MISSING_PARAMETER = 33102
+INVALID_PAGING = 33103
+SIM_NOT_ACTIVE = 33104
 NO_SUCH_SIM = 33107
-CONFLICT = 33121
+CONFLICTING_PARAMETERS = 33121
 NO_SUCH_RESOURCE = 20404
-NO_SUCH_METHOD = 20004
+METHOD_NOT_ALLOWED = 20004
 
-MORE_INFO = "https://www.twilio.com/docs/errors/"
+MORE_INFO_URL = "https://www.twilio.com/docs/errors/"
 
 
 class ServiceError(Exception):
@@ -28,23 +28,23 @@ class ServiceError(Exception):
         self.code = code
         self.message = message
 
-    def as_json(self) -> dict[str, object]:
+    def to_json(self) -> dict[str, object]:
         """The body of the answer, the one form that is described."""
         return {
             "code": self.code,
             "message": self.message,
-            "more_info": f"{MORE_INFO}{self.code}",
+            "more_info": f"{MORE_INFO_URL}{self.code}",
             "status": self.status,
         }
 
 
-def missing(parameter: str) -> ServiceError:
-    return ServiceError(400, MISSING, f"The parameter {parameter} is required and was not given.")
+def missing_parameter(parameter: str) -> ServiceError:
+    return ServiceError(400, MISSING_PARAMETER, f"The parameter {parameter} is required and was not given.")
 
 
-def invalid(parameter: str, why: str) -> ServiceError:
-    return ServiceError(400, INVALID_VALUE, f"The value of the parameter {parameter} is invalid: {why}.")
+def invalid_parameter(parameter: str, reason: str) -> ServiceError:
+    return ServiceError(400, INVALID_VALUE, f"The value of the parameter {parameter} is invalid: {reason}.")
 
 
-def paging(parameter: str, why: str) -> ServiceError:
-    return ServiceError(400, PAGING, f"The value of the paging parameter {parameter} is invalid: {why}.")
+def invalid_paging(parameter: str, reason: str) -> ServiceError:
+    return ServiceError(400, INVALID_PAGING, f"The value of the paging parameter {parameter} is invalid: {reason}.")

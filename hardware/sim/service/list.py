@@ -10,17 +10,17 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, cast
 
-from hardware.sim.service.error import invalid, paging
+from hardware.sim.service.error import invalid_parameter, invalid_paging
 from hardware.sim.service.resource import DIRECTIONS, STATUSES, TRANSPORTS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from hardware.sim.service.product import Product
-    from hardware.sim.service.resource import Resource
+    from hardware.sim.service.resource import CommandResource
 
-DEFAULT_SIZE = 50
-MAXIMUM_SIZE = 1000
+DEFAULT_PAGE_SIZE = 50
+MAX_PAGE_SIZE = 1000
 """Of both vendors' descriptions."""
 
 Query = list[tuple[str, str]]
@@ -30,17 +30,17 @@ Query = list[tuple[str, str]]
 class Page:
     """One page, and the queries of the requests that lead to it and away from it."""
 
-    rows: list[Resource]
+    rows: list[CommandResource]
     number: int
     size: int
     first: Query
     previous: Query | None
-    here: Query
+    current: Query
     next: Query | None
 
 
 @dataclass(frozen=True, slots=True)
-class _Token:
+class _PageToken:
     """`older` than the row with that serial, or `newer` than it."""
 
     side: Literal["older", "newer"]
@@ -50,17 +50,17 @@ class _Token:
         return f"{'PA' if self.side == 'older' else 'PB'}{self.serial:032x}"
 
 
-def select(
-    product: Product, resources: Sequence[Resource], parameters: Mapping[str, str], sim_sid: str | None
+def select_page(
+    product: Product, resources: Sequence[CommandResource], parameters: Mapping[str, str], sim_sid: str | None
 ) -> Page:
     """The page asked for, of `resources` given newest first; `sim_sid` is what the filter `Sim` means.
 
     Raises ServiceError: 33101 for a filter with an impossible value, 33103 for impossible paging.
     """
-    filters = _filters(product, parameters)
-    size = _number(parameters, "PageSize", DEFAULT_SIZE, 1, MAXIMUM_SIZE)
-    number = _number(parameters, "Page", 0, 0, 10**15)
-    token = _token(parameters)
+    filters = _parse_filters(product, parameters)
+    size = _parse_number(parameters, "PageSize", DEFAULT_PAGE_SIZE, 1, MAX_PAGE_SIZE)
+    number = _parse_number(parameters, "Page", 0, 0, 10**15)
+    token = _parse_token(parameters)
     rows = [
         resource
         for resource in resources
@@ -69,33 +69,33 @@ def select(
         and filters.get("Direction", resource.direction) == resource.direction
         and filters.get("Transport", "sms") == "sms"
     ]
-    begin = _begin(rows, token, number, size)
+    begin = _first_row_index(rows, token, number, size)
     shown = rows[begin : begin + size]
     asked = list(filters.items())
 
-    def query(page: int, at: _Token | None = None) -> Query:
+    def query(page: int, at: _PageToken | None = None) -> Query:
         told = [*asked, ("PageSize", str(size)), ("Page", str(page))]
         return told if at is None else [*told, ("PageToken", str(at))]
 
     previous = following = None
     if number > 0:
         # The first page has no token: what has come meanwhile belongs to it.
-        back = _Token("newer", shown[0].serial) if shown and begin > size else None
+        back = _PageToken("newer", shown[0].serial) if shown and begin > size else None
         previous = query(number - 1, back)
     if begin + size < len(rows):
-        following = query(number + 1, _Token("older", shown[-1].serial))
+        following = query(number + 1, _PageToken("older", shown[-1].serial))
     return Page(
         rows=shown,
         number=number,
         size=size,
         first=query(0),
         previous=previous,
-        here=query(number, token),
+        current=query(number, token),
         next=following,
     )
 
 
-def _begin(rows: Sequence[Resource], token: _Token | None, number: int, size: int) -> int:
+def _first_row_index(rows: Sequence[CommandResource], token: _PageToken | None, number: int, size: int) -> int:
     if token is None:
         return number * size
     if token.side == "older":
@@ -103,36 +103,36 @@ def _begin(rows: Sequence[Resource], token: _Token | None, number: int, size: in
     return max(0, sum(1 for row in rows if row.serial > token.serial) - size)
 
 
-def _filters(product: Product, parameters: Mapping[str, str]) -> dict[str, str]:
+def _parse_filters(product: Product, parameters: Mapping[str, str]) -> dict[str, str]:
     known: dict[str, tuple[str, ...] | None] = {"Sim": None, "Status": STATUSES, "Direction": DIRECTIONS}
-    if product.modes:
+    if product.has_modes:
         known["Transport"] = TRANSPORTS
     filters = {name: value for name, value in parameters.items() if name in known}
     for name, value in filters.items():
         words = known[name]
         if words is not None and value not in words:
-            raise invalid(name, f"it can be {', '.join(words)}")
+            raise invalid_parameter(name, f"it can be {', '.join(words)}")
     return filters
 
 
-def _number(parameters: Mapping[str, str], name: str, default: int, least: int, most: int) -> int:
+def _parse_number(parameters: Mapping[str, str], name: str, default: int, minimum: int, maximum: int) -> int:
     text = parameters.get(name)
     if text is None:
         return default
     # Longer digits are out of range anyway, and int() refuses very long ones with an error of its own.
-    if not re.fullmatch(r"[0-9]{1,16}", text) or not least <= int(text) <= most:
-        raise paging(
-            name, f"it must be an integer from {least}" + (f" to {most}" if name == "PageSize" else "")
+    if not re.fullmatch(r"[0-9]{1,16}", text) or not minimum <= int(text) <= maximum:
+        raise invalid_paging(
+            name, f"it must be an integer from {minimum}" + (f" to {maximum}" if name == "PageSize" else "")
         )
     return int(text)
 
 
-def _token(parameters: Mapping[str, str]) -> _Token | None:
+def _parse_token(parameters: Mapping[str, str]) -> _PageToken | None:
     text = parameters.get("PageToken")
     if text is None:
         return None
     match = re.fullmatch(r"P([AB])([0-9a-f]{32})", text)
     if match is None:
-        raise paging("PageToken", "it is none that was handed out")
+        raise invalid_paging("PageToken", "it is none that was handed out")
     side = "older" if match[1] == "A" else "newer"
-    return _Token(cast("Literal['older', 'newer']", side), int(match[2], 16))
+    return _PageToken(cast("Literal['older', 'newer']", side), int(match[2], 16))

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeVar, get_args
 from urllib.parse import urlsplit
 
-from hardware.sim.service.error import CONFLICT, ServiceError, invalid, missing
-from hardware.sim.service.resource import Mode
+from hardware.sim.service.error import CONFLICTING_PARAMETERS, ServiceError, invalid_parameter, missing_parameter
+from hardware.sim.service.resource import CommandMode
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 IncludeSid = Literal["none", "start", "end"]
 Word = TypeVar("Word", bound=str)
 
-BINARY_OCTETS = 140
+MAX_BINARY_OCTETS = 140
 """A whole user data field."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Order:
+class CreateRequest:
     """A Command to be sent."""
 
     sim: str
@@ -36,33 +36,33 @@ class Order:
     """As given; this is what the resource shows."""
     data: bytes | None = None
     """The octets, in binary mode."""
-    mode: Mode = "text"
+    mode: CommandMode = "text"
     include_sid: IncludeSid = "none"
-    receipt: bool = True
+    delivery_receipt: bool = True
 
     @property
     def content(self) -> str | bytes:
         return self.body if self.data is None else self.data
 
 
-def read(product: Product, parameters: Mapping[str, str]) -> Order:
+def parse_create_request(product: Product, parameters: Mapping[str, str]) -> CreateRequest:
     """Raises ServiceError: 33102 for what is missing, 33101 when impossible, 33121 for contradictions."""
-    sim = _required(parameters, "Sim")
-    body = _required(parameters, product.parameter)
-    _callback(parameters)
-    if not product.modes:
-        return Order(sim=sim, body=body)
-    mode: Mode = _word(parameters, "CommandMode", get_args(Mode), "text")
-    include_sid: IncludeSid = _word(parameters, "IncludeSid", get_args(IncludeSid), "none")
-    receipt = _flag(parameters, "DeliveryReceiptRequested")
+    sim = _require_parameter(parameters, "Sim")
+    body = _require_parameter(parameters, product.body_parameter)
+    _check_callback(parameters)
+    if not product.has_modes:
+        return CreateRequest(sim=sim, body=body)
+    mode: CommandMode = _parse_choice(parameters, "CommandMode", get_args(CommandMode), "text")
+    include_sid: IncludeSid = _parse_choice(parameters, "IncludeSid", get_args(IncludeSid), "none")
+    receipt = _parse_flag(parameters, "DeliveryReceiptRequested")
     if mode == "binary" and include_sid != "none":
-        raise ServiceError(400, CONFLICT, "IncludeSid is for text mode; CommandMode is binary.")
+        raise ServiceError(400, CONFLICTING_PARAMETERS, "IncludeSid is for text mode; CommandMode is binary.")
     data = None
     if mode == "binary":
-        data = decode_base64(product.parameter, body)
-        if len(data) > BINARY_OCTETS:
-            raise invalid(product.parameter, f"{len(data)} octets, at most {BINARY_OCTETS} fit")
-    return Order(sim=sim, body=body, data=data, mode=mode, include_sid=include_sid, receipt=receipt)
+        data = decode_base64(product.body_parameter, body)
+        if len(data) > MAX_BINARY_OCTETS:
+            raise invalid_parameter(product.body_parameter, f"{len(data)} octets, at most {MAX_BINARY_OCTETS} fit")
+    return CreateRequest(sim=sim, body=body, data=data, mode=mode, include_sid=include_sid, delivery_receipt=receipt)
 
 
 def decode_base64(parameter: str, text: str) -> bytes:
@@ -71,33 +71,33 @@ def decode_base64(parameter: str, text: str) -> bytes:
     try:
         return base64.b64decode(digits + "=" * (-len(digits) % 4), validate=True)
     except (binascii.Error, ValueError) as error:
-        raise invalid(parameter, "in binary mode it must be base64") from error
+        raise invalid_parameter(parameter, "in binary mode it must be base64") from error
 
 
-def _required(parameters: Mapping[str, str], name: str) -> str:
+def _require_parameter(parameters: Mapping[str, str], name: str) -> str:
     value = parameters.get(name, "")
     if not value:
-        raise missing(name)
+        raise missing_parameter(name)
     return value
 
 
-def _word(parameters: Mapping[str, str], name: str, known: tuple[Word, ...], default: Word) -> Word:
+def _parse_choice(parameters: Mapping[str, str], name: str, choices: tuple[Word, ...], default: Word) -> Word:
     value = parameters.get(name) or default
-    for word in known:
+    for word in choices:
         if value == word:
             return word
-    raise invalid(name, f"it can be {', '.join(known)}")
+    raise invalid_parameter(name, f"it can be {', '.join(choices)}")
 
 
-def _flag(parameters: Mapping[str, str], name: str) -> bool:
+def _parse_flag(parameters: Mapping[str, str], name: str) -> bool:
     """True unless false; in any case, since the vendor's older clients write Python's `True` and `False`."""
     value = {name: parameters.get(name, "").lower()}
-    return _word(value, name, ("true", "false"), "true") == "true"
+    return _parse_choice(value, name, ("true", "false"), "true") == "true"
 
 
-def _callback(parameters: Mapping[str, str]) -> None:
+def _check_callback(parameters: Mapping[str, str]) -> None:
     """Checked and no more: the sandbox calls nobody."""
-    _word(parameters, "CallbackMethod", ("GET", "POST"), "POST")
+    _parse_choice(parameters, "CallbackMethod", ("GET", "POST"), "POST")
     url = parameters.get("CallbackUrl")
     if not url:
         return
@@ -107,4 +107,4 @@ def _callback(parameters: Mapping[str, str]) -> None:
     except ValueError:
         good = False
     if not good:
-        raise invalid("CallbackUrl", "it must be an absolute http or https URL")
+        raise invalid_parameter("CallbackUrl", "it must be an absolute http or https URL")

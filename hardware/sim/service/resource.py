@@ -7,15 +7,15 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from hardware.sim.network.line import Terminated
+    from hardware.sim.network.line import MtMessage
     from hardware.sim.service.product import Product
 
-Status = Literal["queued", "sent", "delivered", "received", "failed"]
-Direction = Literal["to_sim", "from_sim"]
-Mode = Literal["text", "binary"]
+ResourceStatus = Literal["queued", "sent", "delivered", "received", "failed"]
+ResourceDirection = Literal["to_sim", "from_sim"]
+CommandMode = Literal["text", "binary"]
 
-STATUSES: tuple[Status, ...] = ("queued", "sent", "delivered", "received", "failed")
-DIRECTIONS: tuple[Direction, ...] = ("to_sim", "from_sim")
+STATUSES: tuple[ResourceStatus, ...] = ("queued", "sent", "delivered", "received", "failed")
+DIRECTIONS: tuple[ResourceDirection, ...] = ("to_sim", "from_sim")
 TRANSPORTS = ("sms", "ip")
 
 
@@ -30,12 +30,12 @@ class ServiceSim:
     """Only `ready` and `active` SIMs send and receive."""
 
     @property
-    def usable(self) -> bool:
+    def is_usable(self) -> bool:
         return self.status in ("ready", "active")
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
-class Resource:
+class CommandResource:
     """One Command."""
 
     serial: int
@@ -44,40 +44,40 @@ class Resource:
     sim: ServiceSim
     body: str
     """As given, or for binary from a SIM as base64."""
-    status: Status
-    direction: Direction
-    created: datetime
-    updated: datetime
-    mode: Mode = "text"
-    receipt: bool = False
+    status: ResourceStatus
+    direction: ResourceDirection
+    created_at: datetime
+    updated_at: datetime
+    mode: CommandMode = "text"
+    delivery_receipt: bool = False
     """A delivery receipt was asked for."""
-    messages: list[Terminated] = field(default_factory=list)
+    mt_messages: list[MtMessage] = field(default_factory=list)
     """What went to the network for it."""
 
-    def as_json(self, product: Product, account_sid: str, root: str) -> dict[str, object]:
+    def to_json(self, product: Product, account_sid: str, root_url: str) -> dict[str, object]:
         """The fields in the order of the vendor's samples; `root` is the URL before the product's path."""
-        url = f"{root}{product.path}/{self.sid}"
+        url = f"{root_url}{product.collection_path}/{self.sid}"
         modes: dict[str, object] = {}
-        if product.modes:
+        if product.has_modes:
             modes = {
                 "command_mode": self.mode,
                 "transport": "sms",
-                "delivery_receipt_requested": self.receipt,
+                "delivery_receipt_requested": self.delivery_receipt,
             }
         return {
             "sid": self.sid,
             "account_sid": account_sid,
             "sim_sid": self.sim.sid,
-            product.field: self.body,
+            product.body_field: self.body,
             **modes,
             "status": self.status,
             "direction": self.direction,
-            "date_created": date(self.created),
-            "date_updated": date(self.updated),
+            "date_created": format_date(self.created_at),
+            "date_updated": format_date(self.updated_at),
             "url": url,
         }
 
 
-def date(time: datetime) -> str:
+def format_date(time: datetime) -> str:
     """GMT with whole seconds and a `Z`: with anything else the vendor's client leaves a string."""
     return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -14,28 +14,28 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pdu
-from hardware.sim.network.events import Event, EventKind
+from hardware.sim.network.events import NetworkEvent, NetworkEventKind
 from hardware.sim.network.network import Subscription
 from hardware.sim.service import body as service_body
 from hardware.sim.service import list as service_list
 from hardware.sim.service import request as service_request
-from hardware.sim.service.error import NO_SUCH_RESOURCE, NO_SUCH_SIM, NOT_READY, ServiceError
-from hardware.sim.service.product import Rules
-from hardware.sim.service.resource import Resource
+from hardware.sim.service.error import NO_SUCH_RESOURCE, NO_SUCH_SIM, SIM_NOT_ACTIVE, ServiceError
+from hardware.sim.service.product import ServiceRules
+from hardware.sim.service.resource import CommandResource
 
 if TYPE_CHECKING:
     import random
     from collections.abc import Callable, Mapping
     from datetime import datetime
 
-    from hardware.sim.network.events import Observer
+    from hardware.sim.network.events import NetworkObserver
     from hardware.sim.network.network import SimulatedNetwork
-    from hardware.sim.network.originated import Originated
+    from hardware.sim.network.originated import MoMessage
     from hardware.sim.service.list import Page
     from hardware.sim.service.product import Product
-    from hardware.sim.service.resource import Mode, ServiceSim, Status
+    from hardware.sim.service.resource import CommandMode, ServiceSim, ResourceStatus
 
-ORIGINATED_CHARACTERS = 160
+MAX_MO_CHARACTERS = 160
 """A longer text from a Programmable Wireless SIM is cut, and still listed (33111)."""
 
 
@@ -46,31 +46,31 @@ class CommandService:
         self,
         product: Product,
         network: SimulatedNetwork,
-        wall: Callable[[], datetime],
+        wall_clock: Callable[[], datetime],
         rng: random.Random,
-        emit: Observer,
+        emit: NetworkObserver,
         *,
-        rules: Rules | None = None,
+        rules: ServiceRules | None = None,
     ) -> None:
         self.product = product
-        self.rules = rules or Rules()
+        self.rules = rules or ServiceRules()
         self._network = network
-        self._wall = wall
+        self._wall_clock = wall_clock
         self._rng = rng
         self._emit = emit
         self._sims: dict[str, ServiceSim] = {}
-        self._resources: dict[str, Resource] = {}
+        self._resources: dict[str, CommandResource] = {}
         self._serial = 0
 
-    def add_sim(self, sim: ServiceSim, number: str) -> None:
+    def add_sim(self, sim: ServiceSim, phone_number: str) -> None:
         """Put a SIM with that telephone number into the account and make the network know it."""
         self._sims[sim.imsi] = sim
         self._network.subscribe(
             Subscription(
                 imsi=sim.imsi,
-                number=number,
-                registration=self.product.registration,
-                originated=self._originated,
+                phone_number=phone_number,
+                registration_stat=self.product.registration_stat,
+                on_mo_message=self._handle_mo_message,
             )
         )
 
@@ -80,135 +80,135 @@ class CommandService:
 
     # Commands to a SIM.
 
-    def create(self, parameters: Mapping[str, str]) -> Resource:
+    def create(self, parameters: Mapping[str, str]) -> CommandResource:
         """Make a Command and begin to send it; raises ServiceError."""
-        order = service_request.read(self.product, parameters)
+        order = service_request.parse_create_request(self.product, parameters)
         sim = self.find_sim(order.sim)
         if sim is None:
             raise ServiceError(404, NO_SUCH_SIM, f"There is no SIM {order.sim}.")
-        if not sim.usable:
-            raise ServiceError(400, NOT_READY, f"The SIM {order.sim} is {sim.status}, not ready or active.")
+        if not sim.is_usable:
+            raise ServiceError(400, SIM_NOT_ACTIVE, f"The SIM {order.sim} is {sim.status}, not ready or active.")
         sid = self._new_sid()
-        parts = service_body.compose(self.product, self.rules, order, sid, self._rng.randrange(256))
-        resource = self._keep(sid, sim, order.body, "queued", order.mode, receipt=order.receipt)
-        self._tell(EventKind.CREATED, sim, order.content, sid=sid)
-        delivery = _Delivery(self, resource, len(parts))
-        resource.messages = [
+        parts = service_body.build_user_data(self.product, self.rules, order, sid, self._rng.randrange(256))
+        resource = self._add_resource(sid, sim, order.body, "queued", order.mode, delivery_receipt=order.delivery_receipt)
+        self._emit_event(NetworkEventKind.CREATED, sim, order.content, sid=sid)
+        delivery = _DeliveryTracker(self, resource, len(parts))
+        resource.mt_messages = [
             self._network.send(
                 sim.imsi,
-                pdu.Address.parse(self.product.number),
+                pdu.Address.parse(self.product.short_code),
                 part,
                 body=part.text if part.text is not None else part.data,
                 sid=sid,
-                outcome=delivery,
-                keep=self.product.keeps,
+                listener=delivery,
+                store_and_forward=self.product.store_and_forward,
             )
             for part in parts
         ]
         return resource
 
-    def redeliver(self, sid: str) -> Resource:
+    def redeliver(self, sid: str) -> CommandResource:
         """Have the network bring the same messages once more, as it does when an acknowledgement got lost."""
         resource = self.fetch(sid)
-        for message in resource.messages:
+        for message in resource.mt_messages:
             self._network.redeliver(resource.sim.imsi, message)
         return resource
 
-    def change(self, resource: Resource, status: Status) -> None:
+    def set_status(self, resource: CommandResource, status: ResourceStatus) -> None:
         """The Command got on."""
         resource.status = status
-        resource.updated = self._wall()
+        resource.updated_at = self._wall_clock()
 
     # Commands from a SIM.
 
-    def _originated(self, message: Originated) -> None:
+    def _handle_mo_message(self, message: MoMessage) -> None:
         sim = self._sims[message.imsi]
         number = str(message.destination)
-        if not self.product.owns(message.destination):
-            self._tell(EventKind.NOT_LISTED, sim, message.body, number, note="not the service's number")
-        elif not self.product.lists_originated:
-            self._tell(
-                EventKind.NOT_LISTED, sim, message.body, number, note="this service stores nothing from a SIM"
+        if not self.product.accepts_destination(message.destination):
+            self._emit_event(NetworkEventKind.NOT_LISTED, sim, message.body, number, note="not the service's number")
+        elif not self.product.lists_mo_messages:
+            self._emit_event(
+                NetworkEventKind.NOT_LISTED, sim, message.body, number, note="this service stores nothing from a SIM"
             )
-        elif not sim.usable:
-            self._tell(
-                EventKind.NOT_LISTED, sim, message.body, number, note=f"33203: the SIM is {sim.status}"
+        elif not sim.is_usable:
+            self._emit_event(
+                NetworkEventKind.NOT_LISTED, sim, message.body, number, note=f"33203: the SIM is {sim.status}"
             )
         else:
-            self._list(sim, message, number)
+            self._add_received(sim, message, number)
 
-    def _list(self, sim: ServiceSim, message: Originated, number: str) -> None:
+    def _add_received(self, sim: ServiceSim, message: MoMessage, number: str) -> None:
         sid = self._new_sid()
         note = ""
-        mode: Mode = "text"
+        mode: CommandMode = "text"
         if isinstance(message.body, bytes):
             # Super SIM has no binary; what the real service makes of it is not known, nothing gets lost here.
             mode = "binary"
             body = base64.b64encode(message.body).decode("ascii")
         else:
             body = message.body
-            if self.product.modes and len(body) > ORIGINATED_CHARACTERS:
-                body = body[:ORIGINATED_CHARACTERS]
-                note = f"33111: {len(message.body)} characters, cut to {ORIGINATED_CHARACTERS}"
-        self._keep(sid, sim, body, "received", mode)
-        self._tell(EventKind.LISTED, sim, message.body, number, sid=sid, note=note)
+            if self.product.has_modes and len(body) > MAX_MO_CHARACTERS:
+                body = body[:MAX_MO_CHARACTERS]
+                note = f"33111: {len(message.body)} characters, cut to {MAX_MO_CHARACTERS}"
+        self._add_resource(sid, sim, body, "received", mode)
+        self._emit_event(NetworkEventKind.LISTED, sim, message.body, number, sid=sid, note=note)
 
     # What the API reads.
 
-    def fetch(self, sid: str) -> Resource:
+    def fetch(self, sid: str) -> CommandResource:
         """Raises ServiceError (404) for what never was, was deleted, or is older than 30 days."""
-        if not self.has(sid):
+        if not self.has_command(sid):
             what = f"/{self.product.collection}/{sid}"
             raise ServiceError(404, NO_SUCH_RESOURCE, f"The requested resource {what} was not found.")
         return self._resources[sid]
 
-    def has(self, sid: str) -> bool:
+    def has_command(self, sid: str) -> bool:
         """Whether `fetch` would find it."""
-        self._forget_old()
+        self._prune_expired()
         return sid in self._resources
 
-    def page(self, parameters: Mapping[str, str]) -> Page:
+    def list_page(self, parameters: Mapping[str, str]) -> Page:
         """One page, newest first; raises ServiceError."""
-        self._forget_old()
+        self._prune_expired()
         sim = self.find_sim(parameters.get("Sim", ""))
         newest_first = list(reversed(self._resources.values()))
-        return service_list.select(self.product, newest_first, parameters, sim.sid if sim else None)
+        return service_list.select_page(self.product, newest_first, parameters, sim.sid if sim else None)
 
     def delete(self, sid: str) -> None:
         """Forget a Command; one that is on its way is not called back."""
         del self._resources[self.fetch(sid).sid]
 
-    def _keep(
-        self, sid: str, sim: ServiceSim, body: str, status: Status, mode: Mode, *, receipt: bool = False
-    ) -> Resource:
-        now = self._wall()
+    def _add_resource(
+        self, sid: str, sim: ServiceSim, body: str, status: ResourceStatus, mode: CommandMode, *, delivery_receipt: bool = False
+    ) -> CommandResource:
+        now = self._wall_clock()
         self._serial += 1
-        resource = Resource(
+        resource = CommandResource(
             serial=self._serial,
             sid=sid,
             sim=sim,
             body=body,
             status=status,
             direction="from_sim" if status == "received" else "to_sim",
-            created=now,
-            updated=now,
+            created_at=now,
+            updated_at=now,
             mode=mode,
-            receipt=receipt,
+            delivery_receipt=delivery_receipt,
         )
         self._resources[sid] = resource
         return resource
 
-    def _forget_old(self) -> None:
-        oldest = self._wall() - timedelta(days=self.rules.keep_days)
-        for sid in [sid for sid, resource in self._resources.items() if resource.created < oldest]:
+    def _prune_expired(self) -> None:
+        oldest = self._wall_clock() - timedelta(days=self.rules.retention_days)
+        for sid in [sid for sid, resource in self._resources.items() if resource.created_at < oldest]:
             del self._resources[sid]
 
     def _new_sid(self) -> str:
         return f"{self.product.sid_prefix}{self._rng.getrandbits(128):032x}"
 
-    def _tell(
+    def _emit_event(
         self,
-        kind: EventKind,
+        kind: NetworkEventKind,
         sim: ServiceSim,
         body: str | bytes,
         number: str | None = None,
@@ -217,11 +217,11 @@ class CommandService:
         note: str = "",
     ) -> None:
         self._emit(
-            Event(
+            NetworkEvent(
                 kind=kind,
-                at=self._wall(),
+                at=self._wall_clock(),
                 imsi=sim.imsi,
-                number=number or self.product.number,
+                number=number or self.product.short_code,
                 sid=sid,
                 body=body,
                 note=note,
@@ -229,28 +229,28 @@ class CommandService:
         )
 
 
-class _Delivery:
+class _DeliveryTracker:
     """What the network reports about one Command, an `Outcome`; one in parts is delivered with the last."""
 
-    def __init__(self, service: CommandService, resource: Resource, parts: int) -> None:
+    def __init__(self, service: CommandService, resource: CommandResource, part_count: int) -> None:
         self._service = service
         self._resource = resource
-        self._missing = parts
+        self._parts_left = part_count
 
     def attempted(self) -> None:
         if self._resource.status == "queued":
-            self._service.change(self._resource, "sent")
+            self._service.set_status(self._resource, "sent")
 
     def acknowledged(self) -> None:
-        self._missing -= 1
-        if self._missing == 0 and self._resource.receipt:
-            self._service.change(self._resource, "delivered")
+        self._parts_left -= 1
+        if self._parts_left == 0 and self._resource.delivery_receipt:
+            self._service.set_status(self._resource, "delivered")
 
     def gave_up(self) -> None:
         product, resource = self._service.product, self._resource
         if resource.status == "queued":
-            fails = not product.keeps or product.modes or self._service.rules.never_attempted_fails
+            fails = not product.store_and_forward or product.has_modes or self._service.rules.fail_unattempted
         else:
-            fails = not product.keeps or (product.modes and resource.receipt)
+            fails = not product.store_and_forward or (product.has_modes and resource.delivery_receipt)
         if fails and resource.status != "failed":
-            self._service.change(resource, "failed")
+            self._service.set_status(resource, "failed")

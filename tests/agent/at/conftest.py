@@ -7,7 +7,7 @@ import selectors
 import pytest
 
 
-class _Selector(selectors.DefaultSelector):
+class _VirtualTimeSelector(selectors.DefaultSelector):
     """Instead of waiting for a time to come, lets it be that time."""
 
     def __init__(self):
@@ -24,27 +24,27 @@ class _Selector(selectors.DefaultSelector):
         return ready
 
 
-class VirtualLoop(asyncio.SelectorEventLoop):
+class VirtualTimeLoop(asyncio.SelectorEventLoop):
     def __init__(self):
-        self._virtual = _Selector()
-        super().__init__(self._virtual)
+        self._virtual_selector = _VirtualTimeSelector()
+        super().__init__(self._virtual_selector)
 
     def time(self):
-        return self._virtual.now
+        return self._virtual_selector.now
 
 
 @pytest.fixture
-def run():
+def run_virtual():
     """Run a story under virtual time; hours pass at once. What it leaves running is an error."""
 
     def tell(story):
-        with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
             return runner.run(asyncio.wait_for(story, 100_000))
 
     return tell
 
 
-def _cuts(data):
+def _split_all_ways(data):
     yield "whole", [data]
     yield "one by one", [data[i : i + 1] for i in range(len(data))]
     for seed in range(12):
@@ -58,12 +58,12 @@ def _cuts(data):
 
 
 @pytest.fixture
-def cuts():
+def split_all_ways():
     """Every way to cut octets: whole, one by one, and at random with a seed that is told."""
-    return _cuts
+    return _split_all_ways
 
 
-class Module:
+class ScriptedModule:
     """The far end of a wire: says what it was told to say when it hears a line.
 
     `on(line, *answers)`: the first time the first answer, the last one for ever. An answer is octets, None
@@ -84,7 +84,7 @@ class Module:
     def on(self, line, *answers):
         self.rules[line] = list(answers)
 
-    def received(self, data):
+    def data_received(self, data):
         self.octets += data
         for octet in data:
             if self.entry and octet in (0x1A, 0x1B):
@@ -99,7 +99,7 @@ class Module:
             else:
                 self.unfinished += bytes([octet])
 
-    def hung_up(self, reason):
+    def connection_lost(self, reason):
         self.heard.append("hung up")
 
     def hear(self, line, octets):
@@ -126,18 +126,18 @@ OK = b"\r\nOK\r\n"
 
 
 @pytest.fixture
-def module_on():
+def attach_scripted_module():
     """A scripted module on the given end of a memory wire."""
 
     async def plug(wire):
-        module = Module(wire)
+        module = ScriptedModule(wire)
         await wire.open(module)
         return module
 
     return plug
 
 
-class Reader:
+class RecordingReader:
     """Keeps what it is told."""
 
     def __init__(self):
@@ -145,11 +145,11 @@ class Reader:
         self.reasons = []
         self.changed = asyncio.Event()
 
-    def received(self, data):
+    def data_received(self, data):
         self.data += data
         self.changed.set()
 
-    def hung_up(self, reason):
+    def connection_lost(self, reason):
         self.reasons.append(reason)
         self.changed.set()
 
@@ -161,6 +161,6 @@ class Reader:
 
 
 @pytest.fixture
-def new_reader():
+def make_reader():
     """Make somebody who reads a wire."""
-    return Reader
+    return RecordingReader

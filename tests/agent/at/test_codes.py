@@ -2,7 +2,7 @@
 
 import pytest
 
-from agent.at.codes import CME, CMS, ErrorClass, classify, name, number
+from agent.at.codes import CME_ERRORS, CMS_ERRORS, ErrorClass, classify_error, find_error_name, find_error_code
 
 
 @pytest.mark.parametrize(
@@ -19,56 +19,56 @@ from agent.at.codes import CME, CMS, ErrorClass, classify, name, number
 )
 def test_words_are_numbers(kind, words, code):
     """Under +CMEE=2 the same errors come as words."""
-    assert number(kind, words) == code
+    assert find_error_code(kind, words) == code
 
 
 @pytest.mark.parametrize(
     ("kind", "code", "before", "after"),
     [
-        ("cms", 38, ErrorClass.LATER, ErrorClass.LATER),
-        ("cms", 41, ErrorClass.TEMPORARY, ErrorClass.TEMPORARY),
+        ("cms", 38, ErrorClass.RETRY_LATER, ErrorClass.RETRY_LATER),
+        ("cms", 41, ErrorClass.RETRY_SOON, ErrorClass.RETRY_SOON),
         ("cms", 69, ErrorClass.PERMANENT, ErrorClass.PERMANENT),
-        ("cms", 21, ErrorClass.QUOTA, ErrorClass.QUOTA),
-        ("cms", 197, ErrorClass.AS_SENT, ErrorClass.AS_SENT),
+        ("cms", 21, ErrorClass.BARRED, ErrorClass.BARRED),
+        ("cms", 197, ErrorClass.ALREADY_DELIVERED, ErrorClass.ALREADY_DELIVERED),
         ("cms", 304, ErrorClass.PERMANENT, ErrorClass.PERMANENT),
-        ("cms", 314, ErrorClass.TEMPORARY, ErrorClass.TEMPORARY),
+        ("cms", 314, ErrorClass.RETRY_SOON, ErrorClass.RETRY_SOON),
         ("cms", 322, ErrorClass.STORE_FULL, ErrorClass.STORE_FULL),
         ("cms", 330, ErrorClass.NOT_READY, ErrorClass.NOT_READY),
         ("cms", 331, ErrorClass.NOT_READY, ErrorClass.NOT_READY),
-        ("cms", 332, ErrorClass.TEMPORARY, ErrorClass.UNKNOWN),
-        ("cms", 500, ErrorClass.TEMPORARY, ErrorClass.UNKNOWN),
-        ("cms", 512, ErrorClass.TEMPORARY, ErrorClass.UNKNOWN),
-        ("cms", 515, ErrorClass.TEMPORARY, ErrorClass.TEMPORARY),
-        ("cms", 225, ErrorClass.TEMPORARY, ErrorClass.UNKNOWN),
-        ("cms", 77, ErrorClass.TEMPORARY, ErrorClass.TEMPORARY),
-        ("cms", 240, ErrorClass.TEMPORARY, ErrorClass.UNKNOWN),
+        ("cms", 332, ErrorClass.RETRY_SOON, ErrorClass.OUTCOME_UNKNOWN),
+        ("cms", 500, ErrorClass.RETRY_SOON, ErrorClass.OUTCOME_UNKNOWN),
+        ("cms", 512, ErrorClass.RETRY_SOON, ErrorClass.OUTCOME_UNKNOWN),
+        ("cms", 515, ErrorClass.RETRY_SOON, ErrorClass.RETRY_SOON),
+        ("cms", 225, ErrorClass.RETRY_SOON, ErrorClass.OUTCOME_UNKNOWN),
+        ("cms", 77, ErrorClass.RETRY_SOON, ErrorClass.RETRY_SOON),
+        ("cms", 240, ErrorClass.RETRY_SOON, ErrorClass.OUTCOME_UNKNOWN),
         ("cms", 220, ErrorClass.PERMANENT, ErrorClass.PERMANENT),
         ("cme", 10, ErrorClass.NOT_READY, ErrorClass.NOT_READY),
-        ("cme", 14, ErrorClass.TEMPORARY, ErrorClass.TEMPORARY),
+        ("cme", 14, ErrorClass.RETRY_SOON, ErrorClass.RETRY_SOON),
         ("cme", 16, ErrorClass.PERMANENT, ErrorClass.PERMANENT),
-        ("cme", 3517, ErrorClass.TEMPORARY, ErrorClass.UNKNOWN),
-        ("error", None, ErrorClass.TEMPORARY, ErrorClass.TEMPORARY),
-        ("cms", None, ErrorClass.TEMPORARY, ErrorClass.TEMPORARY),
+        ("cme", 3517, ErrorClass.RETRY_SOON, ErrorClass.OUTCOME_UNKNOWN),
+        ("error", None, ErrorClass.RETRY_SOON, ErrorClass.RETRY_SOON),
+        ("cms", None, ErrorClass.RETRY_SOON, ErrorClass.RETRY_SOON),
     ],
 )
 def test_classes(kind, code, before, after):
     """Each kind of trouble has its class; what nobody knows may have sent the message, once its body left."""
-    assert classify(kind, code, after_body=False) is before
-    assert classify(kind, code, after_body=True) is after
+    assert classify_error(kind, code, after_body=False) is before
+    assert classify_error(kind, code, after_body=True) is after
 
 
 def test_every_number_has_a_name():
     """A person reads the name, not the number."""
-    assert all(text for table in (CMS, CME) for text, _ in table.values())
-    assert name("cms", 321) == "invalid memory index"
-    assert name("cme", 999) == ""
+    assert all(text for table in (CMS_ERRORS, CME_ERRORS) for text, _ in table.values())
+    assert find_error_name("cms", 321) == "invalid memory index"
+    assert find_error_name("cme", 999) == ""
 
 
 @pytest.mark.parametrize(
     ("kind", "error_class", "codes"),
     [
-        ("cms", ErrorClass.TEMPORARY, (41, 81, 98, 301, 314, 320, 341, 515)),
-        ("cms", ErrorClass.LATER, (17, 22, 27, 38, 42, 47, 111, 127, 192, 194, 209, 210, 212, 213, 255, 300)),
+        ("cms", ErrorClass.RETRY_SOON, (41, 81, 98, 301, 314, 320, 341, 515)),
+        ("cms", ErrorClass.RETRY_LATER, (17, 22, 27, 38, 42, 47, 111, 127, 192, 194, 209, 210, 212, 213, 255, 300)),
         ("cms", ErrorClass.NOT_READY, (28, 302, 310, 311, 312, 313, 315, 316, 330, 331)),
         ("cms", ErrorClass.STORE_FULL, (208, 211, 322)),
         (
@@ -114,11 +114,11 @@ def test_every_number_has_a_name():
                 513,
             ),
         ),
-        ("cms", ErrorClass.QUOTA, (8, 10, 21, 510)),
-        ("cms", ErrorClass.AS_SENT, (197,)),
-        ("cms", ErrorClass.UNKNOWN, (332, 500, 350)),
-        ("cme", ErrorClass.TEMPORARY, (14, 23, 52, 100)),
-        ("cme", ErrorClass.LATER, (0, 1, 2, 31, 57, 60, 122, 126)),
+        ("cms", ErrorClass.BARRED, (8, 10, 21, 510)),
+        ("cms", ErrorClass.ALREADY_DELIVERED, (197,)),
+        ("cms", ErrorClass.OUTCOME_UNKNOWN, (332, 500, 350)),
+        ("cme", ErrorClass.RETRY_SOON, (14, 23, 52, 100)),
+        ("cme", ErrorClass.RETRY_LATER, (0, 1, 2, 31, 57, 60, 122, 126)),
         (
             "cme",
             ErrorClass.NOT_READY,
@@ -161,5 +161,5 @@ def test_every_number_has_a_name():
 )
 def test_the_class_of_each_number(kind, error_class, codes):
     """A row that changes its class decides about messages and money: it is changed here as well."""
-    table = CMS if kind == "cms" else CME
+    table = CMS_ERRORS if kind == "cms" else CME_ERRORS
     assert tuple(code for code, (_, found) in table.items() if found is error_class) == codes

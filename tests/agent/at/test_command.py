@@ -1,7 +1,7 @@
 import pytest
 
 from agent.at.command import AtCommand
-from agent.at.error import ConversationError
+from agent.at.error import AtUsageError
 
 
 @pytest.mark.parametrize(
@@ -19,8 +19,8 @@ from agent.at.error import ConversationError
 )
 def test_what_leaves_the_command_state_is_not_written(line):
     """A person's command must not leave the module at a prompt or in a call: the agent would be deaf."""
-    with pytest.raises(ConversationError, match="cannot be done from here"):
-        AtCommand.raw(line, 1)
+    with pytest.raises(AtUsageError, match="cannot be done from here"):
+        AtCommand.from_user_input(line, 1)
 
 
 @pytest.mark.parametrize(
@@ -28,11 +28,11 @@ def test_what_leaves_the_command_state_is_not_written(line):
 )
 def test_everything_else_is(line):
     """Also the read and test forms of those."""
-    assert AtCommand.raw(line, 1).line == line
+    assert AtCommand.from_user_input(line, 1).line == line
 
 
 @pytest.mark.parametrize("line", ["hello", "", "AT\r+CFUN=0", "AT+X=\x1a", "AT" + "x" * 300])
 def test_what_is_no_command_line_is_not_written(line):
     """One line, printable, of a length that modules take."""
-    with pytest.raises(ConversationError, match="is no command line"):
-        AtCommand.raw(line, 1)
+    with pytest.raises(AtUsageError, match="is no command line"):
+        AtCommand.from_user_input(line, 1)

@@ -6,26 +6,26 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.at.command import Answer, AtCommand, Payload
-from agent.at.engine import MAX_LINE, Engine
-from agent.at.error import ConversationError
-from agent.at.event import FinalResult, Information, LateResult, Noise, Prompt, Unsolicited
+from agent.at.command import ResponsePattern, AtCommand, PayloadKind
+from agent.at.protocol import MAX_LINE_BYTES, AtProtocol
+from agent.at.error import AtUsageError
+from agent.at.event import FinalResult, Information, StaleResult, Noise, Prompt, Unsolicited
 
 PDU = "079144770009000004038100F000006290124131020002E834"
 PDU2 = "07914477000900000404819263000062901241310200047076D80D"
 BODY = "001100048192630000A705CF25287603"
-NEWS = '+CMTI: "ME",4'
+URC = '+CMTI: "ME",4'
 
-READ = AtCommand("AT+CMGR=3", 10, (Answer("+CMGR", payload=Payload.HEX_LINE),), informs=True)
-LIST = AtCommand("AT+CMGL=4", 60, (Answer("+CMGL", payload=Payload.HEX_LINE, many=True),))
+READ = AtCommand("AT+CMGR=3", 10, (ResponsePattern("+CMGR", payload_kind=PayloadKind.HEX_LINE),), requires_information=True)
+LIST = AtCommand("AT+CMGL=4", 60, (ResponsePattern("+CMGL", payload_kind=PayloadKind.HEX_LINE, may_repeat=True),))
 DELETE = AtCommand("AT+CMGD=3", 30)
 REGISTRATION = AtCommand(
-    "AT+CREG?", 10, (Answer("+CREG", re.compile(r"\d\s*,\s*\d{1,2}\s*(,|$)")),), informs=True
+    "AT+CREG?", 10, (ResponsePattern("+CREG", re.compile(r"\d\s*,\s*\d{1,2}\s*(,|$)")),), requires_information=True
 )
-PIN = AtCommand("AT+CPIN?", 10, (Answer("+CPIN"),), informs=True)
-MODEL = AtCommand("AT+CGMM", 10, (Answer("+CGMM"), Answer()))
-SEND = AtCommand("AT+CMGS=15", 10, (Answer("+CMGS"),), True, body=f"{BODY}\x1a".encode(), body_timeout_s=120)
-MARK = AtCommand("AT+CMEE?", 2, (Answer("+CMEE"),), True, marks=True)
+PIN = AtCommand("AT+CPIN?", 10, (ResponsePattern("+CPIN"),), requires_information=True)
+MODEL = AtCommand("AT+CGMM", 10, (ResponsePattern("+CGMM"), ResponsePattern()))
+SEND = AtCommand("AT+CMGS=15", 10, (ResponsePattern("+CMGS"),), True, body=f"{BODY}\x1a".encode(), body_timeout_s=120)
+SYNC_MARKER = AtCommand("AT+CMEE?", 2, (ResponsePattern("+CMEE"),), True, is_sync_marker=True)
 
 OK = FinalResult("OK", ok=True)
 ERROR = FinalResult("ERROR", ok=False)
@@ -39,7 +39,7 @@ def info(text, payload=None):
     return Information(text, payload)
 
 
-def news(text, payload=None):
+def urc(text, payload=None):
     return Unsolicited(text, payload)
 
 
@@ -61,7 +61,7 @@ TRANSCRIPTS = {
     ),
     "a digit is no result once words were seen": (
         [DELETE, b"\r\nOK\r\n", DELETE, b"\r\n0\r\n\r\nOK\r\n"],
-        [OK, news("0"), OK],
+        [OK, urc("0"), OK],
     ),
     "payload": (
         [READ, f"\r\n+CMGR: 0,,17\r\n{PDU}\r\n\r\nOK\r\n".encode()],
@@ -86,7 +86,7 @@ TRANSCRIPTS = {
     ),
     "unknown words before the payload": (
         [READ, f"\r\n+CMGR: 0,,17\r\nhello there\r\n{PDU}\r\n\r\nOK\r\n".encode()],
-        [news("hello there"), info("+CMGR: 0,,17", PDU), OK],
+        [urc("hello there"), info("+CMGR: 0,,17", PDU), OK],
     ),
     "a list": (
         [LIST, f"\r\n+CMGL: 1,1,,17\r\n{PDU}\r\n+CMGL: 2,1,,19\r\n{PDU2}\r\n\r\nOK\r\n".encode()],
@@ -104,40 +104,40 @@ TRANSCRIPTS = {
             f"\r\n+CREG: 1\r\n\r\nOK\r\n\r\nNO CARRIER\r\n".encode(),
         ],
         [
-            *(news("^RSSI:3"), news(NEWS), news("RING"), info("+CMGR: 0,,17", PDU), news("+CREG: 1"), OK),
-            news("NO CARRIER"),
+            *(urc("^RSSI:3"), urc(URC), urc("RING"), info("+CMGR: 0,,17", PDU), urc("+CREG: 1"), OK),
+            urc("NO CARRIER"),
         ],
     ),
     "news with payload inside an answer with payload": (
         [READ, f"\r\n+CMGR: 0,,17\r\n+CMT: ,19\r\n{PDU2}\r\n{PDU}\r\n\r\nOK\r\n".encode()],
-        [news("+CMT: ,19", PDU2), info("+CMGR: 0,,17", PDU), OK],
+        [urc("+CMT: ,19", PDU2), info("+CMGR: 0,,17", PDU), OK],
     ),
     "direct delivery": (
         [f'\r\n+CMT: ,17\r\n{PDU}\r\n\r\n+CDS: 21\r\n{PDU2}\r\n\r\n+CMT: "",17\r\n{PDU}\r\n'.encode()],
-        [news("+CMT: ,17", PDU), news("+CDS: 21", PDU2), news('+CMT: "",17', PDU)],
+        [urc("+CMT: ,17", PDU), urc("+CDS: 21", PDU2), urc('+CMT: "",17', PDU)],
     ),
-    "+CMT without a length": ([f"\r\n+CMT: \r\n{PDU}\r\n".encode()], [news("+CMT:", PDU)]),
+    "+CMT without a length": ([f"\r\n+CMT: \r\n{PDU}\r\n".encode()], [urc("+CMT:", PDU)]),
     "+CMT whose payload is missing": (
         [f"\r\n+CMT: ,17\r\n\r\n+CMT: ,19\r\n{PDU2}\r\n".encode()],
-        [news("+CMT: ,17"), news("+CMT: ,19", PDU2)],
+        [urc("+CMT: ,17"), urc("+CMT: ,19", PDU2)],
     ),
     "+CMT while a command is written": (
         [b"\r\n+CMT: ,17\r\n", DELETE, f"{PDU}\r\n\r\nOK\r\n".encode()],
-        [news("+CMT: ,17", PDU), OK],
+        [urc("+CMT: ,17", PDU), OK],
     ),
     "echo cut by news": (
         [DELETE, b'AT+CM\r\n+CMTI: "ME",4\r\nGD=3\r\r\nOK\r\n'],
-        [news(NEWS), OK],
+        [urc(URC), OK],
     ),
     "news glued to garbage": (
         [b'\xf8\x80\r\n+CMTI: "ME",4\r\n', b'\xf8\x80+CMTI: "ME",4\r\n', b'x\xf8y\x80+CMTI: "ME",4\r\n'],
         [
             Noise("octets that are no text", b"\xf8\x80"),
-            news(NEWS),
+            urc(URC),
             Noise("octets that are no text", b"\xf8\x80"),
-            news(NEWS),
+            urc(URC),
             Noise("octets that are no text", b"x\xf8y\x80"),
-            news(NEWS),
+            urc(URC),
         ],
     ),
     "a result glued to garbage": (
@@ -150,34 +150,34 @@ TRANSCRIPTS = {
     ),
     "a name in another character set": (
         [
-            AtCommand("AT+COPS?", 10, (Answer("+COPS"),), True),
+            AtCommand("AT+COPS?", 10, (ResponsePattern("+COPS"),), True),
             '\r\n+COPS: 0,0,"Movil é",7\r\n\r\nOK\r\n'.encode("latin-1"),
         ],
         [info('+COPS: 0,0,"Movil é",7'), OK],
     ),
     "the read form has the number of the setting first": (
         [REGISTRATION, b"\r\n+CREG: 5\r\n\r\n+CREG: 1,5\r\n\r\n+CREG: 3\r\n\r\nOK\r\n"],
-        [news("+CREG: 5"), info("+CREG: 1,5"), news("+CREG: 3"), OK],
+        [urc("+CREG: 5"), info("+CREG: 1,5"), urc("+CREG: 3"), OK],
     ),
     "news of registration with a cell is no answer": (
         [
             REGISTRATION,
             b'\r\n+CREG: 5,"1A2B","0012C0DE",7\r\n\r\n+CREG: 2,5,"1A2B","0012C0DE",7\r\n\r\nOK\r\n',
         ],
-        [news('+CREG: 5,"1A2B","0012C0DE",7'), info('+CREG: 2,5,"1A2B","0012C0DE",7'), OK],
+        [urc('+CREG: 5,"1A2B","0012C0DE",7'), info('+CREG: 2,5,"1A2B","0012C0DE",7'), OK],
     ),
     "the first line of a name is the answer, the second is news": (
         [PIN, b"\r\n+CPIN: SIM PIN\r\n\r\n+CPIN: READY\r\n\r\nOK\r\n"],
-        [info("+CPIN: SIM PIN"), news("+CPIN: READY"), OK],
+        [info("+CPIN: SIM PIN"), urc("+CPIN: READY"), OK],
     ),
     "data after OK": (
         [AtCommand("AT+CREG=2", 10), b'\r\nOK\r\n\r\n+CREG: 5,"25FF","825E"\r\n'],
-        [OK, news('+CREG: 5,"25FF","825E"')],
+        [OK, urc('+CREG: 5,"25FF","825E"')],
     ),
     "an answer without a name": ([MODEL, b"\r\nSIM7600G-H\r\n\r\nOK\r\n"], [info("SIM7600G-H"), OK]),
     "news beside an answer without a name": (
         [MODEL, b'\r\nRDY\r\n\r\nSIM7600G-H\r\n\r\n+CMTI: "ME",4\r\n\r\nOK\r\n'],
-        [news("RDY"), info("SIM7600G-H"), news(NEWS), OK],
+        [urc("RDY"), info("SIM7600G-H"), urc(URC), OK],
     ),
     "an answer that begins like a prompt": ([MODEL, b"\r\n> 9000\r\n\r\nOK\r\n"], [info("> 9000"), OK]),
     "errors in every style": (
@@ -201,7 +201,7 @@ TRANSCRIPTS = {
             FinalResult("MODEM ERROR: 7", ok=False),
         ],
     ),
-    "ERROR, then OK": ([READ, b"\r\nERROR\r\n\r\nOK\r\n"], [ERROR, LateResult("OK", final=OK)]),
+    "ERROR, then OK": ([READ, b"\r\nERROR\r\n\r\nOK\r\n"], [ERROR, StaleResult("OK", final=OK)]),
     "prompt of the standard": (
         [SEND, b"\r\n> ", "body", b"\r\n+CMGS: 2\r\n\r\nOK\r\n"],
         [Prompt(), info("+CMGS: 2"), OK],
@@ -224,7 +224,7 @@ TRANSCRIPTS = {
     ),
     "news before the prompt": (
         [SEND, b'\r\n+CMTI: "ME",4\r\n\r\n> ', "body", b"\r\n+CMGS: 2\r\n\r\nOK\r\n"],
-        [news(NEWS), Prompt(), info("+CMGS: 2"), OK],
+        [urc(URC), Prompt(), info("+CMGS: 2"), OK],
     ),
     "body echoed": (
         [SEND, b"AT+CMGS=15\r\r\n> ", "body", f"{BODY}\x1a\r\n+CMGS: 3\r\n\r\nOK\r\n".encode()],
@@ -240,14 +240,14 @@ TRANSCRIPTS = {
     ),
     "an OK before the body is not the result of the send": (
         [SEND, b"\r\nOK\r\n\r\n+CMGS: 9\r\n\r\n> ", "body", b"\r\n+CMGS: 2\r\n\r\nOK\r\n"],
-        [LateResult("OK", final=OK), news("+CMGS: 9"), Prompt(), info("+CMGS: 2"), OK],
+        [StaleResult("OK", final=OK), urc("+CMGS: 9"), Prompt(), info("+CMGS: 2"), OK],
     ),
     "OK without +CMGS": ([SEND, b"\r\n> ", "body", b"\r\nOK\r\n"], [Prompt(), OK]),
     "a late result ends nothing before the mark": (
-        [DELETE, "give up", MARK, b"\r\nOK\r\n\r\n+CMS ERROR: 321\r\n\r\n+CMEE: 1\r\n\r\nOK\r\n"],
+        [DELETE, "give up", SYNC_MARKER, b"\r\nOK\r\n\r\n+CMS ERROR: 321\r\n\r\n+CMEE: 1\r\n\r\nOK\r\n"],
         [
-            LateResult("OK", final=OK),
-            LateResult("+CMS ERROR: 321", final=cms(321, "invalid memory index")),
+            StaleResult("OK", final=OK),
+            StaleResult("+CMS ERROR: 321", final=cms(321, "invalid memory index")),
             info("+CMEE: 1"),
             OK,
         ],
@@ -256,18 +256,18 @@ TRANSCRIPTS = {
         [
             READ,
             "give up",
-            MARK,
+            SYNC_MARKER,
             f"\r\n+CMGR: 0,,17\r\n{PDU}\r\n\r\nOK\r\n\r\n+CMEE: 1\r\n\r\nOK\r\n".encode(),
         ],
-        [LateResult("+CMGR: 0,,17", PDU), LateResult("OK", final=OK), info("+CMEE: 1"), OK],
+        [StaleResult("+CMGR: 0,,17", PDU), StaleResult("OK", final=OK), info("+CMEE: 1"), OK],
     ),
     "a late prompt": (
-        [SEND, "give up", MARK, b"\r\n> ", b"\r\nOK\r\n\r\n+CMEE: 1\r\n\r\nOK\r\n"],
-        [LateResult(">", prompt=True), LateResult("OK", final=OK), info("+CMEE: 1"), OK],
+        [SEND, "give up", SYNC_MARKER, b"\r\n> ", b"\r\nOK\r\n\r\n+CMEE: 1\r\n\r\nOK\r\n"],
+        [StaleResult(">", is_prompt=True), StaleResult("OK", final=OK), info("+CMEE: 1"), OK],
     ),
     "a prompt that nobody asked for": (
         [b"\r\n> ", DELETE, b"\r\nOK\r\n"],
-        [LateResult(">", prompt=True), OK],
+        [StaleResult(">", is_prompt=True), OK],
     ),
     "a payload without a header": (
         [f"\r\n{PDU}\r\n".encode()],
@@ -278,12 +278,12 @@ TRANSCRIPTS = {
         [Noise("a command line that is not ours", b"AT+GCAP"), OK],
     ),
     "a line without end": (
-        [DELETE, b"x" * (MAX_LINE + 500), b"\r\nOK\r\n"],
+        [DELETE, b"x" * (MAX_LINE_BYTES + 500), b"\r\nOK\r\n"],
         [Noise("a line without end", b"x" * 48), OK],
     ),
     "a line without end, then news": (
-        [b"+" * (3 * MAX_LINE) + b'\r\n+CMTI: "ME",4\r\n'],
-        [Noise("a line without end", b"+" * 48), news(NEWS)],
+        [b"+" * (3 * MAX_LINE_BYTES) + b'\r\n+CMTI: "ME",4\r\n'],
+        [Noise("a line without end", b"+" * 48), urc(URC)],
     ),
     "lines that break naive parsers": (
         [
@@ -291,39 +291,39 @@ TRANSCRIPTS = {
             b'\r\n+CMTI: "ME",4\r\n',
         ],
         [
-            *(news('+CMTI: "SM"'), news("+CMTI: x,y"), news("+CMGR: ,,"), news('+CREG: "')),
+            *(urc('+CMTI: "SM"'), urc("+CMTI: x,y"), urc("+CMGR: ,,"), urc('+CREG: "')),
             Noise("octets that are no text", b"\x00"),
-            news(NEWS),
+            urc(URC),
         ],
     ),
 }
 
 
-def play(steps, cuts_of):
+def replay(steps, cuts_of):
     """The events of a transcript, its octets cut by one of the ways."""
-    engine, events = Engine(), []
+    engine, events = AtProtocol(), []
     for step in steps:
         match step:
             case AtCommand():
-                engine.begin(step)
+                engine.send_command(step)
             case "body":
-                engine.write_body()
+                engine.send_body()
             case "give up":
-                engine.give_up()
+                engine.abandon()
             case _:
                 for piece in cuts_of(step):
-                    events += engine.receive(piece)
+                    events += engine.receive_data(piece)
     return events
 
 
 @pytest.mark.parametrize(("steps", "events"), TRANSCRIPTS.values(), ids=TRANSCRIPTS)
-def test_transcripts(steps, events, cuts):
+def test_transcripts(steps, events, split_all_ways):
     """The events are these, for every way to cut the octets."""
-    for way, _ in cuts(b"x"):
-        assert play(steps, lambda octets, way=way: dict(cuts(octets))[way]) == events, way
+    for way, _ in split_all_ways(b"x"):
+        assert replay(steps, lambda octets, way=way: dict(split_all_ways(octets))[way]) == events, way
 
 
-INTERRUPTIBLE = [
+INTERRUPTIBLE_TRANSCRIPTS = [
     name
     for name, (steps, events) in TRANSCRIPTS.items()
     # A line that is longer than every line, and half an echo, have no boundary that counts.
@@ -331,15 +331,15 @@ INTERRUPTIBLE = [
 ]
 
 
-STRANGERS = ['+CMTI: "SM",9', "^RSSI:7", "BUSY", "+CREG: 4", f"+CMT: ,99\r\n{PDU}"]
+INTERLEAVED_URCS = ['+CMTI: "SM",9', "^RSSI:7", "BUSY", "+CREG: 4", f"+CMT: ,99\r\n{PDU}"]
 
 
 @pytest.mark.parametrize(
     ("name", "stranger"),
     [
         (name, stranger)
-        for name in INTERRUPTIBLE
-        for stranger in STRANGERS
+        for name in INTERRUPTIBLE_TRANSCRIPTS
+        for stranger in INTERLEAVED_URCS
         # Which payload belongs to which of two news, nobody can tell.
         if not (
             "+CMT" in stranger
@@ -358,7 +358,7 @@ def test_news_at_every_line_boundary(name, stranger):
         places = [0, *(match.end() for match in re.finditer(rb"\r\n|\n\r|\r(?!\n)", step))]
         for place in places:
             injected = [*steps[:number], step[:place] + octets + step[place:], *steps[number + 1 :]]
-            heard = play(injected, lambda piece: [piece])
+            heard = replay(injected, lambda piece: [piece])
             assert wanted in heard, (place, step)
             heard.remove(wanted)
             assert heard == events, (place, step)
@@ -367,101 +367,101 @@ def test_news_at_every_line_boundary(name, stranger):
 def test_a_payload_that_is_no_text_is_kept_if_nothing_better_comes():
     """Text in 8 bits under a header without a length is all that there is of the message."""
     header = '+CMGR: "REC UNREAD","000",,"26/11/21,22:30:00+00"'
-    engine = Engine()
-    engine.begin(READ)
-    events = engine.receive(f"{header}\r\ncaf\xe9 on\r\n\r\nOK\r\n".encode("latin-1"))
+    engine = AtProtocol()
+    engine.send_command(READ)
+    events = engine.receive_data(f"{header}\r\ncaf\xe9 on\r\n\r\nOK\r\n".encode("latin-1"))
     assert [event for event in events if isinstance(event, Information)] == [
         Information(header, "caf\xe9 on")
     ]
-    engine.begin(READ)
-    events = engine.receive(b"+CMGR: 0,,17\r\n\xe9\xff\r\n" + PDU.encode() + b"\r\n\r\nOK\r\n")
+    engine.send_command(READ)
+    events = engine.receive_data(b"+CMGR: 0,,17\r\n\xe9\xff\r\n" + PDU.encode() + b"\r\n\r\nOK\r\n")
     assert [event for event in events if isinstance(event, Information)] == [Information("+CMGR: 0,,17", PDU)]
 
 
 def test_a_command_is_written_with_its_line_end():
     """What is written is the line and CR; the body follows the prompt with its own end. All is said once."""
-    engine = Engine()
-    engine.begin(SEND)
+    engine = AtProtocol()
+    engine.send_command(SEND)
     assert engine.data_to_send() == b"AT+CMGS=15\r"
     assert engine.data_to_send() == b""
-    engine.receive(b"\r\n> ")
-    engine.write_body()
+    engine.receive_data(b"\r\n> ")
+    engine.send_body()
     assert engine.data_to_send() == BODY.encode() + b"\x1a"
 
 
 def test_an_unexpected_prompt_is_answered_by_esc():
     """Text entry that nobody wants is closed before it can swallow a command, and never by Ctrl-Z."""
-    engine = Engine()
-    engine.begin(SEND)
-    engine.give_up()
+    engine = AtProtocol()
+    engine.send_command(SEND)
+    engine.abandon()
     engine.data_to_send()
-    engine.receive(b"\r\n> ")
+    engine.receive_data(b"\r\n> ")
     assert engine.data_to_send() == b"\x1b"
 
 
 def test_no_body_without_a_prompt():
     """The body is never written as a command, nor twice."""
-    engine = Engine()
-    engine.begin(SEND)
-    with pytest.raises(ConversationError):
-        engine.write_body()
-    engine.receive(b"> ")
-    engine.write_body()
-    with pytest.raises(ConversationError):
-        engine.write_body()
+    engine = AtProtocol()
+    engine.send_command(SEND)
+    with pytest.raises(AtUsageError):
+        engine.send_body()
+    engine.receive_data(b"> ")
+    engine.send_body()
+    with pytest.raises(AtUsageError):
+        engine.send_body()
 
 
 def test_one_command_at_a_time():
     """A second command while one is pending is our own mistake."""
-    engine = Engine()
-    engine.begin(DELETE)
-    with pytest.raises(ConversationError):
-        engine.begin(DELETE)
+    engine = AtProtocol()
+    engine.send_command(DELETE)
+    with pytest.raises(AtUsageError):
+        engine.send_command(DELETE)
 
 
 def test_the_echo_is_noticed():
     """An echo that comes back tells that the module has lost its settings."""
-    engine = Engine()
-    engine.begin(DELETE)
-    engine.receive(b"\r\nOK\r\n")
-    assert not engine.echoed
-    engine.begin(DELETE)
-    engine.receive(b"AT+CMGD=3\r\r\nOK\r\n")
-    assert engine.echoed
+    engine = AtProtocol()
+    engine.send_command(DELETE)
+    engine.receive_data(b"\r\nOK\r\n")
+    assert not engine.echo_seen
+    engine.send_command(DELETE)
+    engine.receive_data(b"AT+CMGD=3\r\r\nOK\r\n")
+    assert engine.echo_seen
 
 
 def test_the_mark_ends_the_past():
     """After the information line of a marking command results belong to the present again."""
-    engine = Engine()
-    engine.begin(DELETE)
-    engine.give_up()
-    engine.begin(MARK)
-    [late] = engine.receive(b"\r\nOK\r\n")
-    assert isinstance(late, LateResult)
-    engine.receive(b"\r\n+CMEE: 1\r\n")
-    [final] = engine.receive(b"\r\nOK\r\n")
+    engine = AtProtocol()
+    engine.send_command(DELETE)
+    engine.abandon()
+    engine.send_command(SYNC_MARKER)
+    [late] = engine.receive_data(b"\r\nOK\r\n")
+    assert isinstance(late, StaleResult)
+    engine.receive_data(b"\r\n+CMEE: 1\r\n")
+    [final] = engine.receive_data(b"\r\nOK\r\n")
     assert isinstance(final, FinalResult)
 
 
 @pytest.mark.parametrize("line", ["AT+X\r", "AT+X\x1a", "ATé", "", "at+x", "AT" + "1" * 300, "AT\nAT"])
 def test_a_line_that_must_not_be_written(line):
     """Nothing that could end a line, or a text entry, gets into a command."""
-    with pytest.raises(ConversationError):
+    with pytest.raises(AtUsageError):
         AtCommand(line, 1)
 
 
 def test_raw_commands_take_every_line():
     """What a person asks is answered by every line that is no known news."""
     steps = [
-        AtCommand.raw("AT+CGDCONT?", 10),
+        AtCommand.from_user_input("AT+CGDCONT?", 10),
         b'\r\n+CGDCONT: 1,"IP","super"\r\n+CGDCONT: 2,"IP",""\r\nand more\r\n\r\n+CMTI: "ME",4\r\n\r\nOK\r\n',
     ]
-    assert play(steps, lambda octets: [octets]) == [
-        *(info('+CGDCONT: 1,"IP","super"'), info('+CGDCONT: 2,"IP",""'), info("and more"), news(NEWS), OK)
+    assert replay(steps, lambda octets: [octets]) == [
+        *(info('+CGDCONT: 1,"IP","super"'), info('+CGDCONT: 2,"IP",""'), info("and more"), urc(URC), OK)
     ]
 
 
-PIECES = st.sampled_from(
+OCTET_SEQUENCES = st.sampled_from(
     [
         *(
             b"\r",
@@ -499,14 +499,14 @@ PIECES = st.sampled_from(
             b"ZZ",
             b"+CMGS: 2",
         ),
-        *(b"+CMEE: 1", b"x" * (MAX_LINE - 3), b"\xe9"),
+        *(b"+CMEE: 1", b"x" * (MAX_LINE_BYTES - 3), b"\xe9"),
     ]
 )
 
 
 @given(
-    octets=st.lists(PIECES | st.binary(max_size=4), max_size=30).map(b"".join),
-    command=st.sampled_from([None, READ, LIST, DELETE, REGISTRATION, MODEL, SEND, MARK]),
+    octets=st.lists(OCTET_SEQUENCES | st.binary(max_size=4), max_size=30).map(b"".join),
+    command=st.sampled_from([None, READ, LIST, DELETE, REGISTRATION, MODEL, SEND, SYNC_MARKER]),
     given_up=st.booleans(),
     chance=st.randoms(use_true_random=False),
 )
@@ -515,15 +515,15 @@ def test_any_octets(octets, command, given_up, chance):
     """Nothing raises, every cut gives the same events and octets to send, and buffers stay bounded."""
 
     def listen(pieces):
-        engine, events = Engine(), []
+        engine, events = AtProtocol(), []
         if given_up:
-            engine.begin(SEND)
-            engine.give_up()
+            engine.send_command(SEND)
+            engine.abandon()
         if command is not None:
-            engine.begin(command)
+            engine.send_command(command)
         for piece in pieces:
-            events += engine.receive(piece)
-            assert len(engine.unfinished) <= MAX_LINE
+            events += engine.receive_data(piece)
+            assert len(engine.partial_line) <= MAX_LINE_BYTES
         return events, engine.data_to_send()
 
     pieces, rest = [], octets
@@ -540,10 +540,10 @@ def test_any_octets(octets, command, given_up, chance):
 @pytest.mark.parametrize(("body", "result"), [("0011", "0"), ("4F4B", "4")])
 def test_a_number_is_a_result_and_no_echo(body, result):
     """One digit may be what the body begins with, too: it is the answer, not a piece of an echo."""
-    engine = Engine()
-    engine.begin(
-        AtCommand("AT+CMGS=1", 10, (Answer("+CMGS"),), body=f"{body}\x1a".encode(), body_timeout_s=9)
+    engine = AtProtocol()
+    engine.send_command(
+        AtCommand("AT+CMGS=1", 10, (ResponsePattern("+CMGS"),), body=f"{body}\x1a".encode(), body_timeout_s=9)
     )
-    assert engine.receive(b"> ") == [Prompt()]
-    engine.write_body()
-    assert engine.receive(f"{result}\r".encode()) == [FinalResult(result, ok=result == "0")]
+    assert engine.receive_data(b"> ") == [Prompt()]
+    engine.send_body()
+    assert engine.receive_data(f"{result}\r".encode()) == [FinalResult(result, ok=result == "0")]

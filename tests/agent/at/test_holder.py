@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from agent.at.holder import busy, forbidden, holders, others, unavailable
+from agent.at.holder import describe_busy_port, describe_permissions, find_holders, describe_other_holders, translate_open_error
 
 
 @pytest.fixture
@@ -38,26 +38,26 @@ def test_the_holder_is_named(proc, port):
     """Process id and program, also where the port was opened by another of its names."""
     name, device = port
     folder = proc(512, "gammu-smsd", "/dev/null", device)
-    assert holders(str(name), folder) == [(512, "gammu-smsd")]
-    assert busy(str(name), folder) == f"port {name} is held by gammu-smsd (pid 512); stop it first"
+    assert find_holders(str(name), folder) == [(512, "gammu-smsd")]
+    assert describe_busy_port(str(name), folder) == f"port {name} is held by gammu-smsd (pid 512); stop it first"
 
 
 def test_who_has_the_port_beside_us(proc, port):
     """A second reader that may be seen is named; else the likely one, with the rule that keeps it away."""
     name, device = port
     folder = proc(40, "modem-agent", device)
-    assert "sudo fuser -v" in others(str(name), 40, folder)
-    assert 'ENV{ID_MM_PORT_IGNORE}="1"' in others(str(name), 40, folder)
+    assert "sudo fuser -v" in describe_other_holders(str(name), 40, folder)
+    assert 'ENV{ID_MM_PORT_IGNORE}="1"' in describe_other_holders(str(name), 40, folder)
     proc(77, "ModemManager")
-    assert others(str(name), 40, folder).startswith("most likely ModemManager (pid 77), which probes")
+    assert describe_other_holders(str(name), 40, folder).startswith("most likely ModemManager (pid 77), which probes")
     proc(90, "minicom", device)
-    assert others(str(name), 40, folder) == f"minicom (pid 90) has {name} open too; stop it"
+    assert describe_other_holders(str(name), 40, folder) == f"minicom (pid 90) has {name} open too; stop it"
 
 
 def test_modem_manager_is_named_with_its_cure(proc, port):
     """It lets go by itself after its probing, or is told to leave the port alone."""
     name, device = port
-    sentence = busy(str(name), proc(77, "ModemManager", device))
+    sentence = describe_busy_port(str(name), proc(77, "ModemManager", device))
     assert "ModemManager (pid 77)" in sentence
     assert "30 s" in sentence
     assert 'ENV{ID_MM_PORT_IGNORE}="1"' in sentence
@@ -66,12 +66,12 @@ def test_modem_manager_is_named_with_its_cure(proc, port):
 def test_modem_manager_of_another_user(proc, port):
     """What it has open cannot be seen, that it runs can."""
     folder = proc(77, "ModemManager")
-    assert "probably by ModemManager (pid 77)" in busy(str(port[0]), folder)
+    assert "probably by ModemManager (pid 77)" in describe_busy_port(str(port[0]), folder)
 
 
 def test_an_unknown_holder(proc, port):
     """The sentence says how to find out."""
-    assert "sudo fuser -v" in busy(str(port[0]), proc(9, "cat"))
+    assert "sudo fuser -v" in describe_busy_port(str(port[0]), proc(9, "cat"))
 
 
 def test_forbidden_names_both_sides(tmp_path):
@@ -79,7 +79,7 @@ def test_forbidden_names_both_sides(tmp_path):
     device = tmp_path / "tty"
     device.touch(mode=0o600)
     os.chown(device, 4242, 4343) if os.geteuid() == 0 else None
-    sentence = forbidden(str(device))
+    sentence = describe_permissions(str(device))
     assert str(device) in sentence
     assert "belongs to user" in sentence
     assert "rw-------" in sentence
@@ -105,6 +105,6 @@ def test_forbidden_names_both_sides(tmp_path):
 )
 def test_kinds(number, kind, proc):
     """Each reason is of one kind, and the sentence names the port."""
-    error = unavailable("/dev/ttyX9", OSError(number, "why"), proc(2, "x"))
+    error = translate_open_error("/dev/ttyX9", OSError(number, "why"), proc(2, "x"))
     assert error.kind == kind
     assert "/dev/ttyX9" in str(error)

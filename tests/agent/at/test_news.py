@@ -6,10 +6,10 @@ import pytest
 
 from agent.at.error import ModemLost
 from agent.at.event import Unsolicited
-from agent.at.news import HINTS, OVERFLOW, NewsQueue
+from agent.at.news import MAX_HINTS, URCS_DROPPED, UrcQueue
 
 
-def hint(text):
+def make_hint(text):
     return Unsolicited(text)
 
 
@@ -22,71 +22,71 @@ def drain(queue):
 
 def test_news_comes_in_order():
     """What came first is told first."""
-    queue = NewsQueue()
+    queue = UrcQueue()
     for text in ("a", "b", "c"):
-        queue.put(hint(text))
-    assert drain(queue) == [hint("a"), hint("b"), hint("c")]
+        queue.put(make_hint(text))
+    assert drain(queue) == [make_hint("a"), make_hint("b"), make_hint("c")]
 
 
 def test_equal_hints_are_one():
     """A hint that nobody has taken yet says the same again; a taken one may come again."""
-    queue = NewsQueue()
-    queue.put(hint("a"))
-    queue.put(hint("a"))
-    assert drain(queue) == [hint("a")]
-    queue.put(hint("a"))
-    assert drain(queue) == [hint("a")]
+    queue = UrcQueue()
+    queue.put(make_hint("a"))
+    queue.put(make_hint("a"))
+    assert drain(queue) == [make_hint("a")]
+    queue.put(make_hint("a"))
+    assert drain(queue) == [make_hint("a")]
 
 
 def test_payloads_are_never_dropped():
     """A message that was delivered directly is the thing itself: two equal ones are two."""
-    queue = NewsQueue()
+    queue = UrcQueue()
     for _ in range(3):
         queue.put(Unsolicited("+CMT: ,17", "0791"))
-    for number in range(HINTS + 1):
-        queue.put(hint(str(number)))
-    assert drain(queue) == [*[Unsolicited("+CMT: ,17", "0791")] * 3, OVERFLOW]
+    for number in range(MAX_HINTS + 1):
+        queue.put(make_hint(str(number)))
+    assert drain(queue) == [*[Unsolicited("+CMT: ,17", "0791")] * 3, URCS_DROPPED]
 
 
 def test_too_many_hints_are_one():
     """More than the queue holds means: look at everything."""
-    queue = NewsQueue()
-    for number in range(HINTS * 3 + 1):
-        queue.put(hint(str(number)))
+    queue = UrcQueue()
+    for number in range(MAX_HINTS * 3 + 1):
+        queue.put(make_hint(str(number)))
     found = drain(queue)
-    assert found[0] == OVERFLOW
-    assert len(found) <= HINTS + 1
+    assert found[0] == URCS_DROPPED
+    assert len(found) <= MAX_HINTS + 1
 
 
-def test_the_reader_waits_and_is_woken(run):
+def test_the_reader_waits_and_is_woken(run_virtual):
     """Whoever waits gets what comes; the end is told after the last piece."""
 
     async def story():
-        queue = NewsQueue()
-        waiting = asyncio.create_task(queue.next())
+        queue = UrcQueue()
+        waiting = asyncio.create_task(queue.get())
         await asyncio.sleep(1)
-        queue.put(hint("a"))
-        assert await waiting == hint("a")
-        queue.put(hint("b"))
+        queue.put(make_hint("a"))
+        assert await waiting == make_hint("a")
+        queue.put(make_hint("b"))
         queue.close(ModemLost("gone"))
-        assert await queue.next() == hint("b")
+        assert await queue.get() == make_hint("b")
         with pytest.raises(ModemLost, match="gone"):
-            await queue.next()
+            await queue.get()
 
-    run(story())
+    run_virtual(story())
 
 
-def test_a_cancelled_reader_loses_nothing(run):
+def test_a_cancelled_reader_loses_nothing(run_virtual):
     """News that comes while a reader is being cancelled is there for the next one."""
 
     async def story():
-        queue = NewsQueue()
-        waiting = asyncio.create_task(queue.next())
+        queue = UrcQueue()
+        waiting = asyncio.create_task(queue.get())
         await asyncio.sleep(1)
-        queue.put(hint("a"))
+        queue.put(make_hint("a"))
         waiting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await waiting
-        assert await queue.next() == hint("a")
+        assert await queue.get() == make_hint("a")
 
-    run(story())
+    run_virtual(story())

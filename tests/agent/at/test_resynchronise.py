@@ -4,33 +4,33 @@ import asyncio
 
 import pytest
 
-from agent.at.channel import Channel
-from agent.at.command import Answer, AtCommand
+from agent.at.channel import AtClient
+from agent.at.command import ResponsePattern, AtCommand
 from agent.at.error import CommandTimedOut, ModemLost
-from agent.at.memory_wire import memory_pair
+from agent.at.memory_wire import memory_transport_pair
 
 OK = b"\r\nOK\r\n"
 ERROR = b"\r\nERROR\r\n"
 DELETE = AtCommand("AT+CMGD=3", 30)
-PIN = AtCommand("AT+CPIN?", 10, (Answer("+CPIN"),), informs=True)
+PIN = AtCommand("AT+CPIN?", 10, (ResponsePattern("+CPIN"),), requires_information=True)
 
 
 @pytest.fixture
-def talk(run, module_on):
+def run_with_module(run_virtual, attach_scripted_module):
     """Run a story with a channel and the module at its other end."""
 
     def begin(story):
         async def whole():
-            near, far = memory_pair()
-            module = await module_on(far)
-            channel = await Channel.open(near.open)
+            near, far = memory_transport_pair()
+            module = await attach_scripted_module(far)
+            channel = await AtClient.open(near.open)
             try:
                 return await story(channel, module)
             finally:
                 channel.close()
                 await asyncio.sleep(0)
 
-        return run(whole())
+        return run_virtual(whole())
 
     return begin
 
@@ -39,26 +39,26 @@ def now():
     return asyncio.get_running_loop().time()
 
 
-def test_a_module_that_is_well(talk):
+def test_a_module_that_is_well(run_with_module):
     """ESC and CR for what may be left over, AT, one mark: less than half a second."""
 
     async def story(channel, module):
         began = now()
-        await channel.wake(30)
+        await channel.wake_module(30)
         assert module.heard == ["esc", "AT", "AT+CMEE?"]
         assert now() - began < 0.5
 
-    talk(story)
+    run_with_module(story)
 
 
-def test_a_module_that_answers_no_bare_at(talk):
+def test_a_module_that_answers_no_bare_at(run_with_module):
     """It is known by its answer to a question, and asked one instead of AT after a long silence."""
 
     async def story(channel, module):
         module.on("AT", None)
         module.on("ATE0Q0V1", None)
         began = now()
-        await channel.wake(30)
+        await channel.wake_module(30)
         assert now() - began < 5
         module.heard.clear()
         module.on("AT+CMGD=3", OK)
@@ -66,21 +66,21 @@ def test_a_module_that_answers_no_bare_at(talk):
         await channel.exchange(DELETE)
         assert module.heard == ["AT+CMEE?", "AT+CMGD=3"]
 
-    talk(story)
+    run_with_module(story)
 
 
-def test_a_module_that_refuses_bare_at(talk):
+def test_a_module_that_refuses_bare_at(run_with_module):
     """A refusal is an answer."""
 
     async def story(channel, module):
         module.on("AT", ERROR)
-        await channel.wake(30)
+        await channel.wake_module(30)
         assert module.heard == ["esc", "AT", "AT+CMEE?"]
 
-    talk(story)
+    run_with_module(story)
 
 
-def test_a_module_that_marks_nothing(talk):
+def test_a_module_that_marks_nothing(run_with_module):
     """One that answers each question with OK or ERROR alone is found out once, then believed."""
 
     async def story(channel, module):
@@ -89,7 +89,7 @@ def test_a_module_that_marks_nothing(talk):
         for name in ("+CMEE", "+CSCS"):
             module.on(f"AT{name}?", OK)
         began = now()
-        await channel.wake(30)
+        await channel.wake_module(30)
         assert now() - began < 5
         module.on("AT+CPIN?", OK)
         began = now()
@@ -98,10 +98,10 @@ def test_a_module_that_marks_nothing(talk):
         module.on("AT+CPIN?", [OK, 0.1, b"\r\n+CPIN: READY\r\n"])
         assert (await channel.exchange(PIN)).text == "+CPIN: READY"
 
-    talk(story)
+    run_with_module(story)
 
 
-def test_a_mute_module(talk):
+def test_a_mute_module(run_with_module):
     """Nothing answers: the channel is lost within the time given."""
 
     async def story(channel, module):
@@ -110,15 +110,15 @@ def test_a_mute_module(talk):
             module.on(line, None)
         began = now()
         with pytest.raises(ModemLost, match="nothing came back"):
-            await channel.wake(30)
+            await channel.wake_module(30)
         assert 20 < now() - began < 40
         assert channel.lost.is_set()
         assert "body" not in " ".join(module.heard)
 
-    talk(story)
+    run_with_module(story)
 
 
-def test_a_wire_that_goes_while_waking(talk):
+def test_a_wire_that_goes_while_waking(run_with_module):
     """It is told at once."""
 
     async def story(channel, module):
@@ -126,14 +126,14 @@ def test_a_wire_that_goes_while_waking(talk):
         asyncio.get_running_loop().call_later(3, module.wire.close)
         began = now()
         with pytest.raises(ModemLost):
-            await channel.wake(30)
+            await channel.wake_module(30)
         assert now() - began < 3.1
 
-    talk(story)
+    run_with_module(story)
 
 
 @pytest.mark.parametrize("tenths", [5, 12, 23, 26, 40])
-def test_a_wire_that_goes_on_the_way_back_into_step(talk, tenths):
+def test_a_wire_that_goes_on_the_way_back_into_step(run_with_module, tenths):
     """It is told at once, whatever was waited for: the end of the agent may wait for it."""
 
     async def story(channel, module):
@@ -154,32 +154,32 @@ def test_a_wire_that_goes_on_the_way_back_into_step(talk, tenths):
         chatter.cancel()
         assert now() - began < 1.1 + tenths / 10
 
-    talk(story)
+    run_with_module(story)
 
 
-def test_data_mode_that_is_left(talk):
+def test_data_mode_that_is_left(run_with_module):
     """`+++` between silences is answered by OK: the session goes on, and what was heard is forgotten."""
 
     async def story(channel, module):
-        received = module.received
+        received = module.data_received
 
         def in_data_mode(data):
             if data == b"+++":
-                module.received = received
+                module.data_received = received
                 module.write(OK)
 
-        module.received = in_data_mode
+        module.data_received = in_data_mode
         module.write(b'~\xff}#\xc0!}!}!} }4}"}&')
         began = now()
-        await channel.wake(30)
+        await channel.wake_module(30)
         assert now() - began > 1
         module.on("AT+CMGD=3", OK)
         await channel.exchange(DELETE)
 
-    talk(story)
+    run_with_module(story)
 
 
-def test_a_module_that_restarts_meanwhile(talk):
+def test_a_module_that_restarts_meanwhile(run_with_module):
     """A restart while the line is brought back into step ends in step."""
 
     async def story(channel, module):
@@ -193,10 +193,10 @@ def test_a_module_that_restarts_meanwhile(talk):
         module.on("AT+CMGD=3", OK)
         await channel.exchange(DELETE)
 
-    talk(story)
+    run_with_module(story)
 
 
-def test_late_answers_of_questions_are_no_ones_answer(talk):
+def test_late_answers_of_questions_are_no_ones_answer(run_with_module):
     """A slow module answers several questions at once: each line is known for what it is."""
 
     async def story(channel, module):
@@ -211,22 +211,22 @@ def test_late_answers_of_questions_are_no_ones_answer(talk):
         with pytest.raises(Exception, match="321"):
             await channel.exchange(DELETE)
 
-    talk(story)
+    run_with_module(story)
 
 
 @pytest.mark.parametrize(
     "answer", [[OK + b"\r\n+CREG: 0,1\r\n"], [OK, 0.0, b"\r\n+CREG: 0,1\r\n"]], ids=["in one piece", "in two"]
 )
-def test_an_answer_that_follows_its_ok(talk, answer):
+def test_an_answer_that_follows_its_ok(run_with_module, answer):
     """It is the answer and no news, however it is cut: as news it would say that no network is there."""
 
     async def story(channel, module):
         module.on("AT+CREG?", answer)
         module.on("AT+CMEE?", [0.01, b"\r\n+CMEE: 1\r\n" + OK])
-        registration = AtCommand("AT+CREG?", 10, (Answer("+CREG"),), informs=True)
+        registration = AtCommand("AT+CREG?", 10, (ResponsePattern("+CREG"),), requires_information=True)
         assert (await channel.exchange(registration)).text == "+CREG: 0,1"
-        assert channel.news.take() is None
+        assert channel.urcs.take() is None
         module.on("AT+CMGD=3", OK)
         await channel.exchange(DELETE)
 
-    talk(story)
+    run_with_module(story)

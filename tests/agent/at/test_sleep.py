@@ -4,15 +4,15 @@ import asyncio
 
 import pytest
 
-from agent.at.channel import Channel
-from agent.at.command import Answer, AtCommand
+from agent.at.channel import AtClient
+from agent.at.command import ResponsePattern, AtCommand
 from agent.at.error import CommandRefused, CommandTimedOut
-from agent.at.memory_wire import memory_pair
+from agent.at.memory_wire import memory_transport_pair
 
 OK = b"\r\nOK\r\n"
 ERROR = b"\r\nERROR\r\n"
 DELETE = AtCommand("AT+CMGD=3", 5.0)
-READ = AtCommand("AT+CSQ", 5.0, (Answer("+CSQ"),), informs=True)
+READ = AtCommand("AT+CSQ", 5.0, (ResponsePattern("+CSQ"),), requires_information=True)
 SIGNAL = b"\r\n+CSQ: 21,99\r\n" + OK
 
 
@@ -20,7 +20,7 @@ def now():
     return asyncio.get_running_loop().time()
 
 
-class Sleeper:
+class SleepingModule:
     """Puts itself before a module: after so many seconds without an octet from us the next four are lost."""
 
     def __init__(self, module, seconds, *, complains):
@@ -28,7 +28,7 @@ class Sleeper:
         self.spoken_at = now()
         self.misses = []
 
-    def received(self, data):
+    def data_received(self, data):
         asleep = now() - self.spoken_at > self.seconds
         self.spoken_at = now()
         if asleep:
@@ -39,36 +39,36 @@ class Sleeper:
             data = b""  # what does not begin with AT is no command line
         self.module.received(data)
 
-    def hung_up(self, reason):
+    def connection_lost(self, reason):
         self.module.hung_up(reason)
 
 
 @pytest.fixture
-def talk(run, module_on):
+def run_with_module(run_virtual, attach_scripted_module):
     """A channel and a module; `seconds`: it sleeps after so long."""
 
     def begin(story, seconds=None, *, complains=False):
         async def whole():
-            near, far = memory_pair()
-            module = await module_on(far)
+            near, far = memory_transport_pair()
+            module = await attach_scripted_module(far)
             module.on("AT+CMGD=3", OK)
             module.on("AT+CSQ", SIGNAL)
             if seconds is not None:
-                sleeper = Sleeper(module, seconds, complains=complains)
+                sleeper = SleepingModule(module, seconds, complains=complains)
                 await far.open(sleeper)
                 module.sleeper = sleeper
-            channel = await Channel.open(near.open)
+            channel = await AtClient.open(near.open)
             try:
                 await story(channel, module)
             finally:
                 channel.close()
 
-        run(whole())
+        run_virtual(whole())
 
     return begin
 
 
-def test_a_module_that_does_not_sleep_is_not_bothered(talk):
+def test_a_module_that_does_not_sleep_is_not_bothered(run_with_module):
     """An AT after a silence longer than all before, and never for one that was tried."""
 
     async def story(channel, module):
@@ -80,24 +80,24 @@ def test_a_module_that_does_not_sleep_is_not_bothered(talk):
         await channel.exchange(DELETE)
         assert module.heard.count("AT") == 1
 
-    talk(story)
+    run_with_module(story)
 
 
-def test_news_are_followed_at_once(talk):
+def test_news_are_followed_at_once(run_with_module):
     """On a module of which nothing else is known, one that has just spoken is awake."""
 
     async def story(channel, module):
         await asyncio.sleep(40)
         module.write(b'\r\n+CMTI: "ME",3\r\n')
-        await channel.news.next()
+        await channel.urcs.next()
         await channel.exchange(DELETE)
         assert module.heard == ["AT+CMGD=3"]
 
-    talk(story)
+    run_with_module(story)
 
 
 @pytest.mark.parametrize("complains", [False, True])
-def test_what_a_sleeper_loses_is_a_bare_at(talk, complains):
+def test_what_a_sleeper_loses_is_a_bare_at(run_with_module, complains):
     """Nothing with effects is ever the first after a silence; losing it costs a second or two."""
 
     async def story(channel, module):
@@ -109,32 +109,32 @@ def test_what_a_sleeper_loses_is_a_bare_at(talk, complains):
         assert module.sleeper.misses == [b"AT\r"] * 5
         assert module.heard.count("AT+CMGD=3") == 5
 
-    talk(story, 30, complains=complains)
+    run_with_module(story, 30, complains=complains)
 
 
 @pytest.mark.parametrize("complains", [False, True])
-def test_one_that_tells_of_a_message_and_sleeps_on(talk, complains):
+def test_one_that_tells_of_a_message_and_sleeps_on(run_with_module, complains):
     """The first question after its news is lost: it is asked again, and from then on an AT goes ahead."""
 
     async def story(channel, module):
         for _ in range(3):
             await asyncio.sleep(40)
             module.write(b'\r\n+CMTI: "ME",3\r\n')
-            await channel.news.next()
+            await channel.urcs.next()
             assert (await channel.exchange(READ)).text == "+CSQ: 21,99"
         assert module.sleeper.misses == [b"AT+CSQ\r", b"AT\r", b"AT\r"]
 
-    talk(story, 30, complains=complains)
+    run_with_module(story, 30, complains=complains)
 
 
-def test_a_refusal_after_a_silence_is_believed_the_second_time(talk):
+def test_a_refusal_after_a_silence_is_believed_the_second_time(run_with_module):
     """ERROR may be all that arrived of a command; a module that says it again means it."""
 
     async def story(channel, module):
         module.on("AT+CMGD=3", ERROR)
         await asyncio.sleep(40)
         module.write(b'\r\n+CMTI: "ME",3\r\n')
-        await channel.news.next()
+        await channel.urcs.next()
         with pytest.raises(CommandRefused):
             await channel.exchange(DELETE)
         assert module.heard == ["AT+CMGD=3", "AT+CMGD=3"]
@@ -143,43 +143,43 @@ def test_a_refusal_after_a_silence_is_believed_the_second_time(talk):
         await channel.exchange(DELETE)
         assert module.heard[2:] == ["AT+CMGD=3"]
 
-    talk(story)
+    run_with_module(story)
 
 
 @pytest.mark.parametrize(
-    "command", [AtCommand('AT+CPIN="9999"', 5.0, once=True), AtCommand.raw('AT+CPIN="9999"', 5.0)]
+    "command", [AtCommand('AT+CPIN="9999"', 5.0, no_retry=True), AtCommand.from_user_input('AT+CPIN="9999"', 5.0)]
 )
-def test_what_a_refusal_may_cost_is_not_repeated(talk, command):
+def test_what_a_refusal_may_cost_is_not_repeated(run_with_module, command):
     """A PIN, or what a person typed: ERROR is believed, whatever went before."""
 
     async def story(channel, module):
         module.on(command.line, ERROR)
         await asyncio.sleep(40)
         module.write(b'\r\n+CMTI: "ME",3\r\n')
-        await channel.news.next()
+        await channel.urcs.next()
         with pytest.raises(CommandRefused):
             await channel.exchange(command)
         assert module.heard == [command.line]
 
-    talk(story)
+    run_with_module(story)
 
 
-def test_a_delete_without_an_answer_is_not_repeated(talk):
+def test_a_delete_without_an_answer_is_not_repeated(run_with_module):
     """Nobody knows whether it was carried out; whoever asked must look."""
 
     async def story(channel, module):
         module.on("AT+CMGD=3", None, OK)
         await asyncio.sleep(40)
         module.write(b'\r\n+CMTI: "ME",3\r\n')
-        await channel.news.next()
+        await channel.urcs.next()
         with pytest.raises(CommandTimedOut):
             await channel.exchange(DELETE)
         assert module.heard.count("AT+CMGD=3") == 1
 
-    talk(story)
+    run_with_module(story)
 
 
-def test_a_module_that_hears_half_an_at(talk):
+def test_a_module_that_hears_half_an_at(run_with_module):
     """It says ERROR to it, which does not show that it was awake: an AT goes ahead the next time too."""
 
     async def story(channel, module):
@@ -190,4 +190,4 @@ def test_a_module_that_hears_half_an_at(talk):
         await channel.exchange(DELETE)
         assert module.heard == ["AT", "AT+CMGD=3"] * 2
 
-    talk(story)
+    run_with_module(story)

@@ -4,20 +4,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.at.trace import LONGEST, Trace, visible
-from hardware.recording import first_line, parse
+from agent.at.trace import MAX_HELD_BYTES, Trace, escape_bytes
+from hardware.recording import format_header, parse_recording
 
 
-class Upper:
+class CaseRedactor:
     """A mask that can be seen."""
 
     def __init__(self):
         self.lines = []
 
-    def sent(self, text):
+    def redact_sent(self, text):
         return text.lower()
 
-    def heard(self, line):
+    def redact_received(self, line):
         self.lines = [*self.lines, line]
         return line.upper()
 
@@ -29,39 +29,39 @@ def lines():
 
 def test_octets_are_visible():
     """Line ends and controls are written out, a backslash stays one, a blank at the end can be seen."""
-    assert visible(b'\r\n+CMTI: "ME",3\r\n') == r'\r\n+CMTI: "ME",3\r\n'
-    assert visible(b"0011\x1a\x1b\x00\xff\t\\n") == r"0011\x1a\x1b\x00\xff\x09\\n"
-    assert visible(b"\r\n> ") == r"\r\n>\x20"
+    assert escape_bytes(b'\r\n+CMTI: "ME",3\r\n') == r'\r\n+CMTI: "ME",3\r\n'
+    assert escape_bytes(b"0011\x1a\x1b\x00\xff\t\\n") == r"0011\x1a\x1b\x00\xff\x09\\n"
+    assert escape_bytes(b"\r\n> ") == r"\r\n>\x20"
 
 
 def test_lines_have_time_and_direction(lines):
     """Seconds, then < for the module and > for us."""
     trace = Trace(lines.append)
-    trace.sent(b"AT\r", 12.5)
-    trace.received(b"\r\nOK\r\n", 12.50025)
+    trace.log_sent(b"AT\r", 12.5)
+    trace.log_received(b"\r\nOK\r\n", 12.50025)
     assert lines == [r"12.500000 > AT\r", r"12.500250 < \r\nOK\r\n"]
 
 
 def test_times_may_count_from_the_first_octet(lines):
     """A recording begins at zero."""
-    trace = Trace(lines.append, from_zero=True)
-    trace.sent(b"AT\r", 1000.5)
-    trace.happened("session ended", 1002.5)
+    trace = Trace(lines.append, relative_times=True)
+    trace.log_sent(b"AT\r", 1000.5)
+    trace.log_event("session ended", 1002.5)
     assert lines == [r"0.000000 > AT\r", "2.000000 ! session ended"]
 
 
 def test_a_line_in_pieces_keeps_its_times(lines):
     """The beginning waits for the end, or until we speak, something happens, or nothing more comes."""
     trace = Trace(lines.append)
-    trace.received(b"\r\nO", 1.0)
-    trace.received(b"K\r\n", 1.25)
+    trace.log_received(b"\r\nO", 1.0)
+    trace.log_received(b"K\r\n", 1.25)
     assert lines == [r"1.000000 < \r\n", r"1.000000 < O", r"1.250000 < K\r\n"]
     lines.clear()
-    trace.received(b"\r\n> ", 2.0)
-    trace.sent(b"0011\x1a", 3.0)
-    trace.received(b"half", 4.0)
-    trace.happened("port", 5.0)
-    trace.received(b"rest", 6.0)
+    trace.log_received(b"\r\n> ", 2.0)
+    trace.log_sent(b"0011\x1a", 3.0)
+    trace.log_received(b"half", 4.0)
+    trace.log_event("port", 5.0)
+    trace.log_received(b"rest", 6.0)
     trace.close()
     assert lines[1:] == [
         r"2.000000 < >\x20",
@@ -75,9 +75,9 @@ def test_a_line_in_pieces_keeps_its_times(lines):
 def test_a_line_without_end_does_not_wait_for_ever(lines):
     """Garbage at a wrong speed is told, and memory has a bound."""
     trace = Trace(lines.append)
-    for _ in range(LONGEST + 1):
-        trace.received(b"x", 1.0)
-    assert len(lines) == LONGEST + 1
+    for _ in range(MAX_HELD_BYTES + 1):
+        trace.log_received(b"x", 1.0)
+    assert len(lines) == MAX_HELD_BYTES + 1
 
 
 @given(st.lists(st.tuples(st.booleans(), st.binary(max_size=12)), max_size=12))
@@ -86,13 +86,13 @@ def test_nothing_is_lost(pieces):
     lines = []
     trace = Trace(lines.append)
     for number, (ours, data) in enumerate(pieces):
-        (trace.sent if ours else trace.received)(data, float(number))
+        (trace.log_sent if ours else trace.log_received)(data, float(number))
     trace.close()
-    runs = parse("\n".join([first_line(), *lines])).runs
+    runs = parse_recording("\n".join([format_header(), *lines])).chunks
     for ours, direction in ((True, ">"), (False, "<")):
         said = b"".join(data for mine, data in pieces if mine is ours)
         assert b"".join(run.octets for run in runs if run.direction == direction) == said
-    assert [run.at for run in runs] == sorted(run.at for run in runs)
+    assert [run.time_s for run in runs] == sorted(run.time_s for run in runs)
 
 
 PIN = "1234"
@@ -103,12 +103,12 @@ def test_a_pin_is_never_told(lines, size):
     """Neither where we say it nor in an echo that comes in pieces, or around something that we say."""
     trace = Trace(lines.append)
     line = f'AT+CPIN="{PIN}"\r'.encode()
-    trace.sent(line, 0.0)
+    trace.log_sent(line, 0.0)
     for start in range(0, len(line), size):
-        trace.received(line[start : start + size], 1.0)
-    trace.received(line[:size], 2.0)
-    trace.sent(b"\x1b", 3.0)
-    trace.received(line[size:] + b"\r\nOK\r\n", 4.0)
+        trace.log_received(line[start : start + size], 1.0)
+    trace.log_received(line[:size], 2.0)
+    trace.log_sent(b"\x1b", 3.0)
+    trace.log_received(line[size:] + b"\r\nOK\r\n", 4.0)
     told = "".join(each.split(" ", 2)[2] for each in lines)
     assert not any(digits in told for digits in ("12", "23", "34"))
     assert told.count("****") == 3
@@ -117,13 +117,13 @@ def test_a_pin_is_never_told(lines, size):
 
 def test_a_mask_sees_whole_lines(lines):
     """Each line once, without its end; what it shows is told in the pieces in which it came."""
-    mask = Upper()
+    mask = CaseRedactor()
     trace = Trace(lines.append, mask)
-    trace.sent(b"AT\r", 0.0)
-    trace.received(b"ab", 1.0)
-    trace.received(b"cd\r\ne", 2.0)
-    trace.sent(b"X", 3.0)
-    trace.received(b"f\r", 4.0)
+    trace.log_sent(b"AT\r", 0.0)
+    trace.log_received(b"ab", 1.0)
+    trace.log_received(b"cd\r\ne", 2.0)
+    trace.log_sent(b"X", 3.0)
+    trace.log_received(b"f\r", 4.0)
     assert lines == [
         r"0.000000 > at\x0d".replace(r"\x0d", r"\r"),
         "1.000000 < AB",
@@ -138,9 +138,9 @@ def test_a_mask_sees_whole_lines(lines):
 def test_another_trace_is_told_the_same(lines):
     """The log shows what a masked recording does not."""
     others = []
-    trace = Trace(lines.append, Upper(), also=Trace(others.append))
-    trace.sent(b"AT\r", 0.0)
-    trace.received(b"ok", 1.0)
+    trace = Trace(lines.append, CaseRedactor(), tee=Trace(others.append))
+    trace.log_sent(b"AT\r", 0.0)
+    trace.log_received(b"ok", 1.0)
     trace.close()
     assert [each[-2:] for each in lines] == [r"\r", "OK"]
     assert others == [r"0.000000 > AT\r", "1.000000 < ok"]

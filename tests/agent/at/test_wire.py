@@ -6,18 +6,18 @@ from pathlib import Path
 
 import pytest
 
-from agent.at.memory_wire import memory_pair
-from agent.at.opening import opener, socket_address
+from agent.at.memory_wire import memory_transport_pair
+from agent.at.opening import make_opener, parse_socket_address
 from agent.at.wire import PortUnavailable
 
 
-async def test_auto_is_looked_for_at_each_opening(tmp_path, new_reader):
+async def test_auto_is_looked_for_at_each_opening(tmp_path, make_reader):
     """The module may come later, and under another name: what is opened is what is found then."""
-    opening = opener("auto", 115200, tmp_path)
+    opening = make_opener("auto", 115200, tmp_path)
     with pytest.raises(
         PortUnavailable, match=r'port = "auto" finds no .*/dev/serial/by-id.*agent.toml'
     ) as caught:
-        await opening(new_reader())
+        await opening(make_reader())
     assert caught.value.kind == "absent"
     for number in (2, 5):
         interface = tmp_path / "sys/devices/usb1/1-1/1-1:1.2"
@@ -32,12 +32,12 @@ async def test_auto_is_looked_for_at_each_opening(tmp_path, new_reader):
         (tmp_path / "dev").mkdir(exist_ok=True)
         (tmp_path / f"dev/ttyUSB{number}").touch()
         with pytest.raises(PortUnavailable, match=rf"/dev/ttyUSB{number} is no serial port"):
-            await opening(new_reader())
+            await opening(make_reader())
         shutil.rmtree(interface / f"ttyUSB{number}")
         link.unlink()
 
 
-async def test_a_login_console_is_not_spoken_to(tmp_path, new_reader):
+async def test_a_login_console_is_not_spoken_to(tmp_path, make_reader):
     """A port that is named may be the console of the board: nothing is written, the unit is named."""
     near, far = os.openpty()
     port = os.ttyname(far)
@@ -45,16 +45,16 @@ async def test_a_login_console_is_not_spoken_to(tmp_path, new_reader):
     units.mkdir(parents=True)
     unit = f"invocation:serial-getty@{Path(port).name}.service"
     (units / unit).symlink_to("3f2a")
-    opening = opener(port, root=tmp_path)
+    opening = make_opener(port, root=tmp_path)
     with pytest.raises(
         PortUnavailable, match=r"is a login console on port .*systemctl disable --now"
     ) as caught:
-        await opening(new_reader())
+        await opening(make_reader())
     assert caught.value.kind == "busy"
     (units / unit).unlink()
-    wire = await opening(new_reader())
+    wire = await opening(make_reader())
     wire.close()
-    await wire.closed()
+    await wire.wait_closed()
     os.close(near)
     os.close(far)
 
@@ -65,25 +65,25 @@ async def test_a_login_console_is_not_spoken_to(tmp_path, new_reader):
 def test_an_impossible_address_is_refused_at_once(port):
     """A configuration that cannot work is told before anything is opened."""
     with pytest.raises(ValueError, match="looks like socket://host:port"):
-        opener(port)
+        make_opener(port)
 
 
 def test_addresses():
     """Host and port, also of IPv6."""
-    assert socket_address("socket://gateway.local:2217") == ("gateway.local", 2217)
-    assert socket_address("socket://[::1]:2217") == ("::1", 2217)
+    assert parse_socket_address("socket://gateway.local:2217") == ("gateway.local", 2217)
+    assert parse_socket_address("socket://[::1]:2217") == ("::1", 2217)
 
 
-async def test_a_wire_in_memory(new_reader):
+async def test_a_wire_in_memory(make_reader):
     """Octets arrive in order, also those that came before the reader; closing is seen at the other end."""
-    near, far = memory_pair()
+    near, far = memory_transport_pair()
     far.write(b"early ")
-    reader = new_reader()
+    reader = make_reader()
     wire = await near.open(reader)
     far.write(b"and ")
     far.write(b"late")
     await reader.until(lambda: reader.data == b"early and late")
-    other = new_reader()
+    other = make_reader()
     await far.open(other)
     wire.write(b"last words")
     wire.close()

@@ -9,16 +9,16 @@ from click.testing import CliRunner
 import pdu
 from agent.cli import group
 from agent.control import ControlServer
-from agent.journal.inbox import Inbox
+from agent.journal.inbox import CommandStore
 from agent.journal.journal import Journal
-from agent.journal.outbox import Outbox
-from agent.journal.rows import Outgoing
-from agent.service.message import Command, Stray
+from agent.journal.outbox import OutboxStore
+from agent.journal.rows import OutgoingMessage
+from agent.service.message import ReceivedCommand, IgnoredMessage
 
 EPOCH = 1_795_348_800.0  # 2026-11-22 12:00 UTC
 
 
-class Desk:
+class CliEnv:
     """A folder with agent.toml, and the commands run on it."""
 
     def __init__(self, folder):
@@ -40,34 +40,34 @@ class Desk:
 
     def run(self, *words, input=None):  # noqa: A002  (click's own word)
         """Run a command on this configuration; a traceback fails the test."""
-        return self.bare(*words, "--config", str(self.config))
+        return self.run_bare(*words, "--config", str(self.config))
 
-    def bare(self, *words):
+    def run_bare(self, *words):
         """Run a command as it stands."""
         result = CliRunner().invoke(group, words, prog_name="modem-agent", catch_exceptions=True)
         if result.exception is not None and not isinstance(result.exception, SystemExit):
             raise result.exception
         return result
 
-    def journal(self):
+    def make_journal(self):
         """A journal with a Command, a stray and three messages."""
         journal = Journal(self.folder / "journal.db", lambda: EPOCH, lambda: 0.0)
-        outbox = Outbox(journal)
-        inbox = Inbox(journal, outbox)
+        outbox = OutboxStore(journal)
+        inbox = CommandStore(journal, outbox)
         sid = "HC" + "0" * 32
         nasty = "led \x1b[2J\x9b31m\u202eon\n\x07"
-        inbox.keep(None, "00", lambda _: Command("000", sid, "led on", None, None, answerable=True))
-        inbox.keep(None, "01", lambda _: Command("000", None, nasty, None, None, answerable=True))
-        inbox.keep(None, "02", lambda _: Stray("not from 000", "+15\x1b[2J", nasty))
-        inbox.begin(1, "led", repeatable=False)
-        inbox.finish(1, "done", None, [Outgoing("000", pdu.segment("led is on")[0], 1, 1)])
-        outbox.sending(1)
-        outbox.sent(1, 7)
-        outbox.queue([Outgoing("000", pdu.segment("a\nb")[0], 1, 1)])
+        inbox.store(None, "00", lambda _: ReceivedCommand("000", sid, "led on", None, None, answerable=True))
+        inbox.store(None, "01", lambda _: ReceivedCommand("000", None, nasty, None, None, answerable=True))
+        inbox.store(None, "02", lambda _: IgnoredMessage("not from 000", "+15\x1b[2J", nasty))
+        inbox.mark_running(1, "led", repeatable=False)
+        inbox.finish(1, "done", None, [OutgoingMessage("000", pdu.segment("led is on")[0], 1, 1)])
+        outbox.mark_sending(1)
+        outbox.mark_sent(1, 7)
+        outbox.enqueue([OutgoingMessage("000", pdu.segment("a\nb")[0], 1, 1)])
         journal.close()
         return sid
 
-    async def asked(self, answers, *words):
+    async def run_beside_agent(self, answers, *words):
         """Run a command beside an agent that answers so; returns what it was asked, too."""
         requests = []
 
@@ -90,12 +90,12 @@ class Desk:
 
 
 @pytest.fixture
-def desk(tmp_path):
-    return Desk(tmp_path)
+def cli_env(tmp_path):
+    return CliEnv(tmp_path)
 
 
 @pytest.fixture
-def document():
+def parse_json_output():
     """The one JSON document that a command printed, on one line."""
 
     def read(result):

@@ -34,13 +34,13 @@ STATUS = {
 
 
 @pytest.mark.parametrize("words", [("send", "x"), ("status",), ("at", "AT")])
-def test_no_agent_is_a_sentence(desk, words):
+def test_no_agent_is_a_sentence(cli_env, words):
     """Exit status 1; the socket is named."""
-    result = desk.run(*words)
+    result = cli_env.run(*words)
     assert result.exit_code == 1
     assert result.stdout == ""
     assert result.stderr == (
-        f"modem-agent: no modem-agent answers at {desk.folder}/control.sock; is it running?\n"
+        f"modem-agent: no modem-agent answers at {cli_env.folder}/control.sock; is it running?\n"
     )
 
 
@@ -55,9 +55,9 @@ def test_no_agent_is_a_sentence(desk, words):
         (("--hex", "xy"), "it takes pairs of hexadecimal digits, for example 01FF"),
     ],
 )
-def test_what_cannot_be_sent_is_wrong_usage(desk, words, sentence):
+def test_what_cannot_be_sent_is_wrong_usage(cli_env, words, sentence):
     """Exit status 2, whether an agent runs or not."""
-    result = desk.run("send", *words)
+    result = cli_env.run("send", *words)
     assert result.exit_code == 2
     assert sentence in result.stderr
 
@@ -71,13 +71,13 @@ def test_what_cannot_be_sent_is_wrong_usage(desk, words, sentence):
         (("--", "-5"), {"text": "-5", "hex": None, "to": None, "wait": True}),
     ],
 )
-async def test_what_send_asks_for(desk, words, request_):
+async def test_what_send_asks_for(cli_env, words, request_):
     """Everything that was said, and nothing else."""
     answer = {"to": "000", "messages": [{"reply": 4, "state": "sent", "reason": None}]}
-    words = ("--config", str(desk.config), *words) if "--" in words else words
+    words = ("--config", str(cli_env.config), *words) if "--" in words else words
     if "--" in words:
-        desk.run = desk.bare
-    result, requests = await desk.asked({"send": answer}, "send", *words)
+        cli_env.run = cli_env.bare
+    result, requests = await cli_env.asked({"send": answer}, "send", *words)
     assert requests == [{"do": "send", **request_}]
     assert result.exit_code == 0
     assert result.stdout == "reply 4 to 000: sent\n"
@@ -93,34 +93,34 @@ async def test_what_send_asks_for(desk, words, request_):
         ("unknown", "x", 1),
     ],
 )
-async def test_the_fate_is_the_exit_status(desk, document, state, reason, status):
+async def test_the_fate_is_the_exit_status(cli_env, parse_json_output, state, reason, status):
     """In words and as a document; what a module said moves no cursor."""
     answer = {"to": "000", "messages": [{"reply": 4, "state": state, "reason": reason}]}
-    result, _ = await desk.asked({"send": answer}, "send", "hello")
+    result, _ = await cli_env.asked({"send": answer}, "send", "hello")
     assert result.exit_code == status
     said = "" if reason is None else ": " + reason.replace("\x1b", "\\x1b")
     assert result.stdout == f"reply 4 to 000: {state}{said}\n"
-    result, _ = await desk.asked({"send": answer}, "send", "hello", "--json")
+    result, _ = await cli_env.asked({"send": answer}, "send", "hello", "--json")
     assert result.exit_code == status
-    assert document(result) == answer
+    assert parse_json_output(result) == answer
 
 
-async def test_what_was_changed_to_fit_is_said(desk):
+async def test_what_was_changed_to_fit_is_said(cli_env):
     """Nobody takes the whole text for sent when a part of it was; scripts find it in the document."""
     answer = {"to": "000", "text": "hel..", "messages": [{"reply": 4, "state": "sent", "reason": None}]}
-    result, _ = await desk.asked({"send": answer}, "send", "hello")
+    result, _ = await cli_env.asked({"send": answer}, "send", "hello")
     assert result.exit_code == 0
     assert result.stdout == "reply 4 to 000: sent\n"
     assert result.stderr == "note: shortened or changed to fit: hel..\n"
-    result, _ = await desk.asked({"send": answer}, "send", "hel..")
+    result, _ = await cli_env.asked({"send": answer}, "send", "hel..")
     assert result.stderr == ""
 
 
 @pytest.mark.parametrize("words", [("send", "\udcff"), ("send", "x", "--to", "\udcff"), ("at", "AT\udcff")])
-async def test_what_is_no_utf_8_is_a_sentence(desk, words):
+async def test_what_is_no_utf_8_is_a_sentence(cli_env, words):
     """The shell hands over octets as they are."""
     answer = {"to": "000", "messages": []}
-    result, requests = await desk.asked({"send": answer, "at": answer}, *words)
+    result, requests = await cli_env.asked({"send": answer, "at": answer}, *words)
     assert requests == []
     assert result.exit_code == 1
     assert result.stderr == (
@@ -129,30 +129,30 @@ async def test_what_is_no_utf_8_is_a_sentence(desk, words):
     )
 
 
-def test_who_does_not_wait_is_told_what_becomes_of_it(desk, monkeypatch):
+def test_who_does_not_wait_is_told_what_becomes_of_it(cli_env, monkeypatch):
     """Ctrl-C ends the waiting and not the message."""
 
     def interrupted(*_words):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(importlib.import_module("agent.cli.send"), "ask", interrupted)
-    result = desk.run("send", "x")
+    result = cli_env.run("send", "x")
     assert result.exit_code == 1
     assert result.stderr == (
         "modem-agent: not waited for; what is queued is sent when it can be: see modem-agent outbox\n"
     )
 
 
-async def test_a_refusal_of_the_agent_is_a_sentence(desk):
+async def test_a_refusal_of_the_agent_is_a_sentence(cli_env):
     """Exit status 1."""
-    result, _ = await desk.asked({}, "send", "hello")
+    result, _ = await cli_env.asked({}, "send", "hello")
     assert result.exit_code == 1
     assert result.stderr.startswith("modem-agent: unknown request 'send'")
 
 
-async def test_status_for_people(desk):
+async def test_status_for_people(cli_env):
     """A line each; what is empty is left out, nothing moves the cursor."""
-    result, requests = await desk.asked({"status": STATUS}, "status")
+    result, requests = await cli_env.asked({"status": STATUS}, "status")
     assert requests == [{"do": "status"}]
     assert result.exit_code == 0
     assert result.stdout.splitlines() == [
@@ -171,18 +171,18 @@ async def test_status_for_people(desk):
     ]
 
 
-async def test_status_for_scripts(desk, document):
+async def test_status_for_scripts(cli_env, parse_json_output):
     """The whole document."""
-    result, _ = await desk.asked({"status": STATUS}, "status", "--json")
-    assert document(result) == STATUS
+    result, _ = await cli_env.asked({"status": STATUS}, "status", "--json")
+    assert parse_json_output(result) == STATUS
     assert "\x1b" not in result.stdout
 
 
-async def test_one_at_command(desk, document):
+async def test_one_at_command(cli_env, parse_json_output):
     """The lines of the module, harmless, and OK; as a document whole."""
     answer = {"lines": ["+CSQ: 20,99", "a\x1bb"]}
-    result, requests = await desk.asked({"at": answer}, "at", "AT+CSQ")
+    result, requests = await cli_env.asked({"at": answer}, "at", "AT+CSQ")
     assert requests == [{"do": "at", "line": "AT+CSQ"}]
     assert result.stdout == "+CSQ: 20,99\na\\x1bb\nOK\n"
-    result, _ = await desk.asked({"at": answer}, "at", "AT+CSQ", "--json")
-    assert document(result) == answer
+    result, _ = await cli_env.asked({"at": answer}, "at", "AT+CSQ", "--json")
+    assert parse_json_output(result) == answer

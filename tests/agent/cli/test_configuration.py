@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from agent.handlers.outcome import HostExhausted
+from agent.handlers.outcome import ResourceExhausted
 from agent.handlers.runner import ProcessRunner
 
 RUNS = [("run",), ("status",), ("send", "x"), ("inbox",), ("outbox",), ("at", "AT"), ("config", "check")]
@@ -16,14 +16,14 @@ def handler(path, text="#!/bin/sh\n", mode=0o755):
 
 
 @pytest.mark.parametrize("words", RUNS, ids=" ".join)
-def test_a_missing_file(desk, words):
+def test_a_missing_file(cli_env, words):
     """It is named, and what to do."""
-    desk.config.unlink()
-    result = desk.run(*words)
+    cli_env.config.unlink()
+    result = cli_env.run(*words)
     assert result.exit_code == 2
     assert result.stdout == ""
     assert result.stderr == (
-        f"modem-agent: {desk.config}: No such file or directory; copy the annotated example there or name "
+        f"modem-agent: {cli_env.config}: No such file or directory; copy the annotated example there or name "
         "another with --config FILE\n"
     )
 
@@ -39,14 +39,14 @@ def test_a_missing_file(desk, words):
         ("port = 3", ["unknown table [port]"]),
     ],
 )
-def test_mistakes_in_the_file(desk, words, text, sentences):
+def test_mistakes_in_the_file(cli_env, words, text, sentences):
     """Each in one sentence that begins with the file, all at once."""
-    desk.write(text)
-    result = desk.run(*words)
+    cli_env.write(text)
+    result = cli_env.run(*words)
     assert result.exit_code == 2
     lines = result.stderr.splitlines()
     for sentence in sentences:
-        assert any(line.startswith(f"modem-agent: {desk.config}: {sentence}") for line in lines)
+        assert any(line.startswith(f"modem-agent: {cli_env.config}: {sentence}") for line in lines)
 
 
 @pytest.mark.parametrize("words", [("run",), ("config", "check")], ids=" ".join)
@@ -67,11 +67,11 @@ def test_mistakes_in_the_file(desk, words, text, sentences):
     ],
     ids=["missing", "file", "writable", "broken", "two"],
 )
-def test_mistakes_among_the_handlers(desk, words, spoil, sentence):
+def test_mistakes_among_the_handlers(cli_env, words, spoil, sentence):
     """Found at the start, said in sentences that name the file."""
-    handlers = desk.folder / "handlers"
+    handlers = cli_env.folder / "handlers"
     spoil(handlers)
-    result = desk.run(*words)
+    result = cli_env.run(*words)
     assert result.exit_code == 2
     assert sentence.format(handlers, handlers) in result.stderr
     assert "Traceback" not in result.stderr
@@ -79,13 +79,13 @@ def test_mistakes_among_the_handlers(desk, words, spoil, sentence):
 
 @pytest.mark.parametrize("words", [("run",), ("config", "check")], ids=" ".join)
 @pytest.mark.parametrize("port", ["socket://", "socket://host", "socket://host:0", "socket://host:x"])
-def test_an_address_that_is_none(desk, words, port):
+def test_an_address_that_is_none(cli_env, words, port):
     """A socket address must look like one."""
-    desk.write(modem=f'[modem]\nport = "{port}"')
-    result = desk.run(*words)
+    cli_env.write(modem=f'[modem]\nport = "{port}"')
+    result = cli_env.run(*words)
     assert result.exit_code == 2
     assert result.stderr == (
-        f"modem-agent: {desk.config}: modem.port: {port} is no socket address; it looks like "
+        f"modem-agent: {cli_env.config}: modem.port: {port} is no socket address; it looks like "
         "socket://host:port\n"
     )
 
@@ -100,27 +100,27 @@ def test_an_address_that_is_none(desk, words, port):
         ("control", "socket", "x" * 300 + "/control.sock"),
     ],
 )
-def test_folders_that_are_not_there(desk, words, section, key, name):
+def test_folders_that_are_not_there(cli_env, words, section, key, name):
     """They are named with the key."""
-    desk.write(**{section: f'[{section}]\n{key} = "{name}"'})
-    result = desk.run(*words)
+    cli_env.write(**{section: f'[{section}]\n{key} = "{name}"'})
+    result = cli_env.run(*words)
     assert result.exit_code == (2 if len(name) < 100 or words != ("run",) or section == "control" else 1)
-    assert str(desk.folder / name.split("/")[0]) in result.stderr
+    assert str(cli_env.folder / name.split("/")[0]) in result.stderr
     assert section in result.stderr
     assert key in result.stderr
 
 
-def test_check_says_everything_at_once(desk):
+def test_check_says_everything_at_once(cli_env):
     """A mistake in one table hides none in another, nor among the handlers or the folders."""
-    desk.write(
+    cli_env.write(
         modem='[modem]\nport = "socket://x"',
         service="[service]\nmax_parts = 0",
         journal='[journal]\npath = "nowhere/journal.db"',
         extra="[frobnicate]",
     )
-    handler(desk.folder / "handlers" / "led", mode=0o777)
-    handler(desk.folder / "handlers" / "bad.py", "def f(:\n")
-    result = desk.run("config", "check")
+    handler(cli_env.folder / "handlers" / "led", mode=0o777)
+    handler(cli_env.folder / "handlers" / "bad.py", "def f(:\n")
+    result = cli_env.run("config", "check")
     assert result.exit_code == 2
     lines = result.stderr.splitlines()
     assert len(lines) == 6
@@ -135,34 +135,34 @@ def test_check_says_everything_at_once(desk):
         assert sum(part in line for line in lines) == 1
 
 
-def test_check_complains_of_nothing_that_a_faulty_table_may_have_set(desk):
+def test_check_complains_of_nothing_that_a_faulty_table_may_have_set(cli_env):
     """Where the journal is cannot be known: its default is not looked for."""
-    desk.write(journal="[journal]\npat = 'x'", handlers="[handlers]\nfrobnicate = 1")
-    result = desk.run("config", "check")
+    cli_env.write(journal="[journal]\npat = 'x'", handlers="[handlers]\nfrobnicate = 1")
+    result = cli_env.run("config", "check")
     assert len(result.stderr.splitlines()) == 2
 
 
-def test_check_of_tables_that_do_not_go_together(desk):
+def test_check_of_tables_that_do_not_go_together(cli_env):
     """Each is sound by itself: one sentence, and the rest is checked all the same."""
-    text = desk.config.read_text().replace("/dev/nowhere", "socket://127.0.0.1:7")
-    desk.config.write_text(f'{text}\n[recovery]\npower = "usb"\n')
-    (desk.folder / "handlers").rmdir()
-    result = desk.run("config", "check")
+    text = cli_env.config.read_text().replace("/dev/nowhere", "socket://127.0.0.1:7")
+    cli_env.config.write_text(f'{text}\n[recovery]\npower = "usb"\n')
+    (cli_env.folder / "handlers").rmdir()
+    result = cli_env.run("config", "check")
     assert result.exit_code == 2
     first, second = result.stderr.splitlines()
     assert "recovery.power must be" in first
     assert "there is no directory" in second
 
 
-def test_check_looks_at_what_is_sound_in_a_faulty_table(desk):
+def test_check_looks_at_what_is_sound_in_a_faulty_table(cli_env):
     """A mistake in a key hides none in another key of its table, nor in what that names."""
-    desk.write(
+    cli_env.write(
         modem='[modem]\nport = "socket://x"\nbaud = "fast"\npin_file = "nowhere-0"',
         handlers='[handlers]\ndirectory = "nowhere-1"\ntimeout_s = -1',
         journal='[journal]\nkeep_days = "x"\npath = "nowhere-2/journal.db"',
         control='[control]\nsocket = "nowhere-3/sock"\nsockets = 1',
     )
-    result = desk.run("config", "check")
+    result = cli_env.run("config", "check")
     assert result.exit_code == 2
     lines = result.stderr.splitlines()
     assert len(lines) == 9
@@ -180,67 +180,67 @@ def test_check_looks_at_what_is_sound_in_a_faulty_table(desk):
         assert sum(part in line for line in lines) == 1
 
 
-def test_check_without_processes_for_handlers(desk, monkeypatch):
+def test_check_without_processes_for_handlers(cli_env, monkeypatch):
     """A host that starts none: a sentence."""
 
     async def none_left(_runner, file):
-        raise HostExhausted(f"{file}: the process for handlers cannot be started: Permission denied")
+        raise ResourceExhausted(f"{file}: the process for handlers cannot be started: Permission denied")
 
     monkeypatch.setattr(ProcessRunner, "declare", none_left)
-    handler(desk.folder / "handlers" / "device.py", "")
-    result = desk.run("config", "check")
+    handler(cli_env.folder / "handlers" / "device.py", "")
+    result = cli_env.run("config", "check")
     assert result.exit_code == 2
     assert result.stderr.endswith("cannot be started: Permission denied\n")
 
 
 @pytest.mark.parametrize("words", [("run",), ("config", "check")], ids=" ".join)
 @pytest.mark.parametrize("port", ["", "ttyUSB2", "COM3", "tcp://host:1", "-"])
-def test_a_port_that_can_be_none(desk, words, port):
+def test_a_port_that_can_be_none(cli_env, words, port):
     """Neither a path from the root, nor an address, nor auto."""
-    desk.write(modem=f'[modem]\nport = "{port}"')
-    result = desk.run(*words)
+    cli_env.write(modem=f'[modem]\nport = "{port}"')
+    result = cli_env.run(*words)
     assert result.exit_code == 2
     assert result.stderr == (
-        f'modem-agent: {desk.config}: modem.port must be "auto", a path from the root such as '
+        f'modem-agent: {cli_env.config}: modem.port must be "auto", a path from the root such as '
         f'"/dev/ttyUSB2", or "socket://host:port", not "{port}"\n'
     )
 
 
 @pytest.mark.parametrize("words", RUNS, ids=" ".join)
-def test_a_folder_in_place_of_the_file(desk, words):
+def test_a_folder_in_place_of_the_file(cli_env, words):
     """It is named, and what to do; the permissions are not to blame."""
-    desk.config.unlink()
-    desk.config.mkdir()
-    result = desk.run(*words)
+    cli_env.config.unlink()
+    cli_env.config.mkdir()
+    result = cli_env.run(*words)
     assert result.exit_code == 2
     assert result.stderr == (
-        f"modem-agent: {desk.config}: Is a directory; name a file in it with --config FILE\n"
+        f"modem-agent: {cli_env.config}: Is a directory; name a file in it with --config FILE\n"
     )
 
 
-def test_check_is_content(desk):
+def test_check_is_content(cli_env):
     """Then it names service, port and handlers; a remark is no mistake."""
-    handler(desk.folder / "handlers" / "led")
-    handler(desk.folder / "handlers" / "pump", mode=0o644)
+    handler(cli_env.folder / "handlers" / "led")
+    handler(cli_env.folder / "handlers" / "pump", mode=0o644)
     handler(
-        desk.folder / "handlers" / "device.py", "from agent import handler\n@handler('temp')\ndef f(c): ...\n"
+        cli_env.folder / "handlers" / "device.py", "from agent import handler\n@handler('temp')\ndef f(c): ...\n"
     )
-    result = desk.run("config", "check")
+    result = cli_env.run("config", "check")
     assert result.exit_code == 0
     assert result.stdout == (
-        f"{desk.config} is in order: super-sim on /dev/nowhere, handlers help, led, ping, status, temp\n"
+        f"{cli_env.config} is in order: super-sim on /dev/nowhere, handlers help, led, ping, status, temp\n"
     )
     assert "pump is no handler because it is not executable" in result.stderr
 
 
-def test_check_says_what_switching_the_power_lacks(desk, monkeypatch):
+def test_check_says_what_switching_the_power_lacks(cli_env, monkeypatch):
     """The package, the chip, the line: one sentence, no traceback."""
     monkeypatch.setitem(sys.modules, "gpiod", None)
-    with desk.config.open("a") as file:
+    with cli_env.config.open("a") as file:
         file.write('\n[recovery]\npower = "gpio"\ngpio_line = 6\n')
-    result = desk.run("config", "check")
+    result = cli_env.run("config", "check")
     assert result.exit_code == 2
     assert result.stderr.splitlines()[-1] == (
-        f'modem-agent: {desk.config}: recovery.power "gpio" needs the Python package gpiod 2: '
+        f'modem-agent: {cli_env.config}: recovery.power "gpio" needs the Python package gpiod 2: '
         'pip install "modem-agent[gpio]"'
     )

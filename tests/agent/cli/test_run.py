@@ -11,20 +11,20 @@ import pytest
 
 from agent import app
 from agent.journal.journal import Journal
-from agent.story import Step, Weight
+from agent.story import Event, Severity
 
 COMMAND = [sys.executable, "-c", "from agent.cli import main; main()"]
 
 
 @pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGINT])
-def test_the_service(desk, end):
+def test_the_service(cli_env, end):
     """READY without a module, the trouble of the port said once, a clean end with exit status 0."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as line:
         line.settimeout(20)
-        line.bind(str(desk.folder / "notify"))
-        environ = {"NOTIFY_SOCKET": str(desk.folder / "notify"), "WATCHDOG_USEC": "200000"}
+        line.bind(str(cli_env.folder / "notify"))
+        environ = {"NOTIFY_SOCKET": str(cli_env.folder / "notify"), "WATCHDOG_USEC": "200000"}
         process = subprocess.Popen(
-            [*COMMAND, "run", "--config", str(desk.config)],
+            [*COMMAND, "run", "--config", str(cli_env.config)],
             env=os.environ | environ | {"JOURNAL_STREAM": "8:1"},
             stderr=subprocess.PIPE,
             text=True,
@@ -33,7 +33,7 @@ def test_the_service(desk, end):
             heard = []
             while not {"READY=1", "WATCHDOG=1"} <= set(heard) or len(heard) < 4:
                 heard.append(line.recv(4096).decode())
-            assert (desk.folder / "control.sock").is_socket()
+            assert (cli_env.folder / "control.sock").is_socket()
             process.send_signal(end)
             _, log = process.communicate(timeout=20)
             while "STOPPING=1" not in heard:
@@ -47,64 +47,64 @@ def test_the_service(desk, end):
     assert lines[0].startswith("<6>ready: modem-agent ")
     assert re.match(r"<4>port: port /dev/nowhere", lines[1])
     assert len(lines) == 2
-    assert not (desk.folder / "control.sock").exists()
-    Journal(desk.folder / "journal.db", lambda: 0.0, lambda: 0.0).close()
+    assert not (cli_env.folder / "control.sock").exists()
+    Journal(cli_env.folder / "journal.db", lambda: 0.0, lambda: 0.0).close()
 
 
-def test_a_second_agent_is_told_who_holds_the_journal(desk):
+def test_a_second_agent_is_told_who_holds_the_journal(cli_env):
     """Exit status 1: it is no mistake of the configuration."""
-    holder = Journal(desk.folder / "journal.db", lambda: 0.0, lambda: 0.0)
+    holder = Journal(cli_env.folder / "journal.db", lambda: 0.0, lambda: 0.0)
     try:
-        result = desk.run("run")
+        result = cli_env.run("run")
     finally:
         holder.close()
     assert result.exit_code == 1
-    held = f"journal {desk.folder}/journal.db is written by another modem-agent (process {os.getpid()})"
+    held = f"journal {cli_env.folder}/journal.db is written by another modem-agent (process {os.getpid()})"
     assert result.stderr.startswith(f"modem-agent: {held}")
 
 
-def test_a_journal_of_a_newer_agent(desk):
+def test_a_journal_of_a_newer_agent(cli_env):
     """Said with what to do; starting again helps nobody, installing does."""
-    journal = Journal(desk.folder / "journal.db", lambda: 0.0, lambda: 0.0)
+    journal = Journal(cli_env.folder / "journal.db", lambda: 0.0, lambda: 0.0)
     journal.connection.execute("PRAGMA user_version = 99")
     journal.close()
-    result = desk.run("run")
+    result = cli_env.run("run")
     assert result.exit_code == 1
     assert "install the newer modem-agent again" in result.stderr
 
 
-class Telling:
+class FakeAgent:
     """Stands for the agent: tells a few steps and ends, or stumbles."""
 
     error = None
 
-    def __init__(self, config, tell, seams):
-        self.tell = tell
-        self.seams = seams
+    def __init__(self, config, emit, dependencies):
+        self.emit = emit
+        self.dependencies = dependencies
 
     def stop(self):
         """Never asked to."""
 
     async def run(self):
-        self.tell(Step("port", "nothing there", weight=Weight.DETAIL))
-        self.tell(Step("received", command=1, content="open \x1b[2Jsesame"))
-        self.tell(Step("unknown", "no result", reply=1, weight=Weight.WARNING))
-        if self.seams.trace is not None:
-            self.seams.trace.sent(b"AT\r", 1.0)
+        self.emit(Event("port", "nothing there", severity=Severity.DEBUG))
+        self.emit(Event("received", command=1, content="open \x1b[2Jsesame"))
+        self.emit(Event("unknown", "no result", reply=1, severity=Severity.WARNING))
+        if self.dependencies.trace is not None:
+            self.dependencies.trace.sent(b"AT\r", 1.0)
         if self.error is not None:
             raise self.error
 
 
 @pytest.fixture
-def telling(monkeypatch):
-    monkeypatch.setattr(app, "Agent", Telling)
+def fake_agent(monkeypatch):
+    monkeypatch.setattr(app, "Agent", FakeAgent)
     monkeypatch.delenv("JOURNAL_STREAM", raising=False)
-    monkeypatch.setattr(Telling, "error", None)
+    monkeypatch.setattr(FakeAgent, "error", None)
 
 
-def test_the_log_holds_no_content(desk, telling):
+def test_the_log_holds_no_content(cli_env, fake_agent):
     """A line each with its time; details and what messages say are left out."""
-    result = desk.run("run")
+    result = cli_env.run("run")
     assert result.exit_code == 0
     lines = result.stderr.splitlines()
     assert len(lines) == 2
@@ -112,23 +112,23 @@ def test_the_log_holds_no_content(desk, telling):
     assert lines[1].endswith(" unknown reply 1: no result")
 
 
-def test_content_is_shown_where_it_is_asked_for(desk, telling):
+def test_content_is_shown_where_it_is_asked_for(cli_env, fake_agent):
     """And still moves no cursor."""
-    lines = desk.run("run", "--show-content").stderr.splitlines()
+    lines = cli_env.run("run", "--show-content").stderr.splitlines()
     assert lines[0].endswith(r" received command 1 'open \x1b[2Jsesame'")
 
 
-def test_the_trace_shows_every_byte(desk, telling):
+def test_the_trace_shows_every_byte(cli_env, fake_agent):
     """With the details."""
-    log = desk.run("run", "--trace").stderr
+    log = cli_env.run("run", "--trace").stderr
     assert "port: nothing there" in log
     assert r"AT\r" in log
 
 
-def test_priorities_for_the_journal_of_systemd(desk, telling, monkeypatch):
+def test_priorities_for_the_journal_of_systemd(cli_env, fake_agent, monkeypatch):
     """In front of each line, and no time: systemd has its own."""
     monkeypatch.setenv("JOURNAL_STREAM", "8:1")
-    assert desk.run("run").stderr.splitlines() == [
+    assert cli_env.run("run").stderr.splitlines() == [
         "<6>received command 1",
         "<4>unknown reply 1: no result",
     ]
@@ -145,11 +145,11 @@ def raised(error):
     return caught.value
 
 
-def test_a_mistake_of_our_own_is_a_line_for_a_report(desk, telling, monkeypatch):
+def test_a_mistake_of_our_own_is_a_line_for_a_report(cli_env, fake_agent, monkeypatch):
     """What and where; exit status 1, no traceback unless it is asked for."""
     inner = ExceptionGroup("inner", [raised(ZeroDivisionError("of\nours"))])
-    monkeypatch.setattr(Telling, "error", ExceptionGroup("outer", [inner, raised(ValueError("other"))]))
-    result = desk.run("run")
+    monkeypatch.setattr(FakeAgent, "error", ExceptionGroup("outer", [inner, raised(ValueError("other"))]))
+    result = cli_env.run("run")
     assert result.exit_code == 1
     said = [line for line in result.stderr.splitlines() if line.startswith("modem-agent: ")]
     assert re.fullmatch(
@@ -158,12 +158,12 @@ def test_a_mistake_of_our_own_is_a_line_for_a_report(desk, telling, monkeypatch)
     )
     assert "ValueError: other" in said[1]
     assert "Traceback" not in result.stderr
-    assert "Traceback" in desk.run("run", "--trace").stderr
+    assert "Traceback" in cli_env.run("run", "--trace").stderr
 
 
-def test_an_agent_that_gave_up_ends_with_a_sentence(desk, telling, monkeypatch):
+def test_an_agent_that_gave_up_ends_with_a_sentence(cli_env, fake_agent, monkeypatch):
     """Exit status 1: systemd starts another one, which it would not after 2."""
-    monkeypatch.setattr(Telling, "error", app.GaveUp("the module does not answer"))
-    result = desk.run("run")
+    monkeypatch.setattr(FakeAgent, "error", app.RecoveryExhausted("the module does not answer"))
+    result = cli_env.run("run")
     assert result.exit_code == 1
     assert result.stderr.splitlines()[-1] == "modem-agent: the module does not answer"

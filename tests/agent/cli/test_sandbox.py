@@ -17,9 +17,9 @@ COMMAND = [sys.executable, "-c", "from agent.cli import main; main()"]
 
 
 @pytest.mark.parametrize("listen", ["8480", ":8480", "host:", "host:x", "host:65536", "host:-1", ""])
-def test_an_address_that_is_none(desk, listen):
+def test_an_address_that_is_none(cli_env, listen):
     """Exit status 2 and an example."""
-    result = desk.bare("sandbox", "--listen", listen, "--link-dir", str(desk.folder))
+    result = cli_env.bare("sandbox", "--listen", listen, "--link-dir", str(cli_env.folder))
     assert result.exit_code == 2
     assert "is not HOST:PORT, for example 127.0.0.1:8480" in result.stderr
 
@@ -32,51 +32,51 @@ def test_an_address_that_is_none(desk, listen):
         (["super-sim=../x"], "x"),
     ],
 )
-def test_sims_that_cannot_be(desk, sims, sentence):
+def test_sims_that_cannot_be(cli_env, sims, sentence):
     """Exit status 2; the name is said."""
     words = [word for sim in sims for word in ("--sim", sim)]
-    result = desk.bare("sandbox", "--listen", "127.0.0.1:0", "--link-dir", str(desk.folder), *words)
+    result = cli_env.bare("sandbox", "--listen", "127.0.0.1:0", "--link-dir", str(cli_env.folder), *words)
     assert result.exit_code == 2
     assert "Usage: modem-agent sandbox" in result.stderr
     assert sentence in result.stderr.splitlines()[-1]
 
 
 @pytest.mark.parametrize("rate", ["0", "299", "fast", "9600.0", "-9600", "10000000"])
-def test_a_rate_that_is_none(desk, rate):
+def test_a_rate_that_is_none(cli_env, rate):
     """Exit status 2; what there is, is said."""
-    result = desk.bare("sandbox", "--listen", "127.0.0.1:0", "--link-dir", str(desk.folder), "--baud", rate)
+    result = cli_env.bare("sandbox", "--listen", "127.0.0.1:0", "--link-dir", str(cli_env.folder), "--baud", rate)
     assert result.exit_code == 2
     assert f"{rate} is neither auto nor a rate from 300 to 4000000" in result.stderr
 
 
-def test_a_folder_that_is_none(desk):
+def test_a_folder_that_is_none(cli_env):
     """Exit status 1 and the option."""
-    result = desk.bare("sandbox", "--listen", "127.0.0.1:0", "--link-dir", str(desk.config / "x"))
+    result = cli_env.bare("sandbox", "--listen", "127.0.0.1:0", "--link-dir", str(cli_env.config / "x"))
     assert result.exit_code == 1
-    assert result.stderr == f"modem-agent: --link-dir {desk.config}/x: Not a directory\n"
+    assert result.stderr == f"modem-agent: --link-dir {cli_env.config}/x: Not a directory\n"
 
 
-def test_a_port_that_is_taken(desk):
+def test_a_port_that_is_taken(cli_env):
     """Exit status 1; the links are not left behind."""
     with socket.socket() as line:
         line.bind(("127.0.0.1", 0))
         line.listen()
         address = f"127.0.0.1:{line.getsockname()[1]}"
-        result = desk.bare("sandbox", "--listen", address, "--link-dir", str(desk.folder / "links"))
+        result = cli_env.bare("sandbox", "--listen", address, "--link-dir", str(cli_env.folder / "links"))
     assert result.exit_code == 1
     assert address in result.stderr
     assert len(result.stderr.splitlines()) == 1
-    assert list((desk.folder / "links").iterdir()) == []
+    assert list((cli_env.folder / "links").iterdir()) == []
 
 
 @pytest.mark.parametrize("name", ["sandbox", "demo"])
-def test_without_the_extra(desk, monkeypatch, name):
+def test_without_the_extra(cli_env, monkeypatch, name):
     """One sentence that says what to install."""
     for module in list(sys.modules):
         if module.startswith(("hardware.sim.rest", "agent.cli.show")):
             monkeypatch.delitem(sys.modules, module)
     monkeypatch.setitem(sys.modules, "aiohttp", None)
-    result = desk.bare(name, *([] if name == "demo" else ["--link-dir", str(desk.folder)]))
+    result = cli_env.bare(name, *([] if name == "demo" else ["--link-dir", str(cli_env.folder)]))
     assert result.exit_code == 1
     assert "aiohttp" in result.stderr
     assert "pip install 'modem-agent[sandbox]'" in result.stderr
@@ -84,9 +84,9 @@ def test_without_the_extra(desk, monkeypatch, name):
 
 
 @pytest.mark.parametrize("form", ["--json", None])
-def test_it_says_where_everything_is(desk, form):
+def test_it_says_where_everything_is(cli_env, form):
     """For scripts in one first line, for people in a few; then it goes on until it is told to end."""
-    words = ["--listen", "127.0.0.1:0", "--link-dir", str(desk.folder / "links"), "--sim", "super-sim=meter"]
+    words = ["--listen", "127.0.0.1:0", "--link-dir", str(cli_env.folder / "links"), "--sim", "super-sim=meter"]
     process = subprocess.Popen(
         [*COMMAND, "sandbox", *words, *([form] if form else [])], stdout=subprocess.PIPE, text=True
     )
@@ -110,7 +110,7 @@ def test_it_says_where_everything_is(desk, form):
         process.kill()
         process.communicate()
     assert process.returncode == 0
-    assert list((desk.folder / "links").iterdir()) == []
+    assert list((cli_env.folder / "links").iterdir()) == []
 
 
 @pytest.mark.parametrize(
@@ -124,27 +124,27 @@ def test_it_says_where_everything_is(desk, form):
         ),
     ],
 )
-def test_a_demo_that_cannot_be_set_up(desk, monkeypatch, error, sentences):
+def test_a_demo_that_cannot_be_set_up(cli_env, monkeypatch, error, sentences):
     """A sentence for each reason, however many agents it met."""
 
     async def fails(*_words, **_more):
         raise error
 
     monkeypatch.setattr(demo_module, "_perform", fails)
-    result = desk.bare("demo", "--once")
+    result = cli_env.bare("demo", "--once")
     assert result.exit_code == 1
     assert result.stderr.splitlines() == [
         f"modem-agent: the demo cannot be set up: {each}" for each in sentences
     ]
 
 
-def test_a_demo_whose_agents_are_never_ready(desk, monkeypatch):
+def test_a_demo_whose_agents_are_never_ready(cli_env, monkeypatch):
     """A sentence."""
 
     async def never(*_words, **_more):
         raise TimeoutError
 
     monkeypatch.setattr(demo_module, "_perform", never)
-    result = desk.bare("demo", "--once")
+    result = cli_env.bare("demo", "--once")
     assert result.exit_code == 1
     assert "did not become ready in time" in result.stderr

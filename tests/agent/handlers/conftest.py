@@ -12,35 +12,35 @@ import pytest
 
 from agent.handlers import remains
 from agent.handlers.api import Command
-from agent.handlers.catalogue import load
+from agent.handlers.catalogue import load_registry
 from agent.handlers.runner import ProcessRunner
 
-PATIENCE_S = 10
+TEST_TIMEOUT_S = 10
 """For what takes milliseconds; only a failure waits so long."""
 
 
-class Folder:
+class HandlerDirectory:
     """The directory of handlers."""
 
     def __init__(self, path):
         self.path = path
         path.mkdir(mode=0o755)
 
-    def file(self, name, content, mode=0o644):
+    def write(self, name, content, mode=0o644):
         path = self.path / name
         path.write_text(textwrap.dedent(content))
         path.chmod(mode)
         return path
 
-    def executable(self, name, script):
-        return self.file(name, "#!/bin/sh\n" + textwrap.dedent(script), 0o755)
+    def write_executable(self, name, script):
+        return self.write(name, "#!/bin/sh\n" + textwrap.dedent(script), 0o755)
 
-    def python(self, name, source):
+    def write_python(self, name, source):
         head = "from agent import Command, Reply, TryLater, handler\nimport os, sys, time\n"
-        return self.file(name, head + textwrap.dedent(source))
+        return self.write(name, head + textwrap.dedent(source))
 
 
-class Whisper:
+class LineFifo:
     """A FIFO through which a handler tells the test something, a line at a time."""
 
     def __init__(self, path):
@@ -50,115 +50,115 @@ class Whisper:
         self._file = os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
         self._lines = []
 
-    async def line(self):
+    async def read_line(self):
         while not self._lines:
-            await readable(self._file)
+            await wait_readable(self._file)
             self._lines += os.read(self._file, 4096).decode().splitlines()
         return self._lines.pop(0)
 
-    async def pid(self):
-        return Watched(int(await self.line()))
+    async def read_process(self):
+        return WatchedProcess(int(await self.read_line()))
 
     def close(self):
         os.close(self._file)
 
 
-class Watched:
+class WatchedProcess:
     """A process whose end can be waited for."""
 
     def __init__(self, pid):
         self.pid = pid
         self._file = os.pidfd_open(pid)
 
-    async def ended(self):
+    async def wait_ended(self):
         try:
-            await readable(self._file)
+            await wait_readable(self._file)
         finally:
             os.close(self._file)
 
 
-async def readable(file):
+async def wait_readable(file):
     loop = asyncio.get_running_loop()
     event = asyncio.Event()
     loop.add_reader(file, event.set)
     try:
-        async with asyncio.timeout(PATIENCE_S):
+        async with asyncio.timeout(TEST_TIMEOUT_S):
             await event.wait()
     finally:
         loop.remove_reader(file)
 
 
-class House:
+class HandlerHarness:
     """A folder with its runner: give it a text or octets as the service would."""
 
     def __init__(self, folder, runner):
-        self.folder = folder
+        self.directory = folder
         self.runner = runner
-        self._catalogue = None
+        self._registry = None
 
-    async def catalogue(self):
-        if self._catalogue is None:
-            self._catalogue = await load(self.folder.path, self.runner)
-        return self._catalogue
+    async def registry(self):
+        if self._registry is None:
+            self._registry = await load_registry(self.directory.path, self.runner)
+        return self._registry
 
-    async def command(self, body, timeout_s=PATIENCE_S, **more):
+    async def run(self, body, timeout_s=TEST_TIMEOUT_S, **more):
         command = Command.of(body, **({"sender": "2936"} | more))
-        entry = (await self.catalogue()).choose(command)
+        entry = (await self.registry()).match(command)
         return await self.runner.run(entry, command, timeout_s)
 
-    async def act(self, body, action, timeout_s=PATIENCE_S):
+    async def run_action(self, body, action, timeout_s=TEST_TIMEOUT_S):
         command = Command.of(body, sender="2936")
-        entry = (await self.catalogue()).choose(command)
+        entry = (await self.registry()).match(command)
         return await self.runner.act(entry, action, command, timeout_s)
 
     @property
-    def keeper(self):
+    def manager_pid(self):
         return self.runner._link._process.pid
 
 
 @pytest.fixture
-def folder(tmp_path):
-    return Folder(tmp_path / "handlers")
+def handler_directory(tmp_path):
+    return HandlerDirectory(tmp_path / "handlers")
 
 
 @pytest.fixture
-def whisper(tmp_path):
-    fifo = Whisper(tmp_path / "whisper")
+def fifo(tmp_path):
+    fifo = LineFifo(tmp_path / "whisper")
     yield fifo
     fifo.close()
 
 
 @pytest.fixture
-def ends():
+def wait_all_ended():
     """Wait until all these processes have ended."""
 
     async def wait(pids):
         for pid in pids:
             with contextlib.suppress(ProcessLookupError):
-                await Watched(pid).ended()
+                await WatchedProcess(pid).wait_ended()
 
     return wait
 
 
 @pytest.fixture
-def said():
+def log_lines():
     """What went to the log, as lines."""
     return []
 
 
 @pytest.fixture
-async def runner(said):
-    runner = ProcessRunner(lambda step: said.append(step.detail))
+async def runner(log_lines):
+    runner = ProcessRunner(lambda step: log_lines.append(step.message))
     yield runner
     await runner.close()
-    mark = f"{remains.MARK}={os.getpid()}-".encode()
+    mark = f"{remains.MARKER_VARIABLE}={os.getpid()}-".encode()
     assert [
         pid
-        for pid in remains._processes()
-        if any(setting.startswith(mark) for setting in remains._environment(pid))
+        for pid in remains._list_pids()
+        if any(setting.startswith(mark) for setting in remains._read_environment(pid))
     ] == []  # whatever a test did
 
 
 @pytest.fixture
-def house(folder, runner):
-    return House(folder, runner)
+def handler_env(handler_directory, runner):
+    return HandlerHarness(handler_directory, runner)

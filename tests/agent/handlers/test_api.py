@@ -11,13 +11,13 @@ import pytest
 
 import agent
 from agent.handlers import api
-from agent.handlers.api import Command, Reply, handler, words_of
+from agent.handlers.api import Command, Reply, handler, split_words
 
 
 @pytest.fixture(autouse=True)
 def declared(monkeypatch):
     monkeypatch.setattr(api, "declared", [])
-    return api.declared
+    return api.declared_functions
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,7 @@ def declared(monkeypatch):
 )
 def test_the_words_of_a_text(text, words):
     """Blanks of any kind separate; KEY=VALUE in front counts as two words."""
-    assert words_of(text) == words
+    assert split_words(text) == words
     assert Command.of(text).words == words
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 
 from agent.handlers.api import Command
-from agent.handlers.builtin import BUILTINS, answer
+from agent.handlers.builtin import BUILTINS, run
 
-ENTRIES = {entry.name: entry for entry in BUILTINS}
+SPECS = {entry.name: entry for entry in BUILTINS}
 
 
 def ask(text, names=(), status="fine"):
     command = Command.of(text)
-    return answer(ENTRIES[command.words[0].casefold()], command, names, lambda: status)
+    return run(SPECS[command.words[0].casefold()], command, names, lambda: status)
 
 
 def test_ping_is_answered_by_pong():

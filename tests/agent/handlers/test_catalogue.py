@@ -9,36 +9,36 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.handlers.api import Command
-from agent.handlers.catalogue import Catalogue, CatalogueError, Entry, load
-from agent.handlers.runner import CannotLoad, Declared
+from agent.handlers.catalogue import HandlerRegistry, HandlerConfigError, HandlerSpec, load_registry
+from agent.handlers.runner import HandlerLoadError, HandlerDeclaration
 
 
-class Files:
+class StubRunner:
     """A runner that knows what files declare without running them."""
 
     def __init__(self, **declared):
         self.declared = declared
 
-    async def declare(self, file):
+    async def load(self, file):
         answer = self.declared[file.stem]
         if isinstance(answer, str):
-            raise CannotLoad(answer)
+            raise HandlerLoadError(answer)
         return answer
 
 
-def python(function, **more):
-    return Entry(f"x.py:{function}", "python", file=Path("/h/x.py"), function=function, **more)
+def python_spec(function, **more):
+    return HandlerSpec(f"x.py:{function}", "python", file=Path("/h/x.py"), function=function, **more)
 
 
-LED = Entry("led", "executable", file=Path("/h/led"), words=("led",))
-BINARY = Entry("binary", "executable", file=Path("/h/binary"))
-TEMP = python("temp", words=("temp", "temperature"))
-ENABLE = python("enable", json_keys=("enable",))
-LEVEL = python("level", json_keys=("level",))
-ONE = python("one", prefixes=(b"\x01",))
-ONE_TWO = python("one_two", prefixes=(b"\x01\x02",))
-DEFAULT = python("anything", default=True)
-ALL = Catalogue([LED, BINARY, TEMP, ENABLE, LEVEL, ONE, ONE_TWO, DEFAULT])
+LED = HandlerSpec("led", "executable", file=Path("/h/led"), words=("led",))
+BINARY = HandlerSpec("binary", "executable", file=Path("/h/binary"))
+TEMP = python_spec("temp", words=("temp", "temperature"))
+ENABLE = python_spec("enable", json_keys=("enable",))
+LEVEL = python_spec("level", json_keys=("level",))
+ONE = python_spec("one", prefixes=(b"\x01",))
+ONE_TWO = python_spec("one_two", prefixes=(b"\x01\x02",))
+DEFAULT = python_spec("anything", default=True)
+REGISTRY = HandlerRegistry([LED, BINARY, TEMP, ENABLE, LEVEL, ONE, ONE_TWO, DEFAULT])
 
 
 @pytest.mark.parametrize(
@@ -89,35 +89,35 @@ ALL = Catalogue([LED, BINARY, TEMP, ENABLE, LEVEL, ONE, ONE_TWO, DEFAULT])
 )
 def test_the_choice(body, entry):
     """First the JSON keys in their order, then the first word; the longest prefix; else the default."""
-    assert ALL.choose(Command.of(body)) is entry
+    assert REGISTRY.match(Command.of(body)) is entry
 
 
 def test_nobody_wants_it():
     """Without a default and without an executable for binary Commands there is no handler."""
-    few = Catalogue([LED])
-    assert few.choose(Command.of("temp")) is None
-    assert few.choose(Command.of(b"\x01")) is None
-    assert Catalogue([DEFAULT]).choose(Command.of(b"\x01")) is DEFAULT
+    few = HandlerRegistry([LED])
+    assert few.match(Command.of("temp")) is None
+    assert few.match(Command.of(b"\x01")) is None
+    assert HandlerRegistry([DEFAULT]).match(Command.of(b"\x01")) is DEFAULT
 
 
 @given(st.one_of(st.text(), st.binary()))
 def test_any_command_has_a_choice_or_none(body):
     """Nothing is raised, whatever somebody sends."""
-    ALL.choose(Command.of(body))
+    REGISTRY.match(Command.of(body))
 
 
 def test_builtins_fill_the_words_that_are_left():
     """A handler of the user takes the place of a built-in."""
-    mine = Entry("status", "executable", file=Path("/h/status"), words=("status",))
-    catalogue = Catalogue([mine])
-    assert catalogue.choose(Command.of("STATUS")) is mine
-    assert catalogue.choose(Command.of("Ping")).kind == "builtin"
-    assert catalogue.names == ["help", "ping", "status"]
+    mine = HandlerSpec("status", "executable", file=Path("/h/status"), words=("status",))
+    catalogue = HandlerRegistry([mine])
+    assert catalogue.match(Command.of("STATUS")) is mine
+    assert catalogue.match(Command.of("Ping")).kind == "builtin"
+    assert catalogue.trigger_names == ["help", "ping", "status"]
 
 
 def test_names_are_what_people_can_write():
     """Words, then JSON keys in quotes."""
-    assert ALL.names == [
+    assert REGISTRY.trigger_names == [
         *("help", "led", "ping", "status", "temp", "temperature"),
         *('"enable"', '"level"'),
     ]
@@ -125,28 +125,28 @@ def test_names_are_what_people_can_write():
 
 def test_a_handler_is_found_by_its_name():
     """The name that the journal kept."""
-    assert ALL.named("x.py:temp") is TEMP
-    assert ALL.named("led") is LED
-    assert ALL.named("gone") is None
+    assert REGISTRY.get("x.py:temp") is TEMP
+    assert REGISTRY.get("led") is LED
+    assert REGISTRY.get("gone") is None
 
 
 def test_functions_of_one_file_share_a_lane():
     """They share a process; executables run on their own."""
-    assert TEMP.lane == ENABLE.lane != LED.lane
+    assert TEMP.queue_key == ENABLE.queue_key != LED.queue_key
 
 
-async def test_everything_in_a_directory(folder):
+async def test_everything_in_a_directory(handler_directory):
     """Executables with options and action, functions of Python files with theirs."""
-    folder.executable("Led", "")
-    folder.executable("Led.then", "")
-    folder.file("Led.toml", 'repeatable = true\nreply_to = "2936"')
-    device = folder.python("device.py", "")
-    declared = Declared("temp", 7, words=("Temp", "TEMP"), timeout_s=5.0, repeatable=True)
-    catalogue = await load(folder.path, Files(device=[declared]))
-    led, temp = catalogue.choose(Command.of("led")), catalogue.choose(Command.of("temp"))
+    handler_directory.write_executable("Led", "")
+    handler_directory.write_executable("Led.then", "")
+    handler_directory.write("Led.toml", 'repeatable = true\nreply_to = "2936"')
+    device = handler_directory.write_python("device.py", "")
+    declared = HandlerDeclaration("temp", 7, words=("Temp", "TEMP"), timeout_s=5.0, repeatable=True)
+    catalogue = await load_registry(handler_directory.path, StubRunner(device=[declared]))
+    led, temp = catalogue.match(Command.of("led")), catalogue.match(Command.of("temp"))
     assert (led.name, led.then, led.repeatable, led.reply_to) == (
         "Led",
-        folder.path / "Led.then",
+        handler_directory.path / "Led.then",
         True,
         "2936",
     )
@@ -157,58 +157,58 @@ async def test_everything_in_a_directory(folder):
 @pytest.mark.parametrize(
     ("other", "what"),
     [
-        (Declared("f", 3, words=("LED",)), 'the word "led"'),
-        (Declared("f", 3, json_keys=("key",)), 'the JSON key "key"'),
-        (Declared("f", 3, prefixes=(b"\x01\xab",)), "the binary prefix 01AB"),
-        (Declared("f", 3, default=True), "what nobody else wants (default)"),
+        (HandlerDeclaration("f", 3, words=("LED",)), 'the word "led"'),
+        (HandlerDeclaration("f", 3, json_keys=("key",)), 'the JSON key "key"'),
+        (HandlerDeclaration("f", 3, prefixes=(b"\x01\xab",)), "the binary prefix 01AB"),
+        (HandlerDeclaration("f", 3, default=True), "what nobody else wants (default)"),
     ],
 )
-async def test_two_handlers_for_one_thing(folder, other, what):
+async def test_two_handlers_for_one_thing(handler_directory, other, what):
     """Refused with both places, across kinds, files and upper and lower case."""
-    folder.executable("Led", "")
-    folder.python("a.py", "")
-    folder.python("b.py", "")
-    mine = Declared("g", 9, json_keys=("key",), prefixes=(b"\x01\xab",), default=True)
-    with pytest.raises(CatalogueError) as raised:
-        await load(folder.path, Files(a=[mine], b=[other]))
-    (sentence,) = raised.value.sentences
+    handler_directory.write_executable("Led", "")
+    handler_directory.write_python("a.py", "")
+    handler_directory.write_python("b.py", "")
+    mine = HandlerDeclaration("g", 9, json_keys=("key",), prefixes=(b"\x01\xab",), default=True)
+    with pytest.raises(HandlerConfigError) as raised:
+        await load_registry(handler_directory.path, StubRunner(a=[mine], b=[other]))
+    (sentence,) = raised.value.errors
     assert f"two handlers for {what}: " in sentence
-    first = folder.path / "Led" if other.words else f"{folder.path / 'a.py'} line 9"
-    assert f"{first} and {folder.path / 'b.py'} line 3" in sentence
+    first = handler_directory.path / "Led" if other.words else f"{handler_directory.path / 'a.py'} line 9"
+    assert f"{first} and {handler_directory.path / 'b.py'} line 3" in sentence
     assert "rename or remove one" in sentence
 
 
-async def test_two_executables_that_differ_in_case(folder):
+async def test_two_executables_that_differ_in_case(handler_directory):
     """`LED` and `led` are one word."""
-    folder.executable("LED", "")
-    folder.executable("led", "")
-    with pytest.raises(CatalogueError, match='two handlers for the word "led"'):
-        await load(folder.path, Files())
+    handler_directory.write_executable("LED", "")
+    handler_directory.write_executable("led", "")
+    with pytest.raises(HandlerConfigError, match='two handlers for the word "led"'):
+        await load_registry(handler_directory.path, StubRunner())
 
 
-async def test_two_executables_for_binary(folder):
+async def test_two_executables_for_binary(handler_directory):
     """As for words."""
-    folder.executable("BINARY", "")
-    folder.executable("binary", "")
-    with pytest.raises(CatalogueError, match="two handlers for binary Commands"):
-        await load(folder.path, Files())
+    handler_directory.write_executable("BINARY", "")
+    handler_directory.write_executable("binary", "")
+    with pytest.raises(HandlerConfigError, match="two handlers for binary Commands"):
+        await load_registry(handler_directory.path, StubRunner())
 
 
-async def test_all_mistakes_at_once(folder):
+async def test_all_mistakes_at_once(handler_directory):
     """Nobody mends one and then meets the next."""
-    folder.executable("led", "").chmod(0o777)
-    folder.executable("temp", "")
-    folder.executable("lost.then", "")
+    handler_directory.write_executable("led", "").chmod(0o777)
+    handler_directory.write_executable("temp", "")
+    handler_directory.write_executable("lost.then", "")
     for name in ("a.py", "b.py", "c.py"):
-        folder.python(name, "")
-    runner = Files(
+        handler_directory.write_python(name, "")
+    runner = StubRunner(
         a="/h/a.py line 3: SyntaxError",
-        b=[Declared("f", 4, words=("temp",), faults=("timeout_s must be more", "max_age_s must be more"))],
+        b=[HandlerDeclaration("f", 4, words=("temp",), errors=("timeout_s must be more", "max_age_s must be more"))],
         c=[],
     )
-    with pytest.raises(CatalogueError) as raised:
-        await load(folder.path, runner)
-    sentences = raised.value.sentences
+    with pytest.raises(HandlerConfigError) as raised:
+        await load_registry(handler_directory.path, runner)
+    sentences = raised.value.errors
     for part in (
         "led can be written",
         "lost.then belongs",
@@ -222,14 +222,14 @@ async def test_all_mistakes_at_once(folder):
     assert str(raised.value) == "\n".join(sentences)
 
 
-async def test_a_file_without_handlers_is_remarked(folder):
+async def test_a_file_without_handlers_is_remarked(handler_directory):
     """It harms nobody, but it was hardly meant so."""
-    folder.python("shared.py", "")
-    catalogue = await load(folder.path, Files(shared=[]))
-    (remark,) = catalogue.remarks
+    handler_directory.write_python("shared.py", "")
+    catalogue = await load_registry(handler_directory.path, StubRunner(shared=[]))
+    (remark,) = catalogue.warnings
     assert "shared.py has no @handler" in remark
 
 
-async def test_an_empty_directory_has_the_builtins(folder):
+async def test_an_empty_directory_has_the_builtins(handler_directory):
     """The agent can be asked things before anybody has written a handler."""
-    assert (await load(folder.path, Files())).names == ["help", "ping", "status"]
+    assert (await load_registry(handler_directory.path, StubRunner())).trigger_names == ["help", "ping", "status"]

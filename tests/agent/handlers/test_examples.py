@@ -14,46 +14,46 @@ EXAMPLES = Path(__file__).parents[3] / "config" / "handlers"
 
 
 @pytest.fixture
-async def installed(house, tmp_path):
+async def installed_examples(handler_env, tmp_path):
     for file in EXAMPLES.iterdir():
         if file.is_file():
-            shutil.copy(file, house.folder.path)
-            (house.folder.path / file.name).chmod(0o755 if os.access(file, os.X_OK) else 0o644)
+            shutil.copy(file, handler_env.directory.path)
+            (handler_env.directory.path / file.name).chmod(0o755 if os.access(file, os.X_OK) else 0o644)
     (tmp_path / "brightness").write_text("0\n")
-    house.runner = ProcessRunner(lambda _: None, os.environ | {"LED": str(tmp_path)})
-    yield house
-    await house.runner.close()
+    handler_env.runner = ProcessRunner(lambda _: None, os.environ | {"LED": str(tmp_path)})
+    yield handler_env
+    await handler_env.runner.close()
 
 
-async def test_they_fit_together(installed):
+async def test_they_fit_together(installed_examples):
     """An executable, a Python file, one for binary Commands; nothing to complain about."""
-    catalogue = await installed.catalogue()
-    assert catalogue.remarks == ()
-    assert {entry.kind for entry in catalogue.entries} == {"executable", "python", "builtin"}
-    assert catalogue.names == ["help", "led", "ping", "reboot", "status", "temp", '"enable"']
+    catalogue = await installed_examples.registry()
+    assert catalogue.warnings == ()
+    assert {entry.kind for entry in catalogue.specs} == {"executable", "python", "builtin"}
+    assert catalogue.trigger_names == ["help", "led", "ping", "reboot", "status", "temp", '"enable"']
 
 
-async def test_led(installed, tmp_path):
+async def test_led(installed_examples, tmp_path):
     """On, off, asked, and anything else."""
-    assert await installed.command("led on") == Finished("led is on")
+    assert await installed_examples.run("led on") == Finished("led is on")
     assert (tmp_path / "brightness").read_text() == "1\n"
-    assert await installed.command("LED") == Finished("led is on")
-    assert await installed.command("led=off") == Finished("led is off")
-    assert await installed.command("led ../on") == Finished("led on, led off or led")
+    assert await installed_examples.run("LED") == Finished("led is on")
+    assert await installed_examples.run("led=off") == Finished("led is off")
+    assert await installed_examples.run("led ../on") == Finished("led on, led off or led")
     (tmp_path / "brightness").unlink()
-    assert await installed.command("led") == Finished("no LED here")
+    assert await installed_examples.run("led") == Finished("no LED here")
 
 
-async def test_device(installed):
+async def test_device(installed_examples):
     """Text, a JSON key, and answer-then-act."""
-    assert isinstance(await installed.command("temp"), Finished)
-    assert await installed.command('{"enable": true}') == Finished("reporting is on")
-    assert await installed.command('{"enable": 0}') == Finished("reporting is off")
-    assert await installed.command("reboot") == Finished("rebooting", "reboot_now")
+    assert isinstance(await installed_examples.run("temp"), Finished)
+    assert await installed_examples.run('{"enable": true}') == Finished("reporting is on")
+    assert await installed_examples.run('{"enable": 0}') == Finished("reporting is off")
+    assert await installed_examples.run("reboot") == Finished("rebooting", "reboot_now")
 
 
-async def test_registers(installed):
+async def test_registers(installed_examples):
     """Octets in, octets out; the values stay from Command to Command."""
-    assert await installed.command(b"\x01\x07\x12\x34") == Finished(b"\x01\x07\x12\x34")
-    assert await installed.command(b"\x01\x07") == Finished(b"\x01\x07\x12\x34")
-    assert await installed.command(b"\x01") == Finished(b"\x01")
+    assert await installed_examples.run(b"\x01\x07\x12\x34") == Finished(b"\x01\x07\x12\x34")
+    assert await installed_examples.run(b"\x01\x07") == Finished(b"\x01\x07\x12\x34")
+    assert await installed_examples.run(b"\x01") == Finished(b"\x01")

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.handlers.frames import MAX_FRAME, FrameError, Reader, join, pack, split
+from agent.handlers.frames import MAX_FRAME_BYTES, FrameError, FrameDecoder, join_nul, encode_frame, split_nul
 
 frames = st.lists(st.dictionaries(st.text(max_size=5), st.binary(max_size=40), max_size=4), max_size=4)
 
@@ -14,8 +14,8 @@ frames = st.lists(st.dictionaries(st.text(max_size=5), st.binary(max_size=40), m
 @given(frames, st.lists(st.integers(1, 20), min_size=1))
 def test_frames_come_out_as_they_went_in(frames, cuts):
     """However the octets are cut."""
-    octets = b"".join(pack(frame) for frame in frames)
-    reader, heard, place = Reader(), [], 0
+    octets = b"".join(encode_frame(frame) for frame in frames)
+    reader, heard, place = FrameDecoder(), [], 0
     while place < len(octets):
         size = cuts[place % len(cuts)]
         heard += reader.feed(octets[place : place + size])
@@ -27,7 +27,7 @@ def test_frames_come_out_as_they_went_in(frames, cuts):
 def test_any_octets_are_frames_or_a_frame_error(octets):
     """Nothing else is raised, whatever user code writes into the pipe."""
     try:
-        for frame in Reader().feed(octets):
+        for frame in FrameDecoder().feed(octets):
             assert isinstance(frame, dict)
     except FrameError:
         pass
@@ -36,21 +36,21 @@ def test_any_octets_are_frames_or_a_frame_error(octets):
 @pytest.mark.parametrize(
     "octets",
     [
-        (MAX_FRAME + 1).to_bytes(4),
+        (MAX_FRAME_BYTES + 1).to_bytes(4),
         b"\0\0\0\5\0\0\0\2a",
         b"\0\0\0\5\0\0\0\1a",
         b"\0\0\0\3\0\0\0",
         b"\0\0\0\x09\0\0\0\1\xff\0\0\0\0",
-        pack({"a": b"b"})[:3] + b"\x0b" + pack({"a": b"b"})[4:] + b"x",
+        encode_frame({"a": b"b"})[:3] + b"\x0b" + encode_frame({"a": b"b"})[4:] + b"x",
     ],
 )
 def test_rubbish_is_refused(octets):
     """Too long, or lengths that do not add up: no memory is reserved for what was announced."""
     with pytest.raises(FrameError):
-        list(Reader().feed(octets))
+        list(FrameDecoder().feed(octets))
 
 
 @given(st.lists(st.binary(max_size=5).filter(lambda part: b"\0" not in part), max_size=5))
 def test_several_values_in_one(parts):
     """None, one empty one and several are told apart."""
-    assert split(join(parts)) == parts
+    assert split_nul(join_nul(parts)) == parts

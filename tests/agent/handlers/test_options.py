@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from agent.handlers.options import option_faults
+from agent.handlers.options import check_options
 
 
 @pytest.mark.parametrize(
@@ -18,7 +18,7 @@ from agent.handlers.options import option_faults
 )
 def test_possible_options(options):
     """What makes sense is no mistake; None stands for not set."""
-    assert option_faults(options) == []
+    assert check_options(options) == []
 
 
 @pytest.mark.parametrize(
@@ -33,10 +33,10 @@ def test_possible_options(options):
 )
 def test_impossible_options(name, value):
     """Each is named in one sentence."""
-    (sentence,) = option_faults({name: value})
+    (sentence,) = check_options({name: value})
     assert name in sentence
 
 
 def test_all_mistakes_are_told():
     """Not only the first."""
-    assert len(option_faults({"timeout_s": 0, "max_age_s": 0, "reply_to": "x", "x": 1})) == 4
+    assert len(check_options({"timeout_s": 0, "max_age_s": 0, "reply_to": "x", "x": 1})) == 4

@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from agent.handlers.frames import pack
-from agent.handlers.pipes import Channel, Lines, Output, Poller
+from agent.handlers.frames import encode_frame
+from agent.handlers.pipes import FrameChannel, LineForwarder, OutputBuffer, Poller
 
 
 @pytest.fixture
@@ -16,7 +16,7 @@ def poller():
     poller = Poller()
     yield poller
     for file in list(poller._callbacks):
-        poller.drop(file)
+        poller.close(file)
 
 
 @pytest.fixture
@@ -28,85 +28,85 @@ def pipe():
             os.close(file)
 
 
-def end(pipe, which):
+def detach(pipe, which):
     """Hand an end over to somebody who will close it."""
     file, pipe[which] = pipe[which], None
     return file
 
 
-def close(pipe, which):
-    os.close(end(pipe, which))
+def close_end(pipe, which):
+    os.close(detach(pipe, which))
 
 
-class Pair:
+class ChannelPair:
     """A channel to a worker, and the worker's ends."""
 
     def __init__(self, poller):
         incoming, self.outgoing = os.pipe()
         self.incoming, outgoing = os.pipe()
-        self.heard = []
-        self.ends = 0
-        self.channel = Channel(poller, incoming, outgoing, self.heard.append, self.ended)
+        self.received = []
+        self.closed_count = 0
+        self.channel = FrameChannel(poller, incoming, outgoing, self.received.append, self.on_closed)
 
-    def ended(self):
-        self.ends += 1
+    def on_closed(self):
+        self.closed_count += 1
 
 
 @pytest.fixture
-def pair(poller):
-    pair = Pair(poller)
+def channel_pair(poller):
+    pair = ChannelPair(poller)
     yield pair
     for file in (pair.outgoing, pair.incoming):
         if file is not None:
             os.close(file)
 
 
-def test_a_channel_carries_frames_both_ways(poller, pair):
+def test_a_channel_carries_frames_both_ways(poller, channel_pair):
     """In their order."""
-    os.write(pair.outgoing, pack({"a": b"1"}) + pack({"b": b"2"}))
+    os.write(channel_pair.outgoing, encode_frame({"a": b"1"}) + encode_frame({"b": b"2"}))
     poller.wait(0)
-    assert pair.heard == [{"a": b"1"}, {"b": b"2"}]
-    pair.channel.send({"c": b"3"})
-    assert os.read(pair.incoming, 100) == pack({"c": b"3"})
+    assert channel_pair.received == [{"a": b"1"}, {"b": b"2"}]
+    channel_pair.channel.send({"c": b"3"})
+    assert os.read(channel_pair.incoming, 100) == encode_frame({"c": b"3"})
 
 
-def test_a_long_frame_does_not_block(poller, pair):
+def test_a_long_frame_does_not_block(poller, channel_pair):
     """What the pipe has no room for goes out when there is room."""
     frame = {"a": b"x" * 500_000}
-    pair.channel.send(frame)
+    channel_pair.channel.send(frame)
     octets = b""
-    while len(octets) < len(pack(frame)):
-        octets += os.read(pair.incoming, 65536)
+    while len(octets) < len(encode_frame(frame)):
+        octets += os.read(channel_pair.incoming, 65536)
         poller.wait(0)
-    assert octets == pack(frame)
+    assert octets == encode_frame(frame)
 
 
 @pytest.mark.parametrize("rubbish", [b"\xff" * 8, b"\0\0\0\3\0\0\0"])
-def test_rubbish_ends_a_channel(poller, pair, rubbish):
+def test_rubbish_ends_a_channel(poller, channel_pair, rubbish):
     """Once, and what follows is not read."""
-    os.write(pair.outgoing, pack({"a": b"1"}) + rubbish + pack({"b": b"2"}))
+    os.write(channel_pair.outgoing, encode_frame({"a": b"1"}) + rubbish + encode_frame({"b": b"2"}))
     poller.wait(0)
     poller.wait(0)
-    assert (pair.heard, pair.ends) == ([{"a": b"1"}], 1)
-    pair.channel.send({"late": b""})
+    assert (channel_pair.received, channel_pair.closed_count) == ([{"a": b"1"}], 1)
+    channel_pair.channel.send({"late": b""})
 
 
 @pytest.mark.parametrize("which", ["incoming", "outgoing"])
-def test_either_end_closed_ends_a_channel(poller, pair, which):
+def test_either_end_closed_ends_a_channel(poller, channel_pair, which):
     """After what was said before; nobody polls a dead pipe for ever."""
-    os.write(pair.outgoing, pack({"a": b"1"}))
-    os.close(getattr(pair, which))
-    setattr(pair, which, None)
+    os.write(channel_pair.outgoing, encode_frame({"a": b"1"}))
+    os.close(getattr(channel_pair, which))
+    setattr(channel_pair, which, None)
     poller.wait(0)
     poller.wait(0)
-    assert (pair.heard, pair.ends) == ([{"a": b"1"}], 1)
+    assert (channel_pair.received, channel_pair.closed_count) == ([{"a": b"1"}], 1)
 
 
-def test_a_closed_channel_leaves_the_files_of_others_alone(poller, pair, pipe):
+def test_a_closed_channel_leaves_the_files_of_others_alone(poller, channel_pair, pipe):
     """Closing twice does not close what has got its numbers since."""
-    pair.channel.close()
+    channel_pair.channel.close()
     numbers = os.pipe()
-    pair.channel.close()
+    channel_pair.channel.close()
     for number in numbers:
         os.close(number)  # raises if it was closed
 
@@ -117,12 +117,12 @@ def test_an_event_of_a_closed_file_reaches_nobody(poller, pipe):
     called = []
 
     def first(_):
-        poller.drop(pipe_end)
+        poller.close(pipe_end)
         number = os.dup(other[0])
         assert number == pipe_end
         poller.add(number, lambda _: called.append("wrong"))
 
-    pipe_end = end(pipe, 0)
+    pipe_end = detach(pipe, 0)
     poller.add(other[0], first)
     poller.add(pipe_end, lambda _: called.append("gone"))
     os.write(other[1], b"x")
@@ -141,16 +141,16 @@ def test_waiting_for_nothing_lasts_until_the_deadline(poller):
 
 def test_output_is_kept_up_to_its_bound(poller, pipe):
     """The rest is read and dropped, so the writer is never blocked."""
-    output = Output(poller, end(pipe, 0), 5)
+    output = OutputBuffer(poller, detach(pipe, 0), 5)
     for _ in range(3):
         os.write(pipe[1], b"abc")
         poller.wait(0)
     assert output.content == b"abcab"
-    assert output.open
-    close(pipe, 1)
+    assert output.is_open
+    close_end(pipe, 1)
     poller.wait(0)
-    assert not output.open
-    output.drain()
+    assert not output.is_open
+    output.read_remaining()
 
 
 @pytest.mark.parametrize(
@@ -159,14 +159,14 @@ def test_output_is_kept_up_to_its_bound(poller, pipe):
 def test_lines_are_handed_on_up_to_their_bound(poller, pipe, pieces):
     """However the octets come; that something is left out is said once, until the next run."""
     heard = []
-    lines = Lines(poller, end(pipe, 0), 10, heard.append)
+    lines = LineForwarder(poller, detach(pipe, 0), 10, heard.append)
     for piece in [*pieces, b"dddd\n", b"e"]:
         os.write(pipe[1], piece)
         poller.wait(0)
     assert heard == [b"aaaa", b"bb", b"c", b"(what it wrote after this is left out)"]
-    lines.renew()
+    lines.reset_limit()
     os.write(pipe[1], b"f\ng")
-    close(pipe, 1)
+    close_end(pipe, 1)
     poller.wait(0)
     poller.wait(0)
     assert heard[4:] == [b"f", b"g"]
@@ -175,7 +175,7 @@ def test_lines_are_handed_on_up_to_their_bound(poller, pipe, pieces):
 def test_a_line_without_end_is_bounded_too(poller, pipe):
     """Its beginning is handed on."""
     heard = []
-    Lines(poller, end(pipe, 0), 4, heard.append)
+    LineForwarder(poller, detach(pipe, 0), 4, heard.append)
     for _ in range(3):
         os.write(pipe[1], b"aaa")
         poller.wait(0)

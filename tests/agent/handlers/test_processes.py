@@ -24,7 +24,7 @@ def shell():
     tell.process = shell
     with shell:
         yield tell
-        processes.end_tree(shell.pid)
+        processes.kill_tree(shell.pid)
 
 
 def test_all_that_is_below(shell, tmp_path):
@@ -44,7 +44,7 @@ def test_all_that_is_below(shell, tmp_path):
 def test_the_dead_are_left_out():
     """A zombie cannot be ended, and what was below it is elsewhere."""
     with subprocess.Popen(["true"]) as child:
-        while processes._stat(str(child.pid))[0] != b"Z":  # it stays one until it is waited for
+        while processes._read_stat(str(child.pid))[0] != b"Z":  # it stays one until it is waited for
             os.sched_yield()
         assert child.pid not in processes.descendants(os.getpid())
 
@@ -52,9 +52,9 @@ def test_the_dead_are_left_out():
 def test_a_tree_is_ended_with_or_without_its_root(shell):
     """And nobody else is."""
     shell("sleep 1000 & setsid sleep 1000 & echo")
-    processes.end_tree(shell.pid, including_root=False)
+    processes.kill_tree(shell.pid, including_root=False)
     assert shell("wait; echo alive") == "alive"
-    processes.end_tree(shell.pid)
+    processes.kill_tree(shell.pid)
     assert shell.process.wait() == -9
 
 
@@ -62,11 +62,11 @@ def test_ending_what_is_gone():
     """Is no mistake."""
     process = subprocess.Popen(["/bin/true"])
     process.wait()
-    processes.end_tree(process.pid)
+    processes.kill_tree(process.pid)
     assert processes.descendants(process.pid) == set()
-    assert (processes.resident(process.pid), processes.children_of(process.pid)) == (0, 0)
+    assert (processes.rss_bytes(process.pid), processes.count_children(process.pid)) == (0, 0)
 
 
 def test_how_big_a_process_is():
     """In octets: this one is bigger than 5 MB and smaller than 5 GB."""
-    assert 5e6 < processes.resident(os.getpid()) < 5e9
+    assert 5e6 < processes.rss_bytes(os.getpid()) < 5e9

@@ -7,57 +7,57 @@ from pathlib import Path
 import pytest
 
 import pdu
-from agent.journal.actions import Actions
-from agent.journal.forgetting import Forgetting
-from agent.journal.inbox import Inbox
+from agent.journal.actions import ActionStore
+from agent.journal.forgetting import Pruner
+from agent.journal.inbox import CommandStore
 from agent.journal.journal import Journal
-from agent.journal.outbox import Outbox
-from agent.service.message import Command, Part, PartKey, Report, Stray
+from agent.journal.outbox import OutboxStore
+from agent.service.message import ReceivedCommand, MessagePart, ConcatenationKey, ReceivedReport, IgnoredMessage
 
 EPOCH = datetime(2026, 11, 22, 12, tzinfo=UTC).timestamp()
 SID = "DC" + "0" * 32
 
 
 @dataclass
-class Desk:
+class JournalHarness:
     """An open journal and its rooms."""
 
     path: Path
     wall: float = EPOCH
     monotonic: float = 100.0
-    alarms: list = field(default_factory=list)
+    damage_messages: list = field(default_factory=list)
     journal: Journal = None
     dedup_without_sid: bool = True
 
     def open(self):
-        self.journal = Journal(self.path, lambda: self.wall, lambda: self.monotonic, self.alarms.append)
-        self.outbox = Outbox(self.journal)
-        self.inbox = Inbox(self.journal, self.outbox, dedup_without_sid=self.dedup_without_sid)
-        self.actions = Actions(self.journal)
+        self.journal = Journal(self.path, lambda: self.wall, lambda: self.monotonic, self.damage_messages.append)
+        self.outbox = OutboxStore(self.journal)
+        self.inbox = CommandStore(self.journal, self.outbox, dedup_without_sid=self.dedup_without_sid)
+        self.actions = ActionStore(self.journal)
         return self
 
     def restart(self):
         """As after kill -9: nothing more is written, the file is opened anew; another monotonic clock."""
-        self.journal.freed.clear()
+        self.journal.freed_slots.clear()
         self.journal.close()
         self.monotonic = 5.0
         return self.open()
 
-    def pass_time(self, seconds):
+    def advance(self, seconds):
         self.wall += seconds
         self.monotonic += seconds
 
-    def keep(self, received, slot=None, raw="00"):
-        return self.inbox.keep(slot, raw, lambda _: received)
+    def store(self, received, slot=None, raw="00"):
+        return self.inbox.store(slot, raw, lambda _: received)
 
-    def forget(self, keep_days=31, dedup_days=31):
+    def prune(self, keep_days=31, dedup_days=31):
         """A whole round; how many rows went, an incomplete message counting as one."""
-        round_ = Forgetting(self.journal, self.inbox.parts, keep_days, dedup_days)
-        while round_.step():
+        round_ = Pruner(self.journal, self.inbox.parts, keep_days, dedup_days)
+        while round_.prune_batch():
             pass
-        return round_.count + round_.incomplete
+        return round_.pruned_rows + round_.discarded_messages
 
-    def column(self, query, *values):
+    def query_column(self, query, *values):
         return [row[0] for row in self.journal.connection.execute(query, values)]
 
 
@@ -65,19 +65,19 @@ def command(body="led on", sid=SID, identity=b"i" * 16, at=EPOCH - 5, **fields):
     """A Command as the service room makes it."""
     when = None if at is None else datetime.fromtimestamp(at, UTC)
     values = {"sender": "2936", "timestamp": when, "answerable": True} | fields
-    return Command(sid=sid, body=body, identity=None if sid else identity, **values)
+    return ReceivedCommand(sid=sid, body=body, identity=None if sid else identity, **values)
 
 
 def part(number, total=2, reference=9, raw=None, identity=None):
     """A part of a long message."""
-    key = PartKey("2936", reference, wide=False, total=total)
-    return Part(key, number, raw or f"0{number}", identity or bytes([number] * 16))
+    key = ConcatenationKey("2936", reference, reference_16bit=False, total=total)
+    return MessagePart(key, number, raw or f"0{number}", identity or bytes([number] * 16))
 
 
 def report(reference, status=0, recipient="2936", at=EPOCH):
     """A status report on a message that the service centre took then."""
     stamp = pdu.Timestamp.of(datetime.fromtimestamp(at, UTC))
-    return Report(
+    return ReceivedReport(
         pdu.StatusReport(
             message_reference=reference,
             recipient_address=pdu.Address.parse(recipient),
@@ -89,17 +89,17 @@ def report(reference, status=0, recipient="2936", at=EPOCH):
 
 
 @pytest.fixture
-def desk(tmp_path):
-    desk = Desk(tmp_path / "journal.db").open()
+def journal_env(tmp_path):
+    desk = JournalHarness(tmp_path / "journal.db").open()
     yield desk
     desk.journal.close()
 
 
 @pytest.fixture(scope="session")
-def desks():
+def open_fast_journal():
     """Opens a journal that need not survive a power cut."""
 
-    class Quick(Desk):
+    class Quick(JournalHarness):
         def open(self):
             super().open()
             self.journal.connection.execute("PRAGMA synchronous = OFF")
@@ -109,7 +109,7 @@ def desks():
 
 
 @pytest.fixture(scope="session")
-def make():
+def factories():
     """Makers of what is kept."""
 
     class Make:
@@ -117,5 +117,5 @@ def make():
 
     make = Make()
     make.command, make.part, make.report = command, part, report
-    make.stray = lambda reason="not from 2936", text="x": Stray(reason, "+1555", text)
+    make.stray = lambda reason="not from 2936", text="x": IgnoredMessage(reason, "+1555", text)
     return make

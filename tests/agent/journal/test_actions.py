@@ -1,45 +1,45 @@
 import pdu
-from agent.journal.rows import Outgoing
+from agent.journal.rows import OutgoingMessage
 
 
 def ended(desk, make):
-    kept = desk.keep(make.command("reboot"))
-    desk.inbox.begin(kept.command, "reboot", repeatable=False)
-    replies = [Outgoing("2936", pdu.UserData.of("rebooting"), 1, 1)]
-    desk.inbox.finish(kept.command, "done", None, replies, ("reboot", "then"))
-    return desk.outbox.next().id
+    kept = desk.store(make.command("reboot"))
+    desk.inbox.mark_running(kept.command_id, "reboot", repeatable=False)
+    replies = [OutgoingMessage("2936", pdu.UserData.of("rebooting"), 1, 1)]
+    desk.inbox.finish(kept.command_id, "done", None, replies, ("reboot", "then"))
+    return desk.outbox.next_queued().id
 
 
-def test_an_action_waits_for_the_fate_of_its_answer(desk, make):
+def test_an_action_waits_for_the_fate_of_its_answer(journal_env, factories):
     """Settled when the answer is sent, refused or unknown; its age counts for the impatient."""
-    reply = ended(desk, make)
-    [waiting] = desk.actions.waiting()
+    reply = ended(journal_env, factories)
+    [waiting] = journal_env.actions.list_pending()
     assert (waiting.handler, waiting.action, waiting.settled) == ("reboot", "then", False)
     assert waiting.command.body == "reboot"
-    desk.pass_time(20)
-    assert desk.actions.waiting()[0].age_s == 20
-    desk.outbox.sending(reply)
-    assert not desk.actions.waiting()[0].settled
-    desk.outbox.end(reply, "unknown", "no result")
-    assert desk.actions.waiting()[0].settled
+    journal_env.advance(20)
+    assert journal_env.actions.list_pending()[0].age_s == 20
+    journal_env.outbox.mark_sending(reply)
+    assert not journal_env.actions.list_pending()[0].settled
+    journal_env.outbox.finish(reply, "unknown", "no result")
+    assert journal_env.actions.list_pending()[0].settled
 
 
-def test_a_clock_that_is_set_back_holds_no_action_up(desk, make):
+def test_a_clock_that_is_set_back_holds_no_action_up(journal_env, factories):
     """How long it waits is reckoned by the running time alone."""
-    desk.wall += 86400 * 40
-    ended(desk, make)
-    desk.wall -= 86400 * 40
-    desk.pass_time(20)
-    assert desk.actions.waiting()[0].age_s == 20
+    journal_env.wall += 86400 * 40
+    ended(journal_env, factories)
+    journal_env.wall -= 86400 * 40
+    journal_env.advance(20)
+    assert journal_env.actions.list_pending()[0].age_s == 20
 
 
-def test_an_action_is_never_begun_twice(desk, make):
+def test_an_action_is_never_begun_twice(journal_env, factories):
     """It rebooted the device: at the next start it has been done."""
-    ended(desk, make)
-    [action] = desk.actions.waiting()
-    desk.actions.begin(action.id)
-    assert desk.actions.waiting() == []
-    desk.restart()
-    assert desk.actions.waiting() == []
-    assert [each.id for each in desk.actions.interrupted()] == [action.id]
-    assert desk.actions.interrupted() == []
+    ended(journal_env, factories)
+    [action] = journal_env.actions.list_pending()
+    journal_env.actions.mark_running(action.id)
+    assert journal_env.actions.list_pending() == []
+    journal_env.restart()
+    assert journal_env.actions.list_pending() == []
+    assert [each.id for each in journal_env.actions.close_interrupted()] == [action.id]
+    assert journal_env.actions.close_interrupted() == []

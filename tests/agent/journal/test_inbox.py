@@ -4,145 +4,145 @@ import pytest
 
 import pdu
 from agent.journal.journal import DAY_S
-from agent.journal.rows import Outcome, Outgoing
+from agent.journal.rows import StoreOutcome, OutgoingMessage
 
 SLOT = ("ME", 3)
 OTHER_SID = "HC" + "f" * 32
 
 
-def test_a_new_command_waits_to_be_run(desk, make):
+def test_a_new_command_waits_to_be_run(journal_env, factories):
     """It is there after a restart, with everything that a handler is shown."""
-    kept = desk.keep(make.command("led on"))
-    assert kept.outcome is Outcome.NEW
-    desk.restart()
-    [row] = desk.inbox.waiting()
+    kept = journal_env.store(factories.command("led on"))
+    assert kept.outcome is StoreOutcome.NEW
+    journal_env.restart()
+    [row] = journal_env.inbox.list_pending()
     assert (row.id, row.sid, row.sender, row.body, row.mode) == (
-        kept.command, make.command().sid, "2936", "led on", "text",
+        kept.command_id, factories.command().sid, "2936", "led on", "text",
     )  # fmt: skip
-    assert row.timestamp == make.command().timestamp
+    assert row.timestamp == factories.command().timestamp
     assert row.attempt == 0
 
 
-def test_a_binary_body_stays_octets(desk, make):
+def test_a_binary_body_stays_octets(journal_env, factories):
     """Every octet value survives."""
-    desk.keep(make.command(bytes(range(140)), sid=None))
-    [row] = desk.inbox.waiting()
+    journal_env.store(factories.command(bytes(range(140)), sid=None))
+    [row] = journal_env.inbox.list_pending()
     assert row.body == bytes(range(140))
     assert row.mode == "binary"
 
 
 @pytest.mark.parametrize("text", ["", "\0", "a\0b", "\ufffd", "\U0001f600", "a" * 10_000])
-def test_any_text_survives(desk, make, text):
+def test_any_text_survives(journal_env, factories, text):
     """Also what databases like to stumble over."""
-    desk.keep(make.command(text))
-    assert desk.inbox.waiting()[0].body == text
+    journal_env.store(factories.command(text))
+    assert journal_env.inbox.list_pending()[0].body == text
 
 
-def test_what_is_committed_but_not_deleted_is_known_by_its_slot(desk, make):
+def test_what_is_committed_but_not_deleted_is_known_by_its_slot(journal_env, factories):
     """After a crash between commit and delete the slot still holds it: known, whatever the setting."""
-    desk.dedup_without_sid = False
-    desk.restart()
-    message = make.command(sid=None, identity=None, at=None)
-    assert desk.keep(message, SLOT, "AA").outcome is Outcome.NEW
-    desk.restart()
-    assert desk.keep(message, SLOT, "AA").outcome is Outcome.KNOWN
-    assert desk.keep(message, SLOT, "BB").outcome is Outcome.NEW
-    assert desk.keep(message, ("SM", 3), "AA").outcome is Outcome.NEW
+    journal_env.dedup_without_sid = False
+    journal_env.restart()
+    message = factories.command(sid=None, identity=None, at=None)
+    assert journal_env.store(message, SLOT, "AA").outcome is StoreOutcome.NEW
+    journal_env.restart()
+    assert journal_env.store(message, SLOT, "AA").outcome is StoreOutcome.ALREADY_STORED
+    assert journal_env.store(message, SLOT, "BB").outcome is StoreOutcome.NEW
+    assert journal_env.store(message, ("SM", 3), "AA").outcome is StoreOutcome.NEW
 
 
 @pytest.mark.parametrize(("before", "after"), [("", "ME"), ("ME", "")])
-def test_a_slot_is_known_although_its_store_has_no_name(desk, make, before, after):
+def test_a_slot_is_known_although_its_store_has_no_name(journal_env, factories, before, after):
     """A module may refuse to tell it in one session and tell it in the next: nothing runs twice by that."""
-    desk.dedup_without_sid = False
-    desk.restart()
-    message = make.command(sid=None, identity=None, at=None)
-    assert desk.keep(message, (before, 1), "AA").outcome is Outcome.NEW
-    desk.restart()
-    assert desk.keep(message, (after, 1), "AA").outcome is Outcome.KNOWN
-    assert desk.keep(message, (after, 2), "AA").outcome is Outcome.NEW
-    desk.inbox.free(("ME", 1))
-    desk.inbox.free(("", 1))
-    assert desk.keep(message, (after, 1), "AA").outcome is Outcome.NEW
+    journal_env.dedup_without_sid = False
+    journal_env.restart()
+    message = factories.command(sid=None, identity=None, at=None)
+    assert journal_env.store(message, (before, 1), "AA").outcome is StoreOutcome.NEW
+    journal_env.restart()
+    assert journal_env.store(message, (after, 1), "AA").outcome is StoreOutcome.ALREADY_STORED
+    assert journal_env.store(message, (after, 2), "AA").outcome is StoreOutcome.NEW
+    journal_env.inbox.mark_slot_free(("ME", 1))
+    journal_env.inbox.mark_slot_free(("", 1))
+    assert journal_env.store(message, (after, 1), "AA").outcome is StoreOutcome.NEW
 
 
-def test_a_slot_that_was_freed_holds_what_comes_next(desk, make):
+def test_a_slot_that_was_freed_holds_what_comes_next(journal_env, factories):
     """The index is used again at once: the same octets there are another delivery, not the old message."""
-    desk.keep(make.command(), SLOT, "AA")
-    desk.inbox.free(SLOT)
-    assert desk.keep(make.command(), SLOT, "AA").outcome is Outcome.DOUBLE
-    desk.restart()
-    assert desk.keep(make.command(), SLOT, "AA").outcome is Outcome.KNOWN
+    journal_env.store(factories.command(), SLOT, "AA")
+    journal_env.inbox.mark_slot_free(SLOT)
+    assert journal_env.store(factories.command(), SLOT, "AA").outcome is StoreOutcome.DUPLICATE
+    journal_env.restart()
+    assert journal_env.store(factories.command(), SLOT, "AA").outcome is StoreOutcome.ALREADY_STORED
 
 
-def test_freeing_costs_no_commit_of_its_own(desk, make):
+def test_freeing_costs_no_commit_of_its_own(journal_env, factories):
     """It is written along with the next one."""
-    desk.keep(make.command(), SLOT, "AA")
-    desk.inbox.free(SLOT)
-    assert desk.column("SELECT count(*) FROM slots") == [1]
-    desk.keep(make.command(sid=OTHER_SID), ("ME", 4), "BB")
-    assert desk.column("SELECT slot FROM slots") == [4]
+    journal_env.store(factories.command(), SLOT, "AA")
+    journal_env.inbox.mark_slot_free(SLOT)
+    assert journal_env.query_column("SELECT count(*) FROM slots") == [1]
+    journal_env.store(factories.command(sid=OTHER_SID), ("ME", 4), "BB")
+    assert journal_env.query_column("SELECT slot FROM slots") == [4]
 
 
-def test_a_clean_stop_notes_what_was_freed(desk, make):
+def test_a_clean_stop_notes_what_was_freed(journal_env, factories):
     """So that the same octets in that slot count as another delivery at the next start."""
-    desk.keep(make.command(), SLOT, "AA")
-    desk.inbox.free(SLOT)
-    desk.journal.close()
-    desk.open()
-    assert desk.keep(make.command(), SLOT, "AA").outcome is Outcome.DOUBLE
+    journal_env.store(factories.command(), SLOT, "AA")
+    journal_env.inbox.mark_slot_free(SLOT)
+    journal_env.journal.close()
+    journal_env.open()
+    assert journal_env.store(factories.command(), SLOT, "AA").outcome is StoreOutcome.DUPLICATE
 
 
-def test_a_number_is_not_given_again(desk, make):
+def test_a_number_is_not_given_again(journal_env, factories):
     """Not even where its text is forgotten: what runs by that number is not mistaken for another."""
-    first = desk.keep(make.command()).command
-    desk.inbox.finish(first, "done")
-    desk.pass_time(32 * DAY_S)
-    desk.forget()
-    assert desk.column("SELECT count(*) FROM commands") == [0]
-    assert desk.keep(make.command(sid=OTHER_SID, at=desk.wall)).command == first + 1
+    first = journal_env.store(factories.command()).command
+    journal_env.inbox.finish(first, "done")
+    journal_env.advance(32 * DAY_S)
+    journal_env.prune()
+    assert journal_env.query_column("SELECT count(*) FROM commands") == [0]
+    assert journal_env.store(factories.command(sid=OTHER_SID, at=journal_env.wall)).command == first + 1
 
 
-def test_running_is_committed_before_and_found_after(desk, make):
+def test_running_is_committed_before_and_found_after(journal_env, factories):
     """A Command that was running when the agent ended is found as such, with its handler's promise."""
-    kept = desk.keep(make.command())
-    desk.inbox.begin(kept.command, "led", repeatable=True)
-    desk.restart()
-    assert desk.inbox.waiting() == []
-    [row] = desk.inbox.interrupted()
+    kept = journal_env.store(factories.command())
+    journal_env.inbox.mark_running(kept.command_id, "led", repeatable=True)
+    journal_env.restart()
+    assert journal_env.inbox.list_pending() == []
+    [row] = journal_env.inbox.list_interrupted()
     assert (row.attempt, row.handler, row.repeatable) == (1, "led", True)
-    desk.inbox.again(row.id, "interrupted")
-    assert desk.inbox.waiting()[0].attempt == 1
+    journal_env.inbox.requeue(row.id, "interrupted")
+    assert journal_env.inbox.list_pending()[0].attempt == 1
 
 
-def test_only_what_has_ended_says_when(desk, make):
+def test_only_what_has_ended_says_when(journal_env, factories):
     """A Command that is kept as expired has ended at once; one that waits has not."""
-    desk.keep(make.command())
-    desk.inbox.keep(None, "01", lambda _: make.command(sid=OTHER_SID), run=False)
-    desk.pass_time(60)
-    assert desk.column("SELECT state FROM commands") == ["received", "expired"]
-    assert desk.column("SELECT ended_wall FROM commands") == [None, desk.wall - 60]
-    desk.inbox.finish(1, "done")
-    assert desk.column("SELECT ended_wall FROM commands") == [desk.wall, desk.wall - 60]
+    journal_env.store(factories.command())
+    journal_env.inbox.store(None, "01", lambda _: factories.command(sid=OTHER_SID), run=False)
+    journal_env.advance(60)
+    assert journal_env.query_column("SELECT state FROM commands") == ["received", "expired"]
+    assert journal_env.query_column("SELECT ended_wall FROM commands") == [None, journal_env.wall - 60]
+    journal_env.inbox.finish(1, "done")
+    assert journal_env.query_column("SELECT ended_wall FROM commands") == [journal_env.wall, journal_env.wall - 60]
 
 
-def test_the_end_and_the_reply_are_one_commit(desk, make):
+def test_the_end_and_the_reply_are_one_commit(journal_env, factories):
     """Either both stand or neither: a reply that cannot be written leaves the Command running."""
-    kept = desk.keep(make.command())
-    desk.inbox.begin(kept.command, "led", repeatable=False)
-    good = Outgoing("2936", pdu.UserData.of("on"), 1, 1)
-    bad = Outgoing("2936", pdu.UserData.of("on"), None, 1)
+    kept = journal_env.store(factories.command())
+    journal_env.inbox.mark_running(kept.command_id, "led", repeatable=False)
+    good = OutgoingMessage("2936", pdu.UserData.of("on"), 1, 1)
+    bad = OutgoingMessage("2936", pdu.UserData.of("on"), None, 1)
     with pytest.raises(Exception, match="NOT NULL"):
-        desk.inbox.finish(kept.command, "done", None, [good, bad])
-    assert desk.column("SELECT state FROM commands") == ["running"]
-    assert desk.outbox.next() is None
-    desk.inbox.finish(kept.command, "done", None, [good])
-    assert desk.outbox.next().user_data.text == "on"
+        journal_env.inbox.finish(kept.command_id, "done", None, [good, bad])
+    assert journal_env.query_column("SELECT state FROM commands") == ["running"]
+    assert journal_env.outbox.next_queued() is None
+    journal_env.inbox.finish(kept.command_id, "done", None, [good])
+    assert journal_env.outbox.next_queued().user_data.text == "on"
 
 
-def test_running_time_adds_up_over_starts(desk, make):
+def test_running_time_adds_up_over_starts(journal_env, factories):
     """It is what makes thirty days of a device that starts every hour."""
     for _ in range(3):
-        desk.pass_time(1000)
-        desk.keep(make.stray())
-        desk.restart()
-    assert desk.journal.now().running == pytest.approx(3000)
+        journal_env.advance(1000)
+        journal_env.store(factories.stray())
+        journal_env.restart()
+    assert journal_env.journal.now().uptime == pytest.approx(3000)

@@ -2,56 +2,56 @@ import pytest
 
 import pdu
 from agent.journal.journal import DAY_S
-from agent.journal.outbox import REPORT_WAIT_S
-from agent.journal.rows import Outgoing
+from agent.journal.outbox import REPORT_MATCH_WINDOW_S
+from agent.journal.rows import OutgoingMessage
 
 
 def queue(desk, *texts, destination="2936"):
-    return desk.outbox.queue([Outgoing(destination, pdu.UserData.of(text), 1, 1) for text in texts])
+    return desk.outbox.enqueue([OutgoingMessage(destination, pdu.UserData.of(text), 1, 1) for text in texts])
 
 
 def state(desk, reply):
-    return desk.outbox.states([reply])[0]
+    return desk.outbox.get_states([reply])[0]
 
 
-def test_messages_leave_in_the_order_they_were_queued(desk):
+def test_messages_leave_in_the_order_they_were_queued(journal_env):
     """The oldest first; what is under way or ended is not offered again."""
-    first, second = queue(desk, "one", "two")
-    assert desk.outbox.next().id == first
-    desk.outbox.sending(first)
-    assert desk.outbox.next().id == second
-    desk.outbox.back(first, "refused", attempted=False)
-    assert desk.outbox.next().id == first
+    first, second = queue(journal_env, "one", "two")
+    assert journal_env.outbox.next_queued().id == first
+    journal_env.outbox.mark_sending(first)
+    assert journal_env.outbox.next_queued().id == second
+    journal_env.outbox.requeue(first, "refused", attempted=False)
+    assert journal_env.outbox.next_queued().id == first
 
 
 @pytest.mark.parametrize("content", ["led {on}", "", "\u20ac\U0001f600", bytes(range(140))])
-def test_what_is_queued_is_what_is_sent(desk, content):
+def test_what_is_queued_is_what_is_sent(journal_env, content):
     """Alphabet, octets and length survive a restart."""
     data = pdu.UserData.of(content)
-    desk.outbox.queue([Outgoing("000", data, 1, 1)])
-    desk.restart()
-    assert desk.outbox.next().user_data == data
+    journal_env.outbox.enqueue([OutgoingMessage("000", data, 1, 1)])
+    journal_env.restart()
+    assert journal_env.outbox.next_queued().user_data == data
 
 
-def test_attempts_are_counted_on_disk(desk):
+def test_attempts_are_counted_on_disk(journal_env):
     """Once for each body that may have left, and for each try before it."""
-    [reply] = queue(desk, "on")
-    desk.outbox.sending(reply)
-    desk.outbox.back(reply, "refused", attempted=False)
-    desk.outbox.back(reply, "no prompt", attempted=True)
-    desk.restart()
-    assert desk.outbox.next().attempts == 2
+    [reply] = queue(journal_env, "on")
+    journal_env.outbox.mark_sending(reply)
+    journal_env.outbox.requeue(reply, "refused", attempted=False)
+    journal_env.outbox.requeue(reply, "no prompt", attempted=True)
+    journal_env.restart()
+    assert journal_env.outbox.next_queued().attempts == 2
 
 
-def test_sending_at_the_start_is_unknown(desk):
+def test_sending_at_the_start_is_unknown(journal_env):
     """The agent ended while the body may have left: it is left alone."""
-    first, second = queue(desk, "one", "two")
-    desk.outbox.sending(first)
-    desk.restart()
-    assert desk.outbox.interrupted() == [first]
-    assert state(desk, first)[0] == "unknown"
-    assert desk.outbox.next().id == second
-    assert desk.outbox.interrupted() == []
+    first, second = queue(journal_env, "one", "two")
+    journal_env.outbox.mark_sending(first)
+    journal_env.restart()
+    assert journal_env.outbox.close_interrupted() == [first]
+    assert state(journal_env, first)[0] == "unknown"
+    assert journal_env.outbox.next_queued().id == second
+    assert journal_env.outbox.close_interrupted() == []
 
 
 @pytest.mark.parametrize(
@@ -65,117 +65,117 @@ def test_sending_at_the_start_is_unknown(desk):
         (0x65, "failed"),
     ],
 )
-def test_a_report_tells_the_fate(desk, make, status, expected):
+def test_a_report_tells_the_fate(journal_env, factories, status, expected):
     """Delivered, still trying, or given up (23.040 9.2.3.15)."""
-    [reply] = queue(desk, "on")
-    desk.outbox.sending(reply)
-    desk.outbox.sent(reply, 42)
-    assert desk.keep(make.report(42, status)).reply == reply
-    assert state(desk, reply)[0] == expected
+    [reply] = queue(journal_env, "on")
+    journal_env.outbox.mark_sending(reply)
+    journal_env.outbox.mark_sent(reply, 42)
+    assert journal_env.store(factories.report(42, status)).reply == reply
+    assert state(journal_env, reply)[0] == expected
 
 
-def test_a_report_fits_reference_recipient_and_time(desk, make):
+def test_a_report_fits_reference_recipient_and_time(journal_env, factories):
     """The newest message with that reference to that number in the last days, no other."""
-    old, other, new = queue(desk, "a")[0], queue(desk, "b", destination="000")[0], queue(desk, "c")[0]
+    old, other, new = queue(journal_env, "a")[0], queue(journal_env, "b", destination="000")[0], queue(journal_env, "c")[0]
     for reply in (old, other, new):
-        desk.outbox.sending(reply)
-        desk.outbox.sent(reply, 42)
-    assert desk.keep(make.report(42)).reply == new
-    assert desk.keep(make.report(41)).reply is None
-    assert [state(desk, reply)[0] for reply in (old, other, new)] == ["sent", "sent", "delivered"]
-    desk.pass_time(REPORT_WAIT_S + 1)
-    assert desk.keep(make.report(42, recipient="000")).reply is None
+        journal_env.outbox.mark_sending(reply)
+        journal_env.outbox.mark_sent(reply, 42)
+    assert journal_env.store(factories.report(42)).reply == new
+    assert journal_env.store(factories.report(41)).reply is None
+    assert [state(journal_env, reply)[0] for reply in (old, other, new)] == ["sent", "sent", "delivered"]
+    journal_env.advance(REPORT_MATCH_WINDOW_S + 1)
+    assert journal_env.store(factories.report(42, recipient="000")).reply is None
 
 
-def test_a_report_may_come_before_the_confirmation(desk, make):
+def test_a_report_may_come_before_the_confirmation(journal_env, factories):
     """It is kept and matched once the reference is known."""
-    [reply] = queue(desk, "on")
-    desk.outbox.sending(reply)
-    assert desk.keep(make.report(42)).reply is None
-    desk.outbox.sent(reply, 42)
-    assert state(desk, reply)[0] == "delivered"
+    [reply] = queue(journal_env, "on")
+    journal_env.outbox.mark_sending(reply)
+    assert journal_env.store(factories.report(42)).reply is None
+    journal_env.outbox.mark_sent(reply, 42)
+    assert state(journal_env, reply)[0] == "delivered"
 
 
-def test_an_old_report_is_not_taken_for_a_new_message(desk, make):
+def test_an_old_report_is_not_taken_for_a_new_message(journal_env, factories):
     """A stray report with the same reference from before the message was queued says nothing of it."""
-    desk.keep(make.report(42))
-    desk.pass_time(10)
-    [reply] = queue(desk, "on")
-    desk.outbox.sending(reply)
-    desk.outbox.sent(reply, 42)
-    assert state(desk, reply)[0] == "sent"
+    journal_env.store(factories.report(42))
+    journal_env.advance(10)
+    [reply] = queue(journal_env, "on")
+    journal_env.outbox.mark_sending(reply)
+    journal_env.outbox.mark_sent(reply, 42)
+    assert state(journal_env, reply)[0] == "sent"
 
 
-def test_limits_count_what_may_have_left(desk):
+def test_limits_count_what_may_have_left(journal_env):
     """By running time: a clock that jumps lets nothing through."""
-    for reply in queue(desk, "a", "b", "c"):
-        desk.outbox.sending(reply)
-    desk.outbox.sent(1, 1)
-    desk.outbox.end(2, "unknown", "no result")
-    desk.outbox.back(3, "refused", attempted=False)
-    assert desk.outbox.sent_within(60) == 2
-    desk.wall += DAY_S
-    assert desk.outbox.sent_within(60) == 2
-    desk.monotonic += 61
-    assert desk.outbox.sent_within(60) == 0
-    assert desk.outbox.sent_within(DAY_S) == 2
+    for reply in queue(journal_env, "a", "b", "c"):
+        journal_env.outbox.mark_sending(reply)
+    journal_env.outbox.mark_sent(1, 1)
+    journal_env.outbox.finish(2, "unknown", "no result")
+    journal_env.outbox.requeue(3, "refused", attempted=False)
+    assert journal_env.outbox.count_sent_within(60) == 2
+    journal_env.wall += DAY_S
+    assert journal_env.outbox.count_sent_within(60) == 2
+    journal_env.monotonic += 61
+    assert journal_env.outbox.count_sent_within(60) == 0
+    assert journal_env.outbox.count_sent_within(DAY_S) == 2
 
 
-def test_what_waited_for_days_counts_from_the_moment_it_may_have_left(desk):
+def test_what_waited_for_days_counts_from_the_moment_it_may_have_left(journal_env):
     """Whatever becomes of it; one that was refused has not left at all."""
-    unknown, refused, again = queue(desk, "a", "b", "c")
-    desk.pass_time(2 * DAY_S)
+    unknown, refused, again = queue(journal_env, "a", "b", "c")
+    journal_env.advance(2 * DAY_S)
     for reply in (unknown, refused, again):
-        desk.outbox.sending(reply)
-    desk.outbox.end(unknown, "unknown", "no result")
-    assert desk.outbox.sent_within(60) == 3
-    desk.outbox.end(refused, "failed", "refused")
-    desk.outbox.back(again, "busy", attempted=False)
-    assert desk.outbox.sent_within(60) == 1
-    rows = desk.journal.connection.execute("SELECT state, sent_wall IS NULL FROM replies ORDER BY id")
+        journal_env.outbox.mark_sending(reply)
+    journal_env.outbox.finish(unknown, "unknown", "no result")
+    assert journal_env.outbox.count_sent_within(60) == 3
+    journal_env.outbox.finish(refused, "failed", "refused")
+    journal_env.outbox.requeue(again, "busy", attempted=False)
+    assert journal_env.outbox.count_sent_within(60) == 1
+    rows = journal_env.journal.connection.execute("SELECT state, sent_wall IS NULL FROM replies ORDER BY id")
     assert rows.fetchall() == [("unknown", 0), ("failed", 1), ("queued", 1)]
 
 
-def test_the_oldest_message_tells_how_long_to_wait(desk):
+def test_the_oldest_message_tells_how_long_to_wait(journal_env):
     """It is the first to become too old; what has met its fate waits no longer."""
-    [first] = queue(desk, "one")
-    desk.pass_time(100)
-    [second] = queue(desk, "two")
-    desk.pass_time(10)
-    assert desk.outbox.oldest_age() == pytest.approx(110)
-    desk.outbox.end(first, "failed", "refused")
-    assert desk.outbox.oldest_age() == pytest.approx(10)
-    desk.outbox.end(second, "failed", "refused")
-    assert desk.outbox.oldest_age() is None
+    [first] = queue(journal_env, "one")
+    journal_env.advance(100)
+    [second] = queue(journal_env, "two")
+    journal_env.advance(10)
+    assert journal_env.outbox.oldest_queued_age() == pytest.approx(110)
+    journal_env.outbox.finish(first, "failed", "refused")
+    assert journal_env.outbox.oldest_queued_age() == pytest.approx(10)
+    journal_env.outbox.finish(second, "failed", "refused")
+    assert journal_env.outbox.oldest_queued_age() is None
 
 
-def test_only_the_cap_gives_a_message_another_day(desk):
+def test_only_the_cap_gives_a_message_another_day(journal_env):
     """What left long before it was queued kept nothing back, however much that was."""
-    for reply in queue(desk, *["old"] * 10):
-        desk.outbox.sending(reply)
-        desk.outbox.sent(reply, None)
-    desk.pass_time(3 * DAY_S)
-    [waiting] = queue(desk, "late")
-    desk.pass_time(DAY_S + 1)
-    assert [row.id for row in desk.outbox.too_old(DAY_S, 10)] == [waiting]
-    for reply in queue(desk, *["new"] * 10):
-        desk.outbox.sending(reply)
-        desk.outbox.sent(reply, None)
-    assert desk.outbox.too_old(DAY_S, 10) == []
-    desk.pass_time(DAY_S)
-    assert [row.id for row in desk.outbox.too_old(DAY_S, 10)] == [waiting]
+    for reply in queue(journal_env, *["old"] * 10):
+        journal_env.outbox.mark_sending(reply)
+        journal_env.outbox.mark_sent(reply, None)
+    journal_env.advance(3 * DAY_S)
+    [waiting] = queue(journal_env, "late")
+    journal_env.advance(DAY_S + 1)
+    assert [row.id for row in journal_env.outbox.list_expired(DAY_S, 10)] == [waiting]
+    for reply in queue(journal_env, *["new"] * 10):
+        journal_env.outbox.mark_sending(reply)
+        journal_env.outbox.mark_sent(reply, None)
+    assert journal_env.outbox.list_expired(DAY_S, 10) == []
+    journal_env.advance(DAY_S)
+    assert [row.id for row in journal_env.outbox.list_expired(DAY_S, 10)] == [waiting]
 
 
-def test_a_cap_that_was_used_up_before_counts_as_well(desk):
+def test_a_cap_that_was_used_up_before_counts_as_well(journal_env):
     """What left in the day before a message was queued is what kept it back."""
-    for reply in queue(desk, *["before"] * 10):
-        desk.outbox.sending(reply)
-        desk.outbox.sent(reply, None)
-    desk.pass_time(3600)
-    [waiting] = queue(desk, "late")
-    desk.pass_time(DAY_S + 1)
-    assert desk.outbox.too_old(DAY_S, 10) == []
-    assert [row.id for row in desk.outbox.too_old(DAY_S, 11)] == [waiting]
+    for reply in queue(journal_env, *["before"] * 10):
+        journal_env.outbox.mark_sending(reply)
+        journal_env.outbox.mark_sent(reply, None)
+    journal_env.advance(3600)
+    [waiting] = queue(journal_env, "late")
+    journal_env.advance(DAY_S + 1)
+    assert journal_env.outbox.list_expired(DAY_S, 10) == []
+    assert [row.id for row in journal_env.outbox.list_expired(DAY_S, 11)] == [waiting]
 
 
 # The cap and the age
@@ -183,10 +183,10 @@ def test_a_cap_that_was_used_up_before_counts_as_well(desk):
 
 def sent_at(desk, reply, ago):
     """One that left so many seconds ago, by running time."""
-    desk.outbox.sending(reply)
-    desk.outbox.sent(reply, None)
+    desk.outbox.mark_sending(reply)
+    desk.outbox.mark_sent(reply, None)
     desk.journal.connection.execute(
-        "UPDATE replies SET sent_running = ? WHERE id = ?", (desk.journal.now().running - ago, reply)
+        "UPDATE replies SET sent_running = ? WHERE id = ?", (desk.journal.now().uptime - ago, reply)
     )
 
 
@@ -204,51 +204,51 @@ def sent_at(desk, reply, ago):
         ([2 * DAY_S, 2 * DAY_S, 2 * DAY_S], True),  # full until a second after
     ],
 )
-def test_the_cap_has_kept_it_back_or_not(desk, left, kept):
+def test_the_cap_has_kept_it_back_or_not(journal_env, left, kept):
     """Queued a day and a second ago; three a day. Exactly where the cap was reached while it waited."""
-    desk.pass_time(3 * DAY_S)
-    others = queue(desk, *["other"] * len(left))
-    [waiting] = queue(desk, "late")
-    desk.pass_time(DAY_S + 1)
+    journal_env.advance(3 * DAY_S)
+    others = queue(journal_env, *["other"] * len(left))
+    [waiting] = queue(journal_env, "late")
+    journal_env.advance(DAY_S + 1)
     for reply, ago in zip(others, left, strict=True):
-        sent_at(desk, reply, ago)
-    assert [row.id for row in desk.outbox.too_old(DAY_S, 3)] == ([] if kept else [waiting])
+        sent_at(journal_env, reply, ago)
+    assert [row.id for row in journal_env.outbox.list_expired(DAY_S, 3)] == ([] if kept else [waiting])
 
 
-def test_each_message_is_judged_by_itself(desk):
+def test_each_message_is_judged_by_itself(journal_env):
     """The cap that kept the older one back was over when the younger one came."""
-    desk.pass_time(3 * DAY_S)
-    for reply in queue(desk, *["other"] * 3):
-        sent_at(desk, reply, DAY_S - 100)
-    [older] = queue(desk, "older")
-    desk.pass_time(200)
-    [younger] = queue(desk, "younger")
-    desk.pass_time(DAY_S + 1)
-    assert [row.id for row in desk.outbox.too_old(DAY_S, 3)] == [younger]
-    desk.pass_time(DAY_S)
-    assert [row.id for row in desk.outbox.too_old(DAY_S, 3)] == [older, younger]
+    journal_env.advance(3 * DAY_S)
+    for reply in queue(journal_env, *["other"] * 3):
+        sent_at(journal_env, reply, DAY_S - 100)
+    [older] = queue(journal_env, "older")
+    journal_env.advance(200)
+    [younger] = queue(journal_env, "younger")
+    journal_env.advance(DAY_S + 1)
+    assert [row.id for row in journal_env.outbox.list_expired(DAY_S, 3)] == [younger]
+    journal_env.advance(DAY_S)
+    assert [row.id for row in journal_env.outbox.list_expired(DAY_S, 3)] == [older, younger]
 
 
 @pytest.mark.parametrize("cap", [10, 1], ids=["not kept back", "kept back"])
-def test_the_limit_to_the_second(desk, cap):
+def test_the_limit_to_the_second(journal_env, cap):
     """A message as old as the limit is still sent; kept back, it has a day more to the second."""
-    [other, waiting] = queue(desk, "other", "waiting")
-    desk.outbox.sending(other)
-    desk.outbox.sent(other, None)
+    [other, waiting] = queue(journal_env, "other", "waiting")
+    journal_env.outbox.mark_sending(other)
+    journal_env.outbox.mark_sent(other, None)
     limit = 600 + (DAY_S if cap == 1 else 0)
-    desk.pass_time(limit)
-    assert desk.outbox.too_old(600, cap) == []
-    desk.pass_time(0.5)
-    assert [row.id for row in desk.outbox.too_old(600, cap)] == [waiting]
+    journal_env.advance(limit)
+    assert journal_env.outbox.list_expired(600, cap) == []
+    journal_env.advance(0.5)
+    assert [row.id for row in journal_env.outbox.list_expired(600, cap)] == [waiting]
 
 
 @pytest.mark.parametrize(("wall", "running"), [(400 * DAY_S, 60.0), (60.0, 400 * DAY_S), (-DAY_S, DAY_S)])
-def test_a_jumping_clock_gives_up_nothing(desk, wall, running):
+def test_a_jumping_clock_gives_up_nothing(journal_env, wall, running):
     """Both clocks must say that it is old."""
-    queue(desk, "waiting")
-    desk.wall += wall
-    desk.monotonic += running
-    assert desk.outbox.too_old(3600, 200) == []
+    queue(journal_env, "waiting")
+    journal_env.wall += wall
+    journal_env.monotonic += running
+    assert journal_env.outbox.list_expired(3600, 200) == []
 
 
 # Status reports
@@ -256,79 +256,79 @@ def test_a_jumping_clock_gives_up_nothing(desk, wall, running):
 
 def send(desk, text, reference, destination="2936"):
     [reply] = queue(desk, text, destination=destination)
-    desk.outbox.sending(reply)
-    desk.outbox.sent(reply, reference)
+    desk.outbox.mark_sending(reply)
+    desk.outbox.mark_sent(reply, reference)
     return reply
 
 
-def test_the_reference_comes_again_within_hours(desk, make):
+def test_the_reference_comes_again_within_hours(journal_env, factories):
     """The report names when the service centre took the message: that tells which of the two it means."""
-    old = send(desk, "old", 7)
-    taken = desk.wall
-    desk.pass_time(3 * 3600)
-    new = send(desk, "new", 7)
-    assert desk.keep(make.report(7, 0x00, at=taken + 3)).reply == old
-    assert [state(desk, each)[0] for each in (old, new)] == ["delivered", "sent"]
-    assert desk.keep(make.report(7, 0x46, at=desk.wall + 3)).reply == new
-    assert [state(desk, each)[0] for each in (old, new)] == ["delivered", "failed"]
+    old = send(journal_env, "old", 7)
+    taken = journal_env.wall
+    journal_env.advance(3 * 3600)
+    new = send(journal_env, "new", 7)
+    assert journal_env.store(factories.report(7, 0x00, at=taken + 3)).reply == old
+    assert [state(journal_env, each)[0] for each in (old, new)] == ["delivered", "sent"]
+    assert journal_env.store(factories.report(7, 0x46, at=journal_env.wall + 3)).reply == new
+    assert [state(journal_env, each)[0] for each in (old, new)] == ["delivered", "failed"]
 
 
 @pytest.mark.parametrize("wrong", [-400 * DAY_S, 400 * DAY_S])
-def test_a_wrong_clock_tells_nothing_of_a_report(desk, make, wrong):
+def test_a_wrong_clock_tells_nothing_of_a_report(journal_env, factories, wrong):
     """Then it is the newest that no report has settled."""
-    true = desk.wall
-    desk.wall += wrong
-    old, new = send(desk, "old", 7), send(desk, "new", 7)
-    assert desk.keep(make.report(7, at=true)).reply == new
-    assert desk.keep(make.report(7, at=true)).reply == old
+    true = journal_env.wall
+    journal_env.wall += wrong
+    old, new = send(journal_env, "old", 7), send(journal_env, "new", 7)
+    assert journal_env.store(factories.report(7, at=true)).reply == new
+    assert journal_env.store(factories.report(7, at=true)).reply == old
 
 
-def test_a_report_that_comes_twice_changes_nothing(desk, make):
+def test_a_report_that_comes_twice_changes_nothing(journal_env, factories):
     """The network delivers it again where the acknowledgement was lost."""
-    other = send(desk, "other", 7)
-    desk.pass_time(3600)
-    reply = send(desk, "on", 7)
+    other = send(journal_env, "other", 7)
+    journal_env.advance(3600)
+    reply = send(journal_env, "on", 7)
     for _ in range(2):
-        assert desk.keep(make.report(7, at=desk.wall)).reply == reply
-    assert [state(desk, each)[0] for each in (other, reply)] == ["sent", "delivered"]
+        assert journal_env.store(factories.report(7, at=journal_env.wall)).reply == reply
+    assert [state(journal_env, each)[0] for each in (other, reply)] == ["sent", "delivered"]
 
 
-def test_one_reference_at_two_destinations(desk, make):
+def test_one_reference_at_two_destinations(journal_env, factories):
     """Each report goes to its own."""
-    one, two = send(desk, "a", 7, "2936"), send(desk, "b", 7, "+15550001234")
-    assert desk.keep(make.report(7, recipient="+15550001234")).reply == two
-    assert desk.keep(make.report(7, recipient="2936")).reply == one
+    one, two = send(journal_env, "a", 7, "2936"), send(journal_env, "b", 7, "+15550001234")
+    assert journal_env.store(factories.report(7, recipient="+15550001234")).reply == two
+    assert journal_env.store(factories.report(7, recipient="2936")).reply == one
 
 
 @pytest.mark.parametrize(
     ("sent_to", "told"), [("+15550001234", "15550001234"), ("15550001234", "+15550001234")]
 )
-def test_a_number_may_come_back_written_another_way(desk, make, sent_to, told):
+def test_a_number_may_come_back_written_another_way(journal_env, factories, sent_to, told):
     """Networks name the recipient with or without a plus."""
-    assert desk.keep(make.report(7, recipient=told)).reply is None
-    reply = send(desk, "a", 7, sent_to)
-    assert desk.keep(make.report(7, recipient=told)).reply == reply
+    assert journal_env.store(factories.report(7, recipient=told)).reply is None
+    reply = send(journal_env, "a", 7, sent_to)
+    assert journal_env.store(factories.report(7, recipient=told)).reply == reply
 
 
-def test_a_report_of_a_message_of_an_earlier_life(desk, make):
+def test_a_report_of_a_message_of_an_earlier_life(journal_env, factories):
     """Its row is there; one that was being sent has no reference, so its report is only kept."""
-    reply = send(desk, "a", 7)
-    [cut] = queue(desk, "b")
-    desk.outbox.sending(cut)
-    desk.restart()
-    desk.outbox.interrupted()
-    assert desk.keep(make.report(7)).reply == reply
-    assert desk.keep(make.report(8)).reply is None
-    assert state(desk, cut)[0] == "unknown"
-    assert desk.column("SELECT count(*) FROM reports") == [2]
+    reply = send(journal_env, "a", 7)
+    [cut] = queue(journal_env, "b")
+    journal_env.outbox.mark_sending(cut)
+    journal_env.restart()
+    journal_env.outbox.close_interrupted()
+    assert journal_env.store(factories.report(7)).reply == reply
+    assert journal_env.store(factories.report(8)).reply is None
+    assert state(journal_env, cut)[0] == "unknown"
+    assert journal_env.query_column("SELECT count(*) FROM reports") == [2]
 
 
-def test_a_report_from_before_the_body_left_is_of_another_message(desk, make):
+def test_a_report_from_before_the_body_left_is_of_another_message(journal_env, factories):
     """A message may wait for hours; a report with its later reference that comes meanwhile is no sign."""
-    [reply] = queue(desk, "on")
-    desk.pass_time(3600)
-    desk.keep(make.report(42))
-    desk.pass_time(3600)
-    desk.outbox.sending(reply)
-    desk.outbox.sent(reply, 42)
-    assert state(desk, reply)[0] == "sent"
+    [reply] = queue(journal_env, "on")
+    journal_env.advance(3600)
+    journal_env.store(factories.report(42))
+    journal_env.advance(3600)
+    journal_env.outbox.mark_sending(reply)
+    journal_env.outbox.mark_sent(reply, 42)
+    assert state(journal_env, reply)[0] == "sent"

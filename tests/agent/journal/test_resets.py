@@ -7,23 +7,23 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from agent.journal.journal import DAY_S, Journal
-from agent.journal.resets import HOUR_S, Budget, Resets
+from agent.journal.resets import HOUR_S, ResetLimits, ResetBudget
 
 
-class Clocks:
+class FakeClocks:
     """Both clocks of a device, in the test's hand."""
 
     def __init__(self):
         self.wall, self.monotonic = 1_800_000_000.0, 50.0
 
-    def pass_(self, seconds):
+    def advance(self, seconds):
         self.wall += seconds
         self.monotonic += seconds
 
 
 @pytest.fixture
 def clocks():
-    return Clocks()
+    return FakeClocks()
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def open_journal(tmp_path, clocks):
         for journal in opened:
             journal.close()
         opened.append(Journal(tmp_path / "j.db", lambda: clocks.wall, lambda: clocks.monotonic))
-        return Resets(opened[-1], Budget())
+        return ResetBudget(opened[-1], ResetLimits())
 
     yield open_
     opened[-1].close()
@@ -46,12 +46,12 @@ def test_three_an_hour_and_twelve_a_day(open_journal, clocks):
     granted = 0
     for _ in range(24 * 6 - 1):
         granted += not resets.reserve("restart", "mute")
-        assert resets.used().hour <= 3
-        assert resets.used().day <= 12
-        clocks.pass_(600)
+        assert resets.usage().hour <= 3
+        assert resets.usage().day <= 12
+        clocks.advance(600)
     assert granted == 12
     assert "recovery.resets_per_day" in resets.reserve("power", "mute")
-    clocks.pass_(DAY_S)
+    clocks.advance(DAY_S)
     for _ in range(3):
         assert resets.reserve("power", "mute") == ""
     assert "recovery.resets_per_hour" in resets.reserve("power", "mute")
@@ -63,24 +63,24 @@ def test_a_step_that_may_need_another_after_it(open_journal, clocks):
     for _ in range(2):
         assert resets.reserve("restart", "mute") == ""
     assert "2 of 3 resets an hour are used and 2 must be left" in resets.reserve("power", "mute", spare=1)
-    assert resets.used().hour == 2
-    clocks.pass_(HOUR_S)
+    assert resets.usage().hour == 2
+    clocks.advance(HOUR_S)
     assert resets.reserve("power", "mute", spare=1) == ""
-    resets.budget = Budget(1, 1)
+    resets.limits = ResetLimits(1, 1)
     assert resets.reserve("power", "mute", spare=1) != ""
-    clocks.pass_(DAY_S)
+    clocks.advance(DAY_S)
     assert resets.reserve("power", "mute", spare=1) == ""
-    resets.budget = Budget(0, 0)
-    clocks.pass_(DAY_S)
+    resets.limits = ResetLimits(0, 0)
+    clocks.advance(DAY_S)
     assert resets.reserve("power", "mute", spare=1) != ""
 
 
 def test_zero_allows_none(tmp_path, open_journal):
     """An operator who wants no restarts gets none."""
     resets = open_journal()
-    resets.budget = Budget(per_hour=0)
+    resets.limits = ResetLimits(per_hour=0)
     assert resets.reserve("radio", "no network") != ""
-    assert resets.used().day == 0
+    assert resets.usage().day == 0
 
 
 def test_it_is_committed_when_it_is_granted(open_journal, tmp_path):
@@ -110,7 +110,7 @@ def test_what_was_noted_in_a_future_is_young_no_longer_than_an_hour(open_journal
         assert resets.reserve("restart", "mute") == ""
     clocks.wall -= 40 * DAY_S
     assert resets.reserve("restart", "mute") != ""
-    clocks.pass_(HOUR_S)
+    clocks.advance(HOUR_S)
     assert resets.reserve("restart", "mute") == ""
 
 
@@ -119,7 +119,7 @@ def test_denied_registration_gets_one_an_hour(open_journal, clocks):
     resets = open_journal()
     assert resets.reserve("radio", "no network") == ""
     assert "one reset an hour" in resets.reserve("radio", "registration denied", hourly=True)
-    clocks.pass_(HOUR_S)
+    clocks.advance(HOUR_S)
     assert resets.reserve("radio", "registration denied", hourly=True) == ""
 
 
@@ -127,7 +127,7 @@ def test_old_rows_go(open_journal, clocks):
     """After a month."""
     resets = open_journal()
     resets.reserve("radio", "no network")
-    clocks.pass_(32 * DAY_S)
+    clocks.advance(32 * DAY_S)
     resets.reserve("radio", "no network")
     assert len(resets._execute("SELECT * FROM resets").fetchall()) == 1
 
@@ -140,7 +140,7 @@ def test_old_rows_go(open_journal, clocks):
 )
 def test_never_more_than_allowed(tmp_path_factory, happenings):
     """In no hour and no day of running time, whatever happens in between."""
-    clocks = Clocks()
+    clocks = FakeClocks()
     path = tmp_path_factory.mktemp("budget") / "j.db"
     journal = Journal(path, lambda: clocks.wall, lambda: clocks.monotonic)
     journal.connection.execute("PRAGMA synchronous = OFF")
@@ -148,7 +148,7 @@ def test_never_more_than_allowed(tmp_path_factory, happenings):
     for seconds, what in happenings:
         match what:
             case "pass":
-                clocks.pass_(seconds)
+                clocks.advance(seconds)
                 ran += seconds
             case "jump":
                 clocks.wall += 4 * seconds
@@ -157,7 +157,7 @@ def test_never_more_than_allowed(tmp_path_factory, happenings):
                 clocks.monotonic = seconds if what == "off" else clocks.monotonic
                 journal = Journal(path, lambda: clocks.wall, lambda: clocks.monotonic)
                 journal.connection.execute("PRAGMA synchronous = OFF")
-        resets = Resets(journal, Budget())
+        resets = ResetBudget(journal, ResetLimits())
         granted += [ran for _ in range(2) if not resets.reserve("restart", "mute")]
     journal.close()
     for at in granted:

@@ -7,17 +7,17 @@ import threading
 import pytest
 
 from agent.journal import skin
-from agent.journal.skin import Inline, Thread, insist
+from agent.journal.skin import InlineExecutor, ThreadExecutor, retry_until_committed
 
 
-async def test_one_thread_runs_all_calls_in_the_order_of_asking(desk, make):
+async def test_one_thread_runs_all_calls_in_the_order_of_asking(journal_env, factories):
     """Not the loop's; the journal that was opened here is read and written there, and closed here."""
-    thread = Thread()
+    thread = ThreadExecutor()
     seen = []
 
     def call(number):
         seen.append((number, threading.get_ident()))
-        return desk.keep(make.command(sid=f"DC{number:032x}")).command
+        return journal_env.store(factories.command(sid=f"DC{number:032x}")).command
 
     try:
         assert await asyncio.gather(*(thread.run(call, number) for number in range(5))) == [1, 2, 3, 4, 5]
@@ -26,11 +26,11 @@ async def test_one_thread_runs_all_calls_in_the_order_of_asking(desk, make):
     assert [number for number, _ in seen] == list(range(5))
     [used] = {ident for _, ident in seen}
     assert used != threading.get_ident()
-    desk.restart()
-    assert len(desk.inbox.waiting()) == 5
+    journal_env.restart()
+    assert len(journal_env.inbox.list_pending()) == 5
 
 
-@pytest.mark.parametrize("kind", [Thread, Inline])
+@pytest.mark.parametrize("kind", [ThreadExecutor, InlineExecutor])
 async def test_what_a_call_returns_or_raises_comes_back(kind):
     """With its arguments, by place and by name."""
     made = kind()
@@ -44,7 +44,7 @@ async def test_what_a_call_returns_or_raises_comes_back(kind):
 
 async def test_closing_waits_for_the_call_under_way():
     """Whatever it writes is written before the journal is closed."""
-    thread = Thread()
+    thread = ThreadExecutor()
     begun, may_end, ended = threading.Event(), threading.Event(), []
 
     def call():
@@ -76,7 +76,7 @@ async def test_what_has_happened_is_noted_as_soon_as_the_journal_takes_it(monkey
             raise failures.pop()
         return what
 
-    assert await insist(Inline(), steps.append, write, "noted") == "noted"
+    assert await retry_until_committed(InlineExecutor(), steps.append, write, "noted") == "noted"
     assert pauses == [0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 30.0, 30.0]
     assert [step.what for step in steps] == ["journal cannot commit", "journal commits again"]
     assert steps[0].detail.startswith("disk full; ")

@@ -1,9 +1,9 @@
 """What commands nobody."""
 
 
-def test_only_the_newest_strays_are_kept(desk, make):
+def test_only_the_newest_strays_are_kept(journal_env, factories):
     """Strangers cannot fill the disk."""
     for number in range(1005):
-        desk.keep(make.stray(), raw=f"{number:04X}")
-    assert desk.column("SELECT count(*), min(raw) FROM strays") == [1000]
-    assert desk.column("SELECT min(raw) FROM strays") == ["0005"]
+        journal_env.store(factories.stray(), raw=f"{number:04X}")
+    assert journal_env.query_column("SELECT count(*), min(raw) FROM strays") == [1000]
+    assert journal_env.query_column("SELECT min(raw) FROM strays") == ["0005"]

@@ -7,17 +7,17 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 import pdu
-from agent.at.channel import Channel
-from agent.at.memory_wire import memory_pair
+from agent.at.channel import AtClient
+from agent.at.memory_wire import memory_transport_pair
 from agent.modem.modem import Modem
-from hardware.profile import DeviceProfile
-from hardware.sim.module.card import Sim
+from hardware.profile import SimulatorProfile
+from hardware.sim.module.card import SimCard
 from hardware.sim.module.module import SimulatedModule
 
 CENTRE = pdu.Address.parse("+447700900000")
 
 
-class _Selector(selectors.DefaultSelector):
+class _VirtualTimeSelector(selectors.DefaultSelector):
     """Instead of waiting for a time to come, lets it be that time."""
 
     def __init__(self):
@@ -33,9 +33,9 @@ class _Selector(selectors.DefaultSelector):
         return ready
 
 
-class VirtualLoop(asyncio.SelectorEventLoop):
+class VirtualTimeLoop(asyncio.SelectorEventLoop):
     def __init__(self):
-        self._virtual = _Selector()
+        self._virtual = _VirtualTimeSelector()
         super().__init__(self._virtual)
 
     def time(self):
@@ -43,27 +43,27 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
 
 @pytest.fixture
-def run():
+def run_virtual():
     """Run a story under virtual time; hours pass at once."""
 
     def tell(story):
-        with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
             return runner.run(asyncio.wait_for(story, 1_000_000))
 
     return tell
 
 
-class Air:
+class FakeNetwork:
     """A network that answers at once, unless told to keep its answer."""
 
     def __init__(self):
-        self.stat = 1
+        self.registration_state = 1
         self.cause = None
         self.answers = True
         self.acknowledged = []
 
     def attach(self, station):
-        return self.stat
+        return self.registration_state
 
     def detach(self, station):
         pass
@@ -82,37 +82,37 @@ class Air:
         pass
 
 
-class Bench:
+class ModemBench:
     """A simulated module, the network behind it, and a modem on the line to it."""
 
     def __init__(self, device, sim, options):
-        near, far = memory_pair()
+        near, far = memory_transport_pair()
         self.far = far
         self.near = near
-        self.air = Air()
+        self.network = FakeNetwork()
         self.options = options
         self.loop = asyncio.get_running_loop()
-        self.module = SimulatedModule(self.loop, self.air, device, sim or Sim(), far.write, self.wall)
+        self.module = SimulatedModule(self.loop, self.network, device, sim or SimCard(), far.write, self.wall_clock)
         self.reference = 0
         self.messages = {}
-        self.air.deliver_again = self.deliver_again
+        self.network.deliver_again = self.deliver_again
         self.written = []
 
     async def start(self):
         await self.far.open(self)
         self.module.power_on()
-        self.channel = await Channel.open(self.near.open)
+        self.channel = await AtClient.open(self.near.open)
         self.modem = Modem(self.channel, **self.options)
 
-    def received(self, data):
+    def data_received(self, data):
         """From the agent."""
         self.written.append(data)
         self.module.receive(data)
 
-    def hung_up(self, reason):
+    def connection_lost(self, reason):
         """The agent has closed the line."""
 
-    def wall(self):
+    def wall_clock(self):
         return datetime(2026, 11, 22, 1, 2, 3, tzinfo=UTC) + timedelta(seconds=self.loop.time() - 1000)
 
     def deliver(self, text, sender="000", *, minute=0, alphabet=None, data_coding_scheme=None):
@@ -125,9 +125,9 @@ class Bench:
             user_data=user_data,
             **extra,
         )
-        self.hand_over(message)
+        self.deliver_message(message)
 
-    def hand_over(self, message):
+    def deliver_message(self, message):
         self.reference += 1
         self.messages[self.reference] = pdu.encode(message, sca=False).octets
         self.deliver_again(self.reference)
@@ -139,33 +139,33 @@ class Bench:
             self.loop.call_later(30, self.deliver_again, reference)
 
     @property
-    def lines(self):
+    def executed_lines(self):
         """Command lines that the module has executed, without AT."""
-        return self.module.ledger.lines
+        return self.module.log.command_lines
 
-    async def quiet(self):
+    async def settle(self):
         """Let everything that is under way happen."""
         await asyncio.sleep(0.01)
 
 
 @pytest.fixture
-def bench(run):
+def run_modem_bench(run_virtual):
     """Run a story with a simulated module: `bench(story, device fields..., sim=..., **modem options)`."""
 
     def begin(story, *, device=None, sim=None, initialise=True, options=None, **fields):
         async def whole():
-            stand = Bench(device or DeviceProfile(**fields), sim, options or {})
+            stand = ModemBench(device or SimulatorProfile(**fields), sim, options or {})
             await stand.start()
             if initialise:
-                stand.condition = await stand.modem.initialise()
-                stand.lines.clear()
+                stand.status = await stand.modem.initialise()
+                stand.executed_lines.clear()
             try:
                 return await story(stand)
             finally:
                 stand.modem.close()
-                await stand.quiet()
+                await stand.settle()
 
-        return run(whole())
+        return run_virtual(whole())
 
     return begin
 
@@ -174,7 +174,7 @@ OK = b"\r\nOK\r\n"
 ERROR = b"\r\nERROR\r\n"
 
 
-class Script:
+class ScriptedModule:
     """A module that says what a table tells: command line to octets, or a list of octets and seconds to wait.
 
     A function is called with the line. What stands under "body" and "esc" answers the text entry; lines that
@@ -184,31 +184,31 @@ class Script:
     def __init__(self, wire, table):
         self.wire = wire
         self.table = dict(table)
-        self.heard = []
-        self.entry = False
+        self.received_lines = []
+        self.is_text_entry = False
         self.unfinished = b""
 
-    def received(self, data):
+    def data_received(self, data):
         for octet in data:
-            if octet == 0x1B or (self.entry and octet == 0x1A):
-                what, self.unfinished, self.entry = self.unfinished, b"", False
-                self.hear("body" if octet == 0x1A else "esc", what)
-            elif octet == 0x0D and not self.entry:
+            if octet == 0x1B or (self.is_text_entry and octet == 0x1A):
+                what, self.unfinished, self.is_text_entry = self.unfinished, b"", False
+                self.handle("body" if octet == 0x1A else "esc", what)
+            elif octet == 0x0D and not self.is_text_entry:
                 line, self.unfinished = self.unfinished.decode(), b""
                 if line:
-                    self.hear(line, b"")
+                    self.handle(line, b"")
             else:
                 self.unfinished += bytes([octet])
 
-    def hung_up(self, reason):
+    def connection_lost(self, reason):
         """The agent has closed the line."""
 
-    def hear(self, line, octets):
-        self.heard.append(f"{line} {octets.decode()}".strip())
+    def handle(self, line, octets):
+        self.received_lines.append(f"{line} {octets.decode()}".strip())
         answer = self.table.get(line, None if line == "esc" else ERROR)
-        self.say(answer(line) if callable(answer) else answer)
+        self.reply(answer(line) if callable(answer) else answer)
 
-    def say(self, answer):
+    def reply(self, answer):
         delay = 0.0
         for part in answer if isinstance(answer, list) else [answer]:
             if isinstance(part, float | int):
@@ -218,11 +218,11 @@ class Script:
 
     def write(self, data):
         if data.rstrip().endswith(b">"):
-            self.entry = True
+            self.is_text_entry = True
         self.wire.write(data)
 
 
-PLAIN = {
+PLAIN_RESPONSES = {
     "AT": OK,
     "ATE0V1Q0": OK,
     "AT+CMEE=1": OK,
@@ -242,28 +242,28 @@ PLAIN = {
 
 
 @pytest.fixture
-def scripted(run):
+def run_scripted_modem(run_virtual):
     """Run a story with a scripted module that is like the plain one except for what the test says."""
 
     def begin(story, *, initialise=True, options=None, **different):
         async def whole():
-            near, far = memory_pair()
-            table = PLAIN | {
+            near, far = memory_transport_pair()
+            table = PLAIN_RESPONSES | {
                 line.replace("_Q", "?"): answer for line, answer in different.pop("table", {}).items()
             }
-            script = Script(far, table)
+            script = ScriptedModule(far, table)
             await far.open(script)
-            channel = await Channel.open(near.open)
+            channel = await AtClient.open(near.open)
             modem = Modem(channel, **(options or {}))
             try:
                 if initialise:
-                    script.condition = await modem.initialise()
-                    script.heard.clear()
+                    script.status = await modem.initialise()
+                    script.received_lines.clear()
                 return await story(modem, script)
             finally:
                 modem.close()
                 await asyncio.sleep(0)
 
-        return run(whole())
+        return run_virtual(whole())
 
     return begin

@@ -7,21 +7,21 @@ from datetime import UTC, datetime
 
 import pytest
 
-from agent.at.channel import Channel
+from agent.at.channel import AtClient
 from agent.at.error import ModemLost
-from agent.at.memory_wire import memory_pair
+from agent.at.memory_wire import memory_transport_pair
 from agent.at.trace import Trace
-from agent.cards import CardBook
-from agent.journal.cards import Cards
+from agent.cards import JournalSimMemory
+from agent.journal.cards import SimStore
 from agent.journal.journal import Journal
-from agent.journal.skin import Inline
-from agent.modem.card import Holder, Pin
+from agent.journal.skin import InlineExecutor
+from agent.modem.card import SimConfig, Pin
 from agent.modem.error import ModemUnusable
 from agent.modem.modem import Modem
-from hardware.profile import DeviceProfile
-from hardware.sim.module.card import Sim
+from hardware.profile import SimulatorProfile
+from hardware.sim.module.card import SimCard
 from hardware.sim.module.module import SimulatedModule
-from hardware.sim.module.refusal import RefusedError, cme, named
+from hardware.sim.module.refusal import CommandError, cme_error, parse_error
 
 OK = b"\r\nOK\r\n"
 SOURCE = "/etc/modem-agent/pin"
@@ -31,14 +31,14 @@ class Killed(BaseException):
     """As after kill -9: nothing of the agent goes on."""
 
 
-class Device:
+class SimDevice:
     """A module and its SIM that outlive the agent, and the journal."""
 
     def __init__(self, path, sim, device):
         self.path = path
         self.sim = sim
         self.device = device
-        self.told = []
+        self.events = []
         self.trace = []
         self.written = b""
         self.kill_after = None
@@ -46,37 +46,37 @@ class Device:
 
     async def power_up(self):
         self.loop = asyncio.get_running_loop()
-        self.module = SimulatedModule(self.loop, Air(), self.device, self.sim, self.say, wall)
+        self.module = SimulatedModule(self.loop, FakeNetwork(), self.device, self.sim, self.write_to_agent, wall_clock)
         self.module.power_on()
 
-    def say(self, data):
+    def write_to_agent(self, data):
         if self.far is not None:
             self.far.write(data)
 
-    def received(self, data):
+    def data_received(self, data):
         self.written += data
         self.module.receive(data)
 
-    def hung_up(self, reason):
+    def connection_lost(self, reason):
         """The agent is gone."""
 
     async def start(self, pin="1234", service_centre="", profile="generic"):
         """One start of the agent, to the end of its initialisation."""
-        self.near, self.far = memory_pair()
+        self.near, self.far = memory_transport_pair()
         await self.far.open(self)
         journal = Journal(self.path, lambda: 1.7e9, self.loop.time)
         try:
-            cards = Cards(journal)
-            book = CardBook(Inline(), cards, random.Random(1), self.told.append)
+            cards = SimStore(journal)
+            book = JournalSimMemory(InlineExecutor(), cards, random.Random(1), self.events.append)
             if self.kill_after is not None:
-                kill(book, self.kill_after)
+                kill_after_commit(book, self.kill_after)
             known = Pin(pin, SOURCE) if isinstance(pin, str) else pin
             trace = Trace(self.trace.append)
-            channel = await Channel.open(self.near.open, trace)
-            modem = Modem(channel, profile=profile, holder=Holder(book, known, service_centre))
+            channel = await AtClient.open(self.near.open, trace)
+            modem = Modem(channel, profile=profile, sim_config=SimConfig(book, known, service_centre))
             try:
                 condition = await modem.initialise()
-                await modem.identity()
+                await modem.query_identity()
                 return condition
             finally:
                 modem.close()
@@ -85,13 +85,13 @@ class Device:
         finally:
             journal.close()
 
-    def entered(self):
+    def count_pin_writes(self):
         """How often a PIN was written."""
-        count = sum(line.startswith("+CPIN=") for line in self.module.ledger.lines)
-        self.module.ledger.lines.clear()
+        count = sum(line.startswith("+CPIN=") for line in self.module.log.command_lines)
+        self.module.log.command_lines.clear()
         return count
 
-    def rows(self):
+    def pin_rows(self):
         journal = Journal(self.path, lambda: 1.7e9, lambda: 0.0)
         try:
             return journal.connection.execute("SELECT iccid, state FROM pins").fetchall()
@@ -99,18 +99,18 @@ class Device:
             journal.close()
 
 
-def kill(book, when):
+def kill_after_commit(memory, method):
     """Let the agent end right after a commit."""
-    whole = getattr(book, when)
+    whole = getattr(memory, method)
 
     async def and_die(*arguments, **named):
         await whole(*arguments, **named)
         raise Killed
 
-    setattr(book, when, and_die)
+    setattr(memory, method, and_die)
 
 
-class Air:
+class FakeNetwork:
     """A network."""
 
     def attach(self, station):
@@ -123,69 +123,69 @@ class Air:
         pass
 
 
-def wall():
+def wall_clock():
     return datetime(2026, 11, 22, tzinfo=UTC)
 
 
 @pytest.fixture
-def device(run, tmp_path):
+def run_pin_device(run_virtual, tmp_path):
     """Run a story with a device whose SIM asks for a PIN."""
 
     def begin(story, *, pin="1234", tries=3, card=None, **fields):
         async def whole():
-            sim = card or Sim(pin=pin, pin_tries=tries)
-            stand = Device(tmp_path / "journal.db", sim, DeviceProfile(**fields))
+            sim = card or SimCard(pin=pin, pin_retries=tries)
+            stand = SimDevice(tmp_path / "journal.db", sim, SimulatorProfile(**fields))
             await stand.power_up()
             await story(stand)
 
-        run(whole())
+        run_virtual(whole())
 
     return begin
 
 
-async def unusable(stand, match, **options):
+async def expect_unusable(stand, match, **options):
     with pytest.raises(ModemUnusable, match=match) as caught:
         await stand.start(**options)
     return str(caught.value)
 
 
-def test_the_right_pin(device):
+def test_the_right_pin(run_pin_device):
     """Entered when the SIM asks, ready after it, gone from the journal; not entered where nobody asks."""
 
     async def story(stand):
         condition = await stand.start()
         assert condition.registration.can_send
-        assert stand.entered() == 1
-        assert stand.rows() == []
+        assert stand.count_pin_writes() == 1
+        assert stand.pin_rows() == []
         await stand.start()
-        assert stand.entered() == 0
+        assert stand.count_pin_writes() == 0
         stand.module.reboot()
         await stand.start()
-        assert stand.entered() == 1
+        assert stand.count_pin_writes() == 1
         assert stand.sim.pin_tries == 3
 
-    device(story, messages_s=8.0, tells_unlocking=True)
+    run_pin_device(story, messages_s=8.0, tells_unlocking=True)
 
 
-def test_a_wrong_pin_costs_one_try(device):
+def test_a_wrong_pin_costs_one_try(run_pin_device):
     """Whatever starts again, module or agent: it is told each time and never entered again."""
 
     async def story(stand):
-        said = await unusable(stand, rf"refuses the PIN of {SOURCE} as wrong \(tries left: 2\)", pin="9999")
+        said = await expect_unusable(stand, rf"refuses the PIN of {SOURCE} as wrong \(tries left: 2\)", pin="9999")
         assert "9999" not in said
-        assert stand.entered() == 1
+        assert stand.count_pin_writes() == 1
         for _ in range(5):
-            await unusable(stand, rf"PIN of {SOURCE} was refused .* write the right one there", pin="9999")
+            await expect_unusable(stand, rf"PIN of {SOURCE} was refused .* write the right one there", pin="9999")
             stand.module.reboot()
-        assert stand.entered() == 0
+        assert stand.count_pin_writes() == 0
         assert stand.sim.pin_tries == 2
         await stand.start(pin="1234")
         assert stand.sim.pin_tries == 3
 
-    device(story)
+    run_pin_device(story)
 
 
-def test_a_pin_that_is_corrected_while_the_agent_runs(device):
+def test_a_pin_that_is_corrected_while_the_agent_runs(run_pin_device):
     """The next session takes what stands there now; what was refused before is not tried again, ever."""
     stands = ["9999"]
 
@@ -193,11 +193,11 @@ def test_a_pin_that_is_corrected_while_the_agent_runs(device):
         return Pin(stands[0], SOURCE, again)
 
     async def story(stand):
-        await unusable(
+        await expect_unusable(
             stand, r"as wrong .* write the right one there, which is tried within a minute", pin=again()
         )
         for _ in range(3):
-            await unusable(stand, "was refused by this SIM .* within a minute", pin=again())
+            await expect_unusable(stand, "was refused by this SIM .* within a minute", pin=again())
         assert stand.sim.pin_tries == 2
         pin = again()
         stands[0] = "1234"
@@ -205,59 +205,59 @@ def test_a_pin_that_is_corrected_while_the_agent_runs(device):
         assert stand.sim.pin_tries == 3
         stand.module.reboot()
         stands[0] = "9999"
-        await unusable(stand, "was refused by this SIM", pin=pin)
+        await expect_unusable(stand, "was refused by this SIM", pin=pin)
         assert stand.sim.pin_tries == 3
 
-    device(story)
+    run_pin_device(story)
 
 
-def test_a_pin_that_cannot_be_read_any_more(device):
+def test_a_pin_that_cannot_be_read_any_more(run_pin_device):
     """Nothing is entered; the reason is told."""
 
     def again():
         raise ModemUnusable("the SIM asks for its PIN; agent.toml: modem.pin_file: pin: No such file")
 
     async def story(stand):
-        await unusable(stand, "No such file", pin=Pin("1234", SOURCE, again))
-        assert stand.entered() == 0
+        await expect_unusable(stand, "No such file", pin=Pin("1234", SOURCE, again))
+        assert stand.count_pin_writes() == 0
 
-    device(story)
+    run_pin_device(story)
 
 
 @pytest.mark.parametrize("tries", [1, 0])
-def test_the_last_try_is_nobodys_to_risk(device, tries):
+def test_the_last_try_is_nobodys_to_risk(run_pin_device, tries):
     """Nor is a PUK asked for from a file."""
 
     async def story(stand):
-        await unusable(stand, "1 try left, which is not risked" if tries else "SIM PUK: it is blocked")
-        assert stand.entered() == 0
+        await expect_unusable(stand, "1 try left, which is not risked" if tries else "SIM PUK: it is blocked")
+        assert stand.count_pin_writes() == 0
         assert stand.sim.pin_tries == tries
 
-    device(story, tries=tries)
+    run_pin_device(story, tries=tries)
 
 
-def test_two_wrong_values_leave_one_try(device):
+def test_two_wrong_values_leave_one_try(run_pin_device):
     """Each was somebody's wish; a third one is not tried."""
 
     async def story(stand):
         for pin in ("1111", "2222"):
-            await unusable(stand, "as wrong", pin=pin)
-        await unusable(stand, "1 try left", pin="3333")
+            await expect_unusable(stand, "as wrong", pin=pin)
+        await expect_unusable(stand, "1 try left", pin="3333")
         assert stand.sim.pin_tries == 1
 
-    device(story)
+    run_pin_device(story)
 
 
-def test_without_a_count_of_tries(device):
+def test_without_a_count_of_tries(run_pin_device):
     """A module that does not tell them: one attempt for each value, and no second after a doubtful one."""
 
     async def story(stand):
-        await unusable(stand, "as wrong; it is not tried", pin="9999")
-        await unusable(stand, "was refused", pin="9999")
+        await expect_unusable(stand, "as wrong; it is not tried", pin="9999")
+        await expect_unusable(stand, "was refused", pin="9999")
         assert stand.sim.pin_tries == 2
         await stand.start()
 
-    device(story, without=("+CPINR",))
+    run_pin_device(story, without=("+CPINR",))
 
 
 @pytest.mark.parametrize(
@@ -269,34 +269,34 @@ def test_without_a_count_of_tries(device):
         ("me910c1", "#PCT", "#PCT: 3", True),
     ],
 )
-def test_the_count_in_the_words_of_the_maker(device, profile, command, answer, used):
+def test_the_count_in_the_words_of_the_maker(run_pin_device, profile, command, answer, used):
     """Where +CPINR is unknown."""
 
     async def story(stand):
         if used:
             await stand.start(profile=profile)
         else:
-            await unusable(stand, "1 try left", profile=profile)
-        assert stand.entered() == used
+            await expect_unusable(stand, "1 try left", profile=profile)
+        assert stand.count_pin_writes() == used
 
-    device(story, without=("+CPINR",), answers={command: answer})
+    run_pin_device(story, without=("+CPINR",), answers={command: answer})
 
 
-def test_no_pin_is_known(device):
+def test_no_pin_is_known(run_pin_device):
     """What to do, and nothing is tried."""
 
     async def story(stand):
-        await unusable(stand, r"asks for SIM PIN; give it by \[modem\] pin_file", pin=None)
-        assert stand.entered() == 0
+        await expect_unusable(stand, r"asks for SIM PIN; give it by \[modem\] pin_file", pin=None)
+        assert stand.count_pin_writes() == 0
 
-    device(story)
+    run_pin_device(story)
 
 
 # The agent dies in between
 
 
 @pytest.mark.parametrize("pin", ["1234", "9999"])
-def test_killed_between_commit_and_write(device, pin):
+def test_killed_between_commit_and_write(run_pin_device, pin):
     """No try was lost and the SIM shows it: the same value may be tried, once."""
 
     async def story(stand):
@@ -304,20 +304,20 @@ def test_killed_between_commit_and_write(device, pin):
             stand.kill_after = "attempt"
             with pytest.raises(Killed):
                 await stand.start(pin=pin)
-            assert stand.entered() == 0
-            assert [state for _, state in stand.rows()] == ["trying"]
+            assert stand.count_pin_writes() == 0
+            assert [state for _, state in stand.pin_rows()] == ["trying"]
         stand.kill_after = None
         if pin == "1234":
             await stand.start(pin=pin)
         else:
-            await unusable(stand, "as wrong", pin=pin)
-            await unusable(stand, "was refused", pin=pin)
-        assert stand.entered() == 1
+            await expect_unusable(stand, "as wrong", pin=pin)
+            await expect_unusable(stand, "was refused", pin=pin)
+        assert stand.count_pin_writes() == 1
 
-    device(story)
+    run_pin_device(story)
 
 
-def test_killed_between_commit_and_write_without_a_count(device):
+def test_killed_between_commit_and_write_without_a_count(run_pin_device):
     """Nobody knows whether it got there: it is left to a person."""
 
     async def story(stand):
@@ -325,13 +325,13 @@ def test_killed_between_commit_and_write_without_a_count(device):
         with pytest.raises(Killed):
             await stand.start()
         stand.kill_after = None
-        await unusable(stand, f"ended while it tried the PIN of {SOURCE}")
-        assert stand.entered() == 0
+        await expect_unusable(stand, f"ended while it tried the PIN of {SOURCE}")
+        assert stand.count_pin_writes() == 0
 
-    device(story, without=("+CPINR",))
+    run_pin_device(story, without=("+CPINR",))
 
 
-def test_killed_before_a_wrong_answer_is_kept(device):
+def test_killed_before_a_wrong_answer_is_kept(run_pin_device):
     """The SIM counts: a try is missing, so the value is not tried again."""
 
     async def story(stand):
@@ -347,130 +347,130 @@ def test_killed_before_a_wrong_answer_is_kept(device):
             await stand.start(pin="9999")
         stand.module.receive = whole
         assert stand.sim.pin_tries == 2
-        assert stand.entered() == 1
-        await unusable(stand, "ended while it tried", pin="9999")
-        assert stand.entered() == 0
+        assert stand.count_pin_writes() == 1
+        await expect_unusable(stand, "ended while it tried", pin="9999")
+        assert stand.count_pin_writes() == 0
         assert stand.sim.pin_tries == 2
 
-    device(story)
+    run_pin_device(story)
 
 
-def test_killed_after_the_right_pin(device):
+def test_killed_after_the_right_pin(run_pin_device):
     """The SIM is found open, which ends the doubt: at the next start it is entered again."""
 
     async def story(stand):
         stand.kill_after = "met"
         with pytest.raises(Killed):
             await stand.start()
-        assert stand.rows() == []
+        assert stand.pin_rows() == []
         stand.kill_after = None
         stand.module.reboot()
         await stand.start()
 
-    device(story)
+    run_pin_device(story)
 
 
-def test_what_is_neither_yes_nor_no(device):
+def test_what_is_neither_yes_nor_no(run_pin_device):
     """A busy SIM that keeps its tries is asked again in the next session."""
 
     async def story(stand):
-        enter = stand.module.card.enter
+        enter = stand.module.sim_access.enter_pin
 
         def busy(code, new):
-            stand.module.card.enter = enter
-            raise cme(100)
+            stand.module.sim_access.enter_pin = enter
+            raise cme_error(100)
 
-        stand.module.card.enter = busy
-        await unusable(stand, "did not take the PIN now, and no try was lost")
-        assert stand.rows() == []
+        stand.module.sim_access.enter_pin = busy
+        await expect_unusable(stand, "did not take the PIN now, and no try was lost")
+        assert stand.pin_rows() == []
         await stand.start()
 
-    device(story)
+    run_pin_device(story)
 
 
-def test_a_pin_is_refused_by_a_bare_error_after_a_slow_commit(device, monkeypatch):
+def test_a_pin_is_refused_by_a_bare_error_after_a_slow_commit(run_pin_device, monkeypatch):
     """The disk took its time, and news came meanwhile: its refusal has cost a try and comes once."""
-    committed = CardBook.attempt
+    committed = JournalSimMemory.reserve_pin_attempt
 
     async def story(stand):
         async def slow(*arguments, **named):
             answer = await committed(*arguments, **named)
             await asyncio.sleep(40)
-            stand.module.speech.unsolicited("+CREG: 2")
+            stand.module.output.write_urc("+CREG: 2")
             await asyncio.sleep(0.1)
             return answer
 
-        monkeypatch.setattr(CardBook, "attempt", slow)
-        await unusable(stand, r"as wrong \(tries left: 2\)", pin="9999")
-        assert stand.entered() == 1
+        monkeypatch.setattr(JournalSimMemory, "attempt", slow)
+        await expect_unusable(stand, r"as wrong \(tries left: 2\)", pin="9999")
+        assert stand.count_pin_writes() == 1
         assert stand.sim.pin_tries == 2
 
-    device(story, without=("+CMEE",))
+    run_pin_device(story, without=("+CMEE",))
 
 
 @pytest.mark.parametrize("silence", ["CME 100", "CME 14", None])
-def test_a_module_that_does_not_tell_its_state_says_nothing_about_the_pin(device, silence):
+def test_a_module_that_does_not_tell_its_state_says_nothing_about_the_pin(run_pin_device, silence):
     """Neither the PIN's answer nor +CPIN? can be had: there is no second attempt, whatever the tries say."""
 
     async def story(stand):
-        enter, state = stand.module.card.enter, stand.module.card.state
+        enter, state = stand.module.sim_access.enter_pin, stand.module.sim_access.pin_state
 
         def deny():
             if silence is None:
                 return ""
-            raise named(silence)
+            raise parse_error(silence)
 
         def wrong(code, new):
             try:
                 enter(code, new)
-            except RefusedError:
-                stand.module.card.state = deny
-                raise cme(100) from None
+            except CommandError:
+                stand.module.sim_access.pin_state = deny
+                raise cme_error(100) from None
 
-        stand.module.card.enter = wrong
-        await unusable(stand, "as wrong|nobody knows whether", pin="9999")
-        stand.module.card.enter, stand.module.card.state = enter, state
-        await unusable(stand, "was refused", pin="9999")
-        assert stand.entered() == 1
+        stand.module.sim_access.enter_pin = wrong
+        await expect_unusable(stand, "as wrong|nobody knows whether", pin="9999")
+        stand.module.sim_access.enter_pin, stand.module.sim_access.pin_state = enter, state
+        await expect_unusable(stand, "was refused", pin="9999")
+        assert stand.count_pin_writes() == 1
         assert stand.sim.pin_tries == 2
 
-    device(story)
+    run_pin_device(story)
 
 
-def test_no_commit_no_attempt(device, monkeypatch):
+def test_no_commit_no_attempt(run_pin_device, monkeypatch):
     """While the journal cannot be written no PIN is."""
 
     def full(*_, **__):
         raise sqlite3.OperationalError("database or disk is full")
 
-    monkeypatch.setattr(Cards, "attempt", full)
+    monkeypatch.setattr(SimStore, "attempt", full)
 
     async def story(stand):
-        await unusable(stand, "not tried while the journal cannot be written: database or disk is full")
-        assert stand.entered() == 0
+        await expect_unusable(stand, "not tried while the journal cannot be written: database or disk is full")
+        assert stand.count_pin_writes() == 0
 
-    device(story)
+    run_pin_device(story)
 
 
-def test_the_pin_is_nowhere_to_be_read(device):
+def test_the_pin_is_nowhere_to_be_read(run_pin_device):
     """Not in the trace, not in what is told, not in the journal."""
 
     async def story(stand):
-        await unusable(stand, "as wrong", pin="73519")
+        await expect_unusable(stand, "as wrong", pin="73519")
         await stand.start(pin="48260", service_centre="+447700900001")
         assert b'AT+CPIN="73519"' in stand.written
-        seen = "".join(stand.trace) + "".join(map(str, stand.told))
+        seen = "".join(stand.trace) + "".join(map(str, stand.events))
         assert 'AT+CPIN="****"' in seen
         for pin in ("73519", "48260"):
             assert pin not in seen
             for path in stand.path.parent.iterdir():
                 assert pin.encode() not in path.read_bytes()
 
-    device(story, pin="48260")
+    run_pin_device(story, pin="48260")
 
 
 @pytest.mark.parametrize("answer", [None, b"\r\nRDY\r\n"])
-def test_a_lost_answer_shows_no_pin(scripted, answer):
+def test_a_lost_answer_shows_no_pin(run_scripted_modem, answer):
     """Time-outs and lost lines name the command without its value."""
 
     class Book:
@@ -487,15 +487,15 @@ def test_a_lost_answer_shows_no_pin(scripted, answer):
             await modem.initialise()
         assert "1234" not in str(caught.value)
         assert "****" in str(caught.value)
-        assert script.heard.count('AT+CPIN="1234"') == 1
+        assert script.received_lines.count('AT+CPIN="1234"') == 1
         assert book.refused
 
     table = {"AT+CPIN?": b"\r\n+CPIN: SIM PIN\r\n" + OK, 'AT+CPIN="1234"': answer}
-    options = {"holder": Holder(book, Pin("1234", SOURCE))}
-    scripted(story, initialise=False, table=table, options=options)
+    options = {"holder": SimConfig(book, Pin("1234", SOURCE))}
+    run_scripted_modem(story, initialise=False, table=table, options=options)
 
 
-def test_another_sim(device):
+def test_another_sim(run_pin_device):
     """It has its own tries, and that it is another one is said in one line."""
 
     async def story(stand):
@@ -503,45 +503,45 @@ def test_another_sim(device):
         stand.sim.iccid, stand.sim.pin = "89440000000000000025", "1234"
         stand.module.reboot()
         await stand.start()
-        (step,) = stand.told
+        (step,) = stand.events
         assert str(step).startswith("sim: another SIM is in the module: …000025, it was …000017")
 
-    device(story)
+    run_pin_device(story)
 
 
 # The service centre
 
 
-def test_the_last_known_number_comes_back(device):
+def test_the_last_known_number_comes_back(run_pin_device):
     """It belongs to this card."""
 
     async def story(stand):
         assert (await stand.start()).service_centre == "+447700900000"
-        forget(stand)
+        clear_service_centre(stand)
         condition = await stand.start()
         assert condition.service_centre == "+447700900000"
         assert any("had lost its service centre number: +447700900000" in note for note in condition.notes)
         stand.sim.iccid = "89440000000000000025"
-        forget(stand)
+        clear_service_centre(stand)
         condition = await stand.start()
         assert condition.service_centre == ""
         assert any("write service_centre into [modem]" in note for note in condition.notes)
 
-    device(story, card=Sim())
+    run_pin_device(story, card=SimCard())
 
 
-def test_the_configured_number_is_taken_where_there_is_none(device):
+def test_the_configured_number_is_taken_where_there_is_none(run_pin_device):
     """A number that the SIM has is left alone."""
 
     async def story(stand):
         assert (await stand.start(service_centre="+1555")).service_centre == "+447700900000"
-        forget(stand)
+        clear_service_centre(stand)
         assert (await stand.start(service_centre="+15550001234")).service_centre == "+15550001234"
 
-    device(story, card=Sim())
+    run_pin_device(story, card=SimCard())
 
 
-def forget(stand):
+def clear_service_centre(stand):
     """The SIM loses its number, as some do."""
 
     class Nothing:
@@ -553,7 +553,7 @@ def forget(stand):
     stand.sim.service_centre = Nothing()
 
 
-def test_a_number_in_the_words_of_text_mode(scripted):
+def test_a_number_in_the_words_of_text_mode(run_scripted_modem):
     """Under UCS2 it is written as the character set wants it."""
     standing = [b'\r\n+CSCA: "",129\r\n' + OK]
 
@@ -572,24 +572,24 @@ def test_a_number_in_the_words_of_text_mode(scripted):
         "AT+CSCA?": lambda _: standing[0],
         'AT+CSCA="002B0031003500350035",145': written,
     }
-    options = {"message_format": "text", "holder": Holder(service_centre="+1555")}
-    scripted(story, initialise=False, table=table, options=options)
+    options = {"message_format": "text", "holder": SimConfig(service_centre="+1555")}
+    run_scripted_modem(story, initialise=False, table=table, options=options)
 
 
 @pytest.mark.parametrize("state", ["PH-SIM PIN", "PH-NET PIN", "SIM PIN2", "PH-FSIM PIN", "SOMETHING NEW"])
-def test_another_lock_is_left_to_a_person(scripted, state):
+def test_another_lock_is_left_to_a_person(run_scripted_modem, state):
     """The PIN is for SIM PIN alone: it is written nowhere else, and no session begins behind a lock."""
 
     async def story(modem, script):
         with pytest.raises(ModemUnusable, match=f"the SIM asks for {state}; switch it off in a phone"):
             await modem.initialise()
-        assert not any("CPIN=" in line for line in script.heard)
+        assert not any("CPIN=" in line for line in script.received_lines)
 
     table = {"AT+CPIN?": f"\r\n+CPIN: {state}\r\n".encode() + OK}
-    scripted(story, initialise=False, table=table, options={"holder": Holder(None, Pin("1234", SOURCE))})
+    run_scripted_modem(story, initialise=False, table=table, options={"holder": SimConfig(None, Pin("1234", SOURCE))})
 
 
-def test_tries_that_are_told_only_afterwards(scripted):
+def test_tries_that_are_told_only_afterwards(run_scripted_modem):
     """There is nothing to compare them with: nobody knows about the PIN, and it is not tried again."""
 
     class Book:
@@ -605,7 +605,7 @@ def test_tries_that_are_told_only_afterwards(scripted):
     async def story(modem, script):
         with pytest.raises(ModemUnusable, match="nobody knows whether the SIM refused the PIN"):
             await modem.initialise()
-        assert script.heard.count('AT+CPIN="1234"') == 1
+        assert script.received_lines.count('AT+CPIN="1234"') == 1
         assert book.refused
 
     answers = iter([b"\r\nERROR\r\n"])
@@ -613,4 +613,4 @@ def test_tries_that_are_told_only_afterwards(scripted):
         "AT+CPIN?": b"\r\n+CPIN: SIM PIN\r\n" + OK,
         "AT+CPINR": lambda line: next(answers, b"\r\n+CPINR: SIM PIN,2,3\r\n" + OK),
     }
-    scripted(story, initialise=False, table=table, options={"holder": Holder(book, Pin("1234", SOURCE))})
+    run_scripted_modem(story, initialise=False, table=table, options={"holder": SimConfig(book, Pin("1234", SOURCE))})

@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
-from agent.modem.identification import Known
+from agent.modem.identification import IdentifiedProfile
 from hardware import profile
-from hardware.identify import Place
+from hardware.identify import PortInfo
 
 OK = b"\r\nOK\r\n"
 ERROR = b"\r\nERROR\r\n"
@@ -22,56 +22,56 @@ def asked(lines):
     return [line for line in lines if line in QUESTIONS]
 
 
-@pytest.mark.parametrize("name", [name for name in profile.names() if name != "generic"])
-def test_each_module_is_known_by_what_it_says(bench, name):
+@pytest.mark.parametrize("name", [name for name in profile.list_profiles() if name != "generic"])
+def test_each_module_is_known_by_what_it_says(run_modem_bench, name):
     """The simulated module of a profile is driven by that profile, after one question or two."""
 
     async def story(stand):
         condition = await stand.modem.initialise()
         known = SISTERS.get(name, name)
         assert condition.profile.startswith(f"{known} (by its answer to AT")
-        assert stand.modem.driver == profile.driver(known)
+        assert stand.modem.driver == profile.load_driver_profile(known)
         assert str(condition).startswith(f"profile {known} (")
 
-    device = profile.device(name)
-    bench(story, device=device, initialise=False, options=AUTO)
+    device = profile.load_simulator_profile(name)
+    run_modem_bench(story, device=device, initialise=False, options=AUTO)
 
 
-def test_its_place_on_usb_asks_nothing(scripted):
+def test_its_place_on_usb_asks_nothing(run_scripted_modem):
     """Where one profile has the USB id the module is not asked."""
 
     async def story(modem, script):
         condition = await modem.initialise()
         assert condition.profile == "ec25 (by its USB id 2c7c:0125)"
-        assert asked(script.heard) == []
+        assert asked(script.received_lines) == []
 
-    place = Place(("ec25",), "2c7c:0125", "at")
-    scripted(story, initialise=False, options=AUTO | {"place": place})
+    place = PortInfo(("ec25",), "2c7c:0125", "at")
+    run_scripted_modem(story, initialise=False, options=AUTO | {"place": place})
 
 
-def test_what_usb_leaves_open_the_answer_settles(scripted):
+def test_what_usb_leaves_open_the_answer_settles(run_scripted_modem):
     """SIM7000 and SIM7600 share an id."""
 
     async def story(modem, script):
         condition = await modem.initialise()
         assert condition.profile == "sim7000 (by its answer to AT+CGMM)"
-        assert asked(script.heard) == ["AT+CGMM"]
+        assert asked(script.received_lines) == ["AT+CGMM"]
 
-    place = Place(("sim7000", "sim7600"), "1e0e:9001", "at")
+    place = PortInfo(("sim7000", "sim7600"), "1e0e:9001", "at")
     answers = {"AT+CGMM": b"\r\nSIMCOM_SIM7000G\r\n" + OK}
-    scripted(story, initialise=False, options=AUTO | {"place": place}, table=answers)
+    run_scripted_modem(story, initialise=False, options=AUTO | {"place": place}, table=answers)
 
 
-def test_what_is_configured_is_taken(scripted):
+def test_what_is_configured_is_taken(run_scripted_modem):
     """Whatever the module says of itself; the plain module needs no word."""
 
     async def story(modem, script):
         condition = await modem.initialise()
         assert condition.profile == "bg96 (as configured)"
-        assert asked(script.heard) == []
+        assert asked(script.received_lines) == []
 
-    scripted(story, initialise=False, options={"profile": "bg96"})
-    assert str(Known()) == "generic"
+    run_scripted_modem(story, initialise=False, options={"profile": "bg96"})
+    assert str(IdentifiedProfile()) == "generic"
 
 
 @pytest.mark.parametrize(
@@ -87,32 +87,32 @@ def test_what_is_configured_is_taken(scripted):
         ({"AT+CGMM": None}, ["AT+CGMM"]),
     ],
 )
-def test_a_strange_module_is_driven_by_the_standards(scripted, answers, questions):
+def test_a_strange_module_is_driven_by_the_standards(run_scripted_modem, answers, questions):
     """No answer makes it unusable; one question without any answer is the last, and costs a few seconds."""
 
     async def story(modem, script):
         began = asyncio.get_running_loop().time()
         condition = await modem.initialise()
         assert condition.profile.startswith("generic (")
-        assert asked(script.heard) == questions
+        assert asked(script.received_lines) == questions
         assert asyncio.get_running_loop().time() - began < (6 if answers["AT+CGMM"] is None else 1.5)
-        assert modem.notifies
+        assert modem.is_notifying
 
-    scripted(story, initialise=False, options=AUTO, table=answers)
+    run_scripted_modem(story, initialise=False, options=AUTO, table=answers)
 
 
-def test_it_is_asked_once(scripted):
+def test_it_is_asked_once(run_scripted_modem):
     """A restart of the module makes it no other one."""
 
     async def story(modem, script):
         await modem.initialise()
         await modem.initialise()
-        assert asked(script.heard) == ["AT+CGMM", "ATI"]
+        assert asked(script.received_lines) == ["AT+CGMM", "ATI"]
 
-    scripted(story, initialise=False, options=AUTO)
+    run_scripted_modem(story, initialise=False, options=AUTO)
 
 
-def test_a_module_that_refuses_a_bare_at_and_echoes(scripted):
+def test_a_module_that_refuses_a_bare_at_and_echoes(run_scripted_modem):
     """Nor does it need to be a tidy one."""
 
     def echoed(line):
@@ -121,4 +121,4 @@ def test_a_module_that_refuses_a_bare_at_and_echoes(scripted):
     async def story(modem, script):
         assert (await modem.initialise()).profile == "ec25 (by its answer to AT+CGMM)"
 
-    scripted(story, initialise=False, options=AUTO, table={"AT": ERROR, "AT+CGMM": echoed})
+    run_scripted_modem(story, initialise=False, options=AUTO, table={"AT": ERROR, "AT+CGMM": echoed})

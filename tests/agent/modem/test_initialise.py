@@ -7,7 +7,7 @@ import pytest
 from agent.at.error import ModemLost
 from agent.modem.error import ModemUnusable
 from agent.modem.modem import Modem
-from hardware.sim.module.card import Sim
+from hardware.sim.module.card import SimCard
 
 OK = b"\r\nOK\r\n"
 ERROR = b"\r\nERROR\r\n"
@@ -21,7 +21,7 @@ def now():
     return asyncio.get_running_loop().time()
 
 
-def settings(heard):
+def set_commands(heard):
     """What was written, without what is only asked or lasts until the next restart anyway."""
     return [line for line in heard if "?" not in line and line not in {"AT", "esc", "ATE0V1Q0", "AT+CMEE=1"}]
 
@@ -29,35 +29,35 @@ def settings(heard):
 # What stands is left alone
 
 
-def test_what_stands_is_not_written_again(scripted):
+def test_what_stands_is_not_written_again(run_scripted_modem):
     """Some modules save each setting to flash: only what differs is written."""
 
     async def story(modem, script):
-        assert settings(script.heard) == []
-        assert str(script.condition) == "profile generic, messages in ME, +CNMI 2,1,0,0,0, registered, home"
-        assert script.condition.service == 1
-        assert script.condition.service_centre == "+447700900000"
-        assert modem.notifies
+        assert set_commands(script.received_lines) == []
+        assert str(script.status) == "profile generic, messages in ME, +CNMI 2,1,0,0,0, registered, home"
+        assert script.status.message_service == 1
+        assert script.status.service_centre == "+447700900000"
+        assert modem.is_notifying
 
     async def first(modem, script):
-        script.condition = await modem.initialise()
+        script.status = await modem.initialise()
         await story(modem, script)
 
-    scripted(first, initialise=False)
+    run_scripted_modem(first, initialise=False)
 
 
-def test_a_plain_module_is_set_up_once(bench):
+def test_a_plain_module_is_set_up_once(run_modem_bench):
     """The second time there is nothing left to write."""
 
     async def story(stand):
-        assert settings(f"AT{line}" for line in stand.lines) == []
+        assert set_commands(f"AT{line}" for line in stand.executed_lines) == []
         await stand.modem.initialise()
-        assert [line for line in stand.lines if "=" in line and "?" not in line] == ["+CMEE=1"]
+        assert [line for line in stand.executed_lines if "=" in line and "?" not in line] == ["+CMEE=1"]
         assert stand.module.settings.cnmi[:2] == (2, 1)
         assert stand.module.settings.csms == 1
         assert not stand.module.settings.text_mode
 
-    bench(story)
+    run_modem_bench(story)
 
 
 # What may be refused or ignored
@@ -68,7 +68,7 @@ def test_a_plain_module_is_set_up_once(bench):
     ["", "+CMEE", "+CFUN", "+CPIN", "+CSMS", "+CPMS", "+CNMI", "+CREG", "+CGREG", "+CSCA", "E0V1Q0"],
 )
 @pytest.mark.parametrize("answer", [ERROR, b"\r\n+CMS ERROR: 303\r\n", b"\r\n+CME ERROR: 4\r\n", None])
-def test_nothing_of_this_is_needed(scripted, name, answer):
+def test_nothing_of_this_is_needed(run_scripted_modem, name, answer):
     """Each of these may be refused in any style, or ignored, and the module still receives and sends."""
 
     async def story(modem, script):
@@ -84,20 +84,20 @@ def test_nothing_of_this_is_needed(scripted, name, answer):
         (message,) = await modem.sweep()
         assert message.message.text == "hi"
 
-    scripted(story, initialise=False)
+    run_scripted_modem(story, initialise=False)
 
 
-def test_what_was_tolerated_is_noted(scripted):
+def test_what_was_tolerated_is_noted(run_scripted_modem):
     """A person who wonders finds it in the status."""
 
     async def story(modem, script):
-        assert script.condition.notes == (
+        assert script.status.notes == (
             "AT+CMEE=1 refused (ERROR)",
             "AT+CSMS? refused (ERROR)",
             "AT+CSMS=1 refused: a message that is handed over directly has no second copy",
         )
 
-    scripted(story, table={"AT+CMEE=1": ERROR, "AT+CSMS?": ERROR})
+    run_scripted_modem(story, table={"AT+CMEE=1": ERROR, "AT+CSMS?": ERROR})
 
 
 # A module that is not ready
@@ -105,7 +105,7 @@ def test_what_was_tolerated_is_noted(scripted):
 
 @pytest.mark.parametrize("seconds", [20, 60])
 @pytest.mark.parametrize("ready_line", [True, False])
-def test_a_module_that_is_not_ready_is_waited_for(scripted, seconds, ready_line):
+def test_a_module_that_is_not_ready_is_waited_for(run_scripted_modem, seconds, ready_line):
     """SIM busy, SMS not ready, plain ERROR: all is waited out, without PIN or reset, and then it works."""
 
     async def story(modem, script):
@@ -130,14 +130,14 @@ def test_a_module_that_is_not_ready_is_waited_for(scripted, seconds, ready_line)
             asyncio.get_running_loop().call_later(seconds + 0.1, script.write, b"\r\nSMS Ready\r\n")
         await modem.initialise()
         assert now() - began < seconds + (0.5 if ready_line else 6)
-        assert modem.condition.store == "ME"
-        assert modem.condition.routing == (2, 1, 0, 0, 0)
-        assert not any("CPIN=" in line or "CFUN=" in line for line in script.heard)
+        assert modem.status.store == "ME"
+        assert modem.status.cnmi == (2, 1, 0, 0, 0)
+        assert not any("CPIN=" in line or "CFUN=" in line for line in script.received_lines)
 
-    scripted(story, initialise=False)
+    run_scripted_modem(story, initialise=False)
 
 
-def test_stores_that_are_refused_only_at_first(scripted):
+def test_stores_that_are_refused_only_at_first(run_scripted_modem):
     """A plain ERROR to +CPMS may mean "not yet": the message format and listing tell it from "never"."""
 
     async def story(modem, script):
@@ -147,13 +147,13 @@ def test_stores_that_are_refused_only_at_first(scripted):
             good = script.table[line]
             script.table[line] = lambda _, good=good: good if now() - began > 20 else ERROR
         await modem.initialise()
-        assert modem.condition.store == "ME"
-        assert modem.condition.notes == ()
+        assert modem.status.store == "ME"
+        assert modem.status.notes == ()
 
-    scripted(story, initialise=False)
+    run_scripted_modem(story, initialise=False)
 
 
-def test_a_module_that_never_takes_the_format(scripted):
+def test_a_module_that_never_takes_the_format(run_scripted_modem):
     """Without PDU mode nothing can be read: after a minute at least, one sentence says so."""
 
     async def story(modem, script):
@@ -162,38 +162,38 @@ def test_a_module_that_never_takes_the_format(scripted):
             await modem.initialise()
         assert 60 <= now() - began < 120
 
-    scripted(story, initialise=False, table={"AT+CMGF?": info("+CMGF: 1"), "AT+CMGF=0": ERROR})
+    run_scripted_modem(story, initialise=False, table={"AT+CMGF?": info("+CMGF: 1"), "AT+CMGF=0": ERROR})
 
 
-def test_a_booting_module_of_the_simulator(bench):
+def test_a_booting_module_of_the_simulator(run_modem_bench):
     """A module that boots, reads its SIM and is then ready for messages is met in the middle of that."""
 
     async def story(stand):
         await stand.modem.initialise()
-        assert stand.modem.condition.store == "ME"
-        assert stand.modem.notifies
+        assert stand.modem.status.store == "ME"
+        assert stand.modem.is_notifying
         stand.deliver("hi")
-        news = await stand.modem.next_news()
+        news = await stand.modem.next_event()
         assert (await stand.modem.read(news.slot)).message.text == "hi"
 
-    bench(story, initialise=False, boot_s=8.0, card_s=6.0, messages_s=10.0, register_s=5.0)
+    run_modem_bench(story, initialise=False, boot_s=8.0, card_s=6.0, messages_s=10.0, register_s=5.0)
 
 
 # SIM and radio
 
 
-def test_a_sim_that_wants_its_pin(bench):
+def test_a_sim_that_wants_its_pin(run_modem_bench):
     """The PIN is never guessed: one sentence, and nothing was tried."""
 
     async def story(stand):
         with pytest.raises(ModemUnusable, match="the SIM asks for SIM PIN"):
             await stand.modem.initialise()
-        assert not any(line.startswith("+CPIN=") for line in stand.lines)
+        assert not any(line.startswith("+CPIN=") for line in stand.executed_lines)
 
-    bench(story, initialise=False, sim=Sim(pin="1234"))
+    run_modem_bench(story, initialise=False, sim=SimCard(pin="1234"))
 
 
-def test_no_sim(bench):
+def test_no_sim(run_modem_bench):
     """A module may say so while it starts; after a while it is true."""
 
     async def story(stand):
@@ -201,22 +201,22 @@ def test_no_sim(bench):
             await stand.modem.initialise()
         assert stand.loop.time() > 1010
 
-    bench(story, initialise=False, sim=Sim(present=False))
+    run_modem_bench(story, initialise=False, sim=SimCard(present=False))
 
 
-def test_the_radio_is_switched_on(bench):
+def test_the_radio_is_switched_on(run_modem_bench):
     """With the radio off everything works except the network."""
 
     async def story(stand):
         await stand.modem.initialise()
-        assert "+CFUN=1" in stand.lines
-        assert stand.modem.condition.notes == ("the radio was off (+CFUN: 4)",)
-        assert (await stand.modem.registration()).can_send
+        assert "+CFUN=1" in stand.executed_lines
+        assert stand.modem.status.notes == ("the radio was off (+CFUN: 4)",)
+        assert (await stand.modem.query_registration()).can_send
 
-    bench(story, initialise=False, cfun=4)
+    run_modem_bench(story, initialise=False, cfun=4)
 
 
-def test_a_radio_that_takes_its_time(scripted):
+def test_a_radio_that_takes_its_time(run_scripted_modem):
     """+CFUN=1 has a time of its own, longer than other settings."""
     state = [0]
 
@@ -225,35 +225,35 @@ def test_a_radio_that_takes_its_time(scripted):
         return [14, OK]
 
     async def story(modem, script):
-        assert script.condition.notes == ("the radio was off (+CFUN: 0)",)
+        assert script.status.notes == ("the radio was off (+CFUN: 0)",)
 
-    scripted(story, table={"AT+CFUN?": lambda _: info(f"+CFUN: {state[0]}"), "AT+CFUN=1": on})
+    run_scripted_modem(story, table={"AT+CFUN?": lambda _: info(f"+CFUN: {state[0]}"), "AT+CFUN=1": on})
 
 
-def test_a_radio_that_stays_off(scripted):
+def test_a_radio_that_stays_off(run_scripted_modem):
     """It is told, and messages that are stored already are still read."""
 
     async def story(modem, script):
-        assert script.condition.notes == ("the radio was off (+CFUN: 4)", "the radio stays off")
+        assert script.status.notes == ("the radio was off (+CFUN: 4)", "the radio stays off")
 
-    scripted(story, table={"AT+CFUN?": info("+CFUN: 4"), "AT+CFUN=1": OK})
+    run_scripted_modem(story, table={"AT+CFUN?": info("+CFUN: 4"), "AT+CFUN=1": OK})
 
 
 @pytest.mark.parametrize("answer", [b"\r\n+CME ERROR: 13\r\n", ERROR])
-def test_a_radio_that_cannot_be_switched_on(scripted, answer):
+def test_a_radio_that_cannot_be_switched_on(run_scripted_modem, answer):
     """It is tried a few times, not for the patience that a starting SIM is due; whoever counts goes on."""
 
     async def story(modem, script):
         began = asyncio.get_running_loop().time()
         condition = await modem.initialise()
         assert asyncio.get_running_loop().time() - began < 6
-        assert script.heard.count("AT+CFUN=1") == (1 if answer == ERROR else 3)
-        assert condition.radio == 0
+        assert script.received_lines.count("AT+CFUN=1") == (1 if answer == ERROR else 3)
+        assert condition.cfun == 0
         assert condition.notes[0] == "the radio was off (+CFUN: 0)"
         assert condition.notes[1].startswith("AT+CFUN=1 refused")
 
     table = {"AT+CFUN?": info("+CFUN: 0"), "AT+CFUN=1": answer}
-    scripted(story, initialise=False, table=table)
+    run_scripted_modem(story, initialise=False, table=table)
 
 
 # Stores
@@ -277,7 +277,7 @@ def test_a_radio_that_cannot_be_switched_on(scripted, answer):
         ('"SR",0,23,"SR",0,10,"SR",0,10', '("ME","SM","SR"),("ME","SM"),("ME","SM")', "ME", "ME", ("SM",)),
     ],
 )
-def test_all_memories_are_one(scripted, standing, offered, written, store, others):
+def test_all_memories_are_one(run_scripted_modem, standing, offered, written, store, others):
     """Where messages arrive is where they are read; other stores are known."""
     state = [standing]
 
@@ -295,13 +295,13 @@ def test_all_memories_are_one(scripted, standing, offered, written, store, other
     async def story(modem, script):
         condition = await modem.initialise()
         expected = [] if written is None else [f'AT+CPMS="{written}","{written}","{written}"']
-        assert [line for line in script.heard if line.startswith('AT+CPMS="')] == expected
-        assert (condition.store, condition.others) == (store, others)
+        assert [line for line in script.received_lines if line.startswith('AT+CPMS="')] == expected
+        assert (condition.store, condition.secondary_stores) == (store, others)
 
-    scripted(story, initialise=False, table=table)
+    run_scripted_modem(story, initialise=False, table=table)
 
 
-def test_a_module_with_fewer_memories(scripted):
+def test_a_module_with_fewer_memories(run_scripted_modem):
     """Some know only one or two of the three."""
     state = ["SM"]
 
@@ -317,26 +317,26 @@ def test_a_module_with_fewer_memories(scripted):
     }
 
     async def story(modem, script):
-        assert script.condition.store == "ME"
+        assert script.status.store == "ME"
 
-    scripted(story, table=table)
+    run_scripted_modem(story, table=table)
 
 
-def test_a_module_whose_store_cannot_be_chosen(scripted):
+def test_a_module_whose_store_cannot_be_chosen(run_scripted_modem):
     """+CPMS is unknown: messages are read from where they are, by the index that is told."""
 
     async def story(modem, script):
-        assert script.condition.store == ""
-        assert script.condition.notes == ("+CPMS refused: the module chooses its store",)
+        assert script.status.store == ""
+        assert script.status.notes == ("+CPMS refused: the module chooses its store",)
         script.table["AT+CMGR=3"] = (
             b"\r\n+CMGR: 0,,17\r\n079144770009000004038100F000006290124131020002E834\r\n" + OK
         )
         script.write(b'\r\n+CMTI: "SM",3\r\n')
-        news = await modem.next_news()
+        news = await modem.next_event()
         assert (await modem.read(news.slot)).message.text == "hi"
-        assert script.heard == ["AT+CMGR=3"]
+        assert script.received_lines == ["AT+CMGR=3"]
 
-    scripted(story, table={"AT+CPMS?": ERROR, "AT+CPMS=?": ERROR})
+    run_scripted_modem(story, table={"AT+CPMS?": ERROR, "AT+CPMS=?": ERROR})
 
 
 # Notifications
@@ -359,7 +359,7 @@ def test_a_module_whose_store_cannot_be_chosen(scripted):
         ("(0-3),(0-3),(0,2),(0-2),(0,1)", lambda value: False, None),
     ],
 )
-def test_notifications_are_negotiated(scripted, offered, accepted, chosen):
+def test_notifications_are_negotiated(run_scripted_modem, offered, accepted, chosen):
     """The value is chosen from what is offered, then from what others needed; without any, looking it is."""
     state = ["0,0,0,0,0"]
 
@@ -379,15 +379,15 @@ def test_notifications_are_negotiated(scripted, offered, accepted, chosen):
         script.table["AT+CNMI=?"] = ERROR if offered is None else info(f"+CNMI: {offered}")
         condition = await modem.initialise()
         assert state[0] == (chosen or "0,0,0,0,0")
-        assert modem.notifies is (chosen is not None)
-        assert condition.routing == (tuple(map(int, chosen.split(","))) if chosen else ())
+        assert modem.is_notifying is (chosen is not None)
+        assert condition.cnmi == (tuple(map(int, chosen.split(","))) if chosen else ())
         if chosen is None:
             assert "the store is looked at every minute" in str(condition)
 
-    scripted(story, initialise=False)
+    run_scripted_modem(story, initialise=False)
 
 
-def test_a_value_that_is_accepted_and_forgotten(scripted):
+def test_a_value_that_is_accepted_and_forgotten(run_scripted_modem):
     """What is read back counts, not the OK."""
     state = ["0,0,0,0,0"]
 
@@ -403,12 +403,12 @@ def test_a_value_that_is_accepted_and_forgotten(scripted):
     }
 
     async def story(modem, script):
-        assert script.condition.routing == (1, 1, 0, 0, 0)
+        assert script.status.cnmi == (1, 1, 0, 0, 0)
 
-    scripted(story, table=table)
+    run_scripted_modem(story, table=table)
 
 
-def test_an_answer_that_was_lost_is_no_refusal(scripted):
+def test_an_answer_that_was_lost_is_no_refusal(run_scripted_modem):
     """The same value is tried once more before another one is."""
     state = ["0,0,0,0,0"]
     answers = [None, OK]
@@ -425,33 +425,33 @@ def test_an_answer_that_was_lost_is_no_refusal(scripted):
     }
 
     async def story(modem, script):
-        assert script.condition.routing == (2, 1, 0, 0, 0)
+        assert script.status.cnmi == (2, 1, 0, 0, 0)
 
-    scripted(story, table=table)
+    run_scripted_modem(story, table=table)
 
 
-def test_reports_are_asked_for_by_setting_only(bench):
+def test_reports_are_asked_for_by_setting_only(run_modem_bench):
     """By default none are passed on; with the setting they are stored, where the module can."""
 
     async def off(stand):
         assert stand.module.settings.cnmi[3] == 0
-        assert "SR" not in stand.condition.others
+        assert "SR" not in stand.status.secondary_stores
 
     async def on(stand):
         assert stand.module.settings.cnmi[3] == 2
-        assert "SR" in stand.condition.others
+        assert "SR" in stand.status.secondary_stores
 
-    bench(off)
-    bench(on, options={"status_reports": True})
+    run_modem_bench(off)
+    run_modem_bench(on, options={"status_reports": True})
 
 
-def test_simcoms_rule(bench):
+def test_simcoms_rule(run_modem_bench):
     """Reports that are passed on directly need mode 1 there."""
 
     async def story(stand):
         assert stand.module.settings.cnmi[:4] == (1, 1, 0, 1)
 
-    bench(
+    run_modem_bench(
         story,
         options={"status_reports": True},
         cnmi_allowed=((0, 1, 2), (0, 1, 2, 3), (0, 2), (0, 1), (0, 1)),
@@ -460,7 +460,7 @@ def test_simcoms_rule(bench):
     )
 
 
-def test_a_module_without_stores(scripted):
+def test_a_module_without_stores(run_scripted_modem):
     """It hands messages over; they are acknowledged when they are safe."""
     state = ["0,0,0,0,0"]
 
@@ -481,57 +481,57 @@ def test_a_module_without_stores(scripted):
     )
 
     async def story(modem, script):
-        assert script.condition.routing == (3, 2, 0, 0, 0)
-        assert "handed over directly" in str(script.condition)
-        assert modem.notifies
+        assert script.status.cnmi == (3, 2, 0, 0, 0)
+        assert "handed over directly" in str(script.status)
+        assert modem.is_notifying
         assert await modem.sweep() == []
-        assert script.heard == []
+        assert script.received_lines == []
 
-    scripted(story, table=table)
+    run_scripted_modem(story, table=table)
 
 
 # The state that a module was left in
 
 
-def test_a_module_left_at_a_prompt(scripted):
+def test_a_module_left_at_a_prompt(run_scripted_modem):
     """Text entry survives the death of whoever opened it: ESC closes it, Ctrl-Z is never written."""
 
     async def story(modem, script):
-        script.entry = True
+        script.is_text_entry = True
         script.table["esc"] = OK
         await modem.initialise()
-        assert script.heard[0] == "esc"
-        assert "body" not in " ".join(script.heard)
+        assert script.received_lines[0] == "esc"
+        assert "body" not in " ".join(script.received_lines)
 
-    scripted(story, initialise=False)
+    run_scripted_modem(story, initialise=False)
 
 
-def test_a_module_left_with_half_a_line(bench):
+def test_a_module_left_with_half_a_line(run_modem_bench):
     """What a dead program had begun to type does not spoil the first command."""
 
     async def story(stand):
         stand.module.receive(b"AT+CMGD=1,")
         await stand.modem.initialise()
-        assert stand.modem.condition.notes == ()
+        assert stand.modem.status.notes == ()
 
-    bench(story, initialise=False)
+    run_modem_bench(story, initialise=False)
 
 
 @pytest.mark.parametrize("line", ["ATV0", "ATQ1", "ATE1", "AT+CMEE=2", "AT+CMGF=1", "ATE1V0", "ATQ1E1V0"])
-def test_settings_that_another_program_left(bench, line):
+def test_settings_that_another_program_left(run_modem_bench, line):
     """Numbers for results, no results at all, echo, words, text mode: all is put right."""
 
     async def story(stand):
         stand.module.receive(f"{line}\r".encode())
         await stand.modem.initialise()
         stand.deliver("hi")
-        news = await stand.modem.next_news()
+        news = await stand.modem.next_event()
         assert (await stand.modem.read(news.slot)).message.text == "hi"
 
-    bench(story, initialise=False)
+    run_modem_bench(story, initialise=False)
 
 
-def test_a_module_that_asks_to_be_woken(scripted):
+def test_a_module_that_asks_to_be_woken(run_scripted_modem):
     """The first commands are lost on a module that sleeps or learns the speed of the line."""
 
     async def story(modem, script):
@@ -540,12 +540,12 @@ def test_a_module_that_asks_to_be_woken(scripted):
             good = script.table[line]
             script.table[line] = lambda _, good=good: good if now() - began > 12 else None
         await modem.initialise()
-        assert modem.condition.notes == ()
+        assert modem.status.notes == ()
 
-    scripted(story, initialise=False)
+    run_scripted_modem(story, initialise=False)
 
 
-def test_nobody_there(scripted):
+def test_nobody_there(run_scripted_modem):
     """One sentence, after some patience; the channel is lost with it."""
 
     async def story(modem, script):
@@ -555,7 +555,7 @@ def test_nobody_there(scripted):
             await modem.initialise()
         assert 20 <= now() - began < 60
 
-    scripted(story, initialise=False)
+    run_scripted_modem(story, initialise=False)
 
 
 @pytest.mark.parametrize(
@@ -567,7 +567,7 @@ def test_nobody_there(scripted):
         (b'~\xff}#\xc0!}!}!} }4}"}&', "data mode"),
     ],
 )
-def test_the_wrong_port_is_described(scripted, said, sentence):
+def test_the_wrong_port_is_described(run_scripted_modem, said, sentence):
     """What came instead of an answer tells a person which port this is."""
 
     async def story(modem, script):
@@ -577,10 +577,10 @@ def test_the_wrong_port_is_described(scripted, said, sentence):
         with pytest.raises(ModemLost, match=sentence):
             await modem.initialise()
 
-    scripted(story, initialise=False)
+    run_scripted_modem(story, initialise=False)
 
 
-def test_data_mode_is_left_once(scripted):
+def test_data_mode_is_left_once(run_scripted_modem):
     """`+++` with silence before and after it, and AT only when that was answered."""
 
     async def story(modem, script):
@@ -589,43 +589,43 @@ def test_data_mode_is_left_once(scripted):
         with pytest.raises(ModemLost, match="data mode"):
             await modem.initialise()
         assert script.unfinished == b"+++"
-        assert not any(line.startswith("AT") for line in script.heard)
+        assert not any(line.startswith("AT") for line in script.received_lines)
 
-    scripted(story, initialise=False)
+    run_scripted_modem(story, initialise=False)
 
 
-def test_a_restart_in_between(bench):
+def test_a_restart_in_between(run_modem_bench):
     """A module that restarts while it is being set up is set up again, within the same call."""
 
     async def story(stand):
         stand.module.faults.add("reboot-loud:command=+CNMI")
         condition = await stand.modem.initialise()
-        assert stand.module.ledger.boots == 2
+        assert stand.module.log.boot_count == 2
         assert stand.module.settings.cnmi[:2] == (2, 1)
         assert stand.module.settings.csms == 1
         assert stand.module.settings.cmee == 1
         assert not stand.module.settings.echo
-        assert condition.routing[:2] == (2, 1)
-        assert stand.modem.news_at_hand() is None
+        assert condition.cnmi[:2] == (2, 1)
+        assert stand.modem.poll_event() is None
 
-    bench(story, initialise=False, boot_s=3.0)
+    run_modem_bench(story, initialise=False, boot_s=3.0)
 
 
-def test_echo_that_cannot_be_switched_off(bench):
+def test_echo_that_cannot_be_switched_off(run_modem_bench):
     """It makes no difference."""
 
     async def story(stand):
         stand.module.faults.add("echo-stuck:for=0")
         await stand.modem.initialise()
         stand.deliver("hi")
-        news = await stand.modem.next_news()
+        news = await stand.modem.next_event()
         assert (await stand.modem.read(news.slot)).message.text == "hi"
-        assert stand.modem.news_at_hand() is None
+        assert stand.modem.poll_event() is None
 
-    bench(story, initialise=False)
+    run_modem_bench(story, initialise=False)
 
 
-def test_a_module_that_stops_answering_in_between(scripted):
+def test_a_module_that_stops_answering_in_between(run_scripted_modem):
     """It is tried again from the beginning, and then one sentence says so."""
     answers = [None, OK]
 
@@ -640,20 +640,20 @@ def test_a_module_that_stops_answering_in_between(scripted):
         with pytest.raises(ModemUnusable, match="stopped answering in between"):
             await modem.initialise()
 
-    scripted(story, initialise=False)
+    run_scripted_modem(story, initialise=False)
 
 
-def test_an_unknown_message_format(bench):
+def test_an_unknown_message_format(run_modem_bench):
     """There are only so many."""
 
     async def story(stand):
         with pytest.raises(ModemUnusable, match="'morse' is not known, only pdu"):
             Modem(stand.channel, "morse")
 
-    bench(story)
+    run_modem_bench(story)
 
 
-def test_a_sim_that_is_slow(scripted):
+def test_a_sim_that_is_slow(run_scripted_modem):
     """NOT READY is waited for, NOT INSERTED only for a while."""
 
     async def story(modem, script):
@@ -662,25 +662,25 @@ def test_a_sim_that_is_slow(scripted):
             "+CPIN: READY" if now() - began > 40 else "+CPIN: NOT READY"
         )
         await modem.initialise()
-        assert modem.condition.notes == ()
+        assert modem.status.notes == ()
         script.table["AT+CPIN?"] = info("+CPIN: NOT INSERTED")
         with pytest.raises(ModemUnusable, match="sees no SIM"):
             await modem.initialise()
 
-    scripted(story, initialise=False)
+    run_scripted_modem(story, initialise=False)
 
 
-def test_a_missing_service_centre_is_noted(scripted):
+def test_a_missing_service_centre_is_noted(run_scripted_modem):
     """Sending will be refused without its number."""
 
     async def story(modem, script):
-        assert script.condition.service_centre == ""
-        assert any("+CSCA" in note for note in script.condition.notes)
+        assert script.status.service_centre == ""
+        assert any("+CSCA" in note for note in script.status.notes)
 
-    scripted(story, table={"AT+CSCA?": info('+CSCA: "",129')})
+    run_scripted_modem(story, table={"AT+CSCA?": info('+CSCA: "",129')})
 
 
-def test_memories_that_cannot_be_made_one(scripted):
+def test_memories_that_cannot_be_made_one(run_scripted_modem):
     """It is noted, and what can be read is read."""
     table = {
         "AT+CPMS?": info('+CPMS: "SM",0,10,"SM",0,10,"ME",0,20'),
@@ -688,8 +688,8 @@ def test_memories_that_cannot_be_made_one(scripted):
     }
 
     async def story(modem, script):
-        assert script.condition.store == "SM"
-        assert script.condition.notes == ("+CPMS stays SM,SM,ME",)
+        assert script.status.store == "SM"
+        assert script.status.notes == ("+CPMS stays SM,SM,ME",)
         assert await modem.sweep() == []
 
-    scripted(story, table=table)
+    run_scripted_modem(story, table=table)

@@ -6,20 +6,20 @@ from datetime import UTC, datetime
 import pytest
 
 import pdu
-from agent.at.channel import Channel
+from agent.at.channel import AtClient
 from agent.at.error import ModemLost
-from agent.at.opening import opener
+from agent.at.opening import make_opener
 from agent.modem.modem import Modem
 from agent.modem.sending import Sent
-from hardware.profile import DeviceProfile
-from hardware.sim.module.card import Sim
+from hardware.profile import SimulatorProfile
+from hardware.sim.module.card import SimCard
 from hardware.sim.module.module import SimulatedModule
 from hardware.sim.module.pty import Pty
 
 CENTRE = pdu.Address.parse("+447700900000")
 
 
-class Air:
+class FakeNetwork:
     """A network that takes everything at once."""
 
     def attach(self, station):
@@ -39,12 +39,12 @@ class Air:
 
 
 @pytest.fixture
-async def module(tmp_path):
+async def module_on_pty(tmp_path):
     """A simulated module on a pseudo-terminal, and its port."""
     pty = Pty(tmp_path / "modem")
     loop = asyncio.get_running_loop()
     simulated = SimulatedModule(
-        loop, Air(), DeviceProfile(), Sim(), pty.write, lambda: datetime(2026, 11, 22, tzinfo=UTC)
+        loop, FakeNetwork(), SimulatorProfile(), SimCard(), pty.write, lambda: datetime(2026, 11, 22, tzinfo=UTC)
     )
     simulated.pty = pty
     pty.start(simulated.receive)
@@ -67,34 +67,34 @@ async def commit():
     """The journal."""
 
 
-async def test_messages_and_answers(module):
+async def test_messages_and_answers(module_on_pty):
     """Twenty messages, each read, deleted and answered, with nothing lost and nothing twice."""
-    modem = Modem(await Channel.open(opener(str(module.pty.link))))
+    modem = Modem(await AtClient.open(make_opener(str(module_on_pty.pty.link))))
     async with asyncio.timeout(20):
         await modem.initialise()
         (user_data,) = pdu.segment("OK")
         for number in range(20):
-            deliver(module, number)
-            news = await modem.next_news()
+            deliver(module_on_pty, number)
+            news = await modem.next_event()
             message = await modem.read(news.slot)
             assert message.message.text == f"message {number}"
             await modem.delete(news.slot)
             assert await modem.send(pdu.Submit(pdu.Address.parse("000"), user_data), commit) == Sent(number)
         assert await modem.sweep() == []
         modem.close()
-        await modem.closed()
-    assert len(module.ledger.submits) == 20
+        await modem.wait_closed()
+    assert len(module_on_pty.log.submitted_tpdus) == 20
 
 
-async def test_one_session_after_the_other(module):
+async def test_one_session_after_the_other(module_on_pty):
     """A session leaves the port ready for the next one, also where it was in the middle of a message."""
-    opening = opener(str(module.pty.link))
+    opening = make_opener(str(module_on_pty.pty.link))
     for number in range(3):
-        modem = Modem(await Channel.open(opening))
+        modem = Modem(await AtClient.open(opening))
         async with asyncio.timeout(20):
             await modem.initialise()
-            deliver(module, number)
-            news = await modem.next_news()
+            deliver(module_on_pty, number)
+            news = await modem.next_event()
             assert (await modem.read(news.slot)).message.text == f"message {number}"
             await modem.delete(news.slot)
             (user_data,) = pdu.segment("OK")
@@ -104,21 +104,21 @@ async def test_one_session_after_the_other(module):
             await asyncio.sleep(0.1)
             sending.cancel()
             modem.close()
-            await modem.closed()
-    assert module.ledger.submits == []
+            await modem.wait_closed()
+    assert module_on_pty.log.submitted_tpdus == []
 
 
-async def test_a_port_that_goes(module):
+async def test_a_port_that_goes(module_on_pty):
     """Unplugging ends the session at once."""
-    modem = Modem(await Channel.open(opener(str(module.pty.link))))
+    modem = Modem(await AtClient.open(make_opener(str(module_on_pty.pty.link))))
     async with asyncio.timeout(20):
         await modem.initialise()
-        waiting = asyncio.create_task(modem.next_news())
+        waiting = asyncio.create_task(modem.next_event())
         await asyncio.sleep(0)
-        module.pty.unplug()
+        module_on_pty.pty.unplug()
         with pytest.raises(ModemLost, match="is gone"):
             await waiting
         with pytest.raises(ModemLost):
             await modem.sweep()
-        await modem.closed()
-        module.pty.plug()
+        await modem.wait_closed()
+        module_on_pty.pty.plug()

@@ -48,14 +48,14 @@ def test_states(states, can_send, text):
         ('+CREG: 3,3,"","",0,0,13', 3),
     ],
 )
-def test_every_form_of_answer(scripted, answer, state):
+def test_every_form_of_answer(run_scripted_modem, answer, state):
     """The number of the setting comes first, whatever else follows."""
 
     async def story(modem, script):
         script.table["AT+CREG?"] = b'\r\n+CREG: 2,"1A2B","0012C0DE",7\r\n\r\n+CREG: 4\r\n' + info(answer)
-        assert (await modem.registration()).circuit == state
+        assert (await modem.query_registration()).circuit == state
 
-    scripted(story)
+    run_scripted_modem(story)
 
 
 @pytest.mark.parametrize(
@@ -73,15 +73,15 @@ def test_every_form_of_answer(scripted, answer, state):
         ("+CEREG", "+CEREG: 4,8", 8),
     ],
 )
-def test_every_form_in_the_packet_domains(scripted, domain, answer, state):
+def test_every_form_in_the_packet_domains(run_scripted_modem, domain, answer, state):
     """Routing area, causes and timers of power saving may stand behind it, quoted, empty or not at all."""
 
     async def story(modem, script):
         script.write(f'\r\n{domain}: 2,"1A2B","0012C0DE",7\r\n'.encode())
-        registration = await modem.registration()
+        registration = await modem.query_registration()
         assert (registration.packet if domain == "+CGREG" else registration.eps) == state
 
-    scripted(story, table={f"AT{domain}?": info(answer)})
+    run_scripted_modem(story, table={f"AT{domain}?": info(answer)})
 
 
 @pytest.mark.parametrize(
@@ -94,76 +94,76 @@ def test_every_form_in_the_packet_domains(scripted, domain, answer, state):
         ("+CREG:1", 1),
     ],
 )
-def test_every_form_of_news(scripted, code, state):
+def test_every_form_of_news(run_scripted_modem, code, state):
     """Here the state comes first."""
 
     async def story(modem, script):
         script.write(f"\r\n{code}\r\n".encode())
-        news = await modem.next_news()
+        news = await modem.next_event()
         assert news.registration.circuit == state
-        assert modem.condition.registration.circuit == state
+        assert modem.status.registration.circuit == state
 
-    scripted(story, table={"AT+CREG?": info("+CREG: 1,2")})
+    run_scripted_modem(story, table={"AT+CREG?": info("+CREG: 1,2")})
 
 
-def test_an_answer_that_is_no_state(scripted):
+def test_an_answer_that_is_no_state(run_scripted_modem):
     """What was known stays; the session goes on."""
 
     async def story(modem, script):
         script.table["AT+CREG?"] = info("+CREG: ,")
-        assert (await modem.registration()).circuit == 1
-        assert (await modem.signal()).dbm == -71
+        assert (await modem.query_registration()).circuit == 1
+        assert (await modem.query_signal()).dbm == -71
 
-    scripted(story, table={"AT+CSQ": info("+CSQ: 21,99")})
+    run_scripted_modem(story, table={"AT+CSQ": info("+CSQ: 21,99")})
 
 
-def test_all_domains_are_asked(bench):
+def test_all_domains_are_asked(run_modem_bench):
     """Each that the module knows."""
 
     async def story(stand):
-        registration = await stand.modem.registration()
+        registration = await stand.modem.query_registration()
         assert registration == Registration(1, 1, 1)
-        stand.module.link.change(6)
-        assert await stand.modem.registration() == Registration(6, 1, 1)
+        stand.module.registration.set_stat(6)
+        assert await stand.modem.query_registration() == Registration(6, 1, 1)
 
-    bench(story)
+    run_modem_bench(story)
 
 
 @pytest.mark.parametrize(("rssi", "dbm"), [(0, -113), (21, -71), (31, -51), (99, None), (199, None)])
-def test_signal(scripted, rssi, dbm):
+def test_signal(run_scripted_modem, rssi, dbm):
     """99 is no strength at all."""
 
     async def story(modem, script):
-        signal = await modem.signal()
+        signal = await modem.query_signal()
         assert signal.dbm == dbm
         assert str(signal) == ("signal unknown" if dbm is None else f"signal {dbm} dBm")
 
-    scripted(story, table={"AT+CSQ": info(f"+CSQ: {rssi},99")})
+    run_scripted_modem(story, table={"AT+CSQ": info(f"+CSQ: {rssi},99")})
 
 
-def test_a_module_that_knows_no_signal(scripted):
+def test_a_module_that_knows_no_signal(run_scripted_modem):
     """It is unknown, and no error."""
 
     async def story(modem, script):
-        assert (await modem.signal()).dbm is None
+        assert (await modem.query_signal()).dbm is None
 
-    scripted(story)
+    run_scripted_modem(story)
 
 
-def test_identity(bench):
+def test_identity(run_modem_bench):
     """Who the module and its SIM are."""
 
     async def story(stand):
-        identity = await stand.modem.identity()
+        identity = await stand.modem.query_identity()
         assert identity.model == "Generic"
         assert identity.imei == "359990000000008"
         assert identity.imsi == stand.module.sim.imsi
         assert identity.iccid == stand.module.sim.iccid
 
-    bench(story)
+    run_modem_bench(story)
 
 
-def test_identity_as_vendors_write_it(scripted):
+def test_identity_as_vendors_write_it(run_scripted_modem):
     """Prefixes, quotes and the padding of the SIM's number are taken off; what is refused stays empty."""
     table = {
         "AT+CGMI": b"\r\nQuectel\r\n" + OK,
@@ -174,18 +174,18 @@ def test_identity_as_vendors_write_it(scripted):
     }
 
     async def story(modem, script):
-        assert await modem.identity() == Identity(
+        assert await modem.query_identity() == Identity(
             "Quectel", "EG25-G", "EG25GGBR07A08M2G", "866758041234567", "", "89883030000010123456"
         )
-        assert "AT+CCID" not in script.heard
+        assert "AT+CCID" not in script.received_lines
 
-    scripted(story, table=table)
+    run_scripted_modem(story, table=table)
 
 
-def test_identity_of_a_module_that_tells_nothing(scripted):
+def test_identity_of_a_module_that_tells_nothing(run_scripted_modem):
     """Every question may be refused."""
 
     async def story(modem, script):
-        assert await modem.identity() == Identity()
+        assert await modem.query_identity() == Identity()
 
-    scripted(story)
+    run_scripted_modem(story)

@@ -5,25 +5,25 @@ import itertools
 
 import pytest
 
-from agent.modem.stored import NOWHERE, Slot
-from agent.modem.stores import AGAIN_S, TIMES
+from agent.modem.stored import UNKNOWN_SLOT, Slot
+from agent.modem.stores import RETRY_INTERVAL_S, MAX_RETRIES
 
 OK = b"\r\nOK\r\n"
 ERROR = b"\r\nERROR\r\n"
 HI = "079144770009000004038100F000006290124131020002E834"
-STANDS = b'\r\n+CPMS: "ME",0,20,"ME",0,20,"ME",0,20\r\n' + OK
-OFFERED = b'\r\n+CPMS: ("ME","SM"),("ME","SM"),("ME","SM")\r\n' + OK
+CPMS_READ = b'\r\n+CPMS: "ME",0,20,"ME",0,20,"ME",0,20\r\n' + OK
+CPMS_TEST = b'\r\n+CPMS: ("ME","SM"),("ME","SM"),("ME","SM")\r\n' + OK
 
 
-class Losing:
+class LostAnswers:
     """An answer that is lost so often, and then whole."""
 
     def __init__(self, times, answer, lost=None):
-        self.times, self.answer, self.lost, self.asked = times, answer, lost, 0
+        self.lost_count, self.answer, self.lost, self.asked = times, answer, lost, 0
 
     def __call__(self, line):
         self.asked += 1
-        return self.answer if self.asked > self.times else self.lost
+        return self.answer if self.asked > self.lost_count else self.lost
 
 
 def memories(name):
@@ -31,55 +31,55 @@ def memories(name):
 
 
 def stores(condition):
-    return condition.store, condition.others
+    return condition.store, condition.secondary_stores
 
 
 @pytest.mark.parametrize("lost", [None, OK], ids=["nothing", "its OK alone"])
 @pytest.mark.parametrize(("stands", "offered"), [(2, 2), (0, 1), (1, 1), (2, 0)], ids=str)
-def test_what_was_lost_is_asked_for_again(scripted, stands, offered, lost):
+def test_what_was_lost_is_asked_for_again(run_scripted_modem, stands, offered, lost):
     """The first look at the messages knows the stores; no setting was written that stood already."""
     table = {
-        "AT+CPMS?": Losing(stands, STANDS, lost),
-        "AT+CPMS=?": Losing(offered, OFFERED, lost),
+        "AT+CPMS?": LostAnswers(stands, CPMS_READ, lost),
+        "AT+CPMS=?": LostAnswers(offered, CPMS_TEST, lost),
         'AT+CPMS="ME","ME","ME"': OK,
         'AT+CPMS="SM"': OK,
         'AT+CPMS="ME"': OK,
     }
 
     async def story(modem, script):
-        script.heard.clear()
+        script.received_lines.clear()
         await modem.sweep()
-        assert stores(modem.condition) == ("ME", ("SM",))
-        assert [line for line in script.heard if "CMGL" in line or line == 'AT+CPMS="SM"'] == [
+        assert stores(modem.status) == ("ME", ("SM",))
+        assert [line for line in script.received_lines if "CMGL" in line or line == 'AT+CPMS="SM"'] == [
             "AT+CMGL=4",
             'AT+CPMS="SM"',
             "AT+CMGL=4",
         ]
-        script.heard.clear()
+        script.received_lines.clear()
         await modem.sweep()
-        assert script.heard == ["AT+CMGL=4"]
+        assert script.received_lines == ["AT+CMGL=4"]
 
-    scripted(story, table=table)
+    run_scripted_modem(story, table=table)
 
 
-def test_what_was_lost_twice(scripted):
+def test_what_was_lost_twice(run_scripted_modem):
     """Until it is asked for the next time the store that is known is looked into."""
-    table = {"AT+CPMS=?": Losing(2, OFFERED), 'AT+CPMS="SM"': OK, 'AT+CPMS="ME"': OK}
+    table = {"AT+CPMS=?": LostAnswers(2, CPMS_TEST), 'AT+CPMS="SM"': OK, 'AT+CPMS="ME"': OK}
 
     async def story(modem, script):
         for others in ((), (), ("SM",)):
             await modem.sweep()
-            assert stores(modem.condition) == ("ME", others)
-            await asyncio.sleep(AGAIN_S / 2)
+            assert stores(modem.status) == ("ME", others)
+            await asyncio.sleep(RETRY_INTERVAL_S / 2)
 
-    scripted(story, table=table)
+    run_scripted_modem(story, table=table)
 
 
-def test_a_notification_that_names_a_store_meanwhile(scripted):
+def test_a_notification_that_names_a_store_meanwhile(run_scripted_modem):
     """Where it is nobody knows yet: the sweep that follows asks first, and finds it in whichever store."""
     table = {
-        "AT+CPMS?": Losing(2, STANDS),
-        "AT+CPMS=?": Losing(2, OFFERED),
+        "AT+CPMS?": LostAnswers(2, CPMS_READ),
+        "AT+CPMS=?": LostAnswers(2, CPMS_TEST),
         'AT+CPMS="ME"': OK,
         "AT+CMGR=3": b"\r\n+CMS ERROR: 321\r\n",
     }
@@ -97,20 +97,20 @@ def test_a_notification_that_names_a_store_meanwhile(scripted):
 
         script.table |= {'AT+CPMS="SM"': choose, 'AT+CPMS="ME"': choose, "AT+CMGL=4": listing}
         script.wire.write(b'\r\n+CMTI: "SM",3\r\n')
-        news = await modem.next_news()
-        assert news.slot == NOWHERE
+        news = await modem.next_event()
+        assert news.slot == UNKNOWN_SLOT
         assert await modem.read(news.slot) is None
         assert [message.slot for message in await modem.sweep()] == [Slot("SM", 3)]
         script.wire.write(b'\r\n+CMTI: "SM",4\r\n')
-        assert (await modem.next_news()).slot == Slot("SM", 4)
+        assert (await modem.next_event()).slot == Slot("SM", 4)
 
-    scripted(story, table=table)
+    run_scripted_modem(story, table=table)
 
 
 BUSY = b"\r\n+CMS ERROR: 314\r\n"
 
 
-def test_a_busy_card_is_no_refusal(scripted):
+def test_a_busy_card_is_no_refusal(run_scripted_modem):
     """The stores are asked for again when the SIM is no longer in the way."""
     card = {"busy": True}
 
@@ -118,27 +118,27 @@ def test_a_busy_card_is_no_refusal(scripted):
         return lambda line: BUSY if card["busy"] else answer
 
     table = {
-        "AT+CPMS?": unless_busy(STANDS),
-        "AT+CPMS=?": OFFERED,
+        "AT+CPMS?": unless_busy(CPMS_READ),
+        "AT+CPMS=?": CPMS_TEST,
         'AT+CPMS="ME","ME","ME"': unless_busy(OK),
         'AT+CPMS="SM"': OK,
         'AT+CPMS="ME"': OK,
     }
 
     async def story(modem, script):
-        assert stores(modem.condition) == ("", ())
+        assert stores(modem.status) == ("", ())
         card["busy"] = False
         await modem.sweep()
-        assert stores(modem.condition) == ("ME", ("SM",))
+        assert stores(modem.status) == ("ME", ("SM",))
 
-    scripted(story, table=table)
+    run_scripted_modem(story, table=table)
 
 
-def test_one_store_under_one_name(scripted):
+def test_one_store_under_one_name(run_scripted_modem):
     """A module that chooses its store itself is not asked for others: none could be chosen, or left again."""
     table = {
         "AT+CPMS?": ERROR,
-        "AT+CPMS=?": OFFERED,
+        "AT+CPMS=?": CPMS_TEST,
         **{
             f"AT+CPMS={','.join([chr(34) + name + chr(34)] * n)}": ERROR
             for name in ("ME", "SM")
@@ -148,15 +148,15 @@ def test_one_store_under_one_name(scripted):
     }
 
     async def story(modem, script):
-        script.heard.clear()
+        script.received_lines.clear()
         assert [message.slot for message in await modem.sweep()] == [Slot("", 1)]
-        assert script.heard.count("AT+CMGL=4") == 1
+        assert script.received_lines.count("AT+CMGL=4") == 1
 
-    scripted(story, table=table)
+    run_scripted_modem(story, table=table)
 
 
 @pytest.mark.parametrize("lost", [None, OK])
-def test_a_module_that_never_answers_is_left_in_peace(scripted, lost):
+def test_a_module_that_never_answers_is_left_in_peace(run_scripted_modem, lost):
     """So many times a session, ever more seldom; what it keeps is read from where it is."""
     table = {
         "AT+CPMS?": lost,
@@ -167,31 +167,31 @@ def test_a_module_that_never_answers_is_left_in_peace(scripted, lost):
     async def story(modem, script):
         times = []
         for second in range(0, 6 * 3600, 60):
-            script.heard.clear()
+            script.received_lines.clear()
             assert [message.slot for message in await modem.sweep()] == [Slot("", 1)]
-            if "AT+CPMS?" in script.heard:
+            if "AT+CPMS?" in script.received_lines:
                 times.append(second)
             await asyncio.sleep(60)
-        assert len(times) == TIMES
+        assert len(times) == MAX_RETRIES
         pauses = [later - sooner for sooner, later in itertools.pairwise(times)]
         assert pauses == sorted(pauses)
-        assert pauses[0] >= AGAIN_S
-        assert pauses[-1] >= 16 * AGAIN_S
+        assert pauses[0] >= RETRY_INTERVAL_S
+        assert pauses[-1] >= 16 * RETRY_INTERVAL_S
 
-    scripted(story, table=table)
+    run_scripted_modem(story, table=table)
 
 
-def test_a_module_that_refuses_is_believed(scripted):
+def test_a_module_that_refuses_is_believed(run_scripted_modem):
     """It is not asked again."""
 
     async def story(modem, script):
         await modem.sweep()
-        assert script.heard == ["AT+CMGL=4"]
+        assert script.received_lines == ["AT+CMGL=4"]
 
-    scripted(story, table={"AT+CPMS?": ERROR, "AT+CPMS=?": ERROR})
+    run_scripted_modem(story, table={"AT+CPMS?": ERROR, "AT+CPMS=?": ERROR})
 
 
-def test_a_choice_whose_answer_was_lost(scripted):
+def test_a_choice_whose_answer_was_lost(run_scripted_modem):
     """Perhaps it stands: no other store is tried for that, and the next look asks."""
     state = {"name": "MT"}
 
@@ -201,7 +201,7 @@ def test_a_choice_whose_answer_was_lost(scripted):
 
     table = {
         "AT+CPMS?": lambda _: memories(state["name"]),
-        "AT+CPMS=?": OFFERED,
+        "AT+CPMS=?": CPMS_TEST,
         'AT+CPMS="ME","ME","ME"': choose,
         'AT+CPMS="SM","SM","SM"': OK,
         'AT+CPMS="SM"': OK,
@@ -211,8 +211,8 @@ def test_a_choice_whose_answer_was_lost(scripted):
     async def story(modem, script):
         await modem.initialise()
         await modem.sweep()
-        assert stores(modem.condition) == ("ME", ("SM",))
-        assert 'AT+CPMS="SM","SM","SM"' not in script.heard
-        assert not [note for note in modem.condition.notes if "CPMS" in note]
+        assert stores(modem.status) == ("ME", ("SM",))
+        assert 'AT+CPMS="SM","SM","SM"' not in script.received_lines
+        assert not [note for note in modem.status.notes if "CPMS" in note]
 
-    scripted(story, initialise=False, table=table)
+    run_scripted_modem(story, initialise=False, table=table)

@@ -7,11 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import pdu
-from agent.modem.text_data import Unreadable, address, characters, moment, user_data, written
+from agent.modem.text_data import TextModeError, decode_address, encode_text, encode_timestamp, decode_user_data, encode_string
 from pdu import gsm7
 
-ALPHABET = "".join(character for character in gsm7.DEFAULT if character != "\x1b") + "".join(
-    gsm7.EXTENSION.values()
+ALPHABET = "".join(character for character in gsm7.DEFAULT_ALPHABET if character != "\x1b") + "".join(
+    gsm7.EXTENSION_TABLE.values()
 )
 
 
@@ -29,13 +29,13 @@ ALPHABET = "".join(character for character in gsm7.DEFAULT if character != "\x1b
 )
 def test_the_octets_of_a_time(text, octets):
     """As they were on the air, impossible ones too."""
-    assert moment(text) == bytes.fromhex(octets)
+    assert encode_timestamp(text) == bytes.fromhex(octets)
 
 
 @pytest.mark.parametrize("text", ["", "26/09/21", "26/09/21,14:13:20", "26/09/21,14:13:20+96", "000"])
 def test_what_is_no_time(text):
     """Without a zone nobody knows when it was."""
-    assert moment(text) is None
+    assert encode_timestamp(text) is None
 
 
 @given(st.datetimes(datetime(1970, 1, 2), datetime(2069, 12, 30)))  # noqa: DTZ001  (strategies take naive bounds)
@@ -43,12 +43,12 @@ def test_times_of_any_day(time):
     """The codec reads the same time from the octets."""
     time = time.replace(microsecond=0, tzinfo=UTC)
     shown = time.strftime("%y/%m/%d,%H:%M:%S+00")
-    assert pdu.Timestamp(moment(shown) or b"").time == time
+    assert pdu.Timestamp(encode_timestamp(shown) or b"").time == time
 
 
 def test_one_digit_of_a_zone():
     """Quarters of an hour, as two digits are."""
-    assert pdu.Timestamp(moment("26/09/21,14:13:20+8")).time.utcoffset() == timedelta(hours=2)
+    assert pdu.Timestamp(encode_timestamp("26/09/21,14:13:20+8")).time.utcoffset() == timedelta(hours=2)
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_one_digit_of_a_zone():
 )
 def test_addresses(text, kind, charset, number):
     """Numbers in the character set, and such that were not put into it; names."""
-    assert address(text, kind, charset) == number
+    assert decode_address(text, kind, charset) == number
 
 
 def shown(text, charset):
@@ -104,7 +104,7 @@ def shown(text, charset):
 def test_every_text_of_the_alphabet(charset, text):
     """The same octets as in the PDU, so that slots and doubles are known again."""
     payload, length = shown(text, charset)
-    data, scheme, sound = user_data(payload, charset, 0, length, header=False)
+    data, scheme, sound = decode_user_data(payload, charset, 0, length, has_header=False)
     assert data == pdu.UserData.of(text, alphabet=pdu.Alphabet.GSM7)
     assert scheme == 0
     assert sound or payload.endswith(("\r", "\n"))
@@ -115,22 +115,22 @@ def test_every_text_of_the_alphabet(charset, text):
 def test_binary_data(octets):
     """Digits are octets because <dcs> says so, in every set."""
     for charset in ("GSM", "HEX", "UCS2", "IRA"):
-        data, scheme, sound = user_data(octets.hex().upper(), charset, 4, len(octets), header=False)
+        data, scheme, sound = decode_user_data(octets.hex().upper(), charset, 4, len(octets), has_header=False)
         assert (data.data, scheme, sound) == (octets, 4, True)
 
 
 def test_digits_that_are_a_text():
     """The same line is text under one <dcs> and octets under another."""
-    assert user_data("0102FF", "GSM", 0, 6, header=False)[0].text == "0102FF"
-    assert user_data("0102FF", "GSM", 4, 3, header=False)[0].data == b"\x01\x02\xff"
+    assert decode_user_data("0102FF", "GSM", 0, 6, has_header=False)[0].text == "0102FF"
+    assert decode_user_data("0102FF", "GSM", 4, 3, has_header=False)[0].data == b"\x01\x02\xff"
 
 
 def test_ucs2_data_and_parts():
     """UCS-2 and a header are digits in every set."""
-    assert user_data("4F60597D", "GSM", 8, 4, header=False)[0].text == "你好"
+    assert decode_user_data("4F60597D", "GSM", 8, 4, has_header=False)[0].text == "你好"
     for part in pdu.segment("a" * 300 + "{", reference=5):
         for length in (len(part.octets), 2 * len(part.octets), part.length):
-            data, _, _ = user_data(part.octets.hex().upper(), "IRA", 0, length, header=True)
+            data, _, _ = decode_user_data(part.octets.hex().upper(), "IRA", 0, length, has_header=True)
             assert data == part
 
 
@@ -141,8 +141,8 @@ def test_seven_bits_left_over():
     for part in (short, full):
         assert len(part.octets) == 140
         for length in (140, 280, part.length):
-            assert user_data(part.octets.hex(), "GSM", 0, length, header=True)[0] == part
-    assert user_data(short.octets.hex(), "GSM", 0, 160, header=True)[0].length == 160
+            assert decode_user_data(part.octets.hex(), "GSM", 0, length, has_header=True)[0] == part
+    assert decode_user_data(short.octets.hex(), "GSM", 0, 160, has_header=True)[0].length == 160
 
 
 def test_a_last_part_of_one_character():
@@ -150,7 +150,7 @@ def test_a_last_part_of_one_character():
     last = pdu.segment("a" * 307, reference=5)[2]
     assert (last.length, len(last.octets)) == (8, 7)
     for length in (7, 14, 8):
-        assert user_data(last.octets.hex(), "GSM", 0, length, header=True)[0] == last
+        assert decode_user_data(last.octets.hex(), "GSM", 0, length, has_header=True)[0] == last
 
 
 @pytest.mark.parametrize(
@@ -175,32 +175,32 @@ def test_a_last_part_of_one_character():
 )
 def test_nothing_is_guessed(payload, charset, scheme, length):
     """A count that fits nothing, and octets that are not of the set, are no message."""
-    with pytest.raises(Unreadable):
-        user_data(payload, charset, scheme, length, header=False)
+    with pytest.raises(TextModeError):
+        decode_user_data(payload, charset, scheme, length, has_header=False)
 
 
 def test_a_latin_text_keeps_its_characters():
     """Also one that the GSM alphabet has not, as some modules map."""
-    assert user_data("caf\xe9 on", "8859-1", 0, 7, header=False)[0].text == "café on"
-    data, scheme, _ = user_data("\xe7a", "8859-1", 0, 2, header=False)
+    assert decode_user_data("caf\xe9 on", "8859-1", 0, 7, has_header=False)[0].text == "café on"
+    data, scheme, _ = decode_user_data("\xe7a", "8859-1", 0, 2, has_header=False)
     assert (data.text, scheme) == ("ça", 8)
 
 
 def test_other_ways_to_count_are_doubtful():
     """Septets or octets in place of characters: read again before it is believed."""
-    assert user_data("007B0061", "UCS2", 0, 3, header=False)[2] is False
-    assert user_data("007B0061", "UCS2", 0, 4, header=False)[2] is False
-    assert user_data("007B0061", "UCS2", 0, 2, header=False)[2] is True
-    assert user_data("hi\r\n", "GSM", 0, 4, header=False)[2] is False
+    assert decode_user_data("007B0061", "UCS2", 0, 3, has_header=False)[2] is False
+    assert decode_user_data("007B0061", "UCS2", 0, 4, has_header=False)[2] is False
+    assert decode_user_data("007B0061", "UCS2", 0, 2, has_header=False)[2] is True
+    assert decode_user_data("hi\r\n", "GSM", 0, 4, has_header=False)[2] is False
 
 
 def test_what_is_written():
     """Digits where the set has them; else only what no set takes otherwise and what ends no text entry."""
-    assert written("2936", "UCS2") == "0032003900330036"
-    assert written("000", "HEX") == "303030"
-    assert characters("{\r\x1a", "UCS2") == "007B000D001A"
-    assert characters("{", "HEX") == "1B28"
-    assert characters("ok 17", "GSM") == "ok 17"
+    assert encode_string("2936", "UCS2") == "0032003900330036"
+    assert encode_string("000", "HEX") == "303030"
+    assert encode_text("{\r\x1a", "UCS2") == "007B000D001A"
+    assert encode_text("{", "HEX") == "1B28"
+    assert encode_text("ok 17", "GSM") == "ok 17"
     for character in "{[@_$^\r\n\x1a\x1bÉ":
-        assert characters(f"a{character}", "GSM") is None
-        assert characters(f"a{character}", "IRA") is None
+        assert encode_text(f"a{character}", "GSM") is None
+        assert encode_text(f"a{character}", "IRA") is None

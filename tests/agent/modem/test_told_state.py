@@ -2,7 +2,7 @@
 
 import pytest
 
-from agent.modem.state import told_state
+from agent.modem.state import parse_registration_urc
 
 
 @pytest.mark.parametrize(
@@ -23,4 +23,4 @@ from agent.modem.state import told_state
 )
 def test_the_state_is_found_in_either_form(line, state):
     """Some modules say OK first and answer after it; <n> of the read form is no state."""
-    assert told_state(line) == state
+    assert parse_registration_urc(line) == state

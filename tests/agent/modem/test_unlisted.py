@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from agent.at.error import CommandRefused
-from agent.modem.storage import BLIND_S, WALK_S
+from agent.modem.storage import FAILED_SCAN_RETRY_S, RESCAN_INTERVAL_S
 from agent.modem.stored import Slot
 
 OK = b"\r\nOK\r\n"
@@ -22,7 +22,7 @@ def info(line):
     return f"\r\n{line}\r\n".encode() + OK
 
 
-class Shelf(dict):
+class SlotTable(dict):
     """The table of a module whose slots can be read, and not listed."""
 
     def __init__(self, slots, *, list_refusal=b"\r\n+CMS ERROR: 303\r\n", empty=EMPTY, total=20, used=None):
@@ -46,7 +46,7 @@ class Shelf(dict):
 
 
 def reads(script):
-    return [int(line.partition("=")[2]) for line in script.heard if line.startswith("AT+CMGR=")]
+    return [int(line.partition("=")[2]) for line in script.received_lines if line.startswith("AT+CMGR=")]
 
 
 def found(messages):
@@ -55,38 +55,38 @@ def found(messages):
 
 @pytest.mark.parametrize("empty", EMPTIES)
 @pytest.mark.parametrize("refusal", REFUSALS)
-def test_every_slot_is_read_until_all_were_seen(scripted, refusal, empty):
+def test_every_slot_is_read_until_all_were_seen(run_scripted_modem, refusal, empty):
     """From 0 on, as some count; whatever refuses the list and whatever an empty slot is answered with."""
 
     async def story(modem, script):
         assert found(await modem.sweep()) == {0: "hi", 3: "plan"}
         assert reads(script) == [0, 1, 2, 3]
 
-    scripted(story, table=Shelf({0: HI, 3: PLAN}, list_refusal=refusal, empty=empty))
+    run_scripted_modem(story, table=SlotTable({0: HI, 3: PLAN}, list_refusal=refusal, empty=empty))
 
 
 @pytest.mark.parametrize("empty", EMPTIES)
-def test_a_store_of_255_with_its_last_slot_in_use(scripted, empty):
+def test_a_store_of_255_with_its_last_slot_in_use(run_scripted_modem, empty):
     """To its very end, and not beyond."""
 
     async def story(modem, script):
         assert found(await modem.sweep()) == {255: "hi"}
         assert reads(script) == list(range(256))
 
-    scripted(story, table=Shelf({255: HI}, total=255, empty=empty))
+    run_scripted_modem(story, table=SlotTable({255: HI}, total=255, empty=empty))
 
 
-def test_what_holds_nothing_is_not_read(scripted):
+def test_what_holds_nothing_is_not_read(run_scripted_modem):
     """+CPMS? tells: a look costs three questions then."""
 
     async def story(modem, script):
         assert await modem.sweep() == []
-        assert script.heard == ["AT+CMGL=4", "AT+CPMS?", "AT+CPIN?"]
+        assert script.received_lines == ["AT+CMGL=4", "AT+CPMS?", "AT+CPIN?"]
 
-    scripted(story, table=Shelf({}))
+    run_scripted_modem(story, table=SlotTable({}))
 
 
-def test_our_own_messages_count_and_are_no_arrivals(scripted):
+def test_our_own_messages_count_and_are_no_arrivals(run_scripted_modem):
     """The module counts what was written or sent from it, too."""
     sent = info(f"+CMGR: 3,,15\r\n{SUBMIT}")
 
@@ -94,37 +94,37 @@ def test_our_own_messages_count_and_are_no_arrivals(scripted):
         assert found(await modem.sweep()) == {2: "hi"}
         assert reads(script) == [0, 1, 2]
 
-    scripted(story, table=Shelf({1: sent, 2: HI}))
+    run_scripted_modem(story, table=SlotTable({1: sent, 2: HI}))
 
 
-def test_a_module_that_lists_later_is_believed(scripted):
+def test_a_module_that_lists_later_is_believed(run_scripted_modem):
     """A refusal is no proof: each look begins with the list."""
 
     async def story(modem, script):
         assert found(await modem.sweep()) == {1: "hi"}
         script.table["AT+CMGL=4"] = info(f"+CMGL: 1,1,,17\r\n{HI}")
-        script.heard.clear()
+        script.received_lines.clear()
         assert found(await modem.sweep()) == {1: "hi"}
-        assert script.heard == ["AT+CMGL=4"]
+        assert script.received_lines == ["AT+CMGL=4"]
 
-    scripted(story, table=Shelf({1: HI}))
+    run_scripted_modem(story, table=SlotTable({1: HI}))
 
 
 @pytest.mark.parametrize("busy", [b"\r\n+CMS ERROR: 314\r\n", b"\r\n+CME ERROR: 14\r\n"])
-def test_a_busy_sim_is_waited_for(scripted, busy):
+def test_a_busy_sim_is_waited_for(run_scripted_modem, busy):
     """It is in the way of reading as well: nothing is read slot by slot, and the refusal is told."""
 
     async def story(modem, script):
         with pytest.raises(CommandRefused):
             await modem.sweep()
         assert reads(script) == []
-        assert modem.card_refuses
-        assert modem.store_refuses == ""
+        assert modem.is_sim_blocking_reads
+        assert modem.read_error == ""
 
-    scripted(story, table=Shelf({1: HI}, list_refusal=busy))
+    run_scripted_modem(story, table=SlotTable({1: HI}, list_refusal=busy))
 
 
-def test_a_sim_that_becomes_busy_meanwhile(scripted):
+def test_a_sim_that_becomes_busy_meanwhile(run_scripted_modem):
     """What stands behind it is not taken for empty."""
     busy = b"\r\n+CMS ERROR: 314\r\n"
 
@@ -133,15 +133,15 @@ def test_a_sim_that_becomes_busy_meanwhile(scripted):
             await modem.sweep()
         assert caught.value.code == 314
         assert reads(script) == [0, 1, 2]
-        assert modem.card_refuses
+        assert modem.is_sim_blocking_reads
 
-    scripted(story, table=Shelf({1: HI, 2: busy, 3: PLAN}))
+    run_scripted_modem(story, table=SlotTable({1: HI, 2: busy, 3: PLAN}))
 
 
 @pytest.mark.parametrize(
     "refusal", [*(f"\r\n+CMS ERROR: {code}\r\n".encode() for code in (302, 320, 500)), ERROR]
 )
-def test_where_nothing_can_be_read_the_refusal_is_told(scripted, refusal):
+def test_where_nothing_can_be_read_the_refusal_is_told(run_scripted_modem, refusal):
     """Neither list nor slots show what is there. The slots are not gone through again and again."""
 
     async def story(modem, script):
@@ -150,17 +150,17 @@ def test_where_nothing_can_be_read_the_refusal_is_told(scripted, refusal):
                 await modem.sweep()
             assert "AT+CMGL" in str(caught.value)
         assert reads(script) == list(range(21))
-        assert "AT+CMGL=4 was refused" in modem.store_refuses
-        assert modem.moved.is_set()
-        await asyncio.sleep(BLIND_S)
+        assert "AT+CMGL=4 was refused" in modem.read_error
+        assert modem.status_changed.is_set()
+        await asyncio.sleep(FAILED_SCAN_RETRY_S)
         script.table["AT+CMGR=4"] = info(f"+CMGR: 1,,17\r\n{HI}")
         assert found(await modem.sweep()) == {4: "hi"}
-        assert modem.store_refuses == ""
+        assert modem.read_error == ""
 
-    scripted(story, table=Shelf({4: refusal}, list_refusal=refusal, empty=refusal))
+    run_scripted_modem(story, table=SlotTable({4: refusal}, list_refusal=refusal, empty=refusal))
 
 
-def test_what_it_counts_and_does_not_show_is_looked_for_seldom(scripted):
+def test_what_it_counts_and_does_not_show_is_looked_for_seldom(run_scripted_modem):
     """Once an hour, and at once when it counts one more or says that it is full."""
 
     async def story(modem, script):
@@ -169,39 +169,39 @@ def test_what_it_counts_and_does_not_show_is_looked_for_seldom(scripted):
         assert await modem.sweep() == []
         assert reads(script) == list(range(21))
         for again in (lambda: None, lambda: setattr(shelf, "used", 2)):
-            script.heard.clear()
+            script.received_lines.clear()
             assert await modem.sweep() == []
             assert len(reads(script)) == (21 if shelf.used == 2 else 0)
             again()
-        script.heard.clear()
-        await asyncio.sleep(WALK_S)
+        script.received_lines.clear()
+        await asyncio.sleep(RESCAN_INTERVAL_S)
         shelf.slots[9] = HI
         assert found(await modem.sweep()) == {9: "hi"}
         shelf.used = 1
-        script.heard.clear()
+        script.received_lines.clear()
         assert found(await modem.sweep()) == {9: "hi"}
         assert reads(script) == list(range(10))
 
-    shelves = [Shelf({})]
-    scripted(story, table=shelves[0])
+    shelves = [SlotTable({})]
+    run_scripted_modem(story, table=shelves[0])
 
 
-def test_a_store_that_is_full_is_looked_into_at_once(scripted):
+def test_a_store_that_is_full_is_looked_into_at_once(run_scripted_modem):
     """Whatever was seen of it before."""
 
     async def story(modem, script):
         assert await modem.sweep() == []
-        script.heard.clear()
+        script.received_lines.clear()
         script.wire.write(b'\r\n+QIND: "smsfull","ME"\r\n')
-        await modem.next_news()
+        await modem.next_event()
         await modem.sweep()
         assert len(reads(script)) == 21
 
-    scripted(story, table=Shelf({}, used=1))
+    run_scripted_modem(story, table=SlotTable({}, used=1))
 
 
 @pytest.mark.parametrize("told", [ERROR, info('+CPMS: "ME","ME","ME"')])
-def test_how_much_there_is_may_not_be_told(scripted, told):
+def test_how_much_there_is_may_not_be_told(run_scripted_modem, told):
     """Then as many slots as most SIMs have are looked into, once an hour where there was nothing."""
 
     async def story(modem, script):
@@ -210,15 +210,15 @@ def test_how_much_there_is_may_not_be_told(scripted, told):
         assert reads(script) == list(range(51))
         del shelf.slots[2]
         await modem.sweep()
-        script.heard.clear()
+        script.received_lines.clear()
         assert await modem.sweep() == []
         assert reads(script) == []
 
-    shelf = Shelf({2: HI}, total=60)
-    scripted(story, table=shelf)
+    shelf = SlotTable({2: HI}, total=60)
+    run_scripted_modem(story, table=shelf)
 
 
-def test_in_each_store(scripted):
+def test_in_each_store(run_scripted_modem):
     """The other ones as well; each is counted for itself."""
     state = {"store": "ME"}
     held = {"ME": {1: HI}, "SM": {2: PLAN}}
@@ -243,7 +243,7 @@ def test_in_each_store(scripted):
         assert reads(script) == [0, 1, 0, 1, 2]
         assert state["store"] == "ME"
 
-    scripted(story, table=table)
+    run_scripted_modem(story, table=table)
 
 
 TEXT = {
@@ -259,7 +259,7 @@ TEXT = {
 HEADER = '"REC UNREAD","003000300030",,"26/09/21,14:13:20+00",129,4,0,0,"",129,2'
 
 
-def test_text_mode(scripted):
+def test_text_mode(run_scripted_modem):
     """The same; what text mode cannot show is read in PDU mode."""
     state = {"format": 1}
     report = "07914477000900000607038100F0629012413102006290124131320000"
@@ -285,26 +285,26 @@ def test_text_mode(scripted):
         assert state["format"] == 1
         assert (await modem.read(Slot("ME", 4))).raw == report
 
-    scripted(story, table=table, options={"message_format": "text"})
+    run_scripted_modem(story, table=table, options={"message_format": "text"})
 
 
 @pytest.mark.parametrize("there", [EMPTY, info(f"+CMGR: 1,,17\r\n{HI}")])
-def test_a_module_of_which_nothing_but_slots_is_known(scripted, there):
+def test_a_module_of_which_nothing_but_slots_is_known(run_scripted_modem, there):
     """Neither +CPMS nor +CMGL: one slot that can be looked into tells that it keeps messages."""
     table = {"AT+CPMS?": ERROR, "AT+CPMS=?": ERROR, "AT+CMGL=4": ERROR, "AT+CMGR=1": there}
 
     async def story(modem, script):
-        assert "no store" not in str(script.condition)
+        assert "no store" not in str(script.status)
 
-    scripted(story, table=table)
+    run_scripted_modem(story, table=table)
 
 
-def test_a_sim_that_is_gone_where_nothing_can_be_listed(scripted):
+def test_a_sim_that_is_gone_where_nothing_can_be_listed(run_scripted_modem):
     """A list that is refused says nothing, and an empty store hides it: the SIM is asked for."""
 
     async def story(modem, script):
         script.table["AT+CPIN?"] = b"\r\n+CME ERROR: 10\r\n"
         assert await modem.sweep() == []
-        assert modem.news_at_hand() is not None
+        assert modem.poll_event() is not None
 
-    scripted(story, table=Shelf({}))
+    run_scripted_modem(story, table=SlotTable({}))

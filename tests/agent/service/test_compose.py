@@ -1,16 +1,16 @@
 import pytest
 
 import pdu
-from agent.service.compose import CannotCompose, ReplyRules, compose
-from agent.service.profile import PROFILES
+from agent.service.compose import ComposeError, ReplyConfig, compose
+from agent.service.profile import SERVICE_PROFILES
 
-SIM = PROFILES["super-sim"]
-WIRELESS = PROFILES["programmable-wireless"]
+SIM = SERVICE_PROFILES["super-sim"]
+WIRELESS = SERVICE_PROFILES["programmable-wireless"]
 SID = "HC0123456789abcdef0123456789abcdef"
 
 
 def texts(content, sid=None, service=SIM, **rules):
-    parts = compose(content, sid, service, ReplyRules(**rules), 7)
+    parts = compose(content, sid, service, ReplyConfig(**rules), 7)
     return [part.text for part in parts]
 
 
@@ -60,10 +60,10 @@ def test_the_sid_stands_in_front_when_asked_for():
 
 def test_octets_go_where_the_service_carries_them():
     """140 octets on Programmable Wireless, none on Super SIM, never half of them."""
-    [part] = compose(bytes(140), None, WIRELESS, ReplyRules(), 1)
+    [part] = compose(bytes(140), None, WIRELESS, ReplyConfig(), 1)
     assert part.data == bytes(140)
     assert part.alphabet is pdu.Alphabet.OCTETS
-    with pytest.raises(CannotCompose, match="super-sim carries no binary"):
-        compose(b"x", None, SIM, ReplyRules(), 1)
-    with pytest.raises(CannotCompose, match="141 octets needs 2 messages"):
-        compose(bytes(141), None, WIRELESS, ReplyRules(), 1)
+    with pytest.raises(ComposeError, match="super-sim carries no binary"):
+        compose(b"x", None, SIM, ReplyConfig(), 1)
+    with pytest.raises(ComposeError, match="141 octets needs 2 messages"):
+        compose(bytes(141), None, WIRELESS, ReplyConfig(), 1)

@@ -3,40 +3,40 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 import pdu
-from agent.service.message import Command, Part, Report, Stray
-from agent.service.profile import PROFILES
-from agent.service.receive import identity, receive
+from agent.service.message import ReceivedCommand, MessagePart, ReceivedReport, IgnoredMessage
+from agent.service.profile import SERVICE_PROFILES
+from agent.service.receive import message_identity, classify
 
-WIRELESS = PROFILES["programmable-wireless"]
-WHEN = datetime(2026, 11, 22, 12, 0, 0, tzinfo=UTC)
+WIRELESS = SERVICE_PROFILES["programmable-wireless"]
+TIMESTAMP = datetime(2026, 11, 22, 12, 0, 0, tzinfo=UTC)
 SID = "DC0123456789abcdef0123456789abcdef"
 
 
-class Nothing:
+class EmptyHistory:
     """Remembers nothing."""
 
-    def parts(self, key):
+    def stored_parts(self, key):
         return {}
 
-    def seen(self, identity_):
+    def is_known(self, identity):
         return False
 
 
-class Some(Nothing):
+class StubHistory(EmptyHistory):
     """Remembers these parts."""
 
-    def __init__(self, *parts, seen=()):
+    def __init__(self, *parts, known=()):
         self._parts = {part.number: part for part in parts}
-        self._seen = set(seen)
+        self._known = set(known)
 
-    def parts(self, key):
+    def stored_parts(self, key):
         return self._parts
 
-    def seen(self, identity_):
-        return identity_ in self._seen
+    def is_known(self, identity):
+        return identity in self._known
 
 
-def deliver(content, sender="2936", when=WHEN, **fields):
+def deliver(content, sender="2936", when=TIMESTAMP, **fields):
     """A DELIVER with that text, those octets or that user data."""
     data = content if isinstance(content, pdu.UserData) else pdu.UserData.of(content)
     return pdu.Deliver(
@@ -48,21 +48,21 @@ def deliver(content, sender="2936", when=WHEN, **fields):
     )
 
 
-def take(message, memory=None, service=WIRELESS):
-    return receive(message, pdu.encode(message).hex, service, memory or Nothing())
+def classify_message(message, history=None, service=WIRELESS):
+    return classify(message, pdu.encode(message).hex, service, history or EmptyHistory())
 
 
 def test_a_text_with_a_sid_is_a_command():
     """SID, body without it, the time with its offset."""
-    found = take(deliver(f"{SID} led on"))
-    assert isinstance(found, Command)
-    assert (found.sid, found.body, found.timestamp) == (SID, "led on", WHEN)
+    found = classify_message(deliver(f"{SID} led on"))
+    assert isinstance(found, ReceivedCommand)
+    assert (found.sid, found.body, found.timestamp) == (SID, "led on", TIMESTAMP)
     assert found.answerable
 
 
 def test_binary_has_no_sid():
     """Octets are handed on unchanged, whatever they look like."""
-    found = take(deliver(SID.encode()))
+    found = classify_message(deliver(SID.encode()))
     assert (found.sid, found.body) == (None, SID.encode())
 
 
@@ -71,7 +71,7 @@ def test_binary_has_no_sid():
 )
 def test_the_digits_of_the_service_command_whatever_their_type(kind):
     """Networks write a short code in every type of number."""
-    assert isinstance(take(deliver("on", pdu.Address("2936", kind))), Command)
+    assert isinstance(classify_message(deliver("on", pdu.Address("2936", kind))), ReceivedCommand)
 
 
 @pytest.mark.parametrize(
@@ -89,17 +89,17 @@ def test_the_digits_of_the_service_command_whatever_their_type(kind):
 )
 def test_nobody_else_commands(sender):
     """No substring, no missing zero, no alphanumeric name."""
-    found = take(deliver("led on", sender))
-    assert isinstance(found, Stray)
+    found = classify_message(deliver("led on", sender))
+    assert isinstance(found, IgnoredMessage)
     assert "not from 2936" in found.reason
 
 
 def test_zeros_are_digits():
     """000 is not 0 and not 00."""
-    service = PROFILES["super-sim"]
-    assert isinstance(take(deliver("on", "000"), service=service), Command)
+    service = SERVICE_PROFILES["super-sim"]
+    assert isinstance(classify_message(deliver("on", "000"), service=service), ReceivedCommand)
     for other in ("0", "00", "0000"):
-        assert isinstance(take(deliver("on", other), service=service), Stray)
+        assert isinstance(classify_message(deliver("on", other), service=service), IgnoredMessage)
 
 
 @pytest.mark.parametrize(
@@ -108,37 +108,37 @@ def test_zeros_are_digits():
 )
 def test_what_could_start_a_loop_is_never_answered(message):
     """An error answer, and a message that a machine sent on its own."""
-    assert not take(message).answerable
+    assert not classify_message(message).answerable
 
 
 def test_a_report_is_no_command():
     """A status report from the service's own number stays a report."""
-    report = pdu.StatusReport(1, pdu.Address.parse("2936"), pdu.Timestamp.of(WHEN), pdu.Timestamp.of(WHEN), 0)
-    assert isinstance(take(report), Report)
+    report = pdu.StatusReport(1, pdu.Address.parse("2936"), pdu.Timestamp.of(TIMESTAMP), pdu.Timestamp.of(TIMESTAMP), 0)
+    assert isinstance(classify_message(report), ReceivedReport)
 
 
 def test_a_silent_message_is_a_stray():
     """TP-PID 0x40 carries nothing to be run."""
-    assert isinstance(take(deliver("on", protocol_identifier=0x40)), Stray)
+    assert isinstance(classify_message(deliver("on", protocol_identifier=0x40)), IgnoredMessage)
 
 
 def test_compressed_text_is_a_stray():
     """What nobody can read commands nobody, and is kept."""
     message = pdu.decode("07915155001032F40404819263002062111222030000026A6B")
-    assert isinstance(take(message), Stray)
+    assert isinstance(classify_message(message), IgnoredMessage)
 
 
 def test_parts_wait_for_each_other_and_join_in_any_order():
     """The last part brings the whole Command, with the SID found across the cut."""
     text = "led " + "x" * 140 + f" {SID}"
     first, second = (deliver(part) for part in pdu.segment(text, reference=9))
-    one = take(first)
-    assert isinstance(one, Part)
+    one = classify_message(first)
+    assert isinstance(one, MessagePart)
     assert (one.number, one.key.total, one.key.reference) == (1, 2, 9)
-    whole = take(second, Some(one))
-    two = take(second)
-    assert isinstance(whole, Command)
-    assert whole == take(first, Some(two))
+    whole = classify_message(second, StubHistory(one))
+    two = classify_message(second)
+    assert isinstance(whole, ReceivedCommand)
+    assert whole == classify_message(first, StubHistory(two))
     assert (whole.sid, whole.body) == (SID, "led " + "x" * 140)
     assert len(whole.parts) == 2
 
@@ -152,25 +152,25 @@ def test_a_surrogate_pair_across_two_parts_is_one_character():
         header = (pdu.Concatenation(3, 2, number, wide=False).element,)
         front = pdu.header.write_header(header)
         parts.append(deliver(pdu.UserData(front + piece, len(front + piece), pdu.Alphabet.UCS2, True)))
-    assert take(parts[1], Some(take(parts[0]))).body == text
+    assert classify_message(parts[1], StubHistory(classify_message(parts[0]))).body == text
 
 
 def test_a_part_that_comes_again_completes_nothing():
     """Redelivered parts of a finished message must not join with those of the next."""
     first, second = (deliver(part) for part in pdu.segment("y" * 200, reference=9))
-    assert isinstance(take(second, Some(take(first), seen=[identity(second)])), Part)
+    assert isinstance(classify_message(second, StubHistory(classify_message(first), known=[message_identity(second)])), MessagePart)
 
 
 def test_a_part_of_another_hour_belongs_to_another_message():
     """A reference comes again while an incomplete message waits: they are never joined, the later stays."""
-    before, after = WHEN - timedelta(hours=2), WHEN + timedelta(hours=2)
+    before, after = TIMESTAMP - timedelta(hours=2), TIMESTAMP + timedelta(hours=2)
     first, second = pdu.segment("y" * 200, reference=9)
-    one = take(deliver(first))
+    one = classify_message(deliver(first))
     for part in (first, second):
-        assert take(deliver(part, when=after), Some(one)).anew
-        assert isinstance(take(deliver(part, when=before), Some(one)), Stray)
-    soon = deliver(second, when=WHEN + timedelta(minutes=20))
-    assert isinstance(take(soon, Some(one)), Command)
+        assert classify_message(deliver(part, when=after), StubHistory(one)).reference_reused
+        assert isinstance(classify_message(deliver(part, when=before), StubHistory(one)), IgnoredMessage)
+    soon = deliver(second, when=TIMESTAMP + timedelta(minutes=20))
+    assert isinstance(classify_message(soon, StubHistory(one)), ReceivedCommand)
 
 
 def test_the_identity_tells_messages_apart():
@@ -179,19 +179,19 @@ def test_the_identity_tells_messages_apart():
     others = [
         deliver("off"),
         deliver("on", "000"),
-        deliver("on", when=WHEN.replace(second=1)),
+        deliver("on", when=TIMESTAMP.replace(second=1)),
         deliver(pdu.UserData.of("on", alphabet=pdu.Alphabet.UCS2)),
     ]
-    assert identity(base) == identity(deliver("on"))
-    assert len({identity(each) for each in (base, *others)}) == 5
+    assert message_identity(base) == message_identity(deliver("on"))
+    assert len({message_identity(each) for each in (base, *others)}) == 5
     undated = pdu.decode(pdu.encode(base).hex.replace("62112221000000", "00000000000000"))
     assert undated.service_centre_timestamp.time is None
-    assert identity(undated) is None
+    assert message_identity(undated) is None
 
 
 def test_a_message_of_our_own_is_a_stray():
     """What was written into the module's store to be sent commands nobody, whoever it is for."""
-    found = take(
+    found = classify_message(
         pdu.Submit(destination_address=pdu.Address.parse("2936"), user_data=pdu.UserData.of("led on"))
     )
-    assert found == Stray("Submit is no message from the network", None, None)
+    assert found == IgnoredMessage("Submit is no message from the network", None, None)

@@ -1,30 +1,30 @@
 import pytest
 
-from agent.service.sid import split
+from agent.service.sid import split_sid
 
 SID = "DC0123456789abcdef0123456789ABCDEF"
-WRITTEN = "DC0123456789abcdef0123456789abcdef"
+NORMALISED = "DC0123456789abcdef0123456789abcdef"
 OTHER = "HC" + "f" * 32
 
 
 @pytest.mark.parametrize(
     ("text", "sid", "body"),
     [
-        (f"{SID} led on", WRITTEN, "led on"),
-        (f"led on {SID}", WRITTEN, "led on"),
-        (SID, WRITTEN, ""),
-        (f"{SID} ", WRITTEN, ""),
-        (f" {SID}", WRITTEN, ""),
+        (f"{SID} led on", NORMALISED, "led on"),
+        (f"led on {SID}", NORMALISED, "led on"),
+        (SID, NORMALISED, ""),
+        (f"{SID} ", NORMALISED, ""),
+        (f" {SID}", NORMALISED, ""),
         (f"{OTHER} on", OTHER, "on"),
-        (f"{SID} on {OTHER}", WRITTEN, f"on {OTHER}"),
-        (f"{SID} {OTHER}", WRITTEN, OTHER),
-        (f"{SID}  two spaces", WRITTEN, " two spaces"),
-        (f"a  {SID}", WRITTEN, "a "),
+        (f"{SID} on {OTHER}", NORMALISED, f"on {OTHER}"),
+        (f"{SID} {OTHER}", NORMALISED, OTHER),
+        (f"{SID}  two spaces", NORMALISED, " two spaces"),
+        (f"a  {SID}", NORMALISED, "a "),
     ],
 )
 def test_a_whole_sid_is_taken_out(text, sid, body):
     """Whole before a space or the end, or at the very end after a space; the first of two counts."""
-    assert split(text) == (sid, body)
+    assert split_sid(text) == (sid, body)
 
 
 @pytest.mark.parametrize(
@@ -55,4 +55,4 @@ def test_a_whole_sid_is_taken_out(text, sid, body):
 )
 def test_anything_less_than_whole_stays_in_the_body(text):
     """A cut, glued or foreign SID is no SID: the body stays as it came."""
-    assert split(text) == (None, text)
+    assert split_sid(text) == (None, text)

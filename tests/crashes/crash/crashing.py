@@ -11,29 +11,29 @@ import signal
 import sys
 from pathlib import Path
 
-from agent.app import Agent, Seams
-from agent.at.opening import opener
-from agent.config import load
+from agent.app import Agent, Dependencies
+from agent.at.opening import make_opener
+from agent.config import load_config
 from agent.journal.journal import Journal
 
-config = load(Path(sys.argv[1]))
-kind, left = sys.argv[2], int(sys.argv[3])
+agent_config = load_config(Path(sys.argv[1]))
+kind, remaining = sys.argv[2], int(sys.argv[3])
 
 
-def count(what):
+def count_event(event):
     """One more of them has happened."""
-    global left  # noqa: PLW0603  (a script that counts down to its own end)
-    if what == kind:
-        left -= 1
-        if left == 0:
+    global remaining  # noqa: PLW0603  (a script that counts down to its own end)
+    if event == kind:
+        remaining -= 1
+        if remaining == 0:
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-transaction = Journal.transaction
+original_transaction = Journal.transaction
 
 
-def counted(self):
-    inner = transaction(self)
+def counted_transaction(self):
+    inner = original_transaction(self)
 
     class Counted:
         def __enter__(self):
@@ -42,45 +42,45 @@ def counted(self):
         def __exit__(self, *error):
             result = inner.__exit__(*error)
             if error[0] is None:
-                count("commit")
+                count_event("commit")
             return result
 
     return Counted()
 
 
-Journal.transaction = counted
+Journal.transaction = counted_transaction
 
 
-def counting(open_port):
+def count_writes(open_port):
     async def opened(*arguments):
         wire = await open_port(*arguments)
         write = wire.write
 
         def counted_write(data):
             write(data)
-            count("write")
+            count_event("write")
 
-        return Counted(wire, counted_write)
+        return CountingTransport(wire, counted_write)
 
     return opened
 
 
-class Counted:
+class CountingTransport:
     """A wire that notices each write; everything else is the wire's own."""
 
-    def __init__(self, wire, write):
-        self._wire = wire
+    def __init__(self, transport, write):
+        self._transport = transport
         self.write = write
 
     def __getattr__(self, name):
-        return getattr(self._wire, name)
+        return getattr(self._transport, name)
 
 
 async def main():
     agent = Agent(
-        config,
+        agent_config,
         lambda step: print(step, file=sys.stderr, flush=True),
-        Seams(opener=counting(opener(config.modem.port, config.modem.baud))),
+        Dependencies(opener=count_writes(make_opener(agent_config.modem.port, agent_config.modem.baud))),
     )
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, agent.stop)
     await agent.run()

@@ -17,33 +17,33 @@ from dataclasses import dataclass
 import pdu
 from crash import handlers, plan
 from crash.disk import LoggedDisk
-from crash.field import INSTALLED
-from crash.kills import build, send
-from crash.ledger import number_of
-from crash.relay import Relay
+from crash.field import INSTALLED_COMMAND
+from crash.kills import build_env, send_planned
+from crash.ledger import command_number
+from crash.relay import RecordingRelay
 
-NEAR = 4
+MAX_DISTANCE = 4
 """Half of the cuts come within so many writes after something that was seen."""
-LIVES = {"generic": (2.0, 1.5, 2.5), "nrf91": (2.5,)}
+RUN_DURATIONS_S = {"generic": (2.0, 1.5, 2.5), "nrf91": (2.5,)}
 """Simulated module: how long each agent works, in seconds. One stores messages, one hands them over."""
-ORDERS_A_SECOND = 9
-SESSION_S = 30.0
+MESSAGES_PER_SECOND = 9
+SESSION_TIMEOUT_S = 30.0
 """Until the first session, on a busy machine."""
 
 
 @dataclass(frozen=True)
-class Fact:
+class DurableFact:
     """What must be known after a cut that leaves at least `mark` entries of the log."""
 
-    what: str
-    mark: int
-    number: int | None = None
+    kind: str
+    log_position: int
+    command_number: int | None = None
     """Of the Command."""
     attempt: int = 0
     raw: str = ""
 
 
-class Recording:
+class PowerCutRecording:
     """An agent at work on a disk that remembers."""
 
     def __init__(self, folder, seed, device, program=None):
@@ -53,92 +53,92 @@ class Recording:
         self._program = program
         self._seed = seed
         self.facts = []
-        self.trouble = []
+        self.errors = []
 
-    def orders(self):
+    def planned_messages(self):
         """No handler shoots the agent: this is about power."""
-        lives = LIVES[self._device]
+        lives = RUN_DURATIONS_S[self._device]
         wanted = [
             order
-            for life in plan.draw(self._seed, 100)
-            for order in life.orders
-            if order.kind not in handlers.SHOOTING
+            for life in plan.draw_plan(self._seed, 100)
+            for order in life.messages
+            if order.kind not in handlers.KILLS_AGENT
         ]
-        return wanted[: int(sum(lives) * ORDERS_A_SECOND)]
+        return wanted[: int(sum(lives) * MESSAGES_PER_SECOND)]
 
     async def record(self):
         """Work for some seconds, with kills between."""
-        with self._disk.recording():
-            relay = Relay(self._folder / "sim", self._disk.mark)
+        with self._disk.record():
+            relay = RecordingRelay(self._folder / "sim", self._disk.log_position)
             port = await relay.start()
-            field = build(
+            field = build_env(
                 self._folder,
                 self._seed,
                 port=f"socket://127.0.0.1:{port}",
-                journal=self._disk.mounted / "journal.db",
-                log=self._disk.log,
+                journal=self._disk.mount_point / "journal.db",
+                disk_log=self._disk.log_path,
                 device=self._device,
             )
             await field.sandbox.start()
             try:
-                orders = asyncio.create_task(self._send(field, self.orders()))
-                lives = LIVES[self._device]
+                orders = asyncio.create_task(self._send_messages(field, self.planned_messages()))
+                lives = RUN_DURATIONS_S[self._device]
                 for number, seconds in enumerate(lives, 1):
-                    await self._live(
+                    await self._run_agent(
                         field, seconds, signal.SIGTERM if number == len(lives) else signal.SIGKILL
                     )
                 await orders
             finally:
                 await relay.stop()
                 await field.sandbox.stop()
-        self.facts = [*seen_facts(relay.seen), *_noted(self._folder / "runs")]
+        self.facts = [*facts_from_effects(relay.effects), *_facts_from_audit_log(self._folder / "runs")]
 
-    async def _live(self, field, seconds, end):
+    async def _run_agent(self, env, seconds, end_signal):
         """Some seconds of work, from the beginning of the first session."""
-        process = await field.run(program=self._program)
+        process = await env.start_agent(program=self._program)
         at_work = asyncio.Event()
         with (self._folder / "agent.log").open("ab") as log:
-            reading = asyncio.create_task(_read(process, log, at_work))
+            reading = asyncio.create_task(_read_log(process, log, at_work))
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(SESSION_S):
+                async with asyncio.timeout(SESSION_TIMEOUT_S):
                     await at_work.wait()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(seconds):
                     await process.wait()
-                    self.trouble.append(f"the agent ended by itself, status {process.returncode}")
+                    self.errors.append(f"the agent ended by itself, status {process.returncode}")
             if process.returncode is None:
-                process.send_signal(end)
+                process.send_signal(end_signal)
                 await process.wait()
             await reading
 
-    async def _send(self, field, orders):
-        for order in orders:
-            send(field, order)
-            await asyncio.sleep(1 / ORDERS_A_SECOND)
+    async def _send_messages(self, env, messages):
+        for order in messages:
+            send_planned(env, order)
+            await asyncio.sleep(1 / MESSAGES_PER_SECOND)
 
-    def moments(self, count, rng):
+    def choose_cut_positions(self, count, rng):
         """Where to cut, as numbers of entries."""
         last = len(self._disk.entries)
-        marks = [fact.mark for fact in self.facts]
+        marks = [fact.log_position for fact in self.facts]
         for number in range(count):
             if number % 2:
                 yield rng.randrange(min(marks), last + 1)
             else:
-                yield min(last, rng.choice(marks) + rng.randrange(NEAR))
+                yield min(last, rng.choice(marks) + rng.randrange(MAX_DISTANCE))
 
-    def cut(self, at, rng):
+    def cut_power(self, at, rng):
         """Cut, and answer what was forgotten, as sentences; the journal stays in the folder `found`."""
         found = self._folder / "found"
         shutil.rmtree(found, ignore_errors=True)
         found.mkdir()
-        self._disk.cut(at, rng, "journal.db*", found)
-        due = [fact for fact in self.facts if fact.mark <= at]
+        self._disk.restore_at(at, rng, "journal.db*", found)
+        due = [fact for fact in self.facts if fact.log_position <= at]
         try:
-            return [f"cut at {at}: {sentence}" for sentence in forgotten(found / "journal.db", due)]
+            return [f"cut at {at}: {sentence}" for sentence in find_forgotten(found / "journal.db", due)]
         except sqlite3.Error as error:
             return [f"cut at {at}: the journal is damaged: {error}"]
 
-    async def start(self):
+    async def start_agent(self):
         """Start the agent on the journal found, without a module; answers sentences on what went wrong."""
         found = self._folder / "found"
         (found / "handlers").mkdir(mode=0o755)
@@ -149,7 +149,7 @@ class Recording:
             '[control]\nsocket = "control.sock"\n'
         )
         process = await asyncio.create_subprocess_exec(
-            INSTALLED, "run", "--config", config, stderr=asyncio.subprocess.PIPE, env={**os.environ}
+            INSTALLED_COMMAND, "run", "--config", config, stderr=asyncio.subprocess.PIPE, env={**os.environ}
         )
         said = b""
         async with asyncio.timeout(30):
@@ -165,7 +165,7 @@ class Recording:
         return [f"{sending} answers still sending after a start"] if sending else []
 
 
-async def _read(process, log, at_work):
+async def _read_log(process, log, at_work):
     """Keep what the agent says, and see it begin."""
     async for line in process.stderr:
         log.write(line)
@@ -174,43 +174,43 @@ async def _read(process, log, at_work):
     at_work.set()
 
 
-def seen_facts(seen):
+def facts_from_effects(effects):
     """What passed through the cable, as facts."""
     delivered = [
-        (each, pdu.decode(bytes.fromhex(each.raw), direction="mt")) for each in seen if each.what != "body"
+        (each, pdu.decode(bytes.fromhex(each.raw), direction="mt")) for each in effects if each.kind != "body"
     ]
     facts = [
-        Fact(each.what, each.mark, _whole(place, delivered), raw=each.raw)
+        DurableFact(each.kind, each.log_position, _command_number_at(place, delivered), raw=each.raw)
         for place, (each, _) in enumerate(delivered)
     ]
-    for each in seen:
-        if each.what == "body":
+    for each in effects:
+        if each.kind == "body":
             submit = pdu.decode(bytes.fromhex(each.raw), direction="mo")
-            facts.append(Fact("body", each.mark, raw=submit.user_data.octets.hex()))
+            facts.append(DurableFact("body", each.log_position, raw=submit.user_data.octets.hex()))
     return facts
 
 
-def _whole(place, delivered):
+def _command_number_at(place, delivered):
     """Which Command this is, or is a part of.
 
     Only the first part says so, and slots are no order: it may be taken last. References come again: of those
     with the same one it is the nearest.
     """
     deliver = delivered[place][1]
-    if _reference(deliver) is None or _number(deliver) is not None:
-        return _number(deliver)
+    if _reference(deliver) is None or _command_number(deliver) is not None:
+        return _command_number(deliver)
     firsts = [
-        (abs(other - place), _number(each))
+        (abs(other - place), _command_number(each))
         for other, (_, each) in enumerate(delivered)
-        if _reference(each) == _reference(deliver) and _number(each) is not None
+        if _reference(each) == _reference(deliver) and _command_number(each) is not None
     ]
     return min(firsts)[1] if firsts else None
 
 
-def _number(deliver):
+def _command_number(deliver):
     if deliver.text is not None:
-        return number_of({"text": deliver.text})
-    return number_of({"mode": "binary", "body": deliver.data.hex()})
+        return command_number({"text": deliver.text})
+    return command_number({"mode": "binary", "body": deliver.data.hex()})
 
 
 def _reference(deliver):
@@ -219,22 +219,22 @@ def _reference(deliver):
     return None if concatenation is None else concatenation.reference
 
 
-def _noted(notes):
-    return [Fact(what, mark, number, attempt) for what, number, attempt, mark in handlers.noted(notes)]
+def _facts_from_audit_log(path):
+    return [DurableFact(what, mark, number, attempt) for what, number, attempt, mark in handlers.read_audit_log(path)]
 
 
-def forgotten(path, due):
+def find_forgotten(path, facts):
     """What should stand in the journal at `path` and does not; one sentence each. Raises sqlite3.Error."""
     if not path.exists():
-        return ["there is no journal"] if due else []
+        return ["there is no journal"] if facts else []
     with contextlib.closing(sqlite3.connect(path)) as journal:
         journal.row_factory = sqlite3.Row
         sound = [row[0] for row in journal.execute("PRAGMA integrity_check")]
         if sound != ["ok"]:
             return [f"the journal is damaged: {sound[0]}"]
-        if not due:
+        if not facts:
             return []
-        commands = {number_of(_plain(row)): row for row in journal.execute("SELECT * FROM commands")}
+        commands = {command_number(_plain_row(row)): row for row in journal.execute("SELECT * FROM commands")}
         kept = {row[0] for row in journal.execute("SELECT raw FROM parts UNION SELECT raw FROM strays")}
         bodies = Counter(
             bytes(row[0]).hex()
@@ -244,20 +244,20 @@ def forgotten(path, due):
             row[0] for row in journal.execute("SELECT command FROM actions WHERE state NOT IN ('waiting')")
         }
     return [
-        f"{fact.what} {fact.number or fact.raw} at {fact.mark} is forgotten"
-        for fact in due
-        if not _known(fact, commands, kept, bodies, acting)
+        f"{fact.kind} {fact.command_number or fact.raw} at {fact.log_position} is forgotten"
+        for fact in facts
+        if not _is_stored(fact, commands, kept, bodies, acting)
     ]
 
 
-def _plain(row):
+def _plain_row(row):
     body = row["body"]
     return {"mode": row["mode"], "body": body.hex() if isinstance(body, bytes) else body}
 
 
-def _known(fact, commands, kept, bodies, acting):
-    row = commands.get(fact.number)
-    match fact.what:
+def _is_stored(fact, commands, kept, bodies, acting):
+    row = commands.get(fact.command_number)
+    match fact.kind:
         case "deleted" | "acknowledged":
             return row is not None or fact.raw in kept
         case "body":

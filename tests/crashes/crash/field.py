@@ -9,23 +9,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from agent.app import Agent
-from agent.config import load
-from hardware.sim.network.events import EventKind
+from agent.config import load_config
+from hardware.sim.network.events import NetworkEventKind
 from hardware.sim.sandbox import Sandbox
 
-CRASHING = Path(__file__).with_name("crashing.py")
-INSTALLED = Path(sys.executable).with_name("modem-agent")
+CRASH_AFTER_PROGRAM = Path(__file__).with_name("crashing.py")
+INSTALLED_COMMAND = Path(sys.executable).with_name("modem-agent")
 """The command as users have it."""
 
 
 @dataclass
-class Field:
+class SandboxEnv:
     """One SIM in the sandbox, the folder of its agent, and what happened there."""
 
     sandbox: Sandbox
     folder: Path
     service: str
-    happened: list = field(default_factory=list)
+    network_events: list = field(default_factory=list)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
@@ -36,35 +36,35 @@ class Field:
     def config(self):
         return self.folder / "agent.toml"
 
-    def observe(self, _sim, event):
-        self.happened.append(event)
+    def on_network_event(self, _sim, event):
+        self.network_events.append(event)
         self.changed.set()
 
-    def create(self, text, **parameters):
+    def create_command(self, text, **parameters):
         """A Command from the service to the SIM; answers its SID."""
         key = "Payload" if self.service == "super-sim" else "Command"
         return self.sandbox.services[self.service].create({"Sim": "sim", key: text, **parameters}).sid
 
-    def answers(self):
+    def sent_bodies(self):
         """What has left the module, as texts in order."""
-        return [event.body for event in self.happened if event.kind is EventKind.ORIGINATED]
+        return [event.body for event in self.network_events if event.kind is NetworkEventKind.ORIGINATED]
 
-    def runs(self):
+    def handler_log_lines(self):
         """The lines that the handlers wrote, one a run."""
         path = self.folder / "runs"
         return path.read_text().splitlines() if path.exists() else []
 
-    async def until(self, true, seconds=10):
+    async def wait_until(self, condition, timeout_s=10):
         """Wait for something that an event of the sandbox makes true."""
-        async with asyncio.timeout(seconds):
-            while not true():
+        async with asyncio.timeout(timeout_s):
+            while not condition():
                 self.changed.clear()
                 await self.changed.wait()
 
-    async def run(self, program=None, **environment):
+    async def start_agent(self, program=None, **environment):
         """Start the agent as users do; `program` stands for the installed command."""
         return await asyncio.create_subprocess_exec(
-            *(program or (INSTALLED,)),
+            *(program or (INSTALLED_COMMAND,)),
             "run",
             "--config",
             self.config,
@@ -74,25 +74,25 @@ class Field:
             env={**os.environ, **environment},
         )
 
-    def stored(self):
+    def stored_count(self):
         """How many messages are left in the module."""
-        return sum(len(store) for store in self.sandbox.sim("sim").module.stores.values())
+        return sum(len(store) for store in self.sandbox.find_sim("sim").module.stores.values())
 
-    async def emptied(self, seconds=5):
+    async def wait_store_empty(self, timeout_s=5):
         """Wait for the last delete; nothing tells of it but the store itself."""
-        async with asyncio.timeout(seconds):
-            while self.stored():  # noqa: ASYNC110  (a store sends no event)
+        async with asyncio.timeout(timeout_s):
+            while self.stored_count():  # noqa: ASYNC110  (a store sends no event)
                 await asyncio.sleep(0.01)
 
-    def states(self):
+    def command_states(self):
         """The states of all Commands in the journal."""
-        return [state for (state,) in self.ask("SELECT state FROM commands ORDER BY id")]
+        return [state for (state,) in self.query_journal("SELECT state FROM commands ORDER BY id")]
 
-    def replies(self):
+    def reply_states(self):
         """The states of all replies in the journal."""
-        return [state for (state,) in self.ask("SELECT state FROM replies ORDER BY id")]
+        return [state for (state,) in self.query_journal("SELECT state FROM replies ORDER BY id")]
 
-    def ask(self, query):
+    def query_journal(self, query):
         """Rows of the journal, read-only; none before there are tables."""
         path = self.folder / "journal.db"
         if not path.exists():
@@ -105,19 +105,19 @@ class Field:
         finally:
             connection.close()
 
-    async def agent(self, kind="never", number=0):
+    async def start_crashing_agent(self, crash_point="never", number=0):
         """Start the agent as a process; it is killed after its Nth commit or write."""
         return await asyncio.create_subprocess_exec(
             sys.executable,
-            CRASHING,
+            CRASH_AFTER_PROGRAM,
             self.config,
-            kind,
+            crash_point,
             str(number),
             stderr=asyncio.subprocess.PIPE,
         )
 
     @asynccontextmanager
-    async def living(self):
+    async def run_in_process(self):
         """An agent in this process, from its first session to its stop; yields its steps."""
         steps = []
         session = asyncio.Event()
@@ -125,10 +125,10 @@ class Field:
         def tell(step):
             steps.append(step)
             self.changed.set()
-            if step.what == "session":
+            if step.kind == "session":
                 session.set()
 
-        agent = Agent(load(self.config), tell)
+        agent = Agent(load_config(self.config), tell)
         task = asyncio.create_task(agent.run())
         async with asyncio.timeout(10):
             await session.wait()
@@ -139,19 +139,19 @@ class Field:
             async with asyncio.timeout(6):
                 await task
 
-    async def idle(self, process, commands, seconds=20):
+    async def wait_idle(self, process, commands, timeout_s=20):
         """Read the log until so many Commands have ended and nothing is to be sent, or the agent has."""
-        async with asyncio.timeout(seconds):
+        async with asyncio.timeout(timeout_s):
             async for _ in process.stderr:
-                done = self.states()
+                done = self.command_states()
                 if (
                     len(done) >= commands
                     and not {"received", "running"} & set(done)
-                    and not {"queued", "sending"} & set(self.replies())
+                    and not {"queued", "sending"} & set(self.reply_states())
                 ):
                     return
 
-    def handler(self, name, text):
+    def write_handler(self, name, text):
         """An executable handler, or a Python file."""
         path = self.folder / "handlers" / name
         path.write_text(text if name.endswith(".py") else f"#!/bin/sh\n{text}\n")

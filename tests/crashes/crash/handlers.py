@@ -6,13 +6,13 @@ Command's own, its first argument. MARK is how much the power cutter's log held 
 
 AT_MOST_ONCE = ("plain", "slow", "shoot", "back", "answer", "long", "warm", "warmly", "binary")
 REPEATABLE = ("again", "reshoot", "warmagain")
-ACTING = ("answer", "warmly")
-SHOOTING = ("shoot", "reshoot")
+WITH_ACTION = ("answer", "warmly")
+KILLS_AGENT = ("shoot", "reshoot")
 KINDS = AT_MOST_ONCE + REPEATABLE
-PREFIX = b"\x01"
+BINARY_PREFIX = b"\x01"
 """Binary Commands begin with it; four octets of number follow."""
 
-_SHELL = """#!/bin/sh
+_SHELL_TEMPLATE = """#!/bin/sh
 note() {{
     mark=0
     [ -z "{log}" ] || mark=$(od -An -tu8 -j16 -N8 "{log}")
@@ -22,15 +22,15 @@ note() {{
 {body}
 """
 
-_AGENT = "read -r _ _ _ agent _ < /proc/$PPID/stat; kill -9 $agent"
+_KILL_AGENT = "read -r _ _ _ agent _ < /proc/$PPID/stat; kill -9 $agent"
 """Up the chain: the parent is what runs handlers, its parent is the agent."""
 
-EXECUTABLES = {
+EXECUTABLE_BODIES = {
     "plain": 'note begin "$1"; note end "$1"; echo "plain $1"',
     "slow": 'note begin "$1"; sleep 0.4; note end "$1"; echo "slow $1"',
     "again": 'note begin "$1"; sleep 0.05; note end "$1"; echo "again $1"',
-    "shoot": f'note begin "$1"; {_AGENT}; sleep 5; note end "$1"; echo "shoot $1"',
-    "reshoot": f'note begin "$1"; {_AGENT}; sleep 5; note end "$1"; echo "reshoot $1"',
+    "shoot": f'note begin "$1"; {_KILL_AGENT}; sleep 5; note end "$1"; echo "shoot $1"',
+    "reshoot": f'note begin "$1"; {_KILL_AGENT}; sleep 5; note end "$1"; echo "reshoot $1"',
     "back": 'note begin "$1"; setsid sleep 300 > /dev/null 2>&1 & note end "$1"; echo "back $1"',
     "answer": 'note begin "$1"; note end "$1"; echo "answer $1"',
     "answer.then": 'note act "$1"',
@@ -38,7 +38,7 @@ EXECUTABLES = {
     "long": 'note begin "$1"; note end "$1"; echo $(seq -f "long $1 %03g" 1 30)',
 }
 
-_PYTHON = '''"""Handlers that are functions, kept warm."""
+_PYTHON_PRELUDE = '''"""Handlers that are functions, kept warm."""
 
 import os
 import time
@@ -87,34 +87,34 @@ def act(command):
     note("act", command.words[1], command)
 """,
     "octets.py": f"""
-@handler(binary_prefix={PREFIX!r})
+@handler(binary_prefix={BINARY_PREFIX!r})
 def octets(command):
-    return {PREFIX!r} + int(carry_out(command)).to_bytes(4, "big")
+    return {BINARY_PREFIX!r} + int(carry_out(command)).to_bytes(4, "big")
 """,
 }
 
 
-def install(folder, notes, log=""):
+def install_handlers(folder, audit_log, disk_log=""):
     """Write them all; `log` is the log of the power cutter."""
     folder.mkdir(mode=0o755, exist_ok=True)
-    for name, body in EXECUTABLES.items():
+    for name, body in EXECUTABLE_BODIES.items():
         path = folder / name
-        path.write_text(_SHELL.format(log=log, notes=notes, body=body))
+        path.write_text(_SHELL_TEMPLATE.format(log=disk_log, notes=audit_log, body=body))
         path.chmod(0o755)
     for name in ("again", "reshoot"):
-        _plain_file(folder / f"{name}.toml", "repeatable = true\n")
+        _write_plain_file(folder / f"{name}.toml", "repeatable = true\n")
     for name, body in PYTHON_FILES.items():
-        _plain_file(folder / name, _PYTHON.format(log=str(log), notes=str(notes)) + body)
+        _write_plain_file(folder / name, _PYTHON_PRELUDE.format(log=str(disk_log), notes=str(audit_log)) + body)
 
 
-def _plain_file(path, text):
+def _write_plain_file(path, text):
     path.write_text(text)
     path.chmod(0o644)
 
 
-def noted(notes):
+def read_audit_log(path):
     """What they wrote: tuples of what, number, attempt, mark."""
-    lines = notes.read_text().splitlines() if notes.exists() else []
+    lines = path.read_text().splitlines() if path.exists() else []
     return [
         (what, int(number), int(attempt), int(mark)) for what, number, attempt, mark in map(str.split, lines)
     ]

@@ -3,29 +3,29 @@
 import random
 from dataclasses import dataclass, field
 
-from crash.handlers import KINDS, PREFIX
+from crash.handlers import KINDS, BINARY_PREFIX
 
-WEIGHTS = {"shoot": 0.25, "reshoot": 0.15, "slow": 0.4}
+KIND_WEIGHTS = {"shoot": 0.25, "reshoot": 0.15, "slow": 0.4}
 """Kinds that take long are rarer than the others, which weigh 1."""
-STRANGERS = ("+15557654321", "29360", "02936", "Service")
+OTHER_SENDERS = ("+15557654321", "29360", "02936", "Service")
 """Senders that are nearly the service, or not at all."""
-WIDE = 0.15
+CONCATENATED_SHARE = 0.15
 """Of all Commands in text, so many come in parts."""
 
 
 @dataclass(frozen=True)
-class Order:
+class PlannedMessage:
     """One message to the device."""
 
     number: int
-    at: float
+    send_at_s: float
     """Seconds after the agent was started."""
     kind: str
     """Its handler; `stray`: from a stranger."""
-    sid: str = "none"
+    include_sid: str = "none"
     """IncludeSid."""
-    parts: bool = False
-    again: bool = False
+    is_concatenated: bool = False
+    is_redelivered: bool = False
     """Delivered once more a little later."""
     sender: str = ""
 
@@ -33,33 +33,33 @@ class Order:
     def body(self):
         """The Command's text or octets."""
         if self.kind == "binary":
-            return PREFIX + self.number.to_bytes(4, "big")
+            return BINARY_PREFIX + self.number.to_bytes(4, "big")
         word = "plain" if self.kind == "stray" else self.kind
         text = f"{word} {self.number}"
-        return text + " x" * 100 if self.parts else text
+        return text + " x" * 100 if self.is_concatenated else text
 
 
 @dataclass(frozen=True)
-class Life:
+class PlannedRun:
     """From the start of an agent to its end."""
 
     number: int
-    after: float
+    kill_after_s: float
     """Seconds from the start to the kill, at most."""
-    line: int
+    kill_at_log_line: int
     """The kill comes upon this line of the agent's log, counted in this life; 0: at `after`."""
-    delay: float
+    kill_delay_s: float
     """Seconds after the line."""
-    lost: int
+    acks_to_drop: int
     """So many acknowledgements of the module are lost on their way to the network: doubles follow."""
-    orders: list = field(default_factory=list)
+    messages: list = field(default_factory=list)
 
 
-def draw(seed, kills, shortest=0.2, longest=1.5):
+def draw_plan(seed, kills, min_run_s=0.2, max_run_s=1.5):
     """The lives up to the last kill; the same seed gives the same."""
     rng = random.Random(seed)
     kinds = [*KINDS, "stray"]
-    weights = [WEIGHTS.get(kind, 1) for kind in kinds]
+    weights = [KIND_WEIGHTS.get(kind, 1) for kind in kinds]
     number = 0
     for life in range(1, kills + 1):
         orders = []
@@ -67,23 +67,23 @@ def draw(seed, kills, shortest=0.2, longest=1.5):
             number += 1
             kind = rng.choices(kinds, weights)[0]
             text = kind not in ("binary", "stray")
-            parts = text and rng.random() < WIDE
+            parts = text and rng.random() < CONCATENATED_SHARE
             orders.append(
-                Order(
+                PlannedMessage(
                     number=number,
-                    at=rng.uniform(0, longest),
+                    send_at_s=rng.uniform(0, max_run_s),
                     kind=kind,
-                    sid=rng.choice(("none", "start", "end")) if text and not parts else "none",
-                    parts=parts,
-                    again=kind != "stray" and rng.random() < 0.1,
-                    sender=rng.choice(STRANGERS) if kind == "stray" else "",
+                    include_sid=rng.choice(("none", "start", "end")) if text and not parts else "none",
+                    is_concatenated=parts,
+                    is_redelivered=kind != "stray" and rng.random() < 0.1,
+                    sender=rng.choice(OTHER_SENDERS) if kind == "stray" else "",
                 )
             )
-        yield Life(
+        yield PlannedRun(
             number=life,
-            after=rng.uniform(shortest, longest),
-            line=rng.choice((0, 0, rng.randrange(3, 12), rng.randrange(3, 40))),
-            delay=rng.choice((0.0, rng.uniform(0, 0.005), rng.uniform(0, 0.05))),
-            lost=int(rng.random() < 0.1),
-            orders=sorted(orders, key=lambda order: order.at),
+            kill_after_s=rng.uniform(min_run_s, max_run_s),
+            kill_at_log_line=rng.choice((0, 0, rng.randrange(3, 12), rng.randrange(3, 40))),
+            kill_delay_s=rng.choice((0.0, rng.uniform(0, 0.005), rng.uniform(0, 0.05))),
+            acks_to_drop=int(rng.random() < 0.1),
+            messages=sorted(orders, key=lambda order: order.send_at_s),
         )

@@ -11,14 +11,14 @@ import sys
 import time
 
 from agent.cli import main
-from agent.intake import Intake
-from agent.journal.actions import Actions
-from agent.journal.doubles import Doubles
-from agent.journal.inbox import Inbox
-from agent.journal.outbox import Outbox
+from agent.intake import Receiver
+from agent.journal.actions import ActionStore
+from agent.journal.doubles import DedupIndex
+from agent.journal.inbox import CommandStore
+from agent.journal.outbox import OutboxStore
 
 
-def _synchronous(level):
+def _set_synchronous(level):
     """The journal does not wait for the disk."""
 
     class Careless(sqlite3.Connection):
@@ -33,7 +33,7 @@ def _synchronous(level):
 
 def _delete_first():
     """A message is deleted from the module before it is committed."""
-    take, delete = Intake._take, Intake._delete
+    take, delete = Receiver._store_and_delete, Receiver._delete
 
     async def careless(self, message):
         if message.slot is not None:
@@ -41,82 +41,82 @@ def _delete_first():
             await asyncio.sleep(0.002)  # a slow disk
         return await take(self, message)
 
-    replace(Intake, "_take", careless)
+    patch_method(Receiver, "_take", careless)
 
 
-def _body_first():
+def _body_uncommitted():
     """That a body may leave is not committed before it does."""
-    replace(Outbox, "sending", lambda self, reply: None)
+    patch_method(OutboxStore, "sending", lambda self, reply: None)
 
 
-def _begin_late():
+def _begin_uncommitted():
     """That a run begins is not committed before it does."""
-    replace(Inbox, "begin", lambda self, command, handler, **options: None)
+    patch_method(CommandStore, "begin", lambda self, command, handler, **options: None)
 
 
 def _run_again():
     """What was interrupted runs again, whatever its handler says."""
-    interrupted = Inbox.interrupted
-    replace(
-        Inbox,
+    interrupted = CommandStore.list_interrupted
+    patch_method(
+        CommandStore,
         "interrupted",
         lambda self: [dataclasses.replace(row, repeatable=True) for row in interrupted(self)],
     )
 
 
-def _act_again():
+def _action_uncommitted():
     """That an action begins is not committed before it does."""
-    replace(Actions, "begin", lambda self, action: None)
+    patch_method(ActionStore, "begin", lambda self, action: None)
 
 
-def _answer_apart():
+def _reply_in_second_commit():
     """A Command is done in one commit, its answer queued in the next."""
-    finish = Inbox.finish
+    finish = CommandStore.finish
 
     def apart(self, command, state, reason=None, replies=(), action=None):
         finish(self, command, state, reason)
         time.sleep(0.01)  # a slow disk
         finish(self, command, state, reason, replies, action)
 
-    replace(Inbox, "finish", apart)
+    patch_method(CommandStore, "finish", apart)
 
 
-def _no_doubles():
+def _no_dedup():
     """Nobody remembers what has been received."""
-    replace(Doubles, "remember", lambda self, *values: None)
+    patch_method(DedupIndex, "remember", lambda self, *values: None)
 
 
-def _leave_behind():
+def _leave_orphan():
     """The agent starts a process that does not notice its end."""
     subprocess.Popen(["sleep", "10"], stderr=subprocess.DEVNULL)
 
 
-def replace(owner, name, function):
+def patch_method(owner, name, function):
     """Put another function into its place; a plant that has no soil any more must be seen."""
     getattr(owner, name)
     setattr(owner, name, function)
 
 
-PLANTS = {
-    "sync-off": lambda: _synchronous("OFF"),
-    "sync-normal": lambda: _synchronous("NORMAL"),
+MUTANTS = {
+    "sync-off": lambda: _set_synchronous("OFF"),
+    "sync-normal": lambda: _set_synchronous("NORMAL"),
     "delete-first": _delete_first,
-    "body-first": _body_first,
-    "begin-late": _begin_late,
+    "body-first": _body_uncommitted,
+    "begin-late": _begin_uncommitted,
     "run-again": _run_again,
-    "act-again": _act_again,
-    "answer-apart": _answer_apart,
-    "no-doubles": _no_doubles,
-    "leave-behind": _leave_behind,
+    "act-again": _action_uncommitted,
+    "answer-apart": _reply_in_second_commit,
+    "no-doubles": _no_dedup,
+    "leave-behind": _leave_orphan,
 }
-NAMES = tuple(PLANTS)
+MUTANT_NAMES = tuple(MUTANTS)
 
 
-def program(plant):
+def mutant_program(mutant):
     """The beginning of the command line of such an agent; None is the one as installed."""
-    return None if plant is None else (sys.executable, __file__, plant)
+    return None if mutant is None else (sys.executable, __file__, mutant)
 
 
 if __name__ == "__main__":
-    PLANTS[sys.argv.pop(1)]()
+    MUTANTS[sys.argv.pop(1)]()
     main()

@@ -8,18 +8,18 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 
-def open_files(pid):
+def open_file_descriptors(pid):
     """Numbers of the files that a process has open; new ones get the lowest that are free."""
     return {int(entry.name) for entry in Path(f"/proc/{pid}/fd").iterdir()}
 
 
-def cpu_s(pid):
+def cpu_time_s(pid):
     """Seconds of processor time."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK")
 
 
-class Service:
+class ServiceProcess:
     """The service as a process, and what it says."""
 
     def __init__(self, process):
@@ -34,27 +34,27 @@ class Service:
             self.lines.append(line.decode().strip())
             self._changed.set()
 
-    def said(self, words):
+    def lines_with(self, words):
         return [line for line in self.lines if words in line]
 
-    async def says(self, words, seconds=20):
-        async with asyncio.timeout(seconds):
-            while not self.said(words):
+    async def wait_for_line(self, words, timeout_s=20):
+        async with asyncio.timeout(timeout_s):
+            while not self.lines_with(words):
                 self._changed.clear()
                 await self._changed.wait()
 
-    def no_files(self):
+    def forbid_opening_files(self):
         """From now on it can open none, though all that are open go on."""
         limits = resource.prlimit(self.pid, resource.RLIMIT_NOFILE)
-        lowest = next(number for number in range(10_000) if number not in open_files(self.pid))
+        lowest = next(number for number in range(10_000) if number not in open_file_descriptors(self.pid))
         resource.prlimit(self.pid, resource.RLIMIT_NOFILE, (lowest, limits[1]))
         return limits
 
-    def files(self, limits):
+    def restore_file_limit(self, limits):
         """As it was before."""
         resource.prlimit(self.pid, resource.RLIMIT_NOFILE, limits)
 
-    async def end(self):
+    async def stop(self):
         self.process.send_signal(signal.SIGTERM)
         async with asyncio.timeout(10):
             await self._reading
@@ -62,11 +62,11 @@ class Service:
 
 
 @asynccontextmanager
-async def serving(house, program=None):
+async def running_service(sandbox_env, program=None):
     """From its first session to its end."""
-    service = Service(await house.run(program))
+    service = ServiceProcess(await sandbox_env.start_agent(program))
     try:
-        await service.says(" session: ")
+        await service.wait_for_line(" session: ")
         yield service
     finally:
-        await service.end()
+        await service.stop()

@@ -180,12 +180,12 @@ TITLES = {
 """What the catalogue calls its faults."""
 
 
-def octets(pdu):
+def split_pdu(pdu):
     """The TPDU of a `<pdu>` and how many octets its service centre field has."""
     field = 1 + int(pdu[:2], 16)
     return bytes.fromhex(pdu)[field:], field
 
 
-def length(pdu):
+def tpdu_length(pdu):
     """What +CMGR shows as `<length>`: octets of the TPDU."""
-    return len(octets(pdu)[0])
+    return len(split_pdu(pdu)[0])

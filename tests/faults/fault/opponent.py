@@ -15,12 +15,12 @@ order: what comes after a pause waits for it.
 import re
 from dataclasses import dataclass
 
-PLACES = ("before echo", "after echo", "before header", "after header", "after PDU", "after OK")
+INSERT_POSITIONS = ("before echo", "after echo", "before header", "after header", "after PDU", "after OK")
 """Of an answer with information text. After the echo the module has not begun its answer: what comes in
 there is a write of its own. After OK it is in the same write."""
 
 LINE_ENDS = re.compile(rb"[\r\x1b]")
-FINAL = re.compile(rb"\r\n(OK|ERROR|\+CM[ES] ERROR: .*?)\r\n\Z")
+FINAL_RESULT = re.compile(rb"\r\n(OK|ERROR|\+CM[ES] ERROR: .*?)\r\n\Z")
 
 
 @dataclass
@@ -29,22 +29,22 @@ class Rule:
 
     kind: str
     command: re.Pattern
-    says: bytes | list
-    old: re.Pattern | None = None
-    place: str = ""
-    left: int = 1
-    struck: int = 0
+    output: bytes | list
+    pattern: re.Pattern | None = None
+    position: str = ""
+    remaining: int = 1
+    applied: int = 0
 
-    def fits(self, kind, line):
-        return self.kind == kind and self.left != 0 and self.command.fullmatch(line) is not None
+    def matches(self, kind, line):
+        return self.kind == kind and self.remaining != 0 and self.command.fullmatch(line) is not None
 
-    def strike(self):
-        self.left -= 1
-        self.struck += 1
-        return self.says
+    def apply(self):
+        self.remaining -= 1
+        self.applied += 1
+        return self.output
 
 
-class Opponent:
+class LineInterceptor:
     """It has the port's two ends: `port` hands it what the agent writes, the module what it says."""
 
     def __init__(self, world):
@@ -52,140 +52,140 @@ class Opponent:
         self._port = world.port
         self._module = world.module
         self._port.module = self
-        self._module._write = self._said
+        self._module._write = self._on_module_output
         self._rules = []
-        self._typed = bytearray()
-        self._free_at = 0.0
-        self.command = ""
+        self._input = bytearray()
+        self._output_free_at = 0.0
+        self.last_command = ""
         """The command line that the agent wrote last, without its end."""
-        self.written = []
+        self.commands = []
         """(time, line) of every command line of the agent."""
-        self.octets = bytearray()
+        self.agent_octets = bytearray()
         """Everything that it wrote."""
-        self.hears = lambda data: data
+        self.filter_to_module = lambda data: data
         """What arrives of what the agent writes."""
-        self.tells = lambda data: data
+        self.filter_to_agent = lambda data: data
         """What arrives of what is said to the agent, rules applied."""
 
-    def lines(self, command=""):
+    def commands_matching(self, command=""):
         """The command lines so far that fit, oldest first."""
-        return [line for _, line in self.written if re.fullmatch(command or ".*", line)]
+        return [line for _, line in self.commands if re.fullmatch(command or ".*", line)]
 
     # Rules
 
-    def answer(self, command, says, times=1):
-        return self._rule("answer", command, says, times)
+    def answer(self, command, output, times=1):
+        return self._add_rule("answer", command, output, times)
 
-    def rewrite(self, command, old, says, times=1):
+    def rewrite(self, command, pattern, output, times=1):
         """`old` is octets, or a compiled expression over them."""
-        old = old if isinstance(old, re.Pattern) else re.compile(re.escape(old))
-        return self._rule("rewrite", command, says, times, old=old)
+        pattern = pattern if isinstance(pattern, re.Pattern) else re.compile(re.escape(pattern))
+        return self._add_rule("rewrite", command, output, times, old=pattern)
 
-    def insert(self, command, place, says, times=1):
-        assert place in PLACES, place
-        return self._rule("insert", command, says, times, place=place)
+    def insert(self, command, position, output, times=1):
+        assert position in INSERT_POSITIONS, position
+        return self._add_rule("insert", command, output, times, place=position)
 
-    def say(self, says):
-        for piece in says if isinstance(says, list) else [says]:
+    def send_to_agent(self, output):
+        for piece in output if isinstance(output, list) else [output]:
             if isinstance(piece, bytes):
-                self._speak(piece)
+                self._send(piece)
             else:
-                self._free_at = max(self._free_at, self._loop.time()) + piece
+                self._output_free_at = max(self._output_free_at, self._loop.time()) + piece
 
-    def clear(self):
+    def clear_rules(self):
         """No rule stands any more."""
         self._rules.clear()
 
-    def _rule(self, kind, command, says, times, **more):
-        rule = Rule(kind, re.compile(command), says, left=times or -1, **more)
+    def _add_rule(self, kind, command, output, times, **more):
+        rule = Rule(kind, re.compile(command), output, remaining=times or -1, **more)
         self._rules.append(rule)
         return rule
 
     # What the agent writes
 
     def receive(self, data):
-        self.octets += data
-        data = self.hears(data)
+        self.agent_octets += data
+        data = self.filter_to_module(data)
         at = 0
         while at < len(data):
-            at = self._hear(data, at)
+            at = self._handle_input(data, at)
 
-    def _hear(self, data, at):
+    def _handle_input(self, data, at):
         """Hear the rest of a command line, or one octet of a body; returns where what follows begins."""
-        if self._module.terminal.entering:
+        if self._module.command_reader.is_text_entry_open:
             self._module.receive(data[at : at + 1])
             return at + 1
         end = LINE_ENDS.search(data, at)
         if end is None:
-            self._typed += data[at:]
+            self._input += data[at:]
             return len(data)
-        self._typed += data[at : end.end()]
+        self._input += data[at : end.end()]
         if end[0] == b"\x1b":
-            self._pass_on()
+            self._forward_input()
             return end.end()
-        self.command = self._typed[:-1].decode("latin-1").lstrip("\x1a\x1b\n ")
-        self.written.append((self._loop.time(), self.command))
-        rule = self._find("answer")
+        self.last_command = self._input[:-1].decode("latin-1").lstrip("\x1a\x1b\n ")
+        self.commands.append((self._loop.time(), self.last_command))
+        rule = self._find_rule("answer")
         if rule is None:
-            self._pass_on()
+            self._forward_input()
         else:
-            self._typed.clear()
-            self.say(rule.strike())
+            self._input.clear()
+            self.send_to_agent(rule.apply())
         return end.end()
 
-    def _pass_on(self):
-        typed, self._typed = bytes(self._typed), bytearray()
+    def _forward_input(self):
+        typed, self._input = bytes(self._input), bytearray()
         self._module.receive(typed)
 
     # What the module says
 
-    def _said(self, data):
-        while (rule := self._find("rewrite", data)) is not None:
-            match = rule.old.search(data)
-            self._inserted(data[: match.start()])
-            self.say(rule.strike())
+    def _on_module_output(self, data):
+        while (rule := self._find_rule("rewrite", data)) is not None:
+            match = rule.pattern.search(data)
+            self._apply_insertions(data[: match.start()])
+            self.send_to_agent(rule.apply())
             data = data[match.end() :]
-        self._inserted(data)
+        self._apply_insertions(data)
 
-    def _inserted(self, data):
-        rules = [rule for rule in self._rules if rule.fits("insert", self.command)]
-        if not rules or FINAL.search(data) is None:
-            self._speak(data)
+    def _apply_insertions(self, data):
+        rules = [rule for rule in self._rules if rule.matches("insert", self.last_command)]
+        if not rules or FINAL_RESULT.search(data) is None:
+            self._send(data)
             return
-        cuts = _cuts(data, self.command.encode("latin-1"))
+        cuts = _position_offsets(data, self.last_command.encode("latin-1"))
         done = 0
-        for place in PLACES:
+        for place in INSERT_POSITIONS:
             for rule in rules:
-                if rule.place == place and rule.left:
-                    self._speak(data[done : cuts[place]])
+                if rule.position == place and rule.remaining:
+                    self._send(data[done : cuts[place]])
                     done = cuts[place]
-                    self.say(rule.strike())
-        self._speak(data[done:])
+                    self.send_to_agent(rule.apply())
+        self._send(data[done:])
 
-    def _find(self, kind, data=None):
+    def _find_rule(self, kind, data=None):
         return next(
             (
                 rule
                 for rule in self._rules
-                if rule.fits(kind, self.command) and (data is None or rule.old.search(data))
+                if rule.matches(kind, self.last_command) and (data is None or rule.pattern.search(data))
             ),
             None,
         )
 
-    def _speak(self, data):
-        data = self.tells(data)
+    def _send(self, data):
+        data = self.filter_to_agent(data)
         if not data:
             return
-        if self._free_at > self._loop.time():
-            self._loop.call_at(self._free_at, self._port.say, data)
+        if self._output_free_at > self._loop.time():
+            self._loop.call_at(self._output_free_at, self._port.send_from_module, data)
         else:
-            self._port.say(data)
+            self._port.send_from_module(data)
 
 
-def _cuts(data, command):
+def _position_offsets(data, command):
     """Where each place is."""
     echo = len(command) + 1 if data.startswith(command + b"\r") else 0
-    final = FINAL.search(data).start()
+    final = FINAL_RESULT.search(data).start()
     header = data.find(b"\r\n", data.find(b"\r\n", echo) + 2)
     return {
         "before echo": 0,

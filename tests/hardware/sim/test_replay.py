@@ -6,7 +6,7 @@ import heapq
 
 import pytest
 
-from hardware.recording import parse
+from hardware.recording import parse_recording
 from hardware.sim.replay import ReplayedModule
 
 
@@ -25,7 +25,7 @@ class VirtualTime:
         heapq.heappush(self._due, entry)
         return Handle(entry)
 
-    def pass_(self, seconds):
+    def advance(self, seconds):
         until = self.now + seconds
         while self._due and self._due[0][0] <= until:
             self.now, _, callback, args = heapq.heappop(self._due)
@@ -42,20 +42,20 @@ class Handle:
         self._entry[2] = None
 
 
-class Bench:
+class ReplayBench:
     """A replayed module and what it said."""
 
     def __init__(self, lines, title="# modem-agent recording 1", **how):
         self.time = VirtualTime()
         self.said = bytearray()
         self.hung_up = []
-        self.told = []
+        self.divergences = []
         self.module = ReplayedModule(
             self.time,
-            parse("\n".join([title, *lines.strip().splitlines()])),
+            parse_recording("\n".join([title, *lines.strip().splitlines()])),
             self.said.extend,
             hang_up=lambda: self.hung_up.append(self.time.now),
-            diverged=self.told.append,
+            on_divergence=self.divergences.append,
             **how,
         )
 
@@ -72,8 +72,8 @@ class Bench:
         return self.type(f"AT{line}\r").replace("\r\n", " ").strip()
 
     @property
-    def clean(self):
-        return self.module.divergences == [] and self.module.unasked == []
+    def is_clean(self):
+        return self.module.divergences == [] and self.module.unplayed_requests == []
 
 
 READ = r"""
@@ -100,7 +100,7 @@ READ = r"""
 
 def test_the_same_conversation_again():
     """Line by line; what the module said by itself comes where it came."""
-    bench = Bench(READ)
+    bench = ReplayBench(READ)
     bench.module.start()
     assert bench.take() == "\r\nRDY\r\n"
     assert bench.type("AT\r") == "AT\r\r\nOK\r\n"
@@ -108,38 +108,38 @@ def test_the_same_conversation_again():
     assert bench.at("+CMEE=1") == "OK"
     assert bench.at("+CNMI=2,1") == 'OK  +CMTI: "ME",1  +CMTI: "ME",2'
     assert bench.at("+CMGR=1") == "+CMGR: 0,,17 0791  OK"
-    assert not bench.module.over
+    assert not bench.module.is_finished
     assert bench.at("+CMGD=1") == "OK"
     assert bench.at("+CMGR=2") == "+CMS ERROR: 321"
-    assert bench.module.over
-    assert bench.clean
+    assert bench.module.is_finished
+    assert bench.is_clean
 
 
 def test_what_was_said_before_waits_for_the_host():
     """Without a start (nobody has the port open yet) it is said when the host first speaks."""
-    bench = Bench(READ)
+    bench = ReplayBench(READ)
     assert bench.type("AT\r") == "\r\nRDY\r\nAT\r\r\nOK\r\n"
 
 
 def test_the_recorded_delays():
     """From the command to the first octet, between pieces, and until the module speaks by itself."""
-    bench = Bench(READ, delays=True)
+    bench = ReplayBench(READ, delays=True)
     for line in ("", "E0", "+CMEE=1", "+CNMI=2,1"):
         assert bench.at(line) == ("RDY" if not line else "")
-        bench.time.pass_(0.0999)
+        bench.time.advance(0.0999)
         assert bench.take() == ""
-        bench.time.pass_(0.0002)
+        bench.time.advance(0.0002)
         assert bench.take().endswith("OK\r\n")
-    bench.time.pass_(55.8)
+    bench.time.advance(55.8)
     assert bench.take() == ""
-    bench.time.pass_(0.15)
+    bench.time.advance(0.15)
     assert bench.take() == '\r\n+CMTI: "ME",1\r\n'
     assert bench.at("+CMGR=1") == '+CMTI: "ME",2'
-    bench.time.pass_(0.3)
+    bench.time.advance(0.3)
     assert bench.take() == "\r\n+CMGR: 0,,17\r\n"
-    bench.time.pass_(0.2)
+    bench.time.advance(0.2)
     assert bench.take() == "0791\r\n\r\nOK\r\n"
-    bench.time.pass_(100)
+    bench.time.advance(100)
     assert bench.take() == ""
 
 
@@ -149,21 +149,21 @@ def test_however_the_host_cuts_its_lines(delays):
     lines = "".join(
         f"AT{line}\r\n" for line in ("", "E0", "+CMEE=1", "+CNMI=2,1", "+CMGR=1", "+CMGD=1", "+CMGR=2")
     )
-    whole, single = Bench(READ, delays=delays), Bench(READ, delays=delays)
+    whole, single = ReplayBench(READ, delays=delays), ReplayBench(READ, delays=delays)
     whole.module.receive(lines.encode())
     for octet in lines.encode():
         single.module.receive(bytes([octet]))
-    whole.time.pass_(1000)
-    single.time.pass_(1000)
+    whole.time.advance(1000)
+    single.time.advance(1000)
     assert whole.said == single.said
     assert whole.said.count(b"OK\r\n") == 6
-    assert whole.clean
-    assert single.clean
+    assert whole.is_clean
+    assert single.is_clean
 
 
 def test_case_and_blanks_do_not_matter():
     """V.250 5.2.1; what stands in quotes does."""
-    bench = Bench(
+    bench = ReplayBench(
         r"""
 0 > AT+CPMS="ME"\r
 0 < \r\nOK\r\n
@@ -175,7 +175,7 @@ def test_case_and_blanks_do_not_matter():
 
 def test_settings_may_come_in_another_order():
     """Each gets its own answer; nothing is left."""
-    bench = Bench(READ)
+    bench = ReplayBench(READ)
     bench.at("")
     assert bench.at("+CNMI=2,1").startswith("OK")
     assert bench.at("+CMEE=1") == "OK"
@@ -183,15 +183,15 @@ def test_settings_may_come_in_another_order():
     assert bench.at("+CMGR=1").endswith("OK")
     assert bench.at("+CMGR=2") == "+CMS ERROR: 321"
     assert bench.at("+CMGD=1") == "OK"
-    assert bench.clean
+    assert bench.is_clean
 
 
 def test_what_the_module_says_by_itself_is_said_in_time():
     """Whoever passes a line over gets what was said by itself after it, before the answer to a later one."""
-    bench = Bench(READ)
+    bench = ReplayBench(READ)
     bench.at("")
     assert bench.at("+CMGR=1") == '+CMTI: "ME",1  +CMTI: "ME",2  +CMGR: 0,,17 0791  OK'
-    assert bench.module.unasked == [
+    assert bench.module.unplayed_requests == [
         "line 5: ATE0 was not said",
         "line 7: AT+CMEE=1 was not said",
         "line 9: AT+CNMI=2,1 was not said",
@@ -224,14 +224,14 @@ ORDERED = r"""
 )
 def test_no_order_is_invented(line, sentence):
     """Not over a change of the store, not past a line about the same message, not what is not there."""
-    bench = Bench(ORDERED)
+    bench = ReplayBench(ORDERED)
     assert bench.at(line) == "ERROR"
-    assert bench.module.divergences == bench.told == [sentence]
+    assert bench.module.divergences == bench.divergences == [sentence]
 
 
 def test_a_store_that_stays_the_same_is_no_change():
     """A line may be passed over that only says again what stands."""
-    bench = Bench(
+    bench = ReplayBench(
         r"""
 0 > AT+CPMS="ME"\r
 0 < \r\nOK\r\n
@@ -248,7 +248,7 @@ def test_a_store_that_stays_the_same_is_no_change():
 
 def test_questions_may_be_asked_again():
     """With the next answer where that is due, else with the latest; and before their time."""
-    bench = Bench(
+    bench = ReplayBench(
         r"""
 0 > AT+CPIN?\r
 0 < \r\n+CME ERROR: 14\r\n
@@ -265,19 +265,19 @@ def test_questions_may_be_asked_again():
     assert bench.at("+CMGF=0") == "OK"
     assert bench.at("+CSQ") == "+CSQ: 21,99  OK"
     assert bench.at("+CREG?") == "ERROR"
-    assert bench.told == ["the recording is over, the host says AT+CREG?"]
+    assert bench.divergences == ["the recording is over, the host says AT+CREG?"]
 
 
 def test_a_question_waits_for_no_news():
     """Asked before its time it does not bring forward what the module said by itself."""
-    bench = Bench(READ + "\n70 > AT+CSQ\\r\n70 < \\r\\n+CSQ: 21,99\\r\\n\\r\\nOK\\r\\n")
+    bench = ReplayBench(READ + "\n70 > AT+CSQ\\r\n70 < \\r\\n+CSQ: 21,99\\r\\n\\r\\nOK\\r\\n")
     bench.at("")
     assert bench.at("+CSQ") == "+CSQ: 21,99  OK"
 
 
 def test_a_question_is_not_answered_from_after_news():
     """What the module said by itself may be why the answer is another one afterwards."""
-    bench = Bench(
+    bench = ReplayBench(
         r"""
 0 > AT+CREG?\r
 0 < \r\n+CREG: 1,2\r\n\r\nOK\r\n
@@ -308,38 +308,38 @@ SEND = r"""
 
 def test_a_message_is_sent():
     """After the prompt the text may be any, its length too; an echo is of what was really said."""
-    bench = Bench(SEND)
+    bench = ReplayBench(SEND)
     assert bench.at("+CMGS=9") == ">"
     assert bench.type("00AT\r") == ""
     assert bench.type("02\x1a") == "00AT\r02\x1a\r\n+CMGS: 7\r\n\r\nOK\r\n+CREG: 1\r\n"
     assert bench.at("+CMGS=18") == ">"
     assert bench.type("\x1b") == "\r\nOK\r\n"
-    assert bench.clean
+    assert bench.is_clean
 
 
 def test_a_text_where_it_was_given_up():
     """And the other way round: told, and the host gets out of it."""
-    bench = Bench(SEND)
+    bench = ReplayBench(SEND)
     bench.at("+CMGS=9")
     assert bench.type("\x1b") == "\r\nOK\r\n"
-    assert bench.told == [r"line 4: the recording has 0001\x1a, the host says \x1b"]
+    assert bench.divergences == [r"line 4: the recording has 0001\x1a, the host says \x1b"]
     assert bench.at("+CMGS=18") == "+CREG: 1  >"
 
 
 def test_reading_goes_on_before_an_answer_is_sent():
     """Whoever does two things side by side need not do them in the recorded order."""
-    bench = Bench(SEND + "\n3 > AT+CMGR=5\\r\n3.1 < \\r\\nfive\\r\\n\\r\\nOK\\r\\n")
+    bench = ReplayBench(SEND + "\n3 > AT+CMGR=5\\r\n3.1 < \\r\\nfive\\r\\n\\r\\nOK\\r\\n")
     assert bench.at("+CMGR=5") == "+CREG: 1  five  OK"
     assert bench.at("+CMGS=17") == ">"
     assert bench.type("0001\x1a").endswith("OK\r\n")
     bench.at("+CMGS=18")
     bench.type("\x1b")
-    assert bench.clean
+    assert bench.is_clean
 
 
 def test_silence_is_played_too():
     """A command that was never answered; ESC outside of a text means nothing unless it was recorded."""
-    bench = Bench(
+    bench = ReplayBench(
         r"""
 0 > AT+CSQ\r
 9 > \x1b
@@ -356,14 +356,14 @@ def test_silence_is_played_too():
 
 def test_a_pin_is_any_pin():
     """The recording does not know it."""
-    bench = Bench(
+    bench = ReplayBench(
         r"""
 0 > AT+CPIN="****"\r
 0 < AT+CPIN="****"\r\r\nOK\r\n
 """
     )
     assert bench.type('AT+CPIN="4711"\r') == 'AT+CPIN="4711"\r\r\nOK\r\n'
-    assert bench.clean
+    assert bench.is_clean
 
 
 def test_numbers_of_a_masked_recording_are_any():
@@ -372,8 +372,8 @@ def test_numbers_of_a_masked_recording_are_any():
 0 > AT+CSCA="+555555555551"\r
 0 < \r\nOK\r\n
 """
-    assert Bench(lines, title="# modem-agent recording 1, masked").at('+CSCA="+447700900000"') == "OK"
-    assert Bench(lines).at('+CSCA="+447700900000"') == "ERROR"
+    assert ReplayBench(lines, title="# modem-agent recording 1, masked").at('+CSCA="+447700900000"') == "OK"
+    assert ReplayBench(lines).at('+CSCA="+447700900000"') == "ERROR"
 
 
 TWICE = r"""
@@ -391,37 +391,37 @@ TWICE = r"""
 @pytest.mark.parametrize("delays", [True, False])
 def test_the_connection_ends_where_it_ended(delays):
     """Once, after what was said before; on the next one the conversation goes on."""
-    bench = Bench(TWICE, delays=delays)
+    bench = ReplayBench(TWICE, delays=delays)
     bench.at("+CMEE=1")
-    bench.time.pass_(0.1)
+    bench.time.advance(0.1)
     bench.at("+CMGF=0")
-    bench.time.pass_(4.7)
+    bench.time.advance(4.7)
     assert bench.hung_up == ([] if delays else [0.1])
-    bench.time.pass_(0.2)
+    bench.time.advance(0.2)
     assert len(bench.hung_up) == 1
     bench.take()
     assert bench.at("+CMEE=1") == ("RDY" if delays else "RDY  +CME ERROR: 100")
-    bench.time.pass_(10)
+    bench.time.advance(10)
     assert len(bench.hung_up) == 1
-    assert bench.clean
+    assert bench.is_clean
 
 
 def test_a_host_that_begins_anew_by_itself():
     """The first line of the next connection means that the last is over; nothing hangs up any more."""
-    bench = Bench(TWICE, delays=True)
+    bench = ReplayBench(TWICE, delays=True)
     bench.at("+CMEE=1")
-    bench.time.pass_(0.1)
+    bench.time.advance(0.1)
     bench.at("+CMGF=0")
     assert bench.take() == ""
     assert bench.at("+CMEE=1") == "RDY"
-    bench.time.pass_(10)
+    bench.time.advance(10)
     assert bench.hung_up == []
-    assert bench.clean
+    assert bench.is_clean
 
 
 def test_numeric_results_end_an_answer():
     """After ATV0."""
-    bench = Bench(
+    bench = ReplayBench(
         r"""
 0 > ATV0\r
 0 < 0\r
@@ -432,23 +432,23 @@ def test_numeric_results_end_an_answer():
         delays=True,
     )
     bench.module.receive(b"ATV0\rAT+CSQ\r")
-    bench.time.pass_(0)
+    bench.time.advance(0)
     assert bench.take() == '0\r\r\n+CMTI: "ME",1\r\n+CSQ: 1,99\r\n0\r'
 
 
 def test_after_the_end():
     """Questions get their latest answer, anything else is told."""
-    bench = Bench(READ)
+    bench = ReplayBench(READ)
     for line in ("", "E0", "+CMEE=1", "+CNMI=2,1", "+CMGR=1", "+CMGD=1", "+CMGR=2"):
         bench.at(line)
     assert bench.type("AT\r") == "AT\r\r\nOK\r\n"
     assert bench.at("+CMGL=4") == "ERROR"
-    assert bench.told == ["the recording is over, the host says AT+CMGL=4"]
+    assert bench.divergences == ["the recording is over, the host says AT+CMGL=4"]
 
 
 def test_a_host_that_never_ends_its_line():
     """Memory has a bound."""
-    bench = Bench(READ)
+    bench = ReplayBench(READ)
     for _ in range(100):
         bench.module.receive(b"x" * 1000)
-    assert len(bench.module._heard) <= 65536
+    assert len(bench.module._input) <= 65536

@@ -20,18 +20,18 @@ NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
 
 @pytest.fixture
-def make(tmp_path):
+def make_sandbox(tmp_path):
     def make(*sims, **how):
         how = {"listen": ("127.0.0.1", 0), "link_dir": tmp_path / "ports", **how}
         given = {"sims": sims} if sims else {}
-        return Sandbox(**given, wall=lambda: NOW, rng=random.Random(1), **how)
+        return Sandbox(**given, wall_clock=lambda: NOW, rng=random.Random(1), **how)
 
     return make
 
 
-async def test_one_of_each_by_default(make, tmp_path):
+async def test_one_of_each_by_default(make_sandbox, tmp_path):
     """Three SIMs named after their services, with links named like them; all of it in `describe`."""
-    sandbox = make()
+    sandbox = make_sandbox()
     await sandbox.start()
     try:
         told = sandbox.describe()
@@ -51,11 +51,11 @@ async def test_one_of_each_by_default(make, tmp_path):
         await sandbox.stop()
 
 
-async def test_nothing_is_left_when_it_has_stopped(make, tmp_path):
+async def test_nothing_is_left_when_it_has_stopped(make_sandbox, tmp_path):
     """No link, no task, no open file; a stop too many does nothing."""
     before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - the folder is no ordinary one
     tasks = asyncio.all_tasks()
-    sandbox = make()
+    sandbox = make_sandbox()
     await sandbox.stop()
     await sandbox.start()
     sandbox.send_sms("super-sim", "000", "waits for the module to attach")
@@ -67,31 +67,31 @@ async def test_nothing_is_left_when_it_has_stopped(make, tmp_path):
     assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208 - the folder is no ordinary one
 
 
-async def test_it_can_be_started_again(make):
+async def test_it_can_be_started_again(make_sandbox):
     """With the same account, and SIMs anew."""
-    sandbox = make()
+    sandbox = make_sandbox()
     for _ in range(2):
         await sandbox.start()
         assert len(sandbox.describe()["sims"]) == 3
         await sandbox.stop()
 
 
-async def test_an_address_that_is_taken(make, tmp_path):
+async def test_an_address_that_is_taken(make_sandbox, tmp_path):
     """One sentence with address and remedy, and nothing is left."""
-    first = make(link_dir=tmp_path / "first")
+    first = make_sandbox(link_dir=tmp_path / "first")
     await first.start()
     port = int(first.url.rpartition(":")[2])
-    second = make(listen=("127.0.0.1", port))
+    second = make_sandbox(listen=("127.0.0.1", port))
     with pytest.raises(SandboxUnavailable, match=rf"^127\.0\.0\.1:{port} cannot be listened on: .*--listen"):
         await second.start()
     assert list((tmp_path / "ports").iterdir()) == []
     await first.stop()
 
 
-async def test_a_folder_that_cannot_be(make, tmp_path):
+async def test_a_folder_that_cannot_be(make_sandbox, tmp_path):
     """One sentence that names it."""
     (tmp_path / "file").write_text("")
-    sandbox = make(link_dir=tmp_path / "file" / "ports")
+    sandbox = make_sandbox(link_dir=tmp_path / "file" / "ports")
     with pytest.raises(SandboxUnavailable, match="--link-dir"):
         await sandbox.start()
 
@@ -107,10 +107,10 @@ async def test_a_folder_that_cannot_be(make, tmp_path):
         ([SimSpec(), SimSpec()], "two SIMs are called super-sim"),
     ],
 )
-def test_sims_that_cannot_be(make, sims, says):
+def test_sims_that_cannot_be(make_sandbox, sims, says):
     """One sentence before anything starts."""
     with pytest.raises(ValueError, match=says):
-        make(*sims)
+        make_sandbox(*sims)
 
 
 def test_without_aiohttp_there_is_one_sentence():
@@ -127,7 +127,7 @@ def test_without_aiohttp_there_is_one_sentence():
     assert len(done.stdout.splitlines()) == 1
 
 
-class Terminal:
+class PortClient:
     """The simplest AT client: writes a line, waits for a text."""
 
     def __init__(self, path):
@@ -140,7 +140,7 @@ class Terminal:
         self._heard += os.read(self._fd, 4096).decode()
         self._news.set()
 
-    async def hear(self, text):
+    async def wait_for(self, text):
         """What came up to and with this text."""
         async with asyncio.timeout(10):
             while text not in self._heard:
@@ -150,9 +150,9 @@ class Terminal:
         heard, self._heard = self._heard[:end], self._heard[end:]
         return heard
 
-    async def ask(self, line, until="\r\nOK\r\n"):
+    async def send_command(self, line, until="\r\nOK\r\n"):
         os.write(self._fd, line.encode() + b"\r")
-        return await self.hear(until)
+        return await self.wait_for(until)
 
     def close(self):
         asyncio.get_running_loop().remove_reader(self._fd)
@@ -167,58 +167,58 @@ class Terminal:
         ("super-sim-beta", "/supersim/v1/Commands", "000", "Command"),
     ],
 )
-async def test_a_command_goes_to_an_at_client_and_its_answer_comes_back(make, name, path, number, parameter):
+async def test_a_command_goes_to_an_at_client_and_its_answer_comes_back(make_sandbox, name, path, number, parameter):
     """Created over HTTP, read over the port with plain AT commands, answered, listed (but by the beta)."""
-    sandbox = make()
+    sandbox = make_sandbox()
     await sandbox.start()
-    terminal = Terminal(sandbox.sim(name).link)
+    terminal = PortClient(sandbox.find_sim(name).link)
     try:
         async with aiohttp.ClientSession(sandbox.url) as http:
             for line in ("ATE0", "AT+CMEE=1", "AT+CMGF=0", "AT+CNMI=2,1,0,0,0"):
-                await terminal.ask(line)
-            while not re.search(r"CREG: 0,[15]", await terminal.ask("AT+CREG?")):
+                await terminal.send_command(line)
+            while not re.search(r"CREG: 0,[15]", await terminal.send_command("AT+CREG?")):
                 pass
             async with http.post(path, data={"Sim": name, parameter: "led on"}) as answer:
                 made = await answer.json()
             index = re.search(
-                r'"ME",(\d+)', await terminal.hear("\r\n+CMTI: ") + await terminal.hear("\r\n")
+                r'"ME",(\d+)', await terminal.wait_for("\r\n+CMTI: ") + await terminal.wait_for("\r\n")
             )[1]
-            heard = await terminal.ask(f"AT+CMGR={index}")
+            heard = await terminal.send_command(f"AT+CMGR={index}")
             message = pdu.decode(re.search(r"\r\n([0-9A-F]+)\r\n", heard)[1])
             assert (message.text, str(message.originating_address)) == ("led on", number)
-            await terminal.ask(f"AT+CMGD={index}")
+            await terminal.send_command(f"AT+CMGD={index}")
             reply = pdu.encode(pdu.Submit(pdu.Address.parse(number), pdu.UserData.of("led is {on}")))
-            await terminal.ask(f"AT+CMGS={reply.length}", "> ")
-            assert "+CMGS: " in await terminal.ask(reply.hex + "\x1a")
+            await terminal.send_command(f"AT+CMGS={reply.length}", "> ")
+            assert "+CMGS: " in await terminal.send_command(reply.hex + "\x1a")
             async with http.get(made["url"].removeprefix(sandbox.url)) as answer:
                 assert (await answer.json())["status"] == "delivered"
             async with http.get(path, params={"Direction": "from_sim"}) as answer:
                 body = await answer.json()
             answers = [row[parameter.lower()] for row in body[body["meta"]["key"]]]
             assert answers == ([] if name == "super-sim-beta" else ["led is {on}"])
-            assert [message.body for message in sandbox.network.ledger] == ["led is {on}"]
+            assert [message.body for message in sandbox.network.mo_messages] == ["led is {on}"]
     finally:
         terminal.close()
         await sandbox.stop()
 
 
-async def test_a_sim_out_of_coverage_says_so_to_its_terminal(make):
+async def test_a_sim_out_of_coverage_says_so_to_its_terminal(make_sandbox):
     """Its module searches, and registers again when it is back."""
-    sandbox = make(SimSpec(unique_name="meter"))
+    sandbox = make_sandbox(SimSpec(unique_name="meter"))
     await sandbox.start()
-    terminal = Terminal(sandbox.sim("meter").link)
+    terminal = PortClient(sandbox.find_sim("meter").link)
     try:
-        await terminal.ask("ATE0")
-        while "CREG: 0,5" not in await terminal.ask("AT+CREG?"):
+        await terminal.send_command("ATE0")
+        while "CREG: 0,5" not in await terminal.send_command("AT+CREG?"):
             pass
-        await terminal.ask("AT+CREG=1")
+        await terminal.send_command("AT+CREG=1")
         sandbox.detach("meter")
-        await terminal.hear("\r\n+CREG: 2\r\n")
-        await terminal.ask("AT+CFUN=4")
+        await terminal.wait_for("\r\n+CREG: 2\r\n")
+        await terminal.send_command("AT+CFUN=4")
         sandbox.attach("meter")
-        assert "CREG: 1,0" in await terminal.ask("AT+CREG?")
-        await terminal.ask("AT+CFUN=1")
-        await terminal.hear("\r\n+CREG: 5\r\n")
+        assert "CREG: 1,0" in await terminal.send_command("AT+CREG?")
+        await terminal.send_command("AT+CFUN=1")
+        await terminal.wait_for("\r\n+CREG: 5\r\n")
     finally:
         terminal.close()
         await sandbox.stop()

@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from soak import bugs
 
-AT_ONCE = 100
+SEEDS_PER_PROCESS = 100
 """Seeds that a process runs."""
 
 
@@ -26,27 +26,27 @@ def main(arguments=None):
     parser.add_argument("--days", type=float, default=1.0, help="virtual days a seed, 1 unless told")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="processes")
     parser.add_argument("--trace", type=Path, metavar="FILE", help="where the trace of a seed is written")
-    parser.add_argument("--bug", choices=sorted(bugs.BUGS), help="plant this bug")
+    parser.add_argument("--bug", choices=sorted(bugs.MUTANTS), help="plant this bug")
     parser.add_argument("--bugs", action="store_true", help="plant each bug and show the seed that finds it")
     options = parser.parse_args(arguments)
     if options.bugs:
-        return _all_bugs()
+        return _run_all_mutants()
     if options.seed is not None:
-        return _one(options)
-    return _many(options)
+        return _run_one(options)
+    return _run_many(options)
 
 
-def _one(options):
-    outcome = bugs.run(options.seed, options.days, options.bug, trace=True)
+def _run_one(options):
+    outcome = bugs.run_mutant(options.seed, options.days, options.bug, trace=True)
     for finding in outcome.findings:
         print(finding)
-    print(_line(outcome))
+    print(_format_result(outcome))
     if options.trace:
         options.trace.write_text("\n".join(outcome.trace) + "\n")
     return bool(outcome.findings)
 
 
-def _many(options):
+def _run_many(options):
     console = Console(stderr=True)
     began = time.perf_counter()
     failing, passed, commands, lives = [], 0, 0, 0
@@ -54,7 +54,7 @@ def _many(options):
     seeds = range(options.first, options.first + options.seeds)
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
         bar = progress.add_task("", total=len(seeds))
-        for number, outcome in _outcomes(seeds, options):
+        for number, outcome in _iter_results(seeds, options):
             if isinstance(outcome, Exception):
                 failing.append(number)
                 progress.console.print(f"seed {number}: {type(outcome).__name__}: {outcome}", markup=False)
@@ -64,7 +64,7 @@ def _many(options):
                 lives += outcome.counts["lives"]
                 if outcome.findings:
                     failing.append(number)
-                    _show(progress.console, outcome, options)
+                    _print_failure(progress.console, outcome, options)
             progress.advance(bar)
     seconds = time.perf_counter() - began
     print(
@@ -74,24 +74,24 @@ def _many(options):
     return bool(failing)
 
 
-def _outcomes(seeds, options):
+def _iter_results(seeds, options):
     """(seed, Outcome or the error that it ended with), as they come; from processes that live for a while."""
     context = multiprocessing.get_context("spawn")  # nothing of one seed reaches another
-    size = AT_ONCE * options.jobs  # with max_tasks_per_child Python 3.11 waits for ever [gh-115634]
+    size = SEEDS_PER_PROCESS * options.jobs  # with max_tasks_per_child Python 3.11 waits for ever [gh-115634]
     for first in range(0, len(seeds), size):
         with concurrent.futures.ProcessPoolExecutor(options.jobs, context) as pool:
             work = {
-                pool.submit(bugs.run, number, options.days, options.bug): number
+                pool.submit(bugs.run_mutant, number, options.days, options.bug): number
                 for number in seeds[first : first + size]
             }
             for done in concurrent.futures.as_completed(work):
                 yield work[done], done.exception() or done.result()
 
 
-def _show(console, outcome, options):
+def _print_failure(console, outcome, options):
     trace = Path(f"soak-{outcome.seed}.trace")
     trace.write_text("\n".join(outcome.trace) + "\n")
-    console.print(f"seed {_line(outcome)}", markup=False, highlight=False)
+    console.print(f"seed {_format_result(outcome)}", markup=False, highlight=False)
     for finding in outcome.findings[:10]:
         console.print(f"    {finding}", markup=False, highlight=False)
     again = f"python -m soak --seed {outcome.seed} --days {options.days:g} --trace {trace}"
@@ -99,16 +99,16 @@ def _show(console, outcome, options):
     console.print(f"    trace: {trace}", markup=False)
 
 
-def _line(outcome):
-    return f"{outcome.seed} {outcome.digest}: {outcome.about}; {outcome.counts}; {outcome.seconds:.1f} s"
+def _format_result(outcome):
+    return f"{outcome.seed} {outcome.digest}: {outcome.description}; {outcome.counts}; {outcome.seconds:.1f} s"
 
 
-def _all_bugs():
+def _run_all_mutants():
     missed = 0
-    for name, bug in bugs.BUGS.items():
-        findings = bugs.caught(name)
+    for name, bug in bugs.MUTANTS.items():
+        findings = bugs.find_violations(name)
         missed += not findings
-        print(f"{name:36} {bug.found_by:9} {findings[0][:100] if findings else 'NOT CAUGHT'}")
+        print(f"{name:36} {bug.detecting_seed:9} {findings[0][:100] if findings else 'NOT CAUGHT'}")
     return bool(missed)
 
 

@@ -14,78 +14,78 @@ from agent.app import Agent
 from agent.at import channel
 from agent.at.error import CommandRefused, CommandTimedOut
 from agent.dispatcher import Dispatcher
-from agent.intake import Intake
+from agent.intake import Receiver
 from agent.journal import doubles, rescue
-from agent.journal.actions import Actions
-from agent.journal.doubles import Doubles
-from agent.journal.forgetting import Forgetting
-from agent.journal.inbox import Inbox
-from agent.journal.outbox import Outbox as Queue
-from agent.journal.parts import Parts
-from agent.journal.resets import Resets, Used
-from agent.journal.rows import Kept, Outcome
-from agent.journal.skin import insist
-from agent.modem.news import Direct
-from agent.modem.storage import Storage
-from agent.outbox import Outbox
+from agent.journal.actions import ActionStore
+from agent.journal.doubles import DedupIndex
+from agent.journal.forgetting import Pruner
+from agent.journal.inbox import CommandStore
+from agent.journal.outbox import OutboxStore as Queue
+from agent.journal.parts import PartStore
+from agent.journal.resets import ResetBudget, ResetUsage
+from agent.journal.rows import StoreResult, StoreOutcome
+from agent.journal.skin import retry_until_committed
+from agent.modem.news import DirectDelivery
+from agent.modem.storage import MessageStore
+from agent.outbox import Sender
 from agent.session import Session
 from soak import seed
 
-DAYS = 0.4
+MUTANT_RUN_DAYS = 0.4
 """Length of the runs that find them."""
 
 
 @dataclass(frozen=True)
-class Bug:
+class Mutant:
     """What is changed, how, and which seed finds it."""
 
-    change: str
-    patch: Callable
-    found_by: int = 0
+    description: str
+    make_patches: Callable
+    detecting_seed: int = 0
 
 
 @contextlib.contextmanager
-def planted(name):
+def applied_mutant(name):
     """The product with that bug; with None as it is."""
     if name is None:
         yield
         return
     with contextlib.ExitStack() as stack:
-        for owner, attribute, value in BUGS[name].patch():
+        for owner, attribute, value in MUTANTS[name].make_patches():
             stack.enter_context(mock.patch.object(owner, attribute, value))
         yield
 
 
-def run(number, days, name=None, *, trace=False):
+def run_mutant(seed_number, days, mutant=None, *, trace=False):
     """One seed with that bug; here, where other processes find it by its name."""
-    with planted(name):
-        return seed.run(number, days=days, trace=trace)
+    with applied_mutant(mutant):
+        return seed.run_seed(seed_number, days=days, trace=trace)
 
 
-def caught(name, number=None):
+def find_violations(name, seed_number=None):
     """What its seed finds with the bug."""
-    with planted(name):
-        return seed.run(BUGS[name].found_by if number is None else number, days=DAYS).findings
+    with applied_mutant(name):
+        return seed.run_seed(MUTANTS[name].detecting_seed if seed_number is None else seed_number, days=MUTANT_RUN_DAYS).findings
 
 
 def _delete_before_commit():
     async def take(self, message, *, run=True):
         freed = message.slot is not None and await self._delete(message.slot, message.raw)
-        self._say(await self._keep(message, run=run))
+        self._say(await self._store(message, run=run))
         return freed
 
-    return ((Intake, "_take", take),)
+    return ((Receiver, "_take", take),)
 
 
-def _slot_only():
-    return ((Doubles, "remember", lambda *_: None),)
+def _dedup_by_slot():
+    return ((DedupIndex, "remember", lambda *_: None),)
 
 
-def _sid_alone():
+def _dedup_by_sid_alone():
     return ((doubles, "_digest", lambda body: b"the same"),)
 
 
-def _delete_again():
+def _delete_without_reading():
     async def delete(self, slot, raw):
         for _ in range(3):
             try:
@@ -94,35 +94,35 @@ def _delete_again():
                 return False
             except CommandTimedOut:
                 continue
-            self._inbox.free((slot.store, slot.index))
+            self._command_store.mark_slot_free((slot.store, slot.index))
             return True
         return False
 
-    return ((Intake, "_delete", delete),)
+    return ((Receiver, "_delete", delete),)
 
 
-def _retry_unknown():
+def _retry_after_unknown():
     async def unknown(self, reply, reason):
-        return await self._again(reply, reason, begun=True)
+        return await self._requeue(reply, reason, begun=True)
 
-    return ((Outbox, "_unknown", unknown),)
+    return ((Sender, "_unknown", unknown),)
 
 
-def _sending_early():
-    send = Outbox._send
+def _sending_before_prompt():
+    send = Sender._send
 
     async def early(self, reply):
-        await self._skin.run(self._queue.sending, reply.id)
+        await self._db.run(self._outbox_store.mark_sending, reply.id)
         return await send(self, reply)
 
-    return ((Outbox, "_send", early),)
+    return ((Sender, "_send", early),)
 
 
-def _sending_late():
+def _sending_after_body():
     def sending(self, reply):
         """Nothing yet."""
 
-    sent = Queue.sent
+    sent = Queue.mark_sent
 
     def later(self, reply, message_reference):
         self._execute("UPDATE replies SET attempts = attempts + 1 WHERE id = ?", (reply,))
@@ -131,64 +131,64 @@ def _sending_late():
     return ((Queue, "sending", sending), (Queue, "sent", later))
 
 
-def _timer_feeds():
+def _watchdog_by_timer():
     async def feed(self, interval_s):
         import asyncio  # noqa: PLC0415  (what the real one has at hand)
 
         while True:
-            self._seams.notify("WATCHDOG=1")
+            self._dependencies.notify("WATCHDOG=1")
             await asyncio.sleep(interval_s)
 
     return ((Agent, "_feed", feed),)
 
 
-def _wall_alone():
-    before = Forgetting._before
+def _prune_by_wall_clock():
+    before = Pruner._cutoff
 
     def by_wall(self, seconds):
         return before(self, seconds)[0], math.inf
 
-    return ((Forgetting, "_before", by_wall),)
+    return ((Pruner, "_before", by_wall),)
 
 
 def _run_again():
     async def settle(self):
-        for row in await insist(self._skin, self._tell, self._inbox.interrupted):
-            await insist(self._skin, self._tell, self._inbox.again, row.id, "interrupted")
-        await self._acting.settle()
+        for row in await retry_until_committed(self._db, self._emit, self._command_store.list_interrupted):
+            await retry_until_committed(self._db, self._emit, self._command_store.requeue, row.id, "interrupted")
+        await self._post_reply_actions.log_interrupted()
 
-    return ((Dispatcher, "_settle", settle),)
+    return ((Dispatcher, "_recover_interrupted", settle),)
 
 
 def _parts_in_memory():
     def part(self, part, now):
         self.__dict__.setdefault("memory", {}).setdefault(part.key, {})[part.number] = part
-        return Kept(Outcome.PART)
+        return StoreResult(StoreOutcome.PART)
 
     def parts(self, key):
         return self.__dict__.get("memory", {}).get(key, {})
 
-    return ((Parts, "keep", part), (Parts, "parts", parts))
+    return ((PartStore, "keep", part), (PartStore, "parts", parts))
 
 
-def _acknowledge_early():
-    follow = Intake._follow
+def _acknowledge_before_commit():
+    follow = Receiver._handle_events
 
     async def done():
         """It was acknowledged before."""
 
     async def early(self):
-        for number, news in enumerate(self._news):
-            if isinstance(news, Direct):
+        for number, news in enumerate(self._pending_events):
+            if isinstance(news, DirectDelivery):
                 await news.acknowledge()
-                self._news[number] = replace(news, acknowledge=done)
+                self._pending_events[number] = replace(news, acknowledge=done)
         await follow(self)
 
-    return ((Intake, "_follow", early),)
+    return ((Receiver, "_follow", early),)
 
 
 def _budget_in_memory():
-    reserve = Resets.reserve
+    reserve = ResetBudget.reserve
 
     def counted(self, *arguments, **named):
         refusal = reserve(self, *arguments, **named)
@@ -196,8 +196,8 @@ def _budget_in_memory():
         return refusal
 
     return (
-        (Resets, "reserve", counted),
-        (Resets, "used", lambda self: Used(self.__dict__.get("mine", 0), self.__dict__.get("mine", 0))),
+        (ResetBudget, "reserve", counted),
+        (ResetBudget, "used", lambda self: ResetUsage(self.__dict__.get("mine", 0), self.__dict__.get("mine", 0))),
     )
 
 
@@ -209,75 +209,75 @@ def _late_answers():
     return ((channel, "resynchronise", in_step),)
 
 
-def _bulk():
-    delete = Storage.delete
+def _bulk_delete():
+    delete = MessageStore.delete
 
     async def bulk(self, slot):
         await delete(self, slot)
-        async with self._channel.turn() as turn:
+        async with self._client.exclusive() as turn:
             for other in range(1, 6):
                 with contextlib.suppress(CommandRefused):
                     await self._exchange(turn, channel.AtCommand(f"AT+CMGD={other}", 30.0))
 
-    return ((Storage, "delete", bulk),)
+    return ((MessageStore, "delete", bulk),)
 
 
-def _never_acting():
+def _restart_begun_actions():
     def begun(self):
         self._journal.commit(
             None, lambda _: self._execute("UPDATE actions SET state = 'waiting' WHERE state = 'acting'")
         )
         return []
 
-    return ((Actions, "interrupted", begun),)
+    return ((ActionStore, "interrupted", begun),)
 
 
-def _attempts_forgotten():
+def _attempts_in_memory():
     def sending(self, reply):
         self._journal.commit(
             None, lambda _: self._execute("UPDATE replies SET state = 'sending' WHERE id = ?", (reply,))
         )
 
-    back = Queue.back
+    back = Queue.requeue
 
     def uncounted(self, reply, reason, *, attempted):
-        back(self, reply, reason, attempted=False)
+        back(self, reply, reason, count_attempt=False)
 
     return ((Queue, "sending", sending), (Queue, "back", uncounted))
 
 
 def _no_sweep():
-    run = Intake.run
+    run = Receiver.run
 
     async def listening(self):
-        self._sweep_at = math.inf
+        self._next_sweep_at = math.inf
         await run(self)
 
-    return ((Intake, "run", listening),)
+    return ((Receiver, "run", listening),)
 
 
-def _reply_apart():
-    finish = Inbox.finish
+def _reply_in_second_commit():
+    finish = CommandStore.finish
 
     def apart(self, command, state, reason=None, replies=(), action=None):
         finish(self, command, state, reason, (), action)
 
-    done = Dispatcher._done
+    done = Dispatcher._finish_done
 
     async def queued_later(self, row, entry, content, then):
         await done(self, row, entry, content, then)
         if content and row.answerable:
-            replies = self._compose(row, content, entry.reply_to)
-            await self._skin.run(self._queue.queue, replies)
-            self._queued()
+            replies = self._compose_replies_replies(row, content, entry.reply_to)
+            await self._db.run(self._outbox_store.enqueue, replies)
+            self._on_reply_queued()
 
-    return ((Inbox, "finish", apart), (Dispatcher, "_done", queued_later))
+    return ((CommandStore, "finish", apart), (Dispatcher, "_finish_done", queued_later))
 
 
-def _number_within():
-    from agent import intake  # noqa: PLC0415  (its name is that of the class's module)
+def _match_sender_substring():
+    from agent.pipeline import receiver  # noqa: PLC0415  (its name is that of the class's module)
 
-    receive = intake.receive
+    receive = intake.classify
 
     def within(message, raw, service, memory):
         address = getattr(message, "originating_address", None)
@@ -285,32 +285,32 @@ def _number_within():
             service = replace(service, number=address.number)
         return receive(message, raw, service, memory)
 
-    return ((intake, "receive", within),)
+    return ((receiver, "classify", within),)
 
 
-def _silent_end():
+def _task_ends_unseen():
     async def task(self, work):
         with contextlib.suppress(Exception):
             await work
 
     async def fails(self, slot, raw):
         await self._modem.delete(slot)  # what it raises ends the task
-        self._inbox.free((slot.store, slot.index))
+        self._command_store.mark_slot_free((slot.store, slot.index))
         return True
 
     async def run(self):
         while True:
-            await self._look()
+            await self._run_once()
 
-    return ((Session, "_task", task), (Intake, "_delete", fails), (Intake, "run", run))
+    return ((Session, "_task", task), (Receiver, "_delete", fails), (Receiver, "run", run))
 
 
-def _nothing_rescued():
+def _nothing_repaired():
     return ((rescue, "_copy", lambda *_: None),)
 
 
-def _no_horizon():
-    settle = rescue._settle
+def _damage_without_horizon():
+    settle = rescue._reconcile
 
     def forgets(target, *arguments):
         settle(target, *arguments)
@@ -319,28 +319,28 @@ def _no_horizon():
     return ((rescue, "_settle", forgets),)
 
 
-BUGS = {
-    "delete-before-commit": Bug("a message is deleted, then committed", _delete_before_commit),
-    "dedup-by-slot": Bug("only store and index tell a double", _slot_only, 1),
-    "dedup-by-sid-alone": Bug("the body is not compared", _sid_alone, 3),
-    "delete-without-reading": Bug("a delete without result is repeated unread", _delete_again, 18),
-    "retry-after-unknown": Bug("what may have been sent is sent again", _retry_unknown, 35),
-    "sending-before-prompt": Bug("`sending` is committed before AT+CMGS", _sending_early, 23),
-    "sending-after-body": Bug("`sending` is not committed before the body", _sending_late),
-    "watchdog-by-timer": Bug("WATCHDOG=1 whatever the tasks do", _timer_feeds, 3),
-    "prune-by-wall-clock": Bug("the running time does not count for forgetting", _wall_alone, 52),
-    "run-again": Bug("what was interrupted runs again", _run_again),
-    "parts-in-memory": Bug("parts are not committed", _parts_in_memory, 3),
-    "acknowledge-before-commit": Bug("+CNMA, then the commit", _acknowledge_early, 3),
-    "budget-in-memory": Bug("resets are counted from the start of the agent", _budget_in_memory, 12),
-    "late-answers": Bug("after a time-out the next command is written at once", _late_answers, 96),
-    "bulk-delete": Bug("more than the one index is deleted", _bulk, 4),
-    "acting-again": Bug("an action that had begun is begun again at a start", _never_acting, 1),
-    "attempts-in-memory": Bug("attempts to send are not on the disk", _attempts_forgotten),
-    "no-sweep": Bug("only what is announced is read", _no_sweep, 6),
-    "reply-apart": Bug("the end of a run and its reply are two commits", _reply_apart),
-    "number-within": Bug("the service's number is looked for in the sender's", _number_within, 4),
-    "task-ends-unseen": Bug("an exception ends a task of the session and nothing else", _silent_end, 5),
-    "nothing-rescued": Bug("after a damage the journal begins empty", _nothing_rescued, 13),
-    "damage-without-horizon": Bug("what a damage took from the memory for doubles is new", _no_horizon, 29),
+MUTANTS = {
+    "delete-before-commit": Mutant("a message is deleted, then committed", _delete_before_commit),
+    "dedup-by-slot": Mutant("only store and index tell a double", _dedup_by_slot, 1),
+    "dedup-by-sid-alone": Mutant("the body is not compared", _dedup_by_sid_alone, 3),
+    "delete-without-reading": Mutant("a delete without result is repeated unread", _delete_without_reading, 18),
+    "retry-after-unknown": Mutant("what may have been sent is sent again", _retry_after_unknown, 35),
+    "sending-before-prompt": Mutant("`sending` is committed before AT+CMGS", _sending_before_prompt, 23),
+    "sending-after-body": Mutant("`sending` is not committed before the body", _sending_after_body),
+    "watchdog-by-timer": Mutant("WATCHDOG=1 whatever the tasks do", _watchdog_by_timer, 3),
+    "prune-by-wall-clock": Mutant("the running time does not count for forgetting", _prune_by_wall_clock, 52),
+    "run-again": Mutant("what was interrupted runs again", _run_again),
+    "parts-in-memory": Mutant("parts are not committed", _parts_in_memory, 3),
+    "acknowledge-before-commit": Mutant("+CNMA, then the commit", _acknowledge_before_commit, 3),
+    "budget-in-memory": Mutant("resets are counted from the start of the agent", _budget_in_memory, 12),
+    "late-answers": Mutant("after a time-out the next command is written at once", _late_answers, 96),
+    "bulk-delete": Mutant("more than the one index is deleted", _bulk_delete, 4),
+    "acting-again": Mutant("an action that had begun is begun again at a start", _restart_begun_actions, 1),
+    "attempts-in-memory": Mutant("attempts to send are not on the disk", _attempts_in_memory),
+    "no-sweep": Mutant("only what is announced is read", _no_sweep, 6),
+    "reply-apart": Mutant("the end of a run and its reply are two commits", _reply_in_second_commit),
+    "number-within": Mutant("the service's number is looked for in the sender's", _match_sender_substring, 4),
+    "task-ends-unseen": Mutant("an exception ends a task of the session and nothing else", _task_ends_unseen, 5),
+    "nothing-rescued": Mutant("after a damage the journal begins empty", _nothing_repaired, 13),
+    "damage-without-horizon": Mutant("what a damage took from the memory for doubles is new", _damage_without_horizon, 29),
 }

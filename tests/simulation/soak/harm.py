@@ -7,52 +7,52 @@ message, and no agent can help that. In text mode the line with sender and time 
 would show a loss either: what the module says there is left alone.
 """
 
-NOISE = bytes(range(0x80, 0x100)) + b"\x00\x01\x02\x03\x06\x0e"
+NOISE_OCTETS = bytes(range(0x80, 0x100)) + b"\x00\x01\x02\x03\x06\x0e"
 
 
-class Harm:
+class LineNoise:
     """Strikes while `until` lies ahead."""
 
-    def __init__(self, world, random):
+    def __init__(self, world, rng):
         self._world = world
-        self._random = random
-        self.until = 0.0
-        self.rate = 0.0
+        self._rng = rng
+        self.active_until = 0.0
+        self.error_rate = 0.0
         """How likely one octet from the module, or one write to it, is harmed."""
-        self.log = []
+        self.injected = []
         """(time, what was done)."""
-        world.port.harm = self
+        world.port.transform = self
 
-    def begin(self, seconds, rate):
-        self.until, self.rate = self._world.loop.time() + seconds, rate
+    def start(self, seconds, rate):
+        self.active_until, self.error_rate = self._world.loop.time() + seconds, rate
 
     def __call__(self, direction, data):
-        if self._world.loop.time() >= self.until:
+        if self._world.loop.time() >= self.active_until:
             return data
-        return self._said(data) if direction == "<" else self._written(data)
+        return self._garble_from_module(data) if direction == "<" else self._garble_to_module(data)
 
-    def _said(self, data):
+    def _garble_from_module(self, data):
         if self._world.message_format == "text" and any(
             name in data for name in (b"+CMGL:", b"+CMGR:", b"+CMT:", b"+CDS:")
         ):
             return data
         result = bytearray()
         for octet in data:
-            chance = self._random.random()
-            if chance < self.rate / 2:
-                self.log.append((self._world.loop.time(), "lost"))
+            chance = self._rng.random()
+            if chance < self.error_rate / 2:
+                self.injected.append((self._world.loop.time(), "lost"))
                 continue
-            if chance < self.rate:
-                self.log.append((self._world.loop.time(), "noise"))
-                result.append(self._random.choice(NOISE))
+            if chance < self.error_rate:
+                self.injected.append((self._world.loop.time(), "noise"))
+                result.append(self._rng.choice(NOISE_OCTETS))
             result.append(octet)
         return bytes(result)
 
-    def _written(self, data):
-        if self._random.random() > self.rate * 20:
+    def _garble_to_module(self, data):
+        if self._rng.random() > self.error_rate * 20:
             return data
-        self.log.append((self._world.loop.time(), "write"))
+        self.injected.append((self._world.loop.time(), "write"))
         if data.endswith(b"\x1a") and len(data) > 2 and self._world.message_format == "pdu":
-            at = self._random.randrange(len(data))
+            at = self._rng.randrange(len(data))
             return data[:at] + data[at + 1 :]
         return b""

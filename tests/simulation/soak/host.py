@@ -1,89 +1,89 @@
 """The computer around the agent: starts it again when it has ended, as systemd does, and lets it die."""
 
-RESTART_S = (1.0, 5.0)
+RESTART_DELAY_S = (1.0, 5.0)
 """RestartSec of the unit, and what a start takes."""
-BOOT_S = (15.0, 60.0)
+BOOT_DELAY_S = (15.0, 60.0)
 """A Raspberry Pi after a power cut."""
-WATCHDOG_S = 75.0
+WATCHDOG_TIMEOUT_S = 75.0
 """Silence of WATCHDOG=1 after which systemd kills; the agent feeds every 30 s."""
 
 
 class Host:
     """Keeps one life of the agent after the other going while it is `on`."""
 
-    def __init__(self, world, random):
+    def __init__(self, world, rng):
         self._world = world
-        self._random = random
-        self.on = True
-        self._power = False
-        self._left = 0
-        self._starts = None
-        self.stops = []
+        self._rng = rng
+        self.is_running = True
+        self._with_power_cut = False
+        self._points_left = 0
+        self._pending_start = None
+        self.stop_durations = []
         """Seconds that each orderly stop took."""
-        world.ended = self._ended
-        world.at_points = self._at
+        world.on_run_ended = self._on_run_ended
+        world.on_kill_point = self._on_kill_point
 
-    def start(self):
+    def start_agent(self):
         """Now, unless it lives."""
-        self._starts = None
-        if self.on and (self._world.life is None or not self._world.life.alive):
+        self._pending_start = None
+        if self.is_running and (self._world.current_run is None or not self._world.current_run.is_alive):
             life = self._world.start()
-            self._world.call_later(WATCHDOG_S / 3, self._watch, life)
+            self._world.call_later(WATCHDOG_TIMEOUT_S / 3, self._check_watchdog, life)
 
-    def _watch(self, life):
+    def _check_watchdog(self, agent_run):
         """systemd's watchdog."""
-        if not life.alive:
+        if not agent_run.is_alive:
             return
-        if self._world.loop.time() - life.fed_at > WATCHDOG_S:
-            life.kill("watchdog")
+        if self._world.loop.time() - agent_run.last_watchdog_at > WATCHDOG_TIMEOUT_S:
+            agent_run.kill("watchdog")
         else:
-            self._world.call_later(WATCHDOG_S / 3, self._watch, life)
+            self._world.call_later(WATCHDOG_TIMEOUT_S / 3, self._check_watchdog, agent_run)
 
-    def _ended(self, life):
-        if self.on and self._starts is None:
-            pause = self._random.uniform(*(BOOT_S if life.end == "power" else RESTART_S))
-            self._starts = self._world.loop.call_later(pause, self.start)
+    def _on_run_ended(self, agent_run):
+        if self.is_running and self._pending_start is None:
+            pause = self._rng.uniform(*(BOOT_DELAY_S if agent_run.end_reason == "power" else RESTART_DELAY_S))
+            self._pending_start = self._world.loop.call_later(pause, self.start_agent)
 
     # How it dies
 
-    def kill(self, why="SIGKILL", *, power=False):
+    def kill(self, reason="SIGKILL", *, power=False):
         """At this moment; with `power` the module is without power too, more often than not."""
-        life = self._world.life
-        if life is None or not life.alive:
+        life = self._world.current_run
+        if life is None or not life.is_alive:
             return
-        life.kill("power" if power else why, power=power)
-        if power and self._random.random() < 0.7:
+        life.kill("power" if power else reason, power=power)
+        if power and self._rng.random() < 0.7:
             self._world.module.power_off()
             self._world.call_later(5.0, self._world.module.power_on)
 
-    def arm(self, points, *, power=False):
+    def kill_after_points(self, points, *, power=False):
         """At that many commits and writes from now, counting the moments before, in and after each."""
-        self._left, self._power = points, power
+        self._points_left, self._with_power_cut = points, power
 
-    def disarm(self):
-        self._left = 0
+    def cancel_kill(self):
+        self._points_left = 0
 
-    def _at(self, point, life):
-        if self._left and life is self._world.life:
-            self._left -= 1
-            if not self._left:
-                self.kill(f"SIGKILL {point}", power=self._power)
+    def _on_kill_point(self, point, agent_run):
+        if self._points_left and agent_run is self._world.current_run:
+            self._points_left -= 1
+            if not self._points_left:
+                self.kill(f"SIGKILL {point}", power=self._with_power_cut)
 
-    def kill_at_step(self, steps):
+    def kill_after_iterations(self, iterations):
         """After so many turns of the event loop: at any await."""
-        if steps:
-            self._world.loop.call_soon(self.kill_at_step, steps - 1)
+        if iterations:
+            self._world.loop.call_soon(self.kill_after_iterations, iterations - 1)
         else:
             self.kill("SIGKILL at an await")
 
-    def stop(self):
+    def stop_agent(self):
         """As `systemctl restart` does."""
-        life = self._world.life
-        if life is not None and life.alive:
-            self._world.loop.create_task(self._stop(life))
+        life = self._world.current_run
+        if life is not None and life.is_alive:
+            self._world.loop.create_task(self._stop_and_measure(life))
 
-    async def _stop(self, life):
+    async def _stop_and_measure(self, agent_run):
         began = self._world.loop.time()
-        await life.stop()
-        if life.end == "stopped":
-            self.stops.append(self._world.loop.time() - began)
+        await agent_run.stop()
+        if agent_run.end_reason == "stopped":
+            self.stop_durations.append(self._world.loop.time() - began)

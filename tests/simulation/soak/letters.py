@@ -4,268 +4,268 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 import pdu
-from hardware.sim.network.line import Terminated
-from soak.world import Plan
+from hardware.sim.network.line import MtMessage
+from soak.world import HandlerPlan
 
-LONG = "abcdefghij" * 30
+LONG_TEXT = "abcdefghij" * 30
 REPEATABLE, ACTING, BINARY = "again", "act", b"\x01"
 PLAIN = ("led", "pump", "blink")
 
 
 @dataclass(eq=False)
-class Sheet:
+class InboundSegment:
     """One SMS of it, whatever the number of its deliveries."""
 
-    letter: "Letter"
+    message: "InboundMessage"
     deliver: object
     """pdu.Deliver; None for octets that are none."""
-    octets: bytes
+    tpdu_tail: bytes
     """The TPDU without its first octet, in which the network changes a bit from one attempt to the next."""
-    offers: list = field(default_factory=list)
+    offered_at: list = field(default_factory=list)
     """When it reached a module that heard it."""
-    taken: list = field(default_factory=list)
+    accepted: list = field(default_factory=list)
     """(time, how) for each time that the module answered for it; `Air.taken` says what how is."""
 
 
 @dataclass(eq=False)
-class Letter:
+class InboundMessage:
     """What somebody wanted to say, in one SMS or in several."""
 
     kind: str
     content: str | bytes
     """What a handler gets to see; of a stray what it says."""
-    commands: bool
+    is_command: bool
     """Whether it commands the device."""
     sid: str | None = None
-    sheets: list[Sheet] = field(default_factory=list)
-    at: float = 0.0
-    stamped: object = None
+    segments: list[InboundSegment] = field(default_factory=list)
+    created_at: float = 0.0
+    sent_at: object = None
     """Its service centre time stamp; None where that is no date."""
-    answerable: bool = True
+    is_answerable: bool = True
 
     @property
-    def whole(self):
+    def is_accepted(self):
         """Whether the module has taken all of it."""
-        return bool(self.sheets) and all(sheet.taken for sheet in self.sheets)
+        return bool(self.segments) and all(sheet.accepted for sheet in self.segments)
 
     @property
-    def repeatable(self):
+    def is_repeatable(self):
         """Whether its handler may run more than once."""
         return isinstance(self.content, str) and self.content.split(" ")[0] in {REPEATABLE, "ping"}
 
 
-class Letters:
+class TrafficGenerator:
     """Writes and posts them."""
 
-    def __init__(self, world, random):
+    def __init__(self, world, rng):
         self._world = world
-        self._random = random
-        self._numbers = 0
-        self.all: list[Letter] = []
-        self.sheets: dict[bytes, Sheet] = {}
-        world.air.offered = self._offered
-        world.air.taken = self._taken
+        self._rng = rng
+        self._count = 0
+        self.messages: list[InboundMessage] = []
+        self.segments: dict[bytes, InboundSegment] = {}
+        world.radio.on_offered = self._on_offered
+        world.radio.on_accepted = self._on_accepted
 
-    def _offered(self, tpdu):
-        if sheet := self.sheets.get(tpdu[1:]):
-            sheet.offers.append(self._world.loop.time())
+    def _on_offered(self, tpdu):
+        if sheet := self.segments.get(tpdu[1:]):
+            sheet.offered_at.append(self._world.loop.time())
 
-    def _taken(self, tpdu, how):
-        if sheet := self.sheets.get(tpdu[1:]):
-            sheet.taken.append((self._world.loop.time(), how))
+    def _on_accepted(self, tpdu, how):
+        if sheet := self.segments.get(tpdu[1:]):
+            sheet.accepted.append((self._world.loop.time(), how))
 
     # What is written
 
-    def arrive(self):
+    def send_random(self):
         """Somebody sends something."""
-        kinds = dict(_KINDS)
+        kinds = dict(_KIND_WEIGHTS)
         if not self._world.service.binary:
-            kinds.pop(Letters.binary)
-        chosen = self._random.choices(list(kinds), list(kinds.values()))[0]
+            kinds.pop(TrafficGenerator.send_binary)
+        chosen = self._rng.choices(list(kinds), list(kinds.values()))[0]
         chosen(self)
 
-    def plain(self):
+    def send_plain(self):
         """A Command without a SID."""
-        self._post(self._letter("plain", self._words(self._random.choice(PLAIN)), plan=self._plan()))
+        self._send(self._make_message("plain", self._numbered(self._rng.choice(PLAIN)), plan=self._random_plan()))
 
-    def named(self):
+    def send_with_sid(self):
         """One with a SID in its text."""
-        content = self._words(self._random.choice((*PLAIN, ACTING)))
-        plan = self._acting() if content.startswith(ACTING) else self._plan()
-        letter = self._letter("named", content, sid=self._sid(), plan=plan)
-        whole = f"{letter.sid} {content}" if self._random.random() < 0.5 else f"{content} {letter.sid}"
-        self._post(letter, text=whole)
+        content = self._numbered(self._rng.choice((*PLAIN, ACTING)))
+        plan = self._action_plan() if content.startswith(ACTING) else self._random_plan()
+        letter = self._make_message("named", content, sid=self._new_sid(), plan=plan)
+        whole = f"{letter.sid} {content}" if self._rng.random() < 0.5 else f"{content} {letter.sid}"
+        self._send(letter, text=whole)
 
-    def repeatable(self):
+    def send_repeatable(self):
         """One whose handler may run again."""
-        content = self._words(REPEATABLE)
-        sid = self._sid() if self._random.random() < 0.5 else None
-        letter = self._letter("repeatable", content, sid=sid, plan=self._plan(repeatable=True))
-        self._post(letter, text=content if sid is None else f"{sid} {content}")
+        content = self._numbered(REPEATABLE)
+        sid = self._new_sid() if self._rng.random() < 0.5 else None
+        letter = self._make_message("repeatable", content, sid=sid, plan=self._random_plan(repeatable=True))
+        self._send(letter, text=content if sid is None else f"{sid} {content}")
 
-    def acting(self):
+    def send_with_action(self):
         """One whose handler acts after the answer."""
-        self._post(self._letter("acting", self._words(ACTING), plan=self._acting()))
+        self._send(self._make_message("acting", self._numbered(ACTING), plan=self._action_plan()))
 
-    def binary(self):
+    def send_binary(self):
         """Octets."""
-        self._numbers += 1
-        self._post(self._letter("binary", BINARY + self._numbers.to_bytes(3, "big"), plan=self._plan()))
+        self._count += 1
+        self._send(self._make_message("binary", BINARY + self._count.to_bytes(3, "big"), plan=self._random_plan()))
 
-    def long(self):
+    def send_long(self):
         """One of several parts, in any order; some never come."""
-        content = f"{self._words(self._random.choice(PLAIN))} {LONG[: self._random.randint(170, 280)]}"
-        letter = self._letter("long", content, plan=self._plan())
-        sid = self._sid() if self._random.random() < 0.4 else None
+        content = f"{self._numbered(self._rng.choice(PLAIN))} {LONG_TEXT[: self._rng.randint(170, 280)]}"
+        letter = self._make_message("long", content, plan=self._random_plan())
+        sid = self._new_sid() if self._rng.random() < 0.4 else None
         letter.sid = sid
         parts = list(
-            pdu.segment(f"{sid} {content}" if sid else content, reference=self._numbers % 256, wide=False)
+            pdu.segment(f"{sid} {content}" if sid else content, reference=self._count % 256, wide=False)
         )
-        self._random.shuffle(parts)
-        missing = self._random.random() < 0.15
+        self._rng.shuffle(parts)
+        missing = self._rng.random() < 0.15
         delay = 0.0
         for part in parts:
-            sheet = self._sheet(letter, self._deliver(part, letter))
+            sheet = self._make_segment(letter, self._make_deliver(part, letter))
             if missing and part is parts[-1]:
                 continue
-            self._world.call_later(delay, self._put, sheet)
-            delay += self._random.choice((0.0, 0.0, 1.0, 20.0, 900.0))
+            self._world.call_later(delay, self._enqueue, sheet)
+            delay += self._rng.choice((0.0, 0.0, 1.0, 20.0, 900.0))
 
-    def twin(self):
+    def send_same_text(self):
         """The same text once more, without a SID: another Command, unless it comes in the same second."""
-        earlier = [each for each in self.all if each.kind == "plain" and each.sid is None]
+        earlier = [each for each in self.messages if each.kind == "plain" and each.sid is None]
         if not earlier:
-            return self.plain()
-        letter = Letter("plain", self._random.choice(earlier).content, commands=True)
-        return self._post(letter)
+            return self.send_plain()
+        letter = InboundMessage("plain", self._rng.choice(earlier).content, is_command=True)
+        return self._send(letter)
 
-    def again(self):
+    def redeliver(self):
         """Something is delivered again, octet by octet the same."""
-        earlier = [sheet for sheet in self.sheets.values() if sheet.offers and sheet.deliver is not None]
+        earlier = [sheet for sheet in self.segments.values() if sheet.offered_at and sheet.deliver is not None]
         if earlier:
-            self._put(self._random.choice(earlier))
+            self._enqueue(self._rng.choice(earlier))
 
-    def usurper(self):
+    def send_reused_sid(self):
         """A SID that came before, with another body: it commands nothing."""
-        earlier = [each for each in self.all if each.kind in {"named", "usurper"} and each.whole]
+        earlier = [each for each in self.messages if each.kind in {"named", "usurper"} and each.is_accepted]
         if not earlier:
-            return self.named()
-        before = self._random.choice(earlier)
-        letter = self._letter("usurper", self._words("led"), sid=before.sid)
-        letter.commands = False
-        return self._post(letter, text=f"{letter.sid} {letter.content}")
+            return self.send_with_sid()
+        before = self._rng.choice(earlier)
+        letter = self._make_message("usurper", self._numbered("led"), sid=before.sid)
+        letter.is_command = False
+        return self._send(letter, text=f"{letter.sid} {letter.content}")
 
-    def stranger(self):
+    def send_from_other_number(self):
         """Somebody else, perhaps with a number that looks like the service's."""
         number = self._world.service.number
-        sender = self._random.choice(("+15551234567", f"1{number}", f"{number}0", f"0{number}", number[:-1]))
-        letter = self._letter("stray", self._words("led"), commands=False)
-        self._post(letter, sender=pdu.Address.parse(sender))
+        sender = self._rng.choice(("+15551234567", f"1{number}", f"{number}0", f"0{number}", number[:-1]))
+        letter = self._make_message("stray", self._numbered("led"), is_command=False)
+        self._send(letter, sender=pdu.Address.parse(sender))
 
-    def word(self):
+    def send_from_alphanumeric(self):
         """An alphanumeric sender: no number at all."""
-        letter = self._letter("stray", self._words("pump"), commands=False)
+        letter = self._make_message("stray", self._numbered("pump"), is_command=False)
         sender = pdu.Address(self._world.service.number, pdu.TypeOfNumber.ALPHANUMERIC)
-        self._post(letter, sender=sender)
+        self._send(letter, sender=sender)
 
-    def damaged(self):
+    def send_truncated(self):
         """Octets that are no message, or the beginning of one."""
-        letter = self._letter("damaged", self._words("led"), commands=False)
-        octets = pdu.encode(self._deliver(pdu.segment(letter.content)[0], letter), sca=False).octets
-        cut = octets[: self._random.randint(3, len(octets) - 2)]
-        letter.sheets.append(Sheet(letter, None, cut[1:]))
-        self.sheets[cut[1:]] = letter.sheets[0]
-        self.all.append(letter)
-        self._numbers += 1
-        self._world.module.deliver(1000 + self._numbers, self._world.network.service_centre, cut)
+        letter = self._make_message("damaged", self._numbered("led"), is_command=False)
+        octets = pdu.encode(self._make_deliver(pdu.segment(letter.content)[0], letter), sca=False).octets
+        cut = octets[: self._rng.randint(3, len(octets) - 2)]
+        letter.segments.append(InboundSegment(letter, None, cut[1:]))
+        self.segments[cut[1:]] = letter.segments[0]
+        self.messages.append(letter)
+        self._count += 1
+        self._world.module.deliver(1000 + self._count, self._world.network.service_centre, cut)
 
-    def empty(self):
+    def send_empty(self):
         """Nothing at all."""
-        self._post(self._letter("empty", ""))
+        self._send(self._make_message("empty", ""))
 
-    def old(self):
+    def send_delayed(self):
         """One that was long on its way."""
-        letter = self._letter("old", self._words("led"), plan=self._plan())
-        self._post(letter, ago=self._random.choice((3600.0, 5 * 3600.0, 30 * 3600.0, 90 * 86400.0)))
+        letter = self._make_message("old", self._numbered("led"), plan=self._random_plan())
+        self._send(letter, ago=self._rng.choice((3600.0, 5 * 3600.0, 30 * 3600.0, 90 * 86400.0)))
 
-    def dateless(self):
+    def send_without_date(self):
         """A time stamp that is no date."""
-        letter = self._letter("dateless", self._words("led"), plan=self._plan())
-        self._post(letter, timestamp=pdu.Timestamp(bytes.fromhex("62311131240080")))
+        letter = self._make_message("dateless", self._numbered("led"), plan=self._random_plan())
+        self._send(letter, timestamp=pdu.Timestamp(bytes.fromhex("62311131240080")))
 
-    def immediate(self):
+    def send_class_0(self):
         """Class 0: for the display, of which there is none."""
-        letter = self._letter("immediate", self._words("blink"), plan=self._plan())
-        self._post(letter, scheme=0x10)
+        letter = self._make_message("immediate", self._numbered("blink"), plan=self._random_plan())
+        self._send(letter, scheme=0x10)
 
-    def foreign(self):
+    def send_ucs2(self):
         """Characters outside GSM 03.38."""
-        letter = self._letter("foreign", f"{self._words('led')} да", plan=self._plan())
-        self._post(letter)
+        letter = self._make_message("foreign", f"{self._numbered('led')} да", plan=self._random_plan())
+        self._send(letter)
 
-    def unknown(self):
+    def send_unknown_word(self):
         """A word that nobody has a handler for."""
-        self._post(self._letter("unknown", self._words(self._random.choice(("zzz", "Led7", "../led")))))
+        self._send(self._make_message("unknown", self._numbered(self._rng.choice(("zzz", "Led7", "../led")))))
 
-    def error(self):
+    def send_error_text(self):
         """An answer of another automaton: never answered."""
-        letter = self._letter("error", self._words("ERR what is"))
-        letter.answerable = False
-        self._post(letter)
+        letter = self._make_message("error", self._numbered("ERR what is"))
+        letter.is_answerable = False
+        self._send(letter)
 
-    def ping(self):
+    def send_ping(self):
         """What the agent answers by itself."""
-        self._post(self._letter("builtin", self._words("ping")))
+        self._send(self._make_message("builtin", self._numbered("ping")))
 
-    def plain_and_quick(self):
+    def send_liveness_check(self):
         """A Command that must work at once."""
-        self._post(self._letter("proof", self._words("led"), plan=Plan()))
+        self._send(self._make_message("proof", self._numbered("led"), plan=HandlerPlan()))
 
-    def burst(self, count):
+    def send_burst(self, count):
         """Very many at once; most want no answer."""
         for _ in range(count):
-            does = "nothing" if self._random.random() < 0.9 else "ok"
-            letter = self._letter("plain", self._words("led"), plan=Plan([(0.1, does)]))
-            self._post(letter)
+            does = "nothing" if self._rng.random() < 0.9 else "ok"
+            letter = self._make_message("plain", self._numbered("led"), plan=HandlerPlan([(0.1, does)]))
+            self._send(letter)
 
     # How it is written
 
-    def _words(self, first):
-        self._numbers += 1
-        return f"{first} {self._numbers}"
+    def _numbered(self, first):
+        self._count += 1
+        return f"{first} {self._count}"
 
-    def _sid(self):
-        return self._world.service.sid_prefix + f"{self._random.getrandbits(128):032x}"
+    def _new_sid(self):
+        return self._world.service.sid_prefix + f"{self._rng.getrandbits(128):032x}"
 
-    def _letter(self, kind, content, *, commands=True, sid=None, plan=None):
+    def _make_message(self, kind, content, *, is_command=True, sid=None, plan=None):
         if plan is not None:
             self._world.plans[content] = plan
-        return Letter(kind, content, commands, sid)
+        return InboundMessage(kind, content, is_command, sid)
 
-    def _plan(self, *, repeatable=False):
-        quick = round(self._random.uniform(0.05, 2.0), 2)
-        does = self._random.choices(list(_DOES), list(_DOES.values()))[0]
-        if repeatable and self._random.random() < 0.5:
-            return Plan(self._random.choice(_AGAIN))
+    def _random_plan(self, *, repeatable=False):
+        quick = round(self._rng.uniform(0.05, 2.0), 2)
+        does = self._rng.choices(list(_OUTCOME_WEIGHTS), list(_OUTCOME_WEIGHTS.values()))[0]
+        if repeatable and self._rng.random() < 0.5:
+            return HandlerPlan(self._rng.choice(_RETRY_PLANS))
         match does:
             case "slow":
-                return Plan([(self._random.uniform(5, 25), "ok")])
+                return HandlerPlan([(self._rng.uniform(5, 25), "ok")])
             case "hang":
-                return Plan([(1e6, "hang")])
+                return HandlerPlan([(1e6, "hang")])
             case "kill":
-                return Plan([(quick, "kill"), (quick, self._random.choice(("ok", "kill")))])
-        return Plan([(quick, does)])
+                return HandlerPlan([(quick, "kill"), (quick, self._rng.choice(("ok", "kill")))])
+        return HandlerPlan([(quick, does)])
 
-    def _acting(self):
-        does = "then" if self._random.random() < 0.85 else "fail"
-        act = self._random.choice(((0.1, "ok"), (0.1, "ok"), (3.0, "fail"), (0.5, "kill")))
-        return Plan([(self._random.uniform(0.1, 3.0), does)], act)
+    def _action_plan(self):
+        does = "then" if self._rng.random() < 0.85 else "fail"
+        act = self._rng.choice(((0.1, "ok"), (0.1, "ok"), (3.0, "fail"), (0.5, "kill")))
+        return HandlerPlan([(self._rng.uniform(0.1, 3.0), does)], act)
 
-    def _deliver(self, user_data, letter, *, sender=None, timestamp=None, ago=0.0, scheme=None):
+    def _make_deliver(self, user_data, message, *, sender=None, timestamp=None, age_s=0.0, scheme=None):
         if timestamp is None:
-            time = self._world.true_time() - timedelta(seconds=ago)
+            time = self._world.true_time() - timedelta(seconds=age_s)
             timestamp = pdu.Timestamp.of(time)
-            letter.stamped = letter.stamped or timestamp.time
+            message.sent_at = message.sent_at or timestamp.time
         return pdu.Deliver(
             originating_address=sender or pdu.Address.parse(self._world.service.number),
             service_centre_timestamp=timestamp,
@@ -273,31 +273,31 @@ class Letters:
             data_coding_scheme=user_data.data_coding_scheme if scheme is None else scheme,
         )
 
-    def _post(self, letter, text=None, **written):
-        user_data = pdu.segment(letter.content if text is None else text)[0]
-        self._put(self._sheet(letter, self._deliver(user_data, letter, **written)))
+    def _send(self, message, text=None, **written):
+        user_data = pdu.segment(message.content if text is None else text)[0]
+        self._enqueue(self._make_segment(message, self._make_deliver(user_data, message, **written)))
 
-    def _sheet(self, letter, deliver):
+    def _make_segment(self, message, deliver):
         octets = pdu.encode(deliver, sca=False).octets[1:]
-        if (known := self.sheets.get(octets)) is not None:
+        if (known := self.segments.get(octets)) is not None:
             return known  # the same words in the same second are the same message
-        if not letter.sheets:
-            letter.at = self._world.loop.time()
-            self.all.append(letter)
-        sheet = Sheet(letter, deliver, octets)
-        letter.sheets.append(sheet)
-        self.sheets[octets] = sheet
+        if not message.segments:
+            message.created_at = self._world.loop.time()
+            self.messages.append(message)
+        sheet = InboundSegment(message, deliver, octets)
+        message.segments.append(sheet)
+        self.segments[octets] = sheet
         return sheet
 
-    def _put(self, sheet):
-        deliver = sheet.deliver
-        line = self._world.network._lines[self._world.sim.imsi]
+    def _enqueue(self, segment):
+        deliver = segment.deliver
+        line = self._world.network._queues[self._world.sim.imsi]
         line.put(
-            Terminated(tpdu=deliver, number=str(deliver.originating_address), body=repr(sheet.letter.content))
+            MtMessage(tpdu=deliver, sender=str(deliver.originating_address), body=repr(segment.message.content))
         )
 
 
-_DOES = {
+_OUTCOME_WEIGHTS = {
     "ok": 60,
     "slow": 12,
     "nothing": 6,
@@ -307,32 +307,32 @@ _DOES = {
     "kill": 3,
     "stuck": 1,
 }
-_AGAIN = (
+_RETRY_PLANS = (
     [(0.5, "later"), (0.5, "ok")],
     [(0.5, "later"), (0.5, "later"), (0.5, "later")],
     [(0.5, "kill"), (0.5, "ok")],
     [(0.5, "kill"), (0.5, "kill"), (0.5, "kill")],
     [(0.5, "kill"), (0.5, "later"), (0.5, "ok")],
 )
-_KINDS = {
-    Letters.plain: 28,
-    Letters.named: 22,
-    Letters.repeatable: 10,
-    Letters.acting: 6,
-    Letters.binary: 4,
-    Letters.long: 7,
-    Letters.twin: 4,
-    Letters.again: 12,
-    Letters.usurper: 5,
-    Letters.stranger: 4,
-    Letters.word: 1,
-    Letters.damaged: 2,
-    Letters.empty: 1,
-    Letters.old: 2,
-    Letters.dateless: 1,
-    Letters.immediate: 2,
-    Letters.foreign: 2,
-    Letters.unknown: 2,
-    Letters.error: 1,
-    Letters.ping: 2,
+_KIND_WEIGHTS = {
+    TrafficGenerator.send_plain: 28,
+    TrafficGenerator.send_with_sid: 22,
+    TrafficGenerator.send_repeatable: 10,
+    TrafficGenerator.send_with_action: 6,
+    TrafficGenerator.send_binary: 4,
+    TrafficGenerator.send_long: 7,
+    TrafficGenerator.send_same_text: 4,
+    TrafficGenerator.redeliver: 12,
+    TrafficGenerator.send_reused_sid: 5,
+    TrafficGenerator.send_from_other_number: 4,
+    TrafficGenerator.send_from_alphanumeric: 1,
+    TrafficGenerator.send_truncated: 2,
+    TrafficGenerator.send_empty: 1,
+    TrafficGenerator.send_delayed: 2,
+    TrafficGenerator.send_without_date: 1,
+    TrafficGenerator.send_class_0: 2,
+    TrafficGenerator.send_ucs2: 2,
+    TrafficGenerator.send_unknown_word: 2,
+    TrafficGenerator.send_error_text: 1,
+    TrafficGenerator.send_ping: 2,
 }

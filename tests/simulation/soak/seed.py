@@ -10,38 +10,38 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from hardware.sim.module.card import Sim
+from hardware.sim.module.card import SimCard
 from soak import virtual
-from soak.ledger import Ledger
-from soak.watch import Watch
-from soak.weather import Weather
+from soak.ledger import InvariantChecker
+from soak.watch import CommitOrderProbe
+from soak.weather import Scenario
 from soak.world import World
 
-SHARED = Path("/dev/shm")
+SHARED_MEMORY_DIR = Path("/dev/shm")
 
 
 @dataclass
-class Outcome:
+class SeedResult:
     """What came of a seed."""
 
     seed: int
     findings: list[str]
     digest: str
     """Of the trace: the same on every Python."""
-    about: str
+    description: str
     seconds: float
     """Of real time."""
     counts: dict = field(default_factory=dict)
     trace: list[str] = field(default_factory=list)
 
 
-def run(seed, *, days=1.0, trace=False):
+def run_seed(seed, *, days=1.0, trace=False):
     """Run it; with `trace` everything that was seen comes with the outcome."""
     began = time.perf_counter()
     logging.disable(logging.CRITICAL)
-    folder = Path(tempfile.mkdtemp(prefix="soak-", dir=SHARED if SHARED.is_dir() else None))
+    folder = Path(tempfile.mkdtemp(prefix="soak-", dir=SHARED_MEMORY_DIR if SHARED_MEMORY_DIR.is_dir() else None))
     try:
-        outcome = virtual.run(_passes(seed, days, folder, trace))
+        outcome = virtual.run_virtual(_simulate(seed, days, folder, trace))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
         logging.disable(logging.NOTSET)
@@ -49,74 +49,74 @@ def run(seed, *, days=1.0, trace=False):
     return outcome
 
 
-async def _passes(seed, days, folder, trace):
-    weather = Weather(seed, days=days)
+async def _simulate(seed, days, folder, trace):
+    weather = Scenario(seed, days=days)
     async with World(
         folder,
-        seed=weather.random.random(),
+        seed=weather.rng.random(),
         service=weather.service,
         device=weather.device,
         message_format=weather.message_format,
         tables=weather.tables,
-        cut=weather.cut,
-        sim=Sim(imsi="001010000000001", pin=weather.pin),
+        split=weather.split,
+        sim=SimCard(imsi="001010000000001", pin=weather.pin),
     ) as world:
-        work = asyncio.ensure_future(weather.passes(world))
+        work = asyncio.ensure_future(weather.run(world))
         await asyncio.sleep(0)
-        watch = Watch(world, weather.letters)
+        watch = CommitOrderProbe(world, weather.traffic)
         findings = []
         try:
             await work
             gc.collect()
-            ledger = Ledger(world, weather, watch)
+            ledger = InvariantChecker(world, weather, watch)
             findings = ledger.check()
         finally:
             watch.close()
-        lines = _trace(world, weather)
-        weather.host.on = False
-        return Outcome(
+        lines = _build_trace(world, weather)
+        weather.host.is_running = False
+        return SeedResult(
             seed,
             findings,
             hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16],
             str(weather),
             0.0,
-            _counts(world, weather, ledger),
+            _count(world, weather, ledger),
             lines if trace or findings else [],
         )
 
 
-def _counts(world, weather, ledger):
+def _count(world, scenario, checker):
     return {
-        "commands": len(ledger.rows["commands"]),
-        "runs": len(world.runs),
-        "answers": len(world.network.ledger),
-        "strays": len(ledger.rows["strays"]),
-        "lives": len(world.lives),
-        "misfortunes": len(weather.struck),
-        "boots": world.module.ledger.boots,
-        "loudest": ledger.limits.loudest,
-        "wakes": ledger.limits.wakes,
+        "commands": len(checker.rows["commands"]),
+        "runs": len(world.handler_runs),
+        "answers": len(world.network.mo_messages),
+        "strays": len(checker.rows["strays"]),
+        "lives": len(world.agent_runs),
+        "misfortunes": len(scenario.injected_faults),
+        "boots": world.module.log.boot_count,
+        "loudest": checker.limit_checker.max_warnings_per_day,
+        "wakes": checker.limit_checker.idle_wakes,
     }
 
 
-def _trace(world, weather):
+def _build_trace(world, scenario):
     """Everything in the order of its time: steps, octets both ways, events of the network, ends of lives."""
-    begin = world.lives[0].began_at
-    found = [(time, 0, f"life {life} {step}") for time, life, step in world.steps]
+    begin = world.agent_runs[0].began_at
+    found = [(time, 0, f"life {life} {step}") for time, life, step in world.events]
     found += [(time, 1, f"{way} {octets!r}") for time, way, octets in world.port.trace]
     found += [
         (time, 2, f"network {event.kind} {event.number} {event.body!r} {event.note}")
-        for time, event in world.events
+        for time, event in world.network_events
     ]
     found += [
-        (life.ended_at, 3, f"life {number} ended: {life.end}")
-        for number, life in enumerate(world.lives)
+        (life.ended_at, 3, f"life {number} ended: {life.end_reason}")
+        for number, life in enumerate(world.agent_runs)
         if life.ended_at is not None
     ]
-    found += [(life.began_at, 4, f"life {number} begins") for number, life in enumerate(world.lives)]
-    found += [(time, 5, f"!!! {name}") for time, name in weather.struck]
-    found += [(run.at, 6, f"run {run}") for run in world.runs] + [
-        (run.at, 6, f"act {run}") for run in world.acts
+    found += [(life.started_at, 4, f"life {number} begins") for number, life in enumerate(world.agent_runs)]
+    found += [(time, 5, f"!!! {name}") for time, name in scenario.injected_faults]
+    found += [(run.started_at, 6, f"run {run}") for run in world.handler_runs] + [
+        (run.started_at, 6, f"act {run}") for run in world.action_runs
     ]
     found.sort(key=lambda each: each[:2])
     return [f"{time - begin:12.4f} {line}" for time, _, line in found]

@@ -9,23 +9,23 @@ import contextvars
 import itertools
 import selectors
 
-BEGIN = 1000.0
+START_TIME_S = 1000.0
 """What the clock of a loop shows at first."""
-MOMENT_S = 0.05
+WAKE_THRESHOLD_S = 0.05
 """Octets on the line and waits of a driver between them; whoever has something to say or to hear is awake."""
 
 
-TURN_S = 1e-9
+LOOP_ITERATION_S = 1e-9
 """What a turn of the loop takes. A timer may be early by so much: who waits on must not turn for ever."""
 
 
-class _Selector(selectors.DefaultSelector):
+class _VirtualTimeSelector(selectors.DefaultSelector):
     """Instead of waiting for a time to come, lets it be that time."""
 
     def __init__(self):
         super().__init__()
-        self.now = BEGIN
-        self.wakes = []
+        self.now = START_TIME_S
+        self.wake_times = []
         """When the clock went on by more than `MOMENT_S`: somebody woke who had slept."""
 
     def select(self, timeout=None):
@@ -36,9 +36,9 @@ class _Selector(selectors.DefaultSelector):
             return ready
         ready = super().select(0)
         if not ready:
-            self.now += timeout or TURN_S
-            if timeout > MOMENT_S:
-                self.wakes.append(self.now)
+            self.now += timeout or LOOP_ITERATION_S
+            if timeout > WAKE_THRESHOLD_S:
+                self.wake_times.append(self.now)
         return ready
 
 
@@ -47,44 +47,44 @@ class NumberedFuture(asyncio.Future):
 
     def __init__(self, *, loop):
         super().__init__(loop=loop)
-        self.number = next(loop.numbers)
+        self.serial = next(loop.serials)
 
     def __hash__(self):
-        return self.number
+        return self.serial
 
 
 class NumberedTask(asyncio.Task):
     """Its hash is its number."""
 
     def __init__(self, coroutine, *, loop, context=None, **arguments):
-        self.number = next(loop.numbers)
+        self.serial = next(loop.serials)
         self.context = contextvars.copy_context() if context is None else context
         super().__init__(coroutine, loop=loop, context=self.context, **arguments)
 
     def __hash__(self):
-        return self.number
+        return self.serial
 
 
-class VirtualLoop(asyncio.SelectorEventLoop):
+class VirtualTimeLoop(asyncio.SelectorEventLoop):
     """Hours pass in milliseconds."""
 
     def __init__(self):
-        self.numbers = itertools.count()
-        self._virtual = _Selector()
-        self.wakes = self._virtual.wakes
-        super().__init__(self._virtual)
+        self.serials = itertools.count()
+        self._virtual_selector = _VirtualTimeSelector()
+        self.wake_times = self._virtual_selector.wake_times
+        super().__init__(self._virtual_selector)
         self.set_task_factory(
             lambda loop, coroutine, **arguments: NumberedTask(coroutine, loop=loop, **arguments)
         )
 
     def time(self):
-        return self._virtual.now
+        return self._virtual_selector.now
 
     def create_future(self):
         return NumberedFuture(loop=self)
 
 
-def run(main):
+def run_virtual(main):
     """Run a coroutine in virtual time to its end."""
-    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
         return runner.run(main)

@@ -13,38 +13,38 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import pdu
-from agent.service.profile import PROFILES
+from agent.service.profile import SERVICE_PROFILES
 from hardware import profile
-from hardware.sim.module.card import Sim
-from hardware.sim.module.memory import Joined
+from hardware.sim.module.card import SimCard
+from hardware.sim.module.memory import CombinedStore
 from hardware.sim.module.module import SimulatedModule
 from hardware.sim.network.network import SimulatedNetwork, Subscription
 from soak import runner
-from soak.life import Life
-from soak.port import Port
-from soak.virtual import BEGIN
+from soak.life import AgentRun
+from soak.port import SimulatedPort
+from soak.virtual import START_TIME_S
 
-EPOCH = datetime(2026, 11, 22, 12, tzinfo=UTC).timestamp()
-NUMBER = "447700900123"
+START_WALL_TIME = datetime(2026, 11, 22, 12, tzinfo=UTC).timestamp()
+SIM_NUMBER = "447700900123"
 """Telephone number of the simulated SIM."""
 
 
 @dataclass
-class Run:
+class HandlerRun:
     """A handler was begun. This stays, whatever becomes of the agent."""
 
-    at: float
-    life: int
+    started_at: float
+    agent_run: int
     handler: str
     content: str | bytes
     attempt: int
-    does: str
-    seconds: float
+    outcome: str
+    duration_s: float
     """How long it takes, if nothing ends it earlier."""
 
 
 @dataclass
-class Plan:
+class HandlerPlan:
     """What a handler does with one Command: for each attempt how long it takes and how it ends.
 
     Ends: ok, nothing (no answer), fail, hang, later, then (an action follows), kill (ends the agent), stuck
@@ -52,7 +52,7 @@ class Plan:
     """
 
     attempts: list[tuple[float, str]] = field(default_factory=lambda: [(0.2, "ok")])
-    act: tuple[float, str] = (0.1, "ok")
+    action: tuple[float, str] = (0.1, "ok")
 
 
 class World:
@@ -68,78 +68,78 @@ class World:
         message_format="pdu",
         tables=None,
         timing=None,
-        cut=None,
+        split=None,
         sim=None,
     ):
         self.folder = folder
-        self.random = random.Random(seed)
+        self.rng = random.Random(seed)
         self.loop = asyncio.get_running_loop()
-        self.service = PROFILES[service]
+        self.service = SERVICE_PROFILES[service]
         self.message_format = message_format
         self.tables = tables or {}
         """Tables of agent.toml: their keys take the place of the world's own."""
-        self.handlers = folder / "handlers"
-        runner.furnish(self.handlers)
-        self.skew = 0.0
+        self.handler_directory = folder / "handlers"
+        runner.write_handler_files(self.handler_directory)
+        self.clock_error_s = 0.0
         """How far the device's clock is ahead."""
-        self.disk_trouble = None
+        self.disk_error = None
         """What every commit fails with, while it is set."""
-        self.disk_delay = 0.0
+        self.disk_delay_s = 0.0
         """How long each call of the journal takes."""
         self.plans = {}
         """By content: what its handler does. Others take 0.2 s and answer."""
         self.make_runner = lambda life: runner.SimulatedRunner(self, life)
-        self.at_points = lambda point, life: None
+        self.on_kill_point = lambda point, life: None
         """Called before and after each commit and write of the agent: the place to kill it."""
-        self.ended = lambda life: None
+        self.on_run_ended = lambda life: None
         """Called when a life has ended, killed or by itself."""
-        self.runs: list[Run] = []
-        self.acts: list[Run] = []
-        self.steps = []
+        self.handler_runs: list[HandlerRun] = []
+        self.action_runs: list[HandlerRun] = []
+        self.events = []
         """(time, number of the life, Step)."""
-        self.notices = []
+        self.sd_notifications = []
         """(time, number of the life, message to systemd)."""
-        self.lives: list[Life] = []
-        self.ends = []
+        self.agent_runs: list[AgentRun] = []
+        self.unforced_ends = []
         """(time, number of the life, exception or None) of lives that ended by themselves."""
         self.accepted = []
         """TPDUs that the module has answered for, oldest first: from here on they are the agent's."""
-        self.events = []
+        self.network_events = []
         """(time, Event) of the network."""
-        self.network = SimulatedNetwork(self.loop, self.true_time, self._happened, timing=timing)
-        self.sim = self.first_sim = sim or Sim(imsi="001010000000001")
-        self.second_sim = Sim(imsi="001010000000002", iccid="89440000000000000025", pin=self.sim.pin)
+        self.network = SimulatedNetwork(self.loop, self.true_time, self._on_network_event, timing=timing)
+        self.sim = self.first_sim = sim or SimCard(imsi="001010000000001")
+        self.second_sim = SimCard(imsi="001010000000002", iccid="89440000000000000025", pin=self.sim.pin)
         for each in (self.first_sim, self.second_sim):
             self.network.subscribe(
-                Subscription(imsi=each.imsi, number=NUMBER, originated=lambda message: None)
+                Subscription(imsi=each.imsi, phone_number=SIM_NUMBER, on_mo_message=lambda message: None)
             )
-        self.port = Port(self.loop, cut)
-        self.air = Air(self)
+        self.port = SimulatedPort(self.loop, split)
+        self.radio = RadioLink(self)
         self.module = SimulatedModule(
             self.loop,
-            self.air,
-            profile.device(device) if isinstance(device, str) else device,
+            self.radio,
+            profile.load_simulator_profile(device) if isinstance(device, str) else device,
             self.sim,
-            self.port.say,
+            self.port.send_from_module,
             self.true_time,
         )
-        self.module.deliver = self.air.deliver(self.module)
-        self.module.submitted = self.air.submitted(self.module)
+        self.module.deliver = self.radio.wrap_deliver(self.module)
+        self.module.submitted = self.radio.wrap_submitted(self.module)
         self.port.module = self.module
         self.module.faults.port = self.port
-        self.journal_folder = self.new_folder()
+        self.journal_folder = self.new_journal_folder()
         """Of the next life, or of the one that lasts."""
-        self.damages = []
+        self.corruptions = []
         """What became of the journal between two lives, oldest first."""
 
-    def insert(self, sim):
+    def insert_sim(self, sim):
         """Another SIM, for which the module is without power."""
         self.module.power_off()
-        self.sim = self.module.sim = self.module.card.sim = sim
+        self.sim = self.module.sim = self.module.sim_access.sim = sim
         stores = self.module.stores
         stores["SM"], own = sim.messages, stores.get("ME")
-        joined = self.module.device.joins_memories and own is not None
-        stores["MT"] = Joined(own, sim.messages) if joined else own or sim.messages
+        joined = self.module.profile.joins_memories and own is not None
+        stores["MT"] = CombinedStore(own, sim.messages) if joined else own or sim.messages
         self.call_later(2.0, self.module.power_on)
 
     async def __aenter__(self):
@@ -147,7 +147,7 @@ class World:
         return self
 
     async def __aexit__(self, *error):
-        for life in self.lives:
+        for life in self.agent_runs:
             life.kill("the world ends")
             await asyncio.wait((life.task,))
         self.module.power_off()
@@ -156,50 +156,50 @@ class World:
     # Lives
 
     @property
-    def life(self):
+    def current_run(self):
         """The life that lasts, or the last one."""
-        return self.lives[-1] if self.lives else None
+        return self.agent_runs[-1] if self.agent_runs else None
 
     def start(self, tables=None):
         """The agent begins, on the journal that its last life left."""
-        assert not self.lives or not self.life.alive
-        life = Life(self, self.journal_folder, tables)
-        self.lives.append(life)
+        assert not self.agent_runs or not self.current_run.is_alive
+        life = AgentRun(self, self.journal_folder, tables)
+        self.agent_runs.append(life)
         return life
 
-    def new_folder(self):
+    def new_journal_folder(self):
         """For the journal of the next life."""
-        folder = self.folder / f"life-{len(self.lives)}"
+        folder = self.folder / f"life-{len(self.agent_runs)}"
         folder.mkdir()
         return folder
 
-    def died(self, life, successor):
+    def on_killed(self, agent_run, successor):
         """It was killed; the next one takes over what was on the disk at that moment."""
         self.journal_folder = successor
-        self.ended(life)
+        self.on_run_ended(agent_run)
 
-    def over(self, life, error):
+    def on_ended(self, agent_run, error):
         """It has ended by itself."""
-        self.ends.append((self.loop.time(), self.lives.index(life), error))
-        self.ended(life)
+        self.unforced_ends.append((self.loop.time(), self.agent_runs.index(agent_run), error))
+        self.on_run_ended(agent_run)
 
-    def at(self, point, life):
-        self.at_points(point, life)
+    def reach_kill_point(self, point, agent_run):
+        self.on_kill_point(point, agent_run)
 
     # Time
 
-    async def passes(self, seconds):
+    async def advance(self, seconds):
         await asyncio.sleep(seconds)
 
     def call_later(self, seconds, function, *arguments):
         self.loop.call_later(seconds, function, *arguments)
 
     def true_time(self):
-        return datetime.fromtimestamp(EPOCH + self.loop.time() - BEGIN, UTC)
+        return datetime.fromtimestamp(START_WALL_TIME + self.loop.time() - START_TIME_S, UTC)
 
-    def wall(self):
+    def wall_clock(self):
         """The device's clock, seconds since 1970."""
-        return EPOCH + self.loop.time() - BEGIN + self.skew
+        return START_WALL_TIME + self.loop.time() - START_TIME_S + self.clock_error_s
 
     # The network's side
 
@@ -216,108 +216,108 @@ class World:
         )
 
     @property
-    def bodies(self):
+    def sent_bodies(self):
         """What the network got from the device, oldest first."""
-        return [message.body for message in self.network.ledger]
+        return [message.body for message in self.network.mo_messages]
 
     @property
-    def stored(self):
+    def stored_count(self):
         """How many messages the module holds."""
         return sum(len(store) for name, store in self.module.stores.items() if name in {"ME", "SM"})
 
     # What others report
 
-    def _happened(self, event):
-        self.events.append((self.loop.time(), event))
+    def _on_network_event(self, event):
+        self.network_events.append((self.loop.time(), event))
 
-    def told(self, life, step):
-        self.steps.append(
-            (self.loop.time(), self.lives.index(life) if life in self.lives else len(self.lives), step)
+    def on_event(self, agent_run, event):
+        self.events.append(
+            (self.loop.time(), self.agent_runs.index(agent_run) if agent_run in self.agent_runs else len(self.agent_runs), event)
         )
 
-    def said(self, what):
+    def events_of_kind(self, kind):
         """The steps of that word."""
-        return [step for _, _, step in self.steps if step.what == what]
+        return [step for _, _, step in self.events if step.kind == kind]
 
-    def notified(self, life, message):
-        self.notices.append((self.loop.time(), len(self.lives) - 1, message))
+    def on_sd_notify(self, agent_run, message):
+        self.sd_notifications.append((self.loop.time(), len(self.agent_runs) - 1, message))
 
-    def handled(self, what, entry, content, attempt):
+    def start_handler_run(self, kind, spec, content, attempt):
         """A handler begins; how long it takes and how it ends."""
-        plan = self.plans.get(content, Plan())
-        seconds, does = plan.attempts[min(attempt, len(plan.attempts)) - 1] if what == "run" else plan.act
-        done = self.runs if what == "run" else self.acts
-        if what == "act" and sum(run.content == content for run in self.acts) >= 3:
+        plan = self.plans.get(content, HandlerPlan())
+        seconds, does = plan.attempts[min(attempt, len(plan.attempts)) - 1] if kind == "run" else plan.action
+        done = self.handler_runs if kind == "run" else self.action_runs
+        if kind == "act" and sum(run.content == content for run in self.action_runs) >= 3:
             does = "ok"  # an agent that acts again and again is seen by now, and need not die all day
-        done.append(Run(self.loop.time(), len(self.lives) - 1, entry.name, content, attempt, does, seconds))
+        done.append(HandlerRun(self.loop.time(), len(self.agent_runs) - 1, spec.name, content, attempt, does, seconds))
         return seconds, does
 
 
-class Air:
+class RadioLink:
     """The network as the module sees it: notes what the module has answered for, and what it sent."""
 
     def __init__(self, world):
         self._world = world
-        self._offered = {}
-        self._leaving = {}
-        self.offered = lambda tpdu: None
+        self._offered_tpdus = {}
+        self._send_started_at = {}
+        self.on_offered = lambda tpdu: None
         """Called when a message reaches a module that hears it."""
-        self.taken = lambda tpdu, how: None
+        self.on_accepted = lambda tpdu, how: None
         """Called when the module has answered for a message; `how` is stored, acknowledged (by +CNMA) or
         handed (to the terminal, and nobody asked for an answer)."""
         self.submits = []
         """(time, TPDU, cause) of each message that came to the network; None: it is asked to take it."""
-        self.left = []
+        self.sent_at = []
         """When each message left the module that the network took."""
-        self.refusals = []
+        self.pending_causes = []
         """Causes that the next messages are refused with, None for one that is accepted."""
-        self.delay = 0.0
+        self.submit_delay_s = 0.0
         """How much later messages from the module reach the network."""
 
-    def deliver(self, module):
+    def wrap_deliver(self, module):
         """What the network calls to deliver a message to this module."""
         deliver = module.deliver
 
         def offered(reference, service_centre, tpdu):
-            self._offered[reference] = tpdu
-            if module.power.awake:
-                self.offered(tpdu)
+            self._offered_tpdus[reference] = tpdu
+            if module.power.is_running:
+                self.on_offered(tpdu)
             deliver(reference, service_centre, tpdu)
 
         return offered
 
     def acknowledge(self, station, reference, cause):
-        if cause is None and reference in self._offered:
-            tpdu = self._offered[reference]
+        if cause is None and reference in self._offered_tpdus:
+            tpdu = self._offered_tpdus[reference]
             stored = any(each.tpdu == tpdu for store in station.stores.values() for _, each in store)
             answered = station.arrival._unanswered == reference and station.settings.csms == 1
             self._world.accepted.append(tpdu)
-            self.taken(tpdu, "stored" if stored else "acknowledged" if answered else "handed")
+            self.on_accepted(tpdu, "stored" if stored else "acknowledged" if answered else "handed")
         self._world.network.acknowledge(station, reference, cause)
 
     def submit(self, station, token, tpdu):
-        if self.delay:
-            self._world.call_later(self.delay, self._submit, station, token, tpdu, self._world.loop.time())
+        if self.submit_delay_s:
+            self._world.call_later(self.submit_delay_s, self._submit, station, token, tpdu, self._world.loop.time())
         else:
             self._submit(station, token, tpdu, self._world.loop.time())
 
     def _submit(self, station, token, tpdu, left):
-        cause = self.refusals.pop(0) if self.refusals else None
+        cause = self.pending_causes.pop(0) if self.pending_causes else None
         self.submits.append((self._world.loop.time(), tpdu, cause))
         if cause is None:
-            self._leaving[token] = left
+            self._send_started_at[token] = left
             self._world.network.submit(station, token, tpdu)
         else:
             self._world.call_later(1.0, station.submitted, token, cause)
 
-    def submitted(self, module):
+    def wrap_submitted(self, module):
         """What the network calls to tell this module what became of a message."""
         submitted = module.submitted
 
         def told(token, cause):
-            left = self._leaving.pop(token, self._world.loop.time())
+            left = self._send_started_at.pop(token, self._world.loop.time())
             if cause is None:
-                self.left.append(left)
+                self.sent_at.append(left)
             submitted(token, cause)
 
         return told

@@ -7,14 +7,14 @@ the few commands that programs usually send, in the form in which they are usual
 """
 
 from stranger import branded, emulated, line, living, sending, storing, telling
-from stranger.plain import Plain
+from stranger.plain import ForeignModule
 
-EVERYBODY = [
-    Plain,
+ALL_MODULES = [
+    ForeignModule,
     *(
         kind
         for room in (line, storing, telling, sending, living, emulated, branded)
         for kind in vars(room).values()
-        if isinstance(kind, type) and issubclass(kind, Plain) and kind is not Plain
+        if isinstance(kind, type) and issubclass(kind, ForeignModule) and kind is not ForeignModule
     ),
 ]

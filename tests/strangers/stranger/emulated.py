@@ -7,9 +7,9 @@ CR, the prompt is a line, there is no echo, no ESC, no store, and no way to be t
 import re
 
 import pdu
-from stranger.plain import Plain
+from stranger.plain import ForeignModule
 
-TABLE = {
+FIXED_ANSWERS = {
     "E0Q0V1": [],
     "S0=0": [],
     "+CMEE=1": [],
@@ -27,12 +27,12 @@ TABLE = {
 }
 
 
-class Emulator(Plain):
+class Emulator(ForeignModule):
     """The radio is off until +CFUN=1, the reference is always 0, +CMT has no length."""
 
     keeps = False
-    unknown = "ERROR: UNSUPPORTED"
-    header = "+CMT: 0"
+    unknown_line_result = "ERROR: UNSUPPORTED"
+    direct_header = "+CMT: 0"
 
     def __init__(self, loop, say):
         super().__init__(loop, say)
@@ -47,7 +47,7 @@ class Emulator(Plain):
         elif octet in {10, 13}:
             line, self.typed = self.typed.decode("latin-1"), bytearray()
             if line[:2] == "AT" and line != "AT":
-                self.lines.append(line)
+                self.commands.append(line)
                 self.command(line[2:])
         else:
             self.typed.append(octet)
@@ -55,53 +55,53 @@ class Emulator(Plain):
     def command(self, body):
         if body.startswith("+CMGS="):
             self.body = bytearray()
-            self.out("> \r")
+            self.write_text("> \r")
         elif body.startswith("+CMGD="):
-            self.delete()
+            self.delete_message()
         elif match := re.fullmatch(r"\+CFUN(=([01])|\?)", body):
             self.radio = self.radio if match[2] is None else int(match[2])
-            self.result([f"+CFUN: {self.radio}"] if match[2] is None else [])
-            self.land()
-        elif body in TABLE:
-            self.result(TABLE[body])
+            self.send_result([f"+CFUN: {self.radio}"] if match[2] is None else [])
+            self.deliver_waiting()
+        elif body in FIXED_ANSWERS:
+            self.send_result(FIXED_ANSWERS[body])
         else:
-            self.out(f"{self.unknown}\r")
+            self.write_text(f"{self.unknown_line_result}\r")
 
-    def delete(self):
-        self.result([])
+    def delete_message(self):
+        self.send_result([])
 
-    def result(self, lines, final="OK"):
-        self.out("".join(f"{line}\r" for line in (*lines, final)))
+    def send_result(self, lines, final="OK"):
+        self.write_text("".join(f"{line}\r" for line in (*lines, final)))
 
     def accept(self, digits):
-        self.out(f"{self.header}\r\n{digits}\r\n")
+        self.write_text(f"{self.direct_header}\r\n{digits}\r\n")
         return True
 
     def submit(self, digits):
         try:
             message = pdu.decode(digits, direction="mo")
         except pdu.PduError:
-            self.out("+CMS ERROR: INVALID SMS PDU\r")
+            self.write_text("+CMS ERROR: INVALID SMS PDU\r")
             return
         self.sent.append((str(message.destination_address), message.user_data.text))
-        self.result(["+CMGS: 0"])
+        self.send_result(["+CMGS: 0"])
 
 
-class EmulatorWithIndices(Emulator):
+class EmulatorErrorThenOk(Emulator):
     """An index that it does not know is an error, and then OK all the same."""
 
     def delete(self):
-        self.result(["+CME ERROR: 21"])
+        self.send_result(["+CME ERROR: 21"])
 
 
-class EmulatorInWords(Emulator):
+class EmulatorVerboseErrors(Emulator):
     """What it does not know is no error by any standard."""
 
     unknown = "ERROR: BAD COMMAND"
     header = "+CMT: "
 
 
-class EmulatorThatAgrees(Emulator):
+class EmulatorAcceptsAnything(Emulator):
     """What it does not know is OK."""
 
     unknown = "OK"

@@ -3,10 +3,10 @@
 import re
 
 import pdu
-from stranger.plain import Plain
+from stranger.plain import ForeignModule
 
 
-class RadioOff(Plain):
+class RadioOff(ForeignModule):
     """The radio is off until AT+CFUN=1, also after each start."""
 
     def __init__(self, loop, say):
@@ -14,28 +14,28 @@ class RadioOff(Plain):
         self.radio = 4
 
 
-class RadioUntold(RadioOff):
+class RadioOffWithoutQuery(RadioOff):
     """The same, and AT+CFUN? is not known."""
 
     def do_cfun(self, value):
         return None if value == "?" else super().do_cfun(value)
 
 
-class BusyCard(Plain):
+class BusySim(ForeignModule):
     """The card is busy for a minute."""
 
     def command(self, line):
-        if self.loop.time() < self.ready and line.startswith(("AT+CPIN", "AT+CM", "AT+CPMS", "AT+CSCA")):
-            self.answer([], "+CME ERROR: 14" if "CPIN" in line else "+CMS ERROR: 314")
+        if self.loop.time() < self.ready_at and line.startswith(("AT+CPIN", "AT+CM", "AT+CPMS", "AT+CSCA")):
+            self.send_response([], "+CME ERROR: 14" if "CPIN" in line else "+CMS ERROR: 314")
         else:
-            super().command(line)
+            super().execute(line)
 
     def __init__(self, loop, say):
         super().__init__(loop, say)
-        self.ready = loop.time() + 60
+        self.ready_at = loop.time() + 60
 
 
-class Forgetful(Plain):
+class SilentRestarts(ForeignModule):
     """Switches itself off and on without a word every four minutes, and forgets all but its messages."""
 
     def __init__(self, loop, say):
@@ -47,7 +47,7 @@ class Forgetful(Plain):
         self.loop.call_later(240, self.restart)
 
 
-class TextOnly(Plain):
+class TextModeOnly(ForeignModule):
     """There is no PDU mode."""
 
     message_format = "text"
@@ -55,7 +55,7 @@ class TextOnly(Plain):
     def __init__(self, loop, say):
         super().__init__(loop, say)
         self.text_mode = 1
-        self.number = ""
+        self.destination = ""
 
     def do_cmgf(self, value):
         return {"?": ["+CMGF: 1"], "=?": ["+CMGF: (1)"], "=1": []}.get(value, "+CMS ERROR: 303")
@@ -72,19 +72,19 @@ class TextOnly(Plain):
     def do_cmgl(self, value):
         return super().do_cmgl({'="ALL"': "=4"}.get(value, value))
 
-    def header(self, digits):
+    def format_header(self, digits):
         message = pdu.decode(digits)
         time = message.service_centre_timestamp.time.strftime("%y/%m/%d,%H:%M:%S+00")
         return f'"{message.originating_address}",,"{time}"', message.user_data
 
     def listed(self, index, slot):
-        head, data = self.header(slot[1])
+        head, data = self.format_header(slot[1])
         return (
             f'+CMGL: {index},"{("REC UNREAD", "REC READ")[slot[0]]}",{head},129,{data.length}\r\n{data.text}'
         )
 
     def read(self, slot):
-        head, data = self.header(slot[1])
+        head, data = self.format_header(slot[1])
         status = ("REC UNREAD", "REC READ")[slot[0]]
         return f'+CMGR: "{status}",{head},129,4,0,0,"+447700900000",145,{data.length}\r\n{data.text}'
 
@@ -92,11 +92,11 @@ class TextOnly(Plain):
         found = re.fullmatch(r'="([+\d]+)"(?:,\d+)?', value)
         if found is None:
             return None
-        self.number, self.body = found[1], bytearray()
-        self.out(self.prompt)
+        self.destination, self.body = found[1], bytearray()
+        self.write_text(self.prompt)
         return ...
 
     def submit(self, text):
-        self.sent.append((self.number, text))
+        self.sent.append((self.destination, text))
         self.reference += 1
-        self.loop.call_later(1.5, self.submitted)
+        self.loop.call_later(1.5, self.send_submit_result)

@@ -5,160 +5,160 @@ from datetime import UTC, datetime, timedelta
 
 import pdu
 
-CENTRE = pdu.Address.parse("+447700900000")
-BEGIN = datetime(2026, 11, 22, 12, tzinfo=UTC)
+SERVICE_CENTRE = pdu.Address.parse("+447700900000")
+FIRST_TIMESTAMP = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
 
-class Plain:
+class ForeignModule:
     """One module at the end of a line: `receive` takes octets, `say` was given for the others."""
 
     first_index = 1
-    size = 10
+    capacity = 10
     stores = ("SM",)
-    keeps = True
+    stores_messages = True
     """Whether it keeps what comes while nobody listens."""
     prompt = "\r\n> "
-    end = "\r\n"
-    refusals = "ERROR"
+    line_end = "\r\n"
+    unknown_command_result = "ERROR"
     """What an unknown command is answered with; empty for nothing at all."""
-    missing = "+CMS ERROR: 321"
+    empty_slot_result = "+CMS ERROR: 321"
     """What an empty slot is answered with."""
 
-    def __init__(self, loop, say):
+    def __init__(self, loop, write):
         self.loop = loop
-        self.say = say
-        self.typed = bytearray()
-        self.body = None
+        self.write = write
+        self.input_line = bytearray()
+        self.entered_text = None
         self.echo = True
-        self.radio = 1
-        self.routing = [0, 0, 0, 0, 0]
+        self.functionality = 1
+        self.cnmi = [0, 0, 0, 0, 0]
         self.text_mode = 0
         self.slots = {}
         """Index to [status, service centre and TPDU in digits]."""
-        self.air = []
+        self.waiting_pdus = []
         """What waits for room, or for the radio."""
-        self.count = 0
+        self.message_count = 0
         self.reference = 40
         self.sent = []
         """(number, text) of each message that left."""
-        self.lines = []
+        self.commands = []
         """Command lines, for whoever wonders."""
 
     # The network
 
-    def sms(self, text, sender="000"):
+    def send_sms(self, text, sender="000"):
         """A message for this module; no two have the same time."""
-        self.count += 1
+        self.message_count += 1
         message = pdu.Deliver(
             originating_address=pdu.Address.parse(sender),
-            service_centre_timestamp=pdu.Timestamp.of(BEGIN + timedelta(seconds=self.count)),
+            service_centre_timestamp=pdu.Timestamp.of(FIRST_TIMESTAMP + timedelta(seconds=self.message_count)),
             user_data=pdu.segment(text)[0],
-            service_centre_address=CENTRE,
+            service_centre_address=SERVICE_CENTRE,
         )
-        self.air.append(pdu.encode(message).hex)
-        self.land()
+        self.waiting_pdus.append(pdu.encode(message).hex)
+        self.deliver_waiting()
 
-    def land(self):
+    def deliver_waiting(self):
         """Take in what waits in the air."""
-        while self.air and self.radio == 1 and self.accept(self.air[0]):
-            del self.air[0]
+        while self.waiting_pdus and self.functionality == 1 and self.accept_pdu(self.waiting_pdus[0]):
+            del self.waiting_pdus[0]
 
-    def accept(self, digits):
+    def accept_pdu(self, digits):
         """One message: handed over, or stored and perhaps told."""
-        if self.routing[1] == 2:
-            self.hand_over(digits)
+        if self.cnmi[1] == 2:
+            self.deliver_direct(digits)
             return True
-        free = [index for index in self.places() if index not in self.slots]
+        free = [index for index in self.slot_range() if index not in self.slots]
         if not free:
             return False
         self.slots[free[0]] = [0, digits]
-        if self.routing[1] == 1:
-            self.tell(f'+CMTI: "{self.stores[0]}",{free[0]}')
+        if self.cnmi[1] == 1:
+            self.send_urc(f'+CMTI: "{self.stores[0]}",{free[0]}')
         return True
 
-    def hand_over(self, digits):
-        self.tell(f"+CMT: ,{octets(digits)}", digits)
+    def deliver_direct(self, digits):
+        self.send_urc(f"+CMT: ,{tpdu_length(digits)}", digits)
 
-    def places(self):
-        return range(self.first_index, self.first_index + self.size)
+    def slot_range(self):
+        return range(self.first_index, self.first_index + self.capacity)
 
     # The line
 
-    def out(self, text):
-        self.say(text.encode("latin-1"))
+    def write_text(self, text):
+        self.write(text.encode("latin-1"))
 
-    def tell(self, *lines):
+    def send_urc(self, *lines):
         """Something that nobody asked for."""
-        self.out(self.end + self.end.join(lines) + self.end)
+        self.write_text(self.line_end + self.line_end.join(lines) + self.line_end)
 
-    def answer(self, lines, final):
+    def send_response(self, lines, final):
         """Information, then the final result."""
         texts = [
-            *(self.end + line + self.end for line in lines),
-            self.end + final + self.end if final else "",
+            *(self.line_end + line + self.line_end for line in lines),
+            self.line_end + final + self.line_end if final else "",
         ]
-        self.out("".join(texts))
+        self.write_text("".join(texts))
 
     def receive(self, data):
         for octet in data:
-            self.octet(octet)
+            self.receive_octet(octet)
 
-    def octet(self, octet):
+    def receive_octet(self, octet):
         if self.echo:
-            self.say(bytes((octet,)))
-        if self.body is not None:
-            self.enter(octet)
+            self.write(bytes((octet,)))
+        if self.entered_text is not None:
+            self.enter_octet(octet)
         elif octet == 13:
-            line, self.typed = self.typed.decode("latin-1"), bytearray()
+            line, self.input_line = self.input_line.decode("latin-1"), bytearray()
             found = re.search(r"AT.*", line, re.IGNORECASE)
             if found:
-                self.lines.append(found[0])
-                self.command(found[0].upper())
+                self.commands.append(found[0])
+                self.execute(found[0].upper())
         elif octet >= 32:
-            self.typed.append(octet)
+            self.input_line.append(octet)
 
-    def enter(self, octet):
+    def enter_octet(self, octet):
         if octet == 27:
-            self.body = None
-            self.answer([], "OK")
+            self.entered_text = None
+            self.send_response([], "OK")
         elif octet == 26:
-            digits, self.body = self.body.decode("latin-1"), None
+            digits, self.entered_text = self.entered_text.decode("latin-1"), None
             self.submit(digits)
         else:
-            self.body.append(octet)
+            self.entered_text.append(octet)
 
     # Commands
 
-    def command(self, line):
+    def execute(self, line):
         """One line; several commands on it are not understood, but for ATE0V1Q0 and its kin."""
         name, value = re.fullmatch(r"AT([^=?]*)(.*)", line).groups()
         basic = re.fullmatch(r"(?:[EVQZ&F]\d?)*", name)
         if basic and not value:
-            self.basic(name)
+            self.execute_basic(name)
             return
         does = getattr(self, "do_" + name.lstrip("+").lower(), None)
         told = does(value) if name.startswith("+") and does else None
         if told is None:
-            self.answer([], self.refusals)
+            self.send_response([], self.unknown_command_result)
         elif isinstance(told, str):
-            self.answer([], told)
+            self.send_response([], told)
         elif told is not ...:
-            self.answer(told, "OK")
+            self.send_response(told, "OK")
 
-    def basic(self, name):
+    def execute_basic(self, name):
         if "E" in name:
             self.echo = "E1" in name
-        self.answer([], "OK")
+        self.send_response([], "OK")
 
     def do_cpin(self, value):
         return ["+CPIN: READY"] if value == "?" else None
 
     def do_cfun(self, value):
         if value == "?":
-            return [f"+CFUN: {self.radio}"]
+            return [f"+CFUN: {self.functionality}"]
         if value in {"=0", "=1", "=4"}:
-            self.radio = int(value[1:])
-            self.loop.call_later(1, self.land)
+            self.functionality = int(value[1:])
+            self.loop.call_later(1, self.deliver_waiting)
             return []
         return None
 
@@ -173,9 +173,9 @@ class Plain:
         return []
 
     def do_cpms(self, value):
-        used = ",".join([f"{len(self.slots)},{self.size}"] * 3)
+        used = ",".join([f"{len(self.slots)},{self.capacity}"] * 3)
         if value == "?":
-            return ["+CPMS: " + ",".join([f'"{self.stores[0]}",{len(self.slots)},{self.size}'] * 3)]
+            return ["+CPMS: " + ",".join([f'"{self.stores[0]}",{len(self.slots)},{self.capacity}'] * 3)]
         names = ",".join(f'"{name}"' for name in self.stores)
         if value == "=?":
             return [f"+CPMS: ({names}),({names}),({names})"]
@@ -184,18 +184,18 @@ class Plain:
 
     def do_cnmi(self, value):
         if value == "?":
-            return ["+CNMI: " + ",".join(map(str, self.routing))]
+            return ["+CNMI: " + ",".join(map(str, self.cnmi))]
         if value == "=?":
             return ["+CNMI: (0-2),(0-2),(0,2),(0-2),(0,1)"]
         given = [int(number) for number in re.findall(r"\d+", value)]
-        self.routing = (given + [0] * 5)[:5]
+        self.cnmi = (given + [0] * 5)[:5]
         return []
 
     def do_csq(self, value):
         return ["+CSQ: 18,99"]
 
     def do_creg(self, value):
-        return [f"+CREG: 0,{1 if self.radio == 1 else 0}"] if value == "?" else []
+        return [f"+CREG: 0,{1 if self.functionality == 1 else 0}"] if value == "?" else []
 
     def do_csca(self, value):
         return ['+CSCA: "+447700900000",145'] if value == "?" else []
@@ -207,49 +207,49 @@ class Plain:
         lines = []
         for index, slot in sorted(self.slots.items()):
             if slot[0] in wanted:
-                lines.append(self.listed(index, slot))
+                lines.append(self.format_list_entry(index, slot))
                 slot[0] = slot[0] or 1
         return ["\r\n".join(lines)] if lines else []
 
-    def listed(self, index, slot):
-        return f"+CMGL: {index},{slot[0]},,{octets(slot[1])}{self.end}{slot[1]}"
+    def format_list_entry(self, index, slot):
+        return f"+CMGL: {index},{slot[0]},,{tpdu_length(slot[1])}{self.line_end}{slot[1]}"
 
     def do_cmgr(self, value):
         slot = self.slots.get(int(value[1:])) if re.fullmatch(r"=\d+", value) else None
         if slot is None:
-            return self.missing
-        shown = self.read(slot)
+            return self.empty_slot_result
+        shown = self.format_message(slot)
         slot[0] = slot[0] or 1
         return [shown]
 
-    def read(self, slot):
-        return f"+CMGR: {slot[0]},,{octets(slot[1])}{self.end}{slot[1]}"
+    def format_message(self, slot):
+        return f"+CMGR: {slot[0]},,{tpdu_length(slot[1])}{self.line_end}{slot[1]}"
 
     def do_cmgd(self, value):
         found = re.fullmatch(r"=(\d+)(?:,0)?", value)
         if found is None:
             return None
         self.slots.pop(int(found[1]), None)
-        self.loop.call_later(0.5, self.land)
+        self.loop.call_later(0.5, self.deliver_waiting)
         return []
 
     def do_cmgs(self, value):
         if re.fullmatch(r"=\d+", value) is None:
             return None
-        self.body = bytearray()
-        self.out(self.prompt)
+        self.entered_text = bytearray()
+        self.write_text(self.prompt)
         return ...
 
     def submit(self, digits):
         message = pdu.decode(digits, direction="mo")
         self.sent.append((str(message.destination_address), message.user_data.text))
         self.reference = (self.reference + 1) % 256
-        self.loop.call_later(1.5, self.submitted)
+        self.loop.call_later(1.5, self.send_submit_result)
 
-    def submitted(self):
-        self.answer([f"+CMGS: {self.reference}"], "OK")
+    def send_submit_result(self):
+        self.send_response([f"+CMGS: {self.reference}"], "OK")
 
 
-def octets(digits):
+def tpdu_length(digits):
     """<length> of a `<pdu>`: without the service centre address."""
     return len(digits) // 2 - 1 - int(digits[:2], 16)

@@ -1,61 +1,61 @@
 """How messages are sent.."""
 
-from stranger.plain import Plain, octets
+from stranger.plain import ForeignModule, tpdu_length
 
 
-class ReferenceZero(Plain):
+class ReferenceZero(ForeignModule):
     """Every message has reference 0."""
 
     def submitted(self):
-        self.answer(["+CMGS: 0"], "OK")
+        self.send_response(["+CMGS: 0"], "OK")
 
 
-class ShortPrompt(Plain):
+class ShortPrompt(ForeignModule):
     """The prompt is `>` and nothing else."""
 
     prompt = ">"
 
 
-class PromptLine(Plain):
+class PromptOnOwnLine(ForeignModule):
     """The prompt is a line of its own."""
 
     prompt = "\r\n>\r\n"
 
 
-class OkFirst(Plain):
+class OkBeforeReference(ForeignModule):
     """After a message OK comes, and then its reference."""
 
     def submitted(self):
-        self.answer([], "OK")
-        self.answer([f"+CMGS: {self.reference}"], "")
+        self.send_response([], "OK")
+        self.send_response([f"+CMGS: {self.reference}"], "")
 
 
-class LosesReferences(Plain):
+class NoReference(ForeignModule):
     """A message is answered by OK alone."""
 
     def submitted(self):
-        self.answer([], "OK")
+        self.send_response([], "OK")
 
 
-class EndsAtCount(Plain):
+class SubmitsAtAnnouncedLength(ForeignModule):
     """Text entry ends when as many digits have come as were announced; Ctrl-Z then means nothing."""
 
     def do_cmgs(self, value):
-        self.wanted = int(value[1:])
+        self.announced_length = int(value[1:])
         return super().do_cmgs(value)
 
     def enter(self, octet):
-        super().enter(octet)
+        super().enter_octet(octet)
         digits = (self.body or b"").decode("latin-1")
-        if len(digits) > 2 and octets(digits) == self.wanted and len(digits) % 2 == 0:
+        if len(digits) > 2 and tpdu_length(digits) == self.announced_length and len(digits) % 2 == 0:
             self.body = None
             self.submit(digits)
 
 
-class ReportsAnyway(Plain):
+class UnrequestedReports(ForeignModule):
     """A +CDS that nobody asked for follows each message."""
 
     def submitted(self):
-        super().submitted()
+        super().send_submit_result()
         report = "0006" + f"{self.reference:02X}" + "038100F0" + "62112221000000" * 2 + "00"
-        self.loop.call_later(2, self.tell, f"+CDS: {octets(report)}", report)
+        self.loop.call_later(2, self.send_urc, f"+CDS: {tpdu_length(report)}", report)

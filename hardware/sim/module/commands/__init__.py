@@ -16,22 +16,22 @@ from hardware.sim.module.commands import (
 )
 
 if TYPE_CHECKING:
-    from hardware.profile import DeviceProfile
-    from hardware.sim.module.interpreter import Entry
+    from hardware.profile import SimulatorProfile
+    from hardware.sim.module.interpreter import CommandDef
 
-STANDARD: dict[str, Entry] = {
-    **basic.ENTRIES,
-    **identity.ENTRIES,
-    **card.ENTRIES,
-    **state.ENTRIES,
-    **network.ENTRIES,
-    **message_settings.ENTRIES,
-    **message_memory.ENTRIES,
-    **message_sending.ENTRIES,
+STANDARD_COMMANDS: dict[str, CommandDef] = {
+    **basic.COMMANDS,
+    **identity.COMMANDS,
+    **card.COMMANDS,
+    **state.COMMANDS,
+    **network.COMMANDS,
+    **message_settings.COMMANDS,
+    **message_memory.COMMANDS,
+    **message_sending.COMMANDS,
 }
 
 
-def commands(device: DeviceProfile) -> dict[str, Entry]:
+def commands_for(profile: SimulatorProfile) -> dict[str, CommandDef]:
     """The commands that this device has, its own names for things included."""
-    entries = {**STANDARD, **identity.card_numbers(device), **state.makers(device)}
-    return {name: entry for name, entry in entries.items() if name not in device.without}
+    entries = {**STANDARD_COMMANDS, **identity.iccid_commands(profile), **state.vendor_commands(profile)}
+    return {name: entry for name, entry in entries.items() if name not in profile.without}

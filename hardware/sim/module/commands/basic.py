@@ -4,133 +4,133 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hardware.sim.module.interpreter import Entry, Outcome
-from hardware.sim.module.refusal import error
-from hardware.sim.module.settings import BASIC, factory
+from hardware.sim.module.interpreter import CommandDef, CommandOutcome
+from hardware.sim.module.refusal import plain_error
+from hardware.sim.module.settings import BASIC_COMMANDS, factory_settings
 
 if TYPE_CHECKING:
-    from hardware.sim.module.command import Values
+    from hardware.sim.module.command import CommandParameters
     from hardware.sim.module.module import SimulatedModule
     from hardware.sim.module.settings import Settings
 
-BITS = range(2)
+BOOLEAN = range(2)
 
 
-def _echo(module: SimulatedModule, values: Values) -> Outcome:
-    module.settings.echo = bool(values.number(0, BITS, 0))
+def _set_echo(module: SimulatedModule, parameters: CommandParameters) -> CommandOutcome:
+    module.settings.echo = bool(parameters.get_number(0, BOOLEAN, 0))
     return []
 
 
-def _verbose(module: SimulatedModule, values: Values) -> Outcome:
-    module.settings.verbose = bool(values.number(0, BITS, 0))
+def _set_verbose(module: SimulatedModule, parameters: CommandParameters) -> CommandOutcome:
+    module.settings.verbose = bool(parameters.get_number(0, BOOLEAN, 0))
     return []
 
 
-def _quiet(module: SimulatedModule, values: Values) -> Outcome:
-    module.settings.quiet = bool(values.number(0, BITS, 0))
+def _set_quiet(module: SimulatedModule, parameters: CommandParameters) -> CommandOutcome:
+    module.settings.quiet = bool(parameters.get_number(0, BOOLEAN, 0))
     return []
 
 
-def _register(module: SimulatedModule, values: Values) -> Outcome:
+def _access_s_register(module: SimulatedModule, parameters: CommandParameters) -> CommandOutcome:
     """`S3=13`, `S3?`; the latter answers three digits without a name (V.250 5.3.2)."""
-    number = values.number(0, range(256))
-    if number not in module.settings.registers or len(values.items) == 1:  # a bare S asks nothing
-        raise error()
-    if values.items[1] == "?":
+    number = parameters.get_number(0, range(256))
+    if number not in module.settings.registers or len(parameters.items) == 1:  # a bare S asks nothing
+        raise plain_error()
+    if parameters.items[1] == "?":
         return [f"{module.settings.registers[number]:03}"]
     highest = 127 if number in {3, 4, 5} else 255
-    module.settings.registers[number] = values.number(2, range(highest + 1), 0)
+    module.settings.registers[number] = parameters.get_number(2, range(highest + 1), 0)
     return []
 
 
-def _restore(module: SimulatedModule, values: Values) -> Outcome:
+def _reset_to_saved(module: SimulatedModule, parameters: CommandParameters) -> CommandOutcome:
     """ATZ: what was saved; the rest of the line is ignored (V.250 6.1.1)."""
-    values.number(0, BITS, 0)
-    _take(module, module.saved)
-    module.interpreter.skip()
+    parameters.get_number(0, BOOLEAN, 0)
+    _apply_settings(module, module.saved_settings)
+    module.interpreter.skip_rest()
     return []
 
 
-def _factory(module: SimulatedModule, values: Values) -> Outcome:
-    values.number(0, range(1), 0)
-    _take(module, factory(module.device))
+def _reset_to_factory(module: SimulatedModule, parameters: CommandParameters) -> CommandOutcome:
+    parameters.get_number(0, range(1), 0)
+    _apply_settings(module, factory_settings(module.profile))
     return []
 
 
-def _take(module: SimulatedModule, settings: Settings) -> None:
+def _apply_settings(module: SimulatedModule, settings: Settings) -> None:
     """All settings but the rate: who is talking now would not be understood any more."""
     rate = module.settings.ipr
-    module.settings.take(settings)
+    module.settings.copy_from(settings)
     module.settings.ipr = rate
 
 
-def _save(module: SimulatedModule, values: Values) -> Outcome:
-    values.number(0, BITS, 0)
-    module.saved.take(module.settings)
+def _save_settings(module: SimulatedModule, parameters: CommandParameters) -> CommandOutcome:
+    parameters.get_number(0, BOOLEAN, 0)
+    module.saved_settings.copy_from(module.settings)
     return []
 
 
-def _nothing(_module: SimulatedModule, _values: Values) -> Outcome:
+def _accept(_module: SimulatedModule, _parameters: CommandParameters) -> CommandOutcome:
     return []
 
 
-def _remember(name: str) -> Entry:
-    def act(module: SimulatedModule, values: Values) -> Outcome:
-        module.settings.basic[name] = values.number(0, range(10), 0)
+def _stored_command(name: str) -> CommandDef:
+    def act(module: SimulatedModule, values: CommandParameters) -> CommandOutcome:
+        module.settings.basic_commands[name] = values.get_number(0, range(10), 0)
         return []
 
-    return Entry(execute=act)
+    return CommandDef(execute=act)
 
 
-def _rate(module: SimulatedModule, values: Values) -> Outcome:
+def _set_baud(module: SimulatedModule, parameters: CommandParameters) -> CommandOutcome:
     """+IPR: the answer still has the old rate (V.250 6.2.10)."""
-    values.at_most(1)
-    rate = module.settings.ipr = values.number(0, RATES)
+    parameters.require_at_most(1)
+    rate = module.settings.ipr = parameters.get_number(0, BAUD_RATES)
 
     def switch() -> None:
-        module.power.later(SWITCH_S, lambda: module.tune(rate))
+        module.power.call_later(BAUD_SWITCH_DELAY_S, lambda: module.on_baud_change(rate))
 
-    module.interpreter.afterwards(switch)
+    module.interpreter.call_after_result(switch)
     return []
 
 
-def _flow_control(module: SimulatedModule, values: Values) -> Outcome:
-    values.at_most(2)
-    module.settings.ifc = (values.number(0, range(3), 2), values.number(1, range(3), 2))
+def _set_flow_control(module: SimulatedModule, parameters: CommandParameters) -> CommandOutcome:
+    parameters.require_at_most(2)
+    module.settings.ifc = (parameters.get_number(0, range(3), 2), parameters.get_number(1, range(3), 2))
     return []
 
 
-def _all_commands(module: SimulatedModule, _values: Values) -> Outcome:
+def _list_commands(module: SimulatedModule, _parameters: CommandParameters) -> CommandOutcome:
     """+CLAC, 27.007 8.37: one command a line."""
-    return ["\r\n".join(f"AT{name}" for name in sorted(module.interpreter.names))]
+    return ["\r\n".join(f"AT{name}" for name in sorted(module.interpreter.command_names))]
 
 
-SWITCH_S = 0.01
+BAUD_SWITCH_DELAY_S = 0.01
 """After the answer to +IPR has left."""
-RATES = (0, 300, 1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200, 230400, 460800, 921600)
+BAUD_RATES = (0, 300, 1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200, 230400, 460800, 921600)
 
-ENTRIES = {
-    "E": Entry(execute=_echo),
-    "V": Entry(execute=_verbose),
-    "Q": Entry(execute=_quiet),
-    "S": Entry(execute=_register),
-    "Z": Entry(execute=_restore),
-    "&F": Entry(execute=_factory),
-    "&W": Entry(execute=_save),
-    "H": Entry(execute=_nothing),
-    "T": Entry(execute=_nothing),
-    "P": Entry(execute=_nothing),
-    **{name: _remember(name) for name in BASIC},
-    "+IPR": Entry(
-        set=_rate,
+COMMANDS = {
+    "E": CommandDef(execute=_set_echo),
+    "V": CommandDef(execute=_set_verbose),
+    "Q": CommandDef(execute=_set_quiet),
+    "S": CommandDef(execute=_access_s_register),
+    "Z": CommandDef(execute=_reset_to_saved),
+    "&F": CommandDef(execute=_reset_to_factory),
+    "&W": CommandDef(execute=_save_settings),
+    "H": CommandDef(execute=_accept),
+    "T": CommandDef(execute=_accept),
+    "P": CommandDef(execute=_accept),
+    **{name: _stored_command(name) for name in BASIC_COMMANDS},
+    "+IPR": CommandDef(
+        set=_set_baud,
         read=lambda module: str(module.settings.ipr),
-        test=lambda _: f"(),({','.join(map(str, RATES))})",
+        test=lambda _: f"(),({','.join(map(str, BAUD_RATES))})",
     ),
-    "+IFC": Entry(
-        set=_flow_control,
+    "+IFC": CommandDef(
+        set=_set_flow_control,
         read=lambda module: ",".join(map(str, module.settings.ifc)),
         test=lambda _: "(0-2),(0-2)",
     ),
-    "+GCAP": Entry(execute=lambda _module, _values: ["+GCAP: +CGSM"]),
-    "+CLAC": Entry(execute=_all_commands),
+    "+GCAP": CommandDef(execute=lambda _module, _values: ["+GCAP: +CGSM"]),
+    "+CLAC": CommandDef(execute=_list_commands),
 }

@@ -4,62 +4,62 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hardware.sim.module.interpreter import Entry, Outcome
-from hardware.sim.module.refusal import cme
+from hardware.sim.module.interpreter import CommandDef, CommandOutcome
+from hardware.sim.module.refusal import cme_error
 
 if TYPE_CHECKING:
-    from hardware.sim.module.command import Values
+    from hardware.sim.module.command import CommandParameters
     from hardware.sim.module.module import SimulatedModule
 
 FACILITIES = '("SC")'
 
 
-def _enter(module: SimulatedModule, values: Values) -> Outcome:
+def _enter_pin(module: SimulatedModule, parameters: CommandParameters) -> CommandOutcome:
     """+CPIN=<pin>, or <puk>,<new pin>. Readiness follows the final result."""
-    values.at_most(2)
-    module.card.enter(values.loose(0), values.loose(1) if values.given(1) else None)
-    module.interpreter.afterwards(module.power.unlocked)
+    parameters.require_at_most(2)
+    module.sim_access.enter_pin(parameters.get_string_or_word(0), parameters.get_string_or_word(1) if parameters.has(1) else None)
+    module.interpreter.call_after_result(module.power.resume_boot)
     return []
 
 
-def _tries(module: SimulatedModule, values: Values) -> Outcome:
+def _show_pin_retries(module: SimulatedModule, parameters: CommandParameters) -> CommandOutcome:
     """+CPINR[=<select>]: remaining tries and what they were by default, code unquoted (27.007 8.65)."""
-    values.at_most(1)
-    wanted = values.string(0, "SIM*")
-    module.card.state()
-    tries = {"SIM PIN": (module.sim.pin_tries, 3), "SIM PUK": (module.sim.puk_tries, 10)}
+    parameters.require_at_most(1)
+    wanted = parameters.get_string(0, "SIM*")
+    module.sim_access.pin_state()
+    tries = {"SIM PIN": (module.sim.pin_retries, 3), "SIM PUK": (module.sim.puk_retries, 10)}
     chosen = [name for name in tries if name == wanted or name.startswith(wanted.removesuffix("*"))]
     if not chosen:
-        raise cme(50)
+        raise cme_error(50)
     return ["\r\n".join(f"+CPINR: {name},{tries[name][0]},{tries[name][1]}" for name in chosen)]
 
 
-def _lock(module: SimulatedModule, values: Values) -> Outcome:
+def _lock_facility(module: SimulatedModule, parameters: CommandParameters) -> CommandOutcome:
     """+CLCK="SC",<mode>[,<pin>]: 0 the PIN is no longer asked for, 1 it is, 2 query."""
-    values.at_most(4)
-    if values.string(0).upper() != "SC":
-        raise cme(4)
-    mode = values.number(1, range(3))
-    module.card.state()
+    parameters.require_at_most(4)
+    if parameters.get_string(0).upper() != "SC":
+        raise cme_error(4)
+    mode = parameters.get_number(1, range(3))
+    module.sim_access.pin_state()
     if mode == 2:
-        return [f"+CLCK: {int(module.sim.asks_pin)}"]
-    module.card.lock(values.loose(2), on=mode == 1)
+        return [f"+CLCK: {int(module.sim.pin_enabled)}"]
+    module.sim_access.set_pin_enabled(parameters.get_string_or_word(2), enabled=mode == 1)
     return []
 
 
-def _change(module: SimulatedModule, values: Values) -> Outcome:
+def _change_password(module: SimulatedModule, parameters: CommandParameters) -> CommandOutcome:
     """+CPWD="SC",<old>,<new>."""
-    values.at_most(3)
-    if values.string(0).upper() != "SC":
-        raise cme(4)
-    module.card.demand()
-    module.card.change(values.loose(1), values.loose(2))
+    parameters.require_at_most(3)
+    if parameters.get_string(0).upper() != "SC":
+        raise cme_error(4)
+    module.sim_access.require_ready()
+    module.sim_access.change_pin(parameters.get_string_or_word(1), parameters.get_string_or_word(2))
     return []
 
 
-ENTRIES = {
-    "+CPIN": Entry(set=_enter, read=lambda module: module.card.state()),
-    "+CPINR": Entry(execute=_tries, set=_tries),
-    "+CLCK": Entry(set=_lock, test=lambda _: FACILITIES),
-    "+CPWD": Entry(set=_change, test=lambda _: '("SC",8)'),
+COMMANDS = {
+    "+CPIN": CommandDef(set=_enter_pin, read=lambda module: module.sim_access.pin_state()),
+    "+CPINR": CommandDef(execute=_show_pin_retries, set=_show_pin_retries),
+    "+CLCK": CommandDef(set=_lock_facility, test=lambda _: FACILITIES),
+    "+CPWD": CommandDef(set=_change_password, test=lambda _: '("SC",8)'),
 }

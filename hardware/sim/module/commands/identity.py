@@ -4,26 +4,26 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hardware.sim.module.interpreter import Entry, Needs, Outcome
+from hardware.sim.module.interpreter import CommandDef, Requirement, CommandOutcome
 
 if TYPE_CHECKING:
-    from hardware.profile import DeviceProfile
-    from hardware.sim.module.command import Values
+    from hardware.profile import SimulatorProfile
+    from hardware.sim.module.command import CommandParameters
     from hardware.sim.module.module import SimulatedModule
 
 
-def _inform(module: SimulatedModule, values: Values) -> Outcome:
+def _identify(module: SimulatedModule, parameters: CommandParameters) -> CommandOutcome:
     """ATI: free text in several lines (V.250 6.1.3)."""
-    device = module.device
-    values.number(0, range(10), 0)
+    device = module.profile
+    parameters.get_number(0, range(10), 0)
     return [f"{device.manufacturer}\r\n{device.model}\r\nRevision: {device.revision}"]
 
 
-def _serial(module: SimulatedModule, values: Values) -> Outcome:
+def _show_serial_number(module: SimulatedModule, parameters: CommandParameters) -> CommandOutcome:
     """+CGSN[=<snt>]: 0 bare serial number, 1 IMEI, 2 IMEI and software version, 3 software version."""
-    values.at_most(1)
-    imei = module.device.imei
-    match values.number(0, range(4), 0):
+    parameters.require_at_most(1)
+    imei = module.profile.imei
+    match parameters.get_number(0, range(4), 0):
         case 1:
             return [f'+CGSN: "{imei}"']
         case 2:
@@ -33,15 +33,15 @@ def _serial(module: SimulatedModule, values: Values) -> Outcome:
     return [imei]
 
 
-def _bare(attribute: str) -> Entry:
-    return Entry(execute=lambda module, _values: [getattr(module.device, attribute)])
+def _identity_command(attribute: str) -> CommandDef:
+    return CommandDef(execute=lambda module, _values: [getattr(module.profile, attribute)])
 
 
-_MANUFACTURER, _MODEL, _REVISION = _bare("manufacturer"), _bare("model"), _bare("revision")
-_SERIAL = Entry(execute=_serial, set=_serial, test=lambda _: "(0-3)")
+_MANUFACTURER, _MODEL, _REVISION = _identity_command("manufacturer"), _identity_command("model"), _identity_command("revision")
+_SERIAL = CommandDef(execute=_show_serial_number, set=_show_serial_number, test=lambda _: "(0-3)")
 
-ENTRIES = {
-    "I": Entry(execute=_inform),
+COMMANDS = {
+    "I": CommandDef(execute=_identify),
     "+CGMI": _MANUFACTURER,
     "+GMI": _MANUFACTURER,
     "+CGMM": _MODEL,
@@ -50,17 +50,17 @@ ENTRIES = {
     "+GMR": _REVISION,
     "+CGSN": _SERIAL,
     "+GSN": _SERIAL,
-    "+CIMI": Entry(execute=lambda module, _values: [module.sim.imsi], needs=Needs.CARD),
+    "+CIMI": CommandDef(execute=lambda module, _values: [module.sim.imsi], requires=Requirement.SIM),
 }
 
 
-def card_numbers(device: DeviceProfile) -> dict[str, Entry]:
+def iccid_commands(profile: SimulatorProfile) -> dict[str, CommandDef]:
     """The maker's commands for the ICCID; each answers behind its own prefix, or bare where that is empty."""
 
-    def entry(prefix: str) -> Entry:
-        def show(module: SimulatedModule) -> Outcome:
+    def entry(prefix: str) -> CommandDef:
+        def show(module: SimulatedModule) -> CommandOutcome:
             return [f"{prefix} {module.sim.iccid}" if prefix else module.sim.iccid]
 
-        return Entry(execute=lambda module, _values: show(module), read=show, needs=Needs.CARD)
+        return CommandDef(execute=lambda module, _values: show(module), read=show, requires=Requirement.SIM)
 
-    return {name: entry(prefix) for name, prefix in device.iccid.items()}
+    return {name: entry(prefix) for name, prefix in profile.iccid.items()}

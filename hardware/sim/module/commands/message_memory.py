@@ -5,135 +5,135 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hardware.sim.module import tpdu
-from hardware.sim.module.interpreter import Entry, Needs, Outcome, Prompt
-from hardware.sim.module.memory import Status, Stored
-from hardware.sim.module.refusal import cms, error
+from hardware.sim.module.interpreter import CommandDef, Requirement, CommandOutcome, TextPrompt
+from hardware.sim.module.memory import MessageStatus, StoredTpdu
+from hardware.sim.module.refusal import cms_error, plain_error
 
 if TYPE_CHECKING:
-    from hardware.sim.module.command import Values
+    from hardware.sim.module.command import CommandParameters
     from hardware.sim.module.memory import Store
     from hardware.sim.module.module import SimulatedModule
     from pdu import Address
 
 ANY_NUMBER = range(100_000)
 
-WORDS = {status.words: status for status in Status}
+STATUS_BY_TEXT = {status.text: status for status in MessageStatus}
 
-DELETED = {
-    1: (Status.READ,),
-    2: (Status.READ, Status.SENT),
-    3: (Status.READ, Status.SENT, Status.UNSENT),
-    4: tuple(Status),
+STATUSES_BY_DELETE_FLAG = {
+    1: (MessageStatus.READ,),
+    2: (MessageStatus.READ, MessageStatus.SENT),
+    3: (MessageStatus.READ, MessageStatus.SENT, MessageStatus.UNSENT),
+    4: tuple(MessageStatus),
 }
 """`<delflag>`: which statuses go, 27.005 3.5.4."""
 
 
-def slot_of(module: SimulatedModule, store: Store, values: Values, place: int = 0) -> int:
+def parse_slot(module: SimulatedModule, store: Store, parameters: CommandParameters, position: int = 0) -> int:
     """The slot that an index means; raises +CMS ERROR 321 outside the store."""
-    slot = values.number(place, ANY_NUMBER) - module.device.first_index
+    slot = parameters.get_number(position, ANY_NUMBER) - module.profile.first_index
     if not 0 <= slot < store.capacity:
-        raise cms(321)
+        raise cms_error(321)
     return slot
 
 
-def _read(module: SimulatedModule, values: Values) -> Outcome:
+def _read_message(module: SimulatedModule, parameters: CommandParameters) -> CommandOutcome:
     """+CMGR: an unread message becomes read, the answer shows what it was."""
-    values.at_most(1)
+    parameters.require_at_most(1)
     store = module.stores[module.settings.cpms[0]]
-    message = store.get(slot_of(module, store, values))
+    message = store.get(parse_slot(module, store, parameters))
     if message is None:
-        raise cms(321)
-    text = module.rendering.entry("+CMGR", message)
+        raise cms_error(321)
+    text = module.message_formatter.format_entry("+CMGR", message)
     _mark_read(message)
     return [text]
 
 
-def _list(module: SimulatedModule, values: Values) -> Outcome:
+def _list_messages(module: SimulatedModule, parameters: CommandParameters) -> CommandOutcome:
     """+CMGL[=<stat>]: entries in the order of their index, one text."""
-    values.at_most(1)
-    wanted = _wanted(module, values)
+    parameters.require_at_most(1)
+    wanted = _parse_statuses(module, parameters)
     entries = []
     for slot, message in module.stores[module.settings.cpms[0]]:
         if message.status in wanted:
-            entries.append(module.rendering.entry("+CMGL", message, slot + module.device.first_index))
+            entries.append(module.message_formatter.format_entry("+CMGL", message, slot + module.profile.first_index))
             _mark_read(message)
     return ["\r\n".join(entries)] if entries else []
 
 
-def _wanted(module: SimulatedModule, values: Values) -> tuple[Status, ...]:
+def _parse_statuses(module: SimulatedModule, parameters: CommandParameters) -> tuple[MessageStatus, ...]:
     if not module.settings.text_mode:
-        number = values.number(0, range(5), 0)
-        return tuple(Status) if number == 4 else (Status(number),)
-    words = values.string(0, "REC UNREAD").upper()
+        number = parameters.get_number(0, range(5), 0)
+        return tuple(MessageStatus) if number == 4 else (MessageStatus(number),)
+    words = parameters.get_string(0, "REC UNREAD").upper()
     if words == "ALL":
-        return tuple(Status)
-    if words not in WORDS:
-        raise error()
-    return (WORDS[words],)
+        return tuple(MessageStatus)
+    if words not in STATUS_BY_TEXT:
+        raise plain_error()
+    return (STATUS_BY_TEXT[words],)
 
 
-def _statuses(module: SimulatedModule) -> str:
+def _show_statuses(module: SimulatedModule) -> str:
     if not module.settings.text_mode:
         return "(0-4)"
-    return "(" + ",".join(f'"{words}"' for words in (*WORDS, "ALL")) + ")"
+    return "(" + ",".join(f'"{words}"' for words in (*STATUS_BY_TEXT, "ALL")) + ")"
 
 
-def _mark_read(message: Stored) -> None:
-    if message.status is Status.UNREAD:
-        message.status = Status.READ
+def _mark_read(message: StoredTpdu) -> None:
+    if message.status is MessageStatus.UNREAD:
+        message.status = MessageStatus.READ
 
 
-def _delete(module: SimulatedModule, values: Values) -> Outcome:
+def _delete_messages(module: SimulatedModule, parameters: CommandParameters) -> CommandOutcome:
     """+CMGD=<index>[,<delflag>]: a flag other than 0 makes the index meaningless."""
-    values.at_most(2)
+    parameters.require_at_most(2)
     store = module.stores[module.settings.cpms[0]]
-    flag = values.number(1, range(5), 0)
+    flag = parameters.get_number(1, range(5), 0)
     if flag:
-        values.number(0, ANY_NUMBER, 0)
-        doomed = [slot for slot, message in store if message.status in DELETED[flag]]
+        parameters.get_number(0, ANY_NUMBER, 0)
+        doomed = [slot for slot, message in store if message.status in STATUSES_BY_DELETE_FLAG[flag]]
     else:
-        doomed = [slot_of(module, store, values)]
+        doomed = [parse_slot(module, store, parameters)]
     for slot in doomed:
         store.delete(slot)
-    module.interpreter.afterwards(module.arrival.space)
+    module.interpreter.call_after_result(module.mt_delivery.report_memory_available)
     return []
 
 
-def _indices(module: SimulatedModule) -> str:
-    base = module.device.first_index
+def _show_indices(module: SimulatedModule) -> str:
+    base = module.profile.first_index
     used = [str(slot + base) for slot, _ in module.stores[module.settings.cpms[0]]]
     return f"({','.join(used)}),(0-4)"
 
 
-def _write(module: SimulatedModule, values: Values) -> Outcome:
+def _write_message(module: SimulatedModule, parameters: CommandParameters) -> CommandOutcome:
     """+CMGW: PDU mode `=<length>[,<stat>]`, text mode `[="<oa/da>"[,<tooa/toda>[,"<stat>"]]]`."""
     if not module.settings.text_mode:
-        values.at_most(2)
-        length, status = values.number(0, ANY_NUMBER), Status(values.number(1, range(4), Status.UNSENT))
-        return Prompt(lambda text: _keep(module, status, *module.composing.pdu(text, length)), lines=False)
-    values.at_most(3)
-    words = values.string(2, Status.UNSENT.words).upper()
-    if words not in WORDS:
-        raise error()
-    status = WORDS[words]
-    address = module.composing.destination(values) if values.given(0) else tpdu.address("")
-    compose = module.composing.received if status.received else module.composing.submit
-    return Prompt(
-        lambda text: _keep(module, status, module.sim.service_centre, compose(address, text)), lines=True
+        parameters.require_at_most(2)
+        length, status = parameters.get_number(0, ANY_NUMBER), MessageStatus(parameters.get_number(1, range(4), MessageStatus.UNSENT))
+        return TextPrompt(lambda text: _store_message(module, status, *module.message_builder.parse_pdu(text, length)), text_mode=False)
+    parameters.require_at_most(3)
+    words = parameters.get_string(2, MessageStatus.UNSENT.text).upper()
+    if words not in STATUS_BY_TEXT:
+        raise plain_error()
+    status = STATUS_BY_TEXT[words]
+    address = module.message_builder.parse_destination(parameters) if parameters.has(0) else tpdu.parse_address("")
+    compose = module.message_builder.build_deliver if status.is_received else module.message_builder.build_submit
+    return TextPrompt(
+        lambda text: _store_message(module, status, module.sim.service_centre, compose(address, text)), text_mode=True
     )
 
 
-def _keep(module: SimulatedModule, status: Status, centre: Address | None, octets: bytes) -> Outcome:
+def _store_message(module: SimulatedModule, status: MessageStatus, service_centre: Address | None, octets: bytes) -> CommandOutcome:
     """Into the second store; +CMS ERROR 322 when that is full."""
-    slot = module.stores[module.settings.cpms[1]].add(Stored(status, centre, octets))
+    slot = module.stores[module.settings.cpms[1]].add(StoredTpdu(status, service_centre, octets))
     if slot is None:
-        raise cms(322)
-    return [f"+CMGW: {slot + module.device.first_index}"]
+        raise cms_error(322)
+    return [f"+CMGW: {slot + module.profile.first_index}"]
 
 
-ENTRIES = {
-    "+CMGR": Entry(set=_read, needs=Needs.MESSAGES),
-    "+CMGL": Entry(execute=_list, set=_list, test=_statuses, needs=Needs.MESSAGES),
-    "+CMGD": Entry(set=_delete, test=_indices, needs=Needs.MESSAGES),
-    "+CMGW": Entry(execute=_write, set=_write, needs=Needs.MESSAGES),
+COMMANDS = {
+    "+CMGR": CommandDef(set=_read_message, requires=Requirement.MESSAGE_SERVICE),
+    "+CMGL": CommandDef(execute=_list_messages, set=_list_messages, test=_show_statuses, requires=Requirement.MESSAGE_SERVICE),
+    "+CMGD": CommandDef(set=_delete_messages, test=_show_indices, requires=Requirement.MESSAGE_SERVICE),
+    "+CMGW": CommandDef(execute=_write_message, set=_write_message, requires=Requirement.MESSAGE_SERVICE),
 }

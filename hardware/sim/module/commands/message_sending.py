@@ -5,124 +5,124 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hardware.sim.module import tpdu
-from hardware.sim.module.arrival import PROTOCOL_ERROR
-from hardware.sim.module.commands.message_memory import ANY_NUMBER, slot_of
-from hardware.sim.module.composing import hexadecimal, readdressed
-from hardware.sim.module.interpreter import Entry, Needs, Outcome, Prompt
-from hardware.sim.module.memory import Status
-from hardware.sim.module.refusal import cms, error
+from hardware.sim.module.arrival import RP_PROTOCOL_ERROR
+from hardware.sim.module.commands.message_memory import ANY_NUMBER, parse_slot
+from hardware.sim.module.composing import parse_hex, replace_destination
+from hardware.sim.module.interpreter import CommandDef, Requirement, CommandOutcome, TextPrompt
+from hardware.sim.module.memory import MessageStatus
+from hardware.sim.module.refusal import cms_error, plain_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from hardware.sim.module.command import Values
+    from hardware.sim.module.command import CommandParameters
     from hardware.sim.module.module import SimulatedModule
 
 OCTET = range(256)
 
 
-def _send(module: SimulatedModule, values: Values) -> Outcome:
+def _send_message(module: SimulatedModule, parameters: CommandParameters) -> CommandOutcome:
     """+CMGS: PDU mode `=<length>`, text mode `="<da>"[,<toda>]`."""
     if not module.settings.text_mode:
-        return _pdu_prompt(module, values, "+CMGS", tpdu.SUBMIT)
-    values.at_most(2)
-    destination = module.composing.destination(values)
-    answer = _answer("+CMGS")
-    return Prompt(
-        lambda text: module.outgoing.send(module.composing.submit(destination, text), None, answer),
-        lines=True,
+        return _prompt_for_pdu(module, parameters, "+CMGS", tpdu.SUBMIT)
+    parameters.require_at_most(2)
+    destination = module.message_builder.parse_destination(parameters)
+    answer = _reference_formatter("+CMGS")
+    return TextPrompt(
+        lambda text: module.mo_submitter.submit(module.message_builder.build_submit(destination, text), None, answer),
+        text_mode=True,
     )
 
 
-def _pdu_prompt(module: SimulatedModule, values: Values, name: str, kind: int) -> Prompt:
+def _prompt_for_pdu(module: SimulatedModule, parameters: CommandParameters, name: str, message_type: int) -> TextPrompt:
     """`=<length>`, then a `<pdu>` of that kind."""
-    values.at_most(1)
-    length = values.number(0, ANY_NUMBER)
+    parameters.require_at_most(1)
+    length = parameters.get_number(0, ANY_NUMBER)
 
-    def entered(text: bytes) -> Outcome:
-        centre, octets = module.composing.pdu(text, length)
-        if octets[0] & 3 != kind:
-            raise cms(304)
-        return module.outgoing.send(octets, centre, _answer(name))
+    def entered(text: bytes) -> CommandOutcome:
+        centre, octets = module.message_builder.parse_pdu(text, length)
+        if octets[0] & 3 != message_type:
+            raise cms_error(304)
+        return module.mo_submitter.submit(octets, centre, _reference_formatter(name))
 
-    return Prompt(entered, lines=False)
+    return TextPrompt(entered, text_mode=False)
 
 
-def _answer(name: str) -> Callable[[int], list[str]]:
+def _reference_formatter(name: str) -> Callable[[int], list[str]]:
     return lambda reference: [f"{name}: {reference}"]
 
 
-def _send_stored(module: SimulatedModule, values: Values) -> Outcome:
+def _send_stored(module: SimulatedModule, parameters: CommandParameters) -> CommandOutcome:
     """+CMSS=<index>[,"<da>"[,<toda>]]: from the second store; sent, it is marked so."""
-    values.at_most(3)
+    parameters.require_at_most(3)
     store = module.stores[module.settings.cpms[1]]
-    message = store.get(slot_of(module, store, values))
+    message = store.get(parse_slot(module, store, parameters))
     if message is None:
-        raise cms(321)
+        raise cms_error(321)
     octets = message.tpdu
-    if message.status.received or octets[0] & 3 != tpdu.SUBMIT:
-        raise cms(302)
-    if values.given(1):
-        octets = readdressed(octets, module.composing.destination(values, 1))
+    if message.status.is_received or octets[0] & 3 != tpdu.SUBMIT:
+        raise cms_error(302)
+    if parameters.has(1):
+        octets = replace_destination(octets, module.message_builder.parse_destination(parameters, 1))
 
     def sent(reference: int) -> list[str]:
-        message.status = Status.SENT
+        message.status = MessageStatus.SENT
         return [f"+CMSS: {reference}"]
 
-    return module.outgoing.send(octets, message.service_centre, sent)
+    return module.mo_submitter.submit(octets, message.service_centre, sent)
 
 
-def _command(module: SimulatedModule, values: Values) -> Outcome:
+def _send_command(module: SimulatedModule, parameters: CommandParameters) -> CommandOutcome:
     """+CMGC: PDU mode `=<length>`, text mode `=<fo>,<ct>[,<pid>[,<mn>[,"<da>"[,<toda>]]]]`, data as hex."""
     if not module.settings.text_mode:
-        return _pdu_prompt(module, values, "+CMGC", tpdu.COMMAND)
-    values.at_most(6)
-    first = values.number(0, OCTET, tpdu.COMMAND)
+        return _prompt_for_pdu(module, parameters, "+CMGC", tpdu.COMMAND)
+    parameters.require_at_most(6)
+    first = parameters.get_number(0, OCTET, tpdu.COMMAND)
     if first & 3 != tpdu.COMMAND:
-        raise cms(305)
-    kind, protocol, number = (values.number(place, OCTET, 0) for place in (1, 2, 3))
-    destination = module.composing.destination(values, 4)
+        raise cms_error(305)
+    kind, protocol, number = (parameters.get_number(place, OCTET, 0) for place in (1, 2, 3))
+    destination = module.message_builder.parse_destination(parameters, 4)
 
-    def entered(text: bytes) -> Outcome:
-        octets = module.composing.command(first, kind, protocol, number, destination, text)
-        return module.outgoing.send(octets, None, _answer("+CMGC"))
+    def entered(text: bytes) -> CommandOutcome:
+        octets = module.message_builder.build_command(first, kind, protocol, number, destination, text)
+        return module.mo_submitter.submit(octets, None, _reference_formatter("+CMGC"))
 
-    return Prompt(entered, lines=True)
+    return TextPrompt(entered, text_mode=True)
 
 
-def _acknowledge(module: SimulatedModule, values: Values) -> Outcome:
+def _acknowledge(module: SimulatedModule, parameters: CommandParameters) -> CommandOutcome:
     """+CNMA: text mode only bare; PDU mode `[=<n>[,<length>]]`, n = 2 refuses, a length announces a PDU."""
     if module.settings.csms == 0:
-        raise cms(340)
-    if module.settings.text_mode and values.items:
-        raise error()
-    values.at_most(2)
-    positive = values.number(0, range(3), 0) < 2
-    length = values.number(1, ANY_NUMBER, 0)
+        raise cms_error(340)
+    if module.settings.text_mode and parameters.items:
+        raise plain_error()
+    parameters.require_at_most(2)
+    positive = parameters.get_number(0, range(3), 0) < 2
+    length = parameters.get_number(1, ANY_NUMBER, 0)
     if length:
-        return Prompt(lambda text: _report(module, text, length, positive=positive), lines=False)
-    module.arrival.acknowledge(None if positive else PROTOCOL_ERROR)
+        return TextPrompt(lambda text: _acknowledge_with_report(module, text, length, positive=positive), text_mode=False)
+    module.mt_delivery.acknowledge(None if positive else RP_PROTOCOL_ERROR)
     return []
 
 
-def _report(module: SimulatedModule, text: bytes, length: int, *, positive: bool) -> Outcome:
+def _acknowledge_with_report(module: SimulatedModule, text: bytes, length: int, *, positive: bool) -> CommandOutcome:
     """The DELIVER-REPORT that goes with it, without service centre field; its TP-FCS is the cause."""
-    octets = hexadecimal(text)
+    octets = parse_hex(text)
     if len(octets) != length or octets[0] & 3 != 0:
-        raise cms(304)
-    failure = octets[1] if length > 1 and octets[1] >= 0x80 else PROTOCOL_ERROR
-    module.arrival.acknowledge(None if positive else failure)
+        raise cms_error(304)
+    failure = octets[1] if length > 1 and octets[1] >= 0x80 else RP_PROTOCOL_ERROR
+    module.mt_delivery.acknowledge(None if positive else failure)
     return []
 
 
-ENTRIES = {
-    "+CMGS": Entry(set=_send, needs=Needs.MESSAGES),
-    "+CMSS": Entry(set=_send_stored, needs=Needs.MESSAGES),
-    "+CMGC": Entry(set=_command, needs=Needs.MESSAGES),
-    "+CNMA": Entry(
+COMMANDS = {
+    "+CMGS": CommandDef(set=_send_message, requires=Requirement.MESSAGE_SERVICE),
+    "+CMSS": CommandDef(set=_send_stored, requires=Requirement.MESSAGE_SERVICE),
+    "+CMGC": CommandDef(set=_send_command, requires=Requirement.MESSAGE_SERVICE),
+    "+CNMA": CommandDef(
         execute=_acknowledge,
         set=_acknowledge,
         test=lambda module: "" if module.settings.text_mode else "(0-2)",
-        needs=Needs.MESSAGES,
+        requires=Requirement.MESSAGE_SERVICE,
     ),
 }

@@ -5,211 +5,211 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hardware.sim.module import charset, tpdu
-from hardware.sim.module.interpreter import Entry, Needs, Outcome
-from hardware.sim.module.refusal import cms, named
+from hardware.sim.module.interpreter import CommandDef, Requirement, CommandOutcome
+from hardware.sim.module.refusal import cms_error, parse_error
 
 if TYPE_CHECKING:
-    from hardware.sim.module.command import Values
+    from hardware.sim.module.command import CommandParameters
     from hardware.sim.module.module import SimulatedModule
 
 OCTET = range(256)
 
 
-def _service(module: SimulatedModule, values: Values) -> Outcome:
+def _select_service(module: SimulatedModule, parameters: CommandParameters) -> CommandOutcome:
     """+CSMS: 1 makes direct deliveries wait for +CNMA. All three directions are supported.
 
     Of the other services of 27.005 3.2.1 there is none: +CMS ERROR, not ERROR.
     """
-    values.at_most(1)
-    service = values.number(0, OCTET)
+    parameters.require_at_most(1)
+    service = parameters.get_number(0, OCTET)
     if service > 1:
-        raise cms(303)
+        raise cms_error(303)
     module.settings.csms = service
     return ["+CSMS: 1,1,1"]
 
 
-def _stores(module: SimulatedModule, values: Values) -> Outcome:
+def _select_stores(module: SimulatedModule, parameters: CommandParameters) -> CommandOutcome:
     """+CPMS="m1"[,"m2"[,"m3"]]; those left out keep their value."""
-    values.at_most(3)
+    parameters.require_at_most(3)
     chosen = list(module.settings.cpms)
-    for place, allowed in enumerate(module.device.memories):
-        if values.given(place) or place == 0:
-            name = values.string(place).upper()
+    for place, allowed in enumerate(module.profile.memories):
+        if parameters.has(place) or place == 0:
+            name = parameters.get_string(place).upper()
             if name not in allowed:
-                raise named(module.device.cpms_refusal)
+                raise parse_error(module.profile.cpms_refusal)
             chosen[place] = name
     module.settings.cpms = (chosen[0], chosen[1], chosen[2])
-    module.keep("cpms")
+    module.persist_setting("cpms")
     used = [f"{len(module.stores[name])},{module.stores[name].capacity}" for name in chosen]
     return [f"+CPMS: {','.join(used)}"]
 
 
-def _stores_in_use(module: SimulatedModule) -> str:
+def _show_stores(module: SimulatedModule) -> str:
     stores = ((name, module.stores[name]) for name in module.settings.cpms)
     return ",".join(f'"{name}",{len(store)},{store.capacity}' for name, store in stores)
 
 
-def _stores_there_are(module: SimulatedModule) -> str:
-    return ",".join("(" + ",".join(f'"{name}"' for name in names) + ")" for names in module.device.memories)
+def _list_stores(module: SimulatedModule) -> str:
+    return ",".join("(" + ",".join(f'"{name}"' for name in names) + ")" for names in module.profile.memories)
 
 
-def _format(module: SimulatedModule, values: Values) -> Outcome:
-    values.at_most(1)
-    text_mode = bool(values.number(0, range(2), 0))
-    if text_mode and not module.device.text_mode:
-        raise cms(303)
+def _set_format(module: SimulatedModule, parameters: CommandParameters) -> CommandOutcome:
+    parameters.require_at_most(1)
+    text_mode = bool(parameters.get_number(0, range(2), 0))
+    if text_mode and not module.profile.text_mode:
+        raise cms_error(303)
     module.settings.text_mode = text_mode
-    module.keep("text_mode")
+    module.persist_setting("text_mode")
     return []
 
 
-def _service_centre(module: SimulatedModule, values: Values) -> Outcome:
+def _set_service_centre(module: SimulatedModule, parameters: CommandParameters) -> CommandOutcome:
     """+CSCA="<sca>"[,<tosca>]; kept on the card."""
-    values.at_most(2)
-    type_of_address = values.number(1, OCTET) if values.given(1) else None
+    parameters.require_at_most(2)
+    type_of_address = parameters.get_number(1, OCTET) if parameters.has(1) else None
     try:
-        number = charset.heard(values.string(0), module.settings.cscs)
-        module.sim.service_centre = tpdu.address(number, type_of_address)
+        number = charset.decode_text(parameters.get_string(0), module.settings.cscs)
+        module.sim.service_centre = tpdu.parse_address(number, type_of_address)
     except ValueError:
-        raise cms(304) from None
+        raise cms_error(304) from None
     return []
 
 
-def _shown_service_centre(module: SimulatedModule) -> str:
-    return module.rendering.address(module.sim.service_centre)
+def _show_service_centre(module: SimulatedModule) -> str:
+    return module.message_formatter.format_address(module.sim.service_centre)
 
 
-def _parameters(module: SimulatedModule, values: Values) -> Outcome:
+def _set_text_parameters(module: SimulatedModule, parameters: CommandParameters) -> CommandOutcome:
     """+CSMP=[<fo>[,<vp>[,<pid>[,<dcs>]]]]; an absolute validity period is a string."""
-    values.at_most(4)
+    parameters.require_at_most(4)
     first, validity, protocol, coding = module.settings.csmp
-    if values.given(1):
-        validity = values.number(1, OCTET) if isinstance(values.items[1], str) else values.string(1)
+    if parameters.has(1):
+        validity = parameters.get_number(1, OCTET) if isinstance(parameters.items[1], str) else parameters.get_string(1)
     module.settings.csmp = (
-        values.number(0, OCTET, first),
+        parameters.get_number(0, OCTET, first),
         validity,
-        values.number(2, OCTET, protocol),
-        values.number(3, OCTET, coding),
+        parameters.get_number(2, OCTET, protocol),
+        parameters.get_number(3, OCTET, coding),
     )
     return []
 
 
-def _shown_parameters(module: SimulatedModule) -> str:
+def _show_text_parameters(module: SimulatedModule) -> str:
     first, validity, protocol, coding = module.settings.csmp
     shown = f'"{validity}"' if isinstance(validity, str) else validity
     return f"{first},{shown},{protocol},{coding}"
 
 
-def _headers(module: SimulatedModule, values: Values) -> Outcome:
-    values.at_most(1)
-    module.settings.csdh = values.number(0, range(2), 0)
+def _set_header_display(module: SimulatedModule, parameters: CommandParameters) -> CommandOutcome:
+    parameters.require_at_most(1)
+    module.settings.csdh = parameters.get_number(0, range(2), 0)
     return []
 
 
-def _broadcast(module: SimulatedModule, values: Values) -> Outcome:
+def _set_broadcast_types(module: SimulatedModule, parameters: CommandParameters) -> CommandOutcome:
     """+CSCB: remembered; there is no cell broadcast here."""
-    values.at_most(3)
+    parameters.require_at_most(3)
     mode, identifiers, schemes = module.settings.cscb
     module.settings.cscb = (
-        values.number(0, range(2), mode),
-        values.string(1, identifiers),
-        values.string(2, schemes),
+        parameters.get_number(0, range(2), mode),
+        parameters.get_string(1, identifiers),
+        parameters.get_string(2, schemes),
     )
     return []
 
 
-PROFILES = range(4)
+MESSAGE_PROFILES = range(4)
 """Memories of +CSAS and +CRES."""
 
 
-def _save(module: SimulatedModule, values: Values) -> Outcome:
-    values.at_most(1)
-    profile = values.number(0, PROFILES, 0)
+def _save_profile(module: SimulatedModule, parameters: CommandParameters) -> CommandOutcome:
+    parameters.require_at_most(1)
+    profile = parameters.get_number(0, MESSAGE_PROFILES, 0)
     settings = module.settings
     module.message_profiles[profile] = (module.sim.service_centre, settings.csmp, settings.cscb)
     return []
 
 
-def _restore(module: SimulatedModule, values: Values) -> Outcome:
-    values.at_most(1)
-    saved = module.message_profiles.get(values.number(0, PROFILES, 0))
+def _restore_profile(module: SimulatedModule, parameters: CommandParameters) -> CommandOutcome:
+    parameters.require_at_most(1)
+    saved = module.message_profiles.get(parameters.get_number(0, MESSAGE_PROFILES, 0))
     if saved is not None:
         module.sim.service_centre, module.settings.csmp, module.settings.cscb = saved
     return []
 
 
-LINK_HELD_S = 5.0
+LINK_RELEASE_S = 5.0
 """+CMMS=1 goes back to 0 when nothing was sent for 1 to 5 seconds (27.005 3.5.6)."""
 
 
-def _more_messages(module: SimulatedModule, values: Values) -> Outcome:
-    values.at_most(1)
-    module.settings.cmms = values.number(0, range(3), 0)
+def _set_more_messages(module: SimulatedModule, parameters: CommandParameters) -> CommandOutcome:
+    parameters.require_at_most(1)
+    module.settings.cmms = parameters.get_number(0, range(3), 0)
     return []
 
 
-def _shown_more_messages(module: SimulatedModule) -> str:
-    if module.settings.cmms == 1 and module.outgoing.idle_s > LINK_HELD_S:
+def _show_more_messages(module: SimulatedModule) -> str:
+    if module.settings.cmms == 1 and module.mo_submitter.idle_s > LINK_RELEASE_S:
         module.settings.cmms = 0
     return str(module.settings.cmms)
 
 
-def _indications(module: SimulatedModule, values: Values) -> Outcome:
+def _set_indications(module: SimulatedModule, parameters: CommandParameters) -> CommandOutcome:
     """+CNMI=[<mode>[,<mt>[,<bm>[,<ds>[,<bfr>]]]]]; what is left out is 0. Kept codes follow the OK."""
-    values.at_most(5)
-    device = module.device
-    wanted = [values.number(place, OCTET, 0) for place in range(5)]
+    parameters.require_at_most(5)
+    device = module.profile
+    wanted = [parameters.get_number(place, OCTET, 0) for place in range(5)]
     mode, mt, bm, ds, bfr = wanted
     if any(value not in allowed for value, allowed in zip(wanted, device.cnmi_allowed, strict=True)):
-        raise named(device.cnmi_refusal)
+        raise parse_error(device.cnmi_refusal)
     if device.cnmi_needs_mode and (((mt == 3 or ds == 1) and mode != 1) or (mt == 2 and mode not in {1, 2})):
-        raise named(device.cnmi_refusal)
+        raise parse_error(device.cnmi_refusal)
     module.settings.cnmi = (mode, mt, bm, ds, bfr)
-    module.keep("cnmi")
+    module.persist_setting("cnmi")
     if mode != 0 and bfr == 1:
-        module.arrival.clear()
+        module.mt_delivery.drop_pending_urcs()
     return []
 
 
-def _possible_indications(module: SimulatedModule) -> str:
-    return ",".join(_range(allowed) for allowed in module.device.cnmi_allowed)
+def _list_indications(module: SimulatedModule) -> str:
+    return ",".join(_format_range(allowed) for allowed in module.profile.cnmi_allowed)
 
 
-def _range(allowed: tuple[int, ...]) -> str:
+def _format_range(allowed: tuple[int, ...]) -> str:
     first, last = allowed[0], allowed[-1]
     if len(allowed) > 2 and allowed == tuple(range(first, last + 1)):
         return f"({first}-{last})"
     return f"({','.join(map(str, allowed))})"
 
 
-ENTRIES = {
-    "+CSMS": Entry(set=_service, read=lambda module: f"{module.settings.csms},1,1,1", test=lambda _: "(0,1)"),
-    "+CPMS": Entry(set=_stores, read=_stores_in_use, test=_stores_there_are, needs=Needs.MESSAGES),
-    "+CMGF": Entry(
-        execute=_format,
-        set=_format,
+COMMANDS = {
+    "+CSMS": CommandDef(set=_select_service, read=lambda module: f"{module.settings.csms},1,1,1", test=lambda _: "(0,1)"),
+    "+CPMS": CommandDef(set=_select_stores, read=_show_stores, test=_list_stores, requires=Requirement.MESSAGE_SERVICE),
+    "+CMGF": CommandDef(
+        execute=_set_format,
+        set=_set_format,
         read=lambda module: str(int(module.settings.text_mode)),
-        test=lambda module: "(0,1)" if module.device.text_mode else "(0)",
+        test=lambda module: "(0,1)" if module.profile.text_mode else "(0)",
     ),
-    "+CSCA": Entry(set=_service_centre, read=_shown_service_centre, needs=Needs.MESSAGES),
-    "+CSMP": Entry(set=_parameters, read=_shown_parameters),
-    "+CSDH": Entry(
-        execute=_headers, set=_headers, read=lambda module: str(module.settings.csdh), test=lambda _: "(0,1)"
+    "+CSCA": CommandDef(set=_set_service_centre, read=_show_service_centre, requires=Requirement.MESSAGE_SERVICE),
+    "+CSMP": CommandDef(set=_set_text_parameters, read=_show_text_parameters),
+    "+CSDH": CommandDef(
+        execute=_set_header_display, set=_set_header_display, read=lambda module: str(module.settings.csdh), test=lambda _: "(0,1)"
     ),
-    "+CSCB": Entry(
-        set=_broadcast,
+    "+CSCB": CommandDef(
+        set=_set_broadcast_types,
         read=lambda module: '{},"{}","{}"'.format(*module.settings.cscb),
         test=lambda _: "(0,1)",
     ),
-    "+CSAS": Entry(execute=_save, set=_save, test=lambda _: "(0-3)"),
-    "+CRES": Entry(execute=_restore, set=_restore, test=lambda _: "(0-3)"),
-    "+CMMS": Entry(
-        execute=_more_messages, set=_more_messages, read=_shown_more_messages, test=lambda _: "(0-2)"
+    "+CSAS": CommandDef(execute=_save_profile, set=_save_profile, test=lambda _: "(0-3)"),
+    "+CRES": CommandDef(execute=_restore_profile, set=_restore_profile, test=lambda _: "(0-3)"),
+    "+CMMS": CommandDef(
+        execute=_set_more_messages, set=_set_more_messages, read=_show_more_messages, test=lambda _: "(0-2)"
     ),
-    "+CNMI": Entry(
-        set=_indications,
+    "+CNMI": CommandDef(
+        set=_set_indications,
         read=lambda module: ",".join(map(str, module.settings.cnmi)),
-        test=_possible_indications,
-        needs=Needs.MESSAGES,
+        test=_list_indications,
+        requires=Requirement.MESSAGE_SERVICE,
     ),
 }

@@ -4,114 +4,114 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hardware.sim.module.interpreter import Entry, Outcome
-from hardware.sim.module.refusal import cme, error
+from hardware.sim.module.interpreter import CommandDef, CommandOutcome
+from hardware.sim.module.refusal import cme_error, plain_error
 
 if TYPE_CHECKING:
-    from hardware.profile import DeviceProfile
-    from hardware.sim.module.command import Values
+    from hardware.profile import SimulatorProfile
+    from hardware.sim.module.command import CommandParameters
     from hardware.sim.module.module import SimulatedModule
 
 
-def _function(module: SimulatedModule, values: Values) -> Outcome:
+def _set_functionality(module: SimulatedModule, parameters: CommandParameters) -> CommandOutcome:
     """+CFUN[=<fun>[,<rst>]]: with <rst> 1, or with a number of the maker's, OK and then a restart."""
-    values.at_most(2)
-    function = values.number(0, (*module.device.functions, *module.device.reset_functions), 1)
-    if values.number(1, range(2), 0) or function in module.device.reset_functions:
-        module.interpreter.afterwards(module.reboot)
+    parameters.require_at_most(2)
+    function = parameters.get_number(0, (*module.profile.functions, *module.profile.reset_functions), 1)
+    if parameters.get_number(1, range(2), 0) or function in module.profile.reset_functions:
+        module.interpreter.call_after_result(module.reboot)
     else:
-        module.interpreter.afterwards(lambda: module.power.switch(function))
+        module.interpreter.call_after_result(lambda: module.power.set_functionality(function))
     return []
 
 
-def _ranges(module: SimulatedModule) -> str:
-    functions = sorted((*module.device.functions, *module.device.reset_functions))
+def _list_functionalities(module: SimulatedModule) -> str:
+    functions = sorted((*module.profile.functions, *module.profile.reset_functions))
     return f"({','.join(map(str, functions))}),(0,1)"
 
 
-def _activity(module: SimulatedModule) -> str:
-    return "0" if module.power.function == 1 else "5"
+def _show_activity(module: SimulatedModule) -> str:
+    return "0" if module.power.functionality == 1 else "5"
 
 
-def _set_clock(module: SimulatedModule, values: Values) -> Outcome:
-    values.at_most(1)
-    if not module.clock.set(values.string(0)):
-        raise cme(50)
+def _set_clock(module: SimulatedModule, parameters: CommandParameters) -> CommandOutcome:
+    parameters.require_at_most(1)
+    if not module.clock.set_time(parameters.get_string(0)):
+        raise cme_error(50)
     return []
 
 
-def _time_update(module: SimulatedModule, values: Values) -> Outcome:
-    values.at_most(1)
-    module.settings.ctzu = values.number(0, range(2))
+def _set_time_update(module: SimulatedModule, parameters: CommandParameters) -> CommandOutcome:
+    parameters.require_at_most(1)
+    module.settings.ctzu = parameters.get_number(0, range(2))
     return []
 
 
-def _time_report(module: SimulatedModule, values: Values) -> Outcome:
-    values.at_most(1)
-    module.settings.ctzr = values.number(0, range(4), 0)
+def _set_time_report(module: SimulatedModule, parameters: CommandParameters) -> CommandOutcome:
+    parameters.require_at_most(1)
+    module.settings.ctzr = parameters.get_number(0, range(4), 0)
     return []
 
 
-def _errors(module: SimulatedModule, values: Values) -> Outcome:
-    values.at_most(1)
-    module.settings.cmee = values.number(0, range(3), 0)
+def _set_error_reporting(module: SimulatedModule, parameters: CommandParameters) -> CommandOutcome:
+    parameters.require_at_most(1)
+    module.settings.cmee = parameters.get_number(0, range(3), 0)
     return []
 
 
-def _character_set(module: SimulatedModule, values: Values) -> Outcome:
+def _set_charset(module: SimulatedModule, parameters: CommandParameters) -> CommandOutcome:
     """+CSCS. Its own value is plain in every set, as on most modules; UCS2 is taken too, as some want it."""
-    values.at_most(1)
-    written = values.string(0)
-    names = {name.encode("utf-16-be").hex().upper(): name for name in module.device.charsets}
+    parameters.require_at_most(1)
+    written = parameters.get_string(0)
+    names = {name.encode("utf-16-be").hex().upper(): name for name in module.profile.charsets}
     name = names.get(written.upper(), written.upper())
-    if name not in module.device.charsets:
-        raise error()
+    if name not in module.profile.charsets:
+        raise plain_error()
     module.settings.cscs = name
     return []
 
 
-ENTRIES = {
-    "+CFUN": Entry(
-        execute=_function, set=_function, read=lambda module: str(module.power.function), test=_ranges
+COMMANDS = {
+    "+CFUN": CommandDef(
+        execute=_set_functionality, set=_set_functionality, read=lambda module: str(module.power.functionality), test=_list_functionalities
     ),
-    "+CPAS": Entry(execute=lambda module, _values: [f"+CPAS: {_activity(module)}"], test=lambda _: "(0-5)"),
-    "+CBC": Entry(execute=lambda _module, _values: ["+CBC: 2,100"], test=lambda _: "(0-3),(0-100)"),
-    "+CCLK": Entry(set=_set_clock, read=lambda module: f'"{module.clock.show()}"'),
-    "+CTZU": Entry(set=_time_update, read=lambda module: str(module.settings.ctzu), test=lambda _: "(0,1)"),
-    "+CTZR": Entry(set=_time_report, read=lambda module: str(module.settings.ctzr), test=lambda _: "(0-3)"),
-    "+CMEE": Entry(
-        execute=_errors, set=_errors, read=lambda module: str(module.settings.cmee), test=lambda _: "(0-2)"
+    "+CPAS": CommandDef(execute=lambda module, _values: [f"+CPAS: {_show_activity(module)}"], test=lambda _: "(0-5)"),
+    "+CBC": CommandDef(execute=lambda _module, _values: ["+CBC: 2,100"], test=lambda _: "(0-3),(0-100)"),
+    "+CCLK": CommandDef(set=_set_clock, read=lambda module: f'"{module.clock.format_time()}"'),
+    "+CTZU": CommandDef(set=_set_time_update, read=lambda module: str(module.settings.ctzu), test=lambda _: "(0,1)"),
+    "+CTZR": CommandDef(set=_set_time_report, read=lambda module: str(module.settings.ctzr), test=lambda _: "(0-3)"),
+    "+CMEE": CommandDef(
+        execute=_set_error_reporting, set=_set_error_reporting, read=lambda module: str(module.settings.cmee), test=lambda _: "(0-2)"
     ),
-    "+CSCS": Entry(
-        set=_character_set,
+    "+CSCS": CommandDef(
+        set=_set_charset,
         read=lambda module: f'"{module.settings.cscs}"',
-        test=lambda module: "(" + ",".join(f'"{name}"' for name in module.device.charsets) + ")",
+        test=lambda module: "(" + ",".join(f'"{name}"' for name in module.profile.charsets) + ")",
     ),
 }
 
 
-def _readiness(module: SimulatedModule, _values: Values) -> Outcome:
+def _show_readiness(module: SimulatedModule, _parameters: CommandParameters) -> CommandOutcome:
     """1 card, 2 messages, 4 phonebook (which comes with the messages here)."""
-    ready = int(module.card.ready) + (6 if module.power.messages_ready else 0)
-    return [f"{module.device.readiness_command}: {ready}"]
+    ready = int(module.sim_access.is_ready) + (6 if module.power.message_service_ready else 0)
+    return [f"{module.profile.readiness_command}: {ready}"]
 
 
-def makers(device: DeviceProfile) -> dict[str, Entry]:
+def vendor_commands(profile: SimulatorProfile) -> dict[str, CommandDef]:
     """The maker's commands for readiness, restart and power-off; what the last two print comes after OK."""
 
-    def restart(module: SimulatedModule, _values: Values) -> Outcome:
-        module.interpreter.afterwards(module.reboot)
+    def restart(module: SimulatedModule, _values: CommandParameters) -> CommandOutcome:
+        module.interpreter.call_after_result(module.reboot)
         return []
 
-    def power_off(module: SimulatedModule, _values: Values) -> Outcome:
-        if module.device.power_off_code:
-            module.interpreter.afterwards(lambda: module.speech.unsolicited(module.device.power_off_code))
-        module.interpreter.afterwards(module.power_off)
+    def power_off(module: SimulatedModule, _values: CommandParameters) -> CommandOutcome:
+        if module.profile.power_off_code:
+            module.interpreter.call_after_result(lambda: module.output.write_urc(module.profile.power_off_code))
+        module.interpreter.call_after_result(module.power_off)
         return []
 
-    readiness = {device.readiness_command: Entry(execute=_readiness)} if device.readiness_command else {}
+    readiness = {profile.readiness_command: CommandDef(execute=_show_readiness)} if profile.readiness_command else {}
     return {
         **readiness,
-        **{name: Entry(execute=restart) for name in device.restart_commands},
-        **{name: Entry(execute=power_off, set=power_off) for name in device.power_off_commands},
+        **{name: CommandDef(execute=restart) for name in profile.restart_commands},
+        **{name: CommandDef(execute=power_off, set=power_off) for name in profile.power_off_commands},
     }

@@ -64,7 +64,7 @@ def test_an_error_ends_it_with_one_warning(tmp_path, warnings, monkeypatch):
 def test_room_is_left_for_the_journal(tmp_path, warnings):
     """It ends before the disk is full."""
     path = tmp_path / "recording"
-    file = RecordingFile(path, warnings.append, room=1 << 60)
+    file = RecordingFile(path, warnings.append, min_free_bytes=1 << 60)
     file.write("a")
     assert path.read_text() == ""
     assert "MiB are left" in warnings[0]

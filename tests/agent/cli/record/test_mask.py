@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import pdu
-from agent.cli.record.mask import ContentMask
-from agent.cli.record.standin import StandIns, shown_text
+from agent.cli.record.mask import ContentRedactor
+from agent.cli.record.standin import Pseudonyms, redact_encoded_text
 
 NUMBER, OTHER = "+447700900123", "+447700900456"
 SID = "DC0123456789abcdef0123456789abcdef"
@@ -17,8 +17,8 @@ WHEN = pdu.Timestamp.of(datetime(2026, 11, 22, 12, tzinfo=UTC))
 
 
 @pytest.fixture
-def mask():
-    return ContentMask()
+def redactor():
+    return ContentRedactor()
 
 
 def deliver(content, sender=NUMBER, **how):
@@ -57,7 +57,7 @@ def submit(content, destination=NUMBER):
 def test_a_message_still_decodes(content, shown):
     """Same length, same times, same form; other words, another number."""
     raw = deliver(content)
-    masked = StandIns().message(raw)
+    masked = Pseudonyms().replace_message(raw)
     assert len(masked) == len(raw)
     message, was = pdu.decode(masked), pdu.decode(raw)
     assert (message.text if message.data is None else message.data) == shown
@@ -69,37 +69,37 @@ def test_a_message_still_decodes(content, shown):
 
 def test_sent_messages_parts_and_reports_too():
     """What a report says of whom, and the header of a part, are kept apart from contents."""
-    stand_ins = StandIns()
-    sent = pdu.decode(stand_ins.message(submit("my answer"), sent=True), direction="mo")
+    stand_ins = Pseudonyms()
+    sent = pdu.decode(stand_ins.replace_message(submit("my answer"), sent=True), direction="mo")
     assert (sent.text, sent.message_reference) == ("xx xxxxxx", 7)
     part = pdu.segment("secret " * 30, reference=9)[0]
     message = pdu.Deliver(pdu.Address.parse(NUMBER), WHEN, part)
-    masked = pdu.decode(stand_ins.message(pdu.encode(message).hex))
+    masked = pdu.decode(stand_ins.replace_message(pdu.encode(message).hex))
     assert masked.concatenation == part.concatenation
     assert masked.text == part.text.replace("secret", "xxxxxx").replace("secre", "xxxxx").replace(
         "sec", "xxx"
     )
     report = pdu.StatusReport(7, pdu.Address.parse(NUMBER), WHEN, WHEN, 0)
-    masked = pdu.decode(stand_ins.message(pdu.encode(report).hex))
+    masked = pdu.decode(stand_ins.replace_message(pdu.encode(report).hex))
     assert masked.recipient_address == sent.destination_address
     assert masked.status == 0
 
 
 def test_who_is_who_can_still_be_seen():
     """One number, one stand-in, wherever it stands; short codes stay."""
-    stand_ins = StandIns()
-    first = stand_ins.number(NUMBER)
-    assert first == stand_ins.number(NUMBER) == "+" + stand_ins.number(NUMBER[1:])
-    assert stand_ins.number(first) == first
-    assert stand_ins.number(OTHER) != first
-    assert [stand_ins.number(each) for each in ("000", "2936", "")] == ["000", "2936", ""]
-    assert stand_ins.number("8988307000000000024").startswith("89")
+    stand_ins = Pseudonyms()
+    first = stand_ins.replace_number(NUMBER)
+    assert first == stand_ins.replace_number(NUMBER) == "+" + stand_ins.replace_number(NUMBER[1:])
+    assert stand_ins.replace_number(first) == first
+    assert stand_ins.replace_number(OTHER) != first
+    assert [stand_ins.replace_number(each) for each in ("000", "2936", "")] == ["000", "2936", ""]
+    assert stand_ins.replace_number("8988307000000000024").startswith("89")
 
 
 def test_damaged_messages_show_nothing():
     """What cannot be read is not handed on."""
     for raw in ("00", "FFFFFFFFFFFF", deliver("secret")[:-2], deliver("secret") + "00"):
-        assert set(StandIns().message(raw)) == {"0"}
+        assert set(Pseudonyms().replace_message(raw)) == {"0"}
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_what_cannot_be_told_from_its_header_shows_nothing(data):
     message = pdu.Deliver(pdu.Address.parse(NUMBER), WHEN, data, data_coding_scheme=scheme)
     raw = pdu.encode(message).hex
     assert b"secret".hex() in raw
-    assert set(StandIns().message(raw)) == {"0"}
+    assert set(Pseudonyms().replace_message(raw)) == {"0"}
 
 
 @given(st.binary(max_size=60))
@@ -123,8 +123,8 @@ def test_any_digits_keep_their_length(data):
     """Whatever is taken for a message."""
     digits = data.hex().upper()
     for sent in (True, False):
-        assert len(StandIns().message(digits, sent=sent)) == len(digits)
-    assert len(shown_text(digits)) == len(digits)
+        assert len(Pseudonyms().replace_message(digits, sent=sent)) == len(digits)
+    assert len(redact_encoded_text(digits)) == len(digits)
 
 
 CONVERSATION = [
@@ -183,10 +183,10 @@ FORBIDDEN = (
 )
 
 
-def test_nothing_personal_is_left(mask):
+def test_nothing_personal_is_left(redactor):
     """Names, texts, numbers and places, in every form in which a module shows them; lengths stay."""
     for direction, said in CONVERSATION:
-        shown = (mask.sent if direction == ">" else mask.heard)(said)
+        shown = (redactor.sent if direction == ">" else redactor.heard)(said)
         assert len(shown) == len(said)
         for word in FORBIDDEN:
             assert word not in shown, (said, shown)
@@ -211,42 +211,42 @@ def test_nothing_personal_is_left(mask):
         *("+CMGR: 0,,17", "+CMT: ,24", "+CPIN: SIM PIN", "AT+CMGS=17", 'AT+CSCS="UCS2"', "NO CARRIER"),
     ],
 )
-def test_what_tells_of_the_module_stays(mask, said):
+def test_what_tells_of_the_module_stays(redactor, said):
     """A recording is for finding out what a strange module does."""
-    assert mask.heard(said) == said
+    assert redactor.heard(said) == said
 
 
-def test_the_module_may_tell_what_it_is(mask):
+def test_the_module_may_tell_what_it_is(redactor):
     """Model and revision in the clear; what follows is masked again."""
-    mask.sent("ATI\r")
+    redactor.sent("ATI\r")
     for line in ("Quectel", "EC25", "Revision: EC25EFAR06A01M4G"):
-        assert mask.heard(line) == line
-    assert mask.heard("IMEI: 359990000000008") != "IMEI: 359990000000008"
-    mask.sent("AT+CMGF=1\r")
-    assert mask.heard("Quectel") == "Xxxxxxx"
+        assert redactor.heard(line) == line
+    assert redactor.heard("IMEI: 359990000000008") != "IMEI: 359990000000008"
+    redactor.sent("AT+CMGF=1\r")
+    assert redactor.heard("Quectel") == "Xxxxxxx"
 
 
-def test_a_message_in_pdu_mode(mask):
+def test_a_message_in_pdu_mode(redactor):
     """In answers, by itself, with news between header and message, and what we send with its echo."""
-    stand_ins = mask._stand_ins
+    stand_ins = redactor._stand_ins
     raw, sent = deliver("secret"), submit("secret")
     for header in ("+CMGR: 0,,30", "+CMGL: 1,1,,30", "+CMT: ,30", '+CMT: "",30'):
-        assert mask.heard(header) == header
-        assert mask.heard("") == ""
-        assert mask.heard("+CREG: 1") == "+CREG: 1"
-        assert pdu.decode(mask.heard(raw)).text == "xxxxxx"
-    assert mask.heard("+CMGR: 2,,30") == "+CMGR: 2,,30"
-    assert mask.heard(sent) == stand_ins.message(sent, sent=True)
-    assert mask.heard("OK") == "OK"
-    mask.sent("AT+CMGS=20\r")
-    assert mask.sent(sent + "\x1a") == stand_ins.message(sent, sent=True) + "\x1a"
-    assert mask.heard("> " + sent + "\x1a") == "> " + stand_ins.message(sent, sent=True) + "\x1a"
+        assert redactor.heard(header) == header
+        assert redactor.heard("") == ""
+        assert redactor.heard("+CREG: 1") == "+CREG: 1"
+        assert pdu.decode(redactor.heard(raw)).text == "xxxxxx"
+    assert redactor.heard("+CMGR: 2,,30") == "+CMGR: 2,,30"
+    assert redactor.heard(sent) == stand_ins.message(sent, sent=True)
+    assert redactor.heard("OK") == "OK"
+    redactor.sent("AT+CMGS=20\r")
+    assert redactor.sent(sent + "\x1a") == stand_ins.message(sent, sent=True) + "\x1a"
+    assert redactor.heard("> " + sent + "\x1a") == "> " + stand_ins.message(sent, sent=True) + "\x1a"
 
 
-def test_no_order_of_lines_leaks(mask):
+def test_no_order_of_lines_leaks(redactor):
     """Whatever stands before it, a line of free text is not shown."""
     rng = random.Random(1)
     for _ in range(2000):
         direction, said = rng.choice(CONVERSATION)
-        shown = (mask.sent if direction == ">" else mask.heard)(said)
+        shown = (redactor.sent if direction == ">" else redactor.heard)(said)
         assert "Alice" not in shown, said

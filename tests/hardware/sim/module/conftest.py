@@ -7,17 +7,17 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from hardware.profile import DeviceProfile
-from hardware.sim.module.card import Sim
+from hardware.profile import SimulatorProfile
+from hardware.sim.module.card import SimCard
 from hardware.sim.module.module import SimulatedModule
 from pdu import Address
 
-CENTRE = Address.parse("+447700900000")
-HI = "04038100F000006290124131020002E834"
+SERVICE_CENTRE = Address.parse("+447700900000")
+DELIVER_HI = "04038100F000006290124131020002E834"
 """DELIVER from 000, "hi", 26/09/21 14:13:20 UTC."""
-PLAN = "0404819263000062901241310200047076D80D"
+DELIVER_PLAN = "0404819263000062901241310200047076D80D"
 """DELIVER from 2936, "plan", same time."""
-REPORT = "0607038100F0629012413102006290124131320000"
+STATUS_REPORT = "0607038100F0629012413102006290124131320000"
 """STATUS-REPORT for reference 7 to 000, delivered three seconds later."""
 
 
@@ -34,11 +34,11 @@ class VirtualTime:
 
     def call_later(self, delay, callback, *args):
         self._count += 1
-        call = Call(callback, args)
+        call = ScheduledCall(callback, args)
         heapq.heappush(self._due, (self.now + delay, self._count, call))
         return call
 
-    def pass_(self, seconds):
+    def advance(self, seconds):
         until = self.now + seconds
         while self._due and self._due[0][0] <= until:
             self.now, _, call = heapq.heappop(self._due)
@@ -46,7 +46,7 @@ class VirtualTime:
         self.now = until
 
 
-class Call:
+class ScheduledCall:
     def __init__(self, callback, args):
         self.callback, self.args = callback, args
 
@@ -58,7 +58,7 @@ class Call:
             self.callback(*self.args)
 
 
-class Air:
+class FakeNetwork:
     """A network that answers at once, unless told to keep its answer."""
 
     def __init__(self):
@@ -88,65 +88,65 @@ class Air:
         self.log.append("memory available")
 
 
-class Bench:
+class ModuleBench:
     """The module, its network, its time, and the terminal's end of the line."""
 
     def __init__(self, device=None, sim=None, **fields):
         self.time = VirtualTime()
-        self.air = Air()
-        self.heard = bytearray()
+        self.network = FakeNetwork()
+        self.output = bytearray()
         self.writes = []
-        self.device = device or DeviceProfile(**fields)
-        self.sim = sim or Sim()
+        self.device = device or SimulatorProfile(**fields)
+        self.sim = sim or SimCard()
         self.module = SimulatedModule(
-            self.time, self.air, self.device, self.sim, self._hear, lambda: self.wall
+            self.time, self.network, self.device, self.sim, self._write, lambda: self.wall_clock
         )
         self.reference = 0
 
     @property
-    def wall(self):
+    def wall_clock(self):
         return datetime(2026, 11, 22, 1, 2, 3, tzinfo=UTC) + timedelta(seconds=self.time.now - 1000)
 
-    def _hear(self, data):
+    def _write(self, data):
         self.writes.append(data)
-        self.heard += data
+        self.output += data
 
-    def take(self):
+    def take_output(self):
         """What was said since the last look."""
-        said, self.heard = bytes(self.heard), bytearray()
+        said, self.output = bytes(self.output), bytearray()
         return said
 
     def type(self, text):
         """Send these characters; what is said at once."""
         self.module.receive(text.encode("latin-1") if isinstance(text, str) else text)
-        return self.take().decode("latin-1")
+        return self.take_output().decode("latin-1")
 
     def at(self, line):
         """A command line; the answer without echo."""
         return self.type(f"AT{line}\r")
 
-    def deliver(self, tpdu=HI):
+    def deliver(self, tpdu=DELIVER_HI):
         self.reference += 1
-        self.module.deliver(self.reference, CENTRE, bytes.fromhex(tpdu))
-        return self.take().decode("latin-1")
+        self.module.deliver(self.reference, SERVICE_CENTRE, bytes.fromhex(tpdu))
+        return self.take_output().decode("latin-1")
 
-    def answered(self):
+    def delivery_causes(self):
         """Causes of the answers to deliveries so far."""
-        return [entry[2] for entry in self.air.log if entry[0] == "acknowledge"]
+        return [entry[2] for entry in self.network.log if entry[0] == "acknowledge"]
 
 
 @pytest.fixture
-def fresh():
+def make_module_bench():
     """Makes benches whose module is still off."""
-    return Bench
+    return ModuleBench
 
 
 @pytest.fixture
-def running():
+def make_running_bench():
     """Makes benches that are on, echo off, errors by number."""
 
     def make(**fields):
-        bench = Bench(**fields)
+        bench = ModuleBench(**fields)
         bench.module.power_on()
         bench.at("E0+CMEE=1")
         return bench
@@ -155,5 +155,5 @@ def running():
 
 
 @pytest.fixture
-def bench(running):
-    return running()
+def module_bench(make_running_bench):
+    return make_running_bench()

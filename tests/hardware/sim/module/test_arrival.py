@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hardware.sim.module.card import Sim
+from hardware.sim.module.card import SimCard
 
 OK = "\r\nOK\r\n"
 CENTRE = "0791447700090000"
@@ -43,21 +43,21 @@ STORED, NOTHING, ON_CARD = '\r\n+CMTI: "ME",1\r\n', "", '\r\n+CMTI: "SM",1\r\n'
     ],
 )
 @pytest.mark.parametrize("mt", range(4))
-def test_routing(running, coding, said, mt):
+def test_routing(make_running_bench, coding, said, mt):
     """27.005 3.4.1: what each <mt> does with each class; the network is answered in every case."""
-    bench = running()
+    bench = make_running_bench()
     bench.at(f"+CNMI=1,{mt}")
     tpdu = with_coding(coding)
     expected = said[mt]
     assert bench.deliver(tpdu) == (direct(tpdu) if expected == "direct" else expected)
-    assert bench.answered() == [None]
+    assert bench.delivery_causes() == [None]
     stored = sum(len(bench.module.stores[name]) for name in ("ME", "SM"))
     assert stored == (0 if expected == "direct" else 1)
 
 
-def test_class_0_may_be_stored(running):
+def test_class_0_may_be_stored(make_running_bench):
     """On modules that show it to nobody."""
-    bench = running(class_0_direct=False)
+    bench = make_running_bench(class_0_direct=False)
     bench.at("+CNMI=2,1")
     assert bench.deliver(with_coding(0x10)) == STORED
 
@@ -65,87 +65,87 @@ def test_class_0_may_be_stored(running):
 @pytest.mark.parametrize(
     ("ds", "said"), [(0, ""), (1, f"\r\n+CDS: 21\r\n{CENTRE}{REPORT}\r\n"), (2, '\r\n+CDSI: "SR",1\r\n')]
 )
-def test_reports(bench, ds, said):
+def test_reports(module_bench, ds, said):
     """<ds> 0 drops, 1 hands over, 2 stores in SR."""
-    bench.at(f"+CNMI=2,1,0,{ds},0")
-    assert bench.deliver(REPORT) == said
-    assert bench.answered() == [None]
-    assert len(bench.module.stores["SR"]) == (ds == 2)
+    module_bench.at(f"+CNMI=2,1,0,{ds},0")
+    assert module_bench.deliver(REPORT) == said
+    assert module_bench.delivery_causes() == [None]
+    assert len(module_bench.module.stores["SR"]) == (ds == 2)
 
 
-def test_what_is_neither_is_refused(bench):
+def test_what_is_neither_is_refused(module_bench):
     """RP cause 97, message type not implemented."""
-    assert bench.deliver("01") == ""
-    assert bench.answered() == [97]
+    assert module_bench.deliver("01") == ""
+    assert module_bench.delivery_causes() == [97]
 
 
-def test_silent_messages(bench):
+def test_silent_messages(module_bench):
     """Type 0 and data for the card are acknowledged and shown to nobody."""
-    bench.at("+CNMI=2,1")
-    assert bench.deliver(with_coding(0, protocol=0x40)) == ""
-    assert bench.deliver(with_coding(0xF6, protocol=0x7F)) == ""
-    assert bench.answered() == [None, None]
-    assert len(bench.module.stores["MT"]) == 0
+    module_bench.at("+CNMI=2,1")
+    assert module_bench.deliver(with_coding(0, protocol=0x40)) == ""
+    assert module_bench.deliver(with_coding(0xF6, protocol=0x7F)) == ""
+    assert module_bench.delivery_causes() == [None, None]
+    assert len(module_bench.module.stores["MT"]) == 0
 
 
-def test_replacement(bench):
+def test_replacement(module_bench):
     """A replace type overwrites the message of the same type and originator, in its slot."""
-    bench.at("+CNMI=2,1")
-    bench.deliver()
-    assert bench.deliver(with_coding(0, protocol=0x41)) == '\r\n+CMTI: "ME",2\r\n'
-    assert bench.deliver(with_coding(0, protocol=0x42)) == '\r\n+CMTI: "ME",3\r\n'
-    assert bench.at("+CMGR=2").startswith("\r\n+CMGR: 0,")
+    module_bench.at("+CNMI=2,1")
+    module_bench.deliver()
+    assert module_bench.deliver(with_coding(0, protocol=0x41)) == '\r\n+CMTI: "ME",2\r\n'
+    assert module_bench.deliver(with_coding(0, protocol=0x42)) == '\r\n+CMTI: "ME",3\r\n'
+    assert module_bench.at("+CMGR=2").startswith("\r\n+CMGR: 0,")
     other = with_coding(4, protocol=0x41)
-    assert bench.deliver(other) == '\r\n+CMTI: "ME",2\r\n'
-    assert bench.at("+CMGR=2") == f"\r\n+CMGR: 0,,17\r\n{CENTRE}{other}\r\n" + OK
+    assert module_bench.deliver(other) == '\r\n+CMTI: "ME",2\r\n'
+    assert module_bench.at("+CMGR=2") == f"\r\n+CMGR: 0,,17\r\n{CENTRE}{other}\r\n" + OK
 
 
-def test_replacement_in_a_joined_store(bench):
+def test_replacement_in_a_joined_store(module_bench):
     """Also where the preferred store is MT, in the part that has the message."""
-    bench.at('+CNMI=2,1;+CPMS="SM","SM","SM"')
-    bench.deliver(with_coding(0, protocol=0x41))
-    bench.at('+CPMS="MT","MT","MT"')
-    assert bench.deliver(with_coding(4, protocol=0x41)) == '\r\n+CMTI: "MT",21\r\n'
-    assert len(bench.sim.messages) == 1
-    assert bench.at("+CMGR=21").startswith(f"\r\n+CMGR: 0,,17\r\n{CENTRE}04038100F04104")
+    module_bench.at('+CNMI=2,1;+CPMS="SM","SM","SM"')
+    module_bench.deliver(with_coding(0, protocol=0x41))
+    module_bench.at('+CPMS="MT","MT","MT"')
+    assert module_bench.deliver(with_coding(4, protocol=0x41)) == '\r\n+CMTI: "MT",21\r\n'
+    assert len(module_bench.sim.messages) == 1
+    assert module_bench.at("+CMGR=21").startswith(f"\r\n+CMGR: 0,,17\r\n{CENTRE}04038100F04104")
 
 
-def test_messages_that_nobody_understands_are_kept(bench):
+def test_messages_that_nobody_understands_are_kept(module_bench):
     """The module passes on octets; poison is the agent's business."""
-    bench.at("+CNMI=2,1")
-    assert bench.deliver("04FF") == STORED
-    assert bench.at("+CMGR=1") == f"\r\n+CMGR: 0,,2\r\n{CENTRE}04FF\r\n" + OK
-    bench.at("+CMGF=1")
-    assert bench.at("+CMGR=1") == "\r\n+CMS ERROR: 320\r\n"
+    module_bench.at("+CNMI=2,1")
+    assert module_bench.deliver("04FF") == STORED
+    assert module_bench.at("+CMGR=1") == f"\r\n+CMGR: 0,,2\r\n{CENTRE}04FF\r\n" + OK
+    module_bench.at("+CMGF=1")
+    assert module_bench.at("+CMGR=1") == "\r\n+CMS ERROR: 320\r\n"
 
 
 # with service 1
 
 
 @pytest.fixture
-def acknowledging(bench):
+def cnma_bench(module_bench):
     """Direct delivery of messages and reports, each to be acknowledged."""
-    bench.at("+CSMS=1;+CNMI=2,2,0,1,0")
-    return bench
+    module_bench.at("+CSMS=1;+CNMI=2,2,0,1,0")
+    return module_bench
 
 
-def test_the_network_waits_for_the_terminal(acknowledging):
+def test_the_network_waits_for_the_terminal(cnma_bench):
     """Nothing is answered before +CNMA, nothing further handed over."""
-    bench = acknowledging
+    bench = cnma_bench
     assert bench.deliver() == direct(HI)
     assert bench.deliver(REPORT) == ""
     assert bench.deliver(PLAN) == ""
-    assert bench.answered() == []
+    assert bench.delivery_causes() == []
     assert bench.at("+CNMA") == OK + f"\r\n+CDS: 21\r\n{CENTRE}{REPORT}\r\n"
-    assert bench.answered() == [None]
+    assert bench.delivery_causes() == [None]
     assert bench.at("+CNMA=0") == OK + direct(PLAN)
     assert bench.at("+CNMA=1") == OK
-    assert bench.answered() == [None, None, None]
+    assert bench.delivery_causes() == [None, None, None]
 
 
-def test_refusal_by_the_terminal(acknowledging):
+def test_refusal_by_the_terminal(cnma_bench):
     """n = 2 is an RP-ERROR; a DELIVER-REPORT gives the cause."""
-    bench = acknowledging
+    bench = cnma_bench
     bench.deliver()
     assert bench.at("+CNMA=2") == OK
     bench.deliver()
@@ -156,43 +156,43 @@ def test_refusal_by_the_terminal(acknowledging):
     assert bench.type("00\x1a") == "\r\n+CMS ERROR: 304\r\n"
     assert bench.at("+CNMA=1,2") == "\r\n> "
     assert bench.type("0000\x1a") == OK
-    assert bench.answered() == [111, 0xD3, None]
+    assert bench.delivery_causes() == [111, 0xD3, None]
 
 
-def test_a_missing_acknowledgement_ends_direct_delivery(acknowledging):
+def test_a_missing_acknowledgement_ends_direct_delivery(cnma_bench):
     """After 15 s: failure to the network, <mt> and <ds> 0; what waited is stored silently."""
-    bench = acknowledging
+    bench = cnma_bench
     bench.deliver()
     bench.deliver(PLAN)
-    bench.time.pass_(14.9)
-    assert bench.answered() == []
-    bench.time.pass_(0.2)
-    assert bench.answered() == [111, None]
+    bench.time.advance(14.9)
+    assert bench.delivery_causes() == []
+    bench.time.advance(0.2)
+    assert bench.delivery_causes() == [111, None]
     assert bench.at("+CNMI?") == "\r\n+CNMI: 2,0,0,0,0\r\n" + OK
     assert bench.at("+CNMA") == "\r\n+CMS ERROR: 340\r\n"
     assert bench.at("+CPMS?").startswith('\r\n+CPMS: "ME",1,20')
 
 
-def test_an_acknowledgement_in_time_stops_the_clock(acknowledging):
+def test_an_acknowledgement_in_time_stops_the_clock(cnma_bench):
     """No failure follows."""
-    acknowledging.deliver()
-    acknowledging.at("+CNMA")
-    acknowledging.time.pass_(100)
-    assert acknowledging.answered() == [None]
-    assert acknowledging.at("+CNMI?") == "\r\n+CNMI: 2,2,0,1,0\r\n" + OK
+    cnma_bench.deliver()
+    cnma_bench.at("+CNMA")
+    cnma_bench.time.pass_(100)
+    assert cnma_bench.answered() == [None]
+    assert cnma_bench.at("+CNMI?") == "\r\n+CNMI: 2,2,0,1,0\r\n" + OK
 
 
-def test_acknowledging_without_service_1(bench):
+def test_acknowledging_without_service_1(module_bench):
     """The module acknowledges by itself; +CNMA is refused."""
-    bench.at("+CNMI=2,2")
-    assert bench.deliver() == direct(HI)
-    assert bench.answered() == [None]
-    assert bench.at("+CNMA") == "\r\n+CMS ERROR: 340\r\n"
+    module_bench.at("+CNMI=2,2")
+    assert module_bench.deliver() == direct(HI)
+    assert module_bench.delivery_causes() == [None]
+    assert module_bench.at("+CNMA") == "\r\n+CMS ERROR: 340\r\n"
 
 
-def test_forms_of_acknowledgement(acknowledging):
+def test_forms_of_acknowledgement(cnma_bench):
     """Text mode takes the bare form only; the test form tells the difference."""
-    bench = acknowledging
+    bench = cnma_bench
     assert bench.at("+CNMA=?") == "\r\n+CNMA: (0-2)\r\n" + OK
     assert bench.at("+CNMA=3") == "\r\nERROR\r\n"
     bench.at("+CMGF=1")
@@ -202,57 +202,57 @@ def test_forms_of_acknowledgement(acknowledging):
     assert bench.at("+CNMA") == OK
 
 
-def test_held_back_at_the_prompt(acknowledging):
+def test_held_back_at_the_prompt(cnma_bench):
     """The module answers the network itself; each code that follows still owes its +CNMA."""
-    bench = acknowledging
+    bench = cnma_bench
     bench.type("AT+CMGS=15\r")
     assert bench.deliver() == ""
     assert bench.deliver(PLAN) == ""
-    assert bench.answered() == [None, None]
+    assert bench.delivery_causes() == [None, None]
     assert bench.type("\x1b") == OK + direct(HI)
     assert bench.at("+CNMA") == OK + direct(PLAN)
     assert bench.at("+CNMA") == OK
     assert bench.at("+CNMA") == "\r\n+CMS ERROR: 340\r\n"
-    assert bench.answered() == [None, None]
+    assert bench.delivery_causes() == [None, None]
 
 
 # buffering
 
 
-def test_mode_0_keeps_codes(bench):
+def test_mode_0_keeps_codes(module_bench):
     """They follow the OK of mode 1 to 3, in order."""
-    bench.at("+CNMI=0,1,0,2")
-    assert bench.deliver() == ""
-    assert bench.deliver(REPORT) == ""
-    assert bench.at("+CNMI=2,1,0,2,0") == OK + '\r\n+CMTI: "ME",1\r\n\r\n+CDSI: "SR",1\r\n'
-    assert bench.at("+CNMI=2,1,0,2,0") == OK
+    module_bench.at("+CNMI=0,1,0,2")
+    assert module_bench.deliver() == ""
+    assert module_bench.deliver(REPORT) == ""
+    assert module_bench.at("+CNMI=2,1,0,2,0") == OK + '\r\n+CMTI: "ME",1\r\n\r\n+CDSI: "SR",1\r\n'
+    assert module_bench.at("+CNMI=2,1,0,2,0") == OK
 
 
-def test_mode_0_with_direct_delivery(acknowledging):
+def test_mode_0_with_direct_delivery(cnma_bench):
     """The network is answered by the module, the terminal owes one +CNMA for each."""
-    bench = acknowledging
+    bench = cnma_bench
     bench.at("+CNMI=0,2,0,1,0")
     bench.deliver()
     bench.deliver(PLAN)
-    assert bench.answered() == [None, None]
+    assert bench.delivery_causes() == [None, None]
     assert bench.at("+CNMI=1,2,0,1,0") == OK + direct(HI)
     assert bench.at("+CNMA") == OK + direct(PLAN)
 
 
-def test_bfr_1_clears(bench):
+def test_bfr_1_clears(module_bench):
     """Codes that were kept are dropped."""
-    bench.at("+CNMI=0,1")
-    bench.deliver()
-    assert bench.at("+CNMI=2,1,0,0,1") == OK
-    assert bench.at("+CNMI=2,1,0,0,0") == OK
+    module_bench.at("+CNMI=0,1")
+    module_bench.deliver()
+    assert module_bench.at("+CNMI=2,1,0,0,1") == OK
+    assert module_bench.at("+CNMI=2,1,0,0,0") == OK
 
 
-def test_the_oldest_code_is_lost(bench):
+def test_the_oldest_code_is_lost(module_bench):
     """The module keeps a few only."""
-    bench.at('+CNMI=0,1;+CPMS="MT","MT","MT"')
+    module_bench.at('+CNMI=0,1;+CPMS="MT","MT","MT"')
     for _ in range(25):
-        bench.deliver()
-    said = bench.at("+CNMI=2,1")
+        module_bench.deliver()
+    said = module_bench.at("+CNMI=2,1")
     assert said.startswith(OK + '\r\n+CMTI: "MT",6\r\n')
     assert said.count("+CMTI") == 20
 
@@ -260,59 +260,59 @@ def test_the_oldest_code_is_lost(bench):
 # full
 
 
-def test_a_full_store(running):
+def test_a_full_store(make_running_bench):
     """The network is told to keep the message, and told when there is room; nothing is lost, once each."""
-    bench = running(stores={"ME": 2, "SR": 1}, full_code='+QIND: "smsfull","{store}"')
+    bench = make_running_bench(stores={"ME": 2, "SR": 1}, full_code='+QIND: "smsfull","{store}"')
     bench.at("+CNMI=2,1")
     bench.deliver()
     bench.deliver()
     assert bench.deliver() == '\r\n+QIND: "smsfull","ME"\r\n'
     assert bench.deliver() == ""
-    assert bench.answered() == [None, None, 22, 22]
-    assert "memory available" not in bench.air.log
+    assert bench.delivery_causes() == [None, None, 22, 22]
+    assert "memory available" not in bench.network.log
     assert bench.at("+CMGD=1") == OK
-    assert bench.air.log.count("memory available") == 1
+    assert bench.network.log.count("memory available") == 1
     assert bench.deliver(PLAN) == '\r\n+CMTI: "ME",1\r\n'
     bench.at("+CMGD=2")
-    assert bench.air.log.count("memory available") == 1
+    assert bench.network.log.count("memory available") == 1
 
 
-def test_a_message_that_comes_at_once_into_the_freed_slot_survives_the_deletion(running):
+def test_a_message_that_comes_at_once_into_the_freed_slot_survives_the_deletion(make_running_bench):
     """Deleting several and the network's next delivery do not mix."""
-    bench = running(stores={"ME": 3, "SR": 1})
+    bench = make_running_bench(stores={"ME": 3, "SR": 1})
     bench.at("+CNMI=2,1")
     for _ in range(4):
         bench.deliver()
-    bench.air.memory_available = lambda station: bench.module.deliver(
+    bench.network.memory_available = lambda station: bench.module.deliver(
         99, bench.sim.service_centre, bytes.fromhex(PLAN)
     )
     assert bench.at("+CMGD=1,4") == OK + '\r\n+CMTI: "ME",1\r\n'
     assert len(bench.module.stores["ME"]) == 1
 
 
-def test_a_full_card(running):
+def test_a_full_card(make_running_bench):
     """Class 2 has nowhere else to go: (U)SIM storage full."""
-    bench = running(sim=Sim(message_slots=1))
+    bench = make_running_bench(sim=SimCard(message_capacity=1))
     bench.deliver(with_coding(0x12))
     bench.deliver(with_coding(0x12))
-    assert bench.answered() == [None, 0xD0]
+    assert bench.delivery_causes() == [None, 0xD0]
 
 
-def test_the_next_delivery_may_come_inside_the_answer_to_the_last(bench):
+def test_the_next_delivery_may_come_inside_the_answer_to_the_last(module_bench):
     """A network that answers an acknowledgement with the next message: codes stay in order."""
-    bench.at("+CNMI=2,1")
+    module_bench.at("+CNMI=2,1")
     waiting = [PLAN, HI]
 
     def acknowledge(station, reference, cause):
         if waiting:
-            station.deliver(reference + 1, bench.sim.service_centre, bytes.fromhex(waiting.pop(0)))
+            station.deliver(reference + 1, module_bench.sim.service_centre, bytes.fromhex(waiting.pop(0)))
 
-    bench.air.acknowledge = acknowledge
-    assert bench.deliver() == "".join(f'\r\n+CMTI: "ME",{index}\r\n' for index in (1, 2, 3))
+    module_bench.network.acknowledge = acknowledge
+    assert module_bench.deliver() == "".join(f'\r\n+CMTI: "ME",{index}\r\n' for index in (1, 2, 3))
 
 
-def test_a_module_that_is_off_receives_nothing(bench):
+def test_a_module_that_is_off_receives_nothing(module_bench):
     """Nor does it answer."""
-    bench.module.power_off()
-    assert bench.deliver() == ""
-    assert bench.answered() == []
+    module_bench.module.power_off()
+    assert module_bench.deliver() == ""
+    assert module_bench.delivery_causes() == []

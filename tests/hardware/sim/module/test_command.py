@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from hardware.sim.module.command import Asked, Form, Quoted, Values, next_command, normalised
-from hardware.sim.module.refusal import RefusedError
+from hardware.sim.module.command import ParsedCommand, CommandForm, QuotedString, CommandParameters, parse_next_command, normalise
+from hardware.sim.module.refusal import CommandError
 
 
-def cut(body):
+def parse_line(body):
     """All commands of a body."""
-    body, place, commands = normalised(body), 0, []
+    body, place, commands = normalise(body), 0, []
     while place < len(body):
-        asked, place = next_command(body, place)
-        commands.append((asked.name, asked.form.value, asked.values.items))
+        asked, place = parse_next_command(body, place)
+        commands.append((asked.name, asked.form.value, asked.parameters.items))
     return commands
 
 
@@ -36,10 +36,10 @@ def cut(body):
         ("+ c m g l = 4", [("+CMGL", "=", ("4",))]),
         ("+cmgl=4", [("+CMGL", "=", ("4",))]),
         ("+CMGF=\n1", [("+CMGF", "=", ("1",))]),
-        ('+CPMS="SM"', [("+CPMS", "=", (Quoted("SM"),))]),
-        ('+CPMS= "S m" , "ME"', [("+CPMS", "=", (Quoted("S m"), Quoted("ME")))]),
-        ('+CMGW=,,"a;b,c"', [("+CMGW", "=", (None, None, Quoted("a;b,c")))]),
-        (r'+CSCB=0,"say \22hi\22\5C"', [("+CSCB", "=", ("0", Quoted('say "hi"\\')))]),
+        ('+CPMS="SM"', [("+CPMS", "=", (QuotedString("SM"),))]),
+        ('+CPMS= "S m" , "ME"', [("+CPMS", "=", (QuotedString("S m"), QuotedString("ME")))]),
+        ('+CMGW=,,"a;b,c"', [("+CMGW", "=", (None, None, QuotedString("a;b,c")))]),
+        (r'+CSCB=0,"say \22hi\22\5C"', [("+CSCB", "=", ("0", QuotedString('say "hi"\\')))]),
         ("+CNMI=2,,0,", [("+CNMI", "=", ("2", None, "0", None))]),
         ("^ICCID?", [("^ICCID", "?", ())]),
         ("%XICCID", [("%XICCID", "", ())]),
@@ -47,7 +47,7 @@ def cut(body):
 )
 def test_lines_are_cut(body, commands):
     """Each command has its name, form and values."""
-    assert cut(body) == commands
+    assert parse_line(body) == commands
 
 
 @pytest.mark.parametrize(
@@ -55,17 +55,17 @@ def test_lines_are_cut(body, commands):
 )
 def test_malformed_lines_are_an_error(body):
     """Plain ERROR."""
-    with pytest.raises(RefusedError) as refusal:
-        cut(body)
+    with pytest.raises(CommandError) as refusal:
+        parse_line(body)
     assert refusal.value.kind == "error"
 
 
 def test_what_stands_before_a_malformed_command_is_found_first():
     """A line is cut only as far as it is executed."""
-    asked, place = next_command("+CMEE=1;+", 0)
-    assert asked == Asked("+CMEE", Form.SET, Values(("1",)), "+CMEE=1")
-    with pytest.raises(RefusedError):
-        next_command("+CMEE=1;+", place)
+    asked, place = parse_next_command("+CMEE=1;+", 0)
+    assert asked == ParsedCommand("+CMEE", CommandForm.SET, CommandParameters(("1",)), "+CMEE=1")
+    with pytest.raises(CommandError):
+        parse_next_command("+CMEE=1;+", place)
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def test_what_stands_before_a_malformed_command_is_found_first():
         (("2",), 0, range(2), 0, None),
         (("-1",), 0, range(2), 0, None),
         (("x",), 0, range(2), 0, None),
-        ((Quoted("1"),), 0, range(2), 0, None),
+        ((QuotedString("1"),), 0, range(2), 0, None),
         (("9999999999",), 0, range(10**12), 0, None),
         (("4",), 0, (0, 1, 4), None, 4),
         (("3",), 0, (0, 1, 4), None, None),
@@ -87,27 +87,27 @@ def test_what_stands_before_a_malformed_command_is_found_first():
 )
 def test_numbers(items, place, allowed, default, number):
     """Decimal, in range, of the right type; None: an error."""
-    values = Values(items)
+    values = CommandParameters(items)
     if number is None:
-        with pytest.raises(RefusedError):
-            values.number(place, allowed, default)
+        with pytest.raises(CommandError):
+            values.get_number(place, allowed, default)
     else:
-        assert values.number(place, allowed, default) == number
+        assert values.get_number(place, allowed, default) == number
 
 
 def test_strings():
     """Quoted, or left out with a default; some may come without quotes."""
-    values = Values((Quoted("a"), "b", None))
-    assert values.string(0) == "a"
-    assert values.string(2, "d") == "d"
-    assert (values.loose(0), values.loose(1)) == ("a", "b")
-    assert [values.given(place) for place in range(4)] == [True, True, False, False]
+    values = CommandParameters((QuotedString("a"), "b", None))
+    assert values.get_string(0) == "a"
+    assert values.get_string(2, "d") == "d"
+    assert (values.get_string_or_word(0), values.get_string_or_word(1)) == ("a", "b")
+    assert [values.has(place) for place in range(4)] == [True, True, False, False]
     for place in (1, 2, 3):
-        with pytest.raises(RefusedError):
-            values.string(place)
+        with pytest.raises(CommandError):
+            values.get_string(place)
     for place in (2, 3):
-        with pytest.raises(RefusedError):
-            values.loose(place)
-    values.at_most(3)
-    with pytest.raises(RefusedError):
-        values.at_most(2)
+        with pytest.raises(CommandError):
+            values.get_string_or_word(place)
+    values.require_at_most(3)
+    with pytest.raises(CommandError):
+        values.require_at_most(2)

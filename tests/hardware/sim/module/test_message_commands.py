@@ -50,17 +50,17 @@ def info(*texts):
         ("+CGSMS?", "+CGSMS: 1"),
     ],
 )
-def test_answers(bench, command, answer):
+def test_answers(module_bench, command, answer):
     """Read, test and set forms as the tables of 27.005 and 27.007 have them."""
-    assert bench.at(command) == info(answer)
+    assert module_bench.at(command) == info(answer)
 
 
 @pytest.mark.parametrize(
     "command", ["+CMGS=?", "+CMGR=?", "+CSCA=?", "+CMSS=?", "+CMGW=?", "+CMGC=?", "+CSMP=?"]
 )
-def test_test_forms_without_parameters(bench, command):
+def test_test_forms_without_parameters(module_bench, command):
     """Just OK."""
-    assert bench.at(command) == OK
+    assert module_bench.at(command) == OK
 
 
 @pytest.mark.parametrize(
@@ -108,11 +108,11 @@ def test_test_forms_without_parameters(bench, command):
         ("+CSCS=GSM", ERROR),
     ],
 )
-def test_refusals(bench, command, answer):
+def test_refusals(module_bench, command, answer):
     """Syntax and ranges are ERROR, message matters are +CMS ERROR; nothing changes."""
-    before = bench.module.settings.copy()
-    assert bench.at(command) == answer
-    assert bench.module.settings == before
+    before = module_bench.module.settings.copy()
+    assert module_bench.at(command) == answer
+    assert module_bench.module.settings == before
 
 
 @pytest.mark.parametrize(
@@ -153,12 +153,12 @@ def test_refusals(bench, command, answer):
         "+IFC=0,0,0",
     ],
 )
-def test_too_many_values(bench, command):
+def test_too_many_values(module_bench, command):
     """V.250 5.4.4.1: ERROR, and nothing changes."""
-    bench.at("+CSMS=1")
-    before = bench.module.settings.copy()
-    assert bench.at(command) == ERROR
-    assert bench.module.settings == before
+    module_bench.at("+CSMS=1")
+    before = module_bench.module.settings.copy()
+    assert module_bench.at(command) == ERROR
+    assert module_bench.module.settings == before
 
 
 @pytest.mark.parametrize(
@@ -174,69 +174,69 @@ def test_too_many_values(bench, command):
         ("+CMMS", 2),
     ],
 )
-def test_the_last_value_in_range(bench, command, highest):
+def test_the_last_value_in_range(module_bench, command, highest):
     """Is taken and read back; the next is ERROR."""
-    bench.at(f"{command}={highest}")
-    assert bench.at(f"{command}?").startswith(f"\r\n{command}: {highest}")
-    assert bench.at(f"{command}={highest + 1}") == ERROR
+    module_bench.at(f"{command}={highest}")
+    assert module_bench.at(f"{command}?").startswith(f"\r\n{command}: {highest}")
+    assert module_bench.at(f"{command}={highest + 1}") == ERROR
 
 
-def test_short_forms(bench):
+def test_short_forms(module_bench):
     """A left-out number is the default."""
-    bench.at("+CMGF=1;+CSDH=1;+CMMS=2")
-    assert bench.at("+CMGF=;+CSDH=;+CMMS=") == OK
-    assert bench.at("+CMGF?;+CSDH?;+CMMS?") == info("+CMGF: 0", "+CSDH: 0", "+CMMS: 0")
-    bench.at("+CMGF=1")
-    assert bench.at("+CMGF") == OK
-    assert bench.at("+CMGF?") == info("+CMGF: 0")
+    module_bench.at("+CMGF=1;+CSDH=1;+CMMS=2")
+    assert module_bench.at("+CMGF=;+CSDH=;+CMMS=") == OK
+    assert module_bench.at("+CMGF?;+CSDH?;+CMMS?") == info("+CMGF: 0", "+CSDH: 0", "+CMMS: 0")
+    module_bench.at("+CMGF=1")
+    assert module_bench.at("+CMGF") == OK
+    assert module_bench.at("+CMGF?") == info("+CMGF: 0")
 
 
-def test_stores_left_out_keep_their_value(bench):
+def test_stores_left_out_keep_their_value(module_bench):
     """+CPMS with one or two names, or a gap."""
-    bench.at('+CPMS="SM","SM","SM"')
-    bench.at('+CPMS="ME"')
-    assert bench.at("+CPMS?") == info('+CPMS: "ME",0,20,"SM",0,10,"SM",0,10')
-    bench.at('+CPMS="SR",,"MT"')
-    assert bench.at("+CPMS?") == info('+CPMS: "SR",0,10,"SM",0,10,"MT",0,30')
+    module_bench.at('+CPMS="SM","SM","SM"')
+    module_bench.at('+CPMS="ME"')
+    assert module_bench.at("+CPMS?") == info('+CPMS: "ME",0,20,"SM",0,10,"SM",0,10')
+    module_bench.at('+CPMS="SR",,"MT"')
+    assert module_bench.at("+CPMS?") == info('+CPMS: "SR",0,10,"SM",0,10,"MT",0,30')
 
 
-def test_deletion_flags(bench):
+def test_deletion_flags(module_bench):
     """1 read, 2 and sent, 3 and unsent, 4 all; the index does not matter then."""
 
     def fill():
-        bench.at("+CMGD=1,4")
-        bench.deliver()
-        bench.at("+CMGL=0")  # read
-        bench.deliver(PLAN)  # unread
+        module_bench.at("+CMGD=1,4")
+        module_bench.deliver()
+        module_bench.at("+CMGL=0")  # read
+        module_bench.deliver(PLAN)  # unread
         for status in (2, 3):
-            bench.type(f"AT+CMGW=15,{status}\r{SUBMIT}\x1a")
+            module_bench.type(f"AT+CMGW=15,{status}\r{SUBMIT}\x1a")
 
     def left():
-        return [message.status.value for _, message in bench.module.stores["ME"]]
+        return [message.status.value for _, message in module_bench.module.stores["ME"]]
 
     for flag, expected in ((1, [0, 2, 3]), (2, [0, 2]), (3, [0]), (4, [])):
         fill()
-        assert bench.at(f"+CMGD=1,{flag}") == OK
+        assert module_bench.at(f"+CMGD=1,{flag}") == OK
         assert left() == expected
     fill()
-    assert bench.at("+CMGD=?") == info("+CMGD: (1,2,3,4),(0-4)")
-    assert bench.at("+CMGD=2,0") == OK
+    assert module_bench.at("+CMGD=?") == info("+CMGD: (1,2,3,4),(0-4)")
+    assert module_bench.at("+CMGD=2,0") == OK
     assert left() == [1, 2, 3]
 
 
-def test_an_index_is_used_again(bench):
+def test_an_index_is_used_again(module_bench):
     """The lowest free one, from the module's base."""
-    bench.at("+CNMI=2,1")
+    module_bench.at("+CNMI=2,1")
     for _ in range(3):
-        bench.deliver()
-    bench.at("+CMGD=2")
-    assert bench.deliver() == '\r\n+CMTI: "ME",2\r\n'
-    assert bench.deliver() == '\r\n+CMTI: "ME",4\r\n'
+        module_bench.deliver()
+    module_bench.at("+CMGD=2")
+    assert module_bench.deliver() == '\r\n+CMTI: "ME",2\r\n'
+    assert module_bench.deliver() == '\r\n+CMTI: "ME",4\r\n'
 
 
-def test_the_index_base_may_be_0(running):
+def test_the_index_base_may_be_0(make_running_bench):
     """As on the SIM7600."""
-    bench = running(first_index=0)
+    bench = make_running_bench(first_index=0)
     bench.at("+CNMI=2,1")
     assert bench.deliver() == '\r\n+CMTI: "ME",0\r\n'
     assert bench.at("+CMGR=0").startswith("\r\n+CMGR: 0,,17")
@@ -244,51 +244,51 @@ def test_the_index_base_may_be_0(running):
     assert bench.at("+CMGD=0") == OK
 
 
-def test_one_name_for_several_stores(bench):
+def test_one_name_for_several_stores(module_bench):
     """MT: the module's own memory first, then the card's."""
-    bench.at("+CNMI=2,1")
-    bench.deliver()
-    bench.at('+CPMS="MT","MT","SM"')
-    assert bench.deliver(PLAN) == '\r\n+CMTI: "SM",1\r\n'
-    assert bench.at("+CPMS?") == info('+CPMS: "MT",2,30,"MT",2,30,"SM",1,10')
-    assert bench.at("+CMGR=21") == info(f"+CMGR: 0,,19\r\n{CENTRE}{PLAN}")
-    assert bench.at("+CMGD=21") == OK
-    assert len(bench.sim.messages) == 0
+    module_bench.at("+CNMI=2,1")
+    module_bench.deliver()
+    module_bench.at('+CPMS="MT","MT","SM"')
+    assert module_bench.deliver(PLAN) == '\r\n+CMTI: "SM",1\r\n'
+    assert module_bench.at("+CPMS?") == info('+CPMS: "MT",2,30,"MT",2,30,"SM",1,10')
+    assert module_bench.at("+CMGR=21") == info(f"+CMGR: 0,,19\r\n{CENTRE}{PLAN}")
+    assert module_bench.at("+CMGD=21") == OK
+    assert len(module_bench.sim.messages) == 0
 
 
-def test_mt_may_be_another_name_of_me(running):
+def test_mt_may_be_another_name_of_me(make_running_bench):
     """As on Quectel's."""
-    bench = running(joins_memories=False)
+    bench = make_running_bench(joins_memories=False)
     bench.deliver()
     assert bench.at('+CPMS="MT"') == info("+CPMS: 1,20,1,20,1,20")
 
 
-def test_messages_on_the_card_move_with_it(bench, fresh):
+def test_messages_on_the_card_move_with_it(module_bench, make_module_bench):
     """Another module finds them."""
-    bench.at('+CPMS="SM","SM","SM"')
-    bench.deliver()
-    other = fresh(sim=bench.sim)
+    module_bench.at('+CPMS="SM","SM","SM"')
+    module_bench.deliver()
+    other = make_module_bench(sim=module_bench.sim)
     other.module.power_on()
     assert '"SM",1,10' in other.at('+CPMS="SM","SM","SM";+CPMS?')
 
 
-def test_lists_by_status(bench):
+def test_lists_by_status(module_bench):
     """Each list shows its status; listing marks as read."""
-    bench.deliver()
-    bench.type(f"AT+CMGW=15\r{SUBMIT}\x1a")
-    bench.type(f"AT+CMGW=15,3\r{SUBMIT}\x1a")
-    assert bench.at("+CMGL") == info(f"+CMGL: 1,0,,17\r\n{CENTRE}{HI}")
-    assert bench.at("+CMGL") == OK
-    assert bench.at("+CMGL=1") == info(f"+CMGL: 1,1,,17\r\n{CENTRE}{HI}")
-    assert bench.at("+CMGL=2") == info(f"+CMGL: 2,2,,15\r\n{SUBMIT}")
-    assert bench.at("+CMGL=3") == info(f"+CMGL: 3,3,,15\r\n{SUBMIT}")
-    bench.at("+CMGF=1")
-    assert bench.at('+CMGL="STO UNSENT"') == info('+CMGL: 2,"STO UNSENT","2936",,\r\nOK 17')
-    assert bench.at('+CMGL="sto sent"').startswith('\r\n+CMGL: 3,"STO SENT"')
-    assert bench.at('+CMGL="REC READ"').startswith('\r\n+CMGL: 1,"REC READ"')
-    assert bench.at('+CMGL="NONE"') == ERROR
-    assert bench.at("+CMGL=4") == ERROR
-    assert bench.at("+CMGL=?") == info('+CMGL: ("REC UNREAD","REC READ","STO UNSENT","STO SENT","ALL")')
+    module_bench.deliver()
+    module_bench.type(f"AT+CMGW=15\r{SUBMIT}\x1a")
+    module_bench.type(f"AT+CMGW=15,3\r{SUBMIT}\x1a")
+    assert module_bench.at("+CMGL") == info(f"+CMGL: 1,0,,17\r\n{CENTRE}{HI}")
+    assert module_bench.at("+CMGL") == OK
+    assert module_bench.at("+CMGL=1") == info(f"+CMGL: 1,1,,17\r\n{CENTRE}{HI}")
+    assert module_bench.at("+CMGL=2") == info(f"+CMGL: 2,2,,15\r\n{SUBMIT}")
+    assert module_bench.at("+CMGL=3") == info(f"+CMGL: 3,3,,15\r\n{SUBMIT}")
+    module_bench.at("+CMGF=1")
+    assert module_bench.at('+CMGL="STO UNSENT"') == info('+CMGL: 2,"STO UNSENT","2936",,\r\nOK 17')
+    assert module_bench.at('+CMGL="sto sent"').startswith('\r\n+CMGL: 3,"STO SENT"')
+    assert module_bench.at('+CMGL="REC READ"').startswith('\r\n+CMGL: 1,"REC READ"')
+    assert module_bench.at('+CMGL="NONE"') == ERROR
+    assert module_bench.at("+CMGL=4") == ERROR
+    assert module_bench.at("+CMGL=?") == info('+CMGL: ("REC UNREAD","REC READ","STO UNSENT","STO SENT","ALL")')
 
 
 # sending
@@ -311,137 +311,137 @@ def test_lists_by_status(bench):
         (15, "FF" + SUBMIT[2:], cms(304)),
     ],
 )
-def test_what_is_sent_in_pdu_mode(bench, length, text, answer):
+def test_what_is_sent_in_pdu_mode(module_bench, length, text, answer):
     """A SUBMIT of the announced length, in hexadecimal; all else is 304 and nothing leaves."""
-    assert bench.at(f"+CMGS={length}") == "\r\n> "
-    assert bench.type(text + "\x1a") == answer
-    assert len(bench.module.ledger.submits) == ("+CMGS" in answer)
+    assert module_bench.at(f"+CMGS={length}") == "\r\n> "
+    assert module_bench.type(text + "\x1a") == answer
+    assert len(module_bench.module.log.submitted_tpdus) == ("+CMGS" in answer)
 
 
-def test_the_module_numbers_messages(bench):
+def test_the_module_numbers_messages(module_bench):
     """TP-MR counts on across restarts and wraps; the SUBMIT carries it."""
-    bench.sim.last_message_reference = 254
+    module_bench.sim.last_message_reference = 254
     for reference in (255, 0):
-        assert bench.type(f"AT+CMGS=15\r{SUBMIT}\x1a") == "\r\n> " + info(f"+CMGS: {reference}")
-    bench.module.reboot(loud=False)
-    bench.at("E0")
-    assert bench.type(f"AT+CMGS=15\r{SUBMIT}\x1a") == "\r\n> " + info("+CMGS: 1")
-    assert [octets[1] for octets in bench.module.ledger.submits] == [255, 0, 1]
+        assert module_bench.type(f"AT+CMGS=15\r{SUBMIT}\x1a") == "\r\n> " + info(f"+CMGS: {reference}")
+    module_bench.module.reboot(loud=False)
+    module_bench.at("E0")
+    assert module_bench.type(f"AT+CMGS=15\r{SUBMIT}\x1a") == "\r\n> " + info("+CMGS: 1")
+    assert [octets[1] for octets in module_bench.module.log.submitted_tpdus] == [255, 0, 1]
 
 
 @pytest.mark.parametrize("cause", [1, 21, 38, 41, 69, 127, 128, 192, 211, 255])
-def test_the_network_s_cause_is_the_error(bench, cause):
+def test_the_network_s_cause_is_the_error(module_bench, cause):
     """RP cause or TP-FCS, in decimal."""
-    bench.air.cause = cause
-    assert bench.type(f"AT+CMGS=15\r{SUBMIT}\x1a") == "\r\n> " + cms(cause)
+    module_bench.network.cause = cause
+    assert module_bench.type(f"AT+CMGS=15\r{SUBMIT}\x1a") == "\r\n> " + cms(cause)
 
 
-def test_a_network_that_does_not_answer(running):
+def test_a_network_that_does_not_answer(make_running_bench):
     """332 after its time; the late answer changes nothing."""
-    bench = running(submit_s=30.0)
-    bench.air.answers = False
+    bench = make_running_bench(submit_s=30.0)
+    bench.network.answers = False
     bench.type(f"AT+CMGS=15\r{SUBMIT}\x1a")
-    bench.time.pass_(29)
-    assert bench.take() == b""
-    bench.time.pass_(2)
-    assert bench.take().decode() == cms(332)
-    bench.module.submitted(bench.air.token, None)
-    assert bench.take() == b""
+    bench.time.advance(29)
+    assert bench.take_output() == b""
+    bench.time.advance(2)
+    assert bench.take_output().decode() == cms(332)
+    bench.module.submitted(bench.network.token, None)
+    assert bench.take_output() == b""
     assert bench.at("") == OK
 
 
-def test_without_registration_or_centre(bench):
+def test_without_registration_or_centre(module_bench):
     """331 and 330; a centre in the PDU serves as well."""
-    bench.at('+CSCA=""')
-    assert bench.type(f"AT+CMGS=15\r{SUBMIT}\x1a") == "\r\n> " + cms(330)
-    assert bench.at('+CMGF=1;+CMGS="1"') == "\r\n> "
-    assert bench.type("x\x1a") == cms(330)
-    bench.at("+CMGF=0")
-    assert bench.type(f"AT+CMGS=15\r{CENTRE}{SUBMIT[2:]}\x1a") == "\r\n> " + info("+CMGS: 0")
-    bench.at('+CSCA="+15550001234",145')
-    assert bench.at("+CSCA?") == info('+CSCA: "+15550001234",145')
-    bench.module.registration(2)
-    assert bench.type(f"AT+CMGS=15\r{SUBMIT}\x1a") == "\r\n> " + cms(331)
+    module_bench.at('+CSCA=""')
+    assert module_bench.type(f"AT+CMGS=15\r{SUBMIT}\x1a") == "\r\n> " + cms(330)
+    assert module_bench.at('+CMGF=1;+CMGS="1"') == "\r\n> "
+    assert module_bench.type("x\x1a") == cms(330)
+    module_bench.at("+CMGF=0")
+    assert module_bench.type(f"AT+CMGS=15\r{CENTRE}{SUBMIT[2:]}\x1a") == "\r\n> " + info("+CMGS: 0")
+    module_bench.at('+CSCA="+15550001234",145')
+    assert module_bench.at("+CSCA?") == info('+CSCA: "+15550001234",145')
+    module_bench.module.set_registration(2)
+    assert module_bench.type(f"AT+CMGS=15\r{SUBMIT}\x1a") == "\r\n> " + cms(331)
 
 
-def test_stored_messages_are_sent(bench):
+def test_stored_messages_are_sent(module_bench):
     """+CMGW then +CMSS, to its own or another number; it is then marked as sent."""
-    assert bench.type(f"AT+CMGW=15\r{SUBMIT}\x1a") == "\r\n> " + info("+CMGW: 1")
-    assert bench.at("+CMSS=1") == info("+CMSS: 0")
-    assert bench.at("+CMGL=3").startswith("\r\n+CMGL: 1,3,")
-    assert bench.at('+CMSS=1,"+4477"') == info("+CMSS: 1")
-    sent = [decode(octets, direction="mo", sca=False) for octets in bench.module.ledger.submits]
+    assert module_bench.type(f"AT+CMGW=15\r{SUBMIT}\x1a") == "\r\n> " + info("+CMGW: 1")
+    assert module_bench.at("+CMSS=1") == info("+CMSS: 0")
+    assert module_bench.at("+CMGL=3").startswith("\r\n+CMGL: 1,3,")
+    assert module_bench.at('+CMSS=1,"+4477"') == info("+CMSS: 1")
+    sent = [decode(octets, direction="mo", sca=False) for octets in module_bench.module.log.submitted_tpdus]
     assert [str(submit.destination_address) for submit in sent] == ["2936", "+4477"]
     assert {submit.text for submit in sent} == {"OK 17"}
-    bench.air.cause = 38
-    bench.type(f"AT+CMGW=15\r{SUBMIT}\x1a")
-    assert bench.at("+CMSS=2") == cms(38)
-    assert bench.at("+CMGL=2").startswith("\r\n+CMGL: 2,2,")
-    bench.deliver()
-    assert bench.at("+CMSS=3") == cms(302)
+    module_bench.network.cause = 38
+    module_bench.type(f"AT+CMGW=15\r{SUBMIT}\x1a")
+    assert module_bench.at("+CMSS=2") == cms(38)
+    assert module_bench.at("+CMGL=2").startswith("\r\n+CMGL: 2,2,")
+    module_bench.deliver()
+    assert module_bench.at("+CMSS=3") == cms(302)
 
 
-def test_writing_in_text_mode(bench):
+def test_writing_in_text_mode(module_bench):
     """Number, status; a received one gets the time of the module."""
-    bench.at("+CMGF=1")
-    assert bench.type('AT+CMGW="+4477",145\rhello\x1a') == "\r\n> " + info("+CMGW: 1")
-    assert bench.at("+CMGR=1") == info('+CMGR: "STO UNSENT","+4477",\r\nhello')
-    bench.at("+CSDH=1")
-    assert bench.at("+CMGR=1") == info(
+    module_bench.at("+CMGF=1")
+    assert module_bench.type('AT+CMGW="+4477",145\rhello\x1a') == "\r\n> " + info("+CMGW: 1")
+    assert module_bench.at("+CMGR=1") == info('+CMGR: "STO UNSENT","+4477",\r\nhello')
+    module_bench.at("+CSDH=1")
+    assert module_bench.at("+CMGR=1") == info(
         '+CMGR: "STO UNSENT","+4477",,145,17,0,0,167,"+447700900000",145,5\r\nhello'
     )
-    bench.at("+CSDH=0")
-    assert bench.type('AT+CMGW="000",129,"REC UNREAD"\rin\x1a') == "\r\n> " + info("+CMGW: 2")
-    assert bench.at("+CMGR=2") == info('+CMGR: "REC UNREAD","000",,"26/11/22,01:02:03+00"\r\nin')
-    assert bench.type("AT+CMGW\rdraft\x1a") == "\r\n> " + info("+CMGW: 3")
-    assert bench.at("+CMGR=3") == info('+CMGR: "STO UNSENT","",\r\ndraft')
-    assert bench.at('+CMGW="1",129,"SENT"') == ERROR
+    module_bench.at("+CSDH=0")
+    assert module_bench.type('AT+CMGW="000",129,"REC UNREAD"\rin\x1a') == "\r\n> " + info("+CMGW: 2")
+    assert module_bench.at("+CMGR=2") == info('+CMGR: "REC UNREAD","000",,"26/11/22,01:02:03+00"\r\nin')
+    assert module_bench.type("AT+CMGW\rdraft\x1a") == "\r\n> " + info("+CMGW: 3")
+    assert module_bench.at("+CMGR=3") == info('+CMGR: "STO UNSENT","",\r\ndraft')
+    assert module_bench.at('+CMGW="1",129,"SENT"') == ERROR
 
 
-def test_a_full_store_cannot_be_written(running):
+def test_a_full_store_cannot_be_written(make_running_bench):
     """322."""
-    bench = running(stores={"ME": 1, "SR": 1})
+    bench = make_running_bench(stores={"ME": 1, "SR": 1})
     bench.deliver()
     assert bench.type(f"AT+CMGW=15\r{SUBMIT}\x1a") == "\r\n> " + cms(322)
 
 
-def test_commands_to_the_centre(bench):
+def test_commands_to_the_centre(module_bench):
     """SMS-COMMAND in both formats."""
-    assert bench.type("AT+CMGC=10\r00" + "02000002070481926300" + "\x1a") == "\r\n> " + info("+CMGC: 0")
-    assert bench.type(f"AT+CMGC=15\r{SUBMIT}\x1a") == "\r\n> " + cms(304)
-    assert bench.type("AT+CMGS=10\r0002000002070481926300\x1a") == "\r\n> " + cms(304)
-    bench.at("+CMGF=1")
-    assert bench.at('+CMGC=2,2,0,7,"2936"') == "\r\n> "
-    assert bench.type("\x1a").startswith("\r\n+CMGC: ")
-    command = decode(bench.module.ledger.submits[-1], direction="mo", sca=False)
+    assert module_bench.type("AT+CMGC=10\r00" + "02000002070481926300" + "\x1a") == "\r\n> " + info("+CMGC: 0")
+    assert module_bench.type(f"AT+CMGC=15\r{SUBMIT}\x1a") == "\r\n> " + cms(304)
+    assert module_bench.type("AT+CMGS=10\r0002000002070481926300\x1a") == "\r\n> " + cms(304)
+    module_bench.at("+CMGF=1")
+    assert module_bench.at('+CMGC=2,2,0,7,"2936"') == "\r\n> "
+    assert module_bench.type("\x1a").startswith("\r\n+CMGC: ")
+    command = decode(module_bench.module.log.submitted_tpdus[-1], direction="mo", sca=False)
     assert (command.command_type, command.message_number) == (2, 7)
-    assert bench.at("+CMGC=1,0") == cms(305)
+    assert module_bench.at("+CMGC=1,0") == cms(305)
 
 
-def test_more_messages_falls_back(bench):
+def test_more_messages_falls_back(module_bench):
     """+CMMS=1 is 0 again when nothing was sent for five seconds, 2 stays."""
-    bench.at("+CMMS=1")
-    bench.type(f"AT+CMGS=15\r{SUBMIT}\x1a")
-    assert bench.at("+CMMS?") == info("+CMMS: 1")
-    bench.time.pass_(6)
-    assert bench.at("+CMMS?") == info("+CMMS: 0")
-    bench.at("+CMMS=2")
-    bench.time.pass_(6)
-    assert bench.at("+CMMS?") == info("+CMMS: 2")
+    module_bench.at("+CMMS=1")
+    module_bench.type(f"AT+CMGS=15\r{SUBMIT}\x1a")
+    assert module_bench.at("+CMMS?") == info("+CMMS: 1")
+    module_bench.time.advance(6)
+    assert module_bench.at("+CMMS?") == info("+CMMS: 0")
+    module_bench.at("+CMMS=2")
+    module_bench.time.advance(6)
+    assert module_bench.at("+CMMS?") == info("+CMMS: 2")
 
 
-def test_profiles_of_message_settings(bench):
+def test_profiles_of_message_settings(module_bench):
     """+CSAS saves centre, parameters and broadcast setting, +CRES brings them back."""
-    bench.at('+CSCA="+1";+CSMP=1,0,1,4;+CSAS=1')
-    bench.at('+CSCA="+2";+CSMP=17,167,0,0;+CRES=0')
-    assert bench.at("+CSCA?") == info('+CSCA: "+2",145')
-    bench.at("+CRES=1")
-    assert bench.at("+CSCA?;+CSMP?") == info('+CSCA: "+1",145', "+CSMP: 1,0,1,4")
+    module_bench.at('+CSCA="+1";+CSMP=1,0,1,4;+CSAS=1')
+    module_bench.at('+CSCA="+2";+CSMP=17,167,0,0;+CRES=0')
+    assert module_bench.at("+CSCA?") == info('+CSCA: "+2",145')
+    module_bench.at("+CRES=1")
+    assert module_bench.at("+CSCA?;+CSMP?") == info('+CSCA: "+1",145', "+CSMP: 1,0,1,4")
 
 
-def test_simcom_s_rule(running):
+def test_simcom_s_rule(make_running_bench):
     """mt 3 and ds 1 need mode 1, mt 2 needs 1 or 2."""
-    bench = running(cnmi_needs_mode=True, cnmi_refusal="ERROR")
+    bench = make_running_bench(cnmi_needs_mode=True, cnmi_refusal="ERROR")
     for values, answer in (
         ("2,2,0,1,0", ERROR),
         ("2,2,0,0,0", OK),
@@ -454,25 +454,25 @@ def test_simcom_s_rule(running):
         assert bench.at(f"+CNMI={values}") == answer
 
 
-def test_ranges_of_a_device(running):
+def test_ranges_of_a_device(make_running_bench):
     """Advertised is what is accepted: SIM800 has ds 0 and 1 only."""
-    bench = running(cnmi_allowed=((0, 1, 2, 3), (0, 1, 2, 3), (0, 2), (0, 1), (1,)))
+    bench = make_running_bench(cnmi_allowed=((0, 1, 2, 3), (0, 1, 2, 3), (0, 2), (0, 1), (1,)))
     assert bench.at("+CNMI=?") == info("+CNMI: (0-3),(0-3),(0,2),(0,1),(1)")
     assert bench.at("+CNMI=2,1,0,2,1") == cms(303)
     assert bench.at("+CNMI=2,1") == cms(303)
     assert bench.at("+CNMI=2,1,0,0,1") == OK
 
 
-def test_a_device_that_begins_in_text_mode(fresh):
+def test_a_device_that_begins_in_text_mode(make_module_bench):
     """The format is the factory's choice."""
     for cmgf in (0, 1):
-        bench = fresh(cmgf=cmgf)
+        bench = make_module_bench(cmgf=cmgf)
         bench.module.power_on()
         assert f"+CMGF: {cmgf}\r\n" in bench.at("+CMGF?")
 
 
-def test_a_device_without_text_mode(running):
+def test_a_device_without_text_mode(make_running_bench):
     """It says so and refuses."""
-    bench = running(text_mode=False)
+    bench = make_running_bench(text_mode=False)
     assert bench.at("+CMGF=?") == info("+CMGF: (0)")
     assert bench.at("+CMGF=1") == cms(303)

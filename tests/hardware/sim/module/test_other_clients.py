@@ -17,7 +17,7 @@ import msgspec
 import pytest
 
 from hardware import profile
-from hardware.sim.module.card import Sim
+from hardware.sim.module.card import SimCard
 from hardware.sim.module.module import SimulatedModule
 from hardware.sim.module.pty import Pty
 from pdu import Address, Assembler, Deliver, Timestamp, decode, encode, segment
@@ -28,7 +28,7 @@ LIMIT_S = 60
 """A client that is not done by then is stuck; gammu needs two seconds for a command."""
 
 
-class World:
+class PortBench:
     """A module on a port, and a network that remembers what came and sends what it is told."""
 
     def __init__(self, folder, name):
@@ -40,8 +40,8 @@ class World:
         self.changed = asyncio.Event()
         self._reference = 0
         self._pty = Pty(self.port)
-        quick = msgspec.structs.replace(profile.device(name), boot_s=0, card_s=0, messages_s=0, register_s=0)
-        self.module = SimulatedModule(loop, self, quick, Sim(), self._say, lambda: datetime.now(UTC))
+        quick = msgspec.structs.replace(profile.load_simulator_profile(name), boot_s=0, card_s=0, messages_s=0, register_s=0)
+        self.module = SimulatedModule(loop, self, quick, SimCard(), self._write, lambda: datetime.now(UTC))
         self._pty.start(self.module.receive)
         self.module.power_on()
 
@@ -49,7 +49,7 @@ class World:
         self.module.power_off()
         self._pty.close()
 
-    def _say(self, data):
+    def _write(self, data):
         self._pty.write(data)
         self.changed.set()
 
@@ -75,14 +75,14 @@ class World:
                 joined.append((number, whole.text))
         return joined
 
-    async def until(self, condition):
+    async def wait_until(self, condition):
         async with asyncio.timeout(LIMIT_S):
             while not condition():
                 self.changed.clear()
                 await self.changed.wait()
 
     @property
-    def stored(self):
+    def stored_count(self):
         return len(self.module.stores["ME"])
 
     # the network's side
@@ -110,9 +110,9 @@ class World:
 
 
 @pytest.fixture
-async def world(request, tmp_path):
+async def client_bench(request, tmp_path):
     """A world with the plain module, or with the one that the test asks for."""
-    world = World(tmp_path, getattr(request, "param", "generic"))
+    world = PortBench(tmp_path, getattr(request, "param", "generic"))
     yield world
     world.close()
 
@@ -167,14 +167,14 @@ PATH = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"
 """Debian keeps daemons in sbin, which is not on everybody's path."""
 
 
-def find(program):
+def find_program(program):
     """Where a program is, None if it is not installed."""
     return shutil.which(program, path=PATH)
 
 
-def needs(program, package):
+def requires_program(program, package):
     return pytest.mark.skipif(
-        find(program) is None, reason=f"{program} is not installed: apt-get install {package}"
+        find_program(program) is None, reason=f"{program} is not installed: apt-get install {package}"
     )
 
 
@@ -187,58 +187,58 @@ PHONE_INBOX = 3
 
 
 @pytest.fixture
-def gammu(world):
+def gammu(client_bench):
     """Runs one gammu command in English."""
-    config = world.folder / "gammurc"
-    config.write_text(f"[gammu]\ndevice = {world.port}\nconnection = at\n")
+    config = client_bench.folder / "gammurc"
+    config.write_text(f"[gammu]\ndevice = {client_bench.port}\nconnection = at\n")
 
     async def command(*words):
-        return await run(find("gammu"), "-c", config, *words, env={**os.environ, "LC_ALL": "C.UTF-8"})
+        return await run(find_program("gammu"), "-c", config, *words, env={**os.environ, "LC_ALL": "C.UTF-8"})
 
     return command
 
 
-@needs("gammu", "gammu")
-async def test_gammu_knows_the_module(world, gammu):
+@requires_program("gammu", "gammu")
+async def test_gammu_knows_the_module(client_bench, gammu):
     """Maker, model, IMEI, IMSI, network."""
     said = await gammu("identify")
     assert (
-        world.device_line(said) if hasattr(world, "device_line") else world.module.device.manufacturer in said
+        client_bench.device_line(said) if hasattr(client_bench, "device_line") else client_bench.module.profile.manufacturer in said
     )
-    assert world.module.device.imei in said
-    assert world.module.sim.imsi in said
+    assert client_bench.module.profile.imei in said
+    assert client_bench.module.sim.imsi in said
     assert "home network" in await gammu("networkinfo")
 
 
-@needs("gammu", "gammu")
+@requires_program("gammu", "gammu")
 @pytest.mark.parametrize("world", ["generic", "sim7600"], indirect=True)
-async def test_gammu_receives_and_deletes(world, gammu):
+async def test_gammu_receives_and_deletes(client_bench, gammu):
     """Plain, extension characters, UCS-2, several parts; one message and then all."""
     for text in ("hello {gammu} €", "Привет", LONG):
-        world.send("000", text)
+        client_bench.send("000", text)
     said = await gammu("getallsms")
     assert "hello {gammu} €" in said
     assert "Привет" in said
     assert LONG[150:170].strip() in said
     assert said.count('"000"') == 4
-    if world.module.device.first_index == 1:  # gammu wants places from 1
+    if client_bench.module.profile.first_index == 1:  # gammu wants places from 1
         await gammu("deletesms", PHONE_INBOX, 1)
-        assert world.stored == 3
+        assert client_bench.stored_count == 3
     await gammu("deleteallsms", PHONE_INBOX)
-    assert world.stored == 0
+    assert client_bench.stored_count == 0
 
 
-@needs("gammu", "gammu")
-async def test_gammu_sends(world, gammu):
+@requires_program("gammu", "gammu")
+async def test_gammu_sends(client_bench, gammu):
     """A short text, a long one in parts, one in UCS-2."""
     await gammu("sendsms", "TEXT", "2936", "-text", "from {gammu}")
     await gammu("sendsms", "TEXT", "+4477009001", "-len", "400", "-text", LONG)
     await gammu("sendsms", "TEXT", "000", "-unicode", "-text", "Привет")
-    assert world.texts == [("2936", "from {gammu}"), ("+4477009001", LONG), ("000", "Привет")]
+    assert client_bench.texts == [("2936", "from {gammu}"), ("+4477009001", LONG), ("000", "Привет")]
 
 
-@needs("gammu", "gammu")
-async def test_gammu_stores(world, gammu):
+@requires_program("gammu", "gammu")
+async def test_gammu_stores(client_bench, gammu):
     """+CMGW, and the list shows it."""
     said = await gammu("savesms", "TEXT", "-folder", "2", "-text", "kept")
     assert "location 1" in said
@@ -248,56 +248,56 @@ async def test_gammu_stores(world, gammu):
 BOXES = {"inbox": "inbox", "outbox": "outbox", "sentsms": "sent", "errorsms": "error"}
 
 
-@needs("gammu-smsd", "gammu-smsd")
+@requires_program("gammu-smsd", "gammu-smsd")
 @everywhere
-async def test_gammu_smsd(world):
+async def test_gammu_smsd(client_bench):
     """The daemon receives, deletes and sends."""
-    boxes = {name: world.folder / name for name in BOXES.values()}
+    boxes = {name: client_bench.folder / name for name in BOXES.values()}
     for box in boxes.values():
         box.mkdir()
-    config = world.folder / "gammu-smsdrc"
+    config = client_bench.folder / "gammu-smsdrc"
     paths = "".join(f"{name}path = {boxes[box]}/\n" for name, box in BOXES.items())
     config.write_text(
-        f"[gammu]\ndevice = {world.port}\nconnection = at\n"
-        f"[smsd]\nservice = files\nlogfile = {world.folder / 'log'}\n{paths}"
+        f"[gammu]\ndevice = {client_bench.port}\nconnection = at\n"
+        f"[smsd]\nservice = files\nlogfile = {client_bench.folder / 'log'}\n{paths}"
         "receivefrequency = 1\nloopsleep = 1\n"
     )
-    world.send("000", "hello {smsd}")
+    client_bench.send("000", "hello {smsd}")
     (boxes["outbox"] / "OUT2936.txt").write_text("answer {smsd}")
-    async with Daemon(find("gammu-smsd"), "-c", config):
-        await world.until(lambda: world.messages)
-        await world.until(lambda: not world.stored)
-    assert world.texts == [("2936", "answer {smsd}")]
+    async with Daemon(find_program("gammu-smsd"), "-c", config):
+        await client_bench.wait_until(lambda: client_bench.messages)
+        await client_bench.wait_until(lambda: not client_bench.stored_count)
+    assert client_bench.texts == [("2936", "answer {smsd}")]
     assert [file.read_text() for file in boxes["inbox"].iterdir()] == ["hello {smsd}"]
 
 
 # smstools
 
 
-@needs("smsd", "smstools")
+@requires_program("smsd", "smstools")
 @everywhere
-async def test_smstools(world):
+async def test_smstools(client_bench):
     """The daemon receives, deletes and sends."""
-    spool = world.folder / "spool"
+    spool = client_bench.folder / "spool"
     for name in ("outgoing", "checked", "incoming", "failed", "sent"):
         (spool / name).mkdir(parents=True)
-    start = "memory_start = 0\n" if world.module.device.first_index == 0 else ""
-    config = world.folder / "smsd.conf"
+    start = "memory_start = 0\n" if client_bench.module.profile.first_index == 0 else ""
+    config = client_bench.folder / "smsd.conf"
     config.write_text(
         "devices = GSM1\n"
         + "".join(
             f"{name} = {spool / name}\n" for name in ("outgoing", "checked", "incoming", "failed", "sent")
         )
-        + "".join(f"{name}file = {world.folder / name}\n" for name in ("log", "info", "pid"))
+        + "".join(f"{name}file = {client_bench.folder / name}\n" for name in ("log", "info", "pid"))
         + "delaytime = 1\nreceive_before_send = yes\n"
-        + f"[GSM1]\ndevice = {world.port}\nincoming = yes\nbaudrate = 115200\n{start}"
+        + f"[GSM1]\ndevice = {client_bench.port}\nincoming = yes\nbaudrate = 115200\n{start}"
     )
-    world.send("000", "hello {smstools}")
+    client_bench.send("000", "hello {smstools}")
     (spool / "outgoing" / "one").write_text("To: 447700900123\n\nanswer {smstools}")
-    async with Daemon(find("smsd"), f"-c{config}", "-t"):
-        await world.until(lambda: world.messages)
-        await world.until(lambda: not world.stored)
-    assert world.texts == [("+447700900123", "answer {smstools}")]
+    async with Daemon(find_program("smsd"), f"-c{config}", "-t"):
+        await client_bench.wait_until(lambda: client_bench.messages)
+        await client_bench.wait_until(lambda: not client_bench.stored_count)
+    assert client_bench.texts == [("+447700900123", "answer {smstools}")]
     (incoming,) = (spool / "incoming").iterdir()
     assert incoming.read_text().endswith("hello {smstools}")
     assert "From: 000" in incoming.read_text()
@@ -336,19 +336,19 @@ modem.close()
 )
 @pytest.mark.parametrize("mode", ["pdu", "text"])
 @everywhere
-async def test_python_gsmmodem(world, mode):
+async def test_python_gsmmodem(client_bench, mode):
     """Lists what is stored, sends, is called when a message comes, deletes; in both formats."""
-    world.send("000", "stored")
-    stored = world.module.device.first_index
-    client = asyncio.create_task(run(GSMMODEM, "-W", "ignore", "-c", PROGRAM, world.port, mode, stored))
-    await world.until(lambda: world.messages)
-    world.send("000", "hello [gsmmodem]")
+    client_bench.send("000", "stored")
+    stored = client_bench.module.profile.first_index
+    client = asyncio.create_task(run(GSMMODEM, "-W", "ignore", "-c", PROGRAM, client_bench.port, mode, stored))
+    await client_bench.wait_until(lambda: client_bench.messages)
+    client_bench.send("000", "hello [gsmmodem]")
     said = await client
     assert "stored [('000', 'stored')]" in said
     assert "reference 0" in said
     assert (
-        f"came [('000', 'hello [gsmmodem]')] {world.module.device.imei} {world.module.sim.imsi} +447700900000"
+        f"came [('000', 'hello [gsmmodem]')] {client_bench.module.profile.imei} {client_bench.module.sim.imsi} +447700900000"
         in said
     )
-    assert world.texts == [("2936", "from {gsmmodem}")]
-    assert world.stored == 0
+    assert client_bench.texts == [("2936", "from {gsmmodem}")]
+    assert client_bench.stored_count == 0

@@ -4,72 +4,72 @@ from __future__ import annotations
 
 import pytest
 
-from hardware.sim.module.pace import LONGEST, Pace
+from hardware.sim.module.pace import MAX_QUEUED_BYTES, BaudThrottle
 
 
 @pytest.fixture
-def line(bench):
+def throttled_bench(module_bench):
     """A line of 9600 baud, and what came out of it with its time."""
     arrived = []
-    pace = Pace(bench.time, 9600, lambda data: arrived.append((round(bench.time.now - 1000, 6), data)))
-    pace.time, pace.arrived = bench.time, arrived
+    pace = BaudThrottle(module_bench.time, 9600, lambda data: arrived.append((round(module_bench.time.now - 1000, 6), data)))
+    pace.time, pace.arrived = module_bench.time, arrived
     return pace
 
 
-def test_bytes_take_their_time(line):
+def test_bytes_take_their_time(throttled_bench):
     """Ten bits each; in portions of a UART's buffer; in order."""
-    line.send(b"x" * 40)
-    line.send(b"y")
-    assert line.arrived == []
-    line.time.pass_(10)
-    assert [data for _, data in line.arrived] == [b"x" * 16, b"x" * 16, b"x" * 8 + b"y"]
-    assert [time for time, _ in line.arrived] == [round(count * 10 / 9600, 6) for count in (16, 32, 41)]
+    throttled_bench.send(b"x" * 40)
+    throttled_bench.send(b"y")
+    assert throttled_bench.arrived == []
+    throttled_bench.time.pass_(10)
+    assert [data for _, data in throttled_bench.arrived] == [b"x" * 16, b"x" * 16, b"x" * 8 + b"y"]
+    assert [time for time, _ in throttled_bench.arrived] == [round(count * 10 / 9600, 6) for count in (16, 32, 41)]
 
 
-def test_an_idle_line_saves_no_time(line):
+def test_an_idle_line_saves_no_time(throttled_bench):
     """The next byte takes as long as the first."""
-    line.send(b"a")
-    line.time.pass_(10)
-    line.send(b"b")
-    line.send(b"")
-    line.time.pass_(10)
-    assert line.arrived == [(0.001042, b"a"), (10.001042, b"b")]
+    throttled_bench.send(b"a")
+    throttled_bench.time.pass_(10)
+    throttled_bench.send(b"b")
+    throttled_bench.send(b"")
+    throttled_bench.time.pass_(10)
+    assert throttled_bench.arrived == [(0.001042, b"a"), (10.001042, b"b")]
 
 
-def test_a_busy_line_goes_on_where_it_was(line):
+def test_a_busy_line_goes_on_where_it_was(throttled_bench):
     """What is sent while a portion is under way follows it at once."""
-    line.send(b"a")
-    line.time.pass_(0.0005)
-    line.send(b"b")
-    line.time.pass_(1)
-    assert line.arrived == [(0.001042, b"a"), (0.002083, b"b")]
+    throttled_bench.send(b"a")
+    throttled_bench.time.pass_(0.0005)
+    throttled_bench.send(b"b")
+    throttled_bench.time.pass_(1)
+    assert throttled_bench.arrived == [(0.001042, b"a"), (0.002083, b"b")]
 
 
-def test_the_answer_of_a_module_at_115200_baud(fresh):
+def test_the_answer_of_a_module_at_115200_baud(make_module_bench):
     """From +CMTI to the end of a message: what the line itself needs."""
-    bench = fresh()
+    bench = make_module_bench()
     module = bench.module
-    said = Pace(bench.time, 115200, bench._hear)
-    heard = Pace(bench.time, 115200, module.receive)
+    said = BaudThrottle(bench.time, 115200, bench._write)
+    heard = BaudThrottle(bench.time, 115200, module.receive)
     module._write = said.send
     module.power_on()
     heard.send(b"ATE0+CNMI=2,1\r")
-    bench.time.pass_(1)
-    bench.take()
+    bench.time.advance(1)
+    bench.take_output()
     start = bench.time.now
     bench.deliver()
-    bench.time.pass_(0.01)
-    assert bench.take() == b'\r\n+CMTI: "ME",1\r\n'
+    bench.time.advance(0.01)
+    assert bench.take_output() == b'\r\n+CMTI: "ME",1\r\n'
     heard.send(b"AT+CMGR=1\r")
-    while not bench.heard.endswith(b"OK\r\n"):
-        bench.time.pass_(0.0001)
+    while not bench.output.endswith(b"OK\r\n"):
+        bench.time.advance(0.0001)
     assert 0.015 < bench.time.now - start < 0.02
 
 
-def test_what_finds_no_room_is_lost(line):
+def test_what_finds_no_room_is_lost(throttled_bench):
     """A module that is talkative on a slow line fills no memory; what was lost is counted."""
     for _ in range(3):
-        line.send(b"x" * LONGEST)
-    assert line.overrun == 2 * LONGEST
-    line.time.pass_(100)
-    assert sum(len(data) for _, data in line.arrived) == LONGEST
+        throttled_bench.send(b"x" * MAX_QUEUED_BYTES)
+    assert throttled_bench.overrun == 2 * MAX_QUEUED_BYTES
+    throttled_bench.time.pass_(100)
+    assert sum(len(data) for _, data in throttled_bench.arrived) == MAX_QUEUED_BYTES

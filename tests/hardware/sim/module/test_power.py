@@ -5,78 +5,78 @@ from __future__ import annotations
 import pytest
 
 from hardware import profile
-from hardware.sim.module.card import Sim
+from hardware.sim.module.card import SimCard
 
 OK = "\r\nOK\r\n"
 
 
-def test_a_module_that_is_off_hears_nothing(fresh):
+def test_a_module_that_is_off_hears_nothing(make_module_bench):
     """Bytes are lost and counted."""
-    bench = fresh()
+    bench = make_module_bench()
     assert bench.at("") == ""
-    assert bench.module.ledger.deaf == 3
+    assert bench.module.log.bytes_while_off == 3
 
 
-def test_the_boot_takes_its_time(fresh):
+def test_the_boot_takes_its_time(make_module_bench):
     """Deaf, then commands, then the card, then messages and network, each with its line."""
-    bench = fresh(boot_s=2.0, card_s=1.0, messages_s=3.0, register_s=4.0)
+    bench = make_module_bench(boot_s=2.0, card_s=1.0, messages_s=3.0, register_s=4.0)
     bench.module.power_on()
-    bench.time.pass_(1.9)
+    bench.time.advance(1.9)
     assert bench.at("E0") == ""
-    bench.time.pass_(0.2)
-    assert bench.take() == b"\r\nRDY\r\n"
+    bench.time.advance(0.2)
+    assert bench.take_output() == b"\r\nRDY\r\n"
     bench.at("E0+CMEE=1;+CREG=1")
     assert bench.at("+CPIN?") == "\r\n+CME ERROR: 14\r\n"
     assert bench.at("+CMGL") == "\r\n+CMS ERROR: 314\r\n"
-    bench.time.pass_(1)
-    assert bench.take() == b"\r\n+CPIN: READY\r\n\r\n+CREG: 2\r\n"
+    bench.time.advance(1)
+    assert bench.take_output() == b"\r\n+CPIN: READY\r\n\r\n+CREG: 2\r\n"
     assert bench.at("+CMGL") == "\r\n+CMS ERROR: 314\r\n"
-    bench.time.pass_(3)
-    assert bench.take() == b"\r\nSMS DONE\r\n"
+    bench.time.advance(3)
+    assert bench.take_output() == b"\r\nSMS DONE\r\n"
     assert bench.at("+CMGL") == OK
-    bench.time.pass_(1)
-    assert bench.take() == b"\r\n+CREG: 1\r\n"
+    bench.time.advance(1)
+    assert bench.take_output() == b"\r\n+CREG: 1\r\n"
     assert bench.module.power._timers == []
-    assert bench.module.ledger.lines[0] == "E0+CMEE=1;+CREG=1"
+    assert bench.module.log.command_lines[0] == "E0+CMEE=1;+CREG=1"
 
 
 @pytest.mark.parametrize("loud", [True, False])
-def test_a_restart_loses_settings_and_keeps_messages(bench, loud):
+def test_a_restart_loses_settings_and_keeps_messages(module_bench, loud):
     """Echo is back, formats and routing are the factory's; stores and card stay."""
-    bench.at("+CMGF=1;+CSDH=1;+CNMI=2,1;+CREG=2;V0")
-    bench.deliver()
-    bench.module.reboot(loud=loud)
-    assert bench.take() == (b"\r\nRDY\r\n\r\n+CPIN: READY\r\n\r\nSMS DONE\r\n" if loud else b"")
-    assert bench.at("+CMGF?;+CSDH?;+CNMI?;+CREG?;+CMEE?") == (
+    module_bench.at("+CMGF=1;+CSDH=1;+CNMI=2,1;+CREG=2;V0")
+    module_bench.deliver()
+    module_bench.module.reboot(loud=loud)
+    assert module_bench.take_output() == (b"\r\nRDY\r\n\r\n+CPIN: READY\r\n\r\nSMS DONE\r\n" if loud else b"")
+    assert module_bench.at("+CMGF?;+CSDH?;+CNMI?;+CREG?;+CMEE?") == (
         "AT+CMGF?;+CSDH?;+CNMI?;+CREG?;+CMEE?\r"
         "\r\n+CMGF: 0\r\n\r\n+CSDH: 0\r\n\r\n+CNMI: 0,0,0,0,0\r\n\r\n+CREG: 0,1\r\n\r\n+CMEE: 0\r\n" + OK
     )
-    assert bench.at("+CPMS?").endswith('+CPMS: "ME",1,20,"ME",1,20,"ME",1,20\r\n' + OK)
-    assert bench.module.ledger.boots == 2
+    assert module_bench.at("+CPMS?").endswith('+CPMS: "ME",1,20,"ME",1,20,"ME",1,20\r\n' + OK)
+    assert module_bench.module.log.boot_count == 2
 
 
-def test_what_was_going_on_is_gone(bench):
+def test_what_was_going_on_is_gone(module_bench):
     """A half-typed line, an open prompt, a message on its way, a +CNMA that was owed."""
-    bench.type("AT+CMG")
-    bench.module.reboot(loud=False)
-    bench.at("E0+CSMS=1;+CNMI=2,2,0,1,0")
-    bench.deliver()
-    bench.air.answers = False
-    bench.type("AT+CMGS=15\r001100048192630000A705CF25287603\x1aAT+CSQ\r")
-    bench.module.reboot(loud=False)
-    bench.module.submitted(bench.air.token, None)
-    bench.time.pass_(1000)
-    assert bench.take() == b""
-    bench.at("E0+CMEE=1;+CSMS=1")
-    assert bench.at("+CNMA") == "\r\n+CMS ERROR: 340\r\n"
-    bench.at("+CMGS=15")
-    bench.module.reboot(loud=False)
-    assert bench.at("E0") == "ATE0\r" + OK
+    module_bench.type("AT+CMG")
+    module_bench.module.reboot(loud=False)
+    module_bench.at("E0+CSMS=1;+CNMI=2,2,0,1,0")
+    module_bench.deliver()
+    module_bench.network.answers = False
+    module_bench.type("AT+CMGS=15\r001100048192630000A705CF25287603\x1aAT+CSQ\r")
+    module_bench.module.reboot(loud=False)
+    module_bench.module.submitted(module_bench.network.token, None)
+    module_bench.time.advance(1000)
+    assert module_bench.take_output() == b""
+    module_bench.at("E0+CMEE=1;+CSMS=1")
+    assert module_bench.at("+CNMA") == "\r\n+CMS ERROR: 340\r\n"
+    module_bench.at("+CMGS=15")
+    module_bench.module.reboot(loud=False)
+    assert module_bench.at("E0") == "ATE0\r" + OK
 
 
-def test_saved_settings(running):
+def test_saved_settings(make_running_bench):
     """AT&W saves all, some makers save some at once, AT&F brings back the factory's till the next start."""
-    bench = running(saves=("cnmi", "cpms"))
+    bench = make_running_bench(saves=("cnmi", "cpms"))
     bench.at('+CNMI=2,1;+CPMS="SM";+CSDH=1')
     bench.module.reboot(loud=False)
     bench.at("E0")
@@ -90,20 +90,20 @@ def test_saved_settings(running):
     assert bench.at("+CSDH?") == "\r\n+CSDH: 1\r\n" + OK
 
 
-def test_functions(bench):
+def test_functions(module_bench):
     """0 takes the card too, 4 only the radio; coming back replays the card's boot lines."""
-    bench.at("+CREG=1")
-    assert bench.at("+CFUN=4") == OK + "\r\n+CREG: 0\r\n"
-    assert bench.at("+CFUN?;+CPAS") == "\r\n+CFUN: 4\r\n\r\n+CPAS: 5\r\n" + OK
-    assert bench.at("+CMGS=15;E0") == "\r\n> "
-    assert bench.type("001100048192630000A705CF25287603\x1a") == "\r\n+CMS ERROR: 331\r\n"
-    assert bench.at("+CFUN=1") == OK + "\r\n+CREG: 2\r\n\r\n+CREG: 1\r\n"
-    assert bench.at("+CFUN=0") == OK + "\r\n+CREG: 0\r\n"
-    assert bench.at("+CPIN?") == "\r\n+CME ERROR: 14\r\n"
-    assert bench.at("+CFUN=1").startswith(OK + "\r\n+CPIN: READY\r\n")
-    assert bench.at("+CFUN=?") == "\r\n+CFUN: (0,1,4),(0,1)\r\n" + OK
-    assert bench.at("+CFUN=2") == "\r\nERROR\r\n"
-    assert [entry for entry in bench.air.log if entry in {"attach", "detach"}] == [
+    module_bench.at("+CREG=1")
+    assert module_bench.at("+CFUN=4") == OK + "\r\n+CREG: 0\r\n"
+    assert module_bench.at("+CFUN?;+CPAS") == "\r\n+CFUN: 4\r\n\r\n+CPAS: 5\r\n" + OK
+    assert module_bench.at("+CMGS=15;E0") == "\r\n> "
+    assert module_bench.type("001100048192630000A705CF25287603\x1a") == "\r\n+CMS ERROR: 331\r\n"
+    assert module_bench.at("+CFUN=1") == OK + "\r\n+CREG: 2\r\n\r\n+CREG: 1\r\n"
+    assert module_bench.at("+CFUN=0") == OK + "\r\n+CREG: 0\r\n"
+    assert module_bench.at("+CPIN?") == "\r\n+CME ERROR: 14\r\n"
+    assert module_bench.at("+CFUN=1").startswith(OK + "\r\n+CPIN: READY\r\n")
+    assert module_bench.at("+CFUN=?") == "\r\n+CFUN: (0,1,4),(0,1)\r\n" + OK
+    assert module_bench.at("+CFUN=2") == "\r\nERROR\r\n"
+    assert [entry for entry in module_bench.network.log if entry in {"attach", "detach"}] == [
         "attach",
         "detach",
         "attach",
@@ -112,9 +112,9 @@ def test_functions(bench):
     ]
 
 
-def test_a_card_that_was_unlocked_without_a_word_speaks_when_its_power_returns(fresh):
+def test_a_card_that_was_unlocked_without_a_word_speaks_when_its_power_returns(make_module_bench):
     """What +CFUN=1 replays does not depend on how quiet the start was."""
-    bench = fresh(sim=Sim(pin="1234"))
+    bench = make_module_bench(sim=SimCard(pin="1234"))
     bench.module.power_on()
     bench.at('E0+CPIN="1234"')
     bench.at("+CFUN=0")
@@ -126,18 +126,18 @@ def test_a_card_that_was_unlocked_without_a_word_speaks_when_its_power_returns(f
     assert bench.at("+CFUN=1") == OK + "\r\n+CPIN: READY\r\n\r\nSMS DONE\r\n"
 
 
-def test_the_radio_may_be_off_after_power_on(running):
+def test_the_radio_may_be_off_after_power_on(make_running_bench):
     """Then everything waits for +CFUN=1."""
-    bench = running(cfun=0)
+    bench = make_running_bench(cfun=0)
     assert bench.at("+CFUN?") == "\r\n+CFUN: 0\r\n" + OK
-    assert bench.air.log == []
+    assert bench.network.log == []
     bench.at("+CFUN=1")
-    assert bench.air.log == ["attach"]
+    assert bench.network.log == ["attach"]
 
 
-def test_makers_switches(running):
+def test_makers_switches(make_running_bench):
     """Restart and power-off under makers' names."""
-    bench = running(
+    bench = make_running_bench(
         restart_commands=("+CRESET",),
         power_off_commands=("+QPOWD",),
         power_off_code="POWERED DOWN",
@@ -150,32 +150,32 @@ def test_makers_switches(running):
     assert bench.at("+QPOWD=1") == OK + "\r\nPOWERED DOWN\r\n"
     assert bench.at("") == ""
     bench.module.power_on()
-    assert bench.module.ledger.boots == 4
+    assert bench.module.log.boot_count == 4
 
 
-def test_readiness(running):
+def test_readiness(make_running_bench):
     """+QINISTAT counts up."""
-    bench = running(readiness_command="+QINISTAT", messages_s=1.0, card_s=1.0)
+    bench = make_running_bench(readiness_command="+QINISTAT", messages_s=1.0, card_s=1.0)
     assert bench.at("+QINISTAT") == "\r\n+QINISTAT: 0\r\n" + OK
-    bench.time.pass_(1)
-    bench.take()
+    bench.time.advance(1)
+    bench.take_output()
     assert bench.at("+QINISTAT") == "\r\n+QINISTAT: 1\r\n" + OK
-    bench.time.pass_(1)
-    bench.take()
+    bench.time.advance(1)
+    bench.take_output()
     assert bench.at("+QINISTAT") == "\r\n+QINISTAT: 7\r\n" + OK
 
 
-@pytest.mark.parametrize("name", profile.names())
-def test_a_module_of_every_profile_boots(name, fresh):
+@pytest.mark.parametrize("name", profile.list_profiles())
+def test_a_module_of_every_profile_boots(name, make_module_bench):
     """Its last line is said, its messages work, it registers, it shows its card."""
-    device = profile.device(name)
-    bench = fresh(device=device)
+    device = profile.load_simulator_profile(name)
+    bench = make_module_bench(device=device)
     bench.module.power_on()
-    bench.time.pass_(60)
+    bench.time.advance(60)
     said = [line.replace("{card}", "READY") for line in device.boot + device.boot_card + device.boot_messages]
-    assert bench.take().decode().split("\r\n")[1::2] == said
+    assert bench.take_output().decode().split("\r\n")[1::2] == said
     assert bench.at("E0").endswith(OK)
     assert bench.at("+CPMS?").startswith("\r\n+CPMS: ")
     assert bench.module.attached
-    iccid = profile.driver(name).iccid_command or "AT+CCID"
+    iccid = profile.load_driver_profile(name).iccid_command or "AT+CCID"
     assert bench.sim.iccid in bench.at(iccid.removeprefix("AT"))

@@ -16,7 +16,7 @@ from hardware.sim.module.pty import Pty
 @pytest.fixture
 async def port(tmp_path):
     """A started pseudo-terminal behind a link, and what it has received."""
-    pty = Pty(tmp_path / "ports" / "modem", buffer=1000)
+    pty = Pty(tmp_path / "ports" / "modem", buffer_bytes=1000)
     pty.received = bytearray()
     pty.news = asyncio.Event()
 
@@ -98,7 +98,7 @@ async def test_a_client_may_leave_and_come_back(port):
         client.close()
         await until(port, word)
         await turn()
-        assert not port.connected
+        assert not port.is_open
     client = Client(port.link)
     port.write(b"still here")
     assert client.read_all() == b"still here"
@@ -112,7 +112,7 @@ async def test_several_clients_at_once(port):
     await until(port, b"a")
     first.close()
     await turn()
-    assert port.connected
+    assert port.is_open
     second.write(b"b")
     await until(port, b"b")
     port.write(b"answer")
@@ -123,7 +123,7 @@ async def test_several_clients_at_once(port):
 async def test_what_is_said_to_nobody_is_dropped(port):
     """While no client has the port open bytes are dropped and counted; the next client starts clean."""
     port.write(b"nobody hears this")
-    assert port.unheard == 17
+    assert port.unread_bytes == 17
     client = Client(port.link)
     assert client.read_all() == b""
     client.close()
@@ -162,15 +162,15 @@ async def test_a_client_that_does_not_read_blocks_nobody(port):
     sent = b"".join(b"%07d\n" % number for number in range(50_000))
     for start in range(0, len(sent), 80):
         port.write(sent[start : start + 80])
-    assert port.overrun > 0
+    assert port.overrun_bytes > 0
     assert len(port._pending) <= 1000
     got = bytearray()
     async with asyncio.timeout(5):
-        while len(got) + port.overrun < len(sent):
+        while len(got) + port.overrun_bytes < len(sent):
             await client.readable()
             got += client.read_all()
     assert got.startswith(sent[:4000])
-    assert len(got) + port.overrun == len(sent)
+    assert len(got) + port.overrun_bytes == len(sent)
     port.write(b"and on")
     assert client.read_all() == b"and on"
     client.close()
@@ -179,14 +179,14 @@ async def test_a_client_that_does_not_read_blocks_nobody(port):
 async def test_waiting_costs_nothing(port):
     """Without a client, and with a silent one, the event loop is not woken."""
     woken = 0
-    readable = port._readable
+    readable = port._read_available
 
     def count():
         nonlocal woken
         woken += 1
         readable()
 
-    asyncio.get_running_loop().add_reader(port._edge.fileno(), count)
+    asyncio.get_running_loop().add_reader(port._epoll.fileno(), count)
     client = Client(port.link)
     client.write(b"x")
     await until(port, b"x")
@@ -232,7 +232,7 @@ async def test_a_device_may_vanish_and_come_back(port):
     port.write(b"lost")
     port.plug()
     assert port.link.is_symlink()
-    assert port.unheard == 4
+    assert port.unread_bytes == 4
     again = Client(port.link)
     again.write(b"back")
     await until(port, b"back")

@@ -14,81 +14,81 @@ PDU = "001100048192630000A705CF25287603\x1a"
 @pytest.mark.parametrize(
     "line", ["AT\r", "at\r", "AT\n\r", "A T\r".replace(" ", ""), "xyzAT\r", "AAT\r", "\x1bAT\r"]
 )
-def test_the_prefix_begins_a_line(bench, line):
+def test_the_prefix_begins_a_line(module_bench, line):
     """AT or at, whatever stood before it."""
-    assert bench.type(line) == "\r\nOK\r\n"
+    assert module_bench.type(line) == "\r\nOK\r\n"
 
 
 @pytest.mark.parametrize("line", ["\r", "hello\r", "At\r", "aT\r", "A\r", "+++", "\x1a", "\x00\xff\r"])
-def test_what_is_no_line_is_ignored(bench, line):
+def test_what_is_no_line_is_ignored(module_bench, line):
     """No answer, and the next line is understood."""
-    assert bench.type(line) == ""
-    assert bench.at("") == "\r\nOK\r\n"
+    assert module_bench.type(line) == ""
+    assert module_bench.at("") == "\r\nOK\r\n"
 
 
-def test_echo_is_byte_for_byte(fresh):
+def test_echo_is_byte_for_byte(make_module_bench):
     """Also of what is not understood; nothing is added."""
-    bench = fresh()
+    bench = make_module_bench()
     bench.module.power_on()
-    bench.take()
+    bench.take_output()
     assert bench.type("AT\r") == "AT\r\r\nOK\r\n"
     assert bench.type("xy\n\r") == "xy\n\r"
     assert bench.type("ATE0\r") == "ATE0\r\r\nOK\r\n"
     assert bench.type("ATE\r") == "\r\nOK\r\n"
 
 
-def test_repetition(bench):
+def test_repetition(module_bench):
     """A/ executes the previous body at once, without a terminator; nothing before it is OK."""
-    assert bench.at("+CMEE?") == "\r\n+CMEE: 1\r\n\r\nOK\r\n"
-    assert bench.type("A/") == "\r\n+CMEE: 1\r\n\r\nOK\r\n"
-    assert bench.type("a/a/") == "\r\n+CMEE: 1\r\n\r\nOK\r\n" * 2
-    bench.module.reboot(loud=False)
-    bench.at("E0")
-    bench.module.terminal.reset()
-    assert bench.type("A/") == "\r\nOK\r\n"
+    assert module_bench.at("+CMEE?") == "\r\n+CMEE: 1\r\n\r\nOK\r\n"
+    assert module_bench.type("A/") == "\r\n+CMEE: 1\r\n\r\nOK\r\n"
+    assert module_bench.type("a/a/") == "\r\n+CMEE: 1\r\n\r\nOK\r\n" * 2
+    module_bench.module.reboot(loud=False)
+    module_bench.at("E0")
+    module_bench.module.command_reader.reset()
+    assert module_bench.type("A/") == "\r\nOK\r\n"
 
 
-def test_editing(bench):
+def test_editing(module_bench):
     """S5 deletes the last character, S3 ends the line; both can be changed."""
-    assert bench.type("AT+CMEF\b\bEE?\r") == "\r\n+CMEE: 1\r\n\r\nOK\r\n"
-    assert bench.type("AT\b\b\b\r") == "\r\nOK\r\n"
-    assert bench.at("S5=127") == "\r\nOK\r\n"
-    assert bench.type("AT+CMEX\x7fE?\r") == "\r\n+CMEE: 1\r\n\r\nOK\r\n"
-    assert bench.at("S3=59") == ";\nOK;\n"
-    assert bench.type("ATS3?;") == ";\n059;\n;\nOK;\n"
+    assert module_bench.type("AT+CMEF\b\bEE?\r") == "\r\n+CMEE: 1\r\n\r\nOK\r\n"
+    assert module_bench.type("AT\b\b\b\r") == "\r\nOK\r\n"
+    assert module_bench.at("S5=127") == "\r\nOK\r\n"
+    assert module_bench.type("AT+CMEX\x7fE?\r") == "\r\n+CMEE: 1\r\n\r\nOK\r\n"
+    assert module_bench.at("S3=59") == ";\nOK;\n"
+    assert module_bench.type("ATS3?;") == ";\n059;\n;\nOK;\n"
 
 
-def test_the_eighth_bit_does_not_count(bench):
+def test_the_eighth_bit_does_not_count(module_bench):
     """V.250 5.1."""
-    assert bench.type(bytes(byte | 0x80 for byte in b"AT\r")) == "\r\nOK\r\n"
+    assert module_bench.type(bytes(byte | 0x80 for byte in b"AT\r")) == "\r\nOK\r\n"
 
 
-def test_long_lines(bench):
+def test_long_lines(module_bench):
     """Several hundred characters are taken; a line without end costs no memory and gets its ERROR."""
-    assert bench.at("+CSCB=0," + '"' + "1," * 200 + '"') == "\r\nOK\r\n"
-    assert bench.at("+" + "x" * 100_000) == "\r\nERROR\r\n"
-    assert bench.type("A/") == "\r\nERROR\r\n"
-    assert bench.at("") == "\r\nOK\r\n"
+    assert module_bench.at("+CSCB=0," + '"' + "1," * 200 + '"') == "\r\nOK\r\n"
+    assert module_bench.at("+" + "x" * 100_000) == "\r\nERROR\r\n"
+    assert module_bench.type("A/") == "\r\nERROR\r\n"
+    assert module_bench.at("") == "\r\nOK\r\n"
 
 
-def test_commands_wait_for_the_one_before(bench):
+def test_commands_wait_for_the_one_before(module_bench):
     """What is typed while a message is on its way is looked at when its outcome is there, in order."""
-    bench.air.answers = False
-    assert bench.type(f"AT+CMGS=15\r{PDU}AT+CSQ\rAT+CMEE?\r") == "\r\n> "
-    bench.module.submitted(bench.air.token, None)
-    assert bench.take() == (
+    module_bench.network.answers = False
+    assert module_bench.type(f"AT+CMGS=15\r{PDU}AT+CSQ\rAT+CMEE?\r") == "\r\n> "
+    module_bench.module.submitted(module_bench.network.token, None)
+    assert module_bench.take_output() == (
         b"\r\n+CMGS: 0\r\n\r\nOK\r\n\r\n+CSQ: 21,99\r\n\r\nOK\r\n\r\n+CMEE: 1\r\n\r\nOK\r\n"
     )
 
 
-def test_the_receive_buffer_is_bounded(bench):
+def test_the_receive_buffer_is_bounded(module_bench):
     """What does not fit while a command is being executed is lost and counted."""
-    bench.air.answers = False
-    bench.type(f"AT+CMGS=15\r{PDU}")
-    bench.type("AT\r" + " " * 10_000)
-    assert bench.module.terminal.overrun == 10_003 - 4096
-    bench.module.submitted(bench.air.token, None)
-    assert bench.take() == b"\r\n+CMGS: 0\r\n\r\nOK\r\n\r\nOK\r\n"
+    module_bench.network.answers = False
+    module_bench.type(f"AT+CMGS=15\r{PDU}")
+    module_bench.type("AT\r" + " " * 10_000)
+    assert module_bench.module.command_reader.overrun_bytes == 10_003 - 4096
+    module_bench.module.submitted(module_bench.network.token, None)
+    assert module_bench.take_output() == b"\r\n+CMGS: 0\r\n\r\nOK\r\n\r\nOK\r\n"
 
 
 CONVERSATION = (
@@ -100,12 +100,12 @@ CONVERSATION = (
 
 
 @pytest.mark.parametrize("seed", [None, 0, *range(1, 30)])
-def test_the_way_of_cutting_changes_nothing(running, seed):
+def test_the_way_of_cutting_changes_nothing(make_running_bench, seed):
     """Whole, byte by byte, or at random: the same bytes come back."""
-    whole = running()
+    whole = make_running_bench()
     whole.deliver()
     expected = whole.type(CONVERSATION)
-    bench = running()
+    bench = make_running_bench()
     bench.deliver()
     said, place, dice = "", 0, random.Random(seed)
     while place < len(CONVERSATION):
@@ -113,33 +113,33 @@ def test_the_way_of_cutting_changes_nothing(running, seed):
         said += bench.type(CONVERSATION[place : place + size])
         place += size
     assert said == expected
-    assert bench.air.log == whole.air.log
+    assert bench.network.log == whole.network.log
 
 
-def test_text_entry_in_text_mode(bench):
+def test_text_entry_in_text_mode(module_bench):
     """A carriage return draws another prompt, a backspace deletes, a line feed belongs to the text."""
-    bench.at("+CMGF=1")
-    assert bench.type('AT+CMGS="2936"\r') == "\r\n> "
-    assert bench.type("\nab\rcx\bd\x1a") == "\r\n> \r\n+CMGS: 0\r\n\r\nOK\r\n"
-    assert bench.air.log[-1][1].endswith("06" + packed("\nab\rcd"))
+    module_bench.at("+CMGF=1")
+    assert module_bench.type('AT+CMGS="2936"\r') == "\r\n> "
+    assert module_bench.type("\nab\rcx\bd\x1a") == "\r\n> \r\n+CMGS: 0\r\n\r\nOK\r\n"
+    assert module_bench.network.log[-1][1].endswith("06" + packed("\nab\rcd"))
 
 
 def packed(text):
     return UserData.of(text).octets.hex().upper()
 
 
-def test_escape_without_a_prompt_gets_no_answer(bench):
+def test_escape_without_a_prompt_gets_no_answer(module_bench):
     """To clear an unknown state: ESC, then AT."""
-    assert bench.type("\x1b") == ""
-    assert bench.type("AT\r") == "\r\nOK\r\n"
-    bench.at("+CMGS=15")
-    assert bench.type("\x1b") == "\r\nOK\r\n"
-    assert bench.type("AT\r") == "\r\nOK\r\n"
+    assert module_bench.type("\x1b") == ""
+    assert module_bench.type("AT\r") == "\r\nOK\r\n"
+    module_bench.at("+CMGS=15")
+    assert module_bench.type("\x1b") == "\r\nOK\r\n"
+    assert module_bench.type("AT\r") == "\r\nOK\r\n"
 
 
-def test_endless_text_costs_no_memory(bench):
+def test_endless_text_costs_no_memory(module_bench):
     """What is beyond the longest text is not kept; the command fails at its end."""
-    bench.at("+CMGS=15")
-    bench.type("0" * 1_000_000)
-    assert len(bench.module.terminal._entry.text) < 5000
-    assert bench.type("\x1a") == "\r\n+CMS ERROR: 304\r\n"
+    module_bench.at("+CMGS=15")
+    module_bench.type("0" * 1_000_000)
+    assert len(module_bench.module.command_reader._text_entry.text) < 5000
+    assert module_bench.type("\x1a") == "\r\n+CMS ERROR: 304\r\n"

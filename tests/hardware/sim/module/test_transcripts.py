@@ -9,7 +9,7 @@ import pytest
 FOLDER = Path(__file__).parent / "transcripts"
 
 
-def steps(text):
+def parse_steps(text):
     """Pairs of what happens and what the module says to it, in the notation of the files."""
     happening, said, pairs = None, "", []
     for line in text.splitlines():
@@ -24,43 +24,43 @@ def steps(text):
     return [*pairs, (happening, said)][1:]
 
 
-def octets(notation):
+def unescape(notation):
     """`\\r`, `\\n`, `\\x1a`, `\\x20` stand for single bytes."""
     return notation.encode("latin-1").decode("unicode_escape")
 
 
-def happen(bench, what):
+def perform_step(bench, what):
     sign, rest = what
     if sign == ">":
-        return bench.type(octets(rest))
+        return bench.type(unescape(rest))
     word, _, argument = rest.partition(" ")
     match word:
         case "deliver":
             return bench.deliver(argument)
         case "network-refuses":
-            bench.air.cause = int(argument) if argument else None
+            bench.network.cause = int(argument) if argument else None
         case "registration":
-            bench.air.stat = int(argument)
-            bench.module.registration(bench.air.stat)
+            bench.network.stat = int(argument)
+            bench.module.set_registration(bench.network.stat)
         case "reference":
             bench.sim.last_message_reference = (int(argument) - 1) % 256
         case "pin":
-            bench.sim.pin, bench.sim.asks_pin = argument, True
-            bench.module.card.power_down()
-            bench.module.card.power_up()
+            bench.sim.pin, bench.sim.pin_enabled = argument, True
+            bench.module.sim_access.power_down()
+            bench.module.sim_access.power_up()
         case "network-searches":
-            bench.air.stat = 2
+            bench.network.stat = 2
         case _:
             raise ValueError(rest)
-    return bench.take().decode("latin-1")
+    return bench.take_output().decode("latin-1")
 
 
 @pytest.mark.parametrize("path", sorted(FOLDER.glob("*.txt")), ids=lambda path: path.stem)
-def test_transcript(path, running):
+def test_transcript(path, make_running_bench):
     """What the module says to each step is exactly what the transcript shows."""
-    bench = running()
-    for what, said in steps(path.read_text()):
-        assert (what, happen(bench, what)) == (what, octets(said))
+    bench = make_running_bench()
+    for what, said in parse_steps(path.read_text()):
+        assert (what, perform_step(bench, what)) == (what, unescape(said))
 
 
 def test_all_transcripts_are_there():

@@ -15,7 +15,7 @@ from hardware.sim.service.product import PRODUCTS
 from hardware.sim.service.resource import ServiceSim
 from hardware.sim.service.service import CommandService
 
-BEGINNING = datetime(2026, 11, 22, 12, 0, 0, tzinfo=UTC)
+START_TIME = datetime(2026, 11, 22, 12, 0, 0, tzinfo=UTC)
 
 
 class VirtualTime:
@@ -29,15 +29,15 @@ class VirtualTime:
     def time(self):
         return self._now
 
-    def wall(self):
-        return BEGINNING + timedelta(seconds=self._now)
+    def wall_clock(self):
+        return START_TIME + timedelta(seconds=self._now)
 
     def call_later(self, delay, callback, *args):
-        call = _Call(callback, args)
+        call = _ScheduledCall(callback, args)
         heapq.heappush(self._calls, (self._now + delay, next(self._order), call))
         return call
 
-    def pass_time(self, seconds):
+    def advance(self, seconds):
         """Make all calls that fall into the next seconds, in order."""
         end = self._now + seconds
         while self._calls and self._calls[0][0] <= end:
@@ -51,7 +51,7 @@ class VirtualTime:
         return sum(1 for _, _, call in self._calls if not call.cancelled)
 
 
-class _Call:
+class _ScheduledCall:
     def __init__(self, callback, args):
         self.callback, self.args, self.cancelled = callback, args, False
 
@@ -59,7 +59,7 @@ class _Call:
         self.cancelled = True
 
 
-class FakeStation:
+class FakeMobileStation:
     """A `Station` that answers each delivery with the next of `answers`, then with RP-ACK.
 
     An answer is None for RP-ACK, a cause, or "silence".
@@ -71,8 +71,8 @@ class FakeStation:
         self.attached = False
         self.answers = list(answers)
         self.received = []
-        self.references = []
-        self.outcomes = []
+        self.delivery_references = []
+        self.submit_results = []
         self.service_centre = None
         if attach:
             self.attach()
@@ -87,7 +87,7 @@ class FakeStation:
         self.network.detach(self)
 
     def deliver(self, reference, service_centre, tpdu):
-        self.references.append(reference)
+        self.delivery_references.append(reference)
         self.service_centre = service_centre
         self.received.append(pdu.decode(tpdu, direction="mt", sca=False))
         answer = self.answers.pop(0) if self.answers else None
@@ -95,13 +95,13 @@ class FakeStation:
             self.network.acknowledge(self, reference, answer)
 
     def submitted(self, token, cause):
-        self.outcomes.append((token, cause))
+        self.submit_results.append((token, cause))
 
     def submit(self, tpdu, token=1):
         octets = tpdu if isinstance(tpdu, bytes) else pdu.encode(tpdu, sca=False).octets
         self.network.submit(self, token, octets)
 
-    def say(self, content, to="000", **fields):
+    def send_text(self, content, to="000", **fields):
         """Submit a text or octets, in as many parts as it needs."""
         for token, part in enumerate(pdu.segment(content, reference=7), start=1):
             address = pdu.Address.parse(to)
@@ -112,35 +112,35 @@ class FakeStation:
         return [message.text for message in self.received]
 
 
-class World:
+class NetworkBench:
     """A network with the three services under virtual time, a SIM for each, and every event."""
 
     def __init__(self, *, timing=None, rules=None):
         self.time = VirtualTime()
         self.events = []
-        self.network = SimulatedNetwork(self.time, self.time.wall, self.events.append, timing=timing)
+        self.network = SimulatedNetwork(self.time, self.time.wall_clock, self.events.append, timing=timing)
         rng = random.Random(1)
         self.services = {
-            name: CommandService(product, self.network, self.time.wall, rng, self.events.append, rules=rules)
+            name: CommandService(product, self.network, self.time.wall_clock, rng, self.events.append, rules=rules)
             for name, product in PRODUCTS.items()
         }
         self.sims = {}
         for index, (name, service) in enumerate(self.services.items()):
             sim = ServiceSim(
-                sid=f"{service.product.sim_prefix}{index:032x}",
+                sid=f"{service.product.sim_sid_prefix}{index:032x}",
                 unique_name=f"sim-{name}",
                 imsi=f"00101000000000{index}",
             )
             service.add_sim(sim, f"44770090010{index}")
             self.sims[name] = sim
 
-    def station(self, name, **how):
-        return FakeStation(self.network, self.sims[name].imsi, **how)
+    def add_station(self, name, **how):
+        return FakeMobileStation(self.network, self.sims[name].imsi, **how)
 
-    def pass_time(self, seconds):
-        self.time.pass_time(seconds)
+    def advance(self, seconds):
+        self.time.advance(seconds)
 
-    def kinds(self):
+    def take_event_kinds(self):
         """The events so far, by kind; forgets them."""
         kinds = [str(event.kind) for event in self.events]
         self.events.clear()
@@ -148,10 +148,10 @@ class World:
 
 
 @pytest.fixture
-def make_world():
-    return World
+def make_network_bench():
+    return NetworkBench
 
 
 @pytest.fixture
-def world():
-    return World()
+def network_bench():
+    return NetworkBench()

@@ -6,12 +6,12 @@ import pytest
 
 import pdu
 from hardware.sim.network.line import NetworkTiming
-from hardware.sim.radio import MEMORY_EXCEEDED, MEMORY_EXCEEDED_FCS
+from hardware.sim.radio import RP_MEMORY_EXCEEDED, FCS_MEMORY_EXCEEDED
 
-DAY = 86400
+DAY_S = 86400
 
 
-class Outcome:
+class RecordingListener:
     def __init__(self):
         self.calls = []
 
@@ -26,243 +26,243 @@ class Outcome:
 
 
 @pytest.fixture
-def send(world):
+def send(network_bench):
     """Sends a text to the Super SIM, answers its outcome."""
 
     def send(text, **how):
-        outcome = Outcome()
-        sim = world.sims["super-sim"]
+        outcome = RecordingListener()
+        sim = network_bench.sims["super-sim"]
         (part,) = pdu.segment(text)
-        world.network.send(sim.imsi, pdu.Address.parse("000"), part, body=text, outcome=outcome, **how)
+        network_bench.network.send(sim.imsi, pdu.Address.parse("000"), part, body=text, outcome=outcome, **how)
         return outcome
 
     return send
 
 
-def test_an_attached_module_gets_the_message_and_its_acknowledgement_ends_it(world, send):
+def test_an_attached_module_gets_the_message_and_its_acknowledgement_ends_it(network_bench, send):
     """One attempt, with the sender's digits, the time of the wall clock and the service centre's address."""
-    station = world.station("super-sim")
+    station = network_bench.add_station("super-sim")
     outcome = send("led on")
-    world.pass_time(1)
+    network_bench.advance(1)
     (message,) = station.received
     assert (message.text, str(message.originating_address)) == ("led on", "000")
     assert message.originating_address.type_of_address == 0x81
     assert message.service_centre_timestamp.time.isoformat() == "2026-11-22T12:00:00+00:00"
     assert str(station.service_centre) == "+447700900000"
     assert outcome.calls == ["attempted", "acknowledged"]
-    assert world.kinds() == ["attached", "handed", "offered", "acknowledged"]
-    assert world.network.waiting(station.imsi) == 0
+    assert network_bench.take_event_kinds() == ["attached", "handed", "offered", "acknowledged"]
+    assert network_bench.network.count_waiting(station.imsi) == 0
 
 
-def test_a_message_waits_for_a_module_that_is_not_attached(world, send):
+def test_a_message_waits_for_a_module_that_is_not_attached(network_bench, send):
     """Store and forward: it comes when the module attaches, with the time at which it was sent."""
     outcome = send("wait")
-    world.pass_time(3600)
+    network_bench.advance(3600)
     assert outcome.calls == []
-    station = world.station("super-sim")
-    world.pass_time(1)
+    station = network_bench.add_station("super-sim")
+    network_bench.advance(1)
     assert station.texts == ["wait"]
     assert station.received[0].service_centre_timestamp.time.hour == 12
     assert outcome.calls == ["attempted", "acknowledged"]
 
 
-def test_one_message_is_in_the_air_at_a_time_and_the_order_is_kept(world, send):
+def test_one_message_is_in_the_air_at_a_time_and_the_order_is_kept(network_bench, send):
     """The second is offered when the first is answered; TP-MMS tells that more wait."""
-    station = world.station("super-sim", answers=["silence"])
+    station = network_bench.add_station("super-sim", answers=["silence"])
     for text in ("one", "two", "three"):
         send(text)
-    world.pass_time(1)
+    network_bench.advance(1)
     assert station.texts == ["one"]
-    world.network.acknowledge(station, station.references[0], None)
-    world.pass_time(1)
+    network_bench.network.acknowledge(station, station.delivery_references[0], None)
+    network_bench.advance(1)
     assert station.texts == ["one", "two", "three"]
     assert [message.more_messages for message in station.received] == [True, True, False]
-    assert len(set(station.references)) == 3
+    assert len(set(station.delivery_references)) == 3
 
 
-@pytest.mark.parametrize("cause", [MEMORY_EXCEEDED, MEMORY_EXCEEDED_FCS])
-def test_a_full_module_is_left_alone_until_it_has_memory(world, send, cause):
+@pytest.mark.parametrize("cause", [RP_MEMORY_EXCEEDED, FCS_MEMORY_EXCEEDED])
+def test_a_full_module_is_left_alone_until_it_has_memory(network_bench, send, cause):
     """Nothing else is offered meanwhile; after RP-SMMA all comes, in order."""
-    station = world.station("super-sim", answers=[cause])
+    station = network_bench.add_station("super-sim", answers=[cause])
     first, second = send("one"), send("two")
-    world.pass_time(20)
+    network_bench.advance(20)
     assert station.texts == ["one"]
     assert first.calls == ["attempted"]
-    world.network.memory_available(station)
-    world.pass_time(1)
+    network_bench.network.memory_available(station)
+    network_bench.advance(1)
     assert station.texts == ["one", "one", "two"]
     assert first.calls == ["attempted", "attempted", "acknowledged"]
     assert second.calls == ["attempted", "acknowledged"]
 
 
-def test_a_full_module_that_never_says_so_is_tried_again_all_the_same(world, send):
+def test_a_full_module_that_never_says_so_is_tried_again_all_the_same(network_bench, send):
     """RP-SMMA can get lost; the wait of the message ends the silence."""
-    station = world.station("super-sim", answers=[MEMORY_EXCEEDED])
+    station = network_bench.add_station("super-sim", answers=[RP_MEMORY_EXCEEDED])
     send("one")
-    world.pass_time(29)
+    network_bench.advance(29)
     assert station.texts == ["one"]
-    world.pass_time(2)
+    network_bench.advance(2)
     assert station.texts == ["one", "one"]
 
 
-def test_a_refused_message_comes_again_after_waits_that_grow(world, send):
+def test_a_refused_message_comes_again_after_waits_that_grow(network_bench, send):
     """Another error than full memory holds up this message and not the others."""
-    station = world.station("super-sim", answers=[111, None, 0xFF, 111])
+    station = network_bench.add_station("super-sim", answers=[111, None, 0xFF, 111])
     send("bad")
     send("good")
-    world.pass_time(1)
+    network_bench.advance(1)
     assert station.texts == ["bad", "good"]
-    world.pass_time(30)
+    network_bench.advance(30)
     assert station.texts == ["bad", "good", "bad"]
-    world.pass_time(119)
+    network_bench.advance(119)
     assert len(station.texts) == 3
-    world.pass_time(2)
+    network_bench.advance(2)
     assert len(station.texts) == 4
-    world.pass_time(600)
+    network_bench.advance(600)
     assert station.texts == ["bad", "good", "bad", "bad", "bad"]
-    assert world.network.waiting(station.imsi) == 0
+    assert network_bench.network.count_waiting(station.imsi) == 0
 
 
-def test_silence_of_the_module_is_a_failed_attempt(world, send):
+def test_silence_of_the_module_is_a_failed_attempt(network_bench, send):
     """After the network's time the message is put off, the late answer counts for nothing."""
-    station = world.station("super-sim", answers=["silence", "silence"])
+    station = network_bench.add_station("super-sim", answers=["silence", "silence"])
     outcome = send("one")
-    world.pass_time(41)
-    world.network.acknowledge(station, station.references[0], None)
+    network_bench.advance(41)
+    network_bench.network.acknowledge(station, station.delivery_references[0], None)
     assert outcome.calls == ["attempted"]
-    world.pass_time(30)
+    network_bench.advance(30)
     assert station.texts == ["one", "one"]
-    assert "unanswered" in world.kinds()
+    assert "unanswered" in network_bench.take_event_kinds()
 
 
-def test_a_late_answer_is_not_taken_for_that_of_the_next_message(world, send):
+def test_a_late_answer_is_not_taken_for_that_of_the_next_message(network_bench, send):
     """The reference tells them apart."""
-    station = world.station("super-sim", answers=["silence", "silence"])
+    station = network_bench.add_station("super-sim", answers=["silence", "silence"])
     first, second = send("one"), send("two")
-    world.pass_time(41)
+    network_bench.advance(41)
     assert station.texts == ["one", "two"]
-    world.network.acknowledge(station, station.references[0], None)
+    network_bench.network.acknowledge(station, station.delivery_references[0], None)
     assert (first.calls, second.calls) == (["attempted"], ["attempted"])
 
 
-def test_a_lost_acknowledgement_brings_the_same_message_again(world, send):
+def test_a_lost_acknowledgement_brings_the_same_message_again(network_bench, send):
     """The second copy has the same octets, the service centre timestamp included, and is the last."""
-    station = world.station("super-sim")
-    world.network.lose_acknowledgements(station.imsi)
+    station = network_bench.add_station("super-sim")
+    network_bench.network.lose_acknowledgements(station.imsi)
     outcome = send("once")
-    world.pass_time(30)
+    network_bench.advance(30)
     assert outcome.calls == ["attempted"]
-    world.pass_time(DAY)
+    network_bench.advance(DAY_S)
     first, second = station.received
     assert first == second
     assert outcome.calls == ["attempted", "attempted", "acknowledged"]
-    assert "acknowledgement_lost" in world.kinds()
+    assert "acknowledgement_lost" in network_bench.take_event_kinds()
 
 
-def test_a_module_that_goes_away_with_a_message_in_the_air_gets_it_again(world, send):
+def test_a_module_that_goes_away_with_a_message_in_the_air_gets_it_again(network_bench, send):
     """Nobody knows whether it had arrived."""
-    station = world.station("super-sim", answers=["silence"])
+    station = network_bench.add_station("super-sim", answers=["silence"])
     send("one")
-    world.pass_time(1)
+    network_bench.advance(1)
     station.detach()
     station.attach()
-    world.pass_time(1)
+    network_bench.advance(1)
     assert station.texts == ["one", "one"]
 
 
-def test_after_its_validity_a_message_is_given_up(world, send):
+def test_after_its_validity_a_message_is_given_up(network_bench, send):
     """24 hours without an attempt, and without a success."""
     never = send("never tried")
-    world.pass_time(DAY + 1)
+    network_bench.advance(DAY_S + 1)
     assert never.calls == ["gave up"]
-    station = world.station("super-sim", answers=["silence"] * 100)
+    station = network_bench.add_station("super-sim", answers=["silence"] * 100)
     silent = send("never answered")
-    world.pass_time(DAY + 100)
+    network_bench.advance(DAY_S + 100)
     assert silent.calls[-1] == "gave up"
     assert set(silent.calls[:-1]) == {"attempted"}
-    assert world.network.waiting(station.imsi) == 0
-    assert world.time.pending == 0
+    assert network_bench.network.count_waiting(station.imsi) == 0
+    assert network_bench.time.pending == 0
 
 
-def test_a_message_that_expires_in_the_air_may_still_be_acknowledged(make_world):
+def test_a_message_that_expires_in_the_air_may_still_be_acknowledged(make_network_bench):
     """The attempt under way is finished, and no other begins."""
-    world = make_world(timing=NetworkTiming(validity=10))
-    station = world.station("super-sim", answers=["silence", "silence"])
-    outcomes = [Outcome(), Outcome()]
+    world = make_network_bench(timing=NetworkTiming(validity_s=10))
+    station = world.add_station("super-sim", answers=["silence", "silence"])
+    outcomes = [RecordingListener(), RecordingListener()]
     for text, outcome in zip(("one", "two"), outcomes, strict=True):
         (part,) = pdu.segment(text)
         world.network.send(station.imsi, pdu.Address.parse("000"), part, outcome=outcome)
-        world.pass_time(9.5)
-    world.pass_time(5)
+        world.advance(9.5)
+    world.advance(5)
     assert outcomes[0].calls == ["attempted"]
-    world.network.acknowledge(station, station.references[0], None)
-    world.pass_time(100)
+    world.network.acknowledge(station, station.delivery_references[0], None)
+    world.advance(100)
     assert outcomes[0].calls == ["attempted", "acknowledged"]
     assert outcomes[1].calls == ["gave up"]
 
 
 @pytest.mark.parametrize("detaches", [False, True])
-def test_a_message_that_expired_in_the_air_has_no_further_attempt(make_world, detaches):
+def test_a_message_that_expired_in_the_air_has_no_further_attempt(make_network_bench, detaches):
     """Neither after silence nor when the module goes away and comes back."""
-    world = make_world(timing=NetworkTiming(validity=10))
-    station = world.station("super-sim", answers=["silence"] * 9)
-    outcome = Outcome()
+    world = make_network_bench(timing=NetworkTiming(validity_s=10))
+    station = world.add_station("super-sim", answers=["silence"] * 9)
+    outcome = RecordingListener()
     world.network.send(station.imsi, pdu.Address.parse("000"), *pdu.segment("one"), outcome=outcome)
-    world.pass_time(11)
+    world.advance(11)
     if detaches:
         station.detach()
         station.attach()
-    world.pass_time(DAY)
+    world.advance(DAY_S)
     assert outcome.calls == ["attempted", "gave up"]
-    assert world.network.waiting(station.imsi) == 0
+    assert world.network.count_waiting(station.imsi) == 0
 
 
-def test_without_store_and_forward_nothing_outlives_the_attachment(world, send):
+def test_without_store_and_forward_nothing_outlives_the_attachment(network_bench, send):
     """What waits for its turn when the module goes away is given up, as is what is in the air."""
-    station = world.station("super-sim", answers=["silence"])
+    station = network_bench.add_station("super-sim", answers=["silence"])
     outcomes = [send(text, keep=False) for text in ("one", "two")]
     kept = send("three")
-    world.pass_time(1)
+    network_bench.advance(1)
     station.detach()
     assert [outcome.calls for outcome in outcomes] == [["attempted", "gave up"], ["gave up"]]
     station.attach()
-    world.pass_time(1)
+    network_bench.advance(1)
     assert station.texts == ["one", "three"]
     assert kept.calls == ["attempted", "acknowledged"]
 
 
-def test_without_store_and_forward_a_full_module_is_tried_all_the_same(world, send):
+def test_without_store_and_forward_a_full_module_is_tried_all_the_same(network_bench, send):
     """Others wait for memory; what cannot wait has its one attempt now."""
-    station = world.station("super-sim", answers=[MEMORY_EXCEEDED, MEMORY_EXCEEDED])
+    station = network_bench.add_station("super-sim", answers=[RP_MEMORY_EXCEEDED, RP_MEMORY_EXCEEDED])
     send("kept")
-    world.pass_time(1)
+    network_bench.advance(1)
     outcome = send("now", keep=False)
-    world.pass_time(1)
+    network_bench.advance(1)
     assert station.texts == ["kept", "now"]
     assert outcome.calls == ["attempted", "gave up"]
 
 
-def test_without_store_and_forward_a_message_needs_the_module_now(world, send):
+def test_without_store_and_forward_a_message_needs_the_module_now(network_bench, send):
     """Not attached, refused, silent: each is the end."""
     absent = send("absent", keep=False)
-    world.pass_time(1)
+    network_bench.advance(1)
     assert absent.calls == ["gave up"]
-    station = world.station("super-sim", answers=[MEMORY_EXCEEDED, "silence"])
+    station = network_bench.add_station("super-sim", answers=[RP_MEMORY_EXCEEDED, "silence"])
     refused = send("refused", keep=False)
-    world.pass_time(1)
+    network_bench.advance(1)
     silent = send("silent", keep=False)
-    world.pass_time(100)
+    network_bench.advance(100)
     for outcome in (refused, silent):
         assert outcome.calls == ["attempted", "gave up"]
-    world.pass_time(DAY)
+    network_bench.advance(DAY_S)
     assert station.texts == ["refused", "silent"]
 
 
-def test_a_closed_network_leaves_no_call_behind(world, send):
+def test_a_closed_network_leaves_no_call_behind(network_bench, send):
     """What was put off is cancelled."""
     send("one")
-    world.pass_time(1)
-    world.network.close()
-    assert world.time.pending == 0
+    network_bench.advance(1)
+    network_bench.network.close()
+    assert network_bench.time.pending == 0
     send("two")
-    assert world.time.pending == 0
+    assert network_bench.time.pending == 0

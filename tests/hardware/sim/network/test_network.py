@@ -10,136 +10,136 @@ FROM = pdu.Address.parse("+15557654321")
 
 
 @pytest.mark.parametrize(("name", "stat"), [("super-sim", 5), ("programmable-wireless", 1)])
-def test_a_known_sim_registers(world, name, stat):
+def test_a_known_sim_registers(network_bench, name, stat):
     """A Super SIM is a guest everywhere, the other is at home."""
-    station = world.station(name)
+    station = network_bench.add_station(name)
     assert station.stat == stat
-    assert world.network.reachable(station.imsi)
+    assert network_bench.network.is_reachable(station.imsi)
     station.detach()
-    assert not world.network.reachable(station.imsi)
-    assert world.kinds() == ["attached", "detached"]
+    assert not network_bench.network.is_reachable(station.imsi)
+    assert network_bench.take_event_kinds() == ["attached", "detached"]
 
 
-def test_an_unknown_sim_is_denied(world):
+def test_an_unknown_sim_is_denied(network_bench):
     """<stat> 3, and nothing it submits is taken: unidentified subscriber."""
-    station = type(world.station("super-sim"))(world.network, "999999999999999")
+    station = type(network_bench.add_station("super-sim"))(network_bench.network, "999999999999999")
     assert station.stat == 3
-    station.say("hello")
-    world.pass_time(1)
-    assert station.outcomes == [(1, 28)]
+    station.send_text("hello")
+    network_bench.advance(1)
+    assert station.submit_results == [(1, 28)]
 
 
-def test_a_second_module_with_the_same_sim_takes_the_place_of_the_first(world):
+def test_a_second_module_with_the_same_sim_takes_the_place_of_the_first(network_bench):
     """Messages go to the newest; what the old one answers counts for nothing."""
-    old, new = world.station("super-sim"), world.station("super-sim")
-    world.network.send(old.imsi, FROM, *pdu.segment("hello"))
-    world.pass_time(1)
+    old, new = network_bench.add_station("super-sim"), network_bench.add_station("super-sim")
+    network_bench.network.send(old.imsi, FROM, *pdu.segment("hello"))
+    network_bench.advance(1)
     assert (old.texts, new.texts) == ([], ["hello"])
     old.detach()
-    assert world.network.reachable(new.imsi)
+    assert network_bench.network.is_reachable(new.imsi)
     new.answers = ["silence", 22]
     for text in ("one", "two"):
-        world.network.send(new.imsi, FROM, *pdu.segment(text))
-    world.pass_time(1)
-    world.network.acknowledge(old, new.references[-1], None)
-    world.pass_time(1)
+        network_bench.network.send(new.imsi, FROM, *pdu.segment(text))
+    network_bench.advance(1)
+    network_bench.network.acknowledge(old, new.references[-1], None)
+    network_bench.advance(1)
     assert new.texts[1:] == ["one"]
-    world.network.acknowledge(new, new.references[-1], None)
-    world.pass_time(1)
-    world.network.memory_available(old)
-    world.pass_time(1)
+    network_bench.network.acknowledge(new, new.references[-1], None)
+    network_bench.advance(1)
+    network_bench.network.memory_available(old)
+    network_bench.advance(1)
     assert new.texts[1:] == ["one", "two"]
 
 
-def test_a_module_with_another_card_gets_nothing_of_the_first(world):
+def test_a_module_with_another_card_gets_nothing_of_the_first(network_bench):
     """What is sent to the old SIM waits, what is sent to the new one comes."""
-    station = world.station("super-sim")
-    old, station.imsi = station.imsi, world.sims["programmable-wireless"].imsi
+    station = network_bench.add_station("super-sim")
+    old, station.imsi = station.imsi, network_bench.sims["programmable-wireless"].imsi
     station.attach()
-    world.network.send(old, FROM, *pdu.segment("old"))
-    world.network.send(station.imsi, FROM, *pdu.segment("new"))
-    world.pass_time(1)
+    network_bench.network.send(old, FROM, *pdu.segment("old"))
+    network_bench.network.send(station.imsi, FROM, *pdu.segment("new"))
+    network_bench.advance(1)
     assert station.texts == ["new"]
-    assert not world.network.reachable(old)
+    assert not network_bench.network.is_reachable(old)
 
 
-def test_out_of_coverage_nothing_comes_and_nothing_goes(world):
+def test_out_of_coverage_nothing_comes_and_nothing_goes(network_bench):
     """A submit is refused as a network out of order, a message waits, a new registration finds no network."""
-    station = world.station("super-sim")
-    world.network.cover(station.imsi, covered=False)
-    world.network.send(station.imsi, FROM, *pdu.segment("hello"))
-    station.say("hello")
-    world.pass_time(10)
-    assert (station.texts, station.outcomes) == ([], [(1, 38)])
+    station = network_bench.add_station("super-sim")
+    network_bench.network.set_coverage(station.imsi, covered=False)
+    network_bench.network.send(station.imsi, FROM, *pdu.segment("hello"))
+    station.send_text("hello")
+    network_bench.advance(10)
+    assert (station.texts, station.submit_results) == ([], [(1, 38)])
     assert station.attach() == 2
-    world.network.cover(station.imsi, covered=True)
+    network_bench.network.set_coverage(station.imsi, covered=True)
     assert station.attach() == 5
-    world.pass_time(10)
+    network_bench.advance(10)
     assert station.texts == ["hello"]
 
 
-def test_back_in_coverage_what_waited_comes_at_once(world):
+def test_back_in_coverage_what_waited_comes_at_once(network_bench):
     """Also to a module that never noticed; a second call changes nothing."""
-    station = world.station("super-sim")
+    station = network_bench.add_station("super-sim")
     for covered in (False, False, True, True):
-        world.network.cover(station.imsi, covered=covered)
-        world.network.send(station.imsi, FROM, *pdu.segment(str(covered)))
-        world.pass_time(1)
+        network_bench.network.set_coverage(station.imsi, covered=covered)
+        network_bench.network.send(station.imsi, FROM, *pdu.segment(str(covered)))
+        network_bench.advance(1)
     assert station.texts == ["False", "False", "True", "True"]
-    assert [kind for kind in world.kinds() if kind in ("attached", "detached")] == [
+    assert [kind for kind in network_bench.take_event_kinds() if kind in ("attached", "detached")] == [
         "attached",
         "detached",
         "attached",
     ]
 
 
-def test_a_submit_is_acknowledged_and_written_to_the_ledger(world):
+def test_a_submit_is_acknowledged_and_written_to_the_ledger(network_bench):
     """RP-ACK with the token; the ledger has text, destination and time."""
-    station = world.station("super-sim")
-    station.say("21.5 {C}", to="000")
-    assert station.outcomes == []
-    world.pass_time(1)
-    assert station.outcomes == [(1, None)]
-    (message,) = world.network.ledger
+    station = network_bench.add_station("super-sim")
+    station.send_text("21.5 {C}", to="000")
+    assert station.submit_results == []
+    network_bench.advance(1)
+    assert station.submit_results == [(1, None)]
+    (message,) = network_bench.network.mo_messages
     assert (message.body, str(message.destination), message.parts) == ("21.5 {C}", "000", 1)
     assert message.at.isoformat() == "2026-11-22T12:00:00.050000+00:00"
 
 
 @pytest.mark.parametrize("content", ["x" * 400, "\N{SNOWMAN} " * 100, bytes(range(256)) * 2])
-def test_a_long_message_is_joined(world, content):
+def test_a_long_message_is_joined(network_bench, content):
     """Each part is acknowledged, one message is handed on."""
-    station = world.station("super-sim")
-    station.say(content)
-    world.pass_time(1)
-    (message,) = world.network.ledger
+    station = network_bench.add_station("super-sim")
+    station.send_text(content)
+    network_bench.advance(1)
+    (message,) = network_bench.network.mo_messages
     assert message.body == content
     assert message.parts > 1
-    assert [cause for _, cause in station.outcomes] == [None] * message.parts
+    assert [cause for _, cause in station.submit_results] == [None] * message.parts
 
 
-def test_parts_may_come_in_any_order_and_twice_and_from_two_sims(world):
+def test_parts_may_come_in_any_order_and_twice_and_from_two_sims(network_bench):
     """The number of the part decides; SIMs do not mix."""
-    stations = [world.station("super-sim"), world.station("programmable-wireless")]
+    stations = [network_bench.add_station("super-sim"), network_bench.add_station("programmable-wireless")]
     texts = ["a" * 200 + "b" * 200, "c" * 200 + "d" * 200]
     for order in ((2, 0), (2, 1), (1, 0)):
         for station, text in zip(stations, texts, strict=True):
             for place in order:
                 part = pdu.segment(text, reference=9)[place]
                 station.submit(pdu.Submit(destination_address=pdu.Address.parse("2936"), user_data=part))
-    world.pass_time(1)
+    network_bench.advance(1)
     # The first four submits complete the message, the two that follow are a beginning without an end.
-    assert [message.body for message in world.network.ledger] == texts
+    assert [message.body for message in network_bench.network.mo_messages] == texts
 
 
-def test_a_long_message_without_its_last_part_is_forgotten(world):
+def test_a_long_message_without_its_last_part_is_forgotten(network_bench):
     """An hour later its parts no longer join with anything."""
-    station = world.station("super-sim")
+    station = network_bench.add_station("super-sim")
     first, second = pdu.segment("x" * 200, reference=1)
     for part, wait in ((first, 3601), (second, 3601)):
         station.submit(pdu.Submit(destination_address=pdu.Address.parse("000"), user_data=part))
-        world.pass_time(wait)
-    assert list(world.network.ledger) == []
-    assert world.time.pending == 0
+        network_bench.advance(wait)
+    assert list(network_bench.network.mo_messages) == []
+    assert network_bench.time.pending == 0
 
 
 @pytest.mark.parametrize(
@@ -152,39 +152,39 @@ def test_a_long_message_without_its_last_part_is_forgotten(world):
         (bytes.fromhex("0100008100000141"), 0xC3),
     ],
 )
-def test_what_is_no_good_submit_is_refused_with_a_cause(world, octets, cause):
+def test_what_is_no_good_submit_is_refused_with_a_cause(network_bench, octets, cause):
     """Truncated, a COMMAND, without destination: no exception, an error for the module."""
-    station = world.station("super-sim")
+    station = network_bench.add_station("super-sim")
     station.submit(octets)
-    world.pass_time(1)
-    assert station.outcomes == [(1, cause)]
-    assert list(world.network.ledger) == []
+    network_bench.advance(1)
+    assert station.submit_results == [(1, cause)]
+    assert list(network_bench.network.mo_messages) == []
 
 
-def test_a_status_report_comes_when_one_was_asked_for(world):
+def test_a_status_report_comes_when_one_was_asked_for(network_bench):
     """TP-SRR: a report with the same reference and recipient, delivered; without it none."""
-    station = world.station("super-sim")
-    station.say("quiet")
-    station.say("loud", status_report_request=True, message_reference=42)
-    world.pass_time(1)
+    station = network_bench.add_station("super-sim")
+    station.send_text("quiet")
+    station.send_text("loud", status_report_request=True, message_reference=42)
+    network_bench.advance(1)
     (report,) = station.received
     assert isinstance(report, pdu.StatusReport)
     assert (report.message_reference, str(report.recipient_address), report.status) == (42, "000", 0)
 
 
-def test_a_redelivered_message_is_the_same_octet_by_octet(world):
+def test_a_redelivered_message_is_the_same_octet_by_octet(network_bench):
     """Also hours later: the service centre timestamp is that of the first time."""
-    station = world.station("super-sim")
-    message = world.network.send(station.imsi, FROM, *pdu.segment("hello"))
-    world.pass_time(3600)
-    world.network.redeliver(station.imsi, message)
-    world.pass_time(1)
+    station = network_bench.add_station("super-sim")
+    message = network_bench.network.send(station.imsi, FROM, *pdu.segment("hello"))
+    network_bench.advance(3600)
+    network_bench.network.redeliver(station.imsi, message)
+    network_bench.advance(1)
     first, second = station.received
     assert first == second
-    assert world.kinds()[-4:] == ["redelivered", "handed", "offered", "acknowledged"]
+    assert network_bench.take_event_kinds()[-4:] == ["redelivered", "handed", "offered", "acknowledged"]
 
 
-def test_a_sender_that_cannot_be_written_is_refused_at_once(world):
+def test_a_sender_that_cannot_be_written_is_refused_at_once(network_bench):
     """Twenty digits fit an address, more do not."""
     with pytest.raises(pdu.PduError):
-        world.network.send(world.sims["super-sim"].imsi, pdu.Address.parse("1" * 30), *pdu.segment("x"))
+        network_bench.network.send(network_bench.sims["super-sim"].imsi, pdu.Address.parse("1" * 30), *pdu.segment("x"))

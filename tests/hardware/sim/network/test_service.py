@@ -8,7 +8,7 @@ import pytest
 
 import pdu
 from hardware.sim.service.error import ServiceError
-from hardware.sim.service.product import Rules
+from hardware.sim.service.product import ServiceRules
 from hardware.sim.service.resource import ServiceSim
 
 DAY = 86400
@@ -18,13 +18,13 @@ ACCOUNT = "AC" + "a" * 32
 
 
 @pytest.fixture
-def create(world):
+def create(network_bench):
     """Creates a Command for the only SIM of a service."""
 
     def create(name, body, **parameters):
-        service = world.services[name]
-        sim = world.sims[name].unique_name
-        return service.create({"Sim": sim, service.product.parameter: body, **parameters})
+        service = network_bench.services[name]
+        sim = network_bench.sims[name].unique_name
+        return service.create({"Sim": sim, service.product.body_parameter: body, **parameters})
 
     return create
 
@@ -36,34 +36,34 @@ def refusal(call, *arguments):
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_a_command_is_queued_then_sent_then_delivered(world, create, name):
+def test_a_command_is_queued_then_sent_then_delivered(network_bench, create, name):
     """Queued at first, sent with the first attempt, delivered with the acknowledgement."""
-    station = world.station(name, answers=["silence"])
+    station = network_bench.add_station(name, answers=["silence"])
     resource = create(name, "led on")
     assert resource.status == "queued"
-    world.pass_time(1)
+    network_bench.advance(1)
     assert resource.status == "sent"
-    assert resource.updated > resource.created
-    world.network.acknowledge(station, station.references[0], None)
+    assert resource.updated_at > resource.created_at
+    network_bench.network.acknowledge(station, station.delivery_references[0], None)
     assert resource.status == "delivered"
-    assert world.kinds() == ["attached", "created", "handed", "offered", "acknowledged"]
+    assert network_bench.take_event_kinds() == ["attached", "created", "handed", "offered", "acknowledged"]
     (message,) = station.received
-    number = world.services[name].product.number
+    number = network_bench.services[name].product.short_code
     assert (message.text, str(message.originating_address)) == ("led on", number)
 
 
-def test_the_events_of_a_command_carry_its_sid(world, create):
+def test_the_events_of_a_command_carry_its_sid(network_bench, create):
     """An observer can follow one Command among many."""
-    world.station("super-sim")
+    network_bench.add_station("super-sim")
     first, second = create("super-sim", "one"), create("super-sim", "two")
-    world.pass_time(1)
+    network_bench.advance(1)
     for resource in (first, second):
-        told = [event for event in world.events if event.sid == resource.sid]
+        told = [event for event in network_bench.events if event.sid == resource.sid]
         assert [str(event.kind) for event in told] == ["created", "handed", "offered", "acknowledged"]
         assert {event.body for event in told} == {resource.body}
 
 
-def test_sids_are_new_and_well_formed(world, create):
+def test_sids_are_new_and_well_formed(network_bench, create):
     """Prefix and 32 lower-case hexadecimal digits, from the generator that was handed in."""
     sids = {name: [create(name, "x").sid for _ in range(20)] for name in ALL}
     for name, prefix in zip(ALL, ("HC", "DC", "HC"), strict=True):
@@ -71,123 +71,123 @@ def test_sids_are_new_and_well_formed(world, create):
         assert len(set(sids[name])) == 20
 
 
-def test_a_sim_is_found_by_sid_and_by_name(world):
+def test_a_sim_is_found_by_sid_and_by_name(network_bench):
     """And only in the service it belongs to."""
-    service, sim = world.services["super-sim"], world.sims["super-sim"]
+    service, sim = network_bench.services["super-sim"], network_bench.sims["super-sim"]
     for name in (sim.sid, sim.unique_name):
         assert service.create({"Sim": name, "Payload": "x"}).sim is sim
-    other = world.sims["programmable-wireless"].sid
+    other = network_bench.sims["programmable-wireless"].sid
     assert refusal(service.create, {"Sim": other, "Payload": "x"}) == (404, 33107)
 
 
 @pytest.mark.parametrize("status", ["new", "inactive", "suspended"])
-def test_a_sim_must_be_ready_or_active(world, status):
+def test_a_sim_must_be_ready_or_active(network_bench, status):
     """33104 when sending; what it sends is in no list."""
-    service = world.services["programmable-wireless"]
+    service = network_bench.services["programmable-wireless"]
     service.add_sim(
         ServiceSim(sid="DE" + "9" * 32, unique_name="off", imsi="001010000000009", status=status), "1"
     )
     assert refusal(service.create, {"Sim": "off", "Command": "x"}) == (400, 33104)
-    station = type(world.station("super-sim"))(world.network, "001010000000009")
-    station.say("hello", to="2936")
-    world.pass_time(1)
-    assert service.page({}).rows == []
-    assert world.events[-1].note.startswith("33203")
+    station = type(network_bench.add_station("super-sim"))(network_bench.network, "001010000000009")
+    station.send_text("hello", to="2936")
+    network_bench.advance(1)
+    assert service.list_page({}).rows == []
+    assert network_bench.events[-1].note.startswith("33203")
 
 
-def test_a_super_sim_command_waits_24_hours_for_its_module(world, create):
+def test_a_super_sim_command_waits_24_hours_for_its_module(network_bench, create):
     """Queued while there was no attempt, delivered when the module comes in time."""
     resource = create("super-sim", "wait")
-    world.pass_time(DAY - 60)
+    network_bench.advance(DAY - 60)
     assert resource.status == "queued"
-    world.station("super-sim")
-    world.pass_time(1)
+    network_bench.add_station("super-sim")
+    network_bench.advance(1)
     assert resource.status == "delivered"
 
 
-def test_a_super_sim_command_that_nobody_confirms_stays_sent(world, create):
+def test_a_super_sim_command_that_nobody_confirms_stays_sent(network_bench, create):
     """Not failed, as documented; one that could never be tried fails by a rule."""
-    world.station("super-sim", answers=["silence"] * 100)
+    network_bench.add_station("super-sim", answers=["silence"] * 100)
     resource = create("super-sim", "hello")
-    world.pass_time(1)
-    first_attempt = resource.updated
-    world.pass_time(2 * DAY)
-    assert (resource.status, resource.updated) == ("sent", first_attempt)
+    network_bench.advance(1)
+    first_attempt = resource.updated_at
+    network_bench.advance(2 * DAY)
+    assert (resource.status, resource.updated_at) == ("sent", first_attempt)
 
 
 @pytest.mark.parametrize(("fails", "status"), [(True, "failed"), (False, "queued")])
-def test_a_super_sim_command_that_could_never_be_tried(make_world, fails, status):
+def test_a_super_sim_command_that_could_never_be_tried(make_network_bench, fails, status):
     """The document is silent; both answers can be had."""
-    world = make_world(rules=Rules(never_attempted_fails=fails))
+    world = make_network_bench(rules=ServiceRules(fail_unattempted=fails))
     resource = world.services["super-sim"].create({"Sim": "sim-super-sim", "Payload": "x"})
-    world.pass_time(DAY + 60)
+    world.advance(DAY + 60)
     assert resource.status == status
 
 
 @pytest.mark.parametrize(
     ("receipt", "acknowledged", "silent"), [("true", "delivered", "failed"), ("false", "sent", "sent")]
 )
-def test_a_wireless_command_without_receipt_ends_sent(world, create, receipt, acknowledged, silent):
+def test_a_wireless_command_without_receipt_ends_sent(network_bench, create, receipt, acknowledged, silent):
     """Only with a receipt is it known what became of it."""
-    station = world.station("programmable-wireless")
+    station = network_bench.add_station("programmable-wireless")
     good = create("programmable-wireless", "x", DeliveryReceiptRequested=receipt)
-    world.pass_time(1)
+    network_bench.advance(1)
     assert good.status == acknowledged
     station.answers = ["silence"] * 100
     bad = create("programmable-wireless", "x", DeliveryReceiptRequested=receipt)
-    world.pass_time(DAY + 60)
+    network_bench.advance(DAY + 60)
     assert bad.status == silent
 
 
-def test_the_beta_keeps_nothing(world, create):
+def test_the_beta_keeps_nothing(network_bench, create):
     """Not attached: failed; attached a moment later: too late."""
     absent = create("super-sim-beta", "absent")
-    world.pass_time(1)
+    network_bench.advance(1)
     assert absent.status == "failed"
-    station = world.station("super-sim-beta", answers=[22])
+    station = network_bench.add_station("super-sim-beta", answers=[22])
     refused = create("super-sim-beta", "refused")
-    world.pass_time(DAY)
+    network_bench.advance(DAY)
     assert refused.status == "failed"
     assert station.texts == ["refused"]
 
 
-def test_the_sid_goes_with_the_body_and_the_resource_shows_what_was_given(world, create):
+def test_the_sid_goes_with_the_body_and_the_resource_shows_what_was_given(network_bench, create):
     """Start and end, in one SMS."""
-    station = world.station("programmable-wireless")
+    station = network_bench.add_station("programmable-wireless")
     start = create("programmable-wireless", "led on", IncludeSid="start")
     end = create("programmable-wireless", "led on", IncludeSid="end")
-    world.pass_time(1)
+    network_bench.advance(1)
     assert station.texts == [f"{start.sid} led on", f"led on {end.sid}"]
     assert start.body == end.body == "led on"
 
 
-def test_binary_arrives_as_octets(world, create):
+def test_binary_arrives_as_octets(network_bench, create):
     """Eight-bit data coding, no header."""
-    station = world.station("programmable-wireless")
+    station = network_bench.add_station("programmable-wireless")
     create("programmable-wireless", "AAEC/w==", CommandMode="binary")
-    world.pass_time(1)
+    network_bench.advance(1)
     assert (station.received[0].data, station.received[0].data_coding_scheme) == (b"\x00\x01\x02\xff", 4)
 
 
-def test_a_command_in_parts_is_delivered_with_its_last_part(make_world):
+def test_a_command_in_parts_is_delivered_with_its_last_part(make_network_bench):
     """Where a rule lets long texts be split."""
-    world = make_world(rules=Rules(long_text="split"))
-    station = world.station("super-sim", answers=[None, "silence"])
+    world = make_network_bench(rules=ServiceRules(long_text="split"))
+    station = world.add_station("super-sim", answers=[None, "silence"])
     resource = world.services["super-sim"].create({"Sim": "sim-super-sim", "Payload": "x" * 200})
-    world.pass_time(1)
+    world.advance(1)
     assert [message.concatenation.number for message in station.received] == [1, 2]
     assert resource.status == "sent"
-    world.network.acknowledge(station, station.references[1], None)
+    world.network.acknowledge(station, station.delivery_references[1], None)
     assert resource.status == "delivered"
 
 
-def test_a_redelivered_command_stays_delivered(world, create):
+def test_a_redelivered_command_stays_delivered(network_bench, create):
     """The network brings it again, the service does not notice."""
-    station = world.station("super-sim")
+    station = network_bench.add_station("super-sim")
     resource = create("super-sim", "once")
-    world.pass_time(1)
-    world.services["super-sim"].redeliver(resource.sid)
-    world.pass_time(1)
+    network_bench.advance(1)
+    network_bench.services["super-sim"].redeliver(resource.sid)
+    network_bench.advance(1)
     assert station.received[0] == station.received[1]
     assert resource.status == "delivered"
 
@@ -195,76 +195,76 @@ def test_a_redelivered_command_stays_delivered(world, create):
 # From the SIM.
 
 
-def test_a_message_from_a_super_sim_becomes_a_resource(world):
+def test_a_message_from_a_super_sim_becomes_a_resource(network_bench):
     """Received at once and for good, whatever number it was sent to."""
-    station = world.station("super-sim")
-    service = world.services["super-sim"]
-    station.say("pong", to="000")
-    station.say("pong +", to="+000")
-    station.say("hello", to="+15557654321")
-    world.pass_time(1)
-    rows = service.page({}).rows
+    station = network_bench.add_station("super-sim")
+    service = network_bench.services["super-sim"]
+    station.send_text("pong", to="000")
+    station.send_text("pong +", to="+000")
+    station.send_text("hello", to="+15557654321")
+    network_bench.advance(1)
+    rows = service.list_page({}).rows
     assert [row.body for row in rows] == ["hello", "pong +", "pong"]
     assert {(row.status, row.direction) for row in rows} == {("received", "from_sim")}
-    assert all(row.sim is world.sims["super-sim"] for row in rows)
-    assert world.kinds()[-2:] == ["originated", "listed"]
+    assert all(row.sim is network_bench.sims["super-sim"] for row in rows)
+    assert network_bench.take_event_kinds()[-2:] == ["originated", "listed"]
 
 
-def test_only_2936_is_the_service_of_a_wireless_sim(world):
+def test_only_2936_is_the_service_of_a_wireless_sim(network_bench):
     """Other numbers, `+2936` among them, are ordinary messages: in the ledger and in no list."""
-    station = world.station("programmable-wireless")
+    station = network_bench.add_station("programmable-wireless")
     for number in ("2936", "+2936", "29360", "000", "+15557654321"):
-        station.say(number, to=number)
-    world.pass_time(1)
-    assert [row.body for row in world.services["programmable-wireless"].page({}).rows] == ["2936"]
-    assert len(world.network.ledger) == 5
-    assert world.kinds().count("not_listed") == 4
+        station.send_text(number, to=number)
+    network_bench.advance(1)
+    assert [row.body for row in network_bench.services["programmable-wireless"].page({}).rows] == ["2936"]
+    assert len(network_bench.network.mo_messages) == 5
+    assert network_bench.take_event_kinds().count("not_listed") == 4
 
 
-def test_a_message_from_a_beta_sim_is_seen_and_in_no_list(world):
+def test_a_message_from_a_beta_sim_is_seen_and_in_no_list(network_bench):
     """Neither stored nor listed, as documented for the first beta."""
-    station = world.station("super-sim-beta")
-    station.say("pong")
-    world.pass_time(1)
-    assert station.outcomes == [(1, None)]
-    assert [message.body for message in world.network.ledger] == ["pong"]
-    assert world.kinds()[-1] == "not_listed"
-    assert all(service.page({}).rows == [] for service in world.services.values())
+    station = network_bench.add_station("super-sim-beta")
+    station.send_text("pong")
+    network_bench.advance(1)
+    assert station.submit_results == [(1, None)]
+    assert [message.body for message in network_bench.network.mo_messages] == ["pong"]
+    assert network_bench.take_event_kinds()[-1] == "not_listed"
+    assert all(service.list_page({}).rows == [] for service in network_bench.services.values())
 
 
-def test_long_texts_from_a_sim(world):
+def test_long_texts_from_a_sim(network_bench):
     """Joined; Programmable Wireless cuts to 160 characters and says 33111, Super SIM shows it whole."""
     for name, number in (("super-sim", "000"), ("programmable-wireless", "2936")):
-        world.station(name).say("x" * 200, to=number)
-    world.pass_time(1)
-    assert world.services["super-sim"].page({}).rows[0].body == "x" * 200
-    assert world.services["programmable-wireless"].page({}).rows[0].body == "x" * 160
-    assert [event.note[:5] for event in world.events if event.kind == "listed"] == ["", "33111"]
+        network_bench.add_station(name).say("x" * 200, to=number)
+    network_bench.advance(1)
+    assert network_bench.services["super-sim"].page({}).rows[0].body == "x" * 200
+    assert network_bench.services["programmable-wireless"].page({}).rows[0].body == "x" * 160
+    assert [event.note[:5] for event in network_bench.events if event.kind == "listed"] == ["", "33111"]
 
 
 @pytest.mark.parametrize("text", ["temp {21.5} €", "pong\r\n", "Grüße ☃ \U0001f600", " "])
-def test_texts_from_a_sim_are_shown_as_they_were(world, text):
+def test_texts_from_a_sim_are_shown_as_they_were(network_bench, text):
     """GSM 7-bit with its extension table, UCS-2, a trailing line end."""
-    world.station("programmable-wireless").say(text, to="2936")
-    world.pass_time(1)
-    (row,) = world.services["programmable-wireless"].page({}).rows
+    network_bench.add_station("programmable-wireless").say(text, to="2936")
+    network_bench.advance(1)
+    (row,) = network_bench.services["programmable-wireless"].page({}).rows
     assert (row.body, row.mode) == (text, "text")
 
 
-def test_binary_from_a_sim_is_base64(world):
+def test_binary_from_a_sim_is_base64(network_bench):
     """Known by its data coding."""
-    world.station("programmable-wireless").say(b"\x00\xff", to="2936")
-    world.pass_time(1)
-    (row,) = world.services["programmable-wireless"].page({}).rows
+    network_bench.add_station("programmable-wireless").say(b"\x00\xff", to="2936")
+    network_bench.advance(1)
+    (row,) = network_bench.services["programmable-wireless"].page({}).rows
     assert (row.body, row.mode) == ("AP8=", "binary")
 
 
 # What the API reads.
 
 
-def test_the_fields_of_the_three_resources(world, create):
+def test_the_fields_of_the_three_resources(network_bench, create):
     """Names, order and forms of the published samples."""
-    shown = {name: create(name, "hi").as_json(world.services[name].product, ACCOUNT, ROOT) for name in ALL}
+    shown = {name: create(name, "hi").as_json(network_bench.services[name].product, ACCOUNT, ROOT) for name in ALL}
     assert list(shown["super-sim"]) == [
         *("sid", "account_sid", "sim_sid", "payload", "status", "direction"),
         *("date_created", "date_updated", "url"),
@@ -286,46 +286,46 @@ def test_the_fields_of_the_three_resources(world, create):
     assert shown["super-sim-beta"]["url"].startswith(f"{ROOT}/supersim/v1/Commands/HC")
 
 
-def test_a_resource_is_kept_for_30_days(world, create):
+def test_a_resource_is_kept_for_30_days(network_bench, create):
     """Then it is neither fetched nor listed."""
-    service = world.services["super-sim"]
+    service = network_bench.services["super-sim"]
     old = create("super-sim", "old")
-    world.pass_time(30 * DAY)
+    network_bench.advance(30 * DAY)
     new = create("super-sim", "new")
     assert service.fetch(old.sid) is old
-    world.pass_time(1)
+    network_bench.advance(1)
     assert refusal(service.fetch, old.sid) == (404, 20404)
-    assert service.page({}).rows == [new]
+    assert service.list_page({}).rows == [new]
 
 
-def test_a_deleted_command_is_gone(world, create):
+def test_a_deleted_command_is_gone(network_bench, create):
     """It still reaches the module, and a second deletion finds nothing."""
-    service = world.services["programmable-wireless"]
-    station = world.station("programmable-wireless")
+    service = network_bench.services["programmable-wireless"]
+    station = network_bench.add_station("programmable-wireless")
     resource = create("programmable-wireless", "x")
     service.delete(resource.sid)
     assert refusal(service.fetch, resource.sid) == (404, 20404)
     assert refusal(service.delete, resource.sid) == (404, 20404)
-    world.pass_time(1)
+    network_bench.advance(1)
     assert station.texts == ["x"]
 
 
-def test_a_refused_command_leaves_nothing(world, create):
+def test_a_refused_command_leaves_nothing(network_bench, create):
     """No resource, no message."""
-    station = world.station("super-sim")
+    station = network_bench.add_station("super-sim")
     with pytest.raises(ServiceError):
         create("super-sim", "x" * 161)
-    world.pass_time(1)
-    assert world.services["super-sim"].page({}).rows == []
+    network_bench.advance(1)
+    assert network_bench.services["super-sim"].page({}).rows == []
     assert station.received == []
 
 
-def test_a_stranger_reaches_the_sim_and_no_list(world):
+def test_a_stranger_reaches_the_sim_and_no_list(network_bench):
     """Any number can send to it; that is no Command."""
-    station = world.station("super-sim")
-    world.network.send(station.imsi, pdu.Address.parse("+15557654321"), *pdu.segment("reboot"))
-    world.pass_time(1)
+    station = network_bench.add_station("super-sim")
+    network_bench.network.send(station.imsi, pdu.Address.parse("+15557654321"), *pdu.segment("reboot"))
+    network_bench.advance(1)
     assert [(message.text, str(message.originating_address)) for message in station.received] == [
         ("reboot", "+15557654321")
     ]
-    assert world.services["super-sim"].page({}).rows == []
+    assert network_bench.services["super-sim"].page({}).rows == []

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from hardware.sim.service.body import compose, cut
+from hardware.sim.service.body import build_user_data, truncate
 from hardware.sim.service.error import ServiceError
-from hardware.sim.service.product import PROGRAMMABLE_WIRELESS, Rules
-from hardware.sim.service.request import Order
+from hardware.sim.service.product import PROGRAMMABLE_WIRELESS, ServiceRules
+from hardware.sim.service.request import CreateRequest
 
 SID = "DC0123456789abcdef0123456789abcdef"
 
 
 def texts(body, rules=None, **how):
-    order = Order(sim="meter", body=body, **how)
-    parts = compose(PROGRAMMABLE_WIRELESS, rules or Rules(), order, SID, 7)
+    order = CreateRequest(sim="meter", body=body, **how)
+    parts = build_user_data(PROGRAMMABLE_WIRELESS, rules or ServiceRules(), order, SID, 7)
     return [part.text for part in parts]
 
 
@@ -65,42 +65,42 @@ def test_room_beside_a_sid(where):
 def test_the_rule_for_126_to_128():
     """Cut leaves an incomplete SID at the end, split makes two parts; from 129 on all is refused."""
     for length, whole in ((126, 33), (128, 31)):
-        (text,) = texts("x" * length, Rules(include_sid_overrun="cut"), include_sid="end")
+        (text,) = texts("x" * length, ServiceRules(long_text_with_sid="cut"), include_sid="end")
         assert text == "x" * length + " " + SID[:whole]
-        (text,) = texts("x" * length, Rules(include_sid_overrun="cut"), include_sid="start")
+        (text,) = texts("x" * length, ServiceRules(long_text_with_sid="cut"), include_sid="start")
         assert text == f"{SID} " + "x" * 125
-        parts = texts("x" * length, Rules(include_sid_overrun="split"), include_sid="end")
+        parts = texts("x" * length, ServiceRules(long_text_with_sid="split"), include_sid="end")
         assert "".join(parts) == "x" * length + " " + SID
         assert len(parts) == 2
     for rule in ("cut", "split"):
-        refused("x" * 129, Rules(include_sid_overrun=rule), include_sid="end")
+        refused("x" * 129, ServiceRules(long_text_with_sid=rule), include_sid="end")
 
 
 def test_the_rule_for_long_texts():
     """Cut to one SMS or split into parts with one reference; the default was refused above."""
-    assert texts("x" * 200, Rules(long_text="cut")) == ["x" * 160]
-    assert texts("☃" * 100, Rules(long_text="cut")) == ["☃" * 70]
-    assert "".join(texts("x{" * 200, Rules(long_text="split"))) == "x{" * 200
-    order = Order(sim="meter", body="x" * 200)
-    parts = compose(PROGRAMMABLE_WIRELESS, Rules(long_text="split"), order, SID, 7)
+    assert texts("x" * 200, ServiceRules(long_text="cut")) == ["x" * 160]
+    assert texts("☃" * 100, ServiceRules(long_text="cut")) == ["☃" * 70]
+    assert "".join(texts("x{" * 200, ServiceRules(long_text="split"))) == "x{" * 200
+    order = CreateRequest(sim="meter", body="x" * 200)
+    parts = build_user_data(PROGRAMMABLE_WIRELESS, ServiceRules(long_text="split"), order, SID, 7)
     assert [(part.concatenation.reference, part.concatenation.number) for part in parts] == [(7, 1), (7, 2)]
-    refused("x" * 160 * 255, Rules(long_text="split"))
+    refused("x" * 160 * 255, ServiceRules(long_text="split"))
 
 
 def test_cutting_splits_no_pair():
     """Neither an escape sequence nor a surrogate pair."""
-    assert cut("x" + "{" * 80) == "x" + "{" * 79
-    assert cut("x" + "\U0001f600" * 40) == "x" + "\U0001f600" * 34
+    assert truncate("x" + "{" * 80) == "x" + "{" * 79
+    assert truncate("x" + "\U0001f600" * 40) == "x" + "\U0001f600" * 34
 
 
 def test_the_rule_for_ucs2():
     """Where the service takes no UCS-2, such a text is refused, however short."""
-    refused("☃", Rules(ucs2=False))
-    assert texts("é", Rules(ucs2=False)) == ["é"]
+    refused("☃", ServiceRules(allow_ucs2=False))
+    assert texts("é", ServiceRules(allow_ucs2=False)) == ["é"]
 
 
 def test_binary_is_eight_bit_data():
     """A whole user data field of 140 octets, without header."""
-    order = Order(sim="meter", body="...", data=bytes(range(140)), mode="binary")
-    (part,) = compose(PROGRAMMABLE_WIRELESS, Rules(), order, SID, 7)
+    order = CreateRequest(sim="meter", body="...", data=bytes(range(140)), mode="binary")
+    (part,) = build_user_data(PROGRAMMABLE_WIRELESS, ServiceRules(), order, SID, 7)
     assert (part.data, part.header, part.data_coding_scheme) == (bytes(range(140)), (), 4)

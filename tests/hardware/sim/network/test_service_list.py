@@ -8,23 +8,23 @@ from types import SimpleNamespace
 import pytest
 
 from hardware.sim.service.error import ServiceError
-from hardware.sim.service.list import select
+from hardware.sim.service.list import select_page
 from hardware.sim.service.product import PROGRAMMABLE_WIRELESS, SUPER_SIM
-from hardware.sim.service.resource import Resource
+from hardware.sim.service.resource import CommandResource
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 
 
 def resource(serial, sim="HS1", status="delivered", direction="to_sim"):
-    return Resource(
+    return CommandResource(
         serial=serial,
         sid=f"HC{serial:032x}",
         sim=SimpleNamespace(sid=sim),
         body="",
         status=status,
         direction=direction,
-        created=NOW,
-        updated=NOW,
+        created_at=NOW,
+        updated_at=NOW,
     )
 
 
@@ -32,7 +32,7 @@ ROWS = [resource(serial) for serial in range(7, 0, -1)]
 
 
 def page(rows=ROWS, sim_sid=None, product=SUPER_SIM, **parameters):
-    return select(product, rows, parameters, sim_sid)
+    return select_page(product, rows, parameters, sim_sid)
 
 
 def serials(shown):
@@ -40,7 +40,7 @@ def serials(shown):
 
 
 def follow(query, rows=ROWS):
-    return select(SUPER_SIM, rows, dict(query), None)
+    return select_page(SUPER_SIM, rows, dict(query), None)
 
 
 def test_without_parameters_there_are_fifty_a_page():
@@ -49,7 +49,7 @@ def test_without_parameters_there_are_fifty_a_page():
     shown = page(rows)
     assert serials(shown) == list(range(60, 10, -1))
     assert (shown.number, shown.size, shown.previous) == (0, 50, None)
-    assert shown.here == shown.first == [("PageSize", "50"), ("Page", "0")]
+    assert shown.current == shown.first == [("PageSize", "50"), ("Page", "0")]
     assert serials(follow(shown.next, rows)) == list(range(10, 0, -1))
     assert page().next is None
 
@@ -66,7 +66,7 @@ def test_next_and_previous_go_through_all_rows():
     assert follow(third.previous).number == 1
     assert serials(follow(second.previous)) == [7, 6, 5]
     assert serials(follow(third.first)) == [7, 6, 5]
-    assert serials(follow(third.here)) == [1]
+    assert serials(follow(third.current)) == [1]
 
 
 def test_a_last_page_that_is_full_has_no_next():
@@ -106,7 +106,7 @@ def test_filters():
     assert serials(page(rows, "HS2", Sim="meter-2")) == [4, 1]
     both = page(rows, "HS2", Status="sent", Sim="meter-2")
     assert serials(both) == [1]
-    assert both.here == [("Status", "sent"), ("Sim", "meter-2"), ("PageSize", "50"), ("Page", "0")]
+    assert both.current == [("Status", "sent"), ("Sim", "meter-2"), ("PageSize", "50"), ("Page", "0")]
 
 
 def test_an_unknown_sim_has_no_commands():

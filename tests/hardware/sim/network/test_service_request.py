@@ -8,19 +8,19 @@ import pytest
 
 from hardware.sim.service.error import ServiceError
 from hardware.sim.service.product import PROGRAMMABLE_WIRELESS, SUPER_SIM, SUPER_SIM_BETA
-from hardware.sim.service.request import decode_base64, read
+from hardware.sim.service.request import decode_base64, parse_create_request
 
 
 def test_the_least_that_is_needed():
     """A SIM and a body; the rest has the documented defaults."""
-    order = read(PROGRAMMABLE_WIRELESS, {"Sim": "meter", "Command": "hi"})
+    order = parse_create_request(PROGRAMMABLE_WIRELESS, {"Sim": "meter", "Command": "hi"})
     assert (order.sim, order.body, order.data, order.mode) == ("meter", "hi", None, "text")
-    assert (order.include_sid, order.receipt) == ("none", True)
+    assert (order.include_sid, order.delivery_receipt) == ("none", True)
 
 
 def test_what_super_sim_does_not_know_is_ignored():
     """CommandMode and IncludeSid belong to the other service; unknown names are nobody's business."""
-    order = read(
+    order = parse_create_request(
         SUPER_SIM,
         {"Sim": "meter", "Payload": "hi", "CommandMode": "binary", "IncludeSid": "start", "Colour": "red"},
     )
@@ -58,7 +58,7 @@ BINARY = {"Sim": "meter", "CommandMode": "binary"}
 def test_what_is_refused(product, parameters, code):
     """Missing 33102, impossible 33101, contradictory 33121; always 400."""
     with pytest.raises(ServiceError) as caught:
-        read(product, parameters)
+        parse_create_request(product, parameters)
     assert (caught.value.status, caught.value.code) == (400, code)
 
 
@@ -67,14 +67,14 @@ def test_what_is_refused(product, parameters, code):
 )
 def test_a_flag_in_the_writing_of_any_client(word, receipt):
     """Current clients write lower case, older ones what Python prints."""
-    assert read(PROGRAMMABLE_WIRELESS, WIRELESS | {"DeliveryReceiptRequested": word}).receipt is receipt
+    assert parse_create_request(PROGRAMMABLE_WIRELESS, WIRELESS | {"DeliveryReceiptRequested": word}).delivery_receipt is receipt
 
 
 def test_callbacks_are_taken():
     """A URL of anybody, and both methods."""
     for method in ("GET", "POST"):
         parameters = {"CallbackUrl": "http://blahblah.com/go?a=1#rc=2", "CallbackMethod": method}
-        assert read(SUPER_SIM, {"Sim": "meter", "Payload": "hi", **parameters}).body == "hi"
+        assert parse_create_request(SUPER_SIM, {"Sim": "meter", "Payload": "hi", **parameters}).body == "hi"
 
 
 @pytest.mark.parametrize("padding", ["", "=", "==", "===="])
@@ -87,7 +87,7 @@ def test_base64_with_wrong_padding(data, padding):
 
 def test_the_vendors_sample():
     """15 octets; the resource shows what was sent."""
-    order = read(
+    order = parse_create_request(
         PROGRAMMABLE_WIRELESS,
         {"Sim": "meter", "Command": "SGVsbG8sIE1hY2hpbmUh==", "CommandMode": "binary"},
     )

@@ -12,10 +12,10 @@ import pytest
 from hardware.sim.network.line import NetworkTiming
 from hardware.sim.sandbox import Sandbox
 
-QUICK = NetworkTiming(transit=0.0, alert=0.0)
+FAST_TIMING = NetworkTiming(transit_s=0.0, alert_delay_s=0.0)
 
 
-class Wall:
+class FakeWallClock:
     """A wall clock that stands unless moved, so that dates can be compared."""
 
     def __init__(self):
@@ -24,19 +24,19 @@ class Wall:
     def __call__(self):
         return self.now
 
-    def move(self, **how):
+    def advance(self, **how):
         self.now += timedelta(**how)
 
 
 @pytest.fixture
-def wall():
-    return Wall()
+def wall_clock():
+    return FakeWallClock()
 
 
 @pytest.fixture
-async def sandbox(tmp_path, wall):
+async def sandbox(tmp_path, wall_clock):
     sandbox = Sandbox(
-        listen=("127.0.0.1", 0), link_dir=tmp_path, wall=wall, rng=random.Random(1), timing=QUICK
+        listen=("127.0.0.1", 0), link_dir=tmp_path, wall_clock=wall_clock, rng=random.Random(1), timing=FAST_TIMING
     )
     await sandbox.start()
     yield sandbox
@@ -44,10 +44,10 @@ async def sandbox(tmp_path, wall):
 
 
 @pytest.fixture
-def until(sandbox):
+def wait_until(sandbox):
     """Waits until a condition holds, looking again at each step of a message's road."""
     step = asyncio.Event()
-    sandbox.observe(lambda _sim, _event: step.set())
+    sandbox.add_observer(lambda _sim, _event: step.set())
 
     async def until(condition):
         async with asyncio.timeout(10):
@@ -58,7 +58,7 @@ def until(sandbox):
     return until
 
 
-class Http:
+class HttpClient:
     """Requests to the sandbox; answers status, headers and JSON."""
 
     def __init__(self, session, root):
@@ -83,4 +83,4 @@ class Http:
 @pytest.fixture
 async def http(sandbox):
     async with aiohttp.ClientSession() as session:
-        yield Http(session, sandbox.url)
+        yield HttpClient(session, sandbox.url)

@@ -263,10 +263,10 @@ async def test_a_mistake_of_ours_has_the_described_form(http, sandbox, monkeypat
     assert "GET /supersim/v1/SmsCommands failed" in caplog.text
 
 
-async def test_a_resource_older_than_30_days_is_gone(http, wall):
+async def test_a_resource_older_than_30_days_is_gone(http, wall_clock):
     """Fetched: 404; listed: not."""
     _, made = await http.post(SMS, Sim="super-sim", Payload="x")
-    wall.move(days=30, seconds=1)
+    wall_clock.advance(days=30, seconds=1)
     assert (await http.get(made["url"]))[0] == 404
     assert (await http.get(SMS))[1]["sms_commands"] == []
 

@@ -9,14 +9,14 @@ import shlex
 
 import pytest
 
-from hardware.sim.faults import MEANING
+from hardware.sim.faults import FAULT_DESCRIPTIONS
 from hardware.sim.service.product import PRODUCTS
 
 
 @pytest.fixture
-async def reached(sandbox, until):
+async def wait_until_reachable(sandbox, wait_until):
     """Waits until all modules are registered."""
-    await until(lambda: all(sandbox.network.reachable(sim.card.imsi) for sim in sandbox.sims.values()))
+    await wait_until(lambda: all(sandbox.network.is_reachable(sim.sim_card.imsi) for sim in sandbox.sims.values()))
 
 
 def kinds(sandbox, sid=None):
@@ -35,22 +35,22 @@ async def test_what_there_is(http, sandbox):
             assert (status, one["sid"]) == (200, sim["sid"])
 
 
-@pytest.mark.usefixtures("reached")
-async def test_out_of_coverage_and_back(http, sandbox, until):
+@pytest.mark.usefixtures("wait_reached")
+async def test_out_of_coverage_and_back(http, sandbox, wait_until):
     """A Command waits while the SIM is out of reach and is delivered when it is back."""
     status, sim = await http("POST", "/sandbox/sims/super-sim/detach")
     assert (status, sim["reachable"]) == (200, False)
     _, made = await http.post("/supersim/v1/SmsCommands", Sim="super-sim", Payload="x")
-    await until(lambda: "handed" in kinds(sandbox, made["sid"]))
+    await wait_until(lambda: "handed" in kinds(sandbox, made["sid"]))
     _, sim = await http.get("/sandbox/sims/super-sim")
     assert (sim["waiting"], (await http.get(made["url"]))[1]["status"]) == (1, "queued")
     await http("POST", "/sandbox/sims/super-sim/attach")
-    await until(lambda: "acknowledged" in kinds(sandbox, made["sid"]))
+    await wait_until(lambda: "acknowledged" in kinds(sandbox, made["sid"]))
     assert (await http.get(made["url"]))[1]["status"] == "delivered"
 
 
-@pytest.mark.usefixtures("reached")
-async def test_an_sms_from_a_stranger(http, sandbox, until):
+@pytest.mark.usefixtures("wait_reached")
+async def test_an_sms_from_a_stranger(http, sandbox, wait_until):
     """Digits, international, alphanumeric; text and octets; it goes to the module."""
     for body in (
         {"from": "+15557654321", "text": "reboot"},
@@ -63,7 +63,7 @@ async def test_an_sms_from_a_stranger(http, sandbox, until):
     assert (await http("POST", "/sandbox/sims/super-sim/messages", json={"from": "1", "text": "x" * 200}))[
         1
     ] == {"parts": 2}
-    await until(lambda: kinds(sandbox).count("acknowledged") == 6)
+    await wait_until(lambda: kinds(sandbox).count("acknowledged") == 6)
     handed = [(event.number, event.body) for _, _, event in sandbox.events if event.kind == "handed"]
     assert handed[:4] == [
         ("+15557654321", "reboot"),
@@ -73,16 +73,16 @@ async def test_an_sms_from_a_stranger(http, sandbox, until):
     ]
 
 
-@pytest.mark.usefixtures("reached")
-async def test_the_same_command_again(http, sandbox, until):
+@pytest.mark.usefixtures("wait_reached")
+async def test_the_same_command_again(http, sandbox, wait_until):
     """The network brings it twice, and once more when an acknowledgement got lost."""
     _, made = await http.post("/wireless/v1/Commands", Sim="programmable-wireless", Command="x")
     status, _ = await http("POST", f"/sandbox/commands/{made['sid']}/redeliver")
     assert status == 202
-    await until(lambda: kinds(sandbox, made["sid"]).count("acknowledged") == 2)
+    await wait_until(lambda: kinds(sandbox, made["sid"]).count("acknowledged") == 2)
     await http("POST", "/sandbox/sims/programmable-wireless/lose", data='{"count": 1}')
     _, made = await http.post("/wireless/v1/Commands", Sim="programmable-wireless", Command="y")
-    await until(lambda: "acknowledgement_lost" in kinds(sandbox, made["sid"]))
+    await wait_until(lambda: "acknowledgement_lost" in kinds(sandbox, made["sid"]))
     assert (await http.get(made["url"]))[1]["status"] == "sent"
 
 
@@ -90,10 +90,10 @@ async def fault(http, text, sim="super-sim"):
     return await http("POST", f"/sandbox/sims/{sim}/faults", data=json.dumps({"fault": text}))
 
 
-@pytest.mark.usefixtures("reached")
+@pytest.mark.usefixtures("wait_reached")
 async def test_misfortunes_are_ordered_and_called_off(http, sandbox):
     """By the grammar of faults, for one module; what waits waits no longer, what lies in wait is gone."""
-    assert (await http.get("/sandbox/faults"))[1] == {"faults": MEANING}
+    assert (await http.get("/sandbox/faults"))[1] == {"faults": FAULT_DESCRIPTIONS}
     assert (await fault(http, "settings-lost"))[0] == 202
     await fault(http, "reboot-loud:after=1000")
     status, told = await fault(http, "refused:command=+CSQ,times=0")
@@ -110,34 +110,34 @@ async def test_misfortunes_are_ordered_and_called_off(http, sandbox):
     )
     assert await http.get("/sandbox/sims/super-sim/faults") == (200, told)
     assert (await http.get("/sandbox/sims/super-sim-beta/faults"))[1] == {"faults": [], "struck": []}
-    module = sandbox.sim("super-sim").module
+    module = sandbox.find_sim("super-sim").module
     module.receive(b"AT+CSQ\r")
-    (late,) = (each.handle for each in sandbox.misfortunes("super-sim")._ordered if each.handle)
+    (late,) = (each.handle for each in sandbox.fault_schedule("super-sim")._ordered if each.handle)
     status, told = await http("DELETE", "/sandbox/sims/super-sim/faults")
     assert (status, told) == (200, {"faults": [], "struck": ["settings-lost", "refused"]})
     assert late.cancelled()
     module.receive(b"AT+CSQ\r")
-    assert module.faults.log == ["settings-lost", "refused"]
+    assert module.faults.triggered == ["settings-lost", "refused"]
 
 
-@pytest.mark.usefixtures("reached")
-async def test_a_fault_comes_after_its_time(http, sandbox, until):
+@pytest.mark.usefixtures("wait_reached")
+async def test_a_fault_comes_after_its_time(http, sandbox, wait_until):
     """Not before."""
-    module = sandbox.sim("super-sim").module
-    boots = module.ledger.boots
+    module = sandbox.find_sim("super-sim").module
+    boots = module.log.boot_count
     await fault(http, "reboot-loud:after=0.05")
-    assert module.ledger.boots == boots
-    ordered = sandbox.misfortunes("super-sim")
+    assert module.log.boot_count == boots
+    ordered = sandbox.fault_schedule("super-sim")
     async with asyncio.timeout(5):
         while ordered.describe()["faults"][0]["waits"]:  # noqa: ASYNC110  (a fault sends no event)
             await asyncio.sleep(0.01)
-    assert module.ledger.boots == boots + 1
+    assert module.log.boot_count == boots + 1
 
 
-@pytest.mark.usefixtures("reached")
+@pytest.mark.usefixtures("wait_reached")
 async def test_what_lasts_until_somebody_ends_it_is_ended(http, sandbox):
     """Port, line, SIM and registration come back when the faults are called off."""
-    sim = sandbox.sim("super-sim")
+    sim = sandbox.find_sim("super-sim")
     for text in ("write-blocked:for=0", "port-gone:for=0", "sim-removed:for=0"):
         await fault(http, text)
     assert not sim.link.is_symlink()
@@ -148,34 +148,34 @@ async def test_what_lasts_until_somebody_ends_it_is_ended(http, sandbox):
     assert sim.module.sim.present
     other = "programmable-wireless"
     await fault(http, "registration-lost:for=0,stat=3", other)
-    assert sandbox.sim(other).module.link.stat == 3
+    assert sandbox.find_sim(other).module.registration.stat == 3
     await http("DELETE", f"/sandbox/sims/{other}/faults")
-    assert sandbox.sim(other).module.link.stat == 1
+    assert sandbox.find_sim(other).module.registration.stat == 1
 
 
-@pytest.mark.usefixtures("reached")
+@pytest.mark.usefixtures("wait_reached")
 async def test_a_blocked_line_takes_nothing(http, sandbox):
     """What the client wrote waits, and is taken when the fault is over."""
-    sim = sandbox.sim("super-sim")
+    sim = sandbox.find_sim("super-sim")
     await fault(http, "write-blocked:for=0")
     client = os.open(sim.link, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
     try:
         os.write(client, b"AT+CSQ\r")
         for _ in range(20):
             await asyncio.sleep(0)
-        assert sim.module.ledger.lines == []
+        assert sim.module.log.command_lines == []
         await http("DELETE", "/sandbox/sims/super-sim/faults")
-        assert sim.module.ledger.lines == ["+CSQ"]
+        assert sim.module.log.command_lines == ["+CSQ"]
     finally:
         os.close(client)
 
 
-@pytest.mark.usefixtures("reached")
+@pytest.mark.usefixtures("wait_reached")
 async def test_no_fault_outlives_the_sandbox(http, sandbox):
     """A port that was to come back later stays away when the sandbox has ended."""
     await fault(http, "port-gone:for=0.02")
     await fault(http, "port-gone:after=0.03,for=0.01", "super-sim-beta")
-    links = [sandbox.sim(name).link for name in ("super-sim", "super-sim-beta")]
+    links = [sandbox.find_sim(name).link for name in ("super-sim", "super-sim-beta")]
     await sandbox.stop()
     await asyncio.sleep(0.06)
     assert not any(link.is_symlink() for link in links)
@@ -234,7 +234,7 @@ async def test_the_front_page_has_lines_to_copy(http, sandbox):
     assert status == 200
     assert http.headers["Content-Type"].startswith("text/html")
     for product in PRODUCTS.values():
-        assert f"{sandbox.url}{product.path}" in page
+        assert f"{sandbox.url}{product.collection_path}" in page
     commands = [shlex.split(line) for line in page.splitlines() if "  curl " in line and "Sim=" in line]
     assert len(commands) == 3
     for words in commands:
