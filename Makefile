@@ -38,7 +38,7 @@ wheel: $(VENV)/.demo  ## what is installed on a device, and the source archive, 
 
 test: $(VENV)/.test  ## the tests that run anywhere
 	@echo "Left out: the group 'system' (needs root and Debian programs); 'make test-system' runs it."
-	TMPDIR=$$($(BIN)/python tests/scratch.py) $(BIN)/python -m pytest --numprocesses=auto --dist=worksteal -m "not system" $(ARGS)
+	TMPDIR=$$($(BIN)/python tests/scratch_dir.py) $(BIN)/python -m pytest --numprocesses=auto --dist=worksteal -m "not system" $(ARGS)
 
 soak: $(VENV)/.test  ## virtual days of the whole agent, checked by a ledger; SEEDS=2000, or SEED=17 for one again
 	@PYTHONPATH=tests/simulation $(BIN)/python -m soak --days $(DAYS) $(if $(SEED),--seed $(SEED) --trace soak-$(SEED).trace,--seeds $(SEEDS)) $(ARGS)
@@ -47,21 +47,21 @@ peers: $(VENV)/.peers  ## install other people's clients and codecs, for the tes
 
 # Only files with such tests are looked at: reading all the others takes seconds.
 test-system: $(VENV)/.peers  ## the tests that need root and Debian programs
-	@$(BIN)/python tests/system/needs.py
+	@$(BIN)/python tests/system/requirements.py
 	$(BIN)/python -m pytest -m system $(ARGS) \
 		$(if $(filter tests/%,$(ARGS)),,tests/system $(shell grep -rl --include='test_*.py' 'mark\.system' tests))
 
 crashes: $(VENV)/.test  ## kill the agent at random moments, again and again: KILLS=500 SEED=7
-	@$(BIN)/python tests/crashes/kills.py --kills $(or $(KILLS),500) $(if $(SEED),--seed $(SEED)) $(ARGS)
+	@$(BIN)/python tests/crashes/run_kills.py --kills $(or $(KILLS),500) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 powercuts: $(VENV)/.test  ## cut the power under the journal at random writes (needs root): CUTS=200 SEED=7
-	@$(BIN)/python tests/crashes/powercuts.py --cuts $(or $(CUTS),200) $(if $(SEED),--seed $(SEED)) $(ARGS)
+	@$(BIN)/python tests/crashes/run_power_cuts.py --cuts $(or $(CUTS),200) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 check: $(VENV)/.check  ## format, lint, types, import arrows and seams
 	$(BIN)/ruff format --check $(SOURCES)
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -q tests/house
+	$(BIN)/python -m pytest -q tests/architecture
 
 format: $(VENV)/.check  ## put the code into its form
 	$(BIN)/ruff format $(SOURCES)
@@ -87,7 +87,7 @@ fuzz:  ## hunt for octets that a part cannot take: TARGET=codec RUNS=1000000; wi
 hunt: $(VENV)/.demo
 	@test -e $(VENV)/.fuzzer || $(WHEELS) -r tests/fuzz/requirements.txt || echo "atheris cannot be installed here."
 	@touch $(VENV)/.fuzzer
-	nice -n 10 $(BIN)/python tests/fuzz/hunt.py $(TARGET) --runs $(or $(RUNS),100000) $(ARGS)
+	nice -n 10 $(BIN)/python tests/fuzz/run_fuzzer.py $(TARGET) --runs $(or $(RUNS),100000) $(ARGS)
 
 clean:  ## remove environments, caches and builds
 	rm -rf .venv .venv-* build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .fuzz .coverage

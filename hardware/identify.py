@@ -43,7 +43,9 @@ def match_usb_id(vendor: str, product: str, drivers: Mapping[str, DriverProfile]
     ]
 
 
-def rank_at_port(driver: DriverProfile, vendor: str, product: str, interface: int, interface_class: str) -> int | None:
+def rank_at_port(
+    driver: DriverProfile, vendor: str, product: str, interface: int, interface_class: str
+) -> int | None:
     """How good one interface of a USB product is for commands; None where the profile names none there."""
     layouts = [layout for layout in driver.usb if layout.vendor == vendor and product in layout.products]
     if any(layout.at == interface or interface_class in layout.at_classes for layout in layouts):

@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from hardware.blocking import run_in_thread
 from hardware.profile import DriverProfile
 from hardware.quirks import Quirk
 from hardware.sysfs import ROOT, find_usb_port
-from hardware.thread import run_in_thread
 
 DEFAULT_ON_PULSE_S, DEFAULT_OFF_PULSE_S, DEFAULT_OFF_TO_ON_S, DEFAULT_RESET_PULSE_S = 1.0, 3.0, 10.0, 0.5
 """Where neither profile nor configuration says more. Most take 0.5 to 1 s for on and up to 3 s for off; the
@@ -85,7 +85,9 @@ class PowerConfig(Protocol):
     def pulse_off_s(self) -> float: ...
 
 
-def make_power_switch(config: PowerConfig, current_port: Callable[[], Path | None], state_file: Path) -> PowerSwitch | None:
+def make_power_switch(
+    config: PowerConfig, current_port: Callable[[], Path | None], state_file: Path
+) -> PowerSwitch | None:
     """What the operator has named, None for nothing; `node` and `note` as for `Usb`. Raises PowerUnusable."""
     if config.power == "usb":
         return UsbPowerSwitch(current_port, state_file)
@@ -118,7 +120,9 @@ class GpioPowerSwitch:
         line = self._line
         if line.drives == "reset":
             if Quirk.RESET_LINE_UNSAFE in driver.quirks:
-                raise PowerUnavailable("the reset line may leave this module beyond recovery and is never used")
+                raise PowerUnavailable(
+                    "the reset line may leave this module beyond recovery and is never used"
+                )
             self.is_toggle = Quirk.RESET_LINE_IS_POWER_KEY in driver.quirks
             await self._pulse(line.on_s or driver.reset_line_s or DEFAULT_RESET_PULSE_S)
             return
@@ -168,7 +172,9 @@ class GpioPowerSwitch:
         except (OSError, ValueError) as error:
             raise PowerUnavailable(f"{chip} is no GPIO chip (recovery.gpio_chip): {error}") from None
         if self._line.offset >= count:
-            raise PowerUnavailable(f"{chip} has {count} lines, no line {self._line.offset} (recovery.gpio_line)")
+            raise PowerUnavailable(
+                f"{chip} has {count} lines, no line {self._line.offset} (recovery.gpio_line)"
+            )
 
 
 class UsbPowerSwitch:
@@ -196,7 +202,9 @@ class UsbPowerSwitch:
             try:
                 self._state_file.write_text(place)
             except OSError as error:
-                raise PowerUnavailable(f"{self._state_file} cannot be written: {error.strerror or error}") from None
+                raise PowerUnavailable(
+                    f"{self._state_file} cannot be written: {error.strerror or error}"
+                ) from None
             try:
                 _write_authorized(self._devices_dir / place / "authorized", "0")
             except PowerUnavailable:
@@ -228,7 +236,9 @@ class UsbPowerSwitch:
             except FileNotFoundError:
                 return ""
             except OSError as error:
-                raise PowerUnavailable(f"{self._state_file} cannot be read: {error.strerror or error}") from None
+                raise PowerUnavailable(
+                    f"{self._state_file} cannot be read: {error.strerror or error}"
+                ) from None
             there = _USB_PATH.fullmatch(place) is not None and (self._devices_dir / place).exists()
             if not there:  # unplugged since, or begun and not written
                 self._state_file.unlink(missing_ok=True)

@@ -20,7 +20,7 @@ import msgspec
 
 from hardware.quirks import Quirk
 
-TableT = TypeVar("Table")
+TableT = TypeVar("TableT")
 
 
 HexId = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{4}$")]

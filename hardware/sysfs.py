@@ -96,7 +96,10 @@ def _read_usb_port(root: Path, tty: Path) -> UsbPort | None:
     interface = next((folder for folder in tty.parents if (folder / "bInterfaceNumber").exists()), None)
     if interface is None:
         return None
-    kind = (_read_attribute(interface / f"bInterface{part}", default="") for part in ("Class", "SubClass", "Protocol"))
+    kind = (
+        _read_attribute(interface / f"bInterface{part}", default="")
+        for part in ("Class", "SubClass", "Protocol")
+    )
     return UsbPort(
         node=root / "dev" / tty.name,
         device=_read_usb_device(interface.parent),

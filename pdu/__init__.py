@@ -14,19 +14,17 @@ from __future__ import annotations
 
 from importlib import import_module
 
-import pdu.septets  # noqa: F401  # first: after it `pdu.septets` is to mean the function
-from pdu.gsm7 import septets
-
 TYPE_CHECKING = False  # as in record
 if TYPE_CHECKING:
     from pdu.address import Address, NumberingPlan, TypeOfNumber
     from pdu.assembler import Assembled, Assembler, join
-    from pdu.coding import Alphabet, DataCoding, MessageClass, WaitingKind, WaitingIndication
+    from pdu.coding import Alphabet, DataCoding, MessageClass, WaitingIndication, WaitingKind
     from pdu.decoder import decode
     from pdu.encoder import EncodedPdu, encode
     from pdu.error import PduError
+    from pdu.gsm7 import septets
     from pdu.header import Concatenation, InformationElement, NationalLanguage, Ports, SpecialMessage
-    from pdu.segmenting import segment
+    from pdu.segmentation import segment
     from pdu.status import Outcome
     from pdu.timestamp import Timestamp
     from pdu.tpdu import Command, Deliver, DeliverReport, StatusReport, Submit, SubmitReport, Tpdu
@@ -62,8 +60,8 @@ __all__ = [
     "TypeOfNumber",
     "UserData",
     "ValidityPeriod",
-    "WaitingKind",
     "WaitingIndication",
+    "WaitingKind",
     "decode",
     "encode",
     "join",
@@ -100,12 +98,13 @@ _MODULES = {  # where each name is at home
     "TypeOfNumber": "address",
     "UserData": "user_data",
     "ValidityPeriod": "validity",
-    "Waiting": "coding",
     "WaitingIndication": "coding",
+    "WaitingKind": "coding",
     "decode": "decoder",
     "encode": "encoder",
     "join": "assembler",
-    "segment": "segmenting",
+    "segment": "segmentation",
+    "septets": "gsm7",
 }
 
 

@@ -8,8 +8,8 @@ from functools import lru_cache
 
 from pdu import gsm7
 from pdu.error import PduError
+from pdu.packing import pack, unpack
 from pdu.record import Record, fast_constructor
-from pdu.septets import pack, unpack
 
 MAX_DIGITS = 20  # ten octets of value, 9.1.2.5
 MAX_ALPHANUMERIC_SEPTETS = 11  # of an alphanumeric address: ten octets hold eleven septets
@@ -159,7 +159,9 @@ def _decode_service_centre(octets: bytes) -> Address:
 def _decode_value(type_of_address: int, value: bytes, length: int) -> Address:
     """Read the value of an address, ``length`` semi-octets long."""
     if type_of_address & 0x70 == 0x50:
-        return _make_address(gsm7.decode(unpack(value, length * 4 // 7)), _ALPHANUMERIC, _PLANS[type_of_address])
+        return _make_address(
+            gsm7.decode(unpack(value, length * 4 // 7)), _ALPHANUMERIC, _PLANS[type_of_address]
+        )
     number = value.translate(_SWAP_NIBBLES).hex()[:length]
     if not number.isdecimal():  # a fill digit before the announced end ends the number
         number = number.partition("f")[0].translate(_HEX_TO_DIGITS)

@@ -69,7 +69,9 @@ def decode(data: str | bytes, *, direction: Literal["mt", "mo"] = "mt", sca: boo
             return _decode_status_report(octets, at, service_centre_address)
         if kind == 1:
             return _decode_submit_report(octets, at, service_centre_address)
-        return _decode_deliver(octets, at, service_centre_address)  # 3 is reserved and to be read as a DELIVER
+        return _decode_deliver(
+            octets, at, service_centre_address
+        )  # 3 is reserved and to be read as a DELIVER
     if direction != "mo":
         raise ValueError(f"direction is 'mt' or 'mo', not {direction!r}")
     if kind == 1:
@@ -149,7 +151,9 @@ def _decode_submit(octets: bytes, offset: int, service_centre_address: Address |
         reference,
         coding,
         octets[offset],
-        read_validity(octets[offset + 2 : end - 1], form, offset + 2, "submit.validity_period") if form else None,
+        read_validity(octets[offset + 2 : end - 1], form, offset + 2, "submit.validity_period")
+        if form
+        else None,
         first & 0x04 != 0,
         first & 0x20 != 0,
         first & 0x80 != 0,
@@ -170,7 +174,9 @@ def _decode_status_report(octets: bytes, offset: int, service_centre_address: Ad
         indicator, more, protocol_identifier, coding, user_data = None, b"", None, None, None
     else:
         indicator, more, end = _read_parameter_indicator(octets, end, "status_report")
-        protocol_identifier, coding, user_data = _read_optional_fields(octets, end, indicator, first, "status_report")
+        protocol_identifier, coding, user_data = _read_optional_fields(
+            octets, end, indicator, first, "status_report"
+        )
     return StatusReport(
         reference,
         recipient_address,
@@ -190,11 +196,15 @@ def _decode_status_report(octets: bytes, offset: int, service_centre_address: Ad
     )
 
 
-def _decode_deliver_report(octets: bytes, offset: int, service_centre_address: Address | None) -> DeliverReport:
+def _decode_deliver_report(
+    octets: bytes, offset: int, service_centre_address: Address | None
+) -> DeliverReport:
     first = octets[offset]
     cause, offset = _read_failure_cause(octets, offset + 1, "deliver_report")
     indicator, more, offset = _read_parameter_indicator(octets, offset, "deliver_report")
-    protocol_identifier, coding, user_data = _read_optional_fields(octets, offset, indicator, first, "deliver_report")
+    protocol_identifier, coding, user_data = _read_optional_fields(
+        octets, offset, indicator, first, "deliver_report"
+    )
     return DeliverReport(
         cause,
         protocol_identifier,
@@ -213,7 +223,9 @@ def _decode_submit_report(octets: bytes, offset: int, service_centre_address: Ad
     indicator, more, offset = _read_parameter_indicator(octets, offset, "submit_report")
     if offset + 7 > len(octets):
         _raise_truncated(octets, offset, (_TIMESTAMP,), "submit_report")
-    protocol_identifier, coding, user_data = _read_optional_fields(octets, offset + 7, indicator, first, "submit_report")
+    protocol_identifier, coding, user_data = _read_optional_fields(
+        octets, offset + 7, indicator, first, "submit_report"
+    )
     return SubmitReport(
         Timestamp(octets[offset : offset + 7]),
         cause,
@@ -299,5 +311,7 @@ def _read_optional_fields(
     coding = values.get("data_coding_scheme")
     user_data = None
     if "user_data.length" in values:
-        user_data = _read_user_data(octets, offset + len(present), coding or 0, first & 0x40, f"{kind}.user_data")
+        user_data = _read_user_data(
+            octets, offset + len(present), coding or 0, first & 0x40, f"{kind}.user_data"
+        )
     return values.get("protocol_identifier"), coding, user_data

@@ -10,7 +10,16 @@ from pdu.coding import ALPHABETS, COMPRESSED, PACKED
 from pdu.error import PduError
 from pdu.record import Record, fast_constructor
 from pdu.timestamp import Timestamp
-from pdu.tpdu import Command, Deliver, DeliverReport, StatusReport, Submit, SubmitReport, Tpdu, compute_parameter_indicator
+from pdu.tpdu import (
+    Command,
+    Deliver,
+    DeliverReport,
+    StatusReport,
+    Submit,
+    SubmitReport,
+    Tpdu,
+    compute_parameter_indicator,
+)
 from pdu.user_data import UserData
 from pdu.validity import EnhancedValidity, RelativeValidity
 
@@ -108,7 +117,11 @@ def _encode_status_report(report: StatusReport) -> bytes:
 def _encode_deliver_report(report: DeliverReport) -> bytes:
     _check_spare_bits(report.spare_bits, 0xBC if report.user_data is not None else 0xFC, "deliver_report")
     cause = _write_failure_cause(report, "deliver_report")
-    return b"%c%b%b" % (report.first_octet, cause, _write_optional_fields(report, 159 - len(cause), "deliver_report"))
+    return b"%c%b%b" % (
+        report.first_octet,
+        cause,
+        _write_optional_fields(report, 159 - len(cause), "deliver_report"),
+    )
 
 
 def _encode_submit_report(report: SubmitReport) -> bytes:

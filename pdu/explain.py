@@ -6,7 +6,7 @@ stands before is shown all the same, and the error is that of ``decode``.
 
 from __future__ import annotations
 
-from pdu import header, status, words
+from pdu import descriptions, header, status
 from pdu.address import Address, read_address, read_service_centre
 from pdu.coding import Alphabet, DataCoding
 from pdu.decoder import decode, read_hex, read_validity
@@ -34,7 +34,13 @@ _MMS_FLAG = (0x04, "TP-MMS", "more_messages", ("more messages wait", "no more me
 _LP_FLAG = (0x08, "TP-LP", "loop_prevention", _NO_YES)
 _SRR_FLAG = (0x20, "TP-SRR", "status_report_request", _NO_YES)
 _FLAGS = {
-    "SMS-DELIVER": (_MMS_FLAG, _LP_FLAG, (0x20, "TP-SRI", "status_report_indication", _NO_YES), _UDHI_FLAG, _RP_FLAG),
+    "SMS-DELIVER": (
+        _MMS_FLAG,
+        _LP_FLAG,
+        (0x20, "TP-SRI", "status_report_indication", _NO_YES),
+        _UDHI_FLAG,
+        _RP_FLAG,
+    ),
     "SMS-SUBMIT": (
         (0x04, "TP-RD", "reject_duplicates", _NO_YES),
         (0x18, "TP-VPF", "validity_period_format", _VALIDITY_FORMATS),
@@ -137,7 +143,9 @@ class _FieldReader:
         flags = ((0x03, "TP-MTI", "message_type", kinds), *_FLAGS.get(self.kind, ()))
         for mask, abbreviation, name, says in flags:
             value = (first & mask) // (mask & -mask)
-            self.rows.append(FieldRow(self.tpdu_start, bytes((first,)), abbreviation, name, says[value], mask))
+            self.rows.append(
+                FieldRow(self.tpdu_start, bytes((first,)), abbreviation, name, says[value], mask)
+            )
         match self.kind:
             case "SMS-DELIVER":
                 self.read_tp_address("TP-OA", "originating_address")
@@ -171,7 +179,7 @@ class _FieldReader:
             case "SMS-COMMAND":
                 self.read_octet("TP-MR", "message_reference")
                 self.read_protocol_identifier()
-                self.read_octet("TP-CT", "command_type", words.describe_command_type)
+                self.read_octet("TP-CT", "command_type", descriptions.describe_command_type)
                 self.read_octet("TP-MN", "message_number")
                 self.read_tp_address("TP-DA", "destination_address")
                 self.read_user_data(0x04, first, "TP-CD")
@@ -196,20 +204,24 @@ class _FieldReader:
 
     def read_address_value(self, abbreviation: str, name: str, address: Address, end: int) -> None:
         """Walk through an address behind its length."""
-        self.read_octet(abbreviation, f"{name}.type_of_address", lambda _: words.describe_type_of_address(address))
-        self.add_field(end - self.offset, abbreviation, f"{name}.number", words.describe_number(address))
+        self.read_octet(
+            abbreviation, f"{name}.type_of_address", lambda _: descriptions.describe_type_of_address(address)
+        )
+        self.add_field(
+            end - self.offset, abbreviation, f"{name}.number", descriptions.describe_number(address)
+        )
 
     def read_protocol_identifier(self) -> None:
         """Walk through TP-PID."""
-        self.read_octet("TP-PID", "protocol_identifier", words.describe_protocol_identifier)
+        self.read_octet("TP-PID", "protocol_identifier", descriptions.describe_protocol_identifier)
 
     def read_coding_scheme(self) -> int:
         """Walk through TP-DCS."""
-        return self.read_octet("TP-DCS", "data_coding_scheme", words.describe_coding_scheme)
+        return self.read_octet("TP-DCS", "data_coding_scheme", descriptions.describe_coding_scheme)
 
     def read_timestamp(self, abbreviation: str, name: str) -> None:
         """Walk through a time."""
-        self.read_field(7, abbreviation, name, lambda octets: words.describe_time(Timestamp(octets)))
+        self.read_field(7, abbreviation, name, lambda octets: descriptions.describe_time(Timestamp(octets)))
 
     def read_validity_period(self, vpf: int) -> None:
         """Walk through TP-VP."""
@@ -217,13 +229,20 @@ class _FieldReader:
         name = "validity_period"
         if size:
             self.read_field(
-                size, "TP-VP", name, lambda octets: words.describe_validity_period(read_validity(octets, vpf, self.offset, name))
+                size,
+                "TP-VP",
+                name,
+                lambda octets: descriptions.describe_validity_period(
+                    read_validity(octets, vpf, self.offset, name)
+                ),
             )
 
     def read_failure_cause(self) -> None:
         """Walk through TP-FCS if it is there."""
         if self.octets[self.offset : self.offset + 1] >= b"\x80":
-            self.read_octet("TP-FCS", "failure_cause", lambda octet: status.FAILURE_CAUSE_NAMES.get(octet, "reserved"))
+            self.read_octet(
+                "TP-FCS", "failure_cause", lambda octet: status.FAILURE_CAUSE_NAMES.get(octet, "reserved")
+            )
 
     def read_parameter_indicator(self) -> int:
         """Walk through TP-PI and the octets that extend it."""
@@ -261,7 +280,7 @@ class _FieldReader:
             self.read_octet("TP-UDHL", "user_data.header.length", lambda octet: f"{octet} octets")
             for element in header.read_header(user_data.octets) or ():
                 name = f"user_data.header.0x{element.identifier:02X}"
-                self.add_field(2 + len(element.data), "TP-UDH", name, words.describe_element(element))
+                self.add_field(2 + len(element.data), "TP-UDH", name, descriptions.describe_element(element))
         note = ", cut short" if cut else ""
         if (data := user_data.data) is not None:
             kind = "compressed, not read" if scheme.compressed else f"{len(data)} octets"

@@ -22,7 +22,9 @@ def _load_tables() -> dict[int, tuple[str, dict[int, str]]]:
     for key, table in json.loads(text).items():
         codes = table["locking"]
         locking = (
-            gsm7.DEFAULT_ALPHABET if codes is None else "".join(chr(0x20 if code is None else code) for code in codes)
+            gsm7.DEFAULT_ALPHABET
+            if codes is None
+            else "".join(chr(0x20 if code is None else code) for code in codes)
         )
         single = {int(septet, 16): chr(code) for septet, code in table["single"].items()}
         tables[0 if key == "default" else int(key)] = locking, single

@@ -190,7 +190,9 @@ class DeliverReport(_UserDataMessage):
     user_data: UserData | None = None  # TP-UDHI, TP-UDL, TP-UD, 9.2.3.16, .23, .24
     data_coding_scheme: int | None = derived(_DERIVED_OPTIONAL_DCS, int)  # TP-DCS, 9.2.3.10
     parameter_indicator: int = derived(  # TP-PI, 9.2.3.27
-        "indicate(protocol_identifier, data_coding_scheme, user_data)", int, indicate=compute_parameter_indicator
+        "indicate(protocol_identifier, data_coding_scheme, user_data)",
+        int,
+        indicate=compute_parameter_indicator,
     )
     service_centre_address: Address | None = None
     spare_bits: int = 0
@@ -211,7 +213,9 @@ class SubmitReport(_UserDataMessage):
     user_data: UserData | None = None  # TP-UDHI, TP-UDL, TP-UD, 9.2.3.16, .23, .24
     data_coding_scheme: int | None = derived(_DERIVED_OPTIONAL_DCS, int)  # TP-DCS, 9.2.3.10
     parameter_indicator: int = derived(  # TP-PI, 9.2.3.27
-        "indicate(protocol_identifier, data_coding_scheme, user_data)", int, indicate=compute_parameter_indicator
+        "indicate(protocol_identifier, data_coding_scheme, user_data)",
+        int,
+        indicate=compute_parameter_indicator,
     )
     service_centre_address: Address | None = None
     spare_bits: int = 0

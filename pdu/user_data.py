@@ -14,12 +14,12 @@ from pdu.header import (
     find_concatenation,
     find_national_language,
     find_ports,
-    read_header,
     find_special_messages,
+    read_header,
     write_header,
 )
+from pdu.packing import pack, unpack
 from pdu.record import Record, fast_constructor
-from pdu.septets import pack, unpack
 
 _GSM7, _OCTETS, _UCS2 = Alphabet.GSM7, Alphabet.OCTETS, Alphabet.UCS2
 MAX_USER_DATA_OCTETS = 140  # of TP-UD in SMS-DELIVER and SMS-SUBMIT
@@ -126,7 +126,9 @@ class UserData(Record):
             return gsm7.decode(septets)
         from pdu import national  # noqa: PLC0415  # the tables are loaded when a message first needs them
 
-        return gsm7.decode(septets, national.locking_table(language.locking), national.single_shift_table(language.single))
+        return gsm7.decode(
+            septets, national.locking_table(language.locking), national.single_shift_table(language.single)
+        )
 
     @property
     def data(self) -> bytes | None:

@@ -13,11 +13,11 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 
-from pdu import fields
+from pdu import vector_fields
 from pdu.decoder import decode, read_hex
 from pdu.error import PduError
-from pdu.fields import VectorValue
 from pdu.timestamp import Timestamp
+from pdu.vector_fields import VectorValue
 
 MESSAGE_KINDS = ("deliver", "submit", "status_report", "command", "deliver_report", "submit_report")
 ELEMENT_KINDS = ("udh", "gsm7", "address", "timestamp", "vp", "dcs")
@@ -112,26 +112,26 @@ def _decode_vector(vector: Vector) -> tuple[str, dict[str, VectorValue]]:
             raise _InvalidVectorError(f"direction must be mt or mo, not {_to_json(direction)}")
         if not isinstance(sca, bool):
             raise _InvalidVectorError(f"sca must be true or false, not {_to_json(sca)}")
-        return fields.message_fields(decode(digits, direction=direction, sca=sca))
+        return vector_fields.message_fields(decode(digits, direction=direction, sca=sca))
     if kind not in ELEMENT_KINDS:
         raise _InvalidVectorError(f"unknown kind {_to_json(kind)}")
     octets = read_hex(digits)
     match kind:
         case "udh":
-            return kind, fields.header_fields(octets)
+            return kind, vector_fields.header_fields(octets)
         case "address":
             service_centre = vector.get("as_smsc")
             if not isinstance(service_centre, bool):
                 raise _InvalidVectorError(f"as_smsc must be true or false, not {_to_json(service_centre)}")
-            return kind, fields.address_fields(octets, service_centre=service_centre)
+            return kind, vector_fields.address_fields(octets, service_centre=service_centre)
         case "timestamp":
-            return kind, fields.timestamp_fields(octets)
+            return kind, vector_fields.timestamp_fields(octets)
         case "vp":
-            return kind, fields.validity_fields(octets, _read_int_option(vector, "tp_vpf", None, 3))
+            return kind, vector_fields.validity_fields(octets, _read_int_option(vector, "tp_vpf", None, 3))
         case "dcs":
-            return kind, fields.coding_scheme_fields(octets)
+            return kind, vector_fields.coding_scheme_fields(octets)
     fill = _read_int_option(vector, "fill_bits", 0, 6)
-    return "gsm7", fields.septet_fields(
+    return "gsm7", vector_fields.septet_fields(
         octets, _read_int_option(vector, "septets", (8 * len(octets) - fill) // 7, 255), fill
     )
 

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from enum import Enum
 
-from agent.at.error import AtUsageError
+from agent.at.errors import AtUsageError
 from hardware.recording import redact_pins
 
 MAX_COMMAND_LINE_CHARS = 200
@@ -73,7 +73,8 @@ class AtCommand:
     def __post_init__(self) -> None:
         if not _COMMAND_LINE.fullmatch(self.line) or len(self.line) > MAX_COMMAND_LINE_CHARS:
             raise AtUsageError(
-                self.line, f"{self.redacted_line[:MAX_COMMAND_LINE_CHARS]!r} is no command line that may be written"
+                self.line,
+                f"{self.redacted_line[:MAX_COMMAND_LINE_CHARS]!r} is no command line that may be written",
             )
 
     @property
@@ -94,4 +95,4 @@ class AtCommand:
             )
         name = re.match(r"AT([+^#%*!$&][A-Z0-9]+)", line.upper())
         named = (ResponsePattern(name[1], may_repeat=True),) if name else ()
-        return cls(line, timeout_s, (*named, ResponsePattern(may_repeat=True)), once=True)
+        return cls(line, timeout_s, (*named, ResponsePattern(may_repeat=True)), no_retry=True)

@@ -9,7 +9,7 @@ import pwd
 import stat
 from pathlib import Path
 
-from agent.at.wire import PortUnavailable
+from agent.at.transport.base import PortUnavailable
 
 PROC_ROOT = Path("/proc")
 MODEM_MANAGER_UDEV_RULE = 'ENV{ID_MM_PORT_IGNORE}="1"'
@@ -43,7 +43,9 @@ def describe_busy_port(port: str, proc_root: Path = PROC_ROOT) -> str:
             return f"port {port} is in use by a program of another user; find it with `sudo fuser -v {port}`"
         return f"port {port} is in use, probably by ModemManager (pid {manager}){_modem_manager_hint()}"
     names = " and ".join(f"{program} (pid {pid})" for pid, program in found)
-    hint = _modem_manager_hint() if any(program == "ModemManager" for _, program in found) else "; stop it first"
+    hint = (
+        _modem_manager_hint() if any(program == "ModemManager" for _, program in found) else "; stop it first"
+    )
     return f"port {port} is held by {names}{hint}"
 
 

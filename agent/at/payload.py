@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from agent.at.command import ResponsePattern, AtCommand, PayloadKind
-from agent.at.event import AtEvent, Information, StaleResult, Unsolicited
-from agent.at.grammar import counted_payload_size, is_result_code
+from agent.at.command import AtCommand, PayloadKind, ResponsePattern
+from agent.at.events import AtEvent, Information, StaleResult, Unsolicited
+from agent.at.line_parser import counted_payload_size, is_result_code
 
 
 class PendingPayload:
     """A line whose payload is due."""
 
-    __slots__ = ("doubtful", "event_type", "payload_kind", "header")
+    __slots__ = ("event_type", "fallback", "header", "payload_kind")
 
     def __init__(
-        self, header: str, payload_kind: PayloadKind, event_type: type[Information | StaleResult | Unsolicited]
+        self,
+        header: str,
+        payload_kind: PayloadKind,
+        event_type: type[Information | StaleResult | Unsolicited],
     ) -> None:
         self.header = header
         self.payload_kind = payload_kind
@@ -39,7 +42,7 @@ class PendingPayload:
 class CountedPayload:
     """A payload of which its header says how long it is."""
 
-    __slots__ = ("_started", "_length", "line_end", "pending")
+    __slots__ = ("_length", "_started", "line_end", "pending")
 
     def __init__(self, pending: PendingPayload, length: int) -> None:
         """`length`: as the header says it, see `grammar.counted`."""

@@ -18,7 +18,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
-from hardware.recording import Direction, redact_pins, format_chunk, escape_bytes
+from hardware.recording import Direction, escape_bytes, format_chunk, redact_pins
 
 __all__ = ["Redactor", "Trace", "escape_bytes"]
 
@@ -124,12 +124,18 @@ class Trace:
             told = self._redact_partial_line(self._partial_line)
             whole = redact_pins(self._partial_line + line)
             self._partial_line = ""
-            shown += (whole if self._redactor is None else self._redactor.redact_received(whole))[len(told) :] + ending
+            shown += (whole if self._redactor is None else self._redactor.redact_received(whole))[
+                len(told) :
+            ] + ending
         return shown
 
     def _redact_partial_line(self, partial_line: str) -> str:
         """What is shown of the beginning of a line; the mask will meet it again with its end."""
-        return redact_pins(partial_line) if self._redactor is None else copy.copy(self._redactor).redact_received(redact_pins(partial_line))
+        return (
+            redact_pins(partial_line)
+            if self._redactor is None
+            else copy.copy(self._redactor).redact_received(redact_pins(partial_line))
+        )
 
     def _write_chunks(self, chunks: list[tuple[float, str]], redacted: str) -> None:
         """Pieces with their times; where a PIN was taken out their borders are gone."""

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import click
 
-from agent.cli.common import config_option, load_config_or_exit, exit_with_errors, json_option, print_json
-from agent.control import ControlError, send_request
-from agent.story import escape_unprintable
+from agent.cli.common import config_option, exit_with_errors, json_option, load_config_or_exit, print_json
+from agent.common.events import escape_unprintable
+from agent.daemon.control_socket import ControlError, send_request
 
 
 @click.command()

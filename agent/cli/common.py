@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 import msgspec
 
-from agent.config import DEFAULT_CONFIG_PATH, Config, ConfigError, load_config
-from agent.story import escape_unprintable
+from agent.common.config import DEFAULT_CONFIG_PATH, Config, ConfigError, load_config
+from agent.common.events import escape_unprintable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from agent.at.wire import TransportOpener
-    from agent.modem.card import Pin
+    from agent.at.transport.base import TransportOpener
+    from agent.modem.sim import Pin
 
 SIM_PIN_CREDENTIAL = "sim-pin"
 EXIT_FAILURE, EXIT_CONFIG = 1, 2
@@ -43,7 +43,7 @@ def load_config_or_exit(path: Path) -> Config:
 
 def make_port_opener(path: Path, config: Config) -> TransportOpener:
     """How to open the port that the configuration names. Raises ConfigError."""
-    from agent.at.opening import make_opener
+    from agent.at.transport.open import make_opener
 
     try:
         return make_opener(config.modem.port, config.modem.baud)
@@ -56,8 +56,8 @@ def load_sim_pin(path: Path, config: Config, environ: Mapping[str, str]) -> Pin 
 
     None where neither is there. Raises ConfigError, which never shows what stands in the file.
     """
-    from agent.modem.card import Pin
     from agent.modem.error import ModemUnusable
+    from agent.modem.sim import Pin
 
     file = config.modem.pin_file
     key = f"{path}: modem.pin_file: {file}"

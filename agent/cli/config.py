@@ -10,8 +10,8 @@ from typing import Any
 
 import click
 
-from agent.cli.common import EXIT_CONFIG, config_option, exit_with_errors, make_port_opener, load_sim_pin
-from agent.config import Config, ConfigError, load_config, parse_config
+from agent.cli.common import EXIT_CONFIG, config_option, exit_with_errors, load_sim_pin, make_port_opener
+from agent.common.config import Config, ConfigError, load_config, parse_config
 
 
 @click.group()
@@ -91,9 +91,9 @@ def _load_valid_part(path: Path) -> tuple[Config, frozenset[str]]:
 
 def _check_handlers(settings: Config, errors: list[str]) -> str:
     """The names of the handlers; adds what is wrong with them."""
-    from agent.handlers.catalogue import HandlerRegistry, HandlerConfigError
-    from agent.handlers.catalogue import load_registry as load_handlers
-    from agent.handlers.outcome import ResourceExhausted
+    from agent.handlers.registry import HandlerConfigError, HandlerRegistry
+    from agent.handlers.registry import load_registry as load_handlers
+    from agent.handlers.results import ResourceExhausted
     from agent.handlers.runner import ProcessRunner
 
     async def look() -> HandlerRegistry:
@@ -140,5 +140,7 @@ def _check_location(key: str, file: Path) -> list[str]:
     if not usable and folder not in _SYSTEMD_DIRECTORIES:
         return [f"{key}: {folder} cannot be written by this user; check as the agent's user, or change it"]
     if key.endswith("control.socket") and len(os.fsencode(file)) > _MAX_SOCKET_PATH_BYTES:
-        return [f"{key}: {file} is longer than the {_MAX_SOCKET_PATH_BYTES} octets that the path of a socket may have"]
+        return [
+            f"{key}: {file} is longer than the {_MAX_SOCKET_PATH_BYTES} octets that the path of a socket may have"
+        ]
     return []

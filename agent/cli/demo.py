@@ -17,8 +17,8 @@ import click
 from agent.cli.common import exit_with_errors
 
 if TYPE_CHECKING:
-    from agent.cli.show.screen import DemoPrinter
-    from agent.cli.show.stage import DemoEnvironment
+    from agent.demo.environment import DemoEnvironment
+    from agent.demo.printer import DemoPrinter
 
 ONCE_TIMEOUT_S = 27.0
 """Seconds for `--once`, to be over within 30 s whatever happens; the tour takes five."""
@@ -42,8 +42,8 @@ def demo(listen: int, *, once: bool) -> None:
     send a Command yourself, and shows what comes of it until Ctrl-C.
     """
     try:
-        from agent.cli.show.screen import DemoPrinter
-        from agent.cli.show.stage import run_environment  # noqa: F401  (needs the extra)
+        from agent.demo.environment import run_environment  # noqa: F401  (needs the extra)
+        from agent.demo.printer import DemoPrinter
         from hardware.sim.sandbox import SandboxUnavailable
     except ModuleNotFoundError as error:
         exit_with_errors(
@@ -78,9 +78,9 @@ def _flatten_errors(group: ExceptionGroup) -> list[str]:
 
 
 async def _run_demo(printer: DemoPrinter, folder: Path, port: int, *, once: bool) -> bool:
-    from agent.cli.show.stage import SIMS, run_environment
-    from agent.cli.show.tour import SCENARIOS, EventLog, run_scenario
-    from agent.story import Event
+    from agent.common.events import Event
+    from agent.demo.environment import SIMS, run_environment
+    from agent.demo.scenarios import SCENARIOS, EventLog, run_scenario
     from hardware.sim.network.events import NetworkEvent
 
     task, loop = asyncio.current_task(), asyncio.get_running_loop()
@@ -113,7 +113,7 @@ async def _run_demo(printer: DemoPrinter, folder: Path, port: int, *, once: bool
             printer.print_result(results[-1])
         printer.print_results(results)
         touring = False
-        good = all(result.good for result in results)
+        good = all(result.passed for result in results)
         if not once:
             _print_instructions(printer, ready)
             await _wait_for_interrupt()
@@ -122,9 +122,13 @@ async def _run_demo(printer: DemoPrinter, folder: Path, port: int, *, once: bool
 
 def _print_instructions(printer: DemoPrinter, environment: DemoEnvironment) -> None:
     url = environment.sandbox.url
-    printer.print_line("\nSend one yourself, in another terminal; ping, status, help and led are there to be used:")
+    printer.print_line(
+        "\nSend one yourself, in another terminal; ping, status, help and led are there to be used:"
+    )
     printer.print_line(f"  curl {url}/supersim/v1/SmsCommands -d Sim=meter-1 -d Payload=ping")
-    printer.print_line(f"  curl {url}/wireless/v1/Commands -d Sim=meter-2 -d Command='led green' -d IncludeSid=start")
+    printer.print_line(
+        f"  curl {url}/wireless/v1/Commands -d Sim=meter-2 -d Command='led green' -d IncludeSid=start"
+    )
     printer.print_line("and see the answers:")
     printer.print_line(f"  curl '{url}/supersim/v1/SmsCommands?Direction=from_sim&PageSize=1'")
     printer.print_line("Ctrl-C ends it.\n")

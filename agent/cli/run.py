@@ -16,16 +16,16 @@ from typing import TYPE_CHECKING
 import click
 
 from agent.cli.common import (
-    EXIT_FAILURE,
     EXIT_CONFIG,
+    EXIT_FAILURE,
     config_option,
-    load_config_or_exit,
     exit_with_errors,
-    make_port_opener,
+    load_config_or_exit,
     load_sim_pin,
+    make_port_opener,
 )
-from agent.config import ConfigError
-from agent.story import Event
+from agent.common.config import ConfigError
+from agent.common.events import Event
 
 if TYPE_CHECKING:
     from agent.at.trace import Trace
@@ -64,14 +64,14 @@ def run(config_path: Path, *, trace: bool, show_content: bool, record: Path | No
     config = load_config_or_exit(config_path)
     log = _configure_logging(debug=trace)
 
-    from agent.app import Agent, RecoveryExhausted, Dependencies
     from agent.at.trace import Trace
-    from agent.control import ControlUnusable
-    from agent.handlers.catalogue import HandlerConfigError
-    from agent.handlers.outcome import ResourceExhausted
+    from agent.common.sd_notify import make_notifier, read_watchdog_interval_s
+    from agent.daemon.agent import Agent, Dependencies, RecoveryExhausted
+    from agent.daemon.control_socket import ControlUnusable
+    from agent.handlers.registry import HandlerConfigError
+    from agent.handlers.results import ResourceExhausted
     from agent.journal.journal import JournalUnusable
     from agent.journal.lock import JournalLocked
-    from agent.notify import make_notifier, read_watchdog_interval_s
 
     def tell(step: Event) -> None:
         if recording is not None and step.kind in _SESSION_END_KINDS:
@@ -94,7 +94,9 @@ def run(config_path: Path, *, trace: bool, show_content: bool, record: Path | No
     recording = None
     if record is not None:
         profile = config.modem.profile if config.modem.profile != "auto" else ""
-        recording = _open_recording(record, log.warning, profile, seams.wall_clock(), mask=mask, also=seams.trace)
+        recording = _open_recording(
+            record, log.warning, profile, seams.wall_clock(), mask=mask, also=seams.trace
+        )
         seams = replace(seams, trace=recording)
 
     async def live() -> None:
@@ -111,12 +113,16 @@ def run(config_path: Path, *, trace: bool, show_content: bool, record: Path | No
     except ControlUnusable as error:
         exit_with_errors(str(error), exit_status=EXIT_CONFIG)
     except JournalUnusable as error:
-        exit_with_errors(str(error), exit_status=EXIT_CONFIG if error.is_configuration_error else EXIT_FAILURE)
+        exit_with_errors(
+            str(error), exit_status=EXIT_CONFIG if error.is_configuration_error else EXIT_FAILURE
+        )
     except (JournalLocked, RecoveryExhausted, ResourceExhausted) as error:
         exit_with_errors(str(error))
     except ExceptionGroup as group:  # of the TaskGroup that everything runs in: no sentence was made for it
         log.debug("", exc_info=group)
-        exit_with_errors(*(f"stopped by a mistake of its own: {_error_location(error)}" for error in group.exceptions))
+        exit_with_errors(
+            *(f"stopped by a mistake of its own: {_error_location(error)}" for error in group.exceptions)
+        )
     finally:
         if seams.trace is not None:
             seams.trace.close()
@@ -129,13 +135,13 @@ def _open_recording(
     from datetime import UTC, datetime
 
     from agent.at.trace import Trace
-    from agent.cli.record.file import RecordingFile
+    from agent.recording.file import RecordingFile
     from agent.version import VERSION
     from hardware.recording import MASKED_TAG, format_header
 
     content = None
     if mask:
-        from agent.cli.record.mask import ContentRedactor
+        from agent.recording.redact import ContentRedactor
 
         content = ContentRedactor()
     try:

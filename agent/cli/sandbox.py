@@ -120,7 +120,7 @@ def sandbox(
     if replay is not None:
         if sims or faults or baud is not None or device != "generic":
             raise click.UsageError("--replay plays a recording and nothing else")
-        from agent.cli.replay import play_recording
+        from agent.cli.sandbox_replay import play_recording
 
         play_recording(replay, folder, delays=not no_delays, as_json=as_json)
         return

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import click
 
-from agent.cli.common import config_option, load_config_or_exit, exit_with_errors, json_option, print_json
-from agent.control import ControlError, send_request
-from agent.story import escape_unprintable
+from agent.cli.common import config_option, exit_with_errors, json_option, load_config_or_exit, print_json
+from agent.common.events import escape_unprintable
+from agent.daemon.control_socket import ControlError, send_request
 
 
 @click.command()
@@ -63,6 +63,8 @@ def send(
             click.echo(escape_unprintable(f"note: shortened or changed to fit: {answer['text']}"), err=True)
         for message in answer["messages"]:
             reason = f": {message['reason']}" if message["reason"] else ""
-            click.echo(escape_unprintable(f"reply {message['reply']} to {answer['to']}: {message['state']}{reason}"))
+            click.echo(
+                escape_unprintable(f"reply {message['reply']} to {answer['to']}: {message['state']}{reason}")
+            )
     if any(message["state"] in ("failed", "unknown") for message in answer["messages"]):
         raise SystemExit(1)

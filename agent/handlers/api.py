@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     Mode = Literal["text", "binary"]
     HandlerReturn: TypeAlias = "Reply | str | bytes | None"
-    Handler = Callable[["Command"], "Answer | Awaitable[Answer]"]
+    Handler = Callable[["Command"], "HandlerReturn | Awaitable[HandlerReturn]"]
     Action = Callable[..., object]
     SomeHandler = TypeVar("SomeHandler", bound=Handler)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from agent.handlers.api import Command
-from agent.handlers.entry import HandlerSpec
+from agent.handlers.spec import HandlerSpec
 
 MAX_SMS_SEPTETS = 160
 """Septets; every character of these answers takes one (23.038 6.2.1, without the extension table)."""

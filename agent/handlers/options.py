@@ -29,13 +29,17 @@ def check_word(word: object) -> str | None:
 
 def check_options(options: Mapping[str, object]) -> list[str]:
     """One clause for each option that is unknown or impossible. None stands for "not set"."""
-    found = [f"{name} is no option ({', '.join(OPTION_NAMES)} are)" for name in options if name not in OPTION_NAMES]
+    found = [
+        f"{name} is no option ({', '.join(OPTION_NAMES)} are)" for name in options if name not in OPTION_NAMES
+    ]
     repeatable = options.get("repeatable")
     if repeatable is not None and not isinstance(repeatable, bool):
         found.append(f"repeatable must be true or false, not {_short_repr(repeatable)}")
     timeout = options.get("timeout_s")
     if timeout is not None and not _is_duration(timeout, MAX_TIMEOUT_S):
-        found.append(f"timeout_s must be seconds above 0, at most {MAX_TIMEOUT_S}, not {_short_repr(timeout)}")
+        found.append(
+            f"timeout_s must be seconds above 0, at most {MAX_TIMEOUT_S}, not {_short_repr(timeout)}"
+        )
     age = options.get("max_age_s")
     if age is not None and not _is_duration(age, 1e12):
         found.append(f"max_age_s must be seconds above 0, not {_short_repr(age)}")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import select
 
-from agent.handlers.frames import Frame, FrameError, FrameDecoder, encode_frame
+from agent.handlers.framing import Frame, FrameDecoder, FrameError, encode_frame
 
 TYPE_CHECKING = False  # typing itself would cost each handler process a megabyte
 if TYPE_CHECKING:

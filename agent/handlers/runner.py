@@ -8,34 +8,34 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Protocol
 
-from agent.handlers import exchange
+from agent.common.events import Event, EventSink
+from agent.handlers import protocol
 from agent.handlers.api import Command
-from agent.handlers.entry import HandlerSpec
-from agent.handlers.frames import Frame
-from agent.handlers.link import ManagerGone, ManagerClient, ManagerNotStarted
-from agent.handlers.outcome import (
-    HandlerLoadError,
-    HandlerDeclaration,
+from agent.handlers.framing import Frame
+from agent.handlers.manager_client import ManagerClient, ManagerGone, ManagerNotStarted
+from agent.handlers.results import (
     Failed,
     Finished,
+    HandlerDeclaration,
+    HandlerLoadError,
+    HandlerResult,
+    NotStarted,
     ResourceExhausted,
     RetryLater,
-    NotStarted,
-    HandlerResult,
     TimedOut,
 )
-from agent.story import Event, EventSink
+from agent.handlers.spec import HandlerSpec
 
 __all__ = [
-    "HandlerLoadError",
-    "HandlerDeclaration",
     "Failed",
     "Finished",
+    "HandlerDeclaration",
+    "HandlerLoadError",
+    "HandlerResult",
+    "NotStarted",
+    "ProcessRunner",
     "ResourceExhausted",
     "RetryLater",
-    "NotStarted",
-    "HandlerResult",
-    "ProcessRunner",
     "Runner",
     "TimedOut",
 ]
@@ -80,7 +80,7 @@ class ProcessRunner:
     ) -> None:
         """`tell` hears what handlers write to standard error; `environment` is the agent's own."""
         self._emit = emit
-        self._environment = exchange.handler_environment(environment)
+        self._environment = protocol.handler_environment(environment)
         self._load_timeout_s = load_timeout_s
         self._memory_limit = memory_limit
         self._manager: ManagerClient | None = None
@@ -91,10 +91,12 @@ class ProcessRunner:
     async def load(self, file: Path) -> list[HandlerDeclaration]:
         """Load the file into a worker, which stays for its Commands. Raises CannotLoad, HostExhausted."""
         declared: list[HandlerDeclaration] = []
-        request = exchange.load_request(os.fsencode(file), self._load_timeout_s)
+        request = protocol.load_request(os.fsencode(file), self._load_timeout_s)
         try:
             answer = await self._send_request(
-                request, self._load_timeout_s, lambda frame: declared.append(exchange.decode_declaration(frame))
+                request,
+                self._load_timeout_s,
+                lambda frame: declared.append(protocol.decode_declaration(frame)),
             )
         except ManagerNotStarted as error:  # also while the agent stops, when nobody looks at it any more
             raise ResourceExhausted(f"{file}: {error}") from None
@@ -107,10 +109,10 @@ class ProcessRunner:
                 raise HandlerLoadError(answer["sentence"].decode())
             case b"overdue":
                 raise HandlerLoadError(f"{file} was still loading after {self._load_timeout_s:g} s")
-            case _ if exchange.is_resource_exhausted(answer):
-                raise ResourceExhausted(f"{file}: its process {exchange.describe_failure(answer)}")
+            case _ if protocol.is_resource_exhausted(answer):
+                raise ResourceExhausted(f"{file}: its process {protocol.describe_failure(answer)}")
             case _:
-                raise HandlerLoadError(f"{file} cannot be loaded: {exchange.describe_failure(answer)}")
+                raise HandlerLoadError(f"{file} cannot be loaded: {protocol.describe_failure(answer)}")
 
     async def run(self, spec: HandlerSpec, command: Command, timeout_s: float) -> HandlerResult:
         """Carry out a Command. Cancelling ends the run."""
@@ -137,17 +139,19 @@ class ProcessRunner:
             if spec.kind == "python":
                 # One Command at a time: the functions of a file share its process.
                 async with self._file_locks.setdefault(spec.queue_key, asyncio.Lock()):
-                    request = exchange.call_request(spec, action, command, timeout_s, self._load_timeout_s)
+                    request = protocol.call_request(spec, action, command, timeout_s, self._load_timeout_s)
                     answer = await self._send_request(request, timeout_s + self._load_timeout_s)
             else:
-                answer = await self._send_request(exchange.executable_request(spec, action, command, timeout_s), timeout_s)
+                answer = await self._send_request(
+                    protocol.executable_request(spec, action, command, timeout_s), timeout_s
+                )
         except ManagerNotStarted as error:
             return NotStarted(str(error))
-        except (ManagerGone, exchange.CannotEncodeArguments) as error:
+        except (ManagerGone, protocol.CannotEncodeArguments) as error:
             return Failed(str(error))
         except TimeoutError:
             return TimedOut()
-        return exchange.decode_result(spec, answer)
+        return protocol.decode_result(spec, answer)
 
     async def _send_request(
         self, request: Frame, timeout_s: float, on_partial: Callable[[Frame], None] = lambda _: None
@@ -157,7 +161,9 @@ class ProcessRunner:
             if self._closed:
                 raise ManagerNotStarted("the agent is stopping")
             if self._manager is None or self._manager.is_gone:
-                self._manager = await ManagerClient.open(self._environment, self._memory_limit, self._on_log_line)
+                self._manager = await ManagerClient.open(
+                    self._environment, self._memory_limit, self._on_log_line
+                )
             link = self._manager
         try:
             async with asyncio.timeout(timeout_s + MANAGER_GRACE_S):

@@ -13,7 +13,7 @@ import os
 import signal
 import sys
 
-from agent.handlers import processes, worker
+from agent.handlers import process_tree, worker
 
 TYPE_CHECKING = False  # typing itself would cost each handler process a megabyte
 if TYPE_CHECKING:
@@ -113,8 +113,8 @@ def _worker_child(manager_pid: int, incoming: int, outgoing: int, log_fd: int, p
 
 def _detach(manager_pid: int) -> None:
     os.setsid()
-    processes.set_parent_death_signal(manager_pid)
-    processes.become_subreaper()
+    process_tree.set_parent_death_signal(manager_pid)
+    process_tree.become_subreaper()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # ignored by the keeper
         signal.signal(number, signal.SIG_DFL)
 

@@ -12,7 +12,7 @@ import os
 import sys
 
 from agent.handlers import api
-from agent.handlers.frames import Frame, FrameDecoder, join_nul, encode_frame
+from agent.handlers.framing import Frame, FrameDecoder, encode_frame, join_nul
 
 TYPE_CHECKING = False  # typing itself would cost each handler process a megabyte
 if TYPE_CHECKING:
@@ -33,7 +33,10 @@ def serve(path: str, incoming: int, outgoing: int) -> None:
     try:
         load_file(path, module)
     except BaseException as error:  # noqa: BLE001  (whatever user code raises, it is one sentence)
-        _write_frame(outgoing, {"verb": b"broken", "sentence": _describe_load_error(path, error).encode(errors="replace")})
+        _write_frame(
+            outgoing,
+            {"verb": b"broken", "sentence": _describe_load_error(path, error).encode(errors="replace")},
+        )
         os._exit(0)
     for declaration in api.declared_functions:
         _write_frame(outgoing, _encode_declaration(declaration))
@@ -93,7 +96,7 @@ def _flush_streams() -> None:
         pass
 
 
-class HandlerContractError(Exception):  # noqa: N818  (its text says which)
+class HandlerContractError(Exception):
     """The file and what was asked of it do not fit."""
 
 
@@ -107,7 +110,9 @@ def _find_function(module: ModuleType, name: str, *, action: bool) -> Callable[[
     for declaration in api.declared_functions:
         if declaration.name == name:
             return declaration.function
-    raise HandlerContractError(f"the file has changed and has no handler {name} any more: restart modem-agent")
+    raise HandlerContractError(
+        f"the file has changed and has no handler {name} any more: restart modem-agent"
+    )
 
 
 def _decode_command(frame: Frame) -> api.Command:
@@ -152,7 +157,9 @@ def _encode_result(module: ModuleType, result: object) -> Frame:
     elif isinstance(content, bytes | bytearray):
         frame["data"] = bytes(content)
     elif content is not None:
-        raise HandlerContractError(f"it returned {type(content).__name__}; a handler returns str, bytes, Reply or None")
+        raise HandlerContractError(
+            f"it returned {type(content).__name__}; a handler returns str, bytes, Reply or None"
+        )
     return frame
 
 
@@ -200,7 +207,9 @@ def _describe_failure(error: BaseException, path: str) -> str:
     line = _error_line(error, path)
     name = os.path.basename(path)
     where = f" ({name} line {line})" if line else f" ({name})"
-    return (_one_line(str(error)) if isinstance(error, HandlerContractError) else _format_exception(error)) + where
+    return (
+        _one_line(str(error)) if isinstance(error, HandlerContractError) else _format_exception(error)
+    ) + where
 
 
 def _format_exception(error: BaseException) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from agent.journal.journal import Journal
-from agent.journal.rows import COMMAND_COLUMNS, ActionRow, command_from_row
+from agent.journal.models import COMMAND_COLUMNS, ActionRow, command_from_row
 
 
 class ActionStore:

@@ -4,13 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from agent.journal.doubles import DedupIndex
+from agent.journal.dedup import DedupIndex
+from agent.journal.ignored import IgnoredMessages
 from agent.journal.journal import Journal, JournalTime
+from agent.journal.models import (
+    COMMAND_COLUMNS,
+    CommandRow,
+    OutgoingMessage,
+    StoreOutcome,
+    StoreResult,
+    command_from_row,
+)
 from agent.journal.outbox import OutboxStore
 from agent.journal.parts import PartStore
-from agent.journal.rows import COMMAND_COLUMNS, CommandRow, StoreResult, StoreOutcome, OutgoingMessage, command_from_row
-from agent.journal.strays import IgnoredMessages
-from agent.service.message import ReceivedCommand, MessagePart, ReceivedMessage, ReceivedReport, IgnoredMessage
+from agent.service.message import (
+    IgnoredMessage,
+    MessagePart,
+    ReceivedCommand,
+    ReceivedMessage,
+    ReceivedReport,
+)
 
 
 class CommandStore:
@@ -59,7 +72,9 @@ class CommandStore:
                     return self.parts.store(received, now)
                 case ReceivedReport(report):
                     reply = self._outbox.store_report(report, now)
-                    return StoreResult(StoreOutcome.REPORT, detail=f"status {report.status:#04x}", reply_id=reply)
+                    return StoreResult(
+                        StoreOutcome.REPORT, detail=f"status {report.status:#04x}", reply_id=reply
+                    )
                 case IgnoredMessage():
                     return self._ignored.store(received, raw, now)
 
@@ -78,7 +93,9 @@ class CommandStore:
         )
         return known.fetchone() is not None
 
-    def _store_command(self, command: ReceivedCommand, raw: str, now: JournalTime, *, run: bool) -> StoreResult:
+    def _store_command(
+        self, command: ReceivedCommand, raw: str, now: JournalTime, *, run: bool
+    ) -> StoreResult:
         known = self._dedup.find(command)
         if known is not None and known.same_body:
             return self._count_duplicate(known.command_id, command)
@@ -125,7 +142,9 @@ class CommandStore:
             "UPDATE commands SET doubles = doubles + 1 WHERE id = ? RETURNING doubles", (command_id,)
         ).fetchone()
         deliveries = 2 if row is None else int(row[0]) + 1
-        return StoreResult(StoreOutcome.DUPLICATE, command_id, command.sid, content=command.body, deliveries=deliveries)
+        return StoreResult(
+            StoreOutcome.DUPLICATE, command_id, command.sid, content=command.body, deliveries=deliveries
+        )
 
     def mark_slot_free(self, slot: tuple[str, int]) -> None:
         """The module has deleted that slot; it is written with the next commit, none is made for it.

@@ -21,8 +21,8 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, TypeVar
 
-from agent.journal import lock, rescue, schema
-from agent.journal.place import JournalDirectoryUnavailable, JournalFiles
+from agent.journal import lock, repair, schema
+from agent.journal.files import JournalDirectoryUnavailable, JournalFiles
 
 R = TypeVar("R")
 DAY_S = 86400.0
@@ -113,7 +113,7 @@ class Journal:
             # Behind a link: SQLite keeps its log there, and whoever comes by another name must meet the lock.
             self._real_path = Path(os.path.realpath(path))
             self._lock_fd = lock.acquire(self._real_path)
-            self._failure_reason = rescue.check_before_open(self._real_path) or ""
+            self._failure_reason = repair.check_before_open(self._real_path) or ""
             if self._failure_reason:
                 self._rebuild()
             else:
@@ -138,8 +138,10 @@ class Journal:
     def _open(self) -> None:
         """Raises OSError, sqlite3.Error, schema.TooNew."""
         if not self._real_path.exists():
-            rescue.create(self._real_path)
-        os.close(os.open(self._real_path, os.O_RDWR | os.O_CLOEXEC))  # says better than SQLite why it cannot be
+            repair.create(self._real_path)
+        os.close(
+            os.open(self._real_path, os.O_RDWR | os.O_CLOEXEC)
+        )  # says better than SQLite why it cannot be
         connection = sqlite3.connect(self._real_path, isolation_level=None, check_same_thread=False)
         try:
             connection.execute("PRAGMA journal_mode = WAL")
@@ -161,7 +163,7 @@ class Journal:
     def _rebuild(self) -> None:
         """Begin anew with what can be read. Raises OSError, sqlite3.Error, schema.TooNew."""
         self._rebuild_allowed_at = self._monotonic_clock() + MIN_REBUILD_INTERVAL_S
-        rescued = rescue.rebuild(self._real_path, self._failure_reason, self._wall_clock())
+        rescued = repair.rebuild(self._real_path, self._failure_reason, self._wall_clock())
         self._failure = None
         self._open()
         self._on_damage(str(rescued))
@@ -285,7 +287,9 @@ class Journal:
                 self._lock_fd = taken
                 self._files.set_lock_file(taken)
             if lost != [".lock"]:
-                aside = rescue.restore_files(self._real_path, self.connection, self._wall_clock(), keep_replacement="" in lost)
+                aside = repair.restore_files(
+                    self._real_path, self.connection, self._wall_clock(), keep_replacement="" in lost
+                )
                 kept = f"; what stood in its place is kept as {aside}" if aside else ""
                 self._on_damage(
                     f"journal {self.path} was deleted or replaced while it was in use: "
@@ -317,7 +321,9 @@ class Journal:
                     raise FileNotFoundError(errno.ENOENT, "it is gone")
                 self._open()
             elif self._monotonic_clock() < self._rebuild_allowed_at:
-                raise sqlite3.DatabaseError(f"the disk damages the journal again and again ({self._failure_reason})")
+                raise sqlite3.DatabaseError(
+                    f"the disk damages the journal again and again ({self._failure_reason})"
+                )
             else:
                 self._rebuild()
         except (OSError, schema.SchemaTooNew) as error:
@@ -332,7 +338,9 @@ class Journal:
             if self._committed_uptime == running and key is not None:
                 self._confirmed_results[key] = result
         self.newest_timestamp = max(self.newest_timestamp, memory[0])
-        self.dedup_horizon = max((each for each in (self.dedup_horizon, memory[1]) if each is not None), default=None)
+        self.dedup_horizon = max(
+            (each for each in (self.dedup_horizon, memory[1]) if each is not None), default=None
+        )
         self.first_sweep_done = self.first_sweep_done or memory[2]
 
 

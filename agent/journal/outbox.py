@@ -9,7 +9,7 @@ from typing import Any
 import pdu
 from agent.journal import caps
 from agent.journal.journal import DAY_S, Journal, JournalTime
-from agent.journal.rows import OutgoingMessage, ReplyRow
+from agent.journal.models import OutgoingMessage, ReplyRow
 
 REPORT_MATCH_WINDOW_S = 3 * DAY_S
 """A message reference comes round after 256 messages, so a report only speaks of a recent one."""
@@ -22,7 +22,9 @@ _SELECT_QUEUED = (
     " attempts, replies.reason FROM replies LEFT JOIN commands ON commands.id = command"
     " WHERE replies.state = 'queued'"
 )
-_SAME_RECIPIENT = "ltrim(recipient, '+') = ltrim(destination, '+')"  # networks write the same number both ways
+_SAME_RECIPIENT = (
+    "ltrim(recipient, '+') = ltrim(destination, '+')"  # networks write the same number both ways
+)
 _MAY_HAVE_LEFT = "state IN ('sending', 'sent', 'delivered', 'unknown')"
 _SENT_UPTIME = "coalesce(sent_running, queued_running)"  # without the first: of an earlier version
 _TP_ST_STILL_TRYING = range(0x20, 0x40)  # TP-ST 9.2.3.15: not final, another report follows

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import pdu
-from agent.journal.doubles import DedupIndex
+from agent.journal.dedup import DedupIndex
+from agent.journal.ignored import IgnoredMessages
 from agent.journal.journal import Journal, JournalTime
-from agent.journal.rows import StoreResult, StoreOutcome
-from agent.journal.strays import IgnoredMessages
-from agent.service.message import MessagePart, ConcatenationKey, IgnoredMessage
+from agent.journal.models import StoreOutcome, StoreResult
+from agent.service.message import ConcatenationKey, IgnoredMessage, MessagePart
 
 MAX_PARTS = 2000
 """Parts of all incomplete messages, of which one has 255 at the most; beyond them the oldest is given up."""
@@ -67,7 +67,9 @@ class PartStore:
         parts = self.stored_parts(key)
         for number in sorted(parts):
             reason = f"part {number} of {key.total}, the others are missing: {cause}"
-            self._ignored.store(IgnoredMessage(reason, key.sender, _readable_text(parts[number].raw)), parts[number].raw, now)
+            self._ignored.store(
+                IgnoredMessage(reason, key.sender, _readable_text(parts[number].raw)), parts[number].raw, now
+            )
         self.delete(key)
 
     def _evict_oldest(self, key: ConcatenationKey, now: JournalTime) -> None:
@@ -80,7 +82,9 @@ class PartStore:
                 (key.sender, key.reference, key.reference_16bit, key.total),
             ).fetchone()
             self.discard_incomplete(
-                ConcatenationKey(sender, reference, bool(wide), total), "too many messages are incomplete", now
+                ConcatenationKey(sender, reference, bool(wide), total),
+                "too many messages are incomplete",
+                now,
             )
 
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from agent.at.channel import AtClient
-from agent.at.command import ResponsePattern, AtCommand
-from agent.at.error import CommandRefused, CommandTimedOut
+from agent.at.client import AtClient
+from agent.at.command import AtCommand, ResponsePattern
+from agent.at.errors import CommandRefused, CommandTimedOut
 from hardware import identify, profile
 from hardware.identify import GENERIC, PortInfo
 from hardware.profile import DriverProfile
@@ -19,7 +19,9 @@ from hardware.profile import DriverProfile
 AUTO_PROFILE = "auto"
 IDENTIFY_TIMEOUT_S = 3.0
 """The module has just answered; what it takes longer for than this is not worth the wait."""
-_IDENTIFY_COMMANDS = tuple(AtCommand(line, IDENTIFY_TIMEOUT_S, (ResponsePattern(may_repeat=True),)) for line in ("AT+CGMM", "ATI"))
+_IDENTIFY_COMMANDS = tuple(
+    AtCommand(line, IDENTIFY_TIMEOUT_S, (ResponsePattern(may_repeat=True),)) for line in ("AT+CGMM", "ATI")
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +43,17 @@ async def identify_module(client: AtClient, configured: str, port_info: PortInfo
     `wanted`: a name, or "auto".
     """
     if configured != AUTO_PROFILE:
-        return IdentifiedProfile(configured, "as configured" if configured != GENERIC else "", profile.load_driver_profile(configured))
+        return IdentifiedProfile(
+            configured,
+            "as configured" if configured != GENERIC else "",
+            profile.load_driver_profile(configured),
+        )
     if len(port_info.profiles) == 1:
-        return IdentifiedProfile(port_info.profiles[0], f"by its USB id {port_info.usb_id}", profile.load_driver_profile(port_info.profiles[0]))
+        return IdentifiedProfile(
+            port_info.profiles[0],
+            f"by its USB id {port_info.usb_id}",
+            profile.load_driver_profile(port_info.profiles[0]),
+        )
     answers: list[str] = []
     for question in _IDENTIFY_COMMANDS:
         try:
@@ -54,7 +64,9 @@ async def identify_module(client: AtClient, configured: str, port_info: PortInfo
             break
         answers += [line.text for line in response.information]
         if (name := identify.match_answers(answers, port_info.profiles)) != GENERIC:
-            return IdentifiedProfile(name, f"by its answer to {question.line}", profile.load_driver_profile(name))
+            return IdentifiedProfile(
+                name, f"by its answer to {question.line}", profile.load_driver_profile(name)
+            )
     return IdentifiedProfile(GENERIC, "it says nothing that a profile knows")
 
 

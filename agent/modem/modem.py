@@ -12,21 +12,22 @@ import asyncio
 from math import inf
 
 import pdu
-from agent.at.channel import BeforeBody, AtClient
+from agent.at.client import AtClient, BeforeBody
 from agent.at.command import AtCommand
-from agent.at.error import CommandRefused, CommandTimedOut, ModemLost
-from agent.at.news import URCS_DROPPED
-from agent.modem.acknowledging import CnmaSender
-from agent.modem.card import SimConfig
+from agent.at.errors import CommandRefused, CommandTimedOut, ModemLost
+from agent.at.urc_queue import URCS_DROPPED
+from agent.modem.bringup import Bringup
+from agent.modem.cnma import CnmaSender
 from agent.modem.error import ModemUnusable
-from agent.modem.formats import SEND_TIMEOUT_S, MessageFormat, PduFormat
-from agent.modem.hearing import UrcHandler
-from agent.modem.news import MessageArrived, ModemEvent, ReportArrived, StoreFull
-from agent.modem.preparing import Bringup
-from agent.modem.remedies import cycle_radio, reselect_network, restart
+from agent.modem.events import MessageArrived, ModemEvent, ReportArrived, StoreFull
+from agent.modem.message_format import SEND_TIMEOUT_S, MessageFormat, PduFormat
+from agent.modem.message_store import MessageStore
+from agent.modem.recovery_commands import cycle_radio, reselect_network, restart
 from agent.modem.sending import NotSent, SendOutcome, apply_csmp, send
-from agent.modem.setup import ModemStatus, ModemSettings, modem_status
-from agent.modem.state import (
+from agent.modem.settings import ModemSettings, ModemStatus, modem_status
+from agent.modem.settings_monitor import CHECK_INTERVAL_S, SettingsMonitor, reapply_cnmi
+from agent.modem.sim import SimConfig
+from agent.modem.status_queries import (
     Identity,
     Registration,
     Signal,
@@ -34,10 +35,9 @@ from agent.modem.state import (
     query_registration,
     query_signal,
 )
-from agent.modem.storage import MessageStore
-from agent.modem.stored import UNKNOWN_SLOT, Slot, StoredMessage
-from agent.modem.text_format import TextFormat
-from agent.modem.vigilance import CHECK_INTERVAL_S, SettingsMonitor, reapply_cnmi
+from agent.modem.stored_message import UNKNOWN_SLOT, Slot, StoredMessage
+from agent.modem.text_mode import TextFormat
+from agent.modem.urc_handler import UrcHandler
 from hardware.identify import GENERIC, PortInfo
 from hardware.profile import DriverProfile
 
@@ -74,7 +74,9 @@ class Modem:
         Raises ModemUnusable for a message format that is not known.
         """
         if message_format not in MESSAGE_FORMATS:
-            raise ModemUnusable(f"message format {message_format!r} is not known, only {', '.join(MESSAGE_FORMATS)}")
+            raise ModemUnusable(
+                f"message format {message_format!r} is not known, only {', '.join(MESSAGE_FORMATS)}"
+            )
         port_info, sim_config = port_info or PortInfo(), sim_config or SimConfig()
         self._sim_memory = sim_config.memory
         self._client = client
@@ -143,7 +145,11 @@ class Modem:
                 return []
             self._settings_monitor.record_read_refused(error)
             raise
-        if self._message_store.has_unlistable_store and not messages and await self._settings_monitor.check_sim_missing():
+        if (
+            self._message_store.has_unlistable_store
+            and not messages
+            and await self._settings_monitor.check_sim_missing()
+        ):
             return []
         self._settings_monitor.record_read_success()
         if not await self._settings_monitor.verify_if_undecodable(messages):
@@ -191,7 +197,11 @@ class Modem:
             await self._wait_until(self._urc_handler.initialised)
         if self._client.lost_error is not None:
             return NotSent(self.loss_reason)
-        if self._settings.has_volatile_format and self._settings.is_echo_on and not await self._settings_monitor.verify(0):
+        if (
+            self._settings.has_volatile_format
+            and self._settings.is_echo_on
+            and not await self._settings_monitor.verify(0)
+        ):
             return NotSent("the module has lost its settings")  # which no echo would tell
         if setting is not None and (obstacle := await apply_csmp(self._client, setting)) is not None:
             return obstacle

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import asyncio
 
-from agent.at.channel import AtClient, Response
+from agent.at.client import AtClient, Response
 from agent.at.command import AtCommand
-from agent.at.error import CommandRefused, CommandTimedOut
-from agent.modem.hearing import is_ready_urc
+from agent.at.errors import CommandRefused, CommandTimedOut
+from agent.modem.urc_handler import is_ready_urc
 
 READY_TIMEOUT_S = 75.0
 """Modules read their SIM for 5 to 30 s after power-up; a minute must be granted to slow ones."""
@@ -49,7 +49,11 @@ class Negotiator:
             try:
                 response = await self._client.exchange(command)
             except CommandRefused as error:
-                if attempt + 1 == max_tries or not is_busy(error) or not await self.wait_before_retry(attempt):
+                if (
+                    attempt + 1 == max_tries
+                    or not is_busy(error)
+                    or not await self.wait_before_retry(attempt)
+                ):
                     raise
             else:
                 self.echoed = response.echo_seen

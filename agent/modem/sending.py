@@ -6,11 +6,11 @@ import contextlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from agent.at.channel import BeforeBody, AtClient
+from agent.at.client import AtClient, BeforeBody
 from agent.at.command import AtCommand
-from agent.at.error import CommandRefused, CommandTimedOut, ModemLost
+from agent.at.errors import CommandRefused, CommandTimedOut, ModemLost
 from agent.at.parameters import parse_values
-from agent.modem.formats import CSMP_DEFAULTS_COMMAND
+from agent.modem.message_format import CSMP_DEFAULTS_COMMAND
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,10 @@ async def apply_csmp(client: AtClient, setting: AtCommand) -> Refused | NotSent 
 
 
 async def send(
-    client: AtClient, command: AtCommand, before_body: BeforeBody, restore_service_centre: Callable[[], Awaitable[bool]]
+    client: AtClient,
+    command: AtCommand,
+    before_body: BeforeBody,
+    restore_service_centre: Callable[[], Awaitable[bool]],
 ) -> SendOutcome:
     """Send; raises only what `before_body` raises, and then nothing was sent.
 

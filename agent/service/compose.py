@@ -24,7 +24,7 @@ class ReplyConfig:
     allow_ucs2: bool = False
 
 
-class ComposeError(ValueError):  # noqa: N818  (reads as the sentence it is)
+class ComposeError(ValueError):
     """The service cannot carry this reply; the text says why."""
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hardware.sim.module.memory import MessageStatus, StoredTpdu
+from hardware.sim.module.stores import MessageStatus, StoredTpdu
 from pdu import Address
 
 if TYPE_CHECKING:
@@ -75,7 +75,10 @@ def _unplug_port(faults: FaultInjector, fault: Fault) -> None:
             faults.call_later(fault.for_, faults.port.plug)
 
 
-PORT_FAULTS: dict[str, Callable[[FaultInjector, Fault], None]] = {"write-blocked": _block_port, "port-gone": _unplug_port}
+PORT_FAULTS: dict[str, Callable[[FaultInjector, Fault], None]] = {
+    "write-blocked": _block_port,
+    "port-gone": _unplug_port,
+}
 
 FAULT_ACTIONS: dict[str, Callable[[FaultInjector, Fault], None]] = {
     "rubbish": _emit_noise,

@@ -22,16 +22,16 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
+from hardware.sim.bounded_list import BoundedList
 from hardware.sim.fault_events import FAULT_ACTIONS, PORT_FAULTS
-from hardware.sim.latest import BoundedList
-from hardware.sim.module.refusal import parse_error
+from hardware.sim.module.errors import parse_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from hardware.sim.module.command import ParsedCommand
+    from hardware.sim.module.command_parser import ParsedCommand
     from hardware.sim.module.module import SimulatedModule
-    from hardware.sim.module.speech import OutputKind
+    from hardware.sim.module.response_writer import OutputKind
 
 FAULT_DESCRIPTIONS = {
     "mute": "hears nothing and says nothing; a restart from outside ends it",
@@ -161,7 +161,9 @@ class FaultInjector:
                 FAULT_ACTIONS[name](self, fault)
         if fault := self._trigger("refused", command.name):
             raise parse_error(fault.refusal)
-        if self._trigger("ignored", command.name) or (command.name == "E" and self._find_match("echo-stuck", "")):
+        if self._trigger("ignored", command.name) or (
+            command.name == "E" and self._find_match("echo-stuck", "")
+        ):
             return []
         fault = self._trigger("late", command.name) or self._trigger("prompt-late", command.name)
         return fault.seconds if fault else None
@@ -176,7 +178,9 @@ class FaultInjector:
                     "information-lost", self._current_command
                 )
             case "final":
-                lost = self._trigger("answer-lost", self._current_command) or self._trigger("final-lost", self._current_command)
+                lost = self._trigger("answer-lost", self._current_command) or self._trigger(
+                    "final-lost", self._current_command
+                )
             case "prompt":
                 lost = self._trigger("prompt-missing", self._current_command)
             case "unsolicited":

@@ -25,13 +25,21 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from hardware.recording import escape_bytes
-from hardware.sim.exchange import Exchange, Chunk, next_input, split_exchanges, normalise_request, is_query, request_subjects
+from hardware.sim.replay_exchanges import (
+    Chunk,
+    Exchange,
+    is_query,
+    next_input,
+    normalise_request,
+    request_subjects,
+    split_exchanges,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from hardware.recording import Recording
-    from hardware.sim.radio import TimerHandle, Scheduler
+    from hardware.sim.interfaces import Scheduler, TimerHandle
 
 MAX_INPUT_BYTES = 65536
 """Octets from the host that may wait."""
@@ -102,7 +110,9 @@ class ReplayedModule:
         if self._processing:
             return
         self._processing = True
-        while not self._responding and (said := next_input(self._input, text_entry=self._prompt_index is not None)):
+        while not self._responding and (
+            said := next_input(self._input, text_entry=self._prompt_index is not None)
+        ):
             self._handle_input(said)
         self._processing = False
 
@@ -134,7 +144,9 @@ class ReplayedModule:
         ahead = [place for place in fresh if self._next_index <= place < end]
         if ahead and self._can_skip_to(ahead[0], begin):
             return ahead[0], True
-        if question and (known := [place for place in wanted if place < self._next_index or every[place].played]):
+        if question and (
+            known := [place for place in wanted if place < self._next_index or every[place].played]
+        ):
             return known[-1], False
         if question and ahead:
             return ahead[0], False
@@ -154,13 +166,18 @@ class ReplayedModule:
             return all(exchange.is_query and not exchange.unsolicited for exchange in between)
         own = request_subjects(every[index].request_key)
         standing = {
-            name: exchange.request_key for exchange in every if exchange.played for name in request_subjects(exchange.request_key)
+            name: exchange.request_key
+            for exchange in every
+            if exchange.played
+            for name in request_subjects(exchange.request_key)
         }
         for exchange in every[begin:index]:
             if exchange.played or exchange.is_query:
                 continue
             others = request_subjects(exchange.request_key)
-            if own & others or any(standing.get(name) != exchange.request_key for name in others & _CONTEXT_COMMANDS):
+            if own & others or any(
+                standing.get(name) != exchange.request_key for name in others & _CONTEXT_COMMANDS
+            ):
                 return False
         return True
 
@@ -178,7 +195,9 @@ class ReplayedModule:
             if exchange.ends_with_prompt:
                 self._prompt_index = index
             if in_order:
-                self._unsolicited.write(exchange.unsolicited, self._end_connection if exchange.ends_connection else lambda: None)
+                self._unsolicited.write(
+                    exchange.unsolicited, self._end_connection if exchange.ends_connection else lambda: None
+                )
             self._process_input()
 
         self._responses.write(_with_actual_echo(exchange, request), answered)
@@ -198,7 +217,9 @@ class ReplayedModule:
         self._opening = []
         for before in range(max(0, self._next_index - 1), index):
             exchange = self._exchanges[before]
-            late += exchange.greeting if before < self._next_index else exchange.unsolicited + exchange.greeting
+            late += (
+                exchange.greeting if before < self._next_index else exchange.unsolicited + exchange.greeting
+            )
         if late:
             self._write(b"".join(each.octets for each in late))
 
@@ -212,7 +233,9 @@ class ReplayedModule:
         waiting = [exchange for exchange in self._exchanges[due:] if index is not None or not exchange.played]
         sentence = f"the host says {_escape(request)}"
         if waiting:
-            sentence = f"line {waiting[0].line_number}: the recording has {_escape(waiting[0].request)}, {sentence}"
+            sentence = (
+                f"line {waiting[0].line_number}: the recording has {_escape(waiting[0].request)}, {sentence}"
+            )
         else:
             sentence = f"the recording is over, {sentence}"
         self.divergences.append(sentence)

@@ -16,14 +16,21 @@ import msgspec
 
 import pdu
 from hardware import profile
-from hardware.sim.misfortunes import FaultSchedule
+from hardware.sim.fault_schedule import FaultSchedule
 from hardware.sim.module.module import SimulatedModule
 from hardware.sim.module.pty import Pty
-from hardware.sim.module.rate import UartLink
+from hardware.sim.module.uart import UartLink
 from hardware.sim.network.events import NetworkEvent
 from hardware.sim.network.network import SEARCHING, SimulatedNetwork
-from hardware.sim.sandbox_sim import DEFAULT_SIMS, SandboxSim, SimSpec, make_sim_card, check_sims, make_phone_number
-from hardware.sim.service.error import NO_SUCH_RESOURCE, ServiceError
+from hardware.sim.sandbox_sim import (
+    DEFAULT_SIMS,
+    SandboxSim,
+    SimSpec,
+    check_sims,
+    make_phone_number,
+    make_sim_card,
+)
+from hardware.sim.service.errors import NO_SUCH_RESOURCE, ServiceError
 from hardware.sim.service.product import PRODUCTS, ServiceRules
 from hardware.sim.service.resource import ServiceSim
 from hardware.sim.service.service import CommandService
@@ -34,7 +41,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from hardware.sim.network.line import NetworkTiming
+    from hardware.sim.network.subscriber_queue import NetworkTiming
 
 __all__ = [
     "DEFAULT_LISTEN",
@@ -178,7 +185,8 @@ class Sandbox:
         self.sims[spec.name] = sim
         self._by_imsi[identity.imsi] = sim
         service.add_sim(
-            ServiceSim(sid=sid, unique_name=spec.name, imsi=identity.imsi, status=spec.status), sim.phone_number
+            ServiceSim(sid=sid, unique_name=spec.name, imsi=identity.imsi, status=spec.status),
+            sim.phone_number,
         )
         self._fault_schedules[spec.name] = FaultSchedule(loop, sim)
         if line is None:

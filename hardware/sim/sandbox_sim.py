@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from hardware.sim.module.card import SimCard
+from hardware.sim.module.sim_card import SimCard
 from hardware.sim.service.product import PRODUCTS
 
 if TYPE_CHECKING:

@@ -12,24 +12,24 @@ from random import Random
 import pytest
 
 import pdu
-from agent.dispatcher import Dispatcher, DispatchConfig
-from agent.handlers.catalogue import HandlerRegistry
-from agent.health import DeadlineMonitor
-from agent.intake import Receiver
+from agent.common.watchdog import DeadlineMonitor
+from agent.handlers.registry import HandlerRegistry
 from agent.journal.actions import ActionStore
+from agent.journal.executor import InlineExecutor
 from agent.journal.inbox import CommandStore
 from agent.journal.journal import Journal
+from agent.journal.models import OutgoingMessage
 from agent.journal.outbox import OutboxStore as Queue
-from agent.journal.rows import OutgoingMessage
-from agent.journal.skin import InlineExecutor
-from agent.modem.formats import decode_pdu
-from agent.modem.stored import StoredMessage
-from agent.outbox import Sender, SendConfig
-from agent.recovery import BrownoutGuard
+from agent.modem.message_format import decode_pdu
+from agent.modem.stored_message import StoredMessage
+from agent.pipeline.dispatcher import DispatchConfig, Dispatcher
+from agent.pipeline.receiver import Receiver
+from agent.pipeline.send_backoff import DestinationBackoff
+from agent.pipeline.sender import SendConfig, Sender
+from agent.recovery.policy import BrownoutGuard
 from agent.service.compose import ReplyConfig
 from agent.service.profile import SERVICE_PROFILES
-from agent.waiting import DestinationBackoff
-from soak.virtual import BEGIN, VirtualLoop
+from virtual_time import START_TIME_S, VirtualTimeLoop
 
 
 def _load_sibling(name):
@@ -63,7 +63,7 @@ VIRTUAL_TIME_FILES = {
 def pytest_asyncio_loop_factories(config, item):
     """Which loop runs a test."""
     if item.path.name in VIRTUAL_TIME_FILES and item.path.parent.name == "agent":
-        return {"virtual": VirtualLoop}
+        return {"virtual": VirtualTimeLoop}
     return {"real": asyncio.new_event_loop}
 
 
@@ -174,10 +174,10 @@ class PipelineHarness:
         try:
             return asyncio.get_running_loop().time()
         except RuntimeError:
-            return BEGIN
+            return START_TIME_S
 
     def wall_clock(self):
-        return START_WALL_TIME + self.monotonic() - BEGIN + self.clock_error_s
+        return START_WALL_TIME + self.monotonic() - START_TIME_S + self.clock_error_s
 
     def emit(self, event):
         self.events.append(event)
@@ -334,6 +334,11 @@ def factories():
 
     make = Make()
     make.pdu, make.timed_out, make.refused = fakes.pdu_of, fakes.timed_out, fakes.refused
-    make.executable, make.modem, make.port, make.road = fakes.executable, fakes.FakeModem, fakes.Port, PipelineHarness
+    make.executable, make.modem, make.port, make.road = (
+        fakes.executable,
+        fakes.FakeModem,
+        fakes.Port,
+        PipelineHarness,
+    )
     make.SID, make.EPOCH = SID, START_WALL_TIME
     return make

@@ -5,17 +5,17 @@ from collections import defaultdict, deque
 from datetime import UTC, datetime
 
 import pdu
-from agent.at.error import CommandRefused, CommandTimedOut, ModemLost
-from agent.at.event import FinalResult
-from agent.at.memory_wire import memory_transport_pair
-from agent.handlers.entry import HandlerSpec
-from agent.handlers.outcome import Failed, Finished
-from agent.modem.formats import decode_pdu
-from agent.modem.news import MessageArrived, DirectDelivery
-from agent.modem.sending import NotSent, Refused, Sent, OutcomeUnknown
-from agent.modem.setup import ModemSettings, modem_status
-from agent.modem.state import Identity, Registration, Signal
-from agent.modem.stored import Slot, StoredMessage
+from agent.at.errors import CommandRefused, CommandTimedOut, ModemLost
+from agent.at.events import FinalResult
+from agent.at.transport.memory import memory_transport_pair
+from agent.handlers.results import Failed, Finished
+from agent.handlers.spec import HandlerSpec
+from agent.modem.events import DirectDelivery, MessageArrived
+from agent.modem.message_format import decode_pdu
+from agent.modem.sending import NotSent, OutcomeUnknown, Refused, Sent
+from agent.modem.settings import ModemSettings, modem_status
+from agent.modem.status_queries import Identity, Registration, Signal
+from agent.modem.stored_message import Slot, StoredMessage
 from hardware.profile import DriverProfile
 
 
@@ -85,7 +85,9 @@ class FakeModem:
 
     # What the test does to it
 
-    def store_message(self, index, content="led on", sender="2936", store="ME", *, raw=None, announce=False, **fields):
+    def store_message(
+        self, index, content="led on", sender="2936", store="ME", *, raw=None, announce=False, **fields
+    ):
         """Put a message into a slot; returns its hexadecimal digits."""
         slot = Slot(store, index)
         self.stored[slot] = raw if raw is not None else deliver_hex(content, sender, **fields)
@@ -125,7 +127,8 @@ class FakeModem:
     @property
     def status(self):
         return modem_status(
-            ModemSettings(store="ME", cnmi=(2, 1), registration=self.registered), is_notifying=self.is_notifying
+            ModemSettings(store="ME", cnmi=(2, 1), registration=self.registered),
+            is_notifying=self.is_notifying,
         )
 
     async def sweep(self):
@@ -349,5 +352,5 @@ class FakePort:
             await asyncio.sleep(self.close_delay_s)
             self.open_count = 0
 
-        wire.wait_closed = closed
+        wire.wait_closed = wait_closed
         return wire

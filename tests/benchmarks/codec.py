@@ -24,7 +24,7 @@ from itertools import cycle
 import pdu
 from pdu import gsm7
 from pdu.address import read_address
-from pdu.septets import pack, unpack
+from pdu.packing import pack, unpack
 
 NUMBER = "000"
 SID = "HC0123456789abcdef0123456789abcdef"

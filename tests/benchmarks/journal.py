@@ -17,10 +17,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 
-from agent.journal.forgetting import Pruner
 from agent.journal.inbox import CommandStore
 from agent.journal.journal import DAY_S, Journal
 from agent.journal.outbox import OutboxStore
+from agent.journal.pruning import Pruner
 from agent.service.message import ReceivedCommand
 
 START_WALL_TIME = datetime(2026, 11, 22, 12, tzinfo=UTC).timestamp()
@@ -29,7 +29,9 @@ COMMIT_COUNT = 200
 
 def make_command(number: int) -> ReceivedCommand:
     sid = "HC" + hashlib.md5(str(number).encode(), usedforsecurity=False).hexdigest()
-    return ReceivedCommand("000", sid, "led on", datetime.fromtimestamp(START_WALL_TIME, UTC), None, answerable=True)
+    return ReceivedCommand(
+        "000", sid, "led on", datetime.fromtimestamp(START_WALL_TIME, UTC), None, answerable=True
+    )
 
 
 def measure(folder: Path, rows: int) -> dict[str, float]:

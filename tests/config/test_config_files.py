@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from agent.config import Config, load_config, parse_config
+from agent.common.config import Config, load_config, parse_config
 from hardware.profile import load_driver_profiles
 
 CONFIG = Path(__file__).parents[2] / "config"

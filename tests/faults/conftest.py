@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from soak.virtual import VirtualLoop
+from virtual_time import VirtualTimeLoop
 
 
 def pytest_asyncio_loop_factories(config, item):
     """Virtual time, unless the test is marked `real_time`."""
     if item.get_closest_marker("real_time"):
         return {"real": asyncio.SelectorEventLoop}
-    return {"virtual": VirtualLoop}
+    return {"virtual": VirtualTimeLoop}
 
 
 @pytest.fixture(params=["pdu", "text"])
@@ -26,7 +26,7 @@ def message_format(request):
 @pytest.fixture(autouse=True)
 def fast_pin_digests(monkeypatch):
     """A PIN's digest takes as long as it does so that guessing does, and every session makes some."""
-    monkeypatch.setattr("agent.journal.cards.ROUNDS", 1)
+    monkeypatch.setattr("agent.journal.sims.ROUNDS", 1)
 
 
 @pytest.fixture

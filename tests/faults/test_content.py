@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from fault.catalogue import BIN_CLASS0_F4, BIN_CTRL, LATIN_GSM7, MULTILINE_OK, PLAIN_SID_START
-from fault.scene import FaultWorld, make_pdu
+from fault.fault_world import FaultWorld, make_pdu
 from hardware import profile
 
 TEXT = pytest.mark.parametrize("mode", ["text"])

@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 
 from agent.handlers.api import Command
-from agent.handlers.catalogue import load_registry
+from agent.handlers.registry import load_registry
 from agent.handlers.runner import ProcessRunner
 from fault.catalogue import PLAIN_SID_START
-from fault.scene import FaultWorld, make_pdu
-from soak.world import Plan
+from fault.fault_world import FaultWorld, make_pdu
+from soak.world import HandlerPlan
 
 READY = b"\r\nRDY\r\n\r\n+CFUN: 1\r\n\r\n+CPIN: READY\r\n\r\nCall Ready\r\n\r\nSMS Ready\r\n"
 
@@ -21,7 +21,7 @@ async def test_f33_an_answer_while_more_arrive(tmp_path, message_format, result)
         await scene.start_and_settle()
         if result == "late":
             scene.module.faults.add("late:command=+CMGS,seconds=3")
-        scene.plans = {f"pump {number}": Plan([(0.1 * number, "ok")]) for number in range(2, 8)}
+        scene.plans = {f"pump {number}": HandlerPlan([(0.1 * number, "ok")]) for number in range(2, 8)}
         scene.deliver_pdu(PLAIN_SID_START)
         for number in range(2, 8):
             scene.call_later(0.2 + number * 0.02, scene.deliver_pdu, make_pdu(f"pump {number}"))
@@ -36,7 +36,7 @@ async def test_f36_a_slow_handler_stops_nobody(tmp_path, message_format):
     """Ten minutes of sleep, five more messages and a restart of the module: all five are stored at once."""
     tables = {"handlers": {"timeout_s": 900}}
     async with FaultWorld(tmp_path, message_format, tables=tables) as scene:
-        scene.plans = {"led on": Plan([(600, "ok")])}
+        scene.plans = {"led on": HandlerPlan([(600, "ok")])}
         await scene.start_and_settle(100)
         scene.deliver_pdu(PLAIN_SID_START)
         await scene.advance(5)
@@ -59,7 +59,7 @@ async def test_f36_a_slow_handler_stops_nobody(tmp_path, message_format):
 async def test_f36_a_handler_that_hangs_is_ended(tmp_path, message_format):
     """At its time limit, answered honestly, and the next Command of the same handler runs."""
     async with FaultWorld(tmp_path, message_format, tables={"handlers": {"timeout_s": 20}}) as scene:
-        scene.plans = {"led on": Plan([(600, "hang")])}
+        scene.plans = {"led on": HandlerPlan([(600, "hang")])}
         await scene.start_and_settle()
         scene.deliver_pdu(PLAIN_SID_START)
         scene.deliver_pdu(make_pdu("led 2"))
@@ -79,7 +79,7 @@ HOLDS = pytest.mark.deviation(
 async def test_f37_a_handler_that_fails(tmp_path, message_format, fails):
     """One attempt, one error answer, kept as failed; the slot is free at once, others are unaffected."""
     async with FaultWorld(tmp_path, message_format, tables={"handlers": {"timeout_s": 20}}) as scene:
-        scene.plans = {"led on": Plan([(1, fails)])}
+        scene.plans = {"led on": HandlerPlan([(1, fails)])}
         await scene.start_and_settle()
         scene.deliver_pdu(PLAIN_SID_START)
         scene.deliver_pdu(make_pdu("pump 2"))
@@ -100,7 +100,7 @@ async def test_f37_a_handler_that_fails(tmp_path, message_format, fails):
 async def test_f37_a_repeatable_handler_asks_for_later(tmp_path, message_format, works):
     """Attempts 1 and 2 ask for another one, with waits that grow; the third works, or it is given up."""
     async with FaultWorld(tmp_path, message_format) as scene:
-        scene.plans = {"again 1": Plan([(1, "later"), (1, "later"), (1, "ok" if works else "later")])}
+        scene.plans = {"again 1": HandlerPlan([(1, "later"), (1, "later"), (1, "ok" if works else "later")])}
         await scene.start_and_settle()
         scene.deliver_pdu(make_pdu("again 1"))
         scene.deliver_pdu(make_pdu("led 2"))

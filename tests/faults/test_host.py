@@ -15,17 +15,17 @@ import tty
 
 import pytest
 
-from agent.at import wire as wire_room
-from agent.at.channel import AtClient
+from agent.at.client import AtClient
 from agent.at.command import AtCommand
-from agent.at.error import ModemLost
+from agent.at.errors import ModemLost
 from agent.at.holder import translate_open_error
-from agent.at.opening import make_opener
-from agent.at.serial_wire import open_serial
-from agent.at.wire import PortUnavailable
+from agent.at.transport import base as wire_room
+from agent.at.transport.base import PortUnavailable
+from agent.at.transport.open import make_opener
+from agent.at.transport.serial_port import open_serial
 from fault.catalogue import PLAIN_SID_START
-from fault.scene import FaultWorld, make_pdu
-from soak.world import Plan
+from fault.fault_world import FaultWorld, make_pdu
+from soak.world import HandlerPlan
 
 HOUR = 3600
 
@@ -64,7 +64,7 @@ async def test_f02_starved_when_a_task_hangs(tmp_path, message_format, task):
             case "outbox":
                 scene.modem.send = never
             case "command":
-                scene.plans = {"led on": Plan([(1, "stuck")])}
+                scene.plans = {"led on": HandlerPlan([(1, "stuck")])}
         if task != "supervisor":
             scene.deliver_pdu(PLAIN_SID_START)
         await scene.advance(HOUR)

@@ -5,10 +5,10 @@ import re
 
 import pytest
 
-from agent.modem.card import Pin
+from agent.modem.sim import Pin
 from fault.catalogue import PLAIN_SID_START
-from fault.scene import FaultWorld, make_pdu
-from hardware.sim.module.card import SimCard
+from fault.fault_world import FaultWorld, make_pdu
+from hardware.sim.module.sim_card import SimCard
 
 HOUR = 3600
 
@@ -36,7 +36,9 @@ class FakePower:
 async def test_f14_mute_until_its_power_is_cycled(tmp_path, message_format):
     """Reopened, restarted by command, then by its power; nothing is lost meanwhile, the process lives on."""
     switch = FakePower()
-    async with FaultWorld(tmp_path, message_format, dependencies={"power": switch, "in_use": lambda: ""}) as scene:
+    async with FaultWorld(
+        tmp_path, message_format, dependencies={"power": switch, "in_use": lambda: ""}
+    ) as scene:
         switch.scene = scene
         await scene.start_and_settle(60)
         scene.module.faults.add("mute:for=0")
@@ -55,7 +57,9 @@ async def test_f14_mute_until_its_power_is_cycled(tmp_path, message_format):
 async def test_f14_mute_for_good(tmp_path, message_format):
     """A day of silence: steps stay within the budget on disk, whatever is started anew; waits grow."""
     switch = FakePower()
-    async with FaultWorld(tmp_path, message_format, dependencies={"power": switch, "in_use": lambda: ""}) as scene:
+    async with FaultWorld(
+        tmp_path, message_format, dependencies={"power": switch, "in_use": lambda: ""}
+    ) as scene:
         switch.scene = scene
         scene.module.faults.clear_mute = lambda: None
         await scene.start_and_settle(60)
@@ -101,7 +105,9 @@ async def test_f15_no_network_until_the_radio_is_cycled(tmp_path, message_format
         assert [state for state, _ in scene.replies] == ["queued"]
         await scene.advance(2 * HOUR)
         steps = [
-            (at - lost, line) for at, line in scene.interceptor.commands if re.match(r"AT\+(COPS=0|CFUN=)", line)
+            (at - lost, line)
+            for at, line in scene.interceptor.commands
+            if re.match(r"AT\+(COPS=0|CFUN=)", line)
         ]
         assert [line for _, line in steps][:3] == ["AT+COPS=0", "AT+CFUN=4", "AT+CFUN=1"]
         assert steps[0][0] >= 590
@@ -125,7 +131,9 @@ async def test_f15_denied_for_a_day(tmp_path, message_format):
             if not scene.current_run.is_alive:
                 scene.start()
         radios = [
-            at for at, line in scene.interceptor.commands if re.match(r"AT\+(COPS=0|CFUN=[04]|CFUN=1,1)", line)
+            at
+            for at, line in scene.interceptor.commands
+            if re.match(r"AT\+(COPS=0|CFUN=[04]|CFUN=1,1)", line)
         ]
         assert 1 <= len(radios) <= 12
         assert min(later - earlier for earlier, later in itertools.pairwise(radios)) >= 0.99 * HOUR
@@ -237,7 +245,9 @@ def locked(tries=3):
 
 async def test_f22_the_right_pin_opens_the_card(tmp_path, message_format):
     """One attempt, and the agent works."""
-    async with FaultWorld(tmp_path, message_format, sim=locked(), dependencies={"pin": Pin("1234", "a file")}) as scene:
+    async with FaultWorld(
+        tmp_path, message_format, sim=locked(), dependencies={"pin": Pin("1234", "a file")}
+    ) as scene:
         await scene.start_and_settle(120)
         scene.deliver_pdu(PLAIN_SID_START)
         await scene.advance(10)
@@ -282,7 +292,9 @@ async def test_f22_another_pin_gets_its_own_attempt_but_not_the_last(tmp_path, m
 @pytest.mark.parametrize("state", [1, 0])
 async def test_f22_one_try_left_or_puk(tmp_path, message_format, state):
     """Nothing is entered at all, for hours."""
-    async with FaultWorld(tmp_path, message_format, sim=locked(state), dependencies={"pin": Pin("1234", "a file")}) as scene:
+    async with FaultWorld(
+        tmp_path, message_format, sim=locked(state), dependencies={"pin": Pin("1234", "a file")}
+    ) as scene:
         await scene.start_and_settle(4 * HOUR)
         assert not [line for line in scene.interceptor.commands_matching() if line.startswith("AT+CPIN=")]
         assert [line for line in scene.log_lines(30) if "PUK" in line or "1 try left" in line]

@@ -6,9 +6,9 @@ import msgspec
 import pytest
 
 from fault.catalogue import PLAIN_SID_START, SID
-from fault.scene import FaultWorld, make_pdu
+from fault.fault_world import FaultWorld, make_pdu
 from hardware import profile
-from soak.world import Plan
+from soak.world import HandlerPlan
 
 REFUSED = b"\r\n+CMS ERROR: 303\r\n"
 
@@ -129,7 +129,7 @@ async def test_f30_stored_is_preferred(tmp_path, message_format):
 async def test_f30_handed_over_and_acknowledged(tmp_path, message_format):
     """Committed, then +CNMA, at once, also while a handler is busy; nothing comes twice."""
     async with FaultWorld(tmp_path, message_format, device=routing(*DIRECT)) as scene:
-        scene.plans = {"led on": Plan([(25, "ok")])}
+        scene.plans = {"led on": HandlerPlan([(25, "ok")])}
         committed = []
         scene.on_kill_point = lambda point, life: (
             committed.append(scene.loop.time()) if "after a commit" in point else None
@@ -154,7 +154,7 @@ async def test_f30_handed_over_and_acknowledged(tmp_path, message_format):
 async def test_f30_killed_around_the_acknowledgement(tmp_path, message_format, point):
     """The network delivers again what was not acknowledged: it is run once whenever the agent was killed."""
     async with FaultWorld(tmp_path, message_format, device=routing(*DIRECT)) as scene:
-        scene.plans = {"led 7": Plan([(20, "ok")])}
+        scene.plans = {"led 7": HandlerPlan([(20, "ok")])}
         await scene.start_and_settle()
         scene.send("led 7", sid=SID)
         seen = []

@@ -6,10 +6,10 @@ import msgspec
 import pytest
 
 from fault.catalogue import PLAIN_SID_START
-from fault.scene import FaultWorld, make_pdu
+from fault.fault_world import FaultWorld, make_pdu
 from hardware import profile
-from hardware.sim.module.card import SimCard
-from soak.world import Plan
+from hardware.sim.module.sim_card import SimCard
+from soak.world import HandlerPlan
 
 SID_2 = "DC" + "2" * 32
 
@@ -50,7 +50,7 @@ async def test_f01_a_full_store_is_drained_in_order(tmp_path, message_format, fu
     """50 of 50, read and unread, 15 more in the network: all handled in order, freed one by one, alarm."""
     async with FaultWorld(tmp_path, message_format, **only_a_card(50, full_code=full)) as scene:
         texts = [f"led {number}" for number in range(1, 66)]
-        scene.plans = {text: Plan([(0.2, "nothing")]) for text in texts}
+        scene.plans = {text: HandlerPlan([(0.2, "nothing")]) for text in texts}
         for index in range(1, 51):
             scene.store_pdu(index, make_pdu(texts[index - 1], timestamp=at(index)), index % 2, store="SM")
         for second, text in enumerate(texts[50:]):
@@ -170,7 +170,11 @@ async def test_f38_no_delete_reaches_more_than_its_index(tmp_path, message_forma
         counted = count_deleted_unread(scene)
 
         def store_after_list(data):
-            if b"OK" in data and scene.interceptor.last_command.startswith("AT+CMGL") and not scene.stored_indices():
+            if (
+                b"OK" in data
+                and scene.interceptor.last_command.startswith("AT+CMGL")
+                and not scene.stored_indices()
+            ):
                 index = next(late)
                 if index < 5:
                     scene.store_pdu(1, make_pdu(f"led {index}", timestamp=at(index)))
@@ -181,7 +185,9 @@ async def test_f38_no_delete_reaches_more_than_its_index(tmp_path, message_forma
         await scene.advance(3600)
         assert scene.executed == [f"led {index}" for index in range(5)]
         assert counted == []
-        assert all(re.fullmatch(r"AT\+CMGD=\d+", line) for line in scene.interceptor.commands_matching(r"AT\+CMGD.*"))
+        assert all(
+            re.fullmatch(r"AT\+CMGD=\d+", line) for line in scene.interceptor.commands_matching(r"AT\+CMGD.*")
+        )
 
 
 async def test_f38_under_load(tmp_path, message_format):
@@ -189,14 +195,16 @@ async def test_f38_under_load(tmp_path, message_format):
     async with FaultWorld(tmp_path, message_format) as scene:
         counted = count_deleted_unread(scene)
         texts = [f"led {number}" for number in range(80)]
-        scene.plans = {text: Plan([(0.01, "nothing")]) for text in texts}
+        scene.plans = {text: HandlerPlan([(0.01, "nothing")]) for text in texts}
         await scene.start_and_settle()
         for number, text in enumerate(texts):
             scene.call_later(number * 0.03, scene.send, text)
         await scene.advance(300)
         assert sorted(scene.executed) == sorted(texts)
         assert counted == []
-        assert all(re.fullmatch(r"AT\+CMGD=\d+", line) for line in scene.interceptor.commands_matching(r"AT\+CMGD.*"))
+        assert all(
+            re.fullmatch(r"AT\+CMGD=\d+", line) for line in scene.interceptor.commands_matching(r"AT\+CMGD.*")
+        )
 
 
 def count_deleted_unread(scene):

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from agent.config import Config, ConfigError, load_config
+from agent.common.config import Config, ConfigError, load_config
 
 EXAMPLE = Path(__file__).parents[2] / "config" / "agent.toml"
 SEEDS = (

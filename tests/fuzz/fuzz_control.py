@@ -10,10 +10,10 @@ from types import SimpleNamespace
 
 import msgspec
 
-from agent.asking import ControlApi
 from agent.at.command import AtCommand
-from agent.control import MAX_LINE_BYTES, ControlServer
-from agent.journal.skin import InlineExecutor
+from agent.daemon.control_api import ControlApi
+from agent.daemon.control_socket import MAX_LINE_BYTES, ControlServer
+from agent.journal.executor import InlineExecutor
 from agent.service.compose import ReplyConfig
 from agent.service.profile import SERVICE_PROFILES
 
@@ -88,7 +88,9 @@ def _make_server():
         ),
         *(nobody, nobody, nobody, random.Random(1), lambda: None),
     )
-    return ControlServer(Path("/nowhere"), {"status": _status, "send": desk.send_message, "at": desk.run_at_command})
+    return ControlServer(
+        Path("/nowhere"), {"status": _status, "send": desk.send_message, "at": desk.run_at_command}
+    )
 
 
 async def _status(request):

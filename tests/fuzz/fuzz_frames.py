@@ -1,6 +1,13 @@
 """Any octets from a handler's process, in any pieces: whole frames, or FrameError."""
 
-from agent.handlers.frames import MAX_FRAME_BYTES, FrameError, FrameDecoder, join_nul, encode_frame, split_nul
+from agent.handlers.framing import (
+    MAX_FRAME_BYTES,
+    FrameDecoder,
+    FrameError,
+    encode_frame,
+    join_nul,
+    split_nul,
+)
 
 FRAMES = ({}, {"do": b"run", "text": b"on"}, {"out": b"x" * 300, "status": b"0"}, {"": b"", "é": b"\xff"})
 SEEDS = (

@@ -8,11 +8,11 @@ import heapq
 from datetime import UTC, datetime
 from functools import cache
 
-from hardware.profile import load_simulator_profile, list_profiles
-from hardware.sim.faults import PORT_FAULTS, FAULT_DESCRIPTIONS
-from hardware.sim.module.card import SimCard
+from hardware.profile import list_profiles, load_simulator_profile
+from hardware.sim.faults import FAULT_DESCRIPTIONS, PORT_FAULTS
 from hardware.sim.module.module import SimulatedModule
 from hardware.sim.module.settings import factory_settings
+from hardware.sim.module.sim_card import SimCard
 from pdu import Address
 
 PROFILES = ("generic", *(name for name in list_profiles() if name != "generic"))
@@ -158,17 +158,40 @@ def encode_script(*parts):
 
 PDU = "001100048192630000A705CF25287603\x1a"
 SEEDS = (
-    encode_script('AT+CPIN="1234"\r', STEP_ADVANCE_20_S, "AT+CMGF=1;+CSDH=1\r", STEP_DELIVER, 'AT+CMGL="ALL"\rAT+CMGD=1,4\r'),
-    encode_script("AT+CPIN=1234\r", "AT+CNMI=2,1,0,2\r", STEP_DELIVER + 2, 'AT+CPMS="SR"\rAT+CMGR=1\rat+cmgd=1\r'),
-    encode_script("AT+CPIN=1234\rAT+CSMS=1;+CNMI=2,2,0,1\r", STEP_DELIVER, STEP_DELIVER + 1, "AT+CNMA\rAT+CNMA=2,2\r00FF\x1a"),
+    encode_script(
+        'AT+CPIN="1234"\r',
+        STEP_ADVANCE_20_S,
+        "AT+CMGF=1;+CSDH=1\r",
+        STEP_DELIVER,
+        'AT+CMGL="ALL"\rAT+CMGD=1,4\r',
+    ),
+    encode_script(
+        "AT+CPIN=1234\r", "AT+CNMI=2,1,0,2\r", STEP_DELIVER + 2, 'AT+CPMS="SR"\rAT+CMGR=1\rat+cmgd=1\r'
+    ),
+    encode_script(
+        "AT+CPIN=1234\rAT+CSMS=1;+CNMI=2,2,0,1\r",
+        STEP_DELIVER,
+        STEP_DELIVER + 1,
+        "AT+CNMA\rAT+CNMA=2,2\r00FF\x1a",
+    ),
     encode_script("AT+CPIN=1234\rAT+CMGS=15\r", PDU, STEP_ANSWER, "AT+CMGW=15\r", PDU, 'AT+CMSS=1,"2936"\r'),
-    encode_script('AT+CPIN=1234\rAT+CMGF=1;+CSCS="UCS2"\rAT+CMGS="0032"\r', "004F004B\x1a", 'AT+CSCS="GSM"\r'),
-    encode_script('AT+CPIN=1234\rAT+CSMP=49,167,0,4\rAT+CMGF=1\rAT+CMGS="2936",129\r', "01FF\x1b", "AT+CMGC=2,0\r"),
+    encode_script(
+        'AT+CPIN=1234\rAT+CMGF=1;+CSCS="UCS2"\rAT+CMGS="0032"\r', "004F004B\x1a", 'AT+CSCS="GSM"\r'
+    ),
+    encode_script(
+        'AT+CPIN=1234\rAT+CSMP=49,167,0,4\rAT+CMGF=1\rAT+CMGS="2936",129\r', "01FF\x1b", "AT+CMGC=2,0\r"
+    ),
     encode_script("ATE0V0Q0;S3=13S4?\rA/ATZ\rAT&F&W\rATQ1\rAT+CMEE=2;+CMEE?\rAT+XX\r"),
     encode_script('AT+CPIN="0000"\rAT+CPIN="0000"\rAT+CPIN="12345678","1234"\rAT+CPINR\rAT+CLCK="SC",2\r'),
-    encode_script("AT+CREG=2;+CGREG=2;+CEREG=4\rAT+COPS?;+COPS=2;+COPS=0\rAT+CFUN=0\rAT+CFUN=1,1\r", 3, "AT+CSQ\r"),
-    encode_script('AT+CCLK="26/09/21,14:13:20+04";+CCLK?\rAT+CTZR=3\rAT+COPS=?\rAT+CLAC\rATI;+CGSN=1;+CCID\r'),
-    encode_script('AT+CSCA="+4477",145;+CSCA?;+CSAS=1;+CRES=1;+CSCB=0,"1","2";+CMMS=1;+CMMS?;+CNMI=?;+CPMS=?\r'),
+    encode_script(
+        "AT+CREG=2;+CGREG=2;+CEREG=4\rAT+COPS?;+COPS=2;+COPS=0\rAT+CFUN=0\rAT+CFUN=1,1\r", 3, "AT+CSQ\r"
+    ),
+    encode_script(
+        'AT+CCLK="26/09/21,14:13:20+04";+CCLK?\rAT+CTZR=3\rAT+COPS=?\rAT+CLAC\rATI;+CGSN=1;+CCID\r'
+    ),
+    encode_script(
+        'AT+CSCA="+4477",145;+CSCA?;+CSAS=1;+CRES=1;+CSCB=0,"1","2";+CMMS=1;+CMMS?;+CNMI=?;+CPMS=?\r'
+    ),
 )
 SEEDS += tuple(bytes((place,)) + SEEDS[0][1:] for place in range(1, len(PROFILES)))
 

@@ -5,7 +5,7 @@ What stands before the first NUL is the file, what follows is what the host says
 
 from fuzz_module import ManualScheduler
 
-from hardware.recording import RecordingError, redact_pins, unescape_bytes, parse_recording, escape_bytes
+from hardware.recording import RecordingError, escape_bytes, parse_recording, redact_pins, unescape_bytes
 from hardware.sim.replay import ReplayedModule
 
 RECORDING = rb"""# modem-agent recording 1, 2026-11-22T01:02:03+00:00, agent 0.1.0, masked

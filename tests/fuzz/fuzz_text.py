@@ -4,10 +4,10 @@ The first octet chooses the character set and the way it came, the rest is a hea
 its payload.
 """
 
-from agent.at.event import Information, Unsolicited
-from agent.modem.formats import PduFormat
-from agent.modem.stored import Slot
-from agent.modem.text_format import CHARACTER_SETS, TextFormat
+from agent.at.events import Information, Unsolicited
+from agent.modem.message_format import PduFormat
+from agent.modem.stored_message import Slot
+from agent.modem.text_mode import CHARACTER_SETS, TextFormat
 
 SLOT = Slot("ME", 1)
 SOURCES = 3
@@ -22,7 +22,9 @@ HEADERS = (
     '1,"REC UNREAD","000",,"26/09/21,14:13:20+00",129,2\0hi',
 )
 SEEDS = tuple(
-    bytes((place,)) + header.encode("latin-1") for place in range(SOURCES * len(CHARACTER_SETS)) for header in HEADERS
+    bytes((place,)) + header.encode("latin-1")
+    for place in range(SOURCES * len(CHARACTER_SETS))
+    for header in HEADERS
 )
 
 

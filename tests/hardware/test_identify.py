@@ -7,7 +7,15 @@ import re
 import pytest
 
 from hardware import profile
-from hardware.identify import GENERIC, MIN_MODEL_CHARS, PRIMARY_RANK, SECONDARY_RANK, rank_at_port, match_answers, match_usb_id
+from hardware.identify import (
+    GENERIC,
+    MIN_MODEL_CHARS,
+    PRIMARY_RANK,
+    SECONDARY_RANK,
+    match_answers,
+    match_usb_id,
+    rank_at_port,
+)
 
 ANSWERS = [
     # As modules gave them in public logs: ATI, +CGMM, +SIMCOMATI; +CGMI where it was there.
@@ -110,7 +118,10 @@ def test_the_at_ports_of_a_product():
     assert rank_at_port(driver, "1e0e", "9001", 0, "ff/ff/ff") is None
     assert rank_at_port(driver, "1e0e", "9003", 2, "ff/00/00") is None
     assert rank_at_port(driver, "2c7c", "9001", 2, "ff/00/00") is None
-    assert rank_at_port(profile.load_driver_profile("huawei_me909u"), "12d1", "1573", 7, "ff/01/02") == PRIMARY_RANK
+    assert (
+        rank_at_port(profile.load_driver_profile("huawei_me909u"), "12d1", "1573", 7, "ff/01/02")
+        == PRIMARY_RANK
+    )
     assert rank_at_port(profile.load_driver_profile("huawei_me909u"), "12d1", "1573", 0, "ff/01/01") is None
 
 
@@ -120,7 +131,9 @@ def test_every_profile_can_be_told(name):
     driver = profile.load_driver_profile(name)
     assert driver.models
     assert all(len(re.split(r"[*?]", model)[0]) >= MIN_MODEL_CHARS for model in driver.models)
-    assert all(name in match_usb_id(layout.vendor, product) for layout in driver.usb for product in layout.products)
+    assert all(
+        name in match_usb_id(layout.vendor, product) for layout in driver.usb for product in layout.products
+    )
 
 
 @pytest.mark.parametrize("name", profile.list_profiles())

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from hardware import power
-from hardware.power import GpioPowerSwitch, GpioLine, PowerUnavailable, UsbPowerSwitch, make_power_switch
+from hardware.power import GpioLine, GpioPowerSwitch, PowerUnavailable, UsbPowerSwitch, make_power_switch
 from hardware.profile import DriverProfile
 from hardware.quirks import Quirk
 
@@ -111,7 +111,9 @@ DRIVER = DriverProfile(power_key_on_s=0.5, power_key_off_s=3.0, power_off_s=6.0,
         ({"drives": "reset", "on_s": 0.7}, DRIVER, [0.7]),
     ],
 )
-async def test_the_pulses_are_those_of_profile_and_configuration(gpiod, sleep_durations, line, driver, pauses):
+async def test_the_pulses_are_those_of_profile_and_configuration(
+    gpiod, sleep_durations, line, driver, pauses
+):
     """A key: off, a gap, on. A reset line: one pulse. The line is let go in between and after."""
     await GpioPowerSwitch(GpioLine("/dev/gpiochip0", 6, **line)).power_cycle(driver)
     assert sleep_durations == pauses
@@ -161,7 +163,9 @@ async def test_a_pulse_that_is_ended_early_lets_the_key_go(gpiod):
 async def test_a_line_that_somebody_else_has(gpiod, sleep_durations):
     """Is said in a sentence."""
     gpiod.busy = OSError(16, "Device or resource busy")
-    with pytest.raises(PowerUnavailable, match=r"power key on /dev/gpiochip0 line 6 cannot be driven: .*busy"):
+    with pytest.raises(
+        PowerUnavailable, match=r"power key on /dev/gpiochip0 line 6 cannot be driven: .*busy"
+    ):
         await GpioPowerSwitch(GpioLine("/dev/gpiochip0", 6)).power_on(DRIVER)
 
 
@@ -210,8 +214,14 @@ class FakePowerConfig:
 async def test_what_the_operator_names(gpiod):
     """Nothing, a line, or USB."""
     assert make_power_switch(FakePowerConfig(), lambda: None, STATE_FILE) is None
-    assert make_power_switch(FakePowerConfig("gpio"), lambda: None, STATE_FILE).name == "the power key on /dev/gpiochip0 line 6"
-    assert make_power_switch(FakePowerConfig("gpio", gpio_drives="reset"), lambda: None, STATE_FILE).is_toggle is False
+    assert (
+        make_power_switch(FakePowerConfig("gpio"), lambda: None, STATE_FILE).name
+        == "the power key on /dev/gpiochip0 line 6"
+    )
+    assert (
+        make_power_switch(FakePowerConfig("gpio", gpio_drives="reset"), lambda: None, STATE_FILE).is_toggle
+        is False
+    )
     assert isinstance(make_power_switch(FakePowerConfig("usb"), lambda: None, STATE_FILE), UsbPowerSwitch)
 
 
@@ -296,7 +306,9 @@ async def test_nothing_is_switched_off_that_cannot_be_noted(module):
 async def test_usb_is_on_again_whatever_ends_it(module, monkeypatch):
     """Also when the agent is to stop in the middle."""
     monkeypatch.setattr(power, "USB_OFF_S", 60.0)
-    cycle = asyncio.ensure_future(UsbPowerSwitch(lambda: module.dev / "ttyUSB2", module.note, module.root).power_cycle(DRIVER))
+    cycle = asyncio.ensure_future(
+        UsbPowerSwitch(lambda: module.dev / "ttyUSB2", module.note, module.root).power_cycle(DRIVER)
+    )
     async with asyncio.timeout(5):
         while module.written != ["0"]:  # noqa: ASYNC110  (a file sends no event)
             await asyncio.sleep(0.001)
@@ -312,7 +324,9 @@ async def test_what_is_not_on_usb_cannot_be_switched_there(module, node):
     """A UART, or nothing."""
     module.uart("ttyAMA0")
     with pytest.raises(PowerUnavailable, match="not on USB"):
-        await UsbPowerSwitch(lambda: None if node is None else module.dev / node, module.note, module.root).power_cycle(DRIVER)
+        await UsbPowerSwitch(
+            lambda: None if node is None else module.dev / node, module.note, module.root
+        ).power_cycle(DRIVER)
     assert module.written == []
 
 

@@ -114,7 +114,9 @@ def test_the_udev_rules_agree():
     ]
     assert len(ruled) == len(set(ruled)) == RULES.read_text().count("ID_MM_PORT_IGNORE")
     assert set(ruled) == set(named)
-    assert {layout.at_classes for driver in profile.load_driver_profiles().values() for layout in driver.usb} == {
+    assert {
+        layout.at_classes for driver in profile.load_driver_profiles().values() for layout in driver.usb
+    } == {
         (),
         ("ff/02/02", "ff/01/02"),
     }

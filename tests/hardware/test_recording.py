@@ -8,14 +8,14 @@ from hypothesis import strategies as st
 
 from hardware.recording import (
     RESUMED_NOTE,
-    RecordingError,
     RecordedChunk,
+    RecordingError,
+    escape_bytes,
+    format_chunk,
     format_header,
+    parse_recording,
     redact_pins,
     unescape_bytes,
-    parse_recording,
-    format_chunk,
-    escape_bytes,
 )
 
 

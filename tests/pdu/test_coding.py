@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from pdu import Alphabet, DataCoding, MessageClass, WaitingKind, WaitingIndication
+from pdu import Alphabet, DataCoding, MessageClass, WaitingIndication, WaitingKind
 from pdu.coding import PACKED
 
 GSM7, OCTETS, UCS2 = Alphabet

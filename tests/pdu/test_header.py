@@ -2,7 +2,15 @@ from __future__ import annotations
 
 import pytest
 
-from pdu import Concatenation, InformationElement, NationalLanguage, PduError, Ports, SpecialMessage, WaitingKind
+from pdu import (
+    Concatenation,
+    InformationElement,
+    NationalLanguage,
+    PduError,
+    Ports,
+    SpecialMessage,
+    WaitingKind,
+)
 from pdu import header as room
 
 

@@ -8,7 +8,7 @@ import random
 from pathlib import Path
 
 import pytest
-from fuzz_codec import hold
+from fuzz_codec import check_round_trip
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -38,7 +38,7 @@ from pdu import (
     join,
     segment,
 )
-from pdu.septets import pack
+from pdu.packing import pack
 
 VECTORS = Path(__file__).parents[1] / "data" / "vectors.jsonl"
 LINES = [json.loads(line) for line in VECTORS.read_text(encoding="utf-8").splitlines()]
@@ -208,7 +208,7 @@ directions = st.sampled_from(["mt", "mo"])
 @example(bytes.fromhex("00 06 2A 04819263 62203040506000 62203040506000 00 FF"), "mt", True)
 def test_any_octets_decode_or_are_a_pdu_error(octets, direction, sca):
     """No other exception, and the error tells where."""
-    hold(octets, direction, sca)
+    check_round_trip(octets, direction, sca)
 
 
 @settings(max_examples=300, deadline=None)
@@ -240,7 +240,7 @@ def test_damaged_messages_decode_or_are_a_pdu_error(seed):
                     octets[at : at + 1] = rng.randbytes(1)
                 case _:
                     octets[at:at] = octets[at : at + rng.randrange(8)]
-        hold(bytes(octets), rng.choice(["mt", "mo"]), rng.random() < 0.8)
+        check_round_trip(bytes(octets), rng.choice(["mt", "mo"]), rng.random() < 0.8)
 
 
 @pytest.mark.parametrize("line", [line for line in WHOLE if line["valid"]], ids=lambda line: line["id"])
@@ -285,7 +285,7 @@ def test_what_is_cut_is_joined_again(content, wide, national, ports, rng):
 @given(st.text(max_size=60))
 def test_counting_before_sending_is_right(text):
     """septets() is None just when GSM 7-bit cannot carry the text, else the length of the message."""
-    count = pdu.septets(text)
+    count = pdu.packing(text)
     if count is None:
         with pytest.raises(PduError):
             UserData.of(text, alphabet=Alphabet.GSM7)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from pdu import Address, Outcome, StatusReport, Timestamp
-from pdu.status import FAILURE_CAUSE_NAMES, STATUS_NAMES, describe_status, classify_status
+from pdu.status import FAILURE_CAUSE_NAMES, STATUS_NAMES, classify_status, describe_status
 
 OUTCOMES = [
     (range(0x03), Outcome.DELIVERED),

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pdu.vectors import VectorFileError, check_vector, load_vectors, check_file
+from pdu.vectors import VectorFileError, check_file, check_vector, load_vectors
 
 FILE = Path(__file__).parents[1] / "data" / "vectors.jsonl"
 VECTORS = load_vectors(FILE)
@@ -69,7 +69,11 @@ def test_every_falsified_expectation_is_caught(vector):
         for other in wrong(value):
             if isinstance(value, str) and isinstance(other, str) and other.lower() == value:
                 continue
-            assert check_vector({**vector, "expect": put(vector["expect"], path, other)}), (path, value, other)
+            assert check_vector({**vector, "expect": put(vector["expect"], path, other)}), (
+                path,
+                value,
+                other,
+            )
 
 
 @pytest.mark.parametrize("vector", VALID, ids=[vector["id"] for vector in VALID])
@@ -129,7 +133,9 @@ def test_an_invalid_vector_called_valid_is_caught(vector):
 def test_an_expectation_of_an_invalid_vector_is_a_contradiction():
     """It could not be checked."""
     invalid = next(vector for vector in VECTORS if not vector["valid"])
-    assert check_vector({**invalid, "expect": {"pid": 0}}) == ["expects fields of octets that must be refused"]
+    assert check_vector({**invalid, "expect": {"pid": 0}}) == [
+        "expects fields of octets that must be refused"
+    ]
 
 
 def test_the_way_and_the_service_centre_address_matter():

@@ -1,6 +1,6 @@
 """Tests of the whole agent run in virtual time."""
 
-from soak.virtual import VirtualTimeLoop
+from virtual_time import VirtualTimeLoop
 
 
 def pytest_asyncio_loop_factories(config, item):

@@ -150,7 +150,9 @@ async def test_a_sim_that_loses_contact(tmp_path):
         world.module.faults.add("sim-removed:for=30")
         world.send("led 7")
         await world.advance(HOUR)
-        assert recovery_lines(world)[0].startswith("recovery: the SIM is not seen: switch its radio off and on")
+        assert recovery_lines(world)[0].startswith(
+            "recovery: the SIM is not seen: switch its radio off and on"
+        )
         assert len(recovery_lines(world)) <= 2
         assert world.sent_bodies == ["did led 7"]
 
@@ -167,7 +169,9 @@ async def test_a_sim_that_stays_busy_in_a_session(tmp_path, says_ready):
             world.module.sim_access.power_down()
         world.send("led 7")
         await world.advance(15 * 60)
-        assert recovery_lines(world)[0].startswith("recovery: the SIM stays busy: switch its radio off and on")
+        assert recovery_lines(world)[0].startswith(
+            "recovery: the SIM stays busy: switch its radio off and on"
+        )
         if says_ready:
             world.module.faults.clear()
             await world.advance(15 * 60)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from soak import bugs, seed
+from soak import mutants, seed
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -22,7 +22,11 @@ def test_fifty_seeds():
     """No seed finds anything; `make soak SEEDS=2000` runs whole days and more of them."""
     context = multiprocessing.get_context("spawn")
     with concurrent.futures.ProcessPoolExecutor(os.cpu_count(), context) as pool:
-        outcomes = list(pool.map(bugs.run_mutant, range(1000, 1000 + SEED_COUNT), [bugs.MUTANT_RUN_DAYS] * SEED_COUNT))
+        outcomes = list(
+            pool.map(
+                mutants.run_mutant, range(1000, 1000 + SEED_COUNT), [mutants.MUTANT_RUN_DAYS] * SEED_COUNT
+            )
+        )
     assert {each.seed: each.findings for each in outcomes if each.findings} == {}
 
 
@@ -64,12 +68,12 @@ def test_the_same_trace_everywhere(hash_seed):
 @pytest.mark.parametrize("name", QUICK_MUTANTS)
 def test_a_planted_bug_is_caught(name):
     """Its seed finds it, and finds nothing without it."""
-    assert bugs.find_violations(name)
-    assert seed.run_seed(bugs.MUTANTS[name].detecting_seed, days=bugs.MUTANT_RUN_DAYS).findings == []
+    assert mutants.find_violations(name)
+    assert seed.run_seed(mutants.MUTANTS[name].detecting_seed, days=mutants.MUTANT_RUN_DAYS).findings == []
 
 
 def test_the_table_of_planted_bugs():
     """`tests/README.md` says of each what is changed and which seed finds it."""
     text = (ROOT / "tests" / "README.md").read_text()
-    for name, bug in bugs.MUTANTS.items():
+    for name, bug in mutants.MUTANTS.items():
         assert f"| `{name}` | {bug.description} | {bug.detecting_seed} |" in text

@@ -9,7 +9,9 @@ async def test_a_command_is_carried_out_and_answered(tmp_path):
         world.start()
         world.send("led 7")
         await world.advance(60)
-        assert [(run.handler, run.content, run.attempt) for run in world.handler_runs] == [("led", "led 7", 1)]
+        assert [(run.handler, run.content, run.attempt) for run in world.handler_runs] == [
+            ("led", "led 7", 1)
+        ]
         assert world.sent_bodies == ["did led 7"]
         assert world.stored_count == 0
         assert len(world.accepted) == 1

@@ -264,7 +264,9 @@ def boot_container(installed_tree, tmp_path_factory):
         for name in ("upper", "work", "root"):
             (folder / name).mkdir()
         groups = [
-            group / f"modem-agent-test-{os.getpid()}-{folder.name}" for group in CGROUP_ROOTS if group.is_dir()
+            group / f"modem-agent-test-{os.getpid()}-{folder.name}"
+            for group in CGROUP_ROOTS
+            if group.is_dir()
         ]
         for group in groups:
             group.mkdir()

@@ -3,7 +3,9 @@
 
 def test_systemd_finds_nothing_to_say_about_the_unit(installed_tree):
     """`systemd-analyze verify` prints nothing where it is installed; exit 0 alone says nothing."""
-    assert installed_tree.run_script("systemd-analyze verify /etc/systemd/system/modem-agent.service 2>&1") == ""
+    assert (
+        installed_tree.run_script("systemd-analyze verify /etc/systemd/system/modem-agent.service 2>&1") == ""
+    )
 
 
 def test_verify_would_speak(installed_tree):

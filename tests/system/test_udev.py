@@ -66,7 +66,9 @@ E: DEVNAME=/dev/ttyUSB0
 def test_only_the_at_port_is_taken(tmp_path, layout, installed_tree):
     """ModemManager is told to leave the AT port alone, and nothing about the ports beside it."""
     if layout.at is not None:
-        assert udev_properties(tmp_path, layout.vendor, installed_tree, f"{layout.at:02x}") == ["ID_MM_PORT_IGNORE=1"]
+        assert udev_properties(tmp_path, layout.vendor, installed_tree, f"{layout.at:02x}") == [
+            "ID_MM_PORT_IGNORE=1"
+        ]
     for other in {0, (layout.at or 0) + 1, layout.second} - {layout.at, None}:
         assert udev_properties(tmp_path, layout.vendor, installed_tree, f"{other:02x}") == []
 

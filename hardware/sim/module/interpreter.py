@@ -7,8 +7,14 @@ from enum import Enum
 from functools import partial
 from typing import TYPE_CHECKING
 
-from hardware.sim.module.command import ParsedCommand, CommandForm, CommandParameters, parse_next_command, normalise
-from hardware.sim.module.refusal import CommandError, plain_error
+from hardware.sim.module.command_parser import (
+    CommandForm,
+    CommandParameters,
+    ParsedCommand,
+    normalise,
+    parse_next_command,
+)
+from hardware.sim.module.errors import CommandError, plain_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -161,7 +167,9 @@ class Interpreter:
         """Execute a command, unless a fault has it otherwise."""
         verdict = self._module.faults.before_command(command)
         if isinstance(verdict, float):
-            self._module.power.call_later(verdict, lambda: self._resume(lambda: self._execute_command(command)))
+            self._module.power.call_later(
+                verdict, lambda: self._resume(lambda: self._execute_command(command))
+            )
             return PENDING
         return self._execute_command(command) if verdict is None else verdict
 
@@ -190,7 +198,9 @@ class Interpreter:
     def _open_text_entry(self, prompt: TextPrompt) -> None:
         """Text entry: unsolicited codes stay held until it is over."""
         self._module.command_reader.busy = False
-        self._module.command_reader.open_text_entry(lambda text: self._handle_text(prompt, text), text_mode=prompt.text_mode)
+        self._module.command_reader.open_text_entry(
+            lambda text: self._handle_text(prompt, text), text_mode=prompt.text_mode
+        )
 
     def _handle_text(self, prompt: TextPrompt, text: bytes | None) -> None:
         self._module.command_reader.busy = True

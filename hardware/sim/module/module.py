@@ -13,32 +13,32 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from hardware.sim.bounded_list import BoundedList
 from hardware.sim.faults import FaultInjector
-from hardware.sim.latest import BoundedList
-from hardware.sim.module.arrival import MtDelivery
-from hardware.sim.module.card import SimAccess, to_cms_error
 from hardware.sim.module.clock import Clock
+from hardware.sim.module.command_reader import CommandReader
 from hardware.sim.module.commands import commands_for
-from hardware.sim.module.composing import MessageBuilder
+from hardware.sim.module.errors import CommandError, parse_error
 from hardware.sim.module.interpreter import Interpreter, Requirement
-from hardware.sim.module.link import NetworkRegistration
-from hardware.sim.module.memory import CombinedStore, FixedStore
-from hardware.sim.module.outgoing import MoSubmitter
+from hardware.sim.module.message_builder import MessageBuilder
+from hardware.sim.module.message_formatter import MessageFormatter
+from hardware.sim.module.mo_submit import MoSubmitter
+from hardware.sim.module.mt_delivery import MtDelivery
 from hardware.sim.module.power import ModulePower
-from hardware.sim.module.refusal import CommandError, parse_error
-from hardware.sim.module.rendering import MessageFormatter
+from hardware.sim.module.registration import NetworkRegistration
+from hardware.sim.module.response_writer import OutputKind, ResponseWriter
 from hardware.sim.module.settings import Settings, factory_settings
-from hardware.sim.module.speech import ResponseWriter, OutputKind
-from hardware.sim.module.terminal import CommandReader
+from hardware.sim.module.sim_card import SimAccess, to_cms_error
+from hardware.sim.module.stores import CombinedStore, FixedStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from datetime import datetime
 
     from hardware.profile import SimulatorProfile
-    from hardware.sim.module.card import SimCard
-    from hardware.sim.module.memory import Store
-    from hardware.sim.radio import Network, Scheduler
+    from hardware.sim.interfaces import Network, Scheduler
+    from hardware.sim.module.sim_card import SimCard
+    from hardware.sim.module.stores import Store
     from pdu import Address
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from hardware.sim.radio import Scheduler
+    from hardware.sim.interfaces import Scheduler
 
 BITS_PER_BYTE = 10
 """A start bit, eight data bits, a stop bit."""

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hardware.sim.module.refusal import CommandError
+from hardware.sim.module.errors import CommandError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from hardware.sim.interfaces import TimerHandle
     from hardware.sim.module.module import SimulatedModule
-    from hardware.sim.radio import TimerHandle
 
 
 class ModulePower:

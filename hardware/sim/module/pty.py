@@ -28,7 +28,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-BAUD_BY_TERMIOS_CODE = {getattr(termios, name): int(name[1:]) for name in dir(termios) if re.fullmatch(r"B[1-9]\d*", name)}
+BAUD_BY_TERMIOS_CODE = {
+    getattr(termios, name): int(name[1:]) for name in dir(termios) if re.fullmatch(r"B[1-9]\d*", name)
+}
 """What the codes of termios mean."""
 
 MAX_BUFFERED_BYTES = 65536

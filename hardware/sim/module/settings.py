@@ -56,9 +56,9 @@ class Settings:
         return replace(
             self,
             registers=dict(self.registers),
-            basic=dict(self.basic_commands),
+            basic_commands=dict(self.basic_commands),
             creg=dict(self.creg),
-            contexts=dict(self.pdp_contexts),
+            pdp_contexts=dict(self.pdp_contexts),
         )
 
     def copy_from(self, other: Settings, names: Iterable[str] | None = None) -> None:

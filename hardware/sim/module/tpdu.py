@@ -58,7 +58,10 @@ class TpduSummary:
         if not 0x41 <= self.protocol_identifier <= 0x47 or message_type(other) != "deliver":
             return False
         older = summarise(other)
-        return (older.protocol_identifier, older.originating_address) == (self.protocol_identifier, self.originating_address)
+        return (older.protocol_identifier, older.originating_address) == (
+            self.protocol_identifier,
+            self.originating_address,
+        )
 
 
 def summarise(octets: bytes) -> TpduSummary:

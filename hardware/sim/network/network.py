@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING
 
 import pdu
 from hardware.sim.network.events import NetworkEvent, NetworkEventKind
-from hardware.sim.network.line import SubscriberQueue, NetworkTiming, DeliveryListener, MtMessage
-from hardware.sim.network.originated import Reassembler, MoMessage
+from hardware.sim.network.mo_messages import MoMessage, Reassembler
+from hardware.sim.network.subscriber_queue import DeliveryListener, MtMessage, NetworkTiming, SubscriberQueue
 from hardware.sim.network.timers import TimerGroup
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
+    from hardware.sim.interfaces import MobileStation, Scheduler
     from hardware.sim.network.events import NetworkObserver
-    from hardware.sim.radio import Scheduler, MobileStation
 
 SERVICE_CENTRE = pdu.Address.parse("+447700900000")
 """A number from the range that is kept for fiction."""
@@ -81,7 +81,9 @@ class SimulatedNetwork:
         """Make a SIM known."""
         imsi = subscription.imsi
         self._subscriptions[imsi] = subscription
-        self._queues[imsi] = SubscriberQueue(imsi, self._timers, self.timing, self.service_centre, self._wall_clock, self._emit)
+        self._queues[imsi] = SubscriberQueue(
+            imsi, self._timers, self.timing, self.service_centre, self._wall_clock, self._emit
+        )
 
     def close(self) -> None:
         """Nothing happens any more."""
@@ -125,7 +127,11 @@ class SimulatedNetwork:
     def redeliver(self, imsi: str, message: MtMessage) -> None:
         """Offer a message again, octet by octet the same, as after a lost acknowledgement."""
         again = MtMessage(
-            tpdu=message.tpdu, sender=message.sender, body=message.body, sid=message.sid, store_and_forward=message.store_and_forward
+            tpdu=message.tpdu,
+            sender=message.sender,
+            body=message.body,
+            sid=message.sid,
+            store_and_forward=message.store_and_forward,
         )
         self._emit_event(NetworkEventKind.REDELIVERED, imsi, again.sender, again.body, sid=again.sid)
         self._queues[imsi].enqueue(again)
@@ -180,7 +186,11 @@ class SimulatedNetwork:
         if line.in_coverage == in_coverage:
             return
         line.in_coverage = in_coverage
-        self._emit_event(NetworkEventKind.ATTACHED if in_coverage else NetworkEventKind.DETACHED, imsi, note="radio coverage")
+        self._emit_event(
+            NetworkEventKind.ATTACHED if in_coverage else NetworkEventKind.DETACHED,
+            imsi,
+            note="radio coverage",
+        )
         if in_coverage:
             line.retry_all(self.timing.alert_delay_s)
 
@@ -239,7 +249,9 @@ class SimulatedNetwork:
             status=0,
         )
         number = str(message.destination_address)
-        self._timers.call_later(self.timing.transit_s, queue.enqueue, MtMessage(tpdu=report, sender=number, body=None))
+        self._timers.call_later(
+            self.timing.transit_s, queue.enqueue, MtMessage(tpdu=report, sender=number, body=None)
+        )
 
     def _emit_event(
         self,
@@ -251,4 +263,8 @@ class SimulatedNetwork:
         sid: str | None = None,
         note: str = "",
     ) -> None:
-        self._emit(NetworkEvent(kind=kind, at=self._wall_clock(), imsi=imsi, number=number, sid=sid, body=body, note=note))
+        self._emit(
+            NetworkEvent(
+                kind=kind, at=self._wall_clock(), imsi=imsi, number=number, sid=sid, body=body, note=note
+            )
+        )

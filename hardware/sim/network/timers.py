@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeVarTuple
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from hardware.sim.radio import TimerHandle, Scheduler
+    from hardware.sim.interfaces import Scheduler, TimerHandle
 
 Arguments = TypeVarTuple("Arguments")
 
@@ -42,7 +42,9 @@ class TimerGroup:
         self._pending: set[Timer] = set()
         self._closed = False
 
-    def call_later(self, delay: float, callback: Callable[[*Arguments], object], /, *args: *Arguments) -> Timer:
+    def call_later(
+        self, delay: float, callback: Callable[[*Arguments], object], /, *args: *Arguments
+    ) -> Timer:
         """Call `callback(*args)` in `delay` seconds, unless cancelled or closed before."""
         timer = Timer(self._pending)
 

@@ -7,11 +7,11 @@ from urllib.parse import urlencode
 
 from aiohttp import web
 
-from hardware.sim.rest import forms
-from hardware.sim.rest.address import root_url
+from hardware.sim.rest import parameters
+from hardware.sim.rest.urls import root_url
 
 if TYPE_CHECKING:
-    from hardware.sim.service.list import Query
+    from hardware.sim.service.listing import Query
     from hardware.sim.service.resource import CommandResource
     from hardware.sim.service.service import CommandService
 
@@ -32,7 +32,7 @@ class CommandRoutes:
             router.add_delete(f"{path}/{{sid}}", self.delete)
 
     async def create(self, request: web.Request) -> web.Response:
-        resource = self._service.create(await forms.parse_form(request))
+        resource = self._service.create(await parameters.parse_form(request))
         return web.json_response(self._resource_json(request, resource), status=201)
 
     async def fetch(self, request: web.Request) -> web.Response:
@@ -40,7 +40,7 @@ class CommandRoutes:
 
     async def list_page(self, request: web.Request) -> web.Response:
         product = self._service.product
-        page = self._service.list_page(forms.parse_query(request))
+        page = self._service.list_page(parameters.parse_query(request))
         base = f"{root_url(request)}{product.collection_path}"
 
         def url(query: Query | None) -> str | None:

@@ -29,13 +29,13 @@ from aiohttp import web
 
 import pdu
 from hardware.sim.faults import FAULT_DESCRIPTIONS, FaultError
-from hardware.sim.rest import forms
-from hardware.sim.service.error import invalid_parameter, missing_parameter
+from hardware.sim.rest import parameters
+from hardware.sim.service.errors import invalid_parameter, missing_parameter
 from hardware.sim.service.resource import format_date
 
 if TYPE_CHECKING:
     from hardware.sim.network.events import NetworkEvent
-    from hardware.sim.network.originated import MoMessage
+    from hardware.sim.network.mo_messages import MoMessage
     from hardware.sim.sandbox import Sandbox
     from hardware.sim.sandbox_sim import SandboxSim
 
@@ -83,11 +83,13 @@ class ControlRoutes:
 
     async def list_sent(self, request: web.Request) -> web.Response:
         imsi = self._find_sim(request).sim_card.imsi
-        sent = [_mo_message_json(message) for message in self._sandbox.network.mo_messages if message.imsi == imsi]
+        sent = [
+            _mo_message_json(message) for message in self._sandbox.network.mo_messages if message.imsi == imsi
+        ]
         return web.json_response({"messages": sent[::-1]})
 
     async def list_events(self, request: web.Request) -> web.Response:
-        after = forms.parse_query(request).get("after", "0")
+        after = parameters.parse_query(request).get("after", "0")
         if not (after.isascii() and after.isdigit() and len(after) < 19):
             raise invalid_parameter("after", "it must be the number of an event")
         events = [

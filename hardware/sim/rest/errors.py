@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from aiohttp import hdrs, web
 
-from hardware.sim.service.error import METHOD_NOT_ALLOWED, NO_SUCH_RESOURCE, UNSPECIFIED, ServiceError
+from hardware.sim.service.errors import METHOD_NOT_ALLOWED, NO_SUCH_RESOURCE, UNSPECIFIED, ServiceError
 
 if TYPE_CHECKING:
     from aiohttp.typedefs import Handler
@@ -34,7 +34,9 @@ async def errors_as_json(request: web.Request, handler: Handler) -> web.StreamRe
         return _error_response(ServiceError(error.status, UNSPECIFIED, f"{error.reason}."))
     except Exception:  # the last place before the caller, who gets the described body and not a page
         log.exception("%s %s failed", request.method, request.path)
-        return _error_response(ServiceError(500, UNSPECIFIED, "The sandbox made a mistake; its log says which."))
+        return _error_response(
+            ServiceError(500, UNSPECIFIED, "The sandbox made a mistake; its log says which.")
+        )
 
 
 def _error_response(error: ServiceError) -> web.Response:

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 from aiohttp import http_exceptions, web
 
-from hardware.sim.rest.address import format_authority
 from hardware.sim.rest.commands import CommandRoutes
 from hardware.sim.rest.control import ControlRoutes
 from hardware.sim.rest.errors import errors_as_json
-from hardware.sim.rest.front import IndexRoutes
+from hardware.sim.rest.index_page import IndexRoutes
+from hardware.sim.rest.urls import format_authority
 
 if TYPE_CHECKING:
     from hardware.sim.sandbox import Sandbox

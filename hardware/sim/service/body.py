@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pdu
-from hardware.sim.service.error import invalid_parameter
+from hardware.sim.service.errors import invalid_parameter
 
 if TYPE_CHECKING:
     from hardware.sim.service.product import LongTextRule, Product, ServiceRules
@@ -40,11 +40,17 @@ def build_user_data(
     text = request.body
     if request.include_sid != "none":
         room -= SID_CHARACTERS
-        rule = rules.long_text_with_sid if _length(text) <= DOCUMENTED_CHARACTERS_WITH_SID and not wide else "refuse"
+        rule = (
+            rules.long_text_with_sid
+            if _length(text) <= DOCUMENTED_CHARACTERS_WITH_SID and not wide
+            else "refuse"
+        )
         text = f"{sid} {text}" if request.include_sid == "start" else f"{text} {sid}"
     if _length(request.body) > room:
         if rule == "refuse":
-            raise invalid_parameter(product.body_parameter, _explain_too_long(_length(request.body), room, ucs2=wide))
+            raise invalid_parameter(
+                product.body_parameter, _explain_too_long(_length(request.body), room, ucs2=wide)
+            )
         if rule == "cut":
             text = truncate(text)
     try:

@@ -11,7 +11,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeVar, get_args
 from urllib.parse import urlsplit
 
-from hardware.sim.service.error import CONFLICTING_PARAMETERS, ServiceError, invalid_parameter, missing_parameter
+from hardware.sim.service.errors import (
+    CONFLICTING_PARAMETERS,
+    ServiceError,
+    invalid_parameter,
+    missing_parameter,
+)
 from hardware.sim.service.resource import CommandMode
 
 if TYPE_CHECKING:
@@ -61,8 +66,12 @@ def parse_create_request(product: Product, parameters: Mapping[str, str]) -> Cre
     if mode == "binary":
         data = decode_base64(product.body_parameter, body)
         if len(data) > MAX_BINARY_OCTETS:
-            raise invalid_parameter(product.body_parameter, f"{len(data)} octets, at most {MAX_BINARY_OCTETS} fit")
-    return CreateRequest(sim=sim, body=body, data=data, mode=mode, include_sid=include_sid, delivery_receipt=receipt)
+            raise invalid_parameter(
+                product.body_parameter, f"{len(data)} octets, at most {MAX_BINARY_OCTETS} fit"
+            )
+    return CreateRequest(
+        sim=sim, body=body, data=data, mode=mode, include_sid=include_sid, delivery_receipt=receipt
+    )
 
 
 def decode_base64(parameter: str, text: str) -> bytes:

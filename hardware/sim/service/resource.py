@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from hardware.sim.network.line import MtMessage
+    from hardware.sim.network.subscriber_queue import MtMessage
     from hardware.sim.service.product import Product
 
 ResourceStatus = Literal["queued", "sent", "delivered", "received", "failed"]

@@ -17,9 +17,9 @@ import pdu
 from hardware.sim.network.events import NetworkEvent, NetworkEventKind
 from hardware.sim.network.network import Subscription
 from hardware.sim.service import body as service_body
-from hardware.sim.service import list as service_list
+from hardware.sim.service import listing as service_list
 from hardware.sim.service import request as service_request
-from hardware.sim.service.error import NO_SUCH_RESOURCE, NO_SUCH_SIM, SIM_NOT_ACTIVE, ServiceError
+from hardware.sim.service.errors import NO_SUCH_RESOURCE, NO_SUCH_SIM, SIM_NOT_ACTIVE, ServiceError
 from hardware.sim.service.product import ServiceRules
 from hardware.sim.service.resource import CommandResource
 
@@ -29,11 +29,11 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from hardware.sim.network.events import NetworkObserver
+    from hardware.sim.network.mo_messages import MoMessage
     from hardware.sim.network.network import SimulatedNetwork
-    from hardware.sim.network.originated import MoMessage
-    from hardware.sim.service.list import Page
+    from hardware.sim.service.listing import Page
     from hardware.sim.service.product import Product
-    from hardware.sim.service.resource import CommandMode, ServiceSim, ResourceStatus
+    from hardware.sim.service.resource import CommandMode, ResourceStatus, ServiceSim
 
 MAX_MO_CHARACTERS = 160
 """A longer text from a Programmable Wireless SIM is cut, and still listed (33111)."""
@@ -87,10 +87,14 @@ class CommandService:
         if sim is None:
             raise ServiceError(404, NO_SUCH_SIM, f"There is no SIM {order.sim}.")
         if not sim.is_usable:
-            raise ServiceError(400, SIM_NOT_ACTIVE, f"The SIM {order.sim} is {sim.status}, not ready or active.")
+            raise ServiceError(
+                400, SIM_NOT_ACTIVE, f"The SIM {order.sim} is {sim.status}, not ready or active."
+            )
         sid = self._new_sid()
         parts = service_body.build_user_data(self.product, self.rules, order, sid, self._rng.randrange(256))
-        resource = self._add_resource(sid, sim, order.body, "queued", order.mode, delivery_receipt=order.delivery_receipt)
+        resource = self._add_resource(
+            sid, sim, order.body, "queued", order.mode, delivery_receipt=order.delivery_receipt
+        )
         self._emit_event(NetworkEventKind.CREATED, sim, order.content, sid=sid)
         delivery = _DeliveryTracker(self, resource, len(parts))
         resource.mt_messages = [
@@ -125,10 +129,16 @@ class CommandService:
         sim = self._sims[message.imsi]
         number = str(message.destination)
         if not self.product.accepts_destination(message.destination):
-            self._emit_event(NetworkEventKind.NOT_LISTED, sim, message.body, number, note="not the service's number")
+            self._emit_event(
+                NetworkEventKind.NOT_LISTED, sim, message.body, number, note="not the service's number"
+            )
         elif not self.product.lists_mo_messages:
             self._emit_event(
-                NetworkEventKind.NOT_LISTED, sim, message.body, number, note="this service stores nothing from a SIM"
+                NetworkEventKind.NOT_LISTED,
+                sim,
+                message.body,
+                number,
+                note="this service stores nothing from a SIM",
             )
         elif not sim.is_usable:
             self._emit_event(
@@ -179,7 +189,14 @@ class CommandService:
         del self._resources[self.fetch(sid).sid]
 
     def _add_resource(
-        self, sid: str, sim: ServiceSim, body: str, status: ResourceStatus, mode: CommandMode, *, delivery_receipt: bool = False
+        self,
+        sid: str,
+        sim: ServiceSim,
+        body: str,
+        status: ResourceStatus,
+        mode: CommandMode,
+        *,
+        delivery_receipt: bool = False,
     ) -> CommandResource:
         now = self._wall_clock()
         self._serial += 1

@@ -1,7 +1,7 @@
 import pytest
 
 from agent.at.command import AtCommand
-from agent.at.error import AtUsageError
+from agent.at.errors import AtUsageError
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,13 @@ import os
 
 import pytest
 
-from agent.at.holder import describe_busy_port, describe_permissions, find_holders, describe_other_holders, translate_open_error
+from agent.at.holder import (
+    describe_busy_port,
+    describe_other_holders,
+    describe_permissions,
+    find_holders,
+    translate_open_error,
+)
 
 
 @pytest.fixture
@@ -39,7 +45,9 @@ def test_the_holder_is_named(proc, port):
     name, device = port
     folder = proc(512, "gammu-smsd", "/dev/null", device)
     assert find_holders(str(name), folder) == [(512, "gammu-smsd")]
-    assert describe_busy_port(str(name), folder) == f"port {name} is held by gammu-smsd (pid 512); stop it first"
+    assert (
+        describe_busy_port(str(name), folder) == f"port {name} is held by gammu-smsd (pid 512); stop it first"
+    )
 
 
 def test_who_has_the_port_beside_us(proc, port):
@@ -49,7 +57,9 @@ def test_who_has_the_port_beside_us(proc, port):
     assert "sudo fuser -v" in describe_other_holders(str(name), 40, folder)
     assert 'ENV{ID_MM_PORT_IGNORE}="1"' in describe_other_holders(str(name), 40, folder)
     proc(77, "ModemManager")
-    assert describe_other_holders(str(name), 40, folder).startswith("most likely ModemManager (pid 77), which probes")
+    assert describe_other_holders(str(name), 40, folder).startswith(
+        "most likely ModemManager (pid 77), which probes"
+    )
     proc(90, "minicom", device)
     assert describe_other_holders(str(name), 40, folder) == f"minicom (pid 90) has {name} open too; stop it"
 

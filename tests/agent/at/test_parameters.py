@@ -14,7 +14,10 @@ def make_values(*texts):
     [
         ("+CMGR: 0,,51", make_values("0", "", "51")),
         ('+CMGR: 0,"",51', (ParameterValue("0"), ParameterValue("", quoted=True), ParameterValue("51"))),
-        ('+CMGR: 1,"Ops, night",51', (ParameterValue("1"), ParameterValue("Ops, night", quoted=True), ParameterValue("51"))),
+        (
+            '+CMGR: 1,"Ops, night",51',
+            (ParameterValue("1"), ParameterValue("Ops, night", quoted=True), ParameterValue("51")),
+        ),
         ("+CMGR:0,,51", make_values("0", "", "51")),
         ('+CMTI: "ME", 3', (ParameterValue("ME", quoted=True), ParameterValue("3"))),
         ("+CMTI: ,-1", make_values("", "-1")),
@@ -23,7 +26,12 @@ def make_values(*texts):
         ("+CMGR: ,,", make_values("", "", "")),
         (
             '+CPMS: "ME", 0,23,"ME",0',
-            (ParameterValue("ME", quoted=True), *make_values("0", "23"), ParameterValue("ME", quoted=True), ParameterValue("0")),
+            (
+                ParameterValue("ME", quoted=True),
+                *make_values("0", "23"),
+                ParameterValue("ME", quoted=True),
+                ParameterValue("0"),
+            ),
         ),
         ("+CSQ: 21,99", make_values("21", "99")),
         ("+CPIN: SIM PIN", make_values("SIM PIN")),

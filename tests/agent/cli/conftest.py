@@ -8,12 +8,12 @@ from click.testing import CliRunner
 
 import pdu
 from agent.cli import group
-from agent.control import ControlServer
+from agent.daemon.control_socket import ControlServer
 from agent.journal.inbox import CommandStore
 from agent.journal.journal import Journal
+from agent.journal.models import OutgoingMessage
 from agent.journal.outbox import OutboxStore
-from agent.journal.rows import OutgoingMessage
-from agent.service.message import ReceivedCommand, IgnoredMessage
+from agent.service.message import IgnoredMessage, ReceivedCommand
 
 EPOCH = 1_795_348_800.0  # 2026-11-22 12:00 UTC
 

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from agent.handlers.outcome import ResourceExhausted
+from agent.handlers.results import ResourceExhausted
 from agent.handlers.runner import ProcessRunner
 
 RUNS = [("run",), ("status",), ("send", "x"), ("inbox",), ("outbox",), ("at", "AT"), ("config", "check")]
@@ -223,7 +223,8 @@ def test_check_is_content(cli_env):
     handler(cli_env.folder / "handlers" / "led")
     handler(cli_env.folder / "handlers" / "pump", mode=0o644)
     handler(
-        cli_env.folder / "handlers" / "device.py", "from agent import handler\n@handler('temp')\ndef f(c): ...\n"
+        cli_env.folder / "handlers" / "device.py",
+        "from agent import handler\n@handler('temp')\ndef f(c): ...\n",
     )
     result = cli_env.run("config", "check")
     assert result.exit_code == 0

@@ -9,9 +9,9 @@ import sys
 
 import pytest
 
-from agent import app
+from agent.common.events import Event, Severity
+from agent.daemon import agent
 from agent.journal.journal import Journal
-from agent.story import Event, Severity
 
 COMMAND = [sys.executable, "-c", "from agent.cli import main; main()"]
 
@@ -97,7 +97,7 @@ class FakeAgent:
 
 @pytest.fixture
 def fake_agent(monkeypatch):
-    monkeypatch.setattr(app, "Agent", FakeAgent)
+    monkeypatch.setattr(agent, "Agent", FakeAgent)
     monkeypatch.delenv("JOURNAL_STREAM", raising=False)
     monkeypatch.setattr(FakeAgent, "error", None)
 
@@ -163,7 +163,7 @@ def test_a_mistake_of_our_own_is_a_line_for_a_report(cli_env, fake_agent, monkey
 
 def test_an_agent_that_gave_up_ends_with_a_sentence(cli_env, fake_agent, monkeypatch):
     """Exit status 1: systemd starts another one, which it would not after 2."""
-    monkeypatch.setattr(FakeAgent, "error", app.RecoveryExhausted("the module does not answer"))
+    monkeypatch.setattr(FakeAgent, "error", agent.RecoveryExhausted("the module does not answer"))
     result = cli_env.run("run")
     assert result.exit_code == 1
     assert result.stderr.splitlines()[-1] == "modem-agent: the module does not answer"

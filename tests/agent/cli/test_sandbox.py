@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.control import ControlUnusable
+from agent.daemon.control_socket import ControlUnusable
 
 demo_module = importlib.import_module("agent.cli.demo")  # its command bears the same name
 COMMAND = [sys.executable, "-c", "from agent.cli import main; main()"]
@@ -44,7 +44,9 @@ def test_sims_that_cannot_be(cli_env, sims, sentence):
 @pytest.mark.parametrize("rate", ["0", "299", "fast", "9600.0", "-9600", "10000000"])
 def test_a_rate_that_is_none(cli_env, rate):
     """Exit status 2; what there is, is said."""
-    result = cli_env.bare("sandbox", "--listen", "127.0.0.1:0", "--link-dir", str(cli_env.folder), "--baud", rate)
+    result = cli_env.bare(
+        "sandbox", "--listen", "127.0.0.1:0", "--link-dir", str(cli_env.folder), "--baud", rate
+    )
     assert result.exit_code == 2
     assert f"{rate} is neither auto nor a rate from 300 to 4000000" in result.stderr
 
@@ -73,7 +75,7 @@ def test_a_port_that_is_taken(cli_env):
 def test_without_the_extra(cli_env, monkeypatch, name):
     """One sentence that says what to install."""
     for module in list(sys.modules):
-        if module.startswith(("hardware.sim.rest", "agent.cli.show")):
+        if module.startswith(("hardware.sim.rest", "agent.demo")):
             monkeypatch.delitem(sys.modules, module)
     monkeypatch.setitem(sys.modules, "aiohttp", None)
     result = cli_env.bare(name, *([] if name == "demo" else ["--link-dir", str(cli_env.folder)]))
@@ -86,7 +88,14 @@ def test_without_the_extra(cli_env, monkeypatch, name):
 @pytest.mark.parametrize("form", ["--json", None])
 def test_it_says_where_everything_is(cli_env, form):
     """For scripts in one first line, for people in a few; then it goes on until it is told to end."""
-    words = ["--listen", "127.0.0.1:0", "--link-dir", str(cli_env.folder / "links"), "--sim", "super-sim=meter"]
+    words = [
+        "--listen",
+        "127.0.0.1:0",
+        "--link-dir",
+        str(cli_env.folder / "links"),
+        "--sim",
+        "super-sim=meter",
+    ]
     process = subprocess.Popen(
         [*COMMAND, "sandbox", *words, *([form] if form else [])], stdout=subprocess.PIPE, text=True
     )

@@ -3,7 +3,7 @@
 import pytest
 
 from agent.cli.common import load_sim_pin
-from agent.config import Config, ConfigError, ModemConfig
+from agent.common.config import Config, ConfigError, ModemConfig
 from agent.modem.error import ModemUnusable
 
 

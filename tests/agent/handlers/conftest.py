@@ -10,9 +10,9 @@ import textwrap
 
 import pytest
 
-from agent.handlers import remains
+from agent.handlers import orphans
 from agent.handlers.api import Command
-from agent.handlers.catalogue import load_registry
+from agent.handlers.registry import load_registry
 from agent.handlers.runner import ProcessRunner
 
 TEST_TIMEOUT_S = 10
@@ -151,11 +151,11 @@ async def runner(log_lines):
     runner = ProcessRunner(lambda step: log_lines.append(step.message))
     yield runner
     await runner.close()
-    mark = f"{remains.MARKER_VARIABLE}={os.getpid()}-".encode()
+    mark = f"{orphans.MARKER_VARIABLE}={os.getpid()}-".encode()
     assert [
         pid
-        for pid in remains._list_pids()
-        if any(setting.startswith(mark) for setting in remains._read_environment(pid))
+        for pid in orphans._list_pids()
+        if any(setting.startswith(mark) for setting in orphans._read_environment(pid))
     ] == []  # whatever a test did
 
 

@@ -12,7 +12,10 @@ from agent.handlers.directory import HandlerConfigError, read_directory
 
 def test_the_files_are_told_apart(handler_directory):
     """Executables, actions, options, Python files; everything else is left alone."""
-    led, then = handler_directory.write_executable("led", ""), handler_directory.write_executable("led.then", "")
+    led, then = (
+        handler_directory.write_executable("led", ""),
+        handler_directory.write_executable("led.then", ""),
+    )
     handler_directory.write_executable("_odd", "")
     handler_directory.write_executable(".hidden", "")
     device = handler_directory.write_python("device.py", "")
@@ -139,4 +142,6 @@ def test_a_directory_is_meant_where_it_was(handler_directory, monkeypatch):
     """A relative path is made absolute, so a later change of directory changes nothing."""
     handler_directory.write_executable("led", "")
     monkeypatch.chdir(handler_directory.path.parent)
-    assert read_directory(handler_directory.path.relative_to(handler_directory.path.parent)).executables == {"led": handler_directory.path / "led"}
+    assert read_directory(handler_directory.path.relative_to(handler_directory.path.parent)).executables == {
+        "led": handler_directory.path / "led"
+    }

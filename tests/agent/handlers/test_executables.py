@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from agent.handlers.runner import Failed, Finished, RetryLater, ProcessRunner
+from agent.handlers.runner import Failed, Finished, ProcessRunner, RetryLater
 
 
 @pytest.mark.parametrize(
@@ -25,7 +25,9 @@ from agent.handlers.runner import Failed, Finished, RetryLater, ProcessRunner
         ("show" + " " * 156, []),
     ],
 )
-async def test_words_arrive_as_arguments(handler_directory, handler_env, monkeypatch, tmp_path, text, arguments):
+async def test_words_arrive_as_arguments(
+    handler_directory, handler_env, monkeypatch, tmp_path, text, arguments
+):
     """Unchanged, one by one: no shell ever sees them."""
     monkeypatch.chdir(tmp_path)
     handler_directory.write_executable("show", 'for word in "$@"; do printf "<%s>" "$word"; done')
@@ -138,7 +140,9 @@ async def test_the_log_is_bounded(handler_directory, handler_env, log_lines):
 
 async def test_the_output_is_bounded(handler_directory, handler_env):
     """What is beyond 128 KiB is read and dropped; the handler does its work to the end."""
-    handler_directory.write_executable("do", f"yes 2>/dev/null | head -c 3000000; touch {handler_directory.path}/.done")
+    handler_directory.write_executable(
+        "do", f"yes 2>/dev/null | head -c 3000000; touch {handler_directory.path}/.done"
+    )
     outcome = await handler_env.run("do")
     assert len(outcome.reply) in (128 * 1024, 128 * 1024 - 1)
     assert (handler_directory.path / ".done").exists()
@@ -184,7 +188,9 @@ async def test_signals_are_as_in_a_shell(handler_directory, handler_env):
 async def test_it_leads_a_session(handler_directory, handler_env):
     """Of its own, without a terminal; so do Python files."""
     handler_directory.write_executable("do", "cut -d ' ' -f 1,5,6,7 < /proc/$$/stat")  # proc_pid_stat(5)
-    handler_directory.write_python("x.py", '@handler("x")\ndef x(c): return f"{os.getpid() == os.getsid(0) == os.getpgid(0)}"')
+    handler_directory.write_python(
+        "x.py", '@handler("x")\ndef x(c): return f"{os.getpid() == os.getsid(0) == os.getpgid(0)}"'
+    )
     pid, group, session, terminal = (await handler_env.run("do")).reply.split()
     assert pid == group == session
     assert terminal == "0"

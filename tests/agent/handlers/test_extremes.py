@@ -5,12 +5,14 @@ import time
 
 import pytest
 
-from agent.handlers.outcome import Failed, Finished, TimedOut
+from agent.handlers.results import Failed, Finished, TimedOut
 
 
 async def test_a_hundred_megabytes_of_output(handler_directory, handler_env):
     """Read to the end and dropped beyond the bound."""
-    handler_directory.write_executable("do", f"head -c 100000000 /dev/zero; touch {handler_directory.path}/.done")
+    handler_directory.write_executable(
+        "do", f"head -c 100000000 /dev/zero; touch {handler_directory.path}/.done"
+    )
     outcome = await handler_env.run("do")
     assert len(outcome.reply) <= 128 * 1024
     assert (handler_directory.path / ".done").exists()

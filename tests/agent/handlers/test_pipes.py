@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from agent.handlers.frames import encode_frame
+from agent.handlers.framing import encode_frame
 from agent.handlers.pipes import FrameChannel, LineForwarder, OutputBuffer, Poller
 
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 import agent
-from agent.handlers.catalogue import HandlerConfigError
-from agent.handlers.runner import Failed, Finished, RetryLater, ProcessRunner
+from agent.handlers.registry import HandlerConfigError
+from agent.handlers.runner import Failed, Finished, ProcessRunner, RetryLater
 
 
 async def test_a_handler_gets_the_whole_command(handler_directory, handler_env):
@@ -114,7 +114,9 @@ async def test_a_handler_that_closes_all_files(handler_directory, handler_env, f
 
 async def test_a_repeatable_handler_may_ask_for_later(handler_directory, handler_env):
     """With its reason."""
-    handler_directory.write_python("x.py", '@handler("f", repeatable=True)\ndef f(c): raise TryLater(f"attempt {c.attempt}")')
+    handler_directory.write_python(
+        "x.py", '@handler("f", repeatable=True)\ndef f(c): raise TryLater(f"attempt {c.attempt}")'
+    )
     assert await handler_env.run("f", attempt=2) == RetryLater("attempt 2")
 
 
@@ -140,7 +142,9 @@ async def test_what_it_prints_is_for_the_log(handler_directory, handler_env, log
 
 async def test_a_handler_that_closes_its_output(handler_directory, handler_env, log_lines):
     """Has done its work all the same; the file descriptor stays what it is, for the children it starts."""
-    handler_directory.write_python("x.py", '@handler("f")\ndef f(c): sys.stdout.close(); os.write(1, b"raw\\n"); return "ok"')
+    handler_directory.write_python(
+        "x.py", '@handler("f")\ndef f(c): sys.stdout.close(); os.write(1, b"raw\\n"); return "ok"'
+    )
     for _ in range(2):
         assert await handler_env.run("f") == Finished("ok")
     assert log_lines == ["x.py: raw"] * 2
@@ -165,7 +169,9 @@ async def test_each_run_may_write_to_the_log(handler_directory, handler_env, log
 
 async def test_variables_stay(handler_directory, handler_env):
     """The process is kept warm."""
-    handler_directory.write_python("x.py", 'n = [0]\n@handler("f")\ndef f(c): n[0] += 1; return f"{n[0]} {os.getpid()}"')
+    handler_directory.write_python(
+        "x.py", 'n = [0]\n@handler("f")\ndef f(c): n[0] += 1; return f"{n[0]} {os.getpid()}"'
+    )
     first, second = (await handler_env.run("f")).reply, (await handler_env.run("f")).reply
     assert (first.split()[0], second.split()[0]) == ("1", "2")
     assert first.split()[1] == second.split()[1]
@@ -246,14 +252,18 @@ async def test_answer_then_act(handler_directory, handler_env, fifo):
 
 async def test_a_child_that_returns_from_the_handler(handler_directory, handler_env):
     """Forked by the handler, it does not answer in its parent's place, nor take its next Command."""
-    handler_directory.write_python("x.py", '@handler("f")\ndef f(c): return "child" if os.fork() == 0 else "parent"')
+    handler_directory.write_python(
+        "x.py", '@handler("f")\ndef f(c): return "child" if os.fork() == 0 else "parent"'
+    )
     for _ in range(3):
         assert await handler_env.run("f") == Finished("parent")
 
 
 async def test_two_handlers_in_one_process_do_not_see_each_other(handler_directory, handler_env):
     """A file that is named like a module of Python takes nobody's place; `_name.py` can be imported."""
-    handler_directory.write_python("random.py", '@handler("f")\ndef f(c): import random; return random.__file__')
+    handler_directory.write_python(
+        "random.py", '@handler("f")\ndef f(c): import random; return random.__file__'
+    )
     handler_directory.write_python("_shared.py", 'word = "shared"')
     handler_directory.write_python("y.py", 'from _shared import word\n@handler("g")\ndef g(c): return word')
     assert "handlers" not in (await handler_env.run("f")).reply
@@ -345,7 +355,7 @@ def test_a_lower_bound_of_the_host_stays():
     """Where the agent itself may not have so much (LimitDATA= of systemd), handlers start all the same."""
     code = """
 import resource
-from agent.handlers.keeper import _spare_the_agent
+from agent.handlers.manager import _spare_the_agent
 resource.setrlimit(resource.RLIMIT_DATA, (100 << 20, 100 << 20))
 _spare_the_agent(200 << 20)
 assert resource.getrlimit(resource.RLIMIT_DATA) == (100 << 20, 100 << 20)
@@ -357,7 +367,9 @@ assert resource.getrlimit(resource.RLIMIT_DATA) == (50 << 20, 100 << 20)
 
 async def test_the_kernel_takes_handlers_first(handler_directory, handler_env):
     """When memory runs out, the agent is the last to go."""
-    handler_directory.write_python("x.py", '@handler("f")\ndef f(c): return open("/proc/self/oom_score_adj").read()')
+    handler_directory.write_python(
+        "x.py", '@handler("f")\ndef f(c): return open("/proc/self/oom_score_adj").read()'
+    )
     assert await handler_env.run("f") == Finished("500\n")
 
 
@@ -405,7 +417,9 @@ async def test_a_file_that_never_ends_loading(handler_directory):
 
 async def test_a_file_that_has_changed(handler_directory, handler_env):
     """What runs is what was loaded; loaded anew without the handler, the reason says so."""
-    handler_directory.write_python("x.py", '@handler("f")\ndef f(c): return "old"\n@handler("g")\ndef g(c): os._exit(1)')
+    handler_directory.write_python(
+        "x.py", '@handler("f")\ndef f(c): return "old"\n@handler("g")\ndef g(c): os._exit(1)'
+    )
     await handler_env.registry()
     handler_directory.write_python("x.py", "")
     assert await handler_env.run("f") == Finished("old")

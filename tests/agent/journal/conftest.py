@@ -8,11 +8,17 @@ import pytest
 
 import pdu
 from agent.journal.actions import ActionStore
-from agent.journal.forgetting import Pruner
 from agent.journal.inbox import CommandStore
 from agent.journal.journal import Journal
 from agent.journal.outbox import OutboxStore
-from agent.service.message import ReceivedCommand, MessagePart, ConcatenationKey, ReceivedReport, IgnoredMessage
+from agent.journal.pruning import Pruner
+from agent.service.message import (
+    ConcatenationKey,
+    IgnoredMessage,
+    MessagePart,
+    ReceivedCommand,
+    ReceivedReport,
+)
 
 EPOCH = datetime(2026, 11, 22, 12, tzinfo=UTC).timestamp()
 SID = "DC" + "0" * 32
@@ -30,7 +36,9 @@ class JournalHarness:
     dedup_without_sid: bool = True
 
     def open(self):
-        self.journal = Journal(self.path, lambda: self.wall, lambda: self.monotonic, self.damage_messages.append)
+        self.journal = Journal(
+            self.path, lambda: self.wall, lambda: self.monotonic, self.damage_messages.append
+        )
         self.outbox = OutboxStore(self.journal)
         self.inbox = CommandStore(self.journal, self.outbox, dedup_without_sid=self.dedup_without_sid)
         self.actions = ActionStore(self.journal)

@@ -1,5 +1,5 @@
 import pdu
-from agent.journal.rows import OutgoingMessage
+from agent.journal.models import OutgoingMessage
 
 
 def ended(desk, make):

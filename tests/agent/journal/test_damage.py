@@ -7,9 +7,9 @@ import sqlite3
 
 import pytest
 
-from agent.journal import lock, rescue
+from agent.journal import lock, repair
 from agent.journal.journal import Journal, JournalUnusable
-from agent.journal.rows import StoreOutcome
+from agent.journal.models import StoreOutcome
 
 PAGE = 4096
 _FILLED = {}
@@ -51,7 +51,7 @@ def retry_once(function, *arguments):
 
 
 def damaged_copies(desk):
-    return rescue.damaged_copies(desk.path)
+    return repair.damaged_copies(desk.path)
 
 
 def close(desk, *, clean=True):
@@ -101,13 +101,21 @@ def test_it_always_starts(journal_env, factories, how, clean):
         assert "damaged" in said
         assert kept.name in said
     elif not damaged_copies(journal_env):
-        assert len(retry_once(journal_env.query_column, "SELECT id FROM commands")) == 300  # its log holds every page
+        assert (
+            len(retry_once(journal_env.query_column, "SELECT id FROM commands")) == 300
+        )  # its log holds every page
     said = len(journal_env.damage_messages)
     assert journal_env.path.stat().st_mode & 0o777 == 0o600
-    assert journal_env.store(factories.command("new", sid=sid(10**6), at=journal_env.wall + 60)).outcome is StoreOutcome.NEW
+    assert (
+        journal_env.store(factories.command("new", sid=sid(10**6), at=journal_env.wall + 60)).outcome
+        is StoreOutcome.NEW
+    )
     journal_env.restart()
     assert len(journal_env.damage_messages) == said
-    assert journal_env.store(factories.command("new", sid=sid(10**6), at=journal_env.wall + 60)).outcome is StoreOutcome.DUPLICATE
+    assert (
+        journal_env.store(factories.command("new", sid=sid(10**6), at=journal_env.wall + 60)).outcome
+        is StoreOutcome.DUPLICATE
+    )
     left = (".new", ".half", ".salvage")
     assert [each.name for each in journal_env.path.parent.iterdir() if each.name.endswith(left)] == []
 
@@ -122,7 +130,9 @@ def test_a_lost_head_costs_nothing(journal_env, factories, how, clean):
     close(journal_env, clean=clean)
     DAMAGE[how](journal_env)
     journal_env.open()
-    assert [retry_once(journal_env.store, each).outcome for each in commands] == [StoreOutcome.DUPLICATE] * len(commands)
+    assert [retry_once(journal_env.store, each).outcome for each in commands] == [
+        StoreOutcome.DUPLICATE
+    ] * len(commands)
     assert [row.body for row in journal_env.inbox.list_pending()] == [each.body for each in commands[-2:]]
     lost = "".join(journal_env.damage_messages).partition("not all could be read of ")[2]
     assert not {"commands", "seen", "slots"} & set(lost.replace(";", ",").split(", "))
@@ -142,7 +152,9 @@ def test_what_can_be_read_is_kept(journal_env, factories, seed):
     assert StoreOutcome.NEW not in outcomes
     waiting = {row.body for row in retry_once(journal_env.inbox.list_pending)}
     assert waiting <= {"led 298", "led 299"}
-    assert outcomes.count(StoreOutcome.DUPLICATE) >= 150 or any("seen" in said for said in journal_env.damage_messages)
+    assert outcomes.count(StoreOutcome.DUPLICATE) >= 150 or any(
+        "seen" in said for said in journal_env.damage_messages
+    )
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -158,9 +170,13 @@ def test_it_may_be_cut_anywhere(journal_env, factories, seed):
     outcomes = [retry_once(journal_env.store, each).outcome for each in commands]
     if journal_env.journal.newest_timestamp and journal_env.journal.dedup_horizon:
         newest = [each.timestamp.timestamp() <= journal_env.journal.dedup_horizon for each in commands]
-        assert all(outcome is not StoreOutcome.NEW for outcome, old in zip(outcomes, newest, strict=True) if old)
+        assert all(
+            outcome is not StoreOutcome.NEW for outcome, old in zip(outcomes, newest, strict=True) if old
+        )
     else:
-        assert StoreOutcome.NEW not in outcomes or "may be carried out again" in journal_env.damage_messages[0]
+        assert (
+            StoreOutcome.NEW not in outcomes or "may be carried out again" in journal_env.damage_messages[0]
+        )
 
 
 @pytest.mark.parametrize("kept", [24, 700, 2048, 4000])
@@ -213,9 +229,15 @@ def test_an_unknown_old_command_is_kept_and_not_run(journal_env, factories):
     overwrite(journal_env, (root - 1) * PAGE, bytes(PAGE))
     journal_env.open()
     assert (
-        retry_once(journal_env.store, factories.command("old", sid=sid(77_777), at=journal_env.wall - 200)).outcome is StoreOutcome.EXPIRED
+        retry_once(
+            journal_env.store, factories.command("old", sid=sid(77_777), at=journal_env.wall - 200)
+        ).outcome
+        is StoreOutcome.EXPIRED
     )
-    assert journal_env.store(factories.command("young", sid=sid(77_778), at=journal_env.wall + 1)).outcome is StoreOutcome.NEW
+    assert (
+        journal_env.store(factories.command("young", sid=sid(77_778), at=journal_env.wall + 1)).outcome
+        is StoreOutcome.NEW
+    )
     assert "may be carried out again" in journal_env.damage_messages[0]
     assert "kept as expired" in journal_env.damage_messages[0]
 
@@ -266,13 +288,18 @@ def test_damage_may_show_while_it_runs(journal_env, factories, page):
     assert kept.outcome in (StoreOutcome.NEW, StoreOutcome.ALREADY_STORED)
     assert len(damaged_copies(journal_env)) == len(journal_env.damage_messages) == 1
     assert journal_env.query_column("SELECT max(id) FROM commands") == [2001]
-    assert journal_env.store(factories.command("led 5", sid=sid(5))).outcome in (StoreOutcome.DUPLICATE, StoreOutcome.EXPIRED)
+    assert journal_env.store(factories.command("led 5", sid=sid(5))).outcome in (
+        StoreOutcome.DUPLICATE,
+        StoreOutcome.EXPIRED,
+    )
 
 
 def test_a_disk_that_damages_it_again_is_not_asked_in_a_loop(journal_env, factories, monkeypatch):
     """Once, and not again for ten minutes: meanwhile nothing is committed."""
     renewed = []
-    monkeypatch.setattr(rescue, "renew", lambda *_: renewed.append(1) or rescue.RepairReport(journal_env.path, ""))
+    monkeypatch.setattr(
+        repair, "renew", lambda *_: renewed.append(1) or repair.RepairReport(journal_env.path, "")
+    )
     error = sqlite3.DatabaseError("malformed")
     error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
     for _ in range(5):
@@ -340,7 +367,7 @@ def test_half_of_a_new_file_is_never_taken_for_it(journal_env, factories, monkey
         raise Killed
 
     with monkeypatch.context() as patch:
-        patch.setattr(rescue, "_settle", killed)
+        patch.setattr(repair, "_settle", killed)
         held = lock.acquire(journal_env.path)
         patch.setattr(lock, "take", lambda _: held)
         with pytest.raises(Killed):
@@ -358,7 +385,9 @@ def test_the_newest_damaged_one_is_kept_whatever_the_clock_says(journal_env):
         journal_env.journal.close()
         journal_env.path.write_bytes(b"no database, day %d" % day * 300)
         journal_env.open()
-    assert [each.read_bytes()[:18] for each in damaged_copies(journal_env)] == [b"no database, day %d" % n for n in (0, 5, 6)]
+    assert [each.read_bytes()[:18] for each in damaged_copies(journal_env)] == [
+        b"no database, day %d" % n for n in (0, 5, 6)
+    ]
 
 
 def test_only_the_newest_damaged_ones_are_kept(journal_env, factories):
@@ -368,7 +397,7 @@ def test_only_the_newest_damaged_ones_are_kept(journal_env, factories):
         journal_env.journal.close()
         DAMAGE["rubbish"](journal_env)
         journal_env.open()
-    assert len(damaged_copies(journal_env)) == rescue.MAX_DAMAGED_COPIES
+    assert len(damaged_copies(journal_env)) == repair.MAX_DAMAGED_COPIES
 
 
 @pytest.mark.parametrize("code", ["SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_FULL", "SQLITE_PERM"])
@@ -419,16 +448,16 @@ def test_a_first_start_that_is_cut_off_alarms_nobody(tmp_path, monkeypatch, step
     path = tmp_path / "journal.db"
     with monkeypatch.context() as patch:
         for owner, name in (
-            (rescue.os, "open"),
-            (rescue.os, "close"),
-            (rescue.sqlite3, "connect"),
-            (rescue.schema, "migrate"),
-            (rescue.os, "fsync"),
+            (repair.os, "open"),
+            (repair.os, "close"),
+            (repair.sqlite3, "connect"),
+            (repair.schema, "migrate"),
+            (repair.os, "fsync"),
         ):
             patch.setattr(owner, name, cutting(getattr(owner, name)))
         with contextlib.suppress(Cut):
-            rescue.create(path)
+            repair.create(path)
     Journal(path, lambda: 1e9, lambda: 0.0, alarms.append).close()
     assert alarms == []
-    assert rescue.damaged_copies(path) == []
+    assert repair.damaged_copies(path) == []
     assert sorted(each.name for each in tmp_path.iterdir()) == ["journal.db", "journal.db.lock"]

@@ -4,7 +4,7 @@ import pytest
 
 import pdu
 from agent.journal.journal import DAY_S
-from agent.journal.rows import StoreOutcome, OutgoingMessage
+from agent.journal.models import OutgoingMessage, StoreOutcome
 
 SLOT = ("ME", 3)
 OTHER_SID = "HC" + "f" * 32
@@ -122,7 +122,10 @@ def test_only_what_has_ended_says_when(journal_env, factories):
     assert journal_env.query_column("SELECT state FROM commands") == ["received", "expired"]
     assert journal_env.query_column("SELECT ended_wall FROM commands") == [None, journal_env.wall - 60]
     journal_env.inbox.finish(1, "done")
-    assert journal_env.query_column("SELECT ended_wall FROM commands") == [journal_env.wall, journal_env.wall - 60]
+    assert journal_env.query_column("SELECT ended_wall FROM commands") == [
+        journal_env.wall,
+        journal_env.wall - 60,
+    ]
 
 
 def test_the_end_and_the_reply_are_one_commit(journal_env, factories):

@@ -3,7 +3,7 @@ import stat
 
 import pytest
 
-from agent.journal import reading
+from agent.journal import queries
 from agent.journal.journal import Journal, JournalUnusable
 from agent.journal.lock import JournalLocked
 
@@ -69,7 +69,9 @@ def test_a_failed_transaction_leaves_nothing(journal_env):
 
     def spoiled():
         with journal_env.journal.transaction():
-            journal_env.journal.connection.execute("INSERT INTO strays (reason, raw, at_wall) VALUES ('x', '', 0)")
+            journal_env.journal.connection.execute(
+                "INSERT INTO strays (reason, raw, at_wall) VALUES ('x', '', 0)"
+            )
             raise KeyError
 
     with pytest.raises(KeyError):
@@ -81,12 +83,12 @@ def test_a_failed_transaction_leaves_nothing(journal_env):
 def test_people_may_look_while_the_agent_writes(journal_env, factories):
     """Read-only, newest last, times readable, octets as hex."""
     journal_env.store(factories.command(b"\x01\xff", sid=None))
-    [row] = reading.fetch_newest(journal_env.path, reading.SELECT_COMMANDS, 10)
+    [row] = queries.fetch_newest(journal_env.path, queries.SELECT_COMMANDS, 10)
     assert row["body"] == "01FF"
     assert row["received"] == "2026-11-22T12:00:00+00:00"
     journal_env.store(factories.stray(), raw="AB")
-    assert reading.fetch_newest(journal_env.path, reading.SELECT_IGNORED, 10)[0]["raw"] == "AB"
-    assert reading.fetch_newest(journal_env.path, reading.SELECT_REPLIES, 10) == []
+    assert queries.fetch_newest(journal_env.path, queries.SELECT_IGNORED, 10)[0]["raw"] == "AB"
+    assert queries.fetch_newest(journal_env.path, queries.SELECT_REPLIES, 10) == []
 
 
 def test_a_folder_that_lets_nobody_look_is_one_sentence(journal_env, monkeypatch):
@@ -96,12 +98,12 @@ def test_a_folder_that_lets_nobody_look_is_one_sentence(journal_env, monkeypatch
         raise PermissionError
 
     monkeypatch.setattr(type(journal_env.path), "is_file", refuse)
-    with pytest.raises(reading.JournalUnreadable, match="not for this user; use sudo"):
-        reading.fetch_newest(journal_env.path, reading.SELECT_COMMANDS, 1)
+    with pytest.raises(queries.JournalUnreadable, match="not for this user; use sudo"):
+        queries.fetch_newest(journal_env.path, queries.SELECT_COMMANDS, 1)
 
 
 def test_no_journal_is_one_sentence(tmp_path):
     """Looking makes no file."""
-    with pytest.raises(reading.JournalUnreadable, match="there is no journal"):
-        reading.fetch_newest(tmp_path / "journal.db", reading.SELECT_COMMANDS, 1)
+    with pytest.raises(queries.JournalUnreadable, match="there is no journal"):
+        queries.fetch_newest(tmp_path / "journal.db", queries.SELECT_COMMANDS, 1)
     assert list(tmp_path.iterdir()) == []

@@ -2,8 +2,8 @@ import pytest
 
 import pdu
 from agent.journal.journal import DAY_S
+from agent.journal.models import OutgoingMessage
 from agent.journal.outbox import REPORT_MATCH_WINDOW_S
-from agent.journal.rows import OutgoingMessage
 
 
 def queue(desk, *texts, destination="2936"):
@@ -76,7 +76,11 @@ def test_a_report_tells_the_fate(journal_env, factories, status, expected):
 
 def test_a_report_fits_reference_recipient_and_time(journal_env, factories):
     """The newest message with that reference to that number in the last days, no other."""
-    old, other, new = queue(journal_env, "a")[0], queue(journal_env, "b", destination="000")[0], queue(journal_env, "c")[0]
+    old, other, new = (
+        queue(journal_env, "a")[0],
+        queue(journal_env, "b", destination="000")[0],
+        queue(journal_env, "c")[0],
+    )
     for reply in (old, other, new):
         journal_env.outbox.mark_sending(reply)
         journal_env.outbox.mark_sent(reply, 42)

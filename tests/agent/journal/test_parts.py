@@ -8,9 +8,9 @@ import pytest
 
 import pdu
 from agent.journal import parts
-from agent.journal.rows import StoreOutcome
+from agent.journal.models import StoreOutcome
+from agent.service.classify import classify
 from agent.service.profile import SERVICE_PROFILES
-from agent.service.receive import classify
 
 SERVICE = SERVICE_PROFILES["programmable-wireless"]
 
@@ -109,7 +109,9 @@ def test_parts_that_are_never_completed_have_a_bound(journal_env, store_part, mo
     assert journal_env.query_column("SELECT count(*) FROM parts") == [40]
     assert journal_env.query_column("SELECT min(reference) FROM parts") == [60]
     assert journal_env.query_column("SELECT count(*) FROM strays") == [60]
-    assert "too many messages are incomplete" in journal_env.query_column("SELECT reason FROM strays LIMIT 1")[0]
+    assert (
+        "too many messages are incomplete" in journal_env.query_column("SELECT reason FROM strays LIMIT 1")[0]
+    )
 
 
 def test_a_whole_message_has_room_among_the_incomplete(journal_env, store_part, monkeypatch):
@@ -168,7 +170,9 @@ def test_a_reference_used_again_starts_anew(journal_env, factories):
     """The part that waited in vain is shown as a stray, the new one waits."""
     journal_env.store(factories.part(1, raw="0A", identity=b"a" * 16))
     journal_env.store(factories.part(1, raw="0B", identity=b"b" * 16), raw="0B")
-    assert [part.raw for part in journal_env.inbox.parts.stored_parts(factories.part(1).key).values()] == ["0B"]
+    assert [part.raw for part in journal_env.inbox.parts.stored_parts(factories.part(1).key).values()] == [
+        "0B"
+    ]
     assert journal_env.query_column("SELECT raw FROM strays") == ["0A"]
 
 
@@ -176,5 +180,7 @@ def test_a_part_of_a_later_message_starts_anew(journal_env, factories):
     """Another number of it does the same where its date tells that it belongs to a later message."""
     journal_env.store(factories.part(1, raw="0A", identity=b"a" * 16))
     journal_env.store(replace(factories.part(2, raw="0B", identity=b"b" * 16), anew=True), raw="0B")
-    assert [part.raw for part in journal_env.inbox.parts.stored_parts(factories.part(1).key).values()] == ["0B"]
+    assert [part.raw for part in journal_env.inbox.parts.stored_parts(factories.part(1).key).values()] == [
+        "0B"
+    ]
     assert journal_env.query_column("SELECT raw FROM strays") == ["0A"]

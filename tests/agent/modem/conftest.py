@@ -7,12 +7,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 import pdu
-from agent.at.channel import AtClient
-from agent.at.memory_wire import memory_transport_pair
+from agent.at.client import AtClient
+from agent.at.transport.memory import memory_transport_pair
 from agent.modem.modem import Modem
 from hardware.profile import SimulatorProfile
-from hardware.sim.module.card import SimCard
 from hardware.sim.module.module import SimulatedModule
+from hardware.sim.module.sim_card import SimCard
 
 CENTRE = pdu.Address.parse("+447700900000")
 
@@ -92,7 +92,9 @@ class ModemBench:
         self.network = FakeNetwork()
         self.options = options
         self.loop = asyncio.get_running_loop()
-        self.module = SimulatedModule(self.loop, self.network, device, sim or SimCard(), far.write, self.wall_clock)
+        self.module = SimulatedModule(
+            self.loop, self.network, device, sim or SimCard(), far.write, self.wall_clock
+        )
         self.reference = 0
         self.messages = {}
         self.network.deliver_again = self.deliver_again

@@ -1,9 +1,9 @@
 """The modem against the simulated module: what is received, sent and heard, end to end."""
 
 import pdu
-from agent.modem.news import MessageArrived
+from agent.modem.events import MessageArrived
 from agent.modem.sending import Sent
-from agent.modem.stored import Slot
+from agent.modem.stored_message import Slot
 
 
 def submit(text="OK 17", number="000"):
@@ -29,7 +29,11 @@ def test_a_message_comes_and_an_answer_goes(run_modem_bench):
         await stand.modem.delete(news.slot)
         outcome = await stand.modem.send(submit(), nothing)
         assert outcome == Sent(0)
-        assert stand.executed_lines == ["+CMGR=1", "+CMGD=1", f"+CMGS={len(stand.module.log.submitted_tpdus[0])}"]
+        assert stand.executed_lines == [
+            "+CMGR=1",
+            "+CMGD=1",
+            f"+CMGS={len(stand.module.log.submitted_tpdus[0])}",
+        ]
         assert await stand.modem.sweep() == []
 
     run_modem_bench(story)

@@ -4,14 +4,14 @@ import asyncio
 
 import pytest
 
-from agent.at.error import CommandTimedOut
+from agent.at.errors import CommandTimedOut
 from agent.modem.error import ModemUnusable
+from agent.modem.events import DirectDelivery, SettingsLost
 from agent.modem.identification import command_timeouts
-from agent.modem.news import DirectDelivery, SettingsLost
-from agent.modem.stored import Slot
+from agent.modem.stored_message import Slot
 from hardware import profile
 from hardware.identify import PortInfo
-from hardware.sim.module.refusal import cms_error
+from hardware.sim.module.errors import cms_error
 
 OK = b"\r\nOK\r\n"
 ERROR = b"\r\nERROR\r\n"
@@ -309,7 +309,9 @@ def test_combinations_that_the_maker_rules_out_are_not_tried(run_scripted_modem)
     async def story(modem, script):
         await modem.initialise()
         tried = [
-            line.partition("=")[2] for line in script.received_lines if line.startswith("AT+CNMI=") and "?" not in line
+            line.partition("=")[2]
+            for line in script.received_lines
+            if line.startswith("AT+CNMI=") and "?" not in line
         ]
         assert tried
         assert not [

@@ -5,8 +5,8 @@ import asyncio
 import pytest
 
 import pdu
-from agent.at.error import ErrorClass
-from agent.modem.sending import NotSent, Refused, Sent, OutcomeUnknown
+from agent.at.errors import ErrorClass
+from agent.modem.sending import NotSent, OutcomeUnknown, Refused, Sent
 
 OK = b"\r\nOK\r\n"
 PROMPT = b"\r\n> "

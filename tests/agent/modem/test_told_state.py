@@ -2,7 +2,7 @@
 
 import pytest
 
-from agent.modem.state import parse_registration_urc
+from agent.modem.status_queries import parse_registration_urc
 
 
 @pytest.mark.parametrize(

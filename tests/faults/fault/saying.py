@@ -1,10 +1,10 @@
 """Handlers that all answer with the same words."""
 
-from agent.handlers.outcome import HandlerDeclaration, Finished
-from soak import runner
+from agent.handlers.results import Finished, HandlerDeclaration
+from soak import simulated_runner
 
 
-class FixedReplyRunner(runner.SimulatedRunner):
+class FixedReplyRunner(simulated_runner.SimulatedRunner):
     """`scene.make_runner = lambda life: Saying(scene, life, "a text")`; every Command has a handler."""
 
     def __init__(self, world, agent_run, reply):

@@ -167,7 +167,9 @@ class PortClient:
         ("super-sim-beta", "/supersim/v1/Commands", "000", "Command"),
     ],
 )
-async def test_a_command_goes_to_an_at_client_and_its_answer_comes_back(make_sandbox, name, path, number, parameter):
+async def test_a_command_goes_to_an_at_client_and_its_answer_comes_back(
+    make_sandbox, name, path, number, parameter
+):
     """Created over HTTP, read over the port with plain AT commands, answered, listed (but by the beta)."""
     sandbox = make_sandbox()
     await sandbox.start()

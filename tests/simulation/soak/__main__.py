@@ -11,7 +11,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from soak import bugs
+from soak import mutants
 
 SEEDS_PER_PROCESS = 100
 """Seeds that a process runs."""
@@ -26,7 +26,7 @@ def main(arguments=None):
     parser.add_argument("--days", type=float, default=1.0, help="virtual days a seed, 1 unless told")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="processes")
     parser.add_argument("--trace", type=Path, metavar="FILE", help="where the trace of a seed is written")
-    parser.add_argument("--bug", choices=sorted(bugs.MUTANTS), help="plant this bug")
+    parser.add_argument("--bug", choices=sorted(mutants.MUTANTS), help="plant this bug")
     parser.add_argument("--bugs", action="store_true", help="plant each bug and show the seed that finds it")
     options = parser.parse_args(arguments)
     if options.bugs:
@@ -37,7 +37,7 @@ def main(arguments=None):
 
 
 def _run_one(options):
-    outcome = bugs.run_mutant(options.seed, options.days, options.bug, trace=True)
+    outcome = mutants.run_mutant(options.seed, options.days, options.bug, trace=True)
     for finding in outcome.findings:
         print(finding)
     print(_format_result(outcome))
@@ -81,7 +81,7 @@ def _iter_results(seeds, options):
     for first in range(0, len(seeds), size):
         with concurrent.futures.ProcessPoolExecutor(options.jobs, context) as pool:
             work = {
-                pool.submit(bugs.run_mutant, number, options.days, options.bug): number
+                pool.submit(mutants.run_mutant, number, options.days, options.bug): number
                 for number in seeds[first : first + size]
             }
             for done in concurrent.futures.as_completed(work):
@@ -100,13 +100,15 @@ def _print_failure(console, outcome, options):
 
 
 def _format_result(outcome):
-    return f"{outcome.seed} {outcome.digest}: {outcome.description}; {outcome.counts}; {outcome.seconds:.1f} s"
+    return (
+        f"{outcome.seed} {outcome.digest}: {outcome.description}; {outcome.counts}; {outcome.seconds:.1f} s"
+    )
 
 
 def _run_all_mutants():
     missed = 0
-    for name, bug in bugs.MUTANTS.items():
-        findings = bugs.find_violations(name)
+    for name, bug in mutants.MUTANTS.items():
+        findings = mutants.find_violations(name)
         missed += not findings
         print(f"{name:36} {bug.detecting_seed:9} {findings[0][:100] if findings else 'NOT CAUGHT'}")
     return bool(missed)

@@ -4,8 +4,8 @@ import bisect
 import collections
 import re
 
-from agent.config import RecoveryConfig, ServiceConfig
-from agent.outbox import MAX_ATTEMPTS
+from agent.common.config import RecoveryConfig, ServiceConfig
+from agent.pipeline.sender import MAX_ATTEMPTS
 
 RESETS_PER_HOUR, RESETS_PER_DAY = RecoveryConfig().resets_per_hour, RecoveryConfig().resets_per_day
 SENDS_PER_MINUTE = ServiceConfig().max_per_minute
@@ -74,7 +74,9 @@ class LimitChecker:
             for number, time in enumerate(times):
                 count = number + 1 - bisect.bisect_right(times, time - seconds)
                 if count > most:
-                    self._add_finding(f"{count} messages left within {seconds:g} s, at most {most} are allowed")
+                    self._add_finding(
+                        f"{count} messages left within {seconds:g} s, at most {most} are allowed"
+                    )
                     break
 
     def _check_failures(self):
@@ -105,7 +107,9 @@ class LimitChecker:
         watch = self._checker.probe
         for row in self._checker.rows["replies"]:
             # The body follows the commit at the same moment of virtual time.
-            copied = _RESENT_PATTERN.search(row["reason"] or "")  # the row of a first copy is made when it is unknown
+            copied = _RESENT_PATTERN.search(
+                row["reason"] or ""
+            )  # the row of a first copy is made when it is unknown
             number = int(copied[1]) if copied else row["id"]
             died_between = watch.sending_since.get(number, set()) & ends
             if row["state"] == "unknown" and number not in watch.ids_with_body and not died_between:
@@ -123,7 +127,9 @@ class LimitChecker:
             for time in times:
                 count = sum(time - seconds < other <= time for other in times)
                 if count > most:
-                    self._add_finding(f"{count} resets of the module within one {name}, at most {most} are allowed")
+                    self._add_finding(
+                        f"{count} resets of the module within one {name}, at most {most} are allowed"
+                    )
                     return
 
     # The log, and rest
@@ -133,11 +139,15 @@ class LimitChecker:
         most = WARNINGS_PER_DAY + WARNINGS_PER_FAULT * (len(self._scenario.injected_faults) + cut)
         most += sum(row["state"] == "expired" for row in self._checker.rows["commands"])  # each is said
         if self.max_warnings_per_day > most:
-            self._add_finding(f"{self.max_warnings_per_day} lines of WARNING and above on one day, at most {most} are expected")
+            self._add_finding(
+                f"{self.max_warnings_per_day} lines of WARNING and above on one day, at most {most} are expected"
+            )
 
     def _check_wakes(self):
         """In an hour in which nothing came and nothing was queued."""
         end = self._scenario.liveness_from
         news = any(end - IDLE_S <= time < end for time, _, step in self._world.events)
         if not news and self.idle_wakes > WAKES_PER_HOUR:
-            self._add_finding(f"{self.idle_wakes} wake-ups in an idle hour, at most {WAKES_PER_HOUR} are allowed")
+            self._add_finding(
+                f"{self.idle_wakes} wake-ups in an idle hour, at most {WAKES_PER_HOUR} are allowed"
+            )

@@ -10,11 +10,11 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from hardware.sim.module.card import SimCard
-from soak import virtual
-from soak.ledger import InvariantChecker
-from soak.watch import CommitOrderProbe
-from soak.weather import Scenario
+import virtual_time
+from hardware.sim.module.sim_card import SimCard
+from soak.commit_probe import CommitOrderProbe
+from soak.invariants import InvariantChecker
+from soak.scenario import Scenario
 from soak.world import World
 
 SHARED_MEMORY_DIR = Path("/dev/shm")
@@ -39,9 +39,11 @@ def run_seed(seed, *, days=1.0, trace=False):
     """Run it; with `trace` everything that was seen comes with the outcome."""
     began = time.perf_counter()
     logging.disable(logging.CRITICAL)
-    folder = Path(tempfile.mkdtemp(prefix="soak-", dir=SHARED_MEMORY_DIR if SHARED_MEMORY_DIR.is_dir() else None))
+    folder = Path(
+        tempfile.mkdtemp(prefix="soak-", dir=SHARED_MEMORY_DIR if SHARED_MEMORY_DIR.is_dir() else None)
+    )
     try:
-        outcome = virtual.run_virtual(_simulate(seed, days, folder, trace))
+        outcome = virtual_time.run_virtual(_simulate(seed, days, folder, trace))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
         logging.disable(logging.NOTSET)

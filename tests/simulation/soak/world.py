@@ -15,14 +15,14 @@ from datetime import UTC, datetime
 import pdu
 from agent.service.profile import SERVICE_PROFILES
 from hardware import profile
-from hardware.sim.module.card import SimCard
-from hardware.sim.module.memory import CombinedStore
 from hardware.sim.module.module import SimulatedModule
+from hardware.sim.module.sim_card import SimCard
+from hardware.sim.module.stores import CombinedStore
 from hardware.sim.network.network import SimulatedNetwork, Subscription
-from soak import runner
-from soak.life import AgentRun
-from soak.port import SimulatedPort
-from soak.virtual import START_TIME_S
+from soak import simulated_runner
+from soak.agent_run import AgentRun
+from soak.simulated_port import SimulatedPort
+from virtual_time import START_TIME_S
 
 START_WALL_TIME = datetime(2026, 11, 22, 12, tzinfo=UTC).timestamp()
 SIM_NUMBER = "447700900123"
@@ -79,7 +79,7 @@ class World:
         self.tables = tables or {}
         """Tables of agent.toml: their keys take the place of the world's own."""
         self.handler_directory = folder / "handlers"
-        runner.write_handler_files(self.handler_directory)
+        simulated_runner.write_handler_files(self.handler_directory)
         self.clock_error_s = 0.0
         """How far the device's clock is ahead."""
         self.disk_error = None
@@ -88,7 +88,7 @@ class World:
         """How long each call of the journal takes."""
         self.plans = {}
         """By content: what its handler does. Others take 0.2 s and answer."""
-        self.make_runner = lambda life: runner.SimulatedRunner(self, life)
+        self.make_runner = lambda life: simulated_runner.SimulatedRunner(self, life)
         self.on_kill_point = lambda point, life: None
         """Called before and after each commit and write of the agent: the place to kill it."""
         self.on_run_ended = lambda life: None
@@ -232,7 +232,11 @@ class World:
 
     def on_event(self, agent_run, event):
         self.events.append(
-            (self.loop.time(), self.agent_runs.index(agent_run) if agent_run in self.agent_runs else len(self.agent_runs), event)
+            (
+                self.loop.time(),
+                self.agent_runs.index(agent_run) if agent_run in self.agent_runs else len(self.agent_runs),
+                event,
+            )
         )
 
     def events_of_kind(self, kind):
@@ -249,7 +253,9 @@ class World:
         done = self.handler_runs if kind == "run" else self.action_runs
         if kind == "act" and sum(run.content == content for run in self.action_runs) >= 3:
             does = "ok"  # an agent that acts again and again is seen by now, and need not die all day
-        done.append(HandlerRun(self.loop.time(), len(self.agent_runs) - 1, spec.name, content, attempt, does, seconds))
+        done.append(
+            HandlerRun(self.loop.time(), len(self.agent_runs) - 1, spec.name, content, attempt, does, seconds)
+        )
         return seconds, does
 
 
@@ -297,7 +303,9 @@ class RadioLink:
 
     def submit(self, station, token, tpdu):
         if self.submit_delay_s:
-            self._world.call_later(self.submit_delay_s, self._submit, station, token, tpdu, self._world.loop.time())
+            self._world.call_later(
+                self.submit_delay_s, self._submit, station, token, tpdu, self._world.loop.time()
+            )
         else:
             self._submit(station, token, tpdu, self._world.loop.time())
 

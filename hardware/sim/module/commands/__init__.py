@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 from hardware.sim.module.commands import (
     basic,
-    card,
     identity,
-    message_memory,
     message_sending,
     message_settings,
+    message_storage,
     network,
+    sim,
     state,
 )
 
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 STANDARD_COMMANDS: dict[str, CommandDef] = {
     **basic.COMMANDS,
     **identity.COMMANDS,
-    **card.COMMANDS,
+    **sim.COMMANDS,
     **state.COMMANDS,
     **network.COMMANDS,
     **message_settings.COMMANDS,
-    **message_memory.COMMANDS,
+    **message_storage.COMMANDS,
     **message_sending.COMMANDS,
 }
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from hardware.sim.module.errors import plain_error
 from hardware.sim.module.interpreter import CommandDef, CommandOutcome
-from hardware.sim.module.refusal import plain_error
 from hardware.sim.module.settings import BASIC_COMMANDS, factory_settings
 
 if TYPE_CHECKING:
-    from hardware.sim.module.command import CommandParameters
+    from hardware.sim.module.command_parser import CommandParameters
     from hardware.sim.module.module import SimulatedModule
     from hardware.sim.module.settings import Settings
 

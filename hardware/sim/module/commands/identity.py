@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hardware.sim.module.interpreter import CommandDef, Requirement, CommandOutcome
+from hardware.sim.module.interpreter import CommandDef, CommandOutcome, Requirement
 
 if TYPE_CHECKING:
     from hardware.profile import SimulatorProfile
-    from hardware.sim.module.command import CommandParameters
+    from hardware.sim.module.command_parser import CommandParameters
     from hardware.sim.module.module import SimulatedModule
 
 
@@ -37,7 +37,11 @@ def _identity_command(attribute: str) -> CommandDef:
     return CommandDef(execute=lambda module, _values: [getattr(module.profile, attribute)])
 
 
-_MANUFACTURER, _MODEL, _REVISION = _identity_command("manufacturer"), _identity_command("model"), _identity_command("revision")
+_MANUFACTURER, _MODEL, _REVISION = (
+    _identity_command("manufacturer"),
+    _identity_command("model"),
+    _identity_command("revision"),
+)
 _SERIAL = CommandDef(execute=_show_serial_number, set=_show_serial_number, test=lambda _: "(0-3)")
 
 COMMANDS = {

@@ -5,17 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hardware.sim.module import tpdu
-from hardware.sim.module.arrival import RP_PROTOCOL_ERROR
-from hardware.sim.module.commands.message_memory import ANY_NUMBER, parse_slot
-from hardware.sim.module.composing import parse_hex, replace_destination
-from hardware.sim.module.interpreter import CommandDef, Requirement, CommandOutcome, TextPrompt
-from hardware.sim.module.memory import MessageStatus
-from hardware.sim.module.refusal import cms_error, plain_error
+from hardware.sim.module.commands.message_storage import ANY_NUMBER, parse_slot
+from hardware.sim.module.errors import cms_error, plain_error
+from hardware.sim.module.interpreter import CommandDef, CommandOutcome, Requirement, TextPrompt
+from hardware.sim.module.message_builder import parse_hex, replace_destination
+from hardware.sim.module.mt_delivery import RP_PROTOCOL_ERROR
+from hardware.sim.module.stores import MessageStatus
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from hardware.sim.module.command import CommandParameters
+    from hardware.sim.module.command_parser import CommandParameters
     from hardware.sim.module.module import SimulatedModule
 
 OCTET = range(256)
@@ -29,12 +29,16 @@ def _send_message(module: SimulatedModule, parameters: CommandParameters) -> Com
     destination = module.message_builder.parse_destination(parameters)
     answer = _reference_formatter("+CMGS")
     return TextPrompt(
-        lambda text: module.mo_submitter.submit(module.message_builder.build_submit(destination, text), None, answer),
+        lambda text: module.mo_submitter.submit(
+            module.message_builder.build_submit(destination, text), None, answer
+        ),
         text_mode=True,
     )
 
 
-def _prompt_for_pdu(module: SimulatedModule, parameters: CommandParameters, name: str, message_type: int) -> TextPrompt:
+def _prompt_for_pdu(
+    module: SimulatedModule, parameters: CommandParameters, name: str, message_type: int
+) -> TextPrompt:
     """`=<length>`, then a `<pdu>` of that kind."""
     parameters.require_at_most(1)
     length = parameters.get_number(0, ANY_NUMBER)
@@ -100,12 +104,16 @@ def _acknowledge(module: SimulatedModule, parameters: CommandParameters) -> Comm
     positive = parameters.get_number(0, range(3), 0) < 2
     length = parameters.get_number(1, ANY_NUMBER, 0)
     if length:
-        return TextPrompt(lambda text: _acknowledge_with_report(module, text, length, positive=positive), text_mode=False)
+        return TextPrompt(
+            lambda text: _acknowledge_with_report(module, text, length, positive=positive), text_mode=False
+        )
     module.mt_delivery.acknowledge(None if positive else RP_PROTOCOL_ERROR)
     return []
 
 
-def _acknowledge_with_report(module: SimulatedModule, text: bytes, length: int, *, positive: bool) -> CommandOutcome:
+def _acknowledge_with_report(
+    module: SimulatedModule, text: bytes, length: int, *, positive: bool
+) -> CommandOutcome:
     """The DELIVER-REPORT that goes with it, without service centre field; its TP-FCS is the cause."""
     octets = parse_hex(text)
     if len(octets) != length or octets[0] & 3 != 0:

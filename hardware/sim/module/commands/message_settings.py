@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hardware.sim.module import charset, tpdu
-from hardware.sim.module.interpreter import CommandDef, Requirement, CommandOutcome
-from hardware.sim.module.refusal import cms_error, parse_error
+from hardware.sim.module.errors import cms_error, parse_error
+from hardware.sim.module.interpreter import CommandDef, CommandOutcome, Requirement
 
 if TYPE_CHECKING:
-    from hardware.sim.module.command import CommandParameters
+    from hardware.sim.module.command_parser import CommandParameters
     from hardware.sim.module.module import SimulatedModule
 
 OCTET = range(256)
@@ -84,7 +84,11 @@ def _set_text_parameters(module: SimulatedModule, parameters: CommandParameters)
     parameters.require_at_most(4)
     first, validity, protocol, coding = module.settings.csmp
     if parameters.has(1):
-        validity = parameters.get_number(1, OCTET) if isinstance(parameters.items[1], str) else parameters.get_string(1)
+        validity = (
+            parameters.get_number(1, OCTET)
+            if isinstance(parameters.items[1], str)
+            else parameters.get_string(1)
+        )
     module.settings.csmp = (
         parameters.get_number(0, OCTET, first),
         validity,
@@ -183,18 +187,27 @@ def _format_range(allowed: tuple[int, ...]) -> str:
 
 
 COMMANDS = {
-    "+CSMS": CommandDef(set=_select_service, read=lambda module: f"{module.settings.csms},1,1,1", test=lambda _: "(0,1)"),
-    "+CPMS": CommandDef(set=_select_stores, read=_show_stores, test=_list_stores, requires=Requirement.MESSAGE_SERVICE),
+    "+CSMS": CommandDef(
+        set=_select_service, read=lambda module: f"{module.settings.csms},1,1,1", test=lambda _: "(0,1)"
+    ),
+    "+CPMS": CommandDef(
+        set=_select_stores, read=_show_stores, test=_list_stores, requires=Requirement.MESSAGE_SERVICE
+    ),
     "+CMGF": CommandDef(
         execute=_set_format,
         set=_set_format,
         read=lambda module: str(int(module.settings.text_mode)),
         test=lambda module: "(0,1)" if module.profile.text_mode else "(0)",
     ),
-    "+CSCA": CommandDef(set=_set_service_centre, read=_show_service_centre, requires=Requirement.MESSAGE_SERVICE),
+    "+CSCA": CommandDef(
+        set=_set_service_centre, read=_show_service_centre, requires=Requirement.MESSAGE_SERVICE
+    ),
     "+CSMP": CommandDef(set=_set_text_parameters, read=_show_text_parameters),
     "+CSDH": CommandDef(
-        execute=_set_header_display, set=_set_header_display, read=lambda module: str(module.settings.csdh), test=lambda _: "(0,1)"
+        execute=_set_header_display,
+        set=_set_header_display,
+        read=lambda module: str(module.settings.csdh),
+        test=lambda _: "(0,1)",
     ),
     "+CSCB": CommandDef(
         set=_set_broadcast_types,

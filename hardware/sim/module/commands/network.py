@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hardware.sim.module.interpreter import PENDING, CommandDef, Requirement, CommandOutcome
-from hardware.sim.module.refusal import cme_error
+from hardware.sim.module.errors import cme_error
+from hardware.sim.module.interpreter import PENDING, CommandDef, CommandOutcome, Requirement
 
 if TYPE_CHECKING:
-    from hardware.sim.module.command import CommandParameters
+    from hardware.sim.module.command_parser import CommandParameters
     from hardware.sim.module.module import SimulatedModule
 
 
@@ -47,14 +47,18 @@ def _show_operator(module: SimulatedModule) -> str:
     link, format_ = module.registration, module.settings.cops_format
     if not link.is_registered:
         return str(link.operator_mode)
-    return f'{link.operator_mode},{format_},"{link.cell.operator_names[format_]}",{link.cell.access_technology}'
+    return (
+        f'{link.operator_mode},{format_},"{link.cell.operator_names[format_]}",{link.cell.access_technology}'
+    )
 
 
 def _scan_operators(module: SimulatedModule) -> CommandOutcome:
     """+COPS=?: takes its time."""
     cell = module.registration.cell
     names = ",".join(f'"{name}"' for name in cell.operator_names)
-    found = [f"+COPS: ({2 if module.registration.is_registered else 1},{names},{cell.access_technology}),,(0-4),(0-2)"]
+    found = [
+        f"+COPS: ({2 if module.registration.is_registered else 1},{names},{cell.access_technology}),,(0-4),(0-2)"
+    ]
     module.power.call_later(module.profile.scan_s, lambda: module.interpreter.complete(found))
     return PENDING
 
@@ -105,17 +109,24 @@ COMMANDS = {
     "+CREG": _registration_command("+CREG", 3),
     "+CGREG": _registration_command("+CGREG", 5),
     "+CEREG": _registration_command("+CEREG", 5),
-    "+COPS": CommandDef(set=_select_operator, read=_show_operator, test=_scan_operators, requires=Requirement.SIM),
+    "+COPS": CommandDef(
+        set=_select_operator, read=_show_operator, test=_scan_operators, requires=Requirement.SIM
+    ),
     "+CSQ": CommandDef(
-        execute=lambda module, _values: [f"+CSQ: {_show_signal(module)},99"], test=lambda _: "(0-31,99),(0-7,99)"
+        execute=lambda module, _values: [f"+CSQ: {_show_signal(module)},99"],
+        test=lambda _: "(0-31,99),(0-7,99)",
     ),
     "+CESQ": CommandDef(
         execute=lambda module, _values: [f"+CESQ: {_show_extended_signal(module)}"],
         test=lambda _: "(0-63,99),(0-7,99),(0-96,255),(0-49,255),(0-34,255),(0-97,255)",
     ),
     "+CGATT": CommandDef(
-        set=_set_attachment, read=lambda module: str(int(module.registration.is_registered)), test=lambda _: "(0,1)"
+        set=_set_attachment,
+        read=lambda module: str(int(module.registration.is_registered)),
+        test=lambda _: "(0,1)",
     ),
     "+CGDCONT": CommandDef(set=_set_context, read=_show_contexts, test=lambda _: '(1-15),"IP",,,(0),(0)'),
-    "+CGSMS": CommandDef(set=_set_sms_domain, read=lambda module: str(module.settings.cgsms), test=lambda _: "(0-3)"),
+    "+CGSMS": CommandDef(
+        set=_set_sms_domain, read=lambda module: str(module.settings.cgsms), test=lambda _: "(0-3)"
+    ),
 }

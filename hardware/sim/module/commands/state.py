@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from hardware.sim.module.errors import cme_error, plain_error
 from hardware.sim.module.interpreter import CommandDef, CommandOutcome
-from hardware.sim.module.refusal import cme_error, plain_error
 
 if TYPE_CHECKING:
     from hardware.profile import SimulatorProfile
-    from hardware.sim.module.command import CommandParameters
+    from hardware.sim.module.command_parser import CommandParameters
     from hardware.sim.module.module import SimulatedModule
 
 
@@ -72,15 +72,27 @@ def _set_charset(module: SimulatedModule, parameters: CommandParameters) -> Comm
 
 COMMANDS = {
     "+CFUN": CommandDef(
-        execute=_set_functionality, set=_set_functionality, read=lambda module: str(module.power.functionality), test=_list_functionalities
+        execute=_set_functionality,
+        set=_set_functionality,
+        read=lambda module: str(module.power.functionality),
+        test=_list_functionalities,
     ),
-    "+CPAS": CommandDef(execute=lambda module, _values: [f"+CPAS: {_show_activity(module)}"], test=lambda _: "(0-5)"),
+    "+CPAS": CommandDef(
+        execute=lambda module, _values: [f"+CPAS: {_show_activity(module)}"], test=lambda _: "(0-5)"
+    ),
     "+CBC": CommandDef(execute=lambda _module, _values: ["+CBC: 2,100"], test=lambda _: "(0-3),(0-100)"),
     "+CCLK": CommandDef(set=_set_clock, read=lambda module: f'"{module.clock.format_time()}"'),
-    "+CTZU": CommandDef(set=_set_time_update, read=lambda module: str(module.settings.ctzu), test=lambda _: "(0,1)"),
-    "+CTZR": CommandDef(set=_set_time_report, read=lambda module: str(module.settings.ctzr), test=lambda _: "(0-3)"),
+    "+CTZU": CommandDef(
+        set=_set_time_update, read=lambda module: str(module.settings.ctzu), test=lambda _: "(0,1)"
+    ),
+    "+CTZR": CommandDef(
+        set=_set_time_report, read=lambda module: str(module.settings.ctzr), test=lambda _: "(0-3)"
+    ),
     "+CMEE": CommandDef(
-        execute=_set_error_reporting, set=_set_error_reporting, read=lambda module: str(module.settings.cmee), test=lambda _: "(0-2)"
+        execute=_set_error_reporting,
+        set=_set_error_reporting,
+        read=lambda module: str(module.settings.cmee),
+        test=lambda _: "(0-2)",
     ),
     "+CSCS": CommandDef(
         set=_set_charset,
@@ -105,11 +117,15 @@ def vendor_commands(profile: SimulatorProfile) -> dict[str, CommandDef]:
 
     def power_off(module: SimulatedModule, _values: CommandParameters) -> CommandOutcome:
         if module.profile.power_off_code:
-            module.interpreter.call_after_result(lambda: module.output.write_urc(module.profile.power_off_code))
+            module.interpreter.call_after_result(
+                lambda: module.output.write_urc(module.profile.power_off_code)
+            )
         module.interpreter.call_after_result(module.power_off)
         return []
 
-    readiness = {profile.readiness_command: CommandDef(execute=_show_readiness)} if profile.readiness_command else {}
+    readiness = (
+        {profile.readiness_command: CommandDef(execute=_show_readiness)} if profile.readiness_command else {}
+    )
     return {
         **readiness,
         **{name: CommandDef(execute=restart) for name in profile.restart_commands},

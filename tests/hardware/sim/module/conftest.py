@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from hardware.profile import SimulatorProfile
-from hardware.sim.module.card import SimCard
 from hardware.sim.module.module import SimulatedModule
+from hardware.sim.module.sim_card import SimCard
 from pdu import Address
 
 SERVICE_CENTRE = Address.parse("+447700900000")

@@ -97,7 +97,10 @@ def test_late(module_bench):
     assert module_bench.at("+CMEE?;+CSQ;+CREG?") == "\r\n+CMEE: 1\r\n"
     assert module_bench.at("+CFUN?") == ""
     module_bench.time.advance(3)
-    assert module_bench.take_output().decode() == "\r\n+CSQ: 21,99\r\n\r\n+CREG: 0,1\r\n" + OK + "\r\n+CFUN: 1\r\n" + OK
+    assert (
+        module_bench.take_output().decode()
+        == "\r\n+CSQ: 21,99\r\n\r\n+CREG: 0,1\r\n" + OK + "\r\n+CFUN: 1\r\n" + OK
+    )
     assert module_bench.at("+CSQ") == "\r\n+CSQ: 21,99\r\n" + OK
 
 

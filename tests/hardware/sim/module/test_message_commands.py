@@ -288,7 +288,9 @@ def test_lists_by_status(module_bench):
     assert module_bench.at('+CMGL="REC READ"').startswith('\r\n+CMGL: 1,"REC READ"')
     assert module_bench.at('+CMGL="NONE"') == ERROR
     assert module_bench.at("+CMGL=4") == ERROR
-    assert module_bench.at("+CMGL=?") == info('+CMGL: ("REC UNREAD","REC READ","STO UNSENT","STO SENT","ALL")')
+    assert module_bench.at("+CMGL=?") == info(
+        '+CMGL: ("REC UNREAD","REC READ","STO UNSENT","STO SENT","ALL")'
+    )
 
 
 # sending
@@ -407,7 +409,9 @@ def test_a_full_store_cannot_be_written(make_running_bench):
 
 def test_commands_to_the_centre(module_bench):
     """SMS-COMMAND in both formats."""
-    assert module_bench.type("AT+CMGC=10\r00" + "02000002070481926300" + "\x1a") == "\r\n> " + info("+CMGC: 0")
+    assert module_bench.type("AT+CMGC=10\r00" + "02000002070481926300" + "\x1a") == "\r\n> " + info(
+        "+CMGC: 0"
+    )
     assert module_bench.type(f"AT+CMGC=15\r{SUBMIT}\x1a") == "\r\n> " + cms(304)
     assert module_bench.type("AT+CMGS=10\r0002000002070481926300\x1a") == "\r\n> " + cms(304)
     module_bench.at("+CMGF=1")

@@ -17,9 +17,9 @@ import msgspec
 import pytest
 
 from hardware import profile
-from hardware.sim.module.card import SimCard
 from hardware.sim.module.module import SimulatedModule
 from hardware.sim.module.pty import Pty
+from hardware.sim.module.sim_card import SimCard
 from pdu import Address, Assembler, Deliver, Timestamp, decode, encode, segment
 
 pytestmark = pytest.mark.system
@@ -40,7 +40,9 @@ class PortBench:
         self.changed = asyncio.Event()
         self._reference = 0
         self._pty = Pty(self.port)
-        quick = msgspec.structs.replace(profile.load_simulator_profile(name), boot_s=0, card_s=0, messages_s=0, register_s=0)
+        quick = msgspec.structs.replace(
+            profile.load_simulator_profile(name), boot_s=0, card_s=0, messages_s=0, register_s=0
+        )
         self.module = SimulatedModule(loop, self, quick, SimCard(), self._write, lambda: datetime.now(UTC))
         self._pty.start(self.module.receive)
         self.module.power_on()
@@ -203,7 +205,9 @@ async def test_gammu_knows_the_module(client_bench, gammu):
     """Maker, model, IMEI, IMSI, network."""
     said = await gammu("identify")
     assert (
-        client_bench.device_line(said) if hasattr(client_bench, "device_line") else client_bench.module.profile.manufacturer in said
+        client_bench.device_line(said)
+        if hasattr(client_bench, "device_line")
+        else client_bench.module.profile.manufacturer in said
     )
     assert client_bench.module.profile.imei in said
     assert client_bench.module.sim.imsi in said
@@ -340,7 +344,9 @@ async def test_python_gsmmodem(client_bench, mode):
     """Lists what is stored, sends, is called when a message comes, deletes; in both formats."""
     client_bench.send("000", "stored")
     stored = client_bench.module.profile.first_index
-    client = asyncio.create_task(run(GSMMODEM, "-W", "ignore", "-c", PROGRAM, client_bench.port, mode, stored))
+    client = asyncio.create_task(
+        run(GSMMODEM, "-W", "ignore", "-c", PROGRAM, client_bench.port, mode, stored)
+    )
     await client_bench.wait_until(lambda: client_bench.messages)
     client_bench.send("000", "hello [gsmmodem]")
     said = await client

@@ -11,7 +11,9 @@ from hardware.sim.module.pace import MAX_QUEUED_BYTES, BaudThrottle
 def throttled_bench(module_bench):
     """A line of 9600 baud, and what came out of it with its time."""
     arrived = []
-    pace = BaudThrottle(module_bench.time, 9600, lambda data: arrived.append((round(module_bench.time.now - 1000, 6), data)))
+    pace = BaudThrottle(
+        module_bench.time, 9600, lambda data: arrived.append((round(module_bench.time.now - 1000, 6), data))
+    )
     pace.time, pace.arrived = module_bench.time, arrived
     return pace
 
@@ -23,7 +25,9 @@ def test_bytes_take_their_time(throttled_bench):
     assert throttled_bench.arrived == []
     throttled_bench.time.pass_(10)
     assert [data for _, data in throttled_bench.arrived] == [b"x" * 16, b"x" * 16, b"x" * 8 + b"y"]
-    assert [time for time, _ in throttled_bench.arrived] == [round(count * 10 / 9600, 6) for count in (16, 32, 41)]
+    assert [time for time, _ in throttled_bench.arrived] == [
+        round(count * 10 / 9600, 6) for count in (16, 32, 41)
+    ]
 
 
 def test_an_idle_line_saves_no_time(throttled_bench):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hardware import profile
-from hardware.sim.module.card import SimCard
+from hardware.sim.module.sim_card import SimCard
 
 OK = "\r\nOK\r\n"
 

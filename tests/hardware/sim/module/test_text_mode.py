@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hardware.sim.module import charset
-from hardware.sim.module.rendering import format_timestamp
+from hardware.sim.module.message_formatter import format_timestamp
 from pdu import (
     Address,
     Alphabet,
@@ -207,7 +207,9 @@ def test_parameters_of_what_is_sent(module_bench):
     assert module_bench.at("+CSMP?") == '\r\n+CSMP: 25,"26/11/22,01:02:03-04",5,0\r\n' + OK
     module_bench.at('+CSMP=9,"01A70000000000"')
     module_bench.type('AT+CMGS="4477"\rx\x1a')
-    assert module_bench.module.log.submitted_tpdus[-1].hex().upper().startswith("0902" + "048144770500" + "01A7")
+    assert (
+        module_bench.module.log.submitted_tpdus[-1].hex().upper().startswith("0902" + "048144770500" + "01A7")
+    )
     module_bench.at("+CSMP=1")
     module_bench.type('AT+CMGS="4477"\rx\x1a')
     assert sent(module_bench).validity_period is None

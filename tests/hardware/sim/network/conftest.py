@@ -121,7 +121,9 @@ class NetworkBench:
         self.network = SimulatedNetwork(self.time, self.time.wall_clock, self.events.append, timing=timing)
         rng = random.Random(1)
         self.services = {
-            name: CommandService(product, self.network, self.time.wall_clock, rng, self.events.append, rules=rules)
+            name: CommandService(
+                product, self.network, self.time.wall_clock, rng, self.events.append, rules=rules
+            )
             for name, product in PRODUCTS.items()
         }
         self.sims = {}

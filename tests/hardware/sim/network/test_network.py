@@ -187,4 +187,6 @@ def test_a_redelivered_message_is_the_same_octet_by_octet(network_bench):
 def test_a_sender_that_cannot_be_written_is_refused_at_once(network_bench):
     """Twenty digits fit an address, more do not."""
     with pytest.raises(pdu.PduError):
-        network_bench.network.send(network_bench.sims["super-sim"].imsi, pdu.Address.parse("1" * 30), *pdu.segment("x"))
+        network_bench.network.send(
+            network_bench.sims["super-sim"].imsi, pdu.Address.parse("1" * 30), *pdu.segment("x")
+        )

@@ -7,7 +7,7 @@ import re
 import pytest
 
 import pdu
-from hardware.sim.service.error import ServiceError
+from hardware.sim.service.errors import ServiceError
 from hardware.sim.service.product import ServiceRules
 from hardware.sim.service.resource import ServiceSim
 
@@ -264,7 +264,9 @@ def test_binary_from_a_sim_is_base64(network_bench):
 
 def test_the_fields_of_the_three_resources(network_bench, create):
     """Names, order and forms of the published samples."""
-    shown = {name: create(name, "hi").as_json(network_bench.services[name].product, ACCOUNT, ROOT) for name in ALL}
+    shown = {
+        name: create(name, "hi").as_json(network_bench.services[name].product, ACCOUNT, ROOT) for name in ALL
+    }
     assert list(shown["super-sim"]) == [
         *("sid", "account_sid", "sim_sid", "payload", "status", "direction"),
         *("date_created", "date_updated", "url"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hardware.sim.service.body import build_user_data, truncate
-from hardware.sim.service.error import ServiceError
+from hardware.sim.service.errors import ServiceError
 from hardware.sim.service.product import PROGRAMMABLE_WIRELESS, ServiceRules
 from hardware.sim.service.request import CreateRequest
 

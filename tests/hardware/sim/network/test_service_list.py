@@ -7,8 +7,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from hardware.sim.service.error import ServiceError
-from hardware.sim.service.list import select_page
+from hardware.sim.service.errors import ServiceError
+from hardware.sim.service.listing import select_page
 from hardware.sim.service.product import PROGRAMMABLE_WIRELESS, SUPER_SIM
 from hardware.sim.service.resource import CommandResource
 

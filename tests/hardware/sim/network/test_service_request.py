@@ -6,7 +6,7 @@ import base64
 
 import pytest
 
-from hardware.sim.service.error import ServiceError
+from hardware.sim.service.errors import ServiceError
 from hardware.sim.service.product import PROGRAMMABLE_WIRELESS, SUPER_SIM, SUPER_SIM_BETA
 from hardware.sim.service.request import decode_base64, parse_create_request
 
@@ -67,7 +67,12 @@ def test_what_is_refused(product, parameters, code):
 )
 def test_a_flag_in_the_writing_of_any_client(word, receipt):
     """Current clients write lower case, older ones what Python prints."""
-    assert parse_create_request(PROGRAMMABLE_WIRELESS, WIRELESS | {"DeliveryReceiptRequested": word}).delivery_receipt is receipt
+    assert (
+        parse_create_request(
+            PROGRAMMABLE_WIRELESS, WIRELESS | {"DeliveryReceiptRequested": word}
+        ).delivery_receipt
+        is receipt
+    )
 
 
 def test_callbacks_are_taken():

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import aiohttp
 import pytest
 
-from hardware.sim.network.line import NetworkTiming
+from hardware.sim.network.subscriber_queue import NetworkTiming
 from hardware.sim.sandbox import Sandbox
 
 FAST_TIMING = NetworkTiming(transit_s=0.0, alert_delay_s=0.0)
@@ -36,7 +36,11 @@ def wall_clock():
 @pytest.fixture
 async def sandbox(tmp_path, wall_clock):
     sandbox = Sandbox(
-        listen=("127.0.0.1", 0), link_dir=tmp_path, wall_clock=wall_clock, rng=random.Random(1), timing=FAST_TIMING
+        listen=("127.0.0.1", 0),
+        link_dir=tmp_path,
+        wall_clock=wall_clock,
+        rng=random.Random(1),
+        timing=FAST_TIMING,
     )
     await sandbox.start()
     yield sandbox

@@ -16,7 +16,9 @@ from hardware.sim.service.product import PRODUCTS
 @pytest.fixture
 async def wait_until_reachable(sandbox, wait_until):
     """Waits until all modules are registered."""
-    await wait_until(lambda: all(sandbox.network.is_reachable(sim.sim_card.imsi) for sim in sandbox.sims.values()))
+    await wait_until(
+        lambda: all(sandbox.network.is_reachable(sim.sim_card.imsi) for sim in sandbox.sims.values())
+    )
 
 
 def kinds(sandbox, sid=None):

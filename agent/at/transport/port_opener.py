@@ -1,0 +1,52 @@
+"""Opening a serial port by name or by what it is, and what is remembered of it.
+
+One `PortOpener` lives as long as the agent: it knows the module that was used last, the rate at which it
+answered, and whether somebody else's data call was met.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+
+from agent.at.transport.base import PortState, PortUnavailable, Transport, TransportReader
+from hardware.identify import PortInfo
+from hardware.port_finder import PortFinder, PortSelectionError, read_port_info, refuse_login_console
+
+
+class PortOpener:
+    """Opens one port again and again; an `Opener`."""
+
+    def __init__(self, port: str, baud: int | Sequence[int], root: Path = Path("/")) -> None:
+        """`port`: "auto" or a device path; `baud`: the rate, or several to try."""
+        self._port = port
+        self._baud = baud
+        self._root = root
+        self._finder = PortFinder(root)
+        self._device_path: Path | None = None
+        self.port_state = PortState(() if isinstance(baud, int) else baud)
+
+    async def __call__(self, reader: TransportReader) -> Transport:
+        """Open it. Raises PortUnavailable."""
+        from agent.at.transport.serial_port import open_serial  # noqa: PLC0415  (one kind of wire is used, not all)
+
+        auto = self._port == "auto"
+        try:
+            now = asyncio.get_running_loop().time()
+            node = self._finder.find(now) if auto else Path(self._port)
+            refuse_login_console(node, self._root)
+        except PortSelectionError as reason:
+            raise PortUnavailable(reason.kind, str(reason)) from None
+        self._device_path = node
+        rate = self._baud if isinstance(self._baud, int) else self.port_state.baud_rates[0]
+        return await open_serial(str(node) if auto else self._port, rate, reader, self.port_state)
+
+    @property
+    def device_path(self) -> Path | None:
+        """The device path that was opened last, or tried."""
+        return self._device_path
+
+    def read_port_info(self) -> PortInfo:
+        """What the port that was opened last says of the module behind it."""
+        return PortInfo() if self._device_path is None else read_port_info(self._device_path, self._root)

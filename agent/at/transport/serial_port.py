@@ -1,0 +1,208 @@
+"""A wire over a serial port: pyserial's port, pyserial-asyncio's transport.
+
+What those two do on the event loop and may block is kept away from it. Opening and closing happen in a thread
+of their own that ends with them (a driver may hold a close for 30 s to drain its output). What is left of
+the output is thrown away before the port is closed. Reading and writing are one system call each.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import logging
+import os
+import termios
+from collections.abc import Callable
+
+import serial
+import serial_asyncio
+
+from agent.at.holder import translate_open_error
+from agent.at.transport.base import (
+    WRITE_TIMEOUT_REASON,
+    PortState,
+    PortUnavailable,
+    Transport,
+    TransportReader,
+    WriteWatchdog,
+)
+from hardware.blocking import run_in_thread, start_thread
+
+_log = logging.getLogger("modem-agent.at")
+
+OPEN_TIMEOUT_S = 20.0
+"""Opening is immediate on a healthy device; a USB adapter in trouble may take the kernel's own 5 s twice."""
+CLOSE_TIMEOUT_S = 5.0
+"""How long somebody who wants the port again waits for it; the closing goes on in its thread."""
+PTY_MAJOR_NUMBERS = range(136, 144)
+"""Pseudo-terminals. On them TIOCEXCL outlives whoever set it, and would keep out the next agent after a crash
+(seen on Linux 6.18); flock does not."""
+
+
+async def open_serial(
+    port: str, baud: int, reader: TransportReader, port_state: PortState | None = None
+) -> Transport:
+    """Open a port for us alone. Raises PortUnavailable."""
+    try:
+        async with asyncio.timeout(OPEN_TIMEOUT_S):
+            handle = await run_in_thread(
+                lambda: _open_blocking(port, baud), "open port", on_abandoned=NonBlockingSerial.close_blocking
+            )
+    except TimeoutError:
+        raise PortUnavailable("absent", f"port {port} hangs while it is opened; unplug the module?") from None
+    except serial.SerialException as error:
+        cause = error.__context__
+        number = (
+            error.errno if error.errno is not None else getattr(cause, "errno", None) or _error_number(cause)
+        )
+        raise translate_open_error(port, OSError(number or 0, str(error))) from None
+    return PyserialTransport(handle, port, reader, port_state or PortState())
+
+
+def _open_blocking(port: str, baud: int) -> NonBlockingSerial:
+    """In the thread. The lock is taken before anything is changed or written."""
+    # A minimum of one octet (VMIN) makes "nothing there" and "hung up" two different answers to a read.
+    handle = NonBlockingSerial(
+        port, baud, exclusive=True, xonxoff=False, rtscts=False, inter_byte_timeout=0, timeout=0
+    )
+    try:
+        if os.major(os.fstat(handle.fileno()).st_rdev) not in PTY_MAJOR_NUMBERS:
+            fcntl.ioctl(handle.fileno(), termios.TIOCEXCL)  # keeps out those who know nothing of flock
+        attributes = termios.tcgetattr(handle.fileno())
+        attributes[2] &= ~termios.HUPCL  # closing must not drop DTR: some modules power down on it
+        termios.tcsetattr(handle.fileno(), termios.TCSANOW, attributes)
+    except (OSError, termios.error) as error:
+        handle.close_blocking()
+        raise serial.SerialException(_error_number(error), f"could not configure port: {error}") from None
+    return handle
+
+
+def _error_number(error: BaseException | None) -> int | None:
+    """The error number of a termios.error, which is no OSError."""
+    first = error.args[0] if error is not None and error.args else None
+    return first if isinstance(first, int) else None
+
+
+class NonBlockingSerial(serial.Serial):  # type: ignore[misc]  # pyserial carries no types
+    """A serial port whose input and output never wait, and whose end is told."""
+
+    def __init__(self, *args: object, **options: object) -> None:
+        self.on_hangup: Callable[[str], None] = lambda _reason: None
+        self.on_closed: Callable[[], None] = lambda: None
+        super().__init__(*args, **options)
+
+    def read(self, size: int = 1) -> bytes:
+        """What is there; a hang-up is told and reads as nothing."""
+        try:
+            data = os.read(self.fd, size)
+        except (BlockingIOError, InterruptedError):
+            return b""
+        except OSError as error:
+            self.on_hangup(error.strerror or str(error))
+            return b""
+        if not data:
+            self.on_hangup("end of file")
+        return data
+
+    def write(self, data: bytes) -> int:
+        """What the driver takes now. After a hang-up it takes everything."""
+        try:
+            return os.write(self.fd, data)
+        except (BlockingIOError, InterruptedError):
+            return 0
+        except OSError as error:
+            self.on_hangup(error.strerror or str(error))
+            return len(data)
+
+    def flush(self) -> None:
+        """Wait for nothing: draining would block the event loop for as long as the module likes."""
+
+    def close(self) -> None:
+        """Close in a thread; `released` is called there when it is done."""
+        if self.is_open:
+            try:
+                start_thread(self.close_blocking, "close port")
+            except RuntimeError:  # the interpreter is ending
+                self.close_blocking()
+
+    def close_blocking(self) -> None:
+        """Close here and now, with what the driver has not sent; may block all the same."""
+        if self.is_open:
+            with contextlib.suppress(OSError, termios.error):
+                termios.tcflush(self.fd, termios.TCOFLUSH)
+        super().close()
+        self.on_closed()
+
+
+class PyserialTransport(asyncio.Protocol):
+    """pyserial-asyncio's transport as a wire."""
+
+    def __init__(
+        self, handle: NonBlockingSerial, port_name: str, reader: TransportReader, port_state: PortState
+    ) -> None:
+        self.port_state = port_state
+        self._port_name = port_name
+        self._reader = reader
+        self._handle = handle
+        self._write_watchdog = WriteWatchdog(self._on_write_timeout)
+        self._is_open = True
+        self._loop = asyncio.get_running_loop()
+        self._closed_event = asyncio.Event()
+        handle.on_hangup = self._on_hangup
+        handle.on_closed = self._on_port_closed
+        self._transport = serial_asyncio.SerialTransport(self._loop, self, handle)
+        self._transport.set_write_buffer_limits(high=0)
+
+    # Wire
+
+    def write(self, data: bytes) -> None:
+        if self._is_open and self._transport.get_write_buffer_size() == 0:
+            data = data[self._handle.write(data) :]  # at once; the transport would wait for the next turn
+        if self._is_open and data:
+            self._transport.write(data)
+
+    def set_baud(self, baud: int) -> None:
+        if self._is_open:
+            try:
+                self._handle.baudrate = baud
+            except (OSError, ValueError, termios.error) as error:
+                # A rate that this port cannot do is one of those at which no module answers.
+                _log.info("port %s does not do %d baud: %s", self._port_name, baud, error)
+
+    def close(self) -> None:
+        if self._is_open:
+            self._is_open = False
+            self._write_watchdog.stop()
+            self._transport.flush()
+            self._transport.abort()
+
+    async def wait_closed(self) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_TIMEOUT_S):
+                await self._closed_event.wait()
+
+    # asyncio.Protocol
+
+    def data_received(self, data: bytes) -> None:
+        if self._is_open:
+            self._reader.data_received(data)
+
+    def pause_writing(self) -> None:
+        self._write_watchdog.start()
+
+    def resume_writing(self) -> None:
+        self._write_watchdog.stop()
+
+    def _on_port_closed(self) -> None:
+        """In the thread that closed the port."""
+        with contextlib.suppress(RuntimeError):  # the loop has ended, so has whoever waited
+            self._loop.call_soon_threadsafe(self._closed_event.set)
+
+    def _on_write_timeout(self) -> None:
+        self._on_hangup(WRITE_TIMEOUT_REASON)
+
+    def _on_hangup(self, reason: str) -> None:
+        if self._is_open:
+            self.close()
+            self._reader.connection_lost(f"port {self._port_name} is gone: {reason}")

@@ -1,0 +1,166 @@
+"""What people ask of the running agent: how it is, to send something, one AT command. Behind the socket."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from random import Random
+from typing import Any, ParamSpec, TypeVar
+
+import pdu
+from agent.at.errors import AtError
+from agent.common.watchdog import DeadlineMonitor
+from agent.daemon.control_socket import REQUEST_TIMEOUT_S, ControlError
+from agent.daemon.supervisor import Supervisor
+from agent.journal.executor import DbExecutor
+from agent.journal.inbox import CommandStore
+from agent.journal.models import OutgoingMessage
+from agent.journal.outbox import OutboxStore as Queue
+from agent.journal.repair import damaged_copies
+from agent.journal.reset_budget import ResetLimits
+from agent.pipeline.dispatcher import Dispatcher
+from agent.recovery.executor import RecoveryExecutor
+from agent.service.compose import ComposeError, ReplyConfig, compose
+from agent.service.profile import ServiceProfile
+from agent.version import VERSION
+
+P = ParamSpec("P")
+R = TypeVar("R")
+SEND_WAIT_S = REQUEST_TIMEOUT_S - 5
+"""How long the fate of a message is waited for: less than whoever asked waits."""
+
+
+class ControlApi:
+    """Answers each question with what the rooms know. Each answer raises ControlError with a sentence."""
+
+    def __init__(
+        self,
+        journal_path: Path,
+        db: DbExecutor,
+        command_store: CommandStore,
+        outbox_store: Queue,
+        service: ServiceProfile,
+        reply_config: ReplyConfig,
+        reset_limits: ResetLimits,
+        supervisor: Supervisor,
+        recovery_executor: RecoveryExecutor,
+        dispatcher: Dispatcher,
+        deadlines: DeadlineMonitor,
+        random: Random,
+        on_queued: Callable[[], None],
+    ) -> None:
+        """`path` is the journal's; `queued` is called when a message was queued."""
+        self._journal_path = journal_path
+        self._db = db
+        self._command_store = command_store
+        self._outbox_store = outbox_store
+        self._service = service
+        self._reply_config = reply_config
+        self._reset_limits = reset_limits
+        self._supervisor = supervisor
+        self._recovery_executor = recovery_executor
+        self._dispatcher = dispatcher
+        self._deadlines = deadlines
+        self._random = random
+        self._on_queued = on_queued
+        self._reply_settled = asyncio.Event()
+
+    def on_reply_settled(self) -> None:
+        """A message was sent, refused or is unknown: somebody may wait for it."""
+        self._reply_settled.set()
+        self._reply_settled = asyncio.Event()
+
+    async def get_status(self, _request: Mapping[str, Any]) -> Mapping[str, Any]:
+        connection = self._supervisor.connection
+        session = connection.session
+        modem: dict[str, Any] = {"state": connection.state, "sessions": connection.session_count}
+        if session is not None:
+            modem |= session.describe()
+        await self._recovery_executor.refresh_reset_usage()
+        used, budget = self._recovery_executor.reset_usage, self._reset_limits
+        return {
+            "version": VERSION,
+            "service": self._service.name,
+            "number": self._service.number,
+            "modem": modem,
+            "recovery": {
+                "state": self._recovery_executor.policy.describe(),
+                "resets_hour": used.last_hour,
+                "resets_day": used.last_day,
+                "resets_per_hour": budget.per_hour,
+                "resets_per_day": budget.per_day,
+            },
+            "held": None if session is None else session.sending_blocked_by,
+            "damaged": [each.name for each in damaged_copies(self._journal_path)],
+            "commands": await self._run_db(self._command_store.count_by_state),
+            "replies": await self._run_db(self._outbox_store.count_by_state),
+            "running": self._dispatcher.active_queues,
+            "late": self._deadlines.overdue(),
+        }
+
+    async def send_message(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Queue a message and wait until it has met its fate."""
+        content = _parse_content(request)
+        end = asyncio.get_running_loop().time() + SEND_WAIT_S
+        try:
+            destination = str(pdu.Address.parse(str(request.get("to") or self._service.number)))
+            parts = compose(content, None, self._service, self._reply_config, self._random.randrange(256))
+        except (ComposeError, pdu.PduError) as error:
+            raise ControlError(str(error)) from None
+        messages = [
+            OutgoingMessage(destination, part, number, len(parts)) for number, part in enumerate(parts, 1)
+        ]
+        numbers = await self._run_db(self._outbox_store.enqueue, messages)
+        self._on_queued()
+        while True:
+            settled = self._reply_settled
+            states = await self._run_db(self._outbox_store.get_states, numbers)
+            if not {"queued", "sending"} & {state for state, _ in states}:
+                break
+            if request.get("wait") is False:
+                break
+            try:
+                await asyncio.wait_for(settled.wait(), end - asyncio.get_running_loop().time())
+            except TimeoutError:
+                raise ControlError(
+                    f"not sent within {SEND_WAIT_S:.0f} s; it stays queued and is sent when it can be: see "
+                    "modem-agent outbox"
+                ) from None
+        return {
+            "to": destination,
+            "text": None if isinstance(content, bytes) else "".join(part.text or "" for part in parts),
+            "messages": [
+                {"reply": number, "state": state, "reason": reason}
+                for number, (state, reason) in zip(numbers, states, strict=True)
+            ],
+        }
+
+    async def run_at_command(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
+        """One AT command of a person's."""
+        session = self._supervisor.connection.session
+        if session is None:
+            raise ControlError(f"there is no session with the module: {self._supervisor.connection.state}")
+        try:
+            return {"lines": await session.modem.execute_at(str(request.get("line", "")).strip())}
+        except AtError as error:
+            raise ControlError(str(error)) from None
+
+    async def _run_db(self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
+        """For people: what is wrong with the disk is an answer."""
+        try:
+            return await self._db.run(function, *args, **kwargs)
+        except sqlite3.Error as error:
+            raise ControlError(f"the journal cannot be used now: {error}") from None
+
+
+def _parse_content(request: Mapping[str, Any]) -> str | bytes:
+    if isinstance(text := request.get("text"), str) and text:
+        return text
+    if isinstance(octets := request.get("hex"), str) and octets:
+        try:
+            return bytes.fromhex(octets)
+        except ValueError:
+            raise ControlError("--hex takes pairs of hexadecimal digits, for example 01FF") from None
+    raise ControlError("there is nothing to send: give a text or --hex")

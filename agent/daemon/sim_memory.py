@@ -1,0 +1,62 @@
+"""What the modem remembers of SIMs, kept in the journal: the seam between the two rooms."""
+
+from __future__ import annotations
+
+import sqlite3
+from random import Random
+
+from agent.common.events import Event, EventSink, Severity
+from agent.journal.executor import DbExecutor
+from agent.journal.sims import SimStore
+from agent.modem.error import ModemUnusable
+
+SALT_BYTES = 16
+"""Octets."""
+SHOWN_ICCID_DIGITS = 6
+"""Digits of an ICCID in the log: enough to tell two cards apart."""
+
+
+class JournalSimMemory:
+    """A `CardMemory` on disk."""
+
+    def __init__(self, db: DbExecutor, sim_store: SimStore, random: Random, emit: EventSink) -> None:
+        self._db = db
+        self._sim_store = sim_store
+        self._random = random
+        self._emit = emit
+
+    async def reserve_pin_attempt(self, iccid: str, pin: str, *, no_tries_lost: bool) -> str:
+        salt = self._random.randbytes(SALT_BYTES)
+        try:
+            return await self._db.run(
+                self._sim_store.reserve_pin_attempt, iccid, pin, salt, no_tries_lost=no_tries_lost
+            )
+        except sqlite3.Error as error:
+            raise ModemUnusable(
+                f"the SIM asks for its PIN, which is not tried while the journal cannot be written: {error}"
+            ) from None
+
+    async def record_pin_result(self, iccid: str, *, refused: bool) -> None:
+        try:
+            await self._db.run(self._sim_store.record_pin_result, iccid, refused=refused)
+        except sqlite3.Error as error:
+            # What is on disk says that it is being tried, so it is not tried again by itself.
+            self._emit(
+                Event("sim", f"the outcome of the PIN is not kept: {error}", severity=Severity.WARNING)
+            )
+
+    async def service_centre(self, iccid: str) -> str:
+        try:
+            return await self._db.run(self._sim_store.service_centre, iccid)
+        except sqlite3.Error:
+            return ""  # the session goes on; whoever needs a commit will say what is wrong
+
+    async def record_sim_seen(self, iccid: str, service_centre: str) -> None:
+        try:
+            before = await self._db.run(self._sim_store.record_sim_seen, iccid, service_centre)
+        except sqlite3.Error:
+            return  # asked again in the next session
+        if before:
+            change = f"another SIM is in the module: …{iccid[-SHOWN_ICCID_DIGITS:]}, it was …{before[-SHOWN_ICCID_DIGITS:]}"
+            own = "PIN tries and service centre number are its own"
+            self._emit(Event("sim", f"{change}; {own}", severity=Severity.WARNING))

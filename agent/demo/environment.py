@@ -1,0 +1,141 @@
+"""The stage: a sandbox with a SIM for each service, and an agent on each module; all in one process.
+
+Nothing is shortened: the agents talk AT commands over pseudo-terminals, keep their journals on disk, run
+handlers in processes of their own, and Commands are created and listed through the REST API.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from agent.common.config import (
+    Config,
+    ControlConfig,
+    HandlersConfig,
+    JournalConfig,
+    ModemConfig,
+    ServiceConfig,
+)
+from agent.common.events import Event
+from agent.daemon.agent import Agent
+from hardware.sim.network.events import NetworkEvent
+from hardware.sim.sandbox import Sandbox, SandboxSim, SimSpec
+
+SIMS = (
+    ("meter-1", "super-sim"),
+    ("meter-2", "programmable-wireless"),
+    ("meter-3", "super-sim-beta"),
+)
+READY_TIMEOUT_S = 15.0
+
+HANDLER_SOURCE = '''"""Handlers of the demo; on a device they stand in /etc/modem-agent/handlers."""
+
+from agent import Command, handler
+
+
+@handler("led")
+def led(command: Command) -> str:
+    return f"led is {command.words[1]}"
+
+
+@handler(binary_prefix=bytes([1]))
+def registers(command: Command) -> bytes:
+    return bytes([1, len(command.data)]) + command.data[::-1]
+
+
+@handler("pump")
+def pump(command: Command) -> str:
+    raise RuntimeError("the pump does not answer")
+'''
+
+DemoObserver = Callable[[str, "Event | NetworkEvent"], None]
+"""Takes the name of a SIM and what happened there."""
+
+
+@dataclass(slots=True)
+class DemoEnvironment:
+    """Everything that a tour needs."""
+
+    sandbox: Sandbox
+    http: aiohttp.ClientSession
+    folder: Path
+
+    async def create_command(self, collection: str, **parameters: str) -> dict[str, Any]:
+        """POST a Command; returns the resource."""
+        async with self.http.post(f"{self.sandbox.url}{collection}", data=parameters) as response:
+            resource: dict[str, Any] = await response.json()
+            response.raise_for_status()
+            return resource
+
+    async def list_replies(self, collection: str, sim: str) -> list[dict[str, Any]]:
+        """GET the list of what a SIM has sent, newest first."""
+        parameters = {"Sim": sim, "Direction": "from_sim"}
+        async with self.http.get(f"{self.sandbox.url}{collection}", params=parameters) as response:
+            response.raise_for_status()
+            page = await response.json()
+            rows: list[dict[str, Any]] = page[page["meta"]["key"]]
+            return rows
+
+    def get_sim(self, name: str) -> SandboxSim:
+        """The SIM of that name."""
+        return self.sandbox.find_sim(name)
+
+
+@asynccontextmanager
+async def run_environment(
+    folder: Path, listen: tuple[str, int], observe: DemoObserver
+) -> AsyncIterator[DemoEnvironment]:
+    """Set everything up in a folder of its own, and take it all away again."""
+    handlers = folder / "handlers"
+    handlers.mkdir()
+    (handlers / "demo.py").write_text(HANDLER_SOURCE)
+    ready: dict[str, asyncio.Event] = {name: asyncio.Event() for name, _ in SIMS}
+
+    def step_told(name: str, step: Event) -> None:
+        if step.kind == "session":
+            ready[name].set()
+        observe(name, step)
+
+    async with AsyncExitStack() as stack:
+        sandbox = Sandbox(
+            [SimSpec(service=service, unique_name=name) for name, service in SIMS],
+            listen,
+            link_dir=folder,
+            wall_clock=lambda: datetime.now(UTC),
+            rng=random.Random(),  # noqa: S311  (SIDs of a simulation are no secrets)
+            observer=lambda sim, event: observe(sim.unique_name, event),
+        )
+        await sandbox.start()
+        stack.push_async_callback(sandbox.stop)
+        http = await stack.enter_async_context(aiohttp.ClientSession())
+        agents = [
+            Agent(_make_config(folder, name, service), partial(step_told, name)) for name, service in SIMS
+        ]
+        group = await stack.enter_async_context(asyncio.TaskGroup())
+        for agent in agents:
+            group.create_task(agent.run())
+            stack.callback(agent.stop)
+        async with asyncio.timeout(READY_TIMEOUT_S):
+            for event in ready.values():
+                await event.wait()
+        yield DemoEnvironment(sandbox, http, folder)
+
+
+def _make_config(folder: Path, name: str, service: str) -> Config:
+    return Config(
+        modem=ModemConfig(port=str(folder / name)),
+        service=ServiceConfig(name=service),  # type: ignore[arg-type]  # one of SIMS
+        handlers=HandlersConfig(directory=folder / "handlers"),
+        journal=JournalConfig(path=folder / f"{name}.db"),
+        control=ControlConfig(socket=folder / f"{name}.sock"),
+    )

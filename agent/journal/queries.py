@@ -1,0 +1,59 @@
+"""Looking into a journal that a running agent writes: read-only, for people and their scripts."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+SELECT_COMMANDS = """
+SELECT id, state, sid, sender, mode, body, timestamp, attempt, doubles, handler, reason, received_wall,
+       ended_wall FROM commands ORDER BY id DESC LIMIT ?
+"""
+SELECT_IGNORED = "SELECT id, reason, sender, text, raw, at_wall FROM strays ORDER BY id DESC LIMIT ?"
+SELECT_REPLIES = """
+SELECT replies.id, replies.state, replies.command, commands.sid, destination, replies.text, part, parts,
+       attempts, message_reference, replies.reason, queued_wall, sent_wall
+FROM replies LEFT JOIN commands ON commands.id = replies.command ORDER BY replies.id DESC LIMIT ?
+"""
+
+
+class JournalUnreadable(Exception):  # noqa: N818  (reads as the sentence it is)
+    """The journal cannot be read; the text names it and why."""
+
+
+def fetch_newest(journal_path: Path, query: str, limit: int) -> list[dict[str, Any]]:
+    """The newest rows, oldest first: times as ISO 8601 in UTC, binary bodies as hex. Raises Unreadable."""
+    try:
+        there = journal_path.is_file()
+        allowed = not there or os.access(journal_path, os.R_OK)
+    except PermissionError:  # a folder that lets nobody look
+        there, allowed = True, False
+    if not allowed:
+        raise JournalUnreadable(f"journal {journal_path} is not for this user; use sudo")
+    if not there:
+        raise JournalUnreadable(
+            f"there is no journal at {journal_path}; has modem-agent run with this configuration?"
+        )
+    try:
+        with closing(sqlite3.connect(f"{journal_path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+            connection.row_factory = sqlite3.Row
+            return [dict(_printable_columns(row)) for row in connection.execute(query, (limit,))][::-1]
+    except sqlite3.Error as error:
+        raise JournalUnreadable(f"journal {journal_path} cannot be read: {error}") from None
+
+
+def _printable_columns(row: sqlite3.Row) -> Iterator[tuple[str, Any]]:
+    for name in row.keys():  # noqa: SIM118  (iterating a Row gives its values)
+        value = row[name]
+        if name.endswith("_wall"):
+            moment = None if value is None else datetime.fromtimestamp(value, UTC)
+            yield name.removesuffix("_wall"), None if moment is None else moment.isoformat(timespec="seconds")
+        elif isinstance(value, bytes):
+            yield name, value.hex().upper()
+        else:
+            yield name, value

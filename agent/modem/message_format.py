@@ -1,0 +1,208 @@
+"""The seam between the two message formats of 27.005: how messages are asked for, read and sent.
+
+PDU mode is one side of it and stands here. The other, text mode (`text_format`), has its own headers, a
+counted payload (`+CSDH=1`) and its own body; whoever uses a format sees none of that.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import pdu
+from agent.at.command import AtCommand, PayloadKind, ResponsePattern
+from agent.at.events import Information, Unsolicited
+from agent.at.parameters import ParameterValue, parse_values
+from agent.at.protocol import PDU_MODE_URC_PAYLOADS
+from agent.modem.stored_message import Slot, StoredMessage, Undecodable
+
+LIST_TIMEOUT_S = 60.0
+"""SIM7080 allows 20 s for 150 messages; a list was seen to stream for 8 s with pauses of 1 s."""
+READ_TIMEOUT_S = 15.0
+"""u-blox allows 10 s, A76xx 9 s."""
+PROMPT_TIMEOUT_S = 10.0
+"""The prompt was seen up to 5 s after the command, on a module that had to wake its radio."""
+SEND_TIMEOUT_S = 120.0
+"""Quectel's limit from the body to the result; SIM7000 allows 60 s, A76xx 40 s."""
+CSMP_DEFAULTS_COMMAND = "AT+CSMP=17,167,0,0"
+"""What stands by 27.005 3.1 where nobody sets it: a module that does not know +CSMP sends so."""
+SEND_OK_GRACE_S = 5.0
+"""After `+CMGS: <mr>` the message is sent; OK follows in the same breath or never."""
+
+_OUTGOING_STATUSES = {2, 3, "STO UNSENT", "STO SENT"}
+"""27.005 <stat> of messages that were written or sent here, not received."""
+_HEX_PAIRS_RE = re.compile(r"(?:[0-9A-Fa-f]{2})+")
+MAX_MESSAGE_OCTETS = 176
+"""Of a message with its service centre address: what a record of a SIM holds (31.102 4.2.25), of which 12 and
+164 octets are the most that either part has."""
+
+
+@dataclass(frozen=True, slots=True)
+class RequiredSetting:
+    """A setting without which messages cannot be read in a format."""
+
+    name: str
+    allowed_values: tuple[str, ...]
+    """What will do, best first."""
+    reason: str
+    """Why the module cannot be used in this format with any other value."""
+
+
+class MessageFormat(Protocol):
+    """One of the two formats."""
+
+    cmgf: int
+    """The value of +CMGF."""
+    urc_payloads: Mapping[str, PayloadKind]
+    """Which unsolicited codes are followed by which payload."""
+    required_settings: tuple[RequiredSetting, ...]
+    """Further settings that must stand."""
+    negotiated: dict[str, str]
+    """The value of each of them, as the module took it."""
+    cnma_forms: tuple[str, ...]
+    """The forms of +CNMA, best first."""
+
+    def cmgl_command(self) -> AtCommand:
+        """List the whole store."""
+
+    def parse_list_entry(self, line: Information, store: str) -> StoredMessage | Slot | None:
+        """The received message of one list entry; None for our own and for empty ones.
+
+        A slot where the list tells too little of it: it is to be read there.
+        """
+
+    def cmgr_command(self, index: int) -> AtCommand:
+        """Read one slot."""
+
+    def parse_read_response(self, line: Information, slot: Slot) -> StoredMessage | None:
+        """The received message of an answer; None for our own and for nothing."""
+
+    def csmp_command(self, message: pdu.Submit) -> AtCommand | None:
+        """What must be set before it is sent. Raises PduError for a message that this format cannot carry."""
+
+    def cmgs_command(self, message: pdu.Submit, timeout_s: float) -> AtCommand:
+        """Send; raises PduError for a message that cannot be encoded."""
+
+    def parse_direct(self, urc: Unsolicited) -> StoredMessage:
+        """The message that came with +CMT or +CDS."""
+
+    def decode_string(self, text: str) -> str:
+        """A string of the module, for example the number of +CSCA, as it reads."""
+
+    def encode_number(self, text: str) -> str:
+        """A number as the module wants it written between quotes."""
+
+
+class PduFormat:
+    """+CMGF=0: messages are lines of hexadecimal digits."""
+
+    cmgf = 0
+    urc_payloads: Mapping[str, PayloadKind] = PDU_MODE_URC_PAYLOADS
+    required_settings: tuple[RequiredSetting, ...] = ()
+    cnma_forms: tuple[str, ...] = ("AT+CNMA=1", "AT+CNMA")
+
+    def __init__(self) -> None:
+        self.negotiated: dict[str, str] = {}
+
+    def cmgl_command(self) -> AtCommand:
+        return _CMGL_COMMAND
+
+    def parse_list_entry(self, line: Information, store: str) -> StoredMessage | None:
+        header = parse_values(line.text)
+        index = header.get(0).number
+        if index is None or is_outgoing(header.get(1)):
+            return None
+        return _stored_message(line, Slot(store, index), _announced_length(header[2:]))
+
+    def cmgr_command(self, index: int) -> AtCommand:
+        return AtCommand(f"AT+CMGR={index}", READ_TIMEOUT_S, _CMGR_RESPONSE, requires_information=True)
+
+    def parse_read_response(self, line: Information, slot: Slot) -> StoredMessage | None:
+        header = parse_values(line.text)
+        if is_outgoing(header.get(0)):
+            return None
+        return _stored_message(line, slot, _announced_length(header[1:]))
+
+    def csmp_command(self, message: pdu.Submit) -> AtCommand | None:
+        del message  # a PDU carries its own settings
+        return None
+
+    def cmgs_command(self, message: pdu.Submit, timeout_s: float) -> AtCommand:
+        encoded = pdu.encode(message)
+        return AtCommand(
+            f"AT+CMGS={encoded.length}",
+            PROMPT_TIMEOUT_S,
+            CMGS_RESPONSE,
+            requires_information=True,
+            final_result_grace_s=SEND_OK_GRACE_S,
+            body=f"{encoded.hex}\x1a".encode(),
+            body_timeout_s=timeout_s,
+            abort_sequence=b"\x1a",  # an entry of another length than announced is refused with 304
+        )
+
+    def parse_direct(self, urc: Unsolicited) -> StoredMessage:
+        raw = urc.payload or ""
+        message = decode_pdu(raw)
+        if isinstance(message, Undecodable):
+            # There may be no second copy: what the header says is kept too.
+            return StoredMessage(None, f"{urc.text}\r\n{raw}", message, is_intact=False)
+        return StoredMessage(
+            None, raw, message, _announced_length(parse_values(urc.text)) in {None, _tpdu_length(raw)}
+        )
+
+    def decode_string(self, text: str) -> str:
+        return text
+
+    def encode_number(self, text: str) -> str:
+        return text
+
+
+_CMGL_COMMAND = AtCommand(
+    "AT+CMGL=4",
+    LIST_TIMEOUT_S,
+    (ResponsePattern("+CMGL", payload_kind=PayloadKind.HEX_LINE, may_repeat=True),),
+)
+_CMGR_RESPONSE = (ResponsePattern("+CMGR", payload_kind=PayloadKind.HEX_LINE),)
+CMGS_RESPONSE = (ResponsePattern("+CMGS"),)
+
+
+def decode_pdu(raw: str) -> pdu.Deliver | pdu.StatusReport | Undecodable:
+    """What hexadecimal digits of a module say."""
+    if not _HEX_PAIRS_RE.fullmatch(raw):
+        return Undecodable(f"{len(raw)} characters that are no pairs of hexadecimal digits")
+    if len(raw) > 2 * MAX_MESSAGE_OCTETS:
+        return Undecodable(f"{len(raw) // 2} octets, and a message has {MAX_MESSAGE_OCTETS} at the most")
+    try:
+        message = pdu.decode(raw)
+    except pdu.PduError as error:
+        return Undecodable(str(error))
+    if isinstance(message, pdu.Deliver | pdu.StatusReport):
+        return message
+    return Undecodable(f"a {type(message).__name__} is no message to a device")
+
+
+def _announced_length(fields: tuple[ParameterValue, ...]) -> int | None:
+    """<length>, the first number behind <stat>; the <alpha> between them, or its comma, may be missing."""
+    return next((value.number for value in fields if value.number is not None and not value.quoted), None)
+
+
+def _tpdu_length(raw: str) -> int:
+    """Octets of the TPDU, which is what <length> counts: without the service centre address in front."""
+    return len(raw) // 2 - 1 - int(raw[:2], 16)
+
+
+def is_outgoing(status: ParameterValue) -> bool:
+    """Whether a <stat> is that of a message that was written or sent here, not received."""
+    return status.number in _OUTGOING_STATUSES or status.text.upper() in _OUTGOING_STATUSES
+
+
+def _stored_message(line: Information, slot: Slot, length: int | None) -> StoredMessage | None:
+    if line.payload is None:
+        if not length:
+            return None  # `+CMGR: 0,,0`: an empty slot, as some modules put it
+        return StoredMessage(slot, "", Undecodable(f"{line.text} came without its message"), is_intact=False)
+    message = decode_pdu(line.payload)
+    sound = not isinstance(message, Undecodable) and length in {None, _tpdu_length(line.payload)}
+    return StoredMessage(slot, line.payload, message, sound)

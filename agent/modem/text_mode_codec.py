@@ -1,0 +1,183 @@
+"""The fields of text mode and the octets they stand for (27.005 3.1, 27.007 5.5).
+
+Lines are text of one character an octet, as the engine gives them.
+"""
+
+from __future__ import annotations
+
+import re
+
+import pdu
+from pdu import Alphabet, NumberingPlan, TypeOfNumber, gsm7
+
+_HEX_PAIRS_RE = re.compile(r"(?:[0-9A-Fa-f]{2})*")
+_TIMESTAMP_RE = re.compile(
+    r"(?:\d\d)?([\dA-F]{2})/([\dA-F]{2})/([\dA-F]{2}) ?, ?([\dA-F]{2}):([\dA-F]{2}):([\dA-F]{2})"
+    r"([+-])([0-7]?[\dA-F])"
+)
+_PHONE_NUMBER_RE = re.compile(r"\+?[0-9*#abcABC]*")
+_GSM_ASCII_RE = re.compile(r"[ !\"#%-?A-Za-z]*")
+"""Characters that stand at the same place in ASCII and in the GSM alphabet."""
+
+
+class TextModeError(Exception):
+    """A field that does not say what it should; nothing is guessed."""
+
+
+def encode_timestamp(text: str) -> bytes | None:
+    """The seven octets of `yy/MM/dd,hh:mm:ss+zz`, also of an impossible one; None for any other text.
+
+    Seen as well: a year of four digits, a zone of one ("+8", quarters of an hour too). Without a zone the
+    time is not known.
+    """
+    found = _TIMESTAMP_RE.fullmatch(text)
+    if found is None:
+        return None
+    *fields, sign, zone = found.groups()
+    octets = bytearray(int(field[::-1], 16) for field in (*fields, zone.rjust(2, "0")))
+    octets[6] |= 8 if sign == "-" else 0
+    return bytes(octets)
+
+
+def decode_string(text: str, charset: str) -> str:
+    """A quoted string of the module. Raises Unreadable."""
+    match charset:
+        case "UCS2":
+            return _decode_ucs2(text) if _HEX_PAIRS_RE.fullmatch(text) and len(text) % 4 == 0 else text
+        case "HEX":
+            return gsm7.decode(_check_septets(bytes.fromhex(text))) if _HEX_PAIRS_RE.fullmatch(text) else text
+        case "GSM":
+            return gsm7.decode(_check_septets(text.encode("latin-1")))
+    return text
+
+
+def decode_address(text: str, type_of_address: int | None, charset: str) -> pdu.Address:
+    """A number and its <toxa>, or the text of an alphanumeric address. Raises Unreadable."""
+    alphanumeric = type_of_address is not None and type_of_address >> 4 & 7 == TypeOfNumber.ALPHANUMERIC
+    try:
+        shown = decode_string(text, charset)
+    except TextModeError:
+        if alphanumeric:
+            raise
+        shown = text
+    if not alphanumeric and not _PHONE_NUMBER_RE.fullmatch(shown) and _PHONE_NUMBER_RE.fullmatch(text):
+        shown = text  # a number that was not put into the character set
+    if alphanumeric or not _PHONE_NUMBER_RE.fullmatch(shown):
+        return pdu.Address(shown, TypeOfNumber.ALPHANUMERIC, NumberingPlan.UNKNOWN)
+    number = shown.removeprefix("+").lower()
+    if type_of_address is None or not 0x80 <= type_of_address <= 0xFF:
+        type_of_address = 0x81
+    numbers = TypeOfNumber.INTERNATIONAL if shown.startswith("+") else TypeOfNumber(type_of_address >> 4 & 7)
+    return pdu.Address(number, numbers, NumberingPlan(type_of_address & 15))
+
+
+def decode_user_data(
+    payload: str, charset: str, data_coding_scheme: int, length: int, *, has_header: bool
+) -> tuple[pdu.UserData, int, bool]:
+    """User data and <dcs>, and whether <length> counts the payload as 27.005 says.
+
+    Raises Unreadable where no way of counting fits, and where the payload is not in the character set.
+    """
+    if data_coding_scheme > 0xFF:
+        raise TextModeError(f"a <dcs> of {data_coding_scheme}")
+    coding = pdu.DataCoding(data_coding_scheme)
+    if coding.alphabet is Alphabet.GSM7 and not coding.compressed and not has_header:
+        return _decode_gsm7_text(payload, charset, data_coding_scheme, length)
+    octets = _decode_hex(payload)
+    size = len(octets)
+    septets = size * 8 // 7
+    ways = {size, 2 * size}
+    if coding.alphabet is Alphabet.GSM7:
+        ways |= {septets, septets - (size % 7 == 0)}
+    elif coding.alphabet is Alphabet.UCS2:
+        ways.add(size // 2)
+    _check_length(length, ways, size)
+    count = size
+    if coding.alphabet is Alphabet.GSM7 and not coding.compressed:
+        count = septets
+        # Seven bits left over: a last septet, or nothing. "@" is 0; only the module's own count could tell.
+        # Seven octets may be counted as seven octets or as seven septets: then the last septet tells as well.
+        if (
+            size
+            and size % 7 == 0
+            and (size != length == septets - 1 or (length != septets and not octets[-1] >> 1))
+        ):
+            count -= 1
+    data = pdu.UserData(octets, count, coding.alphabet, has_header, coding.compressed)
+    return data, data_coding_scheme, length == size
+
+
+def _decode_gsm7_text(
+    payload: str, charset: str, data_coding_scheme: int, length: int
+) -> tuple[pdu.UserData, int, bool]:
+    """A text of the GSM alphabet. What is not in it (some modules map) keeps its characters, as UCS-2."""
+    match charset:
+        case "UCS2":
+            text = _decode_ucs2(payload)
+            septets = gsm7.encode(text)
+            units = len(payload) // 4
+        case "HEX" | "GSM":
+            octets = _decode_hex(payload) if charset == "HEX" else payload.encode("latin-1")
+            septets = _check_septets(octets)
+            text = gsm7.decode(septets)
+            units = len(septets)
+        case "8859-1" | "IRA":
+            text = payload
+            if charset == "IRA" and not text.isascii():
+                raise TextModeError("octets that are no character of IRA")
+            septets = gsm7.encode(text)
+            units = len(payload)
+        case _:
+            raise TextModeError("a character set that is not known")
+    ways = {units, len(septets or b"")}
+    if charset in {"UCS2", "HEX"}:
+        ways |= {2 * units, len(payload)}
+    _check_length(length, ways, units)
+    # Two octets lost before the line end make that line end look like a part of the text.
+    sound = length == units and not payload.endswith(("\r", "\n"))
+    if septets is None:
+        return pdu.UserData.of(text, alphabet=Alphabet.UCS2), 0x08, sound
+    return pdu.UserData.pack(septets, Alphabet.GSM7), data_coding_scheme, sound
+
+
+def encode_string(text: str, charset: str) -> str:
+    """A number as the module wants it."""
+    match charset:
+        case "UCS2":
+            return text.encode("utf-16-be").hex().upper()
+        case "HEX":
+            return (gsm7.encode(text) or b"").hex().upper()
+    return text
+
+
+def encode_text(text: str, charset: str) -> str | None:
+    """A text at the prompt; None where the set has not all of it, or where one would end the text entry."""
+    if charset in {"UCS2", "HEX"}:
+        return encode_string(text, charset)
+    return text if _GSM_ASCII_RE.fullmatch(text) else None
+
+
+def _check_length(length: int, accepted_lengths: set[int], units: int) -> None:
+    if length not in accepted_lengths:
+        raise TextModeError(f"the header says {length}, there are {units}")
+
+
+def _decode_hex(payload: str) -> bytes:
+    if not _HEX_PAIRS_RE.fullmatch(payload):
+        raise TextModeError(f"{len(payload)} characters that are no pairs of hexadecimal digits")
+    return bytes.fromhex(payload)
+
+
+def _check_septets(octets: bytes) -> bytes:
+    if not octets.isascii():
+        raise TextModeError("octets that are no septets")
+    return octets
+
+
+def _decode_ucs2(text: str) -> str:
+    if len(text) % 4:
+        raise TextModeError(f"{len(text)} characters that are no groups of four hexadecimal digits")
+    try:
+        return _decode_hex(text).decode("utf-16-be")
+    except UnicodeDecodeError:
+        raise TextModeError("half a surrogate pair") from None

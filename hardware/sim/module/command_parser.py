@@ -1,0 +1,158 @@
+"""Cutting a command line into commands and values (V.250 5.3, 5.4).
+
+A line is cut only as it is executed: what stands before a malformed command has been carried out (V.250 5.6).
+Text travels as str of one character per octet (latin-1), because strings may hold octets of any alphabet.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import Enum
+
+from hardware.sim.module.errors import plain_error
+
+
+class CommandForm(Enum):
+    """The four forms of an extended command, V.250 5.4.3 and 5.4.4."""
+
+    EXECUTE = ""
+    SET = "="
+    READ = "?"
+    TEST = "=?"
+
+
+@dataclass(frozen=True, slots=True)
+class QuotedString:
+    """A string value, without its quotes."""
+
+    text: str
+
+
+CommandParameter = str | QuotedString | None
+"""As written: an unquoted word, a string, or left out."""
+
+
+@dataclass(frozen=True, slots=True)
+class CommandParameters:
+    """The values of one command; every accessor raises the ERROR of V.250 5.4.4.1."""
+
+    items: tuple[CommandParameter, ...] = ()
+
+    def require_at_most(self, count: int) -> None:
+        """Too many values are an error."""
+        if len(self.items) > count:
+            raise plain_error()
+
+    def has(self, position: int) -> bool:
+        """Whether there is a value at that place, counted from 0."""
+        return position < len(self.items) and self.items[position] is not None
+
+    def get_number(self, position: int, allowed: range | tuple[int, ...], default: int | None = None) -> int:
+        """A decimal number out of `allowed`; without a default it is mandatory."""
+        value = self.items[position] if position < len(self.items) else None
+        if value is None:
+            if default is None:
+                raise plain_error()
+            return default
+        if not isinstance(value, str) or not re.fullmatch(r"[0-9]{1,9}", value) or int(value) not in allowed:
+            raise plain_error()
+        return int(value)
+
+    def get_string(self, position: int, default: str | None = None) -> str:
+        """The text between quotes; without a default it is mandatory."""
+        value = self.items[position] if position < len(self.items) else None
+        if value is None:
+            if default is None:
+                raise plain_error()
+            return default
+        if not isinstance(value, QuotedString):
+            raise plain_error()
+        return value.text
+
+    def get_string_or_word(self, position: int) -> str:
+        """A string that common modules take without quotes as well (+CPIN=1234 on SIMCom and Quectel)."""
+        value = self.items[position] if position < len(self.items) else None
+        if value is None:
+            raise plain_error()
+        return value.text if isinstance(value, QuotedString) else value
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedCommand:
+    """One command. Basic ones have the name `E`, `&F` or `S` (all S-parameters); extended ones `+CMGS`."""
+
+    name: str
+    form: CommandForm = CommandForm.EXECUTE
+    parameters: CommandParameters = CommandParameters()
+    text: str = ""
+    """As it was written, in upper case outside strings."""
+
+
+_BASIC = re.compile(r"(&?[A-Z])([0-9]*)")
+_S_REGISTER = re.compile(r"S([0-9]+)(=([0-9]*)|\?)")
+_EXTENDED = re.compile(r"([+^%$#*!@][A-Z][A-Z0-9!%\-./:_]*)(=\?|\?|=|)")
+_STRING = re.compile(r'"([^"]*)"')
+_ESCAPED = re.compile(r"\\([0-9A-Fa-f]{2})")
+
+
+def normalise(line: str) -> str:
+    """Outside strings: capital letters, no blanks, no control characters (V.250 5.1, 5.2.1, 5.4.1)."""
+    pieces = re.split(r'("[^"]*"?)', line)
+    return "".join(
+        piece if piece.startswith('"') else re.sub(r"[\x00-\x20\x7f]", "", piece).upper() for piece in pieces
+    )
+
+
+def parse_next_command(line: str, start: int) -> tuple[ParsedCommand, int]:
+    """The command that begins at `start` of a normalised body, and where the next one begins."""
+    if register := _S_REGISTER.match(line, start):
+        number, assignment, value = register.groups()
+        values = CommandParameters((number, assignment[0], value or None))
+        return ParsedCommand("S", CommandForm.EXECUTE, values, register[0]), _skip_separator(
+            line, register.end()
+        )
+    if basic := _BASIC.match(line, start):
+        name, digits = basic.groups()
+        return ParsedCommand(
+            name, CommandForm.EXECUTE, CommandParameters((digits or None,)), basic[0]
+        ), _skip_separator(line, basic.end())
+    if extended := _EXTENDED.match(line, start):
+        form = CommandForm(extended[2])
+        values, end = (
+            _parse_parameters(line, extended.end())
+            if form is CommandForm.SET
+            else (CommandParameters(), extended.end())
+        )
+        if end < len(line) and line[end] != ";":
+            raise plain_error()
+        return ParsedCommand(extended[1], form, values, line[start:end]), _skip_separator(line, end)
+    raise plain_error()
+
+
+def _skip_separator(line: str, end: int) -> int:
+    """A separator behind the command is skipped; after a basic one it may be missing (V.250 5.4.5)."""
+    return end + 1 if line.startswith(";", end) else end
+
+
+def _parse_parameters(line: str, start: int) -> tuple[CommandParameters, int]:
+    """Values up to the end of the command; trailing commas may be left out (V.250 5.4.2.3)."""
+    items: list[CommandParameter] = []
+    while True:
+        value: CommandParameter
+        if string := _STRING.match(line, start):
+            value, start = (
+                QuotedString(_ESCAPED.sub(lambda pair: chr(int(pair[1], 16)), string[1])),
+                string.end(),
+            )
+        else:
+            end = min(
+                (at for at in (line.find(",", start), line.find(";", start)) if at >= 0), default=len(line)
+            )
+            if '"' in line[start:end]:
+                raise plain_error()
+            value, start = line[start:end] or None, end
+        items.append(value)
+        if not line.startswith(",", start):
+            return CommandParameters(tuple(items)), start
+        start += 1

@@ -1,0 +1,67 @@
+"""The SIM and its PIN: 27.007 7.4, 7.5, 8.3 and 8.65."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hardware.sim.module.errors import cme_error
+from hardware.sim.module.interpreter import CommandDef, CommandOutcome
+
+if TYPE_CHECKING:
+    from hardware.sim.module.command_parser import CommandParameters
+    from hardware.sim.module.module import SimulatedModule
+
+FACILITIES = '("SC")'
+
+
+def _enter_pin(module: SimulatedModule, parameters: CommandParameters) -> CommandOutcome:
+    """+CPIN=<pin>, or <puk>,<new pin>. Readiness follows the final result."""
+    parameters.require_at_most(2)
+    module.sim_access.enter_pin(
+        parameters.get_string_or_word(0), parameters.get_string_or_word(1) if parameters.has(1) else None
+    )
+    module.interpreter.call_after_result(module.power.resume_boot)
+    return []
+
+
+def _show_pin_retries(module: SimulatedModule, parameters: CommandParameters) -> CommandOutcome:
+    """+CPINR[=<select>]: remaining tries and what they were by default, code unquoted (27.007 8.65)."""
+    parameters.require_at_most(1)
+    wanted = parameters.get_string(0, "SIM*")
+    module.sim_access.pin_state()
+    tries = {"SIM PIN": (module.sim.pin_retries, 3), "SIM PUK": (module.sim.puk_retries, 10)}
+    chosen = [name for name in tries if name == wanted or name.startswith(wanted.removesuffix("*"))]
+    if not chosen:
+        raise cme_error(50)
+    return ["\r\n".join(f"+CPINR: {name},{tries[name][0]},{tries[name][1]}" for name in chosen)]
+
+
+def _lock_facility(module: SimulatedModule, parameters: CommandParameters) -> CommandOutcome:
+    """+CLCK="SC",<mode>[,<pin>]: 0 the PIN is no longer asked for, 1 it is, 2 query."""
+    parameters.require_at_most(4)
+    if parameters.get_string(0).upper() != "SC":
+        raise cme_error(4)
+    mode = parameters.get_number(1, range(3))
+    module.sim_access.pin_state()
+    if mode == 2:
+        return [f"+CLCK: {int(module.sim.pin_enabled)}"]
+    module.sim_access.set_pin_enabled(parameters.get_string_or_word(2), enabled=mode == 1)
+    return []
+
+
+def _change_password(module: SimulatedModule, parameters: CommandParameters) -> CommandOutcome:
+    """+CPWD="SC",<old>,<new>."""
+    parameters.require_at_most(3)
+    if parameters.get_string(0).upper() != "SC":
+        raise cme_error(4)
+    module.sim_access.require_ready()
+    module.sim_access.change_pin(parameters.get_string_or_word(1), parameters.get_string_or_word(2))
+    return []
+
+
+COMMANDS = {
+    "+CPIN": CommandDef(set=_enter_pin, read=lambda module: module.sim_access.pin_state()),
+    "+CPINR": CommandDef(execute=_show_pin_retries, set=_show_pin_retries),
+    "+CLCK": CommandDef(set=_lock_facility, test=lambda _: FACILITIES),
+    "+CPWD": CommandDef(set=_change_password, test=lambda _: '("SC",8)'),
+}

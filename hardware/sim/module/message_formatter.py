@@ -1,0 +1,169 @@
+"""Messages as the terminal sees them: entries of a store and codes that hand over, in both formats.
+
+PDU mode shows the octets. Text mode shows headers and data by 27.005 3.1, 3.3.3 and 3.4; +CSDH adds the
+second half of the headers. The settings of the interface are read at the moment of showing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hardware.sim.module import charset, tpdu
+from hardware.sim.module.errors import cms_error
+from pdu import Alphabet, Command, Deliver, PduError, StatusReport, Submit, decode, gsm7
+from pdu.address import write_service_centre
+from pdu.packing import unpack
+
+if TYPE_CHECKING:
+    from hardware.sim.module.module import SimulatedModule
+    from hardware.sim.module.stores import StoredTpdu
+    from pdu import Address, Tpdu, UserData
+
+
+class MessageFormatter:
+    """Shows messages to one module's terminal."""
+
+    def __init__(self, module: SimulatedModule) -> None:
+        self._module = module
+
+    def format_entry(self, name: str, message: StoredTpdu, index: int | None = None) -> str:
+        """An answer of +CMGR, or an entry of +CMGL with its index; +CMS ERROR 320 if text mode cannot."""
+        place = "" if index is None else f"{index},"
+        if not self._module.settings.text_mode:
+            return f"{name}: {place}{message.status.value},{self._alpha},{len(message.tpdu)}\r\n{_pdu_hex(message)}"
+        shown = self._decode_tpdu(message)
+        if shown is None:
+            raise cms_error(320)
+        return f'{name}: {place}"{message.status.text}",{self._format_body(message, shown, listed=index is not None)}'
+
+    def format_cmt(self, message: StoredTpdu) -> str:
+        """`+CMT`, 27.005 3.4.1. What cannot be shown as text is handed over as a PDU rather than lost."""
+        shown = self._decode_tpdu(message) if self._module.settings.text_mode else None
+        if shown is None:
+            return f"+CMT: {self._alpha},{len(message.tpdu)}\r\n{_pdu_hex(message)}"
+        return f"+CMT: {self._format_body(message, shown, listed=False)}"
+
+    def format_cds(self, message: StoredTpdu) -> str:
+        """`+CDS`, 27.005 3.4.1."""
+        shown = self._decode_tpdu(message) if self._module.settings.text_mode else None
+        if shown is None:
+            return f"+CDS: {len(message.tpdu)}\r\n{_pdu_hex(message)}"
+        return f"+CDS: {self._format_body(message, shown, listed=False)}"
+
+    def format_address(self, address: Address | None) -> str:
+        """An address in the chosen character set, and its type; both empty for none."""
+        return "," if address is None else f'"{self._encode_text(str(address))}",{address.type_of_address}'
+
+    @property
+    def _alpha(self) -> str:
+        """`<alpha>`: there is no phonebook; some makers show an empty string for that."""
+        return '""' if self._module.profile.empty_alpha else ""
+
+    def _encode_text(self, text: str) -> str:
+        return charset.encode_text(text, self._module.settings.cscs)
+
+    def _decode_tpdu(self, message: StoredTpdu) -> Tpdu | None:
+        try:
+            return decode(message.tpdu, direction="mt" if message.status.is_received else "mo", sca=False)
+        except PduError:
+            return None
+
+    def _format_body(self, message: StoredTpdu, decoded: Tpdu, *, listed: bool) -> str:
+        """Everything behind the status, over all its lines."""
+        match decoded:
+            case Deliver():
+                number, time = (
+                    self._encode_text(str(decoded.originating_address)),
+                    decoded.service_centre_timestamp.octets,
+                )
+                head = f'"{number}",{self._alpha},"{format_timestamp(time)}"'
+                return self._format_with_data(
+                    head, message, decoded.originating_address, decoded.user_data, listed=listed
+                )
+            case Submit():
+                head = f'"{self._encode_text(str(decoded.destination_address))}",{self._alpha}' + (
+                    "," if listed else ""
+                )
+                return self._format_with_data(
+                    head, message, decoded.destination_address, decoded.user_data, listed=listed
+                )
+            case StatusReport():
+                centre, discharge = decoded.service_centre_timestamp.octets, decoded.discharge_time.octets
+                head = f"{message.tpdu[0]},{decoded.message_reference},{self.format_address(decoded.recipient_address)}"
+                return f'{head},"{format_timestamp(centre)}","{format_timestamp(discharge)}",{decoded.status}'
+            case Command():
+                return self._format_command(message.tpdu, decoded)
+        raise cms_error(320)
+
+    def _format_with_data(
+        self, head: str, message: StoredTpdu, address: Address, user_data: UserData, *, listed: bool
+    ) -> str:
+        """Header, what +CSDH=1 adds to it, and the data on the next line."""
+        data, length = self._format_data(user_data)
+        if not self._module.settings.csdh:
+            details = ""
+        elif listed:
+            details = f",{address.type_of_address},{length}"
+        else:
+            fields = _format_header_fields(message)
+            details = (
+                f",{address.type_of_address},{fields},{self.format_address(message.service_centre)},{length}"
+            )
+        return f"{head}{details}\r\n{data}"
+
+    def _format_data(self, user_data: UserData) -> tuple[str, int]:
+        """`<data>` and `<length>`: characters, or octets where the data are hexadecimal (27.005 3.1)."""
+        plain = user_data.alphabet is Alphabet.GSM7 and not user_data.compressed
+        if not plain or user_data.has_header:
+            return user_data.octets.hex().upper(), len(user_data.octets)
+        septets = unpack(user_data.octets, user_data.length)
+        match self._module.settings.cscs:
+            case "GSM":
+                return septets.decode("latin-1"), len(septets)
+            case "HEX":
+                return septets.hex().upper(), len(septets)
+        text = gsm7.decode(septets)
+        return self._encode_text(text), len(text)
+
+    def _format_command(self, octets: bytes, command: Command) -> str:
+        """`<fo>,<ct>`, and with +CSDH=1 `,<pid>,<mn>,"<da>",<toda>,<length>` and the data."""
+        head = f"{octets[0]},{command.command_type}"
+        if not self._module.settings.csdh:
+            return head
+        fields = f"{command.protocol_identifier},{command.message_number}"
+        address = self.format_address(command.destination_address)
+        data = command.user_data.octets
+        return f"{head},{fields},{address},{len(data)}\r\n{data.hex().upper()}"
+
+
+def _pdu_hex(message: StoredTpdu) -> str:
+    """`<pdu>`: service centre field and TPDU."""
+    return (
+        (write_service_centre(message.service_centre, "service_centre_address") + message.tpdu).hex().upper()
+    )
+
+
+def _format_header_fields(message: StoredTpdu) -> str:
+    """`<fo>,<pid>,<dcs>`, and for a SUBMIT `,[<vp>]`."""
+    octets = message.tpdu
+    start = tpdu.find_address_end(octets, 1 if message.status.is_received else 2)
+    fields = f"{octets[0]},{octets[start]},{octets[start + 1]}"
+    if message.status.is_received:
+        return fields
+    validity = octets[start + 2 :]
+    match octets[0] >> 3 & 3:  # TP-VPF, 23.040 9.2.3.3
+        case 2:
+            return f"{fields},{validity[0]}"
+        case 3:
+            return f'{fields},"{format_timestamp(validity[:7])}"'
+        case 1:
+            return f'{fields},"{validity[:7].hex().upper()}"'
+    return f"{fields},"
+
+
+def format_timestamp(octets: bytes) -> str:
+    """`yy/MM/dd,hh:mm:ss+zz` of seven octets, whatever they hold (23.040 9.2.3.11)."""
+    year, month, day, hour, minute, second = (f"{octet & 15:X}{octet >> 4:X}" for octet in octets[:6])
+    zone = octets[6]
+    sign = "-" if zone & 8 else "+"
+    return f"{year}/{month}/{day},{hour}:{minute}:{second}{sign}{zone & 7:X}{zone >> 4:X}"

@@ -1,0 +1,56 @@
+"""`/`: one plain page that says what is here and what to type."""
+
+from __future__ import annotations
+
+import shlex
+from html import escape
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+from hardware.sim.rest import control
+from hardware.sim.rest.urls import root_url
+from hardware.sim.service.product import PRODUCTS
+
+if TYPE_CHECKING:
+    from hardware.sim.sandbox import Sandbox
+    from hardware.sim.sandbox_sim import SandboxSim
+
+
+class IndexRoutes:
+    """The front page of one sandbox."""
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        self._sandbox = sandbox
+
+    def register(self, router: web.UrlDispatcher) -> None:
+        router.add_get("/", self.show_page, allow_head=False)
+
+    async def show_page(self, request: web.Request) -> web.Response:
+        body = f"<pre>{escape(self._page_text(root_url(request)), quote=False)}</pre>"
+        head = '<meta charset="utf-8"><title>modem-agent sandbox</title>'
+        return web.Response(text=f"<!doctype html>{head}{body}", content_type="text/html")
+
+    def _page_text(self, url: str) -> str:
+        sandbox = self._sandbox
+        sims = "\n".join(
+            f"  {sim.unique_name}  {sim.service.product.name}  {sim.sid}  {sim.link}"
+            for sim in sandbox.sims.values()
+        )
+        collections = "\n".join(
+            f"  {url}{product.collection_path}  ({product.name})" for product in PRODUCTS.values()
+        )
+        lines = "\n\n".join(self._curl_lines(url, sim) for sim in sandbox.sims.values())
+        return (
+            f"modem-agent sandbox\n\nSIMs, their services, SIDs and serial ports:\n{sims}\n\n"
+            f"Commands:\n{collections}\n\nAccount {sandbox.account_sid}, token {sandbox.token} "
+            f"(any credentials are accepted)\n\nSend a Command, list what there is:\n\n{lines}\n\n"
+            f"Beside the services:\n\n{(control.__doc__ or '').partition(chr(10))[2].strip(chr(10))}"
+        )
+
+    def _curl_lines(self, url: str, sim: SandboxSim) -> str:
+        product = sim.service.product
+        user = f"{self._sandbox.account_sid}:{self._sandbox.token}"
+        where = shlex.quote(f"{url}{product.collection_path}")
+        form = f"-d {shlex.quote(f'Sim={sim.unique_name}')} -d {product.body_parameter}=ping"
+        return f"  curl -u {user} {where} {form}\n  curl -u {user} {where}"

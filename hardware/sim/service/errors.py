@@ -1,0 +1,52 @@
+"""What the services refuse, with the codes of the public error dictionary.
+
+The 33xxx codes are those of Programmable Wireless. For Super SIM no codes are published for SMS Commands, so
+the same ones are used there; 20404 is the platform's general code for a resource that does not exist.
+"""
+
+from __future__ import annotations
+
+UNSPECIFIED = 33000
+INVALID_VALUE = 33101
+MISSING_PARAMETER = 33102
+INVALID_PAGING = 33103
+SIM_NOT_ACTIVE = 33104
+NO_SUCH_SIM = 33107
+CONFLICTING_PARAMETERS = 33121
+NO_SUCH_RESOURCE = 20404
+METHOD_NOT_ALLOWED = 20004
+
+MORE_INFO_URL = "https://www.twilio.com/docs/errors/"
+
+
+class ServiceError(Exception):
+    """A request that is refused: HTTP status, code of the error dictionary, sentence."""
+
+    def __init__(self, status: int, code: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.message = message
+
+    def to_json(self) -> dict[str, object]:
+        """The body of the answer, the one form that is described."""
+        return {
+            "code": self.code,
+            "message": self.message,
+            "more_info": f"{MORE_INFO_URL}{self.code}",
+            "status": self.status,
+        }
+
+
+def missing_parameter(parameter: str) -> ServiceError:
+    return ServiceError(400, MISSING_PARAMETER, f"The parameter {parameter} is required and was not given.")
+
+
+def invalid_parameter(parameter: str, reason: str) -> ServiceError:
+    return ServiceError(400, INVALID_VALUE, f"The value of the parameter {parameter} is invalid: {reason}.")
+
+
+def invalid_paging(parameter: str, reason: str) -> ServiceError:
+    return ServiceError(
+        400, INVALID_PAGING, f"The value of the paging parameter {parameter} is invalid: {reason}."
+    )

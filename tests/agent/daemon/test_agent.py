@@ -1,0 +1,635 @@
+"""The whole agent but for module and handlers: starting, stopping, and what people ask it."""
+
+import asyncio
+import json
+import sqlite3
+from contextlib import asynccontextmanager
+
+import pytest
+
+import pdu
+from agent.at.transport.base import PortUnavailable
+from agent.common.config import parse_config
+from agent.daemon import agent as room
+from agent.daemon.agent import Agent, Dependencies
+from agent.daemon.control_socket import ControlUnusable
+from agent.handlers.registry import HandlerConfigError
+from agent.handlers.results import Finished, HandlerDeclaration
+from agent.journal.executor import InlineExecutor
+from agent.journal.journal import Journal, JournalUnusable
+from agent.journal.lock import JournalLocked
+from agent.modem.sending import OutcomeUnknown, Refused
+
+
+class AgentEnv:
+    """An agent in virtual time; its module and handlers are the test's own."""
+
+    def __init__(self, road, make, monkeypatch):
+        self.road = road
+        self.make = make
+        self.folder = road.folder
+        self.port = make.port()
+        self.notes = []
+        self.closed = 0
+        self.watchdog_s = None
+        self.modems = []
+        self.journal = None
+        self.tables = {
+            "service": {"name": "programmable-wireless"},
+            "handlers": {"directory": "handlers"},
+            "journal": {"path": "journal.db"},
+            "control": {"socket": "control.sock"},
+        }
+        (self.folder / "handlers").mkdir()
+        (self.folder / "handlers" / "device.py").write_text("")
+        road.runner.declarations["device.py"] = [HandlerDeclaration("led", words=("led",))]
+        monkeypatch.setattr(room, "Modem", self._modem)
+        monkeypatch.setattr(room, "Journal", self._journal)
+
+    def modem(self):
+        """The modem of the next session."""
+        self.modems.append(self.make.modem(self.road))
+        return self.modems[-1]
+
+    def _modem(self, _channel, message_format, *, status_reports, profile, place, holder):
+        self.modem_settings = (message_format, status_reports)
+        self.modem_arguments = (profile, place, holder)
+        return self.modems.pop(0) if self.modems else self.make.modem(self.road)
+
+    def _journal(self, *arguments):
+        self.journal = Journal(*arguments)
+        self.road._original_transaction = self.journal.transaction
+        self.journal.transaction = self.road._logged_transaction
+        return self.journal
+
+    def agent(self):
+        """One more start on the same folder."""
+        self.road.journal.close()
+        return Agent(
+            parse_config(self.tables, "agent.toml", self.folder),
+            self.road.emit,
+            Dependencies(
+                opener=self.port,
+                db_executor=self._db_executor,
+                runner=lambda tell: self.road.runner,
+                wall_clock=self.road.wall_clock,
+                random=self.road.random,
+                notify=self.notes.append,
+                watchdog_interval_s=self.watchdog_s,
+            ),
+        )
+
+    def _db_executor(self):
+        skin = InlineExecutor()
+        skin.close = lambda: self.road.call_log.append(("skin closed",))
+        return skin
+
+    @asynccontextmanager
+    async def running(self, seconds=1):
+        """At work; at the end it is stopped and must end within 5 s."""
+        agent = self.agent()
+        task = asyncio.create_task(agent.run())
+        await asyncio.sleep(seconds)
+        try:
+            yield agent
+        finally:
+            if not task.done():
+                agent.stop()
+            await asyncio.wait_for(task, 5)
+            self.road.runner.stopped.clear()
+
+    async def request(self, **request):
+        """One request at the control socket."""
+        reader, writer = await asyncio.open_unix_connection(self.folder / "control.sock")
+        try:
+            writer.write(json.dumps(request).encode() + b"\n")
+            return json.loads(await reader.readline())
+        finally:
+            writer.close()
+            await writer.wait_closed()
+
+
+@pytest.fixture
+def agent_env(pipeline, factories, monkeypatch):
+    return AgentEnv(pipeline, factories, monkeypatch)
+
+
+def busy():
+    return PortUnavailable("busy", "/dev/ttyUSB2 is in use by ModemManager (process 7)")
+
+
+# Starting
+
+
+async def test_ready_does_not_wait_for_the_module(agent_env, pipeline):
+    """Journal, handlers and control socket stand and the port is being tried; how that goes is the status."""
+    agent_env.port.default = busy()
+    async with agent_env.running(5):
+        assert str(pipeline.events[0]) == f"ready: modem-agent {room.VERSION}, programmable-wireless"
+        assert agent_env.notes[0] == "READY=1"
+        assert agent_env.notes.index("READY=1") < agent_env.notes.index(f"STATUS={busy()}")
+        answer = await agent_env.request(do="status")
+        assert answer["ok"] is True
+        assert answer["modem"] == {"state": str(busy()), "sessions": 0}
+    assert agent_env.notes[-1] == "STOPPING=1"
+
+
+async def test_what_looks_like_a_mistake_among_the_handlers_is_said(agent_env, pipeline):
+    """And does not keep the agent from starting."""
+    (agent_env.folder / "handlers" / "pump").write_text("#!/bin/sh\n")
+    async with agent_env.running():
+        assert "pump is no handler because it is not executable" in pipeline.events_of_kind("note")[0].detail
+
+
+async def test_a_command_is_received_run_and_answered(agent_env, pipeline):
+    """Each room wakes the next: from the notification to the sent answer no timer is waited for."""
+    modem = agent_env.modem()
+    async with agent_env.running():
+        modem.store_message(3, "led on", tell=True)
+        await pipeline.advance(0.3)
+        assert modem.sent_contents == ["did led on"]
+    assert not modem.stored
+    assert [step.kind for step in pipeline.events if step.command == 1] == [
+        "received", "running", "done", "queued", "sending", "sent",
+    ]  # fmt: skip
+    assert pipeline.command_states() == ["done"]
+    assert pipeline.reply_states() == ["sent"]
+
+
+@pytest.mark.parametrize("reports", [False, True])
+async def test_the_settings_reach_the_rooms(agent_env, pipeline, reports):
+    """Each key is read by the one whom it concerns."""
+    rate = 2 if reports else 3  # what is sent once more counts twice
+    agent_env.tables["service"] |= {
+        "reply_sid": "start", "max_parts": 2, "allow_ucs2": True, "status_reports": reports,
+        "max_per_minute": rate, "resend_unknown": not reports,
+    }  # fmt: skip
+    agent_env.tables["handlers"] |= {"timeout_s": 7, "max_age_s": 3600}
+    modem = agent_env.modem()
+    modem.plan("send", OutcomeUnknown("no result"))
+    modem.store_message(1, f"{agent_env.make.SID} led on", minute=59)
+    modem.store_message(2, "led old", minute=0)
+    pipeline.clock_error_s = 1800
+    pipeline.runner.plan("device.py:led", Finished("\u263a" * 100, then="later"))
+    async with agent_env.running(40):
+        assert agent_env.modem_settings == ("pdu", reports)
+        profile, place, holder = agent_env.modem_arguments
+        assert (profile, place, holder.pin, holder.service_centre) == ("auto", None, None, "")
+        assert holder.memory is not None
+        assert sorted(pipeline.command_states()) == ["done", "expired"]
+        first, second, *copy = pipeline.reply_texts()
+        assert copy == ([] if reports else [first])
+        assert first.startswith(f"{agent_env.make.SID} \u263a")
+        assert second.startswith("\u263a")
+        assert modem.sent_contents == ([first, second] if reports else [first, first, second])
+        assert [submit.status_report_request for submit in modem.sent_submits] == [reports] * len(
+            modem.sent_contents
+        )
+        assert pipeline.runner.run_actions == [("device.py:led", "later", 7)]
+        await agent_env.request(do="send", text="third", wait=False)
+        await pipeline.advance(1)
+        assert pipeline.events_of_kind("held")[0].detail == f"the rate of {rate} messages a minute is reached"
+
+
+@pytest.mark.parametrize("setting", [True, False])
+async def test_doubles_without_a_sid_are_a_setting(agent_env, pipeline, setting):
+    """Off: each delivery of a Command without a SID runs."""
+    agent_env.tables["journal"] |= {"dedup_without_sid": setting}
+    modem = agent_env.modem()
+    modem.store_message(1, "led on")
+    modem.store_message(2, "led on")
+    async with agent_env.running():
+        pass
+    assert len(pipeline.runner.runs) == (1 if setting else 2)
+
+
+async def test_what_was_being_sent_at_the_last_end_is_unknown(agent_env, pipeline):
+    """Said at the start, with or without a module."""
+    pipeline.outbox_store.mark_sending(pipeline.queue_message())
+    agent_env.port.default = busy()
+    async with agent_env.running():
+        assert pipeline.reply_states() == ["unknown"]
+    assert pipeline.events_of_kind("unknown")[0].reply == 1
+
+
+async def test_the_next_start_settles_what_the_last_left(agent_env, pipeline):
+    """A run that was cut off is answered through the module."""
+    pipeline.store_command("led on")
+    pipeline.command_store.mark_running(1, "device.py:led", repeatable=False)
+    modem = agent_env.modem()
+    async with agent_env.running():
+        pass
+    assert modem.sent_contents == ["ERR interrupted"]
+    assert pipeline.runner.runs == []
+
+
+async def test_a_start_on_a_full_disk_is_ready_and_waits(agent_env, pipeline):
+    """It says so once, and goes on as soon as it can commit."""
+    pipeline.outbox_store.mark_sending(pipeline.queue_message())
+    pipeline.fail_commits_disk_full()
+    async with agent_env.running(60):
+        assert agent_env.notes[0] == "READY=1"
+        assert pipeline.events_of_kind("journal cannot commit")
+        assert pipeline.reply_states() == ["sending"]
+        pipeline.commit_error = None
+        await pipeline.advance(31)
+        assert pipeline.reply_states() == ["unknown"]
+        assert (await agent_env.request(do="status"))["modem"]["sessions"] == 1
+
+
+@pytest.mark.parametrize("what", ["handlers", "socket", "journal", "held"])
+async def test_what_makes_starting_impossible_leaves_nothing_open(agent_env, pipeline, what, tmp_path):
+    """It is raised with its sentence; the journal's lock is free, no runner is left."""
+    if what == "handlers":
+        agent_env.tables["handlers"]["directory"] = "nowhere"
+    elif what == "socket":
+        agent_env.tables["control"]["socket"] = "nowhere/control.sock"
+    elif what == "journal":
+        agent_env.tables["journal"]["path"] = "nowhere/journal.db"
+    agent = agent_env.agent()
+    holder = (
+        Journal(pipeline.journal_path, pipeline.wall_clock, pipeline.monotonic) if what == "held" else None
+    )
+    errors = {
+        "handlers": (HandlerConfigError, "there is no directory"),
+        "socket": (ControlUnusable, r"\[control\] socket"),
+        "journal": (JournalUnusable, r"\[journal\] path"),
+        "held": (JournalLocked, "is written by another modem-agent"),
+    }
+    error, sentence = errors[what]
+    with pytest.raises(error, match=sentence):
+        await agent.run()
+    if holder is not None:
+        holder.close()
+    Journal(pipeline.journal_path, pipeline.wall_clock, pipeline.monotonic).close()
+    assert "READY=1" not in agent_env.notes
+    closed = [("runner closed",), ("skin closed",)] if what in ("handlers", "socket") else []
+    assert pipeline.calls_of("runner closed", "skin closed") == closed
+    assert not (tmp_path / "control.sock").exists()
+
+
+# Stopping
+
+
+@pytest.mark.parametrize("when", ["idle", "port", "opening", "mute", "handler", "action", "sending", "disk"])
+async def test_stop_ends_everything_within_five_seconds(agent_env, pipeline, when):
+    """A mute module, a port that hangs, a handler that runs, a full disk: none holds it up."""
+    never = asyncio.Event()
+
+    async def hang(*_):
+        await never.wait()
+
+    modem = agent_env.modem()
+    if when == "port":
+        agent_env.port.default = busy()
+    elif when == "opening":
+        agent_env.port.planned = [hang]
+    elif when == "mute":
+
+        async def mute():
+            await modem.lost.wait()
+
+        modem.plan("initialise", mute)
+    elif when == "handler":
+        pipeline.runner.plan("device.py:led", hang)
+        modem.store_message(3)
+    elif when == "action":
+        pipeline.runner.plan("device.py:led", Finished(None, then="reboot"))
+        pipeline.runner.plan("reboot", hang)
+        modem.store_message(3)
+    elif when == "sending":
+        pipeline.queue_message()
+
+        async def cut(_submit):
+            await modem.lost.wait()
+            return OutcomeUnknown(modem.loss_reason)
+
+        modem.plan("send", cut)
+    began = 0.0
+    async with agent_env.running(3):
+        if when == "disk":
+            modem.store_message(3, tell=True)
+            await pipeline.advance(0.05)
+            pipeline.fail_commits_disk_full()
+            await pipeline.advance(1)
+        began = pipeline.monotonic()
+    took = pipeline.monotonic() - began
+    assert took <= {"idle": 0.5, "port": 0.5, "sending": 0.5, "mute": 0.5}.get(when, 4.2)
+    assert agent_env.notes[-1] == "STOPPING=1"
+    assert pipeline.calls_of("runner closed", "skin closed")[-1] == ("skin closed",)
+    assert ("runner closed",) in pipeline.call_log
+    assert not (agent_env.folder / "control.sock").exists()
+    Journal(pipeline.journal_path, pipeline.wall_clock, pipeline.monotonic).close()
+    if when in ("handler", "action"):
+        assert 3 <= took <= 3.2
+    if when == "handler":
+        assert pipeline.command_states() == ["running"]
+    if when == "sending":
+        assert pipeline.reply_states() == ["unknown"]
+
+
+async def test_a_handler_that_ends_in_time_is_noted(agent_env, pipeline):
+    """What ends within its 3 s is committed with its answer, which the next start sends."""
+
+    async def slow(_command):
+        await pipeline.advance(2)
+        return Finished("led is on")
+
+    modem = agent_env.modem()
+    pipeline.runner.plan("device.py:led", slow)
+    modem.store_message(3)
+    async with agent_env.running():
+        pass
+    assert pipeline.command_states() == ["done"]
+    assert pipeline.reply_states() == ["queued"]
+    modem = agent_env.modem()
+    async with agent_env.running():
+        pass
+    assert modem.sent_contents == ["led is on"]
+
+
+async def test_stop_waits_for_no_handler_file(agent_env, pipeline):
+    """One that takes a minute to load is given up with everything else; nothing was ready yet."""
+
+    async def slow():
+        await pipeline.advance(60)
+
+    pipeline.runner.declarations["device.py"] = slow
+    async with agent_env.running():
+        began = pipeline.monotonic()
+    assert pipeline.monotonic() - began < 0.1
+    assert agent_env.notes == []
+    assert ("runner closed",) in pipeline.call_log
+    Journal(pipeline.journal_path, pipeline.wall_clock, pipeline.monotonic).close()
+
+
+# Health
+
+
+async def test_the_watchdog_is_fed_while_nobody_is_late(agent_env, pipeline):
+    """And never by a bare timer: a task past its own deadline is said once, and the food stops."""
+    agent_env.watchdog_s = 10.0
+    modem = agent_env.modem()
+    end = asyncio.Event()
+
+    async def hang(*_):
+        await end.wait()
+
+    async with agent_env.running(35):
+        assert agent_env.notes.count("WATCHDOG=1") == 4
+        modem.plan("read", hang)
+        modem.store_message(3, tell=True)
+        await pipeline.advance(590)
+        fed = agent_env.notes.count("WATCHDOG=1")
+        assert fed in (62, 63)
+        await pipeline.advance(300)
+        assert agent_env.notes.count("WATCHDOG=1") <= fed + 1
+        [stuck] = pipeline.events_of_kind("stuck")
+        assert stuck.detail == "intake: systemd will start the agent anew"
+        assert (await agent_env.request(do="status"))["late"] == ["intake"]
+        end.set()
+        await pipeline.advance(25)
+        assert agent_env.notes.count("WATCHDOG=1") > fed + 1
+
+
+async def test_a_disk_that_is_full_for_hours_starves_no_watchdog(agent_env, pipeline):
+    """Nothing of ours hangs, it waits: the agent is not killed for it."""
+    agent_env.watchdog_s = 10.0
+    modem = agent_env.modem()
+
+    async def fill(_submit):
+        pipeline.fail_commits_disk_full()
+
+    modem.plan("send", fill)
+    async with agent_env.running():
+        modem.store_message(3, tell=True)
+        await pipeline.advance(1)
+        modem.store_message(4, "led off", minute=1, tell=True)
+        before = agent_env.notes.count("WATCHDOG=1")
+        await pipeline.advance(3600)
+        assert agent_env.notes.count("WATCHDOG=1") == before + 360
+        assert not pipeline.events_of_kind("stuck")
+        pipeline.commit_error = None
+        await pipeline.advance(100)
+        assert modem.sent_contents == ["did led on", "did led off"]
+
+
+# Forgetting
+
+
+async def test_once_a_day_the_journal_forgets(agent_env, pipeline):
+    """At the start and every day; what is older than the settings say goes."""
+    agent_env.tables["journal"] |= {"keep_days": 2.5, "dedup_days": 4.5}
+    modem = agent_env.modem()
+    modem.store_message(3)
+    async with agent_env.running():
+        await pipeline.advance(2.9 * 86400)
+        assert pipeline.command_states() == ["done"]
+        await pipeline.advance(0.2 * 86400)
+        assert pipeline.command_states() == []
+        assert len(pipeline.query_column("SELECT key FROM seen")) == 1
+        await pipeline.advance(2 * 86400)
+        assert pipeline.query_column("SELECT key FROM seen") == []
+    assert len(pipeline.events_of_kind("pruned")) == 2
+
+
+async def test_a_journal_that_cannot_forget_goes_on(agent_env, pipeline):
+    """Whoever needs a commit says so; the next day it is tried again."""
+    agent_env.tables["journal"] |= {"keep_days": 1}
+    modem = agent_env.modem()
+    modem.store_message(3)
+    async with agent_env.running():
+        await pipeline.advance(86000)
+        pipeline.fail_commits_disk_full()
+        await pipeline.advance(86400)
+        assert pipeline.command_states() == ["done"]
+        pipeline.commit_error = None
+        await pipeline.advance(86400)
+        assert pipeline.command_states() == []
+
+
+async def test_incomplete_messages_are_given_up_within_the_hour(agent_env, pipeline):
+    """A day after the last part that came; said in one line, and shown among the strays."""
+    parts = pdu.segment("led " + "x" * 400, reference=9)
+    modem = agent_env.modem()
+    modem.store_message(3, parts[0])
+    async with agent_env.running():
+        await pipeline.advance(20 * 3600)
+        modem.store_message(4, parts[2], minute=1, tell=True)
+        await pipeline.advance(24 * 3600 - 60)
+        assert pipeline.events_of_kind("incomplete") == []
+        await pipeline.advance(3600 + 120)
+        assert [step.message for step in pipeline.events_of_kind("incomplete")] == [
+            "a message is given up, as not all parts came within a day; see inbox --strays"
+        ]
+        assert pipeline.query_column("SELECT count(*) FROM parts") == [0]
+        assert len(pipeline.query_column("SELECT reason FROM strays")) == 2
+
+
+# What people ask
+
+
+async def test_what_status_tells(agent_env, pipeline):
+    """Module, queues, what is at work: one document."""
+    never = asyncio.Event()
+
+    async def hang(_command):
+        await never.wait()
+
+    modem = agent_env.modem()
+    pipeline.runner.plan("device.py:led", hang)
+    modem.store_message(1, "led on")
+    modem.store_message(2, "hello", "+15557654321")
+    async with agent_env.running(3):
+        answer = await agent_env.request(do="status")
+    assert answer.pop("version")
+    assert answer.pop("recovery")
+    modem = answer.pop("modem")
+    assert modem["state"] == "EC25, registered, home, signal -71 dBm"
+    assert modem["sessions"] == 1
+    assert modem["imei"] == "861234567890123"
+    assert answer == {
+        "ok": True,
+        "service": "programmable-wireless",
+        "number": "2936",
+        "held": "",
+        "damaged": [],
+        "commands": {"running": 1, "strays": 1, "parts": 0},
+        "replies": {},
+        "running": [str(agent_env.folder / "handlers" / "device.py")],
+        "late": [],
+    }
+
+
+async def test_status_by_sms(agent_env, pipeline):
+    """The built-in handler: version and registration, also before the first session."""
+    modem = agent_env.modem()
+    modem.plan("initialise", busy())
+    pipeline.store_command("status")
+    async with agent_env.running(10):
+        pipeline.modem.store_message(3, "status", minute=9, tell=True)
+        await pipeline.advance(1)
+    texts = pipeline.reply_texts()
+    assert texts[0] == f"modem-agent {room.VERSION}"
+    assert texts[1] == f"modem-agent {room.VERSION}, registered, home, signal -71 dBm"
+
+
+@pytest.mark.parametrize(
+    ("request_", "sent", "to"),
+    [
+        ({"text": "hello"}, "hello", "2936"),
+        ({"hex": "01ff"}, b"\x01\xff", "2936"),
+        ({"text": "hello", "to": "+15557654321"}, "hello", "+15557654321"),
+        ({"text": "\N{SNOWMAN}" + "x" * 160}, "?" + "x" * 157 + "..", "2936"),
+    ],
+)
+async def test_a_message_by_hand(agent_env, pipeline, request_, sent, to):
+    """It takes its place in the row; the answer comes when it has met its fate."""
+    modem = agent_env.modem()
+    async with agent_env.running():
+        answer = await agent_env.request(do="send", **request_)
+        assert modem.sent_contents == [sent]
+    assert answer == {
+        "ok": True,
+        "to": to,
+        "text": sent if isinstance(sent, str) else None,
+        "messages": [{"reply": 1, "state": "sent", "reason": None}],
+    }
+
+
+async def test_a_message_by_hand_tells_its_fate(agent_env, pipeline):
+    """Whatever it is, and with the reason."""
+    modem = agent_env.modem()
+    modem.plan("send", OutcomeUnknown("no result"), Refused(agent_env.make.refused(69)))
+    async with agent_env.running():
+        first = await agent_env.request(do="send", text="one")
+        second = await agent_env.request(do="send", text="two")
+    assert [each["messages"][0]["state"] for each in (first, second)] == ["unknown", "failed"]
+    assert first["messages"][0]["reason"] == "no result"
+
+
+async def test_several_people_wait_for_their_own(agent_env, pipeline):
+    """Each answer is about the message of its asker."""
+    agent_env.modem().plan("send", None, OutcomeUnknown("no result"))
+    async with agent_env.running():
+        answers = await asyncio.gather(*(agent_env.request(do="send", text=f"{n}") for n in range(3)))
+    assert sorted(answer["messages"][0]["state"] for answer in answers) == ["sent", "sent", "unknown"]
+    assert sorted(answer["messages"][0]["reply"] for answer in answers) == [1, 2, 3]
+
+
+async def test_nobody_has_to_wait(agent_env, pipeline):
+    """`wait` false: the answer comes once it is queued."""
+    agent_env.port.default = busy()
+    async with agent_env.running():
+        answer = await agent_env.request(do="send", text="hello", wait=False)
+    assert answer["messages"] == [{"reply": 1, "state": "queued", "reason": None}]
+
+
+async def test_waiting_for_a_fate_has_an_end(agent_env, pipeline):
+    """Without a module the asker is told so; the message stays queued."""
+    agent_env.port.default = busy()
+    async with agent_env.running():
+        answer = await agent_env.request(do="send", text="hello")
+    assert answer == {
+        "ok": False,
+        "error": "not sent within 295 s; it stays queued and is sent when it can be: see modem-agent outbox",
+    }
+    assert pipeline.reply_states() == ["queued"]
+
+
+@pytest.mark.parametrize(
+    ("service", "request_", "sentence"),
+    [
+        ("super-sim", {"hex": "01"}, "super-sim carries no binary answer"),
+        ("super-sim", {"text": "x", "to": "12345678901234567890123"}, ""),
+        ("super-sim", {"text": "x", "to": "0; reboot"}, ""),
+        ("super-sim", {"hex": "0x"}, "--hex takes pairs of hexadecimal digits, for example 01FF"),
+        ("super-sim", {}, "there is nothing to send: give a text or --hex"),
+        ("super-sim", {"text": ""}, "there is nothing to send: give a text or --hex"),
+        ("super-sim", {"text": 5}, "there is nothing to send: give a text or --hex"),
+        ("programmable-wireless", {"hex": "00" * 141}, "a binary answer of 141 octets needs 2 messages"),
+    ],
+)
+async def test_what_cannot_be_sent_is_a_sentence(agent_env, pipeline, service, request_, sentence):
+    """And nothing is queued."""
+    agent_env.tables["service"]["name"] = service
+    async with agent_env.running():
+        answer = await agent_env.request(do="send", **request_)
+    assert answer["ok"] is False
+    assert sentence in answer["error"]
+    assert answer["error"]
+    assert pipeline.reply_states() == []
+
+
+async def test_an_at_command_by_hand(agent_env, pipeline):
+    """Between two commands of the agent's own; what the module says to it is the answer."""
+    agent_env.port.planned = [busy()]
+    async with agent_env.running(0.5):
+        answer = await agent_env.request(do="at", line="AT+CSQ")
+        assert answer == {"ok": False, "error": f"there is no session with the module: {busy()}"}
+        await pipeline.advance(5)
+        assert await agent_env.request(do="at", line=" AT+CSQ ") == {"ok": True, "lines": ["+CSQ: 20,99"]}
+        assert pipeline.calls_of("at") == [("at", "AT+CSQ")]
+        pipeline.modem.plan("at", agent_env.make.refused(3, kind="cme"), agent_env.make.timed_out())
+        refused = await agent_env.request(do="at", line="AT+X")
+        assert refused == {"ok": False, "error": "AT+X was refused: +CME ERROR: 3"}
+        assert (await agent_env.request(do="at", line="AT+X"))["error"] == "AT+X: no answer within 10 s"
+        assert pipeline.events_of_kind("session ended") == []
+
+
+@pytest.mark.parametrize("request_", [{"do": "send", "text": "hello"}, {"do": "status"}])
+async def test_a_journal_in_trouble_is_a_sentence(agent_env, pipeline, request_):
+    """For whoever asks."""
+
+    def damaged():
+        raise sqlite3.DatabaseError("database disk image is malformed")
+
+    async with agent_env.running() as agent:
+        if request_["do"] == "send":
+            pipeline.fail_commits_disk_full()
+        else:
+            agent._queue.counts = damaged
+        answer = await agent_env.request(**request_)
+        pipeline.commit_error = None
+    trouble = "database or disk is full" if request_["do"] == "send" else "database disk image is malformed"
+    assert answer == {"ok": False, "error": f"the journal cannot be used now: {trouble}"}

@@ -1,0 +1,50 @@
+"""What the modem remembers of SIMs, where the journal is in trouble."""
+
+import random
+import sqlite3
+
+import pytest
+
+from agent.daemon.sim_memory import JournalSimMemory
+from agent.journal.executor import InlineExecutor
+from agent.modem.error import ModemUnusable
+
+
+class FullDiskSimStore:
+    """Cards on a disk that takes nothing."""
+
+    def reserve_pin_attempt(self, *_, **__):
+        raise sqlite3.OperationalError("database or disk is full")
+
+    record_pin_result = service_centre = record_sim_seen = reserve_pin_attempt
+
+
+@pytest.fixture
+def sim_memory():
+    """A book on that disk; `told` are its steps."""
+    told = []
+    book = JournalSimMemory(InlineExecutor(), FullDiskSimStore(), random.Random(1), told.append)
+    book.told = told
+    return book
+
+
+async def test_no_pin_is_tried_that_cannot_be_kept(sim_memory):
+    """One sentence says why."""
+    with pytest.raises(
+        ModemUnusable, match="not tried while the journal cannot be written: database or disk"
+    ):
+        await sim_memory.attempt("1", "1234", untouched=True)
+
+
+async def test_an_outcome_that_cannot_be_kept_is_told(sim_memory):
+    """What is on disk says that it is being tried, which keeps it from being tried again."""
+    await sim_memory.settle("1", refused=True)
+    (step,) = sim_memory.told
+    assert str(step) == "sim: the outcome of the PIN is not kept: database or disk is full"
+
+
+async def test_the_session_goes_on_without_the_rest(sim_memory):
+    """Service centre and change of card are no reason to end it."""
+    assert await sim_memory.service_centre("1") == ""
+    await sim_memory.met("1", "")
+    assert sim_memory.told == []

@@ -1,0 +1,86 @@
+"""What stands between the event loop and the disk."""
+
+import asyncio
+import sqlite3
+import threading
+
+import pytest
+
+from agent.journal import executor
+from agent.journal.executor import InlineExecutor, ThreadExecutor, retry_until_committed
+
+
+async def test_one_thread_runs_all_calls_in_the_order_of_asking(journal_env, factories):
+    """Not the loop's; the journal that was opened here is read and written there, and closed here."""
+    thread = ThreadExecutor()
+    seen = []
+
+    def call(number):
+        seen.append((number, threading.get_ident()))
+        return journal_env.store(factories.command(sid=f"DC{number:032x}")).command
+
+    try:
+        assert await asyncio.gather(*(thread.run(call, number) for number in range(5))) == [1, 2, 3, 4, 5]
+    finally:
+        thread.close()
+    assert [number for number, _ in seen] == list(range(5))
+    [used] = {ident for _, ident in seen}
+    assert used != threading.get_ident()
+    journal_env.restart()
+    assert len(journal_env.inbox.list_pending()) == 5
+
+
+@pytest.mark.parametrize("kind", [ThreadExecutor, InlineExecutor])
+async def test_what_a_call_returns_or_raises_comes_back(kind):
+    """With its arguments, by place and by name."""
+    made = kind()
+    try:
+        assert await made.run(lambda one, *, two: (one, two), 1, two=2) == (1, 2)
+        with pytest.raises(sqlite3.OperationalError, match="full"):
+            await made.run(_full)
+    finally:
+        made.close()
+
+
+async def test_closing_waits_for_the_call_under_way():
+    """Whatever it writes is written before the journal is closed."""
+    thread = ThreadExecutor()
+    begun, may_end, ended = threading.Event(), threading.Event(), []
+
+    def call():
+        begun.set()
+        may_end.wait(30)
+        ended.append(1)
+
+    call_under_way = asyncio.ensure_future(thread.run(call))
+    await asyncio.to_thread(begun.wait, 30)
+    closing = asyncio.ensure_future(asyncio.to_thread(thread.close))
+    may_end.set()
+    await closing
+    assert ended == [1]
+    await call_under_way
+
+
+async def test_what_has_happened_is_noted_as_soon_as_the_journal_takes_it(monkeypatch):
+    """The pauses grow to the longest; the trouble is told once, and its end."""
+    pauses, steps = [], []
+
+    async def sleep(seconds):
+        pauses.append(seconds)
+
+    monkeypatch.setattr(executor.asyncio, "sleep", sleep)
+    failures = [sqlite3.OperationalError("disk full")] * 8
+
+    def write(what):
+        if failures:
+            raise failures.pop()
+        return what
+
+    assert await retry_until_committed(InlineExecutor(), steps.append, write, "noted") == "noted"
+    assert pauses == [0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 30.0, 30.0]
+    assert [step.what for step in steps] == ["journal cannot commit", "journal commits again"]
+    assert steps[0].detail.startswith("disk full; ")
+
+
+def _full():
+    raise sqlite3.OperationalError("database or disk is full")

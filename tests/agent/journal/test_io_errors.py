@@ -1,0 +1,151 @@
+"""I/O errors: a new connection, and no commit done twice, whether the first had reached the disk or not."""
+
+import sqlite3
+
+import pytest
+
+import pdu
+from agent.journal.models import OutgoingMessage, StoreOutcome
+
+
+def io_error(code=sqlite3.SQLITE_IOERR):
+    """As the driver raises it."""
+    error = sqlite3.OperationalError("disk I/O error")
+    error.sqlite_errorcode = code
+    return error
+
+
+class FailingConnection:
+    """A connection whose next COMMIT fails: before it reaches the disk, or after."""
+
+    def __init__(self, connection, *, committed, failing_statement="COMMIT"):
+        self.real = connection
+        self.committed = committed
+        self.failing_statement = failing_statement
+
+    def execute(self, query, values=()):
+        if query == self.failing_statement:
+            if self.committed:
+                self.real.execute(query, values)
+            else:
+                self.real.execute("ROLLBACK")
+            raise io_error()
+        return self.real.execute(query, values)
+
+    def __getattr__(self, name):
+        return getattr(self.real, name)
+
+
+def fail_next_commit(desk, *, committed, reopens=True, monkeypatch=None):
+    """The next commit fails; `reopens`: whether a new connection can be had at once."""
+    desk.journal.connection = FailingConnection(desk.journal.connection, committed=committed)
+    if not reopens:
+        desk.refuse = True
+        opened = desk.journal._open
+
+        def refused():
+            if desk.refuse:
+                raise io_error(sqlite3.SQLITE_CANTOPEN)
+            opened()
+
+        monkeypatch.setattr(desk.journal, "_open", refused)
+
+
+@pytest.fixture(params=[True, False], ids=["landed", "not landed"])
+def committed(request):
+    return request.param
+
+
+@pytest.fixture(params=[True, False], ids=["reopens", "reopens later"])
+def reopens(request):
+    return request.param
+
+
+def retry(desk, function, *arguments, **named):
+    """As the rooms do it: until the journal takes it; how often that was in vain."""
+    for vain in range(5):
+        try:
+            return function(*arguments, **named), vain
+        except sqlite3.Error:
+            desk.refuse = vain < 1
+    raise AssertionError("never taken")
+
+
+def test_a_message_is_kept_once(journal_env, factories, committed, reopens, monkeypatch):
+    """It is new to whoever asks, also where the first try had reached the disk: its Command is to be run."""
+    for number, slot in enumerate((None, ("ME", 4))):
+        anonymous = factories.command(f"led {number}", sid=None, identity=None)
+        fail_next_commit(journal_env, committed=committed, reopens=reopens, monkeypatch=monkeypatch)
+        kept, vain = retry(journal_env, journal_env.store, anonymous, slot, f"0{number}")
+        assert kept.outcome is StoreOutcome.NEW
+        assert vain == (0 if committed and reopens else 1 if reopens else 2)
+    assert journal_env.query_column("SELECT body FROM commands ORDER BY id") == ["led 0", "led 1"]
+    assert journal_env.query_column("SELECT slot FROM slots") == [4]
+
+
+def test_an_answer_is_queued_once(journal_env, factories, committed, reopens, monkeypatch):
+    """End and answer are one commit, and that one is done once."""
+    journal_env.store(factories.command())
+    journal_env.inbox.mark_running(1, "led", repeatable=False)
+    fail_next_commit(journal_env, committed=committed, reopens=reopens, monkeypatch=monkeypatch)
+    answer = OutgoingMessage("2936", pdu.segment("on")[0], 1, 1)
+    retry(journal_env, journal_env.inbox.finish, 1, "done", None, [answer], ("led", "then"))
+    assert journal_env.query_column("SELECT state FROM replies") == ["queued"]
+    assert journal_env.query_column("SELECT state FROM actions") == ["waiting"]
+    assert journal_env.query_column("SELECT state FROM commands") == ["done"]
+
+
+def test_a_run_is_counted_once(journal_env, factories, committed, reopens, monkeypatch):
+    """Attempts are limited, so they must not be lost to the disk."""
+    journal_env.store(factories.command())
+    fail_next_commit(journal_env, committed=committed, reopens=reopens, monkeypatch=monkeypatch)
+    retry(journal_env, journal_env.inbox.mark_running, 1, "led", repeatable=True)
+    assert journal_env.query_column("SELECT attempt FROM commands") == [1]
+
+
+def test_nothing_is_asked_of_the_old_connection(journal_env, factories):
+    """After an I/O error not even a question."""
+    old = journal_env.journal.connection = FailingConnection(journal_env.journal.connection, committed=False)
+    with pytest.raises(sqlite3.OperationalError):
+        journal_env.store(factories.command())
+    assert journal_env.journal.connection is not old
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        old.real.execute("SELECT 1")
+    assert journal_env.store(factories.command()).outcome is StoreOutcome.NEW
+
+
+def test_a_question_that_failed_leads_to_a_new_connection(journal_env):
+    """Reading is no safer than writing."""
+    old = journal_env.journal.connection = FailingConnection(
+        journal_env.journal.connection, committed=False, failing_statement="SELECT count(*) FROM parts"
+    )
+    old.real.execute("BEGIN")
+    with pytest.raises(sqlite3.OperationalError):
+        journal_env.inbox.count_by_state()
+    assert journal_env.inbox.count_by_state() == {"strays": 0, "parts": 0}
+    assert journal_env.journal.connection is not old
+
+
+def test_two_commits_at_one_moment_are_told_apart(journal_env, factories):
+    """Under a clock that stands still the running time grows all the same, by nearly nothing."""
+    journal_env.store(factories.command())
+    journal_env.journal.connection = FailingConnection(journal_env.journal.connection, committed=False)
+    with pytest.raises(sqlite3.OperationalError):
+        journal_env.inbox.mark_running(1, "led", repeatable=False)
+    assert journal_env.query_column("SELECT state FROM commands") == ["received"]
+
+
+def test_a_journal_that_is_gone_is_not_begun_anew(journal_env, factories):
+    """A disk that was taken away comes back with its file; until then nothing is committed."""
+    journal_env.store(factories.command())
+    away = journal_env.path.with_name("away")
+    away.mkdir()
+    for tail in ("", "-wal", "-shm"):
+        journal_env.path.with_name(journal_env.path.name + tail).rename(away / (journal_env.path.name + tail))
+    journal_env.journal._classify_error(io_error())
+    for _ in range(2):
+        with pytest.raises(sqlite3.OperationalError, match="it is gone"):
+            journal_env.inbox.count_by_state()
+    for file in away.iterdir():
+        file.rename(journal_env.path.parent / file.name)
+    assert journal_env.inbox.count_by_state()["received"] == 1

@@ -1,0 +1,165 @@
+"""The budget of restarts: on disk, by running time, never refilled by anything else."""
+
+import sqlite3
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from agent.journal.journal import DAY_S, Journal
+from agent.journal.reset_budget import HOUR_S, ResetBudget, ResetLimits
+
+
+class FakeClocks:
+    """Both clocks of a device, in the test's hand."""
+
+    def __init__(self):
+        self.wall, self.monotonic = 1_800_000_000.0, 50.0
+
+    def advance(self, seconds):
+        self.wall += seconds
+        self.monotonic += seconds
+
+
+@pytest.fixture
+def clocks():
+    return FakeClocks()
+
+
+@pytest.fixture
+def open_journal(tmp_path, clocks):
+    opened = []
+
+    def open_():
+        for journal in opened:
+            journal.close()
+        opened.append(Journal(tmp_path / "j.db", lambda: clocks.wall, lambda: clocks.monotonic))
+        return ResetBudget(opened[-1], ResetLimits())
+
+    yield open_
+    opened[-1].close()
+
+
+def test_three_an_hour_and_twelve_a_day(open_journal, clocks):
+    """What is refused says which key allows more; nothing is noted for it."""
+    resets = open_journal()
+    granted = 0
+    for _ in range(24 * 6 - 1):
+        granted += not resets.reserve("restart", "mute")
+        assert resets.usage().hour <= 3
+        assert resets.usage().day <= 12
+        clocks.advance(600)
+    assert granted == 12
+    assert "recovery.resets_per_day" in resets.reserve("power", "mute")
+    clocks.advance(DAY_S)
+    for _ in range(3):
+        assert resets.reserve("power", "mute") == ""
+    assert "recovery.resets_per_hour" in resets.reserve("power", "mute")
+
+
+def test_a_step_that_may_need_another_after_it(open_journal, clocks):
+    """It is only begun where the budget has room for both; a budget that never has, stops nothing by that."""
+    resets = open_journal()
+    for _ in range(2):
+        assert resets.reserve("restart", "mute") == ""
+    assert "2 of 3 resets an hour are used and 2 must be left" in resets.reserve("power", "mute", spare=1)
+    assert resets.usage().hour == 2
+    clocks.advance(HOUR_S)
+    assert resets.reserve("power", "mute", spare=1) == ""
+    resets.limits = ResetLimits(1, 1)
+    assert resets.reserve("power", "mute", spare=1) != ""
+    clocks.advance(DAY_S)
+    assert resets.reserve("power", "mute", spare=1) == ""
+    resets.limits = ResetLimits(0, 0)
+    clocks.advance(DAY_S)
+    assert resets.reserve("power", "mute", spare=1) != ""
+
+
+def test_zero_allows_none(tmp_path, open_journal):
+    """An operator who wants no restarts gets none."""
+    resets = open_journal()
+    resets.limits = ResetLimits(per_hour=0)
+    assert resets.reserve("radio", "no network") != ""
+    assert resets.usage().day == 0
+
+
+def test_it_is_committed_when_it_is_granted(open_journal, tmp_path):
+    """Before anything is done: another process sees step, reason and time."""
+    open_journal().reserve("power", "the module does not answer")
+    other = sqlite3.connect(f"{(tmp_path / 'j.db').as_uri()}?mode=ro", uri=True)
+    rows = other.execute("SELECT step, reason FROM resets").fetchall()
+    other.close()
+    assert rows == [("power", "the module does not answer")]
+
+
+@pytest.mark.parametrize("ahead", [-1e9, 0, 400 * DAY_S])
+def test_no_restart_and_no_jump_of_the_clock_refills_it(open_journal, clocks, ahead):
+    """Neither of the agent nor of the device, which may wake up in another year."""
+    for _ in range(3):
+        assert open_journal().reserve("restart", "mute") == ""
+        clocks.monotonic = 1.0  # the device was switched off and on
+        clocks.wall += ahead
+    assert open_journal().reserve("restart", "mute") != ""
+
+
+def test_what_was_noted_in_a_future_is_young_no_longer_than_an_hour(open_journal, clocks):
+    """A clock that was ahead and is set right must not keep the module from being helped until then."""
+    resets = open_journal()
+    clocks.wall += 40 * DAY_S
+    for _ in range(3):
+        assert resets.reserve("restart", "mute") == ""
+    clocks.wall -= 40 * DAY_S
+    assert resets.reserve("restart", "mute") != ""
+    clocks.advance(HOUR_S)
+    assert resets.reserve("restart", "mute") == ""
+
+
+def test_denied_registration_gets_one_an_hour(open_journal, clocks):
+    """Whatever was restarted in the last hour, for whatever reason."""
+    resets = open_journal()
+    assert resets.reserve("radio", "no network") == ""
+    assert "one reset an hour" in resets.reserve("radio", "registration denied", hourly=True)
+    clocks.advance(HOUR_S)
+    assert resets.reserve("radio", "registration denied", hourly=True) == ""
+
+
+def test_old_rows_go(open_journal, clocks):
+    """After a month."""
+    resets = open_journal()
+    resets.reserve("radio", "no network")
+    clocks.advance(32 * DAY_S)
+    resets.reserve("radio", "no network")
+    assert len(resets._execute("SELECT * FROM resets").fetchall()) == 1
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(
+        st.tuples(st.floats(0, 8 * HOUR_S), st.sampled_from(["pass", "restart", "jump", "off"])), max_size=40
+    )
+)
+def test_never_more_than_allowed(tmp_path_factory, happenings):
+    """In no hour and no day of running time, whatever happens in between."""
+    clocks = FakeClocks()
+    path = tmp_path_factory.mktemp("budget") / "j.db"
+    journal = Journal(path, lambda: clocks.wall, lambda: clocks.monotonic)
+    journal.connection.execute("PRAGMA synchronous = OFF")
+    granted, ran = [], 0.0
+    for seconds, what in happenings:
+        match what:
+            case "pass":
+                clocks.advance(seconds)
+                ran += seconds
+            case "jump":
+                clocks.wall += 4 * seconds
+            case _:
+                journal.close()
+                clocks.monotonic = seconds if what == "off" else clocks.monotonic
+                journal = Journal(path, lambda: clocks.wall, lambda: clocks.monotonic)
+                journal.connection.execute("PRAGMA synchronous = OFF")
+        resets = ResetBudget(journal, ResetLimits())
+        granted += [ran for _ in range(2) if not resets.reserve("restart", "mute")]
+    journal.close()
+    for at in granted:
+        assert sum(at - HOUR_S < other <= at for other in granted) <= 3
+        assert sum(at - DAY_S < other <= at for other in granted) <= 12

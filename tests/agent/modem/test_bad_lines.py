@@ -1,0 +1,129 @@
+"""The whole conversation over wires that cut, delay and lose: what is told stays true."""
+
+import asyncio
+import random
+
+import pytest
+
+import pdu
+from agent.at.errors import CommandRefused, CommandTimedOut
+from agent.modem.events import DirectDelivery, MessageArrived, SettingsLost
+from agent.modem.modem import ModemUnusable
+from agent.modem.sending import NotSent, OutcomeUnknown, Refused, Sent
+from agent.modem.stored_message import Undecodable
+
+
+class BadLine:
+    """Stands between the module and the line: what the module says passes through here."""
+
+    def __init__(self, stand, seed, pieces, delay_s, loss):
+        self.chance = random.Random(seed)
+        self.stand = stand
+        self.max_chunk_octets, self.delay_s, self.loss_rate = pieces, delay_s, loss
+        self.next_write_at = 0.0
+        self.write = stand.far.write
+        stand.module._write = self.forward
+
+    def forward(self, data):
+        loop = asyncio.get_running_loop()
+        while data:
+            size = self.chance.randint(1, self.max_chunk_octets)
+            piece, data = data[:size], data[size:]
+            self.next_write_at = max(self.next_write_at, loop.time()) + self.chance.random() * self.delay_s
+            if self.chance.random() >= self.loss_rate:
+                loop.call_at(self.next_write_at, self.write, piece)
+
+
+class FakeJournal:
+    """What was seen and what became of what was sent."""
+
+    def __init__(self):
+        self.seen = set()
+        self.sent, self.not_sent, self.unknown = set(), set(), set()
+
+
+BAD_LINES = {
+    "faithful": (4096, 0.0, 0.0),
+    "byte by byte": (1, 0.001, 0.0),
+    "late": (64, 0.3, 0.0),
+    "losing": (24, 0.002, 0.004),
+}
+
+
+async def receive_next(modem, journal):
+    """As the intake does: look where the news points, keep, delete, sweep now and then."""
+    while True:
+        try:
+            async with asyncio.timeout(60):
+                news = await modem.next_event()
+        except TimeoutError:
+            messages = await modem.sweep()
+        else:
+            if isinstance(news, SettingsLost):
+                await modem.initialise()
+            if isinstance(news, DirectDelivery) and not isinstance(news.message.message, Undecodable):
+                journal.seen.add(news.message.message.text)
+                await news.acknowledge()
+            slot = news.slot if isinstance(news, MessageArrived) else None
+            message = await modem.read(slot) if slot is not None else None
+            messages = [message] if message is not None else await modem.sweep()
+        for message in messages:
+            assert not isinstance(message.message, Undecodable), message
+            journal.seen.add(message.message.text)
+            await modem.delete(message.slot)
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("wire", BAD_LINES)
+def test_what_is_told_is_true(run_modem_bench, wire, seed):
+    """Every message is seen whole before it is deleted; what is not sent never left; nothing leaves twice."""
+
+    async def story(stand):
+        BadLine(stand, seed, *BAD_LINES[wire])
+        chance = random.Random(seed + 100)
+        journal = FakeJournal()
+        arrived = [f"message {number} of {seed}" for number in range(12)]
+        for number, text in enumerate(arrived):
+            stand.loop.call_later(chance.random() * 600, lambda t=text, n=number: stand.deliver(t, minute=n))
+        stand.loop.call_later(300, stand.module.reboot)
+
+        async def intake():
+            while True:
+                try:
+                    await receive_next(stand.modem, journal)
+                except (CommandTimedOut, CommandRefused, ModemUnusable):
+                    await asyncio.sleep(1)
+
+        async def outbox():
+            for number in range(12):
+                await asyncio.sleep(chance.random() * 60)
+                text = f"answer {number} of {seed}"
+                (user_data,) = pdu.segment(text)
+                submit = pdu.Submit(pdu.Address.parse("000"), user_data)
+                match await stand.modem.send(submit, lambda: asyncio.sleep(0.01)):
+                    case Sent():
+                        journal.sent.add(text)
+                    case NotSent() | Refused():
+                        journal.not_sent.add(text)
+                    case OutcomeUnknown():
+                        journal.unknown.add(text)
+
+        receiving = asyncio.create_task(intake())
+        await outbox()
+        await asyncio.sleep(2000)
+        receiving.cancel()
+        left = [
+            pdu.decode(octets.hex(), direction="mo", sca=False).text
+            for octets in stand.module.log.submitted_tpdus
+        ]
+        assert len(left) == len(set(left))
+        assert not journal.not_sent & set(left)
+        assert journal.sent <= set(left) <= journal.sent | journal.unknown
+        if not stand.modem.loss_reason:
+            assert journal.seen == set(arrived)
+        assert journal.seen <= set(arrived)
+        if wire != "losing":
+            assert not stand.modem.loss_reason
+            assert len(journal.sent) >= 11
+
+    run_modem_bench(story)

@@ -1,0 +1,218 @@
+"""An answer about the stores that was lost on the line leaves no session without them."""
+
+import asyncio
+import itertools
+
+import pytest
+
+from agent.modem.cpms import MAX_RETRIES, RETRY_INTERVAL_S
+from agent.modem.stored_message import UNKNOWN_SLOT, Slot
+
+OK = b"\r\nOK\r\n"
+ERROR = b"\r\nERROR\r\n"
+HI = "079144770009000004038100F000006290124131020002E834"
+CPMS_READ = b'\r\n+CPMS: "ME",0,20,"ME",0,20,"ME",0,20\r\n' + OK
+CPMS_TEST = b'\r\n+CPMS: ("ME","SM"),("ME","SM"),("ME","SM")\r\n' + OK
+
+
+class LostAnswers:
+    """An answer that is lost so often, and then whole."""
+
+    def __init__(self, times, answer, lost=None):
+        self.lost_count, self.answer, self.lost, self.asked = times, answer, lost, 0
+
+    def __call__(self, line):
+        self.asked += 1
+        return self.answer if self.asked > self.lost_count else self.lost
+
+
+def memories(name):
+    return ("\r\n+CPMS: " + ",".join([f'"{name}",0,20'] * 3) + "\r\n").encode() + OK
+
+
+def stores(condition):
+    return condition.store, condition.secondary_stores
+
+
+@pytest.mark.parametrize("lost", [None, OK], ids=["nothing", "its OK alone"])
+@pytest.mark.parametrize(("stands", "offered"), [(2, 2), (0, 1), (1, 1), (2, 0)], ids=str)
+def test_what_was_lost_is_asked_for_again(run_scripted_modem, stands, offered, lost):
+    """The first look at the messages knows the stores; no setting was written that stood already."""
+    table = {
+        "AT+CPMS?": LostAnswers(stands, CPMS_READ, lost),
+        "AT+CPMS=?": LostAnswers(offered, CPMS_TEST, lost),
+        'AT+CPMS="ME","ME","ME"': OK,
+        'AT+CPMS="SM"': OK,
+        'AT+CPMS="ME"': OK,
+    }
+
+    async def story(modem, script):
+        script.received_lines.clear()
+        await modem.sweep()
+        assert stores(modem.status) == ("ME", ("SM",))
+        assert [line for line in script.received_lines if "CMGL" in line or line == 'AT+CPMS="SM"'] == [
+            "AT+CMGL=4",
+            'AT+CPMS="SM"',
+            "AT+CMGL=4",
+        ]
+        script.received_lines.clear()
+        await modem.sweep()
+        assert script.received_lines == ["AT+CMGL=4"]
+
+    run_scripted_modem(story, table=table)
+
+
+def test_what_was_lost_twice(run_scripted_modem):
+    """Until it is asked for the next time the store that is known is looked into."""
+    table = {"AT+CPMS=?": LostAnswers(2, CPMS_TEST), 'AT+CPMS="SM"': OK, 'AT+CPMS="ME"': OK}
+
+    async def story(modem, script):
+        for others in ((), (), ("SM",)):
+            await modem.sweep()
+            assert stores(modem.status) == ("ME", others)
+            await asyncio.sleep(RETRY_INTERVAL_S / 2)
+
+    run_scripted_modem(story, table=table)
+
+
+def test_a_notification_that_names_a_store_meanwhile(run_scripted_modem):
+    """Where it is nobody knows yet: the sweep that follows asks first, and finds it in whichever store."""
+    table = {
+        "AT+CPMS?": LostAnswers(2, CPMS_READ),
+        "AT+CPMS=?": LostAnswers(2, CPMS_TEST),
+        'AT+CPMS="ME"': OK,
+        "AT+CMGR=3": b"\r\n+CMS ERROR: 321\r\n",
+    }
+
+    async def story(modem, script):
+        current = {"store": "ME"}
+
+        def choose(line):
+            current["store"] = line.split('"')[1]
+            return OK
+
+        def listing(line):
+            held = f"\r\n+CMGL: 3,0,,17\r\n{HI}\r\n".encode() if current["store"] == "SM" else b""
+            return held + OK
+
+        script.table |= {'AT+CPMS="SM"': choose, 'AT+CPMS="ME"': choose, "AT+CMGL=4": listing}
+        script.wire.write(b'\r\n+CMTI: "SM",3\r\n')
+        news = await modem.next_event()
+        assert news.slot == UNKNOWN_SLOT
+        assert await modem.read(news.slot) is None
+        assert [message.slot for message in await modem.sweep()] == [Slot("SM", 3)]
+        script.wire.write(b'\r\n+CMTI: "SM",4\r\n')
+        assert (await modem.next_event()).slot == Slot("SM", 4)
+
+    run_scripted_modem(story, table=table)
+
+
+BUSY = b"\r\n+CMS ERROR: 314\r\n"
+
+
+def test_a_busy_card_is_no_refusal(run_scripted_modem):
+    """The stores are asked for again when the SIM is no longer in the way."""
+    card = {"busy": True}
+
+    def unless_busy(answer):
+        return lambda line: BUSY if card["busy"] else answer
+
+    table = {
+        "AT+CPMS?": unless_busy(CPMS_READ),
+        "AT+CPMS=?": CPMS_TEST,
+        'AT+CPMS="ME","ME","ME"': unless_busy(OK),
+        'AT+CPMS="SM"': OK,
+        'AT+CPMS="ME"': OK,
+    }
+
+    async def story(modem, script):
+        assert stores(modem.status) == ("", ())
+        card["busy"] = False
+        await modem.sweep()
+        assert stores(modem.status) == ("ME", ("SM",))
+
+    run_scripted_modem(story, table=table)
+
+
+def test_one_store_under_one_name(run_scripted_modem):
+    """A module that chooses its store itself is not asked for others: none could be chosen, or left again."""
+    table = {
+        "AT+CPMS?": ERROR,
+        "AT+CPMS=?": CPMS_TEST,
+        **{
+            f"AT+CPMS={','.join([chr(34) + name + chr(34)] * n)}": ERROR
+            for name in ("ME", "SM")
+            for n in (1, 2, 3)
+        },
+        "AT+CMGL=4": f"\r\n+CMGL: 1,1,,17\r\n{HI}\r\n".encode() + OK,
+    }
+
+    async def story(modem, script):
+        script.received_lines.clear()
+        assert [message.slot for message in await modem.sweep()] == [Slot("", 1)]
+        assert script.received_lines.count("AT+CMGL=4") == 1
+
+    run_scripted_modem(story, table=table)
+
+
+@pytest.mark.parametrize("lost", [None, OK])
+def test_a_module_that_never_answers_is_left_in_peace(run_scripted_modem, lost):
+    """So many times a session, ever more seldom; what it keeps is read from where it is."""
+    table = {
+        "AT+CPMS?": lost,
+        "AT+CPMS=?": lost,
+        "AT+CMGL=4": f"\r\n+CMGL: 1,1,,17\r\n{HI}\r\n".encode() + OK,
+    }
+
+    async def story(modem, script):
+        times = []
+        for second in range(0, 6 * 3600, 60):
+            script.received_lines.clear()
+            assert [message.slot for message in await modem.sweep()] == [Slot("", 1)]
+            if "AT+CPMS?" in script.received_lines:
+                times.append(second)
+            await asyncio.sleep(60)
+        assert len(times) == MAX_RETRIES
+        pauses = [later - sooner for sooner, later in itertools.pairwise(times)]
+        assert pauses == sorted(pauses)
+        assert pauses[0] >= RETRY_INTERVAL_S
+        assert pauses[-1] >= 16 * RETRY_INTERVAL_S
+
+    run_scripted_modem(story, table=table)
+
+
+def test_a_module_that_refuses_is_believed(run_scripted_modem):
+    """It is not asked again."""
+
+    async def story(modem, script):
+        await modem.sweep()
+        assert script.received_lines == ["AT+CMGL=4"]
+
+    run_scripted_modem(story, table={"AT+CPMS?": ERROR, "AT+CPMS=?": ERROR})
+
+
+def test_a_choice_whose_answer_was_lost(run_scripted_modem):
+    """Perhaps it stands: no other store is tried for that, and the next look asks."""
+    state = {"name": "MT"}
+
+    def choose(line):
+        state["name"] = "ME"
+        return None if state.pop("lose", True) else OK
+
+    table = {
+        "AT+CPMS?": lambda _: memories(state["name"]),
+        "AT+CPMS=?": CPMS_TEST,
+        'AT+CPMS="ME","ME","ME"': choose,
+        'AT+CPMS="SM","SM","SM"': OK,
+        'AT+CPMS="SM"': OK,
+        'AT+CPMS="ME"': OK,
+    }
+
+    async def story(modem, script):
+        await modem.initialise()
+        await modem.sweep()
+        assert stores(modem.status) == ("ME", ("SM",))
+        assert 'AT+CPMS="SM","SM","SM"' not in script.received_lines
+        assert not [note for note in modem.status.notes if "CPMS" in note]
+
+    run_scripted_modem(story, initialise=False, table=table)

@@ -1,0 +1,431 @@
+"""Text mode on a line: the same messages above the seam as PDU mode gives, in every character set."""
+
+import asyncio
+from datetime import UTC, datetime
+
+import pytest
+
+import pdu
+from agent.at.command import PayloadKind
+from agent.at.events import Information, Unsolicited
+from agent.modem.error import ModemUnusable
+from agent.modem.events import DirectDelivery, MessageArrived
+from agent.modem.message_format import PduFormat
+from agent.modem.sending import NotSent, Refused, Sent
+from agent.modem.stored_message import Slot, Undecodable
+from agent.modem.text_mode import TextFormat
+from pdu import gsm7
+
+TEXT = {"message_format": "text"}
+HI = "079144770009000004038100F000006290124131020002E834"
+REPORT = "07914477000900000607038100F0629012413102006290124131320000"
+SLOT = Slot("ME", 1)
+ALL = "".join(character for character in gsm7.DEFAULT_ALPHABET if character != "\x1b")
+EXTENDED = '{"led":[1,2],"k":"a_b@c$"} ^\\~|€'
+BODIES = [
+    "hi",
+    "",
+    " ",
+    ALL,
+    EXTENDED,
+    "OK",
+    "ERROR",
+    'set 1\r\nOK\r\n+CMTI: "SM",9\r\nend',
+    "set 1\r\nsecond line\r\n\r\nthird\r\n",
+    "> ",
+    "+CMGR: 0,,20",
+    "RING",
+    "006C0065",
+    "你好 {}",
+    b"\x1a\x0d\x0a\x1b\x00OK\x0d\x0a\xff\x7e",
+    bytes(range(140)),
+]
+CHARACTER_SETS = [("IRA", "GSM", "UCS2", "HEX"), ("IRA", "GSM", "HEX"), ("IRA", "GSM")]
+
+
+def spoken(charset):
+    """The format as it is after that character set was agreed."""
+    text = TextFormat()
+    text.negotiated |= {"+CSDH": "1", "+CSCS": charset}
+    return text
+
+
+@pytest.mark.parametrize("charsets", CHARACTER_SETS)
+@pytest.mark.parametrize("body", BODIES)
+def test_a_stored_message_reads_as_in_pdu_mode(run_modem_bench, charsets, body):
+    """Text and raw are those of PDU mode, on a notification, in a sweep, and when it is read again."""
+
+    async def story(stand):
+        stand.deliver(body)
+        news = await stand.modem.next_event()
+        assert isinstance(news, MessageArrived)
+        first = await stand.modem.read(news.slot)
+        (swept,) = await stand.modem.sweep()
+        assert first == swept
+        assert swept.message.text == (body if isinstance(body, str) else None)
+        assert swept.message.data == (body if isinstance(body, bytes) else None)
+        assert swept.raw == pdu.encode(swept.message).hex
+        address = pdu.encode(
+            pdu.Deliver(
+                pdu.Address.parse("0"),
+                pdu.Timestamp(bytes(7)),
+                pdu.UserData.of(""),
+                service_centre_address=pdu.Address.parse("+447700900000"),
+            )
+        ).hex[:16]
+        assert swept.raw == address + stand.messages[1].hex().upper()
+        await stand.modem.delete(swept.slot)
+        assert await stand.modem.sweep() == []
+
+    run_modem_bench(story, charsets=charsets, options=TEXT)
+
+
+def test_the_best_character_set_is_chosen(run_modem_bench):
+    """UCS2, else HEX, else GSM; what is not the best is told."""
+    for charsets, chosen in zip(CHARACTER_SETS, ("UCS2", "HEX", "GSM"), strict=True):
+
+        async def story(stand, chosen=chosen):
+            assert stand.module.settings.cscs == chosen
+            assert stand.module.settings.csdh == 1
+            assert any(f"+CSCS is {chosen}" in note for note in stand.status.notes) == (chosen != "UCS2")
+            assert stand.status.service_centre == "+447785016005" or stand.status.service_centre[:1] == "+"
+
+        run_modem_bench(story, charsets=charsets, options=TEXT)
+
+
+@pytest.mark.parametrize("charsets", CHARACTER_SETS)
+def test_direct_delivery(run_modem_bench, charsets):
+    """+CMT in text form, acknowledged by the bare +CNMA that text mode knows."""
+
+    async def story(stand):
+        await stand.modem.execute_at("AT+CNMI=2,2,0,1,0")
+        stand.deliver('a\r\n+CMTI: "ME",3\r\n{')
+        news = await stand.modem.next_event()
+        assert isinstance(news, DirectDelivery)
+        assert news.message.message.text == 'a\r\n+CMTI: "ME",3\r\n{'
+        assert news.message.is_intact
+        await news.acknowledge()
+        assert stand.network.acknowledged == [(1, None)]
+        assert stand.executed_lines[-1] == "+CNMA"
+
+    run_modem_bench(story, charsets=charsets, options=TEXT)
+
+
+@pytest.mark.parametrize("charsets", CHARACTER_SETS)
+@pytest.mark.parametrize(
+    "body", ["OK 17", "", EXTENDED, "l1\r\nl2\x0c", ALL[:50], "你好", b"\x00\x1a\x1b\r\xff"]
+)
+def test_what_is_sent_is_what_was_said(run_modem_bench, charsets, body):
+    """Text, UCS-2 and octets; what the set cannot write at the prompt goes as UCS-2."""
+
+    async def story(stand):
+        submit = pdu.Submit(pdu.Address.parse("2936"), pdu.UserData.of(body), status_report_request=True)
+
+        async def nothing():
+            pass
+
+        assert isinstance(await stand.modem.send(submit, nothing), Sent)
+        sent = pdu.decode(stand.module.log.submitted_tpdus[-1], direction="mo", sca=False)
+        assert (sent.text if isinstance(body, str) else sent.data) == body
+        assert sent.destination_address == pdu.Address.parse("2936")
+        assert sent.status_report_request
+
+    run_modem_bench(story, charsets=charsets, options=TEXT)
+
+
+def test_several_parts_are_refused():
+    """Nothing is written for them."""
+    part = pdu.segment("a" * 200, reference=1)[0]
+    with pytest.raises(pdu.PduError):
+        spoken("UCS2").csmp_command(pdu.Submit(pdu.Address.parse("2936"), part))
+
+
+def test_settings_lost_in_silence_are_found(run_modem_bench):
+    """The character set that another program changed is noticed with the next look."""
+
+    async def story(stand):
+        stand.module.settings.cscs = "IRA"
+        stand.module.settings.csdh = 0
+        stand.deliver("{hi}")
+        await stand.modem.next_event()
+        assert await stand.modem.sweep() == []
+        await stand.modem.initialise()
+        (found,) = await stand.modem.sweep()
+        assert found.message.text == "{hi}"
+
+    run_modem_bench(story, options=TEXT)
+
+
+def test_without_lengths_text_mode_is_refused(run_scripted_modem):
+    """A module that takes no +CSDH=1 cannot be used so, and the sentence says why."""
+    table = {"AT+CMGF?": b"\r\n+CMGF: 1\r\n\r\nOK\r\n"}
+
+    async def story(modem, _script):
+        with pytest.raises(ModemUnusable, match="tells no lengths"):
+            await modem.initialise()
+
+    run_scripted_modem(story, initialise=False, options=TEXT, table=table)
+
+
+def test_without_a_character_set_text_mode_is_refused(run_modem_bench):
+    """What the digits mean must be known."""
+
+    async def story(stand):
+        with pytest.raises(ModemUnusable, match="character set"):
+            await stand.modem.initialise()
+
+    run_modem_bench(story, charsets=("PCCP437",), initialise=False, options=TEXT)
+
+
+# Headers by the book and by makers
+
+CSDH = '129,4,0,0,"+447700900000",145,2'
+
+
+@pytest.mark.parametrize("status", ["REC UNREAD", "REC READ"])
+@pytest.mark.parametrize("alpha", ["", ",", '"",', '"Ops",'])
+def test_headers_of_all_makers(status, alpha):
+    """Whatever the alpha and the status, the message is the same, and so is what it is known by."""
+    header = f'+CMGR: "{status}","000",{alpha}"26/09/21,14:13:20+00",{CSDH}'
+    found = spoken("GSM").parse_read_response(Information(header, "hi"), SLOT)
+    assert found.raw == HI
+    assert found.is_intact
+    assert found.message.text == "hi"
+
+
+def test_the_transcript_in_ucs2():
+    """at.md 5.2."""
+    header = (
+        '+CMGR: "REC UNREAD","003000300030",,"26/09/21,14:13:20+00",129,4,0,0,'
+        '"002B003400340037003700300030003900300030003000300030",145,2'
+    )
+    assert spoken("UCS2").parse_read_response(Information(header, "00680069"), SLOT).raw == HI
+
+
+@pytest.mark.parametrize(
+    ("line", "recipient"),
+    [
+        ('6,7,"000",129,"26/09/21,14:13:20+00","26/09/21,14:13:23+00",0', "000"),
+        ('6,7,,,"26/09/21,14:13:20+00","26/09/21,14:13:23+00",0', ""),
+        ('6,7,"26/09/21,14:13:20+00","26/09/21,14:13:23+00",0', ""),
+    ],
+)
+def test_status_reports(line, recipient):
+    """Stored and direct, with and without the recipient."""
+    text = spoken("GSM")
+    stored = text.parse_read_response(Information(f'+CMGR: "REC READ",{line}'), SLOT)
+    direct = text.parse_direct(Unsolicited(f"+CDS: {line}"))
+    for message in (stored.message, direct.message):
+        assert isinstance(message, pdu.StatusReport)
+        assert message.message_reference == 7
+        assert message.status == 0
+        assert message.recipient_address.number == recipient
+        assert message.discharge_time.time == datetime(2026, 9, 21, 14, 13, 23, tzinfo=UTC)
+    if recipient:
+        assert stored.raw == "00" + REPORT[16:]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '+CMGL: 5,"STO SENT","2936",,,129,4',
+        '+CMGL: 6,"STO UNSENT","2936",,,129,4',
+        '+CMGL: x,"REC READ"',
+        "+CMGL:",
+    ],
+)
+def test_own_messages_in_a_list(line):
+    """They are not ours to take."""
+    assert spoken("GSM").parse_list_entry(Information(line, "hi"), "ME") is None
+
+
+def test_a_list_names_the_slots():
+    """Nothing in a list tells text from octets: each entry is read by itself."""
+    entry = Information('+CMGL: 3,"REC READ","000",,"26/09/21,14:13:20+00",129,2', "hi")
+    assert spoken("GSM").parse_list_entry(entry, "SM") == Slot("SM", 3)
+
+
+@pytest.mark.parametrize("header", ["+CMGR: 0,,0", '+CMGR: "",,0', "+CMGR: "])
+def test_an_empty_slot(header):
+    """As some modules put it."""
+    found = spoken("GSM").parse_read_response(Information(header), SLOT)
+    assert found is None
+
+
+def test_pdus_in_text_mode():
+    """What a module cannot show as text, some show as in PDU mode."""
+    text = spoken("GSM")
+    assert text.parse_direct(Unsolicited("+CMT: ,17", HI)).raw == HI
+    assert text.parse_read_response(Information("+CMGR: 0,,17", HI), SLOT) == PduFormat().parse_read_response(
+        Information("+CMGR: 0,,17", HI), SLOT
+    )
+
+
+@pytest.mark.parametrize(
+    ("header", "payload"),
+    [
+        ('"000",,"26/09/21,14:13:20+00"', "hi"),
+        (f'"000",,"26/09/21,14:13:20+00",{CSDH}', "hello"),
+        (f'"000",,"26/09/21,14:13:20+00",{CSDH}', None),
+        (f'"{"x" * 30}",,"26/09/21,14:13:20+00",{CSDH}', "hi"),
+        ('6,7,"000",129', None),
+    ],
+)
+def test_what_does_not_fit_is_no_text(header, payload):
+    """It is kept as it came, the same whether it was read before or not."""
+    text = spoken("IRA")
+    found = [
+        text.parse_read_response(Information(f'+CMGR: "{status}",{header}', payload), SLOT)
+        for status in ("REC UNREAD", "REC READ")
+    ]
+    assert isinstance(found[0].message, Undecodable)
+    assert not found[0].is_intact
+    assert found[0] == found[1]
+    assert found[0].raw == f"{header}\r\n{payload or ''}"
+
+
+def test_an_impossible_time_is_kept():
+    """A message with it is a message; its octets are those of the air."""
+    header = '+CMGR: "REC UNREAD","000",,"26/13/41,25:61:61+79",129,4,0,0,"+447700900000",145,2'
+    message = spoken("GSM").parse_read_response(Information(header, "hi"), SLOT).message
+    assert message.service_centre_timestamp.time is None
+    assert message.service_centre_timestamp.octets.hex() == "62311452161697"
+
+
+def test_parts_carry_their_header(run_modem_bench):
+    """Concatenation is read from the digits, and the raw part is the PDU that joins later."""
+
+    async def story(stand):
+        for part in pdu.segment("w{} " * 90, reference=9):
+            stand.deliver_message(
+                pdu.Deliver(
+                    pdu.Address.parse("000"), pdu.Timestamp.of(datetime(2026, 11, 22, tzinfo=UTC)), part
+                )
+            )
+        found = await stand.modem.sweep()
+        parts = [pdu.decode(message.raw).user_data for message in found]
+        assert pdu.join(parts).text == "w{} " * 90
+
+    run_modem_bench(story, options=TEXT)
+
+
+def test_news_are_counted():
+    """What the channel is told."""
+    assert set(TextFormat.urc_payloads.values()) == {PayloadKind.COUNTED}
+
+
+OKAY = b"\r\nOK\r\n"
+SPOKEN = {
+    "AT+CMGF?": b"\r\n+CMGF: 1\r\n" + OKAY,
+    "AT+CSDH?": b"\r\n+CSDH: 1\r\n" + OKAY,
+    "AT+CSCS?": b'\r\n+CSCS: "0055004300530032"\r\n' + OKAY,
+}
+SENDING = {
+    "AT+CSMP=17,167,0,0": OKAY,
+    'AT+CMGS="0032003900330036"': b"\r\n> ",
+    "body": b"\r\n+CMGS: 0\r\n" + OKAY,
+}
+REPLY = pdu.Submit(pdu.Address.parse("2936"), pdu.UserData.of("OK 17"))
+
+
+async def no_wait():
+    """Nothing has to happen before the body."""
+
+
+@pytest.mark.parametrize("csmp", [OKAY, b"\r\nERROR\r\n"])
+def test_the_lines_of_a_reply(run_scripted_modem, csmp):
+    """Nothing that stands already is written, the body is digits; defaults need no +CSMP."""
+
+    async def story(modem, script):
+        await modem.initialise()
+        assert not [
+            line for line in script.received_lines if "CSCS=" in line or "CSDH=" in line or "CMGF=" in line
+        ]
+        script.received_lines.clear()
+        assert await modem.send(REPLY, no_wait) == Sent(0)
+        assert script.received_lines == [
+            "AT+CSMP=17,167,0,0",
+            'AT+CMGS="0032003900330036"',
+            "body 004F004B002000310037",
+        ]
+
+    table = SPOKEN | SENDING | {"AT+CSMP=17,167,0,0": csmp}
+    run_scripted_modem(story, initialise=False, options=TEXT, table=table)
+
+
+def test_a_coding_that_is_refused(run_scripted_modem):
+    """Octets are not sent as something else."""
+
+    async def story(modem, script):
+        await modem.initialise()
+        binary = pdu.Submit(pdu.Address.parse("2936"), pdu.UserData.of(b"1"))
+        assert isinstance(await modem.send(binary, no_wait), Refused)
+        assert not any("CMGS" in line for line in script.received_lines)
+
+    run_scripted_modem(story, initialise=False, options=TEXT, table=SPOKEN | SENDING)
+
+
+def test_nothing_is_sent_after_a_silent_restart(run_modem_bench):
+    """In another character set the number would be another one."""
+
+    async def story(stand):
+        await stand.modem.execute_at(
+            "AT+CMGF=1"
+        )  # some keep it: then nothing of the format is lost but the set
+        await stand.modem.initialise()
+        stand.module.reboot(loud=False)
+        await asyncio.sleep(60)
+        stand.module.settings.text_mode = True
+        assert isinstance(await stand.modem.send(REPLY, no_wait), NotSent)
+        assert stand.module.log.submitted_tpdus == []
+
+    run_modem_bench(story, initialise=False, options=TEXT)
+
+
+def test_a_character_set_that_is_only_said_to_be_taken(run_scripted_modem):
+    """What is read back counts, and its limits are told."""
+    table = SPOKEN | {"AT+CSCS?": b'\r\n+CSCS: "IRA"\r\n' + OKAY}
+    table |= {f'AT+CSCS="{name}"': OKAY for name in ("UCS2", "HEX", "GSM", "8859-1")}
+
+    async def story(modem, _script):
+        condition = await modem.initialise()
+        assert "+CSCS is IRA: the module does not take UCS2" in condition.notes
+
+    run_scripted_modem(story, initialise=False, options=TEXT, table=table)
+
+
+def test_a_message_that_text_mode_cannot_show(run_modem_bench):
+    """It hides no other: the store is listed in PDU mode then."""
+
+    async def story(stand):
+        stand.reference += 1
+        stand.messages[1] = bytes.fromhex("04038100F00000629012413102002802")
+        stand.deliver_again(1)
+        stand.deliver("hi")
+        found = await stand.modem.sweep()
+        assert [isinstance(each.message, Undecodable) for each in found] == [False, True]
+        assert found[0].message.text == "hi"
+        assert stand.module.settings.text_mode
+        for each in found:
+            await stand.modem.delete(each.slot)
+        assert await stand.modem.sweep() == []
+
+    run_modem_bench(story, options=TEXT)
+
+
+def test_a_module_that_always_echoes_is_asked_before_each_reply(run_scripted_modem):
+    """No echo tells that it has restarted: the character set is read before anything is sent."""
+    standing = ["UCS2"]
+    table = SPOKEN | SENDING
+    table["AT+CSCS?"] = lambda _: b'\r\n+CSCS: "%s"\r\n' % standing[0].encode() + OKAY
+    table["AT+CSCA?"] = b'AT+CSCA?\r\r\n+CSCA: "002B0034"\r\n' + OKAY
+
+    async def story(modem, script):
+        await modem.initialise()
+        assert await modem.send(REPLY, no_wait) == Sent(0)
+        standing[0] = "IRA"
+        script.received_lines.clear()
+        assert isinstance(await modem.send(REPLY, no_wait), NotSent)
+        assert not any("CMGS" in line for line in script.received_lines)
+
+    run_scripted_modem(story, initialise=False, options=TEXT, table=table)

@@ -1,0 +1,998 @@
+"""From the module into the journal: the order of commits and deletes, and what can go wrong on the way."""
+
+import asyncio
+import sqlite3
+from dataclasses import replace
+
+import pytest
+
+import pdu
+from agent.common.events import Severity
+from agent.modem.events import (
+    MessageArrived,
+    PortContention,
+    RegistrationChanged,
+    ReportArrived,
+    SettingsLost,
+    StoreFull,
+)
+from agent.modem.status_queries import Registration
+from agent.modem.stored_message import UNKNOWN_SLOT, Slot
+from agent.pipeline import receiver
+
+SLOT = Slot("ME", 3)
+
+
+def small_modem(road, make):
+    """A module whose store holds ten."""
+
+    class Small(make.modem):
+        @property
+        def condition(self):
+            return replace(super().condition, capacity=(("ME", 0, 10),))
+
+    return Small(road)
+
+
+# The order of things
+
+
+async def test_what_is_stored_is_committed_and_then_deleted(pipeline, factories):
+    """When a slot is deleted another process can already read its Command: at start, nobody told of it."""
+    modem = factories.modem(pipeline)
+    modem.store_message(3, "led on")
+    modem.store_message(4, "led off", minute=1)
+    committed = []
+
+    async def look(slot):
+        committed.append((slot.index, pipeline.query_column("SELECT body FROM commands")))
+        modem.stored.pop(slot)
+
+    modem.defaults["delete"] = look
+    async with pipeline.run_receiver():
+        pass
+    assert committed == [(3, ["led on"]), (4, ["led on", "led off"])]
+    assert not modem.stored
+
+
+async def test_messages_are_taken_in_order_of_their_time(pipeline, factories):
+    """Slot order is not time order, neither in a sweep nor where several notifications come together."""
+    modem = factories.modem(pipeline)
+    modem.store_message(1, "second", minute=7)
+    modem.store_message(2, "first", minute=3)
+    async with pipeline.run_receiver():
+        modem.store_message(5, "fourth", minute=9)
+        modem.store_message(6, "third", minute=8)
+        modem.emit_events(MessageArrived(Slot("ME", 5)), MessageArrived(Slot("ME", 6)))
+        await pipeline.advance(1)
+    assert pipeline.query_column("SELECT body FROM commands ORDER BY id") == [
+        "first",
+        "second",
+        "third",
+        "fourth",
+    ]
+
+
+async def test_news_lead_to_the_slot_alone(pipeline, factories):
+    """One read, one commit, one delete of that very slot; the store is not listed for it."""
+    modem = factories.modem(pipeline)
+    async with pipeline.run_receiver():
+        pipeline.call_log.clear()
+        modem.store_message(3, tell=True)
+        await pipeline.advance(1)
+        assert pipeline.call_log == [("read", SLOT), ("commit",), ("wake",), ("delete", SLOT)]
+
+
+async def test_a_burst_is_read_at_once(pipeline, factories):
+    """All notifications at hand are followed together; one told twice is read once."""
+    modem = factories.modem(pipeline)
+    async with pipeline.run_receiver():
+        pipeline.call_log.clear()
+        for index in range(5):
+            modem.store_message(index, f"led {index}", second=index, tell=True)
+        modem.emit_events(MessageArrived(Slot("ME", 0)))
+        await pipeline.advance(2)
+    reads = pipeline.calls_of("read", "sweep", "delete")
+    assert [what for what, *_ in reads] == ["read"] * 5 + ["delete"] * 5
+
+
+async def test_what_is_handed_over_is_committed_and_then_acknowledged(pipeline, factories):
+    """The module may forget it when it is acknowledged. Once for each message, whatever it is."""
+    modem = factories.modem(pipeline)
+    async with pipeline.run_receiver():
+        pipeline.call_log.clear()
+        modem.deliver_direct("led on")
+        modem.deliver_direct("led on")
+        modem.deliver_direct("stranger", sender="+15557654321", minute=5)
+        modem.deliver_direct(raw="00")
+        await pipeline.advance(1)
+    kinds = [what for what, *_ in pipeline.calls_of("commit", "acknowledge")]
+    assert kinds == ["commit", "acknowledge"] * 4
+    assert pipeline.query_column("SELECT body FROM commands") == ["led on"]
+    assert len(pipeline.events_of_kind("double")) == 1
+    assert len(pipeline.events_of_kind("stray")) == 2
+
+
+async def test_others_hear_of_a_command_after_its_commit(pipeline, factories):
+    """For Commands and reports somebody may have to act; for all else nobody is woken."""
+    modem = factories.modem(pipeline)
+    modem.store_message(1, "led on")
+    modem.store_message(2, "led on")
+    modem.store_message(3, "hello", sender="+15557654321")
+    async with pipeline.run_receiver():
+        pass
+    assert pipeline.wake_count == 1
+    assert pipeline.call_log.index(("wake",)) > pipeline.call_log.index(("commit",))
+
+
+# The journal cannot commit
+
+
+async def test_nothing_is_deleted_while_the_journal_cannot_commit(pipeline, factories):
+    """It is said once, the messages stay; as soon as it can commit they are kept and deleted, none twice."""
+    modem = factories.modem(pipeline)
+    modem.store_message(3, "led on")
+    modem.store_message(4, "led off", minute=1)
+    pipeline.fail_commits_disk_full()
+    async with pipeline.run_receiver():
+        await pipeline.advance(600)
+        assert not pipeline.calls_of("delete")
+        assert len(pipeline.calls_of("sweep")) <= 101
+        assert len(modem.stored) == 2
+        [said] = pipeline.events_of_kind("journal cannot commit")
+        assert "database or disk is full" in said.detail
+        assert said.weight is Severity.ERROR
+        pipeline.commit_error = None
+        await pipeline.advance(10)
+    assert not modem.stored
+    assert pipeline.command_states() == ["received", "received"]
+    assert not pipeline.events_of_kind("double")
+
+
+async def test_a_second_trouble_is_said_again(pipeline, factories):
+    """Once for each: after the journal has committed, the next failure is news."""
+    modem = factories.modem(pipeline)
+    async with pipeline.run_receiver():
+        for minute in (1, 2):
+            pipeline.fail_commits_disk_full()
+            modem.store_message(minute, f"led {minute}", minute=minute, tell=True)
+            await pipeline.advance(20)
+            pipeline.commit_error = None
+            await pipeline.advance(20)
+    assert len(pipeline.events_of_kind("journal cannot commit")) == 2
+
+
+async def test_what_was_handed_over_waits_for_the_journal(pipeline, factories):
+    """It is nowhere else: kept in memory, acknowledged after its commit only, later news wait their turn."""
+    modem = factories.modem(pipeline)
+    async with pipeline.run_receiver():
+        pipeline.call_log.clear()
+        pipeline.fail_commits_disk_full()
+        modem.deliver_direct("led on")
+        modem.deliver_direct("led off", minute=1)
+        await pipeline.advance(60)
+        assert not pipeline.calls_of("acknowledge")
+        assert not pipeline.command_states()
+        pipeline.commit_error = None
+        await pipeline.advance(10)
+        assert [what for what, *_ in pipeline.calls_of("commit", "acknowledge")] == [
+            "commit",
+            "acknowledge",
+        ] * 2
+    assert pipeline.query_column("SELECT body FROM commands ORDER BY id") == ["led on", "led off"]
+
+
+async def test_a_journal_that_cannot_be_read_makes_nothing_a_stray(pipeline, factories, monkeypatch):
+    """Trouble of the disk while a message is looked at is no fault of the message."""
+    modem = factories.modem(pipeline)
+    first, second = pdu.segment("led " + "x" * 200, reference=7)
+    modem.store_message(1, first)
+    modem.store_message(2, second, minute=1)
+    parts = pipeline.command_store.parts.stored_parts
+    failures = [sqlite3.OperationalError("disk I/O error")]
+
+    def read(key):
+        if failures:
+            raise failures.pop()
+        return parts(key)
+
+    monkeypatch.setattr(pipeline.command_store.parts, "parts", read)
+    async with pipeline.run_receiver():
+        await pipeline.advance(60)
+    assert not pipeline.events_of_kind("stray")
+    assert pipeline.query_column("SELECT length(body) FROM commands") == [204]
+
+
+# Deleting
+
+
+async def test_a_delete_without_result_is_followed_by_a_look(pipeline, factories):
+    """Gone: nothing more is done to the slot."""
+    modem = factories.modem(pipeline)
+
+    async def gone(slot):
+        modem.stored.pop(slot)
+        raise factories.timed_out(f"AT+CMGD={slot.index}")
+
+    modem.plan("delete", gone)
+    async with pipeline.run_receiver():
+        pipeline.call_log.clear()
+        modem.store_message(3, tell=True)
+        await pipeline.advance(1)
+        assert pipeline.calls_of("read", "delete") == [("read", SLOT), ("delete", SLOT), ("read", SLOT)]
+    assert not pipeline.events_of_kind("silence")
+
+
+async def test_a_delete_without_result_may_not_hit_another_message(pipeline, factories):
+    """The slot was emptied and filled again meanwhile: what stands there now is taken in its own turn."""
+    modem = factories.modem(pipeline)
+
+    async def replaced(slot):
+        modem.store_message(slot.index, "led off", minute=5)
+        raise factories.timed_out()
+
+    modem.plan("delete", replaced)
+    async with pipeline.run_receiver():
+        modem.store_message(3, "led on", tell=True)
+        await pipeline.advance(1)
+        assert pipeline.calls_of("read", "delete")[-1] == ("read", SLOT)
+        assert list(modem.stored) == [SLOT]
+        modem.emit_events(MessageArrived(SLOT))
+        await pipeline.advance(1)
+    assert not modem.stored
+    assert pipeline.query_column("SELECT body FROM commands ORDER BY id") == ["led on", "led off"]
+
+
+async def test_a_delete_is_repeated_only_where_its_message_still_stands(pipeline, factories):
+    """Read between any two deletes, three deletes at the most; what stays is known and not run again."""
+    modem = factories.modem(pipeline)
+    modem.plan("delete", *[factories.timed_out()] * 3)
+    async with pipeline.run_receiver():
+        pipeline.call_log.clear()
+        modem.store_message(3, tell=True)
+        await pipeline.advance(1)
+        kinds = [what for what, *_ in pipeline.calls_of("read", "delete")]
+        assert kinds == ["read"] + ["delete", "read"] * 3
+        modem.emit_events(MessageArrived(SLOT))
+        await pipeline.advance(1)
+    assert not modem.stored
+    assert pipeline.command_states() == ["received"]
+    assert [step.severity for step in pipeline.events_of_kind("known")] == [Severity.DEBUG]
+    assert not pipeline.events_of_kind("double")
+
+
+async def test_a_refused_delete_is_said_and_harms_nobody(pipeline, factories):
+    """The message stays known, others are taken, and each sweep tries again without running it again."""
+    modem = factories.modem(pipeline)
+    modem.store_message(3, "led on")
+    modem.store_message(4, "led off", minute=1)
+
+    async def protected(slot):
+        if slot.index == 3:
+            raise factories.refused(302)
+        modem.stored.pop(slot)
+
+    modem.defaults["delete"] = protected
+    async with pipeline.run_receiver():
+        await pipeline.advance(600)
+        assert list(modem.stored) == [SLOT]
+        pipeline.call_log.clear()
+        await pipeline.advance(300)
+        assert pipeline.call_log == [("sweep",), ("delete", SLOT)]
+    assert pipeline.command_states() == ["received", "received"]
+    assert not pipeline.events_of_kind("double")
+    assert "it is kept and not run again" in pipeline.events_of_kind("not deleted")[0].detail
+
+
+async def test_a_module_that_only_pretends_to_delete_is_not_asked_for_ever(pipeline, factories):
+    """It says OK and keeps the message: each sweep deletes once, and nothing runs again."""
+    modem = factories.modem(pipeline)
+    modem.store_message(3, "led on")
+
+    async def pretend(_slot):
+        pass
+
+    modem.defaults["delete"] = pretend
+    async with pipeline.run_receiver():
+        await pipeline.advance(650)
+        assert 3 <= len(pipeline.calls_of("delete")) <= 4
+    assert pipeline.command_states() == ["received"]
+
+
+async def test_a_full_store_is_drained_until_nothing_comes(pipeline, factories):
+    """With each slot that is freed the network sends what it held; one by one, and no bulk delete."""
+    modem = factories.modem(pipeline)
+    held = [f"led {number}" for number in range(30)]
+
+    def arrive():
+        free = [index for index in range(1, 11) if Slot("ME", index) not in modem.stored]
+        while held and free:
+            text = held.pop(0)
+            number = int(text.split()[1])
+            modem.store_message(free.pop(0), text, minute=number)
+
+    async def delete(slot):
+        del modem.stored[slot]
+        arrive()
+
+    modem.defaults["delete"] = delete
+    async with pipeline.run_receiver():
+        arrive()
+        modem.emit_events(StoreFull("ME"))
+        await pipeline.advance(20)
+    assert not modem.stored
+    assert sorted(pipeline.query_column("SELECT body FROM commands")) == sorted(
+        f"led {number}" for number in range(30)
+    )
+    assert [step.severity for step in pipeline.events_of_kind("store full")] == [Severity.WARNING]
+
+
+async def test_a_store_that_fills_up_is_said_each_time(pipeline, factories):
+    """At four fifths, once; again when it has had room in between. What follows a drain is found soon."""
+    modem = small_modem(pipeline, factories)
+    for index in range(7):
+        modem.store_message(index, f"led {index}")
+    async with pipeline.run_receiver():
+        await pipeline.advance(1)
+        assert pipeline.events_of_kind("store filling") == []
+        for index in range(8):
+            modem.store_message(index, f"pump {index}")
+        await pipeline.advance(400)
+        assert [step.message for step in pipeline.events_of_kind("store filling")] == ["ME holds 8 of 10"]
+        pipeline.events.clear()
+        for index in range(9):
+            modem.store_message(index, f"lamp {index}")
+        modem.emit_events(MessageArrived(Slot("ME", 9)))
+        await pipeline.advance(5)
+        modem.store_message(3, "last")
+        await pipeline.advance(20)
+        assert not modem.stored
+    assert [step.message for step in pipeline.events_of_kind("store filling")] == ["ME holds 9 of 10"]
+
+
+async def test_one_more_message_during_a_drain_hides_no_full_store(pipeline, factories):
+    """The drain began with a store that filled up: the network may hold more, which is looked for soon."""
+    modem = small_modem(pipeline, factories)
+    for index in range(10):
+        modem.store_message(index, f"led {index}")
+
+    async def one_more():
+        modem.store_message(3, "one more")
+
+    async def what_the_network_held():
+        for index in range(10):
+            modem.store_message(index, f"pump {index}")
+
+    modem.plan("sweep", None, one_more, None, what_the_network_held)
+    async with pipeline.run_receiver():
+        await pipeline.advance(20)
+        assert not modem.stored
+    assert len(pipeline.query_column("SELECT id FROM commands")) == 21
+    assert len(pipeline.events_of_kind("store filling")) == 1
+
+
+async def test_a_store_that_holds_little_again_is_not_filling(pipeline, factories):
+    """Whatever the next drain finds: there is no hurry any more, and once it fills up again that is said."""
+    modem = small_modem(pipeline, factories)
+    for index in range(10):
+        modem.store_message(index, f"led {index}")
+    async with pipeline.run_receiver():
+        modem.store_message(3, "one more")
+        await pipeline.advance(20)
+        assert not modem.stored
+        looks = pipeline.call_log.count(("sweep",))
+        await pipeline.advance(200)
+        assert pipeline.call_log.count(("sweep",)) == looks
+        for index in range(10):
+            modem.store_message(index, f"pump {index}")
+        await pipeline.advance(100)
+    assert len(pipeline.events_of_kind("store filling")) == 2
+
+
+async def test_a_store_that_stays_full_is_said_once(pipeline, factories):
+    """Where nothing can be deleted each look finds the same."""
+    modem = small_modem(pipeline, factories)
+    modem.defaults["delete"] = factories.refused(500)
+    for index in range(10):
+        modem.store_message(index, f"led {index}")
+    async with pipeline.run_receiver():
+        await pipeline.advance(3600)
+    assert pipeline.call_log.count(("sweep",)) > 5
+    assert len(pipeline.events_of_kind("store filling")) == 1
+
+
+async def test_a_slot_that_was_emptied_may_hold_the_same_again(pipeline, factories):
+    """Without a SID and without a date nothing tells two messages apart but that the first was deleted."""
+    modem = factories.modem(pipeline)
+    undated = {"service_centre_timestamp": pdu.Timestamp(bytes(7))}
+    async with pipeline.run_receiver():
+        for _ in range(2):
+            modem.store_message(3, "led toggle", tell=True, **undated)
+            await pipeline.advance(1)
+    assert pipeline.query_column("SELECT body FROM commands") == ["led toggle"] * 2
+
+
+# What a message may be
+
+
+async def test_doubles_are_deleted_counted_and_not_run(pipeline, factories):
+    """The network delivers again: other slot, after a restart, directly."""
+    modem = factories.modem(pipeline)
+    modem.store_message(3, f"{factories.SID} led on")
+    async with pipeline.run_receiver():
+        modem.store_message(9, f"{factories.SID} led on", minute=2, tell=True)
+        await pipeline.advance(1)
+    pipeline.restart()
+    modem = factories.modem(pipeline)
+    modem.store_message(1, f"{factories.SID} led on", minute=40)
+    async with pipeline.run_receiver():
+        pass
+    assert not modem.stored
+    assert pipeline.command_states() == ["received"]
+    assert pipeline.query_column("SELECT doubles FROM commands") == [2]
+    assert [step.message for step in pipeline.events_of_kind("double")] == [
+        "delivery 2, not run again",
+        "delivery 3, not run again",
+    ]
+    assert pipeline.wake_count == 1
+
+
+@pytest.mark.parametrize("raw", ["07", "ZZ", "", "00" * 20, "0791445677"])
+async def test_what_cannot_be_read_is_kept_and_stops_nobody(pipeline, factories, raw):
+    """Quarantine: raw in the journal, deleted from the module, said once; its neighbours are received."""
+    modem = factories.modem(pipeline)
+    modem.store_message(1, "led on")
+    modem.store_message(2, raw=raw)
+    modem.store_message(3, "led off", minute=1)
+    async with pipeline.run_receiver():
+        await pipeline.advance(700)
+    assert not modem.stored
+    assert pipeline.query_column("SELECT raw FROM strays") == [raw]
+    assert pipeline.query_column("SELECT body FROM commands") == ["led on", "led off"]
+    assert len(pipeline.events_of_kind("stray")) == 1
+
+
+async def test_a_room_that_stumbles_over_one_message_loses_only_that_one(pipeline, factories, monkeypatch):
+    """Whatever pure code raises: the message is kept raw, the others are received, the session goes on."""
+    receive = receiver.classify
+
+    def stumble(message, raw, service, memory):
+        if message.text == "poison":
+            raise IndexError("of a mistake of ours")
+        return receive(message, raw, service, memory)
+
+    monkeypatch.setattr(receiver, "classify", stumble)
+    modem = factories.modem(pipeline)
+    modem.store_message(1, "led on")
+    raw = modem.store_message(2, "poison", minute=1)
+    modem.store_message(3, "led off", minute=2)
+    async with pipeline.run_receiver():
+        pass
+    assert not modem.stored
+    assert pipeline.query_column("SELECT raw FROM strays") == [raw]
+    assert pipeline.query_column("SELECT reason FROM strays") == ["cannot be read: of a mistake of ours"]
+    assert pipeline.query_column("SELECT body FROM commands") == ["led on", "led off"]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"sender": "+15557654321"},
+        {"sender": "29360"},
+        {"sender": "02936"},
+        {"protocol_identifier": 0x40},
+    ],
+)
+async def test_strays_are_kept_deleted_and_never_run(pipeline, factories, fields):
+    """Strangers, numbers that look alike, silent messages."""
+    modem = factories.modem(pipeline)
+    modem.store_message(1, "led on", **fields)
+    async with pipeline.run_receiver():
+        pass
+    assert not modem.stored
+    assert pipeline.command_states() == []
+    assert len(pipeline.query_column("SELECT raw FROM strays")) == 1
+    assert pipeline.wake_count == 0
+
+
+async def test_the_story_names_a_stranger_and_shows_no_content_in_the_log(pipeline, factories):
+    """What a log line says is never what a message says, nor a telephone number."""
+    modem = factories.modem(pipeline)
+    modem.store_message(1, "secret", sender="+15557654321")
+    modem.store_message(2, f"{factories.SID} led on", minute=1)
+    async with pipeline.run_receiver():
+        pass
+    [stray] = pipeline.events_of_kind("stray")
+    assert str(stray) == "stray: from …321: not from 2936"
+    assert stray.content == "secret"
+    [received] = pipeline.events_of_kind("received")
+    assert str(received) == f"received command 1 {factories.SID}"
+    assert received.content == "led on"
+
+
+async def test_parts_survive_a_restart_and_are_joined_in_any_order(pipeline, factories):
+    """Each part is deleted as soon as it is kept; the last one makes the Command."""
+    parts = pdu.segment("led " + "".join(chr(97 + n % 26) for n in range(400)), reference=9)
+    modem = factories.modem(pipeline)
+    modem.store_message(1, parts[2], minute=1)
+    modem.store_message(2, parts[1], minute=2)
+    async with pipeline.run_receiver():
+        assert not modem.stored
+    pipeline.restart()
+    modem = factories.modem(pipeline)
+    async with pipeline.run_receiver():
+        modem.store_message(1, parts[1], minute=2, tell=True)
+        modem.store_message(2, parts[0], minute=3, tell=True)
+        await pipeline.advance(1)
+    assert not modem.stored
+    assert pipeline.query_column("SELECT length(body) FROM commands") == [404]
+    assert [step.kind for step in pipeline.events if step.kind in ("part", "double", "received")] == [
+        "part", "part", "double", "received",
+    ]  # fmt: skip
+
+
+async def test_a_report_is_kept_deleted_and_wakes_others(pipeline, factories):
+    """Matched with the message it speaks of."""
+    number = pipeline.queue_message()
+    pipeline.outbox_store.mark_sent(number, 42)
+    stamp = pdu.Timestamp(bytes.fromhex("62111222030000"))
+    report = pdu.StatusReport(
+        message_reference=42,
+        recipient_address=pdu.Address.parse("2936"),
+        service_centre_timestamp=stamp,
+        discharge_time=stamp,
+        status=0,
+        service_centre_address=pdu.Address.parse("+447700900000"),
+    )
+    modem = factories.modem(pipeline)
+    async with pipeline.run_receiver():
+        modem.store_message(7, raw=pdu.encode(report).hex, store="SM")
+        modem.emit_events(ReportArrived(Slot("SM", 7)))
+        await pipeline.advance(1)
+    assert not modem.stored
+    assert pipeline.reply_states() == ["delivered"]
+    assert pipeline.events_of_kind("report")[0].reply == number
+    assert pipeline.wake_count == 1
+
+
+# News that lead nowhere, and none at all
+
+
+async def test_an_empty_slot_leads_to_one_look_at_everything(pipeline, factories):
+    """A stale notification: no loop over indexes, one list and one later; it finds what stands elsewhere."""
+    modem = factories.modem(pipeline)
+    async with pipeline.run_receiver():
+        pipeline.call_log.clear()
+        modem.store_message(9, "led on")
+        modem.emit_events(MessageArrived(SLOT))
+        await pipeline.advance(1)
+        assert [what for what, *_ in pipeline.calls_of("read", "sweep")] == ["read", "sweep", "sweep"]
+        await pipeline.advance(100)
+        assert len(pipeline.calls_of("read", "sweep")) == 4
+    assert not modem.stored
+
+
+async def test_something_came_but_nobody_knows_where(pipeline, factories):
+    """Then everything is looked at."""
+    modem = factories.modem(pipeline)
+    async with pipeline.run_receiver():
+        modem.store_message(9, "led on")
+        modem.emit_events(MessageArrived(UNKNOWN_SLOT))
+        await pipeline.advance(1)
+    assert not modem.stored
+
+
+@pytest.mark.parametrize(
+    ("notifies", "doubts", "most"), [(True, False, 300), (False, False, 60), (True, True, 60)]
+)
+async def test_a_lost_notification_costs_one_interval(pipeline, factories, notifies, doubts, most):
+    """The sweep finds what no news told of; in between nothing is asked."""
+    modem = factories.modem(pipeline)
+    modem.is_notifying, modem.has_unannounced = notifies, doubts
+    async with pipeline.run_receiver():
+        modem.store_message(3)
+        await pipeline.advance(most - 5)
+        assert modem.stored
+        assert len(pipeline.calls_of("sweep", "read")) == 1
+        await pipeline.advance(5)
+        assert not modem.stored
+
+
+async def test_idle_means_idle(pipeline, factories):
+    """An hour without news: a dozen looks and nothing else."""
+    async with pipeline.run_receiver():
+        pipeline.call_log.clear()
+        for _ in range(36):
+            await pipeline.advance(100)
+            assert pipeline.deadlines().overdue() == []
+        assert pipeline.call_log == [("sweep",)] * 12
+
+
+async def test_a_change_of_registration_is_said(pipeline, factories):
+    """For people only: nothing is asked for it."""
+    async with pipeline.run_receiver() as modem:
+        pipeline.call_log.clear()
+        modem.emit_events(RegistrationChanged(Registration(2)))
+        await pipeline.advance(1)
+        assert pipeline.call_log == []
+    assert pipeline.events_of_kind("registration")[0].detail == "searching"
+
+
+# The session ends
+
+
+async def test_a_restart_of_the_module_ends_the_session(pipeline, factories):
+    """Its settings are gone: nothing more is asked on this line."""
+    modem = factories.modem(pipeline)
+    async with pipeline.run_receiver():
+        pipeline.call_log.clear()
+        modem.emit_events(MessageArrived(SLOT), SettingsLost("RDY"))
+        await pipeline.advance(1)
+        assert pipeline.call_log == [("close",)]
+        assert pipeline.events_of_kind("module restarted")[0].detail == "RDY"
+
+
+async def test_two_silent_commands_end_the_session(pipeline, factories):
+    """One may be bad luck, it is said; two in a row are a module that does not answer."""
+    modem = factories.modem(pipeline)
+    modem.plan("sweep", factories.timed_out(), factories.timed_out())
+    task = asyncio.create_task(pipeline.make_receiver(modem).run())
+    await asyncio.wait_for(task, 10)
+    assert len(pipeline.events_of_kind("silence")) == 2
+    assert ("close",) in pipeline.call_log
+
+
+@pytest.mark.parametrize("between", ["answer", "refusal"])
+async def test_silences_with_an_answer_between_end_nothing(pipeline, factories, between):
+    """The count begins anew with each answer, be it a refusal."""
+    modem = factories.modem(pipeline)
+    modem.plan("sweep", factories.timed_out(), factories.refused(500) if between == "refusal" else None)
+    modem.plan("sweep", factories.timed_out(), None)
+    async with pipeline.run_receiver():
+        await pipeline.advance(1000)
+        assert len(pipeline.events_of_kind("silence")) == 2
+        assert ("close",) not in pipeline.call_log
+
+
+async def test_a_refusal_is_an_answer(pipeline, factories):
+    """A silence before it and one after it are not two in a row."""
+    modem = factories.modem(pipeline)
+    async with pipeline.run_receiver():
+        modem.plan("read", factories.timed_out(), factories.timed_out())
+        modem.plan("sweep", factories.refused(500))
+        modem.emit_events(MessageArrived(SLOT))
+        await pipeline.advance(1)
+        modem.emit_events(MessageArrived(SLOT))
+        await pipeline.advance(1)
+        assert len(pipeline.events_of_kind("silence")) == 2
+        assert ("close",) not in pipeline.call_log
+
+
+async def test_after_a_silence_everything_is_looked_at(pipeline, factories):
+    """What was to be read is not forgotten until the next sweep."""
+    modem = factories.modem(pipeline)
+    modem.plan("read", factories.timed_out())
+    async with pipeline.run_receiver():
+        modem.store_message(3, "led on", tell=True)
+        modem.store_message(4, "led off", minute=1, tell=True)
+        await pipeline.advance(5)
+        assert not modem.stored
+
+
+@pytest.mark.parametrize("index", [0, 3])
+async def test_a_message_that_is_told_of_too_early_is_looked_for_again(pipeline, factories, index):
+    """Neither the slot nor the store has it yet: the store is asked once more, soon. Some count from 0."""
+    modem = factories.modem(pipeline)
+    async with pipeline.run_receiver():
+        await pipeline.advance(1)
+        pipeline.call_log.clear()
+        modem.emit_events(MessageArrived(Slot("ME", index)))
+        await pipeline.advance(2)
+        modem.store_message(index, "led on")
+        await pipeline.advance(4)
+        assert pipeline.command_states() == ["received"]
+        assert pipeline.call_log.count(("sweep",)) <= 4
+        pipeline.call_log.clear()
+        modem.emit_events(MessageArrived(Slot("ME", index)))
+        await pipeline.advance(60)
+        assert pipeline.call_log.count(("sweep",)) == 1, "that message was taken by the sweep before"
+
+
+async def test_a_refused_read_does_not_hold_the_others_up(pipeline, factories):
+    """The other slots are taken at once, the refused one is looked for within a minute."""
+    modem = factories.modem(pipeline)
+
+    async def busy(slot):
+        if slot.index == 3:
+            raise factories.refused(314)
+
+    modem.defaults["read"] = busy
+    async with pipeline.run_receiver():
+        modem.store_message(3, "led on", tell=True)
+        modem.store_message(4, "led off", minute=1, tell=True)
+        await pipeline.advance(5)
+        assert [slot.index for slot in modem.stored] == [3]
+        assert pipeline.events_of_kind("refused")
+        await pipeline.advance(60)
+        assert not modem.stored
+
+
+async def test_a_refused_sweep_is_tried_again_in_a_minute(pipeline, factories):
+    """Nobody is asked in a loop."""
+    modem = factories.modem(pipeline)
+    modem.defaults["sweep"] = factories.refused(314)
+    async with pipeline.run_receiver():
+        await pipeline.advance(600)
+        assert len(pipeline.calls_of("sweep")) == 11
+    assert (
+        pipeline.events_of_kind("refused")[0].detail
+        == "AT+X was refused: +CMS ERROR: 314; looking again within a minute"
+    )
+
+
+@pytest.mark.parametrize("what", ["read", "acknowledge"])
+async def test_news_behind_a_failure_are_not_forgotten(pipeline, factories, what):
+    """The failed one costs its own time; a restart told right behind it still ends the session."""
+    modem = factories.modem(pipeline)
+    modem.plan(what, factories.timed_out())
+    async with pipeline.run_receiver():
+        if what == "read":
+            modem.emit_events(MessageArrived(SLOT))
+        else:
+            modem.deliver_direct("led on")
+        modem.deliver_direct("led off", minute=1)
+        modem.emit_events(SettingsLost("RDY"))
+        await pipeline.advance(5)
+        assert modem.lost.is_set()
+    assert "led off" in pipeline.query_column("SELECT body FROM commands")
+
+
+@pytest.mark.parametrize("what", ["sweep", "read", "delete", "acknowledge"])
+async def test_a_lost_line_ends_intake_quietly(pipeline, factories, what):
+    """Wherever it was: it returns by itself, raises nothing, and no Command is lost or doubled by it."""
+    modem = factories.modem(pipeline)
+
+    async def cut(*_):
+        modem.lose_line()
+
+    modem.plan(what, *([None] if what == "sweep" else []), cut)
+    task = asyncio.create_task(pipeline.make_receiver(modem).run())
+    await pipeline.advance(1)
+    modem.store_message(3, "led on", tell=what != "sweep")
+    if what == "acknowledge":
+        modem.deliver_direct("led off", minute=1)
+    await asyncio.wait_for(task, 1000)
+    modem = factories.modem(pipeline)
+    modem.stored = {SLOT: factories.pdu("led on")}
+    async with pipeline.run_receiver():
+        pass
+    assert pipeline.query_column("SELECT count(*) FROM commands WHERE body = 'led on'") == [1]
+    assert not modem.stored
+
+
+async def test_what_was_handed_over_is_kept_when_the_line_is_lost(pipeline, factories):
+    """It has no second copy: what came while a sweep was under way is committed though nobody can be told."""
+    modem = factories.modem(pipeline)
+
+    async def cut(*_):
+        modem.deliver_direct("led on")
+        modem.deliver_direct("led off", minute=1)
+        modem.lose_line()
+
+    modem.plan("sweep", cut)
+    await asyncio.wait_for(pipeline.make_receiver(modem).run(), 10)
+    assert pipeline.query_column("SELECT body FROM commands ORDER BY id") == ["led on", "led off"]
+
+
+async def test_a_closing_session_waits_for_the_journal(pipeline, factories):
+    """What has no second copy is insisted on."""
+    modem = factories.modem(pipeline)
+    async with pipeline.run_receiver():
+        pipeline.fail_commits_disk_full()
+        modem.deliver_direct("led on")
+        await pipeline.advance(1)
+        modem.lose_line()
+        await pipeline.advance(1000)
+        assert pipeline.deadlines().overdue() == []
+        pipeline.commit_error = None
+        await pipeline.advance(31)
+        assert pipeline.query_column("SELECT body FROM commands") == ["led on"]
+
+
+# Health
+
+
+async def test_a_long_drain_is_no_reason_to_worry(pipeline, factories):
+    """A full store on a slow line: every message taken is a sign of life."""
+    modem = factories.modem(pipeline, step_s=8)
+    for index in range(60):
+        modem.store_message(index, f"led {index}", minute=index)
+    task = asyncio.create_task(pipeline.make_receiver(modem).run())
+    while modem.stored:
+        await pipeline.advance(20)
+        assert pipeline.deadlines().overdue() == []
+    modem.lose_line()
+    await task
+    assert pipeline.deadlines()._deadlines == {}
+
+
+async def test_many_slots_on_a_slow_line_are_no_reason_to_worry(pipeline, factories):
+    """Each that was read is a sign of life."""
+    modem = factories.modem(pipeline)
+    async with pipeline.run_receiver():
+        modem.latency_s = 14
+        for index in range(40):
+            modem.store_message(index, f"led {index}", minute=index, tell=True)
+        while len(pipeline.calls_of("delete")) < 40:
+            await pipeline.advance(30)
+            assert pipeline.deadlines().overdue() == []
+
+
+@pytest.mark.parametrize("what", ["sweep", "read", "acknowledge"])
+async def test_an_intake_that_hangs_is_late(pipeline, factories, what):
+    """A step that never returns is what the watchdog is there for."""
+    modem = factories.modem(pipeline)
+
+    async def hang(*_):
+        await asyncio.Event().wait()
+
+    modem.plan(what, hang)
+    task = asyncio.create_task(pipeline.make_receiver(modem).run())
+    await pipeline.advance(1)
+    if what == "read":
+        modem.store_message(3, tell=True)
+    elif what == "acknowledge":
+        modem.deliver_direct()
+    await pipeline.advance(
+        receiver.OPERATION_DEADLINE_S - 10
+    )  # the line may belong to a message that is being sent
+    assert pipeline.deadlines().overdue() == []
+    await pipeline.advance(20)
+    assert pipeline.deadlines().overdue() == ["intake"]
+    task.cancel()
+
+
+async def test_waiting_for_news_is_no_reason_to_worry(pipeline, factories):
+    """Also with a journal that cannot commit for hours."""
+    modem = factories.modem(pipeline)
+    async with pipeline.run_receiver():
+        modem.store_message(3, tell=True)
+        pipeline.fail_commits_disk_full()
+        for _ in range(60):
+            await pipeline.advance(59)
+            assert pipeline.deadlines().overdue() == []
+
+
+# The first start
+
+
+async def test_a_first_start_says_what_it_found(pipeline, factories):
+    """How much the module holds and from when; by default it is carried out like all others. Said once."""
+    modem = factories.modem(pipeline)
+    modem.store_message(1, "led on", minute=1)
+    modem.store_message(2, "led off", minute=30)
+    async with pipeline.run_receiver(modem):
+        await pipeline.advance(5)
+    assert pipeline.command_states() == ["received", "received"]
+    [said] = pipeline.events_of_kind("first start")
+    assert "2 messages, sent from 2026-11-22T11:01:00+00:00 to 2026-11-22T11:30:00+00:00" in said.detail
+    assert said.weight is Severity.WARNING
+    pipeline.restart()
+    modem = factories.modem(pipeline)
+    modem.store_message(1, "led up", minute=31)
+    async with pipeline.run_receiver(modem):
+        await pipeline.advance(5)
+    assert len(pipeline.events_of_kind("first start")) == 1
+
+
+async def test_a_first_start_may_keep_what_it_finds(pipeline, factories):
+    """As expired: shown, not run, deleted from the module; what comes after it is run."""
+    modem = factories.modem(pipeline)
+    modem.store_message(1, "led on", minute=1)
+    async with pipeline.run_receiver(modem, run_on_first_start=False):
+        await pipeline.advance(5)
+        assert (pipeline.command_states(), modem.stored) == (["expired"], {})
+        modem.store_message(1, "led off", minute=2, tell=True)
+        await pipeline.advance(5)
+    assert pipeline.command_states() == ["expired", "received"]
+    assert (
+        pipeline.query_column("SELECT reason FROM commands")[0]
+        == "it was in the module before the first start"
+    )
+    assert "kept as expired" in pipeline.events_of_kind("first start")[0].detail
+
+
+async def test_a_crash_in_the_first_sweep_leaves_it_the_first(pipeline, factories):
+    """What it had not come to is kept by the next start, and not run."""
+    modem = factories.modem(pipeline)
+    for index in range(1, 4):
+        modem.store_message(index, f"led {index}", minute=index)
+
+    async def dies(_slot):
+        modem.lose_line()
+
+    modem.plan("delete", dies)
+    async with pipeline.run_receiver(modem, run_on_first_start=False):
+        await pipeline.advance(5)
+    assert pipeline.command_states() == ["expired"]
+    pipeline.restart()
+    again = factories.modem(pipeline)
+    for slot, raw in modem.stored.items():
+        again.store(slot.index, raw=raw)
+    async with pipeline.run_receiver(again, run_on_first_start=False):
+        await pipeline.advance(5)
+    assert pipeline.command_states() == ["expired"] * 3
+    assert not again.slots
+
+
+async def test_a_first_sweep_of_a_module_that_has_restarted_tells_nothing(pipeline, factories):
+    """It shows nothing until it is initialised again; the sweep that then finds it is still the first."""
+    modem = factories.modem(pipeline)
+    modem.store_message(1, "led on")
+    modem.has_lost_settings = True
+    async with pipeline.run_receiver(modem, run_on_first_start=False):
+        modem.emit_events(SettingsLost("RDY"))
+        await pipeline.advance(5)
+    assert pipeline.command_states() == []
+    again = factories.modem(pipeline)
+    again.store(1, "led on")
+    async with pipeline.run_receiver(again, run_on_first_start=False):
+        await pipeline.advance(5)
+    assert pipeline.command_states() == ["expired"]
+
+
+async def test_an_empty_module_is_nothing_to_tell(pipeline, factories):
+    """The first start is over all the same."""
+    async with pipeline.run_receiver(factories.modem(pipeline), run_on_first_start=False) as modem:
+        await pipeline.advance(5)
+        modem.store_message(1, "led on", tell=True)
+        await pipeline.advance(5)
+    assert pipeline.command_states() == ["received"]
+    assert pipeline.events_of_kind("first start") == []
+
+
+@pytest.mark.parametrize("error", [OSError(24, "Too many open files"), MemoryError()])
+async def test_a_host_without_files_or_memory_makes_no_stray(pipeline, factories, monkeypatch, error):
+    """The message says nothing wrong: it stays in the module, and another session reads it."""
+    modem = factories.modem(pipeline)
+    modem.store_message(1, "led on")
+    with monkeypatch.context() as patch:
+        patch.setattr("agent.pipeline.receiver.classify", lambda *arguments: (_ for _ in ()).throw(error))
+        with pytest.raises(type(error)):
+            await pipeline.make_receiver(modem).run()
+    assert len(modem.stored) == 1
+    assert pipeline.query_column("SELECT count(*) FROM strays") == [0]
+    async with pipeline.run_receiver(modem):
+        pass
+    assert pipeline.command_states() == ["received"]
+
+
+@pytest.mark.parametrize("lost", [False, True])
+async def test_another_program_on_the_port_is_named(pipeline, factories, lost):
+    """By what shows it and by who it may be; also where the line has gone by it."""
+    modem = factories.modem(pipeline)
+    async with pipeline.run_receiver(others=lambda: "ModemManager (process 7) has it open"):
+        modem.emit_events(PortContention("an answer that nobody asked for"))
+        if lost:
+            modem.lose_line("unplugged")
+        await pipeline.advance(1)
+    [said] = pipeline.events_of_kind("disturbed")
+    assert said.weight is Severity.WARNING
+    assert said.detail == (
+        "another program seems to use the module's port: an answer that nobody asked for; "
+        "ModemManager (process 7) has it open"
+    )
+
+
+async def test_the_second_silence_ends_a_session_that_worked_before(pipeline, factories):
+    """Two in a row, however much has been answered before."""
+    modem = factories.modem(pipeline)
+    async with pipeline.run_receiver():
+        modem.store_message(3, "led on", tell=True)
+        await pipeline.advance(5)
+        assert not modem.stored
+        modem.plan("read", factories.timed_out("AT+CMGR=4"))
+        modem.plan("sweep", factories.timed_out("AT+CMGL=4"))
+        modem.store_message(4, "led off", tell=True)
+        await pipeline.advance(1)
+        assert modem.loss_reason == "two commands in a row had no answer"

@@ -1,0 +1,714 @@
+"""From the journal to the module: what is sent how often, when, and what becomes of it."""
+
+import asyncio
+import sqlite3
+
+import pytest
+
+import pdu
+from agent.at.errors import ModemLost
+from agent.common.events import Severity
+from agent.journal.models import OutgoingMessage
+from agent.modem.sending import NotSent, OutcomeUnknown, Refused, Sent
+
+
+def attempts(road):
+    return road.query_column("SELECT attempts FROM replies ORDER BY id")
+
+
+def reasons(road):
+    return road.query_column("SELECT reason FROM replies ORDER BY id")
+
+
+# The order of things
+
+
+async def test_sending_is_committed_after_the_prompt_and_before_the_body(pipeline, factories):
+    """A kill before it finds `queued`, a kill after it `sending`; and at last `sent` with its reference."""
+    modem = factories.modem(pipeline)
+    pipeline.queue_message("hello")
+    at_prompt = []
+    at_body = []
+
+    async def look(_submit):
+        at_body.append((pipeline.reply_states(), attempts(pipeline)))
+        return Sent(42)
+
+    modem.plan("send", look)
+    transaction = pipeline.journal.transaction
+
+    def counted():
+        at_prompt.append(pipeline.reply_states())
+        return transaction()
+
+    pipeline.journal.transaction = counted
+    async with pipeline.run_sender(modem):
+        await pipeline.advance(1)
+    assert pipeline.call_log[1:] == [("send", "hello"), ("commit",), ("body", "hello"), ("commit",)]
+    assert at_prompt[0] == ["queued"]
+    assert at_body == [(["sending"], [1])]
+    assert pipeline.reply_states() == ["sent"]
+    assert pipeline.query_column("SELECT message_reference FROM replies") == [42]
+    assert pipeline.settled_count == 1
+    assert [step.kind for step in pipeline.events] == ["sending", "sent"]
+    assert pipeline.events_of_kind("sending")[0].content == "hello"
+    assert pipeline.events_of_kind("sent")[0].detail == "message reference 42"
+
+
+async def test_messages_leave_in_order(pipeline, factories):
+    """One after the other, as they were queued, also those that are queued meanwhile."""
+    modem = factories.modem(pipeline)
+    pipeline.queue_message("one")
+    pipeline.queue_message("two")
+    async with pipeline.run_sender(modem):
+        pipeline.queue_message("three")
+        pipeline.send_requested.set()
+        await pipeline.advance(1)
+    assert modem.sent_contents == ["one", "two", "three"]
+    assert pipeline.reply_states() == ["sent"] * 3
+
+
+async def test_it_sleeps_until_something_is_queued(pipeline, factories):
+    """No polling: an hour without work asks the journal nothing."""
+    modem = factories.modem(pipeline)
+    asked = []
+    following = pipeline.outbox_store.next_queued
+    pipeline.outbox_store.next_queued = lambda waiting: (
+        asked.append(pipeline.monotonic()) or following(waiting)
+    )
+    async with pipeline.run_sender(modem):
+        await pipeline.advance(3600)
+        assert len(asked) == 1
+        pipeline.queue_message()
+        pipeline.send_requested.set()
+        await pipeline.advance(1)
+    assert modem.sent_contents == ["hello"]
+
+
+@pytest.mark.parametrize(("setting", "asked"), [(False, False), (True, True)])
+async def test_what_is_handed_to_the_module(pipeline, factories, setting, asked):
+    """Destination, alphabet and octets as they were composed; a report where the setting asks for one."""
+    modem = factories.modem(pipeline)
+    seen = []
+
+    async def look(submit):
+        seen.append(submit)
+        return Sent(None)
+
+    modem.plan("send", look, look)
+    pipeline.queue_message("smile \u263a", "+15557654321")
+    pipeline.outbox_store.enqueue([OutgoingMessage("2936", pdu.segment(b"\x01\x02")[0], 1, 1)])
+    async with pipeline.run_sender(modem, status_reports=setting):
+        await pipeline.advance(1)
+    text, octets = seen
+    assert (str(text.destination_address), text.text, text.data_coding_scheme) == (
+        "+15557654321", "smile \u263a", 8,
+    )  # fmt: skip
+    assert text.status_report_request is asked
+    assert (octets.data, octets.data_coding_scheme) == (b"\x01\x02", 4)
+    assert pipeline.reply_states() == ["sent", "sent"]
+    assert pipeline.events_of_kind("sent")[0].detail == ""
+
+
+# Unknown
+
+
+async def test_what_is_unknown_is_left_alone(pipeline, factories):
+    """A second copy costs money: said with a warning, not sent again, not even by the next session."""
+    modem = factories.modem(pipeline)
+    pipeline.queue_message("hello")
+    modem.plan("send", OutcomeUnknown("no result within 120 s"))
+    async with pipeline.run_sender(modem):
+        await pipeline.advance(5000)
+    pipeline.restart()
+    async with pipeline.run_sender(factories.modem(pipeline)) as other:
+        await pipeline.advance(5000)
+        assert other.sent_contents == []
+    assert modem.sent_contents == ["hello"]
+    assert pipeline.reply_states() == ["unknown"]
+    assert reasons(pipeline) == ["no result within 120 s"]
+    assert pipeline.events_of_kind("unknown")[0].weight is Severity.WARNING
+    assert pipeline.settled_count == 1
+
+
+async def test_what_is_unknown_is_sent_once_more_where_the_setting_says_so(pipeline, factories):
+    """Once and no more, over all sessions."""
+    pipeline.queue_message("hello")
+    sent = 0
+    for _ in range(3):
+        modem = factories.modem(pipeline)
+        modem.defaults["send"] = OutcomeUnknown("no result")
+        async with pipeline.run_sender(modem, resend_unknown=True):
+            await pipeline.advance(5000)
+        sent += len(modem.sent_contents)
+    assert sent == 2
+    assert pipeline.reply_states() == [
+        "unknown",
+        "unknown",
+    ]  # that the first may have left as well stays known
+    assert attempts(pipeline) == [2, 1]
+    assert reasons(pipeline) == ["no result", "outcome unknown: no result; sent once more as 1"]
+
+
+@pytest.mark.parametrize("cap", ["max_per_minute", "max_per_day"])
+async def test_what_may_have_left_and_its_copy_both_count(pipeline, factories, cap):
+    """Each may have cost money: with a cap of three a third message leaves after them and no fourth."""
+    modem = factories.modem(pipeline)
+    modem.plan("send", OutcomeUnknown("no result"))
+    for text in ("hello", "two", "three"):
+        pipeline.queue_message(text)
+    async with pipeline.run_sender(modem, resend_unknown=True, **{cap: 3}):
+        await pipeline.advance(20)
+        assert [text for _, text in pipeline.calls_of("body")] == ["hello", "hello", "two"]
+        assert pipeline.reply_states() == ["sent", "sent", "queued", "unknown"]
+        assert "is reached" in pipeline.events_of_kind("held")[0].detail
+
+
+async def test_a_copy_keeps_its_place(pipeline, factories):
+    """No message to the same number overtakes it."""
+    modem = factories.modem(pipeline)
+    modem.plan("send", OutcomeUnknown("no result"))
+    pipeline.queue_message("one")
+    pipeline.queue_message("two")
+    async with pipeline.run_sender(modem, resend_unknown=True):
+        await pipeline.advance(20)
+    assert [text for _, text in pipeline.calls_of("body")] == ["one", "one", "two"]
+
+
+async def test_the_line_is_lost_after_the_body(pipeline, factories):
+    """Then it may be out: unknown."""
+    modem = factories.modem(pipeline)
+    pipeline.queue_message("hello")
+
+    async def cut(_submit):
+        modem.lose_line()
+        return OutcomeUnknown(modem.loss_reason)
+
+    modem.plan("send", cut)
+    async with pipeline.run_sender(modem):
+        pass
+    assert pipeline.reply_states() == ["unknown"]
+
+
+async def test_what_the_last_session_left_sending_is_unknown(pipeline, factories):
+    """Settled before anything is sent; whoever waits for its fate is told."""
+    pipeline.queue_message("one")
+    pipeline.queue_message("two")
+    pipeline.outbox_store.mark_sending(1)
+    modem = factories.modem(pipeline)
+    async with pipeline.run_sender(modem):
+        await pipeline.advance(1)
+    assert modem.sent_contents == ["two"]
+    assert pipeline.reply_states() == ["unknown", "sent"]
+    assert pipeline.events_of_kind("unknown")[0].reply == 1
+    assert pipeline.settled_count == 2
+
+
+# Refused
+
+
+@pytest.mark.parametrize("code", [1, 29, 50, 69, 304, 305, 195])
+@pytest.mark.parametrize("after_body", [False, True])
+async def test_what_is_refused_for_good_is_not_repeated(pipeline, factories, code, after_body):
+    """Failed at the first try, with the reason; the next message is sent at once."""
+    modem = factories.modem(pipeline)
+    pipeline.queue_message("one")
+    pipeline.queue_message("two")
+    modem.plan("send", Refused(factories.refused(code, after_body=after_body)))
+    async with pipeline.run_sender(modem):
+        await pipeline.advance(1)
+    assert pipeline.reply_states() == ["failed", "sent"]
+    assert f"+CMS ERROR: {code}" in reasons(pipeline)[0]
+    assert pipeline.settled_count == 2
+    [failed] = pipeline.events_of_kind("failed")
+    assert failed.detail == reasons(pipeline)[0]
+    assert failed.weight is Severity.WARNING
+
+
+@pytest.mark.parametrize(
+    ("code", "first"),
+    [(41, 5), (314, 5), (515, 5), (None, 5), (322, 5), (38, 60), (42, 60), (17, 60), (331, 60), (330, 60),
+     (310, 60), (28, 60), (8, 3600), (21, 3600), (10, 3600)],
+)  # fmt: skip
+async def test_what_is_refused_for_a_time_is_tried_again_later(pipeline, factories, code, first):
+    """How much later says the table of codes; the attempt is on disk, and the message leaves in the end."""
+    modem = factories.modem(pipeline)
+    pipeline.queue_message("hello")
+    modem.plan("send", Refused(factories.refused(code, after_body=True)))
+    async with pipeline.run_sender(modem):
+        assert pipeline.reply_states() == ["queued"]
+        assert attempts(pipeline) == [1]
+        await pipeline.advance(first - 3)
+        assert len(modem.sent_contents) == 1
+        await pipeline.advance(5)
+    assert modem.sent_contents == ["hello"] * 2
+    assert pipeline.reply_states() == ["sent"]
+    assert reasons(pipeline) == [None]
+    assert pipeline.settled_count == 1
+    assert pipeline.events_of_kind("not sent")[0].detail.endswith(f"again in {first} s")
+
+
+async def test_a_duplicate_is_as_good_as_sent(pipeline, factories):
+    """The service centre has it already."""
+    modem = factories.modem(pipeline)
+    pipeline.queue_message("hello")
+    modem.plan("send", Refused(factories.refused(197, after_body=True)))
+    async with pipeline.run_sender(modem):
+        await pipeline.advance(100)
+    assert pipeline.reply_states() == ["sent"]
+    assert modem.sent_contents == ["hello"]
+    assert pipeline.settled_count == 1
+    assert "+CMS ERROR: 197" in pipeline.events_of_kind("sent")[0].detail
+
+
+@pytest.mark.parametrize("code", [500, 332, 350, 250, 777])
+async def test_an_error_that_says_nothing_is_unknown_after_the_body(pipeline, factories, code):
+    """The message may have left all the same; before the body it has not."""
+    modem = factories.modem(pipeline)
+    pipeline.queue_message("one")
+    pipeline.queue_message("two")
+    modem.plan("send", Refused(factories.refused(code, after_body=True)), Refused(factories.refused(code)))
+    async with pipeline.run_sender(modem):
+        await pipeline.advance(100)
+    assert pipeline.reply_states() == ["unknown", "sent"]
+    assert modem.sent_contents == ["one", "two"]
+
+
+async def test_nothing_is_retried_for_ever(pipeline, factories):
+    """The network fails for days: twelve tries with waits that grow to an hour, then it has failed."""
+    modem = factories.modem(pipeline)
+    pipeline.queue_message("one")
+    modem.defaults["send"] = Refused(factories.refused(38, after_body=True))
+    async with pipeline.run_sender(modem):
+        await pipeline.advance(3 * 86400)
+        times = [number for number, entry in enumerate(pipeline.call_log) if entry[0] == "body"]
+        assert len(times) == 12
+        modem.defaults.clear()
+        pipeline.queue_message("two")
+        pipeline.send_requested.set()
+        await pipeline.advance(1)
+    assert pipeline.reply_states() == ["failed", "sent"]
+    assert "given up after 12 attempts" in reasons(pipeline)[0]
+    assert attempts(pipeline) == [12, 1]
+    waits = [int(step.message.rsplit(" ", 2)[1]) for step in pipeline.events_of_kind("not sent")]
+    assert waits == sorted(waits)
+    assert (waits[0], waits[-1]) == (60, 3600)
+
+
+async def test_a_restart_begins_no_new_count(pipeline, factories):
+    """Attempts stand on disk: ten starts on a network that fails give no more tries than one."""
+    pipeline.queue_message("one")
+    bodies = 0
+    for _ in range(20):
+        modem = factories.modem(pipeline)
+        modem.defaults["send"] = Refused(factories.refused(38, after_body=True))
+        async with pipeline.run_sender(modem):
+            await pipeline.advance(100)
+        bodies += len(modem.sent_contents)
+        pipeline.restart()
+    assert bodies == 12
+    assert pipeline.reply_states() == ["failed"]
+
+
+async def test_tries_that_never_reach_the_body_count_as_well(pipeline, factories):
+    """A module that dies at each prompt is not asked for ever."""
+    modem = factories.modem(pipeline)
+    pipeline.queue_message("one")
+    modem.defaults["send"] = NotSent("no prompt")
+    async with pipeline.run_sender(modem):
+        await pipeline.advance(3 * 86400)
+        assert len(pipeline.calls_of("send")) == 12
+    assert pipeline.reply_states() == ["failed"]
+    assert attempts(pipeline) == [11]
+    assert reasons(pipeline) == ["no prompt; given up after 12 attempts"]
+
+
+async def test_not_sent_after_the_body_began_counts_once(pipeline, factories):
+    """ESC was answered: nothing left, one try is noted."""
+    modem = factories.modem(pipeline)
+    pipeline.queue_message("hello")
+
+    async def escaped(_submit):
+        return NotSent("the module was still taking text")
+
+    modem.plan("send", escaped)
+    async with pipeline.run_sender(modem):
+        assert pipeline.reply_states() == ["queued"]
+        assert attempts(pipeline) == [1]
+        await pipeline.advance(10)
+    assert pipeline.reply_states() == ["sent"]
+
+
+@pytest.mark.parametrize("code", [38, 21])
+async def test_new_work_does_not_push_the_oldest_on(pipeline, factories, code):
+    """A pause is a pause: each answer that is queued meanwhile waits behind, no try is burned."""
+    modem = factories.modem(pipeline)
+    pipeline.queue_message("one")
+    modem.plan("send", Refused(factories.refused(code, after_body=True)))
+    async with pipeline.run_sender(modem):
+        for number in range(20):
+            pipeline.queue_message(f"more {number}")
+            pipeline.send_requested.set()
+            await pipeline.advance(1)
+        assert modem.sent_contents == ["one"]
+        assert attempts(pipeline)[0] == 1
+        assert pipeline.reply_states() == ["queued"] * 21
+
+
+async def test_a_used_up_quota_is_waited_for(pipeline, factories):
+    """All that is queued is held for more than a day in a few tries, not burned one after the other."""
+    modem = factories.modem(pipeline)
+    for number in range(5):
+        pipeline.queue_message(f"{number}")
+
+    async def until_midnight(_submit):
+        if pipeline.monotonic() < 1000 + 20 * 3600:
+            return Refused(factories.refused(21, after_body=True))
+        return Sent(1)
+
+    modem.defaults["send"] = until_midnight
+    async with pipeline.run_sender(modem):
+        await pipeline.advance(30 * 3600)
+    assert pipeline.reply_states() == ["sent"] * 5
+    assert len(modem.sent_contents) <= 12
+
+
+# What the operator pays for
+
+
+async def test_ten_a_minute(pipeline, factories):
+    """The eleventh is held, not dropped, and it is said once."""
+    modem = factories.modem(pipeline)
+    for number in range(25):
+        pipeline.queue_message(f"{number}")
+    async with pipeline.run_sender(modem):
+        await pipeline.advance(30)
+        assert len(modem.sent_contents) == 10
+        assert len(pipeline.events_of_kind("held")) == 1
+        assert pipeline.events_of_kind("held")[0].detail == "the rate of 10 messages a minute is reached"
+        await pipeline.advance(45)
+        assert len(modem.sent_contents) == 20
+        await pipeline.advance(70)
+        assert len(modem.sent_contents) == 25
+    assert modem.sent_contents == [str(number) for number in range(25)]
+
+
+async def test_two_hundred_a_day(pipeline, factories):
+    """Over sessions and restarts; the rest waits for the next day."""
+    for number in range(205):
+        pipeline.queue_message(f"{number}")
+    sent = 0
+    for _ in range(3):
+        modem = factories.modem(pipeline)
+        async with pipeline.run_sender(modem, max_per_minute=1000):
+            await pipeline.advance(600)
+        sent += len(modem.sent_contents)
+        pipeline.restart()
+    assert sent == 200
+    assert pipeline.events_of_kind("held")[0].detail == "the daily cap of 200 messages a day is reached"
+    modem = factories.modem(pipeline)
+    async with pipeline.run_sender(modem, max_per_minute=1000):
+        await pipeline.advance(86400)
+    assert modem.sent_contents == [str(number) for number in range(200, 205)]
+
+
+async def test_caps_are_settings(pipeline, factories):
+    """Also smaller ones; what is unknown counts, it may have left."""
+    modem = factories.modem(pipeline)
+    for number in range(5):
+        pipeline.queue_message(f"{number}")
+    modem.plan("send", OutcomeUnknown("no result"))
+    async with pipeline.run_sender(modem, max_per_minute=3):
+        await pipeline.advance(40)
+        assert len(modem.sent_contents) == 3
+        await pipeline.advance(40)
+        assert len(modem.sent_contents) == 5
+
+
+async def test_what_is_held_is_said_again_on_another_day(pipeline, factories):
+    """Once for each time."""
+    modem = factories.modem(pipeline)
+    for number in range(4):
+        pipeline.queue_message(f"{number}")
+    async with pipeline.run_sender(modem, max_per_day=1, max_per_minute=1000, max_answer_age_s=10 * 86400):
+        await pipeline.advance(4 * 86400)
+        assert len(modem.sent_contents) == 4
+    assert len(pipeline.events_of_kind("held")) == 3
+
+
+# The journal cannot commit
+
+
+async def test_nothing_is_sent_while_the_journal_cannot_commit(pipeline, factories):
+    """The prompt is given up, no body leaves, no attempt counts, it is said once; then it is sent once."""
+    modem = factories.modem(pipeline)
+    pipeline.queue_message("hello")
+    pipeline.fail_commits_disk_full()
+    async with pipeline.run_sender(modem):
+        for _ in range(60):
+            await pipeline.advance(60)
+            assert pipeline.deadlines().overdue() == []
+        assert modem.sent_contents == []
+        assert pipeline.reply_states() == ["queued"]
+        [said] = pipeline.events_of_kind("journal cannot commit")
+        assert said.detail == (
+            "database or disk is full; messages stay in the module, results wait,"
+            " nothing is begun or sent until it can"
+        )
+        pipeline.commit_error = None
+        await pipeline.advance(61)
+    assert modem.sent_contents == ["hello"]
+    assert pipeline.reply_states() == ["sent"]
+    assert attempts(pipeline) == [1]
+
+
+async def test_a_second_trouble_is_said_again(pipeline, factories):
+    """Once for each: after the journal has committed, the next failure is news."""
+    modem = factories.modem(pipeline)
+    async with pipeline.run_sender(modem):
+        for _ in range(2):
+            pipeline.queue_message("hello")
+            pipeline.fail_commits_disk_full()
+            pipeline.send_requested.set()
+            await pipeline.advance(200)
+            pipeline.commit_error = None
+            await pipeline.advance(100)
+    assert modem.sent_contents == ["hello"] * 2
+    assert len(pipeline.events_of_kind("journal cannot commit")) == 2
+
+
+@pytest.mark.parametrize(
+    ("outcome", "state"),
+    [(Sent(7), "sent"), (OutcomeUnknown("no result"), "unknown"), (NotSent("escaped"), "queued")],
+)
+async def test_an_outcome_waits_in_memory_for_the_journal(pipeline, factories, outcome, state):
+    """The message is not sent again for it, nothing else leaves meanwhile, and nobody is late."""
+    modem = factories.modem(pipeline)
+    pipeline.queue_message("one")
+
+    async def fill(_submit):
+        pipeline.fail_commits_disk_full()
+        return outcome
+
+    modem.plan("send", fill)
+    async with pipeline.run_sender(modem):
+        for _ in range(60):
+            await pipeline.advance(60)
+            assert pipeline.deadlines().overdue() == []
+        assert pipeline.reply_states() == ["sending"]
+        assert modem.sent_contents == ["one"]
+        pipeline.commit_error = None
+        modem.defaults["send"] = NotSent("later")
+        await pipeline.advance(32)
+        assert pipeline.reply_states() == [state]
+
+
+@pytest.mark.parametrize("code", [38, 69])
+async def test_a_refusal_waits_in_memory_for_the_journal(pipeline, factories, code):
+    """The same for what the network said."""
+    modem = factories.modem(pipeline)
+    pipeline.queue_message("one")
+
+    async def fill(_submit):
+        pipeline.fail_commits_disk_full()
+        return Refused(factories.refused(code, after_body=True))
+
+    modem.plan("send", fill)
+    async with pipeline.run_sender(modem):
+        await pipeline.advance(600)
+        assert pipeline.reply_states() == ["sending"]
+        pipeline.commit_error = None
+        await pipeline.advance(32)
+        assert pipeline.reply_states() == ["queued" if code == 38 else "failed"]
+
+
+@pytest.mark.parametrize("what", ["next_queued", "count_sent_within"])
+async def test_a_journal_that_cannot_be_read_is_asked_again(pipeline, factories, what):
+    """A minute later; it ends no task."""
+    modem = factories.modem(pipeline)
+    pipeline.queue_message("hello")
+    method = getattr(pipeline.outbox_store, what)
+    failures = [sqlite3.OperationalError("disk I/O error")] * 2
+
+    def read(*arguments):
+        if failures:
+            raise failures.pop()
+        return method(*arguments)
+
+    setattr(pipeline.outbox_store, what, read)
+    async with pipeline.run_sender(modem):
+        await pipeline.advance(50)
+        assert modem.sent_contents == []
+        await pipeline.advance(130)
+    assert modem.sent_contents == ["hello"]
+    assert len(pipeline.events_of_kind("journal cannot commit")) == 1
+
+
+# Poison
+
+
+@pytest.mark.parametrize("error", [pdu.PduError("submit", None, "of ours"), ZeroDivisionError("of ours")])
+async def test_a_message_that_cannot_be_encoded_fails_alone(pipeline, factories, error):
+    """The next one is sent, the session goes on."""
+    modem = factories.modem(pipeline)
+    pipeline.queue_message("one")
+    pipeline.queue_message("two")
+    modem.plan("send", error)
+    async with pipeline.run_sender(modem):
+        await pipeline.advance(1)
+    assert modem.sent_contents == ["two"]
+    assert pipeline.reply_states() == ["failed", "sent"]
+    assert "of ours" in reasons(pipeline)[0]
+    assert pipeline.settled_count == 2
+
+
+async def test_a_destination_that_is_none_fails_alone(pipeline, factories):
+    """A number that nobody can write."""
+    modem = factories.modem(pipeline)
+    pipeline.queue_message("one", "12" * 30)
+    pipeline.queue_message("two")
+    async with pipeline.run_sender(modem):
+        await pipeline.advance(1)
+    assert pipeline.reply_states() == ["failed", "sent"]
+
+
+async def test_a_mistake_after_the_body_is_unknown(pipeline, factories):
+    """Whatever it was: the message may be out."""
+    modem = factories.modem(pipeline)
+    pipeline.queue_message("one")
+
+    async def stumble(_submit):
+        raise ZeroDivisionError("of ours")
+
+    modem.plan("send", stumble)
+    async with pipeline.run_sender(modem):
+        await pipeline.advance(1)
+    assert pipeline.reply_states() == ["unknown"]
+
+
+@pytest.mark.parametrize("after_body", [False, True])
+async def test_silence_while_getting_ready_is_not_sent(pipeline, factories, after_body):
+    """The modem looks at its settings before it sends; what fails there leaves the message queued."""
+    modem = factories.modem(pipeline)
+    pipeline.queue_message("one")
+
+    async def silent(_submit):
+        raise factories.timed_out("AT+CMGF?")
+
+    modem.plan("send", silent if after_body else factories.timed_out("AT+CMGF?"))
+    async with pipeline.run_sender(modem):
+        await pipeline.advance(1)
+        assert pipeline.reply_states() == ["unknown" if after_body else "queued"]
+        await pipeline.advance(10)
+        assert pipeline.reply_states() == ["unknown" if after_body else "sent"]
+
+
+# The end
+
+
+@pytest.mark.parametrize("when", ["idle", "pause", "held", "sending"])
+async def test_a_lost_line_ends_it_quietly(pipeline, factories, when):
+    """Whatever it waits for; nothing that it had begun is cancelled."""
+    modem = factories.modem(pipeline)
+    if when != "idle":
+        pipeline.queue_message("hello")
+    if when == "pause":
+        modem.plan("send", Refused(factories.refused(38, after_body=True)))
+    elif when == "held":
+        pipeline.outbox_store.mark_sent(pipeline.queue_message("before"), 1)
+    elif when == "sending":
+
+        async def slow(_submit):
+            await pipeline.advance(20)
+            return Sent(1)
+
+        modem.plan("send", slow)
+    task = asyncio.create_task(pipeline.make_sender(modem, max_per_minute=1 if when == "held" else 10).run())
+    await pipeline.advance(1)
+    modem.lose_line()
+    await asyncio.wait_for(task, 0.5 if when != "sending" else 30)
+    if when != "idle":
+        assert pipeline.reply_states()[0] == {"pause": "queued", "held": "queued", "sending": "sent"}[when]
+    assert pipeline.deadlines()._deadlines == {}
+
+
+async def test_a_session_that_is_lost_before_the_body_leaves_it_queued(pipeline, factories):
+    """The next session sends it."""
+    modem = factories.modem(pipeline)
+    pipeline.queue_message("hello")
+    modem.lose_line()
+    await asyncio.wait_for(pipeline.make_sender(modem).run(), 10)
+    assert pipeline.reply_states() == ["queued"]
+    async with pipeline.run_sender(factories.modem(pipeline)) as other:
+        await pipeline.advance(1)
+        assert other.sent_contents == ["hello"]
+
+
+async def test_a_line_lost_while_getting_ready_ends_it_quietly(pipeline, factories):
+    """The modem says so by raising: nothing was sent."""
+    modem = factories.modem(pipeline)
+    pipeline.queue_message("hello")
+    modem.plan("send", ModemLost("unplugged"))
+    await asyncio.wait_for(pipeline.make_sender(modem).run(), 10)
+    assert pipeline.reply_states() == ["queued"]
+    assert attempts(pipeline) == [0]
+    assert pipeline.deadlines()._deadlines == {}
+
+
+async def test_a_send_that_hangs_is_late(pipeline, factories):
+    """Beyond twice the slowest module's own limit; a long pause is no reason to worry."""
+    modem = factories.modem(pipeline)
+    pipeline.queue_message("hello")
+    end = asyncio.Event()
+
+    async def hang(_submit):
+        await end.wait()
+        return Refused(factories.refused(21, after_body=True))
+
+    modem.plan("send", hang)
+    async with pipeline.run_sender(modem):
+        await pipeline.advance(390)
+        assert pipeline.deadlines().overdue() == []
+        await pipeline.advance(20)
+        assert pipeline.deadlines().overdue() == ["outbox"]
+        end.set()
+        await pipeline.advance(3000)
+        assert pipeline.deadlines().overdue() == []
+
+
+@pytest.mark.parametrize("begun", [False, True])
+async def test_a_host_without_files_fails_no_message(pipeline, factories, begun):
+    """Before the body nothing has left: it is tried again. After that nobody knows."""
+    modem = factories.modem(pipeline)
+    really = modem.send
+
+    async def send(submit, before_body):
+        modem.send = really
+        if begun:
+            await before_body()
+        raise OSError(24, "Too many open files")
+
+    modem.send = send
+    pipeline.queue_message("hello")
+    async with pipeline.run_sender(modem):
+        await pipeline.advance(30)
+    assert pipeline.reply_states() == ["unknown" if begun else "sent"]
+    assert "Too many open files" in pipeline.events_of_kind("unknown" if begun else "not sent")[0].detail
+
+
+async def test_what_could_not_be_noted_as_sending_has_not_left(pipeline, factories):
+    """A host without memory while `sending` is committed: the body waits for that, so it is tried again."""
+    modem = factories.modem(pipeline)
+    really = pipeline.outbox_store.mark_sending
+
+    def sending(number):
+        pipeline.outbox_store.mark_sending = really
+        raise MemoryError
+
+    pipeline.outbox_store.mark_sending = sending
+    pipeline.queue_message("hello")
+    async with pipeline.run_sender(modem):
+        await pipeline.advance(30)
+    assert modem.sent_contents == ["hello"]
+    assert pipeline.reply_states() == ["sent"]
+    assert pipeline.events_of_kind("unknown") == []

@@ -1,0 +1,54 @@
+"""What an import of each door brings in: a gateway with little memory pays for every module."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+CHECKOUT = Path(__file__).parents[2]
+CLI_LIBRARIES = {"click", "rich", "pygments", "markdown_it"}
+OPTIONAL_LIBRARIES = {"aiohttp", "aiomqtt", "prometheus_client", "gpiod"}
+
+
+def loaded_modules(statement: str) -> set[str]:
+    """Top names of the modules that a fresh interpreter has loaded after `statement`."""
+    code = f"{statement}\nimport sys\nprint(*{{name.partition('.')[0] for name in sys.modules}})"
+    result = subprocess.run(
+        [sys.executable, "-c", code], cwd=CHECKOUT, check=True, capture_output=True, text=True
+    )
+    return set(result.stdout.split())
+
+
+@pytest.mark.parametrize(
+    ("statement", "unwanted"),
+    [
+        (
+            "import pdu",
+            CLI_LIBRARIES | OPTIONAL_LIBRARIES | {"asyncio", "agent", "hardware", "msgspec", "serial"},
+        ),
+        ("import agent", CLI_LIBRARIES | OPTIONAL_LIBRARIES | {"asyncio", "sqlite3", "serial", "msgspec"}),
+        (
+            "from agent import Command, Reply, TryLater, handler",
+            CLI_LIBRARIES | OPTIONAL_LIBRARIES | {"sqlite3", "serial"},
+        ),
+        ("import hardware.profile", CLI_LIBRARIES | OPTIONAL_LIBRARIES | {"agent", "asyncio", "serial"}),
+        ("import agent.daemon.agent", CLI_LIBRARIES | OPTIONAL_LIBRARIES),
+    ],
+)
+def test_a_door_brings_in_no_more_than_it_needs(statement, unwanted):
+    """Neither the shell's libraries nor an extra is loaded by the agent, the codec or a handler's file."""
+    assert loaded_modules(statement) & unwanted == set()
+
+
+def test_an_unwanted_import_is_seen():
+    """The check above looks at what was really loaded."""
+    assert {"click", "asyncio"} <= loaded_modules("import asyncio, click")
+
+
+@pytest.mark.parametrize("package", ["pdu", "hardware", "agent"])
+def test_the_packages_tell_that_they_are_typed(package):
+    """A type checker uses the annotations of a package only when it carries py.typed (PEP 561)."""
+    assert (CHECKOUT / package / "py.typed").is_file()

@@ -1,0 +1,89 @@
+"""The real agent, killed with SIGKILL after its Nth commit, or its Nth write to the module.
+
+python crashing.py agent.toml commit 3      after the third commit has returned
+python crashing.py agent.toml write 7       after the seventh write
+python crashing.py agent.toml never 0       not at all: until SIGTERM
+"""
+
+import asyncio
+import os
+import signal
+import sys
+from pathlib import Path
+
+from agent.at.transport.open import make_opener
+from agent.common.config import load_config
+from agent.daemon.agent import Agent, Dependencies
+from agent.journal.journal import Journal
+
+agent_config = load_config(Path(sys.argv[1]))
+kind, remaining = sys.argv[2], int(sys.argv[3])
+
+
+def count_event(event):
+    """One more of them has happened."""
+    global remaining  # noqa: PLW0603  (a script that counts down to its own end)
+    if event == kind:
+        remaining -= 1
+        if remaining == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+original_transaction = Journal.transaction
+
+
+def counted_transaction(self):
+    inner = original_transaction(self)
+
+    class Counted:
+        def __enter__(self):
+            return inner.__enter__()
+
+        def __exit__(self, *error):
+            result = inner.__exit__(*error)
+            if error[0] is None:
+                count_event("commit")
+            return result
+
+    return Counted()
+
+
+Journal.transaction = counted_transaction
+
+
+def count_writes(open_port):
+    async def opened(*arguments):
+        wire = await open_port(*arguments)
+        write = wire.write
+
+        def counted_write(data):
+            write(data)
+            count_event("write")
+
+        return CountingTransport(wire, counted_write)
+
+    return opened
+
+
+class CountingTransport:
+    """A wire that notices each write; everything else is the wire's own."""
+
+    def __init__(self, transport, write):
+        self._transport = transport
+        self.write = write
+
+    def __getattr__(self, name):
+        return getattr(self._transport, name)
+
+
+async def main():
+    agent = Agent(
+        agent_config,
+        lambda step: print(step, file=sys.stderr, flush=True),
+        Dependencies(opener=count_writes(make_opener(agent_config.modem.port, agent_config.modem.baud))),
+    )
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, agent.stop)
+    await agent.run()
+
+
+asyncio.run(main())

@@ -1,0 +1,122 @@
+"""The agent with a mistake planted, to see that the ledger finds it: the product itself has no such switch.
+
+python planted.py delete-first run --config agent.toml    stands for `modem-agent run --config agent.toml`
+"""
+
+import asyncio
+import dataclasses
+import sqlite3
+import subprocess
+import sys
+import time
+
+from agent.cli import main
+from agent.journal.actions import ActionStore
+from agent.journal.dedup import DedupIndex
+from agent.journal.inbox import CommandStore
+from agent.journal.outbox import OutboxStore
+from agent.pipeline.receiver import Receiver
+
+
+def _set_synchronous(level):
+    """The journal does not wait for the disk."""
+
+    class Careless(sqlite3.Connection):
+        def execute(self, statement, *values):
+            if statement.upper().startswith("PRAGMA SYNCHRONOUS"):
+                statement = f"PRAGMA synchronous = {level}"
+            return super().execute(statement, *values)
+
+    connect = sqlite3.connect
+    sqlite3.connect = lambda *arguments, **options: connect(*arguments, factory=Careless, **options)
+
+
+def _delete_first():
+    """A message is deleted from the module before it is committed."""
+    take, delete = Receiver._store_and_delete, Receiver._delete
+
+    async def careless(self, message):
+        if message.slot is not None:
+            await delete(self, message.slot, message.raw)
+            await asyncio.sleep(0.002)  # a slow disk
+        return await take(self, message)
+
+    patch_method(Receiver, "_take", careless)
+
+
+def _body_uncommitted():
+    """That a body may leave is not committed before it does."""
+    patch_method(OutboxStore, "sending", lambda self, reply: None)
+
+
+def _begin_uncommitted():
+    """That a run begins is not committed before it does."""
+    patch_method(CommandStore, "begin", lambda self, command, handler, **options: None)
+
+
+def _run_again():
+    """What was interrupted runs again, whatever its handler says."""
+    interrupted = CommandStore.list_interrupted
+    patch_method(
+        CommandStore,
+        "interrupted",
+        lambda self: [dataclasses.replace(row, repeatable=True) for row in interrupted(self)],
+    )
+
+
+def _action_uncommitted():
+    """That an action begins is not committed before it does."""
+    patch_method(ActionStore, "begin", lambda self, action: None)
+
+
+def _reply_in_second_commit():
+    """A Command is done in one commit, its answer queued in the next."""
+    finish = CommandStore.finish
+
+    def apart(self, command, state, reason=None, replies=(), action=None):
+        finish(self, command, state, reason)
+        time.sleep(0.01)  # a slow disk
+        finish(self, command, state, reason, replies, action)
+
+    patch_method(CommandStore, "finish", apart)
+
+
+def _no_dedup():
+    """Nobody remembers what has been received."""
+    patch_method(DedupIndex, "remember", lambda self, *values: None)
+
+
+def _leave_orphan():
+    """The agent starts a process that does not notice its end."""
+    subprocess.Popen(["sleep", "10"], stderr=subprocess.DEVNULL)
+
+
+def patch_method(owner, name, function):
+    """Put another function into its place; a plant that has no soil any more must be seen."""
+    getattr(owner, name)
+    setattr(owner, name, function)
+
+
+MUTANTS = {
+    "sync-off": lambda: _set_synchronous("OFF"),
+    "sync-normal": lambda: _set_synchronous("NORMAL"),
+    "delete-first": _delete_first,
+    "body-first": _body_uncommitted,
+    "begin-late": _begin_uncommitted,
+    "run-again": _run_again,
+    "act-again": _action_uncommitted,
+    "answer-apart": _reply_in_second_commit,
+    "no-doubles": _no_dedup,
+    "leave-behind": _leave_orphan,
+}
+MUTANT_NAMES = tuple(MUTANTS)
+
+
+def mutant_program(mutant):
+    """The beginning of the command line of such an agent; None is the one as installed."""
+    return None if mutant is None else (sys.executable, __file__, mutant)
+
+
+if __name__ == "__main__":
+    MUTANTS[sys.argv.pop(1)]()
+    main()

@@ -1,0 +1,271 @@
+"""The power is cut under the journal: nothing that the outside has seen may be forgotten.
+
+One recording: the agent works on a disk that logs its writes, and whoever is outside notes how many writes
+had been acknowledged when something happened that cannot be taken back. Then many cuts of that recording:
+each shows the journal as the next start would find it, and what happened before the cut must stand in it.
+"""
+
+import asyncio
+import contextlib
+import os
+import shutil
+import signal
+import sqlite3
+from collections import Counter
+from dataclasses import dataclass
+
+import pdu
+from crash import audit_handlers, kill_plan
+from crash.invariants import command_number
+from crash.kill_run import build_env, send_planned
+from crash.logged_disk import LoggedDisk
+from crash.relay import RecordingRelay
+from crash.sandbox_env import INSTALLED_COMMAND
+
+MAX_DISTANCE = 4
+"""Half of the cuts come within so many writes after something that was seen."""
+RUN_DURATIONS_S = {"generic": (2.0, 1.5, 2.5), "nrf91": (2.5,)}
+"""Simulated module: how long each agent works, in seconds. One stores messages, one hands them over."""
+MESSAGES_PER_SECOND = 9
+SESSION_TIMEOUT_S = 30.0
+"""Until the first session, on a busy machine."""
+
+
+@dataclass(frozen=True)
+class DurableFact:
+    """What must be known after a cut that leaves at least `mark` entries of the log."""
+
+    kind: str
+    log_position: int
+    command_number: int | None = None
+    """Of the Command."""
+    attempt: int = 0
+    raw: str = ""
+
+
+class PowerCutRecording:
+    """An agent at work on a disk that remembers."""
+
+    def __init__(self, folder, seed, device, program=None):
+        self._disk = LoggedDisk(folder / "disk")
+        self._folder = folder
+        self._device = device
+        self._program = program
+        self._seed = seed
+        self.facts = []
+        self.errors = []
+
+    def planned_messages(self):
+        """No handler shoots the agent: this is about power."""
+        lives = RUN_DURATIONS_S[self._device]
+        wanted = [
+            order
+            for life in kill_plan.draw_plan(self._seed, 100)
+            for order in life.messages
+            if order.kind not in audit_handlers.KILLS_AGENT
+        ]
+        return wanted[: int(sum(lives) * MESSAGES_PER_SECOND)]
+
+    async def record(self):
+        """Work for some seconds, with kills between."""
+        with self._disk.record():
+            relay = RecordingRelay(self._folder / "sim", self._disk.log_position)
+            port = await relay.start()
+            field = build_env(
+                self._folder,
+                self._seed,
+                port=f"socket://127.0.0.1:{port}",
+                journal=self._disk.mount_point / "journal.db",
+                disk_log=self._disk.log_path,
+                device=self._device,
+            )
+            await field.sandbox.start()
+            try:
+                orders = asyncio.create_task(self._send_messages(field, self.planned_messages()))
+                lives = RUN_DURATIONS_S[self._device]
+                for number, seconds in enumerate(lives, 1):
+                    await self._run_agent(
+                        field, seconds, signal.SIGTERM if number == len(lives) else signal.SIGKILL
+                    )
+                await orders
+            finally:
+                await relay.stop()
+                await field.sandbox.stop()
+        self.facts = [*facts_from_effects(relay.effects), *_facts_from_audit_log(self._folder / "runs")]
+
+    async def _run_agent(self, env, seconds, end_signal):
+        """Some seconds of work, from the beginning of the first session."""
+        process = await env.start_agent(program=self._program)
+        at_work = asyncio.Event()
+        with (self._folder / "agent.log").open("ab") as log:
+            reading = asyncio.create_task(_read_log(process, log, at_work))
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(SESSION_TIMEOUT_S):
+                    await at_work.wait()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await process.wait()
+                    self.errors.append(f"the agent ended by itself, status {process.returncode}")
+            if process.returncode is None:
+                process.send_signal(end_signal)
+                await process.wait()
+            await reading
+
+    async def _send_messages(self, env, messages):
+        for order in messages:
+            send_planned(env, order)
+            await asyncio.sleep(1 / MESSAGES_PER_SECOND)
+
+    def choose_cut_positions(self, count, rng):
+        """Where to cut, as numbers of entries."""
+        last = len(self._disk.entries)
+        marks = [fact.log_position for fact in self.facts]
+        for number in range(count):
+            if number % 2:
+                yield rng.randrange(min(marks), last + 1)
+            else:
+                yield min(last, rng.choice(marks) + rng.randrange(MAX_DISTANCE))
+
+    def cut_power(self, at, rng):
+        """Cut, and answer what was forgotten, as sentences; the journal stays in the folder `found`."""
+        found = self._folder / "found"
+        shutil.rmtree(found, ignore_errors=True)
+        found.mkdir()
+        self._disk.restore_at(at, rng, "journal.db*", found)
+        due = [fact for fact in self.facts if fact.log_position <= at]
+        try:
+            return [f"cut at {at}: {sentence}" for sentence in find_forgotten(found / "journal.db", due)]
+        except sqlite3.Error as error:
+            return [f"cut at {at}: the journal is damaged: {error}"]
+
+    async def start_agent(self):
+        """Start the agent on the journal found, without a module; answers sentences on what went wrong."""
+        found = self._folder / "found"
+        (found / "handlers").mkdir(mode=0o755)
+        config = found / "agent.toml"
+        config.write_text(
+            '[modem]\nport = "socket://127.0.0.1:9"\n[service]\nname = "programmable-wireless"\n'
+            '[handlers]\ndirectory = "handlers"\n[journal]\npath = "journal.db"\n'
+            '[control]\nsocket = "control.sock"\n'
+        )
+        process = await asyncio.create_subprocess_exec(
+            INSTALLED_COMMAND, "run", "--config", config, stderr=asyncio.subprocess.PIPE, env={**os.environ}
+        )
+        said = b""
+        async with asyncio.timeout(30):
+            async for line in process.stderr:
+                said += line
+                if b"ready:" in line:
+                    process.terminate()
+            status = await process.wait()
+        if status != 0:
+            return [f"the agent does not start on it, status {status}: {said.decode(errors='replace')}"]
+        with contextlib.closing(sqlite3.connect(found / "journal.db")) as journal:
+            sending = journal.execute("SELECT count(*) FROM replies WHERE state = 'sending'").fetchone()[0]
+        return [f"{sending} answers still sending after a start"] if sending else []
+
+
+async def _read_log(process, log, at_work):
+    """Keep what the agent says, and see it begin."""
+    async for line in process.stderr:
+        log.write(line)
+        if b" session" in line:
+            at_work.set()
+    at_work.set()
+
+
+def facts_from_effects(effects):
+    """What passed through the cable, as facts."""
+    delivered = [
+        (each, pdu.decode(bytes.fromhex(each.raw), direction="mt")) for each in effects if each.kind != "body"
+    ]
+    facts = [
+        DurableFact(each.kind, each.log_position, _command_number_at(place, delivered), raw=each.raw)
+        for place, (each, _) in enumerate(delivered)
+    ]
+    for each in effects:
+        if each.kind == "body":
+            submit = pdu.decode(bytes.fromhex(each.raw), direction="mo")
+            facts.append(DurableFact("body", each.log_position, raw=submit.user_data.octets.hex()))
+    return facts
+
+
+def _command_number_at(place, delivered):
+    """Which Command this is, or is a part of.
+
+    Only the first part says so, and slots are no order: it may be taken last. References come again: of those
+    with the same one it is the nearest.
+    """
+    deliver = delivered[place][1]
+    if _reference(deliver) is None or _command_number(deliver) is not None:
+        return _command_number(deliver)
+    firsts = [
+        (abs(other - place), _command_number(each))
+        for other, (_, each) in enumerate(delivered)
+        if _reference(each) == _reference(deliver) and _command_number(each) is not None
+    ]
+    return min(firsts)[1] if firsts else None
+
+
+def _command_number(deliver):
+    if deliver.text is not None:
+        return command_number({"text": deliver.text})
+    return command_number({"mode": "binary", "body": deliver.data.hex()})
+
+
+def _reference(deliver):
+    """Of the concatenated message that this is a part of."""
+    concatenation = deliver.user_data.concatenation
+    return None if concatenation is None else concatenation.reference
+
+
+def _facts_from_audit_log(path):
+    return [
+        DurableFact(what, mark, number, attempt)
+        for what, number, attempt, mark in audit_handlers.read_audit_log(path)
+    ]
+
+
+def find_forgotten(path, facts):
+    """What should stand in the journal at `path` and does not; one sentence each. Raises sqlite3.Error."""
+    if not path.exists():
+        return ["there is no journal"] if facts else []
+    with contextlib.closing(sqlite3.connect(path)) as journal:
+        journal.row_factory = sqlite3.Row
+        sound = [row[0] for row in journal.execute("PRAGMA integrity_check")]
+        if sound != ["ok"]:
+            return [f"the journal is damaged: {sound[0]}"]
+        if not facts:
+            return []
+        commands = {command_number(_plain_row(row)): row for row in journal.execute("SELECT * FROM commands")}
+        kept = {row[0] for row in journal.execute("SELECT raw FROM parts UNION SELECT raw FROM strays")}
+        bodies = Counter(
+            bytes(row[0]).hex()
+            for row in journal.execute("SELECT octets FROM replies WHERE state NOT IN ('queued')")
+        )
+        acting = {
+            row[0] for row in journal.execute("SELECT command FROM actions WHERE state NOT IN ('waiting')")
+        }
+    return [
+        f"{fact.kind} {fact.command_number or fact.raw} at {fact.log_position} is forgotten"
+        for fact in facts
+        if not _is_stored(fact, commands, kept, bodies, acting)
+    ]
+
+
+def _plain_row(row):
+    body = row["body"]
+    return {"mode": row["mode"], "body": body.hex() if isinstance(body, bytes) else body}
+
+
+def _is_stored(fact, commands, kept, bodies, acting):
+    row = commands.get(fact.command_number)
+    match fact.kind:
+        case "deleted" | "acknowledged":
+            return row is not None or fact.raw in kept
+        case "body":
+            return bodies[fact.raw] > 0
+        case "begin" | "end":
+            return row is not None and row["attempt"] >= fact.attempt
+        case "act":
+            return row is not None and row["id"] in acting

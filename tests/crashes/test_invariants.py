@@ -1,0 +1,120 @@
+"""The ledger itself: it has nothing to say on a faultless run, and a sentence on every broken promise."""
+
+import pytest
+
+from crash.invariants import CrashInvariants
+from crash.kill_plan import PlannedMessage, draw_plan
+
+
+def command(number, kind, state="done", handler=None, attempt=1, reason=None):
+    return {
+        "id": number, "state": state, "mode": "text", "body": f"{kind} {number}", "attempt": attempt,
+        "handler": handler or kind, "reason": reason, "doubles": 0,
+    }  # fmt: skip
+
+
+def reply(number, text, state="sent", part=1):
+    return {"command": number, "text": text, "state": state, "part": part, "reason": None}
+
+
+MESSAGES = [
+    PlannedMessage(1, 0, "plain"),
+    PlannedMessage(2, 0, "again"),
+    PlannedMessage(3, 0, "answer"),
+    PlannedMessage(4, 0, "slow"),
+    PlannedMessage(5, 0, "stray", sender="29360"),
+]
+
+
+def correct_run():
+    """A run with one of each; Command 2 was interrupted once, Command 4 for good."""
+    return CrashInvariants(
+        messages=list(MESSAGES),
+        audit_log=[
+            *[("begin", 1, 1, 0), ("end", 1, 1, 0), ("begin", 2, 1, 0), ("begin", 2, 2, 0), ("end", 2, 2, 0)],
+            *[("begin", 3, 1, 0), ("end", 3, 1, 0), ("act", 3, 1, 0), ("begin", 4, 1, 0)],
+        ],
+        sent_bodies=["plain 1", "again 2", "answer 3"],
+        inbox=[
+            command(1, "plain"),
+            command(2, "again", attempt=2),
+            command(3, "answer"),
+            command(4, "slow", state="failed", reason="interrupted"),
+        ],
+        outbox=[
+            reply(1, "plain 1"),
+            reply(2, "again 2", "unknown"),
+            reply(3, "answer 3"),
+            reply(4, "ERR interrupted", "unknown"),
+        ],
+        ignored=[{"text": "plain 5", "reason": "not from 2936"}],
+        actions=[(3, "done", None)],
+        open_counts={"in the module's stores": 0},
+    )
+
+
+def test_says_nothing_when_all_is_well():
+    """Interrupted, unknown and repeated are no violations where they are said and allowed."""
+    assert correct_run().check() == []
+
+
+def change(key, at, **values):
+    def apply(ledger):
+        getattr(ledger, key)[at] |= values
+
+    return apply
+
+
+def add(key, *values):
+    return lambda ledger: getattr(ledger, key).extend(values)
+
+
+def drop(key, at):
+    return lambda ledger: getattr(ledger, key).pop(at)
+
+
+VIOLATIONS = {
+    "a lost Command": (drop("inbox", 0), "plain 1 stands 0 times in the journal"),
+    "a Command kept twice": (add("inbox", command(1, "plain")), "plain 1 stands 2 times in the journal"),
+    "an invented Command": (add("inbox", command(9, "plain")), "Command 9 in the journal was never sent"),
+    "a second run": (add("notes", ("begin", 1, 2, 0)), "carried out 2 times"),
+    "a fourth run": (add("notes", ("begin", 2, 3, 0), ("begin", 2, 4, 0)), "carried out 4 times"),
+    "the same attempt twice": (add("notes", ("begin", 2, 2, 0)), "as attempts [1, 2, 2]"),
+    "no run": (drop("notes", 1), "plain 1 is done and was not carried out"),
+    "a Command left running": (change("inbox", 0, state="running"), "plain 1 is still running"),
+    "one that failed for nothing": (change("inbox", 0, state="failed", reason="bug"), "plain 1 failed: bug"),
+    "one given up early": (change("inbox", 1, state="failed", reason="interrupted"), "2 of 3 attempts"),
+    "another's handler": (change("inbox", 0, handler="slow"), "went to the handler slow"),
+    "a stray that ran": (add("notes", ("begin", 5, 1, 0)), "stray 5 was taken for a Command"),
+    "a stray forgotten": (drop("strays", 0), "stray 5 was not kept"),
+    "a Command among the strays": (
+        add("strays", {"text": "plain 1", "reason": "x"}),
+        "a Command became a stray",
+    ),
+    "no answer": (drop("outbox", 0), "plain 1 is done and is answered []"),
+    "an answer to another": (change("outbox", 0, text="plain 7"), "is answered ['plain 7']"),
+    "an answer twice": (add("left", "plain 1"), "left 2 times"),
+    "an unknown answer twice": (add("left", "again 2"), "left 2 times"),
+    "an answer that never left": (drop("left", 0), "left 0 times"),
+    "an answer nobody knows": (add("left", "hello"), "'hello' left 1 times"),
+    "an answer left queued": (change("outbox", 0, state="queued"), "is queued"),
+    "an interrupted run passed over": (drop("outbox", 3), "was interrupted and has 0 answers"),
+    "an action twice": (add("notes", ("act", 3, 1, 0)), "acted 2 times"),
+    "no action": (drop("notes", 7), "acted 0 times"),
+    "an action left": (lambda ledger: ledger.actions.__setitem__(0, (3, "acting", None)), "acting"),
+    "a store not emptied": (lambda ledger: ledger.open_counts.update({"in a store": 1}), "1 left in a store"),
+}
+
+
+@pytest.mark.parametrize("which", VIOLATIONS)
+def test_says_what_was_broken(which):
+    """One broken promise, and a sentence that names it."""
+    breaking, sentence = VIOLATIONS[which]
+    ledger = correct_run()
+    breaking(ledger)
+    assert any(sentence in said for said in ledger.check()), ledger.violations
+
+
+def test_the_same_seed_draws_the_same_plan():
+    """So that a run can be repeated, as far as a machine repeats itself."""
+    assert list(draw_plan(7, 30)) == list(draw_plan(7, 30)) != list(draw_plan(8, 30))

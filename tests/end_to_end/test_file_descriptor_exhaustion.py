@@ -1,0 +1,74 @@
+"""The real service without a file to spare: nothing fails by it that has not begun, and all recovers."""
+
+import asyncio
+import json
+import time
+
+from crash.service_process import cpu_time_s, running_service
+
+
+async def test_a_handler_that_cannot_be_started_is_started_later(sandbox_env):
+    """Not even the process for handlers can be: said once; the Command runs, once, when there are files."""
+    async with running_service(sandbox_env) as service:
+        sandbox_env.create_command("ping")
+        await sandbox_env.wait_until(lambda: sandbox_env.sent_bodies() == ["pong"])
+        limits = service.forbid_opening_files()
+        sandbox_env.create_command("count one")
+        await service.wait_for_line("no handler can be started")
+        assert sandbox_env.command_states()[1] in {"received", "running"}
+        service.restore_file_limit(limits)
+        await sandbox_env.wait_until(lambda: "counted one" in sandbox_env.sent_bodies())
+        await service.wait_for_line("handlers are started again")
+    assert [line.split()[-1] for line in sandbox_env.handler_log_lines()] == ["one"]
+    assert sandbox_env.command_states() == ["done", "done"]
+    assert sandbox_env.query_journal("SELECT attempt FROM commands") == [(1,), (1,)]
+    [said] = service.lines_with("no handler can be started")
+    assert "Too many open files" in said
+
+
+async def test_who_asks_waits_and_the_processor_rests(sandbox_env):
+    """The control socket: one line, no loop at full speed, and the answer when there are files again."""
+    async with running_service(sandbox_env) as service:
+        limits = service.forbid_opening_files()
+        reader, writer = await asyncio.open_unix_connection(sandbox_env.folder / "control.sock")
+        writer.write(b'{"do": "status"}\n')
+        await service.wait_for_line("nobody can be let in: Too many open files")
+        before, began = cpu_time_s(service.pid), time.monotonic()
+        await asyncio.sleep(1.5)
+        assert cpu_time_s(service.pid) - before < 0.3 * (time.monotonic() - began)
+        service.restore_file_limit(limits)
+        async with asyncio.timeout(10):
+            assert json.loads(await reader.readline())["ok"]
+        writer.close()
+        await writer.wait_closed()
+    assert len(service.lines_with("control socket")) == 1
+    assert service.lines_with("Traceback") == []
+
+
+async def test_the_first_message_of_all(sandbox_env):
+    """The agent has not even read its own files for it: it stays in the module, and is no stray."""
+    async with running_service(sandbox_env) as service:
+        limits = service.forbid_opening_files()
+        sandbox_env.create_command("count one")
+        await service.wait_for_line("Too many open files")
+        service.restore_file_limit(limits)
+        await sandbox_env.wait_until(lambda: sandbox_env.sent_bodies() == ["counted one"])
+        await sandbox_env.wait_store_empty()
+    assert sandbox_env.query_journal("SELECT count(*) FROM strays") == [(0,)]
+    assert sandbox_env.command_states() == ["done"]
+
+
+async def test_a_port_is_opened_again_when_there_are_files(sandbox_env):
+    """Said and waited for, and all goes on."""
+    async with running_service(sandbox_env) as service:
+        limits = service.forbid_opening_files()
+        sandbox_env.sandbox.find_sim("sim").module.faults.add("port-gone:for=1")
+        await service.wait_for_line(" session ended: ")
+        service.forbid_opening_files()  # the port's own is free now
+        await service.wait_for_line(f"port {sandbox_env.port} cannot be opened")
+        sessions = len(service.lines_with(" session: "))
+        service.restore_file_limit(limits)
+        sandbox_env.create_command("count one")
+        await sandbox_env.wait_until(lambda: sandbox_env.sent_bodies() == ["counted one"], 30)
+        await sandbox_env.wait_store_empty()
+        assert len(service.lines_with(" session: ")) == sessions + 1

@@ -1,0 +1,107 @@
+"""Modules that come with phone emulators: tables of what one telephony program says, and nothing else.
+
+They answer a line only where it stands in the table as it is; a bare AT is no line at all. Results end with a
+CR, the prompt is a line, there is no echo, no ESC, no store, and no way to be told anything but by +CMT.
+"""
+
+import re
+
+import pdu
+from foreign.base import ForeignModule
+
+FIXED_ANSWERS = {
+    "E0Q0V1": [],
+    "S0=0": [],
+    "+CMEE=1": [],
+    "+CMGF=0": [],
+    "+CNMA=1": [],
+    "+CNMA=2": [],
+    "+CPIN?": ["+CPIN: READY"],
+    "+CNMI=1,2,2,1,1": [],
+    "+CNMI?": ["+CNMI: 1,2,2,1,1"],
+    "+CSMS=1": ["+CSMS: 1, 1, 1"],
+    "+CSQ": ["+CSQ: 7,99,85,130,90,6,4,25,9,50,68,12\r\n"],
+    "+CREG?": ['+CREG: 0,1,"1179","62C8"'],
+    "+CIMI": ["310260000000000"],
+    "+CGSN": ["000000000000000"],
+}
+
+
+class Emulator(ForeignModule):
+    """The radio is off until +CFUN=1, the reference is always 0, +CMT has no length."""
+
+    keeps = False
+    unknown_line_result = "ERROR: UNSUPPORTED"
+    direct_header = "+CMT: 0"
+
+    def __init__(self, loop, say):
+        super().__init__(loop, say)
+        self.radio = 0
+
+    def octet(self, octet):
+        if self.body is not None and octet != 26:
+            self.body.append(octet)
+        elif self.body is not None:
+            digits, self.body = self.body.decode("latin-1").strip(), None
+            self.submit(digits)
+        elif octet in {10, 13}:
+            line, self.typed = self.typed.decode("latin-1"), bytearray()
+            if line[:2] == "AT" and line != "AT":
+                self.commands.append(line)
+                self.command(line[2:])
+        else:
+            self.typed.append(octet)
+
+    def command(self, body):
+        if body.startswith("+CMGS="):
+            self.body = bytearray()
+            self.write_text("> \r")
+        elif body.startswith("+CMGD="):
+            self.delete_message()
+        elif match := re.fullmatch(r"\+CFUN(=([01])|\?)", body):
+            self.radio = self.radio if match[2] is None else int(match[2])
+            self.send_result([f"+CFUN: {self.radio}"] if match[2] is None else [])
+            self.deliver_waiting()
+        elif body in FIXED_ANSWERS:
+            self.send_result(FIXED_ANSWERS[body])
+        else:
+            self.write_text(f"{self.unknown_line_result}\r")
+
+    def delete_message(self):
+        self.send_result([])
+
+    def send_result(self, lines, final="OK"):
+        self.write_text("".join(f"{line}\r" for line in (*lines, final)))
+
+    def accept(self, digits):
+        self.write_text(f"{self.direct_header}\r\n{digits}\r\n")
+        return True
+
+    def submit(self, digits):
+        try:
+            message = pdu.decode(digits, direction="mo")
+        except pdu.PduError:
+            self.write_text("+CMS ERROR: INVALID SMS PDU\r")
+            return
+        self.sent.append((str(message.destination_address), message.user_data.text))
+        self.send_result(["+CMGS: 0"])
+
+
+class EmulatorErrorThenOk(Emulator):
+    """An index that it does not know is an error, and then OK all the same."""
+
+    def delete(self):
+        self.send_result(["+CME ERROR: 21"])
+
+
+class EmulatorVerboseErrors(Emulator):
+    """What it does not know is no error by any standard."""
+
+    unknown = "ERROR: BAD COMMAND"
+    header = "+CMT: "
+
+
+class EmulatorAcceptsAnything(Emulator):
+    """What it does not know is OK."""
+
+    unknown = "OK"

@@ -1,0 +1,96 @@
+"""Frames of what is said: V.250 5.7, 6.2; errors by +CMEE."""
+
+from __future__ import annotations
+
+import pytest
+
+
+def test_numeric_results(module_bench):
+    """V0: the answer already uses the new format; information text loses its leading line end."""
+    assert module_bench.at("V0") == "0\r"
+    assert module_bench.at("+CSQ") == "+CSQ: 21,99\r\n0\r"
+    assert module_bench.at("+XX") == "4\r"
+    assert module_bench.at("V1") == "\r\nOK\r\n"
+
+
+def test_silence(module_bench):
+    """Q1: no result codes, no unsolicited codes; information text still comes."""
+    module_bench.at("+CNMI=2,1")
+    assert module_bench.at("Q1") == ""
+    assert module_bench.at("+CSQ") == "\r\n+CSQ: 21,99\r\n"
+    assert module_bench.at("+XX") == ""
+    assert module_bench.deliver() == ""
+    assert module_bench.at("Q0") == "\r\nOK\r\n"
+    assert module_bench.deliver() == '\r\n+CMTI: "ME",2\r\n'
+
+
+@pytest.mark.parametrize(
+    ("level", "cme", "cms"),
+    [
+        (0, "ERROR", "ERROR"),
+        (1, "+CME ERROR: 3", "+CMS ERROR: 321"),
+        (2, "+CME ERROR: operation not allowed", "+CMS ERROR: invalid memory index"),
+    ],
+)
+def test_errors_by_level(make_running_bench, level, cme, cms):
+    """On modules where +CMEE rules both kinds; syntax errors are ERROR at every level."""
+    bench = make_running_bench(cmee_rules_cms=True)
+    bench.at(f"+CMEE={level}")
+    assert bench.at('+CPIN="1234"') == f"\r\n{cme}\r\n"
+    assert bench.at("+CMGR=1") == f"\r\n{cms}\r\n"
+    assert bench.at("+CMGR=x") == "\r\nERROR\r\n"
+
+
+def test_message_errors_have_no_switch_by_the_standard(module_bench):
+    """27.005 knows numbers only."""
+    for level in (0, 1, 2):
+        module_bench.at(f"+CMEE={level}")
+        assert module_bench.at("+CMGR=1") == "\r\n+CMS ERROR: 321\r\n"
+
+
+def test_a_failure_ends_the_line(module_bench):
+    """What was before it has been done and told, what is behind it is not executed, one final result only."""
+    assert module_bench.at("+CSQ;+XX;+CMEE=0") == "\r\n+CSQ: 21,99\r\n\r\nERROR\r\n"
+    assert module_bench.at("+CMEE?") == "\r\n+CMEE: 1\r\n\r\nOK\r\n"
+
+
+def test_one_write_for_one_response(module_bench):
+    """No response is torn."""
+    module_bench.writes.clear()
+    module_bench.at("E1+CSQ;+CMEE?")
+    assert module_bench.writes == [b"\r\n+CSQ: 21,99\r\n\r\n+CMEE: 1\r\n\r\nOK\r\n"]
+
+
+def test_codes_wait_while_text_is_entered(module_bench):
+    """At the prompt nothing comes in between; afterwards everything, in order, before the result."""
+    module_bench.at("+CNMI=2,1;+CREG=1")
+    module_bench.type("AT+CMGS=15\r")
+    assert module_bench.deliver() == ""
+    module_bench.module.set_registration(5)
+    module_bench.network.answers = False
+    assert module_bench.take_output() == b""
+    assert (
+        module_bench.type("001100048192630000A705CF25287603\x1a") == '\r\n+CMTI: "ME",1\r\n\r\n+CREG: 5\r\n'
+    )
+    module_bench.module.submitted(module_bench.network.token, None)
+    assert module_bench.take_output() == b"\r\n+CMGS: 0\r\n\r\nOK\r\n"
+
+
+def test_codes_do_not_wait_without_end(module_bench):
+    """Behind a prompt that stays open the oldest are lost."""
+    module_bench.at("+CREG=1")
+    module_bench.at("+CMGS=15")
+    for _ in range(100):
+        module_bench.module.set_registration(5)
+        module_bench.module.set_registration(1)
+    assert module_bench.type("\x1b").count("+CREG") == 100
+
+
+def test_codes_come_while_a_message_is_on_its_way(module_bench):
+    """Between the text and its result nothing forbids them."""
+    module_bench.at("+CNMI=2,1")
+    module_bench.network.answers = False
+    module_bench.type("AT+CMGS=15\r001100048192630000A705CF25287603\x1a")
+    assert module_bench.deliver() == '\r\n+CMTI: "ME",1\r\n'
+    module_bench.module.submitted(module_bench.network.token, None)
+    assert module_bench.take_output() == b"\r\n+CMGS: 0\r\n\r\nOK\r\n"

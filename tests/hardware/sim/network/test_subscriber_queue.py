@@ -1,0 +1,270 @@
+"""What waits for one SIM: when it is offered, offered again, and given up."""
+
+from __future__ import annotations
+
+import pytest
+
+import pdu
+from hardware.sim.interfaces import FCS_MEMORY_EXCEEDED, RP_MEMORY_EXCEEDED
+from hardware.sim.network.subscriber_queue import NetworkTiming
+
+DAY_S = 86400
+
+
+class RecordingListener:
+    def __init__(self):
+        self.calls = []
+
+    def attempted(self):
+        self.calls.append("attempted")
+
+    def acknowledged(self):
+        self.calls.append("acknowledged")
+
+    def gave_up(self):
+        self.calls.append("gave up")
+
+
+@pytest.fixture
+def send(network_bench):
+    """Sends a text to the Super SIM, answers its outcome."""
+
+    def send(text, **how):
+        outcome = RecordingListener()
+        sim = network_bench.sims["super-sim"]
+        (part,) = pdu.segment(text)
+        network_bench.network.send(
+            sim.imsi, pdu.Address.parse("000"), part, body=text, outcome=outcome, **how
+        )
+        return outcome
+
+    return send
+
+
+def test_an_attached_module_gets_the_message_and_its_acknowledgement_ends_it(network_bench, send):
+    """One attempt, with the sender's digits, the time of the wall clock and the service centre's address."""
+    station = network_bench.add_station("super-sim")
+    outcome = send("led on")
+    network_bench.advance(1)
+    (message,) = station.received
+    assert (message.text, str(message.originating_address)) == ("led on", "000")
+    assert message.originating_address.type_of_address == 0x81
+    assert message.service_centre_timestamp.time.isoformat() == "2026-11-22T12:00:00+00:00"
+    assert str(station.service_centre) == "+447700900000"
+    assert outcome.calls == ["attempted", "acknowledged"]
+    assert network_bench.take_event_kinds() == ["attached", "handed", "offered", "acknowledged"]
+    assert network_bench.network.count_waiting(station.imsi) == 0
+
+
+def test_a_message_waits_for_a_module_that_is_not_attached(network_bench, send):
+    """Store and forward: it comes when the module attaches, with the time at which it was sent."""
+    outcome = send("wait")
+    network_bench.advance(3600)
+    assert outcome.calls == []
+    station = network_bench.add_station("super-sim")
+    network_bench.advance(1)
+    assert station.texts == ["wait"]
+    assert station.received[0].service_centre_timestamp.time.hour == 12
+    assert outcome.calls == ["attempted", "acknowledged"]
+
+
+def test_one_message_is_in_the_air_at_a_time_and_the_order_is_kept(network_bench, send):
+    """The second is offered when the first is answered; TP-MMS tells that more wait."""
+    station = network_bench.add_station("super-sim", answers=["silence"])
+    for text in ("one", "two", "three"):
+        send(text)
+    network_bench.advance(1)
+    assert station.texts == ["one"]
+    network_bench.network.acknowledge(station, station.delivery_references[0], None)
+    network_bench.advance(1)
+    assert station.texts == ["one", "two", "three"]
+    assert [message.more_messages for message in station.received] == [True, True, False]
+    assert len(set(station.delivery_references)) == 3
+
+
+@pytest.mark.parametrize("cause", [RP_MEMORY_EXCEEDED, FCS_MEMORY_EXCEEDED])
+def test_a_full_module_is_left_alone_until_it_has_memory(network_bench, send, cause):
+    """Nothing else is offered meanwhile; after RP-SMMA all comes, in order."""
+    station = network_bench.add_station("super-sim", answers=[cause])
+    first, second = send("one"), send("two")
+    network_bench.advance(20)
+    assert station.texts == ["one"]
+    assert first.calls == ["attempted"]
+    network_bench.network.memory_available(station)
+    network_bench.advance(1)
+    assert station.texts == ["one", "one", "two"]
+    assert first.calls == ["attempted", "attempted", "acknowledged"]
+    assert second.calls == ["attempted", "acknowledged"]
+
+
+def test_a_full_module_that_never_says_so_is_tried_again_all_the_same(network_bench, send):
+    """RP-SMMA can get lost; the wait of the message ends the silence."""
+    station = network_bench.add_station("super-sim", answers=[RP_MEMORY_EXCEEDED])
+    send("one")
+    network_bench.advance(29)
+    assert station.texts == ["one"]
+    network_bench.advance(2)
+    assert station.texts == ["one", "one"]
+
+
+def test_a_refused_message_comes_again_after_waits_that_grow(network_bench, send):
+    """Another error than full memory holds up this message and not the others."""
+    station = network_bench.add_station("super-sim", answers=[111, None, 0xFF, 111])
+    send("bad")
+    send("good")
+    network_bench.advance(1)
+    assert station.texts == ["bad", "good"]
+    network_bench.advance(30)
+    assert station.texts == ["bad", "good", "bad"]
+    network_bench.advance(119)
+    assert len(station.texts) == 3
+    network_bench.advance(2)
+    assert len(station.texts) == 4
+    network_bench.advance(600)
+    assert station.texts == ["bad", "good", "bad", "bad", "bad"]
+    assert network_bench.network.count_waiting(station.imsi) == 0
+
+
+def test_silence_of_the_module_is_a_failed_attempt(network_bench, send):
+    """After the network's time the message is put off, the late answer counts for nothing."""
+    station = network_bench.add_station("super-sim", answers=["silence", "silence"])
+    outcome = send("one")
+    network_bench.advance(41)
+    network_bench.network.acknowledge(station, station.delivery_references[0], None)
+    assert outcome.calls == ["attempted"]
+    network_bench.advance(30)
+    assert station.texts == ["one", "one"]
+    assert "unanswered" in network_bench.take_event_kinds()
+
+
+def test_a_late_answer_is_not_taken_for_that_of_the_next_message(network_bench, send):
+    """The reference tells them apart."""
+    station = network_bench.add_station("super-sim", answers=["silence", "silence"])
+    first, second = send("one"), send("two")
+    network_bench.advance(41)
+    assert station.texts == ["one", "two"]
+    network_bench.network.acknowledge(station, station.delivery_references[0], None)
+    assert (first.calls, second.calls) == (["attempted"], ["attempted"])
+
+
+def test_a_lost_acknowledgement_brings_the_same_message_again(network_bench, send):
+    """The second copy has the same octets, the service centre timestamp included, and is the last."""
+    station = network_bench.add_station("super-sim")
+    network_bench.network.lose_acknowledgements(station.imsi)
+    outcome = send("once")
+    network_bench.advance(30)
+    assert outcome.calls == ["attempted"]
+    network_bench.advance(DAY_S)
+    first, second = station.received
+    assert first == second
+    assert outcome.calls == ["attempted", "attempted", "acknowledged"]
+    assert "acknowledgement_lost" in network_bench.take_event_kinds()
+
+
+def test_a_module_that_goes_away_with_a_message_in_the_air_gets_it_again(network_bench, send):
+    """Nobody knows whether it had arrived."""
+    station = network_bench.add_station("super-sim", answers=["silence"])
+    send("one")
+    network_bench.advance(1)
+    station.detach()
+    station.attach()
+    network_bench.advance(1)
+    assert station.texts == ["one", "one"]
+
+
+def test_after_its_validity_a_message_is_given_up(network_bench, send):
+    """24 hours without an attempt, and without a success."""
+    never = send("never tried")
+    network_bench.advance(DAY_S + 1)
+    assert never.calls == ["gave up"]
+    station = network_bench.add_station("super-sim", answers=["silence"] * 100)
+    silent = send("never answered")
+    network_bench.advance(DAY_S + 100)
+    assert silent.calls[-1] == "gave up"
+    assert set(silent.calls[:-1]) == {"attempted"}
+    assert network_bench.network.count_waiting(station.imsi) == 0
+    assert network_bench.time.pending == 0
+
+
+def test_a_message_that_expires_in_the_air_may_still_be_acknowledged(make_network_bench):
+    """The attempt under way is finished, and no other begins."""
+    world = make_network_bench(timing=NetworkTiming(validity_s=10))
+    station = world.add_station("super-sim", answers=["silence", "silence"])
+    outcomes = [RecordingListener(), RecordingListener()]
+    for text, outcome in zip(("one", "two"), outcomes, strict=True):
+        (part,) = pdu.segment(text)
+        world.network.send(station.imsi, pdu.Address.parse("000"), part, outcome=outcome)
+        world.advance(9.5)
+    world.advance(5)
+    assert outcomes[0].calls == ["attempted"]
+    world.network.acknowledge(station, station.delivery_references[0], None)
+    world.advance(100)
+    assert outcomes[0].calls == ["attempted", "acknowledged"]
+    assert outcomes[1].calls == ["gave up"]
+
+
+@pytest.mark.parametrize("detaches", [False, True])
+def test_a_message_that_expired_in_the_air_has_no_further_attempt(make_network_bench, detaches):
+    """Neither after silence nor when the module goes away and comes back."""
+    world = make_network_bench(timing=NetworkTiming(validity_s=10))
+    station = world.add_station("super-sim", answers=["silence"] * 9)
+    outcome = RecordingListener()
+    world.network.send(station.imsi, pdu.Address.parse("000"), *pdu.segment("one"), outcome=outcome)
+    world.advance(11)
+    if detaches:
+        station.detach()
+        station.attach()
+    world.advance(DAY_S)
+    assert outcome.calls == ["attempted", "gave up"]
+    assert world.network.count_waiting(station.imsi) == 0
+
+
+def test_without_store_and_forward_nothing_outlives_the_attachment(network_bench, send):
+    """What waits for its turn when the module goes away is given up, as is what is in the air."""
+    station = network_bench.add_station("super-sim", answers=["silence"])
+    outcomes = [send(text, keep=False) for text in ("one", "two")]
+    kept = send("three")
+    network_bench.advance(1)
+    station.detach()
+    assert [outcome.calls for outcome in outcomes] == [["attempted", "gave up"], ["gave up"]]
+    station.attach()
+    network_bench.advance(1)
+    assert station.texts == ["one", "three"]
+    assert kept.calls == ["attempted", "acknowledged"]
+
+
+def test_without_store_and_forward_a_full_module_is_tried_all_the_same(network_bench, send):
+    """Others wait for memory; what cannot wait has its one attempt now."""
+    station = network_bench.add_station("super-sim", answers=[RP_MEMORY_EXCEEDED, RP_MEMORY_EXCEEDED])
+    send("kept")
+    network_bench.advance(1)
+    outcome = send("now", keep=False)
+    network_bench.advance(1)
+    assert station.texts == ["kept", "now"]
+    assert outcome.calls == ["attempted", "gave up"]
+
+
+def test_without_store_and_forward_a_message_needs_the_module_now(network_bench, send):
+    """Not attached, refused, silent: each is the end."""
+    absent = send("absent", keep=False)
+    network_bench.advance(1)
+    assert absent.calls == ["gave up"]
+    station = network_bench.add_station("super-sim", answers=[RP_MEMORY_EXCEEDED, "silence"])
+    refused = send("refused", keep=False)
+    network_bench.advance(1)
+    silent = send("silent", keep=False)
+    network_bench.advance(100)
+    for outcome in (refused, silent):
+        assert outcome.calls == ["attempted", "gave up"]
+    network_bench.advance(DAY_S)
+    assert station.texts == ["refused", "silent"]
+
+
+def test_a_closed_network_leaves_no_call_behind(network_bench, send):
+    """What was put off is cancelled."""
+    send("one")
+    network_bench.advance(1)
+    network_bench.network.close()
+    assert network_bench.time.pending == 0
+    send("two")
+    assert network_bench.time.pending == 0

@@ -1,0 +1,13 @@
+"""What is written down of the past does not grow for ever."""
+
+from hardware.sim.bounded_list import MIN_ITEMS, BoundedList
+
+
+def test_the_latest_are_kept():
+    """At least so many, less than twice as many, in their order; else it is a list like any other."""
+    record = BoundedList()
+    assert record == []
+    for number in range(10 * MIN_ITEMS):
+        record.append(number)
+        assert len(record) < 2 * MIN_ITEMS
+        assert record[-MIN_ITEMS:] == list(range(max(0, number + 1 - MIN_ITEMS), number + 1))[-MIN_ITEMS:]

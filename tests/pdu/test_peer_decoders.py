@@ -1,0 +1,281 @@
+"""What independent decoders think of the vectors, and rulings where they disagree.
+
+The opinions are libraries that are needed for nothing else; `make bench PART=codec` installs them, and
+`pip install -r tests/benchmarks/requirements-codec.txt` does. Without them this file is left out.
+"""
+
+from __future__ import annotations
+
+import json
+import warnings
+from io import StringIO
+from pathlib import Path
+
+import pytest
+
+from pdu import Address, Alphabet, Deliver, EnhancedValidity, StatusReport, Submit, UserData, decode, encode
+
+REASON = "no independent decoder installed: pip install -r tests/benchmarks/requirements-codec.txt"
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # they use old spellings
+    gsmmodem = pytest.importorskip("gsmmodem.pdu", reason=REASON)
+    smspdudecoder = pytest.importorskip("smspdudecoder.fields", reason=REASON)
+    smspdu = pytest.importorskip("smspdu", reason=REASON)
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+VECTORS = [
+    vector
+    for vector in map(
+        json.loads, (Path(__file__).parents[1] / "data" / "vectors.jsonl").read_text("utf-8").splitlines()
+    )
+    if vector["valid"] and vector["kind"] in ("deliver", "submit", "status_report") and vector["sca"]
+]
+
+
+def by_gsmmodem(digits, message):
+    found = gsmmodem.decodeSmsPdu(digits)
+    opinion = {"number": found["number"].removeprefix("+")}
+    if isinstance(message, StatusReport):
+        return opinion | {"time": found["time"], "discharge": found["discharge"], "status": found["status"]}
+    if isinstance(message, Deliver):
+        opinion["time"] = found["time"]
+    return opinion | {"content": found["text"]}
+
+
+def by_smspdudecoder(digits, message):
+    if isinstance(message, StatusReport):
+        return {}
+    if isinstance(message, Deliver):
+        found = smspdudecoder.SMSDeliver.decode(StringIO(digits))
+        return {
+            "number": found["sender"]["number"],
+            "content": found["user_data"]["data"],
+            "time": found["scts"],
+        }
+    found = smspdudecoder.SMSSubmit.decode(StringIO(digits))
+    return {"number": found["recipient"]["number"], "content": found["user_data"]["data"]}
+
+
+def by_pdusms(digits, message):
+    bare = digits[2 + 2 * int(digits[:2], 16) :]
+    if isinstance(message, StatusReport):
+        return {}
+    if isinstance(message, Deliver):
+        found = smspdu.SMS_DELIVER.fromPDU(bare, "")
+        return {
+            "number": found.tp_oa if hasattr(found, "tp_oa") else found.sender,
+            "content": found.user_data,
+        }
+    found = smspdu.SMS_SUBMIT.fromPDU(bare, "")
+    return {"number": found.recipient, "content": found.user_data}
+
+
+def our_fields(message):
+    match message:
+        case Deliver():
+            address = message.originating_address
+        case Submit():
+            address = message.destination_address
+        case StatusReport():
+            address = message.recipient_address
+    opinion = {"number": address.number, "content": message.data if message.text is None else message.text}
+    if isinstance(message, Deliver | StatusReport):
+        opinion["time"] = message.service_centre_timestamp.time
+    if isinstance(message, StatusReport):
+        opinion |= {"discharge": message.discharge_time.time, "status": message.status}
+    return opinion
+
+
+def national(message):
+    return message.user_data is not None and message.user_data.national_language is not None
+
+
+def ends_in_at(message):
+    text = message.text
+    return text is not None and text.endswith("@") and message.user_data.length % 8 == 0
+
+
+def is_data(message):
+    return message.user_data is not None and message.user_data.alphabet is Alphabet.OCTETS
+
+
+def packed_header(message):
+    user_data = message.user_data
+    return user_data is not None and user_data.has_header and user_data.alphabet is Alphabet.GSM7
+
+
+def number(message):
+    return our_fields(message)["number"]
+
+
+# who differs, in what, when, and why this codec keeps its reading
+KNOWN_DISAGREEMENTS = [
+    ("gsmmodem", "content", national, "reads no national tables; six sources agree on them (gsm7_tables.md)"),
+    ("smspdudecoder", "content", national, "the same"),
+    ("pdusms", "content", national, "the same"),
+    ("gsmmodem", "content", is_data, "gives octets as characters; 8-bit data are octets (23.038 4)"),
+    (
+        "gsmmodem",
+        "content",
+        packed_header,
+        "loses characters behind headers; text begins at the next septet boundary (23.040 9.2.3.24)",
+    ),
+    ("gsmmodem", "content", ends_in_at, "drops a last @; with 8n septets it is text, the count decides"),
+    ("pdusms", "content", ends_in_at, "the same"),
+    (
+        "gsmmodem",
+        "content",
+        lambda message: "\f" in (message.text or ""),
+        "drops the page break of the extension table (23.038 6.2.1.1)",
+    ),
+    (
+        "pdusms",
+        "content",
+        lambda message: "\f" in (message.text or ""),
+        "shows it as a line feed, which is for displays",
+    ),
+    (
+        "gsmmodem",
+        "content",
+        lambda message: any(character > "\uffff" for character in message.text or ""),
+        "leaves surrogate pairs apart; joined they are the character that was sent",
+    ),
+    (
+        "gsmmodem",
+        "content",
+        lambda message: message.data_coding_scheme & 0xF0 == 0xE0,
+        "reads message waiting in UCS-2 as 7-bit; group 1110 is UCS-2 (23.038 4)",
+    ),
+    (
+        "gsmmodem",
+        "content",
+        lambda message: isinstance(getattr(message, "validity_period", None), EnhancedValidity),
+        "does not know the enhanced validity period and reads its octets as user data (23.040 9.2.3.12.3)",
+    ),
+    (
+        "gsmmodem",
+        "raises",
+        lambda message: is_data(message) and message.user_data.has_header,
+        "counts the header of 8-bit data twice; TP-UDL includes it (23.040 9.2.3.16)",
+    ),
+    (
+        "gsmmodem",
+        "time",
+        lambda message: message.service_centre_timestamp.octets[0] == 0x96,
+        "reads year 69 as 1969; it is 2069, as oFono and the vectors have it",
+    ),
+    (
+        "smspdudecoder",
+        "time",
+        lambda message: message.service_centre_timestamp.time.year < 2000,
+        "reads the years 70 to 99 as 20xx; they are 19xx",
+    ),
+    (
+        "smspdudecoder",
+        "number",
+        lambda message: not number(message).isdecimal() and len(number(message)) == 7,
+        "shows the fill of a name of seven characters as @; 13 semi-octets hold seven",
+    ),
+    (
+        "pdusms",
+        "number",
+        lambda message: number(message).startswith("0"),
+        "drops leading zeros; 000 and 00 are digits like others",
+    ),
+    (
+        "pdusms",
+        "number",
+        lambda message: not number(message).isascii(),
+        "drops characters outside ASCII of a name",
+    ),
+    *(
+        (
+            name,
+            "number",
+            lambda message: set("*#abc") & set(number(message)),
+            "shows semi-octets A to E as letters",
+        )
+        for name in ("gsmmodem", "smspdudecoder", "pdusms")
+    ),
+]
+PEER_DECODERS = {"gsmmodem": by_gsmmodem, "smspdudecoder": by_smspdudecoder, "pdusms": by_pdusms}
+
+
+def disagreements(vector, name):
+    """Yield the message and what this decoder sees differently in it: a field, or that it fails."""
+    message = decode(vector["hex"], direction=vector["direction"])
+    mine = our_fields(message)
+    try:
+        theirs = PEER_DECODERS[name](vector["hex"], message)
+    except Exception:  # noqa: BLE001  # they raise anything
+        yield message, "raises"
+        return
+    for field, value in theirs.items():
+        if field == "number":
+            value = value.removeprefix("+")  # noqa: PLW2901  # the type of number says it
+        if value != mine[field]:
+            yield message, field
+
+
+@pytest.mark.parametrize("name", PEER_DECODERS)
+def test_every_disagreement_has_a_ruling(name):
+    """Content, number and times of 200 messages; what is not in the list above is an error of somebody."""
+    open_questions = [
+        (vector["id"], field)
+        for vector in VECTORS
+        for message, field in disagreements(vector, name)
+        if not any(
+            (name, field) == ruling[:2] and ruling[2](message)
+            for ruling in KNOWN_DISAGREEMENTS
+            if ruling[0] == name
+        )
+    ]
+    assert open_questions == []
+
+
+@pytest.mark.parametrize(
+    "ruling",
+    KNOWN_DISAGREEMENTS,
+    ids=[f"{ruling[0]}, {ruling[1]}: {ruling[3]}" for ruling in KNOWN_DISAGREEMENTS],
+)
+def test_every_ruling_is_needed(ruling):
+    """Each was made for a disagreement that is still there."""
+    assert any(
+        field == ruling[1] and ruling[2](message)
+        for vector in VECTORS
+        for message, field in disagreements(vector, ruling[0])
+    )
+
+
+TEXTS = [
+    "ok",
+    "x" * 160,
+    "[21,5 €] {a|b} ^~\\",
+    "Ünïcödé ÄÖÜ äöü ñ",
+    "@£$¥èéùìòÇ",
+    "Привет",
+    "°" * 70,
+    "1" * 7,
+    "2" * 15,
+]
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_what_the_codec_writes_the_others_read(text):
+    """A SUBMIT of ours in the eyes of the three, where they know the characters."""
+    digits = encode(Submit(Address.parse("2936"), UserData.of(text))).hex
+    message = decode(digits, direction="mo")
+    for name, opinion in PEER_DECODERS.items():
+        assert opinion(digits, message) == {"number": "2936", "content": text}, name
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_what_another_writes_the_codec_reads(text):
+    """A SUBMIT of python-gsmmodem-new and of pdusms in our eyes."""
+    for digits in (
+        str(gsmmodem.encodeSmsSubmitPdu("2936", text)[0]),
+        "00" + smspdu.SMS_SUBMIT.create("", "2936", text).toPDU(),
+    ):
+        message = decode(digits, direction="mo")
+        assert (message.destination_address.number, message.text) == ("2936", text)

@@ -1,0 +1,50 @@
+"""A Debian tree with systemd and Python, as on a gateway: `tests/system/debian_tree.py RELEASE` prints its path.
+
+Made once by debootstrap (about a minute) and kept under .ci/cache; nothing is ever written into it
+afterwards, tests lay an overlay above it. bookworm has Python 3.11 and systemd 252, trixie has Python 3.13
+and systemd 257: the two that Raspberry Pi OS is made from. Standard library only.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+CACHE_DIR = Path(__file__).parents[2] / ".ci" / "cache" / "trees"
+PACKAGES = ("dbus", "make", "python3", "python3-venv", "sudo", "systemd", "systemd-sysv", "udev")
+"""dbus: systemctl without root. make: the project's own tests run in a tree too. sudo: for handlers."""
+
+
+def ensure_tree(release: str) -> Path:
+    """The folder of a finished tree, made now if it is not there."""
+    recipe = hashlib.sha256(" ".join(PACKAGES).encode()).hexdigest()[:8]
+    place = CACHE_DIR / f"{release}-{recipe}"
+    CACHE_DIR.mkdir(parents=True, exist_ok=True)
+    with (CACHE_DIR / f"{release}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not place.exists():
+            for old in CACHE_DIR.glob(f"{release}-*"):
+                shutil.rmtree(old)
+            _bootstrap(release, place.with_suffix(".part"))
+            place.with_suffix(".part").rename(place)
+    return place
+
+
+def _bootstrap(release: str, part: Path) -> None:
+    if part.exists():
+        shutil.rmtree(part)
+    command = ["debootstrap", "--variant=minbase", f"--include={','.join(PACKAGES)}", release, str(part)]
+    made = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    if made.returncode:
+        shutil.rmtree(part, ignore_errors=True)
+        sys.exit(f"debootstrap {release} failed:\n" + "\n".join(made.stdout.splitlines()[-10:]) + made.stderr)
+    for deb in (part / "var/cache/apt/archives").glob("*.deb"):
+        deb.unlink()
+
+
+if __name__ == "__main__":
+    print(ensure_tree(sys.argv[1]))

@@ -1,0 +1,52 @@
+"""What the tests of the group `system` need beyond Python packages, and what of it is missing here.
+
+    python tests/system/requirements.py             says what is missing and how to get it; exit status 1 if anything
+    python tests/system/requirements.py --packages  prints the Debian packages that are missing, for a script
+
+Standard library only: it runs before there is an environment.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+
+PROGRAMS = {
+    "systemd-nspawn": "systemd-container",  # boots the real systemd of a Debian tree
+    "debootstrap": "debootstrap",  # makes that tree
+    "udevadm": "udev",  # reads the udev rules
+    "umockdev-run": "umockdev",  # shows udev modules that are not plugged in
+    "nsenter": "util-linux",
+    "gammu": "gammu",  # clients of the simulated module that are not ours
+    "gammu-smsd": "gammu-smsd",
+    "smsd": "smstools",
+    "qemu-storage-daemon": "qemu-system-common qemu-utils",  # logs a disk's writes; in the first on Debian 12
+    "mkfs.ext4": "e2fsprogs",
+    "losetup": "mount",
+}
+"""Program: the Debian package that brings it."""
+
+SEARCH_PATH = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"))
+
+
+def missing_packages() -> list[str]:
+    return sorted(
+        {package for program, package in PROGRAMS.items() if not shutil.which(program, path=SEARCH_PATH)}
+    )
+
+
+def main() -> int:
+    packages = missing_packages()
+    if sys.argv[1:] == ["--packages"]:
+        print(*packages)
+        return 0
+    if packages:
+        print(f"make test-system needs Debian packages: apt install {' '.join(packages)}")
+    if os.geteuid() != 0:
+        print("make test-system boots containers and needs root: run it as root")
+    return 1 if packages or os.geteuid() != 0 else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
