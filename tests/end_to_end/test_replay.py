@@ -170,7 +170,7 @@ async def stop_program(process, number=signal.SIGINT):
     return process.returncode, said.decode(), (wrong or b"").decode()
 
 
-@pytest.mark.parametrize("house", ["super-sim"], indirect=True)
+@pytest.mark.parametrize("sandbox_env", ["super-sim"], indirect=True)
 async def test_from_the_command_line(sandbox_env):
     """`run --record FILE --mask`, then `sandbox --replay FILE`, on which another agent runs."""
     file = sandbox_env.folder / "recording"

@@ -128,7 +128,7 @@ IN_ALL = [("pdu", "all"), *(("text", charset) for charset in ("all", "GSM", "IRA
 
 
 @pytest.mark.parametrize("text", PROTOCOL, ids=repr)
-@pytest.mark.parametrize(("mode", "charset"), IN_ALL)
+@pytest.mark.parametrize(("message_format", "charset"), IN_ALL)
 async def test_f34_text_that_looks_like_protocol(tmp_path, message_format, text, charset):
     """Stored, listed and read: the text is identical, nothing in it is obeyed, the dialogue stays in step."""
     device = sets(charset) if charset != "all" else profile.load_simulator_profile("generic")
@@ -189,7 +189,7 @@ BINARY = {
 
 
 @pytest.mark.parametrize("name", BINARY)
-@pytest.mark.parametrize(("mode", "charset"), [*IN_ALL, ("text", "HEX")])
+@pytest.mark.parametrize(("message_format", "charset"), [*IN_ALL, ("text", "HEX")])
 async def test_f35_binary_commands(tmp_path, message_format, name, charset):
     """The very octets reach the handler, marked binary; the log shows none of them."""
     pdu, octets = BINARY[name]

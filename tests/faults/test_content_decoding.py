@@ -75,7 +75,7 @@ LINES = [
 
 @pytest.mark.parametrize("text", LINES)
 @pytest.mark.parametrize("charset", ["UCS2", "GSM"])
-@pytest.mark.parametrize("mode", ["text"])
+@pytest.mark.parametrize("message_format", ["text"])
 async def test_f40_lines_counted(tmp_path, message_format, charset, text):
     """Text mode: the header counts, so that line ends are kept as they are."""
     async with FaultWorld(tmp_path, message_format) as scene:
@@ -95,7 +95,7 @@ async def test_f40_lines_counted(tmp_path, message_format, charset, text):
     "Text mode works with +CSDH=1 and a counted payload only: a header without <length> is no Command, its "
     "message is kept and shown."
 )
-@pytest.mark.parametrize("mode", ["text"])
+@pytest.mark.parametrize("message_format", ["text"])
 async def test_f40_lines_that_nobody_counted(tmp_path, message_format):
     """A module that shows no length in spite of +CSDH=1: no piece of the text is carried out as a whole."""
     async with FaultWorld(tmp_path, message_format) as scene:
@@ -125,7 +125,7 @@ async def test_f41_braces_come_in(tmp_path, message_format):
 
 @pytest.mark.parametrize("charset", ["UCS2", "HEX", "GSM", "IRA"])
 @pytest.mark.parametrize("text", ['{"led":[1,2],"k":"a_b@c$"}', "[]{}\\^|~€", "{" * 80])
-@pytest.mark.parametrize("mode", ["text"])
+@pytest.mark.parametrize("message_format", ["text"])
 async def test_f41_braces_in_every_character_set(tmp_path, message_format, charset, text):
     """Text mode: exactly these characters, as far as the set of the module has them."""
     async with FaultWorld(tmp_path, message_format) as scene:
@@ -217,7 +217,7 @@ MOMENTS = {
 
 
 @pytest.mark.parametrize(("moment", "timestamp"), MOMENTS.items())
-@pytest.mark.parametrize("mode", ["text"])
+@pytest.mark.parametrize("message_format", ["text"])
 async def test_f49_moments_of_text_mode(tmp_path, message_format, moment, timestamp):
     """As the header shows them; what is no date is none, and the message counts all the same."""
     async with FaultWorld(tmp_path, message_format) as scene:
@@ -245,7 +245,7 @@ async def test_f49_no_date_orders_nothing(tmp_path, message_format):
 # F59
 
 
-@pytest.mark.parametrize("mode", ["text"])
+@pytest.mark.parametrize("message_format", ["text"])
 async def test_f59_octets_of_the_gsm_alphabet(tmp_path, message_format):
     """CSCS "GSM": 00 ends nothing, 11 is no XON, 02 is no noise."""
     async with FaultWorld(tmp_path, message_format) as scene:
@@ -336,7 +336,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("line", BROKEN.values(), ids=BROKEN)
-@pytest.mark.parametrize("mode", ["pdu"])
+@pytest.mark.parametrize("message_format", ["pdu"])
 async def test_f60_what_cannot_be_decoded_is_kept_raw(tmp_path, message_format, line):
     """Not carried out, kept as it came, deleted once; the messages around it are carried out."""
     async with FaultWorld(tmp_path, message_format) as scene:
@@ -355,7 +355,7 @@ async def test_f60_what_cannot_be_decoded_is_kept_raw(tmp_path, message_format, 
         assert scene.current_run.agent._supervisor.connection.session_count == 1
 
 
-@pytest.mark.parametrize("mode", ["pdu"])
+@pytest.mark.parametrize("message_format", ["pdu"])
 async def test_f60_a_user_data_length_that_lies(tmp_path, message_format):
     """40 septets announced, 6 there: an error, not a message of six."""
     async with FaultWorld(tmp_path, message_format) as scene:
@@ -388,7 +388,7 @@ async def test_f60_the_longest_passes(tmp_path, message_format):
         assert scene.executed == ["0123456789" * 16]
 
 
-@pytest.mark.parametrize("mode", ["pdu"])
+@pytest.mark.parametrize("message_format", ["pdu"])
 async def test_f60_mutations(tmp_path, message_format):
     """A hundred broken messages, one after the other: each is kept or carried out, none stops the rest."""
     async with FaultWorld(tmp_path, message_format) as scene:
@@ -472,7 +472,7 @@ async def test_f68_class_0_is_handed_over(tmp_path, message_format, pdu):
 
 @pytest.mark.parametrize("header", ["+CMT: ,20", '+CMT: "",20', "+CMT:,20", "+CMT: 20", '+CMT: "Ops",20'])
 @pytest.mark.parametrize("pdu", DIRECT.values(), ids=DIRECT)
-@pytest.mark.parametrize("mode", ["pdu"])
+@pytest.mark.parametrize("message_format", ["pdu"])
 async def test_f68_class_0_in_these_octets(tmp_path, message_format, pdu, header):
     """`+CMT: ,20` and the PDU, told by the module out of the blue."""
     async with FaultWorld(tmp_path, message_format) as scene:

@@ -153,7 +153,7 @@ async def test_f17_parts_in_any_order(tmp_path, message_format, order, restart):
         assert scene.query_journal("SELECT count(*) FROM parts") == [(0,)]
 
 
-@pytest.mark.parametrize("mode", ["pdu"])
+@pytest.mark.parametrize("message_format", ["pdu"])
 async def test_f17_a_part_that_never_comes(tmp_path, message_format):
     """Given up after a day and kept to be looked at; slots are free all the time; few lines in the log."""
     async with FaultWorld(tmp_path, message_format) as scene:

@@ -82,7 +82,7 @@ ECHOED = ["OK", '+CMTI: "ME",1', "ERROR", "+CMGS: 5", "> ", "RING", "0", "+CMS E
     ("charset", "text"),
     [*(("IRA", text) for text in ECHOED), ("GSM", "OK"), ("UCS2", "OK"), ("IRA", 'x\r\nOK\r\n+CMTI: "ME",1')],
 )
-@pytest.mark.parametrize("mode", ["text"])
+@pytest.mark.parametrize("message_format", ["text"])
 async def test_f42_an_echoed_body(tmp_path, message_format, charset, text):
     """(d) Text mode: what is typed after the prompt comes back, and is no answer, news or message."""
     async with FaultWorld(tmp_path, message_format) as scene:
@@ -147,7 +147,7 @@ SIMILAR_ERRORS = [
 
 
 @pytest.mark.parametrize(
-    ("mode", "error"),
+    ("message_format", "error"),
     [*itertools.product(["pdu", "text"], ERRORS), *(("pdu", error) for error in SIMILAR_ERRORS)],
 )
 async def test_f43_every_error_is_final(tmp_path, message_format, error):

@@ -211,7 +211,7 @@ async def test_f69_a_port_that_is_no_at_port(tmp_path, message_format, port):
         assert scene.current_run.is_alive
 
 
-@pytest.mark.parametrize("mode", ["pdu"])
+@pytest.mark.parametrize("message_format", ["pdu"])
 async def test_f69_a_port_without_messages(tmp_path, message_format):
     """B: answers AT by OK and +CMGF=0 by ERROR: that is what is said."""
     async with FaultWorld(tmp_path, message_format) as scene:

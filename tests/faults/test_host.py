@@ -35,7 +35,7 @@ async def never(*arguments):
     await asyncio.get_running_loop().create_future()
 
 
-@pytest.mark.parametrize("mode", ["pdu"])
+@pytest.mark.parametrize("message_format", ["pdu"])
 async def test_f02_fed_while_everybody_works(tmp_path, message_format):
     """A day, most of it idle: the watchdog is fed each half minute."""
     async with FaultWorld(tmp_path, message_format) as scene:
@@ -415,7 +415,7 @@ DAMAGE = {
 
 @pytest.mark.parametrize("how", DAMAGE)
 @pytest.mark.parametrize("end", ["clean", "kill"])
-@pytest.mark.parametrize("mode", ["pdu"])
+@pytest.mark.parametrize("message_format", ["pdu"])
 async def test_f19_a_damaged_journal(tmp_path, message_format, how, end):
     """It starts, says it, keeps the bad file aside; no message is deleted that was not handled; no loop."""
     async with FaultWorld(tmp_path, message_format) as scene:

@@ -21,7 +21,7 @@ async def test_without_rules_it_is_not_noticed(tmp_path, message_format):
 
 @pytest.mark.parametrize("place", INSERT_POSITIONS)
 @pytest.mark.parametrize("echo", ["echo on", "echo off"])
-@pytest.mark.parametrize("mode", ["pdu"])
+@pytest.mark.parametrize("message_format", ["pdu"])
 async def test_every_place_is_where_it_says(tmp_path, message_format, place, echo):
     """In the octets that the agent reads, echo on and off."""
     heard = bytearray()
@@ -48,7 +48,7 @@ async def test_every_place_is_where_it_says(tmp_path, message_format, place, ech
     assert before + b"<HERE>" + after in heard
 
 
-@pytest.mark.parametrize("mode", ["pdu"])
+@pytest.mark.parametrize("message_format", ["pdu"])
 async def test_pauses_keep_the_order(tmp_path, message_format):
     """What is said later comes later, whatever pause is running."""
     heard = []
@@ -63,7 +63,7 @@ async def test_pauses_keep_the_order(tmp_path, message_format):
     assert [data.strip() for _, data in heard] == [b"^ONE", b"^TWO", b"^THREE", b"^FOUR"]
 
 
-@pytest.mark.parametrize("mode", ["pdu"])
+@pytest.mark.parametrize("message_format", ["pdu"])
 async def test_answers_and_rewrites(tmp_path, message_format):
     """An answer keeps a command from the module, a rewrite changes what the module says to it."""
     async with FaultWorld(tmp_path, message_format) as scene:

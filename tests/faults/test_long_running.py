@@ -120,7 +120,7 @@ def visible_lines(scene, since):
     return [at - since for at, _, step in scene.events if at >= since and step.severity >= 20]
 
 
-@pytest.mark.parametrize("mode", ["pdu"])
+@pytest.mark.parametrize("message_format", ["pdu"])
 async def test_f63_a_part_waits_for_days(tmp_path, message_format):
     """Told when it came and when it was given up."""
     async with FaultWorld(tmp_path, message_format) as scene:
@@ -131,7 +131,7 @@ async def test_f63_a_part_waits_for_days(tmp_path, message_format):
         assert len(visible_lines(scene, since)) <= 4
 
 
-@pytest.mark.parametrize("mode", ["pdu"])
+@pytest.mark.parametrize("message_format", ["pdu"])
 async def test_f63_the_module_is_absent_for_days(tmp_path, message_format):
     """Said once; the ladder says what it does, and that is bounded."""
     async with FaultWorld(tmp_path, message_format) as scene:
@@ -144,7 +144,7 @@ async def test_f63_the_module_is_absent_for_days(tmp_path, message_format):
         assert len([at for at in lines if at > 2 * DAY]) <= len([at for at in lines if at < DAY])
 
 
-@pytest.mark.parametrize("mode", ["pdu"])
+@pytest.mark.parametrize("message_format", ["pdu"])
 async def test_f63_the_module_is_mute_for_days(tmp_path, message_format):
     """The same."""
     async with FaultWorld(tmp_path, message_format) as scene:
@@ -158,7 +158,7 @@ async def test_f63_the_module_is_mute_for_days(tmp_path, message_format):
 
 
 @pytest.mark.parametrize(
-    ("mode", "says"),
+    ("message_format", "says"),
     [("pdu", b"\r\n+CMS ERROR: 320\r\n"), ("pdu", b"\r\nERROR\r\n"), ("text", b"\r\n+CMS ERROR: 500\r\n")],
 )
 async def test_f63_reading_fails_at_each_look(tmp_path, message_format, says):
@@ -191,7 +191,7 @@ async def test_f63_reading_fails_at_each_look(tmp_path, message_format, says):
         assert scene.executed == ["led on"]
 
 
-@pytest.mark.parametrize("mode", ["pdu"])
+@pytest.mark.parametrize("message_format", ["pdu"])
 async def test_f63_a_slot_cannot_be_deleted(tmp_path, message_format):
     """The message is carried out once, and the complaint is not repeated at each sweep."""
     async with FaultWorld(tmp_path, message_format) as scene:
@@ -204,7 +204,7 @@ async def test_f63_a_slot_cannot_be_deleted(tmp_path, message_format):
         assert len(visible_lines(scene, since)) <= LINES_A_DAY + 5
 
 
-@pytest.mark.parametrize("mode", ["pdu"])
+@pytest.mark.parametrize("message_format", ["pdu"])
 async def test_f63_codes_every_second(tmp_path, message_format):
     """^RSSI is nobody's business: no line, and nothing is asked because of it."""
     async with FaultWorld(tmp_path, message_format) as scene:
@@ -220,7 +220,7 @@ async def test_f63_codes_every_second(tmp_path, message_format):
 # F70
 
 
-@pytest.mark.parametrize("mode", ["pdu"])
+@pytest.mark.parametrize("message_format", ["pdu"])
 async def test_f70_idle_writes_nothing(tmp_path, message_format):
     """A day without messages: not one commit after the first minutes."""
     async with FaultWorld(tmp_path, message_format) as scene:
@@ -230,7 +230,7 @@ async def test_f70_idle_writes_nothing(tmp_path, message_format):
         assert len(commits) <= 2
 
 
-@pytest.mark.parametrize("mode", ["pdu"])
+@pytest.mark.parametrize("message_format", ["pdu"])
 async def test_f70_a_message_costs_few_commits(tmp_path, message_format):
     """Five for a Command and its answer; that its slot is free costs none (agent/journal/README.md)."""
     async with FaultWorld(
@@ -302,7 +302,7 @@ async def test_f71_the_pin_is_in_no_trace(tmp_path, message_format):
 # F74
 
 
-@pytest.mark.parametrize("mode", ["pdu"])
+@pytest.mark.parametrize("message_format", ["pdu"])
 async def test_f74_an_outage_behind_the_handlers(tmp_path, message_format):
     """For 6 h every handler hangs until its time limit; 60 messages come, the store has 20 places.
 

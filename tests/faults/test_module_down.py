@@ -117,7 +117,7 @@ async def test_f15_no_network_until_the_radio_is_cycled(tmp_path, message_format
         assert [state for state, _ in scene.replies] == ["sent"]
 
 
-@pytest.mark.parametrize("mode", ["pdu"])
+@pytest.mark.parametrize("message_format", ["pdu"])
 async def test_f15_denied_for_a_day(tmp_path, message_format):
     """Whom the network denies asks again at most once an hour; replies wait within their age."""
     async with FaultWorld(tmp_path, message_format, dependencies={"in_use": lambda: ""}) as scene:

@@ -45,7 +45,7 @@ async def test_f44_messages_are_not_ready(tmp_path, message_format, ready, secon
 
 
 @pytest.mark.parametrize(
-    ("mode", "refusal"),
+    ("message_format", "refusal"),
     [
         *itertools.product(["pdu"], ["CMS 314", "CMS 302", "CMS 310", "CME 14", "ERROR", "CMS 500"]),
         ("text", "CMS 314"),
@@ -150,7 +150,7 @@ SAYS = [b"+CME ERROR: 10", b"+CME ERROR: 13", b"+CMS ERROR: 310"]
 
 
 @pytest.mark.parametrize(
-    ("mode", "code", "refusal"),
+    ("message_format", "code", "refusal"),
     [*itertools.product(["pdu"], GONE, SAYS), ("text", GONE[0], SAYS[1]), ("text", b"", SAYS[0])],
 )
 async def test_f58_the_sim_is_gone(tmp_path, message_format, code, refusal):

@@ -79,7 +79,7 @@ async def test_f18_every_answer_comes_back(tmp_path, message_format, text):
         assert len(scene.sent_bodies) <= 2
 
 
-@pytest.mark.parametrize("mode", ["pdu"])
+@pytest.mark.parametrize("message_format", ["pdu"])
 async def test_f18_a_handler_that_answers_everything(tmp_path, message_format):
     """Nobody but the caps can end it: 10 a minute, 200 a day, and it is said."""
     async with FaultWorld(tmp_path, message_format) as scene:

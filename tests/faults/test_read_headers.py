@@ -132,7 +132,7 @@ HEADERS = {
 }
 
 
-@pytest.mark.parametrize("mode", ["pdu"])
+@pytest.mark.parametrize("message_format", ["pdu"])
 @pytest.mark.parametrize("header", HEADERS.values(), ids=HEADERS)
 async def test_f61_headers_of_a_message(tmp_path, message_format, header):
     """PDU mode: fields that nobody needs stand, or do not stand, in any header."""
@@ -149,7 +149,7 @@ async def test_f61_headers_of_a_message(tmp_path, message_format, header):
         assert asked == ["AT+CMGR=1"]
 
 
-@pytest.mark.parametrize("mode", ["pdu"])
+@pytest.mark.parametrize("message_format", ["pdu"])
 @pytest.mark.parametrize("header", HEADERS.values(), ids=HEADERS)
 async def test_f61_headers_of_a_list(tmp_path, message_format, header):
     """The same in a list, between entries of the common form."""
@@ -178,7 +178,7 @@ TEXT_HEADERS = {
 BODY = "DC0123456789abcdef0123456789abcdef led on"
 
 
-@pytest.mark.parametrize("mode", ["text"])
+@pytest.mark.parametrize("message_format", ["text"])
 @pytest.mark.parametrize("header", TEXT_HEADERS.values(), ids=TEXT_HEADERS)
 async def test_f61_headers_of_text_mode(tmp_path, message_format, header):
     """Text mode with +CSDH=1."""
@@ -197,7 +197,7 @@ async def test_f61_headers_of_text_mode(tmp_path, message_format, header):
         assert scene.stored_indices() == []
 
 
-@pytest.mark.parametrize("mode", ["text"])
+@pytest.mark.parametrize("message_format", ["text"])
 @pytest.mark.parametrize(
     "report",
     [
@@ -285,7 +285,7 @@ async def test_f73_own_messages_are_not_commands(tmp_path, message_format):
         assert "AT+CMGR=9" in scene.interceptor.commands_matching()
 
 
-@pytest.mark.parametrize("mode", ["pdu"])
+@pytest.mark.parametrize("message_format", ["pdu"])
 async def test_f73_a_message_to_the_network_that_calls_itself_received(tmp_path, message_format):
     """Status 0 and a SUBMIT: kept as it is, deleted, never carried out."""
     async with FaultWorld(tmp_path, message_format) as scene:

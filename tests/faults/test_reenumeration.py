@@ -80,7 +80,7 @@ async def test_f13_back_under_another_number(tmp_path, message_format, first, fo
         assert scene.port.open_count == 2
 
 
-@pytest.mark.parametrize("mode", ["pdu"])
+@pytest.mark.parametrize("message_format", ["pdu"])
 async def test_f13_away_for_hours(tmp_path, message_format):
     """Looked for with growing waits; said once; the first session after it drains the store."""
     async with FaultWorld(tmp_path / "scene", message_format) as scene:

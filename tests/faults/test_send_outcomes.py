@@ -142,7 +142,7 @@ async def test_f47_one_message_unless_asked(tmp_path, message_format, text, leav
 
 @pytest.mark.deviation("Text mode sends no answer of several parts (max_parts = 1).")
 @pytest.mark.parametrize(("text", "parts"), [("a" * 160, 1), ("a" * 161, 2), ("a" * 306, 2), ("a" * 307, 2)])
-@pytest.mark.parametrize("mode", ["pdu"])
+@pytest.mark.parametrize("message_format", ["pdu"])
 async def test_f47_parts_where_allowed(tmp_path, message_format, text, parts):
     """Two messages, no more; each counts against the limits."""
     tables = {"service": {"name": "super-sim", "max_parts": 2}}

@@ -150,7 +150,7 @@ CODES = {
     " waits for the SIM."
 )
 @pytest.mark.parametrize(("fate", "code"), [(fate, code) for fate in CODES for code in CODES[fate]])
-@pytest.mark.parametrize("mode", ["pdu"])
+@pytest.mark.parametrize("message_format", ["pdu"])
 async def test_f21_every_code_has_its_class(tmp_path, message_format, fate, code):
     """Temporary ones are tried again, permanent ones never, what may have left is left alone."""
     async with FaultWorld(tmp_path, message_format) as scene:
@@ -187,7 +187,7 @@ async def test_f21_before_the_body_nothing_is_unknown(tmp_path, message_format, 
 
 
 @pytest.mark.parametrize("word", [b"ERROR", b"+CMS ERROR: 28", b"+CME ERROR: 100"])
-@pytest.mark.parametrize("mode", ["pdu"])
+@pytest.mark.parametrize("message_format", ["pdu"])
 async def test_f21_what_says_nothing_is_tried_a_few_times(tmp_path, message_format, word):
     """A plain ERROR for ever: bounded attempts over hours, then failed."""
     async with FaultWorld(tmp_path, message_format) as scene:

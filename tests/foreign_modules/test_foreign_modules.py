@@ -1,7 +1,7 @@
 """Modules of other makers, other people's simulators: three Commands, each run once and answered once."""
 
 import pytest
-from stranger import ALL_MODULES
+from foreign import ALL_MODULES
 
 from foreign.emulator import Emulator
 from soak.world import World

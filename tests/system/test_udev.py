@@ -62,7 +62,7 @@ E: DEVNAME=/dev/ttyUSB0
     return re.findall(r"^ID_MM_\S+", output, re.MULTILINE)
 
 
-@pytest.mark.parametrize(("layout", "product"), LAYOUTS)
+@pytest.mark.parametrize(("layout", "installed_tree"), LAYOUTS)
 def test_only_the_at_port_is_taken(tmp_path, layout, installed_tree):
     """ModemManager is told to leave the AT port alone, and nothing about the ports beside it."""
     if layout.at is not None:
@@ -73,7 +73,7 @@ def test_only_the_at_port_is_taken(tmp_path, layout, installed_tree):
         assert udev_properties(tmp_path, layout.vendor, installed_tree, f"{other:02x}") == []
 
 
-@pytest.mark.parametrize("product", ["1506", "1573"])
+@pytest.mark.parametrize("installed_tree", ["1506", "1573"])
 @pytest.mark.parametrize("command", ["ff/02/02", "ff/01/02"])
 def test_huawei_ports_are_known_by_their_class(tmp_path, installed_tree, command):
     """Huawei's numbers vary; the command port has a class of its own, the data port another."""

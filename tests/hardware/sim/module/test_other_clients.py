@@ -215,7 +215,7 @@ async def test_gammu_knows_the_module(client_bench, gammu):
 
 
 @requires_program("gammu", "gammu")
-@pytest.mark.parametrize("world", ["generic", "sim7600"], indirect=True)
+@pytest.mark.parametrize("client_bench", ["generic", "sim7600"], indirect=True)
 async def test_gammu_receives_and_deletes(client_bench, gammu):
     """Plain, extension characters, UCS-2, several parts; one message and then all."""
     for text in ("hello {gammu} €", "Привет", LONG):
