@@ -3,7 +3,7 @@
 import importlib
 
 import pytest
-from hunt import TARGETS, mutate
+from run_fuzzer import TARGETS, mutate
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
