@@ -26,7 +26,7 @@ def message_format(request):
 @pytest.fixture(autouse=True)
 def fast_pin_digests(monkeypatch):
     """A PIN's digest takes as long as it does so that guessing does, and every session makes some."""
-    monkeypatch.setattr("agent.journal.sims.ROUNDS", 1)
+    monkeypatch.setattr("agent.journal.sims.PBKDF2_ROUNDS", 1)
 
 
 @pytest.fixture

@@ -382,7 +382,7 @@ async def session(folder, mode, cut):
 async def test_f51_any_chunking_is_the_same_session(tmp_path, message_format, monkeypatch, cut):
     """The same is told and the same is asked, whatever the pieces, on a line as slow as 5 ms an octet."""
     if cut is every_octet:
-        monkeypatch.setattr(simulated_port, "OCTET_S", 0.005)
+        monkeypatch.setattr(simulated_port, "OCTET_TIME_S", 0.005)
     whole = await session(tmp_path / "whole", message_format, None)
     assert await session(tmp_path / "cut", message_format, cut) == whole
 

@@ -166,7 +166,7 @@ async def test_f55_a_forgotten_data_call(tmp_path, message_format, frame):
 @pytest.mark.parametrize("frame", FRAMES.values(), ids=FRAMES)
 async def test_f55_a_data_call_of_others(tmp_path, message_format, frame, monkeypatch):
     """It does not end: that is said, and it is left alone from then on."""
-    monkeypatch.setattr(agent_run, "_Wire", TransportWithPortState)
+    monkeypatch.setattr(agent_run, "_AgentTransport", TransportWithPortState)
     async with FaultWorld(tmp_path, message_format) as scene:
         dialled = DataCall(scene, frame, ends=False)
         await scene.start_and_settle(600)

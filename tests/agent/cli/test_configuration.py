@@ -186,7 +186,7 @@ def test_check_without_processes_for_handlers(cli_env, monkeypatch):
     async def none_left(_runner, file):
         raise ResourceExhausted(f"{file}: the process for handlers cannot be started: Permission denied")
 
-    monkeypatch.setattr(ProcessRunner, "declare", none_left)
+    monkeypatch.setattr(ProcessRunner, "load", none_left)
     handler(cli_env.folder / "handlers" / "device.py", "")
     result = cli_env.run("config", "check")
     assert result.exit_code == 2

@@ -102,7 +102,7 @@ async def test_without_a_file_for_them_clients_wait(tmp_path, monkeypatch):
         return await really(line)
 
     monkeypatch.setattr(loop, "sock_accept", accept)
-    monkeypatch.setattr("agent.daemon.control_socket.ACCEPT_S", 0.02)
+    monkeypatch.setattr("agent.daemon.control_socket.ACCEPT_RETRY_INITIAL_S", 0.02)
     server = ControlServer(tmp_path / "control.sock", {"status": _status}, steps.append)
     await server.start()
     try:

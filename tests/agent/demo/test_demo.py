@@ -17,8 +17,8 @@ SID = "DC" + "ab" * 16
 @pytest.fixture(autouse=True)
 def fast_demo(monkeypatch):
     """Nothing is waited for in vain."""
-    monkeypatch.setattr(scenarios, "STOP_S", 0.05)
-    monkeypatch.setattr(scenarios, "LINGER_S", 0.0)
+    monkeypatch.setattr(scenarios, "SCENARIO_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(scenarios, "SETTLE_S", 0.0)
 
 
 def event(kind, **fields):
@@ -187,7 +187,7 @@ async def test_waiting_ends_when_it_is_true():
 
 async def test_no_stop_takes_more_than_what_is_left(monkeypatch):
     """So that `--once` is over in time, whatever does not happen."""
-    monkeypatch.setattr(scenarios, "STOP_S", 60.0)
+    monkeypatch.setattr(scenarios, "SCENARIO_TIMEOUT_S", 60.0)
     seen = EventLog()
     async with asyncio.timeout(5):
         for left in (0.01, 0.0, -3.0):

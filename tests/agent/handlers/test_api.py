@@ -16,7 +16,7 @@ from agent.handlers.api import Command, Reply, handler, split_words
 
 @pytest.fixture(autouse=True)
 def declared(monkeypatch):
-    monkeypatch.setattr(api, "declared", [])
+    monkeypatch.setattr(api, "declared_functions", [])
     return api.declared_functions
 
 

@@ -330,7 +330,7 @@ async def test_a_keeper_that_cannot_be_started(handler_directory, handler_env, m
 
 async def test_a_keeper_that_is_stuck_is_replaced(handler_directory, handler_env, monkeypatch):
     """Nobody waits for it for ever."""
-    monkeypatch.setattr("agent.handlers.runner.LATE_S", 0.1)
+    monkeypatch.setattr("agent.handlers.runner.MANAGER_GRACE_S", 0.1)
     handler_directory.write_executable("do", "echo ok")
     assert await handler_env.run("do") == Finished("ok")
     os.kill(handler_env.manager_pid, signal.SIGSTOP)
@@ -340,7 +340,7 @@ async def test_a_keeper_that_is_stuck_is_replaced(handler_directory, handler_env
 
 async def test_a_stuck_keeper_does_not_hold_up_stopping(handler_directory, handler_env, monkeypatch):
     """It is killed."""
-    monkeypatch.setattr("agent.handlers.manager_client.STOP_S", 0.1)
+    monkeypatch.setattr("agent.handlers.manager_client.STOP_TIMEOUT_S", 0.1)
     handler_directory.write_executable("do", "echo ok")
     await handler_env.run("do")
     os.kill(handler_env.manager_pid, signal.SIGSTOP)

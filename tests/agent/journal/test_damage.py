@@ -298,7 +298,7 @@ def test_a_disk_that_damages_it_again_is_not_asked_in_a_loop(journal_env, factor
     """Once, and not again for ten minutes: meanwhile nothing is committed."""
     renewed = []
     monkeypatch.setattr(
-        repair, "renew", lambda *_: renewed.append(1) or repair.RepairReport(journal_env.path, "")
+        repair, "rebuild", lambda *_: renewed.append(1) or repair.RepairReport(journal_env.path, "")
     )
     error = sqlite3.DatabaseError("malformed")
     error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
@@ -339,7 +339,7 @@ def test_a_crash_on_the_way_is_followed_by_the_same_again(journal_env, factories
     monkeypatch.setattr("pathlib.Path.replace", dying(type(journal_env.path).replace))
     held = []
     take = lock.acquire
-    monkeypatch.setattr(lock, "take", lambda path: held.append(take(path)) or held[-1])
+    monkeypatch.setattr(lock, "acquire", lambda path: held.append(take(path)) or held[-1])
     killed = 0
     for survived in range(9):
         steps = survived
@@ -367,9 +367,9 @@ def test_half_of_a_new_file_is_never_taken_for_it(journal_env, factories, monkey
         raise Killed
 
     with monkeypatch.context() as patch:
-        patch.setattr(repair, "_settle", killed)
+        patch.setattr(repair, "_reconcile", killed)
         held = lock.acquire(journal_env.path)
-        patch.setattr(lock, "take", lambda _: held)
+        patch.setattr(lock, "acquire", lambda _: held)
         with pytest.raises(Killed):
             journal_env.open()
         os.close(held)  # as the kernel does it

@@ -102,7 +102,7 @@ def test_parts_of_strangers_join_nothing(journal_env, store_part):
 
 def test_parts_that_are_never_completed_have_a_bound(journal_env, store_part, monkeypatch):
     """The oldest message is given up and shown, the one that grows is not; so many and no more."""
-    monkeypatch.setattr(parts, "PARTS_KEPT", 40)
+    monkeypatch.setattr(parts, "MAX_PARTS", 40)
     for number in range(100):
         journal_env.advance(1)
         store_part(255, 1 + number % 255, f"{number}", reference=number)
@@ -116,7 +116,7 @@ def test_parts_that_are_never_completed_have_a_bound(journal_env, store_part, mo
 
 def test_a_whole_message_has_room_among_the_incomplete(journal_env, store_part, monkeypatch):
     """A flood of parts pushes out the oldest message, so one that is completed soon is joined."""
-    monkeypatch.setattr(parts, "PARTS_KEPT", 300)
+    monkeypatch.setattr(parts, "MAX_PARTS", 300)
     for number in range(299):
         store_part(2, 1, f"{number}", reference=number % 250, later=number)
     for number in range(1, 21):

@@ -20,7 +20,7 @@ def anonymous(make, number, at):
 @pytest.mark.parametrize("count", range(1, 11))
 def test_doubles_go_in_small_steps(journal_env, factories, monkeypatch, count):
     """Whatever the number: all that is old goes, nothing young, and no step takes more than its share."""
-    monkeypatch.setattr(pruning, "SOME", 3)
+    monkeypatch.setattr(pruning, "BATCH_ROWS", 3)
     began = journal_env.wall
     for number in range(0, 2 * count, 2):
         journal_env.store(anonymous(factories, number, began - number))
@@ -58,7 +58,7 @@ def test_the_horizon_never_goes_back(journal_env, factories):
 
 def test_texts_go_in_small_steps(journal_env, factories, monkeypatch):
     """Each table gives at most its share at once, and the round ends when nothing old is left."""
-    monkeypatch.setattr(pruning, "SOME", 3)
+    monkeypatch.setattr(pruning, "BATCH_ROWS", 3)
     for number in range(8):
         kept = journal_env.store(factories.command(sid=f"DC{number:032x}"))
         journal_env.inbox.finish(kept.command_id, "done")

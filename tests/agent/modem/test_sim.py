@@ -406,7 +406,7 @@ def test_a_pin_is_refused_by_a_bare_error_after_a_slow_commit(run_pin_device, mo
             await asyncio.sleep(0.1)
             return answer
 
-        monkeypatch.setattr(JournalSimMemory, "attempt", slow)
+        monkeypatch.setattr(JournalSimMemory, "reserve_pin_attempt", slow)
         await expect_unusable(stand, r"as wrong \(tries left: 2\)", pin="9999")
         assert stand.count_pin_writes() == 1
         assert stand.sim.pin_tries == 2
@@ -449,7 +449,7 @@ def test_no_commit_no_attempt(run_pin_device, monkeypatch):
     def full(*_, **__):
         raise sqlite3.OperationalError("database or disk is full")
 
-    monkeypatch.setattr(SimStore, "attempt", full)
+    monkeypatch.setattr(SimStore, "reserve_pin_attempt", full)
 
     async def story(stand):
         await expect_unusable(

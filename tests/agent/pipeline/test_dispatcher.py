@@ -357,7 +357,7 @@ async def test_a_command_that_pure_code_stumbles_over_fails_alone(pipeline, monk
             raise ZeroDivisionError("of ours")
         return choose(self, command)
 
-    monkeypatch.setattr(HandlerRegistry, "choose", stumble)
+    monkeypatch.setattr(HandlerRegistry, "match", stumble)
     async with pipeline.run_dispatcher():
         for text in ("poison", "led on"):
             pipeline.store_command(text)

@@ -41,17 +41,17 @@ def _delete_first():
             await asyncio.sleep(0.002)  # a slow disk
         return await take(self, message)
 
-    patch_method(Receiver, "_take", careless)
+    patch_method(Receiver, "_store_and_delete", careless)
 
 
 def _body_uncommitted():
     """That a body may leave is not committed before it does."""
-    patch_method(OutboxStore, "sending", lambda self, reply: None)
+    patch_method(OutboxStore, "mark_sending", lambda self, reply: None)
 
 
 def _begin_uncommitted():
     """That a run begins is not committed before it does."""
-    patch_method(CommandStore, "begin", lambda self, command, handler, **options: None)
+    patch_method(CommandStore, "mark_running", lambda self, command, handler, **options: None)
 
 
 def _run_again():
@@ -66,7 +66,7 @@ def _run_again():
 
 def _action_uncommitted():
     """That an action begins is not committed before it does."""
-    patch_method(ActionStore, "begin", lambda self, action: None)
+    patch_method(ActionStore, "mark_running", lambda self, action: None)
 
 
 def _reply_in_second_commit():
@@ -83,7 +83,7 @@ def _reply_in_second_commit():
 
 def _no_dedup():
     """Nobody remembers what has been received."""
-    patch_method(DedupIndex, "remember", lambda self, *values: None)
+    patch_method(DedupIndex, "record", lambda self, *values: None)
 
 
 def _leave_orphan():

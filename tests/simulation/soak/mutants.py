@@ -76,15 +76,15 @@ def _delete_before_commit():
         self._say(await self._store(message, run=run))
         return freed
 
-    return ((Receiver, "_take", take),)
+    return ((Receiver, "_store_and_delete", take),)
 
 
 def _dedup_by_slot():
-    return ((DedupIndex, "remember", lambda *_: None),)
+    return ((DedupIndex, "record", lambda *_: None),)
 
 
 def _dedup_by_sid_alone():
-    return ((dedup, "_digest", lambda body: b"the same"),)
+    return ((dedup, "_body_digest", lambda body: b"the same"),)
 
 
 def _delete_without_reading():
@@ -107,7 +107,7 @@ def _retry_after_unknown():
     async def unknown(self, reply, reason):
         return await self._requeue(reply, reason, begun=True)
 
-    return ((Sender, "_unknown", unknown),)
+    return ((Sender, "_handle_unknown", unknown),)
 
 
 def _sending_before_prompt():
@@ -130,7 +130,7 @@ def _sending_after_body():
         self._execute("UPDATE replies SET attempts = attempts + 1 WHERE id = ?", (reply,))
         sent(self, reply, message_reference)
 
-    return ((Queue, "sending", sending), (Queue, "sent", later))
+    return ((Queue, "mark_sending", sending), (Queue, "mark_sent", later))
 
 
 def _watchdog_by_timer():
@@ -141,7 +141,7 @@ def _watchdog_by_timer():
             self._dependencies.notify("WATCHDOG=1")
             await asyncio.sleep(interval_s)
 
-    return ((Agent, "_feed", feed),)
+    return ((Agent, "_run_watchdog", feed),)
 
 
 def _prune_by_wall_clock():
@@ -150,7 +150,7 @@ def _prune_by_wall_clock():
     def by_wall(self, seconds):
         return before(self, seconds)[0], math.inf
 
-    return ((Pruner, "_before", by_wall),)
+    return ((Pruner, "_cutoff", by_wall),)
 
 
 def _run_again():
@@ -172,7 +172,7 @@ def _parts_in_memory():
     def parts(self, key):
         return self.__dict__.get("memory", {}).get(key, {})
 
-    return ((PartStore, "keep", part), (PartStore, "parts", parts))
+    return ((PartStore, "store", part), (PartStore, "stored_parts", parts))
 
 
 def _acknowledge_before_commit():
@@ -188,7 +188,7 @@ def _acknowledge_before_commit():
                 self._pending_events[number] = replace(news, acknowledge=done)
         await follow(self)
 
-    return ((Receiver, "_follow", early),)
+    return ((Receiver, "_handle_events", early),)
 
 
 def _budget_in_memory():
@@ -237,7 +237,7 @@ def _restart_begun_actions():
         )
         return []
 
-    return ((ActionStore, "interrupted", begun),)
+    return ((ActionStore, "close_interrupted", begun),)
 
 
 def _attempts_in_memory():
@@ -251,7 +251,7 @@ def _attempts_in_memory():
     def uncounted(self, reply, reason, *, attempted):
         back(self, reply, reason, count_attempt=False)
 
-    return ((Queue, "sending", sending), (Queue, "back", uncounted))
+    return ((Queue, "mark_sending", sending), (Queue, "requeue", uncounted))
 
 
 def _no_sweep():
@@ -310,11 +310,11 @@ def _task_ends_unseen():
         while True:
             await self._run_once()
 
-    return ((Session, "_task", task), (Receiver, "_delete", fails), (Receiver, "run", run))
+    return ((Session, "_run_task", task), (Receiver, "_delete", fails), (Receiver, "run", run))
 
 
 def _nothing_repaired():
-    return ((repair, "_copy", lambda *_: None),)
+    return ((repair, "_copy_tables", lambda *_: None),)
 
 
 def _damage_without_horizon():
@@ -324,7 +324,7 @@ def _damage_without_horizon():
         settle(target, *arguments)
         target.execute("UPDATE clock SET horizon = NULL")
 
-    return ((repair, "_settle", forgets),)
+    return ((repair, "_reconcile", forgets),)
 
 
 MUTANTS = {
