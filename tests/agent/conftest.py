@@ -47,14 +47,14 @@ SID = "DC" + "0" * 32
 VIRTUAL_TIME_FILES = {
     f"test_{room}.py"
     for room in (
-        "intake",
+        "receiver",
         "dispatcher",
-        "outbox",
+        "sender",
         "session",
         "supervisor",
-        "app",
-        "outbox_holding",
-        "outbox_waiting",
+        "agent",
+        "sender_holding",
+        "send_backoff",
     )
 }
 """Files whose tests run in virtual time."""
@@ -62,7 +62,7 @@ VIRTUAL_TIME_FILES = {
 
 def pytest_asyncio_loop_factories(config, item):
     """Which loop runs a test."""
-    if item.path.name in VIRTUAL_TIME_FILES and item.path.parent.name == "agent":
+    if item.path.name in VIRTUAL_TIME_FILES and item.path.parent.name in {"pipeline", "daemon"}:
         return {"virtual": VirtualTimeLoop}
     return {"real": asyncio.new_event_loop}
 
@@ -91,9 +91,9 @@ class PipelineHarness:
         self.db = InlineExecutor()
         self.random = FixedRandom()
         self.handler_specs = [
-            fakes.executable("led"),
-            fakes.executable("pump"),
-            fakes.executable("again", repeatable=True),
+            fakes.executable_spec("led"),
+            fakes.executable_spec("pump"),
+            fakes.executable_spec("again", repeatable=True),
         ]
         self.wake_count = 0
         self.send_requested = asyncio.Event()
@@ -153,7 +153,7 @@ class PipelineHarness:
 
     def store_command(self, content="led on", **fields):
         """A Command that intake has received."""
-        raw = fakes.pdu_of(content, **({"second": self._next_second()} | fields))
+        raw = fakes.deliver_hex(content, **({"second": self._next_second()} | fields))
         return self.make_receiver(fakes.FakeModem(self))._command_store.store(
             None, raw, lambda memory: self.make_receiver(self.modem)._classify(
                 StoredMessage(None, raw, decode_pdu(raw)), memory
@@ -161,7 +161,7 @@ class PipelineHarness:
         )  # fmt: skip
 
     def _next_second(self):
-        self.commands_made = getattr(self, "given", 0) + 1
+        self.commands_made = getattr(self, "commands_made", 0) + 1
         return self.commands_made % 60
 
     def queue_message(self, text="hello", destination="2936"):
@@ -193,7 +193,7 @@ class PipelineHarness:
     # The rooms
 
     def deadlines(self):
-        if not hasattr(self, "_health"):
+        if not hasattr(self, "_deadlines"):
             self._deadlines = DeadlineMonitor(self.monotonic)
         return self._deadlines
 
@@ -333,11 +333,11 @@ def factories():
         pass
 
     make = Make()
-    make.pdu, make.timed_out, make.refused = fakes.pdu_of, fakes.timed_out, fakes.refused
+    make.pdu, make.timed_out, make.refused = fakes.deliver_hex, fakes.command_timed_out, fakes.command_refused
     make.executable, make.modem, make.port, make.road = (
-        fakes.executable,
+        fakes.executable_spec,
         fakes.FakeModem,
-        fakes.Port,
+        fakes.FakePort,
         PipelineHarness,
     )
     make.SID, make.EPOCH = SID, START_WALL_TIME

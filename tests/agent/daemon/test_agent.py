@@ -51,9 +51,9 @@ class AgentEnv:
         self.modems.append(self.make.modem(self.road))
         return self.modems[-1]
 
-    def _modem(self, _channel, message_format, *, status_reports, profile, place, holder):
+    def _modem(self, _channel, message_format, *, status_reports, profile, port_info, sim_config):
         self.modem_settings = (message_format, status_reports)
-        self.modem_arguments = (profile, place, holder)
+        self.modem_arguments = (profile, port_info, sim_config)
         return self.modems.pop(0) if self.modems else self.make.modem(self.road)
 
     def _journal(self, *arguments):
@@ -71,7 +71,7 @@ class AgentEnv:
             Dependencies(
                 opener=self.port,
                 db_executor=self._db_executor,
-                runner=lambda tell: self.road.runner,
+                runner=lambda emit: self.road.runner,
                 wall_clock=self.road.wall_clock,
                 random=self.road.random,
                 notify=self.notes.append,
@@ -138,14 +138,14 @@ async def test_what_looks_like_a_mistake_among_the_handlers_is_said(agent_env, p
     """And does not keep the agent from starting."""
     (agent_env.folder / "handlers" / "pump").write_text("#!/bin/sh\n")
     async with agent_env.running():
-        assert "pump is no handler because it is not executable" in pipeline.events_of_kind("note")[0].detail
+        assert "pump is no handler because it is not executable" in pipeline.events_of_kind("note")[0].message
 
 
 async def test_a_command_is_received_run_and_answered(agent_env, pipeline):
     """Each room wakes the next: from the notification to the sent answer no timer is waited for."""
     modem = agent_env.modem()
     async with agent_env.running():
-        modem.store_message(3, "led on", tell=True)
+        modem.store_message(3, "led on", announce=True)
         await pipeline.advance(0.3)
         assert modem.sent_contents == ["did led on"]
     assert not modem.stored
@@ -173,9 +173,9 @@ async def test_the_settings_reach_the_rooms(agent_env, pipeline, reports):
     pipeline.runner.plan("device.py:led", Finished("\u263a" * 100, then="later"))
     async with agent_env.running(40):
         assert agent_env.modem_settings == ("pdu", reports)
-        profile, place, holder = agent_env.modem_arguments
-        assert (profile, place, holder.pin, holder.service_centre) == ("auto", None, None, "")
-        assert holder.memory is not None
+        profile, port_info, sim_config = agent_env.modem_arguments
+        assert (profile, port_info, sim_config.pin, sim_config.service_centre) == ("auto", None, None, "")
+        assert sim_config.memory is not None
         assert sorted(pipeline.command_states()) == ["done", "expired"]
         first, second, *copy = pipeline.reply_texts()
         assert copy == ([] if reports else [first])
@@ -188,7 +188,7 @@ async def test_the_settings_reach_the_rooms(agent_env, pipeline, reports):
         assert pipeline.runner.run_actions == [("device.py:led", "later", 7)]
         await agent_env.request(do="send", text="third", wait=False)
         await pipeline.advance(1)
-        assert pipeline.events_of_kind("held")[0].detail == f"the rate of {rate} messages a minute is reached"
+        assert pipeline.events_of_kind("held")[0].message == f"the rate of {rate} messages a minute is reached"
 
 
 @pytest.mark.parametrize("setting", [True, False])
@@ -308,7 +308,7 @@ async def test_stop_ends_everything_within_five_seconds(agent_env, pipeline, whe
     began = 0.0
     async with agent_env.running(3):
         if when == "disk":
-            modem.store_message(3, tell=True)
+            modem.store_message(3, announce=True)
             await pipeline.advance(0.05)
             pipeline.fail_commits_disk_full()
             await pipeline.advance(1)
@@ -378,14 +378,14 @@ async def test_the_watchdog_is_fed_while_nobody_is_late(agent_env, pipeline):
     async with agent_env.running(35):
         assert agent_env.notes.count("WATCHDOG=1") == 4
         modem.plan("read", hang)
-        modem.store_message(3, tell=True)
+        modem.store_message(3, announce=True)
         await pipeline.advance(590)
         fed = agent_env.notes.count("WATCHDOG=1")
         assert fed in (62, 63)
         await pipeline.advance(300)
         assert agent_env.notes.count("WATCHDOG=1") <= fed + 1
         [stuck] = pipeline.events_of_kind("stuck")
-        assert stuck.detail == "intake: systemd will start the agent anew"
+        assert stuck.message == "intake: systemd will start the agent anew"
         assert (await agent_env.request(do="status"))["late"] == ["intake"]
         end.set()
         await pipeline.advance(25)
@@ -402,9 +402,9 @@ async def test_a_disk_that_is_full_for_hours_starves_no_watchdog(agent_env, pipe
 
     modem.plan("send", fill)
     async with agent_env.running():
-        modem.store_message(3, tell=True)
+        modem.store_message(3, announce=True)
         await pipeline.advance(1)
-        modem.store_message(4, "led off", minute=1, tell=True)
+        modem.store_message(4, "led off", minute=1, announce=True)
         before = agent_env.notes.count("WATCHDOG=1")
         await pipeline.advance(3600)
         assert agent_env.notes.count("WATCHDOG=1") == before + 360
@@ -455,7 +455,7 @@ async def test_incomplete_messages_are_given_up_within_the_hour(agent_env, pipel
     modem.store_message(3, parts[0])
     async with agent_env.running():
         await pipeline.advance(20 * 3600)
-        modem.store_message(4, parts[2], minute=1, tell=True)
+        modem.store_message(4, parts[2], minute=1, announce=True)
         await pipeline.advance(24 * 3600 - 60)
         assert pipeline.events_of_kind("incomplete") == []
         await pipeline.advance(3600 + 120)
@@ -507,7 +507,7 @@ async def test_status_by_sms(agent_env, pipeline):
     modem.plan("initialise", busy())
     pipeline.store_command("status")
     async with agent_env.running(10):
-        pipeline.modem.store_message(3, "status", minute=9, tell=True)
+        pipeline.modem.store_message(3, "status", minute=9, announce=True)
         await pipeline.advance(1)
     texts = pipeline.reply_texts()
     assert texts[0] == f"modem-agent {room.VERSION}"
@@ -628,7 +628,7 @@ async def test_a_journal_in_trouble_is_a_sentence(agent_env, pipeline, request_)
         if request_["do"] == "send":
             pipeline.fail_commits_disk_full()
         else:
-            agent._queue.counts = damaged
+            agent._outbox_store.count_by_state = damaged
         answer = await agent_env.request(**request_)
         pipeline.commit_error = None
     trouble = "database or disk is full" if request_["do"] == "send" else "database disk image is malformed"

@@ -143,19 +143,19 @@ async def test_functions_of_one_file_run_one_after_the_other(pipeline):
 
 
 @pytest.mark.parametrize("max_concurrent", [1, 2, 3])
-async def test_no_more_run_side_by_side_than_allowed(pipeline, factories, at_once):
+async def test_no_more_run_side_by_side_than_allowed(pipeline, factories, max_concurrent):
     """What came first begins first; each end makes room for the next."""
     pipeline.handler_specs = [factories.executable(f"h{number}") for number in range(5)]
     works = [hanging_handler() for _ in range(5)]
-    async with pipeline.run_dispatcher(rules={"max_concurrent": at_once}) as dispatcher:
+    async with pipeline.run_dispatcher(rules={"max_concurrent": max_concurrent}) as dispatcher:
         for number, (work, _) in enumerate(works):
             pipeline.runner.plan(f"h{number}", work)
             pipeline.store_command(f"h{number}")
         await wake_dispatcher(pipeline)
-        for begun in range(at_once, 6):
+        for begun in range(max_concurrent, 6):
             assert [name for name, *_ in pipeline.runner.runs] == [f"h{n}" for n in range(min(begun, 5))]
-            assert len(dispatcher.active_queues) == min(at_once, 5)
-            works[begun - at_once][1].set()
+            assert len(dispatcher.active_queues) == min(max_concurrent, 5)
+            works[begun - max_concurrent][1].set()
             await pipeline.advance(1)
 
 
@@ -405,7 +405,7 @@ async def test_an_old_command_is_kept_and_not_run(pipeline, age, ahead, state):
     assert pipeline.reply_texts() == (["did led on"] if state == "done" else [])
     if state == "expired":
         assert pipeline.query_column("SELECT reason FROM commands") == ["older than max_age_s allows"]
-        assert pipeline.events_of_kind("expired")[0].weight is Severity.WARNING
+        assert pipeline.events_of_kind("expired")[0].severity is Severity.WARNING
 
 
 @pytest.mark.parametrize(("own", "state"), [(None, "done"), (60, "expired")])
@@ -617,7 +617,7 @@ async def test_what_cannot_be_started_for_an_hour_fails(pipeline):
     assert pipeline.query_column("SELECT reason FROM commands") == ["Cannot allocate memory; given up"]
     assert pipeline.reply_texts() == ["ERR failed"]
     [said] = [step for step in pipeline.events if step.severity >= Severity.WARNING and step.command is None]
-    assert "Cannot allocate memory" in said.detail
+    assert "Cannot allocate memory" in said.message
 
 
 async def test_what_stopping_kept_from_starting_runs_at_the_next_start(pipeline):

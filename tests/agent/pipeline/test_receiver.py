@@ -28,8 +28,8 @@ def small_modem(road, make):
 
     class Small(make.modem):
         @property
-        def condition(self):
-            return replace(super().condition, capacity=(("ME", 0, 10),))
+        def status(self):
+            return replace(super().status, store_usage=(("ME", 0, 10),))
 
     return Small(road)
 
@@ -78,7 +78,7 @@ async def test_news_lead_to_the_slot_alone(pipeline, factories):
     modem = factories.modem(pipeline)
     async with pipeline.run_receiver():
         pipeline.call_log.clear()
-        modem.store_message(3, tell=True)
+        modem.store_message(3, announce=True)
         await pipeline.advance(1)
         assert pipeline.call_log == [("read", SLOT), ("commit",), ("wake",), ("delete", SLOT)]
 
@@ -89,7 +89,7 @@ async def test_a_burst_is_read_at_once(pipeline, factories):
     async with pipeline.run_receiver():
         pipeline.call_log.clear()
         for index in range(5):
-            modem.store_message(index, f"led {index}", second=index, tell=True)
+            modem.store_message(index, f"led {index}", second=index, announce=True)
         modem.emit_events(MessageArrived(Slot("ME", 0)))
         await pipeline.advance(2)
     reads = pipeline.calls_of("read", "sweep", "delete")
@@ -140,8 +140,8 @@ async def test_nothing_is_deleted_while_the_journal_cannot_commit(pipeline, fact
         assert len(pipeline.calls_of("sweep")) <= 101
         assert len(modem.stored) == 2
         [said] = pipeline.events_of_kind("journal cannot commit")
-        assert "database or disk is full" in said.detail
-        assert said.weight is Severity.ERROR
+        assert "database or disk is full" in said.message
+        assert said.severity is Severity.ERROR
         pipeline.commit_error = None
         await pipeline.advance(10)
     assert not modem.stored
@@ -155,7 +155,7 @@ async def test_a_second_trouble_is_said_again(pipeline, factories):
     async with pipeline.run_receiver():
         for minute in (1, 2):
             pipeline.fail_commits_disk_full()
-            modem.store_message(minute, f"led {minute}", minute=minute, tell=True)
+            modem.store_message(minute, f"led {minute}", minute=minute, announce=True)
             await pipeline.advance(20)
             pipeline.commit_error = None
             await pipeline.advance(20)
@@ -196,7 +196,7 @@ async def test_a_journal_that_cannot_be_read_makes_nothing_a_stray(pipeline, fac
             raise failures.pop()
         return parts(key)
 
-    monkeypatch.setattr(pipeline.command_store.parts, "parts", read)
+    monkeypatch.setattr(pipeline.command_store.parts, "stored_parts", read)
     async with pipeline.run_receiver():
         await pipeline.advance(60)
     assert not pipeline.events_of_kind("stray")
@@ -217,7 +217,7 @@ async def test_a_delete_without_result_is_followed_by_a_look(pipeline, factories
     modem.plan("delete", gone)
     async with pipeline.run_receiver():
         pipeline.call_log.clear()
-        modem.store_message(3, tell=True)
+        modem.store_message(3, announce=True)
         await pipeline.advance(1)
         assert pipeline.calls_of("read", "delete") == [("read", SLOT), ("delete", SLOT), ("read", SLOT)]
     assert not pipeline.events_of_kind("silence")
@@ -233,7 +233,7 @@ async def test_a_delete_without_result_may_not_hit_another_message(pipeline, fac
 
     modem.plan("delete", replaced)
     async with pipeline.run_receiver():
-        modem.store_message(3, "led on", tell=True)
+        modem.store_message(3, "led on", announce=True)
         await pipeline.advance(1)
         assert pipeline.calls_of("read", "delete")[-1] == ("read", SLOT)
         assert list(modem.stored) == [SLOT]
@@ -249,7 +249,7 @@ async def test_a_delete_is_repeated_only_where_its_message_still_stands(pipeline
     modem.plan("delete", *[factories.timed_out()] * 3)
     async with pipeline.run_receiver():
         pipeline.call_log.clear()
-        modem.store_message(3, tell=True)
+        modem.store_message(3, announce=True)
         await pipeline.advance(1)
         kinds = [what for what, *_ in pipeline.calls_of("read", "delete")]
         assert kinds == ["read"] + ["delete", "read"] * 3
@@ -281,7 +281,7 @@ async def test_a_refused_delete_is_said_and_harms_nobody(pipeline, factories):
         assert pipeline.call_log == [("sweep",), ("delete", SLOT)]
     assert pipeline.command_states() == ["received", "received"]
     assert not pipeline.events_of_kind("double")
-    assert "it is kept and not run again" in pipeline.events_of_kind("not deleted")[0].detail
+    assert "it is kept and not run again" in pipeline.events_of_kind("not deleted")[0].message
 
 
 async def test_a_module_that_only_pretends_to_delete_is_not_asked_for_ever(pipeline, factories):
@@ -407,7 +407,7 @@ async def test_a_slot_that_was_emptied_may_hold_the_same_again(pipeline, factori
     undated = {"service_centre_timestamp": pdu.Timestamp(bytes(7))}
     async with pipeline.run_receiver():
         for _ in range(2):
-            modem.store_message(3, "led toggle", tell=True, **undated)
+            modem.store_message(3, "led toggle", announce=True, **undated)
             await pipeline.advance(1)
     assert pipeline.query_column("SELECT body FROM commands") == ["led toggle"] * 2
 
@@ -420,7 +420,7 @@ async def test_doubles_are_deleted_counted_and_not_run(pipeline, factories):
     modem = factories.modem(pipeline)
     modem.store_message(3, f"{factories.SID} led on")
     async with pipeline.run_receiver():
-        modem.store_message(9, f"{factories.SID} led on", minute=2, tell=True)
+        modem.store_message(9, f"{factories.SID} led on", minute=2, announce=True)
         await pipeline.advance(1)
     pipeline.restart()
     modem = factories.modem(pipeline)
@@ -521,8 +521,8 @@ async def test_parts_survive_a_restart_and_are_joined_in_any_order(pipeline, fac
     pipeline.restart()
     modem = factories.modem(pipeline)
     async with pipeline.run_receiver():
-        modem.store_message(1, parts[1], minute=2, tell=True)
-        modem.store_message(2, parts[0], minute=3, tell=True)
+        modem.store_message(1, parts[1], minute=2, announce=True)
+        modem.store_message(2, parts[0], minute=3, announce=True)
         await pipeline.advance(1)
     assert not modem.stored
     assert pipeline.query_column("SELECT length(body) FROM commands") == [404]
@@ -615,7 +615,7 @@ async def test_a_change_of_registration_is_said(pipeline, factories):
         modem.emit_events(RegistrationChanged(Registration(2)))
         await pipeline.advance(1)
         assert pipeline.call_log == []
-    assert pipeline.events_of_kind("registration")[0].detail == "searching"
+    assert pipeline.events_of_kind("registration")[0].message == "searching"
 
 
 # The session ends
@@ -629,7 +629,7 @@ async def test_a_restart_of_the_module_ends_the_session(pipeline, factories):
         modem.emit_events(MessageArrived(SLOT), SettingsLost("RDY"))
         await pipeline.advance(1)
         assert pipeline.call_log == [("close",)]
-        assert pipeline.events_of_kind("module restarted")[0].detail == "RDY"
+        assert pipeline.events_of_kind("module restarted")[0].message == "RDY"
 
 
 async def test_two_silent_commands_end_the_session(pipeline, factories):
@@ -673,8 +673,8 @@ async def test_after_a_silence_everything_is_looked_at(pipeline, factories):
     modem = factories.modem(pipeline)
     modem.plan("read", factories.timed_out())
     async with pipeline.run_receiver():
-        modem.store_message(3, "led on", tell=True)
-        modem.store_message(4, "led off", minute=1, tell=True)
+        modem.store_message(3, "led on", announce=True)
+        modem.store_message(4, "led off", minute=1, announce=True)
         await pipeline.advance(5)
         assert not modem.stored
 
@@ -708,8 +708,8 @@ async def test_a_refused_read_does_not_hold_the_others_up(pipeline, factories):
 
     modem.defaults["read"] = busy
     async with pipeline.run_receiver():
-        modem.store_message(3, "led on", tell=True)
-        modem.store_message(4, "led off", minute=1, tell=True)
+        modem.store_message(3, "led on", announce=True)
+        modem.store_message(4, "led off", minute=1, announce=True)
         await pipeline.advance(5)
         assert [slot.index for slot in modem.stored] == [3]
         assert pipeline.events_of_kind("refused")
@@ -725,7 +725,7 @@ async def test_a_refused_sweep_is_tried_again_in_a_minute(pipeline, factories):
         await pipeline.advance(600)
         assert len(pipeline.calls_of("sweep")) == 11
     assert (
-        pipeline.events_of_kind("refused")[0].detail
+        pipeline.events_of_kind("refused")[0].message
         == "AT+X was refused: +CMS ERROR: 314; looking again within a minute"
     )
 
@@ -758,7 +758,7 @@ async def test_a_lost_line_ends_intake_quietly(pipeline, factories, what):
     modem.plan(what, *([None] if what == "sweep" else []), cut)
     task = asyncio.create_task(pipeline.make_receiver(modem).run())
     await pipeline.advance(1)
-    modem.store_message(3, "led on", tell=what != "sweep")
+    modem.store_message(3, "led on", announce=what != "sweep")
     if what == "acknowledge":
         modem.deliver_direct("led off", minute=1)
     await asyncio.wait_for(task, 1000)
@@ -804,7 +804,7 @@ async def test_a_closing_session_waits_for_the_journal(pipeline, factories):
 
 async def test_a_long_drain_is_no_reason_to_worry(pipeline, factories):
     """A full store on a slow line: every message taken is a sign of life."""
-    modem = factories.modem(pipeline, step_s=8)
+    modem = factories.modem(pipeline, latency_s=8)
     for index in range(60):
         modem.store_message(index, f"led {index}", minute=index)
     task = asyncio.create_task(pipeline.make_receiver(modem).run())
@@ -822,7 +822,7 @@ async def test_many_slots_on_a_slow_line_are_no_reason_to_worry(pipeline, factor
     async with pipeline.run_receiver():
         modem.latency_s = 14
         for index in range(40):
-            modem.store_message(index, f"led {index}", minute=index, tell=True)
+            modem.store_message(index, f"led {index}", minute=index, announce=True)
         while len(pipeline.calls_of("delete")) < 40:
             await pipeline.advance(30)
             assert pipeline.deadlines().overdue() == []
@@ -840,7 +840,7 @@ async def test_an_intake_that_hangs_is_late(pipeline, factories, what):
     task = asyncio.create_task(pipeline.make_receiver(modem).run())
     await pipeline.advance(1)
     if what == "read":
-        modem.store_message(3, tell=True)
+        modem.store_message(3, announce=True)
     elif what == "acknowledge":
         modem.deliver_direct()
     await pipeline.advance(
@@ -856,7 +856,7 @@ async def test_waiting_for_news_is_no_reason_to_worry(pipeline, factories):
     """Also with a journal that cannot commit for hours."""
     modem = factories.modem(pipeline)
     async with pipeline.run_receiver():
-        modem.store_message(3, tell=True)
+        modem.store_message(3, announce=True)
         pipeline.fail_commits_disk_full()
         for _ in range(60):
             await pipeline.advance(59)
@@ -875,8 +875,8 @@ async def test_a_first_start_says_what_it_found(pipeline, factories):
         await pipeline.advance(5)
     assert pipeline.command_states() == ["received", "received"]
     [said] = pipeline.events_of_kind("first start")
-    assert "2 messages, sent from 2026-11-22T11:01:00+00:00 to 2026-11-22T11:30:00+00:00" in said.detail
-    assert said.weight is Severity.WARNING
+    assert "2 messages, sent from 2026-11-22T11:01:00+00:00 to 2026-11-22T11:30:00+00:00" in said.message
+    assert said.severity is Severity.WARNING
     pipeline.restart()
     modem = factories.modem(pipeline)
     modem.store_message(1, "led up", minute=31)
@@ -892,14 +892,14 @@ async def test_a_first_start_may_keep_what_it_finds(pipeline, factories):
     async with pipeline.run_receiver(modem, run_on_first_start=False):
         await pipeline.advance(5)
         assert (pipeline.command_states(), modem.stored) == (["expired"], {})
-        modem.store_message(1, "led off", minute=2, tell=True)
+        modem.store_message(1, "led off", minute=2, announce=True)
         await pipeline.advance(5)
     assert pipeline.command_states() == ["expired", "received"]
     assert (
         pipeline.query_column("SELECT reason FROM commands")[0]
         == "it was in the module before the first start"
     )
-    assert "kept as expired" in pipeline.events_of_kind("first start")[0].detail
+    assert "kept as expired" in pipeline.events_of_kind("first start")[0].message
 
 
 async def test_a_crash_in_the_first_sweep_leaves_it_the_first(pipeline, factories):
@@ -918,11 +918,11 @@ async def test_a_crash_in_the_first_sweep_leaves_it_the_first(pipeline, factorie
     pipeline.restart()
     again = factories.modem(pipeline)
     for slot, raw in modem.stored.items():
-        again.store(slot.index, raw=raw)
+        again.store_message(slot.index, raw=raw)
     async with pipeline.run_receiver(again, run_on_first_start=False):
         await pipeline.advance(5)
     assert pipeline.command_states() == ["expired"] * 3
-    assert not again.slots
+    assert not again.stored
 
 
 async def test_a_first_sweep_of_a_module_that_has_restarted_tells_nothing(pipeline, factories):
@@ -935,7 +935,7 @@ async def test_a_first_sweep_of_a_module_that_has_restarted_tells_nothing(pipeli
         await pipeline.advance(5)
     assert pipeline.command_states() == []
     again = factories.modem(pipeline)
-    again.store(1, "led on")
+    again.store_message(1, "led on")
     async with pipeline.run_receiver(again, run_on_first_start=False):
         await pipeline.advance(5)
     assert pipeline.command_states() == ["expired"]
@@ -945,7 +945,7 @@ async def test_an_empty_module_is_nothing_to_tell(pipeline, factories):
     """The first start is over all the same."""
     async with pipeline.run_receiver(factories.modem(pipeline), run_on_first_start=False) as modem:
         await pipeline.advance(5)
-        modem.store_message(1, "led on", tell=True)
+        modem.store_message(1, "led on", announce=True)
         await pipeline.advance(5)
     assert pipeline.command_states() == ["received"]
     assert pipeline.events_of_kind("first start") == []
@@ -971,14 +971,14 @@ async def test_a_host_without_files_or_memory_makes_no_stray(pipeline, factories
 async def test_another_program_on_the_port_is_named(pipeline, factories, lost):
     """By what shows it and by who it may be; also where the line has gone by it."""
     modem = factories.modem(pipeline)
-    async with pipeline.run_receiver(others=lambda: "ModemManager (process 7) has it open"):
+    async with pipeline.run_receiver(describe_port_users=lambda: "ModemManager (process 7) has it open"):
         modem.emit_events(PortContention("an answer that nobody asked for"))
         if lost:
             modem.lose_line("unplugged")
         await pipeline.advance(1)
     [said] = pipeline.events_of_kind("disturbed")
-    assert said.weight is Severity.WARNING
-    assert said.detail == (
+    assert said.severity is Severity.WARNING
+    assert said.message == (
         "another program seems to use the module's port: an answer that nobody asked for; "
         "ModemManager (process 7) has it open"
     )
@@ -988,11 +988,11 @@ async def test_the_second_silence_ends_a_session_that_worked_before(pipeline, fa
     """Two in a row, however much has been answered before."""
     modem = factories.modem(pipeline)
     async with pipeline.run_receiver():
-        modem.store_message(3, "led on", tell=True)
+        modem.store_message(3, "led on", announce=True)
         await pipeline.advance(5)
         assert not modem.stored
         modem.plan("read", factories.timed_out("AT+CMGR=4"))
         modem.plan("sweep", factories.timed_out("AT+CMGL=4"))
-        modem.store_message(4, "led off", tell=True)
+        modem.store_message(4, "led off", announce=True)
         await pipeline.advance(1)
         assert modem.loss_reason == "two commands in a row had no answer"

@@ -29,11 +29,11 @@ def test_waits_grow_and_end(resource_backoff):
     """Twice as long each time, up to a minute; what was never met waits for nothing."""
     now, waits = 0.0, []
     for _ in range(9):
-        assert resource_backoff.met(1, "no memory", now)
-        waits.append(resource_backoff.left(1, now))
+        assert resource_backoff.on_exhausted(1, "no memory", now)
+        waits.append(resource_backoff.remaining_s(1, now))
         now += waits[-1]
-        assert resource_backoff.left(1, now) == 0
-        assert resource_backoff.left(1, now + 5) == 0
+        assert resource_backoff.remaining_s(1, now) == 0
+        assert resource_backoff.remaining_s(1, now + 5) == 0
     assert waits == [
         1,
         2,
@@ -45,30 +45,30 @@ def test_waits_grow_and_end(resource_backoff):
         RESOURCE_BACKOFF.max_s,
         RESOURCE_BACKOFF.max_s,
     ]
-    assert resource_backoff.left(2, now) == 0
+    assert resource_backoff.remaining_s(2, now) == 0
 
 
 def test_what_starts_again_lets_the_others_go(resource_backoff, events):
     """Said once when it begins and once when it is over; nobody waits for a trouble that is gone."""
     for number in (1, 2, 1, 2):
-        resource_backoff.met(number, "no memory", 0.0)
+        resource_backoff.on_exhausted(number, "no memory", 0.0)
     assert [step.severity for step in events] == [Severity.WARNING] + [Severity.DEBUG] * 3
-    assert resource_backoff.left(2, 0.0) > 0
-    resource_backoff.started(1)
-    assert resource_backoff.left(1, 0.0) == resource_backoff.left(2, 0.0) == 0
-    resource_backoff.started(2)
+    assert resource_backoff.remaining_s(2, 0.0) > 0
+    resource_backoff.on_started(1)
+    assert resource_backoff.remaining_s(1, 0.0) == resource_backoff.remaining_s(2, 0.0) == 0
+    resource_backoff.on_started(2)
     assert [step.kind for step in events[4:]] == ["handlers are started again"]
-    resource_backoff.met(3, "no memory", 10.0)
-    assert resource_backoff.left(3, 10.0) == 1
-    assert events[-1].weight is Severity.WARNING
+    resource_backoff.on_exhausted(3, "no memory", 10.0)
+    assert resource_backoff.remaining_s(3, 10.0) == 1
+    assert events[-1].severity is Severity.WARNING
 
 
 def test_nothing_is_tried_for_ever(resource_backoff):
     """An hour after the first time it is given up; another one has its own hour."""
-    assert resource_backoff.met(1, "no memory", 0.0)
-    assert resource_backoff.met(2, "no memory", 60.0)
-    assert resource_backoff.met(1, "no memory", GIVE_UP_AFTER_S - 1)
-    assert not resource_backoff.met(1, "no memory", GIVE_UP_AFTER_S)
-    assert resource_backoff.left(1, GIVE_UP_AFTER_S) == 0
-    assert resource_backoff.met(2, "no memory", GIVE_UP_AFTER_S)
-    assert resource_backoff.met(1, "no memory", GIVE_UP_AFTER_S), "whatever has this number later begins anew"
+    assert resource_backoff.on_exhausted(1, "no memory", 0.0)
+    assert resource_backoff.on_exhausted(2, "no memory", 60.0)
+    assert resource_backoff.on_exhausted(1, "no memory", GIVE_UP_AFTER_S - 1)
+    assert not resource_backoff.on_exhausted(1, "no memory", GIVE_UP_AFTER_S)
+    assert resource_backoff.remaining_s(1, GIVE_UP_AFTER_S) == 0
+    assert resource_backoff.on_exhausted(2, "no memory", GIVE_UP_AFTER_S)
+    assert resource_backoff.on_exhausted(1, "no memory", GIVE_UP_AFTER_S), "whatever has this number later begins anew"

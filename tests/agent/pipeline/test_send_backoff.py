@@ -68,9 +68,9 @@ async def test_a_new_session_shortens_no_wait(pipeline, factories):
     later = factories.modem(pipeline)
     async with pipeline.run_sender(later):
         await pipeline.advance(50)
-        assert later.sent == []
+        assert later.sent_contents == []
         await pipeline.advance(15)
-        assert later.sent == ["one"]
+        assert later.sent_contents == ["one"]
 
 
 async def test_a_start_waits_by_the_attempts_on_disk(pipeline, factories):
@@ -184,7 +184,7 @@ async def test_sending_that_may_have_been_committed_is_taken_back(pipeline, fact
             failing.clear()
             raise sqlite3.OperationalError("disk I/O error")
 
-    monkeypatch.setattr(pipeline.outbox_store, "sending", committed_and_yet)
+    monkeypatch.setattr(pipeline.outbox_store, "mark_sending", committed_and_yet)
     async with pipeline.run_sender(modem):
         await pipeline.advance(1)
         assert (modem.sent_contents, pipeline.reply_states()) == ([], ["sending"])

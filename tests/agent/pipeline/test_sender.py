@@ -52,7 +52,7 @@ async def test_sending_is_committed_after_the_prompt_and_before_the_body(pipelin
     assert pipeline.settled_count == 1
     assert [step.kind for step in pipeline.events] == ["sending", "sent"]
     assert pipeline.events_of_kind("sending")[0].content == "hello"
-    assert pipeline.events_of_kind("sent")[0].detail == "message reference 42"
+    assert pipeline.events_of_kind("sent")[0].message == "message reference 42"
 
 
 async def test_messages_leave_in_order(pipeline, factories):
@@ -107,7 +107,7 @@ async def test_what_is_handed_to_the_module(pipeline, factories, setting, asked)
     assert text.status_report_request is asked
     assert (octets.data, octets.data_coding_scheme) == (b"\x01\x02", 4)
     assert pipeline.reply_states() == ["sent", "sent"]
-    assert pipeline.events_of_kind("sent")[0].detail == ""
+    assert pipeline.events_of_kind("sent")[0].message == ""
 
 
 # Unknown
@@ -127,7 +127,7 @@ async def test_what_is_unknown_is_left_alone(pipeline, factories):
     assert modem.sent_contents == ["hello"]
     assert pipeline.reply_states() == ["unknown"]
     assert reasons(pipeline) == ["no result within 120 s"]
-    assert pipeline.events_of_kind("unknown")[0].weight is Severity.WARNING
+    assert pipeline.events_of_kind("unknown")[0].severity is Severity.WARNING
     assert pipeline.settled_count == 1
 
 
@@ -161,7 +161,7 @@ async def test_what_may_have_left_and_its_copy_both_count(pipeline, factories, c
         await pipeline.advance(20)
         assert [text for _, text in pipeline.calls_of("body")] == ["hello", "hello", "two"]
         assert pipeline.reply_states() == ["sent", "sent", "queued", "unknown"]
-        assert "is reached" in pipeline.events_of_kind("held")[0].detail
+        assert "is reached" in pipeline.events_of_kind("held")[0].message
 
 
 async def test_a_copy_keeps_its_place(pipeline, factories):
@@ -221,8 +221,8 @@ async def test_what_is_refused_for_good_is_not_repeated(pipeline, factories, cod
     assert f"+CMS ERROR: {code}" in reasons(pipeline)[0]
     assert pipeline.settled_count == 2
     [failed] = pipeline.events_of_kind("failed")
-    assert failed.detail == reasons(pipeline)[0]
-    assert failed.weight is Severity.WARNING
+    assert failed.message == reasons(pipeline)[0]
+    assert failed.severity is Severity.WARNING
 
 
 @pytest.mark.parametrize(
@@ -245,7 +245,7 @@ async def test_what_is_refused_for_a_time_is_tried_again_later(pipeline, factori
     assert pipeline.reply_states() == ["sent"]
     assert reasons(pipeline) == [None]
     assert pipeline.settled_count == 1
-    assert pipeline.events_of_kind("not sent")[0].detail.endswith(f"again in {first} s")
+    assert pipeline.events_of_kind("not sent")[0].message.endswith(f"again in {first} s")
 
 
 async def test_a_duplicate_is_as_good_as_sent(pipeline, factories):
@@ -258,7 +258,7 @@ async def test_a_duplicate_is_as_good_as_sent(pipeline, factories):
     assert pipeline.reply_states() == ["sent"]
     assert modem.sent_contents == ["hello"]
     assert pipeline.settled_count == 1
-    assert "+CMS ERROR: 197" in pipeline.events_of_kind("sent")[0].detail
+    assert "+CMS ERROR: 197" in pipeline.events_of_kind("sent")[0].message
 
 
 @pytest.mark.parametrize("code", [500, 332, 350, 250, 777])
@@ -385,7 +385,7 @@ async def test_ten_a_minute(pipeline, factories):
         await pipeline.advance(30)
         assert len(modem.sent_contents) == 10
         assert len(pipeline.events_of_kind("held")) == 1
-        assert pipeline.events_of_kind("held")[0].detail == "the rate of 10 messages a minute is reached"
+        assert pipeline.events_of_kind("held")[0].message == "the rate of 10 messages a minute is reached"
         await pipeline.advance(45)
         assert len(modem.sent_contents) == 20
         await pipeline.advance(70)
@@ -405,7 +405,7 @@ async def test_two_hundred_a_day(pipeline, factories):
         sent += len(modem.sent_contents)
         pipeline.restart()
     assert sent == 200
-    assert pipeline.events_of_kind("held")[0].detail == "the daily cap of 200 messages a day is reached"
+    assert pipeline.events_of_kind("held")[0].message == "the daily cap of 200 messages a day is reached"
     modem = factories.modem(pipeline)
     async with pipeline.run_sender(modem, max_per_minute=1000):
         await pipeline.advance(86400)
@@ -451,7 +451,7 @@ async def test_nothing_is_sent_while_the_journal_cannot_commit(pipeline, factori
         assert modem.sent_contents == []
         assert pipeline.reply_states() == ["queued"]
         [said] = pipeline.events_of_kind("journal cannot commit")
-        assert said.detail == (
+        assert said.message == (
             "database or disk is full; messages stay in the module, results wait,"
             " nothing is begun or sent until it can"
         )
@@ -693,7 +693,7 @@ async def test_a_host_without_files_fails_no_message(pipeline, factories, begun)
     async with pipeline.run_sender(modem):
         await pipeline.advance(30)
     assert pipeline.reply_states() == ["unknown" if begun else "sent"]
-    assert "Too many open files" in pipeline.events_of_kind("unknown" if begun else "not sent")[0].detail
+    assert "Too many open files" in pipeline.events_of_kind("unknown" if begun else "not sent")[0].message
 
 
 async def test_what_could_not_be_noted_as_sending_has_not_left(pipeline, factories):

@@ -56,7 +56,7 @@ async def test_sending_rests_as_long_as_it_must(pipeline, factories):
     async with pipeline.run_sender(factories.modem(pipeline)):
         await pipeline.advance(295)
         assert pipeline.reply_states() == ["queued"]
-        assert "sending rests" in pipeline.events_of_kind("held")[0].detail
+        assert "sending rests" in pipeline.events_of_kind("held")[0].message
         await pipeline.advance(10)
         assert pipeline.reply_states() == ["sent"]
 
