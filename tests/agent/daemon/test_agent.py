@@ -188,7 +188,9 @@ async def test_the_settings_reach_the_rooms(agent_env, pipeline, reports):
         assert pipeline.runner.run_actions == [("device.py:led", "later", 7)]
         await agent_env.request(do="send", text="third", wait=False)
         await pipeline.advance(1)
-        assert pipeline.events_of_kind("held")[0].message == f"the rate of {rate} messages a minute is reached"
+        assert (
+            pipeline.events_of_kind("held")[0].message == f"the rate of {rate} messages a minute is reached"
+        )
 
 
 @pytest.mark.parametrize("setting", [True, False])

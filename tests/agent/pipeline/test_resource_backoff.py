@@ -71,4 +71,6 @@ def test_nothing_is_tried_for_ever(resource_backoff):
     assert not resource_backoff.on_exhausted(1, "no memory", GIVE_UP_AFTER_S)
     assert resource_backoff.remaining_s(1, GIVE_UP_AFTER_S) == 0
     assert resource_backoff.on_exhausted(2, "no memory", GIVE_UP_AFTER_S)
-    assert resource_backoff.on_exhausted(1, "no memory", GIVE_UP_AFTER_S), "whatever has this number later begins anew"
+    assert resource_backoff.on_exhausted(1, "no memory", GIVE_UP_AFTER_S), (
+        "whatever has this number later begins anew"
+    )
