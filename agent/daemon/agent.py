@@ -37,12 +37,13 @@ from agent.journal.reset_budget import ResetBudget, ResetLimits
 from agent.journal.sims import SimStore
 from agent.modem.modem import Modem
 from agent.modem.sim import SimConfig
+from agent.pipeline.brownout import BrownoutGuard
 from agent.pipeline.dispatcher import DispatchConfig, Dispatcher
 from agent.pipeline.receiver import Receiver
 from agent.pipeline.send_backoff import DestinationBackoff
 from agent.pipeline.sender import SendConfig, Sender
 from agent.recovery.executor import ModuleUsers, RecoveryExecutor, RecoveryOptions
-from agent.recovery.policy import BrownoutGuard, RecoveryPolicy
+from agent.recovery.policy import RecoveryPolicy
 from agent.service.compose import ReplyConfig
 from agent.service.profile import SERVICE_PROFILES
 from agent.version import VERSION

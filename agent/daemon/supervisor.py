@@ -24,8 +24,9 @@ from agent.common.watchdog import DeadlineMonitor
 from agent.daemon.session import Session
 from agent.modem.error import ModemUnusable
 from agent.modem.modem import Modem
+from agent.pipeline.brownout import BrownoutGuard
 from agent.recovery.executor import RecoveryExecutor
-from agent.recovery.policy import POST_RESET_PAUSE_S, BrownoutGuard, Failure, RecoveryAction
+from agent.recovery.policy import POST_RESET_PAUSE_S, Failure, RecoveryAction
 
 OPEN_DEADLINE_S, INIT_DEADLINE_S = 60.0, 300.0
 """Longest times before the watchdog worries; a SIM alone may keep a module busy for a minute."""

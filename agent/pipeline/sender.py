@@ -29,8 +29,8 @@ from agent.journal.models import ReplyRow
 from agent.journal.outbox import OutboxStore as Queue
 from agent.modem.modem import Modem
 from agent.modem.sending import NotSent, OutcomeUnknown, Refused, SendOutcome, Sent
+from agent.pipeline.brownout import BrownoutGuard
 from agent.pipeline.send_backoff import DestinationBackoff
-from agent.recovery.policy import BrownoutGuard
 
 SEND_DEADLINE_S = 400.0
 """Longest time one message may take before the watchdog worries: twice the slowest module's own limit."""

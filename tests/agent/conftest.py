@@ -22,11 +22,11 @@ from agent.journal.models import OutgoingMessage
 from agent.journal.outbox import OutboxStore as Queue
 from agent.modem.message_format import decode_pdu
 from agent.modem.stored_message import StoredMessage
+from agent.pipeline.brownout import BrownoutGuard
 from agent.pipeline.dispatcher import DispatchConfig, Dispatcher
 from agent.pipeline.receiver import Receiver
 from agent.pipeline.send_backoff import DestinationBackoff
 from agent.pipeline.sender import SendConfig, Sender
-from agent.recovery.policy import BrownoutGuard
 from agent.service.compose import ReplyConfig
 from agent.service.profile import SERVICE_PROFILES
 from virtual_time import START_TIME_S, VirtualTimeLoop

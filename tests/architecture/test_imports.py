@@ -61,7 +61,9 @@ PURE = {
     "agent.at.protocol": set(),
     "agent.service": set(),
     "agent.common.backoff": set(),
+    "agent.pipeline.brownout": set(),
     "agent.pipeline.command_age": set(),
+    "agent.pipeline.send_backoff": set(),
     "agent.recovery.policy": set(),
 }
 """Modules that do no I/O and read no clock; with the exceptions inside them."""

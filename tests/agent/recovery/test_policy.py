@@ -8,9 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.modem.bringup import WAKE_TIMEOUT_S
 from agent.recovery.policy import (
-    BROWNOUT_BACKOFF,
     DENIED_ACTION_INTERVAL_S,
     EXIT_AFTER_S,
     MAX_ACTION_INTERVAL_S,
@@ -22,7 +20,6 @@ from agent.recovery.policy import (
     SIM_BUSY_TIMEOUT_S,
     STABLE_AFTER_S,
     STORE_UNREADABLE_TIMEOUT_S,
-    BrownoutGuard,
     Failure,
     RecoveryAction,
     RecoveryPolicy,
@@ -395,70 +392,3 @@ def test_whatever_happens(happenings, power, key, seed):
             last[trouble] = now
         else:
             ladder.on_action_deferred(trouble, now)
-
-
-# Sending that takes the module down
-
-
-def test_one_loss_after_a_message_is_chance():
-    """Two in a row are not: sending rests, longer with each further one, up to a cap."""
-    rest, now, pauses = BrownoutGuard(FixedRandom()), 0.0, []
-    for _ in range(9):
-        rest.on_message_sending(now)
-        pauses.append(rest.on_session_lost(now + 5))
-        now += 30_000
-    assert pauses[:4] == [None, 300, 600, 1200]
-    assert pauses[-1] == BROWNOUT_BACKOFF.max_s
-
-
-def test_messages_of_one_moment_are_one_trial():
-    """The module is lost after the last of them."""
-    rest = BrownoutGuard(FixedRandom())
-    for now in (0, 100):
-        for number in range(5):
-            rest.on_message_sending(now + number / 10)
-        lost = rest.on_session_lost(now + 1)
-    assert lost == 300
-
-
-def test_it_rests_for_its_time():
-    """And then is tried again."""
-    rest = BrownoutGuard(FixedRandom())
-    for now in (0, 100):
-        rest.on_message_sending(now)
-        rest.on_session_lost(now + 1)
-    assert rest.remaining_s(101) == 300
-    assert rest.remaining_s(400) == 1
-    assert rest.remaining_s(401) == 0
-
-
-@pytest.mark.parametrize("between", ["a message that did no harm", "a loss much later", "another loss"])
-def test_only_losses_right_after_messages_count(between):
-    """And only in a row."""
-    rest = BrownoutGuard(FixedRandom())
-    rest.on_message_sending(0)
-    assert rest.on_session_lost(5) is None
-    if between == "a message that did no harm":
-        rest.on_message_sending(100)
-    elif between == "a loss much later":
-        rest.on_message_sending(100)
-        rest.on_session_lost(150)
-    else:
-        rest.on_session_lost(100)
-    rest.on_message_sending(200)
-    assert (rest.on_session_lost(205) is None) == (between != "another loss")
-
-
-@given(st.integers(), st.integers(1, 2000))
-def test_what_comes_back_after_days_is_seen_soon(seed, failures):
-    """A port within half a minute; a module that answers again within two minutes, a try just missed and the
-    time to set it up included."""
-    assert PORT_BACKOFF.delay(failures, Random(seed)) <= 30
-    assert WAKE_TIMEOUT_S + SESSION_BACKOFF.delay(failures, Random(seed)) + 30 <= 120
-
-
-def test_a_sim_that_is_busy_from_the_first_moment_on():
-    """Time may begin at nought."""
-    ladder = RecoveryPolicy(FixedRandom())
-    assert ladder.check_sim(0, busy=True) is None
-    assert ladder.check_sim(SIM_BUSY_TIMEOUT_S, busy=True) is RecoveryAction.CYCLE_RADIO
