@@ -3,7 +3,8 @@
 A session is never repaired. It ends through the wire: the channel fails what is under way and what comes
 later with `ModemLost`, the session's tasks finish their commit and return. The supervisor is the one place
 that catches everything, says it in one line and tries again after a wait that grows. What else may be done
-about a module that does not work the ladder decides (`agent.recovery.policy`) and the mender does, when told here.
+about a module that does not work the ladder decides (`agent.recovery.policy`) and the mender does, when told
+here.
 """
 
 from __future__ import annotations

@@ -87,7 +87,7 @@ def modules(root: Path) -> Iterator[tuple[str, Path]]:
 
 
 def imports(name: str, file: Path) -> Iterator[tuple[str, int]]:
-    """Yield what a module imports: dotted names (relative ones resolved), the imported name last, and the line."""
+    """Yield each dotted name that a module imports (relative ones resolved), and the line."""
     package = name if file.name == "__init__.py" else name.rpartition(".")[0]
     for node in ast.walk(ast.parse(file.read_text(), str(file))):
         match node:
@@ -182,7 +182,7 @@ def event_loop_in_journal(root: Path) -> list[str]:
 
 
 def import_graph(root: Path) -> dict[str, set[str]]:
-    """Return the files that each file imports, by dotted name. An import of a package means its `__init__`."""
+    """Return the files that each file imports, by dotted name. A package means its `__init__`."""
     ours = {name for name, _ in modules(root)}
     graph: dict[str, set[str]] = {}
     for name, file in modules(root):
