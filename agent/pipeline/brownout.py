@@ -13,7 +13,7 @@ from agent.common.backoff import Backoff
 
 BROWNOUT_WINDOW_S = 10.0
 """A module that is lost this soon after a message body left was most likely reset by its own transmitter."""
-BROWNOUT_BACKOFF = Backoff(initial_s=300, max_s=4 * 3600)
+BROWNOUT_BACKOFF = Backoff(initial_s=300, max_s=4 * 3600, factor=2.0)
 
 
 class BrownoutGuard:

@@ -4,8 +4,7 @@ The lowest rung, bringing the line back into step, belongs to the channel. Then,
 before has not helped: a new session (which opens the port anew), another choice of network, the radio off and
 on, the module's own restart, its power, and at last the end of this process, so that systemd starts another.
 Each restart makes a module attach to the network again, and networks bar devices that attach too often: so
-the rests between them double, and a budget on disk (`agent.journal.reset_budget`) bounds them whatever
-happens.
+the rests between them double, and a budget on disk (`agent.journal.reset_budget`) bounds them whatever happens.
 
 A port that is absent, busy or forbidden is only waited for. So is a person, where only a person can help.
 """
@@ -81,8 +80,16 @@ class RecoveryAction(Enum):
 
     @property
     def reset_kind(self) -> str:
-        """How the journal calls it (`resets.step`)."""
-        return {"RESELECT": "radio", "RADIO": "radio", "RESTART": "restart"}.get(self.name, "power")
+        """The kind of reset that the journal records (`resets.action`)."""
+        return _RESET_KINDS.get(self, "power")
+
+
+_RESET_KINDS = {
+    RecoveryAction.RESELECT_NETWORK: "radio",
+    RecoveryAction.CYCLE_RADIO: "radio",
+    RecoveryAction.RESTART_MODULE: "restart",
+}
+"""Kind of reset of each action; the others switch power."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,12 +33,12 @@ async def test_no_pin_is_tried_that_cannot_be_kept(sim_memory):
     with pytest.raises(
         ModemUnusable, match="not tried while the journal cannot be written: database or disk"
     ):
-        await sim_memory.attempt("1", "1234", untouched=True)
+        await sim_memory.reserve_pin_attempt("1", "1234", no_tries_lost=True)
 
 
 async def test_an_outcome_that_cannot_be_kept_is_told(sim_memory):
     """What is on disk says that it is being tried, which keeps it from being tried again."""
-    await sim_memory.settle("1", refused=True)
+    await sim_memory.record_pin_result("1", refused=True)
     (step,) = sim_memory.told
     assert str(step) == "sim: the outcome of the PIN is not kept: database or disk is full"
 
@@ -46,5 +46,5 @@ async def test_an_outcome_that_cannot_be_kept_is_told(sim_memory):
 async def test_the_session_goes_on_without_the_rest(sim_memory):
     """Service centre and change of card are no reason to end it."""
     assert await sim_memory.service_centre("1") == ""
-    await sim_memory.met("1", "")
+    await sim_memory.record_sim_seen("1", "")
     assert sim_memory.told == []

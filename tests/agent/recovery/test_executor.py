@@ -25,7 +25,9 @@ def test_of_a_socket_nothing_is_known():
 def test_the_port_that_was_opened_last_is_looked_at(monkeypatch, tmp_path):
     """None before the first opening; a data call on the port itself counts as well."""
     asked = []
-    monkeypatch.setattr(port_users, "describe_other_user", lambda node, *_: asked.append(node) or "wwan0 is up")
+    monkeypatch.setattr(
+        port_users, "describe_other_user", lambda node, *_: asked.append(node) or "wwan0 is up"
+    )
     opener = PortOpener("auto", 115_200)
     looking = ModuleUsers(opener)
     assert looking.describe_users() == ""
@@ -65,7 +67,7 @@ async def test_what_a_killed_agent_left_off_is_switched_on(pipeline, tmp_path, n
     )
     await mender.restore_usb_power()
     assert [
-        line.detail[: len(start)]
+        line.message[: len(start)]
         for line, start in zip(pipeline.events_of_kind("recovery"), said, strict=True)
     ] == said
     if may:
