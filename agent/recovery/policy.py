@@ -4,7 +4,8 @@ The lowest rung, bringing the line back into step, belongs to the channel. Then,
 before has not helped: a new session (which opens the port anew), another choice of network, the radio off and
 on, the module's own restart, its power, and at last the end of this process, so that systemd starts another.
 Each restart makes a module attach to the network again, and networks bar devices that attach too often: so
-the rests between them double, and a budget on disk (`agent.journal.reset_budget`) bounds them whatever happens.
+the rests between them double, and a budget on disk (`agent.journal.reset_budget`) bounds them whatever
+happens.
 
 A port that is absent, busy or forbidden is only waited for. So is a person, where only a person can help.
 """

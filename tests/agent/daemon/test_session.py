@@ -48,7 +48,7 @@ async def test_all_tasks_end_when_the_line_is_lost(pipeline, session_bench):
         return Sent(7)
 
     modem.plan("send", slow)
-    modem.store_message(3, tell=True)
+    modem.store_message(3, announce=True)
     await session_bench.start()
     await asyncio.wait_for(session_bench.task, 10)
     assert pipeline.reply_states() == ["sent"]
@@ -189,7 +189,7 @@ async def test_what_direct_delivery_cannot_promise_is_shown(
 ):
     """Where the module stores nothing, `status` says what may be lost."""
     there = pipeline.modem.status
-    monkeypatch.setattr(type(pipeline.modem), "condition", replace(there, routing=routing))
+    monkeypatch.setattr(type(pipeline.modem), "status", replace(there, cnmi=routing))
     await session_bench.start()
     notes = session_bench.session.describe()["notes"]
     assert any("may be lost" in note for note in notes) is said
@@ -214,7 +214,7 @@ async def test_receiving_goes_on_while_sending_waits(pipeline, session_bench, fa
     modem = pipeline.modem
     modem.plan("send", Refused(factories.refused(21, after_body=True)))
     await session_bench.start()
-    modem.store_message(3, tell=True)
+    modem.store_message(3, announce=True)
     await pipeline.advance(1)
     assert pipeline.command_states() == ["received"]
 

@@ -129,7 +129,7 @@ async def test_a_session_is_made_and_the_next_one_after_it(pipeline, supervisor_
     assert supervisor_bench.supervisor.connection.session_count == 1
     assert supervisor_bench.supervisor.connection.session.modem is first
     assert first.initialised
-    assert "messages in ME" in pipeline.events_of_kind("session")[0].detail
+    assert "messages in ME" in pipeline.events_of_kind("session")[0].message
     first.lose_line("unplugged")
     await pipeline.advance(0.5)
     assert supervisor_bench.supervisor.connection.session is None
@@ -152,9 +152,9 @@ async def test_a_port_that_is_not_there_is_said_once(pipeline, supervisor_bench)
     said = pipeline.events_of_kind("port")
     assert len(said) > 10
     assert [step.severity for step in said] == [Severity.WARNING] + [Severity.DEBUG] * (len(said) - 1)
-    assert said[0].detail == "/dev/ttyUSB2 is in use by ModemManager (process 7)"
-    assert supervisor_bench.supervisor.connection.state == said[0].detail
-    assert supervisor_bench.status[-1] == said[0].detail
+    assert said[0].message == "/dev/ttyUSB2 is in use by ModemManager (process 7)"
+    assert supervisor_bench.supervisor.connection.state == said[0].message
+    assert supervisor_bench.status[-1] == said[0].message
     assert supervisor_bench.waits[:4] == [1, 2, 3, 6]
     assert supervisor_bench.waits == sorted(supervisor_bench.waits)
     assert supervisor_bench.waits[-1] == 24
@@ -189,7 +189,7 @@ async def test_a_steady_session_lets_the_waits_begin_anew(pipeline, supervisor_b
     assert supervisor_bench.now is steady
     supervisor_bench.modem()
     await pipeline.advance(800)
-    steady.lose("gone")
+    steady.lose_line("gone")
     before = pipeline.monotonic()
     await pipeline.advance(25)
     assert supervisor_bench.port.opened_at[-1] - before > 20
@@ -205,7 +205,7 @@ async def test_a_steady_session_excuses_only_itself(pipeline, supervisor_bench):
     steady = supervisor_bench.modem()
     await supervisor_bench.start(1000)
     supervisor_bench.port.default = BUSY
-    steady.lose("unplugged")
+    steady.lose_line("unplugged")
     await pipeline.advance(60)
     assert supervisor_bench.waits[2:6] == [3, 6, 11, 19]
 
@@ -234,7 +234,7 @@ async def test_a_module_that_cannot_be_used_is_said_once(pipeline, supervisor_be
     await supervisor_bench.start(3600)
     said = pipeline.events_of_kind("module")
     assert [step.severity for step in said] == [Severity.WARNING] + [Severity.DEBUG] * (len(said) - 1)
-    assert said[0].detail == str(error)
+    assert said[0].message == str(error)
     assert supervisor_bench.supervisor.connection.session_count == 0
     assert supervisor_bench.waits[-1] == 115
     assert supervisor_bench.port.open_count <= 1
@@ -246,7 +246,7 @@ async def test_a_modem_that_cannot_be_made_leaks_no_port(pipeline, supervisor_be
     await supervisor_bench.start(300)
     assert len(supervisor_bench.port.opened_at) > 5
     assert supervisor_bench.port.open_count == 0
-    assert pipeline.events_of_kind("module")[0].detail == "message format 'text' is not known"
+    assert pipeline.events_of_kind("module")[0].message == "message format 'text' is not known"
 
 
 @pytest.mark.parametrize("where", ["opening", "adopting", "initialise", "sweep", "send"])
@@ -264,9 +264,9 @@ async def test_a_mistake_of_our_own_ends_one_session(pipeline, supervisor_bench,
         supervisor_bench.modem(**{where: mistake})
     await supervisor_bench.start()
     [failed] = pipeline.events_of_kind("session failed")
-    assert failed.detail in ("ZeroDivisionError: of ours", "ZeroDivisionError: division by zero")
-    assert failed.weight is Severity.ERROR
-    assert supervisor_bench.supervisor.connection.state == failed.detail
+    assert failed.message in ("ZeroDivisionError: of ours", "ZeroDivisionError: division by zero")
+    assert failed.severity is Severity.ERROR
+    assert supervisor_bench.supervisor.connection.state == failed.message
     supervisor_bench.make_modem_error = None
     pipeline.outbox_store.close_interrupted = list
     await pipeline.advance(10)
@@ -360,7 +360,7 @@ class FakePower:
         await self._pulse("press")
 
     async def _pulse(self, what):
-        self.road.log.append((what,))
+        self.road.call_log.append((what,))
         if self.trouble is not None:
             raise self.trouble
         self.on = False
@@ -409,7 +409,7 @@ async def test_the_reset_is_on_disk_before_it_is_done(pipeline, supervisor_bench
     seen = []
 
     class Looking(FakePower):
-        async def cycle(self, driver):
+        async def power_cycle(self, driver):
             seen.append(pipeline.query_column("SELECT step FROM resets"))
 
     supervisor_bench.assemble(power=Looking(pipeline))
@@ -444,7 +444,7 @@ async def test_nothing_is_restarted_while_something_else_uses_the_module(pipelin
     assert pipeline.calls_of(*ACTIONS) == []
     assert pipeline.query_column("SELECT * FROM resets") == []
     [said] = [step for step in pipeline.events_of_kind("recovery") if step.severity is Severity.WARNING]
-    assert said.detail == (
+    assert said.message == (
         "the module does not answer, but not done: restart it by its own command: "
         "the network interface wwan0 of the same USB device is up; recovery.may_drop_data = true allows it"
     )
@@ -518,8 +518,8 @@ async def test_power_that_cannot_be_switched_is_said(pipeline, supervisor_bench)
     await supervisor_bench.start()
     await pipeline.wait_until(lambda: pipeline.calls_of("cycle"), 7200)
     await pipeline.advance(1)
-    assert "there is no line 40 on gpiochip0" in pipeline.events_of_kind("recovery")[-1].detail
-    assert supervisor_bench.recovery_executor.reset_usage.hour == 2
+    assert "there is no line 40 on gpiochip0" in pipeline.events_of_kind("recovery")[-1].message
+    assert supervisor_bench.recovery_executor.reset_usage.last_hour == 2
 
 
 async def test_a_mistake_while_mending_ends_nothing(pipeline, supervisor_bench):
@@ -542,7 +542,7 @@ async def test_a_journal_that_cannot_note_it_lets_nothing_be_restarted(pipeline,
     supervisor_bench.assemble(power=FakePower(pipeline))
     await supervisor_bench.start(3600)
     assert pipeline.calls_of(*ACTIONS) == []
-    assert "the journal cannot note it" in pipeline.events_of_kind("recovery")[0].detail
+    assert "the journal cannot note it" in pipeline.events_of_kind("recovery")[0].message
     pipeline.commit_error = None
 
 
@@ -552,7 +552,7 @@ async def test_a_lost_sim_gets_its_power_back_and_a_full_start(pipeline, supervi
         lost = supervisor_bench.modem(
             initialise=ModemUnusable("the module sees no SIM; is it in its holder?")
         )
-        lost.card = factories.refused(10, kind="cme")
+        lost.sim_answer = factories.refused(10, kind="cme")
     await supervisor_bench.start(60)
     assert pipeline.calls_of(*ACTIONS) == [("radio", True)]
     assert pipeline.query_column("SELECT reason FROM resets") == ["the SIM is not seen"]
@@ -571,7 +571,7 @@ async def test_a_module_that_cannot_be_set_up_is_restarted(pipeline, supervisor_
 async def test_what_was_switched_off_and_on_gets_time_to_come_back(pipeline, supervisor_bench, factories):
     """No session is tried for ten seconds, though the waits have not grown so far yet."""
     lost = supervisor_bench.modem(initialise=ModemUnusable("the module sees no SIM; is it in its holder?"))
-    lost.card = factories.refused(10, kind="cme")
+    lost.sim_answer = factories.refused(10, kind="cme")
     await supervisor_bench.start(0)
     await pipeline.wait_until(lambda: pipeline.calls_of("radio"), 60)
     tries, began = len(supervisor_bench.port.opened_at), pipeline.monotonic()
@@ -582,7 +582,7 @@ async def test_what_was_switched_off_and_on_gets_time_to_come_back(pipeline, sup
 async def test_a_pin_is_waited_for(pipeline, supervisor_bench):
     """No restart helps against it."""
     for _ in range(100):
-        supervisor_bench.modem(initialise=ModemUnusable("the SIM asks for SIM PIN")).card = ["+CPIN: SIM PIN"]
+        supervisor_bench.modem(initialise=ModemUnusable("the SIM asks for SIM PIN")).sim_answer = ["+CPIN: SIM PIN"]
     await supervisor_bench.start(7200)
     assert pipeline.calls_of(*ACTIONS) == []
 
@@ -633,7 +633,7 @@ async def test_denied_registration_counts_other_resets(pipeline, supervisor_benc
     await pipeline.advance(3000)
     assert len(pipeline.query_column("SELECT * FROM resets")) == 1
     assert pipeline.calls_of(*ACTIONS) == []
-    assert "at most one reset an hour" in pipeline.events_of_kind("recovery")[0].detail
+    assert "at most one reset an hour" in pipeline.events_of_kind("recovery")[0].message
     await pipeline.advance(1500)
     assert pipeline.calls_of(*ACTIONS) == [("reselect",)]
 
@@ -734,8 +734,8 @@ async def test_sending_that_takes_the_module_down_rests(pipeline, supervisor_ben
     await supervisor_bench.start(60)
     assert pipeline.reply_states().count("unknown") == 2
     [said] = pipeline.events_of_kind("power")
-    assert "power supply" in said.detail
-    assert "5 min" in said.detail
+    assert "power supply" in said.message
+    assert "5 min" in said.message
     supervisor_bench.now.store_message(3, tell=True)
     await pipeline.advance(5)
     assert pipeline.command_states() == ["received"]
@@ -743,7 +743,7 @@ async def test_sending_that_takes_the_module_down_rests(pipeline, supervisor_ben
     assert len(pipeline.calls_of("body")) == 2
     await pipeline.advance(90)
     assert len(pipeline.calls_of("body")) == 3
-    assert "10 min" in pipeline.events_of_kind("power")[-1].detail
+    assert "10 min" in pipeline.events_of_kind("power")[-1].message
 
 
 async def test_when_nothing_helps_the_process_ends(pipeline, supervisor_bench):
