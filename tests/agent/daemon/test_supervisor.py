@@ -582,7 +582,9 @@ async def test_what_was_switched_off_and_on_gets_time_to_come_back(pipeline, sup
 async def test_a_pin_is_waited_for(pipeline, supervisor_bench):
     """No restart helps against it."""
     for _ in range(100):
-        supervisor_bench.modem(initialise=ModemUnusable("the SIM asks for SIM PIN")).sim_answer = ["+CPIN: SIM PIN"]
+        supervisor_bench.modem(initialise=ModemUnusable("the SIM asks for SIM PIN")).sim_answer = [
+            "+CPIN: SIM PIN"
+        ]
     await supervisor_bench.start(7200)
     assert pipeline.calls_of(*ACTIONS) == []
 
