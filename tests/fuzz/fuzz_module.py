@@ -142,7 +142,7 @@ STEPS = (
     lambda world: world.module.power_on(),
     lambda world: world.module.power_off(),
     lambda world: world.module.reboot(),
-    lambda world: world.module.reboot(loud=False),
+    lambda world: world.module.reboot(print_boot_lines=False),
     lambda world: setattr(world.module.sim, "present", not world.module.sim.present),
     *(lambda world, fault=fault: world.module.faults.add(fault) for fault in FAULTS),
 )
@@ -228,6 +228,6 @@ def run(data):
 
 def _check_memory_bounds(module):
     """What a module keeps in mind does not grow with what it has lived through."""
-    for slot in ("lines", "submits", "answered"):
+    for slot in ("command_lines", "submitted_tpdus", "delivery_answers"):
         assert len(getattr(module.log, slot)) <= 10_000
     assert len(module.faults.triggered) <= 10_000

@@ -119,7 +119,7 @@ def test_without_aiohttp_there_is_one_sentence():
         "import sys; sys.modules['aiohttp'] = None\n"
         "import random, pathlib\n"
         "from hardware.sim.sandbox import Sandbox, SandboxUnavailable\n"
-        "try: Sandbox(link_dir=pathlib.Path('/nowhere'), wall=None, rng=random.Random(1))\n"
+        "try: Sandbox(link_dir=pathlib.Path('/nowhere'), wall_clock=None, rng=random.Random(1))\n"
         "except SandboxUnavailable as error: print(error)\n"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

@@ -42,7 +42,7 @@ def test_repetition(module_bench):
     assert module_bench.at("+CMEE?") == "\r\n+CMEE: 1\r\n\r\nOK\r\n"
     assert module_bench.type("A/") == "\r\n+CMEE: 1\r\n\r\nOK\r\n"
     assert module_bench.type("a/a/") == "\r\n+CMEE: 1\r\n\r\nOK\r\n" * 2
-    module_bench.module.reboot(loud=False)
+    module_bench.module.reboot(print_boot_lines=False)
     module_bench.at("E0")
     module_bench.module.command_reader.reset()
     assert module_bench.type("A/") == "\r\nOK\r\n"

@@ -275,6 +275,6 @@ def test_faults_of_every_name_can_be_ordered(module_bench):
         module_bench.module.faults.add(f"{name}:for=1")
     module_bench.time.advance(2)
     module_bench.module.faults.clear()
-    module_bench.module.reboot(loud=False)
+    module_bench.module.reboot(print_boot_lines=False)
     module_bench.take_output()
     assert module_bench.at("") == "AT\r" + OK

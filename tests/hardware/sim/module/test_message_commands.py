@@ -325,7 +325,7 @@ def test_the_module_numbers_messages(module_bench):
     module_bench.sim.last_message_reference = 254
     for reference in (255, 0):
         assert module_bench.type(f"AT+CMGS=15\r{SUBMIT}\x1a") == "\r\n> " + info(f"+CMGS: {reference}")
-    module_bench.module.reboot(loud=False)
+    module_bench.module.reboot(print_boot_lines=False)
     module_bench.at("E0")
     assert module_bench.type(f"AT+CMGS=15\r{SUBMIT}\x1a") == "\r\n> " + info("+CMGS: 1")
     assert [octets[1] for octets in module_bench.module.log.submitted_tpdus] == [255, 0, 1]

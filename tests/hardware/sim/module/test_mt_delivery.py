@@ -177,8 +177,8 @@ def test_an_acknowledgement_in_time_stops_the_clock(cnma_bench):
     """No failure follows."""
     cnma_bench.deliver()
     cnma_bench.at("+CNMA")
-    cnma_bench.time.pass_(100)
-    assert cnma_bench.answered() == [None]
+    cnma_bench.time.advance(100)
+    assert cnma_bench.delivery_causes() == [None]
     assert cnma_bench.at("+CNMI?") == "\r\n+CNMI: 2,2,0,1,0\r\n" + OK
 
 

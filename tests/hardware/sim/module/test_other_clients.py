@@ -113,14 +113,14 @@ class PortBench:
 
 @pytest.fixture
 async def client_bench(request, tmp_path):
-    """A world with the plain module, or with the one that the test asks for."""
-    world = PortBench(tmp_path, getattr(request, "param", "generic"))
-    yield world
-    world.close()
+    """A plain module on a port, or the module that the test's parameter names."""
+    bench = PortBench(tmp_path, getattr(request, "param", "generic"))
+    yield bench
+    bench.close()
 
 
-everywhere = pytest.mark.parametrize("world", ["generic", "ec25", "sim7600"], indirect=True)
-"""Also with makers' habits: other stores, index from 0, other answers."""
+on_several_modules = pytest.mark.parametrize("client_bench", ["generic", "ec25", "sim7600"], indirect=True)
+"""Runs a test also on modules with other stores, an index from 0 and other answers."""
 
 
 async def run(*words, stdin=None, env=None):
@@ -253,7 +253,7 @@ BOXES = {"inbox": "inbox", "outbox": "outbox", "sentsms": "sent", "errorsms": "e
 
 
 @requires_program("gammu-smsd", "gammu-smsd")
-@everywhere
+@on_several_modules
 async def test_gammu_smsd(client_bench):
     """The daemon receives, deletes and sends."""
     boxes = {name: client_bench.folder / name for name in BOXES.values()}
@@ -279,7 +279,7 @@ async def test_gammu_smsd(client_bench):
 
 
 @requires_program("smsd", "smstools")
-@everywhere
+@on_several_modules
 async def test_smstools(client_bench):
     """The daemon receives, deletes and sends."""
     spool = client_bench.folder / "spool"
@@ -339,7 +339,7 @@ modem.close()
     GSMMODEM is None, reason="python-gsmmodem-new is not installed: pip install python-gsmmodem-new"
 )
 @pytest.mark.parametrize("mode", ["pdu", "text"])
-@everywhere
+@on_several_modules
 async def test_python_gsmmodem(client_bench, mode):
     """Lists what is stored, sends, is called when a message comes, deletes; in both formats."""
     client_bench.send("000", "stored")

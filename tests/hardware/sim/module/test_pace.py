@@ -23,7 +23,7 @@ def test_bytes_take_their_time(throttled_bench):
     throttled_bench.send(b"x" * 40)
     throttled_bench.send(b"y")
     assert throttled_bench.arrived == []
-    throttled_bench.time.pass_(10)
+    throttled_bench.time.advance(10)
     assert [data for _, data in throttled_bench.arrived] == [b"x" * 16, b"x" * 16, b"x" * 8 + b"y"]
     assert [time for time, _ in throttled_bench.arrived] == [
         round(count * 10 / 9600, 6) for count in (16, 32, 41)
@@ -33,19 +33,19 @@ def test_bytes_take_their_time(throttled_bench):
 def test_an_idle_line_saves_no_time(throttled_bench):
     """The next byte takes as long as the first."""
     throttled_bench.send(b"a")
-    throttled_bench.time.pass_(10)
+    throttled_bench.time.advance(10)
     throttled_bench.send(b"b")
     throttled_bench.send(b"")
-    throttled_bench.time.pass_(10)
+    throttled_bench.time.advance(10)
     assert throttled_bench.arrived == [(0.001042, b"a"), (10.001042, b"b")]
 
 
 def test_a_busy_line_goes_on_where_it_was(throttled_bench):
     """What is sent while a portion is under way follows it at once."""
     throttled_bench.send(b"a")
-    throttled_bench.time.pass_(0.0005)
+    throttled_bench.time.advance(0.0005)
     throttled_bench.send(b"b")
-    throttled_bench.time.pass_(1)
+    throttled_bench.time.advance(1)
     assert throttled_bench.arrived == [(0.001042, b"a"), (0.002083, b"b")]
 
 
@@ -74,6 +74,6 @@ def test_what_finds_no_room_is_lost(throttled_bench):
     """A module that is talkative on a slow line fills no memory; what was lost is counted."""
     for _ in range(3):
         throttled_bench.send(b"x" * MAX_QUEUED_BYTES)
-    assert throttled_bench.overrun == 2 * MAX_QUEUED_BYTES
-    throttled_bench.time.pass_(100)
+    assert throttled_bench.overrun_bytes == 2 * MAX_QUEUED_BYTES
+    throttled_bench.time.advance(100)
     assert sum(len(data) for _, data in throttled_bench.arrived) == MAX_QUEUED_BYTES

@@ -45,7 +45,7 @@ def test_a_restart_loses_settings_and_keeps_messages(module_bench, loud):
     """Echo is back, formats and routing are the factory's; stores and card stay."""
     module_bench.at("+CMGF=1;+CSDH=1;+CNMI=2,1;+CREG=2;V0")
     module_bench.deliver()
-    module_bench.module.reboot(loud=loud)
+    module_bench.module.reboot(print_boot_lines=loud)
     assert module_bench.take_output() == (b"\r\nRDY\r\n\r\n+CPIN: READY\r\n\r\nSMS DONE\r\n" if loud else b"")
     assert module_bench.at("+CMGF?;+CSDH?;+CNMI?;+CREG?;+CMEE?") == (
         "AT+CMGF?;+CSDH?;+CNMI?;+CREG?;+CMEE?\r"
@@ -58,19 +58,19 @@ def test_a_restart_loses_settings_and_keeps_messages(module_bench, loud):
 def test_what_was_going_on_is_gone(module_bench):
     """A half-typed line, an open prompt, a message on its way, a +CNMA that was owed."""
     module_bench.type("AT+CMG")
-    module_bench.module.reboot(loud=False)
+    module_bench.module.reboot(print_boot_lines=False)
     module_bench.at("E0+CSMS=1;+CNMI=2,2,0,1,0")
     module_bench.deliver()
     module_bench.network.answers = False
     module_bench.type("AT+CMGS=15\r001100048192630000A705CF25287603\x1aAT+CSQ\r")
-    module_bench.module.reboot(loud=False)
+    module_bench.module.reboot(print_boot_lines=False)
     module_bench.module.submitted(module_bench.network.token, None)
     module_bench.time.advance(1000)
     assert module_bench.take_output() == b""
     module_bench.at("E0+CMEE=1;+CSMS=1")
     assert module_bench.at("+CNMA") == "\r\n+CMS ERROR: 340\r\n"
     module_bench.at("+CMGS=15")
-    module_bench.module.reboot(loud=False)
+    module_bench.module.reboot(print_boot_lines=False)
     assert module_bench.at("E0") == "ATE0\r" + OK
 
 
@@ -78,7 +78,7 @@ def test_saved_settings(make_running_bench):
     """AT&W saves all, some makers save some at once, AT&F brings back the factory's till the next start."""
     bench = make_running_bench(saves=("cnmi", "cpms"))
     bench.at('+CNMI=2,1;+CPMS="SM";+CSDH=1')
-    bench.module.reboot(loud=False)
+    bench.module.reboot(print_boot_lines=False)
     bench.at("E0")
     assert bench.at("+CNMI?;+CPMS?;+CSDH?") == (
         '\r\n+CNMI: 2,1,0,0,0\r\n\r\n+CPMS: "SM",0,10,"ME",0,20,"ME",0,20\r\n\r\n+CSDH: 0\r\n' + OK
@@ -119,7 +119,7 @@ def test_a_card_that_was_unlocked_without_a_word_speaks_when_its_power_returns(m
     bench.at('E0+CPIN="1234"')
     bench.at("+CFUN=0")
     assert bench.at("+CFUN=1").endswith(OK + "\r\n+CPIN: SIM PIN\r\n")
-    bench.module.reboot(loud=False)
+    bench.module.reboot(print_boot_lines=False)
     bench.at('E0+CPIN="1234"')
     bench.at('+CLCK="SC",0,1234')
     bench.at("+CFUN=0")

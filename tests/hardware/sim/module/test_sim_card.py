@@ -111,7 +111,7 @@ def test_locking_and_unlocking(module_bench, pin_locked_bench):
     assert pin_locked_bench.at('+CLCK="SC",2') == "\r\n+CLCK: 1\r\n" + OK
     assert pin_locked_bench.at('+CLCK="SC",0,"0000"') == cme(16)
     assert pin_locked_bench.at('+CLCK="SC",0,"1234"') == OK
-    pin_locked_bench.module.reboot(loud=False)
+    pin_locked_bench.module.reboot(print_boot_lines=False)
     pin_locked_bench.at("E0+CMEE=1")
     assert pin_locked_bench.at("+CPIN?") == "\r\n+CPIN: READY\r\n" + OK
     assert pin_locked_bench.at('+CLCK="SC",2') == "\r\n+CLCK: 0\r\n" + OK

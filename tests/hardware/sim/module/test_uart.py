@@ -35,7 +35,7 @@ class UartBench:
     def type(self, text):
         """What is heard within ten seconds."""
         self.line.receive_from_client(text.encode())
-        self.time.pass_(10)
+        self.time.advance(10)
         heard, self.output[:] = bytes(self.output), b""
         return heard
 

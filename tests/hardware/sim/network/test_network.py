@@ -41,10 +41,10 @@ def test_a_second_module_with_the_same_sim_takes_the_place_of_the_first(network_
     for text in ("one", "two"):
         network_bench.network.send(new.imsi, FROM, *pdu.segment(text))
     network_bench.advance(1)
-    network_bench.network.acknowledge(old, new.references[-1], None)
+    network_bench.network.acknowledge(old, new.delivery_references[-1], None)
     network_bench.advance(1)
     assert new.texts[1:] == ["one"]
-    network_bench.network.acknowledge(new, new.references[-1], None)
+    network_bench.network.acknowledge(new, new.delivery_references[-1], None)
     network_bench.advance(1)
     network_bench.network.memory_available(old)
     network_bench.advance(1)
@@ -66,13 +66,13 @@ def test_a_module_with_another_card_gets_nothing_of_the_first(network_bench):
 def test_out_of_coverage_nothing_comes_and_nothing_goes(network_bench):
     """A submit is refused as a network out of order, a message waits, a new registration finds no network."""
     station = network_bench.add_station("super-sim")
-    network_bench.network.set_coverage(station.imsi, covered=False)
+    network_bench.network.set_coverage(station.imsi, in_coverage=False)
     network_bench.network.send(station.imsi, FROM, *pdu.segment("hello"))
     station.send_text("hello")
     network_bench.advance(10)
     assert (station.texts, station.submit_results) == ([], [(1, 38)])
     assert station.attach() == 2
-    network_bench.network.set_coverage(station.imsi, covered=True)
+    network_bench.network.set_coverage(station.imsi, in_coverage=True)
     assert station.attach() == 5
     network_bench.advance(10)
     assert station.texts == ["hello"]
@@ -81,9 +81,9 @@ def test_out_of_coverage_nothing_comes_and_nothing_goes(network_bench):
 def test_back_in_coverage_what_waited_comes_at_once(network_bench):
     """Also to a module that never noticed; a second call changes nothing."""
     station = network_bench.add_station("super-sim")
-    for covered in (False, False, True, True):
-        network_bench.network.set_coverage(station.imsi, covered=covered)
-        network_bench.network.send(station.imsi, FROM, *pdu.segment(str(covered)))
+    for in_coverage in (False, False, True, True):
+        network_bench.network.set_coverage(station.imsi, in_coverage=in_coverage)
+        network_bench.network.send(station.imsi, FROM, *pdu.segment(str(in_coverage)))
         network_bench.advance(1)
     assert station.texts == ["False", "False", "True", "True"]
     assert [kind for kind in network_bench.take_event_kinds() if kind in ("attached", "detached")] == [
@@ -101,8 +101,8 @@ def test_a_submit_is_acknowledged_and_written_to_the_ledger(network_bench):
     network_bench.advance(1)
     assert station.submit_results == [(1, None)]
     (message,) = network_bench.network.mo_messages
-    assert (message.body, str(message.destination), message.parts) == ("21.5 {C}", "000", 1)
-    assert message.at.isoformat() == "2026-11-22T12:00:00.050000+00:00"
+    assert (message.body, str(message.destination), message.part_count) == ("21.5 {C}", "000", 1)
+    assert message.received_at.isoformat() == "2026-11-22T12:00:00.050000+00:00"
 
 
 @pytest.mark.parametrize("content", ["x" * 400, "\N{SNOWMAN} " * 100, bytes(range(256)) * 2])
@@ -113,8 +113,8 @@ def test_a_long_message_is_joined(network_bench, content):
     network_bench.advance(1)
     (message,) = network_bench.network.mo_messages
     assert message.body == content
-    assert message.parts > 1
-    assert [cause for _, cause in station.submit_results] == [None] * message.parts
+    assert message.part_count > 1
+    assert [cause for _, cause in station.submit_results] == [None] * message.part_count
 
 
 def test_parts_may_come_in_any_order_and_twice_and_from_two_sims(network_bench):

@@ -216,7 +216,7 @@ def test_only_2936_is_the_service_of_a_wireless_sim(network_bench):
     for number in ("2936", "+2936", "29360", "000", "+15557654321"):
         station.send_text(number, to=number)
     network_bench.advance(1)
-    assert [row.body for row in network_bench.services["programmable-wireless"].page({}).rows] == ["2936"]
+    assert [row.body for row in network_bench.services["programmable-wireless"].list_page({}).rows] == ["2936"]
     assert len(network_bench.network.mo_messages) == 5
     assert network_bench.take_event_kinds().count("not_listed") == 4
 
@@ -235,27 +235,27 @@ def test_a_message_from_a_beta_sim_is_seen_and_in_no_list(network_bench):
 def test_long_texts_from_a_sim(network_bench):
     """Joined; Programmable Wireless cuts to 160 characters and says 33111, Super SIM shows it whole."""
     for name, number in (("super-sim", "000"), ("programmable-wireless", "2936")):
-        network_bench.add_station(name).say("x" * 200, to=number)
+        network_bench.add_station(name).send_text("x" * 200, to=number)
     network_bench.advance(1)
-    assert network_bench.services["super-sim"].page({}).rows[0].body == "x" * 200
-    assert network_bench.services["programmable-wireless"].page({}).rows[0].body == "x" * 160
+    assert network_bench.services["super-sim"].list_page({}).rows[0].body == "x" * 200
+    assert network_bench.services["programmable-wireless"].list_page({}).rows[0].body == "x" * 160
     assert [event.note[:5] for event in network_bench.events if event.kind == "listed"] == ["", "33111"]
 
 
 @pytest.mark.parametrize("text", ["temp {21.5} €", "pong\r\n", "Grüße ☃ \U0001f600", " "])
 def test_texts_from_a_sim_are_shown_as_they_were(network_bench, text):
     """GSM 7-bit with its extension table, UCS-2, a trailing line end."""
-    network_bench.add_station("programmable-wireless").say(text, to="2936")
+    network_bench.add_station("programmable-wireless").send_text(text, to="2936")
     network_bench.advance(1)
-    (row,) = network_bench.services["programmable-wireless"].page({}).rows
+    (row,) = network_bench.services["programmable-wireless"].list_page({}).rows
     assert (row.body, row.mode) == (text, "text")
 
 
 def test_binary_from_a_sim_is_base64(network_bench):
     """Known by its data coding."""
-    network_bench.add_station("programmable-wireless").say(b"\x00\xff", to="2936")
+    network_bench.add_station("programmable-wireless").send_text(b"\x00\xff", to="2936")
     network_bench.advance(1)
-    (row,) = network_bench.services["programmable-wireless"].page({}).rows
+    (row,) = network_bench.services["programmable-wireless"].list_page({}).rows
     assert (row.body, row.mode) == ("AP8=", "binary")
 
 
@@ -265,7 +265,7 @@ def test_binary_from_a_sim_is_base64(network_bench):
 def test_the_fields_of_the_three_resources(network_bench, create):
     """Names, order and forms of the published samples."""
     shown = {
-        name: create(name, "hi").as_json(network_bench.services[name].product, ACCOUNT, ROOT) for name in ALL
+        name: create(name, "hi").to_json(network_bench.services[name].product, ACCOUNT, ROOT) for name in ALL
     }
     assert list(shown["super-sim"]) == [
         *("sid", "account_sid", "sim_sid", "payload", "status", "direction"),
@@ -318,7 +318,7 @@ def test_a_refused_command_leaves_nothing(network_bench, create):
     with pytest.raises(ServiceError):
         create("super-sim", "x" * 161)
     network_bench.advance(1)
-    assert network_bench.services["super-sim"].page({}).rows == []
+    assert network_bench.services["super-sim"].list_page({}).rows == []
     assert station.received == []
 
 
@@ -330,4 +330,4 @@ def test_a_stranger_reaches_the_sim_and_no_list(network_bench):
     assert [(message.text, str(message.originating_address)) for message in station.received] == [
         ("reboot", "+15557654321")
     ]
-    assert network_bench.services["super-sim"].page({}).rows == []
+    assert network_bench.services["super-sim"].list_page({}).rows == []

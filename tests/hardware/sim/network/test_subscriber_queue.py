@@ -27,16 +27,16 @@ class RecordingListener:
 
 @pytest.fixture
 def send(network_bench):
-    """Sends a text to the Super SIM, answers its outcome."""
+    """Return a function that sends a text to the Super SIM and returns its listener."""
 
     def send(text, **how):
-        outcome = RecordingListener()
+        listener = RecordingListener()
         sim = network_bench.sims["super-sim"]
         (part,) = pdu.segment(text)
         network_bench.network.send(
-            sim.imsi, pdu.Address.parse("000"), part, body=text, outcome=outcome, **how
+            sim.imsi, pdu.Address.parse("000"), part, body=text, listener=listener, **how
         )
-        return outcome
+        return listener
 
     return send
 
@@ -44,28 +44,28 @@ def send(network_bench):
 def test_an_attached_module_gets_the_message_and_its_acknowledgement_ends_it(network_bench, send):
     """One attempt, with the sender's digits, the time of the wall clock and the service centre's address."""
     station = network_bench.add_station("super-sim")
-    outcome = send("led on")
+    listener = send("led on")
     network_bench.advance(1)
     (message,) = station.received
     assert (message.text, str(message.originating_address)) == ("led on", "000")
     assert message.originating_address.type_of_address == 0x81
     assert message.service_centre_timestamp.time.isoformat() == "2026-11-22T12:00:00+00:00"
     assert str(station.service_centre) == "+447700900000"
-    assert outcome.calls == ["attempted", "acknowledged"]
+    assert listener.calls == ["attempted", "acknowledged"]
     assert network_bench.take_event_kinds() == ["attached", "handed", "offered", "acknowledged"]
     assert network_bench.network.count_waiting(station.imsi) == 0
 
 
 def test_a_message_waits_for_a_module_that_is_not_attached(network_bench, send):
     """Store and forward: it comes when the module attaches, with the time at which it was sent."""
-    outcome = send("wait")
+    listener = send("wait")
     network_bench.advance(3600)
-    assert outcome.calls == []
+    assert listener.calls == []
     station = network_bench.add_station("super-sim")
     network_bench.advance(1)
     assert station.texts == ["wait"]
     assert station.received[0].service_centre_timestamp.time.hour == 12
-    assert outcome.calls == ["attempted", "acknowledged"]
+    assert listener.calls == ["attempted", "acknowledged"]
 
 
 def test_one_message_is_in_the_air_at_a_time_and_the_order_is_kept(network_bench, send):
@@ -128,10 +128,10 @@ def test_a_refused_message_comes_again_after_waits_that_grow(network_bench, send
 def test_silence_of_the_module_is_a_failed_attempt(network_bench, send):
     """After the network's time the message is put off, the late answer counts for nothing."""
     station = network_bench.add_station("super-sim", answers=["silence", "silence"])
-    outcome = send("one")
+    listener = send("one")
     network_bench.advance(41)
     network_bench.network.acknowledge(station, station.delivery_references[0], None)
-    assert outcome.calls == ["attempted"]
+    assert listener.calls == ["attempted"]
     network_bench.advance(30)
     assert station.texts == ["one", "one"]
     assert "unanswered" in network_bench.take_event_kinds()
@@ -151,13 +151,13 @@ def test_a_lost_acknowledgement_brings_the_same_message_again(network_bench, sen
     """The second copy has the same octets, the service centre timestamp included, and is the last."""
     station = network_bench.add_station("super-sim")
     network_bench.network.lose_acknowledgements(station.imsi)
-    outcome = send("once")
+    listener = send("once")
     network_bench.advance(30)
-    assert outcome.calls == ["attempted"]
+    assert listener.calls == ["attempted"]
     network_bench.advance(DAY_S)
     first, second = station.received
     assert first == second
-    assert outcome.calls == ["attempted", "attempted", "acknowledged"]
+    assert listener.calls == ["attempted", "attempted", "acknowledged"]
     assert "acknowledgement_lost" in network_bench.take_event_kinds()
 
 
@@ -190,17 +190,17 @@ def test_a_message_that_expires_in_the_air_may_still_be_acknowledged(make_networ
     """The attempt under way is finished, and no other begins."""
     world = make_network_bench(timing=NetworkTiming(validity_s=10))
     station = world.add_station("super-sim", answers=["silence", "silence"])
-    outcomes = [RecordingListener(), RecordingListener()]
-    for text, outcome in zip(("one", "two"), outcomes, strict=True):
+    listeners = [RecordingListener(), RecordingListener()]
+    for text, listener in zip(("one", "two"), listeners, strict=True):
         (part,) = pdu.segment(text)
-        world.network.send(station.imsi, pdu.Address.parse("000"), part, outcome=outcome)
+        world.network.send(station.imsi, pdu.Address.parse("000"), part, listener=listener)
         world.advance(9.5)
     world.advance(5)
-    assert outcomes[0].calls == ["attempted"]
+    assert listeners[0].calls == ["attempted"]
     world.network.acknowledge(station, station.delivery_references[0], None)
     world.advance(100)
-    assert outcomes[0].calls == ["attempted", "acknowledged"]
-    assert outcomes[1].calls == ["gave up"]
+    assert listeners[0].calls == ["attempted", "acknowledged"]
+    assert listeners[1].calls == ["gave up"]
 
 
 @pytest.mark.parametrize("detaches", [False, True])
@@ -208,25 +208,25 @@ def test_a_message_that_expired_in_the_air_has_no_further_attempt(make_network_b
     """Neither after silence nor when the module goes away and comes back."""
     world = make_network_bench(timing=NetworkTiming(validity_s=10))
     station = world.add_station("super-sim", answers=["silence"] * 9)
-    outcome = RecordingListener()
-    world.network.send(station.imsi, pdu.Address.parse("000"), *pdu.segment("one"), outcome=outcome)
+    listener = RecordingListener()
+    world.network.send(station.imsi, pdu.Address.parse("000"), *pdu.segment("one"), listener=listener)
     world.advance(11)
     if detaches:
         station.detach()
         station.attach()
     world.advance(DAY_S)
-    assert outcome.calls == ["attempted", "gave up"]
+    assert listener.calls == ["attempted", "gave up"]
     assert world.network.count_waiting(station.imsi) == 0
 
 
 def test_without_store_and_forward_nothing_outlives_the_attachment(network_bench, send):
     """What waits for its turn when the module goes away is given up, as is what is in the air."""
     station = network_bench.add_station("super-sim", answers=["silence"])
-    outcomes = [send(text, keep=False) for text in ("one", "two")]
+    listeners = [send(text, store_and_forward=False) for text in ("one", "two")]
     kept = send("three")
     network_bench.advance(1)
     station.detach()
-    assert [outcome.calls for outcome in outcomes] == [["attempted", "gave up"], ["gave up"]]
+    assert [listener.calls for listener in listeners] == [["attempted", "gave up"], ["gave up"]]
     station.attach()
     network_bench.advance(1)
     assert station.texts == ["one", "three"]
@@ -238,24 +238,24 @@ def test_without_store_and_forward_a_full_module_is_tried_all_the_same(network_b
     station = network_bench.add_station("super-sim", answers=[RP_MEMORY_EXCEEDED, RP_MEMORY_EXCEEDED])
     send("kept")
     network_bench.advance(1)
-    outcome = send("now", keep=False)
+    listener = send("now", store_and_forward=False)
     network_bench.advance(1)
     assert station.texts == ["kept", "now"]
-    assert outcome.calls == ["attempted", "gave up"]
+    assert listener.calls == ["attempted", "gave up"]
 
 
 def test_without_store_and_forward_a_message_needs_the_module_now(network_bench, send):
     """Not attached, refused, silent: each is the end."""
-    absent = send("absent", keep=False)
+    absent = send("absent", store_and_forward=False)
     network_bench.advance(1)
     assert absent.calls == ["gave up"]
     station = network_bench.add_station("super-sim", answers=[RP_MEMORY_EXCEEDED, "silence"])
-    refused = send("refused", keep=False)
+    refused = send("refused", store_and_forward=False)
     network_bench.advance(1)
-    silent = send("silent", keep=False)
+    silent = send("silent", store_and_forward=False)
     network_bench.advance(100)
-    for outcome in (refused, silent):
-        assert outcome.calls == ["attempted", "gave up"]
+    for listener in (refused, silent):
+        assert listener.calls == ["attempted", "gave up"]
     network_bench.advance(DAY_S)
     assert station.texts == ["refused", "silent"]
 

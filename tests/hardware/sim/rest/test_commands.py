@@ -256,7 +256,7 @@ async def test_any_credentials_are_taken(http, credentials):
 
 async def test_a_mistake_of_ours_has_the_described_form(http, sandbox, monkeypatch, caplog):
     """500 and one log entry, no page of the framework."""
-    monkeypatch.setattr(sandbox.services["super-sim"], "page", lambda _: 1 / 0)
+    monkeypatch.setattr(sandbox.services["super-sim"], "list_page", lambda _: 1 / 0)
     status, body = await http.get(SMS)
     assert status == 500
     assert is_error(body, 500, 33000)

@@ -37,7 +37,7 @@ async def test_what_there_is(http, sandbox):
             assert (status, one["sid"]) == (200, sim["sid"])
 
 
-@pytest.mark.usefixtures("wait_reached")
+@pytest.mark.usefixtures("wait_until_reachable")
 async def test_out_of_coverage_and_back(http, sandbox, wait_until):
     """A Command waits while the SIM is out of reach and is delivered when it is back."""
     status, sim = await http("POST", "/sandbox/sims/super-sim/detach")
@@ -51,7 +51,7 @@ async def test_out_of_coverage_and_back(http, sandbox, wait_until):
     assert (await http.get(made["url"]))[1]["status"] == "delivered"
 
 
-@pytest.mark.usefixtures("wait_reached")
+@pytest.mark.usefixtures("wait_until_reachable")
 async def test_an_sms_from_a_stranger(http, sandbox, wait_until):
     """Digits, international, alphanumeric; text and octets; it goes to the module."""
     for body in (
@@ -75,7 +75,7 @@ async def test_an_sms_from_a_stranger(http, sandbox, wait_until):
     ]
 
 
-@pytest.mark.usefixtures("wait_reached")
+@pytest.mark.usefixtures("wait_until_reachable")
 async def test_the_same_command_again(http, sandbox, wait_until):
     """The network brings it twice, and once more when an acknowledgement got lost."""
     _, made = await http.post("/wireless/v1/Commands", Sim="programmable-wireless", Command="x")
@@ -92,7 +92,7 @@ async def fault(http, text, sim="super-sim"):
     return await http("POST", f"/sandbox/sims/{sim}/faults", data=json.dumps({"fault": text}))
 
 
-@pytest.mark.usefixtures("wait_reached")
+@pytest.mark.usefixtures("wait_until_reachable")
 async def test_misfortunes_are_ordered_and_called_off(http, sandbox):
     """By the grammar of faults, for one module; what waits waits no longer, what lies in wait is gone."""
     assert (await http.get("/sandbox/faults"))[1] == {"faults": FAULT_DESCRIPTIONS}
@@ -114,7 +114,7 @@ async def test_misfortunes_are_ordered_and_called_off(http, sandbox):
     assert (await http.get("/sandbox/sims/super-sim-beta/faults"))[1] == {"faults": [], "struck": []}
     module = sandbox.find_sim("super-sim").module
     module.receive(b"AT+CSQ\r")
-    (late,) = (each.handle for each in sandbox.fault_schedule("super-sim")._ordered if each.handle)
+    (late,) = (each.handle for each in sandbox.fault_schedule("super-sim")._scheduled if each.handle)
     status, told = await http("DELETE", "/sandbox/sims/super-sim/faults")
     assert (status, told) == (200, {"faults": [], "struck": ["settings-lost", "refused"]})
     assert late.cancelled()
@@ -122,7 +122,7 @@ async def test_misfortunes_are_ordered_and_called_off(http, sandbox):
     assert module.faults.triggered == ["settings-lost", "refused"]
 
 
-@pytest.mark.usefixtures("wait_reached")
+@pytest.mark.usefixtures("wait_until_reachable")
 async def test_a_fault_comes_after_its_time(http, sandbox, wait_until):
     """Not before."""
     module = sandbox.find_sim("super-sim").module
@@ -136,7 +136,7 @@ async def test_a_fault_comes_after_its_time(http, sandbox, wait_until):
     assert module.log.boot_count == boots + 1
 
 
-@pytest.mark.usefixtures("wait_reached")
+@pytest.mark.usefixtures("wait_until_reachable")
 async def test_what_lasts_until_somebody_ends_it_is_ended(http, sandbox):
     """Port, line, SIM and registration come back when the faults are called off."""
     sim = sandbox.find_sim("super-sim")
@@ -155,7 +155,7 @@ async def test_what_lasts_until_somebody_ends_it_is_ended(http, sandbox):
     assert sandbox.find_sim(other).module.registration.stat == 1
 
 
-@pytest.mark.usefixtures("wait_reached")
+@pytest.mark.usefixtures("wait_until_reachable")
 async def test_a_blocked_line_takes_nothing(http, sandbox):
     """What the client wrote waits, and is taken when the fault is over."""
     sim = sandbox.find_sim("super-sim")
@@ -172,7 +172,7 @@ async def test_a_blocked_line_takes_nothing(http, sandbox):
         os.close(client)
 
 
-@pytest.mark.usefixtures("wait_reached")
+@pytest.mark.usefixtures("wait_until_reachable")
 async def test_no_fault_outlives_the_sandbox(http, sandbox):
     """A port that was to come back later stays away when the sandbox has ended."""
     await fault(http, "port-gone:for=0.02")
