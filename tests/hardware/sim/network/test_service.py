@@ -216,7 +216,9 @@ def test_only_2936_is_the_service_of_a_wireless_sim(network_bench):
     for number in ("2936", "+2936", "29360", "000", "+15557654321"):
         station.send_text(number, to=number)
     network_bench.advance(1)
-    assert [row.body for row in network_bench.services["programmable-wireless"].list_page({}).rows] == ["2936"]
+    assert [row.body for row in network_bench.services["programmable-wireless"].list_page({}).rows] == [
+        "2936"
+    ]
     assert len(network_bench.network.mo_messages) == 5
     assert network_bench.take_event_kinds().count("not_listed") == 4
 
