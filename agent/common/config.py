@@ -66,7 +66,7 @@ class JournalConfig(_ConfigTable, frozen=True):
     keep_days: PositiveFloat = 31.0
     dedup_days: Annotated[float, Meta(ge=2)] = 31.0
     dedup_without_sid: bool = True
-    first_start: Literal["run", "keep"] = "run"
+    first_start: Literal["run", "skip"] = "run"
 
 
 class ControlConfig(_ConfigTable, frozen=True):

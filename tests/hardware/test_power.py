@@ -275,7 +275,7 @@ async def test_a_process_that_is_killed_leaves_a_note(module, monkeypatch):
     await usb.power_cycle(DRIVER)
     assert await usb.restore() == ""
     monkeypatch.setattr(power.threading, "Event", Death)
-    monkeypatch.setattr(power, "in_thread", run_inline)
+    monkeypatch.setattr(power, "run_in_thread", run_inline)
     with pytest.raises(KilledError):
         await usb.power_cycle(DRIVER)
     monkeypatch.undo()

@@ -76,8 +76,8 @@ async def test_what_send_asks_for(cli_env, words, request_):
     answer = {"to": "000", "messages": [{"reply": 4, "state": "sent", "reason": None}]}
     words = ("--config", str(cli_env.config), *words) if "--" in words else words
     if "--" in words:
-        cli_env.run = cli_env.bare
-    result, requests = await cli_env.asked({"send": answer}, "send", *words)
+        cli_env.run = cli_env.run_bare
+    result, requests = await cli_env.run_beside_agent({"send": answer}, "send", *words)
     assert requests == [{"do": "send", **request_}]
     assert result.exit_code == 0
     assert result.stdout == "reply 4 to 000: sent\n"
@@ -96,11 +96,11 @@ async def test_what_send_asks_for(cli_env, words, request_):
 async def test_the_fate_is_the_exit_status(cli_env, parse_json_output, state, reason, status):
     """In words and as a document; what a module said moves no cursor."""
     answer = {"to": "000", "messages": [{"reply": 4, "state": state, "reason": reason}]}
-    result, _ = await cli_env.asked({"send": answer}, "send", "hello")
+    result, _ = await cli_env.run_beside_agent({"send": answer}, "send", "hello")
     assert result.exit_code == status
     said = "" if reason is None else ": " + reason.replace("\x1b", "\\x1b")
     assert result.stdout == f"reply 4 to 000: {state}{said}\n"
-    result, _ = await cli_env.asked({"send": answer}, "send", "hello", "--json")
+    result, _ = await cli_env.run_beside_agent({"send": answer}, "send", "hello", "--json")
     assert result.exit_code == status
     assert parse_json_output(result) == answer
 
@@ -108,11 +108,11 @@ async def test_the_fate_is_the_exit_status(cli_env, parse_json_output, state, re
 async def test_what_was_changed_to_fit_is_said(cli_env):
     """Nobody takes the whole text for sent when a part of it was; scripts find it in the document."""
     answer = {"to": "000", "text": "hel..", "messages": [{"reply": 4, "state": "sent", "reason": None}]}
-    result, _ = await cli_env.asked({"send": answer}, "send", "hello")
+    result, _ = await cli_env.run_beside_agent({"send": answer}, "send", "hello")
     assert result.exit_code == 0
     assert result.stdout == "reply 4 to 000: sent\n"
     assert result.stderr == "note: shortened or changed to fit: hel..\n"
-    result, _ = await cli_env.asked({"send": answer}, "send", "hel..")
+    result, _ = await cli_env.run_beside_agent({"send": answer}, "send", "hel..")
     assert result.stderr == ""
 
 
@@ -120,7 +120,7 @@ async def test_what_was_changed_to_fit_is_said(cli_env):
 async def test_what_is_no_utf_8_is_a_sentence(cli_env, words):
     """The shell hands over octets as they are."""
     answer = {"to": "000", "messages": []}
-    result, requests = await cli_env.asked({"send": answer, "at": answer}, *words)
+    result, requests = await cli_env.run_beside_agent({"send": answer, "at": answer}, *words)
     assert requests == []
     assert result.exit_code == 1
     assert result.stderr == (
@@ -135,7 +135,7 @@ def test_who_does_not_wait_is_told_what_becomes_of_it(cli_env, monkeypatch):
     def interrupted(*_words):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(importlib.import_module("agent.cli.send"), "ask", interrupted)
+    monkeypatch.setattr(importlib.import_module("agent.cli.send"), "send_request", interrupted)
     result = cli_env.run("send", "x")
     assert result.exit_code == 1
     assert result.stderr == (
@@ -145,14 +145,14 @@ def test_who_does_not_wait_is_told_what_becomes_of_it(cli_env, monkeypatch):
 
 async def test_a_refusal_of_the_agent_is_a_sentence(cli_env):
     """Exit status 1."""
-    result, _ = await cli_env.asked({}, "send", "hello")
+    result, _ = await cli_env.run_beside_agent({}, "send", "hello")
     assert result.exit_code == 1
     assert result.stderr.startswith("modem-agent: unknown request 'send'")
 
 
 async def test_status_for_people(cli_env):
     """A line each; what is empty is left out, nothing moves the cursor."""
-    result, requests = await cli_env.asked({"status": STATUS}, "status")
+    result, requests = await cli_env.run_beside_agent({"status": STATUS}, "status")
     assert requests == [{"do": "status"}]
     assert result.exit_code == 0
     assert result.stdout.splitlines() == [
@@ -173,7 +173,7 @@ async def test_status_for_people(cli_env):
 
 async def test_status_for_scripts(cli_env, parse_json_output):
     """The whole document."""
-    result, _ = await cli_env.asked({"status": STATUS}, "status", "--json")
+    result, _ = await cli_env.run_beside_agent({"status": STATUS}, "status", "--json")
     assert parse_json_output(result) == STATUS
     assert "\x1b" not in result.stdout
 
@@ -181,8 +181,8 @@ async def test_status_for_scripts(cli_env, parse_json_output):
 async def test_one_at_command(cli_env, parse_json_output):
     """The lines of the module, harmless, and OK; as a document whole."""
     answer = {"lines": ["+CSQ: 20,99", "a\x1bb"]}
-    result, requests = await cli_env.asked({"at": answer}, "at", "AT+CSQ")
+    result, requests = await cli_env.run_beside_agent({"at": answer}, "at", "AT+CSQ")
     assert requests == [{"do": "at", "line": "AT+CSQ"}]
     assert result.stdout == "+CSQ: 20,99\na\\x1bb\nOK\n"
-    result, _ = await cli_env.asked({"at": answer}, "at", "AT+CSQ", "--json")
+    result, _ = await cli_env.run_beside_agent({"at": answer}, "at", "AT+CSQ", "--json")
     assert parse_json_output(result) == answer

@@ -50,7 +50,7 @@ def test_an_empty_journal_is_said(cli_env, parse_json_output, words, nothing):
 
 def test_the_inbox(cli_env):
     """A line a Command: state, time, SID whole, body."""
-    sid = cli_env.journal()
+    sid = cli_env.make_journal()
     lines = cli_env.run("inbox").stdout.splitlines()
     assert lines[0].split() == ["id", "state", "received", "sid", "body", "handler"]
     assert lines[1].split() == ["1", "done", "2026-11-22T12:00:00+00:00", sid, "led", "on", "led"]
@@ -60,7 +60,7 @@ def test_the_inbox(cli_env):
 
 def test_the_outbox(cli_env):
     """A line a message: state, its Command, where it went, what it says."""
-    cli_env.journal()
+    cli_env.make_journal()
     lines = cli_env.run("outbox").stdout.splitlines()
     assert lines[0].split() == ["id", "state", "queued", "command", "destination", "text", "attempts"]
     assert lines[1].split()[:2] == ["1", "sent"]
@@ -70,14 +70,14 @@ def test_the_outbox(cli_env):
 
 def test_the_newest_are_shown_oldest_first(cli_env, parse_json_output):
     """As many as asked for."""
-    cli_env.journal()
+    cli_env.make_journal()
     assert [row["id"] for row in parse_json_output(cli_env.run("inbox", "--json"))] == [1, 2]
     assert [row["id"] for row in parse_json_output(cli_env.run("inbox", "--json", "-n", "1"))] == [2]
 
 
 def test_documents_hold_everything(cli_env, parse_json_output):
     """For scripts: names as in the journal, times as ISO 8601."""
-    sid = cli_env.journal()
+    sid = cli_env.make_journal()
     command = parse_json_output(cli_env.run("inbox", "--json"))[0]
     assert command == {
         "id": 1, "state": "done", "sid": sid, "sender": "000", "mode": "text", "body": "led on",
@@ -95,7 +95,7 @@ def test_documents_hold_everything(cli_env, parse_json_output):
 @pytest.mark.parametrize("form", [(), ("--json",)])
 def test_no_control_character_of_a_stranger_reaches_the_terminal(cli_env, words, form):
     """ESC, the 8-bit CSI, BEL, line feeds, marks that turn the writing: all are shown as escapes."""
-    cli_env.journal()
+    cli_env.make_journal()
     output = cli_env.run(*words, *form).stdout
     assert all(character.isprintable() for line in output.split("\n") for character in line)
     assert len(output.splitlines()) <= 3
@@ -104,7 +104,7 @@ def test_no_control_character_of_a_stranger_reaches_the_terminal(cli_env, words,
 @pytest.mark.parametrize("width", [40, 80, 200])
 def test_a_sid_is_whole_on_any_terminal(cli_env, monkeypatch, width):
     """People copy it."""
-    sid = cli_env.journal()
+    sid = cli_env.make_journal()
     monkeypatch.setenv("COLUMNS", str(width))
     monkeypatch.setattr("rich.console.Console.is_terminal", property(lambda self: True))
     assert sid in cli_env.run("inbox").stdout

@@ -90,7 +90,7 @@ class FakeAgent:
         self.emit(Event("received", command=1, content="open \x1b[2Jsesame"))
         self.emit(Event("unknown", "no result", reply=1, severity=Severity.WARNING))
         if self.dependencies.trace is not None:
-            self.dependencies.trace.sent(b"AT\r", 1.0)
+            self.dependencies.trace.log_sent(b"AT\r", 1.0)
         if self.error is not None:
             raise self.error
 

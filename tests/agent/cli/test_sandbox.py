@@ -19,7 +19,7 @@ COMMAND = [sys.executable, "-c", "from agent.cli import main; main()"]
 @pytest.mark.parametrize("listen", ["8480", ":8480", "host:", "host:x", "host:65536", "host:-1", ""])
 def test_an_address_that_is_none(cli_env, listen):
     """Exit status 2 and an example."""
-    result = cli_env.bare("sandbox", "--listen", listen, "--link-dir", str(cli_env.folder))
+    result = cli_env.run_bare("sandbox", "--listen", listen, "--link-dir", str(cli_env.folder))
     assert result.exit_code == 2
     assert "is not HOST:PORT, for example 127.0.0.1:8480" in result.stderr
 
@@ -35,7 +35,7 @@ def test_an_address_that_is_none(cli_env, listen):
 def test_sims_that_cannot_be(cli_env, sims, sentence):
     """Exit status 2; the name is said."""
     words = [word for sim in sims for word in ("--sim", sim)]
-    result = cli_env.bare("sandbox", "--listen", "127.0.0.1:0", "--link-dir", str(cli_env.folder), *words)
+    result = cli_env.run_bare("sandbox", "--listen", "127.0.0.1:0", "--link-dir", str(cli_env.folder), *words)
     assert result.exit_code == 2
     assert "Usage: modem-agent sandbox" in result.stderr
     assert sentence in result.stderr.splitlines()[-1]
@@ -44,7 +44,7 @@ def test_sims_that_cannot_be(cli_env, sims, sentence):
 @pytest.mark.parametrize("rate", ["0", "299", "fast", "9600.0", "-9600", "10000000"])
 def test_a_rate_that_is_none(cli_env, rate):
     """Exit status 2; what there is, is said."""
-    result = cli_env.bare(
+    result = cli_env.run_bare(
         "sandbox", "--listen", "127.0.0.1:0", "--link-dir", str(cli_env.folder), "--baud", rate
     )
     assert result.exit_code == 2
@@ -53,7 +53,7 @@ def test_a_rate_that_is_none(cli_env, rate):
 
 def test_a_folder_that_is_none(cli_env):
     """Exit status 1 and the option."""
-    result = cli_env.bare("sandbox", "--listen", "127.0.0.1:0", "--link-dir", str(cli_env.config / "x"))
+    result = cli_env.run_bare("sandbox", "--listen", "127.0.0.1:0", "--link-dir", str(cli_env.config / "x"))
     assert result.exit_code == 1
     assert result.stderr == f"modem-agent: --link-dir {cli_env.config}/x: Not a directory\n"
 
@@ -64,7 +64,7 @@ def test_a_port_that_is_taken(cli_env):
         line.bind(("127.0.0.1", 0))
         line.listen()
         address = f"127.0.0.1:{line.getsockname()[1]}"
-        result = cli_env.bare("sandbox", "--listen", address, "--link-dir", str(cli_env.folder / "links"))
+        result = cli_env.run_bare("sandbox", "--listen", address, "--link-dir", str(cli_env.folder / "links"))
     assert result.exit_code == 1
     assert address in result.stderr
     assert len(result.stderr.splitlines()) == 1
@@ -78,7 +78,7 @@ def test_without_the_extra(cli_env, monkeypatch, name):
         if module.startswith(("hardware.sim.rest", "agent.demo")):
             monkeypatch.delitem(sys.modules, module)
     monkeypatch.setitem(sys.modules, "aiohttp", None)
-    result = cli_env.bare(name, *([] if name == "demo" else ["--link-dir", str(cli_env.folder)]))
+    result = cli_env.run_bare(name, *([] if name == "demo" else ["--link-dir", str(cli_env.folder)]))
     assert result.exit_code == 1
     assert "aiohttp" in result.stderr
     assert "pip install 'modem-agent[sandbox]'" in result.stderr
@@ -139,8 +139,8 @@ def test_a_demo_that_cannot_be_set_up(cli_env, monkeypatch, error, sentences):
     async def fails(*_words, **_more):
         raise error
 
-    monkeypatch.setattr(demo_module, "_perform", fails)
-    result = cli_env.bare("demo", "--once")
+    monkeypatch.setattr(demo_module, "_run_demo", fails)
+    result = cli_env.run_bare("demo", "--once")
     assert result.exit_code == 1
     assert result.stderr.splitlines() == [
         f"modem-agent: the demo cannot be set up: {each}" for each in sentences
@@ -153,7 +153,7 @@ def test_a_demo_whose_agents_are_never_ready(cli_env, monkeypatch):
     async def never(*_words, **_more):
         raise TimeoutError
 
-    monkeypatch.setattr(demo_module, "_perform", never)
-    result = cli_env.bare("demo", "--once")
+    monkeypatch.setattr(demo_module, "_run_demo", never)
+    result = cli_env.run_bare("demo", "--once")
     assert result.exit_code == 1
     assert "did not become ready in time" in result.stderr

@@ -32,7 +32,7 @@ def test_the_commands_of_the_design_are_there():
 @pytest.mark.parametrize("option", ["--help", "-h"])
 def test_help_teaches(cli_env, words, option):
     """A sentence on what it does, and every option and argument explained."""
-    result = cli_env.bare(*words, option)
+    result = cli_env.run_bare(*words, option)
     assert result.exit_code == 0
     lines = result.stdout.splitlines()
     assert lines[0].startswith(f"Usage: {' '.join(('modem-agent', *words))}")
@@ -47,7 +47,7 @@ def test_help_teaches(cli_env, words, option):
 @pytest.mark.parametrize("name", sorted(_COMMANDS))
 def test_the_list_says_what_each_does(cli_env, name):
     """In one line, without loading it."""
-    lines = [line for line in cli_env.bare("--help").stdout.splitlines() if line.startswith(f"  {name} ")]
+    lines = [line for line in cli_env.run_bare("--help").stdout.splitlines() if line.startswith(f"  {name} ")]
     assert len(lines) == 1
     assert lines[0].endswith(".")
 
@@ -55,12 +55,12 @@ def test_the_list_says_what_each_does(cli_env, name):
 @pytest.mark.parametrize("words", [words for words in ALL if words[-1:] in (("inbox",), ("run",), ("send",))])
 def test_the_configuration_has_a_default(cli_env, words):
     """And can be named."""
-    assert "/etc/modem-agent/agent.toml" in "".join(cli_env.bare(*words, "--help").stdout.split())
+    assert "/etc/modem-agent/agent.toml" in "".join(cli_env.run_bare(*words, "--help").stdout.split())
 
 
 def test_the_version(cli_env):
     """One line."""
-    assert cli_env.bare("--version").stdout == f"modem-agent, version {VERSION}\n"
+    assert cli_env.run_bare("--version").stdout == f"modem-agent, version {VERSION}\n"
 
 
 @pytest.mark.parametrize(
@@ -69,6 +69,6 @@ def test_the_version(cli_env):
 )  # fmt: skip
 def test_wrong_usage_is_exit_status_2(cli_env, words):
     """With a hint on how it is used."""
-    result = cli_env.bare(*words)
+    result = cli_env.run_bare(*words)
     assert result.exit_code == 2
     assert "Usage: modem-agent" in result.stderr

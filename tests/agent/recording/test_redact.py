@@ -69,31 +69,31 @@ def test_a_message_still_decodes(content, shown):
 
 def test_sent_messages_parts_and_reports_too():
     """What a report says of whom, and the header of a part, are kept apart from contents."""
-    stand_ins = Pseudonyms()
-    sent = pdu.decode(stand_ins.replace_message(submit("my answer"), sent=True), direction="mo")
+    pseudonyms = Pseudonyms()
+    sent = pdu.decode(pseudonyms.replace_message(submit("my answer"), sent=True), direction="mo")
     assert (sent.text, sent.message_reference) == ("xx xxxxxx", 7)
     part = pdu.segment("secret " * 30, reference=9)[0]
     message = pdu.Deliver(pdu.Address.parse(NUMBER), WHEN, part)
-    masked = pdu.decode(stand_ins.replace_message(pdu.encode(message).hex))
+    masked = pdu.decode(pseudonyms.replace_message(pdu.encode(message).hex))
     assert masked.concatenation == part.concatenation
     assert masked.text == part.text.replace("secret", "xxxxxx").replace("secre", "xxxxx").replace(
         "sec", "xxx"
     )
     report = pdu.StatusReport(7, pdu.Address.parse(NUMBER), WHEN, WHEN, 0)
-    masked = pdu.decode(stand_ins.replace_message(pdu.encode(report).hex))
+    masked = pdu.decode(pseudonyms.replace_message(pdu.encode(report).hex))
     assert masked.recipient_address == sent.destination_address
     assert masked.status == 0
 
 
 def test_who_is_who_can_still_be_seen():
     """One number, one stand-in, wherever it stands; short codes stay."""
-    stand_ins = Pseudonyms()
-    first = stand_ins.replace_number(NUMBER)
-    assert first == stand_ins.replace_number(NUMBER) == "+" + stand_ins.replace_number(NUMBER[1:])
-    assert stand_ins.replace_number(first) == first
-    assert stand_ins.replace_number(OTHER) != first
-    assert [stand_ins.replace_number(each) for each in ("000", "2936", "")] == ["000", "2936", ""]
-    assert stand_ins.replace_number("8988307000000000024").startswith("89")
+    pseudonyms = Pseudonyms()
+    first = pseudonyms.replace_number(NUMBER)
+    assert first == pseudonyms.replace_number(NUMBER) == "+" + pseudonyms.replace_number(NUMBER[1:])
+    assert pseudonyms.replace_number(first) == first
+    assert pseudonyms.replace_number(OTHER) != first
+    assert [pseudonyms.replace_number(each) for each in ("000", "2936", "")] == ["000", "2936", ""]
+    assert pseudonyms.replace_number("8988307000000000024").startswith("89")
 
 
 def test_damaged_messages_show_nothing():
@@ -186,7 +186,7 @@ FORBIDDEN = (
 def test_nothing_personal_is_left(redactor):
     """Names, texts, numbers and places, in every form in which a module shows them; lengths stay."""
     for direction, said in CONVERSATION:
-        shown = (redactor.sent if direction == ">" else redactor.heard)(said)
+        shown = (redactor.redact_sent if direction == ">" else redactor.redact_received)(said)
         assert len(shown) == len(said)
         for word in FORBIDDEN:
             assert word not in shown, (said, shown)
@@ -213,34 +213,34 @@ def test_nothing_personal_is_left(redactor):
 )
 def test_what_tells_of_the_module_stays(redactor, said):
     """A recording is for finding out what a strange module does."""
-    assert redactor.heard(said) == said
+    assert redactor.redact_received(said) == said
 
 
 def test_the_module_may_tell_what_it_is(redactor):
     """Model and revision in the clear; what follows is masked again."""
-    redactor.sent("ATI\r")
+    redactor.redact_sent("ATI\r")
     for line in ("Quectel", "EC25", "Revision: EC25EFAR06A01M4G"):
-        assert redactor.heard(line) == line
-    assert redactor.heard("IMEI: 359990000000008") != "IMEI: 359990000000008"
-    redactor.sent("AT+CMGF=1\r")
-    assert redactor.heard("Quectel") == "Xxxxxxx"
+        assert redactor.redact_received(line) == line
+    assert redactor.redact_received("IMEI: 359990000000008") != "IMEI: 359990000000008"
+    redactor.redact_sent("AT+CMGF=1\r")
+    assert redactor.redact_received("Quectel") == "Xxxxxxx"
 
 
 def test_a_message_in_pdu_mode(redactor):
     """In answers, by itself, with news between header and message, and what we send with its echo."""
-    stand_ins = redactor._stand_ins
+    pseudonyms = redactor._pseudonyms
     raw, sent = deliver("secret"), submit("secret")
     for header in ("+CMGR: 0,,30", "+CMGL: 1,1,,30", "+CMT: ,30", '+CMT: "",30'):
-        assert redactor.heard(header) == header
-        assert redactor.heard("") == ""
-        assert redactor.heard("+CREG: 1") == "+CREG: 1"
-        assert pdu.decode(redactor.heard(raw)).text == "xxxxxx"
-    assert redactor.heard("+CMGR: 2,,30") == "+CMGR: 2,,30"
-    assert redactor.heard(sent) == stand_ins.message(sent, sent=True)
-    assert redactor.heard("OK") == "OK"
-    redactor.sent("AT+CMGS=20\r")
-    assert redactor.sent(sent + "\x1a") == stand_ins.message(sent, sent=True) + "\x1a"
-    assert redactor.heard("> " + sent + "\x1a") == "> " + stand_ins.message(sent, sent=True) + "\x1a"
+        assert redactor.redact_received(header) == header
+        assert redactor.redact_received("") == ""
+        assert redactor.redact_received("+CREG: 1") == "+CREG: 1"
+        assert pdu.decode(redactor.redact_received(raw)).text == "xxxxxx"
+    assert redactor.redact_received("+CMGR: 2,,30") == "+CMGR: 2,,30"
+    assert redactor.redact_received(sent) == pseudonyms.replace_message(sent, sent=True)
+    assert redactor.redact_received("OK") == "OK"
+    redactor.redact_sent("AT+CMGS=20\r")
+    assert redactor.redact_sent(sent + "\x1a") == pseudonyms.replace_message(sent, sent=True) + "\x1a"
+    assert redactor.redact_received("> " + sent + "\x1a") == "> " + pseudonyms.replace_message(sent, sent=True) + "\x1a"
 
 
 def test_no_order_of_lines_leaks(redactor):
@@ -248,5 +248,5 @@ def test_no_order_of_lines_leaks(redactor):
     rng = random.Random(1)
     for _ in range(2000):
         direction, said = rng.choice(CONVERSATION)
-        shown = (redactor.sent if direction == ">" else redactor.heard)(said)
+        shown = (redactor.redact_sent if direction == ">" else redactor.redact_received)(said)
         assert "Alice" not in shown, said
