@@ -240,7 +240,10 @@ def test_a_message_in_pdu_mode(redactor):
     assert redactor.redact_received("OK") == "OK"
     redactor.redact_sent("AT+CMGS=20\r")
     assert redactor.redact_sent(sent + "\x1a") == pseudonyms.replace_message(sent, sent=True) + "\x1a"
-    assert redactor.redact_received("> " + sent + "\x1a") == "> " + pseudonyms.replace_message(sent, sent=True) + "\x1a"
+    assert (
+        redactor.redact_received("> " + sent + "\x1a")
+        == "> " + pseudonyms.replace_message(sent, sent=True) + "\x1a"
+    )
 
 
 def test_no_order_of_lines_leaks(redactor):
