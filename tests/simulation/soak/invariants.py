@@ -228,9 +228,9 @@ class InvariantChecker:
     def _may_predate_first_sweep(self, message):
         """Whether it may have been there before the first look into the stores was over."""
         if self.world.corruptions and message.created_at < self.last_corruption_at + FIRST_SWEEP_S:
-            return self.scenario.first_start == "keep"
+            return self.scenario.first_start == "skip"
         return (
-            self.scenario.first_start == "keep"
+            self.scenario.first_start == "skip"
             and message.created_at < self.scenario.preload_until + FIRST_SWEEP_S
         )
 

@@ -73,7 +73,7 @@ class Scenario:
         self.pin = "4711" if pick.random() < 0.15 else None
         self.has_preloaded = pick.random() < 0.15
         """Whether the module holds messages when the agent starts for the first time."""
-        self.first_start = pick.choice(("run", "keep"))
+        self.first_start = pick.choice(("run", "skip"))
         self.max_parts = 3 if pick.random() < 0.15 and self.message_format == "pdu" else 1
         if days >= 1 and pick.random() < 0.04:
             self.fault_period_s += 2 * 24 * HOUR_S
