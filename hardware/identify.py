@@ -48,9 +48,12 @@ def rank_at_port(
 ) -> int | None:
     """How good one interface of a USB product is for commands; None where the profile names none there."""
     layouts = [layout for layout in driver.usb if layout.vendor == vendor and product in layout.products]
-    if any(layout.at == interface or interface_class in layout.at_classes for layout in layouts):
+    if any(
+        layout.at_interface == interface or interface_class in layout.at_interface_classes
+        for layout in layouts
+    ):
         return PRIMARY_RANK
-    return SECONDARY_RANK if any(layout.second == interface for layout in layouts) else None
+    return SECONDARY_RANK if any(layout.second_at_interface == interface for layout in layouts) else None
 
 
 def match_answers(answers: Iterable[str], candidates: Iterable[str] = ()) -> str:

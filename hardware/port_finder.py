@@ -222,7 +222,7 @@ def _explain_known_modules(ports: list[UsbPort], drivers: Mapping[str, DriverPro
 
 def _has_at_port(driver: DriverProfile, device: UsbDevice) -> bool:
     return any(
-        layout.at is not None or bool(layout.at_classes)
+        layout.at_interface is not None or bool(layout.at_interface_classes)
         for layout in driver.usb
         if layout.vendor == device.vendor and device.product in layout.products
     )

@@ -57,19 +57,19 @@ class SimulatorProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     """Commands that show the ICCID, and the prefix of each answer; an empty prefix shows the bare digits."""
 
     # start and end
-    boot: tuple[str, ...] = ("RDY",)
+    boot_urcs: tuple[str, ...] = ("RDY",)
     """Lines said as soon as the module hears its terminal."""
-    boot_card: tuple[str, ...] = ("+CPIN: {card}",)
+    boot_sim: tuple[str, ...] = ("+CPIN: {card}",)
     """Lines said when the card has been read; `{card}` is its state."""
-    boot_messages: tuple[str, ...] = ("SMS DONE",)
+    boot_sms: tuple[str, ...] = ("SMS DONE",)
     """Lines said when the message service is ready."""
     boot_s: float = 0.0
     """From power-on until the module hears its terminal."""
-    card_s: float = 0.0
+    sim_ready_s: float = 0.0
     """From then until the card has been read."""
-    messages_s: float = 0.0
+    sms_ready_s: float = 0.0
     """From the card's readiness until the message commands work."""
-    register_s: float = 0.0
+    registration_s: float = 0.0
     """From the card's readiness until registration."""
     cfun: int = 1
     """`<fun>` after power-on."""
@@ -78,11 +78,11 @@ class SimulatorProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     """Values of `<fun>` that restart the module."""
     restart_commands: tuple[str, ...] = ()
     power_off_commands: tuple[str, ...] = ()
-    power_off_code: str = ""
+    power_off_urc: str = ""
     """What is said after the OK of a power-off command."""
     readiness_command: str = ""
     """Quectel's +QINISTAT: a sum of 1 card ready, 2 messages ready, 4 phonebook ready."""
-    saves: tuple[str, ...] = ()
+    persistent_settings: tuple[str, ...] = ()
     """Settings that survive a restart without AT&W, by their name in `hardware.sim.module.settings`."""
 
     baud: int | None = None
@@ -92,13 +92,13 @@ class SimulatorProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     cmee: int = 0
     cmee_rules_cms: bool = False
     """Whether +CMEE=0 turns +CMS ERROR into ERROR and +CMEE=2 into words; 27.005 knows no such switch."""
-    without: tuple[str, ...] = ()
+    unsupported_commands: tuple[str, ...] = ()
     """Commands that this module does not have."""
     answers: dict[str, str] = msgspec.field(default_factory=dict)
     """Further commands, written out with their values, and the text that each answers before OK."""
-    scan_s: float = 0.0
+    network_scan_s: float = 0.0
     """Duration of +COPS=?."""
-    tells_unlocking: bool = False
+    announces_pin_unlock: bool = False
     """Whether `+CPIN: READY`, and in time the lines of `boot_messages`, follow the OK of the right PIN."""
 
     # stores
@@ -114,13 +114,13 @@ class SimulatorProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     """Factory value of all three."""
     report_store: str = "SR"
     """Where `<ds>` 2 puts status reports."""
-    joins_memories: bool = True
+    mt_is_combined: bool = True
     """Whether MT is ME and SM together; else it is ME under another name."""
     first_index: int = 1
     cpms_refusal: str = "CMS 302"
-    full_code: str = ""
+    store_full_urc: str = ""
     """What is said when a message did not fit; `{store}` is the store's name."""
-    messages_not_ready: str = "CMS 314"
+    sms_not_ready_refusal: str = "CMS 314"
     """Refusal of message commands between the card's readiness and theirs."""
 
     # messages
@@ -155,11 +155,11 @@ class UsbLayout(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """idVendor."""
     products: tuple[HexId, ...]
     """idProduct; a module has another one for each composition of its interfaces."""
-    at: int | None = None
+    at_interface: int | None = None
     """bInterfaceNumber of the AT port that is meant for commands."""
-    second: int | None = None
+    second_at_interface: int | None = None
     """That of a further port that takes AT commands; often meant for the data connection."""
-    at_classes: tuple[InterfaceClass, ...] = ()
+    at_interface_classes: tuple[InterfaceClass, ...] = ()
     """Class, subclass and protocol of the AT port, where a maker keeps to them and not to numbers."""
     no_at: bool = False
     """Whether this composition is known to have no AT port at all."""
@@ -180,16 +180,16 @@ class DriverProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     baud: int | None = None
     """Rate of the UART from the factory; 0 for autobauding."""
     autobaud_rates: tuple[int, ...] = ()
-    pause_s: Seconds | None = None
+    inter_command_delay_s: Seconds | None = None
     """From a final result to the next command."""
-    code_port_command: str | None = None
+    urc_port_command: str | None = None
     """Chooses the port out of which unsolicited codes come."""
     sleep_command: str | None = None
 
     # start
-    boot_codes: tuple[str, ...] = ()
+    boot_urcs: tuple[str, ...] = ()
     """Unsolicited lines that say that the module has restarted."""
-    ready_code: str | None = None
+    ready_urc: str | None = None
     """The line after which message commands work."""
     ready_command: str | None = None
     """The command that tells the same when asked."""
@@ -228,7 +228,7 @@ class DriverProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     restart_s: Seconds | None = None
     """From there until it is ready again."""
     power_off_command: str | None = None
-    power_off_code: str | None = None
+    power_off_urc: str | None = None
     power_off_s: Seconds | None = None
     power_key_on_s: Seconds | None = None
     """Pulse at the module's power key; a HAT may turn its polarity round."""

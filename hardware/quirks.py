@@ -13,27 +13,27 @@ class Quirk(Enum):
     """Name in a profile."""
 
     # codes
-    URCS_ON_ONE_PORT = "codes-on-one-port"
-    URCS_ON_CNMI_PORT = "codes-where-cnmi-was-set"
-    URCS_NEED_DTR = "codes-need-dtr"
-    NO_URCS_WHILE_AUTOBAUDING = "no-codes-while-autobauding"
+    URCS_ON_ONE_PORT = "urcs-on-one-port"
+    URCS_ON_CNMI_PORT = "urcs-on-cnmi-port"
+    URCS_NEED_DTR = "urcs-need-dtr"
+    NO_URCS_WHILE_AUTOBAUDING = "no-urcs-while-autobauding"
 
     # start
     WAKES_SLOWLY = "wakes-slowly"
-    EARLY_BOOT_URC = "early-boot-code"
-    BOOT_URCS_REPEAT = "boot-codes-repeat"
-    BOOT_URCS_UNORDERED = "boot-codes-unordered"
-    BOOT_URCS_OPTIONAL = "boot-codes-optional"
+    EARLY_BOOT_URC = "early-boot-urc"
+    BOOT_URCS_REPEAT = "boot-urcs-repeat"
+    BOOT_URCS_UNORDERED = "boot-urcs-unordered"
+    BOOT_URCS_OPTIONAL = "boot-urcs-optional"
     SOME_VARIANTS_WITHOUT_SMS = "some-variants-without-sms"
-    SETTINGS_WRITE_FLASH = "saves-settings"
+    SETTINGS_WRITE_FLASH = "settings-write-flash"
 
     # messages
-    CNMA_REQUIRED = "cnma-or-nothing"
+    CNMA_REQUIRED = "cnma-required"
     CNMI_NEEDS_MODE = "cnmi-needs-mode"
     ONE_SMS_CLIENT = "one-sms-client"
-    CPMS_STORE_IGNORED = "stores-elsewhere"
+    CPMS_STORE_IGNORED = "cpms-store-ignored"
     CMTI_WITHOUT_INDEX = "cmti-without-index"
-    ALPHA_OPTIONAL = "alpha-may-lack"
+    ALPHA_OPTIONAL = "alpha-optional"
     FOUR_DIGIT_YEARS = "four-digit-years"
     SEND_ALONE_ON_LINE = "send-alone-on-line"
     LATE_SEND_FAILURE = "late-send-failure"
@@ -43,10 +43,10 @@ class Quirk(Enum):
     # line and pins
     WANTS_FLOW_CONTROL = "wants-flow-control"
     AT_ON_UART_ONLY = "at-on-uart-only"
-    ICCID_PREFIX_OPTIONAL = "iccid-prefix-may-lack"
+    ICCID_PREFIX_OPTIONAL = "iccid-prefix-optional"
     RESET_LINE_IS_POWER_KEY = "reset-line-is-power-key"
-    RESET_LINE_UNSAFE = "no-reset-line"
-    GETPORTMODE_CRASHES = "no-getportmode"
+    RESET_LINE_UNSAFE = "reset-line-unsafe"
+    GETPORTMODE_CRASHES = "getportmode-crashes"
 
 
 _DESCRIPTIONS = {

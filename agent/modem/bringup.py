@@ -95,7 +95,7 @@ class Bringup:
         known = await identify_module(self._client, self._profile, self._port_info)
         self._is_identified, self._settings.profile = True, known
         driver = known.driver
-        self._client.set_timing(driver.pause_s or 0.0, command_timeouts(driver))
+        self._client.set_timing(driver.inter_command_delay_s or 0.0, command_timeouts(driver))
         self._urc_handler.apply_profile(driver)
         self._cnma_sender.apply_profile(driver)
         late = LATE_FAILURE_MARGIN_S if Quirk.LATE_SEND_FAILURE in driver.quirks else 0.0

@@ -61,7 +61,7 @@ class NotificationSetup:
 
     async def _select_urc_port(self) -> None:
         """Where one port alone gets codes: make it ours, if it is known which one ours is."""
-        command, role = self._settings.driver.code_port_command, self._settings.port_role
+        command, role = self._settings.driver.urc_port_command, self._settings.port_role
         if command is None or not role:
             return
         name = command.removeprefix("AT").partition("=")[0]

@@ -118,7 +118,7 @@ class Initialiser:
         if driver.ready_command is not None and driver.ready_mask is not None:
             await self._poll_sms_ready(driver.ready_command, driver.ready_mask)
         elif (
-            driver.ready_code is not None
+            driver.ready_urc is not None
             and self._urc_handler.is_booting
             and not _UNRELIABLE_BOOT_CODE_QUIRKS & {*driver.quirks}
         ):

@@ -97,8 +97,8 @@ class UrcHandler:
 
     def apply_profile(self, driver: DriverProfile) -> None:
         """Take over by which codes this module tells of its start."""
-        self._boot_codes = tuple(code for code in driver.boot_codes if not _BOOT_RE.match(code))
-        self._ready_code = driver.ready_code or "\n"  # which no line begins with
+        self._boot_codes = tuple(code for code in driver.boot_urcs if not _BOOT_RE.match(code))
+        self._ready_code = driver.ready_urc or "\n"  # which no line begins with
 
     async def wait_for_urc(self, text: str, timeout_s: float) -> None:
         """Wait for a line, or until the time has passed, which is no failure."""

@@ -136,8 +136,8 @@ def test_the_rules_and_the_profiles_name_the_same_ports():
     for driver in load_driver_profiles().values():
         for layout in driver.usb:
             for product in layout.products:
-                if layout.at is not None:
-                    known.add((layout.vendor, product, f"{layout.at:02x}"))
-                if layout.at_classes:
+                if layout.at_interface is not None:
+                    known.add((layout.vendor, product, f"{layout.at_interface:02x}"))
+                if layout.at_interface_classes:
                     known.add((layout.vendor, product, "command"))
     assert taken == known

@@ -57,7 +57,7 @@ async def test_f44_after_a_power_up(tmp_path, message_format, refusal):
     async with FaultWorld(tmp_path, message_format) as scene:
         scene.module.power_off()
         scene.module.profile = structs.replace(
-            scene.module.profile, card_s=5, messages_s=25, messages_not_ready=refusal
+            scene.module.profile, sim_ready_s=5, sms_ready_s=25, sms_not_ready_refusal=refusal
         )
         scene.module.power_on()
         scene.store_pdu(1, PLAIN_SID_START)

@@ -48,7 +48,7 @@ MORE_FULL = {
 @pytest.mark.parametrize("full", FULL.values(), ids=FULL)
 async def test_f01_a_full_store_is_drained_in_order(tmp_path, message_format, full):
     """50 of 50, read and unread, 15 more in the network: all handled in order, freed one by one, alarm."""
-    async with FaultWorld(tmp_path, message_format, **only_a_card(50, full_code=full)) as scene:
+    async with FaultWorld(tmp_path, message_format, **only_a_card(50, store_full_urc=full)) as scene:
         texts = [f"led {number}" for number in range(1, 66)]
         scene.plans = {text: HandlerPlan([(0.2, "nothing")]) for text in texts}
         for index in range(1, 51):
@@ -96,7 +96,7 @@ async def test_f01_what_comes_without_a_code_while_it_is_drained(tmp_path, messa
 @pytest.mark.parametrize("full", FULL.values(), ids=FULL)
 async def test_f01_it_fills_while_nothing_can_be_deleted(tmp_path, message_format, full):
     """The module refuses to delete for a while: one alarm; afterwards all is taken, nothing twice."""
-    async with FaultWorld(tmp_path, message_format, **only_a_card(10, full_code=full)) as scene:
+    async with FaultWorld(tmp_path, message_format, **only_a_card(10, store_full_urc=full)) as scene:
         await scene.start_and_settle()
         refused = scene.interceptor.answer(r"AT\+CMGD=.*", b"\r\n+CMS ERROR: 320\r\n", times=0)
         texts = [f"led {number}" for number in range(1, 31)]

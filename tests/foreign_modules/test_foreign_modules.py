@@ -1,8 +1,8 @@
 """Modules of other makers, other people's simulators: three Commands, each run once and answered once."""
 
 import pytest
-from foreign import ALL_MODULES
 
+from foreign import ALL_MODULES
 from foreign.emulator import Emulator
 from soak.world import World
 

@@ -3,9 +3,9 @@
 import importlib
 
 import pytest
-from run_fuzzer import TARGETS, mutate
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from run_fuzzer import TARGETS, mutate
 
 EXAMPLES = 60
 

@@ -106,16 +106,18 @@ def test_the_udev_rules_agree():
     )
     ruled = line.findall(RULES.read_text())
     named = [
-        (layout.vendor, product, "command" if layout.at_classes else f"{layout.at:02x}")
+        (layout.vendor, product, "command" if layout.at_interface_classes else f"{layout.at_interface:02x}")
         for driver in profile.load_driver_profiles().values()
         for layout in driver.usb
         for product in layout.products
-        if layout.at is not None or layout.at_classes
+        if layout.at_interface is not None or layout.at_interface_classes
     ]
     assert len(ruled) == len(set(ruled)) == RULES.read_text().count("ID_MM_PORT_IGNORE")
     assert set(ruled) == set(named)
     assert {
-        layout.at_classes for driver in profile.load_driver_profiles().values() for layout in driver.usb
+        layout.at_interface_classes
+        for driver in profile.load_driver_profiles().values()
+        for layout in driver.usb
     } == {
         (),
         ("ff/02/02", "ff/01/02"),
@@ -128,7 +130,7 @@ def test_profiles_do_not_contradict_each_other():
     for driver in profile.load_driver_profiles().values():
         for layout in driver.usb:
             for product in layout.products:
-                assert ports.setdefault((layout.vendor, product), layout.at) == layout.at
+                assert ports.setdefault((layout.vendor, product), layout.at_interface) == layout.at_interface
 
 
 def test_a_profile_that_does_not_exist():
@@ -166,7 +168,7 @@ def test_a_broken_profile(tmp_path, monkeypatch, text, sentence):
     [
         ('[driver]\nquirks = ["sings"]', "sings"),
         ("[driver]\nvendor_id = '2c7c'", "vendor_id"),
-        ("[driver]\npause_s = -1", "pause_s"),
+        ("[driver]\ninter_command_delay_s = -1", "inter_command_delay_s"),
         ("[[driver.usb]]\nvendor = '2C7C'\nproducts = []", "vendor"),
         ("[[driver.usb]]\nvendor = '2c7c'\nproducts = ['125']", "products"),
         ("[[driver.usb]]\nvendor = '2c7c'\nproducts = ['0125']\nat_classes = ['ff']", "at_classes"),

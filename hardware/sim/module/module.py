@@ -167,11 +167,11 @@ class SimulatedModule:
         except CommandError as refusal:
             raise (refusal if requirement is Requirement.SIM else to_cms_error(refusal)) from None
         if requirement is Requirement.MESSAGE_SERVICE and not self.power.message_service_ready:
-            raise parse_error(self.profile.messages_not_ready)
+            raise parse_error(self.profile.sms_not_ready_refusal)
 
     def persist_setting(self, name: str) -> None:
         """A setting was written: some makers save some of them at once."""
-        if name in self.profile.saves:
+        if name in self.profile.persistent_settings:
             self.saved_settings.copy_from(self.settings, [name])
 
     @contextmanager
@@ -196,7 +196,7 @@ def _make_stores(profile: SimulatorProfile, sim: SimCard) -> dict[str, Store]:
     stores["SM"] = sim.messages
     stores["MT"] = (
         CombinedStore(stores["ME"], stores["SM"])
-        if profile.joins_memories and "ME" in stores
+        if profile.mt_is_combined and "ME" in stores
         else stores.get("ME", stores["SM"])
     )
     return stores

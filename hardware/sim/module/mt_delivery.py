@@ -180,8 +180,8 @@ class MtDelivery:
         if name == "SM" and self._module.settings.cpms[2] != "SM":
             self._answer_network(delivery.reference, FCS_SIM_STORAGE_FULL)
             return
-        if not self._memory_exceeded and self._module.profile.full_code:
-            self._module.output.write_urc(self._module.profile.full_code.replace("{store}", name))
+        if not self._memory_exceeded and self._module.profile.store_full_urc:
+            self._module.output.write_urc(self._module.profile.store_full_urc.replace("{store}", name))
         self._memory_exceeded = True
         self._answer_network(delivery.reference, RP_MEMORY_EXCEEDED)
 

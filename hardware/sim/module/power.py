@@ -68,13 +68,13 @@ class ModulePower:
             module.sim_access.power_down()
             self.message_service_ready = False
         elif before == 0:
-            self.call_later(module.profile.card_s, self._start_sim)
+            self.call_later(module.profile.sim_ready_s, self._start_sim)
         elif functionality == 1:
             module.registration.search()
 
     def resume_boot(self) -> None:
         """The terminal gave the right PIN: the rest comes up as after power-on, on some without a word."""
-        self._print_boot_lines = self._module.profile.tells_unlocking
+        self._print_boot_lines = self._module.profile.announces_pin_unlock
         self._write_boot_lines(("+CPIN: READY",))
         self._start_services()
 
@@ -101,24 +101,24 @@ class ModulePower:
 
     def _finish_boot(self) -> None:
         self.is_running = True
-        self._write_boot_lines(self._module.profile.boot)
+        self._write_boot_lines(self._module.profile.boot_urcs)
         if self.functionality != 0:
-            self.call_later(self._module.profile.card_s, self._start_sim)
+            self.call_later(self._module.profile.sim_ready_s, self._start_sim)
 
     def _start_sim(self) -> None:
         self._module.sim_access.power_up()
-        self._write_boot_lines(self._module.profile.boot_card)
+        self._write_boot_lines(self._module.profile.boot_sim)
         if self._module.sim_access.is_ready:
             self._start_services()
 
     def _start_services(self) -> None:
         """The card is ready: the message service starts and a network is looked for."""
-        self.call_later(self._module.profile.messages_s, self._start_message_service)
+        self.call_later(self._module.profile.sms_ready_s, self._start_message_service)
         self._module.registration.search()
 
     def _start_message_service(self) -> None:
         self.message_service_ready = True
-        self._write_boot_lines(self._module.profile.boot_messages)
+        self._write_boot_lines(self._module.profile.boot_sms)
 
     def _write_boot_lines(self, lines: tuple[str, ...]) -> None:
         if not self._print_boot_lines:
@@ -128,4 +128,4 @@ class ModulePower:
         except CommandError:
             state = "NOT INSERTED"
         for line in lines:
-            self._module.output.write_urc(line.replace("{card}", state))
+            self._module.output.write_urc(line.replace("{sim}", state))

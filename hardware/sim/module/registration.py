@@ -64,7 +64,7 @@ class NetworkRegistration:
             return
         self._cancel_search()
         self._update_stat(SEARCHING)
-        self._search_timer = module.power.call_later(module.profile.register_s, self._finish_search)
+        self._search_timer = module.power.call_later(module.profile.registration_s, self._finish_search)
 
     def deregister(self) -> None:
         """Deregister; the network keeps what comes meanwhile."""
@@ -140,7 +140,7 @@ class NetworkRegistration:
     def _report_stat(self, commands: set[str]) -> None:
         """Say these domains, where the terminal asked for them."""
         for name, level in self._module.settings.creg.items():
-            if level and name in commands and name not in self._module.profile.without:
+            if level and name in commands and name not in self._module.profile.unsupported_commands:
                 self._module.output.write_urc(
                     f"{name}: {self.domain_stat(name)}{self.format_location(name, level)}"
                 )

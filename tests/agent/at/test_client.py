@@ -317,7 +317,7 @@ def test_a_pause_where_a_profile_asks_for_one(run_with_module):
         return now() - began
 
     assert run_with_module(story) == 0
-    assert run_with_module(story, pause_s=0.1) == pytest.approx(0.1)
+    assert run_with_module(story, inter_command_delay_s=0.1) == pytest.approx(0.1)
 
 
 def test_a_restart_ends_what_is_under_way(run_with_module):

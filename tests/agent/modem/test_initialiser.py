@@ -176,7 +176,9 @@ def test_a_booting_module_of_the_simulator(run_modem_bench):
         news = await stand.modem.next_event()
         assert (await stand.modem.read(news.slot)).message.text == "hi"
 
-    run_modem_bench(story, initialise=False, boot_s=8.0, card_s=6.0, messages_s=10.0, register_s=5.0)
+    run_modem_bench(
+        story, initialise=False, boot_s=8.0, sim_ready_s=6.0, sms_ready_s=10.0, registration_s=5.0
+    )
 
 
 # SIM and radio

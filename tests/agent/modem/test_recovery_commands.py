@@ -23,7 +23,7 @@ def test_a_restart_is_told_and_the_module_works_after_it(run_modem_bench):
         run_modem_bench.deliver("one")
         assert len(await run_modem_bench.modem.sweep()) == 1
 
-    run_modem_bench(story, boot_s=8.0, card_s=1.0, messages_s=2.0)
+    run_modem_bench(story, boot_s=8.0, sim_ready_s=1.0, sms_ready_s=2.0)
 
 
 def test_nobody_asks_while_it_goes_down(run_modem_bench):
@@ -76,7 +76,7 @@ def test_the_radio(run_modem_bench, card, told):
         while not isinstance(await run_modem_bench.modem.next_event(), SettingsLost):
             pass
 
-    run_modem_bench(story, card_s=1.0, messages_s=1.0)
+    run_modem_bench(story, sim_ready_s=1.0, sms_ready_s=1.0)
 
 
 def test_a_module_without_flight_mode(run_scripted_modem):

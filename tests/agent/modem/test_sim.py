@@ -166,7 +166,7 @@ def test_the_right_pin(run_pin_device):
         assert stand.count_pin_writes() == 1
         assert stand.sim.pin_tries == 3
 
-    run_pin_device(story, messages_s=8.0, tells_unlocking=True)
+    run_pin_device(story, sms_ready_s=8.0, announces_pin_unlock=True)
 
 
 def test_a_wrong_pin_costs_one_try(run_pin_device):
@@ -263,7 +263,7 @@ def test_without_a_count_of_tries(run_pin_device):
         assert stand.sim.pin_tries == 2
         await stand.start()
 
-    run_pin_device(story, without=("+CPINR",))
+    run_pin_device(story, unsupported_commands=("+CPINR",))
 
 
 @pytest.mark.parametrize(
@@ -285,7 +285,7 @@ def test_the_count_in_the_words_of_the_maker(run_pin_device, profile, command, a
             await expect_unusable(stand, "1 try left", profile=profile)
         assert stand.count_pin_writes() == used
 
-    run_pin_device(story, without=("+CPINR",), answers={command: answer})
+    run_pin_device(story, unsupported_commands=("+CPINR",), answers={command: answer})
 
 
 def test_no_pin_is_known(run_pin_device):
@@ -334,7 +334,7 @@ def test_killed_between_commit_and_write_without_a_count(run_pin_device):
         await expect_unusable(stand, f"ended while it tried the PIN of {SOURCE}")
         assert stand.count_pin_writes() == 0
 
-    run_pin_device(story, without=("+CPINR",))
+    run_pin_device(story, unsupported_commands=("+CPINR",))
 
 
 def test_killed_before_a_wrong_answer_is_kept(run_pin_device):
@@ -411,7 +411,7 @@ def test_a_pin_is_refused_by_a_bare_error_after_a_slow_commit(run_pin_device, mo
         assert stand.count_pin_writes() == 1
         assert stand.sim.pin_tries == 2
 
-    run_pin_device(story, without=("+CMEE",))
+    run_pin_device(story, unsupported_commands=("+CMEE",))
 
 
 @pytest.mark.parametrize("silence", ["CME 100", "CME 14", None])

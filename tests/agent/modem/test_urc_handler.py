@@ -197,7 +197,7 @@ def test_a_loud_restart_end_to_end(run_modem_bench):
         assert stand.module.settings.cpms == ("SM", "SM", "SM")
         assert stand.module.settings.cnmi[:2] == (2, 1)
 
-    run_modem_bench(story, boot_s=5.0, card_s=3.0, messages_s=4.0, store="SM")
+    run_modem_bench(story, boot_s=5.0, sim_ready_s=3.0, sms_ready_s=4.0, store="SM")
 
 
 # Direct delivery

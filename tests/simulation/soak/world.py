@@ -138,7 +138,7 @@ class World:
         self.sim = self.module.sim = self.module.sim_access.sim = sim
         stores = self.module.stores
         stores["SM"], own = sim.messages, stores.get("ME")
-        joined = self.module.profile.joins_memories and own is not None
+        joined = self.module.profile.mt_is_combined and own is not None
         stores["MT"] = CombinedStore(own, sim.messages) if joined else own or sim.messages
         self.call_later(2.0, self.module.power_on)
 

@@ -34,4 +34,4 @@ STANDARD_COMMANDS: dict[str, CommandDef] = {
 def commands_for(profile: SimulatorProfile) -> dict[str, CommandDef]:
     """The commands that this device has, its own names for things included."""
     entries = {**STANDARD_COMMANDS, **identity.iccid_commands(profile), **state.vendor_commands(profile)}
-    return {name: entry for name, entry in entries.items() if name not in profile.without}
+    return {name: entry for name, entry in entries.items() if name not in profile.unsupported_commands}

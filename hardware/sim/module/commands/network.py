@@ -59,7 +59,7 @@ def _scan_operators(module: SimulatedModule) -> CommandOutcome:
     found = [
         f"+COPS: ({2 if module.registration.is_registered else 1},{names},{cell.access_technology}),,(0-4),(0-2)"
     ]
-    module.power.call_later(module.profile.scan_s, lambda: module.interpreter.complete(found))
+    module.power.call_later(module.profile.network_scan_s, lambda: module.interpreter.complete(found))
     return PENDING
 
 

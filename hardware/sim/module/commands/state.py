@@ -116,9 +116,9 @@ def vendor_commands(profile: SimulatorProfile) -> dict[str, CommandDef]:
         return []
 
     def power_off(module: SimulatedModule, _values: CommandParameters) -> CommandOutcome:
-        if module.profile.power_off_code:
+        if module.profile.power_off_urc:
             module.interpreter.call_after_result(
-                lambda: module.output.write_urc(module.profile.power_off_code)
+                lambda: module.output.write_urc(module.profile.power_off_urc)
             )
         module.interpreter.call_after_result(module.power_off)
         return []

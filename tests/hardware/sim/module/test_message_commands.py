@@ -258,7 +258,7 @@ def test_one_name_for_several_stores(module_bench):
 
 def test_mt_may_be_another_name_of_me(make_running_bench):
     """As on Quectel's."""
-    bench = make_running_bench(joins_memories=False)
+    bench = make_running_bench(mt_is_combined=False)
     bench.deliver()
     assert bench.at('+CPMS="MT"') == info("+CPMS: 1,20,1,20,1,20")
 

@@ -262,7 +262,7 @@ def test_the_oldest_code_is_lost(module_bench):
 
 def test_a_full_store(make_running_bench):
     """The network is told to keep the message, and told when there is room; nothing is lost, once each."""
-    bench = make_running_bench(stores={"ME": 2, "SR": 1}, full_code='+QIND: "smsfull","{store}"')
+    bench = make_running_bench(stores={"ME": 2, "SR": 1}, store_full_urc='+QIND: "smsfull","{store}"')
     bench.at("+CNMI=2,1")
     bench.deliver()
     bench.deliver()

@@ -41,7 +41,7 @@ class PortBench:
         self._reference = 0
         self._pty = Pty(self.port)
         quick = msgspec.structs.replace(
-            profile.load_simulator_profile(name), boot_s=0, card_s=0, messages_s=0, register_s=0
+            profile.load_simulator_profile(name), boot_s=0, sim_ready_s=0, sms_ready_s=0, registration_s=0
         )
         self.module = SimulatedModule(loop, self, quick, SimCard(), self._write, lambda: datetime.now(UTC))
         self._pty.start(self.module.receive)

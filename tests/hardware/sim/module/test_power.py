@@ -19,7 +19,7 @@ def test_a_module_that_is_off_hears_nothing(make_module_bench):
 
 def test_the_boot_takes_its_time(make_module_bench):
     """Deaf, then commands, then the card, then messages and network, each with its line."""
-    bench = make_module_bench(boot_s=2.0, card_s=1.0, messages_s=3.0, register_s=4.0)
+    bench = make_module_bench(boot_s=2.0, sim_ready_s=1.0, sms_ready_s=3.0, registration_s=4.0)
     bench.module.power_on()
     bench.time.advance(1.9)
     assert bench.at("E0") == ""
@@ -76,7 +76,7 @@ def test_what_was_going_on_is_gone(module_bench):
 
 def test_saved_settings(make_running_bench):
     """AT&W saves all, some makers save some at once, AT&F brings back the factory's till the next start."""
-    bench = make_running_bench(saves=("cnmi", "cpms"))
+    bench = make_running_bench(persistent_settings=("cnmi", "cpms"))
     bench.at('+CNMI=2,1;+CPMS="SM";+CSDH=1')
     bench.module.reboot(print_boot_lines=False)
     bench.at("E0")
@@ -140,7 +140,7 @@ def test_makers_switches(make_running_bench):
     bench = make_running_bench(
         restart_commands=("+CRESET",),
         power_off_commands=("+QPOWD",),
-        power_off_code="POWERED DOWN",
+        power_off_urc="POWERED DOWN",
         reset_functions=(6,),
     )
     assert bench.at("+CRESET") == OK + "\r\nRDY\r\n\r\n+CPIN: READY\r\n\r\nSMS DONE\r\n"
@@ -155,7 +155,7 @@ def test_makers_switches(make_running_bench):
 
 def test_readiness(make_running_bench):
     """+QINISTAT counts up."""
-    bench = make_running_bench(readiness_command="+QINISTAT", messages_s=1.0, card_s=1.0)
+    bench = make_running_bench(readiness_command="+QINISTAT", sms_ready_s=1.0, sim_ready_s=1.0)
     assert bench.at("+QINISTAT") == "\r\n+QINISTAT: 0\r\n" + OK
     bench.time.advance(1)
     bench.take_output()
@@ -172,7 +172,7 @@ def test_a_module_of_every_profile_boots(name, make_module_bench):
     bench = make_module_bench(device=device)
     bench.module.power_on()
     bench.time.advance(60)
-    said = [line.replace("{card}", "READY") for line in device.boot + device.boot_card + device.boot_messages]
+    said = [line.replace("{sim}", "READY") for line in device.boot_urcs + device.boot_sim + device.boot_sms]
     assert bench.take_output().decode().split("\r\n")[1::2] == said
     assert bench.at("E0").endswith(OK)
     assert bench.at("+CPMS?").startswith("\r\n+CPMS: ")

@@ -119,7 +119,7 @@ def test_operator(module_bench):
 
 def test_a_scan_takes_its_time(make_running_bench):
     """What is typed meanwhile waits."""
-    bench = make_running_bench(scan_s=30.0)
+    bench = make_running_bench(network_scan_s=30.0)
     assert bench.at("+COPS=?") == ""
     assert bench.at("+CSQ") == ""
     bench.time.advance(31)
@@ -138,7 +138,7 @@ def test_signal(module_bench):
 
 def test_the_clock_follows_the_network(make_module_bench):
     """1980 until the network tells; then the right time, with its zone."""
-    bench = make_module_bench(register_s=10.0)
+    bench = make_module_bench(registration_s=10.0)
     bench.module.power_on()
     bench.at("E0")
     bench.time.advance(5)
@@ -234,7 +234,8 @@ def test_all_commands_can_be_listed(module_bench):
 def test_what_a_device_lacks(make_running_bench):
     """ERROR in every form; answers may be added."""
     bench = make_running_bench(
-        without=("+CESQ", "+CMEE"), answers={'+QURCCFG="urcport"': '+QURCCFG: "urcport","usbat"', "+X": ""}
+        unsupported_commands=("+CESQ", "+CMEE"),
+        answers={'+QURCCFG="urcport"': '+QURCCFG: "urcport","usbat"', "+X": ""},
     )
     for form in ("", "?", "=?", "=1"):
         assert bench.at(f"+CMEE{form}") == ERROR

@@ -136,7 +136,7 @@ def test_without_a_card(make_module_bench):
 
 def test_the_maker_may_tell_of_unlocking(make_module_bench):
     """`+CPIN: READY` and the message lines follow the OK."""
-    bench = make_module_bench(sim=SimCard(pin="1"), tells_unlocking=True, messages_s=2.0)
+    bench = make_module_bench(sim=SimCard(pin="1"), announces_pin_unlock=True, sms_ready_s=2.0)
     bench.module.power_on()
     bench.at("E0+CMEE=1")
     assert bench.at('+CPIN="1"') == OK + "\r\n+CPIN: READY\r\n"
