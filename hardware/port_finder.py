@@ -119,8 +119,8 @@ class PortFinder:
         other = f"; {modules[0].description} is not taken in its place before that" if modules else ""
         raise PortSelectionError(
             "absent",
-            f"the AT port of {last_used.description} (last {last_used.port.node}) is gone; a module that restarts is back "
-            f"within {REAPPEAR_GRACE_S:.0f} s{other}",
+            f"the AT port of {last_used.description} (last {last_used.port.node}) is gone; a module that "
+            f"restarts is back within {REAPPEAR_GRACE_S:.0f} s{other}",
         )
 
     def _select(self, candidate: PortCandidate, modules: list[PortCandidate]) -> Path:
@@ -170,7 +170,10 @@ def explain_several(modules: list[PortCandidate], root: Path) -> str:
     names = [
         f"{_stable_name(found.port, root, prefer_path=alike)} ({found.description})" for found in modules
     ]
-    return f'port = "auto" finds {len(modules)} modules: {", ".join(names)}; write one of these names to {CONFIG_KEY}'
+    return (
+        f'port = "auto" finds {len(modules)} modules: {", ".join(names)}; '
+        f"write one of these names to {CONFIG_KEY}"
+    )
 
 
 def _find_candidates(ports: Iterable[UsbPort], drivers: Mapping[str, DriverProfile]) -> list[PortCandidate]:
@@ -242,12 +245,13 @@ def _explain_modules_without_tty(ports: list[UsbPort], root: Path) -> list[str]:
             for layout in drivers[name].usb
         ):
             clauses.append(
-                f"{_join_profile_names(known)} at USB {device.usb_path} is in a mode without AT port ({device.usb_id})"
+                f"{_join_profile_names(known)} at USB {device.usb_path} is in a mode without AT port "
+                f"({device.usb_id})"
             )
         elif known:
             clauses.append(
-                f"{_join_profile_names(known)} at USB {device.usb_path} ({device.usb_id}) has no serial port: the kernel's "
-                "driver for it (option, cdc_acm) is missing"
+                f"{_join_profile_names(known)} at USB {device.usb_path} ({device.usb_id}) has no serial port: "
+                "the kernel's driver for it (option, cdc_acm) is missing"
             )
     return clauses
 

@@ -23,7 +23,8 @@ def _registration_command(name: str, highest: int) -> CommandDef:
 
     def read(module: SimulatedModule) -> str:
         level = module.settings.creg[name]
-        return f"{level},{module.registration.domain_stat(name)}{module.registration.format_location(name, level)}"
+        registration = module.registration
+        return f"{level},{registration.domain_stat(name)}{registration.format_location(name, level)}"
 
     return CommandDef(execute=act, set=act, read=read, test=lambda _: f"(0-{highest})")
 
@@ -56,9 +57,8 @@ def _scan_operators(module: SimulatedModule) -> CommandOutcome:
     """+COPS=?: takes its time."""
     cell = module.registration.cell
     names = ",".join(f'"{name}"' for name in cell.operator_names)
-    found = [
-        f"+COPS: ({2 if module.registration.is_registered else 1},{names},{cell.access_technology}),,(0-4),(0-2)"
-    ]
+    status = 2 if module.registration.is_registered else 1
+    found = [f"+COPS: ({status},{names},{cell.access_technology}),,(0-4),(0-2)"]
     module.power.call_later(module.profile.network_scan_s, lambda: module.interpreter.complete(found))
     return PENDING
 

@@ -352,9 +352,9 @@ async def test_python_gsmmodem(client_bench, mode):
     said = await client
     assert "stored [('000', 'stored')]" in said
     assert "reference 0" in said
+    module = client_bench.module
     assert (
-        f"came [('000', 'hello [gsmmodem]')] {client_bench.module.profile.imei} {client_bench.module.sim.imsi} +447700900000"
-        in said
+        f"came [('000', 'hello [gsmmodem]')] {module.profile.imei} {module.sim.imsi} +447700900000" in said
     )
     assert client_bench.texts == [("2936", "from {gsmmodem}")]
     assert client_bench.stored_count == 0
