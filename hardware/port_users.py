@@ -1,45 +1,116 @@
-"""Whether something else uses the module: a restart would cut off what travels over it.
+"""Finds out who else uses a serial port or the module behind it, and explains why a port cannot be opened.
 
-A module on USB often carries the gateway's data as well, over a network interface or another of its ttys.
-Only reads. `root` is the root of the file system, so that a tree of files can stand for it.
+The kernel answers: /proc shows which processes have the port open (as far as this user may see), /sys whether
+a network interface of the same USB device is up, and a lock file under /run/lock names a process of another
+user. A module on USB often carries the gateway's data as well, and a restart would cut that connection.
+
+Nothing here writes. `root` is the root of the file system; a test passes a directory tree instead.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable
+import grp
+import os
+import pwd
+import stat
 from pathlib import Path
 
 from hardware.sysfs import ROOT, UsbPort, find_usb_port, list_usb_ports
 
-HolderLookup = Callable[[str], Iterable[tuple[int, str]]]
-"""Process id and program of everybody who has a port open."""
+MODEM_MANAGER = "ModemManager"
+MODEM_MANAGER_UDEV_RULE = 'ENV{ID_MM_PORT_IGNORE}="1"'
 _IFF_UP = 0x1
 """IFF_UP of netdevice(7), in `flags`."""
 _LOCK_DIRS = ("run/lock", "var/lock")
-"""Where pppd and its like leave a lock for each port (FHS 5.9): it shows who else has it."""
+"""Where pppd and similar programs leave a lock file for each port (FHS 5.9)."""
 
 
-def describe_other_user(node: Path, own_pid: int, list_holders: HolderLookup, root: Path = ROOT) -> str:
-    """Who else uses the module behind this port, as part of a sentence; empty where nobody does.
+def find_holders(port: str, root: Path = ROOT) -> list[tuple[int, str]]:
+    """Return process id and program name of each process that has the port open, sorted by process id.
 
-    `own` is the id of the process that asks. On a UART there is nothing but the port itself.
+    Processes of other users are visible to root only.
+    """
+    try:
+        target = str(Path(port).resolve(strict=True))
+    except OSError:
+        return []
+    found = []
+    for process in _list_processes(root):
+        try:
+            with os.scandir(process / "fd") as entries:
+                if any(_is_link_to(entry.path, target) for entry in entries):
+                    found.append((int(process.name), _read_program_name(process)))
+        except OSError:
+            continue  # it ended, or belongs to another user
+    return sorted(found)
+
+
+def describe_other_user(node: Path, own_pid: int, root: Path = ROOT) -> str:
+    """Return who else uses the module behind this port, as part of a sentence; "" if nobody does.
+
+    `own_pid` is the process id of the agent. On USB every port and network interface of the device counts; on
+    a UART only the port itself.
     """
     port = find_usb_port(node, root)
     if port is None:
-        return _describe_holder(node, own_pid, list_holders, root)
+        return _describe_holder(node, own_pid, root)
     for name in _active_interfaces(port, root):
         return f"the network interface {name} of the same USB device is up"
     for other in list_usb_ports(root):
         if other.device.usb_path == port.device.usb_path and (
-            said := _describe_holder(other.node, own_pid, list_holders, root)
+            holder := _describe_holder(other.node, own_pid, root)
         ):
-            return said
+            return holder
     return ""
 
 
-def _describe_holder(node: Path, own_pid: int, list_holders: HolderLookup, root: Path) -> str:
-    for pid, program in list_holders(str(node)):
+def describe_other_holders(port: str, own_pid: int, root: Path = ROOT) -> str:
+    """Return who may use a port besides `own_pid` and what to do about it, as part of a sentence."""
+    holders = [holder for holder in find_holders(port, root) if holder[0] != own_pid]
+    if holders:
+        advice = _modem_manager_advice() if _includes_modem_manager(holders) else "; stop it"
+        return f"{_join_holders(holders)} has {port} open too{advice}"
+    manager_pid = _find_process(MODEM_MANAGER, root)
+    if manager_pid is not None:
+        return f"most likely {MODEM_MANAGER} (pid {manager_pid}){_modem_manager_advice()}"
+    return (
+        f"find it with `sudo fuser -v {port}`; the udev rule {MODEM_MANAGER_UDEV_RULE} keeps {MODEM_MANAGER} "
+        "away (see 78-modem-agent.rules); if there is no such program, check wiring and baud rate"
+    )
+
+
+def explain_busy_port(port: str, root: Path = ROOT) -> str:
+    """Return a sentence that names who holds a port, as far as this user may see, and what to do."""
+    holders = find_holders(port, root)
+    if holders:
+        advice = _modem_manager_advice() if _includes_modem_manager(holders) else "; stop it first"
+        return f"port {port} is held by {_join_holders(holders)}{advice}"
+    manager_pid = _find_process(MODEM_MANAGER, root)
+    if manager_pid is not None:
+        manager = f"{MODEM_MANAGER} (pid {manager_pid})"
+        return f"port {port} is in use, probably by {manager}{_modem_manager_advice()}"
+    return f"port {port} is in use by a program of another user; find it with `sudo fuser -v {port}`"
+
+
+def explain_permissions(port: str) -> str:
+    """Return a sentence with owner and mode of a port, user and groups of this process, and what to do."""
+    uid, gids = os.geteuid(), sorted({os.getegid(), *os.getgroups()})
+    process = f"this process is {_format_user(uid)} with groups {', '.join(map(_format_group, gids))}"
+    try:
+        status = Path(port).stat()
+    except OSError:
+        return f"permission to open port {port} is denied; {process}"
+    owner, group = _format_user(status.st_uid), _format_group(status.st_gid)
+    mode = stat.filemode(status.st_mode)[1:]
+    return (
+        f"port {port} belongs to user {owner} and group {group} ({mode}); {process}; "
+        "put the agent's user into that group (usually dialout) and restart the agent"
+    )
+
+
+def _describe_holder(node: Path, own_pid: int, root: Path) -> str:
+    for pid, program in find_holders(str(node), root):
         if pid != own_pid:
             return f"{node} is held by {program} (pid {pid})"
     for folder in _LOCK_DIRS:
@@ -51,7 +122,7 @@ def _describe_holder(node: Path, own_pid: int, list_holders: HolderLookup, root:
 
 
 def _active_interfaces(port: UsbPort, root: Path) -> list[str]:
-    """Network interfaces of the USB device that are up and not known to be without a link."""
+    """Return the network interfaces of the USB device that are up and not known to be without a link."""
     device = root / "sys/bus/usb/devices" / port.device.usb_path
     return [
         folder.name
@@ -61,9 +132,65 @@ def _active_interfaces(port: UsbPort, root: Path) -> list[str]:
 
 
 def _is_interface_up(interface: Path) -> bool:
-    """Raw IP interfaces say `unknown` while they carry data; `down` is the only state that clears them."""
+    """Return True unless the interface is off or its link down; raw IP shows `unknown` while it has one."""
     try:
         flags = int((interface / "flags").read_text(), 16)
         return bool(flags & _IFF_UP) and (interface / "operstate").read_text().strip() != "down"
     except (OSError, ValueError):
         return False
+
+
+def _list_processes(root: Path) -> list[Path]:
+    with contextlib.suppress(OSError):
+        return [entry for entry in (root / "proc").iterdir() if entry.name.isdecimal()]
+    return []
+
+
+def _find_process(program: str, root: Path) -> int | None:
+    return next(
+        (int(process.name) for process in _list_processes(root) if _read_program_name(process) == program),
+        None,
+    )
+
+
+def _read_program_name(process: Path) -> str:
+    try:
+        return (process / "comm").read_text(errors="replace").strip()
+    except OSError:
+        return "a program"
+
+
+def _is_link_to(link: str, target: str) -> bool:
+    try:
+        return os.readlink(link) == target  # noqa: PTH115  (one of thousands: a Path would cost more)
+    except OSError:
+        return False
+
+
+def _join_holders(holders: list[tuple[int, str]]) -> str:
+    return " and ".join(f"{program} (pid {pid})" for pid, program in holders)
+
+
+def _includes_modem_manager(holders: list[tuple[int, str]]) -> bool:
+    return any(program == MODEM_MANAGER for _, program in holders)
+
+
+def _modem_manager_advice() -> str:
+    return (
+        ", which probes new ports for up to 30 s; if it does not release this one, keep it away with the udev "
+        f"rule {MODEM_MANAGER_UDEV_RULE} (see 78-modem-agent.rules)"
+    )
+
+
+def _format_user(uid: int) -> str:
+    try:
+        return f"{pwd.getpwuid(uid).pw_name} ({uid})"
+    except KeyError:
+        return str(uid)
+
+
+def _format_group(gid: int) -> str:
+    try:
+        return f"{grp.getgrgid(gid).gr_name} ({gid})"
+    except KeyError:
+        return str(gid)

@@ -11,7 +11,6 @@ from functools import partial
 from pathlib import Path
 
 from agent.at.client import AtClient
-from agent.at.holder import describe_other_holders
 from agent.at.transport.base import TransportOpener
 from agent.at.transport.open import make_opener
 from agent.at.transport.port_opener import PortOpener
@@ -47,6 +46,7 @@ from agent.recovery.policy import RecoveryPolicy
 from agent.service.compose import ReplyConfig
 from agent.service.profile import SERVICE_PROFILES
 from agent.version import VERSION
+from hardware.port_users import describe_other_holders
 from hardware.power import PowerUnavailable, make_power_switch
 
 __all__ = ["Agent", "Dependencies", "RecoveryExhausted"]

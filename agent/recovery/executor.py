@@ -15,7 +15,6 @@ from pathlib import Path
 
 from agent.at.client import AtClient
 from agent.at.errors import AtError, CommandRefused, ModemLost
-from agent.at.holder import find_holders
 from agent.at.transport.base import PortUnavailable, TransportOpener
 from agent.at.transport.port_opener import PortOpener
 from agent.common.events import Event, EventSink, Severity
@@ -71,7 +70,7 @@ class ModuleUsers:
             return ""
         if self._opener.port_state.is_in_data_mode:
             return f"something else has dialled on {self._opener.device_path}, which is in data mode"
-        return describe_other_user(self._opener.device_path, os.getpid(), find_holders)
+        return describe_other_user(self._opener.device_path, os.getpid())
 
 
 class RecoveryExecutor:

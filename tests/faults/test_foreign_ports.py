@@ -6,7 +6,7 @@ import pwd
 
 import pytest
 
-from agent.at.holder import translate_open_error
+from agent.at.transport.serial_port import translate_open_error
 from agent.at.transport.base import PortState, PortUnavailable
 from agent.at.transport.open import make_opener
 from agent.at.transport.serial_port import open_serial

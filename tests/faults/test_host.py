@@ -18,7 +18,7 @@ import pytest
 from agent.at.client import AtClient
 from agent.at.command import AtCommand
 from agent.at.errors import ModemLost
-from agent.at.holder import translate_open_error
+from agent.at.transport.serial_port import translate_open_error
 from agent.at.transport import base as wire_room
 from agent.at.transport.base import PortUnavailable
 from agent.at.transport.open import make_opener
@@ -155,7 +155,7 @@ async def test_f05_busy_for_20_s(tmp_path, message_format):
     (proc / "77").mkdir(parents=True)
     (proc / "77/comm").write_text("ModemManager\n")
     async with FaultWorld(tmp_path / "scene", message_format) as scene:
-        scene.port.open_error = translate_open_error("/dev/ttyUSB2", OSError(16, "busy"), proc)
+        scene.port.open_error = translate_open_error("/dev/ttyUSB2", OSError(16, "busy"), tmp_path)
         scene.call_later(20, setattr, scene.port, "unavailable", None)
         scene.store_pdu(1, PLAIN_SID_START)
         await scene.start_and_settle(60)

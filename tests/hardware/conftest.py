@@ -80,6 +80,14 @@ class FakeHost:
         (self.root / "sys/class/tty/console").mkdir(parents=True)
         (self.root / "sys/class/tty/console/active").write_text(" ".join(consoles) + "\n")
 
+    def add_process(self, pid, program, *open_files):
+        """A process in /proc; a process of another user shows no open files."""
+        process = self.root / "proc" / str(pid)
+        (process / "fd").mkdir(parents=True)
+        (process / "comm").write_text(program + "\n")
+        for number, file in enumerate(open_files):
+            (process / "fd" / str(number)).symlink_to(file)
+
     @staticmethod
     def _link(link, target):
         link.parent.mkdir(parents=True, exist_ok=True)

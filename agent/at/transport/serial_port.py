@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import fcntl
 import logging
 import os
 import termios
 from collections.abc import Callable
+from pathlib import Path
 
 import serial
 import serial_asyncio
 
-from agent.at.holder import translate_open_error
 from agent.at.transport.base import (
     WRITE_TIMEOUT_REASON,
     PortState,
@@ -28,6 +29,7 @@ from agent.at.transport.base import (
     WriteWatchdog,
 )
 from hardware.blocking import run_in_thread, start_thread
+from hardware.port_users import explain_busy_port, explain_permissions
 
 _log = logging.getLogger("modem-agent.at")
 
@@ -58,6 +60,25 @@ async def open_serial(
         )
         raise translate_open_error(port, OSError(number or 0, str(error))) from None
     return PyserialTransport(handle, port, reader, port_state or PortState())
+
+
+def translate_open_error(port: str, error: OSError, root: Path = Path("/")) -> PortUnavailable:
+    """Return the PortUnavailable for the error that opening a port raised; it names holder or owner."""
+    match error.errno:
+        case errno.EBUSY | errno.EAGAIN:
+            return PortUnavailable("busy", explain_busy_port(port, root))
+        case errno.EACCES | errno.EPERM:
+            return PortUnavailable("forbidden", explain_permissions(port))
+        case errno.ENOENT | errno.ENODEV | errno.ENXIO | errno.EIO | errno.ENOTDIR:
+            return PortUnavailable(
+                "absent",
+                f"port {port} does not exist; a USB module appears seconds after power-up: is it on?",
+            )
+        case errno.ENOTTY | errno.EINVAL | errno.EISDIR:
+            return PortUnavailable(
+                "absent", f"{port} is not a serial port; name one in agent.toml ([modem] port)"
+            )
+    return PortUnavailable("absent", f"port {port} cannot be opened: {error.strerror or error}")
 
 
 def _open_blocking(port: str, baud: int) -> NonBlockingSerial:

@@ -31,7 +31,7 @@ async def test_auto_is_looked_for_at_each_opening(tmp_path, make_reader):
         link.symlink_to(f"../../../{tty.relative_to(tmp_path)}")
         (tmp_path / "dev").mkdir(exist_ok=True)
         (tmp_path / f"dev/ttyUSB{number}").touch()
-        with pytest.raises(PortUnavailable, match=rf"/dev/ttyUSB{number} is no serial port"):
+        with pytest.raises(PortUnavailable, match=rf"/dev/ttyUSB{number} is not a serial port"):
             await opening(make_reader())
         shutil.rmtree(interface / f"ttyUSB{number}")
         link.unlink()

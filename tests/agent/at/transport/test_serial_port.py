@@ -1,6 +1,7 @@
 """A serial port; a pseudo-terminal is one."""
 
 import asyncio
+import errno
 import fcntl
 import os
 import termios
@@ -12,7 +13,7 @@ import pytest
 from agent.at.transport import base as wire_room
 from agent.at.transport import serial_port
 from agent.at.transport.base import PortUnavailable
-from agent.at.transport.serial_port import NonBlockingSerial, open_serial
+from agent.at.transport.serial_port import NonBlockingSerial, open_serial, translate_open_error
 
 
 @pytest.fixture
@@ -179,3 +180,23 @@ async def test_output_is_thrown_away_before_closing(terminal, make_reader, monke
     await wire.wait_closed()
     assert steps[0] == ("flush", termios.TCOFLUSH)
     assert ("close", port) in steps
+
+
+@pytest.mark.parametrize(
+    ("number", "kind"),
+    [
+        (errno.EBUSY, "busy"),
+        (errno.EAGAIN, "busy"),
+        (errno.EACCES, "forbidden"),
+        (errno.ENOENT, "absent"),
+        (errno.EIO, "absent"),
+        (errno.ENOTTY, "absent"),
+        (errno.EISDIR, "absent"),
+        (0, "absent"),
+    ],
+)
+def test_open_error_has_a_kind_and_names_the_port(number, kind, tmp_path):
+    """The kind decides how long the agent waits; the sentence is for the operator."""
+    error = translate_open_error("/dev/ttyX9", OSError(number, "why"), tmp_path)
+    assert error.kind == kind
+    assert "/dev/ttyX9" in str(error)

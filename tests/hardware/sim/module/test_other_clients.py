@@ -353,8 +353,6 @@ async def test_python_gsmmodem(client_bench, mode):
     assert "stored [('000', 'stored')]" in said
     assert "reference 0" in said
     module = client_bench.module
-    assert (
-        f"came [('000', 'hello [gsmmodem]')] {module.profile.imei} {module.sim.imsi} +447700900000" in said
-    )
+    assert f"came [('000', 'hello [gsmmodem]')] {module.profile.imei} {module.sim.imsi} +447700900000" in said
     assert client_bench.texts == [("2936", "from {gsmmodem}")]
     assert client_bench.stored_count == 0
