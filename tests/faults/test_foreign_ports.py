@@ -6,10 +6,9 @@ import pwd
 
 import pytest
 
-from agent.at.transport.serial_port import translate_open_error
 from agent.at.transport.base import PortState, PortUnavailable
 from agent.at.transport.open import make_opener
-from agent.at.transport.serial_port import open_serial
+from agent.at.transport.serial_port import open_serial, translate_open_error
 from fault.catalogue import PLAIN_SID_START
 from fault.fault_world import FaultWorld
 from soak import agent_run

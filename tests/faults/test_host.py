@@ -18,11 +18,10 @@ import pytest
 from agent.at.client import AtClient
 from agent.at.command import AtCommand
 from agent.at.errors import ModemLost
-from agent.at.transport.serial_port import translate_open_error
 from agent.at.transport import base as wire_room
 from agent.at.transport.base import PortUnavailable
 from agent.at.transport.open import make_opener
-from agent.at.transport.serial_port import open_serial
+from agent.at.transport.serial_port import open_serial, translate_open_error
 from fault.catalogue import PLAIN_SID_START
 from fault.fault_world import FaultWorld, make_pdu
 from soak.world import HandlerPlan
