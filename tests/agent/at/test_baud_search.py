@@ -30,10 +30,10 @@ class SimulatedUart:
         return self
 
     def data_received(self, data):
-        self.reader.received(self._garble(data))
+        self.reader.data_received(self._garble(data))
 
     def connection_lost(self, reason):
-        self.reader.hung_up(reason)
+        self.reader.connection_lost(reason)
 
     def write(self, data):
         self.written += data
@@ -170,5 +170,5 @@ def test_a_live_data_call_is_not_written_to_twice(run_over_uart):
 
 def test_several_rates_or_one(tmp_path):
     """What is given to the opener is what is tried."""
-    assert make_opener("/dev/ttyS0", "auto", tmp_path).memory.rates == list(COMMON_BAUD_RATES)
-    assert make_opener("/dev/ttyS0", 9600, tmp_path).memory.rates == []
+    assert make_opener("/dev/ttyS0", "auto", tmp_path).port_state.baud_rates == list(COMMON_BAUD_RATES)
+    assert make_opener("/dev/ttyS0", 9600, tmp_path).port_state.baud_rates == []

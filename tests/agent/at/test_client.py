@@ -235,7 +235,7 @@ def test_a_mute_module_is_lost(run_with_module):
         with pytest.raises(ModemLost):
             await channel.exchange(DELETE)
         with pytest.raises(ModemLost):
-            await channel.urcs.next()
+            await channel.urcs.get()
 
     run_with_module(story)
 
@@ -317,7 +317,7 @@ def test_a_pause_where_a_profile_asks_for_one(run_with_module):
         return now() - began
 
     assert run_with_module(story) == 0
-    assert run_with_module(story, inter_command_delay_s=0.1) == pytest.approx(0.1)
+    assert run_with_module(story, command_gap_s=0.1) == pytest.approx(0.1)
 
 
 def test_a_restart_ends_what_is_under_way(run_with_module):
@@ -329,7 +329,7 @@ def test_a_restart_ends_what_is_under_way(run_with_module):
         with pytest.raises(CommandTimedOut, match=r"restarted \(RDY\)"):
             await channel.exchange(DELETE)
         assert now() - began == pytest.approx(3)
-        assert await channel.urcs.next() == Unsolicited("RDY")
+        assert await channel.urcs.get() == Unsolicited("RDY")
 
     run_with_module(story)
 
@@ -475,7 +475,7 @@ def test_where_nothing_ends_a_text_entry(run_with_module):
         module.data_received = hears
         module.on("AT+CMGS=15", [10.5, PROMPT])
         with pytest.raises(ModemLost):
-            await channel.exchange(dataclasses.replace(SEND, give_up=b""))
+            await channel.exchange(dataclasses.replace(SEND, abort_sequence=b""))
         assert b"" not in pieces
         assert not [piece for piece in pieces if b"\x1a" in piece]
 
@@ -542,7 +542,7 @@ def test_a_lost_wire_fails_everything(run_with_module):
     async def story(channel, module):
         module.on("AT+CMGD=3", None)
         waiting = [asyncio.create_task(channel.exchange(DELETE)) for _ in range(3)]
-        news = asyncio.create_task(channel.urcs.next())
+        news = asyncio.create_task(channel.urcs.get())
         await asyncio.sleep(1)
         began = now()
         module.wire.close()
@@ -563,9 +563,9 @@ def test_news_that_came_before_the_end_is_still_told(run_with_module):
         module.write(f"\r\n+CMT: ,17\r\n{PDU}\r\n".encode())
         await asyncio.sleep(0.1)
         channel.close()
-        assert await channel.urcs.next() == Unsolicited("+CMT: ,17", PDU)
+        assert await channel.urcs.get() == Unsolicited("+CMT: ,17", PDU)
         with pytest.raises(ModemLost):
-            await channel.urcs.next()
+            await channel.urcs.get()
 
     run_with_module(story)
 
@@ -617,7 +617,7 @@ def test_a_mistake_of_ours_ends_the_session(run_with_module):
     """Should reading octets ever fail, the session ends instead of going deaf."""
 
     async def story(channel, module):
-        channel._connection.engine.receive = None
+        channel._connection.protocol.receive_data = None
         module.write(b"x")
         await asyncio.sleep(1)
         assert channel.lost.is_set()
@@ -652,9 +652,9 @@ def test_an_echo_that_comes_back(run_with_module, forbids_body):
             assert not any(heard.startswith("body") for heard in module.heard)
         else:
             assert (await channel.exchange(SEND)).text == "+CMGS: 7"
-        assert channel.urcs.take() is ECHO_RETURNED
+        assert channel.urcs.try_get() is ECHO_RETURNED
         module.on("AT+CMGD=3", b"AT+CMGD=3\r" + OK)
         await channel.exchange(DELETE)
-        assert channel.urcs.take() is None
+        assert channel.urcs.try_get() is None
 
     run_with_module(story)

@@ -37,10 +37,10 @@ class SleepingModule:
             if self.complains and data:
                 self.module.write(ERROR)
             data = b""  # what does not begin with AT is no command line
-        self.module.received(data)
+        self.module.data_received(data)
 
     def connection_lost(self, reason):
-        self.module.hung_up(reason)
+        self.module.connection_lost(reason)
 
 
 @pytest.fixture
@@ -89,7 +89,7 @@ def test_news_are_followed_at_once(run_with_module):
     async def story(channel, module):
         await asyncio.sleep(40)
         module.write(b'\r\n+CMTI: "ME",3\r\n')
-        await channel.urcs.next()
+        await channel.urcs.get()
         await channel.exchange(DELETE)
         assert module.heard == ["AT+CMGD=3"]
 
@@ -120,7 +120,7 @@ def test_one_that_tells_of_a_message_and_sleeps_on(run_with_module, complains):
         for _ in range(3):
             await asyncio.sleep(40)
             module.write(b'\r\n+CMTI: "ME",3\r\n')
-            await channel.urcs.next()
+            await channel.urcs.get()
             assert (await channel.exchange(READ)).text == "+CSQ: 21,99"
         assert module.sleeper.misses == [b"AT+CSQ\r", b"AT\r", b"AT\r"]
 
@@ -134,7 +134,7 @@ def test_a_refusal_after_a_silence_is_believed_the_second_time(run_with_module):
         module.on("AT+CMGD=3", ERROR)
         await asyncio.sleep(40)
         module.write(b'\r\n+CMTI: "ME",3\r\n')
-        await channel.urcs.next()
+        await channel.urcs.get()
         with pytest.raises(CommandRefused):
             await channel.exchange(DELETE)
         assert module.heard == ["AT+CMGD=3", "AT+CMGD=3"]
@@ -157,7 +157,7 @@ def test_what_a_refusal_may_cost_is_not_repeated(run_with_module, command):
         module.on(command.line, ERROR)
         await asyncio.sleep(40)
         module.write(b'\r\n+CMTI: "ME",3\r\n')
-        await channel.urcs.next()
+        await channel.urcs.get()
         with pytest.raises(CommandRefused):
             await channel.exchange(command)
         assert module.heard == [command.line]
@@ -172,7 +172,7 @@ def test_a_delete_without_an_answer_is_not_repeated(run_with_module):
         module.on("AT+CMGD=3", None, OK)
         await asyncio.sleep(40)
         module.write(b'\r\n+CMTI: "ME",3\r\n')
-        await channel.urcs.next()
+        await channel.urcs.get()
         with pytest.raises(CommandTimedOut):
             await channel.exchange(DELETE)
         assert module.heard.count("AT+CMGD=3") == 1

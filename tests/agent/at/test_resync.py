@@ -225,7 +225,7 @@ def test_an_answer_that_follows_its_ok(run_with_module, answer):
         module.on("AT+CMEE?", [0.01, b"\r\n+CMEE: 1\r\n" + OK])
         registration = AtCommand("AT+CREG?", 10, (ResponsePattern("+CREG"),), requires_information=True)
         assert (await channel.exchange(registration)).text == "+CREG: 0,1"
-        assert channel.urcs.take() is None
+        assert channel.urcs.try_get() is None
         module.on("AT+CMGD=3", OK)
         await channel.exchange(DELETE)
 

@@ -15,7 +15,7 @@ def make_hint(text):
 
 def drain(queue):
     found = []
-    while (news := queue.take()) is not None:
+    while (news := queue.try_get()) is not None:
         found.append(news)
     return found
 
