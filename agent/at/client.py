@@ -13,17 +13,19 @@ import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
+from typing import Any, Self, TypeVar
 
 from agent.at.command import AtCommand, PayloadKind
 from agent.at.connection import AtConnection, PendingCommand
 from agent.at.errors import CommandRefused, CommandTimedOut, ModemLost
-from agent.at.events import Information
+from agent.at.events import Information, UrcEvent
 from agent.at.resync import PROBE, SYNC_QUERIES, is_in_data_mode, resynchronise, wake_module
 from agent.at.trace import Trace
 from agent.at.transport.base import Transport, TransportOpener
 from agent.at.urc_queue import UrcQueue
 from hardware.recording import redact_pins
+
+QueuedT = TypeVar("QueuedT")
 
 BeforeBody = Callable[[], Awaitable[None]]
 
@@ -59,8 +61,7 @@ class AtClient:
 
     def __init__(self, trace: Trace | None = None, command_gap_s: float = 0.0) -> None:
         """`pause_s`: from a final result to the next command, for modules that ask for one (20 to 100 ms)."""
-        self.urcs = UrcQueue()
-        self._connection = AtConnection(self.urcs, trace, self._on_command_finished)
+        self._connection = AtConnection(UrcQueue[UrcEvent](_unchanged), trace, self._on_command_finished)
         self._lock = asyncio.Lock()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -80,6 +81,26 @@ class AtClient:
         channel._connection.attach(channel._transport)
         return channel
 
+    # Unsolicited events
+
+    @property
+    def urcs(self) -> UrcQueue[Any]:
+        """The queue of unsolicited events: `UrcEvent`, or what `interpret_urcs` makes of them."""
+        return self._connection.urcs
+
+    def interpret_urcs(self, interpret: Callable[[UrcEvent], QueuedT | None]) -> UrcQueue[QueuedT]:
+        """Queue what `interpret` returns for each event instead of the event; None drops the event.
+
+        Returns the new queue. It begins with the events that have not been read yet.
+        """
+        before: UrcQueue[Any] = self._connection.urcs
+        after = self._connection.urcs = UrcQueue(interpret)
+        while (event := before.try_get()) is not None:
+            after.put(event)
+        if self._connection.lost_error is not None:
+            after.close(self._connection.lost_error)
+        return after
+
     # Asking
 
     async def exchange(self, command: AtCommand, before_body: BeforeBody | None = None) -> Response:
@@ -92,7 +113,7 @@ class AtClient:
             return await self._execute(command, before_body)
 
     def set_echo_expected(self, expected: bool, *, forbids_body: bool = False) -> None:
-        """Whether the module echoes. An echo that comes back unexpectedly is told as `ECHO_RETURNED`.
+        """Whether the module echoes. An echo that is not expected is reported as `EchoReturned`.
 
         `forbids_body`: no body is written after it, because with lost settings it would mean another thing.
         """
@@ -314,6 +335,10 @@ class AtClient:
             escape_confirmed=finished.escape_confirmed,
             stale_results=tuple(finished.stale_results),
         )
+
+
+def _unchanged(event: UrcEvent) -> UrcEvent:
+    return event
 
 
 def _may_have_been_missed(finished: PendingCommand) -> bool:

@@ -13,15 +13,25 @@ import logging
 import re
 from collections import deque
 from collections.abc import Callable
+from typing import Any
 
 from agent.at.command import AtCommand
 from agent.at.contention import ContentionDetector
 from agent.at.errors import ModemLost
-from agent.at.events import FinalResult, Information, Noise, Prompt, StaleResult, Unsolicited
+from agent.at.events import (
+    EchoReturned,
+    FinalResult,
+    Information,
+    Noise,
+    PortContention,
+    Prompt,
+    StaleResult,
+    Unsolicited,
+)
 from agent.at.protocol import AtProtocol
 from agent.at.trace import Trace, escape_bytes
 from agent.at.transport.base import PortState, SerialTransport, Transport
-from agent.at.urc_queue import CONTENTION_PREFIX, ECHO_RETURNED, UrcQueue
+from agent.at.urc_queue import UrcQueue
 
 _log = logging.getLogger("modem-agent.at")
 
@@ -82,7 +92,7 @@ class AtConnection:
     """The reader of a wire. Single use: a lost line stays lost."""
 
     def __init__(
-        self, urcs: UrcQueue, trace: Trace | None, on_finished: Callable[[PendingCommand], None]
+        self, urcs: UrcQueue[Any], trace: Trace | None, on_finished: Callable[[PendingCommand], None]
     ) -> None:
         """`ended` is called with each conversation as it ends, before anybody who waits for it goes on."""
         self._loop = asyncio.get_running_loop()
@@ -265,7 +275,7 @@ class AtConnection:
         self._check_answer_complete(pending)
         if pending.echo_seen and not self.echo_expected:
             self.echo_expected = True
-            self.urcs.put(ECHO_RETURNED)
+            self.urcs.put(EchoReturned())
         self._on_finished(pending)
         pending.notify_waiter()
 
@@ -280,7 +290,7 @@ class AtConnection:
 
     def _report_contention(self, finding: str) -> None:
         if finding and self.lost_error is None:
-            self.urcs.put(Unsolicited(f"{CONTENTION_PREFIX} {finding}"))
+            self.urcs.put(PortContention(finding))
 
     # What was heard
 

@@ -60,3 +60,26 @@ class Noise:
 
 
 AtEvent = Information | FinalResult | Prompt | Unsolicited | StaleResult | Noise
+"""What the protocol state machine makes of received bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class RescanNeeded:
+    """Something may have changed that no URC describes: read every store."""
+
+
+@dataclass(frozen=True, slots=True)
+class EchoReturned:
+    """The module echoes again although echo was switched off: it has lost its settings."""
+
+
+@dataclass(frozen=True, slots=True)
+class PortContention:
+    """Another program seems to use the port."""
+
+    evidence: str
+    """What shows it, as a clause."""
+
+
+UrcEvent = Unsolicited | RescanNeeded | EchoReturned | PortContention
+"""What a connection reports without having been asked."""

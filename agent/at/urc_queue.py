@@ -1,8 +1,9 @@
-"""News from the module on its way to whoever wakes for it: in order, without doubles, bounded.
+"""The queue of unsolicited events from the connection to their reader: ordered, deduplicated, bounded.
 
-News is a hint, the module's store is the truth. So equal hints that nobody has taken yet are one hint, and
-when there are too many of them, all are replaced by one that says so. Only news with a payload is the thing
-itself: it is kept whatever comes (direct delivery waits for its acknowledgement, so there is little of it).
+Each event is interpreted once, when it comes, so that one that nobody needs wakes nobody. An event is only a
+hint, the module's store is the truth. So equal hints that have not been read yet are queued once, and too
+many hints are replaced by one `RescanNeeded`. An event with a payload is the message itself (+CMT, +CDS): it
+is never dropped. Few of these can be queued, because the module waits for each acknowledgement.
 """
 
 from __future__ import annotations
@@ -11,90 +12,95 @@ import asyncio
 import contextlib
 from collections import deque
 from collections.abc import Callable
+from typing import Generic, TypeVar
 
 from agent.at.errors import ModemLost
-from agent.at.events import Unsolicited
+from agent.at.events import RescanNeeded, Unsolicited, UrcEvent
 
 MAX_HINTS = 64
-"""More hints than this and nobody knows more than "look at everything"."""
-URCS_DROPPED = Unsolicited("")
-"""Stands for hints that were dropped."""
-ECHO_RETURNED = Unsolicited("(the echo is on again)")
-"""Stands for what no line says: the module has lost its settings."""
+"""More hints than this carry no more information than `RescanNeeded`."""
 
-CONTENTION_PREFIX = "(another program)"
-"""Stands in front of what is suspected of somebody else on the line: no line says it."""
-
-UrcFilter = Callable[[Unsolicited], Unsolicited | None]
+QueuedT = TypeVar("QueuedT")
 
 
-class UrcQueue:
-    """One writer that never waits, one reader."""
+class UrcQueue(Generic[QueuedT]):
+    """A queue with one writer, which never waits, and one reader."""
 
-    def __init__(self) -> None:
-        self._items: deque[Unsolicited] = deque()
-        self._hints: set[Unsolicited] = set()
+    def __init__(self, interpret: Callable[[UrcEvent], QueuedT | None]) -> None:
+        """`interpret` returns what is queued for an event, or None to drop the event."""
+        self._interpret = interpret
+        self._items: deque[tuple[QueuedT, bool]] = deque()
+        """Each item, and whether it is only a hint."""
+        self._hints: set[QueuedT] = set()
+        """The hints among the items."""
         self._reader_waiter: asyncio.Future[None] | None = None
         self._watchers: list[tuple[Callable[[Unsolicited], bool], asyncio.Event]] = []
-        self.urc_filter: UrcFilter = lambda news: news
-        """What becomes of a piece of news before it is queued: None drops it and wakes nobody."""
         self._lost_error: ModemLost | None = None
 
-    def put(self, urc: Unsolicited) -> None:
-        """Add what came last."""
-        for wanted, heard in self._watchers:
-            if wanted(urc):
-                heard.set()
-        admitted = self.urc_filter(urc)
-        if admitted is None:
-            return
-        urc = admitted
-        if urc.payload is None:
-            if urc in self._hints:
+    def put(self, event: UrcEvent) -> None:
+        """Interpret an event and queue the result."""
+        is_hint = not isinstance(event, Unsolicited) or event.payload is None
+        if isinstance(event, Unsolicited):
+            for predicate, matched in self._watchers:
+                if predicate(event):
+                    matched.set()
+        item = self._interpret(event)
+        if item is not None:
+            self.put_interpreted(item, is_hint=is_hint)
+
+    def put_interpreted(self, item: QueuedT, *, is_hint: bool = True) -> None:
+        """Queue an item as it is."""
+        if is_hint:
+            if item in self._hints:
                 return
             if len(self._hints) >= MAX_HINTS:
-                self._items = deque(item for item in self._items if item.payload is not None)
+                self._items = deque(queued for queued in self._items if not queued[1])
                 self._hints.clear()
-                urc = URCS_DROPPED
-            self._hints.add(urc)
-        self._items.append(urc)
+                rescan = self._interpret(RescanNeeded())
+                item = item if rescan is None else rescan
+            self._hints.add(item)
+        self._items.append((item, is_hint))
         self._wake_reader()
 
-    def try_get(self) -> Unsolicited | None:
-        """The oldest piece, None when there is none."""
+    def try_get(self) -> QueuedT | None:
+        """Return the oldest item, or None when the queue is empty."""
         if not self._items:
             return None
-        news = self._items.popleft()
-        self._hints.discard(news)
-        return news
+        item, is_hint = self._items.popleft()
+        if is_hint:
+            self._hints.discard(item)
+        return item
 
-    async def get(self) -> Unsolicited:
-        """The oldest piece, waiting for it; after the last one raises ModemLost if the modem is lost."""
-        while (news := self.try_get()) is None:
+    async def get(self) -> QueuedT:
+        """Return the oldest item, and wait for one if the queue is empty.
+
+        Raises ModemLost once the connection is lost and the queue is empty.
+        """
+        while (item := self.try_get()) is None:
             if self._lost_error is not None:
                 raise ModemLost(str(self._lost_error))
             self._reader_waiter = asyncio.get_running_loop().create_future()
             await self._reader_waiter
-        return news
+        return item
 
     async def wait_for(self, predicate: Callable[[Unsolicited], bool], timeout_s: float) -> bool:
-        """Wait until such news comes, whatever becomes of it, or until the time has passed."""
-        heard = asyncio.Event()
-        listener = (predicate, heard)
-        self._watchers.append(listener)
+        """Wait for a matching URC, which is also queued as usual. Return False on timeout."""
+        matched = asyncio.Event()
+        watcher = (predicate, matched)
+        self._watchers.append(watcher)
         try:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(timeout_s):
-                    await heard.wait()
+                    await matched.wait()
         finally:
-            self._watchers.remove(listener)
-        return heard.is_set()
+            self._watchers.remove(watcher)
+        return matched.is_set()
 
     def close(self, error: ModemLost) -> None:
-        """Nothing more will come."""
+        """End the queue: no further event comes."""
         self._lost_error = error
-        for _, heard in self._watchers:
-            heard.set()
+        for _, matched in self._watchers:
+            matched.set()
         self._wake_reader()
 
     def _wake_reader(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from agent.at.events import PortContention
 from agent.modem.status_queries import Registration
 from agent.modem.stored_message import Slot, StoredMessage
 
@@ -52,13 +53,6 @@ class RegistrationChanged:
     """Another <stat> in some domain."""
 
     registration: Registration
-
-
-@dataclass(frozen=True, slots=True)
-class PortContention:
-    """Somebody else seems to be on the line; what shows it, as a clause."""
-
-    evidence: str
 
 
 ModemEvent = (

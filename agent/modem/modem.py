@@ -15,7 +15,7 @@ import pdu
 from agent.at.client import AtClient, BeforeBody
 from agent.at.command import AtCommand
 from agent.at.errors import CommandRefused, CommandTimedOut, ModemLost
-from agent.at.urc_queue import URCS_DROPPED
+from agent.at.events import RescanNeeded
 from agent.modem.bringup import Bringup
 from agent.modem.cnma import CnmaSender
 from agent.modem.error import ModemUnusable
@@ -84,7 +84,7 @@ class Modem:
         self._settings = ModemSettings(status_reports=status_reports, port_role=port_info.role)
         self._message_store = MessageStore(client, self._settings, self._format)
         acknowledging = CnmaSender(client, self._settings, self._format)
-        self._urc_handler = UrcHandler(client.urcs, self._settings, self._format, acknowledging.acknowledge)
+        self._urc_handler = UrcHandler(client, self._settings, self._format, acknowledging.acknowledge)
         self._settings_monitor = SettingsMonitor(client, self._settings, self._format, self._urc_handler)
         self._bringup = Bringup(
             client,
@@ -97,7 +97,6 @@ class Modem:
             sim_config=sim_config,
             send_timeout_s=send_timeout_s,
         )
-        client.urcs.urc_filter = self._urc_handler.filter_urc
         client.set_urc_payloads(self._format.urc_payloads)
 
     # Getting ready
@@ -111,7 +110,9 @@ class Modem:
         await self._bringup.run()
         self._settings_monitor.mark_checked()
         if self._settings.message_service and self._settings.has_direct_delivery:
-            asyncio.get_running_loop().call_later(CNMA_TIMEOUT_S, self._client.urcs.put, URCS_DROPPED)
+            asyncio.get_running_loop().call_later(
+                CNMA_TIMEOUT_S, self._urc_handler.events.put, RescanNeeded()
+            )
         self._message_store.schedule_all()
         return self.status
 
@@ -265,7 +266,7 @@ class Modem:
         Returns when it was accepted, or the time for that has passed. Raises CommandRefused, ModemLost.
         """
         await restart(self._client, self.driver)
-        self._settings_monitor.report_settings_lost("it was started anew")
+        self._urc_handler.report_settings_lost("it was started anew")
 
     async def cycle_radio(self, *, power_cycle_sim: bool = False) -> None:
         """Radio off and on; `card`: the power of the SIM too, then the module is to be initialised again.
@@ -273,7 +274,7 @@ class Modem:
         Raises CommandRefused, CommandTimedOut, ModemLost.
         """
         if await cycle_radio(self._client, self.driver, power_cycle_sim=power_cycle_sim):
-            self._settings_monitor.report_settings_lost("the SIM was without power")
+            self._urc_handler.report_settings_lost("the SIM was without power")
 
     async def reselect_network(self) -> None:
         """Let the module choose its network anew, which may take minutes.
@@ -286,12 +287,12 @@ class Modem:
 
     async def next_event(self) -> ModemEvent:
         """What the module tells next, in order. Raises ModemLost after the last."""
-        return self._on_event(self._urc_handler.interpret(await self._client.urcs.get()))
+        return self._on_event(await self._urc_handler.next_event())
 
     def poll_event(self) -> ModemEvent | None:
         """What it has told already, None when that is all."""
-        line = self._client.urcs.try_get()
-        return None if line is None else self._on_event(self._urc_handler.interpret(line))
+        event = self._urc_handler.poll_event()
+        return None if event is None else self._on_event(event)
 
     # The end
 

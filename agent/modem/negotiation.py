@@ -105,7 +105,7 @@ class Negotiator:
         if left <= 0:
             return False
         pause = min(RETRY_DELAYS_S[min(attempt, len(RETRY_DELAYS_S) - 1)], left)
-        await self._client.urcs.wait_for(lambda news: is_ready_urc(news.text), pause)
+        await self._client.urcs.wait_for(lambda urc: is_ready_urc(urc.text), pause)
         return True
 
 

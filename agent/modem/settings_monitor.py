@@ -57,7 +57,7 @@ class SettingsMonitor:
         if not self._urc_handler.has_lost_settings and now - self._checked_at >= max_age_s:
             self._checked_at = now
             if how := await find_drift(self._client, self._settings, self._format):
-                self.report_settings_lost(how)
+                self._urc_handler.report_settings_lost(how)
         return not self._urc_handler.has_lost_settings
 
     async def verify_if_undecodable(self, messages: list[StoredMessage]) -> bool:
@@ -74,7 +74,7 @@ class SettingsMonitor:
         Raises as `stands` does.
         """
         if how := await sim_missing_reason(self._client):
-            self.report_settings_lost(how)
+            self._urc_handler.report_settings_lost(how)
         return bool(how)
 
     def record_read_refused(self, error: CommandRefused) -> None:
@@ -91,10 +91,6 @@ class SettingsMonitor:
         self.is_sim_blocking_reads, self.read_error = is_sim_error, "" if is_sim_error else reason
         if is_sim_error or before != (self.is_sim_blocking_reads, bool(self.read_error)):
             self._urc_handler.status_changed.set()
-
-    def report_settings_lost(self, reason: str) -> None:
-        """Tell it as news: whoever hears it initialises the module again."""
-        self._client.urcs.put(self._urc_handler.make_settings_lost_urc(reason))
 
 
 async def find_drift(client: AtClient, settings: ModemSettings, message_format: MessageFormat) -> str:

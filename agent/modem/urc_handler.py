@@ -11,14 +11,14 @@ import re
 from collections.abc import Awaitable, Callable
 from functools import partial
 
-from agent.at.events import Unsolicited
+from agent.at.client import AtClient
+from agent.at.events import EchoReturned, PortContention, RescanNeeded, Unsolicited, UrcEvent
 from agent.at.parameters import parse_values
-from agent.at.urc_queue import CONTENTION_PREFIX, ECHO_RETURNED, URCS_DROPPED, UrcQueue
+from agent.at.urc_queue import UrcQueue
 from agent.modem.events import (
     DirectDelivery,
     MessageArrived,
     ModemEvent,
-    PortContention,
     RegistrationChanged,
     ReportArrived,
     SettingsLost,
@@ -51,7 +51,8 @@ _STORE_FULL_RE = re.compile(
     r'\+(QIND|CIEV): ?"?SMSFULL|[+^*%]?(SMS ?|SM)?(MEM(ORY)? ?)?FULL\b|\^SMGO: ?[12]', re.IGNORECASE
 )
 """What makers say when a message found no room; another look costs little."""
-_SETTINGS_LOST_PREFIX = "settings lost: "
+QueuedEvent = ModemEvent | Unsolicited
+"""`Unsolicited` is a direct delivery that has not been decoded yet."""
 
 
 def is_ready_urc(text: str) -> bool:
@@ -64,12 +65,11 @@ class UrcHandler:
 
     def __init__(
         self,
-        urc_queue: UrcQueue,
+        client: AtClient,
         settings: ModemSettings,
         message_format: MessageFormat,
         acknowledge: Callable[[StoredMessage], Awaitable[None]],
     ) -> None:
-        self._urc_queue = urc_queue
         self._settings = settings
         self._format = message_format
         self._acknowledge = acknowledge
@@ -94,6 +94,7 @@ class UrcHandler:
         """Set while it need not."""
         self.status_changed = asyncio.Event()
         """Set when the network was found or lost; cleared by whoever looks."""
+        self.events: UrcQueue[QueuedEvent] = client.interpret_urcs(self._interpret)
 
     def apply_profile(self, driver: DriverProfile) -> None:
         """Take over by which codes this module tells of its start."""
@@ -102,11 +103,11 @@ class UrcHandler:
 
     async def wait_for_urc(self, text: str, timeout_s: float) -> None:
         """Wait for a line, or until the time has passed, which is no failure."""
-        await self._urc_queue.wait_for(lambda news: news.text == text, timeout_s)
+        await self.events.wait_for(lambda urc: urc.text == text, timeout_s)
 
     async def wait_for_sms_ready(self, timeout_s: float) -> None:
         """Wait for the code that says that messages can be read; it may have been switched off."""
-        await self._urc_queue.wait_for(lambda news: self._is_sms_ready_urc(news.text), timeout_s)
+        await self.events.wait_for(lambda urc: self._is_sms_ready_urc(urc.text), timeout_s)
 
     def _is_sms_ready_urc(self, text: str) -> bool:
         return _SMS_READY_RE.match(text) is not None or text.startswith(self._ready_code)
@@ -127,52 +128,83 @@ class UrcHandler:
             self.reset_announcements()
             self.initialised.set()
 
-    def make_settings_lost_urc(self, reason: str) -> Unsolicited:
-        """The line that stands for what no line said."""
-        return Unsolicited(_SETTINGS_LOST_PREFIX + reason)
+    def report_settings_lost(self, reason: str) -> None:
+        """Queue that the module has lost its settings, which no URC says."""
+        lost = self._mark_settings_lost(SettingsLost(f"settings lost: {reason}"))
+        if lost is not None:
+            self.events.put_interpreted(lost)
 
-    # The door
+    # Interpreting
 
-    def filter_urc(self, urc: Unsolicited) -> Unsolicited | None:
-        """What becomes of a line."""
-        name, colon, _ = urc.text.partition(":")
-        if name in {"+CMTI", "+CDSI"} or urc is URCS_DROPPED:
-            if isinstance(placed := self._parse_store_urc(urc), MessageArrived | ReportArrived):
-                self._record_announcement(placed.slot)
-            return urc
-        if urc.text.startswith(CONTENTION_PREFIX) or (colon and name in {"+CMT", "+CDS"}):
+    def _interpret(self, event: UrcEvent) -> QueuedEvent | None:
+        """Return what is queued for an event of the connection; None drops it."""
+        match event:
+            case RescanNeeded():
+                return MessageArrived(UNKNOWN_SLOT)
+            case PortContention():
+                return event
+            case EchoReturned():
+                self.echo_restarts += not self.has_lost_settings
+                return self._mark_settings_lost(SettingsLost("the echo is on again"))
+            case Unsolicited():
+                return self._interpret_urc(event)
+
+    def _interpret_urc(self, urc: Unsolicited) -> QueuedEvent | None:
+        text = urc.text
+        name, colon, _ = text.partition(":")
+        if name in {"+CMTI", "+CDSI"}:
+            return self._interpret_notification(text)
+        if colon and name in {"+CMT", "+CDS"}:
             return urc
         if name in REGISTRATION_DOMAINS:
-            return urc if self._update_registration(name, parse_registration_urc(urc.text)) else None
-        if _MAYBE_BOOT_RE.match(urc.text):
-            return None if self._is_initialising or self.has_lost_settings else URCS_DROPPED
-        if boots := _BOOT_RE.match(urc.text):
-            self.last_boot_code, self.is_booting = urc.text, True
-        elif self._is_sms_ready_urc(urc.text):
+            changed = self._update_registration(name, parse_registration_urc(text))
+            return RegistrationChanged(self._settings.registration) if changed else None
+        if _MAYBE_BOOT_RE.match(text):
+            initialised = not self._is_initialising and not self.has_lost_settings
+            return MessageArrived(UNKNOWN_SLOT) if initialised else None
+        if _BOOT_RE.match(text):
+            self.last_boot_code, self.is_booting = text, True
+            return self._mark_settings_lost(SettingsLost(text))
+        if self._is_sms_ready_urc(text):
             self.is_booting = False
-        if urc is ECHO_RETURNED or urc.text.startswith(_SETTINGS_LOST_PREFIX) or boots:
-            return self._mark_settings_lost(urc)
-        if _READY_RE.match(urc.text) or urc.text.startswith((*self._boot_codes, self._ready_code)):
+        if _READY_RE.match(text) or text.startswith((*self._boot_codes, self._ready_code)):
             fresh = self._loop.time() - self._initialised_at < BOOT_URC_WINDOW_S
             if fresh and not self._is_initialising and not self.has_lost_settings:
-                return URCS_DROPPED  # there may be more to be seen than before
-            return None if self._is_initialising else self._mark_settings_lost(urc)
-        if _SIM_REMOVED_RE.match(urc.text):
-            return None if self._is_initialising else self._mark_settings_lost(urc)
-        return urc if _STORE_FULL_RE.match(urc.text) else None
+                return MessageArrived(UNKNOWN_SLOT)  # there may be more to be seen than before
+            return None if self._is_initialising else self._mark_settings_lost(SettingsLost(text))
+        if _SIM_REMOVED_RE.match(text):
+            return None if self._is_initialising else self._mark_settings_lost(SettingsLost(text))
+        if _STORE_FULL_RE.match(text):
+            store = parse_values(text).get(-1)
+            return StoreFull(store.text if store.quoted else "")
+        return None
 
-    def _mark_settings_lost(self, urc: Unsolicited) -> Unsolicited | None:
-        """The first sign of a restart is told; further ones are of the same restart."""
+    def _interpret_notification(self, text: str) -> MessageArrived | ReportArrived | StoreFull:
+        """Interpret +CMTI or +CDSI."""
+        values = parse_values(text)
+        store, index = values.get(0), values.get(1)
+        if index.text == "-1":
+            return StoreFull(store.text)
+        slot = UNKNOWN_SLOT
+        # Before the stores are negotiated it is not known whether the module has any that can be named.
+        is_negotiated = self.initialised.is_set() or bool(self._settings.store)
+        is_known = is_negotiated and not self._settings.has_unknown_stores
+        if index.number is not None and store.quoted and is_known:
+            slot = Slot(store.text if self._settings.store else "", index.number)
+        self._record_announcement(slot)
+        return MessageArrived(slot) if text.startswith("+CMTI") else ReportArrived(slot)
+
+    def _mark_settings_lost(self, event: SettingsLost) -> SettingsLost | None:
+        """Record a restart. Return the event for its first sign, None for further ones."""
         if self.has_lost_settings:
             return None
-        self.echo_restarts += urc is ECHO_RETURNED
         self.has_lost_settings = True
         self.initialised.clear()
         self._settings.selected_store = None
-        return None if self._is_initialising else urc
+        return None if self._is_initialising else event
 
     def _update_registration(self, domain: str, state: int | None) -> bool:
-        """Take over a state; whether it is another one."""
+        """Record a <stat>. Return True if it differs from the one before."""
         if state is None:
             return False
         before, self._settings.registration = (
@@ -183,19 +215,27 @@ class UrcHandler:
             self.status_changed.set()
         return before != self._settings.registration
 
-    # What it means
+    # Reading
 
-    def interpret(self, urc: Unsolicited) -> ModemEvent:
-        """The news that an admitted line is."""
-        name, colon, _ = urc.text.partition(":")
-        if colon and name in {"+CMT", "+CDS"}:
-            message = self._format.parse_direct(urc)
-            return DirectDelivery(message, partial(self._acknowledge, message))
-        if name in REGISTRATION_DOMAINS:
-            return RegistrationChanged(self._settings.registration)
-        if urc.text.startswith(CONTENTION_PREFIX):
-            return PortContention(urc.text.removeprefix(CONTENTION_PREFIX).strip())
-        return self._parse_store_urc(urc) or SettingsLost(urc.text)
+    async def next_event(self) -> ModemEvent:
+        """Return the next event. Raises ModemLost after the last."""
+        return self._complete(await self.events.get())
+
+    def poll_event(self) -> ModemEvent | None:
+        """Return the next event, None when there is none yet."""
+        event = self.events.try_get()
+        return None if event is None else self._complete(event)
+
+    def _complete(self, event: QueuedEvent) -> ModemEvent:
+        """Decode a direct delivery; not earlier, because the message format may be negotiated meanwhile."""
+        match event:
+            case Unsolicited():
+                message = self._format.parse_direct(event)
+                return DirectDelivery(message, partial(self._acknowledge, message))
+            case RegistrationChanged():
+                return RegistrationChanged(self._settings.registration)  # there may be a newer state
+            case _:
+                return event
 
     # Whether notifications come at all
 
@@ -241,21 +281,3 @@ class UrcHandler:
                 del self._unannounced[slot]
             elif self.has_missing_notifications:
                 self._unannounced.clear()  # it does tell, after all
-
-    def _parse_store_urc(self, urc: Unsolicited) -> MessageArrived | ReportArrived | StoreFull | None:
-        """What a line says about the stores, None if nothing."""
-        if urc is URCS_DROPPED:
-            return MessageArrived(UNKNOWN_SLOT)
-        name, _, _ = urc.text.partition(":")
-        found = parse_values(urc.text)
-        if name in {"+CMTI", "+CDSI"}:
-            store, index = found.get(0), found.get(1)
-            if index.text == "-1":
-                return StoreFull(store.text)
-            slot = UNKNOWN_SLOT
-            if index.number is not None and store.quoted and not self._settings.has_unknown_stores:
-                slot = Slot(store.text if self._settings.store else "", index.number)
-            return MessageArrived(slot) if name == "+CMTI" else ReportArrived(slot)
-        if _STORE_FULL_RE.match(urc.text):
-            return StoreFull(found.get(-1).text if found.get(-1).quoted else "")
-        return None

@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 
 from agent.at.errors import CommandRefused, CommandTimedOut, ModemLost
+from agent.at.events import PortContention
 from agent.common.events import Event, EventSink, Severity
 from agent.common.watchdog import DeadlineMonitor
 from agent.journal.executor import (
@@ -28,7 +29,6 @@ from agent.modem.events import (
     DirectDelivery,
     MessageArrived,
     ModemEvent,
-    PortContention,
     RegistrationChanged,
     ReportArrived,
     SettingsLost,

@@ -8,10 +8,9 @@ import pytest
 from agent.at.client import AtClient
 from agent.at.command import AtCommand, PayloadKind, ResponsePattern
 from agent.at.errors import CommandRefused, CommandTimedOut, ErrorClass, ModemLost
-from agent.at.events import Unsolicited
+from agent.at.events import EchoReturned, Unsolicited
 from agent.at.trace import Trace
 from agent.at.transport.memory import memory_transport_pair
-from agent.at.urc_queue import ECHO_RETURNED
 
 OK = b"\r\nOK\r\n"
 PDU = "079144770009000004038100F000006290124131020002E834"
@@ -652,9 +651,29 @@ def test_an_echo_that_comes_back(run_with_module, forbids_body):
             assert not any(heard.startswith("body") for heard in module.heard)
         else:
             assert (await channel.exchange(SEND)).text == "+CMGS: 7"
-        assert channel.urcs.try_get() is ECHO_RETURNED
+        assert channel.urcs.try_get() == EchoReturned()
         module.on("AT+CMGD=3", b"AT+CMGD=3\r" + OK)
         await channel.exchange(DELETE)
         assert channel.urcs.try_get() is None
+
+    run_with_module(story)
+
+
+def test_interpreter_receives_unread_events(run_with_module):
+    """An interpreter that is set later receives earlier events too; its queue ends with the session."""
+
+    async def story(channel, module):
+        module.write(b"\r\nRDY\r\n\r\nRING\r\n")
+        await asyncio.sleep(0.1)
+        queue = channel.interpret_urcs(lambda event: "started" if event == Unsolicited("RDY") else None)
+        assert await queue.get() == "started"
+        assert queue is channel.urcs
+        module.write(b"\r\nRDY\r\n")
+        assert await queue.get() == "started"
+        channel.close()
+        with pytest.raises(ModemLost):
+            await queue.get()
+        with pytest.raises(ModemLost):
+            await channel.interpret_urcs(lambda event: event).get()
 
     run_with_module(story)
