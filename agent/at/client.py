@@ -1,45 +1,43 @@
-"""The channel to a module: whose turn it is, and what became of each command.
+"""The client of a module: commands in turn, one at a time, and the outcome of each.
 
-Turns are taken in order of asking. Whoever waits for a command may be cancelled; the conversation goes on to
-its end, and the next command waits for that. A command without a final result makes the line doubtful: it is
-brought back into step before anything else is asked, and only then is the time-out told. A line that cannot
-be brought back is lost, and so is the session.
+Turns are taken in the order of the calls. A caller may be cancelled; its command runs to its end, and the
+next command waits for that. After a command without a usable result the connection is resynchronised before
+another command is written, and only then the caller receives CommandTimedOut. A connection that cannot be
+resynchronised is lost, and with it the session.
 """
 
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from agent.at.command import AtCommand, PayloadKind
-from agent.at.connection import AtConnection, PendingCommand
+from agent.at.connection import AtConnection
+from agent.at.connection_state import ConnectionState
 from agent.at.errors import CommandRefused, CommandTimedOut, ModemLost
 from agent.at.events import Information, UrcEvent
+from agent.at.no_answer import explain_no_answer
+from agent.at.pending_command import PendingCommand
 from agent.at.resync import PROBE, SYNC_QUERIES, is_in_data_mode, resynchronise, wake_module
 from agent.at.trace import Trace
 from agent.at.transport.base import Transport, TransportOpener
 from agent.at.urc_queue import UrcQueue
-from hardware.recording import redact_pins
 
 QueuedT = TypeVar("QueuedT")
 
 BeforeBody = Callable[[], Awaitable[None]]
 
-_KERNEL_LOG_LINE = re.compile(r"\[ *\d+\.\d{3,}\] ")
-"""How the kernel begins a line of its log: seconds since it started."""
-
 POST_ERROR_GAP_S = 0.1
 """After a plain ERROR: some modules follow it by an OK. V.250 5.5 asks for this pause after every result."""
 SLEEP_AFTER_S = 5.0
-"""Silence after which a module may sleep (SIMCom's +CSCLK=2: 5 s) and lose the first octets. An AT goes ahead
-of the command then: always where one was lost before, else after a silence longer than any that the module
-was found awake after. Unless it missed something, one that has just told of a message is awake."""
+"""Silence after which a module may sleep (SIMCom's +CSCLK=2: 5 s) and lose the first octets. Then an AT is
+written first: always where octets were lost before, else after a silence longer than any after which the
+module was found awake. A module that has just sent a URC is awake, unless it has lost octets before."""
 SILENCE_FACTOR = 1.1
-"""So much longer a silence must be to be another one: sweeps do not come to the millisecond."""
+"""A silence counts as longer than another one by this factor: sweeps do not come to the millisecond."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +46,7 @@ class Response:
 
     information: tuple[Information, ...] = ()
     echo_seen: bool = False
-    """Whether the module echoed the command line."""
+    """True if the module echoed the command line."""
 
     @property
     def text(self) -> str:
@@ -57,29 +55,28 @@ class Response:
 
 
 class AtClient:
-    """One connection. It may be used until it is lost or closed, and not again."""
+    """One connection. It can be used until it is lost or closed, and not again."""
 
     def __init__(self, trace: Trace | None = None, command_gap_s: float = 0.0) -> None:
-        """`pause_s`: from a final result to the next command, for modules that ask for one (20 to 100 ms)."""
+        """`command_gap_s`: from a final result code to the next command; some modules need 20 to 100 ms."""
         self._connection = AtConnection(UrcQueue[UrcEvent](_unchanged), trace, self._on_command_finished)
         self._lock = asyncio.Lock()
-        self._idle = asyncio.Event()
-        self._idle.set()
         self._command_gap_s = command_gap_s
         self._min_timeouts_s: Mapping[str, float] = {}
         self._next_command_at = 0.0
-        self._resync_task: asyncio.Task[None] | None = None
+        self._recovery_task: asyncio.Task[None] | None = None
+        """The resynchronisation, or the waking, that is under way."""
         self._transport: Transport | None = None
 
     @classmethod
     async def open(
         cls, opener: TransportOpener, trace: Trace | None = None, *, command_gap_s: float = 0.0
     ) -> AtClient:
-        """Open the wire. Raises PortUnavailable."""
-        channel = cls(trace, command_gap_s)
-        channel._transport = await opener(channel._connection)
-        channel._connection.attach(channel._transport)
-        return channel
+        """Open the transport. Raises PortUnavailable."""
+        client = cls(trace, command_gap_s)
+        client._transport = await opener(client._connection)
+        client._connection.attach(client._transport)
+        return client
 
     # Unsolicited events
 
@@ -101,64 +98,66 @@ class AtClient:
             after.close(self._connection.lost_error)
         return after
 
-    # Asking
+    # Commands
 
     async def exchange(self, command: AtCommand, before_body: BeforeBody | None = None) -> Response:
-        """Ask, in turn. Raises CommandRefused, CommandTimedOut, ModemLost.
+        """Execute a command in turn. Raises CommandRefused, CommandTimedOut, ModemLost.
 
-        `before_body` is awaited after the prompt and before the first octet of the body; when it raises,
-        text entry is given up and nothing was sent.
+        `before_body` is awaited after the prompt and before the first octet of the body. If it raises, text
+        entry is closed, nothing is sent, and the exception is passed on.
         """
         async with self._lock:
             return await self._execute(command, before_body)
 
-    def set_echo_expected(self, expected: bool, *, forbids_body: bool = False) -> None:
-        """Whether the module echoes. An echo that is not expected is reported as `EchoReturned`.
+    def exclusive(self) -> ExclusiveAccess:
+        """Return a context for several commands in a row: `async with client.exclusive() as access`."""
+        return ExclusiveAccess(self._lock, self._execute)
 
-        `forbids_body`: no body is written after it, because with lost settings it would mean another thing.
+    def set_echo_expected(self, expected: bool, *, forbids_body: bool = False) -> None:
+        """Set whether the module echoes. An echo that is not expected is reported as `EchoReturned`.
+
+        `forbids_body`: no body is written after such an echo, because with lost settings it would have
+        another meaning.
         """
         self._connection.echo_expected = expected
         self._connection.echo_forbids_body = forbids_body
 
     def set_timing(self, command_gap_s: float, min_timeouts_s: Mapping[str, float]) -> None:
-        """The pace of this module: the pause after a result, and longest times by name of a command.
+        """Set the pause after a final result code, and the least timeouts by command name (`+CMGS`).
 
-        The longer of that time and the command's own counts.
+        The longer of that timeout and the command's own counts.
         """
         self._command_gap_s = command_gap_s
         self._min_timeouts_s = min_timeouts_s
 
     def set_urc_payloads(self, urc_payloads: Mapping[str, PayloadKind]) -> None:
-        """Which unsolicited codes are followed by which payload, in the message format in use."""
+        """Set which URCs are followed by a payload in the message format in use."""
         self._connection.protocol.set_urc_payloads(urc_payloads)
 
-    def exclusive(self) -> ExclusiveAccess:
-        """Several commands with nothing of others between them: `async with channel.turn() as turn`."""
-        return ExclusiveAccess(self._lock, self._execute)
-
     async def wake_module(self, timeout_s: float) -> None:
-        """Make the module answer, whatever state it was left in. Raises ModemLost when it does not."""
+        """Make the module answer, whatever state it is in. Raises ModemLost if it does not."""
         async with self._lock:
-            await self._idle.wait()
-            self._start_resync(self._wake_or_fail(timeout_s))
-            await self._idle.wait()
-            if self._connection.lost_error is not None:
-                raise ModemLost(str(self._connection.lost_error))
+            await self._wait_settled()
+            if not self._connection.is_lost:
+                self._connection.begin_wake()
+                self._start_recovery(self._wake_or_fail(timeout_s))
+                await self._wait_settled()
+            self._raise_if_lost()
 
     # The end
 
     @property
     def lost(self) -> asyncio.Event:
-        """Set when nothing more can be asked."""
+        """Set when no command can be executed any more."""
         return self._connection.lost
 
     @property
     def lost_error(self) -> ModemLost | None:
-        """Why the channel was lost; None while it lives."""
+        """Why the connection was lost; None while it is not."""
         return self._connection.lost_error
 
     def close(self, reason: str = "the session was closed") -> None:
-        """End the session at once: whatever is under way and whatever comes later fails with ModemLost."""
+        """End the session at once: pending and later commands fail with ModemLost."""
         self._connection.fail(ModemLost(reason))
 
     async def wait_closed(self) -> None:
@@ -166,129 +165,125 @@ class AtClient:
         if self._transport is not None:
             await self._transport.wait_closed()
 
-    # Inside
+    # One command
 
     async def _execute(self, command: AtCommand, before_body: BeforeBody | None = None) -> Response:
         await self._wait_ready()
-        silence = self._silence_s()
-        conversation = await self._run_command(command, before_body)
-        if silence > max(
+        silence_s = self._silence_s()
+        finished = await self._run_command(command, before_body)
+        may_have_slept = silence_s > max(
             SLEEP_AFTER_S, SILENCE_FACTOR * self._connection.longest_awake_silence_s
-        ) and _may_have_been_missed(conversation):
+        )
+        if may_have_slept and _may_have_been_missed(finished):
             await self._wait_ready()
-            again = await self._run_command(command, before_body)
-            self._connection.port_state.module_sleeps = again.has_information or (
-                again.final is not None and again.final.ok
+            finished = await self._run_command(command, before_body)
+            self._connection.port_state.module_sleeps = bool(finished.information) or (
+                finished.final is not None and finished.final.ok
             )
-            conversation = again
-        return self._make_response(conversation)
+        return self._make_response(finished)
 
     async def _run_command(self, command: AtCommand, before_body: BeforeBody | None) -> PendingCommand:
-        conversation = self._start_command(command)
+        pending = self._start_command(command)
         try:
-            while not conversation.is_finished:
-                await conversation.wait_progress()
-                if (
-                    conversation.prompt_seen
-                    and not conversation.body_started
-                    and not conversation.is_finished
-                ):
-                    if before_body is not None:
-                        await before_body()
-                    if not conversation.is_finished:
-                        self._connection.send_body(conversation)
+            while not pending.is_finished:
+                await pending.wait_progress()
+                if pending.awaits_body and before_body is not None:
+                    await before_body()
+                if pending.awaits_body:
+                    self._connection.send_body(pending)
         except BaseException:
-            conversation.is_cancelled = True
-            if conversation.prompt_seen and not conversation.body_started:
-                self._connection.abandon(conversation, "given up before the body")
+            pending.is_cancelled = True
+            if pending.awaits_body:
+                self._connection.abandon(pending, "aborted before the body")
             raise
-        await self._idle.wait()
-        return conversation
+        await self._wait_settled()
+        return pending
 
     async def _wait_ready(self) -> None:
-        """Wait until a command may be written."""
-        loop = asyncio.get_running_loop()
-        await self._idle.wait()
-        if (pause := self._next_command_at - loop.time()) > 0:
-            await self._connection.pause(pause)
-        silence = self._silence_s()
-        if self._connection.lost_error is None and self._may_be_asleep(silence):
-            knock = self._start_command(PROBE if self._connection.answers_bare_at else SYNC_QUERIES[0])
-            while not knock.is_finished:
-                await knock.wait_progress()
-            await self._idle.wait()
-            if knock.information or (knock.final is not None and knock.final.ok):
+        """Wait until a command may be written, and probe a module that may be asleep. Raises ModemLost."""
+        await self._wait_settled()
+        pause_s = self._next_command_at - asyncio.get_running_loop().time()
+        if pause_s > 0:
+            await self._connection.pause(pause_s)
+        silence_s = self._silence_s()
+        if not self._connection.is_lost and self._may_be_asleep(silence_s):
+            probe = self._start_command(PROBE if self._connection.answers_bare_at else SYNC_QUERIES[0])
+            await probe.wait_finished()
+            await self._wait_settled()
+            if probe.information or (probe.final is not None and probe.final.ok):
                 self._connection.longest_awake_silence_s = max(
-                    self._connection.longest_awake_silence_s, silence
+                    self._connection.longest_awake_silence_s, silence_s
                 )
-            elif knock.final is None:
+            elif probe.final is None:
                 self._connection.port_state.module_sleeps = True
+        self._raise_if_lost()
+
+    async def _wait_settled(self) -> None:
+        """Wait until the connection is idle, or lost."""
+        await self._connection.idle.wait()
+        if self._recovery_task is not None:  # lost during a recovery, which still attributes late results
+            await asyncio.wait([self._recovery_task])
+
+    def _raise_if_lost(self) -> None:
         if self._connection.lost_error is not None:
             raise ModemLost(str(self._connection.lost_error))
 
     def _silence_s(self) -> float:
-        """How long nothing was written."""
+        """Seconds since the last write."""
         return asyncio.get_running_loop().time() - self._connection.last_sent_at
 
     def _may_be_asleep(self, silence_s: float) -> bool:
-        """Whether the first octets might be lost now."""
+        """Return True if the first octets might be lost now."""
         if self._connection.port_state.module_sleeps or silence_s <= SLEEP_AFTER_S:
             return silence_s > SLEEP_AFTER_S
-        quiet = asyncio.get_running_loop().time() - self._connection.last_received_at
-        return quiet > SLEEP_AFTER_S and silence_s > SILENCE_FACTOR * self._connection.longest_awake_silence_s
+        received_ago_s = asyncio.get_running_loop().time() - self._connection.last_received_at
+        longest_s = self._connection.longest_awake_silence_s
+        return received_ago_s > SLEEP_AFTER_S and silence_s > SILENCE_FACTOR * longest_s
 
     def _start_command(self, command: AtCommand) -> PendingCommand:
-        self._idle.clear()
         return self._connection.start_command(command, self._command_timeout_s(command))
 
     def _command_timeout_s(self, command: AtCommand) -> float:
-        """The longest time of a command."""
         if not self._min_timeouts_s:
             return command.timeout_s
-        name = command.line[2:].partition("=")[0].partition("?")[0]
-        return max(command.timeout_s, self._min_timeouts_s.get(name, 0.0))
+        return max(command.timeout_s, self._min_timeouts_s.get(command.name, 0.0))
 
-    def _on_command_finished(self, pending: PendingCommand) -> None:
-        """A conversation is over: free the line, or bring it back into step first."""
-        if self._resync_task is not None:
-            return  # one of the questions of the recovery itself
-        now = asyncio.get_running_loop().time()
-        final = pending.final
-        plain_error = final is not None and not final.ok and final.kind == "error"
-        self._next_command_at = now + max(self._command_gap_s, POST_ERROR_GAP_S if plain_error else 0.0)
-        doubtful = final is None or (
-            final.ok and pending.command.requires_information and not pending.information
-        )
-        if doubtful and self._connection.lost_error is None:
-            self._connection.stale_results.clear()  # now: what is late may follow in the same octets
-            self._start_resync(self._resync_or_fail(pending))
-        else:
-            self._idle.set()
+    def _on_command_finished(self, finished: PendingCommand) -> None:
+        """Set when the next command may be written, and resynchronise first where that is needed."""
+        final = finished.final
+        is_plain_error = final is not None and not final.ok and final.kind == "error"
+        gap_s = max(self._command_gap_s, POST_ERROR_GAP_S if is_plain_error else 0.0)
+        self._next_command_at = asyncio.get_running_loop().time() + gap_s
+        if self._connection.state is ConnectionState.RESYNCING:
+            self._start_recovery(self._resync_or_fail(finished))
 
-    def _start_resync(self, resync: Awaitable[None]) -> None:
-        """Run a recovery as a task of the channel's own: nobody's cancellation ends it half way."""
+    # Recovery
+
+    def _start_recovery(self, recovery: Awaitable[None]) -> None:
+        """Run a recovery in a task of its own, so that the cancellation of a caller does not interrupt it."""
 
         async def recover() -> None:
             try:
-                await resync
-            except Exception as error:  # noqa: BLE001  (nobody awaits this task; the session must end)
-                self._connection.fail(ModemLost(f"the conversation broke: {type(error).__name__}: {error}"))
+                await recovery
+            except Exception as error:  # noqa: BLE001  (no caller awaits this task; the session must end)
+                reason = f"internal error in the AT connection: {type(error).__name__}: {error}"
+                self._connection.fail(ModemLost(reason))
             finally:
-                self._resync_task = None
-                self._idle.set()
+                self._recovery_task = None
+                self._connection.mark_ready()
 
-        self._idle.clear()
-        self._resync_task = asyncio.get_running_loop().create_task(recover(), name="resynchronise")
+        self._recovery_task = asyncio.get_running_loop().create_task(recover(), name="resynchronise")
 
     async def _resync_or_fail(self, abandoned: PendingCommand) -> None:
+        """Resynchronise, and attribute late results to the abandoned command."""
         if not await resynchronise(self._connection, abandoned):
             reason = abandoned.failure_reason or "it answered something else"
             self._connection.fail(
                 ModemLost(f"no answer to {abandoned.command.redacted_line} and none since: {reason}")
             )
-        form = {answer.prefix for answer in abandoned.command.response_patterns if answer.prefix}
+        names = {pattern.prefix for pattern in abandoned.command.response_patterns if pattern.prefix}
         for late in abandoned.stale_results:
-            if late.final is None and not late.is_prompt and late.text.partition(":")[0] in form:
+            if late.final is None and not late.is_prompt and late.text.partition(":")[0] in names:
                 abandoned.information.append(Information(late.text, late.payload))
             elif late.final is not None and (abandoned.final is None or abandoned.final.ok):
                 informed = bool(abandoned.information) or not abandoned.command.requires_information
@@ -297,41 +292,24 @@ class AtClient:
 
     async def _wake_or_fail(self, timeout_s: float) -> None:
         if not await wake_module(self._connection, timeout_s):
-            self._connection.fail(ModemLost(f"no module answers: {self._explain_no_answer()}"))
-
-    def _explain_no_answer(self) -> str:
-        """What came instead of an answer, for a person who looks for the right port."""
-        heard = list(self._connection.recent_lines)
-        if is_in_data_mode(self._connection):
-            return "the port is in data mode (PPP); something else has dialled on it"
-        if not heard:
-            return "nothing came back (wrong port, module off, or another baud rate)"
-        if any(line.startswith(("$GP", "$GN")) for line in heard):
-            return "only positions come ($GP..., NMEA): this is the GNSS port of the module"
-        if any("login:" in line for line in heard):
-            return "a login console is on this port; disable serial-getty for it"
-        if any(_KERNEL_LOG_LINE.search(line) for line in heard):
-            return (
-                "the kernel writes its log to this port; take its console= out of the kernel's command line"
+            reason = explain_no_answer(
+                self._connection.recent_lines, is_data_mode=is_in_data_mode(self._connection)
             )
-        if any("no text" in line for line in heard):
-            return f"only {heard[-1]} (another baud rate?)"
-        return f"what came last was {redact_pins(heard[-1])!r}"
+            self._connection.fail(ModemLost(f"no module answers: {reason}"))
 
     def _make_response(self, finished: PendingCommand) -> Response:
-        """What the one who asked is told."""
+        """Return the response of a finished command, or raise its error."""
         command, final = finished.command.redacted_line, finished.final
-        body_sent = finished.body_started
         if final is not None and not final.ok:
-            raise CommandRefused(command, final, body_sent=body_sent)
-        if final is not None or finished.has_information:
+            raise CommandRefused(command, final, body_sent=finished.body_sent)
+        if final is not None or finished.information:
             return Response(tuple(finished.information), finished.echo_seen)
         if self._connection.lost_error is not None:
-            raise ModemLost(str(self._connection.lost_error), command, body_sent=body_sent)
+            raise ModemLost(str(self._connection.lost_error), command, body_sent=finished.body_sent)
         raise CommandTimedOut(
             command,
             f"{command}: {finished.failure_reason}",
-            body_sent=body_sent,
+            body_sent=finished.body_sent,
             escape_confirmed=finished.escape_confirmed,
             stale_results=tuple(finished.stale_results),
         )
@@ -342,24 +320,20 @@ def _unchanged(event: UrcEvent) -> UrcEvent:
 
 
 def _may_have_been_missed(finished: PendingCommand) -> bool:
-    """Whether a module that slept may have got a piece of it, and asking again can do no harm.
+    """Return True if a sleeping module may have received only a part of it, and a repetition is harmless.
 
-    It answered nothing at all to a question, or ERROR: what was refused has not been done.
+    Such a module does not answer a query at all, or answers ERROR; what was refused has not been done.
     """
     command, final = finished.command, finished.final
     if command.no_retry or finished.prompt_seen or finished.information:
         return False
     if final is None:
-        return (
-            command.requires_information
-            and not command.body
-            and not finished.failure_reason.startswith("the module")
-        )
+        return command.requires_information and not command.body and not finished.boot_urc
     return not final.ok and final.kind == "error"
 
 
 class ExclusiveAccess:
-    """The right to ask several commands in a row."""
+    """The right to execute several commands with no other command between them."""
 
     def __init__(self, lock: asyncio.Lock, execute: Callable[[AtCommand], Awaitable[Response]]) -> None:
         self._lock = lock
@@ -375,5 +349,5 @@ class ExclusiveAccess:
         self._lock.release()
 
     async def exchange(self, command: AtCommand) -> Response:
-        """Ask. Raises what `Channel.exchange` does."""
+        """Execute a command. Raises what `AtClient.exchange` raises."""
         return await self._execute(command)

@@ -78,6 +78,11 @@ class AtCommand:
             )
 
     @property
+    def name(self) -> str:
+        """The name in the command line, for example "+CMGR"."""
+        return self.line[2:].partition("=")[0].partition("?")[0]
+
+    @property
     def redacted_line(self) -> str:
         """The line for people: without a PIN that is in it."""
         return redact_pins(self.line)

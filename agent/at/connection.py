@@ -1,8 +1,8 @@
-"""One line to a module: wire, engine and clock together. At most one command is in the air.
+"""One connection to a module: transport, protocol and clock together. At most one command is pending.
 
-Everything here happens in callbacks of the event loop (octets came, a deadline passed), so a conversation
-goes on to its end whether or not anybody still waits for it. Deadlines are absolute: chatter of the module
-does not postpone them.
+Everything here happens in callbacks of the event loop (bytes were received, a deadline passed). So a command
+runs to its end even if its caller no longer waits for it. Deadlines are absolute: URCs do not postpone them.
+The states and their transitions are listed in `agent.at.connection_state`.
 """
 
 from __future__ import annotations
@@ -10,24 +10,28 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import re
 from collections import deque
 from collections.abc import Callable
 from typing import Any
 
+from agent.at.boot_urcs import BootUrc, classify_boot_urc
 from agent.at.command import AtCommand
+from agent.at.connection_state import COMMAND_STATES, ConnectionState, check_transition
 from agent.at.contention import ContentionDetector
 from agent.at.errors import ModemLost
 from agent.at.events import (
+    AtEvent,
     EchoReturned,
     FinalResult,
     Information,
     Noise,
+    NoiseKind,
     PortContention,
     Prompt,
     StaleResult,
     Unsolicited,
 )
+from agent.at.pending_command import PendingCommand
 from agent.at.protocol import AtProtocol
 from agent.at.trace import Trace, escape_bytes
 from agent.at.transport.base import PortState, SerialTransport, Transport
@@ -36,112 +40,109 @@ from agent.at.urc_queue import UrcQueue
 _log = logging.getLogger("modem-agent.at")
 
 PROMPT_TO_BODY_TIMEOUT_S = 30.0
-"""From the prompt to the body: a commit to a slow SD card, not more. Modules close the entry by themselves
-after a minute or so."""
+"""From the prompt to the body: a commit to a slow SD card takes no longer. Modules close text entry by
+themselves after about a minute."""
 REFUSAL_GRACE_S = 0.5
-"""After a result without information a marking command waits for no longer: either the result was of the past
-and the answer follows at once, or it was refused. V.250 5.7 allows gaps of 0.1 s."""
+"""After a result code without information a synchronisation query waits this long for its information: either
+the result belonged to the past and the answer follows at once, or the query was refused. V.250 5.7 allows
+gaps of 0.1 s."""
 NOISE_LOG_INTERVAL_S = 10.0
-"""Noise is told once, then only counted until it has been quiet for so long."""
+"""Noise is logged once, and again only after this long without noise."""
 BOOT_GRACE_S = 2.0
-"""What is under way when a module says that it has just started gets this long: either the line belongs to a
-start that is nearly over, then the answer comes at once, or it never comes."""
-
-_BOOT_URC = re.compile(r"(APP )?RDY$|\^SYSSTART|\^BOOT|\*ATREADY|\+KSUP|\+AT: READY")
-"""Said only by a module that has just started."""
-
-
-class PendingCommand:
-    """One command and what came of it."""
-
-    def __init__(self, command: AtCommand) -> None:
-        self.command = command
-        self.information: list[Information] = []
-        self.stale_results: list[StaleResult] = []
-        """What came after it was given up, while the line was brought back into step."""
-        self.final: FinalResult | None = None
-        self.echo_seen = False
-        self.prompt_seen = False
-        self.body_started = False
-        self.is_cancelled = False
-        """Nobody waits for it any more: no body is written."""
-        self.escape_confirmed = False
-        """ESC was answered by OK after it was given up."""
-        self.is_finished = False
-        self.failure_reason = ""
-        """Why it ended without a final result."""
-        self._progress_waiter: asyncio.Future[None] | None = None
-
-    @property
-    def has_information(self) -> bool:
-        """Whether its information came: where only the final result is missing, that counts as OK."""
-        return bool(self.information)
-
-    async def wait_progress(self) -> None:
-        """Wait until the prompt comes, or the end."""
-        self._progress_waiter = asyncio.get_running_loop().create_future()
-        await self._progress_waiter
-
-    def notify_waiter(self) -> None:
-        """Tell whoever waits that something has changed."""
-        if self._progress_waiter is not None and not self._progress_waiter.done():
-            self._progress_waiter.set_result(None)
+"""Time left for a pending command after a boot URC. Either the module has nearly finished its start, and the
+answer comes at once, or it never comes."""
 
 
 class AtConnection:
-    """The reader of a wire. Single use: a lost line stays lost."""
+    """The reader of a transport. It is used once: a lost connection stays lost."""
 
     def __init__(
         self, urcs: UrcQueue[Any], trace: Trace | None, on_finished: Callable[[PendingCommand], None]
     ) -> None:
-        """`ended` is called with each conversation as it ends, before anybody who waits for it goes on."""
+        """`on_finished` is called with each command of the client as it ends, before its caller resumes.
+
+        The connection is then IDLE or RESYNCING. It is not called when the connection is lost.
+        """
         self._loop = asyncio.get_running_loop()
         self.protocol = AtProtocol()
         self.urcs = urcs
+        self.idle = asyncio.Event()
+        """Set while the state is IDLE or LOST."""
+        self.idle.set()
         self.lost = asyncio.Event()
+        """Set when the state is LOST."""
         self.lost_error: ModemLost | None = None
         self.last_received_at = self._loop.time()
-        """When the last octet came."""
         self.last_sent_at = self._loop.time()
-        """When the last octet was written."""
         self.longest_awake_silence_s = 0.0
-        """The longest silence of ours after which the module heard the first octets."""
+        """The longest time without a write after which the module still received the first octets."""
         self.port_state = PortState()
         self.recent_lines: deque[str] = deque(maxlen=8)
-        """What came last that was no answer, for a sentence about a line on which no module answers."""
+        """The last received lines that were not answers. They explain why no module answers."""
         self.stale_results: deque[StaleResult] = deque(maxlen=32)
-        """What came for commands that were given up; whoever brings the line back into step clears it."""
+        """Results of abandoned commands. Each resynchronisation begins by clearing it."""
         self.stale_final_count = 0
         self.rejects_sync_queries = False
-        """Whether the module has refused everything that could mark the present."""
+        """True if the module has refused every synchronisation query."""
         self.answers_bare_at = True
-        """Whether the module says OK to a bare AT."""
-        self._final_waiter: asyncio.Future[StaleResult | None] | None = None
+        """True if the module answers a bare AT by OK."""
         self.echo_expected = True
-        """Whether an echo says nothing; otherwise it shows that the module has lost its settings."""
+        """True while an echo is normal. Otherwise it shows that the module has lost its settings."""
         self.echo_forbids_body = False
-        """Whether with lost settings a body would mean another thing."""
+        """True if a body would have another meaning with lost settings."""
+        self._state = ConnectionState.IDLE
+        self._final_waiter: asyncio.Future[StaleResult | None] | None = None
         self._trace = trace
         self._on_finished = on_finished
         self._transport: Transport | None = None
         self._pending: PendingCommand | None = None
         self._deadline_timer: asyncio.TimerHandle | None = None
-        self._boot_urc = ""
         self._contention = ContentionDetector(self._loop.time())
         self._command_sent_at = 0.0
         self._last_noise_at = -NOISE_LOG_INTERVAL_S
 
-    # The wire
+    # State
+
+    @property
+    def state(self) -> ConnectionState:
+        """What the connection is doing."""
+        return self._state
+
+    @property
+    def is_lost(self) -> bool:
+        """True once nothing more can be written."""
+        return self._state is ConnectionState.LOST
+
+    def begin_wake(self) -> None:
+        """Enter WAKING."""
+        self._enter(ConnectionState.WAKING)
+
+    def mark_ready(self) -> None:
+        """Leave RESYNCING or WAKING: the module answers in order. Does nothing on a lost connection."""
+        if not self.is_lost:
+            self._enter(ConnectionState.IDLE)
+
+    def _enter(self, state: ConnectionState) -> None:
+        check_transition(self._state, state)
+        self._state = state
+        if self._pending is not None and state in COMMAND_STATES:
+            self._pending.reached = state
+        if state in {ConnectionState.IDLE, ConnectionState.LOST}:
+            self.idle.set()
+        else:
+            self.idle.clear()
+
+    # Transport
 
     def attach(self, transport: Transport) -> None:
-        """Take the opened wire."""
+        """Use the opened transport."""
         self._transport = transport
         if isinstance(transport, SerialTransport):
             self.port_state = transport.port_state
 
     def data_received(self, data: bytes) -> None:
-        """Octets from the wire."""
-        if self.lost_error is not None:
+        """Process bytes from the transport."""
+        if self.is_lost:
             return
         self.last_received_at = self._loop.time()
         if self._trace is not None:
@@ -150,17 +151,17 @@ class AtConnection:
             for event in self.protocol.receive_data(data):
                 self._handle_event(event)
             self.flush_output()
-        except Exception as error:  # noqa: BLE001  (a bug here must end the session, not make it deaf)
-            _log.exception("the conversation broke")
-            self.fail(ModemLost(f"the conversation broke: {type(error).__name__}: {error}"))
+        except Exception as error:  # noqa: BLE001  (an error here must end the session, not stop the reading)
+            _log.exception("internal error in the AT connection")
+            self.fail(ModemLost(f"internal error in the AT connection: {type(error).__name__}: {error}"))
 
     def connection_lost(self, reason: str) -> None:
-        """The wire is gone by itself."""
+        """Enter LOST: the transport has ended by itself."""
         self.fail(ModemLost(reason))
 
     def write(self, data: bytes) -> None:
-        """Octets to the wire, outside of any command."""
-        if self._transport is None or self.lost_error is not None:
+        """Write bytes outside of any command. Does nothing on a lost connection."""
+        if self._transport is None or self.is_lost:
             return
         self.last_sent_at = self._loop.time()
         if self._trace is not None:
@@ -168,22 +169,23 @@ class AtConnection:
         self._transport.write(data)
 
     def set_baud(self, baud: int) -> None:
-        """Go on at another rate; what came at the one before was nothing."""
-        if isinstance(self._transport, SerialTransport) and self.lost_error is None:
+        """Change the baud rate. What was received at the previous rate is discarded."""
+        if isinstance(self._transport, SerialTransport) and not self.is_lost:
             self._transport.set_baud(baud)
             self.protocol.discard_partial_line()
             self.recent_lines.clear()
 
     def flush_output(self) -> None:
-        """Write what the engine has to say."""
+        """Write what the protocol has to send."""
         if data := self.protocol.data_to_send():
             self.write(data)
 
     def fail(self, error: ModemLost) -> None:
-        """End everything that is under way and everything that comes later. The first reason counts."""
-        if self.lost_error is not None:
+        """Enter LOST, and end the pending command. Later commands fail too. The first error counts."""
+        if self.is_lost:
             return
         self.lost_error = error
+        self._enter(ConnectionState.LOST)
         if self._transport is not None:
             self._transport.close()
         self.lost.set()
@@ -195,50 +197,53 @@ class AtConnection:
     # One command
 
     def start_command(self, command: AtCommand, timeout_s: float | None = None) -> PendingCommand:
-        """Write a command. The line must be free."""
+        """Write a command line. No other command may be pending.
+
+        From IDLE the connection enters COMMAND_PENDING. In RESYNCING and WAKING, where only queries of the
+        resynchronisation are written, the state does not change.
+        """
         self.protocol.send_command(command)
-        self._contention.on_command_sent(command.line)
+        self._contention.on_command_sent(command.name)
         self._command_sent_at = self._loop.time()
-        conversation = self._pending = PendingCommand(command)
-        self._boot_urc = ""
-        # Of a lost line nothing is waited for: its end was told when there was no conversation to end.
-        self._set_deadline(
-            0 if self.lost_error is not None else command.timeout_s if timeout_s is None else timeout_s
-        )
+        pending = self._pending = PendingCommand(command)
+        if self._state is ConnectionState.IDLE:
+            self._enter(ConnectionState.COMMAND_PENDING)
+        # On a lost connection no answer can come, and its end was reported before this command was pending.
+        self._set_deadline(0 if self.is_lost else command.timeout_s if timeout_s is None else timeout_s)
         self.flush_output()
-        return conversation
+        return pending
 
     def send_body(self, pending: PendingCommand) -> None:
-        """Write the body; from its first octet on the outcome may be unknown."""
-        pending.body_started = True
+        """Write the body. From its first octet on the outcome may be unknown."""
+        self._enter(ConnectionState.BODY_SENT)
         self.protocol.send_body()
         self._set_deadline(pending.command.body_timeout_s)
         self.flush_output()
 
     def abandon(self, pending: PendingCommand, reason: str) -> None:
-        """Wait no longer for its final result."""
+        """Stop waiting for the final result code of this command, if it is still pending."""
         if pending is self._pending:
             self.protocol.abandon()
             self._finish(pending, reason)
 
     async def wait_final_result(self, timeout_s: float) -> StaleResult | None:
-        """Ask nothing until a final result comes, which is returned, or until so much time has passed.
+        """Write nothing until a stale final result code comes, and return it. Return None on timeout.
 
-        None at once from a lost line.
+        Returns None at once when the connection is lost.
         """
-        if self.lost_error is not None:
+        if self.is_lost:
             return None
         self._final_waiter = waiter = self._loop.create_future()
         timer = self._loop.call_later(timeout_s, _resolve_waiter, waiter)
         try:
-            heard: StaleResult | None = await waiter
+            result: StaleResult | None = await waiter
         finally:
             timer.cancel()
             self._final_waiter = None
-        return heard
+        return result
 
     async def pause(self, duration_s: float) -> None:
-        """Ask nothing for so long, or until the line is lost."""
+        """Wait for this long, or until the connection is lost."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(duration_s):
                 await self.lost.wait()
@@ -248,24 +253,23 @@ class AtConnection:
             _resolve_waiter(self._final_waiter, result)
 
     def _set_deadline(self, timeout_s: float) -> None:
-        """Set the deadline of the conversation."""
+        """Set the deadline of the pending command."""
         if self._deadline_timer is not None:
             self._deadline_timer.cancel()
         self._deadline_timer = self._loop.call_later(timeout_s, self._on_deadline)
 
     def _shorten_deadline(self, timeout_s: float) -> None:
-        """Bring the deadline forward, never back."""
+        """Bring the deadline forward; never postpone it."""
         if self._deadline_timer is not None and self._deadline_timer.when() > self._loop.time() + timeout_s:
             self._set_deadline(timeout_s)
 
     def _on_deadline(self) -> None:
-        if (conversation := self._pending) is not None:
-            reason = (
-                f"the module restarted ({self._boot_urc})" if self._boot_urc else "no final result in time"
-            )
-            self.abandon(conversation, reason)
+        if (pending := self._pending) is not None:
+            restarted = f"the module restarted ({pending.boot_urc})" if pending.boot_urc else ""
+            self.abandon(pending, restarted or "no final result in time")
 
     def _finish(self, pending: PendingCommand, reason: str = "") -> None:
+        """End the pending command, with a final result code or with the reason why there is none."""
         if self._deadline_timer is not None:
             self._deadline_timer.cancel()
         self._pending = self._deadline_timer = None
@@ -276,68 +280,79 @@ class AtConnection:
         if pending.echo_seen and not self.echo_expected:
             self.echo_expected = True
             self.urcs.put(EchoReturned())
-        self._on_finished(pending)
+        if self._state in COMMAND_STATES:
+            if pending.needs_resync:
+                self.stale_results.clear()  # now: a late result may follow in the bytes of the same read
+                self._enter(ConnectionState.RESYNCING)
+            else:
+                self._enter(ConnectionState.IDLE)
+            self._on_finished(pending)
         pending.notify_waiter()
 
     def _check_answer_complete(self, pending: PendingCommand) -> None:
-        """Look whether it got its answer whole."""
-        now, final = self._loop.time(), pending.final
+        """Report an answer of which a part is missing to the contention detector."""
+        now = self._loop.time()
         self._contention.on_command_finished(now)
         if pending.command.is_sync_marker:
-            return  # it is asked where something is wrong already
-        if final is None and self.last_received_at > self._command_sent_at and not self._boot_urc:
+            return  # it is asked only where an answer is missing already
+        if pending.final is None and self.last_received_at > self._command_sent_at and not pending.boot_urc:
             self._report_contention(self._contention.on_incomplete_answer(now))
 
-    def _report_contention(self, finding: str) -> None:
-        if finding and self.lost_error is None:
-            self.urcs.put(PortContention(finding))
+    def _report_contention(self, evidence: str) -> None:
+        if evidence and not self.is_lost:
+            self.urcs.put(PortContention(evidence))
 
-    # What was heard
+    # Events of the protocol
 
-    def _handle_event(
-        self, event: Information | FinalResult | Prompt | Unsolicited | StaleResult | Noise
-    ) -> None:
-        conversation = self._pending
+    def _handle_event(self, event: AtEvent) -> None:
+        pending = self._pending
         self._report_contention(self._contention.on_event(event, self.last_received_at))
         match event:
-            case Information() if conversation is not None:
-                conversation.information.append(event)
-                if not any(form.may_repeat for form in conversation.command.response_patterns):
-                    self._shorten_deadline(conversation.command.final_result_grace_s)
-            case FinalResult() if conversation is not None:
-                conversation.final = event
-                self._finish(conversation)
-            case Prompt() if conversation is not None:
-                conversation.prompt_seen = True
-                if conversation.is_cancelled:
-                    self.abandon(conversation, "nobody waits for it any more")
-                elif self.protocol.echo_seen and not self.echo_expected and self.echo_forbids_body:
-                    self.abandon(conversation, "the module has lost its settings")
-                else:
-                    self._set_deadline(PROMPT_TO_BODY_TIMEOUT_S)
-                    conversation.notify_waiter()
+            case Information() if pending is not None:
+                pending.information.append(event)
+                if not any(pattern.may_repeat for pattern in pending.command.response_patterns):
+                    self._shorten_deadline(pending.command.final_result_grace_s)
+            case FinalResult() if pending is not None:
+                pending.final = event
+                self._finish(pending)
+            case Prompt() if pending is not None:
+                self._handle_prompt(pending)
             case Unsolicited(text):
                 self.recent_lines.append(text)
                 self.urcs.put(event)
-                if _BOOT_URC.match(text):
-                    self._boot_urc = text
-                    self._contention.on_boot(self.last_received_at)
-                    self._shorten_deadline(BOOT_GRACE_S)
+                if classify_boot_urc(text) in {BootUrc.STARTED, BootUrc.MAYBE_STARTED}:
+                    self._handle_boot_urc(text)
             case StaleResult(final=final):
                 self.stale_results.append(event)
                 if final is not None:
                     self.stale_final_count += 1
                     self._resolve_final_waiter(event)
-                    if conversation is not None and conversation.command.is_sync_marker:
+                    if pending is not None and pending.command.is_sync_marker:
                         self._shorten_deadline(REFUSAL_GRACE_S)
-            case Noise(reason, sample):
-                self._handle_noise(reason, sample)
+            case Noise(kind, sample):
+                self._handle_noise(kind, sample)
 
-    def _handle_noise(self, reason: str, sample: bytes) -> None:
+    def _handle_prompt(self, pending: PendingCommand) -> None:
+        self._enter(ConnectionState.PROMPT)
+        if pending.is_cancelled:
+            self.abandon(pending, "cancelled by the caller")
+        elif self.protocol.echo_seen and not self.echo_expected and self.echo_forbids_body:
+            self.abandon(pending, "the module has lost its settings")
+        else:
+            self._set_deadline(PROMPT_TO_BODY_TIMEOUT_S)
+            pending.notify_waiter()
+
+    def _handle_boot_urc(self, text: str) -> None:
+        if self._pending is not None:
+            self._pending.boot_urc = text
+        self._contention.on_boot(self.last_received_at)
+        self._shorten_deadline(BOOT_GRACE_S)
+
+    def _handle_noise(self, kind: NoiseKind, sample: bytes) -> None:
         now = self._loop.time()
-        self.recent_lines.append(f"{reason}: {escape_bytes(sample)}")
+        self.recent_lines.append(f"{kind.value}: {escape_bytes(sample)}")
         if now - self._last_noise_at > NOISE_LOG_INTERVAL_S:
-            _log.info("noise on the line: %s", reason)  # what it reads may be part of a message
+            _log.info("noise on the line: %s", kind.value)  # no sample: it may be part of a message
         self._last_noise_at = now
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections import deque
 
-from agent.at.events import AtEvent, Noise, StaleResult, Unsolicited
+from agent.at.events import AtEvent, Noise, NoiseKind, StaleResult, Unsolicited
 
 EVIDENCE_WINDOW_S = 60.0
 """Signs that lie further apart do not add up."""
@@ -47,10 +47,10 @@ class ContentionDetector:
         self._command_pending = False
         self._is_reported = False
 
-    def on_command_sent(self, line: str) -> None:
-        """A command line is written."""
+    def on_command_sent(self, name: str) -> None:
+        """Record that a command with this name was written."""
         self._command_pending = True
-        self._sent_commands.add(line[2:].partition("=")[0].partition("?")[0])
+        self._sent_commands.add(name)
 
     def on_command_finished(self, now: float) -> None:
         """It has its result."""
@@ -100,7 +100,7 @@ class ContentionDetector:
                 return (name, 1) if idle else ("", 0)
             case StaleResult(final=final) if final is not None and idle:
                 return final.text, 1
-            case Noise(reason) if idle and "not ours" in reason:
+            case Noise(kind=NoiseKind.FOREIGN_COMMAND) if idle:
                 return "a command line", 1
         return "", 0
 

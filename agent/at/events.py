@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +51,22 @@ class StaleResult:
     """A prompt that nobody waits for; the engine answers it with ESC."""
 
 
+class NoiseKind(Enum):
+    """Why bytes are not part of the conversation."""
+
+    UNTERMINATED_LINE = "a line without an end"
+    NON_TEXT = "non-text bytes"
+    PAYLOAD_WITHOUT_HEADER = "a payload without a header"
+    FOREIGN_COMMAND = "a command line of another program"
+
+
 @dataclass(frozen=True, slots=True)
 class Noise:
-    """Bytes that are no line of the conversation: another baud rate, another program, data mode."""
+    """Bytes that are not part of the conversation: another baud rate, another program, data mode."""
 
-    reason: str
+    kind: NoiseKind
     sample: bytes
-    """The first of them."""
+    """The first of the bytes."""
 
 
 AtEvent = Information | FinalResult | Prompt | Unsolicited | StaleResult | Noise

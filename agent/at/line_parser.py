@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from agent.at import error_codes
+from agent.at.boot_urcs import BOOT_WORDS
 from agent.at.command import PayloadKind
 from agent.at.events import FinalResult
 from agent.at.parameters import parse_values
@@ -25,8 +26,8 @@ _WORD_CODES = frozenset(
     {
         # Codes of V.250 that are no final results of ours: this agent never dials
         *("RING", "NO CARRIER", "BUSY", "NO ANSWER", "NO DIALTONE", "CONNECT"),
-        # What modules say while they start or stop (modules.toml)
-        *("RDY", "APP RDY", "Ready", "Call Ready", "SMS Ready", "SMS DONE", "PB DONE"),
+        # What modules print when they start or stop
+        *BOOT_WORDS,
         *("POWERED DOWN", "NORMAL POWER DOWN"),
     }
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from agent.at.command import AtCommand
-from agent.at.events import AtEvent, Noise
+from agent.at.events import AtEvent, Noise, NoiseKind
 from agent.at.line_parser import NON_TEXT, is_result_code, parse_final_result
 from agent.at.payload import match_response
 
@@ -27,20 +27,20 @@ def strip_noise(line: str, pending: AtCommand | None, events: list[AtEvent]) -> 
         return line
     tail = line[inner.end() :].strip()
     if is_result_code(tail) or parse_final_result(tail, allow_numeric=False) is not None:
-        events.append(make_noise("octets that are no text", line[: inner.end()]))
+        events.append(make_noise(NoiseKind.NON_TEXT, line[: inner.end()]))
         return tail
     if is_result_code(line) or match_response(pending, line) is not None:
         return line  # a name in another character set, inside an answer
-    events.append(make_noise("octets that are no text", line))
+    events.append(make_noise(NoiseKind.NON_TEXT, line))
     return ""
 
 
 def append_noise(octets: str, events: list[AtEvent]) -> None:
     """Tell of octets that are no text; Ctrl-Z and ESC are echoes of our own."""
     if octets.strip("\x1a\x1b"):
-        events.append(make_noise("octets that are no text", octets))
+        events.append(make_noise(NoiseKind.NON_TEXT, octets))
 
 
-def make_noise(reason: str, octets: str) -> Noise:
+def make_noise(kind: NoiseKind, octets: str) -> Noise:
     """A sample of what was dropped."""
-    return Noise(reason, octets[:NOISE_SAMPLE_BYTES].encode("latin-1"))
+    return Noise(kind, octets[:NOISE_SAMPLE_BYTES].encode("latin-1"))

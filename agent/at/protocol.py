@@ -31,7 +31,7 @@ from collections.abc import Mapping
 
 from agent.at.command import AtCommand, PayloadKind, ResponsePattern
 from agent.at.errors import AtUsageError
-from agent.at.events import AtEvent, FinalResult, Information, Prompt, StaleResult, Unsolicited
+from agent.at.events import AtEvent, FinalResult, Information, NoiseKind, Prompt, StaleResult, Unsolicited
 from agent.at.line_parser import (
     HEX_PAYLOAD,
     LINE_END,
@@ -189,7 +189,7 @@ class AtProtocol:
         line = self._strip_prompt(line, events)
         if len(line) <= MAX_LINE_BYTES:
             return line
-        events.append(make_noise("a line without end", line))
+        events.append(make_noise(NoiseKind.UNTERMINATED_LINE, line))
         self._is_discarding_line = True
         return ""
 
@@ -246,9 +246,9 @@ class AtProtocol:
         elif late := next((found for past in self._abandoned if (found := match_response(past, text))), None):
             self._process_header(PendingPayload(text, late.payload_kind, StaleResult), events)
         elif HEX_PAYLOAD.fullmatch(text) and len(text) >= 16:
-            events.append(make_noise("a payload without a header", text))
+            events.append(make_noise(NoiseKind.PAYLOAD_WITHOUT_HEADER, text))
         elif text[:2] == "AT":
-            events.append(make_noise("a command line that is not ours", text))
+            events.append(make_noise(NoiseKind.FOREIGN_COMMAND, text))
         else:
             name = text.partition(":")[0]
             payload = self._urc_payloads.get(name, PayloadKind.NONE) if ":" in text else PayloadKind.NONE

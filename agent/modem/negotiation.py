@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import asyncio
 
+from agent.at.boot_urcs import is_ready_urc
 from agent.at.client import AtClient, Response
 from agent.at.command import AtCommand
 from agent.at.errors import CommandRefused, CommandTimedOut
-from agent.modem.urc_handler import is_ready_urc
 
 READY_TIMEOUT_S = 75.0
 """Modules read their SIM for 5 to 30 s after power-up; a minute must be granted to slow ones."""

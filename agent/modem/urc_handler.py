@@ -11,6 +11,7 @@ import re
 from collections.abc import Awaitable, Callable
 from functools import partial
 
+from agent.at.boot_urcs import BootUrc, classify_boot_urc, is_ready_urc
 from agent.at.client import AtClient
 from agent.at.events import EchoReturned, PortContention, RescanNeeded, Unsolicited, UrcEvent
 from agent.at.parameters import parse_values
@@ -36,28 +37,12 @@ NOTIFICATION_GRACE_S = 5.0
 """A notification that is later than this after its message was found does not come. Modules hold them back
 while a command runs."""
 
-_BOOT_RE = re.compile(r"(APP )?RDY$|Ready$|\^SYSSTART|\*ATREADY|\+KSUP|\+AT: READY")
-"""Printed only by a module that has just started."""
-_MAYBE_BOOT_RE = re.compile(r"\^BOOT\b")
-"""Printed at the start, too, and by many Huawei sticks again and again while they work: the settings tell."""
-_READY_RE = re.compile(
-    r"(Call Ready|SMS Ready|SMS DONE|PB DONE)$|\+QIND: (SMS|PB) DONE|\+CPIN: READY|\+QUSIM: 1"
-)
-"""Printed when SIM and messages have been read: after a start, after +CFUN=1, after the PIN."""
-_SMS_READY_RE = re.compile(r"SMS (Ready|DONE)$|\+QIND: SMS DONE")
-"""The last of these: messages can be read now."""
-_SIM_REMOVED_RE = re.compile(r"\+CPIN: |\+QUSIM: 0")
 _STORE_FULL_RE = re.compile(
     r'\+(QIND|CIEV): ?"?SMSFULL|[+^*%]?(SMS ?|SM)?(MEM(ORY)? ?)?FULL\b|\^SMGO: ?[12]', re.IGNORECASE
 )
 """What makers say when a message found no room; another look costs little."""
 QueuedEvent = ModemEvent | Unsolicited
 """`Unsolicited` is a direct delivery that has not been decoded yet."""
-
-
-def is_ready_urc(text: str) -> bool:
-    """Whether a line says that messages can be read now."""
-    return _READY_RE.match(text) is not None
 
 
 class UrcHandler:
@@ -98,7 +83,9 @@ class UrcHandler:
 
     def apply_profile(self, driver: DriverProfile) -> None:
         """Take over by which codes this module tells of its start."""
-        self._boot_codes = tuple(code for code in driver.boot_urcs if not _BOOT_RE.match(code))
+        self._boot_codes = tuple(
+            code for code in driver.boot_urcs if classify_boot_urc(code) is not BootUrc.STARTED
+        )
         self._ready_code = driver.ready_urc or "\n"  # which no line begins with
 
     async def wait_for_urc(self, text: str, timeout_s: float) -> None:
@@ -110,7 +97,7 @@ class UrcHandler:
         await self.events.wait_for(lambda urc: self._is_sms_ready_urc(urc.text), timeout_s)
 
     def _is_sms_ready_urc(self, text: str) -> bool:
-        return _SMS_READY_RE.match(text) is not None or text.startswith(self._ready_code)
+        return classify_boot_urc(text) is BootUrc.SMS_READY or text.startswith(self._ready_code)
 
     def begin_initialisation(self) -> None:
         """The module is being initialised: what it says of its start is answered by that."""
@@ -159,20 +146,21 @@ class UrcHandler:
         if name in REGISTRATION_DOMAINS:
             changed = self._update_registration(name, parse_registration_urc(text))
             return RegistrationChanged(self._settings.registration) if changed else None
-        if _MAYBE_BOOT_RE.match(text):
+        boot = classify_boot_urc(text)
+        if boot is BootUrc.MAYBE_STARTED:
             initialised = not self._is_initialising and not self.has_lost_settings
             return MessageArrived(UNKNOWN_SLOT) if initialised else None
-        if _BOOT_RE.match(text):
+        if boot is BootUrc.STARTED:
             self.last_boot_code, self.is_booting = text, True
             return self._mark_settings_lost(SettingsLost(text))
         if self._is_sms_ready_urc(text):
             self.is_booting = False
-        if _READY_RE.match(text) or text.startswith((*self._boot_codes, self._ready_code)):
+        if is_ready_urc(text) or text.startswith((*self._boot_codes, self._ready_code)):
             fresh = self._loop.time() - self._initialised_at < BOOT_URC_WINDOW_S
             if fresh and not self._is_initialising and not self.has_lost_settings:
                 return MessageArrived(UNKNOWN_SLOT)  # there may be more to be seen than before
             return None if self._is_initialising else self._mark_settings_lost(SettingsLost(text))
-        if _SIM_REMOVED_RE.match(text):
+        if boot is BootUrc.SIM_CHANGED:
             return None if self._is_initialising else self._mark_settings_lost(SettingsLost(text))
         if _STORE_FULL_RE.match(text):
             store = parse_values(text).get(-1)

@@ -620,7 +620,7 @@ def test_a_mistake_of_ours_ends_the_session(run_with_module):
         module.write(b"x")
         await asyncio.sleep(1)
         assert channel.lost.is_set()
-        assert "broke" in str(channel.lost_error)
+        assert "internal error" in str(channel.lost_error)
 
     run_with_module(story)
 

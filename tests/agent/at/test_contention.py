@@ -9,10 +9,10 @@ from agent.at.contention import (
     STALE_ANSWER_GRACE_S,
     ContentionDetector,
 )
-from agent.at.events import FinalResult, Noise, StaleResult, Unsolicited
+from agent.at.events import FinalResult, Noise, NoiseKind, StaleResult, Unsolicited
 
 STALE_OK = StaleResult("OK", final=FinalResult("OK", ok=True))
-FOREIGN_COMMAND = Noise("a command line that is not ours", b"AT+GCAP")
+FOREIGN_COMMAND = Noise(NoiseKind.FOREIGN_COMMAND, b"AT+GCAP")
 AFTER_STALE_GRACE = 1000.0 + STALE_ANSWER_GRACE_S + 1
 
 
@@ -20,7 +20,7 @@ AFTER_STALE_GRACE = 1000.0 + STALE_ANSWER_GRACE_S + 1
 def detector():
     """Of a session that began at 1000 and has asked for its messages since, and is idle."""
     surplus = ContentionDetector(1000.0)
-    surplus.on_command_sent("AT+CMGL=4")
+    surplus.on_command_sent("+CMGL")
     surplus.on_command_finished(1001.0)
     return surplus
 
@@ -52,7 +52,7 @@ def test_another_program(detector, events, words):
         Unsolicited('+CMTI: "ME",3'),
         Unsolicited("+CREG: 1"),
         Unsolicited("RING"),
-        Noise("octets that are no text", b"\xff"),
+        Noise(NoiseKind.NON_TEXT, b"\xff"),
         StaleResult("> ", is_prompt=True),
     ],
 )
@@ -70,7 +70,7 @@ def test_answers_of_our_own_that_are_late(detector):
     detector.on_incomplete_answer(AFTER_STALE_GRACE)
     assert detector.on_event(STALE_OK, AFTER_STALE_GRACE + 10) == ""
     assert detector.on_event(STALE_OK, AFTER_STALE_GRACE + 11) == ""
-    detector.on_command_sent("AT+CMGL=4")
+    detector.on_command_sent("+CMGL")
     assert detector.on_event(STALE_OK, AFTER_STALE_GRACE + 2 * STALE_ANSWER_GRACE_S) == ""
     assert detector.on_event(STALE_OK, AFTER_STALE_GRACE + 2 * STALE_ANSWER_GRACE_S) == ""
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from agent.at.command import AtCommand, PayloadKind, ResponsePattern
 from agent.at.errors import AtUsageError
-from agent.at.events import FinalResult, Information, Noise, Prompt, StaleResult, Unsolicited
+from agent.at.events import FinalResult, Information, Noise, NoiseKind, Prompt, StaleResult, Unsolicited
 from agent.at.protocol import MAX_LINE_BYTES, AtProtocol
 
 PDU = "079144770009000004038100F000006290124131020002E834"
@@ -141,21 +141,21 @@ TRANSCRIPTS = {
     "news glued to garbage": (
         [b'\xf8\x80\r\n+CMTI: "ME",4\r\n', b'\xf8\x80+CMTI: "ME",4\r\n', b'x\xf8y\x80+CMTI: "ME",4\r\n'],
         [
-            Noise("octets that are no text", b"\xf8\x80"),
+            Noise(NoiseKind.NON_TEXT, b"\xf8\x80"),
             urc(URC),
-            Noise("octets that are no text", b"\xf8\x80"),
+            Noise(NoiseKind.NON_TEXT, b"\xf8\x80"),
             urc(URC),
-            Noise("octets that are no text", b"x\xf8y\x80"),
+            Noise(NoiseKind.NON_TEXT, b"x\xf8y\x80"),
             urc(URC),
         ],
     ),
     "a result glued to garbage": (
         [DELETE, b"\x00\xff\xf8\xe6OK\r\n"],
-        [Noise("octets that are no text", b"\x00\xff\xf8\xe6"), OK],
+        [Noise(NoiseKind.NON_TEXT, b"\x00\xff\xf8\xe6"), OK],
     ),
     "garbage alone": (
         [DELETE, b"\x00\xff\xf8\xe6\x80\x98\xfe\x00\r\nOK\r\n"],
-        [Noise("octets that are no text", b"\x00\xff\xf8\xe6\x80\x98\xfe\x00"), OK],
+        [Noise(NoiseKind.NON_TEXT, b"\x00\xff\xf8\xe6\x80\x98\xfe\x00"), OK],
     ),
     "a name in another character set": (
         [
@@ -229,7 +229,7 @@ TRANSCRIPTS = {
     ),
     "prompt after garbage": (
         [SEND, b"\r\n\xfe\x80> ", "body", b"\r\n+CMGS: 2\r\n\r\nOK\r\n"],
-        [Noise("octets that are no text", b"\xfe\x80"), Prompt(), info("+CMGS: 2"), OK],
+        [Noise(NoiseKind.NON_TEXT, b"\xfe\x80"), Prompt(), info("+CMGS: 2"), OK],
     ),
     "news before the prompt": (
         [SEND, b'\r\n+CMTI: "ME",4\r\n\r\n> ', "body", b"\r\n+CMGS: 2\r\n\r\nOK\r\n"],
@@ -280,19 +280,19 @@ TRANSCRIPTS = {
     ),
     "a payload without a header": (
         [f"\r\n{PDU}\r\n".encode()],
-        [Noise("a payload without a header", PDU[:48].encode())],
+        [Noise(NoiseKind.PAYLOAD_WITHOUT_HEADER, PDU[:48].encode())],
     ),
     "somebody else's command": (
         [DELETE, b"AT+GCAP\r\r\nOK\r\n"],
-        [Noise("a command line that is not ours", b"AT+GCAP"), OK],
+        [Noise(NoiseKind.FOREIGN_COMMAND, b"AT+GCAP"), OK],
     ),
     "a line without end": (
         [DELETE, b"x" * (MAX_LINE_BYTES + 500), b"\r\nOK\r\n"],
-        [Noise("a line without end", b"x" * 48), OK],
+        [Noise(NoiseKind.UNTERMINATED_LINE, b"x" * 48), OK],
     ),
     "a line without end, then news": (
         [b"+" * (3 * MAX_LINE_BYTES) + b'\r\n+CMTI: "ME",4\r\n'],
-        [Noise("a line without end", b"+" * 48), urc(URC)],
+        [Noise(NoiseKind.UNTERMINATED_LINE, b"+" * 48), urc(URC)],
     ),
     "lines that break naive parsers": (
         [
@@ -301,7 +301,7 @@ TRANSCRIPTS = {
         ],
         [
             *(urc('+CMTI: "SM"'), urc("+CMTI: x,y"), urc("+CMGR: ,,"), urc('+CREG: "')),
-            Noise("octets that are no text", b"\x00"),
+            Noise(NoiseKind.NON_TEXT, b"\x00"),
             urc(URC),
         ],
     ),

@@ -565,7 +565,7 @@ def test_nobody_there(run_scripted_modem):
     [
         (b"$GPGGA,123519,4807.038,N\r\n", "GNSS port"),
         (b"\r\nraspberrypi login: \r\n", "login console"),
-        (b"\x00\xff\xf8\xe6\x80\x98\r\n", "no text"),
+        (b"\x00\xff\xf8\xe6\x80\x98\r\n", "non-text bytes"),
         (b'~\xff}#\xc0!}!}!} }4}"}&', "data mode"),
     ],
 )

@@ -210,9 +210,9 @@ def _budget_in_memory():
 
 
 def _late_answers():
-    async def in_step(line, past, within_s=0.0):
-        line.engine.trust()
-        return line.loss is None
+    async def in_step(connection, abandoned, timeout_s=0.0):
+        connection.protocol.mark_synced()
+        return not connection.is_lost
 
     return ((client, "resynchronise", in_step),)
 
