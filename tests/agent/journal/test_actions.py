@@ -14,14 +14,14 @@ def test_an_action_waits_for_the_fate_of_its_answer(journal_env, factories):
     """Settled when the answer is sent, refused or unknown; its age counts for the impatient."""
     reply = ended(journal_env, factories)
     [waiting] = journal_env.actions.list_pending()
-    assert (waiting.handler, waiting.action, waiting.settled) == ("reboot", "then", False)
+    assert (waiting.handler, waiting.action, waiting.reply_settled) == ("reboot", "then", False)
     assert waiting.command.body == "reboot"
     journal_env.advance(20)
     assert journal_env.actions.list_pending()[0].age_s == 20
     journal_env.outbox.mark_sending(reply)
-    assert not journal_env.actions.list_pending()[0].settled
+    assert not journal_env.actions.list_pending()[0].reply_settled
     journal_env.outbox.finish(reply, "unknown", "no result")
-    assert journal_env.actions.list_pending()[0].settled
+    assert journal_env.actions.list_pending()[0].reply_settled
 
 
 def test_a_clock_that_is_set_back_holds_no_action_up(journal_env, factories):

@@ -73,7 +73,7 @@ class DedupModel:
         """Without power: nothing counts that time but the network."""
         self.true_time += seconds
         self.desk.restart()
-        self.uptime = self.desk.journal.now().running
+        self.uptime = self.desk.journal.now().uptime
         self.desk.wall = self.true_time + self.clock_error
 
     def clock(self, wrong):
@@ -81,7 +81,7 @@ class DedupModel:
         self.desk.wall = self.true_time + wrong
 
     def forget(self):
-        self.desk.forget(keep_days=1, dedup_days=31)
+        self.desk.prune(keep_days=1, dedup_days=31)
         for each in self.sent:
             age = min(self.desk.wall - each.wall, self.uptime - each.uptime)
             each.may_be_forgotten = each.may_be_forgotten or age >= MEMORY_S - 1
@@ -116,17 +116,17 @@ class DedupModel:
         if not self.sent:
             return
         one = self.sent[which % len(self.sent)]
-        restamped = restamped and one.with_sid and one.stamp < self.true_time
+        restamped = restamped and one.with_sid and one.timestamp < self.true_time
         runs = one.runs
-        outcome = self.deliver(one, self.true_time if restamped else one.stamp)
-        if not one.old:
+        outcome = self.deliver(one, self.true_time if restamped else one.timestamp)
+        if not one.may_be_forgotten:
             assert outcome is StoreOutcome.DUPLICATE, "forgotten too early"
         elif restamped:
             one.runs = min(one.runs, 1)  # beyond the memory that is promised
         assert one.runs == max(runs, one.runs) <= 1, "carried out twice"
 
     def deliver(self, one, stamp):
-        kept = self.desk.keep(
+        kept = self.desk.store(
             self.make.command(
                 f"led {one.number}",
                 sid=f"DC{one.number:032x}" if one.with_sid else None,

@@ -17,7 +17,7 @@ async def test_one_thread_runs_all_calls_in_the_order_of_asking(journal_env, fac
 
     def call(number):
         seen.append((number, threading.get_ident()))
-        return journal_env.store(factories.command(sid=f"DC{number:032x}")).command
+        return journal_env.store(factories.command(sid=f"DC{number:032x}")).command_id
 
     try:
         assert await asyncio.gather(*(thread.run(call, number) for number in range(5))) == [1, 2, 3, 4, 5]
@@ -78,8 +78,8 @@ async def test_what_has_happened_is_noted_as_soon_as_the_journal_takes_it(monkey
 
     assert await retry_until_committed(InlineExecutor(), steps.append, write, "noted") == "noted"
     assert pauses == [0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 30.0, 30.0]
-    assert [step.what for step in steps] == ["journal cannot commit", "journal commits again"]
-    assert steps[0].detail.startswith("disk full; ")
+    assert [step.kind for step in steps] == ["journal cannot commit", "journal commits again"]
+    assert steps[0].message.startswith("disk full; ")
 
 
 def _full():

@@ -109,7 +109,7 @@ def test_a_folder_that_is_gone_may_come_back(journal_env, factories):
 def test_another_disk_in_its_place_is_not_written_to(journal_env, factories, monkeypatch):
     """A disk that is mounted over the folder hides the journal: that is for a person to say."""
     journal_env.store(factories.command())
-    monkeypatch.setattr(journal_env.journal._files, "_disk", -1)
+    monkeypatch.setattr(journal_env.journal._files, "_device", -1)
     remove(journal_env, "")
     with pytest.raises(sqlite3.OperationalError, match="another disk is mounted"):
         journal_env.store(factories.command(sid=OTHER))
@@ -146,8 +146,8 @@ def symlinked_journal(journal_env):
 
 def test_a_link_to_the_journal_is_followed(symlinked_journal, factories):
     """All files stand beside the journal itself, and its lock is met by whoever comes by another name."""
-    symlinked_journal.keep(factories.command())
-    symlinked_journal.keep(factories.command(sid=OTHER))
+    symlinked_journal.store(factories.command())
+    symlinked_journal.store(factories.command(sid=OTHER))
     assert symlinked_journal.link.is_symlink()
     assert list(symlinked_journal.link.parent.glob("link.db*")) == [symlinked_journal.link]
     for name in (symlinked_journal.link, symlinked_journal.real):
@@ -157,9 +157,9 @@ def test_a_link_to_the_journal_is_followed(symlinked_journal, factories):
 
 def test_behind_a_link_it_is_put_back_too(symlinked_journal, factories):
     """The link stays what it is."""
-    symlinked_journal.keep(factories.command())
+    symlinked_journal.store(factories.command())
     remove(symlinked_journal, "", "-wal", ".lock")
-    assert symlinked_journal.keep(factories.command(sid=OTHER)).outcome is StoreOutcome.NEW
+    assert symlinked_journal.store(factories.command(sid=OTHER)).outcome is StoreOutcome.NEW
     assert symlinked_journal.link.is_symlink()
     assert held(symlinked_journal) == [factories.command().sid, OTHER]
 
@@ -200,7 +200,7 @@ def test_a_place_that_goes_while_it_is_opened_is_said(tmp_path, monkeypatch):
     def gone(path, _lock):
         raise FileNotFoundError(errno.ENOENT, "it is gone", str(path))
 
-    monkeypatch.setattr("agent.journal.journal.Place", gone)
+    monkeypatch.setattr("agent.journal.journal.JournalFiles", gone)
     with pytest.raises(JournalUnusable, match="it is gone"):
         Journal(tmp_path / "journal.db", float, float)
     os.close(lock.acquire(tmp_path / "journal.db"))
@@ -242,7 +242,7 @@ def test_what_may_not_be_looked_at_is_there(journal_env, factories, monkeypatch)
     assert journal_env.damage_messages == []
 
 
-@pytest.mark.parametrize("where", ["put_back", "_whole", "_sync_folder"])
+@pytest.mark.parametrize("where", ["restore_files", "_atomic_database", "_fsync_directory"])
 def test_no_room_to_put_it_back(journal_env, factories, monkeypatch, where):
     """It is tried again with the next commit; what is open stays so."""
     journal_env.store(factories.command())

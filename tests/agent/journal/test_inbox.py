@@ -20,7 +20,7 @@ def test_a_new_command_waits_to_be_run(journal_env, factories):
         kept.command_id, factories.command().sid, "2936", "led on", "text",
     )  # fmt: skip
     assert row.timestamp == factories.command().timestamp
-    assert row.attempt == 0
+    assert row.attempts == 0
 
 
 def test_a_binary_body_stays_octets(journal_env, factories):
@@ -94,12 +94,12 @@ def test_a_clean_stop_notes_what_was_freed(journal_env, factories):
 
 def test_a_number_is_not_given_again(journal_env, factories):
     """Not even where its text is forgotten: what runs by that number is not mistaken for another."""
-    first = journal_env.store(factories.command()).command
+    first = journal_env.store(factories.command()).command_id
     journal_env.inbox.finish(first, "done")
     journal_env.advance(32 * DAY_S)
     journal_env.prune()
     assert journal_env.query_column("SELECT count(*) FROM commands") == [0]
-    assert journal_env.store(factories.command(sid=OTHER_SID, at=journal_env.wall)).command == first + 1
+    assert journal_env.store(factories.command(sid=OTHER_SID, at=journal_env.wall)).command_id == first + 1
 
 
 def test_running_is_committed_before_and_found_after(journal_env, factories):
@@ -109,9 +109,9 @@ def test_running_is_committed_before_and_found_after(journal_env, factories):
     journal_env.restart()
     assert journal_env.inbox.list_pending() == []
     [row] = journal_env.inbox.list_interrupted()
-    assert (row.attempt, row.handler, row.repeatable) == (1, "led", True)
+    assert (row.attempts, row.handler, row.repeatable) == (1, "led", True)
     journal_env.inbox.requeue(row.id, "interrupted")
-    assert journal_env.inbox.list_pending()[0].attempt == 1
+    assert journal_env.inbox.list_pending()[0].attempts == 1
 
 
 def test_only_what_has_ended_says_when(journal_env, factories):

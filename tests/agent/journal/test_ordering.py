@@ -32,7 +32,7 @@ def test_commands_wait_in_order_of_arrival(journal_env, factories):
     third = journal_env.store(factories.command("three", "DC" + "3" * 32, at=None))
     order = [first.command_id, second.command_id, third.command_id]
     assert [row.id for row in journal_env.inbox.list_pending()] == order
-    assert [row.id for row in journal_env.inbox.list_pending(above=order[0])] == order[1:]
+    assert [row.id for row in journal_env.inbox.list_pending(after_id=order[0])] == order[1:]
     assert [row.id for row in journal_env.inbox.list_pending(limit=1)] == order[:1]
 
 

@@ -20,7 +20,7 @@ def test_messages_leave_in_the_order_they_were_queued(journal_env):
     assert journal_env.outbox.next_queued().id == first
     journal_env.outbox.mark_sending(first)
     assert journal_env.outbox.next_queued().id == second
-    journal_env.outbox.requeue(first, "refused", attempted=False)
+    journal_env.outbox.requeue(first, "refused", count_attempt=False)
     assert journal_env.outbox.next_queued().id == first
 
 
@@ -37,8 +37,8 @@ def test_attempts_are_counted_on_disk(journal_env):
     """Once for each body that may have left, and for each try before it."""
     [reply] = queue(journal_env, "on")
     journal_env.outbox.mark_sending(reply)
-    journal_env.outbox.requeue(reply, "refused", attempted=False)
-    journal_env.outbox.requeue(reply, "no prompt", attempted=True)
+    journal_env.outbox.requeue(reply, "refused", count_attempt=False)
+    journal_env.outbox.requeue(reply, "no prompt", count_attempt=True)
     journal_env.restart()
     assert journal_env.outbox.next_queued().attempts == 2
 
@@ -70,7 +70,7 @@ def test_a_report_tells_the_fate(journal_env, factories, status, expected):
     [reply] = queue(journal_env, "on")
     journal_env.outbox.mark_sending(reply)
     journal_env.outbox.mark_sent(reply, 42)
-    assert journal_env.store(factories.report(42, status)).reply == reply
+    assert journal_env.store(factories.report(42, status)).reply_id == reply
     assert state(journal_env, reply)[0] == expected
 
 
@@ -84,18 +84,18 @@ def test_a_report_fits_reference_recipient_and_time(journal_env, factories):
     for reply in (old, other, new):
         journal_env.outbox.mark_sending(reply)
         journal_env.outbox.mark_sent(reply, 42)
-    assert journal_env.store(factories.report(42)).reply == new
-    assert journal_env.store(factories.report(41)).reply is None
+    assert journal_env.store(factories.report(42)).reply_id == new
+    assert journal_env.store(factories.report(41)).reply_id is None
     assert [state(journal_env, reply)[0] for reply in (old, other, new)] == ["sent", "sent", "delivered"]
     journal_env.advance(REPORT_MATCH_WINDOW_S + 1)
-    assert journal_env.store(factories.report(42, recipient="000")).reply is None
+    assert journal_env.store(factories.report(42, recipient="000")).reply_id is None
 
 
 def test_a_report_may_come_before_the_confirmation(journal_env, factories):
     """It is kept and matched once the reference is known."""
     [reply] = queue(journal_env, "on")
     journal_env.outbox.mark_sending(reply)
-    assert journal_env.store(factories.report(42)).reply is None
+    assert journal_env.store(factories.report(42)).reply_id is None
     journal_env.outbox.mark_sent(reply, 42)
     assert state(journal_env, reply)[0] == "delivered"
 
@@ -116,7 +116,7 @@ def test_limits_count_what_may_have_left(journal_env):
         journal_env.outbox.mark_sending(reply)
     journal_env.outbox.mark_sent(1, 1)
     journal_env.outbox.finish(2, "unknown", "no result")
-    journal_env.outbox.requeue(3, "refused", attempted=False)
+    journal_env.outbox.requeue(3, "refused", count_attempt=False)
     assert journal_env.outbox.count_sent_within(60) == 2
     journal_env.wall += DAY_S
     assert journal_env.outbox.count_sent_within(60) == 2
@@ -134,7 +134,7 @@ def test_what_waited_for_days_counts_from_the_moment_it_may_have_left(journal_en
     journal_env.outbox.finish(unknown, "unknown", "no result")
     assert journal_env.outbox.count_sent_within(60) == 3
     journal_env.outbox.finish(refused, "failed", "refused")
-    journal_env.outbox.requeue(again, "busy", attempted=False)
+    journal_env.outbox.requeue(again, "busy", count_attempt=False)
     assert journal_env.outbox.count_sent_within(60) == 1
     rows = journal_env.journal.connection.execute("SELECT state, sent_wall IS NULL FROM replies ORDER BY id")
     assert rows.fetchall() == [("unknown", 0), ("failed", 1), ("queued", 1)]
@@ -271,9 +271,9 @@ def test_the_reference_comes_again_within_hours(journal_env, factories):
     taken = journal_env.wall
     journal_env.advance(3 * 3600)
     new = send(journal_env, "new", 7)
-    assert journal_env.store(factories.report(7, 0x00, at=taken + 3)).reply == old
+    assert journal_env.store(factories.report(7, 0x00, at=taken + 3)).reply_id == old
     assert [state(journal_env, each)[0] for each in (old, new)] == ["delivered", "sent"]
-    assert journal_env.store(factories.report(7, 0x46, at=journal_env.wall + 3)).reply == new
+    assert journal_env.store(factories.report(7, 0x46, at=journal_env.wall + 3)).reply_id == new
     assert [state(journal_env, each)[0] for each in (old, new)] == ["delivered", "failed"]
 
 
@@ -283,8 +283,8 @@ def test_a_wrong_clock_tells_nothing_of_a_report(journal_env, factories, wrong):
     true = journal_env.wall
     journal_env.wall += wrong
     old, new = send(journal_env, "old", 7), send(journal_env, "new", 7)
-    assert journal_env.store(factories.report(7, at=true)).reply == new
-    assert journal_env.store(factories.report(7, at=true)).reply == old
+    assert journal_env.store(factories.report(7, at=true)).reply_id == new
+    assert journal_env.store(factories.report(7, at=true)).reply_id == old
 
 
 def test_a_report_that_comes_twice_changes_nothing(journal_env, factories):
@@ -293,15 +293,15 @@ def test_a_report_that_comes_twice_changes_nothing(journal_env, factories):
     journal_env.advance(3600)
     reply = send(journal_env, "on", 7)
     for _ in range(2):
-        assert journal_env.store(factories.report(7, at=journal_env.wall)).reply == reply
+        assert journal_env.store(factories.report(7, at=journal_env.wall)).reply_id == reply
     assert [state(journal_env, each)[0] for each in (other, reply)] == ["sent", "delivered"]
 
 
 def test_one_reference_at_two_destinations(journal_env, factories):
     """Each report goes to its own."""
     one, two = send(journal_env, "a", 7, "2936"), send(journal_env, "b", 7, "+15550001234")
-    assert journal_env.store(factories.report(7, recipient="+15550001234")).reply == two
-    assert journal_env.store(factories.report(7, recipient="2936")).reply == one
+    assert journal_env.store(factories.report(7, recipient="+15550001234")).reply_id == two
+    assert journal_env.store(factories.report(7, recipient="2936")).reply_id == one
 
 
 @pytest.mark.parametrize(
@@ -309,9 +309,9 @@ def test_one_reference_at_two_destinations(journal_env, factories):
 )
 def test_a_number_may_come_back_written_another_way(journal_env, factories, sent_to, told):
     """Networks name the recipient with or without a plus."""
-    assert journal_env.store(factories.report(7, recipient=told)).reply is None
+    assert journal_env.store(factories.report(7, recipient=told)).reply_id is None
     reply = send(journal_env, "a", 7, sent_to)
-    assert journal_env.store(factories.report(7, recipient=told)).reply == reply
+    assert journal_env.store(factories.report(7, recipient=told)).reply_id == reply
 
 
 def test_a_report_of_a_message_of_an_earlier_life(journal_env, factories):
@@ -321,8 +321,8 @@ def test_a_report_of_a_message_of_an_earlier_life(journal_env, factories):
     journal_env.outbox.mark_sending(cut)
     journal_env.restart()
     journal_env.outbox.close_interrupted()
-    assert journal_env.store(factories.report(7)).reply == reply
-    assert journal_env.store(factories.report(8)).reply is None
+    assert journal_env.store(factories.report(7)).reply_id == reply
+    assert journal_env.store(factories.report(8)).reply_id is None
     assert state(journal_env, cut)[0] == "unknown"
     assert journal_env.query_column("SELECT count(*) FROM reports") == [2]
 

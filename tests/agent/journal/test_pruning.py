@@ -140,10 +140,10 @@ def test_forgetting_keeps_what_is_open_and_remembers_how_far(journal_env, factor
     still_open = journal_env.store(
         factories.command(sid="HC" + "f" * 32, at=factories.command().timestamp.timestamp() - 100)
     )
-    journal_env.inbox.finish(old.command, "done")
+    journal_env.inbox.finish(old.command_id, "done")
     journal_env.advance(32 * DAY_S)
     assert journal_env.prune() > 0
-    assert journal_env.query_column("SELECT id FROM commands") == [still_open.command]
+    assert journal_env.query_column("SELECT id FROM commands") == [still_open.command_id]
     journal_env.restart()
     assert journal_env.store(factories.command(sid=None)).outcome is StoreOutcome.EXPIRED
     assert journal_env.query_column("SELECT state FROM commands ORDER BY id DESC LIMIT 1") == ["expired"]

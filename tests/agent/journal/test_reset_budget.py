@@ -46,8 +46,8 @@ def test_three_an_hour_and_twelve_a_day(open_journal, clocks):
     granted = 0
     for _ in range(24 * 6 - 1):
         granted += not resets.reserve("restart", "mute")
-        assert resets.usage().hour <= 3
-        assert resets.usage().day <= 12
+        assert resets.usage().last_hour <= 3
+        assert resets.usage().last_day <= 12
         clocks.advance(600)
     assert granted == 12
     assert "recovery.resets_per_day" in resets.reserve("power", "mute")
@@ -62,17 +62,17 @@ def test_a_step_that_may_need_another_after_it(open_journal, clocks):
     resets = open_journal()
     for _ in range(2):
         assert resets.reserve("restart", "mute") == ""
-    assert "2 of 3 resets an hour are used and 2 must be left" in resets.reserve("power", "mute", spare=1)
-    assert resets.usage().hour == 2
+    assert "2 of 3 resets an hour are used and 2 must be left" in resets.reserve("power", "mute", keep_free=1)
+    assert resets.usage().last_hour == 2
     clocks.advance(HOUR_S)
-    assert resets.reserve("power", "mute", spare=1) == ""
+    assert resets.reserve("power", "mute", keep_free=1) == ""
     resets.limits = ResetLimits(1, 1)
-    assert resets.reserve("power", "mute", spare=1) != ""
+    assert resets.reserve("power", "mute", keep_free=1) != ""
     clocks.advance(DAY_S)
-    assert resets.reserve("power", "mute", spare=1) == ""
+    assert resets.reserve("power", "mute", keep_free=1) == ""
     resets.limits = ResetLimits(0, 0)
     clocks.advance(DAY_S)
-    assert resets.reserve("power", "mute", spare=1) != ""
+    assert resets.reserve("power", "mute", keep_free=1) != ""
 
 
 def test_zero_allows_none(tmp_path, open_journal):
@@ -80,7 +80,7 @@ def test_zero_allows_none(tmp_path, open_journal):
     resets = open_journal()
     resets.limits = ResetLimits(per_hour=0)
     assert resets.reserve("radio", "no network") != ""
-    assert resets.usage().day == 0
+    assert resets.usage().last_day == 0
 
 
 def test_it_is_committed_when_it_is_granted(open_journal, tmp_path):
@@ -118,9 +118,9 @@ def test_denied_registration_gets_one_an_hour(open_journal, clocks):
     """Whatever was restarted in the last hour, for whatever reason."""
     resets = open_journal()
     assert resets.reserve("radio", "no network") == ""
-    assert "one reset an hour" in resets.reserve("radio", "registration denied", hourly=True)
+    assert "one reset an hour" in resets.reserve("radio", "registration denied", one_per_hour=True)
     clocks.advance(HOUR_S)
-    assert resets.reserve("radio", "registration denied", hourly=True) == ""
+    assert resets.reserve("radio", "registration denied", one_per_hour=True) == ""
 
 
 def test_old_rows_go(open_journal, clocks):

@@ -45,9 +45,9 @@ def test_a_refused_pin_is_never_tried_again(sim_store):
     """Across restarts, and whatever the tries of the card say; another value is another PIN."""
     assert sim_store.reserve_pin_attempt() == ""
     sim_store.sims.record_pin_result(ONE, refused=True)
-    for untouched in (False, True):
+    for no_tries_lost in (False, True):
         sim_store.restart()
-        assert sim_store.reserve_pin_attempt(untouched=untouched) == "refused"
+        assert sim_store.reserve_pin_attempt(no_tries_lost=no_tries_lost) == "refused"
     assert sim_store.reserve_pin_attempt(pin="4321") == ""
 
 
@@ -80,7 +80,7 @@ def test_an_attempt_that_was_cut_off(sim_store):
     assert sim_store.reserve_pin_attempt() == ""
     sim_store.restart()
     assert sim_store.reserve_pin_attempt() == "trying"
-    assert sim_store.reserve_pin_attempt(untouched=True) == ""
+    assert sim_store.reserve_pin_attempt(no_tries_lost=True) == ""
     assert len(sim_store.rows("SELECT * FROM pins")) == 1
     sim_store.restart()
     assert sim_store.reserve_pin_attempt() == "trying"
@@ -158,7 +158,7 @@ def test_after_an_io_error_the_new_connection_is_asked(sim_store):
     old = sim_store.journal.connection
     error = sqlite3.OperationalError("disk I/O error")
     error.sqlite_errorcode = sqlite3.SQLITE_IOERR
-    sim_store.journal._judge(error)
+    sim_store.journal._classify_error(error)
     assert sim_store.reserve_pin_attempt(pin="4321") == ""
     assert sim_store.journal.connection is not old
     assert sim_store.reserve_pin_attempt() == "refused"
