@@ -152,7 +152,9 @@ def test_parts_survive_and_end_with_their_command(journal_env, factories):
     assert not journal_env.inbox.parts.stored_parts(one.key)
 
 
-@pytest.mark.parametrize("other", [{"sender": "000"}, {"reference": 8}, {"reference_16bit": True}, {"total": 3}])
+@pytest.mark.parametrize(
+    "other", [{"sender": "000"}, {"reference": 8}, {"reference_16bit": True}, {"total": 3}]
+)
 def test_parts_belong_to_one_message(journal_env, factories, other):
     """Another sender, reference, width or count is another message: nothing of it is joined or forgotten."""
     one, two = factories.part(1), factories.part(2)
@@ -179,7 +181,9 @@ def test_a_reference_used_again_starts_anew(journal_env, factories):
 def test_a_part_of_a_later_message_starts_anew(journal_env, factories):
     """Another number of it does the same where its date tells that it belongs to a later message."""
     journal_env.store(factories.part(1, raw="0A", identity=b"a" * 16))
-    journal_env.store(replace(factories.part(2, raw="0B", identity=b"b" * 16), reference_reused=True), raw="0B")
+    journal_env.store(
+        replace(factories.part(2, raw="0B", identity=b"b" * 16), reference_reused=True), raw="0B"
+    )
     assert [part.raw for part in journal_env.inbox.parts.stored_parts(factories.part(1).key).values()] == [
         "0B"
     ]
