@@ -45,7 +45,7 @@ def inbox(config_path: Path, limit: int, *, strays: bool, as_json: bool) -> None
     else:
         _print_table(
             rows,
-            ("id", "state", "received", "sid", "body", "doubles", "handler", "reason"),
+            ("id", "state", "received", "sid", "body", "duplicates", "handler", "reason"),
             "no Commands yet",
         )
 

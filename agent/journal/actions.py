@@ -15,15 +15,15 @@ class ActionStore:
 
     def list_pending(self) -> list[ActionRow]:
         """The actions that have not begun, oldest first."""
-        return self._select("waiting")
+        return self._select("pending")
 
     def _select(self, state: str) -> list[ActionRow]:
         rows = self._execute(
-            "SELECT actions.id, actions.handler, action, asked_running,"
-            " NOT EXISTS (SELECT 1 FROM replies WHERE replies.command = actions.command"
+            "SELECT actions.id, actions.handler, action, requested_uptime,"
+            " NOT EXISTS (SELECT 1 FROM replies WHERE replies.command_id = actions.command_id"
             " AND replies.state IN ('queued', 'sending')), "
-            f"{COMMAND_COLUMNS} FROM actions JOIN commands ON commands.id = actions.command"
-            " WHERE actions.state IN ('waiting', 'acting') AND actions.state = ? ORDER BY actions.id",
+            f"{COMMAND_COLUMNS} FROM actions JOIN commands ON commands.id = actions.command_id"
+            " WHERE actions.state IN ('pending', 'running') AND actions.state = ? ORDER BY actions.id",
             (state,),
         ).fetchall()
         running = self._journal.now().uptime
@@ -36,7 +36,7 @@ class ActionStore:
         """Committed before the action starts; what has started is never begun again."""
         self._journal.commit(
             ("act", action_id),
-            lambda _: self._execute("UPDATE actions SET state = 'acting' WHERE id = ?", (action_id,)),
+            lambda _: self._execute("UPDATE actions SET state = 'running' WHERE id = ?", (action_id,)),
         )
 
     def requeue(self, action_id: int, reason: str) -> None:
@@ -44,7 +44,7 @@ class ActionStore:
         self._journal.commit(
             ("not acted", action_id),
             lambda _: self._execute(
-                "UPDATE actions SET state = 'waiting', reason = ? WHERE id = ?", (reason, action_id)
+                "UPDATE actions SET state = 'pending', reason = ? WHERE id = ?", (reason, action_id)
             ),
         )
 
@@ -60,13 +60,13 @@ class ActionStore:
 
     def close_interrupted(self) -> list[ActionRow]:
         """Actions under way when the agent ended: most likely they ended it. Asked once, at start."""
-        found = self._select("acting")
+        found = self._select("running")
         if found:
             self._journal.commit(
                 "interrupted actions",
                 lambda _: self._execute(
                     "UPDATE actions SET state = 'done', reason = 'the agent ended while it acted'"
-                    " WHERE state = 'acting'"
+                    " WHERE state = 'running'"
                 ),
             )
         return found

@@ -20,7 +20,7 @@ class DedupEntry:
 
 
 class DedupIndex:
-    """The rows of ``seen``. Without `without_sid` only a SID tells that a message is a double."""
+    """The rows of ``dedup``. Without `without_sid` only a SID tells that a message is a double."""
 
     def __init__(self, journal: Journal, *, without_sid: bool) -> None:
         self._execute = journal.execute
@@ -31,12 +31,12 @@ class DedupIndex:
         key = _dedup_key(command)
         if key is None or (command.sid is None and not self._without_sid):
             return None
-        row = self._execute("SELECT body, command FROM seen WHERE key = ?", (key,)).fetchone()
+        row = self._execute("SELECT body_digest, command_id FROM dedup WHERE key = ?", (key,)).fetchone()
         return None if row is None else DedupEntry(row[1], row[0] in (None, _body_digest(command.body)))
 
     def is_known(self, identity: bytes) -> bool:
         """Whether a message with this identity has been dealt with."""
-        found = self._execute("SELECT 1 FROM seen WHERE key = ?", (_message_key(identity),)).fetchone()
+        found = self._execute("SELECT 1 FROM dedup WHERE key = ?", (_message_key(identity),)).fetchone()
         return self._without_sid and found is not None
 
     def record(self, command: ReceivedCommand, command_id: int, now: JournalTime) -> None:
@@ -59,7 +59,7 @@ class DedupIndex:
         now: JournalTime,
     ) -> None:
         self._execute(
-            "INSERT OR REPLACE INTO seen VALUES (?,?,?,?,?,?)",
+            "INSERT OR REPLACE INTO dedup VALUES (?,?,?,?,?,?)",
             (key, body_digest, command_id, timestamp, now.wall, now.uptime),
         )
 

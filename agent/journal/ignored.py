@@ -11,7 +11,7 @@ MAX_IGNORED_MESSAGES = 1000
 
 
 class IgnoredMessages:
-    """The rows of ``strays``."""
+    """The rows of ``ignored``."""
 
     def __init__(self, journal: Journal) -> None:
         self._execute = journal.execute
@@ -19,9 +19,9 @@ class IgnoredMessages:
     def store(self, message: IgnoredMessage, raw: str, now: JournalTime) -> StoreResult:
         """Inside the caller's transaction: keep one; the oldest beyond the bound goes."""
         number = self._execute(
-            "INSERT INTO strays (reason, sender, text, raw, at_wall) VALUES (?,?,?,?,?)",
+            "INSERT INTO ignored (reason, sender, text, raw, at_wall) VALUES (?,?,?,?,?)",
             (message.reason, message.sender, message.text, raw, now.wall),
         ).lastrowid
-        self._execute("DELETE FROM strays WHERE id <= ?", ((number or 0) - MAX_IGNORED_MESSAGES,))
+        self._execute("DELETE FROM ignored WHERE id <= ?", ((number or 0) - MAX_IGNORED_MESSAGES,))
         sender = "" if message.sender is None else f"from {mask_number(message.sender)}: "
         return StoreResult(StoreOutcome.IGNORED, detail=f"{sender}{message.reason}", content=message.text)

@@ -113,7 +113,7 @@ class CommandStore:
         number = self._journal.next_id("commands")
         self._execute(
             "INSERT INTO commands (id, state, sid, sender, mode, body, timestamp, answerable, reason,"
-            " received_wall, received_running, ended_wall) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)",
+            " received_wall, received_uptime, ended_wall) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)",
             (
                 number,
                 "expired" if why else "received",
@@ -139,7 +139,7 @@ class CommandStore:
 
     def _count_duplicate(self, command_id: int | None, command: ReceivedCommand) -> StoreResult:
         row = self._execute(
-            "UPDATE commands SET doubles = doubles + 1 WHERE id = ? RETURNING doubles", (command_id,)
+            "UPDATE commands SET duplicates = duplicates + 1 WHERE id = ? RETURNING duplicates", (command_id,)
         ).fetchone()
         deliveries = 2 if row is None else int(row[0]) + 1
         return StoreResult(
@@ -203,7 +203,7 @@ class CommandStore:
         self._journal.commit(
             ("begin", command_id),
             lambda _: self._execute(
-                "UPDATE commands SET state = 'running', attempt = attempt + 1, handler = ?, repeatable = ?"
+                "UPDATE commands SET state = 'running', attempts = attempts + 1, handler = ?, repeatable = ?"
                 " WHERE id = ?",
                 (handler, repeatable, command_id),
             ),
@@ -214,7 +214,7 @@ class CommandStore:
         self._journal.commit(
             ("again", command_id),
             lambda _: self._execute(
-                "UPDATE commands SET state = 'received', reason = ?, attempt = attempt - ? WHERE id = ?",
+                "UPDATE commands SET state = 'received', reason = ?, attempts = attempts - ? WHERE id = ?",
                 (reason, not count_attempt, command_id),
             ),
         )
@@ -241,8 +241,9 @@ class CommandStore:
                 self._outbox.insert(command_id, reply, now)
             if action is not None:
                 self._execute(
-                    "INSERT INTO actions (command, handler, action, state, asked_wall, asked_running)"
-                    " VALUES (?, ?, ?, 'waiting', ?, ?)",
+                    "INSERT INTO actions"
+                    " (command_id, handler, action, state, requested_wall, requested_uptime)"
+                    " VALUES (?, ?, ?, 'pending', ?, ?)",
                     (command_id, *action, now.wall, now.uptime),
                 )
 
@@ -253,6 +254,6 @@ class CommandStore:
     def count_by_state(self) -> dict[str, int]:
         """How many Commands there are in each state, and strays and parts; for `status`."""
         found = dict(self._execute("SELECT state, count(*) FROM commands GROUP BY state").fetchall())
-        found["strays"] = self._execute("SELECT count(*) FROM strays").fetchone()[0]
+        found["ignored"] = self._execute("SELECT count(*) FROM ignored").fetchone()[0]
         found["parts"] = self._execute("SELECT count(*) FROM parts").fetchone()[0]
         return found

@@ -147,7 +147,9 @@ class Journal:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
             schema.migrate(connection)
-            row = connection.execute("SELECT running, newest_timestamp, horizon, swept FROM clock").fetchone()
+            row = connection.execute(
+                "SELECT uptime, newest_timestamp, dedup_horizon, first_sweep_done FROM meta"
+            ).fetchone()
             _check_meta_row(row)
             self._files = JournalFiles(self._real_path, self._lock_fd)
         except BaseException:
@@ -257,7 +259,7 @@ class Journal:
                 self.execute("DELETE FROM slots WHERE store = ? AND slot = ?", (store, slot))
             yield now
             self.execute(
-                "UPDATE clock SET running = ?, newest_timestamp = ?, horizon = ?, swept = ?",
+                "UPDATE meta SET uptime = ?, newest_timestamp = ?, dedup_horizon = ?, first_sweep_done = ?",
                 (running, self.newest_timestamp, self.dedup_horizon, self.first_sweep_done),
             )
             committing = True
@@ -347,6 +349,6 @@ class Journal:
 def _check_meta_row(meta_row: object) -> None:
     """Where the one row that every journal has is missing, the file is damaged."""
     if meta_row is None:
-        error = sqlite3.DatabaseError("its clock is missing")
+        error = sqlite3.DatabaseError("its row of the table meta is missing")
         error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
         raise error

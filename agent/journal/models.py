@@ -62,7 +62,7 @@ class CommandRow:
 
 
 COMMAND_COLUMNS = (
-    "commands.id, commands.sid, sender, body, timestamp, answerable, attempt, commands.handler,"
+    "commands.id, commands.sid, sender, body, timestamp, answerable, commands.attempts, commands.handler,"
     " repeatable, commands.state"
 )
 

@@ -18,15 +18,15 @@ TIMESTAMP_TOLERANCE_S = 120.0
 """Between our note that a message is sent and the service centre's that it has come."""
 
 _SELECT_QUEUED = (
-    "replies.id, command, commands.sid, destination, alphabet, octets, length, has_header, part, parts,"
-    " attempts, replies.reason FROM replies LEFT JOIN commands ON commands.id = command"
-    " WHERE replies.state = 'queued'"
+    "replies.id, command_id, commands.sid, destination, alphabet, user_data, user_data_length, has_header,"
+    " part, parts, replies.attempts, replies.reason"
+    " FROM replies LEFT JOIN commands ON commands.id = command_id WHERE replies.state = 'queued'"
 )
 _SAME_RECIPIENT = (
     "ltrim(recipient, '+') = ltrim(destination, '+')"  # networks write the same number both ways
 )
 _MAY_HAVE_LEFT = "state IN ('sending', 'sent', 'delivered', 'unknown')"
-_SENT_UPTIME = "coalesce(sent_running, queued_running)"  # without the first: of an earlier version
+_SENT_UPTIME = "coalesce(sent_uptime, queued_uptime)"  # without the first: of an earlier version
 _TP_ST_STILL_TRYING = range(0x20, 0x40)  # TP-ST 9.2.3.15: not final, another report follows
 
 
@@ -42,8 +42,8 @@ class OutboxStore:
         data = reply.user_data
         number = self._journal.next_id("replies")
         self._execute(
-            "INSERT INTO replies (id, command, state, destination, alphabet, octets, length, has_header,"
-            " text, part, parts, error_answer, queued_wall, queued_running)"
+            "INSERT INTO replies (id, command_id, state, destination, alphabet, user_data, user_data_length,"
+            " has_header, text, part, parts, error_answer, queued_wall, queued_uptime)"
             " VALUES (?, ?, 'queued', ?,?,?,?,?,?,?,?,?,?,?)",
             (
                 number,
@@ -88,8 +88,8 @@ class OutboxStore:
         old = [
             (*row, self._journal.age(*row[1:]))
             for row in self._execute(
-                "SELECT id, queued_wall, queued_running FROM replies WHERE state = 'queued'"
-                " AND queued_wall < ? AND queued_running < ? ORDER BY id",
+                "SELECT id, queued_wall, queued_uptime FROM replies WHERE state = 'queued'"
+                " AND queued_wall < ? AND queued_uptime < ? ORDER BY id",
                 (now.wall - max_age_s, now.uptime - max_age_s),
             )
         ]
@@ -99,7 +99,8 @@ class OutboxStore:
         left = [
             at
             for (at,) in self._execute(
-                f"SELECT {_SENT_UPTIME} AS at FROM replies WHERE {_MAY_HAVE_LEFT} AND {_SENT_UPTIME} > ? ORDER BY at",
+                f"SELECT {_SENT_UPTIME} AS at FROM replies"
+                f" WHERE {_MAY_HAVE_LEFT} AND {_SENT_UPTIME} > ? ORDER BY at",
                 (since - DAY_S,),
             )
         ]
@@ -117,7 +118,7 @@ class OutboxStore:
     def oldest_queued_age(self) -> float | None:
         """Seconds, by the smaller difference of the clocks, that the oldest queued message has waited."""
         row = self._execute(
-            "SELECT queued_wall, queued_running FROM replies WHERE state = 'queued' ORDER BY id LIMIT 1"
+            "SELECT queued_wall, queued_uptime FROM replies WHERE state = 'queued' ORDER BY id LIMIT 1"
         ).fetchone()
         return None if row is None else self._journal.age(*row)
 
@@ -139,7 +140,7 @@ class OutboxStore:
             None,
             lambda now: self._execute(
                 "UPDATE replies SET state = 'sending', attempts = attempts + 1,"
-                " sent_wall = ?, sent_running = ? WHERE id = ?",
+                " sent_wall = ?, sent_uptime = ? WHERE id = ?",
                 (now.wall, now.uptime, reply_id),
             ),
         )
@@ -152,17 +153,18 @@ class OutboxStore:
 
         def write(now: JournalTime) -> None:
             began = self._execute(
-                "SELECT coalesce(sent_running, queued_running) FROM replies WHERE id = ?", (reply_id,)
+                "SELECT coalesce(sent_uptime, queued_uptime) FROM replies WHERE id = ?", (reply_id,)
             ).fetchone()
             self._execute(
                 "UPDATE replies SET state = 'sent', message_reference = ?, reason = NULL,"
-                " sent_wall = ?, sent_running = ? WHERE id = ?",
+                " sent_wall = ?, sent_uptime = ? WHERE id = ?",
                 (message_reference, now.wall, now.uptime, reply_id),
             )
             early = self._execute(
-                f"SELECT reports.id, status FROM reports JOIN replies ON replies.id = ? WHERE {_SAME_RECIPIENT}"
-                " AND reports.reply IS NULL AND reports.message_reference = ? AND reports.at_running >= ?"
-                " ORDER BY reports.id DESC",
+                "SELECT status_reports.id, status FROM status_reports JOIN replies ON replies.id = ?"
+                f" WHERE {_SAME_RECIPIENT} AND status_reports.reply_id IS NULL"
+                " AND status_reports.message_reference = ? AND status_reports.at_uptime >= ?"
+                " ORDER BY status_reports.id DESC",
                 (reply_id, message_reference, *began),
             ).fetchone()
             if early is not None:
@@ -176,7 +178,7 @@ class OutboxStore:
             ("back", reply_id),
             lambda _: self._execute(
                 "UPDATE replies SET state = 'queued', reason = ?, attempts = attempts + ?,"
-                " sent_wall = NULL, sent_running = NULL WHERE id = ?",
+                " sent_wall = NULL, sent_uptime = NULL WHERE id = ?",
                 (reason, count_attempt, reply_id),
             ),
         )
@@ -190,8 +192,8 @@ class OutboxStore:
 
         def write(_: JournalTime) -> None:
             columns = (
-                "destination, alphabet, octets, length, has_header, text, part, parts,"
-                " error_answer, attempts, queued_wall, queued_running, sent_wall, sent_running"
+                "destination, alphabet, user_data, user_data_length, has_header, text, part, parts,"
+                " error_answer, attempts, queued_wall, queued_uptime, sent_wall, sent_uptime"
             )
             self._execute(
                 f"INSERT INTO replies (id, state, reason, {columns})"
@@ -199,7 +201,7 @@ class OutboxStore:
                 (self._journal.next_id("replies"), f"{reason}; sent once more as {reply_id}", reply_id),
             )
             self._execute(
-                "UPDATE replies SET state = 'queued', reason = ?, sent_wall = NULL, sent_running = NULL"
+                "UPDATE replies SET state = 'queued', reason = ?, sent_wall = NULL, sent_uptime = NULL"
                 " WHERE id = ?",
                 (f"{reason}; to be sent once more", reply_id),
             )
@@ -212,7 +214,7 @@ class OutboxStore:
             ("end", reply_id),
             lambda _: self._execute(
                 "UPDATE replies SET state = ?1, reason = ?2, sent_wall = iif(?1 = 'failed', NULL, sent_wall),"
-                " sent_running = iif(?1 = 'failed', NULL, sent_running) WHERE id = ?3",
+                " sent_uptime = iif(?1 = 'failed', NULL, sent_uptime) WHERE id = ?3",
                 (state, reason, reply_id),
             ),
         )
@@ -238,7 +240,8 @@ class OutboxStore:
         recipient = str(report.recipient_address)
         discharged = report.discharge_time.time
         number = self._execute(
-            "INSERT INTO reports (message_reference, recipient, status, discharge_time, at_wall, at_running)"
+            "INSERT INTO status_reports"
+            " (message_reference, recipient, status, discharge_time, at_wall, at_uptime)"
             " VALUES (?,?,?,?,?,?)",
             (
                 report.message_reference,
@@ -250,9 +253,10 @@ class OutboxStore:
             ),
         ).lastrowid
         sent = self._execute(
-            f"SELECT replies.id, replies.state, sent_wall FROM replies JOIN reports ON reports.id = ?"
-            f" WHERE {_SAME_RECIPIENT} AND replies.message_reference = ? AND replies.state IN ('sent', 'delivered')"
-            " AND sent_running > ? ORDER BY replies.id DESC",
+            "SELECT replies.id, replies.state, sent_wall"
+            " FROM replies JOIN status_reports ON status_reports.id = ?"
+            f" WHERE {_SAME_RECIPIENT} AND replies.message_reference = ?"
+            " AND replies.state IN ('sent', 'delivered') AND sent_uptime > ? ORDER BY replies.id DESC",
             (number, report.message_reference, now.uptime - REPORT_MATCH_WINDOW_S),
         ).fetchall()
         if not sent or number is None:
@@ -262,7 +266,7 @@ class OutboxStore:
         return reply
 
     def _apply_report(self, report_id: int, reply_id: int, tp_status: int) -> None:
-        self._execute("UPDATE reports SET reply = ? WHERE id = ?", (reply_id, report_id))
+        self._execute("UPDATE status_reports SET reply_id = ? WHERE id = ?", (reply_id, report_id))
         if tp_status < _TP_ST_STILL_TRYING.start:
             self._execute("UPDATE replies SET state = 'delivered' WHERE id = ?", (reply_id,))
         elif tp_status not in _TP_ST_STILL_TRYING:
@@ -286,7 +290,7 @@ class OutboxStore:
         """Error answers of our own queued in the last seconds, by running time."""
         since = self._journal.now().uptime - seconds
         row = self._execute(
-            "SELECT count(*) FROM replies WHERE error_answer AND queued_running > ?", (since,)
+            "SELECT count(*) FROM replies WHERE error_answer AND queued_uptime > ?", (since,)
         ).fetchone()
         return int(row[0])
 

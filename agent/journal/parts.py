@@ -27,7 +27,7 @@ class PartStore:
         """The parts of a concatenated message that are kept so far, by their number."""
         rows = self._execute(
             "SELECT number, raw, identity FROM parts"
-            " WHERE sender = ? AND reference = ? AND wide = ? AND total = ?",
+            " WHERE sender = ? AND reference = ? AND reference_16bit = ? AND total = ?",
             (key.sender, key.reference, key.reference_16bit, key.total),
         )
         return {number: MessagePart(key, number, raw, identity) for number, raw, identity in rows}
@@ -58,7 +58,7 @@ class PartStore:
     def delete(self, key: ConcatenationKey) -> None:
         """The message is whole."""
         self._execute(
-            "DELETE FROM parts WHERE sender = ? AND reference = ? AND wide = ? AND total = ?",
+            "DELETE FROM parts WHERE sender = ? AND reference = ? AND reference_16bit = ? AND total = ?",
             (key.sender, key.reference, key.reference_16bit, key.total),
         )
 
@@ -75,14 +75,14 @@ class PartStore:
     def _evict_oldest(self, key: ConcatenationKey, now: JournalTime) -> None:
         """Messages that are never completed must not fill the disk before their day is over."""
         while self._execute("SELECT count(*) FROM parts").fetchone()[0] >= MAX_PARTS:
-            sender, reference, wide, total = self._execute(
-                "SELECT sender, reference, wide, total FROM parts"
-                " WHERE (sender, reference, wide, total) <> (?, ?, ?, ?)"
-                " ORDER BY at_running, at_wall LIMIT 1",
+            sender, reference, reference_16bit, total = self._execute(
+                "SELECT sender, reference, reference_16bit, total FROM parts"
+                " WHERE (sender, reference, reference_16bit, total) <> (?, ?, ?, ?)"
+                " ORDER BY at_uptime, at_wall LIMIT 1",
                 (key.sender, key.reference, key.reference_16bit, key.total),
             ).fetchone()
             self.discard_incomplete(
-                ConcatenationKey(sender, reference, bool(wide), total),
+                ConcatenationKey(sender, reference, bool(reference_16bit), total),
                 "too many messages are incomplete",
                 now,
             )

@@ -62,10 +62,10 @@ class Pruner:
 
     def _discard_incomplete(self) -> int:
         incomplete = [
-            ConcatenationKey(sender, reference, bool(wide), total)
-            for sender, reference, wide, total, wall, running in self._journal.execute(
-                "SELECT sender, reference, wide, total, max(at_wall), max(at_running) FROM parts"
-                " GROUP BY sender, reference, wide, total"
+            ConcatenationKey(sender, reference, bool(reference_16bit), total)
+            for sender, reference, reference_16bit, total, wall, running in self._journal.execute(
+                "SELECT sender, reference, reference_16bit, total, max(at_wall), max(at_uptime) FROM parts"
+                " GROUP BY sender, reference, reference_16bit, total"
             )
             if self._journal.age(wall, running) > INCOMPLETE_MAX_AGE_S
         ]
@@ -84,19 +84,19 @@ class Pruner:
         if self._max_horizon is None:
             self._max_horizon = self._median_timestamp()
         last = journal.execute(
-            "SELECT key FROM seen WHERE key > ? ORDER BY key LIMIT 1 OFFSET ?", (after_key, BATCH_ROWS - 1)
+            "SELECT key FROM dedup WHERE key > ? ORDER BY key LIMIT 1 OFFSET ?", (after_key, BATCH_ROWS - 1)
         ).fetchone()
         here = "key > ?" if last is None else "key > ? AND key <= ?"
-        old = f"{here} AND at_wall < ? AND at_running < ? AND coalesce(timestamp, 0) <= ?"
+        old = f"{here} AND at_wall < ? AND at_uptime < ? AND coalesce(timestamp, 0) <= ?"
         values = (after_key, *(last or ()), *self._cutoff(self._dedup_retention_s), self._max_horizon)
         count, newest = journal.execute(
-            f"SELECT count(*), max(timestamp) FROM seen WHERE {old}", values
+            f"SELECT count(*), max(timestamp) FROM dedup WHERE {old}", values
         ).fetchone()
 
         def forget(_: JournalTime) -> None:
             if newest is not None:
                 journal.dedup_horizon = max(newest, journal.dedup_horizon or newest)
-            journal.execute(f"DELETE FROM seen WHERE {old}", values)
+            journal.execute(f"DELETE FROM dedup WHERE {old}", values)
 
         if count:
             journal.commit(None, forget)
@@ -111,7 +111,7 @@ class Pruner:
         """
         before = self._cutoff(self._dedup_retention_s)
         rows = self._journal.execute(
-            "SELECT timestamp, at_wall, at_running FROM seen ORDER BY key LIMIT ?", (BATCH_ROWS,)
+            "SELECT timestamp, at_wall, at_uptime FROM dedup ORDER BY key LIMIT ?", (BATCH_ROWS,)
         )
         young = [
             stamp
@@ -125,13 +125,13 @@ class Pruner:
         execute, before = self._journal.execute, self._cutoff(self._retention_s)
         old = {
             "commands": "state IN ('done', 'failed', 'expired')"
-            " AND received_wall < ? AND received_running < ?"
-            " AND id NOT IN (SELECT command FROM actions WHERE state IN ('waiting', 'acting'))"
-            " AND id NOT IN (SELECT command FROM replies"
-            " WHERE command IS NOT NULL AND state IN ('queued', 'sending'))",
-            "replies": "state NOT IN ('queued', 'sending') AND queued_wall < ? AND queued_running < ?",
-            "actions": "state IN ('done', 'failed') AND asked_wall < ? AND asked_running < ?",
-            "reports": "at_wall < ? AND at_running < ?",
+            " AND received_wall < ? AND received_uptime < ?"
+            " AND id NOT IN (SELECT command_id FROM actions WHERE state IN ('pending', 'running'))"
+            " AND id NOT IN (SELECT command_id FROM replies"
+            " WHERE command_id IS NOT NULL AND state IN ('queued', 'sending'))",
+            "replies": "state NOT IN ('queued', 'sending') AND queued_wall < ? AND queued_uptime < ?",
+            "actions": "state IN ('done', 'failed') AND requested_wall < ? AND requested_uptime < ?",
+            "status_reports": "at_wall < ? AND at_uptime < ?",
         }
         found = {
             table: [

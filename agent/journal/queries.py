@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Any
 
 SELECT_COMMANDS = """
-SELECT id, state, sid, sender, mode, body, timestamp, attempt, doubles, handler, reason, received_wall,
+SELECT id, state, sid, sender, mode, body, timestamp, attempts, duplicates, handler, reason, received_wall,
        ended_wall FROM commands ORDER BY id DESC LIMIT ?
 """
-SELECT_IGNORED = "SELECT id, reason, sender, text, raw, at_wall FROM strays ORDER BY id DESC LIMIT ?"
+SELECT_IGNORED = "SELECT id, reason, sender, text, raw, at_wall FROM ignored ORDER BY id DESC LIMIT ?"
 SELECT_REPLIES = """
-SELECT replies.id, replies.state, replies.command, commands.sid, destination, replies.text, part, parts,
-       attempts, message_reference, replies.reason, queued_wall, sent_wall
-FROM replies LEFT JOIN commands ON commands.id = replies.command ORDER BY replies.id DESC LIMIT ?
+SELECT replies.id, replies.state, replies.command_id AS command, commands.sid, destination, replies.text,
+       part, parts, replies.attempts, message_reference, replies.reason, queued_wall, sent_wall
+FROM replies LEFT JOIN commands ON commands.id = replies.command_id ORDER BY replies.id DESC LIMIT ?
 """
 
 

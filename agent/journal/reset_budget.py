@@ -52,10 +52,10 @@ class ResetBudget:
             return refusal
         with self._journal.transaction() as now:
             self._execute(
-                "INSERT INTO resets (step, reason, at_wall, at_running) VALUES (?,?,?,?)",
+                "INSERT INTO resets (action, reason, at_wall, at_uptime) VALUES (?,?,?,?)",
                 (action, reason, now.wall, now.uptime),
             )
-            self._execute("DELETE FROM resets WHERE at_running < ?", (now.uptime - RETENTION_DAYS * DAY_S,))
+            self._execute("DELETE FROM resets WHERE at_uptime < ?", (now.uptime - RETENTION_DAYS * DAY_S,))
         return ""
 
     def _refusal_reason(self, *, one_per_hour: bool, keep_free: int) -> str:
@@ -79,5 +79,5 @@ class ResetBudget:
     def usage(self) -> ResetUsage:
         """What counts now."""
         now = self._journal.now().uptime
-        ages = [now - running for (running,) in self._execute("SELECT at_running FROM resets").fetchall()]
+        ages = [now - running for (running,) in self._execute("SELECT at_uptime FROM resets").fetchall()]
         return ResetUsage(sum(age < HOUR_S for age in ages), sum(age < DAY_S for age in ages))

@@ -156,6 +156,55 @@ ALTER TABLE clock ADD COLUMN swept INTEGER NOT NULL DEFAULT 1;
 UPDATE clock SET swept = 0 WHERE running = 0 AND newest_timestamp = 0
 """
 
+_VERSION_4 = """
+-- The standard terms of the field for tables, columns and states.
+ALTER TABLE clock RENAME TO meta;
+ALTER TABLE meta RENAME COLUMN running TO uptime;
+ALTER TABLE meta RENAME COLUMN horizon TO dedup_horizon;
+ALTER TABLE meta RENAME COLUMN swept TO first_sweep_done;
+
+ALTER TABLE commands RENAME COLUMN doubles TO duplicates;
+ALTER TABLE commands RENAME COLUMN attempt TO attempts;
+ALTER TABLE commands RENAME COLUMN received_running TO received_uptime;
+
+ALTER TABLE seen RENAME TO dedup;
+ALTER TABLE dedup RENAME COLUMN body TO body_digest;
+ALTER TABLE dedup RENAME COLUMN command TO command_id;
+ALTER TABLE dedup RENAME COLUMN at_running TO at_uptime;
+
+ALTER TABLE parts RENAME COLUMN wide TO reference_16bit;
+ALTER TABLE parts RENAME COLUMN at_running TO at_uptime;
+
+ALTER TABLE strays RENAME TO ignored;
+
+ALTER TABLE replies RENAME COLUMN command TO command_id;
+ALTER TABLE replies RENAME COLUMN octets TO user_data;
+ALTER TABLE replies RENAME COLUMN length TO user_data_length;
+ALTER TABLE replies RENAME COLUMN queued_running TO queued_uptime;
+ALTER TABLE replies RENAME COLUMN sent_running TO sent_uptime;
+
+ALTER TABLE reports RENAME TO status_reports;
+ALTER TABLE status_reports RENAME COLUMN reply TO reply_id;
+ALTER TABLE status_reports RENAME COLUMN at_running TO at_uptime;
+
+ALTER TABLE actions RENAME COLUMN command TO command_id;
+ALTER TABLE actions RENAME COLUMN asked_wall TO requested_wall;
+ALTER TABLE actions RENAME COLUMN asked_running TO requested_uptime;
+UPDATE actions SET state = 'pending' WHERE state = 'waiting';
+UPDATE actions SET state = 'running' WHERE state = 'acting';
+DROP INDEX actions_open;
+CREATE INDEX actions_open ON actions (id) WHERE state IN ('pending', 'running');
+
+ALTER TABLE resets RENAME COLUMN step TO action;
+ALTER TABLE resets RENAME COLUMN at_running TO at_uptime;
+
+ALTER TABLE cards RENAME TO sims;
+ALTER TABLE sims RENAME COLUMN at_wall TO last_seen_wall;
+
+ALTER TABLE pins RENAME TO pin_attempts;
+ALTER TABLE pin_attempts RENAME COLUMN pin TO pin_digest
+"""
+
 
 def _run_script(script: str) -> Callable[[sqlite3.Connection], None]:
     """A step that runs these statements."""
@@ -168,24 +217,34 @@ def _run_script(script: str) -> Callable[[sqlite3.Connection], None]:
 
 
 MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = tuple(
-    _run_script(script) for script in (_VERSION_1, _VERSION_2, _VERSION_3)
+    _run_script(script) for script in (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4)
 )
-"""Each takes the file from the version of its place to the next; the file's version is `user_version`."""
+"""Entry N takes a file from version N to version N + 1. The file stores its version in `user_version`."""
+
+RENAMED_TABLES = {
+    "clock": "meta",
+    "seen": "dedup",
+    "strays": "ignored",
+    "reports": "status_reports",
+    "cards": "sims",
+    "pins": "pin_attempts",
+}
+"""Names of tables before version 4, and since."""
 
 
 class SchemaTooNew(Exception):  # noqa: N818  (reads as the sentence it is)
     """The file was written by a newer modem-agent."""
 
 
-def migrate(connection: sqlite3.Connection) -> None:
-    """Bring the file to this program's version, one transaction a step. Raises TooNew."""
-    version = connection.execute("PRAGMA user_version").fetchone()[0]
-    if version > len(MIGRATIONS):
+def migrate(connection: sqlite3.Connection, version: int = len(MIGRATIONS)) -> None:
+    """Bring the file to this version, one transaction a step. Raises SchemaTooNew, sqlite3.Error."""
+    current = connection.execute("PRAGMA user_version").fetchone()[0]
+    if current > len(MIGRATIONS):
         raise SchemaTooNew(
-            f"the journal has version {version}, this modem-agent understands up to {len(MIGRATIONS)}: "
-            "install the newer modem-agent again"
+            f"the journal has version {current}, this modem-agent understands up to "
+            f"{len(MIGRATIONS)}: install the newer modem-agent again"
         )
-    for number, step in enumerate(MIGRATIONS[version:], version + 1):
+    for number, step in enumerate(MIGRATIONS[current:version], current + 1):
         connection.execute("BEGIN IMMEDIATE")
         step(connection)
         connection.execute(f"PRAGMA user_version = {number}")

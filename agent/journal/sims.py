@@ -34,7 +34,8 @@ class SimStore:
         found = [
             (row, state)
             for row, kept_salt, digest, state in self._execute(
-                "SELECT rowid, salt, pin, state FROM pins WHERE iccid IN (?, '') OR ? = ''", (iccid, iccid)
+                "SELECT rowid, salt, pin_digest, state FROM pin_attempts WHERE iccid IN (?, '') OR ? = ''",
+                (iccid, iccid),
             )
             if hmac.compare_digest(digest, _pin_digest(pin, kept_salt))
         ]
@@ -44,9 +45,9 @@ class SimStore:
             return "trying"
         with self._journal.transaction() as now:
             for row, _ in found:
-                self._execute("DELETE FROM pins WHERE rowid = ?", (row,))
+                self._execute("DELETE FROM pin_attempts WHERE rowid = ?", (row,))
             self._execute(
-                "INSERT INTO pins VALUES (?, ?, ?, 'trying', ?)",
+                "INSERT INTO pin_attempts VALUES (?, ?, ?, 'trying', ?)",
                 (iccid, salt, _pin_digest(pin, salt), now.wall),
             )
         return ""
@@ -56,10 +57,10 @@ class SimStore:
         with self._journal.transaction():
             if refused:
                 self._execute(
-                    "UPDATE pins SET state = 'refused' WHERE iccid = ? AND state = 'trying'", (iccid,)
+                    "UPDATE pin_attempts SET state = 'refused' WHERE iccid = ? AND state = 'trying'", (iccid,)
                 )
             else:
-                self._execute("DELETE FROM pins WHERE iccid = ? AND state = 'trying'", (iccid,))
+                self._execute("DELETE FROM pin_attempts WHERE iccid = ? AND state = 'trying'", (iccid,))
 
     def service_centre(self, iccid: str) -> str:
         """The service centre number that the card had last, empty where none is known.
@@ -67,7 +68,7 @@ class SimStore:
         A card without a number is like no other: nothing is known of it.
         """
         row = self._execute(
-            "SELECT service_centre FROM cards WHERE iccid = ? AND iccid <> ''", (iccid,)
+            "SELECT service_centre FROM sims WHERE iccid = ? AND iccid <> ''", (iccid,)
         ).fetchone()
         return (row[0] or "") if row else ""
 
@@ -79,20 +80,22 @@ class SimStore:
         """
         if not iccid:
             return ""
-        newest = self._execute("SELECT iccid, at_wall FROM cards ORDER BY at_wall DESC LIMIT 1").fetchone()
+        newest = self._execute(
+            "SELECT iccid, last_seen_wall FROM sims ORDER BY last_seen_wall DESC LIMIT 1"
+        ).fetchone()
         before = newest[0] if newest else ""
-        kept = self._execute("SELECT service_centre FROM cards WHERE iccid = ?", (iccid,)).fetchone()
+        kept = self._execute("SELECT service_centre FROM sims WHERE iccid = ?", (iccid,)).fetchone()
         number = service_centre or (kept[0] if kept else None)
         cut_off = self._execute(
-            "SELECT 1 FROM pins WHERE iccid IN (?, '') AND state = 'trying'", (iccid,)
+            "SELECT 1 FROM pin_attempts WHERE iccid IN (?, '') AND state = 'trying'", (iccid,)
         ).fetchone()
         if before == iccid and kept == (number,) and cut_off is None:
             return ""
         with self._journal.transaction() as now:
             # The newest is the one in use, also where the clock has been set back since.
             at = max(now.wall, newest[1] + 1) if newest else now.wall
-            self._execute("INSERT OR REPLACE INTO cards VALUES (?, ?, ?)", (iccid, number, at))
-            self._execute("DELETE FROM pins WHERE iccid IN (?, '') AND state = 'trying'", (iccid,))
+            self._execute("INSERT OR REPLACE INTO sims VALUES (?, ?, ?)", (iccid, number, at))
+            self._execute("DELETE FROM pin_attempts WHERE iccid IN (?, '') AND state = 'trying'", (iccid,))
         return before if before != iccid else ""
 
 

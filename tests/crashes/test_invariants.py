@@ -8,8 +8,8 @@ from crash.kill_plan import PlannedMessage, draw_plan
 
 def command(number, kind, state="done", handler=None, attempt=1, reason=None):
     return {
-        "id": number, "state": state, "mode": "text", "body": f"{kind} {number}", "attempt": attempt,
-        "handler": handler or kind, "reason": reason, "doubles": 0,
+        "id": number, "state": state, "mode": "text", "body": f"{kind} {number}", "attempts": attempt,
+        "handler": handler or kind, "reason": reason, "duplicates": 0,
     }  # fmt: skip
 
 
@@ -101,7 +101,7 @@ VIOLATIONS = {
     "an interrupted run passed over": (drop("outbox", 3), "was interrupted and has 0 answers"),
     "an action twice": (add("notes", ("act", 3, 1, 0)), "acted 2 times"),
     "no action": (drop("notes", 7), "acted 0 times"),
-    "an action left": (lambda ledger: ledger.actions.__setitem__(0, (3, "acting", None)), "acting"),
+    "an action left": (lambda ledger: ledger.actions.__setitem__(0, (3, "running", None)), "running"),
     "a store not emptied": (lambda ledger: ledger.open_counts.update({"in a store": 1}), "1 left in a store"),
 }
 

@@ -21,7 +21,7 @@ async def test_a_handler_that_cannot_be_started_is_started_later(sandbox_env):
         await service.wait_for_line("handlers are started again")
     assert [line.split()[-1] for line in sandbox_env.handler_log_lines()] == ["one"]
     assert sandbox_env.command_states() == ["done", "done"]
-    assert sandbox_env.query_journal("SELECT attempt FROM commands") == [(1,), (1,)]
+    assert sandbox_env.query_journal("SELECT attempts FROM commands") == [(1,), (1,)]
     [said] = service.lines_with("no handler can be started")
     assert "Too many open files" in said
 
@@ -54,7 +54,7 @@ async def test_the_first_message_of_all(sandbox_env):
         service.restore_file_limit(limits)
         await sandbox_env.wait_until(lambda: sandbox_env.sent_bodies() == ["counted one"])
         await sandbox_env.wait_store_empty()
-    assert sandbox_env.query_journal("SELECT count(*) FROM strays") == [(0,)]
+    assert sandbox_env.query_journal("SELECT count(*) FROM ignored") == [(0,)]
     assert sandbox_env.command_states() == ["done"]
 
 

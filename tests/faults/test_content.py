@@ -73,7 +73,7 @@ async def test_f26_changed_in_mid_session(tmp_path, message_format, other, again
         await scene.advance(600)
         assert scene.executed == ["led on", "led 2"]
         assert scene.sent_bodies == ["did led on", "did led 2"]
-        assert scene.query_journal("SELECT count(*) FROM strays") == [(0,)]
+        assert scene.query_journal("SELECT count(*) FROM ignored") == [(0,)]
 
 
 @TEXT
@@ -85,7 +85,7 @@ async def test_f32_a_body_that_is_no_utf_8(tmp_path, message_format, details):
         header = HEADER + (DETAILS % (0, 7) if details else b"\r\n")
         await reads(scene, header + b"caf\xe9 on\r\n\r\nOK\r\n")
         assert scene.executed == (["café on"] if details else [])
-        strays = scene.query_journal("SELECT raw FROM strays")
+        strays = scene.query_journal("SELECT raw FROM ignored")
         assert (len(strays) == 0) if details else ("caf\xe9 on" in strays[0][0])
         scene.deliver_pdu(make_pdu("led 2"))
         await scene.advance(20)
@@ -223,6 +223,6 @@ async def test_f35_without_details_nothing_is_guessed(tmp_path, message_format):
         await scene.start_and_settle()
         await reads(scene, HEADER + b"\r\n1A0D0A1B004F4B0D0AFF7E\r\n\r\nOK\r\n")
         assert scene.executed == []
-        assert [re.sub(r"\s", "", raw)[-22:] for (raw,) in scene.query_journal("SELECT raw FROM strays")] == [
+        assert [re.sub(r"\s", "", raw)[-22:] for (raw,) in scene.query_journal("SELECT raw FROM ignored")] == [
             "1A0D0A1B004F4B0D0AFF7E"
         ]

@@ -346,12 +346,12 @@ async def test_f60_what_cannot_be_decoded_is_kept_raw(tmp_path, message_format, 
         scene.interceptor.rewrite("AT.*", PLAIN_SID_START.encode(), line.encode(), times=0)
         await scene.start_and_settle(30)
         assert scene.executed == ["blink 1", "blink 3"]
-        assert scene.query_journal("SELECT raw FROM strays") == [(line,)]
+        assert scene.query_journal("SELECT raw FROM ignored") == [(line,)]
         assert scene.stored_indices() == []
         assert len(scene.interceptor.commands_matching(r"AT\+CMGD=2")) == 1
         scene.current_run.kill("SIGKILL")
         await scene.start_and_settle()
-        assert scene.query_journal("SELECT count(*) FROM strays") == [(1,)]
+        assert scene.query_journal("SELECT count(*) FROM ignored") == [(1,)]
         assert scene.current_run.agent._supervisor.connection.session_count == 1
 
 
@@ -365,7 +365,7 @@ async def test_f60_a_user_data_length_that_lies(tmp_path, message_format):
         scene.interceptor.send_to_agent(b'\r\n+CMTI: "ME",5\r\n')
         await scene.advance(30)
         assert scene.executed == ["blink 1"]
-        assert scene.query_journal("SELECT raw FROM strays") == [(UDL_LIES,)]
+        assert scene.query_journal("SELECT raw FROM ignored") == [(UDL_LIES,)]
         assert scene.stored_indices() == []
 
 

@@ -32,7 +32,7 @@ async def test_f28_the_network_delivers_again(tmp_path, message_format, sid):
             assert scene.stored_indices() == []
         assert scene.executed == ["led on"]
         assert scene.sent_bodies == ["did led on"]
-        assert scene.query_journal("SELECT doubles FROM commands") == [(5,)]
+        assert scene.query_journal("SELECT duplicates FROM commands") == [(5,)]
 
 
 async def test_f28_twice_at_once(tmp_path, message_format):
@@ -161,12 +161,12 @@ async def test_f17_a_part_that_never_comes(tmp_path, message_format):
         scene.deliver_pdu(CONCAT8_1)
         await scene.advance(10)
         assert scene.stored_indices() == []
-        assert scene.query_journal("SELECT count(*) FROM strays") == [(0,)]
+        assert scene.query_journal("SELECT count(*) FROM ignored") == [(0,)]
         await scene.advance(49 * HOUR)
         assert scene.executed == []
         assert scene.sent_bodies == []
         assert scene.query_journal("SELECT count(*) FROM parts") == [(0,)]
-        assert len(scene.query_journal("SELECT raw FROM strays")) == 1
+        assert len(scene.query_journal("SELECT raw FROM ignored")) == 1
         assert len([line for line in scene.log_lines() if "part" in line]) <= 2
         scene.deliver_pdu(make_pdu("led 2", timestamp="26/11/24,12:00:00+00"))
         await scene.advance(10)

@@ -57,7 +57,7 @@ async def test_f09_garbage_inside_an_answer(tmp_path, message_format, place, noi
         await scene.advance(400)
         assert scene.executed == ["led on"]
         assert scene.stored_indices() == []
-        assert scene.query_journal("SELECT count(*) FROM strays") == [(0,)]
+        assert scene.query_journal("SELECT count(*) FROM ignored") == [(0,)]
 
 
 async def test_f09_the_module_comes_up_late(tmp_path, message_format):

@@ -199,7 +199,7 @@ async def test_f05_answers_that_nobody_asked_for(tmp_path, message_format, probe
         assert scene.sent_bodies.count("did led on") <= 1
         assert (settings.cmee, settings.text_mode) == (1, message_format == "text")
         assert scene.stored_indices() == []
-        assert scene.query_journal("SELECT count(*) FROM strays") == [(0,)]
+        assert scene.query_journal("SELECT count(*) FROM ignored") == [(0,)]
         said = [line for line in scene.log_lines(30) if line.startswith("disturbed")]
         assert len(said) == (b"+GCAP" in probe)
         assert all(

@@ -51,7 +51,7 @@ async def test_f14_mute_until_its_power_is_cycled(tmp_path, message_format):
         assert scene.executed == ["led on"]
         assert scene.sent_bodies == ["did led on"]
         assert scene.unforced_ends == []
-        assert scene.query_journal("SELECT step FROM resets ORDER BY id") == [("restart",), ("power",)]
+        assert scene.query_journal("SELECT action FROM resets ORDER BY id") == [("restart",), ("power",)]
 
 
 async def test_f14_mute_for_good(tmp_path, message_format):
@@ -68,7 +68,7 @@ async def test_f14_mute_for_good(tmp_path, message_format):
             await scene.advance(HOUR)
             if not scene.current_run.is_alive:
                 scene.start()
-        used = scene.query_journal("SELECT at_running FROM resets ORDER BY id")
+        used = scene.query_journal("SELECT at_uptime FROM resets ORDER BY id")
         assert 3 <= len(used) <= 12
         assert scene.port.open_count < 24 * 60
         assert scene.sd_notifications[-1][2] != "STOPPING=1"

@@ -112,7 +112,7 @@ async def test_f24_what_came_while_nobody_listened(tmp_path, message_format):
         await scene.start_and_settle(150)
         assert sorted(scene.executed[1:]) == sorted(texts)
         assert scene.stored_indices() == scene.stored_indices("SM") == []
-        assert scene.query_journal("SELECT doubles FROM commands WHERE sid = ?", SID) == [(2,)]
+        assert scene.query_journal("SELECT duplicates FROM commands WHERE sid = ?", SID) == [(2,)]
         assert len(scene.sent_bodies) == 1 + len(texts)
 
 

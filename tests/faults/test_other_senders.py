@@ -32,8 +32,8 @@ async def test_f27_nobody_else_commands(tmp_path, message_format, stranger):
         assert scene.executed == ["led 2"]
         assert scene.sent_bodies == ["did led 2"]
         assert scene.stored_indices() == []
-        assert len(scene.query_journal("SELECT sender FROM strays")) == 1
-        assert scene.current_run.agent._command_store.counts()["strays"] == 1
+        assert len(scene.query_journal("SELECT sender FROM ignored")) == 1
+        assert scene.current_run.agent._command_store.count_by_state()["ignored"] == 1
 
 
 @pytest.mark.parametrize("toa", ["81", "A1", "91"])
@@ -105,5 +105,5 @@ async def test_f18_thirty_identical_texts_an_hour(tmp_path, message_format):
         await scene.advance(3 * HOUR)
         assert len(scene.query_journal("SELECT id FROM commands")) == 60
         assert 10 <= len(scene.sent_bodies) <= 21
-        times = sorted(at for (at,) in scene.query_journal("SELECT queued_running FROM replies"))
+        times = sorted(at for (at,) in scene.query_journal("SELECT queued_uptime FROM replies"))
         assert all(later - earlier > 0.99 * HOUR for earlier, later in zip(times, times[10:], strict=False))

@@ -57,7 +57,7 @@ async def test_f04_what_others_cannot_read_is_read(tmp_path, message_format, poi
             await scene.start_and_settle()
         text = "led on " if poison == "DANGLING_ESC" else "led on"
         assert sorted(scene.executed) == ["led 1", "led 3", text]
-        assert scene.query_journal("SELECT count(*) FROM strays") == [(0,)]
+        assert scene.query_journal("SELECT count(*) FROM ignored") == [(0,)]
         assert scene.stored_indices() == []
 
 
@@ -79,7 +79,7 @@ async def test_f04_what_cannot_be_read_stops_nobody(tmp_path, message_format, po
             await scene.advance(120)
         else:
             await scene.start_and_settle(120)
-        strays = scene.query_journal("SELECT raw FROM strays")
+        strays = scene.query_journal("SELECT raw FROM ignored")
         settled(scene, "led 1", "led 3")
         assert len(strays) == 1
         assert len([line for line in scene.log_lines() if line.startswith("stray")]) == 1
@@ -88,7 +88,7 @@ async def test_f04_what_cannot_be_read_stops_nobody(tmp_path, message_format, po
         await scene.current_run.stop()
         await scene.start_and_settle()
         settled(scene, "led 1", "led 3")
-        assert scene.query_journal("SELECT raw FROM strays") == strays
+        assert scene.query_journal("SELECT raw FROM ignored") == strays
 
 
 async def test_f04_a_store_full_of_it_still_receives(tmp_path, message_format):

@@ -294,7 +294,7 @@ async def test_f73_a_message_to_the_network_that_calls_itself_received(tmp_path,
         await scene.start_and_settle()
         assert scene.executed == ["led on"]
         assert scene.stored_indices() == []
-        assert scene.query_journal("SELECT raw FROM strays") == [(SUBMIT,)]
+        assert scene.query_journal("SELECT raw FROM ignored") == [(SUBMIT,)]
 
 
 # F76

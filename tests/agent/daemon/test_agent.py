@@ -429,9 +429,9 @@ async def test_once_a_day_the_journal_forgets(agent_env, pipeline):
         assert pipeline.command_states() == ["done"]
         await pipeline.advance(0.2 * 86400)
         assert pipeline.command_states() == []
-        assert len(pipeline.query_column("SELECT key FROM seen")) == 1
+        assert len(pipeline.query_column("SELECT key FROM dedup")) == 1
         await pipeline.advance(2 * 86400)
-        assert pipeline.query_column("SELECT key FROM seen") == []
+        assert pipeline.query_column("SELECT key FROM dedup") == []
     assert len(pipeline.events_of_kind("pruned")) == 2
 
 
@@ -465,7 +465,7 @@ async def test_incomplete_messages_are_given_up_within_the_hour(agent_env, pipel
             "a message is given up, as not all parts came within a day; see inbox --strays"
         ]
         assert pipeline.query_column("SELECT count(*) FROM parts") == [0]
-        assert len(pipeline.query_column("SELECT reason FROM strays")) == 2
+        assert len(pipeline.query_column("SELECT reason FROM ignored")) == 2
 
 
 # What people ask
@@ -496,7 +496,7 @@ async def test_what_status_tells(agent_env, pipeline):
         "number": "2936",
         "held": "",
         "damaged": [],
-        "commands": {"running": 1, "strays": 1, "parts": 0},
+        "commands": {"running": 1, "ignored": 1, "parts": 0},
         "replies": {},
         "running": [str(agent_env.folder / "handlers" / "device.py")],
         "late": [],

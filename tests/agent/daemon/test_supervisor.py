@@ -388,7 +388,7 @@ async def test_a_mute_module_goes_up_the_ladder(pipeline, supervisor_bench):
     supervisor_bench.now.lose_line("no answer to AT+CMGL=4 and none since")
     await pipeline.wait_until(lambda: pipeline.calls_of("press"), 7200)
     assert [what for what, *_ in pipeline.calls_of(*ACTIONS)] == ["restart", "cycle", "press"]
-    assert pipeline.query_column("SELECT step FROM resets") == ["restart", "power", "power"]
+    assert pipeline.query_column("SELECT action FROM resets") == ["restart", "power", "power"]
     for kind in ("restart", "cycle", "press"):
         entries = [entry[0] for entry in pipeline.call_log]
         assert entries[: entries.index(kind)].count("commit") >= 1
@@ -410,7 +410,7 @@ async def test_the_reset_is_on_disk_before_it_is_done(pipeline, supervisor_bench
 
     class Looking(FakePower):
         async def power_cycle(self, driver):
-            seen.append(pipeline.query_column("SELECT step FROM resets"))
+            seen.append(pipeline.query_column("SELECT action FROM resets"))
 
     supervisor_bench.assemble(power=Looking(pipeline))
     await supervisor_bench.start()
@@ -621,7 +621,7 @@ async def test_denied_registration_is_reset_once_an_hour_at_most(pipeline, super
     """On disk, too: whatever the ladder remembers."""
     supervisor_bench.prepare_modem = lambda modem: setattr(modem, "registered", Registration(3))
     await supervisor_bench.start(6 * 3600)
-    times = pipeline.query_column("SELECT at_running FROM resets ORDER BY id")
+    times = pipeline.query_column("SELECT at_uptime FROM resets ORDER BY id")
     assert len(times) >= 2
     assert all(later - earlier >= 3600 for earlier, later in pairwise(times))
     assert set(pipeline.query_column("SELECT reason FROM resets")) == {"registration denied"}

@@ -71,6 +71,23 @@ def overwrite(desk, at, octets):
         file.write(octets)
 
 
+def overwrite_table(desk, table, octets=bytes(PAGE)):
+    """Overwrite the first page of a table in the closed file."""
+    with contextlib.closing(sqlite3.connect(f"{desk.path.as_uri()}?mode=ro", uri=True)) as connection:
+        query = "SELECT rootpage FROM sqlite_master WHERE name = ?"
+        (root,) = connection.execute(query, (table,)).fetchone()
+    overwrite(desk, (root - 1) * PAGE, octets)
+
+
+def pages_with_list_of_tables(folder):
+    """The pages of a new journal in which no table begins hold its list of tables."""
+    repair.create(folder / "new.db")
+    with contextlib.closing(sqlite3.connect(folder / "new.db")) as connection:
+        roots = {root for (root,) in connection.execute("SELECT rootpage FROM sqlite_master")}
+        (pages,) = connection.execute("PRAGMA page_count").fetchone()
+    return set(range(1, pages + 1)) - roots
+
+
 DAMAGE = {
     "no database": lambda desk: desk.path.write_bytes(b"no database at all" * 300),
     "zero length": lambda desk: desk.path.write_bytes(b""),
@@ -120,40 +137,49 @@ def test_it_always_starts(journal_env, factories, how, clean):
     assert [each.name for each in journal_env.path.parent.iterdir() if each.name.endswith(left)] == []
 
 
-@pytest.mark.parametrize(
-    ("how", "clean"),
-    [("4 KiB of zeros", True), ("4 KiB of zeros", False), ("zero length", False), ("a short piece", False)],
-)
-def test_a_lost_head_costs_nothing(journal_env, factories, how, clean):
-    """The rest of the file, or its log, holds all rows: nothing runs twice, what waits is still to be run."""
-    commands = filled_journal(journal_env, factories, 300 if clean else 20)
-    close(journal_env, clean=clean)
-    DAMAGE[how](journal_env)
+def test_unreadable_list_of_tables_loses_all_rows(journal_env, factories):
+    """No row can be read without it. The file is kept aside, and the log says what may happen."""
+    filled_journal(journal_env, factories, 20)
+    close(journal_env)
+    DAMAGE["4 KiB of zeros"](journal_env)
     journal_env.open()
-    assert [retry_once(journal_env.store, each).outcome for each in commands] == [
-        StoreOutcome.DUPLICATE
-    ] * len(commands)
-    assert [row.body for row in journal_env.inbox.list_pending()] == [each.body for each in commands[-2:]]
-    lost = "".join(journal_env.damage_messages).partition("not all could be read of ")[2]
-    assert not {"commands", "seen", "slots"} & set(lost.replace(";", ",").split(", "))
+    assert journal_env.inbox.list_pending() == []
+    [message] = journal_env.damage_messages
+    assert "0 Commands, 0 answers and 0 deduplication entries" in message
+    assert "may be carried out again" in message
+
+
+@pytest.mark.parametrize("lost", ["missing", "empty"])
+def test_log_of_a_lost_file_is_kept(journal_env, factories, lost):
+    """SQLite would delete it. Nothing is read of it, and it is renamed with the damaged file."""
+    filled_journal(journal_env, factories, 20)
+    close(journal_env, clean=False)
+    log = journal_env.path.with_name("journal.db-wal").read_bytes()
+    journal_env.path.unlink()
+    if lost == "empty":
+        journal_env.path.touch()
+    journal_env.open()
+    [copy] = journal_env.path.parent.glob("journal.db.damaged-*-wal")
+    assert copy.read_bytes() == log
+    assert ("only its log is left" if lost == "missing" else "it is empty") in journal_env.damage_messages[0]
 
 
 @pytest.mark.parametrize("seed", range(12))
-def test_what_can_be_read_is_kept(journal_env, factories, seed):
-    """Pages at random are rubbish: no Command that was done is run again."""
+def test_rows_on_readable_pages_are_kept(journal_env, tmp_path, factories, seed):
+    """Pages at random are garbage: no Command that was done is run again."""
     chance = random.Random(seed)
     commands = filled_journal(journal_env, factories)
     close(journal_env)
-    pages = journal_env.path.stat().st_size // PAGE
-    for page in chance.sample(range(1, pages), 3):
-        overwrite(journal_env, page * PAGE, chance.choice([bytes(PAGE), chance.randbytes(PAGE)]))
+    pages = set(range(1, journal_env.path.stat().st_size // PAGE + 1)) - pages_with_list_of_tables(tmp_path)
+    for page in chance.sample(sorted(pages), 3):
+        overwrite(journal_env, (page - 1) * PAGE, chance.choice([bytes(PAGE), chance.randbytes(PAGE)]))
     journal_env.open()
     outcomes = [retry_once(journal_env.store, each).outcome for each in commands]
     assert StoreOutcome.NEW not in outcomes
     waiting = {row.body for row in retry_once(journal_env.inbox.list_pending)}
     assert waiting <= {"led 298", "led 299"}
     assert outcomes.count(StoreOutcome.DUPLICATE) >= 150 or any(
-        "seen" in said for said in journal_env.damage_messages
+        "dedup" in said for said in journal_env.damage_messages
     )
 
 
@@ -195,17 +221,6 @@ def test_no_row_is_made_of_what_is_missing(journal_env, factories, kept):
     assert after.items() <= before.items()
 
 
-def test_an_old_use_of_the_log_holds_no_page(journal_env, factories):
-    """SQLite begins the log anew without making it shorter; what stands behind is not read."""
-    filled_journal(journal_env, factories)
-    journal_env.journal.execute("PRAGMA wal_checkpoint(RESTART)")
-    journal_env.store(factories.command("led 300"))
-    close(journal_env, clean=False)
-    os.truncate(journal_env.path, journal_env.path.stat().st_size - 100)
-    journal_env.open()
-    assert "in the middle of a page" in journal_env.damage_messages[0]
-
-
 def test_a_page_that_the_log_still_has_is_not_missing(journal_env, factories):
     """The power may go while the log is brought into the file."""
     commands = filled_journal(journal_env, factories)
@@ -224,7 +239,7 @@ def test_a_page_that_the_log_still_has_is_not_missing(journal_env, factories):
 def test_an_unknown_old_command_is_kept_and_not_run(journal_env, factories):
     """Where the memory has holes, the newest time stamp that is known is how far it reaches."""
     filled_journal(journal_env, factories)
-    (root,) = journal_env.query_column("SELECT rootpage FROM sqlite_master WHERE name = 'seen'")
+    (root,) = journal_env.query_column("SELECT rootpage FROM sqlite_master WHERE name = 'dedup'")
     close(journal_env)
     overwrite(journal_env, (root - 1) * PAGE, bytes(PAGE))
     journal_env.open()
@@ -262,14 +277,14 @@ def test_what_ran_stays_interrupted_and_what_is_queued_is_sent(journal_env, fact
     commands = filled_journal(journal_env, factories, 10)
     journal_env.inbox.mark_running(9, "led", repeatable=False)
     close(journal_env)
-    DAMAGE["4 KiB of zeros"](journal_env)
+    overwrite_table(journal_env, "meta")
     journal_env.open()
     assert [row.id for row in journal_env.inbox.list_interrupted()] == [9]
     assert [row.id for row in journal_env.inbox.list_pending()] == [10]
     assert journal_env.store(commands[8]).outcome is StoreOutcome.DUPLICATE
 
 
-@pytest.mark.parametrize("page", ["seen", "commands", "clock", "slots"])
+@pytest.mark.parametrize("page", ["dedup", "commands", "meta", "slots"])
 def test_damage_may_show_while_it_runs(journal_env, factories, page):
     """The next try works on a new file; numbers are not given twice, so what runs is not mistaken."""
     filled_journal(journal_env, factories, 2000)
@@ -318,8 +333,8 @@ def test_a_disk_that_damages_it_again_is_not_asked_in_a_loop(journal_env, factor
 def test_a_crash_on_the_way_is_followed_by_the_same_again(journal_env, factories, monkeypatch):
     """Whenever it comes, the next start has the memory."""
     commands = filled_journal(journal_env, factories, 20)
-    close(journal_env, clean=False)
-    DAMAGE["4 KiB of zeros"](journal_env)
+    close(journal_env)
+    overwrite_table(journal_env, "meta")
     steps = 0
 
     class Killed(BaseException):
@@ -355,10 +370,10 @@ def test_a_crash_on_the_way_is_followed_by_the_same_again(journal_env, factories
 
 
 def test_half_of_a_new_file_is_never_taken_for_it(journal_env, factories, monkeypatch):
-    """A crash while rows are copied, where nothing but a log stands in the journal's place."""
+    """A crash while rows are copied: the next start copies them again."""
     commands = filled_journal(journal_env, factories, 20)
-    close(journal_env, clean=False)
-    journal_env.path.unlink()
+    close(journal_env)
+    overwrite_table(journal_env, "meta")
 
     class Killed(BaseException):
         pass
@@ -374,7 +389,7 @@ def test_half_of_a_new_file_is_never_taken_for_it(journal_env, factories, monkey
             journal_env.open()
         os.close(held)  # as the kernel does it
     journal_env.open()
-    assert "only its log is left" in journal_env.damage_messages[0]
+    assert "meta" in journal_env.damage_messages[0]
     assert [retry_once(journal_env.store, each).outcome for each in commands] == [StoreOutcome.DUPLICATE] * 20
 
 
@@ -420,7 +435,7 @@ def test_a_locked_journal_is_not_damaged(journal_env, monkeypatch):
     other = real(journal_env.path)
     other.execute("PRAGMA locking_mode = EXCLUSIVE")
     other.execute("BEGIN EXCLUSIVE")
-    other.execute("UPDATE clock SET running = 7")
+    other.execute("UPDATE meta SET uptime = 7")
     with pytest.raises(JournalUnusable, match="locked"):
         Journal(journal_env.path, lambda: 0, lambda: 0)
     other.close()

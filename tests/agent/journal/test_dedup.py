@@ -25,7 +25,7 @@ def test_the_same_sid_with_another_body_is_a_stray(journal_env, factories):
     kept = journal_env.store(factories.command("led off"), raw="AB")
     assert kept.outcome is StoreOutcome.IGNORED
     assert "another body" in kept.detail
-    assert journal_env.query_column("SELECT text FROM strays") == ["led off"]
+    assert journal_env.query_column("SELECT text FROM ignored") == ["led off"]
     assert len(journal_env.inbox.list_pending()) == 1
     assert journal_env.store(factories.command("led on")).outcome is StoreOutcome.DUPLICATE
 

@@ -163,7 +163,7 @@ def test_one_wrong_stamp_stops_nobody_for_ever(journal_env, factories):
         world.new(True, 0.0)
         world.forget()
     assert [each.runs for each in world.sent] == [1] * 11
-    assert journal_env.query_column("SELECT count(*) FROM seen WHERE timestamp > ?", world.true_time) == [1]
+    assert journal_env.query_column("SELECT count(*) FROM dedup WHERE timestamp > ?", world.true_time) == [1]
     world.again(1, False)
 
 
@@ -175,5 +175,5 @@ def test_a_clock_that_never_was_right_does_not_let_the_memory_grow(journal_env, 
         world.passes(DAY_S)
         world.new(True, 0.0)
         world.forget()
-    assert journal_env.query_column("SELECT count(*) FROM seen") == [32]
+    assert journal_env.query_column("SELECT count(*) FROM dedup") == [32]
     assert [each.runs for each in world.sent] == [1] * 100

@@ -91,7 +91,7 @@ def test_an_answer_is_queued_once(journal_env, factories, committed, reopens, mo
     answer = OutgoingMessage("2936", pdu.segment("on")[0], 1, 1)
     retry(journal_env, journal_env.inbox.finish, 1, "done", None, [answer], ("led", "then"))
     assert journal_env.query_column("SELECT state FROM replies") == ["queued"]
-    assert journal_env.query_column("SELECT state FROM actions") == ["waiting"]
+    assert journal_env.query_column("SELECT state FROM actions") == ["pending"]
     assert journal_env.query_column("SELECT state FROM commands") == ["done"]
 
 
@@ -100,7 +100,7 @@ def test_a_run_is_counted_once(journal_env, factories, committed, reopens, monke
     journal_env.store(factories.command())
     fail_next_commit(journal_env, committed=committed, reopens=reopens, monkeypatch=monkeypatch)
     retry(journal_env, journal_env.inbox.mark_running, 1, "led", repeatable=True)
-    assert journal_env.query_column("SELECT attempt FROM commands") == [1]
+    assert journal_env.query_column("SELECT attempts FROM commands") == [1]
 
 
 def test_nothing_is_asked_of_the_old_connection(journal_env, factories):
@@ -122,7 +122,7 @@ def test_a_question_that_failed_leads_to_a_new_connection(journal_env):
     old.real.execute("BEGIN")
     with pytest.raises(sqlite3.OperationalError):
         journal_env.inbox.count_by_state()
-    assert journal_env.inbox.count_by_state() == {"strays": 0, "parts": 0}
+    assert journal_env.inbox.count_by_state() == {"ignored": 0, "parts": 0}
     assert journal_env.journal.connection is not old
 
 

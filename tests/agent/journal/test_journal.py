@@ -70,13 +70,13 @@ def test_a_failed_transaction_leaves_nothing(journal_env):
     def spoiled():
         with journal_env.journal.transaction():
             journal_env.journal.connection.execute(
-                "INSERT INTO strays (reason, raw, at_wall) VALUES ('x', '', 0)"
+                "INSERT INTO ignored (reason, raw, at_wall) VALUES ('x', '', 0)"
             )
             raise KeyError
 
     with pytest.raises(KeyError):
         spoiled()
-    assert journal_env.query_column("SELECT count(*) FROM strays") == [0]
+    assert journal_env.query_column("SELECT count(*) FROM ignored") == [0]
     assert journal_env.journal.freed_slots == {("ME", 1)}
 
 

@@ -46,4 +46,4 @@ def test_a_slot_that_was_freed_and_used_again_is_known_after_a_commit_in_doubt(j
     journal_env.store(factories.stray(), None, "03")
     journal_env.restart()
     assert journal_env.store(factories.stray(), slot, "02").outcome is StoreOutcome.ALREADY_STORED
-    assert journal_env.query_column("SELECT raw FROM strays ORDER BY id") == ["01", "02", "03"]
+    assert journal_env.query_column("SELECT raw FROM ignored ORDER BY id") == ["01", "02", "03"]

@@ -190,7 +190,7 @@ def sent_at(desk, reply, ago):
     desk.outbox.mark_sending(reply)
     desk.outbox.mark_sent(reply, None)
     desk.journal.connection.execute(
-        "UPDATE replies SET sent_running = ? WHERE id = ?", (desk.journal.now().uptime - ago, reply)
+        "UPDATE replies SET sent_uptime = ? WHERE id = ?", (desk.journal.now().uptime - ago, reply)
     )
 
 
@@ -324,7 +324,7 @@ def test_a_report_of_a_message_of_an_earlier_life(journal_env, factories):
     assert journal_env.store(factories.report(7)).reply_id == reply
     assert journal_env.store(factories.report(8)).reply_id is None
     assert state(journal_env, cut)[0] == "unknown"
-    assert journal_env.query_column("SELECT count(*) FROM reports") == [2]
+    assert journal_env.query_column("SELECT count(*) FROM status_reports") == [2]
 
 
 def test_a_report_from_before_the_body_left_is_of_another_message(journal_env, factories):

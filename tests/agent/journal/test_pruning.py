@@ -29,9 +29,9 @@ def test_doubles_go_in_small_steps(journal_env, factories, monkeypatch, count):
     for each in young:
         journal_env.store(each)
     round_ = Pruner(journal_env.journal, journal_env.inbox.parts, keep_days=365, dedup_days=31)
-    left = [journal_env.query_column("SELECT count(*) FROM seen")[0]]
+    left = [journal_env.query_column("SELECT count(*) FROM dedup")[0]]
     while round_.prune_batch():
-        left.append(journal_env.query_column("SELECT count(*) FROM seen")[0])
+        left.append(journal_env.query_column("SELECT count(*) FROM dedup")[0])
     assert all(0 <= before - after <= 3 for before, after in pairwise(left))
     assert left[-1] == round_.pruned_rows == count
     assert journal_env.journal.dedup_horizon == began
@@ -71,7 +71,7 @@ def test_texts_go_in_small_steps(journal_env, factories, monkeypatch):
     assert round_.pruned_rows == 8
 
 
-@pytest.mark.parametrize("state", ["queued", "sending", "waiting", "acting"])
+@pytest.mark.parametrize("state", ["queued", "sending", "pending", "running"])
 def test_what_is_under_way_is_kept(journal_env, factories, state):
     """A Command stays as long as its answer waits to be sent, or what is to be done after it; so do they."""
     kept = journal_env.store(factories.command())
@@ -81,10 +81,10 @@ def test_what_is_under_way_is_kept(journal_env, factories, state):
     match state:
         case "sending":
             journal_env.outbox.mark_sending(1)
-        case "waiting" | "acting":
+        case "pending" | "running":
             journal_env.outbox.mark_sending(1)
             journal_env.outbox.mark_sent(1, 7)
-    if state == "acting":
+    if state == "running":
         journal_env.actions.mark_running(1)
     if state in ("queued", "sending"):
         journal_env.actions.finish(1, None)
@@ -119,7 +119,7 @@ def test_a_step_that_failed_comes_again(journal_env, factories, monkeypatch):
             raise sqlite3.OperationalError("database or disk is full")
         return commit(key, write)
 
-    assert journal_env.query_column("SELECT count(*) FROM seen") == [4]
+    assert journal_env.query_column("SELECT count(*) FROM dedup") == [4]
     assert journal_env.query_column("SELECT count(*) FROM parts") == [1]
     monkeypatch.setattr(journal_env.journal, "commit", flaky)
     vain = 0
@@ -130,7 +130,7 @@ def test_a_step_that_failed_comes_again(journal_env, factories, monkeypatch):
         except sqlite3.OperationalError:
             vain += 1
     assert vain == 2
-    assert journal_env.query_column("SELECT count(*) FROM seen") == [0]
+    assert journal_env.query_column("SELECT count(*) FROM dedup") == [0]
     assert journal_env.query_column("SELECT count(*) FROM parts") == [0]
 
 
@@ -173,5 +173,5 @@ def test_parts_that_wait_in_vain_become_strays(journal_env, factories):
     assert journal_env.prune() == 0
     journal_env.advance(0.2 * DAY_S)
     assert journal_env.prune() == 1
-    assert journal_env.query_column("SELECT raw FROM strays ORDER BY id") == ["01", "02"]
+    assert journal_env.query_column("SELECT raw FROM ignored ORDER BY id") == ["01", "02"]
     assert journal_env.query_column("SELECT count(*) FROM parts") == [0]

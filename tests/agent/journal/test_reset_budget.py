@@ -87,7 +87,7 @@ def test_it_is_committed_when_it_is_granted(open_journal, tmp_path):
     """Before anything is done: another process sees step, reason and time."""
     open_journal().reserve("power", "the module does not answer")
     other = sqlite3.connect(f"{(tmp_path / 'j.db').as_uri()}?mode=ro", uri=True)
-    rows = other.execute("SELECT step, reason FROM resets").fetchall()
+    rows = other.execute("SELECT action, reason FROM resets").fetchall()
     other.close()
     assert rows == [("power", "the module does not answer")]
 

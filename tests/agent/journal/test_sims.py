@@ -56,7 +56,7 @@ def test_a_right_pin_leaves_no_trace(sim_store):
     for _ in range(3):
         assert sim_store.reserve_pin_attempt() == ""
         sim_store.sims.record_pin_result(ONE, refused=False)
-        assert sim_store.rows("SELECT * FROM pins") == []
+        assert sim_store.rows("SELECT * FROM pin_attempts") == []
 
 
 def test_what_became_of_one_attempt_says_nothing_of_others(sim_store):
@@ -81,7 +81,7 @@ def test_an_attempt_that_was_cut_off(sim_store):
     sim_store.restart()
     assert sim_store.reserve_pin_attempt() == "trying"
     assert sim_store.reserve_pin_attempt(no_tries_lost=True) == ""
-    assert len(sim_store.rows("SELECT * FROM pins")) == 1
+    assert len(sim_store.rows("SELECT * FROM pin_attempts")) == 1
     sim_store.restart()
     assert sim_store.reserve_pin_attempt() == "trying"
 
@@ -111,13 +111,13 @@ def test_a_card_that_is_open_ends_the_doubt(sim_store):
     """Killed between the right PIN's OK and its note, the agent finds the card open: nothing is left."""
     sim_store.reserve_pin_attempt("")
     sim_store.sims.record_sim_seen(ONE, "")
-    assert sim_store.rows("SELECT * FROM pins") == []
+    assert sim_store.rows("SELECT * FROM pin_attempts") == []
     sim_store.reserve_pin_attempt()
     sim_store.sims.record_sim_seen(ONE, "")
-    assert sim_store.rows("SELECT * FROM pins") == []
+    assert sim_store.rows("SELECT * FROM pin_attempts") == []
     sim_store.reserve_pin_attempt(OTHER)
     sim_store.sims.record_sim_seen(ONE, "")
-    assert len(sim_store.rows("SELECT * FROM pins")) == 1
+    assert len(sim_store.rows("SELECT * FROM pin_attempts")) == 1
 
 
 def test_the_service_centre_is_that_of_the_card(sim_store):

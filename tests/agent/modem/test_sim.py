@@ -96,7 +96,7 @@ class SimDevice:
     def pin_rows(self):
         journal = Journal(self.path, lambda: 1.7e9, lambda: 0.0)
         try:
-            return journal.connection.execute("SELECT iccid, state FROM pins").fetchall()
+            return journal.connection.execute("SELECT iccid, state FROM pin_attempts").fetchall()
         finally:
             journal.close()
 

@@ -38,7 +38,7 @@ async def test_a_run_is_committed_before_it_begins_and_with_its_reply_when_it_en
         seen.extend(
             (
                 pipeline.command_states(),
-                pipeline.query_column("SELECT attempt FROM commands"),
+                pipeline.query_column("SELECT attempts FROM commands"),
                 pipeline.reply_states(),
             )
         )
@@ -51,7 +51,7 @@ async def test_a_run_is_committed_before_it_begins_and_with_its_reply_when_it_en
         assert pipeline.call_log == [("commit",), ("run", "led", 1), ("commit",)]
         assert pipeline.command_states() == ["done"]
         assert pipeline.reply_states() == ["queued"]
-        assert pipeline.query_column("SELECT command FROM replies") == [1]
+        assert pipeline.query_column("SELECT command_id FROM replies") == [1]
 
 
 @pytest.mark.parametrize(
@@ -245,7 +245,7 @@ async def test_octets_come_back_as_octets(pipeline):
         pipeline.runner.plan("binary", Finished(b"\x01\x02"))
         pipeline.store_command(b"\x01")
         await wake_dispatcher(pipeline)
-    assert pipeline.query_column("SELECT octets FROM replies") == [b"\x01\x02"]
+    assert pipeline.query_column("SELECT user_data FROM replies") == [b"\x01\x02"]
     assert pipeline.query_column("SELECT alphabet FROM replies") == ["8bit"]
 
 
@@ -476,7 +476,7 @@ async def test_a_repeatable_handler_is_tried_three_times(pipeline):
     assert [at - round(start) for at, _ in began] == [0, 10, 50]
     assert pipeline.command_states() == ["failed"]
     assert pipeline.reply_texts() == ["ERR failed"]
-    assert pipeline.query_column("SELECT attempt FROM commands") == [3]
+    assert pipeline.query_column("SELECT attempts FROM commands") == [3]
     assert [step.message for step in pipeline.events_of_kind("later")] == [
         "exit status 75; again in 10 s",
         "exit status 75; again in 40 s",
@@ -595,7 +595,7 @@ async def test_what_could_not_be_started_is_tried_again(pipeline, attempts):
         assert ("pump", "pump 1", 1) in pipeline.runner.runs
     assert pipeline.command_states() == ["done"] * 3
     assert "ERR" not in "".join(pipeline.reply_texts())
-    assert pipeline.query_column("SELECT attempt FROM commands") == [1, 1, 1]
+    assert pipeline.query_column("SELECT attempts FROM commands") == [1, 1, 1]
     assert len([step for step in pipeline.events if step.severity >= Severity.WARNING]) <= 2
     assert [step.kind for step in pipeline.events if "started" in step.kind][
         -1
@@ -757,7 +757,7 @@ async def test_an_action_follows_the_fate_of_its_answer(pipeline, fate):
         await run_with_action(pipeline)
         await pipeline.advance(30)
         assert pipeline.runner.run_actions == []
-        assert pipeline.query_column("SELECT state FROM actions") == ["waiting"]
+        assert pipeline.query_column("SELECT state FROM actions") == ["pending"]
         seen = []
 
         async def look(_command):
@@ -768,7 +768,7 @@ async def test_an_action_follows_the_fate_of_its_answer(pipeline, fate):
         settle_reply(pipeline, fate)
         await pipeline.advance(1)
         assert pipeline.runner.run_actions == [("led", "reboot", 30.0)]
-        assert seen == ["acting"]
+        assert seen == ["running"]
         await pipeline.advance(200)
         assert len(pipeline.runner.run_actions) == 1
     assert pipeline.query_column("SELECT state FROM actions") == ["done"]
@@ -930,7 +930,7 @@ async def test_after_stop_nothing_begins(pipeline):
         end.set()
         await pipeline.advance(1)
         assert pipeline.command_states() == ["done", "done", "received"]
-    assert pipeline.query_column("SELECT state FROM actions") == ["waiting"]
+    assert pipeline.query_column("SELECT state FROM actions") == ["pending"]
     assert len(pipeline.runner.runs) == 2
 
 
@@ -1009,7 +1009,7 @@ async def test_an_action_cut_off_by_stop_has_acted(pipeline):
         await run_with_action(pipeline)
         settle_reply(pipeline)
         await pipeline.advance(1)
-    assert pipeline.query_column("SELECT state FROM actions") == ["acting"]
+    assert pipeline.query_column("SELECT state FROM actions") == ["running"]
     pipeline.restart()
     async with pipeline.run_dispatcher():
         await pipeline.advance(100)

@@ -429,7 +429,7 @@ async def test_doubles_are_deleted_counted_and_not_run(pipeline, factories):
         pass
     assert not modem.stored
     assert pipeline.command_states() == ["received"]
-    assert pipeline.query_column("SELECT doubles FROM commands") == [2]
+    assert pipeline.query_column("SELECT duplicates FROM commands") == [2]
     assert [step.message for step in pipeline.events_of_kind("double")] == [
         "delivery 2, not run again",
         "delivery 3, not run again",
@@ -447,7 +447,7 @@ async def test_what_cannot_be_read_is_kept_and_stops_nobody(pipeline, factories,
     async with pipeline.run_receiver():
         await pipeline.advance(700)
     assert not modem.stored
-    assert pipeline.query_column("SELECT raw FROM strays") == [raw]
+    assert pipeline.query_column("SELECT raw FROM ignored") == [raw]
     assert pipeline.query_column("SELECT body FROM commands") == ["led on", "led off"]
     assert len(pipeline.events_of_kind("stray")) == 1
 
@@ -469,8 +469,8 @@ async def test_a_room_that_stumbles_over_one_message_loses_only_that_one(pipelin
     async with pipeline.run_receiver():
         pass
     assert not modem.stored
-    assert pipeline.query_column("SELECT raw FROM strays") == [raw]
-    assert pipeline.query_column("SELECT reason FROM strays") == ["cannot be read: of a mistake of ours"]
+    assert pipeline.query_column("SELECT raw FROM ignored") == [raw]
+    assert pipeline.query_column("SELECT reason FROM ignored") == ["cannot be read: of a mistake of ours"]
     assert pipeline.query_column("SELECT body FROM commands") == ["led on", "led off"]
 
 
@@ -491,7 +491,7 @@ async def test_strays_are_kept_deleted_and_never_run(pipeline, factories, fields
         pass
     assert not modem.stored
     assert pipeline.command_states() == []
-    assert len(pipeline.query_column("SELECT raw FROM strays")) == 1
+    assert len(pipeline.query_column("SELECT raw FROM ignored")) == 1
     assert pipeline.wake_count == 0
 
 
@@ -961,7 +961,7 @@ async def test_a_host_without_files_or_memory_makes_no_stray(pipeline, factories
         with pytest.raises(type(error)):
             await pipeline.make_receiver(modem).run()
     assert len(modem.stored) == 1
-    assert pipeline.query_column("SELECT count(*) FROM strays") == [0]
+    assert pipeline.query_column("SELECT count(*) FROM ignored") == [0]
     async with pipeline.run_receiver(modem):
         pass
     assert pipeline.command_states() == ["received"]

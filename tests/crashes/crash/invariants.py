@@ -107,14 +107,14 @@ class CrashInvariants:
         most = MAX_ATTEMPTS if message.kind in REPEATABLE else 1
         if len(begun) > most or len(set(begun)) < len(begun):
             self._add_violation(message, f"was carried out {len(begun)} times, as attempts {begun}")
-        if row["attempt"] > most or not set(begun) <= set(range(1, row["attempt"] + 1)):
+        if row["attempts"] > most or not set(begun) <= set(range(1, row["attempts"] + 1)):
             self._add_violation(message, f"has {row['attempt']} attempts in the journal, runs saw {begun}")
         if row["state"] == "done" and not ended:
             self._add_violation(message, "is done and was not carried out")
         if row["state"] == "failed":
             if "interrupt" not in (row["reason"] or ""):
                 self._add_violation(message, f"failed: {row['reason']}")
-            if row["attempt"] < most:
+            if row["attempts"] < most:
                 self._add_violation(message, f"was given up after {row['attempt']} of {most} attempts")
         self._check_reply(message, row)
         self._check_action(message, row)
@@ -164,7 +164,7 @@ class CrashInvariants:
         """Figures in one line."""
         states = Counter(row["state"] for row in self.inbox)
         replies = Counter(row["state"] for row in self.outbox)
-        doubles = sum(row["doubles"] for row in self.inbox)
+        doubles = sum(row["duplicates"] for row in self.inbox)
         again = sum(len(attempts) > 1 for attempts in self._begun.values())
         return (
             f"{len(self.inbox)} Commands ({_format_counts(states)}), {doubles} doubles, {again} ran again, "

@@ -263,7 +263,7 @@ class KillRun:
             "in the module's stores": self.env.stored_count(),
             "open Commands": len(self.env.query_journal(states.format("commands", ("received", "running")))),
             "open answers": len(self.env.query_journal(states.format("replies", ("queued", "sending")))),
-            "open actions": len(self.env.query_journal(states.format("actions", ("waiting", "acting")))),
+            "open actions": len(self.env.query_journal(states.format("actions", ("pending", "running")))),
             "parts of incomplete messages": len(self.env.query_journal("SELECT number FROM parts")),
         }
 
@@ -276,7 +276,7 @@ class KillRun:
             inbox=await read_cli_json(field, "inbox"),
             outbox=await read_cli_json(field, "outbox"),
             ignored=await read_cli_json(field, "inbox", "--strays"),
-            actions=field.query_journal("SELECT command, state, reason FROM actions"),
+            actions=field.query_journal("SELECT command_id, state, reason FROM actions"),
             open_counts=self._count_open(),
         )
 

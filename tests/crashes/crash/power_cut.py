@@ -238,13 +238,13 @@ def find_forgotten(path, facts):
         if not facts:
             return []
         commands = {command_number(_plain_row(row)): row for row in journal.execute("SELECT * FROM commands")}
-        kept = {row[0] for row in journal.execute("SELECT raw FROM parts UNION SELECT raw FROM strays")}
+        kept = {row[0] for row in journal.execute("SELECT raw FROM parts UNION SELECT raw FROM ignored")}
         bodies = Counter(
             bytes(row[0]).hex()
-            for row in journal.execute("SELECT octets FROM replies WHERE state NOT IN ('queued')")
+            for row in journal.execute("SELECT user_data FROM replies WHERE state NOT IN ('queued')")
         )
         acting = {
-            row[0] for row in journal.execute("SELECT command FROM actions WHERE state NOT IN ('waiting')")
+            row[0] for row in journal.execute("SELECT command_id FROM actions WHERE state NOT IN ('pending')")
         }
     return [
         f"{fact.kind} {fact.command_number or fact.raw} at {fact.log_position} is forgotten"
@@ -266,6 +266,6 @@ def _is_stored(fact, commands, kept, bodies, acting):
         case "body":
             return bodies[fact.raw] > 0
         case "begin" | "end":
-            return row is not None and row["attempt"] >= fact.attempt
+            return row is not None and row["attempts"] >= fact.attempt
         case "act":
             return row is not None and row["id"] in acting

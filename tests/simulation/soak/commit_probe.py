@@ -94,11 +94,11 @@ class CommitOrderProbe:
             return True  # nobody knows any more whose SID it bears
         if tpdu == FOREIGN_TPDU or sheet is None or not sheet.message.is_command:
             if sheet is None and tpdu != FOREIGN_TPDU:
-                return self._exists("SELECT 1 FROM reports")
+                return self._exists("SELECT 1 FROM status_reports")
             shown = None if sheet is None else sheet.message.content
-            return self._exists("SELECT 1 FROM strays WHERE raw LIKE ? OR text IS ?", raw, shown) or (
+            return self._exists("SELECT 1 FROM ignored WHERE raw LIKE ? OR text IS ?", raw, shown) or (
                 # in text mode what is stored is not what the network sent
-                self._world.message_format == "text" and self._exists("SELECT 1 FROM strays")
+                self._world.message_format == "text" and self._exists("SELECT 1 FROM ignored")
             )
         letter = sheet.message
         row = "SELECT 1 FROM commands WHERE body IS ?"
@@ -106,9 +106,9 @@ class CommitOrderProbe:
             return True
         if len(letter.segments) > 1:
             if self._world.message_format == "text":
-                return self._exists("SELECT 1 FROM parts") or self._exists("SELECT 1 FROM strays")
+                return self._exists("SELECT 1 FROM parts") or self._exists("SELECT 1 FROM ignored")
             return self._exists("SELECT 1 FROM parts WHERE raw LIKE ?", raw) or self._exists(
-                "SELECT 1 FROM strays WHERE raw LIKE ?", raw
+                "SELECT 1 FROM ignored WHERE raw LIKE ?", raw
             )
         return journal is None
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 PAGE_BYTES = 4096
 JOURNAL_NAME = "journal.db"
-TABLES = ("commands", "replies", "actions", "strays", "parts", "slots", "resets")
+TABLES = ("commands", "replies", "actions", "ignored", "parts", "slots", "resets")
 MAX_SINGLE_ROWS = 5_000
 """Rows that are asked for one by one where a table cannot be read at one go."""
 

@@ -20,7 +20,7 @@ FINAL_REPLY_STATES = {"sent", "delivered", "failed", "unknown"}
 OPEN_STATES = {
     "commands": ("received", "running"),
     "replies": ("queued", "sending"),
-    "actions": ("waiting", "acting"),
+    "actions": ("pending", "running"),
 }
 
 
@@ -49,7 +49,7 @@ class InvariantChecker:
         self.replies_by_command = collections.defaultdict(list)
         for row in self.rows["replies"]:
             if not self._is_lost("replies", row):  # a number that is lost is given again
-                self.replies_by_command[row["command"]].append(row)
+                self.replies_by_command[row["command_id"]].append(row)
         self.runs_by_content = collections.defaultdict(list)
         for run in world.handler_runs:
             self.runs_by_content[run.content].append(run)
@@ -152,7 +152,7 @@ class InvariantChecker:
         """Whether one of its messages may be lost."""
         if len(message.segments) > 1 and self._may_be_forgotten(message):
             return True  # a part that waited for the others
-        shown = any(str(message.content) in str(row["raw"]) + str(row["text"]) for row in self.rows["strays"])
+        shown = any(str(message.content) in str(row["raw"]) + str(row["text"]) for row in self.rows["ignored"])
         if shown and self.world.message_format == "text" and message.kind == "immediate":
             return True  # what a module hands over that has lost +CSDH=1 is kept, and is no Command
         away = {stored.tpdu[1:] for _, stored in self.world.second_sim.messages}
@@ -163,13 +163,13 @@ class InvariantChecker:
     def _check_runs(self, content, message, rows):
         """Not more runs than begun on the disk; as many, where the journal says that the run ended."""
         runs = self.runs_by_content.pop(content, [])
-        attempts = sum(row["attempt"] for row in rows)
+        attempts = sum(row["attempts"] for row in rows)
         if len(runs) > attempts:
             self.add_finding(f"{content!r} ran {len(runs)} times, {attempts} begun in the journal")
         most = 3 if message.is_repeatable else 1
         ended = 0
         for row in rows:
-            if row["attempt"] > most:
+            if row["attempts"] > most:
                 self.add_finding(f"{content!r} was begun {row['attempt']} times, at most {most} are promised")
             if self._is_lost("commands", row):
                 continue
@@ -180,7 +180,7 @@ class InvariantChecker:
                 self.add_finding(f"{content!r} was kept as expired and is not: {row['reason']}")
             if row["state"] == "failed" and row["reason"] == "interrupted":
                 self._check_interrupted(content, row, runs, attempts)
-            elif row["attempt"]:
+            elif row["attempts"]:
                 ended += 1
             elif row["state"] == "done" and content and row["handler"] != "ping":
                 self.add_finding(f"{content!r} is done and was never begun")
@@ -249,8 +249,8 @@ class InvariantChecker:
         """Nobody else commands."""
         for content, runs in self.runs_by_content.items():
             self.add_finding(f"{content!r} ran {len(runs)} times and commands nothing")
-        kept = {row["text"] for row in self.rows["strays"]}
-        if self.world.message_format == "pdu" and len(self.rows["strays"]) < MAX_IGNORED_MESSAGES:
+        kept = {row["text"] for row in self.rows["ignored"]}
+        if self.world.message_format == "pdu" and len(self.rows["ignored"]) < MAX_IGNORED_MESSAGES:
             for letter in self.messages:
                 kept_by_now = (
                     letter.is_accepted
@@ -293,7 +293,7 @@ class InvariantChecker:
     def _check_reply(self, row, replies, errors):
         plan = self.world.plans.get(row["body"])
         body = row["body"]
-        lost = any(each["command"] == row["id"] for each in self.lost_rows["replies"])
+        lost = any(each["command_id"] == row["id"] for each in self.lost_rows["replies"])
         if row["state"] == "expired" or not row["answerable"]:
             if replies:
                 self.add_finding(f"{body!r} was answered, and must not be")
@@ -318,7 +318,7 @@ class InvariantChecker:
     def _check_actions(self):
         acts = collections.Counter(run.content for run in self.world.action_runs)
         for content, count in acts.items():
-            rows = [row for row in self.rows["actions"] if content in self._bodies_of(row["command"])]
+            rows = [row for row in self.rows["actions"] if content in self._bodies_of(row["command_id"])]
             if count > len(rows):
                 self.add_finding(
                     f"the action after {content!r} ran {count} times, asked for {len(rows)} times"
@@ -326,7 +326,7 @@ class InvariantChecker:
         for row in self.rows["actions"]:
             if self._is_lost("actions", row):
                 continue
-            content = next(iter(self._bodies_of(row["command"])), None)
+            content = next(iter(self._bodies_of(row["command_id"])), None)
             if row["state"] == "done" and not acts[content] and not row["reason"]:
                 self.add_finding(f"the action after {content!r} is done and never ran")
 
@@ -417,7 +417,7 @@ def _row_key(table, row):
         case "slots":
             return row["store"], row["slot"]
         case "parts":
-            return row["sender"], row["reference"], row["wide"], row["total"], row["number"]
+            return row["sender"], row["reference"], row["reference_16bit"], row["total"], row["number"]
         case "actions":
-            return row["id"], row["command"], row["asked_wall"]
+            return row["id"], row["command_id"], row["requested_wall"]
     return row["id"]

@@ -89,7 +89,7 @@ class LimitChecker:
                 if not self._was_refused(int(code[1])):
                     self._add_finding(f"the answer {row['text']!r} failed by {reason}, which nobody said")
             elif reason.startswith("not sent within"):
-                if row["queued_running"] > self._scenario.duration_s - 86400:
+                if row["queued_uptime"] > self._scenario.duration_s - 86400:
                     self._add_finding(f"the answer {row['text']!r} was given up young: {reason}")
             elif "given up after" not in reason and "service centre gave up" not in reason:
                 self._add_finding(f"the answer {row['text']!r} failed by {reason}")

@@ -233,7 +233,7 @@ def _bulk_delete():
 def _restart_begun_actions():
     def begun(self):
         self._journal.commit(
-            None, lambda _: self._execute("UPDATE actions SET state = 'waiting' WHERE state = 'acting'")
+            None, lambda _: self._execute("UPDATE actions SET state = 'pending' WHERE state = 'running'")
         )
         return []
 
@@ -322,7 +322,7 @@ def _damage_without_horizon():
 
     def forgets(target, *arguments):
         settle(target, *arguments)
-        target.execute("UPDATE clock SET horizon = NULL")
+        target.execute("UPDATE meta SET dedup_horizon = NULL")
 
     return ((repair, "_reconcile", forgets),)
 

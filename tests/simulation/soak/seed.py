@@ -92,7 +92,7 @@ def _count(world, scenario, checker):
         "commands": len(checker.rows["commands"]),
         "runs": len(world.handler_runs),
         "answers": len(world.network.mo_messages),
-        "strays": len(checker.rows["strays"]),
+        "strays": len(checker.rows["ignored"]),
         "lives": len(world.agent_runs),
         "misfortunes": len(scenario.injected_faults),
         "boots": world.module.log.boot_count,
