@@ -223,6 +223,6 @@ async def test_f35_without_details_nothing_is_guessed(tmp_path, message_format):
         await scene.start_and_settle()
         await reads(scene, HEADER + b"\r\n1A0D0A1B004F4B0D0AFF7E\r\n\r\nOK\r\n")
         assert scene.executed == []
-        assert [re.sub(r"\s", "", raw)[-22:] for (raw,) in scene.query_journal("SELECT raw FROM ignored")] == [
-            "1A0D0A1B004F4B0D0AFF7E"
-        ]
+        assert [
+            re.sub(r"\s", "", raw)[-22:] for (raw,) in scene.query_journal("SELECT raw FROM ignored")
+        ] == ["1A0D0A1B004F4B0D0AFF7E"]

@@ -152,7 +152,9 @@ class InvariantChecker:
         """Whether one of its messages may be lost."""
         if len(message.segments) > 1 and self._may_be_forgotten(message):
             return True  # a part that waited for the others
-        shown = any(str(message.content) in str(row["raw"]) + str(row["text"]) for row in self.rows["ignored"])
+        shown = any(
+            str(message.content) in str(row["raw"]) + str(row["text"]) for row in self.rows["ignored"]
+        )
         if shown and self.world.message_format == "text" and message.kind == "immediate":
             return True  # what a module hands over that has lost +CSDH=1 is kept, and is no Command
         away = {stored.tpdu[1:] for _, stored in self.world.second_sim.messages}
