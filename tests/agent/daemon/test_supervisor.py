@@ -738,7 +738,7 @@ async def test_sending_that_takes_the_module_down_rests(pipeline, supervisor_ben
     [said] = pipeline.events_of_kind("power")
     assert "power supply" in said.message
     assert "5 min" in said.message
-    supervisor_bench.now.store_message(3, tell=True)
+    supervisor_bench.now.store_message(3, announce=True)
     await pipeline.advance(5)
     assert pipeline.command_states() == ["received"]
     await pipeline.advance(200)
