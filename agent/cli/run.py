@@ -25,13 +25,13 @@ from agent.cli.common import (
     make_port_opener,
 )
 from agent.common.config import ConfigError
-from agent.common.events import Event
+from agent.common.events import Event, EventKind
 
 if TYPE_CHECKING:
     from agent.at.trace import Trace
 
-_SESSION_END_KINDS = {"session ended", "session failed", "module", "port"}
-"""Steps that mean: this connection is over. Their details may name what is to be masked."""
+_SESSION_END_KINDS = {EventKind.SESSION_ENDED, EventKind.SESSION_FAILED, EventKind.MODULE, EventKind.PORT}
+"""Events that end a connection. A recording notes the kind alone: the message may need masking."""
 _SYSLOG_PRIORITIES = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3}
 
 

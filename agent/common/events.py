@@ -1,17 +1,23 @@
-"""What the agent does, a step at a time: told by the rooms on the road, shown by the log and the demo."""
+"""Log events: what each task of the agent reports, for the log, the demo and the tests.
+
+A task makes an `Event` and passes it to an `EventSink`. The log prints `str(event)`, one line each, which
+never contains the text of a message. An event about the module, the line, the journal or the network may
+report a *condition* that lasts: `condition` names it, and the event that ends it names it in `resolves`.
+`agent.common.log_throttle` depends on these two fields.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from enum import IntEnum
+from dataclasses import KW_ONLY, dataclass
+from enum import Enum, IntEnum, StrEnum, auto
 
 PHONE_NUMBER_MIN_LENGTH = 7
-"""Characters from which a number may be somebody's telephone."""
+"""Shortest number, in characters, that is treated as a person's telephone number."""
 
 
 class Severity(IntEnum):
-    """How much an operator wants to hear of it; the numbers are those of `logging`."""
+    """Severity of an event; the values are the levels of `logging`."""
 
     DEBUG = 10
     INFO = 20
@@ -19,46 +25,188 @@ class Severity(IntEnum):
     ERROR = 40
 
 
+class EventKind(StrEnum):
+    """The words with which log lines begin. `config/README.md` explains those that an operator acts on."""
+
+    # The agent
+    READY = "ready"
+    """The agent has started: configuration, journal and control socket are usable."""
+    WARNING = "warning"
+    """Something in the configuration or the handlers' directory is not used, and why."""
+    WATCHDOG = "watchdog"
+    """A task is past its deadline; systemd is no longer notified and will restart the agent."""
+    LOW_RESOURCES = "low resources"
+    """The device has no memory, files or processes left; the work is retried."""
+    CONTROL_SOCKET = "control socket"
+    """The control socket cannot accept clients."""
+
+    # Connection and module
+    PORT = "port"
+    """The port is absent, in use or forbidden; it is tried again with backoff."""
+    PORT_CONFLICT = "port conflict"
+    """Another program reads from the port or writes to it."""
+    SESSION = "session"
+    """The module is initialised and a session has begun."""
+    SESSION_ENDED = "session ended"
+    """The connection to the module was lost; the next session follows."""
+    SESSION_FAILED = "session failed"
+    """An internal error ended the session; the next session follows."""
+    MODULE = "module"
+    """The module does not answer or cannot be initialised."""
+    MODULE_RESTARTED = "module restarted"
+    """The module has restarted and lost its settings; they are set again."""
+    NO_ANSWER = "no answer"
+    """An AT command timed out."""
+    REGISTRATION = "registration"
+    """The network registration has changed."""
+    RECOVERY = "recovery"
+    """A recovery action was taken, or why it was not."""
+    RECOVERY_FAILED = "recovery failed"
+    """An internal error ended a recovery action."""
+    BROWNOUT = "brownout"
+    """The module is repeatedly lost while it transmits; sending pauses."""
+
+    # SIM
+    SIM = "sim"
+    """Another SIM was found, or the result of a PIN attempt could not be stored."""
+    SIM_STATE_CHANGED = "SIM state changed"
+    """The module reported that its SIM was removed, inserted or locked."""
+
+    # The module's message store
+    FIRST_START = "first start"
+    """The journal is new and the module already holds messages."""
+    READ_REFUSED = "read refused"
+    """The module refused to list or read its messages."""
+    STORE_NEARLY_FULL = "store nearly full"
+    """Few free slots are left in the module's message store."""
+    STORE_FULL = "store full"
+    """The module's message store is full; it is read and emptied now."""
+    NOT_DELETED = "not deleted"
+    """The module refused to delete a message that is stored in the journal."""
+
+    # Received messages
+    RECEIVED = "received"
+    """A new Command is stored in the journal."""
+    PART = "part"
+    """One part of a multipart Command is stored."""
+    DUPLICATE = "duplicate"
+    """A Command was delivered again; it does not run again."""
+    ALREADY_STORED = "already stored"
+    """The message was stored earlier but not yet deleted from the module."""
+    IGNORED = "ignored"
+    """A message that is not a Command of the service, or that cannot be decoded, is stored and never run."""
+    STATUS_REPORT = "status report"
+    """A status report for a sent message has arrived."""
+    INCOMPLETE = "incomplete"
+    """Parts of a multipart Command did not all arrive in time."""
+
+    # Running Commands
+    RUNNING = "running"
+    """The handler of a Command has started."""
+    DONE = "done"
+    """The handler of a Command has finished."""
+    FAILED = "failed"
+    """A Command has no handler or its handler failed; or a message cannot be sent."""
+    EXPIRED = "expired"
+    """A Command was too old and was not run."""
+    RETRY_LATER = "retry later"
+    """The handler of a Command asked for a later attempt."""
+    INTERRUPTED = "interrupted"
+    """A Command was running when the agent last ended."""
+    NOT_STARTED = "not started"
+    """A handler could not be started; the Command waits."""
+    ACTION_STARTED = "action started"
+    """The action that follows a reply has started."""
+    ACTION_FINISHED = "action finished"
+    """The action that follows a reply has ended."""
+    HANDLER = "handler"
+    """A line that a handler wrote to its standard error."""
+    CANNOT_START_HANDLERS = "cannot start handlers"
+    """The device has no resources for handler processes; Commands wait."""
+    HANDLERS_START_AGAIN = "handlers start again"
+    """Handler processes can be started again."""
+
+    # Sending
+    QUEUED = "queued"
+    """A reply is stored and waits to be sent."""
+    SENDING = "sending"
+    """The module is about to receive the body of a message."""
+    SENT = "sent"
+    """The module has confirmed that it sent a message."""
+    NOT_SENT = "not sent"
+    """A message was not sent this time; it is tried again."""
+    UNKNOWN = "unknown"
+    """It is not known whether a message was sent."""
+    HELD = "held"
+    """Sending waits, for a network or for a rate limit."""
+
+    # Journal
+    JOURNAL_CANNOT_COMMIT = "journal cannot commit"
+    """The journal cannot be written; nothing is deleted, run or sent until it can."""
+    JOURNAL_COMMITS_AGAIN = "journal commits again"
+    """The journal can be written again."""
+    JOURNAL_DAMAGED = "journal damaged"
+    """The journal file was damaged, deleted or replaced, and what was done about it."""
+    PRUNED = "pruned"
+    """Old rows were deleted from the journal."""
+
+
+class Condition(Enum):
+    """A state that lasts over several events, from the event that names it to the event that resolves it."""
+
+    CONNECTION = auto()
+    """There is no working session with the module."""
+    JOURNAL = auto()
+    """The journal cannot be written."""
+    NETWORK = auto()
+    """The module is not registered on a network."""
+
+
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One thing that happened."""
+    """One log event."""
 
     kind: str
-    """A word for it: received, double, stray, running, done, failed, queued, sending, sent ..."""
+    """An `EventKind`."""
     message: str = ""
-    """What a log line says beside it; never what a message says."""
-    command: int | None = None
-    """Number of the Command in the journal."""
-    sid: str | None = None
-    reply: int | None = None
-    """Number of the message in the journal."""
-    content: str | bytes | None = None
-    """What the message says. People's words and secrets travel by SMS: the log leaves this out."""
+    """The rest of the log line; never the text of an SMS message."""
+    _: KW_ONLY
     severity: Severity = Severity.INFO
+    command_id: int | None = None
+    """Row of the Command in the journal."""
+    sid: str | None = None
+    """SID of the Command."""
+    reply_id: int | None = None
+    """Row of the outgoing message in the journal."""
+    content: str | bytes | None = None
+    """The text or octets of the SMS message. They may be private: `str(event)` leaves them out."""
+    condition: Condition | None = None
+    """The condition that begins or goes on with this event."""
+    resolves: Condition | None = None
+    """The condition that ends with this event."""
 
     def __str__(self) -> str:
-        """The log line: one line whatever it tells of."""
-        name = "" if self.command is None else f" command {self.command}"
-        name += "" if self.sid is None else f" {self.sid}"
-        name += "" if self.reply is None else f" reply {self.reply}"
-        return escape_unprintable(f"{self.kind}{name}{': ' if self.message else ''}{self.message}")
+        """Return the log line. It is a single printable line whatever the message contains."""
+        subject = "" if self.command_id is None else f" command {self.command_id}"
+        subject += "" if self.sid is None else f" {self.sid}"
+        subject += "" if self.reply_id is None else f" reply {self.reply_id}"
+        return escape_unprintable(f"{self.kind}{subject}{': ' if self.message else ''}{self.message}")
 
 
 def mask_number(number: str) -> str:
-    """What a log shows of a sender or a destination: of a telephone number its last three digits.
+    """Return what a log shows of an address: only the last three digits of a telephone number.
 
-    Short codes and names tell nothing of a person and are shown whole.
+    Short codes and alphanumeric senders do not identify a person and are shown in full.
     """
-    return (
-        number
-        if len(number) < PHONE_NUMBER_MIN_LENGTH or not number.lstrip("+").isdigit()
-        else f"…{number[-3:]}"
-    )
+    if len(number) < PHONE_NUMBER_MIN_LENGTH or not number.lstrip("+").isdigit():
+        return number
+    return f"…{number[-3:]}"
 
 
 def escape_unprintable(text: str) -> str:
-    """What a stranger wrote must neither move a cursor nor forge a line: it is shown as an escape."""
+    """Replace each unprintable character by its escape, so that text from outside cannot forge a log line."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 EventSink = Callable[[Event], None]
+"""Receives events, in the order in which they happen. Must not block."""

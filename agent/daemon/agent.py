@@ -16,7 +16,7 @@ from agent.at.transport.open import make_opener
 from agent.at.transport.port_opener import PortOpener
 from agent.common.cancellation import run_unless_stopped
 from agent.common.config import Config
-from agent.common.events import Event, EventSink, Severity
+from agent.common.events import Event, EventKind, EventSink, Severity
 from agent.common.log_throttle import LogThrottle
 from agent.common.watchdog import DeadlineMonitor
 from agent.daemon.control_api import ControlApi
@@ -134,7 +134,7 @@ class Agent:
         seams, config = self._dependencies, self._config
         catalogue = await load_registry(config.handlers.directory, self._runner)
         for remark in catalogue.warnings:
-            self._emit(Event("note", remark, severity=Severity.WARNING))
+            self._emit(Event(EventKind.WARNING, remark, severity=Severity.WARNING))
         self._outbox_store = Queue(journal)
         self._command_store = CommandStore(
             journal, self._outbox_store, dedup_without_sid=config.journal.dedup_without_sid
@@ -201,7 +201,7 @@ class Agent:
             )
         except PowerUnavailable as error:
             text = f"{error}; the module's power is not switched"
-            self._emit(Event("note", text, severity=Severity.WARNING))
+            self._emit(Event(EventKind.WARNING, text, severity=Severity.WARNING))
         return RecoveryExecutor(
             RecoveryPolicy(seams.random, has_power_switch=power is not None),
             RecoveryOptions(
@@ -292,7 +292,7 @@ class Agent:
                     )
                 )
             self._dependencies.notify("READY=1")
-            self._emit(Event("ready", f"modem-agent {VERSION}, {self._service.name}"))
+            self._emit(Event(EventKind.READY, f"modem-agent {VERSION}, {self._service.name}"))
             await self._stop_requested.wait()
             self._dependencies.notify("STOPPING=1")
             for task in others:
@@ -310,7 +310,7 @@ class Agent:
         """Settle what the last start left, then keep a session going."""
         for number in await retry_until_committed(self._db, self._emit, self._outbox_store.close_interrupted):
             reason = "the agent ended while it was being sent; left alone"
-            self._emit(Event("unknown", reason, reply=number, severity=Severity.WARNING))
+            self._emit(Event(EventKind.UNKNOWN, reason, reply_id=number, severity=Severity.WARNING))
         await self._supervisor.run()
 
     async def _run_maintenance(self) -> None:
@@ -328,16 +328,16 @@ class Agent:
                 while await self._db.run(forgetting.prune_batch):  # others get their turn between two steps
                     pass
             if forgetting.pruned_rows:
-                self._emit(Event("pruned", f"{forgetting.pruned_rows} old rows"))
+                self._emit(Event(EventKind.PRUNED, f"{forgetting.pruned_rows} old rows"))
             if forgetting.discarded_messages:
                 count = forgetting.discarded_messages
                 which = "a message is" if count == 1 else f"{count} messages are"
                 text = f"{which} given up, as not all parts came within a day; see inbox --strays"
-                self._emit(Event("incomplete", text, severity=Severity.WARNING))
+                self._emit(Event(EventKind.INCOMPLETE, text, severity=Severity.WARNING))
             await asyncio.sleep(MAINTENANCE_INTERVAL_S)
 
     def _on_journal_damaged(self, text: str) -> None:
-        self._emit(Event("journal damaged", text, severity=Severity.ERROR))
+        self._emit(Event(EventKind.JOURNAL_DAMAGED, text, severity=Severity.ERROR))
 
     async def _run_watchdog(self, interval_s: float) -> None:
         """Tell systemd's watchdog that everybody keeps their own deadlines; silence is what it acts on."""
@@ -345,7 +345,9 @@ class Agent:
         while True:
             if late := self._deadlines.overdue():
                 if late != said:
-                    self._emit(Event("stuck", f"{', '.join(late)}: systemd will start the agent anew"))
+                    self._emit(
+                        Event(EventKind.WATCHDOG, f"{', '.join(late)}: systemd will start the agent anew")
+                    )
             else:
                 self._dependencies.notify("WATCHDOG=1")
             said = late

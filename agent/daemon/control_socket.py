@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from agent.common.events import Event, EventSink, Severity
+from agent.common.events import Event, EventKind, EventSink, Severity
 
 RequestHandler = Callable[[Mapping[str, Any]], Awaitable[Mapping[str, Any]]]
 MAX_LINE_BYTES = 65_536
@@ -89,7 +89,7 @@ class ControlServer:
             except OSError as error:
                 if not pause:
                     text = f"nobody can be let in: {error.strerror}; those who ask wait"
-                    self._emit(Event("control socket", text, severity=Severity.WARNING))
+                    self._emit(Event(EventKind.CONTROL_SOCKET, text, severity=Severity.WARNING))
                 pause = min(2 * pause or ACCEPT_RETRY_INITIAL_S, ACCEPT_RETRY_MAX_S)
                 await asyncio.sleep(pause)
                 continue

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from random import Random
 
-from agent.common.events import Event, EventSink, Severity
+from agent.common.events import Event, EventKind, EventSink, Severity
 from agent.journal.executor import DbExecutor
 from agent.journal.sims import SimStore
 from agent.modem.error import ModemUnusable
@@ -42,7 +42,9 @@ class JournalSimMemory:
         except sqlite3.Error as error:
             # What is on disk says that it is being tried, so it is not tried again by itself.
             self._emit(
-                Event("sim", f"the outcome of the PIN is not kept: {error}", severity=Severity.WARNING)
+                Event(
+                    EventKind.SIM, f"the outcome of the PIN is not kept: {error}", severity=Severity.WARNING
+                )
             )
 
     async def service_centre(self, iccid: str) -> str:
@@ -57,6 +59,8 @@ class JournalSimMemory:
         except sqlite3.Error:
             return  # asked again in the next session
         if before:
-            change = f"another SIM is in the module: …{iccid[-SHOWN_ICCID_DIGITS:]}, it was …{before[-SHOWN_ICCID_DIGITS:]}"
-            own = "PIN tries and service centre number are its own"
-            self._emit(Event("sim", f"{change}; {own}", severity=Severity.WARNING))
+            text = (
+                f"another SIM is in the module: …{iccid[-SHOWN_ICCID_DIGITS:]}, it was "
+                f"…{before[-SHOWN_ICCID_DIGITS:]}; PIN attempts and service centre number are kept per SIM"
+            )
+            self._emit(Event(EventKind.SIM, text, severity=Severity.WARNING))

@@ -20,7 +20,7 @@ from agent.at.errors import AtError
 from agent.at.trace import Trace
 from agent.at.transport.base import PortUnavailable, TransportOpener
 from agent.common.cancellation import run_unless_stopped
-from agent.common.events import Event, EventSink, Severity
+from agent.common.events import Condition, Event, EventKind, EventSink, Severity
 from agent.common.watchdog import DeadlineMonitor
 from agent.daemon.session import Session
 from agent.modem.error import ModemUnusable
@@ -94,17 +94,17 @@ class Supervisor:
                 trouble = await self._run_session()
             except PortUnavailable as error:
                 trouble = Failure.PORT_UNAVAILABLE
-                self._log_problem("port", str(error))
+                self._log_problem(EventKind.PORT, str(error))
             except AtError as error:
                 trouble = Failure.NO_RESPONSE if self._working_since == inf else Failure.SESSION_LOST
                 if not self._stop_requested.is_set():
-                    self._log_problem("module", str(error))
+                    self._log_problem(EventKind.MODULE, str(error))
             except ModemUnusable as error:
                 trouble = Failure.INTERNAL_ERROR
-                self._log_problem("module", str(error))
+                self._log_problem(EventKind.MODULE, str(error))
             except Exception as error:  # noqa: BLE001  (the one place that catches everything)
                 trouble = Failure.INTERNAL_ERROR
-                self._log_internal_error("session failed", error)
+                self._log_internal_error(EventKind.SESSION_FAILED, error)
             finally:
                 self._modem = None
                 self.connection.session = None
@@ -127,7 +127,7 @@ class Supervisor:
             except ModemUnusable as error:
                 if self._stop_requested.is_set():
                     return Failure.SESSION_LOST
-                self._log_problem("module", str(error))
+                self._log_problem(EventKind.MODULE, str(error))
                 return await self._recovery_executor.diagnose_sim(modem) or Failure.INIT_FAILED
             self._deadlines.clear("supervisor")
             self._last_problem = ""
@@ -136,11 +136,18 @@ class Supervisor:
             self.connection.session_count += 1
             session = self._make_session(modem)
             self.connection.session = session
-            self._emit(Event("session", str(condition)))
+            self._emit(Event(EventKind.SESSION, str(condition), resolves=Condition.CONNECTION))
             await session.run(self._set_state, partial(self._recovery_executor.check_session, modem))
             if not self._stop_requested.is_set():
                 self._set_state(modem.loss_reason)
-                self._emit(Event("session ended", modem.loss_reason, severity=Severity.WARNING))
+                self._emit(
+                    Event(
+                        EventKind.SESSION_ENDED,
+                        modem.loss_reason,
+                        severity=Severity.WARNING,
+                        condition=Condition.CONNECTION,
+                    )
+                )
             return Failure.SESSION_LOST
         finally:
             channel.close()
@@ -163,7 +170,7 @@ class Supervisor:
                 f"supply (it takes 2 A for moments; cable, hub, HAT). Sending rests for {rest / 60:.0f} min, "
                 "receiving goes on"
             )
-            self._emit(Event("power", text, severity=Severity.WARNING))
+            self._emit(Event(EventKind.BROWNOUT, text, severity=Severity.WARNING))
         plan = self._recovery_executor.on_session_failed(failure, uptime_s)
         pause = plan.delay_s
         if plan.action is RecoveryAction.EXIT_PROCESS:
@@ -179,7 +186,7 @@ class Supervisor:
                 self._set_state(f"{failure.value}; done: {plan.action.value}")
                 pause = max(pause, POST_RESET_PAUSE_S)
         except Exception as error:  # noqa: BLE001  (the same place: what helps must not end the agent)
-            self._log_internal_error("recovery failed", error)
+            self._log_internal_error(EventKind.RECOVERY_FAILED, error)
         await self._wait_unless_stopped(pause)
 
     async def _wait_unless_stopped(self, seconds: float) -> None:
@@ -190,16 +197,17 @@ class Supervisor:
         except TimeoutError:
             return
 
-    def _log_internal_error(self, kind: str, error: Exception) -> None:
+    def _log_internal_error(self, kind: EventKind, error: Exception) -> None:
         self._set_state(f"{type(error).__name__}: {error}")
-        self._emit(Event(kind, self.connection.state, severity=Severity.ERROR))
+        condition = Condition.CONNECTION if kind is EventKind.SESSION_FAILED else None
+        self._emit(Event(kind, self.connection.state, severity=Severity.ERROR, condition=condition))
 
-    def _log_problem(self, kind: str, text: str) -> None:
+    def _log_problem(self, kind: EventKind, text: str) -> None:
         """A trouble is said once; while it lasts it only stands in the status."""
         self._set_state(text)
         weight = Severity.DEBUG if text == self._last_problem else Severity.WARNING
         self._last_problem = text
-        self._emit(Event(kind, text, severity=weight))
+        self._emit(Event(kind, text, severity=weight, condition=Condition.CONNECTION))
 
     def _set_state(self, text: str) -> None:
         self.connection.state = text

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Protocol
 
-from agent.common.events import Event, EventSink
+from agent.common.events import Event, EventKind, EventSink
 from agent.handlers import protocol
 from agent.handlers.api import Command
 from agent.handlers.framing import Frame
@@ -173,4 +173,4 @@ class ProcessRunner:
             raise
 
     def _on_log_line(self, name: str, line: str) -> None:
-        self._emit(Event("handler", f"{name}: {line}"))
+        self._emit(Event(EventKind.HANDLER, f"{name}: {line}"))

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import ParamSpec, Protocol, TypeVar
 
-from agent.common.events import Event, EventSink, Severity
+from agent.common.events import Condition, Event, EventKind, EventSink, Severity
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -54,10 +54,10 @@ COMMIT_RETRY_DELAYS_S = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 def commit_failed_event(error: sqlite3.Error) -> Event:
     """The one line for it, whichever task meets it first: what it means for all of them."""
     text = f"{error}; messages stay in the module, results wait, nothing is begun or sent until it can"
-    return Event("journal cannot commit", text, severity=Severity.ERROR)
+    return Event(EventKind.JOURNAL_CANNOT_COMMIT, text, severity=Severity.ERROR, condition=Condition.JOURNAL)
 
 
-COMMIT_RECOVERED_EVENT = Event("journal commits again")
+COMMIT_RECOVERED_EVENT = Event(EventKind.JOURNAL_COMMITS_AGAIN, resolves=Condition.JOURNAL)
 
 
 async def retry_until_committed(

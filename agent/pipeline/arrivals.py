@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pdu
 from agent.at.errors import CommandRefused
-from agent.common.events import Event, EventSink, Severity
+from agent.common.events import Condition, Event, EventSink, Severity
 from agent.journal.models import StoreOutcome, StoreResult
 from agent.modem.stored_message import StoredMessage
 
@@ -36,9 +36,9 @@ class ReceiverLog:
             Event(
                 _EVENT_KINDS[result.outcome],
                 detail,
-                command=result.command_id,
+                command_id=result.command_id,
                 sid=result.sid,
-                reply=result.reply_id,
+                reply_id=result.reply_id,
                 content=result.content,
                 severity=Severity.DEBUG if result.outcome is StoreOutcome.ALREADY_STORED else Severity.INFO,
             )
@@ -71,7 +71,9 @@ class ReceiverLog:
                 Event("module", f"its SIM has changed its state ({reason})", severity=Severity.WARNING)
             )
         else:
-            self._emit(Event("module restarted", reason, severity=Severity.WARNING))
+            self._emit(
+                Event("module restarted", reason, severity=Severity.WARNING, condition=Condition.CONNECTION)
+            )
 
     def log_read_refused(self, error: CommandRefused) -> None:
         """A look into the module did not come about."""

@@ -379,7 +379,7 @@ class Dispatcher:
         content: str | bytes | None = None,
         severity: Severity = Severity.INFO,
     ) -> None:
-        self._emit(Event(kind, message, row.id, row.sid, content=content, severity=severity))
+        self._emit(Event(kind, message, command_id=row.id, sid=row.sid, content=content, severity=severity))
 
 
 def _handler_key(spec: HandlerSpec | None) -> HandlerKey:

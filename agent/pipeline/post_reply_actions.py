@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from agent.common.events import Event, EventSink, Severity
+from agent.common.events import Event, EventSink
 from agent.common.watchdog import DeadlineMonitor
 from agent.handlers.api import Command
 from agent.handlers.registry import HandlerRegistry
@@ -129,7 +129,7 @@ class PostReplyActions:
         )
 
     def _log(self, kind: str, row: CommandRow, message: str) -> None:
-        self._emit(Event(kind, message, row.id, row.sid, severity=Severity.INFO))
+        self._emit(Event(kind, message, command_id=row.id, sid=row.sid))
 
 
 def to_handler_command(row: CommandRow) -> Command:

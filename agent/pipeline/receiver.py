@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable
 
 from agent.at.errors import CommandRefused, CommandTimedOut, ModemLost
 from agent.at.events import PortContention
-from agent.common.events import Event, EventSink, Severity
+from agent.common.events import Condition, Event, EventSink, Severity
 from agent.common.watchdog import DeadlineMonitor
 from agent.journal.executor import (
     COMMIT_RECOVERED_EVENT,
@@ -179,7 +179,10 @@ class Receiver:
                 case PortContention(sign):
                     await self._log_port_contention(sign)
                 case RegistrationChanged(registration):
-                    self._emit(Event("registration", str(registration)))
+                    begun, ended = (
+                        (None, Condition.NETWORK) if registration.can_send else (Condition.NETWORK, None)
+                    )
+                    self._emit(Event("registration", str(registration), condition=begun, resolves=ended))
             self._pending_events.popleft()
         for each in sorted(await self._read_slots(slots), key=lambda each: each.sort_key):
             await self._store_and_delete(each)

@@ -113,7 +113,7 @@ class Sender:
                 self._db, self._emit, self._outbox_store.close_interrupted
             ):
                 reason = "its session ended while it was being sent; left alone"
-                self._emit(Event("unknown", reason, reply=number, severity=Severity.WARNING))
+                self._emit(Event("unknown", reason, reply_id=number, severity=Severity.WARNING))
                 self._on_reply_settled()
             while True:
                 self._reply_queued.clear()
@@ -385,6 +385,12 @@ class Sender:
     ) -> None:
         self._emit(
             Event(
-                kind, message, reply.command_id, reply.sid, reply=reply.id, content=content, severity=severity
+                kind,
+                message,
+                severity=severity,
+                command_id=reply.command_id,
+                sid=reply.sid,
+                reply_id=reply.id,
+                content=content,
             )
         )

@@ -17,7 +17,7 @@ from agent.at.client import AtClient
 from agent.at.errors import AtError, CommandRefused, ModemLost
 from agent.at.transport.base import PortUnavailable, TransportOpener
 from agent.at.transport.port_opener import PortOpener
-from agent.common.events import Event, EventSink, Severity
+from agent.common.events import Event, EventKind, EventSink, Severity
 from agent.common.watchdog import DeadlineMonitor
 from agent.journal.executor import DbExecutor
 from agent.journal.reset_budget import ResetBudget, ResetUsage
@@ -118,12 +118,14 @@ class RecoveryExecutor:
             place = await power.restore()
         except PowerUnavailable as error:
             self._emit(
-                Event("recovery", f"the module may be switched off: {error}", severity=Severity.WARNING)
+                Event(
+                    EventKind.RECOVERY, f"the module may be switched off: {error}", severity=Severity.WARNING
+                )
             )
             return
         if place:
             text = f"USB device {place} is switched on again; an agent that was killed had switched it off"
-            self._emit(Event("recovery", text, severity=Severity.WARNING))
+            self._emit(Event(EventKind.RECOVERY, text, severity=Severity.WARNING))
 
     async def diagnose_sim(self, modem: Modem) -> Failure | None:
         """What is wrong with the SIM, None if nothing is or nobody can tell."""
@@ -196,7 +198,9 @@ class RecoveryExecutor:
             self._last_skip_reason = ""
             used = f"{self.reset_usage.last_hour} of {self._reset_budget.limits.per_hour} resets this hour"
             self._emit(
-                Event("recovery", f"{failure.value}: {action.value}; {used}", severity=Severity.WARNING)
+                Event(
+                    EventKind.RECOVERY, f"{failure.value}: {action.value}; {used}", severity=Severity.WARNING
+                )
             )
             self._deadlines.expect_within("recovery", ACTION_TIMEOUT_S + POST_ACTION_GRACE_S)
             self._deadlines.suspend(ACTION_TIMEOUT_S)
@@ -207,7 +211,9 @@ class RecoveryExecutor:
                 # may be about to end: whether it helped, the next session tells.
                 pass
             except (AtError, PowerUnavailable) as error:
-                self._emit(Event("recovery", f"it did not succeed: {error}", severity=Severity.WARNING))
+                self._emit(
+                    Event(EventKind.RECOVERY, f"it did not succeed: {error}", severity=Severity.WARNING)
+                )
             finally:
                 self._deadlines.suspend(POST_ACTION_GRACE_S)
                 self._deadlines.clear("recovery")
@@ -221,7 +227,7 @@ class RecoveryExecutor:
         trouble, remedy = Failure.STORE_UNREADABLE, RecoveryAction.NEW_SESSION
         self.policy.on_action_done(remedy, trouble, self._now())
         what = f"{trouble.value} ({modem.read_error}): {remedy.value}"
-        self._emit(Event("recovery", what, severity=Severity.WARNING))
+        self._emit(Event(EventKind.RECOVERY, what, severity=Severity.WARNING))
         self.action_ended_session = True
         modem.close(trouble.value)
 
@@ -278,7 +284,11 @@ class RecoveryExecutor:
         weight = Severity.DEBUG if reason == self._last_skip_reason else Severity.WARNING
         self._last_skip_reason = reason
         self._emit(
-            Event("recovery", f"{failure.value}, but not done: {action.value}: {reason}", severity=weight)
+            Event(
+                EventKind.RECOVERY,
+                f"{failure.value}, but not done: {action.value}: {reason}",
+                severity=weight,
+            )
         )
         return False
 

@@ -70,7 +70,7 @@ async def test_f02_starved_when_a_task_hangs(tmp_path, message_format, task):
         fed = [at for at, _, notice in scene.sd_notifications if notice == "WATCHDOG=1"]
         assert fed
         assert scene.loop.time() - fed[-1] > HOUR / 3
-        (said,) = [line for line in scene.log_lines(0) if line.startswith("stuck")]
+        (said,) = [line for line in scene.log_lines(0) if line.startswith("watchdog")]
         assert task in said
         if task != "supervisor":
             scene.current_run.kill("by systemd")

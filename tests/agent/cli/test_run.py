@@ -87,8 +87,8 @@ class FakeAgent:
 
     async def run(self):
         self.emit(Event("port", "nothing there", severity=Severity.DEBUG))
-        self.emit(Event("received", command=1, content="open \x1b[2Jsesame"))
-        self.emit(Event("unknown", "no result", reply=1, severity=Severity.WARNING))
+        self.emit(Event("received", command_id=1, content="open \x1b[2Jsesame"))
+        self.emit(Event("unknown", "no result", reply_id=1, severity=Severity.WARNING))
         if self.dependencies.trace is not None:
             self.dependencies.trace.log_sent(b"AT\r", 1.0)
         if self.error is not None:

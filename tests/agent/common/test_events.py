@@ -1,36 +1,54 @@
+from pathlib import Path
+
 import pytest
 
-from agent.common.events import Event, Severity, escape_unprintable, mask_number
+from agent.common.events import Event, EventKind, Severity, escape_unprintable, mask_number
+
+CONFIG_README = Path(__file__).parents[3] / "config/README.md"
+SELF_EXPLANATORY_KINDS = {
+    *("ready", "session", "registration", "sim", "SIM state changed", "pruned", "warning", "handler"),
+    *("received", "part", "duplicate", "already stored", "ignored", "status report", "running", "done"),
+    *("failed", "expired", "retry later", "interrupted", "not started", "action started"),
+    *("action finished", "handlers start again", "queued", "sending", "sent", "not sent", "unknown"),
+    *("journal commits again", "session failed", "recovery failed"),
+}
+"""Kinds that an operator need not act on, or whose message says everything."""
 
 
 @pytest.mark.parametrize(
-    ("step", "line"),
+    ("event", "line"),
     [
-        (Event("ready"), "ready"),
-        (Event("ready", "modem-agent 1.0"), "ready: modem-agent 1.0"),
-        (Event("received", command=3), "received command 3"),
-        (Event("received", command=3, sid="HC" + "0" * 32), f"received command 3 HC{'0' * 32}"),
+        (Event(EventKind.READY), "ready"),
+        (Event(EventKind.READY, "modem-agent 1.0"), "ready: modem-agent 1.0"),
+        (Event(EventKind.RECEIVED, command_id=3), "received command 3"),
         (
-            Event("sent", "reference 7", command=3, sid="HC0", reply=4),
+            Event(EventKind.RECEIVED, command_id=3, sid="HC" + "0" * 32),
+            f"received command 3 HC{'0' * 32}",
+        ),
+        (
+            Event(EventKind.SENT, "reference 7", command_id=3, sid="HC0", reply_id=4),
             "sent command 3 HC0 reply 4: reference 7",
         ),
-        (Event("sent", reply=4), "sent reply 4"),
-        (Event("stray", "from +1555: not from 000", content="secret"), "stray: from +1555: not from 000"),
+        (Event(EventKind.SENT, reply_id=4), "sent reply 4"),
+        (
+            Event(EventKind.IGNORED, "from +1555: not from 000", content="secret"),
+            "ignored: from +1555: not from 000",
+        ),
     ],
 )
-def test_a_step_is_a_line_of_the_log(step, line):
-    """What happened, to whom; what a message says is left out."""
-    assert str(step) == line
+def test_event_is_formatted_as_a_log_line(event, line):
+    """The line has the kind, the Command, the reply and the message, and never the content of an SMS."""
+    assert str(event) == line
 
 
 @pytest.mark.parametrize(
-    "nasty", ["\n", "\r\n", "\x1b[2J", "\x9b31m", "\x07", "\x00", "\u202e", "\u2028", "\ud800"]
+    "unprintable", ["\n", "\r\n", "\x1b[2J", "\x9b31m", "\x07", "\x00", "\u202e", "\u2028", "\ud800"]
 )
-def test_a_line_stays_one_line(nasty):
-    """A name that a stranger gave himself forges no further line and moves no cursor."""
-    line = str(Event("stray", f"from A{nasty}B: not from 000"))
+def test_unprintable_characters_cannot_forge_a_log_line(unprintable):
+    """An alphanumeric sender can neither begin a new line nor move the cursor."""
+    line = str(Event(EventKind.IGNORED, f"from A{unprintable}B: not from 000"))
     assert line.isprintable()
-    assert line.startswith("stray: from A\\")
+    assert line.startswith("ignored: from A\\")
     assert line.endswith("B: not from 000")
 
 
@@ -44,14 +62,14 @@ def test_a_line_stays_one_line(nasty):
         ("\u200e\U000e0001", "\\u200e\\U000e0001"),
     ],
 )
-def test_what_is_visible_stays(text, shown):
-    """Letters of all languages as they are, everything else as an escape."""
+def test_only_unprintable_characters_are_escaped(text, shown):
+    """Letters of all languages stay as they are."""
     assert escape_unprintable(text) == shown
 
 
-def test_weights_are_those_of_logging():
-    """The log takes them as levels."""
-    assert [weight.value for weight in Severity] == [10, 20, 30, 40]
+def test_severities_are_levels_of_logging():
+    """The log uses the values as levels."""
+    assert [severity.value for severity in Severity] == [10, 20, 30, 40]
 
 
 @pytest.mark.parametrize(
@@ -66,6 +84,16 @@ def test_weights_are_those_of_logging():
         ("", ""),
     ],
 )
-def test_telephone_numbers_are_not_shown_whole(number, shown):
-    """Logs end up in bug reports."""
+def test_telephone_numbers_are_masked(number, shown):
+    """Logs are attached to bug reports, so they show three digits at most."""
     assert mask_number(number) == shown
+
+
+def test_operator_table_explains_each_kind():
+    """config/README.md has a row for each kind of log line that an operator may have to act on."""
+    documented = set()
+    for line in CONFIG_README.read_text().splitlines():
+        if line.startswith("| `"):
+            documented |= set(line.split("|")[1].replace("`", "").strip().split(", "))
+    assert {kind.value for kind in EventKind} - SELF_EXPLANATORY_KINDS - documented == set()
+    assert {kind.value for kind in EventKind} >= SELF_EXPLANATORY_KINDS

@@ -138,7 +138,9 @@ async def test_what_looks_like_a_mistake_among_the_handlers_is_said(agent_env, p
     """And does not keep the agent from starting."""
     (agent_env.folder / "handlers" / "pump").write_text("#!/bin/sh\n")
     async with agent_env.running():
-        assert "pump is no handler because it is not executable" in pipeline.events_of_kind("note")[0].message
+        assert (
+            "pump is no handler because it is not executable" in pipeline.events_of_kind("warning")[0].message
+        )
 
 
 async def test_a_command_is_received_run_and_answered(agent_env, pipeline):
@@ -149,7 +151,7 @@ async def test_a_command_is_received_run_and_answered(agent_env, pipeline):
         await pipeline.advance(0.3)
         assert modem.sent_contents == ["did led on"]
     assert not modem.stored
-    assert [step.kind for step in pipeline.events if step.command == 1] == [
+    assert [step.kind for step in pipeline.events if step.command_id == 1] == [
         "received", "running", "done", "queued", "sending", "sent",
     ]  # fmt: skip
     assert pipeline.command_states() == ["done"]
@@ -211,7 +213,7 @@ async def test_what_was_being_sent_at_the_last_end_is_unknown(agent_env, pipelin
     agent_env.port.default = busy()
     async with agent_env.running():
         assert pipeline.reply_states() == ["unknown"]
-    assert pipeline.events_of_kind("unknown")[0].reply == 1
+    assert pipeline.events_of_kind("unknown")[0].reply_id == 1
 
 
 async def test_the_next_start_settles_what_the_last_left(agent_env, pipeline):
@@ -386,7 +388,7 @@ async def test_the_watchdog_is_fed_while_nobody_is_late(agent_env, pipeline):
         assert fed in (62, 63)
         await pipeline.advance(300)
         assert agent_env.notes.count("WATCHDOG=1") <= fed + 1
-        [stuck] = pipeline.events_of_kind("stuck")
+        [stuck] = pipeline.events_of_kind("watchdog")
         assert stuck.message == "intake: systemd will start the agent anew"
         assert (await agent_env.request(do="status"))["late"] == ["intake"]
         end.set()
@@ -410,7 +412,7 @@ async def test_a_disk_that_is_full_for_hours_starves_no_watchdog(agent_env, pipe
         before = agent_env.notes.count("WATCHDOG=1")
         await pipeline.advance(3600)
         assert agent_env.notes.count("WATCHDOG=1") == before + 360
-        assert not pipeline.events_of_kind("stuck")
+        assert not pipeline.events_of_kind("watchdog")
         pipeline.commit_error = None
         await pipeline.advance(100)
         assert modem.sent_contents == ["did led on", "did led off"]

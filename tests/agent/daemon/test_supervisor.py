@@ -735,7 +735,7 @@ async def test_sending_that_takes_the_module_down_rests(pipeline, supervisor_ben
     supervisor_bench.prepare_modem = change
     await supervisor_bench.start(60)
     assert pipeline.reply_states().count("unknown") == 2
-    [said] = pipeline.events_of_kind("power")
+    [said] = pipeline.events_of_kind("brownout")
     assert "power supply" in said.message
     assert "5 min" in said.message
     supervisor_bench.now.store_message(3, announce=True)
@@ -745,7 +745,7 @@ async def test_sending_that_takes_the_module_down_rests(pipeline, supervisor_ben
     assert len(pipeline.calls_of("body")) == 2
     await pipeline.advance(90)
     assert len(pipeline.calls_of("body")) == 3
-    assert "10 min" in pipeline.events_of_kind("power")[-1].message
+    assert "10 min" in pipeline.events_of_kind("brownout")[-1].message
 
 
 async def test_when_nothing_helps_the_process_ends(pipeline, supervisor_bench):

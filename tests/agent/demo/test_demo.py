@@ -128,7 +128,7 @@ def test_sids_are_whole_at_any_width(capsys, monkeypatch, width, terminal):
     monkeypatch.setattr("rich.console.Console.is_terminal", property(lambda self: terminal))
     screen = DemoPrinter(lambda: 0.0)
     screen.print_scenario("Text", "meter-1")
-    screen.print_event(Event("received", sid=SID, command=1, content="led on"))
+    screen.print_event(Event("received", sid=SID, command_id=1, content="led on"))
     screen.print_event(event(NetworkEventKind.CREATED, sid=SID, body="led on"), "meter-1")
     screen.print_result(RESULTS[0])
     screen.print_results(RESULTS)

@@ -195,7 +195,7 @@ async def test_each_outcome_is_answered_honestly(pipeline, outcome, state, answe
         assert pipeline.queued_count == (0 if answer is None else 1)
         assert pipeline.deadlines()._deadlines == {}
     [step] = pipeline.events_of_kind(state)
-    assert step.command == 1
+    assert step.command_id == 1
     assert step.severity is (Severity.INFO if state == "done" else Severity.WARNING)
 
 
@@ -616,7 +616,9 @@ async def test_what_cannot_be_started_for_an_hour_fails(pipeline):
     assert pipeline.command_states() == ["failed"]
     assert pipeline.query_column("SELECT reason FROM commands") == ["Cannot allocate memory; given up"]
     assert pipeline.reply_texts() == ["ERR failed"]
-    [said] = [step for step in pipeline.events if step.severity >= Severity.WARNING and step.command is None]
+    [said] = [
+        step for step in pipeline.events if step.severity >= Severity.WARNING and step.command_id is None
+    ]
     assert "Cannot allocate memory" in said.message
 
 
@@ -837,7 +839,7 @@ async def test_an_interrupted_action_is_never_repeated(pipeline):
         await pipeline.advance(200)
         assert pipeline.runner.run_actions == []
     assert pipeline.query_column("SELECT state FROM actions") == ["done"]
-    assert [(step.command, step.message) for step in pipeline.events_of_kind("acted")] == [
+    assert [(step.command_id, step.message) for step in pipeline.events_of_kind("acted")] == [
         (1, "reboot: the agent ended while it acted; it is not repeated")
     ]
 

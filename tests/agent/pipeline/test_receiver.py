@@ -551,7 +551,7 @@ async def test_a_report_is_kept_deleted_and_wakes_others(pipeline, factories):
         await pipeline.advance(1)
     assert not modem.stored
     assert pipeline.reply_states() == ["delivered"]
-    assert pipeline.events_of_kind("report")[0].reply == number
+    assert pipeline.events_of_kind("report")[0].reply_id == number
     assert pipeline.wake_count == 1
 
 

@@ -122,7 +122,7 @@ async def test_the_limit_is_a_setting(pipeline, factories, limit, given_up):
         assert pipeline.settled_count == 1
     assert reasons(pipeline)[0].startswith(f"not sent within {given_up}, given up; ")
     assert "+CMS ERROR: 21" in reasons(pipeline)[0]
-    assert pipeline.events_of_kind("failed")[0].reply == 1
+    assert pipeline.events_of_kind("failed")[0].reply_id == 1
 
 
 @pytest.mark.parametrize(("wall", "running"), [(400 * DAY_S, 0), (0, 400 * DAY_S)])

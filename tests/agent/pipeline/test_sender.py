@@ -200,7 +200,7 @@ async def test_what_the_last_session_left_sending_is_unknown(pipeline, factories
         await pipeline.advance(1)
     assert modem.sent_contents == ["two"]
     assert pipeline.reply_states() == ["unknown", "sent"]
-    assert pipeline.events_of_kind("unknown")[0].reply == 1
+    assert pipeline.events_of_kind("unknown")[0].reply_id == 1
     assert pipeline.settled_count == 2
 
 
