@@ -17,6 +17,7 @@ from typing import Any, Self, TypeVar
 from agent.at.command import AtCommand, PayloadKind
 from agent.at.connection import AtConnection
 from agent.at.connection_state import ConnectionState
+from agent.at.error_codes import ErrorKind
 from agent.at.errors import CommandRefused, CommandTimedOut, ModemLost
 from agent.at.events import Information, UrcEvent
 from agent.at.no_answer import explain_no_answer
@@ -251,7 +252,7 @@ class AtClient:
     def _on_command_finished(self, finished: PendingCommand) -> None:
         """Set when the next command may be written, and resynchronise first where that is needed."""
         final = finished.final
-        is_plain_error = final is not None and not final.ok and final.kind == "error"
+        is_plain_error = final is not None and not final.ok and final.kind is ErrorKind.PLAIN
         gap_s = max(self._command_gap_s, POST_ERROR_GAP_S if is_plain_error else 0.0)
         self._next_command_at = asyncio.get_running_loop().time() + gap_s
         if self._connection.state is ConnectionState.RESYNCING:
@@ -329,7 +330,7 @@ def _may_have_been_missed(finished: PendingCommand) -> bool:
         return False
     if final is None:
         return command.requires_information and not command.body and not finished.boot_urc
-    return not final.ok and final.kind == "error"
+    return not final.ok and final.kind is ErrorKind.PLAIN
 
 
 class ExclusiveAccess:

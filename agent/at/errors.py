@@ -1,17 +1,18 @@
-"""What can go wrong with an AT command.
+"""The exceptions of AT commands.
 
-AtError                  command
-  CommandRefused         the module said no; code, name, and whether trying again helps
-  CommandTimedOut        no final result came: whether it was carried out is unknown
-  ModemLost              the wire is gone, or the module no longer answers
-  ConversationError      our own misuse
+AtError                  the command
+  CommandRefused         the module answered with an error: code, name, and whether a retry helps
+  CommandTimedOut        no final result code came: the outcome is unknown
+  ModemLost              the transport is closed, or the module no longer answers
+  AtUsageError           the caller's mistake
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Set as AbstractSet
 
-from agent.at.error_codes import ErrorClass, classify_error
+from agent.at.error_codes import UNSUPPORTED_ERRORS, ErrorClass, ErrorCode, classify_error
 from agent.at.events import FinalResult, StaleResult
 
 __all__ = [
@@ -30,7 +31,7 @@ class AtError(Exception):
     """Root of what an exchange may raise."""
 
     def __init__(self, command: str, message: str, *, body_sent: bool = False) -> None:
-        """`body_sent`: octets of the command's body may have left before it went wrong."""
+        """`body_sent`: octets of the command's body may have left before the error."""
         super().__init__(message)
         self.command = command
         self.body_sent = body_sent
@@ -40,22 +41,26 @@ class CommandRefused(AtError):  # noqa: N818  (a name of the design)
     """The module answered with an error."""
 
     def __init__(self, command: str, result: FinalResult, *, body_sent: bool = False) -> None:
-        """Take over what the final result code says."""
-        words = f" ({result.name})" if result.code is not None and result.name else ""
-        super().__init__(command, f"{command} was refused: {result.text}{words}", body_sent=body_sent)
+        """`result`: the final result code of the command."""
+        name = f" ({result.name})" if result.code is not None and result.name else ""
+        super().__init__(command, f"{command} was refused: {result.text}{name}", body_sent=body_sent)
         self.kind = result.kind
-        """"cms", "cme", or "error" for an ERROR without a number."""
         self.code = result.code
+        """The number of the error, None for one without a number."""
         self.name = result.name
-        self.is_unsupported = (result.kind, result.code) == ("cme", 4) or (
+        self.is_unsupported = self.is_one_of(UNSUPPORTED_ERRORS) or (
             result.code is None and _UNSUPPORTED_TEXT.search(result.text) is not None
         )
-        """Whether the module says in so many words that it has no such command."""
+        """True if the module reports that it does not have the command."""
         self.error_class = classify_error(result.kind, result.code, after_body=body_sent)
+
+    def is_one_of(self, codes: AbstractSet[ErrorCode]) -> bool:
+        """Return True if the error is one of these codes, for example `SIM_BUSY_ERRORS`."""
+        return self.code is not None and (self.kind, self.code) in codes
 
 
 class CommandTimedOut(AtError):  # noqa: N818  (a name of the design)
-    """No final result within the command's own time. The line has been resynchronised since."""
+    """No final result code came in time. The connection has been resynchronised since."""
 
     def __init__(
         self,
@@ -66,17 +71,20 @@ class CommandTimedOut(AtError):  # noqa: N818  (a name of the design)
         escape_confirmed: bool = False,
         stale_results: tuple[StaleResult, ...] = (),
     ) -> None:
-        """`escaped`: ESC was answered by OK; `late`: what came after the deadline and may belong to it."""
+        """`escape_confirmed`: the module answered ESC by OK, so that text entry was still open.
+
+        `stale_results`: what came after the deadline and may belong to the command.
+        """
         super().__init__(command, message, body_sent=body_sent)
         self.escape_confirmed = escape_confirmed
         self.stale_results = stale_results
 
 
 class ModemLost(AtError):  # noqa: N818  (a name of the design)
-    """The session is over: nothing more can be asked on this channel."""
+    """The session is over: no command can be executed any more."""
 
     def __init__(self, message: str, command: str = "", *, body_sent: bool = False) -> None:
-        """`command` is what was under way, if anything."""
+        """`command`: the command that was pending, if any."""
         super().__init__(command, message, body_sent=body_sent)
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+from agent.at.error_codes import ErrorKind
+
 
 @dataclass(frozen=True, slots=True)
 class Information:
@@ -21,10 +23,12 @@ class FinalResult:
 
     text: str
     ok: bool
-    kind: str = "error"
-    """"cms", "cme", or "error" for an error without a number."""
+    kind: ErrorKind = ErrorKind.PLAIN
+    """Of an error: which final result code it was."""
     code: int | None = None
+    """The number of the error, None for one without a number and for OK."""
     name: str = ""
+    """The name of the error, empty for a number that no table has."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -96,7 +96,7 @@ def parse_final_result(line: str, *, allow_numeric: bool) -> FinalResult | None:
 
 def _parse_extended_error(line: str, match: re.Match[str]) -> FinalResult:
     """+CMS ERROR and +CME ERROR by number or in words (+CMEE 1 and 2), with and without blank and colon."""
-    kind, given = match[1].lower(), match[2].strip()
+    kind, given = error_codes.ErrorKind(match[1].lower()), match[2].strip()
     code = int(given) if given.isascii() and given.isdigit() else error_codes.find_error_code(kind, given)
     name = given if code is None else error_codes.find_error_name(kind, code)
     return FinalResult(line, ok=False, kind=kind, code=code, name=name)

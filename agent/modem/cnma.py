@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from agent.at.client import AtClient
+from agent.at.error_codes import ErrorKind
 from agent.at.errors import CommandRefused
 from agent.modem.at_commands import set_command
 from agent.modem.message_format import MessageFormat
@@ -51,7 +52,7 @@ class CnmaSender:
                 )
                 if error.code == _CMS_NO_CNMA_EXPECTED or unregistered:
                     break  # it came too late, or the module did it by itself
-                if error.kind == "error":
+                if error.kind is ErrorKind.PLAIN:
                     self._cnma_forms = tuple(form for form in self._cnma_forms if form != line)
             else:
                 if line not in refusal:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from agent.at.client import AtClient, ExclusiveAccess
 from agent.at.command import AtCommand, ResponsePattern
+from agent.at.error_codes import EMPTY_SLOT_ERRORS, MEMORY_FAILURE_ERRORS, ErrorKind
 from agent.at.errors import CommandRefused, CommandTimedOut
 from agent.at.events import Information
 from agent.at.parameters import ParameterValues, parse_values
@@ -39,10 +40,6 @@ DEFAULT_SLOTS = 50
 MAX_SLOTS = 1000
 """Slots that are looked into at all."""
 
-_EMPTY_SLOT_ERRORS = {("cms", 321), ("cme", 21), ("cme", 22)}
-"""Invalid index, not found: there is nothing in that slot."""
-_MEMORY_FAILURE_ERROR = ("cms", 320)
-"""Memory failure: what is stored is no message that text mode has a form for."""
 _PDU_FORMAT = PduFormat()
 
 
@@ -120,7 +117,7 @@ class MessageStore:
             try:
                 return await self._read_consistently(turn, await self._read_slot(turn, slot))
             except CommandRefused as error:
-                if error.kind != "error":
+                if error.kind is not ErrorKind.PLAIN:
                     raise
             # A plain ERROR may mean that nothing is there. The whole list knows.
             listed = await self._read_store(turn, slot.store)
@@ -136,7 +133,7 @@ class MessageStore:
             try:
                 await self._exchange(turn, AtCommand(f"AT+CMGD={slot.index}", DELETE_TIMEOUT_S))
             except CommandRefused as error:
-                if (error.kind, error.code) not in _EMPTY_SLOT_ERRORS:
+                if not error.is_one_of(EMPTY_SLOT_ERRORS):
                     raise
 
     # Inside a turn
@@ -237,9 +234,9 @@ class MessageStore:
         try:
             return self._format, await self._exchange(turn, make_command(self._format))
         except CommandRefused as error:
-            if (error.kind, error.code) in _EMPTY_SLOT_ERRORS:
+            if error.is_one_of(EMPTY_SLOT_ERRORS):
                 return self._format, ()
-            if (error.kind, error.code) != _MEMORY_FAILURE_ERROR or self._format.cmgf == _PDU_FORMAT.cmgf:
+            if not error.is_one_of(MEMORY_FAILURE_ERRORS) or self._format.cmgf == _PDU_FORMAT.cmgf:
                 raise
         await self._exchange(turn, set_command(f"AT+CMGF={_PDU_FORMAT.cmgf}"))
         try:
@@ -325,7 +322,7 @@ class _ScanResult:
 
 def is_empty_slot_error(error: CommandRefused) -> bool:
     """Whether a slot was not shown because it holds nothing."""
-    return (error.kind, error.code) in _EMPTY_SLOT_ERRORS
+    return error.is_one_of(EMPTY_SLOT_ERRORS)
 
 
 def _cmgr_command_for(index: int) -> Callable[[MessageFormat], AtCommand]:

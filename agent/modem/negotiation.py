@@ -11,16 +11,12 @@ import asyncio
 from agent.at.boot_urcs import is_ready_urc
 from agent.at.client import AtClient, Response
 from agent.at.command import AtCommand
+from agent.at.error_codes import STARTING_ERRORS
 from agent.at.errors import CommandRefused, CommandTimedOut
 
 READY_TIMEOUT_S = 75.0
 """Modules read their SIM for 5 to 30 s after power-up; a minute must be granted to slow ones."""
 RETRY_DELAYS_S = (0.5, 1.0, 2.0, 4.0, 5.0)
-
-_BUSY_ERRORS = {
-    *(("cms", 313), ("cms", 314), ("cms", 512), ("cms", 515)),  # SIM failure and busy; SIM not ready; busy
-    *(("cme", 13), ("cme", 14), ("cme", 515)),  # an A7670E says "SIM failure" while it starts
-}
 
 
 class Negotiator:
@@ -111,4 +107,4 @@ class Negotiator:
 
 def is_busy(error: CommandRefused) -> bool:
     """Whether it may be accepted in a moment."""
-    return (error.kind, error.code) in _BUSY_ERRORS
+    return error.is_one_of(STARTING_ERRORS)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from agent.at.client import AtClient, BeforeBody
 from agent.at.command import AtCommand
+from agent.at.error_codes import SERVICE_CENTRE_UNKNOWN_ERRORS
 from agent.at.errors import CommandRefused, CommandTimedOut, ModemLost
 from agent.at.parameters import parse_values
 from agent.modem.message_format import CSMP_DEFAULTS_COMMAND
@@ -47,9 +48,6 @@ class OutcomeUnknown:
 
 SendOutcome = Sent | Refused | NotSent | OutcomeUnknown
 
-_SERVICE_CENTRE_UNKNOWN_ERROR = ("cms", 330)
-"""Service centre address unknown: SIMs and modules lose the number."""
-
 
 async def apply_csmp(client: AtClient, setting: AtCommand) -> Refused | NotSent | None:
     """Set what a message needs; None when it stands."""
@@ -75,7 +73,7 @@ async def send(
     try:
         response = await client.exchange(command, before_body)
     except CommandRefused as error:
-        if (error.kind, error.code) == _SERVICE_CENTRE_UNKNOWN_ERROR:
+        if error.is_one_of(SERVICE_CENTRE_UNKNOWN_ERRORS):
             with contextlib.suppress(ModemLost):
                 if await restore_service_centre():
                     return NotSent(f"{error}; the number was written again (+CSCA)")

@@ -15,6 +15,7 @@ from typing import Protocol
 
 from agent.at.client import AtClient
 from agent.at.command import AtCommand, ResponsePattern
+from agent.at.error_codes import SIM_ABSENT_ERRORS, SIM_ERRORS, SIM_FAILURE_ERRORS, WRONG_PIN_ERRORS
 from agent.at.errors import CommandRefused, CommandTimedOut
 from agent.at.parameters import parse_values
 from agent.modem.at_commands import SETTING_TIMEOUT_S, read_command
@@ -33,12 +34,6 @@ SIM_READY_TIMEOUT_S = 30.0
 MAX_PIN_TRIES = 3
 """Of a PIN that nobody has got wrong."""
 
-_WRONG_PIN_ERRORS = {("cme", 16), ("cme", 12), ("cms", 316)}
-"""Incorrect password; PUK required, which is what a wrong last try is answered by."""
-_SIM_ABSENT_ERRORS = {("cme", 10), ("cms", 310)}
-_SIM_FAILURE_ERRORS = {("cme", 13), ("cms", 313)}
-"""SIM failure; of a SIM that is being read, too."""
-_SIM_BUSY_ERRORS = {("cme", 14), ("cms", 314)}
 _UNLOCKED_STATES = {"READY", ""}
 """A module that does not tell will say with the first command that needs the SIM."""
 _NUMBER_RE = re.compile(r"\d+")
@@ -105,13 +100,13 @@ async def sim_missing_reason(client: AtClient) -> str:
     try:
         said = (await client.exchange(read_command("+CPIN"))).text
     except CommandRefused as error:
-        return str(error) if (error.kind, error.code) in _SIM_ABSENT_ERRORS | _SIM_FAILURE_ERRORS else ""
+        return str(error) if error.is_one_of(SIM_ABSENT_ERRORS | SIM_FAILURE_ERRORS) else ""
     return said if said.upper().endswith(("NOT INSERTED", "NOT READY")) else ""
 
 
 def is_sim_error(error: CommandRefused) -> bool:
     """Whether a command was refused for the SIM's sake: none, one that fails, one that is busy."""
-    return (error.kind, error.code) in _SIM_ABSENT_ERRORS | _SIM_FAILURE_ERRORS | _SIM_BUSY_ERRORS
+    return error.is_one_of(SIM_ERRORS)
 
 
 class SimSetup:
@@ -153,11 +148,11 @@ class SimSetup:
                 self._negotiator.add_note("AT+CPIN? ignored")
                 return ""
             except CommandRefused as error:
-                if (error.kind, error.code) in _SIM_FAILURE_ERRORS:
+                if error.is_one_of(SIM_FAILURE_ERRORS):
                     raise ModemUnusable(
                         "the SIM does not answer (SIM failure); is it in its holder, and sound?"
                     ) from None
-                if (error.kind, error.code) not in _SIM_ABSENT_ERRORS:
+                if not error.is_one_of(SIM_ABSENT_ERRORS):
                     self._negotiator.add_note(f"AT+CPIN? refused ({error.name or 'ERROR'})")
                     return ""
                 said = "+CPIN: NOT INSERTED"
@@ -208,7 +203,7 @@ class SimSetup:
         try:
             await self._client.exchange(AtCommand(f'AT+CPIN="{pin.digits}"', PIN_TIMEOUT_S, no_retry=True))
         except CommandRefused as error:
-            if (error.kind, error.code) not in _WRONG_PIN_ERRORS:
+            if not error.is_one_of(WRONG_PIN_ERRORS):
                 return await self._resolve_unknown_result(memory, iccid, pin, tries_before, str(error))
         except CommandTimedOut as error:
             return await self._resolve_unknown_result(memory, iccid, pin, tries_before, str(error))

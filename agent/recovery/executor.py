@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agent.at.client import AtClient
+from agent.at.error_codes import SIM_ABSENT_ERRORS, SIM_BUSY_ERRORS, SIM_FAILURE_ERRORS
 from agent.at.errors import AtError, CommandRefused, ModemLost
 from agent.at.transport.base import PortUnavailable, TransportOpener
 from agent.at.transport.port_opener import PortOpener
@@ -34,11 +35,6 @@ ACTION_TIMEOUT_S = 420.0
 """Longest time of a remedy: +COPS=0 alone may take three minutes, and some refuse before they obey."""
 POST_ACTION_GRACE_S = 200.0
 """Whoever waited for the line meanwhile has its own work still before it."""
-_SIM_ERRORS: dict[tuple[str, int | None], Failure] = {
-    **dict.fromkeys((("cme", 10), ("cme", 13), ("cms", 310), ("cms", 313)), Failure.NO_SIM),
-    **dict.fromkeys((("cme", 14), ("cms", 314)), Failure.SIM_BUSY),
-}
-"""Errors that mean: no SIM, one that does not answer, one that is busy (27.005 3.2.5, 27.007 9.2.1)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +128,9 @@ class RecoveryExecutor:
         try:
             said = " ".join(await modem.execute_at("AT+CPIN?")).upper()
         except CommandRefused as error:
-            return _SIM_ERRORS.get((error.kind, error.code))
+            if error.is_one_of(SIM_ABSENT_ERRORS | SIM_FAILURE_ERRORS):
+                return Failure.NO_SIM
+            return Failure.SIM_BUSY if error.is_one_of(SIM_BUSY_ERRORS) else None
         except AtError:
             return None
         if "NOT INSERTED" in said or "NOT READY" in said:

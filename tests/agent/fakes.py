@@ -5,6 +5,7 @@ from collections import defaultdict, deque
 from datetime import UTC, datetime
 
 import pdu
+from agent.at.error_codes import ErrorKind
 from agent.at.errors import CommandRefused, CommandTimedOut, ModemLost
 from agent.at.events import FinalResult
 from agent.at.transport.memory import memory_transport_pair
@@ -40,7 +41,7 @@ def command_timed_out(command="AT+X"):
 def command_refused(code, *, after_body=False, kind="cms", command="AT+X"):
     """The module says no."""
     text = "ERROR" if code is None else f"+{kind.upper()} ERROR: {code}"
-    final = FinalResult(text, ok=False, kind="error" if code is None else kind, code=code)
+    final = FinalResult(text, ok=False, kind=ErrorKind.PLAIN if code is None else ErrorKind(kind), code=code)
     return CommandRefused(command, final, body_sent=after_body)
 
 

@@ -6,22 +6,25 @@ from agent.at.error_codes import (
     CME_ERRORS,
     CMS_ERRORS,
     ErrorClass,
+    ErrorKind,
     classify_error,
     find_error_code,
     find_error_name,
 )
 
+CMS, CME = ErrorKind.CMS, ErrorKind.CME
+
 
 @pytest.mark.parametrize(
     ("kind", "words", "code"),
     [
-        ("cms", "unknown error", 500),
-        ("cms", "Unknown Error (U)", 500),
-        ("cms", "SIM busy", 314),
-        ("cme", "SIM busy", 14),
-        ("cme", "no network", 30),
-        ("cme", "no network service", 30),
-        ("cms", "something new", None),
+        (CMS, "unknown error", 500),
+        (CMS, "Unknown Error (U)", 500),
+        (CMS, "SIM busy", 314),
+        (CME, "SIM busy", 14),
+        (CME, "no network", 30),
+        (CME, "no network service", 30),
+        (CMS, "something new", None),
     ],
 )
 def test_words_are_numbers(kind, words, code):
@@ -32,30 +35,30 @@ def test_words_are_numbers(kind, words, code):
 @pytest.mark.parametrize(
     ("kind", "code", "before", "after"),
     [
-        ("cms", 38, ErrorClass.RETRY_LATER, ErrorClass.RETRY_LATER),
-        ("cms", 41, ErrorClass.RETRY_SOON, ErrorClass.RETRY_SOON),
-        ("cms", 69, ErrorClass.PERMANENT, ErrorClass.PERMANENT),
-        ("cms", 21, ErrorClass.BARRED, ErrorClass.BARRED),
-        ("cms", 197, ErrorClass.ALREADY_DELIVERED, ErrorClass.ALREADY_DELIVERED),
-        ("cms", 304, ErrorClass.PERMANENT, ErrorClass.PERMANENT),
-        ("cms", 314, ErrorClass.RETRY_SOON, ErrorClass.RETRY_SOON),
-        ("cms", 322, ErrorClass.STORE_FULL, ErrorClass.STORE_FULL),
-        ("cms", 330, ErrorClass.NOT_READY, ErrorClass.NOT_READY),
-        ("cms", 331, ErrorClass.NOT_READY, ErrorClass.NOT_READY),
-        ("cms", 332, ErrorClass.RETRY_SOON, ErrorClass.OUTCOME_UNKNOWN),
-        ("cms", 500, ErrorClass.RETRY_SOON, ErrorClass.OUTCOME_UNKNOWN),
-        ("cms", 512, ErrorClass.RETRY_SOON, ErrorClass.OUTCOME_UNKNOWN),
-        ("cms", 515, ErrorClass.RETRY_SOON, ErrorClass.RETRY_SOON),
-        ("cms", 225, ErrorClass.RETRY_SOON, ErrorClass.OUTCOME_UNKNOWN),
-        ("cms", 77, ErrorClass.RETRY_SOON, ErrorClass.RETRY_SOON),
-        ("cms", 240, ErrorClass.RETRY_SOON, ErrorClass.OUTCOME_UNKNOWN),
-        ("cms", 220, ErrorClass.PERMANENT, ErrorClass.PERMANENT),
-        ("cme", 10, ErrorClass.NOT_READY, ErrorClass.NOT_READY),
-        ("cme", 14, ErrorClass.RETRY_SOON, ErrorClass.RETRY_SOON),
-        ("cme", 16, ErrorClass.PERMANENT, ErrorClass.PERMANENT),
-        ("cme", 3517, ErrorClass.RETRY_SOON, ErrorClass.OUTCOME_UNKNOWN),
-        ("error", None, ErrorClass.RETRY_SOON, ErrorClass.RETRY_SOON),
-        ("cms", None, ErrorClass.RETRY_SOON, ErrorClass.RETRY_SOON),
+        (CMS, 38, ErrorClass.RETRY_LATER, ErrorClass.RETRY_LATER),
+        (CMS, 41, ErrorClass.RETRY_SOON, ErrorClass.RETRY_SOON),
+        (CMS, 69, ErrorClass.PERMANENT, ErrorClass.PERMANENT),
+        (CMS, 21, ErrorClass.BARRED, ErrorClass.BARRED),
+        (CMS, 197, ErrorClass.ALREADY_DELIVERED, ErrorClass.ALREADY_DELIVERED),
+        (CMS, 304, ErrorClass.PERMANENT, ErrorClass.PERMANENT),
+        (CMS, 314, ErrorClass.RETRY_SOON, ErrorClass.RETRY_SOON),
+        (CMS, 322, ErrorClass.STORE_FULL, ErrorClass.STORE_FULL),
+        (CMS, 330, ErrorClass.NOT_READY, ErrorClass.NOT_READY),
+        (CMS, 331, ErrorClass.NOT_READY, ErrorClass.NOT_READY),
+        (CMS, 332, ErrorClass.RETRY_SOON, ErrorClass.OUTCOME_UNKNOWN),
+        (CMS, 500, ErrorClass.RETRY_SOON, ErrorClass.OUTCOME_UNKNOWN),
+        (CMS, 512, ErrorClass.RETRY_SOON, ErrorClass.OUTCOME_UNKNOWN),
+        (CMS, 515, ErrorClass.RETRY_SOON, ErrorClass.RETRY_SOON),
+        (CMS, 225, ErrorClass.RETRY_SOON, ErrorClass.OUTCOME_UNKNOWN),
+        (CMS, 77, ErrorClass.RETRY_SOON, ErrorClass.RETRY_SOON),
+        (CMS, 240, ErrorClass.RETRY_SOON, ErrorClass.OUTCOME_UNKNOWN),
+        (CMS, 220, ErrorClass.PERMANENT, ErrorClass.PERMANENT),
+        (CME, 10, ErrorClass.NOT_READY, ErrorClass.NOT_READY),
+        (CME, 14, ErrorClass.RETRY_SOON, ErrorClass.RETRY_SOON),
+        (CME, 16, ErrorClass.PERMANENT, ErrorClass.PERMANENT),
+        (CME, 3517, ErrorClass.RETRY_SOON, ErrorClass.OUTCOME_UNKNOWN),
+        (ErrorKind.PLAIN, None, ErrorClass.RETRY_SOON, ErrorClass.RETRY_SOON),
+        (CMS, None, ErrorClass.RETRY_SOON, ErrorClass.RETRY_SOON),
     ],
 )
 def test_classes(kind, code, before, after):
@@ -67,23 +70,23 @@ def test_classes(kind, code, before, after):
 def test_every_number_has_a_name():
     """A person reads the name, not the number."""
     assert all(text for table in (CMS_ERRORS, CME_ERRORS) for text, _ in table.values())
-    assert find_error_name("cms", 321) == "invalid memory index"
-    assert find_error_name("cme", 999) == ""
+    assert find_error_name(CMS, 321) == "invalid memory index"
+    assert find_error_name(CME, 999) == ""
 
 
 @pytest.mark.parametrize(
     ("kind", "error_class", "codes"),
     [
-        ("cms", ErrorClass.RETRY_SOON, (41, 81, 98, 301, 314, 320, 341, 515)),
+        (CMS, ErrorClass.RETRY_SOON, (41, 81, 98, 301, 314, 320, 341, 515)),
         (
-            "cms",
+            CMS,
             ErrorClass.RETRY_LATER,
             (17, 22, 27, 38, 42, 47, 111, 127, 192, 194, 209, 210, 212, 213, 255, 300),
         ),
-        ("cms", ErrorClass.NOT_READY, (28, 302, 310, 311, 312, 313, 315, 316, 330, 331)),
-        ("cms", ErrorClass.STORE_FULL, (208, 211, 322)),
+        (CMS, ErrorClass.NOT_READY, (28, 302, 310, 311, 312, 313, 315, 316, 330, 331)),
+        (CMS, ErrorClass.STORE_FULL, (208, 211, 322)),
         (
-            "cms",
+            CMS,
             ErrorClass.PERMANENT,
             (
                 1,
@@ -125,13 +128,13 @@ def test_every_number_has_a_name():
                 513,
             ),
         ),
-        ("cms", ErrorClass.BARRED, (8, 10, 21, 510)),
-        ("cms", ErrorClass.ALREADY_DELIVERED, (197,)),
-        ("cms", ErrorClass.OUTCOME_UNKNOWN, (332, 500, 350)),
-        ("cme", ErrorClass.RETRY_SOON, (14, 23, 52, 100)),
-        ("cme", ErrorClass.RETRY_LATER, (0, 1, 2, 31, 57, 60, 122, 126)),
+        (CMS, ErrorClass.BARRED, (8, 10, 21, 510)),
+        (CMS, ErrorClass.ALREADY_DELIVERED, (197,)),
+        (CMS, ErrorClass.OUTCOME_UNKNOWN, (332, 500, 350)),
+        (CME, ErrorClass.RETRY_SOON, (14, 23, 52, 100)),
+        (CME, ErrorClass.RETRY_LATER, (0, 1, 2, 31, 57, 60, 122, 126)),
         (
-            "cme",
+            CME,
             ErrorClass.NOT_READY,
             (
                 3,
@@ -166,11 +169,11 @@ def test_every_number_has_a_name():
                 113,
             ),
         ),
-        ("cme", ErrorClass.STORE_FULL, (20,)),
-        ("cme", ErrorClass.PERMANENT, (4, 16, 21, 22, 24, 25, 26, 27, 48, 49, 50, 51, 56, 58, 59, 61, 62)),
+        (CME, ErrorClass.STORE_FULL, (20,)),
+        (CME, ErrorClass.PERMANENT, (4, 16, 21, 22, 24, 25, 26, 27, 48, 49, 50, 51, 56, 58, 59, 61, 62)),
     ],
 )
 def test_the_class_of_each_number(kind, error_class, codes):
     """A row that changes its class decides about messages and money: it is changed here as well."""
-    table = CMS_ERRORS if kind == "cms" else CME_ERRORS
+    table = CMS_ERRORS if kind is CMS else CME_ERRORS
     assert tuple(code for code, (_, found) in table.items() if found is error_class) == codes

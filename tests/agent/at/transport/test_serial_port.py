@@ -83,8 +83,8 @@ async def test_a_lock_of_somebody_else_is_respected(terminal, make_reader):
 
 
 async def test_no_port(tmp_path, make_reader):
-    """A port that is not there, and one that is no port, are told in a sentence."""
-    with pytest.raises(PortUnavailable, match="is not there") as caught:
+    """A port that does not exist, and one that is no port, are told in a sentence."""
+    with pytest.raises(PortUnavailable, match="does not exist") as caught:
         await open_serial(str(tmp_path / "ttyUSB7"), 115200, make_reader())
     assert caught.value.kind == "absent"
     (tmp_path / "file").write_text("x")
