@@ -88,7 +88,7 @@ async def test_no_port(tmp_path, make_reader):
         await open_serial(str(tmp_path / "ttyUSB7"), 115200, make_reader())
     assert caught.value.kind == "absent"
     (tmp_path / "file").write_text("x")
-    with pytest.raises(PortUnavailable, match="no serial port"):
+    with pytest.raises(PortUnavailable, match="not a serial port"):
         await open_serial(str(tmp_path / "file"), 115200, make_reader())
 
 
