@@ -1,6 +1,6 @@
-"""The device-side agent, and the door for people who write handlers: `from agent import Command, handler`.
+"""The device-side SMS command agent, and the API for handler files: `from agent import Command, handler`.
 
-What is imported here is imported by every handler process too, so it stays small.
+Every handler process imports this package too, so it imports as little as possible.
 """
 
 from agent.handlers.api import Command, Reply, TryLater, handler

@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from pdu.gsm7 import septets
     from pdu.header import Concatenation, InformationElement, NationalLanguage, Ports, SpecialMessage
     from pdu.segmentation import segment
-    from pdu.status import Outcome
+    from pdu.status import DeliveryOutcome
     from pdu.timestamp import Timestamp
-    from pdu.tpdu import Command, Deliver, DeliverReport, StatusReport, Submit, SubmitReport, Tpdu
+    from pdu.tpdu import CommandTpdu, Deliver, DeliverReport, StatusReport, Submit, SubmitReport, Tpdu
     from pdu.user_data import UserData
     from pdu.validity import EnhancedValidity, RelativeValidity, ValidityPeriod
 
@@ -36,18 +36,18 @@ __all__ = [
     "Alphabet",
     "Assembled",
     "Assembler",
-    "Command",
+    "CommandTpdu",
     "Concatenation",
     "DataCoding",
     "Deliver",
     "DeliverReport",
+    "DeliveryOutcome",
     "EncodedPdu",
     "EnhancedValidity",
     "InformationElement",
     "MessageClass",
     "NationalLanguage",
     "NumberingPlan",
-    "Outcome",
     "PduError",
     "Ports",
     "RelativeValidity",
@@ -74,18 +74,18 @@ _MODULES = {  # where each name is at home
     "Alphabet": "coding",
     "Assembled": "assembler",
     "Assembler": "assembler",
-    "Command": "tpdu",
+    "CommandTpdu": "tpdu",
     "Concatenation": "header",
     "DataCoding": "coding",
     "Deliver": "tpdu",
     "DeliverReport": "tpdu",
+    "DeliveryOutcome": "status",
     "EncodedPdu": "encoder",
     "EnhancedValidity": "validity",
     "InformationElement": "header",
     "MessageClass": "coding",
     "NationalLanguage": "header",
     "NumberingPlan": "address",
-    "Outcome": "status",
     "PduError": "error",
     "Ports": "header",
     "RelativeValidity": "validity",

@@ -71,15 +71,15 @@ class Assembler:
     given back to ``forget``, since references are used again.
     """
 
-    def __init__(self, most: int = 64) -> None:
-        self._max_messages = most
+    def __init__(self, max_messages: int = 64) -> None:
+        self._max_messages = max_messages
         self._incomplete: dict[tuple[Hashable, int, bool, int], tuple[dict[int, UserData], float]] = {}
 
     def __len__(self) -> int:
         """Return the number of unfinished messages."""
         return len(self._incomplete)
 
-    def add(self, part: UserData, key: Hashable, at: float = 0.0) -> Assembled | None:
+    def add(self, part: UserData, key: Hashable, time: float = 0.0) -> Assembled | None:
         """Take a part; return the whole message if it was the last one missing, else None.
 
         The same part twice counts once. Another content under a number that is there already is a new message
@@ -90,13 +90,13 @@ class Assembler:
         if this is None:
             return Assembled((part,))
         place = (key, this.reference, this.wide, this.total)
-        found, _ = self._incomplete.pop(place, ({}, at))
+        found, _ = self._incomplete.pop(place, ({}, time))
         if found.get(this.number, part) != part:
             found = {}
         found[this.number] = part
         if len(found) == this.total:
             return Assembled(tuple(found[number] for number in range(1, this.total + 1)))
-        self._incomplete[place] = found, at
+        self._incomplete[place] = found, time
         if len(self._incomplete) > self._max_messages:
             del self._incomplete[next(iter(self._incomplete))]
         return None
@@ -109,8 +109,8 @@ class Assembler:
         found, _ = self._incomplete.get((key, this.reference, this.wide, this.total), ({}, 0.0))
         return tuple(number for number in range(1, this.total + 1) if number not in found)
 
-    def forget(self, before: float) -> tuple[tuple[UserData, ...], ...]:
+    def discard_before(self, time: float) -> tuple[tuple[UserData, ...], ...]:
         """Drop unfinished messages whose newest part came before this time; return what there was of them."""
-        old = [place for place, (_, at) in self._incomplete.items() if at < before]
+        old = [place for place, (_, at) in self._incomplete.items() if at < time]
         dropped = [self._incomplete.pop(place)[0] for place in old]
         return tuple(tuple(found[number] for number in sorted(found)) for found in dropped)

@@ -15,7 +15,7 @@ from pdu.coding import ALPHABETS, COMPRESSED, PACKED
 from pdu.error import PduError
 from pdu.record import fast_constructor
 from pdu.timestamp import Timestamp
-from pdu.tpdu import Command, Deliver, DeliverReport, StatusReport, Submit, SubmitReport, Tpdu
+from pdu.tpdu import CommandTpdu, Deliver, DeliverReport, StatusReport, Submit, SubmitReport, Tpdu
 from pdu.user_data import UserData
 from pdu.validity import EnhancedValidity, RelativeValidity, ValidityPeriod
 
@@ -239,7 +239,7 @@ def _decode_submit_report(octets: bytes, offset: int, service_centre_address: Ad
     )
 
 
-def _decode_command(octets: bytes, offset: int, service_centre_address: Address | None) -> Command:
+def _decode_command(octets: bytes, offset: int, service_centre_address: Address | None) -> CommandTpdu:
     first = octets[offset]
     if offset + 5 > len(octets):
         names = ("message_reference", "protocol_identifier", "command_type", "message_number")
@@ -248,7 +248,7 @@ def _decode_command(octets: bytes, offset: int, service_centre_address: Address 
     destination_address, offset = read_address(octets, offset + 5, "command.destination_address")
     if offset == len(octets):
         _raise_truncated(octets, offset, (("user_data.length", 1),), "command")
-    return Command(
+    return CommandTpdu(
         destination_address,
         command_type,
         message_number,

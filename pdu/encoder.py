@@ -11,7 +11,7 @@ from pdu.error import PduError
 from pdu.record import Record, fast_constructor
 from pdu.timestamp import Timestamp
 from pdu.tpdu import (
-    Command,
+    CommandTpdu,
     Deliver,
     DeliverReport,
     StatusReport,
@@ -56,7 +56,7 @@ def encode(tpdu: Tpdu, *, sca: bool = True) -> EncodedPdu:
                 octets = _encode_deliver_report(tpdu)
             case SubmitReport():
                 octets = _encode_submit_report(tpdu)
-            case Command():
+            case CommandTpdu():
                 octets = _encode_command(tpdu)
     except (OverflowError, IndexError):  # %c and the tables take what fits an octet
         raise _out_of_range_error(tpdu) from None
@@ -132,7 +132,7 @@ def _encode_submit_report(report: SubmitReport) -> bytes:
     return b"%c%b%b" % (report.first_octet, cause, optional)
 
 
-def _encode_command(command: Command) -> bytes:
+def _encode_command(command: CommandTpdu) -> bytes:
     _check_spare_bits(command.spare_bits, 0x9C, "command")
     user_data = command.user_data
     return b"%c%c%c%c%c%b%c%b" % (
@@ -253,7 +253,7 @@ _OCTET_FIELDS = {
         "protocol_identifier",
         "data_coding_scheme",
     ),
-    Command: ("command", "message_reference", "protocol_identifier", "command_type", "message_number"),
+    CommandTpdu: ("command", "message_reference", "protocol_identifier", "command_type", "message_number"),
 }
 
 

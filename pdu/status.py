@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import Enum
 
 
-class Outcome(Enum):
+class DeliveryOutcome(Enum):
     """The four things a status can say."""
 
     DELIVERED = "delivered"  # received, or forwarded without confirmation, or replaced
@@ -16,7 +16,7 @@ class Outcome(Enum):
     @property
     def final(self) -> bool:
         """Whether no other report follows."""
-        return self is not Outcome.TRYING
+        return self is not DeliveryOutcome.TRYING
 
 
 _TEMPORARY_ERRORS = (
@@ -76,15 +76,15 @@ FAILURE_CAUSE_NAMES = {
 }
 
 
-def classify_status(status: int) -> Outcome:
+def classify_status(status: int) -> DeliveryOutcome:
     """Return what a TP-ST says. Reserved values count as 0x63: a temporary error, no more tries."""
     if status <= 0x02 or 0x10 <= status <= 0x1F:
-        return Outcome.DELIVERED
+        return DeliveryOutcome.DELIVERED
     if 0x20 <= status <= 0x25 or 0x30 <= status <= 0x3F:
-        return Outcome.TRYING
+        return DeliveryOutcome.TRYING
     if 0x40 <= status <= 0x49 or 0x50 <= status <= 0x5F:
-        return Outcome.FAILED
-    return Outcome.GAVE_UP
+        return DeliveryOutcome.FAILED
+    return DeliveryOutcome.GAVE_UP
 
 
 def describe_status(status: int) -> str:

@@ -10,7 +10,7 @@ from pdu.address import Address
 from pdu.coding import DataCoding
 from pdu.header import Concatenation
 from pdu.record import Record, derived
-from pdu.status import Outcome, classify_status
+from pdu.status import DeliveryOutcome, classify_status
 from pdu.timestamp import Timestamp
 from pdu.user_data import UserData
 from pdu.validity import EnhancedValidity, RelativeValidity, ValidityPeriod
@@ -165,7 +165,7 @@ class StatusReport(_UserDataMessage):
     more_indicators: bytes = b""  # octets that extend TP-PI, kept unread
 
     @property
-    def outcome(self) -> Outcome:
+    def outcome(self) -> DeliveryOutcome:
         """What the status says of the message, reserved values as the standard wants them read."""
         return classify_status(self.status)
 
@@ -227,7 +227,7 @@ class SubmitReport(_UserDataMessage):
         return 0x01 | self.spare_bits | self._udhi_bit()
 
 
-class Command(_UserDataMessage):
+class CommandTpdu(_UserDataMessage):
     """SMS-COMMAND: the device asks about a message it sent or has it deleted, 9.2.2.4."""
 
     destination_address: Address  # TP-DA, 9.2.3.8
@@ -253,4 +253,4 @@ class Command(_UserDataMessage):
         return 0x02 | self.spare_bits | (0x20 if self.status_report_request else 0) | self._udhi_bit()
 
 
-Tpdu = Deliver | DeliverReport | Submit | SubmitReport | StatusReport | Command
+Tpdu = Deliver | DeliverReport | Submit | SubmitReport | StatusReport | CommandTpdu

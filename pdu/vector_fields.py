@@ -14,7 +14,7 @@ from pdu.error import PduError
 from pdu.header import InformationElement
 from pdu.packing import unpack
 from pdu.timestamp import Timestamp
-from pdu.tpdu import Command, Deliver, DeliverReport, StatusReport, Submit, SubmitReport, Tpdu
+from pdu.tpdu import CommandTpdu, Deliver, DeliverReport, StatusReport, Submit, SubmitReport, Tpdu
 from pdu.user_data import UserData
 from pdu.validity import EnhancedValidity, RelativeValidity, ValidityPeriod
 
@@ -82,7 +82,7 @@ def message_fields(tpdu: Tpdu) -> tuple[str, dict[str, VectorValue]]:
             kind = "submit_report"
             fields |= {"fcs": tpdu.failure_cause, "pi": tpdu.parameter_indicator}
             fields["scts"] = tpdu.service_centre_timestamp
-        case Command():
+        case CommandTpdu():
             kind = "command"
             fields |= {
                 "destination": _address_value(tpdu.destination_address),
@@ -92,7 +92,7 @@ def message_fields(tpdu: Tpdu) -> tuple[str, dict[str, VectorValue]]:
                 "tp_srr": tpdu.status_report_request,
             }
     fields["pid"] = tpdu.protocol_identifier
-    if not isinstance(tpdu, Command):
+    if not isinstance(tpdu, CommandTpdu):
         fields["dcs"] = tpdu.data_coding_scheme
         known = tpdu.data_coding_scheme is not None or tpdu.user_data is not None
         coding = coding_scheme_fields(bytes((tpdu.coding.octet,)))

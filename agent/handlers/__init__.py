@@ -1,1 +1,1 @@
-"""Handlers: the user's code that carries out Commands, and the processes that it runs in."""
+"""Handlers: the user's code that carries out Commands, and the processes that run it."""

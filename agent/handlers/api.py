@@ -1,14 +1,14 @@
-"""What a handler file imports: Command, Reply, TryLater and the decorator `handler`.
+"""The API that handler files import: Command, Reply, TryLater and the decorator `handler`.
 
-Every handler process imports this module, on boards with 512 MB for everything. Hence plain classes:
-`dataclasses` alone would add 2.4 MB and its import time to each of them.
+Every handler process imports this module, on boards with 512 MB of memory. The classes are therefore plain:
+importing `dataclasses` would add 2.4 MB and its import time to each process.
 """
 
 from __future__ import annotations
 
 from agent.handlers.options import check_options, check_word
 
-TYPE_CHECKING = False  # typing itself would cost each handler process a megabyte
+TYPE_CHECKING = False  # importing typing would cost each handler process a megabyte
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from datetime import datetime
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Command:
-    """One Command as a handler sees it."""
+    """One Command, as a handler receives it."""
 
     __slots__ = ("attempt", "data", "mode", "sender", "sid", "text", "timestamp", "words")
 
@@ -37,22 +37,23 @@ class Command:
         data: bytes | None,
         words: tuple[str, ...] | None = None,
     ) -> None:
-        """Take the fields as they are; `words` are worked out from the text when not given."""
+        """Set the fields as given. Without `words`, split the text."""
         self.sid = sid
-        """Command SID, None where the message carried none."""
+        """Command SID; None if the message carried none."""
         self.sender = sender
-        """Originating address."""
+        """Originating address, as digits with a `+` for an international number."""
         self.timestamp = timestamp
-        """When the service centre took the message (aware); None where it sent no date."""
+        """Service centre timestamp, an aware datetime; None if the network sent no valid date."""
         self.mode = mode
+        """`text` or `binary`."""
         self.attempt = attempt
-        """From 1; above 1 only for handlers that are repeatable."""
+        """Number of this attempt, from 1. Only repeatable handlers see more than 1."""
         self.text = text
-        """The text without the SID; None if binary."""
+        """The text without the SID; None for a binary Command."""
         self.data = data
-        """The octets of a binary Command; None if text."""
+        """The octets of a binary Command; None for a text."""
         self.words = split_words(text or "") if words is None else words
-        """The words of the text; of `KEY=VALUE` in front KEY is the first and VALUE the second."""
+        """The words of the text. `KEY=VALUE` at its start counts as the two words KEY and VALUE."""
 
     @classmethod
     def of(
@@ -64,20 +65,20 @@ class Command:
         timestamp: datetime | None = None,
         attempt: int = 1,
     ) -> Command:
-        """Make the Command with this body, e.g. to try a handler in a test: `led(Command.of("led on"))`."""
+        """Return a Command with this body, for example to test a handler: `led(Command.of("led on"))`."""
         if isinstance(body, str):
             return cls(sid, sender, timestamp, "text", attempt, body, None)
         return cls(sid, sender, timestamp, "binary", attempt, None, body)
 
     def __repr__(self) -> str:
-        """Leave text and data out: a Command is often logged, and its content is nobody's business there."""
+        """Describe the Command without its text or data: a Command may be logged, its content may not."""
         return (
             f"<Command {self.sid or 'without SID'} from {self.sender}, {self.mode}, attempt {self.attempt}>"
         )
 
 
 def split_words(text: str) -> tuple[str, ...]:
-    """Split at blanks of any kind; `KEY=VALUE` in front counts as the words KEY and VALUE."""
+    """Split a text at white space. `KEY=VALUE` at its start counts as the words KEY and VALUE."""
     words = text.split()
     if words:
         key, _, value = words[0].partition("=")
@@ -89,25 +90,26 @@ def split_words(text: str) -> tuple[str, ...]:
 
 
 class Reply:
-    """An answer; with `then` the name of a function of the same file that is called once it was sent."""
+    """A reply, and optionally the action to run after it was sent."""
 
     __slots__ = ("content", "then")
 
     def __init__(self, content: str | bytes | None, then: str | Action | None = None) -> None:
-        """`content` None or empty: nothing is sent. bytes go out as a binary message.
+        """`content` is the reply: bytes make a binary message, None and an empty value make no message.
 
-        `then` is the function that acts, or its name: only the name outlives a restart of the agent.
+        `then` is a function of the same file, or its name. The agent calls it with the Command after the
+        reply was sent. Only the name is stored, because the action must survive a restart of the agent.
         """
         self.content = content
         self.then = then if then is None or isinstance(then, str) else then.__name__
 
 
-class TryLater(Exception):  # noqa: N818  (reads as what the handler asks for)
-    """Raised by a repeatable handler that wants the Command again after a while."""
+class TryLater(Exception):  # noqa: N818  (the name is the request of the handler)
+    """A repeatable handler raises this to get the Command again after a delay."""
 
 
 class HandlerFunction:
-    """One function that `handler` was put on, with what it answers to."""
+    """One decorated function, with the Commands that it handles and its options."""
 
     __slots__ = (
         "default",
@@ -134,7 +136,7 @@ class HandlerFunction:
 
 
 declared_functions: list[HandlerFunction] = []
-"""What the file of this process declared so far."""
+"""The handlers that the file of this process has declared so far."""
 
 
 def handler(
@@ -147,14 +149,18 @@ def handler(
     max_age_s: float | None = None,
     reply_to: str | None = None,
 ) -> Callable[[SomeHandler], SomeHandler]:
-    """Have the function, plain or async, carry out Commands.
+    """Register the decorated function, plain or async, as a handler.
 
-    Which: text whose first word is one of `words` (upper and lower case alike), a JSON object with the key
-    `json_key`, octets that begin with `binary_prefix`, or whatever nobody else wants (`default`). Several
-    decorators on one function add up; options stand in one of them.
-    `repeatable`: may run again when a run was cut short, and may raise TryLater. `timeout_s`, `max_age_s`:
-    seconds, instead of those of agent.toml. `reply_to`: number that the answer goes to, not to the sender.
-    What is wrong with the arguments is collected and told when the agent starts.
+    It handles texts whose first word is one of `words` (case-insensitive), JSON objects with the key
+    `json_key`, binary Commands that begin with `binary_prefix`, or, with `default`, all Commands that no
+    other handler takes. Several decorators on one function add up; only one of them may have options.
+
+    `repeatable`: the handler may run again after an interrupted run, and may raise TryLater.
+    `timeout_s`, `max_age_s`: seconds, in place of the values of agent.toml.
+    `reply_to`: number that the reply goes to instead of the sender.
+
+    Invalid arguments are collected and reported when the agent starts. Raises TypeError if the decorator is
+    used without brackets.
     """
     if words and callable(words[0]):
         raise TypeError('@handler needs brackets: @handler("word")')
@@ -168,25 +174,25 @@ def handler(
 
     def declare(function: SomeHandler) -> SomeHandler:
         declaration = _find_or_declare(function, options)
-        faults = declaration.errors
+        errors = declaration.errors
         if not words and json_key is None and binary_prefix is None and not default:
-            faults.append("it answers to nothing: give a word, json_key, binary_prefix or default=True")
+            errors.append("it handles nothing: give a word, json_key, binary_prefix or default=True")
         for word in words:
-            fault = check_word(word)
-            if fault:
-                faults.append(f"the word {fault}")
+            error = check_word(word)
+            if error:
+                errors.append(f"the word {error}")
             else:
                 declaration.words.append(word)
         if json_key is not None:
             if isinstance(json_key, str) and "\0" not in json_key:
                 declaration.json_keys.append(json_key)
             else:
-                faults.append(f"json_key must be text, not {json_key!r}")
+                errors.append(f"json_key must be text without a NUL, not {json_key!r}")
         if binary_prefix is not None:
             if isinstance(binary_prefix, bytes) and binary_prefix:
                 declaration.prefixes.append(binary_prefix)
             else:
-                faults.append(f"binary_prefix must be at least one octet as bytes, not {binary_prefix!r}")
+                errors.append(f"binary_prefix must be bytes of at least one octet, not {binary_prefix!r}")
         declaration.default = declaration.default or bool(default)
         return function
 
@@ -194,16 +200,16 @@ def handler(
 
 
 def _find_or_declare(function: Handler, options: dict[str, object]) -> HandlerFunction:
-    """Find the one of this function, or make it."""
+    """Return the declaration of this function; create it if this is its first decorator."""
     for declaration in declared_functions:
         if declaration.function is function:
             if options and declaration.options:
-                declaration.errors.append("options stand in two decorators: put them into one")
+                declaration.errors.append("two decorators have options: put all options into one")
             elif options:
                 declaration.options = options
                 declaration.errors += check_options(options)
             return declaration
         if declaration.name == getattr(function, "__name__", None):
-            declaration.errors.append("another handler of this file has the same name: rename one")
+            declaration.errors.append("another handler in this file has the same name: rename one")
     declared_functions.append(HandlerFunction(function, options))
     return declared_functions[-1]

@@ -1,6 +1,6 @@
-"""The built-in handlers `ping`, `status` and `help`: they run in the agent itself, because they are ours.
+"""The built-in handlers `ping`, `status` and `help`. They are not user code, so they run in the agent itself.
 
-A user's handler for the same word takes their place. Each answer fits one SMS.
+A handler of the user for the same word replaces them. Each reply fits into one SMS.
 """
 
 from __future__ import annotations
@@ -11,19 +11,22 @@ from agent.handlers.api import Command
 from agent.handlers.spec import HandlerSpec
 
 MAX_SMS_SEPTETS = 160
-"""Septets; every character of these answers takes one (23.038 6.2.1, without the extension table)."""
+"""Length of one SMS. Each character of these replies takes one septet (23.038 6.2.1, no extension table)."""
 
-# They change nothing, so an interrupted one may run again.
+# Built-in handlers change nothing, so an interrupted one may run again.
 BUILTINS = tuple(
     HandlerSpec(name, "builtin", words=(name,), repeatable=True) for name in ("ping", "status", "help")
 )
 
 
 def run(spec: HandlerSpec, command: Command, names: Iterable[str], status: Callable[[], str]) -> str:
-    """Carry out a built-in: `names` are those of all handlers, `status` tells how the agent is."""
+    """Return the reply of a built-in handler.
+
+    `names` are the names of all handlers, for `help`; `status` returns one line about the agent.
+    """
     match spec.name:
         case "ping":
-            # What is sent along comes back, so several pings can be told apart where answers carry no SID.
+            # The other words come back: this tells several pings apart when replies carry no SID.
             return _truncate(" ".join(("pong", *command.words[1:])), " ")
         case "status":
             return _truncate(status(), " ")
@@ -32,17 +35,17 @@ def run(spec: HandlerSpec, command: Command, names: Iterable[str], status: Calla
 
 
 def _truncate(text: str, separator: str) -> str:
-    """Shorten to one SMS, at a seam if there is one, and mark it."""
+    """Shorten a text to one SMS, at the last separator if possible, and mark the cut with `..`."""
     text = _replace_multi_septet(text)
     if len(text) <= MAX_SMS_SEPTETS:
         return text
     head = text[: MAX_SMS_SEPTETS - 2 + len(separator)]
-    place = head.rfind(separator)
-    return head[: place if place > MAX_SMS_SEPTETS // 2 else MAX_SMS_SEPTETS - 2] + ".."
+    end = head.rfind(separator)
+    return head[: end if end > MAX_SMS_SEPTETS // 2 else MAX_SMS_SEPTETS - 2] + ".."
 
 
 def _replace_multi_septet(text: str) -> str:
-    """Characters that take one septet each; others become `?`."""
+    """Replace each character that would not take exactly one septet by `?`."""
     return "".join(
         char if char.isascii() and char not in "^{}\\[~]|`" and char >= " " else "?" for char in text
     )

@@ -1,28 +1,28 @@
-"""What agent, keeper and workers say to each other: frames of named octet strings, with a bound.
+"""Frames between the agent, the handler manager and the workers: named octet strings with a size limit.
 
-Pure. A frame is its length (4 octets, big-endian), then name, value, name, value ... each with its own length
-in front. JSON would read better, but its import costs each handler process a megabyte, and `marshal` or
-`pickle` would trust what user code may have written into the pipe.
+No I/O. A frame is its length (4 octets, big-endian), then name, value, name, value and so on, each with its
+own length in front. JSON would be more readable, but importing it costs each handler process a megabyte, and
+text and binary would need two encodings. `marshal` and `pickle` must not read what user code may write.
 """
 
 from __future__ import annotations
 
-TYPE_CHECKING = False  # typing itself would cost each handler process a megabyte
+TYPE_CHECKING = False  # importing typing would cost each handler process a megabyte
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 Frame = dict[str, bytes]
 
 MAX_FRAME_BYTES = 1 << 20
-"""Octets. The largest honest frame is the output of an executable (128 KiB, see keeper)."""
+"""Limit of a frame in octets. The largest regular frame has the output of an executable (128 KiB)."""
 
 
 class FrameError(ValueError):
-    """The other side did not write frames."""
+    """The stream does not consist of frames."""
 
 
 def encode_frame(frame: Frame) -> bytes:
-    """One frame as octets."""
+    """Return the octets of one frame."""
     parts: list[bytes] = []
     for name, value in frame.items():
         for part in (name.encode(), value):
@@ -32,13 +32,16 @@ def encode_frame(frame: Frame) -> bytes:
 
 
 class FrameDecoder:
-    """Cuts frames out of a stream of octets."""
+    """Splits a stream of octets into frames."""
 
     def __init__(self) -> None:
         self._buffer = bytearray()
 
     def feed(self, data: bytes) -> Iterator[Frame]:
-        """Add octets and give the frames that are whole now. Raises FrameError, after which nothing helps."""
+        """Add octets and yield each complete frame.
+
+        Raises FrameError if they are not frames; the decoder cannot be used after that.
+        """
         self._buffer += data
         while len(self._buffer) >= 4:
             length = int.from_bytes(self._buffer[:4])
@@ -63,14 +66,14 @@ def _decode_body(body: bytes) -> Frame:
     try:
         return {name.decode(): value for name, value in zip(parts[::2], parts[1::2], strict=True)}
     except UnicodeDecodeError as error:
-        raise FrameError("a frame with a name that is no text") from error
+        raise FrameError("a frame with a name that is not UTF-8 text") from error
 
 
 def join_nul(parts: Iterable[bytes]) -> bytes:
-    """Several octet strings without NUL as one value, each closed by a NUL."""
+    """Join octet strings that contain no NUL into one value; a NUL ends each of them."""
     return b"".join(part + b"\0" for part in parts)
 
 
 def split_nul(value: bytes) -> list[bytes]:
-    """The octet strings of `join`."""
+    """Return the octet strings that `join_nul` joined."""
     return value.split(b"\0")[:-1]

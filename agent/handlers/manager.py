@@ -1,13 +1,13 @@
-"""The keeper: the one process under which all user code runs, so that none runs in the agent.
+"""The handler manager: the process that starts, watches and ends all processes of user code.
 
-The agent starts it when it first needs a handler and talks frames with it over a socket. The keeper starts
-an executable for one Command, or a worker for a Python file, which it keeps warm; it watches their time,
-hands on what they say, and ends them with everything they started. When the agent's end of the socket closes,
-because the agent stopped or was killed, it ends all there is below it, and itself. It decides nothing about
-Commands.
+The agent starts it when it first needs a handler; they exchange frames over a socket. The manager starts an
+executable for one Command, or a worker for a Python file, which stays for further Commands. It enforces the
+time limits, forwards responses and log lines, and kills a run with all its descendants. When the agent's end
+of the socket closes, because the agent stopped or was killed, the manager kills all its descendants and ends.
+It makes no decisions about Commands.
 
-All is one loop over poll(2), woken by pipes and by SIGCHLD. A run ends with its process, not with its pipes:
-a child in the background may hold them.
+It is one loop over poll(2), woken by pipes and by SIGCHLD. A run ends with its process and not with its
+pipes, which a background child may keep open.
 """
 
 # ruff: noqa: PTH119, PTH123
@@ -26,25 +26,25 @@ from agent.handlers.framing import Frame, split_nul
 from agent.handlers.pipes import FrameChannel, LineForwarder, OutputBuffer, Poller, read_available
 
 MAX_OUTPUT_BYTES = 128 * 1024
-"""Octets kept of an executable's answer: more than 255 concatenated messages can carry."""
+"""Limit of an executable's reply in octets: more than 255 concatenated messages can carry."""
 MAX_LOG_BYTES = 8 * 1024
-"""Octets a run may write to the log."""
+"""Limit of the log output of a run in octets."""
 MAX_BACKGROUND_PIPES = 64
-"""Pipes kept open for children that finished executables left in the background."""
+"""Limit of the pipes kept open for background children of executables that have ended."""
 MAX_WORKER_CHILDREN = 32
-"""Children a worker may have after a run, dead ones that nobody waited for included."""
+"""A worker with more children than this after a run, zombies included, is replaced."""
 MAX_WORKER_GROWTH_BYTES = 32 * 1024 * 1024
-"""Octets a worker may grow by after its first Command; then it is replaced."""
+"""A worker that has grown by more than this since its first Command is replaced."""
 STOP_GRACE_S = 1.0
-"""Between SIGTERM and SIGKILL when the agent stops, so that the whole stop stays under 3 s."""
+"""Time between SIGTERM and SIGKILL when the agent stops. The whole stop must take less than 3 s."""
 OOM_SCORE_ADJ = 500
-"""Of 1000: far before the agent, not before a process that eats all the memory there is."""
+"""Of 1000: the kernel kills handlers long before the agent, but not before a process that uses all memory."""
 KILL_WAIT_S = 1.0
-"""A killed process is gone in milliseconds, unless the kernel itself is stuck."""
+"""Limit of the wait for killed processes, which end in milliseconds unless they hang in the kernel."""
 
 
 class ExecutableRun:
-    """One executable, at work on one Command."""
+    """The process of one executable, which runs for one Command."""
 
     def __init__(
         self, request_id: bytes, pid: int, deadline: float | None, output: OutputBuffer, log: LineForwarder
@@ -58,41 +58,44 @@ class ExecutableRun:
 
 
 class WorkerProcess:
-    """The process of one Python file; `number` is empty while it waits for work."""
+    """The process of one Python file, which runs one Command after another."""
 
-    def __init__(self, path: bytes, request_id: bytes, pid: int, deadline: float, log: LineForwarder) -> None:
+    def __init__(
+        self, path: bytes, pid: int, deadline: float, channel: FrameChannel, log: LineForwarder
+    ) -> None:
         self.path = path
-        self.request_id = request_id
+        self.request_id = b""
+        """The request that it works on; empty while it is idle."""
         self.pid = pid
         self.deadline: float | None = deadline
         self.timed_out = False
+        self.channel = channel
         self.log = log
-        self.channel: FrameChannel
         self.pending_call: Frame | None = None
-        """Waits until the file is loaded."""
+        """The call to send when the file is loaded."""
         self.is_loaded = False
         self.baseline_rss = 0
-        """Octets of memory after the first Command, 0 until then; many handlers import at their first use."""
+        """Memory in octets after the first Command, 0 before: many handlers import modules at first use."""
 
 
 class HandlerManager:
-    """The loop and its state."""
+    """The event loop of the process, its workers and its running executables."""
 
     def __init__(self, socket: int, poller: Poller) -> None:
         self._poller = poller
         self._agent_channel = FrameChannel(poller, socket, socket, self._on_request, self._on_agent_gone)
         self._processes: dict[int, ExecutableRun | WorkerProcess] = {}
-        """All that was started and has not ended, by pid."""
+        """All child processes that have not ended, by pid."""
         self._workers: dict[bytes, WorkerProcess] = {}
-        """The worker that the next Command of a file goes to, by path."""
+        """The worker for the next Command of a file, by path."""
         self._background_outputs: list[OutputBuffer] = []
         self._serving = True
         self._grace_s = 0.0
 
     def serve(self) -> None:
-        """Work until the agent says stop or is gone; then nothing is left."""
-        # Whoever never hears this knows that nothing was started.
-        self._agent_channel.send({"verb": b"lives"})
+        """Serve requests until the agent sends stop or is gone, then end all descendants."""
+        # If this frame never arrives, the agent knows that no handler was started.
+        self._agent_channel.send({"verb": b"ready"})
         try:
             while self._serving:
                 self._poller.wait(self._time_to_deadline())
@@ -101,17 +104,17 @@ class HandlerManager:
         finally:
             self._shut_down()
 
-    # What the agent asks
+    # Requests of the agent
 
     def _on_request(self, frame: Frame) -> None:
         match frame["verb"]:
-            case b"program":
+            case b"run_executable":
                 self._start_executable(frame)
             case b"load" | b"call":
                 self._dispatch_to_worker(frame)
             case b"cancel":
                 for process in self._processes.values():
-                    if process.request_id == frame["number"]:
+                    if process.request_id == frame["request_id"]:
                         self._kill_run(process)
             case b"stop":
                 self._grace_s = STOP_GRACE_S
@@ -122,8 +125,8 @@ class HandlerManager:
 
     def _start_executable(self, frame: Frame) -> None:
         environment = dict(os.environb)
-        for setting in split_nul(frame["environment"]):
-            name, _, value = setting.partition(b"=")
+        for variable in split_nul(frame["environment"]):
+            name, _, value = variable.partition(b"=")
             environment[name] = value
         try:
             pid, output, log = spawn.start_executable(
@@ -133,9 +136,9 @@ class HandlerManager:
             self._send_not_started(frame, error)
             return
         self._processes[pid] = ExecutableRun(
-            frame["number"],
+            frame["request_id"],
             pid,
-            time.monotonic() + float(frame["limit"]),
+            time.monotonic() + float(frame["timeout"]),
             OutputBuffer(self._poller, output, MAX_OUTPUT_BYTES),
             self._log_forwarder(log, frame["path"]),
         )
@@ -151,40 +154,40 @@ class HandlerManager:
             except OSError as error:
                 self._send_not_started(frame, error)
                 return
-        worker.request_id = frame["number"]
+        worker.request_id = frame["request_id"]
         worker.pending_call = frame if frame["verb"] == b"call" else None
         if worker.is_loaded:
             self._send_call(worker)
 
     def _send_not_started(self, frame: Frame, error: OSError) -> None:
         errno = str(error.errno).encode()
-        self._agent_channel.send({"verb": b"unstarted", "errno": errno, "number": frame["number"]})
+        self._agent_channel.send({"verb": b"not_started", "errno": errno, "request_id": frame["request_id"]})
 
     def _start_worker(self, frame: Frame) -> WorkerProcess:
         path = frame["path"]
         pid, incoming, outgoing, log = spawn.start_worker(path)
-        deadline = time.monotonic() + float(frame["load_limit"])
-        worker = WorkerProcess(path, b"", pid, deadline, self._log_forwarder(log, path))
-        worker.channel = FrameChannel(
+        deadline = time.monotonic() + float(frame["load_timeout"])
+        channel = FrameChannel(
             self._poller,
             incoming,
             outgoing,
-            lambda said: self._on_worker_message(worker, said),
-            lambda: process_tree.kill_tree(pid),  # nobody can talk to it any more
+            lambda message: self._on_worker_message(worker, message),
+            lambda: process_tree.kill_tree(pid),  # without its pipes, the worker is useless
         )
+        worker = WorkerProcess(path, pid, deadline, channel, self._log_forwarder(log, path))
         self._processes[pid] = self._workers[path] = worker
         return worker
 
     def _send_call(self, worker: WorkerProcess) -> None:
-        """Hand the worker its Command; from now on its time runs."""
+        """Send the worker its pending call and start its time limit."""
         if worker.pending_call is None:
             return
-        worker.deadline = time.monotonic() + float(worker.pending_call["limit"])
+        worker.deadline = time.monotonic() + float(worker.pending_call["timeout"])
         worker.log.reset_limit()
         worker.channel.send(worker.pending_call)
         worker.pending_call = None
 
-    # What the processes say
+    # Messages and log output of the processes
 
     def _log_forwarder(self, fd: int, path: bytes) -> LineForwarder:
         name = os.path.basename(path)
@@ -199,29 +202,31 @@ class HandlerManager:
         if not worker.request_id:
             return
         match message.get("verb"):
-            case b"declares":
-                self._agent_channel.send(message | {"number": worker.request_id})
+            case b"declaration":
+                self._agent_channel.send(message | {"request_id": worker.request_id})
             case b"loaded":
                 worker.is_loaded = True
                 if worker.pending_call is None:
                     self._worker_idle(worker, message)
                 else:
                     self._send_call(worker)
-            case b"broken" | b"finished" | b"failed" | b"later":
+            case b"load_failed" | b"finished" | b"failed" | b"retry_later":
                 self._worker_idle(worker, message)
 
     def _worker_idle(self, worker: WorkerProcess, message: Frame) -> None:
-        """The worker is done with what it was asked."""
+        """Send the worker's response to the agent and make the worker available, or replace it."""
         worker.log.read_remaining()
         worker.log.flush()
-        self._agent_channel.send(message | {"number": worker.request_id})
+        self._agent_channel.send(message | {"request_id": worker.request_id})
         worker.request_id = b""
         worker.deadline = None
-        if message["verb"] == b"broken" or (message["verb"] != b"loaded" and self._needs_recycling(worker)):
+        if message["verb"] == b"load_failed" or (
+            message["verb"] != b"loaded" and self._needs_recycling(worker)
+        ):
             self._recycle(worker)
 
     def _needs_recycling(self, worker: WorkerProcess) -> bool:
-        """Whether the next Command had better get a fresh process."""
+        """Return True if the worker has grown too much or has too many children."""
         size = process_tree.rss_bytes(worker.pid)
         worker.baseline_rss = worker.baseline_rss or size
         return (
@@ -230,20 +235,20 @@ class HandlerManager:
         )
 
     def _recycle(self, worker: WorkerProcess) -> None:
-        """Let it end."""
+        """Let the worker end; the next Command of its file gets a new one."""
         self._unregister_worker(worker)
-        worker.channel.close()  # upon which it ends
+        worker.channel.close()  # the worker ends at the end of its input
         worker.deadline = time.monotonic() + KILL_WAIT_S
 
     def _unregister_worker(self, worker: WorkerProcess) -> None:
-        """The next Command of its file gets a new one."""
+        """Send no further Commands to this worker."""
         if self._workers.get(worker.path) is worker:
             del self._workers[worker.path]
 
-    # How processes end
+    # The end of processes
 
     def _reap(self) -> bool:
-        """Take leave of all that have ended, adopted orphans too; whether any are left."""
+        """Wait for all children that have ended, also adopted ones; return True if any are left."""
         while True:
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG)
@@ -256,11 +261,14 @@ class HandlerManager:
                 self._on_exit(process, os.waitstatus_to_exitcode(status))
 
     def _on_exit(self, process: ExecutableRun | WorkerProcess, status: int) -> None:
-        said: Frame = {"verb": b"overdue" if process.timed_out else b"ended", "status": str(status).encode()}
+        message: Frame = {
+            "verb": b"timed_out" if process.timed_out else b"exited",
+            "status": str(status).encode(),
+        }
         outputs: list[OutputBuffer] = [process.log]
         if isinstance(process, WorkerProcess):
             self._unregister_worker(process)
-            process.channel.read_remaining()  # it may have answered with its last breath
+            process.channel.read_remaining()  # a response that it wrote just before its end
             process.channel.close()
         else:
             outputs.append(process.output)
@@ -268,15 +276,15 @@ class HandlerManager:
             output.read_remaining()
         process.log.flush()
         if isinstance(process, ExecutableRun):
-            said["output"] = bytes(process.output.content)
+            message["output"] = bytes(process.output.content)
         if process.request_id:
-            self._agent_channel.send(said | {"number": process.request_id})
+            self._agent_channel.send(message | {"request_id": process.request_id})
         self._background_outputs = [output for output in self._background_outputs + outputs if output.is_open]
         for output in self._background_outputs[:-MAX_BACKGROUND_PIPES]:
             output.close()
 
     def _time_to_deadline(self) -> float | None:
-        deadlines = [each.deadline for each in self._processes.values() if each.deadline is not None]
+        deadlines = [process.deadline for process in self._processes.values() if process.deadline is not None]
         return max(0.0, min(deadlines) - time.monotonic()) if deadlines else None
 
     def _kill_timed_out(self) -> None:
@@ -286,7 +294,10 @@ class HandlerManager:
                 self._kill_run(process)
 
     def _kill_run(self, process: ExecutableRun | WorkerProcess) -> None:
-        """Without warning: a process that is told may end alone and leave children behind."""
+        """Kill a run with all its descendants.
+
+        There is no SIGTERM first: a process that ends at SIGTERM may leave children behind.
+        """
         process.deadline = None
         process.timed_out = True
         if isinstance(process, WorkerProcess):
@@ -294,16 +305,16 @@ class HandlerManager:
         process_tree.kill_tree(process.pid)
 
     def _shut_down(self) -> None:
-        """End everything below the keeper, with manners if the agent stops, at once if it was killed."""
-        itself = os.getpid()
+        """End all descendants: with SIGTERM and a delay if the agent stops, at once if it was killed."""
+        own_pid = os.getpid()
         if self._grace_s:
             for worker in list(self._workers.values()):
                 if not worker.request_id:
-                    self._recycle(worker)  # it may ignore SIGTERM, but it reads this pipe
-            for pid in process_tree.descendants(itself):
+                    self._recycle(worker)  # a worker may ignore SIGTERM, but not the end of its input
+            for pid in process_tree.descendants(own_pid):
                 process_tree.send_signal(pid, signal.SIGTERM)
             self._wait_for_exits(self._grace_s)
-        process_tree.kill_tree(itself, including_root=False)
+        process_tree.kill_tree(own_pid, including_root=False)
         self._wait_for_exits(KILL_WAIT_S)
 
     def _wait_for_exits(self, timeout_s: float) -> None:
@@ -313,34 +324,34 @@ class HandlerManager:
 
 
 def main(memory_limit: int) -> None:
-    """Be the keeper for whoever holds the other end of file descriptor 0.
+    """Run the manager for the agent at the other end of file descriptor 0, a socket.
 
-    `memory`: octets of data that each process may have.
+    `memory_limit`: limit of the data segment of each process (RLIMIT_DATA) in octets.
     """
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)  # the end of the agent is what ends this one
+        signal.signal(number, signal.SIG_IGN)  # the manager ends when the agent ends
     socket = os.dup(0)
     os.dup2(1, 0)  # /dev/null
     poller = Poller()
-    woken, wake = os.pipe()
-    os.set_blocking(wake, False)
-    poller.add(woken, lambda _: read_available(woken))
-    signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
+    wakeup_read, wakeup_write = os.pipe()
+    os.set_blocking(wakeup_write, False)
+    poller.add(wakeup_read, lambda _: read_available(wakeup_read))
+    signal.set_wakeup_fd(wakeup_write, warn_on_full_buffer=False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     process_tree.become_subreaper()
     _limit_memory(memory_limit)
-    gc.freeze()  # what is here is shared with every worker; a collection would copy it
+    gc.freeze()  # these objects are shared with all workers; a collection would copy their pages
     HandlerManager(socket, poller).serve()
 
 
 def _limit_memory(memory_limit: int) -> None:
-    """When memory runs out, handlers meet it first: by their limit, else as the kernel's first choice."""
+    """Limit the memory of this process and its children, and let the kernel kill them before the agent."""
     _, hard = resource.getrlimit(resource.RLIMIT_DATA)
     soft = memory_limit if hard == resource.RLIM_INFINITY else min(memory_limit, hard)
-    resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))  # a handler that needs more may raise its own
+    resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))  # a handler may raise the soft limit
     try:
         with open("/proc/self/oom_score_adj", "r+b", buffering=0) as file:
             if int(file.read()) < OOM_SCORE_ADJ:
                 file.write(str(OOM_SCORE_ADJ).encode())
     except OSError:
-        pass  # without it the kernel chooses by size, which is mostly right too
+        pass  # without it the kernel chooses by size, which is mostly right

@@ -1,6 +1,6 @@
-"""The agent's end of the keeper: starts it, asks it, notices its end.
+"""The agent's client of the handler manager: starts it, sends requests, notices its end.
 
-No thread and no child watcher: the keeper's death is the end of the socket, after which it is waited for.
+There is no thread and no child watcher: the manager has ended when its socket closes.
 """
 
 from __future__ import annotations
@@ -19,26 +19,26 @@ from agent.handlers import orphans
 from agent.handlers.framing import Frame, FrameDecoder, FrameError, encode_frame
 
 STOP_TIMEOUT_S = 2.5
-"""The keeper takes up to 2 s to end what runs; a whole stop stays under 3 s."""
+"""The manager takes up to 2 s to end all runs; the whole stop must take less than 3 s."""
 
 _instance_numbers = itertools.count(1)
 
 
-class ManagerGone(Exception):  # noqa: N818  (its text is the sentence)
-    """There is no keeper to answer; the text says why."""
+class ManagerGone(Exception):  # noqa: N818  (a state of the manager, not a mistake)
+    """The manager cannot answer; the text says why."""
 
 
 class ManagerNotStarted(ManagerGone):
-    """None came to life, so that nothing was started; the host may have lacked files, memory, processes."""
+    """The manager did not start, so no handler has run. The host may be out of files, memory or processes."""
 
 
 class ManagerClient(asyncio.Protocol):
-    """One keeper process and the socket to it."""
+    """One manager process and the socket to it."""
 
     def __init__(
         self, process: subprocess.Popen[bytes], marker: str, on_log_line: Callable[[str, str], None]
     ) -> None:
-        """Use `Link.open`."""
+        """Create the client of a started manager; use `ManagerClient.open`."""
         self._process = process
         self._marker = marker
         self._on_log_line = on_log_line
@@ -48,80 +48,86 @@ class ManagerClient(asyncio.Protocol):
         self._exited = asyncio.get_running_loop().create_future()
         self._killed = False
         self._is_ready = False
-        """Whether it has said its first word."""
-        self._transport: asyncio.Transport
+        """True once the manager has sent its first frame."""
+        self._transport: asyncio.Transport | None = None
 
     @classmethod
     async def open(
         cls, environment: Mapping[str, str], memory_limit: int, on_log_line: Callable[[str, str], None]
     ) -> ManagerClient:
-        """Start a keeper. Raises NoKeeper when none can be started."""
-        mark = f"{os.getpid()}-{next(_instance_numbers)}"
+        """Start a manager and connect to it. Raises ManagerNotStarted.
+
+        `environment` is that of the handlers; `on_log_line` gets the name of a handler and one line of its
+        log output.
+        """
+        marker = f"{os.getpid()}-{next(_instance_numbers)}"
         try:
-            process, ours = _start_manager({**environment, orphans.MARKER_VARIABLE: mark}, memory_limit)
+            process, ours = _start_manager({**environment, orphans.MARKER_VARIABLE: marker}, memory_limit)
         except OSError as error:
-            raise ManagerNotStarted(f"the process for handlers cannot be started: {error.strerror}") from None
-        link = cls(process, mark, on_log_line)
+            raise ManagerNotStarted(f"the handler manager cannot be started: {error.strerror}") from None
+        client = cls(process, marker, on_log_line)
         try:
-            await asyncio.get_running_loop().create_unix_connection(lambda: link, sock=ours)
+            await asyncio.get_running_loop().create_unix_connection(lambda: client, sock=ours)
         except BaseException as error:
             ours.close()
             process.kill()
             process.wait()
             if isinstance(error, OSError):
-                raise ManagerNotStarted(
-                    f"the process for handlers cannot be reached: {error.strerror}"
-                ) from None
+                raise ManagerNotStarted(f"the handler manager cannot be reached: {error.strerror}") from None
             raise
-        return link
+        return client
 
     @property
     def is_gone(self) -> bool:
-        """Whether another keeper is needed."""
+        """True if the manager has ended or was killed, so that a new one is needed."""
         return self._killed or self._exited.done()
 
     async def request(self, frame: Frame, on_partial: Callable[[Frame], None]) -> Frame:
-        """Send a request and wait for its answer; `also` is given what comes before it.
+        """Send a request and return its final response; `on_partial` gets the declarations before it.
 
-        Raises KeeperGone, NoKeeper. Cancelling has the keeper end what it does for this request.
+        Raises ManagerGone, ManagerNotStarted. If the caller is cancelled, the manager kills the run.
         """
         if self.is_gone:
-            raise ManagerGone("the process for handlers has ended")
-        number = b"%d" % next(self._request_ids)
-        answer: asyncio.Future[Frame] = asyncio.get_running_loop().create_future()
-        self._pending[number] = (answer, on_partial)
-        self._transport.write(encode_frame(frame | {"number": number}))
+            raise ManagerGone("the handler manager has ended")
+        request_id = b"%d" % next(self._request_ids)
+        response: asyncio.Future[Frame] = asyncio.get_running_loop().create_future()
+        self._pending[request_id] = (response, on_partial)
+        self._send(frame | {"request_id": request_id})
         try:
-            return await answer
+            return await response
         except asyncio.CancelledError:
             if not self.is_gone:
-                self._transport.write(encode_frame({"verb": b"cancel", "number": number}))
+                self._send({"verb": b"cancel", "request_id": request_id})
             raise
         finally:
-            self._pending.pop(number, None)
+            self._pending.pop(request_id, None)
+
+    def _send(self, frame: Frame) -> None:
+        if self._transport is not None:
+            self._transport.write(encode_frame(frame))
 
     def kill(self) -> None:
-        """End a keeper that does not answer."""
+        """Kill a manager that does not answer."""
         self._killed = True
         self._process.kill()
 
     async def close(self) -> None:
-        """Have the keeper end all that runs, and itself."""
+        """Stop the manager, which ends all runs first; kill it if it does not end in time."""
         if not self.is_gone:
-            self._transport.write(encode_frame({"verb": b"stop"}))
+            self._send({"verb": b"stop"})
             await asyncio.wait([self._exited], timeout=STOP_TIMEOUT_S)
         if not self._exited.done():
             self.kill()
             await self._exited
 
-    # Called by the transport
+    # asyncio.Protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Called once by the event loop."""
+        """Keep the transport; the event loop calls this once."""
         self._transport = transport  # type: ignore[assignment]  # of a socket: it writes too
 
     def data_received(self, data: bytes) -> None:
-        """Hand answers to those who wait for them, and lines to the log."""
+        """Dispatch the frames of the manager; kill it if they are invalid."""
         try:
             for frame in self._decoder.feed(data):
                 self._on_frame(frame)
@@ -132,36 +138,36 @@ class ManagerClient(asyncio.Protocol):
         if frame["verb"] == b"log":
             self._on_log_line(_printable(frame["name"]), _printable(frame["line"]))
             return
-        if frame["verb"] == b"lives":
+        if frame["verb"] == b"ready":
             self._is_ready = True
             return
-        answer, also = self._pending.get(frame["number"], (None, None))
-        if answer is None or also is None or answer.done():
+        response, on_partial = self._pending.get(frame["request_id"], (None, None))
+        if response is None or on_partial is None or response.done():
             return
-        if frame["verb"] == b"declares":
-            also(frame)
+        if frame["verb"] == b"declaration":
+            on_partial(frame)
         else:
-            answer.set_result(frame)
+            response.set_result(frame)
 
     def connection_lost(self, error: Exception | None) -> None:
-        """The keeper has ended, or is ending: its end of the socket closes with it."""
+        """Wait for the end of the manager, kill its orphans, fail all pending requests."""
         self._process.kill()
         if self._process.wait() != 0:
             orphans.kill_marked(self._marker)
-        gone = ManagerGone("the process for handlers has ended")
+        gone = ManagerGone("the handler manager has ended")
         if not self._is_ready:
-            gone = ManagerNotStarted("the process for handlers has ended before it began")
-        for answer, _ in self._pending.values():
-            if not answer.done():
-                answer.set_exception(gone)
+            gone = ManagerNotStarted("the handler manager ended before it was ready")
+        for response, _ in self._pending.values():
+            if not response.done():
+                response.set_exception(gone)
         self._exited.set_result(None)
 
 
 def _start_manager(
     environment: Mapping[str, str], memory_limit: int
 ) -> tuple[subprocess.Popen[bytes], socket.socket]:
-    """A keeper and our end of its socket. Raises OSError."""
-    # Its import path leads to this very package, installed or not; no folder of the moment is on it (-P).
+    """Start a manager; return its process and our end of its socket. Raises OSError."""
+    # The import path leads to this same package, installed or not; -P keeps the current directory out of it.
     code = (
         f"import sys; sys.path.append({os.fspath(Path(agent.__file__).parents[1])!r}); "
         f"from agent.handlers.manager import main; main({memory_limit})"
@@ -173,7 +179,7 @@ def _start_manager(
             stdin=theirs.fileno(),
             stdout=subprocess.DEVNULL,
             env=environment,
-            start_new_session=True,  # Ctrl-C at a terminal is for the agent
+            start_new_session=True,  # Ctrl-C in a terminal must reach the agent only
         )
     except OSError:
         ours.close()
@@ -184,6 +190,6 @@ def _start_manager(
 
 
 def _printable(octets: bytes) -> str:
-    """One line of a log, whatever a handler wrote."""
+    """Return the octets that a handler wrote as one printable line."""
     text = octets.decode(errors="replace")
     return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)

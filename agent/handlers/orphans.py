@@ -1,7 +1,8 @@
-"""Ends what is left when the keeper itself was killed.
+"""Kills the processes that are left when the handler manager itself was killed.
 
-A keeper ends everything below it; one that gets SIGKILL cannot. What it had started then dies with it, but
-not what these had started in turn. All of them carry a mark in their environment, by which they are found.
+The manager ends all its descendants, but not if it gets SIGKILL. Its own children then die with it (parent
+death signal); their children do not. All of them have a marker in their environment, by which this module
+finds them.
 """
 
 from __future__ import annotations
@@ -11,19 +12,19 @@ import signal
 from contextlib import suppress
 from pathlib import Path
 
-MARKER_VARIABLE = "MODEM_AGENT_KEEPER"
-"""Name of the setting."""
+MARKER_VARIABLE = "MODEM_AGENT_HANDLER_MANAGER"
+"""Environment variable with the marker of a manager."""
 MAX_KILL_ROUNDS = 20
-"""Each takes milliseconds; a process may have started another while it was looked for."""
+"""Limit of the search rounds. A process may start another during a round; each round takes milliseconds."""
 
 
 def kill_marked(marker: str) -> None:
-    """Kill all processes of this user whose environment has this mark."""
+    """Kill all processes of this user whose environment has this marker."""
     setting = f"{MARKER_VARIABLE}={marker}".encode()
     for _ in range(MAX_KILL_ROUNDS):
         found = [pid for pid in _list_pids() if setting in _read_environment(pid)]
         for pid in found:
-            with suppress(OSError):  # it has ended
+            with suppress(OSError):  # the process has ended
                 os.kill(pid, signal.SIGKILL)
         if not found:
             return
@@ -36,5 +37,5 @@ def _list_pids() -> list[int]:
 def _read_environment(pid: int) -> list[bytes]:
     try:
         return Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-    except OSError:  # it has ended, or is another user's
+    except OSError:  # the process has ended, or belongs to another user
         return []

@@ -1,6 +1,6 @@
-"""The keeper's ends of pipes: one poll for all, frames both ways, lines for the log, output with a bound.
+"""The handler manager's event loop and its pipes: frames in both directions, log lines, limited output.
 
-No end ever blocks the keeper, whatever stands on the other side.
+No pipe ever blocks the manager, whatever the process at the other end does.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import select
 
 from agent.handlers.framing import Frame, FrameDecoder, FrameError, encode_frame
 
-TYPE_CHECKING = False  # typing itself would cost each handler process a megabyte
+TYPE_CHECKING = False  # importing typing would cost each handler process a megabyte
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -18,40 +18,40 @@ READ_BYTES = 65536
 
 
 class Poller:
-    """Calls back when a file descriptor can be read or written."""
+    """Calls back when a file descriptor is ready, by poll(2)."""
 
     def __init__(self) -> None:
         self._poll = select.poll()
         self._callbacks: dict[int, Callable[[int], object]] = {}
 
     def add(self, fd: int, callback: Callable[[int], object]) -> None:
-        """`callback` is given the events of poll(2)."""
+        """Watch a file descriptor for reading; `callback` gets the events of poll(2)."""
         os.set_blocking(fd, False)
         self._callbacks[fd] = callback
         self._poll.register(fd, select.POLLIN)
 
     def set_events(self, fd: int, events: int) -> None:
-        """Wait for other events."""
+        """Change the events that a file descriptor is watched for."""
         self._poll.modify(fd, events)
 
     def close(self, fd: int) -> None:
-        """Close it; safe to call twice."""
+        """Stop watching a file descriptor and close it; a second call has no effect."""
         if self._callbacks.pop(fd, None) is not None:
             self._poll.unregister(fd)
             os.close(fd)
 
     def wait(self, timeout_s: float | None) -> None:
-        """Wait for the next events, at most so long, and call back."""
-        # Rounded up: waking a fraction before a deadline would be one turn for nothing.
+        """Wait for the next events or for the timeout (None: without limit), then run the callbacks."""
+        # Rounded up: waking up just before a deadline would cost one more turn of the loop.
         milliseconds = None if timeout_s is None else int(timeout_s * 1000) + 1
-        ready = [(self._callbacks[file], file, events) for file, events in self._poll.poll(milliseconds)]
-        for callback, file, events in ready:
-            if self._callbacks.get(file) is callback:  # no other callback has closed it in the meantime
+        ready = [(self._callbacks[fd], fd, events) for fd, events in self._poll.poll(milliseconds)]
+        for callback, fd, events in ready:
+            if self._callbacks.get(fd) is callback:  # an earlier callback may have closed it
                 callback(events)
 
 
 def read_available(fd: int) -> bytes | None:
-    """What can be read at once: None for nothing yet, empty for the end."""
+    """Return what can be read without blocking: None for nothing yet, empty for the end of the file."""
     try:
         return os.read(fd, READ_BYTES)
     except BlockingIOError:
@@ -61,7 +61,7 @@ def read_available(fd: int) -> bytes | None:
 
 
 class FrameChannel:
-    """Frames in both directions, over one socket or two pipes."""
+    """Sends and receives frames over one socket or two pipes."""
 
     def __init__(
         self,
@@ -71,7 +71,7 @@ class FrameChannel:
         on_frame: Callable[[Frame], None],
         on_closed: Callable[[], None],
     ) -> None:
-        """`ended` is called once, when the other side is gone or talks rubbish."""
+        """Start to receive. `on_closed` is called once: when the peer closes or sends something invalid."""
         self._poller = poller
         self._incoming = incoming
         self._outgoing = outgoing
@@ -86,19 +86,19 @@ class FrameChannel:
             poller.set_events(outgoing, 0)
 
     def send(self, frame: Frame) -> None:
-        """Write now what can be written now, the rest when there is room."""
+        """Write a frame; what the pipe cannot take now is written when it has space."""
         if not self._closed:
             self._write_buffer += encode_frame(frame)
             self._flush()
 
     def read_remaining(self) -> None:
-        """Take in all that was written until now by somebody who is dead."""
+        """Receive everything that a process wrote before it ended."""
         while not self._closed and self._read_chunk():
             pass
 
     def close(self) -> None:
-        """Let go of both ends; safe to call twice."""
-        if not self._closed:  # by now the numbers may be those of other files
+        """Close both file descriptors; a second call has no effect."""
+        if not self._closed:  # after that, other files may have the same numbers
             self._closed = True
             self._poller.close(self._incoming)
             self._poller.close(self._outgoing)
@@ -113,7 +113,7 @@ class FrameChannel:
             self._close_and_notify()
 
     def _read_chunk(self) -> bool:
-        """Take in one portion; whether there was one."""
+        """Read once; return True if there was data."""
         data = read_available(self._incoming)
         if data is None:
             return False
@@ -138,16 +138,16 @@ class FrameChannel:
         except BlockingIOError:
             pass
         except OSError:
-            self._write_buffer.clear()  # nobody is there any more: reading meets the end and says so
+            self._write_buffer.clear()  # the peer is gone; the next read finds the end of the file and closes
         idle = select.POLLIN if self._outgoing == self._incoming else 0
         self._poller.set_events(self._outgoing, idle | (select.POLLOUT if self._write_buffer else 0))
 
 
 class OutputBuffer:
-    """What comes out of a pipe, kept up to a bound; what is beyond is read and dropped, so nobody blocks.
+    """Collects the output of a process up to a limit; reads and drops the rest, so the process never blocks.
 
-    It stays open for as long as somebody holds the other end. A child that an executable leaves in the
-    background would otherwise be killed by its next word (SIGPIPE).
+    It stays open as long as a process has the other end open. Otherwise the next write of a background child
+    of an executable would kill that child (SIGPIPE).
     """
 
     def __init__(self, poller: Poller, fd: int, limit: int) -> None:
@@ -158,7 +158,7 @@ class OutputBuffer:
         poller.add(fd, lambda _: self.read())
 
     def read(self) -> None:
-        """Take in what is there, but no more than that at a time: others wait too."""
+        """Read once: the other pipes must get their turn."""
         data = read_available(self._fd)
         if data:
             self.append(data)
@@ -166,29 +166,29 @@ class OutputBuffer:
             self.close()
 
     def read_remaining(self) -> None:
-        """Take in all that was written until now; a pipe holds 64 KiB, so this ends."""
+        """Read everything that was written before now. A pipe holds 64 KiB, so two reads are enough."""
         for _ in range(2):
             self.read()
 
     def append(self, data: bytes) -> None:
-        """Keep what there is room for."""
+        """Keep the data up to the limit."""
         kept = data[: self._remaining]
         self._remaining -= len(kept)
         self.content += kept
 
     def close(self) -> None:
-        """Let go of it; safe to call twice."""
+        """Close the pipe; a second call has no effect."""
         self._poller.close(self._fd)
         self._fd = -1
 
     @property
     def is_open(self) -> bool:
-        """Whether somebody may still write."""
+        """True while a process may still write."""
         return self._fd >= 0
 
 
 class LineForwarder(OutputBuffer):
-    """What a handler writes for the log: handed on line by line, so many octets a run."""
+    """Forwards the log output of a handler line by line, up to a limit of octets for each run."""
 
     def __init__(self, poller: Poller, fd: int, limit: int, on_line: Callable[[bytes], None]) -> None:
         super().__init__(poller, fd, limit)
@@ -197,30 +197,30 @@ class LineForwarder(OutputBuffer):
         self._is_truncated = False
 
     def append(self, data: bytes) -> None:
-        """Hand on the lines that are whole now."""
-        full = len(data) > self._left
+        """Forward the complete lines."""
+        truncated = len(data) > self._remaining
         super().append(data)
         *lines, rest = self.content.split(b"\n")
         self.content = rest
         for line in lines:
             self._on_line(bytes(line))
-        if full and not self._is_truncated:
+        if truncated and not self._is_truncated:
             self._is_truncated = True
             self.flush()
-            self._on_line(b"(what it wrote after this is left out)")
+            self._on_line(b"(further output of this run is dropped)")
 
     def flush(self) -> None:
-        """Hand on what has no line end yet."""
+        """Forward the incomplete last line."""
         if self.content:
             self._on_line(bytes(self.content))
             self.content.clear()
 
     def reset_limit(self) -> None:
-        """Let the next run write as much again."""
-        self._left = self._limit
+        """Give the next run the full limit again."""
+        self._remaining = self._limit
         self._is_truncated = False
 
     def close(self) -> None:
-        """Let go of it; safe to call twice."""
+        """Forward the incomplete last line and close the pipe; a second call has no effect."""
         self.flush()
         super().close()

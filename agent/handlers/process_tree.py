@@ -1,8 +1,9 @@
-"""What the kernel knows of processes: who descends from whom, ending a whole tree, size, adoption.
+"""Process trees: finding all descendants of a process, killing them, memory size, subreapers.
 
-Everything a handler starts must be found again, also what called `setsid` and what lost its parent. So the
-process of each run is a "child subreaper" (prctl(2)): the kernel hands it its orphaned descendants, and all
-of them hang below it for as long as it lives. The keeper is one too and inherits them after that.
+All descendants of a handler must be found, also those that called `setsid` or lost their parent. The process
+of each run is therefore a child subreaper (prctl(2)): the kernel makes it the parent of its orphaned
+descendants, so they stay below it while it lives. The handler manager is a subreaper too and adopts them
+after that.
 """
 
 # ruff: noqa: PTH208, SIM105
@@ -15,28 +16,28 @@ import os
 import signal
 
 _PR_SET_PDEATHSIG = 1
-_PR_SET_CHILD_SUBREAPER = 36  # Linux 3.4; kept over exec, not handed to children
+_PR_SET_CHILD_SUBREAPER = 36  # Linux 3.4; kept over exec, not inherited by children
 
 MAX_STOP_ROUNDS = 50
-"""Each takes milliseconds. Only a process that does nothing but fork and exit is chased longer, in vain."""
+"""Limit of the rounds that stop a tree. Each takes milliseconds; only a fork bomb needs more than a few."""
 
 _prctl = ctypes.CDLL(None).prctl
 
 
 def become_subreaper() -> None:
-    """Make this process, also after an exec, the parent of its descendants that lose theirs."""
+    """Make this process the parent of its orphaned descendants. The setting survives an exec."""
     _prctl(_PR_SET_CHILD_SUBREAPER, ctypes.c_ulong(1))
 
 
 def set_parent_death_signal(parent_pid: int) -> None:
-    """Have the kernel kill this process when `parent` dies, even by SIGKILL."""
+    """Let the kernel kill this process when its parent dies, even by SIGKILL."""
     _prctl(_PR_SET_PDEATHSIG, ctypes.c_ulong(signal.SIGKILL))
-    if os.getppid() != parent_pid:  # it died before the line above
+    if os.getppid() != parent_pid:  # the parent died before the call above
         os._exit(1)
 
 
 def descendants(root_pid: int) -> set[int]:
-    """All living processes below `root`, zombies left out; none where files are lacking to tell."""
+    """Return the pids of all descendants except zombies; an empty set if /proc cannot be read."""
     children: dict[int, list[int]] = {}
     try:
         names = os.listdir("/proc")
@@ -47,29 +48,29 @@ def descendants(root_pid: int) -> set[int]:
             try:
                 state, parent = _read_stat(name)
             except (OSError, ValueError):
-                continue  # it has just ended
+                continue  # the process has ended
             if state != b"Z":
                 children.setdefault(parent, []).append(int(name))
     found: set[int] = set()
-    ahead = [root_pid]
-    while ahead:
-        below = children.get(ahead.pop(), ())
-        ahead += [pid for pid in below if pid not in found]
+    pending = [root_pid]
+    while pending:
+        below = children.get(pending.pop(), ())
+        pending += [pid for pid in below if pid not in found]
         found.update(below)
     return found
 
 
 def _read_stat(pid: str) -> tuple[bytes, int]:
-    """State and parent. The program's name before them may hold blanks and brackets (proc_pid_stat(5))."""
+    """Return state and parent. The name before them may contain blanks and brackets (proc_pid_stat(5))."""
     state, parent = _read_file(f"/proc/{pid}/stat").rpartition(b")")[2].split(maxsplit=2)[:2]
     return state, int(parent)
 
 
 def kill_tree(root_pid: int, *, including_root: bool = True) -> None:
-    """Kill all below `root`, and `root` itself.
+    """Kill all descendants of a process, and the process itself.
 
-    First all are stopped, and looked for again until nobody new turns up: a stopped process starts no others,
-    so a handler that forks as fast as it can does not outrun this. SIGSTOP and SIGKILL cannot be ignored.
+    All are stopped first, in rounds until no new process is found: a stopped process cannot fork, so even a
+    handler that forks continuously is caught. SIGSTOP and SIGKILL cannot be ignored.
     """
     stopped: set[int] = set()
     for _ in range(MAX_STOP_ROUNDS):
@@ -84,15 +85,15 @@ def kill_tree(root_pid: int, *, including_root: bool = True) -> None:
 
 
 def send_signal(pid: int, signum: int) -> None:
-    """Signal a process that may be gone."""
+    """Send a signal to a process that may have ended."""
     try:
         os.kill(pid, signum)
     except OSError:
-        pass  # it has ended, or it became another user's (sudo), which is not ours to end
+        pass  # the process has ended, or belongs to another user now (sudo)
 
 
 def rss_bytes(pid: int) -> int:
-    """Octets of memory that the process holds, 0 if that cannot be told."""
+    """Return the resident memory of a process in octets; 0 if it cannot be read."""
     try:
         return int(_read_file(f"/proc/{pid}/statm").split()[1]) * os.sysconf("SC_PAGE_SIZE")
     except (OSError, IndexError):
@@ -100,7 +101,7 @@ def rss_bytes(pid: int) -> int:
 
 
 def count_children(pid: int) -> int:
-    """How many children the process has, dead ones included; 0 if the kernel does not tell."""
+    """Return the number of children of a process, zombies included; 0 if the kernel does not list them."""
     try:
         return len(_read_file(f"/proc/{pid}/task/{pid}/children").split())
     except OSError:

@@ -1,4 +1,4 @@
-"""What the agent asks of the keeper and what the answers mean. Pure: values to frames and back."""
+"""Requests to the handler manager and its responses: values to frames and frames to values, without I/O."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ EX_TEMPFAIL = 75
 """Exit status EX_TEMPFAIL of sysexits.h."""
 
 _ERRNO_HINTS = {
-    errno.ENOENT: "it is gone, or the interpreter in its first line is not there",
+    errno.ENOENT: "the file is gone, or the interpreter in its first line does not exist",
     errno.ENOEXEC: "its first line must name an interpreter, as #!/bin/sh does",
-    errno.EACCES: "it, or the interpreter in its first line, may not be executed",
+    errno.EACCES: "the file, or the interpreter in its first line, is not executable",
     errno.E2BIG: "an argument is too long",
 }
 
 
-class CannotEncodeArguments(ValueError):  # noqa: N818  (its text is the sentence)
-    """Something of the Command cannot be handed to an executable; nothing is ever cut off instead."""
+class CannotEncodeArguments(ValueError):  # noqa: N818  (the Command is at fault, not the program)
+    """A part of the Command cannot be passed to an executable. No argument is ever truncated."""
 
 
 def handler_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    """The agent's environment without what systemd meant for the agent alone, and without COMMAND_..."""
+    """Return the agent's environment without COMMAND_... and what systemd sets for the agent alone."""
     return {
         name: value
         for name, value in environment.items()
@@ -47,11 +47,14 @@ def handler_environment(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def executable_request(spec: HandlerSpec, action: str | None, command: Command, timeout_s: float) -> Frame:
-    """Have an executable, or NAME.then as its action, carry a Command out. Raises CannotPass."""
+    """Return the request to run an executable, or its action NAME.then, for a Command.
+
+    Raises CannotEncodeArguments.
+    """
     path = spec.file if action is None else spec.then
     if path is None or action not in (None, "then"):
-        raise CannotEncodeArguments(f"{spec.name} has nothing to do after its answer")
-    settings = {
+        raise CannotEncodeArguments(f"{spec.name} has no action {action}")
+    variables = {
         "COMMAND_SID": command.sid,
         "COMMAND_SENDER": command.sender,
         "COMMAND_TIMESTAMP": None if command.timestamp is None else command.timestamp.isoformat(),
@@ -59,19 +62,19 @@ def executable_request(spec: HandlerSpec, action: str | None, command: Command, 
         "COMMAND_ATTEMPT": str(command.attempt),
     }
     return {
-        "verb": b"program",
+        "verb": b"run_executable",
         "path": os.fsencode(path),
         "arguments": _encode_arguments(command.words[1:]),
         "environment": _encode_arguments(
-            f"{name}={value}" for name, value in settings.items() if value is not None
+            f"{name}={value}" for name, value in variables.items() if value is not None
         ),
         "body": stdin_bytes(command),
-        "limit": encode_seconds(timeout_s),
+        "timeout": encode_seconds(timeout_s),
     }
 
 
 def stdin_bytes(command: Command) -> bytes:
-    """Standard input of an executable. Half a surrogate pair, which UTF-8 cannot express, becomes `?`."""
+    """Return the standard input of an executable. A lone surrogate, which has no UTF-8, becomes `?`."""
     return command.data if command.data is not None else (command.text or "").encode(errors="replace")
 
 
@@ -79,33 +82,33 @@ def _encode_arguments(parts: Iterable[str]) -> bytes:
     octets = []
     for part in parts:
         if "\0" in part:
-            raise CannotEncodeArguments("it holds a NUL, which no argument of a program can")
+            raise CannotEncodeArguments("the Command contains a NUL, which no program argument can hold")
         try:
             octets.append(part.encode())
         except UnicodeEncodeError:
             raise CannotEncodeArguments(
-                "it holds half a character, which no argument of a program can"
+                "the Command contains a lone surrogate, which no program argument can hold"
             ) from None
     return join_nul(octets)
 
 
 def load_request(path: bytes, timeout_s: float) -> Frame:
-    """Have a worker load a Python file."""
-    return {"verb": b"load", "path": path, "load_limit": encode_seconds(timeout_s)}
+    """Return the request to load a Python file into a worker."""
+    return {"verb": b"load", "path": path, "load_timeout": encode_seconds(timeout_s)}
 
 
 def call_request(
     spec: HandlerSpec, action: str | None, command: Command, timeout_s: float, load_timeout_s: float
 ) -> Frame:
-    """Have the function of a Python file, or another of it as an action, carry a Command out."""
+    """Return the request to call the handler function, or another function of its file as an action."""
     frame: Frame = {
         "verb": b"call",
         "path": os.fsencode(str(spec.file)),
         "function": (action or spec.function or "").encode("utf-8", "surrogatepass"),
         "sender": command.sender.encode("utf-8", "surrogatepass"),
         "attempt": str(command.attempt).encode(),
-        "limit": encode_seconds(timeout_s),
-        "load_limit": encode_seconds(load_timeout_s),
+        "timeout": encode_seconds(timeout_s),
+        "load_timeout": encode_seconds(load_timeout_s),
     }
     if action is not None:
         frame["action"] = b""
@@ -121,43 +124,43 @@ def call_request(
 
 
 def encode_seconds(value: float) -> bytes:
-    """A time limit in a frame."""
+    """Return a time limit as the value of a frame."""
     return str(float(value)).encode()
 
 
 def decode_result(spec: HandlerSpec, response: Frame) -> HandlerResult:
-    """What an answer means for the Command."""
+    """Return the result of a run from the manager's response."""
     match response["verb"]:
-        case b"overdue":
+        case b"timed_out":
             return TimedOut()
-        case b"ended" if spec.kind == "executable":
+        case b"exited" if spec.kind == "executable":
             return _exit_result(spec, int(response["status"]), response["output"])
         case b"finished":
             text, then = response.get("text"), response.get("then")
             reply = response.get("data") if text is None else text.decode("utf-8", "surrogatepass")
             return Finished(reply or None, None if then is None else then.decode())
-        case b"later" if spec.repeatable:
+        case b"retry_later" if spec.repeatable:
             return RetryLater(response["reason"].decode())
-        case b"later":
+        case b"retry_later":
             return Failed(f"{response['reason'].decode()} (TryLater from a handler that is not repeatable)")
         case b"failed":
             return Failed(response["reason"].decode())
-        case b"broken":
-            return Failed(response["sentence"].decode())
-        case b"unstarted" if is_resource_exhausted(response):
+        case b"load_failed":
+            return Failed(response["error"].decode())
+        case b"not_started" if is_resource_exhausted(response):
             return NotStarted(describe_failure(response))
         case _:
             return Failed(describe_failure(response))
 
 
 def is_resource_exhausted(response: Frame) -> bool:
-    """Whether nothing was started, because the host had no files, memory or processes left."""
-    return response["verb"] == b"unstarted" and int(response["errno"]) in EXHAUSTION_ERRNOS
+    """Return True if no process was started because the host is out of files, memory or processes."""
+    return response["verb"] == b"not_started" and int(response["errno"]) in EXHAUSTION_ERRNOS
 
 
 def _exit_result(spec: HandlerSpec, status: int, output: bytes) -> HandlerResult:
     if status == 0:
-        # What is no UTF-8 becomes `?`, as every character does that an SMS cannot carry.
+        # Invalid UTF-8 becomes `?`, like every character that an SMS cannot carry.
         text = output.removesuffix(b"\n").decode(errors="replace").replace("\ufffd", "?")
         return Finished(text or None, None if spec.then is None else "then")
     if status == EX_TEMPFAIL and spec.repeatable:
@@ -166,8 +169,8 @@ def _exit_result(spec: HandlerSpec, status: int, output: bytes) -> HandlerResult
 
 
 def describe_failure(response: Frame) -> str:
-    """Why a process that should have answered did not."""
-    if response["verb"] == b"unstarted":
+    """Return why a process did not answer."""
+    if response["verb"] == b"not_started":
         number = int(response["errno"])
         hint = _ERRNO_HINTS.get(number)
         return f"cannot be started: {os.strerror(number)}" + (f" ({hint})" if hint else "")
@@ -184,7 +187,7 @@ def _describe_exit_status(status: int) -> str:
 
 
 def decode_declaration(frame: Frame) -> HandlerDeclaration:
-    """What a worker says of one function."""
+    """Return the declaration of one handler function from a worker's frame."""
 
     def texts(name: str) -> tuple[str, ...]:
         return tuple(part.decode("utf-8", "surrogatepass") for part in split_nul(frame[name]))
@@ -203,5 +206,5 @@ def decode_declaration(frame: Frame) -> HandlerDeclaration:
         timeout_s=number("timeout_s"),
         max_age_s=number("max_age_s"),
         reply_to=frame["reply_to"].decode() if "reply_to" in frame else None,
-        errors=texts("faults"),
+        errors=texts("errors"),
     )

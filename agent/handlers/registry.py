@@ -1,7 +1,7 @@
-"""All handlers there are, and which of them a Command goes to.
+"""All handlers, and the choice of the handler for a Command.
 
-Made once, at the start, from the directory and from what the Python files in it declare. Choosing is a look
-into tables: nothing of a Command ever becomes part of a path.
+The registry is built once, at the start, from the directory and the declarations of its Python files. The
+choice is a lookup in tables: no part of a Command ever becomes part of a path.
 """
 
 from __future__ import annotations
@@ -27,59 +27,62 @@ _BINARY_NAME = "binary"
 
 
 class HandlerRegistry:
-    """The handlers by what they answer to."""
+    """Finds the handler for a Command."""
 
     def __init__(self, specs: Iterable[HandlerSpec], warnings: Iterable[str] = ()) -> None:
-        """Take the user's handlers; built-ins fill the words that are left. Raises CatalogueError."""
+        """Index the user's handlers, then the built-ins whose word is free.
+
+        Raises HandlerConfigError if two handlers match the same Commands.
+        """
         self.warnings = tuple(warnings)
-        """Sentences on what looks like a mistake in the directory."""
+        """Sentences about harmless mistakes in the directory."""
         self._by_word: dict[str, HandlerSpec] = {}
         self._by_json_key: dict[str, HandlerSpec] = {}
         self._by_prefix: dict[bytes, HandlerSpec] = {}
         self._binary: dict[str, HandlerSpec] = {}
         self._default: dict[str, HandlerSpec] = {}
-        mine = list(specs)
-        faults: list[str] = []
-        for entry in mine:
-            if entry.kind == "executable" and entry.name.casefold() == _BINARY_NAME:
-                _add(self._binary, ("",), entry, "binary Commands", faults)
-            _add(self._by_word, entry.words, entry, "the word {}", faults)
-            _add(self._by_json_key, entry.json_keys, entry, "the JSON key {}", faults)
-            _add(self._by_prefix, entry.prefixes, entry, "the binary prefix {}", faults)
-            if entry.default:
-                _add(self._default, ("",), entry, "what nobody else wants (default)", faults)
-        if faults:
-            raise HandlerConfigError(*faults)
-        for entry in BUILTINS:
-            if entry.name not in self._by_word:
-                self._by_word[entry.name] = entry
-                mine.append(entry)
-        self.specs = tuple(mine)
+        all_specs = list(specs)
+        errors: list[str] = []
+        for spec in all_specs:
+            if spec.kind == "executable" and spec.name.casefold() == _BINARY_NAME:
+                _add(self._binary, ("",), spec, "binary Commands", errors)
+            _add(self._by_word, spec.words, spec, "the word {}", errors)
+            _add(self._by_json_key, spec.json_keys, spec, "the JSON key {}", errors)
+            _add(self._by_prefix, spec.prefixes, spec, "the binary prefix {}", errors)
+            if spec.default:
+                _add(self._default, ("",), spec, "all other Commands (default)", errors)
+        if errors:
+            raise HandlerConfigError(*errors)
+        for spec in BUILTINS:
+            if spec.name not in self._by_word:
+                self._by_word[spec.name] = spec
+                all_specs.append(spec)
+        self.specs = tuple(all_specs)
         self._prefix_lengths = sorted({len(prefix) for prefix in self._by_prefix}, reverse=True)
 
     @property
     def trigger_names(self) -> list[str]:
-        """What people can write: first words, then JSON keys in quotes; each sorted."""
+        """The words that users can send: first words, then JSON keys in quotes, each sorted."""
         return sorted(self._by_word) + [f'"{key}"' for key in sorted(self._by_json_key)]
 
     def get(self, name: str) -> HandlerSpec | None:
-        """The handler of that name, which the journal may have kept over a restart."""
-        return next((entry for entry in self.specs if entry.name == name), None)
+        """Return the handler with that name, as the journal stores it; None if it is gone."""
+        return next((spec for spec in self.specs if spec.name == name), None)
 
     def match(self, command: Command) -> HandlerSpec | None:
-        """The handler for a Command, None if there is none. Pure."""
+        """Return the handler for a Command; None if there is none."""
         return self._match_specific(command) or self._default.get("")
 
     def _match_specific(self, command: Command) -> HandlerSpec | None:
         if command.data is not None:
-            for length in self._prefix_lengths:  # the longest that fits
-                if entry := self._by_prefix.get(command.data[:length]):
-                    return entry
+            for length in self._prefix_lengths:  # the longest matching prefix wins
+                if spec := self._by_prefix.get(command.data[:length]):
+                    return spec
             return self._binary.get("")
         if self._by_json_key:
             for key in _json_object_keys(command.text or ""):
-                if entry := self._by_json_key.get(key):
-                    return entry
+                if spec := self._by_json_key.get(key):
+                    return spec
         return self._by_word.get(command.words[0].casefold()) if command.words else None
 
 
@@ -99,7 +102,7 @@ def _add(
 
 
 def _json_object_keys(text: str) -> Iterable[str]:
-    """The keys of a JSON object in the order of the text; none if it is not one."""
+    """Return the keys of a JSON object in the order of the text; empty if the text is not an object."""
     if not text.lstrip().startswith("{"):
         return ()
     try:
@@ -109,33 +112,34 @@ def _json_object_keys(text: str) -> Iterable[str]:
 
 
 async def load_registry(directory: Path, runner: Runner) -> HandlerRegistry:
-    """Read the directory, load its Python files.
+    """Read the directory and load its Python files.
 
-    Raises CatalogueError with every mistake at once, HostExhausted.
+    Raises HandlerConfigError with all mistakes, and ResourceExhausted if the host cannot load a file now.
     """
-    found = read_directory(directory)
-    faults, remarks = found.errors, found.warnings
-    entries = [_executable_spec(name, path, found) for name, path in found.executables.items()]
-    for file, answer in zip(
-        found.python_files,
-        await asyncio.gather(*(_load_file(file, runner) for file in found.python_files)),
+    contents = read_directory(directory)
+    errors, warnings = contents.errors, contents.warnings
+    specs = [_executable_spec(name, path, contents) for name, path in contents.executables.items()]
+    for file, loaded in zip(
+        contents.python_files,
+        await asyncio.gather(*(_load_file(file, runner) for file in contents.python_files)),
         strict=True,
     ):
-        if isinstance(answer, HandlerLoadError):
-            faults.append(f"{answer}; mend the file, or begin its name with _ to leave it out")
-        elif not answer:
-            remarks.append(f"{file} has no @handler; if others import it, begin its name with _")
+        if isinstance(loaded, HandlerLoadError):
+            errors.append(f"{loaded}; correct the file, or begin its name with _ to leave it out")
+        elif not loaded:
+            warnings.append(f"{file} has no @handler; if other files import it, begin its name with _")
         else:
-            for each in answer:
-                faults += [f"{file} line {each.line}, {each.function}: {fault}" for fault in each.errors]
-                entries.append(_function_spec(file, each))
+            for declaration in loaded:
+                location = f"{file} line {declaration.line}, {declaration.function}"
+                errors += [f"{location}: {error}" for error in declaration.errors]
+                specs.append(_function_spec(file, declaration))
     try:
-        catalogue = HandlerRegistry(entries, remarks)
+        registry = HandlerRegistry(specs, warnings)
     except HandlerConfigError as error:
-        faults += error.errors
-    if faults:
-        raise HandlerConfigError(*faults)
-    return catalogue
+        errors += error.errors
+    if errors:
+        raise HandlerConfigError(*errors)
+    return registry
 
 
 async def _load_file(file: Path, runner: Runner) -> list[HandlerDeclaration] | HandlerLoadError:
@@ -147,14 +151,14 @@ async def _load_file(file: Path, runner: Runner) -> list[HandlerDeclaration] | H
 
 def _executable_spec(name: str, path: Path, contents: DirectoryContents) -> HandlerSpec:
     word = name.casefold()
-    entry = HandlerSpec(
+    spec = HandlerSpec(
         name,
         "executable",
         file=path,
         then=contents.actions.get(name),
         words=() if word == _BINARY_NAME else (word,),
     )
-    return replace(entry, **contents.options.get(name, {}))  # type: ignore[arg-type]  # checked by option_faults
+    return replace(spec, **contents.options.get(name, {}))  # type: ignore[arg-type]  # check_options did
 
 
 def _function_spec(file: Path, declaration: HandlerDeclaration) -> HandlerSpec:

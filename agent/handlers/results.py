@@ -1,4 +1,4 @@
-"""What comes of a run, and what a Python file declares: the values on the agent's side of the seam."""
+"""Results of a handler run, and the declarations of a Python file, as the agent uses them."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import errno
 from dataclasses import dataclass
 
 EXHAUSTION_ERRNOS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.ENOBUFS)
-"""Errors that say nothing of what was to be done: the host has nothing left for it, and may have again."""
+"""Errors of a host that is out of files, memory or processes: temporary, and not the handler's fault."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """The handler did its work. No reply: None. `then`: the action it wants after its answer."""
+    """The handler succeeded. `reply` is None for no reply; `then` names the action to run after the reply."""
 
     reply: str | bytes | None
     then: str | None = None
@@ -19,26 +19,26 @@ class Finished:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """It did not; the reason is one line."""
+    """The handler failed; `reason` is one line."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class TimedOut:
-    """It was ended at its time limit, with everything it had started."""
+    """The run reached its time limit and was killed with all its descendants."""
 
 
 @dataclass(frozen=True, slots=True)
 class RetryLater:
-    """A repeatable handler wants the Command again after a while."""
+    """A repeatable handler asked for the Command again after a delay."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class NotStarted:
-    """The host had no file, memory or process left: nothing of the handler has run, which is certain."""
+    """The handler has certainly not run: the host was out of files, memory or processes."""
 
     reason: str
 
@@ -48,7 +48,7 @@ HandlerResult = Finished | Failed | TimedOut | RetryLater | NotStarted
 
 @dataclass(frozen=True, slots=True)
 class HandlerDeclaration:
-    """A function of a Python file that is a handler, as the file says it."""
+    """A handler function, as declared by its Python file."""
 
     function: str
     line: int = 0
@@ -61,12 +61,12 @@ class HandlerDeclaration:
     max_age_s: float | None = None
     reply_to: str | None = None
     errors: tuple[str, ...] = ()
-    """What is wrong with it, a clause each."""
+    """One clause for each mistake in the declaration."""
 
 
 class HandlerLoadError(Exception):
-    """A Python file cannot be loaded; the text names file and line."""
+    """A Python file cannot be loaded; the text names the file and the line."""
 
 
-class ResourceExhausted(Exception):  # noqa: N818  (its text is the sentence)
-    """A Python file could not even be opened for want of files, memory or processes; the file may be fine."""
+class ResourceExhausted(Exception):  # noqa: N818  (a condition of the host, not a mistake)
+    """A Python file could not be loaded because the host is out of files, memory or processes."""

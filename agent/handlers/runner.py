@@ -1,4 +1,4 @@
-"""The seam between the agent and the user's code, `Runner`, and the one that runs it in processes."""
+"""The interface that runs handlers, `Runner`, and its implementation with processes."""
 
 from __future__ import annotations
 
@@ -41,34 +41,35 @@ __all__ = [
 ]
 
 LOAD_TIMEOUT_S = 60.0
-"""For a Python file and what it imports; a big library takes seconds on a small board."""
+"""Time limit to load a Python file with its imports; a big library takes seconds on a small board."""
 ACTION_TIMEOUT_S = 30.0
+"""Time limit of an action after a reply."""
 MEMORY_LIMIT_BYTES = 256 * 1024 * 1024
-"""Octets of data a handler's process may have unless it raises its own limit (RLIMIT_DATA)."""
+"""Soft limit of the data of each handler process (RLIMIT_DATA) in octets; a handler may raise it."""
 MANAGER_GRACE_S = 10.0
-"""What the keeper gets beyond a time limit. After that it is stuck itself and is replaced."""
+"""Time for the manager's response after the time limit of a run; after that the manager is replaced."""
 
 
 class Runner(Protocol):
-    """Where handlers run; another one stands here in a simulation."""
+    """Loads and runs handlers. A simulation has an implementation without processes."""
 
     async def load(self, file: Path) -> list[HandlerDeclaration]:
-        """What a Python file declares. Raises CannotLoad, HostExhausted."""
+        """Return the handlers that a Python file declares. Raises HandlerLoadError, ResourceExhausted."""
 
     async def run(self, spec: HandlerSpec, command: Command, timeout_s: float) -> HandlerResult:
-        """Carry out a Command. Never raises on account of the handler; cancelling ends the run."""
+        """Run a handler for a Command. Failures are results, not exceptions. Cancelling kills the run."""
 
     async def run_action(
         self, spec: HandlerSpec, action: str, command: Command, timeout_s: float = ACTION_TIMEOUT_S
     ) -> HandlerResult:
-        """Do what a handler asked to be done after its answer."""
+        """Run the action that a handler named for after its reply."""
 
     async def close(self) -> None:
-        """End all that runs, within 3 s; runs end as Failed."""
+        """End all runs within 3 s; their result is Failed."""
 
 
 class ProcessRunner:
-    """Runs handlers in processes below a keeper, which is started when it is first needed."""
+    """Runs handlers in processes of a handler manager, which is started when it is first needed."""
 
     def __init__(
         self,
@@ -77,19 +78,24 @@ class ProcessRunner:
         *,
         load_timeout_s: float = LOAD_TIMEOUT_S,
         memory_limit: int = MEMORY_LIMIT_BYTES,
+        manager_grace_s: float = MANAGER_GRACE_S,
     ) -> None:
-        """`tell` hears what handlers write to standard error; `environment` is the agent's own."""
+        """Start nothing yet. `emit` gets the log output of handlers; `environment` is the agent's own."""
         self._emit = emit
         self._environment = protocol.handler_environment(environment)
         self._load_timeout_s = load_timeout_s
         self._memory_limit = memory_limit
+        self._manager_grace_s = manager_grace_s
         self._manager: ManagerClient | None = None
         self._start_lock = asyncio.Lock()
         self._file_locks: dict[str, asyncio.Lock] = {}
         self._closed = False
 
     async def load(self, file: Path) -> list[HandlerDeclaration]:
-        """Load the file into a worker, which stays for its Commands. Raises CannotLoad, HostExhausted."""
+        """Load the file into a worker, which stays for Commands.
+
+        Raises HandlerLoadError, ResourceExhausted.
+        """
         declared: list[HandlerDeclaration] = []
         request = protocol.load_request(os.fsencode(file), self._load_timeout_s)
         try:
@@ -98,16 +104,16 @@ class ProcessRunner:
                 self._load_timeout_s,
                 lambda frame: declared.append(protocol.decode_declaration(frame)),
             )
-        except ManagerNotStarted as error:  # also while the agent stops, when nobody looks at it any more
+        except ManagerNotStarted as error:  # also while the agent stops, when the result no longer matters
             raise ResourceExhausted(f"{file}: {error}") from None
         except (ManagerGone, TimeoutError) as error:
             raise HandlerLoadError(f"{file}: {str(error) or 'its process does not answer'}") from None
         match answer["verb"]:
             case b"loaded":
                 return declared
-            case b"broken":
-                raise HandlerLoadError(answer["sentence"].decode())
-            case b"overdue":
+            case b"load_failed":
+                raise HandlerLoadError(answer["error"].decode())
+            case b"timed_out":
                 raise HandlerLoadError(f"{file} was still loading after {self._load_timeout_s:g} s")
             case _ if protocol.is_resource_exhausted(answer):
                 raise ResourceExhausted(f"{file}: its process {protocol.describe_failure(answer)}")
@@ -115,18 +121,18 @@ class ProcessRunner:
                 raise HandlerLoadError(f"{file} cannot be loaded: {protocol.describe_failure(answer)}")
 
     async def run(self, spec: HandlerSpec, command: Command, timeout_s: float) -> HandlerResult:
-        """Carry out a Command. Cancelling ends the run."""
+        """Run a handler for a Command. Cancelling kills the run."""
         return await self._execute(spec, None, command, timeout_s)
 
     async def run_action(
         self, spec: HandlerSpec, action: str, command: Command, timeout_s: float = ACTION_TIMEOUT_S
     ) -> HandlerResult:
-        """Do what a handler asked to be done after its answer."""
-        outcome = await self._execute(spec, action, command, timeout_s)
-        return Finished(None) if isinstance(outcome, Finished) else outcome
+        """Run the action that a handler named for after its reply; its own reply is ignored."""
+        result = await self._execute(spec, action, command, timeout_s)
+        return Finished(None) if isinstance(result, Finished) else result
 
     async def close(self) -> None:
-        """End all that runs: told by SIGTERM, a second later killed. Takes less than 3 s."""
+        """End all runs: SIGTERM, and SIGKILL a second later. Takes less than 3 s."""
         self._closed = True
         async with self._start_lock:
             if self._manager is not None:
@@ -137,7 +143,7 @@ class ProcessRunner:
     ) -> HandlerResult:
         try:
             if spec.kind == "python":
-                # One Command at a time: the functions of a file share its process.
+                # One Command at a time: all functions of a file share one process.
                 async with self._file_locks.setdefault(spec.queue_key, asyncio.Lock()):
                     request = protocol.call_request(spec, action, command, timeout_s, self._load_timeout_s)
                     answer = await self._send_request(request, timeout_s + self._load_timeout_s)
@@ -156,7 +162,10 @@ class ProcessRunner:
     async def _send_request(
         self, request: Frame, timeout_s: float, on_partial: Callable[[Frame], None] = lambda _: None
     ) -> Frame:
-        """Raises KeeperGone, and TimeoutError when the keeper does not answer even after its own time."""
+        """Send a request to the manager, starting one if needed, and return its response.
+
+        Raises ManagerGone, and TimeoutError (after killing the manager) if it does not answer in time.
+        """
         async with self._start_lock:
             if self._closed:
                 raise ManagerNotStarted("the agent is stopping")
@@ -164,12 +173,12 @@ class ProcessRunner:
                 self._manager = await ManagerClient.open(
                     self._environment, self._memory_limit, self._on_log_line
                 )
-            link = self._manager
+            manager = self._manager
         try:
-            async with asyncio.timeout(timeout_s + MANAGER_GRACE_S):
-                return await link.request(request, on_partial)
+            async with asyncio.timeout(timeout_s + self._manager_grace_s):
+                return await manager.request(request, on_partial)
         except TimeoutError:
-            link.kill()
+            manager.kill()
             raise
 
     def _on_log_line(self, name: str, line: str) -> None:

@@ -1,7 +1,7 @@
-"""How the keeper starts processes: an executable for one Command, a worker for a Python file.
+"""Starts the processes of handlers: an executable for one Command, a worker for a Python file.
 
-Both become leader of a session of their own, die when the keeper dies, and adopt what their descendants leave
-behind (see processes).
+Each process leads a session of its own, dies when the handler manager dies, and is a child subreaper (see
+process_tree).
 """
 
 # ruff: noqa: PTH123, PTH208, SIM105
@@ -15,7 +15,7 @@ import sys
 
 from agent.handlers import process_tree, worker
 
-TYPE_CHECKING = False  # typing itself would cost each handler process a megabyte
+TYPE_CHECKING = False  # importing typing would cost each handler process a megabyte
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -23,28 +23,28 @@ if TYPE_CHECKING:
 def start_executable(
     path: bytes, arguments: list[bytes], environment: dict[bytes, bytes], body: bytes
 ) -> tuple[int, int, int]:
-    """Start an executable; returns its pid and our ends of its standard output and standard error.
+    """Start an executable; return its pid and the read ends of its standard output and standard error.
 
-    Raises OSError with the errno of execve(2) when it cannot be started.
+    Raises OSError if it cannot be started, with the errno of execve(2), fork(2) or pipe(2).
     """
-    (output, output_end), (log, log_end), (failure, failure_end) = ours = _make_pipes(3)
+    (output, output_end), (log, log_end), (errno_fd, errno_end) = pipes = _make_pipes(3)
     try:
-        # A file in memory and no pipe: whoever does not read its input blocks nobody, however long it is.
+        # A file in memory instead of a pipe: an executable that does not read its input blocks nothing.
         with open(os.memfd_create("command"), "r+b", buffering=0) as stdin:
             stdin.write(body)
             stdin.seek(0)
-            keeper = os.getpid()
+            manager_pid = os.getpid()
             pid = os.fork()
             if pid == 0:
-                files = (stdin.fileno(), output_end, log_end)
-                _exec_child(keeper, files, failure_end, path, arguments, environment)
+                stdio_fds = (stdin.fileno(), output_end, log_end)
+                _exec_child(manager_pid, stdio_fds, errno_end, path, arguments, environment)
     except OSError:
-        _close_fds(file for file, _ in ours)
+        _close_fds(read_end for read_end, _ in pipes)
         raise
     finally:
-        _close_fds(end for _, end in ours)
-    errno = os.read(failure, 16)  # its other end is closed by the exec
-    os.close(failure)
+        _close_fds(write_end for _, write_end in pipes)
+    errno = os.read(errno_fd, 16)  # empty if the exec succeeded, which closes the write end
+    os.close(errno_fd)
     if errno:
         _close_fds((output, log))
         os.waitpid(pid, 0)
@@ -62,11 +62,11 @@ def _exec_child(
 ) -> None:
     try:
         _detach(manager_pid)
-        for number in (signal.SIGPIPE, signal.SIGXFSZ):  # ignored by Python itself, which exec would hand on
+        for number in (signal.SIGPIPE, signal.SIGXFSZ):  # Python ignores them, and exec would keep that
             signal.signal(number, signal.SIG_DFL)
-        for target, file in enumerate(stdio_fds):
-            os.dup2(file, target)
-        os.execve(path, [path, *arguments], environment)  # noqa: S606  (no shell: that is the point)
+        for target, fd in enumerate(stdio_fds):
+            os.dup2(fd, target)
+        os.execve(path, [path, *arguments], environment)  # noqa: S606  (no shell, on purpose)
     except OSError as error:
         os.write(errno_fd, str(error.errno).encode())
     finally:
@@ -76,14 +76,14 @@ def _exec_child(
 def start_worker(path: bytes) -> tuple[int, int, int, int]:
     """Start the worker of a Python file.
 
-    Returns its pid and our ends: what it says to us, what we say to it, what it writes for the log.
+    Returns its pid and three file descriptors: frames from it, frames to it, its log output. Raises OSError.
     """
     (incoming, incoming_end), (outgoing_end, outgoing), (log, log_end) = _make_pipes(3)
-    keeper = os.getpid()
+    manager_pid = os.getpid()
     try:
         pid = os.fork()
         if pid == 0:
-            _worker_child(keeper, outgoing_end, incoming_end, log_end, path)
+            _worker_child(manager_pid, outgoing_end, incoming_end, log_end, path)
     except OSError:
         _close_fds((incoming, outgoing, log))
         raise
@@ -98,14 +98,14 @@ def _worker_child(manager_pid: int, incoming: int, outgoing: int, log_fd: int, p
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        # What user code prints is for the log. It can never disturb what worker and keeper say to each other.
+        # What user code prints goes to the log, never between the frames.
         os.dup2(log_fd, 1)
         os.dup2(log_fd, 2)
-        os.close(log_fd)  # the keeper may have no file left, and reading the folder takes one
+        os.close(log_fd)  # if the file limit is reached, this makes room to read the directory below
         keep = {0, 1, 2, incoming, outgoing}
         _close_fds(int(name) for name in os.listdir("/proc/self/fd") if int(name) not in keep)
         worker.serve(os.fsdecode(path), incoming, outgoing)
-    except BaseException as error:  # noqa: BLE001  (nothing may return into the keeper's code)
+    except BaseException as error:  # noqa: BLE001  (nothing may return into the manager's code)
         sys.__excepthook__(type(error), error, error.__traceback__)
     finally:
         os._exit(1)
@@ -115,25 +115,25 @@ def _detach(manager_pid: int) -> None:
     os.setsid()
     process_tree.set_parent_death_signal(manager_pid)
     process_tree.become_subreaper()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # ignored by the keeper
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # the manager ignores them
         signal.signal(number, signal.SIG_DFL)
 
 
 def _make_pipes(count: int) -> list[tuple[int, int]]:
-    """So many pipes, or none and an OSError."""
+    """Return so many pipes; on an OSError, none is left open."""
     pipes: list[tuple[int, int]] = []
     try:
         for _ in range(count):
             pipes.append(os.pipe())  # noqa: PERF401  (those made before an error must be closed)
     except OSError:
-        _close_fds(file for pipe in pipes for file in pipe)
+        _close_fds(fd for pipe in pipes for fd in pipe)
         raise
     return pipes
 
 
 def _close_fds(fds: Iterable[int]) -> None:
-    for file in fds:
+    for fd in fds:
         try:
-            os.close(file)
+            os.close(fd)
         except OSError:
-            pass  # it was open while the folder was read, to read it
+            pass  # the descriptor of /proc/self/fd itself, which is closed by now

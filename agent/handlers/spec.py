@@ -1,4 +1,4 @@
-"""One handler as the agent knows it: what it is called, what it answers to, how it may be run."""
+"""The description of one handler: its name, the Commands that it handles, its options."""
 
 from __future__ import annotations
 
@@ -11,36 +11,39 @@ HandlerKind = Literal["executable", "python", "builtin"]
 
 @dataclass(frozen=True, slots=True)
 class HandlerSpec:
-    """A handler. Its name is unique, and the same again after a restart: the journal keeps it."""
+    """A handler. Its name is unique and does not change over a restart: the journal stores it."""
 
     name: str
     """`led` for an executable, `device.py:temperature` for a function, `ping` for a built-in."""
     kind: HandlerKind
     file: Path | None = None
-    """None for a built-in."""
+    """The executable or Python file; None for a built-in."""
     function: str | None = None
-    """Of a Python file."""
+    """Name of the function in the Python file; None for an executable."""
     then: Path | None = None
-    """NAME.then, what an executable does after its answer."""
+    """NAME.then, the action that runs after the reply of an executable."""
     words: tuple[str, ...] = ()
-    """First words, case folded."""
+    """First words of texts, case folded."""
     json_keys: tuple[str, ...] = ()
     prefixes: tuple[bytes, ...] = ()
     default: bool = False
+    """True if it gets all Commands that no other handler takes."""
     line: int = 0
-    """Where a function stands in its file."""
+    """Line of the function in its file."""
     repeatable: bool = False
     timeout_s: float | None = None
-    """None: that of agent.toml; the same for the next."""
+    """None: the value of agent.toml applies."""
     max_age_s: float | None = None
+    """None: the value of agent.toml applies."""
     reply_to: str | None = None
+    """Number that replies go to; None: the sender."""
 
     @property
     def queue_key(self) -> str:
-        """Entries of one lane share a process and run one after the other: the functions of one file."""
+        """Handlers with the same key run one after another: the functions of one Python file."""
         return self.name if self.kind != "python" else str(self.file)
 
     @property
     def location(self) -> str:
-        """Where to look for it, in a sentence."""
+        """The file, with the line of a function, for error messages."""
         return f"{self.file} line {self.line}" if self.kind == "python" else str(self.file)

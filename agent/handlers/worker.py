@@ -1,6 +1,6 @@
-"""The worker: one process for one Python file of the user.
+"""The worker: the process of one Python file of the user.
 
-It loads the file, then carries out one Command at a time until the keeper closes the pipe.
+It loads the file, then runs one Command at a time until the handler manager closes the pipe.
 """
 
 # ruff: noqa: PTH119, PTH120, PTH123, SIM105
@@ -14,49 +14,49 @@ import sys
 from agent.handlers import api
 from agent.handlers.framing import Frame, FrameDecoder, encode_frame, join_nul
 
-TYPE_CHECKING = False  # typing itself would cost each handler process a megabyte
+TYPE_CHECKING = False  # importing typing would cost each handler process a megabyte
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from types import ModuleType
     from typing import TextIO
 
 MAX_REASON_CHARS = 160
-"""Characters of a reason; the traceback goes to the log."""
+"""Limit of a failure reason in characters; the whole traceback goes to the log."""
 
 
 def serve(path: str, incoming: int, outgoing: int) -> None:
-    """Load the file, say what it declares, then answer calls. Ends the process, never returns."""
-    # Those of the keeper were made for other files.
+    """Load the file, send its declarations, then answer calls. Ends the process and never returns."""
+    # The streams of the manager belong to other files.
     sys.stdout = _open_log(1)
     sys.stderr = _open_log(2)
     module = type(sys)("handlers_" + os.path.basename(path)[:-3].replace(".", "_"))
     try:
         load_file(path, module)
-    except BaseException as error:  # noqa: BLE001  (whatever user code raises, it is one sentence)
+    except BaseException as error:  # noqa: BLE001  (user code may raise anything)
         _write_frame(
             outgoing,
-            {"verb": b"broken", "sentence": _describe_load_error(path, error).encode(errors="replace")},
+            {"verb": b"load_failed", "error": _describe_load_error(path, error).encode(errors="replace")},
         )
         os._exit(0)
     for declaration in api.declared_functions:
         _write_frame(outgoing, _encode_declaration(declaration))
     _write_frame(outgoing, {"verb": b"loaded"})
-    reader = FrameDecoder()
-    itself = os.getpid()
+    decoder = FrameDecoder()
+    own_pid = os.getpid()
     while data := os.read(incoming, 65536):
-        for frame in reader.feed(data):
-            answer = handle_call(module, frame)
-            if os.getpid() != itself:  # a child that the handler forked came back in its place
+        for frame in decoder.feed(data):
+            response = handle_call(module, frame)
+            if os.getpid() != own_pid:  # a child that the handler forked has returned from it
                 os._exit(0)
-            _write_frame(outgoing, answer)
+            _write_frame(outgoing, response)
     os._exit(0)
 
 
 def load_file(path: str, module: ModuleType) -> None:
-    """Run the file as `module`; raises whatever it raises.
+    """Run the file as `module`; raises whatever the file raises.
 
-    Its folder comes last on the path: files that begin with _ can be imported from there, and none of them
-    takes the place of a module of Python. No bytecode is written for the file.
+    Its directory is appended to sys.path: handler files can import files with a leading _ from there, and
+    none of them hides a module of Python. No bytecode is written for the file.
     """
     with open(path, "rb") as file:
         code = compile(file.read(), path, "exec", dont_inherit=True)
@@ -67,7 +67,7 @@ def load_file(path: str, module: ModuleType) -> None:
 
 
 def handle_call(module: ModuleType, frame: Frame) -> Frame:
-    """Carry out one call; never raises, whatever the handler does."""
+    """Run one call and return the response frame; never raises, whatever the handler does."""
     try:
         try:
             function = _find_function(module, frame["function"].decode(), action="action" in frame)
@@ -78,11 +78,14 @@ def handle_call(module: ModuleType, frame: Frame) -> Frame:
         finally:
             _flush_streams()
     except api.TryLater as later:
-        return {"verb": b"later", "reason": _one_line(str(later) or "TryLater").encode(errors="replace")}
-    except BaseException as error:  # noqa: BLE001  (SystemExit too: it ends this Command, not the worker)
+        return {
+            "verb": b"retry_later",
+            "reason": _one_line(str(later) or "TryLater").encode(errors="replace"),
+        }
+    except BaseException as error:  # noqa: BLE001  (also SystemExit: it ends this Command, not the worker)
         try:
             sys.__excepthook__(type(error), error, error.__traceback__)
-        except BaseException:  # noqa: BLE001, S110  (its text raises in turn; the reason says what there is)
+        except BaseException:  # noqa: BLE001, S110  (str() of the error failed; the reason copes with that)
             pass
         reason = _describe_failure(error, str(module.__file__))
         return {"verb": b"failed", "reason": reason.encode(errors="replace")}
@@ -92,26 +95,26 @@ def _flush_streams() -> None:
     try:
         sys.stdout.flush()
         sys.stderr.flush()
-    except Exception:  # noqa: BLE001, S110  (the handler closed it or put something else there: it did its work)
+    except Exception:  # noqa: BLE001, S110  (the handler closed or replaced a stream, which is not a failure)
         pass
 
 
 class HandlerContractError(Exception):
-    """The file and what was asked of it do not fit."""
+    """The handler file does not have the requested function, or the function returned a wrong type."""
 
 
 def _find_function(module: ModuleType, name: str, *, action: bool) -> Callable[[api.Command], object]:
-    """The handler or action of that name, as the file has it now."""
+    """Return the handler or action with that name. Raises HandlerContractError if the file has none."""
     if action:
         found = vars(module).get(name)
         if callable(found) and getattr(found, "__module__", None) == module.__name__:
             return found  # type: ignore[no-any-return]  # callable
-        raise HandlerContractError(f"there is no function {name} in this file to do after the answer")
+        raise HandlerContractError(f"this file has no function {name} to run after the reply")
     for declaration in api.declared_functions:
         if declaration.name == name:
             return declaration.function
     raise HandlerContractError(
-        f"the file has changed and has no handler {name} any more: restart modem-agent"
+        f"the file has changed and no longer has the handler {name}: restart modem-agent"
     )
 
 
@@ -134,7 +137,7 @@ def _decode_command(frame: Frame) -> api.Command:
 
 
 def _run_async(result: object) -> object:
-    """Run an async handler to its end, on a loop of its own."""
+    """Await the result of an async handler, in an event loop of its own."""
     import asyncio  # noqa: PLC0415  (seven megabytes that plain handlers do not need)
 
     async def wait(awaitable: Awaitable[object]) -> object:
@@ -144,13 +147,13 @@ def _run_async(result: object) -> object:
 
 
 def _encode_result(module: ModuleType, result: object) -> Frame:
-    """What a handler returned, as the keeper hands it on."""
+    """Return the response frame for what a handler returned."""
     frame: Frame = {"verb": b"finished"}
     content = result
     if isinstance(result, api.Reply):
         content = result.content
         if result.then is not None:
-            _find_function(module, result.then, action=True)  # better said now than after the answer
+            _find_function(module, result.then, action=True)  # a wrong name fails now, not after the reply
             frame["then"] = result.then.encode()
     if isinstance(content, str):
         frame["text"] = content.encode("utf-8", "surrogatepass")
@@ -166,13 +169,13 @@ def _encode_result(module: ModuleType, result: object) -> Frame:
 def _encode_declaration(declaration: api.HandlerFunction) -> Frame:
     options = declaration.options if not declaration.errors else {}
     frame = {
-        "verb": b"declares",
+        "verb": b"declaration",
         "function": declaration.name.encode(),
         "line": str(declaration.line).encode(),
         "words": join_nul(word.encode("utf-8", "surrogatepass") for word in declaration.words),
         "json_keys": join_nul(key.encode("utf-8", "surrogatepass") for key in declaration.json_keys),
         "prefixes": join_nul(prefix.hex().encode() for prefix in declaration.prefixes),
-        "faults": join_nul(fault.replace("\0", "").encode(errors="replace") for fault in declaration.errors),
+        "errors": join_nul(error.replace("\0", "").encode(errors="replace") for error in declaration.errors),
     }
     if declaration.default:
         frame["default"] = b""
@@ -189,33 +192,32 @@ def _write_frame(outgoing: int, frame: Frame) -> None:
         data = data[os.write(outgoing, data) :]
 
 
-# What went wrong, in one line
+# One-line descriptions of errors
 
 
 def _describe_load_error(path: str, error: BaseException) -> str:
-    place = path
     if isinstance(error, SyntaxError) and error.filename == path and error.lineno:
-        return f"{place} line {error.lineno}: {_one_line(error.msg)}"
+        return f"{path} line {error.lineno}: {_one_line(error.msg)}"
     if isinstance(error, OSError) and error.filename == path:
-        return f"{place} cannot be read: {error.strerror}"
-    if line := _error_line(error, path):
-        place += f" line {line}"
-    return f"{place}: {_format_exception(error)}"
+        return f"{path} cannot be read: {error.strerror}"
+    line = _error_line(error, path)
+    location = f"{path} line {line}" if line else path
+    return f"{location}: {_format_exception(error)}"
 
 
 def _describe_failure(error: BaseException, path: str) -> str:
     line = _error_line(error, path)
     name = os.path.basename(path)
-    where = f" ({name} line {line})" if line else f" ({name})"
-    return (
-        _one_line(str(error)) if isinstance(error, HandlerContractError) else _format_exception(error)
-    ) + where
+    location = f" ({name} line {line})" if line else f" ({name})"
+    if isinstance(error, HandlerContractError):
+        return _one_line(str(error)) + location
+    return _format_exception(error) + location
 
 
 def _format_exception(error: BaseException) -> str:
     try:
         text = _one_line(str(error))
-    except BaseException:  # noqa: BLE001  (user code: even the text of an error can raise)
+    except BaseException:  # noqa: BLE001  (user code: even str() of an error can raise)
         text = ""
     if isinstance(error, SystemExit):
         return f"it called sys.exit({text})"
@@ -223,7 +225,7 @@ def _format_exception(error: BaseException) -> str:
 
 
 def _error_line(error: BaseException, path: str) -> int:
-    """The last line of the file on the way to the error; 0 if it was not on it."""
+    """Return the last line of the file in the traceback; 0 if the file is not in it."""
     line = 0
     traceback = error.__traceback__
     while traceback is not None:

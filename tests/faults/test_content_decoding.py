@@ -262,7 +262,7 @@ EVERY = [chr(number) for number in range(0x20, 0x7F)] + list("@£$¥èéùìòÇ
 @pytest.mark.parametrize("charset", ["UCS2", "HEX", "GSM"])
 async def test_f59_every_character_both_ways(tmp_path, message_format, charset):
     """What is in the alphabet and its extension arrives, and is answered, as it is."""
-    characters = "".join(character for character in EVERY if pdu.packing(character) is not None)
+    characters = "".join(character for character in EVERY if pdu.septets(character) is not None)
     texts = ["blink " + characters[at : at + 60] for at in range(0, len(characters), 60)]
     texts += ["blink @", "blink @@@@@@@@", "blink @@@@@@@@@ ", "blink \x11\x13"[:6] + "ΔΓ_"]
     async with FaultWorld(tmp_path, message_format) as scene:

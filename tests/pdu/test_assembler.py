@@ -69,7 +69,7 @@ def test_another_content_under_the_same_number_is_a_new_message():
 
 def test_only_so_many_unfinished_messages_are_kept():
     """The one that was added to longest ago goes first: memory is bounded."""
-    assembler = Assembler(most=3)
+    assembler = Assembler(max_messages=3)
     for reference in range(3):
         assembler.add(segment(TEXT, reference=reference)[0], SENDER)
     assembler.add(segment(TEXT, reference=0)[1], SENDER)
@@ -82,12 +82,12 @@ def test_only_so_many_unfinished_messages_are_kept():
 def test_old_unfinished_messages_are_given_back_when_forgotten():
     """The clock is the caller's; a message is as old as its newest part."""
     assembler = Assembler()
-    assembler.add(PARTS[3], SENDER, at=10)
-    assembler.add(PARTS[1], SENDER, at=20)
-    assembler.add(PARTS[0], "other", at=15)
-    assert assembler.forget(before=10) == ()
-    assert assembler.forget(before=16) == ((PARTS[0],),)
-    assert assembler.forget(before=21) == ((PARTS[1], PARTS[3]),)
+    assembler.add(PARTS[3], SENDER, time=10)
+    assembler.add(PARTS[1], SENDER, time=20)
+    assembler.add(PARTS[0], "other", time=15)
+    assert assembler.discard_before(time=10) == ()
+    assert assembler.discard_before(time=16) == ((PARTS[0],),)
+    assert assembler.discard_before(time=21) == ((PARTS[1], PARTS[3]),)
     assert len(assembler) == 0
 
 

@@ -8,7 +8,7 @@ import pdu
 from pdu import (
     Address,
     Alphabet,
-    Command,
+    CommandTpdu,
     Deliver,
     DeliverReport,
     EnhancedValidity,
@@ -141,11 +141,11 @@ MESSAGES = [  # direction, digits, message; both ways
     ("mt", "00 01 C4 00 6220304050600A", SubmitReport(SENT, 0xC4)),
     ("mt", "00 41 06 6220304050600A 00 09 0500032A02019069", SubmitReport(SENT, user_data=PART)),
     ("mt", "00 01 02 6220304050600A 04", SubmitReport(SENT, data_coding_scheme=4)),
-    ("mo", "00 22 01 00 00 05 038100F0 00", Command(Address("000"), 0, 5, 1, status_report_request=True)),
+    ("mo", "00 22 01 00 00 05 038100F0 00", CommandTpdu(Address("000"), 0, 5, 1, status_report_request=True)),
     (
         "mo",
         "00 42 03 7F 02 01 038100F0 04 0270 00 AA",
-        Command(Address("000"), 2, 1, 3, 0x7F, UserData(bytes.fromhex("027000AA"), 4, has_header=True)),
+        CommandTpdu(Address("000"), 2, 1, 3, 0x7F, UserData(bytes.fromhex("027000AA"), 4, has_header=True)),
     ),
 ]
 IDS = [digits[:32] for _, digits, _ in MESSAGES]

@@ -5,7 +5,7 @@ import pytest
 from pdu import (
     Address,
     Alphabet,
-    Command,
+    CommandTpdu,
     Deliver,
     DeliverReport,
     EnhancedValidity,
@@ -112,11 +112,11 @@ def test_the_data_coding_scheme_can_be_given():
         (DeliverReport(0x80, user_data=UserData(bytes(159), 159)), "deliver_report.user_data"),
         (SubmitReport(Timestamp(b"")), "submit_report.service_centre_timestamp"),
         (SubmitReport(NOW, user_data=UserData(bytes(153), 153)), "submit_report.user_data"),
-        (Command(TO, 256), "command.command_type"),
-        (Command(TO, 0, 256), "command.message_number"),
-        (Command(TO, 0, spare_bits=0x20), "command.spare_bits"),
-        (Command(TO, 0, user_data=UserData(bytes(157), 157)), "command.user_data"),
-        (Command(TO, 0, user_data=OK), "command.data_coding_scheme"),
+        (CommandTpdu(TO, 256), "command.command_type"),
+        (CommandTpdu(TO, 0, 256), "command.message_number"),
+        (CommandTpdu(TO, 0, spare_bits=0x20), "command.spare_bits"),
+        (CommandTpdu(TO, 0, user_data=UserData(bytes(157), 157)), "command.user_data"),
+        (CommandTpdu(TO, 0, user_data=OK), "command.data_coding_scheme"),
     ],
 )
 def test_a_value_that_does_not_fit_its_field_is_refused(message, field):
@@ -135,7 +135,7 @@ def test_a_value_that_does_not_fit_its_field_is_refused(message, field):
         SubmitReport(NOW, user_data=UserData(bytes(152), 152)),
         SubmitReport(NOW, 0x80, user_data=UserData(bytes(151), 151)),
         StatusReport(0, TO, NOW, NOW, 0, user_data=UserData(bytes(143), 143)),
-        Command(TO, 0, user_data=UserData(bytes(156), 156)),
+        CommandTpdu(TO, 0, user_data=UserData(bytes(156), 156)),
     ],
 )
 def test_each_type_has_room_of_its_own(message):

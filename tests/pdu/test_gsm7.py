@@ -6,7 +6,7 @@ from importlib.resources import files
 
 import pytest
 
-from pdu import gsm7, packing
+from pdu import gsm7, septets
 
 TABLES = json.loads(files("pdu").joinpath("gsm7_tables.json").read_text())
 
@@ -36,7 +36,7 @@ def test_every_character_of_the_extension_takes_two_septets(code):
     assert gsm7.decode(pair) == character
     assert gsm7.encode(f"a{character}{character}é") == b"\x61" + pair + pair + b"\x05"
     assert gsm7.decode(b"\x61" + pair + pair + b"\x05") == f"a{character}{character}é"
-    assert packing(character * 80) == 160
+    assert septets(character * 80) == 160
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def test_a_character_outside_the_alphabet_is_told(text):
     assert gsm7.encode(text) is None
     assert gsm7.encode(f"abc{text}def") is None
     assert gsm7.encode(f"Ä{text}€") is None
-    assert packing(text) is None
+    assert septets(text) is None
 
 
 def test_no_other_character_passes_for_one_of_the_alphabet():
@@ -103,7 +103,7 @@ def test_no_other_character_passes_for_one_of_the_alphabet():
 )
 def test_septets_are_counted_before_sending(text, count):
     """Extension characters count two; None says that the alphabet has not all characters."""
-    assert packing(text) == count
+    assert septets(text) == count
 
 
 def test_the_tables_hold_no_unassigned_character():

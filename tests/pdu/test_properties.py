@@ -17,7 +17,7 @@ from pdu import (
     Address,
     Alphabet,
     Assembler,
-    Command,
+    CommandTpdu,
     DataCoding,
     Deliver,
     DeliverReport,
@@ -121,7 +121,7 @@ submits = st.builds(
     service_centre_address=centres,
 )
 commands = st.builds(
-    Command,
+    CommandTpdu,
     addresses,
     octet,
     octet,
@@ -184,7 +184,7 @@ messages = st.one_of(
 
 
 def direction_of(message):
-    return "mo" if isinstance(message, Submit | Command | DeliverReport) else "mt"
+    return "mo" if isinstance(message, Submit | CommandTpdu | DeliverReport) else "mt"
 
 
 @settings(max_examples=400, deadline=None)
@@ -285,7 +285,7 @@ def test_what_is_cut_is_joined_again(content, wide, national, ports, rng):
 @given(st.text(max_size=60))
 def test_counting_before_sending_is_right(text):
     """septets() is None just when GSM 7-bit cannot carry the text, else the length of the message."""
-    count = pdu.packing(text)
+    count = pdu.septets(text)
     if count is None:
         with pytest.raises(PduError):
             UserData.of(text, alphabet=Alphabet.GSM7)

@@ -2,20 +2,20 @@ from __future__ import annotations
 
 import pytest
 
-from pdu import Address, Outcome, StatusReport, Timestamp
+from pdu import Address, DeliveryOutcome, StatusReport, Timestamp
 from pdu.status import FAILURE_CAUSE_NAMES, STATUS_NAMES, classify_status, describe_status
 
 OUTCOMES = [
-    (range(0x03), Outcome.DELIVERED),
-    (range(0x03, 0x10), Outcome.GAVE_UP),
-    (range(0x10, 0x20), Outcome.DELIVERED),
-    (range(0x20, 0x26), Outcome.TRYING),
-    (range(0x26, 0x30), Outcome.GAVE_UP),
-    (range(0x30, 0x40), Outcome.TRYING),
-    (range(0x40, 0x4A), Outcome.FAILED),
-    (range(0x4A, 0x50), Outcome.GAVE_UP),
-    (range(0x50, 0x60), Outcome.FAILED),
-    (range(0x60, 0x100), Outcome.GAVE_UP),
+    (range(0x03), DeliveryOutcome.DELIVERED),
+    (range(0x03, 0x10), DeliveryOutcome.GAVE_UP),
+    (range(0x10, 0x20), DeliveryOutcome.DELIVERED),
+    (range(0x20, 0x26), DeliveryOutcome.TRYING),
+    (range(0x26, 0x30), DeliveryOutcome.GAVE_UP),
+    (range(0x30, 0x40), DeliveryOutcome.TRYING),
+    (range(0x40, 0x4A), DeliveryOutcome.FAILED),
+    (range(0x4A, 0x50), DeliveryOutcome.GAVE_UP),
+    (range(0x50, 0x60), DeliveryOutcome.FAILED),
+    (range(0x60, 0x100), DeliveryOutcome.GAVE_UP),
 ]
 
 
@@ -30,7 +30,9 @@ def test_each_status_says_what_became_of_the_message(values, expected):
 
 def test_only_a_message_still_tried_gets_another_report():
     """The other outcomes are final."""
-    assert [one.final for one in Outcome] == [one is not Outcome.TRYING for one in Outcome]
+    assert [one.final for one in DeliveryOutcome] == [
+        one is not DeliveryOutcome.TRYING for one in DeliveryOutcome
+    ]
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from hardware.sim.module import charset, tpdu
 from hardware.sim.module.errors import cms_error
-from pdu import Alphabet, Command, Deliver, PduError, StatusReport, Submit, decode, gsm7
+from pdu import Alphabet, CommandTpdu, Deliver, PduError, StatusReport, Submit, decode, gsm7
 from pdu.address import write_service_centre
 from pdu.packing import unpack
 
@@ -91,7 +91,7 @@ class MessageFormatter:
                 centre, discharge = decoded.service_centre_timestamp.octets, decoded.discharge_time.octets
                 head = f"{message.tpdu[0]},{decoded.message_reference},{self.format_address(decoded.recipient_address)}"
                 return f'{head},"{format_timestamp(centre)}","{format_timestamp(discharge)}",{decoded.status}'
-            case Command():
+            case CommandTpdu():
                 return self._format_command(message.tpdu, decoded)
         raise cms_error(320)
 
@@ -125,7 +125,7 @@ class MessageFormatter:
         text = gsm7.decode(septets)
         return self._encode_text(text), len(text)
 
-    def _format_command(self, octets: bytes, command: Command) -> str:
+    def _format_command(self, octets: bytes, command: CommandTpdu) -> str:
         """`<fo>,<ct>`, and with +CSDH=1 `,<pid>,<mn>,"<da>",<toda>,<length>` and the data."""
         head = f"{octets[0]},{command.command_type}"
         if not self._module.settings.csdh:

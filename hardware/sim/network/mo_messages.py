@@ -35,9 +35,9 @@ class Reassembler:
 
     def add(self, imsi: str, message: pdu.Submit, *, now: float, received_at: datetime) -> MoMessage | None:
         """The whole message that this one completes, or None while parts are missing; `now` in seconds."""
-        self._assembler.forget(now - REASSEMBLY_TIMEOUT_S)
+        self._assembler.discard_before(now - REASSEMBLY_TIMEOUT_S)
         key = (imsi, message.destination_address)
-        whole = self._assembler.add(message.user_data, key, at=now)
+        whole = self._assembler.add(message.user_data, key, time=now)
         if whole is None:
             return None
         return MoMessage(

@@ -53,8 +53,8 @@ def test_mistakes_in_the_file(cli_env, words, text, sentences):
 @pytest.mark.parametrize(
     ("spoil", "sentence"),
     [
-        (lambda handlers: handlers.rmdir(), "there is no directory {}: make it, or set [handlers] directory"),
-        (lambda handlers: (handlers.rmdir(), handlers.write_text("")), "{} is no directory"),
+        (lambda handlers: handlers.rmdir(), "there is no directory {}: create it, or set [handlers] directory"),
+        (lambda handlers: (handlers.rmdir(), handlers.write_text("")), "{} is not a directory"),
         (
             lambda handlers: handler(handlers / "led", mode=0o777),
             "{}/led can be written by others (mode 0777)",
@@ -184,7 +184,7 @@ def test_check_without_processes_for_handlers(cli_env, monkeypatch):
     """A host that starts none: a sentence."""
 
     async def none_left(_runner, file):
-        raise ResourceExhausted(f"{file}: the process for handlers cannot be started: Permission denied")
+        raise ResourceExhausted(f"{file}: the handler manager cannot be started: Permission denied")
 
     monkeypatch.setattr(ProcessRunner, "load", none_left)
     handler(cli_env.folder / "handlers" / "device.py", "")

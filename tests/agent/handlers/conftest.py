@@ -1,4 +1,4 @@
-"""A directory of handlers, a real runner over it, and ways to wait for what processes do."""
+"""Fixtures: a directory of handlers, a runner with real processes, and ways to wait for processes."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from agent.handlers.registry import load_registry
 from agent.handlers.runner import ProcessRunner
 
 TEST_TIMEOUT_S = 10
-"""For what takes milliseconds; only a failure waits so long."""
+"""Limit for events that take milliseconds; only a failing test waits so long."""
 
 
 class HandlerDirectory:
-    """The directory of handlers."""
+    """A directory of handlers, and helpers to write handlers into it."""
 
     def __init__(self, path):
         self.path = path
@@ -41,7 +41,7 @@ class HandlerDirectory:
 
 
 class LineFifo:
-    """A FIFO through which a handler tells the test something, a line at a time."""
+    """A FIFO through which a handler sends lines to the test."""
 
     def __init__(self, path):
         os.mkfifo(path)
@@ -64,7 +64,7 @@ class LineFifo:
 
 
 class WatchedProcess:
-    """A process whose end can be waited for."""
+    """A process whose end the test can await."""
 
     def __init__(self, pid):
         self.pid = pid
@@ -89,10 +89,10 @@ async def wait_readable(file):
 
 
 class HandlerHarness:
-    """A folder with its runner: give it a text or octets as the service would."""
+    """A directory with its runner; runs the handler for a text or octets, as the agent would."""
 
-    def __init__(self, folder, runner):
-        self.directory = folder
+    def __init__(self, directory, runner):
+        self.directory = directory
         self.runner = runner
         self._registry = None
 
@@ -101,19 +101,19 @@ class HandlerHarness:
             self._registry = await load_registry(self.directory.path, self.runner)
         return self._registry
 
-    async def run(self, body, timeout_s=TEST_TIMEOUT_S, **more):
-        command = Command.of(body, **({"sender": "2936"} | more))
-        entry = (await self.registry()).match(command)
-        return await self.runner.run(entry, command, timeout_s)
+    async def run(self, body, timeout_s=TEST_TIMEOUT_S, **fields):
+        command = Command.of(body, **({"sender": "2936"} | fields))
+        spec = (await self.registry()).match(command)
+        return await self.runner.run(spec, command, timeout_s)
 
     async def run_action(self, body, action, timeout_s=TEST_TIMEOUT_S):
         command = Command.of(body, sender="2936")
-        entry = (await self.registry()).match(command)
-        return await self.runner.act(entry, action, command, timeout_s)
+        spec = (await self.registry()).match(command)
+        return await self.runner.run_action(spec, action, command, timeout_s)
 
     @property
     def manager_pid(self):
-        return self.runner._link._process.pid
+        return self.runner._manager._process.pid
 
 
 @pytest.fixture
@@ -123,14 +123,14 @@ def handler_directory(tmp_path):
 
 @pytest.fixture
 def fifo(tmp_path):
-    fifo = LineFifo(tmp_path / "whisper")
+    fifo = LineFifo(tmp_path / "fifo")
     yield fifo
     fifo.close()
 
 
 @pytest.fixture
 def wait_all_ended():
-    """Wait until all these processes have ended."""
+    """Return a coroutine function that waits until all these processes have ended."""
 
     async def wait(pids):
         for pid in pids:
@@ -142,21 +142,21 @@ def wait_all_ended():
 
 @pytest.fixture
 def log_lines():
-    """What went to the log, as lines."""
+    """Log output of the handlers, as lines."""
     return []
 
 
 @pytest.fixture
 async def runner(log_lines):
-    runner = ProcessRunner(lambda step: log_lines.append(step.message))
+    runner = ProcessRunner(lambda event: log_lines.append(event.message))
     yield runner
     await runner.close()
-    mark = f"{orphans.MARKER_VARIABLE}={os.getpid()}-".encode()
+    marker = f"{orphans.MARKER_VARIABLE}={os.getpid()}-".encode()
     assert [
         pid
         for pid in orphans._list_pids()
-        if any(setting.startswith(mark) for setting in orphans._read_environment(pid))
-    ] == []  # whatever a test did
+        if any(variable.startswith(marker) for variable in orphans._read_environment(pid))
+    ] == []  # no test may leave a process behind
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""What handler files import."""
+"""The API for handler files."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ def declared(monkeypatch):
         ("a\0b", ("a\0b",)),
     ],
 )
-def test_the_words_of_a_text(text, words):
-    """Blanks of any kind separate; KEY=VALUE in front counts as two words."""
+def test_text_is_split_into_words(text, words):
+    """White space of any kind separates words; KEY=VALUE at the start counts as two words."""
     assert split_words(text) == words
     assert Command.of(text).words == words
 
 
-def test_a_command_of_text():
-    """Everything is there; `data` is None."""
+def test_text_command_has_text_and_words():
+    """All fields are set, and `data` is None."""
     when = datetime(2026, 5, 4, tzinfo=UTC)
     command = Command("DC1", "2936", when, "text", 2, "led on", None)
     assert (command.sid, command.sender, command.timestamp, command.attempt) == ("DC1", "2936", when, 2)
@@ -57,26 +57,26 @@ def test_a_command_of_text():
     )
 
 
-def test_a_command_of_octets():
-    """Text and words are for text only."""
+def test_binary_command_has_data_only():
+    """A binary Command has neither text nor words."""
     command = Command.of(b"led")
     assert (command.mode, command.text, command.data, command.words) == ("binary", None, b"led", ())
 
 
-def test_a_command_is_shown_without_its_content():
-    """What people write does not get into logs by accident."""
+def test_repr_of_command_hides_its_content():
+    """The content of a message must not get into a log by accident."""
     assert "secret" not in repr(Command.of("secret 1234", sid="HC1"))
     assert "HC1" in repr(Command.of("secret", sid="HC1"))
 
 
-def test_the_door_of_the_package():
-    """`from agent import ...` gives what handlers are written with."""
+def test_package_exports_handler_api():
+    """`from agent import ...` gives all names that handlers are written with."""
     assert (agent.Command, agent.Reply, agent.handler) == (Command, Reply, handler)
     assert issubclass(agent.TryLater, Exception)
 
 
-def test_a_function_with_several_decorators_is_one_handler(declared):
-    """Triggers add up, options stand in one of the decorators; the function stays callable."""
+def test_several_decorators_make_one_handler(declared):
+    """The triggers add up, one decorator has the options, and the function stays callable."""
 
     @handler("on", "off", timeout_s=5)
     @handler(json_key="on")
@@ -85,21 +85,22 @@ def test_a_function_with_several_decorators_is_one_handler(declared):
     def switch(command):
         return "ok"
 
-    (one,) = declared
-    assert (one.name, one.words, one.json_keys, one.prefixes) == ("switch", ["on", "off"], ["on"], [b"\x01"])
-    assert (one.default, one.options, one.faults) == (True, {"timeout_s": 5}, [])
+    (found,) = declared
+    assert (found.name, found.words, found.json_keys) == ("switch", ["on", "off"], ["on"])
+    assert (found.prefixes, found.default, found.options) == ([b"\x01"], True, {"timeout_s": 5})
+    assert found.errors == []
     assert switch(Command.of("on")) == "ok"
 
 
 @pytest.mark.parametrize(
-    ("decorate", "fault"),
+    ("decorate", "error"),
     [
-        (handler, "answers to nothing"),
+        (handler, "handles nothing"),
         (lambda: handler(""), "not one word"),
         (lambda: handler("two words"), "not one word"),
         (lambda: handler("a=b"), "never be a first word"),
         (lambda: handler("a\0"), "NUL"),
-        (lambda: handler(7), "7 is no text"),
+        (lambda: handler(7), "7 is not text"),
         (lambda: handler(json_key=5), "json_key must be text"),
         (lambda: handler(binary_prefix=b""), "at least one octet"),
         (lambda: handler(binary_prefix="x"), "at least one octet"),
@@ -109,37 +110,37 @@ def test_a_function_with_several_decorators_is_one_handler(declared):
         (lambda: handler("x", reply_to="home"), "reply_to must be a telephone number"),
     ],
 )
-def test_an_impossible_argument_is_collected(declared, decorate, fault):
-    """A mistake does not end the loading of the file, so all of them can be told at once."""
+def test_invalid_argument_is_collected(declared, decorate, error):
+    """A mistake does not stop the loading of the file, so that all mistakes can be reported at once."""
     decorate()(lambda command: None)
-    (sentence,) = declared[0].faults
-    assert fault in sentence
+    (found,) = declared[0].errors
+    assert error in found
 
 
-def test_functions_of_one_name_are_a_mistake(declared):
-    """The journal keeps names: they must tell handlers apart."""
+def test_two_functions_of_one_name_are_an_error(declared):
+    """The journal stores names, so a name must identify one handler."""
     for word in ("a", "b"):
 
         @handler(word)
         def same(command): ...
 
-    assert any("same name" in fault for one in declared for fault in one.faults)
+    assert any("same name" in error for declaration in declared for error in declaration.errors)
 
 
-def test_options_in_two_decorators_are_a_mistake(declared):
-    """Nobody could say which of them holds."""
+def test_options_in_two_decorators_are_an_error(declared):
+    """It would be unclear which of them applies."""
     handler("b", timeout_s=2)(handler("a", timeout_s=1)(lambda command: None))
-    assert "two decorators" in declared[0].faults[0]
+    assert "two decorators" in declared[0].errors[0]
 
 
-def test_a_decorator_without_brackets_says_so():
-    """The commonest slip gets a sentence of its own."""
+def test_decorator_without_brackets_is_explained():
+    """The most common mistake has an error message of its own."""
     with pytest.raises(TypeError, match="needs brackets"):
         handler(lambda command: None)
 
 
-def test_the_import_is_cheap():
-    """A handler process carries what this imports: nothing beyond what Python itself has loaded."""
+def test_import_loads_no_other_modules():
+    """Every handler process imports this package, so it loads nothing that Python has not loaded already."""
     code = (
         "import sys; sys.path.append(sys.argv[1]); before = set(sys.modules); import agent;"
         "print(*sorted(name for name in set(sys.modules) - before if not name.startswith('agent')))"
@@ -151,8 +152,8 @@ def test_the_import_is_cheap():
     assert set(result.stdout.split()) <= {"__future__"}
 
 
-def test_an_action_may_be_given_as_the_function_itself():
-    """Only its name is kept: it must be found again after a restart of the agent."""
+def test_reply_keeps_name_of_action_function():
+    """Only the name is stored, because the action must be found again after a restart of the agent."""
 
     def act(command):
         return None

@@ -7,45 +7,45 @@ import pytest
 from agent.handlers.api import Command
 from agent.handlers.builtin import BUILTINS, run
 
-SPECS = {entry.name: entry for entry in BUILTINS}
+SPECS = {spec.name: spec for spec in BUILTINS}
 
 
-def ask(text, names=(), status="fine"):
+def run_builtin(text, names=(), status="fine"):
     command = Command.of(text)
     return run(SPECS[command.words[0].casefold()], command, names, lambda: status)
 
 
-def test_ping_is_answered_by_pong():
-    """With what was sent along, so that two pings can be told apart."""
-    assert ask("PING") == "pong"
-    assert ask("ping 17 b") == "pong 17 b"
+def test_ping_returns_pong_and_its_arguments():
+    """The arguments come back, so that two pings can be told apart."""
+    assert run_builtin("PING") == "pong"
+    assert run_builtin("ping 17 b") == "pong 17 b"
 
 
-def test_status_is_what_the_agent_says_of_itself():
-    """In its own words."""
-    assert ask("status", status="attached, -71 dBm") == "attached, -71 dBm"
+def test_status_returns_status_line_of_agent():
+    """The reply is the line that the agent gives."""
+    assert run_builtin("status", status="attached, -71 dBm") == "attached, -71 dBm"
 
 
-def test_help_names_the_handlers():
-    """In the order given."""
-    assert ask("help", names=["led", '"enable"', "ping"]) == 'led, "enable", ping'
+def test_help_lists_handler_names():
+    """The names come in the given order."""
+    assert run_builtin("help", names=["led", '"enable"', "ping"]) == 'led, "enable", ping'
 
 
 @pytest.mark.parametrize("text", ["ping " + "word " * 100, "ping " + "x" * 500, "help", "status"])
-def test_an_answer_fits_one_sms(text):
-    """It is cut at a seam where there is one, and marked."""
-    reply = ask(text, names=[f"name{number}" for number in range(100)], status="long " * 100)
+def test_long_reply_is_cut_to_one_sms(text):
+    """It is cut at a separator if there is one, and the cut is marked."""
+    reply = run_builtin(text, names=[f"name{number}" for number in range(100)], status="long " * 100)
     assert 150 <= len(reply) <= 160
     assert reply.endswith("..")
     assert not reply.endswith(" ..")
 
 
-def test_every_character_takes_one_septet():
-    """What is in no or only in the extended alphabet becomes a question mark."""
-    assert ask("ping {a}\u20ac\u0414^ ok") == "pong ?a???? ok"
-    assert ask("status", status="a\nb") == "a?b"
+def test_reply_has_only_one_septet_characters():
+    """Characters outside the default alphabet, or only in its extension table, become a question mark."""
+    assert run_builtin("ping {a}\u20ac\u0414^ ok") == "pong ?a???? ok"
+    assert run_builtin("status", status="a\nb") == "a?b"
 
 
-def test_builtins_may_run_again():
-    """They change nothing, so an interrupted one is simply repeated."""
-    assert all(entry.repeatable and entry.words == (entry.name,) for entry in BUILTINS)
+def test_builtins_are_repeatable():
+    """They change nothing, so an interrupted one may run again."""
+    assert all(spec.repeatable and spec.words == (spec.name,) for spec in BUILTINS)

@@ -1,4 +1,4 @@
-"""What stands in the directory of handlers, and what is refused."""
+"""The contents of the directory of handlers, and its errors."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from agent.handlers import directory
 from agent.handlers.directory import HandlerConfigError, read_directory
 
 
-def test_the_files_are_told_apart(handler_directory):
-    """Executables, actions, options, Python files; everything else is left alone."""
+def test_files_are_classified(handler_directory):
+    """Executables, actions, options and Python files are found; all other files are ignored."""
     led, then = (
         handler_directory.write_executable("led", ""),
         handler_directory.write_executable("led.then", ""),
@@ -33,8 +33,8 @@ def test_the_files_are_told_apart(handler_directory):
     assert (found.errors, found.warnings) == ([], [])
 
 
-def test_a_link_counts_as_what_it_leads_to(handler_directory, tmp_path):
-    """An executable may live elsewhere; the name in the directory is what counts."""
+def test_symbolic_link_is_followed(handler_directory, tmp_path):
+    """An executable may be elsewhere; its name in the directory is what counts."""
     (handler_directory.path / "sh").symlink_to("/bin/sh")
     assert read_directory(handler_directory.path).executables == {"sh": handler_directory.path / "sh"}
     (handler_directory.path / "lost").symlink_to(tmp_path / "nowhere")
@@ -43,8 +43,8 @@ def test_a_link_counts_as_what_it_leads_to(handler_directory, tmp_path):
 
 @pytest.mark.parametrize("mode", [0o775, 0o757, 0o777])
 @pytest.mark.parametrize("name", ["led", "led.then", "device.py", "_shared.py", "led.toml"])
-def test_what_others_can_write_is_refused(handler_directory, name, mode):
-    """Whoever can write a handler commands the device."""
+def test_file_writable_by_others_is_refused(handler_directory, name, mode):
+    """Anybody who can write a handler controls the device."""
     handler_directory.write_executable("led", "")
     handler_directory.write(name, "", mode)
     found = read_directory(handler_directory.path)
@@ -52,14 +52,14 @@ def test_what_others_can_write_is_refused(handler_directory, name, mode):
     assert found.python_files == []
 
 
-def test_a_directory_that_others_can_write_is_refused(handler_directory):
-    """They could put another file in a handler's place."""
+def test_directory_writable_by_others_is_refused(handler_directory):
+    """They could replace a handler by another file."""
     handler_directory.path.chmod(0o777)
     assert "can be written by others" in read_directory(handler_directory.path).errors[0]
 
 
-def test_what_belongs_to_another_user_is_refused(handler_directory, monkeypatch):
-    """Only root and the agent's own user are trusted."""
+def test_file_of_another_user_is_refused(handler_directory, monkeypatch):
+    """Only root and the agent's user are trusted."""
     handler_directory.write_executable("led", "")
     assert read_directory(handler_directory.path).errors == []
     if os.getuid() == 0:
@@ -70,36 +70,36 @@ def test_what_belongs_to_another_user_is_refused(handler_directory, monkeypatch)
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "fault"),
+    ("name", "content", "error"),
     [
         ("led.then", "", "chmod +x"),
         ("two words", "#!/bin/sh", "not one word"),
         ("a=b", "#!/bin/sh", "never be a first word"),
-        ("lost.then", "#!/bin/sh", "belongs to nothing"),
+        ("lost.then", "#!/bin/sh", "has no handler"),
         ("led.toml", "timeout_s = ", "not valid TOML"),
         ("led.toml", "timeout_s = 0", "above 0"),
-        ("led.toml", "retries = 5\n", "retries is no option"),
+        ("led.toml", "retries = 5\n", "retries is not an option"),
     ],
 )
-def test_a_mistake_is_one_sentence_with_the_file(handler_directory, name, content, fault):
-    """The name of the file and what is wrong."""
+def test_error_is_one_sentence_with_the_file(handler_directory, name, content, error):
+    """It has the path of the file and the mistake."""
     handler_directory.write_executable("led", "")
     executable = name != "led.then" and not name.endswith(".toml")
     handler_directory.write(name, content, 0o755 if executable else 0o644)
-    (sentence,) = read_directory(handler_directory.path).errors
-    assert str(handler_directory.path / name) in sentence
-    assert fault in sentence
+    (found,) = read_directory(handler_directory.path).errors
+    assert str(handler_directory.path / name) in found
+    assert error in found
 
 
-def test_options_that_are_no_text(handler_directory):
-    """A file of rubbish is said to be one."""
+def test_options_that_are_not_utf8_are_an_error(handler_directory):
+    """A file with invalid UTF-8 is reported as invalid TOML."""
     handler_directory.write_executable("led", "")
     handler_directory.write("led.toml", "").write_bytes(b"\xff\xfe")
     assert "not valid TOML" in read_directory(handler_directory.path).errors[0]
 
 
-def test_a_table_without_executable(handler_directory):
-    """Is remarked, because it may be a slip of the pen; beside a Python file it is that file's own matter."""
+def test_options_without_executable_are_a_warning(handler_directory):
+    """The name may be misspelt. Next to a Python file, NAME.toml may be a settings file of that file."""
     handler_directory.write_python("device.py", "")
     handler_directory.write("device.toml", "anything", 0o666)
     handler_directory.write("lde.toml", "timeout_s = 5")
@@ -108,38 +108,38 @@ def test_a_table_without_executable(handler_directory):
     assert found.warnings == [f"{handler_directory.path}/lde.toml is not used: there is no executable lde"]
 
 
-def test_a_script_that_nobody_can_run_is_remarked(handler_directory):
-    """It begins like a script, so the x was probably forgotten; a text file is no mistake."""
+def test_script_that_is_not_executable_is_a_warning(handler_directory):
+    """A file that begins with #! was probably meant to be executable; a text file is ignored."""
     handler_directory.write("led", "#!/bin/sh\n")
     handler_directory.write("notes", "shopping")
     found = read_directory(handler_directory.path)
     assert (found.executables, found.errors) == ({}, [])
-    (remark,) = found.warnings
-    assert f"{handler_directory.path / 'led'}" in remark
-    assert "chmod +x" in remark
+    (warning,) = found.warnings
+    assert f"{handler_directory.path / 'led'}" in warning
+    assert "chmod +x" in warning
 
 
-def test_a_directory_that_cannot_be_read(tmp_path):
-    """Missing, or no directory: a sentence with what to do."""
+def test_missing_directory_is_an_error(tmp_path):
+    """If it is missing or not a directory, the error says what to do."""
     with pytest.raises(
-        HandlerConfigError, match=r"no directory .*missing: make it, or set \[handlers\] directory"
+        HandlerConfigError, match=r"no directory .*missing: create it, or set \[handlers\] directory"
     ):
         read_directory(tmp_path / "missing")
     (tmp_path / "file").touch()
-    with pytest.raises(HandlerConfigError, match="is no directory"):
+    with pytest.raises(HandlerConfigError, match="is not a directory"):
         read_directory(tmp_path / "file")
 
 
-@pytest.mark.skipif(os.getuid() == 0, reason="root reads everything")
-def test_a_directory_without_permission(handler_directory):
-    """A sentence with what to do."""
+@pytest.mark.skipif(os.getuid() == 0, reason="root can read every directory")
+def test_unreadable_directory_is_an_error(handler_directory):
+    """The error says what to do."""
     handler_directory.path.chmod(0o300)
     with pytest.raises(HandlerConfigError, match="cannot be read: Permission denied"):
         read_directory(handler_directory.path)
 
 
-def test_a_directory_is_meant_where_it_was(handler_directory, monkeypatch):
-    """A relative path is made absolute, so a later change of directory changes nothing."""
+def test_relative_path_becomes_absolute(handler_directory, monkeypatch):
+    """A later change of the working directory must not change which files run."""
     handler_directory.write_executable("led", "")
     monkeypatch.chdir(handler_directory.path.parent)
     assert read_directory(handler_directory.path.relative_to(handler_directory.path.parent)).executables == {

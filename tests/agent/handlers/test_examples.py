@@ -1,4 +1,4 @@
-"""The examples of `config/handlers`, as a user would install them."""
+"""The example handlers in `config/handlers`, as a user would install them."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ async def installed_examples(handler_env, tmp_path):
     await handler_env.runner.close()
 
 
-async def test_they_fit_together(installed_examples):
-    """An executable, a Python file, one for binary Commands; nothing to complain about."""
-    catalogue = await installed_examples.registry()
-    assert catalogue.warnings == ()
-    assert {entry.kind for entry in catalogue.specs} == {"executable", "python", "builtin"}
-    assert catalogue.trigger_names == ["help", "led", "ping", "reboot", "status", "temp", '"enable"']
+async def test_examples_load_without_warnings(installed_examples):
+    """An executable, a Python file, and a Python file for binary Commands work side by side."""
+    registry = await installed_examples.registry()
+    assert registry.warnings == ()
+    assert {spec.kind for spec in registry.specs} == {"executable", "python", "builtin"}
+    assert registry.trigger_names == ["help", "led", "ping", "reboot", "status", "temp", '"enable"']
 
 
-async def test_led(installed_examples, tmp_path):
-    """On, off, asked, and anything else."""
+async def test_led_switches_and_reports(installed_examples, tmp_path):
+    """It turns the LED on and off, returns its state, and explains its use."""
     assert await installed_examples.run("led on") == Finished("led is on")
     assert (tmp_path / "brightness").read_text() == "1\n"
     assert await installed_examples.run("LED") == Finished("led is on")
@@ -44,16 +44,16 @@ async def test_led(installed_examples, tmp_path):
     assert await installed_examples.run("led") == Finished("no LED here")
 
 
-async def test_device(installed_examples):
-    """Text, a JSON key, and answer-then-act."""
+async def test_device_handles_text_json_and_action(installed_examples):
+    """It handles a word, a JSON key, and a reply with an action."""
     assert isinstance(await installed_examples.run("temp"), Finished)
     assert await installed_examples.run('{"enable": true}') == Finished("reporting is on")
     assert await installed_examples.run('{"enable": 0}') == Finished("reporting is off")
     assert await installed_examples.run("reboot") == Finished("rebooting", "reboot_now")
 
 
-async def test_registers(installed_examples):
-    """Octets in, octets out; the values stay from Command to Command."""
+async def test_registers_keep_binary_values(installed_examples):
+    """It takes and returns octets; the values stay from Command to Command."""
     assert await installed_examples.run(b"\x01\x07\x12\x34") == Finished(b"\x01\x07\x12\x34")
     assert await installed_examples.run(b"\x01\x07") == Finished(b"\x01\x07\x12\x34")
     assert await installed_examples.run(b"\x01") == Finished(b"\x01")

@@ -1,4 +1,4 @@
-"""Executables, each run in a real process."""
+"""Executable handlers, run in real processes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from agent.handlers.runner import Failed, Finished, ProcessRunner, RetryLater
 async def test_words_arrive_as_arguments(
     handler_directory, handler_env, monkeypatch, tmp_path, text, arguments
 ):
-    """Unchanged, one by one: no shell ever sees them."""
+    """They arrive unchanged, one by one, because no shell is involved."""
     monkeypatch.chdir(tmp_path)
     handler_directory.write_executable("show", 'for word in "$@"; do printf "<%s>" "$word"; done')
     expected = "".join(f"<{word}>" for word in arguments) or None
@@ -37,20 +37,20 @@ async def test_words_arrive_as_arguments(
 
 
 @pytest.mark.parametrize("text", ["cat ../x", "cat a;b\n c  ", "cat" + " " * 157, "cat \u00e4\r\n", "CAT=1"])
-async def test_the_body_is_standard_input(handler_directory, handler_env, text):
-    """As it came, to the last blank."""
+async def test_text_is_standard_input(handler_directory, handler_env, text):
+    """The text is unchanged, including its white space."""
     handler_directory.write_executable("cat", "cat; echo")
     assert await handler_env.run(text) == Finished(text)
 
 
-async def test_octets_are_standard_input(handler_directory, handler_env):
-    """Of a binary Command, NUL and newlines included."""
+async def test_binary_data_is_standard_input(handler_directory, handler_env):
+    """The octets of a binary Command are unchanged, including NUL and newline."""
     handler_directory.write_executable("binary", 'od -An -tx1; echo "$COMMAND_MODE $#"')
     assert await handler_env.run(b"\0\n\xff x") == Finished(" 00 0a ff 20 78\nbinary 0")
 
 
-async def test_a_long_body_blocks_nobody(handler_directory, handler_env):
-    """Longer than a pipe holds, and nobody reads it."""
+async def test_unread_long_input_does_not_block(handler_directory, handler_env):
+    """The input may be longer than a pipe holds, whether the handler reads it or not."""
     handler_directory.write_executable("deaf", "echo ok")
     handler_directory.write_executable("count", "wc -c")
     assert await handler_env.run("deaf " + "x" * 100_000) == Finished("ok")
@@ -58,21 +58,21 @@ async def test_a_long_body_blocks_nobody(handler_directory, handler_env):
 
 
 @pytest.mark.parametrize("text", ["show a\0b", "show \0"])
-async def test_a_nul_among_the_words_is_a_failure(handler_directory, handler_env, text):
-    """Not a shorter argument."""
+async def test_nul_in_a_word_fails(handler_directory, handler_env, text):
+    """The argument is not truncated."""
     handler_directory.write_executable("show", "echo run")
-    outcome = await handler_env.run(text)
-    assert isinstance(outcome, Failed)
-    assert "NUL" in outcome.reason
+    result = await handler_env.run(text)
+    assert isinstance(result, Failed)
+    assert "NUL" in result.reason
 
 
-async def test_the_environment(handler_directory, runner, handler_env, monkeypatch):
-    """COMMAND_ settings beside the agent's own environment."""
+async def test_environment_describes_command(handler_directory, runner, handler_env, monkeypatch):
+    """The COMMAND_ variables are added to the agent's environment."""
     handler_directory.write_executable("env", "env | grep -E '^(COMMAND_|WATCHDOG|NOTIFY|MINE)' | sort")
     monkeypatch.setattr(runner, "_environment", runner._environment | {"MINE": "a b"})
     when = datetime(2026, 5, 4, 3, 2, 1, tzinfo=UTC)
-    outcome = await handler_env.run("env", sid="DC12", timestamp=when, attempt=3)
-    assert outcome.reply.split("\n") == [
+    result = await handler_env.run("env", sid="DC12", timestamp=when, attempt=3)
+    assert result.reply.split("\n") == [
         "COMMAND_ATTEMPT=3",
         "COMMAND_MODE=text",
         "COMMAND_SENDER=2936",
@@ -83,8 +83,8 @@ async def test_the_environment(handler_directory, runner, handler_env, monkeypat
     assert "SID" not in (await handler_env.run("env")).reply
 
 
-async def test_systemds_words_to_the_agent_are_not_for_handlers(handler_directory, handler_env, monkeypatch):
-    """A handler that could notify systemd or feed the watchdog would speak for the agent."""
+async def test_systemd_variables_are_removed(handler_directory, handler_env, monkeypatch):
+    """A handler must not notify systemd or its watchdog in place of the agent."""
     for name in ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "CREDENTIALS_DIRECTORY", "COMMAND_SID"):
         monkeypatch.setenv(name, "1")
     monkeypatch.setenv("HANDLER_SEES", "1")
@@ -100,7 +100,7 @@ async def test_systemds_words_to_the_agent_are_not_for_handlers(handler_director
 
 
 @pytest.mark.parametrize(
-    ("script", "outcome"),
+    ("script", "result"),
     [
         ("echo ok; exit 0", Finished("ok")),
         ("echo ok; exit 3", Failed("exit status 3")),
@@ -110,41 +110,41 @@ async def test_systemds_words_to_the_agent_are_not_for_handlers(handler_director
         ("true", Finished(None)),
     ],
 )
-async def test_how_it_ends(handler_directory, handler_env, script, outcome):
-    """Only exit status 0 is success, and only then is the output a reply."""
+async def test_exit_status_decides_result(handler_directory, handler_env, script, result):
+    """Only exit status 0 is success, and only then the output is the reply."""
     handler_directory.write_executable("do", script)
-    assert await handler_env.run("do") == outcome
+    assert await handler_env.run("do") == result
 
 
-async def test_a_later_attempt_for_those_that_may(handler_directory, handler_env):
-    """Exit status 75 of a repeatable one."""
+async def test_exit_status_75_asks_for_retry(handler_directory, handler_env):
+    """A repeatable executable gets the Command again later."""
     handler_directory.write_executable("do", "exit 75")
     handler_directory.write("do.toml", "repeatable = true")
     assert await handler_env.run("do") == RetryLater("exit status 75")
 
 
 async def test_standard_error_goes_to_the_log(handler_directory, handler_env, log_lines):
-    """Line by line, what cannot be printed escaped, and not into the reply."""
+    """It is logged line by line, unprintable characters escaped, and not part of the reply."""
     handler_directory.write_executable("do", "printf 'one\\n\\033[1mtwo\\nthree' >&2; echo ok")
     assert await handler_env.run("do") == Finished("ok")
     assert log_lines == ["do: one", "do: \\x1b[1mtwo", "do: three"]
 
 
-async def test_the_log_is_bounded(handler_directory, handler_env, log_lines):
-    """A handler that writes on and on fills no disk."""
+async def test_log_output_is_limited(handler_directory, handler_env, log_lines):
+    """A handler that writes continuously must not fill the disk."""
     handler_directory.write_executable("do", "yes complaint 2>/dev/null | head -c 1000000 >&2; echo ok")
     assert await handler_env.run("do") == Finished("ok")
     assert sum(map(len, log_lines)) < 20_000
-    assert log_lines[-1] == "do: (what it wrote after this is left out)"
+    assert log_lines[-1] == "do: (further output of this run is dropped)"
 
 
-async def test_the_output_is_bounded(handler_directory, handler_env):
-    """What is beyond 128 KiB is read and dropped; the handler does its work to the end."""
+async def test_reply_output_is_limited(handler_directory, handler_env):
+    """Output beyond 128 KiB is read and dropped, and the handler runs to its end."""
     handler_directory.write_executable(
         "do", f"yes 2>/dev/null | head -c 3000000; touch {handler_directory.path}/.done"
     )
-    outcome = await handler_env.run("do")
-    assert len(outcome.reply) in (128 * 1024, 128 * 1024 - 1)
+    result = await handler_env.run("do")
+    assert len(result.reply) in (128 * 1024, 128 * 1024 - 1)
     assert (handler_directory.path / ".done").exists()
 
 
@@ -157,36 +157,36 @@ async def test_the_output_is_bounded(handler_directory, handler_env):
         ("", "its first line must name"),
     ],
 )
-async def test_what_cannot_be_started(handler_directory, handler_env, content, reason):
-    """The reason says what is missing."""
+async def test_executable_that_cannot_start_fails(handler_directory, handler_env, content, reason):
+    """The reason says what is missing, and a corrected file works."""
     handler_directory.write("do", content, 0o755)
-    outcome = await handler_env.run("do")
-    assert isinstance(outcome, Failed)
-    assert reason in outcome.reason
+    result = await handler_env.run("do")
+    assert isinstance(result, Failed)
+    assert reason in result.reason
     handler_directory.write_executable("do", "echo ok")
     assert await handler_env.run("do") == Finished("ok")
 
 
-async def test_one_that_has_gone_since_the_start(handler_directory, handler_env):
-    """A failure with its reason, not a crash."""
+async def test_deleted_executable_fails(handler_directory, handler_env):
+    """It is a failure with a reason, not a crash."""
     handler_directory.write_executable("do", "echo ok")
     await handler_env.registry()
     (handler_directory.path / "do").unlink()
-    assert "it is gone" in (await handler_env.run("do")).reason
+    assert "the file is gone" in (await handler_env.run("do")).reason
 
 
-async def test_signals_are_as_in_a_shell(handler_directory, handler_env):
-    """Nothing that Python or the keeper ignores stays ignored: `yes | head` ends quietly.
+async def test_signal_handlers_are_default(handler_directory, handler_env):
+    """Signals that Python or the manager ignores are not ignored in handlers: `yes | head` ends quietly.
 
-    Only the signals that have a name (1 to 31): what the C library keeps to itself is handed down as it is.
+    Only signals 1 to 31 count: the C library uses some of the others itself.
     """
     handler_directory.write_executable("do", "grep -E '^Sig(Ign|Blk)' /proc/self/status")
     _, blocked, _, ignored = (await handler_env.run("do")).reply.split()
     assert (int(blocked, 16) | int(ignored, 16)) & 0x7FFFFFFF == 0
 
 
-async def test_it_leads_a_session(handler_directory, handler_env):
-    """Of its own, without a terminal; so do Python files."""
+async def test_handler_leads_its_own_session(handler_directory, handler_env):
+    """Executables and Python files have sessions of their own, without a terminal."""
     handler_directory.write_executable("do", "cut -d ' ' -f 1,5,6,7 < /proc/$$/stat")  # proc_pid_stat(5)
     handler_directory.write_python(
         "x.py", '@handler("x")\ndef x(c): return f"{os.getpid() == os.getsid(0) == os.getpgid(0)}"'
@@ -197,46 +197,46 @@ async def test_it_leads_a_session(handler_directory, handler_env):
     assert await handler_env.run("x") == Finished("True")
 
 
-async def test_it_holds_nothing_of_others(handler_directory, handler_env):
-    """Three open files: its own."""
+async def test_executable_inherits_no_files(handler_directory, handler_env):
+    """It has only its three standard files open."""
     handler_directory.write_executable("do", "ls /proc/self/fd | wc -l")
     handler_directory.write_python("x.py", '@handler("x")\ndef x(command): ...')
     await handler_env.run("x")
     assert await handler_env.run("do") == Finished("4")  # the fourth is the directory that ls reads
 
 
-async def test_a_run_ends_with_its_process(handler_directory, handler_env, fifo):
-    """A child in the background may hold its pipes, and may go on writing to them."""
-    fifo = fifo.path.parent / "go"
-    os.mkfifo(fifo)
+async def test_run_ends_with_its_process(handler_directory, handler_env, fifo):
+    """A background child may keep its pipes open, and may write to them later."""
+    go = fifo.path.parent / "go"
+    os.mkfifo(go)
     handler_directory.write_executable(
-        "do", f"(read go <{fifo}; echo more; echo more >&2; echo alive >{fifo.quoted}) & echo started"
+        "do", f"(read go <{go}; echo more; echo more >&2; echo alive >{fifo.quoted}) & echo started"
     )
     assert await handler_env.run("do") == Finished("started")
-    fifo.write_text("go\n")
+    go.write_text("go\n")
     assert await fifo.read_line() == "alive"
 
 
-async def test_answer_then_act(handler_directory, handler_env, fifo):
-    """NAME.then is asked for after exit status 0, gets the same Command, and its output is no reply."""
+async def test_action_runs_after_success(handler_directory, handler_env, fifo):
+    """NAME.then is requested after exit status 0, gets the same Command, and its output is ignored."""
     handler_directory.write_executable("do", "exit $2; echo ok")
     handler_directory.write_executable("do.then", f'echo "$1 $(cat)" >{fifo.quoted}; echo output')
     assert await handler_env.run("do a 0") == Finished(None, "then")
     assert await handler_env.run("do a 1") == Failed("exit status 1")
     assert await handler_env.run_action("do a 0", "then") == Finished(None)
     assert await fifo.read_line() == "a do a 0"
-    assert await handler_env.run_action("do a 0", "other") == Failed("do has nothing to do after its answer")
+    assert await handler_env.run_action("do a 0", "other") == Failed("do has no action other")
 
 
-async def test_an_action_that_fails(handler_directory, handler_env):
-    """Is told like a run that fails."""
+async def test_failing_action_is_reported(handler_directory, handler_env):
+    """It has the same result as a failing run."""
     handler_directory.write_executable("do", "true")
     handler_directory.write_executable("do.then", "exit 2")
     assert await handler_env.run_action("do", "then") == Failed("exit status 2")
 
 
-async def test_several_run_side_by_side(handler_directory, handler_env):
-    """Each waits for the other to have begun."""
+async def test_executables_run_concurrently(handler_directory, handler_env):
+    """Two runs that wait for each other both finish."""
     here, there = handler_directory.path / ".here", handler_directory.path / ".there"
     os.mkfifo(here)
     os.mkfifo(there)

@@ -1,4 +1,4 @@
-"""Handlers that do too much of everything: bounded, told, and the next Command works."""
+"""Handlers that exceed every limit: the excess is dropped, and the next Command works."""
 
 import shutil
 import time
@@ -8,32 +8,32 @@ import pytest
 from agent.handlers.results import Failed, Finished, TimedOut
 
 
-async def test_a_hundred_megabytes_of_output(handler_directory, handler_env):
-    """Read to the end and dropped beyond the bound."""
+async def test_hundred_megabytes_of_output_are_limited(handler_directory, handler_env):
+    """The output is read to its end and dropped beyond the limit."""
     handler_directory.write_executable(
         "do", f"head -c 100000000 /dev/zero; touch {handler_directory.path}/.done"
     )
-    outcome = await handler_env.run("do")
-    assert len(outcome.reply) <= 128 * 1024
+    result = await handler_env.run("do")
+    assert len(result.reply) <= 128 * 1024
     assert (handler_directory.path / ".done").exists()
-    assert await handler_env.run("do") == outcome
+    assert await handler_env.run("do") == result
 
 
-async def test_nothing_but_nuls(handler_directory, handler_env):
-    """They are handed on; what of it can be sent is decided where the answer is composed."""
+async def test_output_of_nuls_is_kept(handler_directory, handler_env):
+    """It is returned unchanged; which characters can be sent is decided when the reply is composed."""
     handler_directory.write_executable("do", "head -c 100 /dev/zero")
     assert await handler_env.run("do") == Finished("\0" * 100)
 
 
-async def test_a_megabyte_of_complaint_in_one_line(handler_directory, handler_env, log_lines):
-    """No line end ever comes: bounded all the same, and none of it in the answer."""
+async def test_megabyte_of_log_without_newline_is_limited(handler_directory, handler_env, log_lines):
+    """The limit holds without a newline, and the reply has none of it."""
     handler_directory.write_executable("do", "head -c 1000000 /dev/zero | tr '\\0' x >&2; echo ok")
     assert await handler_env.run("do") == Finished("ok")
     assert sum(map(len, log_lines)) < 20_000
 
 
-async def test_input_that_nobody_reads(handler_directory, handler_env):
-    """The longest body, into a handler that closes its input, or never looks at it."""
+async def test_unread_input_does_not_block(handler_directory, handler_env):
+    """A handler may close its input or never read it, however long it is."""
     handler_directory.write_executable("do", "exec 0<&-; echo ok")
     handler_directory.write_executable("never", "sleep 0.1; echo ok")
     for word in ("do", "never"):
@@ -49,8 +49,8 @@ async def test_input_that_nobody_reads(handler_directory, handler_env):
         "signal.signal(signal.SIGTERM, signal.SIG_IGN); return 'ok'",
     ],
 )
-async def test_what_it_leaves_behind_holds_nobody_up(handler_directory, handler_env, body):
-    """Threads, tasks, settings of its process: its answer counts, the next Command is answered."""
+async def test_leftovers_of_handler_do_not_block(handler_directory, handler_env, body):
+    """Threads, tasks and process settings that remain affect neither its reply nor the next Command."""
     handler_directory.write_python(
         "x.py",
         f"""
@@ -72,8 +72,8 @@ async def test_what_it_leaves_behind_holds_nobody_up(handler_directory, handler_
 @pytest.mark.parametrize(
     "body", ["re.match('(a+)+$', 'a' * 64 + 'b')", "sum(iter(int, 1))", "int('9' * 4000) ** 10**7"]
 )
-async def test_work_in_c_that_hears_no_signal_ends_at_its_limit(handler_directory, handler_env, body):
-    """No line of Python runs meanwhile, so nothing in its process could end it."""
+async def test_busy_c_code_is_killed_at_time_limit(handler_directory, handler_env, body):
+    """No Python code runs meanwhile, so only SIGKILL from outside can end it."""
     handler_directory.write_python(
         "x.py",
         f"""
@@ -88,8 +88,8 @@ async def test_work_in_c_that_hears_no_signal_ends_at_its_limit(handler_director
     assert await handler_env.run("g") == Finished("g")
 
 
-async def test_the_folder_vanishes(handler_directory, handler_env):
-    """A sentence for what cannot be started any more; what was loaded before runs on or fails alone."""
+async def test_deleted_directory_fails_runs(handler_directory, handler_env):
+    """Executables fail; a loaded Python file still runs, or fails alone."""
     handler_directory.write_executable("do", "echo ok")
     handler_directory.write_python("x.py", '@handler("f")\ndef f(c): return "f"')
     assert await handler_env.run("do") == Finished("ok")

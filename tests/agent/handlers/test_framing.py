@@ -1,4 +1,4 @@
-"""Frames between agent, keeper and workers."""
+"""Frames between the agent, the handler manager and the workers."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ frames = st.lists(st.dictionaries(st.text(max_size=5), st.binary(max_size=40), m
 
 
 @given(frames, st.lists(st.integers(1, 20), min_size=1))
-def test_frames_come_out_as_they_went_in(frames, cuts):
-    """However the octets are cut."""
+def test_frames_survive_any_chunking(frames, cuts):
+    """The decoded frames are the encoded ones, however the octets are cut."""
     octets = b"".join(encode_frame(frame) for frame in frames)
-    reader, heard, place = FrameDecoder(), [], 0
-    while place < len(octets):
-        size = cuts[place % len(cuts)]
-        heard += reader.feed(octets[place : place + size])
-        place += size
-    assert heard == frames
+    decoder, decoded, offset = FrameDecoder(), [], 0
+    while offset < len(octets):
+        size = cuts[offset % len(cuts)]
+        decoded += decoder.feed(octets[offset : offset + size])
+        offset += size
+    assert decoded == frames
 
 
 @given(st.binary(max_size=200))
-def test_any_octets_are_frames_or_a_frame_error(octets):
-    """Nothing else is raised, whatever user code writes into the pipe."""
+def test_any_octets_decode_or_raise_frame_error(octets):
+    """No other exception is raised, whatever user code writes into the pipe."""
     try:
         for frame in FrameDecoder().feed(octets):
             assert isinstance(frame, dict)
@@ -51,13 +51,13 @@ def test_any_octets_are_frames_or_a_frame_error(octets):
         encode_frame({"a": b"b"})[:3] + b"\x0b" + encode_frame({"a": b"b"})[4:] + b"x",
     ],
 )
-def test_rubbish_is_refused(octets):
-    """Too long, or lengths that do not add up: no memory is reserved for what was announced."""
+def test_invalid_frame_raises(octets):
+    """A frame is invalid if it is too long or its lengths do not add up; no memory is reserved for it."""
     with pytest.raises(FrameError):
         list(FrameDecoder().feed(octets))
 
 
 @given(st.lists(st.binary(max_size=5).filter(lambda part: b"\0" not in part), max_size=5))
-def test_several_values_in_one(parts):
-    """None, one empty one and several are told apart."""
+def test_joined_values_are_split_again(parts):
+    """No value, one empty value and several values are different."""
     assert split_nul(join_nul(parts)) == parts

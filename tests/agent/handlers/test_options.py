@@ -1,4 +1,4 @@
-"""Settings per handler."""
+"""Options of a handler."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from agent.handlers.options import check_options
         {"repeatable": None, "timeout_s": None, "max_age_s": None, "reply_to": None},
     ],
 )
-def test_possible_options(options):
-    """What makes sense is no mistake; None stands for not set."""
+def test_valid_options_have_no_errors(options):
+    """None means that the option is not set."""
     assert check_options(options) == []
 
 
@@ -31,12 +31,12 @@ def test_possible_options(options):
         ("retries", 3),
     ],
 )
-def test_impossible_options(name, value):
-    """Each is named in one sentence."""
-    (sentence,) = check_options({name: value})
-    assert name in sentence
+def test_invalid_option_is_named(name, value):
+    """The one error names the option."""
+    (error,) = check_options({name: value})
+    assert name in error
 
 
-def test_all_mistakes_are_told():
-    """Not only the first."""
+def test_all_invalid_options_are_reported():
+    """Each invalid option has an error of its own."""
     assert len(check_options({"timeout_s": 0, "max_age_s": 0, "reply_to": "x", "x": 1})) == 4

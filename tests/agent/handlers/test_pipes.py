@@ -1,4 +1,4 @@
-"""The keeper's ends of pipes."""
+"""The handler manager's event loop and pipes."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ def poller():
 
 @pytest.fixture
 def pipe():
-    files = list(os.pipe())
-    yield files
-    for file in files:
-        if file is not None:
-            os.close(file)
+    ends = list(os.pipe())
+    yield ends
+    for fd in ends:
+        if fd is not None:
+            os.close(fd)
 
 
 def detach(pipe, which):
-    """Hand an end over to somebody who will close it."""
-    file, pipe[which] = pipe[which], None
-    return file
+    """Return an end of the pipe; the fixture no longer closes it."""
+    fd, pipe[which] = pipe[which], None
+    return fd
 
 
 def close_end(pipe, which):
@@ -39,7 +39,7 @@ def close_end(pipe, which):
 
 
 class ChannelPair:
-    """A channel to a worker, and the worker's ends."""
+    """A channel to a worker, and the worker's ends of the pipes."""
 
     def __init__(self, poller):
         incoming, self.outgoing = os.pipe()
@@ -61,8 +61,8 @@ def channel_pair(poller):
             os.close(file)
 
 
-def test_a_channel_carries_frames_both_ways(poller, channel_pair):
-    """In their order."""
+def test_channel_carries_frames_both_ways(poller, channel_pair):
+    """Frames arrive in order."""
     os.write(channel_pair.outgoing, encode_frame({"a": b"1"}) + encode_frame({"b": b"2"}))
     poller.wait(0)
     assert channel_pair.received == [{"a": b"1"}, {"b": b"2"}]
@@ -70,8 +70,8 @@ def test_a_channel_carries_frames_both_ways(poller, channel_pair):
     assert os.read(channel_pair.incoming, 100) == encode_frame({"c": b"3"})
 
 
-def test_a_long_frame_does_not_block(poller, channel_pair):
-    """What the pipe has no room for goes out when there is room."""
+def test_long_frame_does_not_block(poller, channel_pair):
+    """What does not fit into the pipe is written when it has space."""
     frame = {"a": b"x" * 500_000}
     channel_pair.channel.send(frame)
     octets = b""
@@ -81,10 +81,10 @@ def test_a_long_frame_does_not_block(poller, channel_pair):
     assert octets == encode_frame(frame)
 
 
-@pytest.mark.parametrize("rubbish", [b"\xff" * 8, b"\0\0\0\3\0\0\0"])
-def test_rubbish_ends_a_channel(poller, channel_pair, rubbish):
-    """Once, and what follows is not read."""
-    os.write(channel_pair.outgoing, encode_frame({"a": b"1"}) + rubbish + encode_frame({"b": b"2"}))
+@pytest.mark.parametrize("invalid", [b"\xff" * 8, b"\0\0\0\3\0\0\0"])
+def test_invalid_frame_closes_channel(poller, channel_pair, invalid):
+    """The channel is closed once, and the frames after the invalid one are not read."""
+    os.write(channel_pair.outgoing, encode_frame({"a": b"1"}) + invalid + encode_frame({"b": b"2"}))
     poller.wait(0)
     poller.wait(0)
     assert (channel_pair.received, channel_pair.closed_count) == ([{"a": b"1"}], 1)
@@ -92,8 +92,8 @@ def test_rubbish_ends_a_channel(poller, channel_pair, rubbish):
 
 
 @pytest.mark.parametrize("which", ["incoming", "outgoing"])
-def test_either_end_closed_ends_a_channel(poller, channel_pair, which):
-    """After what was said before; nobody polls a dead pipe for ever."""
+def test_channel_closes_when_either_pipe_closes(poller, channel_pair, which):
+    """Frames that were sent before are received; a dead pipe is not polled for ever."""
     os.write(channel_pair.outgoing, encode_frame({"a": b"1"}))
     os.close(getattr(channel_pair, which))
     setattr(channel_pair, which, None)
@@ -102,8 +102,8 @@ def test_either_end_closed_ends_a_channel(poller, channel_pair, which):
     assert (channel_pair.received, channel_pair.closed_count) == ([{"a": b"1"}], 1)
 
 
-def test_a_closed_channel_leaves_the_files_of_others_alone(poller, channel_pair, pipe):
-    """Closing twice does not close what has got its numbers since."""
+def test_closing_twice_closes_no_other_file(poller, channel_pair, pipe):
+    """Other files may have the same numbers by then."""
     channel_pair.channel.close()
     numbers = os.pipe()
     channel_pair.channel.close()
@@ -111,8 +111,8 @@ def test_a_closed_channel_leaves_the_files_of_others_alone(poller, channel_pair,
         os.close(number)  # raises if it was closed
 
 
-def test_an_event_of_a_closed_file_reaches_nobody(poller, pipe):
-    """Its number may belong to another file before the events of one poll are through."""
+def test_event_of_closed_file_is_dropped(poller, pipe):
+    """Its number may belong to another file before all events of one poll are handled."""
     other = list(os.pipe())
     called = []
 
@@ -132,15 +132,15 @@ def test_an_event_of_a_closed_file_reaches_nobody(poller, pipe):
     assert called == []
 
 
-def test_waiting_for_nothing_lasts_until_the_deadline(poller):
-    """Not a moment less: the keeper would go round and round before each of its deadlines."""
+def test_wait_without_events_lasts_until_timeout(poller):
+    """It never ends early: the loop would spin just before each of its deadlines."""
     began = time.monotonic()
     poller.wait(0.05)
     assert time.monotonic() - began >= 0.05
 
 
-def test_output_is_kept_up_to_its_bound(poller, pipe):
-    """The rest is read and dropped, so the writer is never blocked."""
+def test_output_is_kept_up_to_limit(poller, pipe):
+    """The rest is read and dropped, so that the writer never blocks."""
     output = OutputBuffer(poller, detach(pipe, 0), 5)
     for _ in range(3):
         os.write(pipe[1], b"abc")
@@ -156,27 +156,27 @@ def test_output_is_kept_up_to_its_bound(poller, pipe):
 @pytest.mark.parametrize(
     "pieces", [[b"a" * 4, b"\nbb", b"\nc\n"], [b"aaaa\nbb\nc\n"], [b"aaaa\n", b"bb\nc\n"]]
 )
-def test_lines_are_handed_on_up_to_their_bound(poller, pipe, pieces):
-    """However the octets come; that something is left out is said once, until the next run."""
-    heard = []
-    lines = LineForwarder(poller, detach(pipe, 0), 10, heard.append)
+def test_lines_are_forwarded_up_to_limit(poller, pipe, pieces):
+    """The limit holds however the octets arrive; a note that output was dropped comes once a run."""
+    received = []
+    lines = LineForwarder(poller, detach(pipe, 0), 10, received.append)
     for piece in [*pieces, b"dddd\n", b"e"]:
         os.write(pipe[1], piece)
         poller.wait(0)
-    assert heard == [b"aaaa", b"bb", b"c", b"(what it wrote after this is left out)"]
+    assert received == [b"aaaa", b"bb", b"c", b"(further output of this run is dropped)"]
     lines.reset_limit()
     os.write(pipe[1], b"f\ng")
     close_end(pipe, 1)
     poller.wait(0)
     poller.wait(0)
-    assert heard[4:] == [b"f", b"g"]
+    assert received[4:] == [b"f", b"g"]
 
 
-def test_a_line_without_end_is_bounded_too(poller, pipe):
-    """Its beginning is handed on."""
-    heard = []
-    LineForwarder(poller, detach(pipe, 0), 4, heard.append)
+def test_line_without_end_is_limited(poller, pipe):
+    """Its beginning is forwarded."""
+    received = []
+    LineForwarder(poller, detach(pipe, 0), 4, received.append)
     for _ in range(3):
         os.write(pipe[1], b"aaa")
         poller.wait(0)
-    assert heard == [b"aaaa", b"(what it wrote after this is left out)"]
+    assert received == [b"aaaa", b"(further output of this run is dropped)"]

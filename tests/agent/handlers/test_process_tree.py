@@ -1,4 +1,4 @@
-"""What the kernel knows of processes."""
+"""Process trees."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from agent.handlers import process_tree
 
 @pytest.fixture
 def shell():
-    """A shell that does what it is told, line by line, and says how far it is."""
+    """A shell that runs lines; each call returns the first line of output."""
     shell = subprocess.Popen(["/bin/sh"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
-    def tell(line):
+    def run_line(line):
         shell.stdin.write(line + "\n")
         shell.stdin.flush()
         return shell.stdout.readline().strip()
 
-    tell.pid = shell.pid
-    tell.process = shell
+    run_line.pid = shell.pid
+    run_line.process = shell
     with shell:
-        yield tell
+        yield run_line
         process_tree.kill_tree(shell.pid)
 
 
-def test_all_that_is_below(shell, tmp_path):
-    """Children and their children; also programs with odd names, which stand before the parent's number."""
+def test_descendants_are_found(shell, tmp_path):
+    """All generations are found, also programs whose name looks like a part of /proc/PID/stat."""
     odd = tmp_path / ") S 1 (x"
     odd.symlink_to("/bin/sleep")
     child = int(shell(f"'{odd}' 1000 & echo $!"))
@@ -41,16 +41,16 @@ def test_all_that_is_below(shell, tmp_path):
     assert found < process_tree.descendants(os.getpid())
 
 
-def test_the_dead_are_left_out():
-    """A zombie cannot be ended, and what was below it is elsewhere."""
+def test_zombies_are_not_descendants():
+    """A zombie cannot be killed, and its children have another parent."""
     with subprocess.Popen(["true"]) as child:
         while process_tree._read_stat(str(child.pid))[0] != b"Z":  # it stays one until it is waited for
             os.sched_yield()
         assert child.pid not in process_tree.descendants(os.getpid())
 
 
-def test_a_tree_is_ended_with_or_without_its_root(shell):
-    """And nobody else is."""
+def test_tree_is_killed_with_or_without_its_root(shell):
+    """No other process is killed."""
     shell("sleep 1000 & setsid sleep 1000 & echo")
     process_tree.kill_tree(shell.pid, including_root=False)
     assert shell("wait; echo alive") == "alive"
@@ -58,8 +58,8 @@ def test_a_tree_is_ended_with_or_without_its_root(shell):
     assert shell.process.wait() == -9
 
 
-def test_ending_what_is_gone():
-    """Is no mistake."""
+def test_killing_ended_process_has_no_effect():
+    """The process may end at any moment, so this is not an error."""
     process = subprocess.Popen(["/bin/true"])
     process.wait()
     process_tree.kill_tree(process.pid)
@@ -67,6 +67,6 @@ def test_ending_what_is_gone():
     assert (process_tree.rss_bytes(process.pid), process_tree.count_children(process.pid)) == (0, 0)
 
 
-def test_how_big_a_process_is():
-    """In octets: this one is bigger than 5 MB and smaller than 5 GB."""
+def test_memory_is_in_octets():
+    """This process is larger than 5 MB and smaller than 5 GB."""
     assert 5e6 < process_tree.rss_bytes(os.getpid()) < 5e9

@@ -1,4 +1,4 @@
-"""What is asked of the keeper and what its answers mean."""
+"""Requests to the handler manager and its responses."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from agent.handlers.spec import HandlerSpec
 
 LED = HandlerSpec("led", "executable", file=Path("/h/led"), then=Path("/h/led.then"))
 PLAIN = HandlerSpec("plain", "executable", file=Path("/h/plain"))
-AGAIN = HandlerSpec("again", "executable", file=Path("/h/again"), repeatable=True)
+REPEATABLE = HandlerSpec("again", "executable", file=Path("/h/again"), repeatable=True)
 PYTHON = HandlerSpec("x.py:f", "python", file=Path("/h/x.py"), function="f")
-PYTHON_AGAIN = HandlerSpec("x.py:f", "python", file=Path("/h/x.py"), function="f", repeatable=True)
+PYTHON_REPEATABLE = HandlerSpec("x.py:f", "python", file=Path("/h/x.py"), function="f", repeatable=True)
 
 
 def exited_frame(status, output=b""):
-    return {"verb": b"ended", "status": str(status).encode(), "output": output}
+    return {"verb": b"exited", "status": str(status).encode(), "output": output}
 
 
 @pytest.mark.parametrize(
-    ("entry", "answer", "expected"),
+    ("spec", "response", "expected"),
     [
         (PLAIN, exited_frame(0, b"ok\n"), Finished("ok")),
         (PLAIN, exited_frame(0, b"ok"), Finished("ok")),
@@ -39,10 +39,10 @@ def exited_frame(status, output=b""):
         (LED, exited_frame(0, b"on"), Finished("on", "then")),
         (LED, exited_frame(1, b"on"), Failed("exit status 1")),
         (PLAIN, exited_frame(75), Failed("exit status 75")),
-        (AGAIN, exited_frame(75), RetryLater("exit status 75")),
+        (REPEATABLE, exited_frame(75), RetryLater("exit status 75")),
         (PLAIN, exited_frame(-9), Failed("killed by SIGKILL")),
         (PLAIN, exited_frame(-63), Failed("killed by signal 63")),
-        (PLAIN, {"verb": b"overdue"}, TimedOut()),
+        (PLAIN, {"verb": b"timed_out"}, TimedOut()),
         (PYTHON, {"verb": b"finished"}, Finished(None)),
         (PYTHON, {"verb": b"finished", "text": b""}, Finished(None)),
         (PYTHON, {"verb": b"finished", "data": b""}, Finished(None)),
@@ -50,45 +50,45 @@ def exited_frame(status, output=b""):
         (PYTHON, {"verb": b"finished", "data": b"\x01"}, Finished(b"\x01")),
         (PYTHON, {"verb": b"finished", "text": b"\xed\xa0\x80"}, Finished("\ud800")),
         (PYTHON, {"verb": b"failed", "reason": b"why"}, Failed("why")),
-        (PYTHON, {"verb": b"broken", "sentence": b"why"}, Failed("why")),
-        (PYTHON_AGAIN, {"verb": b"later", "reason": b"busy"}, RetryLater("busy")),
-        (PYTHON, {"verb": b"ended", "status": b"-11"}, Failed("its process ended: killed by SIGSEGV")),
+        (PYTHON, {"verb": b"load_failed", "error": b"why"}, Failed("why")),
+        (PYTHON_REPEATABLE, {"verb": b"retry_later", "reason": b"busy"}, RetryLater("busy")),
+        (PYTHON, {"verb": b"exited", "status": b"-11"}, Failed("its process ended: killed by SIGSEGV")),
     ],
 )
-def test_what_an_answer_means(entry, answer, expected):
-    """Exit status, output and words of a worker become one of four outcomes."""
-    assert decode_result(entry, answer) == expected
+def test_response_becomes_result(spec, response, expected):
+    """Exit status, output and the frames of a worker give the result of the run."""
+    assert decode_result(spec, response) == expected
 
 
 @pytest.mark.parametrize(
-    ("entry", "answer", "reason"),
+    ("spec", "response", "reason"),
     [
-        (PLAIN, {"verb": b"unstarted", "errno": b"8"}, "Exec format error (its first line must name"),
-        (PLAIN, {"verb": b"unstarted", "errno": b"2"}, "it is gone, or the interpreter"),
+        (PLAIN, {"verb": b"not_started", "errno": b"8"}, "Exec format error (its first line must name"),
+        (PLAIN, {"verb": b"not_started", "errno": b"2"}, "the file is gone, or the interpreter"),
         (
             PYTHON,
-            {"verb": b"later", "reason": b"busy"},
+            {"verb": b"retry_later", "reason": b"busy"},
             "busy (TryLater from a handler that is not repeatable)",
         ),
     ],
 )
-def test_a_reason_that_helps(entry, answer, reason):
-    """What went wrong comes with what is probably behind it."""
-    found = decode_result(entry, answer)
+def test_reason_has_a_hint(spec, response, reason):
+    """The failure comes with its probable cause."""
+    found = decode_result(spec, response)
     assert isinstance(found, Failed)
     assert reason in found.reason
 
 
 @pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN])
-@pytest.mark.parametrize("entry", [PLAIN, PYTHON])
-def test_a_host_that_has_nothing_left(entry, number):
-    """Nothing of the handler has run, and that is certain."""
-    found = decode_result(entry, {"verb": b"unstarted", "errno": b"%d" % number})
+@pytest.mark.parametrize("spec", [PLAIN, PYTHON])
+def test_exhausted_host_means_not_started(spec, number):
+    """The handler has certainly not run."""
+    found = decode_result(spec, {"verb": b"not_started", "errno": b"%d" % number})
     assert found == NotStarted(f"cannot be started: {os.strerror(number)}")
 
 
-def test_what_an_executable_gets():
-    """Remaining words, the body, and only those COMMAND_ settings that there are."""
+def test_executable_request_has_arguments_input_and_environment():
+    """The request has the remaining words, the body, and only the COMMAND_ variables that are known."""
     when = datetime(2026, 5, 4, 3, 2, 1, tzinfo=UTC)
     full = Command.of("led on  2", sid="DC1", sender="2936", timestamp=when, attempt=2)
     frame = protocol.executable_request(LED, None, full, 1.5)
@@ -97,7 +97,7 @@ def test_what_an_executable_gets():
         [b"on", b"2"],
         b"led on  2",
     )
-    assert frame["limit"] == b"1.5"
+    assert frame["timeout"] == b"1.5"
     assert split_nul(frame["environment"]) == [
         b"COMMAND_SID=DC1",
         b"COMMAND_SENDER=2936",
@@ -114,35 +114,35 @@ def test_what_an_executable_gets():
     ]
 
 
-def test_the_body_may_hold_what_arguments_cannot():
-    """Standard input takes everything; half a surrogate pair has no UTF-8 and becomes `?`."""
+def test_standard_input_takes_any_text():
+    """Standard input may contain NUL; a lone surrogate has no UTF-8 and becomes `?`."""
     assert protocol.executable_request(LED, None, Command.of("\0 "), 1)["body"] == b"\0 "
     assert protocol.stdin_bytes(Command.of("a\ud800b")) == b"a?b"
 
 
 @pytest.mark.parametrize("text", ["led a\0b", "led \ud800", "led=\0"])
-def test_what_cannot_be_passed_fails(text):
-    """An argument is never cut short."""
-    with pytest.raises(CannotEncodeArguments, match="no argument of a program can"):
+def test_word_that_cannot_be_an_argument_raises(text):
+    """An argument is never truncated."""
+    with pytest.raises(CannotEncodeArguments, match="no program argument can hold"):
         protocol.executable_request(LED, None, Command.of(text), 1)
 
 
-def test_a_setting_that_cannot_be_passed_fails():
-    """The environment takes no NUL either."""
+def test_nul_in_environment_raises():
+    """An environment variable cannot contain a NUL either."""
     with pytest.raises(CannotEncodeArguments):
         protocol.executable_request(LED, None, Command.of("led", sender="a\0b"), 1)
 
 
-@pytest.mark.parametrize(("entry", "action"), [(PLAIN, "then"), (LED, "other")])
-def test_an_action_that_there_is_not(entry, action):
-    """Kept in the journal over a restart, after which the file is gone."""
-    with pytest.raises(CannotEncodeArguments, match="nothing to do after its answer"):
-        protocol.executable_request(entry, action, Command.of("x"), 1)
+@pytest.mark.parametrize(("spec", "action"), [(PLAIN, "then"), (LED, "other")])
+def test_missing_action_raises(spec, action):
+    """The journal may still have an action whose file is gone after a restart."""
+    with pytest.raises(CannotEncodeArguments, match="has no action"):
+        protocol.executable_request(spec, action, Command.of("x"), 1)
 
 
-def test_the_environment_is_cleaned():
-    """What systemd meant for the agent alone does not reach handlers, nor do old COMMAND_ settings."""
-    outer = {
+def test_environment_is_filtered():
+    """Neither the variables that systemd sets for the agent nor old COMMAND_ variables reach handlers."""
+    environment = {
         "NOTIFY_SOCKET": "/run/x",
         "WATCHDOG_USEC": "1",
         "WATCHDOG_PID": "2",
@@ -151,4 +151,4 @@ def test_the_environment_is_cleaned():
         "PATH": "/bin",
         "HOME": "/",
     }
-    assert protocol.handler_environment(outer) == {"PATH": "/bin", "HOME": "/"}
+    assert protocol.handler_environment(environment) == {"PATH": "/bin", "HOME": "/"}

@@ -1,4 +1,4 @@
-"""Python files, each loaded into a real worker."""
+"""Python handler files, each loaded into a real worker."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from agent.handlers.registry import HandlerConfigError
 from agent.handlers.runner import Failed, Finished, ProcessRunner, RetryLater
 
 
-async def test_a_handler_gets_the_whole_command(handler_directory, handler_env):
-    """Every field, as the agent knows it."""
+async def test_handler_gets_whole_command(handler_directory, handler_env):
+    """Every field has the value that the agent has."""
     handler_directory.write_python(
         "x.py",
         """
@@ -28,17 +28,17 @@ async def test_a_handler_gets_the_whole_command(handler_directory, handler_env):
         """,
     )
     when = datetime(2026, 5, 4, 3, 2, 1, tzinfo=UTC)
-    outcome = await handler_env.run("a  \0b\ud800\n", sid="HC1", timestamp=when, attempt=2)
+    result = await handler_env.run("a  \0b\ud800\n", sid="HC1", timestamp=when, attempt=2)
     stamp = "2026-05-04T03:02:01+00:00"
     expected = ("HC1", "2936", stamp, "text", 2, "a  \0b\ud800\n", None, ("a", "\0b\ud800"))
-    assert outcome == Finished(repr(expected))
+    assert result == Finished(repr(expected))
     octets = b"\0\xff\n"
     expected = (None, "2936", None, "binary", 1, None, octets, ())
     assert await handler_env.run(octets) == Finished(repr(expected))
 
 
 @pytest.mark.parametrize(
-    ("body", "outcome"),
+    ("body", "result"),
     [
         ('return "ok"', Finished("ok")),
         ('return "ok\\n\\ud83d"', Finished("ok\n\ud83d")),
@@ -53,15 +53,15 @@ async def test_a_handler_gets_the_whole_command(handler_directory, handler_env):
         ('return Reply("ok", then="act")', Finished("ok", "act")),
         (
             'return Reply("ok", then="nowhere")',
-            Failed("there is no function nowhere in this file to do after the answer (x.py)"),
+            Failed("this file has no function nowhere to run after the reply (x.py)"),
         ),
         (
             'return Reply("ok", then="os")',
-            Failed("there is no function os in this file to do after the answer (x.py)"),
+            Failed("this file has no function os to run after the reply (x.py)"),
         ),
         (
             'return Reply("ok", then="Reply")',
-            Failed("there is no function Reply in this file to do after the answer (x.py)"),
+            Failed("this file has no function Reply to run after the reply (x.py)"),
         ),
         ("return 5", Failed("it returned int; a handler returns str, bytes, Reply or None (x.py)")),
         ("raise ValueError('no\\n such  thing')", Failed("ValueError: no such thing (x.py line 7)")),
@@ -76,8 +76,8 @@ async def test_a_handler_gets_the_whole_command(handler_directory, handler_env):
         ("os.kill(os.getpid(), 9)", Failed("its process ended: killed by SIGKILL")),
     ],
 )
-async def test_how_it_ends(handler_directory, handler_env, body, outcome):
-    """What is returned is the reply, what is raised a failure with a reason; the next Command works."""
+async def test_return_value_or_exception_decides_result(handler_directory, handler_env, body, result):
+    """A returned value is the reply, an exception is a failure with a reason; the next Command works."""
     handler_directory.write_python(
         "x.py",
         f"""
@@ -90,13 +90,13 @@ async def test_how_it_ends(handler_directory, handler_env, body, outcome):
         def g(c): return "g"
         """,
     )
-    assert await handler_env.run("f") == outcome
+    assert await handler_env.run("f") == result
     assert await handler_env.run("g") == Finished("g")
 
 
 @pytest.mark.parametrize("first", [0, 3])
-async def test_a_handler_that_closes_all_files(handler_directory, handler_env, first):
-    """Nobody can talk with its process any more: it fails, the next Command gets another."""
+async def test_handler_that_closes_all_files_is_replaced(handler_directory, handler_env, first):
+    """Its process cannot answer any more: the run fails, and the next Command gets a new process."""
     handler_directory.write_python(
         "x.py",
         f"""
@@ -106,22 +106,22 @@ async def test_a_handler_that_closes_all_files(handler_directory, handler_env, f
         def g(c): return "g"
         """,
     )
-    outcome = await handler_env.run("f")
-    assert isinstance(outcome, Failed)
-    assert outcome.reason.startswith("its process ended")
+    result = await handler_env.run("f")
+    assert isinstance(result, Failed)
+    assert result.reason.startswith("its process ended")
     assert await handler_env.run("g") == Finished("g")
 
 
-async def test_a_repeatable_handler_may_ask_for_later(handler_directory, handler_env):
-    """With its reason."""
+async def test_try_later_asks_for_retry(handler_directory, handler_env):
+    """The result has the reason that a repeatable handler gave."""
     handler_directory.write_python(
         "x.py", '@handler("f", repeatable=True)\ndef f(c): raise TryLater(f"attempt {c.attempt}")'
     )
     assert await handler_env.run("f", attempt=2) == RetryLater("attempt 2")
 
 
-async def test_what_it_prints_is_for_the_log(handler_directory, handler_env, log_lines):
-    """Also what a child of it writes, and on both outputs; the talk of worker and keeper is not disturbed."""
+async def test_printed_output_goes_to_the_log(handler_directory, handler_env, log_lines):
+    """The output of children goes there too, from both streams, and never between the frames."""
     handler_directory.write_python(
         "x.py",
         r"""
@@ -140,8 +140,8 @@ async def test_what_it_prints_is_for_the_log(handler_directory, handler_env, log
     assert set(log_lines[1:]) == {"x.py: printed\\x07", "x.py: \\udcff", "x.py: raw", "x.py: child"}
 
 
-async def test_a_handler_that_closes_its_output(handler_directory, handler_env, log_lines):
-    """Has done its work all the same; the file descriptor stays what it is, for the children it starts."""
+async def test_handler_may_close_its_output(handler_directory, handler_env, log_lines):
+    """Its run succeeds, and the file descriptor stays open for the children that it starts."""
     handler_directory.write_python(
         "x.py", '@handler("f")\ndef f(c): sys.stdout.close(); os.write(1, b"raw\\n"); return "ok"'
     )
@@ -150,16 +150,16 @@ async def test_a_handler_that_closes_its_output(handler_directory, handler_env, 
     assert log_lines == ["x.py: raw"] * 2
 
 
-async def test_the_log_of_a_failure_has_the_traceback(handler_directory, handler_env, log_lines):
-    """The SMS gets a word, the log the place."""
+async def test_traceback_of_failure_is_logged(handler_directory, handler_env, log_lines):
+    """The reply is short; the log has the whole traceback."""
     handler_directory.write_python("x.py", '@handler("f")\ndef f(c): 1 / 0')
     await handler_env.run("f")
     assert log_lines[0] == "x.py: Traceback (most recent call last):"
     assert log_lines[-1] == "x.py: ZeroDivisionError: division by zero"
 
 
-async def test_each_run_may_write_to_the_log(handler_directory, handler_env, log_lines):
-    """The bound is one a run: a talkative Command does not silence the next."""
+async def test_log_limit_applies_to_each_run(handler_directory, handler_env, log_lines):
+    """A Command with much output does not use up the limit of the next."""
     handler_directory.write_python("x.py", '@handler("f")\ndef f(c): print(c.words[1] * int(c.words[2]))')
     await handler_env.run("f a 50000")
     await handler_env.run("f b 3")
@@ -167,8 +167,8 @@ async def test_each_run_may_write_to_the_log(handler_directory, handler_env, log
     assert sum(map(len, log_lines)) < 10_000
 
 
-async def test_variables_stay(handler_directory, handler_env):
-    """The process is kept warm."""
+async def test_module_variables_stay(handler_directory, handler_env):
+    """The process stays for further Commands."""
     handler_directory.write_python(
         "x.py", 'n = [0]\n@handler("f")\ndef f(c): n[0] += 1; return f"{n[0]} {os.getpid()}"'
     )
@@ -177,8 +177,8 @@ async def test_variables_stay(handler_directory, handler_env):
     assert first.split()[1] == second.split()[1]
 
 
-async def test_files_have_processes_of_their_own(handler_directory, handler_env):
-    """And different files run side by side: each waits for the other to have begun."""
+async def test_files_run_concurrently(handler_directory, handler_env):
+    """Each file has a process of its own: two runs that wait for each other both finish."""
     here, there = handler_directory.path / ".here", handler_directory.path / ".there"
     os.mkfifo(here)
     os.mkfifo(there)
@@ -193,7 +193,7 @@ async def test_files_have_processes_of_their_own(handler_directory, handler_env)
 
 
 async def test_functions_of_a_file_run_one_at_a_time(handler_directory, handler_env):
-    """In the order in which they were asked for."""
+    """They run in the order of the requests."""
     handler_directory.write_python(
         "x.py",
         """
@@ -214,8 +214,8 @@ async def test_functions_of_a_file_run_one_at_a_time(handler_directory, handler_
     assert replies[-1] == Finished("012345")
 
 
-async def test_async_handlers(handler_directory, handler_env):
-    """Awaited to their end; what they raise is a failure like any other."""
+async def test_async_handler_is_awaited(handler_directory, handler_env):
+    """Async handlers and actions are awaited to their end; an exception is a failure."""
     handler_directory.write_python(
         "x.py",
         """
@@ -233,8 +233,8 @@ async def test_async_handlers(handler_directory, handler_env):
     assert await handler_env.run_action("f", "after") == Failed("ValueError: late (x.py line 11)")
 
 
-async def test_answer_then_act(handler_directory, handler_env, fifo):
-    """A plain function of the same file, called with the Command; what it returns is no reply."""
+async def test_action_gets_command(handler_directory, handler_env, fifo):
+    """An action is a function of the same file, called with the Command; its return value is ignored."""
     handler_directory.write_python(
         "x.py",
         f"""
@@ -242,7 +242,7 @@ async def test_answer_then_act(handler_directory, handler_env, fifo):
         def f(c): return Reply("ok", then="act")
         def act(c):
             open("{fifo.path}", "w").write(c.text + "\\n")
-            return "nobody reads this"
+            return "ignored"
         """,
     )
     assert await handler_env.run_action("f now", "act") == Finished(None)
@@ -250,8 +250,8 @@ async def test_answer_then_act(handler_directory, handler_env, fifo):
     assert isinstance(await handler_env.run_action("f", "sys"), Failed)
 
 
-async def test_a_child_that_returns_from_the_handler(handler_directory, handler_env):
-    """Forked by the handler, it does not answer in its parent's place, nor take its next Command."""
+async def test_forked_child_does_not_answer(handler_directory, handler_env):
+    """A child that returns from the handler neither answers for its parent nor takes the next Command."""
     handler_directory.write_python(
         "x.py", '@handler("f")\ndef f(c): return "child" if os.fork() == 0 else "parent"'
     )
@@ -259,8 +259,8 @@ async def test_a_child_that_returns_from_the_handler(handler_directory, handler_
         assert await handler_env.run("f") == Finished("parent")
 
 
-async def test_two_handlers_in_one_process_do_not_see_each_other(handler_directory, handler_env):
-    """A file that is named like a module of Python takes nobody's place; `_name.py` can be imported."""
+async def test_handler_file_hides_no_python_module(handler_directory, handler_env):
+    """A handler file may have the name of a Python module; `_name.py` can be imported."""
     handler_directory.write_python(
         "random.py", '@handler("f")\ndef f(c): import random; return random.__file__'
     )
@@ -271,8 +271,8 @@ async def test_two_handlers_in_one_process_do_not_see_each_other(handler_directo
     assert not (handler_directory.path / "__pycache__" / "y.cpython-311.pyc").exists()
 
 
-async def test_modules_find_themselves(handler_directory, handler_env):
-    """Dataclasses and pickle look their module up; `__file__` tells where the file is."""
+async def test_handler_module_can_be_looked_up(handler_directory, handler_env):
+    """Dataclasses and pickle look the module up by name; `__file__` is the path of the file."""
     handler_directory.write_python(
         "x.py",
         """
@@ -288,8 +288,8 @@ async def test_modules_find_themselves(handler_directory, handler_env):
     assert await handler_env.run("f") == Finished("Point(x=5) x.py handlers_x")
 
 
-async def test_handlers_do_not_see_systemds_words(handler_directory, monkeypatch):
-    """The environment of Python files is as clean as that of executables."""
+async def test_systemd_variables_are_removed(handler_directory, monkeypatch):
+    """Python files have the same filtered environment as executables."""
     monkeypatch.setenv("NOTIFY_SOCKET", "/run/systemd/notify")
     runner = ProcessRunner(lambda _: None)
     file = handler_directory.write_python("x.py", 'assert "NOTIFY_SOCKET" not in os.environ')
@@ -297,8 +297,8 @@ async def test_handlers_do_not_see_systemds_words(handler_directory, monkeypatch
     await runner.close()
 
 
-async def test_a_worker_that_has_grown_is_replaced(handler_directory, handler_env):
-    """After the Command that made it grow, which is answered."""
+async def test_grown_worker_is_replaced(handler_directory, handler_env):
+    """It is replaced after the Command that made it grow, which is answered."""
     handler_directory.write_python(
         "x.py",
         """
@@ -316,8 +316,8 @@ async def test_a_worker_that_has_grown_is_replaced(handler_directory, handler_en
 @pytest.mark.skipif(
     not Path(f"/proc/self/task/{os.getpid()}/children").exists(), reason="this kernel does not list children"
 )
-async def test_a_worker_full_of_dead_children_is_replaced(handler_directory, handler_env):
-    """Somebody must take leave of them."""
+async def test_worker_with_many_zombies_is_replaced(handler_directory, handler_env):
+    """The zombies go away with the worker that did not wait for them."""
     handler_directory.write_python(
         "x.py",
         """
@@ -333,9 +333,9 @@ async def test_a_worker_full_of_dead_children_is_replaced(handler_directory, han
     assert pids[0] == pids[1] != pids[2]
 
 
-async def test_memory_has_a_bound(handler_directory, log_lines):
-    """A handler that wants too much gets a MemoryError; it may raise its own limit."""
-    runner = ProcessRunner(lambda step: log_lines.append(step.message), memory_limit=100 * 1024 * 1024)
+async def test_memory_is_limited(handler_directory, log_lines):
+    """A handler that needs too much gets a MemoryError; it may raise its own limit."""
+    runner = ProcessRunner(lambda event: log_lines.append(event.message), memory_limit=100 * 1024 * 1024)
     file = handler_directory.write_python("x.py", 'print("start")\nx = bytes(200 * 1024 * 1024)')
     with pytest.raises(Exception, match=r"x.py line 4: MemoryError"):
         await runner.load(file)
@@ -351,22 +351,22 @@ async def test_memory_has_a_bound(handler_directory, log_lines):
     await runner.close()
 
 
-def test_a_lower_bound_of_the_host_stays():
-    """Where the agent itself may not have so much (LimitDATA= of systemd), handlers start all the same."""
+def test_lower_hard_limit_is_respected():
+    """Handlers start even if the agent's own hard limit (LimitDATA= of systemd) is lower."""
     code = """
 import resource
-from agent.handlers.manager import _spare_the_agent
+from agent.handlers.manager import _limit_memory
 resource.setrlimit(resource.RLIMIT_DATA, (100 << 20, 100 << 20))
-_spare_the_agent(200 << 20)
+_limit_memory(200 << 20)
 assert resource.getrlimit(resource.RLIMIT_DATA) == (100 << 20, 100 << 20)
-_spare_the_agent(50 << 20)
+_limit_memory(50 << 20)
 assert resource.getrlimit(resource.RLIMIT_DATA) == (50 << 20, 100 << 20)
 """
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(agent.__file__).parents[1])
 
 
-async def test_the_kernel_takes_handlers_first(handler_directory, handler_env):
-    """When memory runs out, the agent is the last to go."""
+async def test_oom_killer_prefers_handlers(handler_directory, handler_env):
+    """When memory runs out, the kernel must kill handlers before the agent."""
     handler_directory.write_python(
         "x.py", '@handler("f")\ndef f(c): return open("/proc/self/oom_score_adj").read()'
     )
@@ -374,7 +374,7 @@ async def test_the_kernel_takes_handlers_first(handler_directory, handler_env):
 
 
 @pytest.mark.parametrize(
-    ("source", "sentence"),
+    ("source", "error"),
     [
         ("def f(:", "x.py line 3: invalid syntax"),
         ("x = 1\n  y = 2", "x.py line 4: unexpected indent"),
@@ -387,27 +387,27 @@ async def test_the_kernel_takes_handlers_first(handler_directory, handler_env):
         ('@handler("f", timeout_s=0)\ndef f(c): pass', "x.py line 3, f: timeout_s must be"),
     ],
 )
-async def test_a_file_that_cannot_be_used(handler_directory, handler_env, source, sentence):
-    """One sentence with file and line, no traceback."""
+async def test_load_error_names_file_and_line(handler_directory, handler_env, source, error):
+    """It is one sentence with file and line, without a traceback."""
     handler_directory.write_python("x.py", source)
     with pytest.raises(HandlerConfigError) as raised:
         await handler_env.registry()
     (found,) = raised.value.errors
     assert str(handler_directory.path / "x.py") in found
-    assert sentence in found
+    assert error in found
     assert "\n" not in found
     assert "Traceback" not in found
 
 
-async def test_a_file_that_is_no_text(handler_directory, handler_env):
-    """Said like any other mistake."""
+async def test_file_that_is_not_text_is_an_error(handler_directory, handler_env):
+    """The error names the file."""
     handler_directory.write("x.py", "").write_bytes(b"\0\xff\xfe")
     with pytest.raises(HandlerConfigError, match=r"x\.py"):
         await handler_env.registry()
 
 
-async def test_a_file_that_never_ends_loading(handler_directory):
-    """Is ended at its limit."""
+async def test_loading_has_a_time_limit(handler_directory):
+    """A file that does not finish loading is an error."""
     runner = ProcessRunner(lambda _: None, load_timeout_s=0.1)
     file = handler_directory.write_python("x.py", "time.sleep(1000)")
     with pytest.raises(Exception, match=r"x\.py was still loading after 0\.1 s"):
@@ -415,8 +415,8 @@ async def test_a_file_that_never_ends_loading(handler_directory):
     await runner.close()
 
 
-async def test_a_file_that_has_changed(handler_directory, handler_env):
-    """What runs is what was loaded; loaded anew without the handler, the reason says so."""
+async def test_changed_file_is_used_after_worker_restart(handler_directory, handler_env):
+    """The loaded code runs until the worker ends; if the new file lacks the handler, the reason says so."""
     handler_directory.write_python(
         "x.py", '@handler("f")\ndef f(c): return "old"\n@handler("g")\ndef g(c): os._exit(1)'
     )
@@ -431,8 +431,8 @@ async def test_a_file_that_has_changed(handler_directory, handler_env):
     assert "x.py" in (await handler_env.run("f")).reason
 
 
-async def test_a_file_that_breaks_and_does_not_let_go(handler_directory, handler_env):
-    """A process that could not load its file gets no Command any more, even where it will not end."""
+async def test_worker_that_failed_to_load_gets_no_command(handler_directory, handler_env):
+    """It is replaced even if its process does not end."""
     good = '@handler("f")\ndef f(c): return "ok"\n@handler("g")\ndef g(c): os._exit(1)'
     handler_directory.write_python("x.py", good)
     await handler_env.registry()
@@ -444,9 +444,9 @@ async def test_a_file_that_breaks_and_does_not_let_go(handler_directory, handler
         assert await handler_env.run("f") == Finished("ok")
 
 
-async def test_a_file_can_be_loaded_again(handler_directory, runner):
-    """Each time from the disk."""
+async def test_file_can_be_loaded_again(handler_directory, runner):
+    """Each load reads the file from the disk."""
     file = handler_directory.write_python("x.py", '@handler("f")\ndef f(c): ...')
-    assert [each.words for each in await runner.load(file)] == [("f",)]
+    assert [declaration.words for declaration in await runner.load(file)] == [("f",)]
     handler_directory.write_python("x.py", '@handler("g", "h")\ndef f(c): ...')
-    assert [each.words for each in await runner.load(file)] == [("g", "h")]
+    assert [declaration.words for declaration in await runner.load(file)] == [("g", "h")]

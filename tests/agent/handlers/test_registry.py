@@ -1,4 +1,4 @@
-"""Which handler a Command goes to, and what makes a set of handlers impossible."""
+"""The choice of the handler for a Command, and conflicts between handlers."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from agent.handlers.runner import HandlerDeclaration, HandlerLoadError
 
 
 class StubRunner:
-    """A runner that knows what files declare without running them."""
+    """A runner with fixed declarations for each file; a string is a load error."""
 
     def __init__(self, **declared):
         self.declared = declared
 
     async def load(self, file):
-        answer = self.declared[file.stem]
-        if isinstance(answer, str):
-            raise HandlerLoadError(answer)
-        return answer
+        declared = self.declared[file.stem]
+        if isinstance(declared, str):
+            raise HandlerLoadError(declared)
+        return declared
 
 
-def python_spec(function, **more):
-    return HandlerSpec(f"x.py:{function}", "python", file=Path("/h/x.py"), function=function, **more)
+def python_spec(function, **fields):
+    return HandlerSpec(f"x.py:{function}", "python", file=Path("/h/x.py"), function=function, **fields)
 
 
 LED = HandlerSpec("led", "executable", file=Path("/h/led"), words=("led",))
@@ -42,7 +42,7 @@ REGISTRY = HandlerRegistry([LED, BINARY, TEMP, ENABLE, LEVEL, ONE, ONE_TWO, DEFA
 
 
 @pytest.mark.parametrize(
-    ("body", "entry"),
+    ("body", "spec"),
     [
         ("led on", LED),
         ("LED", LED),
@@ -87,63 +87,63 @@ REGISTRY = HandlerRegistry([LED, BINARY, TEMP, ENABLE, LEVEL, ONE, ONE_TWO, DEFA
         (b"", BINARY),
     ],
 )
-def test_the_choice(body, entry):
-    """First the JSON keys in their order, then the first word; the longest prefix; else the default."""
-    assert REGISTRY.match(Command.of(body)) is entry
+def test_command_is_matched_to_handler(body, spec):
+    """JSON keys come first, in their order, then the first word; the longest prefix; then the default."""
+    assert REGISTRY.match(Command.of(body)) is spec
 
 
-def test_nobody_wants_it():
-    """Without a default and without an executable for binary Commands there is no handler."""
-    few = HandlerRegistry([LED])
-    assert few.match(Command.of("temp")) is None
-    assert few.match(Command.of(b"\x01")) is None
+def test_unmatched_command_has_no_handler():
+    """Without a default handler and without `binary`, a Command may have no handler."""
+    registry = HandlerRegistry([LED])
+    assert registry.match(Command.of("temp")) is None
+    assert registry.match(Command.of(b"\x01")) is None
     assert HandlerRegistry([DEFAULT]).match(Command.of(b"\x01")) is DEFAULT
 
 
 @given(st.one_of(st.text(), st.binary()))
-def test_any_command_has_a_choice_or_none(body):
-    """Nothing is raised, whatever somebody sends."""
+def test_matching_never_raises(body):
+    """Any text and any octets have a handler or none."""
     REGISTRY.match(Command.of(body))
 
 
-def test_builtins_fill_the_words_that_are_left():
-    """A handler of the user takes the place of a built-in."""
-    mine = HandlerSpec("status", "executable", file=Path("/h/status"), words=("status",))
-    catalogue = HandlerRegistry([mine])
-    assert catalogue.match(Command.of("STATUS")) is mine
-    assert catalogue.match(Command.of("Ping")).kind == "builtin"
-    assert catalogue.trigger_names == ["help", "ping", "status"]
+def test_user_handler_replaces_builtin():
+    """Built-ins exist for the words that no handler of the user has."""
+    spec = HandlerSpec("status", "executable", file=Path("/h/status"), words=("status",))
+    registry = HandlerRegistry([spec])
+    assert registry.match(Command.of("STATUS")) is spec
+    assert registry.match(Command.of("Ping")).kind == "builtin"
+    assert registry.trigger_names == ["help", "ping", "status"]
 
 
-def test_names_are_what_people_can_write():
-    """Words, then JSON keys in quotes."""
+def test_trigger_names_are_words_and_json_keys():
+    """Words come first, then JSON keys in quotes."""
     assert REGISTRY.trigger_names == [
         *("help", "led", "ping", "status", "temp", "temperature"),
         *('"enable"', '"level"'),
     ]
 
 
-def test_a_handler_is_found_by_its_name():
-    """The name that the journal kept."""
+def test_handler_is_found_by_name():
+    """The journal stores the name of a handler."""
     assert REGISTRY.get("x.py:temp") is TEMP
     assert REGISTRY.get("led") is LED
     assert REGISTRY.get("gone") is None
 
 
-def test_functions_of_one_file_share_a_lane():
-    """They share a process; executables run on their own."""
+def test_functions_of_one_file_share_queue_key():
+    """They share a process; each executable has a queue of its own."""
     assert TEMP.queue_key == ENABLE.queue_key != LED.queue_key
 
 
-async def test_everything_in_a_directory(handler_directory):
-    """Executables with options and action, functions of Python files with theirs."""
+async def test_registry_is_loaded_from_directory(handler_directory):
+    """It has executables with options and action, and the functions of Python files with their options."""
     handler_directory.write_executable("Led", "")
     handler_directory.write_executable("Led.then", "")
     handler_directory.write("Led.toml", 'repeatable = true\nreply_to = "2936"')
     device = handler_directory.write_python("device.py", "")
     declared = HandlerDeclaration("temp", 7, words=("Temp", "TEMP"), timeout_s=5.0, repeatable=True)
-    catalogue = await load_registry(handler_directory.path, StubRunner(device=[declared]))
-    led, temp = catalogue.match(Command.of("led")), catalogue.match(Command.of("temp"))
+    registry = await load_registry(handler_directory.path, StubRunner(device=[declared]))
+    led, temp = registry.match(Command.of("led")), registry.match(Command.of("temp"))
     assert (led.name, led.then, led.repeatable, led.reply_to) == (
         "Led",
         handler_directory.path / "Led.then",
@@ -155,47 +155,47 @@ async def test_everything_in_a_directory(handler_directory):
 
 
 @pytest.mark.parametrize(
-    ("other", "what"),
+    ("other", "trigger"),
     [
         (HandlerDeclaration("f", 3, words=("LED",)), 'the word "led"'),
         (HandlerDeclaration("f", 3, json_keys=("key",)), 'the JSON key "key"'),
         (HandlerDeclaration("f", 3, prefixes=(b"\x01\xab",)), "the binary prefix 01AB"),
-        (HandlerDeclaration("f", 3, default=True), "what nobody else wants (default)"),
+        (HandlerDeclaration("f", 3, default=True), "all other Commands (default)"),
     ],
 )
-async def test_two_handlers_for_one_thing(handler_directory, other, what):
-    """Refused with both places, across kinds, files and upper and lower case."""
+async def test_two_handlers_for_one_trigger_are_an_error(handler_directory, other, trigger):
+    """The error names both places; kind, file and upper or lower case do not matter."""
     handler_directory.write_executable("Led", "")
     handler_directory.write_python("a.py", "")
     handler_directory.write_python("b.py", "")
-    mine = HandlerDeclaration("g", 9, json_keys=("key",), prefixes=(b"\x01\xab",), default=True)
+    first_file = HandlerDeclaration("g", 9, json_keys=("key",), prefixes=(b"\x01\xab",), default=True)
     with pytest.raises(HandlerConfigError) as raised:
-        await load_registry(handler_directory.path, StubRunner(a=[mine], b=[other]))
-    (sentence,) = raised.value.errors
-    assert f"two handlers for {what}: " in sentence
+        await load_registry(handler_directory.path, StubRunner(a=[first_file], b=[other]))
+    (error,) = raised.value.errors
+    assert f"two handlers for {trigger}: " in error
     first = handler_directory.path / "Led" if other.words else f"{handler_directory.path / 'a.py'} line 9"
-    assert f"{first} and {handler_directory.path / 'b.py'} line 3" in sentence
-    assert "rename or remove one" in sentence
+    assert f"{first} and {handler_directory.path / 'b.py'} line 3" in error
+    assert "rename or remove one" in error
 
 
-async def test_two_executables_that_differ_in_case(handler_directory):
-    """`LED` and `led` are one word."""
+async def test_executables_that_differ_in_case_conflict(handler_directory):
+    """`LED` and `led` are the same word."""
     handler_directory.write_executable("LED", "")
     handler_directory.write_executable("led", "")
     with pytest.raises(HandlerConfigError, match='two handlers for the word "led"'):
         await load_registry(handler_directory.path, StubRunner())
 
 
-async def test_two_executables_for_binary(handler_directory):
-    """As for words."""
+async def test_two_binary_executables_conflict(handler_directory):
+    """`BINARY` and `binary` are the same name."""
     handler_directory.write_executable("BINARY", "")
     handler_directory.write_executable("binary", "")
     with pytest.raises(HandlerConfigError, match="two handlers for binary Commands"):
         await load_registry(handler_directory.path, StubRunner())
 
 
-async def test_all_mistakes_at_once(handler_directory):
-    """Nobody mends one and then meets the next."""
+async def test_all_errors_are_reported_at_once(handler_directory):
+    """The user must not find the mistakes one by one."""
     handler_directory.write_executable("led", "").chmod(0o777)
     handler_directory.write_executable("temp", "")
     handler_directory.write_executable("lost.then", "")
@@ -212,30 +212,30 @@ async def test_all_mistakes_at_once(handler_directory):
     )
     with pytest.raises(HandlerConfigError) as raised:
         await load_registry(handler_directory.path, runner)
-    sentences = raised.value.errors
+    errors = raised.value.errors
     for part in (
         "led can be written",
-        "lost.then belongs",
+        "lost.then has no handler",
         "a.py line 3",
         "timeout_s",
         "max_age_s",
         "the word",
     ):
-        assert any(part in sentence for sentence in sentences), part
-    assert len(sentences) == 6
-    assert str(raised.value) == "\n".join(sentences)
+        assert any(part in error for error in errors), part
+    assert len(errors) == 6
+    assert str(raised.value) == "\n".join(errors)
 
 
-async def test_a_file_without_handlers_is_remarked(handler_directory):
-    """It harms nobody, but it was hardly meant so."""
+async def test_python_file_without_handlers_is_a_warning(handler_directory):
+    """It is harmless, but probably a mistake."""
     handler_directory.write_python("shared.py", "")
-    catalogue = await load_registry(handler_directory.path, StubRunner(shared=[]))
-    (remark,) = catalogue.warnings
-    assert "shared.py has no @handler" in remark
+    registry = await load_registry(handler_directory.path, StubRunner(shared=[]))
+    (warning,) = registry.warnings
+    assert "shared.py has no @handler" in warning
 
 
-async def test_an_empty_directory_has_the_builtins(handler_directory):
-    """The agent can be asked things before anybody has written a handler."""
+async def test_empty_directory_has_builtins(handler_directory):
+    """The agent answers `ping`, `status` and `help` before the user writes a handler."""
     assert (await load_registry(handler_directory.path, StubRunner())).trigger_names == [
         "help",
         "ping",

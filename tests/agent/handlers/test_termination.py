@@ -1,4 +1,4 @@
-"""Time limits, stopping, and the killed agent: nothing that a handler started is left."""
+"""Time limits, stopping, and the killed agent: no process of a handler is left."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
 """
 
 
-async def test_an_executable_ends_at_its_limit(handler_directory, handler_env, fifo):
-    """With its child, with one in another session, and with one that nobody is the parent of any more."""
+async def test_executable_is_killed_at_time_limit(handler_directory, handler_env, fifo):
+    """Its child, a child in another session, and an orphaned grandchild are killed with it."""
     handler_directory.write_executable(
         "hang",
         f"""
@@ -47,10 +47,10 @@ async def test_an_executable_ends_at_its_limit(handler_directory, handler_env, f
     )
     handler_directory.write_executable("next", "echo ok")
     run = asyncio.create_task(handler_env.run("hang", timeout_s=0.3))
-    begun = [await fifo.read_process() for _ in range(4)]
+    started = [await fifo.read_process() for _ in range(4)]
     assert await run == TimedOut()
-    for process in begun:
-        await process.ended()
+    for process in started:
+        await process.wait_ended()
     assert await handler_env.run("next") == Finished("ok")
 
 
@@ -65,8 +65,8 @@ async def test_an_executable_ends_at_its_limit(handler_directory, handler_env, f
         "await_forever()",
     ],
 )
-async def test_a_python_handler_ends_at_its_limit(handler_directory, handler_env, fifo, body):
-    """Whatever it does, signals ignored or not; the next Command of that file works."""
+async def test_python_handler_is_killed_at_time_limit(handler_directory, handler_env, fifo, body):
+    """Ignored signals do not protect it, and the next Command of its file works."""
     handler_directory.write_python(
         "x.py",
         IGNORE_SIGNALS
@@ -85,40 +85,40 @@ def g(c): return "ok"
     run = asyncio.create_task(handler_env.run("f", timeout_s=0.3))
     process = await fifo.read_process()
     assert await run == TimedOut()
-    await process.ended()
+    await process.wait_ended()
     assert await handler_env.run("g") == Finished("ok")
 
 
-async def test_a_python_handler_ends_with_what_it_forked(handler_directory, handler_env, fifo):
-    """A child in its group, one in a session of its own, a grandchild whose parent is gone: all stubborn."""
+async def test_forked_processes_are_killed_at_time_limit(handler_directory, handler_env, fifo):
+    """A child, a child in another session and an orphaned grandchild ignore signals, and are killed."""
     handler_directory.write_python(
         "x.py",
         IGNORE_SIGNALS
         + f"""
-def tell_and_sleep():
+def report_and_sleep():
     open("{fifo.path}", "w").write(f"{{os.getpid()}}\\n")
     time.sleep(1000)
 @handler("f")
 def f(c):
     if os.fork() == 0:
-        tell_and_sleep()
+        report_and_sleep()
     if os.fork() == 0:
         os.setsid()
-        tell_and_sleep()
+        report_and_sleep()
     if os.fork() == 0:
         if os.fork() == 0:
             os.setsid()
             os.closerange(0, 100)
-            tell_and_sleep()
+            report_and_sleep()
         os._exit(0)
-    tell_and_sleep()
+    report_and_sleep()
 """,
     )
     run = asyncio.create_task(handler_env.run("f", timeout_s=0.3))
-    begun = [await fifo.read_process() for _ in range(4)]
+    started = [await fifo.read_process() for _ in range(4)]
     assert await run == TimedOut()
-    for process in begun:
-        await process.ended()
+    for process in started:
+        await process.wait_ended()
 
 
 FORK_BOMB_SCRIPT = """#!{python}
@@ -132,26 +132,26 @@ time.sleep(1000)
 """
 
 
-async def test_one_that_goes_on_forking_ends_at_its_limit(handler_directory, handler_env, wait_all_ended):
-    """All are stopped before they are killed, so nobody slips away while the others die."""
+async def test_fork_bomb_is_killed_at_time_limit(handler_directory, handler_env, wait_all_ended):
+    """All processes are stopped before they are killed, so none escapes by forking."""
     handler_directory.write("forking", FORK_BOMB_SCRIPT.format(python=sys.executable), 0o755)
     handler_directory.write_executable("next", "echo ok")
     assert await handler_env.run("forking", timeout_s=0.25) == TimedOut()
-    await wait_all_ended(process_tree.descendants(handler_env.manager_pid))  # on their last breath
+    await wait_all_ended(process_tree.descendants(handler_env.manager_pid))  # killed, but not gone yet
     assert process_tree.descendants(handler_env.manager_pid) == set()
     assert await handler_env.run("next") == Finished("ok")
 
 
-async def test_time_counts_from_the_handlers_own_beginning(handler_directory, handler_env):
-    """Waiting for the file's process, which is busy, takes nothing from the limit."""
+async def test_time_limit_starts_with_the_run(handler_directory, handler_env):
+    """The wait for the busy process of the file does not count."""
     handler_directory.write_python("x.py", '@handler("f")\ndef f(c): time.sleep(0.1); return "ok"')
     await handler_env.registry()
     runs = [handler_env.run("f", timeout_s=0.3) for _ in range(4)]
     assert await asyncio.gather(*runs) == [Finished("ok")] * 4
 
 
-async def test_a_cancelled_run_is_ended(handler_directory, handler_env, fifo):
-    """And the next one of that file does not wait for it."""
+async def test_cancelled_run_is_killed(handler_directory, handler_env, fifo):
+    """The next run of that file does not wait for it."""
     handler_directory.write_python(
         "x.py",
         f"""
@@ -170,15 +170,15 @@ async def test_a_cancelled_run_is_ended(handler_directory, handler_env, fifo):
     with pytest.raises(asyncio.CancelledError):
         await run
     assert await after == Finished("ok")
-    await process.ended()
+    await process.wait_ended()
 
 
-async def test_stopping_tells_and_then_kills(handler_directory, handler_env, fifo):
-    """A handler that listens to SIGTERM puts its things in order; one that does not is killed; within 3 s."""
+async def test_stop_sends_sigterm_then_sigkill(handler_directory, handler_env, fifo):
+    """A handler may clean up at SIGTERM; one that ignores it is killed; the stop takes less than 3 s."""
     handler_directory.write_executable(
         "good",
         f"""
-        trap 'echo in order >{fifo.quoted}; exit 1' TERM
+        trap 'echo cleaned up >{fifo.quoted}; exit 1' TERM
         echo $$ >{fifo.quoted}
         while :; do sleep 0.01; done
         """,
@@ -187,20 +187,20 @@ async def test_stopping_tells_and_then_kills(handler_directory, handler_env, fif
         "bad", f"trap '' TERM; echo $$ >{fifo.quoted}; while :; do sleep 0.1; done"
     )
     runs = [asyncio.create_task(handler_env.run(name)) for name in ("good", "bad")]
-    begun = [await fifo.read_process() for _ in range(2)]
+    started = [await fifo.read_process() for _ in range(2)]
     before = time.monotonic()
     await handler_env.runner.close()
     assert time.monotonic() - before < 3
-    for process in begun:
-        await process.ended()
-    assert await fifo.read_line() == "in order"
-    assert [type(outcome) for outcome in await asyncio.gather(*runs)] == [Failed, Failed]
+    for process in started:
+        await process.wait_ended()
+    assert await fifo.read_line() == "cleaned up"
+    assert [type(result) for result in await asyncio.gather(*runs)] == [Failed, Failed]
     assert await handler_env.run("good") == NotStarted("the agent is stopping")
     await handler_env.runner.close()
 
 
-async def test_stopping_is_quick_when_nothing_runs(handler_directory, handler_env):
-    """Warm workers need no time, not even those that ignore signals."""
+async def test_stop_is_immediate_when_idle(handler_directory, handler_env):
+    """Idle workers need no time to stop, even if they ignore signals."""
     handler_directory.write_python("x.py", IGNORE_SIGNALS + '@handler("f")\ndef f(c): return "ok"')
     await handler_env.run("f")
     before = time.monotonic()
@@ -213,23 +213,22 @@ import asyncio, sys
 from pathlib import Path
 sys.path.append({root!r})
 from agent.handlers.api import Command
-from agent.handlers.registry import load
-from agent.handlers import processes
+from agent.handlers.registry import load_registry
 from agent.handlers.runner import ProcessRunner
 
 async def live():
     runner = ProcessRunner(lambda _: None)
-    catalogue = await load(Path({folder!r}), runner)
+    registry = await load_registry(Path({folder!r}), runner)
     commands = [Command.of(text, sender="000") for text in sys.argv[1:]]
-    await asyncio.gather(*(runner.run(catalogue.choose(command), command, 1000) for command in commands))
+    await asyncio.gather(*(runner.run(registry.match(command), command, 1000) for command in commands))
     await asyncio.Event().wait()
 
 asyncio.run(live())
 """
 
 
-async def test_nothing_survives_the_killed_agent(handler_directory, fifo):
-    """SIGKILL of the agent ends the keeper, running handlers, and what earlier ones left behind."""
+async def test_no_process_survives_killed_agent(handler_directory, fifo):
+    """SIGKILL of the agent ends the manager, running handlers, and background children of earlier runs."""
     handler_directory.write_executable(
         "left", f"(setsid sh -c 'trap \"\" TERM; echo $$ >{fifo.path}; sleep 1000; :' &)"
     )
@@ -241,7 +240,7 @@ async def test_nothing_survives_the_killed_agent(handler_directory, fifo):
         "x.py",
         IGNORE_SIGNALS
         + f"""
-def tell_and_sleep():
+def report_and_sleep():
     open("{fifo.path}", "w").write(f"{{os.getpid()}}\\n{{os.getppid()}}\\n")
     time.sleep(1000)
 @handler("x")
@@ -249,39 +248,41 @@ def x(c):
     if os.fork() == 0:
         os.setsid()
         os.closerange(0, 100)
-        tell_and_sleep()
-    tell_and_sleep()
+        report_and_sleep()
+    report_and_sleep()
 """,
     )
     script = AGENT_SCRIPT.format(
         root=str(Path(agent.__file__).parents[1]), folder=str(handler_directory.path)
     )
     process = await asyncio.create_subprocess_exec(sys.executable, "-c", script, "left", "runs", "x")
-    watched = [await fifo.read_process() for _ in range(7)]
-    assert len({each.pid for each in watched}) == 6  # left; two of runs; x, its child, the keeper
+    watched_processes = [await fifo.read_process() for _ in range(7)]
+    assert (
+        len({watched.pid for watched in watched_processes}) == 6
+    )  # left; two of runs; x, its child, manager
     process.send_signal(signal.SIGKILL)
     await process.wait()
-    for each in watched:
-        await each.ended()
+    for watched in watched_processes:
+        await watched.wait_ended()
 
 
-async def test_a_killed_keeper_is_replaced(handler_directory, handler_env, fifo):
-    """Its runs fail, what it had started dies with it, down to the last, the next Command gets another."""
+async def test_killed_manager_is_replaced(handler_directory, handler_env, fifo):
+    """Its runs fail, all its descendants die with it, and the next Command starts a new manager."""
     handler_directory.write_executable(
         "hang", f"setsid sleep 1000 & echo $! >{fifo.quoted}; echo $$ >{fifo.quoted}; wait"
     )
     handler_directory.write_executable("next", "echo ok")
     run = asyncio.create_task(handler_env.run("hang"))
-    begun = [await fifo.read_process() for _ in range(2)]
+    started = [await fifo.read_process() for _ in range(2)]
     os.kill(handler_env.manager_pid, signal.SIGKILL)
-    assert await run == Failed("the process for handlers has ended")
-    for process in begun:
-        await process.ended()
+    assert await run == Failed("the handler manager has ended")
+    for process in started:
+        await process.wait_ended()
     assert await handler_env.run("next") == Finished("ok")
 
 
-async def test_the_end_of_the_keeper_is_noticed_at_once(handler_directory, handler_env, fifo):
-    """Also while something lives on that was forked from a worker, which holds none of our files."""
+async def test_end_of_manager_is_noticed_at_once(handler_directory, handler_env, fifo):
+    """A process forked by a worker does not keep the manager's socket open."""
     handler_directory.write_python(
         "x.py",
         IGNORE_SIGNALS
@@ -297,23 +298,25 @@ def f(c):
 """,
     )
     run = asyncio.create_task(handler_env.run("f"))
-    begun = [await fifo.read_process() for _ in range(2)]
+    started = [await fifo.read_process() for _ in range(2)]
     os.kill(handler_env.manager_pid, signal.SIGKILL)
     async with asyncio.timeout(5):
         assert isinstance(await run, Failed)
-    for process in begun:
-        await process.ended()
+    for process in started:
+        await process.wait_ended()
 
 
 @pytest.mark.parametrize(
     ("program", "reason"),
     [
-        ("/no/such/python", "the process for handlers cannot be started: No such file or directory"),
-        ("/bin/false", "the process for handlers has ended before it began"),
+        ("/no/such/python", "the handler manager cannot be started: No such file or directory"),
+        ("/bin/false", "the handler manager ended before it was ready"),
     ],
 )
-async def test_a_keeper_that_cannot_be_started(handler_directory, handler_env, monkeypatch, program, reason):
-    """Nothing has run, which is certain; when it can be started again, all goes on."""
+async def test_manager_that_cannot_start_means_not_started(
+    handler_directory, handler_env, monkeypatch, program, reason
+):
+    """The handler has certainly not run; once the manager can be started again, Commands run."""
     handler_directory.write_executable("do", "echo ok")
     handler_directory.write_python("x.py", '@handler("x")\ndef x(c): return "ok"')
     await handler_env.registry()
@@ -328,18 +331,19 @@ async def test_a_keeper_that_cannot_be_started(handler_directory, handler_env, m
     assert await handler_env.run("do") == Finished("ok")
 
 
-async def test_a_keeper_that_is_stuck_is_replaced(handler_directory, handler_env, monkeypatch):
-    """Nobody waits for it for ever."""
-    monkeypatch.setattr("agent.handlers.runner.MANAGER_GRACE_S", 0.1)
+async def test_hanging_manager_is_replaced(handler_directory, handler_env):
+    """A run ends even if the manager does not answer."""
+    handler_env.runner = ProcessRunner(lambda _: None, manager_grace_s=0.1)
     handler_directory.write_executable("do", "echo ok")
     assert await handler_env.run("do") == Finished("ok")
     os.kill(handler_env.manager_pid, signal.SIGSTOP)
     assert await handler_env.run("do", timeout_s=0.1) == TimedOut()
     assert await handler_env.run("do") == Finished("ok")
+    await handler_env.runner.close()
 
 
-async def test_a_stuck_keeper_does_not_hold_up_stopping(handler_directory, handler_env, monkeypatch):
-    """It is killed."""
+async def test_hanging_manager_does_not_delay_stop(handler_directory, handler_env, monkeypatch):
+    """A manager that does not end in time is killed."""
     monkeypatch.setattr("agent.handlers.manager_client.STOP_TIMEOUT_S", 0.1)
     handler_directory.write_executable("do", "echo ok")
     await handler_env.run("do")
@@ -347,25 +351,25 @@ async def test_a_stuck_keeper_does_not_hold_up_stopping(handler_directory, handl
     await handler_env.runner.close()
 
 
-async def test_signals_to_the_terminal_do_not_reach_the_keeper(handler_directory, handler_env):
-    """Ctrl-C is for the agent, which then stops in order; so is a SIGTERM to all of its group."""
+async def test_manager_ignores_termination_signals(handler_directory, handler_env):
+    """Ctrl-C, or SIGTERM to the process group, is for the agent, which then stops the manager."""
     handler_directory.write_executable("do", "echo ok")
     await handler_env.run("do")
     assert os.getsid(handler_env.manager_pid) == handler_env.manager_pid != os.getsid(0)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         os.kill(handler_env.manager_pid, number)
-    keeper = handler_env.manager_pid
+    manager_pid = handler_env.manager_pid
     assert await handler_env.run("do") == Finished("ok")
-    assert handler_env.manager_pid == keeper
+    assert handler_env.manager_pid == manager_pid
 
 
-async def test_no_zombie_stays(handler_directory, handler_env, fifo):
-    """Children of the background, whose parents are gone, are taken leave of too."""
+async def test_no_zombie_is_left(handler_directory, handler_env, fifo):
+    """The manager also waits for orphaned background children."""
     handler_directory.write_executable("do", f"(sh -c 'echo $$ >{fifo.path}' &)")
     for _ in range(3):
         await handler_env.run("do")
         with contextlib.suppress(ProcessLookupError):
-            await (await fifo.read_process()).ended()
+            await (await fifo.read_process()).wait_ended()
     await handler_env.run("do")
     await fifo.read_line()
     handler_directory.write_executable("last", "true")
@@ -374,8 +378,8 @@ async def test_no_zombie_stays(handler_directory, handler_env, fifo):
     assert [pid for pid in children(handler_env.manager_pid) if state(pid) == "Z"] == []
 
 
-async def test_no_file_stays_open_in_the_keeper(handler_directory, handler_env):
-    """Whatever was run, and however it ended."""
+async def test_no_file_leaks_in_manager(handler_directory, handler_env):
+    """Every kind of run and every kind of end leaves the number of open files as it was."""
     handler_directory.write_executable("do", "echo ok; echo log >&2")
     handler_directory.write_executable("bad", "exit 1")
     handler_directory.write("none", "#!/no/such", 0o755)
@@ -391,8 +395,8 @@ async def test_no_file_stays_open_in_the_keeper(handler_directory, handler_env):
     assert counts[0] == counts[1] == counts[2]
 
 
-async def test_no_file_stays_open_in_the_agent(handler_directory):
-    """Nor a process that nobody waited for: both would be a ResourceWarning, which is an error here."""
+async def test_no_file_leaks_in_agent(handler_directory):
+    """A leaked file or an unreaped process would be a ResourceWarning, which is an error in tests."""
     file = handler_directory.write_python("x.py", "")
     counts = []
     for _ in range(3):
@@ -405,25 +409,25 @@ async def test_no_file_stays_open_in_the_agent(handler_directory):
     assert counts[0] == counts[1] == counts[2]
 
 
-@pytest.mark.parametrize("room", range(7))
-async def test_when_there_are_no_files_left(handler_directory, handler_env, room):
-    """Nothing is started, whichever file it lacks, and that is said; later ones work, none was left open."""
+@pytest.mark.parametrize("free_files", range(7))
+async def test_file_limit_means_not_started(handler_directory, handler_env, free_files):
+    """Whichever file cannot be opened, no handler runs and no file leaks; later Commands work."""
     handler_directory.write_executable("do", "echo ok")
     handler_directory.write_python("x.py", '@handler("x")\ndef x(c): os._exit(0)')
     await handler_env.run("do")
     await handler_env.run("x")
     open_before = open_files(handler_env.manager_pid)
     limits = resource.prlimit(handler_env.manager_pid, resource.RLIMIT_NOFILE)
-    resource.prlimit(handler_env.manager_pid, resource.RLIMIT_NOFILE, (open_before + room, limits[1]))
-    for text in ("do", "x") if room < 6 else ("do",):
+    resource.prlimit(handler_env.manager_pid, resource.RLIMIT_NOFILE, (open_before + free_files, limits[1]))
+    for text in ("do", "x") if free_files < 6 else ("do",):
         assert await handler_env.run(text) == NotStarted("cannot be started: Too many open files")
     resource.prlimit(handler_env.manager_pid, resource.RLIMIT_NOFILE, limits)
     assert open_files(handler_env.manager_pid) == open_before
     assert await handler_env.run("do") == Finished("ok")
 
 
-async def test_the_time_limit_holds_without_files(handler_directory, handler_env, fifo):
-    """The process itself is ended even when its descendants cannot be looked for."""
+async def test_time_limit_holds_at_file_limit(handler_directory, handler_env, fifo):
+    """The process itself is killed even if its descendants cannot be found without a free file."""
     handler_directory.write_executable("hang", f"echo $$ >{fifo.quoted}; exec sleep 1000")
     run = asyncio.create_task(handler_env.run("hang", timeout_s=0.2))
     process = await fifo.read_process()
@@ -432,11 +436,11 @@ async def test_the_time_limit_holds_without_files(handler_directory, handler_env
         handler_env.manager_pid, resource.RLIMIT_NOFILE, (open_files(handler_env.manager_pid), hard)
     )
     assert await run == TimedOut()
-    await process.ended()
+    await process.wait_ended()
 
 
-async def test_background_children_do_not_use_up_files(handler_directory, handler_env):
-    """Pipes that they hold stay open for them, up to a number."""
+async def test_pipes_of_background_children_are_limited(handler_directory, handler_env):
+    """The manager keeps only a limited number of pipes open for background children."""
     handler_directory.write_executable("do", "sleep 1000 & echo ok")
     for _ in range(40):
         await handler_env.run("do")
@@ -453,9 +457,9 @@ def state(pid):
 
 def children(pid):
     found = []
-    for each in Path("/proc").iterdir():
-        if each.name.isdigit():
+    for path in Path("/proc").iterdir():
+        if path.name.isdigit():
             with contextlib.suppress(OSError):
-                if int((each / "stat").read_text().rpartition(")")[2].split()[1]) == pid:
-                    found.append(int(each.name))
+                if int((path / "stat").read_text().rpartition(")")[2].split()[1]) == pid:
+                    found.append(int(path.name))
     return found
