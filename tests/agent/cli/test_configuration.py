@@ -53,7 +53,10 @@ def test_mistakes_in_the_file(cli_env, words, text, sentences):
 @pytest.mark.parametrize(
     ("spoil", "sentence"),
     [
-        (lambda handlers: handlers.rmdir(), "there is no directory {}: create it, or set [handlers] directory"),
+        (
+            lambda handlers: handlers.rmdir(),
+            "there is no directory {}: create it, or set [handlers] directory",
+        ),
         (lambda handlers: (handlers.rmdir(), handlers.write_text("")), "{} is not a directory"),
         (
             lambda handlers: handler(handlers / "led", mode=0o777),
