@@ -1,13 +1,14 @@
-"""What to do about a module that does not work, and when: the ladder. Pure; time and chance are handed in.
+"""Decides which recovery action follows a failure, and when. Pure: time and randomness are passed in.
 
-The lowest rung, bringing the line back into step, belongs to the channel. Then, each only after the one
-before has not helped: a new session (which opens the port anew), another choice of network, the radio off and
-on, the module's own restart, its power, and at last the end of this process, so that systemd starts another.
-Each restart makes a module attach to the network again, and networks bar devices that attach too often: so
-the rests between them double, and a budget on disk (`agent.journal.reset_budget`) bounds them whatever
-happens.
+The AT connection resynchronises itself after a timeout. What goes beyond that escalates here, each action
+only after the one before it did not help: a new session (which opens the port again), another network
+selection, the radio off and on, a restart by the module's own command, its power supply, and at last the end
+of this process, so that systemd starts a new one. After each restart the module attaches to the network
+again, and networks bar devices that attach too often. So the interval between actions doubles, and a budget
+on disk (`agent.journal.reset_budget`) limits them in any case.
 
-A port that is absent, busy or forbidden is only waited for. So is a person, where only a person can help.
+A port that is absent, in use or forbidden is only tried again, with backoff. So is a SIM that waits for its
+PIN: only a person can help.
 """
 
 from __future__ import annotations
@@ -20,64 +21,65 @@ from random import Random
 from agent.common.backoff import Backoff
 
 PORT_BACKOFF = Backoff(initial_s=1, max_s=24)
-"""A USB module needs seconds to come back, ModemManager lets go after 30 s at the most. No wait is longer,
-spread included, so a port that was away for days is taken within half a minute."""
+"""A USB module takes seconds to come back, and ModemManager releases a port after at most 30 s. With jitter
+no wait is longer than 30 s, so a port that was absent for days is opened within half a minute."""
 SESSION_BACKOFF = Backoff(initial_s=2, max_s=45)
-"""A module that somebody has switched on may just have missed a try of half a minute: with the longest wait
-after it and the time to set it up it works again within two minutes. A session in itself makes no module
-attach, so short waits do no harm to the network."""
+"""A module that was switched on may just have missed an attempt that takes half a minute. With the longest
+wait after it and the time for initialisation it works within two minutes. A session alone does not make the
+module attach, so short waits do not burden the network."""
 STABLE_AFTER_S = 900.0
-"""A quarter of an hour without trouble: what was before it is forgotten, the waits begin anew."""
+"""After this time without a failure earlier failures are forgotten and the backoff begins at its first
+value."""
 MIN_SESSION_UPTIME_S = 60.0
-"""A session that worked for so long lets no wait grow further, though it forgets nothing."""
+"""A session that lasted this long does not lengthen the backoff, but does not reset it either."""
 POST_RESET_PAUSE_S = 10.0
-"""After a restart that we caused: no module is back sooner."""
+"""Pause after a reset; no module is ready sooner."""
 
 MAX_FAILED_SESSIONS = 3
-"""Sessions in a row on which nothing answered, until the module counts as mute."""
+"""Failed sessions in a row after which the module is restarted."""
 SIM_BUSY_TIMEOUT_S = 180.0
-"""A SIM that is busy for so long is not just starting."""
+"""A SIM that is busy for longer is not merely starting."""
 STORE_UNREADABLE_TIMEOUT_S = 900.0
-"""A store whose messages cannot be read for so long does not come right by itself."""
+"""A message store that cannot be read for this long will not recover without an action."""
 MIN_ACTION_INTERVAL_S = 300.0
-"""Least time between two steps against one trouble; it doubles with each."""
+"""First interval between two actions against the same failure; it doubles with each action."""
 MAX_ACTION_INTERVAL_S = 4 * 3600.0
 REGISTRATION_TIMEOUT_S = 600.0
-"""How long a network is looked for until something is done; it is also the first rest there."""
+"""Time without registration until the first action; also the first interval between these actions."""
 DENIED_ACTION_INTERVAL_S = 3600.0
-"""Whom the network has turned away asks again at most once an hour."""
+"""First interval between actions after the network has denied registration."""
 POWER_KEY_SETTLE_S = 60.0
-"""After a pulse at a power key nobody knows whether it went on or off; so long it may take to show."""
+"""Time after a pulse on the power key until the module shows whether the pulse switched it on or off."""
 EXIT_AFTER_S = 3600.0
-"""Nothing has helped for so long: another process may."""
+"""Time of continuous failure after which the process ends."""
 
 
 class Failure(Enum):
-    """What is wrong; the value stands in the journal and in sentences."""
+    """Why the module does not work. The value is stored in the journal and appears in the log."""
 
     SESSION_LOST = "the session was lost"
     PORT_UNAVAILABLE = "the port cannot be opened"
     NO_RESPONSE = "the module does not answer"
     INIT_FAILED = "the module cannot be used"
     PIN_REQUIRED = "the SIM asks for its PIN"
-    NO_SIM = "the SIM is not seen"
+    NO_SIM = "the module sees no SIM"
     SIM_BUSY = "the SIM stays busy"
     STORE_UNREADABLE = "its messages cannot be read"
-    INTERNAL_ERROR = "a mistake of this program"
+    INTERNAL_ERROR = "an internal error"
     NO_NETWORK = "no network"
     REGISTRATION_DENIED = "registration denied"
 
 
 class RecoveryAction(Enum):
-    """What can be done; the value is for people."""
+    """What can be done about a failure. The value appears in the log."""
 
     NEW_SESSION = "begin a new session"
-    RESELECT_NETWORK = "let the module choose its network anew (AT+COPS=0)"
+    RESELECT_NETWORK = "select the network again (AT+COPS=0)"
     CYCLE_RADIO = "switch its radio off and on (AT+CFUN)"
     RESTART_MODULE = "restart it by its own command"
     CYCLE_POWER = "switch its power"
-    PRESS_POWER_KEY = "press its power key once more, as it may be off"
-    EXIT_PROCESS = "end, to be started anew"
+    PRESS_POWER_KEY = "press its power key again, as it may be off"
+    EXIT_PROCESS = "end the process, so that a new one is started"
 
     @property
     def reset_kind(self) -> str:
@@ -90,41 +92,49 @@ _RESET_KINDS = {
     RecoveryAction.CYCLE_RADIO: "radio",
     RecoveryAction.RESTART_MODULE: "restart",
 }
-"""Kind of reset of each action; the others switch power."""
+"""Kind of reset of each action; the others switch the power."""
+_NETWORK_ACTIONS = (
+    RecoveryAction.RESELECT_NETWORK,
+    RecoveryAction.CYCLE_RADIO,
+    RecoveryAction.RESTART_MODULE,
+)
+"""Actions against a missing registration, in this order; after the last one the last two alternate."""
+_IN_SESSION_FAILURES = {Failure.NO_NETWORK, Failure.STORE_UNREADABLE}
+"""Failures within a session that works otherwise: a session that lasts does not show that they are over."""
+_SHARED_ESCALATIONS = {
+    Failure.REGISTRATION_DENIED: Failure.NO_NETWORK,
+    Failure.SIM_BUSY: Failure.NO_SIM,
+}
+"""Failures that alternate with another one and share its count of actions and its interval."""
 
 
 @dataclass(frozen=True, slots=True)
 class RecoveryPlan:
-    """What comes next: a remedy, if any, then a pause, then a new session."""
+    """What follows a failed session: an action, if any, then a pause, then a new session."""
 
     action: RecoveryAction | None
     delay_s: float
 
 
-_IN_SESSION_FAILURES = {Failure.NO_NETWORK, Failure.STORE_UNREADABLE}
-"""Troubles of sessions that work otherwise: that one lasted is no sign that they are over."""
-
-
 @dataclass(slots=True)
 class _Escalation:
-    """How far the ladder was climbed against one trouble."""
+    """The actions taken against one failure."""
 
     actions_taken: int = 0
     last_action_at: float = -inf
-    """When the last step was taken, or was not to be had."""
+    """When the last action was taken or could not be taken."""
 
-    def is_cooldown_over(self, now: float, initial_s: float) -> bool:
-        """Whether the rest after the last step is over."""
-        return now - self.last_action_at >= min(
-            initial_s * 2.0 ** min(max(0, self.actions_taken - 1), 16), MAX_ACTION_INTERVAL_S
-        )
+    def is_interval_over(self, now: float, initial_s: float) -> bool:
+        """Return True if the next action may be taken. The interval doubles from `initial_s` on."""
+        doublings = min(max(0, self.actions_taken - 1), 16)
+        return now - self.last_action_at >= min(initial_s * 2.0**doublings, MAX_ACTION_INTERVAL_S)
 
 
 class RecoveryPolicy:
-    """Where the connection stands on the ladder. All times are monotonic seconds."""
+    """Counts failures and chooses the next action. All times are monotonic seconds."""
 
     def __init__(self, random: Random, *, has_power_switch: bool = False) -> None:
-        """`power`: there is something that switches it."""
+        """`has_power_switch` is True if something can switch the module's power."""
         self._random = random
         self._has_power_switch = has_power_switch
         self._consecutive_failures = 0
@@ -139,25 +149,23 @@ class RecoveryPolicy:
         self._store_readable_since: float | None = None
         self._registered_since: float | None = None
         self.last_action: RecoveryAction | None = None
-        """The last remedy that was carried out, until a quiet time has passed."""
+        """The last action that was taken; None again after a stable session."""
 
     # What happened
 
     def on_session_started(self, now: float) -> None:
-        """A session stands: the module answers and could be set up."""
+        """Record that the module answered and was initialised."""
         self._consecutive_no_response = 0
         self._has_responded = True
         self._power_key_pressed_at = self._unregistered_since = self._sim_busy_since = None
         self._store_unreadable_since = self._store_readable_since = None
-        for trouble in (Failure.NO_RESPONSE, Failure.INIT_FAILED, Failure.NO_SIM):
-            if (
-                trouble in self._escalations
-                and now - self._escalations[trouble].last_action_at >= STABLE_AFTER_S
-            ):
-                del self._escalations[trouble]
+        for failure in (Failure.NO_RESPONSE, Failure.INIT_FAILED, Failure.NO_SIM):
+            escalation = self._escalations.get(failure)
+            if escalation is not None and now - escalation.last_action_at >= STABLE_AFTER_S:
+                del self._escalations[failure]
 
     def on_session_failed(self, failure: Failure, now: float, uptime_s: float = 0.0) -> RecoveryPlan:
-        """A session ended, or none could be had; `worked_s` is how long it had worked."""
+        """Record that a session ended after `uptime_s` or could not begin. Return what to do next."""
         if uptime_s >= STABLE_AFTER_S:
             self._reset()
         if uptime_s < MIN_SESSION_UPTIME_S or self._consecutive_failures == 0:
@@ -167,26 +175,47 @@ class RecoveryPolicy:
         self._consecutive_no_response = (
             self._consecutive_no_response + 1 if failure is Failure.NO_RESPONSE else 0
         )
-        waits = PORT_BACKOFF if failure is Failure.PORT_UNAVAILABLE else SESSION_BACKOFF
-        remedy = self._next_action(failure, now)
-        return RecoveryPlan(remedy, waits.delay(self._consecutive_failures, self._random))
+        backoff = PORT_BACKOFF if failure is Failure.PORT_UNAVAILABLE else SESSION_BACKOFF
+        action = self._next_action(failure, now)
+        return RecoveryPlan(action, backoff.delay(self._consecutive_failures, self._random))
+
+    def on_action_done(self, action: RecoveryAction, failure: Failure, now: float) -> None:
+        """Record that an action was taken against a failure."""
+        self._escalation_for(failure).actions_taken += 1
+        self._escalation_for(failure).last_action_at = now
+        self._consecutive_no_response = 0
+        self._power_key_pressed_at = None
+        self.last_action = action
+
+    def on_power_key_pressed(self, now: float) -> None:
+        """Record a pulse on a power key, which may have switched the module off."""
+        self._power_key_pressed_at = now
+
+    def on_action_deferred(self, failure: Failure, now: float) -> None:
+        """Record that an action was not possible (budget, other users, port). It is due after the
+        interval."""
+        self._escalation_for(failure).last_action_at = now
+        if self._power_key_pressed_at is not None:
+            self._power_key_pressed_at = now + MIN_ACTION_INTERVAL_S - POWER_KEY_SETTLE_S
+
+    # Checks during a session
 
     def check_sim(self, now: float, *, busy: bool) -> RecoveryAction | None:
-        """Whether the SIM of a session is still busy, which it may be for some time after a start."""
+        """Return the action that is due because the SIM of a session has been busy for too long."""
         if not busy:
             self._sim_busy_since = None
             return None
         self._sim_busy_since = now if self._sim_busy_since is None else self._sim_busy_since
         if now - self._sim_busy_since < SIM_BUSY_TIMEOUT_S:
             return None
-        remedy = self._next_action(Failure.SIM_BUSY, now)
-        # A pulse takes long, and a session must be able to end at once.
-        return RecoveryAction.RESTART_MODULE if remedy is RecoveryAction.CYCLE_POWER else remedy
+        action = self._next_action(Failure.SIM_BUSY, now)
+        # A power pulse takes long, and a session must be able to end at once.
+        return RecoveryAction.RESTART_MODULE if action is RecoveryAction.CYCLE_POWER else action
 
     def check_store(self, now: float, *, unreadable: bool) -> RecoveryAction | None:
-        """Whether the messages of a session can be read, though nobody blames the SIM.
+        """Return the action that is due because the messages of a session cannot be read.
 
-        First another session, which costs nothing; then the module's own restart, with rests that grow.
+        The first is a new session, which costs no reset; after that the module is restarted.
         """
         if not unreadable:
             self._store_unreadable_since = None
@@ -200,102 +229,82 @@ class RecoveryPolicy:
         self._store_unreadable_since = (
             now if self._store_unreadable_since is None else self._store_unreadable_since
         )
-        climb = self._escalation_for(Failure.STORE_UNREADABLE)
-        if now - self._store_unreadable_since < STORE_UNREADABLE_TIMEOUT_S or not climb.is_cooldown_over(
-            now, STORE_UNREADABLE_TIMEOUT_S
-        ):
+        escalation = self._escalation_for(Failure.STORE_UNREADABLE)
+        if now - self._store_unreadable_since < STORE_UNREADABLE_TIMEOUT_S:
             return None
-        return RecoveryAction.RESTART_MODULE if climb.actions_taken else RecoveryAction.NEW_SESSION
+        if not escalation.is_interval_over(now, STORE_UNREADABLE_TIMEOUT_S):
+            return None
+        return RecoveryAction.RESTART_MODULE if escalation.actions_taken else RecoveryAction.NEW_SESSION
 
     def check_registration(self, failure: Failure | None, now: float) -> RecoveryAction | None:
-        """How a session fares with its network: SEARCHING, DENIED, or None where messages can be sent."""
+        """Return the action that is due because a session is not registered on a network.
+
+        `failure` is NO_NETWORK or REGISTRATION_DENIED, or None if messages can be sent.
+        """
         if failure is None:
             self._unregistered_since = None
             self._registered_since = now if self._registered_since is None else self._registered_since
             if now - self._registered_since >= STABLE_AFTER_S:
                 self._escalations.pop(Failure.NO_NETWORK, None)
-                self._escalations.pop(Failure.REGISTRATION_DENIED, None)
             return None
         self._registered_since = None
         self._unregistered_since = now if self._unregistered_since is None else self._unregistered_since
         if now - self._unregistered_since < REGISTRATION_TIMEOUT_S:
             return None
-        # The two change places from one look to the next: they share their steps and their rest.
-        climb = self._escalations.setdefault(Failure.NO_NETWORK, _Escalation())
-        if not climb.is_cooldown_over(
-            now,
-            DENIED_ACTION_INTERVAL_S if failure is Failure.REGISTRATION_DENIED else REGISTRATION_TIMEOUT_S,
+        escalation = self._escalation_for(failure)
+        is_denied = failure is Failure.REGISTRATION_DENIED
+        if not escalation.is_interval_over(
+            now, DENIED_ACTION_INTERVAL_S if is_denied else REGISTRATION_TIMEOUT_S
         ):
             return None
-        rungs = (RecoveryAction.RESELECT_NETWORK, RecoveryAction.CYCLE_RADIO, RecoveryAction.RESTART_MODULE)
-        return (
-            rungs[climb.actions_taken]
-            if climb.actions_taken < len(rungs)
-            else rungs[2 - climb.actions_taken % 2]
-        )
-
-    def on_action_done(self, action: RecoveryAction, failure: Failure, now: float) -> None:
-        """It was carried out."""
-        self._escalation_for(failure).actions_taken += 1
-        self._escalation_for(failure).last_action_at = now
-        self._consecutive_no_response = 0
-        self._power_key_pressed_at = None
-        self.last_action = action
-
-    def on_power_key_pressed(self, now: float) -> None:
-        """A power key was pressed: it may be off by that."""
-        self._power_key_pressed_at = now
-
-    def on_action_deferred(self, failure: Failure, now: float) -> None:
-        """It was not to be had now (no budget, no leave, no port): the same is asked for after a rest."""
-        self._escalation_for(failure).last_action_at = now
-        if self._power_key_pressed_at is not None:
-            self._power_key_pressed_at = now + MIN_ACTION_INTERVAL_S - POWER_KEY_SETTLE_S
+        taken = escalation.actions_taken
+        return _NETWORK_ACTIONS[taken if taken < len(_NETWORK_ACTIONS) else 2 - taken % 2]
 
     def describe(self) -> str:
-        """For `status`: what is being gone through, empty where nothing is."""
+        """Return the failures and actions so far for `modem-agent status`, empty if there are none."""
         parts = []
         if self._consecutive_failures:
             parts.append(f"failures in a row: {self._consecutive_failures}")
         parts += [
-            f"{trouble.value}, steps taken: {climb.actions_taken}"
-            for trouble, climb in self._escalations.items()
-            if climb.actions_taken
+            f"{failure.value}, actions taken: {escalation.actions_taken}"
+            for failure, escalation in self._escalations.items()
+            if escalation.actions_taken
         ]
         return "; ".join(parts)
 
-    # Inside
+    # The choice
 
     def _next_action(self, failure: Failure, now: float) -> RecoveryAction | None:
         if self._power_key_pressed_at is not None and failure in {
             Failure.NO_RESPONSE,
             Failure.PORT_UNAVAILABLE,
         }:
-            # The pulse may have switched it off: it is pressed once more, and then the ladder goes on.
+            # The pulse may have switched the module off: press the key once more, then escalate.
             if now - self._power_key_pressed_at < POWER_KEY_SETTLE_S:
                 return None
             if self.last_action is RecoveryAction.CYCLE_POWER:
                 return RecoveryAction.PRESS_POWER_KEY
-        climb = self._escalation_for(failure)
-        rested = climb.is_cooldown_over(now, MIN_ACTION_INTERVAL_S)
+        escalation = self._escalation_for(failure)
+        taken = escalation.actions_taken
+        is_due = escalation.is_interval_over(now, MIN_ACTION_INTERVAL_S)
         match failure:
-            case Failure.NO_RESPONSE if self._consecutive_no_response >= MAX_FAILED_SESSIONS and rested:
-                return self._escalate(climb.actions_taken, now)
-            case Failure.INIT_FAILED if self._consecutive_failures >= MAX_FAILED_SESSIONS and rested:
-                if self._has_responded or climb.actions_taken <= self._has_power_switch:
-                    return self._escalate(climb.actions_taken, now)
-                return None  # one that could never be used is of another kind, and no restart changes that
-            case Failure.NO_SIM | Failure.SIM_BUSY if rested:
-                rungs = [RecoveryAction.CYCLE_RADIO, RecoveryAction.RESTART_MODULE] + [
-                    RecoveryAction.CYCLE_POWER
-                ] * self._has_power_switch
-                return rungs[climb.actions_taken % len(rungs)]  # no end: what has no SIM waits for one
+            case Failure.NO_RESPONSE if self._consecutive_no_response >= MAX_FAILED_SESSIONS and is_due:
+                return self._escalate(taken, now)
+            case Failure.INIT_FAILED if self._consecutive_failures >= MAX_FAILED_SESSIONS and is_due:
+                if self._has_responded or taken <= self._has_power_switch:
+                    return self._escalate(taken, now)
+                return None  # it never worked; it may be a module without SMS, and a restart changes nothing
+            case Failure.NO_SIM | Failure.SIM_BUSY if is_due:
+                actions = [RecoveryAction.CYCLE_RADIO, RecoveryAction.RESTART_MODULE]
+                if self._has_power_switch:
+                    actions.append(RecoveryAction.CYCLE_POWER)
+                return actions[taken % len(actions)]  # never EXIT_PROCESS, which cannot bring the SIM back
             case Failure.INTERNAL_ERROR if self._failing_duration(now) >= EXIT_AFTER_S:
                 return RecoveryAction.EXIT_PROCESS
         return None
 
     def _escalate(self, actions_taken: int, now: float) -> RecoveryAction:
-        """Its own restart first, then power where there is any; at last the end."""
+        """Return the restart first, then the power switch if there is one, and EXIT_PROCESS after an hour."""
         if actions_taken == 0:
             return RecoveryAction.RESTART_MODULE
         if (
@@ -303,7 +312,7 @@ class RecoveryPolicy:
             and self._has_responded
             and self._failing_duration(now) >= EXIT_AFTER_S
         ):
-            # A module that this process has never heard would be as silent to the next one.
+            # A module that never answered this process would not answer the next one either.
             return RecoveryAction.EXIT_PROCESS
         return RecoveryAction.CYCLE_POWER if self._has_power_switch else RecoveryAction.RESTART_MODULE
 
@@ -311,12 +320,11 @@ class RecoveryPolicy:
         return 0.0 if self._failing_since is None else now - self._failing_since
 
     def _escalation_for(self, failure: Failure) -> _Escalation:
-        same = {Failure.REGISTRATION_DENIED: Failure.NO_NETWORK, Failure.SIM_BUSY: Failure.NO_SIM}
-        return self._escalations.setdefault(same.get(failure, failure), _Escalation())
+        return self._escalations.setdefault(_SHARED_ESCALATIONS.get(failure, failure), _Escalation())
 
     def _reset(self) -> None:
         self._consecutive_failures = self._consecutive_no_response = 0
         self._failing_since = None
         self.last_action = None
-        for trouble in [each for each in self._escalations if each not in _IN_SESSION_FAILURES]:
-            del self._escalations[trouble]
+        for failure in [each for each in self._escalations if each not in _IN_SESSION_FAILURES]:
+            del self._escalations[failure]

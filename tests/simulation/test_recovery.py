@@ -138,7 +138,7 @@ async def test_answers_wait_for_a_network(tmp_path, stat):
         assert world.sent_bodies == ["did led 7"]
         assert len(world.radio.submits) == 1
         steps = [line.split(": ")[2].split(";")[0] for line in recovery_lines(world)]
-        assert steps[0].startswith("let the module choose its network anew")
+        assert steps[0].startswith("select the network again")
         assert steps[1].startswith("switch its radio off and on")
 
 
@@ -151,7 +151,7 @@ async def test_a_sim_that_loses_contact(tmp_path):
         world.send("led 7")
         await world.advance(HOUR)
         assert recovery_lines(world)[0].startswith(
-            "recovery: the SIM is not seen: switch its radio off and on"
+            "recovery: the module sees no SIM: switch its radio off and on"
         )
         assert len(recovery_lines(world)) <= 2
         assert world.sent_bodies == ["did led 7"]

@@ -555,7 +555,7 @@ async def test_a_lost_sim_gets_its_power_back_and_a_full_start(pipeline, supervi
         lost.sim_answer = factories.refused(10, kind="cme")
     await supervisor_bench.start(60)
     assert pipeline.calls_of(*ACTIONS) == [("radio", True)]
-    assert pipeline.query_column("SELECT reason FROM resets") == ["the SIM is not seen"]
+    assert pipeline.query_column("SELECT reason FROM resets") == ["the module sees no SIM"]
     assert supervisor_bench.supervisor.connection.session is not None
 
 
@@ -600,7 +600,7 @@ async def test_no_network_for_long(pipeline, supervisor_bench):
     await pipeline.advance(3000)
     assert [what for what, *_ in pipeline.calls_of(*ACTIONS)] == ["reselect", "radio", "restart"]
     assert supervisor_bench.supervisor.connection.session_count == 3
-    assert supervisor_bench.recovery_executor.policy.describe() == "no network, steps taken: 3"
+    assert supervisor_bench.recovery_executor.policy.describe() == "no network, actions taken: 3"
     assert [wait for wait in supervisor_bench.waits if wait > 60 * 5] == supervisor_bench.waits
     assert pipeline.deadlines().overdue() == []
 

@@ -248,7 +248,7 @@ def test_a_store_that_is_readable_again():
     ladder.on_action_done(
         RecoveryAction.NEW_SESSION, Failure.STORE_UNREADABLE, 2 * STORE_UNREADABLE_TIMEOUT_S
     )
-    assert "its messages cannot be read, steps taken: 1" in ladder.describe()
+    assert "its messages cannot be read, actions taken: 1" in ladder.describe()
     for now, tried in (
         (10_000, RecoveryAction.RESTART_MODULE),
         (20_000 + STABLE_AFTER_S, RecoveryAction.NEW_SESSION),
@@ -345,7 +345,7 @@ def test_what_is_shown():
     assert ladder.describe() == ""
     ladder.on_session_failed(Failure.NO_RESPONSE, 0)
     ladder.on_action_done(RecoveryAction.RESTART_MODULE, Failure.NO_RESPONSE, 1)
-    assert ladder.describe() == "failures in a row: 1; the module does not answer, steps taken: 1"
+    assert ladder.describe() == "failures in a row: 1; the module does not answer, actions taken: 1"
 
 
 INPUTS = st.lists(
@@ -424,4 +424,4 @@ def test_a_steady_session_forgets_all_but_the_steps_for_a_network():
     ladder.on_action_done(RecoveryAction.CYCLE_RADIO, Failure.NO_SIM, 0)
     ladder.on_action_done(RecoveryAction.RESELECT_NETWORK, Failure.NO_NETWORK, 0)
     ladder.on_session_failed(Failure.SESSION_LOST, 2 * STABLE_AFTER_S, STABLE_AFTER_S)
-    assert ladder.describe() == "failures in a row: 1; no network, steps taken: 1"
+    assert ladder.describe() == "failures in a row: 1; no network, actions taken: 1"
