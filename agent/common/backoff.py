@@ -1,4 +1,4 @@
-"""How long to wait before trying again. Pure: the spread comes from the random source handed in."""
+"""Exponential backoff with jitter. Pure: randomness is passed in."""
 
 from __future__ import annotations
 
@@ -8,19 +8,20 @@ from random import Random
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
-    """Waits that grow by a factor to a cap, each spread so that many devices do not come back at once."""
+    """Delays that grow by a factor up to a maximum, with jitter: many devices do not retry together."""
 
     initial_s: float
     max_s: float
     factor: float = 1.8
     jitter: float = 0.25
+    """Largest deviation from the delay, as a fraction of it."""
 
     def delay(self, failures: int, random: Random) -> float:
-        """Seconds to wait after that many failures in a row (1 or more)."""
-        grown = self.initial_s
+        """Return the seconds to wait after this many failures in a row (1 or more)."""
+        delay = self.initial_s
         for _ in range(failures - 1):
-            grown *= self.factor
-            if grown >= self.max_s:
-                grown = self.max_s
+            delay *= self.factor
+            if delay >= self.max_s:
+                delay = self.max_s
                 break
-        return grown * (1 + self.jitter * (2 * random.random() - 1))
+        return delay * (1 + self.jitter * (2 * random.random() - 1))

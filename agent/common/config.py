@@ -1,6 +1,6 @@
-"""agent.toml: read, checked, every mistake said in one sentence with the path of its key.
+"""Reads and validates agent.toml. Each error is one sentence that contains the path of its key.
 
-The keys and what they do stand in `config/agent.toml`, the annotated example; defaults stand here.
+The keys are documented in `config/agent.toml`, the annotated example. The defaults are defined here.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ PositiveFloat = Annotated[float, Meta(gt=0)]
 PhoneNumber = Annotated[str, Meta(pattern=r"^\+?[0-9]{3,20}$", title='a number like "+447700900000"')]
 DEFAULT_CONFIG_PATH = Path("/etc/modem-agent/agent.toml")
 SECRET_KEYS = {"pin", "sim_pin", "puk"}
-"""Keys that people may write into [modem]."""
+"""Keys that are often tried in [modem] for secrets, which agent.toml does not hold."""
 MAX_SHOWN_CHARS = 80
-"""Characters of a value that are shown in a sentence."""
+"""Characters of a value that an error message shows."""
 
 
 class _ConfigTable(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -26,7 +26,7 @@ class _ConfigTable(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
 
 
 class ModemConfig(_ConfigTable, frozen=True):
-    """``[modem]``: the line to the module."""
+    """``[modem]``: the connection to the module."""
 
     port: str = "auto"
     baud: Annotated[int, Meta(ge=300, le=4_000_000)] | Literal["auto"] = 115_200
@@ -37,7 +37,7 @@ class ModemConfig(_ConfigTable, frozen=True):
 
 
 class ServiceConfig(_ConfigTable, frozen=True):
-    """``[service]``: who commands the device and how it answers."""
+    """``[service]``: the service that sends Commands, and how replies are sent."""
 
     name: Literal["super-sim", "programmable-wireless", "super-sim-beta"] = "super-sim"
     reply_sid: Literal["none", "start"] = "none"
@@ -51,7 +51,7 @@ class ServiceConfig(_ConfigTable, frozen=True):
 
 
 class HandlersConfig(_ConfigTable, frozen=True):
-    """``[handlers]``: what carries Commands out."""
+    """``[handlers]``: the handlers that run Commands."""
 
     directory: Path = Path("/etc/modem-agent/handlers")
     timeout_s: PositiveFloat = 30.0
@@ -60,7 +60,7 @@ class HandlersConfig(_ConfigTable, frozen=True):
 
 
 class JournalConfig(_ConfigTable, frozen=True):
-    """``[journal]``: what is remembered."""
+    """``[journal]``: the database, its retention and deduplication."""
 
     path: Path = Path("/var/lib/modem-agent/journal.db")
     keep_days: PositiveFloat = 31.0
@@ -70,13 +70,13 @@ class JournalConfig(_ConfigTable, frozen=True):
 
 
 class ControlConfig(_ConfigTable, frozen=True):
-    """``[control]``: the one way to talk to a running agent."""
+    """``[control]``: the socket on which the running agent accepts requests."""
 
     socket: Path = Path("/run/modem-agent/control.sock")
 
 
 class RecoveryConfig(_ConfigTable, frozen=True):
-    """``[recovery]``: what may be done about a module that does not work."""
+    """``[recovery]``: which actions are allowed when the module does not work."""
 
     may_drop_data: bool = False
     resets_per_hour: Annotated[int, Meta(ge=0, le=60)] = 3
@@ -91,7 +91,7 @@ class RecoveryConfig(_ConfigTable, frozen=True):
 
 
 class Config(_ConfigTable, frozen=True):
-    """The whole file."""
+    """All tables of agent.toml."""
 
     modem: ModemConfig = field(default_factory=ModemConfig)
     service: ServiceConfig = field(default_factory=ServiceConfig)
@@ -102,7 +102,7 @@ class Config(_ConfigTable, frozen=True):
 
 
 class ConfigError(Exception):
-    """Agent.toml cannot be used. `sentences` holds one sentence for each mistake."""
+    """agent.toml cannot be used. `errors` holds one sentence for each error."""
 
     def __init__(self, *errors: str) -> None:
         super().__init__("\n".join(errors))
@@ -110,77 +110,78 @@ class ConfigError(Exception):
 
 
 def load_config(path: Path) -> Config:
-    """Read agent.toml. Raises ConfigError with every mistake at once."""
+    """Read and validate agent.toml. Raises ConfigError with all errors found."""
     try:
         text = path.read_bytes().decode()
     except OSError as error:
         match error:
             case FileNotFoundError():
-                advice = "copy the annotated example there or name another with --config FILE"
+                advice = "copy the annotated example there or name another file with --config FILE"
             case IsADirectoryError():
-                advice = "name a file in it with --config FILE"
+                advice = "name a file in this directory with --config FILE"
             case _:
-                advice = "make it readable for the user that runs modem-agent"
+                advice = "make it readable by the user that runs modem-agent"
         raise ConfigError(f"{path}: {error.strerror or error}; {advice}") from None
     except UnicodeDecodeError as error:
-        raise ConfigError(f"{path}: octet {error.start} is no UTF-8; save the file as UTF-8") from None
+        raise ConfigError(f"{path}: octet {error.start} is not valid UTF-8; save the file as UTF-8") from None
     try:
         tables = tomllib.loads(text)
     except RecursionError:
-        raise ConfigError(f"{path}: no usable TOML: brackets within brackets, too deep to be read") from None
-    except (
-        ValueError
-    ) as error:  # TOMLDecodeError; and a number of thousands of digits is read by Python itself
-        raise ConfigError(f"{path}: no valid TOML: {error}") from None
+        raise ConfigError(f"{path}: not usable: brackets are nested too deeply") from None
+    except ValueError as error:  # TOMLDecodeError, or Python's limit on the digits of a number
+        raise ConfigError(f"{path}: not valid TOML: {error}") from None
     return parse_config(tables, str(path), path.parent.absolute())
 
 
 def parse_config(tables: dict[str, Any], source: str, base_dir: Path = Path("/")) -> Config:
-    """Check the tables of a file; `source` names it in the sentences, relative paths start at `folder`."""
-    mistakes: list[str] = []
+    """Validate the tables of a file. `source` names it in errors; relative paths start at `base_dir`.
+
+    Raises ConfigError.
+    """
+    errors: list[str] = []
     known = Config.__struct_fields__
     sections: dict[str, _ConfigTable] = {}
     for name, value in tables.items():
         if name not in known:
-            mistakes.append(f"{source}: unknown table [{name}]; there are {_join_names(known)}")
+            errors.append(f"{source}: unknown table [{name}]; the tables are {_join_names(known)}")
         elif not isinstance(value, dict):
-            mistakes.append(f"{source}: {name} must be a table: write [{name}] on a line of its own")
+            errors.append(f"{source}: {name} must be a table: write [{name}] on a line of its own")
     for name, section in Config.__annotations__.items():
         values = tables.get(name)
         if isinstance(values, dict):
             kind: type[_ConfigTable] = globals()[section] if isinstance(section, str) else section
-            sections[name] = _parse_table(kind, name, values, source, base_dir, mistakes)
-    config = Config(**sections)  # type: ignore[arg-type]  # each was made from the annotation of its name
+            sections[name] = _parse_table(kind, name, values, source, base_dir, errors)
+    config = Config(**sections)  # type: ignore[arg-type]  # each has the type of its field
     port = config.modem.port
     if port != "auto" and not port.startswith(("/", "socket://")):
-        mistakes.append(
-            f'{source}: modem.port must be "auto", a path from the root such as "/dev/ttyUSB2", or '
+        errors.append(
+            f'{source}: modem.port must be "auto", an absolute path such as "/dev/ttyUSB2", or '
             f'"socket://host:port", not {_format_value(port)}'
         )
     if config.modem.message_format == "text" and config.service.max_parts > 1:
-        mistakes.append(
+        errors.append(
             f'{source}: service.max_parts must be 1 with modem.message_format "text": '
-            "text mode sends no message of several parts"
+            "multipart messages need PDU mode"
         )
     if config.recovery.power == "gpio" and config.recovery.gpio_line < 0:
-        mistakes.append(
-            f'{source}: recovery.gpio_line must name a line with recovery.power "gpio": the one that the '
-            "module's power key or reset line is connected to"
+        errors.append(
+            f'{source}: recovery.gpio_line must be set with recovery.power "gpio": the one that the '
+            "module's power key or reset input is connected"
         )
     if config.recovery.power == "usb" and config.modem.port.startswith("socket://"):
-        mistakes.append(
+        errors.append(
             f'{source}: recovery.power must be "none" or "gpio" with modem.port "{config.modem.port}": '
-            "a socket is on no USB"
+            "a module behind a socket has no USB device"
         )
     if config.modem.profile != "auto":
-        mistakes += _check_profile(config.modem.profile, source)
-    if mistakes:
-        raise ConfigError(*mistakes)
+        errors += _check_profile(config.modem.profile, source)
+    if errors:
+        raise ConfigError(*errors)
     return config
 
 
 def _check_profile(name: str, source: str) -> list[str]:
-    from hardware.profile import list_profiles  # noqa: PLC0415  (the shell starts without profiles)
+    from hardware.profile import list_profiles  # noqa: PLC0415  (slow; the CLI starts without the profiles)
 
     known = list_profiles()
     if name in known:
@@ -196,39 +197,39 @@ def _parse_table(
     base_dir: Path,
     errors: list[str],
 ) -> _ConfigTable:
-    """Check a table key by key, so that one mistake does not hide the next."""
-    good: dict[str, Any] = {}
+    """Validate a table key by key, so that one error does not hide the next; append to `errors`."""
+    valid: dict[str, Any] = {}
     types = {each.name: each.type for each in msgspec.structs.fields(table_type)}
     for key, value in values.items():
         if key not in types:
             hint = f"[{name}] has {_join_names(tuple(types))}"
             if name == "modem" and key in SECRET_KEYS:
-                hint = "a PIN stands in a file of its own: pin_file, or the systemd credential sim-pin"
+                hint = "a PIN belongs in a file of its own: pin_file, or the systemd credential sim-pin"
             errors.append(f"{source}: unknown key {name}.{key}; {hint}")
             continue
         if value == "" and type(None) in get_args(types[key]):
-            good[key] = None
+            valid[key] = None
             continue
         try:
-            good[key] = msgspec.convert(
+            valid[key] = msgspec.convert(
                 value, types[key], dec_hook=lambda _, path: _resolve_path(path, base_dir)
             )
         except msgspec.ValidationError:
             errors.append(
                 f"{source}: {name}.{key} must be {_describe_type(types[key])}, not {_format_value(value)}"
             )
-    return table_type(**good)
+    return table_type(**valid)
 
 
 def _resolve_path(value: object, base_dir: Path) -> Path:
-    """Paths stand as text in the file; relative ones start at its folder."""
+    """Convert a path, which is text in the file. Relative paths start at the directory of the file."""
     if isinstance(value, str) and value and "\0" not in value:
         return base_dir / value
     raise msgspec.ValidationError
 
 
 def _describe_type(kind: Any) -> str:
-    """What a key takes, as an operator would say it."""
+    """Describe the values that a type accepts, for an error message."""
     limits = ""
     for meta in getattr(kind, "__metadata__", ()):
         if meta.title is not None:
@@ -239,7 +240,7 @@ def _describe_type(kind: Any) -> str:
         kind = kind.__origin__
     if get_origin(kind) is Literal:
         return " or ".join(f'"{choice}"' for choice in get_args(kind))
-    if get_args(kind):  # optional: what it takes when it is there
+    if get_args(kind):  # optional or a union: describe each member
         return " or ".join(_describe_type(each) for each in get_args(kind) if each is not type(None))
     names = {str: "text", int: "a whole number", float: "a number", bool: "true or false", Path: "a path"}
     return names[kind] + limits

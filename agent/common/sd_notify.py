@@ -1,4 +1,4 @@
-"""The sd_notify protocol of systemd: one datagram a message to the socket that NOTIFY_SOCKET names."""
+"""The sd_notify protocol of systemd: datagrams to the socket that NOTIFY_SOCKET names (sd_notify(3))."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import socket
 from collections.abc import Callable, Mapping
 
 SdNotify = Callable[[str], None]
-"""Takes assignments such as ``READY=1``, several joined by line feeds."""
+"""Sends assignments such as ``READY=1`` to systemd, several of them joined by line feeds."""
 
 
 def make_notifier(environ: Mapping[str, str]) -> SdNotify:
-    """How to tell systemd; tells nobody where the agent was not started by it."""
+    """Return a function that notifies systemd. It does nothing if systemd did not start the agent."""
     address = environ.get("NOTIFY_SOCKET", "")
     if not address:
         return lambda message: None
@@ -19,19 +19,22 @@ def make_notifier(environ: Mapping[str, str]) -> SdNotify:
         address = "\0" + address[1:]
 
     def notify(message: str) -> None:
-        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as line:
-            line.connect(address)
-            line.send(message.encode())
+        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as client:
+            client.connect(address)
+            client.send(message.encode())
 
     return notify
 
 
 def read_watchdog_interval_s(environ: Mapping[str, str], pid: int) -> float | None:
-    """Seconds between two signs of life: half of what systemd allows; None where it asks for none."""
+    """Return the seconds between two watchdog notifications: half of the time that systemd allows.
+
+    Return None if systemd expects none from the process `pid` (WATCHDOG_USEC, WATCHDOG_PID).
+    """
     try:
-        allowed = int(environ.get("WATCHDOG_USEC", "0"))
+        timeout_us = int(environ.get("WATCHDOG_USEC", "0"))
     except ValueError:
         return None
-    if allowed <= 0 or environ.get("WATCHDOG_PID", str(pid)) != str(pid):
+    if timeout_us <= 0 or environ.get("WATCHDOG_PID", str(pid)) != str(pid):
         return None
-    return allowed / 2_000_000
+    return timeout_us / 2_000_000

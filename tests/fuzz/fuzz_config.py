@@ -1,4 +1,4 @@
-"""Any file as agent.toml: a configuration, or sentences that name the file."""
+"""Fuzz target: any file as agent.toml gives a configuration or errors that name the file."""
 
 import os
 from pathlib import Path
@@ -10,24 +10,24 @@ SEEDS = (
     EXAMPLE.read_bytes(),
     b'[modem]\nport = "/dev/ttyUSB2"\nbaud = 115200\nprofile = "generic"\nmessage_format = "text"\n',
     b'[service]\nname = "programmable-wireless"\nreply_sid = "start"\nmax_parts = 3\nallow_ucs2 = true\n',
-    b'[handlers]\ndirectory = "h"\ntimeout_s = 1.5\nmax_age_s = inf\nat_once = 4\n[journal]\npath = "j"\n',
+    b'[handlers]\ndirectory = "h"\ntimeout_s = 1.5\nmax_age_s = inf\nmax_concurrent = 4\n[journal]\npath = "j"\n',
     b"modem = 1\n[control]\nsocket = 1979-05-27T07:32:00Z\n[[x]]\ny = [[{z = -nan}]]\n'\\' = \"\\u00e9\"\n",
     b'a.b.c = 0x1F\n[journal]\nkeep_days = 1e400\ndedup_days = 1_000\ndedup_without_sid = "yes"\n',
 )
 
 
 def run(data):
-    """Every mistake is told; nothing else is raised."""
+    """Only ConfigError is raised, and each of its errors begins with the path."""
     memory = os.memfd_create("agent.toml")
     try:
         os.write(memory, data)
         path = Path(f"/proc/self/fd/{memory}")
-        sentences = [f"{path}: "]
+        errors = [f"{path}: "]
         try:
             assert isinstance(load_config(path), Config)
         except ConfigError as error:
-            sentences = error.errors
-        assert sentences
-        assert all(sentence.startswith(f"{path}: ") for sentence in sentences)
+            errors = error.errors
+        assert errors
+        assert all(error.startswith(f"{path}: ") for error in errors)
     finally:
         os.close(memory)

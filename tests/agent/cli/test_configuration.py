@@ -24,7 +24,7 @@ def test_a_missing_file(cli_env, words):
     assert result.stdout == ""
     assert result.stderr == (
         f"modem-agent: {cli_env.config}: No such file or directory; copy the annotated example there or name "
-        "another with --config FILE\n"
+        "another file with --config FILE\n"
     )
 
 
@@ -33,9 +33,9 @@ def test_a_missing_file(cli_env, words):
     ("text", "sentences"),
     [
         ("[modem]\nprot = 1", ["unknown key modem.prot; [modem] has port"]),
-        ("[modm]", ["unknown table [modm]; there are modem"]),
+        ("[modm]", ["unknown table [modm]; the tables are modem"]),
         ('[modem]\nbaud = "x"\n[service]\nname = 5', ["modem.baud must be a whole", "service.name must be"]),
-        ("[modem", ["no valid TOML"]),
+        ("[modem", ["not valid TOML"]),
         ("port = 3", ["unknown table [port]"]),
     ],
 )
@@ -204,7 +204,7 @@ def test_a_port_that_can_be_none(cli_env, words, port):
     result = cli_env.run(*words)
     assert result.exit_code == 2
     assert result.stderr == (
-        f'modem-agent: {cli_env.config}: modem.port must be "auto", a path from the root such as '
+        f'modem-agent: {cli_env.config}: modem.port must be "auto", an absolute path such as '
         f'"/dev/ttyUSB2", or "socket://host:port", not "{port}"\n'
     )
 
@@ -217,7 +217,7 @@ def test_a_folder_in_place_of_the_file(cli_env, words):
     result = cli_env.run(*words)
     assert result.exit_code == 2
     assert result.stderr == (
-        f"modem-agent: {cli_env.config}: Is a directory; name a file in it with --config FILE\n"
+        f"modem-agent: {cli_env.config}: Is a directory; name a file in this directory with --config FILE\n"
     )
 
 

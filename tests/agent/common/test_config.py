@@ -11,8 +11,8 @@ def _errors(tables):
     return list(caught.value.errors)
 
 
-def test_an_empty_file_gives_the_documented_defaults():
-    """Every key may be left out."""
+def test_empty_file_gives_the_defaults():
+    """Every key is optional."""
     config = parse_config({}, "agent.toml")
     assert config == Config()
     assert config.modem.port == "auto"
@@ -32,8 +32,8 @@ def test_an_empty_file_gives_the_documented_defaults():
         (
             {"modm": {}},
             (
-                "agent.toml: unknown table [modm]; there are modem, service, handlers, journal, control, "
-                "recovery"
+                "agent.toml: unknown table [modm]; the tables are modem, service, handlers, journal, "
+                "control, recovery"
             ),
         ),
         ({"modem": 3}, "agent.toml: modem must be a table: write [modem] on a line of its own"),
@@ -67,50 +67,50 @@ def test_an_empty_file_gives_the_documented_defaults():
         ),
     ],
 )
-def test_a_mistake_is_one_sentence_that_names_the_key(tables, sentence):
-    """The sentence names file and key, and says what the key takes."""
-    [said] = _errors(tables)
-    assert said == sentence
+def test_error_is_one_sentence_with_the_key(tables, sentence):
+    """The sentence contains the file, the key and the values that the key accepts."""
+    [error] = _errors(tables)
+    assert error == sentence
 
 
 @pytest.mark.parametrize("key", ["pin", "sim_pin", "puk"])
-def test_a_pin_does_not_belong_here(key):
-    """It is refused like any unknown key, never shown, and its place is named."""
-    [said] = _errors({"modem": {key: "1234"}})
-    assert said == (
-        f"agent.toml: unknown key modem.{key}; a PIN stands in a file of its own: pin_file, or the systemd "
+def test_pin_is_refused_without_being_shown(key):
+    """The error says where a PIN belongs and does not contain it."""
+    [error] = _errors({"modem": {key: "1234"}})
+    assert error == (
+        f"agent.toml: unknown key modem.{key}; a PIN belongs in a file of its own: pin_file, or the systemd "
         "credential sim-pin"
     )
 
 
-def test_an_unknown_profile():
-    """It is said with those that there are; a known one and "auto" are taken."""
-    [said] = _errors({"modem": {"profile": "ec26"}})
-    assert said.startswith('agent.toml: modem.profile must be "auto" or one of a7670, bg95, bg96, ec21, ec25')
-    assert said.endswith('not "ec26"')
+def test_unknown_profile_is_refused():
+    """The error lists the known profiles. A known profile and "auto" are accepted."""
+    [error] = _errors({"modem": {"profile": "ec26"}})
+    assert error.startswith('agent.toml: modem.profile must be "auto" or one of a7670, bg95, bg96, ec21')
+    assert error.endswith('not "ec26"')
     for name in ("auto", "generic", "ec25"):
         assert parse_config({"modem": {"profile": name}}, "agent.toml").modem.profile == name
 
 
-def test_what_the_module_is_told():
-    """A rate to be found, a file with a PIN, a service centre."""
+def test_modem_settings_are_parsed():
+    """The baud rate may be "auto", the path of the PIN file may be relative."""
     tables = {"modem": {"baud": "auto", "pin_file": "pin", "service_centre": "+447700900000"}}
     modem = parse_config(tables, "agent.toml", Path("/etc/modem-agent")).modem
     assert (modem.baud, modem.pin_file) == ("auto", Path("/etc/modem-agent/pin"))
     assert modem.service_centre == "+447700900000"
 
 
-def test_text_mode_sends_no_parts():
-    """What the message format cannot do is refused when it is asked for, not when an answer is too long."""
-    said = _errors({"modem": {"message_format": "text"}, "service": {"max_parts": 2}})
-    assert len(said) == 1
-    assert "service.max_parts must be 1" in said[0]
+def test_text_mode_excludes_multipart_replies():
+    """The combination is refused when the file is read, not when a reply is too long."""
+    errors = _errors({"modem": {"message_format": "text"}, "service": {"max_parts": 2}})
+    assert len(errors) == 1
+    assert "service.max_parts must be 1" in errors[0]
 
 
 @pytest.mark.parametrize(
     ("tables", "key"),
     [
-        ({"recovery": {"power": "gpio"}}, "recovery.gpio_line must name a line"),
+        ({"recovery": {"power": "gpio"}}, "recovery.gpio_line must be set"),
         ({"recovery": {"power": "usb"}, "modem": {"port": "socket://h:1"}}, "recovery.power must be"),
         ({"recovery": {"power": "relay"}}, 'recovery.power must be "none" or "gpio" or "usb"'),
         ({"recovery": {"resets_per_hour": -1}}, "recovery.resets_per_hour must be a whole number of 0"),
@@ -120,20 +120,20 @@ def test_text_mode_sends_no_parts():
         ({"recovery": {"may_drop_data": "no"}}, "recovery.may_drop_data must be true or false"),
     ],
 )
-def test_what_recovery_needs(tables, key):
-    """One sentence with the key, before anything is switched."""
-    [said] = _errors(tables)
-    assert key in said
+def test_impossible_recovery_settings_are_refused(tables, key):
+    """The error is one sentence with the key."""
+    [error] = _errors(tables)
+    assert key in error
 
 
-def test_all_mistakes_are_said_at_once():
-    """One mistake does not hide the next."""
-    said = _errors({"modem": {"port": 1, "x": 1}, "service": {"name": 2}, "y": {}, "journal": {"path": 3}})
-    assert len(said) == 5
+def test_all_errors_are_reported_together():
+    """One error does not hide the next."""
+    errors = _errors({"modem": {"port": 1, "x": 1}, "service": {"name": 2}, "y": {}, "journal": {"path": 3}})
+    assert len(errors) == 5
 
 
-def test_relative_paths_start_at_the_folder_of_the_file(tmp_path):
-    """A configuration and what belongs to it can be moved together."""
+def test_relative_paths_start_at_the_directory_of_the_file(tmp_path):
+    """A configuration and the files beside it can be moved together."""
     file = tmp_path / "agent.toml"
     file.write_text('[handlers]\ndirectory = "h"\n[journal]\npath = "/var/j.db"\n')
     config = load_config(file)
@@ -144,15 +144,15 @@ def test_relative_paths_start_at_the_folder_of_the_file(tmp_path):
 @pytest.mark.parametrize(
     ("content", "part"),
     [
-        (b"[modem\n", "no valid TOML"),
-        (b"a = " + b"9" * 5000, "no valid TOML"),
-        (b"a = " + b"[" * 5000, "too deep"),
-        (b"\xff", "octet 0 is no UTF-8"),
+        (b"[modem\n", "not valid TOML"),
+        (b"a = " + b"9" * 5000, "not valid TOML"),
+        (b"a = " + b"[" * 5000, "too deeply"),
+        (b"\xff", "octet 0 is not valid UTF-8"),
         (None, "No such file"),
     ],
 )
-def test_an_unreadable_file_is_one_sentence(tmp_path, content, part):
-    """What cannot be read is said with the name of the file."""
+def test_unreadable_file_is_one_sentence(tmp_path, content, part):
+    """The sentence contains the path of the file."""
     file = tmp_path / "agent.toml"
     if content is not None:
         file.write_bytes(content)

@@ -6,17 +6,17 @@ from agent.common.sd_notify import make_notifier, read_watchdog_interval_s
 
 
 @pytest.mark.parametrize("abstract", [False, True])
-def test_messages_reach_the_socket(tmp_path, abstract):
-    """A datagram goes to the path, or to the name in the abstract namespace."""
+def test_notification_is_sent_to_the_socket(tmp_path, abstract):
+    """NOTIFY_SOCKET is a path or, after "@", a name in the abstract namespace."""
     name = str(tmp_path / "notify") if not abstract else f"modem-agent-test-{tmp_path.name}-{id(tmp_path)}"
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as line:
-        line.bind(("\0" + name) if abstract else name)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as server:
+        server.bind(("\0" + name) if abstract else name)
         make_notifier({"NOTIFY_SOCKET": ("@" + name) if abstract else name})("READY=1")
-        assert line.recv(100) == b"READY=1"
+        assert server.recv(100) == b"READY=1"
 
 
-def test_nobody_to_tell_is_no_trouble(tmp_path):
-    """Without systemd, or with a socket that has gone, nothing happens."""
+def test_missing_socket_is_ignored(tmp_path):
+    """Without systemd, or when its socket is gone, nothing is sent and nothing is raised."""
     make_notifier({})("READY=1")
     make_notifier({"NOTIFY_SOCKET": str(tmp_path / "gone")})("READY=1")
 
@@ -32,6 +32,6 @@ def test_nobody_to_tell_is_no_trouble(tmp_path):
         ({}, None),
     ],
 )
-def test_the_watchdog_is_fed_twice_as_often_as_needed(environ, seconds):
-    """Half of what systemd allows, and only where it means this process."""
+def test_watchdog_interval_is_half_of_the_timeout(environ, seconds):
+    """It is None unless systemd expects notifications from this very process."""
     assert read_watchdog_interval_s(environ, 7) == seconds

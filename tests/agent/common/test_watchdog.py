@@ -1,30 +1,30 @@
 from agent.common.watchdog import DeadlineMonitor
 
 
-def test_a_task_is_late_only_past_its_own_deadline():
-    """Nobody is late who keeps or renews their deadline; who ended has none."""
+def test_task_is_overdue_after_its_own_deadline():
+    """A task that renews or clears its deadline is not overdue."""
     now = 0.0
-    health = DeadlineMonitor(lambda: now)
-    health.expect_within("intake", 10)
-    health.expect_within("outbox", 5)
+    monitor = DeadlineMonitor(lambda: now)
+    monitor.expect_within("receiver", 10)
+    monitor.expect_within("sender", 5)
     now = 5.0
-    assert health.overdue() == []
+    assert monitor.overdue() == []
     now = 5.1
-    assert health.overdue() == ["outbox"]
-    health.expect_within("outbox", 5)
-    assert health.overdue() == []
+    assert monitor.overdue() == ["sender"]
+    monitor.expect_within("sender", 5)
+    assert monitor.overdue() == []
     now = 10.5
-    health.clear("outbox")
-    assert health.overdue() == ["intake"]
+    monitor.clear("sender")
+    assert monitor.overdue() == ["receiver"]
 
 
-def test_who_waits_for_the_line_is_excused():
-    """Nobody is late while something holds it that all must wait for; after that all are what they were."""
+def test_no_task_is_overdue_while_suspended():
+    """After the suspension the deadlines count as before."""
     now = 0.0
-    health = DeadlineMonitor(lambda: now)
-    health.expect_within("intake", 10)
-    health.suspend(100)
+    monitor = DeadlineMonitor(lambda: now)
+    monitor.expect_within("receiver", 10)
+    monitor.suspend(100)
     now = 99.0
-    assert health.overdue() == []
+    assert monitor.overdue() == []
     now = 100.0
-    assert health.overdue() == ["intake"]
+    assert monitor.overdue() == ["receiver"]
