@@ -193,7 +193,8 @@ class RecoveryPolicy:
 
     def on_action_deferred(self, failure: Failure, now: float) -> None:
         """Record that an action was not possible (budget, other users, port). It is due after the
-        interval."""
+        interval.
+        """
         self._escalation_for(failure).last_action_at = now
         if self._power_key_pressed_at is not None:
             self._power_key_pressed_at = now + MIN_ACTION_INTERVAL_S - POWER_KEY_SETTLE_S
