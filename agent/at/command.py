@@ -1,7 +1,7 @@
-"""An AT command as a value: what is written, and what its answer looks like.
+"""An AT command as a value: what is written, and the form of its answer.
 
-Only the command knows whether a line is its answer or news, whether a payload follows, and whether the
-module will ask for a body. The engine decides by this and by nothing else.
+Only the command determines whether a line is its answer or a URC, whether a payload follows, and whether the
+module will prompt for a body. The protocol decides by this alone.
 """
 
 from __future__ import annotations
@@ -14,20 +14,20 @@ from agent.at.errors import AtUsageError
 from hardware.recording import redact_pins
 
 MAX_COMMAND_LINE_CHARS = 200
-"""Characters of a command line. V.250 5.2.1 promises 40; modules of today take some hundreds."""
+"""Longest command line. V.250 5.2.1 guarantees 40 characters; modules of today accept some hundreds."""
 
 _LEAVES_COMMAND_STATE = re.compile(r"\+CMG[SWC]\s*=(?!\?)|\+CNMA\s*=\s*\d+\s*,|^AT\s*D|\+CMUX|\+CESP")
 _COMMAND_LINE = re.compile(r"AT[\x20-\x7e]*")
 
 
 class PayloadKind(Enum):
-    """What follows a header line."""
+    """What follows the header line."""
 
     NONE = "nothing"
     HEX_LINE = "one line of hexadecimal digits"
-    """PDU mode, 27.005 clause 4. Whatever that line reads, it is payload."""
+    """PDU mode, 27.005 clause 4. That line is payload whatever it contains."""
     COUNTED = "as many octets as the header says"
-    """Text mode with +CSDH=1: any octets, line ends too. Without a length in the header as HEX_LINE."""
+    """Text mode with +CSDH=1: any octets, also line ends. Without a length in the header: as HEX_LINE."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,46 +35,46 @@ class ResponsePattern:
     """One form that information lines of a command may have."""
 
     prefix: str = ""
-    """The name before the colon, for example "+CMGR"; empty for lines without one (+CGMM, +CIMI)."""
+    """The name before the colon, for example "+CMGR"; empty for lines without a name (+CGMM, +CIMI)."""
     value_pattern: re.Pattern[str] | None = None
-    """What must follow the name (from its start), or the whole line where there is no name.
+    """How the text after the name begins, or the whole line where there is no name; None for any text.
 
-    Needed where an unsolicited code has the same name: `+CREG: 1,5` answers `+CREG?`, `+CREG: 5` is news.
+    Needed where a URC has the same name: `+CREG: 1,5` answers `+CREG?`, `+CREG: 5` is a URC.
     """
     payload_kind: PayloadKind = PayloadKind.NONE
     may_repeat: bool = False
-    """More than one such line may come. Otherwise the first is the answer and any other is news."""
+    """True if several such lines may come. Otherwise the first is the answer, and another one is a URC."""
 
 
 @dataclass(frozen=True, slots=True)
 class AtCommand:
-    """A command line, with its own time limit."""
+    """A command line with its own timeouts."""
 
     line: str
-    """Without the carriage return."""
+    """The command line without the carriage return."""
     timeout_s: float
-    """To the final result; where a body is asked for, to the prompt."""
+    """Until the final result code; for a command with a body, until the prompt."""
     response_patterns: tuple[ResponsePattern, ...] = ()
     requires_information: bool = False
-    """An OK without information is doubtful: it may belong to another command."""
+    """True if an OK without information may be another command's."""
     final_result_grace_s: float = 2.0
-    """How long after its one information line the final result may be missing: then it counts as OK."""
+    """How long after its one information line the final result code may be missing. Then it counts as OK."""
     body: bytes = b""
-    """Written at the prompt, with its end; empty: no prompt comes."""
+    """Written at the prompt, with Ctrl-Z at its end; empty for a command without a prompt."""
     body_timeout_s: float = 0.0
-    """From the last octet of the body to the final result."""
+    """From the last octet of the body to the final result code."""
     abort_sequence: bytes = b""
-    """Ends a text entry in which ESC does nothing and no octet of the body was written; must be harmless."""
+    """Ends text entry if ESC has no effect and no octet of the body was written. It must be harmless."""
     is_sync_marker: bool = False
-    """Its information line shows that all earlier commands are over (see `resynchronise`)."""
+    """True for a synchronisation query: its information line shows that all earlier commands are over."""
     no_retry: bool = False
-    """Not written again even where it was refused after a silence: a refusal may have cost something."""
+    """True if it is never repeated after a silence, because a refusal may have cost something (a PIN try)."""
 
     def __post_init__(self) -> None:
         if not _COMMAND_LINE.fullmatch(self.line) or len(self.line) > MAX_COMMAND_LINE_CHARS:
             raise AtUsageError(
                 self.line,
-                f"{self.redacted_line[:MAX_COMMAND_LINE_CHARS]!r} is no command line that may be written",
+                f"{self.redacted_line[:MAX_COMMAND_LINE_CHARS]!r} is not a valid AT command line",
             )
 
     @property
@@ -84,15 +84,15 @@ class AtCommand:
 
     @property
     def redacted_line(self) -> str:
-        """The line for people: without a PIN that is in it."""
+        """The command line for logs and errors, without the PIN that may be in it."""
         return redact_pins(self.line)
 
     @classmethod
     def from_user_input(cls, line: str, timeout_s: float) -> AtCommand:
-        """A command typed by a person: every line that is no known news is its answer.
+        """Return a command that an operator typed. Every line that is not a known URC is its answer.
 
-        Raises ConversationError for one that leaves the command state: nobody would end the text entry or
-        the call that it opens, and the line would be deaf until the module gives up by itself.
+        Raises AtUsageError for a command that opens text entry or a call: nothing would close these, and the
+        module would answer nothing until it closes them by itself.
         """
         if _LEAVES_COMMAND_STATE.search(line.upper()):
             raise AtUsageError(

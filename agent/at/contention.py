@@ -1,9 +1,9 @@
-"""Whether somebody else is on our line: what it says that nobody asked, and what of it is missing. Pure.
+"""Detect another program on the port by what the module sends without being asked, and by what is missing.
 
-Another program that talks to the module (ModemManager probes new ports) leaves answers to its own commands.
-One that only reads takes octets away: then answers come in pieces. Either is suspected after more than one
-sign, for modules repeat a result, tell of strange things and lose octets at times; a suspicion costs a line
-in the log, once a session, and nothing else.
+Another program that talks to the module (ModemManager probes new ports) leaves the answers to its commands
+on our port. One that only reads takes octets away, so that our answers come in pieces. Either is reported
+only after more than one sign, because modules repeat a result, send unknown URCs and lose octets at times. A
+report costs one line in the log per session, and nothing else.
 """
 
 from __future__ import annotations
@@ -14,34 +14,34 @@ from collections import deque
 from agent.at.events import AtEvent, Noise, NoiseKind, StaleResult, Unsolicited
 
 EVIDENCE_WINDOW_S = 60.0
-"""Signs that lie further apart do not add up."""
+"""Signs that are further apart do not add up."""
 MIN_EVIDENCE = 2
-"""So many signs of another program are enough; an answer to what was never asked counts for two."""
+"""The weight of signs that is reported; the answer to a command that was never sent counts for two."""
 MIN_INCOMPLETE_ANSWERS = 2
-"""So many answers that came in pieces are enough."""
+"""The number of incomplete answers that is reported."""
 INCOMPLETE_WINDOW_S = 240.0
 REPEATED_RESULT_GRACE_S = 1.0
-"""Some modules follow an ERROR by an OK; so long after a command its module has nothing more to say of it."""
+"""Some modules follow an ERROR by an OK. This long after a command its module sends no more results of it."""
 STALE_ANSWER_GRACE_S = 300.0
-"""So long after a command was given up its answer may come."""
+"""For this long after a command was abandoned its answer may come."""
 BOOT_IGNORE_S = 60.0
-"""A module that starts says anything."""
+"""For this long after a boot URC nothing counts as a sign."""
 
 _ANSWER_PREFIX = re.compile(
     r"(\+(?:CGMI|CGMM|CGMR|CGSN|CIMI|CSCS|CMGF|CMEE|CNMI|CPMS|CSMS|CSCA|CMGL|CMGR|CNUM|COPS)):"
     r"|(\+(?:GCAP|GMI|GMM|GMR|GSN|CLAC|CPAS|CPBS|CPOL|CGDCONT|WS46)):"
 )
-"""Names that begin answers only, no module tells them by itself; the second ones are never asked for here."""
+"""Names that are never URCs, only answers. The agent never sends the commands of the second group."""
 
 
 class ContentionDetector:
-    """The signs of one session. Times are seconds of one clock."""
+    """The signs of one session. All times are seconds of one clock."""
 
     def __init__(self, now: float) -> None:
         self._sent_commands: set[str] = set()
         self._evidence: deque[tuple[float, str]] = deque(maxlen=4 * MIN_EVIDENCE)
         self._incomplete_answers: deque[float] = deque(maxlen=MIN_INCOMPLETE_ANSWERS)
-        # Whoever had the port before us, perhaps we ourselves, may have asked what is answered now.
+        # The user of the port before us, perhaps this agent, may have sent the command that is answered now.
         self._finished_at = self._abandoned_at = now
         self._booted_at = now - BOOT_IGNORE_S
         self._command_pending = False
@@ -53,13 +53,13 @@ class ContentionDetector:
         self._sent_commands.add(name)
 
     def on_command_finished(self, now: float) -> None:
-        """It has its result."""
+        """Record that the pending command has ended."""
         self._command_pending, self._finished_at = False, now
 
     def on_incomplete_answer(self, now: float) -> str:
-        """A command was given up, or answered without what it asked for, although something came.
+        """Record a command without a final result code although something was received.
 
-        Returns what is suspected, empty for nothing.
+        Returns the evidence to report as a clause, empty for nothing.
         """
         self._abandoned_at = now
         if now - self._booted_at < BOOT_IGNORE_S:
@@ -72,11 +72,11 @@ class ContentionDetector:
         return self._report_once("octets of its answers are missing")
 
     def on_boot(self, now: float) -> None:
-        """The module says that it has just started."""
+        """Record a boot URC."""
         self._booted_at = now
 
     def on_event(self, event: AtEvent, now: float) -> str:
-        """What came; returns what is suspected, empty for nothing."""
+        """Record a received event. Returns the evidence to report as a clause, empty for nothing."""
         sign, weight = self._weigh_event(event, now)
         if not sign or now - self._booted_at < BOOT_IGNORE_S:
             return ""
@@ -85,17 +85,21 @@ class ContentionDetector:
             self._evidence.popleft()
         if len(self._evidence) < MIN_EVIDENCE:
             return ""
-        said = ", ".join(dict.fromkeys(sign for _, sign in self._evidence))
-        return self._report_once(f"it says what nobody asked for ({said})")
+        signs = ", ".join(dict.fromkeys(sign for _, sign in self._evidence))
+        return self._report_once(f"the module sends what this agent did not ask for ({signs})")
 
     def _weigh_event(self, event: AtEvent, now: float) -> tuple[str, int]:
-        """A word for it and how much it says."""
-        clear = now - self._abandoned_at > STALE_ANSWER_GRACE_S
-        idle = clear and not self._command_pending and now - self._finished_at > REPEATED_RESULT_GRACE_S
+        """Return a word for the sign and its weight; an empty word if the event is not a sign."""
+        no_stale_answers = now - self._abandoned_at > STALE_ANSWER_GRACE_S
+        idle = (
+            no_stale_answers
+            and not self._command_pending
+            and now - self._finished_at > REPEATED_RESULT_GRACE_S
+        )
         match event:
             case Unsolicited(text) if found := _ANSWER_PREFIX.match(text):
                 name = found[0].rstrip(":")
-                if name not in self._sent_commands and (clear or found[2]):
+                if name not in self._sent_commands and (no_stale_answers or found[2]):
                     return name, 2
                 return (name, 1) if idle else ("", 0)
             case StaleResult(final=final) if final is not None and idle:

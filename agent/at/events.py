@@ -1,4 +1,4 @@
-"""What the engine makes of the bytes from a module. The words are those of V.250 and 27.007."""
+"""Events from a module. The names are those of V.250 and 27.007."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Information:
 
     text: str
     payload: str | None = None
-    """The line that followed a header; None where none was expected or none came."""
+    """What followed the header; None where no payload was expected, or none came."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class Prompt:
 
 @dataclass(frozen=True, slots=True)
 class Unsolicited:
-    """A line that nobody asked for, with its payload."""
+    """An unsolicited result code (URC), with its payload."""
 
     text: str
     payload: str | None = None
@@ -46,13 +46,13 @@ class Unsolicited:
 
 @dataclass(frozen=True, slots=True)
 class StaleResult:
-    """Something that belongs to a command given up before, or to none of ours."""
+    """A result of an abandoned command, or of another program's command."""
 
     text: str
     payload: str | None = None
     final: FinalResult | None = None
     is_prompt: bool = False
-    """A prompt that nobody waits for; the engine answers it with ESC."""
+    """True for a prompt that no command waits for; the protocol answers it with ESC."""
 
 
 class NoiseKind(Enum):
@@ -74,7 +74,7 @@ class Noise:
 
 
 AtEvent = Information | FinalResult | Prompt | Unsolicited | StaleResult | Noise
-"""What the protocol state machine makes of received bytes."""
+"""What the protocol makes of received bytes."""
 
 
 @dataclass(frozen=True, slots=True)

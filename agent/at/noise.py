@@ -1,4 +1,4 @@
-"""Octets that are no text, in lines that may be: what is cut off, and how it is told."""
+"""Cut non-text bytes off received lines, and report them as noise."""
 
 from __future__ import annotations
 
@@ -8,26 +8,26 @@ from agent.at.line_parser import NON_TEXT, is_result_code, parse_final_result
 from agent.at.payload import match_response
 
 NOISE_SAMPLE_BYTES = 48
-"""Octets of garbage shown."""
+"""Octets of noise that are reported."""
 
 
 def strip_noise(line: str, pending: AtCommand | None, events: list[AtEvent]) -> str:
-    """Cut off octets that are no text: at both ends, and before a code that garbage was glued to.
+    """Cut non-text bytes off both ends of a line, and off the start of a result code that they are joined to.
 
-    Empty where nothing is left that could be a line. `pending`: the command whose answer may have some in it.
+    Returns an empty string if no valid line is left. `pending`: the command whose answer may contain such
+    bytes.
     """
     if (head := NON_TEXT.match(line)) is not None:
         append_noise(head[0], events)
         line = line[head.end() :]
     line = line.rstrip("\x00\x1a\x1b\xff")
-    inner = None
-    for inner in NON_TEXT.finditer(line):  # noqa: B007  (the last one is wanted)
-        pass
-    if inner is None:
+    runs = list(NON_TEXT.finditer(line))
+    if not runs:
         return line
-    tail = line[inner.end() :].strip()
+    last = runs[-1]
+    tail = line[last.end() :].strip()
     if is_result_code(tail) or parse_final_result(tail, allow_numeric=False) is not None:
-        events.append(make_noise(NoiseKind.NON_TEXT, line[: inner.end()]))
+        events.append(make_noise(NoiseKind.NON_TEXT, line[: last.end()]))
         return tail
     if is_result_code(line) or match_response(pending, line) is not None:
         return line  # a name in another character set, inside an answer
@@ -36,11 +36,11 @@ def strip_noise(line: str, pending: AtCommand | None, events: list[AtEvent]) -> 
 
 
 def append_noise(octets: str, events: list[AtEvent]) -> None:
-    """Tell of octets that are no text; Ctrl-Z and ESC are echoes of our own."""
+    """Report non-text bytes, except Ctrl-Z and ESC: these are echoes of what was written."""
     if octets.strip("\x1a\x1b"):
         events.append(make_noise(NoiseKind.NON_TEXT, octets))
 
 
 def make_noise(kind: NoiseKind, octets: str) -> Noise:
-    """A sample of what was dropped."""
+    """Return an event with a sample of the bytes that were dropped."""
     return Noise(kind, octets[:NOISE_SAMPLE_BYTES].encode("latin-1"))

@@ -1,7 +1,7 @@
-"""The values of an information line, and the ranges of a test answer (V.250 5.4.2, 5.7.3).
+"""Parse the values of an information line, and the ranges of a test answer (V.250 5.4.2, 5.7.3).
 
-Vendors are free with blanks, commas and quotes; what cannot be read becomes an empty value, never an
-exception: one strange line must not end a conversation.
+Vendors take liberties with blanks, commas and quotes. What cannot be parsed becomes an empty value, never an
+exception: one malformed line must not end a session.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ _PARENTHESISED = re.compile(r"\(([^)]*)\)")
 _RANGE = re.compile(r"\s*(\d+)\s*-\s*(\d+)\s*")
 
 MAX_RANGE_VALUES = 256
-"""Longest range that is written out; a test answer with a wider one is cut there."""
+"""A wider range in a test answer is cut to so many values."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class ParameterValue:
 
     @property
     def number(self) -> int | None:
-        """As a decimal number, None for anything else."""
+        """The value as a decimal number, None if it is not one."""
         return int(self.text) if self.text.isascii() and self.text.isdigit() else None
 
 
@@ -34,12 +34,12 @@ EMPTY_VALUE = ParameterValue("")
 
 
 class ParameterValues(tuple[ParameterValue, ...]):
-    """Values in their order; one that is not there reads as empty."""
+    """Values in their order. A value that is missing reads as empty."""
 
     __slots__ = ()
 
     def get(self, position: int) -> ParameterValue:
-        """The value at a position from 0, counted from the end where negative."""
+        """Return the value at a position from 0, or from the end if negative."""
         try:
             return self[position]
         except IndexError:
@@ -47,7 +47,7 @@ class ParameterValues(tuple[ParameterValue, ...]):
 
 
 def parse_values(line: str) -> ParameterValues:
-    """The values of `+NAME: 1,"x",,3`, or of a line without a name."""
+    """Return the values of `+NAME: 1,"x",,3`, or of a line without a name."""
     _, colon, rest = line.partition(":") if line[:1] in "+^*#%$!&" else ("", "", line)
     text = rest if colon else line if line[:1] not in "+^*#%$!&" else ""
     if not text.strip():
@@ -62,9 +62,10 @@ def parse_values(line: str) -> ParameterValues:
 
 
 def parse_ranges(line: str) -> tuple[frozenset[str], ...]:
-    """What a test answer offers, one set a value: `+CNMI: (0-2),(0,1)` or `+CPMS: ("SM","ME"),("SM")`.
+    """Return the values that a test answer allows, one set for each parameter.
 
-    Without parentheses (seen in the field) each value stands for itself.
+    Examples: `+CNMI: (0-2),(0,1)`, `+CPMS: ("SM","ME"),("SM")`. Some modules omit the parentheses around a
+    single value.
     """
     text = line.partition(":")[2]
     groups = _PARENTHESISED.findall(text) or text.split(",")

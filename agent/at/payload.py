@@ -1,4 +1,4 @@
-"""Lines of an answer, and headers that wait for their payload: one that is a line, one that is counted."""
+"""Match lines with the answer of a command; headers that wait for their payload."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from agent.at.line_parser import counted_payload_size, is_result_code
 
 
 class PendingPayload:
-    """A line whose payload is due."""
+    """A header line that waits for its payload."""
 
     __slots__ = ("event_type", "fallback", "header", "payload_kind")
 
@@ -22,40 +22,40 @@ class PendingPayload:
         self.payload_kind = payload_kind
         self.event_type = event_type
         self.fallback: str | None = None
-        """A line that was no payload; it is taken for one where nothing better comes."""
+        """A line that does not look like a payload. It is used if no better one comes."""
 
     def make_event(self, payload: str | None) -> AtEvent:
-        """What it is, with this payload."""
+        """Return the event of the header with this payload."""
         return self.event_type(self.header, payload)
 
     def set_fallback(self, line: str) -> None:
-        """Octets that are no text came: text in a set of 8 bits, perhaps, if nothing better comes."""
+        """Use a line with non-text bytes, perhaps text in an 8-bit character set, if no better one comes."""
         if self.event_type is not Unsolicited:
             self.fallback = self.fallback or line
 
     def mark_stale(self) -> None:
-        """Nobody waits for the answer any more: its payload will be late, and no answer to what follows."""
+        """Mark the header as part of an abandoned answer."""
         if self.event_type is Information:
             self.event_type = StaleResult
 
 
 class CountedPayload:
-    """A payload of which its header says how long it is."""
+    """A payload whose length is in its header."""
 
     __slots__ = ("_length", "_started", "line_end", "pending")
 
     def __init__(self, pending: PendingPayload, length: int) -> None:
-        """`length`: as the header says it, see `grammar.counted`."""
+        """`length`: <length> of the header, see `counted_payload_size`."""
         self.pending = pending
         self.line_end = ""
-        """The character that ended the line of the header, and ends that of the payload."""
+        """The character that ended the header line, and will end the line of the payload."""
         self._length = length
         self._started = False
 
     def measure(self, octets: str, offset: int) -> tuple[int, int | None]:
-        """Where the payload begins, and how many octets it has: None not known yet, -1 the count is wrong.
+        """Return where the payload begins, and its size: None if not known yet, -1 if the count is wrong.
 
-        `at`: where the octets behind the end of the header begin, of which one more may belong to that end.
+        `offset`: where the header line ended. One more character may belong to its line end (CR and LF).
         """
         if not self._started:
             if offset == len(octets):
@@ -66,13 +66,15 @@ class CountedPayload:
 
 
 def match_response(command: AtCommand | None, line: str) -> ResponsePattern | None:
-    """The form of that command's answer that a line has."""
-    for answer in command.response_patterns if command is not None else ():
-        if answer.prefix:
-            if line.startswith(answer.prefix) and line[len(answer.prefix) :].lstrip()[:1] == ":":
+    """Return the pattern of the command's answer that a line matches, None if it matches none."""
+    for pattern in command.response_patterns if command is not None else ():
+        if pattern.prefix:
+            if line.startswith(pattern.prefix) and line[len(pattern.prefix) :].lstrip()[:1] == ":":
                 rest = line.partition(":")[2].strip()
-                if answer.value_pattern is None or answer.value_pattern.match(rest):
-                    return answer
-        elif not is_result_code(line) and (answer.value_pattern is None or answer.value_pattern.match(line)):
-            return answer
+                if pattern.value_pattern is None or pattern.value_pattern.match(rest):
+                    return pattern
+        elif not is_result_code(line) and (
+            pattern.value_pattern is None or pattern.value_pattern.match(line)
+        ):
+            return pattern
     return None

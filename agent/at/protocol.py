@@ -1,28 +1,28 @@
-"""The conversation as a machine: bytes in, events out. No clock, no wire.
+"""The AT protocol without I/O: received bytes in, events and bytes to send out. It has no clock.
 
-A line ends with CR or LF, so that every order of line ends reads alike (empty lines say nothing). What a
-line is depends on what was asked, and is decided in this order:
+A line ends with CR or LF, so that every order of line ends reads alike (empty lines are ignored). The meaning
+of a line depends on the pending command. It is decided in this order:
 
-1. A `>` at the start of a line is the prompt while the pending command waits for one. Where nothing waits for
-   one, text entry is open by mistake: the engine answers with ESC.
-2. The echo of what was written last says nothing; it may come in pieces around news, before any answer.
-3. After a header with payload, one line of two or more hexadecimal digits is that payload, whatever else it
-   might be. Lines that are clearly something else (news, a result code) may stand in between. Any other text
-   is taken as the payload too, so that one bad entry is seen as one bad entry; if the hexadecimal line
-   comes after it, the text was news.
-   In text mode the header counts the payload: so many octets are taken as they are, whatever they read. Where
-   the count does not fit, the payload is looked for line by line as above.
-4. A final result code ends the pending command. `0` and `4` count (ATV0) until a word was seen. NO CARRIER
-   and its kin are news: this agent never dials.
-5. A line that has the form of the pending command's answer is information. One that has the same name but
-   another form, or comes a second time where one is due, is news.
-6. All else is news, in its order.
+1. A `>` at the start of a line is the prompt, if the pending command waits for one. Otherwise text entry is
+   open by mistake, and is closed by ESC.
+2. The echo of what was written last is dropped. It may come in pieces, with URCs between them, but before
+   any answer.
+3. After a header with a payload, one line of two or more hexadecimal digits is that payload, whatever else it
+   might be. URCs and result codes may come in between. Any other text is taken as the payload too, so that
+   one bad entry is seen as one bad entry; if the hexadecimal line comes after it, the text was a URC.
+   In text mode the header counts the payload: so many octets are taken as they are, whatever they contain.
+   If the count does not fit, the payload is searched line by line as above.
+4. A final result code ends the pending command. `0` and `4` count (ATV0) until a result code in words was
+   received. NO CARRIER and similar codes are URCs, because this agent never dials.
+5. A line that has the form of the pending command's answer is information. A line with the same name in
+   another form, or a second one where only one is expected, is a URC.
+6. Everything else is a URC, in the order received.
 
-After a command was given up the line is dirty. What has the form of its answer is late, and so is each final
-result until the information line of a marking command has come: results without a name can be told from
-earlier ones only by what stands before them.
+After a command was abandoned the protocol is unsynchronised. A line in the form of its answer is stale, and
+so is each final result code, until the information line of a synchronisation query has come: result codes
+without a name can be told from earlier ones only by what comes before them.
 
-Every buffer has a bound. Garbage is cut off where it is glued to a line, and told once.
+Every buffer is bounded. Noise that is joined to a line is cut off and reported once.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ from agent.at.noise import append_noise, make_noise, strip_noise
 from agent.at.payload import CountedPayload, PendingPayload, match_response
 
 MAX_LINE_BYTES = 4096
-"""Octets. The longest line due is a PDU of 2 x 176 digits; text mode shows less."""
+"""The longest line expected is a PDU of 2 x 176 digits; lines of text mode are shorter."""
 ESC = b"\x1b"
 
 PDU_MODE_URC_PAYLOADS = {
@@ -53,14 +53,14 @@ PDU_MODE_URC_PAYLOADS = {
     "+CDS": PayloadKind.HEX_LINE,
     "+CBM": PayloadKind.HEX_LINE,
 }
-"""News with payload, as 27.005 has it in PDU mode."""
+"""The URCs with a payload in PDU mode (27.005)."""
 
 
 class AtProtocol:
-    """One conversation, from the opening of the wire to its end."""
+    """The protocol state of one connection."""
 
     def __init__(self, urc_payloads: Mapping[str, PayloadKind] = PDU_MODE_URC_PAYLOADS) -> None:
-        """`announced` tells which unsolicited codes are followed by a payload."""
+        """`urc_payloads`: which URCs are followed by a payload, by name."""
         self._urc_payloads = urc_payloads
         self._buffer = ""
         self._is_discarding_line = False
@@ -72,17 +72,20 @@ class AtProtocol:
         self._verbose_results_seen = False
         self._pending_payloads: list[PendingPayload] = []
         self._counted_payload: CountedPayload | None = None
-        self._expect_echo("")
-        self._information_seen = self._prompt_seen = self._body_sent = self._echo_seen = False
+        self._expected_echo = self._remaining_echo = ""
+        self._information_seen = False
+        self._prompt_seen = False
+        self._body_sent = False
+        self._echo_seen = False
 
     def set_urc_payloads(self, urc_payloads: Mapping[str, PayloadKind]) -> None:
-        """Another message format: which unsolicited codes are followed by which payload."""
+        """Set which URCs are followed by a payload in another message format."""
         self._urc_payloads = urc_payloads
 
-    # What is asked
+    # Sending
 
     def send_command(self, command: AtCommand) -> None:
-        """Write a command line; its answer is what the following events tell."""
+        """Send a command line. Raises AtUsageError while another command is pending."""
         if self._pending is not None:
             raise AtUsageError(
                 command.line, f"{command.redacted_line} while {self._pending.redacted_line} is pending"
@@ -93,19 +96,19 @@ class AtProtocol:
         self._write_buffer += command.line.encode() + b"\r"
 
     def send_body(self) -> None:
-        """Write the body of the pending command, after its prompt."""
+        """Send the body of the pending command. Raises AtUsageError before its prompt."""
         if self._pending is None or not self._prompt_seen or self._body_sent:
-            raise AtUsageError("", "a body without a prompt")
+            raise AtUsageError("", "the body was sent without a prompt")
         self._body_sent = True
         self._expect_echo(NON_TEXT.sub("", self._pending.body.decode("latin-1")))
         self._write_buffer += self._pending.body
 
     def abandon(self) -> None:
-        """Wait no longer for the pending command. The line is dirty from here on."""
+        """Stop waiting for the pending command. The protocol is unsynchronised from here on."""
         if self._pending is not None:
             self._abandoned.append(self._pending)
             self._pending = None
-        if self._counted_payload is not None:  # octets were lost: what came is read line by line
+        if self._counted_payload is not None:  # octets were lost: the rest is read line by line
             self._pending_payloads.append(self._counted_payload.pending)
             self._counted_payload = None
         for header in self._pending_payloads:
@@ -113,9 +116,9 @@ class AtProtocol:
         self.mark_unsynced()
 
     def mark_unsynced(self, answered: AtCommand | None = None) -> None:
-        """Results that belong to the past may still come; the module may speak in numbers.
+        """Expect results of earlier commands, perhaps in numbers (ATV0).
 
-        `answered`: a command that has a result, but perhaps not its own.
+        `answered`: a command that has a result, which may be another command's.
         """
         if answered is not None:
             self._abandoned.append(answered)
@@ -123,69 +126,69 @@ class AtProtocol:
         self._verbose_results_seen = False
 
     def mark_synced(self) -> None:
-        """The past is over, as far as can be known."""
+        """Expect no more results of earlier commands."""
         self._is_unsynced = False
         self._abandoned.clear()
 
     def data_to_send(self) -> bytes:
-        """Octets to be written to the wire now."""
+        """Return the bytes to write to the transport now."""
         data, self._write_buffer = self._write_buffer, b""
         return data
 
     @property
     def partial_line(self) -> str:
-        """The line that has not ended yet."""
+        """The received line that has not ended yet."""
         return self._buffer
 
     def discard_partial_line(self) -> None:
-        """Drop the line that has not ended yet."""
+        """Drop the received line that has not ended yet."""
         self._buffer = ""
         self._counted_payload = None
 
     @property
     def echo_seen(self) -> bool:
-        """Whether the module echoed the last command line or its body."""
+        """True if the module echoed the last command line or its body."""
         return self._echo_seen
 
-    # What is heard
+    # Receiving
 
     def receive_data(self, data: bytes) -> list[AtEvent]:
-        """The events that these octets complete, in order."""
+        """Return the events that these bytes complete, in order."""
         events: list[AtEvent] = []
-        octets = self._buffer + data.decode("latin-1")
-        at = 0
+        received = self._buffer + data.decode("latin-1")
+        offset = 0
         while True:
             if self._counted_payload is not None:
-                at = self._take_counted_payload(self._counted_payload, octets, at, events)
-            if self._counted_payload is not None or (end := LINE_END.search(octets, at)) is None:
+                offset = self._take_counted_payload(self._counted_payload, received, offset, events)
+            if self._counted_payload is not None or (end := LINE_END.search(received, offset)) is None:
                 break
             if not self._is_discarding_line:
-                self._process_line(self._process_line_start(octets[at : end.start()], events), events)
+                self._process_line(self._process_line_start(received[offset : end.start()], events), events)
             self._is_discarding_line = self._is_after_prompt = False
-            at = end.end()
+            offset = end.end()
             self._set_header_line_end(end[0])
-        rest = octets[at:]
+        rest = received[offset:]
         if self._counted_payload is None:
             rest = "" if self._is_discarding_line else self._process_line_start(rest, events)
         self._buffer = rest
         return events
 
     def _take_counted_payload(
-        self, counted: CountedPayload, octets: str, offset: int, events: list[AtEvent]
+        self, counted: CountedPayload, received: str, offset: int, events: list[AtEvent]
     ) -> int:
-        """Take the payload that begins there, if all of it has come; where the next line begins."""
-        offset, size = counted.measure(octets, offset)
+        """Take the payload at `offset` if all of it was received. Return where the next line begins."""
+        offset, size = counted.measure(received, offset)
         if size is None:
             return offset
         self._counted_payload = None
         if size < 0:
             self._pending_payloads.append(counted.pending)
             return offset
-        events.append(counted.pending.make_event(octets[offset : offset + size]))
+        events.append(counted.pending.make_event(received[offset : offset + size]))
         return offset + size
 
     def _process_line_start(self, line: str, events: list[AtEvent]) -> str:
-        """What may be told of a line before its end has come: a prompt, or that it is too long."""
+        """Handle a prompt at the start of a line, and a line that is too long. Return the rest."""
         line = self._strip_prompt(line, events)
         if len(line) <= MAX_LINE_BYTES:
             return line
@@ -194,7 +197,7 @@ class AtProtocol:
         return ""
 
     def _strip_prompt(self, line: str, events: list[AtEvent]) -> str:
-        """Take a prompt off the start of a line, which may never get its end; what is left of the line."""
+        """Handle a prompt, which has no line end. Return the rest of the line."""
         if self._is_after_prompt:
             return line.lstrip(" ")
         found = PROMPT.match(line)
@@ -206,13 +209,13 @@ class AtProtocol:
         return line[found.end() :]
 
     def _accepts_free_text(self) -> bool:
-        """Whether the pending command is answered by free text, which may begin with `>`."""
+        """Return True if the answer of the pending command is free text, which may begin with `>`."""
         return self._pending is not None and any(
-            not answer.prefix for answer in self._pending.response_patterns
+            not pattern.prefix for pattern in self._pending.response_patterns
         )
 
     def _handle_prompt(self, events: list[AtEvent]) -> None:
-        """A `>` at the start of a line."""
+        """Report the prompt of the pending command, or close text entry that is open by mistake."""
         if self._pending is None or not self._pending.body:
             self._write_buffer += ESC
             events.append(StaleResult(">", is_prompt=True))
@@ -222,7 +225,7 @@ class AtProtocol:
             events.append(Prompt())
 
     def _process_line(self, line: str, events: list[AtEvent]) -> None:
-        """One line, without its end."""
+        """Classify one line, without its end."""
         line = line.strip(" ")
         if not (line.isascii() and line.isprintable()):
             whole, line = line, strip_noise(line, self._pending, events)
@@ -237,14 +240,14 @@ class AtProtocol:
         if final is not None:
             self._flush_pending_payloads(False, events)
             events.append(self._attribute_final_result(text, final))
-        elif (answer := match_response(self._pending, text)) and self._is_expected(answer):
+        elif (pattern := match_response(self._pending, text)) and self._is_expected(pattern):
             self._information_seen = True
             self._remaining_echo = ""
             if self._pending is not None and self._pending.is_sync_marker:
                 self.mark_synced()
-            self._process_header(PendingPayload(text, answer.payload_kind, Information), events)
-        elif late := next((found for past in self._abandoned if (found := match_response(past, text))), None):
-            self._process_header(PendingPayload(text, late.payload_kind, StaleResult), events)
+            self._process_header(PendingPayload(text, pattern.payload_kind, Information), events)
+        elif stale := next(filter(None, (match_response(past, text) for past in self._abandoned)), None):
+            self._process_header(PendingPayload(text, stale.payload_kind, StaleResult), events)
         elif HEX_PAYLOAD.fullmatch(text) and len(text) >= 16:
             events.append(make_noise(NoiseKind.PAYLOAD_WITHOUT_HEADER, text))
         elif text[:2] == "AT":
@@ -255,7 +258,7 @@ class AtProtocol:
             self._process_header(PendingPayload(text, payload, Unsolicited), events)
 
     def _try_take_payload(self, text: str, final: FinalResult | None, events: list[AtEvent]) -> bool:
-        """Whether this line was the payload that the last header waits for."""
+        """Take a line as the payload of the last header. Return False if it is not that payload."""
         header = self._pending_payloads[-1]
         if HEX_PAYLOAD.fullmatch(text):
             self._pending_payloads.pop()
@@ -263,8 +266,8 @@ class AtProtocol:
                 events.append(Unsolicited(header.fallback))
             events.append(header.make_event(text))
             return True
-        clear = final is not None or is_result_code(text)
-        if clear or header.fallback is not None or text[:2] == "AT":
+        is_code = final is not None or is_result_code(text)
+        if is_code or header.fallback is not None or text[:2] == "AT":
             return False
         if header.event_type is Unsolicited:
             self._pending_payloads.pop()
@@ -274,7 +277,7 @@ class AtProtocol:
         return True
 
     def _process_header(self, header: PendingPayload, events: list[AtEvent]) -> None:
-        """A line that may have a payload. One of the same kind before it will get none any more."""
+        """Handle a line that may have a payload. Earlier headers of the same kind get no payload any more."""
         payload, length = header.payload_kind, 0
         if payload is PayloadKind.COUNTED:
             payload, length = parse_text_mode_header(header.header)
@@ -288,12 +291,12 @@ class AtProtocol:
             self._pending_payloads.append(header)
 
     def _set_header_line_end(self, line_end: str) -> None:
-        """A line has ended; if it announced a payload, this is how its line ends too."""
+        """Record how a header line ended: the line of its payload ends in the same way."""
         if self._counted_payload is not None:
             self._counted_payload.line_end = line_end
 
     def _flush_pending_payloads(self, unsolicited: bool, events: list[AtEvent]) -> None:
-        """Wait no longer for the payload of news, or of an answer: a final result or the next header came."""
+        """Stop waiting for the payloads of URCs, or of answers: a final result or the next header came."""
         for header in [
             header for header in self._pending_payloads if (header.event_type is Unsolicited) is unsolicited
         ]:
@@ -301,28 +304,28 @@ class AtProtocol:
             events.append(header.make_event(header.fallback))
 
     def _is_expected(self, pattern: ResponsePattern) -> bool:
-        """Whether the pending command still waits for such a line."""
+        """Return True if the pending command still waits for a line of this form."""
         pending = self._pending
         if pending is None or (pending.body and not self._body_sent):
             return False
         return pattern.may_repeat or not self._information_seen
 
     def _attribute_final_result(self, text: str, final: FinalResult) -> AtEvent:
-        """Whose final result it is."""
+        """Return the final result of the pending command, or a stale result."""
         self._verbose_results_seen = self._verbose_results_seen or text in ("OK", "ERROR")
         pending = self._pending
-        unmarked = (
+        is_unmarked = (
             self._is_unsynced
             and pending is not None
             and pending.is_sync_marker
             and not self._information_seen
         )
-        early = pending is not None and pending.body and final.ok and not self._body_sent
-        if pending is None or unmarked or early:
+        is_early = pending is not None and pending.body and final.ok and not self._body_sent
+        if pending is None or is_unmarked or is_early:
             return StaleResult(text, final=final)
         self._pending = None
         if final.ok and pending.requires_information and not self._information_seen:
-            self.mark_unsynced(pending)  # at once: its answer may follow in the same octets
+            self.mark_unsynced(pending)  # at once: its answer may follow in the same read
         return final
 
     # The echo
@@ -331,9 +334,9 @@ class AtProtocol:
         self._expected_echo = self._remaining_echo = text.replace(" ", "")
 
     def _consume_echo(self, text: str) -> bool:
-        """Whether this line is a piece of what was written last.
+        """Return True if this line is a piece of the echo of what was written last.
 
-        The first piece must be more than one character, for a command line it begins with AT by itself.
+        The first piece must be longer than one character.
         """
         piece = text.replace(" ", "")
         if not self._remaining_echo.startswith(piece) or (

@@ -34,5 +34,5 @@ def test_everything_else_is(line):
 @pytest.mark.parametrize("line", ["hello", "", "AT\r+CFUN=0", "AT+X=\x1a", "AT" + "x" * 300])
 def test_what_is_no_command_line_is_not_written(line):
     """One line, printable, of a length that modules take."""
-    with pytest.raises(AtUsageError, match="is no command line"):
+    with pytest.raises(AtUsageError, match="is not a valid AT command line"):
         AtCommand.from_user_input(line, 1)

@@ -38,7 +38,7 @@ def detector():
 def test_another_program(detector, events, words):
     """What was never asked for, or twice what could be late: it is said once."""
     told = [detector.on_event(event, AFTER_STALE_GRACE) for event in events]
-    assert told[-1] == f"it says what nobody asked for ({words})"
+    assert told[-1] == f"the module sends what this agent did not ask for ({words})"
     assert not any(told[:-1])
     assert [detector.on_event(event, AFTER_STALE_GRACE + 1) for event in events] == [""] * len(events)
 
@@ -85,7 +85,10 @@ def test_a_module_that_starts(detector):
 
 def test_what_this_agent_never_asks_is_foreign_from_the_beginning(detector):
     """ModemManager comes with the module itself."""
-    assert detector.on_event(Unsolicited("+GCAP: +CGSM"), 1002.0) == "it says what nobody asked for (+GCAP)"
+    assert (
+        detector.on_event(Unsolicited("+GCAP: +CGSM"), 1002.0)
+        == "the module sends what this agent did not ask for (+GCAP)"
+    )
 
 
 def test_answers_in_pieces(detector):
