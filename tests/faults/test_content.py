@@ -9,7 +9,7 @@ from fault.catalogue import BIN_CLASS0_F4, BIN_CTRL, LATIN_GSM7, MULTILINE_OK, P
 from fault.fault_world import FaultWorld, make_pdu
 from hardware import profile
 
-TEXT = pytest.mark.parametrize("mode", ["text"])
+TEXT = pytest.mark.parametrize("message_format", ["text"])
 HEADER = b'\r\n+CMGR: "REC UNREAD","000",,"26/11/21,22:30:00+00"'
 DETAILS = b',129,4,0,%d,"+15550001234",145,%d\r\n'
 """What +CSDH=1 adds: <tooa>,<fo>,<pid>,<dcs>,<sca>,<tosca>,<length>."""

@@ -374,7 +374,7 @@ async def session(folder, mode, cut):
         await scene.advance(30)
         assert len(scene.executed) == 4
         return [
-            (step.kind, step.message) for _, _, step in scene.events
+            (step.kind, step.message) for _, _, step in scene.network_events
         ], scene.interceptor.commands_matching()
 
 

@@ -102,7 +102,7 @@ FRAMES = {
 }
 
 
-class TransportWithPortState(agent_run._Wire):
+class TransportWithPortState(agent_run._AgentTransport):
     """As a serial port: what was met on it is known to the next session."""
 
     def __init__(self, whose, wire):

@@ -48,7 +48,7 @@ async def test_every_command_once(kind, tmp_path):
 
 
 def format_events(world):
-    return [f"{time:.1f} {step}" for time, _, step in world.events]
+    return [f"{time:.1f} {step}" for time, _, step in world.network_events]
 
 
 async def test_what_is_not_there_is_not_waited_for(tmp_path):

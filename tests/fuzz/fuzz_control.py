@@ -72,7 +72,7 @@ def _make_server():
         connection=SimpleNamespace(
             session=SimpleNamespace(modem=FakeModem()),
             state="connected",
-            sessions=1,
+            session_count=1,
         )
     )
     desk = ControlApi(

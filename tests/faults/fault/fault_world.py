@@ -43,15 +43,15 @@ class FaultWorld(World):
         self.dependencies = dependencies or {}
         self._references = itertools.count(5000)
         for name in executables:
-            (self.handlers / name).write_text("#!/bin/sh\n")
-            (self.handlers / name).chmod(0o755)
+            (self.handler_directory / name).write_text("#!/bin/sh\n")
+            (self.handler_directory / name).chmod(0o755)
         if default_handler:
             self.make_runner = lambda life: _RunnerWithDefault(self, life)
 
     async def start_and_settle(self, seconds=STARTUP_S, **tables):
         """Start the agent and let it settle."""
         life = self.start(**tables)
-        await self.passes(seconds)
+        await self.advance(seconds)
         return life
 
     def start(self, tables=None):
@@ -79,18 +79,18 @@ class FaultWorld(World):
     @property
     def modem(self):
         """The agent's modem, while there is a session."""
-        return self.life.agent._supervisor.connection.session.modem
+        return self.current_run.agent._supervisor.connection.session.modem
 
     # What came of it
 
     @property
     def executed(self):
         """What handlers were begun with, oldest first."""
-        return [run.content for run in self.runs]
+        return [run.content for run in self.handler_runs]
 
     def query_journal(self, query, *values):
         """Rows of the journal of the life that lasts, or of the next one."""
-        folder = self.life.folder if self.life and self.life.is_alive else self.journal_folder
+        folder = self.current_run.folder if self.current_run and self.current_run.is_alive else self.journal_folder
         with closing(sqlite3.connect(f"file:{folder / 'journal.db'}?mode=ro", uri=True)) as connection:
             return connection.execute(query, values).fetchall()
 
@@ -101,14 +101,14 @@ class FaultWorld(World):
 
     def log_lines(self, min_severity=0):
         """The log lines of that weight and above (`agent.common.events.Weight`)."""
-        return [str(step) for _, _, step in self.steps if step.severity >= min_severity]
+        return [str(step) for _, _, step in self.events if step.severity >= min_severity]
 
 
 class _RunnerWithDefault(simulated_runner.SimulatedRunner):
     """With a default handler."""
 
     async def load(self, file):
-        return [*await super().declare(file), HandlerDeclaration("anything", default=True)]
+        return [*await super().load(file), HandlerDeclaration("anything", default=True)]
 
 
 def make_pdu(text, *, sender="000", timestamp="26/11/21,22:30:00+00", **fields):

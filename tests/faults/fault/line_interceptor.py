@@ -79,11 +79,11 @@ class LineInterceptor:
     def rewrite(self, command, pattern, output, times=1):
         """`old` is octets, or a compiled expression over them."""
         pattern = pattern if isinstance(pattern, re.Pattern) else re.compile(re.escape(pattern))
-        return self._add_rule("rewrite", command, output, times, old=pattern)
+        return self._add_rule("rewrite", command, output, times, pattern=pattern)
 
     def insert(self, command, position, output, times=1):
         assert position in INSERT_POSITIONS, position
-        return self._add_rule("insert", command, output, times, place=position)
+        return self._add_rule("insert", command, output, times, position=position)
 
     def send_to_agent(self, output):
         for piece in output if isinstance(output, list) else [output]:

@@ -12,7 +12,7 @@ class FixedReplyRunner(simulated_runner.SimulatedRunner):
         self._reply = reply
 
     async def load(self, file):
-        return [*await super().declare(file), HandlerDeclaration("anything", default=True)]
+        return [*await super().load(file), HandlerDeclaration("anything", default=True)]
 
     async def run(self, spec, command, timeout_s):
         await super().run(spec, command, timeout_s)

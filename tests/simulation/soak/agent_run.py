@@ -17,7 +17,7 @@ from agent.modem.sim import Pin
 
 CURRENT_RUN = contextvars.ContextVar("life", default=None)
 """The life that a task belongs to."""
-NON_JOURNAL_CALLS = {"_others", "user"}
+NON_JOURNAL_CALLS = {"_describe_port_users", "describe_users"}
 """What the agent has done in the journal's thread although it is not the journal that is asked."""
 
 
@@ -183,12 +183,12 @@ class _AgentReader:
         self._reader = reader
 
     def data_received(self, data):
-        if self._agent_run.alive:
-            self._reader.received(data)
+        if self._agent_run.is_alive:
+            self._reader.data_received(data)
 
     def connection_lost(self, reason):
-        if self._agent_run.alive:
-            self._reader.hung_up(reason)
+        if self._agent_run.is_alive:
+            self._reader.connection_lost(reason)
 
 
 class _AgentTransport:
@@ -210,4 +210,4 @@ class _AgentTransport:
         self._transport.close()
 
     async def wait_closed(self):
-        await self._transport.closed()
+        await self._transport.wait_closed()

@@ -53,7 +53,7 @@ class LimitChecker:
     def _count_per_day(self, counted):
         days = collections.Counter()
         for (time, _, _), counts in zip(self._world.events, counted, strict=True):
-            days[int((time - self._world.agent_runs[0].began_at) // 86400)] += counts
+            days[int((time - self._world.agent_runs[0].started_at) // 86400)] += counts
         return days.values()
 
     # Sending

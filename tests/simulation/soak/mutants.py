@@ -73,7 +73,7 @@ def find_violations(name, seed_number=None):
 def _delete_before_commit():
     async def take(self, message, *, run=True):
         freed = message.slot is not None and await self._delete(message.slot, message.raw)
-        self._say(await self._store(message, run=run))
+        self._event_log.log_stored(await self._store(message, run=run))
         return freed
 
     return ((Receiver, "_store_and_delete", take),)

@@ -103,7 +103,7 @@ def _count(world, scenario, checker):
 
 def _build_trace(world, scenario):
     """Everything in the order of its time: steps, octets both ways, events of the network, ends of lives."""
-    begin = world.agent_runs[0].began_at
+    begin = world.agent_runs[0].started_at
     found = [(time, 0, f"life {life} {step}") for time, life, step in world.events]
     found += [(time, 1, f"{way} {octets!r}") for time, way, octets in world.port.trace]
     found += [

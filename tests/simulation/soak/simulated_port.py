@@ -57,7 +57,7 @@ class SimulatedPort:
     def _deliver_to_agent(self, transport, piece):
         if transport is self.transport:
             self.trace.append((self._loop.time(), "<", piece))
-            transport.reader.received(piece)
+            transport.reader.data_received(piece)
 
     # From the agent
 
@@ -118,14 +118,14 @@ class PortTransport:
         self.reader = reader
 
     def write(self, data):
-        if self._port.wire is self:
-            self._port.written(bytes(data))
+        if self._port.transport is self:
+            self._port.send_from_agent(bytes(data))
 
     def close(self):
-        self._port.let_go(self)
+        self._port.release(self)
 
     async def wait_closed(self):
         """It is closed at once."""
 
     def disconnect(self):
-        self.reader.hung_up("the port is gone")
+        self.reader.connection_lost("the port is gone")

@@ -44,10 +44,10 @@ class SimulatedRunner:
         self._stopped.set()
 
     async def _execute(self, entry, command, timeout_s, kind):
-        if not self._agent_run.alive:
-            return await self._agent_run.silence()
+        if not self._agent_run.is_alive:
+            return await self._agent_run.wait_forever()
         content = command.text if command.data is None else command.data
-        seconds, does = self._world.handled(kind, entry, content, command.attempt)
+        seconds, does = self._world.start_handler_run(kind, entry, content, command.attempt)
         if does == "kill":
             self._world.call_later(seconds, self._agent_run.kill, "its handler killed it")
         limit = asyncio.get_running_loop().time() + timeout_s

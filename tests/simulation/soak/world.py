@@ -296,7 +296,7 @@ class RadioLink:
         if cause is None and reference in self._offered_tpdus:
             tpdu = self._offered_tpdus[reference]
             stored = any(each.tpdu == tpdu for store in station.stores.values() for _, each in store)
-            answered = station.arrival._unanswered == reference and station.settings.csms == 1
+            answered = station.mt_delivery._unanswered_reference == reference and station.settings.csms == 1
             self._world.accepted.append(tpdu)
             self.on_accepted(tpdu, "stored" if stored else "acknowledged" if answered else "handed")
         self._world.network.acknowledge(station, reference, cause)
