@@ -118,7 +118,7 @@ async def test_f29_killed_when_it_has_ended(tmp_path, message_format, when):
         def kill(reached, life):
             if (
                 scene.handler_runs
-                and scene.loop.time() > scene.handler_runs[0].at + 0.1
+                and scene.loop.time() > scene.handler_runs[0].started_at + 0.1
                 and reached == f"{when} a commit"
             ):
                 scene.on_kill_point = lambda point, life: None

@@ -32,7 +32,7 @@ async def test_f42_echo_from_the_start(tmp_path, message_format):
         await scene.advance(5)
         assert scene.executed == ["led on"]
         assert scene.sent_bodies == ["did led on"]
-        assert scene.log_lines(weight=30) == []
+        assert scene.log_lines(min_severity=30) == []
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -48,7 +48,7 @@ async def test_f42_echo_comes_back(tmp_path, message_format, seed):
                 make_pdu(f"blink {number}", timestamp=f"26/11/21,22:30:{number:02}+00"),
             )
         for _ in range(4):
-            scene.call_later(chance.random() * 300, lambda: scene.module.reboot(loud=False))
+            scene.call_later(chance.random() * 300, lambda: scene.module.reboot(print_boot_lines=False))
         await scene.advance(1500)
         assert sorted(scene.executed) == sorted(f"blink {number}" for number in range(12))
         assert len(scene.sent_bodies) == len(set(scene.sent_bodies))
@@ -236,7 +236,7 @@ async def test_f46_the_radio_takes_14_s(tmp_path, message_format):
         await scene.advance(5)
         assert scene.executed == ["led on"]
         assert scene.sent_bodies == ["did led on"]
-        assert scene.log_lines(weight=30) == []
+        assert scene.log_lines(min_severity=30) == []
 
 
 async def test_f46_a_send_takes_58_s(tmp_path, message_format):
@@ -363,7 +363,7 @@ CUTS = {
 async def session(folder, mode, cut):
     """What a session tells and asks, cut like this."""
     folder.mkdir()
-    async with FaultWorld(folder, mode, cut=cut) as scene:
+    async with FaultWorld(folder, mode, split=cut) as scene:
         await scene.start_and_settle()
         for number, raw in enumerate([PLAIN_SID_START, MULTILINE_OK, make_pdu("blink 1")]):
             scene.deliver_pdu(raw)
@@ -374,7 +374,7 @@ async def session(folder, mode, cut):
         await scene.advance(30)
         assert len(scene.executed) == 4
         return [
-            (step.kind, step.message) for _, _, step in scene.network_events
+            (step.kind, step.message) for _, _, step in scene.events
         ], scene.interceptor.commands_matching()
 
 

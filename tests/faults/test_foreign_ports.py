@@ -49,7 +49,7 @@ async def test_f50_permission_comes_later(tmp_path, message_format):
         scene.port.open_error = translate_open_error(str(node), PermissionError(13, "Permission denied"))
         await scene.start_and_settle(60)
         scene.port.open_error = None
-        said = scene.log_lines(weight=30)
+        said = scene.log_lines(min_severity=30)
         assert len(said) == 1
         status = node.stat()
         for part in (
@@ -173,8 +173,8 @@ async def test_f55_a_data_call_of_others(tmp_path, message_format, frame, monkey
         # That the port is somebody's keeps the ladder from restarting the module: only a PortOpener knows it.
         after = dialled.written.split(b"+++")[1].replace(b"AT+CFUN=1,1\r", b"")
         assert after == b""
-        assert any("data mode" in line for line in scene.log_lines(weight=30))
-        assert len([line for line in scene.log_lines(weight=30) if "data mode" in line]) <= 2
+        assert any("data mode" in line for line in scene.log_lines(min_severity=30))
+        assert len([line for line in scene.log_lines(min_severity=30) if "data mode" in line]) <= 2
         dialled.frame = b""
         scene.interceptor.filter_to_module = scene.interceptor.filter_to_agent = lambda data: data
         scene.store_pdu(1, PLAIN_SID_START)
@@ -205,7 +205,7 @@ async def test_f69_a_port_that_is_no_at_port(tmp_path, message_format, port):
 
         tick()
         await scene.start_and_settle(100)
-        assert any(words in line for line in scene.log_lines(weight=30))
+        assert any(words in line for line in scene.log_lines(min_severity=30))
         assert b"AT+C" not in wrong.written.replace(b"AT+CMEE?", b"").replace(b"AT+CFUN=1,1", b"")
         assert scene.current_run.is_alive
 
@@ -222,7 +222,7 @@ async def test_f69_a_port_without_messages(tmp_path, message_format):
 
         OtherDevice(scene, answer)
         await scene.start_and_settle(200)
-        assert any("does not take messages in this format" in line for line in scene.log_lines(weight=30))
+        assert any("does not take messages in this format" in line for line in scene.log_lines(min_severity=30))
 
 
 @pytest.mark.deviation(
@@ -316,7 +316,7 @@ async def test_f72_a_console_answers(tmp_path, message_format, console):
         assert b"+CMGS" not in wrong.written
         assert scene.events_of_kind("session") == []
         words = ("login console", "getty") if "login" in console else ("kernel",)
-        assert any(word in line for line in scene.log_lines(weight=30) for word in words)
+        assert any(word in line for line in scene.log_lines(min_severity=30) for word in words)
 
 
 @pytest.mark.real_time

@@ -113,7 +113,7 @@ async def test_f11_a_reader_that_stumbles_is_replaced(tmp_path, message_format):
     """Whatever raises in the read path ends the session, not the reception: a new session takes over."""
     async with FaultWorld(tmp_path, message_format) as scene:
         await scene.start_and_settle()
-        engine = scene.modem._client._line.protocol
+        engine = scene.modem._client._connection.protocol
 
         def stumble(data):
             raise ValueError("no parser is perfect")

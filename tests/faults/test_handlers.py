@@ -45,7 +45,7 @@ async def test_f36_a_slow_handler_stops_nobody(tmp_path, message_format):
             scene.deliver_pdu(make_pdu(text))
             await scene.advance(1)
             if number == 2:
-                scene.module.reboot(loud=False)
+                scene.module.reboot(print_boot_lines=False)
                 scene.interceptor.send_to_agent(READY)
         await scene.advance(30)
         assert scene.stored_indices() == scene.stored_indices("SM") == []
@@ -109,7 +109,7 @@ async def test_f37_a_repeatable_handler_asks_for_later(tmp_path, message_format,
         await scene.advance(3600)
         runs = [run for run in scene.handler_runs if run.content == "again 1"]
         assert [run.attempt for run in runs] == [1, 2, 3]
-        assert runs[2].at - runs[1].at > 2 * (runs[1].at - runs[0].at)
+        assert runs[2].started_at - runs[1].started_at > 2 * (runs[1].started_at - runs[0].started_at)
         assert sorted(scene.sent_bodies) == ["did again 1" if works else "ERR failed", "did led 2"]
 
 

@@ -221,7 +221,7 @@ async def test_f06_half_of_what_the_module_says_is_read_by_others(tmp_path, mess
                 kept.append(chunk)
         return kept
 
-    async with FaultWorld(tmp_path, message_format, cut=cut) as scene:
+    async with FaultWorld(tmp_path, message_format, split=cut) as scene:
         await scene.start_and_settle()
         lossy[0] = True
         for number in range(5):

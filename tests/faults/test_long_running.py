@@ -117,7 +117,7 @@ LINES_A_DAY = 13
 
 def visible_lines(scene, since):
     """Times of the lines that are logged without --trace."""
-    return [at - since for at, _, step in scene.network_events if at >= since and step.severity >= 20]
+    return [at - since for at, _, step in scene.events if at >= since and step.severity >= 20]
 
 
 @pytest.mark.parametrize("message_format", ["pdu"])
@@ -173,7 +173,7 @@ async def test_f63_reading_fails_at_each_look(tmp_path, message_format, says):
         scene.deliver_pdu(PLAIN_SID_START)
         await scene.advance(DAY / 3)
         taken = [
-            (at, step.message) for at, _, step in scene.network_events if at >= since and step.kind == "recovery"
+            (at, step.message) for at, _, step in scene.events if at >= since and step.kind == "recovery"
         ]
         assert "begin a new session" in taken[0][1]
         assert all("restart it by its own command" in detail for _, detail in taken[1:])
@@ -181,7 +181,7 @@ async def test_f63_reading_fails_at_each_look(tmp_path, message_format, says):
         assert 2 <= len(taken) <= 6
         assert rests == sorted(rests)
         assert len(visible_lines(scene, since)) <= LINES_A_DAY + 4 * len(taken)
-        lines = [at - since for at, _, step in scene.network_events if step.kind == "refused" and step.severity >= 20]
+        lines = [at - since for at, _, step in scene.events if step.kind == "refused" and step.severity >= 20]
         assert 1 <= len(lines) <= LINES_A_DAY
         waits = [round(after - before, -1) for before, after in itertools.pairwise(lines)]
         assert waits == sorted(waits)

@@ -37,7 +37,7 @@ async def test_f14_mute_until_its_power_is_cycled(tmp_path, message_format):
     """Reopened, restarted by command, then by its power; nothing is lost meanwhile, the process lives on."""
     switch = FakePower()
     async with FaultWorld(
-        tmp_path, message_format, dependencies={"power": switch, "in_use": lambda: ""}
+        tmp_path, message_format, dependencies={"power": switch, "describe_module_users": lambda: ""}
     ) as scene:
         switch.scene = scene
         await scene.start_and_settle(60)
@@ -58,7 +58,7 @@ async def test_f14_mute_for_good(tmp_path, message_format):
     """A day of silence: steps stay within the budget on disk, whatever is started anew; waits grow."""
     switch = FakePower()
     async with FaultWorld(
-        tmp_path, message_format, dependencies={"power": switch, "in_use": lambda: ""}
+        tmp_path, message_format, dependencies={"power": switch, "describe_module_users": lambda: ""}
     ) as scene:
         switch.scene = scene
         scene.module.faults.clear_mute = lambda: None
@@ -93,7 +93,7 @@ async def test_f15_circuit_denied_packet_registered(tmp_path, message_format):
 
 async def test_f15_no_network_until_the_radio_is_cycled(tmp_path, message_format):
     """Replies are held, not failed; COPS=0 first, then CFUN, not before ten minutes each."""
-    async with FaultWorld(tmp_path, message_format, dependencies={"in_use": lambda: ""}) as scene:
+    async with FaultWorld(tmp_path, message_format, dependencies={"describe_module_users": lambda: ""}) as scene:
         await scene.start_and_settle(60)
         scene.interceptor.answer(r"AT\+COPS=0", b"\r\nOK\r\n", times=0)
         scene.module.set_registration(2)
@@ -120,7 +120,7 @@ async def test_f15_no_network_until_the_radio_is_cycled(tmp_path, message_format
 @pytest.mark.parametrize("message_format", ["pdu"])
 async def test_f15_denied_for_a_day(tmp_path, message_format):
     """Whom the network denies asks again at most once an hour; replies wait within their age."""
-    async with FaultWorld(tmp_path, message_format, dependencies={"in_use": lambda: ""}) as scene:
+    async with FaultWorld(tmp_path, message_format, dependencies={"describe_module_users": lambda: ""}) as scene:
         await scene.start_and_settle(60)
         scene.network.attach = lambda station: 3
         scene.module.set_registration(3, 11)
@@ -162,7 +162,7 @@ def reboots(scene, lines):
     scene.module.saved_settings.cpms = ("SM", "SM", "SM")
     scene.module.saved_settings.cnmi = (0, 0, 0, 0, 0)
     scene.module.saved_settings.cmee = 0
-    scene.module.reboot(loud=False)
+    scene.module.reboot(print_boot_lines=False)
     scene.interceptor.send_to_agent(lines)
 
 

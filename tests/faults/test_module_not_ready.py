@@ -138,7 +138,7 @@ async def test_f57_each_message_takes_the_power_down(tmp_path, message_format):
         waits = [after - before for before, after in itertools.pairwise(downs)][1:]
         assert all(after > 1.2 * before for before, after in itertools.pairwise(waits))
         assert len(scene.sent_bodies) == len(set(scene.sent_bodies))
-        assert any("power" in line for line in scene.log_lines(weight=30))
+        assert any("power" in line for line in scene.log_lines(min_severity=30))
         assert scene.interceptor.commands_matching(RESETS) == []
 
 
@@ -172,7 +172,7 @@ async def test_f58_the_sim_is_gone(tmp_path, message_format, code, refusal):
             scene.interceptor.send_to_agent(b"\r\n" + code + b"\r\n")
         scene.store_pdu(3, PLAIN_SID_START)
         await scene.advance(HOUR)
-        assert gone.struck
+        assert gone.applied
         assert scene.executed == ["led on"]
         assert scene.sent_bodies == ["did led on"]
         assert scene.stored_indices() == []
@@ -263,7 +263,7 @@ async def test_f75_signal_unknown(tmp_path, message_format):
         scene.interceptor.answer(r"AT\+CSQ", b"\r\n+CSQ: 18,99\r\n\r\nOK\r\n", times=0)
         await scene.advance(320)
         assert (await scene.current_run.agent._control_api.get_status({}))["modem"]["signal_dbm"] == -77
-        assert scene.log_lines(weight=30) == []
+        assert scene.log_lines(min_severity=30) == []
 
 
 @pytest.mark.parametrize(

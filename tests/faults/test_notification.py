@@ -82,7 +82,7 @@ async def test_f23_notifications_never_come(tmp_path, message_format):
             begun, written = scene.loop.time(), len(scene.interceptor.commands)
             await scene.advance(301 if number < 1 else 61)
             assert len(scene.executed) == number + 1
-            assert scene.handler_runs[-1].at - begun <= (301 if number < 1 else 61)
+            assert scene.handler_runs[-1].started_at - begun <= (301 if number < 1 else 61)
             assert len(scene.interceptor.commands) - written < 20
         assert not scene.modem.is_notifying
         assert scene.current_run.agent._supervisor.connection.session.describe()["notifications"] is False

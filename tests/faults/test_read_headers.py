@@ -90,7 +90,7 @@ async def test_f48_an_index_with_nothing_in_it(tmp_path, message_format, says):
         assert asked.count("AT+CMGR=7") <= (2 if b"\nERROR" in says else 1)
         assert 1 <= len(asked) - asked.count("AT+CMGR=7") <= 3
         assert scene.interceptor.commands_matching(r"AT\+CMGD.*") == []
-        assert scene.log_lines(weight=30) == []
+        assert scene.log_lines(min_severity=30) == []
         scene.deliver_pdu(PLAIN_SID_START)
         await scene.advance(5)
         assert scene.executed == ["led on"]
@@ -144,7 +144,7 @@ async def test_f61_headers_of_a_message(tmp_path, message_format, header):
         await scene.advance(5)
         assert scene.executed == ["led on"]
         assert scene.stored_indices() == []
-        assert scene.log_lines(weight=30) == []
+        assert scene.log_lines(min_severity=30) == []
         asked = [line for _, line in scene.interceptor.commands[before:] if READ.fullmatch(line)]
         assert asked == ["AT+CMGR=1"]
 
@@ -243,12 +243,12 @@ async def test_f64_data_after_ok_are_news(tmp_path, message_format):
         late = [b"\r\nOK\r\n", 0.02, b'\r\n+CREG: 5,"25FF","825E"\r\n']
         asked = scene.interceptor.answer(r"AT\+CREG=[12]", late, times=0)
         await scene.start_and_settle()
-        assert asked.struck == 1
+        assert asked.applied == 1
         assert scene.current_run.agent._supervisor.connection.session.registration.circuit in {1, 5}
         scene.deliver_pdu(PLAIN_SID_START)
         await scene.advance(5)
         assert scene.executed == ["led on"]
-        assert scene.log_lines(weight=30) == []
+        assert scene.log_lines(min_severity=30) == []
 
 
 @pytest.mark.parametrize("command", [r"AT\+CMGR=1", r"AT\+CMGD=1", r"AT\+CMGS=.*"])

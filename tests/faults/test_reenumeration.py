@@ -19,7 +19,7 @@ def fake_host(folder):
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     folder.mkdir()
-    return module.Machine(folder)
+    return module.FakeHost(folder)
 
 
 class RenamedPorts:

@@ -48,7 +48,7 @@ async def test_every_command_once(kind, tmp_path):
 
 
 def format_events(world):
-    return [f"{time:.1f} {step}" for time, _, step in world.network_events]
+    return [f"{time:.1f} {step}" for time, _, step in world.events]
 
 
 async def test_what_is_not_there_is_not_waited_for(tmp_path):
@@ -61,4 +61,4 @@ async def test_what_is_not_there_is_not_waited_for(tmp_path):
         assert world.events_of_kind("session")
         assert module.commands.count("AT+CMGL=4") == 1
         [session] = world.events_of_kind("session")
-        assert "+CNMI stays 1,2,2,1,1" in session.detail
+        assert "+CNMI stays 1,2,2,1,1" in session.message

@@ -18,7 +18,7 @@ MOBILE_ORIGINATED, WITH_CENTRE, TEXT = 1, 2, 4
 
 
 def _seeds():
-    for line in VECTORS.read_text(make_encoder="utf-8").splitlines():
+    for line in VECTORS.read_text(encoding="utf-8").splitlines():
         vector = json.loads(line)
         try:
             octets = bytes.fromhex(vector.get("hex", ""))

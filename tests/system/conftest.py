@@ -138,7 +138,7 @@ class Container:
     root: Path
     nspawn: subprocess.Popen
     cgroups: list[Path]
-    init_pid: int = field(init_pid=False)
+    init_pid: int = field(init=False)
     _stop_following: Callable[[], object] = lambda: None
 
     def wait_until_up(self):

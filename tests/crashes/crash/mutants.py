@@ -28,7 +28,7 @@ def _set_synchronous(level):
             return super().execute(statement, *values)
 
     connect = sqlite3.connect
-    sqlite3.connect = lambda *arguments, **options: connect(*arguments, factory_settings=Careless, **options)
+    sqlite3.connect = lambda *arguments, **options: connect(*arguments, factory=Careless, **options)
 
 
 def _delete_first():

@@ -133,7 +133,7 @@ class ForeignModule:
 
     def execute(self, line):
         """One line; several commands on it are not understood, but for ATE0V1Q0 and its kin."""
-        name, value = re.fullmatch(r"AT([^=?]*)(.*)", line).cgroups()
+        name, value = re.fullmatch(r"AT([^=?]*)(.*)", line).groups()
         basic = re.fullmatch(r"(?:[EVQZ&F]\d?)*", name)
         if basic and not value:
             self.execute_basic(name)

@@ -30,37 +30,37 @@ FIXED_ANSWERS = {
 class Emulator(ForeignModule):
     """The radio is off until +CFUN=1, the reference is always 0, +CMT has no length."""
 
-    keeps = False
+    stores_messages = False
     unknown_line_result = "ERROR: UNSUPPORTED"
     direct_header = "+CMT: 0"
 
     def __init__(self, loop, say):
         super().__init__(loop, say)
-        self.radio = 0
+        self.functionality = 0
 
-    def octet(self, octet):
-        if self.body is not None and octet != 26:
-            self.body.append(octet)
-        elif self.body is not None:
-            digits, self.body = self.body.decode("latin-1").strip(), None
+    def receive_octet(self, octet):
+        if self.entered_text is not None and octet != 26:
+            self.entered_text.append(octet)
+        elif self.entered_text is not None:
+            digits, self.entered_text = self.entered_text.decode("latin-1").strip(), None
             self.submit(digits)
         elif octet in {10, 13}:
-            line, self.typed = self.typed.decode("latin-1"), bytearray()
+            line, self.input_line = self.input_line.decode("latin-1"), bytearray()
             if line[:2] == "AT" and line != "AT":
                 self.commands.append(line)
-                self.command(line[2:])
+                self.execute(line[2:])
         else:
-            self.typed.append(octet)
+            self.input_line.append(octet)
 
-    def command(self, body):
+    def execute(self, body):
         if body.startswith("+CMGS="):
-            self.body = bytearray()
+            self.entered_text = bytearray()
             self.write_text("> \r")
         elif body.startswith("+CMGD="):
             self.delete_message()
         elif match := re.fullmatch(r"\+CFUN(=([01])|\?)", body):
-            self.radio = self.radio if match[2] is None else int(match[2])
-            self.send_result([f"+CFUN: {self.radio}"] if match[2] is None else [])
+            self.functionality = self.functionality if match[2] is None else int(match[2])
+            self.send_result([f"+CFUN: {self.functionality}"] if match[2] is None else [])
             self.deliver_waiting()
         elif body in FIXED_ANSWERS:
             self.send_result(FIXED_ANSWERS[body])
@@ -73,7 +73,7 @@ class Emulator(ForeignModule):
     def send_result(self, lines, final="OK"):
         self.write_text("".join(f"{line}\r" for line in (*lines, final)))
 
-    def accept(self, digits):
+    def accept_pdu(self, digits):
         self.write_text(f"{self.direct_header}\r\n{digits}\r\n")
         return True
 
@@ -90,18 +90,18 @@ class Emulator(ForeignModule):
 class EmulatorErrorThenOk(Emulator):
     """An index that it does not know is an error, and then OK all the same."""
 
-    def delete(self):
+    def delete_message(self):
         self.send_result(["+CME ERROR: 21"])
 
 
 class EmulatorVerboseErrors(Emulator):
     """What it does not know is no error by any standard."""
 
-    unknown = "ERROR: BAD COMMAND"
-    header = "+CMT: "
+    unknown_line_result = "ERROR: BAD COMMAND"
+    direct_header = "+CMT: "
 
 
 class EmulatorAcceptsAnything(Emulator):
     """What it does not know is OK."""
 
-    unknown = "OK"
+    unknown_line_result = "OK"

@@ -11,7 +11,7 @@ class RadioOff(ForeignModule):
 
     def __init__(self, loop, say):
         super().__init__(loop, say)
-        self.radio = 4
+        self.functionality = 4
 
 
 class RadioOffWithoutQuery(RadioOff):
@@ -24,7 +24,7 @@ class RadioOffWithoutQuery(RadioOff):
 class BusySim(ForeignModule):
     """The card is busy for a minute."""
 
-    def command(self, line):
+    def execute(self, line):
         if self.loop.time() < self.ready_at and line.startswith(("AT+CPIN", "AT+CM", "AT+CPMS", "AT+CSCA")):
             self.send_response([], "+CME ERROR: 14" if "CPIN" in line else "+CMS ERROR: 314")
         else:
@@ -43,7 +43,7 @@ class SilentRestarts(ForeignModule):
         loop.call_later(240, self.restart)
 
     def restart(self):
-        self.echo, self.routing, self.text_mode, self.body = True, [0, 0, 0, 0, 0], 1, None
+        self.echo, self.cnmi, self.text_mode, self.entered_text = True, [0, 0, 0, 0, 0], 1, None
         self.loop.call_later(240, self.restart)
 
 
@@ -77,13 +77,13 @@ class TextModeOnly(ForeignModule):
         time = message.service_centre_timestamp.time.strftime("%y/%m/%d,%H:%M:%S+00")
         return f'"{message.originating_address}",,"{time}"', message.user_data
 
-    def listed(self, index, slot):
+    def format_list_entry(self, index, slot):
         head, data = self.format_header(slot[1])
         return (
             f'+CMGL: {index},"{("REC UNREAD", "REC READ")[slot[0]]}",{head},129,{data.length}\r\n{data.text}'
         )
 
-    def read(self, slot):
+    def format_message(self, slot):
         head, data = self.format_header(slot[1])
         status = ("REC UNREAD", "REC READ")[slot[0]]
         return f'+CMGR: "{status}",{head},129,4,0,0,"+447700900000",145,{data.length}\r\n{data.text}'
@@ -92,7 +92,7 @@ class TextModeOnly(ForeignModule):
         found = re.fullmatch(r'="([+\d]+)"(?:,\d+)?', value)
         if found is None:
             return None
-        self.destination, self.body = found[1], bytearray()
+        self.destination, self.entered_text = found[1], bytearray()
         self.write_text(self.prompt)
         return ...
 

@@ -8,7 +8,7 @@ from foreign.base import ForeignModule
 class RejectsBareAt(ForeignModule):
     """A bare AT is an ERROR; everything else works."""
 
-    def basic(self, name):
+    def execute_basic(self, name):
         if name:
             super().execute_basic(name)
         else:
@@ -18,25 +18,25 @@ class RejectsBareAt(ForeignModule):
 class NeverEchoes(ForeignModule):
     """There is no echo and no ATE."""
 
-    def octet(self, octet):
+    def receive_octet(self, octet):
         self.echo = False
         super().receive_octet(octet)
 
-    def basic(self, name):
+    def execute_basic(self, name):
         self.send_response([], "ERROR" if "E" in name else "OK")
 
 
 class AlwaysEchoes(ForeignModule):
     """ATE0 is OK and changes nothing."""
 
-    def basic(self, name):
+    def execute_basic(self, name):
         self.send_response([], "OK")
 
 
 class EchoesLineEnd(ForeignModule):
     """The echo of a carriage return is CR LF."""
 
-    def octet(self, octet):
+    def receive_octet(self, octet):
         super().receive_octet(octet)
         if self.echo and octet == 13:
             self.write_text("\n")
@@ -45,31 +45,31 @@ class EchoesLineEnd(ForeignModule):
 class LateEcho(ForeignModule):
     """The echo comes after the answer."""
 
-    def octet(self, octet):
+    def receive_octet(self, octet):
         echo, self.echo = self.echo, False
         super().receive_octet(octet)
         self.echo = self.echo or echo
         if echo and octet != 26:
             self.loop.call_later(0.3, self.write, bytes((octet,)))
 
-    def basic(self, name):
+    def execute_basic(self, name):
         self.send_response([], "OK")
 
 
 class BlankAfterColonVaries(ForeignModule):
     """No blank after a colon, or two."""
 
-    def answer(self, lines, final):
+    def send_response(self, lines, final):
         super().send_response([re.sub(r"(?m)^(\+\w+): ", r"\1:", line) for line in lines], final)
 
-    def tell(self, *lines):
+    def send_urc(self, *lines):
         super().send_urc(*(re.sub(r"^(\+\w+): ", r"\1:  ", line) for line in lines))
 
 
 class NumericResults(ForeignModule):
     """Results are numbers whatever ATV says."""
 
-    def answer(self, lines, final):
+    def send_response(self, lines, final):
         number = {"OK": "0", "ERROR": "4"}.get(final, final)
         self.write_text("".join(f"{line}\r\n" for line in lines) + (f"{number}\r" if final else ""))
 
@@ -77,44 +77,44 @@ class NumericResults(ForeignModule):
 class VerboseErrors(ForeignModule):
     """Errors are words, whatever +CMEE says."""
 
-    missing = "+CMS ERROR: invalid memory index"
-    refusals = "+CME ERROR: operation not supported"
+    empty_slot_result = "+CMS ERROR: invalid memory index"
+    unknown_command_result = "+CME ERROR: operation not supported"
 
 
 class IgnoresUnknownCommands(ForeignModule):
     """What it does not know it does not answer at all."""
 
-    refusals = ""
+    unknown_command_result = ""
 
 
 class LineFeedOnly(ForeignModule):
     """Lines end with LF alone."""
 
-    end = "\n"
+    line_end = "\n"
 
 
 class CarriageReturnOnly(ForeignModule):
     """Lines end with CR alone."""
 
-    end = "\r"
+    line_end = "\r"
 
 
 class BlankLines(ForeignModule):
     """Empty lines everywhere."""
 
-    def out(self, text):
+    def write_text(self, text):
         super().write_text(text if text.endswith("> ") else text.replace("\r\n", "\r\n\r\n"))
 
 
 class SingleWrite(ForeignModule):
     """Everything that it says to a command leaves together with the echo, in one piece."""
 
-    def octet(self, octet):
-        said, say = [], self.say
-        self.say = said.append
+    def receive_octet(self, octet):
+        said, say = [], self.write
+        self.write = said.append
         super().receive_octet(octet)
-        self.say = say
-        self.buffered = getattr(self, "held", b"") + b"".join(said)
+        self.write = say
+        self.buffered = getattr(self, "buffered", b"") + b"".join(said)
         if octet in {13, 26, 27}:
             held, self.buffered = self.buffered, b""
             say(held)
@@ -155,7 +155,7 @@ class SlowAnswers(ForeignModule):
         super().__init__(loop, say)
         self.free_at = 0.0
 
-    def answer(self, lines, final):
+    def send_response(self, lines, final):
         self.free_at = max(self.free_at, self.loop.time()) + self.answer_delay_s
         self.loop.call_at(self.free_at, super().send_response, lines, final)
 
@@ -163,7 +163,7 @@ class SlowAnswers(ForeignModule):
 class VerySlowAnswers(SlowAnswers):
     """The same with two seconds."""
 
-    takes_s = 2.0
+    answer_delay_s = 2.0
 
 
 class SleepsWhenIdle(ForeignModule):

@@ -6,9 +6,9 @@ from foreign.base import ForeignModule
 class DirectDeliveryOnly(ForeignModule):
     """Stores nothing and has no +CSMS: messages are handed over, and that is that."""
 
-    keeps = False
+    stores_messages = False
 
-    def places(self):
+    def slot_range(self):
         return range(0)
 
     def do_cnmi(self, value):
@@ -18,21 +18,21 @@ class DirectDeliveryOnly(ForeignModule):
 class DirectDeliveryWithoutLength(DirectDeliveryOnly):
     """The same, and the header of +CMT has no length."""
 
-    def hand_over(self, digits):
+    def deliver_direct(self, digits):
         self.send_urc("+CMT: ,", digits)
 
 
 class DirectDeliveryWithSender(DirectDeliveryOnly):
     """The same, and the header of +CMT is the sender."""
 
-    def hand_over(self, digits):
+    def deliver_direct(self, digits):
         self.send_urc('+CMT: "000"', digits)
 
 
 class DirectDeliveryWithCnma(DirectDeliveryOnly):
     """Messages are handed over and acknowledged; one that is not comes again in a minute."""
 
-    keeps = True
+    stores_messages = True
 
     def __init__(self, loop, say):
         super().__init__(loop, say)
@@ -44,7 +44,7 @@ class DirectDeliveryWithCnma(DirectDeliveryOnly):
         self.csms_service = int(value[-1])
         return ["+CSMS: 1,1,1"]
 
-    def accept(self, digits):
+    def accept_pdu(self, digits):
         if self.pending_acknowledgement is None and self.cnmi[1] == 2:
             self.pending_acknowledgement = self.loop.call_later(15, self.acknowledgement_missed)
             self.deliver_direct(digits)
@@ -71,7 +71,7 @@ class DirectDeliveryWithCnma(DirectDeliveryOnly):
 class EarlyNotification(ForeignModule):
     """+CMTI comes three seconds before the message is there."""
 
-    def accept(self, digits):
+    def accept_pdu(self, digits):
         free = next((index for index in self.slot_range() if index not in self.slots), None)
         if free is None:
             return False
@@ -83,7 +83,7 @@ class EarlyNotification(ForeignModule):
 class NotificationNamesUnknownStore(ForeignModule):
     """+CMTI names a store that +CPMS does not know."""
 
-    def tell(self, *lines):
+    def send_urc(self, *lines):
         super().send_urc(*(line.replace('"SM"', '"MT"') for line in lines))
 
 
@@ -97,5 +97,5 @@ class CnmiRejected(ForeignModule):
 class NoNotifications(ForeignModule):
     """+CNMI is taken, read back as it was set, and nothing is ever told."""
 
-    def tell(self, *lines):
+    def send_urc(self, *lines):
         pass

@@ -6,7 +6,7 @@ from foreign.base import ForeignModule, tpdu_length
 class ReferenceZero(ForeignModule):
     """Every message has reference 0."""
 
-    def submitted(self):
+    def send_submit_result(self):
         self.send_response(["+CMGS: 0"], "OK")
 
 
@@ -25,7 +25,7 @@ class PromptOnOwnLine(ForeignModule):
 class OkBeforeReference(ForeignModule):
     """After a message OK comes, and then its reference."""
 
-    def submitted(self):
+    def send_submit_result(self):
         self.send_response([], "OK")
         self.send_response([f"+CMGS: {self.reference}"], "")
 
@@ -33,7 +33,7 @@ class OkBeforeReference(ForeignModule):
 class NoReference(ForeignModule):
     """A message is answered by OK alone."""
 
-    def submitted(self):
+    def send_submit_result(self):
         self.send_response([], "OK")
 
 
@@ -44,18 +44,18 @@ class SubmitsAtAnnouncedLength(ForeignModule):
         self.announced_length = int(value[1:])
         return super().do_cmgs(value)
 
-    def enter(self, octet):
+    def enter_octet(self, octet):
         super().enter_octet(octet)
-        digits = (self.body or b"").decode("latin-1")
+        digits = (self.entered_text or b"").decode("latin-1")
         if len(digits) > 2 and tpdu_length(digits) == self.announced_length and len(digits) % 2 == 0:
-            self.body = None
+            self.entered_text = None
             self.submit(digits)
 
 
 class UnrequestedReports(ForeignModule):
     """A +CDS that nobody asked for follows each message."""
 
-    def submitted(self):
+    def send_submit_result(self):
         super().send_submit_result()
         report = "0006" + f"{self.reference:02X}" + "038100F0" + "62112221000000" * 2 + "00"
         self.loop.call_later(2, self.send_urc, f"+CDS: {tpdu_length(report)}", report)

@@ -6,80 +6,80 @@ from foreign.base import ForeignModule, tpdu_length
 class ErrorThenOk(ForeignModule):
     """An unknown index is an ERROR, and then OK all the same."""
 
-    missing = "ERROR\r\n\r\nOK"
+    empty_slot_result = "ERROR\r\n\r\nOK"
 
 
 class EmptyIsOk(ForeignModule):
     """An empty slot is a bare OK."""
 
-    missing = "OK"
+    empty_slot_result = "OK"
 
 
 class EmptyIsZero(ForeignModule):
     """An empty slot is `+CMGR: 0,,0`."""
 
-    missing = "+CMGR: 0,,0\r\n\r\nOK"
+    empty_slot_result = "+CMGR: 0,,0\r\n\r\nOK"
 
 
 class BlankAfterCommas(ForeignModule):
     """`+CMGR: 1, "", 23`, and quotes where none belong."""
 
-    def read(self, slot):
+    def format_message(self, slot):
         return f'+CMGR: {slot[0]}, "", "{tpdu_length(slot[1])}"\r\n{slot[1]}'
 
-    def tell(self, *lines):
+    def send_urc(self, *lines):
         super().send_urc(*(line.replace(",", ", ") for line in lines))
 
 
 class NoLengthInHeader(ForeignModule):
     """Headers without a length."""
 
-    def listed(self, index, slot):
+    def format_list_entry(self, index, slot):
         return f"+CMGL: {index},{slot[0]}\r\n{slot[1]}"
 
-    def read(self, slot):
+    def format_message(self, slot):
         return f"+CMGR: {slot[0]},\r\n{slot[1]}"
 
 
 class LengthIncludesServiceCentre(ForeignModule):
     """The length counts the service centre address, too."""
 
-    def read(self, slot):
+    def format_message(self, slot):
         return f"+CMGR: {slot[0]},,{len(slot[1]) // 2}\r\n{slot[1]}"
 
-    def listed(self, index, slot):
+    def format_list_entry(self, index, slot):
         return f"+CMGL: {index},{slot[0]},,{len(slot[1]) // 2}\r\n{slot[1]}"
 
 
 class TextStatusInPduMode(ForeignModule):
     """In PDU mode, too, the status is `"REC UNREAD"`."""
 
-    def read(self, slot):
+    def format_message(self, slot):
         return f'+CMGR: "{("REC UNREAD", "REC READ")[slot[0]]}",,{tpdu_length(slot[1])}\r\n{slot[1]}'
 
-    def listed(self, index, slot):
+    def format_list_entry(self, index, slot):
         return f'+CMGL: {index},"{("REC UNREAD", "REC READ")[slot[0]]}",,{tpdu_length(slot[1])}\r\n{slot[1]}'
 
 
 class LowercaseHex(ForeignModule):
     """Hexadecimal digits are small, on both lines."""
 
-    def listed(self, index, slot):
+    def format_list_entry(self, index, slot):
         return super().format_list_entry(index, slot).lower().replace("+cmgl", "+CMGL")
 
-    def read(self, slot):
+    def format_message(self, slot):
         return super().format_message(slot).lower().replace("+cmgr", "+CMGR")
 
 
 class UrcBeforePayload(ForeignModule):
     """Something else is said between each header and its payload."""
 
-    def listed(self, index, slot):
+    def format_list_entry(self, index, slot):
         return (
             super().format_list_entry(index, slot).replace("\r\n", "\r\n\r\n^BOOT:1,0\r\n\r\n+CSQ: 3,99\r\n")
         )
 
-    def read(self, slot):
+    def format_message(self, slot):
         return super().format_message(slot).replace("\r\n", "\r\nRING\r\n")
 
 
@@ -92,7 +92,7 @@ class IndexFromZero(ForeignModule):
 class CapacityOne(ForeignModule):
     """The store holds one message."""
 
-    size = 1
+    capacity = 1
 
 
 class SingleStoreMt(ForeignModule):

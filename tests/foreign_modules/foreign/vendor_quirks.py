@@ -49,7 +49,7 @@ class DropsCpmsAnswers(ForeignModule):
 class UnquotedStoreNames(ForeignModule):
     """Names of stores stand without quotes, in what it tells and in what it answers."""
 
-    def tell(self, *lines):
+    def send_urc(self, *lines):
         super().send_urc(*(line.replace('"', "") for line in lines))
 
     def do_cpms(self, value):
@@ -66,7 +66,7 @@ class HighIndices(ForeignModule):
 class BlankLinesInLists(ForeignModule):
     """A list has empty lines between its entries and between header and data, and blanks at its end."""
 
-    def listed(self, index, slot):
+    def format_list_entry(self, index, slot):
         header, digits = super().format_list_entry(index, slot).split("\r\n")
         return f"\r\n{header} \r\n\r\n{digits}  \r\n"
 
@@ -74,7 +74,7 @@ class BlankLinesInLists(ForeignModule):
 class UrcsInsideAnswers(ForeignModule):
     """What arrives is told between information and result, and between the entries of a list."""
 
-    def answer(self, lines, final):
+    def send_response(self, lines, final):
         noise = "\r\n^RSSI: 20\r\n\r\n+CREG: 1\r\n"
         super().send_response([line.replace("\r\n+CMGL", f"{noise}\r\n+CMGL") for line in lines], "")
         self.write_text(noise)
@@ -84,7 +84,7 @@ class UrcsInsideAnswers(ForeignModule):
 class CarriageReturnTwice(ForeignModule):
     """Each line ends with CR CR LF."""
 
-    end = "\r\r\n"
+    line_end = "\r\r\n"
 
 
 class PromptTwice(ForeignModule):
@@ -105,14 +105,14 @@ class LatePromptWithoutLineEnd(ForeignModule):
         return ...
 
     def open_prompt(self):
-        self.body = bytearray()
+        self.entered_text = bytearray()
         self.write_text(self.prompt)
 
 
 class LateOkAfterReference(ForeignModule):
     """Between +CMGS and its OK lie twenty seconds."""
 
-    def submitted(self):
+    def send_submit_result(self):
         self.send_response([f"+CMGS: {self.reference}"], "")
         self.loop.call_later(20, self.send_response, [], "OK")
 
@@ -120,7 +120,7 @@ class LateOkAfterReference(ForeignModule):
 class ReferenceWithTime(ForeignModule):
     """+CMGS tells a time, or an acknowledgement, behind the reference."""
 
-    def submitted(self):
+    def send_submit_result(self):
         self.send_response([f'+CMGS: {self.reference}, "26/11/22,12:00:00+00"'], "OK")
 
 
@@ -145,7 +145,7 @@ class AlternatingStores(ForeignModule):
         self.selected_store = "SM"
         self.store_by_index = {}
 
-    def accept(self, digits):
+    def accept_pdu(self, digits):
         free = next(index for index in self.slot_range() if index not in self.slots)
         self.store_by_index[free] = self.stores[len(self.store_by_index) % 2]
         self.slots[free] = [0, digits]
@@ -194,7 +194,7 @@ class AlternatingStores(ForeignModule):
 class EchoBackAfterSending(ForeignModule):
     """After each message that leaves the echo is on again."""
 
-    def submitted(self):
+    def send_submit_result(self):
         super().send_submit_result()
         self.echo = True
 
@@ -202,12 +202,12 @@ class EchoBackAfterSending(ForeignModule):
 class RestartsAfterSending(ForeignModule):
     """A minute after a message left it starts anew, says so, and has forgotten all but its messages."""
 
-    def submitted(self):
+    def send_submit_result(self):
         super().send_submit_result()
         self.loop.call_later(60, self.restart)
 
     def restart(self):
-        self.echo, self.routing, self.text_mode, self.body = True, [0, 0, 0, 0, 0], 0, None
+        self.echo, self.cnmi, self.text_mode, self.entered_text = True, [0, 0, 0, 0, 0], 0, None
         for delay, line in enumerate(("RDY", "+CFUN: 1", "+CPIN: READY", "SMS Ready")):
             self.loop.call_later(delay, self.send_urc, line)
 
@@ -215,12 +215,12 @@ class RestartsAfterSending(ForeignModule):
 class LengthInNotification(ForeignModule):
     """+CMTI has the length behind the index, and a blank before each value."""
 
-    def tell(self, *lines):
+    def send_urc(self, *lines):
         super().send_urc(*(re.sub(r'^(\+CMTI): ("\w+"),(\d+)$', r"\1:  \2 , \3, 24", line) for line in lines))
 
 
 class PaddedListEntries(ForeignModule):
     """Digits of a list come with blanks at the start of the line, the index with zeros."""
 
-    def listed(self, index, slot):
+    def format_list_entry(self, index, slot):
         return f"+CMGL: {index:03},{slot[0]},,{tpdu_length(slot[1])}{self.line_end}  {slot[1]}"
