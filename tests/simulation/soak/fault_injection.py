@@ -26,7 +26,7 @@ def _module_fault(text, scenario):
             seconds=round(pick.uniform(1, 90), 1),
             short=round(pick.uniform(1, 20), 1),
             times=pick.randint(1, 3),
-            run_receiver=pick.choice(("+CMGR", "+CMGL", "+CMGD", "+CPMS", "+CNMA")),
+            receiving=pick.choice(("+CMGR", "+CMGL", "+CMGD", "+CPMS", "+CNMA")),
             any=pick.choice(
                 ("+CMGR", "+CMGL", "+CMGD", "+CPMS", "+CMGS", "+CNMI", "+CMGF", "+CSQ", "+CREG", "+CMEE")
             ),
