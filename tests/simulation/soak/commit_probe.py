@@ -68,7 +68,7 @@ class CommitOrderProbe:
 
         def guarded(slot):
             stored = store.get(slot)
-            if stored is not None and stored.status.received:
+            if stored is not None and stored.status.is_received:
                 self._require_stored(stored.tpdu, f"deleted from {name} {slot}")
             delete(slot)
 

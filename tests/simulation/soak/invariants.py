@@ -352,7 +352,7 @@ class InvariantChecker:
         for name, store in self.world.module.stores.items():
             if name in {"ME", "SM"} | ({"SR"} if not unnamed else set()):
                 for slot, stored in store:
-                    if stored.status.received:
+                    if stored.status.is_received:
                         self.add_finding(f"{name} {slot} still holds {stored.tpdu.hex()}")
         waiting = self.world.network.count_waiting(self.world.first_sim.imsi)
         if waiting:

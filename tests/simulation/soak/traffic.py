@@ -79,7 +79,7 @@ class TrafficGenerator:
     def send_random(self):
         """Somebody sends something."""
         kinds = dict(_KIND_WEIGHTS)
-        if not self._world.service.binary:
+        if not self._world.service.supports_binary:
             kinds.pop(TrafficGenerator.send_binary)
         chosen = self._rng.choices(list(kinds), list(kinds.values()))[0]
         chosen(self)
@@ -298,7 +298,7 @@ class TrafficGenerator:
     def _enqueue(self, segment):
         deliver = segment.deliver
         line = self._world.network._queues[self._world.sim.imsi]
-        line.put(
+        line.enqueue(
             MtMessage(
                 tpdu=deliver, sender=str(deliver.originating_address), body=repr(segment.message.content)
             )
