@@ -52,7 +52,9 @@ async def run_cuts(options):
         await recording.record()
         violations += recording.errors
         facts.update(fact.kind for fact in recording.facts)
-        cuts = options.splits_reads // len(RUN_DURATIONS_S) + (number < options.splits_reads % len(RUN_DURATIONS_S))
+        cuts = options.splits_reads // len(RUN_DURATIONS_S) + (
+            number < options.splits_reads % len(RUN_DURATIONS_S)
+        )
         for at in recording.choose_cut_positions(cuts, rng):
             found = recording.cut_power(at, rng)
             found += await recording.start_agent()
@@ -60,7 +62,10 @@ async def run_cuts(options):
             bad += bool(found)
             done += 1
             print(
-                f"\r{done} of {options.splits_reads} cuts, seed {options.seed}", end="", file=sys.stderr, flush=True
+                f"\r{done} of {options.splits_reads} cuts, seed {options.seed}",
+                end="",
+                file=sys.stderr,
+                flush=True,
             )
     print(file=sys.stderr)
     print(

@@ -93,7 +93,9 @@ async def test_f15_circuit_denied_packet_registered(tmp_path, message_format):
 
 async def test_f15_no_network_until_the_radio_is_cycled(tmp_path, message_format):
     """Replies are held, not failed; COPS=0 first, then CFUN, not before ten minutes each."""
-    async with FaultWorld(tmp_path, message_format, dependencies={"describe_module_users": lambda: ""}) as scene:
+    async with FaultWorld(
+        tmp_path, message_format, dependencies={"describe_module_users": lambda: ""}
+    ) as scene:
         await scene.start_and_settle(60)
         scene.interceptor.answer(r"AT\+COPS=0", b"\r\nOK\r\n", times=0)
         scene.module.set_registration(2)
@@ -120,7 +122,9 @@ async def test_f15_no_network_until_the_radio_is_cycled(tmp_path, message_format
 @pytest.mark.parametrize("message_format", ["pdu"])
 async def test_f15_denied_for_a_day(tmp_path, message_format):
     """Whom the network denies asks again at most once an hour; replies wait within their age."""
-    async with FaultWorld(tmp_path, message_format, dependencies={"describe_module_users": lambda: ""}) as scene:
+    async with FaultWorld(
+        tmp_path, message_format, dependencies={"describe_module_users": lambda: ""}
+    ) as scene:
         await scene.start_and_settle(60)
         scene.network.attach = lambda station: 3
         scene.module.set_registration(3, 11)

@@ -33,7 +33,9 @@ class FakePower:
 def start_agent(world, *, power=None, user=""):
     """A life of the agent with a power switch and neighbours of the test's own."""
     life = world.start()
-    life.agent._dependencies = replace(life.agent._dependencies, power=power, describe_module_users=lambda: user)
+    life.agent._dependencies = replace(
+        life.agent._dependencies, power=power, describe_module_users=lambda: user
+    )
     return life
 
 

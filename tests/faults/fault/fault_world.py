@@ -90,7 +90,9 @@ class FaultWorld(World):
 
     def query_journal(self, query, *values):
         """Rows of the journal of the life that lasts, or of the next one."""
-        folder = self.current_run.folder if self.current_run and self.current_run.is_alive else self.journal_folder
+        folder = (
+            self.current_run.folder if self.current_run and self.current_run.is_alive else self.journal_folder
+        )
         with closing(sqlite3.connect(f"file:{folder / 'journal.db'}?mode=ro", uri=True)) as connection:
             return connection.execute(query, values).fetchall()
 
