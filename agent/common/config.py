@@ -165,7 +165,7 @@ def parse_config(tables: dict[str, Any], source: str, base_dir: Path = Path("/")
         )
     if config.recovery.power == "gpio" and config.recovery.gpio_line < 0:
         errors.append(
-            f'{source}: recovery.gpio_line must be set with recovery.power "gpio": the one that the '
+            f'{source}: recovery.gpio_line must be set with recovery.power "gpio": the line to which the '
             "module's power key or reset input is connected"
         )
     if config.recovery.power == "usb" and config.modem.port.startswith("socket://"):

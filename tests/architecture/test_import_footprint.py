@@ -1,4 +1,4 @@
-"""What an import of each door brings in: a gateway with little memory pays for every module."""
+"""Modules that an import of each public entry point loads. A gateway with little memory pays for each one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ OPTIONAL_LIBRARIES = {"aiohttp", "aiomqtt", "prometheus_client", "gpiod"}
 
 
 def loaded_modules(statement: str) -> set[str]:
-    """Top names of the modules that a fresh interpreter has loaded after `statement`."""
+    """Return the top-level names of the modules that a new interpreter has loaded after `statement`."""
     code = f"{statement}\nimport sys\nprint(*{{name.partition('.')[0] for name in sys.modules}})"
     result = subprocess.run(
         [sys.executable, "-c", code], cwd=CHECKOUT, check=True, capture_output=True, text=True
@@ -38,17 +38,17 @@ def loaded_modules(statement: str) -> set[str]:
         ("import agent.daemon.agent", CLI_LIBRARIES | OPTIONAL_LIBRARIES),
     ],
 )
-def test_a_door_brings_in_no_more_than_it_needs(statement, unwanted):
-    """Neither the shell's libraries nor an extra is loaded by the agent, the codec or a handler's file."""
+def test_import_loads_no_unneeded_library(statement, unwanted):
+    """The agent, the codec and handler files load neither the libraries of the CLI nor those of extras."""
     assert loaded_modules(statement) & unwanted == set()
 
 
-def test_an_unwanted_import_is_seen():
-    """The check above looks at what was really loaded."""
+def test_loaded_modules_are_detected():
+    """The check above sees what was really loaded."""
     assert {"click", "asyncio"} <= loaded_modules("import asyncio, click")
 
 
 @pytest.mark.parametrize("package", ["pdu", "hardware", "agent"])
-def test_the_packages_tell_that_they_are_typed(package):
+def test_packages_contain_py_typed(package):
     """A type checker uses the annotations of a package only when it carries py.typed (PEP 561)."""
     assert (CHECKOUT / package / "py.typed").is_file()

@@ -1,5 +1,7 @@
 """Checks on imports: `pdu <- hardware <- agent`, the layers inside `agent`, and no import cycles anywhere.
 
+    python tests/architecture/test_imports.py --mermaid    prints the figure of agent/README.md
+
 The checks read syntax trees only, so an import counts wherever it stands: at the top, inside a function, or
 under TYPE_CHECKING. A package of `agent` that is missing from `LAYERS` fails the test: add it there.
 """
@@ -209,6 +211,31 @@ def import_graph(root: Path) -> dict[str, set[str]]:
     return graph
 
 
+def package_edges(root: Path) -> set[tuple[str, str]]:
+    """Return the imports between packages of `agent`, and from them to `hardware` and `pdu`."""
+
+    def package_of(name: str) -> str:
+        return agent_package(name) or name.partition(".")[0]
+
+    edges = set()
+    for name, targets in import_graph(root).items():
+        if within(name, "agent"):
+            edges |= {(package_of(name), package_of(target)) for target in targets}
+    return {
+        (source, target) for source, target in edges if "agent" not in (source, target) and source != target
+    }
+
+
+def mermaid(edges: set[tuple[str, str]]) -> str:
+    """Return the figure of the architecture page, the importing packages from the highest layer down."""
+    order = [package for packages in LAYERS for package in sorted(packages)]
+    lines = [
+        f"    {source} --> {target}"
+        for source, target in sorted(edges, key=lambda edge: (-order.index(edge[0]), edge[1]))
+    ]
+    return "\n".join(("flowchart TD", *lines))
+
+
 def cycles(graph: dict[str, set[str]]) -> list[list[str]]:
     """Return the strongly connected components with more than one file (Tarjan)."""
     index: dict[str, int] = {}
@@ -349,3 +376,9 @@ def _write(root: Path, path: str, source: str) -> None:
     file = root / path
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(source)
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] != ["--mermaid"]:
+        sys.exit("usage: python tests/architecture/test_imports.py --mermaid")
+    sys.stdout.write(mermaid(package_edges(CHECKOUT)) + "\n")

@@ -1,7 +1,7 @@
-"""The seams: wall time, randomness, threads and processes come from a few modules, each with its reason.
+"""Wall time, randomness, threads and processes are used only in a few modules, each with its reason.
 
-Everything else is handed these things, so that a whole agent runs under virtual time with one seed. The walk
-reads syntax trees and follows import aliases; it does not run anything. Monotonic time is `loop.time()`.
+All other modules receive these as dependencies, so a whole agent runs under virtual time with one seed. The
+check reads syntax trees and follows import aliases; it executes nothing. Monotonic time is `loop.time()`.
 """
 
 from __future__ import annotations
@@ -48,36 +48,40 @@ NONDETERMINISTIC_NAMES = {
         *("os.spawnv", "os.spawnve", "os.spawnvp", "os.spawnvpe"),
     ),
 }
-"""What comes from outside, by kind. A name stands for everything below it."""
+"""Sources of nondeterminism by kind. A name includes everything below it."""
 
 LOOP_METHODS = {
     "run_in_executor": "thread",
     "subprocess_exec": "process",
     "subprocess_shell": "process",
 }
-"""Methods of an event loop that do the same; nothing else of ours has such names."""
+"""Methods of an event loop that start threads or processes; nothing else here has these names."""
 
 ALLOWED_USES: dict[str, dict[str, str]] = {
-    "agent/cli/demo.py": {"clock": "hands monotonic time to its screen"},
+    "agent/cli/demo.py": {"clock": "passes monotonic time to its printer"},
     "agent/cli/sandbox.py": {
-        "clock": "hands the wall clock to the simulation",
-        "random": "hands one generator to the simulation",
+        "clock": "passes the wall clock to the simulation",
+        "random": "passes one generator to the simulation",
     },
     "agent/demo/environment.py": {
-        "clock": "hands the wall clock to the simulation",
-        "random": "hands one generator to the simulation",
+        "clock": "passes the wall clock to the simulation",
+        "random": "passes one generator to the simulation",
     },
-    "agent/handlers/manager.py": {"clock": "a process of its own without an event loop: time limits"},
-    "agent/handlers/manager_client.py": {"process": "starts the keeper, the one child of the agent"},
-    "agent/handlers/spawn.py": {"process": "starts handlers, inside the keeper"},
-    "agent/journal/executor.py": {"thread": "the one thread that touches the disk"},
+    "agent/handlers/manager.py": {"clock": "a separate process without an event loop: time limits"},
+    "agent/handlers/manager_client.py": {
+        "process": "starts the handler manager, the only child of the agent"
+    },
+    "agent/handlers/spawn.py": {"process": "starts handlers, inside the handler manager"},
+    "agent/journal/executor.py": {"thread": "the one thread that uses the journal"},
     "agent/daemon/dependencies.py": {
-        "clock": "hands the wall clock down",
-        "random": "hands one generator down",
+        "clock": "passes the wall clock on",
+        "random": "passes one generator on",
     },
-    "hardware/blocking.py": {"thread": "one for each call that can hang: a port, a USB device's power"},
+    "hardware/blocking.py": {
+        "thread": "one for each call that may block for long: a port, the power of a USB device"
+    },
 }
-"""Module: kind of thing it may take from outside, and why there."""
+"""Module: the kinds that it may use, each with the reason."""
 
 
 class OutsideUse(NamedTuple):
@@ -88,7 +92,7 @@ class OutsideUse(NamedTuple):
 
 
 def iter_uses(root: Path) -> Iterator[OutsideUse]:
-    """Each place in our packages that takes time, chance, a thread or a process from outside."""
+    """Yield each use of a nondeterministic name in our packages."""
     for package in ("pdu", "hardware", "agent"):
         for file in sorted((root / package).rglob("*.py")):
             tree = ast.parse(file.read_text(), str(file))
@@ -100,7 +104,7 @@ def iter_uses(root: Path) -> Iterator[OutsideUse]:
 
 
 def _imported_names(tree: ast.Module) -> Iterator[tuple[str, ast.expr | ast.ImportFrom]]:
-    """Names that lead out of the module, from their root: `t.time` after `import time as t` is time.time."""
+    """Yield imported names in full: `t.time` after `import time as t` is time.time."""
     origin: dict[str, str] = {}
     for node in ast.walk(tree):
         match node:
@@ -151,7 +155,7 @@ def _kind_of(name: str, node: ast.AST, tree: ast.Module) -> str | None:
 
 
 def _is_seeded_or_annotation(generator: ast.AST, tree: ast.Module) -> bool:
-    """Whether random.Random stands for a type, or is called with the seed that was handed in."""
+    """Return True if random.Random is an annotation or is called with a seed."""
     for node in ast.walk(tree):
         match node:
             case ast.AnnAssign(annotation=annotation) | ast.arg(annotation=annotation):
@@ -168,7 +172,7 @@ def _is_seeded_or_annotation(generator: ast.AST, tree: ast.Module) -> bool:
 
 
 def disallowed_uses(root: Path, allowed: dict[str, dict[str, str]]) -> list[str]:
-    """One line for each use outside the seams."""
+    """Return one line for each use that `allowed` does not list."""
     return [
         f"{use.location} {use.name} ({use.kind})"
         for use in iter_uses(root)
@@ -176,13 +180,13 @@ def disallowed_uses(root: Path, allowed: dict[str, dict[str, str]]) -> list[str]
     ]
 
 
-def test_only_the_seams_reach_outside():
-    """Time, chance, threads and processes enter through the modules named in SEAMS and nowhere else."""
+def test_nondeterminism_is_used_only_where_allowed():
+    """Only the modules in ALLOWED_USES use clocks, randomness, threads and processes."""
     assert disallowed_uses(CHECKOUT, ALLOWED_USES) == []
 
 
-def test_every_seam_is_one():
-    """A module in the list does what it is listed for; otherwise the list has grown stale."""
+def test_allowed_uses_are_not_stale():
+    """Each module in ALLOWED_USES still uses what it is listed for."""
     found = {(use.module, use.kind) for use in iter_uses(CHECKOUT)}
     assert {(module, kind) for module, kinds in ALLOWED_USES.items() for kind in kinds} - found == set()
 
@@ -219,16 +223,16 @@ def test_every_seam_is_one():
         ("import multiprocessing.pool as pool\npool.Pool()", "process"),
     ],
 )
-def test_a_use_is_seen(tmp_path, source, kind):
-    """Each kind is found in each way of writing it, and a seam of another kind does not excuse it."""
+def test_each_kind_of_use_is_found(tmp_path, source, kind):
+    """Each kind is found in each spelling, and permission for another kind does not cover it."""
     (tmp_path / "agent").mkdir()
-    (tmp_path / "agent" / "room.py").write_text(source)
+    (tmp_path / "agent" / "module.py").write_text(source)
     (line,) = disallowed_uses(
-        tmp_path, {"agent/room.py": dict.fromkeys(set(NONDETERMINISTIC_NAMES) - {kind}, "another reason")}
+        tmp_path, {"agent/module.py": dict.fromkeys(set(NONDETERMINISTIC_NAMES) - {kind}, "another reason")}
     )
-    assert line.startswith("agent/room.py:")
+    assert line.startswith("agent/module.py:")
     assert line.endswith(f"({kind})")
-    assert disallowed_uses(tmp_path, {"agent/room.py": {kind: "a reason"}}) == []
+    assert disallowed_uses(tmp_path, {"agent/module.py": {kind: "a reason"}}) == []
 
 
 @pytest.mark.parametrize(
@@ -246,8 +250,8 @@ def test_a_use_is_seen(tmp_path, source, kind):
         "class Clock:\n    def now(self):\n        return self.datetime.now()",
     ],
 )
-def test_harmless_neighbours_are_let_through(tmp_path, source):
-    """What is handed in, or only looks alike, is no use of the outside."""
+def test_injected_or_unrelated_names_are_not_reported(tmp_path, source):
+    """A dependency that is passed in, or a name that only looks similar, is not reported."""
     (tmp_path / "agent").mkdir()
-    (tmp_path / "agent" / "room.py").write_text(source)
+    (tmp_path / "agent" / "module.py").write_text(source)
     assert disallowed_uses(tmp_path, {}) == []
