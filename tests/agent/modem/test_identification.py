@@ -46,7 +46,7 @@ def test_its_place_on_usb_asks_nothing(run_scripted_modem):
         assert asked(script.received_lines) == []
 
     place = PortInfo(("ec25",), "2c7c:0125", "at")
-    run_scripted_modem(story, initialise=False, options=AUTO | {"place": place})
+    run_scripted_modem(story, initialise=False, options=AUTO | {"port_info": place})
 
 
 def test_what_usb_leaves_open_the_answer_settles(run_scripted_modem):
@@ -59,7 +59,7 @@ def test_what_usb_leaves_open_the_answer_settles(run_scripted_modem):
 
     place = PortInfo(("sim7000", "sim7600"), "1e0e:9001", "at")
     answers = {"AT+CGMM": b"\r\nSIMCOM_SIM7000G\r\n" + OK}
-    run_scripted_modem(story, initialise=False, options=AUTO | {"place": place}, table=answers)
+    run_scripted_modem(story, initialise=False, options=AUTO | {"port_info": place}, table=answers)
 
 
 def test_what_is_configured_is_taken(run_scripted_modem):

@@ -252,7 +252,7 @@ def test_codes_come_out_of_our_port(run_scripted_modem, name, role, standing, wr
         assert changes == ([question] if role else []) + ([written] if written else [])
         assert any("another port" in note for note in modem.status.notes) == bool(written)
 
-    options = {"profile": name, "place": PortInfo(role=role)}
+    options = {"profile": name, "port_info": PortInfo(role=role)}
     run_scripted_modem(story, initialise=False, options=options, table=table)
 
 

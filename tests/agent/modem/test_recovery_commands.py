@@ -14,14 +14,14 @@ def test_a_restart_is_told_and_the_module_works_after_it(run_modem_bench):
     """The module starts anew; after initialising it again it is as it was."""
 
     async def story(bench):
-        boots = run_modem_bench.module.log.boot_count
-        await run_modem_bench.modem.restart()
-        assert run_modem_bench.executed_lines == ["+CFUN=1,1"]
-        assert run_modem_bench.module.log.boot_count == boots + 1
-        assert isinstance(await run_modem_bench.modem.next_event(), SettingsLost)
-        await run_modem_bench.modem.initialise()
-        run_modem_bench.deliver("one")
-        assert len(await run_modem_bench.modem.sweep()) == 1
+        boots = bench.module.log.boot_count
+        await bench.modem.restart()
+        assert bench.executed_lines == ["+CFUN=1,1"]
+        assert bench.module.log.boot_count == boots + 1
+        assert isinstance(await bench.modem.next_event(), SettingsLost)
+        await bench.modem.initialise()
+        bench.deliver("one")
+        assert len(await bench.modem.sweep()) == 1
 
     run_modem_bench(story, boot_s=8.0, sim_ready_s=1.0, sms_ready_s=2.0)
 
@@ -30,11 +30,11 @@ def test_nobody_asks_while_it_goes_down(run_modem_bench):
     """A command given meanwhile waits, so that it is not answered by a module that is about to forget it."""
 
     async def story(bench):
-        restarting = asyncio.create_task(run_modem_bench.modem.restart())
+        restarting = asyncio.create_task(bench.modem.restart())
         await asyncio.sleep(0.5)
-        begun = run_modem_bench.loop.time()
-        await run_modem_bench.modem.query_signal()
-        assert run_modem_bench.loop.time() - begun > 3
+        begun = bench.loop.time()
+        await bench.modem.query_signal()
+        assert bench.loop.time() - begun > 3
         await restarting
 
     run_modem_bench(story)
@@ -68,12 +68,12 @@ def test_the_radio(run_modem_bench, card, told):
     """Off and on; with the power of the card where that is wanted, which costs the settings."""
 
     async def story(bench):
-        await run_modem_bench.modem.cycle_radio(card=card)
-        assert run_modem_bench.executed_lines == told
+        await bench.modem.cycle_radio(power_cycle_sim=card)
+        assert bench.executed_lines == told
         if not card:
-            assert (await run_modem_bench.modem.query_registration()).can_send
+            assert (await bench.modem.query_registration()).can_send
             return
-        while not isinstance(await run_modem_bench.modem.next_event(), SettingsLost):
+        while not isinstance(await bench.modem.next_event(), SettingsLost):
             pass
 
     run_modem_bench(story, sim_ready_s=1.0, sms_ready_s=1.0)

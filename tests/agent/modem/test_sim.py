@@ -164,7 +164,7 @@ def test_the_right_pin(run_pin_device):
         stand.module.reboot()
         await stand.start()
         assert stand.count_pin_writes() == 1
-        assert stand.sim.pin_tries == 3
+        assert stand.sim.pin_retries == 3
 
     run_pin_device(story, sms_ready_s=8.0, announces_pin_unlock=True)
 
@@ -184,9 +184,9 @@ def test_a_wrong_pin_costs_one_try(run_pin_device):
             )
             stand.module.reboot()
         assert stand.count_pin_writes() == 0
-        assert stand.sim.pin_tries == 2
+        assert stand.sim.pin_retries == 2
         await stand.start(pin="1234")
-        assert stand.sim.pin_tries == 3
+        assert stand.sim.pin_retries == 3
 
     run_pin_device(story)
 
@@ -204,15 +204,15 @@ def test_a_pin_that_is_corrected_while_the_agent_runs(run_pin_device):
         )
         for _ in range(3):
             await expect_unusable(stand, "was refused by this SIM .* within a minute", pin=again())
-        assert stand.sim.pin_tries == 2
+        assert stand.sim.pin_retries == 2
         pin = again()
         stands[0] = "1234"
         await stand.start(pin=pin)
-        assert stand.sim.pin_tries == 3
+        assert stand.sim.pin_retries == 3
         stand.module.reboot()
         stands[0] = "9999"
         await expect_unusable(stand, "was refused by this SIM", pin=pin)
-        assert stand.sim.pin_tries == 3
+        assert stand.sim.pin_retries == 3
 
     run_pin_device(story)
 
@@ -237,7 +237,7 @@ def test_the_last_try_is_nobodys_to_risk(run_pin_device, tries):
     async def story(stand):
         await expect_unusable(stand, "1 try left, which is not risked" if tries else "SIM PUK: it is blocked")
         assert stand.count_pin_writes() == 0
-        assert stand.sim.pin_tries == tries
+        assert stand.sim.pin_retries == tries
 
     run_pin_device(story, tries=tries)
 
@@ -249,7 +249,7 @@ def test_two_wrong_values_leave_one_try(run_pin_device):
         for pin in ("1111", "2222"):
             await expect_unusable(stand, "as wrong", pin=pin)
         await expect_unusable(stand, "1 try left", pin="3333")
-        assert stand.sim.pin_tries == 1
+        assert stand.sim.pin_retries == 1
 
     run_pin_device(story)
 
@@ -260,7 +260,7 @@ def test_without_a_count_of_tries(run_pin_device):
     async def story(stand):
         await expect_unusable(stand, "as wrong; it is not tried", pin="9999")
         await expect_unusable(stand, "was refused", pin="9999")
-        assert stand.sim.pin_tries == 2
+        assert stand.sim.pin_retries == 2
         await stand.start()
 
     run_pin_device(story, unsupported_commands=("+CPINR",))
@@ -307,7 +307,7 @@ def test_killed_between_commit_and_write(run_pin_device, pin):
 
     async def story(stand):
         for _ in range(3):
-            stand.kill_after = "attempt"
+            stand.kill_after = "reserve_pin_attempt"
             with pytest.raises(Killed):
                 await stand.start(pin=pin)
             assert stand.count_pin_writes() == 0
@@ -327,7 +327,7 @@ def test_killed_between_commit_and_write_without_a_count(run_pin_device):
     """Nobody knows whether it got there: it is left to a person."""
 
     async def story(stand):
-        stand.kill_after = "attempt"
+        stand.kill_after = "reserve_pin_attempt"
         with pytest.raises(Killed):
             await stand.start()
         stand.kill_after = None
@@ -352,11 +352,11 @@ def test_killed_before_a_wrong_answer_is_kept(run_pin_device):
         with pytest.raises(ModemLost, match="no answer to AT"):
             await stand.start(pin="9999")
         stand.module.receive = whole
-        assert stand.sim.pin_tries == 2
+        assert stand.sim.pin_retries == 2
         assert stand.count_pin_writes() == 1
         await expect_unusable(stand, "ended while it tried", pin="9999")
         assert stand.count_pin_writes() == 0
-        assert stand.sim.pin_tries == 2
+        assert stand.sim.pin_retries == 2
 
     run_pin_device(story)
 
@@ -365,7 +365,7 @@ def test_killed_after_the_right_pin(run_pin_device):
     """The SIM is found open, which ends the doubt: at the next start it is entered again."""
 
     async def story(stand):
-        stand.kill_after = "met"
+        stand.kill_after = "record_sim_seen"
         with pytest.raises(Killed):
             await stand.start()
         assert stand.pin_rows() == []
@@ -409,7 +409,7 @@ def test_a_pin_is_refused_by_a_bare_error_after_a_slow_commit(run_pin_device, mo
         monkeypatch.setattr(JournalSimMemory, "reserve_pin_attempt", slow)
         await expect_unusable(stand, r"as wrong \(tries left: 2\)", pin="9999")
         assert stand.count_pin_writes() == 1
-        assert stand.sim.pin_tries == 2
+        assert stand.sim.pin_retries == 2
 
     run_pin_device(story, unsupported_commands=("+CMEE",))
 
@@ -438,7 +438,7 @@ def test_a_module_that_does_not_tell_its_state_says_nothing_about_the_pin(run_pi
         stand.module.sim_access.enter_pin, stand.module.sim_access.pin_state = enter, state
         await expect_unusable(stand, "was refused", pin="9999")
         assert stand.count_pin_writes() == 1
-        assert stand.sim.pin_tries == 2
+        assert stand.sim.pin_retries == 2
 
     run_pin_device(story)
 
@@ -482,10 +482,10 @@ def test_a_lost_answer_shows_no_pin(run_scripted_modem, answer):
     """Time-outs and lost lines name the command without its value."""
 
     class Book:
-        async def attempt(self, iccid, pin, *, untouched):
+        async def reserve_pin_attempt(self, iccid, pin, *, no_tries_lost):
             return ""
 
-        async def settle(self, iccid, *, refused):
+        async def record_pin_result(self, iccid, *, refused):
             self.refused = refused
 
     book = Book()
@@ -499,7 +499,7 @@ def test_a_lost_answer_shows_no_pin(run_scripted_modem, answer):
         assert book.refused
 
     table = {"AT+CPIN?": b"\r\n+CPIN: SIM PIN\r\n" + OK, 'AT+CPIN="1234"': answer}
-    options = {"holder": SimConfig(book, Pin("1234", SOURCE))}
+    options = {"sim_config": SimConfig(book, Pin("1234", SOURCE))}
     run_scripted_modem(story, initialise=False, table=table, options=options)
 
 
@@ -580,7 +580,7 @@ def test_a_number_in_the_words_of_text_mode(run_scripted_modem):
         "AT+CSCA?": lambda _: standing[0],
         'AT+CSCA="002B0031003500350035",145': written,
     }
-    options = {"message_format": "text", "holder": SimConfig(service_centre="+1555")}
+    options = {"message_format": "text", "sim_config": SimConfig(service_centre="+1555")}
     run_scripted_modem(story, initialise=False, table=table, options=options)
 
 
@@ -595,7 +595,7 @@ def test_another_lock_is_left_to_a_person(run_scripted_modem, state):
 
     table = {"AT+CPIN?": f"\r\n+CPIN: {state}\r\n".encode() + OK}
     run_scripted_modem(
-        story, initialise=False, table=table, options={"holder": SimConfig(None, Pin("1234", SOURCE))}
+        story, initialise=False, table=table, options={"sim_config": SimConfig(None, Pin("1234", SOURCE))}
     )
 
 
@@ -603,11 +603,11 @@ def test_tries_that_are_told_only_afterwards(run_scripted_modem):
     """There is nothing to compare them with: nobody knows about the PIN, and it is not tried again."""
 
     class Book:
-        async def attempt(self, iccid, pin, *, untouched):
-            assert not untouched
+        async def reserve_pin_attempt(self, iccid, pin, *, no_tries_lost):
+            assert not no_tries_lost
             return ""
 
-        async def settle(self, iccid, *, refused):
+        async def record_pin_result(self, iccid, *, refused):
             self.refused = refused
 
     book = Book()
@@ -624,5 +624,5 @@ def test_tries_that_are_told_only_afterwards(run_scripted_modem):
         "AT+CPINR": lambda line: next(answers, b"\r\n+CPINR: SIM PIN,2,3\r\n" + OK),
     }
     run_scripted_modem(
-        story, initialise=False, table=table, options={"holder": SimConfig(book, Pin("1234", SOURCE))}
+        story, initialise=False, table=table, options={"sim_config": SimConfig(book, Pin("1234", SOURCE))}
     )

@@ -373,7 +373,7 @@ def test_nothing_is_sent_after_a_silent_restart(run_modem_bench):
             "AT+CMGF=1"
         )  # some keep it: then nothing of the format is lost but the set
         await stand.modem.initialise()
-        stand.module.reboot(loud=False)
+        stand.module.reboot(print_boot_lines=False)
         await asyncio.sleep(60)
         stand.module.settings.text_mode = True
         assert isinstance(await stand.modem.send(REPLY, no_wait), NotSent)
