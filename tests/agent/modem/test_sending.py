@@ -181,7 +181,9 @@ def test_an_entry_that_esc_does_not_close(run_scripted_modem):
 
     async def story(modem, script):
         received = script.data_received
-        script.data_received = lambda data: received(data.replace(b"\x1b", b"") if script.is_text_entry else data)
+        script.data_received = lambda data: received(
+            data.replace(b"\x1b", b"") if script.is_text_entry else data
+        )
         assert isinstance(await modem.send(submit(), RecordingCommit()), NotSent)
         script.table |= {CMGS: PROMPT, "body": b"\r\n+CMGS: 2\r\n" + OK}
         assert await modem.send(submit(), RecordingCommit()) == Sent(2)
