@@ -35,6 +35,7 @@ from agent.journal.pruning import Pruner
 from agent.journal.reset_budget import ResetBudget, ResetLimits
 from agent.journal.sims import SimStore
 from agent.modem.modem import Modem
+from agent.modem.options import ModemOptions
 from agent.modem.sim import SimConfig
 from agent.pipeline.brownout import BrownoutGuard
 from agent.pipeline.dispatcher import DispatchConfig, Dispatcher
@@ -46,6 +47,7 @@ from agent.recovery.policy import RecoveryPolicy
 from agent.service.compose import ReplyConfig
 from agent.service.profile import SERVICE_PROFILES
 from agent.version import VERSION
+from hardware.identify import PortInfo
 from hardware.port_users import describe_other_holders
 from hardware.power import PowerUnavailable, make_power_switch
 
@@ -227,14 +229,15 @@ class Agent:
     def _make_modem(self, client: AtClient) -> Modem:
         """The modem over a channel that has just been opened."""
         config, line = self._config, self._config.modem
-        return Modem(
-            client,
-            line.message_format,
+        port = self._open_port
+        options = ModemOptions(
+            message_format=line.message_format,
             status_reports=config.service.status_reports,
             profile=line.profile,
-            port_info=self._open_port.read_port_info() if isinstance(self._open_port, PortOpener) else None,
+            port_info=port.read_port_info() if isinstance(port, PortOpener) else PortInfo(),
             sim_config=SimConfig(self._sim_memory, self._dependencies.pin, line.service_centre or ""),
         )
+        return Modem(client, options)
 
     def _make_session(self, modem: Modem) -> Session:
         """The tasks over a modem that has just been initialised."""

@@ -9,6 +9,7 @@ from agent.common.events import Event, EventKind, EventSink, Severity
 from agent.journal.executor import DbExecutor
 from agent.journal.sims import SimStore
 from agent.modem.error import ModemUnusable
+from agent.modem.sim import PinReservation
 
 SALT_BYTES = 16
 """Octets."""
@@ -25,11 +26,13 @@ class JournalSimMemory:
         self._random = random
         self._emit = emit
 
-    async def reserve_pin_attempt(self, iccid: str, pin: str, *, no_tries_lost: bool) -> str:
+    async def reserve_pin_attempt(self, iccid: str, pin: str, *, no_tries_lost: bool) -> PinReservation:
         salt = self._random.randbytes(SALT_BYTES)
         try:
-            return await self._db.run(
-                self._sim_store.reserve_pin_attempt, iccid, pin, salt, no_tries_lost=no_tries_lost
+            return PinReservation(
+                await self._db.run(
+                    self._sim_store.reserve_pin_attempt, iccid, pin, salt, no_tries_lost=no_tries_lost
+                )
             )
         except sqlite3.Error as error:
             raise ModemUnusable(

@@ -1,7 +1,7 @@
-"""Why a module cannot be used."""
+"""The error of a module that answers but cannot be used."""
 
 from __future__ import annotations
 
 
-class ModemUnusable(Exception):  # noqa: N818  (reads as the sentence it is)
-    """The module answers, but this work cannot be done with it now. The text says why and what to do."""
+class ModemUnusable(Exception):  # noqa: N818  (a state of the module rather than a failed call)
+    """The module answers, but the agent cannot work with it now. The text gives the reason and the remedy."""

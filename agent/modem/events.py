@@ -1,4 +1,4 @@
-"""What a module tells by itself, as this work understands it."""
+"""The events of a module: what its URCs mean."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from agent.modem.stored_message import Slot, StoredMessage
 
 @dataclass(frozen=True, slots=True)
 class MessageArrived:
-    """A message was stored. The slot may be `NOWHERE`: then only a sweep finds it."""
+    """A message was stored. If the slot is `UNKNOWN_SLOT`, all stores must be read."""
 
     slot: Slot
 
@@ -26,19 +26,20 @@ class ReportArrived:
 
 @dataclass(frozen=True, slots=True)
 class DirectDelivery:
-    """A message or report that the module has handed over instead of storing it."""
+    """A message or status report that the module delivered directly (+CMT, +CDS) and did not store."""
 
     message: StoredMessage
     acknowledge: Callable[[], Awaitable[None]]
-    """To be called once the message is safe, and soon: modules wait 10 to 17 s. Does nothing where the
-    module has acknowledged it by itself (no +CSMS=1)."""
+    """Call it soon after the message is committed: modules wait 10 to 17 s. It does nothing if the module has
+    acknowledged by itself (no +CSMS=1)."""
 
 
 @dataclass(frozen=True, slots=True)
 class SettingsLost:
-    """The module has lost its settings; `initialise` again."""
+    """The module has lost its settings and must be initialised again."""
 
     reason: str
+    """The line or the difference that shows it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +47,12 @@ class StoreFull:
     """The network keeps further messages until slots are freed."""
 
     store: str = ""
+    """Empty if the module does not name it."""
 
 
 @dataclass(frozen=True, slots=True)
 class RegistrationChanged:
-    """Another <stat> in some domain."""
+    """<stat> has changed in some domain."""
 
     registration: Registration
 

@@ -1,13 +1,14 @@
-"""Which module it is, and so by which profile it is driven.
+"""Identify the module and load the profile that drives it.
 
-The configuration says it, or the place on USB does, or the module: two questions at the most. A module that
-refuses them or answers nothing known is driven by the standards alone, which is no loss of function.
+The profile is named by the configuration, found by the USB id, or found by the answers to at most two
+commands. A module that no profile knows is driven by the standards alone, without loss of function.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import Enum, auto
 
 from agent.at.client import AtClient
 from agent.at.command import AtCommand, ResponsePattern
@@ -18,61 +19,79 @@ from hardware.profile import DriverProfile
 
 AUTO_PROFILE = "auto"
 IDENTIFY_TIMEOUT_S = 3.0
-"""The module has just answered; what it takes longer for than this is not worth the wait."""
+"""The module has just answered, so it is awake; a slower answer is not worth the wait."""
 _IDENTIFY_COMMANDS = tuple(
     AtCommand(line, IDENTIFY_TIMEOUT_S, (ResponsePattern(may_repeat=True),)) for line in ("AT+CGMM", "ATI")
 )
 
 
+class ProfileSource(Enum):
+    """How a profile was found."""
+
+    DEFAULT = auto()
+    """Nothing was configured and nothing was queried."""
+    CONFIGURED = auto()
+    USB_ID = auto()
+    ANSWER = auto()
+    """The module named itself."""
+    NO_MATCH = auto()
+    """No profile matches what the module answered."""
+
+
 @dataclass(frozen=True, slots=True)
 class IdentifiedProfile:
-    """The profile of a module."""
+    """The profile of a module and how it was found."""
 
     name: str = GENERIC
-    found_by: str = ""
-    """What it was found by; empty for the one that is taken without looking."""
+    source: ProfileSource = ProfileSource.DEFAULT
+    evidence: str = ""
+    """The USB id or the command by whose answer it was found."""
     driver: DriverProfile = field(default_factory=DriverProfile)
 
     def __str__(self) -> str:
-        return f"{self.name} ({self.found_by})" if self.found_by else self.name
+        match self.source:
+            case ProfileSource.CONFIGURED:
+                return f"{self.name} (as configured)"
+            case ProfileSource.USB_ID:
+                return f"{self.name} (by its USB id {self.evidence})"
+            case ProfileSource.ANSWER:
+                return f"{self.name} (by its answer to {self.evidence})"
+            case ProfileSource.NO_MATCH:
+                return f"{self.name} (no profile matches its answers)"
+            case ProfileSource.DEFAULT:
+                return self.name
 
 
 async def identify_module(client: AtClient, configured: str, port_info: PortInfo) -> IdentifiedProfile:
-    """The profile of the module on this channel, which answers. Raises ModemLost, ProfileError.
+    """Return the profile of a module that answers. `configured` is a name or "auto".
 
-    `wanted`: a name, or "auto".
+    Raises ModemLost, and ProfileError for a name without a profile.
     """
     if configured != AUTO_PROFILE:
-        return IdentifiedProfile(
-            configured,
-            "as configured" if configured != GENERIC else "",
-            profile.load_driver_profile(configured),
-        )
+        source = ProfileSource.CONFIGURED if configured != GENERIC else ProfileSource.DEFAULT
+        return IdentifiedProfile(configured, source, driver=profile.load_driver_profile(configured))
     if len(port_info.profiles) == 1:
-        return IdentifiedProfile(
-            port_info.profiles[0],
-            f"by its USB id {port_info.usb_id}",
-            profile.load_driver_profile(port_info.profiles[0]),
-        )
+        name = port_info.profiles[0]
+        driver = profile.load_driver_profile(name)
+        return IdentifiedProfile(name, ProfileSource.USB_ID, port_info.usb_id, driver)
     answers: list[str] = []
-    for question in _IDENTIFY_COMMANDS:
+    for command in _IDENTIFY_COMMANDS:
         try:
-            response = await client.exchange(question)
+            response = await client.exchange(command)
         except CommandRefused:
             continue
         except CommandTimedOut:
             break
         answers += [line.text for line in response.information]
         if (name := identify.match_answers(answers, port_info.profiles)) != GENERIC:
-            return IdentifiedProfile(
-                name, f"by its answer to {question.line}", profile.load_driver_profile(name)
-            )
-    return IdentifiedProfile(GENERIC, "it says nothing that a profile knows")
+            driver = profile.load_driver_profile(name)
+            return IdentifiedProfile(name, ProfileSource.ANSWER, command.line, driver)
+    return IdentifiedProfile(GENERIC, ProfileSource.NO_MATCH)
 
 
 def command_timeouts(driver: DriverProfile) -> Mapping[str, float]:
-    """The maker's longest times by name of the command; what nobody has published is left out."""
-    times = {
+    """Return the longest response times that the maker documents, in seconds by name of the command."""
+    timeouts = {
         "+CMGR": driver.cmgr_timeout_s,
         "+CMGL": driver.cmgl_timeout_s,
         "+CMGD": driver.cmgd_timeout_s,
@@ -80,4 +99,4 @@ def command_timeouts(driver: DriverProfile) -> Mapping[str, float]:
         "+CFUN": driver.cfun_timeout_s,
         "+CPIN": driver.cpin_timeout_s,
     }
-    return {name: seconds for name, seconds in times.items() if seconds is not None}
+    return {name: seconds for name, seconds in timeouts.items() if seconds is not None}

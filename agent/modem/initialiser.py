@@ -1,271 +1,119 @@
-"""Getting a module ready for work: read what stands, write only what differs, read back what matters.
+"""Initialise a module: wake it, identify it, negotiate its settings; repeat that if it restarts meanwhile.
 
-Some modules save each setting to flash, and some refuse or ignore what others demand. Fatal is only what the
-work cannot do without: a SIM that is open, and the message format. Sources of the fall-backs: modules.md 0.
+One pass through the settings is `SettingsNegotiation`. The profile is identified once in a session.
 """
 
 from __future__ import annotations
 
-import asyncio
-import itertools
-
 from agent.at.client import AtClient
-from agent.at.command import AtCommand, ResponsePattern
-from agent.at.errors import CommandRefused, CommandTimedOut
-from agent.at.parameters import parse_ranges, parse_values
-from agent.modem.at_commands import SETTING_TIMEOUT_S, read_command, set_command
-from agent.modem.cnmi import NotificationSetup
-from agent.modem.cpms import StoreSelection
+from agent.at.errors import CommandTimedOut
+from agent.modem.cnma import CnmaSender
 from agent.modem.error import ModemUnusable
-from agent.modem.message_format import MessageFormat, RequiredSetting
-from agent.modem.negotiation import Negotiator
-from agent.modem.settings import ModemSettings
-from agent.modem.sim import SimConfig, SimSetup
-from agent.modem.status_queries import REGISTRATION_DOMAINS, parse_registration, registration_command
+from agent.modem.identification import command_timeouts, identify_module
+from agent.modem.message_format import MessageFormat
+from agent.modem.options import ModemOptions
+from agent.modem.settings import SettingsHolder
+from agent.modem.settings_negotiation import SettingsNegotiation
 from agent.modem.urc_handler import UrcHandler
-from hardware.quirks import Quirk, describe_quirk
+from hardware.quirks import Quirk
 
-CFUN_TIMEOUT_S = 30.0
-"""+CFUN=1 was seen to take 14 s; Quectel allows 15 s."""
-MAX_CFUN_TRIES = 3
-EARLY_BOOT_CODE, FINAL_BOOT_CODE, FINAL_BOOT_CODE_TIMEOUT_S = "RDY", "APP RDY", 10.0
-"""A BG95 says the first before it takes commands, and the other when it does [ZEPHYR-57110]."""
-SMS_READY_TIMEOUT_S = 30.0
-"""From the boot codes to the message service: modules read their SIM for 5 to 30 s."""
-_UNRELIABLE_BOOT_CODE_QUIRKS = {Quirk.BOOT_URCS_OPTIONAL, Quirk.NO_URCS_WHILE_AUTOBAUDING}
-"""Habits by which a code that is awaited may never come."""
+WAKE_TIMEOUT_S = 30.0
+"""The first answer may take this long while the module boots or detects the baud rate."""
+MAX_INITIALISE_ATTEMPTS = 3
+"""A module may restart while it is being initialised; if it does so more often, it is faulty."""
+MAX_ECHO_RESTARTS = 2
+"""After this many initialisations because of an echo, the module is taken for one that always echoes."""
+LATE_FAILURE_MARGIN_S = 30.0
+"""A refusal came 135 s after the body where 120 s are documented [Q-FORUM-4452]."""
 
 
 class Initialiser:
-    """One walk through all settings of a module that answers."""
+    """Initialises one module, as often as it is needed."""
 
     def __init__(
         self,
+        *,
         client: AtClient,
-        settings: ModemSettings,
+        settings: SettingsHolder,
         message_format: MessageFormat,
         urc_handler: UrcHandler,
-        sim_config: SimConfig,
+        cnma_sender: CnmaSender,
+        options: ModemOptions,
     ) -> None:
+        self._client = client
         self._settings = settings
         self._format = message_format
         self._urc_handler = urc_handler
-        self._negotiator = Negotiator(client, settings.notes)
-        self._sim_setup = SimSetup(client, self._negotiator, settings.driver, sim_config)
-        self.store_selection = StoreSelection(self._negotiator, settings, message_format)
+        self._cnma_sender = cnma_sender
+        self._options = options
+        self._is_identified = False
+        self._negotiation = self._begin_negotiation()
+        """The last pass. It can repeat single steps later in the session."""
+        self.send_timeout_s = options.send_timeout_s
+        """From the body of +CMGS to its result, for this module."""
 
     async def run(self) -> None:
-        """Raises ModemUnusable where it cannot be used, CommandTimedOut where it stops answering."""
-        await self._handle_boot_quirks()
-        await self._set_result_format()
-        await self._switch_radio_on()
-        await self._sim_setup.ensure_unlocked()
-        await self._wait_for_sms_ready()
-        await self._set_message_format()
-        await self._negotiate_required_settings()
-        await self._select_message_service()
-        await self.store_selection.negotiate()
-        await NotificationSetup(self._negotiator, self._settings).negotiate()
-        await self._enable_registration_urcs()
-        await self.ensure_service_centre()
-        self._settings.is_echo_on = self._negotiator.echoed
-
-    async def _handle_boot_quirks(self) -> None:
-        """Habits that are older than the first setting."""
-        quirks = self._settings.driver.quirks
-        early = Quirk.EARLY_BOOT_URC in quirks and self._urc_handler.last_boot_code == EARLY_BOOT_CODE
-        if early and self._urc_handler.is_booting:
-            await self._urc_handler.wait_for_urc(FINAL_BOOT_CODE, FINAL_BOOT_CODE_TIMEOUT_S)
-        if Quirk.WANTS_FLOW_CONTROL in quirks:
-            self._negotiator.add_note(f"{describe_quirk(Quirk.WANTS_FLOW_CONTROL)}, which is not used")
-
-    async def _set_result_format(self) -> None:
-        """No echo, results in words, errors in numbers."""
-        if await self._negotiator.try_command(set_command("ATE0V1Q0")) is None:
-            await self._negotiator.try_command(set_command("ATE0"))
-        await self._negotiator.try_command(set_command("AT+CMEE=1"))
-
-    async def _switch_radio_on(self) -> None:
-        """+CFUN: with the radio off everything works except the network."""
-        setup = self._settings
-        response = await self._negotiator.try_command(read_command("+CFUN"))
-        setup.cfun = None if response is None else parse_values(response.text).get(0).number
-        if setup.cfun == 1:
-            return
-        before = setup.cfun
-        if before is not None:
-            self._negotiator.add_note(f"the radio was off (+CFUN: {before})")
-        # Not for long: whoever counts attempts goes on from here, and messages that are stored can be read.
-        if (
-            await self._negotiator.try_command(
-                set_command("AT+CFUN=1", CFUN_TIMEOUT_S), max_tries=MAX_CFUN_TRIES
-            )
-            is None
-            or before is None
-        ):
-            return
-        response = await self._negotiator.try_command(read_command("+CFUN"))
-        setup.cfun = 1 if response is None else parse_values(response.text).get(0).number
-        if setup.cfun != 1:
-            self._negotiator.add_note("the radio stays off")
-
-    async def _wait_for_sms_ready(self) -> None:
-        """Wait for the message service of a module that starts, by the way its profile knows.
-
-        A code may be switched off, or have come before we listened; then what is refused is asked again.
-        """
-        driver = self._settings.driver
-        if driver.ready_command is not None and driver.ready_mask is not None:
-            await self._poll_sms_ready(driver.ready_command, driver.ready_mask)
-        elif (
-            driver.ready_urc is not None
-            and self._urc_handler.is_booting
-            and not _UNRELIABLE_BOOT_CODE_QUIRKS & {*driver.quirks}
-        ):
-            await self._urc_handler.wait_for_sms_ready(SMS_READY_TIMEOUT_S)
-
-    async def _poll_sms_ready(self, line: str, mask: int) -> None:
-        name = line.removeprefix("AT").rstrip("?")
-        until = asyncio.get_running_loop().time() + SMS_READY_TIMEOUT_S
-        for attempt in itertools.count():
-            response = await self._negotiator.try_command(
-                AtCommand(line, SETTING_TIMEOUT_S, (ResponsePattern(name),)), note_failure=False
-            )
-            state = parse_values(response.text).get(0).number if response is not None else None
-            if state is None or state & mask:
-                break
-            if asyncio.get_running_loop().time() >= until or not await self._negotiator.wait_before_retry(
-                attempt
-            ):
-                self._negotiator.add_note(f"{line} says that messages are not ready ({name}: {state})")
-                break
-
-    async def _set_message_format(self) -> None:
-        """+CMGF: the one setting without which nothing can be read. Also the sign that SMS is ready."""
-        wanted = self._format.cmgf
-        response = await self._negotiator.try_command(read_command("+CMGF"))
-        if response is not None and parse_values(response.text).get(0).number == wanted:
-            return
-        self._settings.has_volatile_format = response is not None
+        """Initialise the module. Raises ModemUnusable, ModemLost."""
+        succeeded = False
+        self._urc_handler.begin_initialisation()
+        self._client.set_echo_expected(True)
         try:
-            await self._negotiator.retry_until_accepted(set_command(f"AT+CMGF={wanted}"))
-        except CommandRefused as error:
-            why = ""
-            if self._settings.driver.text_mode is False and wanted == 1:
-                why = '; this module has no text mode, write [modem] message_format = "pdu"'
-            elif Quirk.SOME_VARIANTS_WITHOUT_SMS in self._settings.driver.quirks:
-                why = f"; {describe_quirk(Quirk.SOME_VARIANTS_WITHOUT_SMS)}"
-            raise ModemUnusable(f"the module does not take messages in this format: {error}{why}") from error
-
-    async def _negotiate_required_settings(self) -> None:
-        """What the format needs beyond +CMGF: text mode its lengths and a character set."""
-        self._format.negotiated.clear()
-        for choice in self._format.required_settings:
-            standing = await self._read_setting(choice.name)
-            offered: tuple[frozenset[str], ...] = ()
-            if standing != choice.allowed_values[0]:
-                response = await self._negotiator.try_command(
-                    read_command(choice.name, "=?"), note_failure=False
-                )
-                offered = parse_ranges(response.text) if response is not None else ()
-            for value in choice.allowed_values:
-                if value == standing or await self._set_and_verify(choice, value, offered):
-                    self._format.negotiated[choice.name] = value
+            for attempt in range(MAX_INITIALISE_ATTEMPTS):
+                await self._client.wake_module(WAKE_TIMEOUT_S)
+                self._urc_handler.begin_attempt()
+                self._settings.clear_notes()
+                try:
+                    await self._identify()
+                    self._negotiation = self._begin_negotiation()
+                    await self._negotiation.run()
+                except CommandTimedOut as error:
+                    if attempt == MAX_INITIALISE_ATTEMPTS - 1:
+                        raise ModemUnusable(
+                            f"the module stopped answering during initialisation: {error}"
+                        ) from error
+                    continue
+                if not self._urc_handler.has_lost_settings:
                     break
-            else:
-                raise ModemUnusable(f"{choice.reason} (AT{choice.name} stays {standing or 'unknown'})")
-            if value != choice.allowed_values[0]:
-                self._negotiator.add_note(
-                    f"{choice.name} is {value}: the module does not take {choice.allowed_values[0]}"
-                )
-            self._settings.has_volatile_format = True  # after a restart a body would be read in another way
+            succeeded = True
+        finally:
+            self._urc_handler.end_initialisation(succeeded=succeeded)
+        settings = self._settings.current
+        echoes = settings.is_echo_on or self._urc_handler.echo_restarts >= MAX_ECHO_RESTARTS
+        self._client.set_echo_expected(echoes, forbids_body=settings.has_volatile_format)
 
-    async def _read_setting(self, name: str) -> str:
-        """A setting as it is; empty where the module does not tell. UCS2 may be told in its own way."""
-        response = await self._negotiator.try_command(read_command(name), note_failure=False)
-        return (
-            ""
-            if response is None
-            else self._format.decode_string(parse_values(response.text).get(0).text).upper()
-        )
+    async def retry_unknown_stores(self) -> bool:
+        """Query stores again if an answer about them was lost. Return True if they are known now.
 
-    async def _set_and_verify(
-        self, required: RequiredSetting, value: str, offered: tuple[frozenset[str], ...]
-    ) -> bool:
-        """Set it and read it back: some modules accept what they then ignore."""
-        if offered and value not in offered[0] and offered[0] - {""}:
-            return False
-        shown = value if value.isdigit() else f'"{value}"'
-        if (
-            await self._negotiator.try_command(set_command(f"AT{required.name}={shown}"), note_failure=False)
-            is None
-        ):
-            return False
-        return await self._read_setting(required.name) in {value, ""}
-
-    async def _select_message_service(self) -> None:
-        """+CSMS=1: what is handed over directly waits for our acknowledgement."""
-        response = await self._negotiator.try_command(read_command("+CSMS"))
-        self._settings.message_service = (
-            (parse_values(response.text).get(0).number or 0) if response is not None else 0
-        )
-        if self._settings.message_service == 0:
-            accepted = await self._negotiator.try_command(set_command("AT+CSMS=1"), note_failure=False)
-            self._settings.message_service = 1 if accepted is not None else 0
-        if self._settings.message_service == 0:
-            self._negotiator.add_note(
-                "AT+CSMS=1 refused: a message that is handed over directly has no second copy"
-            )
-
-    # The network
-
-    async def _enable_registration_urcs(self) -> None:
-        """+CREG and its kin: let the module tell of changes, in each domain that it knows."""
-        known = []
-        for domain in self._settings.driver.registration or REGISTRATION_DOMAINS:
-            try:
-                response = await self._negotiator.exchange(registration_command(domain))
-            except (CommandRefused, CommandTimedOut):
-                continue
-            number, state = parse_registration(response.text)
-            known.append(domain)
-            if state is not None:
-                self._settings.registration = self._settings.registration.with_state(domain, state)
-            if number == 0:
-                await self._negotiator.try_command(set_command(f"AT{domain}=1"))
-        self._settings.registration_domains = tuple(known)
+        Raises CommandTimedOut, ModemLost.
+        """
+        return await self._negotiation.store_selection.retry_unknown()
 
     async def ensure_service_centre(self) -> bool:
-        """+CSCA: without its number nothing can be sent. True where it was lost and could be written again.
+        """Write the service centre number again if the SIM has lost it. Return True if that was done.
 
-        Also for a module that refuses a message because of it. Raises ModemLost.
+        Raises ModemLost.
         """
-        number = await self._read_service_centre()
-        if number is None:
-            return False
-        lost = not number
-        if lost and (wanted := await self._sim_setup.find_service_centre()):
-            kind = 145 if wanted.startswith("+") else 129
-            await self._negotiator.try_command(
-                set_command(f'AT+CSCA="{self._format.encode_number(wanted)}",{kind}')
-            )
-            number = await self._read_service_centre()
-            if number:
-                self._negotiator.add_note(
-                    f"the SIM had lost its service centre number: {number} was written (+CSCA)"
-                )
-        if not number:
-            self._negotiator.add_note(
-                "the SIM knows no service centre number (+CSCA), so sending will be refused with 330: write "
-                "service_centre into [modem] of agent.toml"
-            )
-        return lost and bool(number)
+        return await self._negotiation.ensure_service_centre()
 
-    async def _read_service_centre(self) -> str | None:
-        """As it stands; None where the module does not tell."""
-        try:
-            response = await self._negotiator.exchange(read_command("+CSCA"))
-        except (CommandRefused, CommandTimedOut):
-            return None
-        self._settings.service_centre = self._format.decode_string(parse_values(response.text).get(0).text)
-        return self._settings.service_centre if response.text else None
+    def _begin_negotiation(self) -> SettingsNegotiation:
+        return SettingsNegotiation(
+            client=self._client,
+            settings=self._settings,
+            message_format=self._format,
+            urc_handler=self._urc_handler,
+            sim_config=self._options.sim_config,
+        )
+
+    async def _identify(self) -> None:
+        """Identify the profile, once, and apply its timing, URCs and forms of commands."""
+        if self._is_identified:
+            return
+        identified = await identify_module(self._client, self._options.profile, self._options.port_info)
+        self._is_identified = True
+        self._settings.set_profile(identified)
+        driver = identified.driver
+        self._client.set_timing(driver.inter_command_delay_s or 0.0, command_timeouts(driver))
+        self._urc_handler.apply_profile(driver)
+        self._cnma_sender.apply_profile(driver)
+        margin_s = LATE_FAILURE_MARGIN_S if Quirk.LATE_SEND_FAILURE in driver.quirks else 0.0
+        self.send_timeout_s = max(self.send_timeout_s, (driver.cmgs_timeout_s or 0.0) + margin_s)

@@ -1,7 +1,7 @@
-"""The seam between the two message formats of 27.005: how messages are asked for, read and sent.
+"""The message formats of 27.005: the `MessageFormat` protocol and its PDU mode.
 
-PDU mode is one side of it and stands here. The other, text mode (`text_format`), has its own headers, a
-counted payload (`+CSDH=1`) and its own body; whoever uses a format sees none of that.
+A format makes the commands that list, read and send messages, and parses what the module prints. Text mode is
+in `text_mode`: it has other headers, a counted payload (`+CSDH=1`) and another body.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from agent.at.protocol import PDU_MODE_URC_PAYLOADS
 from agent.modem.stored_message import Slot, StoredMessage, Undecodable
 
 LIST_TIMEOUT_S = 60.0
-"""SIM7080 allows 20 s for 150 messages; a list was seen to stream for 8 s with pauses of 1 s."""
+"""SIM7080 allows 20 s for 150 messages; a list was seen to take 8 s with pauses of 1 s."""
 READ_TIMEOUT_S = 15.0
 """u-blox allows 10 s, A76xx 9 s."""
 PROMPT_TIMEOUT_S = 10.0
@@ -27,72 +27,75 @@ PROMPT_TIMEOUT_S = 10.0
 SEND_TIMEOUT_S = 120.0
 """Quectel's limit from the body to the result; SIM7000 allows 60 s, A76xx 40 s."""
 CSMP_DEFAULTS_COMMAND = "AT+CSMP=17,167,0,0"
-"""What stands by 27.005 3.1 where nobody sets it: a module that does not know +CSMP sends so."""
+"""The defaults of 27.005 3.1. A module without +CSMP sends with these values."""
 SEND_OK_GRACE_S = 5.0
-"""After `+CMGS: <mr>` the message is sent; OK follows in the same breath or never."""
+"""After `+CMGS: <mr>` the message is sent; OK follows at once or never."""
 
 _OUTGOING_STATUSES = {2, 3, "STO UNSENT", "STO SENT"}
-"""27.005 <stat> of messages that were written or sent here, not received."""
+"""27.005 <stat> of outgoing messages."""
 _HEX_PAIRS_RE = re.compile(r"(?:[0-9A-Fa-f]{2})+")
 MAX_MESSAGE_OCTETS = 176
-"""Of a message with its service centre address: what a record of a SIM holds (31.102 4.2.25), of which 12 and
-164 octets are the most that either part has."""
+"""The length of a message with its service centre address that a SIM record can hold (31.102 4.2.25): at most
+12 octets of address and 164 of TPDU."""
 
 
 @dataclass(frozen=True, slots=True)
 class RequiredSetting:
-    """A setting without which messages cannot be read in a format."""
+    """A setting that a format needs to read messages."""
 
     name: str
     allowed_values: tuple[str, ...]
-    """What will do, best first."""
+    """The values that can be used, best first."""
     reason: str
-    """Why the module cannot be used in this format with any other value."""
+    """The error sentence for a module that accepts none of these values."""
 
 
 class MessageFormat(Protocol):
-    """One of the two formats."""
+    """One of the two message formats."""
 
     cmgf: int
     """The value of +CMGF."""
     urc_payloads: Mapping[str, PayloadKind]
-    """Which unsolicited codes are followed by which payload."""
+    """The URCs that are followed by a payload, and its kind."""
     required_settings: tuple[RequiredSetting, ...]
-    """Further settings that must stand."""
+    """The settings that must be made beside +CMGF."""
     negotiated: dict[str, str]
-    """The value of each of them, as the module took it."""
+    """The value of each required setting that the module accepted."""
     cnma_forms: tuple[str, ...]
     """The forms of +CNMA, best first."""
 
     def cmgl_command(self) -> AtCommand:
-        """List the whole store."""
+        """Return the command that lists the selected store."""
 
     def parse_list_entry(self, line: Information, store: str) -> StoredMessage | Slot | None:
-        """The received message of one list entry; None for our own and for empty ones.
+        """Return the received message of a list entry; None for an outgoing message and an empty slot.
 
-        A slot where the list tells too little of it: it is to be read there.
+        Returns the slot if the list does not show enough: the slot must then be read.
         """
 
     def cmgr_command(self, index: int) -> AtCommand:
-        """Read one slot."""
+        """Return the command that reads one slot."""
 
     def parse_read_response(self, line: Information, slot: Slot) -> StoredMessage | None:
-        """The received message of an answer; None for our own and for nothing."""
+        """Return the received message of a slot; None for an outgoing message and an empty slot."""
 
     def csmp_command(self, message: pdu.Submit) -> AtCommand | None:
-        """What must be set before it is sent. Raises PduError for a message that this format cannot carry."""
+        """Return +CSMP for a message, None if it is not needed.
+
+        Raises PduError for one that cannot be sent.
+        """
 
     def cmgs_command(self, message: pdu.Submit, timeout_s: float) -> AtCommand:
-        """Send; raises PduError for a message that cannot be encoded."""
+        """Return the command that sends a message. Raises PduError if it cannot be encoded."""
 
     def parse_direct(self, urc: Unsolicited) -> StoredMessage:
-        """The message that came with +CMT or +CDS."""
+        """Return the message of a +CMT or +CDS."""
 
     def decode_string(self, text: str) -> str:
-        """A string of the module, for example the number of +CSCA, as it reads."""
+        """Decode a string parameter of an answer, for example the number of +CSCA."""
 
     def encode_number(self, text: str) -> str:
-        """A number as the module wants it written between quotes."""
+        """Encode a number as a string parameter, without its quotes."""
 
 
 class PduFormat:
@@ -139,14 +142,14 @@ class PduFormat:
             final_result_grace_s=SEND_OK_GRACE_S,
             body=f"{encoded.hex}\x1a".encode(),
             body_timeout_s=timeout_s,
-            abort_sequence=b"\x1a",  # an entry of another length than announced is refused with 304
+            abort_sequence=b"\x1a",  # a body of another length than announced is refused with 304
         )
 
     def parse_direct(self, urc: Unsolicited) -> StoredMessage:
         raw = urc.payload or ""
         message = decode_pdu(raw)
         if isinstance(message, Undecodable):
-            # There may be no second copy: what the header says is kept too.
+            # There may be no second copy, so the header is kept, too.
             return StoredMessage(None, f"{urc.text}\r\n{raw}", message, is_intact=False)
         return StoredMessage(
             None, raw, message, _announced_length(parse_values(urc.text)) in {None, _tpdu_length(raw)}
@@ -169,40 +172,42 @@ CMGS_RESPONSE = (ResponsePattern("+CMGS"),)
 
 
 def decode_pdu(raw: str) -> pdu.Deliver | pdu.StatusReport | Undecodable:
-    """What hexadecimal digits of a module say."""
+    """Decode the hexadecimal digits of a received message."""
     if not _HEX_PAIRS_RE.fullmatch(raw):
-        return Undecodable(f"{len(raw)} characters that are no pairs of hexadecimal digits")
+        return Undecodable(f"{len(raw)} characters that are not pairs of hexadecimal digits")
     if len(raw) > 2 * MAX_MESSAGE_OCTETS:
-        return Undecodable(f"{len(raw) // 2} octets, and a message has {MAX_MESSAGE_OCTETS} at the most")
+        return Undecodable(
+            f"{len(raw) // 2} octets, more than the {MAX_MESSAGE_OCTETS} of the longest message"
+        )
     try:
         message = pdu.decode(raw)
     except pdu.PduError as error:
         return Undecodable(str(error))
     if isinstance(message, pdu.Deliver | pdu.StatusReport):
         return message
-    return Undecodable(f"a {type(message).__name__} is no message to a device")
+    return Undecodable(f"a {type(message).__name__} is not a message to a device")
 
 
 def _announced_length(fields: tuple[ParameterValue, ...]) -> int | None:
-    """<length>, the first number behind <stat>; the <alpha> between them, or its comma, may be missing."""
+    """Return <length>, the first number after <stat>; <alpha> between them, or its comma, may be missing."""
     return next((value.number for value in fields if value.number is not None and not value.quoted), None)
 
 
 def _tpdu_length(raw: str) -> int:
-    """Octets of the TPDU, which is what <length> counts: without the service centre address in front."""
+    """Return the octets of the TPDU without the service centre address, which is what <length> counts."""
     return len(raw) // 2 - 1 - int(raw[:2], 16)
 
 
 def is_outgoing(status: ParameterValue) -> bool:
-    """Whether a <stat> is that of a message that was written or sent here, not received."""
+    """Return True if <stat> is that of a message that was written or sent, not received."""
     return status.number in _OUTGOING_STATUSES or status.text.upper() in _OUTGOING_STATUSES
 
 
 def _stored_message(line: Information, slot: Slot, length: int | None) -> StoredMessage | None:
     if line.payload is None:
         if not length:
-            return None  # `+CMGR: 0,,0`: an empty slot, as some modules put it
+            return None  # `+CMGR: 0,,0`: some modules show an empty slot so
         return StoredMessage(slot, "", Undecodable(f"{line.text} came without its message"), is_intact=False)
     message = decode_pdu(line.payload)
-    sound = not isinstance(message, Undecodable) and length in {None, _tpdu_length(line.payload)}
-    return StoredMessage(slot, line.payload, message, sound)
+    is_intact = not isinstance(message, Undecodable) and length in {None, _tpdu_length(line.payload)}
+    return StoredMessage(slot, line.payload, message, is_intact)

@@ -1,7 +1,7 @@
-"""One module over one channel: the door of this package.
+"""`Modem`: one module over one AT client. It is the interface of this package.
 
-modem = Modem(await Channel.open(opener("/dev/ttyUSB2")))
-condition = await modem.initialise()
+modem = Modem(await AtClient.open(make_opener("/dev/ttyUSB2")), ModemOptions(profile="auto"))
+status = await modem.initialise()
 for message in await modem.sweep():
     ...
 """
@@ -16,17 +16,17 @@ from agent.at.client import AtClient, BeforeBody
 from agent.at.command import AtCommand
 from agent.at.errors import CommandRefused, CommandTimedOut, ModemLost
 from agent.at.events import RescanNeeded
-from agent.modem.bringup import Bringup
 from agent.modem.cnma import CnmaSender
 from agent.modem.error import ModemUnusable
 from agent.modem.events import MessageArrived, ModemEvent, ReportArrived, StoreFull
-from agent.modem.message_format import SEND_TIMEOUT_S, MessageFormat, PduFormat
+from agent.modem.initialiser import Initialiser
+from agent.modem.message_format import MessageFormat, PduFormat
 from agent.modem.message_store import MessageStore
+from agent.modem.options import ModemOptions
 from agent.modem.recovery_commands import cycle_radio, reselect_network, restart
 from agent.modem.sending import NotSent, SendOutcome, apply_csmp, send
-from agent.modem.settings import ModemSettings, ModemStatus, modem_status
+from agent.modem.settings import ModemStatus, SettingsHolder, modem_status
 from agent.modem.settings_monitor import CHECK_INTERVAL_S, SettingsMonitor, reapply_cnmi
-from agent.modem.sim import SimConfig
 from agent.modem.status_queries import (
     Identity,
     Registration,
@@ -38,16 +38,15 @@ from agent.modem.status_queries import (
 from agent.modem.stored_message import UNKNOWN_SLOT, Slot, StoredMessage
 from agent.modem.text_mode import TextFormat
 from agent.modem.urc_handler import UrcHandler
-from hardware.identify import GENERIC, PortInfo
 from hardware.profile import DriverProfile
 
 __all__ = ["Modem", "ModemUnusable"]
 
 CNMA_TIMEOUT_S = 25.0
-"""What an agent before us did not acknowledge makes the module switch direct delivery off after up to 17 s
-(27.005 3.4.4; [MT]), which may be after we have found it on."""
+"""A message that was not acknowledged before the agent started makes the module switch direct delivery off
+after up to 17 s (27.005 3.4.4; [MT]), which may be after +CNMI was read."""
 RAW_COMMAND_TIMEOUT_S = 180.0
-"""A scan for networks may take so long (+COPS=?)."""
+"""A scan for networks (+COPS=?) may take this long."""
 
 MESSAGE_FORMATS: dict[str, type[MessageFormat]] = {"pdu": PduFormat, "text": TextFormat}
 
@@ -55,61 +54,56 @@ MESSAGE_FORMATS: dict[str, type[MessageFormat]] = {"pdu": PduFormat, "text": Tex
 class Modem:
     """A module that receives and sends messages."""
 
-    def __init__(
-        self,
-        client: AtClient,
-        message_format: str = "pdu",
-        *,
-        status_reports: bool = False,
-        send_timeout_s: float = SEND_TIMEOUT_S,
-        profile: str = GENERIC,
-        port_info: PortInfo | None = None,
-        sim_config: SimConfig | None = None,
-    ) -> None:
-        """`status_reports`: ask the module to pass them on; `send_timeout_s`: from a body to its result.
-
-        `profile`: the name of the one to drive it by, "auto" to find it; `place`: what its port tells of it;
-        `holder`: what is known of its SIM.
-
-        Raises ModemUnusable for a message format that is not known.
-        """
-        if message_format not in MESSAGE_FORMATS:
+    def __init__(self, client: AtClient, options: ModemOptions | None = None) -> None:
+        """Raises ModemUnusable for an unknown message format."""
+        options = options or ModemOptions()
+        if options.message_format not in MESSAGE_FORMATS:
             raise ModemUnusable(
-                f"message format {message_format!r} is not known, only {', '.join(MESSAGE_FORMATS)}"
+                f"message format {options.message_format!r} is unknown; use {' or '.join(MESSAGE_FORMATS)}"
             )
-        port_info, sim_config = port_info or PortInfo(), sim_config or SimConfig()
-        self._sim_memory = sim_config.memory
+        self._sim_memory = options.sim_config.memory
         self._client = client
-        self._format = MESSAGE_FORMATS[message_format]()
-        self._settings = ModemSettings(status_reports=status_reports, port_role=port_info.role)
-        self._message_store = MessageStore(client, self._settings, self._format)
-        acknowledging = CnmaSender(client, self._settings, self._format)
-        self._urc_handler = UrcHandler(client, self._settings, self._format, acknowledging.acknowledge)
-        self._settings_monitor = SettingsMonitor(client, self._settings, self._format, self._urc_handler)
-        self._bringup = Bringup(
-            client,
-            self._settings,
-            self._format,
-            self._urc_handler,
-            acknowledging,
-            profile=profile,
-            port_info=port_info,
-            sim_config=sim_config,
-            send_timeout_s=send_timeout_s,
+        self._format = MESSAGE_FORMATS[options.message_format]()
+        self._settings = SettingsHolder(
+            status_reports=options.status_reports, port_role=options.port_info.role
+        )
+        self._message_store = MessageStore(
+            client=client, settings=self._settings, message_format=self._format
+        )
+        cnma_sender = CnmaSender(client=client, settings=self._settings, message_format=self._format)
+        self._urc_handler = UrcHandler(
+            client=client,
+            settings=self._settings,
+            message_format=self._format,
+            acknowledge=cnma_sender.acknowledge,
+        )
+        self._settings_monitor = SettingsMonitor(
+            client=client,
+            settings=self._settings,
+            message_format=self._format,
+            urc_handler=self._urc_handler,
+        )
+        self._initialiser = Initialiser(
+            client=client,
+            settings=self._settings,
+            message_format=self._format,
+            urc_handler=self._urc_handler,
+            cnma_sender=cnma_sender,
+            options=options,
         )
         client.set_urc_payloads(self._format.urc_payloads)
 
-    # Getting ready
+    # Initialisation
 
     async def initialise(self) -> ModemStatus:
-        """Negotiate all settings; also after the module has restarted.
+        """Negotiate all settings, at first and after each `SettingsLost`.
 
-        Raises ModemUnusable with a sentence where the module cannot do the work, ModemLost where it does
-        not answer. Waits for a module that is still reading its SIM, more than a minute if need be.
+        Raises ModemUnusable with a sentence for the operator if the agent cannot work with the module, and
+        ModemLost if it does not answer. Waits more than a minute for a module that is still reading its SIM.
         """
-        await self._bringup.run()
+        await self._initialiser.run()
         self._settings_monitor.mark_checked()
-        if self._settings.message_service and self._settings.has_direct_delivery:
+        if self._settings.current.message_service and self._settings.current.has_direct_delivery:
             asyncio.get_running_loop().call_later(
                 CNMA_TIMEOUT_S, self._urc_handler.events.put, RescanNeeded()
             )
@@ -118,27 +112,27 @@ class Modem:
 
     @property
     def driver(self) -> DriverProfile:
-        """How this module is driven: the table of its profile; that of the plain module until it is known."""
-        return self._settings.driver
+        """The driver table of the profile; that of the generic profile until the module is identified."""
+        return self._settings.current.driver
 
     @property
     def status(self) -> ModemStatus:
-        """What was negotiated and tolerated, as it stands now."""
-        return modem_status(self._settings, is_notifying=self.is_notifying)
+        """The negotiated settings and the notes on them, as they are now."""
+        return modem_status(self._settings.current, is_notifying=self.is_notifying)
 
     # Receiving
 
     async def sweep(self, store: str | None = None) -> list[StoredMessage]:
-        """Every received message in every store that receives, or in the one that is named.
+        """Return the received messages in all stores, or in the given store.
 
-        Ordered by service centre time stamp, then slot. Nothing while the module waits to be initialised
-        again. Raises CommandRefused, CommandTimedOut, ModemLost.
+        They are ordered by service centre timestamp, then by slot. The list is empty while the module must be
+        initialised again. Raises CommandRefused, CommandTimedOut, ModemLost.
         """
         if not await self._settings_monitor.verify(CHECK_INTERVAL_S if store is None else inf):
             return []
-        if await self._bringup.initialiser.store_selection.retry_unknown():
+        if await self._initialiser.retry_unknown_stores():
             self._message_store.schedule_all()
-            self._urc_handler.reset_announcements()
+            self._urc_handler.notifications.reset()
         try:
             messages = await self._message_store.sweep(store)
         except CommandRefused as error:
@@ -155,13 +149,20 @@ class Modem:
         self._settings_monitor.record_read_success()
         if not await self._settings_monitor.verify_if_undecodable(messages):
             return []
-        if store is None and self._settings.has_stores and self._urc_handler.compare_sweep(messages):
-            # Modules tell only the port that set +CNMI last, and some forget it (modules.md 0).
-            await reapply_cnmi(self._client, self._settings)
+        if (
+            store is None
+            and self._settings.current.has_stores
+            and self._urc_handler.notifications.compare_sweep(messages)
+        ):
+            # Modules notify only the port that set +CNMI last, and some forget +CNMI (modules.md 0).
+            await reapply_cnmi(self._client, self._settings.current)
         return messages
 
     async def read(self, slot: Slot) -> StoredMessage | None:
-        """The received message in a slot, None where there is none. Raises as `sweep` does."""
+        """Return the received message in a slot, None if there is none.
+
+        Raises CommandRefused, CommandTimedOut, ModemLost.
+        """
         if self._urc_handler.has_lost_settings:
             raise CommandTimedOut("", f"{slot} cannot be read now: the module has restarted")
         message = await self._message_store.read(slot)
@@ -170,131 +171,150 @@ class Modem:
         return message
 
     async def delete(self, slot: Slot) -> None:
-        """Delete one message. After CommandTimedOut nobody knows: read the slot again."""
+        """Delete the message in one slot.
+
+        Raises CommandRefused, ModemLost, and CommandTimedOut if the result is unknown: read the slot again
+        then.
+        """
         await self._message_store.delete(slot)
 
     @property
     def is_notifying(self) -> bool:
-        """Whether the module tells of messages; False: only looking finds them."""
-        return self._settings.has_notifications and not self._urc_handler.has_missing_notifications
+        """True if the module sends notifications; otherwise only sweeps find messages."""
+        return self._settings.current.has_notifications and not self._urc_handler.notifications.has_missing
 
     @property
     def has_unannounced(self) -> bool:
-        """Whether messages were found of which it has not told, or not yet."""
-        return self._urc_handler.has_unannounced
+        """True if a message was found without a notification, which may still come."""
+        return self._urc_handler.notifications.has_unannounced
 
     @property
     def has_lost_settings(self) -> bool:
-        """Whether it waits to be initialised again: until then a sweep says nothing about what it holds."""
+        """True if the module must be initialised again. Until then a sweep returns nothing."""
         return self._urc_handler.has_lost_settings
 
     # Sending
 
     async def send(self, submit: pdu.Submit, before_body: BeforeBody) -> SendOutcome:
-        """Send one message. Raises PduError for one that cannot be encoded, and what `before_body` raises."""
-        setting = self._format.csmp_command(submit)
-        command = self._format.cmgs_command(submit, self._bringup.send_timeout_s)
+        """Send one message.
+
+        `before_body` is awaited before the first octet of the body is written. Raises PduError for a message
+        that cannot be encoded, and what `before_body` raises; nothing was sent then.
+        """
+        csmp = self._format.csmp_command(submit)
+        command = self._format.cmgs_command(submit, self._initialiser.send_timeout_s)
         if not self._urc_handler.initialised.is_set():
             await self._wait_until(self._urc_handler.initialised)
         if self._client.lost_error is not None:
             return NotSent(self.loss_reason)
         if (
-            self._settings.has_volatile_format
-            and self._settings.is_echo_on
+            self._settings.current.has_volatile_format
+            and self._settings.current.is_echo_on
             and not await self._settings_monitor.verify(0)
         ):
-            return NotSent("the module has lost its settings")  # which no echo would tell
-        if setting is not None and (obstacle := await apply_csmp(self._client, setting)) is not None:
-            return obstacle
+            return NotSent("the module has lost its settings")  # no echo would show it
+        if csmp is not None and (outcome := await apply_csmp(self._client, csmp)) is not None:
+            return outcome
         if self._urc_handler.has_lost_settings:
             return NotSent("the module has lost its settings")
-        restore = self._bringup.initialiser.ensure_service_centre
-        return await send(self._client, command, before_body, restore)
+        return await send(self._client, command, before_body, self._initialiser.ensure_service_centre)
 
-    # How it fares
+    # Status
 
     async def query_registration(self) -> Registration:
-        """<stat> in each domain."""
-        self._settings.registration = await query_registration(
-            self._client, self._settings.registration_domains, self._settings.registration
+        """Query <stat> in each domain. Raises CommandTimedOut, ModemLost."""
+        settings = self._settings.current
+        registration = await query_registration(
+            self._client, settings.registration_domains, settings.registration
         )
-        return self._settings.registration
+        self._settings.set_registration(registration)
+        return registration
 
     @property
     def is_sim_blocking_reads(self) -> bool:
-        """Whether sweeps are refused for the sake of a SIM that is there: a busy one, most likely."""
+        """True if sweeps are refused because of a SIM that is present, most likely a busy one."""
         return self._settings_monitor.is_sim_blocking_reads
 
     @property
     def read_error(self) -> str:
-        """Why sweeps are refused where it is not for the sake of the SIM; empty where they are answered."""
+        """Why sweeps are refused for another reason than the SIM; empty if they are answered."""
         return self._settings_monitor.read_error
 
     @property
     def status_changed(self) -> asyncio.Event:
-        """Set when network, SIM or store begin or cease to serve; whoever looks clears it."""
+        """Set when the network is found or lost, or when reads begin or cease to fail.
+
+        The reader clears it.
+        """
         return self._urc_handler.status_changed
 
     async def query_signal(self) -> Signal:
-        """+CSQ; unknown is an answer."""
+        """Query +CSQ. Raises CommandTimedOut, ModemLost."""
         return await query_signal(self._client)
 
     async def query_identity(self) -> Identity:
-        """Who module and SIM are; the SIM is remembered with its service centre number."""
+        """Query the identity of module and SIM, and record the SIM with its service centre number.
+
+        Raises CommandTimedOut, ModemLost.
+        """
         identity = await query_identity(self._client, self.driver)
         if self._sim_memory is not None:
-            await self._sim_memory.record_sim_seen(identity.iccid, self._settings.service_centre or "")
+            await self._sim_memory.record_sim_seen(
+                identity.iccid, self._settings.current.service_centre or ""
+            )
         return identity
 
     async def execute_at(self, line: str) -> list[str]:
-        """One AT command of a person; the lines of its answer. Settings are looked at again after it.
+        """Execute an AT command of the operator and return the lines of its answer.
 
-        Raises ConversationError for a line that must not be written, and what `Channel.exchange` does.
+        The settings are checked again after it. Raises AtUsageError for a line that must not be written,
+        CommandRefused, CommandTimedOut, ModemLost.
         """
         try:
             response = await self._client.exchange(AtCommand.from_user_input(line, RAW_COMMAND_TIMEOUT_S))
         finally:
             self._settings_monitor.invalidate()
-            self._settings.selected_store = None
-        return [told.text for told in response.information]
+            self._settings.set_selected_store(None)
+        return [line.text for line in response.information]
 
-    # What helps when it does not work
+    # Recovery
 
     async def restart(self) -> None:
-        """Start the module anew, and tell its settings as lost.
+        """Restart the module and report its settings as lost.
 
-        Returns when it was accepted, or the time for that has passed. Raises CommandRefused, ModemLost.
+        Returns when the restart was accepted, or after its timeout. Raises CommandRefused, ModemLost.
         """
         await restart(self._client, self.driver)
-        self._urc_handler.report_settings_lost("it was started anew")
+        self._urc_handler.report_settings_lost("the agent has restarted the module")
 
     async def cycle_radio(self, *, power_cycle_sim: bool = False) -> None:
-        """Radio off and on; `card`: the power of the SIM too, then the module is to be initialised again.
+        """Switch the radio off and on, and the power of the SIM as well with `power_cycle_sim`.
 
-        Raises CommandRefused, CommandTimedOut, ModemLost.
+        If the SIM lost power, the settings are reported as lost. Raises CommandRefused, CommandTimedOut,
+        ModemLost.
         """
         if await cycle_radio(self._client, self.driver, power_cycle_sim=power_cycle_sim):
-            self._urc_handler.report_settings_lost("the SIM was without power")
+            self._urc_handler.report_settings_lost("the SIM has lost power")
 
     async def reselect_network(self) -> None:
-        """Let the module choose its network anew, which may take minutes.
+        """Let the module select a network again, which may take minutes.
 
         Raises CommandRefused, CommandTimedOut, ModemLost.
         """
         await reselect_network(self._client, self.driver)
 
-    # News
+    # Events
 
     async def next_event(self) -> ModemEvent:
-        """What the module tells next, in order. Raises ModemLost after the last."""
+        """Wait for the next event, in order. Raises ModemLost after the last one."""
         return self._on_event(await self._urc_handler.next_event())
 
     def poll_event(self) -> ModemEvent | None:
-        """What it has told already, None when that is all."""
+        """Return the next event, None if there is none yet."""
         event = self._urc_handler.poll_event()
         return None if event is None else self._on_event(event)
 
-    # The end
+    # The end of the session
 
     @property
     def lost(self) -> asyncio.Event:
@@ -303,38 +323,38 @@ class Modem:
 
     @property
     def loss_reason(self) -> str:
-        """Why it is over; empty while it lives."""
+        """Why the session is over; empty while it is not."""
         return str(self._client.lost_error or "")
 
     async def wait(self, event: asyncio.Event, timeout_s: float) -> None:
-        """Wait for an event or until the time has passed, which may be infinite. Raises ModemLost."""
+        """Wait for an event, or until the timeout, which may be infinite. Raises ModemLost."""
         await self._wait_until(event, None if timeout_s == float("inf") else timeout_s)
         if self._client.lost_error is not None:
             raise ModemLost(self.loss_reason)
 
     def close(self, reason: str = "the session was closed") -> None:
-        """End the session at once; `why` is what people are told."""
+        """End the session at once. `reason` is shown to the operator."""
         self._client.close(reason)
 
     async def wait_closed(self) -> None:
-        """Wait until the port can be opened again, some seconds at the most."""
+        """Wait until the port can be opened again, at most some seconds."""
         await self._client.wait_closed()
 
-    # Inside
+    # Internals
 
     def _on_event(self, event: ModemEvent) -> ModemEvent:
-        """What the news means for where to look next."""
+        """Schedule what an event makes necessary, and return the event."""
         match event:
             case MessageArrived(slot) | ReportArrived(slot):
                 self._message_store.schedule(slot.store)
-                if slot is UNKNOWN_SLOT:  # it may be another module than it was
+                if slot is UNKNOWN_SLOT:  # the module may have restarted
                     self._settings_monitor.invalidate()
             case StoreFull():
                 self._message_store.schedule_all()
         return event
 
     async def _wait_until(self, event: asyncio.Event, timeout_s: float | None = None) -> None:
-        """Until the event, the loss, or the time."""
+        """Wait for the event, the loss of the connection, or the timeout."""
         waiters = [asyncio.ensure_future(event.wait()), asyncio.ensure_future(self._client.lost.wait())]
         try:
             await asyncio.wait(waiters, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)

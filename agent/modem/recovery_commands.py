@@ -1,7 +1,7 @@
-"""What helps a module that answers but does not work: its radio off and on, another network, a new start.
+"""The AT commands that recover a module: radio off and on, network selection, restart.
 
-Who counts how often, and which comes first, is decided elsewhere. Each holds the line until it is over, so
-that nobody asks a module that is about to restart.
+When and how often they are used is decided in `agent.recovery`. Each holds exclusive access until it has
+ended, so that no other command is sent to a module that is about to restart.
 """
 
 from __future__ import annotations
@@ -11,35 +11,32 @@ import asyncio
 from agent.at.client import AtClient, ExclusiveAccess
 from agent.at.command import AtCommand
 from agent.at.errors import CommandRefused, CommandTimedOut
+from agent.modem.at_commands import CFUN_TIMEOUT_S
 from hardware.profile import DriverProfile
 
-CFUN_TIMEOUT_S = 30.0
-"""+CFUN=1 was seen to take 14 s; Quectel allows 15 s."""
 COPS_TIMEOUT_S = 180.0
-"""+COPS: Quectel's longest time, SIM7000 allows 120 s."""
+"""Quectel's limit for +COPS; SIM7000 allows 120 s."""
 DEFAULT_RESTART_COMMAND = "AT+CFUN=1,1"
 RESTART_TIMEOUT_S = 15.0
-"""Until the restart is accepted: as +CFUN."""
+"""Until the restart command is accepted; as for +CFUN."""
 RESTART_SETTLE_S = 5.0
-"""After that a module may answer on for a moment, as if nothing were to happen."""
+"""After the restart command a module may still answer commands for a moment."""
 
 
 async def restart(client: AtClient, driver: DriverProfile) -> None:
-    """Start the module anew by the profile's command, or by +CFUN=1,1 where that is refused.
+    """Restart the module by the command of the profile, or by +CFUN=1,1 if that is refused.
 
-    Returns when it was accepted, or when the time for that has passed. Raises CommandRefused, ModemLost.
+    Returns when the command was accepted, or after its timeout. Raises CommandRefused, ModemLost.
     """
-    wanted = tuple(
-        dict.fromkeys((driver.restart_command or DEFAULT_RESTART_COMMAND, DEFAULT_RESTART_COMMAND))
-    )
+    lines = tuple(dict.fromkeys((driver.restart_command or DEFAULT_RESTART_COMMAND, DEFAULT_RESTART_COMMAND)))
     async with client.exclusive() as turn:
-        for line in wanted:
+        for line in lines:
             try:
                 await turn.exchange(AtCommand(line, max(RESTART_TIMEOUT_S, driver.cfun_timeout_s or 0)))
             except CommandTimedOut:
-                return  # it went without a word, or it hangs: either way it is asked anew
+                return  # it restarts without an answer, or it hangs: the next initialisation shows which
             except CommandRefused:
-                if line == wanted[-1]:
+                if line == lines[-1]:
                     raise
             else:
                 break
@@ -47,22 +44,22 @@ async def restart(client: AtClient, driver: DriverProfile) -> None:
 
 
 async def cycle_radio(client: AtClient, driver: DriverProfile, *, power_cycle_sim: bool) -> bool:
-    """Radio off and on; whether the card was without power too, which loses an entered PIN.
+    """Switch the radio off and on. Return True if the SIM lost power, too, which loses an entered PIN.
 
-    +CFUN=4 keeps the card; `card`, or a module that does not know 4, takes +CFUN=0. Raises CommandRefused,
-    CommandTimedOut, ModemLost.
+    +CFUN=4 keeps the SIM powered. With `power_cycle_sim`, or if the module refuses 4, +CFUN=0 is used. Raises
+    CommandRefused, CommandTimedOut, ModemLost.
     """
-    seconds = max(CFUN_TIMEOUT_S, driver.cfun_timeout_s or 0)
+    timeout_s = max(CFUN_TIMEOUT_S, driver.cfun_timeout_s or 0)
     async with client.exclusive() as turn:
-        off = power_cycle_sim or not await _try_switch_radio_off(turn, seconds)
-        if off:
-            await turn.exchange(AtCommand("AT+CFUN=0", seconds))
-        await turn.exchange(AtCommand("AT+CFUN=1", seconds))
-    return off
+        sim_loses_power = power_cycle_sim or not await _try_switch_radio_off(turn, timeout_s)
+        if sim_loses_power:
+            await turn.exchange(AtCommand("AT+CFUN=0", timeout_s))
+        await turn.exchange(AtCommand("AT+CFUN=1", timeout_s))
+    return sim_loses_power
 
 
 async def reselect_network(client: AtClient, driver: DriverProfile) -> None:
-    """Let the module choose a network anew. Raises CommandRefused, CommandTimedOut, ModemLost."""
+    """Let the module select a network again. Raises CommandRefused, CommandTimedOut, ModemLost."""
     await client.exchange(AtCommand("AT+COPS=0", max(COPS_TIMEOUT_S, driver.cops_timeout_s or 0)))
 
 
@@ -75,7 +72,7 @@ async def _try_switch_radio_off(turn: ExclusiveAccess, timeout_s: float) -> bool
 
 
 async def _wait_unless_lost(client: AtClient, seconds: float) -> None:
-    """Ask nothing for so long, or until the line is lost."""
+    """Wait for `seconds`, or until the connection is lost."""
     waiter = asyncio.ensure_future(client.lost.wait())
     await asyncio.wait((waiter,), timeout=seconds)
     waiter.cancel()

@@ -1,4 +1,4 @@
-"""Sending one message, and the four things that may have become of it."""
+"""Send one message with AT+CMGS, with one of four outcomes."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from agent.modem.message_format import CSMP_DEFAULTS_COMMAND
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """The network took it."""
+    """The network accepted the message."""
 
     message_reference: int | None
-    """TP-MR as the module gave it; some always say 0, None: it said nothing but OK."""
+    """TP-MR as the module reported it; some always report 0. None if it answered with OK alone."""
 
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """The module or the network said no; the error's class says whether trying again helps.
+    """The module or the network refused the message; the class of the error says whether a retry can help.
 
-    `ErrorClass.UNKNOWN` is left to whoever decides: nobody knows what such an error means for the message.
+    With `ErrorClass.OUTCOME_UNKNOWN` it is unknown whether the message was sent; the caller decides.
     """
 
     error: CommandRefused
@@ -34,14 +34,14 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class NotSent:
-    """Nothing left, that is proven."""
+    """The message has certainly not been sent."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class OutcomeUnknown:
-    """The body was written and no result came: it may have been sent."""
+    """The body was written and no result came: the message may have been sent."""
 
     reason: str
 
@@ -50,7 +50,7 @@ SendOutcome = Sent | Refused | NotSent | OutcomeUnknown
 
 
 async def apply_csmp(client: AtClient, setting: AtCommand) -> Refused | NotSent | None:
-    """Set what a message needs; None when it stands."""
+    """Set +CSMP for a message. Return None if it is set, else the outcome of the message."""
     try:
         await client.exchange(setting)
     except CommandRefused as error:
@@ -66,9 +66,9 @@ async def send(
     before_body: BeforeBody,
     restore_service_centre: Callable[[], Awaitable[bool]],
 ) -> SendOutcome:
-    """Send; raises only what `before_body` raises, and then nothing was sent.
+    """Send one message. Raises only what `before_body` raises, and then nothing was sent.
 
-    `restore` writes a lost number of the service centre again, and tells whether it could.
+    `restore_service_centre` writes a lost service centre number again and returns True if it did.
     """
     try:
         response = await client.exchange(command, before_body)
@@ -82,7 +82,7 @@ async def send(
         if not error.body_sent:
             return NotSent(str(error))
         if error.escape_confirmed:
-            return NotSent(f"{error}; the module was still taking text")
+            return NotSent(f"{error}; the module was still waiting for text")
         return OutcomeUnknown(str(error))
     except ModemLost as error:
         return OutcomeUnknown(str(error)) if error.body_sent else NotSent(str(error))

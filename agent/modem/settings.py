@@ -1,78 +1,187 @@
-"""What was agreed with the module: what the rest of the work relies on, and what `status` tells of it."""
+"""The settings that were negotiated with a module, and the status that is made of them."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from agent.modem.identification import IdentifiedProfile
 from agent.modem.status_queries import Registration
 from hardware.profile import DriverProfile
 
 
-@dataclass(slots=True)
+class StoreUsage(NamedTuple):
+    """How full one store is, as +CPMS? reports it."""
+
+    store: str
+    used: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
 class ModemSettings:
-    """The settings of one module, as they stand. Written by `initialise`, read by all."""
+    """The settings of one module at one moment. `SettingsHolder` replaces them."""
 
     store: str = ""
-    """<mem1>, <mem2> and <mem3> of +CPMS: where messages arrive. Empty where nobody can choose."""
+    """<mem1>, <mem2> and <mem3> of +CPMS: where messages arrive. Empty if the module chooses the store."""
     secondary_stores: tuple[str, ...] = ()
-    """Further stores that messages may land in."""
+    """Other stores in which messages may arrive."""
     selected_store: str | None = None
-    """<mem1> as it stands now; None when that is not known."""
+    """The current <mem1>; None if it is not known."""
     has_unknown_stores: bool = False
-    """An answer that told of the stores was lost: they are to be asked for again."""
+    """True if an answer about the stores was lost, so that they must be queried again."""
     has_stores: bool = True
-    """Whether the module has stores at all; otherwise messages come directly or never."""
+    """False if the module has no readable store: messages are then delivered directly or not at all."""
     message_service: int = 0
-    """+CSMS: with 1 the module waits for our acknowledgement of what it hands over directly."""
+    """+CSMS: with 1 the module waits for +CNMA after direct delivery."""
     cnmi: tuple[int, ...] = ()
-    """+CNMI as it was read back; empty where it could not be set."""
+    """+CNMI as it was read back; empty if it could not be set."""
     status_reports: bool = False
-    """Whether status reports are wanted."""
+    """True if the module is to pass on status reports."""
     registration_domains: tuple[str, ...] = ()
-    """The registration commands that the module knows."""
+    """The registration commands that the module supports."""
     registration: Registration = field(default_factory=Registration)
     is_echo_on: bool = False
-    """Whether the module echoes although it was told not to."""
+    """True if the module echoes commands in spite of ATE0."""
     has_volatile_format: bool = False
-    """The module was found in the other message format: after a silent restart it would be so again."""
+    """True if the module was found in the other message format: a silent restart would bring that back."""
     service_centre: str | None = None
-    """+CSCA; None where it cannot be read."""
+    """+CSCA; None if it cannot be read."""
     cpms_positions: tuple[int, ...] = ()
-    """Where in the answer to +CPMS? the names stand that were set to `store`."""
-    store_usage: tuple[tuple[str, int, int], ...] = ()
-    """Name, used and total of each store that +CPMS? told of."""
+    """The positions in the answer to +CPMS? of the memories that were set to `store`."""
+    store_usage: tuple[StoreUsage, ...] = ()
+    """The stores that +CPMS? reported."""
     cfun: int | None = None
-    """+CFUN, 1 for a radio that is on; None where it is not told."""
+    """+CFUN, 1 for full functionality; None if it cannot be read."""
     profile: IdentifiedProfile = field(default_factory=IdentifiedProfile)
-    """The profile by which the module is driven."""
+    """The profile that drives the module."""
     port_role: str = ""
-    """Which of its ports this is: "at", "modem", "uart"; empty where nobody knows."""
-    notes: list[str] = field(default_factory=list)
-    """What was tolerated."""
+    """The role of the port in use: "at", "modem" or "uart"; empty if unknown."""
+    notes: tuple[str, ...] = ()
+    """What the module refused or lacks, as sentences for the operator."""
 
     @property
     def driver(self) -> DriverProfile:
-        """How it is driven."""
+        """The driver table of the profile."""
         return self.profile.driver
 
     @property
     def has_notifications(self) -> bool:
-        """Whether the module was brought to tell of messages."""
+        """True if +CNMI makes the module report new messages."""
         return len(self.cnmi) > 1 and self.cnmi[0] != 0 and self.cnmi[1] != 0
 
     @property
     def has_direct_delivery(self) -> bool:
-        """Whether messages come directly and are stored nowhere."""
-        return len(self.cnmi) > 1 and self.cnmi[1] in (2, 3)
+        """True if messages arrive by +CMT and are not stored."""
+        return _is_direct_delivery(self.cnmi)
+
+
+class SettingsHolder:
+    """Holds the current `ModemSettings` of one module. Only this class replaces them."""
+
+    def __init__(self, *, status_reports: bool = False, port_role: str = "") -> None:
+        self._current = ModemSettings(status_reports=status_reports, port_role=port_role)
+
+    @property
+    def current(self) -> ModemSettings:
+        """The settings as they are now.
+
+        The object does not change; read the property again for later ones.
+        """
+        return self._current
+
+    # Notes
+
+    def clear_notes(self) -> None:
+        """Forget all notes: a new initialisation begins."""
+        self._current = replace(self._current, notes=())
+
+    def add_note(self, text: str) -> None:
+        """Add a note unless it is already there."""
+        if text not in self._current.notes:
+            self._current = replace(self._current, notes=(*self._current.notes, text))
+
+    # The module
+
+    def set_profile(self, profile: IdentifiedProfile) -> None:
+        """Record the profile that was identified."""
+        self._current = replace(self._current, profile=profile)
+
+    def set_cfun(self, cfun: int | None) -> None:
+        """Record +CFUN."""
+        self._current = replace(self._current, cfun=cfun)
+
+    def set_echo_on(self, is_echo_on: bool) -> None:
+        """Record whether the module echoes commands."""
+        self._current = replace(self._current, is_echo_on=is_echo_on)
+
+    # Messages
+
+    def set_volatile_format(self, has_volatile_format: bool) -> None:
+        """Record whether a restart would bring back another message format."""
+        self._current = replace(self._current, has_volatile_format=has_volatile_format)
+
+    def set_message_service(self, message_service: int) -> None:
+        """Record +CSMS."""
+        self._current = replace(self._current, message_service=message_service)
+
+    def set_cnmi(self, cnmi: tuple[int, ...]) -> None:
+        """Record +CNMI as it was read back; empty if it could not be set."""
+        self._current = replace(self._current, cnmi=cnmi)
+
+    # Stores
+
+    def reset_stores(self) -> None:
+        """Forget the names of the stores before they are negotiated again."""
+        self._current = replace(self._current, store="", selected_store=None, cpms_positions=())
+
+    def set_has_stores(self, has_stores: bool) -> None:
+        """Record whether the module has a readable store at all."""
+        self._current = replace(self._current, has_stores=has_stores)
+
+    def set_store(self, store: str, cpms_positions: tuple[int, ...]) -> None:
+        """Record the store that all memories were set to; it is the selected one too."""
+        self._current = replace(
+            self._current, store=store, selected_store=store, cpms_positions=cpms_positions
+        )
+
+    def adopt_store(self, store: str, *, is_selected: bool) -> None:
+        """Record the store that the module keeps by itself."""
+        self._current = replace(self._current, store=store, selected_store=store if is_selected else None)
+
+    def set_secondary_stores(self, stores: tuple[str, ...], *, has_unknown_stores: bool) -> None:
+        """Record the other stores, and whether an answer about stores was lost."""
+        self._current = replace(self._current, secondary_stores=stores, has_unknown_stores=has_unknown_stores)
+
+    def set_selected_store(self, store: str | None) -> None:
+        """Record <mem1>; None if it is not known any more."""
+        self._current = replace(self._current, selected_store=store)
+
+    def set_store_usage(self, usage: tuple[StoreUsage, ...]) -> None:
+        """Record what +CPMS? reported."""
+        self._current = replace(self._current, store_usage=usage)
+
+    # The network
+
+    def set_registration_domains(self, domains: tuple[str, ...]) -> None:
+        """Record the registration commands that the module supports."""
+        self._current = replace(self._current, registration_domains=domains)
+
+    def set_registration(self, registration: Registration) -> None:
+        """Record the registration in all domains."""
+        self._current = replace(self._current, registration=registration)
+
+    def set_service_centre(self, number: str) -> None:
+        """Record +CSCA; empty if the SIM has no number."""
+        self._current = replace(self._current, service_centre=number)
 
 
 @dataclass(frozen=True, slots=True)
 class ModemStatus:
-    """What was negotiated and tolerated, for people."""
+    """The negotiated settings as `status` and the log show them."""
 
     profile: str
-    """By which the module is driven, and how that was found."""
+    """The name of the profile and how it was found."""
     cfun: int | None
     store: str
     secondary_stores: tuple[str, ...]
@@ -81,36 +190,41 @@ class ModemStatus:
     message_service: int
     registration: Registration
     service_centre: str | None
-    store_usage: tuple[tuple[str, int, int], ...]
+    store_usage: tuple[StoreUsage, ...]
     notes: tuple[str, ...]
 
     @property
     def has_direct_delivery(self) -> bool:
-        """Whether messages come directly and are stored nowhere."""
-        return len(self.cnmi) > 1 and self.cnmi[1] in (2, 3)
+        """True if messages arrive by +CMT and are not stored."""
+        return _is_direct_delivery(self.cnmi)
 
     def __str__(self) -> str:
-        where = f"in {self.store}" if self.store else "in a store of its choice"
+        where = f"in {self.store}" if self.store else "in a store that the module chooses"
         if self.has_direct_delivery:
-            where = "handed over directly"
+            where = "by direct delivery"
         routing = f"+CNMI {','.join(map(str, self.cnmi))}" if self.cnmi else "no notifications"
-        silent = () if self.is_notifying or not self.cnmi else ("it does not tell of messages",)
-        what = f"messages {where}, {routing}, {self.registration}"
-        return "; ".join((f"profile {self.profile}, {what}", *silent, *self.notes))
+        silent = () if self.is_notifying or not self.cnmi else ("it sends no notifications",)
+        summary = f"messages {where}, {routing}, {self.registration}"
+        return "; ".join((f"profile {self.profile}, {summary}", *silent, *self.notes))
 
 
 def modem_status(settings: ModemSettings, *, is_notifying: bool) -> ModemStatus:
-    """What to tell of a setup."""
+    """Return the status that shows these settings."""
     return ModemStatus(
-        str(settings.profile),
-        settings.cfun,
-        settings.store,
-        settings.secondary_stores,
-        settings.cnmi,
-        is_notifying,
-        settings.message_service,
-        settings.registration,
-        settings.service_centre,
-        settings.store_usage,
-        tuple(settings.notes),
+        profile=str(settings.profile),
+        cfun=settings.cfun,
+        store=settings.store,
+        secondary_stores=settings.secondary_stores,
+        cnmi=settings.cnmi,
+        is_notifying=is_notifying,
+        message_service=settings.message_service,
+        registration=settings.registration,
+        service_centre=settings.service_centre,
+        store_usage=settings.store_usage,
+        notes=settings.notes,
     )
+
+
+def _is_direct_delivery(cnmi: tuple[int, ...]) -> bool:
+    """Return True if <mt> delivers messages by +CMT (27.005 3.4.1)."""
+    return len(cnmi) > 1 and cnmi[1] in (2, 3)

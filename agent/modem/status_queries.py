@@ -1,9 +1,10 @@
-"""How the module fares: registration, signal, and who it is."""
+"""Query registration, signal and identity."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from enum import IntEnum
 
 from agent.at.client import AtClient
 from agent.at.command import AtCommand, ResponsePattern
@@ -14,29 +15,57 @@ from hardware.profile import DriverProfile
 QUERY_TIMEOUT_S = 10.0
 """A76xx allows 9 s for most queries."""
 
-HOME, SEARCHING, DENIED, ROAMING = 1, 2, 3, 5
-SMS_CAPABLE_STATES = frozenset({1, 5, 6, 7, 9, 10})
-"""<stat> of 27.007 7.2: home, roaming, and the same for SMS only or with CSFB not preferred. 8 and 11 are
-emergency calls only."""
-_STATE_NAMES = {
-    0: "not registered",
-    2: "searching",
-    3: "registration denied",
-    4: "registration unknown",
-    8: "emergency calls only",
-    11: "emergency calls only",
+
+class RegistrationState(IntEnum):
+    """<stat> of +CREG, +CGREG and +CEREG (27.007 7.2)."""
+
+    NOT_REGISTERED = 0
+    HOME = 1
+    SEARCHING = 2
+    DENIED = 3
+    UNKNOWN = 4
+    ROAMING = 5
+    SMS_ONLY_HOME = 6
+    SMS_ONLY_ROAMING = 7
+    EMERGENCY_ONLY = 8
+    CSFB_NOT_PREFERRED_HOME = 9
+    CSFB_NOT_PREFERRED_ROAMING = 10
+    EMERGENCY_ONLY_ACCESS = 11
+    """Access to RLOS (restricted local operator services)."""
+
+
+_HOME_STATES = frozenset(
+    {
+        RegistrationState.HOME,
+        RegistrationState.SMS_ONLY_HOME,
+        RegistrationState.CSFB_NOT_PREFERRED_HOME,
+    }
+)
+SMS_CAPABLE_STATES = _HOME_STATES | {
+    RegistrationState.ROAMING,
+    RegistrationState.SMS_ONLY_ROAMING,
+    RegistrationState.CSFB_NOT_PREFERRED_ROAMING,
 }
+_STATE_TEXTS = {
+    RegistrationState.DENIED: "registration denied",
+    RegistrationState.SEARCHING: "searching",
+    RegistrationState.EMERGENCY_ONLY: "emergency calls only",
+    RegistrationState.EMERGENCY_ONLY_ACCESS: "emergency calls only",
+    RegistrationState.UNKNOWN: "registration unknown",
+    RegistrationState.NOT_REGISTERED: "not registered",
+}
+"""The states without SMS, the most important first."""
 REGISTRATION_DOMAINS = ("+CREG", "+CGREG", "+CEREG")
 """Circuit switched, GPRS, EPS."""
 
-# The read form has <n> first, the unsolicited code has not: `+CREG: 2,5,...` and `+CREG: 5,"1A2B",...`.
+# The read form begins with <n>, the URC does not: `+CREG: 2,5,...` and `+CREG: 5,"1A2B",...`.
 # A second value of one or two digits without quotes is <stat>; an area code has four digits.
 _READ_FORM_RE = re.compile(r"[0-5]\s*,\s*\d{1,2}\s*(,|$)")
 
 
 @dataclass(frozen=True, slots=True)
 class Registration:
-    """<stat> in each domain, None where the module does not tell."""
+    """<stat> in each domain; None if the module does not report it."""
 
     circuit: int | None = None
     packet: int | None = None
@@ -44,7 +73,7 @@ class Registration:
 
     @property
     def states(self) -> tuple[int, ...]:
-        """Those that are known."""
+        """The known <stat> values."""
         return tuple(state for state in (self.circuit, self.packet, self.eps) if state is not None)
 
     @property
@@ -53,11 +82,11 @@ class Registration:
 
     @property
     def can_send(self) -> bool:
-        """Whether any domain carries SMS. Where nothing is known, sending will tell."""
+        """True if any domain carries SMS. If no state is known, an attempt to send shows it."""
         return not self.states or any(state in SMS_CAPABLE_STATES for state in self.states)
 
     def with_state(self, domain: str, state: int) -> Registration:
-        """With another state in one domain."""
+        """Return a copy with another <stat> in one domain, which is named by its command."""
         states = {"+CREG": self.circuit, "+CGREG": self.packet, "+CEREG": self.eps} | {domain: state}
         return Registration(*(states[name] for name in REGISTRATION_DOMAINS))
 
@@ -65,20 +94,23 @@ class Registration:
         if not self.states:
             return "registration unknown"
         if self.can_send:
-            roaming = not any(state in {1, 6, 9} for state in self.states)
-            said = "registered, roaming" if roaming else "registered, home"
-            denied = ", ".join(name for name, state in self._states_by_domain if state == DENIED)
-            return f"{said} ({_STATE_NAMES[DENIED]}: {denied})" if denied else said
-        worst = next((state for state in (3, 2, 8, 11, 4, 0) if state in self.states), 4)
-        return _STATE_NAMES[worst]
+            is_home = any(state in _HOME_STATES for state in self.states)
+            text = "registered, home" if is_home else "registered, roaming"
+            denied = ", ".join(
+                name for name, state in self._states_by_domain if state == RegistrationState.DENIED
+            )
+            return f"{text} (registration denied: {denied})" if denied else text
+        return next(
+            (text for state, text in _STATE_TEXTS.items() if state in self.states), "registration unknown"
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Signal:
-    """Strength of the signal."""
+    """The signal strength."""
 
     dbm: int | None
-    """None: not known or not detectable, which is normal on LTE-only modules."""
+    """None if it is unknown or not detectable, which is normal on LTE-only modules."""
 
     def __str__(self) -> str:
         return "signal unknown" if self.dbm is None else f"signal {self.dbm} dBm"
@@ -86,7 +118,7 @@ class Signal:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who the module and its SIM are; empty where it does not tell."""
+    """The identity of the module and its SIM. A field is empty if the module does not report it."""
 
     manufacturer: str = ""
     model: str = ""
@@ -97,29 +129,32 @@ class Identity:
 
 
 def registration_command(domain: str) -> AtCommand:
-    """The read form of a registration command."""
+    """Return the read form of a registration command."""
     return AtCommand(
         f"AT{domain}?", QUERY_TIMEOUT_S, (ResponsePattern(domain, _READ_FORM_RE),), requires_information=True
     )
 
 
 def parse_registration(line: str) -> tuple[int | None, int | None]:
-    """<n> and <stat> of an answer."""
+    """Return <n> and <stat> of an answer."""
     found = parse_values(line)
     return found.get(0).number, found.get(1).number
 
 
 def parse_registration_urc(line: str) -> int | None:
-    """<stat> of an unsolicited code, or of an answer that came so late that nobody waits for it any more."""
-    _, _, told = line.partition(":")
+    """Return <stat> of a URC, or of an answer that came too late and is taken for a URC."""
+    _, _, values = line.partition(":")
     n_or_state, state = parse_registration(line)
-    return state if _READ_FORM_RE.match(told.strip()) else n_or_state
+    return state if _READ_FORM_RE.match(values.strip()) else n_or_state
 
 
 async def query_registration(
     client: AtClient, domains: tuple[str, ...], previous: Registration
 ) -> Registration:
-    """Ask in each domain; one that gives no answer of the known form keeps what it was last."""
+    """Query each domain. One that is refused, or answers in an unknown form, keeps its previous state.
+
+    Raises CommandTimedOut, ModemLost.
+    """
     for domain in domains:
         try:
             response = await client.exchange(registration_command(domain))
@@ -132,7 +167,7 @@ async def query_registration(
 
 
 async def query_signal(client: AtClient) -> Signal:
-    """+CSQ, 27.007 8.5. A module that does not know it has no signal to tell of."""
+    """Query +CSQ (27.007 8.5). A refusal counts as unknown. Raises CommandTimedOut, ModemLost."""
     try:
         response = await client.exchange(
             AtCommand("AT+CSQ", QUERY_TIMEOUT_S, (ResponsePattern("+CSQ"),), requires_information=True)
@@ -148,7 +183,10 @@ _ICCID_RE = re.compile(r'"?89\d{10,}F?')
 
 
 async def query_identity(client: AtClient, driver: DriverProfile) -> Identity:
-    """What the module tells of itself. Free text is for people; nothing is decided by it."""
+    """Query the identity. Its free text is shown to the operator; nothing depends on it.
+
+    Raises CommandTimedOut, ModemLost.
+    """
     manufacturer = await _query_text(client, "+CGMI")
     return Identity(
         manufacturer,
@@ -173,14 +211,15 @@ async def _query_text(
         text = (await client.exchange(command)).text
     except CommandRefused:
         return ""
-    found = parse_values(text).get(0).text if text[:1] in {"+", "^", "%", "!"} else text
-    return found.strip().strip('"').removeprefix("Revision:").strip()
+    value = parse_values(text).get(0).text if text[:1] in {"+", "^", "%", "!"} else text
+    return value.strip().strip('"').removeprefix("Revision:").strip()
 
 
 async def query_iccid(client: AtClient, driver: DriverProfile, manufacturer: str = "") -> str:
-    """The number of the SIM, empty where it is not told; each maker has a name of its own for it.
+    """Query the ICCID of the SIM; empty if the module does not report it.
 
-    The profile's comes first, then the likely one of the maker, then the others.
+    Each maker has its own command: the one of the profile is tried first, then the usual one of the maker,
+    then the others. Raises CommandTimedOut, ModemLost.
     """
     names = {"+CCID": "+CCID", "+QCCID": "+QCCID", "+CICCID": "+ICCID", "+ICCID": "+ICCID"}
     first = {"QUECTEL": "+QCCID", "SIMCOM": "+CICCID", "TELIT": "+ICCID"}

@@ -1,4 +1,4 @@
-"""A message as a module holds it, and where."""
+"""A received message and the slot in which the module stores it."""
 
 from __future__ import annotations
 
@@ -9,43 +9,43 @@ import pdu
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """A place in a store of the module."""
+    """A slot in a store of the module."""
 
     store: str
-    """27.005 <mem>: "SM", "ME" ...; empty where the module lets nobody choose."""
+    """27.005 <mem>: "SM", "ME" ...; empty if the store cannot be selected."""
     index: int
-    """27.005 <index>; below 0: the module said that something came, but not where."""
+    """27.005 <index>; negative if it is unknown."""
 
     def __str__(self) -> str:
         return f"{self.store or 'store'} {self.index}"
 
 
 UNKNOWN_SLOT = Slot("", -1)
-"""Look at everything."""
+"""Stands for a message of which only a sweep of all stores can find the slot."""
 
 
 @dataclass(frozen=True, slots=True)
 class Undecodable:
-    """A message that is none: its octets are kept as they came."""
+    """Takes the place of a message that cannot be decoded; its raw text is kept beside it."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class StoredMessage:
-    """A received message."""
+    """A received message as the module shows it."""
 
     slot: Slot | None
-    """None for one that was delivered directly and is stored nowhere."""
+    """None if the message was delivered directly and is not stored."""
     raw: str
     """What the module printed: in PDU mode the hexadecimal digits."""
     message: pdu.Deliver | pdu.StatusReport | Undecodable
     is_intact: bool = True
-    """Whether it is as long as the module says. Otherwise octets may have been lost on the line."""
+    """True if its length is the announced one. Otherwise octets may have been lost on the line."""
 
     @property
     def sort_key(self) -> tuple[bool, float, str, int]:
-        """Service centre time stamp, then slot; what has no time comes last."""
+        """Service centre timestamp, then slot; messages without a time come last."""
         time = None
         if not isinstance(self.message, Undecodable):
             time = self.message.service_centre_timestamp.time

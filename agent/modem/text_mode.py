@@ -1,15 +1,15 @@
-"""Text mode, the other side of the seam: headers with `+CSDH=1`, a counted payload, a body in characters.
+"""Text mode (+CMGF=1): headers with `+CSDH=1`, a counted payload, a body in characters.
 
-What the module shows as text is made a message of 23.040 again, and `raw` is its PDU as PDU mode would print
-it. So the same message reads the same whether or not it was read before (`REC UNREAD`, `REC READ`), slots and
-doubles are known again, and parts can be joined later.
+A message that the module shows as text is converted back to a message of 23.040, and `raw` is its PDU as PDU
+mode would print it. So a message is the same before and after its first read (`REC UNREAD`, `REC READ`),
+duplicates are detected, and parts can be joined later.
 
-The character set is UCS2 where the module has it: each string and each text is one line of hexadecimal digits
-then, every character of the GSM alphabet and its extension crosses the line whole, and nothing in it can look
-like a line end, a result, a prompt or the end of a body. HEX does the same with septets. GSM carries all
-characters in, but its own 0x1B, 0x1A and 0x0D end a body; IRA has not all of them. What hexadecimal digits
-mean is told by <dcs> and <fo> in the header, never by how they look; a list has neither, so that listed
-messages are read one by one.
+UCS2 is the preferred character set: each string and each text is then one line of hexadecimal digits, every
+character of the GSM alphabet and its extension table is preserved, and nothing can look like a line end, a
+result code, a prompt or the end of a body. HEX does the same with septets. With GSM all characters can be
+received, but 0x1B, 0x1A and 0x0D would end a body; IRA lacks some characters. <dcs> and <fo> in the header
+say what hexadecimal digits mean; their look is never a criterion. A list shows neither, so the messages of a
+list are read one by one.
 """
 
 from __future__ import annotations
@@ -49,13 +49,13 @@ _REQUIRED_SETTINGS = (
     RequiredSetting(
         "+CSDH",
         ("1",),
-        "in text mode the module tells no lengths, so nobody can tell a message from what the module says; "
-        'take message_format = "pdu"',
+        "in text mode the module shows no lengths, so messages cannot be told from result codes; "
+        'use message_format = "pdu"',
     ),
     RequiredSetting(
         "+CSCS",
         CHARACTER_SETS,
-        'the module offers no character set for text mode that is known here; take message_format = "pdu"',
+        'the module offers no supported character set for text mode; use message_format = "pdu"',
     ),
 )
 _FO_UDHI, _FO_STATUS_REPORT, _FO_REJECT_DUPLICATES, _FO_REPLY_PATH = 0x40, 0x20, 0x04, 0x80
@@ -64,7 +64,7 @@ _FO_SUBMIT_DEFAULT = 17
 _VP_DEFAULT = 167
 """<vp>, the default of 27.005 3.1: 24 hours."""
 _MAX_UCS2_CHARACTERS = 70
-"""Characters that one message can carry as UCS-2."""
+"""The characters of one message in UCS-2."""
 _CMGL_COMMAND = AtCommand(
     'AT+CMGL="ALL"',
     LIST_TIMEOUT_S,
@@ -75,7 +75,7 @@ _PDU_FORMAT = PduFormat()
 
 
 class TextFormat:
-    """+CMGF=1."""
+    """The text mode of 27.005."""
 
     cmgf = 1
     urc_payloads: Mapping[str, PayloadKind] = dict.fromkeys(("+CMT", "+CDS", "+CBM"), PayloadKind.COUNTED)
@@ -100,7 +100,9 @@ class TextFormat:
         if index is None or is_outgoing(header.get(1)):
             return None
         if header.get(1).number is not None:
-            return _PDU_FORMAT.parse_list_entry(line, store)  # as some show what they cannot show as text
+            return _PDU_FORMAT.parse_list_entry(
+                line, store
+            )  # some list an entry as PDU if it has no text form
         return Slot(store, index)
 
     def cmgr_command(self, index: int) -> AtCommand:
@@ -115,7 +117,7 @@ class TextFormat:
             return _PDU_FORMAT.parse_read_response(line, slot)
         fields = ParameterValues(header[1:])
         if not line.payload and not any(field.text for field in fields if field.text != "0"):
-            return None  # `+CMGR: "",,0`: an empty slot, as some modules put it
+            return None  # `+CMGR: "",,0`: some modules show an empty slot so
         return self._stored_message(fields, line.payload, slot)
 
     def parse_direct(self, urc: Unsolicited) -> StoredMessage:
@@ -136,29 +138,32 @@ class TextFormat:
     def _stored_message(
         self, fields: ParameterValues, payload: str | None, slot: Slot | None
     ) -> StoredMessage:
-        """A message of what stands behind <stat>; what cannot be read is kept as it came."""
-        sound = True
+        """Decode the fields after <stat> and the payload. What cannot be decoded is kept as it came."""
+        is_intact = True
         try:
             if fields.get(0).number is not None and not fields.get(0).quoted:
                 message: pdu.Deliver | pdu.StatusReport = self._decode_status_report(fields)
             else:
-                message, sound = self._decode_deliver(fields, payload)
-            return StoredMessage(slot, pdu.encode(message).hex, message, sound)
+                message, is_intact = self._decode_deliver(fields, payload)
+            return StoredMessage(slot, pdu.encode(message).hex, message, is_intact)
         except (TextModeError, pdu.PduError) as error:
             shown = ",".join(f'"{field.text}"' if field.quoted else field.text for field in fields)
             raw = f"{shown}\r\n{payload or ''}"
             return StoredMessage(slot, raw, Undecodable(str(error)), is_intact=False)
 
     def _decode_deliver(self, fields: ParameterValues, payload: str | None) -> tuple[pdu.Deliver, bool]:
-        """`<oa>[,<alpha>],<scts>,<tooa>,<fo>,<pid>,<dcs>,<sca>,<tosca>,<length>`; whether that fits."""
-        # <alpha>, or its comma with it, may be missing: the time stamp is the fixed point.
+        """Decode `<oa>[,<alpha>],<scts>,<tooa>,<fo>,<pid>,<dcs>,<sca>,<tosca>,<length>` and the payload.
+
+        The second value is True if the payload has the announced length.
+        """
+        # <alpha>, with or without its comma, may be missing: the positions are counted from the timestamp.
         time = next((at for at in range(1, 4) if encode_timestamp(fields.get(at).text) is not None), 2)
         first, scheme, length = (fields.get(time + at).number for at in (2, 4, 7))
         if first is None or scheme is None or length is None:
             raise TextModeError("a header without <fo>, <dcs> or <length>")
         if payload is None:
             raise TextModeError("a header without its message")
-        data, scheme, sound = decode_user_data(
+        data, scheme, is_intact = decode_user_data(
             payload, self._charset, scheme, length, has_header=bool(first & _FO_UDHI)
         )
         centre = fields.get(time + 5).text
@@ -178,10 +183,10 @@ class TextFormat:
             if centre
             else None,
         )
-        return message, sound
+        return message, is_intact
 
     def _decode_status_report(self, fields: ParameterValues) -> pdu.StatusReport:
-        """`<fo>,<mr>,[<ra>],[<tora>],<scts>,<dt>,<st>`; <ra> and <tora> may be missing, commas or not."""
+        """Decode `<fo>,<mr>,[<ra>],[<tora>],<scts>,<dt>,<st>`, also without <ra>, <tora> and their commas."""
         time = next((at for at in range(2, 6) if encode_timestamp(fields.get(at).text) is not None), 4)
         first, reference, status = fields.get(0).number, fields.get(1).number, fields.get(time + 2).number
         if first is None or reference is None or status is None:
@@ -203,9 +208,12 @@ class TextFormat:
     # Sending
 
     def csmp_command(self, message: pdu.Submit) -> AtCommand:
-        """+CSMP: text as it is, 8-bit data and UCS-2 as hexadecimal digits."""
+        """Return +CSMP for a message: text is sent as text, 8-bit data and UCS-2 as hexadecimal digits.
+
+        Raises PduError for a message that text mode cannot send.
+        """
         if message.user_data.has_header:
-            reason = "text mode sends no message of several parts: modules count its septets wrongly"
+            reason = "text mode cannot send a message of several parts: modules count its septets wrongly"
             raise pdu.PduError("submit.user_data_header", None, reason)
         first = _FO_SUBMIT_DEFAULT
         first |= _FO_STATUS_REPORT if message.status_report_request else 0
@@ -217,7 +225,7 @@ class TextFormat:
             case pdu.RelativeValidity(octet=octet):
                 validity = octet
             case _:
-                reason = "text mode sends a relative validity period only"
+                reason = "text mode can send a relative validity period only"
                 raise pdu.PduError("submit.validity_period", None, reason)
         scheme = message.data_coding_scheme
         if message.user_data.alphabet is Alphabet.GSM7 and self._encode_body(message.user_data) is None:
@@ -232,10 +240,11 @@ class TextFormat:
         if body is None:
             body = pdu.UserData.of(data.text or "", alphabet=Alphabet.UCS2).octets.hex().upper()
         number = message.destination_address
-        kind = number.type_of_address
-        plain = kind == (145 if str(number).startswith("+") else 129)
+        type_of_address = number.type_of_address
+        is_default = type_of_address == (145 if str(number).startswith("+") else 129)
+        toda = "" if is_default else f",{type_of_address}"
         return AtCommand(
-            f'AT+CMGS="{encode_string(str(number), self._charset)}"{"" if plain else f",{kind}"}',
+            f'AT+CMGS="{encode_string(str(number), self._charset)}"{toda}',
             PROMPT_TIMEOUT_S,
             CMGS_RESPONSE,
             requires_information=True,
@@ -245,16 +254,19 @@ class TextFormat:
         )
 
     def _encode_body(self, data: pdu.UserData) -> str | None:
-        """What is written at the prompt; None for text that this character set cannot carry there."""
+        """Return the body of +CMGS without Ctrl-Z; None for text that the character set cannot carry."""
         if data.alphabet is not Alphabet.GSM7 or data.compressed:
             return data.octets.hex().upper()
         text = data.text or ""
         body = encode_text(text, self._charset)
-        if body is None and len(text) > _MAX_UCS2_CHARACTERS:  # lines run together are better than no answer
+        if body is None and len(text) > _MAX_UCS2_CHARACTERS:  # joined lines are better than no reply
             body = encode_text(" ".join(text.split("\r\n" if "\r\n" in text else "\n")), self._charset)
         return body
 
 
 def _decode_timestamp(text: str) -> pdu.Timestamp:
-    """Seven octets; zeros, which are no date, where the text is none: nobody knows when it was."""
+    """Decode <scts> or <dt>.
+
+    A text that is not a timestamp becomes seven zero octets, which are not a date.
+    """
     return pdu.Timestamp(encode_timestamp(text) or bytes(7))

@@ -1,6 +1,6 @@
-"""The fields of text mode and the octets they stand for (27.005 3.1, 27.007 5.5).
+"""Convert the fields of text mode to the octets of 23.040 and back (27.005 3.1, 27.007 5.5).
 
-Lines are text of one character an octet, as the engine gives them.
+Lines are strings with one character per octet, as `AtProtocol` returns them.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ _TIMESTAMP_RE = re.compile(
 )
 _PHONE_NUMBER_RE = re.compile(r"\+?[0-9*#abcABC]*")
 _GSM_ASCII_RE = re.compile(r"[ !\"#%-?A-Za-z]*")
-"""Characters that stand at the same place in ASCII and in the GSM alphabet."""
+"""Characters that have the same code in ASCII and in the GSM alphabet."""
 
 
 class TextModeError(Exception):
-    """A field that does not say what it should; nothing is guessed."""
+    """A field has no valid value; nothing is guessed."""
 
 
 def encode_timestamp(text: str) -> bytes | None:
-    """The seven octets of `yy/MM/dd,hh:mm:ss+zz`, also of an impossible one; None for any other text.
+    """Return the seven octets of `yy/MM/dd,hh:mm:ss+zz`, even of an impossible date; None for any other text.
 
-    Seen as well: a year of four digits, a zone of one ("+8", quarters of an hour too). Without a zone the
-    time is not known.
+    Some modules print a year of four digits, or a time zone of one digit ("+8", in quarters of an hour, too).
+    Without a time zone the time is unknown.
     """
     found = _TIMESTAMP_RE.fullmatch(text)
     if found is None:
@@ -40,7 +40,7 @@ def encode_timestamp(text: str) -> bytes | None:
 
 
 def decode_string(text: str, charset: str) -> str:
-    """A quoted string of the module. Raises Unreadable."""
+    """Decode a quoted string in a character set. Raises TextModeError."""
     match charset:
         case "UCS2":
             return _decode_ucs2(text) if _HEX_PAIRS_RE.fullmatch(text) and len(text) % 4 == 0 else text
@@ -52,7 +52,7 @@ def decode_string(text: str, charset: str) -> str:
 
 
 def decode_address(text: str, type_of_address: int | None, charset: str) -> pdu.Address:
-    """A number and its <toxa>, or the text of an alphanumeric address. Raises Unreadable."""
+    """Decode a number and its <toxa>, or an alphanumeric address. Raises TextModeError."""
     alphanumeric = type_of_address is not None and type_of_address >> 4 & 7 == TypeOfNumber.ALPHANUMERIC
     try:
         shown = decode_string(text, charset)
@@ -61,7 +61,7 @@ def decode_address(text: str, type_of_address: int | None, charset: str) -> pdu.
             raise
         shown = text
     if not alphanumeric and not _PHONE_NUMBER_RE.fullmatch(shown) and _PHONE_NUMBER_RE.fullmatch(text):
-        shown = text  # a number that was not put into the character set
+        shown = text  # a number that the module did not encode in the character set
     if alphanumeric or not _PHONE_NUMBER_RE.fullmatch(shown):
         return pdu.Address(shown, TypeOfNumber.ALPHANUMERIC, NumberingPlan.UNKNOWN)
     number = shown.removeprefix("+").lower()
@@ -74,9 +74,9 @@ def decode_address(text: str, type_of_address: int | None, charset: str) -> pdu.
 def decode_user_data(
     payload: str, charset: str, data_coding_scheme: int, length: int, *, has_header: bool
 ) -> tuple[pdu.UserData, int, bool]:
-    """User data and <dcs>, and whether <length> counts the payload as 27.005 says.
+    """Decode a payload. Return the user data, <dcs>, and True if <length> counts as 27.005 says.
 
-    Raises Unreadable where no way of counting fits, and where the payload is not in the character set.
+    Raises TextModeError if no way of counting fits, or if the payload is not in the character set.
     """
     if data_coding_scheme > 0xFF:
         raise TextModeError(f"a <dcs> of {data_coding_scheme}")
@@ -86,17 +86,17 @@ def decode_user_data(
     octets = _decode_hex(payload)
     size = len(octets)
     septets = size * 8 // 7
-    ways = {size, 2 * size}
+    accepted_lengths = {size, 2 * size}
     if coding.alphabet is Alphabet.GSM7:
-        ways |= {septets, septets - (size % 7 == 0)}
+        accepted_lengths |= {septets, septets - (size % 7 == 0)}
     elif coding.alphabet is Alphabet.UCS2:
-        ways.add(size // 2)
-    _check_length(length, ways, size)
+        accepted_lengths.add(size // 2)
+    _check_length(length, accepted_lengths, size)
     count = size
     if coding.alphabet is Alphabet.GSM7 and not coding.compressed:
         count = septets
-        # Seven bits left over: a last septet, or nothing. "@" is 0; only the module's own count could tell.
-        # Seven octets may be counted as seven octets or as seven septets: then the last septet tells as well.
+        # Seven bits remain: a last septet, or padding. "@" is 0, so only the count of the module can decide.
+        # A count of 7 may mean seven octets or seven septets; then the value of the last septet decides, too.
         if (
             size
             and size % 7 == 0
@@ -110,7 +110,10 @@ def decode_user_data(
 def _decode_gsm7_text(
     payload: str, charset: str, data_coding_scheme: int, length: int
 ) -> tuple[pdu.UserData, int, bool]:
-    """A text of the GSM alphabet. What is not in it (some modules map) keeps its characters, as UCS-2."""
+    """Decode a text of the GSM alphabet. If a module mapped it to other characters, it is kept as UCS-2.
+
+    Returns as `decode_user_data` does.
+    """
     match charset:
         case "UCS2":
             text = _decode_ucs2(payload)
@@ -124,24 +127,24 @@ def _decode_gsm7_text(
         case "8859-1" | "IRA":
             text = payload
             if charset == "IRA" and not text.isascii():
-                raise TextModeError("octets that are no character of IRA")
+                raise TextModeError("octets that are not characters of IRA")
             septets = gsm7.encode(text)
             units = len(payload)
         case _:
-            raise TextModeError("a character set that is not known")
-    ways = {units, len(septets or b"")}
+            raise TextModeError("an unknown character set")
+    accepted_lengths = {units, len(septets or b"")}
     if charset in {"UCS2", "HEX"}:
-        ways |= {2 * units, len(payload)}
-    _check_length(length, ways, units)
-    # Two octets lost before the line end make that line end look like a part of the text.
-    sound = length == units and not payload.endswith(("\r", "\n"))
+        accepted_lengths |= {2 * units, len(payload)}
+    _check_length(length, accepted_lengths, units)
+    # If two octets are lost before the line end, the line end seems to be a part of the text.
+    is_intact = length == units and not payload.endswith(("\r", "\n"))
     if septets is None:
-        return pdu.UserData.of(text, alphabet=Alphabet.UCS2), 0x08, sound
-    return pdu.UserData.pack(septets, Alphabet.GSM7), data_coding_scheme, sound
+        return pdu.UserData.of(text, alphabet=Alphabet.UCS2), 0x08, is_intact
+    return pdu.UserData.pack(septets, Alphabet.GSM7), data_coding_scheme, is_intact
 
 
 def encode_string(text: str, charset: str) -> str:
-    """A number as the module wants it."""
+    """Encode a string parameter in a character set."""
     match charset:
         case "UCS2":
             return text.encode("utf-16-be").hex().upper()
@@ -151,7 +154,7 @@ def encode_string(text: str, charset: str) -> str:
 
 
 def encode_text(text: str, charset: str) -> str | None:
-    """A text at the prompt; None where the set has not all of it, or where one would end the text entry."""
+    """Encode a body; None if the character set lacks a character, or if one would end the text entry."""
     if charset in {"UCS2", "HEX"}:
         return encode_string(text, charset)
     return text if _GSM_ASCII_RE.fullmatch(text) else None
@@ -159,25 +162,25 @@ def encode_text(text: str, charset: str) -> str | None:
 
 def _check_length(length: int, accepted_lengths: set[int], units: int) -> None:
     if length not in accepted_lengths:
-        raise TextModeError(f"the header says {length}, there are {units}")
+        raise TextModeError(f"the header announces a length of {length}, the payload has {units}")
 
 
 def _decode_hex(payload: str) -> bytes:
     if not _HEX_PAIRS_RE.fullmatch(payload):
-        raise TextModeError(f"{len(payload)} characters that are no pairs of hexadecimal digits")
+        raise TextModeError(f"{len(payload)} characters that are not pairs of hexadecimal digits")
     return bytes.fromhex(payload)
 
 
 def _check_septets(octets: bytes) -> bytes:
     if not octets.isascii():
-        raise TextModeError("octets that are no septets")
+        raise TextModeError("octets that are not septets")
     return octets
 
 
 def _decode_ucs2(text: str) -> str:
     if len(text) % 4:
-        raise TextModeError(f"{len(text)} characters that are no groups of four hexadecimal digits")
+        raise TextModeError(f"{len(text)} characters that are not groups of four hexadecimal digits")
     try:
         return _decode_hex(text).decode("utf-16-be")
     except UnicodeDecodeError:
-        raise TextModeError("half a surrogate pair") from None
+        raise TextModeError("an incomplete surrogate pair") from None

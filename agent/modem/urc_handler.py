@@ -1,7 +1,15 @@
-"""From unsolicited lines to news: what is dropped at the door, what it means, and what it says of the module.
+"""Interpret the unsolicited events of a module, and keep track of restarts and missing notifications.
 
-Each line is looked at when it comes, so that one that nobody needs wakes nobody, and so that a restart is
-known before anything else is written. The lines that a module prints while it starts are one restart.
+An event is interpreted once, when it comes, so that one that is not needed wakes nobody, and so that a
+restart is known before the next command is written. The boot URCs of one start count as one restart.
+
+States of the settings (`SetupState`):
+
+    UNINITIALISED --begin_initialisation--> INITIALISING --end_initialisation(succeeded)--> READY
+    INITIALISING --boot URC--> RESTARTED_MEANWHILE --begin_attempt--> INITIALISING
+    READY --boot URC, echo, missing SIM, report_settings_lost--> LOST --begin_initialisation--> INITIALISING
+
+Before the first initialisation, a sign of a restart leads from UNINITIALISED to LOST as well.
 """
 
 from __future__ import annotations
@@ -9,6 +17,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Awaitable, Callable
+from enum import Enum, auto
 from functools import partial
 
 from agent.at.boot_urcs import BootUrc, classify_boot_urc, is_ready_urc
@@ -26,102 +35,138 @@ from agent.modem.events import (
     StoreFull,
 )
 from agent.modem.message_format import MessageFormat
-from agent.modem.settings import ModemSettings
+from agent.modem.notification_check import NotificationCheck
+from agent.modem.settings import SettingsHolder
 from agent.modem.status_queries import REGISTRATION_DOMAINS, parse_registration_urc
 from agent.modem.stored_message import UNKNOWN_SLOT, Slot, StoredMessage
 from hardware.profile import DriverProfile
 
 BOOT_URC_WINDOW_S = 60.0
-"""The lines of one start come within this time: they ask for another look, not for another start."""
-NOTIFICATION_GRACE_S = 5.0
-"""A notification that is later than this after its message was found does not come. Modules hold them back
-while a command runs."""
+"""The boot URCs of one start come within this time. After an initialisation they cause a sweep, not another
+initialisation."""
 
 _STORE_FULL_RE = re.compile(
     r'\+(QIND|CIEV): ?"?SMSFULL|[+^*%]?(SMS ?|SM)?(MEM(ORY)? ?)?FULL\b|\^SMGO: ?[12]', re.IGNORECASE
 )
-"""What makers say when a message found no room; another look costs little."""
+"""The URCs of several makers for a full store. A sweep too many costs little."""
 QueuedEvent = ModemEvent | Unsolicited
 """`Unsolicited` is a direct delivery that has not been decoded yet."""
 
 
+class SetupState(Enum):
+    """Whether the module has the settings that the agent needs."""
+
+    UNINITIALISED = auto()
+    """The module has not been initialised yet, or the last initialisation failed."""
+    INITIALISING = auto()
+    RESTARTED_MEANWHILE = auto()
+    """The module has restarted during an attempt to initialise it."""
+    READY = auto()
+    LOST = auto()
+    """The module has lost its settings."""
+
+
 class UrcHandler:
-    """What was heard, and whether the module still is as it was set up."""
+    """Turns the unsolicited events of the connection into `ModemEvent`s."""
 
     def __init__(
         self,
+        *,
         client: AtClient,
-        settings: ModemSettings,
+        settings: SettingsHolder,
         message_format: MessageFormat,
         acknowledge: Callable[[StoredMessage], Awaitable[None]],
     ) -> None:
+        """`acknowledge` sends +CNMA for a directly delivered message."""
         self._settings = settings
         self._format = message_format
         self._acknowledge = acknowledge
         self._loop = asyncio.get_running_loop()
-        self._is_initialising = False
+        self._state = SetupState.UNINITIALISED
         self._initialised_at = -BOOT_URC_WINDOW_S
-        self._announced_slots: set[Slot] = set()
-        self._unannounced: dict[Slot, float] = {}
-        self._known_slots: set[Slot] | None = None
-        self._missing_reported = False
-        self._boot_codes: tuple[str, ...] = ()
-        self._ready_code = "\n"
+        self._boot_urcs: tuple[str, ...] = ()
+        self._ready_urc = "\n"
+        self.notifications = NotificationCheck()
         self.last_boot_code = ""
-        """What the module said of its start last."""
+        """The last boot URC that reported a start."""
         self.is_booting = False
-        """A boot code came, and no code yet that messages can be read."""
-        self.has_lost_settings = False
-        """The module has to be initialised again."""
+        """True from a boot URC until a URC reports that messages can be read."""
         self.echo_restarts = 0
-        """How often nothing but an echo told of a restart."""
+        """How often an echo was the only sign of a restart."""
         self.initialised = asyncio.Event()
-        """Set while it need not."""
+        """Set in the state READY."""
         self.status_changed = asyncio.Event()
-        """Set when the network was found or lost; cleared by whoever looks."""
+        """Set when the network is found or lost, or when reads begin or cease to fail. The reader clears
+        it."""
         self.events: UrcQueue[QueuedEvent] = client.interpret_urcs(self._interpret)
 
     def apply_profile(self, driver: DriverProfile) -> None:
-        """Take over by which codes this module tells of its start."""
-        self._boot_codes = tuple(
-            code for code in driver.boot_urcs if classify_boot_urc(code) is not BootUrc.STARTED
+        """Use the boot URCs of the profile in addition to the common ones."""
+        self._boot_urcs = tuple(
+            urc for urc in driver.boot_urcs if classify_boot_urc(urc) is not BootUrc.STARTED
         )
-        self._ready_code = driver.ready_urc or "\n"  # which no line begins with
+        self._ready_urc = driver.ready_urc or "\n"  # no line begins with it
 
     async def wait_for_urc(self, text: str, timeout_s: float) -> None:
-        """Wait for a line, or until the time has passed, which is no failure."""
+        """Wait for a URC, or until the timeout, which is not an error."""
         await self.events.wait_for(lambda urc: urc.text == text, timeout_s)
 
     async def wait_for_sms_ready(self, timeout_s: float) -> None:
-        """Wait for the code that says that messages can be read; it may have been switched off."""
+        """Wait for the URC that messages can be read, or until the timeout: the URC may be switched off."""
         await self.events.wait_for(lambda urc: self._is_sms_ready_urc(urc.text), timeout_s)
 
     def _is_sms_ready_urc(self, text: str) -> bool:
-        return classify_boot_urc(text) is BootUrc.SMS_READY or text.startswith(self._ready_code)
+        return classify_boot_urc(text) is BootUrc.SMS_READY or text.startswith(self._ready_urc)
+
+    # The state of the settings
+
+    @property
+    def has_lost_settings(self) -> bool:
+        """True if the module must be initialised again."""
+        return self._state in {SetupState.LOST, SetupState.RESTARTED_MEANWHILE}
+
+    @property
+    def _is_initialising(self) -> bool:
+        return self._state in {SetupState.INITIALISING, SetupState.RESTARTED_MEANWHILE}
 
     def begin_initialisation(self) -> None:
-        """The module is being initialised: what it says of its start is answered by that."""
-        self._is_initialising = True
-        self.has_lost_settings = False
+        """Enter INITIALISING: boot URCs cause no event until the end."""
+        self._state = SetupState.INITIALISING
         self.initialised.clear()
 
+    def begin_attempt(self) -> None:
+        """Forget restarts before another attempt of the same initialisation."""
+        self._state = SetupState.INITIALISING
+
     def end_initialisation(self, *, succeeded: bool) -> None:
-        """It has been initialised, or not."""
-        self._is_initialising = False
-        if succeeded:
-            self.is_booting = False
-            self._initialised_at = self._loop.time()
-            self.has_lost_settings = False
-            self.reset_announcements()
-            self.initialised.set()
+        """Leave INITIALISING for READY, or for the state of a module that needs another initialisation."""
+        if not succeeded:
+            restarted = self._state is SetupState.RESTARTED_MEANWHILE
+            self._state = SetupState.LOST if restarted else SetupState.UNINITIALISED
+            return
+        self._state = SetupState.READY
+        self.is_booting = False
+        self._initialised_at = self._loop.time()
+        self.notifications.reset()
+        self.initialised.set()
 
     def report_settings_lost(self, reason: str) -> None:
-        """Queue that the module has lost its settings, which no URC says."""
+        """Queue `SettingsLost` for something that no URC reports."""
         lost = self._mark_settings_lost(SettingsLost(f"settings lost: {reason}"))
         if lost is not None:
             self.events.put_interpreted(lost)
 
-    # Interpreting
+    def _mark_settings_lost(self, event: SettingsLost) -> SettingsLost | None:
+        """Record a restart. Return the event for its first sign, None for further ones."""
+        if self.has_lost_settings:
+            return None
+        was_initialising = self._is_initialising
+        self._state = SetupState.RESTARTED_MEANWHILE if was_initialising else SetupState.LOST
+        self.initialised.clear()
+        self._settings.set_selected_store(None)
+        return None if was_initialising else event
+
+    # Interpreting events
 
     def _interpret(self, event: UrcEvent) -> QueuedEvent | None:
         """Return what is queued for an event of the connection; None drops it."""
@@ -145,27 +190,34 @@ class UrcHandler:
             return urc
         if name in REGISTRATION_DOMAINS:
             changed = self._update_registration(name, parse_registration_urc(text))
-            return RegistrationChanged(self._settings.registration) if changed else None
+            return RegistrationChanged(self._settings.current.registration) if changed else None
         boot = classify_boot_urc(text)
         if boot is BootUrc.MAYBE_STARTED:
-            initialised = not self._is_initialising and not self.has_lost_settings
-            return MessageArrived(UNKNOWN_SLOT) if initialised else None
+            # The sweep checks the settings, which shows whether it was a restart.
+            is_settled = not self._is_initialising and not self.has_lost_settings
+            return MessageArrived(UNKNOWN_SLOT) if is_settled else None
         if boot is BootUrc.STARTED:
             self.last_boot_code, self.is_booting = text, True
             return self._mark_settings_lost(SettingsLost(text))
         if self._is_sms_ready_urc(text):
             self.is_booting = False
-        if is_ready_urc(text) or text.startswith((*self._boot_codes, self._ready_code)):
-            fresh = self._loop.time() - self._initialised_at < BOOT_URC_WINDOW_S
-            if fresh and not self._is_initialising and not self.has_lost_settings:
-                return MessageArrived(UNKNOWN_SLOT)  # there may be more to be seen than before
-            return None if self._is_initialising else self._mark_settings_lost(SettingsLost(text))
+        if is_ready_urc(text) or text.startswith((*self._boot_urcs, self._ready_urc)):
+            return self._interpret_ready_urc(text)
         if boot is BootUrc.SIM_CHANGED:
             return None if self._is_initialising else self._mark_settings_lost(SettingsLost(text))
         if _STORE_FULL_RE.match(text):
             store = parse_values(text).get(-1)
             return StoreFull(store.text if store.quoted else "")
         return None
+
+    def _interpret_ready_urc(self, text: str) -> QueuedEvent | None:
+        """Interpret a URC that belongs to a start but does not begin one."""
+        if self._is_initialising:
+            return None
+        is_recent = self._loop.time() - self._initialised_at < BOOT_URC_WINDOW_S
+        if is_recent and not self.has_lost_settings:
+            return MessageArrived(UNKNOWN_SLOT)  # more messages may be readable than before
+        return self._mark_settings_lost(SettingsLost(text))
 
     def _interpret_notification(self, text: str) -> MessageArrived | ReportArrived | StoreFull:
         """Interpret +CMTI or +CDSI."""
@@ -174,43 +226,34 @@ class UrcHandler:
         if index.text == "-1":
             return StoreFull(store.text)
         slot = UNKNOWN_SLOT
-        # Before the stores are negotiated it is not known whether the module has any that can be named.
-        is_negotiated = self.initialised.is_set() or bool(self._settings.store)
-        is_known = is_negotiated and not self._settings.has_unknown_stores
+        settings = self._settings.current
+        # Before the stores are negotiated it is unknown whether the module has stores with names.
+        is_negotiated = self.initialised.is_set() or bool(settings.store)
+        is_known = is_negotiated and not settings.has_unknown_stores
         if index.number is not None and store.quoted and is_known:
-            slot = Slot(store.text if self._settings.store else "", index.number)
-        self._record_announcement(slot)
+            slot = Slot(store.text if settings.store else "", index.number)
+        self.notifications.record_announcement(slot)
         return MessageArrived(slot) if text.startswith("+CMTI") else ReportArrived(slot)
 
-    def _mark_settings_lost(self, event: SettingsLost) -> SettingsLost | None:
-        """Record a restart. Return the event for its first sign, None for further ones."""
-        if self.has_lost_settings:
-            return None
-        self.has_lost_settings = True
-        self.initialised.clear()
-        self._settings.selected_store = None
-        return None if self._is_initialising else event
-
     def _update_registration(self, domain: str, state: int | None) -> bool:
-        """Record a <stat>. Return True if it differs from the one before."""
+        """Record <stat> of one domain. Return True if it has changed."""
         if state is None:
             return False
-        before, self._settings.registration = (
-            self._settings.registration,
-            self._settings.registration.with_state(domain, state),
-        )
-        if before.can_send != self._settings.registration.can_send:
+        before = self._settings.current.registration
+        after = before.with_state(domain, state)
+        self._settings.set_registration(after)
+        if before.can_send != after.can_send:
             self.status_changed.set()
-        return before != self._settings.registration
+        return before != after
 
-    # Reading
+    # Reading events
 
     async def next_event(self) -> ModemEvent:
-        """Return the next event. Raises ModemLost after the last."""
+        """Wait for the next event. Raises ModemLost after the last one."""
         return self._complete(await self.events.get())
 
     def poll_event(self) -> ModemEvent | None:
-        """Return the next event, None when there is none yet."""
+        """Return the next event, None if there is none yet."""
         event = self.events.try_get()
         return None if event is None else self._complete(event)
 
@@ -221,51 +264,7 @@ class UrcHandler:
                 message = self._format.parse_direct(event)
                 return DirectDelivery(message, partial(self._acknowledge, message))
             case RegistrationChanged():
-                return RegistrationChanged(self._settings.registration)  # there may be a newer state
+                # The state may have changed again since.
+                return RegistrationChanged(self._settings.current.registration)
             case _:
                 return event
-
-    # Whether notifications come at all
-
-    def compare_sweep(self, messages: list[StoredMessage]) -> bool:
-        """Compare a sweep with what was announced; True once it is clear that notifications do not come.
-
-        The first sweep finds what came while nobody listened.
-        """
-        now = self._loop.time()
-        news = self.has_missing_notifications and not self._missing_reported
-        self._missing_reported = self._missing_reported or news
-        slots = {message.slot for message in messages if message.slot is not None}
-        if self._known_slots is not None:
-            self._unannounced |= dict.fromkeys(
-                slots - self._announced_slots - self._known_slots - self._unannounced.keys(), now
-            )
-        self._known_slots = slots
-        self._announced_slots.clear()
-        return news
-
-    @property
-    def has_missing_notifications(self) -> bool:
-        """Whether messages were found that the module never told of."""
-        now = self._loop.time()
-        return any(now - found > NOTIFICATION_GRACE_S for found in self._unannounced.values())
-
-    @property
-    def has_unannounced(self) -> bool:
-        """The same, though it may still tell: codes are held back while a command runs."""
-        return bool(self._unannounced)
-
-    def reset_announcements(self) -> None:
-        """Begin anew to compare what is found with what was announced."""
-        self._announced_slots.clear()
-        self._unannounced.clear()
-        self._known_slots = None
-        self._missing_reported = False
-
-    def _record_announcement(self, slot: Slot) -> None:
-        self._announced_slots.add(slot)
-        if slot is not UNKNOWN_SLOT:
-            if slot in self._unannounced:
-                del self._unannounced[slot]
-            elif self.has_missing_notifications:
-                self._unannounced.clear()  # it does tell, after all

@@ -24,7 +24,7 @@ from agent.journal.executor import DbExecutor
 from agent.journal.reset_budget import ResetBudget, ResetUsage
 from agent.modem.modem import Modem
 from agent.modem.recovery_commands import cycle_radio, restart
-from agent.modem.status_queries import DENIED, Registration
+from agent.modem.status_queries import Registration, RegistrationState
 from agent.recovery.policy import Failure, RecoveryAction, RecoveryPlan, RecoveryPolicy
 from hardware.power import PowerSwitch, PowerUnavailable, UsbPowerSwitch
 from hardware.profile import DriverProfile
@@ -141,7 +141,7 @@ class RecoveryExecutor:
         """Look after network, card and store in a session: a remedy beyond +COPS=0 ends it."""
         trouble = card = None
         if not registration.can_send:
-            trouble = Failure.REGISTRATION_DENIED if DENIED in registration.states else Failure.NO_NETWORK
+            trouble = Failure.REGISTRATION_DENIED if RegistrationState.DENIED in registration.states else Failure.NO_NETWORK
             card = await self.diagnose_sim(modem)
             if card is Failure.NO_SIM:
                 # Setting it up again tells whether it really is gone, and waits for it.

@@ -223,7 +223,7 @@ async def test_f69_a_port_without_messages(tmp_path, message_format):
         OtherDevice(scene, answer)
         await scene.start_and_settle(200)
         assert any(
-            "does not take messages in this format" in line for line in scene.log_lines(min_severity=30)
+            "does not accept this message format" in line for line in scene.log_lines(min_severity=30)
         )
 
 

@@ -10,6 +10,7 @@ import pdu
 from agent.at.client import AtClient
 from agent.at.transport.memory import memory_transport_pair
 from agent.modem.modem import Modem
+from agent.modem.options import ModemOptions
 from hardware.profile import SimulatorProfile
 from hardware.sim.module.module import SimulatedModule
 from hardware.sim.module.sim_card import SimCard
@@ -104,7 +105,7 @@ class ModemBench:
         await self.far.open(self)
         self.module.power_on()
         self.channel = await AtClient.open(self.near.open)
-        self.modem = Modem(self.channel, **self.options)
+        self.modem = Modem(self.channel, ModemOptions(**self.options))
 
     def data_received(self, data):
         """From the agent."""
@@ -256,7 +257,7 @@ def run_scripted_modem(run_virtual):
             script = ScriptedModule(far, table)
             await far.open(script)
             channel = await AtClient.open(near.open)
-            modem = Modem(channel, **(options or {}))
+            modem = Modem(channel, ModemOptions(**(options or {})))
             try:
                 if initialise:
                     script.status = await modem.initialise()

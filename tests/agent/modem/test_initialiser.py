@@ -7,6 +7,7 @@ import pytest
 from agent.at.errors import ModemLost
 from agent.modem.error import ModemUnusable
 from agent.modem.modem import Modem
+from agent.modem.options import ModemOptions
 from hardware.sim.module.sim_card import SimCard
 
 OK = b"\r\nOK\r\n"
@@ -94,7 +95,7 @@ def test_what_was_tolerated_is_noted(run_scripted_modem):
         assert script.status.notes == (
             "AT+CMEE=1 refused (ERROR)",
             "AT+CSMS? refused (ERROR)",
-            "AT+CSMS=1 refused: a message that is handed over directly has no second copy",
+            "AT+CSMS=1 refused: a message by direct delivery has no second copy",
         )
 
     run_scripted_modem(story, table={"AT+CMEE=1": ERROR, "AT+CSMS?": ERROR})
@@ -158,7 +159,7 @@ def test_a_module_that_never_takes_the_format(run_scripted_modem):
 
     async def story(modem, script):
         began = now()
-        with pytest.raises(ModemUnusable, match=r"does not take messages .* AT\+CMGF=0 was refused"):
+        with pytest.raises(ModemUnusable, match=r"does not accept this message format: AT\+CMGF=0 was refused"):
             await modem.initialise()
         assert 60 <= now() - began < 120
 
@@ -384,7 +385,7 @@ def test_notifications_are_negotiated(run_scripted_modem, offered, accepted, cho
         assert modem.is_notifying is (chosen is not None)
         assert condition.cnmi == (tuple(map(int, chosen.split(","))) if chosen else ())
         if chosen is None:
-            assert "the store is looked at every minute" in str(condition)
+            assert "the store is read every minute" in str(condition)
 
     run_scripted_modem(story, initialise=False)
 
@@ -484,7 +485,7 @@ def test_a_module_without_stores(run_scripted_modem):
 
     async def story(modem, script):
         assert script.status.cnmi == (3, 2, 0, 0, 0)
-        assert "handed over directly" in str(script.status)
+        assert "by direct delivery" in str(script.status)
         assert modem.is_notifying
         assert await modem.sweep() == []
         assert script.received_lines == []
@@ -639,7 +640,7 @@ def test_a_module_that_stops_answering_in_between(run_scripted_modem):
         await modem.initialise()
         assert answers == []
         script.table["AT+CMGF=0"] = None
-        with pytest.raises(ModemUnusable, match="stopped answering in between"):
+        with pytest.raises(ModemUnusable, match="stopped answering during initialisation"):
             await modem.initialise()
 
     run_scripted_modem(story, initialise=False)
@@ -649,8 +650,8 @@ def test_an_unknown_message_format(run_modem_bench):
     """There are only so many."""
 
     async def story(stand):
-        with pytest.raises(ModemUnusable, match="'morse' is not known, only pdu"):
-            Modem(stand.channel, "morse")
+        with pytest.raises(ModemUnusable, match="'morse' is unknown; use pdu"):
+            Modem(stand.channel, ModemOptions(message_format="morse"))
 
     run_modem_bench(story)
 

@@ -87,7 +87,7 @@ def test_one_poison_message_hides_no_other(run_scripted_modem):
         assert found[2] == StoredMessage(
             Slot("ME", 2),
             "ZZ0791",
-            Undecodable("6 characters that are no pairs of hexadecimal digits"),
+            Undecodable("6 characters that are not pairs of hexadecimal digits"),
             is_intact=False,
         )
         assert found[3].message.text == "led on"

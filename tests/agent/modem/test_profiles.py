@@ -145,7 +145,7 @@ def test_a_service_that_never_comes_is_noted(run_scripted_modem):
         began = now()
         await modem.initialise()
         assert now() - began < 40
-        assert "AT+QINISTAT says that messages are not ready (+QINISTAT: 1)" in modem.status.notes
+        assert "AT+QINISTAT reports that messages are not ready (+QINISTAT: 1)" in modem.status.notes
 
     run_scripted_modem(
         story, initialise=False, options={"profile": "ec25"}, table={"AT+QINISTAT": info("+QINISTAT: 1")}
@@ -366,6 +366,6 @@ def test_how_long_a_result_of_sending_is_awaited(run_scripted_modem, name, secon
     """The maker's time, ours where it is longer, and more where refusals were seen later than documented."""
 
     async def story(modem, script):
-        assert modem._bringup.send_timeout_s == seconds
+        assert modem._initialiser.send_timeout_s == seconds
 
     run_scripted_modem(story, options={"profile": name})

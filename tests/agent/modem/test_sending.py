@@ -171,7 +171,7 @@ def test_ctrl_z_that_got_lost(run_scripted_modem):
         script.handle = deaf
         outcome = await modem.send(submit(), RecordingCommit())
         assert isinstance(outcome, NotSent)
-        assert "still taking text" in outcome.reason
+        assert "still waiting for text" in outcome.reason
 
     run_scripted_modem(story, table={CMGS: PROMPT, "esc": OK})
 

@@ -159,7 +159,7 @@ def test_notifications_that_never_come(run_modem_bench):
         assert stand.modem.is_notifying
         await asyncio.sleep(60)
         assert not stand.modem.is_notifying
-        assert "does not tell" in str(stand.modem.status)
+        assert "it sends no notifications" in str(stand.modem.status)
         stand.executed_lines.clear()
         await stand.modem.sweep()
         await stand.modem.sweep()

@@ -17,6 +17,7 @@ from agent.journal.journal import Journal
 from agent.journal.sims import SimStore
 from agent.modem.error import ModemUnusable
 from agent.modem.modem import Modem
+from agent.modem.options import ModemOptions
 from agent.modem.sim import Pin, SimConfig
 from hardware.profile import SimulatorProfile
 from hardware.sim.module.errors import CommandError, cme_error, parse_error
@@ -75,7 +76,10 @@ class SimDevice:
             known = Pin(pin, SOURCE) if isinstance(pin, str) else pin
             trace = Trace(self.trace.append)
             channel = await AtClient.open(self.near.open, trace)
-            modem = Modem(channel, profile=profile, sim_config=SimConfig(book, known, service_centre))
+            modem = Modem(
+                channel,
+                ModemOptions(profile=profile, sim_config=SimConfig(book, known, service_centre)),
+            )
             try:
                 condition = await modem.initialise()
                 await modem.query_identity()
@@ -292,7 +296,7 @@ def test_no_pin_is_known(run_pin_device):
     """What to do, and nothing is tried."""
 
     async def story(stand):
-        await expect_unusable(stand, r"asks for SIM PIN; give it by \[modem\] pin_file", pin=None)
+        await expect_unusable(stand, r"asks for SIM PIN; configure it by \[modem\] pin_file", pin=None)
         assert stand.count_pin_writes() == 0
 
     run_pin_device(story)
@@ -434,7 +438,7 @@ def test_a_module_that_does_not_tell_its_state_says_nothing_about_the_pin(run_pi
                 raise cme_error(100) from None
 
         stand.module.sim_access.enter_pin = wrong
-        await expect_unusable(stand, "as wrong|nobody knows whether", pin="9999")
+        await expect_unusable(stand, "as wrong|it is unknown whether", pin="9999")
         stand.module.sim_access.enter_pin, stand.module.sim_access.pin_state = enter, state
         await expect_unusable(stand, "was refused", pin="9999")
         assert stand.count_pin_writes() == 1
@@ -613,7 +617,7 @@ def test_tries_that_are_told_only_afterwards(run_scripted_modem):
     book = Book()
 
     async def story(modem, script):
-        with pytest.raises(ModemUnusable, match="nobody knows whether the SIM refused the PIN"):
+        with pytest.raises(ModemUnusable, match="it is unknown whether the SIM refused the PIN"):
             await modem.initialise()
         assert script.received_lines.count('AT+CPIN="1234"') == 1
         assert book.refused

@@ -161,7 +161,7 @@ def test_without_lengths_text_mode_is_refused(run_scripted_modem):
     table = {"AT+CMGF?": b"\r\n+CMGF: 1\r\n\r\nOK\r\n"}
 
     async def story(modem, _script):
-        with pytest.raises(ModemUnusable, match="tells no lengths"):
+        with pytest.raises(ModemUnusable, match="shows no lengths"):
             await modem.initialise()
 
     run_scripted_modem(story, initialise=False, options=TEXT, table=table)
@@ -389,7 +389,7 @@ def test_a_character_set_that_is_only_said_to_be_taken(run_scripted_modem):
 
     async def story(modem, _script):
         condition = await modem.initialise()
-        assert "+CSCS is IRA: the module does not take UCS2" in condition.notes
+        assert "+CSCS is IRA: the module does not accept UCS2" in condition.notes
 
     run_scripted_modem(story, initialise=False, options=TEXT, table=table)
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.modem.bringup import WAKE_TIMEOUT_S
+from agent.modem.initialiser import WAKE_TIMEOUT_S
 from agent.recovery.policy import (
     DENIED_ACTION_INTERVAL_S,
     EXIT_AFTER_S,

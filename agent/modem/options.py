@@ -1,0 +1,26 @@
+"""The options with which a module is used."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from agent.modem.message_format import SEND_TIMEOUT_S
+from agent.modem.sim import SimConfig
+from hardware.identify import GENERIC, PortInfo
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModemOptions:
+    """What configuration and port determine about the use of a module."""
+
+    message_format: str = "pdu"
+    """ "pdu" or "text"."""
+    status_reports: bool = False
+    """True if the module is to pass on status reports."""
+    send_timeout_s: float = SEND_TIMEOUT_S
+    """From the body of +CMGS to its result; the profile may require more."""
+    profile: str = GENERIC
+    """The name of the profile that drives the module, or "auto" to identify it."""
+    port_info: PortInfo = field(default_factory=PortInfo)
+    """What the port reveals about the module."""
+    sim_config: SimConfig = field(default_factory=SimConfig)
