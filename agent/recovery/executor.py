@@ -141,7 +141,11 @@ class RecoveryExecutor:
         """Look after network, card and store in a session: a remedy beyond +COPS=0 ends it."""
         trouble = card = None
         if not registration.can_send:
-            trouble = Failure.REGISTRATION_DENIED if RegistrationState.DENIED in registration.states else Failure.NO_NETWORK
+            trouble = (
+                Failure.REGISTRATION_DENIED
+                if RegistrationState.DENIED in registration.states
+                else Failure.NO_NETWORK
+            )
             card = await self.diagnose_sim(modem)
             if card is Failure.NO_SIM:
                 # Setting it up again tells whether it really is gone, and waits for it.

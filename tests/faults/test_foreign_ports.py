@@ -222,9 +222,7 @@ async def test_f69_a_port_without_messages(tmp_path, message_format):
 
         OtherDevice(scene, answer)
         await scene.start_and_settle(200)
-        assert any(
-            "does not accept this message format" in line for line in scene.log_lines(min_severity=30)
-        )
+        assert any("does not accept this message format" in line for line in scene.log_lines(min_severity=30))
 
 
 @pytest.mark.deviation(

@@ -159,7 +159,9 @@ def test_a_module_that_never_takes_the_format(run_scripted_modem):
 
     async def story(modem, script):
         began = now()
-        with pytest.raises(ModemUnusable, match=r"does not accept this message format: AT\+CMGF=0 was refused"):
+        with pytest.raises(
+            ModemUnusable, match=r"does not accept this message format: AT\+CMGF=0 was refused"
+        ):
             await modem.initialise()
         assert 60 <= now() - began < 120
 

@@ -347,7 +347,8 @@ class InvariantChecker:
                     self.add_finding(f"{table} {row['id']} is {row['state']} at the end: {row}")
         # A session that was not told the names of the stores looks into no other than the module's choice.
         unnamed = any(
-            "a store that the module chooses" in str(step) for step in self.world.events_of_kind("session")[-1:]
+            "a store that the module chooses" in str(step)
+            for step in self.world.events_of_kind("session")[-1:]
         )
         for name, store in self.world.module.stores.items():
             if name in {"ME", "SM"} | ({"SR"} if not unnamed else set()):
