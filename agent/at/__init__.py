@@ -1,1 +1,1 @@
-"""Conversation by AT commands: bytes on a wire, lines, commands and their answers. Knows nothing of SMS."""
+"""AT commands over a serial port or a socket: transport, protocol, commands and their results."""

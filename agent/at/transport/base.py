@@ -1,8 +1,8 @@
-"""The wire: octets between us and a module, over a serial port, a TCP socket, or memory.
+"""The interface of a transport, which carries bytes between the agent and a module.
 
-A wire never blocks and never waits: `write` keeps what cannot be written yet, `close` throws it away. What
-stays unwritten for `WRITE_S` means that the other end has stopped reading (CTS dropped, adapter hung): the
-wire is lost then.
+A transport never blocks: `write` buffers what cannot be written yet, and `close` discards it. If bytes stay
+unwritten for `WRITE_TIMEOUT_S`, the other end has stopped reading (CTS dropped, adapter hung), and the
+transport is lost.
 """
 
 from __future__ import annotations
@@ -12,58 +12,58 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol, runtime_checkable
 
 WRITE_TIMEOUT_S = 10.0
-"""Longest that an octet may wait to be written. At 9600 baud the longest body needs 0.4 s."""
+"""Longest time for which bytes may stay unwritten. At 9600 baud the longest body needs 0.4 s."""
 
 
 class PortState:
-    """What is known of a port from one opening to the next."""
+    """What is remembered of a port between two openings."""
 
     def __init__(self, baud_rates: Sequence[int] = ()) -> None:
-        """`rates`: those to be tried until the module answers; none where the rate is given."""
+        """`baud_rates`: the rates to try until the module answers; empty if the rate is configured."""
         self.baud_rates = list(baud_rates)
         self.is_in_data_mode = False
-        """PPP frames were heard there last."""
+        """True if PPP frames were received there last."""
         self.module_sleeps = False
-        """The module there has missed the first octets after a silence."""
+        """True if the module has lost the first octets after a silence."""
 
     def prefer_baud(self, baud: int) -> None:
-        """Begin with this rate next time."""
+        """Try this rate first the next time."""
         if baud in self.baud_rates:
             self.baud_rates.remove(baud)
             self.baud_rates.insert(0, baud)
 
 
 class TransportReader(Protocol):
-    """Who reads a wire."""
+    """The receiver of a transport's bytes."""
 
     def data_received(self, data: bytes) -> None:
-        """Octets came."""
+        """Process received bytes."""
 
     def connection_lost(self, reason: str) -> None:
-        """The wire is gone by itself; told once, with a sentence, and not after `close`."""
+        """Process the loss of the transport. It is called once, with a sentence, and not after `close`."""
 
 
 class Transport(Protocol):
-    """An open wire."""
+    """An open transport."""
 
     def write(self, data: bytes) -> None:
-        """Write, or keep to be written; never blocks. Does nothing on a wire that is gone."""
+        """Write or buffer bytes. Does nothing on a transport that is closed or lost."""
 
     def close(self) -> None:
-        """Let go of the port at once, with what has not been written."""
+        """Close at once, and discard what has not been written."""
 
     async def wait_closed(self) -> None:
-        """Wait until the port can be opened again, a few seconds at the most."""
+        """Wait until the port can be opened again, a few seconds at most."""
 
 
 @runtime_checkable
 class SerialTransport(Transport, Protocol):
-    """A wire that has a rate, and whose port is remembered."""
+    """A transport with a baud rate, over a port that is remembered."""
 
     port_state: PortState
 
     def set_baud(self, baud: int) -> None:
-        """Change the rate, in bits per second."""
+        """Change the baud rate."""
 
 
 TransportOpener = Callable[[TransportReader], Awaitable[Transport]]
@@ -71,7 +71,7 @@ TransportOpener = Callable[[TransportReader], Awaitable[Transport]]
 
 
 class PortUnavailable(Exception):  # noqa: N818  (reads as the sentence it is)
-    """A port that cannot be opened now. The text names the port, who holds it, and what to do."""
+    """A port that cannot be opened now. The text names the port, its holder, and the remedy."""
 
     def __init__(self, kind: str, message: str) -> None:
         """`kind` is "absent", "busy", "forbidden" or "ambiguous"."""
@@ -80,20 +80,20 @@ class PortUnavailable(Exception):  # noqa: N818  (reads as the sentence it is)
 
 
 class WriteWatchdog:
-    """Watches that what waits to be written goes out in time."""
+    """A timer for bytes that cannot be written."""
 
     def __init__(self, on_timeout: Callable[[], None]) -> None:
-        """`stuck` is called once `WRITE_S` after the first octet began to wait."""
+        """`on_timeout` is called `WRITE_TIMEOUT_S` after the first byte had to wait."""
         self._on_timeout = on_timeout
         self._timer: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
-        """Something could not be written yet."""
+        """Start the timer, if it is not running."""
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(WRITE_TIMEOUT_S, self._on_timeout)
 
     def stop(self) -> None:
-        """Nothing waits any more."""
+        """Stop the timer: everything has been written."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

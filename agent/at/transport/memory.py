@@ -1,6 +1,6 @@
-"""A wire in memory: two ends, for tests and for a simulated module in the same process.
+"""A transport in memory with two ends, for tests and for a simulated module in the same process.
 
-Octets arrive in a later turn of the event loop, in order, as from a real wire.
+Bytes arrive in a later turn of the event loop, in order, as from a real port.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from agent.at.transport.base import Transport, TransportReader
 
 
 class MemoryTransport:
-    """One end. It is a wire once somebody reads it; `open` is its `Opener`."""
+    """One end. `open` is its `TransportOpener`."""
 
     def __init__(self) -> None:
         self.peer: MemoryTransport | None = None
@@ -20,7 +20,7 @@ class MemoryTransport:
         self._is_closed = False
 
     async def open(self, reader: TransportReader) -> Transport:
-        """Read this end from now on, beginning with what came before."""
+        """Pass received bytes to `reader` from now on, beginning with those received before."""
         self._reader = reader
         unread, self._unread = self._unread, []
         for data in unread:
@@ -28,21 +28,21 @@ class MemoryTransport:
         return self
 
     def write(self, data: bytes) -> None:
-        """Octets to the other end."""
+        """Write to the other end."""
         if not self._is_closed and self.peer is not None:
             asyncio.get_running_loop().call_soon(self.peer.feed_data, bytes(data))
 
     def close(self) -> None:
-        """Close; the other end sees the wire hang up."""
+        """Close this end; the other end loses its transport."""
         if not self._is_closed and self.peer is not None:
             self._is_closed = True
             asyncio.get_running_loop().call_soon(self.peer.on_peer_closed)
 
     async def wait_closed(self) -> None:
-        """It is closed at once."""
+        """Return at once."""
 
     def feed_data(self, data: bytes) -> None:
-        """Octets from the other end."""
+        """Process bytes from the other end."""
         if self._is_closed:
             return
         if self._reader is None:
@@ -51,7 +51,7 @@ class MemoryTransport:
             self._reader.data_received(data)
 
     def on_peer_closed(self) -> None:
-        """The other end was closed."""
+        """Process the close of the other end."""
         if not self._is_closed:
             self._is_closed = True
             if self._reader is not None:

@@ -1,7 +1,7 @@
-"""Opening a serial port by name or by what it is, and what is remembered of it.
+"""Open a serial port by name, or detect it, and remember its state.
 
-One `PortOpener` lives as long as the agent: it knows the module that was used last, the rate at which it
-answered, and whether somebody else's data call was met.
+One `PortOpener` lives as long as the agent. It knows the module that was used last, its baud rate, and
+whether another program's data call was found.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from hardware.port_finder import PortFinder, PortSelectionError, read_port_info,
 
 
 class PortOpener:
-    """Opens one port again and again; an `Opener`."""
+    """A `TransportOpener` for one port."""
 
     def __init__(self, port: str, baud: int | Sequence[int], root: Path = Path("/")) -> None:
-        """`port`: "auto" or a device path; `baud`: the rate, or several to try."""
+        """`port`: "auto" or a device path; `baud`: the rate, or the rates to try."""
         self._port = port
         self._baud = baud
         self._root = root
@@ -28,8 +28,8 @@ class PortOpener:
         self.port_state = PortState(() if isinstance(baud, int) else baud)
 
     async def __call__(self, reader: TransportReader) -> Transport:
-        """Open it. Raises PortUnavailable."""
-        from agent.at.transport.serial_port import open_serial  # noqa: PLC0415  (one kind of wire is used, not all)
+        """Open the port. Raises PortUnavailable."""
+        from agent.at.transport.serial_port import open_serial  # noqa: PLC0415  (only one kind of transport is used)
 
         auto = self._port == "auto"
         try:
@@ -44,9 +44,9 @@ class PortOpener:
 
     @property
     def device_path(self) -> Path | None:
-        """The device path that was opened last, or tried."""
+        """The device path of the last attempt to open."""
         return self._device_path
 
     def read_port_info(self) -> PortInfo:
-        """What the port that was opened last says of the module behind it."""
+        """Return what the system knows about the last port and the module behind it."""
         return PortInfo() if self._device_path is None else read_port_info(self._device_path, self._root)

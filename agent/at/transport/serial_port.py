@@ -1,8 +1,8 @@
-"""A wire over a serial port: pyserial's port, pyserial-asyncio's transport.
+"""A transport over a serial port, by pyserial and pyserial-asyncio.
 
-What those two do on the event loop and may block is kept away from it. Opening and closing happen in a thread
-of their own that ends with them (a driver may hold a close for 30 s to drain its output). What is left of
-the output is thrown away before the port is closed. Reading and writing are one system call each.
+Calls of these two that may block are kept off the event loop. Opening and closing run in a thread of their
+own (a driver may hold a close for 30 s to drain its output). Unwritten output is discarded before the port is
+closed. Reading and writing are one system call each.
 """
 
 from __future__ import annotations
@@ -36,23 +36,25 @@ _log = logging.getLogger("modem-agent.at")
 OPEN_TIMEOUT_S = 20.0
 """Opening is immediate on a healthy device; a USB adapter in trouble may take the kernel's own 5 s twice."""
 CLOSE_TIMEOUT_S = 5.0
-"""How long somebody who wants the port again waits for it; the closing goes on in its thread."""
+"""How long the next opening waits for the close. The close continues in its thread."""
 PTY_MAJOR_NUMBERS = range(136, 144)
-"""Pseudo-terminals. On them TIOCEXCL outlives whoever set it, and would keep out the next agent after a crash
-(seen on Linux 6.18); flock does not."""
+"""Pseudo-terminals. On these TIOCEXCL outlives the process that set it, and would lock out the agent after a
+crash (seen on Linux 6.18); flock does not."""
 
 
 async def open_serial(
     port: str, baud: int, reader: TransportReader, port_state: PortState | None = None
 ) -> Transport:
-    """Open a port for us alone. Raises PortUnavailable."""
+    """Open a port exclusively. Raises PortUnavailable."""
     try:
         async with asyncio.timeout(OPEN_TIMEOUT_S):
             handle = await run_in_thread(
                 lambda: _open_blocking(port, baud), "open port", on_abandoned=NonBlockingSerial.close_blocking
             )
     except TimeoutError:
-        raise PortUnavailable("absent", f"port {port} hangs while it is opened; unplug the module?") from None
+        raise PortUnavailable(
+            "absent", f"opening port {port} does not return; unplug the module and plug it in again"
+        ) from None
     except serial.SerialException as error:
         cause = error.__context__
         number = (
@@ -82,14 +84,14 @@ def translate_open_error(port: str, error: OSError, root: Path = Path("/")) -> P
 
 
 def _open_blocking(port: str, baud: int) -> NonBlockingSerial:
-    """In the thread. The lock is taken before anything is changed or written."""
-    # A minimum of one octet (VMIN) makes "nothing there" and "hung up" two different answers to a read.
+    """Open and lock the port, before anything is changed or written. Runs in the thread."""
+    # With a minimum of one octet (VMIN) a read can tell "nothing received" from "hung up".
     handle = NonBlockingSerial(
         port, baud, exclusive=True, xonxoff=False, rtscts=False, inter_byte_timeout=0, timeout=0
     )
     try:
         if os.major(os.fstat(handle.fileno()).st_rdev) not in PTY_MAJOR_NUMBERS:
-            fcntl.ioctl(handle.fileno(), termios.TIOCEXCL)  # keeps out those who know nothing of flock
+            fcntl.ioctl(handle.fileno(), termios.TIOCEXCL)  # keeps out programs that do not use flock
         attributes = termios.tcgetattr(handle.fileno())
         attributes[2] &= ~termios.HUPCL  # closing must not drop DTR: some modules power down on it
         termios.tcsetattr(handle.fileno(), termios.TCSANOW, attributes)
@@ -100,13 +102,13 @@ def _open_blocking(port: str, baud: int) -> NonBlockingSerial:
 
 
 def _error_number(error: BaseException | None) -> int | None:
-    """The error number of a termios.error, which is no OSError."""
+    """Return the error number of a termios.error, which is not an OSError."""
     first = error.args[0] if error is not None and error.args else None
     return first if isinstance(first, int) else None
 
 
 class NonBlockingSerial(serial.Serial):  # type: ignore[misc]  # pyserial carries no types
-    """A serial port whose input and output never wait, and whose end is told."""
+    """A serial port that never blocks on reading and writing, and reports a hang-up."""
 
     def __init__(self, *args: object, **options: object) -> None:
         self.on_hangup: Callable[[str], None] = lambda _reason: None
@@ -114,7 +116,7 @@ class NonBlockingSerial(serial.Serial):  # type: ignore[misc]  # pyserial carrie
         super().__init__(*args, **options)
 
     def read(self, size: int = 1) -> bytes:
-        """What is there; a hang-up is told and reads as nothing."""
+        """Return what was received. A hang-up is reported, and returns no bytes."""
         try:
             data = os.read(self.fd, size)
         except (BlockingIOError, InterruptedError):
@@ -127,7 +129,7 @@ class NonBlockingSerial(serial.Serial):  # type: ignore[misc]  # pyserial carrie
         return data
 
     def write(self, data: bytes) -> int:
-        """What the driver takes now. After a hang-up it takes everything."""
+        """Return how many bytes the driver took. After a hang-up all bytes count as taken."""
         try:
             return os.write(self.fd, data)
         except (BlockingIOError, InterruptedError):
@@ -137,18 +139,18 @@ class NonBlockingSerial(serial.Serial):  # type: ignore[misc]  # pyserial carrie
             return len(data)
 
     def flush(self) -> None:
-        """Wait for nothing: draining would block the event loop for as long as the module likes."""
+        """Do nothing: draining the output would block the event loop."""
 
     def close(self) -> None:
-        """Close in a thread; `released` is called there when it is done."""
+        """Close in a thread, which then calls `on_closed`."""
         if self.is_open:
             try:
                 start_thread(self.close_blocking, "close port")
-            except RuntimeError:  # the interpreter is ending
+            except RuntimeError:  # the interpreter is shutting down
                 self.close_blocking()
 
     def close_blocking(self) -> None:
-        """Close here and now, with what the driver has not sent; may block all the same."""
+        """Discard the driver's output and close. May block nevertheless."""
         if self.is_open:
             with contextlib.suppress(OSError, termios.error):
                 termios.tcflush(self.fd, termios.TCOFLUSH)
@@ -157,7 +159,7 @@ class NonBlockingSerial(serial.Serial):  # type: ignore[misc]  # pyserial carrie
 
 
 class PyserialTransport(asyncio.Protocol):
-    """pyserial-asyncio's transport as a wire."""
+    """A pyserial-asyncio transport as a `Transport`."""
 
     def __init__(
         self, handle: NonBlockingSerial, port_name: str, reader: TransportReader, port_state: PortState
@@ -175,11 +177,13 @@ class PyserialTransport(asyncio.Protocol):
         self._transport = serial_asyncio.SerialTransport(self._loop, self, handle)
         self._transport.set_write_buffer_limits(high=0)
 
-    # Wire
+    # Transport
 
     def write(self, data: bytes) -> None:
         if self._is_open and self._transport.get_write_buffer_size() == 0:
-            data = data[self._handle.write(data) :]  # at once; the transport would wait for the next turn
+            data = data[
+                self._handle.write(data) :
+            ]  # at once; the transport would wait for the next turn of the loop
         if self._is_open and data:
             self._transport.write(data)
 
@@ -188,8 +192,8 @@ class PyserialTransport(asyncio.Protocol):
             try:
                 self._handle.baudrate = baud
             except (OSError, ValueError, termios.error) as error:
-                # A rate that this port cannot do is one of those at which no module answers.
-                _log.info("port %s does not do %d baud: %s", self._port_name, baud, error)
+                # No module answers at a rate that the port does not support, so the search goes on.
+                _log.info("port %s does not support %d baud: %s", self._port_name, baud, error)
 
     def close(self) -> None:
         if self._is_open:
@@ -216,8 +220,8 @@ class PyserialTransport(asyncio.Protocol):
         self._write_watchdog.stop()
 
     def _on_port_closed(self) -> None:
-        """In the thread that closed the port."""
-        with contextlib.suppress(RuntimeError):  # the loop has ended, so has whoever waited
+        """Set the event. Runs in the thread that closed the port."""
+        with contextlib.suppress(RuntimeError):  # the loop has ended, and nothing waits any more
             self._loop.call_soon_threadsafe(self._closed_event.set)
 
     def _on_write_timeout(self) -> None:

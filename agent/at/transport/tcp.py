@@ -1,4 +1,4 @@
-"""A wire over TCP: a serial device server, or a simulated module."""
+"""A transport over TCP, for a serial device server or a simulated module."""
 
 from __future__ import annotations
 
@@ -14,27 +14,26 @@ from agent.at.transport.base import (
 )
 
 CONNECT_TIMEOUT_S = 10.0
-"""A host that is up answers at once; one that is down takes the kernel two minutes to give up."""
+"""A host that is up answers at once. For one that is down the kernel would wait two minutes."""
 
 
 async def open_tcp(host: str, port: int, reader: TransportReader) -> Transport:
     """Connect. Raises PortUnavailable."""
-    where = f"socket://{host}:{port}"
+    url = f"socket://{host}:{port}"
     try:
         async with asyncio.timeout(CONNECT_TIMEOUT_S):
-            _, wire = await asyncio.get_running_loop().create_connection(
-                lambda: TcpTransport(reader, where), host, port
+            _, transport = await asyncio.get_running_loop().create_connection(
+                lambda: TcpTransport(reader, url), host, port
             )
     except TimeoutError:
-        raise PortUnavailable("absent", f"{where} does not answer within {CONNECT_TIMEOUT_S:.0f} s") from None
+        raise PortUnavailable("absent", f"{url} does not answer within {CONNECT_TIMEOUT_S:.0f} s") from None
     except OSError as error:
-        why = error.strerror or str(error)
-        raise PortUnavailable("absent", f"nobody listens at {where}: {why}") from None
-    return wire
+        raise PortUnavailable("absent", f"cannot connect to {url}: {error.strerror or error}") from None
+    return transport
 
 
 class TcpTransport(asyncio.Protocol):
-    """asyncio's transport as a wire."""
+    """An asyncio transport as a `Transport`."""
 
     def __init__(self, reader: TransportReader, url: str) -> None:
         self._reader = reader
@@ -43,7 +42,7 @@ class TcpTransport(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._closed_event = asyncio.Event()
 
-    # Wire
+    # Transport
 
     def write(self, data: bytes) -> None:
         if self._transport is not None:
@@ -64,8 +63,8 @@ class TcpTransport(asyncio.Protocol):
         assert isinstance(transport, asyncio.Transport)  # noqa: S101  (what create_connection gives)
         self._transport = transport
         transport.set_write_buffer_limits(high=0)
-        line = transport.get_extra_info("socket")
-        line.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)  # a host that vanished is noticed at last
+        connected_socket = transport.get_extra_info("socket")
+        connected_socket.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)  # detects a host that vanished
 
     def data_received(self, data: bytes) -> None:
         if self._transport is not None:
@@ -73,8 +72,8 @@ class TcpTransport(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         self._closed_event.set()
-        why = f": {error}" if error is not None else " by the other end"
-        self._on_hangup(f"{self._url} was closed{why}")
+        cause = f": {error}" if error is not None else " by the other end"
+        self._on_hangup(f"{self._url} was closed{cause}")
 
     def pause_writing(self) -> None:
         self._write_watchdog.start()

@@ -88,7 +88,7 @@ def test_an_address_that_is_none(cli_env, words, port):
     result = cli_env.run(*words)
     assert result.exit_code == 2
     assert result.stderr == (
-        f"modem-agent: {cli_env.config}: modem.port: {port} is no socket address; it looks like "
+        f"modem-agent: {cli_env.config}: modem.port: {port} is not a valid socket address; the form is "
         "socket://host:port\n"
     )
 

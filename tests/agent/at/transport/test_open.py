@@ -64,7 +64,7 @@ async def test_a_login_console_is_not_spoken_to(tmp_path, make_reader):
 )
 def test_an_impossible_address_is_refused_at_once(port):
     """A configuration that cannot work is told before anything is opened."""
-    with pytest.raises(ValueError, match="looks like socket://host:port"):
+    with pytest.raises(ValueError, match="the form is socket://host:port"):
         make_opener(port)
 
 

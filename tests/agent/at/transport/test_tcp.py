@@ -56,7 +56,7 @@ async def test_nobody_listens(server, make_reader):
     server.close()
     await server.wait_closed()
     with pytest.raises(
-        PortUnavailable, match=rf"nobody listens at socket://127.0.0.1:{server.port}"
+        PortUnavailable, match=rf"cannot connect to socket://127.0.0.1:{server.port}"
     ) as caught:
         await open_tcp("127.0.0.1", server.port, make_reader())
     assert caught.value.kind == "absent"
