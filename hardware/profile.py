@@ -59,8 +59,8 @@ class SimulatorProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     # start and end
     boot_urcs: tuple[str, ...] = ("RDY",)
     """Lines said as soon as the module hears its terminal."""
-    boot_sim: tuple[str, ...] = ("+CPIN: {card}",)
-    """Lines said when the card has been read; `{card}` is its state."""
+    boot_sim: tuple[str, ...] = ("+CPIN: {sim}",)
+    """Lines printed when the SIM has been read; `{sim}` is replaced by its state."""
     boot_sms: tuple[str, ...] = ("SMS DONE",)
     """Lines said when the message service is ready."""
     boot_s: float = 0.0

@@ -1,18 +1,20 @@
-"""Misfortunes of a module, by name: what real ones do and the honest simulated one does not.
+"""Faults of a module, by name: what real modules do and a correct simulated one does not.
 
-The module asks here at three places and nowhere else: what it hears (`hear`), each command before it is
-executed (`ask`), and each thing it says (`say`). With no fault active all three change nothing.
+The module calls the `FaultInjector` at three points and nowhere else: for its input (`filter_input`),
+before each command (`before_command`), and for its output (`filter_output`). Without an active fault the
+three change nothing. Some faults are actions instead (`FAULT_ACTIONS`): they happen at one moment, or when a
+command is executed.
 
 A fault is written `NAME` or `NAME:key=value,key=value`, for instance `final-lost:command=+CMGS,times=2`.
-What the names mean stands in `MEANING`, the keys are:
+`FAULT_DESCRIPTIONS` explains the names. The keys are:
 
-    after     seconds until it begins (0)
-    for       seconds until it is over, where it lasts (30); 0 is until somebody ends it
-    times     how often it strikes (1; 0 is always)
-    command   the command that it strikes, or at which it happens; for code-lost the code, such as +CMTI
+    after     seconds until the fault becomes active (0)
+    for       seconds that a lasting fault takes (30); 0 means until it is cancelled
+    times     how often the fault occurs (1); 0 means always
+    command   the command that the fault affects, or that triggers it; for code-lost the URC, such as +CMTI
     seconds   the delay of late and prompt-late (5)
-    refusal   what refused says: `ERROR`, `CME 14`, `CMS 302` (ERROR)
-    stat      the state of registration-lost (2)
+    refusal   the error of refused: `ERROR`, `CME 14`, `CMS 302` (ERROR)
+    stat      the registration state of registration-lost (2)
 """
 
 from __future__ import annotations
@@ -23,49 +25,58 @@ from typing import TYPE_CHECKING, Protocol
 import msgspec
 
 from hardware.sim.bounded_list import BoundedList
-from hardware.sim.fault_events import FAULT_ACTIONS, PORT_FAULTS
 from hardware.sim.module.errors import parse_error
+from hardware.sim.module.stores import MessageStatus, StoredTpdu
+from pdu import Address
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
+    from hardware.sim.interfaces import Scheduler
     from hardware.sim.module.command_parser import ParsedCommand
-    from hardware.sim.module.module import SimulatedModule
     from hardware.sim.module.response_writer import OutputKind
+    from hardware.sim.module.settings import Settings
 
 FAULT_DESCRIPTIONS = {
-    "mute": "hears nothing and says nothing; a restart from outside ends it",
-    "late": "takes its time before it executes a command; what is typed meanwhile waits",
-    "prompt-late": "the same for +CMGS: the prompt comes late",
-    "prompt-missing": "takes text but gives no prompt",
-    "refused": "refuses a command",
+    "mute": "ignores its input and writes nothing; a restart from outside ends it",
+    "late": "executes a command after a delay; input meanwhile waits",
+    "prompt-late": "gives the prompt of +CMGS after a delay",
+    "prompt-missing": "accepts the text but gives no prompt",
+    "refused": "refuses a command with an error",
     "ignored": "answers OK and does nothing",
-    "echo-stuck": "echoes whatever ATE0 says",
-    "information-lost": "executes a command and says only the final result",
-    "final-lost": "executes a command and never says the final result",
-    "answer-lost": "executes a command and says nothing",
-    "code-lost": "does not say an unsolicited code",
-    "rubbish": "says a burst of noise",
-    "reboot-loud": "restarts, settings lost, and says so",
-    "reboot-silent": "restarts, settings lost, without a word",
+    "echo-stuck": "keeps the echo on after ATE0",
+    "information-lost": "executes a command and writes only the final result code",
+    "final-lost": "executes a command and writes no final result code",
+    "answer-lost": "executes a command and writes nothing",
+    "code-lost": "does not write an unsolicited result code",
+    "rubbish": "writes a burst of noise",
+    "reboot-loud": "restarts, with boot lines; unsaved settings are lost",
+    "reboot-silent": "restarts without boot lines; unsaved settings are lost",
     "settings-lost": "falls back to the saved settings without a restart",
-    "store-full": "finds its preferred store full of a stranger's messages",
+    "store-full": "has its preferred store filled with messages from an unknown sender",
     "registration-lost": "is not registered for a while",
     "sim-removed": "has no SIM for a while",
-    "write-blocked": "does not take bytes from the line for a while",
-    "port-gone": "vanishes and comes back after a while, under another name behind the same link",
+    "write-blocked": "takes no bytes from the line for a while",
+    "port-gone": "disappears and comes back after a while, as another device behind the same link",
 }
 
 LASTING_FAULTS = frozenset({"mute", "echo-stuck"})
-"""Faults that stand until their time is over."""
+"""Faults that stay active for a time instead of a number of occurrences."""
+
+NOISE_BYTES = bytes.fromhex("00FFF8E68098FE00")
+"""A burst as seen at power-up and at a wrong baud rate."""
+
+FOREIGN_TPDU = bytes.fromhex("040B915155214365F700006290124131020004EABA7B0D")
+"""A DELIVER from a sender that is not the service."""
 
 
 class FaultError(ValueError):
-    """A fault that is written wrongly; the text is one sentence."""
+    """A fault is written wrongly; the text is one sentence."""
 
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One misfortune, as it was ordered."""
+    """One fault with its keys."""
 
     name: str
     after: float = 0.0
@@ -77,8 +88,31 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     stat: int = 2
 
 
+class FaultTarget(Protocol):
+    """A module as faults see it; `hardware.sim.module.module.SimulatedModule` is one."""
+
+    @property
+    def settings(self) -> Settings: ...
+
+    def batch_writes(self) -> AbstractContextManager[None]: ...
+
+    def emit_noise(self, data: bytes) -> None: ...
+
+    def reboot(self, *, print_boot_lines: bool) -> None: ...
+
+    def restore_saved_settings(self) -> None: ...
+
+    def fill_store(self, message: StoredTpdu) -> None: ...
+
+    def set_registration(self, stat: int) -> None: ...
+
+    def remove_sim(self) -> None: ...
+
+    def reinsert_sim(self) -> None: ...
+
+
 class ControllablePort(Protocol):
-    """The line itself, for faults of the line; `hardware.sim.module.pty.Pty` is one."""
+    """The port of a module, for faults of the line; `hardware.sim.module.pty.Pty` is one."""
 
     def pause(self) -> None: ...
 
@@ -90,10 +124,10 @@ class ControllablePort(Protocol):
 
 
 def parse_fault(text: str) -> Fault:
-    """Read `NAME:key=value,...`; raises FaultError."""
+    """Parse `NAME:key=value,...`; raises FaultError."""
     name, _, rest = text.partition(":")
     if name not in FAULT_DESCRIPTIONS:
-        raise FaultError(f'there is no fault "{name}"; known are {", ".join(FAULT_DESCRIPTIONS)}')
+        raise FaultError(f'there is no fault "{name}"; the faults are {", ".join(FAULT_DESCRIPTIONS)}')
     keys = dict(item.partition("=")[::2] for item in rest.split(",") if item)
     if "command" in keys:
         keys["command"] = keys["command"].upper()
@@ -108,57 +142,59 @@ def parse_fault(text: str) -> Fault:
 
 @dataclass(slots=True)
 class ActiveFault:
-    """A fault that lies in wait."""
+    """A fault that is waiting for its occasion."""
 
     fault: Fault
     remaining: int
-    """How often it still strikes; negative is always."""
+    """How often it may still occur; negative means always."""
 
     def matches(self, name: str, subject: str) -> bool:
-        """Whether it is this fault and would strike this."""
+        """Return True if it is the fault `name` and affects the command or URC `subject`."""
         return self.remaining != 0 and self.fault.name == name and self.fault.command in {"", subject}
 
 
 class FaultInjector:
     """The faults of one module."""
 
-    def __init__(self, module: SimulatedModule) -> None:
+    def __init__(self, module: FaultTarget, scheduler: Scheduler) -> None:
         self.module = module
+        self._scheduler = scheduler
         self._active: list[ActiveFault] = []
         self._current_command = ""
         self.port: ControllablePort | None = None
-        """For faults of the line."""
+        """The module's port, needed by the faults in `PORT_FAULTS`."""
         self.triggered: list[str] = BoundedList()
-        """Names of the faults that struck, in order."""
+        """Names of the faults that occurred, in order."""
 
     def add(self, fault: Fault | str) -> None:
-        """Order a fault; raises FaultError."""
+        """Add a fault; raises FaultError."""
         fault = parse_fault(fault) if isinstance(fault, str) else fault
         if fault.name in PORT_FAULTS and self.port is None:
             raise FaultError(f"fault {fault.name} needs a port, and this module has none")
         self.call_later(fault.after, lambda: self._activate(fault))
 
     def clear(self) -> None:
-        """Nothing lies in wait any more."""
+        """Remove all active faults."""
         self._active.clear()
 
     def clear_mute(self) -> None:
-        """Somebody switched the module off and on: a mute one speaks again."""
-        self._active = [standing for standing in self._active if standing.fault.name != "mute"]
+        """Remove `mute`: the module was switched off."""
+        self._active = [active for active in self._active if active.fault.name != "mute"]
 
     def filter_input(self, data: bytes) -> bytes:
-        """What the module hears of these bytes."""
+        """Return what the module receives of these bytes."""
         return b"" if self._find_match("mute", "") else data
 
     def before_command(self, command: ParsedCommand) -> list[str] | float | None:
-        """A command is about to be executed. None: do so; a list: say this instead; a number: wait so long.
+        """Decide on a command that is about to be executed.
 
-        Raises RefusedError.
+        Returns None to execute it, information texts to answer instead, or a delay in seconds after which it
+        is executed. Raises CommandError.
         """
         self._current_command = command.name
-        for name in FAULT_ACTIONS:
+        for name, act in FAULT_ACTIONS.items():
             if fault := self._trigger(name, command.name):
-                FAULT_ACTIONS[name](self, fault)
+                act(self, fault)
         if fault := self._trigger("refused", command.name):
             raise parse_error(fault.refusal)
         if self._trigger("ignored", command.name) or (
@@ -169,7 +205,7 @@ class FaultInjector:
         return fault.seconds if fault else None
 
     def filter_output(self, kind: OutputKind, data: bytes) -> bytes:
-        """What the terminal gets of it."""
+        """Return what the terminal receives of this output."""
         if not self._active:
             return data
         match kind:
@@ -189,42 +225,105 @@ class FaultInjector:
                 lost = None
         return b"" if lost or self._find_match("mute", "") else data
 
-    def call_later(self, delay: float, action: Callable[[], None]) -> None:
-        """In so many seconds; not by the module's own timers, for a fault outlives a restart."""
+    def call_later(self, delay_s: float, action: Callable[[], None]) -> None:
+        """Call `action` after a delay. This is not one of the module's timers: a fault outlives a restart."""
 
-        def due() -> None:
+        def run() -> None:
             with self.module.batch_writes():
                 action()
 
-        if delay > 0:
-            self.module.scheduler.call_later(delay, due)
+        if delay_s > 0:
+            self._scheduler.call_later(delay_s, run)
         else:
-            due()
+            run()
+
+    def end_later(self, fault: Fault, action: Callable[[], None]) -> None:
+        """Call `action` when the time of a lasting fault is over; never if it lasts until it is cancelled."""
+        if fault.for_:
+            self.call_later(fault.for_, action)
 
     def _activate(self, fault: Fault) -> None:
         if fault.name in FAULT_ACTIONS and not fault.command:
             self.triggered.append(fault.name)
             FAULT_ACTIONS[fault.name](self, fault)
             return
-        standing = ActiveFault(fault, fault.times or -1)
-        self._active = [*(other for other in self._active if other.remaining), standing]
+        active = ActiveFault(fault, fault.times or -1)
+        self._active = [*(other for other in self._active if other.remaining), active]
         if fault.name == "echo-stuck":
             self.module.settings.echo = True
-        if fault.name in LASTING_FAULTS and fault.for_:
-            self.call_later(fault.for_, lambda: self._deactivate(standing))
+        if fault.name in LASTING_FAULTS:
+            self.end_later(fault, lambda: self._deactivate(active))
 
     def _deactivate(self, active: ActiveFault) -> None:
         active.remaining = 0
 
     def _find_match(self, name: str, subject: str) -> Fault | None:
-        """The fault of that name that would strike this."""
-        return next((standing.fault for standing in self._active if standing.matches(name, subject)), None)
+        """Return the active fault `name` that affects `subject`."""
+        return next((active.fault for active in self._active if active.matches(name, subject)), None)
 
     def _trigger(self, name: str, subject: str) -> Fault | None:
-        """The same, and it has struck once more."""
-        for standing in self._active:
-            if standing.matches(name, subject):
-                standing.remaining -= 1
+        """Return the active fault `name` that affects `subject`, and count one occurrence of it."""
+        for active in self._active:
+            if active.matches(name, subject):
+                active.remaining -= 1
                 self.triggered.append(name)
-                return standing.fault
+                return active.fault
         return None
+
+
+def _emit_noise(faults: FaultInjector, _fault: Fault) -> None:
+    faults.module.emit_noise(NOISE_BYTES)
+
+
+def _restart(faults: FaultInjector, fault: Fault) -> None:
+    faults.module.reboot(print_boot_lines=fault.name == "reboot-loud")
+
+
+def _lose_settings(faults: FaultInjector, _fault: Fault) -> None:
+    faults.module.restore_saved_settings()
+
+
+def _fill_store(faults: FaultInjector, _fault: Fault) -> None:
+    faults.module.fill_store(StoredTpdu(MessageStatus.READ, Address.parse("+15550001234"), FOREIGN_TPDU))
+
+
+def _lose_registration(faults: FaultInjector, fault: Fault) -> None:
+    """The network deregisters the module, and registers it again afterwards."""
+    faults.module.set_registration(fault.stat)
+    faults.end_later(fault, lambda: faults.module.set_registration(1))
+
+
+def _remove_sim(faults: FaultInjector, fault: Fault) -> None:
+    """A bad contact: when the SIM is back, the module reads it only after +CFUN=0 and 1."""
+    faults.module.remove_sim()
+    faults.end_later(fault, faults.module.reinsert_sim)
+
+
+def _block_port(faults: FaultInjector, fault: Fault) -> None:
+    if faults.port is not None:
+        faults.port.pause()
+        faults.end_later(fault, faults.port.resume)
+
+
+def _unplug_port(faults: FaultInjector, fault: Fault) -> None:
+    if faults.port is not None:
+        faults.port.unplug()
+        faults.end_later(fault, faults.port.plug)
+
+
+PORT_FAULTS: dict[str, Callable[[FaultInjector, Fault], None]] = {
+    "write-blocked": _block_port,
+    "port-gone": _unplug_port,
+}
+
+FAULT_ACTIONS: dict[str, Callable[[FaultInjector, Fault], None]] = {
+    "rubbish": _emit_noise,
+    "reboot-loud": _restart,
+    "reboot-silent": _restart,
+    "settings-lost": _lose_settings,
+    "store-full": _fill_store,
+    "registration-lost": _lose_registration,
+    "sim-removed": _remove_sim,
+    **PORT_FAULTS,
+}
+"""Faults that happen at one moment, or when their command is executed."""

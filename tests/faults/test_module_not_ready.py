@@ -56,7 +56,7 @@ async def test_f44_after_a_power_up(tmp_path, message_format, refusal):
     """A module that has just got its power: SIM after 5 s, messages 25 s later, in any words."""
     async with FaultWorld(tmp_path, message_format) as scene:
         scene.module.power_off()
-        scene.module.profile = structs.replace(
+        scene.module.context.profile = structs.replace(
             scene.module.profile, sim_ready_s=5, sms_ready_s=25, sms_not_ready_refusal=refusal
         )
         scene.module.power_on()

@@ -152,7 +152,7 @@ async def test_f25_the_module_keeps_a_store_of_its_own(tmp_path, message_format)
 
         scene.interceptor.filter_to_module = stuck
         scene.module.saved_settings.cpms = ("SM", "SM", "ME")
-        scene.module.profile = msgspec.structs.replace(
+        scene.module.context.profile = msgspec.structs.replace(
             scene.module.profile, memories=(("SM", "ME"), ("SM",), ("ME",))
         )
         scene.store_pdu(1, PLAIN_SID_START, 1, store="SM")

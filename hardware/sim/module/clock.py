@@ -1,4 +1,4 @@
-"""The module's clock: wrong after power-on, right when the network has told the time.
+"""The module's real-time clock: unset after power-on, set by the network or by +CCLK.
 
 27.007 8.15, 8.40, 8.41.
 """
@@ -10,49 +10,49 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from hardware.sim.module.module import SimulatedModule
+    from hardware.sim.module.context import ModuleContext
 
 EPOCH = datetime(1980, 1, 6, tzinfo=UTC)
-"""Where a clock without a battery begins (the first day of GPS time, seen on Qualcomm-based modules)."""
+"""Where a clock without a battery starts (first day of GPS time, as seen on Qualcomm-based modules)."""
 
 _CCLK_FORMAT = re.compile(r"(\d\d)/(\d\d)/(\d\d),(\d\d):(\d\d):(\d\d)([+-]\d\d)")
 
 
 class Clock:
-    """A time that was once set, and what has passed since then by the scheduler."""
+    """The last time that was set, plus the scheduler time that has passed since."""
 
-    def __init__(self, module: SimulatedModule) -> None:
-        self._module = module
+    def __init__(self, context: ModuleContext) -> None:
+        self._context = context
         self.restart()
 
     def restart(self) -> None:
-        """Power-on: the time is unknown."""
+        """Start from the epoch, as after power-on."""
         self._set_from(EPOCH)
 
     def apply_network_time(self) -> None:
-        """The network tells the time; +CTZU decides whether it is taken, +CTZR whether it is shown."""
-        module = self._module
-        now = module.wall_clock()
+        """Process the network time (NITZ): it sets the clock under +CTZU=1, and +CTZR chooses the URC."""
+        context = self._context
+        now = context.wall_clock()
         if now.tzinfo is None:
             now = now.replace(tzinfo=UTC)
-        if module.settings.ctzu:
+        if context.settings.ctzu:
             self._set_from(now)
         zone, utc = _zone_quarters(now), now.astimezone(UTC)
-        match module.settings.ctzr:
+        match context.settings.ctzr:
             case 1:
-                module.output.write_urc(f'+CTZV: "{zone}"')
+                context.output.write_urc(f'+CTZV: "{zone}"')
             case 2:
-                module.output.write_urc(f'+CTZE: "{zone}",0,"{now:%Y/%m/%d,%H:%M:%S}"')
+                context.output.write_urc(f'+CTZE: "{zone}",0,"{now:%Y/%m/%d,%H:%M:%S}"')
             case 3:
-                module.output.write_urc(f'+CTZEU: "{zone}",0,"{utc:%Y/%m/%d,%H:%M:%S}"')
+                context.output.write_urc(f'+CTZEU: "{zone}",0,"{utc:%Y/%m/%d,%H:%M:%S}"')
 
     def format_time(self) -> str:
-        """`yy/MM/dd,hh:mm:ss+zz`, zz in quarters of an hour."""
-        now = self._time_set + timedelta(seconds=self._module.scheduler.time() - self._set_at)
+        """Return the time as `yy/MM/dd,hh:mm:ss+zz`, zz in quarters of an hour."""
+        now = self._time_set + timedelta(seconds=self._context.scheduler.time() - self._set_at)
         return f"{now:%y/%m/%d,%H:%M:%S}{_zone_quarters(now)}"
 
     def set_time(self, text: str) -> bool:
-        """The same form; False if that is no time."""
+        """Set the clock from `yy/MM/dd,hh:mm:ss+zz`; returns False if that is not a valid time."""
         match = _CCLK_FORMAT.fullmatch(text)
         if match is None:
             return False
@@ -65,7 +65,7 @@ class Clock:
         return True
 
     def _set_from(self, moment: datetime) -> None:
-        self._time_set, self._set_at = moment, self._module.scheduler.time()
+        self._time_set, self._set_at = moment, self._context.scheduler.time()
 
 
 def _zone_quarters(moment: datetime) -> str:

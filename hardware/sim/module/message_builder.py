@@ -13,7 +13,7 @@ from pdu.address import read_service_centre, write_address
 
 if TYPE_CHECKING:
     from hardware.sim.module.command_parser import CommandParameters
-    from hardware.sim.module.module import SimulatedModule
+    from hardware.sim.module.context import ModuleContext
     from pdu import Address
 
 UDHI = 0x40
@@ -25,8 +25,8 @@ _ABSOLUTE_TIME = re.compile(r"(\d\d)/(\d\d)/(\d\d),(\d\d):(\d\d):(\d\d)([+-])(\d
 class MessageBuilder:
     """Makes messages with the settings of one module."""
 
-    def __init__(self, module: SimulatedModule) -> None:
-        self._module = module
+    def __init__(self, context: ModuleContext) -> None:
+        self._context = context
 
     def parse_pdu(self, text: bytes, length: int) -> tuple[Address | None, bytes]:
         """PDU mode: service centre and TPDU; +CMS ERROR 304 for bad digits or a length not as announced."""
@@ -47,14 +47,14 @@ class MessageBuilder:
         number = parameters.get_string(position)
         try:
             return tpdu.parse_address(
-                charset.decode_text(number, self._module.settings.cscs), type_of_address
+                charset.decode_text(number, self._context.settings.cscs), type_of_address
             )
         except ValueError:  # PduError too
             raise cms_error(305) from None
 
     def build_submit(self, destination: Address, text: bytes) -> bytes:
         """A SUBMIT by +CSMP; the module puts TP-MR in."""
-        first, validity, protocol, coding = self._module.settings.csmp
+        first, validity, protocol, coding = self._context.settings.csmp
         if first & 3 != tpdu.SUBMIT:
             raise cms_error(305)
         head = (
@@ -64,9 +64,9 @@ class MessageBuilder:
 
     def build_deliver(self, originator: Address, text: bytes) -> bytes:
         """A DELIVER for +CMGW with the status of a received message; its time is now."""
-        first, _, protocol, coding = self._module.settings.csmp
+        first, _, protocol, coding = self._context.settings.csmp
         first = first & UDHI | 4
-        now = self._module.wall_clock()
+        now = self._context.wall_clock()
         stamp = Timestamp.of(now if now.tzinfo else now.replace(tzinfo=UTC)).octets
         head = bytes((first,)) + write_address(originator, "originating_address") + bytes((protocol, coding))
         return head + stamp + self._encode_user_data(first, coding, text)
@@ -103,12 +103,12 @@ class MessageBuilder:
 
     def _encode_septets(self, text: str) -> bytes:
         try:
-            match self._module.settings.cscs:
+            match self._context.settings.cscs:
                 case "GSM":
                     return bytes(ord(character) & 0x7F for character in text)
                 case "HEX":
                     return bytes(octet & 0x7F for octet in charset.decode_hex(text))
-            return charset.encode_gsm7(charset.decode_text(text, self._module.settings.cscs))
+            return charset.encode_gsm7(charset.decode_text(text, self._context.settings.cscs))
         except ValueError:
             raise cms_error(305) from None
 

@@ -1,7 +1,7 @@
-"""Messages as the terminal sees them: entries of a store and codes that hand over, in both formats.
+"""Messages as the terminal sees them: entries of a store and direct deliveries, in PDU and text mode.
 
-PDU mode shows the octets. Text mode shows headers and data by 27.005 3.1, 3.3.3 and 3.4; +CSDH adds the
-second half of the headers. The settings of the interface are read at the moment of showing.
+PDU mode shows the octets. Text mode shows headers and data by 27.005 3.1, 3.3.3 and 3.4; +CSDH=1 adds the
+second half of the headers. The settings are read each time a message is formatted.
 """
 
 from __future__ import annotations
@@ -15,52 +15,57 @@ from pdu.address import write_service_centre
 from pdu.packing import unpack
 
 if TYPE_CHECKING:
-    from hardware.sim.module.module import SimulatedModule
+    from hardware.sim.module.context import ModuleContext
     from hardware.sim.module.stores import StoredTpdu
     from pdu import Address, Tpdu, UserData
 
 
 class MessageFormatter:
-    """Shows messages to one module's terminal."""
+    """Formats messages with the settings of one module."""
 
-    def __init__(self, module: SimulatedModule) -> None:
-        self._module = module
+    def __init__(self, context: ModuleContext) -> None:
+        self._context = context
 
     def format_entry(self, name: str, message: StoredTpdu, index: int | None = None) -> str:
-        """An answer of +CMGR, or an entry of +CMGL with its index; +CMS ERROR 320 if text mode cannot."""
+        """Format an answer of +CMGR, or with an index an entry of +CMGL.
+
+        Raises +CMS ERROR 320 if the message cannot be shown in text mode.
+        """
         place = "" if index is None else f"{index},"
-        if not self._module.settings.text_mode:
-            return f"{name}: {place}{message.status.value},{self._alpha},{len(message.tpdu)}\r\n{_pdu_hex(message)}"
-        shown = self._decode_tpdu(message)
-        if shown is None:
+        if not self._context.settings.text_mode:
+            header = f"{name}: {place}{message.status.value},{self._alpha},{len(message.tpdu)}"
+            return f"{header}\r\n{_pdu_hex(message)}"
+        decoded = self._decode_tpdu(message)
+        if decoded is None:
             raise cms_error(320)
-        return f'{name}: {place}"{message.status.text}",{self._format_body(message, shown, listed=index is not None)}'
+        body = self._format_body(message, decoded, listed=index is not None)
+        return f'{name}: {place}"{message.status.text}",{body}'
 
     def format_cmt(self, message: StoredTpdu) -> str:
-        """`+CMT`, 27.005 3.4.1. What cannot be shown as text is handed over as a PDU rather than lost."""
-        shown = self._decode_tpdu(message) if self._module.settings.text_mode else None
-        if shown is None:
+        """Format `+CMT`, 27.005 3.4.1. A message that cannot be shown in text mode is shown as a PDU."""
+        decoded = self._decode_tpdu(message) if self._context.settings.text_mode else None
+        if decoded is None:
             return f"+CMT: {self._alpha},{len(message.tpdu)}\r\n{_pdu_hex(message)}"
-        return f"+CMT: {self._format_body(message, shown, listed=False)}"
+        return f"+CMT: {self._format_body(message, decoded, listed=False)}"
 
     def format_cds(self, message: StoredTpdu) -> str:
-        """`+CDS`, 27.005 3.4.1."""
-        shown = self._decode_tpdu(message) if self._module.settings.text_mode else None
-        if shown is None:
+        """Format `+CDS`, 27.005 3.4.1."""
+        decoded = self._decode_tpdu(message) if self._context.settings.text_mode else None
+        if decoded is None:
             return f"+CDS: {len(message.tpdu)}\r\n{_pdu_hex(message)}"
-        return f"+CDS: {self._format_body(message, shown, listed=False)}"
+        return f"+CDS: {self._format_body(message, decoded, listed=False)}"
 
     def format_address(self, address: Address | None) -> str:
-        """An address in the chosen character set, and its type; both empty for none."""
+        """Format an address in the character set of +CSCS, and its type; both are empty for None."""
         return "," if address is None else f'"{self._encode_text(str(address))}",{address.type_of_address}'
 
     @property
     def _alpha(self) -> str:
-        """`<alpha>`: there is no phonebook; some makers show an empty string for that."""
-        return '""' if self._module.profile.empty_alpha else ""
+        """`<alpha>`: there is no phonebook; some modules show an empty string for that."""
+        return '""' if self._context.profile.empty_alpha else ""
 
     def _encode_text(self, text: str) -> str:
-        return charset.encode_text(text, self._module.settings.cscs)
+        return charset.encode_text(text, self._context.settings.cscs)
 
     def _decode_tpdu(self, message: StoredTpdu) -> Tpdu | None:
         try:
@@ -69,7 +74,7 @@ class MessageFormatter:
             return None
 
     def _format_body(self, message: StoredTpdu, decoded: Tpdu, *, listed: bool) -> str:
-        """Everything behind the status, over all its lines."""
+        """Format what follows the status, with the data lines."""
         match decoded:
             case Deliver():
                 number, time = (
@@ -89,7 +94,8 @@ class MessageFormatter:
                 )
             case StatusReport():
                 centre, discharge = decoded.service_centre_timestamp.octets, decoded.discharge_time.octets
-                head = f"{message.tpdu[0]},{decoded.message_reference},{self.format_address(decoded.recipient_address)}"
+                recipient = self.format_address(decoded.recipient_address)
+                head = f"{message.tpdu[0]},{decoded.message_reference},{recipient}"
                 return f'{head},"{format_timestamp(centre)}","{format_timestamp(discharge)}",{decoded.status}'
             case CommandTpdu():
                 return self._format_command(message.tpdu, decoded)
@@ -98,9 +104,9 @@ class MessageFormatter:
     def _format_with_data(
         self, head: str, message: StoredTpdu, address: Address, user_data: UserData, *, listed: bool
     ) -> str:
-        """Header, what +CSDH=1 adds to it, and the data on the next line."""
+        """Format the header, the fields that +CSDH=1 adds, and the data on the next line."""
         data, length = self._format_data(user_data)
-        if not self._module.settings.csdh:
+        if not self._context.settings.csdh:
             details = ""
         elif listed:
             details = f",{address.type_of_address},{length}"
@@ -112,12 +118,12 @@ class MessageFormatter:
         return f"{head}{details}\r\n{data}"
 
     def _format_data(self, user_data: UserData) -> tuple[str, int]:
-        """`<data>` and `<length>`: characters, or octets where the data are hexadecimal (27.005 3.1)."""
+        """Return `<data>` and `<length>`: characters, or octets if the data are hexadecimal (27.005 3.1)."""
         plain = user_data.alphabet is Alphabet.GSM7 and not user_data.compressed
         if not plain or user_data.has_header:
             return user_data.octets.hex().upper(), len(user_data.octets)
         septets = unpack(user_data.octets, user_data.length)
-        match self._module.settings.cscs:
+        match self._context.settings.cscs:
             case "GSM":
                 return septets.decode("latin-1"), len(septets)
             case "HEX":
@@ -126,9 +132,9 @@ class MessageFormatter:
         return self._encode_text(text), len(text)
 
     def _format_command(self, octets: bytes, command: CommandTpdu) -> str:
-        """`<fo>,<ct>`, and with +CSDH=1 `,<pid>,<mn>,"<da>",<toda>,<length>` and the data."""
+        """Format `<fo>,<ct>`, and with +CSDH=1 `,<pid>,<mn>,"<da>",<toda>,<length>` and the data."""
         head = f"{octets[0]},{command.command_type}"
-        if not self._module.settings.csdh:
+        if not self._context.settings.csdh:
             return head
         fields = f"{command.protocol_identifier},{command.message_number}"
         address = self.format_address(command.destination_address)
@@ -137,14 +143,14 @@ class MessageFormatter:
 
 
 def _pdu_hex(message: StoredTpdu) -> str:
-    """`<pdu>`: service centre field and TPDU."""
+    """Return `<pdu>`: service centre address and TPDU in hexadecimal."""
     return (
         (write_service_centre(message.service_centre, "service_centre_address") + message.tpdu).hex().upper()
     )
 
 
 def _format_header_fields(message: StoredTpdu) -> str:
-    """`<fo>,<pid>,<dcs>`, and for a SUBMIT `,[<vp>]`."""
+    """Format `<fo>,<pid>,<dcs>`, and for a SUBMIT `,[<vp>]`."""
     octets = message.tpdu
     start = tpdu.find_address_end(octets, 1 if message.status.is_received else 2)
     fields = f"{octets[0]},{octets[start]},{octets[start + 1]}"
@@ -162,7 +168,7 @@ def _format_header_fields(message: StoredTpdu) -> str:
 
 
 def format_timestamp(octets: bytes) -> str:
-    """`yy/MM/dd,hh:mm:ss+zz` of seven octets, whatever they hold (23.040 9.2.3.11)."""
+    """Format seven octets as `yy/MM/dd,hh:mm:ss+zz`, valid or not (23.040 9.2.3.11)."""
     year, month, day, hour, minute, second = (f"{octet & 15:X}{octet >> 4:X}" for octet in octets[:6])
     zone = octets[6]
     sign = "-" if zone & 8 else "+"

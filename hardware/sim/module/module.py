@@ -1,72 +1,49 @@
-"""The simulated module: bytes from the terminal in, bytes to the terminal out, a network behind it.
+"""The simulated module: bytes from the terminal in, bytes to the terminal out, the network behind it.
 
-The rooms around this one, in the order of the road: `terminal` cuts lines, `command` cuts commands,
-`interpreter` executes them with the tables of `commands`, `speech` frames what is said. On the other side
-`link` registers, `arrival` routes what the network delivers, `outgoing` sends. `power` begins and ends all of
-it, `card` and `memory` outlive it. `faults` interferes when told to. Nothing here does I/O, reads a clock of
-its own or throws dice.
+This file only composes the parts; they share a `ModuleContext` (settings, stores, SIM, output, timers).
+In the direction of a command: `command_reader` splits the input into lines, `command_parser` splits lines
+into commands, `interpreter` executes them with the tables in `commands`, `response_writer` frames the output.
+On the network side `registration` attaches, `mt_delivery` routes messages from the network, and `mo_submit`
+sends. `power` starts and stops everything; the stores and the SIM outlive it. `faults` interferes if told to.
+The module does no I/O, reads no clock of its own and uses no randomness.
 """
 
 from __future__ import annotations
 
-from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from hardware.sim.bounded_list import BoundedList
 from hardware.sim.faults import FaultInjector
+from hardware.sim.module.air_link import AirLink
 from hardware.sim.module.clock import Clock
 from hardware.sim.module.command_reader import CommandReader
-from hardware.sim.module.commands import commands_for
-from hardware.sim.module.errors import CommandError, parse_error
-from hardware.sim.module.interpreter import Interpreter, Requirement
+from hardware.sim.module.commands import commands_for, execute_command
+from hardware.sim.module.context import ModuleContext
+from hardware.sim.module.interpreter import Interpreter
 from hardware.sim.module.message_builder import MessageBuilder
 from hardware.sim.module.message_formatter import MessageFormatter
 from hardware.sim.module.mo_submit import MoSubmitter
 from hardware.sim.module.mt_delivery import MtDelivery
+from hardware.sim.module.parts import ModuleParts
 from hardware.sim.module.power import ModulePower
 from hardware.sim.module.registration import NetworkRegistration
-from hardware.sim.module.response_writer import OutputKind, ResponseWriter
-from hardware.sim.module.settings import Settings, factory_settings
-from hardware.sim.module.sim_card import SimAccess, to_cms_error
-from hardware.sim.module.stores import CombinedStore, FixedStore
+from hardware.sim.module.sim_card import SimAccess
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
     from datetime import datetime
 
     from hardware.profile import SimulatorProfile
     from hardware.sim.interfaces import Network, Scheduler
+    from hardware.sim.module.command_outcome import CommandOutcome
+    from hardware.sim.module.command_parser import ParsedCommand
     from hardware.sim.module.sim_card import SimCard
-    from hardware.sim.module.stores import Store
+    from hardware.sim.module.stores import StoredTpdu
     from pdu import Address
 
 
-@dataclass(slots=True)
-class ModuleLog:
-    """What happened, for those who watch: tests and the demo. Of each kind the latest are kept."""
-
-    boot_count: int = 0
-    command_lines: list[str] = field(default_factory=BoundedList)
-    """Bodies of command lines, without `AT`."""
-    submitted_tpdus: list[bytes] = field(default_factory=BoundedList)
-    """TPDUs handed to the network, SUBMIT and COMMAND, with the message reference in place."""
-    delivery_answers: list[tuple[int, int | None]] = field(default_factory=BoundedList)
-    """Reference and cause of each delivery that the network was answered."""
-    bytes_while_off: int = 0
-    """Bytes from the terminal that came while the module was off or starting."""
-
-
 class SimulatedModule:
-    """A GSM/LTE module as an AT client sees it; a `Station` for the network. It begins switched off."""
-
-    profile: SimulatorProfile
-    sim: SimCard
-    settings: Settings
-    power: ModulePower
-    sim_access: SimAccess
-    clock: Clock
-    registration: NetworkRegistration
+    """A GSM/LTE module as an AT client sees it, and a `MobileStation` for the network. It starts off."""
 
     def __init__(
         self,
@@ -77,126 +54,196 @@ class SimulatedModule:
         write: Callable[[bytes], None],
         wall_clock: Callable[[], datetime],
     ) -> None:
-        self.scheduler = scheduler
-        self.network = network
-        self.profile = profile
-        self.sim = sim
-        self.wall_clock = wall_clock
-        self.attached = False
-        self.log = ModuleLog()
-        self.settings = factory_settings(profile)
-        self.saved_settings: Settings = self.settings.copy()
-        self.stores = _make_stores(profile, sim)
-        self.message_profiles: dict[
-            int, tuple[Address, tuple[int, int | str, int, int], tuple[int, str, str]]
-        ] = {}
-        self.faults = FaultInjector(self)
-        self.on_baud_change: Callable[[int], None] = lambda rate: None
-        """Called with the rate of the line when it changes, 0 where it is to be learnt; see `rate`."""
-        self._write = write
-        self._write_buffer = bytearray()
-        self._batch_depth = 0
-        self.output = ResponseWriter(self.settings, profile, self._write_output)
-        self.interpreter = Interpreter(self, commands_for(profile))
-        self.command_reader = CommandReader(self.settings, self.output, self.interpreter.execute_line)
-        self.power = ModulePower(self)
+        self.faults = FaultInjector(self, scheduler)
+        self.context = context = ModuleContext(
+            scheduler=scheduler,
+            wall_clock=wall_clock,
+            profile=profile,
+            sim=sim,
+            write=write,
+            filter_output=self.faults.filter_output,
+        )
+        self.settings = context.settings
+        self.saved_settings = context.saved_settings
+        self.stores = context.stores
+        self.log = context.log
+        self.output = context.output
+        self.timers = context.timers
         self.sim_access = SimAccess(sim)
-        self.clock = Clock(self)
-        self.registration = NetworkRegistration(self)
-        self.message_formatter = MessageFormatter(self)
-        self.message_builder = MessageBuilder(self)
-        self.mo_submitter = MoSubmitter(self)
-        self.mt_delivery = MtDelivery(self)
+        self.clock = Clock(context)
+        self._air_link = AirLink(network, self)
+        self.registration = NetworkRegistration(
+            context, self._air_link, self.sim_access, self.clock, self._is_radio_on
+        )
+        self._commands = commands_for(profile)
+        self.command_reader = CommandReader(self.settings, self.output, self._execute_line)
+        self.interpreter = Interpreter(
+            context,
+            self.command_reader,
+            command_names=frozenset(self._commands),
+            execute=self._execute_command,
+            before_command=self.faults.before_command,
+            on_line_done=self._process_deliveries,
+        )
+        self.message_formatter = MessageFormatter(context)
+        self.mo_submitter = MoSubmitter(context, self._air_link, self.registration, self.interpreter)
+        self.mt_delivery = MtDelivery(
+            context, self._air_link, self.message_formatter, self.command_reader, self.interpreter
+        )
+        self.power = ModulePower(
+            context,
+            self.sim_access,
+            self.clock,
+            self.registration,
+            on_power_off=(
+                self.interpreter.reset,
+                self.command_reader.reset,
+                self.mt_delivery.reset,
+                self.mo_submitter.reset,
+                self.faults.clear_mute,
+            ),
+        )
+        self._parts = ModuleParts(
+            context=context,
+            line=self.interpreter,
+            power=self.power,
+            sim_access=self.sim_access,
+            clock=self.clock,
+            registration=self.registration,
+            message_builder=MessageBuilder(context),
+            message_formatter=self.message_formatter,
+            mo_submitter=self.mo_submitter,
+            mt_delivery=self.mt_delivery,
+        )
+
+    @property
+    def profile(self) -> SimulatorProfile:
+        """The properties of this model of module."""
+        return self.context.profile
+
+    @property
+    def sim(self) -> SimCard:
+        """The SIM in the module."""
+        return self.context.sim
+
+    @property
+    def on_baud_change(self) -> Callable[[int], None]:
+        """Called with the new baud rate when the module changes it; 0 means that it detects the rate."""
+        return self.context.on_baud_change
+
+    @on_baud_change.setter
+    def on_baud_change(self, callback: Callable[[int], None]) -> None:
+        self.context.on_baud_change = callback
+
+    @property
+    def network(self) -> Network:
+        """The network that the module attaches to."""
+        return self._air_link.network
+
+    @property
+    def attached(self) -> bool:
+        """True while the module is attached to the network."""
+        return self._air_link.attached
 
     @property
     def imsi(self) -> str:
-        """Identity of the subscription; empty without a SIM."""
+        """IMSI of the SIM; empty without a SIM."""
         return self.sim.imsi if self.sim.present else ""
 
+    # Power
+
     def power_on(self) -> None:
-        """Start: boot lines, then SIM, then registration. Bytes received before are lost."""
+        """Boot: boot lines, then SIM, then registration. Input is lost until the boot has finished."""
         with self.batch_writes():
             self.power.power_on()
 
     def power_off(self) -> None:
-        """Go dark at once; stores and saved settings stay."""
+        """Cut the power at once; stores and saved settings remain."""
         with self.batch_writes():
             self.power.power_off()
 
     def reboot(self, *, print_boot_lines: bool = True) -> None:
-        """Restart with unsaved settings lost; a silent one prints no boot lines."""
+        """Restart; unsaved settings are lost."""
         with self.batch_writes():
-            self.power.power_off()
-            self.power.power_on(print_boot_lines=print_boot_lines)
+            self.power.reboot(print_boot_lines=print_boot_lines)
+
+    # Terminal
 
     def receive(self, data: bytes) -> None:
-        """Bytes from the terminal."""
+        """Process bytes from the terminal."""
         if not self.power.is_running:
             self.log.bytes_while_off += len(data)
             return
         with self.batch_writes():
             self.command_reader.receive(self.faults.filter_input(data))
 
+    def batch_writes(self) -> AbstractContextManager[None]:
+        """Return a context whose output leaves in one write, in order."""
+        return self.context.output_buffer.batch()
+
+    # Network
+
     def deliver(self, reference: int, service_centre: Address, tpdu: bytes) -> None:
-        """RP-DATA from the network; lost, as on the air, while the module is off."""
+        """Process an RP-DATA from the network; it is lost while the module is off."""
         if self.power.is_running:
             with self.batch_writes():
                 self.mt_delivery.deliver(reference, service_centre, tpdu)
 
     def submitted(self, token: int, cause: int | None) -> None:
-        """The network's answer to a submit."""
+        """Process the network's answer to a submission."""
         with self.batch_writes():
             self.mo_submitter.handle_result(token, cause)
 
     def set_registration(self, stat: int, reject_cause: int = 0) -> None:
-        """The network's word: from now on this is the state of registration (27.007 7.2)."""
+        """Set the registration state that the network decided on (27.007 7.2)."""
         with self.batch_writes():
             self.registration.set_stat(stat, reject_cause)
 
-    def emit_noise(self, data: bytes) -> None:
-        """Bytes that are nothing a module says."""
+    # SIM
+
+    def insert_sim(self, sim: SimCard) -> None:
+        """Replace the SIM; the module must be powered off."""
+        self.context.replace_sim(sim)
+        self.sim_access.sim = sim
+
+    def remove_sim(self) -> None:
+        """Remove the SIM from the running module, which reports it and deregisters."""
         with self.batch_writes():
-            self._write_buffer += data
+            self.sim.present = False
+            self.registration.deregister()
+            self.output.write_urc("+CPIN: NOT INSERTED")
 
-    def require_ready(self, requirement: Requirement) -> None:
-        """Raises the refusal of a command that comes too early."""
-        if requirement is Requirement.NOTHING:
-            return
-        try:
-            self.sim_access.require_ready()
-        except CommandError as refusal:
-            raise (refusal if requirement is Requirement.SIM else to_cms_error(refusal)) from None
-        if requirement is Requirement.MESSAGE_SERVICE and not self.power.message_service_ready:
-            raise parse_error(self.profile.sms_not_ready_refusal)
+    def reinsert_sim(self) -> None:
+        """Put the SIM back, if it was removed. The module reads it at the next +CFUN=0 and 1, or restart."""
+        if not self.sim.present:
+            self.sim.present = True
+            self.sim_access.power_down()
 
-    def persist_setting(self, name: str) -> None:
-        """A setting was written: some makers save some of them at once."""
-        if name in self.profile.persistent_settings:
-            self.saved_settings.copy_from(self.settings, [name])
+    # Faults
 
-    @contextmanager
-    def batch_writes(self) -> Iterator[None]:
-        """Everything said inside leaves in one write, in the order it was said."""
-        self._batch_depth += 1
-        try:
-            yield
-        finally:
-            self._batch_depth -= 1
-            if self._batch_depth == 0 and self._write_buffer:
-                saying, self._write_buffer = bytes(self._write_buffer), bytearray()
-                self._write(saying)
+    def emit_noise(self, data: bytes) -> None:
+        """Write bytes that no module means to write."""
+        with self.batch_writes():
+            self.context.output_buffer.write_raw(data)
 
-    def _write_output(self, kind: OutputKind, data: bytes) -> None:
-        self._write_buffer += self.faults.filter_output(kind, data)
+    def restore_saved_settings(self) -> None:
+        """Fall back to the saved settings without a restart."""
+        self.settings.copy_from(self.saved_settings)
 
+    def fill_store(self, message: StoredTpdu) -> None:
+        """Fill the store for received messages (`<mem3>` of +CPMS) with copies of one message."""
+        store = self.stores[self.settings.cpms[2]]
+        while store.add(message) is not None:
+            pass
 
-def _make_stores(profile: SimulatorProfile, sim: SimCard) -> dict[str, Store]:
-    """By name. SM is on the card; MT is all or, on some modules, ME under another name."""
-    stores: dict[str, Store] = {name: FixedStore(capacity) for name, capacity in profile.stores.items()}
-    stores["SM"] = sim.messages
-    stores["MT"] = (
-        CombinedStore(stores["ME"], stores["SM"])
-        if profile.mt_is_combined and "ME" in stores
-        else stores.get("ME", stores["SM"])
-    )
-    return stores
+    def _execute_line(self, line: str) -> None:
+        self.interpreter.execute_line(line)
+
+    def _execute_command(self, command: ParsedCommand) -> CommandOutcome:
+        return execute_command(command, self._commands, self._parts)
+
+    def _process_deliveries(self) -> None:
+        self.mt_delivery.process_pending()
+
+    def _is_radio_on(self) -> bool:
+        return self.power.functionality == 1

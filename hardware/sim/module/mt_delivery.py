@@ -1,8 +1,8 @@
-"""Messages from the network: stored and announced, or handed over and acknowledged (27.005 3.4.1, 3.4.4).
+"""Delivery of messages from the network: stored and announced, or delivered directly (27.005 3.4.1, 3.4.4).
 
-The rules of +CNMI: `<mt>` 0 stores silently, 1 stores and says +CMTI, 2 hands over with +CMT what is not
-bound to the card, 3 hands over class 3. With +CSMS=1 whatever is handed over is acknowledged to the network
-only when the terminal has said +CNMA, and nothing further is handed over before that.
+The rules of +CNMI: `<mt>` 0 stores silently, 1 stores and reports +CMTI, 2 delivers directly with +CMT unless
+the message is for the SIM, 3 delivers class 3 directly. With +CSMS=1 a direct delivery is acknowledged to the
+network only when the terminal has sent +CNMA, and the next one waits until then.
 """
 
 from __future__ import annotations
@@ -18,23 +18,27 @@ from hardware.sim.module.stores import MessageStatus, StoredTpdu
 
 if TYPE_CHECKING:
     from hardware.sim.interfaces import TimerHandle
-    from hardware.sim.module.module import SimulatedModule
+    from hardware.sim.module.air_link import AirLink
+    from hardware.sim.module.command_outcome import LineControl
+    from hardware.sim.module.command_reader import CommandReader
+    from hardware.sim.module.context import ModuleContext
+    from hardware.sim.module.message_formatter import MessageFormatter
     from pdu import Address
 
 MAX_PENDING_URCS = 20
-"""Codes kept in the module under mode 0 of +CNMI; the oldest is lost when one more comes."""
+"""URCs that are buffered under `<mode>` 0 of +CNMI; when one more arrives the oldest is lost."""
 
 FCS_SIM_STORAGE_FULL = 0xD0
 """TP-FCS (U)SIM storage full, 23.040 9.2.3.22."""
 RP_MESSAGE_TYPE_NOT_IMPLEMENTED = 97
 """RP cause: message type not implemented, 24.011 E.2."""
 RP_PROTOCOL_ERROR = 111
-"""RP cause: protocol error, unspecified, 24.011 E.2; what a missing +CNMA becomes."""
+"""RP cause: protocol error, unspecified, 24.011 E.2; sent if +CNMA is missing."""
 
 
 @dataclass(frozen=True, slots=True)
 class RpData:
-    """One RP-DATA that the network has not been answered yet."""
+    """An RP-DATA from the network that has not been answered yet."""
 
     reference: int
     message: StoredTpdu
@@ -42,36 +46,47 @@ class RpData:
 
 @dataclass(frozen=True, slots=True)
 class PendingUrc:
-    """A code that waits in the module; `owes` when the terminal must answer it by +CNMA."""
+    """A buffered URC; with `needs_cnma` the terminal must answer it with +CNMA."""
 
     text: str
     needs_cnma: bool
 
 
 class MtDelivery:
-    """Routes what the network delivers."""
+    """Routes the messages that the network delivers."""
 
-    def __init__(self, module: SimulatedModule) -> None:
-        self._module = module
+    def __init__(
+        self,
+        context: ModuleContext,
+        air_link: AirLink,
+        formatter: MessageFormatter,
+        reader: CommandReader,
+        line: LineControl,
+    ) -> None:
+        self._context = context
+        self._air_link = air_link
+        self._formatter = formatter
+        self._reader = reader
+        self._line = line
         self._memory_exceeded = False
         self._cnma_timer: TimerHandle | None = None
         self.reset()
 
     def reset(self) -> None:
-        """A restart: what waited here is lost; the network never got an answer and sends it again."""
-        self._module.power.cancel(self._cnma_timer)
+        """Drop everything after a power-off. The network got no answer and will deliver again."""
+        self._context.timers.cancel(self._cnma_timer)
         self._queue: deque[RpData] = deque()
         self._pending_urcs: deque[PendingUrc] = deque(maxlen=MAX_PENDING_URCS)
         self._cnma_pending = self._processing = False
         self._unanswered_reference: int | None = None
 
     def deliver(self, reference: int, service_centre: Address, octets: bytes) -> None:
-        """RP-DATA."""
+        """Process an RP-DATA from the network."""
         self._queue.append(RpData(reference, StoredTpdu(MessageStatus.UNREAD, service_centre, octets)))
         self.process_pending()
 
     def process_pending(self) -> None:
-        """Say what was kept, then route what waited, until the terminal owes a +CNMA."""
+        """Write the buffered URCs, then route the waiting messages, until a +CNMA is awaited."""
         if self._processing:  # the network may answer an acknowledgement with the next delivery at once
             return
         self._processing = True
@@ -81,38 +96,37 @@ class MtDelivery:
             self._processing = False
 
     def drop_pending_urcs(self) -> None:
-        """`<bfr>` 1 of +CNMI: the codes that were kept are dropped."""
+        """Drop the buffered URCs (`<bfr>` 1 of +CNMI)."""
         self._pending_urcs.clear()
 
     def acknowledge(self, cause: int | None) -> None:
-        """+CNMA; raises +CMS ERROR 340 when nothing is owed."""
+        """Process +CNMA, or a refusal with a cause; raises +CMS ERROR 340 if none is awaited."""
         if not self._cnma_pending:
             raise cms_error(340)
-        self._module.power.cancel(self._cnma_timer)
+        self._context.timers.cancel(self._cnma_timer)
         self._cnma_pending = False
         if self._unanswered_reference is not None:
             self._answer_network(self._unanswered_reference, cause)
-        self._module.interpreter.call_after_result(self.process_pending)
+        self._line.call_after_result(self.process_pending)
 
     def report_memory_available(self) -> None:
-        """A message was deleted: if one had been refused for want of room, the network is told (RP-SMMA)."""
-        store = self._module.stores[self._module.settings.cpms[2]]
+        """Send RP-SMMA if a message was refused for lack of memory and there is room now."""
+        store = self._context.stores[self._context.settings.cpms[2]]
         if self._memory_exceeded and len(store) < store.capacity:
             self._memory_exceeded = False
-            if self._module.attached:
-                self._module.network.memory_available(self._module)
+            self._air_link.report_memory_available()
 
     def _process_queues(self) -> None:
-        settings, terminal = self._module.settings, self._module.command_reader
+        settings = self._context.settings
         while (
             self._pending_urcs
             and settings.cnmi[0] != 0
-            and not terminal.is_text_entry_open
+            and not self._reader.is_text_entry_open
             and not self._cnma_pending
         ):
-            kept = self._pending_urcs.popleft()
-            self._module.output.write_urc(kept.text)
-            if kept.needs_cnma and settings.csms == 1:
+            urc = self._pending_urcs.popleft()
+            self._context.output.write_urc(urc.text)
+            if urc.needs_cnma and settings.csms == 1:
                 self._wait_for_cnma(None)
         while self._queue and not self._cnma_pending:
             self._route(self._queue.popleft())
@@ -128,39 +142,39 @@ class MtDelivery:
                 self._answer_network(delivery.reference, RP_MESSAGE_TYPE_NOT_IMPLEMENTED)
 
     def _route_message(self, delivery: RpData, summary: tpdu.TpduSummary) -> None:
-        mt = self._module.settings.cnmi[1]
+        mt = self._context.settings.cnmi[1]
         if summary.is_silent:
             self._answer_network(delivery.reference, None)
         elif summary.is_for_sim:
             self._store_message("SM", delivery, summary, announce=mt != 0)
         elif self._is_direct(mt, summary):
-            self._deliver_directly(delivery, self._module.message_formatter.format_cmt(delivery.message))
+            self._deliver_directly(delivery, self._formatter.format_cmt(delivery.message))
         else:
-            self._store_message(self._module.settings.cpms[2], delivery, summary, announce=mt != 0)
+            self._store_message(self._context.settings.cpms[2], delivery, summary, announce=mt != 0)
 
     def _is_direct(self, mt: int, summary: tpdu.TpduSummary) -> bool:
-        """Class 0 is for immediate display, and the terminal is the only display there is."""
+        """Return True if +CNMI routes the message to the terminal. Class 0 goes there, as to a display."""
         if mt == 2:
             return not summary.is_stored_indication
         if mt == 3 and summary.message_class == 3:
             return True
-        return mt != 0 and summary.message_class == 0 and self._module.profile.class_0_direct
+        return mt != 0 and summary.message_class == 0 and self._context.profile.class_0_direct
 
     def _route_status_report(self, delivery: RpData) -> None:
-        match self._module.settings.cnmi[3]:
+        match self._context.settings.cnmi[3]:
             case 1:
-                self._deliver_directly(delivery, self._module.message_formatter.format_cds(delivery.message))
+                self._deliver_directly(delivery, self._formatter.format_cds(delivery.message))
             case 2:
-                self._store_message(self._module.profile.report_store, delivery, None, announce=True)
-            case _:  # not routed to the terminal: there is nobody to keep it for
+                self._store_message(self._context.profile.report_store, delivery, None, announce=True)
+            case _:  # not routed to the terminal, and not stored either
                 self._answer_network(delivery.reference, None)
 
     def _store_message(
         self, name: str, delivery: RpData, summary: tpdu.TpduSummary | None, *, announce: bool
     ) -> None:
-        """Put it into a store and say +CMTI or +CDSI; without room the network is told to keep it."""
-        module, message = self._module, delivery.message
-        store = module.stores[name]
+        """Store the message and report +CMTI or +CDSI; if the store is full, refuse it for lack of memory."""
+        context, message = self._context, delivery.message
+        store = context.stores[name]
         slot = next((at for at, other in store if summary and summary.can_replace(other.tpdu)), None)
         if slot is None:
             slot = store.add(message)
@@ -173,51 +187,51 @@ class MtDelivery:
         if announce:
             code = "+CMTI" if summary is not None else "+CDSI"
             self._emit_urc(
-                PendingUrc(f'{code}: "{name}",{slot + module.profile.first_index}', needs_cnma=False)
+                PendingUrc(f'{code}: "{name}",{slot + context.profile.first_index}', needs_cnma=False)
             )
 
     def _refuse_for_memory(self, delivery: RpData, name: str) -> None:
-        if name == "SM" and self._module.settings.cpms[2] != "SM":
+        if name == "SM" and self._context.settings.cpms[2] != "SM":
             self._answer_network(delivery.reference, FCS_SIM_STORAGE_FULL)
             return
-        if not self._memory_exceeded and self._module.profile.store_full_urc:
-            self._module.output.write_urc(self._module.profile.store_full_urc.replace("{store}", name))
+        if not self._memory_exceeded and self._context.profile.store_full_urc:
+            self._context.output.write_urc(self._context.profile.store_full_urc.replace("{store}", name))
         self._memory_exceeded = True
         self._answer_network(delivery.reference, RP_MEMORY_EXCEEDED)
 
     def _deliver_directly(self, delivery: RpData, line: str) -> None:
-        """+CMT or +CDS. Where it must be held back, the module answers the network itself (27.005 3.4.4)."""
-        module = self._module
-        if module.settings.csms == 0:
+        """Write +CMT or +CDS. If it is buffered, the module answers the network itself (27.005 3.4.4)."""
+        context = self._context
+        if context.settings.csms == 0:
             self._answer_network(delivery.reference, None)
             self._emit_urc(PendingUrc(line, needs_cnma=False))
-        elif module.command_reader.is_text_entry_open or module.settings.cnmi[0] == 0:
+        elif self._reader.is_text_entry_open or context.settings.cnmi[0] == 0:
             self._answer_network(delivery.reference, None)
             self._emit_urc(PendingUrc(line, needs_cnma=True))
         else:
-            module.output.write_urc(line)
+            context.output.write_urc(line)
             self._wait_for_cnma(delivery.reference)
 
     def _emit_urc(self, urc: PendingUrc) -> None:
-        """Now, or when the mode of +CNMI allows it and no +CNMA is owed; never out of order."""
-        if urc.needs_cnma or self._pending_urcs or self._module.settings.cnmi[0] == 0:
+        """Write the URC now, or buffer it until +CNMI and an awaited +CNMA allow it; the order is kept."""
+        if urc.needs_cnma or self._pending_urcs or self._context.settings.cnmi[0] == 0:
             self._pending_urcs.append(urc)
         else:
-            self._module.output.write_urc(urc.text)
+            self._context.output.write_urc(urc.text)
 
     def _wait_for_cnma(self, reference: int | None) -> None:
         self._cnma_pending, self._unanswered_reference = True, reference
-        self._cnma_timer = self._module.power.call_later(self._module.profile.cnma_s, self._cnma_timed_out)
+        self._cnma_timer = self._context.timers.call_later(self._context.profile.cnma_s, self._cnma_timed_out)
 
     def _cnma_timed_out(self) -> None:
-        """No +CNMA in time: failure to the network, and direct routing is switched off."""
-        mode, _, bm, _, bfr = self._module.settings.cnmi
+        """Without +CNMA in time, report a failure to the network and switch direct delivery off."""
+        mode, _, bm, _, bfr = self._context.settings.cnmi
         self._cnma_pending = False
-        self._module.settings.cnmi = (mode, 0, bm, 0, bfr)
+        self._context.settings.cnmi = (mode, 0, bm, 0, bfr)
         if self._unanswered_reference is not None:
             self._answer_network(self._unanswered_reference, RP_PROTOCOL_ERROR)
         self.process_pending()
 
     def _answer_network(self, reference: int, cause: int | None) -> None:
-        self._module.log.delivery_answers.append((reference, cause))
-        self._module.network.acknowledge(self._module, reference, cause)
+        self._context.log.delivery_answers.append((reference, cause))
+        self._air_link.acknowledge(reference, cause)

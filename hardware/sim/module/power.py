@@ -1,131 +1,139 @@
-"""Life of the module: power-on, boot lines, card, message service, +CFUN states, restart, power-off.
+"""Power states of the module: power-on, boot lines, SIM, message service, +CFUN, restart, power-off.
 
-Settings that are not saved are lost with the power; the stores and the card are not. Whatever was being
-executed, typed or waited for is gone.
+Settings that are not saved are lost with the power; the stores and the SIM are not. A command that was
+running, a line that was half typed and pending timers are gone.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hardware.sim.module.errors import CommandError
+from hardware.sim.module.command_outcome import Requirement
+from hardware.sim.module.errors import CommandError, parse_error
+from hardware.sim.module.sim_card import to_cms_error
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
-    from hardware.sim.interfaces import TimerHandle
-    from hardware.sim.module.module import SimulatedModule
+    from hardware.sim.module.clock import Clock
+    from hardware.sim.module.context import ModuleContext
+    from hardware.sim.module.registration import NetworkRegistration
+    from hardware.sim.module.sim_card import SimAccess
 
 
 class ModulePower:
-    """What is switched on, and what comes up next."""
+    """Whether the module runs, and what it starts next.
 
-    def __init__(self, module: SimulatedModule) -> None:
-        self._module = module
-        self._timers: list[TimerHandle] = []
+    `on_power_off` are the resets of the parts that know nothing of the power.
+    """
+
+    def __init__(
+        self,
+        context: ModuleContext,
+        sim_access: SimAccess,
+        clock: Clock,
+        registration: NetworkRegistration,
+        on_power_off: Sequence[Callable[[], None]],
+    ) -> None:
+        self._context = context
+        self._sim_access = sim_access
+        self._clock = clock
+        self._registration = registration
+        self._on_power_off = tuple(on_power_off)
         self._print_boot_lines = True
         self.is_running = False
-        """Whether the module hears its terminal."""
-        self.functionality = module.profile.cfun
+        """True while the module accepts input from the terminal."""
+        self.functionality = context.profile.cfun
         """`<fun>` of +CFUN: 0 minimum, 1 full, 4 radio off."""
         self.message_service_ready = False
 
     def power_on(self, *, print_boot_lines: bool = True) -> None:
-        """Power-on; nothing happens if it is on."""
-        if self.is_running or self._timers:
+        """Start booting; does nothing if the module is on or booting."""
+        context = self._context
+        if self.is_running or not context.timers.is_idle:
             return
-        module = self._module
-        module.log.boot_count += 1
+        context.log.boot_count += 1
         self._print_boot_lines = print_boot_lines
-        self.functionality = module.profile.cfun
-        module.settings.copy_from(module.saved_settings)
-        module.on_baud_change(module.settings.ipr)
-        module.clock.restart()
-        self.call_later(module.profile.boot_s, self._finish_boot)
+        self.functionality = context.profile.cfun
+        context.settings.copy_from(context.saved_settings)
+        context.on_baud_change(context.settings.ipr)
+        self._clock.restart()
+        context.timers.call_later(context.profile.boot_s, self._finish_boot)
 
     def power_off(self) -> None:
-        """No power from this moment on."""
-        for timer in list(self._timers):
-            self.cancel(timer)
+        """Stop at once, without a word to the terminal."""
+        self._context.timers.cancel_all()
         self.is_running = self.message_service_ready = False
-        self._module.interpreter.reset()
-        self._module.command_reader.reset()
-        self._module.output.reset()
-        self._module.registration.reset()
-        self._module.mt_delivery.reset()
-        self._module.mo_submitter.reset()
-        self._module.sim_access.power_down()
-        self._module.faults.clear_mute()
+        for reset in self._on_power_off:
+            reset()
+        self._context.output.reset()
+        self._registration.reset()
+        self._sim_access.power_down()
+
+    def reboot(self, *, print_boot_lines: bool = True) -> None:
+        """Restart; unsaved settings are lost."""
+        self.power_off()
+        self.power_on(print_boot_lines=print_boot_lines)
 
     def set_functionality(self, functionality: int) -> None:
-        """+CFUN: 0 takes the card's power too, 4 only the radio's; 1 brings all back, boot lines included."""
-        module, before = self._module, self.functionality
+        """Process +CFUN: 0 powers the SIM down too, 4 only the radio; 1 starts both, with boot lines."""
+        context, before = self._context, self.functionality
         self.functionality = functionality
         self._print_boot_lines = True
         if functionality != 1:
-            module.registration.deregister()
+            self._registration.deregister()
         if functionality == 0:
-            module.sim_access.power_down()
+            self._sim_access.power_down()
             self.message_service_ready = False
         elif before == 0:
-            self.call_later(module.profile.sim_ready_s, self._start_sim)
+            context.timers.call_later(context.profile.sim_ready_s, self._start_sim)
         elif functionality == 1:
-            module.registration.search()
+            self._registration.search()
 
     def resume_boot(self) -> None:
-        """The terminal gave the right PIN: the rest comes up as after power-on, on some without a word."""
-        self._print_boot_lines = self._module.profile.announces_pin_unlock
+        """Continue the boot after the PIN was entered; some modules print no boot lines then."""
+        self._print_boot_lines = self._context.profile.announces_pin_unlock
         self._write_boot_lines(("+CPIN: READY",))
         self._start_services()
 
-    def call_later(self, delay: float, action: Callable[[], None]) -> TimerHandle | None:
-        """Do this in so many seconds unless the power goes before; at once if it is no time at all."""
-        if delay <= 0:
-            action()
-            return None
-
-        def due() -> None:
-            self._timers.remove(handle)
-            with self._module.batch_writes():
-                action()
-
-        handle = self._module.scheduler.call_later(delay, due)
-        self._timers.append(handle)
-        return handle
-
-    def cancel(self, handle: TimerHandle | None) -> None:
-        """Not any more."""
-        if handle in self._timers and handle is not None:
-            self._timers.remove(handle)
-            handle.cancel()
+    def require_ready(self, requirement: Requirement) -> None:
+        """Raise the error of a command that was sent before the SIM or the message service is ready."""
+        if requirement is Requirement.NOTHING:
+            return
+        try:
+            self._sim_access.require_ready()
+        except CommandError as error:
+            raise (error if requirement is Requirement.SIM else to_cms_error(error)) from None
+        if requirement is Requirement.MESSAGE_SERVICE and not self.message_service_ready:
+            raise parse_error(self._context.profile.sms_not_ready_refusal)
 
     def _finish_boot(self) -> None:
         self.is_running = True
-        self._write_boot_lines(self._module.profile.boot_urcs)
+        self._write_boot_lines(self._context.profile.boot_urcs)
         if self.functionality != 0:
-            self.call_later(self._module.profile.sim_ready_s, self._start_sim)
+            self._context.timers.call_later(self._context.profile.sim_ready_s, self._start_sim)
 
     def _start_sim(self) -> None:
-        self._module.sim_access.power_up()
-        self._write_boot_lines(self._module.profile.boot_sim)
-        if self._module.sim_access.is_ready:
+        self._sim_access.power_up()
+        self._write_boot_lines(self._context.profile.boot_sim)
+        if self._sim_access.is_ready:
             self._start_services()
 
     def _start_services(self) -> None:
-        """The card is ready: the message service starts and a network is looked for."""
-        self.call_later(self._module.profile.sms_ready_s, self._start_message_service)
-        self._module.registration.search()
+        """Start the message service and search for a network; the SIM is ready."""
+        self._context.timers.call_later(self._context.profile.sms_ready_s, self._start_message_service)
+        self._registration.search()
 
     def _start_message_service(self) -> None:
         self.message_service_ready = True
-        self._write_boot_lines(self._module.profile.boot_sms)
+        self._write_boot_lines(self._context.profile.boot_sms)
 
     def _write_boot_lines(self, lines: tuple[str, ...]) -> None:
         if not self._print_boot_lines:
             return
         try:
-            state = self._module.sim_access.pin_state()
+            state = self._sim_access.pin_state()
         except CommandError:
             state = "NOT INSERTED"
         for line in lines:
-            self._module.output.write_urc(line.replace("{sim}", state))
+            self._context.output.write_urc(line.replace("{sim}", state))

@@ -1,4 +1,4 @@
-"""Registration with the network and what is known of the cell (27.007 7.2, 8.5, 10.1.20, 10.1.22)."""
+"""Network registration and the serving cell (27.007 7.2, 8.5, 10.1.20, 10.1.22)."""
 
 from __future__ import annotations
 
@@ -6,12 +6,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from hardware.sim.interfaces import TimerHandle
-    from hardware.sim.module.module import SimulatedModule
+    from hardware.sim.module.air_link import AirLink
+    from hardware.sim.module.clock import Clock
+    from hardware.sim.module.context import ModuleContext
+    from hardware.sim.module.sim_card import SimAccess
 
 SEARCHING = 2
 SEARCH_RETRY_S = 10.0
-"""A module that found no network looks on; real ones look every few seconds, and less often after a while."""
+"""Wait after a search without result; real modules search every few seconds, later less often."""
 REGISTERED_STATES = frozenset({1, 5, 6, 7, 9, 10})
 """States in which short messages can be sent: home, roaming, SMS only, CSFB not preferred."""
 
@@ -21,7 +26,7 @@ PACKET_DOMAIN_STATES = {6: 1, 7: 5, 9: 1, 10: 5}
 
 @dataclass(slots=True)
 class Cell:
-    """Where the module is, as +CREG shows it."""
+    """The serving cell, as +CREG reports it."""
 
     area_code: str = "1A2B"
     """Location or tracking area code, four hexadecimal digits."""
@@ -32,75 +37,90 @@ class Cell:
     operator_names: tuple[str, str, str] = ("Simulated", "Sim", "00101")
     """Long and short name, and the numeric form."""
     rssi: int = 21
-    """`<rssi>` of +CSQ: dBm = -113 + 2 * signal."""
+    """`<rssi>` of +CSQ: dBm = -113 + 2 * rssi."""
 
 
 class NetworkRegistration:
-    """The radio side of the module: off, searching, or registered."""
+    """The registration state of the module: off, searching, or registered.
 
-    def __init__(self, module: SimulatedModule) -> None:
-        self._module = module
+    Registration needs `is_radio_on()` (+CFUN=1) and a ready SIM.
+    """
+
+    def __init__(
+        self,
+        context: ModuleContext,
+        air_link: AirLink,
+        sim_access: SimAccess,
+        clock: Clock,
+        is_radio_on: Callable[[], bool],
+    ) -> None:
+        self._context = context
+        self._air_link = air_link
+        self._sim_access = sim_access
+        self._clock = clock
+        self._is_radio_on = is_radio_on
         self._search_timer: TimerHandle | None = None
         self.stat = 0
         self.reject_cause = 0
         self.operator_mode = 0
-        """`<mode>` of +COPS; 2 means that the user has left the network."""
+        """`<mode>` of +COPS; 2 means that the user has deregistered."""
         self.cell = Cell()
 
     @property
     def is_registered(self) -> bool:
-        """Whether messages can be sent and received."""
+        """True while messages can be sent and received."""
         return self.stat in REGISTERED_STATES
 
     def search(self) -> None:
-        """Look for a network, unless there is one already or the user wants none."""
-        module = self._module
+        """Search for a network, unless the module is registered or registration is not wanted."""
         if (
             self.operator_mode == 2
             or self.is_registered
-            or module.power.functionality != 1
-            or not module.sim_access.is_ready
+            or not self._is_radio_on()
+            or not self._sim_access.is_ready
         ):
             return
         self._cancel_search()
         self._update_stat(SEARCHING)
-        self._search_timer = module.power.call_later(module.profile.registration_s, self._finish_search)
+        self._search_timer = self._context.timers.call_later(
+            self._context.profile.registration_s, self._finish_search
+        )
 
     def deregister(self) -> None:
-        """Deregister; the network keeps what comes meanwhile."""
+        """Deregister; the network keeps messages that arrive meanwhile."""
         self._cancel_search()
-        self._detach()
+        self._air_link.detach()
         self._update_stat(0)
 
     def reset(self) -> None:
-        """Power went: nothing is said to the terminal."""
+        """Deregister at power-off, without any URC."""
         self._cancel_search()
-        self._detach()
+        self._air_link.detach()
         self.stat = 0
 
     def set_stat(self, stat: int, reject_cause: int = 0) -> None:
-        """The network's word: another state of registration. One that does not serve detaches."""
+        """Set the state that the network decided on. A state without service detaches."""
         self._cancel_search()
         self.reject_cause = reject_cause
-        if stat in REGISTERED_STATES and not self._module.attached:
+        if stat in REGISTERED_STATES and not self._air_link.attached:
             answer = self._attach()
             stat = stat if answer in REGISTERED_STATES else answer
         elif stat not in REGISTERED_STATES:
-            self._detach()
+            self._air_link.detach()
         self._update_stat(stat)
 
     def change_cell(self, area_code: str, cell_id: str) -> None:
-        """Another cell of the same network; told from level 2 on (27.007 7.2)."""
+        """Move to another cell of the same network; the URC reports it from level 2 on (27.007 7.2)."""
         self.cell.area_code, self.cell.cell_id = area_code, cell_id
         if self.is_registered:
-            self._report_stat({name for name, level in self._module.settings.creg.items() if level >= 2})
+            self._report_stat({name for name, level in self._context.settings.creg.items() if level >= 2})
 
     def domain_stat(self, command: str) -> int:
-        """The state as one of the three commands shows it."""
+        """Return `<stat>` as +CREG, +CGREG or +CEREG reports it."""
         return self.stat if command == "+CREG" else PACKET_DOMAIN_STATES.get(self.stat, self.stat)
 
     def format_location(self, command: str, level: int) -> str:
-        """What follows the state from level 2 on: `,"<lac>","<ci>",<AcT>`; from 3 on a cause of rejection."""
+        """Return what follows `<stat>`: `,"<lac>","<ci>",<AcT>` from level 2 on, from 3 on the cause."""
         text = ""
         if level >= 2 and self.is_registered:
             text = f',"{self.cell.area_code}","{self.cell.cell_id}",{self.cell.access_technology}'
@@ -114,37 +134,31 @@ class NetworkRegistration:
         self._update_stat(self._attach())
 
     def _attach(self) -> int:
-        """Ask the network; the state it answers. Where there is none, look again after a while."""
-        module = self._module
-        stat = module.network.attach(module)
-        module.attached = stat in REGISTERED_STATES
-        if module.attached:
-            module.clock.apply_network_time()
+        """Ask the network and return its `<stat>`. If there is no network, search again later."""
+        stat = self._air_link.attach()
+        self._air_link.attached = stat in REGISTERED_STATES
+        if self._air_link.attached:
+            self._clock.apply_network_time()
         elif stat == SEARCHING:
-            self._search_timer = module.power.call_later(SEARCH_RETRY_S, self._finish_search)
+            self._search_timer = self._context.timers.call_later(SEARCH_RETRY_S, self._finish_search)
         return stat
 
-    def _detach(self) -> None:
-        if self._module.attached:
-            self._module.attached = False
-            self._module.network.detach(self._module)
-
     def _update_stat(self, stat: int) -> None:
-        """Take on a state and tell the terminal, if it asked for it."""
+        """Change the state and report it with the URCs that are enabled."""
         if stat == self.stat:
             return
-        before = {name: self.domain_stat(name) for name in self._module.settings.creg}
+        before = {name: self.domain_stat(name) for name in self._context.settings.creg}
         self.stat = stat
         self._report_stat({name for name, domain in before.items() if self.domain_stat(name) != domain})
 
     def _report_stat(self, commands: set[str]) -> None:
-        """Say these domains, where the terminal asked for them."""
-        for name, level in self._module.settings.creg.items():
-            if level and name in commands and name not in self._module.profile.unsupported_commands:
-                self._module.output.write_urc(
+        """Write the URCs of these commands, if the terminal has enabled them."""
+        for name, level in self._context.settings.creg.items():
+            if level and name in commands and name not in self._context.profile.unsupported_commands:
+                self._context.output.write_urc(
                     f"{name}: {self.domain_stat(name)}{self.format_location(name, level)}"
                 )
 
     def _cancel_search(self) -> None:
-        self._module.power.cancel(self._search_timer)
+        self._context.timers.cancel(self._search_timer)
         self._search_timer = None

@@ -1,23 +1,23 @@
-"""`/sandbox/`: what no real service offers and a developer needs. JSON in, JSON out.
+"""`/sandbox/`: control of the simulation, which no real service offers. Requests and answers are JSON.
 
-    GET  /sandbox/                           what there is: URLs, account, SIMs
-    GET  /sandbox/sims                       the SIMs, each with whether it is reachable and what waits for it
-    GET  /sandbox/sims/NAME                  one of them
-    GET  /sandbox/sims/NAME/messages         what it has sent, listed by its service or not, newest first
-    POST /sandbox/sims/NAME/messages         an SMS from any number: {"from": "+15557654321", "text": "on"},
-                                             or "hex" instead of "text" for binary
-    POST /sandbox/sims/NAME/detach           out of radio coverage
-    POST /sandbox/sims/NAME/attach           back into it
+    GET  /sandbox/                           URLs, account and SIMs of this sandbox
+    GET  /sandbox/sims                       the SIMs, each with "reachable" and the count of waiting messages
+    GET  /sandbox/sims/NAME                  one SIM
+    GET  /sandbox/sims/NAME/messages         messages sent by the SIM to any number, newest first
+    POST /sandbox/sims/NAME/messages         send an SMS to the SIM from any number:
+                                             {"from": "+15557654321", "text": "on"}, or "hex" for binary data
+    POST /sandbox/sims/NAME/detach           take the SIM out of radio coverage
+    POST /sandbox/sims/NAME/attach           bring it back into coverage
     POST /sandbox/sims/NAME/lose             lose the next acknowledgements of the module: {"count": 1}
-    POST /sandbox/sims/NAME/faults           let something go wrong with its module:
+    POST /sandbox/sims/NAME/faults           add a fault to the SIM's module:
                                              {"fault": "final-lost:command=+CMGS,times=2"}
-    GET  /sandbox/sims/NAME/faults           what was ordered, and what has struck
-    DELETE /sandbox/sims/NAME/faults         call it off
-    GET  /sandbox/faults                     all that can go wrong, by name
-    POST /sandbox/commands/SID/redeliver     the network brings the same message again
-    GET  /sandbox/events?after=N             what happened after event N (of the last thousand)
+    GET  /sandbox/sims/NAME/faults           faults that were added ("faults"), and that occurred ("struck")
+    DELETE /sandbox/sims/NAME/faults         cancel the faults
+    GET  /sandbox/faults                     all faults by name
+    POST /sandbox/commands/SID/redeliver     deliver the same message again
+    GET  /sandbox/events?after=N             network events after number N (the last 1000 are kept)
 
-NAME is a unique name or a SID. Refusals have the same form as those of the services.
+NAME is a unique name or a SID. Errors have the same form as those of the services.
 """
 
 from __future__ import annotations
@@ -34,17 +34,20 @@ from hardware.sim.service.errors import invalid_parameter, missing_parameter
 from hardware.sim.service.resource import format_date
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from hardware.sim.network.events import NetworkEvent
     from hardware.sim.network.mo_messages import MoMessage
-    from hardware.sim.sandbox import Sandbox
+    from hardware.sim.sandbox_core import SandboxCore
     from hardware.sim.sandbox_sim import SandboxSim
 
 
 class ControlRoutes:
     """The control interface of one sandbox."""
 
-    def __init__(self, sandbox: Sandbox) -> None:
+    def __init__(self, sandbox: SandboxCore, server_url: Callable[[], str]) -> None:
         self._sandbox = sandbox
+        self._server_url = server_url
 
     def register(self, router: web.UrlDispatcher) -> None:
         sim = "/sandbox/sims/{name}"
@@ -70,10 +73,10 @@ class ControlRoutes:
             router.add_post(path, post)
         router.add_delete(f"{sim}/faults", self.cancel_faults)
 
-    # Looking.
+    # GET
 
     async def show_sandbox(self, _request: web.Request) -> web.Response:
-        return web.json_response(self._sandbox.describe())
+        return web.json_response(self._sandbox.describe_at(self._server_url()))
 
     async def list_sims(self, _request: web.Request) -> web.Response:
         return web.json_response({"sims": [self._sim_json(sim) for sim in self._sandbox.sims.values()]})
@@ -105,7 +108,7 @@ class ControlRoutes:
     async def show_faults(self, request: web.Request) -> web.Response:
         return web.json_response(self._sandbox.fault_schedule(self._find_sim(request).sid).describe())
 
-    # Doing.
+    # POST and DELETE
 
     async def send_message(self, request: web.Request) -> web.Response:
         sim, wanted = self._find_sim(request), await _read_json(request)
@@ -153,14 +156,14 @@ class ControlRoutes:
     def _sim_json(self, sim: SandboxSim) -> dict[str, object]:
         network = self._sandbox.network
         return {
-            **sim.describe(self._sandbox.url),
+            **sim.describe(self._server_url()),
             "reachable": network.is_reachable(sim.sim_card.imsi),
             "waiting": network.count_waiting(sim.sim_card.imsi),
         }
 
 
 async def _read_json(request: web.Request) -> dict[str, object]:
-    """Whatever the media type says (curl's default says "form"), it is read as JSON; absent is `{}`."""
+    """Read the body as JSON, whatever its media type is (curl sends "form" by default); empty is `{}`."""
     octets = await request.read()
     try:
         body = json.loads(octets or b"{}")
@@ -176,9 +179,9 @@ def _text_field(body: dict[str, object], name: str) -> str:
     if value is None:
         raise missing_parameter(name)
     if not isinstance(value, str) or not value:
-        raise invalid_parameter(name, "it must be a text")
+        raise invalid_parameter(name, "it must be a non-empty string")
     if any("\ud800" <= character <= "\udfff" for character in value):
-        raise invalid_parameter(name, "it holds half a surrogate pair")
+        raise invalid_parameter(name, "it contains half of a surrogate pair")
     return value
 
 

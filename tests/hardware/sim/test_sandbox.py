@@ -82,7 +82,7 @@ async def test_an_address_that_is_taken(make_sandbox, tmp_path):
     await first.start()
     port = int(first.url.rpartition(":")[2])
     second = make_sandbox(listen=("127.0.0.1", port))
-    with pytest.raises(SandboxUnavailable, match=rf"^127\.0\.0\.1:{port} cannot be listened on: .*--listen"):
+    with pytest.raises(SandboxUnavailable, match=rf"^Cannot listen on 127\.0\.0\.1:{port}: .*--listen"):
         await second.start()
     assert list((tmp_path / "ports").iterdir()) == []
     await first.stop()

@@ -5,7 +5,7 @@ It reads the journal as it lies on the disk, by a connection of its own.
 
 import sqlite3
 
-from hardware.sim.fault_events import FOREIGN_TPDU
+from hardware.sim.faults import FOREIGN_TPDU
 from soak.agent_run import CURRENT_RUN
 
 CTRL_Z = b"\x1a"

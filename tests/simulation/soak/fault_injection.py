@@ -225,7 +225,7 @@ def clear_all_faults(scenario):
     world.radio.pending_causes.clear()
     world.clock_error_s = 0.0
     for line in world.network._queues.values():
-        line.losses = 0
+        line.acks_to_drop = 0
     if world.sim is not world.first_sim:
         world.insert_sim(world.first_sim)
     _restore_coverage(scenario)

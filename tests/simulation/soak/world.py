@@ -17,7 +17,6 @@ from agent.service.profile import SERVICE_PROFILES
 from hardware import profile
 from hardware.sim.module.module import SimulatedModule
 from hardware.sim.module.sim_card import SimCard
-from hardware.sim.module.stores import CombinedStore
 from hardware.sim.network.network import SimulatedNetwork, Subscription
 from soak import simulated_runner
 from soak.agent_run import AgentRun
@@ -135,11 +134,8 @@ class World:
     def insert_sim(self, sim):
         """Another SIM, for which the module is without power."""
         self.module.power_off()
-        self.sim = self.module.sim = self.module.sim_access.sim = sim
-        stores = self.module.stores
-        stores["SM"], own = sim.messages, stores.get("ME")
-        joined = self.module.profile.mt_is_combined and own is not None
-        stores["MT"] = CombinedStore(own, sim.messages) if joined else own or sim.messages
+        self.sim = sim
+        self.module.insert_sim(sim)
         self.call_later(2.0, self.module.power_on)
 
     async def __aenter__(self):

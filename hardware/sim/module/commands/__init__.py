@@ -1,9 +1,10 @@
-"""All commands of the simulated module, by name; each room holds one part of V.250, 27.007 or 27.005."""
+"""All commands of the simulated module, by name; each file implements one part of V.250, 27.007 or 27.005."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from hardware.sim.module.command_parser import CommandForm
 from hardware.sim.module.commands import (
     basic,
     identity,
@@ -14,10 +15,15 @@ from hardware.sim.module.commands import (
     sim,
     state,
 )
+from hardware.sim.module.errors import plain_error
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from hardware.profile import SimulatorProfile
-    from hardware.sim.module.interpreter import CommandDef
+    from hardware.sim.module.command_outcome import CommandOutcome
+    from hardware.sim.module.command_parser import ParsedCommand
+    from hardware.sim.module.parts import CommandDef, ModuleParts
 
 STANDARD_COMMANDS: dict[str, CommandDef] = {
     **basic.COMMANDS,
@@ -32,6 +38,36 @@ STANDARD_COMMANDS: dict[str, CommandDef] = {
 
 
 def commands_for(profile: SimulatorProfile) -> dict[str, CommandDef]:
-    """The commands that this device has, its own names for things included."""
-    entries = {**STANDARD_COMMANDS, **identity.iccid_commands(profile), **state.vendor_commands(profile)}
-    return {name: entry for name, entry in entries.items() if name not in profile.unsupported_commands}
+    """Return the commands of this model of module, vendor commands included."""
+    commands = {**STANDARD_COMMANDS, **identity.iccid_commands(profile), **state.vendor_commands(profile)}
+    return {name: command for name, command in commands.items() if name not in profile.unsupported_commands}
+
+
+def execute_command(
+    command: ParsedCommand, commands: Mapping[str, CommandDef], module: ModuleParts
+) -> CommandOutcome:
+    """Execute one command; raises CommandError. Fixed answers of the profile come first."""
+    if command.text in module.profile.answers:
+        text = module.profile.answers[command.text]
+        return [text] if text else []
+    definition = commands.get(command.name)
+    if definition is None:
+        raise plain_error()
+    if command.form is CommandForm.TEST:
+        return [] if definition.test is None else _with_prefix(command.name, definition.test(module))
+    module.power.require_ready(definition.requires)
+    if command.form is CommandForm.READ:
+        if definition.read is None:
+            raise plain_error()
+        return _with_prefix(command.name, definition.read(module))
+    act = definition.execute if command.form is CommandForm.EXECUTE else definition.set
+    if act is None:
+        raise plain_error()
+    return act(module, command.parameters)
+
+
+def _with_prefix(name: str, value: str | CommandOutcome) -> CommandOutcome:
+    """Put the command's name in front of a value; an empty value gives no information text."""
+    if not isinstance(value, str):
+        return value
+    return [f"{name}: {value}"] if value else []

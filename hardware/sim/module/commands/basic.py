@@ -4,34 +4,35 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from hardware.sim.module.command_outcome import CommandOutcome
 from hardware.sim.module.errors import plain_error
-from hardware.sim.module.interpreter import CommandDef, CommandOutcome
+from hardware.sim.module.parts import CommandDef
 from hardware.sim.module.settings import BASIC_COMMANDS, factory_settings
 
 if TYPE_CHECKING:
     from hardware.sim.module.command_parser import CommandParameters
-    from hardware.sim.module.module import SimulatedModule
+    from hardware.sim.module.parts import ModuleParts
     from hardware.sim.module.settings import Settings
 
 BOOLEAN = range(2)
 
 
-def _set_echo(module: SimulatedModule, parameters: CommandParameters) -> CommandOutcome:
+def _set_echo(module: ModuleParts, parameters: CommandParameters) -> CommandOutcome:
     module.settings.echo = bool(parameters.get_number(0, BOOLEAN, 0))
     return []
 
 
-def _set_verbose(module: SimulatedModule, parameters: CommandParameters) -> CommandOutcome:
+def _set_verbose(module: ModuleParts, parameters: CommandParameters) -> CommandOutcome:
     module.settings.verbose = bool(parameters.get_number(0, BOOLEAN, 0))
     return []
 
 
-def _set_quiet(module: SimulatedModule, parameters: CommandParameters) -> CommandOutcome:
+def _set_quiet(module: ModuleParts, parameters: CommandParameters) -> CommandOutcome:
     module.settings.quiet = bool(parameters.get_number(0, BOOLEAN, 0))
     return []
 
 
-def _access_s_register(module: SimulatedModule, parameters: CommandParameters) -> CommandOutcome:
+def _access_s_register(module: ModuleParts, parameters: CommandParameters) -> CommandOutcome:
     """`S3=13`, `S3?`; the latter answers three digits without a name (V.250 5.3.2)."""
     number = parameters.get_number(0, range(256))
     if number not in module.settings.registers or len(parameters.items) == 1:  # a bare S asks nothing
@@ -43,66 +44,66 @@ def _access_s_register(module: SimulatedModule, parameters: CommandParameters) -
     return []
 
 
-def _reset_to_saved(module: SimulatedModule, parameters: CommandParameters) -> CommandOutcome:
+def _reset_to_saved(module: ModuleParts, parameters: CommandParameters) -> CommandOutcome:
     """ATZ: what was saved; the rest of the line is ignored (V.250 6.1.1)."""
     parameters.get_number(0, BOOLEAN, 0)
-    _apply_settings(module, module.saved_settings)
-    module.interpreter.skip_rest()
+    _apply_settings(module, module.context.saved_settings)
+    module.line.skip_rest()
     return []
 
 
-def _reset_to_factory(module: SimulatedModule, parameters: CommandParameters) -> CommandOutcome:
+def _reset_to_factory(module: ModuleParts, parameters: CommandParameters) -> CommandOutcome:
     parameters.get_number(0, range(1), 0)
     _apply_settings(module, factory_settings(module.profile))
     return []
 
 
-def _apply_settings(module: SimulatedModule, settings: Settings) -> None:
+def _apply_settings(module: ModuleParts, settings: Settings) -> None:
     """All settings but the rate: who is talking now would not be understood any more."""
     rate = module.settings.ipr
     module.settings.copy_from(settings)
     module.settings.ipr = rate
 
 
-def _save_settings(module: SimulatedModule, parameters: CommandParameters) -> CommandOutcome:
+def _save_settings(module: ModuleParts, parameters: CommandParameters) -> CommandOutcome:
     parameters.get_number(0, BOOLEAN, 0)
-    module.saved_settings.copy_from(module.settings)
+    module.context.saved_settings.copy_from(module.settings)
     return []
 
 
-def _accept(_module: SimulatedModule, _parameters: CommandParameters) -> CommandOutcome:
+def _accept(_module: ModuleParts, _parameters: CommandParameters) -> CommandOutcome:
     return []
 
 
 def _stored_command(name: str) -> CommandDef:
-    def act(module: SimulatedModule, values: CommandParameters) -> CommandOutcome:
+    def act(module: ModuleParts, values: CommandParameters) -> CommandOutcome:
         module.settings.basic_commands[name] = values.get_number(0, range(10), 0)
         return []
 
     return CommandDef(execute=act)
 
 
-def _set_baud(module: SimulatedModule, parameters: CommandParameters) -> CommandOutcome:
+def _set_baud(module: ModuleParts, parameters: CommandParameters) -> CommandOutcome:
     """+IPR: the answer still has the old rate (V.250 6.2.10)."""
     parameters.require_at_most(1)
     rate = module.settings.ipr = parameters.get_number(0, BAUD_RATES)
 
     def switch() -> None:
-        module.power.call_later(BAUD_SWITCH_DELAY_S, lambda: module.on_baud_change(rate))
+        module.context.timers.call_later(BAUD_SWITCH_DELAY_S, lambda: module.context.on_baud_change(rate))
 
-    module.interpreter.call_after_result(switch)
+    module.line.call_after_result(switch)
     return []
 
 
-def _set_flow_control(module: SimulatedModule, parameters: CommandParameters) -> CommandOutcome:
+def _set_flow_control(module: ModuleParts, parameters: CommandParameters) -> CommandOutcome:
     parameters.require_at_most(2)
     module.settings.ifc = (parameters.get_number(0, range(3), 2), parameters.get_number(1, range(3), 2))
     return []
 
 
-def _list_commands(module: SimulatedModule, _parameters: CommandParameters) -> CommandOutcome:
+def _list_commands(module: ModuleParts, _parameters: CommandParameters) -> CommandOutcome:
     """+CLAC, 27.007 8.37: one command a line."""
-    return ["\r\n".join(f"AT{name}" for name in sorted(module.interpreter.command_names))]
+    return ["\r\n".join(f"AT{name}" for name in sorted(module.line.command_names))]
 
 
 BAUD_SWITCH_DELAY_S = 0.01

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hardware.sim.module.interpreter import CommandDef, CommandOutcome, Requirement
+from hardware.sim.module.command_outcome import CommandOutcome, Requirement
+from hardware.sim.module.parts import CommandDef
 
 if TYPE_CHECKING:
     from hardware.profile import SimulatorProfile
     from hardware.sim.module.command_parser import CommandParameters
-    from hardware.sim.module.module import SimulatedModule
+    from hardware.sim.module.parts import ModuleParts
 
 
-def _identify(module: SimulatedModule, parameters: CommandParameters) -> CommandOutcome:
+def _identify(module: ModuleParts, parameters: CommandParameters) -> CommandOutcome:
     """ATI: free text in several lines (V.250 6.1.3)."""
     device = module.profile
     parameters.get_number(0, range(10), 0)
     return [f"{device.manufacturer}\r\n{device.model}\r\nRevision: {device.revision}"]
 
 
-def _show_serial_number(module: SimulatedModule, parameters: CommandParameters) -> CommandOutcome:
+def _show_serial_number(module: ModuleParts, parameters: CommandParameters) -> CommandOutcome:
     """+CGSN[=<snt>]: 0 bare serial number, 1 IMEI, 2 IMEI and software version, 3 software version."""
     parameters.require_at_most(1)
     imei = module.profile.imei
@@ -62,7 +63,7 @@ def iccid_commands(profile: SimulatorProfile) -> dict[str, CommandDef]:
     """The maker's commands for the ICCID; each answers behind its own prefix, or bare where that is empty."""
 
     def entry(prefix: str) -> CommandDef:
-        def show(module: SimulatedModule) -> CommandOutcome:
+        def show(module: ModuleParts) -> CommandOutcome:
             return [f"{prefix} {module.sim.iccid}" if prefix else module.sim.iccid]
 
         return CommandDef(execute=lambda module, _values: show(module), read=show, requires=Requirement.SIM)

@@ -5,23 +5,24 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hardware.sim.module import tpdu
+from hardware.sim.module.command_outcome import CommandOutcome, Requirement, TextPrompt
 from hardware.sim.module.commands.message_storage import ANY_NUMBER, parse_slot
 from hardware.sim.module.errors import cms_error, plain_error
-from hardware.sim.module.interpreter import CommandDef, CommandOutcome, Requirement, TextPrompt
 from hardware.sim.module.message_builder import parse_hex, replace_destination
 from hardware.sim.module.mt_delivery import RP_PROTOCOL_ERROR
+from hardware.sim.module.parts import CommandDef
 from hardware.sim.module.stores import MessageStatus
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from hardware.sim.module.command_parser import CommandParameters
-    from hardware.sim.module.module import SimulatedModule
+    from hardware.sim.module.parts import ModuleParts
 
 OCTET = range(256)
 
 
-def _send_message(module: SimulatedModule, parameters: CommandParameters) -> CommandOutcome:
+def _send_message(module: ModuleParts, parameters: CommandParameters) -> CommandOutcome:
     """+CMGS: PDU mode `=<length>`, text mode `="<da>"[,<toda>]`."""
     if not module.settings.text_mode:
         return _prompt_for_pdu(module, parameters, "+CMGS", tpdu.SUBMIT)
@@ -37,7 +38,7 @@ def _send_message(module: SimulatedModule, parameters: CommandParameters) -> Com
 
 
 def _prompt_for_pdu(
-    module: SimulatedModule, parameters: CommandParameters, name: str, message_type: int
+    module: ModuleParts, parameters: CommandParameters, name: str, message_type: int
 ) -> TextPrompt:
     """`=<length>`, then a `<pdu>` of that kind."""
     parameters.require_at_most(1)
@@ -56,7 +57,7 @@ def _reference_formatter(name: str) -> Callable[[int], list[str]]:
     return lambda reference: [f"{name}: {reference}"]
 
 
-def _send_stored(module: SimulatedModule, parameters: CommandParameters) -> CommandOutcome:
+def _send_stored(module: ModuleParts, parameters: CommandParameters) -> CommandOutcome:
     """+CMSS=<index>[,"<da>"[,<toda>]]: from the second store; sent, it is marked so."""
     parameters.require_at_most(3)
     store = module.stores[module.settings.cpms[1]]
@@ -76,7 +77,7 @@ def _send_stored(module: SimulatedModule, parameters: CommandParameters) -> Comm
     return module.mo_submitter.submit(octets, message.service_centre, sent)
 
 
-def _send_command(module: SimulatedModule, parameters: CommandParameters) -> CommandOutcome:
+def _send_command(module: ModuleParts, parameters: CommandParameters) -> CommandOutcome:
     """+CMGC: PDU mode `=<length>`, text mode `=<fo>,<ct>[,<pid>[,<mn>[,"<da>"[,<toda>]]]]`, data as hex."""
     if not module.settings.text_mode:
         return _prompt_for_pdu(module, parameters, "+CMGC", tpdu.COMMAND)
@@ -94,7 +95,7 @@ def _send_command(module: SimulatedModule, parameters: CommandParameters) -> Com
     return TextPrompt(entered, text_mode=True)
 
 
-def _acknowledge(module: SimulatedModule, parameters: CommandParameters) -> CommandOutcome:
+def _acknowledge(module: ModuleParts, parameters: CommandParameters) -> CommandOutcome:
     """+CNMA: text mode only bare; PDU mode `[=<n>[,<length>]]`, n = 2 refuses, a length announces a PDU."""
     if module.settings.csms == 0:
         raise cms_error(340)
@@ -112,7 +113,7 @@ def _acknowledge(module: SimulatedModule, parameters: CommandParameters) -> Comm
 
 
 def _acknowledge_with_report(
-    module: SimulatedModule, text: bytes, length: int, *, positive: bool
+    module: ModuleParts, text: bytes, length: int, *, positive: bool
 ) -> CommandOutcome:
     """The DELIVER-REPORT that goes with it, without service centre field; its TP-FCS is the cause."""
     octets = parse_hex(text)

@@ -5,17 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hardware.sim.module import charset, tpdu
+from hardware.sim.module.command_outcome import CommandOutcome, Requirement
+from hardware.sim.module.context import MessageProfile
 from hardware.sim.module.errors import cms_error, parse_error
-from hardware.sim.module.interpreter import CommandDef, CommandOutcome, Requirement
+from hardware.sim.module.parts import CommandDef
 
 if TYPE_CHECKING:
     from hardware.sim.module.command_parser import CommandParameters
-    from hardware.sim.module.module import SimulatedModule
+    from hardware.sim.module.parts import ModuleParts
 
 OCTET = range(256)
 
 
-def _select_service(module: SimulatedModule, parameters: CommandParameters) -> CommandOutcome:
+def _select_service(module: ModuleParts, parameters: CommandParameters) -> CommandOutcome:
     """+CSMS: 1 makes direct deliveries wait for +CNMA. All three directions are supported.
 
     Of the other services of 27.005 3.2.1 there is none: +CMS ERROR, not ERROR.
@@ -28,7 +30,7 @@ def _select_service(module: SimulatedModule, parameters: CommandParameters) -> C
     return ["+CSMS: 1,1,1"]
 
 
-def _select_stores(module: SimulatedModule, parameters: CommandParameters) -> CommandOutcome:
+def _select_stores(module: ModuleParts, parameters: CommandParameters) -> CommandOutcome:
     """+CPMS="m1"[,"m2"[,"m3"]]; those left out keep their value."""
     parameters.require_at_most(3)
     chosen = list(module.settings.cpms)
@@ -39,31 +41,31 @@ def _select_stores(module: SimulatedModule, parameters: CommandParameters) -> Co
                 raise parse_error(module.profile.cpms_refusal)
             chosen[place] = name
     module.settings.cpms = (chosen[0], chosen[1], chosen[2])
-    module.persist_setting("cpms")
+    module.context.persist_setting("cpms")
     used = [f"{len(module.stores[name])},{module.stores[name].capacity}" for name in chosen]
     return [f"+CPMS: {','.join(used)}"]
 
 
-def _show_stores(module: SimulatedModule) -> str:
+def _show_stores(module: ModuleParts) -> str:
     stores = ((name, module.stores[name]) for name in module.settings.cpms)
     return ",".join(f'"{name}",{len(store)},{store.capacity}' for name, store in stores)
 
 
-def _list_stores(module: SimulatedModule) -> str:
+def _list_stores(module: ModuleParts) -> str:
     return ",".join("(" + ",".join(f'"{name}"' for name in names) + ")" for names in module.profile.memories)
 
 
-def _set_format(module: SimulatedModule, parameters: CommandParameters) -> CommandOutcome:
+def _set_format(module: ModuleParts, parameters: CommandParameters) -> CommandOutcome:
     parameters.require_at_most(1)
     text_mode = bool(parameters.get_number(0, range(2), 0))
     if text_mode and not module.profile.text_mode:
         raise cms_error(303)
     module.settings.text_mode = text_mode
-    module.persist_setting("text_mode")
+    module.context.persist_setting("text_mode")
     return []
 
 
-def _set_service_centre(module: SimulatedModule, parameters: CommandParameters) -> CommandOutcome:
+def _set_service_centre(module: ModuleParts, parameters: CommandParameters) -> CommandOutcome:
     """+CSCA="<sca>"[,<tosca>]; kept on the card."""
     parameters.require_at_most(2)
     type_of_address = parameters.get_number(1, OCTET) if parameters.has(1) else None
@@ -75,11 +77,11 @@ def _set_service_centre(module: SimulatedModule, parameters: CommandParameters) 
     return []
 
 
-def _show_service_centre(module: SimulatedModule) -> str:
+def _show_service_centre(module: ModuleParts) -> str:
     return module.message_formatter.format_address(module.sim.service_centre)
 
 
-def _set_text_parameters(module: SimulatedModule, parameters: CommandParameters) -> CommandOutcome:
+def _set_text_parameters(module: ModuleParts, parameters: CommandParameters) -> CommandOutcome:
     """+CSMP=[<fo>[,<vp>[,<pid>[,<dcs>]]]]; an absolute validity period is a string."""
     parameters.require_at_most(4)
     first, validity, protocol, coding = module.settings.csmp
@@ -98,19 +100,19 @@ def _set_text_parameters(module: SimulatedModule, parameters: CommandParameters)
     return []
 
 
-def _show_text_parameters(module: SimulatedModule) -> str:
+def _show_text_parameters(module: ModuleParts) -> str:
     first, validity, protocol, coding = module.settings.csmp
     shown = f'"{validity}"' if isinstance(validity, str) else validity
     return f"{first},{shown},{protocol},{coding}"
 
 
-def _set_header_display(module: SimulatedModule, parameters: CommandParameters) -> CommandOutcome:
+def _set_header_display(module: ModuleParts, parameters: CommandParameters) -> CommandOutcome:
     parameters.require_at_most(1)
     module.settings.csdh = parameters.get_number(0, range(2), 0)
     return []
 
 
-def _set_broadcast_types(module: SimulatedModule, parameters: CommandParameters) -> CommandOutcome:
+def _set_broadcast_types(module: ModuleParts, parameters: CommandParameters) -> CommandOutcome:
     """+CSCB: remembered; there is no cell broadcast here."""
     parameters.require_at_most(3)
     mode, identifiers, schemes = module.settings.cscb
@@ -126,17 +128,19 @@ MESSAGE_PROFILES = range(4)
 """Memories of +CSAS and +CRES."""
 
 
-def _save_profile(module: SimulatedModule, parameters: CommandParameters) -> CommandOutcome:
+def _save_profile(module: ModuleParts, parameters: CommandParameters) -> CommandOutcome:
     parameters.require_at_most(1)
     profile = parameters.get_number(0, MESSAGE_PROFILES, 0)
     settings = module.settings
-    module.message_profiles[profile] = (module.sim.service_centre, settings.csmp, settings.cscb)
+    module.context.message_profiles[profile] = MessageProfile(
+        module.sim.service_centre, settings.csmp, settings.cscb
+    )
     return []
 
 
-def _restore_profile(module: SimulatedModule, parameters: CommandParameters) -> CommandOutcome:
+def _restore_profile(module: ModuleParts, parameters: CommandParameters) -> CommandOutcome:
     parameters.require_at_most(1)
-    saved = module.message_profiles.get(parameters.get_number(0, MESSAGE_PROFILES, 0))
+    saved = module.context.message_profiles.get(parameters.get_number(0, MESSAGE_PROFILES, 0))
     if saved is not None:
         module.sim.service_centre, module.settings.csmp, module.settings.cscb = saved
     return []
@@ -146,19 +150,19 @@ LINK_RELEASE_S = 5.0
 """+CMMS=1 goes back to 0 when nothing was sent for 1 to 5 seconds (27.005 3.5.6)."""
 
 
-def _set_more_messages(module: SimulatedModule, parameters: CommandParameters) -> CommandOutcome:
+def _set_more_messages(module: ModuleParts, parameters: CommandParameters) -> CommandOutcome:
     parameters.require_at_most(1)
     module.settings.cmms = parameters.get_number(0, range(3), 0)
     return []
 
 
-def _show_more_messages(module: SimulatedModule) -> str:
+def _show_more_messages(module: ModuleParts) -> str:
     if module.settings.cmms == 1 and module.mo_submitter.idle_s > LINK_RELEASE_S:
         module.settings.cmms = 0
     return str(module.settings.cmms)
 
 
-def _set_indications(module: SimulatedModule, parameters: CommandParameters) -> CommandOutcome:
+def _set_indications(module: ModuleParts, parameters: CommandParameters) -> CommandOutcome:
     """+CNMI=[<mode>[,<mt>[,<bm>[,<ds>[,<bfr>]]]]]; what is left out is 0. Kept codes follow the OK."""
     parameters.require_at_most(5)
     device = module.profile
@@ -169,13 +173,13 @@ def _set_indications(module: SimulatedModule, parameters: CommandParameters) -> 
     if device.cnmi_needs_mode and (((mt == 3 or ds == 1) and mode != 1) or (mt == 2 and mode not in {1, 2})):
         raise parse_error(device.cnmi_refusal)
     module.settings.cnmi = (mode, mt, bm, ds, bfr)
-    module.persist_setting("cnmi")
+    module.context.persist_setting("cnmi")
     if mode != 0 and bfr == 1:
         module.mt_delivery.drop_pending_urcs()
     return []
 
 
-def _list_indications(module: SimulatedModule) -> str:
+def _list_indications(module: ModuleParts) -> str:
     return ",".join(_format_range(allowed) for allowed in module.profile.cnmi_allowed)
 
 

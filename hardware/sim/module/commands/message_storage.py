@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hardware.sim.module import tpdu
+from hardware.sim.module.command_outcome import CommandOutcome, Requirement, TextPrompt
 from hardware.sim.module.errors import cms_error, plain_error
-from hardware.sim.module.interpreter import CommandDef, CommandOutcome, Requirement, TextPrompt
+from hardware.sim.module.parts import CommandDef
 from hardware.sim.module.stores import MessageStatus, StoredTpdu
 
 if TYPE_CHECKING:
     from hardware.sim.module.command_parser import CommandParameters
-    from hardware.sim.module.module import SimulatedModule
+    from hardware.sim.module.parts import ModuleParts
     from hardware.sim.module.stores import Store
     from pdu import Address
 
@@ -28,9 +29,7 @@ STATUSES_BY_DELETE_FLAG = {
 """`<delflag>`: which statuses go, 27.005 3.5.4."""
 
 
-def parse_slot(
-    module: SimulatedModule, store: Store, parameters: CommandParameters, position: int = 0
-) -> int:
+def parse_slot(module: ModuleParts, store: Store, parameters: CommandParameters, position: int = 0) -> int:
     """The slot that an index means; raises +CMS ERROR 321 outside the store."""
     slot = parameters.get_number(position, ANY_NUMBER) - module.profile.first_index
     if not 0 <= slot < store.capacity:
@@ -38,7 +37,7 @@ def parse_slot(
     return slot
 
 
-def _read_message(module: SimulatedModule, parameters: CommandParameters) -> CommandOutcome:
+def _read_message(module: ModuleParts, parameters: CommandParameters) -> CommandOutcome:
     """+CMGR: an unread message becomes read, the answer shows what it was."""
     parameters.require_at_most(1)
     store = module.stores[module.settings.cpms[0]]
@@ -50,7 +49,7 @@ def _read_message(module: SimulatedModule, parameters: CommandParameters) -> Com
     return [text]
 
 
-def _list_messages(module: SimulatedModule, parameters: CommandParameters) -> CommandOutcome:
+def _list_messages(module: ModuleParts, parameters: CommandParameters) -> CommandOutcome:
     """+CMGL[=<stat>]: entries in the order of their index, one text."""
     parameters.require_at_most(1)
     wanted = _parse_statuses(module, parameters)
@@ -64,7 +63,7 @@ def _list_messages(module: SimulatedModule, parameters: CommandParameters) -> Co
     return ["\r\n".join(entries)] if entries else []
 
 
-def _parse_statuses(module: SimulatedModule, parameters: CommandParameters) -> tuple[MessageStatus, ...]:
+def _parse_statuses(module: ModuleParts, parameters: CommandParameters) -> tuple[MessageStatus, ...]:
     if not module.settings.text_mode:
         number = parameters.get_number(0, range(5), 0)
         return tuple(MessageStatus) if number == 4 else (MessageStatus(number),)
@@ -76,7 +75,7 @@ def _parse_statuses(module: SimulatedModule, parameters: CommandParameters) -> t
     return (STATUS_BY_TEXT[words],)
 
 
-def _show_statuses(module: SimulatedModule) -> str:
+def _show_statuses(module: ModuleParts) -> str:
     if not module.settings.text_mode:
         return "(0-4)"
     return "(" + ",".join(f'"{words}"' for words in (*STATUS_BY_TEXT, "ALL")) + ")"
@@ -87,7 +86,7 @@ def _mark_read(message: StoredTpdu) -> None:
         message.status = MessageStatus.READ
 
 
-def _delete_messages(module: SimulatedModule, parameters: CommandParameters) -> CommandOutcome:
+def _delete_messages(module: ModuleParts, parameters: CommandParameters) -> CommandOutcome:
     """+CMGD=<index>[,<delflag>]: a flag other than 0 makes the index meaningless."""
     parameters.require_at_most(2)
     store = module.stores[module.settings.cpms[0]]
@@ -99,17 +98,17 @@ def _delete_messages(module: SimulatedModule, parameters: CommandParameters) -> 
         doomed = [parse_slot(module, store, parameters)]
     for slot in doomed:
         store.delete(slot)
-    module.interpreter.call_after_result(module.mt_delivery.report_memory_available)
+    module.line.call_after_result(module.mt_delivery.report_memory_available)
     return []
 
 
-def _show_indices(module: SimulatedModule) -> str:
+def _show_indices(module: ModuleParts) -> str:
     base = module.profile.first_index
     used = [str(slot + base) for slot, _ in module.stores[module.settings.cpms[0]]]
     return f"({','.join(used)}),(0-4)"
 
 
-def _write_message(module: SimulatedModule, parameters: CommandParameters) -> CommandOutcome:
+def _write_message(module: ModuleParts, parameters: CommandParameters) -> CommandOutcome:
     """+CMGW: PDU mode `=<length>[,<stat>]`, text mode `[="<oa/da>"[,<tooa/toda>[,"<stat>"]]]`."""
     if not module.settings.text_mode:
         parameters.require_at_most(2)
@@ -139,7 +138,7 @@ def _write_message(module: SimulatedModule, parameters: CommandParameters) -> Co
 
 
 def _store_message(
-    module: SimulatedModule, status: MessageStatus, service_centre: Address | None, octets: bytes
+    module: ModuleParts, status: MessageStatus, service_centre: Address | None, octets: bytes
 ) -> CommandOutcome:
     """Into the second store; +CMS ERROR 322 when that is full."""
     slot = module.stores[module.settings.cpms[1]].add(StoredTpdu(status, service_centre, octets))

@@ -4,32 +4,32 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from hardware.sim.module.command_outcome import PENDING, CommandOutcome, Requirement
 from hardware.sim.module.errors import cme_error
-from hardware.sim.module.interpreter import PENDING, CommandDef, CommandOutcome, Requirement
+from hardware.sim.module.parts import CommandDef
 
 if TYPE_CHECKING:
     from hardware.sim.module.command_parser import CommandParameters
-    from hardware.sim.module.module import SimulatedModule
+    from hardware.sim.module.parts import ModuleParts
 
 
 CONTEXT_IDS = range(1, 16)
 
 
 def _registration_command(name: str, highest: int) -> CommandDef:
-    def act(module: SimulatedModule, values: CommandParameters) -> CommandOutcome:
+    def act(module: ModuleParts, values: CommandParameters) -> CommandOutcome:
         values.require_at_most(1)
         module.settings.creg[name] = values.get_number(0, range(highest + 1), 0)
         return []
 
-    def read(module: SimulatedModule) -> str:
-        level = module.settings.creg[name]
-        registration = module.registration
+    def read(module: ModuleParts) -> str:
+        level, registration = module.settings.creg[name], module.registration
         return f"{level},{registration.domain_stat(name)}{registration.format_location(name, level)}"
 
     return CommandDef(execute=act, set=act, read=read, test=lambda _: f"(0-{highest})")
 
 
-def _select_operator(module: SimulatedModule, parameters: CommandParameters) -> CommandOutcome:
+def _select_operator(module: ModuleParts, parameters: CommandParameters) -> CommandOutcome:
     """+COPS: 0 and 4 look for a network, 1 takes the named one, 2 leaves it, 3 sets the format only."""
     parameters.require_at_most(4)
     link, mode = module.registration, parameters.get_number(0, range(5), 0)
@@ -40,11 +40,11 @@ def _select_operator(module: SimulatedModule, parameters: CommandParameters) -> 
         link.deregister()
     if mode != 3:
         link.operator_mode = mode
-        module.interpreter.call_after_result(link.search)
+        module.line.call_after_result(link.search)
     return []
 
 
-def _show_operator(module: SimulatedModule) -> str:
+def _show_operator(module: ModuleParts) -> str:
     link, format_ = module.registration, module.settings.cops_format
     if not link.is_registered:
         return str(link.operator_mode)
@@ -53,36 +53,36 @@ def _show_operator(module: SimulatedModule) -> str:
     )
 
 
-def _scan_operators(module: SimulatedModule) -> CommandOutcome:
+def _scan_operators(module: ModuleParts) -> CommandOutcome:
     """+COPS=?: takes its time."""
     cell = module.registration.cell
     names = ",".join(f'"{name}"' for name in cell.operator_names)
-    status = 2 if module.registration.is_registered else 1
-    found = [f"+COPS: ({status},{names},{cell.access_technology}),,(0-4),(0-2)"]
-    module.power.call_later(module.profile.network_scan_s, lambda: module.interpreter.complete(found))
+    stat = 2 if module.registration.is_registered else 1
+    answer = [f"+COPS: ({stat},{names},{cell.access_technology}),,(0-4),(0-2)"]
+    module.context.timers.call_later(module.profile.network_scan_s, lambda: module.line.complete(answer))
     return PENDING
 
 
-def _show_signal(module: SimulatedModule) -> int:
+def _show_signal(module: ModuleParts) -> int:
     return module.registration.cell.rssi if module.registration.is_registered else 99
 
 
-def _show_extended_signal(module: SimulatedModule) -> str:
+def _show_extended_signal(module: ModuleParts) -> str:
     """RSRP from the same level, RSRQ in the middle; all unknown without a network."""
     if not module.registration.is_registered:
         return "99,99,255,255,255,255"
     return f"99,99,255,255,20,{min(97, max(0, 28 + 2 * module.registration.cell.rssi))}"
 
 
-def _set_attachment(module: SimulatedModule, parameters: CommandParameters) -> CommandOutcome:
+def _set_attachment(module: ModuleParts, parameters: CommandParameters) -> CommandOutcome:
     """+CGATT: the packet domain; here it comes and goes with registration."""
     parameters.require_at_most(1)
     if parameters.get_number(0, range(2)):
-        module.interpreter.call_after_result(module.registration.search)
+        module.line.call_after_result(module.registration.search)
     return []
 
 
-def _set_context(module: SimulatedModule, parameters: CommandParameters) -> CommandOutcome:
+def _set_context(module: ModuleParts, parameters: CommandParameters) -> CommandOutcome:
     """+CGDCONT=<cid>[,<type>,<apn>[,...]]: remembered, for scripts that set it; no data go through here."""
     parameters.require_at_most(6)
     place = parameters.get_number(0, CONTEXT_IDS)
@@ -93,13 +93,13 @@ def _set_context(module: SimulatedModule, parameters: CommandParameters) -> Comm
     return []
 
 
-def _show_contexts(module: SimulatedModule) -> CommandOutcome:
+def _show_contexts(module: ModuleParts) -> CommandOutcome:
     kept = sorted(module.settings.pdp_contexts.items())
     lines = [f'+CGDCONT: {place},"{kind}","{name}","0.0.0.0",0,0' for place, (kind, name) in kept]
     return ["\r\n".join(lines)] if lines else []
 
 
-def _set_sms_domain(module: SimulatedModule, parameters: CommandParameters) -> CommandOutcome:
+def _set_sms_domain(module: ModuleParts, parameters: CommandParameters) -> CommandOutcome:
     parameters.require_at_most(1)
     module.settings.cgsms = parameters.get_number(0, range(4))
     return []

@@ -4,27 +4,28 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from hardware.sim.module.command_outcome import CommandOutcome
 from hardware.sim.module.errors import cme_error
-from hardware.sim.module.interpreter import CommandDef, CommandOutcome
+from hardware.sim.module.parts import CommandDef
 
 if TYPE_CHECKING:
     from hardware.sim.module.command_parser import CommandParameters
-    from hardware.sim.module.module import SimulatedModule
+    from hardware.sim.module.parts import ModuleParts
 
 FACILITIES = '("SC")'
 
 
-def _enter_pin(module: SimulatedModule, parameters: CommandParameters) -> CommandOutcome:
+def _enter_pin(module: ModuleParts, parameters: CommandParameters) -> CommandOutcome:
     """+CPIN=<pin>, or <puk>,<new pin>. Readiness follows the final result."""
     parameters.require_at_most(2)
     module.sim_access.enter_pin(
         parameters.get_string_or_word(0), parameters.get_string_or_word(1) if parameters.has(1) else None
     )
-    module.interpreter.call_after_result(module.power.resume_boot)
+    module.line.call_after_result(module.power.resume_boot)
     return []
 
 
-def _show_pin_retries(module: SimulatedModule, parameters: CommandParameters) -> CommandOutcome:
+def _show_pin_retries(module: ModuleParts, parameters: CommandParameters) -> CommandOutcome:
     """+CPINR[=<select>]: remaining tries and what they were by default, code unquoted (27.007 8.65)."""
     parameters.require_at_most(1)
     wanted = parameters.get_string(0, "SIM*")
@@ -36,7 +37,7 @@ def _show_pin_retries(module: SimulatedModule, parameters: CommandParameters) ->
     return ["\r\n".join(f"+CPINR: {name},{tries[name][0]},{tries[name][1]}" for name in chosen)]
 
 
-def _lock_facility(module: SimulatedModule, parameters: CommandParameters) -> CommandOutcome:
+def _lock_facility(module: ModuleParts, parameters: CommandParameters) -> CommandOutcome:
     """+CLCK="SC",<mode>[,<pin>]: 0 the PIN is no longer asked for, 1 it is, 2 query."""
     parameters.require_at_most(4)
     if parameters.get_string(0).upper() != "SC":
@@ -49,7 +50,7 @@ def _lock_facility(module: SimulatedModule, parameters: CommandParameters) -> Co
     return []
 
 
-def _change_password(module: SimulatedModule, parameters: CommandParameters) -> CommandOutcome:
+def _change_password(module: ModuleParts, parameters: CommandParameters) -> CommandOutcome:
     """+CPWD="SC",<old>,<new>."""
     parameters.require_at_most(3)
     if parameters.get_string(0).upper() != "SC":

@@ -4,61 +4,62 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from hardware.sim.module.command_outcome import CommandOutcome
 from hardware.sim.module.errors import cme_error, plain_error
-from hardware.sim.module.interpreter import CommandDef, CommandOutcome
+from hardware.sim.module.parts import CommandDef
 
 if TYPE_CHECKING:
     from hardware.profile import SimulatorProfile
     from hardware.sim.module.command_parser import CommandParameters
-    from hardware.sim.module.module import SimulatedModule
+    from hardware.sim.module.parts import ModuleParts
 
 
-def _set_functionality(module: SimulatedModule, parameters: CommandParameters) -> CommandOutcome:
+def _set_functionality(module: ModuleParts, parameters: CommandParameters) -> CommandOutcome:
     """+CFUN[=<fun>[,<rst>]]: with <rst> 1, or with a number of the maker's, OK and then a restart."""
     parameters.require_at_most(2)
     function = parameters.get_number(0, (*module.profile.functions, *module.profile.reset_functions), 1)
     if parameters.get_number(1, range(2), 0) or function in module.profile.reset_functions:
-        module.interpreter.call_after_result(module.reboot)
+        module.line.call_after_result(module.power.reboot)
     else:
-        module.interpreter.call_after_result(lambda: module.power.set_functionality(function))
+        module.line.call_after_result(lambda: module.power.set_functionality(function))
     return []
 
 
-def _list_functionalities(module: SimulatedModule) -> str:
+def _list_functionalities(module: ModuleParts) -> str:
     functions = sorted((*module.profile.functions, *module.profile.reset_functions))
     return f"({','.join(map(str, functions))}),(0,1)"
 
 
-def _show_activity(module: SimulatedModule) -> str:
+def _show_activity(module: ModuleParts) -> str:
     return "0" if module.power.functionality == 1 else "5"
 
 
-def _set_clock(module: SimulatedModule, parameters: CommandParameters) -> CommandOutcome:
+def _set_clock(module: ModuleParts, parameters: CommandParameters) -> CommandOutcome:
     parameters.require_at_most(1)
     if not module.clock.set_time(parameters.get_string(0)):
         raise cme_error(50)
     return []
 
 
-def _set_time_update(module: SimulatedModule, parameters: CommandParameters) -> CommandOutcome:
+def _set_time_update(module: ModuleParts, parameters: CommandParameters) -> CommandOutcome:
     parameters.require_at_most(1)
     module.settings.ctzu = parameters.get_number(0, range(2))
     return []
 
 
-def _set_time_report(module: SimulatedModule, parameters: CommandParameters) -> CommandOutcome:
+def _set_time_report(module: ModuleParts, parameters: CommandParameters) -> CommandOutcome:
     parameters.require_at_most(1)
     module.settings.ctzr = parameters.get_number(0, range(4), 0)
     return []
 
 
-def _set_error_reporting(module: SimulatedModule, parameters: CommandParameters) -> CommandOutcome:
+def _set_error_reporting(module: ModuleParts, parameters: CommandParameters) -> CommandOutcome:
     parameters.require_at_most(1)
     module.settings.cmee = parameters.get_number(0, range(3), 0)
     return []
 
 
-def _set_charset(module: SimulatedModule, parameters: CommandParameters) -> CommandOutcome:
+def _set_charset(module: ModuleParts, parameters: CommandParameters) -> CommandOutcome:
     """+CSCS. Its own value is plain in every set, as on most modules; UCS2 is taken too, as some want it."""
     parameters.require_at_most(1)
     written = parameters.get_string(0)
@@ -102,7 +103,7 @@ COMMANDS = {
 }
 
 
-def _show_readiness(module: SimulatedModule, _parameters: CommandParameters) -> CommandOutcome:
+def _show_readiness(module: ModuleParts, _parameters: CommandParameters) -> CommandOutcome:
     """1 card, 2 messages, 4 phonebook (which comes with the messages here)."""
     ready = int(module.sim_access.is_ready) + (6 if module.power.message_service_ready else 0)
     return [f"{module.profile.readiness_command}: {ready}"]
@@ -111,16 +112,16 @@ def _show_readiness(module: SimulatedModule, _parameters: CommandParameters) -> 
 def vendor_commands(profile: SimulatorProfile) -> dict[str, CommandDef]:
     """The maker's commands for readiness, restart and power-off; what the last two print comes after OK."""
 
-    def restart(module: SimulatedModule, _values: CommandParameters) -> CommandOutcome:
-        module.interpreter.call_after_result(module.reboot)
+    def restart(module: ModuleParts, _values: CommandParameters) -> CommandOutcome:
+        module.line.call_after_result(module.power.reboot)
         return []
 
-    def power_off(module: SimulatedModule, _values: CommandParameters) -> CommandOutcome:
+    def power_off(module: ModuleParts, _values: CommandParameters) -> CommandOutcome:
         if module.profile.power_off_urc:
-            module.interpreter.call_after_result(
-                lambda: module.output.write_urc(module.profile.power_off_urc)
+            module.line.call_after_result(
+                lambda: module.context.output.write_urc(module.profile.power_off_urc)
             )
-        module.interpreter.call_after_result(module.power_off)
+        module.line.call_after_result(module.power.power_off)
         return []
 
     readiness = (

@@ -45,7 +45,7 @@ def test_how_faults_are_written(text, fault):
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("moot", 'there is no fault "moot"; known are mute, late'),
+        ("moot", 'there is no fault "moot"; the faults are mute, late'),
         ("late:colour=1", "fault late: .*colour"),
         ("late:seconds=soon", "fault late: .*seconds"),
         ("refused:refusal=NO", "fault refused: .*ERROR, CME"),

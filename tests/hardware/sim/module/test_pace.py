@@ -55,7 +55,7 @@ def test_the_answer_of_a_module_at_115200_baud(make_module_bench):
     module = bench.module
     said = BaudThrottle(bench.time, 115200, bench._write)
     heard = BaudThrottle(bench.time, 115200, module.receive)
-    module._write = said.send
+    module.context.output_buffer.sink = said.send
     module.power_on()
     heard.send(b"ATE0+CNMI=2,1\r")
     bench.time.advance(1)

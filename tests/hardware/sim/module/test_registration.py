@@ -170,7 +170,7 @@ def test_a_clock_left_alone(module_bench):
 )
 def test_time_zone_codes(module_bench, level, code):
     """+CTZR 1 to 3, when the network tells the time."""
-    module_bench.module.wall_clock = lambda: datetime(
+    module_bench.module.context.wall_clock = lambda: datetime(
         2026, 11, 22, 6, 30, tzinfo=timezone(timedelta(hours=5, minutes=30))
     )
     module_bench.at(f"+CTZR={level}")
@@ -182,7 +182,7 @@ def test_time_zone_codes(module_bench, level, code):
 
 def test_a_wall_clock_without_zone_is_utc(module_bench):
     """So that a simple function serves."""
-    module_bench.module.wall_clock = lambda: datetime(2026, 1, 1, tzinfo=UTC).replace(tzinfo=None)
+    module_bench.module.context.wall_clock = lambda: datetime(2026, 1, 1, tzinfo=UTC).replace(tzinfo=None)
     module_bench.module.clock.apply_network_time()
     assert module_bench.at("+CCLK?") == info('+CCLK: "26/01/01,00:00:00+00"')
 

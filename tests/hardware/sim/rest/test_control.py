@@ -114,7 +114,7 @@ async def test_misfortunes_are_ordered_and_called_off(http, sandbox):
     assert (await http.get("/sandbox/sims/super-sim-beta/faults"))[1] == {"faults": [], "struck": []}
     module = sandbox.find_sim("super-sim").module
     module.receive(b"AT+CSQ\r")
-    (late,) = (each.handle for each in sandbox.fault_schedule("super-sim")._scheduled if each.handle)
+    (late,) = (each.timer for each in sandbox.fault_schedule("super-sim")._scheduled if each.timer)
     status, told = await http("DELETE", "/sandbox/sims/super-sim/faults")
     assert (status, told) == (200, {"faults": [], "struck": ["settings-lost", "refused"]})
     assert late.cancelled()

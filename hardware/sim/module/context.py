@@ -1,0 +1,102 @@
+"""State and output of one simulated module, shared by its parts.
+
+The parts (clock, registration, message delivery ...) get this context instead of the module that is composed
+of them, so that no part imports the whole.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+from hardware.sim.bounded_list import BoundedList
+from hardware.sim.module.output_buffer import OutputBuffer
+from hardware.sim.module.response_writer import OutputKind, ResponseWriter
+from hardware.sim.module.settings import Settings, factory_settings
+from hardware.sim.module.stores import CombinedStore, FixedStore
+from hardware.sim.module.timers import ModuleTimers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from hardware.profile import SimulatorProfile
+    from hardware.sim.interfaces import Scheduler
+    from hardware.sim.module.sim_card import SimCard
+    from hardware.sim.module.stores import Store
+    from pdu import Address
+
+
+class MessageProfile(NamedTuple):
+    """The settings that `+CSAS` saves and `+CRES` restores (27.005 3.3.5, 3.3.6)."""
+
+    service_centre: Address
+    csmp: tuple[int, int | str, int, int]
+    cscb: tuple[int, str, str]
+
+
+@dataclass(slots=True)
+class ModuleLog:
+    """What the module did, for tests and the demo. Only the latest entries of each list are kept."""
+
+    boot_count: int = 0
+    command_lines: list[str] = field(default_factory=BoundedList)
+    """Bodies of command lines, without `AT`."""
+    submitted_tpdus: list[bytes] = field(default_factory=BoundedList)
+    """TPDUs passed to the network, SUBMIT and COMMAND, with the message reference filled in."""
+    delivery_answers: list[tuple[int, int | None]] = field(default_factory=BoundedList)
+    """Reference and cause of each answer to a delivery; None is a positive answer."""
+    bytes_while_off: int = 0
+    """Bytes from the terminal that arrived while the module was off or booting."""
+
+
+class ModuleContext:
+    """What most parts of a module need: settings, stores, SIM, profile, output, timers and clocks."""
+
+    def __init__(
+        self,
+        *,
+        scheduler: Scheduler,
+        wall_clock: Callable[[], datetime],
+        profile: SimulatorProfile,
+        sim: SimCard,
+        write: Callable[[bytes], None],
+        filter_output: Callable[[OutputKind, bytes], bytes],
+    ) -> None:
+        self.scheduler = scheduler
+        self.wall_clock = wall_clock
+        self.profile = profile
+        self.sim = sim
+        self.settings = factory_settings(profile)
+        self.saved_settings: Settings = self.settings.copy()
+        """What a restart and ATZ restore."""
+        self.stores: dict[str, Store] = {
+            name: FixedStore(capacity) for name, capacity in profile.stores.items()
+        }
+        """By the name in +CPMS. SM is on the SIM, the others are in the module."""
+        self.message_profiles: dict[int, MessageProfile] = {}
+        self.log = ModuleLog()
+        self.output_buffer = OutputBuffer(write, filter_output)
+        self.output = ResponseWriter(self.settings, profile, self.output_buffer.write)
+        self.timers = ModuleTimers(scheduler, self.output_buffer.batch)
+        self.on_baud_change: Callable[[int], None] = lambda baud: None
+        """Called with the new baud rate when the module changes it; 0 means that it detects the rate."""
+        self.replace_sim(sim)
+
+    def replace_sim(self, sim: SimCard) -> None:
+        """Take another SIM, whose messages become the store SM.
+
+        MT is ME and SM together or, on some modules, another name of ME.
+        """
+        self.sim = sim
+        self.stores["SM"] = sim.messages
+        own = self.stores.get("ME")
+        if own is None:
+            self.stores["MT"] = sim.messages
+        else:
+            self.stores["MT"] = CombinedStore(own, sim.messages) if self.profile.mt_is_combined else own
+
+    def persist_setting(self, name: str) -> None:
+        """Save a setting that was just written, if this module saves it without AT&W."""
+        if name in self.profile.persistent_settings:
+            self.saved_settings.copy_from(self.settings, [name])

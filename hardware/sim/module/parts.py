@@ -1,0 +1,75 @@
+"""The parts of a module that commands work with, and the form of a command definition."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from hardware.sim.module.command_outcome import CommandOutcome, Requirement
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from hardware.profile import SimulatorProfile
+    from hardware.sim.module.clock import Clock
+    from hardware.sim.module.command_outcome import LineControl
+    from hardware.sim.module.command_parser import CommandParameters
+    from hardware.sim.module.context import ModuleContext
+    from hardware.sim.module.message_builder import MessageBuilder
+    from hardware.sim.module.message_formatter import MessageFormatter
+    from hardware.sim.module.mo_submit import MoSubmitter
+    from hardware.sim.module.mt_delivery import MtDelivery
+    from hardware.sim.module.power import ModulePower
+    from hardware.sim.module.registration import NetworkRegistration
+    from hardware.sim.module.settings import Settings
+    from hardware.sim.module.sim_card import SimAccess, SimCard
+    from hardware.sim.module.stores import Store
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class ModuleParts:
+    """What a command may read and change."""
+
+    context: ModuleContext
+    line: LineControl
+    power: ModulePower
+    sim_access: SimAccess
+    clock: Clock
+    registration: NetworkRegistration
+    message_builder: MessageBuilder
+    message_formatter: MessageFormatter
+    mo_submitter: MoSubmitter
+    mt_delivery: MtDelivery
+
+    @property
+    def settings(self) -> Settings:
+        """The settings in effect."""
+        return self.context.settings
+
+    @property
+    def profile(self) -> SimulatorProfile:
+        """The properties of this model of module."""
+        return self.context.profile
+
+    @property
+    def sim(self) -> SimCard:
+        """The SIM in the module."""
+        return self.context.sim
+
+    @property
+    def stores(self) -> dict[str, Store]:
+        """The message stores by name."""
+        return self.context.stores
+
+
+@dataclass(frozen=True, slots=True)
+class CommandDef:
+    """One command: what each of its forms does. A form that is None gives ERROR, a missing test form OK."""
+
+    execute: Callable[[ModuleParts, CommandParameters], CommandOutcome] | None = None
+    set: Callable[[ModuleParts, CommandParameters], CommandOutcome] | None = None
+    read: Callable[[ModuleParts], str | CommandOutcome] | None = None
+    """Returns what follows the command's name in the answer, or an outcome of its own."""
+    test: Callable[[ModuleParts], str | CommandOutcome] | None = None
+    """Returns the same as `read`."""
+    requires: Requirement = Requirement.NOTHING
