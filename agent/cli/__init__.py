@@ -1,4 +1,4 @@
-"""The command `modem-agent`: a door, the work is done in the rooms behind it."""
+"""The command line `modem-agent`: one module for each command, imported when the command is used."""
 
 from __future__ import annotations
 
@@ -12,21 +12,22 @@ import click
 from agent.version import VERSION
 
 _COMMANDS = {
-    "run": ("agent.cli.run", "Run the agent: the service that systemd starts."),
-    "demo": ("agent.cli.demo", "See it work with no hardware: service, network, modules and agents."),
-    "sandbox": ("agent.cli.sandbox", "Simulated modules, network and REST API to develop against."),
+    "run": ("agent.cli.run", "Run the agent. This is what the systemd service starts."),
+    "demo": ("agent.cli.demo", "Show the whole system at work, simulated. Needs no hardware."),
+    "sandbox": ("agent.cli.sandbox", "Run simulated modules, network and REST API to develop against."),
     "send": ("agent.cli.send", "Send an SMS through the running agent."),
-    "inbox": ("agent.cli.inbox_outbox", "Show the Commands that came, or the strays."),
-    "outbox": ("agent.cli.inbox_outbox", "Show the answers and what became of them."),
-    "status": ("agent.cli.status", "Ask the running agent how it is."),
-    "at": ("agent.cli.at", "Ask the module something, through the running agent."),
-    "config": ("agent.cli.config", "Check agent.toml."),
+    "inbox": ("agent.cli.inbox", "List the received Commands, or the ignored messages."),
+    "outbox": ("agent.cli.outbox", "List the replies and their states."),
+    "status": ("agent.cli.status", "Show the state of the running agent and its module."),
+    "at": ("agent.cli.at", "Execute one AT command through the running agent."),
+    "config": ("agent.cli.config", "Check agent.toml and the handlers."),
     "pdu": ("agent.cli.pdu", "Decode and encode SMS PDUs."),
 }
+"""Name of each command: the module that has a click command of the same name, and one line of help."""
 
 
 class _LazyGroup(click.Group):
-    """Loads a command only when it is asked for: the service needs none of the others in memory."""
+    """Imports a command only when it is used: the service needs none of the others in memory."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(_COMMANDS)
@@ -40,7 +41,7 @@ class _LazyGroup(click.Group):
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """The list of commands, without importing them."""
+        """List the commands without importing them."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, text) in _COMMANDS.items()])
 
@@ -48,21 +49,21 @@ class _LazyGroup(click.Group):
 @click.command(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(VERSION, prog_name="modem-agent")
 def group() -> None:
-    """Receive Commands by SMS, run each once, answer. For Super SIM and Programmable Wireless.
+    """Receive Commands by SMS, run each once, and reply. For Super SIM and Programmable Wireless.
 
     \b
-    No hardware at hand?     modem-agent demo
-    Writing a device program? modem-agent sandbox
-    On the device:           modem-agent config check, then run by systemd
+    Without hardware:          modem-agent demo
+    To develop a device:       modem-agent sandbox
+    On a device:               modem-agent config check; then start the systemd service
     """
 
 
 def main() -> None:
-    """The entry point of the distribution."""
+    """Run the command line; the entry point of the distribution."""
     try:
         group.main(args=sys.argv[1:], prog_name="modem-agent")
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EIO, errno.EPIPE):
             raise
-        sys.stderr.write(f"modem-agent: nothing more can be printed: {error.strerror}\n")
-        os._exit(1)  # what is still to be printed would fail once more at the end
+        sys.stderr.write(f"modem-agent: cannot write the output: {error.strerror}\n")
+        os._exit(1)  # flushing the buffered output at exit would fail again

@@ -1,4 +1,4 @@
-"""`modem-agent at`: one AT command, through the running agent."""
+"""`modem-agent at`: executes one AT command through the running agent."""
 
 from __future__ import annotations
 
@@ -16,21 +16,22 @@ from agent.daemon.control_socket import ControlError, send_request
 @json_option
 @config_option
 def at(line: str, config_path: Path, *, as_json: bool) -> None:
-    """Ask the module something, between two commands of the agent's own.
+    """Execute one AT command on the module and print its response.
 
     \b
     modem-agent at AT+CSQ
     modem-agent at 'AT+CPMS?'
 
-    The agent looks at its settings again afterwards. Exit status 1: the module refused, or did not answer.
+    The agent sends it between two of its own commands and checks its settings afterwards. Exit status 1: the
+    module refused the command or did not answer, or no agent is running.
     """
     try:
-        answer = send_request(load_config_or_exit(config_path).control.socket, {"do": "at", "line": line})
+        response = send_request(load_config_or_exit(config_path).control.socket, {"do": "at", "line": line})
     except ControlError as error:
         exit_with_errors(str(error))
     if as_json:
-        print_json(answer)
+        print_json(response)
     else:
-        for each in answer["lines"]:
-            click.echo(escape_unprintable(each))
+        for response_line in response["lines"]:
+            click.echo(escape_unprintable(response_line))
         click.echo("OK")

@@ -1,4 +1,4 @@
-"""`modem-agent config check`: everything that is wrong, at once."""
+"""`modem-agent config check`: reports every error in agent.toml and in what it names, all at once."""
 
 from __future__ import annotations
 
@@ -16,131 +16,134 @@ from agent.common.config import Config, ConfigError, load_config, parse_config
 
 @click.group()
 def config() -> None:
-    """Look after agent.toml."""
+    """Check agent.toml and the handlers."""
 
 
-@config.command(short_help="Say every mistake in agent.toml and the handlers.")
+@config.command(short_help="Report every error in agent.toml and the handlers.")
 @config_option
 def check(config_path: Path) -> None:
-    """Check agent.toml and the handlers it names; every mistake is said, exit status 2.
+    """Report every error in agent.toml and in the handlers it names. Exit status 2 if there is one.
 
-    The Python handlers are loaded in a process of their own, as the agent would. Neither the module nor a
-    running agent is touched.
+    Python handlers are loaded in a separate process, as the agent loads them. The module and a running agent
+    are not touched.
     """
-    mistakes: list[str] = []
+    errors: list[str] = []
     try:
-        settings, doubtful = load_config(config_path), frozenset[str]()
+        settings, unknown_keys = load_config(config_path), frozenset[str]()
     except ConfigError as error:
-        mistakes += error.errors
-        settings, doubtful = _load_valid_part(config_path)
-    names = ""
-    for look in (make_port_opener, lambda path, settings: load_sim_pin(path, settings, {})):
+        errors += error.errors
+        settings, unknown_keys = _load_valid_part(config_path)
+    for check_setting in (make_port_opener, lambda path, settings: load_sim_pin(path, settings, {})):
         try:
-            look(config_path, settings)
+            check_setting(config_path, settings)
         except ConfigError as error:
-            mistakes += error.errors
-    if not any(key.startswith(("modem.", "recovery.")) for key in doubtful):
+            errors += error.errors
+    if not any(key.startswith(("modem.", "recovery.")) for key in unknown_keys):
         from hardware.power import PowerUnavailable, make_power_switch
 
         try:
             make_power_switch(settings.recovery, lambda: None, settings.journal.path)
         except PowerUnavailable as error:
-            mistakes.append(f"{config_path}: {error}")
-    if "handlers.directory" not in doubtful:
-        names = _check_handlers(settings, mistakes)
+            errors.append(f"{config_path}: {error}")
+    triggers = ""
+    if "handlers.directory" not in unknown_keys:
+        triggers = _check_handlers(settings, errors)
     for key, path in (("journal.path", settings.journal.path), ("control.socket", settings.control.socket)):
-        if key not in doubtful:
-            mistakes += _check_location(f"{config_path}: {key}", path)
-    if mistakes:
-        exit_with_errors(*mistakes, exit_status=EXIT_CONFIG)
+        if key not in unknown_keys:
+            errors += _check_location(f"{config_path}: {key}", path)
+    if errors:
+        exit_with_errors(*errors, exit_status=EXIT_CONFIG)
     click.echo(
-        f"{config_path} is in order: {settings.service.name} on {settings.modem.port}, handlers {names}"
+        f"{config_path} is valid: {settings.service.name} on {settings.modem.port}, handlers {triggers}"
     )
 
 
 def _load_valid_part(path: Path) -> tuple[Config, frozenset[str]]:
-    """The configuration without its faulty keys, so that one mistake hides no other; and which keys have
-    nothing but their default in a table that has a mistake: it may have been meant for them.
+    """Return the configuration without its invalid keys, and the keys (`table.key`) whose value is not known.
+
+    So one error does not hide another. A key is not known if it has its default in a table with an error: the
+    error may be a misspelling of that key.
     """
     try:
         tables = tomllib.loads(path.read_text("utf-8"))
     except (OSError, ValueError, RecursionError):
         tables = dict.fromkeys(Config.__struct_fields__)
-    faulty = set()
-    sound: dict[str, dict[str, Any]] = {}
+    invalid_tables = set()
+    valid: dict[str, dict[str, Any]] = {}
     for name, table in tables.items():
         if not isinstance(table, dict):
-            faulty.add(name)
+            invalid_tables.add(name)
             continue
-        for key, value in table.items():  # one by one: two may be sound, but not together
-            tried = sound | {name: sound.get(name, {}) | {key: value}}
+        for key, value in table.items():  # one by one: two keys may be valid alone, but not together
+            candidate = valid | {name: valid.get(name, {}) | {key: value}}
             try:
-                parse_config(tried, str(path))
-                sound = tried
+                parse_config(candidate, str(path))
+                valid = candidate
             except ConfigError:
-                faulty.add(name)
-    settings = parse_config(sound, str(path), path.parent.absolute())
-    doubtful = {
+                invalid_tables.add(name)
+    settings = parse_config(valid, str(path), path.parent.absolute())
+    unknown_keys = {
         f"{name}.{key}"
-        for name in faulty.intersection(Config.__struct_fields__)
+        for name in invalid_tables.intersection(Config.__struct_fields__)
         for key in getattr(settings, name).__struct_fields__
-        if key not in sound.get(name, {})
+        if key not in valid.get(name, {})
     }
-    return settings, frozenset(doubtful)
+    return settings, frozenset(unknown_keys)
 
 
 def _check_handlers(settings: Config, errors: list[str]) -> str:
-    """The names of the handlers; adds what is wrong with them."""
-    from agent.handlers.registry import HandlerConfigError, HandlerRegistry
-    from agent.handlers.registry import load_registry as load_handlers
+    """Return the triggers of the handlers, comma-separated; append what is wrong with them to `errors`."""
+    from agent.handlers.registry import HandlerConfigError, HandlerRegistry, load_registry
     from agent.handlers.results import ResourceExhausted
     from agent.handlers.runner import ProcessRunner
 
-    async def look() -> HandlerRegistry:
+    async def load() -> HandlerRegistry:
         runner = ProcessRunner(lambda _: None)
         try:
-            return await load_handlers(settings.handlers.directory, runner)
+            return await load_registry(settings.handlers.directory, runner)
         finally:
             await runner.close()
 
     try:
-        catalogue = asyncio.run(look())
+        registry = asyncio.run(load())
     except HandlerConfigError as error:
         errors += error.errors
         return ""
     except ResourceExhausted as error:
         errors.append(str(error))
         return ""
-    for remark in catalogue.warnings:
-        click.echo(f"note: {remark}", err=True)
-    return ", ".join(catalogue.trigger_names)
+    for warning in registry.warnings:
+        click.echo(f"note: {warning}", err=True)
+    return ", ".join(registry.trigger_names)
 
 
 _SYSTEMD_DIRECTORIES = (Config().journal.path.parent, Config().control.socket.parent)
-"""Folders that the shipped unit has systemd make at each start (StateDirectory=, RuntimeDirectory=)."""
+"""Folders that systemd creates when it starts the service (StateDirectory=, RuntimeDirectory=)."""
 _MAX_SOCKET_PATH_BYTES = 107
-"""Octets that the path of a socket may have, unix(7)."""
+"""Longest path of a Unix socket: `sun_path` without its terminating null byte, unix(7)."""
 
 
 def _check_location(key: str, file: Path) -> list[str]:
-    """What is wrong with the place where a file is to be made."""
+    """Return the errors of a path at which the agent creates a file; `key` begins each sentence."""
     folder = file.parent
     try:
-        there, other = folder.is_dir(), file.is_dir()
-        usable = not there or os.access(folder, os.W_OK | os.X_OK)
-    except OSError:  # a name that no file can have, or a folder that lets nobody look
-        there, other, usable = folder in _SYSTEMD_DIRECTORIES, False, False
-    if other:
+        folder_exists, is_folder = folder.is_dir(), file.is_dir()
+        writable = not folder_exists or os.access(folder, os.W_OK | os.X_OK)
+    except OSError:  # an impossible name, or a folder that this user may not search
+        folder_exists, is_folder, writable = folder in _SYSTEMD_DIRECTORIES, False, False
+    if is_folder:
         return [f"{key}: {file} is a folder; name a file in it"]
-    if not there and folder in _SYSTEMD_DIRECTORIES:
-        click.echo(f"note: there is no {folder} yet; systemd makes it when the service starts", err=True)
+    if not folder_exists and folder in _SYSTEMD_DIRECTORIES:
+        click.echo(f"note: {folder} does not exist yet; systemd creates it with the service", err=True)
         return []
-    if not there:
-        return [f"{key}: there is no folder {folder}; make it or name another"]
-    if not usable and folder not in _SYSTEMD_DIRECTORIES:
-        return [f"{key}: {folder} cannot be written by this user; check as the agent's user, or change it"]
+    if not folder_exists:
+        return [f"{key}: there is no folder {folder}; create it or name another"]
+    if not writable and folder not in _SYSTEMD_DIRECTORIES:
+        return [
+            f"{key}: this user cannot write to {folder}; run the check as the agent's user, or change the folder"
+        ]
     if key.endswith("control.socket") and len(os.fsencode(file)) > _MAX_SOCKET_PATH_BYTES:
         return [
-            f"{key}: {file} is longer than the {_MAX_SOCKET_PATH_BYTES} octets that the path of a socket may have"
+            f"{key}: {file} is too long; the path of a socket has at most {_MAX_SOCKET_PATH_BYTES} octets"
         ]
     return []

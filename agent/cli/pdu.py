@@ -1,4 +1,4 @@
-"""`modem-agent pdu`: what octets say, and octets for what is to be said."""
+"""`modem-agent pdu`: decodes and encodes SMS PDUs."""
 
 from __future__ import annotations
 
@@ -13,21 +13,22 @@ from pdu.explain import explain, render
 
 @click.group()
 def pdu() -> None:
-    """Decode and encode SMS PDUs (3GPP TS 23.040), as modules show and take them."""
+    """Decode and encode SMS PDUs (3GPP TS 23.040) in the form of +CMGR, +CMT and +CMGS (27.005)."""
 
 
 @pdu.command("decode", short_help="Show every field of a PDU.")
 @click.argument("digits", metavar="HEX", nargs=-1, required=True)
-@click.option("--mo", is_flag=True, help="It went from the device to the network, as in AT+CMGS.")
-@click.option("--no-sca", is_flag=True, help="No service centre address stands in front.")
+@click.option("--mo", is_flag=True, help="Decode a PDU sent by a device, as in AT+CMGS.")
+@click.option("--no-sca", is_flag=True, help="The PDU begins without a service centre address.")
 @json_option
 def decode_command(digits: tuple[str, ...], *, mo: bool, no_sca: bool, as_json: bool) -> None:
-    """Show every field with the octets it came from.
+    """Show every field of a PDU with its octets.
 
     \b
     modem-agent pdu decode 07914151550501F004038100F0000062203040506000026F35
 
-    Spaces between the digits do not matter. Exit status 1: it is no valid PDU; what could be read is shown.
+    Spaces between the digits are ignored. Exit status 1: the PDU is not valid; the fields before the error are
+    shown.
     """
     explanation = explain(" ".join(digits), direction="mo" if mo else "mt", sca=not no_sca)
     if as_json:
@@ -55,11 +56,13 @@ def decode_command(digits: tuple[str, ...], *, mo: bool, no_sca: bool, as_json: 
         exit_with_errors(str(explanation.error))
 
 
-@pdu.command("encode", short_help="Show what to send to a module for a text.")
+@pdu.command("encode", short_help="Show the AT+CMGS command and PDU for a text.")
 @click.argument("number")
 @click.argument("text", required=False)
 @click.option("--hex", "octets", metavar="HEX", help="Encode these octets as a binary message instead.")
-@click.option("--reference", type=click.IntRange(0, 255), default=0, help="Of the parts of a long text.")
+@click.option(
+    "--reference", type=click.IntRange(0, 255), default=0, help="Reference number of a concatenated message."
+)
 @json_option
 def encode_command(
     number: str, text: str | None, octets: str | None, reference: int, *, as_json: bool
@@ -71,16 +74,17 @@ def encode_command(
     modem-agent pdu encode 2936 --hex 01FF7E
     """
     if (text is None) == (octets is None):
-        raise click.UsageError("give either a TEXT or --hex HEX")
+        raise click.UsageError("give either TEXT or --hex HEX")
     try:
         content = text if text is not None else bytes.fromhex(octets or "")
     except ValueError:
         raise click.BadParameter(
-            "it takes pairs of hexadecimal digits, for example 01FF", param_hint="--hex"
+            "the value must be pairs of hexadecimal digits, for example 01FF", param_hint="--hex"
         ) from None
     try:
         parts = [
-            encode(Submit(Address.parse(number), each)) for each in segment(content, reference=reference)
+            encode(Submit(Address.parse(number), segment_data))
+            for segment_data in segment(content, reference=reference)
         ]
     except PduError as error:
         exit_with_errors(str(error))

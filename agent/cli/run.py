@@ -1,4 +1,4 @@
-"""`modem-agent run`: the service."""
+"""`modem-agent run`: runs the agent as a service."""
 
 from __future__ import annotations
 
@@ -31,33 +31,37 @@ if TYPE_CHECKING:
     from agent.at.trace import Trace
 
 _SESSION_END_KINDS = {EventKind.SESSION_ENDED, EventKind.SESSION_FAILED, EventKind.MODULE, EventKind.PORT}
-"""Events that end a connection. A recording notes the kind alone: the message may need masking."""
+"""Events that end a connection. A recording has only their kind: the text may name what --mask hides."""
 _SYSLOG_PRIORITIES = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3}
+"""Priorities of sd-daemon(3)."""
 
 
 @click.command()
 @config_option
+@click.option("--trace", is_flag=True, help="Log every byte to and from the module, message texts included.")
 @click.option(
-    "--trace", is_flag=True, help="Log every byte to and from the module; this shows message texts."
+    "--show-content",
+    is_flag=True,
+    help="Log the content of messages; by default the log has only their SIDs.",
 )
-@click.option("--show-content", is_flag=True, help="Log what messages say; without it only their SIDs.")
 @click.option(
     "--record",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
-    help="Write the conversation with the module into FILE, to be read or replayed "
-    "(modem-agent sandbox --replay). It holds message texts; a PIN never.",
+    help="Record the conversation with the module in FILE, to be read or replayed "
+    "(modem-agent sandbox --replay). It contains message texts, but never a PIN.",
 )
 @click.option(
     "--mask",
     is_flag=True,
-    help="With --record: stand-ins of the same length for numbers and texts, so that FILE can be handed on.",
+    help="With --record: replace numbers and texts by placeholders of the same length, so that FILE can be "
+    "shared.",
 )
 def run(config_path: Path, *, trace: bool, show_content: bool, record: Path | None, mask: bool) -> None:
     """Run the agent until SIGTERM or Ctrl-C.
 
-    Under systemd it says when it is ready, how it is and that it lives. A port that is absent, busy or
-    forbidden is said once and waited for. Exit status 2 means: this configuration cannot work.
+    Under systemd it reports when it is ready, its status, and that it is alive (watchdog). If the port is
+    absent, busy or forbidden, it logs the reason and waits. Exit status 2: the configuration cannot work.
     """
     if mask and record is None:
         raise click.UsageError("--mask needs --record FILE")
@@ -73,18 +77,18 @@ def run(config_path: Path, *, trace: bool, show_content: bool, record: Path | No
     from agent.journal.journal import JournalUnusable
     from agent.journal.lock import JournalLocked
 
-    def tell(step: Event) -> None:
-        if recording is not None and step.kind in _SESSION_END_KINDS:
-            recording.log_event(step.kind, asyncio.get_running_loop().time())
-        content = f" {step.content!r}" if show_content and step.content is not None else ""
-        log.log(step.severity, "%s%s", step, content)
+    def log_event(event: Event) -> None:
+        if recording is not None and event.kind in _SESSION_END_KINDS:
+            recording.log_event(event.kind, asyncio.get_running_loop().time())
+        content = f" {event.content!r}" if show_content and event.content is not None else ""
+        log.log(event.severity, "%s%s", event, content)
 
     try:
         open_port = make_port_opener(config_path, config)
         pin = load_sim_pin(config_path, config, os.environ)
     except ConfigError as error:
         exit_with_errors(*error.errors, exit_status=EXIT_CONFIG)
-    seams = Dependencies(
+    dependencies = Dependencies(
         opener=open_port,
         pin=pin,
         notify=make_notifier(os.environ),
@@ -95,19 +99,19 @@ def run(config_path: Path, *, trace: bool, show_content: bool, record: Path | No
     if record is not None:
         profile = config.modem.profile if config.modem.profile != "auto" else ""
         recording = _open_recording(
-            record, log.warning, profile, seams.wall_clock(), mask=mask, also=seams.trace
+            record, log.warning, profile, dependencies.wall_clock(), mask=mask, tee=dependencies.trace
         )
-        seams = replace(seams, trace=recording)
+        dependencies = replace(dependencies, trace=recording)
 
-    async def live() -> None:
-        agent = Agent(config, tell, seams)
+    async def run_until_stopped() -> None:
+        agent = Agent(config, log_event, dependencies)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, agent.stop)
         await agent.run()
 
     try:
-        asyncio.run(live())
+        asyncio.run(run_until_stopped())
     except HandlerConfigError as error:
         exit_with_errors(*error.errors, exit_status=EXIT_CONFIG)
     except ControlUnusable as error:
@@ -118,20 +122,21 @@ def run(config_path: Path, *, trace: bool, show_content: bool, record: Path | No
         )
     except (JournalLocked, RecoveryExhausted, ResourceExhausted) as error:
         exit_with_errors(str(error))
-    except ExceptionGroup as group:  # of the TaskGroup that everything runs in: no sentence was made for it
+    except ExceptionGroup as group:  # an error that nothing expects, from the TaskGroup of the agent
         log.debug("", exc_info=group)
-        exit_with_errors(
-            *(f"stopped by a mistake of its own: {_error_location(error)}" for error in group.exceptions)
-        )
+        exit_with_errors(*(f"internal error: {_locate_error(error)}" for error in group.exceptions))
     finally:
-        if seams.trace is not None:
-            seams.trace.close()
+        if dependencies.trace is not None:
+            dependencies.trace.close()
 
 
 def _open_recording(
-    path: Path, warn: Callable[[str], None], profile: str, now: float, *, mask: bool, also: Trace | None
+    path: Path, warn: Callable[[str], None], profile: str, now: float, *, mask: bool, tee: Trace | None
 ) -> Trace:
-    """A trace into a file."""
+    """Return a trace that writes a recording into a file; `tee` receives everything as well.
+
+    `now` is the wall clock in seconds, `profile` the name of a module's profile or "".
+    """
     from datetime import UTC, datetime
 
     from agent.at.trace import Trace
@@ -139,11 +144,11 @@ def _open_recording(
     from agent.version import VERSION
     from hardware.recording import MASKED_TAG, format_header
 
-    content = None
+    redactor = None
     if mask:
         from agent.recording.redact import ContentRedactor
 
-        content = ContentRedactor()
+        redactor = ContentRedactor()
     try:
         file = RecordingFile(path, warn)
     except OSError as error:
@@ -156,21 +161,21 @@ def _open_recording(
             MASKED_TAG if mask else "",
         )
     )
-    return Trace(file.write, content, relative_times=True, tee=also)
+    return Trace(file.write, redactor, relative_times=True, tee=tee)
 
 
-def _error_location(error: Exception) -> str:
-    """One line for a report: what and where. The whole story is logged with --trace."""
+def _locate_error(error: Exception) -> str:
+    """Return type, text and place of an error on one line, for a bug report; --trace logs the traceback."""
     if isinstance(error, ExceptionGroup):
-        return "; ".join(_error_location(each) for each in error.exceptions)
-    place = traceback.extract_tb(error.__traceback__)[-1]
-    return f"{type(error).__name__}: {error} ({place.filename}:{place.lineno})"
+        return "; ".join(_locate_error(member) for member in error.exceptions)
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__}: {error} ({frame.filename}:{frame.lineno})"
 
 
 def _configure_logging(*, debug: bool) -> logging.Logger:
-    """Lines on standard error; with their priority in front where systemd's journal reads them."""
+    """Log to standard error: with the time, or under systemd with the priority of each line (sd-daemon(3))."""
 
-    class Line(logging.Formatter):
+    class SyslogFormatter(logging.Formatter):
         def format(self, record: logging.LogRecord) -> str:
             return f"<{_SYSLOG_PRIORITIES.get(record.levelno, 5)}>{super().format(record)}"
 
@@ -179,7 +184,7 @@ def _configure_logging(*, debug: bool) -> logging.Logger:
     output = logging.StreamHandler(sys.stderr)
     under_systemd = "JOURNAL_STREAM" in os.environ
     output.setFormatter(
-        Line("%(message)s") if under_systemd else logging.Formatter("%(asctime)s %(message)s")
+        SyslogFormatter("%(message)s") if under_systemd else logging.Formatter("%(asctime)s %(message)s")
     )
     log.handlers[:] = [output]
     log.propagate = False

@@ -1,4 +1,4 @@
-"""`modem-agent sandbox`: simulated modules, network and service to develop against."""
+"""`modem-agent sandbox`: runs simulated modules, network and REST API, or replays a recording."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from pathlib import Path
 
 import click
 
-from agent.cli.common import exit_with_errors, print_json
+from agent.cli.common import EXIT_CONFIG, EXIT_FAILURE, exit_with_errors, print_json
 
 SERVICES = ("super-sim", "programmable-wireless", "super-sim-beta")
 
 
 def _parse_baud(_context: click.Context, _option: click.Parameter, text: str | None) -> int | None:
-    """0 for auto, None where nothing is said."""
+    """Return the rate in bits per second, 0 for "auto", None if the option is not given."""
     if text is None or text == "auto":
         return None if text is None else 0
     if text.isascii() and text.isdecimal() and len(text) < 8 and 300 <= int(text) <= 4_000_000:
@@ -37,13 +37,13 @@ def _parse_baud(_context: click.Context, _option: click.Parameter, text: str | N
     default="127.0.0.1:8480",
     show_default=True,
     metavar="HOST:PORT",
-    help="Where the REST API is; port 0 takes a free one.",
+    help="Address of the REST API; port 0 takes a free port.",
 )
 @click.option(
     "--link-dir",
     type=click.Path(path_type=Path, file_okay=False),
     metavar="DIR",
-    help="Where the links to the serial ports are made.  "
+    help="Folder for the links to the serial ports.  "
     "[default: modem-agent-sandbox below $XDG_RUNTIME_DIR or /tmp]",
 )
 @click.option(
@@ -51,38 +51,45 @@ def _parse_baud(_context: click.Context, _option: click.Parameter, text: str | N
     "sims",
     multiple=True,
     metavar="SERVICE[=NAME]",
-    help="A SIM with a module; may be given several times.  [default: one of each service]",
+    help="A SIM with a module of its own; repeatable.  [default: one for each service]",
 )
 @click.option(
     "--device",
     default="generic",
     show_default=True,
     metavar="PROFILE",
-    help="What the modules are: generic, ec25, sim7600 or another profile.",
+    help="Profile of the modules: generic, ec25, sim7600 or another one.",
 )
 @click.option(
     "--baud",
     callback=_parse_baud,
     metavar="RATE|auto",
-    help="Give the lines a rate: they take their time, and a client at another rate reads rubbish. "
-    "auto: the modules learn it from the first AT.  [default: as the profile has it; most take no time]",
+    help="Give the UARTs a rate: bytes take their time, and a client at another rate reads garbage. "
+    "auto: the modules detect the rate from the first AT.  [default: from the profile; most have no rate]",
 )
 @click.option(
     "--fault",
     "faults",
     multiple=True,
     metavar="NAME[:KEY=VALUE,...][@SIM]",
-    help="Let something go wrong, with all modules or that of one SIM; may be given several times. "
+    help="Inject a fault into all modules, or into that of one SIM; repeatable. "
     "--fault list shows all names and keys.",
 )
 @click.option(
     "--replay",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
-    help="Instead of all this, play a module from a recording (modem-agent run --record FILE).",
+    help="Replay the module of a recording (modem-agent run --record FILE) and nothing else.",
 )
-@click.option("--no-delays", is_flag=True, help="With --replay: answer at once, not when the module did.")
-@click.option("--json", "as_json", is_flag=True, help="Print one first line of JSON: where everything is.")
+@click.option(
+    "--no-delays", is_flag=True, help="With --replay: answer at once instead of after the recorded times."
+)
+@click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="Print one line of JSON with URLs, account, SIMs and links when ready.",
+)
 def sandbox(
     listen: str,
     link_dir: Path | None,
@@ -103,13 +110,13 @@ def sandbox(
     and a client at the URL:
       curl http://127.0.0.1:8480/supersim/v1/SmsCommands -d Sim=super-sim -d Payload=ping
 
-    SERVICE is super-sim, programmable-wireless or super-sim-beta. It goes on until Ctrl-C.
+    SERVICE is super-sim, programmable-wireless or super-sim-beta. Stop with Ctrl-C.
 
     \b
-    Misfortunes, at once, after a while, or at a command:
+    Faults happen at once, after a time, or at a command:
       --fault store-full  --fault reboot-silent:after=60@super-sim
       --fault final-lost:command=+CMGS,times=2
-    While it runs: curl http://127.0.0.1:8480/sandbox/sims/super-sim/faults -d '{"fault": "mute:for=20"}'
+    While the sandbox runs: curl http://127.0.0.1:8480/sandbox/sims/super-sim/faults -d '{"fault": "mute:for=20"}'
     """
     if "list" in faults:
         _print_faults()
@@ -119,10 +126,8 @@ def sandbox(
     )
     if replay is not None:
         if sims or faults or baud is not None or device != "generic":
-            raise click.UsageError("--replay plays a recording and nothing else")
-        from agent.cli.sandbox_replay import play_recording
-
-        play_recording(replay, folder, delays=not no_delays, as_json=as_json)
+            raise click.UsageError("--replay takes none of --sim, --device, --baud and --fault")
+        _replay_recording(replay, folder, delays=not no_delays, as_json=as_json)
         return
     if no_delays:
         raise click.UsageError("--no-delays needs --replay FILE")
@@ -131,7 +136,7 @@ def sandbox(
         raise click.BadParameter(
             f"{listen} is not HOST:PORT, for example 127.0.0.1:8480", param_hint="--listen"
         )
-    chosen = [_parse_sim(text) for text in sims]
+    requested_sims = [_parse_sim(text) for text in sims]
 
     from hardware.profile import list_profiles
     from hardware.sim.sandbox import DEFAULT_SIMS, Sandbox, SandboxUnavailable, SimSpec
@@ -140,17 +145,17 @@ def sandbox(
         raise click.BadParameter(
             f"there is no profile {device}; there are {', '.join(list_profiles())}", param_hint="--device"
         )
-    wanted = chosen or [(spec.service, spec.unique_name) for spec in DEFAULT_SIMS]
-    specs = [SimSpec(service=service, unique_name=name, device=device) for service, name in wanted]
-    misfortunes = [_parse_fault(text, [spec.name for spec in specs]) for text in faults]
+    services = requested_sims or [(spec.service, spec.unique_name) for spec in DEFAULT_SIMS]
+    specs = [SimSpec(service=service, unique_name=name, device=device) for service, name in services]
+    targeted_faults = [_parse_fault(text, [spec.name for spec in specs]) for text in faults]
 
-    async def live() -> None:
+    async def run_until_stopped() -> None:
         box = Sandbox(
             specs,
             (host.strip("[]"), int(port)),
             link_dir=folder,
             wall_clock=lambda: datetime.now(UTC),
-            rng=random.Random(),  # noqa: S311  (SIDs of a simulation are no secrets)
+            rng=random.Random(),  # noqa: S311  (the SIDs of a simulation are not secret)
             baud=baud,
         )
         stop = asyncio.Event()
@@ -158,8 +163,8 @@ def sandbox(
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
         await box.start()
         try:
-            for fault, unlucky in misfortunes:
-                for sim in unlucky:
+            for fault, target_sims in targeted_faults:
+                for sim in target_sims:
                     box.fault_schedule(sim).add(fault)
             _print_addresses(box.describe(), as_json=as_json)
             await stop.wait()
@@ -168,7 +173,7 @@ def sandbox(
 
     try:
         with _lock_link_dir(folder):
-            asyncio.run(live())
+            asyncio.run(run_until_stopped())
     except SandboxUnavailable as error:
         exit_with_errors(str(error))
     except ValueError as error:
@@ -177,24 +182,64 @@ def sandbox(
 
 @contextlib.contextmanager
 def _lock_link_dir(link_dir: Path) -> Iterator[None]:
-    """Make the folder and keep other sandboxes from it; the kernel lets go when this process ends."""
+    """Create the folder and lock it against other sandboxes; the kernel unlocks it when this process ends."""
     try:
         link_dir.mkdir(parents=True, exist_ok=True)
-        held = os.open(link_dir, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        lock = os.open(link_dir, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError as error:
         exit_with_errors(f"--link-dir {link_dir}: {error.strerror or error}")
     try:
-        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        os.close(held)
-        exit_with_errors(f"another sandbox has its links in {link_dir}: end it, or choose another --link-dir")
+        os.close(lock)
+        exit_with_errors(f"another sandbox uses {link_dir}: stop it, or choose another --link-dir")
     try:
         yield
     finally:
-        os.close(held)
+        os.close(lock)
+
+
+def _replay_recording(path: Path, link_dir: Path, *, delays: bool, as_json: bool) -> None:
+    """Play the module of a recording; exit status 1 if the host sent something that the recording lacks."""
+    from agent.recording.replay import run_replay
+    from hardware.recording import RecordingError, parse_recording
+
+    try:
+        recording = parse_recording(path.read_text("ascii"))
+    except (OSError, UnicodeDecodeError) as error:
+        reason = "not a text file" if isinstance(error, UnicodeDecodeError) else error.strerror
+        exit_with_errors(f"--replay {path}: {reason}", exit_status=EXIT_CONFIG)
+    except RecordingError as error:
+        exit_with_errors(f"--replay {path}: {error}", exit_status=EXIT_CONFIG)
+    link = link_dir / "replay"
+
+    def print_link() -> None:
+        if as_json:
+            print_json({"link": str(link), "recording": recording.details})
+        else:
+            click.echo(f"The recorded module ({recording.details or 'no details recorded'}) is at {link}")
+            click.echo("Requests that the recording does not contain are shown here. Stop with Ctrl-C.")
+
+    try:
+        module = asyncio.run(
+            run_replay(
+                recording,
+                link,
+                delays=delays,
+                on_started=print_link,
+                on_divergence=lambda sentence: click.echo(sentence, err=True),
+            )
+        )
+    except OSError as error:
+        exit_with_errors(f"--link-dir {link_dir}: {error.strerror or error}")
+    for sentence in module.unplayed_requests:
+        click.echo(sentence, err=True)
+    if module.divergences:
+        raise SystemExit(EXIT_FAILURE)
 
 
 def _parse_sim(text: str) -> tuple[str, str | None]:
+    """Return service and unique name, None to choose one. Raises click.BadParameter."""
     service, _, name = text.partition("=")
     if service not in SERVICES:
         raise click.BadParameter(
@@ -204,13 +249,13 @@ def _parse_sim(text: str) -> tuple[str, str | None]:
 
 
 def _parse_fault(text: str, sims: list[str]) -> tuple[str, list[str]]:
-    """The fault and the SIMs whose modules it strikes."""
+    """Return the fault and the names of the SIMs whose modules have it. Raises click.BadParameter."""
     from hardware.sim.faults import FaultError, parse_fault
 
-    fault, at, sim = text.rpartition("@")
-    if not at:
+    fault, separator, sim = text.rpartition("@")
+    if not separator:
         fault, sim = text, ""
-    if at and sim not in sims:
+    if separator and sim not in sims:
         raise click.BadParameter(
             f"{text}: there is no SIM {sim}; there are {', '.join(sims)}", param_hint="--fault"
         )
@@ -222,7 +267,7 @@ def _parse_fault(text: str, sims: list[str]) -> tuple[str, list[str]]:
 
 
 def _print_faults() -> None:
-    """All names with what the module does, and the keys."""
+    """Print each fault with what the module does, and the keys."""
     from hardware.sim import faults
 
     width = max(map(len, faults.FAULT_DESCRIPTIONS))
@@ -239,8 +284,8 @@ def _print_addresses(description: dict[str, object], *, as_json: bool) -> None:
         return
     sims = description["sims"]
     assert isinstance(sims, list)  # noqa: S101  (for the type checker)
-    click.echo(f"REST API and a page that explains it: {description['url']}/")
+    click.echo(f"REST API, with a page that explains it: {description['url']}/")
     width = max(len(sim["unique_name"]) for sim in sims)
     for sim in sims:
         click.echo(f"  {sim['unique_name']:<{width}}  {sim['service']}, SIM {sim['sid']}, port {sim['link']}")
-    click.echo("Any or no credentials are accepted. Ctrl-C ends it.")
+    click.echo("Any credentials are accepted, or none. Stop with Ctrl-C.")

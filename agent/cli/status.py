@@ -1,8 +1,9 @@
-"""`modem-agent status`: how the running agent is."""
+"""`modem-agent status`: shows the state of the running agent and its module."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -15,16 +16,18 @@ from agent.daemon.control_socket import ControlError, send_request
 @json_option
 @config_option
 def status(config_path: Path, *, as_json: bool) -> None:
-    """Ask the running agent: module, registration, signal, queues, and what it had to put up with.
+    """Show the state of the running agent: module, registration, signal, recovery and queues.
 
     \b
-    state      what the module or its port is doing; while it does not work, the reason
-    recovery   which step of help comes next, where one is needed; resets: how many are used
-    held       why answers wait
-    notes      what the module refused or has otherwise, and was tolerated
-    commands, replies   how many, by their state: see modem-agent inbox, outbox
+    state             state of the module and its port; while it does not work, the reason
+    recovery, resets  the next recovery action, if one is needed; resets used and allowed
+    waiting           why replies are not sent now
+    notes             what the module refuses or does differently; the agent works around it
+    damaged journals  copies of damaged journals that were set aside
+    commands, replies number in each state: see modem-agent inbox, outbox
+    overdue           tasks that have missed their deadline
 
-    Exit status 1: no agent answers.
+    Exit status 1: no agent is running.
     """
     try:
         answer = send_request(load_config_or_exit(config_path).control.socket, {"do": "status"}, timeout_s=10)
@@ -33,37 +36,46 @@ def status(config_path: Path, *, as_json: bool) -> None:
     if as_json:
         print_json(answer)
         return
-    modem = answer["modem"]
-    lines = {
+    rows = {name.replace("_", " "): _format_value(value) for name, value in _make_rows(answer).items()}
+    width = max(len(name) for name in rows)
+    for name, text in rows.items():
+        if text:
+            click.echo(escape_unprintable(f"{name:<{width}}  {text}"))
+
+
+def _make_rows(answer: dict[str, Any]) -> dict[str, object]:
+    """Return name and value of each line, in order; an empty value is not shown."""
+    modem = dict(answer["modem"])
+    recovery = answer["recovery"]
+    rows: dict[str, object] = {
         "agent": f"{answer['version']}, {answer['service']} ({answer['number']})",
         "state": modem.pop("state"),
     }
     if domains := modem.pop("domains", None):
         modem["domains"] = [f"{name}: {state}" for name, state in domains.items()]
-    lines |= {name: _format_value(value) for name, value in modem.items()}
-    recovery = answer["recovery"]
-    lines["recovery"] = recovery["state"]
-    lines["resets"] = (
-        f"{recovery['resets_hour']} of {recovery['resets_per_hour']} this hour, "
-        f"{recovery['resets_day']} of {recovery['resets_per_day']} today"
+    return (
+        rows
+        | modem
+        | {
+            "recovery": recovery["state"],
+            "resets": (
+                f"{recovery['resets_hour']} of {recovery['resets_per_hour']} this hour, "
+                f"{recovery['resets_day']} of {recovery['resets_per_day']} today"
+            ),
+            "waiting": answer["held"],
+            **{
+                name: answer[name]
+                for name in ("damaged_journals", "commands", "replies", "running", "overdue")
+            },
+        }
     )
-    lines["held"] = _format_value(answer["held"])
-    lines["damaged"] = _format_value(answer["damaged"])
-    lines["commands"] = _format_value(answer["commands"])
-    lines["replies"] = _format_value(answer["replies"])
-    lines["running"] = _format_value(answer["running"])
-    lines["stuck"] = _format_value(answer["late"])
-    width = max(len(name) for name in lines)
-    for name, text in lines.items():
-        if text:
-            click.echo(escape_unprintable(f"{name.replace('_', ' '):<{width}}  {text}"))
 
 
 def _format_value(value: object) -> str:
     if isinstance(value, dict):
-        return ", ".join(f"{_format_value(each)} {name}" for name, each in value.items())
+        return ", ".join(f"{_format_value(count)} {name}" for name, count in value.items())
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, list):
-        return ", ".join(_format_value(each) for each in value)
+        return ", ".join(_format_value(item) for item in value)
     return "" if value is None else str(value)

@@ -335,7 +335,7 @@ class Agent:
             if forgetting.discarded_messages:
                 count = forgetting.discarded_messages
                 which = "a message is" if count == 1 else f"{count} messages are"
-                text = f"{which} given up, as not all parts came within a day; see inbox --strays"
+                text = f"{which} given up, as not all parts came within a day; see inbox --ignored"
                 self._emit(Event(EventKind.INCOMPLETE, text, severity=Severity.WARNING))
             await asyncio.sleep(MAINTENANCE_INTERVAL_S)
 

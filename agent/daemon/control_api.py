@@ -93,11 +93,11 @@ class ControlApi:
                 "resets_per_day": budget.per_day,
             },
             "held": None if session is None else session.sending_blocked_by,
-            "damaged": [each.name for each in damaged_copies(self._journal_path)],
+            "damaged_journals": [each.name for each in damaged_copies(self._journal_path)],
             "commands": await self._run_db(self._command_store.count_by_state),
             "replies": await self._run_db(self._outbox_store.count_by_state),
             "running": self._dispatcher.active_queues,
-            "late": self._deadlines.overdue(),
+            "overdue": self._deadlines.overdue(),
         }
 
     async def send_message(self, request: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -54,7 +54,7 @@ class Session:
             "store": condition.store or None,
             "stores": [f"{name} {used} of {total}" for name, used, total in condition.store_usage],
             "notifications": self.modem.is_notifying,
-            "unreadable": self.modem.read_error or None,
+            "read_error": self.modem.read_error or None,
             "service_centre": condition.service_centre,
             "notes": [*condition.notes, *([DIRECT_DELIVERY_NOTE] if condition.has_direct_delivery else [])],
         }

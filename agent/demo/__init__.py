@@ -1,1 +1,1 @@
-"""What `modem-agent demo` shows: a stage, a tour over it, and the screen it is told on."""
+"""The demo: a simulated system, a list of scenarios, and a printer that shows each step."""

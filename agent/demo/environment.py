@@ -1,7 +1,7 @@
-"""The stage: a sandbox with a SIM for each service, and an agent on each module; all in one process.
+"""The environment of the demo: a sandbox with a SIM for each service and an agent on each module.
 
-Nothing is shortened: the agents talk AT commands over pseudo-terminals, keep their journals on disk, run
-handlers in processes of their own, and Commands are created and listed through the REST API.
+All of it runs in one process, but nothing is shortened: the agents send AT commands over pseudo-terminals, keep their journals on disk, run
+handlers in separate processes, and Commands are created and listed through the REST API.
 """
 
 from __future__ import annotations
@@ -37,8 +37,9 @@ SIMS = (
     ("meter-3", "super-sim-beta"),
 )
 READY_TIMEOUT_S = 15.0
+"""Time for all agents to start their first session."""
 
-HANDLER_SOURCE = '''"""Handlers of the demo; on a device they stand in /etc/modem-agent/handlers."""
+HANDLER_SOURCE = '''"""Handlers of the demo; on a device they are in /etc/modem-agent/handlers."""
 
 from agent import Command, handler
 
@@ -59,26 +60,26 @@ def pump(command: Command) -> str:
 '''
 
 DemoObserver = Callable[[str, "Event | NetworkEvent"], None]
-"""Takes the name of a SIM and what happened there."""
+"""Receives the name of a SIM and an event of its agent, or of the network and service."""
 
 
 @dataclass(slots=True)
 class DemoEnvironment:
-    """Everything that a tour needs."""
+    """What a scenario uses: the sandbox, an HTTP client for its REST API, the folder of the demo."""
 
     sandbox: Sandbox
     http: aiohttp.ClientSession
     folder: Path
 
     async def create_command(self, collection: str, **parameters: str) -> dict[str, Any]:
-        """POST a Command; returns the resource."""
+        """Create a Command by POST and return the resource. Raises aiohttp.ClientError."""
         async with self.http.post(f"{self.sandbox.url}{collection}", data=parameters) as response:
             resource: dict[str, Any] = await response.json()
             response.raise_for_status()
             return resource
 
     async def list_replies(self, collection: str, sim: str) -> list[dict[str, Any]]:
-        """GET the list of what a SIM has sent, newest first."""
+        """Return the messages that the service lists from a SIM, newest first. Raises aiohttp.ClientError."""
         parameters = {"Sim": sim, "Direction": "from_sim"}
         async with self.http.get(f"{self.sandbox.url}{collection}", params=parameters) as response:
             response.raise_for_status()
@@ -87,7 +88,7 @@ class DemoEnvironment:
             return rows
 
     def get_sim(self, name: str) -> SandboxSim:
-        """The SIM of that name."""
+        """Return the SIM of that name."""
         return self.sandbox.find_sim(name)
 
 
@@ -95,16 +96,19 @@ class DemoEnvironment:
 async def run_environment(
     folder: Path, listen: tuple[str, int], observe: DemoObserver
 ) -> AsyncIterator[DemoEnvironment]:
-    """Set everything up in a folder of its own, and take it all away again."""
+    """Start the sandbox and one agent for each of `SIMS` in `folder`, and stop them at the end.
+
+    Raises TimeoutError if an agent has no session within `READY_TIMEOUT_S`.
+    """
     handlers = folder / "handlers"
     handlers.mkdir()
     (handlers / "demo.py").write_text(HANDLER_SOURCE)
     ready: dict[str, asyncio.Event] = {name: asyncio.Event() for name, _ in SIMS}
 
-    def step_told(name: str, step: Event) -> None:
-        if step.kind == "session":
+    def on_agent_event(name: str, event: Event) -> None:
+        if event.kind == "session":
             ready[name].set()
-        observe(name, step)
+        observe(name, event)
 
     async with AsyncExitStack() as stack:
         sandbox = Sandbox(
@@ -112,14 +116,15 @@ async def run_environment(
             listen,
             link_dir=folder,
             wall_clock=lambda: datetime.now(UTC),
-            rng=random.Random(),  # noqa: S311  (SIDs of a simulation are no secrets)
+            rng=random.Random(),  # noqa: S311  (the SIDs of a simulation are not secret)
             observer=lambda sim, event: observe(sim.unique_name, event),
         )
         await sandbox.start()
         stack.push_async_callback(sandbox.stop)
         http = await stack.enter_async_context(aiohttp.ClientSession())
         agents = [
-            Agent(_make_config(folder, name, service), partial(step_told, name)) for name, service in SIMS
+            Agent(_make_config(folder, name, service), partial(on_agent_event, name))
+            for name, service in SIMS
         ]
         group = await stack.enter_async_context(asyncio.TaskGroup())
         for agent in agents:

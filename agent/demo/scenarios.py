@@ -1,4 +1,4 @@
-"""The tour: Commands of every kind, and what must be seen of each before it counts as answered."""
+"""The scenarios of the demo: Commands of every kind, and the events by which each passes or fails."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from agent.demo.environment import DemoEnvironment
 from hardware.sim.network.events import NetworkEvent, NetworkEventKind
 
 SCENARIO_TIMEOUT_S = 8.0
-"""Longest that one stop of the tour may take; each takes a fraction of it."""
+"""Time limit of one scenario; each takes a fraction of it."""
 SETTLE_S = 0.3
-"""After all that must be seen has been seen: what must not happen would happen now."""
+"""Wait after the last expected event, in which an event that must not happen would happen."""
 
 SUPER_SIM_PATH = "/supersim/v1/SmsCommands"
 WIRELESS_PATH = "/wireless/v1/Commands"
@@ -26,25 +26,25 @@ BETA_PATH = "/supersim/v1/Commands"
 
 @dataclass(slots=True)
 class EventLog:
-    """What has happened at one SIM since the stop began."""
+    """The events at one SIM since the scenario started."""
 
-    items: list[Event | NetworkEvent] = field(default_factory=list)
+    events: list[Event | NetworkEvent] = field(default_factory=list)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def add(self, item: Event | NetworkEvent) -> None:
-        self.items.append(item)
+    def add(self, event: Event | NetworkEvent) -> None:
+        self.events.append(event)
         self.changed.set()
 
     def agent_events(self, kind: str) -> list[Event]:
-        """What the agent did, by its word."""
-        return [item for item in self.items if isinstance(item, Event) and item.kind == kind]
+        """Return the events of the agent of one kind."""
+        return [event for event in self.events if isinstance(event, Event) and event.kind == kind]
 
     def network_events(self, kind: NetworkEventKind) -> list[NetworkEvent]:
-        """What network and service did."""
-        return [item for item in self.items if isinstance(item, NetworkEvent) and item.kind is kind]
+        """Return the events of network and service of one kind."""
+        return [event for event in self.events if isinstance(event, NetworkEvent) and event.kind is kind]
 
     async def wait_until(self, condition: Callable[[], bool]) -> None:
-        """Wait for it."""
+        """Wait until the condition holds; it is checked after each event."""
         while not condition():
             self.changed.clear()
             await self.changed.wait()
@@ -52,7 +52,7 @@ class EventLog:
 
 @dataclass(frozen=True, slots=True)
 class ScenarioResult:
-    """How one Command fared."""
+    """The result of one scenario; `sid` is "" if there is no Command."""
 
     title: str
     sim: str
@@ -63,7 +63,7 @@ class ScenarioResult:
 
 @dataclass(frozen=True, slots=True)
 class DemoScenario:
-    """One stop of the tour. `visit` returns the SID and an outcome in words, or raises Unexpected."""
+    """One scenario. `run` returns the SID and an outcome in words, or raises ScenarioFailed."""
 
     title: str
     sim: str
@@ -71,7 +71,7 @@ class DemoScenario:
 
 
 class ScenarioFailed(Exception):  # noqa: N818  (reads as the sentence it is)
-    """Something else happened; the text says what. `sid` names the Command."""
+    """Something else happened; the text says what. `sid` is that of the Command."""
 
     def __init__(self, text: str, sid: str) -> None:
         super().__init__(text)
@@ -81,7 +81,7 @@ class ScenarioFailed(Exception):  # noqa: N818  (reads as the sentence it is)
 async def run_scenario(
     scenario: DemoScenario, environment: DemoEnvironment, event_log: EventLog, remaining_s: float = math.inf
 ) -> ScenarioResult:
-    """Make one stop, in the time that is left for the tour."""
+    """Run a scenario within its time limit and within `remaining_s`, and return its result."""
     limit_s = max(min(SCENARIO_TIMEOUT_S, remaining_s), 0.0)
     try:
         async with asyncio.timeout(limit_s):
@@ -90,7 +90,7 @@ async def run_scenario(
         created = event_log.network_events(NetworkEventKind.CREATED)
         sid = created[0].sid or "" if created else ""
         return ScenarioResult(
-            scenario.title, scenario.sim, sid, f"not seen within {limit_s:.0f} s", passed=False
+            scenario.title, scenario.sim, sid, f"not complete within {limit_s:.0f} s", passed=False
         )
     except ScenarioFailed as error:
         return ScenarioResult(scenario.title, scenario.sim, error.sid, str(error), passed=False)
@@ -102,36 +102,39 @@ async def run_scenario(
 def _expect_reply(
     collection: str, expected: str, *, state: str = "done", **parameters: str
 ) -> Callable[[DemoEnvironment, EventLog], Awaitable[tuple[str, str]]]:
-    """A Command that must run once, end in that state, and whose answer must stand in the list."""
+    """Return a scenario: the Command must run once, end in `state`, and the service must list its reply."""
 
-    async def go(stage: DemoEnvironment, seen: EventLog) -> tuple[str, str]:
-        before = len(await stage.list_replies(collection, parameters["Sim"]))
-        resource = await stage.create_command(collection, **parameters)
-        await seen.wait_until(
-            lambda: bool(seen.network_events(NetworkEventKind.LISTED)) and bool(seen.agent_events("sent"))
+    async def run(environment: DemoEnvironment, event_log: EventLog) -> tuple[str, str]:
+        count_before = len(await environment.list_replies(collection, parameters["Sim"]))
+        resource = await environment.create_command(collection, **parameters)
+        await event_log.wait_until(
+            lambda: (
+                bool(event_log.network_events(NetworkEventKind.LISTED))
+                and bool(event_log.agent_events("sent"))
+            )
         )
         await asyncio.sleep(SETTLE_S)
-        _check_ran_once(seen, resource["sid"], state)
-        rows = await stage.list_replies(collection, parameters["Sim"])
-        field_ = "payload" if collection == SUPER_SIM_PATH else "command"
-        answer = rows[0][field_]
+        _check_ran_once(event_log, resource["sid"], state)
+        rows = await environment.list_replies(collection, parameters["Sim"])
+        payload_key = "payload" if collection == SUPER_SIM_PATH else "command"
+        reply = rows[0][payload_key]
         if rows[0].get("command_mode") == "binary":
-            answer = base64.b64decode(answer).hex(" ")
-        if len(rows) != before + 1 or answer != expected:
-            raise ScenarioFailed(f"the list holds {answer!r}, not {expected!r}", resource["sid"])
-        return resource["sid"], f"{'run once' if state == 'done' else state}, answer listed: {answer}"
+            reply = base64.b64decode(reply).hex(" ")
+        if len(rows) != count_before + 1 or reply != expected:
+            raise ScenarioFailed(f"the service lists {reply!r}, not {expected!r}", resource["sid"])
+        return resource["sid"], f"{'run once' if state == 'done' else state}, reply listed: {reply}"
 
-    return go
+    return run
 
 
 def _check_ran_once(event_log: EventLog, sid: str, state: str) -> None:
     runs = len(event_log.agent_events("running"))
     if runs != 1 or len(event_log.agent_events(state)) != 1:
-        raise ScenarioFailed(f"it ran {runs} times and was not {state} once", sid)
+        raise ScenarioFailed(f"it ran {runs} times and was not {state} exactly once", sid)
 
 
 async def _run_redelivery(environment: DemoEnvironment, event_log: EventLog) -> tuple[str, str]:
-    """The network delivers a Command twice: the second must not run."""
+    """The network delivers a Command twice: the second delivery must not run."""
     resource = await environment.create_command(
         WIRELESS_PATH, Sim="meter-2", Command="led once", IncludeSid="start"
     )
@@ -142,22 +145,22 @@ async def _run_redelivery(environment: DemoEnvironment, event_log: EventLog) -> 
     await asyncio.sleep(SETTLE_S)
     _check_ran_once(event_log, sid, "done")
     if len(event_log.network_events(NetworkEventKind.ORIGINATED)) != 1:
-        raise ScenarioFailed("it was answered twice", sid)
-    return sid, "delivered twice, run once, answered once"
+        raise ScenarioFailed("it had two replies", sid)
+    return sid, "delivered twice, run once, one reply"
 
 
 async def _run_unknown_sender(environment: DemoEnvironment, event_log: EventLog) -> tuple[str, str]:
-    """Somebody else's SMS must not run and must not be answered."""
+    """An SMS from an unknown number must not run and must not get a reply."""
     environment.sandbox.send_sms("meter-2", "+15557654321", "led on")
     await event_log.wait_until(lambda: bool(event_log.agent_events("stray")))
     await asyncio.sleep(SETTLE_S)
     if event_log.agent_events("running") or event_log.network_events(NetworkEventKind.ORIGINATED):
-        raise ScenarioFailed("it was run or answered", "")
-    return "", "kept as a stray, not run, not answered"
+        raise ScenarioFailed("it ran or got a reply", "")
+    return "", "recorded as ignored, not run, no reply"
 
 
 async def _run_beta(environment: DemoEnvironment, event_log: EventLog) -> tuple[str, str]:
-    """The first beta takes answers and lists none."""
+    """The first beta accepts replies but does not list them."""
     resource = await environment.create_command(BETA_PATH, Sim="meter-3", Command="ping")
     sid = resource["sid"]
     await event_log.wait_until(
@@ -168,23 +171,23 @@ async def _run_beta(environment: DemoEnvironment, event_log: EventLog) -> tuple[
     )
     await asyncio.sleep(SETTLE_S)
     _check_ran_once(event_log, sid, "done")
-    answers = event_log.network_events(NetworkEventKind.ORIGINATED)
-    if len(answers) != 1 or not str(answers[0].body).startswith("pong"):
-        raise ScenarioFailed("its answer was not seen leaving the module", sid)
+    replies = event_log.network_events(NetworkEventKind.ORIGINATED)
+    if len(replies) != 1 or not str(replies[0].body).startswith("pong"):
+        raise ScenarioFailed("its reply did not leave the module", sid)
     if await environment.list_replies(BETA_PATH, "meter-3"):
-        raise ScenarioFailed("its answer stands in a list, where this service keeps none", sid)
-    return sid, f"run once, answer left the module: {answers[0].body!s}; in no list, as documented"
+        raise ScenarioFailed("its reply is listed, but this service lists none", sid)
+    return sid, f"run once, reply left the module: {replies[0].body!s}; not listed, as documented"
 
 
 _SID = "HC" + "5eed" * 8
 SCENARIOS = (
     DemoScenario(
-        "Text, no SID in it",
+        "Text without a SID",
         "meter-1",
         _expect_reply(SUPER_SIM_PATH, "led is on", Sim="meter-1", Payload="led on"),
     ),
     DemoScenario(
-        "Text, a SID put in front by its sender",
+        "Text, with a SID in front from its sender",
         "meter-1",
         _expect_reply(SUPER_SIM_PATH, "led is off", Sim="meter-1", Payload=f"{_SID} led off"),
     ),
@@ -210,11 +213,11 @@ SCENARIOS = (
         ),
     ),
     DemoScenario("Delivered twice by the network", "meter-2", _run_redelivery),
-    DemoScenario("From a stranger's number", "meter-2", _run_unknown_sender),
+    DemoScenario("From an unknown number", "meter-2", _run_unknown_sender),
     DemoScenario(
-        "Its handler fails",
+        "A handler that fails",
         "meter-1",
         _expect_reply(SUPER_SIM_PATH, "ERR failed", state="failed", Sim="meter-1", Payload="pump start"),
     ),
-    DemoScenario("Beta: nothing is listed", "meter-3", _run_beta),
+    DemoScenario("Beta: replies are not listed", "meter-3", _run_beta),
 )

@@ -1,1 +1,1 @@
-"""Recording a conversation with a module into a file, masked or not."""
+"""Recordings of the conversation with a module: the file, masking, and replay."""

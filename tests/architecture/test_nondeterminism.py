@@ -58,7 +58,7 @@ LOOP_METHODS = {
 """Methods of an event loop that start threads or processes; nothing else here has these names."""
 
 ALLOWED_USES: dict[str, dict[str, str]] = {
-    "agent/cli/demo.py": {"clock": "passes monotonic time to its printer"},
+    "agent/demo/run.py": {"clock": "passes monotonic time to the printer"},
     "agent/cli/sandbox.py": {
         "clock": "passes the wall clock to the simulation",
         "random": "passes one generator to the simulation",

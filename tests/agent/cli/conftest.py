@@ -1,4 +1,4 @@
-"""What the tests of the commands share: a folder with agent.toml, a runner of commands, an agent to ask."""
+"""Fixtures for the command line: a folder with agent.toml, a runner, a fake agent on the control socket."""
 
 import asyncio
 import json
@@ -19,7 +19,7 @@ EPOCH = 1_795_348_800.0  # 2026-11-22 12:00 UTC
 
 
 class CliEnv:
-    """A folder with agent.toml, and the commands run on it."""
+    """A folder with agent.toml, in which commands are run."""
 
     def __init__(self, folder):
         self.folder = folder
@@ -27,30 +27,30 @@ class CliEnv:
         (folder / "handlers").mkdir(mode=0o755)
         self.write()
 
-    def write(self, text="", **keys):
-        """Write agent.toml; `keys` replace whole lines of the plain one."""
-        lines = {
+    def write(self, text="", **tables):
+        """Write agent.toml; `tables` replace whole tables of the default one, or add to them."""
+        default_tables = {
             "modem": '[modem]\nport = "/dev/nowhere"',
             "service": '[service]\nname = "super-sim"',
             "handlers": '[handlers]\ndirectory = "handlers"',
             "journal": '[journal]\npath = "journal.db"',
             "control": '[control]\nsocket = "control.sock"',
         }
-        self.config.write_text(text or "\n".join((lines | keys).values()) + "\n")
+        self.config.write_text(text or "\n".join((default_tables | tables).values()) + "\n")
 
-    def run(self, *words, input=None):  # noqa: A002  (click's own word)
-        """Run a command on this configuration; a traceback fails the test."""
+    def run(self, *words):
+        """Run a command with this configuration; an exception fails the test."""
         return self.run_bare(*words, "--config", str(self.config))
 
     def run_bare(self, *words):
-        """Run a command as it stands."""
+        """Run a command without adding --config."""
         result = CliRunner().invoke(group, words, prog_name="modem-agent", catch_exceptions=True)
         if result.exception is not None and not isinstance(result.exception, SystemExit):
             raise result.exception
         return result
 
     def make_journal(self):
-        """A journal with a Command, a stray and three messages."""
+        """Make a journal with two Commands, an ignored message and two replies; return the SID of the first."""
         journal = Journal(self.folder / "journal.db", lambda: EPOCH, lambda: 0.0)
         outbox = OutboxStore(journal)
         inbox = CommandStore(journal, outbox)
@@ -68,18 +68,18 @@ class CliEnv:
         return sid
 
     async def run_beside_agent(self, answers, *words):
-        """Run a command beside an agent that answers so; returns what it was asked, too."""
+        """Run a command while a fake agent gives these answers; return the result and the agent's requests."""
         requests = []
 
-        def answering(answer):
-            async def reply(request):
+        def make_handler(answer):
+            async def handle(request):
                 requests.append(dict(request))
                 return answer
 
-            return reply
+            return handle
 
         server = ControlServer(
-            self.folder / "control.sock", {name: answering(answer) for name, answer in answers.items()}
+            self.folder / "control.sock", {name: make_handler(answer) for name, answer in answers.items()}
         )
         await server.start()
         try:
@@ -96,10 +96,10 @@ def cli_env(tmp_path):
 
 @pytest.fixture
 def parse_json_output():
-    """The one JSON document that a command printed, on one line."""
+    """Parses the JSON document that a command printed on one line."""
 
-    def read(result):
+    def parse(result):
         assert result.stdout.count("\n") == 1
         return json.loads(result.stdout)
 
-    return read
+    return parse

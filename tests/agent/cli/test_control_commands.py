@@ -1,4 +1,4 @@
-"""`send`, `status` and `at`: asking the running agent."""
+"""`send`, `status` and `at`: commands that use the control socket of the running agent."""
 
 import importlib
 
@@ -25,17 +25,17 @@ STATUS = {
         "resets_per_day": 12,
     },
     "held": "the rate of 10 messages a minute is reached",
-    "damaged": ["journal.db.damaged-20261122T120000Z"],
-    "commands": {"done": 3, "strays": 1},
+    "damaged_journals": ["journal.db.damaged-20261122T120000Z"],
+    "commands": {"done": 3, "ignored": 1},
     "replies": {},
     "running": ["led"],
-    "late": [],
+    "overdue": [],
 }
 
 
 @pytest.mark.parametrize("words", [("send", "x"), ("status",), ("at", "AT")])
-def test_no_agent_is_a_sentence(cli_env, words):
-    """Exit status 1; the socket is named."""
+def test_missing_agent_is_reported(cli_env, words):
+    """One sentence with the socket, and exit status 1."""
     result = cli_env.run(*words)
     assert result.exit_code == 1
     assert result.stdout == ""
@@ -47,16 +47,16 @@ def test_no_agent_is_a_sentence(cli_env, words):
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        ((), "give either a TEXT or --hex HEX"),
-        (("text", "--hex", "01"), "give either a TEXT or --hex HEX"),
-        (("",), "there is nothing in it to send"),
-        (("--hex", ""), "there is nothing in it to send"),
-        (("--hex", "0"), "it takes pairs of hexadecimal digits, for example 01FF"),
-        (("--hex", "xy"), "it takes pairs of hexadecimal digits, for example 01FF"),
+        ((), "give either TEXT or --hex HEX"),
+        (("text", "--hex", "01"), "give either TEXT or --hex HEX"),
+        (("",), "the message is empty"),
+        (("--hex", ""), "the message is empty"),
+        (("--hex", "0"), "the value must be pairs of hexadecimal digits, for example 01FF"),
+        (("--hex", "xy"), "the value must be pairs of hexadecimal digits, for example 01FF"),
     ],
 )
-def test_what_cannot_be_sent_is_wrong_usage(cli_env, words, sentence):
-    """Exit status 2, whether an agent runs or not."""
+def test_unsendable_message_is_wrong_usage(cli_env, words, sentence):
+    """Exit status 2, with or without a running agent."""
     result = cli_env.run("send", *words)
     assert result.exit_code == 2
     assert sentence in result.stderr
@@ -71,8 +71,8 @@ def test_what_cannot_be_sent_is_wrong_usage(cli_env, words, sentence):
         (("--", "-5"), {"text": "-5", "hex": None, "to": None, "wait": True}),
     ],
 )
-async def test_what_send_asks_for(cli_env, words, request_):
-    """Everything that was said, and nothing else."""
+async def test_send_passes_its_arguments_to_the_agent(cli_env, words, request_):
+    """All of them, and nothing else."""
     answer = {"to": "000", "messages": [{"reply": 4, "state": "sent", "reason": None}]}
     words = ("--config", str(cli_env.config), *words) if "--" in words else words
     if "--" in words:
@@ -93,32 +93,32 @@ async def test_what_send_asks_for(cli_env, words, request_):
         ("unknown", "x", 1),
     ],
 )
-async def test_the_fate_is_the_exit_status(cli_env, parse_json_output, state, reason, status):
-    """In words and as a document; what a module said moves no cursor."""
+async def test_send_reports_the_state_as_exit_status(cli_env, parse_json_output, state, reason, status):
+    """As text and as JSON; control characters in the reason are escaped."""
     answer = {"to": "000", "messages": [{"reply": 4, "state": state, "reason": reason}]}
     result, _ = await cli_env.run_beside_agent({"send": answer}, "send", "hello")
     assert result.exit_code == status
-    said = "" if reason is None else ": " + reason.replace("\x1b", "\\x1b")
-    assert result.stdout == f"reply 4 to 000: {state}{said}\n"
+    suffix = "" if reason is None else ": " + reason.replace("\x1b", "\\x1b")
+    assert result.stdout == f"reply 4 to 000: {state}{suffix}\n"
     result, _ = await cli_env.run_beside_agent({"send": answer}, "send", "hello", "--json")
     assert result.exit_code == status
     assert parse_json_output(result) == answer
 
 
-async def test_what_was_changed_to_fit_is_said(cli_env):
-    """Nobody takes the whole text for sent when a part of it was; scripts find it in the document."""
+async def test_changed_text_is_reported(cli_env):
+    """A note shows the text that was sent if it is not the whole text; JSON has it as well."""
     answer = {"to": "000", "text": "hel..", "messages": [{"reply": 4, "state": "sent", "reason": None}]}
     result, _ = await cli_env.run_beside_agent({"send": answer}, "send", "hello")
     assert result.exit_code == 0
     assert result.stdout == "reply 4 to 000: sent\n"
-    assert result.stderr == "note: shortened or changed to fit: hel..\n"
+    assert result.stderr == "note: the text was shortened or changed: hel..\n"
     result, _ = await cli_env.run_beside_agent({"send": answer}, "send", "hel..")
     assert result.stderr == ""
 
 
 @pytest.mark.parametrize("words", [("send", "\udcff"), ("send", "x", "--to", "\udcff"), ("at", "AT\udcff")])
-async def test_what_is_no_utf_8_is_a_sentence(cli_env, words):
-    """The shell hands over octets as they are."""
+async def test_argument_that_is_not_utf8_is_reported(cli_env, words):
+    """The shell passes bytes unchanged; the agent is not asked."""
     answer = {"to": "000", "messages": []}
     result, requests = await cli_env.run_beside_agent({"send": answer, "at": answer}, *words)
     assert requests == []
@@ -129,8 +129,8 @@ async def test_what_is_no_utf_8_is_a_sentence(cli_env, words):
     )
 
 
-def test_who_does_not_wait_is_told_what_becomes_of_it(cli_env, monkeypatch):
-    """Ctrl-C ends the waiting and not the message."""
+def test_interrupted_send_leaves_the_message_queued(cli_env, monkeypatch):
+    """Ctrl-C ends the command; a sentence says that the message stays queued."""
 
     def interrupted(*_words):
         raise KeyboardInterrupt
@@ -139,47 +139,47 @@ def test_who_does_not_wait_is_told_what_becomes_of_it(cli_env, monkeypatch):
     result = cli_env.run("send", "x")
     assert result.exit_code == 1
     assert result.stderr == (
-        "modem-agent: not waited for; what is queued is sent when it can be: see modem-agent outbox\n"
+        "modem-agent: interrupted; the message stays queued and is sent when possible: see modem-agent outbox\n"
     )
 
 
-async def test_a_refusal_of_the_agent_is_a_sentence(cli_env):
-    """Exit status 1."""
+async def test_refusal_of_the_agent_is_reported(cli_env):
+    """Its sentence, and exit status 1."""
     result, _ = await cli_env.run_beside_agent({}, "send", "hello")
     assert result.exit_code == 1
     assert result.stderr.startswith("modem-agent: unknown request 'send'")
 
 
-async def test_status_for_people(cli_env):
-    """A line each; what is empty is left out, nothing moves the cursor."""
+async def test_status_prints_one_line_for_each_value(cli_env):
+    """Empty values are left out, control characters are escaped."""
     result, requests = await cli_env.run_beside_agent({"status": STATUS}, "status")
     assert requests == [{"do": "status"}]
     assert result.exit_code == 0
     assert result.stdout.splitlines() == [
-        "agent          1.0, super-sim (000)",
-        "state          EC25, registered\\x1b[2J",
-        "sessions       2",
-        "module         Quectel EC25",
-        "notifications  yes",
-        "stores         ME 1 of 50, SM 0 of 20",
-        "recovery       works",
-        "resets         1 of 3 this hour, 2 of 12 today",
-        "held           the rate of 10 messages a minute is reached",
-        "damaged        journal.db.damaged-20261122T120000Z",
-        "commands       3 done, 1 strays",
-        "running        led",
+        "agent             1.0, super-sim (000)",
+        "state             EC25, registered\\x1b[2J",
+        "sessions          2",
+        "module            Quectel EC25",
+        "notifications     yes",
+        "stores            ME 1 of 50, SM 0 of 20",
+        "recovery          works",
+        "resets            1 of 3 this hour, 2 of 12 today",
+        "waiting           the rate of 10 messages a minute is reached",
+        "damaged journals  journal.db.damaged-20261122T120000Z",
+        "commands          3 done, 1 ignored",
+        "running           led",
     ]
 
 
-async def test_status_for_scripts(cli_env, parse_json_output):
-    """The whole document."""
+async def test_status_json_is_the_whole_answer(cli_env, parse_json_output):
+    """With every key, and control characters as JSON escapes."""
     result, _ = await cli_env.run_beside_agent({"status": STATUS}, "status", "--json")
     assert parse_json_output(result) == STATUS
     assert "\x1b" not in result.stdout
 
 
-async def test_one_at_command(cli_env, parse_json_output):
-    """The lines of the module, harmless, and OK; as a document whole."""
+async def test_at_prints_the_response(cli_env, parse_json_output):
+    """The lines of the module with control characters escaped, and OK; or the whole answer as JSON."""
     answer = {"lines": ["+CSQ: 20,99", "a\x1bb"]}
     result, requests = await cli_env.run_beside_agent({"at": answer}, "at", "AT+CSQ")
     assert requests == [{"do": "at", "line": "AT+CSQ"}]

@@ -1,4 +1,4 @@
-"""`run`: the service, as systemd and people meet it."""
+"""`run`: the service as systemd and an operator see it."""
 
 import os
 import re
@@ -17,11 +17,11 @@ COMMAND = [sys.executable, "-c", "from agent.cli import main; main()"]
 
 
 @pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGINT])
-def test_the_service(cli_env, end):
-    """READY without a module, the trouble of the port said once, a clean end with exit status 0."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as line:
-        line.settimeout(20)
-        line.bind(str(cli_env.folder / "notify"))
+def test_service_starts_without_a_module_and_stops_cleanly(cli_env, end):
+    """READY, the absent port logged once, exit status 0, and no control socket left."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as receiver:
+        receiver.settimeout(20)
+        receiver.bind(str(cli_env.folder / "notify"))
         environ = {"NOTIFY_SOCKET": str(cli_env.folder / "notify"), "WATCHDOG_USEC": "200000"}
         process = subprocess.Popen(
             [*COMMAND, "run", "--config", str(cli_env.config)],
@@ -30,19 +30,19 @@ def test_the_service(cli_env, end):
             text=True,
         )
         try:
-            heard = []
-            while not {"READY=1", "WATCHDOG=1"} <= set(heard) or len(heard) < 4:
-                heard.append(line.recv(4096).decode())
+            notifications = []
+            while not {"READY=1", "WATCHDOG=1"} <= set(notifications) or len(notifications) < 4:
+                notifications.append(receiver.recv(4096).decode())
             assert (cli_env.folder / "control.sock").is_socket()
             process.send_signal(end)
             _, log = process.communicate(timeout=20)
-            while "STOPPING=1" not in heard:
-                heard.append(line.recv(4096).decode())
+            while "STOPPING=1" not in notifications:
+                notifications.append(receiver.recv(4096).decode())
         finally:
             process.kill()
             process.wait()
     assert process.returncode == 0
-    assert any(note.startswith("STATUS=port /dev/nowhere") for note in heard)
+    assert any(text.startswith("STATUS=port /dev/nowhere") for text in notifications)
     lines = log.splitlines()
     assert lines[0].startswith("<6>ready: modem-agent ")
     assert re.match(r"<4>port: port /dev/nowhere", lines[1])
@@ -51,8 +51,8 @@ def test_the_service(cli_env, end):
     Journal(cli_env.folder / "journal.db", lambda: 0.0, lambda: 0.0).close()
 
 
-def test_a_second_agent_is_told_who_holds_the_journal(cli_env):
-    """Exit status 1: it is no mistake of the configuration."""
+def test_second_agent_on_a_journal_is_refused(cli_env):
+    """The holder is named; exit status 1, because the configuration is valid."""
     holder = Journal(cli_env.folder / "journal.db", lambda: 0.0, lambda: 0.0)
     try:
         result = cli_env.run("run")
@@ -74,7 +74,7 @@ def test_a_journal_of_a_newer_agent(cli_env):
 
 
 class FakeAgent:
-    """Stands for the agent: tells a few steps and ends, or stumbles."""
+    """Emits a few events and ends, or raises `error`."""
 
     error = None
 
@@ -83,7 +83,7 @@ class FakeAgent:
         self.dependencies = dependencies
 
     def stop(self):
-        """Never asked to."""
+        """Never called."""
 
     async def run(self):
         self.emit(Event("port", "nothing there", severity=Severity.DEBUG))
@@ -102,8 +102,8 @@ def fake_agent(monkeypatch):
     monkeypatch.setattr(FakeAgent, "error", None)
 
 
-def test_the_log_holds_no_content(cli_env, fake_agent):
-    """A line each with its time; details and what messages say are left out."""
+def test_log_has_no_message_content(cli_env, fake_agent):
+    """One line with its time for each event; debug events and message content are left out."""
     result = cli_env.run("run")
     assert result.exit_code == 0
     lines = result.stderr.splitlines()
@@ -112,21 +112,21 @@ def test_the_log_holds_no_content(cli_env, fake_agent):
     assert lines[1].endswith(" unknown reply 1: no result")
 
 
-def test_content_is_shown_where_it_is_asked_for(cli_env, fake_agent):
-    """And still moves no cursor."""
+def test_show_content_logs_escaped_content(cli_env, fake_agent):
+    """Control characters are escaped."""
     lines = cli_env.run("run", "--show-content").stderr.splitlines()
     assert lines[0].endswith(r" received command 1 'open \x1b[2Jsesame'")
 
 
-def test_the_trace_shows_every_byte(cli_env, fake_agent):
-    """With the details."""
+def test_trace_logs_every_byte(cli_env, fake_agent):
+    """Together with debug events."""
     log = cli_env.run("run", "--trace").stderr
     assert "port: nothing there" in log
     assert r"AT\r" in log
 
 
-def test_priorities_for_the_journal_of_systemd(cli_env, fake_agent, monkeypatch):
-    """In front of each line, and no time: systemd has its own."""
+def test_log_lines_have_priorities_under_systemd(cli_env, fake_agent, monkeypatch):
+    """The priority in front of each line, and no time, which the systemd journal adds."""
     monkeypatch.setenv("JOURNAL_STREAM", "8:1")
     assert cli_env.run("run").stderr.splitlines() == [
         "<6>received command 1",
@@ -134,35 +134,37 @@ def test_priorities_for_the_journal_of_systemd(cli_env, fake_agent, monkeypatch)
     ]
 
 
-def raised(error):
-    """With a place where it came from."""
+def with_traceback(error):
+    """Return the error after it was raised."""
 
-    def stumble():
+    def fail():
         raise error
 
     with pytest.raises(type(error)) as caught:
-        stumble()
+        fail()
     return caught.value
 
 
-def test_a_mistake_of_our_own_is_a_line_for_a_report(cli_env, fake_agent, monkeypatch):
-    """What and where; exit status 1, no traceback unless it is asked for."""
-    inner = ExceptionGroup("inner", [raised(ZeroDivisionError("of\nours"))])
-    monkeypatch.setattr(FakeAgent, "error", ExceptionGroup("outer", [inner, raised(ValueError("other"))]))
+def test_internal_error_is_one_line_for_a_bug_report(cli_env, fake_agent, monkeypatch):
+    """Type, text and place; exit status 1, and a traceback only with --trace."""
+    inner = ExceptionGroup("inner", [with_traceback(ZeroDivisionError("of\nours"))])
+    monkeypatch.setattr(
+        FakeAgent, "error", ExceptionGroup("outer", [inner, with_traceback(ValueError("other"))])
+    )
     result = cli_env.run("run")
     assert result.exit_code == 1
-    said = [line for line in result.stderr.splitlines() if line.startswith("modem-agent: ")]
+    errors = [line for line in result.stderr.splitlines() if line.startswith("modem-agent: ")]
     assert re.fullmatch(
-        r"modem-agent: stopped by a mistake of its own: ZeroDivisionError: of\\nours \(.*test_run.py:\d+\)",
-        said[0],
+        r"modem-agent: internal error: ZeroDivisionError: of\\nours \(.*test_run.py:\d+\)",
+        errors[0],
     )
-    assert "ValueError: other" in said[1]
+    assert "ValueError: other" in errors[1]
     assert "Traceback" not in result.stderr
     assert "Traceback" in cli_env.run("run", "--trace").stderr
 
 
-def test_an_agent_that_gave_up_ends_with_a_sentence(cli_env, fake_agent, monkeypatch):
-    """Exit status 1: systemd starts another one, which it would not after 2."""
+def test_exhausted_recovery_ends_the_process(cli_env, fake_agent, monkeypatch):
+    """Exit status 1: systemd then restarts the agent, which it would not after status 2."""
     monkeypatch.setattr(FakeAgent, "error", agent.RecoveryExhausted("the module does not answer"))
     result = cli_env.run("run")
     assert result.exit_code == 1

@@ -390,7 +390,7 @@ async def test_the_watchdog_is_fed_while_nobody_is_late(agent_env, pipeline):
         assert agent_env.notes.count("WATCHDOG=1") <= fed + 1
         [stuck] = pipeline.events_of_kind("watchdog")
         assert stuck.message == "intake: systemd will start the agent anew"
-        assert (await agent_env.request(do="status"))["late"] == ["intake"]
+        assert (await agent_env.request(do="status"))["overdue"] == ["intake"]
         end.set()
         await pipeline.advance(25)
         assert agent_env.notes.count("WATCHDOG=1") > fed + 1
@@ -464,7 +464,7 @@ async def test_incomplete_messages_are_given_up_within_the_hour(agent_env, pipel
         assert pipeline.events_of_kind("incomplete") == []
         await pipeline.advance(3600 + 120)
         assert [step.message for step in pipeline.events_of_kind("incomplete")] == [
-            "a message is given up, as not all parts came within a day; see inbox --strays"
+            "a message is given up, as not all parts came within a day; see inbox --ignored"
         ]
         assert pipeline.query_column("SELECT count(*) FROM parts") == [0]
         assert len(pipeline.query_column("SELECT reason FROM ignored")) == 2
@@ -497,11 +497,11 @@ async def test_what_status_tells(agent_env, pipeline):
         "service": "programmable-wireless",
         "number": "2936",
         "held": "",
-        "damaged": [],
+        "damaged_journals": [],
         "commands": {"running": 1, "ignored": 1, "parts": 0},
         "replies": {},
         "running": [str(agent_env.folder / "handlers" / "device.py")],
-        "late": [],
+        "overdue": [],
     }
 
 

@@ -175,7 +175,7 @@ async def test_what_status_shows(pipeline, session_bench):
         "store": "ME",
         "stores": [],
         "notifications": True,
-        "unreadable": None,
+        "read_error": None,
         "service_centre": None,
         "notes": [],
     }
@@ -202,7 +202,7 @@ async def test_what_cannot_be_read_is_shown(pipeline, session_bench):
     await session_bench.start()
     well = "EC25, registered, home, signal -71 dBm"
     assert session_bench.states == [f"{well}, no message can be read: {modem.read_error}"]
-    assert session_bench.session.describe()["unreadable"] == modem.read_error
+    assert session_bench.session.describe()["read_error"] == modem.read_error
     modem.read_error = ""
     await pipeline.advance(300)
     assert session_bench.states[-1] == well

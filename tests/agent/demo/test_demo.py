@@ -1,4 +1,4 @@
-"""The demo's eyes: what counts as answered, and how it is shown."""
+"""The demo: when a scenario passes, and what is printed."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -15,22 +15,22 @@ SID = "DC" + "ab" * 16
 
 
 @pytest.fixture(autouse=True)
-def fast_demo(monkeypatch):
-    """Nothing is waited for in vain."""
+def short_timeouts(monkeypatch):
+    """Scenarios that fail end quickly."""
     monkeypatch.setattr(scenarios, "SCENARIO_TIMEOUT_S", 0.05)
     monkeypatch.setattr(scenarios, "SETTLE_S", 0.0)
 
 
-def event(kind, **fields):
+def network_event(kind, **fields):
     return NetworkEvent(kind=kind, at=datetime(2026, 11, 22, tzinfo=UTC), imsi="234500000000001", **fields)
 
 
 class FakeEnvironment:
-    """A stage on which the test says what happens once a Command is created."""
+    """An environment in which given events happen once a Command or SMS is sent."""
 
-    def __init__(self, seen, happens, listed):
-        self.event_log = seen
-        self.happens = happens
+    def __init__(self, event_log, events, listed):
+        self.event_log = event_log
+        self.events = events
         self.listed = listed
         self.sandbox = self
         self.created = False
@@ -41,16 +41,16 @@ class FakeEnvironment:
         return {"sid": SID}
 
     def _emit_all(self):
-        for item in self.happens:
+        for kind in self.events:
             self.event_log.add(
-                event(item, body="pong") if isinstance(item, NetworkEventKind) else Event(item)
+                network_event(kind, body="pong") if isinstance(kind, NetworkEventKind) else Event(kind)
             )
 
     async def list_replies(self, collection, sim):
         return self.listed if self.created else []
 
     def redeliver(self, sid):
-        """The network does it again."""
+        """Do nothing; the events of the second delivery are given."""
 
     def send_sms(self, sim, sender, text):
         self._emit_all()
@@ -63,13 +63,14 @@ def row(text):
 GOOD = [NetworkEventKind.LISTED, NetworkEventKind.ORIGINATED, "running", "done", "sent"]
 
 
-async def _visit(number, happens, listed=()):
-    seen = EventLog()
-    return await run_scenario(SCENARIOS[number], FakeEnvironment(seen, happens, list(listed)), seen)
+async def _run(number, events, listed=()):
+    event_log = EventLog()
+    environment = FakeEnvironment(event_log, events, list(listed))
+    return await run_scenario(SCENARIOS[number], environment, event_log)
 
 
 @pytest.mark.parametrize(
-    ("number", "happens", "listed", "good"),
+    ("number", "events", "listed", "passed"),
     [
         (0, GOOD, [row("led is on")], True),
         (0, GOOD, [row("led is off")], False),
@@ -99,49 +100,49 @@ async def _visit(number, happens, listed=()):
         (8, [NetworkEventKind.NOT_LISTED, "running", "done", "sent"], [], False),
     ],
 )
-async def test_the_tour_is_no_flatterer(number, happens, listed, good):
-    """A Command that ran twice, was answered twice, otherwise or not at all did not fare as it should."""
-    result = await _visit(number, happens, listed)
-    assert result.passed is good
+async def test_scenario_passes_only_with_the_right_events(number, events, listed, passed):
+    """It fails if a Command runs twice, or has two replies, another reply or none."""
+    result = await _run(number, events, listed)
+    assert result.passed is passed
     assert result.outcome
 
 
-def test_the_tour_has_every_kind():
-    """Text with SID at start and end, binary, a double, a stranger, a failure, each service."""
-    titles = " ".join(stop.title for stop in SCENARIOS)
-    for word in ("start", "end", "Binary", "twice", "stranger", "fails", "Beta"):
+def test_scenarios_cover_every_kind_of_command():
+    """SID at start and end, binary, a duplicate, an unknown sender, a failing handler, each service."""
+    titles = " ".join(scenario.title for scenario in SCENARIOS)
+    for word in ("start", "end", "Binary", "twice", "unknown number", "fails", "Beta"):
         assert word in titles
-    assert {stop.sim for stop in SCENARIOS} == {"meter-1", "meter-2", "meter-3"}
+    assert {scenario.sim for scenario in SCENARIOS} == {"meter-1", "meter-2", "meter-3"}
 
 
 RESULTS = [
-    ScenarioResult("Text", "meter-1", SID, "run once, answer listed: led is on", passed=True),
-    ScenarioResult("From a stranger", "meter-2", "", "it was run", passed=False),
+    ScenarioResult("Text", "meter-1", SID, "run once, reply listed: led is on", passed=True),
+    ScenarioResult("From an unknown number", "meter-2", "", "it was run", passed=False),
 ]
 
 
 @pytest.mark.parametrize("width", [20, 40, 80, 200])
 @pytest.mark.parametrize("terminal", [True, False])
-def test_sids_are_whole_at_any_width(capsys, monkeypatch, width, terminal):
-    """In each line and in the table."""
+def test_sid_is_not_wrapped_at_any_width(capsys, monkeypatch, width, terminal):
+    """In the lines of events and in the table of results."""
     monkeypatch.setenv("COLUMNS", str(width))
     monkeypatch.setattr("rich.console.Console.is_terminal", property(lambda self: terminal))
-    screen = DemoPrinter(lambda: 0.0)
-    screen.print_scenario("Text", "meter-1")
-    screen.print_event(Event("received", sid=SID, command_id=1, content="led on"))
-    screen.print_event(event(NetworkEventKind.CREATED, sid=SID, body="led on"), "meter-1")
-    screen.print_result(RESULTS[0])
-    screen.print_results(RESULTS)
-    shown = capsys.readouterr().out
-    assert shown.count(SID) == 3
-    assert "NO" in shown
+    printer = DemoPrinter(lambda: 0.0)
+    printer.print_scenario("Text", "meter-1")
+    printer.print_event(Event("received", sid=SID, command_id=1, content="led on"))
+    printer.print_event(network_event(NetworkEventKind.CREATED, sid=SID, body="led on"), "meter-1")
+    printer.print_result(RESULTS[0])
+    printer.print_results(RESULTS)
+    output = capsys.readouterr().out
+    assert output.count(SID) == 3
+    assert "FAILED" in output
 
 
-def test_a_pipe_gets_plain_text(capsys):
-    """No colours where nobody sees them."""
-    screen = DemoPrinter(lambda: 0.0)
-    screen.print_result(RESULTS[0])
-    screen.print_results(RESULTS)
+def test_pipe_gets_no_colours(capsys):
+    """No escape sequences in the output."""
+    printer = DemoPrinter(lambda: 0.0)
+    printer.print_result(RESULTS[0])
+    printer.print_results(RESULTS)
     assert "\x1b" not in capsys.readouterr().out
 
 
@@ -150,46 +151,48 @@ def test_a_pipe_gets_plain_text(capsys):
     [
         Event("stray", "from A\x1b[2J\nB: not from 000", content="x\x1b[2Jy"),
         Event("received", content=b"\x1b\x07"),
-        event(NetworkEventKind.OFFERED, number="+1", body="x\x9b31my\n"),
+        network_event(NetworkEventKind.OFFERED, number="+1", body="x\x9b31my\n"),
     ],
 )
-def test_nothing_that_comes_by_sms_moves_the_cursor(capsys, item):
-    """Shown as escapes, in one line."""
-    screen = DemoPrinter(lambda: 0.0)
-    screen.print_event(item)
-    shown = capsys.readouterr().out
-    assert shown.endswith("\n")
-    assert shown[:-1].isprintable()
+def test_control_characters_of_a_message_are_escaped(capsys, item):
+    """The event is one printable line."""
+    printer = DemoPrinter(lambda: 0.0)
+    printer.print_event(item)
+    output = capsys.readouterr().out
+    assert output.endswith("\n")
+    assert output[:-1].isprintable()
 
 
-def test_details_and_the_inside_of_tracebacks_are_for_the_log(capsys):
-    """The last line of one is enough."""
-    screen = DemoPrinter(lambda: 0.0)
-    screen.print_event(Event("port", "still busy", severity=Severity.DEBUG))
-    screen.print_event(Event("handler", "demo.py: Traceback (most recent call last):"))
-    screen.print_event(Event("handler", 'demo.py:   File "demo.py", line 3'))
+def test_debug_events_and_tracebacks_are_not_printed(capsys):
+    """Of a traceback of a handler only the last line is printed."""
+    printer = DemoPrinter(lambda: 0.0)
+    printer.print_event(Event("port", "still busy", severity=Severity.DEBUG))
+    printer.print_event(Event("handler", "demo.py: Traceback (most recent call last):"))
+    printer.print_event(Event("handler", 'demo.py:   File "demo.py", line 3'))
     assert capsys.readouterr().out == ""
-    screen.print_event(Event("handler", "demo.py: RuntimeError: the pump does not answer"))
+    printer.print_event(Event("handler", "demo.py: RuntimeError: the pump does not answer"))
     assert "the pump does not answer" in capsys.readouterr().out
 
 
-async def test_waiting_ends_when_it_is_true():
-    """No polling: each thing that happens is looked at."""
-    seen = EventLog()
-    task = asyncio.create_task(seen.wait_until(lambda: len(seen.agent_events("sent")) == 2))
+async def test_wait_until_ends_when_the_condition_holds():
+    """The condition is checked after each event, without polling."""
+    event_log = EventLog()
+    task = asyncio.create_task(event_log.wait_until(lambda: len(event_log.agent_events("sent")) == 2))
     await asyncio.sleep(0)
-    seen.add(Event("sent"))
+    event_log.add(Event("sent"))
     await asyncio.sleep(0)
     assert not task.done()
-    seen.add(Event("sent"))
+    event_log.add(Event("sent"))
     await asyncio.wait_for(task, 1)
 
 
-async def test_no_stop_takes_more_than_what_is_left(monkeypatch):
-    """So that `--once` is over in time, whatever does not happen."""
+async def test_scenario_ends_within_the_remaining_time(monkeypatch):
+    """So `--once` ends in time even if nothing happens."""
     monkeypatch.setattr(scenarios, "SCENARIO_TIMEOUT_S", 60.0)
-    seen = EventLog()
+    event_log = EventLog()
     async with asyncio.timeout(5):
-        for left in (0.01, 0.0, -3.0):
-            result = await run_scenario(SCENARIOS[0], FakeEnvironment(seen, [], []), seen, left)
-            assert result.outcome == "not seen within 0 s"
+        for remaining_s in (0.01, 0.0, -3.0):
+            result = await run_scenario(
+                SCENARIOS[0], FakeEnvironment(event_log, [], []), event_log, remaining_s
+            )
+            assert result.outcome == "not complete within 0 s"

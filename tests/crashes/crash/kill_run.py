@@ -275,7 +275,7 @@ class KillRun:
             sent_bodies=field.sent_bodies(),
             inbox=await read_cli_json(field, "inbox"),
             outbox=await read_cli_json(field, "outbox"),
-            ignored=await read_cli_json(field, "inbox", "--strays"),
+            ignored=await read_cli_json(field, "inbox", "--ignored"),
             actions=field.query_journal("SELECT command_id, state, reason FROM actions"),
             open_counts=self._count_open(),
         )

@@ -1,4 +1,4 @@
-"""The command itself: what there is, what help teaches, usage."""
+"""The command line as a whole: commands, help texts, wrong usage."""
 
 import click
 import pytest
@@ -7,20 +7,20 @@ from agent.cli import _COMMANDS, group
 from agent.version import VERSION
 
 
-def commands(command=group, *names):
-    """Every command there is, with the words that lead to it."""
+def iter_commands(command=group, *names):
+    """Yield the words of every command and group."""
     yield names
     if isinstance(command, click.Group):
         context = click.Context(command)
         for name in command.list_commands(context):
-            yield from commands(command.get_command(context, name), *names, name)
+            yield from iter_commands(command.get_command(context, name), *names, name)
 
 
-ALL = list(commands())
+ALL = list(iter_commands())
 
 
-def test_the_commands_of_the_design_are_there():
-    """Scripts and people rely on these names."""
+def test_public_commands_exist():
+    """Scripts and operators rely on these names."""
     names = {" ".join(words) for words in ALL}
     assert names >= {
         "run", "demo", "sandbox", "send", "inbox", "outbox", "status", "at", "config check",
@@ -30,8 +30,8 @@ def test_the_commands_of_the_design_are_there():
 
 @pytest.mark.parametrize("words", ALL, ids=" ".join)
 @pytest.mark.parametrize("option", ["--help", "-h"])
-def test_help_teaches(cli_env, words, option):
-    """A sentence on what it does, and every option and argument explained."""
+def test_help_explains_command_and_options(cli_env, words, option):
+    """A sentence on what the command does, and a text for every option."""
     result = cli_env.run_bare(*words, option)
     assert result.exit_code == 0
     lines = result.stdout.splitlines()
@@ -45,21 +45,21 @@ def test_help_teaches(cli_env, words, option):
 
 
 @pytest.mark.parametrize("name", sorted(_COMMANDS))
-def test_the_list_says_what_each_does(cli_env, name):
-    """In one line, without loading it."""
+def test_command_list_has_a_sentence_for_each(cli_env, name):
+    """On one line, without importing the command."""
     lines = [line for line in cli_env.run_bare("--help").stdout.splitlines() if line.startswith(f"  {name} ")]
     assert len(lines) == 1
     assert lines[0].endswith(".")
 
 
 @pytest.mark.parametrize("words", [words for words in ALL if words[-1:] in (("inbox",), ("run",), ("send",))])
-def test_the_configuration_has_a_default(cli_env, words):
-    """And can be named."""
+def test_help_shows_the_default_configuration_file(cli_env, words):
+    """The default of --config is part of the help."""
     assert "/etc/modem-agent/agent.toml" in "".join(cli_env.run_bare(*words, "--help").stdout.split())
 
 
-def test_the_version(cli_env):
-    """One line."""
+def test_version_is_one_line(cli_env):
+    """Name and version."""
     assert cli_env.run_bare("--version").stdout == f"modem-agent, version {VERSION}\n"
 
 
@@ -67,8 +67,8 @@ def test_the_version(cli_env):
     "words", [("frobnicate",), ("inbox", "--frobnicate"), ("config", "frobnicate"), ("inbox", "-n", "0"),
               ("inbox", "-n", "99999999999999999999"), ("send", "a", "b"), ("pdu",), ("at",)]
 )  # fmt: skip
-def test_wrong_usage_is_exit_status_2(cli_env, words):
-    """With a hint on how it is used."""
+def test_wrong_usage_has_exit_status_2(cli_env, words):
+    """The usage of the command is shown."""
     result = cli_env.run_bare(*words)
     assert result.exit_code == 2
     assert "Usage: modem-agent" in result.stderr

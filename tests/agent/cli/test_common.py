@@ -1,4 +1,4 @@
-"""Where the PIN of the SIM comes from."""
+"""The PIN of the SIM: where it comes from and what it must be."""
 
 import pytest
 
@@ -7,14 +7,14 @@ from agent.common.config import Config, ConfigError, ModemConfig
 from agent.modem.error import ModemUnusable
 
 
-def written(path, text, mode=0o600):
+def write_pin_file(path, text, mode=0o600):
     path.write_text(text)
     path.chmod(mode)
     return Config(modem=ModemConfig(pin_file=path))
 
 
-def test_from_a_file_or_a_credential(tmp_path):
-    """The file that is named comes before the credential; without either there is none."""
+def test_pin_comes_from_the_file_or_the_credential(tmp_path):
+    """A pin_file precedes the credential; without both there is no PIN."""
     credentials = {"CREDENTIALS_DIRECTORY": str(tmp_path)}
     assert load_sim_pin(tmp_path, Config(), {}) is None
     assert load_sim_pin(tmp_path, Config(), credentials) is None
@@ -22,7 +22,7 @@ def test_from_a_file_or_a_credential(tmp_path):
     (tmp_path / "sim-pin").chmod(0o444)
     pin = load_sim_pin(tmp_path, Config(), credentials)
     assert (pin.digits, pin.source) == ("4321", "the credential sim-pin")
-    pin = load_sim_pin(tmp_path, written(tmp_path / "pin", " 1234\n"), credentials)
+    pin = load_sim_pin(tmp_path, write_pin_file(tmp_path / "pin", " 1234\n"), credentials)
     assert (pin.digits, pin.source) == ("1234", str(tmp_path / "pin"))
     assert "1234" not in repr(pin)
 
@@ -30,31 +30,31 @@ def test_from_a_file_or_a_credential(tmp_path):
 @pytest.mark.parametrize(
     ("text", "mode", "sentence"),
     [
-        ("12a4", 0o600, "must hold the PIN of the SIM and nothing else: 4 to 8 digits"),
+        ("12a4", 0o600, "must contain the PIN of the SIM and nothing else: 4 to 8 digits"),
         ("123", 0o600, "4 to 8 digits"),
         ("123456789", 0o600, "4 to 8 digits"),
         ("١٢٣٤", 0o600, "4 to 8 digits"),
         ("1234 5678", 0o600, "4 to 8 digits"),
-        ("1234", 0o604, "is open to everybody: chmod o= "),
+        ("1234", 0o604, "can be read by every user; run: chmod o= "),
     ],
 )
-def test_a_file_that_will_not_do(tmp_path, text, mode, sentence):
-    """One sentence with key and file, which does not show what stands in it."""
-    config = written(tmp_path / "pin", text, mode)
+def test_unusable_pin_file_is_reported(tmp_path, text, mode, sentence):
+    """One sentence with key and file, without the content of the file."""
+    config = write_pin_file(tmp_path / "pin", text, mode)
     with pytest.raises(ConfigError, match=sentence) as caught:
         load_sim_pin(tmp_path / "agent.toml", config, {})
     assert str(caught.value).startswith(f"{tmp_path}/agent.toml: modem.pin_file: {tmp_path}/pin")
     assert text not in str(caught.value).replace("1234 or", "")
 
 
-def test_a_file_that_is_not_there(tmp_path):
-    """It is named."""
+def test_missing_pin_file_is_named(tmp_path):
+    """With its key."""
     with pytest.raises(ConfigError, match=r"modem.pin_file: .*/pin: No such file"):
         load_sim_pin(tmp_path, Config(modem=ModemConfig(pin_file=tmp_path / "pin")), {})
 
 
 @pytest.mark.parametrize("words", [("run",), ("config", "check")], ids=" ".join)
-def test_whoever_starts_with_it_is_told(cli_env, words, tmp_path):
+def test_run_and_check_refuse_an_unusable_pin(cli_env, words, tmp_path):
     """Exit status 2, before anything is opened."""
     (tmp_path / "pin").write_text("12x4")
     (tmp_path / "pin").chmod(0o600)
@@ -65,10 +65,10 @@ def test_whoever_starts_with_it_is_told(cli_env, words, tmp_path):
     assert "12x4" not in result.stderr
 
 
-def test_what_changes_while_the_agent_runs(tmp_path):
-    """A file is read anew when the SIM asks, with the same demands; a credential is systemd's copy."""
+def test_pin_file_is_reloaded_but_a_credential_is_not(tmp_path):
+    """A file is read again, with the same checks, when the SIM asks; a credential is a copy by systemd."""
     file = tmp_path / "pin"
-    pin = load_sim_pin(tmp_path / "agent.toml", written(file, "1234"), {})
+    pin = load_sim_pin(tmp_path / "agent.toml", write_pin_file(file, "1234"), {})
     file.write_text("5678\n")
     assert pin.reload().digits == pin.reload().reload().digits == "5678"
     assert "within a minute" in pin.fix_hint

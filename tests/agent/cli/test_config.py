@@ -1,4 +1,4 @@
-"""Impossible configuration: sentences and exit status 2, whichever command meets it."""
+"""Errors in the configuration: one sentence each and exit status 2, for every command that reads it."""
 
 import sys
 
@@ -7,17 +7,17 @@ import pytest
 from agent.handlers.results import ResourceExhausted
 from agent.handlers.runner import ProcessRunner
 
-RUNS = [("run",), ("status",), ("send", "x"), ("inbox",), ("outbox",), ("at", "AT"), ("config", "check")]
+COMMANDS = [("run",), ("status",), ("send", "x"), ("inbox",), ("outbox",), ("at", "AT"), ("config", "check")]
 
 
-def handler(path, text="#!/bin/sh\n", mode=0o755):
+def write_handler(path, text="#!/bin/sh\n", mode=0o755):
     path.write_text(text)
     path.chmod(mode)
 
 
-@pytest.mark.parametrize("words", RUNS, ids=" ".join)
-def test_a_missing_file(cli_env, words):
-    """It is named, and what to do."""
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_missing_file_is_reported(cli_env, words):
+    """With its name and what to do."""
     cli_env.config.unlink()
     result = cli_env.run(*words)
     assert result.exit_code == 2
@@ -28,7 +28,7 @@ def test_a_missing_file(cli_env, words):
     )
 
 
-@pytest.mark.parametrize("words", RUNS, ids=" ".join)
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
 @pytest.mark.parametrize(
     ("text", "sentences"),
     [
@@ -39,8 +39,8 @@ def test_a_missing_file(cli_env, words):
         ("port = 3", ["unknown table [port]"]),
     ],
 )
-def test_mistakes_in_the_file(cli_env, words, text, sentences):
-    """Each in one sentence that begins with the file, all at once."""
+def test_every_error_in_the_file_is_reported(cli_env, words, text, sentences):
+    """One sentence for each error, which begins with the file."""
     cli_env.write(text)
     result = cli_env.run(*words)
     assert result.exit_code == 2
@@ -51,7 +51,7 @@ def test_mistakes_in_the_file(cli_env, words, text, sentences):
 
 @pytest.mark.parametrize("words", [("run",), ("config", "check")], ids=" ".join)
 @pytest.mark.parametrize(
-    ("spoil", "sentence"),
+    ("break_handlers", "sentence"),
     [
         (
             lambda handlers: handlers.rmdir(),
@@ -59,21 +59,21 @@ def test_mistakes_in_the_file(cli_env, words, text, sentences):
         ),
         (lambda handlers: (handlers.rmdir(), handlers.write_text("")), "{} is not a directory"),
         (
-            lambda handlers: handler(handlers / "led", mode=0o777),
+            lambda handlers: write_handler(handlers / "led", mode=0o777),
             "{}/led can be written by others (mode 0777)",
         ),
-        (lambda handlers: handler(handlers / "led.py", "import nothing_there\n"), "led.py"),
+        (lambda handlers: write_handler(handlers / "led.py", "import nothing_there\n"), "led.py"),
         (
-            lambda handlers: [handler(handlers / name) for name in ("led", "LED")],
+            lambda handlers: [write_handler(handlers / name) for name in ("led", "LED")],
             'two handlers for the word "led": {}/LED and {}/led; rename or remove one',
         ),
     ],
     ids=["missing", "file", "writable", "broken", "two"],
 )
-def test_mistakes_among_the_handlers(cli_env, words, spoil, sentence):
-    """Found at the start, said in sentences that name the file."""
+def test_handler_errors_are_reported(cli_env, words, break_handlers, sentence):
+    """Before the start, in sentences that name the file."""
     handlers = cli_env.folder / "handlers"
-    spoil(handlers)
+    break_handlers(handlers)
     result = cli_env.run(*words)
     assert result.exit_code == 2
     assert sentence.format(handlers, handlers) in result.stderr
@@ -82,8 +82,8 @@ def test_mistakes_among_the_handlers(cli_env, words, spoil, sentence):
 
 @pytest.mark.parametrize("words", [("run",), ("config", "check")], ids=" ".join)
 @pytest.mark.parametrize("port", ["socket://", "socket://host", "socket://host:0", "socket://host:x"])
-def test_an_address_that_is_none(cli_env, words, port):
-    """A socket address must look like one."""
+def test_invalid_socket_address_is_reported(cli_env, words, port):
+    """With the key and an example."""
     cli_env.write(modem=f'[modem]\nport = "{port}"')
     result = cli_env.run(*words)
     assert result.exit_code == 2
@@ -103,8 +103,8 @@ def test_an_address_that_is_none(cli_env, words, port):
         ("control", "socket", "x" * 300 + "/control.sock"),
     ],
 )
-def test_folders_that_are_not_there(cli_env, words, section, key, name):
-    """They are named with the key."""
+def test_missing_folder_is_reported(cli_env, words, section, key, name):
+    """With the key and the folder."""
     cli_env.write(**{section: f'[{section}]\n{key} = "{name}"'})
     result = cli_env.run(*words)
     assert result.exit_code == (2 if len(name) < 100 or words != ("run",) or section == "control" else 1)
@@ -113,16 +113,16 @@ def test_folders_that_are_not_there(cli_env, words, section, key, name):
     assert key in result.stderr
 
 
-def test_check_says_everything_at_once(cli_env):
-    """A mistake in one table hides none in another, nor among the handlers or the folders."""
+def test_check_reports_all_errors_at_once(cli_env):
+    """An error in one table hides none in another, nor in the handlers or folders."""
     cli_env.write(
         modem='[modem]\nport = "socket://x"',
         service="[service]\nmax_parts = 0",
         journal='[journal]\npath = "nowhere/journal.db"',
         extra="[frobnicate]",
     )
-    handler(cli_env.folder / "handlers" / "led", mode=0o777)
-    handler(cli_env.folder / "handlers" / "bad.py", "def f(:\n")
+    write_handler(cli_env.folder / "handlers" / "led", mode=0o777)
+    write_handler(cli_env.folder / "handlers" / "bad.py", "def f(:\n")
     result = cli_env.run("config", "check")
     assert result.exit_code == 2
     lines = result.stderr.splitlines()
@@ -138,15 +138,15 @@ def test_check_says_everything_at_once(cli_env):
         assert sum(part in line for line in lines) == 1
 
 
-def test_check_complains_of_nothing_that_a_faulty_table_may_have_set(cli_env):
-    """Where the journal is cannot be known: its default is not looked for."""
+def test_check_skips_defaults_of_a_table_with_errors(cli_env):
+    """If `path` may be misspelled, the default path of the journal is not checked."""
     cli_env.write(journal="[journal]\npat = 'x'", handlers="[handlers]\nfrobnicate = 1")
     result = cli_env.run("config", "check")
     assert len(result.stderr.splitlines()) == 2
 
 
-def test_check_of_tables_that_do_not_go_together(cli_env):
-    """Each is sound by itself: one sentence, and the rest is checked all the same."""
+def test_check_reports_tables_that_contradict_each_other(cli_env):
+    """Each is valid alone: one sentence, and everything else is still checked."""
     text = cli_env.config.read_text().replace("/dev/nowhere", "socket://127.0.0.1:7")
     cli_env.config.write_text(f'{text}\n[recovery]\npower = "usb"\n')
     (cli_env.folder / "handlers").rmdir()
@@ -157,8 +157,8 @@ def test_check_of_tables_that_do_not_go_together(cli_env):
     assert "there is no directory" in second
 
 
-def test_check_looks_at_what_is_sound_in_a_faulty_table(cli_env):
-    """A mistake in a key hides none in another key of its table, nor in what that names."""
+def test_check_uses_the_valid_keys_of_a_table_with_errors(cli_env):
+    """An error in one key hides none in another key of its table, nor in the file that it names."""
     cli_env.write(
         modem='[modem]\nport = "socket://x"\nbaud = "fast"\npin_file = "nowhere-0"',
         handlers='[handlers]\ndirectory = "nowhere-1"\ntimeout_s = -1',
@@ -183,14 +183,14 @@ def test_check_looks_at_what_is_sound_in_a_faulty_table(cli_env):
         assert sum(part in line for line in lines) == 1
 
 
-def test_check_without_processes_for_handlers(cli_env, monkeypatch):
-    """A host that starts none: a sentence."""
+def test_check_reports_that_no_process_can_be_started(cli_env, monkeypatch):
+    """A sentence, not a traceback."""
 
-    async def none_left(_runner, file):
+    async def exhausted(_runner, file):
         raise ResourceExhausted(f"{file}: the handler manager cannot be started: Permission denied")
 
-    monkeypatch.setattr(ProcessRunner, "load", none_left)
-    handler(cli_env.folder / "handlers" / "device.py", "")
+    monkeypatch.setattr(ProcessRunner, "load", exhausted)
+    write_handler(cli_env.folder / "handlers" / "device.py", "")
     result = cli_env.run("config", "check")
     assert result.exit_code == 2
     assert result.stderr.endswith("cannot be started: Permission denied\n")
@@ -198,8 +198,8 @@ def test_check_without_processes_for_handlers(cli_env, monkeypatch):
 
 @pytest.mark.parametrize("words", [("run",), ("config", "check")], ids=" ".join)
 @pytest.mark.parametrize("port", ["", "ttyUSB2", "COM3", "tcp://host:1", "-"])
-def test_a_port_that_can_be_none(cli_env, words, port):
-    """Neither a path from the root, nor an address, nor auto."""
+def test_invalid_port_is_reported(cli_env, words, port):
+    """A port is an absolute path, an address or "auto"."""
     cli_env.write(modem=f'[modem]\nport = "{port}"')
     result = cli_env.run(*words)
     assert result.exit_code == 2
@@ -209,9 +209,9 @@ def test_a_port_that_can_be_none(cli_env, words, port):
     )
 
 
-@pytest.mark.parametrize("words", RUNS, ids=" ".join)
-def test_a_folder_in_place_of_the_file(cli_env, words):
-    """It is named, and what to do; the permissions are not to blame."""
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_folder_in_place_of_the_file_is_reported(cli_env, words):
+    """With its name and what to do."""
     cli_env.config.unlink()
     cli_env.config.mkdir()
     result = cli_env.run(*words)
@@ -221,24 +221,24 @@ def test_a_folder_in_place_of_the_file(cli_env, words):
     )
 
 
-def test_check_is_content(cli_env):
-    """Then it names service, port and handlers; a remark is no mistake."""
-    handler(cli_env.folder / "handlers" / "led")
-    handler(cli_env.folder / "handlers" / "pump", mode=0o644)
-    handler(
+def test_check_summarises_a_valid_configuration(cli_env):
+    """Service, port and handlers; a note about a file that is not a handler is not an error."""
+    write_handler(cli_env.folder / "handlers" / "led")
+    write_handler(cli_env.folder / "handlers" / "pump", mode=0o644)
+    write_handler(
         cli_env.folder / "handlers" / "device.py",
         "from agent import handler\n@handler('temp')\ndef f(c): ...\n",
     )
     result = cli_env.run("config", "check")
     assert result.exit_code == 0
     assert result.stdout == (
-        f"{cli_env.config} is in order: super-sim on /dev/nowhere, handlers help, led, ping, status, temp\n"
+        f"{cli_env.config} is valid: super-sim on /dev/nowhere, handlers help, led, ping, status, temp\n"
     )
     assert "pump is no handler because it is not executable" in result.stderr
 
 
-def test_check_says_what_switching_the_power_lacks(cli_env, monkeypatch):
-    """The package, the chip, the line: one sentence, no traceback."""
+def test_check_reports_what_the_power_switch_lacks(cli_env, monkeypatch):
+    """Package, chip or line: one sentence, no traceback."""
     monkeypatch.setitem(sys.modules, "gpiod", None)
     with cli_env.config.open("a") as file:
         file.write('\n[recovery]\npower = "gpio"\ngpio_line = 6\n')

@@ -1,4 +1,4 @@
-"""Places that the configuration names: what the check says of those that cannot work."""
+"""`config check`: paths in the configuration that cannot work; the folder of links of a sandbox."""
 
 import subprocess
 import sys
@@ -9,9 +9,9 @@ from click.testing import CliRunner
 from agent.cli import group
 
 
-def _check(tmp_path, **places):
+def _check(tmp_path, **paths):
     (tmp_path / "handlers").mkdir()
-    values = {"journal": tmp_path / "journal.db", "control": tmp_path / "control.sock"} | places
+    values = {"journal": tmp_path / "journal.db", "control": tmp_path / "control.sock"} | paths
     (tmp_path / "agent.toml").write_text(
         f'[handlers]\ndirectory = "handlers"\n[journal]\npath = "{values["journal"]}"\n'
         f'[control]\nsocket = "{values["control"]}"\n'
@@ -19,42 +19,42 @@ def _check(tmp_path, **places):
     return CliRunner().invoke(group, ["config", "check", "--config", str(tmp_path / "agent.toml")])
 
 
-def test_good_places_are_in_order(tmp_path):
-    """Nothing is said but that."""
+def test_usable_paths_are_valid(tmp_path):
+    """Exit status 0."""
     result = _check(tmp_path)
     assert result.exit_code == 0, result.output
-    assert "is in order" in result.output
+    assert "is valid" in result.output
 
 
 @pytest.mark.parametrize(
-    ("places", "sentence"),
+    ("paths", "sentence"),
     [
         ({"journal": "."}, "journal.path: {folder} is a folder; name a file in it"),
         ({"control": "handlers"}, "control.socket: {folder}/handlers is a folder; name a file in it"),
         (
             {"journal": "no/journal.db"},
-            "journal.path: there is no folder {folder}/no; make it or name another",
+            "journal.path: there is no folder {folder}/no; create it or name another",
         ),
-        ({"control": "x" * 120}, "octets that the path of a socket may have"),
+        ({"control": "x" * 120}, "is too long; the path of a socket has at most 107 octets"),
     ],
 )
-def test_an_impossible_place_is_one_sentence(tmp_path, places, sentence):
-    """Exit status 2, the key and the place are named."""
-    result = _check(tmp_path, **places)
+def test_impossible_path_is_reported(tmp_path, paths, sentence):
+    """One sentence with key and path, and exit status 2."""
+    result = _check(tmp_path, **paths)
     assert result.exit_code == 2
     assert sentence.format(folder=tmp_path) in result.output
 
 
-def test_folders_that_systemd_makes_are_no_mistake(tmp_path):
-    """Before the first start they are not there; the shipped unit has systemd make them."""
+def test_missing_folders_of_systemd_are_valid(tmp_path):
+    """They do not exist before the first start; systemd creates them for the shipped unit."""
     result = _check(
         tmp_path, journal="/var/lib/modem-agent/journal.db", control="/run/modem-agent/control.sock"
     )
     assert result.exit_code == 0, result.output
 
 
-def test_two_sandboxes_do_not_share_a_folder_of_links(tmp_path):
-    """The second would take the links of the first, and take them away when it ends."""
+def test_second_sandbox_in_a_link_folder_is_refused(tmp_path):
+    """It would replace the links of the first and remove them at its end."""
     code = "from agent.cli import main; import sys; sys.argv = ['modem-agent', *sys.argv[1:]]; main()"
     command = [
         sys.executable,
@@ -72,7 +72,7 @@ def test_two_sandboxes_do_not_share_a_folder_of_links(tmp_path):
             assert first.stdout.readline().startswith(b"{")
             second = subprocess.run(command, capture_output=True, text=True, check=False)
             assert second.returncode == 1
-            assert f"another sandbox has its links in {tmp_path}" in second.stderr
+            assert f"another sandbox uses {tmp_path}" in second.stderr
             assert (tmp_path / "super-sim").exists()
         finally:
             first.terminate()

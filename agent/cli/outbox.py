@@ -1,0 +1,37 @@
+"""`modem-agent outbox`: lists the replies and other sent messages in the journal."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from agent.cli.common import (
+    config_option,
+    json_option,
+    limit_option,
+    print_json,
+    print_table,
+    read_journal_rows,
+)
+from agent.journal.queries import SELECT_REPLIES
+
+
+@click.command()
+@limit_option
+@json_option
+@config_option
+def outbox(config_path: Path, limit: int, *, as_json: bool) -> None:
+    """List the replies and other outgoing messages, newest last, with their state.
+
+    \b
+    queued   waits to be sent            failed     refused for good, or given up
+    sending  may be leaving right now    unknown    may have been sent; not sent again
+    sent     accepted by the network     delivered  confirmed by a status report
+    """
+    rows = read_journal_rows(config_path, SELECT_REPLIES, limit)
+    if as_json:
+        print_json(rows)
+    else:
+        columns = ("id", "state", "queued", "command", "destination", "text", "attempts", "reason")
+        print_table(rows, columns, "no messages yet")
