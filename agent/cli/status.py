@@ -21,7 +21,7 @@ def status(config_path: Path, *, as_json: bool) -> None:
     \b
     state             state of the module and its port; while it does not work, the reason
     recovery, resets  the next recovery action, if one is needed; resets used and allowed
-    waiting           why replies are not sent now
+    held              why replies wait
     notes             what the module refuses or does differently; the agent works around it
     damaged journals  copies of damaged journals that were set aside
     commands, replies number in each state: see modem-agent inbox, outbox
@@ -62,7 +62,7 @@ def _make_rows(answer: dict[str, Any]) -> dict[str, object]:
                 f"{recovery['resets_hour']} of {recovery['resets_per_hour']} this hour, "
                 f"{recovery['resets_day']} of {recovery['resets_per_day']} today"
             ),
-            "waiting": answer["held"],
+            "held": answer["held"],
             **{
                 name: answer[name]
                 for name in ("damaged_journals", "commands", "replies", "running", "overdue")

@@ -26,7 +26,7 @@ from agent.common.config import (
     ModemConfig,
     ServiceConfig,
 )
-from agent.common.events import Event
+from agent.common.events import Event, EventKind
 from agent.daemon.agent import Agent
 from hardware.sim.network.events import NetworkEvent
 from hardware.sim.sandbox import Sandbox, SandboxSim, SimSpec
@@ -106,7 +106,7 @@ async def run_environment(
     ready: dict[str, asyncio.Event] = {name: asyncio.Event() for name, _ in SIMS}
 
     def on_agent_event(name: str, event: Event) -> None:
-        if event.kind == "session":
+        if event.kind == EventKind.SESSION:
             ready[name].set()
         observe(name, event)
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from rich.console import Console
 from rich.text import Text
 
-from agent.common.events import Event, Severity, escape_unprintable
+from agent.common.events import Event, EventKind, Severity, escape_unprintable
 from agent.demo.scenarios import ScenarioResult
 from hardware.sim.network.events import NetworkEvent, NetworkEventKind
 
@@ -58,9 +58,9 @@ class DemoPrinter:
         if isinstance(event, Event):
             if event.severity is Severity.DEBUG:
                 return
-            if event.kind == "handler" and _is_traceback_body(event.message):
+            if event.kind == EventKind.HANDLER and _is_traceback_body(event.message):
                 return
-            sid = f" {event.sid}" if event.sid and event.kind == "received" else ""
+            sid = f" {event.sid}" if event.sid and event.kind == EventKind.RECEIVED else ""
             source, content = "agent", event.content
             text = event.kind + sid + (f": {event.message}" if event.message else "")
             is_warning = event.severity >= Severity.WARNING

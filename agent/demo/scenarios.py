@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import aiohttp
 
-from agent.common.events import Event
+from agent.common.events import Event, EventKind
 from agent.demo.environment import DemoEnvironment
 from hardware.sim.network.events import NetworkEvent, NetworkEventKind
 
@@ -35,7 +35,7 @@ class EventLog:
         self.events.append(event)
         self.changed.set()
 
-    def agent_events(self, kind: str) -> list[Event]:
+    def agent_events(self, kind: EventKind) -> list[Event]:
         """Return the events of the agent of one kind."""
         return [event for event in self.events if isinstance(event, Event) and event.kind == kind]
 
@@ -100,7 +100,7 @@ async def run_scenario(
 
 
 def _expect_reply(
-    collection: str, expected: str, *, state: str = "done", **parameters: str
+    collection: str, expected: str, *, state: EventKind = EventKind.DONE, **parameters: str
 ) -> Callable[[DemoEnvironment, EventLog], Awaitable[tuple[str, str]]]:
     """Return a scenario: the Command must run once, end in `state`, and the service must list its reply."""
 
@@ -110,7 +110,7 @@ def _expect_reply(
         await event_log.wait_until(
             lambda: (
                 bool(event_log.network_events(NetworkEventKind.LISTED))
-                and bool(event_log.agent_events("sent"))
+                and bool(event_log.agent_events(EventKind.SENT))
             )
         )
         await asyncio.sleep(SETTLE_S)
@@ -122,13 +122,13 @@ def _expect_reply(
             reply = base64.b64decode(reply).hex(" ")
         if len(rows) != count_before + 1 or reply != expected:
             raise ScenarioFailed(f"the service lists {reply!r}, not {expected!r}", resource["sid"])
-        return resource["sid"], f"{'run once' if state == 'done' else state}, reply listed: {reply}"
+        return resource["sid"], f"{'run once' if state == EventKind.DONE else state}, reply listed: {reply}"
 
     return run
 
 
-def _check_ran_once(event_log: EventLog, sid: str, state: str) -> None:
-    runs = len(event_log.agent_events("running"))
+def _check_ran_once(event_log: EventLog, sid: str, state: EventKind) -> None:
+    runs = len(event_log.agent_events(EventKind.RUNNING))
     if runs != 1 or len(event_log.agent_events(state)) != 1:
         raise ScenarioFailed(f"it ran {runs} times and was not {state} exactly once", sid)
 
@@ -139,11 +139,11 @@ async def _run_redelivery(environment: DemoEnvironment, event_log: EventLog) -> 
         WIRELESS_PATH, Sim="meter-2", Command="led once", IncludeSid="start"
     )
     sid = resource["sid"]
-    await event_log.wait_until(lambda: bool(event_log.agent_events("sent")))
+    await event_log.wait_until(lambda: bool(event_log.agent_events(EventKind.SENT)))
     environment.sandbox.redeliver(sid)
-    await event_log.wait_until(lambda: bool(event_log.agent_events("double")))
+    await event_log.wait_until(lambda: bool(event_log.agent_events(EventKind.DUPLICATE)))
     await asyncio.sleep(SETTLE_S)
-    _check_ran_once(event_log, sid, "done")
+    _check_ran_once(event_log, sid, EventKind.DONE)
     if len(event_log.network_events(NetworkEventKind.ORIGINATED)) != 1:
         raise ScenarioFailed("it had two replies", sid)
     return sid, "delivered twice, run once, one reply"
@@ -152,9 +152,9 @@ async def _run_redelivery(environment: DemoEnvironment, event_log: EventLog) -> 
 async def _run_unknown_sender(environment: DemoEnvironment, event_log: EventLog) -> tuple[str, str]:
     """An SMS from an unknown number must not run and must not get a reply."""
     environment.sandbox.send_sms("meter-2", "+15557654321", "led on")
-    await event_log.wait_until(lambda: bool(event_log.agent_events("stray")))
+    await event_log.wait_until(lambda: bool(event_log.agent_events(EventKind.IGNORED)))
     await asyncio.sleep(SETTLE_S)
-    if event_log.agent_events("running") or event_log.network_events(NetworkEventKind.ORIGINATED):
+    if event_log.agent_events(EventKind.RUNNING) or event_log.network_events(NetworkEventKind.ORIGINATED):
         raise ScenarioFailed("it ran or got a reply", "")
     return "", "recorded as ignored, not run, no reply"
 
@@ -166,11 +166,11 @@ async def _run_beta(environment: DemoEnvironment, event_log: EventLog) -> tuple[
     await event_log.wait_until(
         lambda: (
             bool(event_log.network_events(NetworkEventKind.NOT_LISTED))
-            and bool(event_log.agent_events("sent"))
+            and bool(event_log.agent_events(EventKind.SENT))
         )
     )
     await asyncio.sleep(SETTLE_S)
-    _check_ran_once(event_log, sid, "done")
+    _check_ran_once(event_log, sid, EventKind.DONE)
     replies = event_log.network_events(NetworkEventKind.ORIGINATED)
     if len(replies) != 1 or not str(replies[0].body).startswith("pong"):
         raise ScenarioFailed("its reply did not leave the module", sid)
@@ -217,7 +217,9 @@ SCENARIOS = (
     DemoScenario(
         "A handler that fails",
         "meter-1",
-        _expect_reply(SUPER_SIM_PATH, "ERR failed", state="failed", Sim="meter-1", Payload="pump start"),
+        _expect_reply(
+            SUPER_SIM_PATH, "ERR failed", state=EventKind.FAILED, Sim="meter-1", Payload="pump start"
+        ),
     ),
     DemoScenario("Beta: replies are not listed", "meter-3", _run_beta),
 )

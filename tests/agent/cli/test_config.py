@@ -234,7 +234,7 @@ def test_check_summarises_a_valid_configuration(cli_env):
     assert result.stdout == (
         f"{cli_env.config} is valid: super-sim on /dev/nowhere, handlers help, led, ping, status, temp\n"
     )
-    assert "pump is no handler because it is not executable" in result.stderr
+    assert "pump is not used because it is not executable" in result.stderr
 
 
 def test_check_reports_what_the_power_switch_lacks(cli_env, monkeypatch):

@@ -164,7 +164,7 @@ async def test_status_prints_one_line_for_each_value(cli_env):
         "stores            ME 1 of 50, SM 0 of 20",
         "recovery          works",
         "resets            1 of 3 this hour, 2 of 12 today",
-        "waiting           the rate of 10 messages a minute is reached",
+        "held              the rate of 10 messages a minute is reached",
         "damaged journals  journal.db.damaged-20261122T120000Z",
         "commands          3 done, 1 ignored",
         "running           led",

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from agent.common.events import Event, Severity
+from agent.common.events import Event, EventKind, Severity
 from agent.daemon import agent
 from agent.journal.journal import Journal
 
@@ -86,9 +86,9 @@ class FakeAgent:
         """Never called."""
 
     async def run(self):
-        self.emit(Event("port", "nothing there", severity=Severity.DEBUG))
-        self.emit(Event("received", command_id=1, content="open \x1b[2Jsesame"))
-        self.emit(Event("unknown", "no result", reply_id=1, severity=Severity.WARNING))
+        self.emit(Event(EventKind.PORT, "nothing there", severity=Severity.DEBUG))
+        self.emit(Event(EventKind.RECEIVED, command_id=1, content="open \x1b[2Jsesame"))
+        self.emit(Event(EventKind.UNKNOWN, "no result", reply_id=1, severity=Severity.WARNING))
         if self.dependencies.trace is not None:
             self.dependencies.trace.log_sent(b"AT\r", 1.0)
         if self.error is not None:

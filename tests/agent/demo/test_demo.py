@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from agent.common.events import Event, Severity
+from agent.common.events import Event, EventKind, Severity
 from agent.demo import scenarios
 from agent.demo.printer import DemoPrinter
 from agent.demo.scenarios import SCENARIOS, EventLog, ScenarioResult, run_scenario
@@ -60,7 +60,13 @@ def row(text):
     return {"payload": text, "command": text, "command_mode": "text"}
 
 
-GOOD = [NetworkEventKind.LISTED, NetworkEventKind.ORIGINATED, "running", "done", "sent"]
+GOOD = [
+    NetworkEventKind.LISTED,
+    NetworkEventKind.ORIGINATED,
+    EventKind.RUNNING,
+    EventKind.DONE,
+    EventKind.SENT,
+]
 
 
 async def _run(number, events, listed=()):
@@ -75,29 +81,85 @@ async def _run(number, events, listed=()):
         (0, GOOD, [row("led is on")], True),
         (0, GOOD, [row("led is off")], False),
         (0, GOOD, [row("led is on")] * 2, False),
-        (0, [*GOOD, "running"], [row("led is on")], False),
-        (0, [NetworkEventKind.LISTED, "running", "failed", "sent"], [row("led is on")], False),
-        (0, [NetworkEventKind.LISTED, "running", "done"], [row("led is on")], False),
-        (0, ["running", "done", "sent"], [row("led is on")], False),
+        (0, [*GOOD, EventKind.RUNNING], [row("led is on")], False),
+        (
+            0,
+            [NetworkEventKind.LISTED, EventKind.RUNNING, EventKind.FAILED, EventKind.SENT],
+            [row("led is on")],
+            False,
+        ),
+        (0, [NetworkEventKind.LISTED, EventKind.RUNNING, EventKind.DONE], [row("led is on")], False),
+        (0, [EventKind.RUNNING, EventKind.DONE, EventKind.SENT], [row("led is on")], False),
         (0, [], [], False),
-        (5, [NetworkEventKind.ORIGINATED, "running", "done", "sent", "double"], [], True),
-        (5, [NetworkEventKind.ORIGINATED, "running", "done", "sent", "double", "running"], [], False),
-        (5, [NetworkEventKind.ORIGINATED] * 2 + ["running", "done", "sent", "double"], [], False),
-        (5, [NetworkEventKind.ORIGINATED, "running", "done", "sent"], [], False),
-        (6, ["stray"], [], True),
-        (6, ["stray", "running"], [], False),
-        (6, ["stray", NetworkEventKind.ORIGINATED], [], False),
+        (
+            5,
+            [
+                NetworkEventKind.ORIGINATED,
+                EventKind.RUNNING,
+                EventKind.DONE,
+                EventKind.SENT,
+                EventKind.DUPLICATE,
+            ],
+            [],
+            True,
+        ),
+        (
+            5,
+            [
+                NetworkEventKind.ORIGINATED,
+                EventKind.RUNNING,
+                EventKind.DONE,
+                EventKind.SENT,
+                EventKind.DUPLICATE,
+                EventKind.RUNNING,
+            ],
+            [],
+            False,
+        ),
+        (
+            5,
+            [NetworkEventKind.ORIGINATED] * 2
+            + [EventKind.RUNNING, EventKind.DONE, EventKind.SENT, EventKind.DUPLICATE],
+            [],
+            False,
+        ),
+        (5, [NetworkEventKind.ORIGINATED, EventKind.RUNNING, EventKind.DONE, EventKind.SENT], [], False),
+        (6, [EventKind.IGNORED], [], True),
+        (6, [EventKind.IGNORED, EventKind.RUNNING], [], False),
+        (6, [EventKind.IGNORED, NetworkEventKind.ORIGINATED], [], False),
         (6, [], [], False),
-        (7, [NetworkEventKind.LISTED, "running", "failed", "sent"], [row("ERR failed")], True),
+        (
+            7,
+            [NetworkEventKind.LISTED, EventKind.RUNNING, EventKind.FAILED, EventKind.SENT],
+            [row("ERR failed")],
+            True,
+        ),
         (7, GOOD, [row("ERR failed")], False),
-        (8, [NetworkEventKind.NOT_LISTED, NetworkEventKind.ORIGINATED, "running", "done", "sent"], [], True),
         (
             8,
-            [NetworkEventKind.NOT_LISTED, NetworkEventKind.ORIGINATED, "running", "done", "sent"],
+            [
+                NetworkEventKind.NOT_LISTED,
+                NetworkEventKind.ORIGINATED,
+                EventKind.RUNNING,
+                EventKind.DONE,
+                EventKind.SENT,
+            ],
+            [],
+            True,
+        ),
+        (
+            8,
+            [
+                NetworkEventKind.NOT_LISTED,
+                NetworkEventKind.ORIGINATED,
+                EventKind.RUNNING,
+                EventKind.DONE,
+                EventKind.SENT,
+            ],
             [row("pong")],
             False,
         ),
-        (8, [NetworkEventKind.NOT_LISTED, "running", "done", "sent"], [], False),
+        (8, [NetworkEventKind.NOT_LISTED, EventKind.RUNNING, EventKind.DONE, EventKind.SENT], [], False),
     ],
 )
 async def test_scenario_passes_only_with_the_right_events(number, events, listed, passed):
@@ -129,7 +191,7 @@ def test_sid_is_not_wrapped_at_any_width(capsys, monkeypatch, width, terminal):
     monkeypatch.setattr("rich.console.Console.is_terminal", property(lambda self: terminal))
     printer = DemoPrinter(lambda: 0.0)
     printer.print_scenario("Text", "meter-1")
-    printer.print_event(Event("received", sid=SID, command_id=1, content="led on"))
+    printer.print_event(Event(EventKind.RECEIVED, sid=SID, command_id=1, content="led on"))
     printer.print_event(network_event(NetworkEventKind.CREATED, sid=SID, body="led on"), "meter-1")
     printer.print_result(RESULTS[0])
     printer.print_results(RESULTS)
@@ -149,8 +211,8 @@ def test_pipe_gets_no_colours(capsys):
 @pytest.mark.parametrize(
     "item",
     [
-        Event("stray", "from A\x1b[2J\nB: not from 000", content="x\x1b[2Jy"),
-        Event("received", content=b"\x1b\x07"),
+        Event(EventKind.IGNORED, "from A\x1b[2J\nB: not from 000", content="x\x1b[2Jy"),
+        Event(EventKind.RECEIVED, content=b"\x1b\x07"),
         network_event(NetworkEventKind.OFFERED, number="+1", body="x\x9b31my\n"),
     ],
 )
@@ -166,23 +228,23 @@ def test_control_characters_of_a_message_are_escaped(capsys, item):
 def test_debug_events_and_tracebacks_are_not_printed(capsys):
     """Of a traceback of a handler only the last line is printed."""
     printer = DemoPrinter(lambda: 0.0)
-    printer.print_event(Event("port", "still busy", severity=Severity.DEBUG))
-    printer.print_event(Event("handler", "demo.py: Traceback (most recent call last):"))
-    printer.print_event(Event("handler", 'demo.py:   File "demo.py", line 3'))
+    printer.print_event(Event(EventKind.PORT, "still busy", severity=Severity.DEBUG))
+    printer.print_event(Event(EventKind.HANDLER, "demo.py: Traceback (most recent call last):"))
+    printer.print_event(Event(EventKind.HANDLER, 'demo.py:   File "demo.py", line 3'))
     assert capsys.readouterr().out == ""
-    printer.print_event(Event("handler", "demo.py: RuntimeError: the pump does not answer"))
+    printer.print_event(Event(EventKind.HANDLER, "demo.py: RuntimeError: the pump does not answer"))
     assert "the pump does not answer" in capsys.readouterr().out
 
 
 async def test_wait_until_ends_when_the_condition_holds():
     """The condition is checked after each event, without polling."""
     event_log = EventLog()
-    task = asyncio.create_task(event_log.wait_until(lambda: len(event_log.agent_events("sent")) == 2))
+    task = asyncio.create_task(event_log.wait_until(lambda: len(event_log.agent_events(EventKind.SENT)) == 2))
     await asyncio.sleep(0)
-    event_log.add(Event("sent"))
+    event_log.add(Event(EventKind.SENT))
     await asyncio.sleep(0)
     assert not task.done()
-    event_log.add(Event("sent"))
+    event_log.add(Event(EventKind.SENT))
     await asyncio.wait_for(task, 1)
 
 
