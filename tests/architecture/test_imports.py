@@ -135,7 +135,11 @@ def forbidden_imports(root: Path) -> list[str]:
                     wrong.append(f"{where}: {top} must not import {other}")
                 elif other == top == "agent":
                     wrong += _wrong_layer(package, target, where, ours)
-                elif top == "agent" and within(target, "hardware.sim") and package not in {"cli", "demo", "recording"}:
+                elif (
+                    top == "agent"
+                    and within(target, "hardware.sim")
+                    and package not in {"cli", "demo", "recording"}
+                ):
                     wrong.append(f"{where}: the agent must not import the simulator")
             elif other not in sys.stdlib_module_names and other not in _allowed_foreign(name):
                 wrong.append(f"{where}: third-party import that this package may not use")
