@@ -75,7 +75,7 @@ def run(config_path: Path, *, trace: bool, show_content: bool, record: Path | No
     from agent.handlers.registry import HandlerConfigError
     from agent.handlers.results import ResourceExhausted
     from agent.journal.journal import JournalUnusable
-    from agent.journal.lock import JournalLocked
+    from agent.journal.files import JournalLocked
 
     def log_event(event: Event) -> None:
         if recording is not None and event.kind in _SESSION_END_KINDS:

@@ -1,71 +1,85 @@
-"""Whether an open journal still stands where it was opened.
+"""The lock beside a journal, and the check that the files of an open journal are still in their place.
 
-A file that is deleted or replaced takes what is written to it all the same, and SQLite says nothing of it: it
-would all be lost with the process. So each commit looks first; three questions to the kernel cost some
-microseconds beside the millisecond of the commit.
+A file that is deleted or replaced while it is open still accepts writes, and SQLite reports no error; the
+writes would be lost with the process. So the files are checked before each commit: three calls of stat(2) take
+some microseconds, the commit itself takes a millisecond.
 """
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 from pathlib import Path
 
+_SUFFIXES = ("", "-wal", ".lock")
+"""The files that hold acknowledged data, and the lock. SQLite makes the file ``-shm`` again from them."""
 _MISSING_ERRORS = (FileNotFoundError, NotADirectoryError)
-SUFFIXES = ("", "-wal", ".lock")
-"""Of the files that hold what was acknowledged, and of the lock. What ``-shm`` has is made anew from them."""
 
 
-class JournalDirectoryUnavailable(Exception):  # noqa: N818  (reads as the sentence it is)
-    """The folder is not there, or on another disk than the journal: it may come back."""
+class JournalLocked(Exception):  # noqa: N818  (reads as the sentence it is)
+    """Another process writes this journal; the text names the process."""
+
+
+def acquire_lock(journal_path: Path) -> int:
+    """Lock the journal for this process; return the descriptor that holds the lock until it is closed.
+
+    The kernel releases the lock when the process ends, so a lock file that was left behind blocks no start.
+    Raises JournalLocked, OSError.
+    """
+    path = journal_path.with_name(journal_path.name + ".lock")
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        holder = os.read(descriptor, 32).decode("ascii", "replace").strip() or "unknown"
+        os.close(descriptor)
+        raise JournalLocked(
+            f"journal {journal_path} is written by another modem-agent (process {holder}): "
+            "stop that one or give this one a journal of its own"
+        ) from None
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+    return descriptor
 
 
 class JournalFiles:
-    """The files of one open journal."""
+    """The inodes of the files of an open journal."""
 
     def __init__(self, path: Path, lock_fd: int) -> None:
-        """`lock` is the descriptor of the lock file."""
         self._directory = path.parent
-        self._paths = {tail: path.with_name(path.name + tail) for tail in SUFFIXES}
-        self._device = self._directory.stat().st_dev  # an overlay has another number for its files
-        self._known_inodes: dict[str, tuple[int, int]] = {}
-        self.set_lock_file(lock_fd)
+        self._paths = {suffix: path.with_name(path.name + suffix) for suffix in _SUFFIXES}
+        self._inodes: dict[str, tuple[int, int]] = {}
+        self.set_lock(lock_fd)
         self.find_changed()
 
-    def set_lock_file(self, lock_fd: int) -> None:
-        """That is the lock file from now on."""
-        held = os.fstat(lock_fd)
-        self._known_inodes[".lock"] = (held.st_dev, held.st_ino)
+    def set_lock(self, lock_fd: int) -> None:
+        """Expect this open file as the lock file."""
+        self._inodes[".lock"] = _inode(os.fstat(lock_fd))
 
     def find_changed(self) -> list[str]:
-        """Tails of the files that were deleted or replaced, usually none. Raises Away, OSError.
+        """Return the suffixes of the files that were deleted or replaced, usually none.
 
-        What may not be looked at is taken to be there: it is open and takes what is written.
+        Raises OSError, also if the directory is gone; it may come back.
         """
-        lost = []
-        for tail, path in self._paths.items():
+        changed = []
+        for suffix, path in self._paths.items():
             try:
-                found = path.stat()
+                inode = _inode(path.stat())
             except _MISSING_ERRORS:
-                here = None
-            except OSError:
+                inode = None
+            except (
+                PermissionError
+            ):  # the right to enter the directory was taken away; what is open stays usable
                 continue
-            else:
-                here = (found.st_dev, found.st_ino)
-            if tail not in self._known_inodes:
-                if here is not None:  # a log is made with the first commit
-                    self._known_inodes[tail] = here
-            elif here != self._known_inodes[tail]:
-                lost.append(tail)
-        if lost:
-            self._check_directory()
-        return lost
+            if inode is not None and suffix not in self._inodes:  # SQLite makes the log with the first commit
+                self._inodes[suffix] = inode
+            elif inode != self._inodes.get(suffix):
+                changed.append(suffix)
+        if changed and not self._directory.is_dir():
+            raise FileNotFoundError(errno.ENOENT, f"its folder {self._directory} is gone")
+        return changed
 
-    def _check_directory(self) -> None:
-        try:
-            disk = self._directory.stat().st_dev
-        except _MISSING_ERRORS:
-            raise JournalDirectoryUnavailable(f"its folder {self._directory} is gone") from None
-        if disk != self._device:
-            raise JournalDirectoryUnavailable(
-                f"another disk is mounted at {self._directory}, or its own is not mounted any more"
-            )
+
+def _inode(status: os.stat_result) -> tuple[int, int]:
+    return status.st_dev, status.st_ino

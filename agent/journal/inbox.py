@@ -104,7 +104,7 @@ class CommandStore:
             text = command.body if isinstance(command.body, str) else command.body.hex().upper()
             return self._ignored.store(IgnoredMessage(reason, command.sender, text), raw, now)
         stamp = None if command.timestamp is None else command.timestamp.timestamp()
-        horizon = self._journal.dedup_horizon
+        horizon = self._journal.meta.dedup_horizon
         why = None
         if stamp is not None and horizon is not None and stamp <= horizon:
             why = "older than the memory for doubles reaches"
@@ -133,7 +133,7 @@ class CommandStore:
         if command.parts:
             self.parts.delete(command.parts[0].key)
         if stamp is not None:
-            self._journal.newest_timestamp = max(self._journal.newest_timestamp, stamp)
+            self._journal.meta.newest_timestamp = max(self._journal.meta.newest_timestamp, stamp)
         outcome = StoreOutcome.EXPIRED if why else StoreOutcome.NEW
         return StoreResult(outcome, number, command.sid, detail=why or "", content=command.body)
 
@@ -159,16 +159,16 @@ class CommandStore:
     @property
     def newest_timestamp(self) -> float:
         """The latest service centre time stamp of any Command, seconds since 1970."""
-        return self._journal.newest_timestamp
+        return self._journal.meta.newest_timestamp
 
     @property
     def first_sweep_done(self) -> bool:
         """Whether all that the module held at the first start of this journal is kept."""
-        return self._journal.first_sweep_done
+        return self._journal.meta.first_sweep_done
 
     def mark_first_sweep_done(self) -> None:
         """From now on what the module holds has come since."""
-        self._journal.first_sweep_done = True
+        self._journal.meta.first_sweep_done = True
         self._journal.commit("swept", lambda _: None)
 
     def list_pending(self, after_id: int = 0, limit: int = -1) -> Sequence[CommandRow]:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
 import pdu
-from agent.journal import caps
 from agent.journal.journal import DAY_S, Journal, JournalTime
 from agent.journal.models import OutgoingMessage, ReplyRow
 
@@ -107,7 +106,7 @@ class OutboxStore:
         given_up = [
             number
             for number, _, running, age in old
-            if age > max_age_s + DAY_S or not caps.was_daily_cap_reached(left, per_day, running)
+            if age > max_age_s + DAY_S or not was_daily_cap_reached(left, per_day, running)
         ]
         return [row for number in given_up if (row := self._get_queued(number)) is not None]
 
@@ -305,6 +304,16 @@ class OutboxStore:
     def count_by_state(self) -> dict[str, int]:
         """How many messages there are in each state; for `status`."""
         return dict(self._execute("SELECT state, count(*) FROM replies GROUP BY state").fetchall())
+
+
+def was_daily_cap_reached(sent_times: Sequence[float], per_day: int, since: float) -> bool:
+    """Return True if at some time from `since` on, `per_day` messages had been sent within the last day.
+
+    `sent_times` are the times when each message may have left, in ascending order. All are seconds of uptime.
+    A message that left exactly a day ago does not count.
+    """
+    recent = [at for at in sent_times if at > since - DAY_S]
+    return any(last - first < DAY_S for first, last in zip(recent, recent[per_day - 1 :], strict=False))
 
 
 def _matching_reply(candidates: list[Any], submitted_at: datetime | None) -> int:

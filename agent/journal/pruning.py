@@ -95,7 +95,7 @@ class Pruner:
 
         def forget(_: JournalTime) -> None:
             if newest is not None:
-                journal.dedup_horizon = max(newest, journal.dedup_horizon or newest)
+                journal.meta.dedup_horizon = max(newest, journal.meta.dedup_horizon or newest)
             journal.execute(f"DELETE FROM dedup WHERE {old}", values)
 
         if count:

@@ -17,7 +17,7 @@ from agent.handlers.registry import HandlerConfigError
 from agent.handlers.results import Finished, HandlerDeclaration
 from agent.journal.executor import InlineExecutor
 from agent.journal.journal import Journal, JournalUnusable
-from agent.journal.lock import JournalLocked
+from agent.journal.files import JournalLocked
 from agent.modem.sending import OutcomeUnknown, Refused
 
 

@@ -8,6 +8,7 @@ import pytest
 
 import pdu
 from agent.journal.actions import ActionStore
+from agent.journal.connection import open_journal_file
 from agent.journal.inbox import CommandStore
 from agent.journal.journal import Journal
 from agent.journal.outbox import OutboxStore
@@ -34,15 +35,26 @@ class JournalHarness:
     damage_messages: list = field(default_factory=list)
     journal: Journal = None
     dedup_without_sid: bool = True
+    open_error: Exception | None = None
+    """Raised instead of opening the file."""
 
     def open(self):
         self.journal = Journal(
-            self.path, lambda: self.wall, lambda: self.monotonic, self.damage_messages.append
+            self.path,
+            lambda: self.wall,
+            lambda: self.monotonic,
+            self.damage_messages.append,
+            self._open_file,
         )
         self.outbox = OutboxStore(self.journal)
         self.inbox = CommandStore(self.journal, self.outbox, dedup_without_sid=self.dedup_without_sid)
         self.actions = ActionStore(self.journal)
         return self
+
+    def _open_file(self, path):
+        if self.open_error is not None:
+            raise self.open_error
+        return open_journal_file(path)
 
     def restart(self):
         """As after kill -9: nothing more is written, the file is opened anew; another monotonic clock."""

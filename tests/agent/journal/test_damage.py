@@ -7,7 +7,7 @@ import sqlite3
 
 import pytest
 
-from agent.journal import lock, repair
+from agent.journal import repair
 from agent.journal.journal import Journal, JournalUnusable
 from agent.journal.models import StoreOutcome
 
@@ -194,8 +194,8 @@ def test_it_may_be_cut_anywhere(journal_env, factories, seed):
     journal_env.open()
     assert len(damaged_copies(journal_env)) == 1
     outcomes = [retry_once(journal_env.store, each).outcome for each in commands]
-    if journal_env.journal.newest_timestamp and journal_env.journal.dedup_horizon:
-        newest = [each.timestamp.timestamp() <= journal_env.journal.dedup_horizon for each in commands]
+    if journal_env.journal.meta.newest_timestamp and journal_env.journal.meta.dedup_horizon:
+        newest = [each.timestamp.timestamp() <= journal_env.journal.meta.dedup_horizon for each in commands]
         assert all(
             outcome is not StoreOutcome.NEW for outcome, old in zip(outcomes, newest, strict=True) if old
         )
@@ -318,7 +318,7 @@ def test_a_disk_that_damages_it_again_is_not_asked_in_a_loop(journal_env, factor
     error = sqlite3.DatabaseError("malformed")
     error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
     for _ in range(5):
-        journal_env.journal._classify_error(error)
+        journal_env.journal._record_failure(error)
         if not renewed:
             journal_env.inbox.count_by_state()
             continue
@@ -352,16 +352,12 @@ def test_a_crash_on_the_way_is_followed_by_the_same_again(journal_env, factories
 
     monkeypatch.setattr("pathlib.Path.rename", dying(type(journal_env.path).rename))
     monkeypatch.setattr("pathlib.Path.replace", dying(type(journal_env.path).replace))
-    held = []
-    take = lock.acquire
-    monkeypatch.setattr(lock, "acquire", lambda path: held.append(take(path)) or held[-1])
     killed = 0
     for survived in range(9):
         steps = survived
         try:
             journal_env.open()
         except Killed:
-            os.close(held.pop())  # as the kernel does it
             killed += 1
             continue
         break
@@ -383,11 +379,8 @@ def test_half_of_a_new_file_is_never_taken_for_it(journal_env, factories, monkey
 
     with monkeypatch.context() as patch:
         patch.setattr(repair, "_reconcile", killed)
-        held = lock.acquire(journal_env.path)
-        patch.setattr(lock, "acquire", lambda _: held)
         with pytest.raises(Killed):
             journal_env.open()
-        os.close(held)  # as the kernel does it
     journal_env.open()
     assert "meta" in journal_env.damage_messages[0]
     assert [retry_once(journal_env.store, each).outcome for each in commands] == [StoreOutcome.DUPLICATE] * 20
@@ -421,7 +414,7 @@ def test_what_is_in_use_or_full_is_not_damaged(journal_env, code):
     error = sqlite3.OperationalError("no")
     error.sqlite_errorcode = getattr(sqlite3, code)
     connection = journal_env.journal.connection
-    journal_env.journal._classify_error(error)
+    journal_env.journal._record_failure(error)
     journal_env.inbox.count_by_state()
     assert journal_env.journal.connection is connection
     assert damaged_copies(journal_env) == []

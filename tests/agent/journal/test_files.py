@@ -4,12 +4,11 @@ import errno
 import os
 import shutil
 import sqlite3
-from pathlib import Path
-from stat import S_ISDIR
 
 import pytest
 
-from agent.journal import lock, repair
+from agent.journal import repair
+from agent.journal.files import JournalLocked, acquire_lock
 from agent.journal.journal import Journal, JournalUnusable
 from agent.journal.models import StoreOutcome
 
@@ -106,33 +105,6 @@ def test_a_folder_that_is_gone_may_come_back(journal_env, factories):
     assert journal_env.damage_messages == []
 
 
-def test_another_disk_in_its_place_is_not_written_to(journal_env, factories, monkeypatch):
-    """A disk that is mounted over the folder hides the journal: that is for a person to say."""
-    journal_env.store(factories.command())
-    monkeypatch.setattr(journal_env.journal._files, "_device", -1)
-    remove(journal_env, "")
-    with pytest.raises(sqlite3.OperationalError, match="another disk is mounted"):
-        journal_env.store(factories.command(sid=OTHER))
-    assert not journal_env.path.exists()
-
-
-def test_an_overlay_is_one_disk(journal_env, factories, monkeypatch):
-    """There folders and files have device numbers of their own."""
-    stat = Path.stat
-
-    def overlaid(path, **named):
-        found = stat(path, **named)
-        folder = S_ISDIR(found.st_mode)
-        return os.stat_result([*found[:2], found.st_dev + 1, *found[3:10]]) if folder else found
-
-    monkeypatch.setattr(Path, "stat", overlaid)
-    journal_env.restart()
-    journal_env.store(factories.command())
-    remove(journal_env, "")
-    assert journal_env.store(factories.command(sid=OTHER)).outcome is StoreOutcome.NEW
-    assert held(journal_env) == [factories.command().sid, OTHER]
-
-
 @pytest.fixture
 def symlinked_journal(journal_env):
     """The same, named by a link that stands in another folder."""
@@ -151,7 +123,7 @@ def test_a_link_to_the_journal_is_followed(symlinked_journal, factories):
     assert symlinked_journal.link.is_symlink()
     assert list(symlinked_journal.link.parent.glob("link.db*")) == [symlinked_journal.link]
     for name in (symlinked_journal.link, symlinked_journal.real):
-        with pytest.raises(lock.JournalLocked):
+        with pytest.raises(JournalLocked):
             Journal(name, float, float)
 
 
@@ -174,36 +146,28 @@ def test_a_damaged_one_behind_a_link_is_found_beside_it(symlinked_journal):
 
 
 @pytest.mark.parametrize("error", [OSError(errno.EMFILE, "too many"), sqlite3.OperationalError("no memory")])
-def test_one_that_cannot_be_opened_after_it_was_put_back_is_opened_later(
-    journal_env, factories, monkeypatch, error
-):
+def test_one_that_cannot_be_opened_after_it_was_put_back_is_opened_later(journal_env, factories, error):
     """The connection that held it is closed then; nothing is asked of it any more."""
     journal_env.store(factories.command())
     remove(journal_env, "")
 
-    def refused():
-        raise error
-
-    with monkeypatch.context() as patch:
-        patch.setattr(journal_env.journal, "_open", refused)
-        for _ in range(2):
-            with pytest.raises(sqlite3.OperationalError, match=str(error.args[-1])):
-                journal_env.store(factories.command(sid=OTHER))
+    journal_env.open_error = error
+    for _ in range(2):
+        with pytest.raises(sqlite3.OperationalError, match=str(error.args[-1])):
+            journal_env.store(factories.command(sid=OTHER))
+    journal_env.open_error = None
     assert journal_env.store(factories.command(sid=OTHER)).outcome is StoreOutcome.NEW
     assert held(journal_env) == [factories.command().sid, OTHER]
     assert len(journal_env.damage_messages) == 1
 
 
-def test_a_place_that_goes_while_it_is_opened_is_said(tmp_path, monkeypatch):
-    """Like any other reason why it cannot be opened; the lock is let go."""
-
-    def gone(path, _lock):
-        raise FileNotFoundError(errno.ENOENT, "it is gone", str(path))
-
-    monkeypatch.setattr("agent.journal.journal.JournalFiles", gone)
+def test_error_of_the_first_open_releases_the_lock(journal_env):
+    """The error is one sentence, and another start can lock the journal."""
+    journal_env.journal.close()
+    journal_env.open_error = FileNotFoundError(errno.ENOENT, "it is gone")
     with pytest.raises(JournalUnusable, match="it is gone"):
-        Journal(tmp_path / "journal.db", float, float)
-    os.close(lock.acquire(tmp_path / "journal.db"))
+        journal_env.open()
+    os.close(acquire_lock(journal_env.path))
 
 
 def test_the_lock_is_taken_again(journal_env, factories):
@@ -211,8 +175,8 @@ def test_the_lock_is_taken_again(journal_env, factories):
     journal_env.store(factories.command())
     remove(journal_env, ".lock")
     journal_env.store(factories.command(sid=OTHER))
-    with pytest.raises(lock.JournalLocked):
-        lock.acquire(journal_env.path)
+    with pytest.raises(JournalLocked):
+        acquire_lock(journal_env.path)
     assert journal_env.damage_messages == []
 
 
@@ -220,21 +184,21 @@ def test_a_second_agent_that_came_in_meanwhile_is_not_fought(journal_env, factor
     """It is named, and nothing is committed as long as it is there."""
     journal_env.store(factories.command())
     remove(journal_env, ".lock")
-    other = lock.acquire(journal_env.path)
+    other = acquire_lock(journal_env.path)
     with pytest.raises(sqlite3.OperationalError, match=f"process {os.getpid()}"):
         journal_env.store(factories.command(sid=OTHER))
     os.close(other)
     assert journal_env.store(factories.command(sid=OTHER)).outcome is StoreOutcome.NEW
 
 
-def test_what_may_not_be_looked_at_is_there(journal_env, factories, monkeypatch):
-    """The right to enter the folder was taken away: what is open goes on."""
+def test_directory_without_access_counts_as_unchanged(journal_env, factories, monkeypatch):
+    """The right to enter the directory was taken away: the open files go on."""
     stat = Path.stat
 
-    def forbidden(path, **named):
+    def forbidden(path, **options):
         if path.is_relative_to(journal_env.path.parent):
             raise PermissionError(errno.EACCES, "no")
-        return stat(path, **named)
+        return stat(path, **options)
 
     with monkeypatch.context() as patch:
         patch.setattr(Path, "stat", forbidden)
@@ -303,3 +267,17 @@ def test_a_crash_on_the_way_loses_nothing_more(journal_env, factories, monkeypat
         assert journal_env.store(factories.command()).outcome is StoreOutcome.DUPLICATE
     assert journal_env.store(factories.command(sid="DC" + "2" * 32)).outcome is StoreOutcome.NEW
     killed.close()
+
+
+def test_it_names_its_holder_and_nobody_before(tmp_path):
+    """What an earlier one with a longer number has left is gone."""
+    beside = tmp_path / "journal.db.lock"
+    beside.write_text("98765432109\n")
+    held = acquire_lock(tmp_path / "journal.db")
+    try:
+        assert beside.read_text() == f"{os.getpid()}\n"
+        with pytest.raises(JournalLocked, match=rf"\(process {os.getpid()}\)"):
+            acquire_lock(tmp_path / "journal.db")
+    finally:
+        os.close(held)
+    os.close(acquire_lock(tmp_path / "journal.db"))

@@ -36,19 +36,11 @@ class FailingConnection:
         return getattr(self.real, name)
 
 
-def fail_next_commit(desk, *, committed, reopens=True, monkeypatch=None):
-    """The next commit fails; `reopens`: whether a new connection can be had at once."""
+def fail_next_commit(desk, *, committed, reopens=True):
+    """The next commit fails; `reopens`: whether the file can be opened again at once."""
     desk.journal.connection = FailingConnection(desk.journal.connection, committed=committed)
     if not reopens:
-        desk.refuse = True
-        opened = desk.journal._open
-
-        def refused():
-            if desk.refuse:
-                raise io_error(sqlite3.SQLITE_CANTOPEN)
-            opened()
-
-        monkeypatch.setattr(desk.journal, "_open", refused)
+        desk.open_error = io_error(sqlite3.SQLITE_CANTOPEN)
 
 
 @pytest.fixture(params=[True, False], ids=["landed", "not landed"])
@@ -67,15 +59,16 @@ def retry(desk, function, *arguments, **named):
         try:
             return function(*arguments, **named), vain
         except sqlite3.Error:
-            desk.refuse = vain < 1
+            if vain >= 1:
+                desk.open_error = None
     raise AssertionError("never taken")
 
 
-def test_a_message_is_kept_once(journal_env, factories, committed, reopens, monkeypatch):
+def test_a_message_is_kept_once(journal_env, factories, committed, reopens):
     """It is new to whoever asks, also where the first try had reached the disk: its Command is to be run."""
     for number, slot in enumerate((None, ("ME", 4))):
         anonymous = factories.command(f"led {number}", sid=None, identity=None)
-        fail_next_commit(journal_env, committed=committed, reopens=reopens, monkeypatch=monkeypatch)
+        fail_next_commit(journal_env, committed=committed, reopens=reopens)
         kept, vain = retry(journal_env, journal_env.store, anonymous, slot, f"0{number}")
         assert kept.outcome is StoreOutcome.NEW
         assert vain == (0 if committed and reopens else 1 if reopens else 2)
@@ -83,11 +76,11 @@ def test_a_message_is_kept_once(journal_env, factories, committed, reopens, monk
     assert journal_env.query_column("SELECT slot FROM slots") == [4]
 
 
-def test_an_answer_is_queued_once(journal_env, factories, committed, reopens, monkeypatch):
+def test_an_answer_is_queued_once(journal_env, factories, committed, reopens):
     """End and answer are one commit, and that one is done once."""
     journal_env.store(factories.command())
     journal_env.inbox.mark_running(1, "led", repeatable=False)
-    fail_next_commit(journal_env, committed=committed, reopens=reopens, monkeypatch=monkeypatch)
+    fail_next_commit(journal_env, committed=committed, reopens=reopens)
     answer = OutgoingMessage("2936", pdu.segment("on")[0], 1, 1)
     retry(journal_env, journal_env.inbox.finish, 1, "done", None, [answer], ("led", "then"))
     assert journal_env.query_column("SELECT state FROM replies") == ["queued"]
@@ -95,10 +88,10 @@ def test_an_answer_is_queued_once(journal_env, factories, committed, reopens, mo
     assert journal_env.query_column("SELECT state FROM commands") == ["done"]
 
 
-def test_a_run_is_counted_once(journal_env, factories, committed, reopens, monkeypatch):
+def test_a_run_is_counted_once(journal_env, factories, committed, reopens):
     """Attempts are limited, so they must not be lost to the disk."""
     journal_env.store(factories.command())
-    fail_next_commit(journal_env, committed=committed, reopens=reopens, monkeypatch=monkeypatch)
+    fail_next_commit(journal_env, committed=committed, reopens=reopens)
     retry(journal_env, journal_env.inbox.mark_running, 1, "led", repeatable=True)
     assert journal_env.query_column("SELECT attempts FROM commands") == [1]
 
@@ -142,7 +135,7 @@ def test_a_journal_that_is_gone_is_not_begun_anew(journal_env, factories):
     away.mkdir()
     for tail in ("", "-wal", "-shm"):
         journal_env.path.with_name(journal_env.path.name + tail).rename(away / (journal_env.path.name + tail))
-    journal_env.journal._classify_error(io_error())
+    journal_env.journal._record_failure(io_error())
     for _ in range(2):
         with pytest.raises(sqlite3.OperationalError, match="it is gone"):
             journal_env.inbox.count_by_state()

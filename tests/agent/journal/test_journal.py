@@ -4,8 +4,8 @@ import stat
 import pytest
 
 from agent.journal import queries
+from agent.journal.files import JournalLocked
 from agent.journal.journal import Journal, JournalUnusable
-from agent.journal.lock import JournalLocked
 
 
 def test_the_file_is_for_the_agent_alone(journal_env):

@@ -34,7 +34,7 @@ def test_doubles_go_in_small_steps(journal_env, factories, monkeypatch, count):
         left.append(journal_env.query_column("SELECT count(*) FROM dedup")[0])
     assert all(0 <= before - after <= 3 for before, after in pairwise(left))
     assert left[-1] == round_.pruned_rows == count
-    assert journal_env.journal.dedup_horizon == began
+    assert journal_env.journal.meta.dedup_horizon == began
     assert [journal_env.store(each).outcome for each in young] == [StoreOutcome.DUPLICATE] * count
 
 
@@ -44,14 +44,14 @@ def test_the_horizon_never_goes_back(journal_env, factories):
     newest = journal_env.wall
     journal_env.advance(32 * DAY_S)
     journal_env.prune()
-    journal_env.journal.dedup_horizon = newest
+    journal_env.journal.meta.dedup_horizon = newest
     late = anonymous(factories, 2, newest + 5)
     journal_env.store(late)
-    journal_env.journal.dedup_horizon = newest + 50
+    journal_env.journal.meta.dedup_horizon = newest + 50
     journal_env.advance(32 * DAY_S)
     journal_env.prune()
     journal_env.restart()
-    assert journal_env.journal.dedup_horizon == newest + 50
+    assert journal_env.journal.meta.dedup_horizon == newest + 50
     assert journal_env.store(anonymous(factories, 3, newest + 50)).outcome is StoreOutcome.EXPIRED
     assert journal_env.store(anonymous(factories, 4, newest + 51)).outcome is StoreOutcome.NEW
 

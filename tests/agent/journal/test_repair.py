@@ -60,17 +60,20 @@ def test_a_journal_without_its_clock_is_damaged(journal_env, factories):
 def test_damage_while_it_runs_takes_nothing_from_what_is_known(journal_env, factories):
     """How far time stamps and the memory for doubles reach is known here, though the file has lost it."""
     journal_env.store(factories.command())
-    newest = journal_env.journal.newest_timestamp
-    journal_env.journal.dedup_horizon = newest - 100
-    journal_env.journal.first_sweep_done = True
+    newest = journal_env.journal.meta.newest_timestamp
+    journal_env.journal.meta.dedup_horizon = newest - 100
+    journal_env.journal.meta.first_sweep_done = True
     error = sqlite3.DatabaseError("malformed")
     error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
-    journal_env.journal._classify_error(error)
+    journal_env.journal._record_failure(error)
     for tail in ("", "-wal"):
         journal_env.path.with_name(journal_env.path.name + tail).write_bytes(b"")
     assert journal_env.inbox.list_pending() == []
-    assert (journal_env.journal.newest_timestamp, journal_env.journal.dedup_horizon) == (newest, newest - 100)
-    assert journal_env.journal.first_sweep_done
+    assert (journal_env.journal.meta.newest_timestamp, journal_env.journal.meta.dedup_horizon) == (
+        newest,
+        newest - 100,
+    )
+    assert journal_env.journal.meta.first_sweep_done
     old = factories.command(sid=None, at=newest - 101)
     assert journal_env.store(old).outcome is StoreOutcome.EXPIRED
 
@@ -86,7 +89,10 @@ def test_the_commands_tell_how_far_the_memory_reached(journal_env, factories):
     journal_env.path.write_bytes(octets)
     journal_env.open()
     newest = commands[-1].timestamp.timestamp()
-    assert (journal_env.journal.newest_timestamp, journal_env.journal.dedup_horizon) == (newest, newest)
+    assert (journal_env.journal.meta.newest_timestamp, journal_env.journal.meta.dedup_horizon) == (
+        newest,
+        newest,
+    )
     assert journal_env.store(commands[-1]).outcome is StoreOutcome.EXPIRED
 
 

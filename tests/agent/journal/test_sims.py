@@ -158,7 +158,7 @@ def test_after_an_io_error_the_new_connection_is_asked(sim_store):
     old = sim_store.journal.connection
     error = sqlite3.OperationalError("disk I/O error")
     error.sqlite_errorcode = sqlite3.SQLITE_IOERR
-    sim_store.journal._classify_error(error)
+    sim_store.journal._record_failure(error)
     assert sim_store.reserve_pin_attempt(pin="4321") == ""
     assert sim_store.journal.connection is not old
     assert sim_store.reserve_pin_attempt() == "refused"
