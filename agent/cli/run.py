@@ -74,8 +74,8 @@ def run(config_path: Path, *, trace: bool, show_content: bool, record: Path | No
     from agent.daemon.control_socket import ControlUnusable
     from agent.handlers.registry import HandlerConfigError
     from agent.handlers.results import ResourceExhausted
-    from agent.journal.journal import JournalUnusable
     from agent.journal.files import JournalLocked
+    from agent.journal.journal import JournalUnusable
 
     def log_event(event: Event) -> None:
         if recording is not None and event.kind in _SESSION_END_KINDS:

@@ -1,8 +1,8 @@
 """The lock beside a journal, and the check that the files of an open journal are still in their place.
 
 A file that is deleted or replaced while it is open still accepts writes, and SQLite reports no error; the
-writes would be lost with the process. So the files are checked before each commit: three calls of stat(2) take
-some microseconds, the commit itself takes a millisecond.
+writes would be lost with the process. So the files are checked before each commit. Three calls of stat(2)
+take some microseconds, the commit itself takes a millisecond.
 """
 
 from __future__ import annotations

@@ -16,8 +16,8 @@ from agent.daemon.control_socket import ControlUnusable
 from agent.handlers.registry import HandlerConfigError
 from agent.handlers.results import Finished, HandlerDeclaration
 from agent.journal.executor import InlineExecutor
-from agent.journal.journal import Journal, JournalUnusable
 from agent.journal.files import JournalLocked
+from agent.journal.journal import Journal, JournalUnusable
 from agent.modem.sending import OutcomeUnknown, Refused
 
 

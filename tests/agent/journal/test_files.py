@@ -4,6 +4,7 @@ import errno
 import os
 import shutil
 import sqlite3
+from pathlib import Path
 
 import pytest
 
