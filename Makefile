@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo sandbox wheel test soak peers test-system crashes powercuts check format coverage bench measure fuzz hunt clean
+.PHONY: help demo sandbox wheel quick test soak peers test-system crashes powercuts check format coverage bench measure fuzz hunt clean
 
 # Another interpreter has an environment of its own: PYTHON=python3.13 uses .venv-3.13.
 PYTHON ?= python3
@@ -36,7 +36,11 @@ wheel: $(VENV)/.demo  ## what is installed on a device, and the source archive, 
 	@rm -rf dist
 	@$(BIN)/python tests/packaging/build.py dist
 
-test: $(VENV)/.test  ## the tests that run anywhere
+quick: $(VENV)/.test  ## unit tests only, under a minute on two cores
+	@TMPDIR=$$($(BIN)/python tests/scratch_dir.py) $(BIN)/python -m pytest --quiet --numprocesses=auto --dist=worksteal \
+		-m "not system and not slow and not real_time" $(ARGS) tests/architecture tests/pdu tests/agent tests/hardware
+
+test: $(VENV)/.test  ## all tests that need no root
 	@echo "Left out: the group 'system' (needs root and Debian programs); 'make test-system' runs it."
 	TMPDIR=$$($(BIN)/python tests/scratch_dir.py) $(BIN)/python -m pytest --numprocesses=auto --dist=worksteal -m "not system" $(ARGS)
 
