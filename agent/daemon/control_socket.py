@@ -1,7 +1,7 @@
-"""The control socket: the one way to talk to a running agent.
+"""The control socket: a unix socket on which the running agent answers requests of the command line.
 
-One JSON object a line in each direction. A request names what it wants in `do`; the answer has `ok` true
-and what was asked for, or `ok` false and one sentence in `error`.
+Each request and each response is one JSON object on one line. A request names its command in `do`. A response
+has `ok` true and the results, or `ok` false and one sentence in `error`.
 """
 
 from __future__ import annotations
@@ -21,49 +21,60 @@ from agent.common.events import Event, EventKind, EventSink, Severity
 RequestHandler = Callable[[Mapping[str, Any]], Awaitable[Mapping[str, Any]]]
 MAX_LINE_BYTES = 65_536
 REQUEST_TIMEOUT_S = 300.0
-"""Longest that a request may take; a message on a slow network needs some minutes."""
+"""Longest time for one request; sending a message on a slow network takes minutes."""
 ACCEPT_RETRY_INITIAL_S, ACCEPT_RETRY_MAX_S = 1.0, 30.0
-"""Waits where nobody can be let in, for want of files say; they double."""
+"""Delays between attempts to accept a client when that fails, for example without free file descriptors."""
 
 
 class ControlError(Exception):
-    """A request that cannot be met; the text says why."""
+    """A request failed; the text is one sentence that says why."""
 
 
-class ControlUnusable(Exception):  # noqa: N818  (reads as the sentence it is)
-    """The socket cannot be made; the text names it and what to do."""
+class ControlUnusable(Exception):  # noqa: N818  (a state, like PortUnavailable)
+    """The socket cannot be created; the text names it and the remedy."""
 
 
 class ControlServer:
-    """Answers requests of the command line; `answers` names what can be asked for."""
+    """Accepts clients and answers their requests."""
 
     def __init__(
-        self, path: Path, request_handlers: Mapping[str, RequestHandler], emit: EventSink = lambda step: None
+        self,
+        path: Path,
+        request_handlers: Mapping[str, RequestHandler],
+        emit: EventSink = lambda event: None,
+        *,
+        accept_retry_s: float = ACCEPT_RETRY_INITIAL_S,
     ) -> None:
+        """Create a server that does not listen yet.
+
+        `request_handlers` has the function for each value of `do`; it may raise ControlError.
+        `accept_retry_s` is the first delay after a client could not be accepted.
+        """
         self._path = path
         self._request_handlers = request_handlers
         self._emit = emit
+        self._accept_retry_s = accept_retry_s
         self._listener: socket.socket | None = None
         self._accept_task: asyncio.Task[None] | None = None
         self._client_tasks: dict[asyncio.Task[None], None] = {}
-        """In the order of their coming."""
+        """In the order in which they connected (an ordered set)."""
 
     async def start(self) -> None:
-        """Listen; the socket belongs to the agent's user and group (0660). Raises ControlUnusable."""
+        """Create the socket with mode 0660 and accept clients. Raises ControlUnusable."""
         try:
             self._listener = _open_listener(self._path)
         except OSError as error:
             raise ControlUnusable(
-                f"control socket {self._path} cannot be made: {error.strerror or error}; its folder must "
-                "exist, be writable by the user that runs modem-agent, and hold nothing else of that name "
-                "([control] socket)"
+                f"control socket {self._path} cannot be created: {error.strerror or error}; its directory "
+                "must exist, be writable by the user that runs modem-agent, and contain no other file of "
+                "that name ([control] socket)"
             ) from None
         self._accept_task = asyncio.get_running_loop().create_task(
             self._accept_clients(self._listener), name="control"
         )
 
     async def stop(self) -> None:
-        """Hang up on everyone and remove the socket."""
+        """Disconnect all clients and remove the socket."""
         if self._listener is None or self._accept_task is None:
             return
         tasks = [self._accept_task, *self._client_tasks]
@@ -74,10 +85,10 @@ class ControlServer:
         self._path.unlink(missing_ok=True)
 
     async def _accept_clients(self, listener: socket.socket) -> None:
-        """Take each client in.
+        """Accept each client.
 
-        asyncio's own server asks the kernel a hundred times a second, and logs it each time, while there is
-        no file left for a client.
+        asyncio's own server would retry a hundred times a second, with a log line each time, while no file
+        descriptor is free for a client.
         """
         loop = asyncio.get_running_loop()
         pause = 0.0
@@ -85,12 +96,12 @@ class ControlServer:
             try:
                 client, _ = await loop.sock_accept(listener)
             except ConnectionError:
-                continue  # whoever it was has gone
+                continue  # the client has gone
             except OSError as error:
                 if not pause:
-                    text = f"nobody can be let in: {error.strerror}; those who ask wait"
+                    text = f"clients cannot be accepted: {error.strerror}; their requests wait"
                     self._emit(Event(EventKind.CONTROL_SOCKET, text, severity=Severity.WARNING))
-                pause = min(2 * pause or ACCEPT_RETRY_INITIAL_S, ACCEPT_RETRY_MAX_S)
+                pause = min(2 * pause or self._accept_retry_s, ACCEPT_RETRY_MAX_S)
                 await asyncio.sleep(pause)
                 continue
             pause = 0.0
@@ -107,13 +118,13 @@ class ControlServer:
         await self._serve_requests(reader, writer)
 
     async def _serve_requests(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Answer one client, request by request, until it goes."""
+        """Answer the requests of one client in order, until it disconnects."""
         try:
             while line := await reader.readline():
                 writer.write(msgspec.json.encode(await self._handle_request(line)) + b"\n")
                 await writer.drain()
         except (OSError, ValueError, asyncio.CancelledError):
-            pass  # the client went away, sent a line without end, or the agent stops
+            pass  # the client disconnected or sent too long a line, or the agent stops
         finally:
             writer.close()
             with contextlib.suppress(OSError):
@@ -122,15 +133,15 @@ class ControlServer:
     async def _handle_request(self, line: bytes) -> Mapping[str, Any]:
         try:
             request = msgspec.json.decode(line, type=dict[str, Any])
-        except (ValueError, RecursionError) as error:  # msgspec's own; no UTF-8; brackets within brackets
-            return {"ok": False, "error": f"the request is no JSON object: {error}"}
-        answer = self._request_handlers.get(str(request.get("do")))
-        if answer is None:
+        except (ValueError, RecursionError) as error:  # not JSON, not UTF-8, or nested too deeply
+            return {"ok": False, "error": f"the request is not a JSON object: {error}"}
+        handler = self._request_handlers.get(str(request.get("do")))
+        if handler is None:
             known = ", ".join(self._request_handlers)
-            return {"ok": False, "error": f"unknown request {request.get('do')!r}; there are {known}"}
+            return {"ok": False, "error": f"unknown request {request.get('do')!r}; the requests are {known}"}
         try:
             async with asyncio.timeout(REQUEST_TIMEOUT_S):
-                return {"ok": True, **await answer(request)}
+                return {"ok": True, **await handler(request)}
         except ControlError as error:
             return {"ok": False, "error": str(error)}
         except TimeoutError:
@@ -138,35 +149,38 @@ class ControlServer:
 
 
 def _open_listener(path: Path) -> socket.socket:
-    """A listening socket in place of one that a dead agent left behind. Raises OSError, ControlUnusable."""
-    line = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
-    line.setblocking(False)
+    """Return a listening socket, in place of one that a killed agent left behind.
+
+    Raises OSError or ControlUnusable.
+    """
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+    listener.setblocking(False)
     try:
         if path.is_socket():
             if _has_listener(path):
-                raise ControlUnusable(  # noqa: TRY301  (told like all other reasons)
-                    f"control socket {path}: another agent answers there; stop that one or give this one a "
-                    "socket of its own ([control] socket)"
+                raise ControlUnusable(  # noqa: TRY301  (cleaned up like all other errors)
+                    f"control socket {path} is in use by another agent; stop that agent or give this one "
+                    "another socket ([control] socket)"
                 )
             path.unlink()
         before = os.umask(0o117)
         try:
-            line.bind(str(path))
+            listener.bind(str(path))
         finally:
             os.umask(before)
-        line.listen(100)
+        listener.listen(100)
     except BaseException:
-        line.close()
+        listener.close()
         raise
-    return line
+    return listener
 
 
 def _has_listener(path: Path) -> bool:
-    """Whether somebody listens; a dead agent has left the socket and nobody behind it."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as line:
-        line.settimeout(1)
+    """Return True if a process listens on the socket; a killed agent leaves a socket file behind."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
+        client.settimeout(1)
         try:
-            line.connect(str(path))
+            client.connect(str(path))
         except OSError:
             return False
     return True
@@ -175,29 +189,33 @@ def _has_listener(path: Path) -> bool:
 def send_request(
     path: Path, request: Mapping[str, Any], timeout_s: float = REQUEST_TIMEOUT_S + 5
 ) -> dict[str, Any]:
-    """Ask the running agent, without an event loop. Raises ControlError with a sentence."""
+    """Send a request to the running agent and return the results, without an event loop.
+
+    Raises ControlError if the agent cannot be reached or the request fails.
+    """
     try:
-        question = msgspec.json.encode(request) + b"\n"
+        line = msgspec.json.encode(request) + b"\n"
     except UnicodeEncodeError as error:  # an argument of the shell in another encoding
-        raise ControlError(f"{error.object!r} is no UTF-8 and cannot be handed to the agent") from None
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as line:
-        line.settimeout(timeout_s)
+        raise ControlError(f"{error.object!r} is not valid UTF-8 and cannot be sent to the agent") from None
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
+        client.settimeout(timeout_s)
         try:
-            line.connect(str(path))
-            line.sendall(question)
-            with line.makefile("rb") as answers:
-                answer = answers.readline()
+            client.connect(str(path))
+            client.sendall(line)
+            with client.makefile("rb") as responses:
+                response = responses.readline()
         except (FileNotFoundError, ConnectionRefusedError):
             raise ControlError(f"no modem-agent answers at {path}; is it running?") from None
         except PermissionError:
             raise ControlError(
-                f"control socket {path} is not for this user: use sudo, or join the group modem-agent"
+                f"control socket {path} is not accessible to this user: use sudo or join the "
+                "group modem-agent"
             ) from None
         except OSError as error:
             raise ControlError(f"control socket {path}: {error.strerror or error}") from None
-    if not answer:
-        raise ControlError("the agent hung up without an answer; see its log")
-    decoded: dict[str, Any] = msgspec.json.decode(answer)
+    if not response:
+        raise ControlError("the agent closed the connection without a response; see its log")
+    decoded: dict[str, Any] = msgspec.json.decode(response)
     if not decoded.pop("ok", False):
         raise ControlError(str(decoded.get("error", "no reason given")))
     return decoded

@@ -1,4 +1,9 @@
-"""One session: the tasks that live as long as one connection to the module."""
+"""One session: the tasks that run as long as one connection to the module.
+
+Three tasks share the modem: the receiver, the sender, and one that queries registration and signal. When the
+connection is lost, each command fails with `ModemLost` and the tasks return; none of them is cancelled in the
+middle of a commit.
+"""
 
 from __future__ import annotations
 
@@ -13,20 +18,20 @@ from agent.pipeline.receiver import Receiver
 from agent.pipeline.sender import Sender
 
 STATUS_INTERVAL_S = 300.0
-"""Between two looks at registration and signal; in between the module tells of changes by itself."""
+"""Interval between queries of registration and signal; unsolicited result codes report changes in between."""
 UNREGISTERED_STATUS_INTERVAL_S = 60.0
-"""The same while nothing can be sent: some tell nothing, and something may have to be done."""
+"""Interval while no message can be sent: some modules report no changes, and recovery may be due."""
 DIRECT_DELIVERY_NOTE = (
-    "the module stores no message, it hands each over: of more than some 20 that come while an answer is sent"
-    " some may be lost"
+    "the module stores no messages but delivers them directly: if more than about 20 arrive while a reply is "
+    "being sent, some may be lost"
 )
-"""What direct delivery cannot promise (agent/README.md)."""
+"""The limit of direct delivery, shown by `status` (agent/README.md)."""
 STATUS_SETTLE_S = 5.0
-"""From a network that was found or lost to the look at it: one domain changes after the other."""
+"""Pause between a change of registration and the next query: the domains change one after the other."""
 
 
 class Session:
-    """Intake, outbox and watch over one modem. It may be run once."""
+    """Receiver, sender and status polling on one modem. `run` may be called once."""
 
     def __init__(self, modem: Modem, receiver: Receiver, sender: Sender) -> None:
         self.modem = modem
@@ -38,50 +43,49 @@ class Session:
         self._task_error: Exception | None = None
 
     def describe(self) -> dict[str, Any]:
-        """What `status` tells of it."""
-        condition = self.modem.status
-        told: dict[str, Any] = {
+        """Return what `modem-agent status` shows of the module and its connection, as JSON values."""
+        status = self.modem.status
+        return {
             "module": " ".join(filter(None, (self.identity.manufacturer, self.identity.model)))
             if self.identity
             else None,
             "revision": self.identity.revision if self.identity else None,
             "imei": self.identity.imei if self.identity else None,
             "iccid": self.identity.iccid if self.identity else None,
-            "registration": str(self.registration or condition.registration),
-            "domains": _domain_states(self.registration or condition.registration),
+            "registration": str(self.registration or status.registration),
+            "domains": _domain_states(self.registration or status.registration),
             "signal_dbm": self.signal.dbm if self.signal else None,
-            "profile": condition.profile,
-            "store": condition.store or None,
-            "stores": [f"{name} {used} of {total}" for name, used, total in condition.store_usage],
+            "profile": status.profile,
+            "store": status.store or None,
+            "stores": [f"{name} {used} of {total}" for name, used, total in status.store_usage],
             "notifications": self.modem.is_notifying,
             "read_error": self.modem.read_error or None,
-            "service_centre": condition.service_centre,
-            "notes": [*condition.notes, *([DIRECT_DELIVERY_NOTE] if condition.has_direct_delivery else [])],
+            "service_centre": status.service_centre,
+            "notes": [*status.notes, *([DIRECT_DELIVERY_NOTE] if status.has_direct_delivery else [])],
         }
-        return told
 
     @property
     def sending_blocked_by(self) -> str:
-        """Why nothing is sent now; empty where nothing is held."""
+        """The reason why nothing is sent now, empty if nothing waits."""
         return self._sender.blocked_by
 
     async def run(
         self, set_state: Callable[[str], None], on_status: Callable[[Registration], Awaitable[None]]
     ) -> None:
-        """Until the modem is lost or closed. Its tasks return by themselves then; none is cancelled.
+        """Run until the modem is lost or closed.
 
-        `state` takes a line for people, `fares` each look at the registration, and may do something about it.
-        Raises what one of them stumbled over, once the others have finished what they were at.
+        `set_state` receives a line for the operator, `on_status` the registration after each query; it may
+        take a recovery action. An exception of one task is raised after the others have returned.
         """
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._run_task(self._receiver.run()), name="intake")
-            group.create_task(self._run_task(self._sender.run()), name="outbox")
-            group.create_task(self._run_task(self._poll_status(set_state, on_status)), name="watch")
+            group.create_task(self._run_task(self._receiver.run()), name="receiver")
+            group.create_task(self._run_task(self._sender.run()), name="sender")
+            group.create_task(self._run_task(self._poll_status(set_state, on_status)), name="status polling")
         if self._task_error is not None:
             raise self._task_error
 
     async def _run_task(self, work: Coroutine[Any, Any, None]) -> None:
-        """A mistake in one task ends the session like a lost line: no other is cancelled in a commit."""
+        """Run one task. Its exception closes the modem, so the other tasks return without being cancelled."""
         try:
             await work
         except Exception as error:  # noqa: BLE001  (raised again by `run`, for the supervisor)
@@ -91,7 +95,7 @@ class Session:
     async def _poll_status(
         self, set_state: Callable[[str], None], on_status: Callable[[Registration], Awaitable[None]]
     ) -> None:
-        """Keep registration and signal known, for people and for whoever looks after them."""
+        """Query registration and signal at intervals and after each change."""
         never = asyncio.Event()
         try:
             while True:
@@ -101,12 +105,10 @@ class Session:
                         self.identity = await self.modem.query_identity()
                     self.registration = await self.modem.query_registration()
                     self.signal = await self.modem.query_signal()
-                    trouble = (
-                        f", no message can be read: {refusal}" if (refusal := self.modem.read_error) else ""
-                    )
-                    set_state(
-                        f"{self.identity.model or 'module'}, {self.registration}, {self.signal}{trouble}"
-                    )
+                    state = f"{self.identity.model or 'module'}, {self.registration}, {self.signal}"
+                    if self.modem.read_error:
+                        state += f", messages cannot be read: {self.modem.read_error}"
+                    set_state(state)
                 except (CommandRefused, CommandTimedOut) as error:
                     set_state(str(error))
                 registration = self.registration or self.modem.status.registration
@@ -122,6 +124,6 @@ class Session:
 
 
 def _domain_states(registration: Registration) -> dict[str, str]:
-    """What each domain says: they may disagree, and one that can carry messages is enough."""
+    """Return the registration in each domain. They may differ; one that carries SMS is enough to send."""
     states = {"circuit": registration.circuit, "packet": registration.packet, "eps": registration.eps}
     return {name: str(Registration(state)) for name, state in states.items() if state is not None}

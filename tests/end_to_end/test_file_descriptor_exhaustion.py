@@ -32,7 +32,7 @@ async def test_who_asks_waits_and_the_processor_rests(sandbox_env):
         limits = service.forbid_opening_files()
         reader, writer = await asyncio.open_unix_connection(sandbox_env.folder / "control.sock")
         writer.write(b'{"do": "status"}\n')
-        await service.wait_for_line("nobody can be let in: Too many open files")
+        await service.wait_for_line("clients cannot be accepted: Too many open files")
         before, began = cpu_time_s(service.pid), time.monotonic()
         await asyncio.sleep(1.5)
         assert cpu_time_s(service.pid) - before < 0.3 * (time.monotonic() - began)

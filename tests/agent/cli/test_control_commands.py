@@ -124,8 +124,8 @@ async def test_argument_that_is_not_utf8_is_reported(cli_env, words):
     assert requests == []
     assert result.exit_code == 1
     assert result.stderr == (
-        f"modem-agent: '{words[-1].encode('unicode_escape').decode()}' is no UTF-8 "
-        "and cannot be handed to the agent\n"
+        f"modem-agent: '{words[-1].encode('unicode_escape').decode()}' is not valid UTF-8 "
+        "and cannot be sent to the agent\n"
     )
 
 

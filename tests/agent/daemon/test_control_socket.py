@@ -1,3 +1,5 @@
+"""Requests and responses on the control socket."""
+
 import asyncio
 import errno
 import stat
@@ -28,8 +30,8 @@ async def path(tmp_path):
     await server.stop()
 
 
-async def test_a_request_is_answered(path):
-    """What is asked for comes back, without the wrapping."""
+async def test_request_is_answered(path):
+    """The results come back without `ok`; the socket has mode 0660."""
     assert await _send(path, {"do": "status", "of": "x"}) == {"state": "well", "of": "x"}
     assert stat.S_IMODE(path.stat().st_mode) == 0o660
 
@@ -38,18 +40,18 @@ async def test_a_request_is_answered(path):
     ("request_", "sentence"),
     [
         ({"do": "send"}, "not today"),
-        ({"do": "dance"}, "unknown request 'dance'; there are status, send"),
-        ([1], "the request is no JSON object"),
+        ({"do": "dance"}, "unknown request 'dance'; the requests are status, send"),
+        ([1], "the request is not a JSON object"),
     ],
 )
-async def test_a_refusal_is_a_sentence(path, request_, sentence):
-    """Whatever is asked, the answer is JSON and says why."""
+async def test_failed_request_raises_control_error(path, request_, sentence):
+    """The response contains one sentence that says why."""
     with pytest.raises(ControlError, match=sentence):
         await _send(path, request_)
 
 
-async def test_rubbish_stops_nobody(path):
-    """A line without end is hung up on; the next one is served."""
+async def test_overlong_line_disconnects_only_its_client(path):
+    """A client that sends a line without end is disconnected; the next client is served."""
     reader, writer = await asyncio.open_unix_connection(path)
     writer.write(b"x" * 200_000)
     assert await reader.read() == b""
@@ -58,71 +60,70 @@ async def test_rubbish_stops_nobody(path):
 
 
 @pytest.mark.parametrize("line", [b'{"d\xff": 1}', b'{"do": ' + b"[" * 60_000])
-async def test_what_no_decoder_takes_is_answered(path, line):
-    """Octets that are no UTF-8, and brackets within brackets: a sentence, and the next request is served."""
+async def test_request_that_cannot_be_decoded_is_answered(path, line):
+    """Invalid UTF-8 and deep nesting give an error, and the next request of the client is served."""
     reader, writer = await asyncio.open_unix_connection(path)
     writer.write(line + b'\n{"do": "status"}\n')
-    assert b"the request is no JSON object" in await reader.readline()
+    assert b"the request is not a JSON object" in await reader.readline()
     assert b"well" in await reader.readline()
     writer.close()
     await writer.wait_closed()
 
 
-async def test_a_socket_left_behind_is_replaced(path, tmp_path):
-    """After kill -9 the file still stands; the next agent takes its place."""
+async def test_socket_of_a_killed_agent_is_replaced(path, tmp_path):
+    """After kill -9 the socket file still exists; the next agent replaces it."""
     left = tmp_path / "left.sock"
-    first = ControlServer(left, {"status": _status})
-    await first.start()
-    first._accept_task.cancel()
-    first._listener.close()
-    second = ControlServer(left, {"status": _status})
-    await second.start()
+    killed = ControlServer(left, {"status": _status})
+    await killed.start()
+    killed._accept_task.cancel()
+    killed._listener.close()
+    server = ControlServer(left, {"status": _status})
+    await server.start()
     assert (await _send(left, {"do": "status"}))["state"] == "well"
-    await second.stop()
+    await server.stop()
     assert not left.exists()
 
 
-async def test_a_socket_that_answers_is_left_to_its_agent(path):
-    """A second agent with another journal must not take it over silently."""
-    with pytest.raises(ControlUnusable, match="another agent answers there; stop that one"):
+async def test_socket_of_a_running_agent_is_not_replaced(path):
+    """A second agent with another journal does not take over the socket silently."""
+    with pytest.raises(ControlUnusable, match="is in use by another agent; stop that agent"):
         await ControlServer(path, {}).start()
     assert (await _send(path, {"do": "status"}))["state"] == "well"
 
 
-async def test_without_a_file_for_them_clients_wait(tmp_path, monkeypatch):
-    """The kernel is asked ever more seldom; it is said once; when there is one again they are answered."""
-    steps, asked, full = [], [], [True]
+async def test_clients_wait_while_no_file_descriptor_is_free(tmp_path, monkeypatch):
+    """Accepting is retried with growing delays and logged once. The clients are answered afterwards."""
+    events, attempts, no_descriptors = [], [], [True]
     loop = asyncio.get_running_loop()
-    really = loop.sock_accept
+    sock_accept = loop.sock_accept
 
-    async def accept(line):
-        asked.append(loop.time())
-        if full[0]:
+    async def accept(listener):
+        attempts.append(loop.time())
+        if no_descriptors[0]:
             raise OSError(errno.EMFILE, "Too many open files")
-        return await really(line)
+        return await sock_accept(listener)
 
     monkeypatch.setattr(loop, "sock_accept", accept)
-    monkeypatch.setattr("agent.daemon.control_socket.ACCEPT_RETRY_INITIAL_S", 0.02)
-    server = ControlServer(tmp_path / "control.sock", {"status": _status}, steps.append)
+    server = ControlServer(tmp_path / "control.sock", {"status": _status}, events.append, accept_retry_s=0.02)
     await server.start()
     try:
         client = asyncio.create_task(_send(tmp_path / "control.sock", {"do": "status"}))
         async with asyncio.timeout(5):
-            while len(asked) < 4:  # noqa: ASYNC110  (the kernel sends no event)
+            while len(attempts) < 4:  # noqa: ASYNC110  (the kernel sends no event)
                 await asyncio.sleep(0.01)
-        waits = [later - earlier for earlier, later in pairwise(asked)]
+        waits = [later - earlier for earlier, later in pairwise(attempts)]
         assert all(wait > 0.019 * 2**number for number, wait in enumerate(waits))
-        assert [str(step) for step in steps] == [
-            "control socket: nobody can be let in: Too many open files; those who ask wait"
+        assert [str(event) for event in events] == [
+            "control socket: clients cannot be accepted: Too many open files; their requests wait"
         ]
-        full[0] = False
+        no_descriptors[0] = False
         assert (await client)["state"] == "well"
     finally:
         await server.stop()
 
 
-async def test_clients_are_hung_up_on_in_the_order_of_their_coming(tmp_path):
-    """So that the same run is the same each time."""
+async def test_clients_are_disconnected_in_the_order_of_connecting(tmp_path):
+    """Stopping is deterministic, which simulations rely on."""
     ended = []
 
     async def hang(request):
@@ -138,7 +139,7 @@ async def test_clients_are_hung_up_on_in_the_order_of_their_coming(tmp_path):
         reader, writer = await asyncio.open_unix_connection(tmp_path / "control.sock")
         writer.write(b'{"do": "hang", "of": %d}\n' % number)
         clients.append((reader, writer))
-        while len(server._client_tasks) <= number:  # noqa: ASYNC110  (nothing tells of it)
+        while len(server._client_tasks) <= number:  # noqa: ASYNC110  (no event for it)
             await asyncio.sleep(0)
     await asyncio.sleep(0.05)
     await server.stop()
@@ -148,16 +149,16 @@ async def test_clients_are_hung_up_on_in_the_order_of_their_coming(tmp_path):
         writer.close()
 
 
-async def test_what_is_no_socket_is_left_alone(tmp_path):
-    """A file of somebody else's at that path is named, not removed."""
+async def test_other_file_at_the_path_is_not_removed(tmp_path):
+    """A file that is not a socket is named in the error and kept."""
     path = tmp_path / "precious"
     path.write_text("data")
-    with pytest.raises(ControlUnusable, match=r"precious cannot be made: Address already in use"):
+    with pytest.raises(ControlUnusable, match=r"precious cannot be created: Address already in use"):
         await ControlServer(path, {}).start()
     assert path.read_text() == "data"
 
 
-def test_nobody_there_is_a_sentence(tmp_path):
-    """Without an agent the sentence names the socket."""
+def test_missing_agent_is_a_control_error(tmp_path):
+    """The error contains the path of the socket."""
     with pytest.raises(ControlError, match=r"no modem-agent answers at .*control\.sock"):
         send_request(tmp_path / "control.sock", {"do": "status"})

@@ -1,4 +1,4 @@
-"""The tasks of one connection: how they end together, and what is shown of it."""
+"""The tasks of one session: how they end together, and what `status` shows of the connection."""
 
 import asyncio
 from dataclasses import replace
@@ -12,12 +12,12 @@ from agent.modem.status_queries import Registration, Signal
 
 
 class SessionBench:
-    """A session over a modem of the test's own."""
+    """A session on a fake modem."""
 
-    def __init__(self, road, modem):
+    def __init__(self, harness, modem):
         self.states = []
         self.can_send_reports = []
-        self.session = Session(modem, road.make_receiver(modem), road.make_sender(modem))
+        self.session = Session(modem, harness.make_receiver(modem), harness.make_sender(modem))
         self.task = None
 
     async def start(self):
@@ -37,8 +37,8 @@ async def session_bench(pipeline, factories):
         await asyncio.wait_for(bench.task, 10)
 
 
-async def test_all_tasks_end_when_the_line_is_lost(pipeline, session_bench):
-    """By themselves and without an error; a commit under way is finished and its result kept."""
+async def test_all_tasks_end_when_the_connection_is_lost(pipeline, session_bench):
+    """They return by themselves without an error, after the commit in progress."""
     pipeline.queue_message("hello")
     modem = pipeline.modem
 
@@ -55,16 +55,17 @@ async def test_all_tasks_end_when_the_line_is_lost(pipeline, session_bench):
     assert pipeline.deadlines()._deadlines == {}
 
 
-async def test_a_restart_told_to_one_ends_all(pipeline, session_bench):
-    """Intake closes the line; outbox and watch return."""
+async def test_module_restart_ends_all_tasks(pipeline, session_bench):
+    """The receiver closes the modem; the other tasks return."""
     await session_bench.start()
     pipeline.modem.emit_events(SettingsLost("RDY"))
     await asyncio.wait_for(session_bench.task, 10)
 
 
 @pytest.mark.parametrize("task", ["sweep", "send", "identity"])
-async def test_a_mistake_in_one_task_cancels_no_other(pipeline, session_bench, task):
-    """The session ends as with a lost line: what the others were at is finished, then the mistake is told."""
+async def test_exception_in_one_task_cancels_no_other_task(pipeline, session_bench, task):
+    """The session ends as if the connection were lost; the exception is raised after the others have
+    returned."""
     pipeline.queue_message("hello")
     modem = pipeline.modem
 
@@ -72,16 +73,16 @@ async def test_a_mistake_in_one_task_cancels_no_other(pipeline, session_bench, t
         await pipeline.advance(5)
         return Sent(7)
 
-    def stumble(*_):
-        raise ZeroDivisionError("of ours")
+    def raise_error(*_):
+        raise ZeroDivisionError("internal")
 
     modem.plan("send", slow)
     if task == "send":
-        pipeline.outbox_store.mark_sent = stumble
+        pipeline.outbox_store.mark_sent = raise_error
     else:
-        modem.plan(task, ZeroDivisionError("of ours"))
+        modem.plan(task, ZeroDivisionError("internal"))
     await session_bench.start()
-    with pytest.raises(ZeroDivisionError, match="of ours"):
+    with pytest.raises(ZeroDivisionError, match="internal"):
         await asyncio.wait_for(session_bench.task, 20)
     assert modem.lost.is_set()
     if task != "send":
@@ -89,14 +90,14 @@ async def test_a_mistake_in_one_task_cancels_no_other(pipeline, session_bench, t
     assert pipeline.deadlines()._deadlines == {}
 
 
-async def test_the_next_session_settles_what_a_mistake_left(pipeline, session_bench, factories):
-    """A message whose outcome could not be noted is unknown, not lost from view."""
+async def test_next_session_settles_a_message_with_unrecorded_outcome(pipeline, session_bench, factories):
+    """A message that was left in the state sending becomes unknown."""
     pipeline.queue_message("hello")
 
-    def stumble(*_):
-        raise ZeroDivisionError("of ours")
+    def raise_error(*_):
+        raise ZeroDivisionError("internal")
 
-    pipeline.outbox_store.mark_sent = stumble
+    pipeline.outbox_store.mark_sent = raise_error
     await session_bench.start()
     with pytest.raises(ZeroDivisionError):
         await session_bench.task
@@ -108,8 +109,8 @@ async def test_the_next_session_settles_what_a_mistake_left(pipeline, session_be
     await other.task
 
 
-async def test_registration_and_signal_are_kept_known(pipeline, session_bench):
-    """At once and every five minutes; who the module is is asked once."""
+async def test_registration_and_signal_are_polled(pipeline, session_bench):
+    """They are queried at once and every five minutes; the identity only once."""
     await session_bench.start()
     assert session_bench.states == ["EC25, registered, home, signal -71 dBm"]
     assert len(pipeline.calls_of("identity", "registration", "signal")) == 3
@@ -127,8 +128,8 @@ async def test_registration_and_signal_are_kept_known(pipeline, session_bench):
     ]  # fmt: skip
 
 
-async def test_a_network_that_is_lost_is_looked_at_soon(pipeline, session_bench):
-    """Not five minutes later; one that comes and goes each second is looked at now and then."""
+async def test_registration_change_is_queried_soon(pipeline, session_bench):
+    """A change each second is queried every few seconds."""
     await session_bench.start()
     pipeline.modem.registered = Registration(eps=3)
     pipeline.modem.status_changed.set()
@@ -142,8 +143,8 @@ async def test_a_network_that_is_lost_is_looked_at_soon(pipeline, session_bench)
 
 @pytest.mark.parametrize("what", ["identity", "registration", "signal"])
 @pytest.mark.parametrize("kind", ["refused", "silent"])
-async def test_a_module_that_does_not_tell_is_watched_on(pipeline, session_bench, factories, what, kind):
-    """It is shown and asked again; no session ends for it."""
+async def test_refused_status_query_does_not_end_the_session(pipeline, session_bench, factories, what, kind):
+    """The refusal or timeout is shown and the query is repeated."""
     pipeline.modem.plan(
         what, factories.refused(3, kind="cme") if kind == "refused" else factories.timed_out()
     )
@@ -156,8 +157,8 @@ async def test_a_module_that_does_not_tell_is_watched_on(pipeline, session_bench
     assert not session_bench.task.done()
 
 
-async def test_what_status_shows(pipeline, session_bench):
-    """Before anything is known, and after."""
+async def test_describe_before_and_after_the_first_query(pipeline, session_bench):
+    """Unknown values are None."""
     before = session_bench.session.describe()
     assert before["module"] is None
     assert before["registration"] == "registered, home"
@@ -182,34 +183,32 @@ async def test_what_status_shows(pipeline, session_bench):
 
 
 @pytest.mark.parametrize(
-    ("routing", "said"), [((2, 1, 0, 0, 0), False), ((2, 2, 0, 0, 0), True), ((1, 3), True)]
+    ("cnmi", "is_noted"), [((2, 1, 0, 0, 0), False), ((2, 2, 0, 0, 0), True), ((1, 3), True)]
 )
-async def test_what_direct_delivery_cannot_promise_is_shown(
-    pipeline, session_bench, monkeypatch, routing, said
-):
-    """Where the module stores nothing, `status` says what may be lost."""
-    there = pipeline.modem.status
-    monkeypatch.setattr(type(pipeline.modem), "status", replace(there, cnmi=routing))
+async def test_limit_of_direct_delivery_is_noted(pipeline, session_bench, monkeypatch, cnmi, is_noted):
+    """`status` says that messages may be lost if the module does not store them."""
+    status = pipeline.modem.status
+    monkeypatch.setattr(type(pipeline.modem), "status", replace(status, cnmi=cnmi))
     await session_bench.start()
     notes = session_bench.session.describe()["notes"]
-    assert any("may be lost" in note for note in notes) is said
+    assert any("may be lost" in note for note in notes) is is_noted
 
 
-async def test_what_cannot_be_read_is_shown(pipeline, session_bench):
-    """In the line for people and in `status`, as long as it lasts."""
+async def test_read_error_is_shown(pipeline, session_bench):
+    """It is part of the state line and of `status` as long as it lasts."""
     modem = pipeline.modem
     modem.read_error = "AT+CMGL=4 was refused: +CMS ERROR: 500"
     await session_bench.start()
     well = "EC25, registered, home, signal -71 dBm"
-    assert session_bench.states == [f"{well}, no message can be read: {modem.read_error}"]
+    assert session_bench.states == [f"{well}, messages cannot be read: {modem.read_error}"]
     assert session_bench.session.describe()["read_error"] == modem.read_error
     modem.read_error = ""
     await pipeline.advance(300)
     assert session_bench.states[-1] == well
 
 
-async def test_receiving_goes_on_while_sending_waits(pipeline, session_bench, factories):
-    """An hour's pause of the outbox is nobody else's."""
+async def test_receiving_continues_while_sending_waits(pipeline, session_bench, factories):
+    """A pause of the sender does not delay the receiver."""
     pipeline.queue_message("hello")
     modem = pipeline.modem
     modem.plan("send", Refused(factories.refused(21, after_body=True)))
@@ -219,8 +218,8 @@ async def test_receiving_goes_on_while_sending_waits(pipeline, session_bench, fa
     assert pipeline.command_states() == ["received"]
 
 
-async def test_each_look_is_told_to_whoever_looks_after_it(pipeline, session_bench):
-    """Every five minutes while messages can be sent, every minute while not."""
+async def test_registration_is_passed_on_after_each_query(pipeline, session_bench):
+    """Recovery sees it every five minutes, and every minute while no message can be sent."""
     await session_bench.start()
     assert session_bench.can_send_reports == [True]
     pipeline.modem.registered = Registration(2)
@@ -234,8 +233,8 @@ async def test_each_look_is_told_to_whoever_looks_after_it(pipeline, session_ben
     assert session_bench.can_send_reports == [True] + [False] * 4 + [True]
 
 
-async def test_both_domains_are_shown(pipeline, session_bench):
-    """They may disagree."""
+async def test_all_domains_are_shown(pipeline, session_bench):
+    """The domains may differ."""
     pipeline.modem.registered = Registration(3, None, 5)
     await session_bench.start()
     described = session_bench.session.describe()
