@@ -1,8 +1,7 @@
-"""The two ends of a UART, each with its own idea of how fast it is (8N1).
+"""A serial line at a baud rate: bytes take their time, and ends at different rates read garbage (8N1).
 
-Where they differ the other end reads rubbish: here the bits are laid on the line at the one rate and read at
-the other. A module that learns its rate says nothing until it has heard an `AT`, boot lines included, and
-learns anew after each start (V.250 6.2.10 has +IPR=0 for that).
+A module that detects the baud rate (+IPR=0, V.250 6.2.10) writes nothing, boot lines included, until it has
+received an `AT`. It detects the rate again after each start.
 """
 
 from __future__ import annotations
@@ -10,23 +9,74 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from hardware.sim.module.pace import BITS_PER_BYTE, BaudThrottle
-
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from hardware.sim.interfaces import Scheduler
 
+BITS_PER_BYTE = 10
+"""A start bit, eight data bits, a stop bit."""
+
+MAX_QUEUED_BYTES = 65536
+"""Bytes that may wait for the line; a module can write more than a slow line carries."""
+
+FIFO_BYTES = 16
+"""A UART passes received bytes on in portions of this size, and the rest when the line becomes idle."""
+
+DEFAULT_BAUD = 115200
+"""Stands for an unknown rate."""
+
 AUTOBAUD_PATTERN = re.compile(rb"AT|at")
-MAX_GARBLED_RATIO = 16
-"""Bytes that are read for one that was sent; a module is not much quicker than what it listens to."""
+
+NOISE = bytes.fromhex("00FFF8E68098FE")
+"""What garbage consists of. No octet is a character of a command, with or without its highest bit."""
+
+
+class BaudThrottle:
+    """One direction of a line: what is passed to `send` reaches `sink` later, in order."""
+
+    def __init__(self, scheduler: Scheduler, baud: int, sink: Callable[[bytes], None]) -> None:
+        self._scheduler = scheduler
+        self._byte_s = BITS_PER_BYTE / baud
+        self._sink = sink
+        self._queued = bytearray()
+        self.overrun_bytes = 0
+        """Bytes lost because the queue was full."""
+        self._idle_at = 0.0
+        """When the bytes that have been scheduled will have been carried."""
+
+    def set_baud(self, baud: int) -> None:
+        """Change the rate for the bytes that are not scheduled yet."""
+        self._byte_s = BITS_PER_BYTE / baud
+
+    def send(self, data: bytes) -> None:
+        """Put bytes on the line; what exceeds the queue is lost and counted, as in an overrun of a UART."""
+        idle = not self._queued
+        room = MAX_QUEUED_BYTES - len(self._queued)
+        self.overrun_bytes += max(0, len(data) - room)
+        self._queued += data[:room]
+        if idle and data:
+            self._idle_at = max(self._idle_at, self._scheduler.time())
+            self._schedule_next()
+
+    def _schedule_next(self) -> None:
+        portion = min(FIFO_BYTES, len(self._queued))
+        self._idle_at += portion * self._byte_s
+        self._scheduler.call_later(self._idle_at - self._scheduler.time(), self._deliver, portion)
+
+    def _deliver(self, portion: int) -> None:
+        data = bytes(self._queued[:portion])
+        del self._queued[:portion]
+        if self._queued:
+            self._schedule_next()
+        self._sink(data)
 
 
 class UartLink:
-    """A line between a client with a rate of its own and a module.
+    """The line between a client and a module, each with its own baud rate.
 
-    `rate` is the module's, 0 where it learns it; `client` tells that of the other end in bits per second, or
-    None where it is not known and taken to be right.
+    `baud` is the module's rate, 0 if it detects the rate. `client_baud` returns the client's rate in bits per
+    second, or None if it is unknown and assumed to be right. `write` takes the bytes for the client.
     """
 
     def __init__(
@@ -42,79 +92,46 @@ class UartLink:
         self._to_module = BaudThrottle(scheduler, baud or DEFAULT_BAUD, self._deliver_to_module)
         self._receive: Callable[[bytes], None] = lambda _: None
         self.baud = 0
-        """The module's now; 0 while it has not been learnt."""
+        """The module's rate; 0 until it is detected."""
         self.set_baud(baud)
 
     def start(self, receive: Callable[[bytes], None]) -> None:
-        """Hand on to `receive` what the module hears."""
+        """Pass the bytes for the module to `receive` from now on."""
         self._receive = receive
 
     def set_baud(self, baud: int) -> None:
-        """The module takes another rate (+IPR, or a new start)."""
+        """Change the module's rate (+IPR, or a restart); 0 starts the detection."""
         self.baud, self._autobaud_buffer = baud, b""
         if baud:
             self._to_client.set_baud(baud)
             self._to_module.set_baud(baud)
 
     def receive_from_client(self, data: bytes) -> None:
-        """Bytes from the client."""
+        """Process bytes from the client."""
         client = self._client_baud()
         if self.baud == 0:
             data = self._detect_baud(data, client or DEFAULT_BAUD)
-        self._to_module.send(
-            data if client in {None, self.baud} else garble(data, client or DEFAULT_BAUD, self.baud)
-        )
+        self._to_module.send(data if client in {None, self.baud} else garble(data))
 
     def write_to_client(self, data: bytes) -> None:
-        """Bytes from the module; one that does not know its rate yet says nothing."""
-        client = self._client_baud()
+        """Process bytes from the module; they are dropped until its rate is detected."""
         if self.baud:
-            self._to_client.send(
-                data if client in {None, self.baud} else garble(data, self.baud, client or DEFAULT_BAUD)
-            )
+            self._to_client.send(data if self._client_baud() in {None, self.baud} else garble(data))
 
     def _deliver_to_module(self, data: bytes) -> None:
         self._receive(data)
 
     def _detect_baud(self, data: bytes, client_baud: int) -> bytes:
-        """What is left of the bytes from the first `AT` on."""
+        """Return the bytes from the first `AT` on; before it everything is dropped."""
         self._autobaud_buffer = self._autobaud_buffer[-1:] + data
         found = AUTOBAUD_PATTERN.search(self._autobaud_buffer)
         if found is None:
             return b""
-        left = self._autobaud_buffer[found.start() :]
+        rest = self._autobaud_buffer[found.start() :]
         self.set_baud(client_baud)
-        return left
+        return rest
 
 
-DEFAULT_BAUD = 115200
-"""Stands for a rate that nobody knows."""
-
-
-def garble(data: bytes, sent_baud: int, read_baud: int) -> bytes:
-    """What a UART at one rate reads of bytes sent at another. A byte without its stop bit reads as NUL."""
-    if read_baud == 0:
-        return b""
-    bits = [level for byte in data for level in (0, *(byte >> place & 1 for place in range(8)), 1)]
-    width = sent_baud / read_baud
-    """Bits of the sender in the time of one of the reader."""
-    found = bytearray()
-    at = 0.0
-    while len(found) < MAX_GARBLED_RATIO * len(data):
-        start = next((place for place in range(int(at), len(bits)) if bits[place] == 0), None)
-        if start is None:
-            break
-        at = max(at, float(start))
-        levels = [_line_level(bits, at + (place + 0.5) * width) for place in range(BITS_PER_BYTE)]
-        if levels[0] == 0:
-            byte = sum(level << place for place, level in enumerate(levels[1:9]))
-            found.append(byte if levels[9] else 0)
-            at += (BITS_PER_BYTE - 0.5) * width
-        else:  # too short for a start bit
-            at = start + 1.0
-    return bytes(found)
-
-
-def _line_level(bits: list[int], at: float) -> int:
-    """The line at that moment; it rests at 1."""
-    return bits[int(at)] if at < len(bits) else 1
+def garble(data: bytes) -> bytes:
+    """Return what a UART reads at a wrong baud rate: noise, and every third octet is lost."""
+    return bytes(NOISE[octet % len(NOISE)] for index, octet in enumerate(data) if index % 3 != 2)

@@ -1,4 +1,4 @@
-"""The rate of a line: rubbish where the ends differ, silence where it is still to be learnt."""
+"""A line at a baud rate: time per byte, garbage at different rates, detection of the rate."""
 
 from __future__ import annotations
 
@@ -11,109 +11,183 @@ from hardware.profile import SimulatorProfile
 from hardware.sim.module.module import SimulatedModule
 from hardware.sim.module.pty import Pty
 from hardware.sim.module.sim_card import SimCard
-from hardware.sim.module.uart import UartLink, garble
+from hardware.sim.module.uart import MAX_QUEUED_BYTES, BaudThrottle, UartLink, garble
+from pdu import Address
 
 
 class UartBench:
-    """A module on a line; `client` is the rate at the other end."""
+    """A module at the end of a line; `client_baud` is the rate at the other bench."""
 
-    def __init__(self, bench, baud, client=115200):
-        self.time, self.client, self.output = bench.time, client, bytearray()
-        self.line = UartLink(bench.time, baud, lambda: self.client, self.output.extend)
+    def __init__(self, bench, baud, client_baud=115200):
+        self.time, self.client_baud, self.output = bench.time, client_baud, bytearray()
+        self.uart = UartLink(bench.time, baud, lambda: self.client_baud, self.output.extend)
         self.module = SimulatedModule(
             bench.time,
             bench.network,
             SimulatorProfile(baud=baud),
             SimCard(),
-            self.line.write_to_client,
+            self.uart.write_to_client,
             lambda: bench.wall_clock,
         )
-        self.module.on_baud_change = self.line.set_baud
-        self.line.start(self.module.receive)
+        self.module.on_baud_change = self.uart.set_baud
+        self.uart.start(self.module.receive)
         self.module.power_on()
 
     def type(self, text):
-        """What is heard within ten seconds."""
-        self.line.receive_from_client(text.encode())
+        """Send text; return what arrives within ten seconds."""
+        self.uart.receive_from_client(text.encode())
         self.time.advance(10)
-        heard, self.output[:] = bytes(self.output), b""
-        return heard
+        data, self.output[:] = bytes(self.output), b""
+        return data
+
+    def flush_line(self):
+        """End a line that may be half typed."""
+        self.type("\r")
 
 
 @pytest.fixture
-def uart_ends(module_bench):
+def make_uart_bench(module_bench):
     return lambda *arguments: UartBench(module_bench, *arguments)
 
 
-@pytest.mark.parametrize("data", [b"AT\r", b"\r\nOK\r\n", bytes(range(256))])
-@pytest.mark.parametrize("rate", [9600, 115200])
-def test_at_the_right_rate_nothing_is_changed(data, rate):
-    """What is laid on the line is read off it."""
-    assert garble(data, rate, rate) == data
+class ThrottledLine:
+    """One direction of a line of 9600 baud, and what arrives with its time."""
+
+    def __init__(self, time):
+        self.time = time
+        self.arrived = []
+        self._start = time.now
+        self.throttle = BaudThrottle(time, 9600, self._on_data)
+
+    def _on_data(self, data):
+        self.arrived.append((round(self.time.now - self._start, 6), data))
 
 
-@pytest.mark.parametrize(("sent", "read"), [(115200, 9600), (9600, 115200), (19200, 9600), (38400, 57600)])
-def test_at_another_rate_nothing_is_understood(sent, read):
-    """Fewer bytes or more, none of them a text; never more than a line can carry."""
-    found = garble(b"AT+CMGF=0\r" * 20, sent, read)
-    assert b"AT" not in found
-    assert len(found) <= 20 * 10 * max(1, 2 * read // sent)
+@pytest.fixture
+def throttled_line(module_bench):
+    return ThrottledLine(module_bench.time)
 
 
-def test_a_fixed_rate(uart_ends):
-    """A client at another rate is not understood and reads rubbish; at the right one all is well."""
-    end = uart_ends(9600, 115200)
-    end.time.advance(1)
-    assert b"RDY" not in end.output
-    assert b"OK" not in end.type("AT\r")
-    end.client = 9600
-    end.type("\r")
-    began = end.time.now
-    assert end.type("ATE0\r") == b"ATE0\r\r\nOK\r\n"
-    assert end.time.now - began == 10
-    end.line.receive_from_client(b"AT\r")
-    end.time.advance(0.009)
-    assert len(end.output) < 6
+def test_bytes_take_ten_bit_times(throttled_line):
+    """A byte takes ten bits; bytes arrive in order, in portions of the UART's FIFO."""
+    throttled_line.throttle.send(b"x" * 40)
+    throttled_line.throttle.send(b"y")
+    assert throttled_line.arrived == []
+    throttled_line.time.advance(10)
+    assert [data for _, data in throttled_line.arrived] == [b"x" * 16, b"x" * 16, b"x" * 8 + b"y"]
+    assert [time for time, _ in throttled_line.arrived] == [
+        round(count * 10 / 9600, 6) for count in (16, 32, 41)
+    ]
 
 
-def test_a_rate_that_is_learnt(uart_ends):
-    """No boot lines; the first AT tells, and the module keeps to its rate until it starts anew."""
-    end = uart_ends(0, 19200)
-    end.time.advance(1)
-    assert end.output == b""
-    assert end.type("\xff+++\r") == b""
-    assert end.type("AT\r") == b"AT\r\r\nOK\r\n"
-    assert end.line.baud == 19200
-    end.client = 9600
-    assert b"OK" not in end.type("AT\r")
-    end.module.reboot()
-    assert end.type("A") == b""
-    assert end.type("T\r") == b"AT\r\r\nOK\r\n"
+def test_idle_line_saves_no_time(throttled_line):
+    """After a pause the next byte takes as long as the first."""
+    throttled_line.throttle.send(b"a")
+    throttled_line.time.advance(10)
+    throttled_line.throttle.send(b"b")
+    throttled_line.throttle.send(b"")
+    throttled_line.time.advance(10)
+    assert throttled_line.arrived == [(0.001042, b"a"), (10.001042, b"b")]
 
 
-def test_another_rate_is_chosen(uart_ends):
-    """+IPR: the answer still has the old one; AT&F leaves it, a restart takes it back unless it was saved."""
-    end = uart_ends(115200)
-    end.type("ATE0\r")
-    assert end.type("AT+IPR=9600\r") == b"\r\nOK\r\n"
-    assert b"OK" not in end.type("AT\r")
-    end.client = 9600
-    end.type("\r")
-    assert end.type("AT&FE0\r").endswith(b"\r\nOK\r\n")
-    assert end.type("AT+IPR?\r") == b"\r\n+IPR: 9600\r\n\r\nOK\r\n"
-    end.module.reboot()
-    assert b"OK" not in end.type("AT\r")
-    end.client = 115200
-    end.type("\r")
-    assert end.type("ATE0\r").endswith(b"OK\r\n")
-    end.type("AT+IPR=9600;&W\r")
-    end.module.reboot()
-    end.client = 9600
-    assert end.type("ATE0\r").endswith(b"OK\r\n")
+def test_busy_line_continues_without_gap(throttled_line):
+    """Bytes that are sent while the line is busy follow at once."""
+    throttled_line.throttle.send(b"a")
+    throttled_line.time.advance(0.0005)
+    throttled_line.throttle.send(b"b")
+    throttled_line.time.advance(1)
+    assert throttled_line.arrived == [(0.001042, b"a"), (0.002083, b"b")]
 
 
-async def test_the_rate_that_a_client_has_chosen(tmp_path):
-    """Is seen from the other side of the pseudo-terminal."""
+def test_full_queue_loses_and_counts_bytes(throttled_line):
+    """A talkative module on a slow line fills no memory; lost bytes are counted."""
+    for _ in range(3):
+        throttled_line.throttle.send(b"x" * MAX_QUEUED_BYTES)
+    assert throttled_line.throttle.overrun_bytes == 2 * MAX_QUEUED_BYTES
+    throttled_line.time.advance(100)
+    assert sum(len(data) for _, data in throttled_line.arrived) == MAX_QUEUED_BYTES
+
+
+def test_read_of_a_message_at_115200_baud_takes_line_time(make_uart_bench):
+    """From +CMTI to the end of +CMGR passes the time that the line itself needs."""
+    bench = make_uart_bench(115200)
+    bench.type("ATE0+CNMI=2,1\r")
+    start = bench.time.now
+    bench.module.deliver(
+        1, Address.parse("+447700900000"), bytes.fromhex("04038100F000006290124131020002E834")
+    )
+    bench.time.advance(0.01)
+    assert bytes(bench.output) == b'\r\n+CMTI: "ME",1\r\n'
+    bench.uart.receive_from_client(b"AT+CMGR=1\r")
+    while not bench.output.endswith(b"OK\r\n"):
+        bench.time.advance(0.0001)
+    assert 0.015 < bench.time.now - start < 0.02
+
+
+def test_garbage_is_noise_of_fewer_octets():
+    """Garbage contains no character of a command, line end or final result, and is deterministic."""
+    data = bytes(range(256)) + b"AT+CMGF=0\r\nOK\r\n\x1a"
+    found = garble(data)
+    assert 0 < len(found) < len(data)
+    assert found == garble(data)
+    assert not {octet & 0x7F for octet in found} & set(b"ATat+=/>\r\n\x1a\x1bOK")
+    assert garble(b"A") != b""
+
+
+def test_client_at_another_rate_is_not_understood(make_uart_bench):
+    """At another rate client and module read garbage; at the right rate everything works."""
+    bench = make_uart_bench(9600, 115200)
+    bench.time.advance(1)
+    assert b"RDY" not in bench.output
+    assert b"OK" not in bench.type("AT\r")
+    bench.client_baud = 9600
+    bench.flush_line()
+    start = bench.time.now
+    assert bench.type("ATE0\r") == b"ATE0\r\r\nOK\r\n"
+    assert bench.time.now - start == 10
+    bench.uart.receive_from_client(b"AT\r")
+    bench.time.advance(0.009)
+    assert len(bench.output) < 6
+
+
+def test_baud_rate_is_detected(make_uart_bench):
+    """Without boot lines; the first AT sets the rate, which holds until the module restarts."""
+    bench = make_uart_bench(0, 19200)
+    bench.time.advance(1)
+    assert bench.output == b""
+    assert bench.type("\xff+++\r") == b""
+    assert bench.type("AT\r") == b"AT\r\r\nOK\r\n"
+    assert bench.uart.baud == 19200
+    bench.client_baud = 9600
+    assert b"OK" not in bench.type("AT\r")
+    bench.module.reboot()
+    assert bench.type("A") == b""
+    assert bench.type("T\r") == b"AT\r\r\nOK\r\n"
+
+
+def test_ipr_changes_the_rate(make_uart_bench):
+    """The answer to +IPR still has the old rate; AT&F keeps it, a restart reverts it unless it was saved."""
+    bench = make_uart_bench(115200)
+    bench.type("ATE0\r")
+    assert bench.type("AT+IPR=9600\r") == b"\r\nOK\r\n"
+    assert b"OK" not in bench.type("AT\r")
+    bench.client_baud = 9600
+    bench.flush_line()
+    assert bench.type("AT&FE0\r").endswith(b"\r\nOK\r\n")
+    assert bench.type("AT+IPR?\r") == b"\r\n+IPR: 9600\r\n\r\nOK\r\n"
+    bench.module.reboot()
+    assert b"OK" not in bench.type("AT\r")
+    bench.client_baud = 115200
+    bench.flush_line()
+    assert bench.type("ATE0\r").endswith(b"OK\r\n")
+    bench.type("AT+IPR=9600;&W\r")
+    bench.module.reboot()
+    bench.client_baud = 9600
+    assert bench.type("ATE0\r").endswith(b"OK\r\n")
+
+
+async def test_pty_reports_the_clients_rate(tmp_path):
+    """The rate that a client sets is visible at the other end of the pseudo-terminal."""
     port = Pty(tmp_path / "modem")
     port.start(lambda data: None)
     client = os.open(tmp_path / "modem", os.O_RDWR | os.O_NOCTTY)
