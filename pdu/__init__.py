@@ -4,17 +4,17 @@
     >>> encode(Submit(Address.parse("2936"), UserData.of("ok"))).hex
     '00010004819263000002EF35'
 
-``decode`` returns one of six frozen types; ``match`` tells them apart. Everything that is wrong with octets
-or values is a ``PduError`` with the dotted field and the offset of the octet.
+``decode`` returns one of six frozen types, which ``match`` can distinguish. Invalid octets and values raise
+``PduError`` with the dotted field and the offset of the octet.
 
-Each name is loaded when first asked for: who catches ``PduError`` alone loads no tables.
+Each name is loaded at its first use: code that only catches ``PduError`` loads no tables.
 """
 
 from __future__ import annotations
 
 from importlib import import_module
 
-TYPE_CHECKING = False  # as in record
+TYPE_CHECKING = False  # see record
 if TYPE_CHECKING:
     from pdu.address import Address, NumberingPlan, TypeOfNumber
     from pdu.assembler import Assembled, Assembler, join
@@ -69,7 +69,7 @@ __all__ = [
     "septets",
 ]
 
-_MODULES = {  # where each name is at home
+_MODULES = {  # the module that defines each name
     "Address": "address",
     "Alphabet": "coding",
     "Assembled": "assembler",
@@ -109,7 +109,7 @@ _MODULES = {  # where each name is at home
 
 
 def __getattr__(name: str) -> object:
-    """Load the room of a name and keep the name here, so that this happens once."""
+    """Import the module that defines a name, and keep the name here."""
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value: object = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

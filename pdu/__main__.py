@@ -14,10 +14,10 @@ from pdu.vectors import VectorFileError, check_file
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Return the exit status: 0, 1 for failure, 2 for wrong usage and unreadable files."""
+    """Run one command; return the exit status: 0, 1 for failure, 2 for usage errors and unreadable files."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # texts of messages hold what no terminal can show
+            stream.reconfigure(errors="backslashreplace")  # messages may contain unprintable characters
     options = _parser().parse_args(arguments)
     try:
         if options.command == "vectors":
@@ -44,20 +44,24 @@ def _parser() -> argparse.ArgumentParser:
         description="Show every field of a PDU with the octets it came from.",
         epilog="example: python -m pdu decode 07914151550501F004038100F0000062203040506000026F35",
     )
-    decode.add_argument("hex", nargs="+", help="the hexadecimal digits; spaces between them do not matter")
+    decode.add_argument("hex", nargs="+", help="hexadecimal digits; spaces between them are ignored")
     decode.add_argument(
-        "--mo", action="store_true", help="it went from the device to the network, as in AT+CMGS"
+        "--mo", action="store_true", help="a message from the device to the network, as in AT+CMGS"
     )
-    decode.add_argument("--no-sca", action="store_true", help="no service centre address stands in front")
+    decode.add_argument(
+        "--no-sca", action="store_true", help="the PDU begins without a service centre address"
+    )
     write = commands.add_parser(
         "encode",
-        help="show what to send to a module for a text",
+        help="show the AT command and the PDU for a text",
         description="Show the AT+CMGS command and the PDU for each part of a text.",
         epilog='example: python -m pdu encode 2936 "door open"',
     )
     write.add_argument("number", help="000, 2936, +14155550100 ...")
     write.add_argument("text")
-    write.add_argument("--reference", type=int, default=0, help="of the parts of a long text (default 0)")
+    write.add_argument(
+        "--reference", type=int, default=0, help="reference of the parts of a long text (default 0)"
+    )
     vectors = commands.add_parser("vectors", help="check test vectors, one JSON object a line")
     vectors.add_argument("file", type=Path, metavar="FILE.jsonl")
     return parser
@@ -87,6 +91,6 @@ def _print_line(line: str) -> None:
 
 
 if __name__ == "__main__":
-    if hasattr(signal, "SIGPIPE"):  # `| head` takes what it wants, and the rest is nobody's trouble
+    if hasattr(signal, "SIGPIPE"):  # `| head` must end the program quietly
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     sys.exit(main())

@@ -64,10 +64,10 @@ _VALID_DIGITS = frozenset("0123456789*#abc")
 
 
 class Address(Record):
-    """A telephone number, or the text that a network shows in place of one.
+    """A telephone number, or an alphanumeric address (the name of a sender).
 
-    ``number`` holds digits and ``*#abc``, or the text of an alphanumeric address; never a ``+``, which
-    ``type_of_number`` says. Two addresses are equal when number, type and plan are.
+    ``number`` has digits and ``*#abc``, or the text of an alphanumeric address. It never has a ``+``:
+    ``type_of_number`` is INTERNATIONAL instead. Two addresses are equal if number, type and plan are equal.
     """
 
     number: str
@@ -76,16 +76,19 @@ class Address(Record):
 
     @staticmethod
     def parse(text: str) -> Address:
-        """Read a number as people write it: ``+14155550100`` is international, ``000`` stays as it is."""
+        """Return the address of a number as written: ``+14155550100`` is international, ``000`` is unknown.
+
+        Raises PduError if it is not 1 to 20 of the digits ``0-9*#abc`` after an optional ``+``.
+        """
         return _parse_number(text)
 
     @property
     def type_of_address(self) -> int:
-        """The type-of-address octet: 0x81 for a number without, 0x91 with ``+``."""
+        """The type-of-address octet: 0x91 for a number with ``+``, 0x81 for one without."""
         try:
             return _TYPE_OF_ADDRESS[self.type_of_number][self.numbering_plan]
         except IndexError:
-            reason = f"there is no type {self.type_of_number:d} with plan {self.numbering_plan:d}"
+            reason = f"type {self.type_of_number:d} with plan {self.numbering_plan:d} does not exist"
             raise PduError("address.type_of_address", None, reason) from None
 
     def __str__(self) -> str:
@@ -100,29 +103,37 @@ _cached = lru_cache(256)
 def _parse_number(text: str) -> Address:
     number = text.removeprefix("+")
     if not 0 < len(number) <= MAX_DIGITS or not _VALID_DIGITS.issuperset(number):
-        reason = f"{text!r} is no telephone number: 1 to {MAX_DIGITS} of 0-9 * # a b c, + before them or not"
+        reason = (
+            f"{text!r} is not a telephone number: 1 to {MAX_DIGITS} of 0-9 * # a b c, after an optional +"
+        )
         raise PduError("address", None, reason)
     return _make_address(number, _UNKNOWN if number == text else _INTERNATIONAL)
 
 
 def read_address(octets: bytes, offset: int, field: str) -> tuple[Address, int]:
-    """Read an address field of a TPDU; return it and where it ends. Its length counts semi-octets."""
+    """Return the address field at ``offset`` of a TPDU and the offset of its end.
+
+    The length octet counts semi-octets. Raises PduError if the field is cut short or too long.
+    """
     if offset + 2 > len(octets):
         missing = "length" if offset == len(octets) else "type_of_address"
         raise PduError(f"{field}.{missing}", len(octets), "the message ends before it")
     length = octets[offset]
     end = offset + 2 + (length + 1 >> 1)
     if length > MAX_DIGITS:
-        reason = f"{length} digits are announced, an address has {MAX_DIGITS} at most"
+        reason = f"the length is {length} digits, but an address has at most {MAX_DIGITS}"
         raise PduError(f"{field}.length", offset, reason)
     if end > len(octets):
-        reason = f"{end - offset - 2} octets are announced, {len(octets) - offset - 2} are present"
+        reason = f"{end - offset - 2} octets are announced, but {len(octets) - offset - 2} are present"
         raise PduError(f"{field}.number", len(octets), reason)
     return _decode_address(octets[offset:end]), end
 
 
 def read_service_centre(octets: bytes, field: str) -> tuple[Address | None, int]:
-    """Read the service centre address; return it and where the TPDU begins. Its length counts octets."""
+    """Return the service centre address, None if its length is 0, and the offset of the TPDU.
+
+    The length octet counts octets. Raises PduError if the address is cut short or too long.
+    """
     if not octets:
         raise PduError(f"{field}.length", 0, "the message is empty")
     length = octets[0]
@@ -130,22 +141,22 @@ def read_service_centre(octets: bytes, field: str) -> tuple[Address | None, int]
         return None, 1
     end = 1 + length
     if end > len(octets):
-        reason = f"{length} octets are announced, {len(octets) - 1} are present"
+        reason = f"{length} octets are announced, but {len(octets) - 1} are present"
         raise PduError(f"{field}.number", len(octets), reason)
     if length > 1 + MAX_DIGITS // 2:
-        raise PduError(f"{field}.length", 0, f"{length} octets are announced, an address has 11 at most")
+        raise PduError(f"{field}.length", 0, f"the length is {length} octets, but an address has at most 11")
     return _decode_service_centre(octets[:end]), end
 
 
 @_cached
 def _decode_address(octets: bytes) -> Address:
-    """Read an address field. A device hears from few numbers, so most were read before."""
+    """Decode an address field. A device receives from few numbers, so most are in the cache."""
     return _decode_value(octets[1], octets[2:], octets[0])
 
 
 @_cached
 def _decode_service_centre(octets: bytes) -> Address:
-    """Read a service centre address with its length octet, which leaves open what is fill at the end."""
+    """Decode a service centre address. Its length in octets does not tell whether the last digit is fill."""
     digits = 2 * len(octets) - 4
     if octets[1] & 0x70 == 0x50:
         address = _decode_value(octets[1], octets[2:], digits)
@@ -157,13 +168,13 @@ def _decode_service_centre(octets: bytes) -> Address:
 
 
 def _decode_value(type_of_address: int, value: bytes, length: int) -> Address:
-    """Read the value of an address, ``length`` semi-octets long."""
+    """Decode the value of an address, ``length`` semi-octets long."""
     if type_of_address & 0x70 == 0x50:
         return _make_address(
             gsm7.decode(unpack(value, length * 4 // 7)), _ALPHANUMERIC, _PLANS[type_of_address]
         )
     number = value.translate(_SWAP_NIBBLES).hex()[:length]
-    if not number.isdecimal():  # a fill digit before the announced end ends the number
+    if not number.isdecimal():  # a fill digit before the end of the field ends the number
         number = number.partition("f")[0].translate(_HEX_TO_DIGITS)
     return _make_address(number, _TYPES[type_of_address], _PLANS[type_of_address])
 
@@ -175,7 +186,7 @@ def write_address(address: Address, field: str) -> bytes:
 
 
 def write_service_centre(address: Address | None, field: str) -> bytes:
-    """Return the service centre address before a TPDU; None takes the one that the module has (``+CSCA``)."""
+    """Return the service centre address before a TPDU; None leaves it to the module (``+CSCA``)."""
     if address is None:
         return b"\0"
     value, _ = write_value(address, field)
@@ -190,13 +201,13 @@ def write_value(address: Address, field: str) -> tuple[bytes, int]:
     try:
         return _encode_digits(number), len(number)
     except ValueError:
-        reason = f"{number!r} is no number of up to {MAX_DIGITS} of the digits 0-9 * # a b c"
+        reason = f"{number!r} is not a number of at most {MAX_DIGITS} of the digits 0-9 * # a b c"
         raise PduError(f"{field}.number", None, reason) from None
 
 
 @_cached
 def _encode_digits(number: str) -> bytes:
-    """Return a number as semi-octets; ValueError if it cannot be written so, which is not remembered."""
+    """Return a number as semi-octets. Raises ValueError if it has other digits; errors are not cached."""
     if len(number) > MAX_DIGITS or not _VALID_DIGITS.issuperset(number):
         raise ValueError
     digits = number.translate(_DIGITS_TO_HEX)

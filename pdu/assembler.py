@@ -1,4 +1,4 @@
-"""Joining the parts of long messages, in any order, with doubles and gaps (23.040 9.2.3.24.1)."""
+"""Joins the parts of concatenated messages, in any order, with duplicates (23.040 9.2.3.24.1)."""
 
 from __future__ import annotations
 
@@ -6,21 +6,21 @@ from pdu.coding import Alphabet
 from pdu.record import Record
 from pdu.user_data import UserData
 
-TYPE_CHECKING = False  # as in record
+TYPE_CHECKING = False  # see record
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
 
 
 class Assembled(Record):
-    """A whole message: its parts in order, and what they say together."""
+    """A complete message: its parts in order, and their joined text or data."""
 
     parts: tuple[UserData, ...]
 
     @property
     def text(self) -> str | None:
-        """The text of all parts, None when one of them has none.
+        """The text of all parts; None if one of them has no text.
 
-        Parts in UCS-2 are joined as octets first: a sender may have split a surrogate pair.
+        Parts in UCS-2 are joined as octets first, because a sender may split a surrogate pair.
         """
         if any(part.alphabet is Alphabet.OCTETS or part.compressed for part in self.parts):
             return None
@@ -36,16 +36,16 @@ class Assembled(Record):
 
     @property
     def data(self) -> bytes | None:
-        """The octets of all parts, None when one of them is text."""
+        """The octets of all parts; None if one of them is text."""
         pieces = [part.data for part in self.parts]
         return None if None in pieces else b"".join(piece for piece in pieces if piece is not None)
 
 
 def join(parts: Sequence[UserData]) -> Assembled | None:
-    """Return the message that these parts make, in any order and with doubles; None while one is missing.
+    """Return the message of these parts, in any order and with duplicates; None while a part is missing.
 
-    A part without concatenation is a message of its own. Parts that do not belong together (another
-    reference, width or total than the first) are left out.
+    A part without concatenation is a complete message. Parts with another reference, width or total
+    than the first are ignored.
     """
     if not parts:
         return None
@@ -63,12 +63,12 @@ def join(parts: Sequence[UserData]) -> Assembled | None:
 
 
 class Assembler:
-    """Keeps the parts of unfinished messages until the last one comes; ``most`` messages, the oldest go
-    first.
+    """Keeps the parts of incomplete messages until the last part arrives.
 
-    ``key`` tells whose message it is: the originating address, with its type (and the service centre, if you
-    like). Reference, width and total are added to it. The clock is yours: ``at`` is any number that grows,
-    given back to ``forget``, since references are used again.
+    It keeps at most ``max_messages`` incomplete messages and drops the oldest. ``key`` identifies the sender:
+    the originating address with its type, optionally with the service centre; reference, reference width and
+    total are added to it. ``time`` is any increasing number. References are used again, so call
+    ``discard_before`` from time to time.
     """
 
     def __init__(self, max_messages: int = 64) -> None:
@@ -76,33 +76,33 @@ class Assembler:
         self._incomplete: dict[tuple[Hashable, int, bool, int], tuple[dict[int, UserData], float]] = {}
 
     def __len__(self) -> int:
-        """Return the number of unfinished messages."""
+        """Return the number of incomplete messages."""
         return len(self._incomplete)
 
     def add(self, part: UserData, key: Hashable, time: float = 0.0) -> Assembled | None:
-        """Take a part; return the whole message if it was the last one missing, else None.
+        """Add a part; return the complete message if it was the last missing part, else None.
 
-        The same part twice counts once. Another content under a number that is there already is a new message
-        with the same reference: what was kept of the old one is dropped. A part without concatenation is
-        whole.
+        A duplicate part counts once. A part with the number of a stored one and other content belongs to a
+        new message with the same reference: the stored parts are dropped. A part without concatenation is
+        complete.
         """
         this = part.concatenation
         if this is None:
             return Assembled((part,))
-        place = (key, this.reference, this.wide, this.total)
-        found, _ = self._incomplete.pop(place, ({}, time))
+        message_key = (key, this.reference, this.wide, this.total)
+        found, _ = self._incomplete.pop(message_key, ({}, time))
         if found.get(this.number, part) != part:
             found = {}
         found[this.number] = part
         if len(found) == this.total:
             return Assembled(tuple(found[number] for number in range(1, this.total + 1)))
-        self._incomplete[place] = found, time
+        self._incomplete[message_key] = found, time
         if len(self._incomplete) > self._max_messages:
             del self._incomplete[next(iter(self._incomplete))]
         return None
 
     def missing(self, part: UserData, key: Hashable) -> tuple[int, ...]:
-        """Return the numbers still missing of the message that this part belongs to."""
+        """Return the numbers of the missing parts of the message that this part belongs to."""
         this = part.concatenation
         if this is None:
             return ()
@@ -110,7 +110,7 @@ class Assembler:
         return tuple(number for number in range(1, this.total + 1) if number not in found)
 
     def discard_before(self, time: float) -> tuple[tuple[UserData, ...], ...]:
-        """Drop unfinished messages whose newest part came before this time; return what there was of them."""
-        old = [place for place, (_, at) in self._incomplete.items() if at < time]
-        dropped = [self._incomplete.pop(place)[0] for place in old]
+        """Drop incomplete messages whose newest part was added before ``time``; return their parts."""
+        old = [message_key for message_key, (_, added) in self._incomplete.items() if added < time]
+        dropped = [self._incomplete.pop(message_key)[0] for message_key in old]
         return tuple(tuple(found[number] for number in sorted(found)) for found in dropped)

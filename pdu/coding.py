@@ -1,4 +1,4 @@
-"""What the data coding scheme says (TP-DCS, 23.038 clause 4)."""
+"""The data coding scheme (TP-DCS, 23.038 clause 4)."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from pdu.record import Record
 
 
 class Alphabet(Enum):
-    """How the user data are to be read."""
+    """The encoding of the user data."""
 
     GSM7 = "gsm7"  # GSM 7-bit: packed septets, TP-UDL counts septets
-    OCTETS = "8bit"  # octets for a program
+    OCTETS = "8bit"  # binary data
     UCS2 = "ucs2"  # 16 bits a character, read as UTF-16BE
 
 
 class MessageClass(IntEnum):
-    """Where a message is meant to go, when its data coding scheme has a class."""
+    """The message class of a data coding scheme."""
 
     IMMEDIATE = 0  # to the display, not stored
     EQUIPMENT = 1
@@ -25,7 +25,7 @@ class MessageClass(IntEnum):
 
 
 class WaitingKind(Enum):
-    """What waits for the user, in a message waiting indication."""
+    """The kind of the waiting messages in a message waiting indication."""
 
     VOICEMAIL = "voicemail"
     FAX = "fax"
@@ -40,8 +40,8 @@ class WaitingIndication(Record):
     """A message waiting indication (23.038 clause 4, groups 1100 to 1110)."""
 
     kind: WaitingKind
-    active: bool  # False: nothing waits any more
-    store: bool  # False: the text may be thrown away
+    active: bool  # False: no message is waiting
+    store: bool  # False: the text may be discarded
 
 
 # By the octet. General groups 00xx and 01xx: bits 3..2; 1000 to 1101: 7-bit; 1110: UCS-2; 1111: bit 2.
@@ -59,23 +59,23 @@ PACKED: tuple[bool, ...] = tuple(  # septets in octets, so that TP-UDL counts se
 
 
 class DataCoding(Record):
-    """One TP-DCS octet, read. Reserved codings read as GSM 7-bit, as the clause demands."""
+    """One TP-DCS octet and its meaning. Reserved codings count as GSM 7-bit, as the clause requires."""
 
     octet: int
 
     @property
     def alphabet(self) -> Alphabet:
-        """The alphabet; it says nothing of the text when ``compressed``."""
+        """The alphabet; of the uncompressed text if ``compressed``."""
         return ALPHABETS[self.octet]
 
     @property
     def compressed(self) -> bool:
-        """Whether the user data are compressed (23.042): they are octets then, and no text can be had."""
+        """True if the user data is compressed (23.042). The codec returns its octets and no text then."""
         return COMPRESSED[self.octet]
 
     @property
     def message_class(self) -> MessageClass | None:
-        """The class, None when the message has none."""
+        """The message class; None if the message has none."""
         octet = self.octet
         if octet >= 0xF0 or (octet < 0x80 and octet & 0x10):
             return MessageClass(octet & 3)
@@ -83,7 +83,7 @@ class DataCoding(Record):
 
     @property
     def automatic_deletion(self) -> bool:
-        """Whether the message is marked for deletion after reading (group 01xx)."""
+        """True if the message is marked for automatic deletion after reading (group 01xx)."""
         return 0x40 <= self.octet < 0x80
 
     @property
@@ -95,7 +95,7 @@ class DataCoding(Record):
 
     @property
     def reserved(self) -> bool:
-        """Whether the standard reserves this coding, so that its meaning is a fallback."""
+        """True if the standard reserves this coding."""
         octet = self.octet
         if octet < 0x80:
             return octet & 0x0C == 0x0C

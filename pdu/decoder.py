@@ -1,9 +1,9 @@
-"""From octets to messages: the fields in the order of the octets (23.040 9.2.2).
+"""Decodes octets to messages, field by field in the order of the octets (23.040 9.2.2).
 
-A first look at the length spares the checks of the single fields; where octets are missing, ``_cut`` finds
-out which field they belong to. What the standard tells a receiver to overlook is overlooked, what is missing
-is a ``PduError``. Octets after the last field are fill of a SIM record (FF) or nobody's; they are passed
-over.
+One check of the length replaces the checks of the single fields; if octets are missing, ``_raise_truncated``
+finds the field that they belong to. Values that the standard tells a receiver to ignore are ignored; missing
+octets are a ``PduError``. Octets after the last field are fill of a SIM record (FF) or unknown; they are
+ignored.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pdu.tpdu import CommandTpdu, Deliver, DeliverReport, StatusReport, Submit, 
 from pdu.user_data import UserData
 from pdu.validity import EnhancedValidity, RelativeValidity, ValidityPeriod
 
-TYPE_CHECKING = False  # as in record
+TYPE_CHECKING = False  # see record
 if TYPE_CHECKING:
     from typing import Literal, NoReturn
 
@@ -33,7 +33,7 @@ _AFTER_ORIGINATOR = (
 _AFTER_RECIPIENT = (_TIMESTAMP, ("discharge_time", 7), ("status", 1))
 _VALIDITY_SIZES = (0, 7, 1, 7)  # by TP-VPF
 
-# The flags of an SMS-DELIVER by its first octet: TP-MMS (turned), TP-LP, TP-SRI, TP-RP.
+# The flags of an SMS-DELIVER by its first octet: TP-MMS (inverted), TP-LP, TP-SRI, TP-RP.
 _DELIVER_FLAGS = tuple(
     (not octet & 0x04, octet & 0x08 != 0, octet & 0x20 != 0, octet & 0x80 != 0) for octet in range(256)
 )
@@ -44,11 +44,11 @@ _make_user_data = fast_constructor(UserData)
 
 
 def decode(data: str | bytes, *, direction: Literal["mt", "mo"] = "mt", sca: bool = True) -> Tpdu:
-    """Return the message in these octets, or in these hexadecimal digits (either case).
+    """Return the message in these octets, or in these hexadecimal digits of either case.
 
-    The same octets mean different things on the two ways, so say where they were: ``mt`` from the network to
-    the device (what a module hands over), ``mo`` from the device. ``sca``: a service centre address stands in
-    front, as in all AT commands but ``+CNMA``. Raises PduError, with the offset in the octets given.
+    The meaning of the octets depends on their direction: ``mt`` from the network to the device, as a module
+    delivers them, ``mo`` from the device. With ``sca`` they begin with a service centre address, as in all AT
+    commands except ``+CNMA``. Raises PduError with the offset in the given octets.
     """
     if isinstance(data, str):
         try:
@@ -71,9 +71,9 @@ def decode(data: str | bytes, *, direction: Literal["mt", "mo"] = "mt", sca: boo
             return _decode_submit_report(octets, at, service_centre_address)
         return _decode_deliver(
             octets, at, service_centre_address
-        )  # 3 is reserved and to be read as a DELIVER
+        )  # 3 is reserved and decoded as a DELIVER (9.2.3.1)
     if direction != "mo":
-        raise ValueError(f"direction is 'mt' or 'mo', not {direction!r}")
+        raise ValueError(f"direction must be 'mt' or 'mo', not {direction!r}")
     if kind == 1:
         return _decode_submit(octets, at, service_centre_address)
     if kind == 2:
@@ -84,29 +84,29 @@ def decode(data: str | bytes, *, direction: Literal["mt", "mo"] = "mt", sca: boo
 
 
 def read_hex(digits: str) -> bytes:
-    """Return the octets of hexadecimal digits; white space between them is passed over."""
+    """Return the octets of hexadecimal digits; white space between them is ignored. Raises PduError."""
     digits = "".join(digits.split())
     for at, digit in enumerate(digits):
         if digit not in "0123456789ABCDEFabcdef":
-            raise PduError("hex", at // 2, f"{digit!r} is no hexadecimal digit")
+            raise PduError("hex", at // 2, f"{digit!r} is not a hexadecimal digit")
     if len(digits) % 2:
-        raise PduError("hex", len(digits) // 2, f"{len(digits)} hexadecimal digits are no whole octets")
+        raise PduError("hex", len(digits) // 2, f"the number of hexadecimal digits is odd ({len(digits)})")
     return unhexlify(digits)
 
 
 def _raise_truncated(octets: bytes, offset: int, fields: tuple[tuple[str, int], ...], kind: str) -> NoReturn:
-    """Raise the error for the first of ``fields`` (name, octets) from ``at`` on that is not all there."""
+    """Raise the error for the first of ``fields`` (name, size) from ``offset`` on that is incomplete."""
     for name, size in fields:
         if offset + size > len(octets):
             present = len(octets) - offset
             reason = (
                 "the message ends before it"
                 if not present
-                else f"it is cut short, {present} of {size} octets are present"
+                else f"it is truncated: {present} of {size} octets are present"
             )
             raise PduError(f"{kind}.{name}", len(octets), reason)
         offset += size
-    raise AssertionError(f"nothing is missing of {kind}")
+    raise AssertionError(f"no octet of {kind} is missing")
 
 
 def _decode_deliver(octets: bytes, offset: int, service_centre_address: Address | None) -> Deliver:
@@ -170,7 +170,7 @@ def _decode_status_report(octets: bytes, offset: int, service_centre_address: Ad
     if offset + 15 > len(octets):
         _raise_truncated(octets, offset, _AFTER_RECIPIENT, "status_report")
     end = offset + 15
-    if octets.count(b"\xff", end) == len(octets) - end:  # nothing, or the fill of a SIM record: no TP-PI
+    if octets.count(b"\xff", end) == len(octets) - end:  # no TP-PI: the end, or only fill of a SIM record
         indicator, more, protocol_identifier, coding, user_data = None, b"", None, None, None
     else:
         indicator, more, end = _read_parameter_indicator(octets, end, "status_report")
@@ -262,17 +262,17 @@ def _decode_command(octets: bytes, offset: int, service_centre_address: Address 
 
 
 def _read_user_data(octets: bytes, offset: int, coding: int, header: int, field: str) -> UserData:
-    """Read the user data at ``at``, behind their length."""
+    """Return the user data at ``offset``, which follows its length octet."""
     length = octets[offset - 1]
     end = offset + ((7 * length + 7) // 8 if PACKED[coding] else length)
     if end > len(octets):
-        reason = f"{end - offset} octets are announced, {len(octets) - offset} are present"
+        reason = f"{end - offset} octets are announced, but {len(octets) - offset} are present"
         raise PduError(field, len(octets), reason)
     return _make_user_data(octets[offset:end], length, ALPHABETS[coding], header != 0, COMPRESSED[coding])
 
 
 def read_validity(octets: bytes, vpf: int, offset: int, field: str) -> ValidityPeriod:
-    """Return the validity period in these octets by its TP-VPF (1 enhanced, 2 relative, 3 absolute)."""
+    """Return the validity period of a TP-VPF (1 enhanced, 2 relative, 3 absolute) in these octets."""
     if vpf == 2:
         return RelativeValidity(octets[0])
     if vpf == 3:
@@ -283,14 +283,14 @@ def read_validity(octets: bytes, vpf: int, offset: int, field: str) -> ValidityP
 
 
 def _read_failure_cause(octets: bytes, offset: int, kind: str) -> tuple[int | None, int]:
-    """Read TP-FCS if it is there: it is never below 0x80, and a TP-PI never above."""
+    """Return TP-FCS, or None, and the offset after it. An octet below 0x80 is TP-PI, not TP-FCS."""
     if offset == len(octets):
         _raise_truncated(octets, offset, (("parameter_indicator", 1),), kind)
     return (octets[offset], offset + 1) if octets[offset] & 0x80 else (None, offset)
 
 
 def _read_parameter_indicator(octets: bytes, offset: int, kind: str) -> tuple[int, bytes, int]:
-    """Read TP-PI with the octets that extend it, 9.2.3.27."""
+    """Return TP-PI, the octets that extend it, and the offset after them (9.2.3.27)."""
     end = offset
     while end < len(octets) and octets[end] & 0x80:
         end += 1
@@ -302,7 +302,7 @@ def _read_parameter_indicator(octets: bytes, offset: int, kind: str) -> tuple[in
 def _read_optional_fields(
     octets: bytes, offset: int, indicator: int, first: int, kind: str
 ) -> tuple[int | None, int | None, UserData | None]:
-    """Read what TP-PI announces: TP-PID, TP-DCS, TP-UDL with TP-UD."""
+    """Return the fields that TP-PI announces: TP-PID, TP-DCS, and TP-UDL with TP-UD."""
     names = ("protocol_identifier", "data_coding_scheme", "user_data.length")
     present = [name for bit, name in enumerate(names) if indicator & 1 << bit]
     if offset + len(present) > len(octets):

@@ -1,4 +1,4 @@
-"""What the octets of a PDU say, in words for people who read traces."""
+"""Human-readable descriptions of the fields of a PDU."""
 
 from __future__ import annotations
 
@@ -51,14 +51,14 @@ _LANGUAGES = (
 
 
 def describe_type_of_address(address: Address) -> str:
-    """Return type and plan of an address."""
+    """Return the type and the plan of an address."""
     kind = address.type_of_number.name.lower().replace("_", " ")
     plan = address.numbering_plan.name.lower().replace("_", " ")
     return f"{kind} number, {plan.upper() if plan == 'isdn' else plan} plan"
 
 
 def describe_number(address: Address) -> str:
-    """Return a number as it is written, an alphanumeric address in quotes."""
+    """Return a number as written, or an alphanumeric address in quotes."""
     return repr(address.number) if address.type_of_number is TypeOfNumber.ALPHANUMERIC else str(address)
 
 
@@ -68,7 +68,7 @@ def describe_time(timestamp: Timestamp) -> str:
 
 
 def describe_protocol_identifier(octet: int) -> str:
-    """Return what a TP-PID says (9.2.3.9)."""
+    """Return the meaning of a TP-PID (9.2.3.9)."""
     if (known := _PROTOCOL_IDENTIFIERS.get(octet)) is not None:
         return known
     if octet < 0x20:
@@ -81,7 +81,7 @@ def describe_protocol_identifier(octet: int) -> str:
 
 
 def describe_coding_scheme(octet: int) -> str:
-    """Return what a TP-DCS says."""
+    """Return the meaning of a TP-DCS."""
     scheme = DataCoding(octet)
     words = [ALPHABET_NAMES[scheme.alphabet]]
     if scheme.compressed:
@@ -91,7 +91,7 @@ def describe_coding_scheme(octet: int) -> str:
     if scheme.automatic_deletion:
         words.append("to be deleted after reading")
     if (waiting := scheme.waiting) is not None:
-        words.append(f"{waiting.kind.value} {'waits' if waiting.active else 'waits no more'}")
+        words.append(f"{waiting.kind.value} {'waiting' if waiting.active else 'no longer waiting'}")
         words.append("to be stored" if waiting.store else "not to be stored")
     if scheme.reserved:
         words.append("a reserved coding")
@@ -99,7 +99,7 @@ def describe_coding_scheme(octet: int) -> str:
 
 
 def describe_validity_period(period: ValidityPeriod) -> str:
-    """Return how long a validity period is, or its end."""
+    """Return the duration of a validity period, or its end."""
     match period:
         case RelativeValidity():
             return str(period.duration)
@@ -111,15 +111,15 @@ def describe_validity_period(period: ValidityPeriod) -> str:
 
 
 def describe_command_type(octet: int) -> str:
-    """Return what a TP-CT says (9.2.3.19)."""
+    """Return the meaning of a TP-CT (9.2.3.19)."""
     if octet < len(_COMMAND_TYPES):
         return _COMMAND_TYPES[octet]
     return "specific to the service centre" if octet >= 0xE0 else "reserved"
 
 
 def describe_element(found: InformationElement) -> str:
-    """Return the name of an information element and what it says, as far as the codec reads it."""
-    name = _ELEMENT_NAMES.get(found.identifier, "not read by the codec")
+    """Return the name of an information element and, if the codec knows it, its value."""
+    name = _ELEMENT_NAMES.get(found.identifier, "unknown to the codec")
     alone = (found,)
     carried = header.find_concatenations(alone)
     for reading in (
@@ -137,7 +137,7 @@ def _describe_element_value(reading: Concatenation | Ports | NationalLanguage | 
     match reading:
         case Concatenation():
             part = f"part {reading.number} of {reading.total}, reference {reading.reference}"
-            return part if 1 <= reading.number <= reading.total else f"{part}: impossible, ignored"
+            return part if 1 <= reading.number <= reading.total else f"{part}: invalid, ignored"
         case Ports():
             return f"destination {reading.destination}, source {reading.source}"
         case NationalLanguage():

@@ -1,6 +1,7 @@
-"""From messages to octets (23.040 9.2.2).
+"""Encodes messages to octets (23.040 9.2.2).
 
-What does not fit its field is a ``PduError`` that names the field; nothing is cut off or rounded in silence.
+A value that does not fit its field is a ``PduError`` with the field; nothing is truncated or rounded
+silently.
 """
 
 from __future__ import annotations
@@ -25,10 +26,10 @@ from pdu.validity import EnhancedValidity, RelativeValidity
 
 
 class EncodedPdu(Record):
-    """A message as octets: ``hex`` and ``length`` are what ``AT+CMGS`` wants."""
+    """An encoded message; ``hex`` and ``length`` are the parameters of ``AT+CMGS``."""
 
     octets: bytes
-    length: int  # octets of the TPDU alone, without the service centre address: the <length> of 27.005
+    length: int  # octets of the TPDU without the service centre address: the <length> of 27.005
 
     @property
     def hex(self) -> str:
@@ -42,7 +43,7 @@ _make_encoded = fast_constructor(EncodedPdu)
 def encode(tpdu: Tpdu, *, sca: bool = True) -> EncodedPdu:
     """Return the octets of a message, with the service centre address in front unless ``sca`` is False.
 
-    Raises PduError where a value does not fit its field; its ``octet`` is None.
+    Raises PduError if a value does not fit its field; its ``octet`` is None.
     """
     try:
         match tpdu:
@@ -58,7 +59,7 @@ def encode(tpdu: Tpdu, *, sca: bool = True) -> EncodedPdu:
                 octets = _encode_submit_report(tpdu)
             case CommandTpdu():
                 octets = _encode_command(tpdu)
-    except (OverflowError, IndexError):  # %c and the tables take what fits an octet
+    except (OverflowError, IndexError):  # from %c and from tables of 256 entries
         raise _out_of_range_error(tpdu) from None
     if not sca:
         return _make_encoded(octets, len(octets))
@@ -148,38 +149,38 @@ def _encode_command(command: CommandTpdu) -> bytes:
 
 
 def _write_user_data(user_data: UserData, coding: int, max_octets: int, kind: str) -> bytes:
-    """Return the octets of the user data if they are as the coding and the length say."""
+    """Return the octets of the user data. Raises PduError if coding, length and octets do not agree."""
     octets = user_data.octets
     alphabet, compressed, length = user_data.alphabet, user_data.compressed, user_data.length
     if alphabet is not ALPHABETS[coding] or compressed is not COMPRESSED[coding]:
-        says = f"{ALPHABETS[coding].value}{', compressed' if COMPRESSED[coding] else ''}"
-        are = f"{alphabet.value}{', compressed' if compressed else ''}"
-        reason = f"0x{coding & 0xFF:02X} says {says}, but the user data are {are}"
+        expected = f"{ALPHABETS[coding].value}{', compressed' if COMPRESSED[coding] else ''}"
+        actual = f"{alphabet.value}{', compressed' if compressed else ''}"
+        reason = f"0x{coding & 0xFF:02X} means {expected}, but the user data is {actual}"
         raise PduError(f"{kind}.data_coding_scheme", None, reason)
     size = (7 * length + 7) // 8 if PACKED[coding] else length
     if len(octets) != size:
-        reason = f"a length of {length} takes {size} octets, there are {len(octets)}"
+        reason = f"a length of {length} takes {size} octets, but there are {len(octets)}"
         raise PduError(f"{kind}.user_data.length", None, reason)
     if size > max_octets:
-        raise PduError(f"{kind}.user_data", None, f"{size} octets do not fit, {max_octets} are the most")
+        raise PduError(f"{kind}.user_data", None, f"{size} octets do not fit; the maximum is {max_octets}")
     return octets
 
 
 def _write_optional_fields(
     report: StatusReport | DeliverReport | SubmitReport, max_octets: int, kind: str, timestamp: bytes = b""
 ) -> bytes:
-    """Return TP-PI, then what stands behind it (``time`` first), as TP-PI announces."""
+    """Return TP-PI, ``timestamp``, and the fields that TP-PI announces."""
     identifier, coding, user_data = report.protocol_identifier, report.data_coding_scheme, report.user_data
     indicator = report.parameter_indicator
     present = compute_parameter_indicator(identifier, coding, user_data)
     if (indicator or 0) & 7 != present:
         shown = "it is absent" if indicator is None else f"it is 0x{indicator:02X}"
-        reason = f"{shown}, but the fields that are there make it 0x{present:02X}"
+        reason = f"{shown}, but the present fields require 0x{present:02X}"
         raise PduError(f"{kind}.parameter_indicator", None, reason)
     chain = b"" if indicator is None else b"%c%b" % (indicator, report.more_indicators)
     if not chain:
         if report.more_indicators:
-            raise PduError(f"{kind}.more_indicators", None, "there is no TP-PI that they could extend")
+            raise PduError(f"{kind}.more_indicators", None, "they need a TP-PI to extend")
         return b""
     if any(octet < 0x80 for octet in chain[:-1]) or chain[-1] >= 0x80:
         reason = "bit 7 of TP-PI and the octets that extend it disagree"
@@ -200,7 +201,7 @@ def _write_validity(period: RelativeValidity | EnhancedValidity | Timestamp) -> 
     if isinstance(period, Timestamp):
         return _write_timestamp(period, "submit.validity_period")
     if len(period.octets) != 7 or period.octets[0] & 7 > 3:
-        reason = f"{period.octets.hex()} is no enhanced validity period"
+        reason = f"{period.octets.hex()} is not an enhanced validity period"
         raise PduError("submit.validity_period", None, reason)
     return period.octets
 
@@ -215,17 +216,17 @@ def _write_failure_cause(report: DeliverReport | SubmitReport, kind: str) -> byt
     cause = report.failure_cause
     if cause is None:
         if report.parameter_indicator & 0x80:
-            reason = "without TP-FCS before it an extended one would be taken for TP-FCS"
+            reason = "an extended TP-PI without TP-FCS before it would be decoded as TP-FCS"
             raise PduError(f"{kind}.parameter_indicator", None, reason)
         return b""
     if cause < 0x80:
-        raise PduError(f"{kind}.failure_cause", None, f"{cause} is below 0x80, where no cause is")
+        raise PduError(f"{kind}.failure_cause", None, f"{cause} is below 0x80, the lowest cause")
     return b"%c" % cause
 
 
 def _check_spare_bits(bits: int, unused: int, kind: str) -> None:
     if bits & ~unused:
-        raise PduError(f"{kind}.spare_bits", None, f"0x{bits:02X} covers bits that have a meaning")
+        raise PduError(f"{kind}.spare_bits", None, f"0x{bits:02X} has bits that are not spare")
 
 
 _OCTET_FIELDS = {

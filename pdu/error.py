@@ -1,10 +1,10 @@
-"""The one error of the codec: what is wrong, in which field, at which octet."""
+"""The error of the codec, with field, octet and reason."""
 
 from __future__ import annotations
 
 
 class PduError(ValueError):
-    """Octets that are no valid PDU, or values that no PDU can carry.
+    """The octets are not a valid PDU, or a PDU cannot carry the values.
 
     ``field`` is the dotted path of the field (``deliver.originating_address.length``), ``octet`` the offset
     of the octet in the octets given (None when encoding), ``reason`` what is wrong with it.
@@ -17,5 +17,5 @@ class PduError(ValueError):
         self.reason = reason
 
     def __str__(self) -> str:
-        place = self.field if self.octet is None else f"{self.field} at octet {self.octet}"
-        return f"{place}: {self.reason}"
+        location = self.field if self.octet is None else f"{self.field} at octet {self.octet}"
+        return f"{location}: {self.reason}"

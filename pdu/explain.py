@@ -1,7 +1,7 @@
-"""Showing every field of a PDU with the octets it came from, for people who read traces.
+"""Lists every field of a PDU with its octets, for reading traces.
 
-The walk takes field after field in the order of the octets. Where they end or make no sense it stops, what
-stands before is shown all the same, and the error is that of ``decode``.
+The reader goes through the fields in the order of the octets. It stops where octets are missing or invalid;
+the fields before that are listed, and the error is that of ``decode``.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pdu.record import Record
 from pdu.timestamp import Timestamp
 from pdu.user_data import UserData
 
-TYPE_CHECKING = False  # as in record
+TYPE_CHECKING = False  # see record
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Literal
@@ -27,7 +27,7 @@ _MESSAGE_TYPES = {
 _VALIDITY_FORMATS = ("no validity period", "enhanced", "relative", "absolute")  # TP-VPF
 _NO_YES = ("no", "yes")
 
-# TP-MTI and the flags of the first octet: bits, abbreviation, name, what 0 and 1 (2, 3) say.
+# TP-MTI and the flags of the first octet: bits, abbreviation, name, meanings of 0 and 1 (2, 3).
 _UDHI_FLAG = (0x40, "TP-UDHI", "has_header", _NO_YES)
 _RP_FLAG = (0x80, "TP-RP", "reply_path", _NO_YES)
 _MMS_FLAG = (0x04, "TP-MMS", "more_messages", ("more messages wait", "no more messages"))
@@ -56,84 +56,84 @@ _FLAGS = {
 
 
 class FieldRow(Record):
-    """One field: where its octets begin, the octets, its names, what it says."""
+    """One field: offset, octets, names, meaning."""
 
     offset: int
     octets: bytes
-    abbreviation: str  # of 23.040, "" where it has none
+    abbreviation: str  # of 23.040; "" if it has none
     name: str
     meaning: str
-    bit_mask: int = 0xFF  # mask, when the field is less than its octet
+    bit_mask: int = 0xFF  # the bits of the field, if it is less than an octet
 
 
 class Explanation(Record):
-    """The fields of a PDU in the order of the octets, and the error that ended them."""
+    """The fields of a PDU in the order of the octets, and the error of an invalid PDU."""
 
-    kind: str  # "SMS-DELIVER" ..., "" when not even that is known
+    kind: str  # "SMS-DELIVER" and so on; "" if it is unknown
     rows: tuple[FieldRow, ...]
-    length: int  # octets of the TPDU, the <length> of 27.005; 0 when the PDU is cut short
+    length: int  # octets of the TPDU, the <length> of 27.005; 0 if the PDU is truncated
     error: PduError | None
 
 
 def explain(data: str | bytes, *, direction: Literal["mt", "mo"] = "mt", sca: bool = True) -> Explanation:
-    """Return every field of a PDU; the arguments are those of ``decode``. Raises nothing for bad octets."""
+    """Return every field of a PDU. The arguments are those of ``decode``; invalid octets raise nothing."""
     try:
         octets = read_hex(data) if isinstance(data, str) else bytes(memoryview(data))
-    except PduError as bad:
-        return Explanation("", (), 0, bad)
+    except PduError as invalid_hex:
+        return Explanation("", (), 0, invalid_hex)
     error = None
     try:
         decode(octets, direction=direction, sca=sca)
-    except PduError as bad:
-        error = bad
-    walk = _FieldReader(octets)
+    except PduError as decode_error:
+        error = decode_error
+    reader = _FieldReader(octets)
     length = 0
     try:
-        walk.read_message(direction, sca=sca)
-        length = walk.offset - walk.tpdu_start
+        reader.read_message(direction, sca=sca)
+        length = reader.offset - reader.tpdu_start
     except PduError:
-        walk.add_rest("not read")
+        reader.add_rest("not read")
     else:
-        fill = octets.count(b"\xff", walk.offset) == len(octets) - walk.offset
-        walk.add_rest("fill, ignored" if fill else "behind the last field, ignored")
-    return Explanation(walk.kind, tuple(walk.rows), length, error)
+        fill = octets.count(b"\xff", reader.offset) == len(octets) - reader.offset
+        reader.add_rest("fill, ignored" if fill else "after the last field, ignored")
+    return Explanation(reader.kind, tuple(reader.rows), length, error)
 
 
 class _FieldReader:
-    """Goes through the octets once and notes the fields."""
+    """Goes through the octets once and collects the fields."""
 
     def __init__(self, octets: bytes) -> None:
         self.octets = octets
         self.offset = 0
-        self.tpdu_start = 0  # where the TPDU begins
+        self.tpdu_start = 0  # offset of the TPDU
         self.kind = ""
         self.rows: list[FieldRow] = []
 
     def add_field(self, size: int, abbreviation: str, name: str, meaning: str) -> None:
-        """Note the next octets as a field."""
+        """Add the next octets as a field."""
         octets = self.octets[self.offset : self.offset + size]
         self.rows.append(FieldRow(self.offset, octets, abbreviation, name, meaning))
         self.offset += size
 
     def read_field(self, size: int, abbreviation: str, name: str, meaning: Callable[[bytes], str]) -> bytes:
-        """Note the next octets as a field; PduError when they are not all there."""
+        """Add the next octets as a field and return them. Raises PduError if octets are missing."""
         octets = self.octets[self.offset : self.offset + size]
         if len(octets) < size:
-            raise PduError(name, len(self.octets), "cut short")
+            raise PduError(name, len(self.octets), "truncated")
         self.add_field(size, abbreviation, name, meaning(octets))
         return octets
 
     def read_octet(self, abbreviation: str, name: str, meaning: Callable[[int], str] = str) -> int:
-        """Note the next octet as a field."""
+        """Add the next octet as a field and return it."""
         return self.read_field(1, abbreviation, name, lambda octets: meaning(octets[0]))[0]
 
     def add_rest(self, meaning: str) -> None:
-        """Note what is left, if anything."""
+        """Add all remaining octets, if any."""
         if left := len(self.octets) - self.offset:
             self.add_field(left, "", "", meaning)
 
     def read_message(self, direction: Literal["mt", "mo"], *, sca: bool) -> None:
-        """Walk through a whole PDU."""
+        """Read a whole PDU."""
         if sca:
             self.read_sc_address()
         self.tpdu_start = self.offset
@@ -187,23 +187,23 @@ class _FieldReader:
                 raise PduError("first_octet", self.tpdu_start, "reserved")
 
     def read_sc_address(self) -> None:
-        """Walk through the address in front of the TPDU."""
+        """Read the service centre address."""
         address, end = read_service_centre(self.octets, "service_centre_address")
         name = "service_centre_address"
         if address is None:
-            self.read_octet("", f"{name}.length", lambda _: "none; the module takes its own")
+            self.read_octet("", f"{name}.length", lambda _: "none; the module uses its own")
             return
         self.read_octet("", f"{name}.length", lambda octet: f"{octet} octets follow")
         self.read_address_value("", name, address, end)
 
     def read_tp_address(self, abbreviation: str, name: str) -> None:
-        """Walk through an address field of the TPDU."""
+        """Read an address field of the TPDU."""
         address, end = read_address(self.octets, self.offset, name)
         self.read_octet(abbreviation, f"{name}.length", lambda octet: f"{octet} semi-octets")
         self.read_address_value(abbreviation, name, address, end)
 
     def read_address_value(self, abbreviation: str, name: str, address: Address, end: int) -> None:
-        """Walk through an address behind its length."""
+        """Read an address after its length octet."""
         self.read_octet(
             abbreviation, f"{name}.type_of_address", lambda _: descriptions.describe_type_of_address(address)
         )
@@ -212,19 +212,19 @@ class _FieldReader:
         )
 
     def read_protocol_identifier(self) -> None:
-        """Walk through TP-PID."""
+        """Read TP-PID."""
         self.read_octet("TP-PID", "protocol_identifier", descriptions.describe_protocol_identifier)
 
     def read_coding_scheme(self) -> int:
-        """Walk through TP-DCS."""
+        """Read TP-DCS."""
         return self.read_octet("TP-DCS", "data_coding_scheme", descriptions.describe_coding_scheme)
 
     def read_timestamp(self, abbreviation: str, name: str) -> None:
-        """Walk through a time."""
+        """Read a timestamp."""
         self.read_field(7, abbreviation, name, lambda octets: descriptions.describe_time(Timestamp(octets)))
 
     def read_validity_period(self, vpf: int) -> None:
-        """Walk through TP-VP."""
+        """Read TP-VP."""
         size = (0, 7, 1, 7)[vpf]
         name = "validity_period"
         if size:
@@ -238,21 +238,21 @@ class _FieldReader:
             )
 
     def read_failure_cause(self) -> None:
-        """Walk through TP-FCS if it is there."""
+        """Read TP-FCS, if present."""
         if self.octets[self.offset : self.offset + 1] >= b"\x80":
             self.read_octet(
                 "TP-FCS", "failure_cause", lambda octet: status.FAILURE_CAUSE_NAMES.get(octet, "reserved")
             )
 
     def read_parameter_indicator(self) -> int:
-        """Walk through TP-PI and the octets that extend it."""
+        """Read TP-PI and the octets that extend it."""
         first = octet = self.read_octet("TP-PI", "parameter_indicator", _describe_indicator)
         while octet & 0x80:
             octet = self.read_octet("TP-PI", "more_indicators", lambda _: "an extension, not read")
         return first
 
     def read_optional_fields(self, first: int, indicator: int) -> None:
-        """Walk through what TP-PI announces."""
+        """Read the fields that TP-PI announces."""
         if indicator & 1:
             self.read_protocol_identifier()
         coding = self.read_coding_scheme() if indicator & 2 else 0
@@ -260,14 +260,14 @@ class _FieldReader:
             self.read_user_data(coding, first)
 
     def read_user_data(self, coding: int, first: int, abbreviation: str = "TP-UD") -> None:
-        """Walk through the user data with their length and header."""
+        """Read the user data with its length and header."""
         scheme = DataCoding(coding)
         packed = scheme.alphabet is Alphabet.GSM7 and not scheme.compressed
         unit = "septets" if packed else "octets"
         length = self.read_octet(f"{abbreviation}L", "user_data.length", lambda octet: f"{octet} {unit}")
         left = self.octets[self.offset :]
-        cut = len(left) < ((7 * length + 7) // 8 if packed else length)
-        if cut:
+        truncated = len(left) < ((7 * length + 7) // 8 if packed else length)
+        if truncated:
             length = len(left) * 8 // 7 if packed else len(left)
         size = (7 * length + 7) // 8 if packed else length
         user_data = UserData(left[:size], length, scheme.alphabet, first & 0x40 != 0, scheme.compressed)
@@ -281,7 +281,7 @@ class _FieldReader:
             for element in header.read_header(user_data.octets) or ():
                 name = f"user_data.header.0x{element.identifier:02X}"
                 self.add_field(2 + len(element.data), "TP-UDH", name, descriptions.describe_element(element))
-        note = ", cut short" if cut else ""
+        note = ", truncated" if truncated else ""
         if (data := user_data.data) is not None:
             kind = "compressed, not read" if scheme.compressed else f"{len(data)} octets"
             self.add_field(end - self.offset, abbreviation, "user_data.data", kind + note)
@@ -289,8 +289,8 @@ class _FieldReader:
             fill = -8 * user_data.header_length % 7 if packed else 0
             note += f" (fill bits: {fill})" if fill else ""
             self.add_field(end - self.offset, abbreviation, "user_data.text", repr(user_data.text) + note)
-        if cut:
-            raise PduError("user_data", len(self.octets), "cut short")
+        if truncated:
+            raise PduError("user_data", len(self.octets), "truncated")
 
 
 def _describe_status(octet: int) -> str:
@@ -303,7 +303,7 @@ def _describe_indicator(octet: int) -> str:
 
 
 def render(explanation: Explanation) -> list[str]:
-    """Return the lines to print: one a field, octets wrapped to eight a line, bits shown in their places."""
+    """Return the lines to print: one for each field, at most eight octets a line, bits in their places."""
     lines = []
     if explanation.kind:
         lines.append(explanation.kind + (f", <length> {explanation.length}" if explanation.length else ""))
@@ -322,6 +322,6 @@ def render(explanation: Explanation) -> list[str]:
 
 
 def _format_bits(octet: int, bit_mask: int) -> str:
-    """Return an octet as bits, those that do not belong to the field as dots."""
+    """Return an octet as bits; bits outside the field are dots."""
     shown = "".join(str(octet >> bit & 1) if bit_mask >> bit & 1 else "." for bit in range(7, -1, -1))
     return f"{shown[:4]} {shown[4:]}"

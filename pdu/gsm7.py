@@ -1,7 +1,7 @@
-"""The GSM 7-bit alphabet: characters to septets, one a byte, and back (23.038 6.2.1).
+"""The GSM 7-bit alphabet: characters to septets, one per byte, and back (23.038 6.2.1).
 
-The default alphabet and its extension stand here; the tables of the national languages are read when a
-message or a caller first needs them (``national``).
+This module has the default alphabet and its extension table; ``national`` loads the tables of the national
+languages when they are first needed.
 """
 
 from __future__ import annotations
@@ -29,30 +29,30 @@ EXTENSION_TABLE = {
     0x65: "€",
 }
 
-_UNMAPPED = 0xFF  # in the tables below: no septet, no character (ÿ is not in the alphabet)
-_UNDEFINED = "\ufffe"  # to charmap_build: no character at this position
+_UNMAPPED = 0xFF  # no septet or no character in the tables below (ÿ is not in the alphabet)
+_UNDEFINED = "\ufffe"  # no character at this position, for charmap_build
 _TO_LATIN1 = bytes(
     ord(character) if character < "ÿ" and character != "\x1b" else _UNMAPPED for character in DEFAULT_ALPHABET
 ).ljust(256, bytes((_UNMAPPED,)))
 
 
 class SeptetEncoder:
-    """What turns characters into septets: of the default alphabet, or of a pair of national tables.
+    """Encodes text to septets, with the default alphabet or a pair of national tables.
 
-    ``charmap_encode`` is quick with a map that the C library builds from at most 256 characters, the first of
-    which must be U+0000. So the character of septet 0 takes the place of the escape, which is none, and the
-    characters of the extension follow from 128 on, each to be replaced by its two septets. Text in ASCII goes
-    by a table made of that map, which is quicker still.
+    ``charmap_encode`` is fast with a map that ``charmap_build`` makes from at most 256 characters, the first
+    of which must be U+0000. Therefore the character of septet 0 is at the position of the escape, which is
+    not a character, and the characters of the extension follow from 128 on; each is replaced by its two
+    septets. ASCII text uses a translation table made from that map, which is even faster.
     """
 
     __slots__ = ("_ascii_table", "_charmap", "_extension_pairs")
 
     def __init__(self, locking: str, single: dict[int, str]) -> None:
-        """Make the tables; a character of both takes its one septet, a doubled one its lower code."""
+        """Build the tables. A character in both tables takes one septet; the lower of two codes counts."""
         main = list(locking)
         seen: set[str] = set()
         for code, character in enumerate(locking):
-            reserved = character == " " and code != 0x20  # it only reads as a space
+            reserved = character == " " and code != 0x20  # decoded as a space, never written
             if character in seen or reserved:
                 main[code] = _UNDEFINED
             else:
@@ -63,14 +63,14 @@ class SeptetEncoder:
         shifted = [character for character in extension if character not in seen]
         self._charmap = charmap_build("".join(main) + "".join(shifted))
         self._extension_pairs = [
-            (bytes((128 + place,)), bytes((ESCAPE, extension[character])))
-            for place, character in enumerate(shifted)
+            (bytes((128 + position,)), bytes((ESCAPE, extension[character])))
+            for position, character in enumerate(shifted)
         ]
         raw = (self._map_characters(chr(code)) or bytes((_UNMAPPED,)) for code in range(128))
         self._ascii_table = b"".join(raw).ljust(256, bytes((_UNMAPPED,)))
 
     def encode(self, text: str) -> bytes | None:
-        """Return the septets of a text, one a byte, or None when a character has none."""
+        """Return the septets of a text, one per byte, or None if a character has none."""
         if text.isascii():
             raw = text.encode("ascii").translate(self._ascii_table)
             if _UNMAPPED in raw:
@@ -86,9 +86,9 @@ class SeptetEncoder:
         return raw
 
     def _map_characters(self, text: str) -> bytes | None:
-        """Return a code for each character: its septet, or from 128 on its place in the extension."""
+        """Return a code for each character: its septet, or from 128 on its position in the extension."""
         raw = charmap_encode(text, "ignore", self._charmap)[0]
-        if len(raw) != len(text) or 0 in raw:  # 0 stands for U+0000, which has no septet
+        if len(raw) != len(text) or 0 in raw:  # 0 is U+0000, which has no septet
             return None
         return raw.replace(b"\x1b", b"\0")
 
@@ -97,15 +97,15 @@ encode = SeptetEncoder(DEFAULT_ALPHABET, EXTENSION_TABLE).encode
 
 
 def decode(septets: bytes, locking: str = DEFAULT_ALPHABET, single: dict[int, str] = EXTENSION_TABLE) -> str:
-    """Return the text of septets, one a byte. No septet is an error.
+    """Return the text of septets, one per byte. Any septets can be decoded.
 
-    An escape before a code that the extension does not define is passed over, so the code shows as in the
-    main table (6.2.1.1); two escapes, and one at the end, show as a space.
+    An escape before a code that the extension table does not define is ignored, so the code is decoded with
+    the main table (6.2.1.1). Two escapes, and an escape at the end, are decoded as a space.
     """
     if locking is DEFAULT_ALPHABET:
         latin = septets.translate(_TO_LATIN1)
         if _UNMAPPED not in latin:
-            return latin.decode("latin-1")  # four times as quick as a charmap, and nearly all texts are such
+            return latin.decode("latin-1")  # four times as fast as a charmap, and right for nearly all texts
     text = charmap_decode(septets, "strict", locking)[0]
     if ESCAPE not in septets:
         return text
@@ -123,9 +123,10 @@ def decode(septets: bytes, locking: str = DEFAULT_ALPHABET, single: dict[int, st
 
 
 def septets(text: str) -> int | None:
-    r"""Return how many septets a text takes in the default alphabet, None when a character is not in it.
+    r"""Return how many septets a text takes in the default alphabet; None if a character is not in it.
 
-    Up to 160 go into one SMS. The characters of the extension (``^ { } \ [ ~ ] | €``, form feed) take two.
+    One SMS has at most 160. The characters of the extension table (``^ { } \ [ ~ ] | €``, form feed) take
+    two.
     """
     encoded = encode(text)
     return None if encoded is None else len(encoded)

@@ -1,4 +1,4 @@
-"""The user data header: information elements and those that the codec reads (23.040 9.2.3.24)."""
+"""The user data header: information elements, and the meaning of the known ones (23.040 9.2.3.24)."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ _WAITING_KINDS = (WaitingKind.VOICEMAIL, WaitingKind.FAX, WaitingKind.EMAIL)
 
 
 class InformationElement(Record):
-    """One element, whether the codec knows it or not."""
+    """One information element, known to the codec or not."""
 
     identifier: int  # IEI
     data: bytes
 
 
 class Concatenation(Record):
-    """Which part of which long message this is (9.2.3.24.1, .8)."""
+    """The part number, total and reference of a concatenated message (9.2.3.24.1, .8)."""
 
-    reference: int  # the same in all parts; up to 255, or 65535 when wide
+    reference: int  # the same in all parts; up to 255, or 65535 if wide
     total: int  # 1 to 255
     number: int  # from 1
     wide: bool = False  # a 16-bit reference
 
     @property
     def element(self) -> InformationElement:
-        """The element to put into a header."""
+        """The information element for a header. Raises PduError if a value does not fit."""
         if not 0 <= self.reference < (0x10000 if self.wide else 0x100):
             raise PduError(
                 "concatenation.reference",
@@ -43,7 +43,7 @@ class Concatenation(Record):
                 f"{self.reference} does not fit {16 if self.wide else 8} bits",
             )
         if not 1 <= self.number <= self.total <= 255:
-            raise PduError("concatenation.number", None, f"there is no part {self.number} of {self.total}")
+            raise PduError("concatenation.number", None, f"part {self.number} of {self.total} is impossible")
         tail = bytes((self.total, self.number))
         if self.wide:
             return InformationElement(CONCATENATION_16, self.reference.to_bytes(2, "big") + tail)
@@ -53,13 +53,13 @@ class Concatenation(Record):
 class Ports(Record):
     """Application ports (9.2.3.24.3, .4)."""
 
-    destination: int  # up to 255, or 65535 when wide
+    destination: int  # up to 255, or 65535 if wide
     source: int
     wide: bool = True  # 16-bit port numbers
 
     @property
     def element(self) -> InformationElement:
-        """The element to put into a header."""
+        """The information element for a header. Raises PduError if a value does not fit."""
         size = 2 if self.wide else 1
         for name, port in (("destination", self.destination), ("source", self.source)):
             if not 0 <= port < 1 << 8 * size:
@@ -69,14 +69,14 @@ class Ports(Record):
 
 
 class NationalLanguage(Record):
-    """National language tables of this part: codes 1 to 13, None for the default table (9.2.3.24.15, .16)."""
+    """National language tables, codes 1 to 13; None is the default table (9.2.3.24.15, .16)."""
 
     single: int | None = None
     locking: int | None = None
 
     @property
     def elements(self) -> tuple[InformationElement, ...]:
-        """The elements to put into a header."""
+        """The information elements for a header. Raises PduError for a code that is not 1 to 13."""
         elements = []
         for name, identifier, code in (
             ("single", NATIONAL_SINGLE, self.single),
@@ -85,25 +85,25 @@ class NationalLanguage(Record):
             if code is None:
                 continue
             if code not in LANGUAGES:
-                raise PduError(f"national_language.{name}", None, f"{code} is no language code (1 to 13)")
+                raise PduError(f"national_language.{name}", None, f"{code} is not a language code (1 to 13)")
             elements.append(InformationElement(identifier, bytes((code,))))
         return tuple(elements)
 
 
 class SpecialMessage(Record):
-    """A special SMS message indication: how many messages of a kind wait (9.2.3.24.2)."""
+    """A special SMS message indication: the number of waiting messages of one kind (9.2.3.24.2)."""
 
     kind: WaitingKind
     count: int
-    store: bool  # whether this message is to be stored
+    store: bool  # True: this message is to be stored
     profile: int = 0  # of the subscriber, 0 to 3
 
 
 def read_header(octets: bytes) -> tuple[InformationElement, ...] | None:
-    """Return the elements of the header at the start of ``octets``, None when it is malformed.
+    """Return the elements of the header at the start of ``octets``; None if it is malformed.
 
-    Malformed are: a length beyond the octets or below 2, an element that runs past the length, an octet left
-    over.
+    A header is malformed if its length exceeds the octets or is below 2, or if the elements do not exactly
+    fill its length.
     """
     end = octets[0] + 1 if octets else 0
     if end < 3 or end > len(octets):
@@ -118,7 +118,7 @@ def read_header(octets: bytes) -> tuple[InformationElement, ...] | None:
 
 
 def write_header(elements: tuple[InformationElement, ...]) -> bytes:
-    """Return the header with its length octet in front; empty without elements."""
+    """Return the octets of a header with its length octet; empty without elements. Raises PduError."""
     if not elements:
         return b""
     body = bytearray()
@@ -136,7 +136,7 @@ def write_header(elements: tuple[InformationElement, ...]) -> bytes:
 
 
 def find_concatenations(elements: tuple[InformationElement, ...]) -> list[Concatenation]:
-    """Return all concatenation elements of the right length, whatever their numbers."""
+    """Return all concatenation elements of the right length, also those with invalid numbers."""
     found = []
     for element in elements:
         data = element.data
@@ -148,13 +148,13 @@ def find_concatenations(elements: tuple[InformationElement, ...]) -> list[Concat
 
 
 def find_concatenation(elements: tuple[InformationElement, ...]) -> Concatenation | None:
-    """Return the last usable concatenation; one with impossible numbers is ignored (9.2.3.24.1)."""
-    usable = [found for found in find_concatenations(elements) if 1 <= found.number <= found.total]
-    return usable[-1] if usable else None
+    """Return the last valid concatenation; one with invalid numbers is ignored (9.2.3.24.1)."""
+    valid = [found for found in find_concatenations(elements) if 1 <= found.number <= found.total]
+    return valid[-1] if valid else None
 
 
 def find_ports(elements: tuple[InformationElement, ...]) -> Ports | None:
-    """Return the last usable port addressing."""
+    """Return the last valid application port addressing."""
     for element in reversed(elements):
         data = element.data
         if element.identifier == PORTS_8 and len(data) == 2:
@@ -165,7 +165,7 @@ def find_ports(elements: tuple[InformationElement, ...]) -> Ports | None:
 
 
 def find_national_language(elements: tuple[InformationElement, ...]) -> NationalLanguage | None:
-    """Return the national language tables in force; reserved codes and wrong lengths are passed over."""
+    """Return the national language tables; elements with reserved codes or a wrong length are ignored."""
     single = locking = None
     for element in elements:
         if len(element.data) == 1 and element.data[0] in LANGUAGES:
@@ -177,7 +177,7 @@ def find_national_language(elements: tuple[InformationElement, ...]) -> National
 
 
 def find_special_messages(elements: tuple[InformationElement, ...]) -> tuple[SpecialMessage, ...]:
-    """Return the special message indications: several kinds may wait. Unknown kinds count as other."""
+    """Return the special message indications, one for each kind. Unknown kinds count as other."""
     found = []
     for element in elements:
         if element.identifier == SPECIAL_MESSAGE and len(element.data) == 2:

@@ -1,18 +1,19 @@
-"""Packing septets into octets and back (23.038 6.1.2.1).
+"""Packs septets into octets and back (23.038 6.1.2.1).
 
-All septets of a message form one big integer, least significant first: packed they stand 7 bits apart, spread
-8 bits apart, which is one a byte. Between the two lie steps that treat all septets at once. Unpacking halves
-blocks: the upper half of every block of 32, 16, ... 2 septets moves up by as many bits as the lower one has
-septets, by a mask and a multiplication (``x + upper * (2**n - 1)`` is ``lower + upper * 2**n``).
-Packing doubles blocks: the lower half moves up to meet the upper one, and at the end all moves down.
-Blocks of 32 septets are whole octets in both forms, 28 and 32, and are cut and joined as such.
+All septets of a message form one big integer, least significant first. Packed septets are 7 bits apart,
+spread septets 8 bits, which is one per byte. A few steps convert all septets at once. Unpacking halves
+blocks: the upper half of every block of 32, 16, ... 2 septets moves up by as many bits as the lower half has
+septets, by a mask and a multiplication (``x + upper * (2**n - 1)`` is ``lower + upper * 2**n``). Packing
+doubles blocks: the lower half moves up to the upper half, and at the end everything moves down. Blocks of 32
+septets are whole octets in both forms (28 and 32), so longer messages are cut into and joined from such
+blocks.
 """
 
 from __future__ import annotations
 
 from struct import Struct
 
-TYPE_CHECKING = False  # as in record
+TYPE_CHECKING = False  # see record
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -32,7 +33,7 @@ _LOWER_1, _LOWER_2, _LOWER_4, _LOWER_8, _LOWER_16 = [_mask(half, half - 1) for h
 
 
 class _PackedLayouts(dict[int, "tuple[Splitter, int]"]):
-    """By the number of octets: what cuts them into blocks, and their septets, a begun one included."""
+    """Maps a number of packed octets to the function that cuts them into blocks, and their septets."""
 
     def __missing__(self, size: int) -> tuple[Splitter, int]:
         cut = Struct("28s" * (size // 28) + f"{size % 28}s").unpack
@@ -41,7 +42,7 @@ class _PackedLayouts(dict[int, "tuple[Splitter, int]"]):
 
 
 class _SpreadLayouts(dict[int, "tuple[Splitter, int, int]"]):
-    """By the number of septets: what cuts the spread blocks, their octets, and the octets of the septets."""
+    """Maps a number of septets to the function that cuts their spread blocks, and both sizes in octets."""
 
     def __missing__(self, count: int) -> tuple[Splitter, int, int]:
         blocks = (count + 31) // 32
@@ -57,7 +58,7 @@ _int_from_bytes = int.from_bytes
 
 
 def unpack(octets: bytes, count: int) -> bytes:
-    """Return the first ``count`` septets (256 at most) of packed octets, one a byte; fewer if octets lack."""
+    """Return the first ``count`` septets (at most 256) of packed octets, one per byte, or all there are."""
     cut, whole = _packed_layouts[len(octets)]
     x = _int_from_bytes(octets if whole <= 32 else _join_spread_blocks(cut(octets)), "little")
     x += (x & _UPPER_16) * 0xFFFF
@@ -69,7 +70,7 @@ def unpack(octets: bytes, count: int) -> bytes:
 
 
 def pack(septets: bytes) -> bytes:
-    """Return septets, one a byte (256 at most), packed into octets; spare bits at the end are 0."""
+    """Return septets, one per byte (at most 256), packed into octets; spare bits at the end are 0."""
     x = _int_from_bytes(septets, "little")
     x += x & _LOWER_1
     x += (x & _LOWER_2) * 0x3

@@ -1,18 +1,18 @@
-"""Small frozen types that are cheap to make.
+"""Frozen types with slots that are faster to create than frozen dataclasses.
 
-A decoded message consists of five objects. As frozen dataclasses they would take a third of the time of the
-whole decoding (each field goes through ``object.__setattr__``), and importing ``dataclasses`` alone takes
-more than half of the 15 ms that ``import pdu`` may take. So the metaclass below does what
-``@dataclass(frozen=True, slots=True)`` does, with two differences: ``__new__`` fills a *draft*, a twin class
-with the same slots that can still be written, and turns it into the frozen class by one assignment to
-``__class__``; and a default can be ``derived`` from the fields before it.
+A decoded message consists of five objects. A frozen dataclass sets each field by ``object.__setattr__``, and
+importing ``dataclasses`` and creating 25 of them takes longer than importing the rest of the codec (README.md
+has the figures). The metaclass below does what ``@dataclass(frozen=True, slots=True)`` does, with two
+differences. ``__new__`` fills a *draft*, an instance of a writable class with the same slots, and makes it an
+instance of the frozen class by one assignment to ``__class__``. And a default can be ``derived`` from the
+fields before it.
 """
 
 from __future__ import annotations
 
 from operator import attrgetter
 
-TYPE_CHECKING = False  # as typing has it, whose import would cost a third of the time allowed
+TYPE_CHECKING = False  # importing typing would take a third of the import time of the codec
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import ClassVar, NoReturn, ParamSpec, Self, TypeVar, dataclass_transform
@@ -36,8 +36,8 @@ class _DerivedDefault:
 
 
 def derived(expression: str, kind: type[T], **names: object) -> T:  # noqa: ARG001  # kind is for type checkers
-    """Return a default that is ``expression`` over the fields before it and ``names``."""
-    return _DerivedDefault(expression, names)  # type: ignore[return-value]  # the metaclass takes it away
+    """Return a default that evaluates ``expression`` with the fields before it and with ``names``."""
+    return _DerivedDefault(expression, names)  # type: ignore[return-value]  # the metaclass replaces it
 
 
 def _refuse_set(self: Record, name: str, _value: object) -> NoReturn:
@@ -49,10 +49,10 @@ def _refuse_delete(self: Record, name: str) -> NoReturn:
 
 
 class RecordMeta(type):
-    """Makes slots and ``__new__`` of a class from its annotations."""
+    """Creates the slots and ``__new__`` of a class from its annotations."""
 
     def __new__(mcs, name: str, bases: tuple[type, ...], namespace: dict[str, object]) -> RecordMeta:
-        """Create the class and its draft; a class without annotations is a base that adds methods only."""
+        """Create the class and its draft class. A class without annotations only adds methods."""
         annotations = namespace.get("__annotations__")
         fields = tuple(annotations) if isinstance(annotations, dict) else ()
         defaults = {field: namespace.pop(field) for field in fields if field in namespace}
@@ -63,15 +63,15 @@ class RecordMeta(type):
         namespace["__match_args__"] = fields
         namespace["__setattr__"] = _refuse_set
         namespace["__delattr__"] = _refuse_delete
-        namespace["_values"] = staticmethod(attrgetter(*fields, fields[0]))  # twice the first: always a tuple
-        plan = _ConstructorSource(fields, defaults, draft)
-        namespace["__new__"] = plan.compile("__new__(cls, ", "cls")
-        namespace["_plan"] = plan
+        namespace["_values"] = staticmethod(attrgetter(*fields, fields[0]))  # one name would give no tuple
+        source = _ConstructorSource(fields, defaults, draft)
+        namespace["__new__"] = source.compile("__new__(cls, ", "cls")
+        namespace["_constructor_source"] = source
         return super().__new__(mcs, name, bases, namespace)
 
 
 class _ConstructorSource:
-    """Writes the functions that make records of one class."""
+    """Generates the functions that create records of one class."""
 
     __slots__ = ("_arguments", "_lines", "_scope")
 
@@ -93,25 +93,25 @@ class _ConstructorSource:
         self._lines += [" self = _draft()", *(f" self.{field} = {field}" for field in fields)]
 
     def compile(self, head: str, cls: str, record: type | None = None) -> object:
-        """Return a function that begins with ``head`` and whose result is of the class called ``cls``."""
+        """Return a function with this head; it creates records of the class that it knows as ``cls``."""
         end = [f" self.__class__ = {cls}", " return self"]
         source = "\n".join([f"def {head}{', '.join(self._arguments)}):", *self._lines, *end])
         scope = {**self._scope, "_record": record}
-        exec(source, scope)  # noqa: S102  # our own source, made of the class body
+        exec(source, scope)  # noqa: S102  # source generated from the class body
         return scope[head.partition("(")[0]]
 
 
 def fast_constructor(record: Callable[P, T]) -> Callable[P, T]:
-    """Return a function that makes records as calling the class does, in two thirds of the time."""
-    plan: _ConstructorSource = record._plan  # type: ignore[attr-defined]  # noqa: SLF001  # the metaclass put it there
-    assert isinstance(record, type)  # noqa: S101  # to type checkers it is just what makes records
-    make: Callable[P, T] = plan.compile("make(", "_record", record)  # type: ignore[assignment]  # of this class
+    """Return a function that creates records like the class itself, in two thirds of the time."""
+    source: _ConstructorSource = record._constructor_source  # type: ignore[attr-defined]  # noqa: SLF001
+    assert isinstance(record, type)  # noqa: S101  # type checkers see a callable
+    make: Callable[P, T] = source.compile("make(", "_record", record)  # type: ignore[assignment]  # untyped exec
     return make
 
 
 @dataclass_transform(frozen_default=True)
 class Record(metaclass=RecordMeta):
-    """A frozen type whose annotations are its fields, compared, hashed and shown by their values."""
+    """Base of frozen types: annotations are fields; equality, hash and repr use their values."""
 
     if TYPE_CHECKING:
         __match_args__: ClassVar[tuple[str, ...]]
@@ -135,7 +135,7 @@ class Record(metaclass=RecordMeta):
         return type(self), self._values(self)[:-1]
 
     def replace(self, **changes: object) -> Self:
-        """Return a copy with some fields changed; the others are kept as they are."""
+        """Return a copy with some fields changed."""
         values = dict(zip(self.__match_args__, self._values(self), strict=False))
         return type(self)(**(values | changes))
 

@@ -1,4 +1,4 @@
-"""Cutting a text or octets into the user data of as many messages as it takes (23.040 9.2.3.24.1)."""
+"""Splits a text or octets into the user data of concatenated messages (23.040 9.2.3.24.1)."""
 
 from __future__ import annotations
 
@@ -21,28 +21,27 @@ def segment(
     national_languages: bool = False,
     ports: Ports | None = None,
 ) -> tuple[UserData, ...]:
-    """Return the user data of the messages that carry a text, or octets: one if it fits, else numbered parts.
+    """Return the user data of the messages for a text or octets: one if it fits, else numbered parts.
 
-    Text takes GSM 7-bit if it can, else UCS-2; with ``national_languages`` it takes the tables of a national
-    language in place of UCS-2 where that saves a part (the receiver must know them). ``alphabet`` leaves no
-    choice. Several parts need ``reference`` (0 to 255, to 65535 if ``wide``), which should differ from that
-    of other recent messages to the same recipient. No pair of escape and character and no surrogate pair is
-    split.
+    Text is GSM 7-bit if possible, else UCS-2. With ``national_languages`` it uses the tables of a national
+    language in place of UCS-2 if that saves a part (the receiver must support them). ``alphabet`` sets the
+    alphabet. Several parts need a ``reference`` (0 to 255, or to 65535 if ``wide``), which should differ from
+    those of recent messages to the same recipient. Neither an escape and its character nor a surrogate pair
+    is split between two parts.
 
-    Raises PduError when the alphabet cannot carry the text, more than ``max_parts`` are needed, or several
-    without ``reference``.
+    Raises PduError if the alphabet cannot encode the text, if more than ``max_parts`` parts are needed, or if
+    several parts have no ``reference``.
     """
     elements = () if ports is None else (ports.element,)
-    forms = list(_candidate_encodings(content, alphabet, elements, national_languages=national_languages))
-    cuts = [_split(data, form, front, wide=wide) for data, form, front in forms]
-    fewest = min(len(cut) for cut in cuts)
-    best = next(index for index, cut in enumerate(cuts) if len(cut) == fewest)
-    _, form, front = forms[best]
-    pieces = cuts[best]
+    encodings = _candidate_encodings(content, alphabet, elements, national_languages=national_languages)
+    splits = [_split(data, form, front, wide=wide) for data, form, front in encodings]
+    best = min(range(len(splits)), key=lambda index: len(splits[index]))
+    _, form, front = encodings[best]
+    pieces = splits[best]
     total = len(pieces)
     if total > min(max_parts, 255):
         raise PduError(
-            "user_data", None, f"the content takes {total} parts, {min(max_parts, 255)} are allowed"
+            "user_data", None, f"the content takes {total} parts, but {min(max_parts, 255)} are allowed"
         )
     if total == 1:
         return (UserData.pack(pieces[0], form, front),)
@@ -63,13 +62,13 @@ def _candidate_encodings(
     *,
     national_languages: bool,
 ) -> list[tuple[bytes, Alphabet, tuple[InformationElement, ...]]]:
-    """Return the forms that the content can take, the preferred one first: its bytes, alphabet, elements."""
+    """Return the possible encodings of the content, the preferred one first: bytes, alphabet, elements."""
     if isinstance(content, bytes):
         if alphabet not in (None, Alphabet.OCTETS):
-            raise PduError("user_data.alphabet", None, f"octets cannot be written as {alphabet.value}")
+            raise PduError("user_data.alphabet", None, f"octets cannot be encoded as {alphabet.value}")
         return [(content, Alphabet.OCTETS, elements)]
     if alphabet is Alphabet.OCTETS:
-        raise PduError("user_data.alphabet", None, "a text cannot be written as 8-bit data, give octets")
+        raise PduError("user_data.alphabet", None, "a text cannot be encoded as 8-bit data: pass octets")
     septets = None if alphabet is Alphabet.UCS2 else gsm7.encode(content)
     if septets is not None:
         return [(septets, Alphabet.GSM7, elements)]
@@ -84,8 +83,8 @@ def _candidate_encodings(
 def _national_encodings(
     text: str, elements: tuple[InformationElement, ...]
 ) -> list[tuple[bytes, Alphabet, tuple[InformationElement, ...]]]:
-    """Return the forms in the tables of national languages, the shortest first."""
-    from pdu import national  # noqa: PLC0415  # the tables are loaded when a text first needs them
+    """Return the encodings with the tables of national languages, the shortest first."""
+    from pdu import national  # noqa: PLC0415  # loads the tables at first use
 
     found = []
     for code in LANGUAGES:
@@ -103,7 +102,7 @@ def _national_encodings(
 def _split(
     content: bytes, alphabet: Alphabet, elements: tuple[InformationElement, ...], *, wide: bool
 ) -> list[bytes]:
-    """Cut the content into pieces: one if it fits without a number, else with room for the number in each."""
+    """Split the content: into one piece if it fits, else into pieces with space for the concatenation."""
     header = len(write_header(elements))
     if len(content) <= _capacity(alphabet, header):
         return [content]
@@ -120,7 +119,7 @@ def _split(
 
 
 def _capacity(alphabet: Alphabet, header_octets: int) -> int:
-    """Return how many septets, octets or octets of whole UCS-2 units go behind a header."""
+    """Return how many septets, or octets (an even number for UCS-2), fit after a header."""
     if alphabet is Alphabet.GSM7:
         return 160 - (8 * header_octets + 6) // 7
     room = MAX_USER_DATA_OCTETS - header_octets
@@ -128,7 +127,7 @@ def _capacity(alphabet: Alphabet, header_octets: int) -> int:
 
 
 def _is_split_unit(content: bytes, end: int, alphabet: Alphabet) -> bool:
-    """Whether a cut before ``end`` parts an escape from its character, or a surrogate pair."""
+    """Return True if a cut before ``end`` splits an escape sequence or a surrogate pair."""
     if alphabet is Alphabet.GSM7:
         return content[end - 1] == gsm7.ESCAPE
     return alphabet is Alphabet.UCS2 and 0xD8 <= content[end - 2] < 0xDC

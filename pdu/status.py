@@ -1,4 +1,4 @@
-"""What became of a message (TP-ST, 9.2.3.15) and why one was refused (TP-FCS, 9.2.3.22)."""
+"""The delivery status of a message (TP-ST, 23.040 9.2.3.15) and failure causes (TP-FCS, 9.2.3.22)."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from enum import Enum
 
 
 class DeliveryOutcome(Enum):
-    """The four things a status can say."""
+    """The outcome of a delivery, in the groups of TP-ST."""
 
-    DELIVERED = "delivered"  # received, or forwarded without confirmation, or replaced
-    TRYING = "trying"  # the service centre goes on; another report follows
-    FAILED = "failed"  # permanently, the service centre has given up
-    GAVE_UP = "gave up"  # a temporary error, but the service centre tries no more
+    DELIVERED = "delivered"  # received, forwarded without confirmation, or replaced
+    TRYING = "trying"  # a temporary error; the service centre keeps trying and sends another report
+    FAILED = "failed"  # a permanent error
+    GAVE_UP = "gave up"  # a temporary error, but the service centre does not try again
 
     @property
     def final(self) -> bool:
-        """Whether no other report follows."""
+        """True if no other report follows."""
         return self is not DeliveryOutcome.TRYING
 
 
@@ -77,7 +77,7 @@ FAILURE_CAUSE_NAMES = {
 
 
 def classify_status(status: int) -> DeliveryOutcome:
-    """Return what a TP-ST says. Reserved values count as 0x63: a temporary error, no more tries."""
+    """Return the outcome of a TP-ST. Reserved values count as 0x63, a temporary error without a retry."""
     if status <= 0x02 or 0x10 <= status <= 0x1F:
         return DeliveryOutcome.DELIVERED
     if 0x20 <= status <= 0x25 or 0x30 <= status <= 0x3F:
@@ -88,7 +88,7 @@ def classify_status(status: int) -> DeliveryOutcome:
 
 
 def describe_status(status: int) -> str:
-    """Return a TP-ST in words."""
+    """Return the description of a TP-ST."""
     if (name := STATUS_NAMES.get(status)) is not None:
         return name
     if 0x10 <= status <= 0x1F or (status < 0x80 and status & 0x10):

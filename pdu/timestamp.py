@@ -1,4 +1,4 @@
-"""Times of the service centre: TP-SCTS, TP-DT and the absolute validity period (23.040 9.2.3.11)."""
+"""Timestamps of the service centre: TP-SCTS, TP-DT and absolute validity periods (23.040 9.2.3.11)."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ _NON_DIGITS_TO_ZERO = str.maketrans("abcdef", "000000")
 class Timestamp(Record):
     """Seven octets as received: year, month, day, hour, minute, second, zone, each with swapped digits.
 
-    They are kept whatever they say, so that a message with an impossible date is still a message.
+    Invalid octets are kept too, so that a message with an invalid date can still be decoded.
     """
 
     octets: bytes
 
     @property
     def time(self) -> datetime | None:
-        """The time with the offset it carries, or None where the octets are no date.
+        """The time with its offset from UTC, an aware datetime; None if the octets are not a valid date.
 
-        A semi-octet that is no decimal digit reads as 0. Years 70 to 99 are 19xx, 00 to 69 are 20xx. The zone
-        counts quarters of an hour; bit 3 of its octet is the sign.
+        A semi-octet that is not a decimal digit counts as 0. Years 70 to 99 are 19xx, 00 to 69 are 20xx. The
+        zone is in quarters of an hour; bit 3 of its octet is the sign.
         """
         if len(self.octets) != 7:
             return None
@@ -50,22 +50,20 @@ class Timestamp(Record):
 
     @classmethod
     def of(cls, time: datetime) -> Timestamp:
-        """Return the octets of an aware datetime from 1970 to 2069; fractions of a second are cut off.
+        """Return the timestamp of an aware datetime from 1970 to 2069, without fractions of a second.
 
-        Raises PduError for a time without offset, out of these years, or with an offset that is no quarter
-        hour.
+        Raises PduError for a time without offset, outside these years, or with an offset that is not a
+        multiple of a quarter of an hour.
         """
         offset = time.utcoffset()
         if offset is None:
             raise PduError("timestamp", None, "a time needs its offset from UTC")
         if not 1970 <= time.year < 2070:
-            raise PduError(
-                "timestamp", None, f"the year {time.year} does not fit two digits that mean 1970 to 2069"
-            )
+            raise PduError("timestamp", None, f"the year {time.year} is not from 1970 to 2069")
         minutes, rest = divmod(abs(offset), timedelta(minutes=1))
         quarters, odd = divmod(minutes, 15)
         if rest or odd or quarters > 79:
-            raise PduError("timestamp", None, f"the offset {offset} is no number of quarter hours up to 79")
+            raise PduError("timestamp", None, f"the offset {offset} is not 0 to 79 quarters of an hour")
         digits = time.strftime("%y%m%d%H%M%S") + f"{quarters:02}"
         octets = bytearray(bytes.fromhex(digits).translate(_SWAP_NIBBLES))
         if offset < timedelta(0):

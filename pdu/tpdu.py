@@ -1,7 +1,7 @@
-"""The six messages of the transfer protocol, each with just its fields (23.040 9.2.2).
+"""The six messages of the short message transfer protocol, each with its own fields (23.040 9.2.2).
 
-The abbreviation and the clause stand beside each field. ``spare_bits`` keeps those bits of the first octet
-that the standard leaves unused, as received, so that nothing is lost; leave it 0 in a message that you write.
+A comment gives the abbreviation and the clause of each field. ``spare_bits`` keeps the unused bits of the
+first octet as received; leave it 0 in new messages.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from pdu.timestamp import Timestamp
 from pdu.user_data import UserData
 from pdu.validity import EnhancedValidity, RelativeValidity, ValidityPeriod
 
-TYPE_CHECKING = False  # as in record
+TYPE_CHECKING = False  # see record
 
-UDHI = 0x40  # bit 6 of every first octet: the user data begin with a header, 9.2.3.23
+UDHI = 0x40  # bit 6 of every first octet: the user data begins with a header, 9.2.3.23
 
 
 class _UserDataMessage(Record):
-    """What every message with user data offers beside its fields."""
+    """Properties that all messages with user data share."""
 
     if TYPE_CHECKING:
 
@@ -33,24 +33,24 @@ class _UserDataMessage(Record):
 
     @property
     def text(self) -> str | None:
-        """The text of the user data; None for 8-bit and compressed data and without user data."""
+        """The text of the user data; None for 8-bit data, compressed data, and without user data."""
         user_data = self.user_data
         return None if user_data is None else user_data.text
 
     @property
     def data(self) -> bytes | None:
-        """The octets of 8-bit and compressed user data behind the header; else None."""
+        """The octets of 8-bit or compressed user data after the header; else None."""
         user_data = self.user_data
         return None if user_data is None else user_data.data
 
     @property
     def concatenation(self) -> Concatenation | None:
-        """Which part of a long message this is, None when it stands alone."""
+        """The part of a concatenated message that this is; None for a single message."""
         return None if self.user_data is None else self.user_data.concatenation
 
     @property
     def coding(self) -> DataCoding:
-        """TP-DCS read: alphabet, class, message waiting. An absent one counts as 0."""
+        """TP-DCS with its meaning: alphabet, class, message waiting. An absent TP-DCS counts as 0."""
         return DataCoding(self.data_coding_scheme or 0)
 
     def _udhi_bit(self) -> int:
@@ -60,7 +60,7 @@ class _UserDataMessage(Record):
 def compute_parameter_indicator(
     protocol_identifier: int | None, data_coding_scheme: int | None, user_data: UserData | None
 ) -> int:
-    """Return the TP-PI that tells which of the three are present (9.2.3.27)."""
+    """Return the TP-PI for the fields that are present (9.2.3.27)."""
     present = 1 if protocol_identifier is not None else 0
     if data_coding_scheme is not None:
         present |= 2
@@ -104,16 +104,16 @@ class Submit(_UserDataMessage):
 
     destination_address: Address  # TP-DA, 9.2.3.8
     user_data: UserData  # TP-UDHI, TP-UDL, TP-UD, 9.2.3.16, .23, .24
-    message_reference: int = 0  # TP-MR, 9.2.3.6; most modules put their own
+    message_reference: int = 0  # TP-MR, 9.2.3.6; most modules set their own
     data_coding_scheme: int = derived(_DERIVED_DCS, int)  # TP-DCS, 9.2.3.10
     protocol_identifier: int = 0  # TP-PID, 9.2.3.9
     validity_period: ValidityPeriod | None = (
-        None  # TP-VPF, TP-VP, 9.2.3.3, 9.2.3.12; None: the service centre's
+        None  # TP-VPF, TP-VP, 9.2.3.3, .12; None: set by the service centre
     )
     reject_duplicates: bool = False  # TP-RD, 9.2.3.25
     status_report_request: bool = False  # TP-SRR, 9.2.3.5
     reply_path: bool = False  # TP-RP, 9.2.3.17
-    service_centre_address: Address | None = None  # None: the module takes the one of +CSCA
+    service_centre_address: Address | None = None  # None: the module uses that of +CSCA
 
     @property
     def validity_period_format(self) -> int:
@@ -142,7 +142,7 @@ class Submit(_UserDataMessage):
 
 
 class StatusReport(_UserDataMessage):
-    """SMS-STATUS-REPORT: what became of a message that the device sent, 9.2.2.3."""
+    """SMS-STATUS-REPORT: the delivery status of a message that the device sent, 9.2.2.3."""
 
     message_reference: int  # TP-MR, 9.2.3.6
     recipient_address: Address  # TP-RA, 9.2.3.14
@@ -166,7 +166,7 @@ class StatusReport(_UserDataMessage):
 
     @property
     def outcome(self) -> DeliveryOutcome:
-        """What the status says of the message, reserved values as the standard wants them read."""
+        """The outcome of the delivery; reserved values are classified as the standard requires."""
         return classify_status(self.status)
 
     @property
@@ -228,13 +228,11 @@ class SubmitReport(_UserDataMessage):
 
 
 class CommandTpdu(_UserDataMessage):
-    """SMS-COMMAND: the device asks about a message it sent or has it deleted, 9.2.2.4."""
+    """SMS-COMMAND: the device enquires about a message that it sent, or cancels or deletes it, 9.2.2.4."""
 
     destination_address: Address  # TP-DA, 9.2.3.8
-    command_type: (
-        int  # TP-CT, 9.2.3.19: 0 enquiry, 1 cancel report request, 2 delete, 3 enable report request
-    )
-    message_number: int = 0  # TP-MN, 9.2.3.18: TP-MR of the message that is meant
+    command_type: int  # TP-CT, 9.2.3.19: 0 enquiry, 1 cancel report, 2 delete, 3 enable report
+    message_number: int = 0  # TP-MN, 9.2.3.18: TP-MR of the message that it refers to
     message_reference: int = 0  # TP-MR, 9.2.3.6
     protocol_identifier: int = 0  # TP-PID, 9.2.3.9
     user_data: UserData = UserData(b"", 0)  # TP-UDHI, TP-CDL, TP-CD, 9.2.3.20, .21: octets, 156 at most
@@ -244,7 +242,7 @@ class CommandTpdu(_UserDataMessage):
 
     @property
     def data_coding_scheme(self) -> int:
-        """An SMS-COMMAND has no TP-DCS: its data are octets."""
+        """8-bit data: an SMS-COMMAND has no TP-DCS, and its data is octets."""
         return 0x04
 
     @property

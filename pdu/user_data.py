@@ -1,4 +1,4 @@
-"""User data: what TP-UDL and TP-UD carry, read only when asked for (23.040 9.2.3.16, 9.2.3.24)."""
+"""User data: TP-UDL and TP-UD, decoded only on access (23.040 9.2.3.16, 9.2.3.24)."""
 
 from __future__ import annotations
 
@@ -26,18 +26,19 @@ MAX_USER_DATA_OCTETS = 140  # of TP-UD in SMS-DELIVER and SMS-SUBMIT
 
 
 class UserData(Record):
-    """The user data of one message as they are on the wire.
+    """The user data of one message, as encoded octets.
 
-    ``text`` and ``data`` are worked out at each call, so that reading a message costs nothing for what nobody
-    wants to know. A header that is malformed is ignored as a whole, as the standard says: ``header`` is empty
-    then, ``header_malformed`` true, and text or data begin where it says that it ends if that lies within.
+    ``text`` and ``data`` are decoded at each access, so that decoding a message does no unneeded work. A
+    malformed header is ignored as a whole, as the standard requires: ``header`` is empty,
+    ``header_malformed`` is true, and text or data begins at the announced end of the header if that is within
+    the octets.
     """
 
     octets: bytes  # TP-UD, header included
     length: int  # TP-UDL: septets for GSM 7-bit, else octets, header included
     alphabet: Alphabet = Alphabet.OCTETS
     has_header: bool = False  # TP-UDHI
-    compressed: bool = False  # 23.042; only the raw octets can be had
+    compressed: bool = False  # 23.042; the codec does not decompress
 
     @staticmethod
     def of(
@@ -48,12 +49,13 @@ class UserData(Record):
     ) -> UserData:
         """Return the user data of one message with this text or these octets.
 
-        Text takes GSM 7-bit if it can, else UCS-2, unless ``alphabet`` says otherwise. National language
-        elements in the header choose the tables. Raises PduError when it does not fit into 140 octets.
+        Text is GSM 7-bit if possible, else UCS-2; ``alphabet`` sets the alphabet. National language elements
+        in the header select the tables. Raises PduError if the content does not fit into 140 octets, or if
+        the alphabet cannot encode it.
         """
         if not isinstance(content, str):
             if alphabet is not None and alphabet is not _OCTETS:
-                raise PduError("user_data.alphabet", None, f"octets cannot be written as {alphabet.value}")
+                raise PduError("user_data.alphabet", None, f"octets cannot be encoded as {alphabet.value}")
             return pack_content(content, _OCTETS, header)
         if alphabet is None or alphabet is _GSM7:
             septets = _encode_gsm7(content, header) if header else gsm7.encode(content)
@@ -63,17 +65,17 @@ class UserData(Record):
                 reason = "the text has characters outside the GSM 7-bit alphabet"
                 raise PduError("user_data.text", None, reason)
         elif alphabet is _OCTETS:
-            raise PduError("user_data.alphabet", None, "a text cannot be written as 8-bit data, give octets")
+            raise PduError("user_data.alphabet", None, "a text cannot be encoded as 8-bit data: pass octets")
         return pack_content(encode_ucs2(content), _UCS2, header)
 
     @staticmethod
     def pack(content: bytes, alphabet: Alphabet, header: tuple[InformationElement, ...] = ()) -> UserData:
-        """Return the user data of septets (one a byte), UTF-16BE or octets behind a header."""
+        """Return the user data of septets (one per byte), UTF-16BE or octets after a header."""
         return pack_content(content, alphabet, header)
 
     @property
     def data_coding_scheme(self) -> int:
-        """The plain TP-DCS that fits the alphabet: 0x00, 0x04 or 0x08, without a message class."""
+        """The TP-DCS for the alphabet without a message class: 0x00, 0x04 or 0x08."""
         alphabet = self.alphabet
         if alphabet is _GSM7:
             return 0x00
@@ -81,17 +83,17 @@ class UserData(Record):
 
     @property
     def header(self) -> tuple[InformationElement, ...]:
-        """The elements of the header, those too that the codec does not know."""
+        """The elements of the header, including unknown ones."""
         return (read_header(self.octets) or ()) if self.has_header else ()
 
     @property
     def header_malformed(self) -> bool:
-        """Whether a header was announced that cannot be read."""
+        """True if a header is announced but malformed."""
         return self.has_header and read_header(self.octets) is None
 
     @property
     def header_length(self) -> int:
-        """Octets before text or data: the header with its length octet, 0 if it runs past the end."""
+        """Octets before text or data: the header with its length octet; 0 if it exceeds the user data."""
         if not self.has_header or not self.octets:
             return 0
         size = self.octets[0] + 1
@@ -108,8 +110,8 @@ class UserData(Record):
     def text(self) -> str | None:
         """The text; None for 8-bit and compressed data.
 
-        Half a surrogate pair and an odd octet at the end of UCS-2 read as U+FFFD: long texts are to be joined
-        by ``Assembler``, which joins octets first.
+        In UCS-2, a lone surrogate and an odd octet at the end are decoded as U+FFFD. Join the parts of long
+        texts with ``Assembler`` or ``join``, which join the octets first.
         """
         alphabet = self.alphabet
         if alphabet is _OCTETS or self.compressed:
@@ -124,7 +126,7 @@ class UserData(Record):
         language = self.national_language
         if language is None:
             return gsm7.decode(septets)
-        from pdu import national  # noqa: PLC0415  # the tables are loaded when a message first needs them
+        from pdu import national  # noqa: PLC0415  # loads the tables at first use
 
         return gsm7.decode(
             septets, national.locking_table(language.locking), national.single_shift_table(language.single)
@@ -132,29 +134,29 @@ class UserData(Record):
 
     @property
     def data(self) -> bytes | None:
-        """The octets behind the header, of 8-bit and of compressed data; None for text."""
+        """The octets of 8-bit or compressed data after the header; None for text."""
         if self.alphabet is not Alphabet.OCTETS and not self.compressed:
             return None
         return self.octets[self.header_length :]
 
     @property
     def concatenation(self) -> Concatenation | None:
-        """Which part of a long message this is, None when it stands alone."""
+        """The part of a concatenated message that this is; None for a single message."""
         return find_concatenation(self.header) if self.has_header else None
 
     @property
     def ports(self) -> Ports | None:
-        """Application ports, None without them."""
+        """Application ports; None if there are none."""
         return find_ports(self.header)
 
     @property
     def national_language(self) -> NationalLanguage | None:
-        """National language tables in force, None for the default alphabet and other codings."""
+        """National language tables; None for the default alphabet and for other codings."""
         return find_national_language(self.header) if self.alphabet is Alphabet.GSM7 else None
 
     @property
     def special_messages(self) -> tuple[SpecialMessage, ...]:
-        """How many messages of which kind wait, as special SMS message indications tell."""
+        """Special SMS message indications: the number of waiting messages of each kind."""
         return find_special_messages(self.header)
 
 
@@ -162,11 +164,11 @@ _make_user_data = fast_constructor(UserData)
 
 
 def pack_content(content: bytes, alphabet: Alphabet, header: tuple[InformationElement, ...] = ()) -> UserData:
-    """Return the user data of septets (one a byte), UTF-16BE or octets behind a header."""
+    """Return the user data of septets (one per byte), UTF-16BE or octets after a header. Raises PduError."""
     front, reserved = b"", 0
     if header:
         front = write_header(header)
-        reserved = (8 * len(front) + 6) // 7  # the text begins at a septet boundary, fill bits before it
+        reserved = (8 * len(front) + 6) // 7  # fill bits align the text to a septet boundary
     if alphabet is _GSM7:
         length = reserved + len(content)
         if length > 160:
@@ -181,19 +183,19 @@ def pack_content(content: bytes, alphabet: Alphabet, header: tuple[InformationEl
 
 
 def encode_ucs2(text: str) -> bytes:
-    """Return the UTF-16BE octets of a text; raises PduError for half a surrogate pair."""
+    """Return the UTF-16BE octets of a text. Raises PduError for a lone surrogate."""
     try:
         return text.encode("utf-16-be")
     except UnicodeEncodeError as error:
-        reason = f"the text has half a surrogate pair at character {error.start}"
+        reason = f"the text has a lone surrogate at character {error.start}"
         raise PduError("user_data.text", None, reason) from error
 
 
 def _encode_gsm7(text: str, elements: tuple[InformationElement, ...]) -> bytes | None:
-    """Return the septets of a text in the tables that the header names."""
+    """Return the septets of a text with the tables of the header; None if a character has none."""
     language = find_national_language(elements)
     if language is None:
         return gsm7.encode(text)
-    from pdu import national  # noqa: PLC0415  # the tables are loaded when a text first needs them
+    from pdu import national  # noqa: PLC0415  # loads the tables at first use
 
     return national.make_encoder(language.single, language.locking).encode(text)

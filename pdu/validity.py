@@ -1,4 +1,4 @@
-"""How long the service centre keeps trying (TP-VP, 23.040 9.2.3.12)."""
+"""Validity periods: how long the service centre tries to deliver (TP-VP, 23.040 9.2.3.12)."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ class RelativeValidity(Record):
 
     @property
     def duration(self) -> timedelta:
-        """The time that the octet stands for."""
+        """The duration that the octet means."""
         return timedelta(seconds=relative_seconds(self.octet))
 
     @classmethod
     def of(cls, duration: timedelta) -> RelativeValidity:
-        """Return the shortest period that is not shorter than ``duration``; PduError beyond 63 weeks."""
+        """Return the shortest period of at least ``duration``. Raises PduError above 63 weeks."""
         seconds = duration.total_seconds()
         for octet in range(256):
             if relative_seconds(octet) >= seconds:
@@ -32,18 +32,18 @@ class RelativeValidity(Record):
 
 
 class EnhancedValidity(Record):
-    """Seven octets: an indicator, then what it calls for (9.2.3.12.3)."""
+    """Seven octets: an indicator, then the value that it announces (9.2.3.12.3)."""
 
     octets: bytes
 
     @property
     def single_shot(self) -> bool:
-        """Whether the service centre is to try once only."""
+        """True if the service centre must try only once."""
         return bool(self.octets[0] & 0x40)
 
     @property
     def duration(self) -> timedelta | None:
-        """The period, None when the indicator names none."""
+        """The period; None if the indicator announces none."""
         at = 1
         while self.octets[at - 1] & 0x80 and at < 7:  # another indicator octet follows
             at += 1
@@ -63,7 +63,7 @@ ValidityPeriod = RelativeValidity | EnhancedValidity | Timestamp
 
 
 def relative_seconds(octet: int) -> int:
-    """Return the seconds of a relative validity period."""
+    """Return the duration of a relative validity period in seconds."""
     if octet < 144:
         return (octet + 1) * 5 * _MINUTE
     if octet < 168:

@@ -1,7 +1,7 @@
-"""A decoded message or element under the names that the test vectors use.
+"""Decoded messages and elements as dictionaries with the names that test vectors use.
 
-Every value comes from decoded objects, none from the expectation beside it. A name that is absent here is one
-that this kind of vector does not know.
+All values come from decoded objects, none from the expectations of a vector. A vector may expect only the
+names that are here.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _PLANS = {
 
 
 def message_fields(tpdu: Tpdu) -> tuple[str, dict[str, VectorValue]]:
-    """Return the kind of a message and its fields."""
+    """Return the kind of a message and its fields under the vectors' names."""
     fields: dict[str, VectorValue] = {
         "smsc": _address_value(tpdu.service_centre_address),
         "first_octet": tpdu.first_octet,
@@ -101,7 +101,7 @@ def message_fields(tpdu: Tpdu) -> tuple[str, dict[str, VectorValue]]:
 
 
 def address_fields(octets: bytes, *, service_centre: bool) -> dict[str, VectorValue]:
-    """Return an address given alone, which must be the whole of the octets and of its announced digits."""
+    """Return the fields of a single address. It must use all octets and have as many digits as announced."""
     if service_centre:
         found, end = read_service_centre(octets, "address")
         digits = 2 * end - 4 - (end > 2 and octets[end - 1] >= 0xF0)
@@ -109,25 +109,25 @@ def address_fields(octets: bytes, *, service_centre: bool) -> dict[str, VectorVa
         found, end = read_address(octets, 0, "address")
         digits = octets[0]
     if end < len(octets):
-        raise PduError("address", end, f"{len(octets) - end} octets stand behind it")
+        raise PduError("address", end, f"{len(octets) - end} octets follow it")
     if found is not None and not octets[1] & 0x80:
         raise PduError("address.type_of_address", 1, f"bit 7 of 0x{octets[1]:02X} is 0")
     if found is not None and not _is_alphanumeric(found) and len(found.number) < digits:
         raise PduError(
-            "address.number", None, f"a fill digit stands before the announced end ({digits} digits)"
+            "address.number", None, f"a fill digit comes before the announced end ({digits} digits)"
         )
     return {"address": _address_value(found), "as_smsc": service_centre}
 
 
 def timestamp_fields(octets: bytes) -> dict[str, VectorValue]:
-    """Return a timestamp given alone."""
+    """Return the fields of a single timestamp."""
     if len(octets) != 7:
         raise PduError("timestamp", min(len(octets), 7), f"a timestamp has 7 octets, not {len(octets)}")
     return {"time": Timestamp(octets)}
 
 
 def validity_fields(octets: bytes, vpf: int) -> dict[str, VectorValue]:
-    """Return a validity period given alone, by its TP-VPF."""
+    """Return the fields of a single validity period with this TP-VPF."""
     size = (0, 7, 1, 7)[vpf]
     if len(octets) != size:
         raise PduError("vp", min(len(octets), size), f"format {vpf} has {size} octets, not {len(octets)}")
@@ -135,7 +135,7 @@ def validity_fields(octets: bytes, vpf: int) -> dict[str, VectorValue]:
 
 
 def coding_scheme_fields(octets: bytes) -> dict[str, VectorValue]:
-    """Return a data coding scheme given alone."""
+    """Return the fields of a single data coding scheme."""
     if len(octets) != 1:
         raise PduError("dcs", None, f"a data coding scheme is one octet, not {len(octets)}")
     coding = DataCoding(octets[0])
@@ -154,7 +154,7 @@ def coding_scheme_fields(octets: bytes) -> dict[str, VectorValue]:
 
 
 def header_fields(octets: bytes) -> dict[str, VectorValue]:
-    """Return a user data header given alone; what stands behind it is passed over."""
+    """Return the fields of a single user data header; octets after it are ignored."""
     elements = header.read_header(octets)
     if elements is None:
         raise PduError("udh", 0, "the header is malformed")
@@ -162,7 +162,7 @@ def header_fields(octets: bytes) -> dict[str, VectorValue]:
 
 
 def septet_fields(octets: bytes, count: int, fill: int) -> dict[str, VectorValue]:
-    """Return packed septets given alone, after ``fill`` bits."""
+    """Return the fields of packed septets after ``fill`` fill bits."""
     needed = (fill + 7 * count + 7) // 8
     if len(octets) != needed:
         raise PduError(

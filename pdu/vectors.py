@@ -1,9 +1,8 @@
-"""Checking test vectors: ``python -m pdu vectors FILE.jsonl``.
+"""Checks test vectors: ``python -m pdu vectors FILE.jsonl``.
 
-A vector is a JSON object on a line: octets, whether they are valid, and what is expected of them. Each key
-that it expects is compared with what the codec read (``fields``), down to the last one of nested objects:
-type and value, times with their offset. A key that is not known fails, so that a typing error does not pass
-for a test.
+A vector is a JSON object on one line: octets, whether they are valid, and the expected fields. Each expected
+key, also in nested objects, is compared with the decoded value (``vector_fields``): type and value, times
+with their offset. An unknown key is a failure, so that a typing error is not taken for a passed test.
 """
 
 from __future__ import annotations
@@ -21,17 +20,17 @@ from pdu.vector_fields import VectorValue
 
 MESSAGE_KINDS = ("deliver", "submit", "status_report", "command", "deliver_report", "submit_report")
 ELEMENT_KINDS = ("udh", "gsm7", "address", "timestamp", "vp", "dcs")
-_HEX_KEYS = ("data", "raw", "septet_values")  # compared without regard to case
+_HEX_KEYS = ("data", "raw", "septet_values")  # compared case-insensitively
 
 Vector = dict[str, object]
 
 
 class VectorFileError(ValueError):
-    """The file cannot be read as vectors."""
+    """The file cannot be read, or is not a file of vectors."""
 
 
 def load_vectors(path: Path) -> list[Vector]:
-    """Return the vectors of a file; raises UnreadableError, with the line, for what is none."""
+    """Return the vectors of a file. Raises VectorFileError, with the line of the mistake."""
     try:
         lines = path.read_text(encoding="utf-8").split("\n")
     except OSError as error:
@@ -56,14 +55,14 @@ def load_vectors(path: Path) -> list[Vector]:
 
 
 class _DuplicateKey:
-    """The value of a key that an object gives twice: equal to nothing that is decoded."""
+    """The value of a key that occurs twice in an object; it equals no decoded value."""
 
     def __str__(self) -> str:
         return "(given twice)"
 
 
 def _object_from_pairs(pairs: list[tuple[str, object]]) -> Vector:
-    """Return a JSON object; ``json`` alone would keep the last of two values and check only that."""
+    """Return a JSON object; by default ``json`` would silently keep the last of two values."""
     found: Vector = {}
     for key, value in pairs:
         found[key] = _DuplicateKey() if key in found else value
@@ -71,20 +70,20 @@ def _object_from_pairs(pairs: list[tuple[str, object]]) -> Vector:
 
 
 def check_vector(vector: Vector) -> list[str]:
-    """Return what is wrong with a vector, or with the codec; nothing when all is as expected."""
+    """Return the problems of a vector, or of the codec; empty if the vector passes."""
     expect = vector.get("expect")
     valid = vector.get("valid")
     if not isinstance(valid, bool):
         return ["valid must be true or false"]
     if not valid and expect:
-        return ["expects fields of octets that must be refused"]
+        return ["expects fields although the octets are invalid"]
     try:
         kind, found = _decode_vector(vector)
     except PduError as error:
         return [f"refused: {error}"] if valid else []
     except _InvalidVectorError as error:
         return [str(error)]
-    except Exception as error:  # noqa: BLE001  # any other error is a fault of the codec, told like the others
+    except Exception as error:  # noqa: BLE001  # any other error is a bug of the codec and is reported too
         return [f"the codec failed with {error!r}"]
     if kind != vector.get("kind"):
         return [f"kind: expected {_to_json(vector.get('kind'))}, decoded {_to_json(kind)}"]
@@ -96,11 +95,11 @@ def check_vector(vector: Vector) -> list[str]:
 
 
 class _InvalidVectorError(ValueError):
-    """A vector that does not say what to decode."""
+    """The vector does not specify what to decode."""
 
 
 def _decode_vector(vector: Vector) -> tuple[str, dict[str, VectorValue]]:
-    """Decode the octets of a vector as it says."""
+    """Decode the octets of a vector; return their kind and fields."""
     kind = vector.get("kind")
     digits = vector.get("hex")
     if not isinstance(digits, str):
@@ -137,7 +136,7 @@ def _decode_vector(vector: Vector) -> tuple[str, dict[str, VectorValue]]:
 
 
 def _read_int_option(vector: Vector, name: str, default: int | None, maximum: int) -> int:
-    """Return a number that the decoder is to be given: it stands beside or within what is expected."""
+    """Return a numeric parameter of the decoder, from the vector or from its expected fields."""
     expect = vector.get("expect")
     value = vector.get(name, expect.get(name, default) if isinstance(expect, dict) else default)
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= maximum:
@@ -146,7 +145,7 @@ def _read_int_option(vector: Vector, name: str, default: int | None, maximum: in
 
 
 def _compare(path: str, expected: object, found: Mapping[str, VectorValue]) -> list[str]:
-    """Compare one key; ``path`` is the dotted way to it, its last word the key in ``found``."""
+    """Compare one key. ``path`` is its dotted path, the last part of which is the key in ``found``."""
     key = path.rpartition(".")[2]
     if key not in found:
         return [f"{path}: unknown key"]
@@ -178,7 +177,7 @@ def _is_equal(key: str, expected: object, actual: VectorValue) -> bool:
 
 
 def _is_same_time(expected: object, actual: datetime) -> bool:
-    """Whether a text is the same moment with the same offset."""
+    """Return True if a text is the same time with the same offset."""
     if not isinstance(expected, str):
         return False
     try:
@@ -197,7 +196,10 @@ def _to_json(value: object) -> str:
 
 
 def check_file(path: Path, write_line: Callable[[str], None]) -> bool:
-    """Check all vectors of a file, one line a failure, and a line with the sums; True if none failed."""
+    """Check all vectors of a file and return True if none failed.
+
+    Writes one line for each failure and a last line with the totals.
+    """
     passed = failed = 0
     for number, vector in enumerate(load_vectors(path), 1):
         problems = check_vector(vector)
@@ -205,7 +207,7 @@ def check_file(path: Path, write_line: Callable[[str], None]) -> bool:
             failed += 1
             name = f"{vector.get('id', f'number {number}')} {vector.get('kind')}"
             line = f"{name}: {'; '.join(problems)}"
-            write_line("".join(each if each.isprintable() else f"\\u{ord(each):04x}" for each in line))
+            write_line("".join(char if char.isprintable() else f"\\u{ord(char):04x}" for char in line))
         else:
             passed += 1
     write_line(f"{passed} passed, {failed} failed")

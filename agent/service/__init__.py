@@ -1,5 +1,5 @@
-"""The Commands services as the device meets them: numbers, limits, the SID in a text, what a message is.
+"""The Commands services as a device sees them: numbers, limits, Command SIDs, the kinds of messages.
 
-Pure: no clock, no disk, no modem. The facts are those of the services' documents; what they leave
-open is said where it is decided.
+No I/O and no clock. The facts are from the services' documentation; where it leaves something open, a comment
+says so at the decision.
 """

@@ -1,8 +1,8 @@
-"""Decides what a message is. Pure: the message, the service and the stored parts are arguments.
+"""Classifies a received message. No I/O: the message, the service and the stored parts are arguments.
 
-Only an originating address equal to the service's number commands the device: the same digits, zeros
-kept, never an alphanumeric one. The type of number is left out of the comparison, because networks
-write a short code as unknown, national or international alike. This is no proof of origin.
+Only a message from the service's own number is a Command: the same digits, with leading zeros, never an
+alphanumeric address. The type of number is not compared, because networks deliver a short code as unknown,
+national or international. This is not a proof of origin.
 """
 
 from __future__ import annotations
@@ -27,41 +27,45 @@ from agent.service.profile import ServiceProfile
 
 
 class MessageHistory(Protocol):
-    """What is remembered of earlier messages."""
+    """Earlier messages, as the journal stores them."""
 
     def stored_parts(self, key: ConcatenationKey) -> Mapping[int, MessagePart]:
-        """The parts of that message that are kept so far, by their number."""
+        """Return the stored parts of a concatenated message by their number."""
 
     def is_known(self, identity: bytes) -> bool:
-        """Whether a message with this identity has been dealt with before."""
+        """Return True if a message with this identity was received before."""
 
 
 ERROR_ANSWER_PREFIX = "ERR "
-"""How our own error answers begin. What begins so is never answered: two automatons would not stop."""
+"""Prefix of the agent's own error replies. A text with it is never answered, or two agents would loop."""
 
 MAX_PART_TIMESTAMP_GAP = timedelta(hours=1)
-"""Between the service centre's time stamps of two parts of one message. It gets them within seconds, however
-long they are on their way after that."""
-_PID_TYPE_0 = 0x40  # TP-PID 9.2.3.9: acknowledge, show and keep nothing
+"""Limit between the service centre timestamps of two parts of one message. The service centre receives all
+parts within seconds, however long the delivery takes."""
+_PID_TYPE_0 = 0x40  # TP-PID, 23.040 9.2.3.9: the message is acknowledged but neither shown nor stored
 
 
 def classify(
     message: pdu.Tpdu, raw: str, service: ServiceProfile, history: MessageHistory
 ) -> ReceivedMessage:
-    """What the message is to this device; ``raw`` is its PDU in hex, kept where parts are missing."""
+    """Return what a TPDU is: a Command, a part of one, a status report or an ignored message.
+
+    ``raw`` is its PDU in hexadecimal digits; it is stored for a part while others are missing. The last part
+    of a concatenated message returns the whole Command. Raises PduError if the parts do not fit together.
+    """
     match message:
         case pdu.StatusReport():
             return ReceivedReport(message)
         case pdu.Deliver():
             return _classify_deliver(message, raw, service, history)
         case _:
-            return IgnoredMessage(f"{type(message).__name__} is no message from the network", None, None)
+            return IgnoredMessage(f"{type(message).__name__} is not a message from the network", None, None)
 
 
 def message_identity(message: pdu.Deliver) -> bytes | None:
-    """What a second delivery of the same message has in common with the first; None without a date.
+    """Return a digest that a duplicate delivery of the same message has too; None without a valid date.
 
-    An impossible time stamp is never a key: messages that have nothing in common would share it.
+    Messages with an invalid timestamp have no identity: unrelated messages would share it.
     """
     timestamp = message.service_centre_timestamp
     if timestamp.time is None:
@@ -86,22 +90,22 @@ def _classify_deliver(
     if address.type_of_number is pdu.TypeOfNumber.ALPHANUMERIC or address.number != service.number:
         return IgnoredMessage(f"not from {service.number}", sender, _readable_text(message))
     if message.protocol_identifier == _PID_TYPE_0:
-        return IgnoredMessage("a short message of type 0 carries nothing", sender, None)
+        return IgnoredMessage("it is a short message of type 0, which has no content", sender, None)
     concatenation = message.concatenation
     if concatenation is None or concatenation.total == 1:
         if message.user_data.compressed:
-            return IgnoredMessage("its user data are compressed", sender, _readable_text(message))
+            return IgnoredMessage("its user data is compressed", sender, _readable_text(message))
         return _build_command(message, message.text, message.data, message_identity(message), ())
     key = ConcatenationKey(sender, concatenation.reference, concatenation.wide, concatenation.total)
     part = MessagePart(key, concatenation.number, raw, message_identity(message))
     parts = {**history.stored_parts(key)}
     if part.identity is not None and history.is_known(part.identity):
         return part
-    later = _compare_timestamps(message, parts.values())
-    if later > 0:
+    order = _compare_timestamps(message, parts.values())
+    if order > 0:
         return replace(part, reference_reused=True)
-    if later < 0:
-        reason = f"part {part.number} of {key.total}, the others are missing: its reference was used again"
+    if order < 0:
+        reason = f"part {part.number} of {key.total} without the others: a later message has its reference"
         return IgnoredMessage(reason, sender, _readable_text(message))
     if part.number in parts or len(parts) < key.total - 1:
         return part
@@ -110,27 +114,27 @@ def _classify_deliver(
 
 
 def _compare_timestamps(message: pdu.Deliver, parts: Iterable[MessagePart]) -> int:
-    """0 for a part of the same message as those, 1 for one of a later, -1 for one of an earlier message.
+    """Return 0 if the message and the parts have one text, 1 if its text is later, -1 if it is earlier.
 
-    A reference of 8 bits soon comes again, and a message may stay incomplete: only time tells them apart.
+    An 8-bit reference is soon used again, and a message may stay incomplete: only the timestamps differ.
     """
-    own = message.service_centre_timestamp.time
+    time = message.service_centre_timestamp.time
     for part in parts:
-        kept = pdu.decode(part.raw)
-        other = kept.service_centre_timestamp.time if isinstance(kept, pdu.Deliver) else None
-        if own is not None and other is not None and abs(own - other) > MAX_PART_TIMESTAMP_GAP:
-            return 1 if own > other else -1
+        stored = pdu.decode(part.raw)
+        stored_time = stored.service_centre_timestamp.time if isinstance(stored, pdu.Deliver) else None
+        if time is not None and stored_time is not None and abs(time - stored_time) > MAX_PART_TIMESTAMP_GAP:
+            return 1 if time > stored_time else -1
     return 0
 
 
 def _join_parts(parts: tuple[MessagePart, ...]) -> ReceivedCommand:
-    """The Command of all its parts; its time stamp is that of the first part."""
+    """Return the Command of all its parts; its timestamp is that of the first part."""
     messages = [pdu.decode(part.raw) for part in parts]
     delivers = [message for message in messages if isinstance(message, pdu.Deliver)]
-    whole = pdu.join([each.user_data for each in delivers])
-    if whole is None:
-        raise pdu.PduError("user_data_header.concatenation", None, "its parts do not fit together")
-    return _build_command(delivers[0], whole.text, whole.data, None, parts)
+    assembled = pdu.join([deliver.user_data for deliver in delivers])
+    if assembled is None:
+        raise pdu.PduError("user_data_header.concatenation", None, "the parts do not fit together")
+    return _build_command(delivers[0], assembled.text, assembled.data, None, parts)
 
 
 def _build_command(

@@ -1,7 +1,7 @@
-"""The Command SID in a text: found only whole, at the very start or at the very end.
+"""Finds the Command SID in a text: only a complete one, at the very start or at the very end.
 
-A service that was told to include the SID writes ``SID body`` or ``body SID``. A text that was cut
-somewhere on its way may hold a part of one; a part names no Command, so it is left in the body.
+On request, a service includes the SID as ``SID body`` or ``body SID``. A truncated text may contain a part of
+a SID; a part does not identify a Command, so it stays in the body.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ _HEX_DIGITS = frozenset("0123456789abcdefABCDEF")
 
 
 def is_sid(text: str) -> bool:
-    """Whether the text is one whole Command SID (hex digits of either case)."""
+    """Return True if the text is one complete Command SID (hexadecimal digits of either case)."""
     return len(text) == SID_LENGTH and text.startswith(SID_PREFIXES) and _HEX_DIGITS.issuperset(text[2:])
 
 
 def split_sid(text: str) -> tuple[str | None, str]:
-    """The SID as the services write it, or None, and the body without it and the space that parted them.
+    """Return the SID, or None, and the body without the SID and the space between them.
 
-    They write capitals in front and lower-case digits; so two spellings of one SID compare equal.
-
-    At the start the SID stands before a space or the end of the text, at the end after a space.
-    With one at each end the one at the start counts and the other belongs to the body.
+    The SID is normalised to the services' spelling, capital prefix and lower-case digits, so that two
+    spellings of one SID compare equal. A SID at the start is followed by a space or the end of the text, one
+    at the end is preceded by a space. If there is one at each end, the first counts and the other belongs to
+    the body.
     """
     head, space, body = text[:SID_LENGTH], text[SID_LENGTH : SID_LENGTH + 1], text[SID_LENGTH + 1 :]
     if space in ("", " ") and is_sid(head):

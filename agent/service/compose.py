@@ -1,8 +1,8 @@
-"""Makes the messages of a reply: the alphabet, the SID in front, the length, the parts.
+"""Composes the messages of a reply: alphabet, SID in front, length, parts.
 
-A reply must not cost more than the operator agreed to. So it is one message unless `max_parts` allows
-more, what does not fit is cut and marked with ``..``, and characters that GSM 7-bit lacks become ``?``
-unless `allow_ucs2` pays for 70-character messages.
+A reply must not cost more than the operator agreed to. It is one message unless `max_parts` allows more, a
+longer text is truncated and marked with ``..``, and characters outside GSM 7-bit become ``?`` unless
+`allow_ucs2` allows messages of 70 characters.
 """
 
 from __future__ import annotations
@@ -17,32 +17,35 @@ TRUNCATION_MARK = ".."
 
 @dataclass(frozen=True, slots=True)
 class ReplyConfig:
-    """What the operator allows; the keys of ``[service]`` in agent.toml."""
+    """The limits that the operator sets for replies: keys of ``[service]`` in agent.toml."""
 
     reply_sid: str = "none"
+    """``start`` puts the SID of the answered Command in front of the reply."""
     max_parts: int = 1
+    """Limit of the messages for one reply."""
     allow_ucs2: bool = False
+    """True if replies may use UCS-2, which halves the length of a message."""
 
 
 class ComposeError(ValueError):
-    """The service cannot carry this reply; the text says why."""
+    """The service cannot carry the reply; the text says why."""
 
 
 def compose(
     content: str | bytes, sid: str | None, service: ServiceProfile, config: ReplyConfig, reference: int
 ) -> tuple[pdu.UserData, ...]:
-    """The user data of each message, at most `max_parts` of them.
+    """Return the user data of each message of the reply, at most `max_parts`.
 
-    `reference` (0 to 255) joins the parts where there are several. Raises CannotCompose for octets on a
-    service without binary Commands, and for octets that `max_parts` messages cannot hold: half a binary
-    answer is no answer.
+    `reference` (0 to 255) joins the parts if there are several. Raises ComposeError for octets if the service
+    has no binary Commands, and for octets that do not fit into `max_parts` messages: a truncated binary reply
+    would be useless.
     """
     if isinstance(content, bytes):
         if not service.supports_binary:
-            raise ComposeError(f"{service.name} carries no binary answer")
+            raise ComposeError(f"{service.name} cannot carry a binary reply")
         parts = pdu.segment(content, reference=reference)
         if len(parts) > config.max_parts:
-            raise ComposeError(f"a binary answer of {len(content)} octets needs {len(parts)} messages")
+            raise ComposeError(f"a binary reply of {len(content)} octets needs {len(parts)} messages")
         return parts
     if sid is not None and config.reply_sid == "start":
         content = f"{sid} {content}"
@@ -52,8 +55,8 @@ def compose(
 
 
 def _truncate_to_fit(text: str, reference: int, max_parts: int) -> tuple[pdu.UserData, ...]:
-    """The longest beginning of the text that fits, with its mark; found by halving."""
-    text = text[: 160 * max_parts + 1]  # no character takes less than a septet
+    """Return the messages of the longest beginning of the text that fits, with its mark (binary search)."""
+    text = text[: 160 * max_parts + 1]  # each character takes at least one septet
     parts = pdu.segment(text, reference=reference)
     if len(parts) <= max_parts:
         return parts

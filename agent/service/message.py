@@ -1,4 +1,4 @@
-"""What a message turns out to be: a Command, a part of one, a status report, or a stray."""
+"""The kinds of received messages: a Command, a part of one, a status report, or an ignored message."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ from pdu import StatusReport
 
 @dataclass(frozen=True, slots=True)
 class ConcatenationKey:
-    """What the parts of one concatenated message share (23.040 9.2.3.24.1)."""
+    """The values that all parts of one concatenated message share (23.040 9.2.3.24.1)."""
 
     sender: str
     reference: int
     reference_16bit: bool
+    """True for the information element with a 16-bit reference."""
     total: int
+    """Number of parts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,49 +26,51 @@ class MessagePart:
 
     key: ConcatenationKey
     number: int
+    """Number of this part, from 1."""
     raw: str
-    """The PDU as the module gave it, in hex."""
+    """The PDU from the module, in hexadecimal digits."""
     identity: bytes | None
-    """As `Command.identity`: tells a part that comes again from a part of another message."""
+    """Like `ReceivedCommand.identity`: tells a duplicate of this part from a part of another message."""
     reference_reused: bool = False
-    """Those that are kept with its key are of an earlier message."""
+    """True if the stored parts with the same key belong to an earlier message."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReceivedCommand:
-    """A message that commands the device."""
+    """A complete Command."""
 
     sender: str
     sid: str | None
-    """Capitals in front, hexadecimal digits in lower case."""
+    """The SID with capital prefix and lower-case digits; None if the message has none."""
     body: str | bytes
     """Text without the SID, or the octets of a binary Command."""
     timestamp: datetime | None
-    """Service centre time stamp; None where the network sent no date."""
+    """Service centre timestamp, an aware datetime; None if the network sent no valid date."""
     identity: bytes | None
-    """What tells a second delivery of a Command without a SID from a second Command: originating
-    address, service centre time stamp and user data. None where the time stamp is no date."""
+    """Digest of originating address, service centre timestamp and user data. It tells a duplicate delivery of
+    a Command without a SID from a second Command. None if the timestamp is not a valid date."""
     answerable: bool
-    """False where an answer could start a loop: TP-LP set, or a text that is itself an error answer."""
+    """False if a reply could start a loop: TP-LP is set, or the text is itself an error reply."""
     parts: tuple[MessagePart, ...] = ()
-    """The parts it was joined from; empty for a message of its own."""
+    """The parts of a concatenated message; empty for a single message."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReceivedReport:
-    """An SMS-STATUS-REPORT on one of our own messages."""
+    """An SMS-STATUS-REPORT for a message that this device sent."""
 
     report: StatusReport
 
 
 @dataclass(frozen=True, slots=True)
 class IgnoredMessage:
-    """A message that does not command this device, kept to be looked at."""
+    """A message that is not a Command for this device; it is stored but not run."""
 
     reason: str
+    """Why it is ignored."""
     sender: str | None
     text: str | None
-    """What could be read of it."""
+    """The text, or the octets in hexadecimal digits; None if neither can be read."""
 
 
 ReceivedMessage = ReceivedCommand | MessagePart | ReceivedReport | IgnoredMessage

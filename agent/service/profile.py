@@ -1,4 +1,4 @@
-"""The three services: which number speaks for them and what one message of theirs can carry."""
+"""The three services: their number and what their messages can carry."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ class ServiceProfile:
 
     name: str
     number: str
-    """Digits that Commands come from and answers go to; compared digit for digit, zeros kept."""
+    """Number that Commands come from and replies go to; compared digit by digit, with leading zeros."""
     supports_binary: bool
-    """Whether the service documents 8-bit Commands (140 octets); text is 160 septets everywhere."""
+    """True if the service documents 8-bit Commands (140 octets). All services carry 160 septets of text."""
 
 
 SERVICE_PROFILES = {

@@ -136,7 +136,7 @@ def test_a_number_is_international_only_if_it_begins_with_plus(text, address, oc
 @pytest.mark.parametrize("text", ["", "+", "++1", "1+", "12 34", "0x1", "1" * 21, "١٢", "²", "Acme", "-1"])
 def test_what_is_no_number_is_refused_with_a_sentence(text):
     """The sentence shows what was given and what can be."""
-    with pytest.raises(PduError, match="is no telephone number") as caught:
+    with pytest.raises(PduError, match="is not a telephone number") as caught:
         Address.parse(text)
     assert repr(text) in str(caught.value)
 
@@ -144,10 +144,10 @@ def test_what_is_no_number_is_refused_with_a_sentence(text):
 @pytest.mark.parametrize(
     ("address", "reason"),
     [
-        (Address("1" * 21), "is no number"),
-        (Address("12-34"), "is no number"),
-        (Address("١٢"), "is no number"),
-        (Address("0a0d"), "is no number"),
+        (Address("1" * 21), "is not a number"),
+        (Address("12-34"), "is not a number"),
+        (Address("١٢"), "is not a number"),
+        (Address("0a0d"), "is not a number"),
         (named("twelve chars"), "is longer than 11 septets"),
         (named("€€€€€€"), "is longer than 11 septets"),
         (named("имя"), "outside the GSM 7-bit alphabet"),
@@ -168,7 +168,7 @@ def test_a_type_that_has_no_bits_is_refused(address):
         Submit(address, UserData.of("x")),
         Submit(Address("1"), UserData.of("x"), service_centre_address=address),
     ):
-        with pytest.raises(PduError, match=r"^address\.type_of_address: there is no type \d with plan \d+$"):
+        with pytest.raises(PduError, match=r"^address\.type_of_address: type \d with plan \d+ does not exist$"):
             encode(submit)
 
 

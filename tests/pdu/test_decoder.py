@@ -274,13 +274,13 @@ def test_an_error_names_field_and_octet(direction, digits, field, octet):
 @pytest.mark.parametrize(
     ("digits", "reason"),
     [
-        ("00 04 038100F0 00 00 622030405060", "it is cut short, 6 of 7 octets are present"),
+        ("00 04 038100F0 00 00 622030405060", "it is truncated: 6 of 7 octets are present"),
         ("00 04 038100F0 00 00", "the message ends before it"),
-        ("00 04 038100F0 00 00 62203040506000 03 EF35", "3 octets are announced, 2 are present"),
-        ("00 04 038100", "2 octets are announced, 1 are present"),
-        ("00 04 15810000", "21 digits are announced, an address has 20 at most"),
-        ("05 91 2143", "5 octets are announced, 3 are present"),
-        ("0C 91" + "21" * 11, "12 octets are announced, an address has 11 at most"),
+        ("00 04 038100F0 00 00 62203040506000 03 EF35", "3 octets are announced, but 2 are present"),
+        ("00 04 038100", "2 octets are announced, but 1 are present"),
+        ("00 04 15810000", "the length is 21 digits, but an address has at most 20"),
+        ("05 91 2143", "5 octets are announced, but 3 are present"),
+        ("0C 91" + "21" * 11, "the length is 12 octets, but an address has at most 11"),
     ],
 )
 def test_an_error_says_how_much_is_missing(digits, reason):

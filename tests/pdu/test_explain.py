@@ -80,20 +80,20 @@ def test_a_part_is_shown_as_somebody_who_debugs_a_trace_wants_it():
 @pytest.mark.parametrize(
     ("digits", "options", "words"),
     [
-        ("00 04 038100F0 00 00 62203040506000 29 EC3219F4768390", {}, "'led on H', cut short"),
-        ("00 04 038100F0 00 04 62203040506000 03 01", {}, "1 octets, cut short"),
+        ("00 04 038100F0 00 00 62203040506000 29 EC3219F4768390", {}, "'led on H', truncated"),
+        ("00 04 038100F0 00 04 62203040506000 03 01", {}, "1 octets, truncated"),
         ("00 04 038100F0 00 20 62203040506000 01 01", {}, "compressed, not read"),
         ("00 44 038100F0 00 04 62203040506000 06 050004010201", {}, "malformed, ignored"),
         (
             "00 44 038100F0 00 00 62203040506000 09 0500032A02039069",
             {},
-            "part 3 of 2, reference 42: impossible, ignored",
+            "part 3 of 2, reference 42: invalid, ignored",
         ),
         ("00 44 038100F0 00 04 62203040506000 07 0605040B8423F0", {}, "destination 2948, source 9200"),
         ("00 44 038100F0 00 00 62203040506000 05 032401 03", {}, "single shift: Portuguese"),
         ("00 44 038100F0 00 00 62203040506000 06 0401028002", {}, "indication: 2 voicemail, to be stored"),
-        ("00 44 038100F0 00 00 62203040506000 04 027000 00", {}, "not read by the codec"),
-        ("00 04 038100F0 41 D9 62313040506000 00", {}, "GSM 7-bit, fax waits, to be stored"),
+        ("00 44 038100F0 00 00 62203040506000 04 027000 00", {}, "unknown to the codec"),
+        ("00 04 038100F0 41 D9 62313040506000 00", {}, "GSM 7-bit, fax waiting, to be stored"),
         ("00 04 038100F0 41 D9 62313040506000 00", {}, "replaces a stored message of type 1"),
         ("00 04 038100F0 41 D9 62313040506000 00", {}, "no date"),
         (
@@ -117,7 +117,7 @@ def test_a_part_is_shown_as_somebody_who_debugs_a_trace_wants_it():
         ("00 00 D3 00", {"direction": "mo"}, "memory capacity exceeded"),
         ("00 02 00 00 02 07 038100F0 00", {"direction": "mo"}, "delete the message"),
         ("00 03 00", {"direction": "mo"}, "reserved"),
-        ("00 04 038100F0 00 00 62203040506000 00 07", {}, "behind the last field, ignored"),
+        ("00 04 038100F0 00 00 62203040506000 00 07", {}, "after the last field, ignored"),
     ],
 )
 def test_meanings_are_in_words(digits, options, words):

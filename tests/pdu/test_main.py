@@ -73,7 +73,7 @@ def test_decode_shows_the_fields():
     ("digits", "sentence"),
     [
         ("00 04 03", "deliver.originating_address.type_of_address at octet 3: the message ends before it"),
-        ("00 0G", "hex at octet 1: 'G' is no hexadecimal digit"),
+        ("00 0G", "hex at octet 1: 'G' is not a hexadecimal digit"),
     ],
 )
 def test_decode_says_what_is_wrong_in_one_sentence(digits, sentence):
@@ -90,7 +90,7 @@ def test_encode_shows_what_to_send():
     assert done.stdout.count("AT+CMGS=") == 2
     done = pdu("encode", "nobody", "ok")
     assert done.returncode == 1
-    assert done.stderr.startswith("address: 'nobody' is no telephone number")
+    assert done.stderr.startswith("address: 'nobody' is not a telephone number")
 
 
 def test_wrong_usage_is_exit_status_2():

@@ -57,7 +57,7 @@ def test_a_long_content_is_cut_between_characters(content, wide, sizes):
 def test_a_content_has_255_parts_at_most(content, parts):
     """The number of parts is one octet."""
     assert len(segment(content, reference=0)) == parts
-    with pytest.raises(PduError, match="takes 256 parts, 255 are allowed"):
+    with pytest.raises(PduError, match="takes 256 parts, but 255 are allowed"):
         segment(content + content[:1], reference=0, max_parts=1000)
 
 

@@ -134,7 +134,7 @@ def test_an_expectation_of_an_invalid_vector_is_a_contradiction():
     """It could not be checked."""
     invalid = next(vector for vector in VECTORS if not vector["valid"])
     assert check_vector({**invalid, "expect": {"pid": 0}}) == [
-        "expects fields of octets that must be refused"
+        "expects fields although the octets are invalid"
     ]
 
 

@@ -584,14 +584,14 @@ async def test_waiting_for_a_fate_has_an_end(agent_env, pipeline):
 @pytest.mark.parametrize(
     ("service", "request_", "sentence"),
     [
-        ("super-sim", {"hex": "01"}, "super-sim carries no binary answer"),
+        ("super-sim", {"hex": "01"}, "super-sim cannot carry a binary reply"),
         ("super-sim", {"text": "x", "to": "12345678901234567890123"}, ""),
         ("super-sim", {"text": "x", "to": "0; reboot"}, ""),
         ("super-sim", {"hex": "0x"}, "--hex takes pairs of hexadecimal digits, for example 01FF"),
         ("super-sim", {}, "there is nothing to send: give a text or --hex"),
         ("super-sim", {"text": ""}, "there is nothing to send: give a text or --hex"),
         ("super-sim", {"text": 5}, "there is nothing to send: give a text or --hex"),
-        ("programmable-wireless", {"hex": "00" * 141}, "a binary answer of 141 octets needs 2 messages"),
+        ("programmable-wireless", {"hex": "00" * 141}, "a binary reply of 141 octets needs 2 messages"),
     ],
 )
 async def test_what_cannot_be_sent_is_a_sentence(agent_env, pipeline, service, request_, sentence):

@@ -258,7 +258,7 @@ async def test_octets_cannot_go_to_a_service_without_them(tmp_path, factories):
         await wake_dispatcher(road)
     assert road.command_states() == ["failed"]
     assert road.reply_texts() == ["ERR answer"]
-    assert road.query_column("SELECT reason FROM commands") == ["super-sim carries no binary answer"]
+    assert road.query_column("SELECT reason FROM commands") == ["super-sim cannot carry a binary reply"]
     assert road.query_column("SELECT destination FROM replies") == ["000"]
     road.journal.close()
 

@@ -13,7 +13,7 @@ SID = "DC0123456789abcdef0123456789abcdef"
 
 
 class EmptyHistory:
-    """Remembers nothing."""
+    """A history without any earlier message."""
 
     def stored_parts(self, key):
         return {}
@@ -23,7 +23,7 @@ class EmptyHistory:
 
 
 class StubHistory(EmptyHistory):
-    """Remembers these parts."""
+    """A history with these parts."""
 
     def __init__(self, *parts, known=()):
         self._parts = {part.number: part for part in parts}
@@ -37,7 +37,7 @@ class StubHistory(EmptyHistory):
 
 
 def deliver(content, sender="2936", when=TIMESTAMP, **fields):
-    """A DELIVER with that text, those octets or that user data."""
+    """Return a DELIVER with this text, these octets or this user data."""
     data = content if isinstance(content, pdu.UserData) else pdu.UserData.of(content)
     return pdu.Deliver(
         originating_address=sender if isinstance(sender, pdu.Address) else pdu.Address.parse(sender),
@@ -52,16 +52,16 @@ def classify_message(message, history=None, service=WIRELESS):
     return classify(message, pdu.encode(message).hex, service, history or EmptyHistory())
 
 
-def test_a_text_with_a_sid_is_a_command():
-    """SID, body without it, the time with its offset."""
+def test_text_with_sid_is_a_command():
+    """It has the SID, the body without the SID, and the time with its offset."""
     found = classify_message(deliver(f"{SID} led on"))
     assert isinstance(found, ReceivedCommand)
     assert (found.sid, found.body, found.timestamp) == (SID, "led on", TIMESTAMP)
     assert found.answerable
 
 
-def test_binary_has_no_sid():
-    """Octets are handed on unchanged, whatever they look like."""
+def test_binary_command_has_no_sid():
+    """Octets are unchanged, even if they look like a SID."""
     found = classify_message(deliver(SID.encode()))
     assert (found.sid, found.body) == (None, SID.encode())
 
@@ -69,8 +69,8 @@ def test_binary_has_no_sid():
 @pytest.mark.parametrize(
     "kind", [pdu.TypeOfNumber.UNKNOWN, pdu.TypeOfNumber.INTERNATIONAL, pdu.TypeOfNumber.NATIONAL]
 )
-def test_the_digits_of_the_service_command_whatever_their_type(kind):
-    """Networks write a short code in every type of number."""
+def test_type_of_number_is_not_compared(kind):
+    """Networks deliver a short code with any type of number."""
     assert isinstance(classify_message(deliver("on", pdu.Address("2936", kind))), ReceivedCommand)
 
 
@@ -87,15 +87,15 @@ def test_the_digits_of_the_service_command_whatever_their_type(kind):
         pdu.Address("2936", pdu.TypeOfNumber.ALPHANUMERIC),
     ],
 )
-def test_nobody_else_commands(sender):
-    """No substring, no missing zero, no alphanumeric name."""
+def test_message_of_other_sender_is_ignored(sender):
+    """A substring, a missing zero and an alphanumeric name are not the service's number."""
     found = classify_message(deliver("led on", sender))
     assert isinstance(found, IgnoredMessage)
     assert "not from 2936" in found.reason
 
 
-def test_zeros_are_digits():
-    """000 is not 0 and not 00."""
+def test_leading_zeros_are_compared():
+    """000 is neither 0 nor 00."""
     service = SERVICE_PROFILES["super-sim"]
     assert isinstance(classify_message(deliver("on", "000"), service=service), ReceivedCommand)
     for other in ("0", "00", "0000"):
@@ -106,32 +106,32 @@ def test_zeros_are_digits():
     "message",
     [deliver("ERR unknown led"), deliver(f"{SID} ERR x"), deliver("on", loop_prevention=True)],
 )
-def test_what_could_start_a_loop_is_never_answered(message):
-    """An error answer, and a message that a machine sent on its own."""
+def test_message_that_could_start_a_loop_is_not_answerable(message):
+    """An error reply and a message with TP-LP are never answered."""
     assert not classify_message(message).answerable
 
 
-def test_a_report_is_no_command():
-    """A status report from the service's own number stays a report."""
+def test_status_report_is_not_a_command():
+    """A status report from the service's own number is a report."""
     report = pdu.StatusReport(
         1, pdu.Address.parse("2936"), pdu.Timestamp.of(TIMESTAMP), pdu.Timestamp.of(TIMESTAMP), 0
     )
     assert isinstance(classify_message(report), ReceivedReport)
 
 
-def test_a_silent_message_is_a_stray():
-    """TP-PID 0x40 carries nothing to be run."""
+def test_type_0_message_is_ignored():
+    """A message with TP-PID 0x40 has no content."""
     assert isinstance(classify_message(deliver("on", protocol_identifier=0x40)), IgnoredMessage)
 
 
-def test_compressed_text_is_a_stray():
-    """What nobody can read commands nobody, and is kept."""
+def test_compressed_text_is_ignored():
+    """Compressed text cannot be read, so it is not a Command."""
     message = pdu.decode("07915155001032F40404819263002062111222030000026A6B")
     assert isinstance(classify_message(message), IgnoredMessage)
 
 
-def test_parts_wait_for_each_other_and_join_in_any_order():
-    """The last part brings the whole Command, with the SID found across the cut."""
+def test_parts_join_in_any_order():
+    """The last part gives the whole Command; the SID may be split between two parts."""
     text = "led " + "x" * 140 + f" {SID}"
     first, second = (deliver(part) for part in pdu.segment(text, reference=9))
     one = classify_message(first)
@@ -145,8 +145,8 @@ def test_parts_wait_for_each_other_and_join_in_any_order():
     assert len(whole.parts) == 2
 
 
-def test_a_surrogate_pair_across_two_parts_is_one_character():
-    """Parts in UCS-2 are joined as octets before they are read."""
+def test_surrogate_pair_across_parts_is_one_character():
+    """Parts in UCS-2 are joined as octets before they are decoded."""
     text = "\u2190" * 66 + "\U0001f600" + "\u2190" * 10
     octets = text.encode("utf-16-be")
     parts = []
@@ -157,8 +157,8 @@ def test_a_surrogate_pair_across_two_parts_is_one_character():
     assert classify_message(parts[1], StubHistory(classify_message(parts[0]))).body == text
 
 
-def test_a_part_that_comes_again_completes_nothing():
-    """Redelivered parts of a finished message must not join with those of the next."""
+def test_duplicate_part_completes_no_message():
+    """Redelivered parts of a complete message must not join with parts of the next."""
     first, second = (deliver(part) for part in pdu.segment("y" * 200, reference=9))
     assert isinstance(
         classify_message(second, StubHistory(classify_message(first), known=[message_identity(second)])),
@@ -166,8 +166,8 @@ def test_a_part_that_comes_again_completes_nothing():
     )
 
 
-def test_a_part_of_another_hour_belongs_to_another_message():
-    """A reference comes again while an incomplete message waits: they are never joined, the later stays."""
+def test_parts_with_distant_timestamps_do_not_join():
+    """A reference may be reused while a message is incomplete: the parts of the later message are kept."""
     before, after = TIMESTAMP - timedelta(hours=2), TIMESTAMP + timedelta(hours=2)
     first, second = pdu.segment("y" * 200, reference=9)
     one = classify_message(deliver(first))
@@ -178,8 +178,8 @@ def test_a_part_of_another_hour_belongs_to_another_message():
     assert isinstance(classify_message(soon, StubHistory(one)), ReceivedCommand)
 
 
-def test_the_identity_tells_messages_apart():
-    """Sender, time and user data all count; without a date there is none."""
+def test_identity_depends_on_sender_time_and_user_data():
+    """Without a valid date there is no identity."""
     base = deliver("on")
     others = [
         deliver("off"),
@@ -188,15 +188,15 @@ def test_the_identity_tells_messages_apart():
         deliver(pdu.UserData.of("on", alphabet=pdu.Alphabet.UCS2)),
     ]
     assert message_identity(base) == message_identity(deliver("on"))
-    assert len({message_identity(each) for each in (base, *others)}) == 5
+    assert len({message_identity(message) for message in (base, *others)}) == 5
     undated = pdu.decode(pdu.encode(base).hex.replace("62112221000000", "00000000000000"))
     assert undated.service_centre_timestamp.time is None
     assert message_identity(undated) is None
 
 
-def test_a_message_of_our_own_is_a_stray():
-    """What was written into the module's store to be sent commands nobody, whoever it is for."""
+def test_own_submit_is_ignored():
+    """A message that was written into the module's store for sending is not a Command."""
     found = classify_message(
         pdu.Submit(destination_address=pdu.Address.parse("2936"), user_data=pdu.UserData.of("led on"))
     )
-    assert found == IgnoredMessage("Submit is no message from the network", None, None)
+    assert found == IgnoredMessage("Submit is not a message from the network", None, None)

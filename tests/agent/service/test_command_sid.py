@@ -22,8 +22,8 @@ OTHER = "HC" + "f" * 32
         (f"a  {SID}", NORMALISED, "a "),
     ],
 )
-def test_a_whole_sid_is_taken_out(text, sid, body):
-    """Whole before a space or the end, or at the very end after a space; the first of two counts."""
+def test_complete_sid_is_split_from_body(text, sid, body):
+    """A SID may be at the start, before a space or the end, or at the end after a space; the first counts."""
     assert split_sid(text) == (sid, body)
 
 
@@ -53,6 +53,6 @@ def test_a_whole_sid_is_taken_out(text, sid, body):
         "turn the lights on in the_room_with_thirty-four_characters",
     ],
 )
-def test_anything_less_than_whole_stays_in_the_body(text):
-    """A cut, glued or foreign SID is no SID: the body stays as it came."""
+def test_incomplete_sid_stays_in_body(text):
+    """A truncated SID, one without a space, or another kind of SID does not count: the body is unchanged."""
     assert split_sid(text) == (None, text)

@@ -15,51 +15,51 @@ def texts(content, sid=None, service=SIM, **rules):
 
 
 @pytest.mark.parametrize("length", [1, 159, 160])
-def test_what_fits_is_sent_as_it_is(length):
-    """Up to 160 septets in one message."""
+def test_short_reply_is_unchanged(length):
+    """Up to 160 septets go into one message."""
     assert texts("x" * length) == ["x" * length]
 
 
-def test_a_brace_costs_two():
-    """Septets are counted, not characters."""
+def test_extension_character_takes_two_septets():
+    """The limit counts septets, not characters."""
     assert texts("{" * 80) == ["{" * 80]
     assert texts("{" * 81) == ["{" * 79 + ".."]
 
 
 @pytest.mark.parametrize("length", [161, 200, 100_000])
-def test_a_long_reply_is_cut_and_marked(length):
-    """One message unless more are allowed, and never without the mark."""
+def test_long_reply_is_truncated_and_marked(length):
+    """It is one message unless more are allowed, and it ends with the mark."""
     assert texts("x" * length) == ["x" * 158 + ".."]
 
 
-def test_more_parts_are_a_setting():
-    """Two parts of 153 septets; the third would cost too much."""
+def test_max_parts_allows_more_messages():
+    """With max_parts = 2 there are two parts of 153 septets and no third."""
     [one, two] = texts("x" * 400, max_parts=2)
     assert one + two == "x" * 304 + ".."
 
 
-def test_foreign_characters_become_question_marks():
-    """A curly quote must not turn a message of 160 characters into three."""
+def test_characters_outside_gsm7_become_question_marks():
+    """One curly quote must not turn a message of 160 characters into three messages."""
     assert texts("set \u201con\u201d") == ["set ?on?"]
     assert texts("set \u201con\u201d", allow_ucs2=True) == ["set \u201con\u201d"]
     assert texts("\u20ac") == ["\u20ac"]
 
 
-def test_ucs2_is_cut_at_seventy():
-    """With allow_ucs2 one message holds 70 characters, the mark among them."""
+def test_ucs2_reply_is_truncated_at_70_characters():
+    """With allow_ucs2 one message has 70 characters, including the mark."""
     assert texts("\u4e2d" * 71, allow_ucs2=True) == ["\u4e2d" * 68 + ".."]
 
 
-def test_the_sid_stands_in_front_when_asked_for():
-    """The prefix as the services write it, a space, the answer; 125 characters are left."""
+def test_reply_sid_start_puts_sid_in_front():
+    """The SID and a space leave 125 characters for the reply."""
     assert texts("on", SID, reply_sid="start") == [f"{SID} on"]
     assert texts("x" * 126, SID, reply_sid="start") == [f"{SID} " + "x" * 123 + ".."]
     assert texts("on", SID) == ["on"]
     assert texts("on", None, reply_sid="start") == ["on"]
 
 
-def test_octets_go_where_the_service_carries_them():
-    """140 octets on Programmable Wireless, none on Super SIM, never half of them."""
+def test_binary_reply_needs_binary_service():
+    """Programmable Wireless carries 140 octets, Super SIM none; a binary reply is never truncated."""
     [part] = compose(bytes(140), None, WIRELESS, ReplyConfig(), 1)
     assert part.data == bytes(140)
     assert part.alphabet is pdu.Alphabet.OCTETS
