@@ -168,7 +168,9 @@ def test_a_type_that_has_no_bits_is_refused(address):
         Submit(address, UserData.of("x")),
         Submit(Address("1"), UserData.of("x"), service_centre_address=address),
     ):
-        with pytest.raises(PduError, match=r"^address\.type_of_address: type \d with plan \d+ does not exist$"):
+        with pytest.raises(
+            PduError, match=r"^address\.type_of_address: type \d with plan \d+ does not exist$"
+        ):
             encode(submit)
 
 
