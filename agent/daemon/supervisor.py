@@ -1,10 +1,9 @@
-"""The life of the connection: open the port, make a session, wait, make the next one.
+"""Keeps a session with the module running: opens the port, runs a session, waits, begins the next one.
 
-A session is never repaired. It ends through the wire: the channel fails what is under way and what comes
-later with `ModemLost`, the session's tasks finish their commit and return. The supervisor is the one place
-that catches everything, says it in one line and tries again after a wait that grows. What else may be done
-about a module that does not work the ladder decides (`agent.recovery.policy`) and the mender does, when told
-here.
+A session is never repaired but replaced. When the connection is lost, each AT command fails with `ModemLost`,
+the tasks of the session complete their commits and return, and the next session begins. The supervisor is the
+only place that catches every exception; it logs it and tries again with backoff. Which recovery action a
+failure needs is decided by `agent.recovery.policy`; `agent.recovery.executor` takes it.
 """
 
 from __future__ import annotations

@@ -27,6 +27,7 @@ from agent.modem.recovery_commands import cycle_radio, reselect_network, restart
 from agent.modem.sending import NotSent, SendOutcome, apply_csmp, send
 from agent.modem.settings import ModemStatus, SettingsHolder, modem_status
 from agent.modem.settings_monitor import CHECK_INTERVAL_S, SettingsMonitor, reapply_cnmi
+from agent.modem.sim_status import SimStatus, query_sim_status
 from agent.modem.status_queries import (
     Identity,
     Registration,
@@ -251,6 +252,10 @@ class Modem:
     async def query_signal(self) -> Signal:
         """Query +CSQ. Raises CommandTimedOut, ModemLost."""
         return await query_signal(self._client)
+
+    async def query_sim_status(self) -> SimStatus:
+        """Query +CPIN?. Raises CommandTimedOut, ModemLost."""
+        return await query_sim_status(self._client.exchange)
 
     async def query_identity(self) -> Identity:
         """Query the identity of module and SIM, and record the SIM with its service centre number.

@@ -1,6 +1,7 @@
-"""Carries out what the ladder says: asks for leave and budget first, commits, then acts, one line for each.
+"""Executes recovery actions: checks permission and budget, commits the reset, acts, and logs one line.
 
-Owned by the supervisor, which is the only one that ends sessions; in a session its watch asks here.
+`agent.recovery.policy` decides which action is due. The supervisor calls `execute` between sessions; during a
+session the status polling calls `check_session`, which may close the modem and thereby end the session.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agent.at.client import AtClient
-from agent.at.error_codes import SIM_ABSENT_ERRORS, SIM_BUSY_ERRORS, SIM_FAILURE_ERRORS
-from agent.at.errors import AtError, CommandRefused, ModemLost
+from agent.at.error_codes import SIM_BUSY_ERRORS
+from agent.at.errors import AtError, ModemLost
 from agent.at.transport.base import PortUnavailable, TransportOpener
 from agent.at.transport.port_opener import PortOpener
 from agent.common.events import Event, EventKind, EventSink, Severity
@@ -30,47 +31,47 @@ from hardware.power import PowerSwitch, PowerUnavailable, UsbPowerSwitch
 from hardware.profile import DriverProfile
 
 UNRESPONSIVE_COMMAND_S = 5.0
-"""For a command that is written to a module which does not answer: so long it may take to leave."""
+"""Timeout of a restart command for a module that does not answer: the time to write it."""
 ACTION_TIMEOUT_S = 420.0
-"""Longest time of a remedy: +COPS=0 alone may take three minutes, and some refuse before they obey."""
+"""Timeout of an action. +COPS=0 alone may take three minutes, and some modules refuse it at first."""
 POST_ACTION_GRACE_S = 200.0
-"""Whoever waited for the line meanwhile has its own work still before it."""
+"""Extra time for tasks that waited for the connection during an action before they are overdue."""
 
 
 @dataclass(frozen=True, slots=True)
 class RecoveryOptions:
-    """What recovery may use."""
+    """What recovery may use and must respect."""
 
     power: PowerSwitch | None = None
     may_drop_data: bool = False
     describe_module_users: Callable[[], str] = lambda: ""
-    """Who else uses the module, as part of a sentence; may block."""
+    """Names other users of the module as part of a sentence, empty if there are none. May block."""
 
 
 class ModuleUsers:
-    """Who else uses the module. Its methods may block."""
+    """Finds programs and network interfaces that use the module. The methods may block."""
 
     def __init__(self, opener: TransportOpener) -> None:
-        """Of a socket nothing is known."""
+        """Only a module on a local port has known users; for a socket all methods return nothing."""
         self._opener = opener if isinstance(opener, PortOpener) else None
 
     def device_path(self) -> Path | None:
-        """The device path on which the module is, or was last."""
+        """Return the device path of the module's port, as it was when the port was last opened."""
         return None if self._opener is None else self._opener.device_path
 
     def describe_users(self) -> str:
-        """Part of a sentence, empty for nobody."""
-        from hardware.port_users import describe_other_user  # noqa: PLC0415  (only where a module is in trouble)
+        """Return the users as part of a sentence, empty if there are none."""
+        from hardware.port_users import describe_other_user  # noqa: PLC0415  (needed only if the module fails)
 
         if self._opener is None or self._opener.device_path is None:
             return ""
         if self._opener.port_state.is_in_data_mode:
-            return f"something else has dialled on {self._opener.device_path}, which is in data mode"
+            return f"another program has dialled on {self._opener.device_path}, which is in data mode"
         return describe_other_user(self._opener.device_path, os.getpid())
 
 
 class RecoveryExecutor:
-    """The ladder's hands."""
+    """Executes the actions that the policy chooses."""
 
     def __init__(
         self,
@@ -92,26 +93,26 @@ class RecoveryExecutor:
         self._driver = DriverProfile()
         self._last_skip_reason = ""
         self.action_ended_session = False
-        """Whether the last session was ended by a remedy: that is no failure. Whoever looks clears it."""
+        """True if an action ended the last session, which then is not a failure. The supervisor resets it."""
         self.reset_usage = ResetUsage(0, 0)
-        """Resets in the last hour and day, as they stood when last looked at."""
+        """Resets in the last hour and day, when they were last read from the journal."""
 
     def on_session_started(self, modem: Modem) -> None:
-        """A session stands. How this module is driven is remembered for when it no longer answers."""
+        """Record a new session. The driver profile is kept for the time when the module does not answer."""
         self._driver = modem.driver
         self._last_skip_reason = ""
         self.policy.on_session_started(self._now())
 
     def on_session_failed(self, failure: Failure, uptime_s: float) -> RecoveryPlan:
-        """What comes after a session that ended, or could not be had."""
+        """Record that a session ended or could not begin. Return what to do next."""
         return self.policy.on_session_failed(failure, self._now(), uptime_s)
 
     async def restore_usb_power(self) -> None:
-        """Give back what an agent that was killed in the middle of a remedy has left without power."""
+        """Switch a USB device on again that an agent left off because it was killed during an action."""
         if not isinstance(power := self._options.power, UsbPowerSwitch):
-            return  # of a GPIO line the kernel lets go
+            return  # the kernel releases a GPIO line when its process ends
         try:
-            place = await power.restore()
+            device = await power.restore()
         except PowerUnavailable as error:
             self._emit(
                 Event(
@@ -119,57 +120,60 @@ class RecoveryExecutor:
                 )
             )
             return
-        if place:
-            text = f"USB device {place} is switched on again; an agent that was killed had switched it off"
+        if device:
+            text = f"USB device {device} is switched on again; an agent that was killed had left it off"
             self._emit(Event(EventKind.RECOVERY, text, severity=Severity.WARNING))
 
     async def diagnose_sim(self, modem: Modem) -> Failure | None:
-        """What is wrong with the SIM, None if nothing is or nobody can tell."""
+        """Return what is wrong with the SIM, None if nothing is known to be wrong. Enters no PIN."""
         try:
-            said = " ".join(await modem.execute_at("AT+CPIN?")).upper()
-        except CommandRefused as error:
-            if error.is_one_of(SIM_ABSENT_ERRORS | SIM_FAILURE_ERRORS):
-                return Failure.NO_SIM
-            return Failure.SIM_BUSY if error.is_one_of(SIM_BUSY_ERRORS) else None
+            status = await modem.query_sim_status()
         except AtError:
             return None
-        if "NOT INSERTED" in said or "NOT READY" in said:
+        if status.is_missing:
             return Failure.NO_SIM
-        return Failure.PIN_REQUIRED if " PIN" in said or " PUK" in said else None
+        if not status.may_be_unlocked:
+            return Failure.PIN_REQUIRED
+        if status.refusal is not None and status.refusal.is_one_of(SIM_BUSY_ERRORS):
+            return Failure.SIM_BUSY
+        return None
 
     async def check_session(self, modem: Modem, registration: Registration) -> None:
-        """Look after network, card and store in a session: a remedy beyond +COPS=0 ends it."""
-        trouble = card = None
+        """Check registration, SIM and message store of a session, and take the action that is due.
+
+        Every action except the network selection ends the session.
+        """
+        network_failure = sim_failure = None
         if not registration.can_send:
-            trouble = (
+            network_failure = (
                 Failure.REGISTRATION_DENIED
                 if RegistrationState.DENIED in registration.states
                 else Failure.NO_NETWORK
             )
-            card = await self.diagnose_sim(modem)
-            if card is Failure.NO_SIM:
-                # Setting it up again tells whether it really is gone, and waits for it.
+            sim_failure = await self.diagnose_sim(modem)
+            if sim_failure is Failure.NO_SIM:
+                # The initialisation of the next session confirms it, and waits for the SIM.
                 modem.close("the module sees no SIM")
                 return
-        busy = modem.is_sim_blocking_reads or card is Failure.SIM_BUSY
-        if remedy := self.policy.check_sim(self._now(), busy=busy):
-            await self.execute(remedy, Failure.SIM_BUSY, modem)
+        busy = modem.is_sim_blocking_reads or sim_failure is Failure.SIM_BUSY
+        if action := self.policy.check_sim(self._now(), busy=busy):
+            await self.execute(action, Failure.SIM_BUSY, modem)
             return
-        if remedy := self.policy.check_store(self._now(), unreadable=bool(modem.read_error)):
-            if remedy is RecoveryAction.NEW_SESSION:
+        if action := self.policy.check_store(self._now(), unreadable=bool(modem.read_error)):
+            if action is RecoveryAction.NEW_SESSION:
                 self._request_new_session(modem)
             else:
-                await self.execute(remedy, Failure.STORE_UNREADABLE, modem)
+                await self.execute(action, Failure.STORE_UNREADABLE, modem)
             return
-        remedy = self.policy.check_registration(trouble, self._now())
-        if remedy is not None and trouble is not None:
-            await self.execute(remedy, trouble, modem)
+        action = self.policy.check_registration(network_failure, self._now())
+        if action is not None and network_failure is not None:
+            await self.execute(action, network_failure, modem)
 
     async def execute(self, action: RecoveryAction, failure: Failure, modem: Modem | None = None) -> bool:
-        """Carry out a remedy on the modem of a session, or without one; whether it was begun.
+        """Execute an action on the modem of a session, or without a session. Return True if it was started.
 
-        Not begun: something else uses the module, the port cannot be opened, the budget is used up, or the
-        journal cannot commit. Each is said once.
+        It is not started if another program uses the module, the port cannot be opened, the budget is used up
+        or the journal cannot commit; the reason is logged once.
         """
         async with contextlib.AsyncExitStack() as stack:
             try:
@@ -179,9 +183,9 @@ class RecoveryExecutor:
                     return self._log_skipped(
                         action, failure, f"{user}; recovery.may_drop_data = true allows it"
                     )
-                channel = None
+                client = None
                 if modem is None and action in {RecoveryAction.CYCLE_RADIO, RecoveryAction.RESTART_MODULE}:
-                    channel = await self._open_client(stack)
+                    client = await self._open_client(stack)
                 refusal = await self._db.run(
                     self._reset_budget.reserve,
                     action.reset_kind,
@@ -192,7 +196,7 @@ class RecoveryExecutor:
             except PortUnavailable as error:
                 return self._log_skipped(action, failure, str(error))
             except sqlite3.Error as error:
-                return self._log_skipped(action, failure, f"the journal cannot note it: {error}")
+                return self._log_skipped(action, failure, f"the journal cannot record it: {error}")
             if refusal:
                 return self._log_skipped(action, failure, refusal)
             await self.refresh_reset_usage()
@@ -207,41 +211,42 @@ class RecoveryExecutor:
             self._deadlines.expect_within("recovery", ACTION_TIMEOUT_S + POST_ACTION_GRACE_S)
             self._deadlines.suspend(ACTION_TIMEOUT_S)
             try:
-                await self._run_action(action, failure, modem, channel)
+                await self._run_action(action, failure, modem, client)
             except (TimeoutError, ModemLost):
-                # A mute module says nothing to it, one that restarts may vanish with its port, and the agent
-                # may be about to end: whether it helped, the next session tells.
+                # A module that does not respond answers nothing, one that restarts may take its port with it,
+                # and the agent may be stopping. The next session shows whether the action helped.
                 pass
             except (AtError, PowerUnavailable) as error:
                 self._emit(
-                    Event(EventKind.RECOVERY, f"it did not succeed: {error}", severity=Severity.WARNING)
+                    Event(EventKind.RECOVERY, f"the action failed: {error}", severity=Severity.WARNING)
                 )
             finally:
                 self._deadlines.suspend(POST_ACTION_GRACE_S)
                 self._deadlines.clear("recovery")
             if action is not RecoveryAction.RESELECT_NETWORK and modem is not None:
                 self.action_ended_session = True
-                modem.close("the module is to be set up again")
+                modem.close("the module is initialised again after a recovery action")
         return True
 
     def _request_new_session(self, modem: Modem) -> None:
-        """Another session, which costs no reset, for messages that cannot be read."""
-        trouble, remedy = Failure.STORE_UNREADABLE, RecoveryAction.NEW_SESSION
-        self.policy.on_action_done(remedy, trouble, self._now())
-        what = f"{trouble.value} ({modem.read_error}): {remedy.value}"
-        self._emit(Event(EventKind.RECOVERY, what, severity=Severity.WARNING))
+        """Begin another session, which costs no reset, because messages cannot be read."""
+        failure, action = Failure.STORE_UNREADABLE, RecoveryAction.NEW_SESSION
+        self.policy.on_action_done(action, failure, self._now())
+        text = f"{failure.value} ({modem.read_error}): {action.value}"
+        self._emit(Event(EventKind.RECOVERY, text, severity=Severity.WARNING))
         self.action_ended_session = True
-        modem.close(trouble.value)
+        modem.close(failure.value)
 
     async def refresh_reset_usage(self) -> None:
-        """Look again how much of the budget is used."""
-        with contextlib.suppress(sqlite3.Error):  # a figure for people only
+        """Read from the journal how much of the budget is used."""
+        with contextlib.suppress(sqlite3.Error):  # only shown by `status`
             self.reset_usage = await self._db.run(self._reset_budget.usage)
 
     async def _run_action(
         self, action: RecoveryAction, failure: Failure, modem: Modem | None, client: AtClient | None
     ) -> None:
-        power, driver, card = self._options.power, self._driver, failure in {Failure.NO_SIM, Failure.SIM_BUSY}
+        power, driver = self._options.power, self._driver
+        power_cycle_sim = failure in {Failure.NO_SIM, Failure.SIM_BUSY}
         async with asyncio.timeout(
             UNRESPONSIVE_COMMAND_S if failure is Failure.NO_RESPONSE and client else ACTION_TIMEOUT_S
         ):
@@ -249,9 +254,9 @@ class RecoveryExecutor:
                 case RecoveryAction.RESELECT_NETWORK if modem is not None:
                     await modem.reselect_network()
                 case RecoveryAction.CYCLE_RADIO if modem is not None:
-                    await modem.cycle_radio(power_cycle_sim=card)
+                    await modem.cycle_radio(power_cycle_sim=power_cycle_sim)
                 case RecoveryAction.CYCLE_RADIO if client is not None:
-                    await cycle_radio(client, driver, power_cycle_sim=card)
+                    await cycle_radio(client, driver, power_cycle_sim=power_cycle_sim)
                 case RecoveryAction.RESTART_MODULE if modem is not None:
                     await modem.restart()
                 case RecoveryAction.RESTART_MODULE if client is not None:
@@ -264,7 +269,10 @@ class RecoveryExecutor:
                     self._note_power_key_press(power)
 
     def _resets_to_keep_free(self, action: RecoveryAction) -> int:
-        """A key may switch off for good what it was to start anew: then it has to be pressed once more."""
+        """Return the resets that must remain after an action.
+
+        A pulse on a power key may switch the module off; then the key must be pressed once more.
+        """
         power = self._options.power
         return 1 if action is RecoveryAction.CYCLE_POWER and power is not None and power.is_toggle else 0
 
@@ -273,23 +281,23 @@ class RecoveryExecutor:
             self.policy.on_power_key_pressed(self._now())
 
     async def _open_client(self, stack: contextlib.AsyncExitStack) -> AtClient:
-        """A line to a module that nobody has set up, to tell it one thing."""
-        channel = await AtClient.open(self._opener)
-        stack.push_async_callback(channel.wait_closed)
-        stack.callback(channel.close)
-        channel.set_echo_expected(True)
-        return channel
+        """Open the port for one command to a module that is not initialised. `stack` closes it."""
+        client = await AtClient.open(self._opener)
+        stack.push_async_callback(client.wait_closed)
+        stack.callback(client.close)
+        client.set_echo_expected(True)
+        return client
 
     def _log_skipped(self, action: RecoveryAction, failure: Failure, reason: str) -> bool:
-        """Said once; while it lasts it only stands in the log's details."""
+        """Log why an action is not started: the same reason only once, then with severity DEBUG."""
         self.policy.on_action_deferred(failure, self._now())
-        weight = Severity.DEBUG if reason == self._last_skip_reason else Severity.WARNING
+        severity = Severity.DEBUG if reason == self._last_skip_reason else Severity.WARNING
         self._last_skip_reason = reason
         self._emit(
             Event(
                 EventKind.RECOVERY,
                 f"{failure.value}, but not done: {action.value}: {reason}",
-                severity=weight,
+                severity=severity,
             )
         )
         return False

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pdu
 from agent.at.error_codes import ErrorKind
 from agent.at.errors import CommandRefused, CommandTimedOut, ModemLost
-from agent.at.events import FinalResult
+from agent.at.events import FinalResult, Information
 from agent.at.transport.memory import memory_transport_pair
 from agent.handlers.results import Failed, Finished
 from agent.handlers.spec import HandlerSpec
@@ -15,6 +15,7 @@ from agent.modem.events import DirectDelivery, MessageArrived
 from agent.modem.message_format import decode_pdu
 from agent.modem.sending import NotSent, OutcomeUnknown, Refused, Sent
 from agent.modem.settings import ModemSettings, modem_status
+from agent.modem.sim_status import query_sim_status
 from agent.modem.status_queries import Identity, Registration, Signal
 from agent.modem.stored_message import Slot, StoredMessage
 from hardware.profile import DriverProfile
@@ -184,6 +185,12 @@ class FakeModem:
     async def query_signal(self):
         await self._run_step("signal")
         return Signal(-71)
+
+    async def query_sim_status(self):
+        async def exchange(_command):
+            return Information((await self.execute_at("AT+CPIN?"))[0])
+
+        return await query_sim_status(exchange)
 
     async def execute_at(self, line):
         await self._run_step("at", line)

@@ -542,7 +542,7 @@ async def test_a_journal_that_cannot_note_it_lets_nothing_be_restarted(pipeline,
     supervisor_bench.assemble(power=FakePower(pipeline))
     await supervisor_bench.start(3600)
     assert pipeline.calls_of(*ACTIONS) == []
-    assert "the journal cannot note it" in pipeline.events_of_kind("recovery")[0].message
+    assert "the journal cannot record it" in pipeline.events_of_kind("recovery")[0].message
     pipeline.commit_error = None
 
 

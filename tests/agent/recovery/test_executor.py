@@ -1,4 +1,4 @@
-"""Who else uses the module, as recovery asks before it does anything; and what was left half done."""
+"""Users of the module, the check of the SIM, and the actions that the executor takes or completes."""
 
 import asyncio
 
@@ -12,8 +12,8 @@ from hardware import port_users
 from hardware.power import UsbPowerSwitch
 
 
-def test_of_a_socket_nothing_is_known():
-    """There is no device to look at."""
+def test_socket_has_no_known_users():
+    """There is no local device to examine."""
 
     async def connect(_reader):
         raise AssertionError
@@ -22,41 +22,43 @@ def test_of_a_socket_nothing_is_known():
     assert ModuleUsers(connect).describe_users() == ""
 
 
-def test_the_port_that_was_opened_last_is_looked_at(monkeypatch, tmp_path):
-    """None before the first opening; a data call on the port itself counts as well."""
-    asked = []
+def test_users_of_the_port_that_was_opened_last(monkeypatch, tmp_path):
+    """There are none before the port is first opened. A data call on the port itself counts as a user."""
+    examined = []
     monkeypatch.setattr(
-        port_users, "describe_other_user", lambda node, *_: asked.append(node) or "wwan0 is up"
+        port_users, "describe_other_user", lambda node, *_: examined.append(node) or "wwan0 is up"
     )
     opener = PortOpener("auto", 115_200)
-    looking = ModuleUsers(opener)
-    assert looking.describe_users() == ""
+    module_users = ModuleUsers(opener)
+    assert module_users.describe_users() == ""
     opener._device_path = tmp_path / "ttyUSB2"
-    assert looking.device_path() == tmp_path / "ttyUSB2"
-    assert looking.describe_users() == "wwan0 is up"
-    assert asked == [tmp_path / "ttyUSB2"]
+    assert module_users.device_path() == tmp_path / "ttyUSB2"
+    assert module_users.describe_users() == "wwan0 is up"
+    assert examined == [tmp_path / "ttyUSB2"]
     opener.port_state.is_in_data_mode = True
-    assert "data mode" in looking.describe_users()
+    assert "data mode" in module_users.describe_users()
 
 
 @pytest.mark.parametrize(
-    ("note", "may", "said"),
+    ("state_file", "is_writable", "messages"),
     [
         (None, True, []),
         ("1-1.2", True, ["USB device 1-1.2 is switched on again"]),
         ("1-1.2", False, ["the module may be switched off: "]),
     ],
 )
-async def test_what_a_killed_agent_left_off_is_switched_on(pipeline, tmp_path, note, may, said):
-    """Before the first session, with one line; a right that is missing is said and stops nothing."""
+async def test_device_that_a_killed_agent_left_off_is_switched_on(
+    pipeline, tmp_path, state_file, is_writable, messages
+):
+    """It happens before the first session and is logged; a missing permission is logged as well."""
     switch = tmp_path / "sys/bus/usb/devices/1-1.2/authorized"
-    (switch if not may else switch.parent).mkdir(parents=True)
-    if may:
+    (switch if not is_writable else switch.parent).mkdir(parents=True)
+    if is_writable:
         switch.write_text("0")
-    if note is not None:
-        (tmp_path / "note").write_text(note)
-    power = UsbPowerSwitch(lambda: None, tmp_path / "note", tmp_path)
-    mender = RecoveryExecutor(
+    if state_file is not None:
+        (tmp_path / "usb-off").write_text(state_file)
+    power = UsbPowerSwitch(lambda: None, tmp_path / "usb-off", tmp_path)
+    executor = RecoveryExecutor(
         RecoveryPolicy(pipeline.random),
         RecoveryOptions(power),
         None,
@@ -65,23 +67,24 @@ async def test_what_a_killed_agent_left_off_is_switched_on(pipeline, tmp_path, n
         pipeline.emit,
         pipeline.deadlines(),
     )
-    await mender.restore_usb_power()
+    await executor.restore_usb_power()
     assert [
-        line.message[: len(start)]
-        for line, start in zip(pipeline.events_of_kind("recovery"), said, strict=True)
-    ] == said
-    if may:
-        assert switch.read_text() == ("0" if note is None else "1")
+        event.message[: len(start)]
+        for event, start in zip(pipeline.events_of_kind("recovery"), messages, strict=True)
+    ] == messages
+    if is_writable:
+        assert switch.read_text() == ("0" if state_file is None else "1")
 
 
 @pytest.mark.parametrize(
-    ("said", "trouble"),
+    ("answer", "failure"),
     [
         (["+CPIN: READY"], None),
         (["+CPIN: NOT INSERTED"], Failure.NO_SIM),
         (["+cpin: not ready"], Failure.NO_SIM),
         (["+CPIN: SIM PIN"], Failure.PIN_REQUIRED),
         (["+CPIN: SIM PUK"], Failure.PIN_REQUIRED),
+        (["+CPIN: PH-NET PIN"], Failure.PIN_REQUIRED),
         (("cme", 10), Failure.NO_SIM),
         (("cme", 13), Failure.NO_SIM),
         (("cms", 310), Failure.NO_SIM),
@@ -92,15 +95,15 @@ async def test_what_a_killed_agent_left_off_is_switched_on(pipeline, tmp_path, n
         (None, None),
     ],
 )
-async def test_what_the_module_says_of_its_sim(pipeline, factories, said, trouble):
-    """In words or as an error; where nobody can tell nothing is done about it. Only a look, no PIN."""
+async def test_sim_failure_is_diagnosed(pipeline, factories, answer, failure):
+    """+CPIN? is answered by a code or an error. An unknown state is not a failure. No PIN is entered."""
     modem = factories.modem(pipeline)
-    modem.sim_answer = said
-    if said is None:
+    modem.sim_answer = answer
+    if answer is None:
         modem.sim_answer = factories.timed_out("AT+CPIN?")
-    elif isinstance(said, tuple):
-        modem.sim_answer = factories.refused(said[1], kind=said[0])
-    mender = RecoveryExecutor(
+    elif isinstance(answer, tuple):
+        modem.sim_answer = factories.refused(answer[1], kind=answer[0])
+    executor = RecoveryExecutor(
         RecoveryPolicy(pipeline.random),
         RecoveryOptions(),
         None,
@@ -109,14 +112,14 @@ async def test_what_the_module_says_of_its_sim(pipeline, factories, said, troubl
         pipeline.emit,
         pipeline.deadlines(),
     )
-    assert await mender.diagnose_sim(modem) is trouble
+    assert await executor.diagnose_sim(modem) is failure
     assert pipeline.calls_of("at") == [("at", "AT+CPIN?")]
 
 
-async def test_messages_that_cannot_be_read_for_long(pipeline, factories):
-    """One line that says why, and another session: no failure of the line, and no reset is counted."""
+async def test_unreadable_store_begins_a_new_session(pipeline, factories):
+    """It is logged once, does not count as a failed session and costs no reset."""
     modem = factories.modem(pipeline)
-    mender = RecoveryExecutor(
+    executor = RecoveryExecutor(
         RecoveryPolicy(pipeline.random),
         RecoveryOptions(),
         None,
@@ -125,14 +128,18 @@ async def test_messages_that_cannot_be_read_for_long(pipeline, factories):
         pipeline.emit,
         pipeline.deadlines(),
     )
-    mender.policy.check_store(asyncio.get_running_loop().time() - STORE_UNREADABLE_TIMEOUT_S, unreadable=True)
-    await mender.check_session(modem, Registration(1))
-    assert not mender.action_ended_session
-    mender.policy.check_store(asyncio.get_running_loop().time() - STORE_UNREADABLE_TIMEOUT_S, unreadable=True)
+    executor.policy.check_store(
+        asyncio.get_running_loop().time() - STORE_UNREADABLE_TIMEOUT_S, unreadable=True
+    )
+    await executor.check_session(modem, Registration(1))
+    assert not executor.action_ended_session
+    executor.policy.check_store(
+        asyncio.get_running_loop().time() - STORE_UNREADABLE_TIMEOUT_S, unreadable=True
+    )
     modem.read_error = "AT+CMGL=4 was refused: +CMS ERROR: 500"
-    await mender.check_session(modem, Registration(1))
-    assert [str(line) for line in pipeline.events_of_kind("recovery")] == [
+    await executor.check_session(modem, Registration(1))
+    assert [str(event) for event in pipeline.events_of_kind("recovery")] == [
         "recovery: its messages cannot be read (AT+CMGL=4 was refused: +CMS ERROR: 500): begin a new session"
     ]
-    assert mender.action_ended_session
+    assert executor.action_ended_session
     assert modem.loss_reason
