@@ -49,7 +49,7 @@ class Trace:
         relative_times: bool = False,
         tee: Trace | None = None,
     ) -> None:
-        """`relative_times`: times count from the first octet. `tee`: another trace that gets everything too."""
+        """`relative_times`: times count from the first octet. `tee`: another trace, which gets the same."""
         self._write = write
         self._redactor = redactor
         self._start_time_s = None if relative_times else 0.0

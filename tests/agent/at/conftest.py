@@ -1,47 +1,21 @@
-"""What the tests of the conversation share: ways to cut octets, and a loop whose clock is turned by hand."""
+"""Fixtures of the AT tests: virtual time, ways to cut bytes, a scripted module, and a recording reader."""
 
 import asyncio
 import random
-import selectors
 
 import pytest
 
-
-class _VirtualTimeSelector(selectors.DefaultSelector):
-    """Instead of waiting for a time to come, lets it be that time."""
-
-    def __init__(self):
-        super().__init__()
-        self.now = 1000.0
-
-    def select(self, timeout=None):
-        if timeout is None:
-            # Nothing is due and nothing was asked of the kernel: only a thread or a real wire could go on.
-            return super().select(5)
-        ready = super().select(0)
-        if not ready:
-            self.now += timeout
-        return ready
-
-
-class VirtualTimeLoop(asyncio.SelectorEventLoop):
-    def __init__(self):
-        self._virtual_selector = _VirtualTimeSelector()
-        super().__init__(self._virtual_selector)
-
-    def time(self):
-        return self._virtual_selector.now
+import virtual_time
 
 
 @pytest.fixture
 def run_virtual():
-    """Run a story under virtual time; hours pass at once. What it leaves running is an error."""
+    """Run a coroutine in virtual time. A coroutine that never ends is an error."""
 
-    def tell(story):
-        with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
-            return runner.run(asyncio.wait_for(story, 100_000))
+    def run(coroutine):
+        return virtual_time.run_virtual(asyncio.wait_for(coroutine, 100_000))
 
-    return tell
+    return run
 
 
 def _split_all_ways(data):
@@ -59,23 +33,24 @@ def _split_all_ways(data):
 
 @pytest.fixture
 def split_all_ways():
-    """Every way to cut octets: whole, one by one, and at random with a seed that is told."""
+    """Return pairs of a name and a list of pieces: whole, one by one, and cut at random with a seed."""
     return _split_all_ways
 
 
 class ScriptedModule:
-    """The far end of a wire: says what it was told to say when it hears a line.
+    """A module at the far end of a transport that answers lines by rules.
 
     `on(line, *answers)`: the first time the first answer, the last one for ever. An answer is octets, None
-    for silence, or a list of octets and seconds to wait. The rules "body" and "esc" serve the text entry.
+    for silence, or a list of octets and seconds to wait. The rules "body" and "esc" are for text entry.
     """
 
-    def __init__(self, wire):
-        self.wire = wire
+    def __init__(self, transport):
+        self.transport = transport
         self.rules = {}
-        self.heard = []
+        self.received = []
+        """The lines that were received, and "body" or "esc" with the text before it."""
         self.octets = b""
-        self.entry = False
+        self.in_text_entry = False
         self.unfinished = b""
         self.on("AT", OK)
         self.on("AT+CMEE?", b"\r\n+CMEE: 1\r\n" + OK)
@@ -87,28 +62,28 @@ class ScriptedModule:
     def data_received(self, data):
         self.octets += data
         for octet in data:
-            if self.entry and octet in (0x1A, 0x1B):
-                what, self.unfinished, self.entry = self.unfinished, b"", False
-                self.hear("body" if octet == 0x1A else "esc", what)
+            if self.in_text_entry and octet in (0x1A, 0x1B):
+                what, self.unfinished, self.in_text_entry = self.unfinished, b"", False
+                self.process("body" if octet == 0x1A else "esc", what)
             elif octet == 0x1B:
-                self.hear("esc", b"")
-            elif octet == 0x0D and not self.entry:
+                self.process("esc", b"")
+            elif octet == 0x0D and not self.in_text_entry:
                 line, self.unfinished = self.unfinished.decode(), b""
                 if line:
-                    self.hear(line, b"")
+                    self.process(line, b"")
             else:
                 self.unfinished += bytes([octet])
 
     def connection_lost(self, reason):
-        self.heard.append("hung up")
+        self.received.append("hung up")
 
-    def hear(self, line, octets):
-        self.heard.append(f"{line} {octets.decode()}".strip())
+    def process(self, line, octets):
+        self.received.append(f"{line} {octets.decode()}".strip())
         answers = self.rules.get(line, [b"\r\nERROR\r\n"])
         answer = answers.pop(0) if len(answers) > 1 else answers[0]
-        self.say(answer)
+        self.answer_with(answer)
 
-    def say(self, answer):
+    def answer_with(self, answer):
         delay = 0.0
         for part in answer if isinstance(answer, list) else [answer]:
             if isinstance(part, float | int):
@@ -118,8 +93,8 @@ class ScriptedModule:
 
     def write(self, data):
         if data.rstrip().endswith(b">"):
-            self.entry = True
-        self.wire.write(data)
+            self.in_text_entry = True
+        self.transport.write(data)
 
 
 OK = b"\r\nOK\r\n"
@@ -127,18 +102,18 @@ OK = b"\r\nOK\r\n"
 
 @pytest.fixture
 def attach_scripted_module():
-    """A scripted module on the given end of a memory wire."""
+    """Attach a scripted module to one end of a memory transport."""
 
-    async def plug(wire):
-        module = ScriptedModule(wire)
-        await wire.open(module)
+    async def attach(transport):
+        module = ScriptedModule(transport)
+        await transport.open(module)
         return module
 
-    return plug
+    return attach
 
 
 class RecordingReader:
-    """Keeps what it is told."""
+    """A transport reader that keeps bytes and loss reasons."""
 
     def __init__(self):
         self.data = b""
@@ -162,5 +137,5 @@ class RecordingReader:
 
 @pytest.fixture
 def make_reader():
-    """Make somebody who reads a wire."""
+    """Make a reader of a transport."""
     return RecordingReader

@@ -1,4 +1,4 @@
-"""`baud = "auto"`, and what is remembered of a port: its rate, and somebody else's data call."""
+"""The baud rate search, and what is remembered of a port."""
 
 import asyncio
 import random
@@ -15,7 +15,7 @@ PPP_FRAME = b'~\xff}#\xc0!}!}!} }4}"}&'
 
 
 class SimulatedUart:
-    """A wire with a rate; at another one than the module's, octets are garbage both ways."""
+    """A transport with a baud rate; at another rate than the module's, octets are garbled both ways."""
 
     def __init__(self, port_state, baud, module_baud):
         self.port_state, self.baud, self.module_baud = port_state, baud, module_baud
@@ -57,27 +57,29 @@ class SimulatedUart:
 
 @pytest.fixture
 def run_over_uart(run_virtual, attach_scripted_module):
-    """Open a port whose module has that rate; the story gets channel, module and wire."""
+    """Open a port whose module has that rate; the scenario gets client, module and UART."""
 
-    def begin(story, memory, module_rate, *, frames=0.0):
+    def begin(scenario, port_state, module_rate, *, ppp_interval_s=0.0):
         async def whole():
-            uart = SimulatedUart(memory, memory.baud_rates[0] if memory.baud_rates else 115200, module_rate)
-            channel = await AtClient.open(uart.open)
+            uart = SimulatedUart(
+                port_state, port_state.baud_rates[0] if port_state.baud_rates else 115200, module_rate
+            )
+            client = await AtClient.open(uart.open)
             module = await attach_scripted_module(uart.far)
-            if frames:
-                dialled = asyncio.get_running_loop().create_task(dial(uart, frames))
+            if ppp_interval_s:
+                dialled = asyncio.get_running_loop().create_task(dial(uart))
             try:
-                await story(channel, module, uart)
+                await scenario(client, module, uart)
             finally:
-                channel.close()
+                client.close()
                 await asyncio.sleep(0)
-                if frames:
+                if ppp_interval_s:
                     dialled.cancel()
 
-        async def dial(uart, frames):
+        async def dial(uart):
             while True:
                 uart.far.write(PPP_FRAME)
-                await asyncio.sleep(frames)
+                await asyncio.sleep(ppp_interval_s)
 
         run_virtual(whole())
 
@@ -85,90 +87,90 @@ def run_over_uart(run_virtual, attach_scripted_module):
 
 
 @pytest.mark.parametrize("rate", COMMON_BAUD_RATES)
-def test_every_usual_rate_is_found_and_remembered(run_over_uart, rate):
-    """In seconds; the next opening begins with it and needs no search."""
-    memory = PortState(COMMON_BAUD_RATES)
+def test_each_common_rate_is_found_and_remembered(run_over_uart, rate):
+    """Each rate is found within seconds; the next opening begins with it."""
+    port_state = PortState(COMMON_BAUD_RATES)
 
-    async def found(channel, module, uart):
+    async def found(client, module, uart):
         began = asyncio.get_running_loop().time()
-        await channel.wake_module(30)
+        await client.wake_module(30)
         assert uart.baud == rate
         assert asyncio.get_running_loop().time() - began < 0.8 * len(COMMON_BAUD_RATES)
 
-    async def again(channel, module, uart):
+    async def again(client, module, uart):
         assert uart.baud == rate
         began = asyncio.get_running_loop().time()
-        await channel.wake_module(30)
+        await client.wake_module(30)
         assert asyncio.get_running_loop().time() - began < 0.5
         assert set(uart.tuned) <= {rate}
 
-    run_over_uart(found, memory, rate)
-    assert memory.baud_rates[0] == rate
-    assert sorted(memory.baud_rates) == sorted(COMMON_BAUD_RATES)
-    run_over_uart(again, memory, rate)
+    run_over_uart(found, port_state, rate)
+    assert port_state.baud_rates[0] == rate
+    assert sorted(port_state.baud_rates) == sorted(COMMON_BAUD_RATES)
+    run_over_uart(again, port_state, rate)
 
 
-def test_a_module_without_a_bare_at_is_found(run_over_uart):
-    """One that answers queries only is met in the second tour."""
+def test_module_without_bare_at_is_found(run_over_uart):
+    """A module that answers queries only is found in the second round."""
 
-    async def story(channel, module, uart):
+    async def scenario(client, module, uart):
         module.on("AT", None)
-        await channel.wake_module(30)
+        await client.wake_module(30)
         assert uart.baud == 57600
 
-    run_over_uart(story, PortState(COMMON_BAUD_RATES), 57600)
+    run_over_uart(scenario, PortState(COMMON_BAUD_RATES), 57600)
 
 
-def test_a_module_that_starts_slowly_is_found(run_over_uart):
-    """Tours go on for as long as it is waited for: it may boot for 20 s."""
+def test_slowly_booting_module_is_found(run_over_uart):
+    """The search is repeated until the timeout: a module may boot for 20 s."""
 
-    async def story(channel, module, uart):
+    async def scenario(client, module, uart):
         received, module.data_received = module.data_received, lambda data: None
         asyncio.get_running_loop().call_later(20, setattr, module, "data_received", received)
-        await channel.wake_module(30)
+        await client.wake_module(30)
         assert uart.baud == 9600
 
-    run_over_uart(story, PortState(COMMON_BAUD_RATES), 9600)
+    run_over_uart(scenario, PortState(COMMON_BAUD_RATES), 9600)
 
 
-def test_a_given_rate_is_kept(run_over_uart):
-    """Nothing is tried where the configuration says the rate."""
+def test_configured_rate_is_not_changed(run_over_uart):
+    """No other rate is tried if the configuration names one."""
 
-    async def story(channel, module, uart):
+    async def scenario(client, module, uart):
         with pytest.raises(ModemLost, match="no module answers"):
-            await channel.wake_module(10)
+            await client.wake_module(10)
         assert uart.tuned == []
 
-    run_over_uart(story, PortState(), 9600)
+    run_over_uart(scenario, PortState(), 9600)
 
 
-def test_a_live_data_call_is_not_written_to_twice(run_over_uart):
-    """Met once, it is left at by one sentence; the next opening writes nothing while frames come."""
-    memory = PortState()
+def test_live_data_call_is_written_to_only_once(run_over_uart):
+    """`+++` is tried once; the next opening writes nothing while PPP frames come."""
+    port_state = PortState()
 
-    async def met(channel, module, uart):
+    async def met(client, module, uart):
         module.data_received = lambda data: None
         with pytest.raises(ModemLost, match="data mode"):
-            await channel.wake_module(30)
+            await client.wake_module(30)
         assert uart.written.count(b"+++") == 1
         assert uart.written.count(b"AT\r") <= 1
 
-    async def again(channel, module, uart):
+    async def again(client, module, uart):
         module.data_received = lambda data: None
         with pytest.raises(ModemLost, match="data mode"):
-            await channel.wake_module(30)
+            await client.wake_module(30)
         assert uart.written == b""
 
-    async def over(channel, module, uart):
-        await channel.wake_module(30)
+    async def over(client, module, uart):
+        await client.wake_module(30)
 
-    run_over_uart(met, memory, 0, frames=3.0)
-    run_over_uart(again, memory, 0, frames=3.0)
-    run_over_uart(over, memory, 0)
-    assert not memory.is_in_data_mode
+    run_over_uart(met, port_state, 0, ppp_interval_s=3.0)
+    run_over_uart(again, port_state, 0, ppp_interval_s=3.0)
+    run_over_uart(over, port_state, 0)
+    assert not port_state.is_in_data_mode
 
 
-def test_several_rates_or_one(tmp_path):
-    """What is given to the opener is what is tried."""
+def test_opener_has_the_rates_to_try(tmp_path):
+    """The rate "auto" stands for the common rates, a number for no search."""
     assert make_opener("/dev/ttyS0", "auto", tmp_path).port_state.baud_rates == list(COMMON_BAUD_RATES)
     assert make_opener("/dev/ttyS0", 9600, tmp_path).port_state.baud_rates == []

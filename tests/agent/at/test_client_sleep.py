@@ -1,4 +1,4 @@
-"""Modules that sleep and lose the first octets after a silence; those that do not are not bothered."""
+"""Modules that sleep and lose the first octets after a silence."""
 
 import asyncio
 
@@ -21,22 +21,22 @@ def now():
 
 
 class SleepingModule:
-    """Puts itself before a module: after so many seconds without an octet from us the next four are lost."""
+    """A module in front of another one that loses four octets after so many seconds without input."""
 
     def __init__(self, module, seconds, *, complains):
         self.module, self.seconds, self.complains = module, seconds, complains
-        self.spoken_at = now()
+        self.received_at = now()
         self.misses = []
 
     def data_received(self, data):
-        asleep = now() - self.spoken_at > self.seconds
-        self.spoken_at = now()
+        asleep = now() - self.received_at > self.seconds
+        self.received_at = now()
         if asleep:
             self.misses.append(data)
             data = data[4:]
             if self.complains and data:
                 self.module.write(ERROR)
-            data = b""  # what does not begin with AT is no command line
+            data = b""  # what does not begin with AT is not a command line
         self.module.data_received(data)
 
     def connection_lost(self, reason):
@@ -45,10 +45,10 @@ class SleepingModule:
 
 @pytest.fixture
 def run_with_module(run_virtual, attach_scripted_module):
-    """A channel and a module; `seconds`: it sleeps after so long."""
+    """Run a scenario with a client and a module that sleeps after `seconds`, if given."""
 
-    def begin(story, seconds=None, *, complains=False):
-        async def whole():
+    def begin(scenario, seconds=None, *, complains=False):
+        async def run():
             near, far = memory_transport_pair()
             module = await attach_scripted_module(far)
             module.on("AT+CMGD=3", OK)
@@ -57,138 +57,138 @@ def run_with_module(run_virtual, attach_scripted_module):
                 sleeper = SleepingModule(module, seconds, complains=complains)
                 await far.open(sleeper)
                 module.sleeper = sleeper
-            channel = await AtClient.open(near.open)
+            client = await AtClient.open(near.open)
             try:
-                await story(channel, module)
+                await scenario(client, module)
             finally:
-                channel.close()
+                client.close()
 
-        run_virtual(whole())
+        run_virtual(run())
 
     return begin
 
 
-def test_a_module_that_does_not_sleep_is_not_bothered(run_with_module):
-    """An AT after a silence longer than all before, and never for one that was tried."""
+def test_awake_module_is_probed_once_per_silence_length(run_with_module):
+    """An AT is written after a silence longer than all before, and not after a shorter one."""
 
-    async def story(channel, module):
+    async def scenario(client, module):
         for _ in range(50):
             await asyncio.sleep(300)
-            await channel.exchange(DELETE)
-        assert module.heard.count("AT") == 1
+            await client.exchange(DELETE)
+        assert module.received.count("AT") == 1
         await asyncio.sleep(100)
-        await channel.exchange(DELETE)
-        assert module.heard.count("AT") == 1
+        await client.exchange(DELETE)
+        assert module.received.count("AT") == 1
 
-    run_with_module(story)
+    run_with_module(scenario)
 
 
-def test_news_are_followed_at_once(run_with_module):
-    """On a module of which nothing else is known, one that has just spoken is awake."""
+def test_command_after_urc_is_not_delayed(run_with_module):
+    """A module that has just sent a URC counts as awake."""
 
-    async def story(channel, module):
+    async def scenario(client, module):
         await asyncio.sleep(40)
         module.write(b'\r\n+CMTI: "ME",3\r\n')
-        await channel.urcs.get()
-        await channel.exchange(DELETE)
-        assert module.heard == ["AT+CMGD=3"]
+        await client.urcs.get()
+        await client.exchange(DELETE)
+        assert module.received == ["AT+CMGD=3"]
 
-    run_with_module(story)
+    run_with_module(scenario)
 
 
 @pytest.mark.parametrize("complains", [False, True])
-def test_what_a_sleeper_loses_is_a_bare_at(run_with_module, complains):
-    """Nothing with effects is ever the first after a silence; losing it costs a second or two."""
+def test_sleeping_module_loses_only_a_bare_at(run_with_module, complains):
+    """No command with effects is the first after a silence; losing the AT costs two seconds."""
 
-    async def story(channel, module):
+    async def scenario(client, module):
         for _ in range(5):
             await asyncio.sleep(40)
             began = now()
-            await channel.exchange(DELETE)
+            await client.exchange(DELETE)
             assert now() - began < 3
         assert module.sleeper.misses == [b"AT\r"] * 5
-        assert module.heard.count("AT+CMGD=3") == 5
+        assert module.received.count("AT+CMGD=3") == 5
 
-    run_with_module(story, 30, complains=complains)
+    run_with_module(scenario, 30, complains=complains)
 
 
 @pytest.mark.parametrize("complains", [False, True])
-def test_one_that_tells_of_a_message_and_sleeps_on(run_with_module, complains):
-    """The first question after its news is lost: it is asked again, and from then on an AT goes ahead."""
+def test_query_lost_after_urc_is_repeated(run_with_module, complains):
+    """The first query after the URC is lost and repeated; from then on an AT is written first."""
 
-    async def story(channel, module):
+    async def scenario(client, module):
         for _ in range(3):
             await asyncio.sleep(40)
             module.write(b'\r\n+CMTI: "ME",3\r\n')
-            await channel.urcs.get()
-            assert (await channel.exchange(READ)).text == "+CSQ: 21,99"
+            await client.urcs.get()
+            assert (await client.exchange(READ)).text == "+CSQ: 21,99"
         assert module.sleeper.misses == [b"AT+CSQ\r", b"AT\r", b"AT\r"]
 
-    run_with_module(story, 30, complains=complains)
+    run_with_module(scenario, 30, complains=complains)
 
 
-def test_a_refusal_after_a_silence_is_believed_the_second_time(run_with_module):
-    """ERROR may be all that arrived of a command; a module that says it again means it."""
+def test_error_after_silence_is_retried_once(run_with_module):
+    """ERROR may be the answer to a part of the command; the second ERROR counts."""
 
-    async def story(channel, module):
+    async def scenario(client, module):
         module.on("AT+CMGD=3", ERROR)
         await asyncio.sleep(40)
         module.write(b'\r\n+CMTI: "ME",3\r\n')
-        await channel.urcs.get()
+        await client.urcs.get()
         with pytest.raises(CommandRefused):
-            await channel.exchange(DELETE)
-        assert module.heard == ["AT+CMGD=3", "AT+CMGD=3"]
+            await client.exchange(DELETE)
+        assert module.received == ["AT+CMGD=3", "AT+CMGD=3"]
         module.on("AT+CMGD=3", OK)
         module.write(b'\r\n+CMTI: "ME",4\r\n')
-        await channel.exchange(DELETE)
-        assert module.heard[2:] == ["AT+CMGD=3"]
+        await client.exchange(DELETE)
+        assert module.received[2:] == ["AT+CMGD=3"]
 
-    run_with_module(story)
+    run_with_module(scenario)
 
 
 @pytest.mark.parametrize(
     "command",
     [AtCommand('AT+CPIN="9999"', 5.0, no_retry=True), AtCommand.from_user_input('AT+CPIN="9999"', 5.0)],
 )
-def test_what_a_refusal_may_cost_is_not_repeated(run_with_module, command):
-    """A PIN, or what a person typed: ERROR is believed, whatever went before."""
+def test_command_with_no_retry_is_not_repeated(run_with_module, command):
+    """For a PIN, or a command that an operator typed, the first ERROR counts."""
 
-    async def story(channel, module):
+    async def scenario(client, module):
         module.on(command.line, ERROR)
         await asyncio.sleep(40)
         module.write(b'\r\n+CMTI: "ME",3\r\n')
-        await channel.urcs.get()
+        await client.urcs.get()
         with pytest.raises(CommandRefused):
-            await channel.exchange(command)
-        assert module.heard == [command.line]
+            await client.exchange(command)
+        assert module.received == [command.line]
 
-    run_with_module(story)
+    run_with_module(scenario)
 
 
-def test_a_delete_without_an_answer_is_not_repeated(run_with_module):
-    """Nobody knows whether it was carried out; whoever asked must look."""
+def test_unanswered_delete_is_not_repeated(run_with_module):
+    """Its outcome is unknown: the caller must read the slot."""
 
-    async def story(channel, module):
+    async def scenario(client, module):
         module.on("AT+CMGD=3", None, OK)
         await asyncio.sleep(40)
         module.write(b'\r\n+CMTI: "ME",3\r\n')
-        await channel.urcs.get()
+        await client.urcs.get()
         with pytest.raises(CommandTimedOut):
-            await channel.exchange(DELETE)
-        assert module.heard.count("AT+CMGD=3") == 1
+            await client.exchange(DELETE)
+        assert module.received.count("AT+CMGD=3") == 1
 
-    run_with_module(story)
+    run_with_module(scenario)
 
 
-def test_a_module_that_hears_half_an_at(run_with_module):
-    """It says ERROR to it, which does not show that it was awake: an AT goes ahead the next time too."""
+def test_error_to_the_probe_does_not_prove_awake(run_with_module):
+    """An ERROR answers a part of an AT: the next silence begins with an AT again."""
 
-    async def story(channel, module):
+    async def scenario(client, module):
         module.on("AT", ERROR, OK)
         await asyncio.sleep(40)
-        await channel.exchange(DELETE)
+        await client.exchange(DELETE)
         await asyncio.sleep(30)
-        await channel.exchange(DELETE)
-        assert module.heard == ["AT", "AT+CMGD=3"] * 2
+        await client.exchange(DELETE)
+        assert module.received == ["AT", "AT+CMGD=3"] * 2
 
-    run_with_module(story)
+    run_with_module(scenario)

@@ -17,8 +17,8 @@ from agent.at.errors import AtUsageError
         "AT+CESP",
     ],
 )
-def test_what_leaves_the_command_state_is_not_written(line):
-    """A person's command must not leave the module at a prompt or in a call: the agent would be deaf."""
+def test_command_that_leaves_command_state_is_rejected(line):
+    """An operator's command must not leave the module in text entry or in a call."""
     with pytest.raises(AtUsageError, match="cannot be done from here"):
         AtCommand.from_user_input(line, 1)
 
@@ -26,13 +26,13 @@ def test_what_leaves_the_command_state_is_not_written(line):
 @pytest.mark.parametrize(
     "line", ["AT", "ATI", "AT+CSQ", "AT+CMGS?", "AT+CMGS=?", "AT+CNMA=1", "AT+CMGF=0;+CSQ", "AT&D2"]
 )
-def test_everything_else_is(line):
-    """Also the read and test forms of those."""
+def test_other_commands_are_accepted(line):
+    """Also the read and test forms of the rejected commands."""
     assert AtCommand.from_user_input(line, 1).line == line
 
 
 @pytest.mark.parametrize("line", ["hello", "", "AT\r+CFUN=0", "AT+X=\x1a", "AT" + "x" * 300])
-def test_what_is_no_command_line_is_not_written(line):
-    """One line, printable, of a length that modules take."""
+def test_invalid_command_line_is_rejected(line):
+    """A command is one printable line of bounded length."""
     with pytest.raises(AtUsageError, match="is not a valid AT command line"):
         AtCommand.from_user_input(line, 1)

@@ -1,4 +1,4 @@
-"""Signs of somebody else on the line."""
+"""Signs of another program on the port."""
 
 import pytest
 
@@ -18,11 +18,11 @@ AFTER_STALE_GRACE = 1000.0 + STALE_ANSWER_GRACE_S + 1
 
 @pytest.fixture
 def detector():
-    """Of a session that began at 1000 and has asked for its messages since, and is idle."""
-    surplus = ContentionDetector(1000.0)
-    surplus.on_command_sent("+CMGL")
-    surplus.on_command_finished(1001.0)
-    return surplus
+    """The detector of an idle session that began at 1000 and has listed its messages since."""
+    detector = ContentionDetector(1000.0)
+    detector.on_command_sent("+CMGL")
+    detector.on_command_finished(1001.0)
+    return detector
 
 
 @pytest.mark.parametrize(
@@ -35,11 +35,11 @@ def detector():
         ([Unsolicited("+CMGL: 1,1,,24"), STALE_OK], "+CMGL, OK"),
     ],
 )  # fmt: skip
-def test_another_program(detector, events, words):
-    """What was never asked for, or twice what could be late: it is said once."""
-    told = [detector.on_event(event, AFTER_STALE_GRACE) for event in events]
-    assert told[-1] == f"the module sends what this agent did not ask for ({words})"
-    assert not any(told[:-1])
+def test_foreign_answers_are_reported_once(detector, events, words):
+    """The answer to a command that was never sent, or two results that could be late, are reported once."""
+    evidence = [detector.on_event(event, AFTER_STALE_GRACE) for event in events]
+    assert evidence[-1] == f"the module sends what this agent did not ask for ({words})"
+    assert not any(evidence[:-1])
     assert [detector.on_event(event, AFTER_STALE_GRACE + 1) for event in events] == [""] * len(events)
 
 
@@ -56,14 +56,14 @@ def test_another_program(detector, events, words):
         StaleResult("> ", is_prompt=True),
     ],
 )
-def test_what_modules_do_now_and_then(detector, event):
-    """One sign is none, and news never is."""
+def test_single_signs_are_not_reported(detector, event):
+    """One sign is not enough, and URCs are never signs."""
     for number in range(5):
         assert detector.on_event(event, AFTER_STALE_GRACE + number * (EVIDENCE_WINDOW_S + 1)) == ""
 
 
-def test_answers_of_our_own_that_are_late(detector):
-    """After a command was given up, at the start of a session, right after a result, and while we ask."""
+def test_own_late_answers_are_not_signs(detector):
+    """Nothing counts early in a session, soon after a result or timeout, or with a pending command."""
     assert detector.on_event(STALE_OK, 1001.5) == ""
     assert detector.on_event(STALE_OK, 1200.0) == ""
     assert detector.on_event(Unsolicited("+CPMS: 1"), 1201.0) == ""
@@ -75,33 +75,33 @@ def test_answers_of_our_own_that_are_late(detector):
     assert detector.on_event(STALE_OK, AFTER_STALE_GRACE + 2 * STALE_ANSWER_GRACE_S) == ""
 
 
-def test_a_module_that_starts(detector):
-    """It says anything."""
+def test_starting_module_is_ignored(detector):
+    """Nothing counts for a while after a boot URC."""
     detector.on_boot(AFTER_STALE_GRACE)
     assert detector.on_event(Unsolicited("+GCAP: +CGSM"), AFTER_STALE_GRACE + 1) == ""
     assert detector.on_incomplete_answer(AFTER_STALE_GRACE + 1) == ""
     assert detector.on_event(Unsolicited("+GCAP: +CGSM"), AFTER_STALE_GRACE + BOOT_IGNORE_S + 1) != ""
 
 
-def test_what_this_agent_never_asks_is_foreign_from_the_beginning(detector):
-    """ModemManager comes with the module itself."""
+def test_commands_the_agent_never_sends_count_at_once(detector):
+    """ModemManager probes a port when the module appears."""
     assert (
         detector.on_event(Unsolicited("+GCAP: +CGSM"), 1002.0)
         == "the module sends what this agent did not ask for (+GCAP)"
     )
 
 
-def test_answers_in_pieces(detector):
-    """Once may be chance."""
-    told = [
+def test_repeated_incomplete_answers_are_reported(detector):
+    """One incomplete answer may be chance; more are reported once."""
+    evidence = [
         detector.on_incomplete_answer(AFTER_STALE_GRACE + number)
         for number in range(MIN_INCOMPLETE_ANSWERS + 1)
     ]
-    assert told == [*[""] * (MIN_INCOMPLETE_ANSWERS - 1), "octets of its answers are missing", ""]
+    assert evidence == [*[""] * (MIN_INCOMPLETE_ANSWERS - 1), "octets of its answers are missing", ""]
 
 
-def test_pieces_far_apart(detector):
-    """They do not add up."""
+def test_rare_incomplete_answers_are_not_reported(detector):
+    """Incomplete answers that are far apart do not add up."""
     assert [detector.on_incomplete_answer(AFTER_STALE_GRACE + number * 3600) for number in range(9)] == [
         ""
     ] * 9

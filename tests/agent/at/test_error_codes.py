@@ -1,4 +1,4 @@
-"""The code tables: names, words, and whether trying again helps."""
+"""The tables of error codes: names, words, and retry classes."""
 
 import pytest
 
@@ -27,7 +27,7 @@ CMS, CME = ErrorKind.CMS, ErrorKind.CME
         (CMS, "something new", None),
     ],
 )
-def test_words_are_numbers(kind, words, code):
+def test_words_have_their_number(kind, words, code):
     """Under +CMEE=2 the same errors come as words."""
     assert find_error_code(kind, words) == code
 
@@ -61,14 +61,14 @@ def test_words_are_numbers(kind, words, code):
         (CMS, None, ErrorClass.RETRY_SOON, ErrorClass.RETRY_SOON),
     ],
 )
-def test_classes(kind, code, before, after):
-    """Each kind of trouble has its class; what nobody knows may have sent the message, once its body left."""
+def test_retry_class_before_and_after_the_body(kind, code, before, after):
+    """An error without a known meaning leaves the outcome unknown only after the body."""
     assert classify_error(kind, code, after_body=False) is before
     assert classify_error(kind, code, after_body=True) is after
 
 
-def test_every_number_has_a_name():
-    """A person reads the name, not the number."""
+def test_each_code_has_a_name():
+    """Logs show the name with the number."""
     assert all(text for table in (CMS_ERRORS, CME_ERRORS) for text, _ in table.values())
     assert find_error_name(CMS, 321) == "invalid memory index"
     assert find_error_name(CME, 999) == ""
@@ -173,7 +173,7 @@ def test_every_number_has_a_name():
         (CME, ErrorClass.PERMANENT, (4, 16, 21, 22, 24, 25, 26, 27, 48, 49, 50, 51, 56, 58, 59, 61, 62)),
     ],
 )
-def test_the_class_of_each_number(kind, error_class, codes):
-    """A row that changes its class decides about messages and money: it is changed here as well."""
+def test_retry_class_of_each_code(kind, error_class, codes):
+    """A changed class decides about messages and money: it must be changed here as well."""
     table = CMS_ERRORS if kind is CMS else CME_ERRORS
     assert tuple(code for code, (_, found) in table.items() if found is error_class) == codes

@@ -1,4 +1,4 @@
-"""Values of information lines and ranges of test answers, as modules write them."""
+"""Values of information lines and ranges of test answers, in the forms that modules use."""
 
 import pytest
 
@@ -40,13 +40,13 @@ def make_values(*texts):
         ("8988303000000000001F", make_values("8988303000000000001F")),
     ],
 )
-def test_values(line, found):
-    """Blanks, missing blanks, empty and quoted values all read alike."""
+def test_values_of_a_line(line, found):
+    """Blanks, missing blanks, empty and quoted values are parsed alike."""
     assert tuple(parse_values(line)) == found
 
 
-def test_a_value_that_is_not_there_is_empty():
-    """Short lines are common in the field: a missing value is no mistake of ours."""
+def test_missing_value_is_empty():
+    """Short lines are common in the field: a missing value is not an error."""
     assert parse_values("+CREG: 1").get(1).text == ""
     assert parse_values("+CREG: 1").get(1).number is None
     assert parse_values("+CMGR: 0,,51").get(-1).number == 51
@@ -63,13 +63,13 @@ def test_a_value_that_is_not_there_is_empty():
         ("+CMGF: 0,1", ["0", "1"]),
     ],
 )
-def test_ranges(line, offered):
-    """Lists and ranges are one set a value."""
+def test_ranges_are_expanded(line, offered):
+    """Lists and ranges become one set for each parameter."""
     assert parse_ranges(line) == tuple(frozenset(digits) for digits in offered)
 
 
-def test_ranges_of_names():
-    """Names come quoted, with or without blanks."""
+def test_names_are_unquoted():
+    """Names are quoted, with or without blanks between them."""
     assert parse_ranges('+CPMS: ("SM", "ME"),("SM"),()') == (
         frozenset({"SM", "ME"}),
         frozenset({"SM"}),
@@ -77,6 +77,6 @@ def test_ranges_of_names():
     )
 
 
-def test_a_range_without_end_is_cut():
-    """A strange test answer costs no memory."""
+def test_huge_range_is_cut():
+    """A malformed test answer takes little memory."""
     assert len(parse_ranges("+CMGD: (0-4000000000)")[0]) == 257

@@ -1,4 +1,4 @@
-"""The engine: the same bytes are the same events, however they are cut and whatever comes in between."""
+"""The protocol: the same bytes give the same events, however they are cut and whatever comes in between."""
 
 import re
 
@@ -52,7 +52,7 @@ def urc(text, payload=None):
     return Unsolicited(text, payload)
 
 
-# Steps are octets that come, commands that are written, "body", "give up".
+# Steps are received bytes, sent commands, "body", and "abandon".
 TRANSCRIPTS = {
     "information and OK": ([PIN, b"\r\n+CPIN: READY\r\n\r\nOK\r\n"], [info("+CPIN: READY"), OK]),
     "OK alone": ([DELETE, b"\r\nOK\r\n"], [OK]),
@@ -68,7 +68,7 @@ TRANSCRIPTS = {
         [READ, f"+CMGR: 0,,17\r\n{PDU}\r\n0\r".encode()],
         [info("+CMGR: 0,,17", PDU), FinalResult("0", ok=True)],
     ),
-    "a digit is no result once words were seen": (
+    "a digit is not a result after words": (
         [DELETE, b"\r\nOK\r\n", DELETE, b"\r\n0\r\n\r\nOK\r\n"],
         [OK, urc("0"), OK],
     ),
@@ -85,7 +85,7 @@ TRANSCRIPTS = {
         [info("+CMGR: 0,,17", PDU), OK],
     ),
     "payload missing": ([READ, b"\r\n+CMGR: 0,,0\r\n\r\nOK\r\n"], [info("+CMGR: 0,,0"), OK]),
-    "payload that is no PDU": (
+    "payload that is not a PDU": (
         [READ, b"\r\n+CMGR: 0,,33\r\nZZ0791\r\n\r\nOK\r\n"],
         [info("+CMGR: 0,,33", "ZZ0791"), OK],
     ),
@@ -106,7 +106,7 @@ TRANSCRIPTS = {
         [info("+CMGL: 1,1,,17", "!?"), info("+CMGL: 2,1,,0"), info("+CMGL: 3,1,,19", PDU2), OK],
     ),
     "an empty list": ([LIST, b"\r\nOK\r\n"], [OK]),
-    "news in every place": (
+    "URCs in every place": (
         [
             READ,
             f'\r\n^RSSI:3\r\n\r\n+CMTI: "ME",4\r\n\r\n+CMGR: 0,,17\r\nRING\r\n{PDU}\r\n'
@@ -117,7 +117,7 @@ TRANSCRIPTS = {
             urc("NO CARRIER"),
         ],
     ),
-    "news with payload inside an answer with payload": (
+    "URC with payload inside an answer with payload": (
         [READ, f"\r\n+CMGR: 0,,17\r\n+CMT: ,19\r\n{PDU2}\r\n{PDU}\r\n\r\nOK\r\n".encode()],
         [urc("+CMT: ,19", PDU2), info("+CMGR: 0,,17", PDU), OK],
     ),
@@ -134,11 +134,11 @@ TRANSCRIPTS = {
         [b"\r\n+CMT: ,17\r\n", DELETE, f"{PDU}\r\n\r\nOK\r\n".encode()],
         [urc("+CMT: ,17", PDU), OK],
     ),
-    "echo cut by news": (
+    "echo cut by a URC": (
         [DELETE, b'AT+CM\r\n+CMTI: "ME",4\r\nGD=3\r\r\nOK\r\n'],
         [urc(URC), OK],
     ),
-    "news glued to garbage": (
+    "URC joined to noise": (
         [b'\xf8\x80\r\n+CMTI: "ME",4\r\n', b'\xf8\x80+CMTI: "ME",4\r\n', b'x\xf8y\x80+CMTI: "ME",4\r\n'],
         [
             Noise(NoiseKind.NON_TEXT, b"\xf8\x80"),
@@ -149,11 +149,11 @@ TRANSCRIPTS = {
             urc(URC),
         ],
     ),
-    "a result glued to garbage": (
+    "result joined to noise": (
         [DELETE, b"\x00\xff\xf8\xe6OK\r\n"],
         [Noise(NoiseKind.NON_TEXT, b"\x00\xff\xf8\xe6"), OK],
     ),
-    "garbage alone": (
+    "noise alone": (
         [DELETE, b"\x00\xff\xf8\xe6\x80\x98\xfe\x00\r\nOK\r\n"],
         [Noise(NoiseKind.NON_TEXT, b"\x00\xff\xf8\xe6\x80\x98\xfe\x00"), OK],
     ),
@@ -168,14 +168,14 @@ TRANSCRIPTS = {
         [REGISTRATION, b"\r\n+CREG: 5\r\n\r\n+CREG: 1,5\r\n\r\n+CREG: 3\r\n\r\nOK\r\n"],
         [urc("+CREG: 5"), info("+CREG: 1,5"), urc("+CREG: 3"), OK],
     ),
-    "news of registration with a cell is no answer": (
+    "registration URC with a cell is not an answer": (
         [
             REGISTRATION,
             b'\r\n+CREG: 5,"1A2B","0012C0DE",7\r\n\r\n+CREG: 2,5,"1A2B","0012C0DE",7\r\n\r\nOK\r\n',
         ],
         [urc('+CREG: 5,"1A2B","0012C0DE",7'), info('+CREG: 2,5,"1A2B","0012C0DE",7'), OK],
     ),
-    "the first line of a name is the answer, the second is news": (
+    "the first line of a name is the answer, the second is a URC": (
         [PIN, b"\r\n+CPIN: SIM PIN\r\n\r\n+CPIN: READY\r\n\r\nOK\r\n"],
         [info("+CPIN: SIM PIN"), urc("+CPIN: READY"), OK],
     ),
@@ -184,7 +184,7 @@ TRANSCRIPTS = {
         [OK, urc('+CREG: 5,"25FF","825E"')],
     ),
     "an answer without a name": ([MODEL, b"\r\nSIM7600G-H\r\n\r\nOK\r\n"], [info("SIM7600G-H"), OK]),
-    "news beside an answer without a name": (
+    "URC beside an answer without a name": (
         [MODEL, b'\r\nRDY\r\n\r\nSIM7600G-H\r\n\r\n+CMTI: "ME",4\r\n\r\nOK\r\n'],
         [urc("RDY"), info("SIM7600G-H"), urc(URC), OK],
     ),
@@ -227,11 +227,11 @@ TRANSCRIPTS = {
         [SEND, b"\r\n>", "body", b" ", b"\r\n+CMGS: 2\r\n\r\nOK\r\n"],
         [Prompt(), info("+CMGS: 2"), OK],
     ),
-    "prompt after garbage": (
+    "prompt after noise": (
         [SEND, b"\r\n\xfe\x80> ", "body", b"\r\n+CMGS: 2\r\n\r\nOK\r\n"],
         [Noise(NoiseKind.NON_TEXT, b"\xfe\x80"), Prompt(), info("+CMGS: 2"), OK],
     ),
-    "news before the prompt": (
+    "URC before the prompt": (
         [SEND, b'\r\n+CMTI: "ME",4\r\n\r\n> ', "body", b"\r\n+CMGS: 2\r\n\r\nOK\r\n"],
         [urc(URC), Prompt(), info("+CMGS: 2"), OK],
     ),
@@ -253,7 +253,7 @@ TRANSCRIPTS = {
     ),
     "OK without +CMGS": ([SEND, b"\r\n> ", "body", b"\r\nOK\r\n"], [Prompt(), OK]),
     "a late result ends nothing before the mark": (
-        [DELETE, "give up", SYNC_MARKER, b"\r\nOK\r\n\r\n+CMS ERROR: 321\r\n\r\n+CMEE: 1\r\n\r\nOK\r\n"],
+        [DELETE, "abandon", SYNC_MARKER, b"\r\nOK\r\n\r\n+CMS ERROR: 321\r\n\r\n+CMEE: 1\r\n\r\nOK\r\n"],
         [
             StaleResult("OK", final=OK),
             StaleResult("+CMS ERROR: 321", final=cms(321, "invalid memory index")),
@@ -264,14 +264,14 @@ TRANSCRIPTS = {
     "a late answer with payload": (
         [
             READ,
-            "give up",
+            "abandon",
             SYNC_MARKER,
             f"\r\n+CMGR: 0,,17\r\n{PDU}\r\n\r\nOK\r\n\r\n+CMEE: 1\r\n\r\nOK\r\n".encode(),
         ],
         [StaleResult("+CMGR: 0,,17", PDU), StaleResult("OK", final=OK), info("+CMEE: 1"), OK],
     ),
     "a late prompt": (
-        [SEND, "give up", SYNC_MARKER, b"\r\n> ", b"\r\nOK\r\n\r\n+CMEE: 1\r\n\r\nOK\r\n"],
+        [SEND, "abandon", SYNC_MARKER, b"\r\n> ", b"\r\nOK\r\n\r\n+CMEE: 1\r\n\r\nOK\r\n"],
         [StaleResult(">", is_prompt=True), StaleResult("OK", final=OK), info("+CMEE: 1"), OK],
     ),
     "a prompt that nobody asked for": (
@@ -282,7 +282,7 @@ TRANSCRIPTS = {
         [f"\r\n{PDU}\r\n".encode()],
         [Noise(NoiseKind.PAYLOAD_WITHOUT_HEADER, PDU[:48].encode())],
     ),
-    "somebody else's command": (
+    "a command of another program": (
         [DELETE, b"AT+GCAP\r\r\nOK\r\n"],
         [Noise(NoiseKind.FOREIGN_COMMAND, b"AT+GCAP"), OK],
     ),
@@ -290,7 +290,7 @@ TRANSCRIPTS = {
         [DELETE, b"x" * (MAX_LINE_BYTES + 500), b"\r\nOK\r\n"],
         [Noise(NoiseKind.UNTERMINATED_LINE, b"x" * 48), OK],
     ),
-    "a line without end, then news": (
+    "a line without end, then a URC": (
         [b"+" * (3 * MAX_LINE_BYTES) + b'\r\n+CMTI: "ME",4\r\n'],
         [Noise(NoiseKind.UNTERMINATED_LINE, b"+" * 48), urc(URC)],
     ),
@@ -308,26 +308,26 @@ TRANSCRIPTS = {
 }
 
 
-def replay(steps, cuts_of):
-    """The events of a transcript, its octets cut by one of the ways."""
-    engine, events = AtProtocol(), []
+def replay(steps, cut):
+    """Return the events of a transcript whose bytes are cut by one of the ways."""
+    protocol, events = AtProtocol(), []
     for step in steps:
         match step:
             case AtCommand():
-                engine.send_command(step)
+                protocol.send_command(step)
             case "body":
-                engine.send_body()
-            case "give up":
-                engine.abandon()
+                protocol.send_body()
+            case "abandon":
+                protocol.abandon()
             case _:
-                for piece in cuts_of(step):
-                    events += engine.receive_data(piece)
+                for piece in cut(step):
+                    events += protocol.receive_data(piece)
     return events
 
 
 @pytest.mark.parametrize(("steps", "events"), TRANSCRIPTS.values(), ids=TRANSCRIPTS)
-def test_transcripts(steps, events, split_all_ways):
-    """The events are these, for every way to cut the octets."""
+def test_transcripts_in_every_cut(steps, events, split_all_ways):
+    """Each transcript gives its events for every way to cut the bytes."""
     for way, _ in split_all_ways(b"x"):
         assert replay(steps, lambda octets, way=way: dict(split_all_ways(octets))[way]) == events, way
 
@@ -335,7 +335,7 @@ def test_transcripts(steps, events, split_all_ways):
 INTERRUPTIBLE_TRANSCRIPTS = [
     name
     for name, (steps, events) in TRANSCRIPTS.items()
-    # A line that is longer than every line, and half an echo, have no boundary that counts.
+    # An overlong line, and half an echo, have no line boundary.
     if not any(isinstance(event, Noise) for event in events) and "cut by" not in name and "late" not in name
 ]
 
@@ -344,123 +344,123 @@ INTERLEAVED_URCS = ['+CMTI: "SM",9', "^RSSI:7", "BUSY", "+CREG: 4", f"+CMT: ,99\
 
 
 @pytest.mark.parametrize(
-    ("name", "stranger"),
+    ("name", "interleaved"),
     [
-        (name, stranger)
+        (name, interleaved)
         for name in INTERRUPTIBLE_TRANSCRIPTS
-        for stranger in INTERLEAVED_URCS
-        # Which payload belongs to which of two news, nobody can tell.
+        for interleaved in INTERLEAVED_URCS
+        # Which payload belongs to which of two URCs cannot be determined.
         if not (
-            "+CMT" in stranger
+            "+CMT" in interleaved
             and any(isinstance(event, Unsolicited) and event.payload for event in TRANSCRIPTS[name][1])
         )
     ],
 )
-def test_news_at_every_line_boundary(name, stranger):
-    """News between any two lines is told as news and changes nothing else."""
+def test_urc_at_every_line_boundary(name, interleaved):
+    """A URC between any two lines is reported as a URC and changes nothing else."""
     steps, events = TRANSCRIPTS[name]
-    octets = f"\r\n{stranger}\r\n".encode()
-    wanted = Unsolicited(stranger.partition("\r\n")[0], stranger.partition("\r\n")[2] or None)
+    octets = f"\r\n{interleaved}\r\n".encode()
+    expected = Unsolicited(interleaved.partition("\r\n")[0], interleaved.partition("\r\n")[2] or None)
     for number, step in enumerate(steps):
         if not isinstance(step, bytes):
             continue
         places = [0, *(match.end() for match in re.finditer(rb"\r\n|\n\r|\r(?!\n)", step))]
         for place in places:
             injected = [*steps[:number], step[:place] + octets + step[place:], *steps[number + 1 :]]
-            heard = replay(injected, lambda piece: [piece])
-            assert wanted in heard, (place, step)
-            heard.remove(wanted)
-            assert heard == events, (place, step)
+            replayed = replay(injected, lambda piece: [piece])
+            assert expected in replayed, (place, step)
+            replayed.remove(expected)
+            assert replayed == events, (place, step)
 
 
-def test_a_payload_that_is_no_text_is_kept_if_nothing_better_comes():
-    """Text in 8 bits under a header without a length is all that there is of the message."""
+def test_non_text_payload_is_kept_if_no_better_comes():
+    """Text in 8 bits under a header without a length is all there is of the message."""
     header = '+CMGR: "REC UNREAD","000",,"26/11/21,22:30:00+00"'
-    engine = AtProtocol()
-    engine.send_command(READ)
-    events = engine.receive_data(f"{header}\r\ncaf\xe9 on\r\n\r\nOK\r\n".encode("latin-1"))
+    protocol = AtProtocol()
+    protocol.send_command(READ)
+    events = protocol.receive_data(f"{header}\r\ncaf\xe9 on\r\n\r\nOK\r\n".encode("latin-1"))
     assert [event for event in events if isinstance(event, Information)] == [
         Information(header, "caf\xe9 on")
     ]
-    engine.send_command(READ)
-    events = engine.receive_data(b"+CMGR: 0,,17\r\n\xe9\xff\r\n" + PDU.encode() + b"\r\n\r\nOK\r\n")
+    protocol.send_command(READ)
+    events = protocol.receive_data(b"+CMGR: 0,,17\r\n\xe9\xff\r\n" + PDU.encode() + b"\r\n\r\nOK\r\n")
     assert [event for event in events if isinstance(event, Information)] == [Information("+CMGR: 0,,17", PDU)]
 
 
-def test_a_command_is_written_with_its_line_end():
-    """What is written is the line and CR; the body follows the prompt with its own end. All is said once."""
-    engine = AtProtocol()
-    engine.send_command(SEND)
-    assert engine.data_to_send() == b"AT+CMGS=15\r"
-    assert engine.data_to_send() == b""
-    engine.receive_data(b"\r\n> ")
-    engine.send_body()
-    assert engine.data_to_send() == BODY.encode() + b"\x1a"
+def test_sent_bytes_of_command_and_body():
+    """The command line with CR is sent once; the body follows the prompt with its own end."""
+    protocol = AtProtocol()
+    protocol.send_command(SEND)
+    assert protocol.data_to_send() == b"AT+CMGS=15\r"
+    assert protocol.data_to_send() == b""
+    protocol.receive_data(b"\r\n> ")
+    protocol.send_body()
+    assert protocol.data_to_send() == BODY.encode() + b"\x1a"
 
 
-def test_an_unexpected_prompt_is_answered_by_esc():
-    """Text entry that nobody wants is closed before it can swallow a command, and never by Ctrl-Z."""
-    engine = AtProtocol()
-    engine.send_command(SEND)
-    engine.abandon()
-    engine.data_to_send()
-    engine.receive_data(b"\r\n> ")
-    assert engine.data_to_send() == b"\x1b"
+def test_unexpected_prompt_is_answered_by_esc():
+    """Text entry by mistake is closed before it can swallow a command, and never by Ctrl-Z."""
+    protocol = AtProtocol()
+    protocol.send_command(SEND)
+    protocol.abandon()
+    protocol.data_to_send()
+    protocol.receive_data(b"\r\n> ")
+    assert protocol.data_to_send() == b"\x1b"
 
 
-def test_no_body_without_a_prompt():
-    """The body is never written as a command, nor twice."""
-    engine = AtProtocol()
-    engine.send_command(SEND)
+def test_body_needs_a_prompt():
+    """The body is never sent as a command, nor twice."""
+    protocol = AtProtocol()
+    protocol.send_command(SEND)
     with pytest.raises(AtUsageError):
-        engine.send_body()
-    engine.receive_data(b"> ")
-    engine.send_body()
+        protocol.send_body()
+    protocol.receive_data(b"> ")
+    protocol.send_body()
     with pytest.raises(AtUsageError):
-        engine.send_body()
+        protocol.send_body()
 
 
-def test_one_command_at_a_time():
-    """A second command while one is pending is our own mistake."""
-    engine = AtProtocol()
-    engine.send_command(DELETE)
+def test_second_command_while_one_is_pending():
+    """A second command is an error of the caller."""
+    protocol = AtProtocol()
+    protocol.send_command(DELETE)
     with pytest.raises(AtUsageError):
-        engine.send_command(DELETE)
+        protocol.send_command(DELETE)
 
 
-def test_the_echo_is_noticed():
-    """An echo that comes back tells that the module has lost its settings."""
-    engine = AtProtocol()
-    engine.send_command(DELETE)
-    engine.receive_data(b"\r\nOK\r\n")
-    assert not engine.echo_seen
-    engine.send_command(DELETE)
-    engine.receive_data(b"AT+CMGD=3\r\r\nOK\r\n")
-    assert engine.echo_seen
+def test_echo_is_detected():
+    """An echo that returns shows that the module has lost its settings."""
+    protocol = AtProtocol()
+    protocol.send_command(DELETE)
+    protocol.receive_data(b"\r\nOK\r\n")
+    assert not protocol.echo_seen
+    protocol.send_command(DELETE)
+    protocol.receive_data(b"AT+CMGD=3\r\r\nOK\r\n")
+    assert protocol.echo_seen
 
 
-def test_the_mark_ends_the_past():
-    """After the information line of a marking command results belong to the present again."""
-    engine = AtProtocol()
-    engine.send_command(DELETE)
-    engine.abandon()
-    engine.send_command(SYNC_MARKER)
-    [late] = engine.receive_data(b"\r\nOK\r\n")
+def test_marker_ends_the_unsynchronised_state():
+    """After the information line of a synchronisation query results belong to the present again."""
+    protocol = AtProtocol()
+    protocol.send_command(DELETE)
+    protocol.abandon()
+    protocol.send_command(SYNC_MARKER)
+    [late] = protocol.receive_data(b"\r\nOK\r\n")
     assert isinstance(late, StaleResult)
-    engine.receive_data(b"\r\n+CMEE: 1\r\n")
-    [final] = engine.receive_data(b"\r\nOK\r\n")
+    protocol.receive_data(b"\r\n+CMEE: 1\r\n")
+    [final] = protocol.receive_data(b"\r\nOK\r\n")
     assert isinstance(final, FinalResult)
 
 
 @pytest.mark.parametrize("line", ["AT+X\r", "AT+X\x1a", "ATé", "", "at+x", "AT" + "1" * 300, "AT\nAT"])
-def test_a_line_that_must_not_be_written(line):
-    """Nothing that could end a line, or a text entry, gets into a command."""
+def test_invalid_command_line_is_rejected(line):
+    """Nothing that could end a line or text entry gets into a command."""
     with pytest.raises(AtUsageError):
         AtCommand(line, 1)
 
 
-def test_raw_commands_take_every_line():
-    """What a person asks is answered by every line that is no known news."""
+def test_typed_command_accepts_every_line():
+    """The answer to an operator's command is every line that is not a known URC."""
     steps = [
         AtCommand.from_user_input("AT+CGDCONT?", 10),
         b'\r\n+CGDCONT: 1,"IP","super"\r\n+CGDCONT: 2,"IP",""\r\nand more\r\n\r\n+CMTI: "ME",4\r\n\r\nOK\r\n',
@@ -516,43 +516,43 @@ OCTET_SEQUENCES = st.sampled_from(
 @given(
     octets=st.lists(OCTET_SEQUENCES | st.binary(max_size=4), max_size=30).map(b"".join),
     command=st.sampled_from([None, READ, LIST, DELETE, REGISTRATION, MODEL, SEND, SYNC_MARKER]),
-    given_up=st.booleans(),
+    is_abandoned=st.booleans(),
     chance=st.randoms(use_true_random=False),
 )
 @settings(max_examples=200, deadline=None)
-def test_any_octets(octets, command, given_up, chance):
-    """Nothing raises, every cut gives the same events and octets to send, and buffers stay bounded."""
+def test_any_bytes(octets, command, is_abandoned, chance):
+    """Nothing raises, every cut gives the same events and bytes to send, and buffers stay bounded."""
 
-    def listen(pieces):
-        engine, events = AtProtocol(), []
-        if given_up:
-            engine.send_command(SEND)
-            engine.abandon()
+    def receive(pieces):
+        protocol, events = AtProtocol(), []
+        if is_abandoned:
+            protocol.send_command(SEND)
+            protocol.abandon()
         if command is not None:
-            engine.send_command(command)
+            protocol.send_command(command)
         for piece in pieces:
-            events += engine.receive_data(piece)
-            assert len(engine.partial_line) <= MAX_LINE_BYTES
-        return events, engine.data_to_send()
+            events += protocol.receive_data(piece)
+            assert len(protocol.partial_line) <= MAX_LINE_BYTES
+        return events, protocol.data_to_send()
 
     pieces, rest = [], octets
     while rest:
         size = chance.randint(1, 9)
         pieces.append(rest[:size])
         rest = rest[size:]
-    heard = listen([octets])
-    assert listen(pieces) == heard
+    expected = receive([octets])
+    assert receive(pieces) == expected
     if len(octets) < 2000:
-        assert listen([octets[place : place + 1] for place in range(len(octets))]) == heard
+        assert receive([octets[place : place + 1] for place in range(len(octets))]) == expected
 
 
 @pytest.mark.parametrize(("body", "result"), [("0011", "0"), ("4F4B", "4")])
-def test_a_number_is_a_result_and_no_echo(body, result):
-    """One digit may be what the body begins with, too: it is the answer, not a piece of an echo."""
-    engine = AtProtocol()
-    engine.send_command(
+def test_digit_after_the_body_is_a_result(body, result):
+    """A digit may be how the body begins, too: it is the result, not a piece of the echo."""
+    protocol = AtProtocol()
+    protocol.send_command(
         AtCommand("AT+CMGS=1", 10, (ResponsePattern("+CMGS"),), body=f"{body}\x1a".encode(), body_timeout_s=9)
     )
-    assert engine.receive_data(b"> ") == [Prompt()]
-    engine.send_body()
-    assert engine.receive_data(f"{result}\r".encode()) == [FinalResult(result, ok=result == "0")]
+    assert protocol.receive_data(b"> ") == [Prompt()]
+    protocol.send_body()
+    assert protocol.receive_data(f"{result}\r".encode()) == [FinalResult(result, ok=result == "0")]

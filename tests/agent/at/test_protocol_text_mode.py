@@ -1,4 +1,4 @@
-"""Text mode: a payload that the header counts is taken as it is, however the octets are cut."""
+"""Text mode: a payload that the header counts is taken as it is, however the bytes are cut."""
 
 import pytest
 from hypothesis import example, given, settings
@@ -40,20 +40,20 @@ PROTOCOL_LIKE_TEXTS = [
 
 
 def receive_pieces(pieces, command=READ):
-    """The events of these pieces."""
-    engine = AtProtocol()
-    engine.set_urc_payloads(TEXT_MODE_URC_PAYLOADS)
+    """Return the events of these pieces."""
+    protocol = AtProtocol()
+    protocol.set_urc_payloads(TEXT_MODE_URC_PAYLOADS)
     if command is not None:
-        engine.send_command(command)
-        engine.data_to_send()
+        protocol.send_command(command)
+        protocol.data_to_send()
     events = []
     for piece in pieces:
-        events += engine.receive_data(piece)
+        events += protocol.receive_data(piece)
     return events
 
 
 def receive_in_every_cut(octets, command=READ):
-    """The events, which must be the same whole, one by one, and cut in two anywhere."""
+    """Return the events, which must be the same whole, one by one, and cut in two anywhere."""
     events = receive_pieces([octets], command)
     assert receive_pieces([octets[at : at + 1] for at in range(len(octets))], command) == events
     for at in range(len(octets)):
@@ -62,33 +62,33 @@ def receive_in_every_cut(octets, command=READ):
 
 
 def make_read_response(text, length=None, end="\r\n"):
-    """+CMGR as 27.005 has it."""
+    """Return the header, and the bytes of a +CMGR answer as in 27.005."""
     header = CMGR.format(len(text) if length is None else length)
     return header, f"{end}{header}{end}{text}{end}{end}OK{end}".encode("latin-1")
 
 
 @pytest.mark.parametrize("text", PROTOCOL_LIKE_TEXTS)
-def test_a_text_that_looks_like_protocol_is_a_text(text):
-    """Nothing in a counted payload is a result, a prompt, or news."""
+def test_text_like_protocol_is_payload(text):
+    """Nothing in a counted payload is a result code, a prompt, or a URC."""
     header, octets = make_read_response(text)
     assert receive_in_every_cut(octets) == [Information(header, text), OK]
 
 
 @pytest.mark.parametrize("end", ["\r\n", "\n\r", "\r", "\n"])
-def test_line_ends_in_a_text_stay_as_they_are(end):
-    """Several lines, empty ones, and what ends a line here, for every order of line ends."""
+def test_line_ends_in_payload_are_kept(end):
+    """Several lines and empty lines are kept, for every order of line ends."""
     header, octets = make_read_response("set 1\r\nOK\r\n\r\nthird\rfourth\nend", end=end)
     assert receive_in_every_cut(octets) == [Information(header, "set 1\r\nOK\r\n\r\nthird\rfourth\nend"), OK]
 
 
 @pytest.mark.parametrize("end", ["\r", "\n"])
-def test_a_text_that_begins_with_the_line_end(end):
-    """Where one character ends a line, a second one is of the text."""
+def test_payload_that_begins_with_a_line_end(end):
+    """If one character ends a line, a second one belongs to the text."""
     header, octets = make_read_response(f"{end}x", end=end)
     assert receive_in_every_cut(octets) == [Information(header, f"{end}x"), OK]
 
 
-def test_octets_of_every_kind():
+def test_control_characters_in_payload():
     """NUL, XON, ESC and Ctrl-Z are characters of the GSM alphabet."""
     text = bytes(range(128)).decode("latin-1")
     header, octets = make_read_response(text)
@@ -98,14 +98,14 @@ def test_octets_of_every_kind():
 @pytest.mark.parametrize(
     ("digits", "length"), [("0102FF", 3), ("0102FF", 6), ("00680069", 2), ("00680069", 4)]
 )
-def test_hexadecimal_digits_are_counted_in_octets_digits_or_characters(digits, length):
-    """The module may count what the digits stand for."""
+def test_length_of_hexadecimal_payload(digits, length):
+    """The module may count octets, digits or characters."""
     header, octets = make_read_response(digits, length)
     assert receive_in_every_cut(octets) == [Information(header, digits), OK]
 
 
-def test_direct_messages_and_reports():
-    """Both forms of news with a payload, beside an answer; a report is one line."""
+def test_urcs_with_payload():
+    """Both forms of URCs with a payload, beside an answer; a status report is one line."""
     first, report = CMT.format(2), f"+CDS: {STATUS_REPORT_VALUES}"
     octets = f"\r\n{first}\r\nOK\r\n\r\n{report}\r\n\r\n+CDS: 21\r\n{PDU}\r\n\r\n+CMT: ,17\r\n{PDU}\r\n"
     assert receive_in_every_cut(octets.encode(), None) == [
@@ -116,8 +116,8 @@ def test_direct_messages_and_reports():
     ]
 
 
-def test_a_list_of_all_kinds():
-    """Entries with one line end between them, own messages, a report, news, in one answer."""
+def test_list_of_all_kinds():
+    """Entries with one line end between them, own messages, a report, and URCs in one answer."""
     octets = (
         b'\r\n+CMGL: 1,"REC UNREAD","000",,"26/09/21,14:13:20+00",129,2\r\nhi\r\n'
         b'+CMGL: 2,"STO SENT","2936",,,129,4\r\nOK\r\n\r\n'
@@ -135,39 +135,39 @@ def test_a_list_of_all_kinds():
     ]
 
 
-def test_news_between_header_and_digits():
-    """Where the count does not fit, hexadecimal digits are found behind the news."""
+def test_urc_between_header_and_digits():
+    """If the count does not fit, hexadecimal digits are found after the URC."""
     header = CMGR.format(2)
     octets = f'\r\n{header}\r\n\r\n+CMTI: "ME",4\r\n00680069\r\n\r\nOK\r\n'.encode()
     assert receive_in_every_cut(octets) == [Unsolicited('+CMTI: "ME",4'), Information(header, "00680069"), OK]
 
 
 @pytest.mark.parametrize("length", [1, 3])
-def test_a_length_that_does_not_fit(length):
-    """What came is handed on as it came, and the result is still found."""
+def test_wrong_length(length):
+    """The payload is passed on as received, and the result code is still found."""
     header, octets = make_read_response("hi", length)
     assert receive_in_every_cut(octets) == [Information(header, "hi"), OK]
 
 
-def test_what_is_counted_too_long_ends_with_the_command():
-    """When the command is given up, the line is read again line by line, and is late."""
-    engine = AtProtocol()
-    engine.send_command(READ)
+def test_too_great_length_ends_with_the_command():
+    """After the command was abandoned, the bytes are read line by line, and are stale."""
+    protocol = AtProtocol()
+    protocol.send_command(READ)
     header, octets = make_read_response("hi", 160)
-    assert engine.receive_data(octets) == []
-    engine.abandon()
-    events = engine.receive_data(b'\r\n+CMTI: "ME",4\r\n')
+    assert protocol.receive_data(octets) == []
+    protocol.abandon()
+    events = protocol.receive_data(b'\r\n+CMTI: "ME",4\r\n')
     assert events[:2] == [StaleResult(header, "hi"), StaleResult("OK", final=OK)]
     assert events[-1] == Unsolicited('+CMTI: "ME",4')
 
 
-def test_after_forgetting_a_line_nothing_is_counted():
-    """Whoever wakes the module begins anew."""
-    engine = AtProtocol()
-    engine.send_command(READ)
-    engine.receive_data(f"\r\n{CMGR.format(160)}\r\n".encode())
-    engine.discard_partial_line()
-    assert engine.receive_data(b"OK\r\n") == [OK]
+def test_discarded_line_ends_the_count():
+    """After the partial line was discarded no payload is expected."""
+    protocol = AtProtocol()
+    protocol.send_command(READ)
+    protocol.receive_data(f"\r\n{CMGR.format(160)}\r\n".encode())
+    protocol.discard_partial_line()
+    assert protocol.receive_data(b"OK\r\n") == [OK]
 
 
 @pytest.mark.parametrize(
@@ -202,13 +202,13 @@ def test_after_forgetting_a_line_nothing_is_counted():
         ),
     ],
 )
-def test_what_follows_a_header(header, payload):
-    """Headers of text mode count, reports are alone, those of PDU mode are followed by digits."""
+def test_payload_kind_of_headers(header, payload):
+    """Headers of text mode have a count, reports are alone, headers of PDU mode precede digits."""
     assert parse_text_mode_header(header) == payload
 
 
-def test_counting():
-    """The line must end right behind the payload, and twice or four times as long are digits only."""
+def test_counted_payload_size():
+    """The line must end right after the payload; two or four octets for each are digits only."""
     assert counted_payload_size("hi", "\r", 2) is None
     assert counted_payload_size("hi\r", "\r", 2) == 2
     assert counted_payload_size("hi\n", "\r", 2) == -1
@@ -225,8 +225,8 @@ def test_counting():
     st.integers(-3, 3),
 )
 @example("OK\r\n", [], 0)
-def test_any_text_in_any_pieces(text, split_all_ways, off):
-    """A text that is counted rightly comes whole; counted wrongly, all cuts still agree."""
+def test_any_text_in_any_cut(text, split_all_ways, off):
+    """With the right length the text is whole; with a wrong one all cuts still agree."""
     header, octets = make_read_response(text, max(len(text) + off, 0))
     events = receive_pieces([octets])
     if off == 0:

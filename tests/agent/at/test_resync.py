@@ -1,4 +1,4 @@
-"""Back into step: waking a module, and believing one that marks nothing."""
+"""Resynchronisation, and the waking of a module in an unknown state."""
 
 import asyncio
 
@@ -17,20 +17,20 @@ PIN = AtCommand("AT+CPIN?", 10, (ResponsePattern("+CPIN"),), requires_informatio
 
 @pytest.fixture
 def run_with_module(run_virtual, attach_scripted_module):
-    """Run a story with a channel and the module at its other end."""
+    """Run a scenario with a client and a scripted module."""
 
-    def begin(story):
-        async def whole():
+    def begin(scenario):
+        async def run():
             near, far = memory_transport_pair()
             module = await attach_scripted_module(far)
-            channel = await AtClient.open(near.open)
+            client = await AtClient.open(near.open)
             try:
-                return await story(channel, module)
+                return await scenario(client, module)
             finally:
-                channel.close()
+                client.close()
                 await asyncio.sleep(0)
 
-        return run_virtual(whole())
+        return run_virtual(run())
 
     return begin
 
@@ -39,128 +39,128 @@ def now():
     return asyncio.get_running_loop().time()
 
 
-def test_a_module_that_is_well(run_with_module):
-    """ESC and CR for what may be left over, AT, one mark: less than half a second."""
+def test_ready_module_wakes_at_once(run_with_module):
+    """ESC and CR for leftover input, AT, one query: less than half a second."""
 
-    async def story(channel, module):
+    async def scenario(client, module):
         began = now()
-        await channel.wake_module(30)
-        assert module.heard == ["esc", "AT", "AT+CMEE?"]
+        await client.wake_module(30)
+        assert module.received == ["esc", "AT", "AT+CMEE?"]
         assert now() - began < 0.5
 
-    run_with_module(story)
+    run_with_module(scenario)
 
 
-def test_a_module_that_answers_no_bare_at(run_with_module):
-    """It is known by its answer to a question, and asked one instead of AT after a long silence."""
+def test_module_without_bare_at_is_probed_by_query(run_with_module):
+    """It is found by its answer to a query, and later probed by a query instead of AT."""
 
-    async def story(channel, module):
+    async def scenario(client, module):
         module.on("AT", None)
         module.on("ATE0Q0V1", None)
         began = now()
-        await channel.wake_module(30)
+        await client.wake_module(30)
         assert now() - began < 5
-        module.heard.clear()
+        module.received.clear()
         module.on("AT+CMGD=3", OK)
         await asyncio.sleep(60)
-        await channel.exchange(DELETE)
-        assert module.heard == ["AT+CMEE?", "AT+CMGD=3"]
+        await client.exchange(DELETE)
+        assert module.received == ["AT+CMEE?", "AT+CMGD=3"]
 
-    run_with_module(story)
+    run_with_module(scenario)
 
 
-def test_a_module_that_refuses_bare_at(run_with_module):
-    """A refusal is an answer."""
+def test_refused_bare_at_is_an_answer(run_with_module):
+    """A module that answers AT by ERROR is awake."""
 
-    async def story(channel, module):
+    async def scenario(client, module):
         module.on("AT", ERROR)
-        await channel.wake_module(30)
-        assert module.heard == ["esc", "AT", "AT+CMEE?"]
+        await client.wake_module(30)
+        assert module.received == ["esc", "AT", "AT+CMEE?"]
 
-    run_with_module(story)
+    run_with_module(scenario)
 
 
-def test_a_module_that_marks_nothing(run_with_module):
-    """One that answers each question with OK or ERROR alone is found out once, then believed."""
+def test_module_without_markers_is_assumed_synchronised(run_with_module):
+    """A module that answers each query by OK or ERROR alone is detected once."""
 
-    async def story(channel, module):
+    async def scenario(client, module):
         module.rules.clear()
         module.on("AT", OK)
         for name in ("+CMEE", "+CSCS"):
             module.on(f"AT{name}?", OK)
         began = now()
-        await channel.wake_module(30)
+        await client.wake_module(30)
         assert now() - began < 5
         module.on("AT+CPIN?", OK)
         began = now()
-        assert (await channel.exchange(PIN)).text == ""
+        assert (await client.exchange(PIN)).text == ""
         assert now() - began < 1
         module.on("AT+CPIN?", [OK, 0.1, b"\r\n+CPIN: READY\r\n"])
-        assert (await channel.exchange(PIN)).text == "+CPIN: READY"
+        assert (await client.exchange(PIN)).text == "+CPIN: READY"
 
-    run_with_module(story)
+    run_with_module(scenario)
 
 
-def test_a_mute_module(run_with_module):
-    """Nothing answers: the channel is lost within the time given."""
+def test_silent_module_is_lost_within_the_timeout(run_with_module):
+    """Nothing is answered: the connection is lost, and nothing like Ctrl-Z is written."""
 
-    async def story(channel, module):
+    async def scenario(client, module):
         module.rules = {line: [None] for line in module.rules}
         for line in ("ATE0Q0V1", "AT+CMGF?", "AT+CSCS?", "AT+CSMS?"):
             module.on(line, None)
         began = now()
         with pytest.raises(ModemLost, match="nothing came back"):
-            await channel.wake_module(30)
+            await client.wake_module(30)
         assert 20 < now() - began < 40
-        assert channel.lost.is_set()
-        assert "body" not in " ".join(module.heard)
+        assert client.lost.is_set()
+        assert "body" not in " ".join(module.received)
 
-    run_with_module(story)
+    run_with_module(scenario)
 
 
-def test_a_wire_that_goes_while_waking(run_with_module):
-    """It is told at once."""
+def test_transport_lost_while_waking(run_with_module):
+    """The loss is raised at once."""
 
-    async def story(channel, module):
+    async def scenario(client, module):
         module.rules = {line: [None] for line in module.rules}
-        asyncio.get_running_loop().call_later(3, module.wire.close)
+        asyncio.get_running_loop().call_later(3, module.transport.close)
         began = now()
         with pytest.raises(ModemLost):
-            await channel.wake_module(30)
+            await client.wake_module(30)
         assert now() - began < 3.1
 
-    run_with_module(story)
+    run_with_module(scenario)
 
 
 @pytest.mark.parametrize("tenths", [5, 12, 23, 26, 40])
-def test_a_wire_that_goes_on_the_way_back_into_step(run_with_module, tenths):
-    """It is told at once, whatever was waited for: the end of the agent may wait for it."""
+def test_transport_lost_while_resynchronising(run_with_module, tenths):
+    """The loss is raised at once in every phase, because the end of the agent may wait for it."""
 
-    async def story(channel, module):
+    async def scenario(client, module):
         for line in ("AT+CMGD=3", "AT+CMEE?", "AT+CMGF?", "AT+CSCS?", "AT+CSMS?"):
             module.on(line, None)
 
         async def chat():
             while True:
                 await asyncio.sleep(0.9)
-                module.wire.write(OK)
+                module.transport.write(OK)
 
         chatter = asyncio.create_task(chat())
         began = now()
-        asyncio.get_running_loop().call_later(1 + tenths / 10, module.wire.close)
+        asyncio.get_running_loop().call_later(1 + tenths / 10, module.transport.close)
         with pytest.raises((ModemLost, CommandTimedOut)):
-            await channel.exchange(AtCommand("AT+CMGD=3", 0.8))
-        await channel.lost.wait()
+            await client.exchange(AtCommand("AT+CMGD=3", 0.8))
+        await client.lost.wait()
         chatter.cancel()
         assert now() - began < 1.1 + tenths / 10
 
-    run_with_module(story)
+    run_with_module(scenario)
 
 
-def test_data_mode_that_is_left(run_with_module):
-    """`+++` between silences is answered by OK: the session goes on, and what was heard is forgotten."""
+def test_data_mode_is_left(run_with_module):
+    """`+++` between guard times is answered by OK, and the session works."""
 
-    async def story(channel, module):
+    async def scenario(client, module):
         received = module.data_received
 
         def in_data_mode(data):
@@ -171,62 +171,62 @@ def test_data_mode_that_is_left(run_with_module):
         module.data_received = in_data_mode
         module.write(b'~\xff}#\xc0!}!}!} }4}"}&')
         began = now()
-        await channel.wake_module(30)
+        await client.wake_module(30)
         assert now() - began > 1
         module.on("AT+CMGD=3", OK)
-        await channel.exchange(DELETE)
+        await client.exchange(DELETE)
 
-    run_with_module(story)
+    run_with_module(scenario)
 
 
-def test_a_module_that_restarts_meanwhile(run_with_module):
-    """A restart while the line is brought back into step ends in step."""
+def test_restart_while_resynchronising(run_with_module):
+    """The module answers the next query, and the session works."""
 
-    async def story(channel, module):
+    async def scenario(client, module):
         module.on("AT+CMGD=3", None)
         module.on("AT+CMEE?", [0.5, b"\r\nRDY\r\n"], b"\r\n+CMEE: 0\r\n" + OK)
         module.on("AT+CMGF?", None)
         module.on("AT+CSCS?", None)
         module.on("AT+CSMS?", None)
         with pytest.raises(CommandTimedOut):
-            await channel.exchange(DELETE)
+            await client.exchange(DELETE)
         module.on("AT+CMGD=3", OK)
-        await channel.exchange(DELETE)
+        await client.exchange(DELETE)
 
-    run_with_module(story)
+    run_with_module(scenario)
 
 
-def test_late_answers_of_questions_are_no_ones_answer(run_with_module):
-    """A slow module answers several questions at once: each line is known for what it is."""
+def test_late_answers_to_queries_are_attributed(run_with_module):
+    """A slow module answers several queries at once: none of the lines answers a command."""
 
-    async def story(channel, module):
+    async def scenario(client, module):
         module.on("AT+CMGD=3", None)
         module.on("AT+CMEE?", [2.5, b"\r\n+CMEE: 1\r\n" + OK])
         module.on("AT+CMGF?", [1.6, b"\r\n+CMGF: 0\r\n" + OK])
         with pytest.raises(CommandTimedOut):
-            await channel.exchange(DELETE)
+            await client.exchange(DELETE)
         module.on("AT+CPIN?", [0.05, b"\r\n+CPIN: READY\r\n" + OK])
-        assert (await channel.exchange(PIN)).text == "+CPIN: READY"
+        assert (await client.exchange(PIN)).text == "+CPIN: READY"
         module.on("AT+CMGD=3", [0.05, b"\r\n+CMS ERROR: 321\r\n"])
         with pytest.raises(Exception, match="321"):
-            await channel.exchange(DELETE)
+            await client.exchange(DELETE)
 
-    run_with_module(story)
+    run_with_module(scenario)
 
 
 @pytest.mark.parametrize(
     "answer", [[OK + b"\r\n+CREG: 0,1\r\n"], [OK, 0.0, b"\r\n+CREG: 0,1\r\n"]], ids=["in one piece", "in two"]
 )
-def test_an_answer_that_follows_its_ok(run_with_module, answer):
-    """It is the answer and no news, however it is cut: as news it would say that no network is there."""
+def test_answer_after_its_ok_is_not_a_urc(run_with_module, answer):
+    """It is returned as the answer however the bytes are cut; as a URC it would report a lost network."""
 
-    async def story(channel, module):
+    async def scenario(client, module):
         module.on("AT+CREG?", answer)
         module.on("AT+CMEE?", [0.01, b"\r\n+CMEE: 1\r\n" + OK])
         registration = AtCommand("AT+CREG?", 10, (ResponsePattern("+CREG"),), requires_information=True)
-        assert (await channel.exchange(registration)).text == "+CREG: 0,1"
-        assert channel.urcs.try_get() is None
+        assert (await client.exchange(registration)).text == "+CREG: 0,1"
+        assert client.urcs.try_get() is None
         module.on("AT+CMGD=3", OK)
-        await channel.exchange(DELETE)
+        await client.exchange(DELETE)
 
-    run_with_module(story)
+    run_with_module(scenario)

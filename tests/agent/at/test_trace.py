@@ -1,4 +1,4 @@
-"""The trace shows every octet on one line, with its time, and never a PIN."""
+"""The trace: every octet with its time, and never a PIN."""
 
 import pytest
 from hypothesis import given
@@ -9,7 +9,7 @@ from hardware.recording import format_header, parse_recording
 
 
 class CaseRedactor:
-    """A mask that can be seen."""
+    """A redactor whose effect is visible."""
 
     def __init__(self):
         self.lines = []
@@ -27,31 +27,31 @@ def lines():
     return []
 
 
-def test_octets_are_visible():
-    """Line ends and controls are written out, a backslash stays one, a blank at the end can be seen."""
+def test_octets_are_escaped():
+    """Line ends, controls, backslashes and a trailing blank are visible."""
     assert escape_bytes(b'\r\n+CMTI: "ME",3\r\n') == r'\r\n+CMTI: "ME",3\r\n'
     assert escape_bytes(b"0011\x1a\x1b\x00\xff\t\\n") == r"0011\x1a\x1b\x00\xff\x09\\n"
     assert escape_bytes(b"\r\n> ") == r"\r\n>\x20"
 
 
 def test_lines_have_time_and_direction(lines):
-    """Seconds, then < for the module and > for us."""
+    """Seconds, then < for received and > for sent."""
     trace = Trace(lines.append)
     trace.log_sent(b"AT\r", 12.5)
     trace.log_received(b"\r\nOK\r\n", 12.50025)
     assert lines == [r"12.500000 > AT\r", r"12.500250 < \r\nOK\r\n"]
 
 
-def test_times_may_count_from_the_first_octet(lines):
-    """A recording begins at zero."""
+def test_relative_times_begin_at_zero(lines):
+    """The first traced line has the time 0."""
     trace = Trace(lines.append, relative_times=True)
     trace.log_sent(b"AT\r", 1000.5)
     trace.log_event("session ended", 1002.5)
     assert lines == [r"0.000000 > AT\r", "2.000000 ! session ended"]
 
 
-def test_a_line_in_pieces_keeps_its_times(lines):
-    """The beginning waits for the end, or until we speak, something happens, or nothing more comes."""
+def test_pieces_of_a_line_keep_their_times(lines):
+    """The beginning of a line is held until its end, a write, an event, or the close."""
     trace = Trace(lines.append)
     trace.log_received(b"\r\nO", 1.0)
     trace.log_received(b"K\r\n", 1.25)
@@ -72,8 +72,8 @@ def test_a_line_in_pieces_keeps_its_times(lines):
     ]
 
 
-def test_a_line_without_end_does_not_wait_for_ever(lines):
-    """Garbage at a wrong speed is told, and memory has a bound."""
+def test_unterminated_line_is_written_in_bounded_memory(lines):
+    """Noise at a wrong baud rate is traced too."""
     trace = Trace(lines.append)
     for _ in range(MAX_HELD_BYTES + 1):
         trace.log_received(b"x", 1.0)
@@ -81,8 +81,8 @@ def test_a_line_without_end_does_not_wait_for_ever(lines):
 
 
 @given(st.lists(st.tuples(st.booleans(), st.binary(max_size=12)), max_size=12))
-def test_nothing_is_lost(pieces):
-    """However the octets are cut: both directions read together again as they were."""
+def test_every_octet_is_traced(pieces):
+    """However the bytes are cut, both directions can be restored from the trace."""
     lines = []
     trace = Trace(lines.append)
     for number, (ours, data) in enumerate(pieces):
@@ -99,8 +99,8 @@ PIN = "1234"
 
 
 @pytest.mark.parametrize("size", range(1, 20))
-def test_a_pin_is_never_told(lines, size):
-    """Neither where we say it nor in an echo that comes in pieces, or around something that we say."""
+def test_pin_is_never_traced(lines, size):
+    """Neither in the command, nor in an echo in pieces or around a write."""
     trace = Trace(lines.append)
     line = f'AT+CPIN="{PIN}"\r'.encode()
     trace.log_sent(line, 0.0)
@@ -109,14 +109,14 @@ def test_a_pin_is_never_told(lines, size):
     trace.log_received(line[:size], 2.0)
     trace.log_sent(b"\x1b", 3.0)
     trace.log_received(line[size:] + b"\r\nOK\r\n", 4.0)
-    told = "".join(each.split(" ", 2)[2] for each in lines)
-    assert not any(digits in told for digits in ("12", "23", "34"))
-    assert told.count("****") == 3
-    assert told.endswith(r"OK\r\n")
+    traced = "".join(each.split(" ", 2)[2] for each in lines)
+    assert not any(digits in traced for digits in ("12", "23", "34"))
+    assert traced.count("****") == 3
+    assert traced.endswith(r"OK\r\n")
 
 
-def test_a_mask_sees_whole_lines(lines):
-    """Each line once, without its end; what it shows is told in the pieces in which it came."""
+def test_redactor_gets_whole_lines(lines):
+    """It gets each line once, without its end; the result is written in the original pieces."""
     mask = CaseRedactor()
     trace = Trace(lines.append, mask)
     trace.log_sent(b"AT\r", 0.0)
@@ -135,8 +135,8 @@ def test_a_mask_sees_whole_lines(lines):
     assert mask.lines == ["abcd", "", "ef"]
 
 
-def test_another_trace_is_told_the_same(lines):
-    """The log shows what a masked recording does not."""
+def test_tee_gets_the_same_octets(lines):
+    """The second trace is not redacted by the redactor of the first."""
     others = []
     trace = Trace(lines.append, CaseRedactor(), tee=Trace(others.append))
     trace.log_sent(b"AT\r", 0.0)

@@ -1,4 +1,4 @@
-"""The news queue: in order, without doubles, bounded, and never deaf to a payload."""
+"""The queue of unsolicited events: ordered, deduplicated, bounded; payloads are never dropped."""
 
 import asyncio
 
@@ -19,21 +19,21 @@ def make_hint(text):
 
 def drain(queue):
     found = []
-    while (news := queue.try_get()) is not None:
-        found.append(news)
+    while (event := queue.try_get()) is not None:
+        found.append(event)
     return found
 
 
-def test_news_comes_in_order():
-    """What came first is told first."""
+def test_events_are_read_in_order():
+    """The oldest event is read first."""
     queue = make_queue()
     for text in ("a", "b", "c"):
         queue.put(make_hint(text))
     assert drain(queue) == [make_hint("a"), make_hint("b"), make_hint("c")]
 
 
-def test_equal_hints_are_one():
-    """A hint that nobody has taken yet says the same again; a taken one may come again."""
+def test_equal_hints_are_queued_once():
+    """An unread hint is not queued again; after it was read it is."""
     queue = make_queue()
     queue.put(make_hint("a"))
     queue.put(make_hint("a"))
@@ -43,7 +43,7 @@ def test_equal_hints_are_one():
 
 
 def test_payloads_are_never_dropped():
-    """A message that was delivered directly is the thing itself: two equal ones are two."""
+    """An event with a payload is the message itself: two equal ones are two."""
     queue = make_queue()
     for _ in range(3):
         queue.put(Unsolicited("+CMT: ,17", "0791"))
@@ -52,8 +52,8 @@ def test_payloads_are_never_dropped():
     assert drain(queue) == [*[Unsolicited("+CMT: ,17", "0791")] * 3, RescanNeeded()]
 
 
-def test_too_many_hints_are_one():
-    """More than the queue holds means: look at everything."""
+def test_too_many_hints_become_one_rescan():
+    """More hints than the queue holds are replaced by one RescanNeeded."""
     queue = make_queue()
     for number in range(MAX_HINTS * 3 + 1):
         queue.put(make_hint(str(number)))
@@ -62,10 +62,10 @@ def test_too_many_hints_are_one():
     assert len(found) <= MAX_HINTS + 1
 
 
-def test_the_reader_waits_and_is_woken(run_virtual):
-    """Whoever waits gets what comes; the end is told after the last piece."""
+def test_reader_waits_for_the_next_event(run_virtual):
+    """A waiting reader gets the next event; ModemLost comes after the last one."""
 
-    async def story():
+    async def scenario():
         queue = make_queue()
         waiting = asyncio.create_task(queue.get())
         await asyncio.sleep(1)
@@ -77,13 +77,13 @@ def test_the_reader_waits_and_is_woken(run_virtual):
         with pytest.raises(ModemLost, match="gone"):
             await queue.get()
 
-    run_virtual(story())
+    run_virtual(scenario())
 
 
-def test_a_cancelled_reader_loses_nothing(run_virtual):
-    """News that comes while a reader is being cancelled is there for the next one."""
+def test_cancelled_reader_loses_no_event(run_virtual):
+    """An event that comes while a reader is cancelled stays queued."""
 
-    async def story():
+    async def scenario():
         queue = make_queue()
         waiting = asyncio.create_task(queue.get())
         await asyncio.sleep(1)
@@ -93,7 +93,7 @@ def test_a_cancelled_reader_loses_nothing(run_virtual):
             await waiting
         assert await queue.get() == make_hint("a")
 
-    run_virtual(story())
+    run_virtual(scenario())
 
 
 def test_each_event_is_interpreted_once():

@@ -1,4 +1,4 @@
-"""Choosing a wire by what a configuration names."""
+"""The choice of a transport for the configured port."""
 
 import os
 import shutil
@@ -11,8 +11,8 @@ from agent.at.transport.memory import memory_transport_pair
 from agent.at.transport.open import make_opener, parse_socket_address
 
 
-async def test_auto_is_looked_for_at_each_opening(tmp_path, make_reader):
-    """The module may come later, and under another name: what is opened is what is found then."""
+async def test_auto_port_is_detected_at_each_opening(tmp_path, make_reader):
+    """The module may appear later, and under another name."""
     opening = make_opener("auto", 115200, tmp_path)
     with pytest.raises(
         PortUnavailable, match=r'port = "auto" finds no .*/dev/serial/by-id.*agent.toml'
@@ -37,8 +37,8 @@ async def test_auto_is_looked_for_at_each_opening(tmp_path, make_reader):
         link.unlink()
 
 
-async def test_a_login_console_is_not_spoken_to(tmp_path, make_reader):
-    """A port that is named may be the console of the board: nothing is written, the unit is named."""
+async def test_login_console_is_not_opened(tmp_path, make_reader):
+    """A configured port may be the console of the board: nothing is written, and the unit is named."""
     near, far = os.openpty()
     port = os.ttyname(far)
     units = tmp_path / "run/systemd/units"
@@ -52,9 +52,9 @@ async def test_a_login_console_is_not_spoken_to(tmp_path, make_reader):
         await opening(make_reader())
     assert caught.value.kind == "busy"
     (units / unit).unlink()
-    wire = await opening(make_reader())
-    wire.close()
-    await wire.wait_closed()
+    transport = await opening(make_reader())
+    transport.close()
+    await transport.wait_closed()
     os.close(near)
     os.close(far)
 
@@ -62,31 +62,31 @@ async def test_a_login_console_is_not_spoken_to(tmp_path, make_reader):
 @pytest.mark.parametrize(
     "port", ["socket://", "socket://host", "socket://host:", "socket://:1", "socket://h:99999"]
 )
-def test_an_impossible_address_is_refused_at_once(port):
-    """A configuration that cannot work is told before anything is opened."""
+def test_invalid_socket_address_is_rejected(port):
+    """An invalid configuration is reported before anything is opened."""
     with pytest.raises(ValueError, match="the form is socket://host:port"):
         make_opener(port)
 
 
-def test_addresses():
-    """Host and port, also of IPv6."""
+def test_socket_addresses():
+    """Host and port number, also of IPv6."""
     assert parse_socket_address("socket://gateway.local:2217") == ("gateway.local", 2217)
     assert parse_socket_address("socket://[::1]:2217") == ("::1", 2217)
 
 
-async def test_a_wire_in_memory(make_reader):
-    """Octets arrive in order, also those that came before the reader; closing is seen at the other end."""
+async def test_memory_transport(make_reader):
+    """Bytes arrive in order, also those before the reader; the other end sees the close."""
     near, far = memory_transport_pair()
     far.write(b"early ")
     reader = make_reader()
-    wire = await near.open(reader)
+    transport = await near.open(reader)
     far.write(b"and ")
     far.write(b"late")
     await reader.until(lambda: reader.data == b"early and late")
     other = make_reader()
     await far.open(other)
-    wire.write(b"last words")
-    wire.close()
+    transport.write(b"last words")
+    transport.close()
     await other.until(lambda: other.reasons)
     assert other.data == b"last words"
     assert reader.reasons == []

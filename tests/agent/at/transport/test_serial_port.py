@@ -29,32 +29,32 @@ def terminal():
         os.close(ends["far"])
 
 
-async def test_octets_both_ways(terminal, make_reader):
-    """Every octet passes as it is: no line ends are changed, no flow control characters are eaten."""
+async def test_bytes_pass_unchanged(terminal, make_reader):
+    """No line ends are changed, and no flow control characters are removed."""
     reader = make_reader()
-    wire = await open_serial(terminal["name"], 115200, reader)
+    transport = await open_serial(terminal["name"], 115200, reader)
     every = bytes(range(256))
     os.write(terminal["far"], every)
     await reader.until(lambda: len(reader.data) == 256)
     assert reader.data == every
-    wire.write(b"AT\r")
-    wire.write(every)
+    transport.write(b"AT\r")
+    transport.write(every)
     await asyncio.sleep(0.05)
     assert os.read(terminal["far"], 4096) == b"AT\r" + every
-    wire.close()
-    await wire.wait_closed()
+    transport.close()
+    await transport.wait_closed()
 
 
-async def test_the_port_is_set_up_and_locked(terminal, make_reader):
-    """No echo, no XON/XOFF, DTR stays up on close, and a second opener is refused."""
+async def test_port_is_configured_and_locked(terminal, make_reader):
+    """No echo, no XON/XOFF, DTR is kept on close, and a second opening is refused."""
     before = os.open(terminal["name"], os.O_RDWR | os.O_NOCTTY)
     flags = termios.tcgetattr(before)
     flags[2] |= termios.HUPCL
     flags[0] |= termios.IXON
     termios.tcsetattr(before, termios.TCSANOW, flags)
     os.close(before)
-    wire = await open_serial(terminal["name"], 115200, make_reader())
-    port = wire._handle
+    transport = await open_serial(terminal["name"], 115200, make_reader())
+    port = transport._handle
     flags = termios.tcgetattr(port.fd)
     assert not flags[0] & (termios.IXON | termios.IXOFF | termios.ICRNL)
     assert not flags[2] & termios.HUPCL
@@ -63,27 +63,27 @@ async def test_the_port_is_set_up_and_locked(terminal, make_reader):
     with pytest.raises(PortUnavailable, match=rf"held by .*\(pid {os.getpid()}\)") as caught:
         await open_serial(terminal["name"], 115200, make_reader())
     assert caught.value.kind == "busy"
-    wire.close()
-    await wire.wait_closed()
+    transport.close()
+    await transport.wait_closed()
     again = await open_serial(terminal["name"], 115200, make_reader())
     again.close()
     await again.wait_closed()
 
 
-async def test_a_lock_of_somebody_else_is_respected(terminal, make_reader):
-    """Whoever holds the lock is named; when they are gone the port opens."""
+async def test_locked_port_names_its_holder(terminal, make_reader):
+    """The holder of the lock is named; after its end the port opens."""
     other = os.open(terminal["name"], os.O_RDWR | os.O_NOCTTY)
     fcntl.flock(other, fcntl.LOCK_EX)
     with pytest.raises(PortUnavailable, match="is held by"):
         await open_serial(terminal["name"], 115200, make_reader())
     os.close(other)
-    wire = await open_serial(terminal["name"], 115200, make_reader())
-    wire.close()
-    await wire.wait_closed()
+    transport = await open_serial(terminal["name"], 115200, make_reader())
+    transport.close()
+    await transport.wait_closed()
 
 
-async def test_no_port(tmp_path, make_reader):
-    """A port that does not exist, and one that is no port, are told in a sentence."""
+async def test_missing_port(tmp_path, make_reader):
+    """A path that does not exist, and a file that is not a serial port, give a sentence."""
     with pytest.raises(PortUnavailable, match="does not exist") as caught:
         await open_serial(str(tmp_path / "ttyUSB7"), 115200, make_reader())
     assert caught.value.kind == "absent"
@@ -92,54 +92,54 @@ async def test_no_port(tmp_path, make_reader):
         await open_serial(str(tmp_path / "file"), 115200, make_reader())
 
 
-async def test_unplugged_at_idle(terminal, make_reader):
-    """A port that goes away is noticed at once and told once; writing to it does nothing."""
+async def test_unplugged_while_idle(terminal, make_reader):
+    """The loss is reported at once and only once; writing does nothing."""
     reader = make_reader()
-    wire = await open_serial(terminal["name"], 115200, reader)
+    transport = await open_serial(terminal["name"], 115200, reader)
     os.close(terminal["far"])
     terminal["far"] = None
     await reader.until(lambda: reader.reasons)
     assert f"port {terminal['name']} is gone" in reader.reasons[0]
-    wire.write(b"AT\r")
-    await wire.wait_closed()
+    transport.write(b"AT\r")
+    await transport.wait_closed()
     assert len(reader.reasons) == 1
 
 
 async def test_unplugged_while_writing(terminal, make_reader):
-    """A port that goes away with octets still to be written is told once, too."""
+    """The loss with unwritten bytes is reported once, too."""
     reader = make_reader()
-    wire = await open_serial(terminal["name"], 115200, reader)
-    wire.write(b"x" * 100_000)
+    transport = await open_serial(terminal["name"], 115200, reader)
+    transport.write(b"x" * 100_000)
     os.close(terminal["far"])
     terminal["far"] = None
     await reader.until(lambda: reader.reasons)
-    await wire.wait_closed()
+    await transport.wait_closed()
     assert len(reader.reasons) == 1
 
 
-async def test_an_end_that_stops_reading(terminal, monkeypatch, make_reader):
-    """A write never waits: what stays unwritten ends the wire, and closing does not drain."""
+async def test_write_timeout(terminal, monkeypatch, make_reader):
+    """A write never blocks: bytes that stay unwritten end the transport, and the close does not drain."""
     monkeypatch.setattr(wire_room, "WRITE_TIMEOUT_S", 0.1)
     reader = make_reader()
-    wire = await open_serial(terminal["name"], 115200, reader)
-    wire.write(b"x" * 1_000_000)
+    transport = await open_serial(terminal["name"], 115200, reader)
+    transport.write(b"x" * 1_000_000)
     await reader.until(lambda: reader.reasons)
     assert "stopped reading" in reader.reasons[0]
-    await wire.wait_closed()
+    await transport.wait_closed()
 
 
-async def test_closing_throws_away_what_was_not_written(terminal, make_reader):
-    """A mute module must not hold up the end of the program."""
-    wire = await open_serial(terminal["name"], 115200, make_reader())
-    wire.write(b"x" * 1_000_000)
+async def test_close_discards_unwritten_bytes(terminal, make_reader):
+    """A silent module must not delay the end of the program."""
+    transport = await open_serial(terminal["name"], 115200, make_reader())
+    transport.write(b"x" * 1_000_000)
     await asyncio.sleep(0.01)
-    wire.close()
+    transport.close()
     async with asyncio.timeout(1):
-        await wire.wait_closed()
+        await transport.wait_closed()
 
 
-async def test_opening_and_closing_happen_beside_the_loop(terminal, monkeypatch, make_reader):
-    """A driver that takes its time stops nobody else; whoever gave up opening leaves no port open."""
+async def test_open_and_close_do_not_block_the_loop(terminal, monkeypatch, make_reader):
+    """A slow driver blocks nothing else; a cancelled opening leaves no port open."""
     threads = []
     opened = serial_port._open_blocking
 
@@ -167,17 +167,17 @@ async def test_opening_and_closing_happen_beside_the_loop(terminal, monkeypatch,
     assert threads[0] is not threading.main_thread()
 
 
-async def test_output_is_thrown_away_before_closing(terminal, make_reader, monkeypatch):
-    """A driver that still has output would hold the closing for half a minute."""
+async def test_output_is_discarded_before_close(terminal, make_reader, monkeypatch):
+    """A driver that still has output would delay the close by half a minute."""
     steps = []
     flush, close = termios.tcflush, os.close
     monkeypatch.setattr(termios, "tcflush", lambda fd, what: (steps.append(("flush", what)), flush(fd, what)))
     monkeypatch.setattr(os, "close", lambda fd: (steps.append(("close", fd)), close(fd)))
-    wire = await open_serial(terminal["name"], 115200, make_reader())
-    port = wire._handle.fd
+    transport = await open_serial(terminal["name"], 115200, make_reader())
+    port = transport._handle.fd
     steps.clear()
-    wire.close()
-    await wire.wait_closed()
+    transport.close()
+    await transport.wait_closed()
     assert steps[0] == ("flush", termios.TCOFLUSH)
     assert ("close", port) in steps
 

@@ -24,34 +24,34 @@ async def server():
         connections.get_nowait()[1].close()
 
 
-async def test_octets_both_ways(server, make_reader):
-    """What is written arrives, what arrives is read."""
+async def test_bytes_both_ways(server, make_reader):
+    """What is written arrives, and what arrives is read."""
     reader = make_reader()
-    wire = await open_tcp("127.0.0.1", server.port, reader)
+    transport = await open_tcp("127.0.0.1", server.port, reader)
     far_reader, far_writer = await server.connections.get()
-    wire.write(b"AT\r")
+    transport.write(b"AT\r")
     assert await far_reader.readexactly(3) == b"AT\r"
     far_writer.write(b"OK")
     await reader.until(lambda: reader.data == b"OK")
-    wire.close()
-    await wire.wait_closed()
-    wire.write(b"nobody hears this")
+    transport.close()
+    await transport.wait_closed()
+    transport.write(b"nobody hears this")
     assert reader.reasons == []
     far_writer.close()
 
 
-async def test_the_other_end_closes(server, make_reader):
-    """A server that goes away is told once."""
+async def test_close_by_the_other_end(server, make_reader):
+    """The loss is reported once."""
     reader = make_reader()
-    wire = await open_tcp("127.0.0.1", server.port, reader)
+    transport = await open_tcp("127.0.0.1", server.port, reader)
     _, far_writer = await server.connections.get()
     far_writer.close()
     await reader.until(lambda: reader.reasons)
     assert reader.reasons == [f"socket://127.0.0.1:{server.port} was closed by the other end"]
-    await wire.wait_closed()
+    await transport.wait_closed()
 
 
-async def test_nobody_listens(server, make_reader):
+async def test_refused_connection(server, make_reader):
     """One sentence names the address."""
     server.close()
     await server.wait_closed()
@@ -62,14 +62,14 @@ async def test_nobody_listens(server, make_reader):
     assert caught.value.kind == "absent"
 
 
-async def test_an_end_that_stops_reading(server, monkeypatch, make_reader):
-    """What cannot be written in time ends the wire; writing itself never waits."""
+async def test_write_timeout(server, monkeypatch, make_reader):
+    """Bytes that cannot be written in time end the transport; writing itself never blocks."""
     monkeypatch.setattr(wire_room, "WRITE_TIMEOUT_S", 0.05)
     reader = make_reader()
-    wire = await open_tcp("127.0.0.1", server.port, reader)
+    transport = await open_tcp("127.0.0.1", server.port, reader)
     _, far_writer = await server.connections.get()
     for _ in range(200):
-        wire.write(b"x" * 65536)
+        transport.write(b"x" * 65536)
     await reader.until(lambda: reader.reasons)
     assert "stopped reading" in reader.reasons[0]
     assert len(reader.reasons) == 1
