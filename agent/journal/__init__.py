@@ -1,4 +1,4 @@
-"""The journal: everything the agent must not forget, in one SQLite file on the device's disk.
+"""The journal: the persistent state of the agent, in one SQLite file.
 
-Plain `sqlite3`, ordinary methods, no asyncio: `skin` runs them beside the event loop.
+All methods are blocking functions on plain `sqlite3`; `executor` runs them outside of the event loop.
 """

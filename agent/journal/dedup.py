@@ -1,4 +1,4 @@
-"""The memory for doubles: what makes a delivery one that has been dealt with. It outlives the texts."""
+"""Deduplication: recognises a message that was stored before. Its entries outlive the message texts."""
 
 from __future__ import annotations
 
@@ -11,23 +11,24 @@ from agent.service.message import ReceivedCommand
 
 @dataclass(frozen=True, slots=True)
 class DedupEntry:
-    """What is remembered of an earlier delivery."""
+    """What is known of an earlier delivery."""
 
     command_id: int | None
-    """Its number; None for a part, and where a damage has taken it."""
+    """Id of the Command; None if its row was lost with a damaged file."""
     same_body: bool
-    """Whether its body was the same."""
+    """True if its body was the same."""
 
 
 class DedupIndex:
-    """The rows of ``dedup``. Without `without_sid` only a SID tells that a message is a double."""
+    """The table ``dedup``."""
 
     def __init__(self, journal: Journal, *, without_sid: bool) -> None:
+        """If not `without_sid`, only messages with a SID can be duplicates."""
         self._execute = journal.execute
         self._without_sid = without_sid
 
     def find(self, command: ReceivedCommand) -> DedupEntry | None:
-        """What is remembered of a Command with this SID, or without one of this very message."""
+        """Return the entry of the same SID or, without a SID, of the same message; None if there is none."""
         key = _dedup_key(command)
         if key is None or (command.sid is None and not self._without_sid):
             return None
@@ -35,12 +36,12 @@ class DedupIndex:
         return None if row is None else DedupEntry(row[1], row[0] in (None, _body_digest(command.body)))
 
     def is_known(self, identity: bytes) -> bool:
-        """Whether a message with this identity has been dealt with."""
-        found = self._execute("SELECT 1 FROM dedup WHERE key = ?", (_message_key(identity),)).fetchone()
-        return self._without_sid and found is not None
+        """Return True if a message with this identity was stored before."""
+        row = self._execute("SELECT 1 FROM dedup WHERE key = ?", (_message_key(identity),)).fetchone()
+        return self._without_sid and row is not None
 
     def record(self, command: ReceivedCommand, command_id: int, now: JournalTime) -> None:
-        """Inside the caller's transaction: a Command and the parts it was joined from are dealt with."""
+        """Add the entries of a new Command and of its parts, in the caller's transaction."""
         stamp = None if command.timestamp is None else command.timestamp.timestamp()
         key = _dedup_key(command)
         if key is not None:
@@ -65,7 +66,7 @@ class DedupIndex:
 
 
 def _dedup_key(command: ReceivedCommand) -> bytes | None:
-    """None for a Command that nothing can tell from another: no SID and no date."""
+    """Return None for a Command with neither a SID nor a valid time stamp: it cannot be told from others."""
     if command.sid is not None:
         return b"s" + command.sid.encode()
     return None if command.identity is None else _message_key(command.identity)

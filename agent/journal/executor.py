@@ -1,4 +1,4 @@
-"""Runs the journal's methods beside the event loop: in one worker thread, or inline in simulated time."""
+"""Runs the methods of the journal for asyncio code: in one worker thread, or inline in simulated time."""
 
 from __future__ import annotations
 
@@ -15,45 +15,51 @@ R = TypeVar("R")
 
 
 class DbExecutor(Protocol):
-    """The seam between the event loop and the disk: one call at a time, in the order of asking."""
+    """Runs blocking functions one at a time, in the order of the calls."""
 
-    async def run(self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R: ...
+    async def run(self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Return the result of the function, or raise its exception."""
+        ...
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Wait for the call that is running, if any. No call may follow."""
+        ...
 
 
 class InlineExecutor:
-    """Runs each call at once, on the loop: for simulated time, where nothing really waits."""
+    """Runs each call in the event loop itself: for simulated time, in which a blocking call takes no time."""
 
     async def run(self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call the function."""
         return function(*args, **kwargs)
 
     def close(self) -> None:
-        """Nothing to close."""
+        """Do nothing."""
 
 
 class ThreadExecutor:
-    """Runs each call in the one thread that touches the disk, so the loop never waits for a commit."""
+    """Runs each call in one worker thread, so that the event loop never waits for the disk."""
 
     def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(1, "journal")
 
     async def run(self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call the function in the worker thread."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._pool, lambda: function(*args, **kwargs))
 
     def close(self) -> None:
-        """Wait for the call under way, if any."""
+        """Wait for the call that is running, if any, and end the thread."""
         self._pool.shutdown()
 
 
 COMMIT_RETRY_DELAYS_S = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
-"""A full disk or a device that went away is asked again at these pauses, and on at the last."""
+"""Pauses after failed commits, as of a full disk; the last one is repeated."""
 
 
 def commit_failed_event(error: sqlite3.Error) -> Event:
-    """The one line for it, whichever task meets it first: what it means for all of them."""
-    text = f"{error}; messages stay in the module, results wait, nothing is begun or sent until it can"
+    """Return the log event for a failed commit: the same for every task, since it stops all of them."""
+    text = f"{error}; messages stay in the module, results wait, nothing is started or sent until it can"
     return Event(EventKind.JOURNAL_CANNOT_COMMIT, text, severity=Severity.ERROR, condition=Condition.JOURNAL)
 
 
@@ -63,9 +69,9 @@ COMMIT_RECOVERED_EVENT = Event(EventKind.JOURNAL_COMMITS_AGAIN, resolves=Conditi
 async def retry_until_committed(
     db: DbExecutor, emit: EventSink, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs
 ) -> R:
-    """Run it until the journal takes it: for what has happened already and must not be forgotten.
+    """Call the function until it raises no sqlite3.Error: for facts that must not be lost.
 
-    Its values wait in memory meanwhile; the trouble is told once, and its end.
+    They wait in memory meanwhile. The first failure is logged, and the success after it.
     """
     failures = 0
     while True:

@@ -1,4 +1,4 @@
-"""The journal's side of Commands: what a message is kept as, which Command runs next, how each ended."""
+"""Received messages and the states of Commands."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from agent.journal.journal import Journal, JournalTime
 from agent.journal.models import (
     COMMAND_COLUMNS,
     CommandRow,
+    CommandState,
     OutgoingMessage,
     StoreOutcome,
     StoreResult,
@@ -27,7 +28,7 @@ from agent.service.message import (
 
 
 class CommandStore:
-    """What comes in. Each method that writes is one commit."""
+    """The tables ``commands`` and ``slots``. Each method that writes is one commit."""
 
     def __init__(self, journal: Journal, outbox: OutboxStore, *, dedup_without_sid: bool = True) -> None:
         self._journal = journal
@@ -47,12 +48,13 @@ class CommandStore:
         *,
         run: bool = True,
     ) -> StoreResult:
-        """Commit a message, whatever it is; after this it may be deleted from the module.
+        """Commit a received message of any kind. Afterwards it may be deleted from the module.
 
-        `slot` is where the module stores it, None for one that was handed over directly. `classify` says
-        what it is, given what is kept of others. Without `run` a new Command is kept as expired.
+        `slot` is store and index where the module holds it, None for direct delivery. `raw` is the PDU
+        as read. `classify` returns the kind of message, given the stored parts. If not `run`, a new Command
+        is stored as expired.
         """
-        key = ("keep", slot, raw)
+        key = ("CommandStore.store", slot, raw)
         if (
             slot is not None
             and not self._journal.is_confirmed(key)
@@ -78,64 +80,67 @@ class CommandStore:
                 case IgnoredMessage():
                     return self._ignored.store(received, raw, now)
 
-        kept = self._journal.commit(key, write)
+        result = self._journal.commit(key, write)
         if slot is not None:
             self._journal.freed_slots.discard(slot)
-        return kept
+        return result
 
     def _is_stored(self, slot: tuple[str, int], raw: str) -> bool:
-        """Whether that slot holds what was kept before. A module that does not tell the name of its store in
-        one session (then it is empty) may tell it in the next.
+        """Return True if this very message was stored from this slot before.
+
+        The name of the store is empty if the module does not report it; it may report it in the next session.
         """
-        known = self._execute(
+        row = self._execute(
             "SELECT 1 FROM slots WHERE slot = ? AND raw = ? AND (store = ? OR store = '' OR ? = '')",
             (slot[1], raw, slot[0], slot[0]),
         )
-        return known.fetchone() is not None
+        return row.fetchone() is not None
 
     def _store_command(
         self, command: ReceivedCommand, raw: str, now: JournalTime, *, run: bool
     ) -> StoreResult:
-        known = self._dedup.find(command)
-        if known is not None and known.same_body:
-            return self._count_duplicate(known.command_id, command)
-        if known is not None:
-            reason = f"{command.sid} came before with another body"
+        earlier = self._dedup.find(command)
+        if earlier is not None and earlier.same_body:
+            return self._count_duplicate(earlier.command_id, command)
+        if earlier is not None:
+            reason = f"{command.sid} was received before with another body"
             text = command.body if isinstance(command.body, str) else command.body.hex().upper()
             return self._ignored.store(IgnoredMessage(reason, command.sender, text), raw, now)
         stamp = None if command.timestamp is None else command.timestamp.timestamp()
         horizon = self._journal.meta.dedup_horizon
-        why = None
+        expired_reason = None
         if stamp is not None and horizon is not None and stamp <= horizon:
-            why = "older than the memory for doubles reaches"
+            expired_reason = "older than the deduplication entries reach back"
         elif not run:
-            why = "it was in the module before the first start"
-        number = self._journal.next_id("commands")
+            expired_reason = "it was in the module before the first start"
+        command_id = self._journal.next_id("commands")
         self._execute(
             "INSERT INTO commands (id, state, sid, sender, mode, body, timestamp, answerable, reason,"
             " received_wall, received_uptime, ended_wall) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)",
             (
-                number,
-                "expired" if why else "received",
+                command_id,
+                CommandState.EXPIRED if expired_reason else CommandState.RECEIVED,
                 command.sid,
                 command.sender,
                 "text" if isinstance(command.body, str) else "binary",
                 command.body,
                 None if command.timestamp is None else command.timestamp.isoformat(),
                 command.answerable,
-                why,
+                expired_reason,
                 now.wall,
                 now.uptime,
-                now.wall if why else None,
+                now.wall if expired_reason else None,
             ),
         )
-        self._dedup.record(command, number, now)
+        self._dedup.record(command, command_id, now)
         if command.parts:
             self.parts.delete(command.parts[0].key)
         if stamp is not None:
             self._journal.meta.newest_timestamp = max(self._journal.meta.newest_timestamp, stamp)
-        outcome = StoreOutcome.EXPIRED if why else StoreOutcome.NEW
-        return StoreResult(outcome, number, command.sid, detail=why or "", content=command.body)
+        outcome = StoreOutcome.EXPIRED if expired_reason else StoreOutcome.NEW
+        return StoreResult(
+            outcome, command_id, command.sid, detail=expired_reason or "", content=command.body
+        )
 
     def _count_duplicate(self, command_id: int | None, command: ReceivedCommand) -> StoreResult:
         row = self._execute(
@@ -147,10 +152,9 @@ class CommandStore:
         )
 
     def mark_slot_free(self, slot: tuple[str, int]) -> None:
-        """The module has deleted that slot; it is written with the next commit, none is made for it.
+        """Record that the module has emptied a slot; the next commit writes it.
 
-        Should that be lost with the power, the row says that the slot may still hold its message: then
-        the slot is read, and what is not there needs no deleting.
+        If the power is lost before, the row remains. Then the slot is read again before anything is deleted.
         """
         self._journal.freed_slots |= {slot, ("", slot[1])}
 
@@ -158,21 +162,21 @@ class CommandStore:
 
     @property
     def newest_timestamp(self) -> float:
-        """The latest service centre time stamp of any Command, seconds since 1970."""
+        """The newest service centre time stamp of any Command, seconds since 1970; 0 for none."""
         return self._journal.meta.newest_timestamp
 
     @property
     def first_sweep_done(self) -> bool:
-        """Whether all that the module held at the first start of this journal is kept."""
+        """True once all messages that the module held at the first start are stored."""
         return self._journal.meta.first_sweep_done
 
     def mark_first_sweep_done(self) -> None:
-        """From now on what the module holds has come since."""
+        """Commit that all messages which the module held at the first start are stored."""
         self._journal.meta.first_sweep_done = True
-        self._journal.commit("swept", lambda _: None)
+        self._journal.commit("CommandStore.mark_first_sweep_done", lambda _: None)
 
     def list_pending(self, after_id: int = 0, limit: int = -1) -> Sequence[CommandRow]:
-        """The Commands with a higher number than `above` that are to be run, oldest first."""
+        """Return the Commands to be run with a higher id than `after_id`, oldest first; -1 means no limit."""
         return [
             command_from_row(row)
             for row in self._execute(
@@ -183,14 +187,14 @@ class CommandStore:
         ]
 
     def get_pending(self, command_id: int) -> CommandRow | None:
-        """One Command that is to be run; None if it is not any more."""
+        """Return a Command that is to be run, None if it is not or no longer."""
         row = self._execute(
             f"SELECT {COMMAND_COLUMNS} FROM commands WHERE state = 'received' AND id = ?", (command_id,)
         ).fetchone()
         return None if row is None else command_from_row(row)
 
     def list_interrupted(self) -> Sequence[CommandRow]:
-        """The Commands that were running when the agent ended; asked once, before any begins."""
+        """Return the Commands that were running when the agent ended. Call it before any is started."""
         return [
             command_from_row(row)
             for row in self._execute(
@@ -199,9 +203,9 @@ class CommandStore:
         ]
 
     def mark_running(self, command_id: int, handler: str, *, repeatable: bool) -> None:
-        """Committed before the handler starts: whatever happens now, this run has begun."""
+        """Commit the start of a run, before the handler is started."""
         self._journal.commit(
-            ("begin", command_id),
+            ("CommandStore.mark_running", command_id),
             lambda _: self._execute(
                 "UPDATE commands SET state = 'running', attempts = attempts + 1, handler = ?, repeatable = ?"
                 " WHERE id = ?",
@@ -210,9 +214,9 @@ class CommandStore:
         )
 
     def requeue(self, command_id: int, reason: str, *, count_attempt: bool = True) -> None:
-        """The handler may run once more, later. Not `begun`: that attempt does not count, it was none."""
+        """Commit that the Command is to be run again. If not `count_attempt`, its handler did not start."""
         self._journal.commit(
-            ("again", command_id),
+            ("CommandStore.requeue", command_id),
             lambda _: self._execute(
                 "UPDATE commands SET state = 'received', reason = ?, attempts = attempts - ? WHERE id = ?",
                 (reason, not count_attempt, command_id),
@@ -222,14 +226,15 @@ class CommandStore:
     def finish(
         self,
         command_id: int,
-        state: str,
+        state: CommandState,
         reason: str | None = None,
         replies: Sequence[OutgoingMessage] = (),
         action: tuple[str, str] | None = None,
     ) -> None:
-        """The Command has ended (`done`, `failed`, `expired`), its reply is queued: one commit for both.
+        """Commit the end of a Command together with its replies, which are queued.
 
-        `action` is handler and name of what is to be done after the reply.
+        `state` is DONE, FAILED or EXPIRED. `action` is the handler and the name of an action that is
+        requested for the time after the reply.
         """
 
         def write(now: JournalTime) -> None:
@@ -247,13 +252,13 @@ class CommandStore:
                     (command_id, *action, now.wall, now.uptime),
                 )
 
-        self._journal.commit(("finish", command_id), write)
+        self._journal.commit(("CommandStore.finish", command_id), write)
 
-    # For people
+    # Status
 
     def count_by_state(self) -> dict[str, int]:
-        """How many Commands there are in each state, and strays and parts; for `status`."""
-        found = dict(self._execute("SELECT state, count(*) FROM commands GROUP BY state").fetchall())
-        found["ignored"] = self._execute("SELECT count(*) FROM ignored").fetchone()[0]
-        found["parts"] = self._execute("SELECT count(*) FROM parts").fetchone()[0]
-        return found
+        """Return the number of Commands in each state, and of ignored messages and parts."""
+        counts = dict(self._execute("SELECT state, count(*) FROM commands GROUP BY state").fetchall())
+        counts["ignored"] = self._execute("SELECT count(*) FROM ignored").fetchone()[0]
+        counts["parts"] = self._execute("SELECT count(*) FROM parts").fetchone()[0]
+        return counts

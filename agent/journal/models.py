@@ -1,32 +1,70 @@
-"""Rows as small frozen values: what the journal hands out, and what it is given to send."""
+"""Rows of the journal as frozen dataclasses, and the states that they go through."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from enum import Enum
+from enum import Enum, StrEnum, auto
 
 import pdu
 
 
-class StoreOutcome(Enum):
-    """What became of a message that was shown to the journal. All of them may be deleted from the module."""
+class CommandState(StrEnum):
+    """Values of ``commands.state``."""
 
-    NEW = "new"
-    DUPLICATE = "double"
-    """A further delivery of a Command, or of a part, that is known."""
-    ALREADY_STORED = "known"
-    """The very message that was committed before and not yet deleted."""
+    RECEIVED = "received"
+    """Waits for its handler."""
+    RUNNING = "running"
+    """Its handler has been started."""
+    DONE = "done"
+    FAILED = "failed"
     EXPIRED = "expired"
-    """Not newer than what the memory for doubles has forgotten: it may have been run long ago."""
-    PART = "part"
-    IGNORED = "stray"
-    REPORT = "report"
+    """Too old; it is kept and not run."""
+
+
+class ReplyState(StrEnum):
+    """Values of ``replies.state``."""
+
+    QUEUED = "queued"
+    SENDING = "sending"
+    """Its body may have been written to the module."""
+    SENT = "sent"
+    """The module has confirmed it."""
+    DELIVERED = "delivered"
+    """A status report has confirmed it."""
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+    """It may have been sent; there was no result."""
+
+
+class ActionState(StrEnum):
+    """Values of ``actions.state``."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    """It has been started, and is never started again."""
+    DONE = "done"
+    FAILED = "failed"
+
+
+class StoreOutcome(Enum):
+    """How a received message was stored. After each of them it may be deleted from the module."""
+
+    NEW = auto()
+    DUPLICATE = auto()
+    """Another delivery of a Command, or of a part, that was stored before."""
+    ALREADY_STORED = auto()
+    """The same message in the same slot: it was committed, and is not yet deleted from the module."""
+    EXPIRED = auto()
+    """A Command not newer than the deduplication horizon: it may have been run long ago."""
+    PART = auto()
+    IGNORED = auto()
+    REPORT = auto()
 
 
 @dataclass(frozen=True, slots=True)
 class StoreResult:
-    """The outcome and what the log line about it needs."""
+    """The outcome, and the facts for the log line about it."""
 
     outcome: StoreOutcome
     command_id: int | None = None
@@ -34,14 +72,14 @@ class StoreResult:
     detail: str = ""
     content: str | bytes | None = None
     deliveries: int = 1
-    """How often this Command has been delivered by now."""
+    """Number of deliveries of this Command, this one included."""
     reply_id: int | None = None
     """The reply that a status report was matched with."""
 
 
 @dataclass(frozen=True, slots=True)
 class CommandRow:
-    """A Command to be run; the columns of ``commands``."""
+    """A Command that is to be run or is running."""
 
     id: int
     sid: str | None
@@ -50,10 +88,9 @@ class CommandRow:
     timestamp: datetime | None
     answerable: bool
     attempts: int
-    """Runs begun so far."""
+    """Number of runs that were started."""
     handler: str | None
     repeatable: bool
-    state: str
 
     @property
     def mode(self) -> str:
@@ -63,13 +100,13 @@ class CommandRow:
 
 COMMAND_COLUMNS = (
     "commands.id, commands.sid, sender, body, timestamp, answerable, commands.attempts, commands.handler,"
-    " repeatable, commands.state"
+    " repeatable"
 )
 
 
 def command_from_row(row: tuple[object, ...]) -> CommandRow:
-    """A row of `COMMAND_COLUMNS`."""
-    number, sid, sender, body, timestamp, answerable, attempt, handler, repeatable, state = row
+    """Convert a row of `COMMAND_COLUMNS`."""
+    number, sid, sender, body, timestamp, answerable, attempts, handler, repeatable = row
     return CommandRow(
         int(str(number)),
         None if sid is None else str(sid),
@@ -77,16 +114,15 @@ def command_from_row(row: tuple[object, ...]) -> CommandRow:
         body if isinstance(body, (str, bytes)) else str(body),
         None if timestamp is None else datetime.fromisoformat(str(timestamp)),
         bool(answerable),
-        int(str(attempt)),
+        int(str(attempts)),
         None if handler is None else str(handler),
         bool(repeatable),
-        str(state),
     )
 
 
 @dataclass(frozen=True, slots=True)
 class OutgoingMessage:
-    """One message to queue."""
+    """A message to put into the outbox."""
 
     destination: str
     user_data: pdu.UserData
@@ -97,7 +133,7 @@ class OutgoingMessage:
 
 @dataclass(frozen=True, slots=True)
 class ReplyRow:
-    """A message to send; the columns of ``replies``."""
+    """A queued message."""
 
     id: int
     command_id: int | None
@@ -108,17 +144,18 @@ class ReplyRow:
     parts: int
     attempts: int
     reason: str | None = None
-    """What the last attempt ended with."""
+    """How the last attempt ended."""
 
 
 @dataclass(frozen=True, slots=True)
 class ActionRow:
-    """Something a handler asked to be done after its answer; the columns of ``actions``."""
+    """An action that a handler requested for the time after its answer."""
 
     id: int
     command: CommandRow
     handler: str
     action: str
     reply_settled: bool
-    """Whether every message of the answer has been sent, refused or is unknown."""
+    """True if no message of the answer is queued or being sent any more."""
     age_s: float
+    """Seconds of uptime since the request."""

@@ -1,4 +1,4 @@
-"""The journal's side of sending: what is queued, under way, sent, refused, unknown, delivered."""
+"""Messages to send, their states, and the status reports on them."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Any
 
 import pdu
 from agent.journal.journal import DAY_S, Journal, JournalTime
-from agent.journal.models import OutgoingMessage, ReplyRow
+from agent.journal.models import OutgoingMessage, ReplyRow, ReplyState
 
 REPORT_MATCH_WINDOW_S = 3 * DAY_S
-"""A message reference comes round after 256 messages, so a report only speaks of a recent one."""
+"""A message reference is used again after 256 messages, so a report belongs to a recent one."""
 
 TIMESTAMP_TOLERANCE_S = 120.0
-"""Between our note that a message is sent and the service centre's that it has come."""
+"""Largest difference between our time of sending and the service centre's time stamp of the same message."""
 
 _SELECT_QUEUED = (
     "replies.id, command_id, commands.sid, destination, alphabet, user_data, user_data_length, has_header,"
@@ -22,30 +22,34 @@ _SELECT_QUEUED = (
     " FROM replies LEFT JOIN commands ON commands.id = command_id WHERE replies.state = 'queued'"
 )
 _SAME_RECIPIENT = (
-    "ltrim(recipient, '+') = ltrim(destination, '+')"  # networks write the same number both ways
+    "ltrim(recipient, '+') = ltrim(destination, '+')"  # networks write the same number with and without it
 )
 _MAY_HAVE_LEFT = "state IN ('sending', 'sent', 'delivered', 'unknown')"
-_SENT_UPTIME = "coalesce(sent_uptime, queued_uptime)"  # without the first: of an earlier version
-_TP_ST_STILL_TRYING = range(0x20, 0x40)  # TP-ST 9.2.3.15: not final, another report follows
+_SENT_UPTIME = "coalesce(sent_uptime, queued_uptime)"  # the first is NULL in rows of an early version
+_TP_ST_STILL_TRYING = range(0x20, 0x40)
+"""TP-ST (23.040 9.2.3.15): the service centre still tries, and another report follows."""
 
 
 class OutboxStore:
-    """Messages to send. Each method that writes is one commit, but `insert` and `report`."""
+    """The tables ``replies`` and ``status_reports``.
+
+    Each method that writes is one commit, except `insert` and `store_report`.
+    """
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
         self._execute = journal.execute
 
     def insert(self, command_id: int | None, reply: OutgoingMessage, now: JournalTime) -> int:
-        """Queue a message inside the caller's transaction; returns its number."""
+        """Queue a message in the caller's transaction; return its id."""
         data = reply.user_data
-        number = self._journal.next_id("replies")
+        reply_id = self._journal.next_id("replies")
         self._execute(
             "INSERT INTO replies (id, command_id, state, destination, alphabet, user_data, user_data_length,"
             " has_header, text, part, parts, error_answer, queued_wall, queued_uptime)"
             " VALUES (?, ?, 'queued', ?,?,?,?,?,?,?,?,?,?,?)",
             (
-                number,
+                reply_id,
                 command_id,
                 reply.destination,
                 data.alphabet.value,
@@ -60,17 +64,17 @@ class OutboxStore:
                 now.uptime,
             ),
         )
-        return number
+        return reply_id
 
     def enqueue(self, replies: list[OutgoingMessage]) -> list[int]:
-        """Queue messages sent by hand."""
+        """Queue messages that answer no Command; return their ids."""
         return self._journal.commit(
             None,
             lambda now: [self.insert(None, reply, now) for reply in replies],
         )
 
     def next_queued(self, excluded_destinations: Collection[str] = ()) -> ReplyRow | None:
-        """The oldest queued message to none of the destinations that have to wait."""
+        """Return the oldest queued message, except to these destinations; None if there is none."""
         row = self._execute(
             f"SELECT {_SELECT_QUEUED} AND destination NOT IN ({', '.join('?' * len(excluded_destinations))})"
             " ORDER BY replies.id LIMIT 1",
@@ -79,9 +83,9 @@ class OutboxStore:
         return None if row is None else _reply_from_row(row)
 
     def list_expired(self, max_age_s: float, per_day: int) -> list[ReplyRow]:
-        """Queued messages that have waited for longer than this, by both clocks; oldest first.
+        """Return the queued messages that are older than `max_age_s` by both clocks, oldest first.
 
-        One that the cap of so many a day kept back for a time gets one more day.
+        A message that the daily limit, `per_day`, has held up for some time may be one day older.
         """
         now = self._journal.now()
         old = [
@@ -94,8 +98,8 @@ class OutboxStore:
         ]
         if not old:
             return []
-        since = min(running for _, _, running, _ in old)
-        left = [
+        since = min(uptime for _, _, uptime, _ in old)
+        sent_times = [
             at
             for (at,) in self._execute(
                 f"SELECT {_SENT_UPTIME} AS at FROM replies"
@@ -103,26 +107,26 @@ class OutboxStore:
                 (since - DAY_S,),
             )
         ]
-        given_up = [
-            number
-            for number, _, running, age in old
-            if age > max_age_s + DAY_S or not was_daily_cap_reached(left, per_day, running)
+        expired = [
+            reply_id
+            for reply_id, _, uptime, age in old
+            if age > max_age_s + DAY_S or not was_daily_cap_reached(sent_times, per_day, uptime)
         ]
-        return [row for number in given_up if (row := self._get_queued(number)) is not None]
+        return [row for reply_id in expired if (row := self._get_queued(reply_id)) is not None]
 
     def _get_queued(self, reply_id: int) -> ReplyRow | None:
         row = self._execute(f"SELECT {_SELECT_QUEUED} AND replies.id = ?", (reply_id,)).fetchone()
         return None if row is None else _reply_from_row(row)
 
     def oldest_queued_age(self) -> float | None:
-        """Seconds, by the smaller difference of the clocks, that the oldest queued message has waited."""
+        """Return the age in seconds of the oldest queued message, None if there is none."""
         row = self._execute(
             "SELECT queued_wall, queued_uptime FROM replies WHERE state = 'queued' ORDER BY id LIMIT 1"
         ).fetchone()
         return None if row is None else self._journal.age(*row)
 
     def set_wait_reason(self, reply_id: int, reason: str) -> None:
-        """Why a queued message has to wait, for people who look into the outbox."""
+        """Commit why a queued message has to wait; `modem-agent outbox` shows it."""
         self._journal.commit(
             None,
             lambda _: self._execute(
@@ -131,9 +135,9 @@ class OutboxStore:
         )
 
     def mark_sending(self, reply_id: int) -> None:
-        """Committed after the prompt and before an octet of the body leaves: from now on it may be out.
+        """Commit that a message may leave now, after the prompt and before the first octet of its body.
 
-        So from now on it counts against the caps, whatever becomes of it.
+        From now on it counts against the limits, whatever its outcome is.
         """
         self._journal.commit(
             None,
@@ -145,13 +149,13 @@ class OutboxStore:
         )
 
     def mark_sent(self, reply_id: int, message_reference: int | None) -> None:
-        """The module has confirmed it; a report that came before this confirmation is matched now.
+        """Commit that the module has confirmed a message; match a status report that came before.
 
-        `message_reference` is None where the module named none.
+        `message_reference` is None if the module returned none.
         """
 
         def write(now: JournalTime) -> None:
-            began = self._execute(
+            sending_since = self._execute(
                 "SELECT coalesce(sent_uptime, queued_uptime) FROM replies WHERE id = ?", (reply_id,)
             ).fetchone()
             self._execute(
@@ -164,17 +168,20 @@ class OutboxStore:
                 f" WHERE {_SAME_RECIPIENT} AND status_reports.reply_id IS NULL"
                 " AND status_reports.message_reference = ? AND status_reports.at_uptime >= ?"
                 " ORDER BY status_reports.id DESC",
-                (reply_id, message_reference, *began),
+                (reply_id, message_reference, *sending_since),
             ).fetchone()
             if early is not None:
                 self._apply_report(early[0], reply_id, early[1])
 
-        self._journal.commit(("sent", reply_id), write)
+        self._journal.commit(("OutboxStore.mark_sent", reply_id), write)
 
     def requeue(self, reply_id: int, reason: str, *, count_attempt: bool) -> None:
-        """Nothing left: queued again. `attempted` counts a try that never reached `sending`."""
+        """Commit that no octet of the body left, and queue the message again.
+
+        `count_attempt` counts an attempt that did not reach the state `sending`.
+        """
         self._journal.commit(
-            ("back", reply_id),
+            ("OutboxStore.requeue", reply_id),
             lambda _: self._execute(
                 "UPDATE replies SET state = 'queued', reason = ?, attempts = attempts + ?,"
                 " sent_wall = NULL, sent_uptime = NULL WHERE id = ?",
@@ -183,10 +190,10 @@ class OutboxStore:
         )
 
     def requeue_possibly_sent(self, reply_id: int, reason: str) -> None:
-        """It is to be sent once more, though it may have left: queued again, at its place among the others.
+        """Queue a message again, in its old place, although it may have been sent.
 
-        What may have left gets a row of its own, `unknown`: both count against the caps, both are shown. That
-        row answers no Command, so that each Command is still answered once.
+        The possibly sent message becomes a row of its own in the state `unknown`, so that both count against
+        the limits and both are shown. That row belongs to no Command: each Command still has one answer.
         """
 
         def write(_: JournalTime) -> None:
@@ -205,12 +212,12 @@ class OutboxStore:
                 (f"{reason}; to be sent once more", reply_id),
             )
 
-        self._journal.commit(("copy", reply_id), write)
+        self._journal.commit(("OutboxStore.requeue_possibly_sent", reply_id), write)
 
-    def finish(self, reply_id: int, state: str, reason: str) -> None:
-        """`failed` or `unknown`, and why."""
+    def finish(self, reply_id: int, state: ReplyState, reason: str) -> None:
+        """Commit the state FAILED or UNKNOWN, and the reason."""
         self._journal.commit(
-            ("end", reply_id),
+            ("OutboxStore.finish", reply_id),
             lambda _: self._execute(
                 "UPDATE replies SET state = ?1, reason = ?2, sent_wall = iif(?1 = 'failed', NULL, sent_wall),"
                 " sent_uptime = iif(?1 = 'failed', NULL, sent_uptime) WHERE id = ?3",
@@ -219,26 +226,30 @@ class OutboxStore:
         )
 
     def close_interrupted(self) -> list[int]:
-        """Messages that were `sending` when the agent ended; they are unknown now. Asked once, at start."""
+        """Make the messages unknown that were being sent when the agent ended; return their ids.
+
+        Call it once, at start.
+        """
         rows = self._execute("SELECT id FROM replies WHERE state = 'sending' ORDER BY id").fetchall()
         if rows:
             self._journal.commit(
-                "interrupted replies",
+                "OutboxStore.close_interrupted",
                 lambda _: self._execute(
                     "UPDATE replies SET state = 'unknown',"
                     " reason = 'the agent ended while it was being sent' WHERE state = 'sending'"
                 ),
             )
-        return [number for (number,) in rows]
+        return [reply_id for (reply_id,) in rows]
 
     def store_report(self, report: pdu.StatusReport, now: JournalTime) -> int | None:
-        """Keep a status report inside the caller's transaction and match it; returns the reply it fits.
+        """Store a status report in the caller's transaction; return the id of the message that it belongs to.
 
-        It fits a message with its reference and recipient that was sent in the last days, see `_meant`.
+        That is a message with its reference and recipient that was sent in the last days (`_matching_reply`);
+        None if there is none.
         """
         recipient = str(report.recipient_address)
         discharged = report.discharge_time.time
-        number = self._execute(
+        report_id = self._execute(
             "INSERT INTO status_reports"
             " (message_reference, recipient, status, discharge_time, at_wall, at_uptime)"
             " VALUES (?,?,?,?,?,?)",
@@ -256,12 +267,12 @@ class OutboxStore:
             " FROM replies JOIN status_reports ON status_reports.id = ?"
             f" WHERE {_SAME_RECIPIENT} AND replies.message_reference = ?"
             " AND replies.state IN ('sent', 'delivered') AND sent_uptime > ? ORDER BY replies.id DESC",
-            (number, report.message_reference, now.uptime - REPORT_MATCH_WINDOW_S),
+            (report_id, report.message_reference, now.uptime - REPORT_MATCH_WINDOW_S),
         ).fetchall()
-        if not sent or number is None:
+        if not sent or report_id is None:
             return None
         reply = _matching_reply(sent, report.service_centre_timestamp.time)
-        self._apply_report(number, reply, report.status)
+        self._apply_report(report_id, reply, report.status)
         return reply
 
     def _apply_report(self, report_id: int, reply_id: int, tp_status: int) -> None:
@@ -277,7 +288,7 @@ class OutboxStore:
     # Limits
 
     def count_sent_within(self, seconds: float) -> int:
-        """Messages whose body may have left in the last seconds, by running time."""
+        """Return the number of messages that may have left in the last seconds of uptime."""
         since = self._journal.now().uptime - seconds
         row = self._execute(
             f"SELECT count(*) FROM replies WHERE {_MAY_HAVE_LEFT} AND {_SENT_UPTIME} > ?",
@@ -286,7 +297,7 @@ class OutboxStore:
         return int(row[0])
 
     def count_error_answers_within(self, seconds: float) -> int:
-        """Error answers of our own queued in the last seconds, by running time."""
+        """Return the number of error answers that were queued in the last seconds of uptime."""
         since = self._journal.now().uptime - seconds
         row = self._execute(
             "SELECT count(*) FROM replies WHERE error_answer AND queued_uptime > ?", (since,)
@@ -294,15 +305,15 @@ class OutboxStore:
         return int(row[0])
 
     def get_states(self, reply_ids: list[int]) -> list[tuple[str, str | None]]:
-        """State and reason of each of these messages."""
-        found = [
-            self._execute("SELECT state, reason FROM replies WHERE id = ?", (number,)).fetchone()
-            for number in reply_ids
+        """Return state and reason of each of these messages; a pruned one counts as failed."""
+        rows = [
+            self._execute("SELECT state, reason FROM replies WHERE id = ?", (reply_id,)).fetchone()
+            for reply_id in reply_ids
         ]
-        return [("failed", "pruned") if row is None else (str(row[0]), row[1]) for row in found]
+        return [("failed", "pruned") if row is None else (str(row[0]), row[1]) for row in rows]
 
     def count_by_state(self) -> dict[str, int]:
-        """How many messages there are in each state; for `status`."""
+        """Return the number of messages in each state."""
         return dict(self._execute("SELECT state, count(*) FROM replies GROUP BY state").fetchall())
 
 
@@ -317,20 +328,22 @@ def was_daily_cap_reached(sent_times: Sequence[float], per_day: int, since: floa
 
 
 def _matching_reply(candidates: list[Any], submitted_at: datetime | None) -> int:
-    """Which of several messages with one reference a report speaks of; newest first, with state and time.
+    """Return the id of the message that a report belongs to, of several with the same reference.
 
-    It names when the service centre took the message (23.040 9.2.2.3). Where the device's clock agrees with
-    that for one of them, it is that one; a clock that is wrong tells nothing, then it is the newest that no
-    report has settled, as one that was sent after so many others seldom waits for its report any more.
+    `candidates` are rows of id, state and wall time of sending, newest first. `submitted_at` is when the
+    service centre received the message (23.040 9.2.2.3). If one was sent at that time by the device's clock,
+    it is that one. If none was, the clock is wrong, and it is the newest that has no final report yet.
     """
     if submitted_at is not None:
-        away, number = min((abs(at - submitted_at.timestamp()), -number) for number, _, at in candidates)
-        if away <= TIMESTAMP_TOLERANCE_S:
-            return -int(number)
-    return int(next((number for number, state, _ in candidates if state == "sent"), candidates[0][0]))
+        submitted = submitted_at.timestamp()
+        distance, reply_id = min((abs(at - submitted), -reply_id) for reply_id, _, at in candidates)
+        if distance <= TIMESTAMP_TOLERANCE_S:
+            return -int(reply_id)
+    without_report = (reply_id for reply_id, state, _ in candidates if state == ReplyState.SENT)
+    return int(next(without_report, candidates[0][0]))
 
 
 def _reply_from_row(row: tuple[Any, ...]) -> ReplyRow:
-    number, command, sid, destination, alphabet, octets, length, has_header, *others = row
+    reply_id, command_id, sid, destination, alphabet, octets, length, has_header, *others = row
     data = pdu.UserData(octets, length, pdu.Alphabet(alphabet), has_header=bool(has_header))
-    return ReplyRow(number, command, sid, destination, data, *others)
+    return ReplyRow(reply_id, command_id, sid, destination, data, *others)

@@ -1,4 +1,4 @@
-"""Parts of concatenated messages whose others are missing, and what becomes of those that wait in vain."""
+"""Parts of incomplete concatenated messages."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from agent.journal.models import StoreOutcome, StoreResult
 from agent.service.message import ConcatenationKey, IgnoredMessage, MessagePart
 
 MAX_PARTS = 2000
-"""Parts of all incomplete messages, of which one has 255 at the most; beyond them the oldest is given up."""
+"""Limit for the parts of all incomplete messages, of up to 255 each. The oldest is discarded first."""
 
 
 class PartStore:
-    """The rows of ``parts``. What writes does so inside the caller's transaction."""
+    """The table ``parts``. The methods write in the caller's transaction."""
 
     def __init__(self, journal: Journal, dedup: DedupIndex, ignored: IgnoredMessages) -> None:
         self._execute = journal.execute
@@ -24,7 +24,7 @@ class PartStore:
         self.is_known = dedup.is_known
 
     def stored_parts(self, key: ConcatenationKey) -> Mapping[int, MessagePart]:
-        """The parts of a concatenated message that are kept so far, by their number."""
+        """Return the stored parts of a concatenated message, by their number."""
         rows = self._execute(
             "SELECT number, raw, identity FROM parts"
             " WHERE sender = ? AND reference = ? AND reference_16bit = ? AND total = ?",
@@ -33,17 +33,18 @@ class PartStore:
         return {number: MessagePart(key, number, raw, identity) for number, raw, identity in rows}
 
     def store(self, part: MessagePart, now: JournalTime) -> StoreResult:
-        """A part that waits for the others, or comes again."""
+        """Store a part that waits for the others, unless it is a duplicate."""
         key = part.key
-        which = f"part {part.number} of {key.total}, reference {key.reference}"
+        detail = f"part {part.number} of {key.total}, reference {key.reference}"
         if part.identity is not None and self.is_known(part.identity):
-            return StoreResult(StoreOutcome.DUPLICATE, detail=which)
-        kept = self.stored_parts(key).get(part.number)
+            return StoreResult(StoreOutcome.DUPLICATE, detail=detail)
+        stored = self.stored_parts(key).get(part.number)
         if part.reference_reused:
             self.discard_incomplete(key, "its reference was used again", now)
-        elif kept is not None:
-            if kept.raw == part.raw or (kept.identity is not None and kept.identity == part.identity):
-                return StoreResult(StoreOutcome.DUPLICATE, detail=which)
+        elif stored is not None:
+            same = stored.identity is not None and stored.identity == part.identity
+            if same or stored.raw == part.raw:
+                return StoreResult(StoreOutcome.DUPLICATE, detail=detail)
             self.discard_incomplete(key, "its reference was used again", now)
         self._evict_oldest(key, now)
         self._execute(
@@ -53,17 +54,17 @@ class PartStore:
                 part.number, part.raw, part.identity, now.wall, now.uptime,
             ),
         )  # fmt: skip
-        return StoreResult(StoreOutcome.PART, detail=which)
+        return StoreResult(StoreOutcome.PART, detail=detail)
 
     def delete(self, key: ConcatenationKey) -> None:
-        """The message is whole."""
+        """Delete the parts of a message, as it is complete."""
         self._execute(
             "DELETE FROM parts WHERE sender = ? AND reference = ? AND reference_16bit = ? AND total = ?",
             (key.sender, key.reference, key.reference_16bit, key.total),
         )
 
     def discard_incomplete(self, key: ConcatenationKey, cause: str, now: JournalTime) -> None:
-        """Parts whose others will not come become strays."""
+        """Move the parts of an incomplete message to the ignored messages."""
         parts = self.stored_parts(key)
         for number in sorted(parts):
             reason = f"part {number} of {key.total}, the others are missing: {cause}"
@@ -73,7 +74,7 @@ class PartStore:
         self.delete(key)
 
     def _evict_oldest(self, key: ConcatenationKey, now: JournalTime) -> None:
-        """Messages that are never completed must not fill the disk before their day is over."""
+        """Discard the oldest incomplete messages beyond the limit, so that they cannot fill the disk."""
         while self._execute("SELECT count(*) FROM parts").fetchone()[0] >= MAX_PARTS:
             sender, reference, reference_16bit, total = self._execute(
                 "SELECT sender, reference, reference_16bit, total FROM parts"
@@ -89,7 +90,7 @@ class PartStore:
 
 
 def _readable_text(raw: str) -> str | None:
-    """What a part says, for people; None where that cannot be told."""
+    """Return the text of a part, or its octets in hex; None if the PDU cannot be decoded."""
     try:
         message = pdu.decode(raw)
     except (pdu.PduError, ValueError):

@@ -1,7 +1,7 @@
-"""Forgetting old texts, old doubles, and parts that wait in vain: a little at a time.
+"""Retention: deletes old messages, old deduplication entries and parts of incomplete messages, in batches.
 
-A year's memory for doubles has a million rows. Each step looks at some thousand of them and is one commit at
-the most, so that whoever needs the disk meanwhile waits for milliseconds.
+The deduplication entries of a year may be a million rows. Each batch reads some thousand of them and makes
+one commit at most, so that other tasks wait only for milliseconds.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from agent.journal.parts import PartStore
 from agent.service.message import ConcatenationKey
 
 INCOMPLETE_MAX_AGE_S = DAY_S
-"""How long the parts of an incomplete message wait: the services try for 24 hours, then nothing comes."""
+"""Age at which the parts of an incomplete message are discarded: the services try to deliver for 24 hours."""
 BATCH_ROWS = 2000
-"""Rows that one step looks at."""
+"""Rows of a table that one batch reads."""
 
 
 class Pruner:
-    """One round through the journal. Nothing open is forgotten."""
+    """One run through the journal. Rows that are still needed are kept, whatever their age."""
 
     def __init__(
         self,
@@ -29,9 +29,9 @@ class Pruner:
         *,
         full: bool = True,
     ) -> None:
-        """`keep_days` for texts, `dedup_days` for what makes a delivery a double.
+        """Messages are kept for `keep_days`, deduplication entries for `dedup_days`.
 
-        Not `whole`: only incomplete messages are looked at, which is quick.
+        If not `full`, only incomplete messages are discarded, which is quick.
         """
         self._journal = journal
         self._part_store = part_store
@@ -42,12 +42,15 @@ class Pruner:
         self._dedup_cursor: bytes | None = b""
         self._max_horizon: float | None = None
         self.pruned_rows = 0
-        """Rows forgotten so far."""
+        """Number of rows that were deleted so far."""
         self.discarded_messages = 0
-        """Messages given up so far, because not all their parts came."""
+        """Number of incomplete messages that were discarded so far."""
 
     def prune_batch(self) -> bool:
-        """Forget some; False when the round is over. Raises sqlite3.Error; then the same step comes again."""
+        """Delete one batch; return False when the run is complete.
+
+        Raises sqlite3.Error; then the next call repeats the batch.
+        """
         if not self._incomplete_done:
             self.discarded_messages += self._discard_incomplete()
             self._incomplete_done = True
@@ -55,74 +58,77 @@ class Pruner:
         if self._dedup_cursor is not None:
             self._dedup_cursor = self._prune_dedup(self._dedup_cursor)
         else:
-            gone = self._prune_records()
-            self.pruned_rows += gone
-            return gone > 0
+            deleted = self._prune_records()
+            self.pruned_rows += deleted
+            return deleted > 0
         return True
 
     def _discard_incomplete(self) -> int:
         incomplete = [
             ConcatenationKey(sender, reference, bool(reference_16bit), total)
-            for sender, reference, reference_16bit, total, wall, running in self._journal.execute(
+            for sender, reference, reference_16bit, total, wall, uptime in self._journal.execute(
                 "SELECT sender, reference, reference_16bit, total, max(at_wall), max(at_uptime) FROM parts"
                 " GROUP BY sender, reference, reference_16bit, total"
             )
-            if self._journal.age(wall, running) > INCOMPLETE_MAX_AGE_S
+            if self._journal.age(wall, uptime) > INCOMPLETE_MAX_AGE_S
         ]
 
-        def give_up(now: JournalTime) -> None:
+        def discard(now: JournalTime) -> None:
             for key in incomplete:
                 self._part_store.discard_incomplete(key, "they did not come within a day", now)
 
         if incomplete:
-            self._journal.commit(None, give_up)
+            self._journal.commit(None, discard)
         return len(incomplete)
 
     def _prune_dedup(self, after_key: bytes) -> bytes | None:
-        """Look at the next keys. The newest time stamp among the forgotten ones becomes the horizon."""
+        """Delete old entries among the next keys; return the last key, None at the end.
+
+        The newest time stamp of the deleted entries becomes the deduplication horizon.
+        """
         journal = self._journal
         if self._max_horizon is None:
             self._max_horizon = self._median_timestamp()
         last = journal.execute(
             "SELECT key FROM dedup WHERE key > ? ORDER BY key LIMIT 1 OFFSET ?", (after_key, BATCH_ROWS - 1)
         ).fetchone()
-        here = "key > ?" if last is None else "key > ? AND key <= ?"
-        old = f"{here} AND at_wall < ? AND at_uptime < ? AND coalesce(timestamp, 0) <= ?"
+        key_range = "key > ?" if last is None else "key > ? AND key <= ?"
+        old = f"{key_range} AND at_wall < ? AND at_uptime < ? AND coalesce(timestamp, 0) <= ?"
         values = (after_key, *(last or ()), *self._cutoff(self._dedup_retention_s), self._max_horizon)
         count, newest = journal.execute(
             f"SELECT count(*), max(timestamp) FROM dedup WHERE {old}", values
         ).fetchone()
 
-        def forget(_: JournalTime) -> None:
+        def delete(_: JournalTime) -> None:
             if newest is not None:
                 journal.meta.dedup_horizon = max(newest, journal.meta.dedup_horizon or newest)
             journal.execute(f"DELETE FROM dedup WHERE {old}", values)
 
         if count:
-            journal.commit(None, forget)
+            journal.commit(None, delete)
             self.pruned_rows += count
         return None if last is None else last[0]
 
     def _median_timestamp(self) -> float:
-        """The latest time stamp that may be forgotten: one in the middle of those that came since.
+        """Return the newest time stamp that may become the horizon: the median of those that came since.
 
-        One ahead of them is wrong. Its row stays: as a horizon it would make every later Command an old one.
-        Keys are as good as drawn by lot, so the first of them stand for all.
+        A later one is wrong. Its row stays, because as the horizon it would make every later Command expired.
+        Keys are as good as random, so the first of them represent all.
         """
-        before = self._cutoff(self._dedup_retention_s)
+        cutoff = self._cutoff(self._dedup_retention_s)
         rows = self._journal.execute(
             "SELECT timestamp, at_wall, at_uptime FROM dedup ORDER BY key LIMIT ?", (BATCH_ROWS,)
         )
         young = [
             stamp
-            for stamp, wall, running in rows
-            if stamp is not None and not (wall < before[0] and running < before[1])
+            for stamp, wall, uptime in rows
+            if stamp is not None and not (wall < cutoff[0] and uptime < cutoff[1])
         ]
         return timestamps.median(young, self._journal.now().wall)
 
     def _prune_records(self) -> int:
-        """Commands, messages, actions and reports of the past; at most `SOME` of each."""
-        execute, before = self._journal.execute, self._cutoff(self._retention_s)
+        """Delete a batch of old Commands, replies, actions and status reports; return the number of rows."""
+        execute, cutoff = self._journal.execute, self._cutoff(self._retention_s)
         old = {
             "commands": "state IN ('done', 'failed', 'expired')"
             " AND received_wall < ? AND received_uptime < ?"
@@ -133,22 +139,22 @@ class Pruner:
             "actions": "state IN ('done', 'failed') AND requested_wall < ? AND requested_uptime < ?",
             "status_reports": "at_wall < ? AND at_uptime < ?",
         }
-        found = {
+        ids = {
             table: [
                 row[0]
-                for row in execute(f"SELECT id FROM {table} WHERE {which} LIMIT ?", (*before, BATCH_ROWS))
+                for row in execute(f"SELECT id FROM {table} WHERE {condition} LIMIT ?", (*cutoff, BATCH_ROWS))
             ]
-            for table, which in old.items()
+            for table, condition in old.items()
         }
 
-        def forget(_: JournalTime) -> None:
-            for table, numbers in found.items():
-                for number in numbers:
-                    execute(f"DELETE FROM {table} WHERE id = ?", (number,))
+        def delete(_: JournalTime) -> None:
+            for table, row_ids in ids.items():
+                for row_id in row_ids:
+                    execute(f"DELETE FROM {table} WHERE id = ?", (row_id,))
 
-        count = sum(map(len, found.values()))
+        count = sum(map(len, ids.values()))
         if count:
-            self._journal.commit(None, forget)
+            self._journal.commit(None, delete)
         return count
 
     def _cutoff(self, age_s: float) -> tuple[float, float]:

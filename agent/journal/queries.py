@@ -1,4 +1,4 @@
-"""Looking into a journal that a running agent writes: read-only, for people and their scripts."""
+"""Read-only queries on a journal that a running agent may be writing."""
 
 from __future__ import annotations
 
@@ -23,19 +23,22 @@ FROM replies LEFT JOIN commands ON commands.id = replies.command_id ORDER BY rep
 
 
 class JournalUnreadable(Exception):  # noqa: N818  (reads as the sentence it is)
-    """The journal cannot be read; the text names it and why."""
+    """The journal cannot be read; the text names the file and the reason."""
 
 
 def fetch_newest(journal_path: Path, query: str, limit: int) -> list[dict[str, Any]]:
-    """The newest rows, oldest first: times as ISO 8601 in UTC, binary bodies as hex. Raises Unreadable."""
+    """Return the newest rows, oldest first. Raises JournalUnreadable.
+
+    Times are ISO 8601 in UTC, and binary values are hex digits.
+    """
     try:
-        there = journal_path.is_file()
-        allowed = not there or os.access(journal_path, os.R_OK)
-    except PermissionError:  # a folder that lets nobody look
-        there, allowed = True, False
+        exists = journal_path.is_file()
+        allowed = not exists or os.access(journal_path, os.R_OK)
+    except PermissionError:  # of its directory
+        exists, allowed = True, False
     if not allowed:
         raise JournalUnreadable(f"journal {journal_path} is not for this user; use sudo")
-    if not there:
+    if not exists:
         raise JournalUnreadable(
             f"there is no journal at {journal_path}; has modem-agent run with this configuration?"
         )

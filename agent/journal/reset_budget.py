@@ -1,4 +1,4 @@
-"""How often the module was restarted: a budget on disk, so that no restart of this program refills it."""
+"""Rate limit for resets of the module. It is stored, so a restart of the agent does not reset it."""
 
 from __future__ import annotations
 
@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from agent.journal.journal import DAY_S, Journal
 
 HOUR_S = 3600.0
-_ARTICLES = {"hour": "an", "day": "a"}
 RETENTION_DAYS = 31
-"""Older rows are of interest to nobody."""
+"""Older rows are deleted."""
 
 
 @dataclass(frozen=True, slots=True)
 class ResetLimits:
-    """What the operator allows; keys of ``[recovery]``."""
+    """The settings ``recovery.resets_per_hour`` and ``recovery.resets_per_day``."""
 
     per_hour: int = 3
     per_day: int = 12
@@ -22,14 +21,14 @@ class ResetLimits:
 
 @dataclass(frozen=True, slots=True)
 class ResetUsage:
-    """Restarts in the last hour and day."""
+    """Numbers of resets in the last hour and day."""
 
     last_hour: int
     last_day: int
 
 
 class ResetBudget:
-    """Restarts of the module that this agent caused, cycles of its radio included: each attaches anew."""
+    """The table ``resets``: resets of the module by the agent, and radio cycles. Each causes a new attach."""
 
     def __init__(self, journal: Journal, limits: ResetLimits) -> None:
         self._journal = journal
@@ -37,18 +36,17 @@ class ResetBudget:
         self.limits = limits
 
     def reserve(self, action: str, reason: str, *, one_per_hour: bool = False, keep_free: int = 0) -> str:
-        """Commit a reset that is about to be done; why it must not be, empty where it may.
+        """Commit a reset that is about to be done; return "", or the reason why it must not be done.
 
-        It counts from here on, whether or not it was carried out. `hourly`: at most one reset of any kind an
-        hour, for a device that the network has turned away. `spare`: so many more must be left after it, as
-        far as the budget is ever large enough, for a step that may have to be followed by another.
+        It counts from now on, whether or not it is carried out. `one_per_hour`: allow at most one reset of
+        any kind in an hour, for a device that the network rejects. `keep_free`: so many more resets must be
+        left afterwards, if the limits are large enough, because this one may need another after it.
 
-        Ages are judged by the running time: neither a jump of the device's clock nor a time when it was
-        switched off makes one older, and none that was noted in a future stays young until then.
+        Ages are differences of the uptime, so they do not depend on jumps of the device's clock.
         """
         if refusal := self._refusal_reason(one_per_hour=one_per_hour, keep_free=keep_free):
             with self._journal.transaction():
-                pass  # the running time: the budget must age also where nothing else is ever committed
+                pass  # commits the uptime: the rows must age even if nothing else is ever committed
             return refusal
         with self._journal.transaction() as now:
             self._execute(
@@ -59,25 +57,22 @@ class ResetBudget:
         return ""
 
     def _refusal_reason(self, *, one_per_hour: bool, keep_free: int) -> str:
-        used, budget = self.usage(), self.limits
-        for count, limit, span in (
-            (used.last_hour, budget.per_hour, "hour"),
-            (used.last_day, budget.per_day, "day"),
+        usage = self.usage()
+        for count, limit, period, key in (
+            (usage.last_hour, self.limits.per_hour, "an hour", "recovery.resets_per_hour"),
+            (usage.last_day, self.limits.per_day, "a day", "recovery.resets_per_day"),
         ):
-            said, key = (
-                f"{count} of {limit} resets {_ARTICLES[span]} {span} are used",
-                f"recovery.resets_per_{span}",
-            )
+            text = f"{count} of {limit} resets {period} are used"
             if count >= limit:
-                return f"{said} ({key})"
+                return f"{text} ({key})"
             if count + min(keep_free, limit - 1) >= limit:
-                return f"{said} and {1 + keep_free} must be left ({key})"
-        if one_per_hour and used.last_hour:
+                return f"{text} and {1 + keep_free} must be left ({key})"
+        if one_per_hour and usage.last_hour:
             return "at most one reset an hour while registration is denied"
         return ""
 
     def usage(self) -> ResetUsage:
-        """What counts now."""
+        """Return the numbers of resets that count now."""
         now = self._journal.now().uptime
-        ages = [now - running for (running,) in self._execute("SELECT at_uptime FROM resets").fetchall()]
+        ages = [now - uptime for (uptime,) in self._execute("SELECT at_uptime FROM resets").fetchall()]
         return ResetUsage(sum(age < HOUR_S for age in ages), sum(age < DAY_S for age in ages))

@@ -1,7 +1,8 @@
-"""Which service centre time stamps are to be believed. Pure.
+"""Finds out which service centre time stamps are plausible. Pure.
 
-A service centre with a wrong clock stamps a message with a year to come. What follows from such a stamp must
-not hold for decades: neither that all Commands before it are old, nor that the device's clock is wrong.
+A service centre with a wrong clock may stamp a message with a year in the future. Such a stamp must not have
+an effect for decades: neither may all Commands before it count as old, nor may the device's clock count as
+wrong.
 """
 
 from __future__ import annotations
@@ -10,23 +11,24 @@ from collections.abc import Iterable
 
 DAY_S = 86400.0
 MAX_CLOCK_SKEW_S = DAY_S
-"""By so much the clocks of a device and of the network may differ, where both are right."""
+"""Largest difference between the clocks of the device and of the network if both are right."""
 MAX_TIMESTAMP_SPREAD_S = 62 * DAY_S
-"""Twice the usual memory for doubles: honest stamps of one journal lie hardly further apart."""
+"""Largest distance of correct stamps in one journal: twice the default retention of deduplication entries."""
 
 
 def median(timestamps: Iterable[float], now: float) -> float:
-    """What most of the stamps say that it was when they came; without any, what the device's clock says."""
-    known = sorted(timestamps)
-    return known[(len(known) - 1) // 2] if known else now
+    """Return the lower median of the stamps, or `now`, by the device's clock, if there are none."""
+    ordered = sorted(timestamps)
+    return ordered[(len(ordered) - 1) // 2] if ordered else now
 
 
 def newest_plausible(timestamps: Iterable[float], now: float) -> float:
-    """The newest that is to be believed, 0 for none: not after the present.
+    """Return the newest stamp that is not in the future, 0 if there is none.
 
-    The device's clock tells it, unless most stamps are ahead of it: then it is behind, and they tell.
+    `now` is the time of the device's clock. If most stamps are later than it, that clock is behind, and the
+    median of the stamps is used instead.
     """
-    known = list(timestamps)
-    most = median(known, now)
-    present = now + MAX_CLOCK_SKEW_S if most <= now + MAX_CLOCK_SKEW_S else most + MAX_TIMESTAMP_SPREAD_S
-    return max((each for each in known if each <= present), default=0.0)
+    stamps = list(timestamps)
+    middle = median(stamps, now)
+    latest = now + MAX_CLOCK_SKEW_S if middle <= now + MAX_CLOCK_SKEW_S else middle + MAX_TIMESTAMP_SPREAD_S
+    return max((stamp for stamp in stamps if stamp <= latest), default=0.0)

@@ -27,7 +27,7 @@ from agent.handlers.runner import Runner
 from agent.journal.actions import ActionStore
 from agent.journal.executor import DbExecutor, retry_until_committed
 from agent.journal.inbox import CommandStore
-from agent.journal.models import CommandRow, OutgoingMessage
+from agent.journal.models import CommandRow, CommandState, OutgoingMessage
 from agent.journal.outbox import OutboxStore as Queue
 from agent.pipeline.command_age import CommandAgeEstimator
 from agent.pipeline.handler_queues import HandlerKey, HandlerQueues
@@ -223,7 +223,7 @@ class Dispatcher:
             if self._is_expired(row, spec):
                 reason = "older than max_age_s allows"
                 await retry_until_committed(
-                    self._db, self._emit, self._command_store.finish, row.id, "expired", reason
+                    self._db, self._emit, self._command_store.finish, row.id, CommandState.EXPIRED, reason
                 )
                 self._log("expired", row, reason, severity=Severity.WARNING)
             elif spec is None:
@@ -251,7 +251,12 @@ class Dispatcher:
     async def _finish_unmatched(self, row: CommandRow, command: Command) -> None:
         if not command.words and command.mode == "text":
             await retry_until_committed(
-                self._db, self._emit, self._command_store.finish, row.id, "done", "empty, nothing to do"
+                self._db,
+                self._emit,
+                self._command_store.finish,
+                row.id,
+                CommandState.DONE,
+                "empty, nothing to do",
             )
             self._log("done", row, "an empty Command, no handler for it")
         else:
@@ -325,7 +330,7 @@ class Dispatcher:
                 return
         action = None if action_name is None else (spec.name, action_name)
         await retry_until_committed(
-            self._db, self._emit, self._command_store.finish, row.id, "done", None, replies, action
+            self._db, self._emit, self._command_store.finish, row.id, CommandState.DONE, None, replies, action
         )
         self._log("done", row, "" if replies else "no answer")
         self._log_replies_queued(row, replies)
@@ -348,7 +353,7 @@ class Dispatcher:
                 error_answer=True,
             )
         await retry_until_committed(
-            self._db, self._emit, self._command_store.finish, row.id, "failed", reason, replies
+            self._db, self._emit, self._command_store.finish, row.id, CommandState.FAILED, reason, replies
         )
         self._log("failed", row, reason, severity=Severity.WARNING)
         self._log_replies_queued(row, replies)

@@ -25,7 +25,7 @@ from agent.journal.executor import (
     retry_until_committed,
 )
 from agent.journal.journal import DAY_S
-from agent.journal.models import ReplyRow
+from agent.journal.models import ReplyRow, ReplyState
 from agent.journal.outbox import OutboxStore as Queue
 from agent.modem.modem import Modem
 from agent.modem.sending import NotSent, OutcomeUnknown, Refused, SendOutcome, Sent
@@ -275,7 +275,7 @@ class Sender:
         if self._config.resend_unknown and reply.attempts == 0:
             return await self._resend_unknown(reply, reason)
         await retry_until_committed(
-            self._db, self._emit, self._outbox_store.finish, reply.id, "unknown", reason
+            self._db, self._emit, self._outbox_store.finish, reply.id, ReplyState.UNKNOWN, reason
         )
         self._log("unknown", reply, f"{reason}; left alone", severity=Severity.WARNING)
         self._finish_settled(reply)
@@ -365,7 +365,7 @@ class Sender:
 
     async def _finish_failed(self, reply: ReplyRow, reason: str) -> float | None:
         await retry_until_committed(
-            self._db, self._emit, self._outbox_store.finish, reply.id, "failed", reason
+            self._db, self._emit, self._outbox_store.finish, reply.id, ReplyState.FAILED, reason
         )
         self._log("failed", reply, reason, severity=Severity.WARNING)
         self._finish_settled(reply)
