@@ -75,7 +75,7 @@ class ControlApi:
     async def get_status(self, _request: Mapping[str, Any]) -> Mapping[str, Any]:
         connection = self._supervisor.connection
         session = connection.session
-        modem: dict[str, Any] = {"state": connection.state, "sessions": connection.session_count}
+        modem: dict[str, Any] = {"state": str(connection), "sessions": connection.session_count}
         if session is not None:
             modem |= session.describe()
         await self._recovery_executor.refresh_reset_usage()
@@ -141,7 +141,7 @@ class ControlApi:
         """One AT command of a person's."""
         session = self._supervisor.connection.session
         if session is None:
-            raise ControlError(f"there is no session with the module: {self._supervisor.connection.state}")
+            raise ControlError(f"there is no session with the module: {self._supervisor.connection}")
         try:
             return {"lines": await session.modem.execute_at(str(request.get("line", "")).strip())}
         except AtError as error:

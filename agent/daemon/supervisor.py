@@ -11,8 +11,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import Enum
 from functools import partial
-from math import inf
 
 from agent.at.client import AtClient
 from agent.at.errors import AtError
@@ -29,20 +29,37 @@ from agent.recovery.executor import RecoveryExecutor
 from agent.recovery.policy import POST_RESET_PAUSE_S, Failure, RecoveryAction
 
 OPEN_DEADLINE_S, INIT_DEADLINE_S = 60.0, 300.0
-"""Longest times before the watchdog worries; a SIM alone may keep a module busy for a minute."""
+"""Deadlines for the watchdog. A SIM alone may keep a module busy for a minute during initialisation."""
+
+
+class SupervisorState(Enum):
+    """What the supervisor is doing. The value is shown by `status` until a detail is known."""
+
+    STARTING = "starting"
+    OPENING = "opening the port"
+    INITIALISING = "initialising the module"
+    IN_SESSION = "in a session"
+    RECOVERING = "taking a recovery action"
+    WAITING = "waiting for the next attempt"
+    STOPPED = "stopped"
 
 
 @dataclass(slots=True)
 class ConnectionStatus:
-    """What is known of the connection, for `status`."""
+    """The state of the connection, for `status`."""
 
-    state: str = "starting"
+    state: SupervisorState = SupervisorState.STARTING
+    detail: str = ""
+    """The last error, or registration and signal of a session."""
     session_count: int = 0
     session: Session | None = None
 
+    def __str__(self) -> str:
+        return self.detail or self.state.value
+
 
 class Supervisor:
-    """Keeps one session after the other going until it is told to stop."""
+    """Runs one session after the other until `stop`."""
 
     def __init__(
         self,
@@ -74,45 +91,47 @@ class Supervisor:
         self._stop_requested = asyncio.Event()
         self._modem: Modem | None = None
         self._last_problem = ""
-        self._working_since = inf
+        self._session_started_at: float | None = None
         self.connection = ConnectionStatus()
 
     def stop(self) -> None:
-        """End the session and begin no other."""
+        """End the session and begin no further one."""
         self._stop_requested.set()
         if self._modem is not None:
             self._modem.close()
 
     async def run(self) -> None:
-        """One session after the other until `stop`, or until nothing has helped for long."""
+        """Run until `stop`, or until the recovery policy asks for another process."""
         loop = asyncio.get_running_loop()
         await self._recovery_executor.restore_usb_power()
         while not self._stop_requested.is_set():
-            self._working_since = inf
+            self._session_started_at = None
             try:
-                trouble = await self._run_session()
+                failure = await self._run_session()
             except PortUnavailable as error:
-                trouble = Failure.PORT_UNAVAILABLE
+                failure = Failure.PORT_UNAVAILABLE
                 self._log_problem(EventKind.PORT, str(error))
             except AtError as error:
-                trouble = Failure.NO_RESPONSE if self._working_since == inf else Failure.SESSION_LOST
+                failure = Failure.NO_RESPONSE if self._session_started_at is None else Failure.SESSION_LOST
                 if not self._stop_requested.is_set():
                     self._log_problem(EventKind.MODULE, str(error))
             except ModemUnusable as error:
-                trouble = Failure.INTERNAL_ERROR
+                failure = Failure.INTERNAL_ERROR
                 self._log_problem(EventKind.MODULE, str(error))
-            except Exception as error:  # noqa: BLE001  (the one place that catches everything)
-                trouble = Failure.INTERNAL_ERROR
+            except Exception as error:  # noqa: BLE001  (the only place that catches everything)
+                failure = Failure.INTERNAL_ERROR
                 self._log_internal_error(EventKind.SESSION_FAILED, error)
             finally:
                 self._modem = None
                 self.connection.session = None
                 self._deadlines.clear("supervisor")
             if not self._stop_requested.is_set():
-                await self._recover_and_wait(trouble, max(0.0, loop.time() - self._working_since))
+                await self._recover_and_wait(failure, self._session_uptime_s(loop.time()))
+        self.connection.state = SupervisorState.STOPPED
 
     async def _run_session(self) -> Failure:
-        """Open, set up, work until the end; what ended it."""
+        """Open the port, initialise the module and run a session. Return what ended it."""
+        self.connection.state = SupervisorState.OPENING
         self._deadlines.expect_within("supervisor", OPEN_DEADLINE_S)
         channel = await AtClient.open(self._opener, self._trace)
         try:
@@ -120,9 +139,10 @@ class Supervisor:
             if self._stop_requested.is_set():
                 return Failure.SESSION_LOST
             self._deadlines.expect_within("supervisor", INIT_DEADLINE_S)
-            self._set_state("initialising the module")
+            self.connection.state = SupervisorState.INITIALISING
+            self._set_detail(SupervisorState.INITIALISING.value)
             try:
-                condition = await modem.initialise()
+                status = await modem.initialise()
             except ModemUnusable as error:
                 if self._stop_requested.is_set():
                     return Failure.SESSION_LOST
@@ -130,15 +150,16 @@ class Supervisor:
                 return await self._recovery_executor.diagnose_sim(modem) or Failure.INIT_FAILED
             self._deadlines.clear("supervisor")
             self._last_problem = ""
-            self._working_since = asyncio.get_running_loop().time()
+            self._session_started_at = asyncio.get_running_loop().time()
             self._recovery_executor.on_session_started(modem)
+            self.connection.state = SupervisorState.IN_SESSION
             self.connection.session_count += 1
             session = self._make_session(modem)
             self.connection.session = session
-            self._emit(Event(EventKind.SESSION, str(condition), resolves=Condition.CONNECTION))
-            await session.run(self._set_state, partial(self._recovery_executor.check_session, modem))
+            self._emit(Event(EventKind.SESSION, str(status), resolves=Condition.CONNECTION))
+            await session.run(self._set_detail, partial(self._recovery_executor.check_session, modem))
             if not self._stop_requested.is_set():
-                self._set_state(modem.loss_reason)
+                self._set_detail(modem.loss_reason)
                 self._emit(
                     Event(
                         EventKind.SESSION_ENDED,
@@ -153,61 +174,67 @@ class Supervisor:
             await channel.wait_closed()
 
     async def _recover_and_wait(self, failure: Failure, uptime_s: float) -> None:
-        """What is to be done before the next session, and the wait for it."""
+        """Take the recovery action that is due, if any, and wait until the next session may begin."""
         if self._recovery_executor.action_ended_session:
             self._recovery_executor.action_ended_session = False
             await self._wait_unless_stopped(POST_RESET_PAUSE_S)
             return
-        rest = (
-            None
-            if self._working_since == inf
-            else self._brownout_guard.on_session_lost(asyncio.get_running_loop().time())
-        )
-        if rest is not None:
-            text = (
-                "the module was lost right after a message left, twice or more in a row: look at its power "
-                f"supply (it takes 2 A for moments; cable, hub, HAT). Sending rests for {rest / 60:.0f} min, "
-                "receiving goes on"
-            )
-            self._emit(Event(EventKind.BROWNOUT, text, severity=Severity.WARNING))
+        if self._session_started_at is not None:
+            self._check_brownout()
         plan = self._recovery_executor.on_session_failed(failure, uptime_s)
-        pause = plan.delay_s
+        pause_s = plan.delay_s
         if plan.action is RecoveryAction.EXIT_PROCESS:
-            self._request_exit(
-                f"{failure.value}, and nothing has helped for an hour: {self.connection.state}"
-            )
+            self._request_exit(f"{failure.value}, and nothing has helped for an hour: {self.connection}")
             await self._stop_requested.wait()
             return
-        try:
-            if plan.action is not None and await run_unless_stopped(
-                self._stop_requested, self._recovery_executor.execute(plan.action, failure)
-            ):
-                self._set_state(f"{failure.value}; done: {plan.action.value}")
-                pause = max(pause, POST_RESET_PAUSE_S)
-        except Exception as error:  # noqa: BLE001  (the same place: what helps must not end the agent)
-            self._log_internal_error(EventKind.RECOVERY_FAILED, error)
-        await self._wait_unless_stopped(pause)
+        if plan.action is not None:
+            self.connection.state = SupervisorState.RECOVERING
+            try:
+                if await run_unless_stopped(
+                    self._stop_requested, self._recovery_executor.execute(plan.action, failure)
+                ):
+                    self._set_detail(f"{failure.value}; done: {plan.action.value}")
+                    pause_s = max(pause_s, POST_RESET_PAUSE_S)
+            except Exception as error:  # noqa: BLE001  (an error in a recovery action must not end the agent)
+                self._log_internal_error(EventKind.RECOVERY_FAILED, error)
+        await self._wait_unless_stopped(pause_s)
+
+    def _check_brownout(self) -> None:
+        """Pause sending if sessions are lost right after a message, and log it."""
+        pause_s = self._brownout_guard.on_session_lost(asyncio.get_running_loop().time())
+        if pause_s is not None:
+            text = (
+                "the module was lost right after a message was sent, at least twice in a row: check its "
+                "power supply (it draws 2 A at moments; cable, hub, HAT). Sending pauses for "
+                f"{pause_s / 60:.0f} min, receiving continues"
+            )
+            self._emit(Event(EventKind.BROWNOUT, text, severity=Severity.WARNING))
 
     async def _wait_unless_stopped(self, seconds: float) -> None:
-        """At once over when it is told to stop."""
+        """Wait, but return at once after `stop`."""
+        self.connection.state = SupervisorState.WAITING
         try:
             async with asyncio.timeout(seconds):
                 await self._stop_requested.wait()
         except TimeoutError:
             return
 
+    def _session_uptime_s(self, now: float) -> float:
+        return 0.0 if self._session_started_at is None else now - self._session_started_at
+
     def _log_internal_error(self, kind: EventKind, error: Exception) -> None:
-        self._set_state(f"{type(error).__name__}: {error}")
+        text = f"{type(error).__name__}: {error}"
+        self._set_detail(text)
         condition = Condition.CONNECTION if kind is EventKind.SESSION_FAILED else None
-        self._emit(Event(kind, self.connection.state, severity=Severity.ERROR, condition=condition))
+        self._emit(Event(kind, text, severity=Severity.ERROR, condition=condition))
 
     def _log_problem(self, kind: EventKind, text: str) -> None:
-        """A trouble is said once; while it lasts it only stands in the status."""
-        self._set_state(text)
-        weight = Severity.DEBUG if text == self._last_problem else Severity.WARNING
+        """Log a problem that repeats with each attempt: once as a warning, then with severity DEBUG."""
+        self._set_detail(text)
+        severity = Severity.DEBUG if text == self._last_problem else Severity.WARNING
         self._last_problem = text
-        self._emit(Event(kind, text, severity=weight, condition=Condition.CONNECTION))
+        self._emit(Event(kind, text, severity=severity, condition=Condition.CONNECTION))
 
-    def _set_state(self, text: str) -> None:
-        self.connection.state = text
+    def _set_detail(self, text: str) -> None:
+        self.connection.detail = text
         self._notify_status(text)

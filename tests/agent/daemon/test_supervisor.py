@@ -133,7 +133,7 @@ async def test_a_session_is_made_and_the_next_one_after_it(pipeline, supervisor_
     first.lose_line("unplugged")
     await pipeline.advance(0.5)
     assert supervisor_bench.supervisor.connection.session is None
-    assert supervisor_bench.supervisor.connection.state == "unplugged"
+    assert str(supervisor_bench.supervisor.connection) == "unplugged"
     assert supervisor_bench.status[-1] == "unplugged"
     assert supervisor_bench.port.open_count == 0
     await pipeline.advance(5)
@@ -153,7 +153,7 @@ async def test_a_port_that_is_not_there_is_said_once(pipeline, supervisor_bench)
     assert len(said) > 10
     assert [step.severity for step in said] == [Severity.WARNING] + [Severity.DEBUG] * (len(said) - 1)
     assert said[0].message == "/dev/ttyUSB2 is in use by ModemManager (process 7)"
-    assert supervisor_bench.supervisor.connection.state == said[0].message
+    assert str(supervisor_bench.supervisor.connection) == said[0].message
     assert supervisor_bench.status[-1] == said[0].message
     assert supervisor_bench.waits[:4] == [1, 2, 3, 6]
     assert supervisor_bench.waits == sorted(supervisor_bench.waits)
@@ -266,7 +266,7 @@ async def test_a_mistake_of_our_own_ends_one_session(pipeline, supervisor_bench,
     [failed] = pipeline.events_of_kind("session failed")
     assert failed.message in ("ZeroDivisionError: of ours", "ZeroDivisionError: division by zero")
     assert failed.severity is Severity.ERROR
-    assert supervisor_bench.supervisor.connection.state == failed.message
+    assert str(supervisor_bench.supervisor.connection) == failed.message
     supervisor_bench.make_modem_error = None
     pipeline.outbox_store.close_interrupted = list
     await pipeline.advance(10)
