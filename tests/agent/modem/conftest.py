@@ -1,4 +1,4 @@
-"""What the tests of the modem share: a loop whose clock is turned by hand, and modules at the other end."""
+"""Fixtures of the modem tests: an event loop with virtual time, a simulated module, a scripted module."""
 
 import asyncio
 import selectors
@@ -19,7 +19,7 @@ CENTRE = pdu.Address.parse("+447700900000")
 
 
 class _VirtualTimeSelector(selectors.DefaultSelector):
-    """Instead of waiting for a time to come, lets it be that time."""
+    """Advances the time instead of waiting."""
 
     def __init__(self):
         super().__init__()
@@ -35,6 +35,8 @@ class _VirtualTimeSelector(selectors.DefaultSelector):
 
 
 class VirtualTimeLoop(asyncio.SelectorEventLoop):
+    """An event loop whose time is virtual."""
+
     def __init__(self):
         self._virtual = _VirtualTimeSelector()
         super().__init__(self._virtual)
@@ -45,17 +47,17 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
 
 @pytest.fixture
 def run_virtual():
-    """Run a story under virtual time; hours pass at once."""
+    """Run a coroutine in virtual time; hours pass at once."""
 
-    def tell(story):
+    def run(scenario):
         with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
-            return runner.run(asyncio.wait_for(story, 1_000_000))
+            return runner.run(asyncio.wait_for(scenario, 1_000_000))
 
-    return tell
+    return run
 
 
 class FakeNetwork:
-    """A network that answers at once, unless told to keep its answer."""
+    """A network that answers at once unless `answers` is False."""
 
     def __init__(self):
         self.registration_state = 1
@@ -84,7 +86,7 @@ class FakeNetwork:
 
 
 class ModemBench:
-    """A simulated module, the network behind it, and a modem on the line to it."""
+    """A simulated module, a network behind it, and a `Modem` in front of it."""
 
     def __init__(self, device, sim, options):
         near, far = memory_transport_pair()
@@ -104,8 +106,8 @@ class ModemBench:
     async def start(self):
         await self.far.open(self)
         self.module.power_on()
-        self.channel = await AtClient.open(self.near.open)
-        self.modem = Modem(self.channel, ModemOptions(**self.options))
+        self.client = await AtClient.open(self.near.open)
+        self.modem = Modem(self.client, ModemOptions(**self.options))
 
     def data_received(self, data):
         """From the agent."""
@@ -153,24 +155,24 @@ class ModemBench:
 
 @pytest.fixture
 def run_modem_bench(run_virtual):
-    """Run a story with a simulated module: `bench(story, device fields..., sim=..., **modem options)`."""
+    """Run a test with a simulated module: `run_modem_bench(test, device fields..., sim=..., options=...)`."""
 
-    def begin(story, *, device=None, sim=None, initialise=True, options=None, **fields):
-        async def whole():
-            stand = ModemBench(device or SimulatorProfile(**fields), sim, options or {})
-            await stand.start()
+    def run(scenario, *, device=None, sim=None, initialise=True, options=None, **fields):
+        async def main():
+            bench = ModemBench(device or SimulatorProfile(**fields), sim, options or {})
+            await bench.start()
             if initialise:
-                stand.status = await stand.modem.initialise()
-                stand.executed_lines.clear()
+                bench.status = await bench.modem.initialise()
+                bench.executed_lines.clear()
             try:
-                return await story(stand)
+                return await scenario(bench)
             finally:
-                stand.modem.close()
-                await stand.settle()
+                bench.modem.close()
+                await bench.settle()
 
-        return run_virtual(whole())
+        return run_virtual(main())
 
-    return begin
+    return run
 
 
 OK = b"\r\nOK\r\n"
@@ -184,8 +186,8 @@ class ScriptedModule:
     are not in the table are answered by ERROR.
     """
 
-    def __init__(self, wire, table):
-        self.wire = wire
+    def __init__(self, transport, table):
+        self.transport = transport
         self.table = dict(table)
         self.received_lines = []
         self.is_text_entry = False
@@ -194,8 +196,8 @@ class ScriptedModule:
     def data_received(self, data):
         for octet in data:
             if octet == 0x1B or (self.is_text_entry and octet == 0x1A):
-                what, self.unfinished, self.is_text_entry = self.unfinished, b"", False
-                self.handle("body" if octet == 0x1A else "esc", what)
+                body, self.unfinished, self.is_text_entry = self.unfinished, b"", False
+                self.handle("body" if octet == 0x1A else "esc", body)
             elif octet == 0x0D and not self.is_text_entry:
                 line, self.unfinished = self.unfinished.decode(), b""
                 if line:
@@ -222,7 +224,7 @@ class ScriptedModule:
     def write(self, data):
         if data.rstrip().endswith(b">"):
             self.is_text_entry = True
-        self.wire.write(data)
+        self.transport.write(data)
 
 
 PLAIN_RESPONSES = {
@@ -246,27 +248,27 @@ PLAIN_RESPONSES = {
 
 @pytest.fixture
 def run_scripted_modem(run_virtual):
-    """Run a story with a scripted module that is like the plain one except for what the test says."""
+    """Run a test with a scripted module that answers like a plain one except for `table`."""
 
-    def begin(story, *, initialise=True, options=None, **different):
-        async def whole():
+    def run(scenario, *, initialise=True, options=None, **changes):
+        async def main():
             near, far = memory_transport_pair()
             table = PLAIN_RESPONSES | {
-                line.replace("_Q", "?"): answer for line, answer in different.pop("table", {}).items()
+                line.replace("_Q", "?"): answer for line, answer in changes.pop("table", {}).items()
             }
             script = ScriptedModule(far, table)
             await far.open(script)
-            channel = await AtClient.open(near.open)
-            modem = Modem(channel, ModemOptions(**(options or {})))
+            client = await AtClient.open(near.open)
+            modem = Modem(client, ModemOptions(**(options or {})))
             try:
                 if initialise:
                     script.status = await modem.initialise()
                     script.received_lines.clear()
-                return await story(modem, script)
+                return await scenario(modem, script)
             finally:
                 modem.close()
                 await asyncio.sleep(0)
 
-        return run_virtual(whole())
+        return run_virtual(main())
 
-    return begin
+    return run

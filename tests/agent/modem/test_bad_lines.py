@@ -1,4 +1,4 @@
-"""The whole conversation over wires that cut, delay and lose: what is told stays true."""
+"""The modem over serial lines that cut, delay and lose octets: what it reports stays true."""
 
 import asyncio
 import random
@@ -14,15 +14,15 @@ from agent.modem.stored_message import Undecodable
 
 
 class BadLine:
-    """Stands between the module and the line: what the module says passes through here."""
+    """Sits between the simulated module and the line, and cuts, delays or loses what the module writes."""
 
-    def __init__(self, stand, seed, pieces, delay_s, loss):
+    def __init__(self, bench, seed, pieces, delay_s, loss):
         self.chance = random.Random(seed)
-        self.stand = stand
+        self.bench = bench
         self.max_chunk_octets, self.delay_s, self.loss_rate = pieces, delay_s, loss
         self.next_write_at = 0.0
-        self.write = stand.far.write
-        stand.module.context.output_buffer.sink = self.forward
+        self.write = bench.far.write
+        bench.module.context.output_buffer.sink = self.forward
 
     def forward(self, data):
         loop = asyncio.get_running_loop()
@@ -35,7 +35,7 @@ class BadLine:
 
 
 class FakeJournal:
-    """What was seen and what became of what was sent."""
+    """Records the messages that were seen and the outcomes of what was sent."""
 
     def __init__(self):
         self.seen = set()
@@ -51,20 +51,23 @@ BAD_LINES = {
 
 
 async def receive_next(modem, journal):
-    """As the intake does: look where the news points, keep, delete, sweep now and then."""
+    """Receive as the pipeline does.
+
+    Read what an event names, record it, delete it, and sweep from time to time.
+    """
     while True:
         try:
             async with asyncio.timeout(60):
-                news = await modem.next_event()
+                event = await modem.next_event()
         except TimeoutError:
             messages = await modem.sweep()
         else:
-            if isinstance(news, SettingsLost):
+            if isinstance(event, SettingsLost):
                 await modem.initialise()
-            if isinstance(news, DirectDelivery) and not isinstance(news.message.message, Undecodable):
-                journal.seen.add(news.message.message.text)
-                await news.acknowledge()
-            slot = news.slot if isinstance(news, MessageArrived) else None
+            if isinstance(event, DirectDelivery) and not isinstance(event.message.message, Undecodable):
+                journal.seen.add(event.message.message.text)
+                await event.acknowledge()
+            slot = event.slot if isinstance(event, MessageArrived) else None
             message = await modem.read(slot) if slot is not None else None
             messages = [message] if message is not None else await modem.sweep()
         for message in messages:
@@ -75,22 +78,25 @@ async def receive_next(modem, journal):
 
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("wire", BAD_LINES)
-def test_what_is_told_is_true(run_modem_bench, wire, seed):
-    """Every message is seen whole before it is deleted; what is not sent never left; nothing leaves twice."""
+def test_receiving_and_sending_over_a_bad_line(run_modem_bench, wire, seed):
+    """Every message is seen whole before it is deleted.
 
-    async def story(stand):
-        BadLine(stand, seed, *BAD_LINES[wire])
+    What is called not sent has not left; nothing is sent twice.
+    """
+
+    async def scenario(bench):
+        BadLine(bench, seed, *BAD_LINES[wire])
         chance = random.Random(seed + 100)
         journal = FakeJournal()
         arrived = [f"message {number} of {seed}" for number in range(12)]
         for number, text in enumerate(arrived):
-            stand.loop.call_later(chance.random() * 600, lambda t=text, n=number: stand.deliver(t, minute=n))
-        stand.loop.call_later(300, stand.module.reboot)
+            bench.loop.call_later(chance.random() * 600, lambda t=text, n=number: bench.deliver(t, minute=n))
+        bench.loop.call_later(300, bench.module.reboot)
 
         async def intake():
             while True:
                 try:
-                    await receive_next(stand.modem, journal)
+                    await receive_next(bench.modem, journal)
                 except (CommandTimedOut, CommandRefused, ModemUnusable):
                     await asyncio.sleep(1)
 
@@ -100,7 +106,7 @@ def test_what_is_told_is_true(run_modem_bench, wire, seed):
                 text = f"answer {number} of {seed}"
                 (user_data,) = pdu.segment(text)
                 submit = pdu.Submit(pdu.Address.parse("000"), user_data)
-                match await stand.modem.send(submit, lambda: asyncio.sleep(0.01)):
+                match await bench.modem.send(submit, lambda: asyncio.sleep(0.01)):
                     case Sent():
                         journal.sent.add(text)
                     case NotSent() | Refused():
@@ -114,16 +120,16 @@ def test_what_is_told_is_true(run_modem_bench, wire, seed):
         receiving.cancel()
         left = [
             pdu.decode(octets.hex(), direction="mo", sca=False).text
-            for octets in stand.module.log.submitted_tpdus
+            for octets in bench.module.log.submitted_tpdus
         ]
         assert len(left) == len(set(left))
         assert not journal.not_sent & set(left)
         assert journal.sent <= set(left) <= journal.sent | journal.unknown
-        if not stand.modem.loss_reason:
+        if not bench.modem.loss_reason:
             assert journal.seen == set(arrived)
         assert journal.seen <= set(arrived)
         if wire != "losing":
-            assert not stand.modem.loss_reason
+            assert not bench.modem.loss_reason
             assert len(journal.sent) >= 11
 
-    run_modem_bench(story)
+    run_modem_bench(scenario)

@@ -1,4 +1,4 @@
-"""An answer about the stores that was lost on the line leaves no session without them."""
+"""A lost answer about the stores does not leave a session without them."""
 
 import asyncio
 import itertools
@@ -16,28 +16,28 @@ CPMS_TEST = b'\r\n+CPMS: ("ME","SM"),("ME","SM"),("ME","SM")\r\n' + OK
 
 
 class LostAnswers:
-    """An answer that is lost so often, and then whole."""
+    """Loses an answer a number of times, then returns it."""
 
     def __init__(self, times, answer, lost=None):
-        self.lost_count, self.answer, self.lost, self.asked = times, answer, lost, 0
+        self.lost_count, self.answer, self.lost, self.queries = times, answer, lost, 0
 
     def __call__(self, line):
-        self.asked += 1
-        return self.answer if self.asked > self.lost_count else self.lost
+        self.queries += 1
+        return self.answer if self.queries > self.lost_count else self.lost
 
 
 def memories(name):
     return ("\r\n+CPMS: " + ",".join([f'"{name}",0,20'] * 3) + "\r\n").encode() + OK
 
 
-def stores(condition):
-    return condition.store, condition.secondary_stores
+def stores(status):
+    return status.store, status.secondary_stores
 
 
 @pytest.mark.parametrize("lost", [None, OK], ids=["nothing", "its OK alone"])
 @pytest.mark.parametrize(("stands", "offered"), [(2, 2), (0, 1), (1, 1), (2, 0)], ids=str)
-def test_what_was_lost_is_asked_for_again(run_scripted_modem, stands, offered, lost):
-    """The first look at the messages knows the stores; no setting was written that stood already."""
+def test_lost_answer_about_stores_is_queried_again(run_scripted_modem, stands, offered, lost):
+    """The first sweep knows the stores, and no setting that is already right is written."""
     table = {
         "AT+CPMS?": LostAnswers(stands, CPMS_READ, lost),
         "AT+CPMS=?": LostAnswers(offered, CPMS_TEST, lost),
@@ -46,7 +46,7 @@ def test_what_was_lost_is_asked_for_again(run_scripted_modem, stands, offered, l
         'AT+CPMS="ME"': OK,
     }
 
-    async def story(modem, script):
+    async def scenario(modem, script):
         script.received_lines.clear()
         await modem.sweep()
         assert stores(modem.status) == ("ME", ("SM",))
@@ -59,24 +59,27 @@ def test_what_was_lost_is_asked_for_again(run_scripted_modem, stands, offered, l
         await modem.sweep()
         assert script.received_lines == ["AT+CMGL=4"]
 
-    run_scripted_modem(story, table=table)
+    run_scripted_modem(scenario, table=table)
 
 
-def test_what_was_lost_twice(run_scripted_modem):
-    """Until it is asked for the next time the store that is known is looked into."""
+def test_stores_lost_twice_are_queried_after_an_interval(run_scripted_modem):
+    """Until the next query, the store that is known is read."""
     table = {"AT+CPMS=?": LostAnswers(2, CPMS_TEST), 'AT+CPMS="SM"': OK, 'AT+CPMS="ME"': OK}
 
-    async def story(modem, script):
+    async def scenario(modem, script):
         for others in ((), (), ("SM",)):
             await modem.sweep()
             assert stores(modem.status) == ("ME", others)
             await asyncio.sleep(RETRY_INTERVAL_S / 2)
 
-    run_scripted_modem(story, table=table)
+    run_scripted_modem(scenario, table=table)
 
 
-def test_a_notification_that_names_a_store_meanwhile(run_scripted_modem):
-    """Where it is nobody knows yet: the sweep that follows asks first, and finds it in whichever store."""
+def test_notification_while_stores_are_unknown(run_scripted_modem):
+    """The slot is unknown at first.
+
+    The following sweep queries the stores and finds the message in any of them.
+    """
     table = {
         "AT+CPMS?": LostAnswers(2, CPMS_READ),
         "AT+CPMS=?": LostAnswers(2, CPMS_TEST),
@@ -84,7 +87,7 @@ def test_a_notification_that_names_a_store_meanwhile(run_scripted_modem):
         "AT+CMGR=3": b"\r\n+CMS ERROR: 321\r\n",
     }
 
-    async def story(modem, script):
+    async def scenario(modem, script):
         current = {"store": "ME"}
 
         def choose(line):
@@ -96,26 +99,26 @@ def test_a_notification_that_names_a_store_meanwhile(run_scripted_modem):
             return held + OK
 
         script.table |= {'AT+CPMS="SM"': choose, 'AT+CPMS="ME"': choose, "AT+CMGL=4": listing}
-        script.wire.write(b'\r\n+CMTI: "SM",3\r\n')
-        news = await modem.next_event()
-        assert news.slot == UNKNOWN_SLOT
-        assert await modem.read(news.slot) is None
+        script.transport.write(b'\r\n+CMTI: "SM",3\r\n')
+        event = await modem.next_event()
+        assert event.slot == UNKNOWN_SLOT
+        assert await modem.read(event.slot) is None
         assert [message.slot for message in await modem.sweep()] == [Slot("SM", 3)]
-        script.wire.write(b'\r\n+CMTI: "SM",4\r\n')
+        script.transport.write(b'\r\n+CMTI: "SM",4\r\n')
         assert (await modem.next_event()).slot == Slot("SM", 4)
 
-    run_scripted_modem(story, table=table)
+    run_scripted_modem(scenario, table=table)
 
 
 BUSY = b"\r\n+CMS ERROR: 314\r\n"
 
 
-def test_a_busy_card_is_no_refusal(run_scripted_modem):
-    """The stores are asked for again when the SIM is no longer in the way."""
-    card = {"busy": True}
+def test_busy_sim_does_not_count_as_refusal(run_scripted_modem):
+    """The stores are queried again when the SIM is ready."""
+    sim = {"busy": True}
 
     def unless_busy(answer):
-        return lambda line: BUSY if card["busy"] else answer
+        return lambda line: BUSY if sim["busy"] else answer
 
     table = {
         "AT+CPMS?": unless_busy(CPMS_READ),
@@ -125,17 +128,17 @@ def test_a_busy_card_is_no_refusal(run_scripted_modem):
         'AT+CPMS="ME"': OK,
     }
 
-    async def story(modem, script):
+    async def scenario(modem, script):
         assert stores(modem.status) == ("", ())
-        card["busy"] = False
+        sim["busy"] = False
         await modem.sweep()
         assert stores(modem.status) == ("ME", ("SM",))
 
-    run_scripted_modem(story, table=table)
+    run_scripted_modem(scenario, table=table)
 
 
-def test_one_store_under_one_name(run_scripted_modem):
-    """A module that chooses its store itself is not asked for others: none could be chosen, or left again."""
+def test_module_that_chooses_its_store_has_no_secondary_stores(run_scripted_modem):
+    """No other store is selected, since the first one could not be selected again."""
     table = {
         "AT+CPMS?": ERROR,
         "AT+CPMS=?": CPMS_TEST,
@@ -147,24 +150,27 @@ def test_one_store_under_one_name(run_scripted_modem):
         "AT+CMGL=4": f"\r\n+CMGL: 1,1,,17\r\n{HI}\r\n".encode() + OK,
     }
 
-    async def story(modem, script):
+    async def scenario(modem, script):
         script.received_lines.clear()
         assert [message.slot for message in await modem.sweep()] == [Slot("", 1)]
         assert script.received_lines.count("AT+CMGL=4") == 1
 
-    run_scripted_modem(story, table=table)
+    run_scripted_modem(scenario, table=table)
 
 
 @pytest.mark.parametrize("lost", [None, OK])
-def test_a_module_that_never_answers_is_left_in_peace(run_scripted_modem, lost):
-    """So many times a session, ever more seldom; what it keeps is read from where it is."""
+def test_queries_of_unknown_stores_are_limited(run_scripted_modem, lost):
+    """They are repeated at growing intervals, six times in a session.
+
+    Messages in the known store are read.
+    """
     table = {
         "AT+CPMS?": lost,
         "AT+CPMS=?": lost,
         "AT+CMGL=4": f"\r\n+CMGL: 1,1,,17\r\n{HI}\r\n".encode() + OK,
     }
 
-    async def story(modem, script):
+    async def scenario(modem, script):
         times = []
         for second in range(0, 6 * 3600, 60):
             script.received_lines.clear()
@@ -178,21 +184,21 @@ def test_a_module_that_never_answers_is_left_in_peace(run_scripted_modem, lost):
         assert pauses[0] >= RETRY_INTERVAL_S
         assert pauses[-1] >= 16 * RETRY_INTERVAL_S
 
-    run_scripted_modem(story, table=table)
+    run_scripted_modem(scenario, table=table)
 
 
-def test_a_module_that_refuses_is_believed(run_scripted_modem):
-    """It is not asked again."""
+def test_refusal_is_final(run_scripted_modem):
+    """A module that refuses +CPMS is not queried again."""
 
-    async def story(modem, script):
+    async def scenario(modem, script):
         await modem.sweep()
         assert script.received_lines == ["AT+CMGL=4"]
 
-    run_scripted_modem(story, table={"AT+CPMS?": ERROR, "AT+CPMS=?": ERROR})
+    run_scripted_modem(scenario, table={"AT+CPMS?": ERROR, "AT+CPMS=?": ERROR})
 
 
-def test_a_choice_whose_answer_was_lost(run_scripted_modem):
-    """Perhaps it stands: no other store is tried for that, and the next look asks."""
+def test_lost_answer_to_setting_a_store(run_scripted_modem):
+    """The store may be set: no other store is tried, and the next sweep queries it."""
     state = {"name": "MT"}
 
     def choose(line):
@@ -208,11 +214,11 @@ def test_a_choice_whose_answer_was_lost(run_scripted_modem):
         'AT+CPMS="ME"': OK,
     }
 
-    async def story(modem, script):
+    async def scenario(modem, script):
         await modem.initialise()
         await modem.sweep()
         assert stores(modem.status) == ("ME", ("SM",))
         assert 'AT+CPMS="SM","SM","SM"' not in script.received_lines
         assert not [note for note in modem.status.notes if "CPMS" in note]
 
-    run_scripted_modem(story, initialise=False, table=table)
+    run_scripted_modem(scenario, initialise=False, table=table)

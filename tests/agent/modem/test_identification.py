@@ -1,4 +1,4 @@
-"""Which profile drives a module, and that finding it out costs nothing where it cannot be found."""
+"""Identification of the profile, at little cost for modules that no profile knows."""
 
 import asyncio
 
@@ -18,64 +18,67 @@ SISTERS = {"lara_r6_01b": "lara_r6_00b"}
 """Their answers are alike; only USB tells them apart."""
 
 
-def asked(lines):
+def identify_commands(lines):
     return [line for line in lines if line in QUESTIONS]
 
 
 @pytest.mark.parametrize("name", [name for name in profile.list_profiles() if name != "generic"])
-def test_each_module_is_known_by_what_it_says(run_modem_bench, name):
-    """The simulated module of a profile is driven by that profile, after one question or two."""
+def test_module_is_identified_by_its_answers(run_modem_bench, name):
+    """The simulated module of a profile is driven by that profile after one or two commands."""
 
-    async def story(stand):
-        condition = await stand.modem.initialise()
-        known = SISTERS.get(name, name)
-        assert condition.profile.startswith(f"{known} (by its answer to AT")
-        assert stand.modem.driver == profile.load_driver_profile(known)
-        assert str(condition).startswith(f"profile {known} (")
+    async def scenario(bench):
+        status = await bench.modem.initialise()
+        profile_name = SISTERS.get(name, name)
+        assert status.profile.startswith(f"{profile_name} (by its answer to AT")
+        assert bench.modem.driver == profile.load_driver_profile(profile_name)
+        assert str(status).startswith(f"profile {profile_name} (")
 
     device = profile.load_simulator_profile(name)
-    run_modem_bench(story, device=device, initialise=False, options=AUTO)
+    run_modem_bench(scenario, device=device, initialise=False, options=AUTO)
 
 
-def test_its_place_on_usb_asks_nothing(run_scripted_modem):
-    """Where one profile has the USB id the module is not asked."""
+def test_unique_usb_id_needs_no_command(run_scripted_modem):
+    """If one profile has the USB id, no identification command is sent."""
 
-    async def story(modem, script):
-        condition = await modem.initialise()
-        assert condition.profile == "ec25 (by its USB id 2c7c:0125)"
-        assert asked(script.received_lines) == []
+    async def scenario(modem, script):
+        status = await modem.initialise()
+        assert status.profile == "ec25 (by its USB id 2c7c:0125)"
+        assert identify_commands(script.received_lines) == []
 
     place = PortInfo(("ec25",), "2c7c:0125", "at")
-    run_scripted_modem(story, initialise=False, options=AUTO | {"port_info": place})
+    run_scripted_modem(scenario, initialise=False, options=AUTO | {"port_info": place})
 
 
-def test_what_usb_leaves_open_the_answer_settles(run_scripted_modem):
-    """SIM7000 and SIM7600 share an id."""
+def test_ambiguous_usb_id_is_resolved_by_the_answer(run_scripted_modem):
+    """SIM7000 and SIM7600 share a USB id."""
 
-    async def story(modem, script):
-        condition = await modem.initialise()
-        assert condition.profile == "sim7000 (by its answer to AT+CGMM)"
-        assert asked(script.received_lines) == ["AT+CGMM"]
+    async def scenario(modem, script):
+        status = await modem.initialise()
+        assert status.profile == "sim7000 (by its answer to AT+CGMM)"
+        assert identify_commands(script.received_lines) == ["AT+CGMM"]
 
     place = PortInfo(("sim7000", "sim7600"), "1e0e:9001", "at")
     answers = {"AT+CGMM": b"\r\nSIMCOM_SIM7000G\r\n" + OK}
-    run_scripted_modem(story, initialise=False, options=AUTO | {"port_info": place}, table=answers)
+    run_scripted_modem(scenario, initialise=False, options=AUTO | {"port_info": place}, table=answers)
 
 
-def test_what_is_configured_is_taken(run_scripted_modem):
-    """Whatever the module says of itself; the plain module needs no word."""
+def test_configured_profile_is_used(run_scripted_modem):
+    """The configured profile is used whatever the module answers.
 
-    async def story(modem, script):
-        condition = await modem.initialise()
-        assert condition.profile == "bg96 (as configured)"
-        assert asked(script.received_lines) == []
+    The generic profile is not mentioned as configured.
+    """
 
-    run_scripted_modem(story, initialise=False, options={"profile": "bg96"})
+    async def scenario(modem, script):
+        status = await modem.initialise()
+        assert status.profile == "bg96 (as configured)"
+        assert identify_commands(script.received_lines) == []
+
+    run_scripted_modem(scenario, initialise=False, options={"profile": "bg96"})
     assert str(IdentifiedProfile()) == "generic"
 
 
 @pytest.mark.parametrize(
-    ("answers", "questions"),
+    ("answers", "queries"),
     [
         ({"AT+CGMM": ERROR, "ATI": ERROR}, ["AT+CGMM", "ATI"]),
         ({"AT+CGMM": b"\r\n+CME ERROR: 100\r\n", "ATI": b"\r\n+CME ERROR: 3\r\n"}, ["AT+CGMM", "ATI"]),
@@ -87,38 +90,38 @@ def test_what_is_configured_is_taken(run_scripted_modem):
         ({"AT+CGMM": None}, ["AT+CGMM"]),
     ],
 )
-def test_a_strange_module_is_driven_by_the_standards(run_scripted_modem, answers, questions):
-    """No answer makes it unusable; one question without any answer is the last, and costs a few seconds."""
+def test_unknown_module_uses_the_generic_profile(run_scripted_modem, answers, queries):
+    """No answer makes a module unusable; after one command without any answer no further one is sent."""
 
-    async def story(modem, script):
+    async def scenario(modem, script):
         began = asyncio.get_running_loop().time()
-        condition = await modem.initialise()
-        assert condition.profile.startswith("generic (")
-        assert asked(script.received_lines) == questions
+        status = await modem.initialise()
+        assert status.profile.startswith("generic (")
+        assert identify_commands(script.received_lines) == queries
         assert asyncio.get_running_loop().time() - began < (6 if answers["AT+CGMM"] is None else 1.5)
         assert modem.is_notifying
 
-    run_scripted_modem(story, initialise=False, options=AUTO, table=answers)
+    run_scripted_modem(scenario, initialise=False, options=AUTO, table=answers)
 
 
-def test_it_is_asked_once(run_scripted_modem):
-    """A restart of the module makes it no other one."""
+def test_identification_happens_once(run_scripted_modem):
+    """The module is not identified again after a restart."""
 
-    async def story(modem, script):
+    async def scenario(modem, script):
         await modem.initialise()
         await modem.initialise()
-        assert asked(script.received_lines) == ["AT+CGMM", "ATI"]
+        assert identify_commands(script.received_lines) == ["AT+CGMM", "ATI"]
 
-    run_scripted_modem(story, initialise=False, options=AUTO)
+    run_scripted_modem(scenario, initialise=False, options=AUTO)
 
 
-def test_a_module_that_refuses_a_bare_at_and_echoes(run_scripted_modem):
-    """Nor does it need to be a tidy one."""
+def test_identification_of_a_module_that_refuses_at_and_echoes(run_scripted_modem):
+    """A module that echoes and refuses AT is identified, too."""
 
     def echoed(line):
         return f"{line}\r".encode() + b"\r\nEC25\r\n" + OK
 
-    async def story(modem, script):
+    async def scenario(modem, script):
         assert (await modem.initialise()).profile == "ec25 (by its answer to AT+CGMM)"
 
-    run_scripted_modem(story, initialise=False, options=AUTO, table={"AT": ERROR, "AT+CGMM": echoed})
+    run_scripted_modem(scenario, initialise=False, options=AUTO, table={"AT": ERROR, "AT+CGMM": echoed})

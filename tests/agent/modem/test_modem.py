@@ -1,4 +1,4 @@
-"""The modem against the simulated module: what is received, sent and heard, end to end."""
+"""`Modem` against the simulated module, end to end."""
 
 import pdu
 from agent.modem.events import MessageArrived
@@ -11,29 +11,29 @@ def submit(text="OK 17", number="000"):
     return pdu.Submit(pdu.Address.parse(number), user_data)
 
 
-async def nothing():
-    """No condition for the body."""
+async def no_wait():
+    """Do nothing before the body."""
 
 
-def test_a_message_comes_and_an_answer_goes(run_modem_bench):
-    """Notification, reading, deleting, sending: one command each and nothing else."""
+def test_one_message_and_its_reply_need_three_commands(run_modem_bench):
+    """Notification, read, delete, send: one command each and no other."""
 
-    async def story(stand):
-        stand.deliver("hi")
-        news = await stand.modem.next_event()
-        assert news == MessageArrived(Slot("ME", 1))
-        message = await stand.modem.read(news.slot)
+    async def scenario(bench):
+        bench.deliver("hi")
+        event = await bench.modem.next_event()
+        assert event == MessageArrived(Slot("ME", 1))
+        message = await bench.modem.read(event.slot)
         assert message.message.text == "hi"
         assert str(message.message.originating_address) == "000"
-        assert message.slot == news.slot
-        await stand.modem.delete(news.slot)
-        outcome = await stand.modem.send(submit(), nothing)
+        assert message.slot == event.slot
+        await bench.modem.delete(event.slot)
+        outcome = await bench.modem.send(submit(), no_wait)
         assert outcome == Sent(0)
-        assert stand.executed_lines == [
+        assert bench.executed_lines == [
             "+CMGR=1",
             "+CMGD=1",
-            f"+CMGS={len(stand.module.log.submitted_tpdus[0])}",
+            f"+CMGS={len(bench.module.log.submitted_tpdus[0])}",
         ]
-        assert await stand.modem.sweep() == []
+        assert await bench.modem.sweep() == []
 
-    run_modem_bench(story)
+    run_modem_bench(scenario)

@@ -1,4 +1,4 @@
-"""The same over a real port: a pseudo-terminal, real time, the kernel in between."""
+"""The modem over a pseudo-terminal, in real time."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -20,7 +20,7 @@ CENTRE = pdu.Address.parse("+447700900000")
 
 
 class FakeNetwork:
-    """A network that takes everything at once."""
+    """A network that accepts everything at once."""
 
     def attach(self, station):
         return 1
@@ -40,7 +40,7 @@ class FakeNetwork:
 
 @pytest.fixture
 async def module_on_pty(tmp_path):
-    """A simulated module on a pseudo-terminal, and its port."""
+    """A simulated module on a pseudo-terminal."""
     pty = Pty(tmp_path / "modem")
     loop = asyncio.get_running_loop()
     simulated = SimulatedModule(
@@ -69,21 +69,21 @@ def deliver(module, number):
 
 
 async def commit():
-    """The journal."""
+    """Stand for the commit of the journal."""
 
 
-async def test_messages_and_answers(module_on_pty):
-    """Twenty messages, each read, deleted and answered, with nothing lost and nothing twice."""
+async def test_twenty_messages_and_replies(module_on_pty):
+    """Each is read, deleted and answered; nothing is lost and nothing is sent twice."""
     modem = Modem(await AtClient.open(make_opener(str(module_on_pty.pty.link))))
     async with asyncio.timeout(20):
         await modem.initialise()
         (user_data,) = pdu.segment("OK")
         for number in range(20):
             deliver(module_on_pty, number)
-            news = await modem.next_event()
-            message = await modem.read(news.slot)
+            event = await modem.next_event()
+            message = await modem.read(event.slot)
             assert message.message.text == f"message {number}"
-            await modem.delete(news.slot)
+            await modem.delete(event.slot)
             assert await modem.send(pdu.Submit(pdu.Address.parse("000"), user_data), commit) == Sent(number)
         assert await modem.sweep() == []
         modem.close()
@@ -91,17 +91,17 @@ async def test_messages_and_answers(module_on_pty):
     assert len(module_on_pty.log.submitted_tpdus) == 20
 
 
-async def test_one_session_after_the_other(module_on_pty):
-    """A session leaves the port ready for the next one, also where it was in the middle of a message."""
+async def test_consecutive_sessions_on_one_port(module_on_pty):
+    """A session leaves the port usable for the next one, even if it ends within a message."""
     opening = make_opener(str(module_on_pty.pty.link))
     for number in range(3):
         modem = Modem(await AtClient.open(opening))
         async with asyncio.timeout(20):
             await modem.initialise()
             deliver(module_on_pty, number)
-            news = await modem.next_event()
-            assert (await modem.read(news.slot)).message.text == f"message {number}"
-            await modem.delete(news.slot)
+            event = await modem.next_event()
+            assert (await modem.read(event.slot)).message.text == f"message {number}"
+            await modem.delete(event.slot)
             (user_data,) = pdu.segment("OK")
             sending = asyncio.create_task(
                 modem.send(pdu.Submit(pdu.Address.parse("000"), user_data), lambda: asyncio.sleep(60))
@@ -113,8 +113,8 @@ async def test_one_session_after_the_other(module_on_pty):
     assert module_on_pty.log.submitted_tpdus == []
 
 
-async def test_a_port_that_goes(module_on_pty):
-    """Unplugging ends the session at once."""
+async def test_unplugged_port_ends_the_session(module_on_pty):
+    """The session ends at once."""
     modem = Modem(await AtClient.open(make_opener(str(module_on_pty.pty.link))))
     async with asyncio.timeout(20):
         await modem.initialise()

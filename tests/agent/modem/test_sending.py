@@ -1,4 +1,4 @@
-"""Sending: four outcomes, and each is what it says."""
+"""Sending: each of the four outcomes is true."""
 
 import asyncio
 
@@ -22,14 +22,14 @@ BODY = "001100048192630000A705CF25287603"
 
 
 class RecordingCommit:
-    """What must stand before the body leaves."""
+    """Records when the commit before the body happens, and may fail."""
 
     def __init__(self, script=None):
         self.script = script
-        self.seen = None
+        self.lines_at_commit = None
 
     async def __call__(self):
-        self.seen = list(self.script.received_lines) if self.script else []
+        self.lines_at_commit = list(self.script.received_lines) if self.script else []
         await asyncio.sleep(0.02)
 
 
@@ -37,16 +37,16 @@ def now():
     return asyncio.get_running_loop().time()
 
 
-def test_a_message_is_sent(run_scripted_modem):
-    """The length of the TPDU, the prompt, the commit, the digits with Ctrl-Z, the message reference."""
+def test_message_is_sent(run_scripted_modem):
+    """TPDU length, prompt, commit, hexadecimal digits with Ctrl-Z, message reference."""
 
-    async def story(modem, script):
+    async def scenario(modem, script):
         journal = RecordingCommit(script)
         assert await modem.send(submit(), journal) == Sent(2)
-        assert journal.seen == [CMGS]
+        assert journal.lines_at_commit == [CMGS]
         assert script.received_lines == [CMGS, f"body {BODY}"]
 
-    run_scripted_modem(story, table={CMGS: PROMPT, "body": b"\r\n+CMGS: 2\r\n" + OK})
+    run_scripted_modem(scenario, table={CMGS: PROMPT, "body": b"\r\n+CMGS: 2\r\n" + OK})
 
 
 @pytest.mark.parametrize(
@@ -60,16 +60,16 @@ def test_a_message_is_sent(run_scripted_modem):
         ([5.0, b"\r\n> "], 5),
     ],
 )
-def test_prompts_in_all_shapes(run_scripted_modem, prompt, after):
+def test_prompt_variants(run_scripted_modem, prompt, after):
     """The body is written once, soon after the prompt."""
 
-    async def story(modem, script):
+    async def scenario(modem, script):
         began = now()
         assert await modem.send(submit(), RecordingCommit()) == Sent(0)
         assert now() - began < after + 0.5
         assert script.received_lines.count(f"body {BODY}") == 1
 
-    run_scripted_modem(story, table={CMGS: prompt, "body": b"\r\n+CMGS: 0\r\n" + OK})
+    run_scripted_modem(scenario, table={CMGS: prompt, "body": b"\r\n+CMGS: 0\r\n" + OK})
 
 
 @pytest.mark.parametrize(
@@ -82,15 +82,15 @@ def test_prompts_in_all_shapes(run_scripted_modem, prompt, after):
         ([120.05, b"\r\n+CMGS: 9\r\n" + OK], Sent(9)),
     ],
 )
-def test_sent(run_scripted_modem, answer, outcome):
-    """Also when the result comes late, or without its OK, or as nothing but OK."""
+def test_sent_outcome(run_scripted_modem, answer, outcome):
+    """Also if the result comes late, without its OK, or as OK alone."""
 
-    async def story(modem, script):
+    async def scenario(modem, script):
         assert await modem.send(submit(), RecordingCommit()) == outcome
         assert len([line for line in script.received_lines if line.startswith("body")]) == 1
 
     late = [0.1, b"\r\n+CMEE: 1\r\n" + OK]
-    run_scripted_modem(story, table={CMGS: PROMPT, "body": answer, "AT+CMEE?": late})
+    run_scripted_modem(scenario, table={CMGS: PROMPT, "body": answer, "AT+CMEE?": late})
 
 
 @pytest.mark.parametrize(
@@ -103,36 +103,36 @@ def test_sent(run_scripted_modem, answer, outcome):
     ],
 )
 def test_refused_after_the_body(run_scripted_modem, code, error_class):
-    """The error is handed on with its class, as it is after a body."""
+    """The error has the class that applies after a body."""
 
-    async def story(modem, script):
+    async def scenario(modem, script):
         outcome = await modem.send(submit(), RecordingCommit())
         assert isinstance(outcome, Refused)
         assert (outcome.error.code, outcome.error.error_class) == (code, error_class)
         assert outcome.error.body_sent
 
-    run_scripted_modem(story, table={CMGS: PROMPT, "body": f"\r\n+CMS ERROR: {code}\r\n".encode()})
+    run_scripted_modem(scenario, table={CMGS: PROMPT, "body": f"\r\n+CMS ERROR: {code}\r\n".encode()})
 
 
 @pytest.mark.parametrize("answer", [b"\r\n+CMS ERROR: 302\r\n", b"\r\nERROR\r\n", b"\r\n+CME ERROR: 14\r\n"])
-def test_refused_in_place_of_the_prompt(run_scripted_modem, answer):
-    """Nothing of the body is written, and the journal is not asked."""
+def test_refused_before_the_prompt(run_scripted_modem, answer):
+    """No octet of the body is written, and nothing is committed."""
 
-    async def story(modem, script):
+    async def scenario(modem, script):
         journal = RecordingCommit(script)
         outcome = await modem.send(submit(), journal)
         assert isinstance(outcome, Refused)
         assert not outcome.error.body_sent
-        assert journal.seen is None
+        assert journal.lines_at_commit is None
         assert script.received_lines == [CMGS]
 
-    run_scripted_modem(story, table={CMGS: answer})
+    run_scripted_modem(scenario, table={CMGS: answer})
 
 
-def test_no_prompt(run_scripted_modem):
-    """Without a prompt nothing leaves; ESC and a new mark before the next command."""
+def test_missing_prompt_is_not_sent(run_scripted_modem):
+    """Without a prompt nothing leaves; ESC and a resynchronisation precede the next command."""
 
-    async def story(modem, script):
+    async def scenario(modem, script):
         began = now()
         outcome = await modem.send(submit(), RecordingCommit())
         assert isinstance(outcome, NotSent)
@@ -141,25 +141,25 @@ def test_no_prompt(run_scripted_modem):
         script.table["AT+CSQ"] = b"\r\n+CSQ: 21,99\r\n" + OK
         assert (await modem.query_signal()).dbm == -71
 
-    run_scripted_modem(story, table={CMGS: b"AT+CMGS=15\r"})
+    run_scripted_modem(scenario, table={CMGS: b"AT+CMGS=15\r"})
 
 
-def test_no_result(run_scripted_modem):
-    """Ctrl-Z may have left and nothing came: unknown, after the module's own limit."""
+def test_missing_result_is_unknown(run_scripted_modem):
+    """Ctrl-Z may have left and no result came: the outcome is unknown after the timeout of the module."""
 
-    async def story(modem, script):
+    async def scenario(modem, script):
         began = now()
         assert isinstance(await modem.send(submit(), RecordingCommit()), OutcomeUnknown)
         assert 120 <= now() - began < 130
         assert len([line for line in script.received_lines if line.startswith("body")]) == 1
 
-    run_scripted_modem(story, table={CMGS: PROMPT, "body": None})
+    run_scripted_modem(scenario, table={CMGS: PROMPT, "body": None})
 
 
-def test_ctrl_z_that_got_lost(run_scripted_modem):
-    """The module still takes text: ESC is answered by OK, and that proves that nothing left."""
+def test_lost_ctrl_z_is_not_sent(run_scripted_modem):
+    """The module is still in text entry: it answers ESC by OK, which proves that nothing left."""
 
-    async def story(modem, script):
+    async def scenario(modem, script):
         hear = script.handle
 
         def deaf(line, octets):
@@ -173,13 +173,13 @@ def test_ctrl_z_that_got_lost(run_scripted_modem):
         assert isinstance(outcome, NotSent)
         assert "still waiting for text" in outcome.reason
 
-    run_scripted_modem(story, table={CMGS: PROMPT, "esc": OK})
+    run_scripted_modem(scenario, table={CMGS: PROMPT, "esc": OK})
 
 
-def test_an_entry_that_esc_does_not_close(run_scripted_modem):
-    """It is ended by what must be refused, because the length is wrong; then the message is sent."""
+def test_text_entry_that_esc_does_not_close(run_scripted_modem):
+    """A body of the wrong length, which must be refused, closes it; then the next message is sent."""
 
-    async def story(modem, script):
+    async def scenario(modem, script):
         received = script.data_received
         script.data_received = lambda data: received(
             data.replace(b"\x1b", b"") if script.is_text_entry else data
@@ -193,13 +193,13 @@ def test_an_entry_that_esc_does_not_close(run_scripted_modem):
         "body": b"\r\n+CMS ERROR: 304\r\n",
         "AT+CSCS?": b'\r\n+CSCS: "GSM"\r\n' + OK,
     }
-    run_scripted_modem(story, table=table)
+    run_scripted_modem(scenario, table=table)
 
 
-def test_a_late_error(run_scripted_modem):
-    """A refusal after the limit is one."""
+def test_late_error_is_a_refusal(run_scripted_modem):
+    """An error after the timeout counts as a refusal."""
 
-    async def story(modem, script):
+    async def scenario(modem, script):
         outcome = await modem.send(submit(), RecordingCommit())
         assert isinstance(outcome, Refused)
         assert outcome.error.code == 350
@@ -209,44 +209,44 @@ def test_a_late_error(run_scripted_modem):
         "body": [120.5, b"\r\n+CMS ERROR: 350\r\n"],
         "AT+CMEE?": [0.5, b"\r\n+CMEE: 1\r\n" + OK],
     }
-    run_scripted_modem(story, table=table)
+    run_scripted_modem(scenario, table=table)
 
 
-def test_a_restart_while_sending(run_modem_bench):
-    """The module restarts with the message in the air: unknown at once, not after two minutes."""
+def test_restart_while_sending_is_unknown(run_modem_bench):
+    """The module restarts after the body: unknown at once, not after two minutes."""
 
-    async def story(stand):
-        stand.network.answers = False
-        sending = asyncio.create_task(stand.modem.send(submit(), RecordingCommit()))
+    async def scenario(bench):
+        bench.network.answers = False
+        sending = asyncio.create_task(bench.modem.send(submit(), RecordingCommit()))
         await asyncio.sleep(2)
         began = now()
-        stand.module.reboot()
+        bench.module.reboot()
         outcome = await sending
         assert isinstance(outcome, OutcomeUnknown)
         assert now() - began < 10
 
-    run_modem_bench(story)
+    run_modem_bench(scenario)
 
 
-def test_the_line_goes_while_sending(run_scripted_modem):
-    """Before the body nothing left, after it nobody knows."""
+def test_connection_lost_while_sending(run_scripted_modem):
+    """Before the body nothing left, after it the outcome is unknown."""
 
     async def before(modem, script):
-        asyncio.get_running_loop().call_later(1, script.wire.close)
+        asyncio.get_running_loop().call_later(1, script.transport.close)
         assert isinstance(await modem.send(submit(), lambda: asyncio.sleep(5)), NotSent)
 
     async def after(modem, script):
-        asyncio.get_running_loop().call_later(1, script.wire.close)
+        asyncio.get_running_loop().call_later(1, script.transport.close)
         assert isinstance(await modem.send(submit(), RecordingCommit()), OutcomeUnknown)
 
     run_scripted_modem(before, table={CMGS: PROMPT})
     run_scripted_modem(after, table={CMGS: PROMPT, "body": None})
 
 
-def test_a_journal_that_cannot_commit(run_scripted_modem):
-    """What before_body raises is handed on; the entry is closed and nothing was sent."""
+def test_failed_commit_aborts_the_send(run_scripted_modem):
+    """What `before_body` raises is passed on; text entry is closed and nothing was sent."""
 
-    async def story(modem, script):
+    async def scenario(modem, script):
         async def full():
             raise OSError("disk full")
 
@@ -255,38 +255,38 @@ def test_a_journal_that_cannot_commit(run_scripted_modem):
         await modem.sweep("ME")
         assert script.received_lines == [CMGS, "esc", "AT+CMEE?", "AT+CMGL=4"]
 
-    run_scripted_modem(story, table={CMGS: PROMPT, "esc": OK})
+    run_scripted_modem(scenario, table={CMGS: PROMPT, "esc": OK})
 
 
-def test_a_message_that_cannot_be_encoded(run_scripted_modem):
+def test_unencodable_message_is_refused(run_scripted_modem):
     """It is refused before anything is written."""
 
-    async def story(modem, script):
+    async def scenario(modem, script):
         (user_data,) = pdu.segment("hi")
         wrong = pdu.Submit(pdu.Address.parse("2936"), user_data, data_coding_scheme=4)
         with pytest.raises(pdu.PduError):
             await modem.send(wrong, RecordingCommit())
         assert script.received_lines == []
 
-    run_scripted_modem(story)
+    run_scripted_modem(scenario)
 
 
-def test_messages_that_arrive_meanwhile(run_modem_bench):
-    """What comes while a message is in the air is told, and the result is still the result."""
+def test_urcs_while_sending(run_modem_bench):
+    """Messages that arrive meanwhile are reported, and the result is still found."""
 
-    async def story(stand):
-        stand.network.answers = False
-        sending = asyncio.create_task(stand.modem.send(submit(), RecordingCommit()))
+    async def scenario(bench):
+        bench.network.answers = False
+        sending = asyncio.create_task(bench.modem.send(submit(), RecordingCommit()))
         await asyncio.sleep(1)
-        stand.deliver("one")
-        stand.deliver("two")
+        bench.deliver("one")
+        bench.deliver("two")
         await asyncio.sleep(1)
-        stand.module.submitted(stand.network.token, None)
+        bench.module.submitted(bench.network.token, None)
         assert isinstance(await sending, Sent)
-        assert (await stand.modem.next_event()).slot.index == 1
-        assert (await stand.modem.next_event()).slot.index == 2
+        assert (await bench.modem.next_event()).slot.index == 1
+        assert (await bench.modem.next_event()).slot.index == 2
 
-    run_modem_bench(story)
+    run_modem_bench(scenario)
 
 
 @pytest.mark.parametrize(
@@ -303,18 +303,18 @@ def test_messages_that_arrive_meanwhile(run_modem_bench):
         ("rubbish:command=+CMGS", (Sent,)),
     ],
 )
-def test_misfortunes_of_the_simulator(run_modem_bench, fault, kinds):
-    """Each outcome is true: what is called not sent never left, and nothing leaves twice."""
+def test_send_outcomes_with_simulated_faults(run_modem_bench, fault, kinds):
+    """Each outcome is true: what is called not sent has not left, and nothing leaves twice."""
 
-    async def story(stand):
-        stand.module.faults.add(fault)
-        await stand.settle()
-        outcome = await stand.modem.send(submit(), RecordingCommit())
+    async def scenario(bench):
+        bench.module.faults.add(fault)
+        await bench.settle()
+        outcome = await bench.modem.send(submit(), RecordingCommit())
         assert isinstance(outcome, kinds), outcome
-        left = len(stand.module.log.submitted_tpdus)
+        left = len(bench.module.log.submitted_tpdus)
         assert left == (0 if isinstance(outcome, NotSent | Refused) else 1)
-        if not stand.modem.loss_reason:
-            assert isinstance(await stand.modem.send(submit("again"), RecordingCommit()), Sent)
-            assert len(stand.module.log.submitted_tpdus) == left + 1
+        if not bench.modem.loss_reason:
+            assert isinstance(await bench.modem.send(submit("again"), RecordingCommit()), Sent)
+            assert len(bench.module.log.submitted_tpdus) == left + 1
 
-    run_modem_bench(story)
+    run_modem_bench(scenario)

@@ -1,4 +1,4 @@
-"""A module that has lost its settings without a word, or never tells of messages, is found out."""
+"""Detection of lost settings and of missing notifications."""
 
 import asyncio
 
@@ -19,121 +19,121 @@ def submit():
 OK = b"\r\nOK\r\n"
 
 
-async def nothing():
-    """No condition for the body."""
+async def no_wait():
+    """Do nothing before the body."""
 
 
 @pytest.mark.parametrize("fault", ["reboot-silent", "settings-lost"])
-def test_lost_settings_are_found_by_a_sweep(run_modem_bench, fault):
-    """The next sweep tells of it as of a restart; after that the module is as it was."""
+def test_sweep_detects_lost_settings(run_modem_bench, fault):
+    """The next sweep reports them as a restart; after the next initialisation the module works as before."""
 
-    async def story(stand):
-        await stand.modem.sweep()
-        stand.module.faults.add(fault)
+    async def scenario(bench):
+        await bench.modem.sweep()
+        bench.module.faults.add(fault)
         await asyncio.sleep(300)
-        assert stand.module.settings.cnmi[1] == 0
-        assert await stand.modem.sweep() == []
-        news = await stand.modem.next_event()
-        assert isinstance(news, SettingsLost)
-        await stand.modem.initialise()
-        assert stand.module.settings.cnmi[:2] == (2, 1)
-        stand.deliver("hi")
-        assert await stand.modem.next_event() == MessageArrived(Slot("ME", 1))
+        assert bench.module.settings.cnmi[1] == 0
+        assert await bench.modem.sweep() == []
+        event = await bench.modem.next_event()
+        assert isinstance(event, SettingsLost)
+        await bench.modem.initialise()
+        assert bench.module.settings.cnmi[:2] == (2, 1)
+        bench.deliver("hi")
+        assert await bench.modem.next_event() == MessageArrived(Slot("ME", 1))
 
-    run_modem_bench(story)
+    run_modem_bench(scenario)
 
 
-def test_a_returning_echo_tells_at_once(run_modem_bench):
+def test_returned_echo_is_detected_at_once(run_modem_bench):
     """The first command after a silent restart shows it."""
 
-    async def story(stand):
-        await stand.modem.sweep()
-        stand.module.faults.add("reboot-silent")
+    async def scenario(bench):
+        await bench.modem.sweep()
+        bench.module.faults.add("reboot-silent")
         await asyncio.sleep(5)
-        assert isinstance(await stand.modem.send(submit(), nothing), Sent)
-        assert isinstance(await stand.modem.next_event(), SettingsLost)
-        await stand.modem.initialise()
-        assert stand.modem.poll_event() is None
+        assert isinstance(await bench.modem.send(submit(), no_wait), Sent)
+        assert isinstance(await bench.modem.next_event(), SettingsLost)
+        await bench.modem.initialise()
+        assert bench.modem.poll_event() is None
 
-    run_modem_bench(story)
+    run_modem_bench(scenario)
 
 
-def test_a_module_whose_own_format_is_the_other(run_modem_bench):
-    """Where a silent restart ends in text mode, a PDU would be sent as text: it is not."""
+def test_nothing_is_sent_in_the_other_message_format(run_modem_bench):
+    """After a silent restart into text mode a PDU would be sent as text: it is not sent."""
 
-    async def story(stand):
-        stand.module.faults.add("reboot-silent")
+    async def scenario(bench):
+        bench.module.faults.add("reboot-silent")
         await asyncio.sleep(5)
-        assert stand.module.settings.text_mode
-        assert isinstance(await stand.modem.send(submit(), nothing), NotSent | Refused)
-        assert stand.module.log.submitted_tpdus == []
-        assert isinstance(await stand.modem.next_event(), SettingsLost)
-        await stand.modem.initialise()
-        assert isinstance(await stand.modem.send(submit(), nothing), Sent)
+        assert bench.module.settings.text_mode
+        assert isinstance(await bench.modem.send(submit(), no_wait), NotSent | Refused)
+        assert bench.module.log.submitted_tpdus == []
+        assert isinstance(await bench.modem.next_event(), SettingsLost)
+        await bench.modem.initialise()
+        assert isinstance(await bench.modem.send(submit(), no_wait), Sent)
 
-    run_modem_bench(story, cmgf=1)
+    run_modem_bench(scenario, cmgf=1)
 
 
-def test_settings_that_stand_cost_little(run_modem_bench):
-    """Three questions now and then, none in between."""
+def test_settings_check_is_cheap(run_modem_bench):
+    """Three commands at each check, none between checks."""
 
-    async def story(stand):
-        await stand.modem.sweep()
+    async def scenario(bench):
+        await bench.modem.sweep()
         await asyncio.sleep(300)
-        stand.executed_lines.clear()
-        await stand.modem.sweep()
-        assert [line for line in stand.executed_lines if line] == ["+CMGF?", "+CNMI?", "+CPMS?", "+CMGL=4"]
-        stand.executed_lines.clear()
-        await stand.modem.sweep()
-        assert stand.executed_lines == ["+CMGL=4"]
+        bench.executed_lines.clear()
+        await bench.modem.sweep()
+        assert [line for line in bench.executed_lines if line] == ["+CMGF?", "+CNMI?", "+CPMS?", "+CMGL=4"]
+        bench.executed_lines.clear()
+        await bench.modem.sweep()
+        assert bench.executed_lines == ["+CMGL=4"]
 
-    run_modem_bench(story)
+    run_modem_bench(scenario)
 
 
-def test_another_store_that_was_read_last_is_no_loss(run_modem_bench):
-    """Reading elsewhere changes what is chosen for reading, and that is all."""
+def test_selected_secondary_store_is_not_a_loss(run_modem_bench):
+    """Reading another store changes <mem1> only."""
 
-    async def story(stand):
-        await stand.modem.read(Slot("SM", 1))
+    async def scenario(bench):
+        await bench.modem.read(Slot("SM", 1))
         await asyncio.sleep(300)
-        await stand.modem.sweep()
-        assert stand.modem.poll_event() is None
+        await bench.modem.sweep()
+        assert bench.modem.poll_event() is None
 
-    run_modem_bench(story)
+    run_modem_bench(scenario)
 
 
-def test_a_store_that_somebody_else_has_chosen(run_modem_bench):
-    """What is listed, and later deleted, is in the store that we think it is in."""
+def test_store_selected_by_another_program(run_modem_bench):
+    """Listing and deleting happen in the intended store."""
 
-    async def story(stand):
-        await stand.modem.sweep()
-        stand.deliver("in ME")
-        stand.module.settings.cpms = ("SM", "ME", "ME")
+    async def scenario(bench):
+        await bench.modem.sweep()
+        bench.deliver("in ME")
+        bench.module.settings.cpms = ("SM", "ME", "ME")
         await asyncio.sleep(300)
-        (message,) = await stand.modem.sweep()
+        (message,) = await bench.modem.sweep()
         assert message.slot == Slot("ME", 1)
         assert message.message.text == "in ME"
 
-    run_modem_bench(story)
+    run_modem_bench(scenario)
 
 
-def test_an_echo_where_the_other_format_lurks(run_scripted_modem):
+def test_returned_echo_with_a_volatile_format_forbids_the_body(run_scripted_modem):
     """A module that was found in text mode and echoes again is in text mode again: no body is written."""
 
-    async def story(modem, script):
+    async def scenario(modem, script):
         script.table["AT+CMGS=14"] = b"AT+CMGS=14\r\r\n> "
         script.table["esc"] = OK
-        assert isinstance(await modem.send(submit(), nothing), NotSent)
+        assert isinstance(await modem.send(submit(), no_wait), NotSent)
         assert not any(line.startswith("body") for line in script.received_lines)
         assert isinstance(await modem.next_event(), SettingsLost)
 
-    run_scripted_modem(story, table={"AT+CMGF?": b"\r\n+CMGF: 1\r\n" + OK})
+    run_scripted_modem(scenario, table={"AT+CMGF?": b"\r\n+CMGF: 1\r\n" + OK})
 
 
-def test_an_echo_that_is_a_habit(run_scripted_modem):
-    """A module that echoes now and then is not initialised for ever."""
+def test_habitual_echo_does_not_cause_endless_initialisation(run_scripted_modem):
+    """A module that echoes from time to time is not initialised again and again."""
 
-    async def story(modem, script):
+    async def scenario(modem, script):
         script.table["AT+CSQ"] = b"AT+CSQ\r\r\n+CSQ: 21,99\r\n" + OK
         for _ in range(2):
             await modem.query_signal()
@@ -142,100 +142,100 @@ def test_an_echo_that_is_a_habit(run_scripted_modem):
         await modem.query_signal()
         assert modem.poll_event() is None
 
-    run_scripted_modem(story)
+    run_scripted_modem(scenario)
 
 
-def test_notifications_that_never_come(run_modem_bench):
-    """Messages that are found and were never told of: +CNMI is set once more, then looking it is."""
+def test_missing_notifications_are_detected(run_modem_bench):
+    """+CNMI is set once more if messages are found that were never announced; then sweeps find messages."""
 
-    async def story(stand):
-        await stand.modem.sweep()
-        stand.module.faults.add("code-lost:command=+CMTI,times=0")
-        assert stand.modem.is_notifying
-        stand.deliver("one")
+    async def scenario(bench):
+        await bench.modem.sweep()
+        bench.module.faults.add("code-lost:command=+CMTI,times=0")
+        assert bench.modem.is_notifying
+        bench.deliver("one")
         await asyncio.sleep(300)
-        assert len(await stand.modem.sweep()) == 1
-        await stand.modem.delete(Slot("ME", 1))
-        assert stand.modem.is_notifying
+        assert len(await bench.modem.sweep()) == 1
+        await bench.modem.delete(Slot("ME", 1))
+        assert bench.modem.is_notifying
         await asyncio.sleep(60)
-        assert not stand.modem.is_notifying
-        assert "it sends no notifications" in str(stand.modem.status)
-        stand.executed_lines.clear()
-        await stand.modem.sweep()
-        await stand.modem.sweep()
-        assert [line for line in stand.executed_lines if line.startswith("+CNMI=")] == ["+CNMI=2,1,0,0,0"]
-        stand.module.faults.clear()
-        stand.deliver("two")
-        assert isinstance(await stand.modem.next_event(), MessageArrived)
-        assert stand.modem.is_notifying
+        assert not bench.modem.is_notifying
+        assert "it sends no notifications" in str(bench.modem.status)
+        bench.executed_lines.clear()
+        await bench.modem.sweep()
+        await bench.modem.sweep()
+        assert [line for line in bench.executed_lines if line.startswith("+CNMI=")] == ["+CNMI=2,1,0,0,0"]
+        bench.module.faults.clear()
+        bench.deliver("two")
+        assert isinstance(await bench.modem.next_event(), MessageArrived)
+        assert bench.modem.is_notifying
 
-    run_modem_bench(story)
+    run_modem_bench(scenario)
 
 
-def test_what_came_before_is_no_sign(run_modem_bench):
-    """What lay there at the start, and what is told of while it is listed, proves nothing."""
+def test_messages_before_the_first_sweep_prove_nothing(run_modem_bench):
+    """Neither messages that were there at the start nor those announced during a list count as missing."""
 
-    async def story(stand):
-        stand.deliver("told")
-        await stand.modem.sweep()
-        await stand.modem.sweep()
-        stand.deliver("told too")
-        await stand.modem.sweep()
+    async def scenario(bench):
+        bench.deliver("told")
+        await bench.modem.sweep()
+        await bench.modem.sweep()
+        bench.deliver("told too")
+        await bench.modem.sweep()
         await asyncio.sleep(60)
-        await stand.modem.sweep()
-        assert stand.modem.is_notifying
+        await bench.modem.sweep()
+        assert bench.modem.is_notifying
 
-    run_modem_bench(story)
-
-
-def test_a_command_of_a_person(run_modem_bench):
-    """Its answer is shown line by line; settings that it changed are found out."""
-
-    async def story(stand):
-        assert await stand.modem.execute_at("AT+CSQ") == ["+CSQ: 21,99"]
-        assert await stand.modem.execute_at("AT+CGMM;+CGMR") == ["Generic", "1.0"]
-        await stand.modem.execute_at("AT+CNMI=2,0,0,0,0")
-        assert await stand.modem.sweep() == []
-        assert isinstance(await stand.modem.next_event(), SettingsLost)
-
-    run_modem_bench(story)
+    run_modem_bench(scenario)
 
 
-def test_text_mode_is_no_poison(run_modem_bench):
-    """Where another program has switched to text mode, messages are not taken for unreadable ones."""
+def test_operator_command_makes_settings_be_checked(run_modem_bench):
+    """The answer is returned line by line; settings that the command changed are detected."""
 
-    async def story(stand):
-        await stand.modem.sweep()
-        stand.module.settings.text_mode = True
-        stand.deliver("hi")
-        news = await stand.modem.next_event()
+    async def scenario(bench):
+        assert await bench.modem.execute_at("AT+CSQ") == ["+CSQ: 21,99"]
+        assert await bench.modem.execute_at("AT+CGMM;+CGMR") == ["Generic", "1.0"]
+        await bench.modem.execute_at("AT+CNMI=2,0,0,0,0")
+        assert await bench.modem.sweep() == []
+        assert isinstance(await bench.modem.next_event(), SettingsLost)
+
+    run_modem_bench(scenario)
+
+
+def test_message_read_in_text_mode_is_not_undecodable(run_modem_bench):
+    """If another program has switched to text mode, messages do not count as undecodable."""
+
+    async def scenario(bench):
+        await bench.modem.sweep()
+        bench.module.settings.text_mode = True
+        bench.deliver("hi")
+        event = await bench.modem.next_event()
         with pytest.raises(CommandTimedOut, match="lost its settings"):
-            await stand.modem.read(news.slot)
-        assert isinstance(await stand.modem.next_event(), SettingsLost)
-        await stand.modem.initialise()
-        (message,) = await stand.modem.sweep()
+            await bench.modem.read(event.slot)
+        assert isinstance(await bench.modem.next_event(), SettingsLost)
+        await bench.modem.initialise()
+        (message,) = await bench.modem.sweep()
         assert message.message.text == "hi"
 
-    run_modem_bench(story)
+    run_modem_bench(scenario)
 
 
-def test_a_sweep_in_text_mode(run_modem_bench):
-    """The same when the whole store is listed."""
+def test_sweep_in_text_mode_detects_lost_settings(run_modem_bench):
+    """The list in text mode does not count as undecodable messages, either."""
 
-    async def story(stand):
-        stand.deliver("hi")
-        await stand.modem.next_event()
-        stand.module.settings.text_mode = True
-        assert await stand.modem.sweep() == []
-        assert isinstance(await stand.modem.next_event(), SettingsLost)
-        await stand.modem.initialise()
-        assert len(await stand.modem.sweep()) == 1
+    async def scenario(bench):
+        bench.deliver("hi")
+        await bench.modem.next_event()
+        bench.module.settings.text_mode = True
+        assert await bench.modem.sweep() == []
+        assert isinstance(await bench.modem.next_event(), SettingsLost)
+        await bench.modem.initialise()
+        assert len(await bench.modem.sweep()) == 1
 
-    run_modem_bench(story)
+    run_modem_bench(scenario)
 
 
 @pytest.mark.parametrize(
-    "said",
+    "answer",
     [
         b"\r\n+CPIN: NOT INSERTED\r\n" + OK,
         b"\r\n+CPIN: NOT READY\r\n" + OK,
@@ -243,28 +243,30 @@ def test_a_sweep_in_text_mode(run_modem_bench):
         b"\r\n+CME ERROR: 13\r\n",
     ],
 )
-def test_a_sim_that_is_gone_is_found_out_by_a_refused_sweep(run_scripted_modem, said):
-    """However the module says it: it is news that leads to a new session, which waits for the SIM."""
+def test_refused_sweep_detects_a_missing_sim(run_scripted_modem, answer):
+    """In each form it leads to a new session, which waits for the SIM."""
 
-    async def story(modem, script):
+    async def scenario(modem, script):
         script.table["AT+CMGL=4"] = b"\r\n+CMS ERROR: 310\r\n"
-        script.table["AT+CPIN?"] = said
+        script.table["AT+CPIN?"] = answer
         assert await modem.sweep() == []
         assert isinstance(await modem.next_event(), SettingsLost)
 
-    run_scripted_modem(story)
+    run_scripted_modem(scenario)
 
 
-@pytest.mark.parametrize("said", [b"\r\n+CPIN: READY\r\n" + OK, b"\r\nERROR\r\n", b"\r\n+CME ERROR: 14\r\n"])
-def test_a_refused_sweep_alone_loses_no_sim(run_scripted_modem, said):
-    """Where it is there, or nobody can tell, the refusal itself is told."""
+@pytest.mark.parametrize(
+    "answer", [b"\r\n+CPIN: READY\r\n" + OK, b"\r\nERROR\r\n", b"\r\n+CME ERROR: 14\r\n"]
+)
+def test_refused_sweep_with_a_present_sim_raises(run_scripted_modem, answer):
+    """If the SIM is present, or its state is unknown, the refusal itself is raised."""
 
-    async def story(modem, script):
+    async def scenario(modem, script):
         script.table["AT+CMGL=4"] = b"\r\n+CMS ERROR: 302\r\n"
         script.table["AT+CPMS?"] = b'\r\n+CPMS: "ME",1,20,"ME",1,20,"ME",1,20\r\n' + OK
-        script.table["AT+CPIN?"] = said
+        script.table["AT+CPIN?"] = answer
         with pytest.raises(CommandRefused):
             await modem.sweep()
         assert modem.poll_event() is None
 
-    run_scripted_modem(story)
+    run_scripted_modem(scenario)

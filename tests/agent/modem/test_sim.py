@@ -1,4 +1,4 @@
-"""The SIM: its PIN is tried once, on every road; its service centre number comes back."""
+"""The SIM: its PIN is tried once in every case; its service centre number is restored."""
 
 import asyncio
 import random
@@ -29,11 +29,11 @@ SOURCE = "/etc/modem-agent/pin"
 
 
 class Killed(BaseException):
-    """As after kill -9: nothing of the agent goes on."""
+    """Stands for kill -9: no code of the agent runs after it."""
 
 
 class SimDevice:
-    """A module and its SIM that outlive the agent, and the journal."""
+    """A module with its SIM and a journal, which outlive the agent."""
 
     def __init__(self, path, sim, device):
         self.path = path
@@ -69,21 +69,21 @@ class SimDevice:
         await self.far.open(self)
         journal = Journal(self.path, lambda: 1.7e9, self.loop.time)
         try:
-            cards = SimStore(journal)
-            book = JournalSimMemory(InlineExecutor(), cards, random.Random(1), self.events.append)
+            sim_store = SimStore(journal)
+            memory = JournalSimMemory(InlineExecutor(), sim_store, random.Random(1), self.events.append)
             if self.kill_after is not None:
-                kill_after_commit(book, self.kill_after)
-            known = Pin(pin, SOURCE) if isinstance(pin, str) else pin
+                kill_after_commit(memory, self.kill_after)
+            configured_pin = Pin(pin, SOURCE) if isinstance(pin, str) else pin
             trace = Trace(self.trace.append)
-            channel = await AtClient.open(self.near.open, trace)
+            client = await AtClient.open(self.near.open, trace)
             modem = Modem(
-                channel,
-                ModemOptions(profile=profile, sim_config=SimConfig(book, known, service_centre)),
+                client,
+                ModemOptions(profile=profile, sim_config=SimConfig(memory, configured_pin, service_centre)),
             )
             try:
-                condition = await modem.initialise()
+                status = await modem.initialise()
                 await modem.query_identity()
-                return condition
+                return status
             finally:
                 modem.close()
                 trace.close()
@@ -106,18 +106,18 @@ class SimDevice:
 
 
 def kill_after_commit(memory, method):
-    """Let the agent end right after a commit."""
+    """Make the agent end right after a commit."""
     whole = getattr(memory, method)
 
-    async def and_die(*arguments, **named):
+    async def commit_and_die(*arguments, **named):
         await whole(*arguments, **named)
         raise Killed
 
-    setattr(memory, method, and_die)
+    setattr(memory, method, commit_and_die)
 
 
 class FakeNetwork:
-    """A network."""
+    """A network that accepts the registration."""
 
     def attach(self, station):
         return 1
@@ -135,139 +135,142 @@ def wall_clock():
 
 @pytest.fixture
 def run_pin_device(run_virtual, tmp_path):
-    """Run a story with a device whose SIM asks for a PIN."""
+    """Run a test with a device whose SIM requires a PIN."""
 
-    def begin(story, *, pin="1234", tries=3, card=None, **fields):
+    def run(scenario, *, pin="1234", tries=3, sim_card=None, **fields):
         async def whole():
-            sim = card or SimCard(pin=pin, pin_retries=tries)
-            stand = SimDevice(tmp_path / "journal.db", sim, SimulatorProfile(**fields))
-            await stand.power_up()
-            await story(stand)
+            sim = sim_card or SimCard(pin=pin, pin_retries=tries)
+            bench = SimDevice(tmp_path / "journal.db", sim, SimulatorProfile(**fields))
+            await bench.power_up()
+            await scenario(bench)
 
         run_virtual(whole())
 
-    return begin
+    return run
 
 
-async def expect_unusable(stand, match, **options):
+async def expect_unusable(bench, match, **options):
     with pytest.raises(ModemUnusable, match=match) as caught:
-        await stand.start(**options)
+        await bench.start(**options)
     return str(caught.value)
 
 
-def test_the_right_pin(run_pin_device):
-    """Entered when the SIM asks, ready after it, gone from the journal; not entered where nobody asks."""
+def test_right_pin_is_entered(run_pin_device):
+    """It is entered if the SIM asks for it, and leaves no record.
 
-    async def story(stand):
-        condition = await stand.start()
-        assert condition.registration.can_send
-        assert stand.count_pin_writes() == 1
-        assert stand.pin_rows() == []
-        await stand.start()
-        assert stand.count_pin_writes() == 0
-        stand.module.reboot()
-        await stand.start()
-        assert stand.count_pin_writes() == 1
-        assert stand.sim.pin_retries == 3
+    It is not entered if the SIM does not ask.
+    """
 
-    run_pin_device(story, sms_ready_s=8.0, announces_pin_unlock=True)
+    async def scenario(bench):
+        status = await bench.start()
+        assert status.registration.can_send
+        assert bench.count_pin_writes() == 1
+        assert bench.pin_rows() == []
+        await bench.start()
+        assert bench.count_pin_writes() == 0
+        bench.module.reboot()
+        await bench.start()
+        assert bench.count_pin_writes() == 1
+        assert bench.sim.pin_retries == 3
+
+    run_pin_device(scenario, sms_ready_s=8.0, announces_pin_unlock=True)
 
 
-def test_a_wrong_pin_costs_one_try(run_pin_device):
-    """Whatever starts again, module or agent: it is told each time and never entered again."""
+def test_wrong_pin_costs_one_try(run_pin_device):
+    """After any restart of module or agent it is reported, and never entered again."""
 
-    async def story(stand):
-        said = await expect_unusable(
-            stand, rf"refuses the PIN of {SOURCE} as wrong \(tries left: 2\)", pin="9999"
+    async def scenario(bench):
+        error_text = await expect_unusable(
+            bench, rf"refuses the PIN of {SOURCE} as wrong \(tries left: 2\)", pin="9999"
         )
-        assert "9999" not in said
-        assert stand.count_pin_writes() == 1
+        assert "9999" not in error_text
+        assert bench.count_pin_writes() == 1
         for _ in range(5):
             await expect_unusable(
-                stand, rf"PIN of {SOURCE} was refused .* write the right one there", pin="9999"
+                bench, rf"PIN of {SOURCE} was refused .* write the right one there", pin="9999"
             )
-            stand.module.reboot()
-        assert stand.count_pin_writes() == 0
-        assert stand.sim.pin_retries == 2
-        await stand.start(pin="1234")
-        assert stand.sim.pin_retries == 3
+            bench.module.reboot()
+        assert bench.count_pin_writes() == 0
+        assert bench.sim.pin_retries == 2
+        await bench.start(pin="1234")
+        assert bench.sim.pin_retries == 3
 
-    run_pin_device(story)
+    run_pin_device(scenario)
 
 
-def test_a_pin_that_is_corrected_while_the_agent_runs(run_pin_device):
-    """The next session takes what stands there now; what was refused before is not tried again, ever."""
+def test_pin_corrected_while_the_agent_runs(run_pin_device):
+    """The next session uses the corrected PIN; the refused one is never tried again."""
     stands = ["9999"]
 
     def again():
         return Pin(stands[0], SOURCE, again)
 
-    async def story(stand):
+    async def scenario(bench):
         await expect_unusable(
-            stand, r"as wrong .* write the right one there, which is tried within a minute", pin=again()
+            bench, r"as wrong .* write the right one there, which is tried within a minute", pin=again()
         )
         for _ in range(3):
-            await expect_unusable(stand, "was refused by this SIM .* within a minute", pin=again())
-        assert stand.sim.pin_retries == 2
+            await expect_unusable(bench, "was refused by this SIM .* within a minute", pin=again())
+        assert bench.sim.pin_retries == 2
         pin = again()
         stands[0] = "1234"
-        await stand.start(pin=pin)
-        assert stand.sim.pin_retries == 3
-        stand.module.reboot()
+        await bench.start(pin=pin)
+        assert bench.sim.pin_retries == 3
+        bench.module.reboot()
         stands[0] = "9999"
-        await expect_unusable(stand, "was refused by this SIM", pin=pin)
-        assert stand.sim.pin_retries == 3
+        await expect_unusable(bench, "was refused by this SIM", pin=pin)
+        assert bench.sim.pin_retries == 3
 
-    run_pin_device(story)
+    run_pin_device(scenario)
 
 
-def test_a_pin_that_cannot_be_read_any_more(run_pin_device):
-    """Nothing is entered; the reason is told."""
+def test_unreadable_pin_file(run_pin_device):
+    """Nothing is entered, and the reason is raised."""
 
     def again():
         raise ModemUnusable("the SIM asks for its PIN; agent.toml: modem.pin_file: pin: No such file")
 
-    async def story(stand):
-        await expect_unusable(stand, "No such file", pin=Pin("1234", SOURCE, again))
-        assert stand.count_pin_writes() == 0
+    async def scenario(bench):
+        await expect_unusable(bench, "No such file", pin=Pin("1234", SOURCE, again))
+        assert bench.count_pin_writes() == 0
 
-    run_pin_device(story)
+    run_pin_device(scenario)
 
 
 @pytest.mark.parametrize("tries", [1, 0])
-def test_the_last_try_is_nobodys_to_risk(run_pin_device, tries):
-    """Nor is a PUK asked for from a file."""
+def test_last_try_is_not_risked(run_pin_device, tries):
+    """The error says what to do instead."""
 
-    async def story(stand):
-        await expect_unusable(stand, "1 try left, which is not risked" if tries else "SIM PUK: it is blocked")
-        assert stand.count_pin_writes() == 0
-        assert stand.sim.pin_retries == tries
+    async def scenario(bench):
+        await expect_unusable(bench, "1 try left, which is not risked" if tries else "SIM PUK: it is blocked")
+        assert bench.count_pin_writes() == 0
+        assert bench.sim.pin_retries == tries
 
-    run_pin_device(story, tries=tries)
+    run_pin_device(scenario, tries=tries)
 
 
-def test_two_wrong_values_leave_one_try(run_pin_device):
-    """Each was somebody's wish; a third one is not tried."""
+def test_third_pin_is_not_tried(run_pin_device):
+    """Two wrong PINs leave one try, which is not risked."""
 
-    async def story(stand):
+    async def scenario(bench):
         for pin in ("1111", "2222"):
-            await expect_unusable(stand, "as wrong", pin=pin)
-        await expect_unusable(stand, "1 try left", pin="3333")
-        assert stand.sim.pin_retries == 1
+            await expect_unusable(bench, "as wrong", pin=pin)
+        await expect_unusable(bench, "1 try left", pin="3333")
+        assert bench.sim.pin_retries == 1
 
-    run_pin_device(story)
+    run_pin_device(scenario)
 
 
-def test_without_a_count_of_tries(run_pin_device):
-    """A module that does not tell them: one attempt for each value, and no second after a doubtful one."""
+def test_pin_without_a_count_of_tries(run_pin_device):
+    """If the module does not report the tries, each PIN is tried once, also after an unknown result."""
 
-    async def story(stand):
-        await expect_unusable(stand, "as wrong; it is not tried", pin="9999")
-        await expect_unusable(stand, "was refused", pin="9999")
-        assert stand.sim.pin_retries == 2
-        await stand.start()
+    async def scenario(bench):
+        await expect_unusable(bench, "as wrong; it is not tried", pin="9999")
+        await expect_unusable(bench, "was refused", pin="9999")
+        assert bench.sim.pin_retries == 2
+        await bench.start()
 
-    run_pin_device(story, unsupported_commands=("+CPINR",))
+    run_pin_device(scenario, unsupported_commands=("+CPINR",))
 
 
 @pytest.mark.parametrize(
@@ -279,151 +282,154 @@ def test_without_a_count_of_tries(run_pin_device):
         ("me910c1", "#PCT", "#PCT: 3", True),
     ],
 )
-def test_the_count_in_the_words_of_the_maker(run_pin_device, profile, command, answer, used):
-    """Where +CPINR is unknown."""
+def test_pin_tries_command_of_the_profile(run_pin_device, profile, command, answer, used):
+    """It is used if the module refuses +CPINR."""
 
-    async def story(stand):
+    async def scenario(bench):
         if used:
-            await stand.start(profile=profile)
+            await bench.start(profile=profile)
         else:
-            await expect_unusable(stand, "1 try left", profile=profile)
-        assert stand.count_pin_writes() == used
+            await expect_unusable(bench, "1 try left", profile=profile)
+        assert bench.count_pin_writes() == used
 
-    run_pin_device(story, unsupported_commands=("+CPINR",), answers={command: answer})
+    run_pin_device(scenario, unsupported_commands=("+CPINR",), answers={command: answer})
 
 
-def test_no_pin_is_known(run_pin_device):
-    """What to do, and nothing is tried."""
+def test_missing_pin(run_pin_device):
+    """The error says what to do, and nothing is tried."""
 
-    async def story(stand):
-        await expect_unusable(stand, r"asks for SIM PIN; configure it by \[modem\] pin_file", pin=None)
-        assert stand.count_pin_writes() == 0
+    async def scenario(bench):
+        await expect_unusable(bench, r"asks for SIM PIN; configure it by \[modem\] pin_file", pin=None)
+        assert bench.count_pin_writes() == 0
 
-    run_pin_device(story)
+    run_pin_device(scenario)
 
 
 # The agent dies in between
 
 
 @pytest.mark.parametrize("pin", ["1234", "9999"])
-def test_killed_between_commit_and_write(run_pin_device, pin):
-    """No try was lost and the SIM shows it: the same value may be tried, once."""
+def test_kill_before_the_pin_is_written(run_pin_device, pin):
+    """No try was lost and the SIM shows it: the same PIN may be tried once."""
 
-    async def story(stand):
+    async def scenario(bench):
         for _ in range(3):
-            stand.kill_after = "reserve_pin_attempt"
+            bench.kill_after = "reserve_pin_attempt"
             with pytest.raises(Killed):
-                await stand.start(pin=pin)
-            assert stand.count_pin_writes() == 0
-            assert [state for _, state in stand.pin_rows()] == ["trying"]
-        stand.kill_after = None
+                await bench.start(pin=pin)
+            assert bench.count_pin_writes() == 0
+            assert [state for _, state in bench.pin_rows()] == ["trying"]
+        bench.kill_after = None
         if pin == "1234":
-            await stand.start(pin=pin)
+            await bench.start(pin=pin)
         else:
-            await expect_unusable(stand, "as wrong", pin=pin)
-            await expect_unusable(stand, "was refused", pin=pin)
-        assert stand.count_pin_writes() == 1
+            await expect_unusable(bench, "as wrong", pin=pin)
+            await expect_unusable(bench, "was refused", pin=pin)
+        assert bench.count_pin_writes() == 1
 
-    run_pin_device(story)
+    run_pin_device(scenario)
 
 
-def test_killed_between_commit_and_write_without_a_count(run_pin_device):
-    """Nobody knows whether it got there: it is left to a person."""
+def test_kill_before_the_pin_is_written_without_a_count(run_pin_device):
+    """It is unknown whether the PIN was written: the operator must act."""
 
-    async def story(stand):
-        stand.kill_after = "reserve_pin_attempt"
+    async def scenario(bench):
+        bench.kill_after = "reserve_pin_attempt"
         with pytest.raises(Killed):
-            await stand.start()
-        stand.kill_after = None
-        await expect_unusable(stand, f"ended while it tried the PIN of {SOURCE}")
-        assert stand.count_pin_writes() == 0
+            await bench.start()
+        bench.kill_after = None
+        await expect_unusable(bench, f"ended while it tried the PIN of {SOURCE}")
+        assert bench.count_pin_writes() == 0
 
-    run_pin_device(story, unsupported_commands=("+CPINR",))
+    run_pin_device(scenario, unsupported_commands=("+CPINR",))
 
 
-def test_killed_before_a_wrong_answer_is_kept(run_pin_device):
-    """The SIM counts: a try is missing, so the value is not tried again."""
+def test_kill_before_the_refusal_is_recorded(run_pin_device):
+    """The SIM shows that a try is missing, so the PIN is not tried again."""
 
-    async def story(stand):
-        whole = stand.module.receive
+    async def scenario(bench):
+        whole = bench.module.receive
 
         def and_hang_up(data):
             whole(data)
             if b"+CPIN=" in data:
-                stand.near.close()
+                bench.near.close()
 
-        stand.module.receive = and_hang_up
+        bench.module.receive = and_hang_up
         with pytest.raises(ModemLost, match="no answer to AT"):
-            await stand.start(pin="9999")
-        stand.module.receive = whole
-        assert stand.sim.pin_retries == 2
-        assert stand.count_pin_writes() == 1
-        await expect_unusable(stand, "ended while it tried", pin="9999")
-        assert stand.count_pin_writes() == 0
-        assert stand.sim.pin_retries == 2
+            await bench.start(pin="9999")
+        bench.module.receive = whole
+        assert bench.sim.pin_retries == 2
+        assert bench.count_pin_writes() == 1
+        await expect_unusable(bench, "ended while it tried", pin="9999")
+        assert bench.count_pin_writes() == 0
+        assert bench.sim.pin_retries == 2
 
-    run_pin_device(story)
+    run_pin_device(scenario)
 
 
-def test_killed_after_the_right_pin(run_pin_device):
-    """The SIM is found open, which ends the doubt: at the next start it is entered again."""
+def test_kill_after_the_right_pin(run_pin_device):
+    """The SIM is found unlocked, which resolves the attempt.
 
-    async def story(stand):
-        stand.kill_after = "record_sim_seen"
+    After the next restart the PIN is entered again.
+    """
+
+    async def scenario(bench):
+        bench.kill_after = "record_sim_seen"
         with pytest.raises(Killed):
-            await stand.start()
-        assert stand.pin_rows() == []
-        stand.kill_after = None
-        stand.module.reboot()
-        await stand.start()
+            await bench.start()
+        assert bench.pin_rows() == []
+        bench.kill_after = None
+        bench.module.reboot()
+        await bench.start()
 
-    run_pin_device(story)
+    run_pin_device(scenario)
 
 
-def test_what_is_neither_yes_nor_no(run_pin_device):
-    """A busy SIM that keeps its tries is asked again in the next session."""
+def test_pin_neither_accepted_nor_refused(run_pin_device):
+    """A busy SIM that keeps its tries is tried again in the next session."""
 
-    async def story(stand):
-        enter = stand.module.sim_access.enter_pin
+    async def scenario(bench):
+        enter = bench.module.sim_access.enter_pin
 
         def busy(code, new):
-            stand.module.sim_access.enter_pin = enter
+            bench.module.sim_access.enter_pin = enter
             raise cme_error(100)
 
-        stand.module.sim_access.enter_pin = busy
-        await expect_unusable(stand, "did not take the PIN now, and no try was lost")
-        assert stand.pin_rows() == []
-        await stand.start()
+        bench.module.sim_access.enter_pin = busy
+        await expect_unusable(bench, "did not take the PIN now, and no try was lost")
+        assert bench.pin_rows() == []
+        await bench.start()
 
-    run_pin_device(story)
+    run_pin_device(scenario)
 
 
-def test_a_pin_is_refused_by_a_bare_error_after_a_slow_commit(run_pin_device, monkeypatch):
-    """The disk took its time, and news came meanwhile: its refusal has cost a try and comes once."""
+def test_pin_refused_by_a_plain_error_after_a_slow_commit(run_pin_device, monkeypatch):
+    """The refusal has cost a try and is reported once, although a URC came during the commit."""
     committed = JournalSimMemory.reserve_pin_attempt
 
-    async def story(stand):
+    async def scenario(bench):
         async def slow(*arguments, **named):
             answer = await committed(*arguments, **named)
             await asyncio.sleep(40)
-            stand.module.output.write_urc("+CREG: 2")
+            bench.module.output.write_urc("+CREG: 2")
             await asyncio.sleep(0.1)
             return answer
 
         monkeypatch.setattr(JournalSimMemory, "reserve_pin_attempt", slow)
-        await expect_unusable(stand, r"as wrong \(tries left: 2\)", pin="9999")
-        assert stand.count_pin_writes() == 1
-        assert stand.sim.pin_retries == 2
+        await expect_unusable(bench, r"as wrong \(tries left: 2\)", pin="9999")
+        assert bench.count_pin_writes() == 1
+        assert bench.sim.pin_retries == 2
 
-    run_pin_device(story, unsupported_commands=("+CMEE",))
+    run_pin_device(scenario, unsupported_commands=("+CMEE",))
 
 
 @pytest.mark.parametrize("silence", ["CME 100", "CME 14", None])
-def test_a_module_that_does_not_tell_its_state_says_nothing_about_the_pin(run_pin_device, silence):
-    """Neither the PIN's answer nor +CPIN? can be had: there is no second attempt, whatever the tries say."""
+def test_unknown_sim_state_does_not_confirm_the_pin(run_pin_device, silence):
+    """If neither the PIN nor +CPIN? is answered, there is no second attempt, whatever the tries say."""
 
-    async def story(stand):
-        enter, state = stand.module.sim_access.enter_pin, stand.module.sim_access.pin_state
+    async def scenario(bench):
+        enter, state = bench.module.sim_access.enter_pin, bench.module.sim_access.pin_state
 
         def deny():
             if silence is None:
@@ -434,56 +440,56 @@ def test_a_module_that_does_not_tell_its_state_says_nothing_about_the_pin(run_pi
             try:
                 enter(code, new)
             except CommandError:
-                stand.module.sim_access.pin_state = deny
+                bench.module.sim_access.pin_state = deny
                 raise cme_error(100) from None
 
-        stand.module.sim_access.enter_pin = wrong
-        await expect_unusable(stand, "as wrong|it is unknown whether", pin="9999")
-        stand.module.sim_access.enter_pin, stand.module.sim_access.pin_state = enter, state
-        await expect_unusable(stand, "was refused", pin="9999")
-        assert stand.count_pin_writes() == 1
-        assert stand.sim.pin_retries == 2
+        bench.module.sim_access.enter_pin = wrong
+        await expect_unusable(bench, "as wrong|it is unknown whether", pin="9999")
+        bench.module.sim_access.enter_pin, bench.module.sim_access.pin_state = enter, state
+        await expect_unusable(bench, "was refused", pin="9999")
+        assert bench.count_pin_writes() == 1
+        assert bench.sim.pin_retries == 2
 
-    run_pin_device(story)
+    run_pin_device(scenario)
 
 
-def test_no_commit_no_attempt(run_pin_device, monkeypatch):
-    """While the journal cannot be written no PIN is."""
+def test_pin_is_not_tried_without_a_commit(run_pin_device, monkeypatch):
+    """While the journal cannot be written, no PIN is entered."""
 
     def full(*_, **__):
         raise sqlite3.OperationalError("database or disk is full")
 
     monkeypatch.setattr(SimStore, "reserve_pin_attempt", full)
 
-    async def story(stand):
+    async def scenario(bench):
         await expect_unusable(
-            stand, "not tried while the journal cannot be written: database or disk is full"
+            bench, "not tried while the journal cannot be written: database or disk is full"
         )
-        assert stand.count_pin_writes() == 0
+        assert bench.count_pin_writes() == 0
 
-    run_pin_device(story)
+    run_pin_device(scenario)
 
 
-def test_the_pin_is_nowhere_to_be_read(run_pin_device):
-    """Not in the trace, not in what is told, not in the journal."""
+def test_pin_does_not_appear_anywhere(run_pin_device):
+    """Not in the trace, not in events, not in the journal."""
 
-    async def story(stand):
-        await expect_unusable(stand, "as wrong", pin="73519")
-        await stand.start(pin="48260", service_centre="+447700900001")
-        assert b'AT+CPIN="73519"' in stand.written
-        seen = "".join(stand.trace) + "".join(map(str, stand.events))
-        assert 'AT+CPIN="****"' in seen
+    async def scenario(bench):
+        await expect_unusable(bench, "as wrong", pin="73519")
+        await bench.start(pin="48260", service_centre="+447700900001")
+        assert b'AT+CPIN="73519"' in bench.written
+        output = "".join(bench.trace) + "".join(map(str, bench.events))
+        assert 'AT+CPIN="****"' in output
         for pin in ("73519", "48260"):
-            assert pin not in seen
-            for path in stand.path.parent.iterdir():
+            assert pin not in output
+            for path in bench.path.parent.iterdir():
                 assert pin.encode() not in path.read_bytes()
 
-    run_pin_device(story, pin="48260")
+    run_pin_device(scenario, pin="48260")
 
 
 @pytest.mark.parametrize("answer", [None, b"\r\nRDY\r\n"])
-def test_a_lost_answer_shows_no_pin(run_scripted_modem, answer):
-    """Time-outs and lost lines name the command without its value."""
+def test_lost_answer_does_not_reveal_the_pin(run_scripted_modem, answer):
+    """Errors name the command without its value."""
 
     class Book:
         async def reserve_pin_attempt(self, iccid, pin, *, no_tries_lost):
@@ -492,69 +498,69 @@ def test_a_lost_answer_shows_no_pin(run_scripted_modem, answer):
         async def record_pin_result(self, iccid, *, refused):
             self.refused = refused
 
-    book = Book()
+    memory = Book()
 
-    async def story(modem, script):
+    async def scenario(modem, script):
         with pytest.raises(ModemUnusable) as caught:
             await modem.initialise()
         assert "1234" not in str(caught.value)
         assert "****" in str(caught.value)
         assert script.received_lines.count('AT+CPIN="1234"') == 1
-        assert book.refused
+        assert memory.refused
 
     table = {"AT+CPIN?": b"\r\n+CPIN: SIM PIN\r\n" + OK, 'AT+CPIN="1234"': answer}
-    options = {"sim_config": SimConfig(book, Pin("1234", SOURCE))}
-    run_scripted_modem(story, initialise=False, table=table, options=options)
+    options = {"sim_config": SimConfig(memory, Pin("1234", SOURCE))}
+    run_scripted_modem(scenario, initialise=False, table=table, options=options)
 
 
-def test_another_sim(run_pin_device):
-    """It has its own tries, and that it is another one is said in one line."""
+def test_another_sim_is_reported(run_pin_device):
+    """It has its own tries, and one event reports the change."""
 
-    async def story(stand):
-        await stand.start()
-        stand.sim.iccid, stand.sim.pin = "89440000000000000025", "1234"
-        stand.module.reboot()
-        await stand.start()
-        (step,) = stand.events
+    async def scenario(bench):
+        await bench.start()
+        bench.sim.iccid, bench.sim.pin = "89440000000000000025", "1234"
+        bench.module.reboot()
+        await bench.start()
+        (step,) = bench.events
         assert str(step).startswith("sim: another SIM is in the module: …000025, it was …000017")
 
-    run_pin_device(story)
+    run_pin_device(scenario)
 
 
 # The service centre
 
 
-def test_the_last_known_number_comes_back(run_pin_device):
-    """It belongs to this card."""
+def test_service_centre_is_restored(run_pin_device):
+    """The last known number of this SIM is written again."""
 
-    async def story(stand):
-        assert (await stand.start()).service_centre == "+447700900000"
-        clear_service_centre(stand)
-        condition = await stand.start()
-        assert condition.service_centre == "+447700900000"
-        assert any("had lost its service centre number: +447700900000" in note for note in condition.notes)
-        stand.sim.iccid = "89440000000000000025"
-        clear_service_centre(stand)
-        condition = await stand.start()
-        assert condition.service_centre == ""
-        assert any("write service_centre into [modem]" in note for note in condition.notes)
+    async def scenario(bench):
+        assert (await bench.start()).service_centre == "+447700900000"
+        clear_service_centre(bench)
+        status = await bench.start()
+        assert status.service_centre == "+447700900000"
+        assert any("had lost its service centre number: +447700900000" in note for note in status.notes)
+        bench.sim.iccid = "89440000000000000025"
+        clear_service_centre(bench)
+        status = await bench.start()
+        assert status.service_centre == ""
+        assert any("write service_centre into [modem]" in note for note in status.notes)
 
-    run_pin_device(story, card=SimCard())
-
-
-def test_the_configured_number_is_taken_where_there_is_none(run_pin_device):
-    """A number that the SIM has is left alone."""
-
-    async def story(stand):
-        assert (await stand.start(service_centre="+1555")).service_centre == "+447700900000"
-        clear_service_centre(stand)
-        assert (await stand.start(service_centre="+15550001234")).service_centre == "+15550001234"
-
-    run_pin_device(story, card=SimCard())
+    run_pin_device(scenario, sim_card=SimCard())
 
 
-def clear_service_centre(stand):
-    """The SIM loses its number, as some do."""
+def test_configured_service_centre_is_used_if_the_sim_has_none(run_pin_device):
+    """A number that the SIM has is not changed."""
+
+    async def scenario(bench):
+        assert (await bench.start(service_centre="+1555")).service_centre == "+447700900000"
+        clear_service_centre(bench)
+        assert (await bench.start(service_centre="+15550001234")).service_centre == "+15550001234"
+
+    run_pin_device(scenario, sim_card=SimCard())
+
+
+def clear_service_centre(bench):
+    """Delete the service centre number of the SIM."""
 
     class Nothing:
         def __str__(self):
@@ -562,49 +568,49 @@ def clear_service_centre(stand):
 
         type_of_address = 129
 
-    stand.sim.service_centre = Nothing()
+    bench.sim.service_centre = Nothing()
 
 
-def test_a_number_in_the_words_of_text_mode(run_scripted_modem):
-    """Under UCS2 it is written as the character set wants it."""
-    standing = [b'\r\n+CSCA: "",129\r\n' + OK]
+def test_service_centre_in_a_character_set(run_scripted_modem):
+    """With UCS2 the number is written in the character set."""
+    current = [b'\r\n+CSCA: "",129\r\n' + OK]
 
     def written(line):
         assert line == 'AT+CSCA="002B0031003500350035",145'
-        standing[0] = b'\r\n+CSCA: "002B0031003500350035",145\r\n' + OK
+        current[0] = b'\r\n+CSCA: "002B0031003500350035",145\r\n' + OK
         return OK
 
-    async def story(modem, script):
+    async def scenario(modem, script):
         assert (await modem.initialise()).service_centre == "+1555"
 
     table = {
         "AT+CMGF?": b"\r\n+CMGF: 1\r\n" + OK,
         "AT+CSDH?": b"\r\n+CSDH: 1\r\n" + OK,
         "AT+CSCS?": b'\r\n+CSCS: "UCS2"\r\n' + OK,
-        "AT+CSCA?": lambda _: standing[0],
+        "AT+CSCA?": lambda _: current[0],
         'AT+CSCA="002B0031003500350035",145': written,
     }
     options = {"message_format": "text", "sim_config": SimConfig(service_centre="+1555")}
-    run_scripted_modem(story, initialise=False, table=table, options=options)
+    run_scripted_modem(scenario, initialise=False, table=table, options=options)
 
 
 @pytest.mark.parametrize("state", ["PH-SIM PIN", "PH-NET PIN", "SIM PIN2", "PH-FSIM PIN", "SOMETHING NEW"])
-def test_another_lock_is_left_to_a_person(run_scripted_modem, state):
-    """The PIN is for SIM PIN alone: it is written nowhere else, and no session begins behind a lock."""
+def test_other_locks_are_left_to_the_operator(run_scripted_modem, state):
+    """The PIN is for SIM PIN only: it is not entered for another lock, and no session begins behind one."""
 
-    async def story(modem, script):
+    async def scenario(modem, script):
         with pytest.raises(ModemUnusable, match=f"the SIM asks for {state}; switch it off in a phone"):
             await modem.initialise()
         assert not any("CPIN=" in line for line in script.received_lines)
 
     table = {"AT+CPIN?": f"\r\n+CPIN: {state}\r\n".encode() + OK}
     run_scripted_modem(
-        story, initialise=False, table=table, options={"sim_config": SimConfig(None, Pin("1234", SOURCE))}
+        scenario, initialise=False, table=table, options={"sim_config": SimConfig(None, Pin("1234", SOURCE))}
     )
 
 
-def test_tries_that_are_told_only_afterwards(run_scripted_modem):
-    """There is nothing to compare them with: nobody knows about the PIN, and it is not tried again."""
+def test_tries_reported_only_after_the_attempt(run_scripted_modem):
+    """There is no earlier count to compare with: the result is unknown, and the PIN is not tried again."""
 
     class Book:
         async def reserve_pin_attempt(self, iccid, pin, *, no_tries_lost):
@@ -614,13 +620,13 @@ def test_tries_that_are_told_only_afterwards(run_scripted_modem):
         async def record_pin_result(self, iccid, *, refused):
             self.refused = refused
 
-    book = Book()
+    memory = Book()
 
-    async def story(modem, script):
+    async def scenario(modem, script):
         with pytest.raises(ModemUnusable, match="it is unknown whether the SIM refused the PIN"):
             await modem.initialise()
         assert script.received_lines.count('AT+CPIN="1234"') == 1
-        assert book.refused
+        assert memory.refused
 
     answers = iter([b"\r\nERROR\r\n"])
     table = {
@@ -628,5 +634,8 @@ def test_tries_that_are_told_only_afterwards(run_scripted_modem):
         "AT+CPINR": lambda line: next(answers, b"\r\n+CPINR: SIM PIN,2,3\r\n" + OK),
     }
     run_scripted_modem(
-        story, initialise=False, table=table, options={"sim_config": SimConfig(book, Pin("1234", SOURCE))}
+        scenario,
+        initialise=False,
+        table=table,
+        options={"sim_config": SimConfig(memory, Pin("1234", SOURCE))},
     )

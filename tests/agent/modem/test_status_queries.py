@@ -1,8 +1,8 @@
-"""Registration, signal, identity."""
+"""Registration, signal and identity."""
 
 import pytest
 
-from agent.modem.status_queries import Identity, Registration
+from agent.modem.status_queries import Identity, Registration, parse_registration_urc
 
 OK = b"\r\nOK\r\n"
 ERROR = b"\r\nERROR\r\n"
@@ -29,8 +29,8 @@ def info(text):
         ((None, None, None), True, "registration unknown"),
     ],
 )
-def test_states(states, can_send, text):
-    """SMS go wherever any domain carries them, also where it carries nothing else."""
+def test_registration_states(states, can_send, text):
+    """Messages can be sent if any domain carries them, even if it carries nothing else."""
     registration = Registration(*states)
     assert registration.can_send is can_send
     assert str(registration) == text
@@ -48,14 +48,14 @@ def test_states(states, can_send, text):
         ('+CREG: 3,3,"","",0,0,13', 3),
     ],
 )
-def test_every_form_of_answer(run_scripted_modem, answer, state):
-    """The number of the setting comes first, whatever else follows."""
+def test_registration_answer_variants(run_scripted_modem, answer, state):
+    """<n> comes first, whatever else follows."""
 
-    async def story(modem, script):
+    async def scenario(modem, script):
         script.table["AT+CREG?"] = b'\r\n+CREG: 2,"1A2B","0012C0DE",7\r\n\r\n+CREG: 4\r\n' + info(answer)
         assert (await modem.query_registration()).circuit == state
 
-    run_scripted_modem(story)
+    run_scripted_modem(scenario)
 
 
 @pytest.mark.parametrize(
@@ -73,15 +73,15 @@ def test_every_form_of_answer(run_scripted_modem, answer, state):
         ("+CEREG", "+CEREG: 4,8", 8),
     ],
 )
-def test_every_form_in_the_packet_domains(run_scripted_modem, domain, answer, state):
-    """Routing area, causes and timers of power saving may stand behind it, quoted, empty or not at all."""
+def test_registration_answer_variants_of_packet_domains(run_scripted_modem, domain, answer, state):
+    """Routing area, causes and power saving timers may follow, quoted, empty or absent."""
 
-    async def story(modem, script):
+    async def scenario(modem, script):
         script.write(f'\r\n{domain}: 2,"1A2B","0012C0DE",7\r\n'.encode())
         registration = await modem.query_registration()
         assert (registration.packet if domain == "+CGREG" else registration.eps) == state
 
-    run_scripted_modem(story, table={f"AT{domain}?": info(answer)})
+    run_scripted_modem(scenario, table={f"AT{domain}?": info(answer)})
 
 
 @pytest.mark.parametrize(
@@ -94,77 +94,77 @@ def test_every_form_in_the_packet_domains(run_scripted_modem, domain, answer, st
         ("+CREG:1", 1),
     ],
 )
-def test_every_form_of_news(run_scripted_modem, code, state):
-    """Here the state comes first."""
+def test_registration_urc_variants(run_scripted_modem, code, state):
+    """<stat> comes first."""
 
-    async def story(modem, script):
+    async def scenario(modem, script):
         script.write(f"\r\n{code}\r\n".encode())
-        news = await modem.next_event()
-        assert news.registration.circuit == state
+        event = await modem.next_event()
+        assert event.registration.circuit == state
         assert modem.status.registration.circuit == state
 
-    run_scripted_modem(story, table={"AT+CREG?": info("+CREG: 1,2")})
+    run_scripted_modem(scenario, table={"AT+CREG?": info("+CREG: 1,2")})
 
 
-def test_an_answer_that_is_no_state(run_scripted_modem):
-    """What was known stays; the session goes on."""
+def test_malformed_registration_answer_keeps_the_state(run_scripted_modem):
+    """The session continues."""
 
-    async def story(modem, script):
+    async def scenario(modem, script):
         script.table["AT+CREG?"] = info("+CREG: ,")
         assert (await modem.query_registration()).circuit == 1
         assert (await modem.query_signal()).dbm == -71
 
-    run_scripted_modem(story, table={"AT+CSQ": info("+CSQ: 21,99")})
+    run_scripted_modem(scenario, table={"AT+CSQ": info("+CSQ: 21,99")})
 
 
-def test_all_domains_are_asked(run_modem_bench):
-    """Each that the module knows."""
+def test_all_supported_domains_are_queried(run_modem_bench):
+    """Each domain that the module supports is queried."""
 
-    async def story(stand):
-        registration = await stand.modem.query_registration()
+    async def scenario(bench):
+        registration = await bench.modem.query_registration()
         assert registration == Registration(1, 1, 1)
-        stand.module.registration.set_stat(6)
-        assert await stand.modem.query_registration() == Registration(6, 1, 1)
+        bench.module.registration.set_stat(6)
+        assert await bench.modem.query_registration() == Registration(6, 1, 1)
 
-    run_modem_bench(story)
+    run_modem_bench(scenario)
 
 
 @pytest.mark.parametrize(("rssi", "dbm"), [(0, -113), (21, -71), (31, -51), (99, None), (199, None)])
-def test_signal(run_scripted_modem, rssi, dbm):
-    """99 is no strength at all."""
+def test_signal_strength(run_scripted_modem, rssi, dbm):
+    """99 means unknown."""
 
-    async def story(modem, script):
+    async def scenario(modem, script):
         signal = await modem.query_signal()
         assert signal.dbm == dbm
         assert str(signal) == ("signal unknown" if dbm is None else f"signal {dbm} dBm")
 
-    run_scripted_modem(story, table={"AT+CSQ": info(f"+CSQ: {rssi},99")})
+    run_scripted_modem(scenario, table={"AT+CSQ": info(f"+CSQ: {rssi},99")})
 
 
-def test_a_module_that_knows_no_signal(run_scripted_modem):
-    """It is unknown, and no error."""
+def test_module_without_csq(run_scripted_modem):
+    """The signal is unknown, which is not an error."""
 
-    async def story(modem, script):
+    async def scenario(modem, script):
         assert (await modem.query_signal()).dbm is None
 
-    run_scripted_modem(story)
+    run_scripted_modem(scenario)
 
 
 def test_identity(run_modem_bench):
-    """Who the module and its SIM are."""
+    """The identity of the module and its SIM."""
 
-    async def story(stand):
-        identity = await stand.modem.query_identity()
+    async def scenario(bench):
+        identity = await bench.modem.query_identity()
         assert identity.model == "Generic"
         assert identity.imei == "359990000000008"
-        assert identity.imsi == stand.module.sim.imsi
-        assert identity.iccid == stand.module.sim.iccid
+        assert identity.imsi == bench.module.sim.imsi
+        assert identity.iccid == bench.module.sim.iccid
 
-    run_modem_bench(story)
+    run_modem_bench(scenario)
 
 
-def test_identity_as_vendors_write_it(run_scripted_modem):
-    """Prefixes, quotes and the padding of the SIM's number are taken off; what is refused stays empty."""
+def test_identity_variants_of_vendors(run_scripted_modem):
+    """Prefixes, quotes and the padding of the ICCID are removed; what is refused stays empty."""
     table = {
         "AT+CGMI": b"\r\nQuectel\r\n" + OK,
         "AT+CGMM": info("+CGMM: EG25-G"),
@@ -173,19 +173,40 @@ def test_identity_as_vendors_write_it(run_scripted_modem):
         "AT+QCCID": info("+QCCID: 89883030000010123456F"),
     }
 
-    async def story(modem, script):
+    async def scenario(modem, script):
         assert await modem.query_identity() == Identity(
             "Quectel", "EG25-G", "EG25GGBR07A08M2G", "866758041234567", "", "89883030000010123456"
         )
         assert "AT+CCID" not in script.received_lines
 
-    run_scripted_modem(story, table=table)
+    run_scripted_modem(scenario, table=table)
 
 
-def test_identity_of_a_module_that_tells_nothing(run_scripted_modem):
-    """Every question may be refused."""
+def test_identity_of_a_module_that_refuses_everything(run_scripted_modem):
+    """Every query may be refused."""
 
-    async def story(modem, script):
+    async def scenario(modem, script):
         assert await modem.query_identity() == Identity()
 
-    run_scripted_modem(story)
+    run_scripted_modem(scenario)
+
+
+@pytest.mark.parametrize(
+    ("line", "state"),
+    [
+        ("+CREG: 5", 5),
+        ("+CEREG:3", 3),
+        ('+CREG: 2,"1A2B","0012C0DE",7', 2),
+        ("+CREG: 1,1A2B,0012C0DE", 1),
+        ("+CREG: 1, 0A2B, 0012C0DE", 1),
+        ("+CREG: 5,2011,4711", 5),
+        ("+CREG: 0,1", 1),
+        ("+CGREG: 2, 5", 5),
+        ('+CREG: 2,5,"1A2B","0012C0DE",7', 5),
+        ("+CREG: ", None),
+        ('+CREG: "', None),
+    ],
+)
+def test_registration_state_of_a_urc(line, state):
+    """<stat> is found in the form of a URC, and in an answer that comes after its OK."""
+    assert parse_registration_urc(line) == state

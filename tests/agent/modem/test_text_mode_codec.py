@@ -1,4 +1,4 @@
-"""The fields of text mode: times, addresses, and data by <dcs>, <fo> and character set."""
+"""The codec of text mode: timestamps, addresses, and user data by <dcs>, <fo> and character set."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -34,27 +34,27 @@ ALPHABET = "".join(character for character in gsm7.DEFAULT_ALPHABET if character
         ("FF/FF/FF,FF:FF:FF-7F", "FFFFFFFFFFFFFF"),
     ],
 )
-def test_the_octets_of_a_time(text, octets):
-    """As they were on the air, impossible ones too."""
+def test_encode_timestamp(text, octets):
+    """The octets are those of the network, also for impossible dates."""
     assert encode_timestamp(text) == bytes.fromhex(octets)
 
 
 @pytest.mark.parametrize("text", ["", "26/09/21", "26/09/21,14:13:20", "26/09/21,14:13:20+96", "000"])
-def test_what_is_no_time(text):
-    """Without a zone nobody knows when it was."""
+def test_text_that_is_not_a_timestamp(text):
+    """Without a time zone the time is unknown."""
     assert encode_timestamp(text) is None
 
 
 @given(st.datetimes(datetime(1970, 1, 2), datetime(2069, 12, 30)))  # noqa: DTZ001  (strategies take naive bounds)
-def test_times_of_any_day(time):
-    """The codec reads the same time from the octets."""
+def test_timestamp_round_trip(time):
+    """The codec decodes the same time from the octets."""
     time = time.replace(microsecond=0, tzinfo=UTC)
-    shown = time.strftime("%y/%m/%d,%H:%M:%S+00")
-    assert pdu.Timestamp(encode_timestamp(shown) or b"").time == time
+    show_text = time.strftime("%y/%m/%d,%H:%M:%S+00")
+    assert pdu.Timestamp(encode_timestamp(show_text) or b"").time == time
 
 
-def test_one_digit_of_a_zone():
-    """Quarters of an hour, as two digits are."""
+def test_time_zone_of_one_digit():
+    """It counts quarters of an hour, as two digits do."""
     assert pdu.Timestamp(encode_timestamp("26/09/21,14:13:20+8")).time.utcoffset() == timedelta(hours=2)
 
 
@@ -89,13 +89,13 @@ def test_one_digit_of_a_zone():
         ),
     ],
 )
-def test_addresses(text, kind, charset, number):
-    """Numbers in the character set, and such that were not put into it; names."""
+def test_decode_address(text, kind, charset, number):
+    """Numbers in the character set, numbers that were not encoded in it, and names."""
     assert decode_address(text, kind, charset) == number
 
 
-def shown(text, charset):
-    """A text as a module with that character set shows it, and its <length>."""
+def show_text(text, charset):
+    """Return a text as a module with that character set shows it, and its <length>."""
     septets = gsm7.encode(text)
     match charset:
         case "GSM":
@@ -108,9 +108,9 @@ def shown(text, charset):
 @pytest.mark.parametrize("charset", ["GSM", "HEX", "UCS2"])
 @settings(max_examples=60, deadline=None)
 @given(text=st.text(st.sampled_from(ALPHABET), max_size=80))
-def test_every_text_of_the_alphabet(charset, text):
-    """The same octets as in the PDU, so that slots and doubles are known again."""
-    payload, length = shown(text, charset)
+def test_text_round_trip_of_the_gsm_alphabet(charset, text):
+    """The octets are those of the PDU, so that deduplication works."""
+    payload, length = show_text(text, charset)
     data, scheme, sound = decode_user_data(payload, charset, 0, length, has_header=False)
     assert data == pdu.UserData.of(text, alphabet=pdu.Alphabet.GSM7)
     assert scheme == 0
@@ -120,7 +120,7 @@ def test_every_text_of_the_alphabet(charset, text):
 @settings(max_examples=60, deadline=None)
 @given(st.binary(max_size=140))
 def test_binary_data(octets):
-    """Digits are octets because <dcs> says so, in every set."""
+    """Digits are octets because <dcs> says so, in every character set."""
     for charset in ("GSM", "HEX", "UCS2", "IRA"):
         data, scheme, sound = decode_user_data(
             octets.hex().upper(), charset, 4, len(octets), has_header=False
@@ -128,14 +128,14 @@ def test_binary_data(octets):
         assert (data.data, scheme, sound) == (octets, 4, True)
 
 
-def test_digits_that_are_a_text():
-    """The same line is text under one <dcs> and octets under another."""
+def test_text_of_hexadecimal_digits():
+    """The same line is text with one <dcs> and octets with another."""
     assert decode_user_data("0102FF", "GSM", 0, 6, has_header=False)[0].text == "0102FF"
     assert decode_user_data("0102FF", "GSM", 4, 3, has_header=False)[0].data == b"\x01\x02\xff"
 
 
 def test_ucs2_data_and_parts():
-    """UCS-2 and a header are digits in every set."""
+    """UCS-2 and a user data header are digits in every character set."""
     assert decode_user_data("4F60597D", "GSM", 8, 4, has_header=False)[0].text == "你好"
     for part in pdu.segment("a" * 300 + "{", reference=5):
         for length in (len(part.octets), 2 * len(part.octets), part.length):
@@ -143,8 +143,11 @@ def test_ucs2_data_and_parts():
             assert data == part
 
 
-def test_seven_bits_left_over():
-    """140 octets are 160 septets or 159: a count of septets tells, else the last is none if it is zero."""
+def test_seven_remaining_bits():
+    """140 octets are 160 or 159 septets.
+
+    A count of septets decides, else a last septet of zero is padding.
+    """
     short, full = pdu.segment("a" * 152 + "{" * 9, reference=5)[0], pdu.segment("a" * 200, reference=5)[0]
     assert (short.length, full.length) == (159, 160)
     for part in (short, full):
@@ -154,8 +157,8 @@ def test_seven_bits_left_over():
     assert decode_user_data(short.octets.hex(), "GSM", 0, 160, has_header=True)[0].length == 160
 
 
-def test_a_last_part_of_one_character():
-    """Header and one character are seven octets: as octets or as septets, the character is not lost."""
+def test_last_part_of_one_character():
+    """Header and one character are seven octets; counted either way, the character is not lost."""
     last = pdu.segment("a" * 307, reference=5)[2]
     assert (last.length, len(last.octets)) == (8, 7)
     for length in (7, 14, 8):
@@ -182,29 +185,32 @@ def test_a_last_part_of_one_character():
         ("hi", "GSM", 256, 2),
     ],
 )
-def test_nothing_is_guessed(payload, charset, scheme, length):
-    """A count that fits nothing, and octets that are not of the set, are no message."""
+def test_invalid_payload_is_refused(payload, charset, scheme, length):
+    """A length that fits no way of counting, and octets outside the character set, are errors."""
     with pytest.raises(TextModeError):
         decode_user_data(payload, charset, scheme, length, has_header=False)
 
 
-def test_a_latin_text_keeps_its_characters():
-    """Also one that the GSM alphabet has not, as some modules map."""
+def test_latin_text_keeps_its_characters():
+    """Also characters that the GSM alphabet lacks, as some modules map them."""
     assert decode_user_data("caf\xe9 on", "8859-1", 0, 7, has_header=False)[0].text == "café on"
     data, scheme, _ = decode_user_data("\xe7a", "8859-1", 0, 2, has_header=False)
     assert (data.text, scheme) == ("ça", 8)
 
 
-def test_other_ways_to_count_are_doubtful():
-    """Septets or octets in place of characters: read again before it is believed."""
+def test_other_ways_of_counting_are_not_intact():
+    """A length in septets or octets instead of characters makes the message be read again."""
     assert decode_user_data("007B0061", "UCS2", 0, 3, has_header=False)[2] is False
     assert decode_user_data("007B0061", "UCS2", 0, 4, has_header=False)[2] is False
     assert decode_user_data("007B0061", "UCS2", 0, 2, has_header=False)[2] is True
     assert decode_user_data("hi\r\n", "GSM", 0, 4, has_header=False)[2] is False
 
 
-def test_what_is_written():
-    """Digits where the set has them; else only what no set takes otherwise and what ends no text entry."""
+def test_encode_text():
+    """Digits if the character set has them.
+
+    Else only characters that are safe in text entry and the same in every set.
+    """
     assert encode_string("2936", "UCS2") == "0032003900330036"
     assert encode_string("000", "HEX") == "303030"
     assert encode_text("{\r\x1a", "UCS2") == "007B000D001A"

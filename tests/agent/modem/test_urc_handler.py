@@ -1,4 +1,4 @@
-"""What a module tells by itself, as it is understood."""
+"""The events that URCs cause."""
 
 import asyncio
 
@@ -23,18 +23,18 @@ OK = b"\r\nOK\r\n"
 
 
 async def events_of(modem, script, *lines):
-    """The news that these lines are."""
+    """Return the events of these lines."""
     for line in lines:
         script.write(f"\r\n{line}\r\n".encode())
     await asyncio.sleep(0.01)
-    news = []
+    event = []
     while (item := modem.poll_event()) is not None:
-        news.append(item)
-    return news
+        event.append(item)
+    return event
 
 
 @pytest.mark.parametrize(
-    ("line", "news"),
+    ("line", "event"),
     [
         ('+CMTI: "ME",3', MessageArrived(Slot("ME", 3))),
         ('+CMTI: "SM", 0', MessageArrived(Slot("SM", 0))),
@@ -59,19 +59,19 @@ async def events_of(modem, script, *lines):
         ("+CPIN: NOT INSERTED", SettingsLost("+CPIN: NOT INSERTED")),
     ],
 )
-def test_lines_and_their_meaning(run_scripted_modem, line, news):
-    """Each line is the news that it is, malformed ones lead to a look at everything."""
+def test_urcs_and_their_events(run_scripted_modem, line, event):
+    """Each line causes its event; a malformed one causes a sweep of everything."""
 
-    async def story(modem, script):
-        assert await events_of(modem, script, line) == [news]
+    async def scenario(modem, script):
+        assert await events_of(modem, script, line) == [event]
 
-    run_scripted_modem(story)
+    run_scripted_modem(scenario)
 
 
-def test_a_network_that_is_found_or_lost(run_scripted_modem):
-    """Is told to whoever looks; another cell, or a further domain, is not."""
+def test_status_changed_is_set_when_the_network_is_found_or_lost(run_scripted_modem):
+    """It is not set for another cell or a further domain."""
 
-    async def story(modem, script):
+    async def scenario(modem, script):
         await events_of(modem, script, "+CREG: 2", "+CEREG: 2")
         modem.status_changed.clear()
         await events_of(modem, script, "+CREG: 3")
@@ -82,7 +82,7 @@ def test_a_network_that_is_found_or_lost(run_scripted_modem):
         await events_of(modem, script, "+CREG: 1", '+CREG: 1,"1A2B","0012C0DE",7')
         assert not modem.status_changed.is_set()
 
-    run_scripted_modem(story)
+    run_scripted_modem(scenario)
 
 
 @pytest.mark.parametrize(
@@ -100,40 +100,40 @@ def test_a_network_that_is_found_or_lost(run_scripted_modem):
         "+CTZV: 8",
     ],
 )
-def test_what_nobody_needs_wakes_nobody(run_scripted_modem, line):
-    """It is dropped at the door, as is a registration that has not changed."""
+def test_unneeded_urcs_are_dropped(run_scripted_modem, line):
+    """Also a registration that has not changed."""
 
-    async def story(modem, script):
+    async def scenario(modem, script):
         waiting = asyncio.create_task(modem.next_event())
         assert await events_of(modem, script, line) == []
         assert not waiting.done()
         waiting.cancel()
 
-    run_scripted_modem(story)
+    run_scripted_modem(scenario)
 
 
-def test_news_comes_in_order(run_scripted_modem):
-    """Two messages are told in the order in which they came; the same hint twice is one."""
+def test_events_come_in_order(run_scripted_modem):
+    """Two messages are reported in their order; an equal hint is queued once."""
 
-    async def story(modem, script):
+    async def scenario(modem, script):
         lines = ('+CMTI: "ME",2', "+CREG: 5", '+CMTI: "ME",1', '+CMTI: "ME",2')
-        news = await events_of(modem, script, *lines)
-        assert news == [
+        event = await events_of(modem, script, *lines)
+        assert event == [
             MessageArrived(Slot("ME", 2)),
             RegistrationChanged(Registration(circuit=5)),
             MessageArrived(Slot("ME", 1)),
         ]
 
-    run_scripted_modem(story)
+    run_scripted_modem(scenario)
 
 
 # Restarts
 
 
-def test_the_lines_of_a_start_are_one_restart(run_scripted_modem):
-    """However many lines a starting module prints, it is initialised once."""
+def test_boot_urcs_of_one_start_are_one_restart(run_scripted_modem):
+    """However many URCs a starting module prints, it is initialised once."""
 
-    async def story(modem, script):
+    async def scenario(modem, script):
         lines = ("RDY", "+CFUN: 1", "+CPIN: READY", "Call Ready", "SMS Ready")
         assert await events_of(modem, script, *lines) == [SettingsLost("RDY")]
         await modem.initialise()
@@ -142,69 +142,69 @@ def test_the_lines_of_a_start_are_one_restart(run_scripted_modem):
         await asyncio.sleep(100)
         assert await events_of(modem, script, "+CPIN: READY", "SMS DONE") == [SettingsLost("+CPIN: READY")]
 
-    run_scripted_modem(story)
+    run_scripted_modem(scenario)
 
 
-def test_nothing_is_sent_between_restart_and_initialisation(run_modem_bench):
-    """A module that has just started may be in the other message format: sending waits."""
+def test_send_waits_for_initialisation_after_a_restart(run_modem_bench):
+    """A module that has just restarted may be in the other message format."""
 
-    async def story(stand):
-        stand.module.reboot()
-        await stand.settle()
+    async def scenario(bench):
+        bench.module.reboot()
+        await bench.settle()
         (user_data,) = pdu.segment("hi")
         message = pdu.Submit(pdu.Address.parse("000"), user_data)
-        sending = asyncio.create_task(stand.modem.send(message, lambda: asyncio.sleep(0)))
+        sending = asyncio.create_task(bench.modem.send(message, lambda: asyncio.sleep(0)))
         await asyncio.sleep(5)
         assert not sending.done()
-        assert stand.executed_lines == []
-        assert isinstance(await stand.modem.next_event(), SettingsLost)
-        await stand.modem.initialise()
+        assert bench.executed_lines == []
+        assert isinstance(await bench.modem.next_event(), SettingsLost)
+        await bench.modem.initialise()
         assert (await sending).message_reference == 0
 
-    run_modem_bench(story)
+    run_modem_bench(scenario)
 
 
-def test_after_a_restart_nothing_is_taken_for_gone(run_modem_bench):
-    """Whether a slot is empty cannot be told before the module is set up again."""
+def test_read_after_a_restart_times_out(run_modem_bench):
+    """Before the next initialisation it is unknown whether a slot is empty."""
 
-    async def story(stand):
-        stand.deliver("hi")
-        slot = (await stand.modem.next_event()).slot
-        stand.module.reboot()
-        await stand.settle()
+    async def scenario(bench):
+        bench.deliver("hi")
+        slot = (await bench.modem.next_event()).slot
+        bench.module.reboot()
+        await bench.settle()
         with pytest.raises(Exception, match="has restarted"):
-            await stand.modem.read(slot)
-        assert await stand.modem.sweep() == []
-        await stand.modem.next_event()
-        await stand.modem.initialise()
-        assert (await stand.modem.read(slot)).message.text == "hi"
-        assert len(await stand.modem.sweep()) == 1
+            await bench.modem.read(slot)
+        assert await bench.modem.sweep() == []
+        await bench.modem.next_event()
+        await bench.modem.initialise()
+        assert (await bench.modem.read(slot)).message.text == "hi"
+        assert len(await bench.modem.sweep()) == 1
 
-    run_modem_bench(story)
+    run_modem_bench(scenario)
 
 
-def test_a_loud_restart_end_to_end(run_modem_bench):
-    """Settings, store and format are as before afterwards, and what is stored is found."""
+def test_restart_with_boot_urcs_end_to_end(run_modem_bench):
+    """Settings, store and format are restored, and stored messages are found."""
 
-    async def story(stand):
-        stand.deliver("before")
-        stand.module.reboot()
-        news = [await stand.modem.next_event(), await stand.modem.next_event()]
-        assert news == [MessageArrived(Slot("SM", 1)), SettingsLost("RDY")]
-        await stand.modem.initialise()
-        stand.deliver("after")
-        assert [message.message.text for message in await stand.modem.sweep()] == ["before", "after"]
-        assert stand.module.settings.cpms == ("SM", "SM", "SM")
-        assert stand.module.settings.cnmi[:2] == (2, 1)
+    async def scenario(bench):
+        bench.deliver("before")
+        bench.module.reboot()
+        event = [await bench.modem.next_event(), await bench.modem.next_event()]
+        assert event == [MessageArrived(Slot("SM", 1)), SettingsLost("RDY")]
+        await bench.modem.initialise()
+        bench.deliver("after")
+        assert [message.message.text for message in await bench.modem.sweep()] == ["before", "after"]
+        assert bench.module.settings.cpms == ("SM", "SM", "SM")
+        assert bench.module.settings.cnmi[:2] == (2, 1)
 
-    run_modem_bench(story, boot_s=5.0, sim_ready_s=3.0, sms_ready_s=4.0, store="SM")
+    run_modem_bench(scenario, boot_s=5.0, sim_ready_s=3.0, sms_ready_s=4.0, store="SM")
 
 
 # Direct delivery
 
 
 class CnmiTable:
-    """The routing of a module that hands messages over and has no store."""
+    """The answers of a module that delivers directly and has no stores."""
 
     def __init__(self):
         self.values = "0,0,0,0,0"
@@ -220,136 +220,136 @@ class CnmiTable:
         return OK
 
 
-def test_a_message_is_handed_over_and_acknowledged(run_scripted_modem):
-    """Only when it is safe, and once."""
+def test_direct_delivery_is_acknowledged_once(run_scripted_modem):
+    """It is acknowledged after the commit only."""
     routed = CnmiTable()
 
-    async def story(modem, script):
-        (news,) = await events_of(modem, script, f"+CMT: ,17\r\n{HI}")
-        assert isinstance(news, DirectDelivery)
-        assert news.message.slot is None
-        assert news.message.raw == HI
-        assert news.message.message.text == "hi"
+    async def scenario(modem, script):
+        (event,) = await events_of(modem, script, f"+CMT: ,17\r\n{HI}")
+        assert isinstance(event, DirectDelivery)
+        assert event.message.slot is None
+        assert event.message.raw == HI
+        assert event.message.message.text == "hi"
         assert script.received_lines == []
         script.table["AT+CNMA=1"] = OK
-        await news.acknowledge()
+        await event.acknowledge()
         assert script.received_lines == ["AT+CNMA=1"]
 
-    run_scripted_modem(story, table=routed.table)
+    run_scripted_modem(scenario, table=routed.table)
 
 
-def test_a_report_is_handed_over(run_scripted_modem):
-    """Status reports come the same way."""
+def test_direct_delivery_of_a_status_report(run_scripted_modem):
+    """Status reports are delivered in the same way."""
 
-    async def story(modem, script):
-        (news,) = await events_of(modem, script, f"+CDS: 21\r\n{REPORT}")
-        assert isinstance(news.message.message, pdu.StatusReport)
-        assert news.message.message.message_reference == 7
+    async def scenario(modem, script):
+        (event,) = await events_of(modem, script, f"+CDS: 21\r\n{REPORT}")
+        assert isinstance(event.message.message, pdu.StatusReport)
+        assert event.message.message.message_reference == 7
 
-    run_scripted_modem(story)
+    run_scripted_modem(scenario)
 
 
 @pytest.mark.parametrize("header", ["+CMT: ,17", "+CMT:", "+CMT: ", '+CMT: "",17', "+CMT: 17"])
-def test_headers_of_direct_messages(run_scripted_modem, header):
-    """Some modules leave the length out, or the comma."""
+def test_direct_delivery_header_variants(run_scripted_modem, header):
+    """Some modules omit the length or the comma."""
 
-    async def story(modem, script):
-        (news,) = await events_of(modem, script, f"{header}\r\n{HI}")
-        assert news.message.message.text == "hi"
+    async def scenario(modem, script):
+        (event,) = await events_of(modem, script, f"{header}\r\n{HI}")
+        assert event.message.message.text == "hi"
 
-    run_scripted_modem(story)
-
-
-def test_a_direct_message_that_is_none(run_scripted_modem):
-    """It is handed on as it came, and acknowledged like any other."""
-
-    async def story(modem, script):
-        (news,) = await events_of(modem, script, "+CMT: ,17\r\n0791ZZ")
-        assert news.message.raw == "+CMT: ,17\r\n0791ZZ"
-        assert isinstance(news.message.message, Undecodable)
-
-    run_scripted_modem(story)
+    run_scripted_modem(scenario)
 
 
-def test_the_other_form_of_the_acknowledgement(run_scripted_modem):
-    """Where +CNMA takes no value, it is asked without one, and so from then on."""
+def test_undecodable_direct_delivery(run_scripted_modem):
+    """It is passed on as it came, and acknowledged like any other."""
+
+    async def scenario(modem, script):
+        (event,) = await events_of(modem, script, "+CMT: ,17\r\n0791ZZ")
+        assert event.message.raw == "+CMT: ,17\r\n0791ZZ"
+        assert isinstance(event.message.message, Undecodable)
+
+    run_scripted_modem(scenario)
+
+
+def test_cnma_form_that_works_is_kept(run_scripted_modem):
+    """If +CNMA takes no value, the form without one is used from then on."""
     routed = CnmiTable()
 
-    async def story(modem, script):
-        (news,) = await events_of(modem, script, f"+CMT: ,17\r\n{HI}")
+    async def scenario(modem, script):
+        (event,) = await events_of(modem, script, f"+CMT: ,17\r\n{HI}")
         script.table["AT+CNMA"] = OK
-        await news.acknowledge()
-        await news.acknowledge()
+        await event.acknowledge()
+        await event.acknowledge()
         assert script.received_lines == ["AT+CNMA=1", "AT+CNMA", "AT+CNMA"]
 
-    run_scripted_modem(story, table=routed.table)
+    run_scripted_modem(scenario, table=routed.table)
 
 
-def test_an_acknowledgement_that_comes_too_late(run_scripted_modem):
-    """340 is harmless, but direct delivery may have been switched off by it: then it is switched on again."""
+def test_late_acknowledgement(run_scripted_modem):
+    """Error 340 is harmless, but direct delivery may have been switched off: then it is switched on again."""
     routed = CnmiTable()
 
-    async def story(modem, script):
-        (news,) = await events_of(modem, script, f"+CMT: ,17\r\n{HI}")
+    async def scenario(modem, script):
+        (event,) = await events_of(modem, script, f"+CMT: ,17\r\n{HI}")
         script.table["AT+CNMA=1"] = b"\r\n+CMS ERROR: 340\r\n"
-        await news.acknowledge()
+        await event.acknowledge()
         assert "AT+CNMI=2,2,0,0,0" not in script.received_lines
         routed.values = "2,0,0,0,0"
-        await news.acknowledge()
+        await event.acknowledge()
         assert script.received_lines[-1] == "AT+CNMI=2,2,0,0,0"
 
-    run_scripted_modem(story, table=routed.table)
+    run_scripted_modem(scenario, table=routed.table)
 
 
 @pytest.mark.parametrize("damaged", [f"+CMT: ,17\r\n{HI[:-3]}", f"+CMT: ,19\r\n{HI}", "+CMT: ,17\r\nZZ"])
-def test_what_came_damaged_is_delivered_again(run_scripted_modem, damaged):
-    """The network is told once that it was not taken; what comes in the same way again is as it is."""
+def test_damaged_direct_delivery_is_rejected_once(run_scripted_modem, damaged):
+    """The network delivers it again; the same damage again is accepted."""
     routed = CnmiTable()
 
-    async def story(modem, script):
+    async def scenario(modem, script):
         script.table |= {"AT+CNMA=1": OK, "AT+CNMA=2": OK}
-        (news,) = await events_of(modem, script, damaged)
-        await news.acknowledge()
+        (event,) = await events_of(modem, script, damaged)
+        await event.acknowledge()
         assert script.received_lines == ["AT+CNMA=2"]
-        (news,) = await events_of(modem, script, damaged)
-        await news.acknowledge()
+        (event,) = await events_of(modem, script, damaged)
+        await event.acknowledge()
         assert script.received_lines == ["AT+CNMA=2", "AT+CNMA=1"]
 
-    run_scripted_modem(story, table=routed.table)
+    run_scripted_modem(scenario, table=routed.table)
 
 
-def test_without_the_service_nothing_is_acknowledged(run_scripted_modem):
-    """Without +CSMS=1 the module has done it by itself, and +CNMA is an error."""
+def test_no_acknowledgement_without_csms_1(run_scripted_modem):
+    """The module acknowledges by itself, and +CNMA would be an error."""
 
-    async def story(modem, script):
-        (news,) = await events_of(modem, script, f"+CMT: ,17\r\n{HI}")
-        await news.acknowledge()
+    async def scenario(modem, script):
+        (event,) = await events_of(modem, script, f"+CMT: ,17\r\n{HI}")
+        await event.acknowledge()
         assert script.received_lines == []
 
-    run_scripted_modem(story, table={"AT+CSMS?": b"\r\nERROR\r\n"})
+    run_scripted_modem(scenario, table={"AT+CSMS?": b"\r\nERROR\r\n"})
 
 
-def test_class_0_is_handed_over_although_messages_are_stored(run_modem_bench):
-    """The network is told only after our acknowledgement."""
+def test_class_0_is_delivered_directly_although_messages_are_stored(run_modem_bench):
+    """The network is informed only after the acknowledgement."""
 
-    async def story(stand):
-        stand.deliver("flash", data_coding_scheme=0x10)
-        news = await stand.modem.next_event()
-        assert news.message.message.text == "flash"
-        assert stand.network.acknowledged == []
-        await news.acknowledge()
-        assert stand.network.acknowledged == [(1, None)]
+    async def scenario(bench):
+        bench.deliver("flash", data_coding_scheme=0x10)
+        event = await bench.modem.next_event()
+        assert event.message.message.text == "flash"
+        assert bench.network.acknowledged == []
+        await event.acknowledge()
+        assert bench.network.acknowledged == [(1, None)]
 
-    run_modem_bench(story)
+    run_modem_bench(scenario)
 
 
 # The end
 
 
-def test_news_ends_with_the_session(run_scripted_modem):
-    """What was told before is still told; then the loss."""
+def test_events_end_with_the_session(run_scripted_modem):
+    """Queued events are still returned; then ModemLost is raised."""
 
-    async def story(modem, script):
+    async def scenario(modem, script):
         script.write(f"\r\n+CMT: ,17\r\n{HI}\r\n".encode())
         await asyncio.sleep(0.01)
         modem.close()
@@ -361,13 +361,13 @@ def test_news_ends_with_the_session(run_scripted_modem):
             await modem.wait(asyncio.Event(), float("inf"))
         assert modem.loss_reason
 
-    run_scripted_modem(story)
+    run_scripted_modem(scenario)
 
 
-def test_waiting(run_scripted_modem):
-    """Until the event, the time, or the loss."""
+def test_wait(run_scripted_modem):
+    """It ends with the event, the timeout, or the loss."""
 
-    async def story(modem, script):
+    async def scenario(modem, script):
         loop = asyncio.get_running_loop()
         event = asyncio.Event()
         began = loop.time()
@@ -376,33 +376,33 @@ def test_waiting(run_scripted_modem):
         loop.call_later(1, event.set)
         await modem.wait(event, float("inf"))
         assert loop.time() - began == pytest.approx(6)
-        loop.call_later(1, script.wire.close)
+        loop.call_later(1, script.transport.close)
         with pytest.raises(ModemLost):
             await modem.wait(asyncio.Event(), float("inf"))
 
-    run_scripted_modem(story)
+    run_scripted_modem(scenario)
 
 
-def test_a_module_that_knows_no_acknowledgement(run_scripted_modem):
-    """Both forms are tried once; after that it is left alone."""
+def test_module_without_cnma(run_scripted_modem):
+    """Both forms are tried once, and then no longer."""
     routed = CnmiTable()
 
-    async def story(modem, script):
-        (news,) = await events_of(modem, script, f"+CMT: ,17\r\n{HI}")
-        await news.acknowledge()
+    async def scenario(modem, script):
+        (event,) = await events_of(modem, script, f"+CMT: ,17\r\n{HI}")
+        await event.acknowledge()
         assert script.received_lines[:2] == ["AT+CNMA=1", "AT+CNMA"]
         script.received_lines.clear()
-        await news.acknowledge()
+        await event.acknowledge()
         assert script.received_lines == []
 
-    run_scripted_modem(story, table=routed.table)
+    run_scripted_modem(scenario, table=routed.table)
 
 
-def test_a_module_that_was_silent_before_it_was_set_up(run_scripted_modem):
-    """What it did not tell of says nothing of it as it is now."""
+def test_notification_check_begins_again_with_initialisation(run_scripted_modem):
+    """Notifications that were missing before say nothing about the present settings."""
     table = {"AT+CNMI=2,1,0,0,0": OK}
 
-    async def story(modem, script):
+    async def scenario(modem, script):
         await modem.sweep()
         script.table["AT+CMGL=4"] = f"\r\n+CMGL: 1,1,,17\r\n{HI}\r\n".encode() + OK
         await modem.sweep()
@@ -413,4 +413,4 @@ def test_a_module_that_was_silent_before_it_was_set_up(run_scripted_modem):
         assert modem.is_notifying
         assert not modem.has_unannounced
 
-    run_scripted_modem(story, table=table)
+    run_scripted_modem(scenario, table=table)

@@ -1,4 +1,4 @@
-"""A store that cannot be listed is read slot by slot: bounded, seldom, and only where there is something."""
+"""The scan of a store that cannot be listed: bounded, rare, and only if the store holds messages."""
 
 import asyncio
 
@@ -23,7 +23,7 @@ def info(line):
 
 
 class SlotTable(dict):
-    """The table of a module whose slots can be read, and not listed."""
+    """The answers of a module whose slots can be read but not listed."""
 
     def __init__(self, slots, *, list_refusal=b"\r\n+CMS ERROR: 303\r\n", empty=EMPTY, total=20, used=None):
         super().__init__()
@@ -49,102 +49,102 @@ def reads(script):
     return [int(line.partition("=")[2]) for line in script.received_lines if line.startswith("AT+CMGR=")]
 
 
-def found(messages):
+def sweep_texts(messages):
     return {message.slot.index: message.message.text for message in messages}
 
 
 @pytest.mark.parametrize("empty", EMPTIES)
 @pytest.mark.parametrize("refusal", REFUSALS)
-def test_every_slot_is_read_until_all_were_seen(run_scripted_modem, refusal, empty):
-    """From 0 on, as some count; whatever refuses the list and whatever an empty slot is answered with."""
+def test_slots_are_read_until_all_messages_are_found(run_scripted_modem, refusal, empty):
+    """From slot 0 on, whatever refuses the list and whatever answers for an empty slot."""
 
-    async def story(modem, script):
-        assert found(await modem.sweep()) == {0: "hi", 3: "plan"}
+    async def scenario(modem, script):
+        assert sweep_texts(await modem.sweep()) == {0: "hi", 3: "plan"}
         assert reads(script) == [0, 1, 2, 3]
 
-    run_scripted_modem(story, table=SlotTable({0: HI, 3: PLAN}, list_refusal=refusal, empty=empty))
+    run_scripted_modem(scenario, table=SlotTable({0: HI, 3: PLAN}, list_refusal=refusal, empty=empty))
 
 
 @pytest.mark.parametrize("empty", EMPTIES)
-def test_a_store_of_255_with_its_last_slot_in_use(run_scripted_modem, empty):
-    """To its very end, and not beyond."""
+def test_store_of_255_slots_is_read_to_its_end(run_scripted_modem, empty):
+    """The last slot is read, and none beyond it."""
 
-    async def story(modem, script):
-        assert found(await modem.sweep()) == {255: "hi"}
+    async def scenario(modem, script):
+        assert sweep_texts(await modem.sweep()) == {255: "hi"}
         assert reads(script) == list(range(256))
 
-    run_scripted_modem(story, table=SlotTable({255: HI}, total=255, empty=empty))
+    run_scripted_modem(scenario, table=SlotTable({255: HI}, total=255, empty=empty))
 
 
-def test_what_holds_nothing_is_not_read(run_scripted_modem):
-    """+CPMS? tells: a look costs three questions then."""
+def test_empty_store_is_not_scanned(run_scripted_modem):
+    """+CPMS? reports it: a sweep costs three commands then."""
 
-    async def story(modem, script):
+    async def scenario(modem, script):
         assert await modem.sweep() == []
         assert script.received_lines == ["AT+CMGL=4", "AT+CPMS?", "AT+CPIN?"]
 
-    run_scripted_modem(story, table=SlotTable({}))
+    run_scripted_modem(scenario, table=SlotTable({}))
 
 
-def test_our_own_messages_count_and_are_no_arrivals(run_scripted_modem):
-    """The module counts what was written or sent from it, too."""
+def test_outgoing_messages_count_but_are_not_returned(run_scripted_modem):
+    """The module counts messages that were written or sent, too."""
     sent = info(f"+CMGR: 3,,15\r\n{SUBMIT}")
 
-    async def story(modem, script):
-        assert found(await modem.sweep()) == {2: "hi"}
+    async def scenario(modem, script):
+        assert sweep_texts(await modem.sweep()) == {2: "hi"}
         assert reads(script) == [0, 1, 2]
 
-    run_scripted_modem(story, table=SlotTable({1: sent, 2: HI}))
+    run_scripted_modem(scenario, table=SlotTable({1: sent, 2: HI}))
 
 
-def test_a_module_that_lists_later_is_believed(run_scripted_modem):
-    """A refusal is no proof: each look begins with the list."""
+def test_list_is_tried_before_each_scan(run_scripted_modem):
+    """A refusal may be temporary: each sweep tries the list first."""
 
-    async def story(modem, script):
-        assert found(await modem.sweep()) == {1: "hi"}
+    async def scenario(modem, script):
+        assert sweep_texts(await modem.sweep()) == {1: "hi"}
         script.table["AT+CMGL=4"] = info(f"+CMGL: 1,1,,17\r\n{HI}")
         script.received_lines.clear()
-        assert found(await modem.sweep()) == {1: "hi"}
+        assert sweep_texts(await modem.sweep()) == {1: "hi"}
         assert script.received_lines == ["AT+CMGL=4"]
 
-    run_scripted_modem(story, table=SlotTable({1: HI}))
+    run_scripted_modem(scenario, table=SlotTable({1: HI}))
 
 
 @pytest.mark.parametrize("busy", [b"\r\n+CMS ERROR: 314\r\n", b"\r\n+CME ERROR: 14\r\n"])
-def test_a_busy_sim_is_waited_for(run_scripted_modem, busy):
-    """It is in the way of reading as well: nothing is read slot by slot, and the refusal is told."""
+def test_busy_sim_is_not_scanned(run_scripted_modem, busy):
+    """It would prevent reading, too: the error of the list is raised."""
 
-    async def story(modem, script):
+    async def scenario(modem, script):
         with pytest.raises(CommandRefused):
             await modem.sweep()
         assert reads(script) == []
         assert modem.is_sim_blocking_reads
         assert modem.read_error == ""
 
-    run_scripted_modem(story, table=SlotTable({1: HI}, list_refusal=busy))
+    run_scripted_modem(scenario, table=SlotTable({1: HI}, list_refusal=busy))
 
 
-def test_a_sim_that_becomes_busy_meanwhile(run_scripted_modem):
-    """What stands behind it is not taken for empty."""
+def test_sim_that_becomes_busy_during_a_scan(run_scripted_modem):
+    """The remaining slots do not count as empty."""
     busy = b"\r\n+CMS ERROR: 314\r\n"
 
-    async def story(modem, script):
+    async def scenario(modem, script):
         with pytest.raises(CommandRefused) as caught:
             await modem.sweep()
         assert caught.value.code == 314
         assert reads(script) == [0, 1, 2]
         assert modem.is_sim_blocking_reads
 
-    run_scripted_modem(story, table=SlotTable({1: HI, 2: busy, 3: PLAN}))
+    run_scripted_modem(scenario, table=SlotTable({1: HI, 2: busy, 3: PLAN}))
 
 
 @pytest.mark.parametrize(
     "refusal", [*(f"\r\n+CMS ERROR: {code}\r\n".encode() for code in (302, 320, 500)), ERROR]
 )
-def test_where_nothing_can_be_read_the_refusal_is_told(run_scripted_modem, refusal):
-    """Neither list nor slots show what is there. The slots are not gone through again and again."""
+def test_failed_scan_raises_the_error_of_the_list(run_scripted_modem, refusal):
+    """The scan is not repeated with every sweep."""
 
-    async def story(modem, script):
+    async def scenario(modem, script):
         for _ in range(3):
             with pytest.raises(CommandRefused) as caught:
                 await modem.sweep()
@@ -154,72 +154,72 @@ def test_where_nothing_can_be_read_the_refusal_is_told(run_scripted_modem, refus
         assert modem.status_changed.is_set()
         await asyncio.sleep(FAILED_SCAN_RETRY_S)
         script.table["AT+CMGR=4"] = info(f"+CMGR: 1,,17\r\n{HI}")
-        assert found(await modem.sweep()) == {4: "hi"}
+        assert sweep_texts(await modem.sweep()) == {4: "hi"}
         assert modem.read_error == ""
 
-    run_scripted_modem(story, table=SlotTable({4: refusal}, list_refusal=refusal, empty=refusal))
+    run_scripted_modem(scenario, table=SlotTable({4: refusal}, list_refusal=refusal, empty=refusal))
 
 
-def test_what_it_counts_and_does_not_show_is_looked_for_seldom(run_scripted_modem):
-    """Once an hour, and at once when it counts one more or says that it is full."""
+def test_scan_without_a_result_is_repeated_at_intervals(run_scripted_modem):
+    """Once an hour, and at once if the count changes or the store is full."""
 
-    async def story(modem, script):
-        shelf = script.shelf = shelves[0]
-        shelf.used = 1
+    async def scenario(modem, script):
+        store = script.store = stores[0]
+        store.used = 1
         assert await modem.sweep() == []
         assert reads(script) == list(range(21))
-        for again in (lambda: None, lambda: setattr(shelf, "used", 2)):
+        for again in (lambda: None, lambda: setattr(store, "used", 2)):
             script.received_lines.clear()
             assert await modem.sweep() == []
-            assert len(reads(script)) == (21 if shelf.used == 2 else 0)
+            assert len(reads(script)) == (21 if store.used == 2 else 0)
             again()
         script.received_lines.clear()
         await asyncio.sleep(RESCAN_INTERVAL_S)
-        shelf.slots[9] = HI
-        assert found(await modem.sweep()) == {9: "hi"}
-        shelf.used = 1
+        store.slots[9] = HI
+        assert sweep_texts(await modem.sweep()) == {9: "hi"}
+        store.used = 1
         script.received_lines.clear()
-        assert found(await modem.sweep()) == {9: "hi"}
+        assert sweep_texts(await modem.sweep()) == {9: "hi"}
         assert reads(script) == list(range(10))
 
-    shelves = [SlotTable({})]
-    run_scripted_modem(story, table=shelves[0])
+    stores = [SlotTable({})]
+    run_scripted_modem(scenario, table=stores[0])
 
 
-def test_a_store_that_is_full_is_looked_into_at_once(run_scripted_modem):
-    """Whatever was seen of it before."""
+def test_full_store_is_scanned_at_once(run_scripted_modem):
+    """Whatever the last scan found."""
 
-    async def story(modem, script):
+    async def scenario(modem, script):
         assert await modem.sweep() == []
         script.received_lines.clear()
-        script.wire.write(b'\r\n+QIND: "smsfull","ME"\r\n')
+        script.transport.write(b'\r\n+QIND: "smsfull","ME"\r\n')
         await modem.next_event()
         await modem.sweep()
         assert len(reads(script)) == 21
 
-    run_scripted_modem(story, table=SlotTable({}, used=1))
+    run_scripted_modem(scenario, table=SlotTable({}, used=1))
 
 
-@pytest.mark.parametrize("told", [ERROR, info('+CPMS: "ME","ME","ME"')])
-def test_how_much_there_is_may_not_be_told(run_scripted_modem, told):
-    """Then as many slots as most SIMs have are looked into, once an hour where there was nothing."""
+@pytest.mark.parametrize("answer", [ERROR, info('+CPMS: "ME","ME","ME"')])
+def test_scan_without_a_reported_count(run_scripted_modem, answer):
+    """As many slots as most SIMs have are read, once an hour if nothing is found."""
 
-    async def story(modem, script):
-        script.table["AT+CPMS?"] = told
-        assert found(await modem.sweep()) == {2: "hi"}
+    async def scenario(modem, script):
+        script.table["AT+CPMS?"] = answer
+        assert sweep_texts(await modem.sweep()) == {2: "hi"}
         assert reads(script) == list(range(51))
-        del shelf.slots[2]
+        del store.slots[2]
         await modem.sweep()
         script.received_lines.clear()
         assert await modem.sweep() == []
         assert reads(script) == []
 
-    shelf = SlotTable({2: HI}, total=60)
-    run_scripted_modem(story, table=shelf)
+    store = SlotTable({2: HI}, total=60)
+    run_scripted_modem(scenario, table=store)
 
 
-def test_in_each_store(run_scripted_modem):
-    """The other ones as well; each is counted for itself."""
+def test_each_store_is_scanned(run_scripted_modem):
+    """The secondary stores are scanned as well; each has its own count."""
     state = {"store": "ME"}
     held = {"ME": {1: HI}, "SM": {2: PLAN}}
 
@@ -237,13 +237,13 @@ def test_in_each_store(run_scripted_modem):
     table = {"AT+CPMS?": memories, 'AT+CPMS="SM"': choose, 'AT+CPMS="ME"': choose, "AT+CMGL=4": ERROR}
     table |= {f"AT+CMGR={index}": read for index in range(21)}
 
-    async def story(modem, script):
+    async def scenario(modem, script):
         swept = await modem.sweep()
         assert {message.slot for message in swept} == {Slot("ME", 1), Slot("SM", 2)}
         assert reads(script) == [0, 1, 0, 1, 2]
         assert state["store"] == "ME"
 
-    run_scripted_modem(story, table=table)
+    run_scripted_modem(scenario, table=table)
 
 
 TEXT = {
@@ -259,8 +259,8 @@ TEXT = {
 HEADER = '"REC UNREAD","003000300030",,"26/09/21,14:13:20+00",129,4,0,0,"",129,2'
 
 
-def test_text_mode(run_scripted_modem):
-    """The same; what text mode cannot show is read in PDU mode."""
+def test_scan_in_text_mode(run_scripted_modem):
+    """What text mode cannot show is read in PDU mode."""
     state = {"format": 1}
     report = "07914477000900000607038100F0629012413102006290124131320000"
 
@@ -275,7 +275,7 @@ def test_text_mode(run_scripted_modem):
     table |= {"AT+CMGR=2": info(f"+CMGR: {HEADER}\r\n00680069"), "AT+CMGR=4": hidden}
     table |= {"AT+CMGF=0": turn, "AT+CMGF=1": turn}
 
-    async def story(modem, script):
+    async def scenario(modem, script):
         swept = await modem.sweep()
         assert {message.slot.index: type(message.message).__name__ for message in swept} == {
             2: "Deliver",
@@ -285,26 +285,26 @@ def test_text_mode(run_scripted_modem):
         assert state["format"] == 1
         assert (await modem.read(Slot("ME", 4))).raw == report
 
-    run_scripted_modem(story, table=table, options={"message_format": "text"})
+    run_scripted_modem(scenario, table=table, options={"message_format": "text"})
 
 
 @pytest.mark.parametrize("there", [EMPTY, info(f"+CMGR: 1,,17\r\n{HI}")])
-def test_a_module_of_which_nothing_but_slots_is_known(run_scripted_modem, there):
-    """Neither +CPMS nor +CMGL: one slot that can be looked into tells that it keeps messages."""
+def test_module_with_readable_slots_only(run_scripted_modem, there):
+    """Without +CPMS and +CMGL, one readable slot shows that the module stores messages."""
     table = {"AT+CPMS?": ERROR, "AT+CPMS=?": ERROR, "AT+CMGL=4": ERROR, "AT+CMGR=1": there}
 
-    async def story(modem, script):
+    async def scenario(modem, script):
         assert "no store" not in str(script.status)
 
-    run_scripted_modem(story, table=table)
+    run_scripted_modem(scenario, table=table)
 
 
-def test_a_sim_that_is_gone_where_nothing_can_be_listed(run_scripted_modem):
-    """A list that is refused says nothing, and an empty store hides it: the SIM is asked for."""
+def test_missing_sim_of_a_module_that_cannot_list(run_scripted_modem):
+    """A refused list proves nothing, and an empty store hides it: the SIM is queried."""
 
-    async def story(modem, script):
+    async def scenario(modem, script):
         script.table["AT+CPIN?"] = b"\r\n+CME ERROR: 10\r\n"
         assert await modem.sweep() == []
         assert modem.poll_event() is not None
 
-    run_scripted_modem(story, table=SlotTable({}))
+    run_scripted_modem(scenario, table=SlotTable({}))
