@@ -1,7 +1,7 @@
-"""A handler file in Python: functions with @handler, each for another kind of Command.
+"""A handler file in Python: each function with @handler handles one kind of Command.
 
-The file is loaded once and kept in a process of its own, which carries out one Command at a time. What a
-function prints goes to the log, what it returns is the reply.
+The file is loaded once into a process of its own, which runs one Command at a time. The return value of a
+function is the reply; printed output goes to the log.
 """
 
 import json
@@ -16,7 +16,7 @@ reporting = {"enabled": False}
 
 @handler("temp")
 def temperature(command: Command) -> str:
-    """`temp`: how warm the processor is."""
+    """`temp`: return the temperature of the processor."""
     if not THERMAL.exists():
         return "no thermometer here"
     return f"{int(THERMAL.read_text()) / 1000:.1f} C"
@@ -24,21 +24,20 @@ def temperature(command: Command) -> str:
 
 @handler(json_key="enable", repeatable=True)
 def enable(command: Command) -> str:
-    """`{"enable": true}`: it does no harm to do this twice, so it may run again if it is cut short."""
+    """`{"enable": true}`: switch reporting on or off. A second run has no effect, so it is repeatable."""
     reporting["enabled"] = json.loads(command.text)["enable"] is True
     return f"reporting is {'on' if reporting['enabled'] else 'off'}"
 
 
 @handler("reboot", max_age_s=600)
 def reboot(command: Command) -> Reply:
-    """`reboot`: answer, then act. An old one, kept by the network while the device was off, does nothing."""
+    """`reboot`: answer, then act. A Command that waited in the network for over 10 minutes is not run."""
     return Reply("rebooting", then="reboot_now")
 
 
 def reboot_now(command: Command) -> None:
-    """Called once the reply has left, and never again.
+    """Request the reboot. The agent calls this once, after the reply was sent.
 
-    The service may not reboot the device; a path unit that waits for this file may. README.md of the
-    configuration has it.
+    The service may not reboot the device, but a path unit that watches this file may: see config/README.md.
     """
     Path("/run/modem-agent/reboot").touch()

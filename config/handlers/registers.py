@@ -1,7 +1,7 @@
-"""A handler for binary Commands: 01 RR reads register RR, 01 RR VV VV writes it; the answer is binary too.
+"""A handler for binary Commands: 01 RR reads register RR, 01 RR VV VV writes it. The reply is binary too.
 
-Binary Commands come with Programmable Wireless. An executable named `binary` would get all those that no
-prefix of a Python file takes.
+Only Programmable Wireless has binary Commands. An executable named `binary` would get all binary Commands
+that no prefix of a Python file matches.
 """
 
 from agent import Command, handler
@@ -11,7 +11,7 @@ registers: dict[int, int] = {}
 
 @handler(binary_prefix=b"\x01")
 def register(command: Command) -> bytes:
-    """Answer 01 RR VV VV, the value with its most significant octet first; 01 alone if it was nonsense."""
+    """Return 01 RR VV VV, the value with its most significant octet first; only 01 for an invalid Command."""
     data = command.data or b""
     if len(data) not in (2, 4):
         return b"\x01"

@@ -1,10 +1,10 @@
-"""The codec against its peers: one workload, one interleaved run, ratios of CPU time.
+"""Compares the codec with its peers: one workload, one interleaved run, ratios of CPU time.
 
-Each round measures every peer once, in turn, so that a disturbance of the machine falls on all of them; a
-ratio is the median over the rounds. Decoding goes from hexadecimal digits to a message whose text (or data)
-has been read, encoding from number and text (or data) to hexadecimal digits. What a peer gets wrong is
-marked, not left out. The workload has one sender and one service centre, as a device has, and `pdu` remembers
-the addresses it met last; what a new sender each time costs stands among the stages.
+Each round measures every peer once, in turn, so that other load on the machine affects all of them; a ratio
+is the median over the rounds. Decoding goes from hexadecimal digits to the text (or data) of the message,
+encoding from number and text (or data) to hexadecimal digits. Wrong results of a peer are marked and not left
+out. The workload has one sender and one service centre, like a device, and `pdu` caches recent addresses; the
+stages at the end include the cost of a new sender for each message.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ CASES: dict[str, str | bytes] = {
     "70 characters UCS-2": ("Температура 21,5 °C, вентилятор включён. " * 2)[:70],
     "SID and a short text": f"led on {SID}",
 }
-MIN_RATIOS = {  # peer: least ratio of decoding and encoding of 160 characters
+MIN_RATIOS = {  # peer: required ratios for decoding and encoding 160 characters
     "python-gsmmodem-new": (8.0, 10.0),
     "python-gammu": (2.0, 3.0),
 }
@@ -65,7 +65,7 @@ def load_gammu() -> tuple[Decoder, Encoder]:
     prepared: dict[Content, dict[str, object]] = {}
 
     def encode(content: Content) -> str:
-        message = prepared.get(content)  # the making of its dictionary is not counted against it
+        message = prepared.get(content)  # creating its dictionary is not measured
         if message is None:
             wide = isinstance(content, str) and gsm7.septets(content) is None
             coding = "8bit" if isinstance(content, bytes) else codings[wide]
@@ -127,7 +127,7 @@ def deliver_hex(content: Content, sender: str = NUMBER) -> str:
 
 
 def is_right_submit(digits: str, content: Content) -> bool:
-    """Whether these digits are a SUBMIT with this content (type of number and flags may differ)."""
+    """Return True if these digits are a SUBMIT with this content (type of number and flags may differ)."""
     try:
         submit = pdu.decode(digits, direction="mo")
     except pdu.PduError:
@@ -136,7 +136,7 @@ def is_right_submit(digits: str, content: Content) -> bool:
 
 
 def time_call(call: Callable[[], object], number: int) -> float:
-    """Return the seconds of CPU time of a call, averaged over ``number`` of them."""
+    """Return the CPU time of a call in seconds, the average of ``number`` calls."""
     loop = range(number)
     begin = time.process_time()
     for _ in loop:
@@ -145,7 +145,7 @@ def time_call(call: Callable[[], object], number: int) -> float:
 
 
 def measure(calls: dict[str, Callable[[], object]], rounds: int, slice_s: float) -> dict[str, list[float]]:
-    """Return the seconds of each call in each round, the calls taking turns."""
+    """Return the seconds of each call in each round; the calls take turns."""
     numbers = {}
     for name, call in calls.items():
         time_call(call, 20)
@@ -159,7 +159,7 @@ def measure(calls: dict[str, Callable[[], object]], rounds: int, slice_s: float)
 
 
 def compare(rounds: int, slice_s: float) -> list[str]:
-    """Measure everything and print the table; return the aims that were missed."""
+    """Measure everything and print the tables; return the missed requirements."""
     missed = []
     own_decode, own_encode = load_pdu()
     peers = {}
@@ -170,7 +170,7 @@ def compare(rounds: int, slice_s: float) -> list[str]:
             print_line(f"{name}: left out, {error}")
     for case, content in CASES.items():
         digits = deliver_hex(content)
-        for way, index in (("decode", 0), ("encode", 1)):
+        for operation, index in (("decode", 0), ("encode", 1)):
             own = own_decode if index == 0 else own_encode
             argument = digits if index == 0 else content
             calls: dict[str, Callable[[], object]] = {"pdu": partial(own, argument)}
@@ -182,7 +182,7 @@ def compare(rounds: int, slice_s: float) -> list[str]:
                     continue
                 try:
                     result = function(argument)
-                except Exception as error:  # noqa: BLE001  # peers raise anything on what they do not support
+                except Exception as error:  # noqa: BLE001  # peers raise anything if they do not support the content
                     notes[name] = f"fails: {type(error).__name__}"
                     continue
                 good = result == content if index == 0 else is_right_submit(result, content)
@@ -190,7 +190,7 @@ def compare(rounds: int, slice_s: float) -> list[str]:
                 calls[name] = partial(function, argument)
             times = measure(calls, rounds, slice_s)
             own_times = times["pdu"]
-            print_line(f"\n{way}, {case}: {statistics.median(own_times) * 1e6:.2f} µs")
+            print_line(f"\n{operation}, {case}: {statistics.median(own_times) * 1e6:.2f} µs")
             for name, note in notes.items():
                 if name not in times:
                     print_line(f"  {name:<22} {note}")
@@ -200,22 +200,22 @@ def compare(rounds: int, slice_s: float) -> list[str]:
                 )
                 mean = statistics.median(times[name]) * 1e6
                 print_line(f"  {name:<22}{mean:9.2f} µs {ratio:7.2f} x  {note}".rstrip())
-                least = 0.0
+                required = 0.0
                 if content is TEXT_160 and name in MIN_RATIOS:
-                    least = MIN_RATIOS[name][index]
+                    required = MIN_RATIOS[name][index]
                 elif name == MIN_RATIO_EVERY_CASE[0]:
-                    least = MIN_RATIO_EVERY_CASE[1]
-                if ratio < least:
-                    missed.append(f"{way}, {case}: {ratio:.2f} x {name}, wanted {least:g}")
+                    required = MIN_RATIO_EVERY_CASE[1]
+                if ratio < required:
+                    missed.append(f"{operation}, {case}: {ratio:.2f} x {name}, required {required:g}")
     return missed
 
 
 def print_stages(rounds: int, slice_s: float) -> None:
-    """Print where the time of the 160-character case goes."""
+    """Print the time of each stage of the 160-character case."""
     digits = deliver_hex(TEXT_160)
     octets = unhexlify(digits)
-    senders = [f"+1415555{number:04}" for number in range(1000)]  # more than are remembered
-    strangers = cycle([unhexlify(deliver_hex(TEXT_160, sender)) for sender in senders])
+    senders = [f"+1415555{number:04}" for number in range(1000)]  # more than are cached
+    new_senders = cycle([unhexlify(deliver_hex(TEXT_160, sender)) for sender in senders])
     message = pdu.decode(octets)
     septets = gsm7.encode(TEXT_160) or b""
     submit = pdu.Submit(pdu.Address.parse(NUMBER), pdu.UserData.of(TEXT_160))
@@ -224,7 +224,7 @@ def print_stages(rounds: int, slice_s: float) -> None:
         "decode: digits to octets": lambda: unhexlify(digits),
         "decode: one address": lambda: read_address(octets, 9, "deliver.originating_address"),
         "decode: octets to message": lambda: pdu.decode(octets),
-        "the same, always a new sender": lambda: pdu.decode(next(strangers)),
+        "the same, always a new sender": lambda: pdu.decode(next(new_senders)),
         "decode: septets to bytes": lambda: unpack(message.user_data.octets, 160),
         "decode: bytes to text": lambda: gsm7.decode(septets),
         "encode: number to address": lambda: pdu.Address.parse(NUMBER),
@@ -244,14 +244,14 @@ def print_line(line: str) -> None:
 
 
 def main() -> int:
-    """Print all tables; exit status 1 when an aim was missed."""
+    """Print all tables; return exit status 1 if a requirement is missed."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument(
         "--slice-ms", type=float, default=20.0, help="CPU time of one measurement (default 20)"
     )
     options = parser.parse_args()
-    warnings.simplefilter("ignore")  # peers use old spellings
+    warnings.simplefilter("ignore")  # peers use deprecated functions
     print_line(f"Python {sys.version.split()[0]}, {options.rounds} rounds")
     for name in PEERS:
         try:
@@ -264,7 +264,7 @@ def main() -> int:
     for line in missed:
         print_line(f"missed: {line}")
     if not missed:
-        print_line("all aims reached")
+        print_line("all requirements met")
     return 1 if missed else 0
 
 

@@ -1,7 +1,7 @@
-"""Any octets, read as a message of 23.040, and any text, cut into messages.
+"""Any octets decoded as a message of 23.040, and any text split into messages.
 
-The first octet tells how: bit 0 the direction, bit 1 whether a service centre address stands in front, bit 2
-whether the rest is a text to be sent and not a PDU.
+The first octet has the options: bit 0 is the direction, bit 1 is set for a service centre address in front,
+bit 2 is set if the rest is a text to send and not a PDU.
 """
 
 import json
@@ -13,7 +13,7 @@ from pdu.explain import explain, render
 
 VECTORS = Path(__file__).parents[1] / "data" / "vectors.jsonl"
 MAX_INPUT_OCTETS = 500
-"""Octets: more than a PDU, and a text of four messages."""
+"""Limit of the input in octets: more than a PDU, and a text of four messages."""
 MOBILE_ORIGINATED, WITH_CENTRE, TEXT = 1, 2, 4
 
 
@@ -33,7 +33,7 @@ SEEDS = tuple(_seeds())
 
 
 def run(data):
-    """Nothing but PduError, and what is decoded can be read, shown and written again."""
+    """Only PduError may be raised; a decoded message can be read, explained and encoded again."""
     flags, octets = (data[0], data[1:]) if data else (0, b"")
     if flags & TEXT:
         check_segments(octets.decode("utf-8", "replace"), octets)
@@ -42,7 +42,7 @@ def run(data):
 
 
 def check_segments(text, octets):
-    """What is sent in parts comes together again, as text and as octets."""
+    """Segmented content joins again, as text and as octets."""
     for content in (text, octets):
         try:
             parts = pdu.segment(content, reference=7)
@@ -55,30 +55,30 @@ def check_segments(text, octets):
 
 
 def check_round_trip(octets, direction, sca):
-    """Decode octets; what comes out can be read, shown, and written in a form that reads the same."""
-    message = refused = None
+    """Decode octets; the message can be read, explained, and encoded to octets that decode to it."""
+    message = decode_error = None
     try:
         message = decode(octets, direction=direction, sca=sca)
     except PduError as error:
-        refused = error
+        decode_error = error
     lines = render(explain(octets, direction=direction, sca=sca))
     assert all(line.isprintable() for line in lines)
     if message is None:
-        assert 0 <= refused.octet <= len(octets)
-        assert refused.field
-        assert refused.reason
+        assert 0 <= decode_error.octet <= len(octets)
+        assert decode_error.field
+        assert decode_error.reason
         return
     check_readable(message)
     try:
         again = encode(message, sca=sca)
     except PduError as error:
-        assert "octets do not fit" in error.reason  # noqa: PT017  # more than a message may have
+        assert "octets do not fit" in error.reason  # noqa: PT017  # more octets than a message may have
         return
     assert decode(again.octets, direction=direction, sca=sca) == message
 
 
 def check_readable(message):
-    """Ask for all that a message offers; none of it may fail."""
+    """Read all properties of a message; none may raise."""
     for name in dir(type(message)):
         if not name.startswith("_") and name not in message.__match_args__ and name != "replace":
             getattr(message, name)

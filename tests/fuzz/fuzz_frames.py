@@ -1,4 +1,4 @@
-"""Any octets from a handler's process, in any pieces: whole frames, or FrameError."""
+"""Any octets from a handler process, in any chunks: complete frames, or FrameError."""
 
 from agent.handlers.framing import (
     MAX_FRAME_BYTES,
@@ -19,16 +19,16 @@ SEEDS = (
 
 
 def run(data):
-    """Whole and octet by octet the same; what was read is written again as it was."""
+    """The frames do not depend on the chunks, and each decoded frame encodes to one that decodes to it."""
     assert _read(data, 1) == _read(data, 1 << 20)
     assert split_nul(join_nul(data.split(b"\0"))) == data.split(b"\0")
 
 
 def _read(data, size):
-    reader, frames = FrameDecoder(), []
+    decoder, frames = FrameDecoder(), []
     try:
-        for at in range(0, len(data), size):
-            frames += reader.feed(data[at : at + size])
+        for offset in range(0, len(data), size):
+            frames += decoder.feed(data[offset : offset + size])
     except FrameError:
         frames.append(None)
     for frame in frames:

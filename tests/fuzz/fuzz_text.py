@@ -1,7 +1,7 @@
-"""Any header and any payload of text mode and of PDU mode, in each character set, read as a message.
+"""Any header and payload of text mode and PDU mode, in each character set, parsed as a message.
 
-The first octet chooses the character set and the way it came, the rest is a header and, after the first NUL,
-its payload.
+The first octet selects the character set and the source (read, list or direct delivery). The rest is a header
+and, after the first NUL, its payload.
 """
 
 from agent.at.events import Information, Unsolicited
@@ -22,20 +22,20 @@ HEADERS = (
     '1,"REC UNREAD","000",,"26/09/21,14:13:20+00",129,2\0hi',
 )
 SEEDS = tuple(
-    bytes((place,)) + header.encode("latin-1")
-    for place in range(SOURCES * len(CHARACTER_SETS))
+    bytes((selector,)) + header.encode("latin-1")
+    for selector in range(SOURCES * len(CHARACTER_SETS))
     for header in HEADERS
 )
 
 
 def run(data):
-    """A message, nothing, or one that is kept as it came; never an exception."""
-    chosen = (data[0] if data else 0) % (SOURCES * len(CHARACTER_SETS))
+    """The result is a message, an undecodable message that is kept raw, or nothing; never an exception."""
+    selector = (data[0] if data else 0) % (SOURCES * len(CHARACTER_SETS))
     header, _, payload = data[1:].decode("latin-1").partition("\0")
     text = TextFormat()
-    text.negotiated["+CSCS"] = CHARACTER_SETS[chosen // SOURCES]
+    text.negotiated["+CSCS"] = CHARACTER_SETS[selector // SOURCES]
     for form in (text, PduFormat()):
-        match chosen % SOURCES:
+        match selector % SOURCES:
             case 0:
                 found = form.parse_read_response(Information(f"+CMGR: {header}", payload or None), SLOT)
             case 1:

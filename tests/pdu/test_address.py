@@ -13,7 +13,7 @@ def named(text, plan=NumberingPlan.UNKNOWN):
     return Address(text, ALPHANUMERIC, plan)
 
 
-FIELDS = [  # an address field of a TPDU, and what it says
+FIELDS = [  # an address field of a TPDU, and its address
     ("03 81 00F0", Address("000")),
     ("03 91 00F0", Address("000", INTERNATIONAL)),
     ("03 A1 00F0", Address("000", NATIONAL)),
@@ -38,32 +38,32 @@ FIELDS = [  # an address field of a TPDU, and what it says
 
 
 @pytest.mark.parametrize(("digits", "address"), FIELDS)
-def test_an_address_field_is_read_and_written_digit_for_digit(digits, address):
-    """Number, type of number and plan are exactly those of the octets, leading zeros too, both ways."""
+def test_address_field_round_trips(digits, address):
+    """Number, type of number and plan keep the values of the octets, including leading zeros, both ways."""
     octets = bytes.fromhex(digits)
     assert read_address(octets, 0, "x") == (address, len(octets))
     assert write_address(address, "x") == octets
     assert address.type_of_address == octets[1]
 
 
-def test_an_address_field_ends_where_its_length_says():
-    """What stands before and behind it is not looked at."""
+def test_address_field_ends_at_its_length():
+    """Octets before and after the field are not read."""
     assert read_address(bytes.fromhex("FFFF 03 81 00F0 1234"), 2, "x") == (Address("000"), 6)
 
 
-def test_the_high_nibble_behind_an_odd_number_is_fill_whatever_it_is():
-    """Networks write other things than F there."""
+def test_high_nibble_after_odd_number_is_ignored():
+    """Networks write other fill digits than F."""
     assert read_address(bytes.fromhex("03 81 0050"), 0, "x")[0] == Address("000")
 
 
-def test_a_fill_digit_before_the_announced_end_ends_the_number():
-    """A sender that counts octets twice announces 4 digits for 000: the message is not lost for that."""
+def test_early_fill_digit_ends_the_number():
+    """A sender may announce 4 digits for 000; the message can still be decoded."""
     assert read_address(bytes.fromhex("04 81 00F0"), 0, "x") == (Address("000"), 4)
     assert read_service_centre(bytes.fromhex("04 91 21 F3 65"), "x") == (Address("123", INTERNATIONAL), 5)
 
 
-def test_a_missing_extension_bit_is_overlooked():
-    """Bit 7 of the type of address is always 1, so it says nothing."""
+def test_missing_extension_bit_is_ignored():
+    """Bit 7 of the type of address is always 1 and has no information."""
     assert read_address(bytes.fromhex("03 01 00F0"), 0, "x")[0] == Address("000")
 
 
@@ -78,8 +78,8 @@ def test_a_missing_extension_bit_is_overlooked():
         ("FF 81", "x.length", 0),
     ],
 )
-def test_a_cut_address_names_what_is_missing_and_where(digits, field, octet):
-    """The error carries the part of the field and the offset where the octets end or go wrong."""
+def test_truncated_address_error_has_field_and_offset(digits, field, octet):
+    """The error has the part of the field, and the offset where octets are missing or invalid."""
     with pytest.raises(PduError) as caught:
         read_address(bytes.fromhex(digits), 0, "x")
     assert (caught.value.field, caught.value.octet) == (field, octet)
@@ -98,8 +98,8 @@ CENTRES = [
 
 
 @pytest.mark.parametrize(("digits", "address"), CENTRES)
-def test_a_service_centre_address_counts_octets(digits, address):
-    """Its length is that of type and number together, and 0 means that there is none."""
+def test_service_centre_address_length_counts_octets(digits, address):
+    """Its length counts type and number together; 0 means that there is no address."""
     octets = bytes.fromhex(digits)
     assert read_service_centre(octets + b"\x04", "x") == (address, len(octets))
     assert write_service_centre(address, "x") == octets
@@ -109,8 +109,8 @@ def test_a_service_centre_address_counts_octets(digits, address):
     ("digits", "field", "octet"),
     [("", "x.length", 0), ("07 91 41", "x.number", 3), ("0C 91" + "21" * 11, "x.length", 0)],
 )
-def test_a_cut_service_centre_address_is_refused(digits, field, octet):
-    """More octets than there are, or than an address can have, are an error."""
+def test_truncated_service_centre_address_raises(digits, field, octet):
+    """A length above the present octets, or above the longest address, is an error."""
     with pytest.raises(PduError) as caught:
         read_service_centre(bytes.fromhex(digits), "x")
     assert (caught.value.field, caught.value.octet) == (field, octet)
@@ -126,16 +126,16 @@ def test_a_cut_service_centre_address_is_refused(digits, field, octet):
         ("*123#", Address("*123#"), 0x81),
     ],
 )
-def test_a_number_is_international_only_if_it_begins_with_plus(text, address, octet):
-    """000 and 2936 stay as they are; text and address turn into one another."""
+def test_number_is_international_only_with_plus(text, address, octet):
+    """000 and 2936 are not international; text and address convert both ways."""
     assert Address.parse(text) == address
     assert Address.parse(text).type_of_address == octet
     assert str(address) == text
 
 
 @pytest.mark.parametrize("text", ["", "+", "++1", "1+", "12 34", "0x1", "1" * 21, "١٢", "²", "Acme", "-1"])
-def test_what_is_no_number_is_refused_with_a_sentence(text):
-    """The sentence shows what was given and what can be."""
+def test_invalid_number_raises(text):
+    """The error has the given text and the allowed characters."""
     with pytest.raises(PduError, match="is not a telephone number") as caught:
         Address.parse(text)
     assert repr(text) in str(caught.value)
@@ -153,8 +153,8 @@ def test_what_is_no_number_is_refused_with_a_sentence(text):
         (named("имя"), "outside the GSM 7-bit alphabet"),
     ],
 )
-def test_an_address_that_no_field_can_carry_is_refused(address, reason):
-    """Nothing is cut off or replaced in silence."""
+def test_address_that_does_not_fit_raises(address, reason):
+    """Nothing is truncated or replaced silently."""
     for write in (write_address, write_service_centre):
         with pytest.raises(PduError, match=reason) as caught:
             write(address, "x")
@@ -162,8 +162,8 @@ def test_an_address_that_no_field_can_carry_is_refused(address, reason):
 
 
 @pytest.mark.parametrize("address", [Address("1", 8), Address("1", numbering_plan=16)])
-def test_a_type_that_has_no_bits_is_refused(address):
-    """In either place of a message, with the one error."""
+def test_type_of_number_out_of_range_raises(address):
+    """Both kinds of address fields raise the same error."""
     for submit in (
         Submit(address, UserData.of("x")),
         Submit(Address("1"), UserData.of("x"), service_centre_address=address),
@@ -174,7 +174,7 @@ def test_a_type_that_has_no_bits_is_refused(address):
             encode(submit)
 
 
-def test_addresses_are_values():
-    """Equal numbers of another type are other addresses: 000 and +000 are not the same sender."""
+def test_addresses_compare_by_value():
+    """Equal numbers with different types are different: 000 and +000 are not the same sender."""
     assert Address("000") != Address("000", INTERNATIONAL)
     assert len({Address("000"), Address.parse("000"), Address("000", NATIONAL)}) == 2

@@ -12,8 +12,8 @@ TEXT = "The road of one Command, told in parts. " * 12
 PARTS = segment(TEXT, reference=42)
 
 
-def test_parts_are_joined_in_any_order():
-    """All orders of four parts."""
+def test_parts_join_in_any_order():
+    """All orders of four parts give the same message."""
     assert len(PARTS) == 4
     for order in itertools.permutations(PARTS):
         assembler = Assembler()
@@ -24,8 +24,8 @@ def test_parts_are_joined_in_any_order():
         assert len(assembler) == 0
 
 
-def test_a_double_counts_once():
-    """The network repeats what it is not sure of."""
+def test_duplicate_part_counts_once():
+    """The network may deliver a part again."""
     assembler = Assembler()
     for part in (PARTS[2], PARTS[2], PARTS[0], PARTS[0], PARTS[1]):
         assert assembler.add(part, SENDER) is None
@@ -33,16 +33,16 @@ def test_a_double_counts_once():
     assert assembler.add(PARTS[3], SENDER).text == TEXT
 
 
-def test_a_message_without_number_is_whole():
-    """Nothing is kept of it."""
+def test_message_without_concatenation_is_complete():
+    """The assembler stores nothing of it."""
     assembler = Assembler()
     assert assembler.add(UserData.of("ok"), SENDER) == Assembled((UserData.of("ok"),))
     assert assembler.add(UserData.of("ok"), SENDER).text == "ok"
     assert (len(assembler), assembler.missing(UserData.of("ok"), SENDER)) == (0, ())
 
 
-def test_senders_references_widths_and_totals_are_kept_apart():
-    """The same number of another type is another sender."""
+def test_messages_differ_by_sender_reference_width_and_total():
+    """The same number with another type is another sender."""
     assembler = Assembler()
     other = Address("000", TypeOfNumber.INTERNATIONAL)
     assert assembler.add(PARTS[0], SENDER) is None
@@ -55,8 +55,8 @@ def test_senders_references_widths_and_totals_are_kept_apart():
     assert assembler.missing(PARTS[0], Address("1")) == (1, 2, 3, 4)
 
 
-def test_another_content_under_the_same_number_is_a_new_message():
-    """References are used again; the part of an old message must not get into a new one."""
+def test_part_with_other_content_starts_new_message():
+    """References are used again; a part of an old message must not get into a new one."""
     assembler = Assembler()
     old = segment("old " * 60, reference=1)
     new = segment("new " * 60, reference=1)
@@ -67,8 +67,8 @@ def test_another_content_under_the_same_number_is_a_new_message():
     assert len(assembler) == 0
 
 
-def test_only_so_many_unfinished_messages_are_kept():
-    """The one that was added to longest ago goes first: memory is bounded."""
+def test_number_of_incomplete_messages_is_limited():
+    """The least recently changed message is dropped first, so memory is limited."""
     assembler = Assembler(max_messages=3)
     for reference in range(3):
         assembler.add(segment(TEXT, reference=reference)[0], SENDER)
@@ -79,8 +79,8 @@ def test_only_so_many_unfinished_messages_are_kept():
     assert kept == [(3, 4), (1, 2, 3, 4), (2, 3, 4), (2, 3, 4)]
 
 
-def test_old_unfinished_messages_are_given_back_when_forgotten():
-    """The clock is the caller's; a message is as old as its newest part."""
+def test_discard_before_returns_old_parts():
+    """The caller gives the time; a message is as old as its newest part."""
     assembler = Assembler()
     assembler.add(PARTS[3], SENDER, time=10)
     assembler.add(PARTS[1], SENDER, time=20)
@@ -91,8 +91,8 @@ def test_old_unfinished_messages_are_given_back_when_forgotten():
     assert len(assembler) == 0
 
 
-def test_a_split_surrogate_pair_is_joined():
-    """Some senders cut UCS-2 anywhere: octets are joined before they are read."""
+def test_split_surrogate_pair_is_joined():
+    """Some senders cut UCS-2 anywhere, so octets are joined before they are decoded."""
     octets = "ab🚀cd".encode("utf-16-be")
     parts = [
         UserData.pack(octets[:6], Alphabet.UCS2, (Concatenation(1, 2, 1).element,)),
@@ -102,7 +102,7 @@ def test_a_split_surrogate_pair_is_joined():
     assert join(parts).text == "ab🚀cd"
 
 
-def test_parts_of_different_alphabets_are_each_read_by_their_own():
+def test_each_part_has_its_own_alphabet():
     """A long text may change between GSM 7-bit and UCS-2."""
     parts = [
         UserData.of(text, header=(Concatenation(1, 4, number).element,))
@@ -111,8 +111,8 @@ def test_parts_of_different_alphabets_are_each_read_by_their_own():
     assert join(parts).text == "plain 21 °C ж plain"
 
 
-def test_octets_are_joined_as_octets():
-    """data for 8-bit parts, None for both when a message mixes text and data."""
+def test_binary_parts_join_as_octets():
+    """8-bit parts have data; a mix of text and data has neither."""
     whole = join(segment(bytes(range(256)), reference=1))
     assert (whole.data, whole.text) == (bytes(range(256)), None)
     mixed = join(
@@ -126,8 +126,8 @@ def test_octets_are_joined_as_octets():
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_join_takes_any_order_with_doubles(seed):
-    """What belongs to another message is left out; None while a part is missing."""
+def test_join_takes_any_order_with_duplicates(seed):
+    """Parts of another message are ignored; the result is None while a part is missing."""
     rng = random.Random(seed)
     stranger = segment(TEXT, reference=1)
     parts = [*PARTS, *PARTS]

@@ -40,9 +40,7 @@ CODINGS = [  # octet, alphabet, class, compressed, to be deleted, reserved
 @pytest.mark.parametrize(
     ("octet", "alphabet", "message_class", "compressed", "deletion", "reserved"), CODINGS
 )
-def test_each_group_is_read_as_the_standard_says(
-    octet, alphabet, message_class, compressed, deletion, reserved
-):
+def test_coding_groups_follow_the_standard(octet, alphabet, message_class, compressed, deletion, reserved):
     """Alphabet, class, compression, deletion; what is reserved reads as GSM 7-bit."""
     coding = DataCoding(octet)
     assert coding.alphabet is alphabet
@@ -65,20 +63,20 @@ def test_each_group_is_read_as_the_standard_says(
         (0xF0, None),
     ],
 )
-def test_message_waiting_is_read(octet, indication):
-    """Kind, whether it waits, and whether the text is to be kept; bit 2 says nothing."""
+def test_message_waiting_indication_is_decoded(octet, indication):
+    """It has the kind, the state, and whether to store the text; bit 2 is ignored."""
     assert DataCoding(octet).waiting == indication
     if indication:
         assert DataCoding(octet | 4).waiting == indication
 
 
-def test_only_uncompressed_gsm_7_bit_counts_septets():
-    """For all 256 codings the length counts what the alphabet and the compression say."""
+def test_length_unit_depends_on_coding():
+    """For all 256 codings the length counts septets only for uncompressed GSM 7-bit."""
     for octet in range(256):
         coding = DataCoding(octet)
         assert PACKED[octet] is (coding.alphabet is GSM7 and not coding.compressed)
 
 
-def test_the_classes_have_names():
+def test_message_classes_have_names():
     """23.038 clause 4: immediate display, device, SIM, terminal."""
     assert [DataCoding(0xF0 + number).message_class for number in range(4)] == list(MessageClass)

@@ -152,8 +152,8 @@ IDS = [digits[:32] for _, digits, _ in MESSAGES]
 
 
 @pytest.mark.parametrize(("direction", "digits", "message"), MESSAGES, ids=IDS)
-def test_octets_and_messages_turn_into_one_another(direction, digits, message):
-    """All six types, every field and flag, both ways, as digits in both cases and as octets."""
+def test_messages_round_trip(direction, digits, message):
+    """All six types with every field and flag decode and encode, as digits of either case and as octets."""
     octets = bytes.fromhex(digits)
     assert decode(octets.hex(), direction=direction) == message
     assert decode(octets.hex().upper(), direction=direction) == message
@@ -165,8 +165,8 @@ def test_octets_and_messages_turn_into_one_another(direction, digits, message):
 
 
 @pytest.mark.parametrize(("direction", "digits", "message"), MESSAGES, ids=IDS)
-def test_a_bare_message_has_no_service_centre_address(direction, digits, message):
-    """sca=False both ways; the length is the same."""
+def test_message_without_service_centre_address_round_trips(direction, digits, message):
+    """With sca=False the length is the same, both ways."""
     octets = bytes.fromhex(digits)
     bare = octets[1 + octets[0] :]
     assert decode(bare, direction=direction, sca=False) == message.replace(service_centre_address=None)
@@ -175,8 +175,8 @@ def test_a_bare_message_has_no_service_centre_address(direction, digits, message
 
 
 @pytest.mark.parametrize(("direction", "digits", "message"), MESSAGES, ids=IDS)
-def test_octets_behind_the_last_field_are_overlooked(direction, digits, message):
-    """A record of a SIM is filled up with FF; a status report without TP-PI may only be followed by that."""
+def test_octets_after_last_field_are_ignored(direction, digits, message):
+    """A SIM record is filled with FF; after a status report without TP-PI only FF is allowed."""
     for fill in ("FF", "FF" * 100, "00", "0701"):
         open_end = isinstance(message, StatusReport) and message.parameter_indicator is None
         if fill[:2] == "FF" or not open_end:
@@ -184,8 +184,8 @@ def test_octets_behind_the_last_field_are_overlooked(direction, digits, message)
 
 
 @pytest.mark.parametrize(("direction", "digits", "message"), MESSAGES, ids=IDS)
-def test_a_message_cut_anywhere_is_refused_at_its_end(direction, digits, message):
-    """What is missing is an error with the field and the offset where the octets end."""
+def test_truncated_message_raises_at_its_end(direction, digits, message):
+    """The error has the missing field and the offset of the end of the octets."""
     octets = bytes.fromhex(digits)
     for end in range(len(octets)):
         if (
@@ -263,8 +263,8 @@ def test_a_message_cut_anywhere_is_refused_at_its_end(direction, digits, message
         ("mo", "00 03 00 00", "first_octet", 1),
     ],
 )
-def test_an_error_names_field_and_octet(direction, digits, field, octet):
-    """The dotted path of 23.040's name spelled out, and the offset in the octets given."""
+def test_error_has_field_and_octet(direction, digits, field, octet):
+    """The field is the dotted name from 23.040, the octet the offset in the given octets."""
     with pytest.raises(PduError) as caught:
         decode(bytes.fromhex(digits), direction=direction)
     assert (caught.value.field, caught.value.octet) == (field, octet)
@@ -283,8 +283,8 @@ def test_an_error_names_field_and_octet(direction, digits, field, octet):
         ("0C 91" + "21" * 11, "the length is 12 octets, but an address has at most 11"),
     ],
 )
-def test_an_error_says_how_much_is_missing(digits, reason):
-    """In the words of the sentence that a person reads."""
+def test_error_has_missing_size(digits, reason):
+    """The reason gives the announced and the present size."""
     with pytest.raises(PduError) as caught:
         decode(digits)
     assert caught.value.reason == reason
@@ -303,40 +303,40 @@ def test_an_error_says_how_much_is_missing(digits, reason):
         ("\u0660\u0660", 0),
     ],
 )
-def test_what_is_not_hexadecimal_is_refused(digits, octet):
-    """At the first octet that is none."""
+def test_invalid_hexadecimal_raises(digits, octet):
+    """The error is at the first invalid octet."""
     with pytest.raises(PduError) as caught:
         decode(digits)
     assert (caught.value.field, caught.value.octet) == ("hex", octet)
 
 
-def test_white_space_between_digits_is_overlooked():
-    """People paste traces."""
+def test_white_space_between_digits_is_ignored():
+    """Users paste digits from traces."""
     assert decode(" 00 01\n00 038100F0 00 00 02 EF35\r\n", direction="mo") == Submit(Address("000"), OK)
 
 
-def test_any_octets_type_will_do():
-    """bytearray and memoryview as well."""
+def test_bytes_like_objects_are_accepted():
+    """bytearray and memoryview work like bytes."""
     octets = bytes.fromhex("0001 00 038100F0 00 00 02 EF35")
     assert decode(bytearray(octets), direction="mo") == decode(memoryview(octets), direction="mo")
 
 
 @pytest.mark.parametrize("number", [0, 20])
-def test_a_number_is_no_octets(number):
-    """``bytes(20)`` would be as many zeros, which are a message."""
+def test_integer_is_not_accepted(number):
+    """``bytes(20)`` would be 20 zeros, which are a valid message."""
     with pytest.raises(TypeError, match="bytes-like"):
         decode(number)
 
 
-def test_there_are_two_directions():
-    """Another word is a mistake of the program, not of the octets."""
+def test_unknown_direction_raises():
+    """It is a mistake of the program, so it is a ValueError and not a PduError."""
     with pytest.raises(ValueError, match="direction"):
         decode("00 04", direction="up")
 
 
 @pytest.mark.parametrize("coding", range(256))
-def test_every_data_coding_scheme_is_read(coding):
-    """Reserved ones as GSM 7-bit with a length in septets; compressed ones as octets."""
+def test_every_data_coding_scheme_is_decoded(coding):
+    """Reserved ones count as GSM 7-bit with a length in septets, compressed ones as octets."""
     packed = pdu.DataCoding(coding).alphabet is Alphabet.GSM7 and not pdu.DataCoding(coding).compressed
     octets = bytes.fromhex("00 04 038100F0 00") + bytes((coding,)) + bytes.fromhex("62203040506000 08")
     content = b"\x00A" * 4
@@ -349,8 +349,8 @@ def test_every_data_coding_scheme_is_read(coding):
     assert encode(message).octets == octets + (content[:7] if packed else content)
 
 
-def test_a_message_offers_its_content_directly():
-    """text, data, concatenation and coding are shortcuts; absent user data have none."""
+def test_message_has_content_shortcuts():
+    """text, data, concatenation and coding work on the message; without user data they are None."""
     message = decode("00 44 038100F0 00 00 62203040506000 09 0500032A02019069")
     assert (message.text, message.data) == ("Hi", None)
     assert message.concatenation == pdu.Concatenation(42, 2, 1)
@@ -359,8 +359,8 @@ def test_a_message_offers_its_content_directly():
     assert report.coding == pdu.DataCoding(0)
 
 
-def test_match_tells_the_types_apart():
-    """As code that receives messages does."""
+def test_match_distinguishes_the_types():
+    """Code that receives messages uses match."""
     match decode("00 04 038100F0 00 00 62203040506000 02 EF35"):
         case Deliver(originating_address=Address("000"), user_data=UserData(length=2)):
             pass

@@ -19,7 +19,7 @@ from pdu import (
 
 
 @pytest.mark.parametrize(
-    ("octets", "says"),
+    ("octets", "expected"),
     [
         ([0x00], "normal message"),
         ([0x01, 0x1F], "no telematic interworking"),
@@ -43,13 +43,13 @@ from pdu import (
         ([0xC0, 0xFF], "specific to the service centre"),
     ],
 )
-def test_a_protocol_identifier(octets, says):
+def test_protocol_identifier_has_description(octets, expected):
     """TP-PID, 9.2.3.9."""
-    assert {descriptions.describe_protocol_identifier(octet) for octet in octets} == {says}
+    assert {descriptions.describe_protocol_identifier(octet) for octet in octets} == {expected}
 
 
 @pytest.mark.parametrize(
-    ("octets", "says"),
+    ("octets", "expected"),
     [
         ([0], "enquiry"),
         ([1], "cancel the report request"),
@@ -59,13 +59,13 @@ def test_a_protocol_identifier(octets, says):
         ([0xE0, 0xFF], "specific to the service centre"),
     ],
 )
-def test_a_command_type(octets, says):
+def test_command_type_has_description(octets, expected):
     """TP-CT, 9.2.3.19."""
-    assert {descriptions.describe_command_type(octet) for octet in octets} == {says}
+    assert {descriptions.describe_command_type(octet) for octet in octets} == {expected}
 
 
 @pytest.mark.parametrize(
-    ("octet", "says"),
+    ("octet", "expected"),
     [
         (0x00, "GSM 7-bit"),
         (0x04, "8-bit data"),
@@ -85,13 +85,13 @@ def test_a_command_type(octets, says):
         (0xF8, "GSM 7-bit, class 0, immediate display, a reserved coding"),
     ],
 )
-def test_a_data_coding_scheme(octet, says):
+def test_data_coding_scheme_has_description(octet, expected):
     """TP-DCS, 23.038 clause 4."""
-    assert descriptions.describe_coding_scheme(octet) == says
+    assert descriptions.describe_coding_scheme(octet) == expected
 
 
 @pytest.mark.parametrize(
-    ("period", "says"),
+    ("period", "expected"),
     [
         (RelativeValidity.of(timedelta(hours=24)), "1 day, 0:00:00"),
         (Timestamp(bytes.fromhex("6220304050600A")), "until 2026-02-03 04:05:06-05:00"),
@@ -102,13 +102,13 @@ def test_a_data_coding_scheme(octet, says):
         (EnhancedValidity(bytes.fromhex("43102030000000")), "1:02:03, one attempt only"),
     ],
 )
-def test_a_validity_period(period, says):
-    """TP-VP in its three forms, 9.2.3.12."""
-    assert descriptions.describe_validity_period(period) == says
+def test_validity_period_has_description(period, expected):
+    """TP-VP in its three formats, 9.2.3.12."""
+    assert descriptions.describe_validity_period(period) == expected
 
 
 @pytest.mark.parametrize(
-    ("identifier", "data", "says"),
+    ("identifier", "data", "expected"),
     [
         (0x00, "2A0201", "concatenation, 8-bit reference: part 1 of 2, reference 42"),
         (0x00, "2A0202", "concatenation, 8-bit reference: part 2 of 2, reference 42"),
@@ -133,9 +133,9 @@ def test_a_validity_period(period, says):
         (0x70, "00", "unknown to the codec"),
     ],
 )
-def test_an_information_element(identifier, data, says):
-    """9.2.3.24; what it says as far as the codec reads it."""
-    assert descriptions.describe_element(InformationElement(identifier, bytes.fromhex(data))) == says
+def test_information_element_has_description(identifier, data, expected):
+    """9.2.3.24; the value is described if the codec knows the element."""
+    assert descriptions.describe_element(InformationElement(identifier, bytes.fromhex(data))) == expected
 
 
 LANGUAGES = (
@@ -145,11 +145,11 @@ LANGUAGES = (
 
 
 @pytest.mark.parametrize("code", range(1, 14))
-def test_a_national_language(code):
+def test_national_language_has_description(code):
     """23.038 6.2.1.2.4."""
     for identifier in (0x24, 0x25):
-        says = descriptions.describe_element(InformationElement(identifier, bytes((code,))))
-        assert says.endswith(f" shift: {LANGUAGES[code - 1]}")
+        expected = descriptions.describe_element(InformationElement(identifier, bytes((code,))))
+        assert expected.endswith(f" shift: {LANGUAGES[code - 1]}")
 
 
 @pytest.mark.parametrize(
@@ -169,7 +169,7 @@ def test_a_national_language(code):
         ),
     ],
 )
-def test_an_address(address, kind, number):
-    """Type and plan, and the number as people write it; text in quotes."""
+def test_address_has_description(address, kind, number):
+    """Type and plan, and the number as written; an alphanumeric address in quotes."""
     assert descriptions.describe_type_of_address(address) == kind
     assert descriptions.describe_number(address) == number

@@ -38,14 +38,14 @@ OK = UserData.of("ok")
         ),
     ],
 )
-def test_a_text_or_octets_to_a_number(number, content, digits, length):
-    """The shortest way to what AT+CMGS wants; the data coding scheme follows from the user data."""
+def test_content_and_number_become_a_submit(number, content, digits, length):
+    """The data coding scheme follows from the user data."""
     encoded = encode(Submit(Address.parse(number), UserData.of(content)))
     assert (encoded.hex, encoded.length) == (digits, length)
 
 
-def test_the_data_coding_scheme_can_be_given():
-    """With a class, or to be deleted, as long as the alphabet is the same."""
+def test_data_coding_scheme_can_be_set():
+    """It may have a class or automatic deletion, if its alphabet is that of the user data."""
     assert Submit(TO, UserData.of("°")).data_coding_scheme == 8
     assert encode(Submit(TO, UserData.of("°"), data_coding_scheme=0x18)).octets[8] == 0x18
     assert encode(Submit(TO, OK, data_coding_scheme=0xF2)).octets[8] == 0xF2
@@ -119,8 +119,8 @@ def test_the_data_coding_scheme_can_be_given():
         (CommandTpdu(TO, 0, user_data=OK), "command.data_coding_scheme"),
     ],
 )
-def test_a_value_that_does_not_fit_its_field_is_refused(message, field):
-    """Every field that can be wrong is named; there is no octet yet."""
+def test_value_that_does_not_fit_raises(message, field):
+    """The error has the field, and no octet."""
     with pytest.raises(PduError) as caught:
         encode(message)
     assert (caught.value.field, caught.value.octet) == (field, None)
@@ -138,13 +138,13 @@ def test_a_value_that_does_not_fit_its_field_is_refused(message, field):
         CommandTpdu(TO, 0, user_data=UserData(bytes(156), 156)),
     ],
 )
-def test_each_type_has_room_of_its_own(message):
-    """The most octets of user data that 23.040 9.2.2 allows."""
+def test_each_type_has_its_own_size_limit(message):
+    """The limits of the user data are those of 23.040 9.2.2."""
     assert encode(message).octets.endswith(message.user_data.octets)
 
 
-def test_parameter_indicator_follows_from_the_fields():
-    """It need not be given: what is there is announced."""
+def test_parameter_indicator_is_derived():
+    """It follows from the fields that are present."""
     assert DeliverReport().parameter_indicator == 0
     assert DeliverReport(protocol_identifier=0).parameter_indicator == 1
     assert DeliverReport(user_data=OK).parameter_indicator == 6

@@ -18,8 +18,8 @@ MESSAGES = [
 
 
 @pytest.mark.parametrize("vector", MESSAGES, ids=[vector["id"] for vector in MESSAGES])
-def test_every_octet_is_shown_once_and_in_order(vector):
-    """Valid or not: rows cover the octets without gap, and the error is that of decode."""
+def test_rows_cover_every_octet_in_order(vector):
+    """For valid and invalid messages the rows have no gaps, and the error is that of decode."""
     digits, direction, sca = vector["hex"], vector["direction"], vector["sca"]
     explanation = explain(digits, direction=direction, sca=sca)
     error = None
@@ -47,8 +47,8 @@ def test_every_octet_is_shown_once_and_in_order(vector):
             assert said.startswith(repr(text))
 
 
-def test_cutting_a_message_anywhere_still_shows_what_is_there():
-    """The explanation of a cut trace covers what was pasted, and ends with the error of decode."""
+def test_truncated_message_is_explained_to_its_end():
+    """The rows cover all given octets, and the error is that of decode."""
     for digits, direction in (
         ("07914151550501F044038100F00000622030405060000905 00032A02019069", "mt"),
         ("0059 00 04819263 00 04 01A70000000000 03 027000", "mo"),
@@ -71,8 +71,8 @@ def rendered(digits, **options):
     return "\n".join(render(explain(digits, **options)))
 
 
-def test_a_part_is_shown_as_somebody_who_debugs_a_trace_wants_it():
-    """Octets, abbreviation, name and meaning of every field, flags as bits, fill of a SIM record apart."""
+def test_part_is_rendered_with_all_fields():
+    """Fields have octets, abbreviation, name and meaning; flags are bits, SIM fill is separate."""
     digits = "07914151550501F0 44 038100F0 00 00 62203040506000 09 0500032A02019069 FFFF"
     assert rendered(digits).splitlines() == EXPLAINED.read_text(encoding="utf-8").splitlines()
 
@@ -120,8 +120,8 @@ def test_a_part_is_shown_as_somebody_who_debugs_a_trace_wants_it():
         ("00 04 038100F0 00 00 62203040506000 00 07", {}, "after the last field, ignored"),
     ],
 )
-def test_meanings_are_in_words(digits, options, words):
-    """What the codec reads is said; what it cannot read is said too."""
+def test_fields_have_meanings(digits, options, words):
+    """Values that the codec does not know are marked as such."""
     assert words in rendered(digits, **options)
 
 
@@ -213,24 +213,24 @@ def _address(abbreviation, name):
         ),
     ],
 )
-def test_the_fields_of_each_message_have_their_names(direction, digits, flags, fields):
-    """All six, in the order of the octets, with the abbreviation of 23.040."""
+def test_fields_of_each_message_have_standard_names(direction, digits, flags, fields):
+    """All six messages are in the order of the octets, with the abbreviations of 23.040."""
     rows = explain(digits, direction=direction).rows
     assert " ".join(row.abbreviation for row in rows if row.bit_mask != 0xFF) == flags
     whole = [f"{row.abbreviation} {row.name}" for row in rows if row.bit_mask == 0xFF]
     assert whole == [_CENTRE, " first_octet", *fields]
 
 
-def test_nothing_in_a_text_reaches_the_terminal_raw():
-    """A message can hold control characters; they are shown escaped."""
+def test_control_characters_are_escaped():
+    """A message may contain control characters, which must not reach the terminal."""
     text = rendered("00 04 038100F0 00 08 62203040506000 08 001B005B0032 009B")
     assert r"'\x1b[2\x9b'" in text
     assert "\x1b" not in text
     assert "\x9b" not in text
 
 
-def test_octets_that_are_no_pdu_have_no_rows():
-    """Only the error."""
+def test_invalid_hexadecimal_has_no_rows():
+    """The explanation has only the error."""
     explanation = explain("xyz")
     assert (explanation.kind, explanation.rows, explanation.length) == ("", (), 0)
     assert explanation.error.field == "hex"

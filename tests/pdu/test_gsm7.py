@@ -11,16 +11,16 @@ from pdu import gsm7, septets
 TABLES = json.loads(files("pdu").joinpath("gsm7_tables.json").read_text())
 
 
-def test_the_default_alphabet_is_that_of_the_tables():
-    """The two tables written out in the code and those of the data file are the same."""
+def test_default_alphabet_equals_data_file():
+    """The tables in the code and those in the data file are equal."""
     default = TABLES["default"]
     assert "".join(chr(code) for code in default["locking"]) == gsm7.DEFAULT_ALPHABET
     assert {int(key, 16): chr(code) for key, code in default["single"].items()} == gsm7.EXTENSION_TABLE
 
 
 @pytest.mark.parametrize("code", [code for code in range(128) if code != gsm7.ESCAPE])
-def test_every_septet_has_its_character_both_ways(code):
-    """All 127 characters of the main table."""
+def test_every_septet_round_trips(code):
+    """All 127 characters of the main table are encoded and decoded."""
     character = gsm7.DEFAULT_ALPHABET[code]
     assert gsm7.decode(bytes((code,))) == character
     assert gsm7.encode(character) == bytes((code,))
@@ -28,8 +28,8 @@ def test_every_septet_has_its_character_both_ways(code):
 
 
 @pytest.mark.parametrize("code", sorted(gsm7.EXTENSION_TABLE))
-def test_every_character_of_the_extension_takes_two_septets(code):
-    """Escape and code, both ways, also amid others and beside itself."""
+def test_extension_character_takes_two_septets(code):
+    """Escape and code round-trip, alone and among other characters."""
     character = gsm7.EXTENSION_TABLE[code]
     pair = bytes((gsm7.ESCAPE, code))
     assert gsm7.encode(character) == pair
@@ -56,8 +56,8 @@ def test_every_character_of_the_extension_takes_two_septets(code):
         ("1065", "Δe"),
     ],
 )
-def test_no_septets_are_an_error(octets, text):
-    """What an escape does not define reads as 23.038 6.2.1.1 says."""
+def test_any_septets_decode(octets, text):
+    """Undefined escapes are decoded as 23.038 6.2.1.1 requires."""
     assert gsm7.decode(bytes.fromhex(octets)) == text
 
 
@@ -81,16 +81,16 @@ def test_no_septets_are_an_error(octets, text):
         "\uffff",
     ],
 )
-def test_a_character_outside_the_alphabet_is_told(text):
-    """None, alone and amid others: nothing is replaced in silence."""
+def test_character_outside_alphabet_gives_none(text):
+    """The result is None, alone and among other characters: nothing is replaced silently."""
     assert gsm7.encode(text) is None
     assert gsm7.encode(f"abc{text}def") is None
     assert gsm7.encode(f"Ä{text}€") is None
     assert septets(text) is None
 
 
-def test_no_other_character_passes_for_one_of_the_alphabet():
-    """Of all of the basic plane just the characters of the two tables can be encoded."""
+def test_only_alphabet_characters_encode():
+    """Of the whole basic plane only the characters of the two tables can be encoded."""
     known = set(gsm7.DEFAULT_ALPHABET) - {"\x1b"} | set(gsm7.EXTENSION_TABLE.values())
     encodable = {chr(code) for code in range(0x10000) if gsm7.encode(chr(code)) is not None}
     assert encodable == known
@@ -101,13 +101,13 @@ def test_no_other_character_passes_for_one_of_the_alphabet():
     ("text", "count"),
     [("", 0), ("led on", 6), ("[21,5 €]", 11), ("{}", 4), ("Grüße", 5), ("@" * 160, 160), ("21,5 °C", None)],
 )
-def test_septets_are_counted_before_sending(text, count):
-    """Extension characters count two; None says that the alphabet has not all characters."""
+def test_septets_counts_extension_characters_twice(text, count):
+    """It is None if the alphabet lacks a character."""
     assert septets(text) == count
 
 
-def test_the_tables_hold_no_unassigned_character():
-    """A typing error in the data would most likely hit an unassigned code point."""
+def test_tables_have_no_unassigned_character():
+    """A typing error in the data would probably be an unassigned code point."""
     for table in TABLES.values():
         codes = [code for code in table["locking"] or () if code is not None] + list(table["single"].values())
         assert all(unicodedata.category(chr(code)) != "Cn" for code in codes)

@@ -29,8 +29,8 @@ def read(digits):
         ("06 25 01 0D 24 01 0D", [(0x25, "0D"), (0x24, "0D")]),
     ],
 )
-def test_every_element_is_kept_whether_known_or_not(digits, elements):
-    """Identifier and data of each, in their order, both ways."""
+def test_unknown_elements_are_kept(digits, elements):
+    """Identifier and data of each element are kept in order, both ways."""
     found = read(digits)
     assert found == tuple(InformationElement(number, bytes.fromhex(data)) for number, data in elements)
     assert room.write_header(found) == bytes.fromhex(digits)
@@ -49,8 +49,8 @@ def test_every_element_is_kept_whether_known_or_not(digits, elements):
         "FF 00 03 2A 02 01",
     ],
 )
-def test_a_malformed_header_is_told_as_a_whole(digits):
-    """None: the standard has the receiver ignore all of it (23.040 9.2.3.24)."""
+def test_malformed_header_gives_none(digits):
+    """The standard tells the receiver to ignore all of it (23.040 9.2.3.24)."""
     assert read(digits) is None
 
 
@@ -75,8 +75,8 @@ def element(identifier, digits):
         ([], None),
     ],
 )
-def test_the_last_usable_concatenation_counts(elements, concatenation):
-    """Impossible numbers and wrong lengths are ignored, so that the message stands alone."""
+def test_last_valid_concatenation_counts(elements, concatenation):
+    """Invalid numbers and wrong lengths are ignored, so the message stands alone."""
     assert room.find_concatenation(tuple(elements)) == concatenation
     if concatenation and len(elements) == 1:
         assert concatenation.element == elements[0]
@@ -92,8 +92,8 @@ def test_the_last_usable_concatenation_counts(elements, concatenation):
         ([], None),
     ],
 )
-def test_ports_are_destination_then_source(elements, ports):
-    """Of 8 or 16 bits; the last of two counts."""
+def test_ports_are_decoded(elements, ports):
+    """They have 8 or 16 bits, destination first; the last of two elements counts."""
     assert room.find_ports(tuple(elements)) == ports
     if ports and len(elements) == 1:
         assert ports.element == elements[0]
@@ -114,13 +114,13 @@ def test_ports_are_destination_then_source(elements, ports):
         ([element(24, "01")], None),  # 24 decimal is no language element
     ],
 )
-def test_the_last_usable_language_of_each_kind_counts(elements, language):
-    """Reserved codes and wrong lengths are skipped."""
+def test_last_valid_language_of_each_kind_counts(elements, language):
+    """Reserved codes and wrong lengths are ignored."""
     assert room.find_national_language(tuple(elements)) == language
 
 
-def test_special_messages_tell_how_many_wait():
-    """Several kinds may wait; kinds that are not known count as other; wrong lengths are skipped."""
+def test_special_messages_are_counted_by_kind():
+    """Unknown kinds count as other; wrong lengths are ignored."""
     elements = (
         element(1, "8003"),
         element(1, "2100"),
@@ -153,8 +153,8 @@ def test_special_messages_tell_how_many_wait():
         (lambda: room.write_header((InformationElement(0, bytes(254)),)), "user_data.header.length"),
     ],
 )
-def test_an_element_that_no_header_can_carry_is_refused(make, field):
-    """With the field that does not fit."""
+def test_element_that_does_not_fit_raises(make, field):
+    """The error has the field."""
     with pytest.raises(PduError) as caught:
         make()
     assert caught.value.field == field

@@ -21,14 +21,14 @@ def pdu(*arguments, **environment):
     )
 
 
-def test_the_vectors_pass():
-    """Exit status 0 and one line."""
+def test_vectors_pass():
+    """The exit status is 0 and the output is one line."""
     done = pdu("vectors", str(FILE))
     assert (done.returncode, done.stdout, done.stderr) == (0, "420 passed, 0 failed\n", "")
 
 
-def test_a_failed_vector_is_exit_status_1(tmp_path):
-    """One line a failure, the sums last, even where the output takes no such characters."""
+def test_failed_vector_has_exit_status_1(tmp_path):
+    """Each failure is one line, the totals come last, also in an ASCII terminal."""
     path = tmp_path / "one.jsonl"
     vector = json.loads(FILE.read_text(encoding="utf-8").splitlines()[0])
     vector["expect"]["pid"] = "é\ud83d"
@@ -40,8 +40,8 @@ def test_a_failed_vector_is_exit_status_1(tmp_path):
     assert last == "0 passed, 1 failed"
 
 
-def test_a_reader_that_has_enough_is_no_trouble(tmp_path):
-    """As with ``| head -1``: no traceback, whatever is left to say."""
+def test_closed_output_pipe_is_quiet(tmp_path):
+    """With ``| head -1`` there is no traceback."""
     path = tmp_path / "false.jsonl"
     path.write_text('{"valid": true}\n' * 20_000, encoding="utf-8")
     with subprocess.Popen(
@@ -52,15 +52,15 @@ def test_a_reader_that_has_enough_is_no_trouble(tmp_path):
         assert process.stderr.read() == b""
 
 
-def test_an_unreadable_file_is_exit_status_2(tmp_path):
-    """With a sentence and nothing else."""
+def test_unreadable_file_has_exit_status_2(tmp_path):
+    """The output is one sentence."""
     done = pdu("vectors", str(tmp_path / "missing.jsonl"))
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == f"{tmp_path / 'missing.jsonl'} cannot be read: No such file or directory\n"
 
 
-def test_decode_shows_the_fields():
-    """Of a received message, or of one sent, with or without service centre address."""
+def test_decode_prints_the_fields():
+    """It works for received and sent messages, with and without service centre address."""
     done = pdu("decode", "00 04 038100F0 00 00", "62203040506000 02 ef35")
     assert done.returncode == 0
     assert done.stdout.startswith("SMS-DELIVER, <length> 17\n")
@@ -70,20 +70,20 @@ def test_decode_shows_the_fields():
 
 
 @pytest.mark.parametrize(
-    ("digits", "sentence"),
+    ("digits", "error"),
     [
         ("00 04 03", "deliver.originating_address.type_of_address at octet 3: the message ends before it"),
         ("00 0G", "hex at octet 1: 'G' is not a hexadecimal digit"),
     ],
 )
-def test_decode_says_what_is_wrong_in_one_sentence(digits, sentence):
-    """Exit status 1; what can be shown is shown."""
+def test_decode_error_is_one_sentence(digits, error):
+    """The exit status is 1, and the readable fields are printed."""
     done = pdu("decode", digits)
-    assert (done.returncode, done.stderr) == (1, sentence + "\n")
+    assert (done.returncode, done.stderr) == (1, error + "\n")
 
 
-def test_encode_shows_what_to_send():
-    """A command line and a PDU for each part."""
+def test_encode_prints_at_command_and_pdu():
+    """There is an AT command and a PDU for each part."""
     done = pdu("encode", "2936", "ok")
     assert (done.returncode, done.stdout) == (0, "AT+CMGS=11\n00010004819263000002EF35\n")
     done = pdu("encode", "000", "x" * 200, "--reference", "7")
@@ -93,7 +93,7 @@ def test_encode_shows_what_to_send():
     assert done.stderr.startswith("address: 'nobody' is not a telephone number")
 
 
-def test_wrong_usage_is_exit_status_2():
-    """As shells expect it."""
+def test_usage_error_has_exit_status_2():
+    """This is the convention of shells."""
     assert pdu().returncode == 2
     assert pdu("decode").returncode == 2

@@ -12,15 +12,15 @@ from pdu import NationalLanguage, UserData, gsm7, national
 CODES = range(1, 14)
 
 
-def test_the_tables_are_the_checked_ones():
+def test_tables_have_known_checksum():
     """The data file is the one that was compared cell by cell with six sources."""
     data = files("pdu").joinpath("gsm7_tables.json").read_bytes()
     assert hashlib.sha256(data).hexdigest().startswith("810ad0d71ecccf46")
 
 
 @pytest.mark.parametrize("code", CODES)
-def test_each_main_table_is_read_and_written(code):
-    """Every position of the locking table; reserved ones read as a space, which is written as 0x20."""
+def test_locking_table_round_trips(code):
+    """Reserved positions are decoded as a space, which is encoded as 0x20."""
     table = national.locking_table(code)
     encoding = national.make_encoder(None, code)
     assert len(table) == 128
@@ -36,8 +36,8 @@ def test_each_main_table_is_read_and_written(code):
 
 
 @pytest.mark.parametrize("code", CODES)
-def test_each_single_shift_table_is_read_and_written(code):
-    """Every position of the single shift table, by two septets, or by one where the main table has it."""
+def test_single_shift_table_round_trips(code):
+    """A character takes two septets, or one if the main table has it."""
     table = national.single_shift_table(code)
     encoding = national.make_encoder(code, None)
     for septet, character in table.items():
@@ -54,21 +54,21 @@ def test_each_single_shift_table_is_read_and_written(code):
 
 @pytest.mark.parametrize("code", range(4, 14))
 @pytest.mark.parametrize(("lower", "character"), [(0x13, "¡"), (0x0B, "*")])
-def test_a_character_that_stands_twice_takes_the_lower_code(code, lower, character):
-    """The inverted exclamation mark and the asterisk are doubled in tables 4 to 13."""
+def test_duplicate_character_takes_lower_code(code, lower, character):
+    """The inverted exclamation mark and the asterisk occur twice in tables 4 to 13."""
     assert sum(value == character for value in national.single_shift_table(code).values()) == 2
     assert national.make_encoder(code, code).encode(character) == bytes((gsm7.ESCAPE, lower))
 
 
 @pytest.mark.parametrize("code", range(1, 14))
-def test_the_euro_sign_is_read_in_every_single_table_and_written_in_all_but_one(code):
-    """The Telugu one has it in some copies of the standard only."""
+def test_euro_sign_is_not_written_in_telugu(code):
+    """It is decoded in every single shift table; only some copies of the standard have the Telugu one."""
     euro = bytes((gsm7.ESCAPE, 0x65))
     assert gsm7.decode(euro, gsm7.DEFAULT_ALPHABET, national.single_shift_table(code)) == "€"
     assert national.make_encoder(code, None).encode("€") == (None if code == 12 else euro)
 
 
-def test_spanish_has_the_default_main_table():
+def test_spanish_has_default_locking_table():
     """The standard defines no locking shift table 2."""
     assert national.locking_table(2) == gsm7.DEFAULT_ALPHABET
 
@@ -84,16 +84,16 @@ def test_spanish_has_the_default_main_table():
         (NationalLanguage(single=1, locking=3), "ação Ş", 7),
     ],
 )
-def test_user_data_with_language_elements_read_as_written(language, text, septets):
-    """Single, locking, both, and two languages at once; the elements choose the tables both ways."""
+def test_user_data_with_languages_round_trips(language, text, septets):
+    """The elements select the tables both ways: single, locking, both, and two languages at once."""
     user_data = UserData.of(text, header=language.elements)
     assert user_data.text == text
     assert user_data.septets == septets
     assert user_data.national_language == language
 
 
-def test_the_tables_are_loaded_when_first_needed():
-    """Importing the codec and reading plain messages opens no data file."""
+def test_tables_are_loaded_on_first_use():
+    """Importing the codec and decoding plain messages opens no data file."""
     code = (
         "import sys, pdu\n"
         "pdu.decode('07914151550501F004038100F00000622030405060000AE8329BFD4697D9EC37').text\n"

@@ -25,16 +25,16 @@ def one_by_one(octets, count):
 
 
 @pytest.mark.parametrize(("septets", "octets"), PACKED)
-def test_septets_and_octets_turn_into_one_another(septets, octets):
-    """Published pairs, both ways; a last septet 0 is kept, since the count says that it is there."""
+def test_packing_round_trips(septets, octets):
+    """Published pairs convert both ways; a last septet 0 is kept, because the count includes it."""
     septets, octets = bytes.fromhex(septets), bytes.fromhex(octets)
     assert pack(septets) == octets
     assert unpack(octets, len(septets)) == septets
 
 
 @pytest.mark.parametrize("count", range(257))
-def test_every_number_of_septets_is_packed_as_the_standard_draws_it(count):
-    """All lengths, against an unpacking that goes bit by bit; spare bits at the end are 0."""
+def test_packing_equals_bitwise_reference(count):
+    """All lengths equal an unpacking bit by bit; spare bits at the end are 0."""
     septets = random.Random(count).choices(range(128), k=count)
     octets = pack(bytes(septets))
     assert len(octets) == (7 * count + 7) // 8
@@ -44,14 +44,14 @@ def test_every_number_of_septets_is_packed_as_the_standard_draws_it(count):
 
 
 @pytest.mark.parametrize("count", [0, 1, 7, 8, 9, 31, 32, 33, 64, 153, 160, 255])
-def test_bits_and_octets_behind_the_last_septet_do_not_matter(count):
-    """Spare bits that are set and octets too many give the same septets."""
+def test_unpack_ignores_spare_bits_and_octets(count):
+    """Set spare bits and additional octets do not change the septets."""
     octets = bytes(255 for _ in range((7 * count + 7) // 8))
     assert unpack(octets, count) == bytes([127]) * count
     assert unpack(octets + b"\xff\xff" if len(octets) < 220 else octets, count) == bytes([127]) * count
 
 
-def test_septets_that_are_not_there_are_not_made_up():
-    """Octets too few give fewer septets."""
+def test_unpack_of_too_few_octets_gives_fewer_septets():
+    """Missing septets are not invented."""
     assert unpack(b"\x7f", 5) == b"\x7f\x00"[:2]
     assert unpack(b"", 3) == b""

@@ -220,7 +220,7 @@ def disagreements(vector, name):
 
 @pytest.mark.parametrize("name", PEER_DECODERS)
 def test_every_disagreement_has_a_ruling(name):
-    """Content, number and times of 200 messages; what is not in the list above is an error of somebody."""
+    """Content, number and times of 200 messages agree with the peers, or a ruling above says who is wrong."""
     open_questions = [
         (vector["id"], field)
         for vector in VECTORS
@@ -240,7 +240,7 @@ def test_every_disagreement_has_a_ruling(name):
     ids=[f"{ruling[0]}, {ruling[1]}: {ruling[3]}" for ruling in KNOWN_DISAGREEMENTS],
 )
 def test_every_ruling_is_needed(ruling):
-    """Each was made for a disagreement that is still there."""
+    """Each ruling still has its disagreement."""
     assert any(
         field == ruling[1] and ruling[2](message)
         for vector in VECTORS
@@ -262,8 +262,8 @@ TEXTS = [
 
 
 @pytest.mark.parametrize("text", TEXTS)
-def test_what_the_codec_writes_the_others_read(text):
-    """A SUBMIT of ours in the eyes of the three, where they know the characters."""
+def test_peers_decode_our_submit(text):
+    """The three peers decode an SMS-SUBMIT of the codec if they know its characters."""
     digits = encode(Submit(Address.parse("2936"), UserData.of(text))).hex
     message = decode(digits, direction="mo")
     for name, opinion in PEER_DECODERS.items():
@@ -271,8 +271,8 @@ def test_what_the_codec_writes_the_others_read(text):
 
 
 @pytest.mark.parametrize("text", TEXTS)
-def test_what_another_writes_the_codec_reads(text):
-    """A SUBMIT of python-gsmmodem-new and of pdusms in our eyes."""
+def test_codec_decodes_peers_submit(text):
+    """The codec decodes an SMS-SUBMIT of python-gsmmodem-new and of pdusms."""
     for digits in (
         str(gsmmodem.encodeSmsSubmitPdu("2936", text)[0]),
         "00" + smspdu.SMS_SUBMIT.create("", "2936", text).toPDU(),

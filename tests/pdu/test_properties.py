@@ -189,8 +189,8 @@ def direction_of(message):
 
 @settings(max_examples=400, deadline=None)
 @given(messages, flag)
-def test_what_is_encoded_decodes_to_itself(message, sca):
-    """All six types with every field, with and without service centre address."""
+def test_encoded_message_decodes_to_itself(message, sca):
+    """This holds for all six types with every field, with and without service centre address."""
     if not sca:
         message = message.replace(service_centre_address=None)
     encoded = encode(message, sca=sca)
@@ -206,22 +206,22 @@ directions = st.sampled_from(["mt", "mo"])
 @given(st.binary(max_size=200), directions, flag)
 @example(bytes.fromhex("0BD0" + "FF" * 10 + "04"), "mt", True)
 @example(bytes.fromhex("00 06 2A 04819263 62203040506000 62203040506000 00 FF"), "mt", True)
-def test_any_octets_decode_or_are_a_pdu_error(octets, direction, sca):
-    """No other exception, and the error tells where."""
+def test_any_octets_decode_or_raise_pdu_error(octets, direction, sca):
+    """No other exception is raised, and the error has the offset."""
     check_round_trip(octets, direction, sca)
 
 
 @settings(max_examples=300, deadline=None)
 @given(st.text(max_size=40), directions, flag)
-def test_any_text_decodes_or_is_a_pdu_error(text, direction, sca):
-    """The same for what should be hexadecimal digits: another exception would fail the test."""
+def test_any_text_decodes_or_raises_pdu_error(text, direction, sca):
+    """Text in place of hexadecimal digits raises no other exception."""
     with contextlib.suppress(PduError):
         decode(text, direction=direction, sca=sca)
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_damaged_messages_decode_or_are_a_pdu_error(seed):
-    """Vectors with octets changed, cut out, doubled, exchanged: deeper than random octets reach."""
+def test_damaged_messages_decode_or_raise_pdu_error(seed):
+    """Vectors with changed, deleted, repeated and swapped octets reach deeper than random octets."""
     rng = random.Random(seed)
     for _ in range(500):
         line = rng.choice(WHOLE)
@@ -244,8 +244,8 @@ def test_damaged_messages_decode_or_are_a_pdu_error(seed):
 
 
 @pytest.mark.parametrize("line", [line for line in WHOLE if line["valid"]], ids=lambda line: line["id"])
-def test_a_decoded_vector_encodes_to_the_same_octets(line):
-    """There is one form of each, and the encoder writes it."""
+def test_decoded_vector_encodes_to_same_octets(line):
+    """Each vector has one form, and the encoder writes it."""
     message = decode(line["hex"], direction=line["direction"], sca=line["sca"])
     assert encode(message, sca=line["sca"]).hex == line["hex"].upper()
 
@@ -260,8 +260,8 @@ def test_a_decoded_vector_encodes_to_the_same_octets(line):
     st.none() | st.builds(Ports, st.integers(0, 65535), st.integers(0, 65535)),
     st.randoms(use_true_random=False),
 )
-def test_what_is_cut_is_joined_again(content, wide, national, ports, rng):
-    """Any content, any order, doubles; each part fits and is readable alone."""
+def test_segmented_content_joins_again(content, wide, national, ports, rng):
+    """Any content joins in any order and with duplicates; each part fits and can be decoded alone."""
     try:
         parts = segment(content, reference=200, wide=wide, national_languages=national, ports=ports)
     except PduError as error:
@@ -283,8 +283,8 @@ def test_what_is_cut_is_joined_again(content, wide, national, ports, rng):
 
 @settings(max_examples=200, deadline=None)
 @given(st.text(max_size=60))
-def test_counting_before_sending_is_right(text):
-    """septets() is None just when GSM 7-bit cannot carry the text, else the length of the message."""
+def test_septets_equals_encoded_length(text):
+    """septets() is None only if GSM 7-bit cannot encode the text, else it is the length of the message."""
     count = pdu.septets(text)
     if count is None:
         with pytest.raises(PduError):

@@ -13,8 +13,8 @@ import pdu
 PACKAGE = Path(pdu.__file__).parent
 
 
-def test_every_name_of_the_door_is_there():
-    """Each is loaded from its room, and dir() shows them all."""
+def test_every_public_name_can_be_imported():
+    """Each name is loaded from its module, and dir() lists them all."""
     for name in pdu.__all__:
         assert getattr(pdu, name) is not None
     assert dir(pdu) == pdu.__all__ == sorted(pdu.__all__, key=lambda name: (not name[0].isupper(), name))
@@ -22,8 +22,8 @@ def test_every_name_of_the_door_is_there():
         pdu.Missing  # noqa: B018  # the access is the test
 
 
-def test_the_door_is_the_same_for_type_checkers():
-    """The imports that they see and the table that is used name the same rooms."""
+def test_lazy_imports_equal_type_checking_imports():
+    """The imports for type checkers and the table of lazy imports name the same modules."""
     tree = ast.parse((PACKAGE / "__init__.py").read_text())
     seen = {
         alias.name: node.module.removeprefix("pdu.")
@@ -34,8 +34,8 @@ def test_the_door_is_the_same_for_type_checkers():
     assert seen == pdu._MODULES
 
 
-def test_the_codec_imports_the_standard_library_only():
-    """And of it nothing that takes long, when it is first imported."""
+def test_codec_imports_only_standard_library():
+    """The codec has no dependencies."""
     for path in PACKAGE.glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             names = []
@@ -47,8 +47,8 @@ def test_the_codec_imports_the_standard_library_only():
                 assert name.partition(".")[0] in {*sys.stdlib_module_names, "pdu"}, (path, name)
 
 
-def test_importing_is_quick_and_brings_in_little():
-    """Neither dataclasses nor typing nor json: on a small device they cost more than the codec."""
+def test_import_is_fast_and_loads_little():
+    """It loads neither dataclasses nor typing nor json: on a small device they cost more than the codec."""
     code = (
         "import sys, time\nbefore = set(sys.modules)\nbegin = time.process_time()\n"
         "from pdu import *\nimport pdu\n"
@@ -71,7 +71,7 @@ def test_importing_is_quick_and_brings_in_little():
     assert float(milliseconds) < 500  # generous: other things run on the machine
 
 
-def test_the_examples_of_the_readme_work(capsys):
+def test_readme_example_works(capsys):
     """The code block runs and prints what a reader expects."""
     text = (Path(__file__).parents[2] / "pdu" / "README.md").read_text(encoding="utf-8")
     exec(text.partition("```python\n")[2].partition("```")[0], {})  # noqa: S102  # our own text
@@ -81,8 +81,8 @@ def test_the_examples_of_the_readme_work(capsys):
     assert len(parts) == 1
 
 
-def test_a_decode_costs_microseconds():
-    """A guard against a slip of a factor of ten; `make bench PART=codec` measures."""
+def test_decode_takes_microseconds():
+    """It must not become ten times slower unnoticed; `make bench PART=codec` measures it."""
     digits = "07914151550501F004038100F0000062203040506000" + "A0" + "FF" * 140
     begin = time.process_time()
     for _ in range(1000):

@@ -21,8 +21,8 @@ class Point(Record):
 
 
 @pytest.mark.parametrize("make", [Point, fast_constructor(Point)])
-def test_fields_have_values_defaults_and_derived_defaults(make):
-    """By place and by name, through the class and through its maker."""
+def test_fields_have_defaults_and_derived_defaults(make):
+    """They work by position and by name, through the class and through its fast constructor."""
     assert (make(3).x, make(3).y, make(3).area, make(3).double) == (3, 2, 6, 12)
     assert (make(3, y=4).area, make(3, 4, 5).area, make(x=1, area=None).area) == (12, 5, None)
     assert type(make(3)) is Point
@@ -33,8 +33,8 @@ def test_fields_have_values_defaults_and_derived_defaults(make):
 
 
 @pytest.mark.parametrize("make", [Point, fast_constructor(Point)])
-def test_a_record_is_frozen_and_has_no_other_attributes(make):
-    """Nothing can be set, deleted or added."""
+def test_record_is_frozen(make):
+    """No attribute can be set, deleted or added."""
     point = make(1)
     with pytest.raises(AttributeError, match="frozen"):
         point.x = 2
@@ -46,8 +46,8 @@ def test_a_record_is_frozen_and_has_no_other_attributes(make):
     assert point.x == 1
 
 
-def test_records_are_compared_hashed_and_shown_by_their_values():
-    """Only with records of the same class."""
+def test_records_compare_by_value():
+    """Records of the same class with equal values are equal and have equal hashes."""
 
     class Other(Record):
         x: int
@@ -64,7 +64,7 @@ def test_records_are_compared_hashed_and_shown_by_their_values():
 
 
 def test_records_can_be_matched_copied_replaced_and_pickled():
-    """As dataclasses can."""
+    """They work like dataclasses."""
     match Point(1):
         case Point(x, y=2):
             assert x == 1
@@ -80,8 +80,8 @@ def test_records_can_be_matched_copied_replaced_and_pickled():
         assert copy.replace(point, x=7) == Point(7, 2, 2)
 
 
-def test_the_types_of_the_codec_are_small():
-    """No dictionary in any of them: a message is a few hundred octets of memory."""
+def test_types_have_no_instance_dict():
+    """A message takes a few hundred octets of memory."""
     for record in (
         Address("000"),
         Timestamp(bytes(7)),

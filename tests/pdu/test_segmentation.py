@@ -11,8 +11,8 @@ GSM7, OCTETS, UCS2 = Alphabet
 
 
 @pytest.mark.parametrize("content", ["", "ok", "x" * 160, "€" * 80, "°" * 70, "🚀" * 35, b"", bytes(140)])
-def test_what_fits_one_message_has_no_header(content):
-    """And needs no reference."""
+def test_single_message_has_no_header(content):
+    """It needs no reference."""
     assert segment(content) == (UserData.of(content),)
 
 
@@ -35,8 +35,8 @@ def test_what_fits_one_message_has_no_header(content):
         (bytes(141), True, [133, 8]),
     ],
 )
-def test_a_long_content_is_cut_between_characters(content, wide, sizes):
-    """No escape is parted from its character, no surrogate pair split; a part may be one short for that."""
+def test_long_content_is_split_between_characters(content, wide, sizes):
+    """Neither an escape sequence nor a surrogate pair is split, so a part may be shorter."""
     parts = segment(content, reference=7, wide=wide)
     header = 7 if wide else 6
     reserved = (8 * header + 6) // 7
@@ -54,7 +54,7 @@ def test_a_long_content_is_cut_between_characters(content, wide, sizes):
 @pytest.mark.parametrize(
     ("content", "parts"), [("x" * 153 * 255, 255), ("°" * 67 * 255, 255), (bytes(134 * 255), 255)]
 )
-def test_a_content_has_255_parts_at_most(content, parts):
+def test_content_has_at_most_255_parts(content, parts):
     """The number of parts is one octet."""
     assert len(segment(content, reference=0)) == parts
     with pytest.raises(PduError, match="takes 256 parts, but 255 are allowed"):
@@ -77,15 +77,15 @@ def test_a_content_has_255_parts_at_most(content, parts):
         (lambda: segment("x", ports=Ports(65536, 0)), "ports.destination"),
     ],
 )
-def test_what_cannot_be_carried_is_refused(call, field):
-    """With the field, before anything is sent."""
+def test_content_that_cannot_be_encoded_raises(call, field):
+    """The error has the field."""
     with pytest.raises(PduError) as caught:
         call()
     assert caught.value.field == field
 
 
-def test_ports_stand_in_every_part():
-    """And take their room."""
+def test_ports_are_in_every_part():
+    """They reduce the space for the text."""
     parts = segment("x" * 200, reference=3, ports=Ports(2948, 9200))
     assert [part.ports for part in parts] == [Ports(2948, 9200)] * 2
     assert parts[0].septets == 146
@@ -93,7 +93,7 @@ def test_ports_stand_in_every_part():
     assert (one.ports, one.data) == (Ports(1, 2, wide=False), b"\x01")
 
 
-def test_the_alphabet_can_be_asked_for():
+def test_alphabet_can_be_set():
     """UCS-2 for a text that does not need it."""
     assert segment("ok", alphabet=UCS2)[0].alphabet is UCS2
     assert segment("ok", alphabet=GSM7)[0].alphabet is GSM7
@@ -102,8 +102,8 @@ def test_the_alphabet_can_be_asked_for():
 TURKISH = "çok \u0131ş\u0131k ŞİĞ " * 10
 
 
-def test_national_tables_are_taken_only_when_asked_for_and_useful():
-    """The receiver must know them, so UCS-2 unless they save a part."""
+def test_national_tables_are_used_only_on_request():
+    """The receiver must support them, so UCS-2 is used unless they are allowed and save a part."""
     assert {part.alphabet for part in segment(TURKISH, reference=1)} == {UCS2}
     assert len(segment(TURKISH, reference=1)) == 2
     (part,) = segment(TURKISH, national_languages=True)
@@ -117,8 +117,8 @@ def test_national_tables_are_taken_only_when_asked_for_and_useful():
 @pytest.mark.parametrize(
     "text", [TURKISH, "Coração " * 15, "হ্যালো " * 15, "नमस्ते 123 " * 10, "سلام دنیا " * 10, "á" * 71]
 )
-def test_the_shortest_tables_are_taken(text):
-    """Of all languages, single shift, locking shift or both, header included."""
+def test_shortest_national_encoding_is_used(text):
+    """All languages are compared: single shift, locking shift and both, with their headers."""
     (part,) = segment(text, national_languages=True)
     assert part.text == text
     lengths = []
@@ -129,8 +129,8 @@ def test_the_shortest_tables_are_taken(text):
     assert part.length == min(lengths)
 
 
-def test_long_national_texts_carry_the_tables_in_every_part():
-    """Each part is read by its own elements."""
+def test_national_tables_are_in_every_part():
+    """Each part is decoded with its own elements."""
     text = TURKISH * 5
     parts = segment(text, reference=9, national_languages=True)
     assert len(parts) < len(segment(text, reference=9))

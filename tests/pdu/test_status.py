@@ -20,18 +20,18 @@ OUTCOMES = [
 
 
 @pytest.mark.parametrize(("values", "expected"), OUTCOMES)
-def test_each_status_says_what_became_of_the_message(values, expected):
-    """All 256 values; reserved ones count as service rejected, the service centre has given up."""
+def test_each_status_has_an_outcome(values, expected):
+    """All 256 values have outcome; reserved values count as service rejected: the service centre gave up."""
     for value in values:
         assert classify_status(value) is expected
         report = StatusReport(1, Address("000"), Timestamp(bytes(7)), Timestamp(bytes(7)), value)
         assert report.outcome is expected
 
 
-def test_only_a_message_still_tried_gets_another_report():
-    """The other outcomes are final."""
-    assert [one.final for one in DeliveryOutcome] == [
-        one is not DeliveryOutcome.TRYING for one in DeliveryOutcome
+def test_only_trying_is_not_final():
+    """No other report follows any other outcome."""
+    assert [outcome.final for outcome in DeliveryOutcome] == [
+        outcome is not DeliveryOutcome.TRYING for outcome in DeliveryOutcome
     ]
 
 
@@ -48,12 +48,12 @@ def test_only_a_message_still_tried_gets_another_report():
         (0x95, "reserved, counts as service rejected"),
     ],
 )
-def test_a_status_has_words(status, words):
-    """For logs and traces."""
+def test_status_has_description(status, words):
+    """The descriptions are for logs and traces."""
     assert describe_status(status) == words
 
 
-def test_the_values_with_words_are_those_of_the_standard():
+def test_described_values_are_those_of_the_standard():
     """TP-ST, 9.2.3.15, and TP-FCS, 9.2.3.22."""
     assert sorted(STATUS_NAMES) == [*range(3), *range(0x20, 0x26), *range(0x40, 0x4A), *range(0x60, 0x66)]
     causes = "80 81 82 8F 90 91 9F A0 A1 AF B0 C0 C1 C2 C3 C4 C5 C6 C7 D0 D1 D2 D3 D4 D5 FF"

@@ -27,8 +27,8 @@ TIMES = [  # both ways
 
 
 @pytest.mark.parametrize(("digits", "text"), TIMES)
-def test_a_time_keeps_its_offset_in_quarters_of_an_hour(digits, text):
-    """Octets and aware time turn into one another, the offset as carried, years 70 to 69."""
+def test_time_keeps_its_offset(digits, text):
+    """Octets and aware times convert both ways, with the offset; years 70 to 69."""
     timestamp = Timestamp(bytes.fromhex(digits))
     assert timestamp.time == at(text)
     assert timestamp.time.utcoffset() == at(text).utcoffset()
@@ -46,8 +46,8 @@ def test_a_time_keeps_its_offset_in_quarters_of_an_hour(digits, text):
         ("62203040506008", "2026-02-03T04:05:06+00:00"),
     ],
 )
-def test_a_semi_octet_that_is_no_digit_reads_as_zero(digits, text):
-    """23.040 9.2.3.11 says so; where a date results it counts."""
+def test_invalid_semi_octet_counts_as_zero(digits, text):
+    """23.040 9.2.3.11 requires it; the resulting date counts."""
     time = Timestamp(bytes.fromhex(digits)).time
     assert time == (text and at(text))
 
@@ -68,8 +68,8 @@ def test_a_semi_octet_that_is_no_digit_reads_as_zero(digits, text):
         "6220304050",
     ],
 )
-def test_octets_that_are_no_date_are_kept_without_time(digits):
-    """No time, no error: the message that carries them is not lost."""
+def test_invalid_date_is_kept_without_time(digits):
+    """The time is None and there is no error, so the message is not lost."""
     timestamp = Timestamp(bytes.fromhex(digits))
     assert timestamp.time is None
     assert timestamp.octets.hex().upper() == digits
@@ -86,20 +86,20 @@ def test_octets_that_are_no_date_are_kept_without_time(digits):
         (datetime(2026, 1, 1, tzinfo=timezone(timedelta(hours=20))), "quarter"),
     ],
 )
-def test_a_time_that_seven_octets_cannot_carry_is_refused(time, reason):
-    """No guess about a missing offset, no rounding."""
+def test_time_that_does_not_fit_raises(time, reason):
+    """A missing offset is not guessed, and nothing is rounded."""
     with pytest.raises(PduError, match=reason):
         Timestamp.of(time)
 
 
-def test_fractions_of_a_second_are_cut_off():
+def test_fractions_of_a_second_are_dropped():
     """The octets count whole seconds."""
     assert Timestamp.of(datetime(2026, 2, 3, 4, 5, 6, 999999, tzinfo=UTC)) == Timestamp.of(
         datetime(2026, 2, 3, 4, 5, 6, tzinfo=UTC)
     )
 
 
-def test_a_timestamp_shows_its_time_or_its_octets():
-    """In logs a date is a date."""
+def test_str_is_time_or_octets():
+    """A valid date is shown as a date, an invalid one as octets."""
     assert str(Timestamp(bytes.fromhex("6220304050600A"))) == "2026-02-03 04:05:06-05:00"
     assert str(Timestamp(bytes(7))) == "00000000000000"

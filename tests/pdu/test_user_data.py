@@ -20,8 +20,8 @@ GSM7, OCTETS, UCS2 = Alphabet
         (b"\x00\xff", OCTETS, 2, "00FF"),
     ],
 )
-def test_content_takes_the_smallest_alphabet_that_carries_it(content, alphabet, length, digits):
-    """GSM 7-bit before UCS-2, octets as octets; and it is read as it was written."""
+def test_content_uses_smallest_alphabet(content, alphabet, length, digits):
+    """GSM 7-bit comes before UCS-2, octets stay octets, and the content is decoded again."""
     user_data = UserData.of(content)
     assert user_data == UserData(bytes.fromhex(digits), length, alphabet)
     assert (user_data.text, user_data.data) == (
@@ -31,7 +31,7 @@ def test_content_takes_the_smallest_alphabet_that_carries_it(content, alphabet, 
     assert (user_data.header, user_data.concatenation, user_data.header_malformed) == ((), None, False)
 
 
-def test_the_alphabet_can_be_asked_for():
+def test_alphabet_can_be_set():
     """UCS-2 for a text that GSM 7-bit could carry; GSM 7-bit only if it can."""
     assert UserData.of("ok", alphabet=UCS2).octets == "ok".encode("utf-16-be")
     assert UserData.of("ok", alphabet=GSM7) == UserData.of("ok")
@@ -53,16 +53,16 @@ def test_the_alphabet_can_be_asked_for():
         (bytes(141), None, "user_data"),
     ],
 )
-def test_content_that_one_message_cannot_carry_is_refused(content, alphabet, field):
-    """With the reason, and nothing is replaced or cut."""
+def test_content_that_does_not_fit_raises(content, alphabet, field):
+    """The error has the reason; nothing is replaced or truncated."""
     with pytest.raises(PduError) as caught:
         UserData.of(content, alphabet=alphabet)
     assert (caught.value.field, caught.value.octet) == (field, None)
 
 
 @pytest.mark.parametrize("content", ["x" * 160, "€" * 80, "°" * 70, "🚀" * 35, bytes(140)])
-def test_a_full_message_has_140_octets(content):
-    """The most that fits."""
+def test_full_message_has_140_octets(content):
+    """This is the limit of one message."""
     assert len(UserData.of(content).octets) == 140
 
 
@@ -79,8 +79,8 @@ HEADERS = [  # header octets, septets that it takes with its fill bits
 
 @pytest.mark.parametrize(("digits", "reserved"), HEADERS)
 @pytest.mark.parametrize("text", ["", "Hi", "pattern@", "@@@@@@@@", "€uro"])
-def test_a_text_begins_at_the_septet_boundary_behind_the_header(digits, reserved, text):
-    """Fill bits as 23.040 9.2.3.24 draws them, zero when written, of no account when read."""
+def test_text_begins_at_septet_boundary_after_header(digits, reserved, text):
+    """Fill bits follow 23.040 9.2.3.24: zero when encoded, ignored when decoded."""
     front = bytes.fromhex(digits)
     elements = UserData(front, len(front), OCTETS, has_header=True).header
     user_data = UserData.of(text, header=elements)
@@ -98,7 +98,7 @@ def test_a_text_begins_at_the_septet_boundary_behind_the_header(digits, reserved
         assert UserData(bytes(noisy), user_data.length, GSM7, has_header=True).text == text
 
 
-def test_the_worked_example_of_a_part():
+def test_example_of_a_part():
     """Part 1 of 2, reference 42, Hi: one fill bit."""
     user_data = UserData(bytes.fromhex("0500032A02019069"), 9, GSM7, has_header=True)
     assert user_data.text == "Hi"
@@ -107,8 +107,8 @@ def test_the_worked_example_of_a_part():
     assert UserData.of("Hi", header=(Concatenation(42, 2, 1).element,)) == user_data
 
 
-def test_octets_and_ucs_2_begin_right_behind_the_header():
-    """No fill, even at an odd place."""
+def test_octets_and_ucs2_follow_header_directly():
+    """There is no fill, also after a header of odd length."""
     header = (Concatenation(1, 2, 1, wide=True).element,)
     assert UserData.of("°C", header=header).octets.hex() == "060804000102" + "01" + "00b00043"
     assert UserData.of("°C", header=header).text == "°C"
@@ -132,8 +132,8 @@ def test_octets_and_ucs_2_begin_right_behind_the_header():
         ("", 0, OCTETS, None, ""),
     ],
 )
-def test_a_malformed_header_loses_nothing_of_the_message(digits, length, alphabet, text, data):
-    """It is ignored as a whole and told; the rest is still read."""
+def test_malformed_header_keeps_the_message(digits, length, alphabet, text, data):
+    """The header is ignored as a whole and reported; the rest is decoded."""
     user_data = UserData(bytes.fromhex(digits), length, alphabet, has_header=True)
     assert user_data.header == ()
     assert user_data.header_malformed
@@ -143,8 +143,8 @@ def test_a_malformed_header_loses_nothing_of_the_message(digits, length, alphabe
         assert user_data.data == (None if data is None else bytes.fromhex(data))
 
 
-def test_compressed_data_are_handed_out_raw():
-    """No text can be had without 23.042."""
+def test_compressed_data_is_raw():
+    """There is no text without 23.042."""
     user_data = UserData(b"\x01\x02", 2, GSM7, compressed=True)
     assert (user_data.text, user_data.data, user_data.septets) == (None, b"\x01\x02", None)
 
@@ -160,20 +160,20 @@ def test_compressed_data_are_handed_out_raw():
         ("FEFF0041", "\ufeffA"),
     ],
 )
-def test_half_characters_of_ucs_2_show_as_replacement(digits, text):
-    """Half a surrogate pair or half a unit is no error."""
+def test_incomplete_ucs2_characters_are_replaced(digits, text):
+    """A lone surrogate or half a unit is not an error."""
     octets = bytes.fromhex(digits)
     assert UserData(octets, len(octets), UCS2).text == text
 
 
-def test_language_elements_mean_nothing_outside_gsm_7_bit():
-    """The text of a UCS-2 message is that of its octets."""
+def test_language_elements_apply_only_to_gsm7():
+    """The text of a UCS-2 message does not depend on them."""
     user_data = UserData.of("°", header=NationalLanguage(single=3).elements)
     assert (user_data.text, user_data.national_language) == ("°", None)
 
 
-def test_ports_and_waiting_messages_are_read_from_the_header():
-    """Shortcuts to the elements that the codec knows."""
+def test_ports_and_special_messages_are_decoded():
+    """They are shortcuts to the elements that the codec knows."""
     header = (Ports(2948, 9200).element, InformationElement(1, b"\x80\x02"))
     user_data = UserData.of(b"\x00", header=header)
     assert user_data.ports == Ports(2948, 9200)

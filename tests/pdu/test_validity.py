@@ -20,14 +20,14 @@ from pdu import EnhancedValidity, PduError, RelativeValidity
         (255, timedelta(weeks=63)),
     ],
 )
-def test_a_relative_period_is_an_octet(octet, period):
-    """The corners of the four ranges, both ways."""
+def test_relative_period_round_trips(octet, period):
+    """The limits of the four ranges convert both ways."""
     assert RelativeValidity(octet).duration == period
     assert RelativeValidity.of(period) == RelativeValidity(octet)
 
 
-def test_longer_octets_are_longer_periods():
-    """So the first octet that is long enough is the shortest period that is."""
+def test_relative_periods_increase():
+    """So the first octet with a sufficient period is the shortest period."""
     periods = [RelativeValidity(octet).duration for octet in range(256)]
     assert periods == sorted(set(periods))
 
@@ -42,13 +42,13 @@ def test_longer_octets_are_longer_periods():
         (timedelta(days=31), 197),
     ],
 )
-def test_a_period_between_two_is_rounded_up(period, octet):
-    """Never shorter than asked for."""
+def test_period_is_rounded_up(period, octet):
+    """The period is never shorter than requested."""
     assert RelativeValidity.of(period).octet == octet
 
 
-def test_more_than_63_weeks_are_refused():
-    """There is no octet for them."""
+def test_period_above_63_weeks_raises():
+    """No octet has such a period."""
     with pytest.raises(PduError, match="63 weeks"):
         RelativeValidity.of(timedelta(weeks=63, seconds=1))
 
@@ -66,7 +66,7 @@ def test_more_than_63_weeks_are_refused():
         ("83000021435600", timedelta(minutes=12, seconds=34), False),
     ],
 )
-def test_an_enhanced_period_is_what_its_indicator_says(digits, period, single_shot):
-    """None, relative, seconds, hours and minutes; behind the octets that extend the indicator."""
+def test_enhanced_period_follows_its_indicator(digits, period, single_shot):
+    """It may be absent, relative, in seconds, or in hours and minutes, after extension octets."""
     validity = EnhancedValidity(bytes.fromhex(digits))
     assert (validity.duration, validity.single_shot) == (period, single_shot)

@@ -15,8 +15,8 @@ by_id = {vector["id"]: vector for vector in VECTORS}
 
 
 @pytest.mark.parametrize("vector", VECTORS, ids=[vector["id"] for vector in VECTORS])
-def test_vector(vector):
-    """Every expected field of a valid vector is what the codec reads; an invalid one is refused."""
+def test_vector_passes(vector):
+    """A valid vector decodes to every expected field; an invalid one raises PduError."""
     assert check_vector(vector) == []
 
 
@@ -63,8 +63,8 @@ def put(expectation, path, value):
 
 
 @pytest.mark.parametrize("vector", VALID, ids=[vector["id"] for vector in VALID])
-def test_every_falsified_expectation_is_caught(vector):
-    """Each value of each expectation, nested ones too, replaced by several wrong ones."""
+def test_every_falsified_expectation_fails(vector):
+    """Each expected value, also nested ones, is replaced by several wrong ones."""
     for path, value in leaves(vector["expect"]):
         for other in wrong(value):
             if isinstance(value, str) and isinstance(other, str) and other.lower() == value:
@@ -77,8 +77,8 @@ def test_every_falsified_expectation_is_caught(vector):
 
 
 @pytest.mark.parametrize("vector", VALID, ids=[vector["id"] for vector in VALID])
-def test_additions_to_an_expectation_are_caught(vector):
-    """Unknown keys at every depth, elements too many or too few, and values for what is not there."""
+def test_additional_expectations_fail(vector):
+    """Unknown keys at every depth, additional or missing elements, and values for absent fields fail."""
     expect = vector["expect"]
     assert check_vector({**vector, "expect": {**expect, "unknown": 1}}) == ["unknown: unknown key"]
     for key, value in expect.items():
@@ -106,8 +106,8 @@ def test_additions_to_an_expectation_are_caught(vector):
 
 
 @pytest.mark.parametrize("vector", VALID, ids=[vector["id"] for vector in VALID])
-def test_a_falsified_vector_is_caught(vector):
-    """Another validity, another kind, nothing expected, other octets, half of them."""
+def test_falsified_vector_fails(vector):
+    """Another validity, another kind, no expectation, and other or fewer octets fail."""
     assert check_vector({**vector, "valid": False})
     assert check_vector({**vector, "valid": False, "expect": None}) == ["accepted, but must be refused"]
     assert check_vector({**vector, "valid": 1})
@@ -124,22 +124,22 @@ def test_a_falsified_vector_is_caught(vector):
 
 
 @pytest.mark.parametrize("vector", [vector for vector in VECTORS if not vector["valid"]])
-def test_an_invalid_vector_called_valid_is_caught(vector):
-    """With and without an expectation."""
+def test_invalid_vector_marked_valid_fails(vector):
+    """It fails with and without an expectation."""
     assert check_vector({**vector, "valid": True})
     assert check_vector({**vector, "valid": True, "expect": {"pid": 0}})
 
 
-def test_an_expectation_of_an_invalid_vector_is_a_contradiction():
-    """It could not be checked."""
+def test_invalid_vector_with_expectation_fails():
+    """The expectation could not be checked."""
     invalid = next(vector for vector in VECTORS if not vector["valid"])
     assert check_vector({**invalid, "expect": {"pid": 0}}) == [
         "expects fields although the octets are invalid"
     ]
 
 
-def test_the_way_and_the_service_centre_address_matter():
-    """The same octets mean something else when they are told to be something else."""
+def test_direction_and_sca_are_used():
+    """The same octets have another meaning with another direction or sca."""
     deliver, report = by_id["s0001"], by_id["s0349"]
     assert check_vector({**deliver, "direction": "mo"})
     assert check_vector({**deliver, "sca": False})
@@ -173,8 +173,8 @@ def test_the_way_and_the_service_centre_address_matter():
         ("gsm7", {"septets": 2, "fill_bits": 3}, "6131"),
     ],
 )
-def test_an_element_that_is_not_whole_is_refused(kind, more, digits):
-    """An element given alone must be just that."""
+def test_element_with_wrong_size_is_refused(kind, more, digits):
+    """A single element must use all octets."""
     vector = {
         "id": "x",
         "kind": kind,
@@ -199,14 +199,14 @@ def test_an_element_that_is_not_whole_is_refused(kind, more, digits):
         ("scts", "soon", False),
     ],
 )
-def test_times_compare_with_their_offset(key, value, good):
-    """However they are written."""
+def test_times_compare_with_offset(key, value, good):
+    """The notation of the offset does not matter."""
     vector = next(one for one in VALID if one["expect"].get(key) == "2026-02-03T04:05:06+00:00")
     assert (check_vector(put(vector, ("expect", key), value)) == []) is good
 
 
-def test_a_timestamp_that_is_no_date_expects_none():
-    """The octets are kept, the time is None."""
+def test_invalid_date_expects_null():
+    """The octets are kept, the time is null."""
     vector = {
         "id": "x",
         "kind": "timestamp",
@@ -220,8 +220,8 @@ def test_a_timestamp_that_is_no_date_expects_none():
     ]
 
 
-def test_what_a_report_does_not_carry_can_be_expected_to_be_absent():
-    """Each of these names, null where there are no user data."""
+def test_absent_fields_of_report_are_null():
+    """All these names are null without user data."""
     absent = dict.fromkeys(("udl", "text", "data", "septets", "udh", "concat", "ports", "lang", "pid", "dcs"))
     vector = {
         "id": "x",
@@ -237,14 +237,14 @@ def test_what_a_report_does_not_carry_can_be_expected_to_be_absent():
         assert check_vector(put(vector, ("expect", key), 0)) == [f"{key}: expected 0, decoded null"]
 
 
-def test_hexadecimal_data_compare_without_case():
-    """Octets are the same in capitals; texts are not."""
+def test_hexadecimal_data_compare_case_insensitively():
+    """Octets are equal in upper case; texts are not."""
     vector = next(one for one in VALID if one["expect"].get("data", "") not in ("", None))
     assert check_vector(put(vector, ("expect", "data"), vector["expect"]["data"].upper())) == []
 
 
 @pytest.mark.parametrize(
-    ("line", "sentence"),
+    ("line", "failure"),
     [
         (
             '{"valid":true,"kind":"dcs","hex":"00","expect":{"alphabet":"8bit","alphabet":"gsm7"}}',
@@ -260,11 +260,11 @@ def test_hexadecimal_data_compare_without_case():
         ),
     ],
 )
-def test_a_key_given_twice_is_caught(tmp_path, line, sentence):
-    """JSON keeps the last value alone, so that a false one before it would pass."""
+def test_duplicate_key_fails(tmp_path, line, failure):
+    """JSON keeps only the last value, so a wrong value before it would pass."""
     lines = []
     assert check_file(write(tmp_path, line), lines.append) is False
-    assert lines == [sentence, "0 passed, 1 failed"]
+    assert lines == [failure, "0 passed, 1 failed"]
 
 
 def write(tmp_path, *lines):
@@ -273,8 +273,8 @@ def write(tmp_path, *lines):
     return path
 
 
-def test_one_line_a_failure_and_a_line_with_the_sums(tmp_path):
-    """Whatever a text holds, a failure is one line that names the vector and what differs."""
+def test_failures_and_totals_are_single_lines(tmp_path):
+    """A failure is one line with the name of the vector and the differences, whatever a text contains."""
     good = by_id["s0350"]
     bad = put(put(good, ("expect", "text"), "a\nb\u2028\x1b[1m"), ("expect", "pid"), 1)
     path = write(tmp_path, json.dumps(good), "", json.dumps(bad), json.dumps({"id": "y\nz"}))
@@ -297,8 +297,8 @@ def test_one_line_a_failure_and_a_line_with_the_sums(tmp_path):
         (b"[" * 100_000, "line 1, is not JSON"),
     ],
 )
-def test_a_file_that_is_no_vectors_is_told_apart(tmp_path, content, reason):
-    """Unreadable is not failed."""
+def test_file_without_vectors_raises(tmp_path, content, reason):
+    """An unreadable file is not a failed vector."""
     path = tmp_path / "vectors.jsonl"
     path.write_bytes(content)
     with pytest.raises(VectorFileError, match=reason):
@@ -309,8 +309,8 @@ def test_a_file_that_is_no_vectors_is_told_apart(tmp_path, content, reason):
         load_vectors(tmp_path)
 
 
-def test_a_codec_that_fails_with_another_error_fails_the_vector(monkeypatch):
-    """Also an invalid one: the promise is one clear error."""
+def test_other_exception_of_codec_fails_the_vector(monkeypatch):
+    """This holds for invalid vectors too: the codec may raise only PduError."""
     monkeypatch.setattr("pdu.vectors.decode", lambda *_, **__: ()[len(_)])
     for vector in (by_id["s0001"], by_id["s0139"]):
         (problem,) = check_vector(vector)
