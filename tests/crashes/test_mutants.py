@@ -1,4 +1,4 @@
-"""The mistakes that can be planted still fit the agent; a plant without soil would prove nothing."""
+"""Every mutant still fits the agent: a mutant that patches nothing would prove nothing."""
 
 import os
 import subprocess
@@ -7,11 +7,13 @@ from pathlib import Path
 
 from crash import mutants
 
-APPLY_ALL_MUTANTS = "from crash import planted; [planted.PLANTS[name]() for name in sorted(planted.NAMES)]"
+APPLY_ALL_MUTANTS = (
+    "from crash import mutants; [mutants.MUTANTS[name]() for name in sorted(mutants.MUTANT_NAMES)]"
+)
 
 
-def test_plants_fit():
-    """What each of them replaces is there."""
+def test_every_mutant_can_be_applied():
+    """What each mutant replaces exists and takes the same arguments."""
     places = os.pathsep.join([str(Path(mutants.__file__).parents[1]), *filter(None, sys.path)])
     done = subprocess.run(
         [sys.executable, "-c", APPLY_ALL_MUTANTS],

@@ -17,7 +17,9 @@ async def wait_settled(sandbox_env, replies):
     await asyncio.sleep(0.1)
 
 
-@pytest.mark.parametrize("sandbox_env", ["super-sim", "programmable-wireless", "super-sim-beta"], indirect=True)
+@pytest.mark.parametrize(
+    "sandbox_env", ["super-sim", "programmable-wireless", "super-sim-beta"], indirect=True
+)
 async def test_a_command_is_carried_out_once_and_answered(sandbox_env):
     """Listed where the service lists answers, seen leaving where it does not."""
     async with sandbox_env.run_in_process():

@@ -44,7 +44,7 @@ def run_guided(atheris, name, args):
         target = importlib.import_module(f"fuzz_{name}")
     corpus = args.found / name
     corpus.mkdir(parents=True, exist_ok=True)
-    for number, seed in enumerate(target.SEED_COUNT):
+    for number, seed in enumerate(target.SEEDS):
         (corpus / f"seed-{number}").write_bytes(seed)
     options = {
         "runs": args.runs,
@@ -95,7 +95,7 @@ def run_unguided(name, args):
     resource.setrlimit(resource.RLIMIT_AS, (2 * MAX_MEMORY_BYTES, 2 * MAX_MEMORY_BYTES))
     rng, began = random.Random(args.seed), time.monotonic()
     for number in range(args.runs):
-        data = mutate(rng, target.SEED_COUNT)
+        data = mutate(rng, target.SEEDS)
         signal.alarm(MAX_RUN_S)
         try:
             target.run(data)

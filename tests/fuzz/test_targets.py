@@ -17,7 +17,7 @@ def target(request):
 
 def test_the_seeds_are_taken(target):
     """Each of them, and each of them cut anywhere."""
-    for seed in target.SEED_COUNT[:40]:
+    for seed in target.SEEDS[:40]:
         for end in {len(seed), len(seed) // 2, len(seed) - 1, 1, 0}:
             target.run(seed[:end])
 
@@ -26,7 +26,7 @@ def test_the_seeds_are_taken(target):
 @given(rng=st.randoms(use_true_random=False))
 def test_what_is_near_the_seeds_is_taken(target, rng):
     """Nothing but the declared exceptions, as each target says."""
-    target.run(mutate(rng, target.SEED_COUNT))
+    target.run(mutate(rng, target.SEEDS))
 
 
 @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -50,7 +50,7 @@ def test_the_same_trace_everywhere(hash_seed):
     """Python's version and the order of its sets change nothing."""
     pythons = {sys.executable} | {str(path) for path in ROOT.glob(".venv*/bin/python")}
     usable = [each for each in sorted(pythons) if "bench" not in each]
-    code = "from soak.seed import run; print(*(run(n, days=0.35).digest for n in (1001, 1002)))"
+    code = "from soak.seed import run_seed; print(*(run_seed(n, days=0.35).digest for n in (1001, 1002)))"
     environment = {
         **os.environ,
         "PYTHONPATH": f"{ROOT}:{HERE}",

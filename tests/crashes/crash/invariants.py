@@ -108,14 +108,14 @@ class CrashInvariants:
         if len(begun) > most or len(set(begun)) < len(begun):
             self._add_violation(message, f"was carried out {len(begun)} times, as attempts {begun}")
         if row["attempts"] > most or not set(begun) <= set(range(1, row["attempts"] + 1)):
-            self._add_violation(message, f"has {row['attempt']} attempts in the journal, runs saw {begun}")
+            self._add_violation(message, f"has {row['attempts']} attempts in the journal, runs saw {begun}")
         if row["state"] == "done" and not ended:
             self._add_violation(message, "is done and was not carried out")
         if row["state"] == "failed":
             if "interrupt" not in (row["reason"] or ""):
                 self._add_violation(message, f"failed: {row['reason']}")
             if row["attempts"] < most:
-                self._add_violation(message, f"was given up after {row['attempt']} of {most} attempts")
+                self._add_violation(message, f"was given up after {row['attempts']} of {most} attempts")
         self._check_reply(message, row)
         self._check_action(message, row)
 

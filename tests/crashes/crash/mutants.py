@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 from agent.cli import main
 from agent.journal.actions import ActionStore
@@ -16,6 +17,10 @@ from agent.journal.dedup import DedupIndex
 from agent.journal.inbox import CommandStore
 from agent.journal.outbox import OutboxStore
 from agent.pipeline.receiver import Receiver
+
+sys.path.append(str(Path(__file__).parents[2] / "simulation"))  # when run as a program
+
+from patching import check_same_parameters
 
 
 def _set_synchronous(level):
@@ -33,15 +38,15 @@ def _set_synchronous(level):
 
 def _delete_first():
     """A message is deleted from the module before it is committed."""
-    take, delete = Receiver._store_and_delete, Receiver._delete
+    store_and_delete, delete = Receiver._store_and_delete, Receiver._delete
 
-    async def careless(self, message):
+    async def delete_first(self, message, *, run=True):
         if message.slot is not None:
             await delete(self, message.slot, message.raw)
             await asyncio.sleep(0.002)  # a slow disk
-        return await take(self, message)
+        return await store_and_delete(self, message, run=run)
 
-    patch_method(Receiver, "_store_and_delete", careless)
+    patch_method(Receiver, "_store_and_delete", delete_first)
 
 
 def _body_uncommitted():
@@ -59,7 +64,7 @@ def _run_again():
     interrupted = CommandStore.list_interrupted
     patch_method(
         CommandStore,
-        "interrupted",
+        "list_interrupted",
         lambda self: [dataclasses.replace(row, repeatable=True) for row in interrupted(self)],
     )
 
@@ -92,8 +97,8 @@ def _leave_orphan():
 
 
 def patch_method(owner, name, function):
-    """Put another function into its place; a plant that has no soil any more must be seen."""
-    getattr(owner, name)
+    """Replace a method. Raises AttributeError if it is gone, TypeError if the new one takes other arguments."""
+    check_same_parameters(getattr(owner, name), function)
     setattr(owner, name, function)
 
 

@@ -29,6 +29,7 @@ from agent.modem.message_store import MessageStore
 from agent.pipeline.dispatcher import Dispatcher
 from agent.pipeline.receiver import Receiver
 from agent.pipeline.sender import Sender
+from patching import check_genuine, check_same_parameters
 from soak import seed
 
 MUTANT_RUN_DAYS = 0.4
@@ -52,6 +53,7 @@ def applied_mutant(name):
         return
     with contextlib.ExitStack() as stack:
         for owner, attribute, value in MUTANTS[name].make_patches():
+            check_same_parameters(getattr(owner, attribute), value)
             stack.enter_context(mock.patch.object(owner, attribute, value))
         yield
 
@@ -63,11 +65,13 @@ def run_mutant(seed_number, days, mutant=None, *, trace=False):
 
 
 def find_violations(name, seed_number=None):
-    """What its seed finds with the bug."""
+    """Return what a seed finds with this mutant. Raises AssertionError if the mutant itself is broken."""
     with applied_mutant(name):
-        return seed.run_seed(
+        findings = seed.run_seed(
             MUTANTS[name].detecting_seed if seed_number is None else seed_number, days=MUTANT_RUN_DAYS
         ).findings
+    check_genuine(name, findings)
+    return findings
 
 
 def _delete_before_commit():
@@ -248,7 +252,7 @@ def _attempts_in_memory():
 
     back = Queue.requeue
 
-    def uncounted(self, reply, reason, *, attempted):
+    def uncounted(self, reply, reason, *, count_attempt):
         back(self, reply, reason, count_attempt=False)
 
     return ((Queue, "mark_sending", sending), (Queue, "requeue", uncounted))
