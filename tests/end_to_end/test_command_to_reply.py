@@ -65,7 +65,7 @@ async def test_the_same_message_again_is_not_run_again(sandbox_env):
     for sid in sids:
         sandbox_env.sandbox.redeliver(sid)
     async with sandbox_env.run_in_process() as steps:
-        await sandbox_env.wait_until(lambda: sum(step.kind == "double" for step in steps) == 2)
+        await sandbox_env.wait_until(lambda: sum(step.kind == "duplicate" for step in steps) == 2)
         await wait_settled(sandbox_env, 2)
     assert len(sandbox_env.handler_log_lines()) == 2
     assert len(sandbox_env.sent_bodies()) == 2
@@ -117,7 +117,7 @@ async def test_strangers_are_kept_and_not_obeyed(sandbox_env):
     for sender in ("+15557654321", "29360", "2936x", "Orange"):
         sandbox_env.sandbox.send_sms("sim", sender, "count 1")
     async with sandbox_env.run_in_process() as steps:
-        await sandbox_env.wait_until(lambda: sum(step.kind == "stray" for step in steps) == 4)
+        await sandbox_env.wait_until(lambda: sum(step.kind == "ignored" for step in steps) == 4)
         await sandbox_env.wait_store_empty()
         await asyncio.sleep(0.1)
     assert sandbox_env.handler_log_lines() == []
@@ -213,9 +213,9 @@ async def test_answer_then_act(sandbox_env):
     sandbox_env.write_handler("reboot.then", f"echo acted >> {sandbox_env.folder}/runs")
     async with sandbox_env.run_in_process() as steps:
         sandbox_env.create_command("reboot")
-        await sandbox_env.wait_until(lambda: any(step.kind == "acted" for step in steps))
-    order = [step.kind for step in steps if step.kind in ("sent", "acting", "acted")]
-    assert order == ["sent", "acting", "acted"]
+        await sandbox_env.wait_until(lambda: any(step.kind == "action finished" for step in steps))
+    order = [step.kind for step in steps if step.kind in ("sent", "action started", "action finished")]
+    assert order == ["sent", "action started", "action finished"]
     async with sandbox_env.run_in_process():
         pass
     assert sandbox_env.handler_log_lines() == ["acted"]

@@ -67,7 +67,7 @@ async def replaying(sandbox_env, lines, *about):
 
 def event_kinds_by_sid(steps):
     """What became of each Command and its reply, step by step."""
-    told = ("received", "double", "running", "done", "queued", "sending", "sent", "stray")
+    told = ("received", "duplicate", "running", "done", "queued", "sending", "sent", "ignored")
     return {
         sid: [step.kind for step in steps if step.sid == sid and step.kind in told]
         for sid in {step.sid for step in steps}
@@ -92,7 +92,7 @@ async def run_conversation(sandbox_env, steps):
 
 def count_finished(steps):
     """How many messages have come to their end."""
-    return sum(step.kind in ("sent", "double", "stray") for step in steps)
+    return sum(step.kind in ("sent", "duplicate", "ignored") for step in steps)
 
 
 async def test_a_recording_of_our_agent_is_green_against_our_agent(sandbox_env):

@@ -104,7 +104,7 @@ async def test_f40_lines_that_nobody_counted(tmp_path, message_format):
         shown(scene, b"set 1\r\nsecond line\r\n\r\nthird")
         await scene.advance(60)
         assert scene.executed == []
-        assert len(scene.events_of_kind("stray")) == 1
+        assert len(scene.events_of_kind("ignored")) == 1
         scene.deliver_pdu(PLAIN_SID_START)
         await scene.advance(5)
         assert scene.executed == ["led on"]
@@ -181,7 +181,7 @@ async def test_f49_no_date_but_a_sid(tmp_path, message_format):
             scene.deliver_pdu(twice)
             await scene.advance(10)
         assert scene.executed == ["led on"]
-        assert len(scene.events_of_kind("double")) == 1
+        assert len(scene.events_of_kind("duplicate")) == 1
 
 
 async def test_f49_zones(tmp_path, message_format):

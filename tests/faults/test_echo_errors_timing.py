@@ -163,7 +163,7 @@ async def test_f43_every_error_is_final(tmp_path, message_format, error):
         assert scene.executed == ["led on"]
         assert scene.sent_bodies == ["did led on"]
         assert scene.stored_indices() == []
-        assert scene.events_of_kind("silence") == []
+        assert scene.events_of_kind("no answer") == []
         assert scene.current_run.agent._supervisor.connection.session_count == 1
         asked = [line for _, line in scene.interceptor.commands[before:]]
         assert len([line for line in asked if line.startswith("AT+CMGS")]) == 2
@@ -256,7 +256,7 @@ async def test_f46_a_send_takes_58_s(tmp_path, message_format):
             ("sent", 77)
         ]
         assert len(scene.interceptor.commands_matching(r"AT\+CMGS=.*")) == 2
-        assert scene.events_of_kind("silence") == []
+        assert scene.events_of_kind("no answer") == []
 
 
 async def test_f46_a_scan_takes_120_s(tmp_path, message_format):
@@ -311,7 +311,7 @@ async def test_f46_a_list_streams_for_8_s(tmp_path, message_format):
         assert streamed.applied == 1
         assert sorted(scene.executed) == sorted(["led on", *(f"blink {number}" for number in range(50))])
         assert scene.stored_indices() == []
-        assert scene.events_of_kind("silence") == []
+        assert scene.events_of_kind("no answer") == []
 
 
 # F51
@@ -412,7 +412,7 @@ async def test_f51_news_and_an_answer_in_one_write(tmp_path, message_format):
                 scene.current_run.agent._supervisor.connection.session.modem.status.registration.circuit == 5
             )
             assert scene.stored_indices() == []
-            assert scene.events_of_kind("silence") == []
+            assert scene.events_of_kind("no answer") == []
 
 
 TRANSCRIPT = (

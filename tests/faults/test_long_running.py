@@ -181,7 +181,9 @@ async def test_f63_reading_fails_at_each_look(tmp_path, message_format, says):
         assert 2 <= len(taken) <= 6
         assert rests == sorted(rests)
         assert len(visible_lines(scene, since)) <= LINES_A_DAY + 4 * len(taken)
-        lines = [at - since for at, _, step in scene.events if step.kind == "refused" and step.severity >= 20]
+        lines = [
+            at - since for at, _, step in scene.events if step.kind == "read refused" and step.severity >= 20
+        ]
         assert 1 <= len(lines) <= LINES_A_DAY
         waits = [round(after - before, -1) for before, after in itertools.pairwise(lines)]
         assert waits == sorted(waits)

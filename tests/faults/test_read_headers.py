@@ -281,7 +281,7 @@ async def test_f73_own_messages_are_not_commands(tmp_path, message_format):
         await scene.start_and_settle()
         assert scene.executed == ["blink 4", "led on"]
         assert scene.stored_indices() == [5, 6]
-        assert scene.events_of_kind("stray") == []
+        assert scene.events_of_kind("ignored") == []
         assert "AT+CMGR=9" in scene.interceptor.commands_matching()
 
 
@@ -311,7 +311,7 @@ async def test_f76_an_empty_message(tmp_path, message_format, pdu):
         assert scene.executed == []
         assert scene.stored_indices() == []
         assert scene.sent_bodies == []
-        assert len(scene.events_of_kind("received") + scene.events_of_kind("stray")) == 1
+        assert len(scene.events_of_kind("received") + scene.events_of_kind("ignored")) == 1
         scene.deliver_pdu(PLAIN_SID_START)
         await scene.advance(5)
         assert scene.executed == ["led on"]

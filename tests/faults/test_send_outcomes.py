@@ -68,7 +68,7 @@ async def test_f45_a_report_nobody_asked_for(tmp_path, message_format, way):
         await scene.advance(60)
         assert scene.executed == []
         assert scene.stored_indices("SR") == []
-        assert len(scene.events_of_kind("report")) == 1
+        assert len(scene.events_of_kind("status report")) == 1
         scene.deliver_pdu(PLAIN_SID_START)
         await scene.advance(5)
         assert scene.executed == ["led on"]
@@ -84,7 +84,7 @@ async def test_f45_a_store_full_of_reports(tmp_path, message_format):
         await scene.start_and_settle(60)
         assert scene.stored_indices() == []
         assert scene.executed == ["led on"]
-        assert scene.events_of_kind("stray") == []
+        assert scene.events_of_kind("ignored") == []
 
 
 async def test_f45_a_report_is_matched(tmp_path, message_format):

@@ -228,8 +228,8 @@ async def test_a_module_that_each_message_takes_down(tmp_path):
         await world.advance(200)
         assert len(world.handler_runs) == 5
         assert len(world.events_of_kind("unknown")) == 2
-        assert len(world.events_of_kind("power")) == 1
-        assert "power supply" in str(world.events_of_kind("power")[0])
+        assert len(world.events_of_kind("brownout")) == 1
+        assert "power supply" in str(world.events_of_kind("brownout")[0])
         world.send("led 9")
         await world.advance(30)
         assert len(world.handler_runs) == 6

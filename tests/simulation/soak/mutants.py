@@ -207,7 +207,7 @@ def _budget_in_memory():
         (ResetBudget, "reserve", counted),
         (
             ResetBudget,
-            "used",
+            "usage",
             lambda self: ResetUsage(self.__dict__.get("mine", 0), self.__dict__.get("mine", 0)),
         ),
     )

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import pdu
+from agent.common.events import EventKind
 from agent.service.profile import SERVICE_PROFILES
 from hardware import profile
 from hardware.sim.module.module import SimulatedModule
@@ -236,8 +237,8 @@ class World:
         )
 
     def events_of_kind(self, kind):
-        """The steps of that word."""
-        return [step for _, _, step in self.events if step.kind == kind]
+        """Return the events of a kind, oldest first. Raises ValueError if there is no such kind."""
+        return [event for _, _, event in self.events if event.kind is EventKind(kind)]
 
     def on_sd_notify(self, agent_run, message):
         self.sd_notifications.append((self.loop.time(), len(self.agent_runs) - 1, message))
