@@ -1,1 +1,4 @@
-"""What is known about modules (profiles), and a simulated one (hardware.sim). Imports pdu, never agent."""
+"""Module profiles, serial ports and power; the simulated module and network are in hardware.sim.
+
+Imports pdu, never agent.
+"""

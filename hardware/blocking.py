@@ -1,7 +1,7 @@
-"""A thread for one call that may block: opening and closing a port, switching the power of a module.
+"""Runs one blocking call in a thread: opening or closing a port, switching the power of a module.
 
-Each such call has a thread of its own, which ends with it and keeps no process alive: one that hangs in the
-kernel holds up neither the event loop nor the call after it.
+Each call has its own daemon thread, which ends with the call. So a call that hangs in the kernel delays neither
+the event loop nor the next call nor the end of the process.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ ResultT = TypeVar("ResultT")
 
 
 def start_thread(work: Callable[[], object], name: str) -> None:
-    """Do something beside the event loop. Raises RuntimeError where the interpreter is about to end."""
+    """Start a daemon thread. Raises RuntimeError if the interpreter is shutting down."""
     threading.Thread(target=work, name=name, daemon=True).start()
 
 
 async def run_in_thread(
     work: Callable[[], ResultT], name: str, on_abandoned: Callable[[ResultT], object] = lambda _result: None
 ) -> ResultT:
-    """The same, and wait for its result or its exception.
+    """Run `work` in a daemon thread and return its result, or raise its exception.
 
-    When nobody waits any more, `abandoned` is given the result, in a thread too.
+    If the caller is cancelled, the thread goes on and `on_abandoned` receives the result, in a thread as well.
     """
     loop = asyncio.get_running_loop()
     future: asyncio.Future[ResultT] = loop.create_future()
@@ -44,13 +44,13 @@ async def run_in_thread(
     def run() -> None:
         try:
             result = work()
-        except Exception as error:  # noqa: BLE001  (it is handed on to whoever waits)
-            with contextlib.suppress(RuntimeError):  # the loop has ended, so has whoever waited
+        except Exception as error:  # noqa: BLE001  (passed on to the caller)
+            with contextlib.suppress(RuntimeError):  # the loop has ended, and the caller with it
                 loop.call_soon_threadsafe(fail, error)
             return
         try:
             loop.call_soon_threadsafe(settle, result)
-        except RuntimeError:  # the same
+        except RuntimeError:  # the loop has ended
             on_abandoned(result)
 
     start_thread(run, name)

@@ -1,7 +1,7 @@
-"""Which profile fits a module: by its place on USB, and by what it says of itself.
+"""Chooses the profile of a module by its USB ids and by its answers to ATI, +CGMM and +CGMI.
 
-Both are pure: facts in, names of profiles out. USB alone leaves a choice where makers share product ids
-(SIM7600 and SIM7000), answers alone where a maker gives two versions the same name (LARA-R6).
+Pure functions: ids and answers in, names of profiles out. USB ids alone are ambiguous where makers share product
+ids (SIM7600 and SIM7000), answers alone where a maker gives two versions the same name (LARA-R6).
 """
 
 from __future__ import annotations
@@ -15,26 +15,26 @@ from hardware.profile import DriverProfile
 
 GENERIC = "generic"
 MIN_MODEL_CHARS = 4
-"""A model has this many characters before its first `*` or `?`; shorter words name none."""
+"""Shortest word of an answer that is compared with models; every model has so many characters before a wildcard."""
 
 PRIMARY_RANK, SECONDARY_RANK = 0, 1
-"""How good a port is for commands; less is better."""
+"""Suitability of a port for AT commands; the lower rank is preferred."""
 
 
 @dataclass(frozen=True, slots=True)
 class PortInfo:
-    """What a port says of the module behind it."""
+    """What a port tells about the module behind it."""
 
     profiles: tuple[str, ...] = ()
-    """Those that its USB ids leave; none where it is not on USB, or is an adapter."""
+    """Profiles with its USB ids; empty if it is not on USB or is an adapter."""
     usb_id: str = ""
-    """`1e0e:9001`, where profiles know it."""
+    """`1e0e:9001`, or "" if no profile has these ids."""
     role: str = ""
-    """"at" or "modem" where profiles name the interface, "uart" for a port that is the module's own UART."""
+    """"at" or "modem" if a profile names the interface, "uart" for the module's own UART, else ""."""
 
 
 def match_usb_id(vendor: str, product: str, drivers: Mapping[str, DriverProfile] | None = None) -> list[str]:
-    """The profiles of a USB product, AT port or not."""
+    """Return the names of the profiles of a USB product, also of those without a known AT port."""
     drivers = profile.load_driver_profiles(product) if drivers is None else drivers
     return [
         name
@@ -46,7 +46,7 @@ def match_usb_id(vendor: str, product: str, drivers: Mapping[str, DriverProfile]
 def rank_at_port(
     driver: DriverProfile, vendor: str, product: str, interface: int, interface_class: str
 ) -> int | None:
-    """How good one interface of a USB product is for commands; None where the profile names none there."""
+    """Return the rank of an interface for AT commands; None if the profile does not name this interface."""
     layouts = [layout for layout in driver.usb if layout.vendor == vendor and product in layout.products]
     if any(
         layout.at_interface == interface or interface_class in layout.at_interface_classes
@@ -57,11 +57,11 @@ def rank_at_port(
 
 
 def match_answers(answers: Iterable[str], candidates: Iterable[str] = ()) -> str:
-    """The profile whose model the answers of ATI, +CGMM, +CGMI name; `generic` when none does.
+    """Return the profile whose model appears in the answers to ATI, +CGMM and +CGMI, else `generic`.
 
-    The longest model that fits wins; among equals one of the `candidates` that USB leaves. Without an answer
-    that fits, a single candidate is taken. What the maker calls itself is not looked at: it changes with
-    owners, and boards have "INCORPORATED" there.
+    The longest matching model wins; among equals one of the `candidates`, the profiles that match by USB id. If
+    no model matches, a single candidate is taken. The name of the maker is not used: it changes when a company
+    is sold, and some boards answer "INCORPORATED".
     """
     words = {word for answer in answers for word in _split_words(answer)}
     likely = list(candidates)
@@ -77,12 +77,12 @@ def match_answers(answers: Iterable[str], candidates: Iterable[str] = ()) -> str
 
 
 def _split_words(answer: str) -> list[str]:
-    """`+CGMM: "SIMCOM_SIM7600E-H"` has two; too short ones name no model."""
+    """Return the words that may be a model: SIMCOM and SIM7600E-H for `+CGMM: "SIMCOM_SIM7600E-H"`."""
     return [word for word in re.split(r"[^\w./*-]+|_", answer.upper()) if len(word) >= MIN_MODEL_CHARS]
 
 
 def _is_match(model: str, words: set[str]) -> bool:
-    """Whether a word begins with that model. EG91 is not EG915: no digit may follow."""
+    """Return True if a word begins with the model and no digit follows: EG91 does not match EG915."""
     pattern = re.escape(model.upper()).replace(r"\*", ".*").replace(r"\?", ".")
     return any(re.match(pattern + r"(?![0-9])", word) for word in words)
 

@@ -1,8 +1,8 @@
-"""`port = "auto"`: the AT port of the one USB module that a profile names, found anew at each opening.
+"""Finds the port for `port = "auto"`: the AT port of the one USB module that a profile names.
 
-A port is known by vendor, product and interface; ttyUSB2 may be anybody's after the next plug. A port that no
-profile names is never taken: what looks like a serial adapter may be somebody's bus. Modules on a UART cannot
-be told from anything else there, so they are named in agent.toml.
+The search runs before each opening, because ttyUSB2 may be another device after a reconnect; a port is identified
+by vendor, product and interface. A port that no profile names is never opened: a serial adapter may lead to some
+other bus. A module on a UART cannot be identified without writing to it, so its port is set in agent.toml.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ from hardware.sysfs import (
 )
 
 REAPPEAR_GRACE_S = 120.0
-"""How long a module that was used is waited for before another one is taken in its place. The slowest known
-ones need 20 to 30 s to come back from a restart."""
+"""Time for a module that was in use to reappear before another one may be chosen. The slowest known modules need
+20 to 30 s for a restart."""
 UART_PREFIXES = ("ttyS", "ttyAMA", "ttyO", "ttymxc", "ttyTHS", "ttySC")
-"""How the kernel names the UARTs of boards."""
+"""Names that the kernel gives to the UARTs of boards."""
 MAX_LISTED_PORTS = 6
-"""Most ports named in one sentence."""
+"""Maximum number of ports in one sentence."""
 CONFIG_KEY = "[modem] port in agent.toml"
 
 
 class PortSelectionError(Exception):
-    """No port can be taken now; the text is one sentence that says what was seen and what to do."""
+    """No port can be chosen now; the text is one sentence with what was found and what to do."""
 
     def __init__(self, kind: str, sentence: str) -> None:
         """`kind` is "absent", "forbidden", "busy" or "ambiguous"."""
@@ -45,7 +45,7 @@ class PortSelectionError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class PortCandidate:
-    """An AT port that profiles name."""
+    """An AT port that one or more profiles name."""
 
     port: UsbPort
     rank: int
@@ -53,12 +53,12 @@ class PortCandidate:
 
     @property
     def description(self) -> str:
-        """What is known of it: `SIM7000 or SIM7600 at USB 1-1.2`."""
+        """Names of the profiles and USB path: `SIM7000 or SIM7600 at USB 1-1.2`."""
         return f"{_join_profile_names(self.profiles)} at USB {self.port.device.usb_path}"
 
 
 def read_port_info(node: Path, root: Path = ROOT) -> PortInfo:
-    """Look at the port of this path, links followed."""
+    """Return what is known about the port at a device path, links followed. Reads /sys only."""
     port = find_usb_port(node, root)
     if port is None:
         uart = node.resolve().name.startswith(UART_PREFIXES)
@@ -66,118 +66,117 @@ def read_port_info(node: Path, root: Path = ROOT) -> PortInfo:
     drivers = profile.load_driver_profiles(port.device.product)
     known = identify.match_usb_id(port.device.vendor, port.device.product, drivers)
     if not known:
-        return PortInfo(role="uart")  # an adapter: what hangs on it hangs there by its UART
+        return PortInfo(role="uart")  # an adapter: it is wired to the UART of the module
     ranks = [rank for name in known if (rank := _rank_port(drivers[name], port)) is not None]
     role = ("at", "modem")[min(ranks)] if ranks else ""
     return PortInfo(tuple(known), port.device.usb_id, role)
 
 
 class PortFinder:
-    """Finds the AT port, and the same module again after it went away."""
+    """Finds the AT port, and after a disconnect the port of the same module."""
 
     def __init__(self, root: Path = ROOT) -> None:
         self._root = root
         self._last_used: PortCandidate | None = None
         self._other_usb_paths: frozenset[str] = frozenset()
-        """Where other modules were plugged in when the one in use was taken."""
+        """USB paths of the other modules at the time when the one in use was chosen."""
         self._missing_since: float | None = None
 
     def find(self, now: float) -> Path:
-        """The device path of the AT port; `now` is monotonic time in seconds. Raises NoPort."""
+        """Return the device path of the AT port. Raises PortSelectionError. `now` is monotonic time in seconds."""
         ports = list_usb_ports(self._root)
         drivers = profile.load_driver_profiles(*{port.device.vendor for port in ports}) if ports else {}
-        modules = _find_candidates(ports, drivers)
-        if (again := self._find_last_used(modules)) is not None:
-            return self._select(again, modules)
+        candidates = _find_candidates(ports, drivers)
+        if (last_used := self._find_last_used(candidates)) is not None:
+            return self._select(last_used, candidates)
         if self._last_used is not None:
-            self._enforce_grace(self._last_used, modules, now)
-        if not modules:
+            self._enforce_grace(self._last_used, candidates, now)
+        if not candidates:
             raise PortSelectionError("absent", explain_none(ports, drivers, self._root))
-        if len(modules) > 1:
-            raise PortSelectionError("ambiguous", explain_several(modules, self._root))
-        return self._select(modules[0], modules)
+        if len(candidates) > 1:
+            raise PortSelectionError("ambiguous", explain_several(candidates, self._root))
+        return self._select(candidates[0], candidates)
 
-    def _find_last_used(self, modules: list[PortCandidate]) -> PortCandidate | None:
-        """The module in use: what is at its place, or the same at a place where none was."""
+    def _find_last_used(self, candidates: list[PortCandidate]) -> PortCandidate | None:
+        """Return the module at the USB path of the last used one, else the same device at a new path."""
         if self._last_used is None:
             return None
-        was = self._last_used.port.device
-        here = [found for found in modules if found.port.device.usb_path == was.usb_path]
+        device = self._last_used.port.device
+        same_path = [found for found in candidates if found.port.device.usb_path == device.usb_path]
         moved = [
             found
-            for found in modules
-            if _is_same_device(found.port.device, was)
+            for found in candidates
+            if _is_same_device(found.port.device, device)
             and found.port.device.usb_path not in self._other_usb_paths
         ]
-        return here[0] if here else moved[0] if len(moved) == 1 else None
+        return same_path[0] if same_path else moved[0] if len(moved) == 1 else None
 
-    def _enforce_grace(self, last_used: PortCandidate, modules: list[PortCandidate], now: float) -> None:
-        """Take no other module while the one in use may be restarting."""
+    def _enforce_grace(self, last_used: PortCandidate, candidates: list[PortCandidate], now: float) -> None:
+        """Raise PortSelectionError while the module in use may be restarting."""
         self._missing_since = now if self._missing_since is None else self._missing_since
         if now - self._missing_since >= REAPPEAR_GRACE_S:
             return
-        other = f"; {modules[0].description} is not taken in its place before that" if modules else ""
+        other = f"; until then {candidates[0].description} is not used instead" if candidates else ""
         raise PortSelectionError(
             "absent",
-            f"the AT port of {last_used.description} (last {last_used.port.node}) is gone; a module that "
-            f"restarts is back within {REAPPEAR_GRACE_S:.0f} s{other}",
+            f"the AT port of {last_used.description} (last {last_used.port.node}) has disappeared; a "
+            f"module that restarts is back within {REAPPEAR_GRACE_S:.0f} s{other}",
         )
 
-    def _select(self, candidate: PortCandidate, modules: list[PortCandidate]) -> Path:
+    def _select(self, candidate: PortCandidate, candidates: list[PortCandidate]) -> Path:
         self._last_used, self._missing_since = candidate, None
         self._other_usb_paths = frozenset(
-            other.port.device.usb_path for other in modules if other is not candidate
+            other.port.device.usb_path for other in candidates if other is not candidate
         )
         return candidate.port.node
 
 
 def refuse_login_console(node: Path, root: Path = ROOT) -> None:
-    """Raise NoPort if a login console has the port."""
+    """Raise PortSelectionError if the port is a login console."""
     if unit := serial_console.find_login_console(node, root):
         raise PortSelectionError(
-            "busy", f"{unit} is a login console on port {node}; {serial_console.fix_hint(node, root)}"
+            "busy", f"port {node} is a login console ({unit}); {serial_console.fix_hint(node, root)}"
         )
 
 
 def explain_none(ports: list[UsbPort], drivers: Mapping[str, DriverProfile], root: Path) -> str:
-    """Why no port is taken, and what can be done."""
-    seen = [
+    """Return a sentence that says why no port is chosen, and what to do."""
+    findings = [
         *_explain_known_modules(ports, drivers),
         *_explain_modules_without_tty(ports, root),
         *_explain_unknown_ports(ports, drivers),
     ]
-    listed = "; ".join(seen[:MAX_LISTED_PORTS]) + (
-        f"; and {len(seen) - MAX_LISTED_PORTS} more" if len(seen) > MAX_LISTED_PORTS else ""
+    listed = "; ".join(findings[:MAX_LISTED_PORTS]) + (
+        f"; and {len(findings) - MAX_LISTED_PORTS} more" if len(findings) > MAX_LISTED_PORTS else ""
     )
-    if not seen:
-        listed = (
-            "there is no USB serial port (nothing in /dev/serial/by-id), so it is not plugged in or not on"
-        )
-    nameable = next((port for port in ports if port.is_present), None)
+    if not findings:
+        listed = "there is no USB serial port (nothing in /dev/serial/by-id), so the module is off or not plugged in"
+    present = next((port for port in ports if port.is_present), None)
     example = (
-        f"; if one of these is it, write its name to {CONFIG_KEY}: {_stable_name(nameable, root)}"
-        if nameable
+        f"; if one of these is the AT port, set {CONFIG_KEY} to its name: {_stable_name(present, root)}"
+        if present
         else ""
     )
-    return f'port = "auto" finds no AT port of a module it knows: {listed}{example}; {_explain_uart(root)}'
+    return f'port = "auto" finds no AT port of a known module: {listed}{example}; {_explain_uart(root)}'
 
 
-def explain_several(modules: list[PortCandidate], root: Path) -> str:
-    """Which modules there are, and how to name one."""
-    # Modules of one kind often have one serial number and then share one link by-id: the place tells them.
-    ids = [(found.port.device.usb_id, found.port.device.serial) for found in modules]
-    alike = len(set(ids)) < len(ids)
+def explain_several(candidates: list[PortCandidate], root: Path) -> str:
+    """Return a sentence that lists the modules and says how to choose one."""
+    # Modules of one kind often have the same serial number and then share one by-id link: only by-path differs.
+    ids = [(found.port.device.usb_id, found.port.device.serial) for found in candidates]
+    share_id = len(set(ids)) < len(ids)
     names = [
-        f"{_stable_name(found.port, root, prefer_path=alike)} ({found.description})" for found in modules
+        f"{_stable_name(found.port, root, prefer_path=share_id)} ({found.description})"
+        for found in candidates
     ]
     return (
-        f'port = "auto" finds {len(modules)} modules: {", ".join(names)}; '
-        f"write one of these names to {CONFIG_KEY}"
+        f'port = "auto" finds {len(candidates)} modules: {", ".join(names)}; '
+        f"set {CONFIG_KEY} to one of these names"
     )
 
 
 def _find_candidates(ports: Iterable[UsbPort], drivers: Mapping[str, DriverProfile]) -> list[PortCandidate]:
-    """The best AT port of each module."""
+    """Return the best AT port of each module."""
     best: dict[str, PortCandidate] = {}
     for port in ports:
         ranks = {
@@ -204,7 +203,7 @@ def _is_same_device(one: UsbDevice, other: UsbDevice) -> bool:
 
 
 def _explain_known_modules(ports: list[UsbPort], drivers: Mapping[str, DriverProfile]) -> list[str]:
-    """One clause for each module that is known and has no AT port to take."""
+    """Return a clause for each known module that has no usable AT port."""
     clauses = []
     for device in _unique_devices(ports):
         known = identify.match_usb_id(device.vendor, device.product, drivers)
@@ -214,7 +213,7 @@ def _explain_known_modules(ports: list[UsbPort], drivers: Mapping[str, DriverPro
         nodes = ", ".join(str(port.node) for port in own)
         named = [port for port in own if any(_rank_port(drivers[name], port) is not None for name in known)]
         if named:
-            reason = f"whose AT port {named[0].node} was not given to this container or is still being made"
+            reason = f"whose AT port {named[0].node} is not passed to this container or not created yet"
         elif any(_has_at_port(drivers[name], device) for name in known):
             reason = "none of which is its AT port"
         else:
@@ -232,7 +231,7 @@ def _has_at_port(driver: DriverProfile, device: UsbDevice) -> bool:
 
 
 def _explain_modules_without_tty(ports: list[UsbPort], root: Path) -> list[str]:
-    """One clause for each known module that is plugged in and has no serial port at all."""
+    """Return a clause for each known module that is plugged in but has no serial port."""
     with_tty = {port.device.usb_path for port in ports}
     devices = [device for device in list_usb_devices(root) if device.usb_path not in with_tty]
     drivers = profile.load_driver_profiles(*{device.vendor for device in devices}) if devices else {}
@@ -245,7 +244,7 @@ def _explain_modules_without_tty(ports: list[UsbPort], root: Path) -> list[str]:
             for layout in drivers[name].usb
         ):
             clauses.append(
-                f"{_join_profile_names(known)} at USB {device.usb_path} is in a mode without AT port "
+                f"{_join_profile_names(known)} at USB {device.usb_path} is in a mode without an AT port "
                 f"({device.usb_id})"
             )
         elif known:
@@ -270,20 +269,20 @@ def _unique_devices(ports: list[UsbPort]) -> list[UsbDevice]:
 
 
 def _explain_uart(root: Path) -> str:
-    """A module on the header is named, not guessed."""
+    """Return the clause for a module on the UART, which the operator must configure."""
     node = root / "dev/serial0"
     port = '"/dev/serial0" on a Raspberry Pi'
-    sentence = f"a module on a UART (a HAT) is not looked for: write its port ({port}) to {CONFIG_KEY}"
+    sentence = f"a module on a UART (a HAT) is not searched for: set {CONFIG_KEY} to its port ({port})"
     steps = serial_console.fix_hint(node, root) if node.exists() else None
     return f"{sentence}, but first {steps}" if steps else sentence
 
 
 def _stable_name(port: UsbPort, root: Path, *, prefer_path: bool = False) -> str:
-    """The name of a port that stays."""
+    """Return a name of the port that does not change: a udev link if there is one."""
     by_id, by_path = find_udev_links(port.node, root)
     return str((by_path or by_id if prefer_path else by_id or by_path) or port.node)
 
 
 def _join_profile_names(profiles: Iterable[str]) -> str:
-    """`SIM7000 or SIM7600`."""
+    """Return `SIM7000 or SIM7600`."""
     return " or ".join(name.replace("_", " ").upper() for name in profiles)

@@ -1,7 +1,8 @@
-"""The power of a module: its power key or reset line on a GPIO, or the switch that the kernel has for USB.
+"""Switches the power of a module: by its power key or reset line on a GPIO, or by the kernel's USB switch.
 
-A key is pulsed and nobody sees what came of it: on may have become off. Who asks finds out by whether the
-module answers. Whatever ends a pulse early, the key is let go; for a killed process the kernel does it.
+A pulse at a power key toggles: it may switch the module off instead of on, and nothing reports which. The caller
+checks whether the module answers. The key is always released, also if the pulse is cancelled; if the process is
+killed, the kernel releases it.
 """
 
 from __future__ import annotations
@@ -21,53 +22,55 @@ from hardware.quirks import Quirk
 from hardware.sysfs import ROOT, find_usb_port
 
 DEFAULT_ON_PULSE_S, DEFAULT_OFF_PULSE_S, DEFAULT_OFF_TO_ON_S, DEFAULT_RESET_PULSE_S = 1.0, 3.0, 10.0, 0.5
-"""Where neither profile nor configuration says more. Most take 0.5 to 1 s for on and up to 3 s for off; the
-gap lets one that is going off end in peace (SIM7000: 1.8 to 6.9 s)."""
+"""Used if neither configuration nor profile has a value. Most modules take 0.5 to 1 s for on and up to 3 s for off;
+the pause lets a module finish its shutdown (SIM7000: 1.8 to 6.9 s)."""
 USB_OFF_S = 2.0
+"""Time between off and on of a USB device."""
 _USB_PATH = re.compile(r"\d+-\d+(\.\d+)*")
-"""Where a device is plugged in, as the kernel writes it."""
+"""USB path of a device, as the kernel writes it."""
 USB_ON_TIMEOUT_S = 2.0
-"""How long switching USB on again is waited for when everything is to end; it goes on behind our back."""
+"""Longest wait for USB to be switched on again after cancellation; the thread goes on after that."""
 
 
 class PowerUnavailable(Exception):  # noqa: N818  (reads as the sentence it is)
-    """The power cannot be switched; the text is one sentence that says what is missing."""
+    """The power cannot be switched; the text is one sentence with what is missing."""
 
 
 class PowerSwitch(Protocol):
-    """Something that can take the power from a module and give it back."""
+    """Switches the power of a module."""
 
     name: str
-    """For people."""
+    """Name for log and error sentences."""
     is_toggle: bool
-    """Whether a pulse may leave the module off."""
+    """True if a pulse may leave the module off."""
 
     async def power_cycle(self, driver: DriverProfile) -> None:
-        """Off and on again. Raises PowerUnusable."""
+        """Switch off and on again. Raises PowerUnavailable."""
 
     async def power_on(self, driver: DriverProfile) -> None:
-        """On, for one that may be off. Raises PowerUnusable."""
+        """Switch on a module that may be off. Raises PowerUnavailable."""
 
 
 @dataclass(frozen=True, slots=True)
 class GpioLine:
-    """A line of a GPIO chip and what it is connected to."""
+    """A line of a GPIO chip and what it is wired to."""
 
     chip: str
     offset: int
     active_low: bool = False
     drives: str = "power-key"
-    """Or "reset"."""
+    """"power-key" or "reset"."""
     on_s: float = 0.0
-    """Length of the pulse that switches on, or resets; 0: what the profile says."""
+    """Length in seconds of the pulse that switches on, or resets; 0 takes that of the profile."""
     off_s: float = 0.0
+    """Length in seconds of the pulse that switches off; 0 takes that of the profile."""
 
     def __str__(self) -> str:
         return f"{'reset line' if self.drives == 'reset' else 'power key'} on {self.chip} line {self.offset}"
 
 
 class PowerConfig(Protocol):
-    """What the operator says: the keys of ``[recovery]``."""
+    """The keys of `[recovery]` that describe the power switch."""
 
     @property
     def power(self) -> str: ...
@@ -88,7 +91,10 @@ class PowerConfig(Protocol):
 def make_power_switch(
     config: PowerConfig, current_port: Callable[[], Path | None], state_file: Path
 ) -> PowerSwitch | None:
-    """What the operator has named, None for nothing; `node` and `note` as for `Usb`. Raises PowerUnusable."""
+    """Return the configured power switch, None for none. Raises PowerUnavailable.
+
+    `current_port` and `state_file` are those of `UsbPowerSwitch`.
+    """
     if config.power == "usb":
         return UsbPowerSwitch(current_port, state_file)
     if config.power == "gpio":
@@ -106,10 +112,10 @@ def make_power_switch(
 
 
 class GpioPowerSwitch:
-    """A line by way of the kernel's GPIO character device."""
+    """A power key or reset line, driven through the kernel's GPIO character device."""
 
     def __init__(self, line: GpioLine) -> None:
-        """Raises PowerUnusable where package, chip or line is missing."""
+        """Raises PowerUnavailable if package, chip or line is missing."""
         self._line = line
         self._gpiod = _import_gpiod()
         self.name = f"the {line}"
@@ -141,23 +147,25 @@ class GpioPowerSwitch:
             output_value=gpiod.line.Value.INACTIVE,
         )
 
-        def take() -> Any:
+        def request_line() -> Any:
             return gpiod.request_lines(line.chip, consumer="modem-agent", config={line.offset: settings})
 
         try:
-            held = await run_in_thread(take, "power", on_abandoned=lambda held: held.release())
+            request = await run_in_thread(
+                request_line, "power", on_abandoned=lambda request: request.release()
+            )
             try:
-                held.set_value(line.offset, gpiod.line.Value.ACTIVE)  # one ioctl, it waits for nothing
+                request.set_value(line.offset, gpiod.line.Value.ACTIVE)  # one ioctl, which does not block
                 await asyncio.sleep(seconds)
             finally:
                 with contextlib.suppress(OSError):
-                    held.set_value(line.offset, gpiod.line.Value.INACTIVE)
-                held.release()
+                    request.set_value(line.offset, gpiod.line.Value.INACTIVE)
+                request.release()
         except (OSError, ValueError) as error:
             raise PowerUnavailable(f"the {line} cannot be driven: {error}") from None
 
     def _check_line(self) -> None:
-        """Whether chip and line are there."""
+        """Raise PowerUnavailable if chip or line does not exist."""
         chip = self._line.chip
         try:
             with self._gpiod.Chip(chip) as opened:
@@ -166,58 +174,58 @@ class GpioPowerSwitch:
             raise PowerUnavailable(f"there is no GPIO chip {chip} (recovery.gpio_chip)") from None
         except PermissionError:
             raise PowerUnavailable(
-                f"{chip} may not be opened; put the agent's user into its group (gpio) and allow the device "
-                "in the unit (see README.md beside agent.toml)"
+                f"permission to open {chip} is denied; put the agent's user into its group (gpio) and allow the "
+                "device in the unit (see README.md beside agent.toml)"
             ) from None
         except (OSError, ValueError) as error:
-            raise PowerUnavailable(f"{chip} is no GPIO chip (recovery.gpio_chip): {error}") from None
+            raise PowerUnavailable(f"{chip} is not a GPIO chip (recovery.gpio_chip): {error}") from None
         if self._line.offset >= count:
             raise PowerUnavailable(
-                f"{chip} has {count} lines, no line {self._line.offset} (recovery.gpio_line)"
+                f"{chip} has {count} lines; line {self._line.offset} does not exist (recovery.gpio_line)"
             )
 
 
 class UsbPowerSwitch:
-    """The kernel's switch for a device on USB: `authorized`. It takes no current away, but all else.
+    """The kernel's switch for a USB device: its file `authorized`. The supply stays on, everything else is off.
 
-    It stays as it is when the process that wrote it is killed, and then the module has no ports any more by
-    which it could be known. So its place is noted in a file for as long as it is off.
+    A killed process leaves the device off, and a device that is off has no ports by which to find it. So a state
+    file has its USB path while it is off.
     """
 
     is_toggle = False
     name = "the kernel's switch for its USB device"
 
     def __init__(self, current_port: Callable[[], Path | None], state_file: Path, root: Path = ROOT) -> None:
-        """`node` is the port the module is on, or was on last; `note` a file that may be written."""
+        """`current_port` returns the port on which the module is or was last; `state_file` must be writable."""
         self._current_port = current_port
         self._state_file = state_file
         self._devices_dir = root / "sys/bus/usb/devices"
         self._root = root
 
     async def power_cycle(self, driver: DriverProfile) -> None:
-        early = threading.Event()
+        cancelled = threading.Event()
 
         def off_and_on() -> None:
-            place = self._find_usb_path()
+            usb_path = self._find_usb_path()
             try:
-                self._state_file.write_text(place)
+                self._state_file.write_text(usb_path)
             except OSError as error:
                 raise PowerUnavailable(
                     f"{self._state_file} cannot be written: {error.strerror or error}"
                 ) from None
             try:
-                _write_authorized(self._devices_dir / place / "authorized", "0")
+                _write_authorized(self._devices_dir / usb_path / "authorized", "0")
             except PowerUnavailable:
                 self._state_file.unlink()
                 raise
-            early.wait(USB_OFF_S)
-            self._switch_on(place)
+            cancelled.wait(USB_OFF_S)
+            self._switch_on(usb_path)
 
         work = asyncio.ensure_future(run_in_thread(off_and_on, "power"))
         try:
             await asyncio.wait((work,))
         finally:
-            early.set()  # whatever ends this early, it is switched on again
+            cancelled.set()  # also after cancellation the device is switched on again
             await asyncio.wait((work,), timeout=USB_ON_TIMEOUT_S)
         work.result()
 
@@ -225,39 +233,41 @@ class UsbPowerSwitch:
         await self.power_cycle(driver)
 
     async def restore(self) -> str:
-        """Switch on again what a killed process has left off; its place, empty where there was nothing.
+        """Switch on the device that a killed process has left off; return its USB path, "" if there is none.
 
-        Raises PowerUnusable.
+        Raises PowerUnavailable.
         """
 
-        def on() -> str:
+        def switch_on() -> str:
             try:
-                place = self._state_file.read_text("ascii", "replace")
+                usb_path = self._state_file.read_text("ascii", "replace")
             except FileNotFoundError:
                 return ""
             except OSError as error:
                 raise PowerUnavailable(
                     f"{self._state_file} cannot be read: {error.strerror or error}"
                 ) from None
-            there = _USB_PATH.fullmatch(place) is not None and (self._devices_dir / place).exists()
-            if not there:  # unplugged since, or begun and not written
+            is_valid = _USB_PATH.fullmatch(usb_path) is not None
+            if not (
+                is_valid and (self._devices_dir / usb_path).exists()
+            ):  # unplugged, or the write was cut off
                 self._state_file.unlink(missing_ok=True)
                 return ""
-            self._switch_on(place)
-            return place
+            self._switch_on(usb_path)
+            return usb_path
 
-        return await run_in_thread(on, "power")
+        return await run_in_thread(switch_on, "power")
 
     def _switch_on(self, usb_path: str) -> None:
         _write_authorized(self._devices_dir / usb_path / "authorized", "1")
-        with contextlib.suppress(OSError):  # then the next start writes "1" once more, which changes nothing
+        with contextlib.suppress(OSError):  # then the next start writes "1" again, which is harmless
             self._state_file.unlink()
 
     def _find_usb_path(self) -> str:
         node = self._current_port()
         port = None if node is None else find_usb_port(node, self._root)
         if port is None:
-            raise PowerUnavailable("the port of the module is not on USB, so USB cannot switch it")
+            raise PowerUnavailable("the port of the module is not on USB, so the USB switch cannot be used")
         return port.device.usb_path
 
 
@@ -266,7 +276,7 @@ def _write_authorized(authorized: Path, value: str) -> None:
         authorized.write_text(value)
     except PermissionError:
         raise PowerUnavailable(
-            f"{authorized} may not be written; a udev rule must give it to the agent's user "
+            f"permission to write {authorized} is denied; a udev rule must give it to the agent's user "
             "(see README.md beside agent.toml)"
         ) from None
     except OSError as error:
@@ -274,10 +284,10 @@ def _write_authorized(authorized: Path, value: str) -> None:
 
 
 def _import_gpiod() -> Any:
-    """The library, only where it is used."""
+    """Return the package gpiod. Raises PowerUnavailable if it is missing or too old."""
     try:
-        import gpiod  # noqa: PLC0415  (an extra: nobody else needs it in memory)
-        import gpiod.line  # noqa: PLC0415  (the same)
+        import gpiod  # noqa: PLC0415  (an extra, loaded only if it is used)
+        import gpiod.line  # noqa: PLC0415  (an extra, loaded only if it is used)
     except ImportError:
         raise PowerUnavailable(
             'recovery.power "gpio" needs the Python package gpiod 2: pip install "modem-agent[gpio]"'

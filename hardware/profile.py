@@ -1,9 +1,9 @@
-"""Profiles of modules: TOML files with what a module is (`[device]`) and how it is driven (`[driver]`).
+"""Loads module profiles: TOML files that describe how a module behaves (`[device]`) and is driven (`[driver]`).
 
-The simulated module reads `[device]` and nothing else, the agent reads `[driver]` and nothing else, so that
-a mistake in the one is not repeated by the other. Each file names its sources; a value that nobody has
-published is left out. `same_as` names another profile whose tables hold where a file says nothing itself,
-except for what a module is known by (`usb`, `models`).
+The simulated module reads only `[device]` and the agent only `[driver]`, so that an error in one table is not
+repeated by the other side. Each file names its sources; a value that has not been published is left out. `same_as`
+names another profile whose values apply to every key that a file does not have, except those that identify a
+module (`usb`, `models`).
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ HexId = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{4}$")]
 InterfaceClass = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{2}/[0-9a-f]{2}/[0-9a-f]{2}$")]
 Seconds = Annotated[float, msgspec.Meta(gt=0)]
 NOT_INHERITED = ("usb", "models")
-"""What `same_as` does not bring along."""
+"""Keys that `same_as` does not inherit."""
 _MODELS_PATTERN = re.compile(r"^models = \[(.*?)\]", re.MULTILINE | re.DOTALL)
 
 
 class ProfileError(ValueError):
-    """A profile that does not exist or cannot be read; the text is one sentence that names it."""
+    """A profile does not exist or cannot be read; the text is one sentence that names it."""
 
 
 class SimulatorProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How a module behaves. The defaults are those of the plain module of 27.005 and 27.007.
+    """How a module behaves; the table `[device]`. The defaults follow 27.005 and 27.007.
 
     Refusals are written `ERROR`, `CME 14` or `CMS 302`. Times are in seconds.
     """
@@ -56,21 +56,21 @@ class SimulatorProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     )
     """Commands that show the ICCID, and the prefix of each answer; an empty prefix shows the bare digits."""
 
-    # start and end
+    # start and shutdown
     boot_urcs: tuple[str, ...] = ("RDY",)
-    """Lines said as soon as the module hears its terminal."""
+    """URCs when the module starts to accept commands."""
     boot_sim: tuple[str, ...] = ("+CPIN: {sim}",)
     """Lines printed when the SIM has been read; `{sim}` is replaced by its state."""
     boot_sms: tuple[str, ...] = ("SMS DONE",)
-    """Lines said when the message service is ready."""
+    """URCs when the message service is ready."""
     boot_s: float = 0.0
-    """From power-on until the module hears its terminal."""
+    """From power-on until the module accepts commands."""
     sim_ready_s: float = 0.0
-    """From then until the card has been read."""
+    """From then until the SIM has been read."""
     sms_ready_s: float = 0.0
-    """From the card's readiness until the message commands work."""
+    """From a ready SIM until message commands work."""
     registration_s: float = 0.0
-    """From the card's readiness until registration."""
+    """From a ready SIM until registration."""
     cfun: int = 1
     """`<fun>` after power-on."""
     functions: tuple[int, ...] = (0, 1, 4)
@@ -79,49 +79,49 @@ class SimulatorProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     restart_commands: tuple[str, ...] = ()
     power_off_commands: tuple[str, ...] = ()
     power_off_urc: str = ""
-    """What is said after the OK of a power-off command."""
+    """URC after the OK of a power-off command."""
     readiness_command: str = ""
-    """Quectel's +QINISTAT: a sum of 1 card ready, 2 messages ready, 4 phonebook ready."""
+    """Quectel's +QINISTAT; it answers a sum of 1 SIM ready, 2 SMS ready, 4 phonebook ready."""
     persistent_settings: tuple[str, ...] = ()
     """Settings that survive a restart without AT&W, by their name in `hardware.sim.module.settings`."""
 
     baud: int | None = None
-    """Rate of its UART, 0 where it learns it from the first `AT`; None: it has no rate, or takes any."""
+    """Rate of its UART; 0 for autobauding (detected from the first `AT`); None if any rate works."""
 
-    # answers
+    # responses
     cmee: int = 0
     cmee_rules_cms: bool = False
-    """Whether +CMEE=0 turns +CMS ERROR into ERROR and +CMEE=2 into words; 27.005 knows no such switch."""
+    """True if +CMEE=0 also turns +CMS ERROR into ERROR, and +CMEE=2 into text; 27.005 has no such switch."""
     unsupported_commands: tuple[str, ...] = ()
-    """Commands that this module does not have."""
+    """Commands that this module answers with ERROR."""
     answers: dict[str, str] = msgspec.field(default_factory=dict)
-    """Further commands, written out with their values, and the text that each answers before OK."""
+    """Further commands, with their values, and the information text of each."""
     network_scan_s: float = 0.0
     """Duration of +COPS=?."""
     announces_pin_unlock: bool = False
-    """Whether `+CPIN: READY`, and in time the lines of `boot_messages`, follow the OK of the right PIN."""
+    """True if `+CPIN: READY`, and later the URCs of `boot_sms`, follow the OK of the right PIN."""
 
     # stores
     stores: dict[str, int] = msgspec.field(default_factory=lambda: {"ME": 20, "SR": 10})
-    """Capacity of the module's own memories; that of SM is the card's."""
+    """Capacity of the module's own message stores; that of SM belongs to the SIM."""
     memories: tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]] = (
         ("SM", "ME", "MT", "SR"),
         ("SM", "ME", "MT"),
         ("SM", "ME", "MT"),
     )
-    """Names that +CPMS takes for each of its three values."""
+    """Values that +CPMS accepts for each of its three parameters."""
     store: str = "ME"
     """Factory value of all three."""
     report_store: str = "SR"
-    """Where `<ds>` 2 puts status reports."""
+    """Store for status reports with `<ds>` 2."""
     mt_is_combined: bool = True
-    """Whether MT is ME and SM together; else it is ME under another name."""
+    """True if MT is ME and SM together; else it is another name for ME."""
     first_index: int = 1
     cpms_refusal: str = "CMS 302"
     store_full_urc: str = ""
-    """What is said when a message did not fit; `{store}` is the store's name."""
+    """URC when a message did not fit; `{store}` is replaced by the name of the store."""
     sms_not_ready_refusal: str = "CMS 314"
-    """Refusal of message commands between the card's readiness and theirs."""
+    """Refusal of message commands while the SIM is ready but the message service is not."""
 
     # messages
     cmgf: int = 0
@@ -138,83 +138,83 @@ class SimulatorProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     """SIMCom's rule: mt 3 and ds 1 need mode 1, mt 2 needs mode 1 or 2."""
     cnmi_refusal: str = "CMS 303"
     cnma_s: float = 15.0
-    """How long a message that was handed over waits for +CNMA; 15 to 17 s in the field."""
+    """Time to wait for +CNMA after direct delivery; 15 to 17 s in the field."""
     submit_s: float = 60.0
-    """How long the network's answer to a message is awaited before +CMS ERROR 332."""
+    """Time to wait for the network's answer to a message before +CMS ERROR 332."""
     class_0_direct: bool = True
-    """Whether class 0 is handed over by +CMT although +CNMI says store."""
+    """True if class 0 messages are delivered by +CMT even if +CNMI requests storage."""
     empty_alpha: bool = False
-    """Whether an absent `<alpha>` is shown as an empty string."""
+    """True if an absent `<alpha>` is shown as an empty string."""
     prompt: str = "\r\n> "
 
 
 class UsbLayout(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Some USB products of a module, and which of their interfaces take AT commands."""
+    """USB products of a module with the same interfaces, and which of these accept AT commands."""
 
     vendor: HexId
     """idVendor."""
     products: tuple[HexId, ...]
-    """idProduct; a module has another one for each composition of its interfaces."""
+    """idProduct; a module has a different one for each USB composition."""
     at_interface: int | None = None
-    """bInterfaceNumber of the AT port that is meant for commands."""
+    """bInterfaceNumber of the port for AT commands."""
     second_at_interface: int | None = None
-    """That of a further port that takes AT commands; often meant for the data connection."""
+    """bInterfaceNumber of another port that accepts AT commands, often intended for the data connection."""
     at_interface_classes: tuple[InterfaceClass, ...] = ()
-    """Class, subclass and protocol of the AT port, where a maker keeps to them and not to numbers."""
+    """Class, subclass and protocol of the AT port, for makers whose interface numbers vary."""
     no_at: bool = False
-    """Whether this composition is known to have no AT port at all."""
+    """True if this composition is known to have no AT port."""
 
 
 class DriverProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How a module is found and driven. A value that nobody has published is None or empty.
+    """How a module is found and driven; the table `[driver]`. A value that has not been published is None or empty.
 
-    Times are in seconds; `..._timeout_s` is the maker's longest time for a command, not what is usual.
+    Times are in seconds; `..._timeout_s` is the maker's maximum response time for a command, not the usual time.
     """
 
-    # what it is known by
+    # identification
     usb: tuple[UsbLayout, ...] = ()
     models: tuple[str, ...] = ()
-    """What a word of ATI's or +CGMM's answer begins with, `*` and `?` as in file names; see `identify`."""
+    """Beginning of a word in the answer to ATI or +CGMM; `*` and `?` are wildcards. See `identify`."""
 
-    # the line
+    # UART
     baud: int | None = None
-    """Rate of the UART from the factory; 0 for autobauding."""
+    """Factory setting of the rate; 0 for autobauding."""
     autobaud_rates: tuple[int, ...] = ()
     inter_command_delay_s: Seconds | None = None
     """From a final result to the next command."""
     urc_port_command: str | None = None
-    """Chooses the port out of which unsolicited codes come."""
+    """Command that selects the port on which URCs appear."""
     sleep_command: str | None = None
 
     # start
     boot_urcs: tuple[str, ...] = ()
-    """Unsolicited lines that say that the module has restarted."""
+    """URCs that indicate that the module has restarted."""
     ready_urc: str | None = None
-    """The line after which message commands work."""
+    """URC after which message commands work."""
     ready_command: str | None = None
-    """The command that tells the same when asked."""
+    """Command that queries the same."""
     ready_mask: int | None = None
-    """The bit of its answer that stands for the message service."""
+    """Bit of its answer that means that the message service is ready."""
     start_s: Seconds | None = None
     """From power-on until the port answers."""
 
-    # card and network
+    # SIM and network
     pin_tries_command: str | None = None
-    """Tells the remaining tries of the PIN, as the first number of its answer, where +CPINR does not."""
+    """Command whose answer begins with the remaining PIN attempts, if +CPINR is not supported."""
     iccid_command: str | None = None
     iccid_prefix: str | None = None
     registration: tuple[str, ...] = ()
-    """Which of +CREG, +CGREG and +CEREG tell something."""
+    """Which of +CREG, +CGREG and +CEREG report the registration."""
 
     # messages
     stores: tuple[str, ...] = ()
-    """What +CPMS takes as its first value."""
+    """Values that +CPMS accepts as its first parameter."""
     first_index: int | None = None
     text_mode: bool | None = None
     cnmi: str | None = None
-    """The values that +CNMI must have, where only these work."""
+    """Parameters of +CNMI, if only these work."""
     cnma: str | None = None
-    """The acknowledgement, where only this form works."""
+    """Form of the acknowledgement, if only this one works."""
     cmgs_timeout_s: Seconds | None = None
     cmgr_timeout_s: Seconds | None = None
     cmgl_timeout_s: Seconds | None = None
@@ -223,25 +223,25 @@ class DriverProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     cfun_timeout_s: Seconds | None = None
     cpin_timeout_s: Seconds | None = None
 
-    # end and new start
+    # restart and shutdown
     restart_command: str | None = None
     restart_s: Seconds | None = None
-    """From there until it is ready again."""
+    """From the restart command until the module is ready again."""
     power_off_command: str | None = None
     power_off_urc: str | None = None
     power_off_s: Seconds | None = None
     power_key_on_s: Seconds | None = None
-    """Pulse at the module's power key; a HAT may turn its polarity round."""
+    """Length of the pulse at the power key that switches on; a HAT may invert its polarity."""
     power_key_off_s: Seconds | None = None
     reset_line_s: Seconds | None = None
 
     quirks: tuple[Quirk, ...] = ()
     sources: tuple[str, ...] = ()
-    """Tags, resolved in profiles/README.md."""
+    """Tags of the sources, listed in profiles/README.md."""
 
 
 def list_profiles() -> list[str]:
-    """All profiles there are."""
+    """Return the names of all profiles, sorted."""
     folder = resources.files("hardware") / "profiles"
     return sorted(
         entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml")
@@ -249,19 +249,20 @@ def list_profiles() -> list[str]:
 
 
 def load_simulator_profile(name: str = "generic") -> SimulatorProfile:
-    """What the module of that name is; raises ProfileError."""
+    """Return the table `[device]` of a profile. Raises ProfileError."""
     return _load_table(name, "device", SimulatorProfile)
 
 
 def load_driver_profile(name: str = "generic") -> DriverProfile:
-    """How the module of that name is driven; raises ProfileError."""
+    """Return the table `[driver]` of a profile. Raises ProfileError."""
     return _load_table(name, "driver", DriverProfile)
 
 
 def load_driver_profiles(*containing: str) -> dict[str, DriverProfile]:
-    """All drivers, or those whose file contains one of these texts in any case; raises ProfileError.
+    """Return the drivers of all profiles, or of those whose file contains one of these texts in any case.
 
-    Reading TOML takes a small device 15 ms a file: who looks for one vendor need not read them all.
+    Raises ProfileError. Parsing one file takes 15 ms on a small device, so a caller that searches for a vendor id
+    should pass it.
     """
     wanted = [mention.casefold() for mention in containing]
     return {
@@ -273,9 +274,9 @@ def load_driver_profiles(*containing: str) -> dict[str, DriverProfile]:
 
 @functools.cache
 def load_model_patterns() -> Mapping[str, tuple[str, ...]]:
-    """What each module is known by, without parsing its file: 27 of them would take a small device 0.4 s.
+    """Return the `models` of each profile, without parsing 27 TOML files (0.4 s on a small device).
 
-    Read once: every session asks, and a host that has run out of files has none to read it from again.
+    The result is cached: each session needs it, also if the host has no file descriptors left.
     """
     found = {name: _MODELS_PATTERN.search(_read_profile_text(name)) for name in list_profiles()}
     known = {name: tuple(re.findall(r'"([^"]+)"', line[1])) for name, line in found.items() if line}
@@ -294,9 +295,9 @@ def _load_table(name: str, table: str, table_type: type[TableT]) -> TableT:
 
 
 def _load_merged_table(name: str, table: str) -> dict[str, Any]:
-    """A table of a profile, with that of the profile it is the same as below it."""
+    """Return a table of a profile, merged over that of its `same_as` profile."""
     if name not in list_profiles():
-        raise ProfileError(f'there is no profile "{name}"; known are {", ".join(list_profiles())}')
+        raise ProfileError(f'there is no profile "{name}"; there are {", ".join(list_profiles())}')
     file = msgspec.convert(tomllib.loads(_read_profile_text(name)), _ProfileFile)
     own: dict[str, Any] = getattr(file, table)
     if file.same_as is None:

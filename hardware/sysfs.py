@@ -1,6 +1,6 @@
-"""What the kernel and udev tell of serial ports: /sys/class/tty, /sys/bus/usb/devices, /dev/serial.
+"""Reads USB devices and their serial ports from /sys/class/tty, /sys/bus/usb/devices and /dev/serial.
 
-Only reads. `root` is the root of the file system, so that a tree of files can stand for it.
+Nothing here writes. `root` is the root of the file system; a test passes a directory tree instead.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ ROOT = Path("/")
 
 @dataclass(frozen=True, slots=True)
 class UsbDevice:
-    """A device on USB."""
+    """A USB device."""
 
     usb_path: str
-    """Where it is plugged in, as the kernel writes it: `1-1.2`. It stays when the device comes back."""
+    """Bus and ports as the kernel writes them: `1-1.2`. It is the same after the device was disconnected."""
     vendor: str
     product: str
     serial: str
-    """Makers of modules often give all the same."""
+    """Often the same for all modules of a maker."""
     description: str
-    """How it calls itself."""
+    """Manufacturer and product name."""
 
     @property
     def usb_id(self) -> str:
@@ -38,7 +38,7 @@ class UsbPort:
     """A tty on one interface of a USB device."""
 
     node: Path
-    """`/dev/ttyUSB2`; the number says nothing about the module."""
+    """`/dev/ttyUSB2`; the number depends on the order of plugging in."""
     device: UsbDevice
     interface: int
     """bInterfaceNumber."""
@@ -47,12 +47,12 @@ class UsbPort:
 
     @property
     def is_present(self) -> bool:
-        """Whether the node exists: not yet, or in a container not at all."""
+        """True if the device node exists; udev may not have made it yet, and a container may not have it."""
         return self.node.exists()
 
 
 def list_usb_ports(root: Path = ROOT) -> list[UsbPort]:
-    """All ttys on USB, by where they are plugged in and interface."""
+    """Return all ttys on USB, sorted by USB path and interface number."""
     found = []
     with contextlib.suppress(OSError), os.scandir(root / "sys/class/tty") as entries:
         for entry in entries:
@@ -65,7 +65,7 @@ def list_usb_ports(root: Path = ROOT) -> list[UsbPort]:
 
 
 def find_usb_port(node: Path, root: Path = ROOT) -> UsbPort | None:
-    """What a device path stands for, links followed; None when it is no tty on USB."""
+    """Return the port of a device path, links followed; None if it is not a tty on USB."""
     with contextlib.suppress(OSError):
         name = node.resolve(strict=True).name
         return next((port for port in list_usb_ports(root) if port.node.name == name), None)
@@ -73,7 +73,7 @@ def find_usb_port(node: Path, root: Path = ROOT) -> UsbPort | None:
 
 
 def list_usb_devices(root: Path = ROOT) -> list[UsbDevice]:
-    """All devices on USB, those without a tty included, by where they are plugged in."""
+    """Return all USB devices, also those without a tty, sorted by USB path."""
     found = []
     with contextlib.suppress(OSError), os.scandir(root / "sys/bus/usb/devices") as entries:
         found = [Path(entry.path) for entry in entries]
@@ -81,18 +81,21 @@ def list_usb_devices(root: Path = ROOT) -> list[UsbDevice]:
 
 
 def find_udev_links(node: Path, root: Path = ROOT) -> tuple[Path | None, Path | None]:
-    """The link of udev to a port by what it is, and the one by where it is plugged in."""
+    """Return the by-id and the by-path link of udev to a port; None for a link that does not exist."""
     return _find_link(root / "dev/serial/by-id", node), _find_link(root / "dev/serial/by-path", node)
 
 
 def _read_usb_devices(folders: list[Path]) -> Iterator[UsbDevice]:
     for folder in folders:
-        with contextlib.suppress(OSError):  # interfaces are there as well, without idVendor
+        with contextlib.suppress(OSError):  # the folder also has interfaces, which have no idVendor
             yield _read_usb_device(folder)
 
 
 def _read_usb_port(root: Path, tty: Path) -> UsbPort | None:
-    """Climb from `…/1-1.2/1-1.2:1.2/ttyUSB2/tty/ttyUSB2` to the interface; cdc-acm has a step less."""
+    """Return the port of a tty folder such as `…/1-1.2/1-1.2:1.2/ttyUSB2/tty/ttyUSB2`; None without an interface.
+
+    cdc-acm has one folder less between interface and tty.
+    """
     interface = next((folder for folder in tty.parents if (folder / "bInterfaceNumber").exists()), None)
     if interface is None:
         return None

@@ -8,8 +8,8 @@ import pytest
 from hardware.blocking import run_in_thread
 
 
-async def test_result_and_exception_come_back():
-    """Whatever came of the call; it was made in a thread of its own that keeps no process alive."""
+async def test_result_and_exception_are_passed_on():
+    """The call runs in its own daemon thread, which keeps no process alive."""
 
     def work():
         return threading.current_thread()
@@ -25,8 +25,8 @@ async def test_result_and_exception_come_back():
 
 
 @pytest.mark.parametrize("stumbles", [False, True])
-async def test_what_nobody_waits_for_is_given_back_beside_the_loop(stumbles):
-    """A port that opens after its time is closed again, which may block as well; an exception is dropped."""
+async def test_abandoned_result_is_handled_in_a_thread(stumbles):
+    """A port that opens too late is closed again, which may block as well; an exception is dropped."""
     begun, go_on = asyncio.Event(), threading.Event()
     given, done, unheard = [], asyncio.Event(), []
     loop = asyncio.get_running_loop()
@@ -58,8 +58,8 @@ async def test_what_nobody_waits_for_is_given_back_beside_the_loop(stumbles):
     assert not unheard
 
 
-def test_a_loop_that_has_ended():
-    """What comes then is given back as well, and an exception disturbs nobody."""
+def test_result_after_the_end_of_the_loop_is_abandoned():
+    """An exception is dropped."""
     go_on, gone, given, hooked = threading.Event(), threading.Event(), [], []
     threads = []
 

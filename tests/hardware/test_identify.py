@@ -63,8 +63,8 @@ ANSWERS = [
 
 
 @pytest.mark.parametrize(("name", "answer"), ANSWERS)
-def test_a_module_is_known_by_what_it_says(name, answer):
-    """Whatever else stands around its model."""
+def test_module_is_identified_by_its_answers(name, answer):
+    """Whatever text surrounds the model."""
     assert match_answers([answer]) == name
     assert match_answers(["Quectel", answer.lower()]) == name
 
@@ -84,13 +84,13 @@ def test_a_module_is_known_by_what_it_says(name, answer):
         "\x00\xff?[(",
     ],
 )
-def test_what_is_not_known_is_generic(answer):
-    """No profile is guessed from a name that only looks alike."""
+def test_unknown_model_is_generic(answer):
+    """A similar name is not enough."""
     assert match_answers([answer]) == GENERIC
 
 
-def test_usb_decides_between_equals():
-    """A name that two versions share, and a product id that two modules share."""
+def test_usb_id_decides_between_equal_models():
+    """A model name of two versions, and a product id of two modules."""
     assert match_usb_id("1e0e", "9001") == ["sim7000", "sim7600"]
     assert match_answers(["SIMCOM_SIM7600E-H"], match_usb_id("1e0e", "9001")) == "sim7600"
     assert match_answers(["LARA-R6001"], match_usb_id("1546", "1311")) == "lara_r6_01b"
@@ -98,20 +98,20 @@ def test_usb_decides_between_equals():
     assert match_answers(["LARA-R6001D-01B"]) == "lara_r6_01b"
 
 
-def test_a_module_that_does_not_tell():
-    """ATI may be an ERROR: what USB leaves no doubt of is taken, nothing else is."""
+def test_single_usb_candidate_is_used_without_a_model():
+    """ATI may answer ERROR; several candidates give `generic`."""
     assert match_answers([], match_usb_id("2c7c", "0125")) == "ec25"
     assert match_answers([], match_usb_id("1e0e", "9001")) == GENERIC
     assert match_answers([], match_usb_id("0403", "6001")) == GENERIC
 
 
-def test_the_module_is_believed_before_usb():
-    """A product id may be kept by another module."""
+def test_answers_precede_usb_ids():
+    """Another module may have kept a product id."""
     assert match_answers(["SIM7080 R1951.01"], ["sim7600"]) == "sim7070"
 
 
-def test_the_at_ports_of_a_product():
-    """First, second, none; by number or class."""
+def test_at_ports_are_ranked():
+    """First, second or none, by interface number or class."""
     driver = profile.load_driver_profile("sim7600")
     assert rank_at_port(driver, "1e0e", "9001", 2, "ff/00/00") == PRIMARY_RANK
     assert rank_at_port(driver, "1e0e", "9001", 3, "ff/00/00") == SECONDARY_RANK
@@ -126,8 +126,8 @@ def test_the_at_ports_of_a_product():
 
 
 @pytest.mark.parametrize("name", [name for name in profile.list_profiles() if name != GENERIC])
-def test_every_profile_can_be_told(name):
-    """By a model, which begins with enough letters for its file to be found without parsing all."""
+def test_every_profile_has_a_searchable_model(name):
+    """It begins with enough letters to be found without parsing all files."""
     driver = profile.load_driver_profile(name)
     assert driver.models
     assert all(len(re.split(r"[*?]", model)[0]) >= MIN_MODEL_CHARS for model in driver.models)
@@ -137,8 +137,8 @@ def test_every_profile_can_be_told(name):
 
 
 @pytest.mark.parametrize("name", profile.list_profiles())
-def test_a_simulated_module_is_taken_for_what_it_is(name):
-    """The [device] table of a profile answers what its [driver] table listens for."""
+def test_simulated_module_is_identified(name):
+    """The answers of a [device] table match the models of its [driver] table."""
     device = profile.load_simulator_profile(name)
     usb = profile.load_driver_profile(name).usb
     candidates = match_usb_id(usb[0].vendor, usb[0].products[0]) if usb else []

@@ -111,10 +111,8 @@ DRIVER = DriverProfile(power_key_on_s=0.5, power_key_off_s=3.0, power_off_s=6.0,
         ({"drives": "reset", "on_s": 0.7}, DRIVER, [0.7]),
     ],
 )
-async def test_the_pulses_are_those_of_profile_and_configuration(
-    gpiod, sleep_durations, line, driver, pauses
-):
-    """A key: off, a gap, on. A reset line: one pulse. The line is let go in between and after."""
+async def test_pulse_lengths_come_from_configuration_or_profile(gpiod, sleep_durations, line, driver, pauses):
+    """A key: off, pause, on. A reset line: one pulse. The line is released in between and afterwards."""
     await GpioPowerSwitch(GpioLine("/dev/gpiochip0", 6, **line)).power_cycle(driver)
     assert sleep_durations == pauses
     values = [value for _, value in gpiod.levels]
@@ -123,15 +121,15 @@ async def test_the_pulses_are_those_of_profile_and_configuration(
     assert gpiod.request[:3] == ("/dev/gpiochip0", "modem-agent", 6)
 
 
-async def test_a_press_is_one_pulse(gpiod, sleep_durations):
-    """To switch on what may be off."""
+async def test_power_on_is_one_pulse(gpiod, sleep_durations):
+    """For a module that may be off."""
     await GpioPowerSwitch(GpioLine("/dev/gpiochip0", 6, active_low=True)).power_on(DRIVER)
     assert sleep_durations == [0.5]
     assert gpiod.request[3].active_low is True
     assert gpiod.request[3].output_value == "inactive"
 
 
-async def test_a_reset_line_that_a_maker_warns_of_is_never_used(gpiod, sleep_durations):
+async def test_unsafe_reset_line_is_never_used(gpiod, sleep_durations):
     """It may leave the module beyond recovery."""
     line = GpioPowerSwitch(GpioLine("/dev/gpiochip0", 6, drives="reset"))
     with pytest.raises(PowerUnavailable, match="never used"):
@@ -139,15 +137,15 @@ async def test_a_reset_line_that_a_maker_warns_of_is_never_used(gpiod, sleep_dur
     assert gpiod.levels == []
 
 
-async def test_a_reset_line_that_is_a_power_key(gpiod, sleep_durations):
-    """May leave the module off: whoever looks after it must know."""
+async def test_reset_line_tied_to_the_power_key_is_a_toggle(gpiod, sleep_durations):
+    """It may leave the module off, and the caller must know that."""
     line = GpioPowerSwitch(GpioLine("/dev/gpiochip0", 6, drives="reset"))
     assert not line.is_toggle
     await line.power_cycle(DriverProfile(quirks=(Quirk.RESET_LINE_IS_POWER_KEY,)))
     assert line.is_toggle
 
 
-async def test_a_pulse_that_is_ended_early_lets_the_key_go(gpiod):
+async def test_cancelled_pulse_releases_the_key(gpiod):
     """At once."""
     pulse = asyncio.ensure_future(GpioPowerSwitch(GpioLine("/dev/gpiochip0", 6, on_s=60.0)).power_on(DRIVER))
     async with asyncio.timeout(5):
@@ -160,8 +158,8 @@ async def test_a_pulse_that_is_ended_early_lets_the_key_go(gpiod):
     assert gpiod.held == 0
 
 
-async def test_a_line_that_somebody_else_has(gpiod, sleep_durations):
-    """Is said in a sentence."""
+async def test_busy_gpio_line_is_reported(gpiod, sleep_durations):
+    """In one sentence."""
     gpiod.busy = OSError(16, "Device or resource busy")
     with pytest.raises(
         PowerUnavailable, match=r"power key on /dev/gpiochip0 line 6 cannot be driven: .*busy"
@@ -173,20 +171,20 @@ async def test_a_line_that_somebody_else_has(gpiod, sleep_durations):
     ("trouble", "offset", "sentence"),
     [
         (FileNotFoundError(2, "No such file"), 6, "there is no GPIO chip /dev/gpiochip0"),
-        (PermissionError(13, "Permission denied"), 6, "may not be opened"),
-        (ValueError("no chip"), 6, "is no GPIO chip"),
-        (None, 8, "has 8 lines, no line 8"),
+        (PermissionError(13, "Permission denied"), 6, "permission to open /dev/gpiochip0 is denied"),
+        (ValueError("no chip"), 6, "is not a GPIO chip"),
+        (None, 8, "has 8 lines; line 8 does not exist"),
     ],
 )
-async def test_what_is_missing_is_one_sentence(gpiod, trouble, offset, sentence):
-    """Said when the program starts, and by `config check`."""
+async def test_missing_chip_line_or_permission_is_reported(gpiod, trouble, offset, sentence):
+    """At the start of the program, and by `config check`."""
     gpiod.trouble = trouble
     with pytest.raises(PowerUnavailable, match=sentence):
         GpioPowerSwitch(GpioLine("/dev/gpiochip0", offset))
 
 
-def test_a_missing_package_is_one_sentence(monkeypatch):
-    """Which says how to get it; version 1 is another library."""
+def test_missing_package_is_reported(monkeypatch):
+    """With the command that installs it; version 1 is a different library."""
     monkeypatch.setitem(sys.modules, "gpiod", None)
     with pytest.raises(PowerUnavailable, match=r"modem-agent\[gpio\]"):
         GpioPowerSwitch(GpioLine("/dev/gpiochip0", 6))
@@ -211,8 +209,8 @@ class FakePowerConfig:
     pulse_off_s: float = 0.0
 
 
-async def test_what_the_operator_names(gpiod):
-    """Nothing, a line, or USB."""
+async def test_configured_power_switch_is_made(gpiod):
+    """None, a GPIO line, or USB."""
     assert make_power_switch(FakePowerConfig(), lambda: None, STATE_FILE) is None
     assert (
         make_power_switch(FakePowerConfig("gpio"), lambda: None, STATE_FILE).name
@@ -252,14 +250,14 @@ def module(fake_host, monkeypatch, tmp_path):
     return fake_host
 
 
-async def test_usb_goes_off_and_on(module):
-    """The device that the port belongs to."""
+async def test_usb_device_is_switched_off_and_on(module):
+    """The device to which the port belongs."""
     await UsbPowerSwitch(lambda: module.dev / "ttyUSB2", module.note, module.root).power_cycle(DRIVER)
     assert module.written == ["0", "1"]
 
 
-async def test_a_process_that_is_killed_leaves_a_note(module, monkeypatch):
-    """The next one switches on again what has no port any more, once; a cycle that ended leaves nothing."""
+async def test_killed_process_leaves_a_state_file(module, monkeypatch):
+    """The next process switches the device on again, once; a complete cycle leaves no file."""
 
     class KilledError(BaseException):
         pass
@@ -287,24 +285,24 @@ async def test_a_process_that_is_killed_leaves_a_note(module, monkeypatch):
 
 
 @pytest.mark.parametrize("note", ["", "1-1.9", "../../../../etc", "1-1.2/.."])
-async def test_a_note_of_what_is_not_there(module, note):
-    """Unplugged since, or never written to its end: nothing is switched, and the note is taken away."""
+async def test_state_file_without_its_device_is_removed(module, note):
+    """Unplugged since, or not completely written: nothing is switched."""
     module.note.write_text(note)
     assert await UsbPowerSwitch(lambda: None, module.note, module.root).restore() == ""
     assert module.written == []
     assert not module.note.exists()
 
 
-async def test_nothing_is_switched_off_that_cannot_be_noted(module):
-    """A disk that takes nothing more."""
+async def test_device_is_not_switched_off_without_a_state_file(module):
+    """For example if the disk is full."""
     usb = UsbPowerSwitch(lambda: module.dev / "ttyUSB2", module.note / "no folder", module.root)
     with pytest.raises(PowerUnavailable, match="no folder cannot be written"):
         await usb.power_cycle(DRIVER)
     assert module.written == []
 
 
-async def test_usb_is_on_again_whatever_ends_it(module, monkeypatch):
-    """Also when the agent is to stop in the middle."""
+async def test_cancelled_usb_cycle_ends_with_power_on(module, monkeypatch):
+    """Also if the agent stops in the middle."""
     monkeypatch.setattr(power, "USB_OFF_S", 60.0)
     cycle = asyncio.ensure_future(
         UsbPowerSwitch(lambda: module.dev / "ttyUSB2", module.note, module.root).power_cycle(DRIVER)
@@ -320,8 +318,8 @@ async def test_usb_is_on_again_whatever_ends_it(module, monkeypatch):
 
 
 @pytest.mark.parametrize("node", [None, "ttyAMA0"])
-async def test_what_is_not_on_usb_cannot_be_switched_there(module, node):
-    """A UART, or nothing."""
+async def test_port_without_usb_cannot_use_the_usb_switch(module, node):
+    """A UART, or no port."""
     module.uart("ttyAMA0")
     with pytest.raises(PowerUnavailable, match="not on USB"):
         await UsbPowerSwitch(
@@ -330,8 +328,8 @@ async def test_what_is_not_on_usb_cannot_be_switched_there(module, node):
     assert module.written == []
 
 
-async def test_a_switch_that_fails_is_said(module, monkeypatch):
-    """The reason of the kernel, not success."""
+async def test_failed_usb_switch_is_reported(module, monkeypatch):
+    """With the reason of the kernel."""
 
     write = Path.write_text
 
@@ -345,8 +343,8 @@ async def test_a_switch_that_fails_is_said(module, monkeypatch):
         await UsbPowerSwitch(lambda: module.dev / "ttyUSB2", module.note, module.root).power_cycle(DRIVER)
 
 
-async def test_a_switch_that_may_not_be_written(module, monkeypatch):
-    """Is said, with what gives the right."""
+async def test_missing_permission_for_the_usb_switch_is_reported(module, monkeypatch):
+    """With the rule that gives it."""
 
     write = Path.write_text
 

@@ -22,7 +22,7 @@ MODULES = """
 
 @pytest.mark.parametrize("name", profile.list_profiles())
 def test_every_profile_is_valid(name):
-    """Both tables, no unknown key; what is named exists."""
+    """Both tables load without an unknown key, and every named command, store and setting exists."""
     device = profile.load_simulator_profile(name)
     assert profile.load_driver_profile(name)
     assert device.store in device.memories[0]
@@ -32,19 +32,19 @@ def test_every_profile_is_valid(name):
     assert device.cfun in device.functions
 
 
-def test_names():
-    """The plain module and real ones."""
+def test_profiles_are_listed():
+    """The generic module and real ones."""
     assert profile.list_profiles() == sorted(["generic", *MODULES.split()])
 
 
-def test_the_defaults_are_the_plain_module():
-    """generic.toml adds nothing but its name."""
+def test_generic_profile_has_only_defaults():
+    """generic.toml adds nothing but a name."""
     assert profile.load_simulator_profile() == profile.SimulatorProfile()
 
 
 @pytest.mark.parametrize("name", profile.list_profiles())
-def test_sources_are_named(name):
-    """What is said of a real module has a source, and the page of sources knows every tag."""
+def test_every_profile_names_its_sources(name):
+    """profiles/README.md lists every tag."""
     assert set(profile.load_driver_profile(name).sources) <= TAGS
     assert profile.load_driver_profile(name).sources or name == "generic"
     heading = (PROFILES / f"{name}.toml").read_text().partition("[device]")[0]
@@ -52,27 +52,27 @@ def test_sources_are_named(name):
 
 
 @pytest.mark.parametrize("name", profile.list_profiles())
-def test_every_tag_beside_a_fact_is_a_source_of_the_profile(name):
-    """A comment that names a source names one of the list below."""
+def test_tags_in_comments_are_sources_of_the_profile(name):
+    """A comment names only sources that the profile lists."""
     lines = (PROFILES / f"{name}.toml").read_text().splitlines()
     beside = {word for line in lines for word in re.findall(r"[\w-]+", line.partition("#")[2])}
     assert beside & TAGS <= set(profile.load_driver_profile(name).sources)
 
 
 @pytest.mark.parametrize("quirk", Quirk)
-def test_quirks_are_explained_and_used(quirk):
-    """A name without a sentence, or that no module has, is a slip."""
+def test_every_quirk_is_described_and_used(quirk):
+    """By at least one profile."""
     assert describe_quirk(quirk)
     assert any(quirk in driver.quirks for driver in profile.load_driver_profiles().values())
 
 
-def test_a_generic_module_is_driven_without_assumptions():
-    """Nothing is known of what fits no profile."""
+def test_generic_driver_has_no_values():
+    """Nothing is assumed of a module that matches no profile."""
     assert profile.load_driver_profile() == profile.DriverProfile()
 
 
-def test_modules_that_share_facts():
-    """EG91 has the EC25's manual and times of its own; what it is known by is not inherited."""
+def test_same_as_inherits_values():
+    """EG91 shares the EC25's manual but has its own times; models and USB ids are not inherited."""
     ec25, eg91 = profile.load_driver_profile("ec25"), profile.load_driver_profile("eg91")
     assert eg91.cmgs_timeout_s == ec25.cmgs_timeout_s == 120
     assert eg91.start_s == 12
@@ -81,8 +81,8 @@ def test_modules_that_share_facts():
     assert profile.load_simulator_profile("eg91").stores == profile.load_simulator_profile("ec25").stores
 
 
-def test_what_a_module_is_known_by_is_its_own(tmp_path, monkeypatch):
-    """Facts are shared, identity is not, even where a file forgets to say it."""
+def test_same_as_does_not_inherit_identification(tmp_path, monkeypatch):
+    """Even if the file has no models and no USB ids."""
     (tmp_path / "profiles").mkdir()
     usb = 'usb = [{ vendor = "2c7c", products = ["0125"] }]'
     (tmp_path / "profiles" / "other.toml").write_text(f'[driver]\nmodels = ["X1"]\nbaud = 9600\n{usb}')
@@ -91,14 +91,14 @@ def test_what_a_module_is_known_by_is_its_own(tmp_path, monkeypatch):
     assert profile.load_driver_profile("mine") == profile.DriverProfile(baud=9600)
 
 
-def test_looking_for_a_vendor_reads_no_more():
-    """Only files that mention it."""
+def test_drivers_are_filtered_by_text():
+    """Only files that contain the text are parsed."""
     assert set(profile.load_driver_profiles("12d1")) == {"huawei_e3372_stick", "huawei_me909u"}
     assert set(profile.load_driver_profiles()) == set(profile.list_profiles())
 
 
-def test_the_udev_rules_agree():
-    """ModemManager is kept from exactly the ports that a profile names for commands."""
+def test_udev_rules_match_the_profiles():
+    """ModemManager is kept away from exactly the AT ports of the profiles."""
     line = re.compile(
         r'^ATTRS\{idVendor\}=="(\w+)", ATTRS\{idProduct\}=="(\w+)", ENV\{\.MODEM_AGENT_IF\}=="(\w+)", '
         r'ENV\{ID_MM_PORT_IGNORE\}="1"$',
@@ -124,8 +124,8 @@ def test_the_udev_rules_agree():
     }
 
 
-def test_profiles_do_not_contradict_each_other():
-    """Two modules with one product id have their AT port on one interface."""
+def test_modules_with_one_product_id_share_the_at_interface():
+    """So the AT port is known before the module."""
     ports = {}
     for driver in profile.load_driver_profiles().values():
         for layout in driver.usb:
@@ -133,11 +133,11 @@ def test_profiles_do_not_contradict_each_other():
                 assert ports.setdefault((layout.vendor, product), layout.at_interface) == layout.at_interface
 
 
-def test_a_profile_that_does_not_exist():
-    """One sentence that names it and those there are."""
-    with pytest.raises(profile.ProfileError, match=r'"ec26"; known are .*ec25'):
+def test_unknown_profile_is_reported():
+    """One sentence with its name and all existing profiles."""
+    with pytest.raises(profile.ProfileError, match=r'"ec26"; there are .*ec25'):
         profile.load_simulator_profile("ec26")
-    with pytest.raises(profile.ProfileError, match="known are"):
+    with pytest.raises(profile.ProfileError, match="there are"):
         profile.load_simulator_profile("../profile")
 
 
@@ -153,8 +153,8 @@ def test_a_profile_that_does_not_exist():
         ('same_as = "mine"', "same as itself"),
     ],
 )
-def test_a_broken_profile(tmp_path, monkeypatch, text, sentence):
-    """The sentence names file, table and key."""
+def test_invalid_profile_is_reported(tmp_path, monkeypatch, text, sentence):
+    """The sentence has file, table and key."""
     (tmp_path / "profiles").mkdir()
     (tmp_path / "profiles" / "mine.toml").write_text(text)
     monkeypatch.setattr(profile.resources, "files", lambda _: tmp_path)
@@ -174,7 +174,7 @@ def test_a_broken_profile(tmp_path, monkeypatch, text, sentence):
         ("[[driver.usb]]\nvendor = '2c7c'\nproducts = ['0125']\nat_classes = ['ff']", "at_classes"),
     ],
 )
-def test_a_broken_driver(tmp_path, monkeypatch, text, sentence):
+def test_invalid_driver_table_is_reported(tmp_path, monkeypatch, text, sentence):
     """Quirks, times and ids are checked as well."""
     (tmp_path / "profiles").mkdir()
     (tmp_path / "profiles" / "mine.toml").write_text(text)

@@ -20,8 +20,8 @@ from hardware.recording import (
 
 
 @given(st.binary())
-def test_every_octet_comes_back(data):
-    """Whatever was said can be written on one line of ASCII, and read again; no blank ends a line."""
+def test_octets_survive_escaping(data):
+    """Any octets become one line of ASCII without a blank at its end, and can be read again."""
     shown = escape_bytes(data)
     assert shown.isascii()
     assert shown.isprintable()
@@ -31,8 +31,8 @@ def test_every_octet_comes_back(data):
     assert run == RecordedChunk(2, 1.5, "<", data)
 
 
-def test_what_a_recording_may_hold():
-    """Comments and empty lines say nothing; a first line in the middle means that it was taken up again."""
+def test_comments_and_resumed_recordings_are_parsed():
+    """Comments and empty lines are skipped; another header line means that the recording was resumed."""
     text = r"""# modem-agent recording 1, 2026-11-22T01:02:03+00:00, agent 0.1.0, masked
 
 # a remark
@@ -52,7 +52,7 @@ def test_what_a_recording_may_hold():
     )
 
 
-def test_masked_is_a_word_of_its_own():
+def test_masked_is_a_separate_word():
     """A module called masked-1 does not make a recording masked."""
     assert not parse_recording(format_header("module masked-1")).is_masked
     assert parse_recording(format_header("agent 1", "", "masked")).is_masked
@@ -73,8 +73,8 @@ def test_masked_is_a_word_of_its_own():
         ("# modem-agent recording 1\n1 < é", "line 2: octets beyond ASCII"),
     ],
 )
-def test_what_is_no_recording(text, sentence):
-    """One sentence that names the line."""
+def test_invalid_recording_is_reported(text, sentence):
+    """One sentence with the number of the line."""
     with pytest.raises(RecordingError, match=sentence):
         parse_recording(text)
 
@@ -101,7 +101,7 @@ def test_what_is_no_recording(text, sentence):
         ('AT+CMGL="ALL"', 'AT+CMGL="ALL"'),
     ],
 )
-def test_a_pin_is_hidden(told, shown):
-    """However it is told to a module, its digits and their number do not show; all else does."""
+def test_pins_are_redacted(told, shown):
+    """In every form in which a module receives them; their length is hidden too, and nothing else."""
     assert redact_pins(told) == shown
     assert redact_pins(shown) == shown

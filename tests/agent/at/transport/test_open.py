@@ -47,7 +47,7 @@ async def test_login_console_is_not_opened(tmp_path, make_reader):
     (units / unit).symlink_to("3f2a")
     opening = make_opener(port, root=tmp_path)
     with pytest.raises(
-        PortUnavailable, match=r"is a login console on port .*systemctl disable --now"
+        PortUnavailable, match=r"port .* is a login console .*systemctl disable --now"
     ) as caught:
         await opening(make_reader())
     assert caught.value.kind == "busy"
