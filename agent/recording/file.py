@@ -1,4 +1,4 @@
-"""The file of a recording: written line by line, never in the way of the agent."""
+"""Writes the file of a recording, line by line, and stops without disturbing the agent if it cannot."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from collections.abc import Callable
 from pathlib import Path
 
 MIN_FREE_BYTES = 16 * 1024 * 1024
-"""Octets that a recording leaves free on its file system: the journal may live there too, and an agent that
-cannot commit does nothing."""
+"""Free space that a recording leaves on its file system: the journal may be there too, and an agent that cannot
+commit does nothing."""
 
 
 class RecordingFile:
-    """Takes lines until it cannot; then says why, once, and takes no more.
+    """Appends lines to a file with mode 0600, until an error; then warns once and ignores further lines.
 
-    An existing recording is gone on with. Only its owner may read it.
+    An existing recording is resumed.
     """
 
     def __init__(self, path: Path, warn: Callable[[str], None], min_free_bytes: int = MIN_FREE_BYTES) -> None:
-        """Raises OSError when the file cannot be opened or is none."""
+        """`warn` receives a sentence. Raises OSError if the file cannot be opened or is not a regular file."""
         self._path = path
         self._warn = warn
         self._min_free_bytes = min_free_bytes
@@ -32,13 +32,13 @@ class RecordingFile:
         os.fchmod(self._fd, 0o600)
 
     def write(self, line: str) -> None:
-        """One line, without its end; it is in the file when this returns."""
+        """Write one line, given without its line end; it is in the file when this returns."""
         if self._fd is None:
             return
         data = f"{line}\n".encode()
         try:
-            system = os.fstatvfs(self._fd)
-            if system.f_bavail * system.f_frsize < self._min_free_bytes:
+            file_system = os.fstatvfs(self._fd)
+            if file_system.f_bavail * file_system.f_frsize < self._min_free_bytes:
                 self._abort(f"less than {self._min_free_bytes >> 20} MiB are left on its disk")
             elif (written := os.write(self._fd, data)) < len(data):
                 os.ftruncate(self._fd, os.fstat(self._fd).st_size - written)
@@ -51,7 +51,7 @@ class RecordingFile:
         self._warn(f"the recording {self._path} ends here: {reason}")
 
     def close(self) -> None:
-        """Take no more."""
+        """Close the file; further lines are ignored."""
         if self._fd is not None:
             os.close(self._fd)
             self._fd = None

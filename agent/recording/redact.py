@@ -1,8 +1,7 @@
-"""What a recording shows of each line when it is masked: all of the conversation, nothing of its contents.
+"""Redacts a conversation with a module, line by line, for a masked recording.
 
-Stand-ins have the length of what they replace, PDUs still decode, so the recording can still be replayed.
-What a line is depends on what was asked and on the line before it; a line of which nobody knows what it is
-counts as somebody's text.
+Placeholders have the length of what they replace and PDUs still decode, so the recording can be replayed. The
+meaning of a line depends on the last command and on the line before; an unknown line is treated as message text.
 """
 
 from __future__ import annotations
@@ -20,28 +19,28 @@ _BOOT_URC = re.compile(
 )
 _RESPONSE_PREFIX = re.compile(r"([+^*#$%&][A-Z][A-Z0-9_]*)(?::|$)", re.IGNORECASE)
 _MESSAGE_PREFIXES = {"+CMGR", "+CMGL", "+CMT", "+CDS", "+CBM", "+CMGRD"}
-"""Codes that a message follows."""
+"""Prefixes of a header line that a message follows."""
 _MULTILINE_PREFIXES = {"+CMGR", "+CMGL"}
-"""Those after which a text may have several lines, until the final result."""
+"""Prefixes after which a text may have several lines, until the final result code."""
 _INTERLEAVED_PREFIXES = _MESSAGE_PREFIXES | {
     *("+CMTI", "+CDSI", "+CREG", "+CGREG", "+CEREG", "+CIEV", "+CSQ", "+QIND", "+CPIN"),
     *("^RSSI", "^HCSQ", "^MODE", "^BOOT", "^SMMEMFULL"),
 }
-"""Codes that may stand between a header and its text; any other line there is the text."""
+"""Prefixes of lines that may come between a header and its text; any other line there is the text."""
 _PERSONAL_PREFIXES = _MESSAGE_PREFIXES | {
     *("+CLIP", "+CCWA", "+CNUM", "+CPBR", "+CPBF", "+CPBW", "+CUSD", "+CNAP", "+CLCC"),
 }
-"""Codes and commands whose quoted texts are names and contents."""
+"""Prefixes and commands whose quoted values are names and message content."""
 _CREDENTIALS_COMMAND = re.compile(r"\+\w*(AUTH|ICSGP|HTTP|FTP|MQTT|SSL)\w*", re.IGNORECASE)
-"""Commands whose quoted texts are names and passwords."""
+"""Commands whose quoted values are names and passwords."""
 _CELL_PREFIXES = {"+CREG", "+CGREG", "+CEREG", "+C5GREG"}
-"""Codes that tell where somebody is: area and cell, in quotes."""
+"""Prefixes of lines with a location: area and cell, in quotes."""
 _SIM_ACCESS_PREFIXES = {"+CRSM", "+CSIM"}
-"""What stands on a card."""
+"""Commands that read or write files of the SIM."""
 _SERIAL_NUMBER_COMMAND = re.compile(r"\+?(G|CG)SN|\+CIMI|[+^*#$%]\w*CC?ID", re.IGNORECASE)
-"""Commands that are answered by a number without a name."""
+"""Commands whose answer is a number without a prefix."""
 _IDENTIFICATION_COMMAND = re.compile(r"I\d*|\+C?GM[IMR]|\+CSUB|\+SIMCOMATI|\+QGMR", re.IGNORECASE)
-"""Commands that are answered by lines about the module."""
+"""Commands whose answer describes the module."""
 _AT_COMMAND = re.compile(r"AT([+^*#$%&]?[A-Z]*\d*)(.*)", re.IGNORECASE | re.DOTALL)
 
 _QUOTED = re.compile(r'"([^"]*)"')
@@ -55,21 +54,21 @@ _HEX = re.compile(r"(?:[0-9A-Fa-f]{2}){4,}")
 
 
 class ContentRedactor:
-    """One conversation."""
+    """Redacts one conversation; an `agent.at.trace.Redactor`."""
 
     def __init__(self) -> None:
         self._pseudonyms = Pseudonyms()
         self._last_command = ""
-        """Name of the last command."""
+        """Name of the last command, such as "+CMGR"."""
         self._payload_expected = False
-        """Whether a message is due."""
+        """True after a header, until the message."""
         self._in_text_payload = False
-        """Whether it is a text, of which more lines may follow."""
+        """True if the message is text and may have more lines."""
         self._until_final_result = False
-        """Whether the final result ends it."""
+        """True if only the final result code ends the text."""
 
     def redact_sent(self, octets: str) -> str:
-        """What we write: command lines, and texts that end with Ctrl-Z."""
+        """Return the redacted form of what is written to the module: a command line, or a text and Ctrl-Z."""
         if octets.endswith("\x1a"):
             return self._redact_body(octets[:-1]) + "\x1a"
         if _AT_COMMAND.match(octets):
@@ -77,7 +76,7 @@ class ContentRedactor:
         return octets if not octets.strip("\x1b\r\n ") else redact_text(octets)
 
     def redact_received(self, line: str) -> str:
-        """What the module says."""
+        """Return the redacted form of a line from the module."""
         clear = line.strip(" \x00")
         if not clear or clear == ">":
             return line
@@ -167,5 +166,5 @@ class ContentRedactor:
 
 
 def _redact_lines(clear: str) -> str:
-    """A text that may have several lines."""
+    """Redact a text of one or more lines."""
     return "".join(redact_encoded_text(piece) for piece in re.split(r"([\r\n]+)", clear))

@@ -1,6 +1,6 @@
-"""Any file as a recording: refused with the number of the line, or shown again and played to any host.
+"""Fuzzes recordings: any file is refused with the number of a line, or it can be replayed to any host.
 
-What stands before the first NUL is the file, what follows is what the host says to the module that plays it.
+The input up to the first NUL is the file; the rest is what the host sends to the replayed module.
 """
 
 from fuzz_module import ManualScheduler
@@ -30,25 +30,25 @@ SEEDS = (
 
 
 def run(data):
-    """RecordingError and nothing else; what is shown reads the same; a host is always answered in the end."""
+    """Only RecordingError is raised, escaped octets can be read again, and the host always gets an answer."""
     file, _, host = data.partition(b"\0")
     assert unescape_bytes(escape_bytes(host)) == host
     redact_pins(host.decode("latin-1"))
     try:
         recording = parse_recording(file.decode("utf-8", "replace"))
     except RecordingError as error:
-        assert str(error).startswith("line ")  # noqa: PT017  (most files are none, and that is right)
+        assert str(error).startswith("line ")  # noqa: PT017  (most inputs are not recordings)
         return
     for delays in (False, True):
-        time, said = ManualScheduler(), []
-        module = ReplayedModule(time, recording, said.append, delays=delays)
+        time, output = ManualScheduler(), []
+        module = ReplayedModule(time, recording, output.append, delays=delays)
         module.start()
-        for at in range(0, len(host), 7):
-            module.receive(host[at : at + 7])
+        for start in range(0, len(host), 7):
+            module.receive(host[start : start + 7])
             time.advance(0.05)
-        time.advance(1e10)  # the latest line that can be written
-        del said[:]
+        time.advance(1e10)  # later than any line of a recording
+        del output[:]
         module.receive(b"\x1b\x1a\rAT+FUZZ=1\r")
         time.advance(1e10)
-        assert said, "a replayed module answers whatever it is asked"
+        assert output, "a replayed module answers every command"
         assert len(module.divergences) <= len(host) + 10

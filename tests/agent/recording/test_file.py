@@ -1,4 +1,4 @@
-"""The file of a recording never stands in the way of the agent."""
+"""The file of a recording: complete lines, mode 0600, and at most one warning."""
 
 import errno
 import os
@@ -16,8 +16,8 @@ def warnings():
     return []
 
 
-def test_lines_are_there_at_once_and_for_the_owner_only(tmp_path, warnings):
-    """Mode 0600 whatever it was, and each line is in the file when it was written."""
+def test_lines_are_written_at_once_with_mode_0600(tmp_path, warnings):
+    """Whatever the mode was before; an existing file is appended to."""
     path = tmp_path / "recording"
     path.write_text("earlier\n")
     path.chmod(0o644)
@@ -31,8 +31,8 @@ def test_lines_are_there_at_once_and_for_the_owner_only(tmp_path, warnings):
     assert warnings == []
 
 
-def test_a_full_disk_ends_it_with_one_warning(tmp_path, warnings):
-    """A line is whole or not there."""
+def test_full_disk_ends_the_recording_with_one_warning(tmp_path, warnings):
+    """No line is written partly."""
     path = tmp_path / "recording"
     file = RecordingFile(path, warnings.append)
     limit, handler = resource.getrlimit(resource.RLIMIT_FSIZE), signal.getsignal(signal.SIGXFSZ)
@@ -48,8 +48,8 @@ def test_a_full_disk_ends_it_with_one_warning(tmp_path, warnings):
     assert warnings[0].startswith(f"the recording {path} ends here: ")
 
 
-def test_an_error_ends_it_with_one_warning(tmp_path, warnings, monkeypatch):
-    """Whatever the disk says."""
+def test_write_error_ends_the_recording_with_one_warning(tmp_path, warnings, monkeypatch):
+    """The warning has the error of the system."""
     file = RecordingFile(tmp_path / "recording", warnings.append)
 
     def refuse(_file, _data):
@@ -58,10 +58,10 @@ def test_an_error_ends_it_with_one_warning(tmp_path, warnings, monkeypatch):
     monkeypatch.setattr(os, "write", refuse)
     file.write("a")
     file.write("b")
-    assert [each.rpartition(": ")[2] for each in warnings] == ["Input/output error"]
+    assert [warning.rpartition(": ")[2] for warning in warnings] == ["Input/output error"]
 
 
-def test_room_is_left_for_the_journal(tmp_path, warnings):
+def test_recording_leaves_free_space_for_the_journal(tmp_path, warnings):
     """It ends before the disk is full."""
     path = tmp_path / "recording"
     file = RecordingFile(path, warnings.append, min_free_bytes=1 << 60)
@@ -70,8 +70,8 @@ def test_room_is_left_for_the_journal(tmp_path, warnings):
     assert "MiB are left" in warnings[0]
 
 
-def test_what_is_no_file_is_refused(tmp_path, warnings):
-    """A pipe that nobody reads, a terminal, a folder."""
+def test_special_files_are_refused(tmp_path, warnings):
+    """A pipe without a reader, a device, a folder."""
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path / "pipe", tmp_path, "/dev/null"):
         with pytest.raises(OSError):

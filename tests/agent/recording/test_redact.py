@@ -1,4 +1,4 @@
-"""A masked recording shows the conversation and nothing of what was said in it."""
+"""A masked recording: the conversation with the module, without personal data."""
 
 import random
 from datetime import UTC, datetime
@@ -54,50 +54,50 @@ def submit(content, destination=NUMBER):
         ("", ""),
     ],
 )
-def test_a_message_still_decodes(content, shown):
-    """Same length, same times, same form; other words, another number."""
+def test_redacted_message_still_decodes(content, shown):
+    """Same length, times and form; other text and another number."""
     raw = deliver(content)
-    masked = Pseudonyms().replace_message(raw)
-    assert len(masked) == len(raw)
-    message, was = pdu.decode(masked), pdu.decode(raw)
+    redacted = Pseudonyms().replace_message(raw)
+    assert len(redacted) == len(raw)
+    message, original = pdu.decode(redacted), pdu.decode(raw)
     assert (message.text if message.data is None else message.data) == shown
-    assert message.user_data.length == was.user_data.length
+    assert message.user_data.length == original.user_data.length
     assert message.service_centre_timestamp == WHEN
     assert len(str(message.originating_address)) == len(NUMBER)
     assert "7700900" not in str(message.originating_address) + str(message.service_centre_address)
 
 
-def test_sent_messages_parts_and_reports_too():
-    """What a report says of whom, and the header of a part, are kept apart from contents."""
+def test_sent_messages_parts_and_status_reports_are_redacted():
+    """The header of a part and the fields of a report are kept; the number has one placeholder in all."""
     pseudonyms = Pseudonyms()
     sent = pdu.decode(pseudonyms.replace_message(submit("my answer"), sent=True), direction="mo")
     assert (sent.text, sent.message_reference) == ("xx xxxxxx", 7)
     part = pdu.segment("secret " * 30, reference=9)[0]
     message = pdu.Deliver(pdu.Address.parse(NUMBER), WHEN, part)
-    masked = pdu.decode(pseudonyms.replace_message(pdu.encode(message).hex))
-    assert masked.concatenation == part.concatenation
-    assert masked.text == part.text.replace("secret", "xxxxxx").replace("secre", "xxxxx").replace(
+    redacted = pdu.decode(pseudonyms.replace_message(pdu.encode(message).hex))
+    assert redacted.concatenation == part.concatenation
+    assert redacted.text == part.text.replace("secret", "xxxxxx").replace("secre", "xxxxx").replace(
         "sec", "xxx"
     )
     report = pdu.StatusReport(7, pdu.Address.parse(NUMBER), WHEN, WHEN, 0)
-    masked = pdu.decode(pseudonyms.replace_message(pdu.encode(report).hex))
-    assert masked.recipient_address == sent.destination_address
-    assert masked.status == 0
+    redacted = pdu.decode(pseudonyms.replace_message(pdu.encode(report).hex))
+    assert redacted.recipient_address == sent.destination_address
+    assert redacted.status == 0
 
 
-def test_who_is_who_can_still_be_seen():
-    """One number, one stand-in, wherever it stands; short codes stay."""
+def test_number_has_one_placeholder():
+    """In every form of the number; short codes are kept."""
     pseudonyms = Pseudonyms()
     first = pseudonyms.replace_number(NUMBER)
     assert first == pseudonyms.replace_number(NUMBER) == "+" + pseudonyms.replace_number(NUMBER[1:])
     assert pseudonyms.replace_number(first) == first
     assert pseudonyms.replace_number(OTHER) != first
-    assert [pseudonyms.replace_number(each) for each in ("000", "2936", "")] == ["000", "2936", ""]
+    assert [pseudonyms.replace_number(number) for number in ("000", "2936", "")] == ["000", "2936", ""]
     assert pseudonyms.replace_number("8988307000000000024").startswith("89")
 
 
-def test_damaged_messages_show_nothing():
-    """What cannot be read is not handed on."""
+def test_undecodable_message_becomes_zeros():
+    """Its content is not known."""
     for raw in ("00", "FFFFFFFFFFFF", deliver("secret")[:-2], deliver("secret") + "00"):
         assert set(Pseudonyms().replace_message(raw)) == {"0"}
 
@@ -109,8 +109,8 @@ def test_damaged_messages_show_nothing():
         pdu.UserData(b"secret", 6, pdu.Alphabet.GSM7, compressed=True),
     ],
 )
-def test_what_cannot_be_told_from_its_header_shows_nothing(data):
-    """Compressed contents, and a header that runs past its end."""
+def test_inseparable_user_data_becomes_zeros(data):
+    """Compressed content, and a header that runs past the end."""
     scheme = 0x20 if data.compressed else 0x04
     message = pdu.Deliver(pdu.Address.parse(NUMBER), WHEN, data, data_coding_scheme=scheme)
     raw = pdu.encode(message).hex
@@ -119,8 +119,8 @@ def test_what_cannot_be_told_from_its_header_shows_nothing(data):
 
 
 @given(st.binary(max_size=60))
-def test_any_digits_keep_their_length(data):
-    """Whatever is taken for a message."""
+def test_redaction_keeps_the_length(data):
+    """Of any digits that are treated as a message."""
     digits = data.hex().upper()
     for sent in (True, False):
         assert len(Pseudonyms().replace_message(digits, sent=sent)) == len(digits)
@@ -183,17 +183,17 @@ FORBIDDEN = (
 )
 
 
-def test_nothing_personal_is_left(redactor):
-    """Names, texts, numbers and places, in every form in which a module shows them; lengths stay."""
-    for direction, said in CONVERSATION:
-        shown = (redactor.redact_sent if direction == ">" else redactor.redact_received)(said)
-        assert len(shown) == len(said)
+def test_no_personal_data_is_left(redactor):
+    """Names, texts, numbers and places in every form in which a module shows them; lengths are kept."""
+    for direction, text in CONVERSATION:
+        shown = (redactor.redact_sent if direction == ">" else redactor.redact_received)(text)
+        assert len(shown) == len(text)
         for word in FORBIDDEN:
-            assert word not in shown, (said, shown)
+            assert word not in shown, (text, shown)
 
 
 @pytest.mark.parametrize(
-    "said",
+    "line",
     [
         *(
             "OK",
@@ -211,13 +211,13 @@ def test_nothing_personal_is_left(redactor):
         *("+CMGR: 0,,17", "+CMT: ,24", "+CPIN: SIM PIN", "AT+CMGS=17", 'AT+CSCS="UCS2"', "NO CARRIER"),
     ],
 )
-def test_what_tells_of_the_module_stays(redactor, said):
-    """A recording is for finding out what a strange module does."""
-    assert redactor.redact_received(said) == said
+def test_module_information_is_kept(redactor, line):
+    """A recording serves to analyse an unknown module."""
+    assert redactor.redact_received(line) == line
 
 
-def test_the_module_may_tell_what_it_is(redactor):
-    """Model and revision in the clear; what follows is masked again."""
+def test_identification_is_kept(redactor):
+    """Model and revision after ATI; later lines are redacted again."""
     redactor.redact_sent("ATI\r")
     for line in ("Quectel", "EC25", "Revision: EC25EFAR06A01M4G"):
         assert redactor.redact_received(line) == line
@@ -226,8 +226,8 @@ def test_the_module_may_tell_what_it_is(redactor):
     assert redactor.redact_received("Quectel") == "Xxxxxxx"
 
 
-def test_a_message_in_pdu_mode(redactor):
-    """In answers, by itself, with news between header and message, and what we send with its echo."""
+def test_pdu_mode_messages_are_redacted(redactor):
+    """In responses, in +CMT, with URCs between header and message, and sent messages with their echo."""
     pseudonyms = redactor._pseudonyms
     raw, sent = deliver("secret"), submit("secret")
     for header in ("+CMGR: 0,,30", "+CMGL: 1,1,,30", "+CMT: ,30", '+CMT: "",30'):
@@ -246,10 +246,10 @@ def test_a_message_in_pdu_mode(redactor):
     )
 
 
-def test_no_order_of_lines_leaks(redactor):
-    """Whatever stands before it, a line of free text is not shown."""
+def test_text_is_redacted_after_any_line(redactor):
+    """In any order of lines."""
     rng = random.Random(1)
     for _ in range(2000):
-        direction, said = rng.choice(CONVERSATION)
-        shown = (redactor.redact_sent if direction == ">" else redactor.redact_received)(said)
-        assert "Alice" not in shown, said
+        direction, text = rng.choice(CONVERSATION)
+        shown = (redactor.redact_sent if direction == ">" else redactor.redact_received)(text)
+        assert "Alice" not in shown, text
