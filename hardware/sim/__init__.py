@@ -1,5 +1,5 @@
-"""A simulated cellular module and, behind it, a simulated network and service.
+"""A simulated cellular module with a simulated network and service behind it.
 
-The cores take their time from a scheduler and their wall clock as a function; they do no I/O. Thin skins
-beside them (`hardware.sim.module.pty`) connect a core to the world.
+The simulation does no I/O: a scheduler and a wall clock are arguments. Adapters such as
+`hardware.sim.module.pty` and `hardware.sim.rest` connect it to real clients.
 """

@@ -1,4 +1,4 @@
-"""A record of what happened that does not grow for ever: a sandbox runs for months."""
+"""A list with a bounded length, for records of a sandbox that runs for months."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import TypeVar
 Item = TypeVar("Item")
 
 MIN_ITEMS = 1000
-"""So many of the latest items are kept at least, and less than twice as many."""
+"""The latest items that are always kept; the list is shorter than twice this number."""
 
 
 class BoundedList(list[Item]):
-    """A list that forgets its oldest items as new ones are appended."""
+    """A list that drops its oldest items when new ones are appended."""
 
     def append(self, item: Item, /) -> None:
-        """Add one; every thousandth time as many of the oldest go."""
+        """Append an item; when the list has 2 * MIN_ITEMS items, the older half is dropped."""
         super().append(item)
         if len(self) == 2 * MIN_ITEMS:
             del self[:MIN_ITEMS]

@@ -1,4 +1,4 @@
-"""What goes wrong with the module of a SIM in the sandbox: ordered, looked at, called off."""
+"""The faults of one module in the sandbox: added, listed and cancelled while it runs."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 class _ScheduledFault:
     text: str
     timer: asyncio.TimerHandle | None = None
-    """While it waits for its time."""
+    """Set until the fault begins."""
 
 
 class _GuardedPort:
-    """The port as faults see it, until the sandbox ends: no late fault brings a closed port back."""
+    """The port as faults see it; after the end of the sandbox no late fault reopens it."""
 
     def __init__(self, pty: Pty) -> None:
         self._pty = pty
@@ -49,7 +49,7 @@ class _GuardedPort:
 
 
 class FaultSchedule:
-    """Those of one SIM's module, in the grammar of `hardware.sim.faults`."""
+    """The faults of one SIM's module, in the syntax of `hardware.sim.faults`."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, sim: SandboxSim) -> None:
         self._loop = loop
@@ -59,33 +59,34 @@ class FaultSchedule:
         sim.module.faults.port = self._port
 
     def add(self, text: str) -> None:
-        """`NAME` or `NAME:key=value,...`; raises FaultError."""
+        """Add a fault, `NAME` or `NAME:key=value,...`; raises FaultError."""
         fault = parse_fault(text)
-        ordered = _ScheduledFault(text)
-        self._scheduled.append(ordered)
+        scheduled = _ScheduledFault(text)
+        self._scheduled.append(scheduled)
 
         def begin() -> None:
-            ordered.timer = None
+            scheduled.timer = None
             self._sim.module.faults.add(msgspec.structs.replace(fault, after=0.0))
 
         if fault.after > 0:
-            ordered.timer = self._loop.call_later(fault.after, begin)
+            scheduled.timer = self._loop.call_later(fault.after, begin)
         else:
             begin()
 
     def describe(self) -> dict[str, object]:
-        """What was ordered since it was last called off, and the names of what struck since the start."""
+        """Return the faults added since they were last cancelled, and the names of all that occurred."""
         return {
             "faults": [
-                {"fault": ordered.text, "waits": ordered.timer is not None} for ordered in self._scheduled
+                {"fault": scheduled.text, "waits": scheduled.timer is not None}
+                for scheduled in self._scheduled
             ],
             "struck": list(self._sim.module.faults.triggered),
         }
 
     def cancel_all(self) -> None:
-        """Nothing lies in wait any more, and what was to last until somebody ends it ends.
+        """Remove all faults that have not occurred, and end those that last until they are cancelled.
 
-        What has begun and lasts for a while ends in its time.
+        A fault that has begun and lasts for a time ends after that time.
         """
         module = self._sim.module
         endless = {fault.name for fault in self._clear() if not fault.for_}
@@ -95,21 +96,20 @@ class FaultSchedule:
         if "port-gone" in endless:
             self._port.plug()
         with module.batch_writes():
-            if "sim-removed" in endless and not module.sim.present:
-                module.sim.present = True
-                module.sim_access.power_down()
+            if "sim-removed" in endless:
+                module.reinsert_sim()
             if "registration-lost" in endless:
                 module.registration.search()
 
     def stop(self) -> None:
-        """The port is being taken away."""
+        """Cancel the waiting faults and detach from the port, which is being closed."""
         self._clear()
         self._port.closed = True
 
     def _clear(self) -> list[Fault]:
-        """Forget what was ordered; those of it that have begun."""
-        ordered, self._scheduled = self._scheduled, []
-        for each in ordered:
+        """Remove all faults; returns those that have begun."""
+        removed, self._scheduled = self._scheduled, []
+        for each in removed:
             if each.timer is not None:
                 each.timer.cancel()
-        return [parse_fault(each.text) for each in ordered if each.timer is None]
+        return [parse_fault(each.text) for each in removed if each.timer is None]

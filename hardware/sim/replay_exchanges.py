@@ -1,4 +1,4 @@
-"""A recording cut into exchanges: what the host said once, and what came of it."""
+"""A recording split into exchanges: one request of the host, and the output of the module that followed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _FINAL_RESULT = re.compile(
 _NUMERIC_RESULT = re.compile(r"(?:^|[\r\n])[0-8]\r(?!\n)")
 _PROMPT = re.compile(r"(?:^|[\r\n])>[ \r\n]*$")
 _INPUT_ENDS = {False: re.compile(rb"[\r\x1a\x1b]"), True: re.compile(rb"[\x1a\x1b]")}
-"""What ends a command line, and what ends a text."""
+"""What ends a command line (False), and what ends a text entry (True)."""
 
 _QUERY = re.compile(r"AT(?:I\d*|[+^*#$%]\w+(?:\?|=\?)?)?(?:;[+^*#$%]\w+(?:\?|=\?)?)*")
 _ACTION = re.compile(r"\+(?:CMGL|CNMA|CPOF|CPWROFF|QPOWD|CMGC|CRES|CSAS|CRESET|CMGD)(?![\w?=])")
@@ -29,7 +29,7 @@ _SUBJECT = re.compile(r"(?:AT)?(?:\+CMG[RD]=([0-9]+)|([+^*#$%]\w+|&?[A-Z]))")
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Octets of the module, and how long after what was before them."""
+    """Octets of the module, and the delay since the octets before them."""
 
     delay_s: float
     octets: bytes
@@ -37,20 +37,20 @@ class Chunk:
 
 @dataclass(slots=True)
 class Exchange:
-    """What the host said once, and what came of it."""
+    """One request of the host, and the output of the module that followed."""
 
     line_number: int
     request: bytes
     request_key: str
-    """What the host must say, in the form in which it is compared; empty for a text."""
+    """The request in the normalised form in which it is compared; empty for a text entry."""
     response: list[Chunk] = field(default_factory=list)
     unsolicited: list[Chunk] = field(default_factory=list)
-    """What was said by itself afterwards."""
+    """Output after the final result code."""
     greeting: list[Chunk] = field(default_factory=list)
-    """What was said on the next connection before the host spoke."""
+    """Output on the next connection before the first request."""
     ends_with_prompt: bool = False
     ends_connection: bool = False
-    """Whether the connection ended after it."""
+    """True if the connection ended after it."""
     played: bool = False
 
     @property
@@ -59,42 +59,42 @@ class Exchange:
 
 
 def split_exchanges(recording: Recording) -> tuple[list[Chunk], list[Exchange]]:
-    """What was said before the host spoke, and the exchanges."""
+    """Return the output before the first request, and the exchanges."""
     opening: list[Chunk] = []
-    every: list[Exchange] = []
-    heard, began, at = bytearray(), 0, 0.0
-    for run in recording.chunks:
-        delay, at = max(0.0, run.time_s - at), run.time_s
-        last = every[-1] if every else None
-        match run.direction:
+    exchanges: list[Exchange] = []
+    received, start_line, time_s = bytearray(), 0, 0.0
+    for chunk in recording.chunks:
+        delay, time_s = max(0.0, chunk.time_s - time_s), chunk.time_s
+        last = exchanges[-1] if exchanges else None
+        match chunk.direction:
             case "<" if last is None:
-                opening.append(Chunk(delay, run.octets))
+                opening.append(Chunk(delay, chunk.octets))
             case "<" if last is not None:
-                (last.greeting if last.ends_connection else last.response).append(Chunk(delay, run.octets))
+                (last.greeting if last.ends_connection else last.response).append(Chunk(delay, chunk.octets))
             case "!" if last is not None and not last.ends_connection:
                 last.response.append(Chunk(delay, b""))
                 last.ends_connection = True
-                heard.clear()
+                received.clear()
             case ">":
-                began = began if heard else run.line_number
-                heard += run.octets
-                while said := next_input(heard, text_entry=_mark_prompt(every)):
-                    entering = _mark_prompt(every)
-                    every.append(
+                start_line = start_line if received else chunk.line_number
+                received += chunk.octets
+                while request := next_input(received, text_entry=_mark_prompt(exchanges)):
+                    is_text = _mark_prompt(exchanges)
+                    exchanges.append(
                         Exchange(
-                            began,
-                            said,
-                            "" if entering else normalise_request(said, masked=recording.is_masked),
+                            start_line,
+                            request,
+                            "" if is_text else normalise_request(request, masked=recording.is_masked),
                         )
                     )
-                    began = run.line_number
-    for exchange in every:
+                    start_line = chunk.line_number
+    for exchange in exchanges:
         _split_unsolicited(exchange)
-    return opening, every
+    return opening, exchanges
 
 
 def normalise_request(request: bytes, *, masked: bool) -> str:
-    """The form in which lines are compared: no blanks, upper case but for what stands in quotes."""
+    """Return the form in which lines are compared: outside quotes without blanks and in upper case."""
     if request[-1:] == b"\x1a":
         return ""
     pieces = redact_pins(request.decode("latin-1").rstrip("\r")).split('"')
@@ -104,40 +104,45 @@ def normalise_request(request: bytes, *, masked: bool) -> str:
 
 
 def next_input(received: bytearray, *, text_entry: bool) -> bytes:
-    """Take off the first line or text that has ended; line ends between lines say nothing."""
+    """Remove the first complete line or text entry and return it, b"" if there is none.
+
+    Line ends between lines are dropped.
+    """
     if not text_entry:
         del received[: len(received) - len(received.lstrip(b"\r\n"))]
     end = _INPUT_ENDS[text_entry].search(received)
     if end is None:
         return b""
-    said = bytes(received[: end.end()])
+    request = bytes(received[: end.end()])
     del received[: end.end()]
-    return said
+    return request
 
 
 def _mark_prompt(exchanges: list[Exchange]) -> bool:
-    """Whether the last thing said was a prompt; marks its exchange."""
+    """Return True if the last output is a prompt, and mark its exchange."""
     if not exchanges or exchanges[-1].ends_connection:
         return False
-    text = b"".join(said.octets for said in exchanges[-1].response).decode("latin-1")
+    text = b"".join(chunk.octets for chunk in exchanges[-1].response).decode("latin-1")
     exchanges[-1].ends_with_prompt = "=" in exchanges[-1].request_key and _PROMPT.search(text) is not None
     return exchanges[-1].ends_with_prompt
 
 
 def _split_unsolicited(exchange: Exchange) -> None:
-    """Tell the answer from what came by itself after it."""
-    text = b"".join(said.octets for said in exchange.response).decode("latin-1")
+    """Split the output after the final result code off the response."""
+    text = b"".join(chunk.octets for chunk in exchange.response).decode("latin-1")
     final = None if exchange.ends_with_prompt else _FINAL_RESULT.search(text) or _NUMERIC_RESULT.search(text)
     left = len(text) if final is None else final.end()
-    said, exchange.response = exchange.response, []
-    for each in said:
+    chunks, exchange.response = exchange.response, []
+    for chunk in chunks:
         if left > 0:
-            exchange.response.append(replace(each, octets=each.octets[:left]))
-            if rest := each.octets[left:]:
+            exchange.response.append(replace(chunk, octets=chunk.octets[:left]))
+            if rest := chunk.octets[left:]:
                 exchange.unsolicited.append(Chunk(0.0, rest))
-            left -= len(each.octets)
+            left -= len(chunk.octets)
         else:
-            (exchange.unsolicited if final is not None or not each.octets else exchange.response).append(each)
+            (exchange.unsolicited if final is not None or not chunk.octets else exchange.response).append(
+                chunk
+            )
 
 
 def is_query(request_key: str) -> bool:
@@ -145,6 +150,6 @@ def is_query(request_key: str) -> bool:
 
 
 def request_subjects(request_key: str) -> set[str]:
-    """What a command line is about."""
+    """Return the commands of a line; +CMGR and +CMGD give the message with its index."""
     found = (_SUBJECT.match(part) for part in request_key.split(";"))
     return {f"message {each[1]}" if each[1] else each[2] for each in found if each is not None}

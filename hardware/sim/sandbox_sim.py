@@ -1,4 +1,4 @@
-"""The SIMs of a sandbox: what is asked for, and what stands when it has started."""
+"""The SIMs of a sandbox: their specification, and the running SIM with its module."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ if TYPE_CHECKING:
     from hardware.sim.service.service import CommandService
 
 _UNIQUE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}")
-"""Good as a file name anywhere, since the link to the port is called so."""
+"""A portable file name, since the link to the port has this name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SimSpec:
-    """A SIM to be had in the sandbox, with a module of its own. What is None is invented."""
+    """The specification of a SIM with its own module. Fields that are None get generated values."""
 
     service: str = "super-sim"
     unique_name: str | None = None
-    """Also the name of the link to its port; None: the name of the service."""
+    """Also the name of the link to its port; None means the name of the service."""
     sid: str | None = None
     status: str = "active"
-    """State of the SIM in the service; only `ready` and `active` ones send and receive."""
+    """Status of the SIM in the service; only `ready` and `active` SIMs send and receive."""
     device: str = "generic"
     """Profile of the module."""
     pin: str | None = None
-    """None: the card asks for none."""
+    """None: the SIM has no PIN."""
 
     @property
     def name(self) -> str:
@@ -46,7 +46,7 @@ DEFAULT_SIMS = tuple(SimSpec(service=name) for name in PRODUCTS)
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class SandboxSim:
-    """A SIM in its module."""
+    """A SIM in a running module."""
 
     spec: SimSpec
     sid: str
@@ -56,14 +56,14 @@ class SandboxSim:
     pty: Pty
     link: Path
     phone_number: str
-    """Its telephone number, digits."""
+    """Telephone number of the SIM, digits."""
 
     @property
     def unique_name(self) -> str:
         return self.spec.name
 
     def describe(self, root_url: str) -> dict[str, object]:
-        """What a client needs to know; `root` is the URL before the product's path."""
+        """Return names, URLs and numbers for clients; `root_url` precedes the product's path."""
         product = self.service.product
         return {
             "sid": self.sid,
@@ -78,32 +78,32 @@ class SandboxSim:
 
 
 def check_sims(specs: Sequence[SimSpec]) -> None:
-    """Raises ValueError, one sentence, for SIMs that cannot stand side by side."""
+    """Raise ValueError with one sentence if a service is unknown or two names conflict."""
     seen: set[str] = set()
     for spec in specs:
         if spec.service not in PRODUCTS:
-            raise ValueError(f"there is no service {spec.service}; there are {', '.join(PRODUCTS)}")
+            raise ValueError(f"there is no service {spec.service}; the services are {', '.join(PRODUCTS)}")
         if not _UNIQUE_NAME.fullmatch(spec.name):
-            raise ValueError(f"the unique name {spec.name!r} does not fit a file name")
+            raise ValueError(f"the unique name {spec.name!r} is not usable as a file name")
         for name in (spec.name, spec.sid):
             if name is not None and name in seen:
-                raise ValueError(f"two SIMs are called {name}")
+                raise ValueError(f"two SIMs have the name {name}")
             if name is not None:
                 seen.add(name)
 
 
 def make_sim_card(index: int, spec: SimSpec) -> SimCard:
-    """A card of the test network 001 01."""
+    """Return a SIM of the test network 001 01."""
     return SimCard(imsi=f"00101{index + 1:010d}", iccid=_make_iccid(index), pin=spec.pin)
 
 
 def make_phone_number(index: int) -> str:
-    """A telephone number from the range that is kept for fiction (the service centre has the first)."""
+    """Return a number from the range reserved for fiction; the service centre has the first one."""
     return f"447700900{index + 1:03d}"
 
 
 def _make_iccid(index: int) -> str:
-    """19 digits and the check digit of Luhn (ITU-T E.118)."""
+    """Return 19 digits and the Luhn check digit (ITU-T E.118)."""
     digits = f"8988307{index + 1:012d}"
     total = 0
     for place, digit in enumerate(reversed(digits)):

@@ -1,1 +1,1 @@
-"""The simulated module: an AT parser of its own, stores, moods. Not a line is shared with the agent."""
+"""The simulated module. It has an AT parser of its own and shares only the PDU codec with the agent."""

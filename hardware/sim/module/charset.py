@@ -1,8 +1,8 @@
-"""The character sets of +CSCS (27.007 5.5): how text crosses the line in text mode.
+"""The character sets of +CSCS (27.007 5.5): the encoding of text on the line in text mode.
 
-Text on the line is a str of one character per octet. GSM and HEX carry the septets of the GSM 7-bit alphabet
-as they are, UCS2 four hexadecimal digits a character, IRA and 8859-1 characters; what a set does not have
-becomes `?`.
+Text on the line is a str with one character per octet. GSM and HEX carry the septets of the GSM 7-bit
+alphabet unchanged, UCS2 four hexadecimal digits per character, IRA and 8859-1 characters. A character that is
+missing in a set becomes `?`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ HEX_PAIRS = re.compile(r"(?:[0-9A-Fa-f]{2})*")
 
 
 def encode_text(text: str, charset: str) -> str:
-    """A string on its way to the terminal."""
+    """Encode a string for the terminal."""
     match charset:
         case "GSM":
             return encode_gsm7(text).decode("latin-1")
@@ -29,7 +29,7 @@ def encode_text(text: str, charset: str) -> str:
 
 
 def decode_text(line: str, charset: str) -> str:
-    """A string from the terminal; raises ValueError where hexadecimal digits were due and are not."""
+    """Decode a string from the terminal; raises ValueError for invalid hexadecimal digits."""
     match charset:
         case "GSM":
             return gsm7.decode(bytes(ord(character) & 0x7F for character in line))
@@ -43,12 +43,12 @@ def decode_text(line: str, charset: str) -> str:
 
 
 def decode_hex(line: str) -> bytes:
-    """Hexadecimal pairs; raises ValueError for anything else."""
+    """Decode pairs of hexadecimal digits; raises ValueError for anything else."""
     if not HEX_PAIRS.fullmatch(line):
-        raise ValueError("no hexadecimal pairs")
+        raise ValueError("not pairs of hexadecimal digits")
     return bytes.fromhex(line)
 
 
 def encode_gsm7(text: str) -> bytes:
-    """Text in the GSM 7-bit default alphabet, one septet an octet, `?` for what is not in it."""
+    """Encode text in the GSM 7-bit default alphabet, one septet per octet, `?` for other characters."""
     return b"".join(gsm7.encode(character) or b"?" for character in text)

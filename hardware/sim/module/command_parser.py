@@ -1,7 +1,7 @@
-"""Cutting a command line into commands and values (V.250 5.3, 5.4).
+"""Parser for command lines: commands, forms and parameters (V.250 5.3, 5.4).
 
-A line is cut only as it is executed: what stands before a malformed command has been carried out (V.250 5.6).
-Text travels as str of one character per octet (latin-1), because strings may hold octets of any alphabet.
+A line is parsed while it is executed: commands before a malformed one have been executed (V.250 5.6). Text is
+a str with one character per octet (latin-1), because strings may contain octets of any alphabet.
 """
 
 from __future__ import annotations
@@ -30,26 +30,26 @@ class QuotedString:
 
 
 CommandParameter = str | QuotedString | None
-"""As written: an unquoted word, a string, or left out."""
+"""As written: an unquoted word, a string, or None if omitted."""
 
 
 @dataclass(frozen=True, slots=True)
 class CommandParameters:
-    """The values of one command; every accessor raises the ERROR of V.250 5.4.4.1."""
+    """The parameters of one command; the accessors raise the plain ERROR of V.250 5.4.4.1."""
 
     items: tuple[CommandParameter, ...] = ()
 
     def require_at_most(self, count: int) -> None:
-        """Too many values are an error."""
+        """Raise ERROR if there are more than `count` parameters."""
         if len(self.items) > count:
             raise plain_error()
 
     def has(self, position: int) -> bool:
-        """Whether there is a value at that place, counted from 0."""
+        """Return True if there is a parameter at `position`, counted from 0."""
         return position < len(self.items) and self.items[position] is not None
 
     def get_number(self, position: int, allowed: range | tuple[int, ...], default: int | None = None) -> int:
-        """A decimal number out of `allowed`; without a default it is mandatory."""
+        """Return a decimal number out of `allowed`; without a default the parameter is mandatory."""
         value = self.items[position] if position < len(self.items) else None
         if value is None:
             if default is None:
@@ -60,7 +60,7 @@ class CommandParameters:
         return int(value)
 
     def get_string(self, position: int, default: str | None = None) -> str:
-        """The text between quotes; without a default it is mandatory."""
+        """Return the text of a quoted string; without a default the parameter is mandatory."""
         value = self.items[position] if position < len(self.items) else None
         if value is None:
             if default is None:
@@ -71,7 +71,7 @@ class CommandParameters:
         return value.text
 
     def get_string_or_word(self, position: int) -> str:
-        """A string that common modules take without quotes as well (+CPIN=1234 on SIMCom and Quectel)."""
+        """Return a string with or without quotes, as common modules accept it (+CPIN=1234)."""
         value = self.items[position] if position < len(self.items) else None
         if value is None:
             raise plain_error()
@@ -86,7 +86,7 @@ class ParsedCommand:
     form: CommandForm = CommandForm.EXECUTE
     parameters: CommandParameters = CommandParameters()
     text: str = ""
-    """As it was written, in upper case outside strings."""
+    """The command as written, in upper case outside strings."""
 
 
 _BASIC = re.compile(r"(&?[A-Z])([0-9]*)")
@@ -97,7 +97,7 @@ _ESCAPED = re.compile(r"\\([0-9A-Fa-f]{2})")
 
 
 def normalise(line: str) -> str:
-    """Outside strings: capital letters, no blanks, no control characters (V.250 5.1, 5.2.1, 5.4.1)."""
+    """Outside strings, remove spaces and control characters and use upper case (V.250 5.1, 5.2.1, 5.4.1)."""
     pieces = re.split(r'("[^"]*"?)', line)
     return "".join(
         piece if piece.startswith('"') else re.sub(r"[\x00-\x20\x7f]", "", piece).upper() for piece in pieces
@@ -105,7 +105,7 @@ def normalise(line: str) -> str:
 
 
 def parse_next_command(line: str, start: int) -> tuple[ParsedCommand, int]:
-    """The command that begins at `start` of a normalised body, and where the next one begins."""
+    """Parse the command at `start` of a normalised line body; returns it and where the next one begins."""
     if register := _S_REGISTER.match(line, start):
         number, assignment, value = register.groups()
         values = CommandParameters((number, assignment[0], value or None))
@@ -131,12 +131,12 @@ def parse_next_command(line: str, start: int) -> tuple[ParsedCommand, int]:
 
 
 def _skip_separator(line: str, end: int) -> int:
-    """A separator behind the command is skipped; after a basic one it may be missing (V.250 5.4.5)."""
+    """Return the position behind a `;`, which may be missing after a basic command (V.250 5.4.5)."""
     return end + 1 if line.startswith(";", end) else end
 
 
 def _parse_parameters(line: str, start: int) -> tuple[CommandParameters, int]:
-    """Values up to the end of the command; trailing commas may be left out (V.250 5.4.2.3)."""
+    """Parse the parameters up to the end of the command; trailing commas may be omitted (V.250 5.4.2.3)."""
     items: list[CommandParameter] = []
     while True:
         value: CommandParameter

@@ -1,8 +1,8 @@
-"""The ear: bytes from the terminal become command lines and entered text (V.250 5.2, 27.005 3.5.1).
+"""Split the input from the terminal into command lines and entered text (V.250 5.2, 27.005 3.5.1).
 
-Bytes that come while a command is being executed wait in a receive buffer as on a UART, echo included, and
-are looked at when it is done. So commands are executed strictly in order, however they were sent. The
-buffer is bounded; what does not fit is lost and counted.
+Bytes that arrive while a command is executed wait in a receive buffer and are echoed and processed
+afterwards, so commands are executed strictly in order. The buffer is bounded; what exceeds it is lost and
+counted.
 """
 
 from __future__ import annotations
@@ -17,33 +17,33 @@ if TYPE_CHECKING:
     from hardware.sim.module.settings import Settings
 
 TYPE_AHEAD_BYTES = 4096
-"""Bytes of the receive buffer."""
+"""Size of the receive buffer."""
 
 MAX_LINE_CHARACTERS = 1024
-"""Characters of a command line; V.250 5.2.1 asks for 40 at least."""
+"""Longest command line; V.250 5.2.1 requires at least 40 characters."""
 
 MALFORMED_LINE = "?"
-"""What stands for a line that was too long: it gets its ERROR when it ends (V.250 5.5)."""
+"""Executed in place of a line that was too long, so that it gives ERROR when it ends (V.250 5.5)."""
 
 MAX_TEXT_BYTES = 2048
-"""Bytes of one text entry; what is beyond is not kept. The longest PDU has 2 x 176 digits."""
+"""Longest text entry; further bytes are dropped. The longest PDU has 2 x 176 digits."""
 
 ESC, CTRL_Z = 0x1B, 0x1A
 
 
 @dataclass(slots=True)
 class TextEntry:
-    """An open text entry."""
+    """A text entry in progress."""
 
     on_done: Callable[[bytes | None], None]
-    """Called with the text, or with None when it was given up by ESC."""
+    """Called with the text, or with None if ESC aborted the entry."""
     text_mode: bool
-    """Text mode: a carriage return draws another prompt and a backspace deletes."""
+    """True in text mode: a carriage return gives another prompt and a backspace deletes."""
     text: bytearray
 
 
 class CommandReader:
-    """The line layer: collects, echoes, and hands on."""
+    """Collects and echoes input; `execute` gets each complete command line without its `AT`."""
 
     def __init__(self, settings: Settings, writer: ResponseWriter, execute: Callable[[str], None]) -> None:
         self._settings = settings
@@ -53,7 +53,7 @@ class CommandReader:
         self.reset()
 
     def reset(self) -> None:
-        """As after power-on: nothing typed, nothing repeated, no text entry."""
+        """Drop all input, the last line and a text entry, as at power-off."""
         self.busy = False
         self._type_ahead = bytearray()
         self._line: bytearray | None = None
@@ -64,18 +64,18 @@ class CommandReader:
 
     @property
     def is_text_entry_open(self) -> bool:
-        """Whether the prompt has been given and text is awaited."""
+        """True while text is awaited after a prompt."""
         return self._text_entry is not None
 
     def receive(self, data: bytes) -> None:
-        """Bytes from the terminal."""
+        """Process bytes from the terminal."""
         room = TYPE_AHEAD_BYTES - len(self._type_ahead) if self.busy else len(data)
         self.overrun_bytes += max(0, len(data) - room)
         self._type_ahead += data[:room]
         self.process()
 
     def process(self) -> None:
-        """Go on with what has been received; does nothing while a command is being executed."""
+        """Process the receive buffer; does nothing while a command is executed."""
         if self._processing:
             return
         self._processing = True
@@ -96,14 +96,14 @@ class CommandReader:
             self._processing = False
 
     def open_text_entry(self, on_done: Callable[[bytes | None], None], *, text_mode: bool) -> None:
-        """Give the prompt and take everything that follows as text."""
+        """Write the prompt and treat the following bytes as text."""
         self._text_entry = TextEntry(on_done, text_mode, bytearray())
         self._writer.write_prompt()
 
     def _read_command_byte(self, byte: int) -> None:
-        """One byte in command state."""
+        """Process one byte in command state."""
         self._writer.write_echo(bytes([byte]))
-        byte &= 0x7F  # V.250 5.1: only the low seven bits count
+        byte &= 0x7F  # V.250 5.1: the highest bit is ignored
         if self._line is None:
             self._match_prefix(byte)
         elif byte == self._settings.registers[3]:
@@ -116,7 +116,7 @@ class CommandReader:
             self._line.append(byte)
 
     def _read_plain_characters(self, line: bytearray, ahead: bytearray) -> None:
-        """The characters of a command line up to the next that may do something else, at once."""
+        """Process the characters of a command line up to the next control character in one step."""
         ends = [ahead.find(self._settings.registers[register]) for register in (3, 5)]
         plain = ahead[: min((end for end in ends if end >= 0), default=len(ahead))]
         if plain.isascii():
@@ -125,7 +125,7 @@ class CommandReader:
             line += plain[: max(0, MAX_LINE_CHARACTERS + 1 - len(line))]
 
     def _match_prefix(self, byte: int) -> None:
-        """`AT` or `at` begins a line, `A/` or `a/` repeats the last one; all else is passed over."""
+        """Detect `AT` or `at`, which begins a line, and `A/` or `a/`, which repeats the last one."""
         match self._prefix + bytes([byte]):
             case b"AT" | b"at":
                 self._line, self._prefix = bytearray(), b""
@@ -136,7 +136,7 @@ class CommandReader:
                 self._prefix = bytes([byte]) if byte in b"Aa" else b""
 
     def _read_text_byte(self, entry: TextEntry, byte: int) -> None:
-        """One byte of text."""
+        """Process one byte of a text entry."""
         self._writer.write_echo(bytes([byte]))
         if byte in {CTRL_Z, ESC}:
             self._text_entry = None

@@ -1,4 +1,4 @@
-"""How a command fails: ERROR, +CME ERROR (27.007 9.2), +CMS ERROR (27.005 3.2.5); the words for the codes."""
+"""Errors of commands: ERROR, +CME ERROR (27.007 9.2), +CMS ERROR (27.005 3.2.5), and their texts."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ ErrorKind = Literal["error", "cme", "cms"]
 
 
 class CommandError(Exception):
-    """Ends a command line; `code` is 0 for a plain ERROR."""
+    """Ends the execution of a command line; `code` is 0 for a plain ERROR."""
 
     def __init__(self, kind: ErrorKind, code: int = 0) -> None:
         super().__init__(kind, code)
@@ -17,22 +17,22 @@ class CommandError(Exception):
 
 
 def plain_error() -> CommandError:
-    """Syntax and parameter errors; plain ERROR at every value of +CMEE (27.007 9.1)."""
+    """Return a syntax or parameter error: plain ERROR at every level of +CMEE (27.007 9.1)."""
     return CommandError("error")
 
 
 def cme_error(code: int) -> CommandError:
-    """An error of the mobile equipment, 27.007 9.2.1."""
+    """Return an error of the mobile equipment, 27.007 9.2.1."""
     return CommandError("cme", code)
 
 
 def cms_error(code: int) -> CommandError:
-    """An error of the message service, 27.005 3.2.5."""
+    """Return an error of the message service, 27.005 3.2.5."""
     return CommandError("cms", code)
 
 
 def parse_error(text: str) -> CommandError:
-    """The refusal that a profile writes as `ERROR`, `CME 14` or `CMS 302`; raises ValueError."""
+    """Parse an error as profiles write it: `ERROR`, `CME 14` or `CMS 302`; raises ValueError."""
     match text.split():
         case ["ERROR"]:
             return plain_error()

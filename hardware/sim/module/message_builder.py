@@ -1,4 +1,4 @@
-"""Messages from the terminal: what is entered at a prompt becomes a TPDU (27.005 3.1, 3.3.4, 3.5)."""
+"""Build TPDUs from what is entered at a prompt (27.005 3.1, 3.3.4, 3.5)."""
 
 from __future__ import annotations
 
@@ -17,19 +17,22 @@ if TYPE_CHECKING:
     from pdu import Address
 
 UDHI = 0x40
-"""TP-UDHI in the first octet: the data begin with a header, so the terminal gives all of it as hex."""
+"""TP-UDHI in the first octet: the data begin with a header and are entered in hexadecimal."""
 
 _ABSOLUTE_TIME = re.compile(r"(\d\d)/(\d\d)/(\d\d),(\d\d):(\d\d):(\d\d)([+-])(\d\d)")
 
 
 class MessageBuilder:
-    """Makes messages with the settings of one module."""
+    """Builds messages with the settings of one module."""
 
     def __init__(self, context: ModuleContext) -> None:
         self._context = context
 
     def parse_pdu(self, text: bytes, length: int) -> tuple[Address | None, bytes]:
-        """PDU mode: service centre and TPDU; +CMS ERROR 304 for bad digits or a length not as announced."""
+        """Parse `<pdu>` into service centre and TPDU.
+
+        Raises +CMS ERROR 304 for invalid digits, or if the length is not the announced one.
+        """
         octets = parse_hex(text)
         try:
             centre, start = read_service_centre(octets, "service_centre_address")
@@ -40,7 +43,7 @@ class MessageBuilder:
         return centre, octets[start:]
 
     def parse_destination(self, parameters: CommandParameters, position: int = 0) -> Address:
-        """`"<da>"[,<toda>]` at that place; +CMS ERROR 305 if it is no number."""
+        """Parse `"<da>"[,<toda>]` at `position`; raises +CMS ERROR 305 if it is not a valid number."""
         type_of_address = (
             parameters.get_number(position + 1, range(256)) if parameters.has(position + 1) else None
         )
@@ -53,7 +56,7 @@ class MessageBuilder:
             raise cms_error(305) from None
 
     def build_submit(self, destination: Address, text: bytes) -> bytes:
-        """A SUBMIT by +CSMP; the module puts TP-MR in."""
+        """Build a SUBMIT with the parameters of +CSMP; TP-MR is filled in later."""
         first, validity, protocol, coding = self._context.settings.csmp
         if first & 3 != tpdu.SUBMIT:
             raise cms_error(305)
@@ -63,7 +66,7 @@ class MessageBuilder:
         return head + _encode_validity(first, validity) + self._encode_user_data(first, coding, text)
 
     def build_deliver(self, originator: Address, text: bytes) -> bytes:
-        """A DELIVER for +CMGW with the status of a received message; its time is now."""
+        """Build a DELIVER for +CMGW with the status of a received message, with the current time."""
         first, _, protocol, coding = self._context.settings.csmp
         first = first & UDHI | 4
         now = self._context.wall_clock()
@@ -80,7 +83,7 @@ class MessageBuilder:
         destination: Address,
         text: bytes,
     ) -> bytes:
-        """A COMMAND, 23.040 9.2.2.4; its data are entered as hexadecimal pairs."""
+        """Build a COMMAND, 23.040 9.2.2.4; its data are entered in hexadecimal."""
         data = parse_hex(text, 305)
         head = bytes((first_octet, 0, protocol_identifier, command_type, message_number)) + write_address(
             destination, "destination_address"
@@ -88,7 +91,7 @@ class MessageBuilder:
         return head + bytes((len(data),)) + data
 
     def _encode_user_data(self, first_octet: int, data_coding_scheme: int, text: bytes) -> bytes:
-        """TP-UDL and TP-UD of the entered text: characters for 7-bit data without header, else hex pairs."""
+        """Return TP-UDL and TP-UD. 7-bit data without header are entered as text, others in hexadecimal."""
         scheme = DataCoding(data_coding_scheme)
         seven_bit = scheme.alphabet is Alphabet.GSM7 and not scheme.compressed
         try:
@@ -114,7 +117,7 @@ class MessageBuilder:
 
 
 def replace_destination(octets: bytes, destination: Address) -> bytes:
-    """A SUBMIT with another destination."""
+    """Return a SUBMIT with another destination."""
     return (
         octets[:2]
         + write_address(destination, "destination_address")
@@ -123,7 +126,7 @@ def replace_destination(octets: bytes, destination: Address) -> bytes:
 
 
 def parse_hex(text: bytes, cms_code: int = 304) -> bytes:
-    """Entered hexadecimal pairs; line ends around them are passed over."""
+    """Decode entered hexadecimal digits, without line ends around them; raises +CMS ERROR `cms_code`."""
     try:
         return charset.decode_hex(text.decode("latin-1").strip("\r\n"))
     except ValueError:
@@ -131,7 +134,7 @@ def parse_hex(text: bytes, cms_code: int = 304) -> bytes:
 
 
 def _encode_validity(first_octet: int, validity: int | str) -> bytes:
-    """TP-VP in the format that the first octet names (23.040 9.2.3.3, .12)."""
+    """Encode TP-VP in the format of TP-VPF in the first octet (23.040 9.2.3.3, 9.2.3.12)."""
     match first_octet >> 3 & 3, validity:
         case 0, _:
             return b""

@@ -1,16 +1,15 @@
 """A pseudo-terminal for a simulated module: any AT client can open it like a serial port.
 
-The client's end is raw from the start and behind a symbolic link whose name stays. It may be closed, opened
-again and opened several times.
+The client's end is in raw mode from the start, behind a symbolic link with a stable name. It can be closed,
+opened again, and opened several times.
 
-When its last client has closed it, the pseudo-terminal is replaced by a new one and the link points there.
-For a used one does not behave like a serial port: a client that asked for exclusive use (TIOCEXCL) and was
-killed would lock everybody out but root, input that it has not read would greet the next client, and its
-line settings would stay.
+When the last client has closed it, the pseudo-terminal is replaced by a new one and the link is moved. A
+used one does not behave like a serial port: after a client that asked for exclusive use (TIOCEXCL) was
+killed, only root could open it, the next client would read old output, and the line settings would remain.
 
-What the module says while no client has the port open is dropped, as on a UART whose host has the port
-closed (DTR low). What a client that has the port open does not read waits in the kernel's buffer and then in
-ours; when that is full, new bytes are dropped and counted like the overrun of a UART. Nothing ever waits.
+Output is dropped while no client has the port open, as on a UART whose host has the port closed (DTR low).
+What an open client does not read waits in the kernel's buffer and then in a buffer here; when that is full,
+new bytes are dropped and counted like an overrun of a UART. Writing never blocks.
 """
 
 from __future__ import annotations
@@ -31,21 +30,21 @@ if TYPE_CHECKING:
 BAUD_BY_TERMIOS_CODE = {
     getattr(termios, name): int(name[1:]) for name in dir(termios) if re.fullmatch(r"B[1-9]\d*", name)
 }
-"""What the codes of termios mean."""
+"""Baud rates by the constants of termios."""
 
 MAX_BUFFERED_BYTES = 65536
-"""Bytes kept for a client that does not read, beside the kernel's own buffer."""
+"""Bytes kept for a client that does not read, in addition to the kernel's buffer."""
 
 
 class Pty:
-    """One port; give `write` to the module and the module's `receive` to `start`."""
+    """One port: its `write` takes the module's output, `start` takes the module's `receive`."""
 
     def __init__(self, link: Path | None = None, *, buffer_bytes: int = MAX_BUFFERED_BYTES) -> None:
         self.link = link
         self.overrun_bytes = 0
-        """Bytes dropped because an open client did not read them."""
+        """Bytes dropped because a client with the port open did not read them."""
         self.unread_bytes = 0
-        """Bytes dropped because no client had the port open, or because it left without reading them."""
+        """Bytes dropped because no client had the port open, or closed it without reading them."""
         self._buffer_limit = buffer_bytes
         self._pending = bytearray()
         self._receive: Callable[[bytes], None] = lambda _: None
@@ -55,7 +54,10 @@ class Pty:
         self._open_terminal()
 
     def start(self, receive: Callable[[bytes], None]) -> None:
-        """Begin to hand bytes from the client to `receive`, on the running event loop; make the link."""
+        """Pass bytes from clients to `receive`, on the running event loop, and create the link.
+
+        Raises OSError if the link cannot be created.
+        """
         self._receive = receive
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(self._epoll.fileno(), self._read_available)
@@ -63,15 +65,15 @@ class Pty:
 
     @property
     def is_open(self) -> bool:
-        """Whether a client has the port open."""
+        """True while a client has the port open."""
         return self._plugged and not self._hangup_poll.poll(0)
 
     def client_baud(self) -> int | None:
-        """Bits per second that the client has chosen; None for none of the usual ones."""
+        """Return the baud rate that the client has set, None if it is not a standard one."""
         return BAUD_BY_TERMIOS_CODE.get(termios.tcgetattr(self._master)[5])
 
     def write(self, data: bytes) -> None:
-        """Bytes to the client; never blocks."""
+        """Write bytes to the client; never blocks."""
         if not self.is_open:
             self.unread_bytes += len(data)
             return
@@ -81,22 +83,22 @@ class Pty:
         self._flush()
 
     def close(self) -> None:
-        """Hang up; removes the link."""
+        """Close the port and remove the link."""
         self.unplug()
 
     def pause(self) -> None:
-        """Take no bytes from the client: its writes block when the kernel's buffer is full."""
+        """Stop reading from the client: its writes block when the kernel's buffer is full."""
         if self._loop is not None:
             self._loop.remove_reader(self._epoll.fileno())
 
     def resume(self) -> None:
-        """Take them again, those that waited first."""
+        """Read from the client again, waiting bytes first."""
         if self._loop is not None and self._plugged:
             self._loop.add_reader(self._epoll.fileno(), self._read_available)
             self._read_available()
 
     def unplug(self) -> None:
-        """The device is gone: a client sees the end, and the link is away."""
+        """Remove the device: a client gets a hangup, and the link is removed."""
         if self._plugged:
             self._plugged = False
             self._close_terminal()
@@ -104,7 +106,7 @@ class Pty:
                 self._created_link.unlink(missing_ok=True)
 
     def plug(self) -> None:
-        """It is back, under another name behind the same link."""
+        """Bring the device back, as another pseudo-terminal behind the same link."""
         if not self._plugged:
             self._plugged = True
             self._reopen_terminal()
@@ -117,11 +119,11 @@ class Pty:
         os.set_blocking(self._master, False)
         self._hangup_poll = select.poll()
         self._hangup_poll.register(self._master, 0)
-        # Edge-triggered: while no client is there the terminal is hung up all the time, and a level-triggered
-        # wait would spin. An epoll descriptor can itself be waited for by the event loop.
+        # Edge-triggered: without a client the terminal is in hangup all the time, and a level-triggered wait
+        # would spin. The event loop can wait for an epoll descriptor itself.
         self._epoll = select.epoll()
         self._epoll.register(self._master, select.EPOLLIN | select.EPOLLHUP | select.EPOLLET)
-        self._epoll.poll(0)  # that nobody is there yet is no news
+        self._epoll.poll(0)  # discard the initial hangup: no client has opened the port yet
 
     def _close_terminal(self) -> None:
         if self._loop is not None:

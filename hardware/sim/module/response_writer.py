@@ -1,7 +1,7 @@
-"""What the module says and in which frame (V.250 5.7): echo, information text, final, unsolicited, prompt.
+"""Output of the module in the frames of V.250 5.7: echo, information text, final result code, URC, prompt.
 
-Everything said during one event leaves in one write, so that no response is torn. Unsolicited codes that
-come up while a command is being executed or text is being entered are held and follow the final code.
+Unsolicited result codes that arise while a command is executed or text is entered are held, and follow the
+final result code.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ NUMERIC_RESULT_CODES = {"OK": "0", "CONNECT": "1", "RING": "2", "NO CARRIER": "3
 """V.250 table 1."""
 
 MAX_HELD_URCS = 100
-"""Codes that wait at most; a prompt may stay open for ever, and a module's memory is small."""
+"""How many URCs are held at most; a prompt may stay open for ever, and a module's memory is small."""
 
 
 class ResponseWriter:
-    """The module's mouth."""
+    """Formats the output by the settings (ATE, ATV, ATQ, S3, S4, +CMEE) and passes it to `write`."""
 
     def __init__(
         self, settings: Settings, profile: SimulatorProfile, write: Callable[[OutputKind, bytes], None]
@@ -37,48 +37,48 @@ class ResponseWriter:
         self._held_urcs: list[str] | None = None
 
     def write_echo(self, data: bytes) -> None:
-        """Bytes of the terminal, back to it (ATE1)."""
+        """Write input back to the terminal (ATE1)."""
         if self._settings.echo:
             self._write("echo", data)
 
     def write_information(self, text: str) -> None:
-        """Information text; several lines of one answer are one text with line ends inside."""
+        """Write an information text; the lines of a multi-line answer are separated by CR LF."""
         end = self._line_end
         text = text.replace("\r\n", end) if end != "\r\n" else text
         self._write("information", _encode(f"{end}{text}{end}" if self._settings.verbose else f"{text}{end}"))
 
     def write_prompt(self) -> None:
-        """The four characters before text entry, 27.005 3.5.1."""
+        """Write the prompt before a text entry, 27.005 3.5.1."""
         self._write("prompt", _encode(self._profile.prompt))
 
     def write_ok(self) -> None:
-        """The final result of a line that succeeded."""
+        """Write the final result code of a line that succeeded."""
         self._write_final("OK")
 
     def write_error(self, error: CommandError) -> None:
-        """The final result of a line that failed."""
+        """Write the final result code of a line that failed."""
         self._write_final(self._error_text(error))
 
     def write_urc(self, line: str) -> None:
-        """An unsolicited code, perhaps with a second line."""
+        """Write an unsolicited result code, perhaps of several lines, or hold it."""
         if self._held_urcs is not None:
             self._held_urcs = [*self._held_urcs, line][-MAX_HELD_URCS:]
-        elif not self._settings.quiet:  # ATQ1 silences these too, V.250 6.2.5
+        elif not self._settings.quiet:  # ATQ1 suppresses URCs too, V.250 6.2.5
             self._write("unsolicited", self._frame(line))
 
     def hold_urcs(self) -> None:
-        """From now on unsolicited codes wait."""
+        """Hold unsolicited result codes from now on."""
         if self._held_urcs is None:
             self._held_urcs = []
 
     def release_urcs(self) -> None:
-        """Those that waited go out, in order."""
+        """Write the held unsolicited result codes in order, and hold no more."""
         held, self._held_urcs = self._held_urcs or [], None
         for line in held:
             self.write_urc(line)
 
     def reset(self) -> None:
-        """A restart: what waited is lost."""
+        """Drop the held unsolicited result codes, as at power-off."""
         self._held_urcs = None
 
     @property
@@ -101,7 +101,7 @@ class ResponseWriter:
             return "ERROR"
         level = self._settings.cmee
         if error.kind == "cms" and not self._profile.cmee_rules_cms:
-            level = 1  # 27.005 knows numbers only and no switch
+            level = 1  # 27.005 has numbers only, independent of +CMEE
         if level == 0:
             return "ERROR"
         words = (CME_ERROR_TEXTS if error.kind == "cme" else CMS_ERROR_TEXTS).get(error.code)

@@ -1,7 +1,6 @@
-"""Everything that commands set and a restart, ATZ or AT&F takes back, with its factory value.
+"""The settings that commands change and that a restart, ATZ or AT&F resets, with their factory values.
 
-One value of this class is the state of the interface; another is what AT&W or the module's own habit has
-saved (V.250 6.1, table of resets in the profile of a module).
+One instance holds the settings in effect, another those saved by AT&W or by the module itself (V.250 6.1).
 """
 
 from __future__ import annotations
@@ -15,15 +14,15 @@ if TYPE_CHECKING:
     from hardware.profile import SimulatorProfile
 
 S_REGISTERS = {0: 0, 3: 13, 4: 10, 5: 8, 6: 2, 7: 60, 8: 2, 10: 15}
-"""S-parameters: 3 to 5 are V.250's line characters; the others are accepted for dial-up scripts."""
+"""S-parameters: 3 to 5 are the control characters of V.250; the others are accepted for dial-up scripts."""
 
 BASIC_COMMANDS = {"X": 4, "&C": 1, "&D": 1, "&S": 0, "&K": 0, "L": 0, "M": 0}
-"""Basic commands that have a value and no effect here."""
+"""Basic commands whose value is stored and has no effect here."""
 
 
 @dataclass(slots=True)
 class Settings:
-    """State of the terminal interface."""
+    """Settings of the terminal interface."""
 
     echo: bool = True
     verbose: bool = True
@@ -38,7 +37,7 @@ class Settings:
     ctzr: int = 0
     cgsms: int = 1
     pdp_contexts: dict[int, tuple[str, str]] = field(default_factory=dict)
-    """By their number: type and access point name."""
+    """PDP type and access point name by `<cid>`."""
     ipr: int = 115200
     ifc: tuple[int, int] = (0, 0)
     text_mode: bool = False
@@ -52,7 +51,7 @@ class Settings:
     cmms: int = 0
 
     def copy(self) -> Settings:
-        """One that shares nothing."""
+        """Return a copy that shares no dictionary with the original."""
         return replace(
             self,
             registers=dict(self.registers),
@@ -62,14 +61,14 @@ class Settings:
         )
 
     def copy_from(self, other: Settings, names: Iterable[str] | None = None) -> None:
-        """Overwrite these values, or all, with those of another."""
+        """Overwrite the named settings, or all, with those of another instance."""
         source = other.copy()
         for name in names if names is not None else [item.name for item in fields(self)]:
             setattr(self, name, getattr(source, name))
 
 
 def factory_settings(profile: SimulatorProfile) -> Settings:
-    """What AT&F brings back."""
+    """Return the settings that AT&F restores."""
     return Settings(
         cmee=profile.cmee,
         cscs=profile.charsets[0],

@@ -1,6 +1,6 @@
-"""The SIM card: identity, PIN with its tries, service centre, and the few messages that it can keep.
+"""The SIM card: identity, PIN and retry counters, service centre, and the messages stored on it.
 
-All of this travels with the card and survives every restart of the module; only the entered PIN does not.
+All of this stays on the card and survives a restart of the module; only the PIN must be entered again.
 """
 
 from __future__ import annotations
@@ -14,22 +14,22 @@ from pdu import Address
 
 @dataclass(slots=True)
 class SimCard:
-    """A SIM as the factory and its owner left it."""
+    """The contents of a SIM card."""
 
     imsi: str = "234500000000001"
     iccid: str = "89440000000000000017"
     pin: str | None = None
-    """None: no PIN is asked for."""
+    """None: the SIM has no PIN."""
     puk: str = "12345678"
     pin_retries: int = 3
     puk_retries: int = 10
     service_centre: Address = field(default_factory=lambda: Address.parse("+447700900000"))
     message_capacity: int = 10
-    """How many messages fit on it (EF_SMS); 10 to 50 in the field."""
+    """How many messages fit on the SIM (EF_SMS); 10 to 50 on real cards."""
     messages: FixedStore = field(init=False)
-    """EF_SMS itself."""
+    """The messages on the SIM (EF_SMS)."""
     pin_enabled: bool = field(init=False)
-    """Whether the PIN is asked for at every start; `+CLCK="SC"` changes it."""
+    """True if the PIN is required at every start; `+CLCK="SC"` changes it."""
     last_message_reference: int = 255
     """TP-MR of the last SUBMIT (EF_SMSS); the next one is this plus 1, modulo 256 (23.040 9.2.3.6)."""
     present: bool = True
@@ -39,35 +39,35 @@ class SimCard:
         self.pin_enabled = self.pin is not None
 
     def next_message_reference(self) -> int:
-        """TP-MR for the next SUBMIT; counts it as used."""
+        """Return TP-MR for the next SUBMIT and count it as used."""
         self.last_message_reference = (self.last_message_reference + 1) % 256
         return self.last_message_reference
 
 
 class SimAccess:
-    """The module's dealings with its card: from power-up over the PIN to readiness (27.007 8.3)."""
+    """The module's access to its SIM: power-up, PIN verification, readiness (27.007 8.3)."""
 
     def __init__(self, sim: SimCard) -> None:
         self.sim = sim
         self.power_down()
 
     def power_down(self) -> None:
-        """CFUN=0, or no power: an entered PIN is forgotten."""
+        """Power the SIM down (+CFUN=0, or no power); the PIN must be entered again."""
         self._initialised = False
         self._unlocked = False
 
     def power_up(self) -> None:
-        """The card has been read; without a PIN it is ready."""
+        """Note that the SIM has been read; without a PIN it is ready."""
         self._initialised = True
         self._unlocked = not self.sim.pin_enabled
 
     @property
     def is_ready(self) -> bool:
-        """Whether nothing is asked for any more."""
+        """True if the SIM is present, read and unlocked."""
         return self.sim.present and self._initialised and self._unlocked
 
     def pin_state(self) -> str:
-        """What +CPIN? shows; raises the +CME ERROR of a card that is absent, not yet read or dead."""
+        """Return the answer to +CPIN?; raises the +CME ERROR of a SIM that is absent, unread or blocked."""
         if not self.sim.present:
             raise cme_error(10)
         if not self._initialised:
@@ -79,7 +79,7 @@ class SimAccess:
         return "READY" if self._unlocked else "SIM PIN"
 
     def require_ready(self) -> None:
-        """Raises unless the card is ready."""
+        """Raise the +CME ERROR unless the SIM is ready."""
         match self.pin_state():
             case "SIM PIN":
                 raise cme_error(11)
@@ -87,7 +87,7 @@ class SimAccess:
                 raise cme_error(12)
 
     def enter_pin(self, code: str, new_pin: str | None) -> None:
-        """+CPIN=: the PIN, or the PUK and a new PIN; raises the +CME ERROR."""
+        """Process +CPIN= with the PIN, or the PUK and a new PIN; raises the +CME ERROR."""
         match self.pin_state():
             case "READY":
                 raise cme_error(3)
@@ -100,7 +100,7 @@ class SimAccess:
         self._unlocked = True
 
     def verify_pin(self, pin: str) -> None:
-        """Compare; a wrong PIN costs a try, a right one gives all back."""
+        """Check the PIN: a wrong one uses up a retry, the right one restores all; raises the +CME ERROR."""
         if self.sim.pin_retries == 0:
             raise cme_error(12)
         if pin != (self.sim.pin or ""):
@@ -117,12 +117,12 @@ class SimAccess:
         self.sim.pin, self.sim.pin_retries, self.sim.puk_retries = new_pin, 3, 10
 
     def set_pin_enabled(self, pin: str, *, enabled: bool) -> None:
-        """+CLCK="SC": ask for the PIN from now on, or no more."""
+        """Process +CLCK="SC": require the PIN at every start, or no longer; raises the +CME ERROR."""
         self.verify_pin(pin)
         self.sim.pin_enabled = enabled
 
     def change_pin(self, old: str, new: str) -> None:
-        """+CPWD="SC"."""
+        """Process +CPWD="SC"; raises the +CME ERROR."""
         if not _is_valid_pin(new):
             raise cme_error(16)
         self.verify_pin(old)
@@ -130,11 +130,11 @@ class SimAccess:
 
 
 CME_TO_CMS = {10: 310, 11: 311, 12: 316, 13: 313, 14: 314}
-"""The same trouble with the card as the message commands report it (27.005 3.2.5)."""
+"""+CMS ERROR for the +CME ERROR of a SIM that is not ready (27.005 3.2.5)."""
 
 
 def to_cms_error(error: CommandError) -> CommandError:
-    """+CMS ERROR for a +CME ERROR about the card."""
+    """Return the +CMS ERROR for a +CME ERROR of the SIM."""
     return CommandError("cms", CME_TO_CMS[error.code])
 
 

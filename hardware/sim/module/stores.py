@@ -1,4 +1,4 @@
-"""The message stores: SM on the card, ME in the module, SR for reports, MT over several (27.005 3.1)."""
+"""The message stores: SM on the SIM, ME in the module, SR for reports, MT over several (27.005 3.1)."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ class MessageStatus(IntEnum):
 
     @property
     def text(self) -> str:
-        """The text mode form."""
+        """The form of text mode."""
         return ("REC UNREAD", "REC READ", "STO UNSENT", "STO SENT")[self]
 
     @property
     def is_received(self) -> bool:
-        """Whether the message came from the network."""
+        """True if the message came from the network."""
         return self <= MessageStatus.READ
 
 
@@ -41,7 +41,7 @@ class StoredTpdu:
 
 
 class Store(Protocol):
-    """A memory with numbered places, as `+CPMS` names it. Slots count from 0, without the index base."""
+    """A store of `+CPMS` with numbered slots. Slots count from 0, without the index base of the profile."""
 
     @property
     def capacity(self) -> int: ...
@@ -60,14 +60,14 @@ class Store(Protocol):
 
 
 class FixedStore:
-    """A real memory; the lowest free slot is taken first, so that an index is soon used again."""
+    """A store of its own; the lowest free slot is used first, so indices are soon used again."""
 
     def __init__(self, capacity: int) -> None:
         self._slots: list[StoredTpdu | None] = [None] * capacity
 
     @property
     def capacity(self) -> int:
-        """How many messages fit."""
+        """How many messages fit in the store."""
         return len(self._slots)
 
     def __len__(self) -> int:
@@ -77,11 +77,11 @@ class FixedStore:
         return ((slot, message) for slot, message in enumerate(self._slots) if message is not None)
 
     def get(self, slot: int) -> StoredTpdu | None:
-        """None for an empty slot and for one that does not exist."""
+        """Return the message, or None if the slot is empty or does not exist."""
         return self._slots[slot] if 0 <= slot < len(self._slots) else None
 
     def add(self, message: StoredTpdu) -> int | None:
-        """The slot it was put in, or None if there is no room."""
+        """Store a message; returns its slot, or None if the store is full."""
         for slot, present in enumerate(self._slots):
             if present is None:
                 self._slots[slot] = message
@@ -89,23 +89,23 @@ class FixedStore:
         return None
 
     def replace(self, slot: int, message: StoredTpdu) -> None:
-        """Put another message in the place of the one that is there."""
+        """Replace the message in a slot."""
         self._slots[slot] = message
 
     def delete(self, slot: int) -> None:
-        """Empty a slot that exists."""
+        """Empty a slot."""
         self._slots[slot] = None
 
 
 class CombinedStore:
-    """Several memories under one name (MT): the slots of the first, then those of the next."""
+    """Several stores under one name (MT): the slots of the first, then those of the next."""
 
     def __init__(self, *stores: Store) -> None:
         self._stores = stores
 
     @property
     def capacity(self) -> int:
-        """Of all together."""
+        """Sum of the capacities."""
         return sum(part.capacity for part in self._stores)
 
     def __len__(self) -> int:
@@ -118,12 +118,12 @@ class CombinedStore:
             base += part.capacity
 
     def get(self, slot: int) -> StoredTpdu | None:
-        """As in the memory that has the slot."""
+        """Return the message, or None if the slot is empty or does not exist."""
         found = self._locate(slot)
         return found[0].get(found[1]) if found else None
 
     def add(self, message: StoredTpdu) -> int | None:
-        """Into the first that has room."""
+        """Store a message in the first store with room; returns its slot, or None if all are full."""
         base = 0
         for part in self._stores:
             slot = part.add(message)
@@ -133,13 +133,13 @@ class CombinedStore:
         return None
 
     def replace(self, slot: int, message: StoredTpdu) -> None:
-        """Put another message in the place of the one that is there."""
+        """Replace the message in a slot."""
         found = self._locate(slot)
         if found:
             found[0].replace(found[1], message)
 
     def delete(self, slot: int) -> None:
-        """Empty a slot that exists."""
+        """Empty a slot."""
         found = self._locate(slot)
         if found:
             found[0].delete(found[1])

@@ -1,8 +1,8 @@
-"""What an observer of the simulated network and service is told, one event a step of a message's road.
+"""Events of the simulated network and services, one for each step of a message.
 
-A Command goes: created, handed, offered (once an attempt), acknowledged. A message from a SIM goes:
-originated, then listed or not_listed. Nothing here decides anything; the demo, the control interface and
-tests read it.
+A Command to a SIM is created, handed to the service centre, offered (once per attempt) and acknowledged. A
+message from a SIM is originated, then listed or not listed. The demo, the control interface and tests read
+the events; nothing depends on them.
 """
 
 from __future__ import annotations
@@ -14,52 +14,52 @@ from enum import StrEnum
 
 
 class NetworkEventKind(StrEnum):
-    """The steps, in the order in which a message meets them."""
+    """The kinds of events, in the order in which they happen to a message."""
 
     CREATED = "created"
-    """The service has made the resource of a Command to a SIM."""
+    """The service has created the resource of a Command to a SIM."""
     HANDED = "handed"
-    """The service centre has taken a message for a SIM and keeps it."""
+    """The service centre has accepted a message for a SIM."""
     OFFERED = "offered"
-    """The message went to the module over the air (RP-DATA); its answer is awaited."""
+    """The message was sent to the module (RP-DATA); its answer is awaited."""
     ACKNOWLEDGED = "acknowledged"
-    """The module has it (RP-ACK)."""
+    """The module has acknowledged the message (RP-ACK)."""
     ACKNOWLEDGEMENT_LOST = "acknowledgement_lost"
-    """The module has it, and the network does not know: the same message will come again."""
+    """The acknowledgement of the module was lost; the network will send the same message again."""
     REFUSED = "refused"
-    """The module answered with an error (RP-ERROR); the message is kept where the service keeps messages."""
+    """The module refused the message (RP-ERROR); it is kept if the service stores and forwards."""
     UNANSWERED = "unanswered"
-    """No answer of the module within the network's time; as after a refusal."""
+    """The module did not answer within the network's time limit; the message is treated as refused."""
     GIVEN_UP = "given_up"
-    """The service centre tries no more."""
+    """The service centre makes no further attempt."""
     REDELIVERED = "redelivered"
-    """A message that had been sent before was handed to the service centre again, unchanged."""
+    """A message that was sent before was handed to the service centre again, unchanged."""
     ORIGINATED = "originated"
     """The module sent a message, and the service centre accepted it (RP-ACK)."""
     LISTED = "listed"
     """A message from a SIM has become a resource with status `received`."""
     NOT_LISTED = "not_listed"
-    """A message from a SIM that no list shows: for another number, or the service keeps none."""
+    """A message from a SIM that no list shows: it is for another number, or the service lists none."""
     ATTACHED = "attached"
     DETACHED = "detached"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkEvent:
-    """One step. Fields that do not belong to the step are None."""
+    """One event. Fields that do not apply to its kind are None."""
 
     kind: NetworkEventKind
     at: datetime
     imsi: str
     number: str | None = None
-    """Other side of the message: originating address to the SIM, destination from it."""
+    """Originating address of a message to the SIM, destination address of one from it."""
     sid: str | None = None
-    """SID of the Command, where the message has one."""
+    """SID of the Command, if the message belongs to one."""
     body: str | bytes | None = None
     attempt: int | None = None
-    """Which attempt this is, from 1."""
+    """Number of the attempt, from 1."""
     note: str = ""
-    """For people: why, in a few words."""
+    """The reason in a few words, for display."""
 
 
 NetworkObserver = Callable[[NetworkEvent], None]

@@ -1,4 +1,4 @@
-"""Messages from a SIM, made whole: the parts of a long one are joined before anyone sees it."""
+"""Messages from a SIM, with the parts of a concatenated message joined."""
 
 from __future__ import annotations
 
@@ -11,30 +11,30 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 REASSEMBLY_TIMEOUT_S = 3600.0
-"""Seconds after which a long message without its missing parts is forgotten; modules send parts in one go."""
+"""Seconds after which an incomplete message is dropped; modules send all parts at once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MoMessage:
-    """A whole message from a SIM (mobile originated)."""
+    """A complete message from a SIM (mobile originated)."""
 
     imsi: str
     destination: pdu.Address
     body: str | bytes
     """Text, or the octets of an 8-bit message."""
     received_at: datetime
-    """When its last part was accepted."""
+    """Time at which the last part was accepted."""
     part_count: int = 1
 
 
 class Reassembler:
-    """Joins the parts of long messages, each SIM and destination for itself, in any order."""
+    """Joins the parts of concatenated messages, by SIM and destination, in any order."""
 
     def __init__(self) -> None:
         self._assembler = pdu.Assembler()
 
     def add(self, imsi: str, message: pdu.Submit, *, now: float, received_at: datetime) -> MoMessage | None:
-        """The whole message that this one completes, or None while parts are missing; `now` in seconds."""
+        """Add a part; returns the complete message, or None while parts are missing. `now` is in seconds."""
         self._assembler.discard_before(now - REASSEMBLY_TIMEOUT_S)
         key = (imsi, message.destination_address)
         whole = self._assembler.add(message.user_data, key, time=now)
@@ -54,4 +54,4 @@ def _joined_body(whole: pdu.Assembled) -> str | bytes:
         return whole.text
     if whole.data is not None:
         return whole.data
-    return b"".join(part.octets for part in whole.parts)  # text and octets in one message: as it came
+    return b"".join(part.octets for part in whole.parts)  # text and octets mixed: as received

@@ -1,8 +1,8 @@
-"""The simulated network: attaches modules, brings messages to SIMs and takes messages from them.
+"""The simulated network: attaches modules, delivers messages to SIMs and accepts messages from them.
 
-It knows SIMs (subscriptions), not services. A message for a SIM goes through that SIM's `Line`; a message
-from a SIM is decoded, acknowledged, joined if it has parts, written to the ledger and handed to whoever
-subscribed the SIM. It does no I/O and keeps no time of its own.
+It knows SIMs (subscriptions), not services. A message for a SIM goes through that SIM's `SubscriberQueue`. A
+message from a SIM is decoded, acknowledged, joined if it has parts, recorded, and passed to the callback of
+the subscription. The network does no I/O and has no clock of its own.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
     from hardware.sim.network.events import NetworkObserver
 
 SERVICE_CENTRE = pdu.Address.parse("+447700900000")
-"""A number from the range that is kept for fiction."""
+"""A number from the range reserved for fiction."""
 
 MAX_MO_MESSAGES = 10_000
-"""Messages from SIMs that are remembered."""
+"""How many messages from SIMs are kept."""
 
-# Registration, 27.007 7.2, and causes of refusal, 24.011 E.2 and 23.040 9.2.3.22.
+# Registration states of 27.007 7.2, and causes of 24.011 E.2 and 23.040 9.2.3.22.
 SEARCHING = 2
 DENIED = 3
 UNIDENTIFIED_SUBSCRIBER = 28
@@ -42,19 +42,19 @@ INVALID_ADDRESS = 0xC3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subscription:
-    """A SIM that the network knows, and who gets its messages."""
+    """A SIM that the network knows, and the callback for its messages."""
 
     imsi: str
     phone_number: str
-    """Its telephone number."""
+    """Telephone number of the SIM, digits."""
     registration_stat: int = 1
-    """What a module with it is told when it attaches: 1 home, 5 roaming, 3 denied."""
+    """`<stat>` that a module with this SIM gets when it attaches: 1 home, 5 roaming, 3 denied."""
     on_mo_message: Callable[[MoMessage], None]
-    """Called with each whole message that the SIM sends."""
+    """Called with each complete message that the SIM sends."""
 
 
 class SimulatedNetwork:
-    """One network with one service centre; a `Network` for modules."""
+    """A network with one service centre; it implements `Network` for modules."""
 
     def __init__(
         self,
@@ -68,7 +68,7 @@ class SimulatedNetwork:
         self.timing = timing or NetworkTiming()
         self.service_centre = service_centre
         self.mo_messages: deque[MoMessage] = deque(maxlen=MAX_MO_MESSAGES)
-        """Whole messages that SIMs have sent, oldest first, listed by a service or not."""
+        """Complete messages from SIMs, oldest first, listed by a service or not."""
         self._wall_clock = wall_clock
         self._emit = emit
         self._scheduler = scheduler
@@ -78,7 +78,7 @@ class SimulatedNetwork:
         self._queues: dict[str, SubscriberQueue] = {}
 
     def subscribe(self, subscription: Subscription) -> None:
-        """Make a SIM known."""
+        """Add a SIM."""
         imsi = subscription.imsi
         self._subscriptions[imsi] = subscription
         self._queues[imsi] = SubscriberQueue(
@@ -86,10 +86,10 @@ class SimulatedNetwork:
         )
 
     def close(self) -> None:
-        """Nothing happens any more."""
+        """Cancel everything that is scheduled."""
         self._timers.close()
 
-    # To a SIM.
+    # Messages to a SIM
 
     def send(
         self,
@@ -104,7 +104,7 @@ class SimulatedNetwork:
     ) -> MtMessage:
         """Send one SMS to a SIM; `body` and `sid` are for events.
 
-        Raises KeyError when the SIM is unknown, pdu.PduError when the message cannot be written as octets.
+        Raises KeyError if the SIM is unknown, pdu.PduError if the message cannot be encoded.
         """
         deliver = pdu.Deliver(
             originating_address=sender,
@@ -125,7 +125,7 @@ class SimulatedNetwork:
         return message
 
     def redeliver(self, imsi: str, message: MtMessage) -> None:
-        """Offer a message again, octet by octet the same, as after a lost acknowledgement."""
+        """Send a message again, with the same octets, as after a lost acknowledgement."""
         again = MtMessage(
             tpdu=message.tpdu,
             sender=message.sender,
@@ -137,79 +137,79 @@ class SimulatedNetwork:
         self._queues[imsi].enqueue(again)
 
     def lose_acknowledgements(self, imsi: str, count: int = 1) -> None:
-        """Lose the next acknowledgements of this SIM's module on their way to the service centre."""
+        """Drop the next acknowledgements of this SIM's module on the way to the service centre."""
         self._queues[imsi].acks_to_drop += count
 
     def count_waiting(self, imsi: str) -> int:
-        """How many messages wait for this SIM, the one in the air included."""
+        """Return how many messages wait for this SIM, the one in flight included."""
         return len(self._queues[imsi].messages)
 
     def acknowledge(self, station: MobileStation, reference: int, cause: int | None) -> None:
-        """See `radio.Network`."""
-        line = self._queues.get(station.imsi)
-        if line is not None and line.station is station:
-            line.handle_answer(reference, cause)
+        """Implement `Network.acknowledge`."""
+        queue = self._queues.get(station.imsi)
+        if queue is not None and queue.station is station:
+            queue.handle_answer(reference, cause)
 
     def memory_available(self, station: MobileStation) -> None:
-        """See `radio.Network`."""
-        line = self._queues.get(station.imsi)
-        if line is not None and line.station is station:
-            line.retry_all(self.timing.alert_delay_s)
+        """Implement `Network.memory_available`."""
+        queue = self._queues.get(station.imsi)
+        if queue is not None and queue.station is station:
+            queue.retry_all(self.timing.alert_delay_s)
 
-    # Being there.
+    # Registration
 
     def attach(self, station: MobileStation) -> int:
-        """See `radio.Network`. A second module with the same SIM takes the place of the first."""
+        """Implement `Network.attach`. A second module with the same SIM replaces the first."""
         subscription = self._subscriptions.get(station.imsi)
         if subscription is None or subscription.registration_stat == DENIED:
             return DENIED
-        line = self._queues[station.imsi]
-        if not line.in_coverage:
+        queue = self._queues[station.imsi]
+        if not queue.in_coverage:
             return SEARCHING
         for other in self._queues.values():
-            if other.station is station and other is not line:  # its card was changed
+            if other.station is station and other is not queue:  # its SIM was replaced
                 other.detach()
-        line.attach(station)
+        queue.attach(station)
         self._emit_event(NetworkEventKind.ATTACHED, station.imsi)
         return subscription.registration_stat
 
     def detach(self, station: MobileStation) -> None:
-        """See `radio.Network`."""
-        line = next((line for line in self._queues.values() if line.station is station), None)
-        if line is not None:
-            line.detach()
-            self._emit_event(NetworkEventKind.DETACHED, line.imsi)
+        """Implement `Network.detach`."""
+        queue = next((queue for queue in self._queues.values() if queue.station is station), None)
+        if queue is not None:
+            queue.detach()
+            self._emit_event(NetworkEventKind.DETACHED, queue.imsi)
 
     def set_coverage(self, imsi: str, in_coverage: bool) -> None:
-        """Take the SIM out of, or back into, radio coverage: nothing reaches it and nothing comes from it."""
-        line = self._queues[imsi]
-        if line.in_coverage == in_coverage:
+        """Take the SIM out of radio coverage, or bring it back. Out of coverage no message passes."""
+        queue = self._queues[imsi]
+        if queue.in_coverage == in_coverage:
             return
-        line.in_coverage = in_coverage
+        queue.in_coverage = in_coverage
         self._emit_event(
             NetworkEventKind.ATTACHED if in_coverage else NetworkEventKind.DETACHED,
             imsi,
             note="radio coverage",
         )
         if in_coverage:
-            line.retry_all(self.timing.alert_delay_s)
+            queue.retry_all(self.timing.alert_delay_s)
 
     def is_reachable(self, imsi: str) -> bool:
-        """Whether a module with this SIM is attached and in coverage."""
+        """Return True if a module with this SIM is attached and in coverage."""
         return self._queues[imsi].is_reachable
 
-    # From a SIM.
+    # Messages from a SIM
 
     def submit(self, station: MobileStation, token: int, tpdu: bytes) -> None:
-        """See `radio.Network`."""
+        """Implement `Network.submit`."""
         self._timers.call_later(self.timing.transit_s, self._handle_submit, station, token, tpdu)
 
     def _handle_submit(self, station: MobileStation, token: int, tpdu: bytes) -> None:
-        line = self._queues.get(station.imsi)
-        if line is None:
+        queue = self._queues.get(station.imsi)
+        if queue is None:
             station.submitted(token, UNIDENTIFIED_SUBSCRIBER)
             return
-        if line.station is not station or not line.in_coverage:
+        if queue.station is not station or not queue.in_coverage:
             station.submitted(token, NETWORK_OUT_OF_ORDER)
             return
         try:
@@ -223,7 +223,7 @@ class SimulatedNetwork:
         if not message.destination_address.number:
             station.submitted(token, INVALID_ADDRESS)
             return
-        self._accept_submit(line, message)
+        self._accept_submit(queue, message)
         station.submitted(token, None)
 
     def _accept_submit(self, queue: SubscriberQueue, message: pdu.Submit) -> None:
@@ -239,7 +239,7 @@ class SimulatedNetwork:
             self._subscriptions[queue.imsi].on_mo_message(whole)
 
     def _send_status_report(self, queue: SubscriberQueue, message: pdu.Submit) -> None:
-        """The other side is a computer that takes everything at once: delivered, TP-ST 0."""
+        """Report the message as delivered (TP-ST 0): the service receives everything at once."""
         now = pdu.Timestamp.of(self._wall_clock())
         report = pdu.StatusReport(
             message_reference=message.message_reference,

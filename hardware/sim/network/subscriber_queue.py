@@ -1,13 +1,13 @@
-"""What waits at the service centre for one SIM, and the one message that is in the air to it.
+"""The messages that wait at the service centre for one SIM, of which one is in flight at a time.
 
-A message is offered to the module when the module is attached and nothing else is in the air. The module
-answers with RP-ACK (it has the message), with an error, or not at all. After an error or silence the same
-message is offered again after waits that grow; a module without memory is left alone until it says that it
-has room (RP-SMMA) or the wait of a message is over; a module that is not attached until it attaches. Each
-message has a period of validity, after which it is given up.
+A message is offered to the module while the module is attached and no other message is in flight. The module
+answers with RP-ACK, with an error, or not at all. After an error or a timeout the message is offered again
+with a backoff. A module without memory gets no messages until it reports room (RP-SMMA) or the wait of a
+message is over; a module that is not attached, until it attaches. A message whose validity period has passed
+is given up.
 
-An acknowledgement that is lost on its way leaves the module with a message which the network believes
-undelivered: the second copy that follows is nothing but the next attempt.
+If an acknowledgement is lost, the module has a message that the network considers undelivered. The duplicate
+that follows is simply the next attempt.
 """
 
 from __future__ import annotations
@@ -30,50 +30,50 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkTiming:
-    """How long things take, in seconds. None of it is published for the real services but the 24 hours."""
+    """Delays and time limits in seconds. Of the real services only the 24 hours are published."""
 
     transit_s: float = 0.05
-    """Between service and service centre, and from the module to the service centre; a real message was
-    three seconds on its whole way, but nobody wants to wait for a simulation."""
+    """Between service and service centre, and from the module to the service centre. A real message takes
+    about three seconds; a simulation need not wait."""
     acknowledgement_timeout_s: float = 40.0
-    """For the answer of the module (TR1N of 24.011, 35 to 45 s); longer than the 17 s in which a module with
-    direct delivery waits for its host."""
+    """Timeout for the answer of the module (TR1N of 24.011, 35 to 45 s). It is longer than the time that a
+    module with direct delivery waits for +CNMA from its host."""
     retry_delays_s: tuple[float, ...] = (30.0, 120.0, 600.0, 1800.0, 3600.0)
-    """Waits after the first, second ... failed attempt; the last one is repeated."""
+    """Waits after the first, second ... failed attempt; the last one repeats."""
     alert_delay_s: float = 0.2
-    """From "memory available" to the next attempt."""
+    """From RP-SMMA or an attach to the next attempt."""
     validity_s: float = 86400.0
-    """The service tries for 24 hours."""
+    """Validity period: the service tries for 24 hours."""
 
 
 class DeliveryListener(Protocol):
-    """Who wants to know what became of a message to a SIM."""
+    """Callbacks about the delivery of one message."""
 
     def attempted(self) -> None:
-        """It goes into the air; called before each attempt."""
+        """Called before each attempt."""
 
     def acknowledged(self) -> None:
-        """The module has it."""
+        """Called when the module has acknowledged the message."""
 
     def gave_up(self) -> None:
-        """No further attempt will be made."""
+        """Called when no further attempt will be made."""
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class MtMessage:
-    """A message on its way to a SIM (mobile terminated)."""
+    """A message to a SIM (mobile terminated)."""
 
     tpdu: pdu.Deliver | pdu.StatusReport
     sender: str
-    """Who sent it, for events."""
+    """Originating address, for events."""
     body: str | bytes | None
     sid: str | None = None
     listener: DeliveryListener | None = None
     store_and_forward: bool = True
-    """Kept for a module that cannot be reached (store and forward)."""
+    """True if the message is kept while the module cannot be reached."""
     attempt_count: int = 0
     due: bool = True
-    """Not waiting for its next attempt."""
+    """False while the message waits for its next attempt."""
     expired: bool = False
     retry_timer: Timer | None = None
     expiry_timer: Timer | None = None
@@ -94,10 +94,10 @@ class SubscriberQueue:
         self.imsi = imsi
         self.station: MobileStation | None = None
         self.in_coverage = True
-        """False: the module is where no radio wave reaches it."""
+        """False while the module is out of radio coverage."""
         self.messages: list[MtMessage] = []
         self.acks_to_drop = 0
-        """How many of the next acknowledgements get lost."""
+        """How many of the next acknowledgements will be lost."""
         self._timers = timers
         self._timing = timing
         self._service_centre = service_centre
@@ -110,34 +110,34 @@ class SubscriberQueue:
 
     @property
     def is_reachable(self) -> bool:
-        """Whether an attempt makes sense now."""
+        """True while the module is attached and in coverage."""
         return self.in_coverage and self.station is not None and self.station.attached
 
     def enqueue(self, message: MtMessage) -> None:
-        """Take a message; without store and forward it is given up at once if nobody is there."""
+        """Add a message; without store and forward it is given up at once if the module is not reachable."""
         self.messages.append(message)
         self._emit_event(NetworkEventKind.HANDED, message)
         if not message.store_and_forward and not self.is_reachable:
-            self._give_up(message, "the module is not attached, and this service keeps nothing")
+            self._give_up(message, "the module is not attached, and this service does not store messages")
             return
         message.expiry_timer = self._timers.call_later(self._timing.validity_s, self._expire, message)
         self._schedule_offer(0.0)
 
     def attach(self, station: MobileStation) -> None:
-        """A module with this SIM is there, perhaps another one than before; all that waits is due."""
-        self._abort_attempt("the module attached anew")
+        """Process an attach of a module, perhaps another one, with this SIM; all messages become due."""
+        self._abort_attempt("the module attached again")
         self.station = station
         self.retry_all(self._timing.alert_delay_s)
 
     def detach(self) -> None:
-        """The module is gone; what was in the air may or may not have reached it."""
+        """Process a detach; a message in flight may or may not have reached the module."""
         self._abort_attempt("the module detached")
         self.station = None
         for message in [message for message in self.messages if not message.store_and_forward]:
-            self._give_up(message, "the module detached, and this service keeps nothing")
+            self._give_up(message, "the module detached, and this service does not store messages")
 
     def retry_all(self, delay_s: float) -> None:
-        """Offer all that waits, whatever the waits were."""
+        """Make all waiting messages due, and offer the next one after `delay_s`."""
         self._memory_full = False
         for message in self.messages:
             message.due = True
@@ -146,7 +146,7 @@ class SubscriberQueue:
         self._schedule_offer(delay_s)
 
     def handle_answer(self, reference: int, cause: int | None) -> None:
-        """The module's answer; one that belongs to no open attempt is ignored."""
+        """Process the module's answer; it is ignored unless it belongs to the message in flight."""
         if self._in_flight is None or self._in_flight[0] != reference:
             return
         _, message, timer = self._in_flight
@@ -164,8 +164,8 @@ class SubscriberQueue:
         else:
             full = cause in (RP_MEMORY_EXCEEDED, FCS_MEMORY_EXCEEDED)
             self._memory_full = self._memory_full or (full and message.store_and_forward)
-            what = "no memory left in the module" if full else f"cause {cause}"
-            self._emit_event(NetworkEventKind.REFUSED, message, what)
+            reason = "no memory left in the module" if full else f"cause {cause}"
+            self._emit_event(NetworkEventKind.REFUSED, message, reason)
             self._schedule_retry(message)
         self._schedule_offer(0.0)
 
@@ -176,7 +176,7 @@ class SubscriberQueue:
 
     def _offer_next(self) -> None:
         station = self.station
-        # Messages that are not kept cannot wait for memory either: they have their one attempt.
+        # Messages without store and forward cannot wait for memory either: they get their one attempt.
         ready = [
             message
             for message in self.messages
@@ -203,20 +203,20 @@ class SubscriberQueue:
         self._schedule_retry(message)
         self._schedule_offer(0.0)
 
-    def _abort_attempt(self, why: str) -> None:
+    def _abort_attempt(self, reason: str) -> None:
         if self._in_flight is not None:
             _, message, timer = self._in_flight
             timer.cancel()
             self._in_flight = None
-            self._emit_event(NetworkEventKind.UNANSWERED, message, why)
+            self._emit_event(NetworkEventKind.UNANSWERED, message, reason)
             if message.expired:
-                self._give_up(message, "its period of validity is over")
+                self._give_up(message, "its validity period is over")
 
     def _schedule_retry(self, message: MtMessage) -> None:
         if not message.store_and_forward:
-            self._give_up(message, "one attempt only: this service keeps nothing")
+            self._give_up(message, "one attempt only: this service does not store messages")
         elif message.expired:
-            self._give_up(message, "its period of validity is over")
+            self._give_up(message, "its validity period is over")
         else:
             message.due = False
             waits = self._timing.retry_delays_s
@@ -231,11 +231,11 @@ class SubscriberQueue:
     def _expire(self, message: MtMessage) -> None:
         message.expired = True
         if self._in_flight is None or self._in_flight[1] is not message:
-            self._give_up(message, "its period of validity is over")
+            self._give_up(message, "its validity period is over")
 
-    def _give_up(self, message: MtMessage, why: str) -> None:
+    def _give_up(self, message: MtMessage, reason: str) -> None:
         self._remove(message)
-        self._emit_event(NetworkEventKind.GIVEN_UP, message, why)
+        self._emit_event(NetworkEventKind.GIVEN_UP, message, reason)
         if message.listener is not None:
             message.listener.gave_up()
 

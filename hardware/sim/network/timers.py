@@ -1,4 +1,4 @@
-"""Calls at a later time that can all be cancelled at once: a stopped network leaves nothing behind."""
+"""Delayed calls that can all be cancelled at once, so that a stopped network leaves none behind."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Arguments = TypeVarTuple("Arguments")
 
 
 class Timer:
-    """One call that is still to come."""
+    """One scheduled call."""
 
     __slots__ = ("_handle", "_timers")
 
@@ -35,7 +35,7 @@ class Timer:
 
 
 class TimerGroup:
-    """Hands calls to a scheduler and remembers which have not been made."""
+    """Schedules calls and keeps track of those that are pending."""
 
     def __init__(self, scheduler: Scheduler) -> None:
         self._scheduler = scheduler
@@ -45,7 +45,7 @@ class TimerGroup:
     def call_later(
         self, delay: float, callback: Callable[[*Arguments], object], /, *args: *Arguments
     ) -> Timer:
-        """Call `callback(*args)` in `delay` seconds, unless cancelled or closed before."""
+        """Call `callback(*args)` after `delay` seconds, unless it is cancelled before."""
         timer = Timer(self._pending)
 
         def call() -> None:
@@ -57,7 +57,7 @@ class TimerGroup:
         return timer
 
     def close(self) -> None:
-        """Cancel what is pending; what comes later is dropped."""
+        """Cancel all pending calls and ignore new ones."""
         self._closed = True
         for timer in list(self._pending):
             timer.cancel()

@@ -1,1 +1,1 @@
-"""HTTP in front of the simulated services; the only place that imports aiohttp (extra `sandbox`)."""
+"""The REST API of the simulated services; the only package that imports aiohttp (extra `sandbox`)."""

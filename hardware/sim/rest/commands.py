@@ -1,4 +1,4 @@
-"""The collection of one service over HTTP: create, fetch, list, delete, in the vendors' forms."""
+"""The REST operations on the Commands of one service: create, fetch, list and delete."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class CommandRoutes:
-    """The operations of one product; whoever calls is the one account there is."""
+    """The operations of one product. There is one account; any credentials are accepted."""
 
     def __init__(self, service: CommandService, account_sid: str) -> None:
         self._service = service

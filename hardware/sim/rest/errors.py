@@ -1,4 +1,4 @@
-"""Every refusal as the one described body, whoever raised it: a service, the router, or a mistake of ours."""
+"""Errors as JSON in the documented form, whether from a service, the router or an internal error."""
 
 from __future__ import annotations
 
@@ -17,26 +17,24 @@ log = logging.getLogger(__name__)
 
 @web.middleware
 async def errors_as_json(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Turn exceptions into answers."""
+    """Turn exceptions of a handler into responses."""
     try:
         return await handler(request)
     except ServiceError as error:
         return _error_response(error)
     except web.HTTPNotFound:
-        what = f"The requested resource {request.path} was not found."
-        return _error_response(ServiceError(404, NO_SUCH_RESOURCE, what))
+        message = f"The requested resource {request.path} was not found."
+        return _error_response(ServiceError(404, NO_SUCH_RESOURCE, message))
     except web.HTTPMethodNotAllowed as error:
-        what = f"{request.method} is not allowed on {request.path}."
-        answer = _error_response(ServiceError(405, METHOD_NOT_ALLOWED, what))
+        message = f"{request.method} is not allowed on {request.path}."
+        answer = _error_response(ServiceError(405, METHOD_NOT_ALLOWED, message))
         answer.headers[hdrs.ALLOW] = error.headers[hdrs.ALLOW]
         return answer
     except web.HTTPError as error:
         return _error_response(ServiceError(error.status, UNSPECIFIED, f"{error.reason}."))
-    except Exception:  # the last place before the caller, who gets the described body and not a page
+    except Exception:  # the client must get JSON for any error
         log.exception("%s %s failed", request.method, request.path)
-        return _error_response(
-            ServiceError(500, UNSPECIFIED, "The sandbox made a mistake; its log says which.")
-        )
+        return _error_response(ServiceError(500, UNSPECIFIED, "Internal error in the sandbox; see its log."))
 
 
 def _error_response(error: ServiceError) -> web.Response:

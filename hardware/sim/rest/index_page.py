@@ -1,4 +1,4 @@
-"""`/`: one plain page that says what is here and what to type."""
+"""`/`: one plain page with the SIMs, the URLs and example commands."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ class IndexRoutes:
         return (
             f"modem-agent sandbox\n\nSIMs, their services, SIDs and serial ports:\n{sims}\n\n"
             f"Commands:\n{collections}\n\nAccount {sandbox.account_sid}, token {sandbox.token} "
-            f"(any credentials are accepted)\n\nSend a Command, list what there is:\n\n{lines}\n\n"
-            f"Beside the services:\n\n{(control.__doc__ or '').partition(chr(10))[2].strip(chr(10))}"
+            f"(any credentials are accepted)\n\nSend a Command, and list the Commands:\n\n{lines}\n\n"
+            f"Control of the simulation:\n\n{(control.__doc__ or '').partition(chr(10))[2].strip(chr(10))}"
         )
 
     def _curl_lines(self, url: str, sim: SandboxSim) -> str:

@@ -1,4 +1,4 @@
-"""Parameters of a request: a query or a form-encoded body, as strict as the codes of the services allow."""
+"""Parameters of a request: a query string or a form-encoded body, parsed strictly."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ if TYPE_CHECKING:
 
 FORM_CONTENT_TYPE = "application/x-www-form-urlencoded"
 MAX_FIELDS = 100
-"""More parameters than any operation has."""
+"""Limit for the parameters of a request; more than any operation has."""
 
 
 def parse_query(request: web.Request) -> dict[str, str]:
-    """The query of the request as it came, not as the framework repaired it."""
+    """Parse the query string as it was sent, without the repairs of the framework."""
     return _parse_pairs(request.raw_path.partition("?")[2])
 
 
 async def parse_form(request: web.Request) -> dict[str, str]:
-    """The form in the body; an absent body is an empty form, another media type is refused (415)."""
+    """Parse the form in the body, which may be empty; raises ServiceError (415 for another type)."""
     body = await request.read()
     if not body:
         return {}
     if request.content_type != FORM_CONTENT_TYPE:
         raise ServiceError(
-            415, UNSPECIFIED, f"Parameters are taken as {FORM_CONTENT_TYPE}, not as {request.content_type}."
+            415, UNSPECIFIED, f"Parameters must be {FORM_CONTENT_TYPE}, not {request.content_type}."
         )
     try:
         return _parse_pairs(body.decode("utf-8"))

@@ -1,4 +1,4 @@
-"""By which address a request came: all links in an answer begin with it."""
+"""URLs in responses: all links begin with the address that the client used."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ if TYPE_CHECKING:
 
 
 def root_url(request: web.Request) -> str:
-    """Scheme, host and port as the caller wrote them.
+    """Return scheme, host and port as the client wrote them.
 
-    A client follows the links of a list with its credentials, so they must never lead anywhere else.
+    A client follows the links of a list with its credentials, so they must lead to the same address.
     """
     host = request.headers.get(hdrs.HOST)
     if not host:  # HTTP/1.0; the framework's own fallback would name this machine
@@ -23,5 +23,5 @@ def root_url(request: web.Request) -> str:
 
 
 def format_authority(host: str, port: int) -> str:
-    """Host and port as they stand in a URL."""
+    """Format host and port for a URL."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -1,1 +1,1 @@
-"""The simulated services: Commands, their states and lists, as the three products have them. No I/O."""
+"""The simulated services: Commands, their states and lists, for the three products. No I/O."""

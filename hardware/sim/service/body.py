@@ -1,7 +1,7 @@
-r"""What of a Command goes over the air: its body, with the SID where it was asked for, measured and cut.
+r"""User data of a Command: its body, with the SID if requested, checked against the length limits.
 
-Text whose characters are all in GSM 03.38 has 160 septets, `^ { } [ ] ~ \ |` and the euro sign count two;
-other text goes as UCS-2 with 70 units. The SID with its space takes 35 of either.
+Text with all characters in GSM 03.38 has 160 septets, of which `^ { } [ ] ~ \ |` and the euro sign take two.
+Other text is sent as UCS-2 with 70 units. The SID with its space takes 35 of either.
 """
 
 from __future__ import annotations
@@ -20,21 +20,22 @@ MAX_UCS2_UNITS = 70
 SID_CHARACTERS = 35
 """34 characters and a space."""
 DOCUMENTED_CHARACTERS_WITH_SID = 128
-"""What the vendor's document allows beside a SID: 160 - 32, which forgets two letters and the space."""
+"""What the vendor's document allows with a SID: 160 - 32, without the two letters and the space."""
 
 
 def build_user_data(
     product: Product, rules: ServiceRules, request: CreateRequest, sid: str, reference: int
 ) -> tuple[pdu.UserData, ...]:
-    """The user data of one SMS, or of several where a rule says so; raises ServiceError when it does not fit.
+    """Return the user data of one SMS, or of several if a rule splits long text.
 
-    `reference` (0 to 255) is the concatenation reference, should it be needed.
+    `reference` (0 to 255) is the concatenation reference of a split text. Raises ServiceError if the body
+    does not fit.
     """
     if request.data is not None:
         return pdu.segment(request.data)
     wide = pdu.septets(request.body) is None
     if wide and not rules.allow_ucs2:
-        raise invalid_parameter(product.body_parameter, "it has characters that are not in GSM 03.38")
+        raise invalid_parameter(product.body_parameter, "it contains characters that are not in GSM 03.38")
     room = MAX_UCS2_UNITS if wide else MAX_SEPTETS
     rule: LongTextRule = rules.long_text
     text = request.body
@@ -60,7 +61,7 @@ def build_user_data(
 
 
 def truncate(text: str) -> str:
-    """As much from the start as one SMS carries; neither an escape nor a surrogate pair is split."""
+    """Cut a text to what one SMS carries; neither an escape sequence nor a surrogate pair is split."""
     if pdu.septets(text) is None:
         return text.encode("utf-16-be")[: 2 * MAX_UCS2_UNITS].decode("utf-16-be", errors="ignore")
     text = text[:MAX_SEPTETS]
@@ -70,11 +71,11 @@ def truncate(text: str) -> str:
 
 
 def _length(text: str) -> int:
-    """In septets, or in UCS-2 units when a character is not in GSM 03.38."""
+    """Return the length in septets, or in UCS-2 units if a character is not in GSM 03.38."""
     septets = pdu.septets(text)
     return len(text.encode("utf-16-be")) // 2 if septets is None else septets
 
 
 def _explain_too_long(length: int, limit: int, *, ucs2: bool) -> str:
-    what = "UCS-2 units" if ucs2 else "septets"
-    return f"it has {length} {what}, and one SMS has room for {limit}"
+    unit = "UCS-2 units" if ucs2 else "septets"
+    return f"it has {length} {unit}, and one SMS has room for {limit}"

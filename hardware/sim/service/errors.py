@@ -1,7 +1,7 @@
-"""What the services refuse, with the codes of the public error dictionary.
+"""Errors of the services, with the codes of the vendor's error dictionary.
 
-The 33xxx codes are those of Programmable Wireless. For Super SIM no codes are published for SMS Commands, so
-the same ones are used there; 20404 is the platform's general code for a resource that does not exist.
+The 33xxx codes are those of Programmable Wireless. For SMS Commands of Super SIM no codes are published, so
+the same ones are used; 20404 is the platform's general code for a resource that does not exist.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ MORE_INFO_URL = "https://www.twilio.com/docs/errors/"
 
 
 class ServiceError(Exception):
-    """A request that is refused: HTTP status, code of the error dictionary, sentence."""
+    """A refused request: HTTP status, code of the error dictionary, and a sentence."""
 
     def __init__(self, status: int, code: int, message: str) -> None:
         super().__init__(message)
@@ -29,7 +29,7 @@ class ServiceError(Exception):
         self.message = message
 
     def to_json(self) -> dict[str, object]:
-        """The body of the answer, the one form that is described."""
+        """Return the body of the response, in the documented form."""
         return {
             "code": self.code,
             "message": self.message,

@@ -1,7 +1,7 @@
-"""Lists of Commands: filters and pages, newest first, with the `meta` that leads from page to page.
+"""Lists of Commands: filters and pages, newest first, with the queries that lead from page to page.
 
-The links carry a PageToken that names the row where the page begins, so that a Command which arrives or is
-deleted between two pages neither repeats nor hides a row. Without a token `Page` counts from the newest.
+The links carry a PageToken that names the row at which the page begins, so that a Command that is created or
+deleted between two requests neither repeats nor hides a row. Without a token `Page` counts from the newest.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
 DEFAULT_PAGE_SIZE = 50
 MAX_PAGE_SIZE = 1000
-"""Of both vendors' descriptions."""
+"""From the API descriptions of both vendors."""
 
 Query = list[tuple[str, str]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """One page, and the queries of the requests that lead to it and away from it."""
+    """One page, and the queries for it and its neighbours."""
 
     rows: list[CommandResource]
     number: int
@@ -41,7 +41,7 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class _PageToken:
-    """`older` than the row with that serial, or `newer` than it."""
+    """The rows older than the one with `serial`, or newer."""
 
     side: Literal["older", "newer"]
     serial: int
@@ -53,9 +53,10 @@ class _PageToken:
 def select_page(
     product: Product, resources: Sequence[CommandResource], parameters: Mapping[str, str], sim_sid: str | None
 ) -> Page:
-    """The page asked for, of `resources` given newest first; `sim_sid` is what the filter `Sim` means.
+    """Return the requested page of `resources` (newest first).
 
-    Raises ServiceError: 33101 for a filter with an impossible value, 33103 for impossible paging.
+    `sim_sid` is the SID of the SIM that the filter `Sim` names. Raises ServiceError: 33101 for an invalid
+    filter, 33103 for invalid paging.
     """
     filters = _parse_filters(product, parameters)
     size = _parse_number(parameters, "PageSize", DEFAULT_PAGE_SIZE, 1, MAX_PAGE_SIZE)
@@ -71,15 +72,15 @@ def select_page(
     ]
     begin = _first_row_index(rows, token, number, size)
     shown = rows[begin : begin + size]
-    asked = list(filters.items())
+    filter_query = list(filters.items())
 
     def query(page: int, at: _PageToken | None = None) -> Query:
-        told = [*asked, ("PageSize", str(size)), ("Page", str(page))]
-        return told if at is None else [*told, ("PageToken", str(at))]
+        pairs = [*filter_query, ("PageSize", str(size)), ("Page", str(page))]
+        return pairs if at is None else [*pairs, ("PageToken", str(at))]
 
     previous = following = None
     if number > 0:
-        # The first page has no token: what has come meanwhile belongs to it.
+        # The first page has no token, so that it contains what was created meanwhile.
         back = _PageToken("newer", shown[0].serial) if shown and begin > size else None
         previous = query(number - 1, back)
     if begin + size < len(rows):
@@ -113,7 +114,7 @@ def _parse_filters(product: Product, parameters: Mapping[str, str]) -> dict[str,
     for name, value in filters.items():
         words = known[name]
         if words is not None and value not in words:
-            raise invalid_parameter(name, f"it can be {', '.join(words)}")
+            raise invalid_parameter(name, f"it must be one of {', '.join(words)}")
     return filters
 
 
@@ -121,7 +122,7 @@ def _parse_number(parameters: Mapping[str, str], name: str, default: int, minimu
     text = parameters.get(name)
     if text is None:
         return default
-    # Longer digits are out of range anyway, and int() refuses very long ones with an error of its own.
+    # More digits are out of range anyway, and int() raises another error for very long strings.
     if not re.fullmatch(r"[0-9]{1,16}", text) or not minimum <= int(text) <= maximum:
         raise invalid_paging(
             name, f"it must be an integer from {minimum}" + (f" to {maximum}" if name == "PageSize" else "")
@@ -135,6 +136,6 @@ def _parse_token(parameters: Mapping[str, str]) -> _PageToken | None:
         return None
     match = re.fullmatch(r"P([AB])([0-9a-f]{32})", text)
     if match is None:
-        raise invalid_paging("PageToken", "it is none that was handed out")
+        raise invalid_paging("PageToken", "it is not a token of this list")
     side = "older" if match[1] == "A" else "newer"
     return _PageToken(cast("Literal['older', 'newer']", side), int(match[2], 16))

@@ -1,7 +1,7 @@
-"""The three services as data: what differs between them, and what the vendors leave open.
+"""The three services as data: how they differ, and what the vendors leave undefined.
 
-Sources: the published descriptions of both vendors and their documents. Where these are silent a field of
-`Rules` says what this simulation does.
+Sources: the published API descriptions and documents of both vendors. What they leave open is a field of
+`ServiceRules`.
 """
 
 from __future__ import annotations
@@ -20,40 +20,40 @@ class Product:
 
     name: str
     base_path: str
-    """Prefix of the base URL, where the real services have hosts of their own."""
+    """Prefix of the path; the real services have hosts of their own."""
     collection: str
     sid_prefix: str
     sim_sid_prefix: str
     short_code: str
-    """Where its messages come from, and go to."""
+    """Originating address of its messages, and destination of answers."""
     body_field: str
-    """Name of the body in answers; with a capital the name of the parameter."""
+    """Name of the body in responses; capitalised it is the name of the parameter."""
     list_key: str
-    """Name of the rows in a list."""
+    """Name of the array of rows in a list."""
     registration_stat: int
-    """27.007 7.2: a Super SIM is a guest everywhere."""
+    """`<stat>` of 27.007 7.2; a Super SIM is roaming everywhere."""
     has_modes: bool = False
-    """Takes CommandMode, IncludeSid and DeliveryReceiptRequested, and shows what they were."""
+    """True if it has CommandMode, IncludeSid and DeliveryReceiptRequested, and returns their values."""
     can_delete: bool = False
     store_and_forward: bool = True
-    """Store and forward: tries again until the module has it, for 24 hours."""
+    """True if it retries for 24 hours until the module has the message."""
     lists_mo_messages: bool = True
-    """What a SIM sends becomes a resource."""
+    """True if messages from a SIM become resources."""
     accepts_any_number: bool = False
-    """To whatever number a SIM sends, it is for the service."""
+    """True if messages from a SIM to any number are for the service."""
 
     @property
     def collection_path(self) -> str:
-        """Path of the collection, from the root of the sandbox."""
+        """Path of the collection below the root of the sandbox."""
         return f"{self.base_path}/v1/{self.collection}"
 
     @property
     def body_parameter(self) -> str:
-        """Name of the body in requests."""
+        """Name of the body parameter in requests."""
         return self.body_field.capitalize()
 
     def accepts_destination(self, destination: pdu.Address) -> bool:
-        """Whether a message from a SIM to that number is for the service; `+2936` is another number."""
+        """Return True if a message to that number is for the service; `+2936` is not the number 2936."""
         if self.accepts_any_number:
             return True
         international = destination.type_of_number == pdu.TypeOfNumber.INTERNATIONAL
@@ -106,15 +106,15 @@ PRODUCTS = {product.name: product for product in (SUPER_SIM, PROGRAMMABLE_WIRELE
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceRules:
-    """What no document settles. The defaults are those that no device can misread."""
+    """What the documents leave open. The defaults are those that a device cannot misunderstand."""
 
     long_text: LongTextRule = "refuse"
-    """A body without SID that does not fit one SMS: refuse it, cut it, or send it in parts."""
+    """Treatment of a body without SID that does not fit one SMS: refuse, cut, or split into parts."""
     long_text_with_sid: LongTextRule = "refuse"
-    """A body of 126 to 128 characters with IncludeSid: the document allows 128, but 125 fit."""
+    """Treatment of a body of 126 to 128 characters with IncludeSid: 128 are documented, 125 fit."""
     allow_ucs2: bool = True
-    """Bodies with characters outside GSM 03.38 go as UCS-2, 70 characters; False: they are refused."""
+    """Send bodies with characters outside GSM 03.38 as UCS-2 (70 units); False: refuse them."""
     fail_unattempted: bool = True
-    """A Super SIM Command that in 24 hours could not once be tried ends `failed`; False: stays `queued`."""
+    """A Super SIM Command without any attempt in 24 hours becomes `failed`; False: it stays `queued`."""
     retention_days: int = 30
-    """From creation; after that a resource is not found. This one is documented."""
+    """Days from creation until a resource is no longer found. This value is documented."""

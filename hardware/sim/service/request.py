@@ -1,6 +1,6 @@
-"""Requests to create a Command, read and checked; what comes out can be carried out.
+"""Parse and check requests to create a Command.
 
-Names of parameters are case-sensitive, unknown ones are ignored, empty ones count as not given.
+Parameter names are case-sensitive; unknown parameters are ignored, empty ones count as missing.
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ IncludeSid = Literal["none", "start", "end"]
 Word = TypeVar("Word", bound=str)
 
 MAX_BINARY_OCTETS = 140
-"""A whole user data field."""
+"""The user data field of one SMS."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CreateRequest:
-    """A Command to be sent."""
+    """A checked request for a Command."""
 
     sim: str
     """SID or unique name."""
     body: str
-    """As given; this is what the resource shows."""
+    """As given; the resource shows it unchanged."""
     data: bytes | None = None
-    """The octets, in binary mode."""
+    """The decoded octets in binary mode, otherwise None."""
     mode: CommandMode = "text"
     include_sid: IncludeSid = "none"
     delivery_receipt: bool = True
@@ -51,7 +51,10 @@ class CreateRequest:
 
 
 def parse_create_request(product: Product, parameters: Mapping[str, str]) -> CreateRequest:
-    """Raises ServiceError: 33102 for what is missing, 33101 when impossible, 33121 for contradictions."""
+    """Parse the parameters of a request.
+
+    Raises ServiceError: 33102 for a missing parameter, 33101 for an invalid value, 33121 for a conflict.
+    """
     sim = _require_parameter(parameters, "Sim")
     body = _require_parameter(parameters, product.body_parameter)
     _check_callback(parameters)
@@ -75,7 +78,7 @@ def parse_create_request(product: Product, parameters: Mapping[str, str]) -> Cre
 
 
 def decode_base64(parameter: str, text: str) -> bytes:
-    """Surplus and missing `=` at the end are tolerated: the vendor's own sample has two too many."""
+    """Decode base64 with any number of `=` at the end: the vendor's own sample has two too many."""
     digits = text.rstrip("=")
     try:
         return base64.b64decode(digits + "=" * (-len(digits) % 4), validate=True)
@@ -95,17 +98,17 @@ def _parse_choice(parameters: Mapping[str, str], name: str, choices: tuple[Word,
     for word in choices:
         if value == word:
             return word
-    raise invalid_parameter(name, f"it can be {', '.join(choices)}")
+    raise invalid_parameter(name, f"it must be one of {', '.join(choices)}")
 
 
 def _parse_flag(parameters: Mapping[str, str], name: str) -> bool:
-    """True unless false; in any case, since the vendor's older clients write Python's `True` and `False`."""
+    """Parse a flag in any letter case, since older vendor clients send `True` and `False`; default true."""
     value = {name: parameters.get(name, "").lower()}
     return _parse_choice(value, name, ("true", "false"), "true") == "true"
 
 
 def _check_callback(parameters: Mapping[str, str]) -> None:
-    """Checked and no more: the sandbox calls nobody."""
+    """Check the callback parameters; the sandbox makes no callbacks."""
     _parse_choice(parameters, "CallbackMethod", ("GET", "POST"), "POST")
     url = parameters.get("CallbackUrl")
     if not url:

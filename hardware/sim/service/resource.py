@@ -1,4 +1,4 @@
-"""The resource of one Command, to a SIM or from one, and the JSON that the REST API shows of it."""
+"""The resource of one Command, to or from a SIM, and its JSON in the REST API."""
 
 from __future__ import annotations
 
@@ -43,19 +43,19 @@ class CommandResource:
     sid: str
     sim: ServiceSim
     body: str
-    """As given, or for binary from a SIM as base64."""
+    """As given; base64 for a binary message from a SIM."""
     status: ResourceStatus
     direction: ResourceDirection
     created_at: datetime
     updated_at: datetime
     mode: CommandMode = "text"
     delivery_receipt: bool = False
-    """A delivery receipt was asked for."""
+    """True if a delivery receipt was requested."""
     mt_messages: list[MtMessage] = field(default_factory=list)
-    """What went to the network for it."""
+    """The messages that were sent for it."""
 
     def to_json(self, product: Product, account_sid: str, root_url: str) -> dict[str, object]:
-        """The fields in the order of the vendor's samples; `root` is the URL before the product's path."""
+        """Return the fields in the order of the vendor's samples; `root_url` precedes the product's path."""
         url = f"{root_url}{product.collection_path}/{self.sid}"
         modes: dict[str, object] = {}
         if product.has_modes:
@@ -79,5 +79,5 @@ class CommandResource:
 
 
 def format_date(time: datetime) -> str:
-    """GMT with whole seconds and a `Z`: with anything else the vendor's client leaves a string."""
+    """Format as UTC with whole seconds and `Z`; the vendor's client does not parse any other form."""
     return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

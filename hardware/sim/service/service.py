@@ -1,10 +1,10 @@
-"""One of the three services: makes Commands, hands them to the network, and lists what SIMs send.
+"""One of the three services: creates Commands, sends them through the network, lists messages from SIMs.
 
-A Command to a SIM is `queued` until the first attempt, then `sent`, then `delivered` when the module has
-acknowledged it (and a receipt was asked for). What follows when nothing is acknowledged differs: a Super SIM
-Command stays `sent` after 24 hours, a Programmable Wireless Command with a receipt ends `failed`, and the
-beta, which keeps nothing, fails at once when the module is not there. No I/O, no clock, no randomness of its
-own.
+A Command to a SIM is `queued` until the first attempt, then `sent`, and `delivered` when the module has
+acknowledged it (if a receipt was requested). Without an acknowledgement the services differ: a Super SIM
+Command stays `sent` after 24 hours, a Programmable Wireless Command with a receipt becomes `failed`, and a
+Command of the beta, which does not store messages, fails at once if the module is not reachable. The service
+does no I/O; clock and randomness are arguments.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from hardware.sim.service.resource import CommandMode, ResourceStatus, ServiceSim
 
 MAX_MO_CHARACTERS = 160
-"""A longer text from a Programmable Wireless SIM is cut, and still listed (33111)."""
+"""Length to which a text from a Programmable Wireless SIM is cut; it is still listed (33111)."""
 
 
 class CommandService:
@@ -63,7 +63,7 @@ class CommandService:
         self._serial = 0
 
     def add_sim(self, sim: ServiceSim, phone_number: str) -> None:
-        """Put a SIM with that telephone number into the account and make the network know it."""
+        """Add a SIM with a telephone number to the account and to the network."""
         self._sims[sim.imsi] = sim
         self._network.subscribe(
             Subscription(
@@ -75,27 +75,27 @@ class CommandService:
         )
 
     def find_sim(self, name: str) -> ServiceSim | None:
-        """By SID or unique name."""
+        """Find a SIM by SID or unique name."""
         return next((sim for sim in self._sims.values() if name in (sim.sid, sim.unique_name)), None)
 
-    # Commands to a SIM.
+    # Commands to a SIM
 
     def create(self, parameters: Mapping[str, str]) -> CommandResource:
-        """Make a Command and begin to send it; raises ServiceError."""
-        order = service_request.parse_create_request(self.product, parameters)
-        sim = self.find_sim(order.sim)
+        """Create a Command and send it; raises ServiceError."""
+        request = service_request.parse_create_request(self.product, parameters)
+        sim = self.find_sim(request.sim)
         if sim is None:
-            raise ServiceError(404, NO_SUCH_SIM, f"There is no SIM {order.sim}.")
+            raise ServiceError(404, NO_SUCH_SIM, f"There is no SIM {request.sim}.")
         if not sim.is_usable:
             raise ServiceError(
-                400, SIM_NOT_ACTIVE, f"The SIM {order.sim} is {sim.status}, not ready or active."
+                400, SIM_NOT_ACTIVE, f"The SIM {request.sim} is {sim.status}, not ready or active."
             )
         sid = self._new_sid()
-        parts = service_body.build_user_data(self.product, self.rules, order, sid, self._rng.randrange(256))
+        parts = service_body.build_user_data(self.product, self.rules, request, sid, self._rng.randrange(256))
         resource = self._add_resource(
-            sid, sim, order.body, "queued", order.mode, delivery_receipt=order.delivery_receipt
+            sid, sim, request.body, "queued", request.mode, delivery_receipt=request.delivery_receipt
         )
-        self._emit_event(NetworkEventKind.CREATED, sim, order.content, sid=sid)
+        self._emit_event(NetworkEventKind.CREATED, sim, request.content, sid=sid)
         delivery = _DeliveryTracker(self, resource, len(parts))
         resource.mt_messages = [
             self._network.send(
@@ -112,18 +112,18 @@ class CommandService:
         return resource
 
     def redeliver(self, sid: str) -> CommandResource:
-        """Have the network bring the same messages once more, as it does when an acknowledgement got lost."""
+        """Deliver the same messages again, as after a lost acknowledgement; raises ServiceError."""
         resource = self.fetch(sid)
         for message in resource.mt_messages:
             self._network.redeliver(resource.sim.imsi, message)
         return resource
 
     def set_status(self, resource: CommandResource, status: ResourceStatus) -> None:
-        """The Command got on."""
+        """Set the status of a Command and its update time."""
         resource.status = status
         resource.updated_at = self._wall_clock()
 
-    # Commands from a SIM.
+    # Commands from a SIM
 
     def _handle_mo_message(self, message: MoMessage) -> None:
         sim = self._sims[message.imsi]
@@ -138,7 +138,7 @@ class CommandService:
                 sim,
                 message.body,
                 number,
-                note="this service stores nothing from a SIM",
+                note="this service lists no messages from a SIM",
             )
         elif not sim.is_usable:
             self._emit_event(
@@ -152,7 +152,7 @@ class CommandService:
         note = ""
         mode: CommandMode = "text"
         if isinstance(message.body, bytes):
-            # Super SIM has no binary; what the real service makes of it is not known, nothing gets lost here.
+            # Super SIM has no binary mode. What the real service does is not known; the sandbox keeps it.
             mode = "binary"
             body = base64.b64encode(message.body).decode("ascii")
         else:
@@ -173,19 +173,19 @@ class CommandService:
         return self._resources[sid]
 
     def has_command(self, sid: str) -> bool:
-        """Whether `fetch` would find it."""
+        """Return True if `fetch` would find the Command."""
         self._prune_expired()
         return sid in self._resources
 
     def list_page(self, parameters: Mapping[str, str]) -> Page:
-        """One page, newest first; raises ServiceError."""
+        """Return one page of the list, newest first; raises ServiceError."""
         self._prune_expired()
         sim = self.find_sim(parameters.get("Sim", ""))
         newest_first = list(reversed(self._resources.values()))
         return service_list.select_page(self.product, newest_first, parameters, sim.sid if sim else None)
 
     def delete(self, sid: str) -> None:
-        """Forget a Command; one that is on its way is not called back."""
+        """Delete a resource; a message that is on its way is not recalled. Raises ServiceError."""
         del self._resources[self.fetch(sid).sid]
 
     def _add_resource(
@@ -247,7 +247,7 @@ class CommandService:
 
 
 class _DeliveryTracker:
-    """What the network reports about one Command, an `Outcome`; one in parts is delivered with the last."""
+    """Updates the status of one Command; a Command in parts is delivered with its last part."""
 
     def __init__(self, service: CommandService, resource: CommandResource, part_count: int) -> None:
         self._service = service

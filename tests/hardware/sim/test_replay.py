@@ -192,11 +192,11 @@ def test_what_the_module_says_by_itself_is_said_in_time():
     bench.at("")
     assert bench.at("+CMGR=1") == '+CMTI: "ME",1  +CMTI: "ME",2  +CMGR: 0,,17 0791  OK'
     assert bench.module.unplayed_requests == [
-        "line 5: ATE0 was not said",
-        "line 7: AT+CMEE=1 was not said",
-        "line 9: AT+CNMI=2,1 was not said",
-        "line 16: AT+CMGD=1 was not said",
-        "line 18: AT+CMGR=2 was not said",
+        "line 5: ATE0 was not sent",
+        "line 7: AT+CMEE=1 was not sent",
+        "line 9: AT+CNMI=2,1 was not sent",
+        "line 16: AT+CMGD=1 was not sent",
+        "line 18: AT+CMGR=2 was not sent",
     ]
 
 
@@ -217,9 +217,9 @@ ORDERED = r"""
 @pytest.mark.parametrize(
     ("line", "sentence"),
     [
-        ("+CMGD=2", "line 2: the recording has AT+CMGR=1, the host says AT+CMGD=2"),
-        ("+CMGR=2", "line 2: the recording has AT+CMGR=1, the host says AT+CMGR=2"),
-        ("+CMGD=1", "line 2: the recording has AT+CMGR=1, the host says AT+CMGD=1"),
+        ("+CMGD=2", "line 2: the recording has AT+CMGR=1, but the host sent AT+CMGD=2"),
+        ("+CMGR=2", "line 2: the recording has AT+CMGR=1, but the host sent AT+CMGR=2"),
+        ("+CMGD=1", "line 2: the recording has AT+CMGR=1, but the host sent AT+CMGD=1"),
     ],
 )
 def test_no_order_is_invented(line, sentence):
@@ -265,7 +265,7 @@ def test_questions_may_be_asked_again():
     assert bench.at("+CMGF=0") == "OK"
     assert bench.at("+CSQ") == "+CSQ: 21,99  OK"
     assert bench.at("+CREG?") == "ERROR"
-    assert bench.divergences == ["the recording is over, the host says AT+CREG?"]
+    assert bench.divergences == ["the recording is over, but the host sent AT+CREG?"]
 
 
 def test_a_question_waits_for_no_news():
@@ -322,7 +322,7 @@ def test_a_text_where_it_was_given_up():
     bench = ReplayBench(SEND)
     bench.at("+CMGS=9")
     assert bench.type("\x1b") == "\r\nOK\r\n"
-    assert bench.divergences == [r"line 4: the recording has 0001\x1a, the host says \x1b"]
+    assert bench.divergences == [r"line 4: the recording has 0001\x1a, but the host sent \x1b"]
     assert bench.at("+CMGS=18") == "+CREG: 1  >"
 
 
@@ -443,7 +443,7 @@ def test_after_the_end():
         bench.at(line)
     assert bench.type("AT\r") == "AT\r\r\nOK\r\n"
     assert bench.at("+CMGL=4") == "ERROR"
-    assert bench.divergences == ["the recording is over, the host says AT+CMGL=4"]
+    assert bench.divergences == ["the recording is over, but the host sent AT+CMGL=4"]
 
 
 def test_a_host_that_never_ends_its_line():

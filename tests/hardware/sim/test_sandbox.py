@@ -100,11 +100,11 @@ async def test_a_folder_that_cannot_be(make_sandbox, tmp_path):
     ("sims", "says"),
     [
         ([SimSpec(service="carrier-pigeon")], "no service carrier-pigeon"),
-        ([SimSpec(unique_name="../x")], "does not fit a file name"),
-        ([SimSpec(unique_name=".x")], "does not fit a file name"),
-        ([SimSpec(unique_name="x\n")], "does not fit a file name"),
-        ([SimSpec(unique_name="a"), SimSpec(unique_name="a")], "two SIMs are called a"),
-        ([SimSpec(), SimSpec()], "two SIMs are called super-sim"),
+        ([SimSpec(unique_name="../x")], "is not usable as a file name"),
+        ([SimSpec(unique_name=".x")], "is not usable as a file name"),
+        ([SimSpec(unique_name="x\n")], "is not usable as a file name"),
+        ([SimSpec(unique_name="a"), SimSpec(unique_name="a")], "two SIMs have the name a"),
+        ([SimSpec(), SimSpec()], "two SIMs have the name super-sim"),
     ],
 )
 def test_sims_that_cannot_be(make_sandbox, sims, says):

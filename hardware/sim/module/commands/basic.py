@@ -1,4 +1,4 @@
-"""Commands of V.250: the line, its result codes, S-parameters, resets, and what dial-up scripts send."""
+"""Commands of V.250: echo, result codes, S-parameters, resets, baud rate, and commands of dial-up scripts."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ def _set_quiet(module: ModuleParts, parameters: CommandParameters) -> CommandOut
 
 
 def _access_s_register(module: ModuleParts, parameters: CommandParameters) -> CommandOutcome:
-    """`S3=13`, `S3?`; the latter answers three digits without a name (V.250 5.3.2)."""
+    """`S3=13`, `S3?`; the read form answers three digits without a name (V.250 5.3.2)."""
     number = parameters.get_number(0, range(256))
-    if number not in module.settings.registers or len(parameters.items) == 1:  # a bare S asks nothing
+    if number not in module.settings.registers or len(parameters.items) == 1:  # a bare S is not a command
         raise plain_error()
     if parameters.items[1] == "?":
         return [f"{module.settings.registers[number]:03}"]
@@ -45,7 +45,7 @@ def _access_s_register(module: ModuleParts, parameters: CommandParameters) -> Co
 
 
 def _reset_to_saved(module: ModuleParts, parameters: CommandParameters) -> CommandOutcome:
-    """ATZ: what was saved; the rest of the line is ignored (V.250 6.1.1)."""
+    """ATZ: restore the saved settings; the rest of the line is ignored (V.250 6.1.1)."""
     parameters.get_number(0, BOOLEAN, 0)
     _apply_settings(module, module.context.saved_settings)
     module.line.skip_rest()
@@ -59,7 +59,7 @@ def _reset_to_factory(module: ModuleParts, parameters: CommandParameters) -> Com
 
 
 def _apply_settings(module: ModuleParts, settings: Settings) -> None:
-    """All settings but the rate: who is talking now would not be understood any more."""
+    """Apply all settings except the baud rate, which would cut off the client."""
     rate = module.settings.ipr
     module.settings.copy_from(settings)
     module.settings.ipr = rate
@@ -84,7 +84,7 @@ def _stored_command(name: str) -> CommandDef:
 
 
 def _set_baud(module: ModuleParts, parameters: CommandParameters) -> CommandOutcome:
-    """+IPR: the answer still has the old rate (V.250 6.2.10)."""
+    """+IPR: the answer is still sent at the old rate (V.250 6.2.10)."""
     parameters.require_at_most(1)
     rate = module.settings.ipr = parameters.get_number(0, BAUD_RATES)
 
@@ -102,12 +102,12 @@ def _set_flow_control(module: ModuleParts, parameters: CommandParameters) -> Com
 
 
 def _list_commands(module: ModuleParts, _parameters: CommandParameters) -> CommandOutcome:
-    """+CLAC, 27.007 8.37: one command a line."""
+    """+CLAC, 27.007 8.37: one command per line."""
     return ["\r\n".join(f"AT{name}" for name in sorted(module.line.command_names))]
 
 
 BAUD_SWITCH_DELAY_S = 0.01
-"""After the answer to +IPR has left."""
+"""Delay until the answer to +IPR has been sent."""
 BAUD_RATES = (0, 300, 1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200, 230400, 460800, 921600)
 
 COMMANDS = {

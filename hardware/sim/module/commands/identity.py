@@ -1,4 +1,4 @@
-"""Who the module and its card are: 27.007 5.1 to 5.4, 5.6; V.250 6.1.3 to 6.1.7; makers' ICCID commands."""
+"""Identity of module and SIM: 27.007 5.1 to 5.4, 5.6; V.250 6.1.3 to 6.1.7; vendor ICCID commands."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def _identify(module: ModuleParts, parameters: CommandParameters) -> CommandOutcome:
-    """ATI: free text in several lines (V.250 6.1.3)."""
+    """ATI: free text of several lines (V.250 6.1.3)."""
     device = module.profile
     parameters.get_number(0, range(10), 0)
     return [f"{device.manufacturer}\r\n{device.model}\r\nRevision: {device.revision}"]
@@ -60,7 +60,7 @@ COMMANDS = {
 
 
 def iccid_commands(profile: SimulatorProfile) -> dict[str, CommandDef]:
-    """The maker's commands for the ICCID; each answers behind its own prefix, or bare where that is empty."""
+    """Return the vendor's commands for the ICCID; each answers with its own prefix, which may be empty."""
 
     def entry(prefix: str) -> CommandDef:
         def show(module: ModuleParts) -> CommandOutcome:

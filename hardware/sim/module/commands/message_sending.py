@@ -1,4 +1,4 @@
-"""Sending, and acknowledging what was handed over: 27.005 3.5.1, 3.5.2, 3.5.5, 3.4.4."""
+"""Commands that send messages and acknowledge direct deliveries: 27.005 3.5.1, 3.5.2, 3.5.5, 3.4.4."""
 
 from __future__ import annotations
 
@@ -40,17 +40,17 @@ def _send_message(module: ModuleParts, parameters: CommandParameters) -> Command
 def _prompt_for_pdu(
     module: ModuleParts, parameters: CommandParameters, name: str, message_type: int
 ) -> TextPrompt:
-    """`=<length>`, then a `<pdu>` of that kind."""
+    """Parse `=<length>` and prompt for a `<pdu>` of that message type."""
     parameters.require_at_most(1)
     length = parameters.get_number(0, ANY_NUMBER)
 
-    def entered(text: bytes) -> CommandOutcome:
+    def on_text(text: bytes) -> CommandOutcome:
         centre, octets = module.message_builder.parse_pdu(text, length)
         if octets[0] & 3 != message_type:
             raise cms_error(304)
         return module.mo_submitter.submit(octets, centre, _reference_formatter(name))
 
-    return TextPrompt(entered, text_mode=False)
+    return TextPrompt(on_text, text_mode=False)
 
 
 def _reference_formatter(name: str) -> Callable[[int], list[str]]:
@@ -58,7 +58,7 @@ def _reference_formatter(name: str) -> Callable[[int], list[str]]:
 
 
 def _send_stored(module: ModuleParts, parameters: CommandParameters) -> CommandOutcome:
-    """+CMSS=<index>[,"<da>"[,<toda>]]: from the second store; sent, it is marked so."""
+    """+CMSS=<index>[,"<da>"[,<toda>]]: send from the store `<mem2>`, then mark as sent."""
     parameters.require_at_most(3)
     store = module.stores[module.settings.cpms[1]]
     message = store.get(parse_slot(module, store, parameters))
@@ -70,15 +70,15 @@ def _send_stored(module: ModuleParts, parameters: CommandParameters) -> CommandO
     if parameters.has(1):
         octets = replace_destination(octets, module.message_builder.parse_destination(parameters, 1))
 
-    def sent(reference: int) -> list[str]:
+    def mark_sent(reference: int) -> list[str]:
         message.status = MessageStatus.SENT
         return [f"+CMSS: {reference}"]
 
-    return module.mo_submitter.submit(octets, message.service_centre, sent)
+    return module.mo_submitter.submit(octets, message.service_centre, mark_sent)
 
 
 def _send_command(module: ModuleParts, parameters: CommandParameters) -> CommandOutcome:
-    """+CMGC: PDU mode `=<length>`, text mode `=<fo>,<ct>[,<pid>[,<mn>[,"<da>"[,<toda>]]]]`, data as hex."""
+    """+CMGC: PDU mode `=<length>`, text mode `=<fo>,<ct>[,<pid>[,<mn>[,"<da>"[,<toda>]]]]`, hex data."""
     if not module.settings.text_mode:
         return _prompt_for_pdu(module, parameters, "+CMGC", tpdu.COMMAND)
     parameters.require_at_most(6)
@@ -88,15 +88,15 @@ def _send_command(module: ModuleParts, parameters: CommandParameters) -> Command
     kind, protocol, number = (parameters.get_number(place, OCTET, 0) for place in (1, 2, 3))
     destination = module.message_builder.parse_destination(parameters, 4)
 
-    def entered(text: bytes) -> CommandOutcome:
+    def on_text(text: bytes) -> CommandOutcome:
         octets = module.message_builder.build_command(first, kind, protocol, number, destination, text)
         return module.mo_submitter.submit(octets, None, _reference_formatter("+CMGC"))
 
-    return TextPrompt(entered, text_mode=True)
+    return TextPrompt(on_text, text_mode=True)
 
 
 def _acknowledge(module: ModuleParts, parameters: CommandParameters) -> CommandOutcome:
-    """+CNMA: text mode only bare; PDU mode `[=<n>[,<length>]]`, n = 2 refuses, a length announces a PDU."""
+    """+CNMA, in PDU mode `[=<n>[,<length>]]`: n = 2 refuses, a length announces a DELIVER-REPORT."""
     if module.settings.csms == 0:
         raise cms_error(340)
     if module.settings.text_mode and parameters.items:
@@ -115,7 +115,7 @@ def _acknowledge(module: ModuleParts, parameters: CommandParameters) -> CommandO
 def _acknowledge_with_report(
     module: ModuleParts, text: bytes, length: int, *, positive: bool
 ) -> CommandOutcome:
-    """The DELIVER-REPORT that goes with it, without service centre field; its TP-FCS is the cause."""
+    """Acknowledge with a DELIVER-REPORT, without service centre address; its TP-FCS is the cause."""
     octets = parse_hex(text)
     if len(octets) != length or octets[0] & 3 != 0:
         raise cms_error(304)

@@ -1,4 +1,4 @@
-"""How messages are kept, routed and shown: 27.005 3.2 and 3.3, and +CNMI (3.4.1)."""
+"""Settings of message storage, routing and display: 27.005 3.2 and 3.3, and +CNMI (3.4.1)."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ OCTET = range(256)
 
 
 def _select_service(module: ModuleParts, parameters: CommandParameters) -> CommandOutcome:
-    """+CSMS: 1 makes direct deliveries wait for +CNMA. All three directions are supported.
+    """+CSMS: 1 makes direct deliveries wait for +CNMA. All three message types are supported.
 
-    Of the other services of 27.005 3.2.1 there is none: +CMS ERROR, not ERROR.
+    The other services of 27.005 3.2.1 give a +CMS ERROR, not ERROR.
     """
     parameters.require_at_most(1)
     service = parameters.get_number(0, OCTET)
@@ -31,7 +31,7 @@ def _select_service(module: ModuleParts, parameters: CommandParameters) -> Comma
 
 
 def _select_stores(module: ModuleParts, parameters: CommandParameters) -> CommandOutcome:
-    """+CPMS="m1"[,"m2"[,"m3"]]; those left out keep their value."""
+    """+CPMS="m1"[,"m2"[,"m3"]]; omitted stores keep their value."""
     parameters.require_at_most(3)
     chosen = list(module.settings.cpms)
     for place, allowed in enumerate(module.profile.memories):
@@ -66,7 +66,7 @@ def _set_format(module: ModuleParts, parameters: CommandParameters) -> CommandOu
 
 
 def _set_service_centre(module: ModuleParts, parameters: CommandParameters) -> CommandOutcome:
-    """+CSCA="<sca>"[,<tosca>]; kept on the card."""
+    """+CSCA="<sca>"[,<tosca>]; stored on the SIM."""
     parameters.require_at_most(2)
     type_of_address = parameters.get_number(1, OCTET) if parameters.has(1) else None
     try:
@@ -113,7 +113,7 @@ def _set_header_display(module: ModuleParts, parameters: CommandParameters) -> C
 
 
 def _set_broadcast_types(module: ModuleParts, parameters: CommandParameters) -> CommandOutcome:
-    """+CSCB: remembered; there is no cell broadcast here."""
+    """+CSCB: stored; there is no cell broadcast here."""
     parameters.require_at_most(3)
     mode, identifiers, schemes = module.settings.cscb
     module.settings.cscb = (
@@ -125,7 +125,7 @@ def _set_broadcast_types(module: ModuleParts, parameters: CommandParameters) -> 
 
 
 MESSAGE_PROFILES = range(4)
-"""Memories of +CSAS and +CRES."""
+"""Profile numbers of +CSAS and +CRES."""
 
 
 def _save_profile(module: ModuleParts, parameters: CommandParameters) -> CommandOutcome:
@@ -147,7 +147,7 @@ def _restore_profile(module: ModuleParts, parameters: CommandParameters) -> Comm
 
 
 LINK_RELEASE_S = 5.0
-"""+CMMS=1 goes back to 0 when nothing was sent for 1 to 5 seconds (27.005 3.5.6)."""
+"""+CMMS=1 falls back to 0 after 1 to 5 seconds without a message (27.005 3.5.6)."""
 
 
 def _set_more_messages(module: ModuleParts, parameters: CommandParameters) -> CommandOutcome:
@@ -163,7 +163,7 @@ def _show_more_messages(module: ModuleParts) -> str:
 
 
 def _set_indications(module: ModuleParts, parameters: CommandParameters) -> CommandOutcome:
-    """+CNMI=[<mode>[,<mt>[,<bm>[,<ds>[,<bfr>]]]]]; what is left out is 0. Kept codes follow the OK."""
+    """+CNMI=[<mode>[,<mt>[,<bm>[,<ds>[,<bfr>]]]]]; omitted values are 0. Buffered URCs follow the OK."""
     parameters.require_at_most(5)
     device = module.profile
     wanted = [parameters.get_number(place, OCTET, 0) for place in range(5)]

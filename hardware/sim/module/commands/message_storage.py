@@ -1,4 +1,4 @@
-"""Reading, listing, deleting and writing stored messages: 27.005 3.4.2, 3.4.3, 3.5.3, 3.5.4."""
+"""Commands that read, list, delete and write stored messages: 27.005 3.4.2, 3.4.3, 3.5.3, 3.5.4."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ STATUSES_BY_DELETE_FLAG = {
     3: (MessageStatus.READ, MessageStatus.SENT, MessageStatus.UNSENT),
     4: tuple(MessageStatus),
 }
-"""`<delflag>`: which statuses go, 27.005 3.5.4."""
+"""Statuses that `<delflag>` deletes, 27.005 3.5.4."""
 
 
 def parse_slot(module: ModuleParts, store: Store, parameters: CommandParameters, position: int = 0) -> int:
-    """The slot that an index means; raises +CMS ERROR 321 outside the store."""
+    """Parse `<index>` into a slot of the store; raises +CMS ERROR 321 outside it."""
     slot = parameters.get_number(position, ANY_NUMBER) - module.profile.first_index
     if not 0 <= slot < store.capacity:
         raise cms_error(321)
@@ -38,7 +38,7 @@ def parse_slot(module: ModuleParts, store: Store, parameters: CommandParameters,
 
 
 def _read_message(module: ModuleParts, parameters: CommandParameters) -> CommandOutcome:
-    """+CMGR: an unread message becomes read, the answer shows what it was."""
+    """+CMGR: an unread message becomes read; the answer shows its status before."""
     parameters.require_at_most(1)
     store = module.stores[module.settings.cpms[0]]
     message = store.get(parse_slot(module, store, parameters))
@@ -50,7 +50,7 @@ def _read_message(module: ModuleParts, parameters: CommandParameters) -> Command
 
 
 def _list_messages(module: ModuleParts, parameters: CommandParameters) -> CommandOutcome:
-    """+CMGL[=<stat>]: entries in the order of their index, one text."""
+    """+CMGL[=<stat>]: all entries in the order of their index, in one information text."""
     parameters.require_at_most(1)
     wanted = _parse_statuses(module, parameters)
     entries = []
@@ -87,16 +87,16 @@ def _mark_read(message: StoredTpdu) -> None:
 
 
 def _delete_messages(module: ModuleParts, parameters: CommandParameters) -> CommandOutcome:
-    """+CMGD=<index>[,<delflag>]: a flag other than 0 makes the index meaningless."""
+    """+CMGD=<index>[,<delflag>]: with a flag other than 0 the index is ignored."""
     parameters.require_at_most(2)
     store = module.stores[module.settings.cpms[0]]
     flag = parameters.get_number(1, range(5), 0)
     if flag:
         parameters.get_number(0, ANY_NUMBER, 0)
-        doomed = [slot for slot, message in store if message.status in STATUSES_BY_DELETE_FLAG[flag]]
+        slots = [slot for slot, message in store if message.status in STATUSES_BY_DELETE_FLAG[flag]]
     else:
-        doomed = [parse_slot(module, store, parameters)]
-    for slot in doomed:
+        slots = [parse_slot(module, store, parameters)]
+    for slot in slots:
         store.delete(slot)
     module.line.call_after_result(module.mt_delivery.report_memory_available)
     return []
@@ -140,7 +140,7 @@ def _write_message(module: ModuleParts, parameters: CommandParameters) -> Comman
 def _store_message(
     module: ModuleParts, status: MessageStatus, service_centre: Address | None, octets: bytes
 ) -> CommandOutcome:
-    """Into the second store; +CMS ERROR 322 when that is full."""
+    """Store a message in `<mem2>`; raises +CMS ERROR 322 if it is full."""
     slot = module.stores[module.settings.cpms[1]].add(StoredTpdu(status, service_centre, octets))
     if slot is None:
         raise cms_error(322)

@@ -1,4 +1,4 @@
-"""Registration, operator, signal, route: 27.007 7.2, 7.3, 8.5, 8.69, 10.1.1, 10.1.9, 10.1.20 to 10.1.22."""
+"""Registration, operator, signal, PDP contexts: 27.007 7.2, 7.3, 8.5, 8.69, 10.1.1, 10.1.9, 10.1.20 to 22."""
 
 from __future__ import annotations
 
@@ -30,31 +30,30 @@ def _registration_command(name: str, highest: int) -> CommandDef:
 
 
 def _select_operator(module: ModuleParts, parameters: CommandParameters) -> CommandOutcome:
-    """+COPS: 0 and 4 look for a network, 1 takes the named one, 2 leaves it, 3 sets the format only."""
+    """+COPS: 0 and 4 search, 1 selects the named operator, 2 deregisters, 3 sets only the format."""
     parameters.require_at_most(4)
-    link, mode = module.registration, parameters.get_number(0, range(5), 0)
+    registration, mode = module.registration, parameters.get_number(0, range(5), 0)
     module.settings.cops_format = parameters.get_number(1, range(3), module.settings.cops_format)
-    if mode == 1 and parameters.get_string(2) not in link.cell.operator_names:
+    if mode == 1 and parameters.get_string(2) not in registration.cell.operator_names:
         raise cme_error(30)
     if mode == 2:
-        link.deregister()
+        registration.deregister()
     if mode != 3:
-        link.operator_mode = mode
-        module.line.call_after_result(link.search)
+        registration.operator_mode = mode
+        module.line.call_after_result(registration.search)
     return []
 
 
 def _show_operator(module: ModuleParts) -> str:
-    link, format_ = module.registration, module.settings.cops_format
-    if not link.is_registered:
-        return str(link.operator_mode)
-    return (
-        f'{link.operator_mode},{format_},"{link.cell.operator_names[format_]}",{link.cell.access_technology}'
-    )
+    registration, format_ = module.registration, module.settings.cops_format
+    if not registration.is_registered:
+        return str(registration.operator_mode)
+    cell = registration.cell
+    return f'{registration.operator_mode},{format_},"{cell.operator_names[format_]}",{cell.access_technology}'
 
 
 def _scan_operators(module: ModuleParts) -> CommandOutcome:
-    """+COPS=?: takes its time."""
+    """+COPS=?: the scan takes the time of the profile."""
     cell = module.registration.cell
     names = ",".join(f'"{name}"' for name in cell.operator_names)
     stat = 2 if module.registration.is_registered else 1
@@ -68,14 +67,14 @@ def _show_signal(module: ModuleParts) -> int:
 
 
 def _show_extended_signal(module: ModuleParts) -> str:
-    """RSRP from the same level, RSRQ in the middle; all unknown without a network."""
+    """+CESQ: RSRP derived from `<rssi>`, RSRQ constant; all unknown without a network."""
     if not module.registration.is_registered:
         return "99,99,255,255,255,255"
     return f"99,99,255,255,20,{min(97, max(0, 28 + 2 * module.registration.cell.rssi))}"
 
 
 def _set_attachment(module: ModuleParts, parameters: CommandParameters) -> CommandOutcome:
-    """+CGATT: the packet domain; here it comes and goes with registration."""
+    """+CGATT: the packet domain, which here is attached whenever the module is registered."""
     parameters.require_at_most(1)
     if parameters.get_number(0, range(2)):
         module.line.call_after_result(module.registration.search)
@@ -83,19 +82,19 @@ def _set_attachment(module: ModuleParts, parameters: CommandParameters) -> Comma
 
 
 def _set_context(module: ModuleParts, parameters: CommandParameters) -> CommandOutcome:
-    """+CGDCONT=<cid>[,<type>,<apn>[,...]]: remembered, for scripts that set it; no data go through here."""
+    """+CGDCONT=<cid>[,<type>,<apn>[,...]]: stored only; there is no data connection."""
     parameters.require_at_most(6)
-    place = parameters.get_number(0, CONTEXT_IDS)
+    cid = parameters.get_number(0, CONTEXT_IDS)
     if len(parameters.items) == 1:
-        module.settings.pdp_contexts.pop(place, None)
+        module.settings.pdp_contexts.pop(cid, None)
     else:
-        module.settings.pdp_contexts[place] = (parameters.get_string(1), parameters.get_string(2, ""))
+        module.settings.pdp_contexts[cid] = (parameters.get_string(1), parameters.get_string(2, ""))
     return []
 
 
 def _show_contexts(module: ModuleParts) -> CommandOutcome:
-    kept = sorted(module.settings.pdp_contexts.items())
-    lines = [f'+CGDCONT: {place},"{kind}","{name}","0.0.0.0",0,0' for place, (kind, name) in kept]
+    contexts = sorted(module.settings.pdp_contexts.items())
+    lines = [f'+CGDCONT: {cid},"{pdp_type}","{apn}","0.0.0.0",0,0' for cid, (pdp_type, apn) in contexts]
     return ["\r\n".join(lines)] if lines else []
 
 

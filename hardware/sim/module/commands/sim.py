@@ -16,7 +16,7 @@ FACILITIES = '("SC")'
 
 
 def _enter_pin(module: ModuleParts, parameters: CommandParameters) -> CommandOutcome:
-    """+CPIN=<pin>, or <puk>,<new pin>. Readiness follows the final result."""
+    """+CPIN=<pin>, or <puk>,<new pin>. The boot continues after the final result code."""
     parameters.require_at_most(2)
     module.sim_access.enter_pin(
         parameters.get_string_or_word(0), parameters.get_string_or_word(1) if parameters.has(1) else None
@@ -26,19 +26,19 @@ def _enter_pin(module: ModuleParts, parameters: CommandParameters) -> CommandOut
 
 
 def _show_pin_retries(module: ModuleParts, parameters: CommandParameters) -> CommandOutcome:
-    """+CPINR[=<select>]: remaining tries and what they were by default, code unquoted (27.007 8.65)."""
+    """+CPINR[=<select>]: remaining and default retries, with the code unquoted (27.007 8.65)."""
     parameters.require_at_most(1)
     wanted = parameters.get_string(0, "SIM*")
     module.sim_access.pin_state()
-    tries = {"SIM PIN": (module.sim.pin_retries, 3), "SIM PUK": (module.sim.puk_retries, 10)}
-    chosen = [name for name in tries if name == wanted or name.startswith(wanted.removesuffix("*"))]
+    retries = {"SIM PIN": (module.sim.pin_retries, 3), "SIM PUK": (module.sim.puk_retries, 10)}
+    chosen = [name for name in retries if name == wanted or name.startswith(wanted.removesuffix("*"))]
     if not chosen:
         raise cme_error(50)
-    return ["\r\n".join(f"+CPINR: {name},{tries[name][0]},{tries[name][1]}" for name in chosen)]
+    return ["\r\n".join(f"+CPINR: {name},{retries[name][0]},{retries[name][1]}" for name in chosen)]
 
 
 def _lock_facility(module: ModuleParts, parameters: CommandParameters) -> CommandOutcome:
-    """+CLCK="SC",<mode>[,<pin>]: 0 the PIN is no longer asked for, 1 it is, 2 query."""
+    """+CLCK="SC",<mode>[,<pin>]: 0 disables the PIN, 1 enables it, 2 queries."""
     parameters.require_at_most(4)
     if parameters.get_string(0).upper() != "SC":
         raise cme_error(4)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def _set_functionality(module: ModuleParts, parameters: CommandParameters) -> CommandOutcome:
-    """+CFUN[=<fun>[,<rst>]]: with <rst> 1, or with a number of the maker's, OK and then a restart."""
+    """+CFUN[=<fun>[,<rst>]]: with <rst> 1, or a vendor-specific <fun>, OK is followed by a restart."""
     parameters.require_at_most(2)
     function = parameters.get_number(0, (*module.profile.functions, *module.profile.reset_functions), 1)
     if parameters.get_number(1, range(2), 0) or function in module.profile.reset_functions:
@@ -60,7 +60,7 @@ def _set_error_reporting(module: ModuleParts, parameters: CommandParameters) -> 
 
 
 def _set_charset(module: ModuleParts, parameters: CommandParameters) -> CommandOutcome:
-    """+CSCS. Its own value is plain in every set, as on most modules; UCS2 is taken too, as some want it."""
+    """+CSCS. Its value is plain text in every set, as on most modules; UCS2 is accepted too."""
     parameters.require_at_most(1)
     written = parameters.get_string(0)
     names = {name.encode("utf-16-be").hex().upper(): name for name in module.profile.charsets}
@@ -104,13 +104,13 @@ COMMANDS = {
 
 
 def _show_readiness(module: ModuleParts, _parameters: CommandParameters) -> CommandOutcome:
-    """1 card, 2 messages, 4 phonebook (which comes with the messages here)."""
+    """Sum of 1 SIM, 2 messages, 4 phonebook (which is ready with the messages here)."""
     ready = int(module.sim_access.is_ready) + (6 if module.power.message_service_ready else 0)
     return [f"{module.profile.readiness_command}: {ready}"]
 
 
 def vendor_commands(profile: SimulatorProfile) -> dict[str, CommandDef]:
-    """The maker's commands for readiness, restart and power-off; what the last two print comes after OK."""
+    """Return the vendor's commands for readiness, restart and power-off; their URCs follow the OK."""
 
     def restart(module: ModuleParts, _values: CommandParameters) -> CommandOutcome:
         module.line.call_after_result(module.power.reboot)
