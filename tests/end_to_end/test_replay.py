@@ -147,7 +147,9 @@ async def test_another_conversation_is_told(sandbox_env):
             while not module.divergences:  # noqa: ASYNC110  (a replayed module sends no event)
                 await asyncio.sleep(0.01)
     number = next(place for place, line in enumerate(changed, 2) if "CMGD=19" in line)
-    assert module.divergences[0] == (f"line {number}: the recording has AT+CMGD=19, but the host sent AT+CMGD=1")
+    assert module.divergences[0] == (
+        f"line {number}: the recording has AT+CMGD=19, but the host sent AT+CMGD=1"
+    )
 
 
 async def start_program(*words, stderr=asyncio.subprocess.PIPE):
