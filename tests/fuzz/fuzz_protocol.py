@@ -1,7 +1,7 @@
-"""Any octets from a module, while any command is pending, given up or believed over.
+"""Any bytes from a module, with any command pending or abandoned, synchronised or not.
 
-0xFE is followed by a step of the host: which of `COMMANDS` is written, or one of `STEPS`. Everything else is
-what the module says. However it is cut, the same events and the same octets to send come of it.
+0xFE is followed by an action of the host: the index of one of `COMMANDS`, or of `HOST_ACTIONS`. All other
+bytes come from the module. For every way to cut them, events and bytes to send must be the same.
 """
 
 import re
@@ -53,23 +53,23 @@ COMMANDS = (
     AtCommand.from_user_input("AT+CLAC", 10),
 )
 HOST_ACTIONS = (
-    lambda engine: engine.send_body(),
-    lambda engine: engine.abandon(),
-    lambda engine: engine.mark_unsynced(),
-    lambda engine: engine.mark_synced(),
-    lambda engine: engine.discard_partial_line(),
-    lambda engine: engine.set_urc_payloads(dict.fromkeys(PDU_MODE_URC_PAYLOADS, PayloadKind.COUNTED)),
-    lambda engine: engine.set_urc_payloads(PDU_MODE_URC_PAYLOADS),
+    lambda protocol: protocol.send_body(),
+    lambda protocol: protocol.abandon(),
+    lambda protocol: protocol.mark_unsynced(),
+    lambda protocol: protocol.mark_synced(),
+    lambda protocol: protocol.discard_partial_line(),
+    lambda protocol: protocol.set_urc_payloads(dict.fromkeys(PDU_MODE_URC_PAYLOADS, PayloadKind.COUNTED)),
+    lambda protocol: protocol.set_urc_payloads(PDU_MODE_URC_PAYLOADS),
 )
 ACTION_MARKER = 0xFE
 MAX_INPUT_OCTETS = 6000
-"""Octets: beyond the longest line."""
+"""More than the longest line."""
 MAX_PARTIAL_LINE_CHARS = max(MAX_LINE_BYTES, 4 * MAX_COUNTED_CHARS + 2)
-"""What a line, or a counted payload of four digits a character, takes."""
+"""The longest line, or the longest counted payload with four digits for each character."""
 
 
 def make_script(*parts):
-    """Octets of the module, commands by their place in `COMMANDS`, steps by a negative place in `STEPS`."""
+    """Encode bytes of the module, indices of `COMMANDS`, and actions of the host (negative numbers)."""
     return b"".join(
         part
         if isinstance(part, bytes)
@@ -102,7 +102,7 @@ SEEDS = (
 
 
 def run(data):
-    """Play it whole and octet by octet."""
+    """Replay the input whole and byte by byte, and compare."""
     steps = list(_parse_steps(data))
     assert _replay(steps, 1) == _replay(steps, 1 << 30)
 
@@ -117,25 +117,27 @@ def _parse_steps(data):
 
 
 def _replay(steps, size):
-    engine, events, written, heard = AtProtocol(), [], b"", 0
+    protocol, events, sent, received = AtProtocol(), [], b"", 0
     for step in steps:
         if isinstance(step, int):
             try:
                 if step < len(COMMANDS):
-                    engine.send_command(COMMANDS[step])
+                    protocol.send_command(COMMANDS[step])
                 else:
-                    HOST_ACTIONS[step - len(COMMANDS)](engine)
+                    HOST_ACTIONS[step - len(COMMANDS)](protocol)
             except AtUsageError:
-                pass  # one at a time, and no body without a prompt
+                pass  # a second command, or a body without a prompt
         else:
             for at in range(0, len(step), size):
-                events += engine.receive_data(step[at : at + size])
-                assert len(engine.partial_line) <= MAX_PARTIAL_LINE_CHARS
-            heard += len(step)
-        written += engine.data_to_send()
-    shown = sum(len(text) for event in events for text in (getattr(event, "text", ""), _get_payload(event)))
-    assert shown <= heard, "more is told than was heard"
-    return events, written
+                events += protocol.receive_data(step[at : at + size])
+                assert len(protocol.partial_line) <= MAX_PARTIAL_LINE_CHARS
+            received += len(step)
+        sent += protocol.data_to_send()
+    reported = sum(
+        len(text) for event in events for text in (getattr(event, "text", ""), _get_payload(event))
+    )
+    assert reported <= received, "events contain more than was received"
+    return events, sent
 
 
 def _get_payload(event):
