@@ -28,6 +28,7 @@ Every buffer is bounded. Noise that is joined to a line is cut off and reported 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from enum import Enum
 
 from agent.at.command import AtCommand, PayloadKind, ResponsePattern
 from agent.at.errors import AtUsageError
@@ -56,6 +57,14 @@ PDU_MODE_URC_PAYLOADS = {
 """The URCs with a payload in PDU mode (27.005)."""
 
 
+class _Stage(Enum):
+    """How far the pending command has come."""
+
+    COMMAND_SENT = "the command line was sent"
+    PROMPTED = "the module waits for the body"
+    BODY_SENT = "the body was sent"
+
+
 class AtProtocol:
     """The protocol state of one connection."""
 
@@ -74,9 +83,8 @@ class AtProtocol:
         self._counted_payload: CountedPayload | None = None
         self._expected_echo = self._remaining_echo = ""
         self._information_seen = False
-        self._prompt_seen = False
-        self._body_sent = False
         self._echo_seen = False
+        self._stage = _Stage.COMMAND_SENT
 
     def set_urc_payloads(self, urc_payloads: Mapping[str, PayloadKind]) -> None:
         """Set which URCs are followed by a payload in another message format."""
@@ -91,15 +99,16 @@ class AtProtocol:
                 command.line, f"{command.redacted_line} while {self._pending.redacted_line} is pending"
             )
         self._pending = command
-        self._information_seen = self._prompt_seen = self._body_sent = self._echo_seen = False
+        self._information_seen = self._echo_seen = False
+        self._stage = _Stage.COMMAND_SENT
         self._expect_echo(command.line)
         self._write_buffer += command.line.encode() + b"\r"
 
     def send_body(self) -> None:
         """Send the body of the pending command. Raises AtUsageError before its prompt."""
-        if self._pending is None or not self._prompt_seen or self._body_sent:
+        if self._pending is None or self._stage is not _Stage.PROMPTED:
             raise AtUsageError("", "the body was sent without a prompt")
-        self._body_sent = True
+        self._stage = _Stage.BODY_SENT
         self._expect_echo(NON_TEXT.sub("", self._pending.body.decode("latin-1")))
         self._write_buffer += self._pending.body
 
@@ -219,8 +228,8 @@ class AtProtocol:
         if self._pending is None or not self._pending.body:
             self._write_buffer += ESC
             events.append(StaleResult(">", is_prompt=True))
-        elif not self._prompt_seen:
-            self._prompt_seen = True
+        elif self._stage is _Stage.COMMAND_SENT:
+            self._stage = _Stage.PROMPTED
             self._remaining_echo = ""
             events.append(Prompt())
 
@@ -306,7 +315,7 @@ class AtProtocol:
     def _is_expected(self, pattern: ResponsePattern) -> bool:
         """Return True if the pending command still waits for a line of this form."""
         pending = self._pending
-        if pending is None or (pending.body and not self._body_sent):
+        if pending is None or (pending.body and self._stage is not _Stage.BODY_SENT):
             return False
         return pattern.may_repeat or not self._information_seen
 
@@ -320,7 +329,7 @@ class AtProtocol:
             and pending.is_sync_marker
             and not self._information_seen
         )
-        is_early = pending is not None and pending.body and final.ok and not self._body_sent
+        is_early = pending is not None and pending.body and final.ok and self._stage is not _Stage.BODY_SENT
         if pending is None or is_unmarked or is_early:
             return StaleResult(text, final=final)
         self._pending = None

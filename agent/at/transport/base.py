@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from enum import StrEnum
 from typing import Protocol, runtime_checkable
 
 WRITE_TIMEOUT_S = 10.0
@@ -70,11 +71,24 @@ TransportOpener = Callable[[TransportReader], Awaitable[Transport]]
 """Opens a port; raises PortUnavailable."""
 
 
+class PortErrorKind(StrEnum):
+    """Why a port cannot be opened."""
+
+    ABSENT = "absent"
+    """It does not exist, or does not answer."""
+    BUSY = "busy"
+    """Another program uses it."""
+    FORBIDDEN = "forbidden"
+    """The agent's user may not open it."""
+    AMBIGUOUS = "ambiguous"
+    """Several ports fit `port = "auto"`."""
+
+
 class PortUnavailable(Exception):  # noqa: N818  (reads as the sentence it is)
     """A port that cannot be opened now. The text names the port, its holder, and the remedy."""
 
-    def __init__(self, kind: str, message: str) -> None:
-        """`kind` is "absent", "busy", "forbidden" or "ambiguous"."""
+    def __init__(self, kind: PortErrorKind, message: str) -> None:
+        """`message`: a sentence for the operator."""
         super().__init__(message)
         self.kind = kind
 

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 
-from agent.at.transport.base import PortState, PortUnavailable, Transport, TransportReader
+from agent.at.transport.base import PortErrorKind, PortState, PortUnavailable, Transport, TransportReader
 from hardware.identify import PortInfo
 from hardware.port_finder import PortFinder, PortSelectionError, read_port_info, refuse_login_console
 
@@ -37,7 +37,7 @@ class PortOpener:
             node = self._finder.find(now) if auto else Path(self._port)
             refuse_login_console(node, self._root)
         except PortSelectionError as reason:
-            raise PortUnavailable(reason.kind, str(reason)) from None
+            raise PortUnavailable(PortErrorKind(reason.kind), str(reason)) from None
         self._device_path = node
         rate = self._baud if isinstance(self._baud, int) else self.port_state.baud_rates[0]
         return await open_serial(str(node) if auto else self._port, rate, reader, self.port_state)

@@ -22,6 +22,7 @@ import serial_asyncio
 
 from agent.at.transport.base import (
     WRITE_TIMEOUT_REASON,
+    PortErrorKind,
     PortState,
     PortUnavailable,
     Transport,
@@ -53,7 +54,8 @@ async def open_serial(
             )
     except TimeoutError:
         raise PortUnavailable(
-            "absent", f"opening port {port} does not return; unplug the module and plug it in again"
+            PortErrorKind.ABSENT,
+            f"opening port {port} does not return; unplug the module and plug it in again",
         ) from None
     except serial.SerialException as error:
         cause = error.__context__
@@ -68,19 +70,19 @@ def translate_open_error(port: str, error: OSError, root: Path = Path("/")) -> P
     """Return the PortUnavailable for the error that opening a port raised; it names holder or owner."""
     match error.errno:
         case errno.EBUSY | errno.EAGAIN:
-            return PortUnavailable("busy", explain_busy_port(port, root))
+            return PortUnavailable(PortErrorKind.BUSY, explain_busy_port(port, root))
         case errno.EACCES | errno.EPERM:
-            return PortUnavailable("forbidden", explain_permissions(port))
+            return PortUnavailable(PortErrorKind.FORBIDDEN, explain_permissions(port))
         case errno.ENOENT | errno.ENODEV | errno.ENXIO | errno.EIO | errno.ENOTDIR:
             return PortUnavailable(
-                "absent",
+                PortErrorKind.ABSENT,
                 f"port {port} does not exist; a USB module appears seconds after power-up: is it on?",
             )
         case errno.ENOTTY | errno.EINVAL | errno.EISDIR:
             return PortUnavailable(
-                "absent", f"{port} is not a serial port; name one in agent.toml ([modem] port)"
+                PortErrorKind.ABSENT, f"{port} is not a serial port; name one in agent.toml ([modem] port)"
             )
-    return PortUnavailable("absent", f"port {port} cannot be opened: {error.strerror or error}")
+    return PortUnavailable(PortErrorKind.ABSENT, f"port {port} cannot be opened: {error.strerror or error}")
 
 
 def _open_blocking(port: str, baud: int) -> NonBlockingSerial:

@@ -7,6 +7,7 @@ import socket
 
 from agent.at.transport.base import (
     WRITE_TIMEOUT_REASON,
+    PortErrorKind,
     PortUnavailable,
     Transport,
     TransportReader,
@@ -26,9 +27,13 @@ async def open_tcp(host: str, port: int, reader: TransportReader) -> Transport:
                 lambda: TcpTransport(reader, url), host, port
             )
     except TimeoutError:
-        raise PortUnavailable("absent", f"{url} does not answer within {CONNECT_TIMEOUT_S:.0f} s") from None
+        raise PortUnavailable(
+            PortErrorKind.ABSENT, f"{url} does not answer within {CONNECT_TIMEOUT_S:.0f} s"
+        ) from None
     except OSError as error:
-        raise PortUnavailable("absent", f"cannot connect to {url}: {error.strerror or error}") from None
+        raise PortUnavailable(
+            PortErrorKind.ABSENT, f"cannot connect to {url}: {error.strerror or error}"
+        ) from None
     return transport
 
 

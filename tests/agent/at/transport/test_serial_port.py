@@ -196,7 +196,7 @@ async def test_output_is_discarded_before_close(terminal, make_reader, monkeypat
     ],
 )
 def test_open_error_has_a_kind_and_names_the_port(number, kind, tmp_path):
-    """The kind decides how long the agent waits; the sentence is for the operator."""
+    """The kind is for programs, the sentence for the operator."""
     error = translate_open_error("/dev/ttyX9", OSError(number, "why"), tmp_path)
     assert error.kind == kind
     assert "/dev/ttyX9" in str(error)
