@@ -1,9 +1,10 @@
-"""The tables of the journal and how an older file becomes a newer one.
+"""The schema of the journal as a list of migrations.
 
-People query this file, so every table and column says what it holds. Times: ``*_wall`` are seconds
-since 1970 by the device's clock at that moment, ``*_running`` are seconds that the agent has been running
-in all, summed over its starts. A device without a battery clock wakes up in the past or in the future, so
-an age is the smaller of the two differences.
+README.md documents the present tables column by column. The scripts of the first three versions have the
+names of their time; the fourth renames tables, columns and states. Times: ``*_wall`` are seconds since 1970
+by the device's clock at that time, ``*_running`` and later ``*_uptime`` are seconds that the agent has run,
+all starts together. A device without a battery clock may start in the past or in the future, so an age is the
+smaller of the two differences.
 """
 
 from __future__ import annotations
@@ -207,7 +208,7 @@ ALTER TABLE pin_attempts RENAME COLUMN pin TO pin_digest
 
 
 def _run_script(script: str) -> Callable[[sqlite3.Connection], None]:
-    """A step that runs these statements."""
+    """Return a migration that runs the statements of a script."""
 
     def step(connection: sqlite3.Connection) -> None:
         for statement in script.split(";\n"):

@@ -1,5 +1,6 @@
 """Migrations: a journal of an older version keeps every row, and gets the tables of this version."""
 
+import re
 import sqlite3
 from pathlib import Path
 
@@ -158,3 +159,24 @@ def test_damaged_version_3_is_recovered(journal_env, version_3, factories):
     assert journal_env.store(factories.command(sid=f"DC{1:032x}", at=journal_env.wall - 99)).outcome is (
         StoreOutcome.EXPIRED
     )
+
+
+def test_readme_documents_every_column(tmp_path):
+    """README.md of the package names all tables and their columns, and no others."""
+    documented, table = {}, None
+    for line in (
+        Path(schema.__file__).with_name("README.md").read_text().partition("## Tables")[2].splitlines()
+    ):
+        if line.startswith("**"):
+            table = line.split("**")[1]
+            documented[table] = set()
+        elif line.startswith("| `"):
+            documented[table] |= set(re.findall(r"`(\w+)`", line.split("|")[1]))
+    connection = sqlite3.connect(tmp_path / "journal.db", isolation_level=None)
+    schema.migrate(connection)
+    tables = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+    columns = {
+        table: {row[1] for row in connection.execute(f"PRAGMA table_info({table})")} for table in tables
+    }
+    connection.close()
+    assert documented == columns
