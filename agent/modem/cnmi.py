@@ -1,7 +1,6 @@
 """+CNMI: make the module report new messages, on the port in use.
 
-The setting is read back, because some modules accept what they then ignore. The reasons for the fallbacks are
-collected in modules.md, section 0.
+The setting is read back, because some modules accept what they then ignore.
 """
 
 from __future__ import annotations

@@ -45,7 +45,7 @@ __all__ = ["Modem", "ModemUnusable"]
 
 CNMA_TIMEOUT_S = 25.0
 """A message that was not acknowledged before the agent started makes the module switch direct delivery off
-after up to 17 s (27.005 3.4.4; [MT]), which may be after +CNMI was read."""
+after up to 17 s (27.005 3.4.4), which may be after +CNMI was read."""
 RAW_COMMAND_TIMEOUT_S = 180.0
 """A scan for networks (+COPS=?) may take this long."""
 
@@ -155,7 +155,7 @@ class Modem:
             and self._settings.current.has_stores
             and self._urc_handler.notifications.compare_sweep(messages)
         ):
-            # Modules notify only the port that set +CNMI last, and some forget +CNMI (modules.md 0).
+            # Modules notify only the port that set +CNMI last, and some forget +CNMI.
             await reapply_cnmi(self._client, self._settings.current)
         return messages
 

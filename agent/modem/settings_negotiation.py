@@ -1,8 +1,7 @@
 """One pass through all settings of a module: read each, write only what differs, read back what matters.
 
 Some modules save each setting to flash, and some refuse or ignore settings that others need. Only two
-failures end the pass: a SIM that cannot be used, and a message format that is not accepted. The reasons for
-the fallbacks are collected in modules.md, section 0.
+failures end the pass: a SIM that cannot be used, and a message format that is not accepted.
 """
 
 from __future__ import annotations

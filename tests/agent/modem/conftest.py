@@ -110,18 +110,18 @@ class ModemBench:
         self.modem = Modem(self.client, ModemOptions(**self.options))
 
     def data_received(self, data):
-        """From the agent."""
+        """Pass on what the agent writes."""
         self.written.append(data)
         self.module.receive(data)
 
     def connection_lost(self, reason):
-        """The agent has closed the line."""
+        """Part of the transport protocol."""
 
     def wall_clock(self):
         return datetime(2026, 11, 22, 1, 2, 3, tzinfo=UTC) + timedelta(seconds=self.loop.time() - 1000)
 
     def deliver(self, text, sender="000", *, minute=0, alphabet=None, data_coding_scheme=None):
-        """Let a message arrive."""
+        """Deliver a message from the network."""
         (user_data,) = pdu.segment(text)
         extra = {} if data_coding_scheme is None else {"data_coding_scheme": data_coding_scheme}
         message = pdu.Deliver(
@@ -145,11 +145,11 @@ class ModemBench:
 
     @property
     def executed_lines(self):
-        """Command lines that the module has executed, without AT."""
+        """The command lines that the module has executed, without AT."""
         return self.module.log.command_lines
 
     async def settle(self):
-        """Let everything that is under way happen."""
+        """Wait until everything that is due has happened."""
         await asyncio.sleep(0.01)
 
 
@@ -180,10 +180,10 @@ ERROR = b"\r\nERROR\r\n"
 
 
 class ScriptedModule:
-    """A module that says what a table tells: command line to octets, or a list of octets and seconds to wait.
+    """A module that answers from a table: a command line maps to octets, or to a list of octets and delays.
 
-    A function is called with the line. What stands under "body" and "esc" answers the text entry; lines that
-    are not in the table are answered by ERROR.
+    A function in the table is called with the line and returns the answer. The keys "body" and "esc" answer
+    text entry. A line that is not in the table is answered by ERROR.
     """
 
     def __init__(self, transport, table):
@@ -206,7 +206,7 @@ class ScriptedModule:
                 self.unfinished += bytes([octet])
 
     def connection_lost(self, reason):
-        """The agent has closed the line."""
+        """Part of the transport protocol."""
 
     def handle(self, line, octets):
         self.received_lines.append(f"{line} {octets.decode()}".strip())

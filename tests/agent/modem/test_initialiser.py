@@ -27,7 +27,7 @@ def set_commands(heard):
     return [line for line in heard if "?" not in line and line not in {"AT", "esc", "ATE0V1Q0", "AT+CMEE=1"}]
 
 
-# What stands is left alone
+# Correct settings are not written
 
 
 def test_correct_settings_are_not_written(run_scripted_modem):
@@ -61,7 +61,7 @@ def test_second_initialisation_writes_nothing(run_modem_bench):
     run_modem_bench(scenario)
 
 
-# What may be refused or ignored
+# Settings that may be refused or ignored
 
 
 @pytest.mark.parametrize(
@@ -498,7 +498,7 @@ def test_module_without_stores_delivers_directly(run_scripted_modem):
     run_scripted_modem(scenario, table=table)
 
 
-# The state that a module was left in
+# Modules left in an unusual state
 
 
 def test_module_left_in_text_entry(run_scripted_modem):

@@ -35,7 +35,7 @@ def slots(messages):
     return [message.slot for message in messages]
 
 
-# Sweeping
+# Sweep
 
 
 def test_sweep_returns_messages_in_time_order(run_modem_bench):
@@ -357,7 +357,7 @@ def test_refused_store_does_not_hide_others(run_scripted_modem):
     run_scripted_modem(scenario, table=table)
 
 
-# Reading
+# Read
 
 
 def test_read_selects_the_store_of_the_slot(run_modem_bench):
@@ -445,7 +445,7 @@ def test_read_of_the_unknown_slot_sends_nothing(run_scripted_modem):
     run_scripted_modem(scenario)
 
 
-# Deleting
+# Delete
 
 
 def test_delete_removes_one_index(run_modem_bench):

@@ -221,7 +221,7 @@ def test_boot_urc_of_the_profile_is_a_restart(run_scripted_modem):
     run_scripted_modem(scenario, options={"profile": "ec25"})
 
 
-# Codes
+# URCs
 
 
 @pytest.mark.parametrize(
@@ -325,7 +325,7 @@ def test_cnmi_combinations_of_simcom(run_scripted_modem):
     run_scripted_modem(scenario, initialise=False, options=options, table=table)
 
 
-# What a person is told
+# Errors and notes for the operator
 
 
 def test_variant_without_sms(run_scripted_modem):

@@ -32,6 +32,30 @@ class Killed(BaseException):
     """Stands for kill -9: no code of the agent runs after it."""
 
 
+class HookedExecutor(InlineExecutor):
+    """Calls a hook before or after a database function, by the name of the function."""
+
+    def __init__(self):
+        self.before = {}
+        self.after = {}
+
+    async def run(self, function, *arguments, **named):
+        if (hook := self.before.get(function.__name__)) is not None:
+            hook()
+        result = await super().run(function, *arguments, **named)
+        if (hook := self.after.get(function.__name__)) is not None:
+            await hook()
+        return result
+
+    def kill_after(self, name):
+        """Make the agent end right after this function has committed."""
+        self.after = {name: die}
+
+
+async def die():
+    raise Killed
+
+
 class SimDevice:
     """A module with its SIM and a journal, which outlive the agent."""
 
@@ -42,7 +66,7 @@ class SimDevice:
         self.events = []
         self.trace = []
         self.written = b""
-        self.kill_after = None
+        self.db_executor = HookedExecutor()
         self.far = None
 
     async def power_up(self):
@@ -61,18 +85,16 @@ class SimDevice:
         self.module.receive(data)
 
     def connection_lost(self, reason):
-        """The agent is gone."""
+        """Part of the transport protocol."""
 
     async def start(self, pin="1234", service_centre="", profile="generic"):
-        """One start of the agent, to the end of its initialisation."""
+        """Start the agent and initialise the module; raises what initialisation raises."""
         self.near, self.far = memory_transport_pair()
         await self.far.open(self)
         journal = Journal(self.path, lambda: 1.7e9, self.loop.time)
         try:
             sim_store = SimStore(journal)
-            memory = JournalSimMemory(InlineExecutor(), sim_store, random.Random(1), self.events.append)
-            if self.kill_after is not None:
-                kill_after_commit(memory, self.kill_after)
+            memory = JournalSimMemory(self.db_executor, sim_store, random.Random(1), self.events.append)
             configured_pin = Pin(pin, SOURCE) if isinstance(pin, str) else pin
             trace = Trace(self.trace.append)
             client = await AtClient.open(self.near.open, trace)
@@ -92,7 +114,7 @@ class SimDevice:
             journal.close()
 
     def count_pin_writes(self):
-        """How often a PIN was written."""
+        """Return how many PINs were written since the last call."""
         count = sum(line.startswith("+CPIN=") for line in self.module.log.command_lines)
         self.module.log.command_lines.clear()
         return count
@@ -103,17 +125,6 @@ class SimDevice:
             return journal.connection.execute("SELECT iccid, state FROM pin_attempts").fetchall()
         finally:
             journal.close()
-
-
-def kill_after_commit(memory, method):
-    """Make the agent end right after a commit."""
-    whole = getattr(memory, method)
-
-    async def commit_and_die(*arguments, **named):
-        await whole(*arguments, **named)
-        raise Killed
-
-    setattr(memory, method, commit_and_die)
 
 
 class FakeNetwork:
@@ -138,13 +149,13 @@ def run_pin_device(run_virtual, tmp_path):
     """Run a test with a device whose SIM requires a PIN."""
 
     def run(scenario, *, pin="1234", tries=3, sim_card=None, **fields):
-        async def whole():
+        async def main():
             sim = sim_card or SimCard(pin=pin, pin_retries=tries)
             bench = SimDevice(tmp_path / "journal.db", sim, SimulatorProfile(**fields))
             await bench.power_up()
             await scenario(bench)
 
-        run_virtual(whole())
+        run_virtual(main())
 
     return run
 
@@ -305,7 +316,7 @@ def test_missing_pin(run_pin_device):
     run_pin_device(scenario)
 
 
-# The agent dies in between
+# The agent is killed
 
 
 @pytest.mark.parametrize("pin", ["1234", "9999"])
@@ -314,12 +325,12 @@ def test_kill_before_the_pin_is_written(run_pin_device, pin):
 
     async def scenario(bench):
         for _ in range(3):
-            bench.kill_after = "reserve_pin_attempt"
+            bench.db_executor.kill_after("reserve_pin_attempt")
             with pytest.raises(Killed):
                 await bench.start(pin=pin)
             assert bench.count_pin_writes() == 0
             assert [state for _, state in bench.pin_rows()] == ["trying"]
-        bench.kill_after = None
+        bench.db_executor.after = {}
         if pin == "1234":
             await bench.start(pin=pin)
         else:
@@ -334,10 +345,10 @@ def test_kill_before_the_pin_is_written_without_a_count(run_pin_device):
     """It is unknown whether the PIN was written: the operator must act."""
 
     async def scenario(bench):
-        bench.kill_after = "reserve_pin_attempt"
+        bench.db_executor.kill_after("reserve_pin_attempt")
         with pytest.raises(Killed):
             await bench.start()
-        bench.kill_after = None
+        bench.db_executor.after = {}
         await expect_unusable(bench, f"ended while it tried the PIN of {SOURCE}")
         assert bench.count_pin_writes() == 0
 
@@ -348,17 +359,17 @@ def test_kill_before_the_refusal_is_recorded(run_pin_device):
     """The SIM shows that a try is missing, so the PIN is not tried again."""
 
     async def scenario(bench):
-        whole = bench.module.receive
+        receive = bench.module.receive
 
-        def and_hang_up(data):
-            whole(data)
+        def receive_and_hang_up(data):
+            receive(data)
             if b"+CPIN=" in data:
                 bench.near.close()
 
-        bench.module.receive = and_hang_up
+        bench.module.receive = receive_and_hang_up
         with pytest.raises(ModemLost, match="no answer to AT"):
             await bench.start(pin="9999")
-        bench.module.receive = whole
+        bench.module.receive = receive
         assert bench.sim.pin_retries == 2
         assert bench.count_pin_writes() == 1
         await expect_unusable(bench, "ended while it tried", pin="9999")
@@ -375,11 +386,11 @@ def test_kill_after_the_right_pin(run_pin_device):
     """
 
     async def scenario(bench):
-        bench.kill_after = "record_sim_seen"
+        bench.db_executor.kill_after("record_sim_seen")
         with pytest.raises(Killed):
             await bench.start()
         assert bench.pin_rows() == []
-        bench.kill_after = None
+        bench.db_executor.after = {}
         bench.module.reboot()
         await bench.start()
 
@@ -404,19 +415,16 @@ def test_pin_neither_accepted_nor_refused(run_pin_device):
     run_pin_device(scenario)
 
 
-def test_pin_refused_by_a_plain_error_after_a_slow_commit(run_pin_device, monkeypatch):
+def test_pin_refused_by_a_plain_error_after_a_slow_commit(run_pin_device):
     """The refusal has cost a try and is reported once, although a URC came during the commit."""
-    committed = JournalSimMemory.reserve_pin_attempt
 
     async def scenario(bench):
-        async def slow(*arguments, **named):
-            answer = await committed(*arguments, **named)
+        async def delay():
             await asyncio.sleep(40)
             bench.module.output.write_urc("+CREG: 2")
             await asyncio.sleep(0.1)
-            return answer
 
-        monkeypatch.setattr(JournalSimMemory, "reserve_pin_attempt", slow)
+        bench.db_executor.after = {"reserve_pin_attempt": delay}
         await expect_unusable(bench, r"as wrong \(tries left: 2\)", pin="9999")
         assert bench.count_pin_writes() == 1
         assert bench.sim.pin_retries == 2
@@ -453,15 +461,14 @@ def test_unknown_sim_state_does_not_confirm_the_pin(run_pin_device, silence):
     run_pin_device(scenario)
 
 
-def test_pin_is_not_tried_without_a_commit(run_pin_device, monkeypatch):
+def test_pin_is_not_tried_without_a_commit(run_pin_device):
     """While the journal cannot be written, no PIN is entered."""
 
-    def full(*_, **__):
+    def raise_disk_full():
         raise sqlite3.OperationalError("database or disk is full")
 
-    monkeypatch.setattr(SimStore, "reserve_pin_attempt", full)
-
     async def scenario(bench):
+        bench.db_executor.before = {"reserve_pin_attempt": raise_disk_full}
         await expect_unusable(
             bench, "not tried while the journal cannot be written: database or disk is full"
         )

@@ -177,7 +177,7 @@ def test_text_mode_without_a_character_set_is_refused(run_modem_bench):
     run_modem_bench(scenario, charsets=("PCCP437",), initialise=False, options=TEXT)
 
 
-# Headers by the book and by makers
+# Header variants
 
 CSDH = '129,4,0,0,"+447700900000",145,2'
 
@@ -194,7 +194,7 @@ def test_header_variants_of_makers(status, alpha):
 
 
 def test_ucs2_transcript():
-    """The transcript of at.md 5.2."""
+    """A transcript of a list and a read in UCS2 is decoded."""
     header = (
         '+CMGR: "REC UNREAD","003000300030",,"26/09/21,14:13:20+00",129,4,0,0,'
         '"002B003400340037003700300030003900300030003000300030",145,2'
@@ -371,7 +371,7 @@ def test_nothing_is_sent_after_a_silent_restart(run_modem_bench):
     async def scenario(bench):
         await bench.modem.execute_at(
             "AT+CMGF=1"
-        )  # some keep it: then nothing of the format is lost but the set
+        )  # some modules keep +CMGF over a restart: then only the character set is lost
         await bench.modem.initialise()
         bench.module.reboot(print_boot_lines=False)
         await asyncio.sleep(60)

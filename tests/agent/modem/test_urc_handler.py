@@ -50,7 +50,10 @@ async def events_of(modem, script, *lines):
         ("+CREG: 5", RegistrationChanged(Registration(circuit=5))),
         ('+CREG: 2,"1A2B","0012C0DE",7', RegistrationChanged(Registration(circuit=2))),
         ("+CEREG: 3", RegistrationChanged(Registration(circuit=1, eps=3))),
-        ("+CREG: 0,5", RegistrationChanged(Registration(circuit=5))),  # an answer behind its OK, <n> first
+        (
+            "+CREG: 0,5",
+            RegistrationChanged(Registration(circuit=5)),
+        ),  # an answer that comes after its OK, with <n> first
         ('+CREG: 2,5,"1A2B","0012C0DE",7', RegistrationChanged(Registration(circuit=5))),
         ("RDY", SettingsLost("RDY")),
         ("^BOOT:26417135,0,0,0,20", MessageArrived(UNKNOWN_SLOT)),
@@ -137,7 +140,7 @@ def test_boot_urcs_of_one_start_are_one_restart(run_scripted_modem):
         lines = ("RDY", "+CFUN: 1", "+CPIN: READY", "Call Ready", "SMS Ready")
         assert await events_of(modem, script, *lines) == [SettingsLost("RDY")]
         await modem.initialise()
-        # What comes a moment later belongs to the same start, and may mean that there is more to be seen.
+        # A later boot URC belongs to the same start; more messages may be readable after it.
         assert await events_of(modem, script, "PB DONE") == [MessageArrived(UNKNOWN_SLOT)]
         await asyncio.sleep(100)
         assert await events_of(modem, script, "+CPIN: READY", "SMS DONE") == [SettingsLost("+CPIN: READY")]
@@ -343,7 +346,7 @@ def test_class_0_is_delivered_directly_although_messages_are_stored(run_modem_be
     run_modem_bench(scenario)
 
 
-# The end
+# The end of the session
 
 
 def test_events_end_with_the_session(run_scripted_modem):
