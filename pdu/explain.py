@@ -141,10 +141,10 @@ class _FieldReader:
         first = self.read_octet("", "first_octet", lambda octet: f"0x{octet:02X}")
         self.kind = "SMS-DELIVER" if direction == "mt" and first & 3 == 3 else kinds[first & 3]
         flags = ((0x03, "TP-MTI", "message_type", kinds), *_FLAGS.get(self.kind, ()))
-        for mask, abbreviation, name, says in flags:
+        for mask, abbreviation, name, meanings in flags:
             value = (first & mask) // (mask & -mask)
             self.rows.append(
-                FieldRow(self.tpdu_start, bytes((first,)), abbreviation, name, says[value], mask)
+                FieldRow(self.tpdu_start, bytes((first,)), abbreviation, name, meanings[value], mask)
             )
         match self.kind:
             case "SMS-DELIVER":

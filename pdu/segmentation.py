@@ -106,11 +106,11 @@ def _split(
     header = len(write_header(elements))
     if len(content) <= _capacity(alphabet, header):
         return [content]
-    room = _capacity(alphabet, max(header, 1) + _CONCATENATION_OCTETS[wide])
+    capacity = _capacity(alphabet, max(header, 1) + _CONCATENATION_OCTETS[wide])
     pieces = []
     start = 0
     while start < len(content):
-        end = start + room
+        end = start + capacity
         if end < len(content) and _is_split_unit(content, end, alphabet):
             end -= 1 if alphabet is Alphabet.GSM7 else 2
         pieces.append(content[start:end])
@@ -122,8 +122,8 @@ def _capacity(alphabet: Alphabet, header_octets: int) -> int:
     """Return how many septets, or octets (an even number for UCS-2), fit after a header."""
     if alphabet is Alphabet.GSM7:
         return 160 - (8 * header_octets + 6) // 7
-    room = MAX_USER_DATA_OCTETS - header_octets
-    return room - room % 2 if alphabet is Alphabet.UCS2 else room
+    capacity = MAX_USER_DATA_OCTETS - header_octets
+    return capacity - capacity % 2 if alphabet is Alphabet.UCS2 else capacity
 
 
 def _is_split_unit(content: bytes, end: int, alphabet: Alphabet) -> bool:

@@ -56,22 +56,22 @@ class UserData(Record):
         if not isinstance(content, str):
             if alphabet is not None and alphabet is not _OCTETS:
                 raise PduError("user_data.alphabet", None, f"octets cannot be encoded as {alphabet.value}")
-            return pack_content(content, _OCTETS, header)
+            return _pack_content(content, _OCTETS, header)
         if alphabet is None or alphabet is _GSM7:
             septets = _encode_gsm7(content, header) if header else gsm7.encode(content)
             if septets is not None:
-                return pack_content(septets, _GSM7, header)
+                return _pack_content(septets, _GSM7, header)
             if alphabet is not None:
                 reason = "the text has characters outside the GSM 7-bit alphabet"
                 raise PduError("user_data.text", None, reason)
         elif alphabet is _OCTETS:
             raise PduError("user_data.alphabet", None, "a text cannot be encoded as 8-bit data: pass octets")
-        return pack_content(encode_ucs2(content), _UCS2, header)
+        return _pack_content(encode_ucs2(content), _UCS2, header)
 
     @staticmethod
     def pack(content: bytes, alphabet: Alphabet, header: tuple[InformationElement, ...] = ()) -> UserData:
         """Return the user data of septets (one per byte), UTF-16BE or octets after a header."""
-        return pack_content(content, alphabet, header)
+        return _pack_content(content, alphabet, header)
 
     @property
     def data_coding_scheme(self) -> int:
@@ -163,7 +163,9 @@ class UserData(Record):
 _make_user_data = fast_constructor(UserData)
 
 
-def pack_content(content: bytes, alphabet: Alphabet, header: tuple[InformationElement, ...] = ()) -> UserData:
+def _pack_content(
+    content: bytes, alphabet: Alphabet, header: tuple[InformationElement, ...] = ()
+) -> UserData:
     """Return the user data of septets (one per byte), UTF-16BE or octets after a header. Raises PduError."""
     front, reserved = b"", 0
     if header:

@@ -101,7 +101,7 @@ def _worker_child(manager_pid: int, incoming: int, outgoing: int, log_fd: int, p
         # What user code prints goes to the log, never between the frames.
         os.dup2(log_fd, 1)
         os.dup2(log_fd, 2)
-        os.close(log_fd)  # if the file limit is reached, this makes room to read the directory below
+        os.close(log_fd)  # frees a file for the listing below, if the limit is reached
         keep = {0, 1, 2, incoming, outgoing}
         _close_fds(int(name) for name in os.listdir("/proc/self/fd") if int(name) not in keep)
         worker.serve(os.fsdecode(path), incoming, outgoing)

@@ -9,7 +9,7 @@ GSM7, OCTETS, UCS2 = Alphabet
 
 CODINGS = [  # octet, alphabet, class, compressed, to be deleted, reserved
     (0x00, GSM7, None, False, False, False),
-    (0x01, GSM7, None, False, False, False),  # without bit 4 the low bits say nothing
+    (0x01, GSM7, None, False, False, False),  # without bit 4 the low bits have no meaning
     (0x04, OCTETS, None, False, False, False),
     (0x08, UCS2, None, False, False, False),
     (0x0C, GSM7, None, False, False, True),

@@ -1,4 +1,4 @@
-"""What people read who look at a trace: each value in its words, and the first and last of each range."""
+"""Descriptions of field values: each known value, and the first and last of each range."""
 
 from __future__ import annotations
 

@@ -10,12 +10,12 @@ from pdu import (
     Ports,
     SpecialMessage,
     WaitingKind,
+    header,
 )
-from pdu import header as room
 
 
 def read(digits):
-    return room.read_header(bytes.fromhex(digits))
+    return header.read_header(bytes.fromhex(digits))
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,7 @@ def test_unknown_elements_are_kept(digits, elements):
     """Identifier and data of each element are kept in order, both ways."""
     found = read(digits)
     assert found == tuple(InformationElement(number, bytes.fromhex(data)) for number, data in elements)
-    assert room.write_header(found) == bytes.fromhex(digits)
+    assert header.write_header(found) == bytes.fromhex(digits)
     assert read(digits + "FFFF") == found
 
 
@@ -77,7 +77,7 @@ def element(identifier, digits):
 )
 def test_last_valid_concatenation_counts(elements, concatenation):
     """Invalid numbers and wrong lengths are ignored, so the message stands alone."""
-    assert room.find_concatenation(tuple(elements)) == concatenation
+    assert header.find_concatenation(tuple(elements)) == concatenation
     if concatenation and len(elements) == 1:
         assert concatenation.element == elements[0]
 
@@ -94,7 +94,7 @@ def test_last_valid_concatenation_counts(elements, concatenation):
 )
 def test_ports_are_decoded(elements, ports):
     """They have 8 or 16 bits, destination first; the last of two elements counts."""
-    assert room.find_ports(tuple(elements)) == ports
+    assert header.find_ports(tuple(elements)) == ports
     if ports and len(elements) == 1:
         assert ports.element == elements[0]
 
@@ -116,7 +116,7 @@ def test_ports_are_decoded(elements, ports):
 )
 def test_last_valid_language_of_each_kind_counts(elements, language):
     """Reserved codes and wrong lengths are ignored."""
-    assert room.find_national_language(tuple(elements)) == language
+    assert header.find_national_language(tuple(elements)) == language
 
 
 def test_special_messages_are_counted_by_kind():
@@ -128,7 +128,7 @@ def test_special_messages_are_counted_by_kind():
         element(1, "00"),
         element(0, "2A0201"),
     )
-    assert room.find_special_messages(elements) == (
+    assert header.find_special_messages(elements) == (
         SpecialMessage(WaitingKind.VOICEMAIL, 3, store=True),
         SpecialMessage(WaitingKind.FAX, 0, store=False, profile=1),
         SpecialMessage(WaitingKind.OTHER, 1, store=False),
@@ -148,9 +148,9 @@ def test_special_messages_are_counted_by_kind():
         (lambda: Ports(0, 256, wide=False).element, "ports.source"),
         (lambda: NationalLanguage(single=14).elements, "national_language.single"),
         (lambda: NationalLanguage(locking=0).elements, "national_language.locking"),
-        (lambda: room.write_header((InformationElement(256, b""),)), "user_data.header.identifier"),
-        (lambda: room.write_header((InformationElement(0, bytes(256)),)), "user_data.header.length"),
-        (lambda: room.write_header((InformationElement(0, bytes(254)),)), "user_data.header.length"),
+        (lambda: header.write_header((InformationElement(256, b""),)), "user_data.header.identifier"),
+        (lambda: header.write_header((InformationElement(0, bytes(256)),)), "user_data.header.length"),
+        (lambda: header.write_header((InformationElement(0, bytes(254)),)), "user_data.header.length"),
     ],
 )
 def test_element_that_does_not_fit_raises(make, field):

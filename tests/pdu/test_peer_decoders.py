@@ -1,7 +1,7 @@
-"""What independent decoders think of the vectors, and rulings where they disagree.
+"""Compares the codec with independent decoders on the test vectors; each disagreement has a ruling.
 
-The opinions are libraries that are needed for nothing else; `make bench PART=codec` installs them, and
-`pip install -r tests/benchmarks/requirements-codec.txt` does. Without them this file is left out.
+The decoders are needed for nothing else. `make bench PART=codec` installs them, and so does `pip install -r
+tests/benchmarks/requirements-codec.txt`. Without them these tests are skipped.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pdu import Address, Alphabet, Deliver, EnhancedValidity, StatusReport, Subm
 
 REASON = "no independent decoder installed: pip install -r tests/benchmarks/requirements-codec.txt"
 with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # they use old spellings
+    warnings.simplefilter("ignore")  # they use deprecated functions
     gsmmodem = pytest.importorskip("gsmmodem.pdu", reason=REASON)
     smspdudecoder = pytest.importorskip("smspdudecoder.fields", reason=REASON)
     smspdu = pytest.importorskip("smspdu", reason=REASON)
@@ -35,12 +35,12 @@ VECTORS = [
 
 def by_gsmmodem(digits, message):
     found = gsmmodem.decodeSmsPdu(digits)
-    opinion = {"number": found["number"].removeprefix("+")}
+    fields = {"number": found["number"].removeprefix("+")}
     if isinstance(message, StatusReport):
-        return opinion | {"time": found["time"], "discharge": found["discharge"], "status": found["status"]}
+        return fields | {"time": found["time"], "discharge": found["discharge"], "status": found["status"]}
     if isinstance(message, Deliver):
-        opinion["time"] = found["time"]
-    return opinion | {"content": found["text"]}
+        fields["time"] = found["time"]
+    return fields | {"content": found["text"]}
 
 
 def by_smspdudecoder(digits, message):
@@ -79,12 +79,12 @@ def our_fields(message):
             address = message.destination_address
         case StatusReport():
             address = message.recipient_address
-    opinion = {"number": address.number, "content": message.data if message.text is None else message.text}
+    fields = {"number": address.number, "content": message.data if message.text is None else message.text}
     if isinstance(message, Deliver | StatusReport):
-        opinion["time"] = message.service_centre_timestamp.time
+        fields["time"] = message.service_centre_timestamp.time
     if isinstance(message, StatusReport):
-        opinion |= {"discharge": message.discharge_time.time, "status": message.status}
-    return opinion
+        fields |= {"discharge": message.discharge_time.time, "status": message.status}
+    return fields
 
 
 def national(message):
@@ -109,19 +109,24 @@ def number(message):
     return our_fields(message)["number"]
 
 
-# who differs, in what, when, and why this codec keeps its reading
+# (decoder, field, condition, ruling): where a decoder differs, and why the codec is right
 KNOWN_DISAGREEMENTS = [
-    ("gsmmodem", "content", national, "reads no national tables; six sources agree on them (gsm7_tables.md)"),
+    ("gsmmodem", "content", national, "has no national tables; six sources agree on them (gsm7_tables.md)"),
     ("smspdudecoder", "content", national, "the same"),
     ("pdusms", "content", national, "the same"),
-    ("gsmmodem", "content", is_data, "gives octets as characters; 8-bit data are octets (23.038 4)"),
+    ("gsmmodem", "content", is_data, "returns octets as characters; 8-bit data is octets (23.038 4)"),
     (
         "gsmmodem",
         "content",
         packed_header,
-        "loses characters behind headers; text begins at the next septet boundary (23.040 9.2.3.24)",
+        "loses characters after headers; text begins at the next septet boundary (23.040 9.2.3.24)",
     ),
-    ("gsmmodem", "content", ends_in_at, "drops a last @; with 8n septets it is text, the count decides"),
+    (
+        "gsmmodem",
+        "content",
+        ends_in_at,
+        "drops a last @; with 8n septets it is text, because the length includes it",
+    ),
     ("pdusms", "content", ends_in_at, "the same"),
     (
         "gsmmodem",
@@ -133,25 +138,25 @@ KNOWN_DISAGREEMENTS = [
         "pdusms",
         "content",
         lambda message: "\f" in (message.text or ""),
-        "shows it as a line feed, which is for displays",
+        "decodes the page break as a line feed, which is only a fallback for displays",
     ),
     (
         "gsmmodem",
         "content",
         lambda message: any(character > "\uffff" for character in message.text or ""),
-        "leaves surrogate pairs apart; joined they are the character that was sent",
+        "returns surrogate pairs as two characters; together they are the character that was sent",
     ),
     (
         "gsmmodem",
         "content",
         lambda message: message.data_coding_scheme & 0xF0 == 0xE0,
-        "reads message waiting in UCS-2 as 7-bit; group 1110 is UCS-2 (23.038 4)",
+        "decodes message waiting in UCS-2 as 7-bit; group 1110 is UCS-2 (23.038 4)",
     ),
     (
         "gsmmodem",
         "content",
         lambda message: isinstance(getattr(message, "validity_period", None), EnhancedValidity),
-        "does not know the enhanced validity period and reads its octets as user data (23.040 9.2.3.12.3)",
+        "does not know the enhanced validity period; decodes its octets as user data (23.040 9.2.3.12.3)",
     ),
     (
         "gsmmodem",
@@ -163,38 +168,38 @@ KNOWN_DISAGREEMENTS = [
         "gsmmodem",
         "time",
         lambda message: message.service_centre_timestamp.octets[0] == 0x96,
-        "reads year 69 as 1969; it is 2069, as oFono and the vectors have it",
+        "decodes year 69 as 1969; it is 2069, as in oFono and the vectors",
     ),
     (
         "smspdudecoder",
         "time",
         lambda message: message.service_centre_timestamp.time.year < 2000,
-        "reads the years 70 to 99 as 20xx; they are 19xx",
+        "decodes the years 70 to 99 as 20xx; they are 19xx",
     ),
     (
         "smspdudecoder",
         "number",
         lambda message: not number(message).isdecimal() and len(number(message)) == 7,
-        "shows the fill of a name of seven characters as @; 13 semi-octets hold seven",
+        "decodes the fill of a name of seven characters as @; 13 semi-octets hold seven septets",
     ),
     (
         "pdusms",
         "number",
         lambda message: number(message).startswith("0"),
-        "drops leading zeros; 000 and 00 are digits like others",
+        "drops leading zeros; 000 and 00 are different numbers",
     ),
     (
         "pdusms",
         "number",
         lambda message: not number(message).isascii(),
-        "drops characters outside ASCII of a name",
+        "drops characters outside ASCII in a name",
     ),
     *(
         (
             name,
             "number",
             lambda message: set("*#abc") & set(number(message)),
-            "shows semi-octets A to E as letters",
+            "decodes semi-octets A to E as letters",
         )
         for name in ("gsmmodem", "smspdudecoder", "pdusms")
     ),
@@ -203,9 +208,9 @@ PEER_DECODERS = {"gsmmodem": by_gsmmodem, "smspdudecoder": by_smspdudecoder, "pd
 
 
 def disagreements(vector, name):
-    """Yield the message and what this decoder sees differently in it: a field, or that it fails."""
+    """Yield the message with each field that this decoder decodes differently, or "raises"."""
     message = decode(vector["hex"], direction=vector["direction"])
-    mine = our_fields(message)
+    ours = our_fields(message)
     try:
         theirs = PEER_DECODERS[name](vector["hex"], message)
     except Exception:  # noqa: BLE001  # they raise anything
@@ -213,8 +218,8 @@ def disagreements(vector, name):
         return
     for field, value in theirs.items():
         if field == "number":
-            value = value.removeprefix("+")  # noqa: PLW2901  # the type of number says it
-        if value != mine[field]:
+            value = value.removeprefix("+")  # noqa: PLW2901  # it is in the type of number
+        if value != ours[field]:
             yield message, field
 
 
@@ -266,8 +271,8 @@ def test_peers_decode_our_submit(text):
     """The three peers decode an SMS-SUBMIT of the codec if they know its characters."""
     digits = encode(Submit(Address.parse("2936"), UserData.of(text))).hex
     message = decode(digits, direction="mo")
-    for name, opinion in PEER_DECODERS.items():
-        assert opinion(digits, message) == {"number": "2936", "content": text}, name
+    for name, fields in PEER_DECODERS.items():
+        assert fields(digits, message) == {"number": "2936", "content": text}, name
 
 
 @pytest.mark.parametrize("text", TEXTS)

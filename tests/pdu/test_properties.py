@@ -144,7 +144,7 @@ def reports(draw, kind, most, spare, **fields):
     causes = fields.get("failure_cause")
     if causes is not None:
         fields["failure_cause"] = st.just(cause := draw(causes))
-        more = more if cause is not None else b""  # else a TP-PI of 0x80 and more is taken for TP-FCS
+        more = more if cause is not None else b""  # else a TP-PI from 0x80 on is decoded as TP-FCS
     if more or draw(flag):
         more = more and more + bytes((draw(st.integers(0, 0x7F)),))
         reserved = draw(st.sampled_from([0, 0x78])) | (0x80 if more else 0)

@@ -23,13 +23,13 @@ def test_single_message_has_no_header(content):
         ("x" * 306, False, [153, 153]),
         ("x" * 307, False, [153, 153, 1]),
         ("x" * 161, True, [152, 9]),
-        ("x" * 152 + "€" + "x" * 8, False, [152, 10]),  # no room for both septets of the €
+        ("x" * 152 + "€" + "x" * 8, False, [152, 10]),  # no space for both septets of the €
         ("x" * 151 + "€" + "x" * 8, False, [153, 8]),
         ("€" * 81, False, [152, 10]),
         ("x" * 150 + "€€€€€€", False, [152, 10]),
         ("°" * 71, False, [134, 8]),
         ("°" * 71, True, [132, 10]),
-        ("°" * 66 + "🚀" * 3, False, [132, 12]),  # no room for both halves of the pair
+        ("°" * 66 + "🚀" * 3, False, [132, 12]),  # no space for both halves of the pair
         ("°" * 65 + "🚀" * 3, False, [134, 8]),
         (bytes(141), False, [134, 7]),
         (bytes(141), True, [133, 8]),

@@ -119,7 +119,7 @@ def test_falsified_vector_fails(vector):
         assert check_vector({**vector, "kind": kind}), kind
     assert check_vector({**vector, "hex": None})
     assert check_vector({**vector, "hex": vector["hex"][:-1] or "0"})
-    if vector["kind"] != "udh":  # what stands behind a header given alone does not matter
+    if vector["kind"] != "udh":  # octets after a single header are ignored
         assert check_vector({**vector, "hex": vector["hex"][: len(vector["hex"]) // 4 * 2] or "00"})
 
 
