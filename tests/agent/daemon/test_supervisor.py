@@ -1,4 +1,4 @@
-"""The life of the connection: opening, sessions, waits that grow, stopping."""
+"""The supervisor: opening the port, sessions, backoff, recovery actions, stopping."""
 
 import asyncio
 import contextlib
@@ -22,7 +22,7 @@ from hardware.profile import DriverProfile
 
 
 class SupervisorBench:
-    """A supervisor over modems of the test's own; `modems` are handed out one after the other."""
+    """A supervisor with fake modems; each session takes the next one of `modems`."""
 
     def __init__(self, road, make):
         self.road = road
@@ -35,7 +35,7 @@ class SupervisorBench:
         self.exit_reasons = []
         self.module_user = ""
         self.prepare_modem = lambda modem: None
-        """Done to each modem that is made."""
+        """Called with each modem before its session."""
         self.task = None
         self.port.answer = self._answer
         self.answers = True
@@ -66,7 +66,7 @@ class SupervisorBench:
         )
 
     def _answer(self, line):
-        """A module that nobody has set up is told something."""
+        """Answer a command that recovery writes to a module without a session."""
         names = {"AT+CFUN=1,1": ("restart",), "AT+CFUN=0": ("radio", True)}
         if line in names:
             self.road.call_log.append(names[line])
@@ -77,7 +77,7 @@ class SupervisorBench:
         self.supervisor.stop()
 
     def modem(self, **plans):
-        """The next modem; plans for its steps by name."""
+        """Add the modem of the next session, with plans for its steps by name."""
         modem = self.make.modem(self.road)
         for what, plan in plans.items():
             modem.plan(what, plan)
@@ -98,12 +98,12 @@ class SupervisorBench:
         await asyncio.sleep(seconds)
 
     async def unplug(self):
-        """A plan for a step: the line is gone."""
+        """A plan for a step: the connection is lost."""
         self.now.lose_line("unplugged")
 
     @property
     def waits(self):
-        """Between the openings, in whole seconds."""
+        """The times between attempts to open the port, in whole seconds."""
         return [round(later - earlier) for earlier, later in pairwise(self.port.opened_at)]
 
 
@@ -121,7 +121,7 @@ async def supervisor_bench(pipeline, factories):
 BUSY = PortUnavailable("busy", "/dev/ttyUSB2 is in use by ModemManager (process 7)")
 
 
-async def test_a_session_is_made_and_the_next_one_after_it(pipeline, supervisor_bench):
+async def test_lost_session_is_followed_by_the_next(pipeline, supervisor_bench):
     """The port is closed before it is opened again."""
     first = supervisor_bench.modem()
     supervisor_bench.modem()
@@ -145,23 +145,23 @@ async def test_a_session_is_made_and_the_next_one_after_it(pipeline, supervisor_
     ]
 
 
-async def test_a_port_that_is_not_there_is_said_once(pipeline, supervisor_bench):
-    """With its holder; the waits grow to half a minute, each failure stands in the status."""
+async def test_unavailable_port_is_logged_once(pipeline, supervisor_bench):
+    """The log line names its holder. The delays grow to about half a minute; the status shows each error."""
     supervisor_bench.port.default = BUSY
     await supervisor_bench.start(600)
-    said = pipeline.events_of_kind("port")
-    assert len(said) > 10
-    assert [step.severity for step in said] == [Severity.WARNING] + [Severity.DEBUG] * (len(said) - 1)
-    assert said[0].message == "/dev/ttyUSB2 is in use by ModemManager (process 7)"
-    assert str(supervisor_bench.supervisor.connection) == said[0].message
-    assert supervisor_bench.status[-1] == said[0].message
+    events = pipeline.events_of_kind("port")
+    assert len(events) > 10
+    assert [step.severity for step in events] == [Severity.WARNING] + [Severity.DEBUG] * (len(events) - 1)
+    assert events[0].message == "/dev/ttyUSB2 is in use by ModemManager (process 7)"
+    assert str(supervisor_bench.supervisor.connection) == events[0].message
+    assert supervisor_bench.status[-1] == events[0].message
     assert supervisor_bench.waits[:4] == [1, 2, 3, 6]
     assert supervisor_bench.waits == sorted(supervisor_bench.waits)
     assert supervisor_bench.waits[-1] == 24
 
 
-async def test_another_trouble_of_the_port_is_news(pipeline, supervisor_bench):
-    """And the same one again after a session."""
+async def test_different_port_error_is_logged(pipeline, supervisor_bench):
+    """The same error is logged again after a session."""
     absent = PortUnavailable("absent", "/dev/ttyUSB2 is not there")
     supervisor_bench.port.planned = [BUSY, BUSY, absent, None, absent]
     supervisor_bench.modem(sweep=supervisor_bench.unplug)
@@ -170,8 +170,8 @@ async def test_another_trouble_of_the_port_is_news(pipeline, supervisor_bench):
     assert weights == [Severity.WARNING, Severity.DEBUG, Severity.WARNING, Severity.WARNING]
 
 
-async def test_sessions_that_fail_are_tried_with_waits_that_grow(pipeline, supervisor_bench, factories):
-    """To three quarters of a minute: whoever mends it waits for it."""
+async def test_failing_sessions_are_retried_with_backoff(pipeline, supervisor_bench, factories):
+    """The delay grows to 45 s at most."""
     for _ in range(80):
         supervisor_bench.modem(sweep=supervisor_bench.unplug)
     await supervisor_bench.start(3000)
@@ -180,8 +180,8 @@ async def test_sessions_that_fail_are_tried_with_waits_that_grow(pipeline, super
     assert 60 < len(supervisor_bench.waits) < 80
 
 
-async def test_a_steady_session_lets_the_waits_begin_anew(pipeline, supervisor_bench):
-    """One that worked for a quarter of an hour; one that worked for less lets them only grow no further."""
+async def test_stable_session_resets_the_backoff(pipeline, supervisor_bench):
+    """A session of 15 minutes resets it; a shorter one only keeps it from growing."""
     for _ in range(5):
         supervisor_bench.modem(sweep=supervisor_bench.unplug)
     steady = supervisor_bench.modem()
@@ -200,8 +200,8 @@ async def test_a_steady_session_lets_the_waits_begin_anew(pipeline, supervisor_b
     assert before < supervisor_bench.port.opened_at[-1] < before + 3
 
 
-async def test_a_steady_session_excuses_only_itself(pipeline, supervisor_bench):
-    """What fails after it is counted anew."""
+async def test_failures_after_a_stable_session_count_from_zero(pipeline, supervisor_bench):
+    """The delays grow again from the first one."""
     steady = supervisor_bench.modem()
     await supervisor_bench.start(1000)
     supervisor_bench.port.default = BUSY
@@ -210,8 +210,8 @@ async def test_a_steady_session_excuses_only_itself(pipeline, supervisor_bench):
     assert supervisor_bench.waits[2:6] == [3, 6, 11, 19]
 
 
-async def test_a_port_is_closed_before_it_is_opened_again(pipeline, supervisor_bench):
-    """However long that takes."""
+async def test_port_is_closed_before_it_is_opened_again(pipeline, supervisor_bench):
+    """Also if closing takes long."""
     supervisor_bench.port.close_delay_s = 5.0
     for _ in range(3):
         supervisor_bench.modem(sweep=supervisor_bench.unplug)
@@ -221,8 +221,8 @@ async def test_a_port_is_closed_before_it_is_opened_again(pipeline, supervisor_b
 
 
 @pytest.mark.parametrize("error", [ModemUnusable("the SIM wants its PIN"), ModemLost("no module answers")])
-async def test_a_module_that_cannot_be_used_is_said_once(pipeline, supervisor_bench, error):
-    """However long each try takes, the waits grow; nothing is leaked and no session is counted."""
+async def test_unusable_module_is_logged_once(pipeline, supervisor_bench, error):
+    """The delays grow however long an attempt takes; no port stays open and no session is counted."""
 
     async def slow():
         with contextlib.suppress(TimeoutError):
@@ -232,16 +232,16 @@ async def test_a_module_that_cannot_be_used_is_said_once(pipeline, supervisor_be
     for _ in range(60):
         supervisor_bench.modem(initialise=slow)
     await supervisor_bench.start(3600)
-    said = pipeline.events_of_kind("module")
-    assert [step.severity for step in said] == [Severity.WARNING] + [Severity.DEBUG] * (len(said) - 1)
-    assert said[0].message == str(error)
+    events = pipeline.events_of_kind("module")
+    assert [step.severity for step in events] == [Severity.WARNING] + [Severity.DEBUG] * (len(events) - 1)
+    assert events[0].message == str(error)
     assert supervisor_bench.supervisor.connection.session_count == 0
     assert supervisor_bench.waits[-1] == 115
     assert supervisor_bench.port.open_count <= 1
 
 
-async def test_a_modem_that_cannot_be_made_leaks_no_port(pipeline, supervisor_bench):
-    """It is said, and the port is free between the tries."""
+async def test_port_is_closed_if_the_modem_cannot_be_created(pipeline, supervisor_bench):
+    """The error is logged, and the port is closed between the attempts."""
     supervisor_bench.make_modem_error = ModemUnusable("message format 'text' is not known")
     await supervisor_bench.start(300)
     assert len(supervisor_bench.port.opened_at) > 5
@@ -250,21 +250,21 @@ async def test_a_modem_that_cannot_be_made_leaks_no_port(pipeline, supervisor_be
 
 
 @pytest.mark.parametrize("where", ["opening", "adopting", "initialise", "sweep", "send"])
-async def test_a_mistake_of_our_own_ends_one_session(pipeline, supervisor_bench, factories, where):
-    """Said in one line that names it, whatever and wherever it was; the next session is made."""
-    mistake = ZeroDivisionError("of ours")
+async def test_internal_error_ends_only_one_session(pipeline, supervisor_bench, factories, where):
+    """It is logged in one line that names the exception; the next session follows."""
+    error = ZeroDivisionError("internal")
     if where == "opening":
-        supervisor_bench.port.planned = [mistake]
+        supervisor_bench.port.planned = [error]
     elif where == "adopting":
-        supervisor_bench.make_modem_error = mistake
+        supervisor_bench.make_modem_error = error
     elif where == "send":
         pipeline.queue_message()
         pipeline.outbox_store.close_interrupted = lambda: 1 / 0
     else:
-        supervisor_bench.modem(**{where: mistake})
+        supervisor_bench.modem(**{where: error})
     await supervisor_bench.start()
     [failed] = pipeline.events_of_kind("session failed")
-    assert failed.message in ("ZeroDivisionError: of ours", "ZeroDivisionError: division by zero")
+    assert failed.message in ("ZeroDivisionError: internal", "ZeroDivisionError: division by zero")
     assert failed.severity is Severity.ERROR
     assert str(supervisor_bench.supervisor.connection) == failed.message
     supervisor_bench.make_modem_error = None
@@ -275,8 +275,8 @@ async def test_a_mistake_of_our_own_ends_one_session(pipeline, supervisor_bench,
 
 
 @pytest.mark.parametrize("when", ["session", "pause", "initialise", "opening"])
-async def test_stop_ends_it_at_once(pipeline, supervisor_bench, when):
-    """Wherever it is; nothing is opened afterwards, nothing is said of the end it was told to make."""
+async def test_stop_takes_effect_at_once(pipeline, supervisor_bench, when):
+    """In every state: the port is not opened again and the requested end is not logged as a failure."""
     if when == "pause":
         supervisor_bench.port.default = BUSY
     elif when == "initialise":
@@ -304,16 +304,16 @@ async def test_stop_ends_it_at_once(pipeline, supervisor_bench, when):
         assert not pipeline.events_of_kind("session")
 
 
-async def test_stop_before_it_began(supervisor_bench):
-    """Nothing is opened at all."""
+async def test_stop_before_run(supervisor_bench):
+    """The port is never opened."""
     supervisor_bench.supervisor.stop()
     await asyncio.wait_for(supervisor_bench.supervisor.run(), 0.1)
     assert supervisor_bench.port.opened_at == []
 
 
 @pytest.mark.parametrize(("where", "fine", "late"), [("opening", 55, 65), ("initialise", 295, 305)])
-async def test_what_hangs_is_late(pipeline, supervisor_bench, where, fine, late):
-    """Opening a port and initialising have their limits; between sessions and in one nobody is late."""
+async def test_hanging_step_becomes_overdue(pipeline, supervisor_bench, where, fine, late):
+    """Opening and initialising have deadlines; a session and the wait between sessions have none."""
     end = asyncio.Event()
 
     async def hang():
@@ -332,8 +332,8 @@ async def test_what_hangs_is_late(pipeline, supervisor_bench, where, fine, late)
     assert pipeline.deadlines().overdue() == []
 
 
-async def test_nobody_is_late_while_a_port_is_waited_for(pipeline, supervisor_bench):
-    """For hours."""
+async def test_waiting_for_a_port_is_not_overdue(pipeline, supervisor_bench):
+    """It may last for hours."""
     supervisor_bench.port.default = BUSY
     await supervisor_bench.start()
     for _ in range(100):
@@ -345,13 +345,13 @@ async def test_nobody_is_late_while_a_port_is_waited_for(pipeline, supervisor_be
 
 
 class FakePower:
-    """A power switch of the test's own."""
+    """A power switch that records its pulses."""
 
     def __init__(self, road, *, is_toggle=True, pulse_s=3.0):
         self.road = road
         self.name, self.is_toggle, self.pulse_s = "the test's switch", is_toggle, pulse_s
         self.on = True
-        self.trouble = None
+        self.error = None
 
     async def power_cycle(self, driver):
         await self._pulse("cycle")
@@ -361,8 +361,8 @@ class FakePower:
 
     async def _pulse(self, what):
         self.road.call_log.append((what,))
-        if self.trouble is not None:
-            raise self.trouble
+        if self.error is not None:
+            raise self.error
         self.on = False
         try:
             await asyncio.sleep(self.pulse_s)
@@ -373,18 +373,18 @@ class FakePower:
 ACTIONS = ("reselect", "radio", "restart", "cycle", "press")
 
 
-def mute(bench):
-    """From now on no modem answers."""
-    silence = ModemLost("no module answers: nothing came back")
-    bench.prepare_modem = lambda modem: modem.defaults.update(initialise=silence)
+def stop_answering(bench):
+    """Let no modem answer from now on."""
+    error = ModemLost("no module answers: nothing came back")
+    bench.prepare_modem = lambda modem: modem.defaults.update(initialise=error)
     bench.answers = False
 
 
-async def test_a_mute_module_goes_up_the_ladder(pipeline, supervisor_bench):
-    """Restart by its command, then power; each is committed before it is done and said in one line."""
+async def test_unresponsive_module_is_restarted_then_power_cycled(pipeline, supervisor_bench):
+    """Each action is committed before it is taken, and logged in one line."""
     supervisor_bench.assemble(power=FakePower(pipeline))
     await supervisor_bench.start()
-    mute(supervisor_bench)
+    stop_answering(supervisor_bench)
     supervisor_bench.now.lose_line("no answer to AT+CMGL=4 and none since")
     await pipeline.wait_until(lambda: pipeline.calls_of("press"), 7200)
     assert [what for what, *_ in pipeline.calls_of(*ACTIONS)] == ["restart", "cycle", "press"]
@@ -392,20 +392,20 @@ async def test_a_mute_module_goes_up_the_ladder(pipeline, supervisor_bench):
     for kind in ("restart", "cycle", "press"):
         entries = [entry[0] for entry in pipeline.call_log]
         assert entries[: entries.index(kind)].count("commit") >= 1
-    said = [str(step) for step in pipeline.events_of_kind("recovery")]
-    assert said[0] == (
+    lines = [str(event) for event in pipeline.events_of_kind("recovery")]
+    assert lines[0] == (
         "recovery: the module does not answer: restart it by its own command; 1 of 3 resets this hour"
     )
-    assert len(said) == 3
+    assert len(lines) == 3
     assert all(step.severity is Severity.WARNING for step in pipeline.events_of_kind("recovery"))
     supervisor_bench.prepare_modem = lambda modem: None
     await pipeline.advance(400)
     assert supervisor_bench.supervisor.connection.session is not None
 
 
-async def test_the_reset_is_on_disk_before_it_is_done(pipeline, supervisor_bench):
-    """Killed in the middle of it, the next process counts it."""
-    mute(supervisor_bench)
+async def test_reset_is_committed_before_the_action(pipeline, supervisor_bench):
+    """If the agent is killed during the action, the next process counts the reset."""
+    stop_answering(supervisor_bench)
     seen = []
 
     class Looking(FakePower):
@@ -418,10 +418,12 @@ async def test_the_reset_is_on_disk_before_it_is_done(pipeline, supervisor_bench
     assert seen[0][-1] == "power"
 
 
-async def test_the_budget_is_kept_whatever_happens(pipeline, supervisor_bench):
-    """A module that is mute for two days: no more than three an hour and twelve a day; the end of the budget
-    is said once, and the sessions go on being tried."""
-    mute(supervisor_bench)
+async def test_reset_budget_is_respected(pipeline, supervisor_bench):
+    """A module that does not answer for two days is reset within the budget per hour and day.
+
+    The end of the budget is logged once, and sessions are still attempted.
+    """
+    stop_answering(supervisor_bench)
     supervisor_bench.assemble(power=FakePower(pipeline), budget=ResetLimits(1, 2))
     await supervisor_bench.start(3600)
     assert len(pipeline.calls_of(*ACTIONS)) == 1
@@ -435,16 +437,16 @@ async def test_the_budget_is_kept_whatever_happens(pipeline, supervisor_bench):
     assert len(loud) < 40
 
 
-async def test_nothing_is_restarted_while_something_else_uses_the_module(pipeline, supervisor_bench):
-    """Said once, with the key that allows it; done where it is allowed."""
-    mute(supervisor_bench)
+async def test_module_in_use_by_others_is_not_reset(pipeline, supervisor_bench):
+    """It is logged once with the setting that allows the reset. With the setting the reset is done."""
+    stop_answering(supervisor_bench)
     supervisor_bench.module_user = "the network interface wwan0 of the same USB device is up"
     supervisor_bench.assemble(power=FakePower(pipeline))
     await supervisor_bench.start(7200)
     assert pipeline.calls_of(*ACTIONS) == []
     assert pipeline.query_column("SELECT * FROM resets") == []
-    [said] = [step for step in pipeline.events_of_kind("recovery") if step.severity is Severity.WARNING]
-    assert said.message == (
+    [event] = [step for step in pipeline.events_of_kind("recovery") if step.severity is Severity.WARNING]
+    assert event.message == (
         "the module does not answer, but not done: restart it by its own command: "
         "the network interface wwan0 of the same USB device is up; recovery.may_drop_data = true allows it"
     )
@@ -455,8 +457,8 @@ async def test_nothing_is_restarted_while_something_else_uses_the_module(pipelin
     assert pipeline.calls_of("restart")
 
 
-async def test_a_port_that_is_absent_is_never_reset(pipeline, supervisor_bench):
-    """For days."""
+async def test_absent_port_causes_no_reset(pipeline, supervisor_bench):
+    """Not even after days."""
     supervisor_bench.assemble(power=FakePower(pipeline))
     supervisor_bench.port.default = PortUnavailable("absent", "/dev/ttyUSB2 is not there")
     await supervisor_bench.start(2 * 86_400)
@@ -465,9 +467,9 @@ async def test_a_port_that_is_absent_is_never_reset(pipeline, supervisor_bench):
 
 
 @pytest.mark.parametrize("pulse_s", [4.0, 500.0])
-async def test_stop_ends_a_pulse(pipeline, supervisor_bench, pulse_s):
-    """At once, and the key is let go."""
-    mute(supervisor_bench)
+async def test_stop_interrupts_a_power_pulse(pipeline, supervisor_bench, pulse_s):
+    """It ends at once and leaves the power on."""
+    stop_answering(supervisor_bench)
     switch = FakePower(pipeline, pulse_s=pulse_s)
     supervisor_bench.assemble(power=switch)
     await supervisor_bench.start()
@@ -477,9 +479,9 @@ async def test_stop_ends_a_pulse(pipeline, supervisor_bench, pulse_s):
     assert switch.on
 
 
-async def test_stop_ends_a_restart(pipeline, supervisor_bench):
-    """Also one that is written to a mute module, whose port is let go."""
-    mute(supervisor_bench)
+async def test_stop_interrupts_a_restart(pipeline, supervisor_bench):
+    """Also if the command is written to a module that does not answer; the port is closed."""
+    stop_answering(supervisor_bench)
     await supervisor_bench.start()
     await pipeline.wait_until(lambda: pipeline.calls_of("restart"), 7200)
     supervisor_bench.supervisor.stop()
@@ -487,9 +489,9 @@ async def test_stop_ends_a_restart(pipeline, supervisor_bench):
     assert supervisor_bench.port.open_count == 0
 
 
-async def test_a_restart_of_a_mute_module_takes_no_longer_than_writing_it(pipeline, supervisor_bench):
-    """Nobody answers; the next session tells whether it helped."""
-    mute(supervisor_bench)
+async def test_restart_does_not_wait_for_an_unresponsive_module(pipeline, supervisor_bench):
+    """The next session follows soon and shows whether the restart helped."""
+    stop_answering(supervisor_bench)
     await supervisor_bench.start()
     await pipeline.wait_until(lambda: pipeline.calls_of("restart"), 7200)
     opened = len(supervisor_bench.port.opened_at)
@@ -498,9 +500,10 @@ async def test_a_restart_of_a_mute_module_takes_no_longer_than_writing_it(pipeli
 
 
 @pytest.mark.parametrize("is_key", [True, False])
-async def test_what_a_key_may_switch_off_can_be_switched_on_again(pipeline, supervisor_bench, is_key):
-    """A pulse that the budget would leave alone for the rest of the day is not begun; other switches are."""
-    mute(supervisor_bench)
+async def test_power_key_pulse_leaves_budget_for_a_second_pulse(pipeline, supervisor_bench, is_key):
+    """A pulse on a power key needs two resets in the budget, as it may switch off; other switches need
+    one."""
+    stop_answering(supervisor_bench)
     supervisor_bench.assemble(power=FakePower(pipeline, is_toggle=is_key), budget=ResetLimits(3, 2))
     await supervisor_bench.start()
     await pipeline.wait_until(lambda: pipeline.calls_of("restart"), 7200)
@@ -509,11 +512,11 @@ async def test_what_a_key_may_switch_off_can_be_switched_on_again(pipeline, supe
     assert any("2 must be left" in step.message for step in pipeline.events_of_kind("recovery")) == is_key
 
 
-async def test_power_that_cannot_be_switched_is_said(pipeline, supervisor_bench):
-    """It counts all the same, and the ladder goes on."""
-    mute(supervisor_bench)
+async def test_failed_power_switch_is_logged(pipeline, supervisor_bench):
+    """It counts as a reset, and the escalation continues."""
+    stop_answering(supervisor_bench)
     switch = FakePower(pipeline)
-    switch.trouble = PowerUnavailable("there is no line 40 on gpiochip0")
+    switch.error = PowerUnavailable("there is no line 40 on gpiochip0")
     supervisor_bench.assemble(power=switch)
     await supervisor_bench.start()
     await pipeline.wait_until(lambda: pipeline.calls_of("cycle"), 7200)
@@ -522,11 +525,11 @@ async def test_power_that_cannot_be_switched_is_said(pipeline, supervisor_bench)
     assert supervisor_bench.recovery_executor.reset_usage.last_hour == 2
 
 
-async def test_a_mistake_while_mending_ends_nothing(pipeline, supervisor_bench):
-    """Said; sessions are tried on."""
-    mute(supervisor_bench)
+async def test_internal_error_in_recovery_does_not_end_the_agent(pipeline, supervisor_bench):
+    """It is logged, and sessions are still attempted."""
+    stop_answering(supervisor_bench)
     switch = FakePower(pipeline)
-    switch.trouble = ZeroDivisionError("of ours")
+    switch.error = ZeroDivisionError("internal")
     supervisor_bench.assemble(power=switch)
     await supervisor_bench.start()
     await pipeline.wait_until(lambda: pipeline.events_of_kind("recovery failed"), 7200)
@@ -535,9 +538,9 @@ async def test_a_mistake_while_mending_ends_nothing(pipeline, supervisor_bench):
     assert len(supervisor_bench.port.opened_at) > opened
 
 
-async def test_a_journal_that_cannot_note_it_lets_nothing_be_restarted(pipeline, supervisor_bench):
-    """What is not on disk is not counted after the next start."""
-    mute(supervisor_bench)
+async def test_no_reset_without_a_commit(pipeline, supervisor_bench):
+    """A reset that is not on disk would not be counted after the next start."""
+    stop_answering(supervisor_bench)
     pipeline.fail_commits_disk_full()
     supervisor_bench.assemble(power=FakePower(pipeline))
     await supervisor_bench.start(3600)
@@ -546,8 +549,8 @@ async def test_a_journal_that_cannot_note_it_lets_nothing_be_restarted(pipeline,
     pipeline.commit_error = None
 
 
-async def test_a_lost_sim_gets_its_power_back_and_a_full_start(pipeline, supervisor_bench, factories):
-    """The SIM's power is cycled by +CFUN at once; the next session sets everything up anew."""
+async def test_missing_sim_is_power_cycled(pipeline, supervisor_bench, factories):
+    """+CFUN cycles its power at once; the next session initialises the module."""
     for _ in range(2):
         lost = supervisor_bench.modem(
             initialise=ModemUnusable("the module sees no SIM; is it in its holder?")
@@ -559,8 +562,8 @@ async def test_a_lost_sim_gets_its_power_back_and_a_full_start(pipeline, supervi
     assert supervisor_bench.supervisor.connection.session is not None
 
 
-async def test_a_module_that_cannot_be_set_up_is_restarted(pipeline, supervisor_bench):
-    """Where its SIM tells of nothing wrong: after the third try, and once only if it never worked before."""
+async def test_module_that_cannot_be_initialised_is_restarted(pipeline, supervisor_bench):
+    """After the third attempt, unless the SIM is the reason; only once if the module never worked."""
     for _ in range(100):
         supervisor_bench.modem(initialise=ModemUnusable("it refuses PDU mode"))
     await supervisor_bench.start(7200)
@@ -568,8 +571,8 @@ async def test_a_module_that_cannot_be_set_up_is_restarted(pipeline, supervisor_
     assert pipeline.query_column("SELECT reason FROM resets") == ["the module cannot be used"]
 
 
-async def test_what_was_switched_off_and_on_gets_time_to_come_back(pipeline, supervisor_bench, factories):
-    """No session is tried for ten seconds, though the waits have not grown so far yet."""
+async def test_no_session_for_ten_seconds_after_a_reset(pipeline, supervisor_bench, factories):
+    """The pause is longer than the backoff at this point."""
     lost = supervisor_bench.modem(initialise=ModemUnusable("the module sees no SIM; is it in its holder?"))
     lost.sim_answer = factories.refused(10, kind="cme")
     await supervisor_bench.start(0)
@@ -579,8 +582,8 @@ async def test_what_was_switched_off_and_on_gets_time_to_come_back(pipeline, sup
     assert 10 <= pipeline.monotonic() - began < 12
 
 
-async def test_a_pin_is_waited_for(pipeline, supervisor_bench):
-    """No restart helps against it."""
+async def test_missing_pin_causes_no_reset(pipeline, supervisor_bench):
+    """A restart would not help."""
     for _ in range(100):
         supervisor_bench.modem(initialise=ModemUnusable("the SIM asks for SIM PIN")).sim_answer = [
             "+CPIN: SIM PIN"
@@ -589,8 +592,8 @@ async def test_a_pin_is_waited_for(pipeline, supervisor_bench):
     assert pipeline.calls_of(*ACTIONS) == []
 
 
-async def test_no_network_for_long(pipeline, supervisor_bench):
-    """In the session: network, radio, restart; the last two end it, which is no failure."""
+async def test_missing_registration_escalates(pipeline, supervisor_bench):
+    """Network selection, radio, restart; the last two end the session, which does not count as a failure."""
     supervisor_bench.prepare_modem = lambda modem: setattr(modem, "registered", Registration(2, 2))
     await supervisor_bench.start(590)
     assert pipeline.calls_of(*ACTIONS) == []
@@ -605,8 +608,8 @@ async def test_no_network_for_long(pipeline, supervisor_bench):
     assert pipeline.deadlines().overdue() == []
 
 
-async def test_only_the_session_that_a_remedy_ended_is_excused(pipeline, supervisor_bench):
-    """The one after it ends as any other does: with waits that grow."""
+async def test_only_the_session_that_an_action_ended_is_no_failure(pipeline, supervisor_bench):
+    """The failures after it are retried with backoff as usual."""
     supervisor_bench.prepare_modem = lambda modem: setattr(modem, "registered", Registration(2, 2))
     await supervisor_bench.start()
     await pipeline.wait_until(lambda: pipeline.calls_of("radio"), 7200)
@@ -617,8 +620,8 @@ async def test_only_the_session_that_a_remedy_ended_is_excused(pipeline, supervi
     assert supervisor_bench.waits[-1] == 24
 
 
-async def test_denied_registration_is_reset_once_an_hour_at_most(pipeline, supervisor_bench):
-    """On disk, too: whatever the ladder remembers."""
+async def test_denied_registration_is_reset_at_most_once_an_hour(pipeline, supervisor_bench):
+    """The journal enforces it, whatever the policy in memory knows."""
     supervisor_bench.prepare_modem = lambda modem: setattr(modem, "registered", Registration(3))
     await supervisor_bench.start(6 * 3600)
     times = pipeline.query_column("SELECT at_uptime FROM resets ORDER BY id")
@@ -628,7 +631,7 @@ async def test_denied_registration_is_reset_once_an_hour_at_most(pipeline, super
 
 
 async def test_denied_registration_counts_other_resets(pipeline, supervisor_bench):
-    """One of any kind in the last hour is enough to wait, and is said once."""
+    """A reset of any kind in the last hour defers the next one; this is logged once."""
     supervisor_bench.prepare_modem = lambda modem: setattr(modem, "registered", Registration(3))
     await supervisor_bench.start()
     supervisor_bench.recovery_executor._reset_budget.reserve("restart", "the module does not answer")
@@ -640,15 +643,15 @@ async def test_denied_registration_counts_other_resets(pipeline, supervisor_benc
     assert pipeline.calls_of(*ACTIONS) == [("reselect",)]
 
 
-async def test_a_domain_that_can_send_is_enough(pipeline, supervisor_bench):
-    """Denied in the one, registered in the other: nothing is wrong."""
+async def test_one_registered_domain_is_enough(pipeline, supervisor_bench):
+    """Denied in one domain and registered in another causes no action."""
     supervisor_bench.prepare_modem = lambda modem: setattr(modem, "registered", Registration(3, 5, 5))
     await supervisor_bench.start(7200)
     assert pipeline.calls_of(*ACTIONS) == []
 
 
-async def test_a_sim_that_is_lost_without_a_word_begins_a_new_session(pipeline, supervisor_bench, factories):
-    """Nothing registers, and the SIM does not answer: setting up anew finds out and mends it."""
+async def test_silently_lost_sim_begins_a_new_session(pipeline, supervisor_bench, factories):
+    """Without registration the SIM is queried; if it does not answer, the next session initialises it."""
     await supervisor_bench.start()
     first = supervisor_bench.now
     first.registered = Registration(0)
@@ -658,8 +661,8 @@ async def test_a_sim_that_is_lost_without_a_word_begins_a_new_session(pipeline, 
     assert supervisor_bench.supervisor.connection.session_count == 2
 
 
-async def test_a_sim_that_stays_busy_gets_its_power_cycled(pipeline, supervisor_bench, factories):
-    """In the session, which ends by it."""
+async def test_sim_that_stays_busy_is_power_cycled(pipeline, supervisor_bench, factories):
+    """The action ends the session."""
 
     def change(modem):
         modem.registered = Registration(0)
@@ -674,8 +677,8 @@ async def test_a_sim_that_stays_busy_gets_its_power_cycled(pipeline, supervisor_
 
 
 @pytest.mark.parametrize("why", ["stop", "gone"])
-async def test_a_remedy_that_the_line_does_not_outlive_has_not_failed(pipeline, supervisor_bench, why):
-    """Told to stop in the middle, or the port vanishes because it helps: nothing is said of a failure."""
+async def test_action_that_loses_the_connection_has_not_failed(pipeline, supervisor_bench, why):
+    """No failure is logged if the agent is stopped or if the port disappears during the action."""
 
     def change(modem):
         async def slow():
@@ -698,8 +701,8 @@ async def test_a_remedy_that_the_line_does_not_outlive_has_not_failed(pipeline, 
     assert [step.message.split(":")[0] for step in pipeline.events_of_kind("recovery")] == ["no network"]
 
 
-async def test_the_health_of_others_waits_with_the_line(pipeline, supervisor_bench):
-    """A choice of network may hold the line for minutes: nobody is late for it."""
+async def test_deadlines_are_suspended_during_an_action(pipeline, supervisor_bench):
+    """A network selection may occupy the connection for minutes; no other task is overdue because of it."""
 
     def change(modem):
         modem.registered = Registration(2)
@@ -708,7 +711,7 @@ async def test_the_health_of_others_waits_with_the_line(pipeline, supervisor_ben
     supervisor_bench.prepare_modem = change
     try:
         await supervisor_bench.start()
-        pipeline.deadlines().expect_within("somebody", 610)
+        pipeline.deadlines().expect_within("other task", 610)
         late = []
         for _ in range(90):
             await pipeline.advance(10)
@@ -716,11 +719,11 @@ async def test_the_health_of_others_waits_with_the_line(pipeline, supervisor_ben
         assert pipeline.calls_of("reselect")
         assert late == []
     finally:
-        pipeline.deadlines().clear("somebody")
+        pipeline.deadlines().clear("other task")
 
 
-async def test_sending_that_takes_the_module_down_rests(pipeline, supervisor_bench, factories):
-    """After two in a row: receiving goes on, the log says power; tried again after the pause."""
+async def test_sending_pauses_after_brownouts(pipeline, supervisor_bench, factories):
+    """After two in a row sending pauses and receiving continues; the log names the power supply."""
     for _ in range(6):
         pipeline.queue_message()
 
@@ -735,9 +738,9 @@ async def test_sending_that_takes_the_module_down_rests(pipeline, supervisor_ben
     supervisor_bench.prepare_modem = change
     await supervisor_bench.start(60)
     assert pipeline.reply_states().count("unknown") == 2
-    [said] = pipeline.events_of_kind("brownout")
-    assert "power supply" in said.message
-    assert "5 min" in said.message
+    [event] = pipeline.events_of_kind("brownout")
+    assert "power supply" in event.message
+    assert "5 min" in event.message
     supervisor_bench.now.store_message(3, announce=True)
     await pipeline.advance(5)
     assert pipeline.command_states() == ["received"]
@@ -748,11 +751,11 @@ async def test_sending_that_takes_the_module_down_rests(pipeline, supervisor_ben
     assert "10 min" in pipeline.events_of_kind("brownout")[-1].message
 
 
-async def test_when_nothing_helps_the_process_ends(pipeline, supervisor_bench):
-    """After an hour of it; systemd starts another one."""
+async def test_process_ends_if_nothing_helps(pipeline, supervisor_bench):
+    """After an hour of failures; systemd then starts a new process."""
     supervisor_bench.assemble(power=FakePower(pipeline, is_toggle=False))
     await supervisor_bench.start()
-    mute(supervisor_bench)
+    stop_answering(supervisor_bench)
     supervisor_bench.now.lose_line("no answer")
     await pipeline.wait_until(lambda: supervisor_bench.exit_reasons, 3 * 3600)
     assert pipeline.monotonic() >= 1000 + 3600
@@ -763,20 +766,20 @@ async def test_when_nothing_helps_the_process_ends(pipeline, supervisor_bench):
     assert len(pipeline.query_column("SELECT id FROM resets")) == len(pipeline.calls_of(*ACTIONS))
 
 
-async def test_a_module_that_went_mute_is_restarted_by_its_own_command(pipeline, supervisor_bench):
-    """How it is driven was learned while it still answered."""
-    told = []
+async def test_restart_command_is_that_of_the_last_session(pipeline, supervisor_bench):
+    """The driver profile was read while the module still answered."""
+    commands = []
 
-    def hears(line):
-        told.append(line)
+    def answer(line):
+        commands.append(line)
         return b"\r\nOK\r\n"
 
-    supervisor_bench.port.answer = hears
+    supervisor_bench.port.answer = answer
     supervisor_bench.prepare_modem = lambda modem: setattr(
         modem, "driver", DriverProfile(restart_command="AT+RESET")
     )
     await supervisor_bench.start()
-    mute(supervisor_bench)
+    stop_answering(supervisor_bench)
     supervisor_bench.now.lose_line("no answer")
-    await pipeline.wait_until(lambda: told, 7200)
-    assert told == ["AT+RESET"]
+    await pipeline.wait_until(lambda: commands, 7200)
+    assert commands == ["AT+RESET"]

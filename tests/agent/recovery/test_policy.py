@@ -1,4 +1,4 @@
-"""The ladder: which step comes after which trouble, how long it rests, and what is never done."""
+"""The recovery policy: which action follows a failure, its intervals, and what is never done."""
 
 from itertools import pairwise
 from math import inf
@@ -28,122 +28,127 @@ from agent.recovery.policy import (
 
 
 class FixedRandom(Random):
-    """Chance that is none."""
+    """A random source without jitter."""
 
     def random(self):
         return 0.5
 
 
-def run_failures(ladder, trouble, hours, *, session_s=30.0, now=0.0):
-    """The remedies of so many hours of one trouble, each carried out: (minute, remedy)."""
-    taken = []
+def run_failures(policy, failure, hours, *, session_s=30.0, now=0.0):
+    """Return the actions during some hours of failed sessions, each executed: (minute, action)."""
+    actions = []
     end = now + hours * 3600
     while now < end:
         now += session_s
-        plan = ladder.on_session_failed(trouble, now)
+        plan = policy.on_session_failed(failure, now)
         if plan.action is not None:
-            taken.append((round(now / 60), plan.action))
-            ladder.on_action_done(plan.action, trouble, now)
+            actions.append((round(now / 60), plan.action))
+            policy.on_action_done(plan.action, failure, now)
         now += plan.delay_s
-    return taken
+    return actions
 
 
-def run_unregistered(ladder, trouble, hours, now=0.0):
-    """The remedies of so many hours without a network, looked at each minute."""
-    taken = []
+def run_unregistered(policy, failure, hours, now=0.0):
+    """Return the actions during some hours without registration, checked each minute: (minute, action)."""
+    actions = []
     for minute in range(int(hours * 60)):
-        if (remedy := ladder.check_registration(trouble, now + minute * 60)) is not None:
-            taken.append((minute, remedy))
-            ladder.on_action_done(remedy, trouble, now + minute * 60)
-    return taken
+        if (action := policy.check_registration(failure, now + minute * 60)) is not None:
+            actions.append((minute, action))
+            policy.on_action_done(action, failure, now + minute * 60)
+    return actions
 
 
-def names(taken):
-    return [remedy.name for _, remedy in taken]
+def action_names(actions):
+    return [action.name for _, action in actions]
 
 
-@pytest.mark.parametrize("trouble", [Failure.PORT_UNAVAILABLE, Failure.SESSION_LOST, Failure.PIN_REQUIRED])
-def test_some_troubles_are_only_waited_for(trouble):
-    """A port that is not there, a session that ended, a person who must act: nothing is restarted."""
-    assert run_failures(RecoveryPolicy(FixedRandom(), has_power_switch=True), trouble, 72) == []
+@pytest.mark.parametrize("failure", [Failure.PORT_UNAVAILABLE, Failure.SESSION_LOST, Failure.PIN_REQUIRED])
+def test_some_failures_cause_no_action(failure):
+    """An unavailable port, a session that ended and a missing PIN are only retried."""
+    assert run_failures(RecoveryPolicy(FixedRandom(), has_power_switch=True), failure, 72) == []
 
 
-def test_a_mute_module_is_restarted_then_switched():
-    """After some sessions without an answer, not at the first; the rests double."""
-    taken = run_failures(RecoveryPolicy(FixedRandom(), has_power_switch=True), Failure.NO_RESPONSE, 24)
-    assert names(taken) == ["RESTART_MODULE"] + ["CYCLE_POWER"] * (len(taken) - 1)
-    assert 1 <= taken[0][0] <= 4
-    rests = [later - earlier for (earlier, _), (later, _) in pairwise(taken)]
-    assert rests[0] >= MIN_ACTION_INTERVAL_S / 60
-    assert all(later > earlier for earlier, later in pairwise(rests[:6]))
-    assert all(MAX_ACTION_INTERVAL_S / 60 <= rest <= MAX_ACTION_INTERVAL_S / 60 + 10 for rest in rests[6:])
-    assert len(taken) < 12
+def test_unresponsive_module_is_restarted_then_power_cycled():
+    """The first action follows after a few sessions without a response; the intervals double."""
+    actions = run_failures(RecoveryPolicy(FixedRandom(), has_power_switch=True), Failure.NO_RESPONSE, 24)
+    assert action_names(actions) == ["RESTART_MODULE"] + ["CYCLE_POWER"] * (len(actions) - 1)
+    assert 1 <= actions[0][0] <= 4
+    intervals = [later - earlier for (earlier, _), (later, _) in pairwise(actions)]
+    assert intervals[0] >= MIN_ACTION_INTERVAL_S / 60
+    assert all(later > earlier for earlier, later in pairwise(intervals[:6]))
+    assert all(
+        MAX_ACTION_INTERVAL_S / 60 <= interval <= MAX_ACTION_INTERVAL_S / 60 + 10
+        for interval in intervals[6:]
+    )
+    assert len(actions) < 12
 
 
-def test_without_a_switch_the_restart_is_tried_again():
-    """There is nothing harder."""
-    assert set(names(run_failures(RecoveryPolicy(FixedRandom()), Failure.NO_RESPONSE, 24))) == {
+def test_restart_is_repeated_without_a_power_switch():
+    """Nothing stronger is available."""
+    assert set(action_names(run_failures(RecoveryPolicy(FixedRandom()), Failure.NO_RESPONSE, 24))) == {
         "RESTART_MODULE"
     }
 
 
-def test_one_answer_lets_the_silences_begin_anew():
-    """A module that answers now and then is not mute."""
-    ladder = RecoveryPolicy(FixedRandom())
+def test_response_resets_the_count_of_failed_sessions():
+    """A module that answers now and then is not restarted."""
+    policy = RecoveryPolicy(FixedRandom())
     now = 0.0
     for _ in range(20):
         for _ in range(MAX_FAILED_SESSIONS - 1):
             now += 30
-            assert ladder.on_session_failed(Failure.NO_RESPONSE, now).action is None
-        ladder.on_session_started(now)
+            assert policy.on_session_failed(Failure.NO_RESPONSE, now).action is None
+        policy.on_session_started(now)
 
 
-def test_after_a_pulse_the_key_is_pressed_once_more():
-    """It may have gone off by it: whether nothing answers or the port has vanished. Then the rest counts."""
+def test_power_key_is_pressed_again_after_a_pulse():
+    """The pulse may have switched the module off. After the second pulse the usual interval applies."""
     for after in (Failure.NO_RESPONSE, Failure.PORT_UNAVAILABLE):
-        ladder = RecoveryPolicy(FixedRandom(), has_power_switch=True)
-        ladder.on_action_done(RecoveryAction.RESTART_MODULE, Failure.NO_RESPONSE, 0)
-        ladder.on_action_done(RecoveryAction.CYCLE_POWER, Failure.NO_RESPONSE, 1000)
-        ladder.on_power_key_pressed(1000)
-        assert ladder.on_session_failed(after, 1030).action is None
-        assert ladder.on_session_failed(after, 1070).action is RecoveryAction.PRESS_POWER_KEY
-        ladder.on_action_done(RecoveryAction.PRESS_POWER_KEY, after, 1070)
-        ladder.on_power_key_pressed(1070)
-        assert [ladder.on_session_failed(after, 1140 + 10 * n).action for n in range(10)] == [None] * 10
+        policy = RecoveryPolicy(FixedRandom(), has_power_switch=True)
+        policy.on_action_done(RecoveryAction.RESTART_MODULE, Failure.NO_RESPONSE, 0)
+        policy.on_action_done(RecoveryAction.CYCLE_POWER, Failure.NO_RESPONSE, 1000)
+        policy.on_power_key_pressed(1000)
+        assert policy.on_session_failed(after, 1030).action is None
+        assert policy.on_session_failed(after, 1070).action is RecoveryAction.PRESS_POWER_KEY
+        policy.on_action_done(RecoveryAction.PRESS_POWER_KEY, after, 1070)
+        policy.on_power_key_pressed(1070)
+        assert [policy.on_session_failed(after, 1140 + 10 * n).action for n in range(10)] == [None] * 10
 
 
-def test_a_press_that_is_not_to_be_had_is_not_asked_for_all_the_time():
-    """Each asking reads the budget from disk."""
-    ladder = RecoveryPolicy(FixedRandom(), has_power_switch=True)
-    ladder.on_action_done(RecoveryAction.CYCLE_POWER, Failure.NO_RESPONSE, 0)
-    ladder.on_power_key_pressed(0)
-    assert ladder.on_session_failed(Failure.PORT_UNAVAILABLE, 100).action is RecoveryAction.PRESS_POWER_KEY
-    ladder.on_action_deferred(Failure.PORT_UNAVAILABLE, 100)
-    assert ladder.on_session_failed(Failure.PORT_UNAVAILABLE, 300).action is None
+def test_deferred_key_press_is_due_after_the_interval():
+    """Each attempt reads the budget from disk, so it must not follow every failed session."""
+    policy = RecoveryPolicy(FixedRandom(), has_power_switch=True)
+    policy.on_action_done(RecoveryAction.CYCLE_POWER, Failure.NO_RESPONSE, 0)
+    policy.on_power_key_pressed(0)
+    assert policy.on_session_failed(Failure.PORT_UNAVAILABLE, 100).action is RecoveryAction.PRESS_POWER_KEY
+    policy.on_action_deferred(Failure.PORT_UNAVAILABLE, 100)
+    assert policy.on_session_failed(Failure.PORT_UNAVAILABLE, 300).action is None
     assert (
-        ladder.on_session_failed(Failure.PORT_UNAVAILABLE, 100 + MIN_ACTION_INTERVAL_S).action
+        policy.on_session_failed(Failure.PORT_UNAVAILABLE, 100 + MIN_ACTION_INTERVAL_S).action
         is RecoveryAction.PRESS_POWER_KEY
     )
 
 
-def test_a_module_that_answers_after_a_pulse_needs_no_press():
-    """It is on."""
-    ladder = RecoveryPolicy(FixedRandom(), has_power_switch=True)
-    ladder.on_action_done(RecoveryAction.CYCLE_POWER, Failure.NO_RESPONSE, 0)
-    ladder.on_power_key_pressed(0)
-    ladder.on_session_started(30)
-    assert ladder.on_session_failed(Failure.PORT_UNAVAILABLE, 1000).action is None
+def test_no_second_pulse_if_the_module_answers():
+    """The module is on."""
+    policy = RecoveryPolicy(FixedRandom(), has_power_switch=True)
+    policy.on_action_done(RecoveryAction.CYCLE_POWER, Failure.NO_RESPONSE, 0)
+    policy.on_power_key_pressed(0)
+    policy.on_session_started(30)
+    assert policy.on_session_failed(Failure.PORT_UNAVAILABLE, 1000).action is None
 
 
-def test_a_module_that_could_never_be_used_is_not_restarted_for_ever():
-    """Each step once: it may be one without messages. One that could be used is helped on."""
-    assert names(run_failures(RecoveryPolicy(FixedRandom()), Failure.INIT_FAILED, 72)) == ["RESTART_MODULE"]
-    assert names(
+def test_module_that_never_worked_gets_each_action_once():
+    """It may be a module without SMS. For one that has worked the actions are repeated."""
+    assert action_names(run_failures(RecoveryPolicy(FixedRandom()), Failure.INIT_FAILED, 72)) == [
+        "RESTART_MODULE"
+    ]
+    assert action_names(
         run_failures(RecoveryPolicy(FixedRandom(), has_power_switch=True), Failure.INIT_FAILED, 72)
     ) == ["RESTART_MODULE", "CYCLE_POWER"]
-    ladder = RecoveryPolicy(FixedRandom(), has_power_switch=True)
-    ladder.on_session_started(0)
-    assert names(run_failures(ladder, Failure.INIT_FAILED, 6))[:4] == [
+    policy = RecoveryPolicy(FixedRandom(), has_power_switch=True)
+    policy.on_session_started(0)
+    assert action_names(run_failures(policy, Failure.INIT_FAILED, 6))[:4] == [
         "RESTART_MODULE",
         "CYCLE_POWER",
         "CYCLE_POWER",
@@ -151,201 +156,204 @@ def test_a_module_that_could_never_be_used_is_not_restarted_for_ever():
     ]
 
 
-def test_a_lost_sim_gets_its_radio_cycled_at_once():
-    """That alone brings it back most times; then harder, with rests, and never the end of the process."""
-    ladder = RecoveryPolicy(FixedRandom(), has_power_switch=True)
-    ladder.on_session_started(0)
-    taken = run_failures(ladder, Failure.NO_SIM, 48)
-    assert names(taken)[:4] == ["CYCLE_RADIO", "RESTART_MODULE", "CYCLE_POWER", "CYCLE_RADIO"]
-    assert taken[0][0] <= 1
-    assert "EXIT_PROCESS" not in names(taken)
-    assert len(taken) < 20
+def test_missing_sim_cycles_the_radio_at_once():
+    """Stronger actions follow at growing intervals; the process never ends for it."""
+    policy = RecoveryPolicy(FixedRandom(), has_power_switch=True)
+    policy.on_session_started(0)
+    actions = run_failures(policy, Failure.NO_SIM, 48)
+    assert action_names(actions)[:4] == ["CYCLE_RADIO", "RESTART_MODULE", "CYCLE_POWER", "CYCLE_RADIO"]
+    assert actions[0][0] <= 1
+    assert "EXIT_PROCESS" not in action_names(actions)
+    assert len(actions) < 20
 
 
-def test_nobody_registered_for_long_goes_up_three_rungs():
-    """Nothing for ten minutes; then network, radio, restart, with at least ten minutes between."""
-    taken = run_unregistered(RecoveryPolicy(FixedRandom()), Failure.NO_NETWORK, 12)
-    assert names(taken)[:4] == ["RESELECT_NETWORK", "CYCLE_RADIO", "RESTART_MODULE", "CYCLE_RADIO"]
-    assert [minute for minute, _ in taken[:3]] == [10, 20, 40]
-    rests = [later - earlier for (earlier, _), (later, _) in pairwise(taken)]
-    assert rests == sorted(rests)
-    assert "CYCLE_POWER" not in names(taken)
+def test_missing_registration_escalates():
+    """After ten minutes: network selection, radio, restart, at least ten minutes apart."""
+    actions = run_unregistered(RecoveryPolicy(FixedRandom()), Failure.NO_NETWORK, 12)
+    assert action_names(actions)[:4] == ["RESELECT_NETWORK", "CYCLE_RADIO", "RESTART_MODULE", "CYCLE_RADIO"]
+    assert [minute for minute, _ in actions[:3]] == [10, 20, 40]
+    intervals = [later - earlier for (earlier, _), (later, _) in pairwise(actions)]
+    assert intervals == sorted(intervals)
+    assert "CYCLE_POWER" not in action_names(actions)
 
 
-def test_denied_registration_is_asked_again_at_most_once_an_hour():
-    """However long it lasts, and also where the module is seen searching in between."""
-    taken = run_unregistered(RecoveryPolicy(FixedRandom()), Failure.REGISTRATION_DENIED, 24)
-    assert taken[0][0] == REGISTRATION_TIMEOUT_S / 60
+def test_denied_registration_causes_at_most_one_action_an_hour():
+    """Also if the module is searching for a network in between."""
+    actions = run_unregistered(RecoveryPolicy(FixedRandom()), Failure.REGISTRATION_DENIED, 24)
+    assert actions[0][0] == REGISTRATION_TIMEOUT_S / 60
     assert (
-        min(later - earlier for (earlier, _), (later, _) in pairwise(taken)) >= DENIED_ACTION_INTERVAL_S / 60
+        min(later - earlier for (earlier, _), (later, _) in pairwise(actions))
+        >= DENIED_ACTION_INTERVAL_S / 60
     )
-    ladder = RecoveryPolicy(FixedRandom())
-    ladder.check_registration(Failure.NO_NETWORK, 0)
-    assert ladder.check_registration(Failure.NO_NETWORK, 600) is RecoveryAction.RESELECT_NETWORK
-    ladder.on_action_done(RecoveryAction.RESELECT_NETWORK, Failure.NO_NETWORK, 600)
-    assert ladder.check_registration(Failure.REGISTRATION_DENIED, 1300) is None
+    policy = RecoveryPolicy(FixedRandom())
+    policy.check_registration(Failure.NO_NETWORK, 0)
+    assert policy.check_registration(Failure.NO_NETWORK, 600) is RecoveryAction.RESELECT_NETWORK
+    policy.on_action_done(RecoveryAction.RESELECT_NETWORK, Failure.NO_NETWORK, 600)
+    assert policy.check_registration(Failure.REGISTRATION_DENIED, 1300) is None
     assert (
-        ladder.check_registration(Failure.REGISTRATION_DENIED, 600 + DENIED_ACTION_INTERVAL_S)
+        policy.check_registration(Failure.REGISTRATION_DENIED, 600 + DENIED_ACTION_INTERVAL_S)
         is RecoveryAction.CYCLE_RADIO
     )
 
 
-def test_a_sim_that_stays_busy_is_one_that_is_lost():
-    """Not while it starts; the steps and their rests are the same."""
-    ladder = RecoveryPolicy(FixedRandom())
-    assert ladder.check_sim(0, busy=True) is None
-    assert ladder.check_sim(100, busy=False) is None
-    assert ladder.check_sim(200, busy=True) is None
-    assert ladder.check_sim(200 + SIM_BUSY_TIMEOUT_S, busy=True) is RecoveryAction.CYCLE_RADIO
-    ladder.on_action_done(RecoveryAction.CYCLE_RADIO, Failure.SIM_BUSY, 500)
-    assert ladder.check_sim(560, busy=True) is None
-    assert ladder.on_session_failed(Failure.NO_SIM, 600).action is None
+def test_busy_sim_shares_the_actions_of_a_missing_one():
+    """Nothing is done while it starts; then the actions and intervals are shared."""
+    policy = RecoveryPolicy(FixedRandom())
+    assert policy.check_sim(0, busy=True) is None
+    assert policy.check_sim(100, busy=False) is None
+    assert policy.check_sim(200, busy=True) is None
+    assert policy.check_sim(200 + SIM_BUSY_TIMEOUT_S, busy=True) is RecoveryAction.CYCLE_RADIO
+    policy.on_action_done(RecoveryAction.CYCLE_RADIO, Failure.SIM_BUSY, 500)
+    assert policy.check_sim(560, busy=True) is None
+    assert policy.on_session_failed(Failure.NO_SIM, 600).action is None
     assert (
-        ladder.on_session_failed(Failure.NO_SIM, 500 + MIN_ACTION_INTERVAL_S).action
+        policy.on_session_failed(Failure.NO_SIM, 500 + MIN_ACTION_INTERVAL_S).action
         is RecoveryAction.RESTART_MODULE
     )
 
 
-def run_unreadable(ladder, hours, *, sessions_s=inf):
-    """What is done, and when, while each look at the messages is refused."""
-    taken, begun = [], 0.0
+def run_unreadable(policy, hours, *, sessions_s=inf):
+    """Return the actions while each read of the messages is refused: (second, name)."""
+    actions, started_at = [], 0.0
     for now in range(0, hours * 3600, 60):
-        if remedy := ladder.check_store(now, unreadable=True):
-            taken.append((now, remedy.name))
-            ladder.on_action_done(remedy, Failure.STORE_UNREADABLE, now)
-            ladder.on_session_started(now)
-        if now - begun >= sessions_s:
-            ladder.on_session_failed(Failure.SESSION_LOST, now, now - begun)
-            begun = now
-    return taken
+        if action := policy.check_store(now, unreadable=True):
+            actions.append((now, action.name))
+            policy.on_action_done(action, Failure.STORE_UNREADABLE, now)
+            policy.on_session_started(now)
+        if now - started_at >= sessions_s:
+            policy.on_session_failed(Failure.SESSION_LOST, now, now - started_at)
+            started_at = now
+    return actions
 
 
-def test_a_store_that_stays_unreadable():
-    """Not at the first refusal: a new session, then restarts with rests that grow. No power, no end."""
-    taken = run_unreadable(RecoveryPolicy(FixedRandom(), has_power_switch=True), 72)
-    names = [name for _, name in taken]
-    assert taken[0] == (STORE_UNREADABLE_TIMEOUT_S, "NEW_SESSION")
+def test_unreadable_store_escalates():
+    """After a while a new session, then restarts at growing intervals; no power cycle and no exit."""
+    actions = run_unreadable(RecoveryPolicy(FixedRandom(), has_power_switch=True), 72)
+    names = [name for _, name in actions]
+    assert actions[0] == (STORE_UNREADABLE_TIMEOUT_S, "NEW_SESSION")
     assert set(names[1:]) == {"RESTART_MODULE"}
-    rests = [later - sooner for (sooner, _), (later, _) in pairwise(taken)]
-    assert rests == sorted(rests)
-    assert min(rests) >= STORE_UNREADABLE_TIMEOUT_S
-    assert len(taken) <= 25
+    intervals = [later - sooner for (sooner, _), (later, _) in pairwise(actions)]
+    assert intervals == sorted(intervals)
+    assert min(intervals) >= STORE_UNREADABLE_TIMEOUT_S
+    assert len(actions) <= 25
 
 
-def test_a_session_that_lasts_is_no_sign_of_a_readable_store():
-    """All else works, perhaps for days: what was tried is not forgotten for that."""
-    taken = run_unreadable(RecoveryPolicy(FixedRandom()), 24, sessions_s=2 * STABLE_AFTER_S)
-    assert [name for _, name in taken].count("NEW_SESSION") == 1
+def test_stable_session_does_not_reset_the_unreadable_store():
+    """Everything else may work for days; the new session is not tried a second time."""
+    actions = run_unreadable(RecoveryPolicy(FixedRandom()), 24, sessions_s=2 * STABLE_AFTER_S)
+    assert [name for _, name in actions].count("NEW_SESSION") == 1
 
 
-def test_a_store_that_is_readable_again():
-    """A look that is answered ends the time; after a quarter of an hour of them the ladder begins anew."""
-    ladder = RecoveryPolicy(FixedRandom())
-    assert ladder.check_store(0, unreadable=True) is None
-    assert ladder.check_store(STORE_UNREADABLE_TIMEOUT_S - 1, unreadable=False) is None
-    assert ladder.check_store(STORE_UNREADABLE_TIMEOUT_S, unreadable=True) is None
-    assert ladder.check_store(2 * STORE_UNREADABLE_TIMEOUT_S, unreadable=True) is RecoveryAction.NEW_SESSION
-    ladder.on_action_done(
+def test_readable_store_resets_the_escalation():
+    """One successful read restarts the timeout; after 15 minutes the count of actions starts again."""
+    policy = RecoveryPolicy(FixedRandom())
+    assert policy.check_store(0, unreadable=True) is None
+    assert policy.check_store(STORE_UNREADABLE_TIMEOUT_S - 1, unreadable=False) is None
+    assert policy.check_store(STORE_UNREADABLE_TIMEOUT_S, unreadable=True) is None
+    assert policy.check_store(2 * STORE_UNREADABLE_TIMEOUT_S, unreadable=True) is RecoveryAction.NEW_SESSION
+    policy.on_action_done(
         RecoveryAction.NEW_SESSION, Failure.STORE_UNREADABLE, 2 * STORE_UNREADABLE_TIMEOUT_S
     )
-    assert "its messages cannot be read, actions taken: 1" in ladder.describe()
-    for now, tried in (
+    assert "its messages cannot be read, actions taken: 1" in policy.describe()
+    for now, expected in (
         (10_000, RecoveryAction.RESTART_MODULE),
         (20_000 + STABLE_AFTER_S, RecoveryAction.NEW_SESSION),
     ):
-        ladder.check_store(now, unreadable=True)
-        assert ladder.check_store(now + STORE_UNREADABLE_TIMEOUT_S, unreadable=True) is tried
-        ladder.check_store(20_000, unreadable=False)
-        ladder.check_store(20_000 + STABLE_AFTER_S, unreadable=False)
-    assert ladder.describe() == ""
+        policy.check_store(now, unreadable=True)
+        assert policy.check_store(now + STORE_UNREADABLE_TIMEOUT_S, unreadable=True) is expected
+        policy.check_store(20_000, unreadable=False)
+        policy.check_store(20_000 + STABLE_AFTER_S, unreadable=False)
+    assert policy.describe() == ""
 
 
 def test_no_power_is_switched_in_a_session():
     """A pulse takes long, and a session must be able to end at once."""
-    ladder = RecoveryPolicy(FixedRandom(), has_power_switch=True)
+    policy = RecoveryPolicy(FixedRandom(), has_power_switch=True)
     now, seen = 0.0, set()
     while now < 2 * 86_400:
         now += 60
-        if remedy := ladder.check_sim(now, busy=True):
-            seen.add(remedy)
-            ladder.on_action_done(remedy, Failure.SIM_BUSY, now)
+        if action := policy.check_sim(now, busy=True):
+            seen.add(action)
+            policy.on_action_done(action, Failure.SIM_BUSY, now)
     assert seen == {RecoveryAction.CYCLE_RADIO, RecoveryAction.RESTART_MODULE}
 
 
-def test_a_network_that_is_found_ends_it():
-    """Counted anew after that; the rungs are forgotten after a quarter of an hour."""
-    ladder = RecoveryPolicy(FixedRandom())
-    run_unregistered(ladder, Failure.NO_NETWORK, 1)
-    ladder.check_registration(None, 3600)
-    assert ladder.check_registration(Failure.NO_NETWORK, 3660) is None
-    ladder.check_registration(None, 3700)
-    ladder.check_registration(None, 3700 + STABLE_AFTER_S)
-    ladder.check_registration(Failure.NO_NETWORK, 10_000)
+def test_registration_resets_the_escalation():
+    """The timeout starts again at once, the count of actions after 15 minutes of registration."""
+    policy = RecoveryPolicy(FixedRandom())
+    run_unregistered(policy, Failure.NO_NETWORK, 1)
+    policy.check_registration(None, 3600)
+    assert policy.check_registration(Failure.NO_NETWORK, 3660) is None
+    policy.check_registration(None, 3700)
+    policy.check_registration(None, 3700 + STABLE_AFTER_S)
+    policy.check_registration(Failure.NO_NETWORK, 10_000)
     assert (
-        ladder.check_registration(Failure.NO_NETWORK, 10_000 + REGISTRATION_TIMEOUT_S)
+        policy.check_registration(Failure.NO_NETWORK, 10_000 + REGISTRATION_TIMEOUT_S)
         is RecoveryAction.RESELECT_NETWORK
     )
 
 
-def test_a_new_session_has_its_own_ten_minutes():
-    """A module that has just started looks for its network first."""
-    ladder = RecoveryPolicy(FixedRandom())
-    ladder.check_registration(Failure.NO_NETWORK, 0)
-    ladder.on_session_started(7200)
-    assert ladder.check_registration(Failure.NO_NETWORK, 7260) is None
+def test_new_session_restarts_the_registration_timeout():
+    """A module that has just started searches for its network first."""
+    policy = RecoveryPolicy(FixedRandom())
+    policy.check_registration(Failure.NO_NETWORK, 0)
+    policy.on_session_started(7200)
+    assert policy.check_registration(Failure.NO_NETWORK, 7260) is None
 
 
-@pytest.mark.parametrize(("trouble", "ends"), [(Failure.INTERNAL_ERROR, True), (Failure.NO_RESPONSE, True)])
-def test_the_end_comes_last(trouble, ends):
-    """Only after everything else has been tried, and after an hour at least."""
-    ladder = RecoveryPolicy(FixedRandom(), has_power_switch=True)
-    ladder.on_session_started(0)
-    taken = run_failures(ladder, trouble, 6)
-    first = next(minute for minute, remedy in taken if remedy is RecoveryAction.EXIT_PROCESS)
+@pytest.mark.parametrize(("failure", "ends"), [(Failure.INTERNAL_ERROR, True), (Failure.NO_RESPONSE, True)])
+def test_process_exit_is_the_last_action(failure, ends):
+    """It follows after all other actions and after at least an hour."""
+    policy = RecoveryPolicy(FixedRandom(), has_power_switch=True)
+    policy.on_session_started(0)
+    actions = run_failures(policy, failure, 6)
+    first = next(minute for minute, action in actions if action is RecoveryAction.EXIT_PROCESS)
     assert first >= EXIT_AFTER_S / 60
-    if trouble is Failure.NO_RESPONSE:
-        assert names(taken)[:2] == ["RESTART_MODULE", "CYCLE_POWER"]
+    if failure is Failure.NO_RESPONSE:
+        assert action_names(actions)[:2] == ["RESTART_MODULE", "CYCLE_POWER"]
 
 
-def test_the_end_waits_for_what_was_not_to_be_had():
-    """However long it has lasted: power is switched before, even where the budget came late."""
-    ladder = RecoveryPolicy(FixedRandom(), has_power_switch=True)
-    ladder.on_session_started(0)
+def test_process_exit_waits_for_deferred_actions():
+    """The power is cycled before, even if the budget allowed it only after hours."""
+    policy = RecoveryPolicy(FixedRandom(), has_power_switch=True)
+    policy.on_session_started(0)
     now, asked = 0.0, []
     while now < 6 * 3600:
         now += 60
-        if remedy := ladder.on_session_failed(Failure.NO_RESPONSE, now).action:
+        if action := policy.on_session_failed(Failure.NO_RESPONSE, now).action:
             if now < 2 * 3600:
-                assert remedy is RecoveryAction.RESTART_MODULE
-                ladder.on_action_deferred(Failure.NO_RESPONSE, now)
+                assert action is RecoveryAction.RESTART_MODULE
+                policy.on_action_deferred(Failure.NO_RESPONSE, now)
             else:
-                asked.append(remedy.name)
-                ladder.on_action_done(remedy, Failure.NO_RESPONSE, now)
+                asked.append(action.name)
+                policy.on_action_done(action, Failure.NO_RESPONSE, now)
     assert asked[:3] == ["RESTART_MODULE", "CYCLE_POWER", "EXIT_PROCESS"]
 
 
-def test_a_module_that_was_never_heard_ends_no_process():
-    """The next one would hear as little: a wrong port in agent.toml, say."""
-    assert "EXIT_PROCESS" not in names(run_failures(RecoveryPolicy(FixedRandom()), Failure.NO_RESPONSE, 72))
+def test_module_that_never_answered_causes_no_process_exit():
+    """A new process would not help, for example if agent.toml names a wrong port."""
+    assert "EXIT_PROCESS" not in action_names(
+        run_failures(RecoveryPolicy(FixedRandom()), Failure.NO_RESPONSE, 72)
+    )
 
 
-def test_a_quiet_quarter_of_an_hour_shortens_the_waits():
-    """A session that worked for a minute lets none grow; one that worked for less is a failure."""
-    ladder = RecoveryPolicy(FixedRandom())
-    pauses = [ladder.on_session_failed(Failure.SESSION_LOST, now, 10).delay_s for now in range(10)]
+def test_stable_session_resets_the_backoff():
+    """A session of a minute keeps the delay; a shorter one lengthens it."""
+    policy = RecoveryPolicy(FixedRandom())
+    pauses = [policy.on_session_failed(Failure.SESSION_LOST, now, 10).delay_s for now in range(10)]
     assert pauses == sorted(pauses)
     assert pauses[0] < pauses[3]
-    assert ladder.on_session_failed(Failure.SESSION_LOST, 100, 100).delay_s == pauses[-1]
-    assert ladder.on_session_failed(Failure.SESSION_LOST, 2000, STABLE_AFTER_S).delay_s == pauses[0]
+    assert policy.on_session_failed(Failure.SESSION_LOST, 100, 100).delay_s == pauses[-1]
+    assert policy.on_session_failed(Failure.SESSION_LOST, 2000, STABLE_AFTER_S).delay_s == pauses[0]
 
 
-def test_what_is_shown():
-    """Nothing while all is well."""
-    ladder = RecoveryPolicy(FixedRandom())
-    assert ladder.describe() == ""
-    ladder.on_session_failed(Failure.NO_RESPONSE, 0)
-    ladder.on_action_done(RecoveryAction.RESTART_MODULE, Failure.NO_RESPONSE, 1)
-    assert ladder.describe() == "failures in a row: 1; the module does not answer, actions taken: 1"
+def test_describe_lists_failures_and_actions():
+    """The description is empty if nothing has failed."""
+    policy = RecoveryPolicy(FixedRandom())
+    assert policy.describe() == ""
+    policy.on_session_failed(Failure.NO_RESPONSE, 0)
+    policy.on_action_done(RecoveryAction.RESTART_MODULE, Failure.NO_RESPONSE, 1)
+    assert policy.describe() == "failures in a row: 1; the module does not answer, actions taken: 1"
 
 
 INPUTS = st.lists(
@@ -359,69 +367,71 @@ INPUTS = st.lists(
 
 
 @given(INPUTS, st.booleans(), st.booleans(), st.integers())
-def test_whatever_happens(happenings, power, key, seed):
-    """Waits stay within their cap and spread; nothing hard is done for what is only to be waited for;
-    nothing is switched that is not there; two steps against one trouble never come without a rest."""
-    ladder = RecoveryPolicy(Random(seed), has_power_switch=power)
+def test_invariants_for_any_sequence_of_failures(inputs, power, key, seed):
+    """Delays stay within maximum and jitter. Failures that are only retried cause no reset. Without a power
+    switch no power is cycled. Two actions against one failure are at least an interval apart.
+    """
+    policy = RecoveryPolicy(Random(seed), has_power_switch=power)
     now, last = 0.0, {}
-    pulsed = False
-    for trouble, seconds, outcome in happenings:
+    was_pulsed = False
+    for failure, seconds, outcome in inputs:
         now += seconds
-        if trouble == "worked":
-            ladder.on_session_started(now)
-            pulsed = False
+        if failure == "worked":
+            policy.on_session_started(now)
+            was_pulsed = False
             continue
-        if trouble in (None, Failure.NO_NETWORK, Failure.REGISTRATION_DENIED):
-            remedy = ladder.check_registration(trouble, now)
-            assert remedy in (
+        if failure in (None, Failure.NO_NETWORK, Failure.REGISTRATION_DENIED):
+            action = policy.check_registration(failure, now)
+            assert action in (
                 None,
                 RecoveryAction.RESELECT_NETWORK,
                 RecoveryAction.CYCLE_RADIO,
                 RecoveryAction.RESTART_MODULE,
             )
-            assert trouble is not None or remedy is None
+            assert failure is not None or action is None
         else:
-            plan = ladder.on_session_failed(trouble, now, seconds / 4)
+            plan = policy.on_session_failed(failure, now, seconds / 4)
             cap = max(PORT_BACKOFF.max_s, SESSION_BACKOFF.max_s) * 1.25
             assert 0 < plan.delay_s <= cap
-            remedy = plan.action
-        assert power or remedy not in (RecoveryAction.CYCLE_POWER, RecoveryAction.PRESS_POWER_KEY)
-        if trouble in (Failure.PORT_UNAVAILABLE, Failure.SESSION_LOST, Failure.PIN_REQUIRED):
-            assert remedy is None or (remedy is RecoveryAction.PRESS_POWER_KEY and pulsed)
-        if remedy is RecoveryAction.EXIT_PROCESS or remedy is None:
+            action = plan.action
+        assert power or action not in (RecoveryAction.CYCLE_POWER, RecoveryAction.PRESS_POWER_KEY)
+        if failure in (Failure.PORT_UNAVAILABLE, Failure.SESSION_LOST, Failure.PIN_REQUIRED):
+            assert action is None or (action is RecoveryAction.PRESS_POWER_KEY and was_pulsed)
+        if action is RecoveryAction.EXIT_PROCESS or action is None:
             continue
-        if remedy is not RecoveryAction.PRESS_POWER_KEY and trouble in last and seconds < STABLE_AFTER_S:
-            assert now - last[trouble] >= min(MIN_ACTION_INTERVAL_S, STABLE_AFTER_S)
+        if action is not RecoveryAction.PRESS_POWER_KEY and failure in last and seconds < STABLE_AFTER_S:
+            assert now - last[failure] >= min(MIN_ACTION_INTERVAL_S, STABLE_AFTER_S)
         if outcome == "done":
-            ladder.on_action_done(remedy, trouble, now)
-            pulsed = key and remedy in (RecoveryAction.CYCLE_POWER, RecoveryAction.PRESS_POWER_KEY)
-            if pulsed:
-                ladder.on_power_key_pressed(now)
-            last[trouble] = now
+            policy.on_action_done(action, failure, now)
+            was_pulsed = key and action in (RecoveryAction.CYCLE_POWER, RecoveryAction.PRESS_POWER_KEY)
+            if was_pulsed:
+                policy.on_power_key_pressed(now)
+            last[failure] = now
         else:
-            ladder.on_action_deferred(trouble, now)
+            policy.on_action_deferred(failure, now)
 
 
 @given(st.integers(), st.integers(1, 2000))
-def test_what_comes_back_after_days_is_seen_soon(seed, failures):
-    """A port within half a minute; a module that answers again within two minutes, a try just missed and the
-    time to set it up included."""
+def test_longest_delay_is_bounded(seed, failures):
+    """A port that comes back is opened within 30 s; a module that answers again works within two minutes,
+    including an attempt that it just missed and the initialisation.
+    """
     assert PORT_BACKOFF.delay(failures, Random(seed)) <= 30
     assert WAKE_TIMEOUT_S + SESSION_BACKOFF.delay(failures, Random(seed)) + 30 <= 120
 
 
-def test_a_sim_that_is_busy_from_the_first_moment_on():
-    """Time may begin at nought."""
-    ladder = RecoveryPolicy(FixedRandom())
-    assert ladder.check_sim(0, busy=True) is None
-    assert ladder.check_sim(SIM_BUSY_TIMEOUT_S, busy=True) is RecoveryAction.CYCLE_RADIO
+def test_sim_that_is_busy_from_time_zero():
+    """The clock may begin at 0."""
+    policy = RecoveryPolicy(FixedRandom())
+    assert policy.check_sim(0, busy=True) is None
+    assert policy.check_sim(SIM_BUSY_TIMEOUT_S, busy=True) is RecoveryAction.CYCLE_RADIO
 
 
-def test_a_steady_session_forgets_all_but_the_steps_for_a_network():
-    """It shows that the module works, not that there is a network: those end once one has stayed for long."""
-    ladder = RecoveryPolicy(FixedRandom())
-    ladder.on_action_done(RecoveryAction.RESTART_MODULE, Failure.NO_RESPONSE, 0)
-    ladder.on_action_done(RecoveryAction.CYCLE_RADIO, Failure.NO_SIM, 0)
-    ladder.on_action_done(RecoveryAction.RESELECT_NETWORK, Failure.NO_NETWORK, 0)
-    ladder.on_session_failed(Failure.SESSION_LOST, 2 * STABLE_AFTER_S, STABLE_AFTER_S)
-    assert ladder.describe() == "failures in a row: 1; no network, actions taken: 1"
+def test_stable_session_keeps_only_the_escalation_for_the_network():
+    """It shows that the module works, but not that a network is available."""
+    policy = RecoveryPolicy(FixedRandom())
+    policy.on_action_done(RecoveryAction.RESTART_MODULE, Failure.NO_RESPONSE, 0)
+    policy.on_action_done(RecoveryAction.CYCLE_RADIO, Failure.NO_SIM, 0)
+    policy.on_action_done(RecoveryAction.RESELECT_NETWORK, Failure.NO_NETWORK, 0)
+    policy.on_session_failed(Failure.SESSION_LOST, 2 * STABLE_AFTER_S, STABLE_AFTER_S)
+    assert policy.describe() == "failures in a row: 1; no network, actions taken: 1"
