@@ -83,7 +83,7 @@ class ReplayedModule:
         """The exchange whose prompt was written last; None outside a text entry."""
 
     def start(self) -> None:
-        """Write the output recorded before the first request; otherwise it is written at the first request."""
+        """Write the output recorded before the first request, which otherwise follows the first request."""
         opening, self._opening = self._opening, []
         self._unsolicited.write(opening, lambda: None)
 
