@@ -49,12 +49,12 @@ _READY_KINDS = {BootUrc.PART_READY, BootUrc.SMS_READY}
 
 
 def classify_boot_urc(text: str) -> BootUrc | None:
-    """Return what a URC says about the start of the module or its SIM, None for any other URC."""
+    """Return what a URC means for the start of the module or its SIM, None for any other URC."""
     if (kind := BOOT_WORDS.get(text)) is not None:
         return kind
     return next((kind for prefix, kind in _BOOT_PREFIXES if text.startswith(prefix)), None)
 
 
 def is_ready_urc(text: str) -> bool:
-    """Return True if the URC says that the SIM, or a part of what is stored on it, can be read now."""
+    """Return True if the URC means that the SIM, or a part of what is stored on it, can be read now."""
     return classify_boot_urc(text) in _READY_KINDS

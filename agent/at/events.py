@@ -56,7 +56,7 @@ class StaleResult:
 
 
 class NoiseKind(Enum):
-    """Why bytes are not part of the conversation."""
+    """Why bytes are not a part of the AT protocol."""
 
     UNTERMINATED_LINE = "a line without an end"
     NON_TEXT = "non-text bytes"
@@ -66,7 +66,7 @@ class NoiseKind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Noise:
-    """Bytes that are not part of the conversation: another baud rate, another program, data mode."""
+    """Bytes that are not a part of the AT protocol: another baud rate, another program, data mode."""
 
     kind: NoiseKind
     sample: bytes

@@ -19,8 +19,8 @@ of a line depends on the pending command. It is decided in this order:
 6. Everything else is a URC, in the order received.
 
 After a command was abandoned the protocol is unsynchronised. A line in the form of its answer is stale, and
-so is each final result code, until the information line of a synchronisation query has come: result codes
-without a name can be told from earlier ones only by what comes before them.
+so is each final result code, until the information line of a synchronisation query has come: what precedes
+a result code is the only way to distinguish it from an earlier one.
 
 Every buffer is bounded. Noise that is joined to a line is cut off and reported once.
 """

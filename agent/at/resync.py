@@ -122,7 +122,7 @@ async def _drain_backlog(connection: AtConnection, silence_s: float, timeout_s: 
 
 
 def _assume_synced(connection: AtConnection, abandoned: PendingCommand | None) -> None:
-    """End the resynchronisation after a silence. Late results with a name still tell their command."""
+    """End the resynchronisation after a silence. The name of a late answer still identifies its command."""
     connection.protocol.mark_synced()
     if abandoned is not None:
         abandoned.stale_results.extend(late for late in connection.stale_results if late.final is None)

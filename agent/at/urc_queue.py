@@ -1,9 +1,9 @@
 """The queue of unsolicited events from the connection to their reader: ordered, deduplicated, bounded.
 
-Each event is interpreted once, when it comes, so that one that nobody needs wakes nobody. An event is only a
-hint, the module's store is the truth. So equal hints that have not been read yet are queued once, and too
-many hints are replaced by one `RescanNeeded`. An event with a payload is the message itself (+CMT, +CDS): it
-is never dropped. Few of these can be queued, because the module waits for each acknowledgement.
+Each event is interpreted once, when it comes, so that an event of no use does not wake the reader. An event
+is only a hint, the module's store is the truth. So equal hints that have not been read yet are queued once,
+and too many hints are replaced by one `RescanNeeded`. An event with a payload is the message itself (+CMT,
++CDS): it is never dropped. Few of these can be queued, because the module waits for each acknowledgement.
 """
 
 from __future__ import annotations

@@ -59,7 +59,7 @@ class MemoryTransport:
 
 
 def memory_transport_pair() -> tuple[MemoryTransport, MemoryTransport]:
-    """Two ends of one wire."""
+    """Return two connected ends."""
     near, far = MemoryTransport(), MemoryTransport()
     near.peer, far.peer = far, near
     return near, far

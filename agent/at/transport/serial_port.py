@@ -87,7 +87,7 @@ def translate_open_error(port: str, error: OSError, root: Path = Path("/")) -> P
 
 def _open_blocking(port: str, baud: int) -> NonBlockingSerial:
     """Open and lock the port, before anything is changed or written. Runs in the thread."""
-    # With a minimum of one octet (VMIN) a read can tell "nothing received" from "hung up".
+    # With a minimum of one octet (VMIN) a read can distinguish "nothing received" from "hung up".
     handle = NonBlockingSerial(
         port, baud, exclusive=True, xonxoff=False, rtscts=False, inter_byte_timeout=0, timeout=0
     )
