@@ -83,6 +83,8 @@ class UrcHandler:
         self._acknowledge = acknowledge
         self._loop = asyncio.get_running_loop()
         self._state = SetupState.UNINITIALISED
+        self._settings_lost = SettingsLost("")
+        """The event of the last restart."""
         self._initialised_at = -BOOT_URC_WINDOW_S
         self._boot_urcs: tuple[str, ...] = ()
         self._ready_urc = "\n"
@@ -162,6 +164,7 @@ class UrcHandler:
             return None
         was_initialising = self._is_initialising
         self._state = SetupState.RESTARTED_MEANWHILE if was_initialising else SetupState.LOST
+        self._settings_lost = event
         self.initialised.clear()
         self._settings.set_selected_store(None)
         return None if was_initialising else event
@@ -172,7 +175,9 @@ class UrcHandler:
         """Return what is queued for an event of the connection; None drops it."""
         match event:
             case RescanNeeded():
-                return MessageArrived(UNKNOWN_SLOT)
+                # The event that reported a restart may be among those that the full queue has dropped.
+                is_lost = self._state is SetupState.LOST
+                return self._settings_lost if is_lost else MessageArrived(UNKNOWN_SLOT)
             case PortContention():
                 return event
             case EchoReturned():

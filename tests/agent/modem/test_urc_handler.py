@@ -6,6 +6,7 @@ import pytest
 
 import pdu
 from agent.at.errors import ModemLost
+from agent.at.urc_queue import MAX_HINTS
 from agent.modem.events import (
     DirectDelivery,
     MessageArrived,
@@ -144,6 +145,18 @@ def test_boot_urcs_of_one_start_are_one_restart(run_scripted_modem):
         assert await events_of(modem, script, "PB DONE") == [MessageArrived(UNKNOWN_SLOT)]
         await asyncio.sleep(100)
         assert await events_of(modem, script, "+CPIN: READY", "SMS DONE") == [SettingsLost("+CPIN: READY")]
+
+    run_scripted_modem(scenario)
+
+
+def test_restart_survives_a_full_queue(run_scripted_modem):
+    """A restart is still reported if its event is dropped because too many URCs were not read."""
+
+    async def scenario(modem, script):
+        notifications = [f'+CMTI: "ME",{index}' for index in range(2 * MAX_HINTS)]
+        events = await events_of(modem, script, "RDY", *notifications)
+        assert SettingsLost("RDY") in events
+        assert len(events) <= MAX_HINTS
 
     run_scripted_modem(scenario)
 
