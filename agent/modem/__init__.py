@@ -1,1 +1,1 @@
-"""What a module does for us: messages in its stores, sending, and how it fares. Knows nothing of Commands."""
+"""One module: initialisation, stored messages, sending, status and recovery. Knows SMS, but not Commands."""

@@ -1,7 +1,7 @@
 """The message stores of a module: list, read, delete.
 
-Selecting a store and using it happen in one exclusive turn of the AT client. A store that cannot be listed is
-read slot by slot. A message that looks damaged is read until it reads the same twice.
+Selecting a store and using it happen within one exclusive access. A store that cannot be listed is read slot
+by slot. A message that looks damaged is read until it reads the same twice.
 """
 
 from __future__ import annotations
@@ -86,8 +86,8 @@ class MessageStore:
         if not settings.has_stores:
             return []
         now = asyncio.get_running_loop().time()
-        home = settings.store
-        stores = [home if store is None else store]
+        primary = settings.store
+        stores = [primary if store is None else store]
         if store is None and now >= self._secondary_stores_due_at:
             stores += settings.secondary_stores
         elif store is None:
@@ -95,16 +95,16 @@ class MessageStore:
         found: list[StoredMessage] = []
         self._damaged_stores.clear()
         self.has_unlistable_store = False
-        async with self._client.exclusive() as turn:
+        async with self._client.exclusive() as access:
             for name in stores:
                 try:
-                    found += await self._read_store(turn, name)
+                    found += await self._read_store(access, name)
                 except CommandRefused as error:
                     if name == stores[0]:
                         raise
                     _log.info("store %s cannot be read: %s", name, error)
-            if self._settings.current.selected_store != home:
-                await self._select_store(turn, home)
+            if self._settings.current.selected_store != primary:
+                await self._select_store(access, primary)
         if store is None:
             if now >= self._secondary_stores_due_at:
                 self._secondary_stores_due_at = now + SECONDARY_STORE_INTERVAL_S
@@ -112,7 +112,7 @@ class MessageStore:
             self._scheduled_stores = self._damaged_stores | {
                 message.slot.store for message in found if message.slot is not None
             }
-            self._scheduled_stores -= {home}
+            self._scheduled_stores -= {primary}
         return sorted(found, key=lambda message: message.sort_key)
 
     async def read(self, slot: Slot) -> StoredMessage | None:
@@ -122,14 +122,14 @@ class MessageStore:
         """
         if slot.index < 0:
             return None
-        async with self._client.exclusive() as turn:
+        async with self._client.exclusive() as access:
             try:
-                return await self._read_consistently(turn, await self._read_slot(turn, slot))
+                return await self._read_consistently(access, await self._read_slot(access, slot))
             except CommandRefused as error:
                 if error.kind is not ErrorKind.PLAIN:
                     raise
             # A plain ERROR may mean that the slot is empty. The list of the store shows it.
-            listed = await self._read_store(turn, slot.store)
+            listed = await self._read_store(access, slot.store)
         return next((message for message in listed if message.slot == slot), None)
 
     async def delete(self, slot: Slot) -> None:
@@ -138,60 +138,60 @@ class MessageStore:
         Raises CommandRefused, ModemLost, and CommandTimedOut if the result is unknown: read the slot again
         then.
         """
-        async with self._client.exclusive() as turn:
-            await self._select_store(turn, slot.store)
+        async with self._client.exclusive() as access:
+            await self._select_store(access, slot.store)
             try:
-                await self._exchange(turn, AtCommand(f"AT+CMGD={slot.index}", DELETE_TIMEOUT_S))
+                await self._exchange(access, AtCommand(f"AT+CMGD={slot.index}", DELETE_TIMEOUT_S))
             except CommandRefused as error:
                 if not error.is_one_of(EMPTY_SLOT_ERRORS):
                     raise
 
-    # Within an exclusive turn
+    # Within exclusive access
 
-    async def _read_store(self, turn: ExclusiveAccess, store: str) -> list[StoredMessage]:
+    async def _read_store(self, access: ExclusiveAccess, store: str) -> list[StoredMessage]:
         """List a store, or read it slot by slot if listing is refused.
 
         Each sweep tries the list first, because a module may refuse it for a while only. An error of the SIM
         is raised, since it would prevent reading, too.
         """
-        await self._select_store(turn, store)
+        await self._select_store(access, store)
         try:
-            return await self._list_store(turn, store)
+            return await self._list_store(access, store)
         except CommandRefused as error:
             if error.is_one_of(SIM_ERRORS):
                 raise
             self.has_unlistable_store = True
-            return await self._scan_slots(turn, store, error)
+            return await self._scan_slots(access, store, error)
 
-    async def _list_store(self, turn: ExclusiveAccess, store: str) -> list[StoredMessage]:
+    async def _list_store(self, access: ExclusiveAccess, store: str) -> list[StoredMessage]:
         used_format, response = await self._exchange_with_pdu_fallback(
-            turn, lambda message_format: message_format.cmgl_command()
+            access, lambda message_format: message_format.cmgl_command()
         )
         found: dict[Slot, StoredMessage] = {}
         for line in response:
             if parse_values(line.text).get(0).number is None:
                 self._damaged_stores.add(store)
                 continue
-            message = await self._resolve_list_entry(turn, used_format.parse_list_entry(line, store))
+            message = await self._resolve_list_entry(access, used_format.parse_list_entry(line, store))
             if message is None or message.slot is None:
                 continue
             if message.slot in found:  # a digit of an index was lost: read the slot to find out
-                message = await self._read_slot(turn, message.slot)
+                message = await self._read_slot(access, message.slot)
             if (
-                message := await self._read_consistently(turn, message)
+                message := await self._read_consistently(access, message)
             ) is not None and message.slot is not None:
                 found[message.slot] = message
         return list(found.values())
 
     async def _scan_slots(
-        self, turn: ExclusiveAccess, store: str, refusal: CommandRefused
+        self, access: ExclusiveAccess, store: str, refusal: CommandRefused
     ) -> list[StoredMessage]:
         """Read slot by slot until as many messages were found as +CPMS? reports.
 
         Modules differ in how they answer for an empty slot; some answer with a plain ERROR. If no slot could
         be read although there are messages, `refusal` is raised, which is the error of the list.
         """
-        used, total = await self._read_usage(turn, store)
+        used, total = await self._read_usage(access, store)
         now = asyncio.get_running_loop().time()
         last = self._scan_results.get(store)
         if last is not None and last.used == used and now < last.valid_until:
@@ -204,7 +204,9 @@ class MessageStore:
             if seen == used:
                 break
             try:
-                used_format, response = await self._exchange_with_pdu_fallback(turn, _cmgr_command_for(index))
+                used_format, response = await self._exchange_with_pdu_fallback(
+                    access, _cmgr_command_for(index)
+                )
             except CommandRefused as error:
                 if error.is_one_of(SIM_ERRORS):
                     raise
@@ -215,7 +217,7 @@ class MessageStore:
                 continue
             seen += 1
             message = await self._read_consistently(
-                turn, used_format.parse_read_response(response[0], Slot(store, index))
+                access, used_format.parse_read_response(response[0], Slot(store, index))
             )
             if message is not None:
                 found.append(message)
@@ -228,10 +230,10 @@ class MessageStore:
             raise refusal
         return found
 
-    async def _read_usage(self, turn: ExclusiveAccess, store: str) -> tuple[int | None, int]:
+    async def _read_usage(self, access: ExclusiveAccess, store: str) -> tuple[int | None, int]:
         """Return how many messages the selected store holds, None if unknown, and how many slots it has."""
         try:
-            response = await self._exchange(turn, read_command("+CPMS"))
+            response = await self._exchange(access, read_command("+CPMS"))
         except CommandRefused:
             response = ()
         values = parse_values(response[0].text) if response else ParameterValues()
@@ -240,39 +242,39 @@ class MessageStore:
         return used, min(total or DEFAULT_SLOTS, MAX_SLOTS)
 
     async def _exchange_with_pdu_fallback(
-        self, turn: ExclusiveAccess, make_command: Callable[[MessageFormat], AtCommand]
+        self, access: ExclusiveAccess, make_command: Callable[[MessageFormat], AtCommand]
     ) -> tuple[MessageFormat, tuple[Information, ...]]:
         """Send a command in the format in use, or in PDU mode for a message that text mode cannot show.
 
         Returns the format that was used and the information lines, which are empty for an empty slot.
         """
         try:
-            return self._format, await self._exchange(turn, make_command(self._format))
+            return self._format, await self._exchange(access, make_command(self._format))
         except CommandRefused as error:
             if error.is_one_of(EMPTY_SLOT_ERRORS):
                 return self._format, ()
             if not error.is_one_of(MEMORY_FAILURE_ERRORS) or self._format.cmgf == _PDU_FORMAT.cmgf:
                 raise
-        await self._exchange(turn, set_command(f"AT+CMGF={_PDU_FORMAT.cmgf}"))
+        await self._exchange(access, set_command(f"AT+CMGF={_PDU_FORMAT.cmgf}"))
         try:
-            return _PDU_FORMAT, await self._exchange(turn, make_command(_PDU_FORMAT))
+            return _PDU_FORMAT, await self._exchange(access, make_command(_PDU_FORMAT))
         finally:
-            await self._exchange(turn, set_command(f"AT+CMGF={self._format.cmgf}"))
+            await self._exchange(access, set_command(f"AT+CMGF={self._format.cmgf}"))
 
     async def _resolve_list_entry(
-        self, turn: ExclusiveAccess, entry: StoredMessage | Slot | None
+        self, access: ExclusiveAccess, entry: StoredMessage | Slot | None
     ) -> StoredMessage | None:
         """Return the message of a list entry, and read its slot if the format requires that."""
         if not isinstance(entry, Slot):
             return entry
         try:
-            return await self._read_slot(turn, entry)
+            return await self._read_slot(access, entry)
         except CommandRefused as error:  # it stays in the store, because its content is unknown
             _log.warning("the message in %s cannot be read: %s", entry, error)
             return None
 
     async def _read_consistently(
-        self, turn: ExclusiveAccess, message: StoredMessage | None
+        self, access: ExclusiveAccess, message: StoredMessage | None
     ) -> StoredMessage | None:
         """Read a damaged message again until it reads the same twice: octets may get lost on the line."""
         refusals = 0
@@ -286,7 +288,7 @@ class MessageStore:
                 return message
             previous = message
             try:
-                message = await self._read_slot(turn, message.slot)
+                message = await self._read_slot(access, message.slot)
             except CommandRefused:
                 refusals += 1
                 continue
@@ -302,22 +304,22 @@ class MessageStore:
         """Return True if only the length is wrong, on a module that counts it in its own way."""
         return self._miscounts_length and not isinstance(message.message, Undecodable)
 
-    async def _read_slot(self, turn: ExclusiveAccess, slot: Slot) -> StoredMessage | None:
-        await self._select_store(turn, slot.store)
-        used_format, response = await self._exchange_with_pdu_fallback(turn, _cmgr_command_for(slot.index))
+    async def _read_slot(self, access: ExclusiveAccess, slot: Slot) -> StoredMessage | None:
+        await self._select_store(access, slot.store)
+        used_format, response = await self._exchange_with_pdu_fallback(access, _cmgr_command_for(slot.index))
         return used_format.parse_read_response(response[0], slot) if response else None
 
-    async def _select_store(self, turn: ExclusiveAccess, store: str) -> None:
+    async def _select_store(self, access: ExclusiveAccess, store: str) -> None:
         """Make a store <mem1>, on which list, read and delete operate."""
         if store != self._settings.current.selected_store and self._settings.current.store:
             await self._exchange(
-                turn, AtCommand(f'AT+CPMS="{store}"', SELECT_TIMEOUT_S, (ResponsePattern("+CPMS"),))
+                access, AtCommand(f'AT+CPMS="{store}"', SELECT_TIMEOUT_S, (ResponsePattern("+CPMS"),))
             )
             self._settings.set_selected_store(store)
 
-    async def _exchange(self, turn: ExclusiveAccess, command: AtCommand) -> tuple[Information, ...]:
+    async def _exchange(self, access: ExclusiveAccess, command: AtCommand) -> tuple[Information, ...]:
         try:
-            return (await turn.exchange(command)).information
+            return (await access.exchange(command)).information
         except CommandTimedOut:
             self._settings.set_selected_store(
                 None

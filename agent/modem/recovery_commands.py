@@ -29,10 +29,10 @@ async def restart(client: AtClient, driver: DriverProfile) -> None:
     Returns when the command was accepted, or after its timeout. Raises CommandRefused, ModemLost.
     """
     lines = tuple(dict.fromkeys((driver.restart_command or DEFAULT_RESTART_COMMAND, DEFAULT_RESTART_COMMAND)))
-    async with client.exclusive() as turn:
+    async with client.exclusive() as access:
         for line in lines:
             try:
-                await turn.exchange(AtCommand(line, max(RESTART_TIMEOUT_S, driver.cfun_timeout_s or 0)))
+                await access.exchange(AtCommand(line, max(RESTART_TIMEOUT_S, driver.cfun_timeout_s or 0)))
             except CommandTimedOut:
                 return  # it restarts without an answer, or it hangs: the next initialisation shows which
             except CommandRefused:
@@ -50,11 +50,11 @@ async def cycle_radio(client: AtClient, driver: DriverProfile, *, power_cycle_si
     CommandRefused, CommandTimedOut, ModemLost.
     """
     timeout_s = max(CFUN_TIMEOUT_S, driver.cfun_timeout_s or 0)
-    async with client.exclusive() as turn:
-        sim_loses_power = power_cycle_sim or not await _try_switch_radio_off(turn, timeout_s)
+    async with client.exclusive() as access:
+        sim_loses_power = power_cycle_sim or not await _try_switch_radio_off(access, timeout_s)
         if sim_loses_power:
-            await turn.exchange(AtCommand("AT+CFUN=0", timeout_s))
-        await turn.exchange(AtCommand("AT+CFUN=1", timeout_s))
+            await access.exchange(AtCommand("AT+CFUN=0", timeout_s))
+        await access.exchange(AtCommand("AT+CFUN=1", timeout_s))
     return sim_loses_power
 
 
@@ -63,9 +63,9 @@ async def reselect_network(client: AtClient, driver: DriverProfile) -> None:
     await client.exchange(AtCommand("AT+COPS=0", max(COPS_TIMEOUT_S, driver.cops_timeout_s or 0)))
 
 
-async def _try_switch_radio_off(turn: ExclusiveAccess, timeout_s: float) -> bool:
+async def _try_switch_radio_off(access: ExclusiveAccess, timeout_s: float) -> bool:
     try:
-        await turn.exchange(AtCommand("AT+CFUN=4", timeout_s))
+        await access.exchange(AtCommand("AT+CFUN=4", timeout_s))
     except CommandRefused:
         return False
     return True
