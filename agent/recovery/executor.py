@@ -51,9 +51,16 @@ class RecoveryOptions:
 class ModuleUsers:
     """Finds programs and network interfaces that use the module. The methods may block."""
 
-    def __init__(self, opener: TransportOpener) -> None:
-        """Only a module on a local port has known users; for a socket all methods return nothing."""
+    def __init__(
+        self, opener: TransportOpener, describe_other_user: Callable[[Path, int], str] | None = None
+    ) -> None:
+        """Only a module on a local port has known users; for a socket all methods return nothing.
+
+        `describe_other_user` returns who else uses the module behind a device path, given the agent's own
+        process id; by default `hardware.port_users` is asked.
+        """
         self._opener = opener if isinstance(opener, PortOpener) else None
+        self._describe_other_user = describe_other_user or _describe_other_user
 
     def device_path(self) -> Path | None:
         """Return the device path of the module's port, as it was when the port was last opened."""
@@ -61,13 +68,17 @@ class ModuleUsers:
 
     def describe_users(self) -> str:
         """Return the users as part of a sentence, empty if there are none."""
-        from hardware.port_users import describe_other_user  # noqa: PLC0415  (needed only if the module fails)
-
         if self._opener is None or self._opener.device_path is None:
             return ""
         if self._opener.port_state.is_in_data_mode:
             return f"another program has dialled on {self._opener.device_path}, which is in data mode"
-        return describe_other_user(self._opener.device_path, os.getpid())
+        return self._describe_other_user(self._opener.device_path, os.getpid())
+
+
+def _describe_other_user(device_path: Path, own_pid: int) -> str:
+    from hardware.port_users import describe_other_user  # noqa: PLC0415  (needed only if the module fails)
+
+    return describe_other_user(device_path, own_pid)
 
 
 class RecoveryExecutor:

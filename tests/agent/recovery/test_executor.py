@@ -8,7 +8,6 @@ from agent.at.transport.port_opener import PortOpener
 from agent.modem.status_queries import Registration
 from agent.recovery.executor import ModuleUsers, RecoveryExecutor, RecoveryOptions
 from agent.recovery.policy import STORE_UNREADABLE_TIMEOUT_S, Failure, RecoveryPolicy
-from hardware import port_users
 from hardware.power import UsbPowerSwitch
 
 
@@ -22,14 +21,11 @@ def test_socket_has_no_known_users():
     assert ModuleUsers(connect).describe_users() == ""
 
 
-def test_users_of_the_port_that_was_opened_last(monkeypatch, tmp_path):
+def test_users_of_the_port_that_was_opened_last(tmp_path):
     """There are none before the port is first opened. A data call on the port itself counts as a user."""
     examined = []
-    monkeypatch.setattr(
-        port_users, "describe_other_user", lambda node, *_: examined.append(node) or "wwan0 is up"
-    )
     opener = PortOpener("auto", 115_200)
-    module_users = ModuleUsers(opener)
+    module_users = ModuleUsers(opener, lambda path, _own_pid: examined.append(path) or "wwan0 is up")
     assert module_users.describe_users() == ""
     opener._device_path = tmp_path / "ttyUSB2"
     assert module_users.device_path() == tmp_path / "ttyUSB2"
