@@ -47,7 +47,7 @@ def find_holders(port: str, root: Path = ROOT) -> list[tuple[int, str]]:
 
 
 def describe_other_user(node: Path, own_pid: int, root: Path = ROOT) -> str:
-    """Return who else uses the module behind this port, as part of a sentence; "" if nobody does.
+    """Return who else uses the module behind this port, as part of a sentence; "" if there is none.
 
     `own_pid` is the process id of the agent. On USB every port and network interface of the device counts; on
     a UART only the port itself.

@@ -1,6 +1,6 @@
-"""The files of config/ as they are shipped: agent.toml, the unit, the udev rules, the user.
+"""The shipped files of config/: agent.toml, systemd unit, udev rules, sysusers.
 
-What systemd and udev themselves think of them is asked in tests/system.
+tests/system tries them with systemd and udev.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from hardware.profile import load_driver_profiles
 CONFIG = Path(__file__).parents[2] / "config"
 TOML = (CONFIG / "agent.toml").read_text()
 OPTIONAL = re.compile(r"^#(\w+ = )", re.MULTILINE)
-"""Keys that the example shows but does not set."""
+"""Keys that agent.toml shows in a comment with their default."""
 
 
-def test_the_example_is_loaded_as_it_stands():
-    """agent.toml needs no change to be valid, and differs from the defaults in the age limit alone."""
+def test_shipped_configuration_is_valid_without_changes():
+    """It differs from the defaults only in the age limit."""
     config = load_config(CONFIG / "agent.toml")
     assert config.handlers.max_age_s == 90_000
     assert config == msgspec.structs.replace(
@@ -31,8 +31,8 @@ def test_the_example_is_loaded_as_it_stands():
     )
 
 
-def test_the_example_names_every_key():
-    """Every key that the agent reads stands in the example, set or shown with its default."""
+def test_shipped_configuration_shows_every_key():
+    """Every key that the agent reads is set, or shown with its default in a comment."""
     tables = tomllib.loads(OPTIONAL.sub(r"\1", TOML))
     assert parse_config(tables, "agent.toml") == load_config(CONFIG / "agent.toml")
     shown = {(name, key) for name, table in tables.items() for key in table}
@@ -44,16 +44,16 @@ def test_the_example_names_every_key():
     assert shown == read
 
 
-def test_every_key_is_explained():
-    """A comment stands right above each key of the example, or above the keys it stands together with."""
+def test_every_key_has_a_comment():
+    """Directly above the key, or above the group of keys to which it belongs."""
     lines = TOML.splitlines()
     for above, line in itertools.pairwise(lines):
         if re.match(r"#?\w+ = ", line):
-            assert above.startswith("#"), f"nothing explains {line}"
+            assert above.startswith("#"), f"no comment above {line}"
 
 
 def settings(file: str) -> dict[str, list[str]]:
-    """The keys of a unit file, each with its values in order."""
+    """Return the keys of a unit file, each with its values in order."""
     found: dict[str, list[str]] = {}
     for line in (CONFIG / file).read_text().splitlines():
         key, equals, value = line.partition("=")
@@ -83,28 +83,28 @@ def settings(file: str) -> dict[str, list[str]]:
         ("UMask", "0077"),
     ],
 )
-def test_the_unit_says(key, value):
-    """What the agent and its operator rely on stands in the unit, once."""
+def test_unit_has_required_settings(key, value):
+    """Each setting on which the agent and its operator rely is present once."""
     assert settings("modem-agent.service")[key] == [value]
 
 
-def test_the_unit_leaves_time_to_stop_and_breath_between_starts():
-    """Stopping takes the agent up to 5 s, so systemd waits longer; after a crash it waits 5 s too."""
+def test_unit_timeouts_exceed_those_of_the_agent():
+    """The agent needs up to 5 s to stop, so systemd waits longer; it also waits 5 s before a restart."""
     unit = settings("modem-agent.service")
     assert int(unit["TimeoutStopSec"][0]) > 5
     assert int(unit["RestartSec"][0]) >= 5
-    assert int(unit["WatchdogSec"][0]) >= 30  # fed at half of it: the CPU of an idle device wakes seldom
+    assert int(unit["WatchdogSec"][0]) >= 30  # notified at half of it: the CPU of an idle device wakes rarely
 
 
-def test_the_unit_and_the_example_mean_the_same_places():
-    """The directories that the unit makes are those of the paths in agent.toml."""
+def test_unit_creates_the_folders_of_the_configuration():
+    """The directories of the unit are those of the paths in agent.toml."""
     config, unit = load_config(CONFIG / "agent.toml"), settings("modem-agent.service")
     assert str(config.journal.path.parent) == "/var/lib/" + unit["StateDirectory"][0]
     assert str(config.control.socket.parent) == "/run/" + unit["RuntimeDirectory"][0]
 
 
-def test_the_user_of_the_unit_is_made():
-    """The sysusers file makes the user of the unit and puts it into the group of the serial ports."""
+def test_sysusers_file_creates_the_user_of_the_unit():
+    """It is a member of the group of the serial ports."""
     lines = [line.split() for line in (CONFIG / "modem-agent.sysusers").read_text().splitlines()]
     assert ["u", "modem-agent"] in [line[:2] for line in lines]
     assert ["m", "modem-agent", "dialout"] in lines
@@ -117,27 +117,27 @@ PORT = re.compile(
 )
 
 
-def test_the_rules_take_single_ports_only():
-    """Each rule names vendor, product and one interface, and takes that port: never a whole device."""
+def test_udev_rules_match_single_ports():
+    """Each rule names vendor, product and one interface, never a whole device."""
     assert RULES
     for rule in RULES:
         assert PORT.fullmatch(rule), rule
 
 
-def test_no_port_is_taken_twice():
-    """One rule a port."""
+def test_udev_rules_have_no_duplicates():
+    """There is one rule for each port."""
     assert len(set(RULES)) == len(RULES)
 
 
-def test_the_rules_and_the_profiles_name_the_same_ports():
-    """Each AT port by which `port = "auto"` knows a module is kept from ModemManager, and no other."""
-    taken = {tuple(re.findall(r'=="(\w+)"', rule)[:3]) for rule in RULES}
-    known = set()
+def test_udev_rules_match_the_ports_of_the_profiles():
+    """ModemManager is kept away from each AT port that `port = "auto"` can find, and from no other."""
+    ruled = {tuple(re.findall(r'=="(\w+)"', rule)[:3]) for rule in RULES}
+    named = set()
     for driver in load_driver_profiles().values():
         for layout in driver.usb:
             for product in layout.products:
                 if layout.at_interface is not None:
-                    known.add((layout.vendor, product, f"{layout.at_interface:02x}"))
+                    named.add((layout.vendor, product, f"{layout.at_interface:02x}"))
                 if layout.at_interface_classes:
-                    known.add((layout.vendor, product, "command"))
-    assert taken == known
+                    named.add((layout.vendor, product, "command"))
+    assert ruled == named

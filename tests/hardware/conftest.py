@@ -1,4 +1,4 @@
-"""A tree of files that stands for /sys, /dev and /run of a gateway."""
+"""A directory tree in place of /sys, /dev, /proc and /run of a gateway."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 
 class FakeHost:
-    """Plug things in and out; links are relative, as in the real /sys."""
+    """Adds and removes devices; links are relative, as in the real /sys."""
 
     def __init__(self, root):
         self.root = root
@@ -17,19 +17,19 @@ class FakeHost:
         self.dev.mkdir()
 
     def plug(self, path, ids, ttys, *, serial="0123456789ABCDEF", words="SimTech SimTech", kind="ff/ff/ff"):
-        """A USB device at `path`, with ttys by interface number: `{2: "ttyUSB2"}`."""
+        """Add a USB device at `path`, with ttys by interface number: `{2: "ttyUSB2"}`."""
         vendor, product = ids.split(":")
         device = self.root / "sys/devices/platform/usb1" / path.split(".")[0] / path
         device.mkdir(parents=True)
         manufacturer, _, name = words.partition(" ")
-        facts = {
+        attributes = {
             "idVendor": vendor,
             "idProduct": product,
             "serial": serial,
             "manufacturer": manufacturer,
             "product": name,
         }
-        for file, text in facts.items():
+        for file, text in attributes.items():
             if text:
                 (device / file).write_text(text + "\n")
         self._link(self.root / "sys/bus/usb/devices" / path, device)
@@ -50,7 +50,7 @@ class FakeHost:
             self._link(self.dev / f"serial/by-path/platform-usb-0:{path}:1.{interface}-port0", self.dev / tty)
 
     def unplug(self, path):
-        """All of it is gone."""
+        """Remove the device, its ttys and every link to them."""
         shutil.rmtree(self.root / "sys/devices/platform/usb1" / path.split(".")[0] / path)
         for folder in ("sys/class/tty", "sys/bus/usb/devices"):
             for link in (self.root / folder).iterdir():
@@ -62,7 +62,7 @@ class FakeHost:
                 link.unlink()
 
     def uart(self, tty, *, alias=None):
-        """A UART of the board."""
+        """Add a UART of the board."""
         folder = self.root / f"sys/devices/platform/serial/tty/{tty}"
         folder.mkdir(parents=True)
         self._link(self.root / "sys/class/tty" / tty, folder)
@@ -71,17 +71,17 @@ class FakeHost:
             self._link(self.dev / alias, self.dev / tty)
 
     def unit(self, name, folder="run/systemd/units", prefix="invocation:"):
-        """A unit of systemd, as it is seen from outside."""
+        """Add the link that systemd keeps for a unit."""
         (self.root / folder).mkdir(parents=True, exist_ok=True)
         (self.root / folder / (prefix + name)).symlink_to("3f2a")
 
     def log_to(self, *consoles):
-        """Where the kernel writes its log."""
+        """Set the consoles of the kernel."""
         (self.root / "sys/class/tty/console").mkdir(parents=True)
         (self.root / "sys/class/tty/console/active").write_text(" ".join(consoles) + "\n")
 
     def add_process(self, pid, program, *open_files):
-        """A process in /proc; a process of another user shows no open files."""
+        """Add a process to /proc; for a process of another user give no open files."""
         process = self.root / "proc" / str(pid)
         (process / "fd").mkdir(parents=True)
         (process / "comm").write_text(program + "\n")

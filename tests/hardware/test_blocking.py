@@ -24,8 +24,8 @@ async def test_result_and_exception_are_passed_on():
         await run_in_thread(stumble, "port")
 
 
-@pytest.mark.parametrize("stumbles", [False, True])
-async def test_abandoned_result_is_handled_in_a_thread(stumbles):
+@pytest.mark.parametrize("fails", [False, True])
+async def test_abandoned_result_is_handled_in_a_thread(fails):
     """A port that opens too late is closed again, which may block as well; an exception is dropped."""
     begun, go_on = asyncio.Event(), threading.Event()
     given, done, unheard = [], asyncio.Event(), []
@@ -35,7 +35,7 @@ async def test_abandoned_result_is_handled_in_a_thread(stumbles):
     def work():
         loop.call_soon_threadsafe(begun.set)
         go_on.wait(10)
-        if stumbles:
+        if fails:
             loop.call_soon_threadsafe(done.set)
             raise OSError
         return "opened"
@@ -54,7 +54,7 @@ async def test_abandoned_result_is_handled_in_a_thread(stumbles):
     async with asyncio.timeout(10):
         await done.wait()
     await asyncio.sleep(0)
-    assert given == ([] if stumbles else [("opened", False)])
+    assert given == ([] if fails else [("opened", False)])
     assert not unheard
 
 

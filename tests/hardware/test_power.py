@@ -24,14 +24,14 @@ class FakeGpiod(types.ModuleType):
         self.line.Value = types.SimpleNamespace(ACTIVE="active", INACTIVE="inactive")
         self.levels = []
         self.held = 0
-        self.trouble = None
+        self.open_error = None
         self.busy = None
         outer = self
 
         class Chip:
             def __init__(self, path):
-                if outer.trouble is not None:
-                    raise outer.trouble
+                if outer.open_error is not None:
+                    raise outer.open_error
 
             def __enter__(self):
                 return self
@@ -168,7 +168,7 @@ async def test_busy_gpio_line_is_reported(gpiod, sleep_durations):
 
 
 @pytest.mark.parametrize(
-    ("trouble", "offset", "sentence"),
+    ("open_error", "offset", "sentence"),
     [
         (FileNotFoundError(2, "No such file"), 6, "there is no GPIO chip /dev/gpiochip0"),
         (PermissionError(13, "Permission denied"), 6, "permission to open /dev/gpiochip0 is denied"),
@@ -176,9 +176,9 @@ async def test_busy_gpio_line_is_reported(gpiod, sleep_durations):
         (None, 8, "has 8 lines; line 8 does not exist"),
     ],
 )
-async def test_missing_chip_line_or_permission_is_reported(gpiod, trouble, offset, sentence):
+async def test_missing_chip_line_or_permission_is_reported(gpiod, open_error, offset, sentence):
     """At the start of the program, and by `config check`."""
-    gpiod.trouble = trouble
+    gpiod.open_error = open_error
     with pytest.raises(PowerUnavailable, match=sentence):
         GpioPowerSwitch(GpioLine("/dev/gpiochip0", offset))
 

@@ -1,4 +1,4 @@
-"""Profiles: every file is valid, says what both sides need, and a module of it starts."""
+"""Profiles: every file is valid and has its sources, quirks are described, errors are reported."""
 
 from __future__ import annotations
 

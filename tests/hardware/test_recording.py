@@ -80,7 +80,7 @@ def test_invalid_recording_is_reported(text, sentence):
 
 
 @pytest.mark.parametrize(
-    ("told", "shown"),
+    ("sent", "shown"),
     [
         ('AT+CPIN="1234"\r', 'AT+CPIN="****"\r'),
         ("AT+CPIN=1234\r", "AT+CPIN=****\r"),
@@ -101,7 +101,7 @@ def test_invalid_recording_is_reported(text, sentence):
         ('AT+CMGL="ALL"', 'AT+CMGL="ALL"'),
     ],
 )
-def test_pins_are_redacted(told, shown):
+def test_pins_are_redacted(sent, shown):
     """In every form in which a module receives them; their length is hidden too, and nothing else."""
-    assert redact_pins(told) == shown
+    assert redact_pins(sent) == shown
     assert redact_pins(shown) == shown

@@ -64,7 +64,7 @@ def test_second_agent_on_a_journal_is_refused(cli_env):
 
 
 def test_a_journal_of_a_newer_agent(cli_env):
-    """Said with what to do; starting again helps nobody, installing does."""
+    """The sentence says what to install; a restart would not help."""
     journal = Journal(cli_env.folder / "journal.db", lambda: 0.0, lambda: 0.0)
     journal.connection.execute("PRAGMA user_version = 99")
     journal.close()
