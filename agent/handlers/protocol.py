@@ -1,4 +1,14 @@
-"""Requests to the handler manager and its responses: values to frames and frames to values, without I/O."""
+"""Requests to the handler manager and its responses: values to frames and frames to values, without I/O.
+
+The value `verb` of a frame tells its kind, `request_id` connects a response with its request.
+
+From the agent: `run_executable`, `load` (a Python file), `call` (a function of a Python file), `cancel` (a
+request), `stop`.
+
+From the manager: `ready` (once, at its start), `log` (one line of a handler), `not_started` (with the errno),
+`exited` (with status and output), `timed_out`. It forwards the frames of workers: `declaration` (one handler
+function), `loaded`, `load_failed`, `finished` (with the reply), `failed`, `retry_later`.
+"""
 
 from __future__ import annotations
 

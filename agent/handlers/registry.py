@@ -39,6 +39,7 @@ class HandlerRegistry:
         self._by_word: dict[str, HandlerSpec] = {}
         self._by_json_key: dict[str, HandlerSpec] = {}
         self._by_prefix: dict[bytes, HandlerSpec] = {}
+        # Tables with at most one entry, under the key "", so that _add reports conflicts in the same way.
         self._binary: dict[str, HandlerSpec] = {}
         self._default: dict[str, HandlerSpec] = {}
         all_specs = list(specs)
