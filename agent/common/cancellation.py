@@ -1,14 +1,16 @@
-"""Work that may be ended when all is to end."""
+"""Runs a coroutine that a stop request may cancel."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
-from typing import Any
+from typing import Any, TypeVar
+
+R = TypeVar("R")
 
 
-async def run_unless_stopped(stop_requested: asyncio.Event, work: Coroutine[Any, Any, bool]) -> bool:
-    """What the work says, or False where `stop` came first: it was ended then."""
+async def run_unless_stopped(stop_requested: asyncio.Event, work: Coroutine[Any, Any, R]) -> R | None:
+    """Return the result of the coroutine, or None if the event was set first and it was cancelled."""
     task = asyncio.ensure_future(work)
     stopped = asyncio.ensure_future(stop_requested.wait())
     try:
@@ -18,4 +20,4 @@ async def run_unless_stopped(stop_requested: asyncio.Event, work: Coroutine[Any,
         if not task.done():
             task.cancel()
             await asyncio.wait((task,))
-    return not task.cancelled() and task.result()
+    return None if task.cancelled() else task.result()

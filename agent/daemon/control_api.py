@@ -5,25 +5,18 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import Callable, Mapping
-from pathlib import Path
-from random import Random
 from typing import Any, ParamSpec, TypeVar
 
 import pdu
 from agent.at.errors import AtError
-from agent.common.watchdog import DeadlineMonitor
+from agent.common.runtime import Runtime
 from agent.daemon.control_socket import REQUEST_TIMEOUT_S, ControlError
 from agent.daemon.supervisor import Supervisor
-from agent.journal.executor import DbExecutor
-from agent.journal.inbox import CommandStore
-from agent.journal.models import OutgoingMessage
-from agent.journal.outbox import OutboxStore as Queue
 from agent.journal.repair import damaged_copies
-from agent.journal.reset_budget import ResetLimits
-from agent.pipeline.dispatcher import Dispatcher
+from agent.pipeline.composer import MessageComposer
+from agent.pipeline.dispatcher import Dispatcher, JournalStores
 from agent.recovery.executor import RecoveryExecutor
-from agent.service.compose import ComposeError, ReplyConfig, compose
-from agent.service.profile import ServiceProfile
+from agent.service.compose import ComposeError
 from agent.version import VERSION
 
 P = ParamSpec("P")
@@ -37,33 +30,27 @@ class ControlApi:
 
     def __init__(
         self,
-        journal_path: Path,
-        db: DbExecutor,
-        command_store: CommandStore,
-        outbox_store: Queue,
-        service: ServiceProfile,
-        reply_config: ReplyConfig,
-        reset_limits: ResetLimits,
+        *,
+        runtime: Runtime,
+        stores: JournalStores,
+        composer: MessageComposer,
         supervisor: Supervisor,
         recovery_executor: RecoveryExecutor,
         dispatcher: Dispatcher,
-        deadlines: DeadlineMonitor,
-        random: Random,
         on_queued: Callable[[], None],
     ) -> None:
-        """`path` is the journal's; `queued` is called when a message was queued."""
-        self._journal_path = journal_path
-        self._db = db
-        self._command_store = command_store
-        self._outbox_store = outbox_store
-        self._service = service
-        self._reply_config = reply_config
-        self._reset_limits = reset_limits
+        """`on_queued` is called after a message was queued."""
+        self._journal_path = stores.journal_path
+        self._db = runtime.db
+        self._command_store = stores.command_store
+        self._outbox_store = stores.outbox_store
+        self._composer = composer
+        self._service = composer.service
         self._supervisor = supervisor
         self._recovery_executor = recovery_executor
         self._dispatcher = dispatcher
-        self._deadlines = deadlines
-        self._random = random
+        self._deadlines = runtime.deadlines
+        self._random = runtime.random
         self._on_queued = on_queued
         self._reply_settled = asyncio.Event()
 
@@ -79,7 +66,7 @@ class ControlApi:
         if session is not None:
             modem |= session.describe()
         await self._recovery_executor.refresh_reset_usage()
-        used, budget = self._recovery_executor.reset_usage, self._reset_limits
+        used, budget = self._recovery_executor.reset_usage, self._recovery_executor.reset_limits
         return {
             "version": VERSION,
             "service": self._service.name,
@@ -106,12 +93,11 @@ class ControlApi:
         end = asyncio.get_running_loop().time() + SEND_WAIT_S
         try:
             destination = str(pdu.Address.parse(str(request.get("to") or self._service.number)))
-            parts = compose(content, None, self._service, self._reply_config, self._random.randrange(256))
+            messages = self._composer.compose(
+                content, sid=None, reference=self._random.randrange(256), destination=destination
+            )
         except (ComposeError, pdu.PduError) as error:
             raise ControlError(str(error)) from None
-        messages = [
-            OutgoingMessage(destination, part, number, len(parts)) for number, part in enumerate(parts, 1)
-        ]
         numbers = await self._run_db(self._outbox_store.enqueue, messages)
         self._on_queued()
         while True:
@@ -130,7 +116,9 @@ class ControlApi:
                 ) from None
         return {
             "to": destination,
-            "text": None if isinstance(content, bytes) else "".join(part.text or "" for part in parts),
+            "text": None
+            if isinstance(content, bytes)
+            else "".join(each.user_data.text or "" for each in messages),
             "messages": [
                 {"reply": number, "state": state, "reason": reason}
                 for number, (state, reason) in zip(numbers, states, strict=True)

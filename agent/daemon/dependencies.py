@@ -1,4 +1,7 @@
-"""Everything of the agent that reaches outside, handed down by `app`; a simulation hands in others."""
+"""What the agent uses of the world outside: port, disk, processes, clock, randomness, systemd, power.
+
+`Agent` passes them down; a simulation or a test replaces them here.
+"""
 
 from __future__ import annotations
 
@@ -6,33 +9,45 @@ import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
+from agent.at.client import AtClient
 from agent.at.trace import Trace
 from agent.at.transport.base import TransportOpener
 from agent.common.events import EventSink
+from agent.common.runtime import DbExecutor
 from agent.common.sd_notify import SdNotify
 from agent.handlers.runner import ProcessRunner, Runner
-from agent.journal.executor import DbExecutor, ThreadExecutor
+from agent.journal.executor import ThreadExecutor
+from agent.journal.journal import Journal
+from agent.modem.modem import Modem
+from agent.modem.options import ModemOptions
 from agent.modem.sim import Pin
 from hardware.power import PowerSwitch
 
 
 @dataclass(frozen=True, slots=True)
 class Dependencies:
-    """What the agent is given; each is the real thing unless another is named."""
+    """The dependencies of `Agent`. The defaults are those of the service."""
 
     opener: TransportOpener | None = None
-    """None: the port of the configuration."""
+    """Opens the port; None: the port of the configuration."""
+    make_modem: Callable[[AtClient, ModemOptions], Modem] = Modem
+    open_journal: Callable[
+        [Path, Callable[[], float], Callable[[], float], Callable[[str], object]], Journal
+    ] = Journal
+    """Takes the path, wall clock, monotonic clock, and the function that reports damage."""
     db_executor: Callable[[], DbExecutor] = ThreadExecutor
     runner: Callable[[EventSink], Runner] = ProcessRunner
     wall_clock: Callable[[], float] = time.time
     random: random.Random = field(default_factory=random.Random)
     notify: SdNotify = lambda message: None
     watchdog_interval_s: float | None = None
+    """Between two notifications of systemd's watchdog; None: it is not used."""
     trace: Trace | None = None
     pin: Pin | None = None
-    """Of the SIM, from wherever it is kept."""
+    """The PIN of the SIM, from the credential or file that holds it."""
     power: PowerSwitch | None = None
-    """None: what the configuration names."""
+    """Switches the module's power; None: the switch of the configuration, if it names one."""
     describe_module_users: Callable[[], str] | None = None
-    """Who else uses the module; None: as the kernel tells."""
+    """Returns who else uses the module, as part of a sentence; None: as the kernel shows it."""

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
-from random import Random
 
-from agent.common.events import Event, EventKind, EventSink, Severity
-from agent.journal.executor import DbExecutor
+from agent.common.events import Event, EventKind, Severity
+from agent.common.runtime import Runtime
 from agent.journal.sims import SimStore
 from agent.modem.error import ModemUnusable
 from agent.modem.sim import PinReservation
@@ -20,11 +19,11 @@ SHOWN_ICCID_DIGITS = 6
 class JournalSimMemory:
     """A `CardMemory` on disk."""
 
-    def __init__(self, db: DbExecutor, sim_store: SimStore, random: Random, emit: EventSink) -> None:
-        self._db = db
+    def __init__(self, *, runtime: Runtime, sim_store: SimStore) -> None:
+        self._db = runtime.db
         self._sim_store = sim_store
-        self._random = random
-        self._emit = emit
+        self._random = runtime.random
+        self._emit = runtime.emit
 
     async def reserve_pin_attempt(self, iccid: str, pin: str, *, no_tries_lost: bool) -> PinReservation:
         salt = self._random.randbytes(SALT_BYTES)

@@ -19,8 +19,8 @@ from agent.at.errors import AtError
 from agent.at.trace import Trace
 from agent.at.transport.base import PortUnavailable, TransportOpener
 from agent.common.cancellation import run_unless_stopped
-from agent.common.events import Condition, Event, EventKind, EventSink, Severity
-from agent.common.watchdog import DeadlineMonitor
+from agent.common.events import Condition, Event, EventKind, Severity
+from agent.common.runtime import Runtime
 from agent.daemon.session import Session
 from agent.modem.error import ModemUnusable
 from agent.modem.modem import Modem
@@ -44,6 +44,18 @@ class SupervisorState(Enum):
     STOPPED = "stopped"
 
 
+@dataclass(frozen=True, slots=True)
+class SessionFactory:
+    """Makes what one session consists of, from the open port upwards."""
+
+    opener: TransportOpener
+    make_modem: Callable[[AtClient], Modem]
+    """Called with the client of a port that has just been opened."""
+    make_session: Callable[[Modem], Session]
+    """Called with an initialised modem."""
+    trace: Trace | None = None
+
+
 @dataclass(slots=True)
 class ConnectionStatus:
     """The state of the connection, for `status`."""
@@ -63,31 +75,26 @@ class Supervisor:
 
     def __init__(
         self,
-        opener: TransportOpener,
-        make_modem: Callable[[AtClient], Modem],
-        make_session: Callable[[Modem], Session],
+        *,
+        runtime: Runtime,
+        session_factory: SessionFactory,
         recovery_executor: RecoveryExecutor,
         brownout_guard: BrownoutGuard,
         request_exit: Callable[[str], None],
-        emit: EventSink,
         notify_status: Callable[[str], None],
-        deadlines: DeadlineMonitor,
-        trace: Trace | None = None,
     ) -> None:
-        """`adopt` makes a modem of an open channel, `begin` a session of the initialised modem.
+        """Create a supervisor that has not started.
 
-        `give_up` is told why another process should go on; `status` takes the line that systemd shows.
+        `request_exit` is called with the reason when another process should take over. `notify_status` gets
+        the line that systemd shows.
         """
-        self._opener = opener
-        self._make_modem = make_modem
-        self._make_session = make_session
+        self._session_factory = session_factory
         self._recovery_executor = recovery_executor
         self._brownout_guard = brownout_guard
         self._request_exit = request_exit
-        self._emit = emit
+        self._emit = runtime.emit
         self._notify_status = notify_status
-        self._deadlines = deadlines
-        self._trace = trace
+        self._deadlines = runtime.deadlines
         self._stop_requested = asyncio.Event()
         self._modem: Modem | None = None
         self._last_problem = ""
@@ -133,9 +140,9 @@ class Supervisor:
         """Open the port, initialise the module and run a session. Return what ended it."""
         self.connection.state = SupervisorState.OPENING
         self._deadlines.expect_within("supervisor", OPEN_DEADLINE_S)
-        channel = await AtClient.open(self._opener, self._trace)
+        channel = await AtClient.open(self._session_factory.opener, self._session_factory.trace)
         try:
-            modem = self._modem = self._make_modem(channel)
+            modem = self._modem = self._session_factory.make_modem(channel)
             if self._stop_requested.is_set():
                 return Failure.SESSION_LOST
             self._deadlines.expect_within("supervisor", INIT_DEADLINE_S)
@@ -154,7 +161,7 @@ class Supervisor:
             self._recovery_executor.on_session_started(modem)
             self.connection.state = SupervisorState.IN_SESSION
             self.connection.session_count += 1
-            session = self._make_session(modem)
+            session = self._session_factory.make_session(modem)
             self.connection.session = session
             self._emit(Event(EventKind.SESSION, str(status), resolves=Condition.CONNECTION))
             await session.run(self._set_detail, partial(self._recovery_executor.check_session, modem))

@@ -6,24 +6,13 @@ import asyncio
 import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import ParamSpec, Protocol, TypeVar
+from typing import ParamSpec, TypeVar
 
-from agent.common.events import Condition, Event, EventKind, EventSink, Severity
+from agent.common.events import Condition, Event, EventKind, Severity
+from agent.common.runtime import Runtime
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-
-class DbExecutor(Protocol):
-    """Runs blocking functions one at a time, in the order of the calls."""
-
-    async def run(self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
-        """Return the result of the function, or raise its exception."""
-        ...
-
-    def close(self) -> None:
-        """Wait for the call that is running, if any. No call may follow."""
-        ...
 
 
 class InlineExecutor:
@@ -67,7 +56,7 @@ COMMIT_RECOVERED_EVENT = Event(EventKind.JOURNAL_COMMITS_AGAIN, resolves=Conditi
 
 
 async def retry_until_committed(
-    db: DbExecutor, emit: EventSink, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs
+    runtime: Runtime, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs
 ) -> R:
     """Call the function until it raises no sqlite3.Error: for facts that must not be lost.
 
@@ -76,13 +65,13 @@ async def retry_until_committed(
     failures = 0
     while True:
         try:
-            result = await db.run(function, *args, **kwargs)
+            result = await runtime.db.run(function, *args, **kwargs)
         except sqlite3.Error as error:
             if failures == 0:
-                emit(commit_failed_event(error))
+                runtime.emit(commit_failed_event(error))
             await asyncio.sleep(COMMIT_RETRY_DELAYS_S[min(failures, len(COMMIT_RETRY_DELAYS_S) - 1)])
             failures += 1
         else:
             if failures:
-                emit(COMMIT_RECOVERED_EVENT)
+                runtime.emit(COMMIT_RECOVERED_EVENT)
             return result

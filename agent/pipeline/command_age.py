@@ -1,36 +1,36 @@
-"""How old a Command is, by a device's clock that may be wrong. Pure: both clocks are handed in.
+"""Estimates the age of a Command by a device clock that may be wrong. Pure: both clocks are arguments.
 
-A small device has no battery for its clock: it wakes up in the past, and jumps when it hears of the right
-time, or of a wrong one. What the network stamps on messages is what it can be measured by.
+A small device has no battery-backed clock. It starts with a time in the past, and its clock jumps when NTP or
+the network sets it, perhaps to a wrong time. The service centre timestamps of messages are the reference.
 """
 
 from __future__ import annotations
 
 CLOCK_AGREEMENT_S = 600.0
-"""A message that is stamped so shortly ago says that the clock is right; messages seldom need longer."""
+"""A message that was stamped this recently confirms the clock; few messages need longer."""
 
 
 class CommandAgeEstimator:
-    """The device's clock, as far as it is to be believed."""
+    """The device clock, as far as it can be trusted."""
 
     def __init__(self) -> None:
         self._last_agreement: tuple[float, float] | None = None
-        """Both clocks when a message last agreed with them."""
+        """Wall clock and monotonic clock when a message last confirmed the wall clock."""
 
     def estimate_age_s(
         self, timestamp: float, newest_timestamp: float, wall_now: float, monotonic_now: float
     ) -> float | None:
-        """Seconds since a service centre time stamp; None where the clock cannot tell.
+        """Return the seconds since a service centre timestamp, None if the clock cannot be trusted.
 
-        `newest` is the newest stamp ever seen: a clock behind it is wrong, unless a message agrees with it;
-        then that stamp was. One that once agreed with the network and is ahead now by more than the time that
-        has passed has jumped: age is the smaller of both.
+        `newest_timestamp` is the newest one ever received. A wall clock behind it is wrong, unless a message
+        has confirmed the clock; then that timestamp was wrong. A wall clock that was once confirmed and has
+        since advanced more than the monotonic clock has jumped; then the smaller age counts.
         """
         if 0 <= wall_now - timestamp <= CLOCK_AGREEMENT_S:
             self._last_agreement = (wall_now, monotonic_now)
         if wall_now < newest_timestamp and self._last_agreement is None:
             return None
         if self._last_agreement is not None:
-            then, at = self._last_agreement
-            wall_now = min(wall_now, then + monotonic_now - at)
+            agreed_wall, agreed_monotonic = self._last_agreement
+            wall_now = min(wall_now, agreed_wall + monotonic_now - agreed_monotonic)
         return max(0.0, wall_now - timestamp)

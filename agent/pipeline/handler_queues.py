@@ -1,35 +1,48 @@
-"""The Commands that wait for a handler, by number: what is next for each, however many wait."""
+"""Queues of pending Commands, one for each handler. They hold numbers of the journal, not the Commands."""
 
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import dataclass
 
-HandlerKey = tuple[str, str]
-"""The lane, which is what may run one at a time, and the handler's name; empty where there is none."""
+from agent.handlers.registry import HandlerSpec
+
+
+@dataclass(frozen=True, slots=True)
+class HandlerKey:
+    """Identifies the queue of a handler; both fields are empty for Commands without a handler."""
+
+    queue: str = ""
+    """Handlers with the same value never run concurrently."""
+    name: str = ""
+
+    @classmethod
+    def of(cls, spec: HandlerSpec | None) -> HandlerKey:
+        return cls() if spec is None else cls(spec.queue_key, spec.name)
 
 
 class HandlerQueues:
-    """Queues of numbers, one a handler, each in the order of arrival."""
+    """Pending Commands by handler, as numbers of the journal in the order of arrival."""
 
     def __init__(self) -> None:
         self._queues: dict[HandlerKey, deque[int]] = {}
         self.newest_id = 0
-        """The highest number that has been put in: what is higher has not been looked at."""
+        """The highest number ever added: Commands above it have not been read from the journal."""
 
     def append(self, key: HandlerKey, command_id: int) -> None:
-        """Behind the others."""
+        """Add a new Command at the end of its queue."""
         self._queues.setdefault(key, deque()).append(command_id)
 
     def prepend(self, key: HandlerKey, command_id: int) -> None:
-        """In front of the others: it is to be tried again."""
+        """Put a Command that has to be tried again back in front of its queue."""
         self._queues.setdefault(key, deque()).appendleft(command_id)
 
     def heads(self) -> list[tuple[HandlerKey, int]]:
-        """The first of each queue, oldest first."""
-        return sorted(((place, queue[0]) for place, queue in self._queues.items()), key=lambda each: each[1])
+        """Return the first Command of each queue, oldest first."""
+        return sorted(((key, queue[0]) for key, queue in self._queues.items()), key=lambda head: head[1])
 
     def pop(self, key: HandlerKey) -> None:
-        """The first of that queue waits no more."""
+        """Remove the first Command of a queue."""
         queue = self._queues[key]
         queue.popleft()
         if not queue:

@@ -1,139 +1,154 @@
-"""Answer, then act: what a handler asked to be done after its answer, begun at most once.
+"""Runs the action that a handler asked for after its reply ("answer, then act"), each at most once.
 
-That an action begins is committed before it begins. What ends the agent is most likely the action itself, a
-reboot say, so the next start takes it for done.
+The start of an action is committed before it starts. If the agent ends meanwhile, most likely the action
+itself ended it, for example by a reboot; so the next start closes the action as done.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
 from typing import Any
 
-from agent.common.events import Event, EventSink
-from agent.common.watchdog import DeadlineMonitor
+from agent.common.events import Event, EventKind
+from agent.common.runtime import Runtime
 from agent.handlers.api import Command
 from agent.handlers.registry import HandlerRegistry
 from agent.handlers.results import Failed, Finished, HandlerResult, NotStarted, RetryLater, TimedOut
 from agent.handlers.runner import Runner
 from agent.journal.actions import ActionStore
-from agent.journal.executor import DbExecutor, retry_until_committed
+from agent.journal.executor import retry_until_committed
 from agent.journal.models import ActionRow, CommandRow
 from agent.pipeline.resource_backoff import ResourceBackoff
 
 MAX_REPLY_WAIT_S = 60.0
-"""An action waits no longer for its answer to leave."""
+"""An action starts after this time even if its reply has not been sent."""
 HANDLER_DEADLINE_GRACE_S = 120.0
-"""Beyond a handler's own time limit, before the watchdog worries: its process may have to be made anew."""
+"""Beyond a handler's own timeout, for the watchdog: the handler process may have to be replaced."""
+
+
+@dataclass(frozen=True, slots=True)
+class Handlers:
+    """The handlers, and the runner that runs them in handler processes."""
+
+    registry: HandlerRegistry
+    runner: Runner
 
 
 class PostReplyActions:
-    """The dispatcher's room for actions."""
+    """The dispatcher's part for actions."""
 
     def __init__(
         self,
-        db: DbExecutor,
+        *,
+        runtime: Runtime,
         action_store: ActionStore,
-        registry: HandlerRegistry,
-        runner: Runner,
+        handlers: Handlers,
         default_timeout_s: float,
         resource_backoff: ResourceBackoff,
         wake: Callable[[], None],
-        emit: EventSink,
-        deadlines: DeadlineMonitor,
     ) -> None:
-        """`wake` has `begin` asked again."""
-        self._db = db
+        """`wake` makes the dispatcher call `start_ready` again."""
+        self._runtime = runtime
         self._action_store = action_store
-        self._registry = registry
-        self._runner = runner
+        self._registry = handlers.registry
+        self._runner = handlers.runner
         self._default_timeout_s = default_timeout_s
         self._resource_backoff = resource_backoff
         self._wake = wake
-        self._emit = emit
-        self._deadlines = deadlines
         self._in_progress: set[int] = set()
         self._stopping = False
 
     def stop(self) -> None:
-        """Begin nothing more."""
+        """Start nothing more."""
         self._stopping = True
 
     async def log_interrupted(self) -> None:
-        """Say what was under way when the agent ended; asked once, at start."""
-        for action in await retry_until_committed(self._db, self._emit, self._action_store.close_interrupted):
-            reason = f"{action.action}: the agent ended while it acted; it is not repeated"
-            self._log("acted", action.command, reason)
+        """Close and log the actions that ran when the last process ended. Called once, at start."""
+        for action in await retry_until_committed(self._runtime, self._action_store.close_interrupted):
+            reason = f"{action.action}: the agent ended while it ran; it is not repeated"
+            self._log(EventKind.ACTION_FINISHED, action.command, reason)
 
     async def start_ready(self, create_task: Callable[[Coroutine[Any, Any, None], str], None]) -> list[float]:
-        """Start those that may start; returns how long others wait for their answer to leave."""
-        pauses = []
-        for action in await retry_until_committed(self._db, self._emit, self._action_store.list_pending):
+        """Start the actions that may start. Return the seconds that each other one has to wait."""
+        delays = []
+        for action in await retry_until_committed(self._runtime, self._action_store.list_pending):
             if action.id in self._in_progress or self._stopping:
                 continue
-            left = 0.0 if action.reply_settled else MAX_REPLY_WAIT_S - action.age_s
-            left = max(
-                left,
-                self._resource_backoff.remaining_s(("action", action.id), asyncio.get_running_loop().time()),
+            delay = max(
+                0.0 if action.reply_settled else MAX_REPLY_WAIT_S - action.age_s,
+                self._resource_backoff.remaining_s(_key(action), _now()),
             )
-            if left > 0:
-                pauses.append(left)
+            if delay > 0:
+                delays.append(delay)
             else:
                 self._in_progress.add(action.id)
-                create_task(self._process(action), f"action {action.id}")
-        return pauses
+                create_task(self._process(action), _task_name(action))
+        return delays
 
     async def _process(self, action: ActionRow) -> None:
-        row = action.command
-        await retry_until_committed(self._db, self._emit, self._action_store.mark_running, action.id)
-        self._log("acting", row, f"{action.handler}, then {action.action}")
+        """Take one action from `pending` to its end."""
+        await retry_until_committed(self._runtime, self._action_store.mark_running, action.id)
+        self._log(EventKind.ACTION_STARTED, action.command, f"{action.handler}, then {action.action}")
         try:
-            outcome = await self._run_action(action)
-        except Exception as error:  # noqa: BLE001  (whatever it was, it ends this action and no other)
-            outcome = Failed(f"{type(error).__name__}: {error}")
-        self._deadlines.clear(f"action {action.id}")
-        if isinstance(outcome, NotStarted) and await self._requeue_not_started(action, outcome.reason):
+            result = await self._run_action(action)
+        except Exception as error:  # noqa: BLE001  (an error ends this action and no other)
+            result = Failed(f"{type(error).__name__}: {error}")
+        self._runtime.deadlines.clear(_task_name(action))
+        if isinstance(result, NotStarted) and await self._requeue_not_started(action, result.reason):
             return
-        if self._stopping and not isinstance(outcome, Finished):
-            return  # most likely it is what ends the agent; the next start says so
-        if not isinstance(outcome, NotStarted):
-            self._resource_backoff.on_started(("action", action.id))
-        reason: str | None = None
-        match outcome:
-            case Failed(why) | RetryLater(why) | NotStarted(why):
-                reason = why
+        if self._stopping and not isinstance(result, Finished):
+            return  # most likely the action ends the agent; the next start logs it
+        if not isinstance(result, NotStarted):
+            self._resource_backoff.on_started(_key(action))
+        error_text: str | None = None
+        match result:
+            case Failed(reason) | RetryLater(reason) | NotStarted(reason):
+                error_text = reason
             case TimedOut():
-                reason = "timed out"
-        await retry_until_committed(self._db, self._emit, self._action_store.finish, action.id, reason)
+                error_text = "timed out"
+        await retry_until_committed(self._runtime, self._action_store.finish, action.id, error_text)
         self._in_progress.discard(action.id)
-        self._log("acted", row, reason or action.action)
+        self._log(EventKind.ACTION_FINISHED, action.command, error_text or action.action)
 
     async def _requeue_not_started(self, action: ActionRow, reason: str) -> bool:
-        """Whether it waits to be begun again: nothing of it has run."""
-        now = asyncio.get_running_loop().time()
-        if not self._stopping and not self._resource_backoff.on_exhausted(("action", action.id), reason, now):
+        """Queue an action again that could not be started. Return False if it is given up."""
+        if not self._stopping and not self._resource_backoff.on_exhausted(_key(action), reason, _now()):
             return False
-        await retry_until_committed(self._db, self._emit, self._action_store.requeue, action.id, reason)
+        await retry_until_committed(self._runtime, self._action_store.requeue, action.id, reason)
         self._in_progress.discard(action.id)
         self._wake()
         return True
 
     async def _run_action(self, action: ActionRow) -> HandlerResult:
-        entry = self._registry.get(action.handler)
-        if entry is None:
-            return Failed(f"there is no handler {action.handler} any more")
-        timeout = self._default_timeout_s if entry.timeout_s is None else entry.timeout_s
-        self._deadlines.expect_within(f"action {action.id}", timeout + HANDLER_DEADLINE_GRACE_S)
-        return await self._runner.run_action(
-            entry, action.action, to_handler_command(action.command), timeout
-        )
+        spec = self._registry.get(action.handler)
+        if spec is None:
+            return Failed(f"the handler {action.handler} does not exist any more")
+        timeout_s = self._default_timeout_s if spec.timeout_s is None else spec.timeout_s
+        self._runtime.deadlines.expect_within(_task_name(action), timeout_s + HANDLER_DEADLINE_GRACE_S)
+        command = to_handler_command(action.command)
+        return await self._runner.run_action(spec, action.action, command, timeout_s)
 
-    def _log(self, kind: str, row: CommandRow, message: str) -> None:
-        self._emit(Event(kind, message, command_id=row.id, sid=row.sid))
+    def _log(self, kind: EventKind, row: CommandRow, message: str) -> None:
+        self._runtime.emit(Event(kind, message, command_id=row.id, sid=row.sid))
 
 
 def to_handler_command(row: CommandRow) -> Command:
-    """What a handler gets to see of a Command."""
+    """Return the Command as its handler sees it; `attempt` counts from 1."""
     return Command.of(
         row.body, sid=row.sid, sender=row.sender, timestamp=row.timestamp, attempt=row.attempts + 1
     )
+
+
+def _key(action: ActionRow) -> tuple[str, int]:
+    """Return the key of an action for the resource backoff, which Commands use as well."""
+    return ("action", action.id)
+
+
+def _task_name(action: ActionRow) -> str:
+    return f"action {action.id}"
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

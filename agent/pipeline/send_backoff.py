@@ -1,7 +1,7 @@
-"""Which messages have to wait before they are tried again, and why. Pure: the time is an argument.
+"""Backoff of messages that have to wait before the next attempt, by destination. Pure: time is an argument.
 
-It outlives sessions: a line that comes and goes shortens no wait. The process may end, then the attempts on
-disk tell at the next start that something is wrong.
+It outlives sessions, so that a connection that comes and goes shortens no backoff. It is not stored: after a
+restart of the process the attempts in the journal show that a message failed before.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from math import inf
 
 
 class DestinationBackoff:
-    """A wait for a destination keeps all its messages back, so that none overtakes another.
+    """Times until which destinations wait, in seconds of one monotonic clock.
 
-    Times are seconds of one clock.
+    All messages to a destination wait together, so that none overtakes another.
     """
 
     def __init__(self) -> None:
@@ -21,35 +21,34 @@ class DestinationBackoff:
         self._all_held_reason = ""
 
     def hold(self, destination: str, until: float, reason: str) -> None:
-        """Messages to that destination wait."""
+        """Make the messages to one destination wait."""
         self._held_until[destination] = (until, reason)
 
     def hold_all(self, until: float, reason: str) -> None:
-        """No message leaves, to whomever."""
+        """Make all messages wait."""
         self._all_held_until, self._all_held_reason = until, reason
 
     def release(self, destination: str) -> None:
-        """The message that the others waited for has met its fate."""
+        """End the wait of a destination: the message that failed is settled."""
         self._held_until.pop(destination, None)
 
     def has_failed(self, destination: str) -> bool:
-        """Whether a message to it failed since this process began."""
+        """Return True if a message to it has failed in this process and is not settled."""
         return destination in self._held_until
 
     def all_remaining_s(self, now: float) -> float:
-        """Seconds that nothing may leave, 0 for none."""
+        """Return the seconds for which nothing may be sent, 0 if something may."""
         return max(0.0, self._all_held_until - now)
 
     def held_destinations(self, now: float) -> dict[str, float]:
-        """The destinations that wait, and for how many seconds yet."""
+        """Return the destinations that wait, and the remaining seconds of each."""
         return {name: until - now for name, (until, _) in self._held_until.items() if until > now}
 
     def describe(self, now: float) -> str:
-        """For people; empty where nothing waits."""
-        told = [
-            f"{name}: {self._held_until[name][1]}; again in {left:.0f} s"
-            for name, left in self.held_destinations(now).items()
-        ]
-        if left := self.all_remaining_s(now):
-            told = [f"{self._all_held_reason}; again in {left:.0f} s"]
-        return ", ".join(told)
+        """Return what waits, why and for how long, as readable text; empty if nothing waits."""
+        if delay := self.all_remaining_s(now):
+            return f"{self._all_held_reason}; next attempt in {delay:.0f} s"
+        return ", ".join(
+            f"{name}: {self._held_until[name][1]}; next attempt in {delay:.0f} s"
+            for name, delay in self.held_destinations(now).items()
+        )

@@ -1,7 +1,7 @@
-"""From the journal to the module: one message after the other, in order, within what the operator pays for.
+"""Sends the messages that the journal has queued: one at a time, in order, within the operator's limits.
 
-A message is `queued`, then `sending` from the moment its body may have left, then sent, refused or unknown.
-What is unknown is left alone unless a setting says otherwise: a second copy costs money and may do harm.
+A message is `queued`, then `sending` from the moment its body may leave, then `sent`, `failed` or `unknown`.
+An unknown outcome is not resent unless a setting allows it: a second copy costs money and may do harm.
 """
 
 from __future__ import annotations
@@ -11,44 +11,44 @@ import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import inf
-from random import Random
 
 import pdu
 from agent.at.errors import CommandRefused, CommandTimedOut, ErrorClass, ModemLost
 from agent.common.backoff import Backoff
-from agent.common.events import Event, EventSink, Severity, mask_number
-from agent.common.watchdog import DeadlineMonitor
-from agent.journal.executor import (
-    COMMIT_RECOVERED_EVENT,
-    DbExecutor,
-    commit_failed_event,
-    retry_until_committed,
-)
+from agent.common.events import Event, EventKind, Severity, mask_number
+from agent.common.runtime import Runtime
+from agent.journal.executor import COMMIT_RECOVERED_EVENT, commit_failed_event, retry_until_committed
 from agent.journal.journal import DAY_S
 from agent.journal.models import ReplyRow, ReplyState
-from agent.journal.outbox import OutboxStore as Queue
+from agent.journal.outbox import OutboxStore
 from agent.modem.modem import Modem
 from agent.modem.sending import NotSent, OutcomeUnknown, Refused, SendOutcome, Sent
 from agent.pipeline.brownout import BrownoutGuard
 from agent.pipeline.send_backoff import DestinationBackoff
 
 SEND_DEADLINE_S = 400.0
-"""Longest time one message may take before the watchdog worries: twice the slowest module's own limit."""
+"""Longest time for one message: twice the timeout of the slowest module."""
 MAX_ATTEMPTS = 12
-"""Tries of a message that is refused for a time; with the waits below they span some hours."""
+"""Attempts for a message that is refused temporarily; with the backoffs below they span some hours."""
 RETRY_BACKOFF = Backoff(initial_s=5, max_s=3600)
 NETWORK_FAILURE_BACKOFF = Backoff(initial_s=60, max_s=3600)
-"""Where the network or the SIM has trouble: it passes in minutes, asking more often helps nobody."""
+"""After a failure of the network or the SIM: it lasts minutes, and frequent attempts do not help."""
 QUOTA_BACKOFF = Backoff(initial_s=3600, max_s=4 * 3600)
-"""After the network said that the quota is used up; all tries together span more than a day."""
+"""After the network reported that the quota is used up; all attempts together span more than a day."""
 JOURNAL_RETRY_S = 60.0
-"""A journal that cannot commit lets nothing be sent."""
+"""Between attempts while the journal cannot commit; nothing is sent meanwhile."""
 NETWORK_CHECK_INTERVAL_S = 15.0
-"""Where no network takes messages, none is tried; so often it is looked whether one does now."""
+"""Between checks of the registration while no network accepts messages."""
+MINUTE_LIMIT_CHECK_INTERVAL_S = 10.0
+"""Between checks while the rate limit per minute is reached."""
+DAY_LIMIT_CHECK_INTERVAL_S = 600.0
+"""Between checks while the limit per day is reached."""
 MAX_DELAY_AFTER_RESTART_S = 60.0
-"""The longest that a message which failed before waits at the start of the agent."""
-UNTIL_QUEUED_S = inf
-"""As a pause: until something is queued."""
+"""Longest backoff at the start of the agent for a message that failed before."""
+UNTIL_QUEUED = inf
+"""A delay that ends when a message is queued."""
+TASK = "sender"
+"""Name of the task for the watchdog."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,197 +62,196 @@ class SendConfig:
     max_answer_age_s: float = DAY_S
 
 
+@dataclass(frozen=True, slots=True)
+class SendState:
+    """What the senders of successive sessions share."""
+
+    destination_backoff: DestinationBackoff
+    brownout_guard: BrownoutGuard
+    reply_queued: asyncio.Event
+    """Set when a message was queued."""
+
+
 class Sender:
     """The sending task of one session."""
 
     def __init__(
         self,
+        *,
+        runtime: Runtime,
         modem: Modem,
-        db: DbExecutor,
-        outbox_store: Queue,
+        outbox_store: OutboxStore,
         config: SendConfig,
-        destination_backoff: DestinationBackoff,
-        random: Random,
-        emit: EventSink,
-        deadlines: DeadlineMonitor,
+        state: SendState,
         on_reply_settled: Callable[[], None],
-        reply_queued: asyncio.Event,
-        brownout_guard: BrownoutGuard,
     ) -> None:
-        """`work` is set when something was queued; `settled` is called when a message has met its fate.
+        """Create the sender of a session with an initialised modem.
 
-        `rest` knows whether messages take the module down.
+        `on_reply_settled` is called after each message that reached `sent`, `failed` or `unknown`.
         """
         self._modem = modem
-        self._db = db
+        self._runtime = runtime
+        self._db = runtime.db
+        self._emit = runtime.emit
         self._outbox_store = outbox_store
         self._config = config
-        self._destination_backoff = destination_backoff
-        self._random = random
-        self._emit = emit
-        self._deadlines = deadlines
+        self._destination_backoff = state.destination_backoff
+        self._brownout_guard = state.brownout_guard
+        self._reply_queued = state.reply_queued
         self._on_reply_settled = on_reply_settled
-        self._reply_queued = reply_queued
-        self._brownout_guard = brownout_guard
         self._blocked_by = ""
         self._wakes_on_queued = False
-        """Whether what is queued from now on may be sent although others wait."""
+        """True if a message that is queued from now on may be sent while others have to wait."""
         self._unsent_reply_id: int | None = None
-        """A message that was to be `sending`; it has not left, whether that was committed or not."""
+        """A message whose change to `sending` failed. It has not left, whether that was committed or not."""
         self._journal_failed = False
 
     @property
     def blocked_by(self) -> str:
-        """What keeps messages back, for people; empty where nothing does."""
-        return self._blocked_by or self._destination_backoff.describe(asyncio.get_running_loop().time())
+        """Why messages have to wait, as readable text; empty if nothing has to."""
+        return self._blocked_by or self._destination_backoff.describe(_now())
 
     async def run(self) -> None:
-        """Settle what the last session left, then send until this one ends."""
+        """Close what the last session left unfinished, then send until this session ends."""
         try:
-            for number in await retry_until_committed(
-                self._db, self._emit, self._outbox_store.close_interrupted
-            ):
-                reason = "its session ended while it was being sent; left alone"
-                self._emit(Event("unknown", reason, reply_id=number, severity=Severity.WARNING))
+            for reply_id in await retry_until_committed(self._runtime, self._outbox_store.close_interrupted):
+                reason = "its session ended while it was being sent; it is not resent"
+                self._emit(Event(EventKind.UNKNOWN, reason, reply_id=reply_id, severity=Severity.WARNING))
                 self._on_reply_settled()
             while True:
                 self._reply_queued.clear()
-                pause = await self._send_next()
-                if pause is not None:
-                    await self._modem.wait(
-                        self._reply_queued if self._wakes_on_queued else asyncio.Event(), pause
-                    )
+                delay = await self._send_next()
+                if delay is not None:
+                    wake_up = self._reply_queued if self._wakes_on_queued else asyncio.Event()
+                    await self._modem.wait(wake_up, delay)
         except ModemLost:
             return
 
     async def _send_next(self) -> float | None:
-        """Send the oldest message that need not wait; returns the pause before the next, None for none."""
+        """Send the oldest message that may leave. Return the delay before the next attempt, None for none."""
         self._wakes_on_queued = False
-        now = asyncio.get_running_loop().time()
+        now = _now()
         try:
             if self._unsent_reply_id is not None:
                 await self._db.run(self._outbox_store.requeue, self._unsent_reply_id, "", count_attempt=False)
                 self._unsent_reply_id = None
             await self._expire_old()
-            if left := self._destination_backoff.all_remaining_s(now):
-                return await self._limit_to_expiry(left)
+            if delay := self._destination_backoff.all_remaining_s(now):
+                return await self._limit_to_expiry(delay)
             held = self._destination_backoff.held_destinations(now)
             reply = await self._db.run(self._outbox_store.next_queued, tuple(held))
             if reply is None:
                 self._wakes_on_queued = True
-                return await self._limit_to_expiry(min(held.values())) if held else UNTIL_QUEUED_S
+                return await self._limit_to_expiry(min(held.values())) if held else UNTIL_QUEUED
             if reply.attempts and not self._destination_backoff.has_failed(reply.destination):
-                # Sending may be what ended the agent: a start in front of it hurries nothing.
-                pause = min(RETRY_BACKOFF.delay(reply.attempts, self._random), MAX_DELAY_AFTER_RESTART_S)
-                self._destination_backoff.hold(reply.destination, now + pause, "tried before the last start")
+                # Sending may be what ended the agent, and then a restart must not shorten the backoff.
+                delay = min(
+                    RETRY_BACKOFF.delay(reply.attempts, self._runtime.random), MAX_DELAY_AFTER_RESTART_S
+                )
+                self._destination_backoff.hold(reply.destination, now + delay, "tried before the last start")
                 return None
-            if (why_for := self._check_modem() or await self._db.run(self._check_rate_limits)) is not None:
-                why, pause = why_for
-                await self._log_held(reply, why)
-                return await self._limit_to_expiry(pause)
-        except sqlite3.Error as trouble:
-            return self._handle_journal_failure(trouble)
+            blocked = self._check_modem() or await self._db.run(self._check_rate_limits)
+            if blocked is not None:
+                reason, delay = blocked
+                await self._log_held(reply, reason)
+                return await self._limit_to_expiry(delay)
+        except sqlite3.Error as error:
+            return self._handle_journal_failure(error)
         self._blocked_by = ""
         return await self._send(reply)
 
     async def _expire_old(self) -> None:
-        """What has waited for too long is not sent: nobody expects it any more."""
-        limit = self._config.max_answer_age_s
-        for reply in await self._db.run(self._outbox_store.list_expired, limit, self._config.max_per_day):
-            last = f"; {reply.reason}" if reply.reason else ""
-            await self._finish_failed(reply, f"not sent within {limit / 3600:g} h, given up{last}")
+        """Give up messages that have waited too long: nobody expects them any more."""
+        limit_s = self._config.max_answer_age_s
+        for reply in await self._db.run(self._outbox_store.list_expired, limit_s, self._config.max_per_day):
+            last_reason = f"; {reply.reason}" if reply.reason else ""
+            await self._finish_failed(reply, f"not sent within {limit_s / 3600:g} h, given up{last_reason}")
 
     async def _limit_to_expiry(self, delay_s: float) -> float:
-        """A pause that ends when the oldest message becomes too old."""
-        age = await self._db.run(self._outbox_store.oldest_queued_age)
-        left = inf if age is None else self._config.max_answer_age_s - age
-        return min(delay_s, left + 1) if left > 0 else delay_s
+        """Return the delay, or a shorter one that ends when the oldest message expires."""
+        age_s = await self._db.run(self._outbox_store.oldest_queued_age)
+        left_s = inf if age_s is None else self._config.max_answer_age_s - age_s
+        return min(delay_s, left_s + 1) if left_s > 0 else delay_s
 
     def _check_modem(self) -> tuple[str, float] | None:
-        """Why and for how long the module or its network holds all back; no attempt is counted."""
+        """Return why and for how long the module or its network blocks all messages. No attempt counts."""
         registration = self._modem.status.registration
         if not registration.can_send:
             return f"{registration}: messages wait for a network", NETWORK_CHECK_INTERVAL_S
-        if pause := self._brownout_guard.remaining_s(asyncio.get_running_loop().time()):
-            return "sending rests, since it took the module down", pause
+        if delay := self._brownout_guard.remaining_s(_now()):
+            return "sending is paused because it took the module down", delay
         return None
 
     def _check_rate_limits(self) -> tuple[str, float] | None:
-        """Why and for how long to hold all messages back. A cap holds, it never drops."""
-        rules = self._config
-        if self._outbox_store.count_sent_within(60) >= rules.max_per_minute:
-            return f"the rate of {rules.max_per_minute} messages a minute is reached", 10
-        if self._outbox_store.count_sent_within(DAY_S) >= rules.max_per_day:
-            return f"the daily cap of {rules.max_per_day} messages a day is reached", 600
+        """Return why and for how long a limit blocks all messages. A limit delays messages, it drops none."""
+        config = self._config
+        if self._outbox_store.count_sent_within(60) >= config.max_per_minute:
+            reason = f"the rate limit of {config.max_per_minute} messages a minute is reached"
+            return reason, MINUTE_LIMIT_CHECK_INTERVAL_S
+        if self._outbox_store.count_sent_within(DAY_S) >= config.max_per_day:
+            reason = f"the daily limit of {config.max_per_day} messages is reached"
+            return reason, DAY_LIMIT_CHECK_INTERVAL_S
         return None
 
     async def _log_held(self, reply: ReplyRow, reason: str) -> None:
-        """Said once, and noted at the message that would be next."""
+        """Log a new reason once, and store it with the message that would be next."""
         if self._blocked_by != reason:
             self._blocked_by = reason
-            self._emit(Event("held", reason, severity=Severity.WARNING))
-            await self._db.run(self._outbox_store.set_wait_reason, reply.id, f"held: {reason}")
+            self._emit(Event(EventKind.HELD, reason, severity=Severity.WARNING))
+            await self._db.run(self._outbox_store.set_wait_reason, reply.id, f"waiting: {reason}")
 
     async def _send(self, reply: ReplyRow) -> float | None:
-        begun = False
+        marked_sending = False
 
-        async def body_leaves() -> None:
-            nonlocal begun
+        async def before_body() -> None:
+            nonlocal marked_sending
             await self._db.run(self._outbox_store.mark_sending, reply.id)
-            begun = True
+            marked_sending = True
             if self._journal_failed:
                 self._journal_failed = False
                 self._emit(COMMIT_RECOVERED_EVENT)
-            self._brownout_guard.on_message_sending(asyncio.get_running_loop().time())
-            self._log(
-                "sending",
-                reply,
-                f"to {mask_number(reply.destination)}",
-                reply.user_data.text or reply.user_data.data,
-            )
+            self._brownout_guard.on_message_sending(_now())
+            content = reply.user_data.text or reply.user_data.data
+            self._log(EventKind.SENDING, reply, f"to {mask_number(reply.destination)}", content)
 
-        self._deadlines.expect_within("outbox", SEND_DEADLINE_S)
+        self._runtime.deadlines.expect_within(TASK, SEND_DEADLINE_S)
         try:
-            outcome = await self._modem.send(self._build_submit(reply), body_leaves)
+            outcome = await self._modem.send(self._build_submit(reply), before_body)
         except ModemLost:
             raise
-        except sqlite3.Error as trouble:
+        except sqlite3.Error as error:
             self._unsent_reply_id = reply.id
-            return self._handle_journal_failure(trouble)
+            return self._handle_journal_failure(error)
         except (CommandRefused, CommandTimedOut) as error:
-            outcome = OutcomeUnknown(str(error)) if begun else NotSent(str(error))
-        except (OSError, MemoryError) as error:  # of the host, not of the message
-            reason = f"{error or 'out of memory'}"
-            outcome = OutcomeUnknown(reason) if begun else NotSent(reason)
-        except Exception as error:  # noqa: BLE001  (whatever it was, it ends this message and no other)
+            outcome = OutcomeUnknown(str(error)) if marked_sending else NotSent(str(error))
+        except (OSError, MemoryError) as error:  # the fault of the device, not of the message
+            reason = str(error) or "out of memory"
+            outcome = OutcomeUnknown(reason) if marked_sending else NotSent(reason)
+        except Exception as error:  # noqa: BLE001  (an error ends this message and no other)
             reason = f"{type(error).__name__}: {error}"
-            return await (
-                self._handle_unknown(reply, reason) if begun else self._finish_failed(reply, reason)
-            )
+            if marked_sending:
+                return await self._handle_unknown(reply, reason)
+            await self._finish_failed(reply, reason)
+            return None
         finally:
-            self._deadlines.clear("outbox")
-        return await self._record_outcome(reply, outcome, marked_sending=begun)
+            self._runtime.deadlines.clear(TASK)
+        return await self._record_outcome(reply, outcome, marked_sending=marked_sending)
 
     async def _record_outcome(
         self, reply: ReplyRow, outcome: SendOutcome, *, marked_sending: bool
     ) -> float | None:
-        """Note the outcome; `begun`: that it might leave has been committed."""
+        """Commit the outcome. `marked_sending` is True if the change to `sending` was committed."""
         match outcome:
             case Sent(message_reference):
-                await retry_until_committed(
-                    self._db, self._emit, self._outbox_store.mark_sent, reply.id, message_reference
-                )
-                named = "" if message_reference is None else f"message reference {message_reference}"
-                self._log("sent", reply, named)
-                self._finish_settled(reply)
+                text = "" if message_reference is None else f"message reference {message_reference}"
+                await self._finish_sent(reply, message_reference, text)
                 return None
             case OutcomeUnknown(reason):
                 return await self._handle_unknown(reply, reason)
             case NotSent(reason):
-                lost = bool(
-                    self._modem.loss_reason
-                )  # then the session ends, and the next one is made after a wait
-                return await self._requeue(reply, reason, marked_sending=marked_sending, hold=not lost)
+                # Without the modem the session ends; the next one tries at once, after its own backoff.
+                hold = not self._modem.loss_reason
+                return await self._requeue(reply, reason, marked_sending=marked_sending, hold=hold)
             case Refused(error):
                 return await self._handle_refusal(reply, error, marked_sending=marked_sending)
 
@@ -265,7 +264,7 @@ class Sender:
         )
 
     def _handle_journal_failure(self, error: sqlite3.Error) -> float:
-        """Once for each trouble; nothing is sent meanwhile."""
+        """Log a new failure once. Return the delay; nothing is sent meanwhile."""
         if not self._journal_failed:
             self._journal_failed = True
             self._emit(commit_failed_event(error))
@@ -273,61 +272,51 @@ class Sender:
 
     async def _handle_unknown(self, reply: ReplyRow, reason: str) -> float | None:
         if self._config.resend_unknown and reply.attempts == 0:
-            return await self._resend_unknown(reply, reason)
+            await self._resend_unknown(reply, reason)
+            return None
         await retry_until_committed(
-            self._db, self._emit, self._outbox_store.finish, reply.id, ReplyState.UNKNOWN, reason
+            self._runtime, self._outbox_store.finish, reply.id, ReplyState.UNKNOWN, reason
         )
-        self._log("unknown", reply, f"{reason}; left alone", severity=Severity.WARNING)
-        self._finish_settled(reply)
+        self._log(EventKind.UNKNOWN, reply, f"{reason}; it is not resent", severity=Severity.WARNING)
+        self._settle(reply)
         return None
 
-    async def _resend_unknown(self, reply: ReplyRow, reason: str) -> float | None:
-        """It may have left, and the operator wants it sent all the same. The one that may be out counts."""
+    async def _resend_unknown(self, reply: ReplyRow, reason: str) -> None:
+        """Queue a copy of a message that may have left, because a setting allows it. Both count as sent."""
         await retry_until_committed(
-            self._db,
-            self._emit,
+            self._runtime,
             self._outbox_store.requeue_possibly_sent,
             reply.id,
             f"outcome unknown: {reason}",
         )
-        pause = RETRY_BACKOFF.delay(1, self._random)
-        self._destination_backoff.hold(reply.destination, asyncio.get_running_loop().time() + pause, reason)
-        self._log("unknown", reply, f"{reason}; once more in {pause:.0f} s", severity=Severity.WARNING)
-        return None
+        delay = RETRY_BACKOFF.delay(1, self._runtime.random)
+        self._destination_backoff.hold(reply.destination, _now() + delay, reason)
+        self._log(EventKind.UNKNOWN, reply, f"{reason}; resent in {delay:.0f} s", severity=Severity.WARNING)
 
     async def _handle_refusal(
         self, reply: ReplyRow, error: CommandRefused, *, marked_sending: bool
     ) -> float | None:
+        reason = str(error)
         match error.error_class:
             case ErrorClass.ALREADY_DELIVERED:
-                await retry_until_committed(
-                    self._db, self._emit, self._outbox_store.mark_sent, reply.id, None
-                )
-                self._log("sent", reply, str(error))
-                self._finish_settled(reply)
+                await self._finish_sent(reply, None, reason)
                 return None
             case ErrorClass.OUTCOME_UNKNOWN:
-                return await self._handle_unknown(reply, str(error))
+                return await self._handle_unknown(reply, reason)
             case ErrorClass.PERMANENT:
-                return await self._finish_failed(reply, str(error))
+                await self._finish_failed(reply, reason)
+                return None
             case ErrorClass.BARRED:
-                return await self._requeue(
-                    reply, str(error), marked_sending=marked_sending, backoff=QUOTA_BACKOFF, hold_all=True
-                )
+                backoff, hold_all = QUOTA_BACKOFF, True
             case ErrorClass.NOT_READY:
-                return await self._requeue(
-                    reply,
-                    str(error),
-                    marked_sending=marked_sending,
-                    backoff=NETWORK_FAILURE_BACKOFF,
-                    hold_all=True,
-                )
+                backoff, hold_all = NETWORK_FAILURE_BACKOFF, True
             case ErrorClass.RETRY_LATER:
-                return await self._requeue(
-                    reply, str(error), marked_sending=marked_sending, backoff=NETWORK_FAILURE_BACKOFF
-                )
+                backoff, hold_all = NETWORK_FAILURE_BACKOFF, False
             case _:
-                return await self._requeue(reply, str(error), marked_sending=marked_sending)
+                backoff, hold_all = RETRY_BACKOFF, False
+        return await self._requeue(
+            reply, reason, marked_sending=marked_sending, backoff=backoff, hold_all=hold_all
+        )
 
     async def _requeue(
         self,
@@ -339,45 +328,48 @@ class Sender:
         hold: bool = True,
         hold_all: bool = False,
     ) -> float | None:
-        """Back into the queue, to be tried after a wait that grows with the attempts on disk.
+        """Queue a message again, with a backoff that grows with the attempts in the journal.
 
-        Without `hold` the next session tries at once. `all_wait`: the trouble is with the module or the SIM,
-        so others would only meet it, too.
+        Without `hold` the next session tries at once. `hold_all` makes all destinations wait: the module or
+        the SIM is at fault, so the other messages would fail as well.
         """
         attempts = reply.attempts + 1
         if attempts >= MAX_ATTEMPTS:
-            return await self._finish_failed(reply, f"{reason}; given up after {attempts} attempts")
+            await self._finish_failed(reply, f"{reason}; given up after {attempts} attempts")
+            return None
         await retry_until_committed(
-            self._db,
-            self._emit,
-            self._outbox_store.requeue,
-            reply.id,
-            reason,
-            count_attempt=not marked_sending,
+            self._runtime, self._outbox_store.requeue, reply.id, reason, count_attempt=not marked_sending
         )
-        pause = backoff.delay(attempts, self._random)
-        until = asyncio.get_running_loop().time() + (pause if hold else 0)
+        delay = backoff.delay(attempts, self._runtime.random)
+        until = _now() + (delay if hold else 0)
         self._destination_backoff.hold(reply.destination, until, reason)
         if hold_all:
             self._destination_backoff.hold_all(until, reason)
-        self._log("not sent", reply, f"{reason}; again in {pause:.0f} s", severity=Severity.WARNING)
-        return None if hold else pause
-
-    async def _finish_failed(self, reply: ReplyRow, reason: str) -> float | None:
-        await retry_until_committed(
-            self._db, self._emit, self._outbox_store.finish, reply.id, ReplyState.FAILED, reason
+        self._log(
+            EventKind.NOT_SENT, reply, f"{reason}; next attempt in {delay:.0f} s", severity=Severity.WARNING
         )
-        self._log("failed", reply, reason, severity=Severity.WARNING)
-        self._finish_settled(reply)
-        return None
+        return None if hold else delay
 
-    def _finish_settled(self, reply: ReplyRow) -> None:
+    async def _finish_sent(self, reply: ReplyRow, message_reference: int | None, text: str) -> None:
+        await retry_until_committed(self._runtime, self._outbox_store.mark_sent, reply.id, message_reference)
+        self._log(EventKind.SENT, reply, text)
+        self._settle(reply)
+
+    async def _finish_failed(self, reply: ReplyRow, reason: str) -> None:
+        await retry_until_committed(
+            self._runtime, self._outbox_store.finish, reply.id, ReplyState.FAILED, reason
+        )
+        self._log(EventKind.FAILED, reply, reason, severity=Severity.WARNING)
+        self._settle(reply)
+
+    def _settle(self, reply: ReplyRow) -> None:
+        """Let the other messages to this destination go, and report that a message is settled."""
         self._destination_backoff.release(reply.destination)
         self._on_reply_settled()
 
     def _log(
         self,
-        kind: str,
+        kind: EventKind,
         reply: ReplyRow,
         message: str,
         content: str | bytes | None = None,
@@ -387,10 +379,14 @@ class Sender:
             Event(
                 kind,
                 message,
-                severity=severity,
                 command_id=reply.command_id,
                 sid=reply.sid,
                 reply_id=reply.id,
                 content=content,
+                severity=severity,
             )
         )
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

@@ -19,10 +19,9 @@ from agent.at.error_codes import SIM_BUSY_ERRORS
 from agent.at.errors import AtError, ModemLost
 from agent.at.transport.base import PortUnavailable, TransportOpener
 from agent.at.transport.port_opener import PortOpener
-from agent.common.events import Event, EventKind, EventSink, Severity
-from agent.common.watchdog import DeadlineMonitor
-from agent.journal.executor import DbExecutor
-from agent.journal.reset_budget import ResetBudget, ResetUsage
+from agent.common.events import Event, EventKind, Severity
+from agent.common.runtime import Runtime
+from agent.journal.reset_budget import ResetBudget, ResetLimits, ResetUsage
 from agent.modem.modem import Modem
 from agent.modem.recovery_commands import cycle_radio, restart
 from agent.modem.status_queries import Registration, RegistrationState
@@ -86,27 +85,31 @@ class RecoveryExecutor:
 
     def __init__(
         self,
+        *,
+        runtime: Runtime,
         policy: RecoveryPolicy,
         options: RecoveryOptions,
         reset_budget: ResetBudget,
-        db: DbExecutor,
         opener: TransportOpener,
-        emit: EventSink,
-        deadlines: DeadlineMonitor,
     ) -> None:
         self.policy = policy
         self._options = options
         self._reset_budget = reset_budget
-        self._db = db
+        self._db = runtime.db
         self._opener = opener
-        self._emit = emit
-        self._deadlines = deadlines
+        self._emit = runtime.emit
+        self._deadlines = runtime.deadlines
         self._driver = DriverProfile()
         self._last_skip_reason = ""
         self.action_ended_session = False
         """True if an action ended the last session, which then is not a failure. The supervisor resets it."""
         self.reset_usage = ResetUsage(0, 0)
         """Resets in the last hour and day, when they were last read from the journal."""
+
+    @property
+    def reset_limits(self) -> ResetLimits:
+        """The numbers of resets that are allowed per hour and per day."""
+        return self._reset_budget.limits
 
     def on_session_started(self, modem: Modem) -> None:
         """Record a new session. The driver profile is kept for the time when the module does not answer."""

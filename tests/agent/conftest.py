@@ -1,4 +1,4 @@
-"""What the tests of the road share: virtual time, and its rooms on a real journal with fakes at both ends."""
+"""Shared by the tests of the pipeline and the daemon: virtual time, and the pipeline on a real journal."""
 
 import asyncio
 import importlib.util
@@ -8,10 +8,12 @@ from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
+from types import SimpleNamespace
 
 import pytest
 
 import pdu
+from agent.common.runtime import Runtime
 from agent.common.watchdog import DeadlineMonitor
 from agent.handlers.registry import HandlerRegistry
 from agent.journal.actions import ActionStore
@@ -19,22 +21,24 @@ from agent.journal.executor import InlineExecutor
 from agent.journal.inbox import CommandStore
 from agent.journal.journal import Journal
 from agent.journal.models import OutgoingMessage
-from agent.journal.outbox import OutboxStore as Queue
+from agent.journal.outbox import OutboxStore
 from agent.modem.message_format import decode_pdu
 from agent.modem.stored_message import StoredMessage
 from agent.pipeline.brownout import BrownoutGuard
-from agent.pipeline.dispatcher import DispatchConfig, Dispatcher
+from agent.pipeline.composer import MessageComposer
+from agent.pipeline.dispatcher import DispatchConfig, Dispatcher, JournalStores
+from agent.pipeline.post_reply_actions import Handlers
 from agent.pipeline.receiver import Receiver
 from agent.pipeline.send_backoff import DestinationBackoff
-from agent.pipeline.sender import SendConfig, Sender
+from agent.pipeline.sender import SendConfig, Sender, SendState
 from agent.service.compose import ReplyConfig
 from agent.service.profile import SERVICE_PROFILES
 from virtual_time import START_TIME_S, VirtualTimeLoop
 
 
 def _load_sibling(name):
-    """A module of this folder, which is no package."""
-    spec = importlib.util.spec_from_file_location(f"road_{name}", Path(__file__).with_name(f"{name}.py"))
+    """Import a module of this folder, which is not a package."""
+    spec = importlib.util.spec_from_file_location(f"agent_{name}", Path(__file__).with_name(f"{name}.py"))
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
@@ -45,63 +49,67 @@ fakes = _load_sibling("fakes")
 START_WALL_TIME = datetime(2026, 11, 22, 12, tzinfo=UTC).timestamp()
 SID = "DC" + "0" * 32
 VIRTUAL_TIME_FILES = {
-    f"test_{room}.py"
-    for room in (
-        "receiver",
-        "dispatcher",
-        "sender",
-        "session",
-        "supervisor",
-        "agent",
-        "sender_holding",
-        "send_backoff",
-    )
+    *("test_receiver.py", "test_dispatcher.py", "test_sender.py", "test_send_backoff.py"),
+    *("test_session.py", "test_supervisor.py", "test_agent.py"),
 }
 """Files whose tests run in virtual time."""
 
 
 def pytest_asyncio_loop_factories(config, item):
-    """Which loop runs a test."""
+    """Choose the event loop of a test."""
     if item.path.name in VIRTUAL_TIME_FILES and item.path.parent.name in {"pipeline", "daemon"}:
         return {"virtual": VirtualTimeLoop}
     return {"real": asyncio.new_event_loop}
 
 
 class FixedRandom(Random):
-    """Chance that is none: waits come out as they are, unspread."""
+    """Always the middle, so a backoff comes without jitter."""
 
     def random(self):
         return 0.5
 
 
 class PipelineHarness:
-    """The rooms of the road on one real journal, with the test's own modem, runner, clock and ears."""
+    """The pipeline on one real journal, with a fake modem, a fake runner, and a clock that a test can set."""
 
     def __init__(self, folder, service="programmable-wireless"):
         self.folder = folder
         self.journal_path = folder / "journal.db"
         self.service = SERVICE_PROFILES[service]
         self.call_log = []
-        """What happened, in order: commits, and what was done to modem and runner."""
+        """Commits and calls of the modem and the runner, in order."""
         self.events = []
         self.clock_error_s = 0.0
-        """How far the device's clock is wrong."""
+        """Seconds that the wall clock is ahead."""
         self.commit_error = None
         """Raised by every commit while it is set."""
         self.db = InlineExecutor()
         self.random = FixedRandom()
+        self.deadline_monitor = DeadlineMonitor(self.monotonic)
         self.handler_specs = [
             fakes.executable_spec("led"),
             fakes.executable_spec("pump"),
             fakes.executable_spec("again", repeatable=True),
         ]
         self.wake_count = 0
-        self.send_requested = asyncio.Event()
-        self.brownout_guard = BrownoutGuard(self.random)
+        self.queued_count = 0
         self.settled_count = 0
+        self.commands_made = 0
+        self.brownout_guard = BrownoutGuard(self.random)
         self.modem = None
+        self.active_dispatcher = None
         self.runner = fakes.FakeRunner(self)
         self.open_journal()
+
+    @property
+    def runtime(self):
+        return Runtime(
+            emit=self.emit,
+            deadlines=self.deadline_monitor,
+            random=self.random,
+            wall_clock=self.wall_clock,
+            db=self.db,
+        )
 
     # The journal
 
@@ -110,15 +118,15 @@ class PipelineHarness:
         self.journal.connection.execute("PRAGMA synchronous = OFF")
         self._original_transaction = self.journal.transaction
         self.journal.transaction = self._logged_transaction
-        self.outbox_store = Queue(self.journal)
+        self.outbox_store = OutboxStore(self.journal)
         self.command_store = CommandStore(self.journal, self.outbox_store)
         self.action_store = ActionStore(self.journal)
-        self.send_requested = asyncio.Event()
+        self.reply_queued = asyncio.Event()
         self.destination_backoff = DestinationBackoff()
         return self
 
     def restart(self):
-        """As after kill -9: another process on the same journal."""
+        """Open the journal again as another process would after kill -9."""
         self.journal.close()
         self.runner = fakes.FakeRunner(self)
         return self.open_journal()
@@ -135,7 +143,7 @@ class PipelineHarness:
         self.commit_error = sqlite3.OperationalError("database or disk is full")
 
     def query_column(self, query, *values):
-        """What has been committed, as another process sees it: the first column."""
+        """Return the first column of what is committed, as another process sees it."""
         connection = sqlite3.connect(f"{self.journal_path.as_uri()}?mode=ro", uri=True)
         try:
             return [row[0] for row in connection.execute(query, values)]
@@ -152,23 +160,21 @@ class PipelineHarness:
         return self.query_column("SELECT text FROM replies ORDER BY id")
 
     def store_command(self, content="led on", **fields):
-        """A Command that intake has received."""
+        """Store a Command as the receiver does."""
         raw = fakes.deliver_hex(content, **({"second": self._next_second()} | fields))
-        return self.make_receiver(fakes.FakeModem(self))._command_store.store(
-            None, raw, lambda memory: self.make_receiver(self.modem)._classify(
-                StoredMessage(None, raw, decode_pdu(raw)), memory
-            )
-        )  # fmt: skip
+        receiver = self.make_receiver(fakes.FakeModem(self))
+        message = StoredMessage(None, raw, decode_pdu(raw))
+        return self.command_store.store(None, raw, lambda history: receiver._classify(message, history))
 
     def _next_second(self):
-        self.commands_made = getattr(self, "commands_made", 0) + 1
+        self.commands_made += 1
         return self.commands_made % 60
 
     def queue_message(self, text="hello", destination="2936"):
-        """A message that waits to be sent; returns its number."""
+        """Queue a message; returns its number."""
         return self.outbox_store.enqueue([OutgoingMessage(destination, pdu.segment(text)[0], 1, 1)])[0]
 
-    # Clocks and ears
+    # Clocks and events
 
     def monotonic(self):
         try:
@@ -183,88 +189,71 @@ class PipelineHarness:
         self.events.append(event)
 
     def events_of_kind(self, kind):
-        """The steps of that word."""
-        return [step for step in self.events if step.kind == kind]
+        return [event for event in self.events if event.kind == kind]
 
     def calls_of(self, *kinds):
-        """The log without other kinds, by first word."""
+        """Return the entries of the call log of these kinds."""
         return [entry for entry in self.call_log if entry[0] in kinds]
 
-    # The rooms
+    # The parts of the pipeline
 
-    def deadlines(self):
-        if not hasattr(self, "_deadlines"):
-            self._deadlines = DeadlineMonitor(self.monotonic)
-        return self._deadlines
-
-    def _on_received(self):
+    def _on_stored(self):
         self.wake_count += 1
         self.call_log.append(("wake",))
 
-    def make_receiver(self, modem=None, **rules):
+    def make_receiver(self, modem=None, **options):
         return Receiver(
-            modem or self.modem or fakes.FakeModem(self),
-            self.db,
-            self.command_store,
-            self.service,
-            self.emit,
-            self.deadlines(),
-            self._on_received,
-            **rules,
+            runtime=self.runtime,
+            modem=modem or self.modem or fakes.FakeModem(self),
+            command_store=self.command_store,
+            service=self.service,
+            on_stored=self._on_stored,
+            **options,
         )
 
-    def make_dispatcher(self, rules=(), reply_rules=None, status=lambda: "well"):
+    def _on_reply_queued(self):
+        self.queued_count += 1
+        self.reply_queued.set()
+
+    def make_dispatcher(self, config=(), reply_config=None, composer=None, format_status=lambda: "well"):
         self.queued_count = 0
-
-        def queued():
-            self.queued_count += 1
-            self.send_requested.set()
-
+        defaults = {"timeout_s": 30.0, "max_age_s": None, "max_concurrent": 4}
         return Dispatcher(
-            self.db,
-            self.command_store,
-            self.outbox_store,
-            self.action_store,
-            HandlerRegistry(self.handler_specs),
-            self.runner,
-            self.service,
-            DispatchConfig(**{"timeout_s": 30.0, "max_age_s": None, "max_concurrent": 4} | dict(rules)),
-            reply_rules or ReplyConfig(),
-            self.wall_clock,
-            self.random,
-            self.emit,
-            self.deadlines(),
-            queued,
-            status,
+            runtime=self.runtime,
+            stores=JournalStores(
+                journal_path=self.journal_path,
+                command_store=self.command_store,
+                outbox_store=self.outbox_store,
+                action_store=self.action_store,
+            ),
+            handlers=Handlers(HandlerRegistry(self.handler_specs), self.runner),
+            composer=composer or MessageComposer(self.service, reply_config or ReplyConfig()),
+            config=DispatchConfig(**defaults | dict(config)),
+            on_reply_queued=self._on_reply_queued,
+            format_status=format_status,
         )
 
-    def make_sender(self, modem=None, on_settled=None, **rules):
-        def counted():
+    def make_sender(self, modem=None, on_settled=lambda: None, **config):
+        def on_reply_settled():
             self.settled_count += 1
-            if on_settled is not None:
-                on_settled()
+            on_settled()
 
         return Sender(
-            modem or fakes.FakeModem(self),
-            self.db,
-            self.outbox_store,
-            SendConfig(**rules),
-            self.destination_backoff,
-            self.random,
-            self.emit,
-            self.deadlines(),
-            counted,
-            self.send_requested,
-            self.brownout_guard,
+            runtime=self.runtime,
+            modem=modem or fakes.FakeModem(self),
+            outbox_store=self.outbox_store,
+            config=SendConfig(**config),
+            state=SendState(self.destination_backoff, self.brownout_guard, self.reply_queued),
+            on_reply_settled=on_reply_settled,
         )
 
-    # At work
+    # Running them
 
     @asynccontextmanager
-    async def run_receiver(self, modem=None, **rules):
-        """Intake at work; at the end the line is lost and it must return by itself."""
+    async def run_receiver(self, modem=None, **options):
+        """Run a receiver. At the end the modem is lost, and the receiver must return by itself."""
         modem = modem or self.modem or fakes.FakeModem(self)
-        task = asyncio.create_task(self.make_receiver(modem, **rules).run())
+        task = asyncio.create_task(self.make_receiver(modem, **options).run())
         await self.advance(1)
         try:
             yield modem
@@ -273,9 +262,9 @@ class PipelineHarness:
             await asyncio.wait_for(task, 60)
 
     @asynccontextmanager
-    async def run_dispatcher(self, **arguments):
-        """The dispatcher at work; at the end it is stopped and must return by itself."""
-        dispatcher = self.active_dispatcher = self.make_dispatcher(**arguments)
+    async def run_dispatcher(self, **options):
+        """Run a dispatcher. At the end it is stopped, and must return by itself."""
+        dispatcher = self.active_dispatcher = self.make_dispatcher(**options)
         task = asyncio.create_task(dispatcher.run())
         await self.advance(1)
         try:
@@ -287,10 +276,10 @@ class PipelineHarness:
             self.runner.stopped.clear()
 
     @asynccontextmanager
-    async def run_sender(self, modem=None, **arguments):
-        """The outbox at work; at the end the line is lost and it must return by itself."""
+    async def run_sender(self, modem=None, **options):
+        """Run a sender. At the end the modem is lost, and the sender must return by itself."""
         modem = modem or fakes.FakeModem(self)
-        task = asyncio.create_task(self.make_sender(modem, **arguments).run())
+        task = asyncio.create_task(self.make_sender(modem, **options).run())
         await self.advance(1)
         try:
             yield modem
@@ -299,19 +288,19 @@ class PipelineHarness:
             await asyncio.wait_for(task, 60)
 
     async def advance(self, seconds):
-        """Time goes by."""
+        """Let time pass."""
         await asyncio.sleep(seconds)
 
     async def wait_until(self, condition, timeout_s=100_000):
-        """Time goes by until that is so; no longer than this."""
+        """Let time pass until the condition is true."""
         async with asyncio.timeout(timeout_s):
-            while not condition():  # noqa: ASYNC110  (in virtual time a look costs nothing)
+            while not condition():  # noqa: ASYNC110  (in virtual time a check costs nothing)
                 await asyncio.sleep(0.1)
 
 
 @pytest.fixture(scope="session")
 def empty_journal(tmp_path_factory):
-    """Made once: writing its tables to disk takes longer than most tests."""
+    """An empty journal to copy: creating its tables takes longer than most tests."""
     path = tmp_path_factory.mktemp("empty") / "journal.db"
     Journal(path, lambda: START_WALL_TIME, lambda: 0.0).close()
     return path
@@ -320,25 +309,22 @@ def empty_journal(tmp_path_factory):
 @pytest.fixture
 def pipeline(tmp_path, empty_journal):
     shutil.copy(empty_journal, tmp_path / "journal.db")
-    road = PipelineHarness(tmp_path)
-    yield road
-    road.journal.close()
+    harness = PipelineHarness(tmp_path)
+    yield harness
+    harness.journal.close()
 
 
 @pytest.fixture
 def factories():
-    """Makers of messages, errors, modems and runners."""
-
-    class Make:
-        pass
-
-    make = Make()
-    make.pdu, make.timed_out, make.refused = fakes.deliver_hex, fakes.command_timed_out, fakes.command_refused
-    make.executable, make.modem, make.port, make.road = (
-        fakes.executable_spec,
-        fakes.FakeModem,
-        fakes.FakePort,
-        PipelineHarness,
+    """Factories of messages, errors, modems and runners."""
+    return SimpleNamespace(
+        pdu=fakes.deliver_hex,
+        timed_out=fakes.command_timed_out,
+        refused=fakes.command_refused,
+        executable=fakes.executable_spec,
+        modem=fakes.FakeModem,
+        port=fakes.FakePort,
+        harness=PipelineHarness,
+        SID=SID,
+        START_WALL_TIME=START_WALL_TIME,
     )
-    make.SID, make.EPOCH = SID, START_WALL_TIME
-    return make

@@ -14,15 +14,15 @@ async def test_a_handler_that_cannot_be_started_is_started_later(sandbox_env):
         await sandbox_env.wait_until(lambda: sandbox_env.sent_bodies() == ["pong"])
         limits = service.forbid_opening_files()
         sandbox_env.create_command("count one")
-        await service.wait_for_line("no handler can be started")
+        await service.wait_for_line("cannot start handlers")
         assert sandbox_env.command_states()[1] in {"received", "running"}
         service.restore_file_limit(limits)
         await sandbox_env.wait_until(lambda: "counted one" in sandbox_env.sent_bodies())
-        await service.wait_for_line("handlers are started again")
+        await service.wait_for_line("handlers start again")
     assert [line.split()[-1] for line in sandbox_env.handler_log_lines()] == ["one"]
     assert sandbox_env.command_states() == ["done", "done"]
     assert sandbox_env.query_journal("SELECT attempts FROM commands") == [(1,), (1,)]
-    [said] = service.lines_with("no handler can be started")
+    [said] = service.lines_with("cannot start handlers")
     assert "Too many open files" in said
 
 

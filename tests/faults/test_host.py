@@ -47,7 +47,7 @@ async def test_f02_fed_while_everybody_works(tmp_path, message_format):
         assert len(scene.executed) == 6
 
 
-STUCK = ["intake", "outbox", "command", "supervisor"]
+STUCK = ["receiver", "sender", "command", "supervisor"]
 
 
 @pytest.mark.parametrize("task", STUCK)
@@ -58,9 +58,9 @@ async def test_f02_starved_when_a_task_hangs(tmp_path, message_format, task):
             scene.port.open = never
         await scene.start_and_settle(60)
         match task:
-            case "intake":
+            case "receiver":
                 scene.modem.sweep = never
-            case "outbox":
+            case "sender":
                 scene.modem.send = never
             case "command":
                 scene.plans = {"led on": HandlerPlan([(1, "stuck")])}
@@ -200,7 +200,7 @@ async def test_f05_answers_that_nobody_asked_for(tmp_path, message_format, probe
         assert (settings.cmee, settings.text_mode) == (1, message_format == "text")
         assert scene.stored_indices() == []
         assert scene.query_journal("SELECT count(*) FROM ignored") == [(0,)]
-        said = [line for line in scene.log_lines(30) if line.startswith("disturbed")]
+        said = [line for line in scene.log_lines(30) if line.startswith("port conflict")]
         assert len(said) == (b"+GCAP" in probe)
         assert all(
             'ModemManager is kept away by the udev rule ENV{ID_MM_PORT_IGNORE}="1"' in line for line in said
@@ -233,7 +233,7 @@ async def test_f06_half_of_what_the_module_says_is_read_by_others(tmp_path, mess
         assert scene.stored_indices() == []
         assert len(scene.sent_bodies) <= 5
         assert all(state in {"sent", "unknown"} for state, _ in scene.replies)
-        (said,) = [line for line in scene.log_lines(30) if line.startswith("disturbed")]
+        (said,) = [line for line in scene.log_lines(30) if line.startswith("port conflict")]
         assert "octets of its answers are missing; find it with `sudo fuser -v" in said
 
 

@@ -82,7 +82,7 @@ async def test_f04_what_cannot_be_read_stops_nobody(tmp_path, message_format, po
         strays = scene.query_journal("SELECT raw FROM ignored")
         settled(scene, "led 1", "led 3")
         assert len(strays) == 1
-        assert len([line for line in scene.log_lines() if line.startswith("stray")]) == 1
+        assert len([line for line in scene.log_lines() if line.startswith("ignored")]) == 1
         if message_format == "pdu" and poison.isascii():
             assert strays == [(poison.partition(b"\r\n")[2].decode(),)]
         await scene.current_run.stop()

@@ -14,6 +14,7 @@ from agent.at.command import AtCommand
 from agent.daemon.control_api import ControlApi
 from agent.daemon.control_socket import MAX_LINE_BYTES, ControlServer
 from agent.journal.executor import InlineExecutor
+from agent.pipeline.composer import MessageComposer
 from agent.service.compose import ReplyConfig
 from agent.service.profile import SERVICE_PROFILES
 
@@ -76,17 +77,15 @@ def _make_server():
         )
     )
     desk = ControlApi(
-        *(
-            Path("/nowhere"),
-            InlineExecutor(),
-            nobody,
-            FakeOutboxStore(),
-            SERVICE_PROFILES["super-sim"],
-            ReplyConfig(),
-            nobody,
-            supervisor,
+        runtime=SimpleNamespace(db=InlineExecutor(), deadlines=nobody, random=random.Random(1)),
+        stores=SimpleNamespace(
+            journal_path=Path("/nowhere"), command_store=nobody, outbox_store=FakeOutboxStore()
         ),
-        *(nobody, nobody, nobody, random.Random(1), lambda: None),
+        composer=MessageComposer(SERVICE_PROFILES["super-sim"], ReplyConfig()),
+        supervisor=supervisor,
+        recovery_executor=nobody,
+        dispatcher=nobody,
+        on_queued=lambda: None,
     )
     return ControlServer(
         Path("/nowhere"), {"status": _status, "send": desk.send_message, "at": desk.run_at_command}

@@ -10,7 +10,6 @@ import pytest
 import pdu
 from agent.at.transport.base import PortUnavailable
 from agent.common.config import parse_config
-from agent.daemon import agent as room
 from agent.daemon.agent import Agent, Dependencies
 from agent.daemon.control_socket import ControlUnusable
 from agent.handlers.registry import HandlerConfigError
@@ -18,13 +17,16 @@ from agent.handlers.results import Finished, HandlerDeclaration
 from agent.journal.executor import InlineExecutor
 from agent.journal.files import JournalLocked
 from agent.journal.journal import Journal, JournalUnusable
+from agent.journal.outbox import OutboxStore
 from agent.modem.sending import OutcomeUnknown, Refused
+from agent.version import VERSION
+from hardware.identify import PortInfo
 
 
 class AgentEnv:
     """An agent in virtual time; its module and handlers are the test's own."""
 
-    def __init__(self, road, make, monkeypatch):
+    def __init__(self, road, make):
         self.road = road
         self.make = make
         self.folder = road.folder
@@ -43,20 +45,17 @@ class AgentEnv:
         (self.folder / "handlers").mkdir()
         (self.folder / "handlers" / "device.py").write_text("")
         road.runner.declarations["device.py"] = [HandlerDeclaration("led", words=("led",))]
-        monkeypatch.setattr(room, "Modem", self._modem)
-        monkeypatch.setattr(room, "Journal", self._journal)
 
     def modem(self):
         """The modem of the next session."""
         self.modems.append(self.make.modem(self.road))
         return self.modems[-1]
 
-    def _modem(self, _channel, message_format, *, status_reports, profile, port_info, sim_config):
-        self.modem_settings = (message_format, status_reports)
-        self.modem_arguments = (profile, port_info, sim_config)
+    def _make_modem(self, _client, options):
+        self.modem_options = options
         return self.modems.pop(0) if self.modems else self.make.modem(self.road)
 
-    def _journal(self, *arguments):
+    def _open_journal(self, *arguments):
         self.journal = Journal(*arguments)
         self.road._original_transaction = self.journal.transaction
         self.journal.transaction = self.road._logged_transaction
@@ -70,6 +69,8 @@ class AgentEnv:
             self.road.emit,
             Dependencies(
                 opener=self.port,
+                make_modem=self._make_modem,
+                open_journal=self._open_journal,
                 db_executor=self._db_executor,
                 runner=lambda emit: self.road.runner,
                 wall_clock=self.road.wall_clock,
@@ -110,8 +111,8 @@ class AgentEnv:
 
 
 @pytest.fixture
-def agent_env(pipeline, factories, monkeypatch):
-    return AgentEnv(pipeline, factories, monkeypatch)
+def agent_env(pipeline, factories):
+    return AgentEnv(pipeline, factories)
 
 
 def busy():
@@ -125,7 +126,7 @@ async def test_ready_does_not_wait_for_the_module(agent_env, pipeline):
     """Journal, handlers and control socket stand and the port is being tried; how that goes is the status."""
     agent_env.port.default = busy()
     async with agent_env.running(5):
-        assert str(pipeline.events[0]) == f"ready: modem-agent {room.VERSION}, programmable-wireless"
+        assert str(pipeline.events[0]) == f"ready: modem-agent {VERSION}, programmable-wireless"
         assert agent_env.notes[0] == "READY=1"
         assert agent_env.notes.index("READY=1") < agent_env.notes.index(f"STATUS={busy()}")
         answer = await agent_env.request(do="status")
@@ -139,7 +140,7 @@ async def test_what_looks_like_a_mistake_among_the_handlers_is_said(agent_env, p
     (agent_env.folder / "handlers" / "pump").write_text("#!/bin/sh\n")
     async with agent_env.running():
         assert (
-            "pump is no handler because it is not executable" in pipeline.events_of_kind("warning")[0].message
+            "pump is not used because it is not executable" in pipeline.events_of_kind("warning")[0].message
         )
 
 
@@ -174,10 +175,11 @@ async def test_the_settings_reach_the_rooms(agent_env, pipeline, reports):
     pipeline.clock_error_s = 1800
     pipeline.runner.plan("device.py:led", Finished("\u263a" * 100, then="later"))
     async with agent_env.running(40):
-        assert agent_env.modem_settings == ("pdu", reports)
-        profile, port_info, sim_config = agent_env.modem_arguments
-        assert (profile, port_info, sim_config.pin, sim_config.service_centre) == ("auto", None, None, "")
-        assert sim_config.memory is not None
+        options = agent_env.modem_options
+        assert (options.message_format, options.status_reports) == ("pdu", reports)
+        assert (options.profile, options.port_info) == ("auto", PortInfo())
+        assert (options.sim_config.pin, options.sim_config.service_centre) == (None, "")
+        assert options.sim_config.memory is not None
         assert sorted(pipeline.command_states()) == ["done", "expired"]
         first, second, *copy = pipeline.reply_texts()
         assert copy == ([] if reports else [first])
@@ -190,9 +192,8 @@ async def test_the_settings_reach_the_rooms(agent_env, pipeline, reports):
         assert pipeline.runner.run_actions == [("device.py:led", "later", 7)]
         await agent_env.request(do="send", text="third", wait=False)
         await pipeline.advance(1)
-        assert (
-            pipeline.events_of_kind("held")[0].message == f"the rate of {rate} messages a minute is reached"
-        )
+        held = pipeline.events_of_kind("held")[0]
+        assert held.message == f"the rate limit of {rate} messages a minute is reached"
 
 
 @pytest.mark.parametrize("setting", [True, False])
@@ -389,8 +390,8 @@ async def test_the_watchdog_is_fed_while_nobody_is_late(agent_env, pipeline):
         await pipeline.advance(300)
         assert agent_env.notes.count("WATCHDOG=1") <= fed + 1
         [stuck] = pipeline.events_of_kind("watchdog")
-        assert stuck.message == "intake: systemd will start the agent anew"
-        assert (await agent_env.request(do="status"))["overdue"] == ["intake"]
+        assert stuck.message == "receiver did not finish in time: systemd will restart the agent"
+        assert (await agent_env.request(do="status"))["overdue"] == ["receiver"]
         end.set()
         await pipeline.advance(25)
         assert agent_env.notes.count("WATCHDOG=1") > fed + 1
@@ -464,7 +465,7 @@ async def test_incomplete_messages_are_given_up_within_the_hour(agent_env, pipel
         assert pipeline.events_of_kind("incomplete") == []
         await pipeline.advance(3600 + 120)
         assert [step.message for step in pipeline.events_of_kind("incomplete")] == [
-            "a message is given up, as not all parts came within a day; see inbox --ignored"
+            "a message is given up: not all parts arrived within a day; see inbox --ignored"
         ]
         assert pipeline.query_column("SELECT count(*) FROM parts") == [0]
         assert len(pipeline.query_column("SELECT reason FROM ignored")) == 2
@@ -514,8 +515,8 @@ async def test_status_by_sms(agent_env, pipeline):
         pipeline.modem.store_message(3, "status", minute=9, announce=True)
         await pipeline.advance(1)
     texts = pipeline.reply_texts()
-    assert texts[0] == f"modem-agent {room.VERSION}"
-    assert texts[1] == f"modem-agent {room.VERSION}, registered, home, signal -71 dBm"
+    assert texts[0] == f"modem-agent {VERSION}"
+    assert texts[1] == f"modem-agent {VERSION}, registered, home, signal -71 dBm"
 
 
 @pytest.mark.parametrize(
@@ -622,17 +623,17 @@ async def test_an_at_command_by_hand(agent_env, pipeline):
 
 
 @pytest.mark.parametrize("request_", [{"do": "send", "text": "hello"}, {"do": "status"}])
-async def test_a_journal_in_trouble_is_a_sentence(agent_env, pipeline, request_):
+async def test_a_journal_in_trouble_is_a_sentence(agent_env, pipeline, request_, monkeypatch):
     """For whoever asks."""
 
-    def damaged():
+    def damaged(_store):
         raise sqlite3.DatabaseError("database disk image is malformed")
 
-    async with agent_env.running() as agent:
+    async with agent_env.running():
         if request_["do"] == "send":
             pipeline.fail_commits_disk_full()
         else:
-            agent._outbox_store.count_by_state = damaged
+            monkeypatch.setattr(OutboxStore, "count_by_state", damaged)
         answer = await agent_env.request(**request_)
         pipeline.commit_error = None
     trouble = "database or disk is full" if request_["do"] == "send" else "database disk image is malformed"

@@ -52,7 +52,7 @@ async def test_all_tasks_end_when_the_connection_is_lost(pipeline, session_bench
     await session_bench.start()
     await asyncio.wait_for(session_bench.task, 10)
     assert pipeline.reply_states() == ["sent"]
-    assert pipeline.deadlines()._deadlines == {}
+    assert pipeline.deadline_monitor._deadlines == {}
 
 
 async def test_module_restart_ends_all_tasks(pipeline, session_bench):
@@ -87,7 +87,7 @@ async def test_exception_in_one_task_cancels_no_other_task(pipeline, session_ben
     assert modem.lost.is_set()
     if task != "send":
         assert pipeline.reply_states() == ["sent"]
-    assert pipeline.deadlines()._deadlines == {}
+    assert pipeline.deadline_monitor._deadlines == {}
 
 
 async def test_next_session_settles_a_message_with_unrecorded_outcome(pipeline, session_bench, factories):

@@ -1,12 +1,10 @@
 """What the modem remembers of SIMs, where the journal is in trouble."""
 
-import random
 import sqlite3
 
 import pytest
 
 from agent.daemon.sim_memory import JournalSimMemory
-from agent.journal.executor import InlineExecutor
 from agent.modem.error import ModemUnusable
 
 
@@ -20,12 +18,9 @@ class FullDiskSimStore:
 
 
 @pytest.fixture
-def sim_memory():
-    """A book on that disk; `told` are its steps."""
-    told = []
-    book = JournalSimMemory(InlineExecutor(), FullDiskSimStore(), random.Random(1), told.append)
-    book.told = told
-    return book
+def sim_memory(pipeline):
+    """A memory of SIMs on that disk."""
+    return JournalSimMemory(runtime=pipeline.runtime, sim_store=FullDiskSimStore())
 
 
 async def test_no_pin_is_tried_that_cannot_be_kept(sim_memory):
@@ -36,15 +31,15 @@ async def test_no_pin_is_tried_that_cannot_be_kept(sim_memory):
         await sim_memory.reserve_pin_attempt("1", "1234", no_tries_lost=True)
 
 
-async def test_an_outcome_that_cannot_be_kept_is_told(sim_memory):
+async def test_an_outcome_that_cannot_be_kept_is_told(sim_memory, pipeline):
     """What is on disk says that it is being tried, which keeps it from being tried again."""
     await sim_memory.record_pin_result("1", refused=True)
-    (step,) = sim_memory.told
+    (step,) = pipeline.events
     assert str(step) == "sim: the outcome of the PIN is not kept: database or disk is full"
 
 
-async def test_the_session_goes_on_without_the_rest(sim_memory):
+async def test_the_session_goes_on_without_the_rest(sim_memory, pipeline):
     """Service centre and change of card are no reason to end it."""
     assert await sim_memory.service_centre("1") == ""
     await sim_memory.record_sim_seen("1", "")
-    assert sim_memory.told == []
+    assert pipeline.events == []

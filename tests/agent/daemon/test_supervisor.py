@@ -10,7 +10,7 @@ from agent.at.errors import ModemLost
 from agent.at.transport.base import PortUnavailable
 from agent.common.events import Severity
 from agent.daemon.session import Session
-from agent.daemon.supervisor import Supervisor
+from agent.daemon.supervisor import SessionFactory, Supervisor
 from agent.journal.reset_budget import ResetBudget, ResetLimits
 from agent.modem.error import ModemUnusable
 from agent.modem.sending import OutcomeUnknown
@@ -45,24 +45,23 @@ class SupervisorBench:
         """The supervisor, with what recovery may use."""
         road = self.road
         self.recovery_executor = RecoveryExecutor(
-            RecoveryPolicy(road.random, has_power_switch=power is not None),
-            RecoveryOptions(power, may_drop_data, lambda: self.module_user),
-            ResetBudget(road.journal, budget or ResetLimits()),
-            road.db,
-            self.port,
-            road.emit,
-            road.deadlines(),
+            runtime=road.runtime,
+            policy=RecoveryPolicy(road.random, has_power_switch=power is not None),
+            options=RecoveryOptions(power, may_drop_data, lambda: self.module_user),
+            reset_budget=ResetBudget(road.journal, budget or ResetLimits()),
+            opener=self.port,
         )
         self.supervisor = Supervisor(
-            self.port,
-            self._make_modem,
-            lambda modem: Session(modem, road.make_receiver(modem), road.make_sender(modem)),
-            self.recovery_executor,
-            road.brownout_guard,
-            self._request_exit,
-            road.emit,
-            self.status.append,
-            road.deadlines(),
+            runtime=road.runtime,
+            session_factory=SessionFactory(
+                opener=self.port,
+                make_modem=self._make_modem,
+                make_session=lambda modem: Session(modem, road.make_receiver(modem), road.make_sender(modem)),
+            ),
+            recovery_executor=self.recovery_executor,
+            brownout_guard=road.brownout_guard,
+            request_exit=self._request_exit,
+            notify_status=self.status.append,
         )
 
     def _answer(self, line):
@@ -115,7 +114,7 @@ async def supervisor_bench(pipeline, factories):
     if bench.task is not None:
         await asyncio.wait_for(bench.task, 10)
     assert bench.port.open_count == 0
-    assert pipeline.deadlines()._deadlines == {}
+    assert pipeline.deadline_monitor._deadlines == {}
 
 
 BUSY = PortUnavailable("busy", "/dev/ttyUSB2 is in use by ModemManager (process 7)")
@@ -324,12 +323,12 @@ async def test_hanging_step_becomes_overdue(pipeline, supervisor_bench, where, f
     else:
         supervisor_bench.modem(initialise=hang)
     await supervisor_bench.start(fine)
-    assert pipeline.deadlines().overdue() == []
+    assert pipeline.deadline_monitor.overdue() == []
     await pipeline.advance(late - fine)
-    assert pipeline.deadlines().overdue() == ["supervisor"]
+    assert pipeline.deadline_monitor.overdue() == ["supervisor"]
     end.set()
     await pipeline.advance(1000)
-    assert pipeline.deadlines().overdue() == []
+    assert pipeline.deadline_monitor.overdue() == []
 
 
 async def test_waiting_for_a_port_is_not_overdue(pipeline, supervisor_bench):
@@ -338,7 +337,7 @@ async def test_waiting_for_a_port_is_not_overdue(pipeline, supervisor_bench):
     await supervisor_bench.start()
     for _ in range(100):
         await pipeline.advance(61)
-        assert pipeline.deadlines().overdue() == []
+        assert pipeline.deadline_monitor.overdue() == []
 
 
 # Recovery
@@ -605,7 +604,7 @@ async def test_missing_registration_escalates(pipeline, supervisor_bench):
     assert supervisor_bench.supervisor.connection.session_count == 3
     assert supervisor_bench.recovery_executor.policy.describe() == "no network, actions taken: 3"
     assert [wait for wait in supervisor_bench.waits if wait > 60 * 5] == supervisor_bench.waits
-    assert pipeline.deadlines().overdue() == []
+    assert pipeline.deadline_monitor.overdue() == []
 
 
 async def test_only_the_session_that_an_action_ended_is_no_failure(pipeline, supervisor_bench):
@@ -711,15 +710,15 @@ async def test_deadlines_are_suspended_during_an_action(pipeline, supervisor_ben
     supervisor_bench.prepare_modem = change
     try:
         await supervisor_bench.start()
-        pipeline.deadlines().expect_within("other task", 610)
+        pipeline.deadline_monitor.expect_within("other task", 610)
         late = []
         for _ in range(90):
             await pipeline.advance(10)
-            late += pipeline.deadlines().overdue() if pipeline.monotonic() < 1000 + 600 + 200 else []
+            late += pipeline.deadline_monitor.overdue() if pipeline.monotonic() < 1000 + 600 + 200 else []
         assert pipeline.calls_of("reselect")
         assert late == []
     finally:
-        pipeline.deadlines().clear("other task")
+        pipeline.deadline_monitor.clear("other task")
 
 
 async def test_sending_pauses_after_brownouts(pipeline, supervisor_bench, factories):

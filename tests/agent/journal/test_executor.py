@@ -61,9 +61,9 @@ async def test_closing_waits_for_the_call_under_way():
     await call_under_way
 
 
-async def test_what_has_happened_is_noted_as_soon_as_the_journal_takes_it(monkeypatch):
+async def test_what_has_happened_is_noted_as_soon_as_the_journal_takes_it(pipeline, monkeypatch):
     """The pauses grow to the longest; the trouble is told once, and its end."""
-    pauses, steps = [], []
+    pauses = []
 
     async def sleep(seconds):
         pauses.append(seconds)
@@ -76,10 +76,10 @@ async def test_what_has_happened_is_noted_as_soon_as_the_journal_takes_it(monkey
             raise failures.pop()
         return what
 
-    assert await retry_until_committed(InlineExecutor(), steps.append, write, "noted") == "noted"
+    assert await retry_until_committed(pipeline.runtime, write, "noted") == "noted"
     assert pauses == [0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 30.0, 30.0]
-    assert [step.kind for step in steps] == ["journal cannot commit", "journal commits again"]
-    assert steps[0].message.startswith("disk full; ")
+    assert [event.kind for event in pipeline.events] == ["journal cannot commit", "journal commits again"]
+    assert pipeline.events[0].message.startswith("disk full; ")
 
 
 def _full():

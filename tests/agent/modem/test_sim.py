@@ -11,6 +11,8 @@ from agent.at.client import AtClient
 from agent.at.errors import ModemLost
 from agent.at.trace import Trace
 from agent.at.transport.memory import memory_transport_pair
+from agent.common.runtime import Runtime
+from agent.common.watchdog import DeadlineMonitor
 from agent.daemon.sim_memory import JournalSimMemory
 from agent.journal.executor import InlineExecutor
 from agent.journal.journal import Journal
@@ -94,7 +96,14 @@ class SimDevice:
         journal = Journal(self.path, lambda: 1.7e9, self.loop.time)
         try:
             sim_store = SimStore(journal)
-            memory = JournalSimMemory(self.db_executor, sim_store, random.Random(1), self.events.append)
+            runtime = Runtime(
+                emit=self.events.append,
+                deadlines=DeadlineMonitor(self.loop.time),
+                random=random.Random(1),
+                wall_clock=lambda: 1.7e9,
+                db=self.db_executor,
+            )
+            memory = JournalSimMemory(runtime=runtime, sim_store=sim_store)
             configured_pin = Pin(pin, SOURCE) if isinstance(pin, str) else pin
             trace = Trace(self.trace.append)
             client = await AtClient.open(self.near.open, trace)

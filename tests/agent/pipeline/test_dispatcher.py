@@ -11,7 +11,7 @@ from agent.common.events import Severity
 from agent.handlers.registry import HandlerRegistry
 from agent.handlers.results import Failed, Finished, NotStarted, RetryLater, TimedOut
 from agent.handlers.spec import HandlerSpec
-from agent.pipeline import dispatcher as dispatcher_room
+from agent.pipeline.composer import MessageComposer
 from agent.service.compose import ReplyConfig
 
 
@@ -63,14 +63,14 @@ async def test_a_run_is_committed_before_it_begins_and_with_its_reply_when_it_en
             ["running command 1: handler led", "done command 1", "queued command 1: answer to 2936"],
         ),
         ("led on", Finished(None), ["running command 1: handler led", "done command 1: no answer"]),
-        ("", None, ["done command 1: an empty Command, no handler for it"]),
+        ("", None, ["done command 1: an empty Command, and no handler matches it"]),
         ("x", None, ["failed command 1: no handler", "queued command 1: answer to 2936"]),
         (
             "again on",
             RetryLater("busy"),
             [
                 "running command 1: handler again",
-                "later command 1: busy; again in 10 s",
+                "retry later command 1: busy; next attempt in 10 s",
                 "running command 1: handler again, attempt 2",
                 "done command 1",
                 "queued command 1: answer to 2936",
@@ -147,7 +147,7 @@ async def test_no_more_run_side_by_side_than_allowed(pipeline, factories, max_co
     """What came first begins first; each end makes room for the next."""
     pipeline.handler_specs = [factories.executable(f"h{number}") for number in range(5)]
     works = [hanging_handler() for _ in range(5)]
-    async with pipeline.run_dispatcher(rules={"max_concurrent": max_concurrent}) as dispatcher:
+    async with pipeline.run_dispatcher(config={"max_concurrent": max_concurrent}) as dispatcher:
         for number, (work, _) in enumerate(works):
             pipeline.runner.plan(f"h{number}", work)
             pipeline.store_command(f"h{number}")
@@ -193,7 +193,7 @@ async def test_each_outcome_is_answered_honestly(pipeline, outcome, state, answe
             [] if answer is None else ["2936"]
         )
         assert pipeline.queued_count == (0 if answer is None else 1)
-        assert pipeline.deadlines()._deadlines == {}
+        assert pipeline.deadline_monitor._deadlines == {}
     [step] = pipeline.events_of_kind(state)
     assert step.command_id == 1
     assert step.severity is (Severity.INFO if state == "done" else Severity.WARNING)
@@ -251,7 +251,7 @@ async def test_octets_come_back_as_octets(pipeline):
 
 async def test_octets_cannot_go_to_a_service_without_them(tmp_path, factories):
     """The Command fails with a sentence, and its sender is told."""
-    road = factories.road(tmp_path, "super-sim")
+    road = factories.harness(tmp_path, "super-sim")
     async with road.run_dispatcher():
         road.runner.plan("led", Finished(b"\x01"))
         road.store_command("led on", sender="000")
@@ -265,7 +265,7 @@ async def test_octets_cannot_go_to_a_service_without_them(tmp_path, factories):
 
 async def test_a_long_answer_is_cut_or_sent_in_parts(pipeline):
     """One message unless more are allowed; the parts share the number of the Command as reference."""
-    async with pipeline.run_dispatcher(reply_rules=ReplyConfig(max_parts=2)):
+    async with pipeline.run_dispatcher(reply_config=ReplyConfig(max_parts=2)):
         pipeline.runner.plan("led", Finished("x" * 200), Finished("y" * 400))
         pipeline.store_command("led 1")
         await wake_dispatcher(pipeline)
@@ -280,7 +280,7 @@ async def test_a_long_answer_is_cut_or_sent_in_parts(pipeline):
 @pytest.mark.parametrize(("rule", "text"), [("none", "led is on"), ("start", "{SID} led is on")])
 async def test_the_sid_stands_in_front_where_the_setting_says_so(pipeline, factories, rule, text):
     """The SID of the Command that is answered."""
-    async with pipeline.run_dispatcher(reply_rules=ReplyConfig(reply_sid=rule)):
+    async with pipeline.run_dispatcher(reply_config=ReplyConfig(reply_sid=rule)):
         pipeline.runner.plan("led", Finished("led is on"))
         pipeline.store_command(f"{factories.SID} led on")
         await wake_dispatcher(pipeline)
@@ -332,7 +332,7 @@ async def test_error_answers_are_ten_an_hour(pipeline):
 
 async def test_the_built_in_handlers_run_without_a_process(pipeline):
     """Their runs are committed like those of others."""
-    async with pipeline.run_dispatcher(status=lambda: "modem-agent 1, registered"):
+    async with pipeline.run_dispatcher(format_status=lambda: "modem-agent 1, registered"):
         for text in ("ping one two", "status", "help"):
             pipeline.store_command(text)
         await wake_dispatcher(pipeline)
@@ -366,19 +366,17 @@ async def test_a_command_that_pure_code_stumbles_over_fails_alone(pipeline, monk
     assert pipeline.query_column("SELECT reason FROM commands WHERE id = 1") == ["ZeroDivisionError: of ours"]
 
 
-async def test_an_answer_that_cannot_be_made_fails_alone(pipeline, monkeypatch):
-    """Whatever composing it raises: the Command fails, is answered, and its handler does not run again."""
-    from agent.pipeline import dispatcher as room  # noqa: PLC0415  (only this test changes it)
+async def test_reply_that_cannot_be_composed_fails_its_command_alone(pipeline):
+    """The Command fails and is answered, its handler does not run again, and other Commands are done."""
 
-    compose = room.compose
+    class FailingComposer(MessageComposer):
+        def compose(self, content, **options):
+            if content == "did led 1":
+                raise OverflowError("of ours")
+            return super().compose(content, **options)
 
-    def stumble(content, *arguments):
-        if content == "did led 1":
-            raise OverflowError("of ours")
-        return compose(content, *arguments)
-
-    monkeypatch.setattr(room, "compose", stumble)
-    async with pipeline.run_dispatcher():
+    composer = FailingComposer(pipeline.service, ReplyConfig())
+    async with pipeline.run_dispatcher(composer=composer):
         pipeline.store_command("led 1")
         pipeline.store_command("led 2")
         await wake_dispatcher(pipeline)
@@ -399,7 +397,7 @@ async def test_an_old_command_is_kept_and_not_run(pipeline, age, ahead, state):
     pipeline.clock_error_s = age
     pipeline.store_command("led on", minute=59, second=59)
     pipeline.clock_error_s += ahead
-    async with pipeline.run_dispatcher(rules={"max_age_s": 90000}):
+    async with pipeline.run_dispatcher(config={"max_age_s": 90000}):
         await wake_dispatcher(pipeline)
     assert pipeline.command_states() == [state]
     assert pipeline.reply_texts() == (["did led on"] if state == "done" else [])
@@ -414,7 +412,7 @@ async def test_a_handler_has_its_own_limit(pipeline, factories, own, state):
     pipeline.handler_specs = [factories.executable("led", max_age_s=own)]
     pipeline.clock_error_s = 600
     pipeline.store_command("led on", minute=59)
-    async with pipeline.run_dispatcher(rules={"max_age_s": 90000}):
+    async with pipeline.run_dispatcher(config={"max_age_s": 90000}):
         await wake_dispatcher(pipeline)
     assert pipeline.command_states() == [state]
 
@@ -424,7 +422,7 @@ async def test_a_longer_limit_of_a_handler_counts(pipeline, factories):
     pipeline.handler_specs = [factories.executable("led", max_age_s=1e9)]
     pipeline.clock_error_s = 600
     pipeline.store_command("led on", minute=59)
-    async with pipeline.run_dispatcher(rules={"max_age_s": 60}):
+    async with pipeline.run_dispatcher(config={"max_age_s": 60}):
         await wake_dispatcher(pipeline)
     assert pipeline.command_states() == ["done"]
 
@@ -434,14 +432,14 @@ async def test_a_clock_that_is_behind_the_network_judges_nothing(pipeline):
     pipeline.store_command("led on", minute=0)
     tomorrow = datetime(2026, 11, 24, 12, tzinfo=UTC)
     pipeline.store_command("pump on", service_centre_timestamp=pdu.Timestamp.of(tomorrow))
-    async with pipeline.run_dispatcher(rules={"max_age_s": 60}):
+    async with pipeline.run_dispatcher(config={"max_age_s": 60}):
         pass
     assert pipeline.command_states() == ["done", "done"]
 
 
 async def test_a_clock_that_jumps_ahead_expires_nothing_fresh(pipeline):
     """It agreed with the network a minute ago: it cannot be forty days later now."""
-    async with pipeline.run_dispatcher(rules={"max_age_s": 90000}):
+    async with pipeline.run_dispatcher(config={"max_age_s": 90000}):
         pipeline.store_command(
             "led on",
             service_centre_timestamp=pdu.Timestamp.of(datetime.fromtimestamp(pipeline.wall_clock(), UTC)),
@@ -477,9 +475,9 @@ async def test_a_repeatable_handler_is_tried_three_times(pipeline):
     assert pipeline.command_states() == ["failed"]
     assert pipeline.reply_texts() == ["ERR failed"]
     assert pipeline.query_column("SELECT attempts FROM commands") == [3]
-    assert [step.message for step in pipeline.events_of_kind("later")] == [
-        "exit status 75; again in 10 s",
-        "exit status 75; again in 40 s",
+    assert [step.message for step in pipeline.events_of_kind("retry later")] == [
+        "exit status 75; next attempt in 10 s",
+        "exit status 75; next attempt in 40 s",
     ]
 
 
@@ -498,7 +496,7 @@ async def test_a_later_attempt_may_succeed(pipeline):
 async def test_what_waits_for_a_later_attempt_is_in_nobodys_way(pipeline, factories):
     """It keeps its place in the row of its own handler and takes no place of others."""
     pipeline.handler_specs.append(factories.executable("other", repeatable=True))
-    async with pipeline.run_dispatcher(rules={"max_concurrent": 1}):
+    async with pipeline.run_dispatcher(config={"max_concurrent": 1}):
         pipeline.runner.plan("again", RetryLater("busy"))
         for text in ("again 1", "again 2", "led on", "other 1"):
             pipeline.store_command(text)
@@ -597,9 +595,7 @@ async def test_what_could_not_be_started_is_tried_again(pipeline, attempts):
     assert "ERR" not in "".join(pipeline.reply_texts())
     assert pipeline.query_column("SELECT attempts FROM commands") == [1, 1, 1]
     assert len([step for step in pipeline.events if step.severity >= Severity.WARNING]) <= 2
-    assert [step.kind for step in pipeline.events if "started" in step.kind][
-        -1
-    ] == "handlers are started again"
+    assert [step.kind for step in pipeline.events if "start" in step.kind][-1] == "handlers start again"
 
 
 async def test_what_cannot_be_started_for_an_hour_fails(pipeline):
@@ -612,7 +608,7 @@ async def test_what_cannot_be_started_for_an_hour_fails(pipeline):
         assert pipeline.command_states() == ["received"]
         await pipeline.advance(300)
         assert 50 < len(pipeline.runner.runs) < 75
-        assert pipeline.deadlines().overdue() == []
+        assert pipeline.deadline_monitor.overdue() == []
     assert pipeline.command_states() == ["failed"]
     assert pipeline.query_column("SELECT reason FROM commands") == ["Cannot allocate memory; given up"]
     assert pipeline.reply_texts() == ["ERR failed"]
@@ -654,7 +650,7 @@ async def test_an_action_that_could_not_be_started_is_tried_again(pipeline, atte
         len(pipeline.runner.run_actions) == 4 if attempts == 3 else 50 < len(pipeline.runner.run_actions) < 75
     )
     assert pipeline.query_column("SELECT state FROM actions") == ["done" if attempts == 3 else "failed"]
-    assert len(pipeline.events_of_kind("handlers are started again")) == (attempts == 3), (
+    assert len(pipeline.events_of_kind("handlers start again")) == (attempts == 3), (
         "others wait no longer, either"
     )
 
@@ -667,7 +663,7 @@ async def test_nothing_begins_while_the_journal_cannot_commit(pipeline):
         await wake_dispatcher(pipeline)
         for _ in range(30):
             await pipeline.advance(60)
-            assert pipeline.deadlines().overdue() == []
+            assert pipeline.deadline_monitor.overdue() == []
         assert pipeline.runner.runs == []
         assert pipeline.command_states() == ["received"]
         pipeline.commit_error = None
@@ -692,7 +688,7 @@ async def test_a_result_waits_in_memory_for_the_journal(pipeline, outcome):
         await wake_dispatcher(pipeline)
         for _ in range(30):
             await pipeline.advance(60)
-            assert pipeline.deadlines().overdue() == []
+            assert pipeline.deadline_monitor.overdue() == []
         assert pipeline.command_states() == ["running"]
         assert pipeline.reply_texts() == []
         pipeline.commit_error = None
@@ -774,7 +770,8 @@ async def test_an_action_follows_the_fate_of_its_answer(pipeline, fate):
         await pipeline.advance(200)
         assert len(pipeline.runner.run_actions) == 1
     assert pipeline.query_column("SELECT state FROM actions") == ["done"]
-    assert [step.kind for step in pipeline.events if step.kind in ("acting", "acted")] == ["acting", "acted"]
+    action_events = [event.kind for event in pipeline.events if event.kind.startswith("action")]
+    assert action_events == ["action started", "action finished"]
 
 
 async def test_of_several_waits_the_shortest_counts(pipeline):
@@ -839,8 +836,8 @@ async def test_an_interrupted_action_is_never_repeated(pipeline):
         await pipeline.advance(200)
         assert pipeline.runner.run_actions == []
     assert pipeline.query_column("SELECT state FROM actions") == ["done"]
-    assert [(step.command_id, step.message) for step in pipeline.events_of_kind("acted")] == [
-        (1, "reboot: the agent ended while it acted; it is not repeated")
+    assert [(step.command_id, step.message) for step in pipeline.events_of_kind("action finished")] == [
+        (1, "reboot: the agent ended while it ran; it is not repeated")
     ]
 
 
@@ -895,7 +892,7 @@ async def test_an_action_whose_handler_has_gone_fails(pipeline, factories):
     pipeline.handler_specs = [factories.executable("pump")]
     async with pipeline.run_dispatcher():
         await pipeline.advance(61)
-    assert pipeline.query_column("SELECT reason FROM actions") == ["there is no handler led any more"]
+    assert pipeline.query_column("SELECT reason FROM actions") == ["the handler led does not exist any more"]
 
 
 async def test_an_action_begins_only_when_that_is_committed(pipeline):
@@ -908,7 +905,7 @@ async def test_an_action_begins_only_when_that_is_committed(pipeline):
             await pipeline.advance(60)
             pipeline.active_dispatcher.wake()
         assert pipeline.runner.run_actions == []
-        assert pipeline.deadlines().overdue() == []
+        assert pipeline.deadline_monitor.overdue() == []
         pipeline.commit_error = None
         await pipeline.advance(40)
         assert len(pipeline.runner.run_actions) == 1
@@ -1043,12 +1040,12 @@ async def test_an_action_beyond_its_own_limit_is_late(pipeline):
         await run_with_action(pipeline)
         settle_reply(pipeline)
         await pipeline.advance(140)
-        assert pipeline.deadlines().overdue() == []
+        assert pipeline.deadline_monitor.overdue() == []
         await pipeline.advance(20)
-        assert pipeline.deadlines().overdue() == ["action 1"]
+        assert pipeline.deadline_monitor.overdue() == ["action 1"]
         end.set()
         await pipeline.advance(1)
-        assert pipeline.deadlines().overdue() == []
+        assert pipeline.deadline_monitor.overdue() == []
 
 
 @pytest.mark.parametrize("own", [None, 600.0])
@@ -1062,29 +1059,9 @@ async def test_a_run_beyond_its_own_limit_is_late(pipeline, factories, own):
         pipeline.store_command("led on")
         await wake_dispatcher(pipeline)
         await pipeline.advance(limit + 100)
-        assert pipeline.deadlines().overdue() == []
+        assert pipeline.deadline_monitor.overdue() == []
         await pipeline.advance(30)
-        assert pipeline.deadlines().overdue() == ["command 1"]
+        assert pipeline.deadline_monitor.overdue() == ["command 1"]
         end.set()
         await pipeline.advance(1)
-        assert pipeline.deadlines().overdue() == []
-
-
-async def test_an_answer_waits_for_a_host_without_files(pipeline, monkeypatch):
-    """What the handler did is done: its answer is made when it can be, and the handler does not run again."""
-    errors = [OSError(24, "Too many open files"), MemoryError(), OSError(12, "Cannot allocate memory")]
-    really = dispatcher_room.compose
-
-    def compose(*arguments):
-        if errors:
-            raise errors.pop()
-        return really(*arguments)
-
-    monkeypatch.setattr(dispatcher_room, "compose", compose)
-    async with pipeline.run_dispatcher():
-        pipeline.store_command("led on")
-        await wake_dispatcher(pipeline)
-        await pipeline.advance(60)
-    assert pipeline.reply_texts() == ["did led on"]
-    assert len(pipeline.runner.runs) == 1
-    assert len(pipeline.events_of_kind("host")) == 1
+        assert pipeline.deadline_monitor.overdue() == []

@@ -1,45 +1,50 @@
-"""Which of the Commands that wait is next for each handler."""
+"""Queues of pending Commands by handler."""
 
-from agent.pipeline.handler_queues import HandlerQueues
+import pytest
 
-LED, PUMP, ON, OFF = ("led", "led"), ("pump", "pump"), ("/h/x.py", "x.py:on"), ("/h/x.py", "x.py:off")
+from agent.pipeline.handler_queues import HandlerKey, HandlerQueues
 
-
-def test_the_first_of_each_oldest_first():
-    """Whatever the order of the handlers; one behind another is not shown."""
-    lanes = HandlerQueues()
-    for number, place in enumerate((PUMP, LED, PUMP, ON, LED, OFF), 1):
-        lanes.append(place, number)
-    assert lanes.heads() == [(PUMP, 1), (LED, 2), (ON, 4), (OFF, 6)]
+LED, PUMP = HandlerKey("led", "led"), HandlerKey("pump", "pump")
+ON, OFF = HandlerKey("/h/x.py", "x.py:on"), HandlerKey("/h/x.py", "x.py:off")
 
 
-def test_the_next_comes_up():
-    """Taking the first shows the second; an empty row is not shown."""
-    lanes = HandlerQueues()
-    for number in (1, 3):
-        lanes.append(LED, number)
-    lanes.append(PUMP, 2)
-    lanes.pop(LED)
-    assert lanes.heads() == [(PUMP, 2), (LED, 3)]
-    lanes.pop(PUMP)
-    lanes.pop(LED)
-    assert lanes.heads() == []
+@pytest.fixture
+def queues():
+    return HandlerQueues()
 
 
-def test_what_is_to_be_tried_again_is_first():
-    """In front of those that came after it, also where nobody waits any more."""
-    lanes = HandlerQueues()
-    for number in (1, 2):
-        lanes.append(LED, number)
-    lanes.pop(LED)
-    lanes.prepend(LED, 1)
-    lanes.prepend(PUMP, 3)
-    assert lanes.heads() == [(LED, 1), (PUMP, 3)]
-    lanes.pop(LED)
-    assert lanes.heads() == [(LED, 2), (PUMP, 3)]
+def test_heads_are_the_first_of_each_queue_oldest_first(queues):
+    """The order of handlers does not matter, and a Command behind another is not shown."""
+    for command_id, key in enumerate((PUMP, LED, PUMP, ON, LED, OFF), 1):
+        queues.append(key, command_id)
+    assert queues.heads() == [(PUMP, 1), (LED, 2), (ON, 4), (OFF, 6)]
 
 
-def test_nothing_waits_at_first():
-    """And what is looked at next is the first Command of all."""
-    assert HandlerQueues().heads() == []
-    assert HandlerQueues().newest_id == 0
+def test_pop_shows_the_next_command(queues):
+    """An empty queue is not shown."""
+    for command_id in (1, 3):
+        queues.append(LED, command_id)
+    queues.append(PUMP, 2)
+    queues.pop(LED)
+    assert queues.heads() == [(PUMP, 2), (LED, 3)]
+    queues.pop(PUMP)
+    queues.pop(LED)
+    assert queues.heads() == []
+
+
+def test_requeued_command_is_first_in_its_queue(queues):
+    """It comes before the Commands that arrived after it, also if its queue is empty."""
+    for command_id in (1, 2):
+        queues.append(LED, command_id)
+    queues.pop(LED)
+    queues.prepend(LED, 1)
+    queues.prepend(PUMP, 3)
+    assert queues.heads() == [(LED, 1), (PUMP, 3)]
+    queues.pop(LED)
+    assert queues.heads() == [(LED, 2), (PUMP, 3)]
+
+
+def test_new_queues_are_empty(queues):
+    """The first Command to be read is the first one of the journal."""
+    assert queues.heads() == []
+    assert queues.newest_id == 0

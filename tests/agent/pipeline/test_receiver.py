@@ -109,8 +109,8 @@ async def test_what_is_handed_over_is_committed_and_then_acknowledged(pipeline, 
     kinds = [what for what, *_ in pipeline.calls_of("commit", "acknowledge")]
     assert kinds == ["commit", "acknowledge"] * 4
     assert pipeline.query_column("SELECT body FROM commands") == ["led on"]
-    assert len(pipeline.events_of_kind("double")) == 1
-    assert len(pipeline.events_of_kind("stray")) == 2
+    assert len(pipeline.events_of_kind("duplicate")) == 1
+    assert len(pipeline.events_of_kind("ignored")) == 2
 
 
 async def test_others_hear_of_a_command_after_its_commit(pipeline, factories):
@@ -146,7 +146,7 @@ async def test_nothing_is_deleted_while_the_journal_cannot_commit(pipeline, fact
         await pipeline.advance(10)
     assert not modem.stored
     assert pipeline.command_states() == ["received", "received"]
-    assert not pipeline.events_of_kind("double")
+    assert not pipeline.events_of_kind("duplicate")
 
 
 async def test_a_second_trouble_is_said_again(pipeline, factories):
@@ -199,7 +199,7 @@ async def test_a_journal_that_cannot_be_read_makes_nothing_a_stray(pipeline, fac
     monkeypatch.setattr(pipeline.command_store.parts, "stored_parts", read)
     async with pipeline.run_receiver():
         await pipeline.advance(60)
-    assert not pipeline.events_of_kind("stray")
+    assert not pipeline.events_of_kind("ignored")
     assert pipeline.query_column("SELECT length(body) FROM commands") == [204]
 
 
@@ -220,7 +220,7 @@ async def test_a_delete_without_result_is_followed_by_a_look(pipeline, factories
         modem.store_message(3, announce=True)
         await pipeline.advance(1)
         assert pipeline.calls_of("read", "delete") == [("read", SLOT), ("delete", SLOT), ("read", SLOT)]
-    assert not pipeline.events_of_kind("silence")
+    assert not pipeline.events_of_kind("no answer")
 
 
 async def test_a_delete_without_result_may_not_hit_another_message(pipeline, factories):
@@ -257,8 +257,8 @@ async def test_a_delete_is_repeated_only_where_its_message_still_stands(pipeline
         await pipeline.advance(1)
     assert not modem.stored
     assert pipeline.command_states() == ["received"]
-    assert [step.severity for step in pipeline.events_of_kind("known")] == [Severity.DEBUG]
-    assert not pipeline.events_of_kind("double")
+    assert [step.severity for step in pipeline.events_of_kind("already stored")] == [Severity.DEBUG]
+    assert not pipeline.events_of_kind("duplicate")
 
 
 async def test_a_refused_delete_is_said_and_harms_nobody(pipeline, factories):
@@ -280,8 +280,8 @@ async def test_a_refused_delete_is_said_and_harms_nobody(pipeline, factories):
         await pipeline.advance(300)
         assert pipeline.call_log == [("sweep",), ("delete", SLOT)]
     assert pipeline.command_states() == ["received", "received"]
-    assert not pipeline.events_of_kind("double")
-    assert "it is kept and not run again" in pipeline.events_of_kind("not deleted")[0].message
+    assert not pipeline.events_of_kind("duplicate")
+    assert "stays in the module and is not run again" in pipeline.events_of_kind("not deleted")[0].message
 
 
 async def test_a_module_that_only_pretends_to_delete_is_not_asked_for_ever(pipeline, factories):
@@ -334,11 +334,11 @@ async def test_a_store_that_fills_up_is_said_each_time(pipeline, factories):
         modem.store_message(index, f"led {index}")
     async with pipeline.run_receiver():
         await pipeline.advance(1)
-        assert pipeline.events_of_kind("store filling") == []
+        assert pipeline.events_of_kind("store nearly full") == []
         for index in range(8):
             modem.store_message(index, f"pump {index}")
         await pipeline.advance(400)
-        assert [step.message for step in pipeline.events_of_kind("store filling")] == ["ME holds 8 of 10"]
+        assert [step.message for step in pipeline.events_of_kind("store nearly full")] == ["ME holds 8 of 10"]
         pipeline.events.clear()
         for index in range(9):
             modem.store_message(index, f"lamp {index}")
@@ -347,7 +347,7 @@ async def test_a_store_that_fills_up_is_said_each_time(pipeline, factories):
         modem.store_message(3, "last")
         await pipeline.advance(20)
         assert not modem.stored
-    assert [step.message for step in pipeline.events_of_kind("store filling")] == ["ME holds 9 of 10"]
+    assert [step.message for step in pipeline.events_of_kind("store nearly full")] == ["ME holds 9 of 10"]
 
 
 async def test_one_more_message_during_a_drain_hides_no_full_store(pipeline, factories):
@@ -368,7 +368,7 @@ async def test_one_more_message_during_a_drain_hides_no_full_store(pipeline, fac
         await pipeline.advance(20)
         assert not modem.stored
     assert len(pipeline.query_column("SELECT id FROM commands")) == 21
-    assert len(pipeline.events_of_kind("store filling")) == 1
+    assert len(pipeline.events_of_kind("store nearly full")) == 1
 
 
 async def test_a_store_that_holds_little_again_is_not_filling(pipeline, factories):
@@ -386,7 +386,7 @@ async def test_a_store_that_holds_little_again_is_not_filling(pipeline, factorie
         for index in range(10):
             modem.store_message(index, f"pump {index}")
         await pipeline.advance(100)
-    assert len(pipeline.events_of_kind("store filling")) == 2
+    assert len(pipeline.events_of_kind("store nearly full")) == 2
 
 
 async def test_a_store_that_stays_full_is_said_once(pipeline, factories):
@@ -398,7 +398,7 @@ async def test_a_store_that_stays_full_is_said_once(pipeline, factories):
     async with pipeline.run_receiver():
         await pipeline.advance(3600)
     assert pipeline.call_log.count(("sweep",)) > 5
-    assert len(pipeline.events_of_kind("store filling")) == 1
+    assert len(pipeline.events_of_kind("store nearly full")) == 1
 
 
 async def test_a_slot_that_was_emptied_may_hold_the_same_again(pipeline, factories):
@@ -430,7 +430,7 @@ async def test_doubles_are_deleted_counted_and_not_run(pipeline, factories):
     assert not modem.stored
     assert pipeline.command_states() == ["received"]
     assert pipeline.query_column("SELECT duplicates FROM commands") == [2]
-    assert [step.message for step in pipeline.events_of_kind("double")] == [
+    assert [step.message for step in pipeline.events_of_kind("duplicate")] == [
         "delivery 2, not run again",
         "delivery 3, not run again",
     ]
@@ -449,7 +449,7 @@ async def test_what_cannot_be_read_is_kept_and_stops_nobody(pipeline, factories,
     assert not modem.stored
     assert pipeline.query_column("SELECT raw FROM ignored") == [raw]
     assert pipeline.query_column("SELECT body FROM commands") == ["led on", "led off"]
-    assert len(pipeline.events_of_kind("stray")) == 1
+    assert len(pipeline.events_of_kind("ignored")) == 1
 
 
 async def test_a_room_that_stumbles_over_one_message_loses_only_that_one(pipeline, factories, monkeypatch):
@@ -502,8 +502,8 @@ async def test_the_story_names_a_stranger_and_shows_no_content_in_the_log(pipeli
     modem.store_message(2, f"{factories.SID} led on", minute=1)
     async with pipeline.run_receiver():
         pass
-    [stray] = pipeline.events_of_kind("stray")
-    assert str(stray) == "stray: from …321: not from 2936"
+    [stray] = pipeline.events_of_kind("ignored")
+    assert str(stray) == "ignored: from …321: not from 2936"
     assert stray.content == "secret"
     [received] = pipeline.events_of_kind("received")
     assert str(received) == f"received command 1 {factories.SID}"
@@ -526,8 +526,8 @@ async def test_parts_survive_a_restart_and_are_joined_in_any_order(pipeline, fac
         await pipeline.advance(1)
     assert not modem.stored
     assert pipeline.query_column("SELECT length(body) FROM commands") == [404]
-    assert [step.kind for step in pipeline.events if step.kind in ("part", "double", "received")] == [
-        "part", "part", "double", "received",
+    assert [step.kind for step in pipeline.events if step.kind in ("part", "duplicate", "received")] == [
+        "part", "part", "duplicate", "received",
     ]  # fmt: skip
 
 
@@ -551,7 +551,7 @@ async def test_a_report_is_kept_deleted_and_wakes_others(pipeline, factories):
         await pipeline.advance(1)
     assert not modem.stored
     assert pipeline.reply_states() == ["delivered"]
-    assert pipeline.events_of_kind("report")[0].reply_id == number
+    assert pipeline.events_of_kind("status report")[0].reply_id == number
     assert pipeline.wake_count == 1
 
 
@@ -604,7 +604,7 @@ async def test_idle_means_idle(pipeline, factories):
         pipeline.call_log.clear()
         for _ in range(36):
             await pipeline.advance(100)
-            assert pipeline.deadlines().overdue() == []
+            assert pipeline.deadline_monitor.overdue() == []
         assert pipeline.call_log == [("sweep",)] * 12
 
 
@@ -638,7 +638,7 @@ async def test_two_silent_commands_end_the_session(pipeline, factories):
     modem.plan("sweep", factories.timed_out(), factories.timed_out())
     task = asyncio.create_task(pipeline.make_receiver(modem).run())
     await asyncio.wait_for(task, 10)
-    assert len(pipeline.events_of_kind("silence")) == 2
+    assert len(pipeline.events_of_kind("no answer")) == 2
     assert ("close",) in pipeline.call_log
 
 
@@ -650,7 +650,7 @@ async def test_silences_with_an_answer_between_end_nothing(pipeline, factories, 
     modem.plan("sweep", factories.timed_out(), None)
     async with pipeline.run_receiver():
         await pipeline.advance(1000)
-        assert len(pipeline.events_of_kind("silence")) == 2
+        assert len(pipeline.events_of_kind("no answer")) == 2
         assert ("close",) not in pipeline.call_log
 
 
@@ -664,7 +664,7 @@ async def test_a_refusal_is_an_answer(pipeline, factories):
         await pipeline.advance(1)
         modem.emit_events(MessageArrived(SLOT))
         await pipeline.advance(1)
-        assert len(pipeline.events_of_kind("silence")) == 2
+        assert len(pipeline.events_of_kind("no answer")) == 2
         assert ("close",) not in pipeline.call_log
 
 
@@ -712,7 +712,7 @@ async def test_a_refused_read_does_not_hold_the_others_up(pipeline, factories):
         modem.store_message(4, "led off", minute=1, announce=True)
         await pipeline.advance(5)
         assert [slot.index for slot in modem.stored] == [3]
-        assert pipeline.events_of_kind("refused")
+        assert pipeline.events_of_kind("read refused")
         await pipeline.advance(60)
         assert not modem.stored
 
@@ -725,8 +725,8 @@ async def test_a_refused_sweep_is_tried_again_in_a_minute(pipeline, factories):
         await pipeline.advance(600)
         assert len(pipeline.calls_of("sweep")) == 11
     assert (
-        pipeline.events_of_kind("refused")[0].message
-        == "AT+X was refused: +CMS ERROR: 314; looking again within a minute"
+        pipeline.events_of_kind("read refused")[0].message
+        == "AT+X was refused: +CMS ERROR: 314; next attempt within a minute"
     )
 
 
@@ -793,7 +793,7 @@ async def test_a_closing_session_waits_for_the_journal(pipeline, factories):
         await pipeline.advance(1)
         modem.lose_line()
         await pipeline.advance(1000)
-        assert pipeline.deadlines().overdue() == []
+        assert pipeline.deadline_monitor.overdue() == []
         pipeline.commit_error = None
         await pipeline.advance(31)
         assert pipeline.query_column("SELECT body FROM commands") == ["led on"]
@@ -810,10 +810,10 @@ async def test_a_long_drain_is_no_reason_to_worry(pipeline, factories):
     task = asyncio.create_task(pipeline.make_receiver(modem).run())
     while modem.stored:
         await pipeline.advance(20)
-        assert pipeline.deadlines().overdue() == []
+        assert pipeline.deadline_monitor.overdue() == []
     modem.lose_line()
     await task
-    assert pipeline.deadlines()._deadlines == {}
+    assert pipeline.deadline_monitor._deadlines == {}
 
 
 async def test_many_slots_on_a_slow_line_are_no_reason_to_worry(pipeline, factories):
@@ -825,7 +825,7 @@ async def test_many_slots_on_a_slow_line_are_no_reason_to_worry(pipeline, factor
             modem.store_message(index, f"led {index}", minute=index, announce=True)
         while len(pipeline.calls_of("delete")) < 40:
             await pipeline.advance(30)
-            assert pipeline.deadlines().overdue() == []
+            assert pipeline.deadline_monitor.overdue() == []
 
 
 @pytest.mark.parametrize("what", ["sweep", "read", "acknowledge"])
@@ -846,9 +846,9 @@ async def test_an_intake_that_hangs_is_late(pipeline, factories, what):
     await pipeline.advance(
         receiver.OPERATION_DEADLINE_S - 10
     )  # the line may belong to a message that is being sent
-    assert pipeline.deadlines().overdue() == []
+    assert pipeline.deadline_monitor.overdue() == []
     await pipeline.advance(20)
-    assert pipeline.deadlines().overdue() == ["intake"]
+    assert pipeline.deadline_monitor.overdue() == ["receiver"]
     task.cancel()
 
 
@@ -860,7 +860,7 @@ async def test_waiting_for_news_is_no_reason_to_worry(pipeline, factories):
         pipeline.fail_commits_disk_full()
         for _ in range(60):
             await pipeline.advance(59)
-            assert pipeline.deadlines().overdue() == []
+            assert pipeline.deadline_monitor.overdue() == []
 
 
 # The first start
@@ -976,7 +976,7 @@ async def test_another_program_on_the_port_is_named(pipeline, factories, lost):
         if lost:
             modem.lose_line("unplugged")
         await pipeline.advance(1)
-    [said] = pipeline.events_of_kind("disturbed")
+    [said] = pipeline.events_of_kind("port conflict")
     assert said.severity is Severity.WARNING
     assert said.message == (
         "another program seems to use the module's port: an answer that nobody asked for; "
@@ -996,3 +996,14 @@ async def test_the_second_silence_ends_a_session_that_worked_before(pipeline, fa
         modem.store_message(4, "led off", announce=True)
         await pipeline.advance(1)
         assert modem.loss_reason == "two commands in a row had no answer"
+
+
+async def test_waiting_receiver_has_a_deadline(pipeline, factories):
+    """It is the next sweep plus the longest duration of one, so a wait that never ends is noticed."""
+    factories.modem(pipeline)
+    async with pipeline.run_receiver():
+        await pipeline.advance(1)
+        assert receiver.TASK in pipeline.deadline_monitor._deadlines
+        remaining = pipeline.deadline_monitor._deadlines[receiver.TASK] - pipeline.monotonic()
+        assert 0 < remaining <= receiver.SWEEP_INTERVAL_S + receiver.OPERATION_DEADLINE_S
+    assert pipeline.deadline_monitor.overdue() == []

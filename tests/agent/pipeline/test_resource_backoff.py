@@ -57,7 +57,7 @@ def test_what_starts_again_lets_the_others_go(resource_backoff, events):
     resource_backoff.on_started(1)
     assert resource_backoff.remaining_s(1, 0.0) == resource_backoff.remaining_s(2, 0.0) == 0
     resource_backoff.on_started(2)
-    assert [step.kind for step in events[4:]] == ["handlers are started again"]
+    assert [step.kind for step in events[4:]] == ["handlers start again"]
     resource_backoff.on_exhausted(3, "no memory", 10.0)
     assert resource_backoff.remaining_s(3, 10.0) == 1
     assert events[-1].severity is Severity.WARNING

@@ -23,7 +23,7 @@ async def test_a_wait_for_one_destination_blocks_no_other(pipeline, factories):
         await pipeline.advance(5)
         assert modem.sent_contents == ["one", "three"]
         pipeline.queue_message("four", "+15557654321")
-        pipeline.send_requested.set()
+        pipeline.reply_queued.set()
         await pipeline.advance(5)
         assert modem.sent_contents == ["one", "three", "four"]
         await pipeline.advance(60)
@@ -155,7 +155,7 @@ async def test_what_is_held_says_why(pipeline, factories):
         pipeline.queue_message(f"{number}")
     async with pipeline.run_sender(modem, max_per_minute=1):
         await pipeline.advance(3)
-        assert reasons(pipeline)[1] == "held: the rate of 1 messages a minute is reached"
+        assert reasons(pipeline)[1] == "waiting: the rate limit of 1 messages a minute is reached"
 
 
 async def test_a_wait_is_told(pipeline, factories):
@@ -168,7 +168,7 @@ async def test_a_wait_is_told(pipeline, factories):
         held = pipeline.make_sender(modem).blocked_by
     assert held.startswith("2936: ")
     assert "+CMS ERROR: 38" in held
-    assert held.endswith("again in 49 s")
+    assert held.endswith("next attempt in 49 s")
 
 
 async def test_sending_that_may_have_been_committed_is_taken_back(pipeline, factories, monkeypatch):

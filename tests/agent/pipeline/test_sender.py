@@ -10,6 +10,7 @@ from agent.at.errors import ModemLost
 from agent.common.events import Severity
 from agent.journal.models import OutgoingMessage
 from agent.modem.sending import NotSent, OutcomeUnknown, Refused, Sent
+from agent.modem.status_queries import Registration
 
 
 def attempts(road):
@@ -62,7 +63,7 @@ async def test_messages_leave_in_order(pipeline, factories):
     pipeline.queue_message("two")
     async with pipeline.run_sender(modem):
         pipeline.queue_message("three")
-        pipeline.send_requested.set()
+        pipeline.reply_queued.set()
         await pipeline.advance(1)
     assert modem.sent_contents == ["one", "two", "three"]
     assert pipeline.reply_states() == ["sent"] * 3
@@ -80,7 +81,7 @@ async def test_it_sleeps_until_something_is_queued(pipeline, factories):
         await pipeline.advance(3600)
         assert len(asked) == 1
         pipeline.queue_message()
-        pipeline.send_requested.set()
+        pipeline.reply_queued.set()
         await pipeline.advance(1)
     assert modem.sent_contents == ["hello"]
 
@@ -245,7 +246,7 @@ async def test_what_is_refused_for_a_time_is_tried_again_later(pipeline, factori
     assert pipeline.reply_states() == ["sent"]
     assert reasons(pipeline) == [None]
     assert pipeline.settled_count == 1
-    assert pipeline.events_of_kind("not sent")[0].message.endswith(f"again in {first} s")
+    assert pipeline.events_of_kind("not sent")[0].message.endswith(f"next attempt in {first} s")
 
 
 async def test_a_duplicate_is_as_good_as_sent(pipeline, factories):
@@ -285,7 +286,7 @@ async def test_nothing_is_retried_for_ever(pipeline, factories):
         assert len(times) == 12
         modem.defaults.clear()
         pipeline.queue_message("two")
-        pipeline.send_requested.set()
+        pipeline.reply_queued.set()
         await pipeline.advance(1)
     assert pipeline.reply_states() == ["failed", "sent"]
     assert "given up after 12 attempts" in reasons(pipeline)[0]
@@ -348,7 +349,7 @@ async def test_new_work_does_not_push_the_oldest_on(pipeline, factories, code):
     async with pipeline.run_sender(modem):
         for number in range(20):
             pipeline.queue_message(f"more {number}")
-            pipeline.send_requested.set()
+            pipeline.reply_queued.set()
             await pipeline.advance(1)
         assert modem.sent_contents == ["one"]
         assert attempts(pipeline)[0] == 1
@@ -385,7 +386,9 @@ async def test_ten_a_minute(pipeline, factories):
         await pipeline.advance(30)
         assert len(modem.sent_contents) == 10
         assert len(pipeline.events_of_kind("held")) == 1
-        assert pipeline.events_of_kind("held")[0].message == "the rate of 10 messages a minute is reached"
+        assert (
+            pipeline.events_of_kind("held")[0].message == "the rate limit of 10 messages a minute is reached"
+        )
         await pipeline.advance(45)
         assert len(modem.sent_contents) == 20
         await pipeline.advance(70)
@@ -405,7 +408,7 @@ async def test_two_hundred_a_day(pipeline, factories):
         sent += len(modem.sent_contents)
         pipeline.restart()
     assert sent == 200
-    assert pipeline.events_of_kind("held")[0].message == "the daily cap of 200 messages a day is reached"
+    assert pipeline.events_of_kind("held")[0].message == "the daily limit of 200 messages is reached"
     modem = factories.modem(pipeline)
     async with pipeline.run_sender(modem, max_per_minute=1000):
         await pipeline.advance(86400)
@@ -447,7 +450,7 @@ async def test_nothing_is_sent_while_the_journal_cannot_commit(pipeline, factori
     async with pipeline.run_sender(modem):
         for _ in range(60):
             await pipeline.advance(60)
-            assert pipeline.deadlines().overdue() == []
+            assert pipeline.deadline_monitor.overdue() == []
         assert modem.sent_contents == []
         assert pipeline.reply_states() == ["queued"]
         [said] = pipeline.events_of_kind("journal cannot commit")
@@ -469,7 +472,7 @@ async def test_a_second_trouble_is_said_again(pipeline, factories):
         for _ in range(2):
             pipeline.queue_message("hello")
             pipeline.fail_commits_disk_full()
-            pipeline.send_requested.set()
+            pipeline.reply_queued.set()
             await pipeline.advance(200)
             pipeline.commit_error = None
             await pipeline.advance(100)
@@ -494,7 +497,7 @@ async def test_an_outcome_waits_in_memory_for_the_journal(pipeline, factories, o
     async with pipeline.run_sender(modem):
         for _ in range(60):
             await pipeline.advance(60)
-            assert pipeline.deadlines().overdue() == []
+            assert pipeline.deadline_monitor.overdue() == []
         assert pipeline.reply_states() == ["sending"]
         assert modem.sent_contents == ["one"]
         pipeline.commit_error = None
@@ -629,7 +632,7 @@ async def test_a_lost_line_ends_it_quietly(pipeline, factories, when):
     await asyncio.wait_for(task, 0.5 if when != "sending" else 30)
     if when != "idle":
         assert pipeline.reply_states()[0] == {"pause": "queued", "held": "queued", "sending": "sent"}[when]
-    assert pipeline.deadlines()._deadlines == {}
+    assert pipeline.deadline_monitor._deadlines == {}
 
 
 async def test_a_session_that_is_lost_before_the_body_leaves_it_queued(pipeline, factories):
@@ -652,7 +655,7 @@ async def test_a_line_lost_while_getting_ready_ends_it_quietly(pipeline, factori
     await asyncio.wait_for(pipeline.make_sender(modem).run(), 10)
     assert pipeline.reply_states() == ["queued"]
     assert attempts(pipeline) == [0]
-    assert pipeline.deadlines()._deadlines == {}
+    assert pipeline.deadline_monitor._deadlines == {}
 
 
 async def test_a_send_that_hangs_is_late(pipeline, factories):
@@ -668,12 +671,12 @@ async def test_a_send_that_hangs_is_late(pipeline, factories):
     modem.plan("send", hang)
     async with pipeline.run_sender(modem):
         await pipeline.advance(390)
-        assert pipeline.deadlines().overdue() == []
+        assert pipeline.deadline_monitor.overdue() == []
         await pipeline.advance(20)
-        assert pipeline.deadlines().overdue() == ["outbox"]
+        assert pipeline.deadline_monitor.overdue() == ["sender"]
         end.set()
         await pipeline.advance(3000)
-        assert pipeline.deadlines().overdue() == []
+        assert pipeline.deadline_monitor.overdue() == []
 
 
 @pytest.mark.parametrize("begun", [False, True])
@@ -712,3 +715,95 @@ async def test_what_could_not_be_noted_as_sending_has_not_left(pipeline, factori
     assert modem.sent_contents == ["hello"]
     assert pipeline.reply_states() == ["sent"]
     assert pipeline.events_of_kind("unknown") == []
+
+
+# Conditions that hold all messages without counting an attempt
+
+
+@pytest.mark.parametrize(
+    ("registration", "says"),
+    [
+        (Registration(2, 2, 2), "searching: messages wait for a network"),
+        (Registration(3, 3), "registration denied: messages wait for a network"),
+        (Registration(0), "not registered: messages wait for a network"),
+    ],
+)
+async def test_no_network_holds_messages(pipeline, factories, registration, says):
+    """For as long as it lasts: queued, never tried, no attempt counted; said once."""
+    pipeline.queue_message()
+    modem = factories.modem(pipeline)
+    modem.registered = registration
+    async with pipeline.run_sender(modem):
+        await pipeline.advance(3600)
+        assert pipeline.reply_states() == ["queued"]
+        assert pipeline.query_column("SELECT attempts FROM replies") == [0]
+        assert pipeline.calls_of("send") == []
+        assert [step.message for step in pipeline.events_of_kind("held")] == [says]
+        modem.registered = Registration(1)
+        await pipeline.advance(20)
+        assert pipeline.reply_states() == ["sent"]
+
+
+async def test_one_domain_is_enough(pipeline, factories):
+    """Circuit switched denied, EPS registered: it is sent."""
+    pipeline.queue_message()
+    modem = factories.modem(pipeline)
+    modem.registered = Registration(3, 3, 5)
+    async with pipeline.run_sender(modem):
+        await pipeline.advance(5)
+        assert pipeline.reply_states() == ["sent"]
+
+
+async def test_sending_rests_as_long_as_it_must(pipeline, factories):
+    """And goes on by itself."""
+    pipeline.brownout_guard.on_message_sending(pipeline.monotonic() - 100)
+    pipeline.brownout_guard.on_session_lost(pipeline.monotonic() - 99)
+    pipeline.brownout_guard.on_message_sending(pipeline.monotonic() - 50)
+    assert pipeline.brownout_guard.on_session_lost(pipeline.monotonic()) is None
+    pipeline.brownout_guard.on_message_sending(pipeline.monotonic() - 9)
+    pipeline.brownout_guard.on_session_lost(pipeline.monotonic() - 8)
+    pipeline.brownout_guard.on_message_sending(pipeline.monotonic() - 5)
+    assert pipeline.brownout_guard.on_session_lost(pipeline.monotonic()) == 300
+    pipeline.queue_message()
+    async with pipeline.run_sender(factories.modem(pipeline)):
+        await pipeline.advance(295)
+        assert pipeline.reply_states() == ["queued"]
+        assert "sending is paused" in pipeline.events_of_kind("held")[0].message
+        await pipeline.advance(10)
+        assert pipeline.reply_states() == ["sent"]
+
+
+async def test_each_body_is_noted_before_it_leaves(pipeline, factories):
+    """Two sessions that are lost right after it count."""
+    for expected in (None, 300):
+        pipeline.queue_message()
+        modem = factories.modem(pipeline)
+
+        async def ends(_submit, modem=modem):
+            await pipeline.advance(0.3)
+            modem.lose_line()
+            return OutcomeUnknown(modem.loss_reason)
+
+        modem.plan("send", ends)
+        async with pipeline.run_sender(modem):
+            await pipeline.advance(2)
+        assert pipeline.brownout_guard.on_session_lost(pipeline.monotonic()) == expected
+
+
+async def test_what_holds_all_back_is_told_for_as_long_as_it_does(pipeline, factories):
+    """For `status`: nothing, then why, then nothing again."""
+    modem = factories.modem(pipeline)
+    sender = pipeline.make_sender(modem)
+    task = asyncio.create_task(sender.run())
+    await pipeline.advance(1)
+    assert sender.blocked_by == ""
+    modem.registered = Registration(2)
+    pipeline.queue_message()
+    pipeline.reply_queued.set()
+    await pipeline.advance(1)
+    assert sender.blocked_by == "searching: messages wait for a network"
+    modem.registered = Registration(1)
+    await pipeline.advance(20)
+    assert sender.blocked_by == ""
+    modem.lose_line()
+    await task

@@ -55,13 +55,11 @@ async def test_device_that_a_killed_agent_left_off_is_switched_on(
         (tmp_path / "usb-off").write_text(state_file)
     power = UsbPowerSwitch(lambda: None, tmp_path / "usb-off", tmp_path)
     executor = RecoveryExecutor(
-        RecoveryPolicy(pipeline.random),
-        RecoveryOptions(power),
-        None,
-        pipeline.db,
-        None,
-        pipeline.emit,
-        pipeline.deadlines(),
+        runtime=pipeline.runtime,
+        policy=RecoveryPolicy(pipeline.random),
+        options=RecoveryOptions(power),
+        reset_budget=None,
+        opener=None,
     )
     await executor.restore_usb_power()
     assert [
@@ -100,13 +98,11 @@ async def test_sim_failure_is_diagnosed(pipeline, factories, answer, failure):
     elif isinstance(answer, tuple):
         modem.sim_answer = factories.refused(answer[1], kind=answer[0])
     executor = RecoveryExecutor(
-        RecoveryPolicy(pipeline.random),
-        RecoveryOptions(),
-        None,
-        pipeline.db,
-        None,
-        pipeline.emit,
-        pipeline.deadlines(),
+        runtime=pipeline.runtime,
+        policy=RecoveryPolicy(pipeline.random),
+        options=RecoveryOptions(),
+        reset_budget=None,
+        opener=None,
     )
     assert await executor.diagnose_sim(modem) is failure
     assert pipeline.calls_of("at") == [("at", "AT+CPIN?")]
@@ -116,13 +112,11 @@ async def test_unreadable_store_begins_a_new_session(pipeline, factories):
     """It is logged once, does not count as a failed session and costs no reset."""
     modem = factories.modem(pipeline)
     executor = RecoveryExecutor(
-        RecoveryPolicy(pipeline.random),
-        RecoveryOptions(),
-        None,
-        pipeline.db,
-        None,
-        pipeline.emit,
-        pipeline.deadlines(),
+        runtime=pipeline.runtime,
+        policy=RecoveryPolicy(pipeline.random),
+        options=RecoveryOptions(),
+        reset_budget=None,
+        opener=None,
     )
     executor.policy.check_store(
         asyncio.get_running_loop().time() - STORE_UNREADABLE_TIMEOUT_S, unreadable=True

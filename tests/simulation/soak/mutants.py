@@ -28,6 +28,7 @@ from agent.modem.events import DirectDelivery
 from agent.modem.message_store import MessageStore
 from agent.pipeline.dispatcher import Dispatcher
 from agent.pipeline.receiver import Receiver
+from agent.pipeline.receiver_events import stored_event
 from agent.pipeline.sender import Sender
 from patching import check_genuine, check_same_parameters
 from soak import seed
@@ -77,7 +78,7 @@ def find_violations(name, seed_number=None):
 def _delete_before_commit():
     async def take(self, message, *, run=True):
         freed = message.slot is not None and await self._delete(message.slot, message.raw)
-        self._event_log.log_stored(await self._store(message, run=run))
+        self._emit(stored_event(await self._store(message, run=run)))
         return freed
 
     return ((Receiver, "_store_and_delete", take),)
@@ -109,7 +110,7 @@ def _delete_without_reading():
 
 def _retry_after_unknown():
     async def unknown(self, reply, reason):
-        return await self._requeue(reply, reason, begun=True)
+        return await self._requeue(reply, reason, marked_sending=True)
 
     return ((Sender, "_handle_unknown", unknown),)
 
@@ -138,7 +139,7 @@ def _sending_after_body():
 
 
 def _watchdog_by_timer():
-    async def feed(self, interval_s):
+    async def feed(self, _runtime, interval_s):
         import asyncio  # noqa: PLC0415  (what the real one has at hand)
 
         while True:
@@ -159,10 +160,8 @@ def _prune_by_wall_clock():
 
 def _run_again():
     async def settle(self):
-        for row in await retry_until_committed(self._db, self._emit, self._command_store.list_interrupted):
-            await retry_until_committed(
-                self._db, self._emit, self._command_store.requeue, row.id, "interrupted"
-            )
+        for row in await retry_until_committed(self._runtime, self._command_store.list_interrupted):
+            await retry_until_committed(self._runtime, self._command_store.requeue, row.id, "interrupted")
         await self._post_reply_actions.log_interrupted()
 
     return ((Dispatcher, "_recover_interrupted", settle),)
@@ -279,7 +278,7 @@ def _reply_in_second_commit():
     async def queued_later(self, row, entry, content, then):
         await done(self, row, entry, content, then)
         if content and row.answerable:
-            replies = self._compose_replies_replies(row, content, entry.reply_to)
+            replies = self._compose_replies(row, content, entry.reply_to)
             await self._db.run(self._outbox_store.enqueue, replies)
             self._on_reply_queued()
 

@@ -1,0 +1,207 @@
+"""The composition root: creates the objects of the agent and connects them. It alone knows them all."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from agent.at.client import AtClient
+from agent.at.transport.open import make_opener
+from agent.at.transport.port_opener import PortOpener
+from agent.common.config import Config
+from agent.common.events import Event, EventKind, Severity
+from agent.common.runtime import Runtime
+from agent.daemon.control_api import ControlApi
+from agent.daemon.dependencies import Dependencies
+from agent.daemon.session import Session
+from agent.daemon.sim_memory import JournalSimMemory
+from agent.daemon.supervisor import SessionFactory, Supervisor
+from agent.journal.actions import ActionStore
+from agent.journal.inbox import CommandStore
+from agent.journal.journal import Journal
+from agent.journal.outbox import OutboxStore
+from agent.journal.reset_budget import ResetBudget, ResetLimits
+from agent.journal.sims import SimStore
+from agent.modem.modem import Modem
+from agent.modem.options import ModemOptions
+from agent.modem.sim import SimConfig
+from agent.pipeline.brownout import BrownoutGuard
+from agent.pipeline.composer import MessageComposer
+from agent.pipeline.dispatcher import DispatchConfig, Dispatcher, JournalStores
+from agent.pipeline.post_reply_actions import Handlers
+from agent.pipeline.receiver import Receiver
+from agent.pipeline.send_backoff import DestinationBackoff
+from agent.pipeline.sender import SendConfig, Sender, SendState
+from agent.recovery.executor import ModuleUsers, RecoveryExecutor, RecoveryOptions
+from agent.recovery.policy import RecoveryPolicy
+from agent.service.compose import ReplyConfig
+from agent.service.profile import SERVICE_PROFILES
+from agent.version import VERSION
+from hardware.identify import PortInfo
+from hardware.port_users import describe_other_holders
+from hardware.power import PowerUnavailable, make_power_switch
+
+
+class Components:
+    """The objects of one agent that outlive sessions with the module; it also makes those of a session."""
+
+    def __init__(
+        self,
+        *,
+        config: Config,
+        dependencies: Dependencies,
+        runtime: Runtime,
+        journal: Journal,
+        handlers: Handlers,
+        request_exit: Callable[[str], None],
+    ) -> None:
+        """`request_exit` is called with the reason when another process should take over."""
+        self._config = config
+        self._dependencies = dependencies
+        self._runtime = runtime
+        self._journal = journal
+        self._service = SERVICE_PROFILES[config.service.name]
+        self._opener = dependencies.opener or make_opener(config.modem.port, config.modem.baud)
+        self._sim_memory = JournalSimMemory(runtime=runtime, sim_store=SimStore(journal))
+        self._send_state = SendState(
+            destination_backoff=DestinationBackoff(),
+            brownout_guard=BrownoutGuard(runtime.random),
+            reply_queued=asyncio.Event(),
+        )
+        self.outbox_store = OutboxStore(journal)
+        self.command_store = CommandStore(
+            journal, self.outbox_store, dedup_without_sid=config.journal.dedup_without_sid
+        )
+        stores = JournalStores(
+            journal_path=journal.path,
+            command_store=self.command_store,
+            outbox_store=self.outbox_store,
+            action_store=ActionStore(journal),
+        )
+        composer = MessageComposer(
+            self._service,
+            ReplyConfig(
+                reply_sid=config.service.reply_sid,
+                max_parts=config.service.max_parts,
+                allow_ucs2=config.service.allow_ucs2,
+            ),
+        )
+        self.dispatcher = Dispatcher(
+            runtime=runtime,
+            stores=stores,
+            handlers=handlers,
+            composer=composer,
+            config=DispatchConfig(
+                timeout_s=config.handlers.timeout_s,
+                max_age_s=config.handlers.max_age_s,
+                max_concurrent=config.handlers.max_concurrent,
+            ),
+            on_reply_queued=self._send_state.reply_queued.set,
+            format_status=self._format_status_line,
+        )
+        recovery_executor = self._make_recovery_executor()
+        self.supervisor = Supervisor(
+            runtime=runtime,
+            session_factory=SessionFactory(
+                opener=self._opener,
+                make_modem=self._make_modem,
+                make_session=self._make_session,
+                trace=dependencies.trace,
+            ),
+            recovery_executor=recovery_executor,
+            brownout_guard=self._send_state.brownout_guard,
+            request_exit=request_exit,
+            notify_status=lambda text: dependencies.notify(f"STATUS={text}"),
+        )
+        self.control_api = ControlApi(
+            runtime=runtime,
+            stores=stores,
+            composer=composer,
+            supervisor=self.supervisor,
+            recovery_executor=recovery_executor,
+            dispatcher=self.dispatcher,
+            on_queued=self._send_state.reply_queued.set,
+        )
+
+    def _make_recovery_executor(self) -> RecoveryExecutor:
+        dependencies, config = self._dependencies, self._config.recovery
+        users = ModuleUsers(self._opener)
+        power = dependencies.power
+        try:
+            power = power or make_power_switch(
+                config, users.device_path, Path(f"{self._journal.path}.usb-off")
+            )
+        except PowerUnavailable as error:
+            text = f"{error}; the agent cannot switch the module's power"
+            self._runtime.emit(Event(EventKind.WARNING, text, severity=Severity.WARNING))
+        return RecoveryExecutor(
+            runtime=self._runtime,
+            policy=RecoveryPolicy(self._runtime.random, has_power_switch=power is not None),
+            options=RecoveryOptions(
+                power, config.may_drop_data, dependencies.describe_module_users or users.describe_users
+            ),
+            reset_budget=ResetBudget(
+                self._journal, ResetLimits(config.resets_per_hour, config.resets_per_day)
+            ),
+            opener=self._opener,
+        )
+
+    def _make_modem(self, client: AtClient) -> Modem:
+        """Return the modem of a session, for a port that has just been opened."""
+        config, opener = self._config.modem, self._opener
+        options = ModemOptions(
+            message_format=config.message_format,
+            status_reports=self._config.service.status_reports,
+            profile=config.profile,
+            port_info=opener.read_port_info() if isinstance(opener, PortOpener) else PortInfo(),
+            sim_config=SimConfig(self._sim_memory, self._dependencies.pin, config.service_centre or ""),
+        )
+        return self._dependencies.make_modem(client, options)
+
+    def _make_session(self, modem: Modem) -> Session:
+        """Return the tasks of a session with an initialised modem."""
+        config = self._config.service
+        receiver = Receiver(
+            runtime=self._runtime,
+            modem=modem,
+            command_store=self.command_store,
+            service=self._service,
+            on_stored=self.dispatcher.wake,
+            describe_port_users=self._describe_port_users,
+            run_on_first_start=self._config.journal.first_start == "run",
+        )
+        sender = Sender(
+            runtime=self._runtime,
+            modem=modem,
+            outbox_store=self.outbox_store,
+            config=SendConfig(
+                max_per_minute=config.max_per_minute,
+                max_per_day=config.max_per_day,
+                status_reports=config.status_reports,
+                resend_unknown=config.resend_unknown,
+                max_answer_age_s=config.max_answer_age_s,
+            ),
+            state=self._send_state,
+            on_reply_settled=self._on_reply_settled,
+        )
+        return Session(modem, receiver, sender)
+
+    def _describe_port_users(self) -> str:
+        """Return a sentence about other users of the port. It reads /proc and may block."""
+        path = self._opener.device_path if isinstance(self._opener, PortOpener) else None
+        return describe_other_holders(str(path or self._config.modem.port), os.getpid())
+
+    def _format_status_line(self) -> str:
+        """Return the answer of the built-in handler `status`, short enough for one SMS."""
+        session = self.supervisor.connection.session
+        if session is None:
+            return f"modem-agent {VERSION}"
+        registration = session.registration or "registration unknown"
+        return f"modem-agent {VERSION}, {registration}, {session.signal or ''}"
+
+    def _on_reply_settled(self) -> None:
+        """Wake what waits for a message that is now sent, failed or unknown: actions and `send` requests."""
+        self.dispatcher.wake()
+        self.control_api.on_reply_settled()

@@ -1,0 +1,92 @@
+"""Builds the log events of the receiver: one for each message, and those about the module it reads from."""
+
+from __future__ import annotations
+
+import pdu
+from agent.at.errors import CommandRefused
+from agent.common.events import Condition, Event, EventKind, Severity
+from agent.journal.models import StoreOutcome, StoreResult
+from agent.modem.status_queries import Registration
+from agent.modem.stored_message import StoredMessage
+
+_EVENT_KINDS = {
+    StoreOutcome.NEW: EventKind.RECEIVED,
+    StoreOutcome.DUPLICATE: EventKind.DUPLICATE,
+    StoreOutcome.ALREADY_STORED: EventKind.ALREADY_STORED,
+    StoreOutcome.EXPIRED: EventKind.EXPIRED,
+    StoreOutcome.PART: EventKind.PART,
+    StoreOutcome.IGNORED: EventKind.IGNORED,
+    StoreOutcome.REPORT: EventKind.STATUS_REPORT,
+}
+_SIM_URC_PREFIXES = ("+CPIN", "+QUSIM")
+
+
+def stored_event(result: StoreResult) -> Event:
+    """Return the event for a message that the journal has committed."""
+    detail = result.detail
+    if result.outcome is StoreOutcome.DUPLICATE and result.command_id is not None:
+        detail = f"delivery {result.deliveries}, not run again"
+    return Event(
+        _EVENT_KINDS[result.outcome],
+        detail,
+        command_id=result.command_id,
+        sid=result.sid,
+        reply_id=result.reply_id,
+        content=result.content,
+        severity=Severity.DEBUG if result.outcome is StoreOutcome.ALREADY_STORED else Severity.INFO,
+    )
+
+
+def first_start_event(messages: list[StoredMessage], *, run: bool) -> Event:
+    """Return the event for the messages that the module holds at the first start with a new journal.
+
+    They may be old, or may have run under an earlier journal. `run` is True if their Commands are run.
+    """
+    times = sorted(
+        timestamp.time
+        for message in messages
+        if isinstance(message.message, pdu.Deliver)
+        and (timestamp := message.message.service_centre_timestamp).time is not None
+    )
+    count = f"{len(messages)} message{'' if len(messages) == 1 else 's'}"
+    sent = f", sent from {times[0].isoformat()} to {times[-1].isoformat()}" if times else ""
+    action = "Commands are run" if run else "Commands are kept as expired and not run"
+    text = f"the journal is new and the module holds {count}{sent}; {action}"
+    return Event(EventKind.FIRST_START, text, severity=Severity.WARNING)
+
+
+def settings_lost_event(reason: str) -> Event:
+    """Return the event for a module that has to be initialised again, by the result code that shows it.
+
+    A SIM that is removed or inserted requires the same as a restart of the module.
+    """
+    if reason.startswith(_SIM_URC_PREFIXES):
+        return Event(EventKind.SIM_STATE_CHANGED, reason, severity=Severity.WARNING)
+    return Event(
+        EventKind.MODULE_RESTARTED, reason, severity=Severity.WARNING, condition=Condition.CONNECTION
+    )
+
+
+def registration_event(registration: Registration) -> Event:
+    """Return the event for a change of the network registration."""
+    if registration.can_send:
+        return Event(EventKind.REGISTRATION, str(registration), resolves=Condition.NETWORK)
+    return Event(EventKind.REGISTRATION, str(registration), condition=Condition.NETWORK)
+
+
+def read_refused_event(error: CommandRefused) -> Event:
+    """Return the event for a module that refused to read or list messages."""
+    return Event(EventKind.READ_REFUSED, f"{error}; next attempt within a minute", severity=Severity.WARNING)
+
+
+def nearly_full_event(store: str, used: int, capacity: int) -> Event:
+    """Return the event for a message store that has little room left."""
+    return Event(
+        EventKind.STORE_NEARLY_FULL, f"{store} holds {used} of {capacity}", severity=Severity.WARNING
+    )
+
+
+def port_conflict_event(evidence: str, users: str) -> Event:
+    """Return the event for another program on the module's port; `users` is a sentence that names it."""
+    text = f"another program seems to use the module's port: {evidence}; {users}"
+    return Event(EventKind.PORT_CONFLICT, text, severity=Severity.WARNING)
