@@ -1,4 +1,4 @@
-"""What people ask of the running agent: how it is, to send something, one AT command. Behind the socket."""
+"""The requests of the control socket: the status, sending a message, executing an AT command."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from agent.version import VERSION
 P = ParamSpec("P")
 R = TypeVar("R")
 SEND_WAIT_S = REQUEST_TIMEOUT_S - 5
-"""How long the fate of a message is waited for: less than whoever asked waits."""
+"""Time to wait for the outcome of a message; shorter than the timeout of the request."""
 
 
 class ControlApi:
-    """Answers each question with what the rooms know. Each answer raises ControlError with a sentence."""
+    """Handles the requests. Each handler returns JSON values and raises ControlError with one sentence."""
 
     def __init__(
         self,
@@ -55,11 +55,12 @@ class ControlApi:
         self._reply_settled = asyncio.Event()
 
     def on_reply_settled(self) -> None:
-        """A message was sent, refused or is unknown: somebody may wait for it."""
+        """Wake the requests that wait for the outcome of a message."""
         self._reply_settled.set()
         self._reply_settled = asyncio.Event()
 
     async def get_status(self, _request: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return what `modem-agent status` shows."""
         connection = self._supervisor.connection
         session = connection.session
         modem: dict[str, Any] = {"state": str(connection), "sessions": connection.session_count}
@@ -88,9 +89,12 @@ class ControlApi:
         }
 
     async def send_message(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Queue a message and wait until it has met its fate."""
+        """Queue a message, and wait until its outcome is known unless `wait` is false.
+
+        The request has `text` or `hex`, and `to` if it does not go to the service.
+        """
         content = _parse_content(request)
-        end = asyncio.get_running_loop().time() + SEND_WAIT_S
+        deadline = asyncio.get_running_loop().time() + SEND_WAIT_S
         try:
             destination = str(pdu.Address.parse(str(request.get("to") or self._service.number)))
             messages = self._composer.compose(
@@ -108,10 +112,10 @@ class ControlApi:
             if request.get("wait") is False:
                 break
             try:
-                await asyncio.wait_for(settled.wait(), end - asyncio.get_running_loop().time())
+                await asyncio.wait_for(settled.wait(), deadline - asyncio.get_running_loop().time())
             except TimeoutError:
                 raise ControlError(
-                    f"not sent within {SEND_WAIT_S:.0f} s; it stays queued and is sent when it can be: see "
+                    f"not sent within {SEND_WAIT_S:.0f} s; it stays queued and is sent when possible: see "
                     "modem-agent outbox"
                 ) from None
         return {
@@ -126,7 +130,7 @@ class ControlApi:
         }
 
     async def run_at_command(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
-        """One AT command of a person's."""
+        """Execute the AT command in `line` and return the lines of its answer."""
         session = self._supervisor.connection.session
         if session is None:
             raise ControlError(f"there is no session with the module: {self._supervisor.connection}")
@@ -136,7 +140,7 @@ class ControlApi:
             raise ControlError(str(error)) from None
 
     async def _run_db(self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
-        """For people: what is wrong with the disk is an answer."""
+        """Run a function of the journal. Raises ControlError if the journal cannot be used."""
         try:
             return await self._db.run(function, *args, **kwargs)
         except sqlite3.Error as error:
@@ -146,9 +150,9 @@ class ControlApi:
 def _parse_content(request: Mapping[str, Any]) -> str | bytes:
     if isinstance(text := request.get("text"), str) and text:
         return text
-    if isinstance(octets := request.get("hex"), str) and octets:
+    if isinstance(digits := request.get("hex"), str) and digits:
         try:
-            return bytes.fromhex(octets)
+            return bytes.fromhex(digits)
         except ValueError:
             raise ControlError("--hex takes pairs of hexadecimal digits, for example 01FF") from None
-    raise ControlError("there is nothing to send: give a text or --hex")
+    raise ControlError("nothing to send: give a text or --hex")

@@ -1,4 +1,4 @@
-"""What the modem remembers of SIMs, kept in the journal: the seam between the two rooms."""
+"""Stores in the journal what the modem must remember about SIMs: PIN attempts and service centre numbers."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from agent.modem.error import ModemUnusable
 from agent.modem.sim import PinReservation
 
 SALT_BYTES = 16
-"""Octets."""
+"""Length of the salt with which a PIN is hashed."""
 SHOWN_ICCID_DIGITS = 6
-"""Digits of an ICCID in the log: enough to tell two cards apart."""
+"""Last digits of an ICCID that the log shows, enough to distinguish two SIMs."""
 
 
 class JournalSimMemory:
-    """A `CardMemory` on disk."""
+    """A `SimMemory` (agent.modem.sim) in the journal."""
 
     def __init__(self, *, runtime: Runtime, sim_store: SimStore) -> None:
         self._db = runtime.db
@@ -35,17 +35,19 @@ class JournalSimMemory:
             )
         except sqlite3.Error as error:
             raise ModemUnusable(
-                f"the SIM asks for its PIN, which is not tried while the journal cannot be written: {error}"
+                f"the SIM asks for its PIN, which is not entered while the journal cannot be written: {error}"
             ) from None
 
     async def record_pin_result(self, iccid: str, *, refused: bool) -> None:
         try:
             await self._db.run(self._sim_store.record_pin_result, iccid, refused=refused)
         except sqlite3.Error as error:
-            # What is on disk says that it is being tried, so it is not tried again by itself.
+            # The journal still has the attempt as unfinished, so the PIN is not entered again automatically.
             self._emit(
                 Event(
-                    EventKind.SIM, f"the outcome of the PIN is not kept: {error}", severity=Severity.WARNING
+                    EventKind.SIM,
+                    f"the result of the PIN attempt cannot be stored: {error}",
+                    severity=Severity.WARNING,
                 )
             )
 
@@ -53,13 +55,13 @@ class JournalSimMemory:
         try:
             return await self._db.run(self._sim_store.service_centre, iccid)
         except sqlite3.Error:
-            return ""  # the session goes on; whoever needs a commit will say what is wrong
+            return ""  # the session continues; tasks that commit report the error
 
     async def record_sim_seen(self, iccid: str, service_centre: str) -> None:
         try:
             before = await self._db.run(self._sim_store.record_sim_seen, iccid, service_centre)
         except sqlite3.Error:
-            return  # asked again in the next session
+            return  # repeated in the next session
         if before:
             text = (
                 f"another SIM is in the module: …{iccid[-SHOWN_ICCID_DIGITS:]}, it was "

@@ -1,6 +1,7 @@
-"""Any octets on the control socket: an answer in JSON to each line, and the end of the line for one too long.
+"""Fuzz target: any octets on the control socket.
 
-The first octet says how the rest is cut on its way.
+Each line gets a JSON response; a line that is too long ends the connection. The first octet of the input is
+the size of the chunks in which the rest arrives.
 """
 
 import asyncio
@@ -32,24 +33,24 @@ SEEDS = tuple(
 
 
 class FakeOutboxStore:
-    """Takes replies, and says that they were sent."""
+    """Accepts messages and reports them as sent."""
 
-    def queue(self, messages):
+    def enqueue(self, messages):
         return list(range(len(messages)))
 
-    def states(self, numbers):
+    def get_states(self, numbers):
         return [("sent", None) for _ in numbers]
 
 
 class FakeModem:
-    """Checks a command line as the real one does."""
+    """Validates a command line as the real modem does."""
 
-    async def at(self, line):
+    async def execute_at(self, line):
         return [AtCommand.from_user_input(line, 10).line]
 
 
 class FakeStreamWriter:
-    """The client's end."""
+    """Collects the responses."""
 
     def __init__(self):
         self.octets = bytearray()
@@ -68,27 +69,27 @@ class FakeStreamWriter:
 
 
 def _make_server():
-    nobody = SimpleNamespace()
+    unused = SimpleNamespace()
     supervisor = SimpleNamespace(
         connection=SimpleNamespace(
             session=SimpleNamespace(modem=FakeModem()),
-            state="connected",
             session_count=1,
         )
     )
-    desk = ControlApi(
-        runtime=SimpleNamespace(db=InlineExecutor(), deadlines=nobody, random=random.Random(1)),
+    control_api = ControlApi(
+        runtime=SimpleNamespace(db=InlineExecutor(), deadlines=unused, random=random.Random(1)),
         stores=SimpleNamespace(
-            journal_path=Path("/nowhere"), command_store=nobody, outbox_store=FakeOutboxStore()
+            journal_path=Path("/nowhere"), command_store=unused, outbox_store=FakeOutboxStore()
         ),
         composer=MessageComposer(SERVICE_PROFILES["super-sim"], ReplyConfig()),
         supervisor=supervisor,
-        recovery_executor=nobody,
-        dispatcher=nobody,
+        recovery_executor=unused,
+        dispatcher=unused,
         on_queued=lambda: None,
     )
     return ControlServer(
-        Path("/nowhere"), {"status": _status, "send": desk.send_message, "at": desk.run_at_command}
+        Path("/nowhere"),
+        {"status": _status, "send": control_api.send_message, "at": control_api.run_at_command},
     )
 
 
@@ -97,16 +98,16 @@ async def _status(request):
 
 
 def run(data):
-    """Nothing is raised, and every line that is no longer than allowed gets one answer."""
+    """Nothing is raised, and every line of allowed length gets one response."""
     octets = asyncio.run(_run_connection(data[1:], data[0] + 1 if data else 1))
-    lines, asked = octets.split(b"\n"), data[1:].split(b"\n")
+    lines, requests = octets.split(b"\n"), data[1:].split(b"\n")
     assert lines.pop() == b""
-    asked = asked if asked[-1] else asked[:-1]  # the end of the stream ends a line, too
-    if all(len(line) < MAX_LINE_BYTES for line in asked):
-        assert len(lines) == len(asked)
+    requests = requests if requests[-1] else requests[:-1]  # the end of the stream ends a line, too
+    if all(len(line) < MAX_LINE_BYTES for line in requests):
+        assert len(lines) == len(requests)
     for line in lines:
-        answer = msgspec.json.decode(line)
-        assert answer["ok"] or answer["error"]
+        response = msgspec.json.decode(line)
+        assert response["ok"] or response["error"]
 
 
 async def _run_connection(octets, size):

@@ -577,7 +577,7 @@ async def test_waiting_for_a_fate_has_an_end(agent_env, pipeline):
         answer = await agent_env.request(do="send", text="hello")
     assert answer == {
         "ok": False,
-        "error": "not sent within 295 s; it stays queued and is sent when it can be: see modem-agent outbox",
+        "error": "not sent within 295 s; it stays queued and is sent when possible: see modem-agent outbox",
     }
     assert pipeline.reply_states() == ["queued"]
 
@@ -589,9 +589,9 @@ async def test_waiting_for_a_fate_has_an_end(agent_env, pipeline):
         ("super-sim", {"text": "x", "to": "12345678901234567890123"}, ""),
         ("super-sim", {"text": "x", "to": "0; reboot"}, ""),
         ("super-sim", {"hex": "0x"}, "--hex takes pairs of hexadecimal digits, for example 01FF"),
-        ("super-sim", {}, "there is nothing to send: give a text or --hex"),
-        ("super-sim", {"text": ""}, "there is nothing to send: give a text or --hex"),
-        ("super-sim", {"text": 5}, "there is nothing to send: give a text or --hex"),
+        ("super-sim", {}, "nothing to send: give a text or --hex"),
+        ("super-sim", {"text": ""}, "nothing to send: give a text or --hex"),
+        ("super-sim", {"text": 5}, "nothing to send: give a text or --hex"),
         ("programmable-wireless", {"hex": "00" * 141}, "a binary reply of 141 octets needs 2 messages"),
     ],
 )

@@ -1,4 +1,4 @@
-"""What the modem remembers of SIMs, where the journal is in trouble."""
+"""The memory of SIMs while the journal cannot be written."""
 
 import sqlite3
 
@@ -9,7 +9,7 @@ from agent.modem.error import ModemUnusable
 
 
 class FullDiskSimStore:
-    """Cards on a disk that takes nothing."""
+    """A store whose disk is full."""
 
     def reserve_pin_attempt(self, *_, **__):
         raise sqlite3.OperationalError("database or disk is full")
@@ -19,27 +19,27 @@ class FullDiskSimStore:
 
 @pytest.fixture
 def sim_memory(pipeline):
-    """A memory of SIMs on that disk."""
+    """A memory of SIMs whose disk is full."""
     return JournalSimMemory(runtime=pipeline.runtime, sim_store=FullDiskSimStore())
 
 
-async def test_no_pin_is_tried_that_cannot_be_kept(sim_memory):
-    """One sentence says why."""
+async def test_pin_is_not_entered_without_a_commit(sim_memory):
+    """The error says why."""
     with pytest.raises(
-        ModemUnusable, match="not tried while the journal cannot be written: database or disk"
+        ModemUnusable, match="not entered while the journal cannot be written: database or disk"
     ):
         await sim_memory.reserve_pin_attempt("1", "1234", no_tries_lost=True)
 
 
-async def test_an_outcome_that_cannot_be_kept_is_told(sim_memory, pipeline):
-    """What is on disk says that it is being tried, which keeps it from being tried again."""
+async def test_unstored_pin_result_is_logged(sim_memory, pipeline):
+    """The attempt stays unfinished in the journal, so the PIN is not entered again."""
     await sim_memory.record_pin_result("1", refused=True)
-    (step,) = pipeline.events
-    assert str(step) == "sim: the outcome of the PIN is not kept: database or disk is full"
+    (event,) = pipeline.events
+    assert str(event) == "sim: the result of the PIN attempt cannot be stored: database or disk is full"
 
 
-async def test_the_session_goes_on_without_the_rest(sim_memory, pipeline):
-    """Service centre and change of card are no reason to end it."""
+async def test_other_failures_are_ignored(sim_memory, pipeline):
+    """An unknown service centre number or SIM does not end the session."""
     assert await sim_memory.service_centre("1") == ""
     await sim_memory.record_sim_seen("1", "")
     assert pipeline.events == []

@@ -479,7 +479,7 @@ def test_pin_is_not_tried_without_a_commit(run_pin_device):
     async def scenario(bench):
         bench.db_executor.before = {"reserve_pin_attempt": raise_disk_full}
         await expect_unusable(
-            bench, "not tried while the journal cannot be written: database or disk is full"
+            bench, "not entered while the journal cannot be written: database or disk is full"
         )
         assert bench.count_pin_writes() == 0
 
