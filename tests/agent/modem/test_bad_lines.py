@@ -17,7 +17,7 @@ class BadLine:
     """Sits between the simulated module and the line, and cuts, delays or loses what the module writes."""
 
     def __init__(self, bench, seed, pieces, delay_s, loss):
-        self.chance = random.Random(seed)
+        self.rng = random.Random(seed)
         self.bench = bench
         self.max_chunk_octets, self.delay_s, self.loss_rate = pieces, delay_s, loss
         self.next_write_at = 0.0
@@ -27,10 +27,10 @@ class BadLine:
     def forward(self, data):
         loop = asyncio.get_running_loop()
         while data:
-            size = self.chance.randint(1, self.max_chunk_octets)
+            size = self.rng.randint(1, self.max_chunk_octets)
             piece, data = data[:size], data[size:]
-            self.next_write_at = max(self.next_write_at, loop.time()) + self.chance.random() * self.delay_s
-            if self.chance.random() >= self.loss_rate:
+            self.next_write_at = max(self.next_write_at, loop.time()) + self.rng.random() * self.delay_s
+            if self.rng.random() >= self.loss_rate:
                 loop.call_at(self.next_write_at, self.write, piece)
 
 
@@ -77,33 +77,33 @@ async def receive_next(modem, journal):
 
 
 @pytest.mark.parametrize("seed", range(3))
-@pytest.mark.parametrize("wire", BAD_LINES)
-def test_receiving_and_sending_over_a_bad_line(run_modem_bench, wire, seed):
+@pytest.mark.parametrize("line", BAD_LINES)
+def test_receiving_and_sending_over_a_bad_line(run_modem_bench, line, seed):
     """Every message is seen whole before it is deleted.
 
     What is called not sent has not left; nothing is sent twice.
     """
 
     async def scenario(bench):
-        BadLine(bench, seed, *BAD_LINES[wire])
-        chance = random.Random(seed + 100)
+        BadLine(bench, seed, *BAD_LINES[line])
+        rng = random.Random(seed + 100)
         journal = FakeJournal()
         arrived = [f"message {number} of {seed}" for number in range(12)]
         for number, text in enumerate(arrived):
-            bench.loop.call_later(chance.random() * 600, lambda t=text, n=number: bench.deliver(t, minute=n))
+            bench.loop.call_later(rng.random() * 600, lambda t=text, n=number: bench.deliver(t, minute=n))
         bench.loop.call_later(300, bench.module.reboot)
 
-        async def intake():
+        async def receive_all():
             while True:
                 try:
                     await receive_next(bench.modem, journal)
                 except (CommandTimedOut, CommandRefused, ModemUnusable):
                     await asyncio.sleep(1)
 
-        async def outbox():
+        async def send_all():
             for number in range(12):
-                await asyncio.sleep(chance.random() * 60)
-                text = f"answer {number} of {seed}"
+                await asyncio.sleep(rng.random() * 60)
+                text = f"reply {number} of {seed}"
                 (user_data,) = pdu.segment(text)
                 submit = pdu.Submit(pdu.Address.parse("000"), user_data)
                 match await bench.modem.send(submit, lambda: asyncio.sleep(0.01)):
@@ -114,8 +114,8 @@ def test_receiving_and_sending_over_a_bad_line(run_modem_bench, wire, seed):
                     case OutcomeUnknown():
                         journal.unknown.add(text)
 
-        receiving = asyncio.create_task(intake())
-        await outbox()
+        receiving = asyncio.create_task(receive_all())
+        await send_all()
         await asyncio.sleep(2000)
         receiving.cancel()
         left = [
@@ -128,7 +128,7 @@ def test_receiving_and_sending_over_a_bad_line(run_modem_bench, wire, seed):
         if not bench.modem.loss_reason:
             assert journal.seen == set(arrived)
         assert journal.seen <= set(arrived)
-        if wire != "losing":
+        if line != "losing":
             assert not bench.modem.loss_reason
             assert len(journal.sent) >= 11
 

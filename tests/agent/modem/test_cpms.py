@@ -35,12 +35,12 @@ def stores(status):
 
 
 @pytest.mark.parametrize("lost", [None, OK], ids=["nothing", "its OK alone"])
-@pytest.mark.parametrize(("stands", "offered"), [(2, 2), (0, 1), (1, 1), (2, 0)], ids=str)
-def test_lost_answer_about_stores_is_queried_again(run_scripted_modem, stands, offered, lost):
+@pytest.mark.parametrize(("lost_reads", "lost_tests"), [(2, 2), (0, 1), (1, 1), (2, 0)], ids=str)
+def test_lost_answer_about_stores_is_queried_again(run_scripted_modem, lost_reads, lost_tests, lost):
     """The first sweep knows the stores, and no setting that is already right is written."""
     table = {
-        "AT+CPMS?": LostAnswers(stands, CPMS_READ, lost),
-        "AT+CPMS=?": LostAnswers(offered, CPMS_TEST, lost),
+        "AT+CPMS?": LostAnswers(lost_reads, CPMS_READ, lost),
+        "AT+CPMS=?": LostAnswers(lost_tests, CPMS_TEST, lost),
         'AT+CPMS="ME","ME","ME"': OK,
         'AT+CPMS="SM"': OK,
         'AT+CPMS="ME"': OK,
@@ -95,8 +95,8 @@ def test_notification_while_stores_are_unknown(run_scripted_modem):
             return OK
 
         def listing(line):
-            held = f"\r\n+CMGL: 3,0,,17\r\n{HI}\r\n".encode() if current["store"] == "SM" else b""
-            return held + OK
+            entry = f"\r\n+CMGL: 3,0,,17\r\n{HI}\r\n".encode() if current["store"] == "SM" else b""
+            return entry + OK
 
         script.table |= {'AT+CPMS="SM"': choose, 'AT+CPMS="ME"': choose, "AT+CMGL=4": listing}
         script.transport.write(b'\r\n+CMTI: "SM",3\r\n')
@@ -179,7 +179,7 @@ def test_queries_of_unknown_stores_are_limited(run_scripted_modem, lost):
                 times.append(second)
             await asyncio.sleep(60)
         assert len(times) == MAX_RETRIES
-        pauses = [later - sooner for sooner, later in itertools.pairwise(times)]
+        pauses = [later - earlier for earlier, later in itertools.pairwise(times)]
         assert pauses == sorted(pauses)
         assert pauses[0] >= RETRY_INTERVAL_S
         assert pauses[-1] >= 16 * RETRY_INTERVAL_S

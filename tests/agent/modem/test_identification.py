@@ -45,8 +45,8 @@ def test_unique_usb_id_needs_no_command(run_scripted_modem):
         assert status.profile == "ec25 (by its USB id 2c7c:0125)"
         assert identify_commands(script.received_lines) == []
 
-    place = PortInfo(("ec25",), "2c7c:0125", "at")
-    run_scripted_modem(scenario, initialise=False, options=AUTO | {"port_info": place})
+    port_info = PortInfo(("ec25",), "2c7c:0125", "at")
+    run_scripted_modem(scenario, initialise=False, options=AUTO | {"port_info": port_info})
 
 
 def test_ambiguous_usb_id_is_resolved_by_the_answer(run_scripted_modem):
@@ -57,9 +57,9 @@ def test_ambiguous_usb_id_is_resolved_by_the_answer(run_scripted_modem):
         assert status.profile == "sim7000 (by its answer to AT+CGMM)"
         assert identify_commands(script.received_lines) == ["AT+CGMM"]
 
-    place = PortInfo(("sim7000", "sim7600"), "1e0e:9001", "at")
+    port_info = PortInfo(("sim7000", "sim7600"), "1e0e:9001", "at")
     answers = {"AT+CGMM": b"\r\nSIMCOM_SIM7000G\r\n" + OK}
-    run_scripted_modem(scenario, initialise=False, options=AUTO | {"port_info": place}, table=answers)
+    run_scripted_modem(scenario, initialise=False, options=AUTO | {"port_info": port_info}, table=answers)
 
 
 def test_configured_profile_is_used(run_scripted_modem):

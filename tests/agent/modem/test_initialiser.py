@@ -111,10 +111,10 @@ def test_module_that_is_not_ready_is_retried(run_scripted_modem, seconds, ready_
 
     async def scenario(modem, script):
         began = now()
-        good = dict(script.table)
+        normal = dict(script.table)
 
         def later(answer):
-            return lambda line: good.get(line, OK) if now() - began > seconds else answer
+            return lambda line: normal.get(line, OK) if now() - began > seconds else answer
 
         script.table |= {
             "AT+CMGF=0": later(ERROR),
@@ -145,8 +145,8 @@ def test_stores_refused_at_first_are_queried_again(run_scripted_modem):
         began = now()
         script.table["AT+CMGF=0"] = OK
         for line in ("AT+CPMS?", "AT+CPMS=?", "AT+CMGL=4", "AT+CMGF=0"):
-            good = script.table[line]
-            script.table[line] = lambda _, good=good: good if now() - began > 20 else ERROR
+            normal = script.table[line]
+            script.table[line] = lambda _, normal=normal: normal if now() - began > 20 else ERROR
         await modem.initialise()
         assert modem.status.store == "ME"
         assert modem.status.notes == ()
@@ -545,8 +545,8 @@ def test_sleeping_module_is_woken(run_scripted_modem):
     async def scenario(modem, script):
         began = now()
         for line in list(script.table):
-            good = script.table[line]
-            script.table[line] = lambda _, good=good: good if now() - began > 12 else None
+            normal = script.table[line]
+            script.table[line] = lambda _, normal=normal: normal if now() - began > 12 else None
         await modem.initialise()
         assert modem.status.notes == ()
 

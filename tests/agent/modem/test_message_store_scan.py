@@ -39,10 +39,10 @@ class SlotTable(dict):
         return info("+CPMS: " + ",".join([f'"ME",{used},{self.total}'] * 3))
 
     def read(self, line):
-        held = self.slots.get(int(line.partition("=")[2]))
-        if held is None:
+        stored = self.slots.get(int(line.partition("=")[2]))
+        if stored is None:
             return self.empty
-        return held if isinstance(held, bytes) else info(f"+CMGR: 1,,{len(held) // 2 - 8}\r\n{held}")
+        return stored if isinstance(stored, bytes) else info(f"+CMGR: 1,,{len(stored) // 2 - 8}\r\n{stored}")
 
 
 def reads(script):
@@ -221,7 +221,7 @@ def test_scan_without_a_reported_count(run_scripted_modem, answer):
 def test_each_store_is_scanned(run_scripted_modem):
     """The secondary stores are scanned as well; each has its own count."""
     state = {"store": "ME"}
-    held = {"ME": {1: HI}, "SM": {2: PLAN}}
+    stored = {"ME": {1: HI}, "SM": {2: PLAN}}
 
     def choose(line):
         state["store"] = line.split('"')[1]
@@ -231,7 +231,7 @@ def test_each_store_is_scanned(run_scripted_modem):
         return info(f'+CPMS: "{state["store"]}",1,20,"ME",1,20,"ME",1,20')
 
     def read(line):
-        digits = held[state["store"]].get(int(line.partition("=")[2]))
+        digits = stored[state["store"]].get(int(line.partition("=")[2]))
         return EMPTY if digits is None else info(f"+CMGR: 1,,{len(digits) // 2 - 8}\r\n{digits}")
 
     table = {"AT+CPMS?": memories, 'AT+CPMS="SM"': choose, 'AT+CPMS="ME"': choose, "AT+CMGL=4": ERROR}

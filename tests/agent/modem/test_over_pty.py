@@ -93,9 +93,9 @@ async def test_twenty_messages_and_replies(module_on_pty):
 
 async def test_consecutive_sessions_on_one_port(module_on_pty):
     """A session leaves the port usable for the next one, even if it ends within a message."""
-    opening = make_opener(str(module_on_pty.pty.link))
+    opener = make_opener(str(module_on_pty.pty.link))
     for number in range(3):
-        modem = Modem(await AtClient.open(opening))
+        modem = Modem(await AtClient.open(opener))
         async with asyncio.timeout(20):
             await modem.initialise()
             deliver(module_on_pty, number)

@@ -160,13 +160,13 @@ def test_lost_ctrl_z_is_not_sent(run_scripted_modem):
     """The module is still in text entry: it answers ESC by OK, which proves that nothing left."""
 
     async def scenario(modem, script):
-        hear = script.handle
+        handle = script.handle
 
         def deaf(line, octets):
             if line == "body":
                 script.is_text_entry = True
             else:
-                hear(line, octets)
+                handle(line, octets)
 
         script.handle = deaf
         outcome = await modem.send(submit(), RecordingCommit())
