@@ -61,7 +61,7 @@ class ModulePower:
         context.timers.call_later(context.profile.boot_s, self._finish_boot)
 
     def power_off(self) -> None:
-        """Stop at once, without a word to the terminal."""
+        """Stop at once, without any output."""
         self._context.timers.cancel_all()
         self.is_running = self.message_service_ready = False
         for reset in self._on_power_off:

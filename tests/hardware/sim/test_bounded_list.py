@@ -1,10 +1,10 @@
-"""What is written down of the past does not grow for ever."""
+"""A list that drops its oldest items."""
 
 from hardware.sim.bounded_list import MIN_ITEMS, BoundedList
 
 
-def test_the_latest_are_kept():
-    """At least so many, less than twice as many, in their order; else it is a list like any other."""
+def test_latest_items_are_kept():
+    """At least MIN_ITEMS, less than twice as many, in their order; otherwise it is a list like any other."""
     record = BoundedList()
     assert record == []
     for number in range(10 * MIN_ITEMS):

@@ -1,4 +1,4 @@
-"""A recorded conversation plays the module: in order, in another order where that is the same, or not."""
+"""Replay of a recorded conversation: in order, in an equivalent order, and with divergences."""
 
 from __future__ import annotations
 
@@ -98,8 +98,8 @@ READ = r"""
 """
 
 
-def test_the_same_conversation_again():
-    """Line by line; what the module said by itself comes where it came."""
+def test_same_conversation_gives_the_same_output():
+    """Line by line; unsolicited output comes at the recorded place."""
     bench = ReplayBench(READ)
     bench.module.start()
     assert bench.take() == "\r\nRDY\r\n"
@@ -115,14 +115,14 @@ def test_the_same_conversation_again():
     assert bench.is_clean
 
 
-def test_what_was_said_before_waits_for_the_host():
-    """Without a start (nobody has the port open yet) it is said when the host first speaks."""
+def test_opening_output_waits_for_the_host():
+    """Without `start` (no client has the port open yet) it is written at the first request."""
     bench = ReplayBench(READ)
     assert bench.type("AT\r") == "\r\nRDY\r\nAT\r\r\nOK\r\n"
 
 
-def test_the_recorded_delays():
-    """From the command to the first octet, between pieces, and until the module speaks by itself."""
+def test_recorded_delays_are_kept():
+    """From the command to the first octet, between chunks, and before unsolicited output."""
     bench = ReplayBench(READ, delays=True)
     for line in ("", "E0", "+CMEE=1", "+CNMI=2,1"):
         assert bench.at(line) == ("RDY" if not line else "")
@@ -144,8 +144,8 @@ def test_the_recorded_delays():
 
 
 @pytest.mark.parametrize("delays", [True, False])
-def test_however_the_host_cuts_its_lines(delays):
-    """Octet by octet, or all lines at once: one after the other is answered."""
+def test_chunks_of_the_host_do_not_matter(delays):
+    """Octet by octet, or all lines at once: the requests are answered one after the other."""
     lines = "".join(
         f"AT{line}\r\n" for line in ("", "E0", "+CMEE=1", "+CNMI=2,1", "+CMGR=1", "+CMGD=1", "+CMGR=2")
     )
@@ -162,7 +162,7 @@ def test_however_the_host_cuts_its_lines(delays):
 
 
 def test_case_and_blanks_do_not_matter():
-    """V.250 5.2.1; what stands in quotes does."""
+    """V.250 5.2.1; inside quotes they do."""
     bench = ReplayBench(
         r"""
 0 > AT+CPMS="ME"\r
@@ -174,7 +174,7 @@ def test_case_and_blanks_do_not_matter():
 
 
 def test_settings_may_come_in_another_order():
-    """Each gets its own answer; nothing is left."""
+    """Each gets its own answer; none is left."""
     bench = ReplayBench(READ)
     bench.at("")
     assert bench.at("+CNMI=2,1").startswith("OK")
@@ -186,8 +186,8 @@ def test_settings_may_come_in_another_order():
     assert bench.is_clean
 
 
-def test_what_the_module_says_by_itself_is_said_in_time():
-    """Whoever passes a line over gets what was said by itself after it, before the answer to a later one."""
+def test_unsolicited_output_precedes_a_later_answer():
+    """A host that skips a line gets the unsolicited output after it before the answer to a later one."""
     bench = ReplayBench(READ)
     bench.at("")
     assert bench.at("+CMGR=1") == '+CMTI: "ME",1  +CMTI: "ME",2  +CMGR: 0,,17 0791  OK'
@@ -222,15 +222,15 @@ ORDERED = r"""
         ("+CMGD=1", "line 2: the recording has AT+CMGR=1, but the host sent AT+CMGD=1"),
     ],
 )
-def test_no_order_is_invented(line, sentence):
-    """Not over a change of the store, not past a line about the same message, not what is not there."""
+def test_forbidden_order_is_a_divergence(line, sentence):
+    """Not across a change of the store, not past a line about the same message, not an unknown line."""
     bench = ReplayBench(ORDERED)
     assert bench.at(line) == "ERROR"
     assert bench.module.divergences == bench.divergences == [sentence]
 
 
-def test_a_store_that_stays_the_same_is_no_change():
-    """A line may be passed over that only says again what stands."""
+def test_unchanged_context_may_be_skipped():
+    """A line that only repeats the context in effect may be skipped."""
     bench = ReplayBench(
         r"""
 0 > AT+CPMS="ME"\r
@@ -246,8 +246,8 @@ def test_a_store_that_stays_the_same_is_no_change():
     assert bench.module.divergences == []
 
 
-def test_questions_may_be_asked_again():
-    """With the next answer where that is due, else with the latest; and before their time."""
+def test_queries_may_be_repeated():
+    """With the next answer if that is due, else with the latest; and earlier than recorded."""
     bench = ReplayBench(
         r"""
 0 > AT+CPIN?\r
@@ -268,15 +268,15 @@ def test_questions_may_be_asked_again():
     assert bench.divergences == ["the recording is over, but the host sent AT+CREG?"]
 
 
-def test_a_question_waits_for_no_news():
-    """Asked before its time it does not bring forward what the module said by itself."""
+def test_early_query_does_not_bring_urcs_forward():
+    """A query that comes early does not bring unsolicited output forward."""
     bench = ReplayBench(READ + "\n70 > AT+CSQ\\r\n70 < \\r\\n+CSQ: 21,99\\r\\n\\r\\nOK\\r\\n")
     bench.at("")
     assert bench.at("+CSQ") == "+CSQ: 21,99  OK"
 
 
-def test_a_question_is_not_answered_from_after_news():
-    """What the module said by itself may be why the answer is another one afterwards."""
+def test_query_is_not_answered_from_behind_a_urc():
+    """A URC may be the reason why the later answer is different."""
     bench = ReplayBench(
         r"""
 0 > AT+CREG?\r
@@ -306,8 +306,8 @@ SEND = r"""
 """
 
 
-def test_a_message_is_sent():
-    """After the prompt the text may be any, its length too; an echo is of what was really said."""
+def test_sent_text_may_differ():
+    """After the prompt the text and its length may differ; the echo is of the actual text."""
     bench = ReplayBench(SEND)
     assert bench.at("+CMGS=9") == ">"
     assert bench.type("00AT\r") == ""
@@ -317,8 +317,8 @@ def test_a_message_is_sent():
     assert bench.is_clean
 
 
-def test_a_text_where_it_was_given_up():
-    """And the other way round: told, and the host gets out of it."""
+def test_text_instead_of_escape_is_a_divergence():
+    """And the other way round: reported, and the host can leave the prompt."""
     bench = ReplayBench(SEND)
     bench.at("+CMGS=9")
     assert bench.type("\x1b") == "\r\nOK\r\n"
@@ -326,8 +326,8 @@ def test_a_text_where_it_was_given_up():
     assert bench.at("+CMGS=18") == "+CREG: 1  >"
 
 
-def test_reading_goes_on_before_an_answer_is_sent():
-    """Whoever does two things side by side need not do them in the recorded order."""
+def test_parallel_work_may_be_interleaved():
+    """A host that does two things in parallel need not keep the recorded order."""
     bench = ReplayBench(SEND + "\n3 > AT+CMGR=5\\r\n3.1 < \\r\\nfive\\r\\n\\r\\nOK\\r\\n")
     assert bench.at("+CMGR=5") == "+CREG: 1  five  OK"
     assert bench.at("+CMGS=17") == ">"
@@ -337,8 +337,8 @@ def test_reading_goes_on_before_an_answer_is_sent():
     assert bench.is_clean
 
 
-def test_silence_is_played_too():
-    """A command that was never answered; ESC outside of a text means nothing unless it was recorded."""
+def test_missing_answer_is_replayed():
+    """A command without a recorded answer gets none; ESC outside a text entry is ignored unless recorded."""
     bench = ReplayBench(
         r"""
 0 > AT+CSQ\r
@@ -354,8 +354,8 @@ def test_silence_is_played_too():
     assert bench.module.divergences == []
 
 
-def test_a_pin_is_any_pin():
-    """The recording does not know it."""
+def test_any_pin_matches():
+    """The recording does not contain the PIN."""
     bench = ReplayBench(
         r"""
 0 > AT+CPIN="****"\r
@@ -366,8 +366,8 @@ def test_a_pin_is_any_pin():
     assert bench.is_clean
 
 
-def test_numbers_of_a_masked_recording_are_any():
-    """Of any other they are not."""
+def test_any_number_matches_in_a_masked_recording():
+    """In other recordings it does not."""
     lines = r"""
 0 > AT+CSCA="+555555555551"\r
 0 < \r\nOK\r\n
@@ -389,8 +389,8 @@ TWICE = r"""
 
 
 @pytest.mark.parametrize("delays", [True, False])
-def test_the_connection_ends_where_it_ended(delays):
-    """Once, after what was said before; on the next one the conversation goes on."""
+def test_connection_ends_as_recorded(delays):
+    """Once, after the output before it; on the next connection the conversation goes on."""
     bench = ReplayBench(TWICE, delays=delays)
     bench.at("+CMEE=1")
     bench.time.advance(0.1)
@@ -406,8 +406,8 @@ def test_the_connection_ends_where_it_ended(delays):
     assert bench.is_clean
 
 
-def test_a_host_that_begins_anew_by_itself():
-    """The first line of the next connection means that the last is over; nothing hangs up any more."""
+def test_host_may_start_over():
+    """The first line of the next connection means that the last one is over."""
     bench = ReplayBench(TWICE, delays=True)
     bench.at("+CMEE=1")
     bench.time.advance(0.1)
@@ -419,7 +419,7 @@ def test_a_host_that_begins_anew_by_itself():
     assert bench.is_clean
 
 
-def test_numeric_results_end_an_answer():
+def test_numeric_result_ends_an_answer():
     """After ATV0."""
     bench = ReplayBench(
         r"""
@@ -436,8 +436,8 @@ def test_numeric_results_end_an_answer():
     assert bench.take() == '0\r\r\n+CMTI: "ME",1\r\n+CSQ: 1,99\r\n0\r'
 
 
-def test_after_the_end():
-    """Questions get their latest answer, anything else is told."""
+def test_requests_after_the_end():
+    """Queries get their latest answer, anything else is a divergence."""
     bench = ReplayBench(READ)
     for line in ("", "E0", "+CMEE=1", "+CNMI=2,1", "+CMGR=1", "+CMGD=1", "+CMGR=2"):
         bench.at(line)
@@ -446,8 +446,8 @@ def test_after_the_end():
     assert bench.divergences == ["the recording is over, but the host sent AT+CMGL=4"]
 
 
-def test_a_host_that_never_ends_its_line():
-    """Memory has a bound."""
+def test_endless_input_is_bounded():
+    """The input buffer has a limit."""
     bench = ReplayBench(READ)
     for _ in range(100):
         bench.module.receive(b"x" * 1000)

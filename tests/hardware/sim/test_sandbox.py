@@ -1,4 +1,4 @@
-"""The sandbox as a whole: SIMs in modules on pseudo-terminals, what it says about itself, how it ends."""
+"""The sandbox as a whole: SIMs in modules on pseudo-terminals, its description, start and stop."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def make_sandbox(tmp_path):
     return make
 
 
-async def test_one_of_each_by_default(make_sandbox, tmp_path):
-    """Three SIMs named after their services, with links named like them; all of it in `describe`."""
+async def test_default_sims(make_sandbox, tmp_path):
+    """Three SIMs named after their services, with links of the same names; `describe` has them all."""
     sandbox = make_sandbox()
     await sandbox.start()
     try:
@@ -51,8 +51,8 @@ async def test_one_of_each_by_default(make_sandbox, tmp_path):
         await sandbox.stop()
 
 
-async def test_nothing_is_left_when_it_has_stopped(make_sandbox, tmp_path):
-    """No link, no task, no open file; a stop too many does nothing."""
+async def test_stop_leaves_nothing_behind(make_sandbox, tmp_path):
+    """No link, no task, no open file; a second stop does nothing."""
     before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - the folder is no ordinary one
     tasks = asyncio.all_tasks()
     sandbox = make_sandbox()
@@ -67,8 +67,8 @@ async def test_nothing_is_left_when_it_has_stopped(make_sandbox, tmp_path):
     assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208 - the folder is no ordinary one
 
 
-async def test_it_can_be_started_again(make_sandbox):
-    """With the same account, and SIMs anew."""
+async def test_sandbox_can_be_restarted(make_sandbox):
+    """With the same account, and new SIMs."""
     sandbox = make_sandbox()
     for _ in range(2):
         await sandbox.start()
@@ -76,8 +76,8 @@ async def test_it_can_be_started_again(make_sandbox):
         await sandbox.stop()
 
 
-async def test_an_address_that_is_taken(make_sandbox, tmp_path):
-    """One sentence with address and remedy, and nothing is left."""
+async def test_address_in_use(make_sandbox, tmp_path):
+    """One sentence with address and remedy, and nothing is left behind."""
     first = make_sandbox(link_dir=tmp_path / "first")
     await first.start()
     port = int(first.url.rpartition(":")[2])
@@ -88,7 +88,7 @@ async def test_an_address_that_is_taken(make_sandbox, tmp_path):
     await first.stop()
 
 
-async def test_a_folder_that_cannot_be(make_sandbox, tmp_path):
+async def test_link_folder_that_cannot_be_created(make_sandbox, tmp_path):
     """One sentence that names it."""
     (tmp_path / "file").write_text("")
     sandbox = make_sandbox(link_dir=tmp_path / "file" / "ports")
@@ -107,14 +107,14 @@ async def test_a_folder_that_cannot_be(make_sandbox, tmp_path):
         ([SimSpec(), SimSpec()], "two SIMs have the name super-sim"),
     ],
 )
-def test_sims_that_cannot_be(make_sandbox, sims, says):
+def test_invalid_sims_are_refused(make_sandbox, sims, says):
     """One sentence before anything starts."""
     with pytest.raises(ValueError, match=says):
         make_sandbox(*sims)
 
 
-def test_without_aiohttp_there_is_one_sentence():
-    """What to install; everything but the REST API can be imported all the same."""
+def test_missing_aiohttp_is_explained():
+    """One sentence says what to install; everything except the REST API can be imported."""
     program = (
         "import sys; sys.modules['aiohttp'] = None\n"
         "import random, pathlib\n"
@@ -167,9 +167,7 @@ class PortClient:
         ("super-sim-beta", "/supersim/v1/Commands", "000", "Command"),
     ],
 )
-async def test_a_command_goes_to_an_at_client_and_its_answer_comes_back(
-    make_sandbox, name, path, number, parameter
-):
+async def test_command_reaches_an_at_client_and_is_answered(make_sandbox, name, path, number, parameter):
     """Created over HTTP, read over the port with plain AT commands, answered, listed (but by the beta)."""
     sandbox = make_sandbox()
     await sandbox.start()
@@ -204,7 +202,7 @@ async def test_a_command_goes_to_an_at_client_and_its_answer_comes_back(
         await sandbox.stop()
 
 
-async def test_a_sim_out_of_coverage_says_so_to_its_terminal(make_sandbox):
+async def test_module_out_of_coverage_searches(make_sandbox):
     """Its module searches, and registers again when it is back."""
     sandbox = make_sandbox(SimSpec(unique_name="meter"))
     await sandbox.start()

@@ -1,4 +1,4 @@
-"""A simulated module on a bench: virtual time, a network of a few lines, a terminal that sees every byte."""
+"""Fixtures: a simulated module under virtual time, with a fake network and a terminal that records output."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ STATUS_REPORT = "0607038100F0629012413102006290124131320000"
 
 
 class VirtualTime:
-    """A scheduler whose time stands still until it is told to pass."""
+    """A scheduler whose time passes only in `advance`."""
 
     def __init__(self):
         self.now = 1000.0
@@ -59,7 +59,7 @@ class ScheduledCall:
 
 
 class FakeNetwork:
-    """A network that answers at once, unless told to keep its answer."""
+    """A network that answers a submission at once, unless `answers` is False."""
 
     def __init__(self):
         self.stat = 1
@@ -89,7 +89,7 @@ class FakeNetwork:
 
 
 class ModuleBench:
-    """The module, its network, its time, and the terminal's end of the line."""
+    """A module with its network, time and terminal."""
 
     def __init__(self, device=None, sim=None, **fields):
         self.time = VirtualTime()
@@ -112,17 +112,17 @@ class ModuleBench:
         self.output += data
 
     def take_output(self):
-        """What was said since the last look."""
+        """Return the output since the last call."""
         said, self.output = bytes(self.output), bytearray()
         return said
 
     def type(self, text):
-        """Send these characters; what is said at once."""
+        """Send input; returns the immediate output."""
         self.module.receive(text.encode("latin-1") if isinstance(text, str) else text)
         return self.take_output().decode("latin-1")
 
     def at(self, line):
-        """A command line; the answer without echo."""
+        """Send a command line; returns the immediate output."""
         return self.type(f"AT{line}\r")
 
     def deliver(self, tpdu=DELIVER_HI):
@@ -131,19 +131,19 @@ class ModuleBench:
         return self.take_output().decode("latin-1")
 
     def delivery_causes(self):
-        """Causes of the answers to deliveries so far."""
+        """Return the causes of the answers to deliveries so far."""
         return [entry[2] for entry in self.network.log if entry[0] == "acknowledge"]
 
 
 @pytest.fixture
 def make_module_bench():
-    """Makes benches whose module is still off."""
+    """Return the class of benches, whose module starts powered off."""
     return ModuleBench
 
 
 @pytest.fixture
 def make_running_bench():
-    """Makes benches that are on, echo off, errors by number."""
+    """Return a function that makes benches with a running module, echo off, numeric errors."""
 
     def make(**fields):
         bench = ModuleBench(**fields)

@@ -52,23 +52,23 @@ def parse_line(body):
         ("%XICCID", [("%XICCID", "", ())]),
     ],
 )
-def test_lines_are_cut(body, commands):
-    """Each command has its name, form and values."""
+def test_line_is_split_into_commands(body, commands):
+    """Each command has its name, form and parameters."""
     assert parse_line(body) == commands
 
 
 @pytest.mark.parametrize(
     "body", ["+", "+1", "=", '+CPMS="SM', '+CPMS=S"M"', '+CPMS="SM"x', "+CMGF?x", "~", "1"]
 )
-def test_malformed_lines_are_an_error(body):
-    """Plain ERROR."""
+def test_malformed_command_is_an_error(body):
+    """A malformed command gives a plain ERROR."""
     with pytest.raises(CommandError) as refusal:
         parse_line(body)
     assert refusal.value.kind == "error"
 
 
-def test_what_stands_before_a_malformed_command_is_found_first():
-    """A line is cut only as far as it is executed."""
+def test_commands_before_a_malformed_one_are_parsed():
+    """A line is parsed only as far as it is executed."""
     asked, place = parse_next_command("+CMEE=1;+", 0)
     assert asked == ParsedCommand("+CMEE", CommandForm.SET, CommandParameters(("1",)), "+CMEE=1")
     with pytest.raises(CommandError):
@@ -92,8 +92,8 @@ def test_what_stands_before_a_malformed_command_is_found_first():
         (("3",), 0, (0, 1, 4), None, None),
     ],
 )
-def test_numbers(items, place, allowed, default, number):
-    """Decimal, in range, of the right type; None: an error."""
+def test_number_parameter(items, place, allowed, default, number):
+    """Decimal, in range and of the right type; None means an error."""
     values = CommandParameters(items)
     if number is None:
         with pytest.raises(CommandError):
@@ -102,8 +102,8 @@ def test_numbers(items, place, allowed, default, number):
         assert values.get_number(place, allowed, default) == number
 
 
-def test_strings():
-    """Quoted, or left out with a default; some may come without quotes."""
+def test_string_parameter():
+    """Quoted, or omitted with a default; some may come without quotes."""
     values = CommandParameters((QuotedString("a"), "b", None))
     assert values.get_string(0) == "a"
     assert values.get_string(2, "d") == "d"

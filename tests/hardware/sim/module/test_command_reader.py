@@ -14,20 +14,20 @@ PDU = "001100048192630000A705CF25287603\x1a"
 @pytest.mark.parametrize(
     "line", ["AT\r", "at\r", "AT\n\r", "A T\r".replace(" ", ""), "xyzAT\r", "AAT\r", "\x1bAT\r"]
 )
-def test_the_prefix_begins_a_line(module_bench, line):
-    """AT or at, whatever stood before it."""
+def test_prefix_begins_a_line(module_bench, line):
+    """AT or at begins a line, whatever was before it."""
     assert module_bench.type(line) == "\r\nOK\r\n"
 
 
 @pytest.mark.parametrize("line", ["\r", "hello\r", "At\r", "aT\r", "A\r", "+++", "\x1a", "\x00\xff\r"])
-def test_what_is_no_line_is_ignored(module_bench, line):
-    """No answer, and the next line is understood."""
+def test_input_without_prefix_is_ignored(module_bench, line):
+    """It gets no answer, and the next line is understood."""
     assert module_bench.type(line) == ""
     assert module_bench.at("") == "\r\nOK\r\n"
 
 
-def test_echo_is_byte_for_byte(make_module_bench):
-    """Also of what is not understood; nothing is added."""
+def test_echo_repeats_every_byte(make_module_bench):
+    """Input that is not understood is echoed too, and nothing is added."""
     bench = make_module_bench()
     bench.module.power_on()
     bench.take_output()
@@ -37,8 +37,8 @@ def test_echo_is_byte_for_byte(make_module_bench):
     assert bench.type("ATE\r") == "\r\nOK\r\n"
 
 
-def test_repetition(module_bench):
-    """A/ executes the previous body at once, without a terminator; nothing before it is OK."""
+def test_repeat_last_line(module_bench):
+    """A/ executes the previous line at once, without a terminator; before the first line it gives OK."""
     assert module_bench.at("+CMEE?") == "\r\n+CMEE: 1\r\n\r\nOK\r\n"
     assert module_bench.type("A/") == "\r\n+CMEE: 1\r\n\r\nOK\r\n"
     assert module_bench.type("a/a/") == "\r\n+CMEE: 1\r\n\r\nOK\r\n" * 2
@@ -48,7 +48,7 @@ def test_repetition(module_bench):
     assert module_bench.type("A/") == "\r\nOK\r\n"
 
 
-def test_editing(module_bench):
+def test_line_editing(module_bench):
     """S5 deletes the last character, S3 ends the line; both can be changed."""
     assert module_bench.type("AT+CMEF\b\bEE?\r") == "\r\n+CMEE: 1\r\n\r\nOK\r\n"
     assert module_bench.type("AT\b\b\b\r") == "\r\nOK\r\n"
@@ -58,21 +58,21 @@ def test_editing(module_bench):
     assert module_bench.type("ATS3?;") == ";\n059;\n;\nOK;\n"
 
 
-def test_the_eighth_bit_does_not_count(module_bench):
+def test_eighth_bit_is_ignored(module_bench):
     """V.250 5.1."""
     assert module_bench.type(bytes(byte | 0x80 for byte in b"AT\r")) == "\r\nOK\r\n"
 
 
-def test_long_lines(module_bench):
-    """Several hundred characters are taken; a line without end costs no memory and gets its ERROR."""
+def test_line_length_is_bounded(module_bench):
+    """Several hundred characters are accepted; an endless line uses no memory and gets ERROR."""
     assert module_bench.at("+CSCB=0," + '"' + "1," * 200 + '"') == "\r\nOK\r\n"
     assert module_bench.at("+" + "x" * 100_000) == "\r\nERROR\r\n"
     assert module_bench.type("A/") == "\r\nERROR\r\n"
     assert module_bench.at("") == "\r\nOK\r\n"
 
 
-def test_commands_wait_for_the_one_before(module_bench):
-    """What is typed while a message is on its way is looked at when its outcome is there, in order."""
+def test_commands_are_executed_in_order(module_bench):
+    """Input while a message is being sent is processed after its result, in order."""
     module_bench.network.answers = False
     assert module_bench.type(f"AT+CMGS=15\r{PDU}AT+CSQ\rAT+CMEE?\r") == "\r\n> "
     module_bench.module.submitted(module_bench.network.token, None)
@@ -81,8 +81,8 @@ def test_commands_wait_for_the_one_before(module_bench):
     )
 
 
-def test_the_receive_buffer_is_bounded(module_bench):
-    """What does not fit while a command is being executed is lost and counted."""
+def test_receive_buffer_is_bounded(module_bench):
+    """Bytes that exceed the buffer while a command is executed are lost and counted."""
     module_bench.network.answers = False
     module_bench.type(f"AT+CMGS=15\r{PDU}")
     module_bench.type("AT\r" + " " * 10_000)
@@ -100,8 +100,8 @@ CONVERSATION = (
 
 
 @pytest.mark.parametrize("seed", [None, 0, *range(1, 30)])
-def test_the_way_of_cutting_changes_nothing(make_running_bench, seed):
-    """Whole, byte by byte, or at random: the same bytes come back."""
+def test_output_does_not_depend_on_chunks(make_running_bench, seed):
+    """Whole, byte by byte or in random pieces, the same input gives the same output."""
     whole = make_running_bench()
     whole.deliver()
     expected = whole.type(CONVERSATION)
@@ -117,7 +117,7 @@ def test_the_way_of_cutting_changes_nothing(make_running_bench, seed):
 
 
 def test_text_entry_in_text_mode(module_bench):
-    """A carriage return draws another prompt, a backspace deletes, a line feed belongs to the text."""
+    """A carriage return gives another prompt, a backspace deletes, a line feed belongs to the text."""
     module_bench.at("+CMGF=1")
     assert module_bench.type('AT+CMGS="2936"\r') == "\r\n> "
     assert module_bench.type("\nab\rcx\bd\x1a") == "\r\n> \r\n+CMGS: 0\r\n\r\nOK\r\n"
@@ -129,7 +129,7 @@ def packed(text):
 
 
 def test_escape_without_a_prompt_gets_no_answer(module_bench):
-    """To clear an unknown state: ESC, then AT."""
+    """ESC then AT clears an unknown state."""
     assert module_bench.type("\x1b") == ""
     assert module_bench.type("AT\r") == "\r\nOK\r\n"
     module_bench.at("+CMGS=15")
@@ -137,8 +137,8 @@ def test_escape_without_a_prompt_gets_no_answer(module_bench):
     assert module_bench.type("AT\r") == "\r\nOK\r\n"
 
 
-def test_endless_text_costs_no_memory(module_bench):
-    """What is beyond the longest text is not kept; the command fails at its end."""
+def test_text_entry_is_bounded(module_bench):
+    """What exceeds the longest text is dropped; the command fails at its end."""
     module_bench.at("+CMGS=15")
     module_bench.type("0" * 1_000_000)
     assert len(module_bench.module.command_reader._text_entry.text) < 5000

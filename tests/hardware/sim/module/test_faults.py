@@ -37,8 +37,8 @@ class RecordingPort:
         ("registration-lost:stat=3", Fault(name="registration-lost", stat=3)),
     ],
 )
-def test_how_faults_are_written(text, fault):
-    """Name, then keys."""
+def test_fault_is_parsed(text, fault):
+    """A fault is its name, then its keys."""
     assert parse_fault(text) == fault
 
 
@@ -51,26 +51,26 @@ def test_how_faults_are_written(text, fault):
         ("refused:refusal=NO", "fault refused: .*ERROR, CME"),
     ],
 )
-def test_how_they_are_not(text, sentence):
-    """One sentence that says what is wrong."""
+def test_invalid_fault_is_refused(text, sentence):
+    """One sentence says what is wrong."""
     with pytest.raises(FaultError, match=sentence):
         parse_fault(text)
 
 
-def test_all_names_are_explained_in_the_readme():
-    """The list of the package's README is the list there is."""
+def test_readme_lists_all_faults():
+    """The table in the package's README has exactly the faults that exist."""
     readme = (Path(__file__).parents[4] / "hardware" / "README.md").read_text()
     assert set(re.findall(r"^\| `([a-z-]+)` \|", readme, re.MULTILINE)) == set(faults.FAULT_DESCRIPTIONS)
 
 
-def test_without_a_fault_nothing_is_different(module_bench):
-    """And nothing is logged."""
+def test_no_fault_changes_nothing(module_bench):
+    """Without a fault the output is unchanged, and nothing is recorded."""
     assert module_bench.at("+CSQ") == "\r\n+CSQ: 21,99\r\n" + OK
     assert module_bench.module.faults.triggered == []
 
 
 def test_mute(module_bench):
-    """No ear and no mouth for a while; messages are still stored."""
+    """While mute the module ignores its input and writes nothing; messages are still stored."""
     module_bench.at("+CNMI=2,1")
     module_bench.module.faults.add("mute:after=1,for=10")
     assert module_bench.at("") == OK
@@ -82,8 +82,8 @@ def test_mute(module_bench):
     assert module_bench.at("+CMGL=0").startswith("\r\n+CMGL: 1,0,,17")
 
 
-def test_mute_for_good_ends_with_the_power(module_bench):
-    """Only a restart from outside helps."""
+def test_endless_mute_ends_with_power_off(module_bench):
+    """Only a restart from outside ends a mute without a time."""
     module_bench.module.faults.add("mute:for=0")
     module_bench.time.advance(10_000)
     assert module_bench.at("+CFUN=1,1") == ""
@@ -91,8 +91,8 @@ def test_mute_for_good_ends_with_the_power(module_bench):
     assert module_bench.take_output().decode() == BOOT
 
 
-def test_late(module_bench):
-    """The command is executed late, what is typed meanwhile waits its turn."""
+def test_late_command_delays_the_next(module_bench):
+    """The command is executed late, and input meanwhile waits."""
     module_bench.module.faults.add("late:command=+CSQ,seconds=3")
     assert module_bench.at("+CMEE?;+CSQ;+CREG?") == "\r\n+CMEE: 1\r\n"
     assert module_bench.at("+CFUN?") == ""
@@ -104,16 +104,16 @@ def test_late(module_bench):
     assert module_bench.at("+CSQ") == "\r\n+CSQ: 21,99\r\n" + OK
 
 
-def test_a_late_refusal(module_bench):
-    """A command that fails does so late."""
+def test_late_command_fails_late(module_bench):
+    """A command that fails reports its error after the delay."""
     module_bench.module.faults.add("late:command=+CMGR")
     assert module_bench.at("+CMGR=1") == ""
     module_bench.time.advance(5)
     assert module_bench.take_output() == b"\r\n+CMS ERROR: 321\r\n"
 
 
-def test_a_late_prompt_swallows_what_was_typed(module_bench):
-    """As on a real line: an impatient `AT` becomes text."""
+def test_input_before_a_late_prompt_becomes_text(module_bench):
+    """As on a real line, an impatient `AT` becomes part of the text."""
     module_bench.module.faults.add("prompt-late:seconds=2")
     assert module_bench.type(SEND + "AT\r") == ""
     module_bench.time.advance(2)
@@ -122,24 +122,24 @@ def test_a_late_prompt_swallows_what_was_typed(module_bench):
     assert module_bench.type(SEND) == "\r\n> "
 
 
-def test_a_missing_prompt(module_bench):
-    """The module takes text all the same."""
+def test_missing_prompt_still_takes_text(module_bench):
+    """The module takes the text although it gave no prompt."""
     module_bench.module.faults.add("prompt-missing")
     assert module_bench.type(SEND) == ""
     assert module_bench.type(BODY) == "\r\n+CMGS: 0\r\n" + OK
     assert module_bench.type(SEND) == "\r\n> "
 
 
-def test_refused(module_bench):
-    """So many times, with the refusal ordered."""
+def test_refused_gives_the_error(module_bench):
+    """The command fails as often as requested, with the requested error."""
     module_bench.module.faults.add("refused:command=+CNMI,refusal=CMS 303,times=2")
     assert module_bench.at("+CSQ") == "\r\n+CSQ: 21,99\r\n" + OK
     assert [module_bench.at("+CNMI=2,1") for _ in range(3)] == ["\r\n+CMS ERROR: 303\r\n"] * 2 + [OK]
     assert module_bench.module.faults.triggered == ["refused", "refused"]
 
 
-def test_ignored(module_bench):
-    """OK, and nothing done."""
+def test_ignored_command_has_no_effect(module_bench):
+    """The module answers OK and does nothing."""
     module_bench.module.faults.add("ignored:command=+CNMI,times=0")
     assert module_bench.at("+CNMI=2,1") == OK
     assert module_bench.deliver() == ""
@@ -147,8 +147,8 @@ def test_ignored(module_bench):
     assert module_bench.at("+CNMI?") == "\r\n+CNMI: 0,0,0,0,0\r\n" + OK
 
 
-def test_echo_stuck(module_bench):
-    """ATE0 is answered by OK and the echo goes on, until the time is over."""
+def test_echo_stuck_survives_ate0(module_bench):
+    """ATE0 is answered with OK and the echo continues until the time is over."""
     module_bench.module.faults.add("echo-stuck:for=60")
     assert module_bench.at("E0") == "ATE0\r" + OK
     assert module_bench.at("") == "AT\r" + OK
@@ -161,8 +161,8 @@ def test_echo_stuck(module_bench):
     ("name", "said"),
     [("information-lost", OK), ("final-lost", "\r\n+CMGS: 0\r\n"), ("answer-lost", "")],
 )
-def test_lost_answers(module_bench, name, said):
-    """The message has left all the same; the next answer is whole."""
+def test_lost_answer_does_not_stop_the_message(module_bench, name, said):
+    """The message has been sent all the same; the next answer is complete."""
     module_bench.module.faults.add(f"{name}:command=+CMGS")
     assert module_bench.type(SEND) == "\r\n> "
     assert module_bench.type(BODY) == said
@@ -171,8 +171,8 @@ def test_lost_answers(module_bench, name, said):
     assert module_bench.type(SEND + BODY) == "\r\n> \r\n+CMGS: 1\r\n" + OK
 
 
-def test_lost_codes(module_bench):
-    """One +CMTI does not come, the next does; other codes are not concerned."""
+def test_code_lost_drops_one_urc(module_bench):
+    """One +CMTI is lost, the next one and other URCs are not."""
     module_bench.at("+CNMI=2,1;+CREG=1")
     module_bench.module.faults.add("code-lost:command=+CMTI")
     module_bench.module.set_registration(5)
@@ -181,16 +181,16 @@ def test_lost_codes(module_bench):
     assert module_bench.deliver() == '\r\n+CMTI: "ME",2\r\n'
 
 
-def test_rubbish(module_bench):
-    """A burst of bytes that are no text."""
+def test_rubbish_is_not_text(module_bench):
+    """The burst contains no text."""
     module_bench.module.faults.add("rubbish:after=1")
     module_bench.time.advance(1)
     assert module_bench.take_output() == bytes.fromhex("00FFF8E68098FE00")
 
 
 @pytest.mark.parametrize(("name", "said"), [("reboot-loud", BOOT), ("reboot-silent", "")])
-def test_restarts(module_bench, name, said):
-    """At a moment, or at a command: that one is never answered."""
+def test_reboot_aborts_the_command(module_bench, name, said):
+    """A restart happens at once or at a command, which is never answered."""
     module_bench.module.faults.add(f"{name}:after=1")
     module_bench.time.advance(1)
     assert module_bench.take_output().decode() == said
@@ -201,8 +201,8 @@ def test_restarts(module_bench, name, said):
     assert module_bench.module.log.boot_count == 3
 
 
-def test_a_restart_while_a_message_is_on_its_way(module_bench):
-    """It has left; nobody hears of it."""
+def test_reboot_while_a_message_is_being_sent(module_bench):
+    """The message has been sent, and its result is never reported."""
     module_bench.network.answers = False
     module_bench.module.faults.add("reboot-silent:after=1")
     module_bench.type(SEND + BODY)
@@ -213,8 +213,8 @@ def test_a_restart_while_a_message_is_on_its_way(module_bench):
     assert len(module_bench.module.log.submitted_tpdus) == 1
 
 
-def test_lost_settings(module_bench):
-    """Without a restart; the store is as it was."""
+def test_settings_lost_keeps_the_store(module_bench):
+    """The settings are reset without a restart; the store is unchanged."""
     module_bench.at("+CNMI=2,1")
     module_bench.deliver()
     module_bench.module.faults.add("settings-lost")
@@ -222,8 +222,8 @@ def test_lost_settings(module_bench):
     assert module_bench.module.log.boot_count == 1
 
 
-def test_a_full_store(module_bench):
-    """A stranger's messages; the network keeps the next one until one of them is deleted."""
+def test_store_full_makes_the_network_wait(module_bench):
+    """The network keeps the next message until one of the foreign messages is deleted."""
     module_bench.at("+CNMI=2,1")
     module_bench.module.faults.add("store-full")
     assert module_bench.at("+CPMS?").startswith('\r\n+CPMS: "ME",20,20')
@@ -234,8 +234,8 @@ def test_a_full_store(module_bench):
     assert module_bench.deliver() == '\r\n+CMTI: "ME",7\r\n'
 
 
-def test_lost_registration(module_bench):
-    """For a while, in the state ordered."""
+def test_registration_lost_for_a_time(module_bench):
+    """The module is in the requested state for the requested time."""
     module_bench.at("+CREG=1")
     module_bench.module.faults.add("registration-lost:for=60,stat=3")
     assert module_bench.take_output() == b"\r\n+CREG: 3\r\n"
@@ -243,8 +243,8 @@ def test_lost_registration(module_bench):
     assert module_bench.take_output() == b"\r\n+CREG: 1\r\n"
 
 
-def test_a_removed_card(module_bench):
-    """Back again it is read when the radio has been switched off and on."""
+def test_removed_sim_is_read_again_after_cfun(module_bench):
+    """When the SIM is back, it is read after the radio was switched off and on."""
     module_bench.module.faults.add("sim-removed:for=10")
     assert module_bench.take_output() == b"\r\n+CPIN: NOT INSERTED\r\n"
     assert not module_bench.module.attached
@@ -256,8 +256,8 @@ def test_a_removed_card(module_bench):
     assert module_bench.module.attached
 
 
-def test_faults_of_the_line(module_bench):
-    """They need a port, and give it back after a while."""
+def test_port_faults_need_a_port(module_bench):
+    """Faults of the line need a port, and release it after their time."""
     with pytest.raises(FaultError, match="needs a port"):
         module_bench.module.faults.add("port-gone")
     line = module_bench.module.faults.port = RecordingPort()
@@ -268,8 +268,8 @@ def test_faults_of_the_line(module_bench):
     assert line.calls == ["unplug", "plug", "pause", "resume"]
 
 
-def test_faults_of_every_name_can_be_ordered(module_bench):
-    """And the module lives on afterwards."""
+def test_module_survives_every_fault(module_bench):
+    """Every fault can be added, and the module still works afterwards."""
     module_bench.module.faults.port = RecordingPort()
     for name in faults.FAULT_DESCRIPTIONS:
         module_bench.module.faults.add(f"{name}:for=1")

@@ -1,4 +1,4 @@
-"""Stores, lists, deletion, sending, and the settings that rule them: 27.005."""
+"""Stores, lists, deletion, sending, and the settings of message commands: 27.005."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ def info(*texts):
         ("+CGSMS?", "+CGSMS: 1"),
     ],
 )
-def test_answers(module_bench, command, answer):
-    """Read, test and set forms as the tables of 27.005 and 27.007 have them."""
+def test_answers_of_message_commands(module_bench, command, answer):
+    """Read, test and set forms follow the tables of 27.005 and 27.007."""
     assert module_bench.at(command) == info(answer)
 
 
@@ -59,7 +59,7 @@ def test_answers(module_bench, command, answer):
     "command", ["+CMGS=?", "+CMGR=?", "+CSCA=?", "+CMSS=?", "+CMGW=?", "+CMGC=?", "+CSMP=?"]
 )
 def test_test_forms_without_parameters(module_bench, command):
-    """Just OK."""
+    """They give only OK."""
     assert module_bench.at(command) == OK
 
 
@@ -108,8 +108,8 @@ def test_test_forms_without_parameters(module_bench, command):
         ("+CSCS=GSM", ERROR),
     ],
 )
-def test_refusals(module_bench, command, answer):
-    """Syntax and ranges are ERROR, message matters are +CMS ERROR; nothing changes."""
+def test_invalid_commands_are_refused(module_bench, command, answer):
+    """Syntax and range errors give ERROR, message errors +CMS ERROR; nothing changes."""
     before = module_bench.module.settings.copy()
     assert module_bench.at(command) == answer
     assert module_bench.module.settings == before
@@ -153,7 +153,7 @@ def test_refusals(module_bench, command, answer):
         "+IFC=0,0,0",
     ],
 )
-def test_too_many_values(module_bench, command):
+def test_too_many_parameters(module_bench, command):
     """V.250 5.4.4.1: ERROR, and nothing changes."""
     module_bench.at("+CSMS=1")
     before = module_bench.module.settings.copy()
@@ -174,15 +174,15 @@ def test_too_many_values(module_bench, command):
         ("+CMMS", 2),
     ],
 )
-def test_the_last_value_in_range(module_bench, command, highest):
-    """Is taken and read back; the next is ERROR."""
+def test_highest_value_in_range(module_bench, command, highest):
+    """It is accepted and read back; the next value gives ERROR."""
     module_bench.at(f"{command}={highest}")
     assert module_bench.at(f"{command}?").startswith(f"\r\n{command}: {highest}")
     assert module_bench.at(f"{command}={highest + 1}") == ERROR
 
 
-def test_short_forms(module_bench):
-    """A left-out number is the default."""
+def test_omitted_number_is_the_default(module_bench):
+    """An omitted number means the default."""
     module_bench.at("+CMGF=1;+CSDH=1;+CMMS=2")
     assert module_bench.at("+CMGF=;+CSDH=;+CMMS=") == OK
     assert module_bench.at("+CMGF?;+CSDH?;+CMMS?") == info("+CMGF: 0", "+CSDH: 0", "+CMMS: 0")
@@ -191,7 +191,7 @@ def test_short_forms(module_bench):
     assert module_bench.at("+CMGF?") == info("+CMGF: 0")
 
 
-def test_stores_left_out_keep_their_value(module_bench):
+def test_omitted_stores_keep_their_value(module_bench):
     """+CPMS with one or two names, or a gap."""
     module_bench.at('+CPMS="SM","SM","SM"')
     module_bench.at('+CPMS="ME"')
@@ -200,8 +200,8 @@ def test_stores_left_out_keep_their_value(module_bench):
     assert module_bench.at("+CPMS?") == info('+CPMS: "SR",0,10,"SM",0,10,"MT",0,30')
 
 
-def test_deletion_flags(module_bench):
-    """1 read, 2 and sent, 3 and unsent, 4 all; the index does not matter then."""
+def test_delete_flags(module_bench):
+    """1 read, 2 also sent, 3 also unsent, 4 all; the index is ignored then."""
 
     def fill():
         module_bench.at("+CMGD=1,4")
@@ -224,8 +224,8 @@ def test_deletion_flags(module_bench):
     assert left() == [1, 2, 3]
 
 
-def test_an_index_is_used_again(module_bench):
-    """The lowest free one, from the module's base."""
+def test_lowest_free_index_is_used(module_bench):
+    """Indices count from the base of the profile."""
     module_bench.at("+CNMI=2,1")
     for _ in range(3):
         module_bench.deliver()
@@ -234,7 +234,7 @@ def test_an_index_is_used_again(module_bench):
     assert module_bench.deliver() == '\r\n+CMTI: "ME",4\r\n'
 
 
-def test_the_index_base_may_be_0(make_running_bench):
+def test_index_base_may_be_0(make_running_bench):
     """As on the SIM7600."""
     bench = make_running_bench(first_index=0)
     bench.at("+CNMI=2,1")
@@ -244,8 +244,8 @@ def test_the_index_base_may_be_0(make_running_bench):
     assert bench.at("+CMGD=0") == OK
 
 
-def test_one_name_for_several_stores(module_bench):
-    """MT: the module's own memory first, then the card's."""
+def test_mt_combines_stores(module_bench):
+    """MT has the module's own store first, then that of the SIM."""
     module_bench.at("+CNMI=2,1")
     module_bench.deliver()
     module_bench.at('+CPMS="MT","MT","SM"')
@@ -257,13 +257,13 @@ def test_one_name_for_several_stores(module_bench):
 
 
 def test_mt_may_be_another_name_of_me(make_running_bench):
-    """As on Quectel's."""
+    """As on modules of Quectel."""
     bench = make_running_bench(mt_is_combined=False)
     bench.deliver()
     assert bench.at('+CPMS="MT"') == info("+CPMS: 1,20,1,20,1,20")
 
 
-def test_messages_on_the_card_move_with_it(module_bench, make_module_bench):
+def test_messages_move_with_the_sim(module_bench, make_module_bench):
     """Another module finds them."""
     module_bench.at('+CPMS="SM","SM","SM"')
     module_bench.deliver()
@@ -272,8 +272,8 @@ def test_messages_on_the_card_move_with_it(module_bench, make_module_bench):
     assert '"SM",1,10' in other.at('+CPMS="SM","SM","SM";+CPMS?')
 
 
-def test_lists_by_status(module_bench):
-    """Each list shows its status; listing marks as read."""
+def test_list_by_status(module_bench):
+    """Each list shows its status; listing marks messages as read."""
     module_bench.deliver()
     module_bench.type(f"AT+CMGW=15\r{SUBMIT}\x1a")
     module_bench.type(f"AT+CMGW=15,3\r{SUBMIT}\x1a")
@@ -313,14 +313,14 @@ def test_lists_by_status(module_bench):
         (15, "FF" + SUBMIT[2:], cms(304)),
     ],
 )
-def test_what_is_sent_in_pdu_mode(module_bench, length, text, answer):
-    """A SUBMIT of the announced length, in hexadecimal; all else is 304 and nothing leaves."""
+def test_cmgs_in_pdu_mode(module_bench, length, text, answer):
+    """A SUBMIT of the announced length, in hexadecimal; anything else gives 304 and nothing is sent."""
     assert module_bench.at(f"+CMGS={length}") == "\r\n> "
     assert module_bench.type(text + "\x1a") == answer
     assert len(module_bench.module.log.submitted_tpdus) == ("+CMGS" in answer)
 
 
-def test_the_module_numbers_messages(module_bench):
+def test_message_reference_counts_up(module_bench):
     """TP-MR counts on across restarts and wraps; the SUBMIT carries it."""
     module_bench.sim.last_message_reference = 254
     for reference in (255, 0):
@@ -332,14 +332,14 @@ def test_the_module_numbers_messages(module_bench):
 
 
 @pytest.mark.parametrize("cause", [1, 21, 38, 41, 69, 127, 128, 192, 211, 255])
-def test_the_network_s_cause_is_the_error(module_bench, cause):
+def test_network_cause_becomes_the_error(module_bench, cause):
     """RP cause or TP-FCS, in decimal."""
     module_bench.network.cause = cause
     assert module_bench.type(f"AT+CMGS=15\r{SUBMIT}\x1a") == "\r\n> " + cms(cause)
 
 
-def test_a_network_that_does_not_answer(make_running_bench):
-    """332 after its time; the late answer changes nothing."""
+def test_network_timeout_gives_332(make_running_bench):
+    """The late answer changes nothing."""
     bench = make_running_bench(submit_s=30.0)
     bench.network.answers = False
     bench.type(f"AT+CMGS=15\r{SUBMIT}\x1a")
@@ -352,8 +352,8 @@ def test_a_network_that_does_not_answer(make_running_bench):
     assert bench.at("") == OK
 
 
-def test_without_registration_or_centre(module_bench):
-    """331 and 330; a centre in the PDU serves as well."""
+def test_send_without_network_or_service_centre(module_bench):
+    """331 and 330; a service centre in the PDU is enough."""
     module_bench.at('+CSCA=""')
     assert module_bench.type(f"AT+CMGS=15\r{SUBMIT}\x1a") == "\r\n> " + cms(330)
     assert module_bench.at('+CMGF=1;+CMGS="1"') == "\r\n> "
@@ -366,7 +366,7 @@ def test_without_registration_or_centre(module_bench):
     assert module_bench.type(f"AT+CMGS=15\r{SUBMIT}\x1a") == "\r\n> " + cms(331)
 
 
-def test_stored_messages_are_sent(module_bench):
+def test_stored_message_is_sent(module_bench):
     """+CMGW then +CMSS, to its own or another number; it is then marked as sent."""
     assert module_bench.type(f"AT+CMGW=15\r{SUBMIT}\x1a") == "\r\n> " + info("+CMGW: 1")
     assert module_bench.at("+CMSS=1") == info("+CMSS: 0")
@@ -383,8 +383,8 @@ def test_stored_messages_are_sent(module_bench):
     assert module_bench.at("+CMSS=3") == cms(302)
 
 
-def test_writing_in_text_mode(module_bench):
-    """Number, status; a received one gets the time of the module."""
+def test_cmgw_in_text_mode(module_bench):
+    """With number and status; a received message gets the time of the module."""
     module_bench.at("+CMGF=1")
     assert module_bench.type('AT+CMGW="+4477",145\rhello\x1a') == "\r\n> " + info("+CMGW: 1")
     assert module_bench.at("+CMGR=1") == info('+CMGR: "STO UNSENT","+4477",\r\nhello')
@@ -400,14 +400,14 @@ def test_writing_in_text_mode(module_bench):
     assert module_bench.at('+CMGW="1",129,"SENT"') == ERROR
 
 
-def test_a_full_store_cannot_be_written(make_running_bench):
+def test_cmgw_to_a_full_store(make_running_bench):
     """322."""
     bench = make_running_bench(stores={"ME": 1, "SR": 1})
     bench.deliver()
     assert bench.type(f"AT+CMGW=15\r{SUBMIT}\x1a") == "\r\n> " + cms(322)
 
 
-def test_commands_to_the_centre(module_bench):
+def test_cmgc(module_bench):
     """SMS-COMMAND in both formats."""
     assert module_bench.type("AT+CMGC=10\r00" + "02000002070481926300" + "\x1a") == "\r\n> " + info(
         "+CMGC: 0"
@@ -422,8 +422,8 @@ def test_commands_to_the_centre(module_bench):
     assert module_bench.at("+CMGC=1,0") == cms(305)
 
 
-def test_more_messages_falls_back(module_bench):
-    """+CMMS=1 is 0 again when nothing was sent for five seconds, 2 stays."""
+def test_cmms_falls_back(module_bench):
+    """+CMMS=1 is 0 again after five seconds without a message, 2 remains."""
     module_bench.at("+CMMS=1")
     module_bench.type(f"AT+CMGS=15\r{SUBMIT}\x1a")
     assert module_bench.at("+CMMS?") == info("+CMMS: 1")
@@ -434,8 +434,8 @@ def test_more_messages_falls_back(module_bench):
     assert module_bench.at("+CMMS?") == info("+CMMS: 2")
 
 
-def test_profiles_of_message_settings(module_bench):
-    """+CSAS saves centre, parameters and broadcast setting, +CRES brings them back."""
+def test_csas_and_cres(module_bench):
+    """+CSAS saves service centre, parameters and broadcast setting, +CRES restores them."""
     module_bench.at('+CSCA="+1";+CSMP=1,0,1,4;+CSAS=1')
     module_bench.at('+CSCA="+2";+CSMP=17,167,0,0;+CRES=0')
     assert module_bench.at("+CSCA?") == info('+CSCA: "+2",145')
@@ -443,8 +443,8 @@ def test_profiles_of_message_settings(module_bench):
     assert module_bench.at("+CSCA?;+CSMP?") == info('+CSCA: "+1",145', "+CSMP: 1,0,1,4")
 
 
-def test_simcom_s_rule(make_running_bench):
-    """mt 3 and ds 1 need mode 1, mt 2 needs 1 or 2."""
+def test_cnmi_rule_of_simcom(make_running_bench):
+    """<mt> 3 and <ds> 1 need <mode> 1, <mt> 2 needs 1 or 2."""
     bench = make_running_bench(cnmi_needs_mode=True, cnmi_refusal="ERROR")
     for values, answer in (
         ("2,2,0,1,0", ERROR),
@@ -458,8 +458,8 @@ def test_simcom_s_rule(make_running_bench):
         assert bench.at(f"+CNMI={values}") == answer
 
 
-def test_ranges_of_a_device(make_running_bench):
-    """Advertised is what is accepted: SIM800 has ds 0 and 1 only."""
+def test_cnmi_ranges_of_a_profile(make_running_bench):
+    """The test form shows what is accepted: SIM800 has only <ds> 0 and 1."""
     bench = make_running_bench(cnmi_allowed=((0, 1, 2, 3), (0, 1, 2, 3), (0, 2), (0, 1), (1,)))
     assert bench.at("+CNMI=?") == info("+CNMI: (0-3),(0-3),(0,2),(0,1),(1)")
     assert bench.at("+CNMI=2,1,0,2,1") == cms(303)
@@ -467,16 +467,16 @@ def test_ranges_of_a_device(make_running_bench):
     assert bench.at("+CNMI=2,1,0,0,1") == OK
 
 
-def test_a_device_that_begins_in_text_mode(make_module_bench):
-    """The format is the factory's choice."""
+def test_profile_may_start_in_text_mode(make_module_bench):
+    """The format is a factory setting."""
     for cmgf in (0, 1):
         bench = make_module_bench(cmgf=cmgf)
         bench.module.power_on()
         assert f"+CMGF: {cmgf}\r\n" in bench.at("+CMGF?")
 
 
-def test_a_device_without_text_mode(make_running_bench):
-    """It says so and refuses."""
+def test_profile_without_text_mode(make_running_bench):
+    """The test form shows it and +CMGF=1 is refused."""
     bench = make_running_bench(text_mode=False)
     assert bench.at("+CMGF=?") == info("+CMGF: (0)")
     assert bench.at("+CMGF=1") == cms(303)

@@ -1,4 +1,4 @@
-"""What becomes of a delivery: every <mt> and <ds>, classes, acknowledgement, full stores."""
+"""Delivery of messages to the module: every <mt> and <ds>, classes, acknowledgement, full stores."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ STORED, NOTHING, ON_CARD = '\r\n+CMTI: "ME",1\r\n', "", '\r\n+CMTI: "SM",1\r\n'
     ],
 )
 @pytest.mark.parametrize("mt", range(4))
-def test_routing(make_running_bench, coding, said, mt):
-    """27.005 3.4.1: what each <mt> does with each class; the network is answered in every case."""
+def test_message_routing_by_mt(make_running_bench, coding, said, mt):
+    """27.005 3.4.1: what each <mt> does with each class; the network always gets an answer."""
     bench = make_running_bench()
     bench.at(f"+CNMI=1,{mt}")
     tpdu = with_coding(coding)
@@ -56,7 +56,7 @@ def test_routing(make_running_bench, coding, said, mt):
 
 
 def test_class_0_may_be_stored(make_running_bench):
-    """On modules that show it to nobody."""
+    """Some modules store class 0 instead of delivering it directly."""
     bench = make_running_bench(class_0_direct=False)
     bench.at("+CNMI=2,1")
     assert bench.deliver(with_coding(0x10)) == STORED
@@ -65,22 +65,22 @@ def test_class_0_may_be_stored(make_running_bench):
 @pytest.mark.parametrize(
     ("ds", "said"), [(0, ""), (1, f"\r\n+CDS: 21\r\n{CENTRE}{REPORT}\r\n"), (2, '\r\n+CDSI: "SR",1\r\n')]
 )
-def test_reports(module_bench, ds, said):
-    """<ds> 0 drops, 1 hands over, 2 stores in SR."""
+def test_status_report_routing_by_ds(module_bench, ds, said):
+    """<ds> 0 drops, 1 delivers directly, 2 stores in SR."""
     module_bench.at(f"+CNMI=2,1,0,{ds},0")
     assert module_bench.deliver(REPORT) == said
     assert module_bench.delivery_causes() == [None]
     assert len(module_bench.module.stores["SR"]) == (ds == 2)
 
 
-def test_what_is_neither_is_refused(module_bench):
+def test_unknown_message_type_is_refused(module_bench):
     """RP cause 97, message type not implemented."""
     assert module_bench.deliver("01") == ""
     assert module_bench.delivery_causes() == [97]
 
 
-def test_silent_messages(module_bench):
-    """Type 0 and data for the card are acknowledged and shown to nobody."""
+def test_silent_message_is_only_acknowledged(module_bench):
+    """Type 0 and data for the SIM are acknowledged and not shown."""
     module_bench.at("+CNMI=2,1")
     assert module_bench.deliver(with_coding(0, protocol=0x40)) == ""
     assert module_bench.deliver(with_coding(0xF6, protocol=0x7F)) == ""
@@ -88,8 +88,8 @@ def test_silent_messages(module_bench):
     assert len(module_bench.module.stores["MT"]) == 0
 
 
-def test_replacement(module_bench):
-    """A replace type overwrites the message of the same type and originator, in its slot."""
+def test_replace_type_overwrites_its_slot(module_bench):
+    """It overwrites the message of the same type and originator."""
     module_bench.at("+CNMI=2,1")
     module_bench.deliver()
     assert module_bench.deliver(with_coding(0, protocol=0x41)) == '\r\n+CMTI: "ME",2\r\n'
@@ -100,8 +100,8 @@ def test_replacement(module_bench):
     assert module_bench.at("+CMGR=2") == f"\r\n+CMGR: 0,,17\r\n{CENTRE}{other}\r\n" + OK
 
 
-def test_replacement_in_a_joined_store(module_bench):
-    """Also where the preferred store is MT, in the part that has the message."""
+def test_replacement_in_a_combined_store(module_bench):
+    """It also works if MT is preferred, in the store that has the message."""
     module_bench.at('+CNMI=2,1;+CPMS="SM","SM","SM"')
     module_bench.deliver(with_coding(0, protocol=0x41))
     module_bench.at('+CPMS="MT","MT","MT"')
@@ -110,8 +110,8 @@ def test_replacement_in_a_joined_store(module_bench):
     assert module_bench.at("+CMGR=21").startswith(f"\r\n+CMGR: 0,,17\r\n{CENTRE}04038100F04104")
 
 
-def test_messages_that_nobody_understands_are_kept(module_bench):
-    """The module passes on octets; poison is the agent's business."""
+def test_undecodable_message_is_stored(module_bench):
+    """The module passes on octets that it does not understand."""
     module_bench.at("+CNMI=2,1")
     assert module_bench.deliver("04FF") == STORED
     assert module_bench.at("+CMGR=1") == f"\r\n+CMGR: 0,,2\r\n{CENTRE}04FF\r\n" + OK
@@ -129,8 +129,8 @@ def cnma_bench(module_bench):
     return module_bench
 
 
-def test_the_network_waits_for_the_terminal(cnma_bench):
-    """Nothing is answered before +CNMA, nothing further handed over."""
+def test_direct_delivery_waits_for_cnma(cnma_bench):
+    """Before +CNMA the network gets no answer, and the next message waits."""
     bench = cnma_bench
     assert bench.deliver() == direct(HI)
     assert bench.deliver(REPORT) == ""
@@ -143,8 +143,8 @@ def test_the_network_waits_for_the_terminal(cnma_bench):
     assert bench.delivery_causes() == [None, None, None]
 
 
-def test_refusal_by_the_terminal(cnma_bench):
-    """n = 2 is an RP-ERROR; a DELIVER-REPORT gives the cause."""
+def test_cnma_refuses_with_cause(cnma_bench):
+    """n = 2 becomes an RP-ERROR; a DELIVER-REPORT gives the cause."""
     bench = cnma_bench
     bench.deliver()
     assert bench.at("+CNMA=2") == OK
@@ -159,8 +159,8 @@ def test_refusal_by_the_terminal(cnma_bench):
     assert bench.delivery_causes() == [111, 0xD3, None]
 
 
-def test_a_missing_acknowledgement_ends_direct_delivery(cnma_bench):
-    """After 15 s: failure to the network, <mt> and <ds> 0; what waited is stored silently."""
+def test_missing_cnma_ends_direct_delivery(cnma_bench):
+    """After 15 s the network gets an error, <mt> and <ds> become 0; waiting messages are stored silently."""
     bench = cnma_bench
     bench.deliver()
     bench.deliver(PLAN)
@@ -173,7 +173,7 @@ def test_a_missing_acknowledgement_ends_direct_delivery(cnma_bench):
     assert bench.at("+CPMS?").startswith('\r\n+CPMS: "ME",1,20')
 
 
-def test_an_acknowledgement_in_time_stops_the_clock(cnma_bench):
+def test_cnma_in_time_stops_the_timer(cnma_bench):
     """No failure follows."""
     cnma_bench.deliver()
     cnma_bench.at("+CNMA")
@@ -182,7 +182,7 @@ def test_an_acknowledgement_in_time_stops_the_clock(cnma_bench):
     assert cnma_bench.at("+CNMI?") == "\r\n+CNMI: 2,2,0,1,0\r\n" + OK
 
 
-def test_acknowledging_without_service_1(module_bench):
+def test_cnma_is_refused_under_csms_0(module_bench):
     """The module acknowledges by itself; +CNMA is refused."""
     module_bench.at("+CNMI=2,2")
     assert module_bench.deliver() == direct(HI)
@@ -190,8 +190,8 @@ def test_acknowledging_without_service_1(module_bench):
     assert module_bench.at("+CNMA") == "\r\n+CMS ERROR: 340\r\n"
 
 
-def test_forms_of_acknowledgement(cnma_bench):
-    """Text mode takes the bare form only; the test form tells the difference."""
+def test_forms_of_cnma(cnma_bench):
+    """Text mode accepts only the form without parameters; the test form shows the difference."""
     bench = cnma_bench
     assert bench.at("+CNMA=?") == "\r\n+CNMA: (0-2)\r\n" + OK
     assert bench.at("+CNMA=3") == "\r\nERROR\r\n"
@@ -202,8 +202,8 @@ def test_forms_of_acknowledgement(cnma_bench):
     assert bench.at("+CNMA") == OK
 
 
-def test_held_back_at_the_prompt(cnma_bench):
-    """The module answers the network itself; each code that follows still owes its +CNMA."""
+def test_delivery_during_text_entry_is_buffered(cnma_bench):
+    """The module answers the network itself; each URC that follows still needs its +CNMA."""
     bench = cnma_bench
     bench.type("AT+CMGS=15\r")
     assert bench.deliver() == ""
@@ -219,7 +219,7 @@ def test_held_back_at_the_prompt(cnma_bench):
 # buffering
 
 
-def test_mode_0_keeps_codes(module_bench):
+def test_mode_0_buffers_urcs(module_bench):
     """They follow the OK of mode 1 to 3, in order."""
     module_bench.at("+CNMI=0,1,0,2")
     assert module_bench.deliver() == ""
@@ -229,7 +229,7 @@ def test_mode_0_keeps_codes(module_bench):
 
 
 def test_mode_0_with_direct_delivery(cnma_bench):
-    """The network is answered by the module, the terminal owes one +CNMA for each."""
+    """The module answers the network; the terminal must send one +CNMA for each."""
     bench = cnma_bench
     bench.at("+CNMI=0,2,0,1,0")
     bench.deliver()
@@ -239,16 +239,16 @@ def test_mode_0_with_direct_delivery(cnma_bench):
     assert bench.at("+CNMA") == OK + direct(PLAN)
 
 
-def test_bfr_1_clears(module_bench):
-    """Codes that were kept are dropped."""
+def test_bfr_1_drops_buffered_urcs(module_bench):
+    """Buffered URCs are dropped."""
     module_bench.at("+CNMI=0,1")
     module_bench.deliver()
     assert module_bench.at("+CNMI=2,1,0,0,1") == OK
     assert module_bench.at("+CNMI=2,1,0,0,0") == OK
 
 
-def test_the_oldest_code_is_lost(module_bench):
-    """The module keeps a few only."""
+def test_buffered_urcs_are_bounded(module_bench):
+    """The module buffers only a few; the oldest is lost."""
     module_bench.at('+CNMI=0,1;+CPMS="MT","MT","MT"')
     for _ in range(25):
         module_bench.deliver()
@@ -260,8 +260,8 @@ def test_the_oldest_code_is_lost(module_bench):
 # full
 
 
-def test_a_full_store(make_running_bench):
-    """The network is told to keep the message, and told when there is room; nothing is lost, once each."""
+def test_full_store_is_reported_to_the_network(make_running_bench):
+    """The network keeps the message and is notified once when there is room; nothing is lost."""
     bench = make_running_bench(stores={"ME": 2, "SR": 1}, store_full_urc='+QIND: "smsfull","{store}"')
     bench.at("+CNMI=2,1")
     bench.deliver()
@@ -277,8 +277,8 @@ def test_a_full_store(make_running_bench):
     assert bench.network.log.count("memory available") == 1
 
 
-def test_a_message_that_comes_at_once_into_the_freed_slot_survives_the_deletion(make_running_bench):
-    """Deleting several and the network's next delivery do not mix."""
+def test_message_in_a_freed_slot_survives_the_deletion(make_running_bench):
+    """A delivery that arrives during the deletion of several messages is not deleted."""
     bench = make_running_bench(stores={"ME": 3, "SR": 1})
     bench.at("+CNMI=2,1")
     for _ in range(4):
@@ -290,16 +290,16 @@ def test_a_message_that_comes_at_once_into_the_freed_slot_survives_the_deletion(
     assert len(bench.module.stores["ME"]) == 1
 
 
-def test_a_full_card(make_running_bench):
-    """Class 2 has nowhere else to go: (U)SIM storage full."""
+def test_full_sim_refuses_class_2(make_running_bench):
+    """Class 2 can be stored nowhere else: (U)SIM storage full."""
     bench = make_running_bench(sim=SimCard(message_capacity=1))
     bench.deliver(with_coding(0x12))
     bench.deliver(with_coding(0x12))
     assert bench.delivery_causes() == [None, 0xD0]
 
 
-def test_the_next_delivery_may_come_inside_the_answer_to_the_last(module_bench):
-    """A network that answers an acknowledgement with the next message: codes stay in order."""
+def test_delivery_inside_an_acknowledgement(module_bench):
+    """A network may answer an acknowledgement with the next message; the URCs stay in order."""
     module_bench.at("+CNMI=2,1")
     waiting = [PLAN, HI]
 
@@ -311,8 +311,8 @@ def test_the_next_delivery_may_come_inside_the_answer_to_the_last(module_bench):
     assert module_bench.deliver() == "".join(f'\r\n+CMTI: "ME",{index}\r\n' for index in (1, 2, 3))
 
 
-def test_a_module_that_is_off_receives_nothing(module_bench):
-    """Nor does it answer."""
+def test_module_that_is_off_receives_nothing(module_bench):
+    """It gives no answer to the network either."""
     module_bench.module.power_off()
     assert module_bench.deliver() == ""
     assert module_bench.delivery_causes() == []

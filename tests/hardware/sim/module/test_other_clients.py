@@ -1,4 +1,4 @@
-"""AT clients that know nothing of us drive the simulated module through its port.
+"""Independent AT clients use the simulated module through its port.
 
 They are Debian's gammu, gammu-smsd and smstools, and python-gsmmodem-new from PyPI; what is missing is
 skipped by name. The last is looked for in this Python and in the one that GSMMODEM_PYTHON names.
@@ -25,11 +25,11 @@ from pdu import Address, Assembler, Deliver, Timestamp, decode, encode, segment
 pytestmark = pytest.mark.system
 
 LIMIT_S = 60
-"""A client that is not done by then is stuck; gammu needs two seconds for a command."""
+"""Time limit for a client; gammu needs two seconds for a command."""
 
 
 class PortBench:
-    """A module on a port, and a network that remembers what came and sends what it is told."""
+    """A module on a port; the bench is its network and records what the module sends."""
 
     def __init__(self, folder, name):
         loop = asyncio.get_running_loop()
@@ -67,7 +67,7 @@ class PortBench:
 
     @property
     def texts(self):
-        """Recipient and text of what was sent, parts joined."""
+        """Recipient and text of the sent messages, with parts joined."""
         joined, assembler = [], Assembler()
         for message in self.messages:
             number = str(message.destination_address)
@@ -124,7 +124,7 @@ on_several_modules = pytest.mark.parametrize("client_bench", ["generic", "ec25",
 
 
 async def run(*words, stdin=None, env=None):
-    """Run a program to its end; its output."""
+    """Run a program; returns its output."""
     pipe = asyncio.subprocess.PIPE
     process = await asyncio.create_subprocess_exec(
         *map(str, words), stdin=pipe, stdout=pipe, stderr=asyncio.subprocess.STDOUT, env=env
@@ -201,8 +201,8 @@ def gammu(client_bench):
 
 
 @requires_program("gammu", "gammu")
-async def test_gammu_knows_the_module(client_bench, gammu):
-    """Maker, model, IMEI, IMSI, network."""
+async def test_gammu_identifies_the_module(client_bench, gammu):
+    """Manufacturer, model, IMEI, IMSI, network."""
     said = await gammu("identify")
     assert (
         client_bench.device_line(said)
@@ -217,7 +217,7 @@ async def test_gammu_knows_the_module(client_bench, gammu):
 @requires_program("gammu", "gammu")
 @pytest.mark.parametrize("client_bench", ["generic", "sim7600"], indirect=True)
 async def test_gammu_receives_and_deletes(client_bench, gammu):
-    """Plain, extension characters, UCS-2, several parts; one message and then all."""
+    """Plain text, extension characters, UCS-2, several parts; one message and then all."""
     for text in ("hello {gammu} €", "Привет", LONG):
         client_bench.send("000", text)
     said = await gammu("getallsms")

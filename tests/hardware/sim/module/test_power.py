@@ -10,15 +10,15 @@ from hardware.sim.module.sim_card import SimCard
 OK = "\r\nOK\r\n"
 
 
-def test_a_module_that_is_off_hears_nothing(make_module_bench):
+def test_module_that_is_off_loses_input(make_module_bench):
     """Bytes are lost and counted."""
     bench = make_module_bench()
     assert bench.at("") == ""
     assert bench.module.log.bytes_while_off == 3
 
 
-def test_the_boot_takes_its_time(make_module_bench):
-    """Deaf, then commands, then the card, then messages and network, each with its line."""
+def test_boot_sequence(make_module_bench):
+    """First no input is accepted, then commands, then come SIM, messages and network, each with its line."""
     bench = make_module_bench(boot_s=2.0, sim_ready_s=1.0, sms_ready_s=3.0, registration_s=4.0)
     bench.module.power_on()
     bench.time.advance(1.9)
@@ -41,8 +41,8 @@ def test_the_boot_takes_its_time(make_module_bench):
 
 
 @pytest.mark.parametrize("loud", [True, False])
-def test_a_restart_loses_settings_and_keeps_messages(module_bench, loud):
-    """Echo is back, formats and routing are the factory's; stores and card stay."""
+def test_restart_loses_settings_and_keeps_messages(module_bench, loud):
+    """Echo, formats and routing are reset to factory values; stores and SIM are unchanged."""
     module_bench.at("+CMGF=1;+CSDH=1;+CNMI=2,1;+CREG=2;V0")
     module_bench.deliver()
     module_bench.module.reboot(print_boot_lines=loud)
@@ -55,8 +55,8 @@ def test_a_restart_loses_settings_and_keeps_messages(module_bench, loud):
     assert module_bench.module.log.boot_count == 2
 
 
-def test_what_was_going_on_is_gone(module_bench):
-    """A half-typed line, an open prompt, a message on its way, a +CNMA that was owed."""
+def test_restart_drops_everything_pending(module_bench):
+    """A half-typed line, an open prompt, a message being sent and an awaited +CNMA are gone."""
     module_bench.type("AT+CMG")
     module_bench.module.reboot(print_boot_lines=False)
     module_bench.at("E0+CSMS=1;+CNMI=2,2,0,1,0")
@@ -74,8 +74,8 @@ def test_what_was_going_on_is_gone(module_bench):
     assert module_bench.at("E0") == "ATE0\r" + OK
 
 
-def test_saved_settings(make_running_bench):
-    """AT&W saves all, some makers save some at once, AT&F brings back the factory's till the next start."""
+def test_saved_settings_survive_a_restart(make_running_bench):
+    """AT&W saves all settings, some modules save some at once; AT&F holds only until the restart."""
     bench = make_running_bench(persistent_settings=("cnmi", "cpms"))
     bench.at('+CNMI=2,1;+CPMS="SM";+CSDH=1')
     bench.module.reboot(print_boot_lines=False)
@@ -90,8 +90,8 @@ def test_saved_settings(make_running_bench):
     assert bench.at("+CSDH?") == "\r\n+CSDH: 1\r\n" + OK
 
 
-def test_functions(module_bench):
-    """0 takes the card too, 4 only the radio; coming back replays the card's boot lines."""
+def test_cfun(module_bench):
+    """+CFUN=0 powers the SIM down too, 4 only the radio; +CFUN=1 prints the boot URCs of the SIM again."""
     module_bench.at("+CREG=1")
     assert module_bench.at("+CFUN=4") == OK + "\r\n+CREG: 0\r\n"
     assert module_bench.at("+CFUN?;+CPAS") == "\r\n+CFUN: 4\r\n\r\n+CPAS: 5\r\n" + OK
@@ -112,8 +112,8 @@ def test_functions(module_bench):
     ]
 
 
-def test_a_card_that_was_unlocked_without_a_word_speaks_when_its_power_returns(make_module_bench):
-    """What +CFUN=1 replays does not depend on how quiet the start was."""
+def test_cfun_1_prints_boot_lines_after_a_silent_unlock(make_module_bench):
+    """The output of +CFUN=1 does not depend on how silent the boot was."""
     bench = make_module_bench(sim=SimCard(pin="1234"))
     bench.module.power_on()
     bench.at('E0+CPIN="1234"')
@@ -126,8 +126,8 @@ def test_a_card_that_was_unlocked_without_a_word_speaks_when_its_power_returns(m
     assert bench.at("+CFUN=1") == OK + "\r\n+CPIN: READY\r\n\r\nSMS DONE\r\n"
 
 
-def test_the_radio_may_be_off_after_power_on(make_running_bench):
-    """Then everything waits for +CFUN=1."""
+def test_radio_may_be_off_after_power_on(make_running_bench):
+    """Then registration waits for +CFUN=1."""
     bench = make_running_bench(cfun=0)
     assert bench.at("+CFUN?") == "\r\n+CFUN: 0\r\n" + OK
     assert bench.network.log == []
@@ -135,8 +135,8 @@ def test_the_radio_may_be_off_after_power_on(make_running_bench):
     assert bench.network.log == ["attach"]
 
 
-def test_makers_switches(make_running_bench):
-    """Restart and power-off under makers' names."""
+def test_vendor_restart_and_power_off_commands(make_running_bench):
+    """Restart and power-off have vendor-specific names."""
     bench = make_running_bench(
         restart_commands=("+CRESET",),
         power_off_commands=("+QPOWD",),
@@ -153,7 +153,7 @@ def test_makers_switches(make_running_bench):
     assert bench.module.log.boot_count == 4
 
 
-def test_readiness(make_running_bench):
+def test_readiness_command(make_running_bench):
     """+QINISTAT counts up."""
     bench = make_running_bench(readiness_command="+QINISTAT", sms_ready_s=1.0, sim_ready_s=1.0)
     assert bench.at("+QINISTAT") == "\r\n+QINISTAT: 0\r\n" + OK
@@ -166,8 +166,8 @@ def test_readiness(make_running_bench):
 
 
 @pytest.mark.parametrize("name", profile.list_profiles())
-def test_a_module_of_every_profile_boots(name, make_module_bench):
-    """Its last line is said, its messages work, it registers, it shows its card."""
+def test_every_profile_boots(name, make_module_bench):
+    """The last boot URC is printed, messages work, the module registers and reports its SIM."""
     device = profile.load_simulator_profile(name)
     bench = make_module_bench(device=device)
     bench.module.power_on()

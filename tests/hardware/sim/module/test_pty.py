@@ -1,4 +1,4 @@
-"""The pseudo-terminal: what a client sees that opens it like a serial port."""
+"""The pseudo-terminal, as a client that opens it like a serial port sees it."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ EVERY_BYTE = bytes(range(256))
 
 
 async def test_all_bytes_pass_unchanged_both_ways(port):
-    """The terminal is raw from the start: no echo, no signals, no line ends of its own."""
+    """The terminal is raw from the start: no echo, no signals, no translated line ends."""
     client = Client(port.link)
     client.write(EVERY_BYTE)
     await until(port, EVERY_BYTE)
@@ -90,8 +90,8 @@ async def test_all_bytes_pass_unchanged_both_ways(port):
     client.close()
 
 
-async def test_a_client_may_leave_and_come_back(port):
-    """The port goes on after its last client closed it; what the client sent last is not lost."""
+async def test_client_may_close_and_reopen(port):
+    """The port works on after its last client closed it; the client's last bytes are not lost."""
     for word in (b"one", b"two", b"three"):
         client = Client(port.link)
         client.write(word)
@@ -106,7 +106,7 @@ async def test_a_client_may_leave_and_come_back(port):
 
 
 async def test_several_clients_at_once(port):
-    """The port can be opened twice, as a serial port can; one may leave."""
+    """The port can be opened twice, as a serial port can; one client may close it."""
     first, second = Client(port.link), Client(port.path)
     first.write(b"a")
     await until(port, b"a")
@@ -120,8 +120,8 @@ async def test_several_clients_at_once(port):
     second.close()
 
 
-async def test_what_is_said_to_nobody_is_dropped(port):
-    """While no client has the port open bytes are dropped and counted; the next client starts clean."""
+async def test_output_without_client_is_dropped(port):
+    """It is dropped and counted while no client has the port open; the next client does not get it."""
     port.write(b"nobody hears this")
     assert port.unread_bytes == 17
     client = Client(port.link)
@@ -129,8 +129,8 @@ async def test_what_is_said_to_nobody_is_dropped(port):
     client.close()
 
 
-async def test_what_a_client_left_unread_does_not_greet_the_next(port):
-    """A port that is closed forgets its input."""
+async def test_unread_output_is_not_given_to_the_next_client(port):
+    """A port that is closed drops its output."""
     client = Client(port.link)
     port.write(b"left behind")
     client.close()
@@ -141,8 +141,8 @@ async def test_what_a_client_left_unread_does_not_greet_the_next(port):
     client.close()
 
 
-async def test_the_next_client_finds_a_fresh_port(port):
-    """Exclusive use and line settings of a client end with it, however it ended."""
+async def test_next_client_finds_a_fresh_port(port):
+    """Exclusive use and line settings end with their client, however it ended."""
     client = Client(port.link)
     fcntl.ioctl(client.fd, termios.TIOCEXCL)
     settings = termios.tcgetattr(client.fd)
@@ -156,8 +156,8 @@ async def test_the_next_client_finds_a_fresh_port(port):
     client.close()
 
 
-async def test_a_client_that_does_not_read_blocks_nobody(port):
-    """Buffers are bounded: what was said first is kept, what finds no room is dropped and counted."""
+async def test_client_that_does_not_read_blocks_nothing(port):
+    """Buffers are bounded: the first bytes are kept, what exceeds the buffer is dropped and counted."""
     client = Client(port.link)
     sent = b"".join(b"%07d\n" % number for number in range(50_000))
     for start in range(0, len(sent), 80):
@@ -176,8 +176,8 @@ async def test_a_client_that_does_not_read_blocks_nobody(port):
     client.close()
 
 
-async def test_waiting_costs_nothing(port):
-    """Without a client, and with a silent one, the event loop is not woken."""
+async def test_idle_port_does_not_wake_the_event_loop(port):
+    """Neither without a client nor with an idle one."""
     woken = 0
     readable = port._read_available
 
@@ -202,8 +202,8 @@ async def test_waiting_costs_nothing(port):
     client.close()
 
 
-async def test_the_link_is_replaced_and_removed(tmp_path):
-    """A link left by an earlier run is taken over in one step, and goes when the port is closed."""
+async def test_link_is_replaced_and_removed(tmp_path):
+    """A link of an earlier run is replaced atomically, and removed when the port is closed."""
     link = tmp_path / "modem"
     link.symlink_to("/nowhere")
     pty = Pty(link)
@@ -214,7 +214,7 @@ async def test_the_link_is_replaced_and_removed(tmp_path):
 
 
 async def test_closing_hangs_up(port):
-    """A client that still has the port open sees the end of it."""
+    """A client that still has the port open gets a hangup."""
     pty = Pty()
     pty.start(lambda _: None)
     client = Client(pty.path)
@@ -223,8 +223,8 @@ async def test_closing_hangs_up(port):
     client.close()
 
 
-async def test_a_device_may_vanish_and_come_back(port):
-    """A client sees the end; the link is away, then there again, under it another name."""
+async def test_unplugged_device_comes_back(port):
+    """A client gets a hangup; the link disappears and comes back with another device."""
     client, path = Client(port.link), port.path
     port.unplug()
     assert client.read() == b""
@@ -241,8 +241,8 @@ async def test_a_device_may_vanish_and_come_back(port):
     assert port.path != path
 
 
-async def test_a_line_that_takes_nothing(port):
-    """The client's writes fill the kernel's buffer; afterwards everything is there, in order."""
+async def test_paused_port_keeps_bytes_in_order(port):
+    """The client's writes fill the kernel's buffer; after the pause all bytes arrive in order."""
     client = Client(port.link)
     port.pause()
     sent = bytearray()

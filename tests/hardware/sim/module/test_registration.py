@@ -1,4 +1,4 @@
-"""Registration, operator, signal, clock, identity, and the commands of the line."""
+"""Registration, operator, signal, clock, identity, and commands of the line."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ def info(*texts):
     return "".join(f"\r\n{text}\r\n" for text in texts) + OK
 
 
-def test_levels_of_registration(module_bench):
-    """0 silent, 1 state, 2 place, 3 cause of rejection; read has the level first, the code has not."""
+def test_creg_levels(module_bench):
+    """0 off, 1 state, 2 location, 3 reject cause; the read form has the level first, the URC has not."""
     assert module_bench.at("+CREG?") == info("+CREG: 0,1")
     module_bench.module.set_registration(2)
     assert module_bench.take_output() == b""
@@ -48,7 +48,7 @@ def test_sms_only_is_a_state_of_creg(module_bench, stat, packet):
 
 @pytest.mark.parametrize("stat", [0, 2, 3, 4, 8, 11])
 def test_lost_registration(module_bench, stat):
-    """Detached, signal unknown; back again when the network says so."""
+    """The module is detached and the signal unknown until the network registers it again."""
     module_bench.module.set_registration(stat)
     assert not module_bench.module.attached
     assert module_bench.at("+CSQ;+CESQ;+COPS?;+CGATT?") == info(
@@ -60,7 +60,7 @@ def test_lost_registration(module_bench, stat):
     assert module_bench.network.log == ["attach", "detach", "attach"]
 
 
-def test_denied_at_the_first_try(make_module_bench):
+def test_denied_attach(make_module_bench):
     """The network's answer to the attach is the state."""
     bench = make_module_bench()
     bench.network.stat = 3
@@ -70,8 +70,8 @@ def test_denied_at_the_first_try(make_module_bench):
     assert not bench.module.attached
 
 
-def test_a_module_that_finds_no_network_looks_on(make_module_bench):
-    """Until there is one, or the radio is switched off."""
+def test_search_is_repeated(make_module_bench):
+    """Until there is a network, or the radio is switched off."""
     bench = make_module_bench()
     bench.network.stat = 2
     bench.module.power_on()
@@ -90,8 +90,8 @@ def test_a_module_that_finds_no_network_looks_on(make_module_bench):
     assert bench.module.attached
 
 
-def test_no_word_registers_a_module_that_the_network_does_not_hear(module_bench):
-    """What the network answers counts, and the module looks on."""
+def test_registration_needs_the_networks_answer(module_bench):
+    """The network's answer to the attach decides, and the module goes on searching."""
     module_bench.module.set_registration(2)
     module_bench.network.stat = 2
     module_bench.module.set_registration(1)
@@ -102,8 +102,8 @@ def test_no_word_registers_a_module_that_the_network_does_not_hear(module_bench)
     assert module_bench.at("+CREG?") == info("+CREG: 0,1")
 
 
-def test_operator(module_bench):
-    """Formats, leaving and coming back, an unknown operator, a scan that takes its time."""
+def test_operator_selection(module_bench):
+    """Formats, deregistration, an unknown operator, and a scan."""
     assert module_bench.at("+COPS?") == info('+COPS: 0,0,"Simulated",7')
     assert module_bench.at("+COPS=3,2") == OK
     assert module_bench.at("+COPS?") == info('+COPS: 0,2,"00101",7')
@@ -117,8 +117,8 @@ def test_operator(module_bench):
     assert module_bench.at("+COPS=?") == info('+COPS: (2,"Simulated","Sim","00101",7),,(0-4),(0-2)')
 
 
-def test_a_scan_takes_its_time(make_running_bench):
-    """What is typed meanwhile waits."""
+def test_operator_scan_takes_time(make_running_bench):
+    """Input meanwhile waits."""
     bench = make_running_bench(network_scan_s=30.0)
     assert bench.at("+COPS=?") == ""
     assert bench.at("+CSQ") == ""
@@ -126,8 +126,8 @@ def test_a_scan_takes_its_time(make_running_bench):
     assert bench.take_output().decode().endswith("(0-2)\r\n" + OK + info("+CSQ: 21,99"))
 
 
-def test_signal(module_bench):
-    """As the cell has it."""
+def test_signal_quality(module_bench):
+    """It is that of the cell."""
     module_bench.module.registration.cell.rssi = 9
     assert module_bench.at("+CSQ;+CESQ") == info("+CSQ: 9,99", "+CESQ: 99,99,255,255,20,46")
     assert module_bench.at("+CSQ=?") == info("+CSQ: (0-31,99),(0-7,99)")
@@ -136,8 +136,8 @@ def test_signal(module_bench):
 # clock
 
 
-def test_the_clock_follows_the_network(make_module_bench):
-    """1980 until the network tells; then the right time, with its zone."""
+def test_clock_follows_the_network(make_module_bench):
+    """It shows 1980 until the network sends the time, then that time with its zone."""
     bench = make_module_bench(registration_s=10.0)
     bench.module.power_on()
     bench.at("E0")
@@ -147,8 +147,8 @@ def test_the_clock_follows_the_network(make_module_bench):
     assert bench.at("+CCLK?") == info('+CCLK: "26/11/22,01:02:14+00"')
 
 
-def test_a_clock_left_alone(module_bench):
-    """+CTZU=0: the user's time stays."""
+def test_ctzu_0_keeps_the_clock(module_bench):
+    """The user's time remains."""
     module_bench.at("+CTZU=0")
     assert module_bench.at('+CCLK="30/01/02,03:04:05-28"') == OK
     module_bench.module.set_registration(2)
@@ -168,8 +168,8 @@ def test_a_clock_left_alone(module_bench):
         (3, '\r\n+CTZEU: "+22",0,"2026/11/22,01:00:00"\r\n'),
     ],
 )
-def test_time_zone_codes(module_bench, level, code):
-    """+CTZR 1 to 3, when the network tells the time."""
+def test_time_zone_urcs(module_bench, level, code):
+    """+CTZR 1 to 3, when the network sends the time."""
     module_bench.module.context.wall_clock = lambda: datetime(
         2026, 11, 22, 6, 30, tzinfo=timezone(timedelta(hours=5, minutes=30))
     )
@@ -180,8 +180,8 @@ def test_time_zone_codes(module_bench, level, code):
     assert module_bench.at("+CCLK?") == info('+CCLK: "26/11/22,06:30:00+22"')
 
 
-def test_a_wall_clock_without_zone_is_utc(module_bench):
-    """So that a simple function serves."""
+def test_wall_clock_without_zone_is_utc(module_bench):
+    """A simple function is enough as a clock."""
     module_bench.module.context.wall_clock = lambda: datetime(2026, 1, 1, tzinfo=UTC).replace(tzinfo=None)
     module_bench.module.clock.apply_network_time()
     assert module_bench.at("+CCLK?") == info('+CCLK: "26/01/01,00:00:00+00"')
@@ -211,13 +211,13 @@ def test_a_wall_clock_without_zone_is_utc(module_bench):
         ("+CPAS", "+CPAS: 0"),
     ],
 )
-def test_identity(module_bench, command, answer):
-    """Bare or with a prefix, as each command has it."""
+def test_identity_commands(module_bench, command, answer):
+    """Without or with a prefix, as each command has it."""
     assert module_bench.at(command) == info(answer)
 
 
-def test_the_maker_s_iccid(make_running_bench):
-    """Under the maker's name, bare on some; other names do not exist."""
+def test_vendor_iccid_command(make_running_bench):
+    """It has the vendor's name, on some modules without a prefix; other names do not exist."""
     bench = make_running_bench(iccid={"+CCID": "", "^ICCID": "^ICCID:"})
     assert bench.at("+CCID") == info("89440000000000000017")
     assert bench.at("^ICCID") == info("^ICCID: 89440000000000000017")
@@ -225,14 +225,14 @@ def test_the_maker_s_iccid(make_running_bench):
     assert bench.at("+QCCID") == ERROR
 
 
-def test_all_commands_can_be_listed(module_bench):
-    """+CLAC names what there is, one a line."""
+def test_clac_lists_commands(module_bench):
+    """One command per line."""
     lines = module_bench.at("+CLAC").strip("\r\n").split("\r\n")
     assert {"AT+CMGS", "AT+CNMI", "AT+CPIN", "AT&F", "ATE"} <= set(lines)
 
 
-def test_what_a_device_lacks(make_running_bench):
-    """ERROR in every form; answers may be added."""
+def test_unsupported_commands_and_fixed_answers(make_running_bench):
+    """An unsupported command gives ERROR in every form; a profile may add answers."""
     bench = make_running_bench(
         unsupported_commands=("+CESQ", "+CMEE"),
         answers={'+QURCCFG="urcport"': '+QURCCFG: "urcport","usbat"', "+X": ""},
@@ -250,8 +250,8 @@ def test_what_a_device_lacks(make_running_bench):
 @pytest.mark.parametrize(
     "command", ["H", "X4", "&C1&D2", "&K3", "S0=0", "M0L0", "Q0V1E0S0=0&C1&D2", "+IPR=115200", "+IFC=2,2"]
 )
-def test_what_dial_up_scripts_send(module_bench, command):
-    """Is taken."""
+def test_dial_up_commands_are_accepted(module_bench, command):
+    """Commands of dial-up scripts give OK."""
     assert module_bench.at(command) == OK
 
 
@@ -276,13 +276,13 @@ def test_what_dial_up_scripts_send(module_bench, command):
         "+IFC=3",
     ],
 )
-def test_what_is_out_of_range(module_bench, command):
-    """Is refused."""
+def test_out_of_range_is_refused(module_bench, command):
+    """A value out of range gives ERROR."""
     assert module_bench.at(command) == ERROR
 
 
-def test_another_cell(module_bench):
-    """It is told from level 2 on, while registered."""
+def test_cell_change(module_bench):
+    """It is reported from level 2 on, while registered."""
     module_bench.at("+CREG=2;+CEREG=1")
     with module_bench.module.batch_writes():
         module_bench.module.registration.change_cell("1A2C", "0012C0DF")
@@ -294,8 +294,8 @@ def test_another_cell(module_bench):
     assert module_bench.at("+CFUN=1").endswith('+CREG: 1,"1A2B","0012C0DE",7\r\n\r\n+CEREG: 1\r\n')
 
 
-def test_contexts_are_remembered(module_bench):
-    """+CGDCONT: scripts that set it find what they set; a bare number takes it away."""
+def test_pdp_contexts_are_stored(module_bench):
+    """+CGDCONT returns what was set; a number alone removes the context."""
     assert module_bench.at("+CGDCONT?") == OK
     assert module_bench.at('+CGDCONT=1,"IP","super"') == OK
     assert module_bench.at('+CGDCONT=2,"IPV6"') == OK
@@ -307,7 +307,7 @@ def test_contexts_are_remembered(module_bench):
     assert module_bench.at("&FE0+CGDCONT?") == OK
 
 
-def test_reading_what_was_set(module_bench):
+def test_s_register_read_form(module_bench):
     """S-parameters have three digits and no name."""
     module_bench.at("S0=2;+IPR=9600;+IFC=2,1")
     assert module_bench.at("S0?") == info("002")

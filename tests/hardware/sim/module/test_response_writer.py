@@ -6,15 +6,15 @@ import pytest
 
 
 def test_numeric_results(module_bench):
-    """V0: the answer already uses the new format; information text loses its leading line end."""
+    """The answer to V0 already uses the new format; information text loses its leading line end."""
     assert module_bench.at("V0") == "0\r"
     assert module_bench.at("+CSQ") == "+CSQ: 21,99\r\n0\r"
     assert module_bench.at("+XX") == "4\r"
     assert module_bench.at("V1") == "\r\nOK\r\n"
 
 
-def test_silence(module_bench):
-    """Q1: no result codes, no unsolicited codes; information text still comes."""
+def test_quiet_mode(module_bench):
+    """Q1 suppresses result codes and URCs; information text is still written."""
     module_bench.at("+CNMI=2,1")
     assert module_bench.at("Q1") == ""
     assert module_bench.at("+CSQ") == "\r\n+CSQ: 21,99\r\n"
@@ -32,8 +32,8 @@ def test_silence(module_bench):
         (2, "+CME ERROR: operation not allowed", "+CMS ERROR: invalid memory index"),
     ],
 )
-def test_errors_by_level(make_running_bench, level, cme, cms):
-    """On modules where +CMEE rules both kinds; syntax errors are ERROR at every level."""
+def test_error_format_by_cmee(make_running_bench, level, cme, cms):
+    """On modules where +CMEE applies to both kinds; syntax errors are ERROR at every level."""
     bench = make_running_bench(cmee_rules_cms=True)
     bench.at(f"+CMEE={level}")
     assert bench.at('+CPIN="1234"') == f"\r\n{cme}\r\n"
@@ -41,28 +41,28 @@ def test_errors_by_level(make_running_bench, level, cme, cms):
     assert bench.at("+CMGR=x") == "\r\nERROR\r\n"
 
 
-def test_message_errors_have_no_switch_by_the_standard(module_bench):
-    """27.005 knows numbers only."""
+def test_cms_errors_are_numeric_by_the_standard(module_bench):
+    """27.005 knows only numbers."""
     for level in (0, 1, 2):
         module_bench.at(f"+CMEE={level}")
         assert module_bench.at("+CMGR=1") == "\r\n+CMS ERROR: 321\r\n"
 
 
-def test_a_failure_ends_the_line(module_bench):
-    """What was before it has been done and told, what is behind it is not executed, one final result only."""
+def test_failure_ends_the_line(module_bench):
+    """Commands before it are executed and answered, those after it are not; there is one final result."""
     assert module_bench.at("+CSQ;+XX;+CMEE=0") == "\r\n+CSQ: 21,99\r\n\r\nERROR\r\n"
     assert module_bench.at("+CMEE?") == "\r\n+CMEE: 1\r\n\r\nOK\r\n"
 
 
-def test_one_write_for_one_response(module_bench):
-    """No response is torn."""
+def test_response_is_one_write(module_bench):
+    """A response is never split over several writes."""
     module_bench.writes.clear()
     module_bench.at("E1+CSQ;+CMEE?")
     assert module_bench.writes == [b"\r\n+CSQ: 21,99\r\n\r\n+CMEE: 1\r\n\r\nOK\r\n"]
 
 
-def test_codes_wait_while_text_is_entered(module_bench):
-    """At the prompt nothing comes in between; afterwards everything, in order, before the result."""
+def test_urcs_wait_during_text_entry(module_bench):
+    """No URC interrupts a text entry; all follow in order before the result."""
     module_bench.at("+CNMI=2,1;+CREG=1")
     module_bench.type("AT+CMGS=15\r")
     assert module_bench.deliver() == ""
@@ -76,8 +76,8 @@ def test_codes_wait_while_text_is_entered(module_bench):
     assert module_bench.take_output() == b"\r\n+CMGS: 0\r\n\r\nOK\r\n"
 
 
-def test_codes_do_not_wait_without_end(module_bench):
-    """Behind a prompt that stays open the oldest are lost."""
+def test_held_urcs_are_bounded(module_bench):
+    """Behind a prompt that stays open the oldest URCs are lost."""
     module_bench.at("+CREG=1")
     module_bench.at("+CMGS=15")
     for _ in range(100):
@@ -86,8 +86,8 @@ def test_codes_do_not_wait_without_end(module_bench):
     assert module_bench.type("\x1b").count("+CREG") == 100
 
 
-def test_codes_come_while_a_message_is_on_its_way(module_bench):
-    """Between the text and its result nothing forbids them."""
+def test_urcs_are_written_while_a_message_is_being_sent(module_bench):
+    """Between the text and its result URCs are allowed."""
     module_bench.at("+CNMI=2,1")
     module_bench.network.answers = False
     module_bench.type("AT+CMGS=15\r001100048192630000A705CF25287603\x1a")

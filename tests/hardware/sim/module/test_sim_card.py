@@ -22,8 +22,8 @@ def pin_locked_bench(make_module_bench):
     return bench
 
 
-def test_a_locked_card_says_so(make_module_bench):
-    """The boot line shows the state; messages and network wait."""
+def test_locked_sim_is_reported(make_module_bench):
+    """The boot URC shows the PIN state; messages and network wait."""
     bench = make_module_bench(sim=SimCard(pin="1234"))
     bench.module.power_on()
     assert bench.take_output() == b"\r\nRDY\r\n\r\n+CPIN: SIM PIN\r\n"
@@ -33,8 +33,8 @@ def test_a_locked_card_says_so(make_module_bench):
 @pytest.mark.parametrize(
     "command", ["+CGMI", "+CGMM", "+CGMR", "+CGSN", "+CPAS", "+CFUN?", "+CPIN?", "+CREG?", "+CSQ", "+CMGF?"]
 )
-def test_what_works_before_the_pin(pin_locked_bench, command):
-    """27.007 8.3 demands these."""
+def test_commands_allowed_before_the_pin(pin_locked_bench, command):
+    """27.007 8.3 requires these commands to work without a PIN."""
     assert pin_locked_bench.at(command).endswith(OK)
 
 
@@ -51,13 +51,13 @@ def test_what_works_before_the_pin(pin_locked_bench, command):
         ("+CSCA?", "+CMS ERROR: 311"),
     ],
 )
-def test_what_does_not(pin_locked_bench, command, answer):
+def test_commands_refused_before_the_pin(pin_locked_bench, command, answer):
     """Each kind of command fails with the error of its own standard."""
     assert pin_locked_bench.at(command) == f"\r\n{answer}\r\n"
 
 
-def test_tries_are_counted_down_to_the_puk(pin_locked_bench):
-    """Wrong, wrong, blocked; the tries can be asked for; PUK and a new PIN bring it back."""
+def test_wrong_pins_require_the_puk(pin_locked_bench):
+    """Wrong PINs use up the retries, which can be read; PUK and a new PIN unlock the SIM."""
     assert pin_locked_bench.at("+CPINR") == "\r\n+CPINR: SIM PIN,3,3\r\n+CPINR: SIM PUK,10,10\r\n" + OK
     assert pin_locked_bench.at('+CPIN="0000"') == cme(16)
     assert pin_locked_bench.at('+CPINR="SIM PIN"') == "\r\n+CPINR: SIM PIN,2,3\r\n" + OK
@@ -73,8 +73,8 @@ def test_tries_are_counted_down_to_the_puk(pin_locked_bench):
     assert (pin_locked_bench.sim.pin, pin_locked_bench.sim.pin_retries) == ("4321", 3)
 
 
-def test_a_right_pin_gives_the_tries_back(pin_locked_bench):
-    """And the module registers."""
+def test_right_pin_restores_retries(pin_locked_bench):
+    """The retries are restored, and the module registers."""
     pin_locked_bench.at('+CPIN="0000"')
     assert pin_locked_bench.at('+CPIN="1234"') == OK
     assert pin_locked_bench.sim.pin_retries == 3
@@ -82,8 +82,8 @@ def test_a_right_pin_gives_the_tries_back(pin_locked_bench):
     assert pin_locked_bench.at("+CPMS?").startswith("\r\n+CPMS:")
 
 
-def test_ten_wrong_puks_kill_the_card(pin_locked_bench):
-    """What remains is a SIM failure."""
+def test_ten_wrong_puks_block_the_sim(pin_locked_bench):
+    """After that every access is a SIM failure."""
     pin_locked_bench.sim.pin_retries = 0
     answers = [pin_locked_bench.at('+CPIN="00000000","1234"') for _ in range(10)]
     assert answers == [cme(16)] * 9 + [cme(13)]
@@ -91,8 +91,8 @@ def test_ten_wrong_puks_kill_the_card(pin_locked_bench):
     assert pin_locked_bench.at("+CPMS?") == "\r\n+CMS ERROR: 313\r\n"
 
 
-def test_the_pin_is_asked_for_again_after_a_restart(pin_locked_bench):
-    """Also after +CFUN=0; not after +CFUN=4."""
+def test_pin_is_required_after_restart(pin_locked_bench):
+    """The PIN is required after a restart and after +CFUN=0, but not after +CFUN=4."""
     pin_locked_bench.at('+CPIN="1234"')
     pin_locked_bench.at("+CFUN=4")
     pin_locked_bench.at("+CFUN=1")
@@ -106,8 +106,8 @@ def test_the_pin_is_asked_for_again_after_a_restart(pin_locked_bench):
     assert pin_locked_bench.take_output() == b"\r\nRDY\r\n\r\n+CPIN: SIM PIN\r\n"
 
 
-def test_locking_and_unlocking(module_bench, pin_locked_bench):
-    """+CLCK and +CPWD with their PIN; a wrong one costs a try."""
+def test_clck_and_cpwd(module_bench, pin_locked_bench):
+    """+CLCK and +CPWD need the PIN; a wrong one uses up a retry."""
     assert pin_locked_bench.at('+CLCK="SC",2') == "\r\n+CLCK: 1\r\n" + OK
     assert pin_locked_bench.at('+CLCK="SC",0,"0000"') == cme(16)
     assert pin_locked_bench.at('+CLCK="SC",0,"1234"') == OK
@@ -122,8 +122,8 @@ def test_locking_and_unlocking(module_bench, pin_locked_bench):
     assert pin_locked_bench.at('+CLCK="AO",2') == cme(4)
 
 
-def test_without_a_card(make_module_bench):
-    """Everything that needs it says so, and nobody registers."""
+def test_module_without_sim(make_module_bench):
+    """Every command that needs the SIM fails, and the module does not register."""
     bench = make_module_bench(sim=SimCard(present=False))
     bench.module.power_on()
     bench.at("E0+CMEE=1")
@@ -134,8 +134,8 @@ def test_without_a_card(make_module_bench):
     assert bench.module.imsi == ""
 
 
-def test_the_maker_may_tell_of_unlocking(make_module_bench):
-    """`+CPIN: READY` and the message lines follow the OK."""
+def test_unlock_may_print_boot_lines(make_module_bench):
+    """On some modules `+CPIN: READY` and the message URCs follow the OK."""
     bench = make_module_bench(sim=SimCard(pin="1"), announces_pin_unlock=True, sms_ready_s=2.0)
     bench.module.power_on()
     bench.at("E0+CMEE=1")

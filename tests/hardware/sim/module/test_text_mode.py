@@ -1,4 +1,4 @@
-"""Text mode: character sets, lengths, kinds of message, and what is entered (27.005 3.1, 3.3, 3.4)."""
+"""Text mode: character sets, lengths, message types, and text entry (27.005 3.1, 3.3, 3.4)."""
 
 from __future__ import annotations
 
@@ -70,14 +70,14 @@ def read(bench, tpdu, charset_name="IRA"):
     ],
 )
 def test_data_in_every_character_set(module_bench, text, name, data, length):
-    """7-bit text as the set has it, all else as hexadecimal octets; <length> counts what is shown."""
+    """7-bit text in the character set, all else as hexadecimal octets; <length> counts what is shown."""
     head, shown = read(module_bench, deliver(text), name)
     assert shown == data
     assert head.endswith(f",{length}")
 
 
 def test_data_with_a_header_are_shown_whole(module_bench):
-    """As octets, header included, whatever the alphabet."""
+    """As octets with the header, whatever the alphabet."""
     element = InformationElement(0, bytes((7, 2, 1)))
     user_data = UserData.of("hi", header=(element,))
     assert user_data.concatenation == Concatenation(7, 2, 1, wide=False)
@@ -97,15 +97,15 @@ def test_data_with_a_header_are_shown_whole(module_bench):
         ("+1", "HEX", '"2B31",'),
     ],
 )
-def test_senders(module_bench, sender, name, shown):
-    """In the character set too, with + for international ones."""
+def test_sender_in_every_character_set(module_bench, sender, name, shown):
+    """Numbers are shown in the character set, with + for international ones."""
     head, _ = read(module_bench, deliver("x", sender=sender), name)
     assert head.startswith(f'+CMGR: "REC UNREAD",{shown},"26/09/21,14:13:20+00",')
     assert f",{145 if sender.startswith('+') else 129},4,0,0," in head
 
 
-def test_an_alphanumeric_sender(module_bench):
-    """Its text, its type."""
+def test_alphanumeric_sender(module_bench):
+    """Its text and its type are shown."""
     head, _ = read(module_bench, "040BD04F79D87D2E0300006290124131020002E834")
     assert '"Orange"' in head
     assert ",208,4,0,0," in head
@@ -122,13 +122,13 @@ def test_an_alphanumeric_sender(module_bench):
         ("AF111222030000", "FA/11/21,22:30:00+00"),
     ],
 )
-def test_times(octets, shown):
-    """Whatever the octets say, impossible dates too."""
+def test_timestamp_is_shown_unchecked(octets, shown):
+    """The octets are shown as they are, impossible dates too."""
     assert format_timestamp(bytes.fromhex(octets)) == shown
 
 
-def test_an_empty_alpha(make_running_bench):
-    """Some makers show it as an empty string, in both formats."""
+def test_empty_alpha(make_running_bench):
+    """Some modules show it as an empty string, in both formats."""
     bench = make_running_bench(empty_alpha=True)
     bench.at("+CNMI=2,2")
     assert bench.deliver().startswith('\r\n+CMT: "",17\r\n')
@@ -136,14 +136,14 @@ def test_an_empty_alpha(make_running_bench):
     assert bench.deliver().startswith('\r\n+CMT: "000","","26/09/21')
 
 
-def test_an_undecodable_message_is_handed_over_as_pdu(module_bench):
-    """Rather than lost."""
+def test_undecodable_message_is_delivered_as_pdu(module_bench):
+    """It is not lost."""
     module_bench.at("+CMGF=1;+CNMI=2,2")
     assert module_bench.deliver("04FF") == "\r\n+CMT: ,2\r\n079144770009000004FF\r\n"
 
 
-def test_a_report_to_an_international_number(module_bench):
-    """Both addresses and times; a report in a list looks as in a read."""
+def test_status_report_of_an_international_number(module_bench):
+    """Both addresses and times are shown; +CMGL and +CMGR show a report in the same form."""
     report = StatusReport(7, Address.parse("+4477"), TIME, TIME, 0x46)
     module_bench.at("+CMGF=1;+CNMI=2,1,0,2,0")
     module_bench.at('+CPMS="SR"')
@@ -153,8 +153,8 @@ def test_a_report_to_an_international_number(module_bench):
     assert module_bench.at("+CMGR=1") == f'\r\n+CMGR: "REC READ",{shown}\r\n' + OK
 
 
-def test_a_stored_command(module_bench):
-    """Type, and with details the rest."""
+def test_stored_command(module_bench):
+    """Its type is shown, and with +CSDH=1 the other fields."""
     module_bench.type("AT+CMGW=10\r0002000002070481926300\x1a")
     module_bench.at("+CMGF=1")
     assert module_bench.at("+CMGR=1") == '\r\n+CMGR: "STO UNSENT",2,2\r\n' + OK
@@ -182,8 +182,8 @@ def sent(bench):
         ("IRA", "2936", "", ""),
     ],
 )
-def test_what_is_entered_is_sent(module_bench, name, number, entered, text):
-    """In the character set, number and text; what GSM 7-bit does not have becomes a question mark."""
+def test_entered_text_is_sent(module_bench, name, number, entered, text):
+    """Number and text are in the character set; characters outside GSM 7-bit become question marks."""
     module_bench.at(f'+CMGF=1;+CSCS="{name}"')
     assert module_bench.at(f'+CMGS="{number}"') == "\r\n> "
     assert module_bench.type(entered + "\x1a").startswith("\r\n+CMGS: 0")
@@ -191,8 +191,8 @@ def test_what_is_entered_is_sent(module_bench, name, number, entered, text):
     assert str(sent(module_bench).destination_address) == "2936"
 
 
-def test_parameters_of_what_is_sent(module_bench):
-    """+CSMP: report request, validity, protocol; types of address."""
+def test_csmp_parameters_of_a_submit(module_bench):
+    """Report request, validity and protocol come from +CSMP, the type of address from the command."""
     module_bench.at("+CMGF=1;+CSMP=49,10,5,0")
     module_bench.type('AT+CMGS="+4477"\rx\x1a')
     submit = sent(module_bench)
@@ -216,7 +216,7 @@ def test_parameters_of_what_is_sent(module_bench):
 
 
 def test_octets_and_ucs2_are_entered_as_hexadecimal(module_bench):
-    """By the data coding scheme."""
+    """The data coding scheme decides."""
     module_bench.at("+CMGF=1;+CSMP=17,167,0,4")
     module_bench.type('AT+CMGS="1"\r0102ff\x1a')
     assert sent(module_bench).data == b"\x01\x02\xff"
@@ -226,8 +226,8 @@ def test_octets_and_ucs2_are_entered_as_hexadecimal(module_bench):
 
 
 @pytest.mark.parametrize("coding", [0, 4, 8])
-def test_a_header_is_entered_as_hexadecimal(module_bench, coding):
-    """With TP-UDHI all of the data are octets."""
+def test_header_is_entered_as_hexadecimal(module_bench, coding):
+    """With TP-UDHI all data are entered as octets."""
     content, alphabet = {0: ("hi", Alphabet.GSM7), 4: (b"hi", None), 8: ("€", Alphabet.UCS2)}[coding]
     user_data = UserData.of(content, alphabet=alphabet, header=(InformationElement(0, b"\7\2\1"),))
     module_bench.at(f"+CMGF=1;+CSMP=81,167,0,{coding}")
@@ -252,8 +252,8 @@ def test_a_header_is_entered_as_hexadecimal(module_bench, coding):
         ('+CSCS="HEX"', "x"),
     ],
 )
-def test_what_cannot_be_sent(module_bench, settings, entered):
-    """Too long, no hexadecimal, impossible parameters: 305."""
+def test_invalid_text_is_refused(module_bench, settings, entered):
+    """Text that is too long or not hexadecimal, and impossible parameters, give 305."""
     number = {'+CSCS="UCS2"': "0031", '+CSCS="HEX"': "31"}.get(settings, "1")
     module_bench.at(f"+CMGF=1;{settings}")
     assert module_bench.at(f'+CMGS="{number}"') == "\r\n> "
@@ -261,8 +261,8 @@ def test_what_cannot_be_sent(module_bench, settings, entered):
     assert module_bench.module.log.submitted_tpdus == []
 
 
-def test_160_characters_go(module_bench):
-    """And 80 of the extension table."""
+def test_160_characters_fit(module_bench):
+    """So do 80 characters of the extension table."""
     module_bench.at("+CMGF=1")
     for text in ("x" * 160, "{" * 80):
         module_bench.type(f'AT+CMGS="1"\r{text}\x1a')
@@ -270,14 +270,14 @@ def test_160_characters_go(module_bench):
 
 
 @pytest.mark.parametrize("number", ['"12x"', '"+"1', '"123456789012345678901"', '"1",208'])
-def test_numbers_that_are_none(module_bench, number):
-    """Refused before the prompt."""
+def test_invalid_number_is_refused(module_bench, number):
+    """The error comes before the prompt."""
     module_bench.at("+CMGF=1")
     assert module_bench.at(f"+CMGS={number}") in {"\r\n+CMS ERROR: 305\r\n", "\r\nERROR\r\n"}
 
 
 def test_character_sets_are_chosen_by_name(module_bench):
-    """Plain, or in the set that is in force where some modules want it."""
+    """Plain, or in the current character set, as some modules require."""
     assert module_bench.at('+CSCS="ucs2"') == OK
     assert module_bench.at("+CSCS?") == '\r\n+CSCS: "UCS2"\r\n' + OK
     assert module_bench.at('+CSCS="004900520041"') == OK
@@ -285,7 +285,7 @@ def test_character_sets_are_chosen_by_name(module_bench):
 
 
 @pytest.mark.parametrize("name", ["IRA", "GSM", "HEX", "UCS2", "8859-1"])
-def test_what_is_shown_is_heard_again(name):
-    """For text that the set has, both ways agree."""
+def test_text_survives_both_directions(name):
+    """Text of the character set is the same after encoding and decoding."""
     text = "Hello @_{}1"
     assert charset.decode_text(charset.encode_text(text, name), name) == text

@@ -1,4 +1,4 @@
-"""The conversations of the reference text, byte for byte."""
+"""The reference conversations, byte for byte."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def perform_step(bench, what):
 
 @pytest.mark.parametrize("path", sorted(FOLDER.glob("*.txt")), ids=lambda path: path.stem)
 def test_transcript(path, make_running_bench):
-    """What the module says to each step is exactly what the transcript shows."""
+    """The output at each step is exactly that of the transcript."""
     bench = make_running_bench()
     for what, said in parse_steps(path.read_text()):
         assert (what, perform_step(bench, what)) == (what, unescape(said))

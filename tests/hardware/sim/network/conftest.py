@@ -1,4 +1,4 @@
-"""A network with the three services under virtual time, stations that answer as told, and every event."""
+"""Fixtures: a network with the three services under virtual time, and fake mobile stations."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ START_TIME = datetime(2026, 11, 22, 12, 0, 0, tzinfo=UTC)
 
 
 class VirtualTime:
-    """A `Scheduler` whose time passes only when told, and the wall clock that goes with it."""
+    """A `Scheduler` whose time passes only in `advance`, with a wall clock."""
 
     def __init__(self):
         self._now = 0.0
@@ -38,7 +38,7 @@ class VirtualTime:
         return call
 
     def advance(self, seconds):
-        """Make all calls that fall into the next seconds, in order."""
+        """Let time pass and run the calls that become due, in order."""
         end = self._now + seconds
         while self._calls and self._calls[0][0] <= end:
             self._now, _, call = heapq.heappop(self._calls)
@@ -60,7 +60,7 @@ class _ScheduledCall:
 
 
 class FakeMobileStation:
-    """A `Station` that answers each delivery with the next of `answers`, then with RP-ACK.
+    """A `MobileStation` that answers each delivery with the next of `answers`, then with RP-ACK.
 
     An answer is None for RP-ACK, a cause, or "silence".
     """
@@ -143,7 +143,7 @@ class NetworkBench:
         self.time.advance(seconds)
 
     def take_event_kinds(self):
-        """The events so far, by kind; forgets them."""
+        """Return the kinds of the events so far, and clear them."""
         kinds = [str(event.kind) for event in self.events]
         self.events.clear()
         return kinds

@@ -1,4 +1,4 @@
-"""The network: who may attach, what it takes from modules and what it says to them."""
+"""The network: attach, messages from modules, coverage."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ FROM = pdu.Address.parse("+15557654321")
 
 
 @pytest.mark.parametrize(("name", "stat"), [("super-sim", 5), ("programmable-wireless", 1)])
-def test_a_known_sim_registers(network_bench, name, stat):
-    """A Super SIM is a guest everywhere, the other is at home."""
+def test_known_sim_registers(network_bench, name, stat):
+    """A Super SIM is roaming, the other is at home."""
     station = network_bench.add_station(name)
     assert station.stat == stat
     assert network_bench.network.is_reachable(station.imsi)
@@ -20,8 +20,8 @@ def test_a_known_sim_registers(network_bench, name, stat):
     assert network_bench.take_event_kinds() == ["attached", "detached"]
 
 
-def test_an_unknown_sim_is_denied(network_bench):
-    """<stat> 3, and nothing it submits is taken: unidentified subscriber."""
+def test_unknown_sim_is_denied(network_bench):
+    """<stat> 3, and its messages are refused: unidentified subscriber."""
     station = type(network_bench.add_station("super-sim"))(network_bench.network, "999999999999999")
     assert station.stat == 3
     station.send_text("hello")
@@ -29,8 +29,8 @@ def test_an_unknown_sim_is_denied(network_bench):
     assert station.submit_results == [(1, 28)]
 
 
-def test_a_second_module_with_the_same_sim_takes_the_place_of_the_first(network_bench):
-    """Messages go to the newest; what the old one answers counts for nothing."""
+def test_second_module_with_the_same_sim_replaces_the_first(network_bench):
+    """Messages go to the newer module; answers of the older one are ignored."""
     old, new = network_bench.add_station("super-sim"), network_bench.add_station("super-sim")
     network_bench.network.send(old.imsi, FROM, *pdu.segment("hello"))
     network_bench.advance(1)
@@ -51,8 +51,8 @@ def test_a_second_module_with_the_same_sim_takes_the_place_of_the_first(network_
     assert new.texts[1:] == ["one", "two"]
 
 
-def test_a_module_with_another_card_gets_nothing_of_the_first(network_bench):
-    """What is sent to the old SIM waits, what is sent to the new one comes."""
+def test_module_with_another_sim_gets_no_messages_of_the_first(network_bench):
+    """Messages to the old SIM wait, those to the new one are delivered."""
     station = network_bench.add_station("super-sim")
     old, station.imsi = station.imsi, network_bench.sims["programmable-wireless"].imsi
     station.attach()
@@ -63,8 +63,8 @@ def test_a_module_with_another_card_gets_nothing_of_the_first(network_bench):
     assert not network_bench.network.is_reachable(old)
 
 
-def test_out_of_coverage_nothing_comes_and_nothing_goes(network_bench):
-    """A submit is refused as a network out of order, a message waits, a new registration finds no network."""
+def test_no_messages_out_of_coverage(network_bench):
+    """A submit fails with network out of order, a message waits, a new registration finds no network."""
     station = network_bench.add_station("super-sim")
     network_bench.network.set_coverage(station.imsi, in_coverage=False)
     network_bench.network.send(station.imsi, FROM, *pdu.segment("hello"))
@@ -78,8 +78,8 @@ def test_out_of_coverage_nothing_comes_and_nothing_goes(network_bench):
     assert station.texts == ["hello"]
 
 
-def test_back_in_coverage_what_waited_comes_at_once(network_bench):
-    """Also to a module that never noticed; a second call changes nothing."""
+def test_waiting_messages_come_at_once_after_coverage_returns(network_bench):
+    """Also to a module that noticed nothing; a second call changes nothing."""
     station = network_bench.add_station("super-sim")
     for in_coverage in (False, False, True, True):
         network_bench.network.set_coverage(station.imsi, in_coverage=in_coverage)
@@ -93,8 +93,8 @@ def test_back_in_coverage_what_waited_comes_at_once(network_bench):
     ]
 
 
-def test_a_submit_is_acknowledged_and_written_to_the_ledger(network_bench):
-    """RP-ACK with the token; the ledger has text, destination and time."""
+def test_submit_is_acknowledged_and_recorded(network_bench):
+    """RP-ACK with the token; the record has text, destination and time."""
     station = network_bench.add_station("super-sim")
     station.send_text("21.5 {C}", to="000")
     assert station.submit_results == []
@@ -106,8 +106,8 @@ def test_a_submit_is_acknowledged_and_written_to_the_ledger(network_bench):
 
 
 @pytest.mark.parametrize("content", ["x" * 400, "\N{SNOWMAN} " * 100, bytes(range(256)) * 2])
-def test_a_long_message_is_joined(network_bench, content):
-    """Each part is acknowledged, one message is handed on."""
+def test_concatenated_message_is_joined(network_bench, content):
+    """Each part is acknowledged, one message is passed on."""
     station = network_bench.add_station("super-sim")
     station.send_text(content)
     network_bench.advance(1)
@@ -117,8 +117,8 @@ def test_a_long_message_is_joined(network_bench, content):
     assert [cause for _, cause in station.submit_results] == [None] * message.part_count
 
 
-def test_parts_may_come_in_any_order_and_twice_and_from_two_sims(network_bench):
-    """The number of the part decides; SIMs do not mix."""
+def test_parts_in_any_order_twice_and_from_two_sims(network_bench):
+    """The part number decides; parts of different SIMs are not mixed."""
     stations = [network_bench.add_station("super-sim"), network_bench.add_station("programmable-wireless")]
     texts = ["a" * 200 + "b" * 200, "c" * 200 + "d" * 200]
     for order in ((2, 0), (2, 1), (1, 0)):
@@ -131,8 +131,8 @@ def test_parts_may_come_in_any_order_and_twice_and_from_two_sims(network_bench):
     assert [message.body for message in network_bench.network.mo_messages] == texts
 
 
-def test_a_long_message_without_its_last_part_is_forgotten(network_bench):
-    """An hour later its parts no longer join with anything."""
+def test_incomplete_message_is_dropped(network_bench):
+    """An hour later its parts no longer join with others."""
     station = network_bench.add_station("super-sim")
     first, second = pdu.segment("x" * 200, reference=1)
     for part, wait in ((first, 3601), (second, 3601)):
@@ -152,8 +152,8 @@ def test_a_long_message_without_its_last_part_is_forgotten(network_bench):
         (bytes.fromhex("0100008100000141"), 0xC3),
     ],
 )
-def test_what_is_no_good_submit_is_refused_with_a_cause(network_bench, octets, cause):
-    """Truncated, a COMMAND, without destination: no exception, an error for the module."""
+def test_invalid_submit_is_refused_with_a_cause(network_bench, octets, cause):
+    """Truncated, a COMMAND, without destination: the module gets an error."""
     station = network_bench.add_station("super-sim")
     station.submit(octets)
     network_bench.advance(1)
@@ -161,8 +161,8 @@ def test_what_is_no_good_submit_is_refused_with_a_cause(network_bench, octets, c
     assert list(network_bench.network.mo_messages) == []
 
 
-def test_a_status_report_comes_when_one_was_asked_for(network_bench):
-    """TP-SRR: a report with the same reference and recipient, delivered; without it none."""
+def test_status_report_is_sent_on_request(network_bench):
+    """TP-SRR gives a report with the same reference and recipient; without it there is none."""
     station = network_bench.add_station("super-sim")
     station.send_text("quiet")
     station.send_text("loud", status_report_request=True, message_reference=42)
@@ -172,8 +172,8 @@ def test_a_status_report_comes_when_one_was_asked_for(network_bench):
     assert (report.message_reference, str(report.recipient_address), report.status) == (42, "000", 0)
 
 
-def test_a_redelivered_message_is_the_same_octet_by_octet(network_bench):
-    """Also hours later: the service centre timestamp is that of the first time."""
+def test_redelivered_message_has_the_same_octets(network_bench):
+    """Also hours later: the service centre timestamp is unchanged."""
     station = network_bench.add_station("super-sim")
     message = network_bench.network.send(station.imsi, FROM, *pdu.segment("hello"))
     network_bench.advance(3600)
@@ -184,8 +184,8 @@ def test_a_redelivered_message_is_the_same_octet_by_octet(network_bench):
     assert network_bench.take_event_kinds()[-4:] == ["redelivered", "handed", "offered", "acknowledged"]
 
 
-def test_a_sender_that_cannot_be_written_is_refused_at_once(network_bench):
-    """Twenty digits fit an address, more do not."""
+def test_invalid_sender_is_refused_at_once(network_bench):
+    """Twenty digits fit in an address, more do not."""
     with pytest.raises(pdu.PduError):
         network_bench.network.send(
             network_bench.sims["super-sim"].imsi, pdu.Address.parse("1" * 30), *pdu.segment("x")

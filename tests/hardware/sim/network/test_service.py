@@ -1,4 +1,4 @@
-"""The three services: states of a Command, messages from SIMs, and how long things are kept."""
+"""The three services: states of a Command, messages from SIMs, retention."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def refusal(call, *arguments):
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_a_command_is_queued_then_sent_then_delivered(network_bench, create, name):
+def test_command_is_queued_then_sent_then_delivered(network_bench, create, name):
     """Queued at first, sent with the first attempt, delivered with the acknowledgement."""
     station = network_bench.add_station(name, answers=["silence"])
     resource = create(name, "led on")
@@ -52,7 +52,7 @@ def test_a_command_is_queued_then_sent_then_delivered(network_bench, create, nam
     assert (message.text, str(message.originating_address)) == ("led on", number)
 
 
-def test_the_events_of_a_command_carry_its_sid(network_bench, create):
+def test_events_of_a_command_carry_its_sid(network_bench, create):
     """An observer can follow one Command among many."""
     network_bench.add_station("super-sim")
     first, second = create("super-sim", "one"), create("super-sim", "two")
@@ -63,16 +63,16 @@ def test_the_events_of_a_command_carry_its_sid(network_bench, create):
         assert {event.body for event in told} == {resource.body}
 
 
-def test_sids_are_new_and_well_formed(network_bench, create):
-    """Prefix and 32 lower-case hexadecimal digits, from the generator that was handed in."""
+def test_sids_are_unique_and_well_formed(network_bench, create):
+    """Prefix and 32 lower-case hexadecimal digits, from the given random generator."""
     sids = {name: [create(name, "x").sid for _ in range(20)] for name in ALL}
     for name, prefix in zip(ALL, ("HC", "DC", "HC"), strict=True):
         assert all(re.fullmatch(prefix + "[0-9a-f]{32}", sid) for sid in sids[name])
         assert len(set(sids[name])) == 20
 
 
-def test_a_sim_is_found_by_sid_and_by_name(network_bench):
-    """And only in the service it belongs to."""
+def test_sim_is_found_by_sid_and_by_name(network_bench):
+    """Only in the service that it belongs to."""
     service, sim = network_bench.services["super-sim"], network_bench.sims["super-sim"]
     for name in (sim.sid, sim.unique_name):
         assert service.create({"Sim": name, "Payload": "x"}).sim is sim
@@ -81,8 +81,8 @@ def test_a_sim_is_found_by_sid_and_by_name(network_bench):
 
 
 @pytest.mark.parametrize("status", ["new", "inactive", "suspended"])
-def test_a_sim_must_be_ready_or_active(network_bench, status):
-    """33104 when sending; what it sends is in no list."""
+def test_sim_must_be_ready_or_active(network_bench, status):
+    """33104 when sending; its own messages are not listed."""
     service = network_bench.services["programmable-wireless"]
     service.add_sim(
         ServiceSim(sid="DE" + "9" * 32, unique_name="off", imsi="001010000000009", status=status), "1"
@@ -95,8 +95,8 @@ def test_a_sim_must_be_ready_or_active(network_bench, status):
     assert network_bench.events[-1].note.startswith("33203")
 
 
-def test_a_super_sim_command_waits_24_hours_for_its_module(network_bench, create):
-    """Queued while there was no attempt, delivered when the module comes in time."""
+def test_super_sim_command_waits_24_hours_for_its_module(network_bench, create):
+    """Queued without an attempt, delivered if the module attaches in time."""
     resource = create("super-sim", "wait")
     network_bench.advance(DAY - 60)
     assert resource.status == "queued"
@@ -105,8 +105,8 @@ def test_a_super_sim_command_waits_24_hours_for_its_module(network_bench, create
     assert resource.status == "delivered"
 
 
-def test_a_super_sim_command_that_nobody_confirms_stays_sent(network_bench, create):
-    """Not failed, as documented; one that could never be tried fails by a rule."""
+def test_unacknowledged_super_sim_command_stays_sent(network_bench, create):
+    """Not failed, as documented."""
     network_bench.add_station("super-sim", answers=["silence"] * 100)
     resource = create("super-sim", "hello")
     network_bench.advance(1)
@@ -116,19 +116,19 @@ def test_a_super_sim_command_that_nobody_confirms_stays_sent(network_bench, crea
 
 
 @pytest.mark.parametrize(("fails", "status"), [(True, "failed"), (False, "queued")])
-def test_a_super_sim_command_that_could_never_be_tried(make_network_bench, fails, status):
-    """The document is silent; both answers can be had."""
-    world = make_network_bench(rules=ServiceRules(fail_unattempted=fails))
-    resource = world.services["super-sim"].create({"Sim": "sim-super-sim", "Payload": "x"})
-    world.advance(DAY + 60)
+def test_super_sim_command_without_any_attempt(make_network_bench, fails, status):
+    """The document leaves it open; a rule selects either result."""
+    bench = make_network_bench(rules=ServiceRules(fail_unattempted=fails))
+    resource = bench.services["super-sim"].create({"Sim": "sim-super-sim", "Payload": "x"})
+    bench.advance(DAY + 60)
     assert resource.status == status
 
 
 @pytest.mark.parametrize(
     ("receipt", "acknowledged", "silent"), [("true", "delivered", "failed"), ("false", "sent", "sent")]
 )
-def test_a_wireless_command_without_receipt_ends_sent(network_bench, create, receipt, acknowledged, silent):
-    """Only with a receipt is it known what became of it."""
+def test_wireless_command_without_receipt_stays_sent(network_bench, create, receipt, acknowledged, silent):
+    """Only with a receipt its outcome is known."""
     station = network_bench.add_station("programmable-wireless")
     good = create("programmable-wireless", "x", DeliveryReceiptRequested=receipt)
     network_bench.advance(1)
@@ -139,7 +139,7 @@ def test_a_wireless_command_without_receipt_ends_sent(network_bench, create, rec
     assert bad.status == silent
 
 
-def test_the_beta_keeps_nothing(network_bench, create):
+def test_beta_does_not_store_messages(network_bench, create):
     """Not attached: failed; attached a moment later: too late."""
     absent = create("super-sim-beta", "absent")
     network_bench.advance(1)
@@ -151,8 +151,8 @@ def test_the_beta_keeps_nothing(network_bench, create):
     assert station.texts == ["refused"]
 
 
-def test_the_sid_goes_with_the_body_and_the_resource_shows_what_was_given(network_bench, create):
-    """Start and end, in one SMS."""
+def test_sid_is_sent_with_the_body(network_bench, create):
+    """At the start or the end, in one SMS; the resource shows the body as given."""
     station = network_bench.add_station("programmable-wireless")
     start = create("programmable-wireless", "led on", IncludeSid="start")
     end = create("programmable-wireless", "led on", IncludeSid="end")
@@ -161,7 +161,7 @@ def test_the_sid_goes_with_the_body_and_the_resource_shows_what_was_given(networ
     assert start.body == end.body == "led on"
 
 
-def test_binary_arrives_as_octets(network_bench, create):
+def test_binary_command_arrives_as_octets(network_bench, create):
     """Eight-bit data coding, no header."""
     station = network_bench.add_station("programmable-wireless")
     create("programmable-wireless", "AAEC/w==", CommandMode="binary")
@@ -169,20 +169,20 @@ def test_binary_arrives_as_octets(network_bench, create):
     assert (station.received[0].data, station.received[0].data_coding_scheme) == (b"\x00\x01\x02\xff", 4)
 
 
-def test_a_command_in_parts_is_delivered_with_its_last_part(make_network_bench):
-    """Where a rule lets long texts be split."""
-    world = make_network_bench(rules=ServiceRules(long_text="split"))
-    station = world.add_station("super-sim", answers=[None, "silence"])
-    resource = world.services["super-sim"].create({"Sim": "sim-super-sim", "Payload": "x" * 200})
-    world.advance(1)
+def test_command_in_parts_is_delivered_with_its_last_part(make_network_bench):
+    """If a rule lets long texts be split."""
+    bench = make_network_bench(rules=ServiceRules(long_text="split"))
+    station = bench.add_station("super-sim", answers=[None, "silence"])
+    resource = bench.services["super-sim"].create({"Sim": "sim-super-sim", "Payload": "x" * 200})
+    bench.advance(1)
     assert [message.concatenation.number for message in station.received] == [1, 2]
     assert resource.status == "sent"
-    world.network.acknowledge(station, station.delivery_references[1], None)
+    bench.network.acknowledge(station, station.delivery_references[1], None)
     assert resource.status == "delivered"
 
 
-def test_a_redelivered_command_stays_delivered(network_bench, create):
-    """The network brings it again, the service does not notice."""
+def test_redelivered_command_stays_delivered(network_bench, create):
+    """The network delivers it again, the resource does not change."""
     station = network_bench.add_station("super-sim")
     resource = create("super-sim", "once")
     network_bench.advance(1)
@@ -195,8 +195,8 @@ def test_a_redelivered_command_stays_delivered(network_bench, create):
 # From the SIM.
 
 
-def test_a_message_from_a_super_sim_becomes_a_resource(network_bench):
-    """Received at once and for good, whatever number it was sent to."""
+def test_message_from_a_super_sim_becomes_a_resource(network_bench):
+    """Its status is received at once, whatever number it was sent to."""
     station = network_bench.add_station("super-sim")
     service = network_bench.services["super-sim"]
     station.send_text("pong", to="000")
@@ -210,8 +210,8 @@ def test_a_message_from_a_super_sim_becomes_a_resource(network_bench):
     assert network_bench.take_event_kinds()[-2:] == ["originated", "listed"]
 
 
-def test_only_2936_is_the_service_of_a_wireless_sim(network_bench):
-    """Other numbers, `+2936` among them, are ordinary messages: in the ledger and in no list."""
+def test_only_2936_is_the_number_of_wireless(network_bench):
+    """Messages to other numbers, `+2936` among them, are recorded and not listed."""
     station = network_bench.add_station("programmable-wireless")
     for number in ("2936", "+2936", "29360", "000", "+15557654321"):
         station.send_text(number, to=number)
@@ -223,7 +223,7 @@ def test_only_2936_is_the_service_of_a_wireless_sim(network_bench):
     assert network_bench.take_event_kinds().count("not_listed") == 4
 
 
-def test_a_message_from_a_beta_sim_is_seen_and_in_no_list(network_bench):
+def test_message_from_a_beta_sim_is_not_listed(network_bench):
     """Neither stored nor listed, as documented for the first beta."""
     station = network_bench.add_station("super-sim-beta")
     station.send_text("pong")
@@ -234,8 +234,8 @@ def test_a_message_from_a_beta_sim_is_seen_and_in_no_list(network_bench):
     assert all(service.list_page({}).rows == [] for service in network_bench.services.values())
 
 
-def test_long_texts_from_a_sim(network_bench):
-    """Joined; Programmable Wireless cuts to 160 characters and says 33111, Super SIM shows it whole."""
+def test_long_text_from_a_sim(network_bench):
+    """Joined; Programmable Wireless cuts to 160 characters with note 33111, Super SIM shows all."""
     for name, number in (("super-sim", "000"), ("programmable-wireless", "2936")):
         network_bench.add_station(name).send_text("x" * 200, to=number)
     network_bench.advance(1)
@@ -245,7 +245,7 @@ def test_long_texts_from_a_sim(network_bench):
 
 
 @pytest.mark.parametrize("text", ["temp {21.5} €", "pong\r\n", "Grüße ☃ \U0001f600", " "])
-def test_texts_from_a_sim_are_shown_as_they_were(network_bench, text):
+def test_text_from_a_sim_is_shown_unchanged(network_bench, text):
     """GSM 7-bit with its extension table, UCS-2, a trailing line end."""
     network_bench.add_station("programmable-wireless").send_text(text, to="2936")
     network_bench.advance(1)
@@ -254,7 +254,7 @@ def test_texts_from_a_sim_are_shown_as_they_were(network_bench, text):
 
 
 def test_binary_from_a_sim_is_base64(network_bench):
-    """Known by its data coding."""
+    """Its data coding shows that it is binary."""
     network_bench.add_station("programmable-wireless").send_text(b"\x00\xff", to="2936")
     network_bench.advance(1)
     (row,) = network_bench.services["programmable-wireless"].list_page({}).rows
@@ -264,8 +264,8 @@ def test_binary_from_a_sim_is_base64(network_bench):
 # What the API reads.
 
 
-def test_the_fields_of_the_three_resources(network_bench, create):
-    """Names, order and forms of the published samples."""
+def test_fields_of_the_three_resources(network_bench, create):
+    """Names, order and forms are those of the published samples."""
     shown = {
         name: create(name, "hi").to_json(network_bench.services[name].product, ACCOUNT, ROOT) for name in ALL
     }
@@ -290,7 +290,7 @@ def test_the_fields_of_the_three_resources(network_bench, create):
     assert shown["super-sim-beta"]["url"].startswith(f"{ROOT}/supersim/v1/Commands/HC")
 
 
-def test_a_resource_is_kept_for_30_days(network_bench, create):
+def test_resource_is_kept_for_30_days(network_bench, create):
     """Then it is neither fetched nor listed."""
     service = network_bench.services["super-sim"]
     old = create("super-sim", "old")
@@ -302,8 +302,8 @@ def test_a_resource_is_kept_for_30_days(network_bench, create):
     assert service.list_page({}).rows == [new]
 
 
-def test_a_deleted_command_is_gone(network_bench, create):
-    """It still reaches the module, and a second deletion finds nothing."""
+def test_deleted_command_is_gone(network_bench, create):
+    """It still reaches the module, and a second deletion does not find it."""
     service = network_bench.services["programmable-wireless"]
     station = network_bench.add_station("programmable-wireless")
     resource = create("programmable-wireless", "x")
@@ -314,7 +314,7 @@ def test_a_deleted_command_is_gone(network_bench, create):
     assert station.texts == ["x"]
 
 
-def test_a_refused_command_leaves_nothing(network_bench, create):
+def test_refused_command_leaves_nothing(network_bench, create):
     """No resource, no message."""
     station = network_bench.add_station("super-sim")
     with pytest.raises(ServiceError):
@@ -324,8 +324,8 @@ def test_a_refused_command_leaves_nothing(network_bench, create):
     assert station.received == []
 
 
-def test_a_stranger_reaches_the_sim_and_no_list(network_bench):
-    """Any number can send to it; that is no Command."""
+def test_foreign_sms_is_delivered_and_not_listed(network_bench):
+    """Any number can send to a SIM; that is not a Command."""
     station = network_bench.add_station("super-sim")
     network_bench.network.send(station.imsi, pdu.Address.parse("+15557654321"), *pdu.segment("reboot"))
     network_bench.advance(1)

@@ -1,4 +1,4 @@
-"""What goes over the air: lengths in septets, the SID in the body, and the rules for what is too long."""
+"""User data of a Command: lengths in septets, the SID in the body, rules for long texts."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def refused(body, rules=None, **how):
 
 
 @pytest.mark.parametrize("body", ["x", "x" * 160, "{" * 80, "é" * 160, "☃" * 70, "\U0001f600" * 35])
-def test_what_fits(body):
+def test_body_that_fits(body):
     """160 septets, where extension characters count two, or 70 units of UCS-2, as one SMS."""
     assert texts(body) == [body]
 
@@ -40,19 +40,19 @@ def test_what_fits(body):
         ("\U0001f600" * 36, "72 UCS-2 units"),
     ],
 )
-def test_what_does_not_fit(body, says):
-    """Refused with a sentence that counts."""
+def test_body_that_is_too_long_is_refused(body, says):
+    """The sentence gives the length and the limit."""
     assert says in refused(body)
 
 
-def test_where_the_sid_stands():
-    """In front with a space after it, at the end with a space before it."""
+def test_position_of_the_sid():
+    """At the start with a space after it, at the end with a space before it."""
     assert texts("led on", include_sid="start") == [f"{SID} led on"]
     assert texts("led on", include_sid="end") == [f"led on {SID}"]
 
 
 @pytest.mark.parametrize("where", ["start", "end"])
-def test_room_beside_a_sid(where):
+def test_length_limit_with_a_sid(where):
     """125 septets or 35 units; 126 to 128, which the document allows, would need 161 to 163: refused."""
     for body in ("x" * 125, "{" * 62 + "x", "☃" * 35):
         (text,) = texts(body, include_sid=where)
@@ -62,8 +62,8 @@ def test_room_beside_a_sid(where):
         refused(body, include_sid=where)
 
 
-def test_the_rule_for_126_to_128():
-    """Cut leaves an incomplete SID at the end, split makes two parts; from 129 on all is refused."""
+def test_rule_for_126_to_128_characters():
+    """Cut leaves an incomplete SID at the end, split makes two parts; 129 and more is refused."""
     for length, whole in ((126, 33), (128, 31)):
         (text,) = texts("x" * length, ServiceRules(long_text_with_sid="cut"), include_sid="end")
         assert text == "x" * length + " " + SID[:whole]
@@ -76,8 +76,8 @@ def test_the_rule_for_126_to_128():
         refused("x" * 129, ServiceRules(long_text_with_sid=rule), include_sid="end")
 
 
-def test_the_rule_for_long_texts():
-    """Cut to one SMS or split into parts with one reference; the default was refused above."""
+def test_rule_for_long_text():
+    """Cut to one SMS, or split into parts with one reference."""
     assert texts("x" * 200, ServiceRules(long_text="cut")) == ["x" * 160]
     assert texts("☃" * 100, ServiceRules(long_text="cut")) == ["☃" * 70]
     assert "".join(texts("x{" * 200, ServiceRules(long_text="split"))) == "x{" * 200
@@ -87,14 +87,14 @@ def test_the_rule_for_long_texts():
     refused("x" * 160 * 255, ServiceRules(long_text="split"))
 
 
-def test_cutting_splits_no_pair():
+def test_cut_does_not_split_pairs():
     """Neither an escape sequence nor a surrogate pair."""
     assert truncate("x" + "{" * 80) == "x" + "{" * 79
     assert truncate("x" + "\U0001f600" * 40) == "x" + "\U0001f600" * 34
 
 
-def test_the_rule_for_ucs2():
-    """Where the service takes no UCS-2, such a text is refused, however short."""
+def test_rule_for_ucs2():
+    """If the service does not allow UCS-2, such a text is refused, however short."""
     refused("☃", ServiceRules(allow_ucs2=False))
     assert texts("é", ServiceRules(allow_ucs2=False)) == ["é"]
 

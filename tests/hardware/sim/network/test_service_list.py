@@ -1,4 +1,4 @@
-"""Lists: newest first, filtered, in pages that lead to one another."""
+"""Lists: newest first, filtered, in linked pages."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def follow(query, rows=ROWS):
     return select_page(SUPER_SIM, rows, dict(query), None)
 
 
-def test_without_parameters_there_are_fifty_a_page():
+def test_default_page_has_fifty_rows():
     """The default of both descriptions; one page has neither next nor previous."""
     rows = [resource(serial) for serial in range(60, 0, -1)]
     shown = page(rows)
@@ -54,7 +54,7 @@ def test_without_parameters_there_are_fifty_a_page():
     assert page().next is None
 
 
-def test_next_and_previous_go_through_all_rows():
+def test_next_and_previous_reach_all_rows():
     """Three, three, one, and back."""
     first = page(PageSize="3")
     second = follow(first.next)
@@ -69,13 +69,13 @@ def test_next_and_previous_go_through_all_rows():
     assert serials(follow(third.current)) == [1]
 
 
-def test_a_last_page_that_is_full_has_no_next():
+def test_full_last_page_has_no_next():
     """Six rows are two pages of three."""
     second = follow(page(ROWS[:6], PageSize="3").next, ROWS[:6])
     assert (serials(second), second.next) == ([4, 3, 2], None)
 
 
-def test_pages_can_be_counted_without_a_token():
+def test_page_number_without_token():
     """`Page` alone, also far behind the last row."""
     assert serials(page(PageSize="3", Page="1")) == [4, 3, 2]
     beyond = page(PageSize="3", Page="9")
@@ -83,8 +83,8 @@ def test_pages_can_be_counted_without_a_token():
     assert dict(beyond.previous)["Page"] == "8"
 
 
-def test_no_row_twice_and_none_hidden_while_rows_come_and_go():
-    """A new row on top, or the deletion of those already read, does not move the next page."""
+def test_pages_are_stable_while_rows_change():
+    """A new row, or the deletion of rows already read, does not move the next page."""
     first = page(PageSize="3")
     assert serials(follow(first.next, [resource(8), *ROWS])) == [4, 3, 2]
     assert serials(follow(first.next, ROWS[3:])) == [4, 3, 2]
@@ -94,7 +94,7 @@ def test_no_row_twice_and_none_hidden_while_rows_come_and_go():
 
 
 def test_filters():
-    """Each alone and together; the links repeat them in front of the paging."""
+    """Each alone and together; the links repeat them before the paging parameters."""
     rows = [
         resource(4, sim="HS2", status="received", direction="from_sim"),
         resource(3, status="received", direction="from_sim"),
@@ -109,13 +109,13 @@ def test_filters():
     assert both.current == [("Status", "sent"), ("Sim", "meter-2"), ("PageSize", "50"), ("Page", "0")]
 
 
-def test_an_unknown_sim_has_no_commands():
+def test_unknown_sim_has_no_commands():
     """An empty list, no error."""
     assert serials(page(ROWS, None, Sim="nobody")) == []
 
 
-def test_transport_is_a_filter_of_one_service():
-    """All Commands here are SMS; the other services do not know the parameter."""
+def test_transport_filter_of_one_service():
+    """All Commands here are SMS; the other services ignore the parameter."""
     assert serials(page(product=PROGRAMMABLE_WIRELESS, Transport="ip")) == []
     assert len(serials(page(product=PROGRAMMABLE_WIRELESS, Transport="sms"))) == 7
     assert len(serials(page(Transport="ip"))) == 7
@@ -143,14 +143,14 @@ def test_transport_is_a_filter_of_one_service():
         ({"Direction": "up"}, 33101),
     ],
 )
-def test_what_is_refused(parameters, code):
-    """Impossible paging 33103, impossible filter 33101."""
+def test_invalid_list_parameters_are_refused(parameters, code):
+    """Invalid paging 33103, invalid filter 33101."""
     with pytest.raises(ServiceError) as caught:
         page(**parameters)
     assert (caught.value.status, caught.value.code) == (400, code)
 
 
 @pytest.mark.parametrize("size", ["1", "1000"])
-def test_the_limits_of_a_page(size):
-    """1 and 1000 are both taken."""
+def test_page_size_limits(size):
+    """1 and 1000 are both accepted."""
     assert page(PageSize=size).size == int(size)

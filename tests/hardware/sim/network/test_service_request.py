@@ -1,4 +1,4 @@
-"""Requests to create a Command: what is taken, and which code refuses the rest."""
+"""Requests to create a Command: accepted parameters, and the error codes of invalid ones."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from hardware.sim.service.product import PROGRAMMABLE_WIRELESS, SUPER_SIM, SUPER
 from hardware.sim.service.request import decode_base64, parse_create_request
 
 
-def test_the_least_that_is_needed():
-    """A SIM and a body; the rest has the documented defaults."""
+def test_minimal_request():
+    """A SIM and a body; everything else has the documented defaults."""
     order = parse_create_request(PROGRAMMABLE_WIRELESS, {"Sim": "meter", "Command": "hi"})
     assert (order.sim, order.body, order.data, order.mode) == ("meter", "hi", None, "text")
     assert (order.include_sid, order.delivery_receipt) == ("none", True)
 
 
-def test_what_super_sim_does_not_know_is_ignored():
-    """CommandMode and IncludeSid belong to the other service; unknown names are nobody's business."""
+def test_unknown_parameters_are_ignored():
+    """CommandMode and IncludeSid belong to the other service."""
     order = parse_create_request(
         SUPER_SIM,
         {"Sim": "meter", "Payload": "hi", "CommandMode": "binary", "IncludeSid": "start", "Colour": "red"},
@@ -55,8 +55,8 @@ BINARY = {"Sim": "meter", "CommandMode": "binary"}
         (PROGRAMMABLE_WIRELESS, BINARY | {"Command": "QUI=", "IncludeSid": "end"}, 33121),
     ],
 )
-def test_what_is_refused(product, parameters, code):
-    """Missing 33102, impossible 33101, contradictory 33121; always 400."""
+def test_invalid_request_is_refused(product, parameters, code):
+    """Missing 33102, invalid 33101, conflicting 33121; always 400."""
     with pytest.raises(ServiceError) as caught:
         parse_create_request(product, parameters)
     assert (caught.value.status, caught.value.code) == (400, code)
@@ -65,7 +65,7 @@ def test_what_is_refused(product, parameters, code):
 @pytest.mark.parametrize(
     ("word", "receipt"), [("true", True), ("false", False), ("True", True), ("False", False)]
 )
-def test_a_flag_in_the_writing_of_any_client(word, receipt):
+def test_flag_in_any_letter_case(word, receipt):
     """Current clients write lower case, older ones what Python prints."""
     assert (
         parse_create_request(
@@ -75,8 +75,8 @@ def test_a_flag_in_the_writing_of_any_client(word, receipt):
     )
 
 
-def test_callbacks_are_taken():
-    """A URL of anybody, and both methods."""
+def test_callback_parameters_are_accepted():
+    """Any absolute URL, and both methods."""
     for method in ("GET", "POST"):
         parameters = {"CallbackUrl": "http://blahblah.com/go?a=1#rc=2", "CallbackMethod": method}
         assert parse_create_request(SUPER_SIM, {"Sim": "meter", "Payload": "hi", **parameters}).body == "hi"
@@ -85,12 +85,12 @@ def test_callbacks_are_taken():
 @pytest.mark.parametrize("padding", ["", "=", "==", "===="])
 @pytest.mark.parametrize("data", [b"Hello, Machine!", b"A", b"AB", bytes(range(140))])
 def test_base64_with_wrong_padding(data, padding):
-    """The vendor's own sample has two `=` too many; any number of them is read."""
+    """The vendor's own sample has two `=` too many; any number of them is accepted."""
     digits = base64.b64encode(data).decode().rstrip("=")
     assert decode_base64("Command", digits + padding) == data
 
 
-def test_the_vendors_sample():
+def test_binary_sample_of_the_vendor():
     """15 octets; the resource shows what was sent."""
     order = parse_create_request(
         PROGRAMMABLE_WIRELESS,
@@ -100,7 +100,7 @@ def test_the_vendors_sample():
 
 
 @pytest.mark.parametrize("text", ["QUI=x", "Q", "QUI\n", "Q UI", "QÜI", "QU=I"])
-def test_what_is_not_base64(text):
+def test_invalid_base64_is_refused(text):
     """Nothing is guessed."""
     with pytest.raises(ServiceError):
         decode_base64("Command", text)

@@ -1,4 +1,4 @@
-"""What waits for one SIM: when it is offered, offered again, and given up."""
+"""The queue of one SIM: when messages are offered, retried and given up."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def send(network_bench):
     return send
 
 
-def test_an_attached_module_gets_the_message_and_its_acknowledgement_ends_it(network_bench, send):
+def test_acknowledged_message_is_delivered_once(network_bench, send):
     """One attempt, with the sender's digits, the time of the wall clock and the service centre's address."""
     station = network_bench.add_station("super-sim")
     listener = send("led on")
@@ -56,8 +56,8 @@ def test_an_attached_module_gets_the_message_and_its_acknowledgement_ends_it(net
     assert network_bench.network.count_waiting(station.imsi) == 0
 
 
-def test_a_message_waits_for_a_module_that_is_not_attached(network_bench, send):
-    """Store and forward: it comes when the module attaches, with the time at which it was sent."""
+def test_message_waits_for_the_attach(network_bench, send):
+    """Store and forward: it is delivered when the module attaches, with the time at which it was sent."""
     listener = send("wait")
     network_bench.advance(3600)
     assert listener.calls == []
@@ -68,8 +68,8 @@ def test_a_message_waits_for_a_module_that_is_not_attached(network_bench, send):
     assert listener.calls == ["attempted", "acknowledged"]
 
 
-def test_one_message_is_in_the_air_at_a_time_and_the_order_is_kept(network_bench, send):
-    """The second is offered when the first is answered; TP-MMS tells that more wait."""
+def test_one_message_is_in_flight_at_a_time(network_bench, send):
+    """The second is offered when the first is answered; TP-MMS shows that more wait."""
     station = network_bench.add_station("super-sim", answers=["silence"])
     for text in ("one", "two", "three"):
         send(text)
@@ -83,8 +83,8 @@ def test_one_message_is_in_the_air_at_a_time_and_the_order_is_kept(network_bench
 
 
 @pytest.mark.parametrize("cause", [RP_MEMORY_EXCEEDED, FCS_MEMORY_EXCEEDED])
-def test_a_full_module_is_left_alone_until_it_has_memory(network_bench, send, cause):
-    """Nothing else is offered meanwhile; after RP-SMMA all comes, in order."""
+def test_full_module_gets_nothing_until_it_has_memory(network_bench, send, cause):
+    """Nothing else is offered meanwhile; after RP-SMMA everything is delivered in order."""
     station = network_bench.add_station("super-sim", answers=[cause])
     first, second = send("one"), send("two")
     network_bench.advance(20)
@@ -97,8 +97,8 @@ def test_a_full_module_is_left_alone_until_it_has_memory(network_bench, send, ca
     assert second.calls == ["attempted", "acknowledged"]
 
 
-def test_a_full_module_that_never_says_so_is_tried_again_all_the_same(network_bench, send):
-    """RP-SMMA can get lost; the wait of the message ends the silence."""
+def test_full_module_is_tried_again_without_smma(network_bench, send):
+    """RP-SMMA can get lost; the retry of the message ends the pause."""
     station = network_bench.add_station("super-sim", answers=[RP_MEMORY_EXCEEDED])
     send("one")
     network_bench.advance(29)
@@ -107,8 +107,8 @@ def test_a_full_module_that_never_says_so_is_tried_again_all_the_same(network_be
     assert station.texts == ["one", "one"]
 
 
-def test_a_refused_message_comes_again_after_waits_that_grow(network_bench, send):
-    """Another error than full memory holds up this message and not the others."""
+def test_refused_message_is_retried_with_backoff(network_bench, send):
+    """An error other than full memory delays this message and not the others."""
     station = network_bench.add_station("super-sim", answers=[111, None, 0xFF, 111])
     send("bad")
     send("good")
@@ -125,8 +125,8 @@ def test_a_refused_message_comes_again_after_waits_that_grow(network_bench, send
     assert network_bench.network.count_waiting(station.imsi) == 0
 
 
-def test_silence_of_the_module_is_a_failed_attempt(network_bench, send):
-    """After the network's time the message is put off, the late answer counts for nothing."""
+def test_answer_timeout_is_a_failed_attempt(network_bench, send):
+    """After the timeout the message is retried later; the late answer is ignored."""
     station = network_bench.add_station("super-sim", answers=["silence", "silence"])
     listener = send("one")
     network_bench.advance(41)
@@ -137,8 +137,8 @@ def test_silence_of_the_module_is_a_failed_attempt(network_bench, send):
     assert "unanswered" in network_bench.take_event_kinds()
 
 
-def test_a_late_answer_is_not_taken_for_that_of_the_next_message(network_bench, send):
-    """The reference tells them apart."""
+def test_late_answer_does_not_match_the_next_message(network_bench, send):
+    """The reference distinguishes them."""
     station = network_bench.add_station("super-sim", answers=["silence", "silence"])
     first, second = send("one"), send("two")
     network_bench.advance(41)
@@ -147,8 +147,8 @@ def test_a_late_answer_is_not_taken_for_that_of_the_next_message(network_bench, 
     assert (first.calls, second.calls) == (["attempted"], ["attempted"])
 
 
-def test_a_lost_acknowledgement_brings_the_same_message_again(network_bench, send):
-    """The second copy has the same octets, the service centre timestamp included, and is the last."""
+def test_lost_acknowledgement_causes_a_duplicate(network_bench, send):
+    """The duplicate has the same octets, the service centre timestamp included, and is the last."""
     station = network_bench.add_station("super-sim")
     network_bench.network.lose_acknowledgements(station.imsi)
     listener = send("once")
@@ -161,8 +161,8 @@ def test_a_lost_acknowledgement_brings_the_same_message_again(network_bench, sen
     assert "acknowledgement_lost" in network_bench.take_event_kinds()
 
 
-def test_a_module_that_goes_away_with_a_message_in_the_air_gets_it_again(network_bench, send):
-    """Nobody knows whether it had arrived."""
+def test_message_in_flight_at_a_detach_is_sent_again(network_bench, send):
+    """It is unknown whether it had arrived."""
     station = network_bench.add_station("super-sim", answers=["silence"])
     send("one")
     network_bench.advance(1)
@@ -172,8 +172,8 @@ def test_a_module_that_goes_away_with_a_message_in_the_air_gets_it_again(network
     assert station.texts == ["one", "one"]
 
 
-def test_after_its_validity_a_message_is_given_up(network_bench, send):
-    """24 hours without an attempt, and without a success."""
+def test_message_is_given_up_after_its_validity(network_bench, send):
+    """After 24 hours without an attempt, and without a success."""
     never = send("never tried")
     network_bench.advance(DAY_S + 1)
     assert never.calls == ["gave up"]
@@ -186,41 +186,41 @@ def test_after_its_validity_a_message_is_given_up(network_bench, send):
     assert network_bench.time.pending == 0
 
 
-def test_a_message_that_expires_in_the_air_may_still_be_acknowledged(make_network_bench):
-    """The attempt under way is finished, and no other begins."""
-    world = make_network_bench(timing=NetworkTiming(validity_s=10))
-    station = world.add_station("super-sim", answers=["silence", "silence"])
+def test_message_that_expires_in_flight_may_be_acknowledged(make_network_bench):
+    """The attempt is finished, and no other begins."""
+    bench = make_network_bench(timing=NetworkTiming(validity_s=10))
+    station = bench.add_station("super-sim", answers=["silence", "silence"])
     listeners = [RecordingListener(), RecordingListener()]
     for text, listener in zip(("one", "two"), listeners, strict=True):
         (part,) = pdu.segment(text)
-        world.network.send(station.imsi, pdu.Address.parse("000"), part, listener=listener)
-        world.advance(9.5)
-    world.advance(5)
+        bench.network.send(station.imsi, pdu.Address.parse("000"), part, listener=listener)
+        bench.advance(9.5)
+    bench.advance(5)
     assert listeners[0].calls == ["attempted"]
-    world.network.acknowledge(station, station.delivery_references[0], None)
-    world.advance(100)
+    bench.network.acknowledge(station, station.delivery_references[0], None)
+    bench.advance(100)
     assert listeners[0].calls == ["attempted", "acknowledged"]
     assert listeners[1].calls == ["gave up"]
 
 
 @pytest.mark.parametrize("detaches", [False, True])
-def test_a_message_that_expired_in_the_air_has_no_further_attempt(make_network_bench, detaches):
-    """Neither after silence nor when the module goes away and comes back."""
-    world = make_network_bench(timing=NetworkTiming(validity_s=10))
-    station = world.add_station("super-sim", answers=["silence"] * 9)
+def test_message_that_expired_in_flight_is_not_retried(make_network_bench, detaches):
+    """Neither after a timeout nor after a detach and attach."""
+    bench = make_network_bench(timing=NetworkTiming(validity_s=10))
+    station = bench.add_station("super-sim", answers=["silence"] * 9)
     listener = RecordingListener()
-    world.network.send(station.imsi, pdu.Address.parse("000"), *pdu.segment("one"), listener=listener)
-    world.advance(11)
+    bench.network.send(station.imsi, pdu.Address.parse("000"), *pdu.segment("one"), listener=listener)
+    bench.advance(11)
     if detaches:
         station.detach()
         station.attach()
-    world.advance(DAY_S)
+    bench.advance(DAY_S)
     assert listener.calls == ["attempted", "gave up"]
-    assert world.network.count_waiting(station.imsi) == 0
+    assert bench.network.count_waiting(station.imsi) == 0
 
 
-def test_without_store_and_forward_nothing_outlives_the_attachment(network_bench, send):
-    """What waits for its turn when the module goes away is given up, as is what is in the air."""
+def test_without_store_and_forward_a_detach_drops_messages(network_bench, send):
+    """A waiting message is given up, and one in flight too."""
     station = network_bench.add_station("super-sim", answers=["silence"])
     listeners = [send(text, store_and_forward=False) for text in ("one", "two")]
     kept = send("three")
@@ -233,8 +233,8 @@ def test_without_store_and_forward_nothing_outlives_the_attachment(network_bench
     assert kept.calls == ["attempted", "acknowledged"]
 
 
-def test_without_store_and_forward_a_full_module_is_tried_all_the_same(network_bench, send):
-    """Others wait for memory; what cannot wait has its one attempt now."""
+def test_without_store_and_forward_a_full_module_is_tried(network_bench, send):
+    """Other messages wait for memory; this one gets its single attempt now."""
     station = network_bench.add_station("super-sim", answers=[RP_MEMORY_EXCEEDED, RP_MEMORY_EXCEEDED])
     send("kept")
     network_bench.advance(1)
@@ -244,8 +244,8 @@ def test_without_store_and_forward_a_full_module_is_tried_all_the_same(network_b
     assert listener.calls == ["attempted", "gave up"]
 
 
-def test_without_store_and_forward_a_message_needs_the_module_now(network_bench, send):
-    """Not attached, refused, silent: each is the end."""
+def test_without_store_and_forward_there_is_one_attempt(network_bench, send):
+    """Not attached, refused, not answered: each is the end."""
     absent = send("absent", store_and_forward=False)
     network_bench.advance(1)
     assert absent.calls == ["gave up"]
@@ -260,8 +260,8 @@ def test_without_store_and_forward_a_message_needs_the_module_now(network_bench,
     assert station.texts == ["refused", "silent"]
 
 
-def test_a_closed_network_leaves_no_call_behind(network_bench, send):
-    """What was put off is cancelled."""
+def test_closed_network_has_no_pending_calls(network_bench, send):
+    """Everything scheduled is cancelled."""
     send("one")
     network_bench.advance(1)
     network_bench.network.close()

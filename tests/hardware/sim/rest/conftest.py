@@ -1,4 +1,4 @@
-"""A sandbox with its REST API on a free port, and an HTTP client for it."""
+"""Fixtures: a sandbox with its REST API on a free port, and an HTTP client for it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FAST_TIMING = NetworkTiming(transit_s=0.0, alert_delay_s=0.0)
 
 
 class FakeWallClock:
-    """A wall clock that stands unless moved, so that dates can be compared."""
+    """A wall clock that changes only in `advance`, so that dates can be compared."""
 
     def __init__(self):
         self.now = datetime(2026, 11, 22, 12, 0, 0, 250_000, tzinfo=UTC)
@@ -49,7 +49,7 @@ async def sandbox(tmp_path, wall_clock):
 
 @pytest.fixture
 def wait_until(sandbox):
-    """Waits until a condition holds, looking again at each step of a message's road."""
+    """Return a function that waits for a condition, which is checked at each network event."""
     step = asyncio.Event()
     sandbox.add_observer(lambda _sim, _event: step.set())
 
@@ -63,7 +63,7 @@ def wait_until(sandbox):
 
 
 class HttpClient:
-    """Requests to the sandbox; answers status, headers and JSON."""
+    """Sends requests to the sandbox; returns status and JSON, and keeps headers and text."""
 
     def __init__(self, session, root):
         self._session = session

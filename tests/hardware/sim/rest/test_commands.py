@@ -1,4 +1,4 @@
-"""The services over HTTP: statuses, bodies, links and refusals as the vendors describe them."""
+"""The REST API of the services: statuses, bodies, links and errors as documented by the vendors."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def is_error(body, status, code):
 
 @pytest.mark.parametrize(("path", "sim", "parameter"), ALL)
 async def test_create_and_fetch(http, sandbox, path, sim, parameter):
-    """201 with the queued resource, 200 with the same later; its URL is where it is found."""
+    """201 with the queued resource, 200 with the same later at its URL."""
     status, made = await http.post(path, **{"Sim": sim, parameter: "led on"})
     assert status == 201
     assert http.headers["Content-Type"].startswith("application/json")
@@ -44,8 +44,8 @@ async def test_create_and_fetch(http, sandbox, path, sim, parameter):
     assert {**found, "status": "queued"} == made
 
 
-async def test_the_full_form_of_a_wireless_command(http):
-    """All parameters of the description at once."""
+async def test_wireless_command_with_all_parameters(http):
+    """All documented parameters at once."""
     status, made = await http.post(
         WIRELESS,
         Sim="programmable-wireless",
@@ -85,7 +85,7 @@ async def test_characters_survive_the_form(http):
         (BETA, {"Sim": "super-sim-beta", "Payload": "hi"}, 400, 33102),
     ],
 )
-async def test_refused_commands(http, path, form, status, code):
+async def test_invalid_command_is_refused(http, path, form, status, code):
     """With the codes of the dictionary, and nothing is created."""
     told, body = await http.post(path, **form)
     assert told == status
@@ -109,24 +109,24 @@ def body_key(path):
         (b"Sim=super-sim&Payload=hi", "text/plain", 415, 33000),
     ],
 )
-async def test_bodies_that_are_no_forms(http, data, media, status, code):
-    """Absent, not UTF-8, contradictory, of another media type."""
+async def test_invalid_form_is_refused(http, data, media, status, code):
+    """Empty, not UTF-8, conflicting, of another media type."""
     headers = {"Content-Type": media} if media else {}
     told, body = await http("POST", SMS, data=data, headers=headers)
     assert told == status
     assert is_error(body, status, code)
 
 
-async def test_a_body_beyond_all_measure(http):
-    """Refused with 413 in the described form."""
+async def test_oversized_body_is_refused(http):
+    """413 in the documented form."""
     status, body = await http("POST", SMS, data=io.BytesIO(b"x" * 2_000_000))
     assert status == 413
     assert is_error(body, 413, 33000)
 
 
 @pytest.mark.parametrize("path", [path for path, _, _ in ALL])
-async def test_what_is_not_there(http, path):
-    """404 for an unknown SID, a SID of another shape, and a path nobody knows."""
+async def test_unknown_resource_is_not_found(http, path):
+    """404 for an unknown SID, a SID of another form, and an unknown path."""
     for where in (
         f"{path}/{MISSING_SID[path]}",
         f"{path}/x",
@@ -140,7 +140,7 @@ async def test_what_is_not_there(http, path):
 
 
 @pytest.mark.parametrize("path", [path for path, _, _ in ALL])
-async def test_methods_that_are_not_described(http, path):
+async def test_undocumented_method_is_refused(http, path):
     """405 that names the allowed ones; only one service deletes."""
     for method in ("PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "QUERY"):
         status, body = await http(method, path)
@@ -154,7 +154,7 @@ async def test_methods_that_are_not_described(http, path):
 
 
 async def test_delete(http):
-    """204 without a body; then it is gone."""
+    """204 without a body; then the resource is gone."""
     _, made = await http.post(WIRELESS, Sim="programmable-wireless", Command="x")
     assert await http("DELETE", made["url"]) == (204, "")
     for method in ("GET", "DELETE"):
@@ -163,8 +163,8 @@ async def test_delete(http):
         assert is_error(body, 404, 20404)
 
 
-async def test_an_empty_list(http, sandbox):
-    """The sample of the description, with our address in it."""
+async def test_empty_list(http, sandbox):
+    """The sample of the description, with the address of the sandbox."""
     status, body = await http.get(SMS, Status="received", Sim=sandbox.sims["super-sim"].sid)
     url = f"{sandbox.url}{SMS}?Status=received&Sim={sandbox.sims['super-sim'].sid}&PageSize=50&Page=0"
     assert status == 200
@@ -183,8 +183,8 @@ async def test_an_empty_list(http, sandbox):
 
 
 @pytest.mark.parametrize(("path", "sim", "parameter"), ALL)
-async def test_a_list_is_walked_by_its_links(http, path, sim, parameter):
-    """Newest first, each once, every link on the address that was called."""
+async def test_list_is_read_through_its_links(http, path, sim, parameter):
+    """Newest first, each once, every link at the address that was called."""
     for number in range(5):
         await http.post(path, **{"Sim": sim, parameter: str(number)})
     status, body = await http.get(path, PageSize="2", Direction="to_sim")
@@ -203,8 +203,8 @@ async def test_a_list_is_walked_by_its_links(http, path, sim, parameter):
     assert (await http.get(meta["previous_page_url"]))[1]["meta"]["page"] == 1
 
 
-async def test_links_lead_to_where_the_caller_called(http, sandbox):
-    """A client follows them with its credentials: the Host of the request, never another."""
+async def test_links_have_the_host_of_the_request(http, sandbox):
+    """A client follows them with its credentials: never another host."""
     port = sandbox.url.rpartition(":")[2]
     await http.post(SMS, Sim="super-sim", Payload="1")
     _, made = await http(
@@ -217,8 +217,8 @@ async def test_links_lead_to_where_the_caller_called(http, sandbox):
     )
 
 
-async def test_links_without_a_host(sandbox):
-    """HTTP/1.0 names no host; the address of the socket is used, not the name of the machine."""
+async def test_links_without_host_header(sandbox):
+    """HTTP/1.0 has no host; the address of the socket is used."""
     host, port = sandbox.url.removeprefix("http://").split(":")
     reader, writer = await asyncio.open_connection(host, int(port))
     writer.write(f"GET {SMS} HTTP/1.0\r\n\r\n".encode())
@@ -240,22 +240,22 @@ async def test_links_without_a_host(sandbox):
         ("Status=sent&Status=failed", 33121),
     ],
 )
-async def test_refused_lists(http, query, code):
-    """400 with the code for paging or for a bad value."""
+async def test_invalid_list_request_is_refused(http, query, code):
+    """400 with the code for paging or for an invalid value."""
     status, body = await http.get(f"{SMS}?{query}")
     assert status == 400
     assert is_error(body, 400, code)
 
 
 @pytest.mark.parametrize("credentials", ["Basic QUM6eA==", "Bearer token", "nonsense"])
-async def test_any_credentials_are_taken(http, credentials):
-    """Whoever calls is the one account."""
+async def test_any_credentials_are_accepted(http, credentials):
+    """There is one account."""
     status, _ = await http("GET", SMS, headers={"Authorization": credentials})
     assert status == 200
 
 
-async def test_a_mistake_of_ours_has_the_described_form(http, sandbox, monkeypatch, caplog):
-    """500 and one log entry, no page of the framework."""
+async def test_internal_error_has_the_documented_form(http, sandbox, monkeypatch, caplog):
+    """500 and one log entry, no HTML page of the framework."""
     monkeypatch.setattr(sandbox.services["super-sim"], "list_page", lambda _: 1 / 0)
     status, body = await http.get(SMS)
     assert status == 500
@@ -263,16 +263,16 @@ async def test_a_mistake_of_ours_has_the_described_form(http, sandbox, monkeypat
     assert "GET /supersim/v1/SmsCommands failed" in caplog.text
 
 
-async def test_a_resource_older_than_30_days_is_gone(http, wall_clock):
-    """Fetched: 404; listed: not."""
+async def test_resource_older_than_30_days_is_gone(http, wall_clock):
+    """404 when fetched, and not listed."""
     _, made = await http.post(SMS, Sim="super-sim", Payload="x")
     wall_clock.advance(days=30, seconds=1)
     assert (await http.get(made["url"]))[0] == 404
     assert (await http.get(SMS))[1]["sms_commands"] == []
 
 
-async def test_what_is_no_http_is_answered_and_not_logged(sandbox, caplog):
-    """400 for the caller, no traceback for the owner."""
+async def test_malformed_http_is_answered_and_not_logged(sandbox, caplog):
+    """400 for the client, no traceback in the log."""
     host, port = sandbox.url.removeprefix("http://").split(":")
     reader, writer = await asyncio.open_connection(host, int(port))
     writer.write(b"GET / HTTP/1.1\r\nHost: x\r\nX: \x00\r\n\r\n")

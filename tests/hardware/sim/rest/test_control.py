@@ -1,4 +1,4 @@
-"""The control interface and the front page."""
+"""The control interface and the index page."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def kinds(sandbox, sid=None):
     return [str(event.kind) for _, _, event in sandbox.events if sid in (None, event.sid)]
 
 
-async def test_what_there_is(http, sandbox):
+async def test_sandbox_is_described(http, sandbox):
     """The same that `--json` prints."""
     for path in ("/sandbox", "/sandbox/"):
         assert await http.get(path) == (200, json.loads(json.dumps(sandbox.describe())))
@@ -39,7 +39,7 @@ async def test_what_there_is(http, sandbox):
 
 @pytest.mark.usefixtures("wait_until_reachable")
 async def test_out_of_coverage_and_back(http, sandbox, wait_until):
-    """A Command waits while the SIM is out of reach and is delivered when it is back."""
+    """A Command waits while the SIM is out of coverage and is delivered afterwards."""
     status, sim = await http("POST", "/sandbox/sims/super-sim/detach")
     assert (status, sim["reachable"]) == (200, False)
     _, made = await http.post("/supersim/v1/SmsCommands", Sim="super-sim", Payload="x")
@@ -52,8 +52,8 @@ async def test_out_of_coverage_and_back(http, sandbox, wait_until):
 
 
 @pytest.mark.usefixtures("wait_until_reachable")
-async def test_an_sms_from_a_stranger(http, sandbox, wait_until):
-    """Digits, international, alphanumeric; text and octets; it goes to the module."""
+async def test_sms_from_any_number(http, sandbox, wait_until):
+    """Digits, international, alphanumeric; text and octets; it is delivered to the module."""
     for body in (
         {"from": "+15557654321", "text": "reboot"},
         {"from": "2936", "text": "{€} ☃"},
@@ -76,8 +76,8 @@ async def test_an_sms_from_a_stranger(http, sandbox, wait_until):
 
 
 @pytest.mark.usefixtures("wait_until_reachable")
-async def test_the_same_command_again(http, sandbox, wait_until):
-    """The network brings it twice, and once more when an acknowledgement got lost."""
+async def test_redelivery_and_lost_acknowledgement(http, sandbox, wait_until):
+    """The network delivers twice, and once more after a lost acknowledgement."""
     _, made = await http.post("/wireless/v1/Commands", Sim="programmable-wireless", Command="x")
     status, _ = await http("POST", f"/sandbox/commands/{made['sid']}/redeliver")
     assert status == 202
@@ -93,8 +93,8 @@ async def fault(http, text, sim="super-sim"):
 
 
 @pytest.mark.usefixtures("wait_until_reachable")
-async def test_misfortunes_are_ordered_and_called_off(http, sandbox):
-    """By the grammar of faults, for one module; what waits waits no longer, what lies in wait is gone."""
+async def test_faults_are_added_and_cancelled(http, sandbox):
+    """With the syntax of faults, for one module; waiting and active faults are removed."""
     assert (await http.get("/sandbox/faults"))[1] == {"faults": FAULT_DESCRIPTIONS}
     assert (await fault(http, "settings-lost"))[0] == 202
     await fault(http, "reboot-loud:after=1000")
@@ -123,7 +123,7 @@ async def test_misfortunes_are_ordered_and_called_off(http, sandbox):
 
 
 @pytest.mark.usefixtures("wait_until_reachable")
-async def test_a_fault_comes_after_its_time(http, sandbox, wait_until):
+async def test_fault_begins_after_its_delay(http, sandbox, wait_until):
     """Not before."""
     module = sandbox.find_sim("super-sim").module
     boots = module.log.boot_count
@@ -137,8 +137,8 @@ async def test_a_fault_comes_after_its_time(http, sandbox, wait_until):
 
 
 @pytest.mark.usefixtures("wait_until_reachable")
-async def test_what_lasts_until_somebody_ends_it_is_ended(http, sandbox):
-    """Port, line, SIM and registration come back when the faults are called off."""
+async def test_cancelling_ends_endless_faults(http, sandbox):
+    """Port, line, SIM and registration come back when the faults are cancelled."""
     sim = sandbox.find_sim("super-sim")
     for text in ("write-blocked:for=0", "port-gone:for=0", "sim-removed:for=0"):
         await fault(http, text)
@@ -156,8 +156,8 @@ async def test_what_lasts_until_somebody_ends_it_is_ended(http, sandbox):
 
 
 @pytest.mark.usefixtures("wait_until_reachable")
-async def test_a_blocked_line_takes_nothing(http, sandbox):
-    """What the client wrote waits, and is taken when the fault is over."""
+async def test_blocked_line_takes_nothing(http, sandbox):
+    """The client's bytes wait, and are processed when the fault is over."""
     sim = sandbox.find_sim("super-sim")
     await fault(http, "write-blocked:for=0")
     client = os.open(sim.link, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
@@ -174,7 +174,7 @@ async def test_a_blocked_line_takes_nothing(http, sandbox):
 
 @pytest.mark.usefixtures("wait_until_reachable")
 async def test_no_fault_outlives_the_sandbox(http, sandbox):
-    """A port that was to come back later stays away when the sandbox has ended."""
+    """A port that was to come back later stays closed after the sandbox has stopped."""
     await fault(http, "port-gone:for=0.02")
     await fault(http, "port-gone:after=0.03,for=0.01", "super-sim-beta")
     links = [sandbox.find_sim(name).link for name in ("super-sim", "super-sim-beta")]
@@ -183,8 +183,8 @@ async def test_no_fault_outlives_the_sandbox(http, sandbox):
     assert not any(link.is_symlink() for link in links)
 
 
-async def test_events_after_one(http):
-    """Numbered from 1, each only once for whoever remembers the last."""
+async def test_events_after_a_number(http):
+    """Events are numbered from 1; each is returned only once to a client that passes the last number."""
     await http.post("/supersim/v1/SmsCommands", Sim="super-sim", Payload="x")
     _, body = await http.get("/sandbox/events")
     numbers = [event["event"] for event in body["events"]]
@@ -223,15 +223,15 @@ async def test_events_after_one(http):
         ("POST", "/sandbox/sims/super-sim/messages", json.dumps({"from": "1", "text": "x" * 50_000}), 400),
     ],
 )
-async def test_what_is_refused(http, method, path, data, status):
-    """One sentence that says what is wrong, never a mistake of ours."""
+async def test_invalid_control_request_is_refused(http, method, path, data, status):
+    """One sentence says what is wrong; never an internal error."""
     told, body = await http(method, path, data=data)
     assert (told, body["status"]) == (status, status)
     assert body["message"].endswith(".")
 
 
-async def test_the_front_page_has_lines_to_copy(http, sandbox):
-    """Each curl line for creating a Command works as it stands, the collections are named."""
+async def test_index_page_has_working_curl_lines(http, sandbox):
+    """Each curl line for creating a Command works as printed, the collections are named."""
     status, page = await http.get("/")
     assert status == 200
     assert http.headers["Content-Type"].startswith("text/html")
@@ -245,7 +245,7 @@ async def test_the_front_page_has_lines_to_copy(http, sandbox):
         assert (await http.post(url, **form))[0] == 201
 
 
-async def test_the_front_page_believes_no_host(http):
-    """What a caller writes into Host is shown as text."""
+async def test_index_page_escapes_the_host(http):
+    """What a client writes into Host is shown as text."""
     _, page = await http("GET", "/", headers={"Host": "<script>x</script>"})
     assert "<script>" not in page

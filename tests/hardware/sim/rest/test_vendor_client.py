@@ -1,4 +1,4 @@
-"""The vendor's own client, unmodified but for its base URL: create, fetch, list in pages, delete, errors.
+"""The vendor's own client with only its base URL changed: create, fetch, list in pages, delete, errors.
 
 `twilio` 8 or newer has SmsCommands and Programmable Wireless; the beta's Commands are in versions up to 7.7.
 """
@@ -39,7 +39,7 @@ async def call(function, *arguments, **parameters):
 
 
 async def test_sms_commands(client, sandbox):
-    """Made by unique name, fetched as itself, with dates that the client understands."""
+    """Created by unique name, fetched as itself, with dates that the client parses."""
     commands = client.supersim.v1.sms_commands
     made = await call(commands.create, sim="super-sim", payload="led {on} €")
     assert (made.status, made.direction, made.payload) == ("queued", "to_sim", "led {on} €")
@@ -50,7 +50,7 @@ async def test_sms_commands(client, sandbox):
 
 
 async def test_wireless_commands(client):
-    """All parameters; and deletion, after which there is nothing."""
+    """All parameters; after the deletion the Command is not found."""
     commands = client.wireless.v1.commands
     made = await call(
         commands.create,
@@ -86,8 +86,8 @@ async def test_lists_in_pages(client, page_size):
     assert [command.payload for command in await call(second.previous_page)] == ["4", "3"]
 
 
-async def test_every_wireless_command_is_deleted_while_they_are_listed(client):
-    """Deleting what a page showed hides nothing of the next."""
+async def test_delete_while_listing(client):
+    """Deleting the rows of a page hides no row of the next."""
     commands = client.wireless.v1.commands
     for number in range(5):
         await call(commands.create, sim="programmable-wireless", command=str(number))
@@ -109,7 +109,7 @@ async def test_every_wireless_command_is_deleted_while_they_are_listed(client):
     ],
 )
 async def test_errors(client, parameters, status, code):
-    """The client's one exception, with status, code and sentence."""
+    """The client's exception has status, code and sentence."""
     with pytest.raises(base.TwilioRestException) as caught:
         await call(client.wireless.v1.commands.create, **parameters)
     assert type(caught.value) is base.TwilioRestException
@@ -117,8 +117,8 @@ async def test_errors(client, parameters, status, code):
     assert caught.value.msg
 
 
-async def test_the_beta(beta):
-    """Created, fetched and listed by the client of its time."""
+async def test_beta_commands(beta):
+    """Created, fetched and listed by a client version of that time."""
     made = await call(beta.create, sim="super-sim-beta", command="hi")
     assert (made.status, made.direction, made.command) == ("queued", "to_sim", "hi")
     assert (await call(beta(made.sid).fetch)).sid == made.sid
