@@ -24,8 +24,8 @@ from hardware.profile import DriverProfile
 class SupervisorBench:
     """A supervisor with fake modems; each session takes the next one of `modems`."""
 
-    def __init__(self, road, make):
-        self.road = road
+    def __init__(self, harness, make):
+        self.harness = harness
         self.port = make.port()
         self.modems = []
         self.status = []
@@ -43,23 +43,25 @@ class SupervisorBench:
 
     def assemble(self, *, power=None, may_drop_data=False, budget=None):
         """The supervisor, with what recovery may use."""
-        road = self.road
+        harness = self.harness
         self.recovery_executor = RecoveryExecutor(
-            runtime=road.runtime,
-            policy=RecoveryPolicy(road.random, has_power_switch=power is not None),
+            runtime=harness.runtime,
+            policy=RecoveryPolicy(harness.random, has_power_switch=power is not None),
             options=RecoveryOptions(power, may_drop_data, lambda: self.module_user),
-            reset_budget=ResetBudget(road.journal, budget or ResetLimits()),
+            reset_budget=ResetBudget(harness.journal, budget or ResetLimits()),
             opener=self.port,
         )
         self.supervisor = Supervisor(
-            runtime=road.runtime,
+            runtime=harness.runtime,
             session_factory=SessionFactory(
                 opener=self.port,
                 make_modem=self._make_modem,
-                make_session=lambda modem: Session(modem, road.make_receiver(modem), road.make_sender(modem)),
+                make_session=lambda modem: Session(
+                    modem, harness.make_receiver(modem), harness.make_sender(modem)
+                ),
             ),
             recovery_executor=self.recovery_executor,
-            brownout_guard=road.brownout_guard,
+            brownout_guard=harness.brownout_guard,
             request_exit=self._request_exit,
             notify_status=self.status.append,
         )
@@ -68,7 +70,7 @@ class SupervisorBench:
         """Answer a command that recovery writes to a module without a session."""
         names = {"AT+CFUN=1,1": ("restart",), "AT+CFUN=0": ("radio", True)}
         if line in names:
-            self.road.call_log.append(names[line])
+            self.harness.call_log.append(names[line])
         return b"\r\nOK\r\n" if self.answers else b""
 
     def _request_exit(self, why):
@@ -77,7 +79,7 @@ class SupervisorBench:
 
     def modem(self, **plans):
         """Add the modem of the next session, with plans for its steps by name."""
-        modem = self.make.modem(self.road)
+        modem = self.make.modem(self.harness)
         for what, plan in plans.items():
             modem.plan(what, plan)
         self.modems.append(modem)
@@ -87,7 +89,7 @@ class SupervisorBench:
         self.channels.append(channel)
         if self.make_modem_error is not None:
             raise self.make_modem_error
-        modem = self.modems.pop(0) if self.modems else self.make.modem(self.road)
+        modem = self.modems.pop(0) if self.modems else self.make.modem(self.harness)
         self.now = modem
         self.prepare_modem(modem)
         return modem
@@ -346,8 +348,8 @@ async def test_waiting_for_a_port_is_not_overdue(pipeline, supervisor_bench):
 class FakePower:
     """A power switch that records its pulses."""
 
-    def __init__(self, road, *, is_toggle=True, pulse_s=3.0):
-        self.road = road
+    def __init__(self, harness, *, is_toggle=True, pulse_s=3.0):
+        self.harness = harness
         self.name, self.is_toggle, self.pulse_s = "the test's switch", is_toggle, pulse_s
         self.on = True
         self.error = None
@@ -359,7 +361,7 @@ class FakePower:
         await self._pulse("press")
 
     async def _pulse(self, what):
-        self.road.call_log.append((what,))
+        self.harness.call_log.append((what,))
         if self.error is not None:
             raise self.error
         self.on = False
