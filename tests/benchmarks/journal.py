@@ -1,10 +1,10 @@
-"""How quick the journal is with a thousand and with a million entries in its memory for doubles.
+"""Speed of the journal with a thousand and with a million deduplication entries.
 
     make bench PART=journal
     make bench PART=journal ARGS="--rows 100000"
 
-A commit is measured as intake makes it: is it a double, keep it. Times are medians in milliseconds; what a
-disk takes for an fsync is in every one of them, so the ratio of the two columns is what counts.
+A commit is measured as the receiver makes it: look for a duplicate, store the message. Times are medians in
+milliseconds. Each contains the fsync of the disk, so compare the two columns.
 """
 
 from __future__ import annotations
@@ -35,18 +35,18 @@ def make_command(number: int) -> ReceivedCommand:
 
 
 def measure(folder: Path, rows: int) -> dict[str, float]:
-    """One journal with so many entries, half of them old enough to be forgotten."""
+    """Measure a journal with so many entries, half of them old enough to be pruned."""
     path = folder / f"{rows}.db"
     ahead = 0.0
     journal = Journal(path, lambda: START_WALL_TIME + ahead, lambda: time.monotonic() + ahead)
     with journal.transaction() as now:
         journal.connection.executemany(
-            "INSERT INTO seen VALUES (?, ?, NULL, ?, ?, ?)",
+            "INSERT INTO dedup VALUES (?, ?, NULL, ?, ?, ?)",
             (
                 (
                     b"s" + (make_command(-number - 1).sid or "").encode(),
                     bytes(16),
-                    START_WALL_TIME - number,
+                    START_WALL_TIME - number - number % 2 * 40 * DAY_S,
                     now.wall - number % 2 * 40 * DAY_S,
                     now.uptime - number % 2 * 40 * DAY_S,
                 )
@@ -54,34 +54,34 @@ def measure(folder: Path, rows: int) -> dict[str, float]:
             ),
         )
     journal.close()
-    found = {}
+    results = {}
     begin = time.perf_counter()
     journal = Journal(path, lambda: START_WALL_TIME + ahead, lambda: time.monotonic() + ahead)
-    found["start"] = time.perf_counter() - begin
+    results["start"] = time.perf_counter() - begin
     inbox = CommandStore(journal, OutboxStore(journal))
-    for what, first in (("new Command", 0), ("double", 0)):
+    for what, first in (("new Command", 0), ("duplicate", 0)):
         times = []
         for number in range(first, first + COMMIT_COUNT):
             begin = time.perf_counter()
             inbox.store(("ME", number % 20), f"{what}{number}", lambda _, number=number: make_command(number))
             times.append(time.perf_counter() - begin)
-        found[what] = median(times)
-    steps = []
-    forgetting = Pruner(journal, inbox.parts, 31, 31)
+        results[what] = median(times)
+    batches = []
+    pruner = Pruner(journal, inbox.parts, 31, 31)
     more = True
     while more:
         begin = time.perf_counter()
-        more = forgetting.prune_batch()
-        steps.append(time.perf_counter() - begin)
-    found["longest step of forgetting"] = max(steps)
-    found["forgetting in all"] = sum(steps)
-    assert forgetting.pruned_rows == rows // 2, forgetting.pruned_rows
+        more = pruner.prune_batch()
+        batches.append(time.perf_counter() - begin)
+    results["longest batch of pruning"] = max(batches)
+    results["pruning in all"] = sum(batches)
+    assert pruner.pruned_rows == rows // 2, pruner.pruned_rows
     journal.close()
-    return {what: 1000 * seconds for what, seconds in found.items()}
+    return {what: 1000 * seconds for what, seconds in results.items()}
 
 
 def main() -> None:
-    """Print the table."""
+    """Print the measured times."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--folder", type=Path, help="on the disk to be measured; default: a temporary folder")

@@ -1,8 +1,9 @@
-"""A journal with clocks that are turned by hand."""
+"""An open journal with clocks that the test sets, and factories of received messages."""
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -27,7 +28,7 @@ SID = "DC" + "0" * 32
 
 @dataclass
 class JournalHarness:
-    """An open journal and its rooms."""
+    """An open journal and its stores."""
 
     path: Path
     wall: float = EPOCH
@@ -57,7 +58,7 @@ class JournalHarness:
         return open_journal_file(path)
 
     def restart(self):
-        """As after kill -9: nothing more is written, the file is opened anew; another monotonic clock."""
+        """Open the file again as after kill -9: nothing more is written; the monotonic clock restarts."""
         self.journal.freed_slots.clear()
         self.journal.close()
         self.monotonic = 5.0
@@ -71,20 +72,20 @@ class JournalHarness:
         return self.inbox.store(slot, raw, lambda _: received)
 
     def prune(self, keep_days=31, dedup_days=31):
-        """A whole round; how many rows went, an incomplete message counting as one."""
-        round_ = Pruner(self.journal, self.inbox.parts, keep_days, dedup_days)
-        while round_.prune_batch():
+        """Run the whole pruning; return the number of rows and of incomplete messages that it deleted."""
+        pruner = Pruner(self.journal, self.inbox.parts, keep_days, dedup_days)
+        while pruner.prune_batch():
             pass
-        return round_.pruned_rows + round_.discarded_messages
+        return pruner.pruned_rows + pruner.discarded_messages
 
     def query_column(self, query, *values):
         return [row[0] for row in self.journal.connection.execute(query, values)]
 
 
 def command(body="led on", sid=SID, identity=b"i" * 16, at=EPOCH - 5, **fields):
-    """A Command as the service room makes it."""
-    when = None if at is None else datetime.fromtimestamp(at, UTC)
-    values = {"sender": "2936", "timestamp": when, "answerable": True} | fields
+    """A Command as `agent.service` returns it."""
+    timestamp = None if at is None else datetime.fromtimestamp(at, UTC)
+    values = {"sender": "2936", "timestamp": timestamp, "answerable": True} | fields
     return ReceivedCommand(sid=sid, body=body, identity=None if sid else identity, **values)
 
 
@@ -95,7 +96,7 @@ def part(number, total=2, reference=9, raw=None, identity=None):
 
 
 def report(reference, status=0, recipient="2936", at=EPOCH):
-    """A status report on a message that the service centre took then."""
+    """A status report on a message that the service centre received at this time."""
     stamp = pdu.Timestamp.of(datetime.fromtimestamp(at, UTC))
     return ReceivedReport(
         pdu.StatusReport(
@@ -110,32 +111,29 @@ def report(reference, status=0, recipient="2936", at=EPOCH):
 
 @pytest.fixture
 def journal_env(tmp_path):
-    desk = JournalHarness(tmp_path / "journal.db").open()
-    yield desk
-    desk.journal.close()
+    harness = JournalHarness(tmp_path / "journal.db").open()
+    yield harness
+    harness.journal.close()
 
 
 @pytest.fixture(scope="session")
 def open_fast_journal():
-    """Opens a journal that need not survive a power cut."""
+    """Open a journal that need not survive a power cut."""
 
-    class Quick(JournalHarness):
+    class FastHarness(JournalHarness):
         def open(self):
             super().open()
             self.journal.connection.execute("PRAGMA synchronous = OFF")
             return self
 
-    return lambda path: Quick(path).open()
+    return lambda path: FastHarness(path).open()
 
 
 @pytest.fixture(scope="session")
 def factories():
-    """Makers of what is kept."""
+    """Factories of received messages."""
 
-    class Make:
-        pass
+    def ignored(reason="not from 2936", text="x"):
+        return IgnoredMessage(reason, "+1555", text)
 
-    make = Make()
-    make.command, make.part, make.report = command, part, report
-    make.stray = lambda reason="not from 2936", text="x": IgnoredMessage(reason, "+1555", text)
-    return make
+    return SimpleNamespace(command=command, part=part, report=report, ignored=ignored)

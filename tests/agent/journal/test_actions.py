@@ -2,16 +2,16 @@ import pdu
 from agent.journal.models import OutgoingMessage
 
 
-def ended(desk, make):
-    kept = desk.store(make.command("reboot"))
-    desk.inbox.mark_running(kept.command_id, "reboot", repeatable=False)
+def ended(env, factories):
+    kept = env.store(factories.command("reboot"))
+    env.inbox.mark_running(kept.command_id, "reboot", repeatable=False)
     replies = [OutgoingMessage("2936", pdu.UserData.of("rebooting"), 1, 1)]
-    desk.inbox.finish(kept.command_id, "done", None, replies, ("reboot", "then"))
-    return desk.outbox.next_queued().id
+    env.inbox.finish(kept.command_id, "done", None, replies, ("reboot", "then"))
+    return env.outbox.next_queued().id
 
 
-def test_an_action_waits_for_the_fate_of_its_answer(journal_env, factories):
-    """Settled when the answer is sent, refused or unknown; its age counts for the impatient."""
+def test_action_is_ready_once_its_reply_is_settled(journal_env, factories):
+    """A reply is settled when it is sent, refused or unknown; the age counts from the request."""
     reply = ended(journal_env, factories)
     [waiting] = journal_env.actions.list_pending()
     assert (waiting.handler, waiting.action, waiting.reply_settled) == ("reboot", "then", False)
@@ -24,8 +24,8 @@ def test_an_action_waits_for_the_fate_of_its_answer(journal_env, factories):
     assert journal_env.actions.list_pending()[0].reply_settled
 
 
-def test_a_clock_that_is_set_back_holds_no_action_up(journal_env, factories):
-    """How long it waits is reckoned by the running time alone."""
+def test_action_age_ignores_the_wall_clock(journal_env, factories):
+    """A clock that is set back delays no action: its age is uptime."""
     journal_env.wall += 86400 * 40
     ended(journal_env, factories)
     journal_env.wall -= 86400 * 40
@@ -33,8 +33,8 @@ def test_a_clock_that_is_set_back_holds_no_action_up(journal_env, factories):
     assert journal_env.actions.list_pending()[0].age_s == 20
 
 
-def test_an_action_is_never_begun_twice(journal_env, factories):
-    """It rebooted the device: at the next start it has been done."""
+def test_action_is_never_started_twice(journal_env, factories):
+    """It has rebooted the device: at the next start it counts as done."""
     ended(journal_env, factories)
     [action] = journal_env.actions.list_pending()
     journal_env.actions.mark_running(action.id)

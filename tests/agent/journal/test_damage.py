@@ -1,4 +1,4 @@
-"""A damaged journal: kept aside, begun anew with what can be read, whenever it is noticed."""
+"""A damaged journal is kept aside and replaced by a new one, at the start and while it is open."""
 
 import contextlib
 import os
@@ -13,70 +13,70 @@ from agent.journal.models import StoreOutcome
 
 PAGE = 4096
 _FILLED = {}
-"""File and log of a filled journal, by the number of its Commands."""
+"""File and log of a filled journal, by the number of its Commands: written once, then copied."""
 
 
 def sid(number):
     return f"DC{number:032x}"
 
 
-def filled_journal(desk, make, count=300):
-    """Commands with SIDs, most of them done; the last two are open. Written once, then copied."""
+def filled_journal(env, factories, count=300):
+    """Store Commands with SIDs, all done except the last two; return them."""
     commands = [
-        make.command(f"led {number}", sid=sid(number), at=desk.wall - count + number)
+        factories.command(f"led {number}", sid=sid(number), at=env.wall - count + number)
         for number in range(count)
     ]
     if count in _FILLED and count <= 300:  # a test with more needs the journal that wrote them
-        desk.journal.close()
+        env.journal.close()
         for tail, octets in _FILLED[count].items():
-            desk.path.with_name(desk.path.name + tail).write_bytes(octets)
-        desk.open()
-        desk.journal.connection.execute("PRAGMA synchronous = OFF")
+            env.path.with_name(env.path.name + tail).write_bytes(octets)
+        env.open()
+        env.journal.connection.execute("PRAGMA synchronous = OFF")
         return commands
-    desk.journal.connection.execute("PRAGMA synchronous = OFF")
+    env.journal.connection.execute("PRAGMA synchronous = OFF")
     for number, command in enumerate(commands, 1):
-        desk.store(command, slot=("ME", number % 20), raw=f"{number:04X}")
+        env.store(command, slot=("ME", number % 20), raw=f"{number:04X}")
         if number <= count - 2:
-            desk.inbox.finish(number, "done")
-    _FILLED[count] = {tail: desk.path.with_name(desk.path.name + tail).read_bytes() for tail in ("", "-wal")}
+            env.inbox.finish(number, "done")
+    _FILLED[count] = {tail: env.path.with_name(env.path.name + tail).read_bytes() for tail in ("", "-wal")}
     return commands
 
 
 def retry_once(function, *arguments):
-    """As whoever asks the journal does it: damage that shows fails one call, the next works on a new file."""
+    """Call the function again after damage, as the agent does: the second call works on a new file."""
     try:
         return function(*arguments)
     except sqlite3.DatabaseError:
         return function(*arguments)
 
 
-def damaged_copies(desk):
-    return repair.damaged_copies(desk.path)
+def damaged_copies(env):
+    return repair.damaged_copies(env.path)
 
 
-def close(desk, *, clean=True):
-    """A clean end leaves no log; after a power cut all but the first page is in the log."""
+def close(env, *, clean=True):
+    """Close the journal. If not `clean`, leave the log as after a power cut, with all but the first page."""
     if clean:
-        desk.journal.close()
+        env.journal.close()
         return
-    left = {tail: desk.path.with_name(desk.path.name + tail).read_bytes() for tail in ("", "-wal")}
-    desk.journal.close()
+    left = {tail: env.path.with_name(env.path.name + tail).read_bytes() for tail in ("", "-wal")}
+    env.journal.close()
     for tail, octets in left.items():
-        desk.path.with_name(desk.path.name + tail).write_bytes(octets)
+        env.path.with_name(env.path.name + tail).write_bytes(octets)
 
 
-def overwrite(desk, at, octets):
-    with desk.path.open("r+b") as file:
+def overwrite(env, at, octets):
+    with env.path.open("r+b") as file:
         file.seek(at)
         file.write(octets)
 
 
-def overwrite_table(desk, table, octets=bytes(PAGE)):
+def overwrite_table(env, table, octets=bytes(PAGE)):
     """Overwrite the first page of a table in the closed file."""
-    with contextlib.closing(sqlite3.connect(f"{desk.path.as_uri()}?mode=ro", uri=True)) as connection:
+    with contextlib.closing(sqlite3.connect(f"{env.path.as_uri()}?mode=ro", uri=True)) as connection:
         query = "SELECT rootpage FROM sqlite_master WHERE name = ?"
         (root,) = connection.execute(query, (table,)).fetchone()
-    overwrite(desk, (root - 1) * PAGE, octets)
+    overwrite(env, (root - 1) * PAGE, octets)
 
 
 def pages_with_list_of_tables(folder):
@@ -89,21 +89,19 @@ def pages_with_list_of_tables(folder):
 
 
 DAMAGE = {
-    "no database": lambda desk: desk.path.write_bytes(b"no database at all" * 300),
-    "zero length": lambda desk: desk.path.write_bytes(b""),
-    "4 KiB of zeros": lambda desk: overwrite(desk, 0, bytes(PAGE)),
-    "a short piece": lambda desk: desk.path.write_bytes(desk.path.read_bytes()[:1000]),
-    "cut to a half": lambda desk: desk.path.write_bytes(
-        desk.path.read_bytes()[: desk.path.stat().st_size // 2]
-    ),
-    "rubbish": lambda desk: desk.path.write_bytes(random.Random(1).randbytes(50_000)),
+    "no database": lambda env: env.path.write_bytes(b"no database at all" * 300),
+    "zero length": lambda env: env.path.write_bytes(b""),
+    "4 KiB of zeros": lambda env: overwrite(env, 0, bytes(PAGE)),
+    "a short piece": lambda env: env.path.write_bytes(env.path.read_bytes()[:1000]),
+    "cut to a half": lambda env: env.path.write_bytes(env.path.read_bytes()[: env.path.stat().st_size // 2]),
+    "garbage": lambda env: env.path.write_bytes(random.Random(1).randbytes(50_000)),
 }
 
 
 @pytest.mark.parametrize("how", DAMAGE)
 @pytest.mark.parametrize("clean", [True, False], ids=["clean", "with a log"])
-def test_it_always_starts(journal_env, factories, how, clean):
-    """The damaged file is kept, with its log; it is said once; what comes next is committed and survives."""
+def test_agent_starts_with_any_damage(journal_env, factories, how, clean):
+    """The damaged file is kept with its log, one line is logged, and what is committed next survives."""
     filled_journal(journal_env, factories)
     close(journal_env, clean=clean)
     DAMAGE[how](journal_env)
@@ -184,8 +182,8 @@ def test_rows_on_readable_pages_are_kept(journal_env, tmp_path, factories, seed)
 
 
 @pytest.mark.parametrize("seed", range(12))
-def test_it_may_be_cut_anywhere(journal_env, factories, seed):
-    """Nothing that was carried out is carried out again as long as the time stamps of others tell its age."""
+def test_cut_file_runs_no_old_command_again(journal_env, factories, seed):
+    """No Command that is older than the deduplication horizon is run, wherever the file was cut."""
     commands = filled_journal(journal_env, factories)
     close(journal_env)
     size = journal_env.path.stat().st_size
@@ -206,8 +204,8 @@ def test_it_may_be_cut_anywhere(journal_env, factories, seed):
 
 
 @pytest.mark.parametrize("kept", [24, 700, 2048, 4000])
-def test_no_row_is_made_of_what_is_missing(journal_env, factories, kept):
-    """Of a page that is cut short SQLite reads the rest as zeros: its rows are lost, not changed."""
+def test_torn_page_yields_no_rows(journal_env, factories, kept):
+    """SQLite reads the rest of a page that is cut short as zeros: its rows are lost, not changed."""
     filled_journal(journal_env, factories)
     close(journal_env)
     with sqlite3.connect(journal_env.path) as journal:
@@ -221,8 +219,8 @@ def test_no_row_is_made_of_what_is_missing(journal_env, factories, kept):
     assert after.items() <= before.items()
 
 
-def test_a_page_that_the_log_still_has_is_not_missing(journal_env, factories):
-    """The power may go while the log is brought into the file."""
+def test_torn_page_in_the_log_is_not_damage(journal_env, factories):
+    """The power may fail while SQLite copies the log into the file."""
     commands = filled_journal(journal_env, factories)
     close(journal_env, clean=False)
     with sqlite3.connect(journal_env.path) as journal:
@@ -236,8 +234,8 @@ def test_a_page_that_the_log_still_has_is_not_missing(journal_env, factories):
     assert [journal_env.store(each).outcome for each in commands] == [StoreOutcome.DUPLICATE] * len(commands)
 
 
-def test_an_unknown_old_command_is_kept_and_not_run(journal_env, factories):
-    """Where the memory has holes, the newest time stamp that is known is how far it reaches."""
+def test_lost_dedup_entries_raise_the_horizon(journal_env, factories):
+    """An unknown Command not newer than the newest known time stamp is stored as expired."""
     filled_journal(journal_env, factories)
     (root,) = journal_env.query_column("SELECT rootpage FROM sqlite_master WHERE name = 'dedup'")
     close(journal_env)
@@ -257,8 +255,8 @@ def test_an_unknown_old_command_is_kept_and_not_run(journal_env, factories):
     assert "kept as expired" in journal_env.damage_messages[0]
 
 
-def test_a_slot_whose_message_is_lost_is_not_deleted_unread(journal_env, factories):
-    """Its row says "known" only while the message itself is known."""
+def test_lost_message_clears_its_slot(journal_env, factories):
+    """A slot counts as stored only while its message is known, so it is read again."""
     filled_journal(journal_env, factories)
     slots = journal_env.query_column("SELECT raw FROM slots")
     assert slots
@@ -272,8 +270,8 @@ def test_a_slot_whose_message_is_lost_is_not_deleted_unread(journal_env, factori
     assert journal_env.query_column("SELECT raw FROM slots") == []
 
 
-def test_what_ran_stays_interrupted_and_what_is_queued_is_sent(journal_env, factories):
-    """States are taken over: a run is not begun anew because of damage."""
+def test_states_survive_damage(journal_env, factories):
+    """A running Command is interrupted and a received one is run: damage starts no run again."""
     commands = filled_journal(journal_env, factories, 10)
     journal_env.inbox.mark_running(9, "led", repeatable=False)
     close(journal_env)
@@ -285,8 +283,8 @@ def test_what_ran_stays_interrupted_and_what_is_queued_is_sent(journal_env, fact
 
 
 @pytest.mark.parametrize("page", ["dedup", "commands", "meta", "slots"])
-def test_damage_may_show_while_it_runs(journal_env, factories, page):
-    """The next try works on a new file; numbers are not given twice, so what runs is not mistaken."""
+def test_damage_of_an_open_file_is_repaired(journal_env, factories, page):
+    """The next call works on a new file, and no id is used twice."""
     filled_journal(journal_env, factories, 2000)
     (root,) = journal_env.query_column("SELECT rootpage FROM sqlite_master WHERE name = ?", page)
     journal_env.journal.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -309,8 +307,8 @@ def test_damage_may_show_while_it_runs(journal_env, factories, page):
     )
 
 
-def test_a_disk_that_damages_it_again_is_not_asked_in_a_loop(journal_env, factories, monkeypatch):
-    """Once, and not again for ten minutes: meanwhile nothing is committed."""
+def test_repeated_damage_is_repaired_every_ten_minutes(journal_env, factories, monkeypatch):
+    """Meanwhile nothing is committed."""
     renewed = []
     monkeypatch.setattr(
         repair, "rebuild", lambda *_: renewed.append(1) or repair.RepairReport(journal_env.path, "")
@@ -330,8 +328,8 @@ def test_a_disk_that_damages_it_again_is_not_asked_in_a_loop(journal_env, factor
     assert len(renewed) == 2
 
 
-def test_a_crash_on_the_way_is_followed_by_the_same_again(journal_env, factories, monkeypatch):
-    """Whenever it comes, the next start has the memory."""
+def test_repair_survives_a_crash_at_any_rename(journal_env, factories, monkeypatch):
+    """The next start has all rows, whenever the crash comes."""
     commands = filled_journal(journal_env, factories, 20)
     close(journal_env)
     overwrite_table(journal_env, "meta")
@@ -365,8 +363,8 @@ def test_a_crash_on_the_way_is_followed_by_the_same_again(journal_env, factories
     assert [retry_once(journal_env.store, each).outcome for each in commands] == [StoreOutcome.DUPLICATE] * 20
 
 
-def test_half_of_a_new_file_is_never_taken_for_it(journal_env, factories, monkeypatch):
-    """A crash while rows are copied: the next start copies them again."""
+def test_repair_survives_a_crash_while_copying(journal_env, factories, monkeypatch):
+    """The next start copies the rows again."""
     commands = filled_journal(journal_env, factories, 20)
     close(journal_env)
     overwrite_table(journal_env, "meta")
@@ -386,8 +384,8 @@ def test_half_of_a_new_file_is_never_taken_for_it(journal_env, factories, monkey
     assert [retry_once(journal_env.store, each).outcome for each in commands] == [StoreOutcome.DUPLICATE] * 20
 
 
-def test_the_newest_damaged_one_is_kept_whatever_the_clock_says(journal_env):
-    """A device without a battery clock may date it before those that are kept already."""
+def test_newest_damaged_copy_is_kept_with_a_wrong_clock(journal_env):
+    """A device without a battery clock may date it before the copies that exist already."""
     for day in (4, 5, 6, 0):
         journal_env.wall = 1e9 + 86400 * day
         journal_env.journal.close()
@@ -398,19 +396,19 @@ def test_the_newest_damaged_one_is_kept_whatever_the_clock_says(journal_env):
     ]
 
 
-def test_only_the_newest_damaged_ones_are_kept(journal_env, factories):
-    """A card that goes bad does not fill itself."""
+def test_number_of_damaged_copies_is_limited(journal_env, factories):
+    """A failing memory card does not fill itself."""
     for _ in range(5):
         journal_env.advance(1)
         journal_env.journal.close()
-        DAMAGE["rubbish"](journal_env)
+        DAMAGE["garbage"](journal_env)
         journal_env.open()
     assert len(damaged_copies(journal_env)) == repair.MAX_DAMAGED_COPIES
 
 
 @pytest.mark.parametrize("code", ["SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_FULL", "SQLITE_PERM"])
-def test_what_is_in_use_or_full_is_not_damaged(journal_env, code):
-    """Nothing is set aside, no connection is made anew."""
+def test_busy_or_full_is_not_damage(journal_env, code):
+    """Nothing is set aside, and the connection stays."""
     error = sqlite3.OperationalError("no")
     error.sqlite_errorcode = getattr(sqlite3, code)
     connection = journal_env.journal.connection
@@ -420,8 +418,8 @@ def test_what_is_in_use_or_full_is_not_damaged(journal_env, code):
     assert damaged_copies(journal_env) == []
 
 
-def test_a_locked_journal_is_not_damaged(journal_env, monkeypatch):
-    """Somebody else's tool holds it: one sentence, nothing is renamed."""
+def test_locked_file_is_not_damage(journal_env, monkeypatch):
+    """Another tool holds it: the error is one sentence, and nothing is renamed."""
     journal_env.journal.close()
     real = sqlite3.connect
     monkeypatch.setattr(sqlite3, "connect", lambda *args, **named: real(*args, **named, timeout=0.01))
@@ -436,8 +434,8 @@ def test_a_locked_journal_is_not_damaged(journal_env, monkeypatch):
 
 
 @pytest.mark.parametrize("step", range(1, 8))
-def test_a_first_start_that_is_cut_off_alarms_nobody(tmp_path, monkeypatch, step):
-    """Nothing was ever in it: the next start begins, and says nothing of damage."""
+def test_interrupted_first_start_is_not_damage(tmp_path, monkeypatch, step):
+    """Nothing was ever in the file: the next start creates it and logs no damage."""
     left = [step]
 
     class Cut(BaseException):

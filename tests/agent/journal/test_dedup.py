@@ -1,4 +1,4 @@
-"""What tells a second delivery from a second Command."""
+"""Second deliveries are distinguished from second Commands."""
 
 from agent.journal.models import StoreOutcome
 
@@ -7,8 +7,8 @@ def outcomes(*kept):
     return [each.outcome for each in kept]
 
 
-def test_the_same_sid_with_the_same_body_is_a_double(journal_env, factories):
-    """Counted, not run again, across a restart and at another time stamp."""
+def test_same_sid_and_body_is_a_duplicate(journal_env, factories):
+    """It is counted and not run again, after a restart and with another time stamp."""
     first = journal_env.store(factories.command())
     journal_env.restart()
     again = journal_env.store(factories.command(at=factories.command().timestamp.timestamp() + 60))
@@ -19,8 +19,8 @@ def test_the_same_sid_with_the_same_body_is_a_double(journal_env, factories):
     assert len(journal_env.inbox.list_pending()) == 1
 
 
-def test_the_same_sid_with_another_body_is_a_stray(journal_env, factories):
-    """It neither runs nor counts as a double."""
+def test_same_sid_with_another_body_is_ignored(journal_env, factories):
+    """It is neither run nor counted as a duplicate."""
     journal_env.store(factories.command("led on"))
     kept = journal_env.store(factories.command("led off"), raw="AB")
     assert kept.outcome is StoreOutcome.IGNORED
@@ -31,21 +31,21 @@ def test_the_same_sid_with_another_body_is_a_stray(journal_env, factories):
 
 
 def test_text_and_octets_are_different_bodies(journal_env, factories):
-    """A binary message never counts as the double of a text."""
+    """A binary message is never a duplicate of a text."""
     journal_env.store(factories.command("led on"))
     assert journal_env.store(factories.command(b"led on")).outcome is StoreOutcome.IGNORED
 
 
-def test_without_a_sid_the_message_itself_tells(journal_env, factories):
-    """Sender, time stamp and user data; a restart forgets nothing."""
+def test_message_without_sid_is_a_duplicate_by_its_content(journal_env, factories):
+    """Its key is sender, time stamp and user data; it survives a restart."""
     journal_env.store(factories.command(sid=None))
     journal_env.restart()
     assert journal_env.store(factories.command(sid=None)).outcome is StoreOutcome.DUPLICATE
     assert journal_env.store(factories.command(sid=None, identity=b"j" * 16)).outcome is StoreOutcome.NEW
 
 
-def test_a_setting_turns_the_second_way_off(journal_env, factories):
-    """Then only a SID tells doubles."""
+def test_dedup_without_sid_can_be_disabled(journal_env, factories):
+    """Then only messages with a SID can be duplicates."""
     journal_env.dedup_without_sid = False
     journal_env.restart()
     found = [journal_env.store(factories.command(sid=None)) for _ in range(2)]
@@ -54,7 +54,7 @@ def test_a_setting_turns_the_second_way_off(journal_env, factories):
     assert outcomes(*found) == [StoreOutcome.NEW, StoreOutcome.DUPLICATE]
 
 
-def test_without_a_date_nothing_is_a_double(journal_env, factories):
-    """An impossible time stamp is never a key: two Commands would be taken for one."""
+def test_invalid_timestamp_is_never_a_dedup_key(journal_env, factories):
+    """Two different Commands would be taken for one."""
     found = [journal_env.store(factories.command(sid=None, identity=None, at=None)) for _ in range(2)]
     assert outcomes(*found) == [StoreOutcome.NEW, StoreOutcome.NEW]

@@ -1,4 +1,4 @@
-"""What stands between the event loop and the disk."""
+"""Executors between the event loop and the disk, and the retry of commits."""
 
 import asyncio
 import sqlite3
@@ -10,8 +10,8 @@ from agent.journal import executor
 from agent.journal.executor import InlineExecutor, ThreadExecutor, retry_until_committed
 
 
-async def test_one_thread_runs_all_calls_in_the_order_of_asking(journal_env, factories):
-    """Not the loop's; the journal that was opened here is read and written there, and closed here."""
+async def test_thread_executor_runs_calls_in_order(journal_env, factories):
+    """One thread, not the loop's, reads, writes and closes the journal that was opened elsewhere."""
     thread = ThreadExecutor()
     seen = []
 
@@ -31,8 +31,8 @@ async def test_one_thread_runs_all_calls_in_the_order_of_asking(journal_env, fac
 
 
 @pytest.mark.parametrize("kind", [ThreadExecutor, InlineExecutor])
-async def test_what_a_call_returns_or_raises_comes_back(kind):
-    """With its arguments, by place and by name."""
+async def test_executor_returns_results_and_raises_errors(kind):
+    """Positional and keyword arguments are passed on."""
     made = kind()
     try:
         assert await made.run(lambda one, *, two: (one, two), 1, two=2) == (1, 2)
@@ -42,8 +42,8 @@ async def test_what_a_call_returns_or_raises_comes_back(kind):
         made.close()
 
 
-async def test_closing_waits_for_the_call_under_way():
-    """Whatever it writes is written before the journal is closed."""
+async def test_close_waits_for_the_running_call():
+    """What it writes is written before the journal is closed."""
     thread = ThreadExecutor()
     begun, may_end, ended = threading.Event(), threading.Event(), []
 
@@ -61,8 +61,8 @@ async def test_closing_waits_for_the_call_under_way():
     await call_under_way
 
 
-async def test_what_has_happened_is_noted_as_soon_as_the_journal_takes_it(pipeline, monkeypatch):
-    """The pauses grow to the longest; the trouble is told once, and its end."""
+async def test_retry_until_committed_backs_off_and_logs_once(pipeline, monkeypatch):
+    """The pauses grow to the longest one; the first failure is logged, and the success after it."""
     pauses = []
 
     async def sleep(seconds):

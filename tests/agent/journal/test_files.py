@@ -1,4 +1,4 @@
-"""The journal's files are taken away or replaced while it is open: nothing that was acknowledged is lost."""
+"""Files of an open journal that are deleted or replaced are restored; the lock names its holder."""
 
 import errno
 import os
@@ -18,25 +18,25 @@ OTHER = "DC" + "1" * 32
 
 @pytest.fixture
 def journal_env(journal_env):
-    """With a folder of its own."""
+    """A journal in a directory of its own."""
     journal_env.journal.close()
     journal_env.path = journal_env.path.with_name("state") / "journal.db"
     journal_env.path.parent.mkdir()
     return journal_env.open()
 
 
-def remove(desk, *tails):
+def remove(env, *tails):
     for tail in tails:
-        desk.path.with_name(desk.path.name + tail).unlink()
+        env.path.with_name(env.path.name + tail).unlink()
 
 
-def held(desk):
-    """What a start after a kill would find: the file and its log, copied as they are."""
-    found = desk.path.with_name("found")
+def stored_sids(env):
+    """Return the SIDs that a start after a kill would find, from a copy of the file and its log."""
+    found = env.path.with_name("found")
     shutil.rmtree(found, ignore_errors=True)
     found.mkdir()
     for tail in ("", "-wal"):
-        shutil.copy(desk.path.with_name(desk.path.name + tail), found / ("journal.db" + tail))
+        shutil.copy(env.path.with_name(env.path.name + tail), found / ("journal.db" + tail))
     connection = sqlite3.connect(found / "journal.db")
     try:
         return [sid for (sid,) in connection.execute("SELECT sid FROM commands ORDER BY id")]
@@ -45,12 +45,12 @@ def held(desk):
 
 
 @pytest.mark.parametrize("tails", [("", "-wal", "-shm"), ("",), ("-wal",), ("", "-wal", "-shm", ".lock")])
-def test_what_was_deleted_is_put_back(journal_env, factories, tails):
-    """With the next commit, whole, and said once; the file is nobody else's to read."""
+def test_deleted_files_are_restored(journal_env, factories, tails):
+    """The next commit restores them with all rows and mode 0600, and logs it once."""
     journal_env.store(factories.command())
     remove(journal_env, *tails)
     assert journal_env.store(factories.command(sid=OTHER)).outcome is StoreOutcome.NEW
-    assert held(journal_env) == [factories.command().sid, OTHER]
+    assert stored_sids(journal_env) == [factories.command().sid, OTHER]
     [said] = journal_env.damage_messages
     assert "put back with all that it held" in said
     assert journal_env.path.stat().st_mode & 0o777 == 0o600
@@ -64,8 +64,8 @@ def test_what_was_deleted_is_put_back(journal_env, factories, tails):
 
 
 @pytest.mark.parametrize("what", ["a copy", "a stranger", "nothing in it"])
-def test_what_stands_in_its_place_is_kept_aside(journal_env, factories, what):
-    """Ours is the truth: the other one may be of last week. It is not thrown away."""
+def test_replacement_is_kept_aside(journal_env, factories, what):
+    """The open journal is restored: the replacement may be an old copy. It is not thrown away."""
     journal_env.store(factories.command())
     other = journal_env.path.with_name("other.db")
     if what == "a copy":
@@ -75,24 +75,24 @@ def test_what_stands_in_its_place_is_kept_aside(journal_env, factories, what):
     octets = other.read_bytes()
     other.rename(journal_env.path)
     journal_env.store(factories.command(sid=OTHER))
-    assert held(journal_env) == [factories.command().sid, OTHER]
+    assert stored_sids(journal_env) == [factories.command().sid, OTHER]
     [aside] = repair.damaged_copies(journal_env.path)
     assert aside.read_bytes() == octets
     assert aside.name in journal_env.damage_messages[0]
 
 
-def test_a_folder_that_was_made_anew(journal_env, factories):
-    """Somebody moved the whole folder away and made an empty one: the journal stands there again."""
+def test_journal_is_restored_into_a_new_directory(journal_env, factories):
+    """The directory was moved away and an empty one was made."""
     journal_env.store(factories.command())
     folder = journal_env.path.parent
     folder.rename(folder.with_name("moved"))
     folder.mkdir()
     journal_env.store(factories.command(sid=OTHER))
-    assert held(journal_env) == [factories.command().sid, OTHER]
+    assert stored_sids(journal_env) == [factories.command().sid, OTHER]
 
 
-def test_a_folder_that_is_gone_may_come_back(journal_env, factories):
-    """Nothing is committed meanwhile, so no message is deleted; then all goes on, in the same file."""
+def test_missing_directory_stops_commits_until_it_is_back(journal_env, factories):
+    """No message is deleted meanwhile; then the same file is used again."""
     journal_env.store(factories.command())
     folder = journal_env.path.parent
     folder.rename(folder.with_name("moved"))
@@ -102,13 +102,13 @@ def test_a_folder_that_is_gone_may_come_back(journal_env, factories):
     assert journal_env.inbox.count_by_state()["received"] == 1
     folder.with_name("moved").rename(folder)
     assert journal_env.store(factories.command(sid=OTHER)).outcome is StoreOutcome.NEW
-    assert held(journal_env) == [factories.command().sid, OTHER]
+    assert stored_sids(journal_env) == [factories.command().sid, OTHER]
     assert journal_env.damage_messages == []
 
 
 @pytest.fixture
 def symlinked_journal(journal_env):
-    """The same, named by a link that stands in another folder."""
+    """A journal that is opened by a symlink in another directory."""
     journal_env.journal.close()
     journal_env.real, journal_env.path = journal_env.path, journal_env.path.parent.with_name("link.db")
     journal_env.path.symlink_to(journal_env.real)
@@ -117,8 +117,8 @@ def symlinked_journal(journal_env):
     return journal_env
 
 
-def test_a_link_to_the_journal_is_followed(symlinked_journal, factories):
-    """All files stand beside the journal itself, and its lock is met by whoever comes by another name."""
+def test_symlink_to_the_journal_is_followed(symlinked_journal, factories):
+    """All files are beside the journal itself, and its lock is found under both names."""
     symlinked_journal.store(factories.command())
     symlinked_journal.store(factories.command(sid=OTHER))
     assert symlinked_journal.link.is_symlink()
@@ -128,17 +128,17 @@ def test_a_link_to_the_journal_is_followed(symlinked_journal, factories):
             Journal(name, float, float)
 
 
-def test_behind_a_link_it_is_put_back_too(symlinked_journal, factories):
-    """The link stays what it is."""
+def test_journal_behind_a_symlink_is_restored(symlinked_journal, factories):
+    """The symlink stays."""
     symlinked_journal.store(factories.command())
     remove(symlinked_journal, "", "-wal", ".lock")
     assert symlinked_journal.store(factories.command(sid=OTHER)).outcome is StoreOutcome.NEW
     assert symlinked_journal.link.is_symlink()
-    assert held(symlinked_journal) == [factories.command().sid, OTHER]
+    assert stored_sids(symlinked_journal) == [factories.command().sid, OTHER]
 
 
-def test_a_damaged_one_behind_a_link_is_found_beside_it(symlinked_journal):
-    """`status` names what was kept aside."""
+def test_damaged_copies_behind_a_symlink_are_found(symlinked_journal):
+    """`status` lists them under both names."""
     symlinked_journal.journal.close()
     symlinked_journal.real.write_bytes(b"")
     symlinked_journal.open()
@@ -147,8 +147,8 @@ def test_a_damaged_one_behind_a_link_is_found_beside_it(symlinked_journal):
 
 
 @pytest.mark.parametrize("error", [OSError(errno.EMFILE, "too many"), sqlite3.OperationalError("no memory")])
-def test_one_that_cannot_be_opened_after_it_was_put_back_is_opened_later(journal_env, factories, error):
-    """The connection that held it is closed then; nothing is asked of it any more."""
+def test_restored_journal_is_opened_later_after_an_error(journal_env, factories, error):
+    """The connection that held it is closed and is not used any more."""
     journal_env.store(factories.command())
     remove(journal_env, "")
 
@@ -158,7 +158,7 @@ def test_one_that_cannot_be_opened_after_it_was_put_back_is_opened_later(journal
             journal_env.store(factories.command(sid=OTHER))
     journal_env.open_error = None
     assert journal_env.store(factories.command(sid=OTHER)).outcome is StoreOutcome.NEW
-    assert held(journal_env) == [factories.command().sid, OTHER]
+    assert stored_sids(journal_env) == [factories.command().sid, OTHER]
     assert len(journal_env.damage_messages) == 1
 
 
@@ -171,8 +171,8 @@ def test_error_of_the_first_open_releases_the_lock(journal_env):
     os.close(acquire_lock(journal_env.path))
 
 
-def test_the_lock_is_taken_again(journal_env, factories):
-    """A lock file that was deleted would let a second agent in."""
+def test_deleted_lock_is_acquired_again(journal_env, factories):
+    """Without it a second agent could start."""
     journal_env.store(factories.command())
     remove(journal_env, ".lock")
     journal_env.store(factories.command(sid=OTHER))
@@ -181,8 +181,8 @@ def test_the_lock_is_taken_again(journal_env, factories):
     assert journal_env.damage_messages == []
 
 
-def test_a_second_agent_that_came_in_meanwhile_is_not_fought(journal_env, factories):
-    """It is named, and nothing is committed as long as it is there."""
+def test_second_agent_with_the_lock_stops_commits(journal_env, factories):
+    """The error names its process, and nothing is committed while it runs."""
     journal_env.store(factories.command())
     remove(journal_env, ".lock")
     other = acquire_lock(journal_env.path)
@@ -208,8 +208,8 @@ def test_directory_without_access_counts_as_unchanged(journal_env, factories, mo
 
 
 @pytest.mark.parametrize("where", ["restore_files", "_atomic_database", "_fsync_directory"])
-def test_no_room_to_put_it_back(journal_env, factories, monkeypatch, where):
-    """It is tried again with the next commit; what is open stays so."""
+def test_restore_is_repeated_after_a_full_disk(journal_env, factories, monkeypatch, where):
+    """The next commit tries it again; the open connection stays usable."""
     journal_env.store(factories.command())
     remove(journal_env, "", "-wal", "-shm", ".lock")
     step = getattr(repair, where)
@@ -223,11 +223,11 @@ def test_no_room_to_put_it_back(journal_env, factories, monkeypatch, where):
     assert journal_env.inbox.count_by_state()["received"] == 1
     monkeypatch.setattr(repair, where, step)
     journal_env.store(factories.command(sid=OTHER))
-    assert held(journal_env) == [factories.command().sid, OTHER]
+    assert stored_sids(journal_env) == [factories.command().sid, OTHER]
 
 
-def test_a_clean_stop_puts_it_back_as_well(journal_env, factories):
-    """What was acknowledged is there at the next start, also where nothing was committed after the deed."""
+def test_close_restores_deleted_files(journal_env, factories):
+    """Acknowledged rows are there at the next start, even if nothing was committed after the deletion."""
     journal_env.store(factories.command())
     remove(journal_env, "", "-wal", "-shm")
     journal_env.journal.close()
@@ -236,8 +236,8 @@ def test_a_clean_stop_puts_it_back_as_well(journal_env, factories):
 
 
 @pytest.mark.parametrize("step", range(5))
-def test_a_crash_on_the_way_loses_nothing_more(journal_env, factories, monkeypatch, step):
-    """Once the new file is whole, the next start finishes what was cut short."""
+def test_restore_survives_a_crash_at_any_rename(journal_env, factories, monkeypatch, step):
+    """Once the new file is complete, the next start finishes the restore."""
 
     class Killed(BaseException):
         pass
@@ -270,8 +270,8 @@ def test_a_crash_on_the_way_loses_nothing_more(journal_env, factories, monkeypat
     killed.close()
 
 
-def test_it_names_its_holder_and_nobody_before(tmp_path):
-    """What an earlier one with a longer number has left is gone."""
+def test_lock_names_its_holder(tmp_path):
+    """A longer process id of an earlier holder is overwritten."""
     beside = tmp_path / "journal.db.lock"
     beside.write_text("98765432109\n")
     held = acquire_lock(tmp_path / "journal.db")

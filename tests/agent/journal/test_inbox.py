@@ -1,4 +1,4 @@
-"""What a message is kept as, and a Command from its arrival to its end."""
+"""How messages are stored, and a Command from its arrival to its end."""
 
 import pytest
 
@@ -10,8 +10,8 @@ SLOT = ("ME", 3)
 OTHER_SID = "HC" + "f" * 32
 
 
-def test_a_new_command_waits_to_be_run(journal_env, factories):
-    """It is there after a restart, with everything that a handler is shown."""
+def test_new_command_is_pending(journal_env, factories):
+    """It survives a restart, with everything that its handler is given."""
     kept = journal_env.store(factories.command("led on"))
     assert kept.outcome is StoreOutcome.NEW
     journal_env.restart()
@@ -23,7 +23,7 @@ def test_a_new_command_waits_to_be_run(journal_env, factories):
     assert row.attempts == 0
 
 
-def test_a_binary_body_stays_octets(journal_env, factories):
+def test_binary_body_is_kept_exactly(journal_env, factories):
     """Every octet value survives."""
     journal_env.store(factories.command(bytes(range(140)), sid=None))
     [row] = journal_env.inbox.list_pending()
@@ -32,14 +32,14 @@ def test_a_binary_body_stays_octets(journal_env, factories):
 
 
 @pytest.mark.parametrize("text", ["", "\0", "a\0b", "\ufffd", "\U0001f600", "a" * 10_000])
-def test_any_text_survives(journal_env, factories, text):
-    """Also what databases like to stumble over."""
+def test_any_text_is_kept_exactly(journal_env, factories, text):
+    """Also NUL characters and other rare text."""
     journal_env.store(factories.command(text))
     assert journal_env.inbox.list_pending()[0].body == text
 
 
-def test_what_is_committed_but_not_deleted_is_known_by_its_slot(journal_env, factories):
-    """After a crash between commit and delete the slot still holds it: known, whatever the setting."""
+def test_message_in_the_same_slot_is_already_stored(journal_env, factories):
+    """After a crash between commit and delete the slot still holds it, whatever the deduplication setting."""
     journal_env.dedup_without_sid = False
     journal_env.restart()
     message = factories.command(sid=None, identity=None, at=None)
@@ -51,8 +51,8 @@ def test_what_is_committed_but_not_deleted_is_known_by_its_slot(journal_env, fac
 
 
 @pytest.mark.parametrize(("before", "after"), [("", "ME"), ("ME", "")])
-def test_a_slot_is_known_although_its_store_has_no_name(journal_env, factories, before, after):
-    """A module may refuse to tell it in one session and tell it in the next: nothing runs twice by that."""
+def test_slot_is_recognised_without_the_name_of_its_store(journal_env, factories, before, after):
+    """A module may report the name in one session only: nothing is run twice because of that."""
     journal_env.dedup_without_sid = False
     journal_env.restart()
     message = factories.command(sid=None, identity=None, at=None)
@@ -65,8 +65,8 @@ def test_a_slot_is_known_although_its_store_has_no_name(journal_env, factories, 
     assert journal_env.store(message, (after, 1), "AA").outcome is StoreOutcome.NEW
 
 
-def test_a_slot_that_was_freed_holds_what_comes_next(journal_env, factories):
-    """The index is used again at once: the same octets there are another delivery, not the old message."""
+def test_freed_slot_can_hold_the_same_pdu_again(journal_env, factories):
+    """The index is used again at once: the same octets in it are another delivery."""
     journal_env.store(factories.command(), SLOT, "AA")
     journal_env.inbox.mark_slot_free(SLOT)
     assert journal_env.store(factories.command(), SLOT, "AA").outcome is StoreOutcome.DUPLICATE
@@ -74,8 +74,8 @@ def test_a_slot_that_was_freed_holds_what_comes_next(journal_env, factories):
     assert journal_env.store(factories.command(), SLOT, "AA").outcome is StoreOutcome.ALREADY_STORED
 
 
-def test_freeing_costs_no_commit_of_its_own(journal_env, factories):
-    """It is written along with the next one."""
+def test_freed_slot_is_written_with_the_next_commit(journal_env, factories):
+    """It needs no commit of its own."""
     journal_env.store(factories.command(), SLOT, "AA")
     journal_env.inbox.mark_slot_free(SLOT)
     assert journal_env.query_column("SELECT count(*) FROM slots") == [1]
@@ -83,8 +83,8 @@ def test_freeing_costs_no_commit_of_its_own(journal_env, factories):
     assert journal_env.query_column("SELECT slot FROM slots") == [4]
 
 
-def test_a_clean_stop_notes_what_was_freed(journal_env, factories):
-    """So that the same octets in that slot count as another delivery at the next start."""
+def test_close_writes_freed_slots(journal_env, factories):
+    """So the same octets in that slot count as another delivery at the next start."""
     journal_env.store(factories.command(), SLOT, "AA")
     journal_env.inbox.mark_slot_free(SLOT)
     journal_env.journal.close()
@@ -92,8 +92,8 @@ def test_a_clean_stop_notes_what_was_freed(journal_env, factories):
     assert journal_env.store(factories.command(), SLOT, "AA").outcome is StoreOutcome.DUPLICATE
 
 
-def test_a_number_is_not_given_again(journal_env, factories):
-    """Not even where its text is forgotten: what runs by that number is not mistaken for another."""
+def test_command_id_is_not_reused(journal_env, factories):
+    """Not even after its row is pruned: a running Command cannot be confused with another."""
     first = journal_env.store(factories.command()).command_id
     journal_env.inbox.finish(first, "done")
     journal_env.advance(32 * DAY_S)
@@ -102,8 +102,8 @@ def test_a_number_is_not_given_again(journal_env, factories):
     assert journal_env.store(factories.command(sid=OTHER_SID, at=journal_env.wall)).command_id == first + 1
 
 
-def test_running_is_committed_before_and_found_after(journal_env, factories):
-    """A Command that was running when the agent ended is found as such, with its handler's promise."""
+def test_running_command_is_found_after_a_restart(journal_env, factories):
+    """With its handler, and whether that may run again."""
     kept = journal_env.store(factories.command())
     journal_env.inbox.mark_running(kept.command_id, "led", repeatable=True)
     journal_env.restart()
@@ -114,8 +114,8 @@ def test_running_is_committed_before_and_found_after(journal_env, factories):
     assert journal_env.inbox.list_pending()[0].attempts == 1
 
 
-def test_only_what_has_ended_says_when(journal_env, factories):
-    """A Command that is kept as expired has ended at once; one that waits has not."""
+def test_end_time_is_set_only_at_the_end(journal_env, factories):
+    """A Command that is stored as expired has ended at once; a received one has not."""
     journal_env.store(factories.command())
     journal_env.inbox.store(None, "01", lambda _: factories.command(sid=OTHER_SID), run=False)
     journal_env.advance(60)
@@ -128,8 +128,8 @@ def test_only_what_has_ended_says_when(journal_env, factories):
     ]
 
 
-def test_the_end_and_the_reply_are_one_commit(journal_env, factories):
-    """Either both stand or neither: a reply that cannot be written leaves the Command running."""
+def test_end_and_reply_are_one_commit(journal_env, factories):
+    """A reply that cannot be written leaves the Command running."""
     kept = journal_env.store(factories.command())
     journal_env.inbox.mark_running(kept.command_id, "led", repeatable=False)
     good = OutgoingMessage("2936", pdu.UserData.of("on"), 1, 1)
@@ -142,10 +142,10 @@ def test_the_end_and_the_reply_are_one_commit(journal_env, factories):
     assert journal_env.outbox.next_queued().user_data.text == "on"
 
 
-def test_running_time_adds_up_over_starts(journal_env, factories):
-    """It is what makes thirty days of a device that starts every hour."""
+def test_uptime_adds_up_over_starts(journal_env, factories):
+    """So thirty days pass on a device that starts every hour."""
     for _ in range(3):
         journal_env.advance(1000)
-        journal_env.store(factories.stray())
+        journal_env.store(factories.ignored())
         journal_env.restart()
     assert journal_env.journal.now().uptime == pytest.approx(3000)

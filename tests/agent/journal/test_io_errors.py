@@ -1,4 +1,4 @@
-"""I/O errors: a new connection, and no commit done twice, whether the first had reached the disk or not."""
+"""After an I/O error there is a new connection, and no commit is done twice."""
 
 import sqlite3
 
@@ -9,7 +9,7 @@ from agent.journal.models import OutgoingMessage, StoreOutcome
 
 
 def io_error(code=sqlite3.SQLITE_IOERR):
-    """As the driver raises it."""
+    """The error that sqlite3 raises."""
     error = sqlite3.OperationalError("disk I/O error")
     error.sqlite_errorcode = code
     return error
@@ -36,14 +36,14 @@ class FailingConnection:
         return getattr(self.real, name)
 
 
-def fail_next_commit(desk, *, committed, reopens=True):
-    """The next commit fails; `reopens`: whether the file can be opened again at once."""
-    desk.journal.connection = FailingConnection(desk.journal.connection, committed=committed)
+def fail_next_commit(env, *, committed, reopens=True):
+    """Let the next commit fail; `reopens`: the file can be opened again at once."""
+    env.journal.connection = FailingConnection(env.journal.connection, committed=committed)
     if not reopens:
-        desk.open_error = io_error(sqlite3.SQLITE_CANTOPEN)
+        env.open_error = io_error(sqlite3.SQLITE_CANTOPEN)
 
 
-@pytest.fixture(params=[True, False], ids=["landed", "not landed"])
+@pytest.fixture(params=[True, False], ids=["committed", "not committed"])
 def committed(request):
     return request.param
 
@@ -53,31 +53,31 @@ def reopens(request):
     return request.param
 
 
-def retry(desk, function, *arguments, **named):
-    """As the rooms do it: until the journal takes it; how often that was in vain."""
-    for vain in range(5):
+def retry(env, function, *arguments, **named):
+    """Repeat the call until it succeeds; return its result and the number of failures."""
+    for failures in range(5):
         try:
-            return function(*arguments, **named), vain
+            return function(*arguments, **named), failures
         except sqlite3.Error:
-            if vain >= 1:
-                desk.open_error = None
+            if failures >= 1:
+                env.open_error = None
     raise AssertionError("never taken")
 
 
-def test_a_message_is_kept_once(journal_env, factories, committed, reopens):
-    """It is new to whoever asks, also where the first try had reached the disk: its Command is to be run."""
+def test_message_is_stored_once_after_an_io_error(journal_env, factories, committed, reopens):
+    """The caller gets NEW even if the first commit had reached the disk, so its Command is run."""
     for number, slot in enumerate((None, ("ME", 4))):
         anonymous = factories.command(f"led {number}", sid=None, identity=None)
         fail_next_commit(journal_env, committed=committed, reopens=reopens)
-        kept, vain = retry(journal_env, journal_env.store, anonymous, slot, f"0{number}")
+        kept, failures = retry(journal_env, journal_env.store, anonymous, slot, f"0{number}")
         assert kept.outcome is StoreOutcome.NEW
-        assert vain == (0 if committed and reopens else 1 if reopens else 2)
+        assert failures == (0 if committed and reopens else 1 if reopens else 2)
     assert journal_env.query_column("SELECT body FROM commands ORDER BY id") == ["led 0", "led 1"]
     assert journal_env.query_column("SELECT slot FROM slots") == [4]
 
 
-def test_an_answer_is_queued_once(journal_env, factories, committed, reopens):
-    """End and answer are one commit, and that one is done once."""
+def test_reply_is_queued_once_after_an_io_error(journal_env, factories, committed, reopens):
+    """End and reply are one commit, and it is done once."""
     journal_env.store(factories.command())
     journal_env.inbox.mark_running(1, "led", repeatable=False)
     fail_next_commit(journal_env, committed=committed, reopens=reopens)
@@ -88,16 +88,16 @@ def test_an_answer_is_queued_once(journal_env, factories, committed, reopens):
     assert journal_env.query_column("SELECT state FROM commands") == ["done"]
 
 
-def test_a_run_is_counted_once(journal_env, factories, committed, reopens):
-    """Attempts are limited, so they must not be lost to the disk."""
+def test_attempt_is_counted_once_after_an_io_error(journal_env, factories, committed, reopens):
+    """Attempts are limited, so a disk error must not use them up."""
     journal_env.store(factories.command())
     fail_next_commit(journal_env, committed=committed, reopens=reopens)
     retry(journal_env, journal_env.inbox.mark_running, 1, "led", repeatable=True)
     assert journal_env.query_column("SELECT attempts FROM commands") == [1]
 
 
-def test_nothing_is_asked_of_the_old_connection(journal_env, factories):
-    """After an I/O error not even a question."""
+def test_failed_connection_is_not_used_again(journal_env, factories):
+    """After an I/O error it is not even read."""
     old = journal_env.journal.connection = FailingConnection(journal_env.journal.connection, committed=False)
     with pytest.raises(sqlite3.OperationalError):
         journal_env.store(factories.command())
@@ -107,7 +107,7 @@ def test_nothing_is_asked_of_the_old_connection(journal_env, factories):
     assert journal_env.store(factories.command()).outcome is StoreOutcome.NEW
 
 
-def test_a_question_that_failed_leads_to_a_new_connection(journal_env):
+def test_failed_read_leads_to_a_new_connection(journal_env):
     """Reading is no safer than writing."""
     old = journal_env.journal.connection = FailingConnection(
         journal_env.journal.connection, committed=False, failing_statement="SELECT count(*) FROM parts"
@@ -119,8 +119,8 @@ def test_a_question_that_failed_leads_to_a_new_connection(journal_env):
     assert journal_env.journal.connection is not old
 
 
-def test_two_commits_at_one_moment_are_told_apart(journal_env, factories):
-    """Under a clock that stands still the running time grows all the same, by nearly nothing."""
+def test_two_commits_at_the_same_time_are_distinguished(journal_env, factories):
+    """The uptime grows with every commit, even if the clock does not."""
     journal_env.store(factories.command())
     journal_env.journal.connection = FailingConnection(journal_env.journal.connection, committed=False)
     with pytest.raises(sqlite3.OperationalError):
@@ -128,8 +128,8 @@ def test_two_commits_at_one_moment_are_told_apart(journal_env, factories):
     assert journal_env.query_column("SELECT state FROM commands") == ["received"]
 
 
-def test_a_journal_that_is_gone_is_not_begun_anew(journal_env, factories):
-    """A disk that was taken away comes back with its file; until then nothing is committed."""
+def test_missing_file_is_not_created_again(journal_env, factories):
+    """A disk that was removed may come back with its file; until then nothing is committed."""
     journal_env.store(factories.command())
     away = journal_env.path.with_name("away")
     away.mkdir()

@@ -8,16 +8,16 @@ from agent.journal.models import OutgoingMessage
 from agent.journal.outbox import REPORT_MATCH_WINDOW_S, was_daily_cap_reached
 
 
-def queue(desk, *texts, destination="2936"):
-    return desk.outbox.enqueue([OutgoingMessage(destination, pdu.UserData.of(text), 1, 1) for text in texts])
+def queue(env, *texts, destination="2936"):
+    return env.outbox.enqueue([OutgoingMessage(destination, pdu.UserData.of(text), 1, 1) for text in texts])
 
 
-def state(desk, reply):
-    return desk.outbox.get_states([reply])[0]
+def state(env, reply):
+    return env.outbox.get_states([reply])[0]
 
 
-def test_messages_leave_in_the_order_they_were_queued(journal_env):
-    """The oldest first; what is under way or ended is not offered again."""
+def test_oldest_queued_message_is_next(journal_env):
+    """A message that is being sent or has ended is not returned."""
     first, second = queue(journal_env, "one", "two")
     assert journal_env.outbox.next_queued().id == first
     journal_env.outbox.mark_sending(first)
@@ -27,16 +27,16 @@ def test_messages_leave_in_the_order_they_were_queued(journal_env):
 
 
 @pytest.mark.parametrize("content", ["led {on}", "", "\u20ac\U0001f600", bytes(range(140))])
-def test_what_is_queued_is_what_is_sent(journal_env, content):
-    """Alphabet, octets and length survive a restart."""
+def test_user_data_survives_a_restart(journal_env, content):
+    """Alphabet, octets and length are the same."""
     data = pdu.UserData.of(content)
     journal_env.outbox.enqueue([OutgoingMessage("000", data, 1, 1)])
     journal_env.restart()
     assert journal_env.outbox.next_queued().user_data == data
 
 
-def test_attempts_are_counted_on_disk(journal_env):
-    """Once for each body that may have left, and for each try before it."""
+def test_attempts_survive_a_restart(journal_env):
+    """Each body that may have left counts, and each attempt that failed before it."""
     [reply] = queue(journal_env, "on")
     journal_env.outbox.mark_sending(reply)
     journal_env.outbox.requeue(reply, "refused", count_attempt=False)
@@ -45,8 +45,8 @@ def test_attempts_are_counted_on_disk(journal_env):
     assert journal_env.outbox.next_queued().attempts == 2
 
 
-def test_sending_at_the_start_is_unknown(journal_env):
-    """The agent ended while the body may have left: it is left alone."""
+def test_message_being_sent_at_a_crash_is_unknown(journal_env):
+    """Its body may have left: it is not sent again."""
     first, second = queue(journal_env, "one", "two")
     journal_env.outbox.mark_sending(first)
     journal_env.restart()
@@ -67,7 +67,7 @@ def test_sending_at_the_start_is_unknown(journal_env):
         (0x65, "failed"),
     ],
 )
-def test_a_report_tells_the_fate(journal_env, factories, status, expected):
+def test_status_report_sets_the_state(journal_env, factories, status, expected):
     """Delivered, still trying, or given up (23.040 9.2.3.15)."""
     [reply] = queue(journal_env, "on")
     journal_env.outbox.mark_sending(reply)
@@ -76,8 +76,8 @@ def test_a_report_tells_the_fate(journal_env, factories, status, expected):
     assert state(journal_env, reply)[0] == expected
 
 
-def test_a_report_fits_reference_recipient_and_time(journal_env, factories):
-    """The newest message with that reference to that number in the last days, no other."""
+def test_status_report_is_matched_by_reference_recipient_and_time(journal_env, factories):
+    """It belongs to the newest message with that reference to that number in the last days."""
     old, other, new = (
         queue(journal_env, "a")[0],
         queue(journal_env, "b", destination="000")[0],
@@ -93,8 +93,8 @@ def test_a_report_fits_reference_recipient_and_time(journal_env, factories):
     assert journal_env.store(factories.report(42, recipient="000")).reply_id is None
 
 
-def test_a_report_may_come_before_the_confirmation(journal_env, factories):
-    """It is kept and matched once the reference is known."""
+def test_status_report_before_the_confirmation_is_matched_later(journal_env, factories):
+    """It is stored, and matched when the reference is known."""
     [reply] = queue(journal_env, "on")
     journal_env.outbox.mark_sending(reply)
     assert journal_env.store(factories.report(42)).reply_id is None
@@ -102,8 +102,8 @@ def test_a_report_may_come_before_the_confirmation(journal_env, factories):
     assert state(journal_env, reply)[0] == "delivered"
 
 
-def test_an_old_report_is_not_taken_for_a_new_message(journal_env, factories):
-    """A stray report with the same reference from before the message was queued says nothing of it."""
+def test_earlier_status_report_does_not_match(journal_env, factories):
+    """A report with the same reference from before the message was queued belongs to another message."""
     journal_env.store(factories.report(42))
     journal_env.advance(10)
     [reply] = queue(journal_env, "on")
@@ -112,8 +112,8 @@ def test_an_old_report_is_not_taken_for_a_new_message(journal_env, factories):
     assert state(journal_env, reply)[0] == "sent"
 
 
-def test_limits_count_what_may_have_left(journal_env):
-    """By running time: a clock that jumps lets nothing through."""
+def test_limits_count_possibly_sent_messages(journal_env):
+    """By uptime: a clock that jumps changes nothing."""
     for reply in queue(journal_env, "a", "b", "c"):
         journal_env.outbox.mark_sending(reply)
     journal_env.outbox.mark_sent(1, 1)
@@ -127,8 +127,8 @@ def test_limits_count_what_may_have_left(journal_env):
     assert journal_env.outbox.count_sent_within(DAY_S) == 2
 
 
-def test_what_waited_for_days_counts_from_the_moment_it_may_have_left(journal_env):
-    """Whatever becomes of it; one that was refused has not left at all."""
+def test_limits_count_from_the_time_of_sending(journal_env):
+    """Whatever the outcome is; a refused message has not left at all."""
     unknown, refused, again = queue(journal_env, "a", "b", "c")
     journal_env.advance(2 * DAY_S)
     for reply in (unknown, refused, again):
@@ -142,8 +142,8 @@ def test_what_waited_for_days_counts_from_the_moment_it_may_have_left(journal_en
     assert rows.fetchall() == [("unknown", 0), ("failed", 1), ("queued", 1)]
 
 
-def test_the_oldest_message_tells_how_long_to_wait(journal_env):
-    """It is the first to become too old; what has met its fate waits no longer."""
+def test_oldest_queued_age(journal_env):
+    """It belongs to the first queued message; finished messages do not count."""
     [first] = queue(journal_env, "one")
     journal_env.advance(100)
     [second] = queue(journal_env, "two")
@@ -155,8 +155,8 @@ def test_the_oldest_message_tells_how_long_to_wait(journal_env):
     assert journal_env.outbox.oldest_queued_age() is None
 
 
-def test_only_the_cap_gives_a_message_another_day(journal_env):
-    """What left long before it was queued kept nothing back, however much that was."""
+def test_only_the_daily_cap_extends_the_maximum_age(journal_env):
+    """Messages that left long before a message was queued have not held it up, however many they were."""
     for reply in queue(journal_env, *["old"] * 10):
         journal_env.outbox.mark_sending(reply)
         journal_env.outbox.mark_sent(reply, None)
@@ -172,8 +172,8 @@ def test_only_the_cap_gives_a_message_another_day(journal_env):
     assert [row.id for row in journal_env.outbox.list_expired(DAY_S, 10)] == [waiting]
 
 
-def test_a_cap_that_was_used_up_before_counts_as_well(journal_env):
-    """What left in the day before a message was queued is what kept it back."""
+def test_daily_cap_reached_before_queueing_counts(journal_env):
+    """Messages that left in the day before it was queued have held it up."""
     for reply in queue(journal_env, *["before"] * 10):
         journal_env.outbox.mark_sending(reply)
         journal_env.outbox.mark_sent(reply, None)
@@ -187,12 +187,12 @@ def test_a_cap_that_was_used_up_before_counts_as_well(journal_env):
 # The cap and the age
 
 
-def sent_at(desk, reply, ago):
+def sent_at(env, reply, ago):
     """One that left so many seconds ago, by running time."""
-    desk.outbox.mark_sending(reply)
-    desk.outbox.mark_sent(reply, None)
-    desk.journal.connection.execute(
-        "UPDATE replies SET sent_uptime = ? WHERE id = ?", (desk.journal.now().uptime - ago, reply)
+    env.outbox.mark_sending(reply)
+    env.outbox.mark_sent(reply, None)
+    env.journal.connection.execute(
+        "UPDATE replies SET sent_uptime = ? WHERE id = ?", (env.journal.now().uptime - ago, reply)
     )
 
 
@@ -210,8 +210,8 @@ def sent_at(desk, reply, ago):
         ([2 * DAY_S, 2 * DAY_S, 2 * DAY_S], True),  # full until a second after
     ],
 )
-def test_the_cap_has_kept_it_back_or_not(journal_env, left, kept):
-    """Queued a day and a second ago; three a day. Exactly where the cap was reached while it waited."""
+def test_daily_cap_while_a_message_waited(journal_env, left, kept):
+    """Queued a day and a second ago, three a day: it is kept if the cap was reached while it waited."""
     journal_env.advance(3 * DAY_S)
     others = queue(journal_env, *["other"] * len(left))
     [waiting] = queue(journal_env, "late")
@@ -221,8 +221,8 @@ def test_the_cap_has_kept_it_back_or_not(journal_env, left, kept):
     assert [row.id for row in journal_env.outbox.list_expired(DAY_S, 3)] == ([] if kept else [waiting])
 
 
-def test_each_message_is_judged_by_itself(journal_env):
-    """The cap that kept the older one back was over when the younger one came."""
+def test_daily_cap_is_evaluated_for_each_message(journal_env):
+    """The cap that held up the older message was over when the younger one came."""
     journal_env.advance(3 * DAY_S)
     for reply in queue(journal_env, *["other"] * 3):
         sent_at(journal_env, reply, DAY_S - 100)
@@ -236,8 +236,8 @@ def test_each_message_is_judged_by_itself(journal_env):
 
 
 @pytest.mark.parametrize("cap", [10, 1], ids=["not kept back", "kept back"])
-def test_the_limit_to_the_second(journal_env, cap):
-    """A message as old as the limit is still sent; kept back, it has a day more to the second."""
+def test_maximum_age_is_exact_to_the_second(journal_env, cap):
+    """A message as old as the limit is still sent; a held up one has exactly one more day."""
     [other, waiting] = queue(journal_env, "other", "waiting")
     journal_env.outbox.mark_sending(other)
     journal_env.outbox.mark_sent(other, None)
@@ -249,8 +249,8 @@ def test_the_limit_to_the_second(journal_env, cap):
 
 
 @pytest.mark.parametrize(("wall", "running"), [(400 * DAY_S, 60.0), (60.0, 400 * DAY_S), (-DAY_S, DAY_S)])
-def test_a_jumping_clock_gives_up_nothing(journal_env, wall, running):
-    """Both clocks must say that it is old."""
+def test_clock_jump_expires_no_message(journal_env, wall, running):
+    """Both clocks must show that it is old."""
     queue(journal_env, "waiting")
     journal_env.wall += wall
     journal_env.monotonic += running
@@ -260,15 +260,15 @@ def test_a_jumping_clock_gives_up_nothing(journal_env, wall, running):
 # Status reports
 
 
-def send(desk, text, reference, destination="2936"):
-    [reply] = queue(desk, text, destination=destination)
-    desk.outbox.mark_sending(reply)
-    desk.outbox.mark_sent(reply, reference)
+def send(env, text, reference, destination="2936"):
+    [reply] = queue(env, text, destination=destination)
+    env.outbox.mark_sending(reply)
+    env.outbox.mark_sent(reply, reference)
     return reply
 
 
-def test_the_reference_comes_again_within_hours(journal_env, factories):
-    """The report names when the service centre took the message: that tells which of the two it means."""
+def test_reused_reference_is_matched_by_time(journal_env, factories):
+    """The report contains the time when the service centre received the message."""
     old = send(journal_env, "old", 7)
     taken = journal_env.wall
     journal_env.advance(3 * 3600)
@@ -280,8 +280,8 @@ def test_the_reference_comes_again_within_hours(journal_env, factories):
 
 
 @pytest.mark.parametrize("wrong", [-400 * DAY_S, 400 * DAY_S])
-def test_a_wrong_clock_tells_nothing_of_a_report(journal_env, factories, wrong):
-    """Then it is the newest that no report has settled."""
+def test_wrong_clock_matches_the_newest_message_without_report(journal_env, factories, wrong):
+    """The time of the report cannot be compared then."""
     true = journal_env.wall
     journal_env.wall += wrong
     old, new = send(journal_env, "old", 7), send(journal_env, "new", 7)
@@ -289,8 +289,8 @@ def test_a_wrong_clock_tells_nothing_of_a_report(journal_env, factories, wrong):
     assert journal_env.store(factories.report(7, at=true)).reply_id == old
 
 
-def test_a_report_that_comes_twice_changes_nothing(journal_env, factories):
-    """The network delivers it again where the acknowledgement was lost."""
+def test_repeated_status_report_changes_nothing(journal_env, factories):
+    """The network delivers it again if the acknowledgement was lost."""
     other = send(journal_env, "other", 7)
     journal_env.advance(3600)
     reply = send(journal_env, "on", 7)
@@ -299,8 +299,8 @@ def test_a_report_that_comes_twice_changes_nothing(journal_env, factories):
     assert [state(journal_env, each)[0] for each in (other, reply)] == ["sent", "delivered"]
 
 
-def test_one_reference_at_two_destinations(journal_env, factories):
-    """Each report goes to its own."""
+def test_same_reference_to_two_destinations(journal_env, factories):
+    """Each report is matched with the message to its recipient."""
     one, two = send(journal_env, "a", 7, "2936"), send(journal_env, "b", 7, "+15550001234")
     assert journal_env.store(factories.report(7, recipient="+15550001234")).reply_id == two
     assert journal_env.store(factories.report(7, recipient="2936")).reply_id == one
@@ -309,15 +309,15 @@ def test_one_reference_at_two_destinations(journal_env, factories):
 @pytest.mark.parametrize(
     ("sent_to", "told"), [("+15550001234", "15550001234"), ("15550001234", "+15550001234")]
 )
-def test_a_number_may_come_back_written_another_way(journal_env, factories, sent_to, told):
-    """Networks name the recipient with or without a plus."""
+def test_recipient_is_matched_with_or_without_plus(journal_env, factories, sent_to, told):
+    """Networks write the recipient in both ways."""
     assert journal_env.store(factories.report(7, recipient=told)).reply_id is None
     reply = send(journal_env, "a", 7, sent_to)
     assert journal_env.store(factories.report(7, recipient=told)).reply_id == reply
 
 
-def test_a_report_of_a_message_of_an_earlier_life(journal_env, factories):
-    """Its row is there; one that was being sent has no reference, so its report is only kept."""
+def test_status_report_after_a_restart(journal_env, factories):
+    """It matches a sent message; one that was being sent has no reference, so its report is only stored."""
     reply = send(journal_env, "a", 7)
     [cut] = queue(journal_env, "b")
     journal_env.outbox.mark_sending(cut)
@@ -329,8 +329,8 @@ def test_a_report_of_a_message_of_an_earlier_life(journal_env, factories):
     assert journal_env.query_column("SELECT count(*) FROM status_reports") == [2]
 
 
-def test_a_report_from_before_the_body_left_is_of_another_message(journal_env, factories):
-    """A message may wait for hours; a report with its later reference that comes meanwhile is no sign."""
+def test_status_report_before_sending_does_not_match(journal_env, factories):
+    """A message may wait for hours; a report with its later reference belongs to another message."""
     [reply] = queue(journal_env, "on")
     journal_env.advance(3600)
     journal_env.store(factories.report(42))
@@ -346,16 +346,16 @@ HOURS = st.integers(-60, 30)
 
 
 @given(st.lists(HOURS, max_size=12), st.integers(1, 4), HOURS)
-def test_it_was_reached_or_not(hours, per_day, since):
-    """At some moment from then on so many had left within the day before it."""
+def test_daily_cap_matches_counting_at_every_moment(hours, per_day, since):
+    """At some time from `since` on, so many messages had left within the day before it."""
     left = sorted(hours)
     moments = [hour for hour in (*left, since) if hour >= since]
     counted = any(sum(moment - 24 < each <= moment for each in left) >= per_day for moment in moments)
     assert was_daily_cap_reached([hour * DAY_S / 24 for hour in left], per_day, since * DAY_S / 24) is counted
 
 
-def test_to_the_second():
-    """What left exactly a day ago counts no more, neither now nor for those that left after it."""
+def test_daily_cap_is_exact_to_the_second():
+    """A message that left exactly a day ago does not count, neither now nor for those that left after it."""
     assert not was_daily_cap_reached([0.0, 5.0, DAY_S], 3, 0.0)
     assert was_daily_cap_reached([0.0, 5.0, DAY_S - 0.5], 3, 0.0)
     assert not was_daily_cap_reached([0.0, 0.0, 0.0], 3, DAY_S)

@@ -1,4 +1,4 @@
-"""Parts of long messages, also such as mean harm. Most take the road of a message: decided, committed."""
+"""Parts of concatenated messages, also malicious ones. Most are classified and stored like any message."""
 
 import random
 from dataclasses import replace
@@ -17,7 +17,7 @@ SERVICE = SERVICE_PROFILES["programmable-wireless"]
 
 @pytest.fixture
 def store_part(journal_env):
-    """Receives one part: total, number, text; answers what it was kept as."""
+    """Receive a part of `total` with this number and text; return the result."""
     journal_env.journal.connection.execute("PRAGMA synchronous = OFF")
 
     def take(total, number, text, *, reference=9, sender="2936", later=0, data=None):
@@ -42,12 +42,12 @@ def store_part(journal_env):
 STAMP = datetime.fromisoformat("2026-11-22T12:00:00+00:00")
 
 
-def bodies(desk):
-    return desk.query_column("SELECT body FROM commands ORDER BY id")
+def bodies(env):
+    return env.query_column("SELECT body FROM commands ORDER BY id")
 
 
 def test_255_parts_in_any_order(journal_env, store_part):
-    """As long as a message can be; across a restart in the middle."""
+    """The longest message is joined, also with a restart in the middle."""
     order = list(range(1, 256))
     random.Random(5).shuffle(order)
     for count, number in enumerate(order):
@@ -61,16 +61,16 @@ def test_255_parts_in_any_order(journal_env, store_part):
 
 
 @pytest.mark.parametrize(("total", "number"), [(0, 0), (0, 1), (3, 0), (3, 4), (1, 2), (255, 0)])
-def test_an_impossible_part_is_no_part(journal_env, store_part, total, number):
-    """The element is as if it were not there (23.040 9.2.3.24.1): a message of its own, nothing waits."""
+def test_invalid_concatenation_header_is_ignored(journal_env, store_part, total, number):
+    """The element is ignored (23.040 9.2.3.24.1): the message is complete by itself."""
     store_part(3, 1, "one")
     assert store_part(total, number, "alone").outcome is StoreOutcome.NEW
     assert bodies(journal_env) == [b"alone"]
     assert journal_env.query_column("SELECT number FROM parts") == [1]
 
 
-def test_totals_that_contradict_are_different_messages(journal_env, store_part):
-    """Nothing is joined of both, nothing is lost; what stays incomplete is shown after a day."""
+def test_different_totals_are_different_messages(journal_env, store_part):
+    """They are not joined, nothing is lost, and the incomplete one is shown after a day."""
     store_part(2, 1, "a1")
     store_part(3, 1, "b1")
     store_part(3, 2, "b2")
@@ -82,8 +82,8 @@ def test_totals_that_contradict_are_different_messages(journal_env, store_part):
     assert journal_env.query_column("SELECT count(*) FROM parts") == [0]
 
 
-def test_the_same_number_with_another_content(journal_env, store_part):
-    """The reference was used again: the first becomes a stray, the second message is joined whole."""
+def test_reused_reference_replaces_the_incomplete_message(journal_env, store_part):
+    """The first part becomes an ignored message, the second message is joined."""
     store_part(2, 1, "old")
     store_part(2, 1, "new")
     store_part(2, 2, "er")
@@ -91,8 +91,8 @@ def test_the_same_number_with_another_content(journal_env, store_part):
     assert journal_env.query_column("SELECT text FROM ignored") == [b"old".hex().upper()]
 
 
-def test_parts_of_strangers_join_nothing(journal_env, store_part):
-    """Only what comes from the service waits at all."""
+def test_parts_of_other_senders_are_ignored(journal_env, store_part):
+    """Only parts from the service are stored."""
     store_part(2, 1, "one")
     assert store_part(2, 2, "two", sender="+15550001234").outcome is StoreOutcome.IGNORED
     assert bodies(journal_env) == []
@@ -100,8 +100,8 @@ def test_parts_of_strangers_join_nothing(journal_env, store_part):
     assert bodies(journal_env) == [b"onetwo"]
 
 
-def test_parts_that_are_never_completed_have_a_bound(journal_env, store_part, monkeypatch):
-    """The oldest message is given up and shown, the one that grows is not; so many and no more."""
+def test_number_of_parts_is_limited(journal_env, store_part, monkeypatch):
+    """The oldest message is discarded and shown, not the one that grows."""
     monkeypatch.setattr(parts, "MAX_PARTS", 40)
     for number in range(100):
         journal_env.advance(1)
@@ -115,8 +115,8 @@ def test_parts_that_are_never_completed_have_a_bound(journal_env, store_part, mo
     )
 
 
-def test_a_whole_message_has_room_among_the_incomplete(journal_env, store_part, monkeypatch):
-    """A flood of parts pushes out the oldest message, so one that is completed soon is joined."""
+def test_complete_message_is_joined_during_a_flood_of_parts(journal_env, store_part, monkeypatch):
+    """The flood evicts the oldest message, so one that is completed soon is joined."""
     monkeypatch.setattr(parts, "MAX_PARTS", 300)
     for number in range(299):
         store_part(2, 1, f"{number}", reference=number % 250, later=number)
@@ -126,8 +126,8 @@ def test_a_whole_message_has_room_among_the_incomplete(journal_env, store_part, 
     assert kept.outcome is StoreOutcome.NEW
 
 
-def test_parts_survive_and_end_with_their_command(journal_env, factories):
-    """One transaction for the last part and the joined Command; the parts that come again are doubles."""
+def test_parts_are_deleted_with_the_joined_command(journal_env, factories):
+    """One transaction stores the last part and the Command; the same parts again are duplicates."""
     one, two = factories.part(1), factories.part(2)
     assert journal_env.store(one).outcome is StoreOutcome.PART
     assert journal_env.store(one).outcome is StoreOutcome.DUPLICATE
@@ -144,8 +144,8 @@ def test_parts_survive_and_end_with_their_command(journal_env, factories):
 @pytest.mark.parametrize(
     "other", [{"sender": "000"}, {"reference": 8}, {"reference_16bit": True}, {"total": 3}]
 )
-def test_parts_belong_to_one_message(journal_env, factories, other):
-    """Another sender, reference, width or count is another message: nothing of it is joined or forgotten."""
+def test_parts_are_keyed_by_sender_reference_and_total(journal_env, factories, other):
+    """A message with another sender, reference, width or total is neither joined nor deleted."""
     one, two = factories.part(1), factories.part(2)
     stranger = replace(factories.part(1, raw="AA", identity=b"a" * 16), key=replace(one.key, **other))
     journal_env.store(stranger)
@@ -157,8 +157,8 @@ def test_parts_belong_to_one_message(journal_env, factories, other):
     assert journal_env.query_column("SELECT count(*) FROM ignored") == [0]
 
 
-def test_a_reference_used_again_starts_anew(journal_env, factories):
-    """The part that waited in vain is shown as a stray, the new one waits."""
+def test_other_part_with_the_same_number_starts_a_new_message(journal_env, factories):
+    """The old part becomes an ignored message, the new one waits."""
     journal_env.store(factories.part(1, raw="0A", identity=b"a" * 16))
     journal_env.store(factories.part(1, raw="0B", identity=b"b" * 16), raw="0B")
     assert [part.raw for part in journal_env.inbox.parts.stored_parts(factories.part(1).key).values()] == [
@@ -167,8 +167,8 @@ def test_a_reference_used_again_starts_anew(journal_env, factories):
     assert journal_env.query_column("SELECT raw FROM ignored") == ["0A"]
 
 
-def test_a_part_of_a_later_message_starts_anew(journal_env, factories):
-    """Another number of it does the same where its date tells that it belongs to a later message."""
+def test_part_of_a_later_message_starts_a_new_message(journal_env, factories):
+    """Its time stamp shows that it belongs to a later message."""
     journal_env.store(factories.part(1, raw="0A", identity=b"a" * 16))
     journal_env.store(
         replace(factories.part(2, raw="0B", identity=b"b" * 16), reference_reused=True), raw="0B"

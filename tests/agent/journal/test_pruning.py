@@ -1,4 +1,4 @@
-"""Forgetting a little at a time: what a round takes, what it leaves, and how much at once."""
+"""Pruning: what a run deletes, what it keeps, and the size of its batches."""
 
 import sqlite3
 from itertools import pairwise
@@ -12,68 +12,68 @@ from agent.journal.pruning import Pruner
 from pdu import UserData
 
 
-def anonymous(make, number, at):
-    """A Command without a SID, known by what it is."""
-    return make.command(f"led {number}", sid=None, identity=bytes([number]) * 16, at=at)
+def without_sid(factories, number, at):
+    """A Command without a SID, with an identity of its own."""
+    return factories.command(f"led {number}", sid=None, identity=bytes([number]) * 16, at=at)
 
 
 @pytest.mark.parametrize("count", range(1, 11))
-def test_doubles_go_in_small_steps(journal_env, factories, monkeypatch, count):
-    """Whatever the number: all that is old goes, nothing young, and no step takes more than its share."""
+def test_dedup_entries_are_pruned_in_batches(journal_env, factories, monkeypatch, count):
+    """All old entries are deleted, no young one, and no batch is larger than its limit."""
     monkeypatch.setattr(pruning, "BATCH_ROWS", 3)
     began = journal_env.wall
     for number in range(0, 2 * count, 2):
-        journal_env.store(anonymous(factories, number, began - number))
+        journal_env.store(without_sid(factories, number, began - number))
     journal_env.advance(32 * DAY_S)
-    young = [anonymous(factories, number, journal_env.wall + number) for number in range(1, 2 * count, 2)]
+    young = [without_sid(factories, number, journal_env.wall + number) for number in range(1, 2 * count, 2)]
     for each in young:
         journal_env.store(each)
-    round_ = Pruner(journal_env.journal, journal_env.inbox.parts, keep_days=365, dedup_days=31)
+    pruner = Pruner(journal_env.journal, journal_env.inbox.parts, keep_days=365, dedup_days=31)
     left = [journal_env.query_column("SELECT count(*) FROM dedup")[0]]
-    while round_.prune_batch():
+    while pruner.prune_batch():
         left.append(journal_env.query_column("SELECT count(*) FROM dedup")[0])
     assert all(0 <= before - after <= 3 for before, after in pairwise(left))
-    assert left[-1] == round_.pruned_rows == count
+    assert left[-1] == pruner.pruned_rows == count
     assert journal_env.journal.meta.dedup_horizon == began
     assert [journal_env.store(each).outcome for each in young] == [StoreOutcome.DUPLICATE] * count
 
 
-def test_the_horizon_never_goes_back(journal_env, factories):
-    """What is forgotten later may have been sent earlier: the newest that ever went is the horizon."""
-    journal_env.store(anonymous(factories, 1, journal_env.wall))
+def test_dedup_horizon_never_decreases(journal_env, factories):
+    """Entries that are pruned later may be of messages that were sent earlier."""
+    journal_env.store(without_sid(factories, 1, journal_env.wall))
     newest = journal_env.wall
     journal_env.advance(32 * DAY_S)
     journal_env.prune()
     journal_env.journal.meta.dedup_horizon = newest
-    late = anonymous(factories, 2, newest + 5)
+    late = without_sid(factories, 2, newest + 5)
     journal_env.store(late)
     journal_env.journal.meta.dedup_horizon = newest + 50
     journal_env.advance(32 * DAY_S)
     journal_env.prune()
     journal_env.restart()
     assert journal_env.journal.meta.dedup_horizon == newest + 50
-    assert journal_env.store(anonymous(factories, 3, newest + 50)).outcome is StoreOutcome.EXPIRED
-    assert journal_env.store(anonymous(factories, 4, newest + 51)).outcome is StoreOutcome.NEW
+    assert journal_env.store(without_sid(factories, 3, newest + 50)).outcome is StoreOutcome.EXPIRED
+    assert journal_env.store(without_sid(factories, 4, newest + 51)).outcome is StoreOutcome.NEW
 
 
-def test_texts_go_in_small_steps(journal_env, factories, monkeypatch):
-    """Each table gives at most its share at once, and the round ends when nothing old is left."""
+def test_records_are_pruned_in_batches(journal_env, factories, monkeypatch):
+    """Each batch is limited, and the run ends when no old row is left."""
     monkeypatch.setattr(pruning, "BATCH_ROWS", 3)
     for number in range(8):
         kept = journal_env.store(factories.command(sid=f"DC{number:032x}"))
         journal_env.inbox.finish(kept.command_id, "done")
     journal_env.advance(32 * DAY_S)
-    round_ = Pruner(journal_env.journal, journal_env.inbox.parts, keep_days=31, dedup_days=365)
+    pruner = Pruner(journal_env.journal, journal_env.inbox.parts, keep_days=31, dedup_days=365)
     left = [8]
-    while round_.prune_batch():
+    while pruner.prune_batch():
         left.append(journal_env.query_column("SELECT count(*) FROM commands")[0])
     assert [each for each in left if each < 8] == [5, 2, 0]
-    assert round_.pruned_rows == 8
+    assert pruner.pruned_rows == 8
 
 
 @pytest.mark.parametrize("state", ["queued", "sending", "pending", "running"])
-def test_what_is_under_way_is_kept(journal_env, factories, state):
-    """A Command stays as long as its answer waits to be sent, or what is to be done after it; so do they."""
+def test_open_rows_are_not_pruned(journal_env, factories, state):
+    """A Command stays as long as its answer or its action is open, and so do they."""
     kept = journal_env.store(factories.command())
     journal_env.inbox.mark_running(kept.command_id, "led", repeatable=False)
     answer = OutgoingMessage("2936", UserData.of("on"), 1, 1)
@@ -104,13 +104,13 @@ def test_what_is_under_way_is_kept(journal_env, factories, state):
     assert journal_env.query_column("SELECT count(*) FROM actions") == [0]
 
 
-def test_a_step_that_failed_comes_again(journal_env, factories, monkeypatch):
-    """A full disk costs a round nothing: no row is passed over."""
+def test_failed_batch_is_repeated(journal_env, factories, monkeypatch):
+    """After an error of the disk no row is skipped."""
     for number in range(4):
-        journal_env.store(anonymous(factories, number, journal_env.wall))
+        journal_env.store(without_sid(factories, number, journal_env.wall))
     journal_env.store(factories.part(1, identity=b"p" * 16))
     journal_env.advance(32 * DAY_S)
-    round_ = Pruner(journal_env.journal, journal_env.inbox.parts, keep_days=365, dedup_days=31)
+    pruner = Pruner(journal_env.journal, journal_env.inbox.parts, keep_days=365, dedup_days=31)
     commit = journal_env.journal.commit
     failures = iter([True, False, True, False])
 
@@ -125,7 +125,7 @@ def test_a_step_that_failed_comes_again(journal_env, factories, monkeypatch):
     vain = 0
     while True:
         try:
-            if not round_.prune_batch():
+            if not pruner.prune_batch():
                 break
         except sqlite3.OperationalError:
             vain += 1
@@ -134,8 +134,8 @@ def test_a_step_that_failed_comes_again(journal_env, factories, monkeypatch):
     assert journal_env.query_column("SELECT count(*) FROM parts") == [0]
 
 
-def test_forgetting_keeps_what_is_open_and_remembers_how_far(journal_env, factories):
-    """Texts and doubles go after their days; an unknown Command not newer than those is expired, not run."""
+def test_unknown_command_before_the_horizon_is_expired(journal_env, factories):
+    """Old messages and entries are pruned; an unknown Command that is not newer than those is not run."""
     old = journal_env.store(factories.command(sid=None))
     still_open = journal_env.store(
         factories.command(sid="HC" + "f" * 32, at=factories.command().timestamp.timestamp() - 100)
@@ -154,8 +154,8 @@ def test_forgetting_keeps_what_is_open_and_remembers_how_far(journal_env, factor
 @pytest.mark.parametrize(
     ("wall", "running"), [(400 * DAY_S, 60.0), (-400 * DAY_S, 60.0), (60.0, 400 * DAY_S)]
 )
-def test_a_jumping_clock_forgets_nothing(journal_env, factories, wall, running):
-    """Age is the smaller difference of the two clocks: neither of them alone may age anything."""
+def test_clock_jump_prunes_nothing(journal_env, factories, wall, running):
+    """An age is the smaller difference of two clocks: one of them alone ages nothing."""
     journal_env.store(factories.command(sid=None))
     journal_env.store(factories.part(1))
     journal_env.wall += wall
@@ -164,7 +164,7 @@ def test_a_jumping_clock_forgets_nothing(journal_env, factories, wall, running):
     assert journal_env.store(factories.command(sid=None)).outcome is StoreOutcome.DUPLICATE
 
 
-def test_parts_that_wait_in_vain_become_strays(journal_env, factories):
+def test_parts_of_incomplete_messages_become_ignored(journal_env, factories):
     """A day after the last of them."""
     journal_env.store(factories.part(1, total=3))
     journal_env.advance(0.9 * DAY_S)

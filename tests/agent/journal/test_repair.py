@@ -1,4 +1,4 @@
-"""What a journal that was begun anew still knows, and what it promises no more."""
+"""Rows and promises of a journal after its repair."""
 
 import sqlite3
 
@@ -11,21 +11,21 @@ from agent.journal.models import OutgoingMessage, StoreOutcome
 PAGE = 4096
 
 
-def filled_journal(desk, make, count):
-    """Commands with SIDs, all done but the last two; returns them."""
+def filled_journal(env, factories, count):
+    """Store Commands with SIDs, all done except the last two; return them."""
     commands = [
-        make.command(f"led {number}", sid=f"DC{number:032x}", at=desk.wall - count + number)
+        factories.command(f"led {number}", sid=f"DC{number:032x}", at=env.wall - count + number)
         for number in range(count)
     ]
     for number, command in enumerate(commands, 1):
-        desk.store(command, slot=("ME", number), raw=f"{number:04X}")
+        env.store(command, slot=("ME", number), raw=f"{number:04X}")
         if number <= count - 2:
-            desk.inbox.finish(number, "done")
+            env.inbox.finish(number, "done")
     return commands
 
 
-def test_nothing_refers_to_a_command_that_is_lost(journal_env, factories):
-    """An answer is sent all the same, its Command still counts as seen; what it asked for is not begun."""
+def test_lost_command_is_not_referenced(journal_env, factories):
+    """Its reply is sent, its entry still makes a duplicate, and its action is not started."""
     commands = filled_journal(journal_env, factories, 10)
     answer = OutgoingMessage("2936", pdu.segment("on")[0], 1, 1)
     journal_env.inbox.finish(9, "done", None, [answer], ("led", "then"))
@@ -46,8 +46,8 @@ def test_nothing_refers_to_a_command_that_is_lost(journal_env, factories):
     assert [journal_env.store(each).outcome for each in commands] == [StoreOutcome.DUPLICATE] * 10
 
 
-def test_a_journal_without_its_clock_is_damaged(journal_env, factories):
-    """The row that each has tells how far it reaches: without it one is begun anew with all the rest."""
+def test_missing_meta_row_is_damage(journal_env, factories):
+    """A new file is made with all other rows."""
     commands = filled_journal(journal_env, factories, 20)
     journal_env.journal.connection.execute("DELETE FROM meta")
     journal_env.journal.close()
@@ -57,8 +57,8 @@ def test_a_journal_without_its_clock_is_damaged(journal_env, factories):
     assert [journal_env.store(each).outcome for each in commands] == [StoreOutcome.DUPLICATE] * 20
 
 
-def test_damage_while_it_runs_takes_nothing_from_what_is_known(journal_env, factories):
-    """How far time stamps and the memory for doubles reach is known here, though the file has lost it."""
+def test_known_meta_values_survive_damage_of_the_open_file(journal_env, factories):
+    """Newest time stamp, horizon and first sweep are known in memory."""
     journal_env.store(factories.command())
     newest = journal_env.journal.meta.newest_timestamp
     journal_env.journal.meta.dedup_horizon = newest - 100
@@ -78,8 +78,8 @@ def test_damage_while_it_runs_takes_nothing_from_what_is_known(journal_env, fact
     assert journal_env.store(old).outcome is StoreOutcome.EXPIRED
 
 
-def test_the_commands_tell_how_far_the_memory_reached(journal_env, factories):
-    """Clock and memory for doubles lost with their pages: nothing from before the newest Command is run."""
+def test_horizon_is_recovered_from_commands(journal_env, factories):
+    """Meta row and deduplication entries are lost: no Command from before the newest known one is run."""
     commands = filled_journal(journal_env, factories, 10)
     roots = journal_env.query_column("SELECT rootpage FROM sqlite_master WHERE name IN ('meta', 'dedup')")
     journal_env.journal.close()
@@ -96,10 +96,10 @@ def test_the_commands_tell_how_far_the_memory_reached(journal_env, factories):
     assert journal_env.store(commands[-1]).outcome is StoreOutcome.EXPIRED
 
 
-def test_a_row_that_makes_no_sense_is_left_out_and_told(journal_env, factories):
-    """It stops no other row; its table counts as not read whole, so nothing is promised of it."""
+def test_invalid_row_is_left_out_and_logged(journal_env, factories):
+    """Other rows are copied, and its table counts as incomplete."""
     for number in range(3):
-        journal_env.store(factories.stray(f"stray {number}"), slot=("ME", number), raw=f"0{number}")
+        journal_env.store(factories.ignored(f"reason {number}"), slot=("ME", number), raw=f"0{number}")
     journal_env.journal.freed_slots.clear()
     journal_env.journal.close()
     connection = sqlite3.connect(journal_env.path, isolation_level=None)
@@ -113,14 +113,14 @@ def test_a_row_that_makes_no_sense_is_left_out_and_told(journal_env, factories):
     connection.execute("DELETE FROM meta")
     connection.close()
     journal_env.open()
-    assert journal_env.query_column("SELECT reason FROM ignored ORDER BY id") == ["stray 0", "stray 2"]
+    assert journal_env.query_column("SELECT reason FROM ignored ORDER BY id") == ["reason 0", "reason 2"]
     assert "not all rows could be read of ignored" in journal_env.damage_messages[0]
     assert journal_env.query_column("SELECT slot FROM slots") == []
 
 
 @pytest.mark.parametrize("ahead", [0, -20_000 * 86_400])
-def test_a_wrong_stamp_does_not_make_everything_old(journal_env, factories, ahead):
-    """One Command is stamped with a year to come: after damage others count as old up to the honest ones."""
+def test_wrong_timestamp_is_not_the_horizon(journal_env, factories, ahead):
+    """One Command has a time stamp years ahead: the horizon is the newest of the correct ones."""
     filled_journal(journal_env, factories, 30)
     journal_env.store(
         factories.command("wrong", sid=f"DC{10**6:032x}", at=journal_env.wall + 10_000 * 86_400)
@@ -145,8 +145,8 @@ def test_a_wrong_stamp_does_not_make_everything_old(journal_env, factories, ahea
     ("table", "keys"),
     [("commands", "SELECT id FROM commands ORDER BY id"), ("dedup", "SELECT key FROM dedup ORDER BY key")],
 )
-def test_damage_at_the_very_beginning_of_a_table_hides_no_others(journal_env, factories, table, keys):
-    """Only what stood on its first page is lost: the rest is searched for without a key to begin from."""
+def test_rows_after_an_unreadable_page_are_copied(journal_env, factories, table, keys):
+    """Only the rows on the first page of the table are lost."""
     filled_journal(journal_env, factories, 200)
     journal_env.journal.close()
     connection = sqlite3.connect(journal_env.path)

@@ -1,4 +1,4 @@
-"""The budget of restarts: on disk, by running time, never refilled by anything else."""
+"""Rate limit for resets: on disk, by uptime, and refilled by nothing else."""
 
 import sqlite3
 
@@ -11,7 +11,7 @@ from agent.journal.reset_budget import HOUR_S, ResetBudget, ResetLimits
 
 
 class FakeClocks:
-    """Both clocks of a device, in the test's hand."""
+    """Both clocks of a device, set by the test."""
 
     def __init__(self):
         self.wall, self.monotonic = 1_800_000_000.0, 50.0
@@ -40,8 +40,8 @@ def open_journal(tmp_path, clocks):
     opened[-1].close()
 
 
-def test_three_an_hour_and_twelve_a_day(open_journal, clocks):
-    """What is refused says which key allows more; nothing is noted for it."""
+def test_resets_per_hour_and_day_are_limited(open_journal, clocks):
+    """A refusal names the setting, and is not stored."""
     resets = open_journal()
     granted = 0
     for _ in range(24 * 6 - 1):
@@ -57,8 +57,8 @@ def test_three_an_hour_and_twelve_a_day(open_journal, clocks):
     assert "recovery.resets_per_hour" in resets.reserve("power", "mute")
 
 
-def test_a_step_that_may_need_another_after_it(open_journal, clocks):
-    """It is only begun where the budget has room for both; a budget that never has, stops nothing by that."""
+def test_keep_free_reserves_a_second_reset(open_journal, clocks):
+    """It is refused unless both fit; limits that are too small for both do not block it."""
     resets = open_journal()
     for _ in range(2):
         assert resets.reserve("restart", "mute") == ""
@@ -75,16 +75,16 @@ def test_a_step_that_may_need_another_after_it(open_journal, clocks):
     assert resets.reserve("power", "mute", keep_free=1) != ""
 
 
-def test_zero_allows_none(tmp_path, open_journal):
-    """An operator who wants no restarts gets none."""
+def test_zero_allows_no_reset(tmp_path, open_journal):
+    """The operator can disable resets."""
     resets = open_journal()
     resets.limits = ResetLimits(per_hour=0)
     assert resets.reserve("radio", "no network") != ""
     assert resets.usage().last_day == 0
 
 
-def test_it_is_committed_when_it_is_granted(open_journal, tmp_path):
-    """Before anything is done: another process sees step, reason and time."""
+def test_reset_is_committed_before_it_is_done(open_journal, tmp_path):
+    """Another process can read action and reason."""
     open_journal().reserve("power", "the module does not answer")
     other = sqlite3.connect(f"{(tmp_path / 'j.db').as_uri()}?mode=ro", uri=True)
     rows = other.execute("SELECT action, reason FROM resets").fetchall()
@@ -93,8 +93,8 @@ def test_it_is_committed_when_it_is_granted(open_journal, tmp_path):
 
 
 @pytest.mark.parametrize("ahead", [-1e9, 0, 400 * DAY_S])
-def test_no_restart_and_no_jump_of_the_clock_refills_it(open_journal, clocks, ahead):
-    """Neither of the agent nor of the device, which may wake up in another year."""
+def test_restart_or_clock_jump_does_not_refill_the_budget(open_journal, clocks, ahead):
+    """Neither a restart of the agent nor one of the device with another date."""
     for _ in range(3):
         assert open_journal().reserve("restart", "mute") == ""
         clocks.monotonic = 1.0  # the device was switched off and on
@@ -102,8 +102,8 @@ def test_no_restart_and_no_jump_of_the_clock_refills_it(open_journal, clocks, ah
     assert open_journal().reserve("restart", "mute") != ""
 
 
-def test_what_was_noted_in_a_future_is_young_no_longer_than_an_hour(open_journal, clocks):
-    """A clock that was ahead and is set right must not keep the module from being helped until then."""
+def test_reset_with_a_future_date_expires_after_an_hour(open_journal, clocks):
+    """A clock that was ahead and is set back must not block recovery."""
     resets = open_journal()
     clocks.wall += 40 * DAY_S
     for _ in range(3):
@@ -114,8 +114,8 @@ def test_what_was_noted_in_a_future_is_young_no_longer_than_an_hour(open_journal
     assert resets.reserve("restart", "mute") == ""
 
 
-def test_denied_registration_gets_one_an_hour(open_journal, clocks):
-    """Whatever was restarted in the last hour, for whatever reason."""
+def test_one_per_hour_counts_every_reset(open_journal, clocks):
+    """Whatever was reset in the last hour, for any reason."""
     resets = open_journal()
     assert resets.reserve("radio", "no network") == ""
     assert "one reset an hour" in resets.reserve("radio", "registration denied", one_per_hour=True)
@@ -123,7 +123,7 @@ def test_denied_registration_gets_one_an_hour(open_journal, clocks):
     assert resets.reserve("radio", "registration denied", one_per_hour=True) == ""
 
 
-def test_old_rows_go(open_journal, clocks):
+def test_old_resets_are_deleted(open_journal, clocks):
     """After a month."""
     resets = open_journal()
     resets.reserve("radio", "no network")
@@ -138,14 +138,14 @@ def test_old_rows_go(open_journal, clocks):
         st.tuples(st.floats(0, 8 * HOUR_S), st.sampled_from(["pass", "restart", "jump", "off"])), max_size=40
     )
 )
-def test_never_more_than_allowed(tmp_path_factory, happenings):
-    """In no hour and no day of running time, whatever happens in between."""
+def test_limits_hold_for_any_sequence(tmp_path_factory, sequence):
+    """In each hour and each day of uptime, with any restarts and clock jumps."""
     clocks = FakeClocks()
     path = tmp_path_factory.mktemp("budget") / "j.db"
     journal = Journal(path, lambda: clocks.wall, lambda: clocks.monotonic)
     journal.connection.execute("PRAGMA synchronous = OFF")
     granted, ran = [], 0.0
-    for seconds, what in happenings:
+    for seconds, what in sequence:
         match what:
             case "pass":
                 clocks.advance(seconds)

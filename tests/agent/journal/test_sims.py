@@ -1,4 +1,4 @@
-"""What is kept of SIMs: a PIN is tried once, and what belongs to a card stays with it."""
+"""SIMs and PIN attempts: a PIN is tried once, and each SIM has its own data."""
 
 import sqlite3
 
@@ -12,7 +12,7 @@ SALT = b"s" * 16
 
 
 class SimStoreHarness:
-    """Cards on a real journal whose clock is turned by hand."""
+    """A SIM store on a real journal with a clock that the test sets."""
 
     def __init__(self, path):
         self.path = path
@@ -36,13 +36,13 @@ class SimStoreHarness:
 
 @pytest.fixture
 def sim_store(tmp_path):
-    shelf = SimStoreHarness(tmp_path / "journal.db")
-    yield shelf
-    shelf.journal.close()
+    harness = SimStoreHarness(tmp_path / "journal.db")
+    yield harness
+    harness.journal.close()
 
 
-def test_a_refused_pin_is_never_tried_again(sim_store):
-    """Across restarts, and whatever the tries of the card say; another value is another PIN."""
+def test_refused_pin_is_never_tried_again(sim_store):
+    """After restarts, and whatever number of tries the SIM reports; another PIN may be tried."""
     assert sim_store.reserve_pin_attempt() == ""
     sim_store.sims.record_pin_result(ONE, refused=True)
     for no_tries_lost in (False, True):
@@ -51,16 +51,16 @@ def test_a_refused_pin_is_never_tried_again(sim_store):
     assert sim_store.reserve_pin_attempt(pin="4321") == ""
 
 
-def test_a_right_pin_leaves_no_trace(sim_store):
-    """It may be tried at every start, and nobody finds it in the journal."""
+def test_correct_pin_leaves_no_row(sim_store):
+    """It may be tried at every start, and is not in the journal."""
     for _ in range(3):
         assert sim_store.reserve_pin_attempt() == ""
         sim_store.sims.record_pin_result(ONE, refused=False)
         assert sim_store.rows("SELECT * FROM pin_attempts") == []
 
 
-def test_what_became_of_one_attempt_says_nothing_of_others(sim_store):
-    """A right PIN forgets no wrong one, and neither settles what is under way on another card."""
+def test_result_applies_to_its_own_attempt(sim_store):
+    """A correct PIN deletes no refused one, and no attempt on another SIM."""
     sim_store.reserve_pin_attempt(ONE, "9999")
     sim_store.sims.record_pin_result(ONE, refused=True)
     sim_store.reserve_pin_attempt(OTHER, "1234")
@@ -75,8 +75,8 @@ def test_what_became_of_one_attempt_says_nothing_of_others(sim_store):
     assert sim_store.reserve_pin_attempt(OTHER, "9999") == ""
 
 
-def test_an_attempt_that_was_cut_off(sim_store):
-    """It is not repeated, unless the card shows that no try was lost: then it never got there."""
+def test_interrupted_attempt_is_not_repeated(sim_store):
+    """Unless the SIM has all its tries left: then the PIN never reached it."""
     assert sim_store.reserve_pin_attempt() == ""
     sim_store.restart()
     assert sim_store.reserve_pin_attempt() == "trying"
@@ -86,8 +86,8 @@ def test_an_attempt_that_was_cut_off(sim_store):
     assert sim_store.reserve_pin_attempt() == "trying"
 
 
-def test_tries_belong_to_the_card(sim_store):
-    """Another SIM has tries of its own; one that does not tell its number may be any of them."""
+def test_attempts_are_counted_for_each_sim(sim_store):
+    """A SIM that does not report its ICCID may be any of them."""
     sim_store.reserve_pin_attempt()
     sim_store.sims.record_pin_result(ONE, refused=True)
     assert sim_store.reserve_pin_attempt(OTHER) == ""
@@ -98,8 +98,8 @@ def test_tries_belong_to_the_card(sim_store):
     assert sim_store.reserve_pin_attempt(OTHER, "9999") == "refused"
 
 
-def test_the_pin_is_not_in_the_file(sim_store):
-    """Neither it nor a digest without salt and rounds."""
+def test_pin_is_not_stored_in_clear(sim_store):
+    """Only a salted digest is."""
     sim_store.reserve_pin_attempt(pin="73519")
     sim_store.journal.close()
     for path in sim_store.path.parent.iterdir():
@@ -107,8 +107,8 @@ def test_the_pin_is_not_in_the_file(sim_store):
     sim_store.open()
 
 
-def test_a_card_that_is_open_ends_the_doubt(sim_store):
-    """Killed between the right PIN's OK and its note, the agent finds the card open: nothing is left."""
+def test_unlocked_sim_deletes_its_interrupted_attempt(sim_store):
+    """The agent was killed between the module's OK and the result."""
     sim_store.reserve_pin_attempt("")
     sim_store.sims.record_sim_seen(ONE, "")
     assert sim_store.rows("SELECT * FROM pin_attempts") == []
@@ -120,8 +120,8 @@ def test_a_card_that_is_open_ends_the_doubt(sim_store):
     assert len(sim_store.rows("SELECT * FROM pin_attempts")) == 1
 
 
-def test_the_service_centre_is_that_of_the_card(sim_store):
-    """The last one is known; an empty one does not replace it; none is taken from another card."""
+def test_service_centre_is_stored_for_each_sim(sim_store):
+    """An empty number does not replace the last one, and none is taken from another SIM."""
     sim_store.sims.record_sim_seen(ONE, "+447700900000")
     sim_store.sims.record_sim_seen(ONE, "")
     assert sim_store.sims.service_centre(ONE) == "+447700900000"
@@ -130,8 +130,8 @@ def test_the_service_centre_is_that_of_the_card(sim_store):
     assert sim_store.sims.service_centre("") == ""
 
 
-def test_another_card_is_told_once(sim_store):
-    """By its number, also when the clock was set back in between; the same card again is no news."""
+def test_sim_change_is_reported_once(sim_store):
+    """With the previous ICCID, also if the clock was set back; the same SIM is not reported."""
     assert sim_store.sims.record_sim_seen(ONE, "") == ""
     assert sim_store.sims.record_sim_seen(ONE, "+1") == ""
     sim_store.wall -= 1_000_000_000
@@ -142,8 +142,8 @@ def test_another_card_is_told_once(sim_store):
     assert sim_store.sims.record_sim_seen("", "") == ""
 
 
-def test_the_same_card_costs_no_commit(sim_store):
-    """Each session meets it again."""
+def test_same_sim_needs_no_commit(sim_store):
+    """Each session reports it again."""
     sim_store.sims.record_sim_seen(ONE, "+447700900000")
     before = sim_store.journal.connection.total_changes
     sim_store.sims.record_sim_seen(ONE, "+447700900000")
@@ -151,8 +151,8 @@ def test_the_same_card_costs_no_commit(sim_store):
     assert sim_store.journal.connection.total_changes == before
 
 
-def test_after_an_io_error_the_new_connection_is_asked(sim_store):
-    """The journal opens its file again; a PIN is tried then as before, and what was refused is known."""
+def test_sim_store_uses_the_new_connection_after_an_io_error(sim_store):
+    """Attempts are reserved as before, and refused PINs are known."""
     assert sim_store.reserve_pin_attempt() == ""
     sim_store.sims.record_pin_result(ONE, refused=True)
     old = sim_store.journal.connection

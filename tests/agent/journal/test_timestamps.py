@@ -1,4 +1,4 @@
-"""Which time stamps are believed, by the device's clock and by most of them."""
+"""Plausible time stamps, by the device's clock and by the median of the stamps."""
 
 import pytest
 
@@ -8,15 +8,15 @@ NOW = 20_000 * DAY_S
 
 
 @pytest.mark.parametrize(
-    ("stamps", "most"), [([], NOW), ([5.0], 5.0), ([9.0, 1.0], 1.0), ([7.0, 1.0, 3.0], 3.0)]
+    ("stamps", "expected"), [([], NOW), ([5.0], 5.0), ([9.0, 1.0], 1.0), ([7.0, 1.0, 3.0], 3.0)]
 )
-def test_what_most_of_them_say(stamps, most):
-    """The lower of two, so that one wrong stamp beside an honest one is not believed; none: the clock."""
-    assert median(iter(stamps), NOW) == most
+def test_median(stamps, expected):
+    """The lower of two: a wrong stamp beside a correct one has no effect. Without stamps, the clock."""
+    assert median(iter(stamps), NOW) == expected
 
 
 @pytest.mark.parametrize(
-    ("stamps", "believed"),
+    ("stamps", "expected"),
     [
         ([], 0.0),
         ([NOW - DAY_S, NOW - 5], NOW - 5),
@@ -24,13 +24,13 @@ def test_what_most_of_them_say(stamps, most):
         ([NOW - 5, NOW + MAX_CLOCK_SKEW_S + 1], NOW - 5),
     ],
 )
-def test_none_after_the_present_of_the_device(stamps, believed):
-    """Clocks that are both right differ by a day at the most."""
-    assert newest_plausible(iter(stamps), NOW) == believed
+def test_future_timestamp_is_not_plausible(stamps, expected):
+    """Two correct clocks differ by a day at most."""
+    assert newest_plausible(iter(stamps), NOW) == expected
 
 
-def test_where_most_are_ahead_the_clock_is_behind():
-    """Then the others tell what the present is; one that is far ahead of them too is wrong."""
+def test_timestamps_replace_a_clock_that_is_behind():
+    """If most are ahead of the clock, their median counts; one that is far ahead of them is wrong."""
     ahead = [NOW + 900 * DAY_S, NOW + 901 * DAY_S, NOW + 902 * DAY_S]
     assert newest_plausible(ahead, NOW) == ahead[-1]
     assert (
