@@ -135,7 +135,7 @@ async def test_ready_does_not_wait_for_the_module(agent_env, pipeline):
     assert agent_env.notes[-1] == "STOPPING=1"
 
 
-async def test_what_looks_like_a_mistake_among_the_handlers_is_said(agent_env, pipeline):
+async def test_unused_handler_file_is_logged(agent_env, pipeline):
     """And does not keep the agent from starting."""
     (agent_env.folder / "handlers" / "pump").write_text("#!/bin/sh\n")
     async with agent_env.running():
@@ -144,7 +144,7 @@ async def test_what_looks_like_a_mistake_among_the_handlers_is_said(agent_env, p
         )
 
 
-async def test_a_command_is_received_run_and_answered(agent_env, pipeline):
+async def test_command_is_received_run_and_answered(agent_env, pipeline):
     """Each room wakes the next: from the notification to the sent answer no timer is waited for."""
     modem = agent_env.modem()
     async with agent_env.running():
@@ -160,7 +160,7 @@ async def test_a_command_is_received_run_and_answered(agent_env, pipeline):
 
 
 @pytest.mark.parametrize("reports", [False, True])
-async def test_the_settings_reach_the_rooms(agent_env, pipeline, reports):
+async def test_settings_reach_their_components(agent_env, pipeline, reports):
     """Each key is read by the one whom it concerns."""
     rate = 2 if reports else 3  # what is sent once more counts twice
     agent_env.tables["service"] |= {
@@ -197,7 +197,7 @@ async def test_the_settings_reach_the_rooms(agent_env, pipeline, reports):
 
 
 @pytest.mark.parametrize("setting", [True, False])
-async def test_doubles_without_a_sid_are_a_setting(agent_env, pipeline, setting):
+async def test_dedup_without_a_sid_is_configurable(agent_env, pipeline, setting):
     """Off: each delivery of a Command without a SID runs."""
     agent_env.tables["journal"] |= {"dedup_without_sid": setting}
     modem = agent_env.modem()
@@ -208,7 +208,7 @@ async def test_doubles_without_a_sid_are_a_setting(agent_env, pipeline, setting)
     assert len(pipeline.runner.runs) == (1 if setting else 2)
 
 
-async def test_what_was_being_sent_at_the_last_end_is_unknown(agent_env, pipeline):
+async def test_message_interrupted_by_the_last_process_is_unknown(agent_env, pipeline):
     """Said at the start, with or without a module."""
     pipeline.outbox_store.mark_sending(pipeline.queue_message())
     agent_env.port.default = busy()
@@ -217,7 +217,7 @@ async def test_what_was_being_sent_at_the_last_end_is_unknown(agent_env, pipelin
     assert pipeline.events_of_kind("unknown")[0].reply_id == 1
 
 
-async def test_the_next_start_settles_what_the_last_left(agent_env, pipeline):
+async def test_next_start_recovers_what_the_last_left(agent_env, pipeline):
     """A run that was cut off is answered through the module."""
     pipeline.store_command("led on")
     pipeline.command_store.mark_running(1, "device.py:led", repeatable=False)
@@ -228,7 +228,7 @@ async def test_the_next_start_settles_what_the_last_left(agent_env, pipeline):
     assert pipeline.runner.runs == []
 
 
-async def test_a_start_on_a_full_disk_is_ready_and_waits(agent_env, pipeline):
+async def test_start_on_a_full_disk_is_ready_and_waits(agent_env, pipeline):
     """It says so once, and goes on as soon as it can commit."""
     pipeline.outbox_store.mark_sending(pipeline.queue_message())
     pipeline.fail_commits_disk_full()
@@ -243,7 +243,7 @@ async def test_a_start_on_a_full_disk_is_ready_and_waits(agent_env, pipeline):
 
 
 @pytest.mark.parametrize("what", ["handlers", "socket", "journal", "held"])
-async def test_what_makes_starting_impossible_leaves_nothing_open(agent_env, pipeline, what, tmp_path):
+async def test_failed_start_leaves_nothing_open(agent_env, pipeline, what, tmp_path):
     """It is raised with its sentence; the journal's lock is free, no runner is left."""
     if what == "handlers":
         agent_env.tables["handlers"]["directory"] = "nowhere"
@@ -333,7 +333,7 @@ async def test_stop_ends_everything_within_five_seconds(agent_env, pipeline, whe
         assert pipeline.reply_states() == ["unknown"]
 
 
-async def test_a_handler_that_ends_in_time_is_noted(agent_env, pipeline):
+async def test_handler_that_ends_during_shutdown_is_recorded(agent_env, pipeline):
     """What ends within its 3 s is committed with its answer, which the next start sends."""
 
     async def slow(_command):
@@ -353,7 +353,7 @@ async def test_a_handler_that_ends_in_time_is_noted(agent_env, pipeline):
     assert modem.sent_contents == ["led is on"]
 
 
-async def test_stop_waits_for_no_handler_file(agent_env, pipeline):
+async def test_stop_does_not_wait_for_handler_files(agent_env, pipeline):
     """One that takes a minute to load is given up with everything else; nothing was ready yet."""
 
     async def slow():
@@ -371,7 +371,7 @@ async def test_stop_waits_for_no_handler_file(agent_env, pipeline):
 # Health
 
 
-async def test_the_watchdog_is_fed_while_nobody_is_late(agent_env, pipeline):
+async def test_watchdog_is_notified_while_nothing_is_overdue(agent_env, pipeline):
     """And never by a bare timer: a task past its own deadline is said once, and the food stops."""
     agent_env.watchdog_s = 10.0
     modem = agent_env.modem()
@@ -397,7 +397,7 @@ async def test_the_watchdog_is_fed_while_nobody_is_late(agent_env, pipeline):
         assert agent_env.notes.count("WATCHDOG=1") > fed + 1
 
 
-async def test_a_disk_that_is_full_for_hours_starves_no_watchdog(agent_env, pipeline):
+async def test_full_disk_does_not_trip_the_watchdog(agent_env, pipeline):
     """Nothing of ours hangs, it waits: the agent is not killed for it."""
     agent_env.watchdog_s = 10.0
     modem = agent_env.modem()
@@ -422,7 +422,7 @@ async def test_a_disk_that_is_full_for_hours_starves_no_watchdog(agent_env, pipe
 # Forgetting
 
 
-async def test_once_a_day_the_journal_forgets(agent_env, pipeline):
+async def test_journal_is_pruned_once_a_day(agent_env, pipeline):
     """At the start and every day; what is older than the settings say goes."""
     agent_env.tables["journal"] |= {"keep_days": 2.5, "dedup_days": 4.5}
     modem = agent_env.modem()
@@ -438,7 +438,7 @@ async def test_once_a_day_the_journal_forgets(agent_env, pipeline):
     assert len(pipeline.events_of_kind("pruned")) == 2
 
 
-async def test_a_journal_that_cannot_forget_goes_on(agent_env, pipeline):
+async def test_failed_pruning_ends_nothing(agent_env, pipeline):
     """Whoever needs a commit says so; the next day it is tried again."""
     agent_env.tables["journal"] |= {"keep_days": 1}
     modem = agent_env.modem()
@@ -474,7 +474,7 @@ async def test_incomplete_messages_are_given_up_within_the_hour(agent_env, pipel
 # What people ask
 
 
-async def test_what_status_tells(agent_env, pipeline):
+async def test_status_request(agent_env, pipeline):
     """Module, queues, what is at work: one document."""
     never = asyncio.Event()
 
@@ -506,7 +506,7 @@ async def test_what_status_tells(agent_env, pipeline):
     }
 
 
-async def test_status_by_sms(agent_env, pipeline):
+async def test_status_command_by_sms(agent_env, pipeline):
     """The built-in handler: version and registration, also before the first session."""
     modem = agent_env.modem()
     modem.plan("initialise", busy())
@@ -528,7 +528,7 @@ async def test_status_by_sms(agent_env, pipeline):
         ({"text": "\N{SNOWMAN}" + "x" * 160}, "?" + "x" * 157 + "..", "2936"),
     ],
 )
-async def test_a_message_by_hand(agent_env, pipeline, request_, sent, to):
+async def test_send_request_queues_and_sends(agent_env, pipeline, request_, sent, to):
     """It takes its place in the row; the answer comes when it has met its fate."""
     modem = agent_env.modem()
     async with agent_env.running():
@@ -542,7 +542,7 @@ async def test_a_message_by_hand(agent_env, pipeline, request_, sent, to):
     }
 
 
-async def test_a_message_by_hand_tells_its_fate(agent_env, pipeline):
+async def test_send_request_returns_the_outcome(agent_env, pipeline):
     """Whatever it is, and with the reason."""
     modem = agent_env.modem()
     modem.plan("send", OutcomeUnknown("no result"), Refused(agent_env.make.refused(69)))
@@ -553,7 +553,7 @@ async def test_a_message_by_hand_tells_its_fate(agent_env, pipeline):
     assert first["messages"][0]["reason"] == "no result"
 
 
-async def test_several_people_wait_for_their_own(agent_env, pipeline):
+async def test_concurrent_send_requests_get_their_own_outcome(agent_env, pipeline):
     """Each answer is about the message of its asker."""
     agent_env.modem().plan("send", None, OutcomeUnknown("no result"))
     async with agent_env.running():
@@ -562,7 +562,7 @@ async def test_several_people_wait_for_their_own(agent_env, pipeline):
     assert sorted(answer["messages"][0]["reply"] for answer in answers) == [1, 2, 3]
 
 
-async def test_nobody_has_to_wait(agent_env, pipeline):
+async def test_send_request_may_return_at_once(agent_env, pipeline):
     """`wait` false: the answer comes once it is queued."""
     agent_env.port.default = busy()
     async with agent_env.running():
@@ -570,7 +570,7 @@ async def test_nobody_has_to_wait(agent_env, pipeline):
     assert answer["messages"] == [{"reply": 1, "state": "queued", "reason": None}]
 
 
-async def test_waiting_for_a_fate_has_an_end(agent_env, pipeline):
+async def test_send_request_times_out(agent_env, pipeline):
     """Without a module the asker is told so; the message stays queued."""
     agent_env.port.default = busy()
     async with agent_env.running():
@@ -595,7 +595,7 @@ async def test_waiting_for_a_fate_has_an_end(agent_env, pipeline):
         ("programmable-wireless", {"hex": "00" * 141}, "a binary reply of 141 octets needs 2 messages"),
     ],
 )
-async def test_what_cannot_be_sent_is_a_sentence(agent_env, pipeline, service, request_, sentence):
+async def test_invalid_send_request_gets_an_error_sentence(agent_env, pipeline, service, request_, sentence):
     """And nothing is queued."""
     agent_env.tables["service"]["name"] = service
     async with agent_env.running():
@@ -606,7 +606,7 @@ async def test_what_cannot_be_sent_is_a_sentence(agent_env, pipeline, service, r
     assert pipeline.reply_states() == []
 
 
-async def test_an_at_command_by_hand(agent_env, pipeline):
+async def test_at_request(agent_env, pipeline):
     """Between two commands of the agent's own; what the module says to it is the answer."""
     agent_env.port.planned = [busy()]
     async with agent_env.running(0.5):
@@ -623,7 +623,7 @@ async def test_an_at_command_by_hand(agent_env, pipeline):
 
 
 @pytest.mark.parametrize("request_", [{"do": "send", "text": "hello"}, {"do": "status"}])
-async def test_a_journal_in_trouble_is_a_sentence(agent_env, pipeline, request_, monkeypatch):
+async def test_unusable_journal_gets_an_error_sentence(agent_env, pipeline, request_, monkeypatch):
     """For whoever asks."""
 
     def damaged(_store):

@@ -8,20 +8,20 @@ NOON = 1_795_348_800.0
 DAY = 86_400.0
 
 
-def test_a_clock_that_is_right():
+def test_correct_clock_gives_the_age():
     """The plain difference."""
     clock = CommandAgeEstimator()
     assert clock.estimate_age_s(NOON - 5, NOON - 5, NOON, 100.0) == 5
     assert clock.estimate_age_s(NOON - 3 * DAY, NOON - 5, NOON, 100.0) == 3 * DAY
 
 
-def test_a_clock_behind_the_network_judges_nothing():
+def test_clock_behind_the_network_gives_no_age():
     """It has no battery and woke up in the past."""
     assert CommandAgeEstimator().estimate_age_s(NOON, NOON, NOON - 1, 100.0) is None
     assert CommandAgeEstimator().estimate_age_s(NOON, NOON, NOON, 100.0) == 0
 
 
-def test_a_clock_that_jumps_ahead_makes_nothing_older():
+def test_clock_jump_ahead_makes_nothing_older():
     """Once it has agreed with the network: the smaller of what both clocks say."""
     clock = CommandAgeEstimator()
     assert clock.estimate_age_s(NOON - 2, NOON - 2, NOON, 100.0) == 2
@@ -30,7 +30,7 @@ def test_a_clock_that_jumps_ahead_makes_nothing_older():
     assert clock.estimate_age_s(NOON - 2, fresh, later, 3705.0) == 3607
 
 
-def test_before_it_agreed_with_anything_it_is_believed():
+def test_unconfirmed_clock_is_trusted():
     """There is nothing else to go by."""
     assert CommandAgeEstimator().estimate_age_s(NOON, NOON, NOON + 40 * DAY, 100.0) == 40 * DAY
 
@@ -38,14 +38,14 @@ def test_before_it_agreed_with_anything_it_is_believed():
 @pytest.mark.parametrize(
     ("ago", "agrees"), [(0, True), (CLOCK_AGREEMENT_S, True), (CLOCK_AGREEMENT_S + 1, False)]
 )
-def test_what_agrees(ago, agrees):
+def test_recent_message_confirms_the_clock(ago, agrees):
     """A stamp of the last minutes; an older one may be of a message that was under way for long."""
     clock = CommandAgeEstimator()
     clock.estimate_age_s(NOON - ago, NOON - ago, NOON, 100.0)
     assert (clock.estimate_age_s(NOON, NOON, NOON + 40 * DAY, 100.0) == 0) is agrees
 
 
-def test_a_clock_that_was_set_right_is_believed_again():
+def test_corrected_clock_is_trusted_again():
     """A device that slept, or heard the time at last: the next fresh message says so."""
     clock = CommandAgeEstimator()
     clock.estimate_age_s(NOON, NOON, NOON, 100.0)
@@ -54,7 +54,7 @@ def test_a_clock_that_was_set_right_is_believed_again():
     assert clock.estimate_age_s(NOON, woken, woken, 110.0) == 2 * DAY
 
 
-def test_one_stamp_of_years_to_come_does_not_end_all_judging():
+def test_future_timestamp_does_not_disable_a_confirmed_clock():
     """A service centre with a wrong clock stamped it: the next message that agrees with the clock says so."""
     clock = CommandAgeEstimator()
     wrong = NOON + 4000 * DAY

@@ -29,7 +29,7 @@ def hanging_handler():
 # The order of things
 
 
-async def test_a_run_is_committed_before_it_begins_and_with_its_reply_when_it_ends(pipeline):
+async def test_run_is_committed_before_it_starts_and_with_its_reply(pipeline):
     """A kill at any moment finds what had begun, and never a done Command without its answer."""
     pipeline.store_command("led on")
     seen = []
@@ -78,7 +78,7 @@ async def test_a_run_is_committed_before_it_begins_and_with_its_reply_when_it_en
         ),
     ],
 )
-async def test_the_story_of_a_command(pipeline, text, outcome, story):
+async def test_events_of_a_command(pipeline, text, outcome, story):
     """A line for each step, none for what was not done; what messages say is beside it."""
     if outcome is not None:
         pipeline.runner.plan(text.split()[0], outcome)
@@ -89,7 +89,7 @@ async def test_the_story_of_a_command(pipeline, text, outcome, story):
     assert [step.content for step in pipeline.events_of_kind("queued")] == pipeline.reply_texts()
 
 
-async def test_the_handler_sees_the_command_as_it_came(pipeline, factories):
+async def test_handler_receives_the_command_unchanged(pipeline, factories):
     """SID, sender, time, attempt, text without the SID."""
     pipeline.store_command(f"{factories.SID} led on", minute=7)
     seen = []
@@ -108,7 +108,7 @@ async def test_the_handler_sees_the_command_as_it_came(pipeline, factories):
     assert command.timestamp.minute == 7
 
 
-async def test_commands_of_one_handler_run_one_after_the_other(pipeline):
+async def test_commands_of_one_handler_run_in_sequence(pipeline):
     """In order of arrival, also where the first takes its time; others run beside it."""
     work, end = hanging_handler()
     async with pipeline.run_dispatcher():
@@ -123,7 +123,7 @@ async def test_commands_of_one_handler_run_one_after_the_other(pipeline):
     assert set(pipeline.command_states()) == {"done"}
 
 
-async def test_functions_of_one_file_run_one_after_the_other(pipeline):
+async def test_functions_of_one_file_run_in_sequence(pipeline):
     """They share a process."""
     file = pipeline.folder / "device.py"
     pipeline.handler_specs = [
@@ -143,7 +143,7 @@ async def test_functions_of_one_file_run_one_after_the_other(pipeline):
 
 
 @pytest.mark.parametrize("max_concurrent", [1, 2, 3])
-async def test_no_more_run_side_by_side_than_allowed(pipeline, factories, max_concurrent):
+async def test_concurrency_is_limited(pipeline, factories, max_concurrent):
     """What came first begins first; each end makes room for the next."""
     pipeline.handler_specs = [factories.executable(f"h{number}") for number in range(5)]
     works = [hanging_handler() for _ in range(5)]
@@ -180,7 +180,7 @@ async def wake_dispatcher(road):
         (RuntimeError("of ours"), "failed", "ERR failed", "RuntimeError: of ours"),
     ],
 )
-async def test_each_outcome_is_answered_honestly(pipeline, outcome, state, answer, reason):
+async def test_each_result_has_its_state_and_answer(pipeline, outcome, state, answer, reason):
     """In one short line, and the reason stands in the journal."""
     async with pipeline.run_dispatcher():
         pipeline.runner.plan("led", outcome)
@@ -199,7 +199,7 @@ async def test_each_outcome_is_answered_honestly(pipeline, outcome, state, answe
     assert step.severity is (Severity.INFO if state == "done" else Severity.WARNING)
 
 
-async def test_an_unknown_word_gets_one_short_answer(pipeline):
+async def test_unknown_word_gets_one_short_answer(pipeline):
     """Named in the answer, at most 20 characters of it; others go on."""
     async with pipeline.run_dispatcher():
         pipeline.store_command("frobnicate_the_device_now please")
@@ -211,7 +211,7 @@ async def test_an_unknown_word_gets_one_short_answer(pipeline):
 
 
 @pytest.mark.parametrize("text", ["", " ", "\r\n", " " * 160])
-async def test_an_empty_text_is_done_and_not_answered(pipeline, text):
+async def test_empty_text_is_done_and_not_answered(pipeline, text):
     """Nothing to do; nobody pays for an answer."""
     async with pipeline.run_dispatcher():
         pipeline.store_command(text)
@@ -220,7 +220,7 @@ async def test_an_empty_text_is_done_and_not_answered(pipeline, text):
     assert pipeline.reply_texts() == []
 
 
-async def test_an_empty_text_goes_to_the_default_handler(pipeline):
+async def test_empty_text_goes_to_the_default_handler(pipeline):
     """Where there is one it gets everything that nobody else wants."""
     pipeline.handler_specs = [HandlerSpec("all.py:all", "python", function="all", default=True)]
     async with pipeline.run_dispatcher():
@@ -230,7 +230,7 @@ async def test_an_empty_text_goes_to_the_default_handler(pipeline):
         assert pipeline.runner.runs == [("all.py:all", "", 1), ("all.py:all", b"\x01", 1)]
 
 
-async def test_octets_without_a_handler_are_answered(pipeline):
+async def test_binary_command_without_a_handler_is_answered(pipeline):
     """As an unknown word is."""
     async with pipeline.run_dispatcher():
         pipeline.store_command(b"\x01\x02")
@@ -238,7 +238,7 @@ async def test_octets_without_a_handler_are_answered(pipeline):
     assert pipeline.reply_texts() == ["ERR unknown binary"]
 
 
-async def test_octets_come_back_as_octets(pipeline):
+async def test_binary_reply_stays_binary(pipeline):
     """On a service that carries them."""
     pipeline.handler_specs = [HandlerSpec("binary", "executable")]
     async with pipeline.run_dispatcher():
@@ -249,7 +249,7 @@ async def test_octets_come_back_as_octets(pipeline):
     assert pipeline.query_column("SELECT alphabet FROM replies") == ["8bit"]
 
 
-async def test_octets_cannot_go_to_a_service_without_them(tmp_path, factories):
+async def test_binary_reply_fails_on_a_text_only_service(tmp_path, factories):
     """The Command fails with a sentence, and its sender is told."""
     road = factories.harness(tmp_path, "super-sim")
     async with road.run_dispatcher():
@@ -263,7 +263,7 @@ async def test_octets_cannot_go_to_a_service_without_them(tmp_path, factories):
     road.journal.close()
 
 
-async def test_a_long_answer_is_cut_or_sent_in_parts(pipeline):
+async def test_long_reply_is_truncated_or_sent_in_parts(pipeline):
     """One message unless more are allowed; the parts share the number of the Command as reference."""
     async with pipeline.run_dispatcher(reply_config=ReplyConfig(max_parts=2)):
         pipeline.runner.plan("led", Finished("x" * 200), Finished("y" * 400))
@@ -278,7 +278,7 @@ async def test_a_long_answer_is_cut_or_sent_in_parts(pipeline):
 
 
 @pytest.mark.parametrize(("rule", "text"), [("none", "led is on"), ("start", "{SID} led is on")])
-async def test_the_sid_stands_in_front_where_the_setting_says_so(pipeline, factories, rule, text):
+async def test_reply_starts_with_the_sid_if_configured(pipeline, factories, rule, text):
     """The SID of the Command that is answered."""
     async with pipeline.run_dispatcher(reply_config=ReplyConfig(reply_sid=rule)):
         pipeline.runner.plan("led", Finished("led is on"))
@@ -287,7 +287,7 @@ async def test_the_sid_stands_in_front_where_the_setting_says_so(pipeline, facto
     assert pipeline.reply_texts() == [text.format(SID=factories.SID)]
 
 
-async def test_an_answer_may_go_elsewhere(pipeline, factories):
+async def test_reply_may_go_to_another_destination(pipeline, factories):
     """`reply_to` of the handler; what the agent itself has to say still goes to the service."""
     pipeline.handler_specs = [factories.executable("led", reply_to="+15557654321")]
     async with pipeline.run_dispatcher():
@@ -299,7 +299,7 @@ async def test_an_answer_may_go_elsewhere(pipeline, factories):
 
 
 @pytest.mark.parametrize("fields", [{"content": "ERR unknown led"}, {"loop_prevention": True}])
-async def test_what_could_loop_is_never_answered(pipeline, fields):
+async def test_command_that_could_loop_is_never_answered(pipeline, fields):
     """A text that is itself an error answer, a message that says it comes from an automaton."""
     content = fields.pop("content", "led on")
     async with pipeline.run_dispatcher():
@@ -310,7 +310,7 @@ async def test_what_could_loop_is_never_answered(pipeline, fields):
     assert pipeline.queued_count == 0
 
 
-async def test_error_answers_are_ten_an_hour(pipeline):
+async def test_error_answers_are_limited_to_ten_an_hour(pipeline):
     """The eleventh Command fails in silence; an hour later there is one again. Real answers do not count."""
     async with pipeline.run_dispatcher():
         for number in range(14):
@@ -330,7 +330,7 @@ async def test_error_answers_are_ten_an_hour(pipeline):
         assert len(pipeline.reply_texts()) == 12
 
 
-async def test_the_built_in_handlers_run_without_a_process(pipeline):
+async def test_builtin_handlers_run_without_a_process(pipeline):
     """Their runs are committed like those of others."""
     async with pipeline.run_dispatcher(format_status=lambda: "modem-agent 1, registered"):
         for text in ("ping one two", "status", "help"):
@@ -348,7 +348,7 @@ async def test_the_built_in_handlers_run_without_a_process(pipeline):
 # Poison
 
 
-async def test_a_command_that_pure_code_stumbles_over_fails_alone(pipeline, monkeypatch):
+async def test_error_in_matching_fails_one_command(pipeline, monkeypatch):
     """Choosing its handler raises: it ends, others go on, also after a restart."""
     choose = HandlerRegistry.match
 
@@ -392,7 +392,7 @@ async def test_reply_that_cannot_be_composed_fails_its_command_alone(pipeline):
     ("age", "ahead", "state"),
     [(80000, 0, "done"), (91000, 0, "expired"), (91000, -91000 * 2, "done"), (10, 91000, "expired")],
 )
-async def test_an_old_command_is_kept_and_not_run(pipeline, age, ahead, state):
+async def test_old_command_expires_and_is_not_run(pipeline, age, ahead, state):
     """By the device's clock, unless that is behind what the network has shown: then nothing is judged."""
     pipeline.clock_error_s = age
     pipeline.store_command("led on", minute=59, second=59)
@@ -407,7 +407,7 @@ async def test_an_old_command_is_kept_and_not_run(pipeline, age, ahead, state):
 
 
 @pytest.mark.parametrize(("own", "state"), [(None, "done"), (60, "expired")])
-async def test_a_handler_has_its_own_limit(pipeline, factories, own, state):
+async def test_handler_may_have_a_shorter_max_age(pipeline, factories, own, state):
     """Shorter or longer than that of agent.toml; a Command without a date is never too old."""
     pipeline.handler_specs = [factories.executable("led", max_age_s=own)]
     pipeline.clock_error_s = 600
@@ -417,7 +417,7 @@ async def test_a_handler_has_its_own_limit(pipeline, factories, own, state):
     assert pipeline.command_states() == [state]
 
 
-async def test_a_longer_limit_of_a_handler_counts(pipeline, factories):
+async def test_handler_may_have_a_longer_max_age(pipeline, factories):
     """It is instead of the general one, not beside it."""
     pipeline.handler_specs = [factories.executable("led", max_age_s=1e9)]
     pipeline.clock_error_s = 600
@@ -427,7 +427,7 @@ async def test_a_longer_limit_of_a_handler_counts(pipeline, factories):
     assert pipeline.command_states() == ["done"]
 
 
-async def test_a_clock_that_is_behind_the_network_judges_nothing(pipeline):
+async def test_clock_behind_the_network_expires_nothing(pipeline):
     """A message from tomorrow shows that the clock is wrong: then none is too old."""
     pipeline.store_command("led on", minute=0)
     tomorrow = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -437,7 +437,7 @@ async def test_a_clock_that_is_behind_the_network_judges_nothing(pipeline):
     assert pipeline.command_states() == ["done", "done"]
 
 
-async def test_a_clock_that_jumps_ahead_expires_nothing_fresh(pipeline):
+async def test_clock_jump_ahead_expires_no_fresh_command(pipeline):
     """It agreed with the network a minute ago: it cannot be forty days later now."""
     async with pipeline.run_dispatcher(config={"max_age_s": 90000}):
         pipeline.store_command(
@@ -456,7 +456,7 @@ async def test_a_clock_that_jumps_ahead_expires_nothing_fresh(pipeline):
 # Again
 
 
-async def test_a_repeatable_handler_is_tried_three_times(pipeline):
+async def test_retry_later_is_limited_to_three_attempts(pipeline):
     """With waits that grow, each attempt committed and shown to it; then the Command has failed."""
     began = []
 
@@ -481,7 +481,7 @@ async def test_a_repeatable_handler_is_tried_three_times(pipeline):
     ]
 
 
-async def test_a_later_attempt_may_succeed(pipeline):
+async def test_retry_later_may_succeed(pipeline):
     """Then it is done, and answered once."""
     async with pipeline.run_dispatcher():
         pipeline.runner.plan("again", RetryLater("busy"))
@@ -493,7 +493,7 @@ async def test_a_later_attempt_may_succeed(pipeline):
     assert pipeline.reply_texts() == ["did again now"]
 
 
-async def test_what_waits_for_a_later_attempt_is_in_nobodys_way(pipeline, factories):
+async def test_waiting_for_a_retry_blocks_no_other_handler(pipeline, factories):
     """It keeps its place in the row of its own handler and takes no place of others."""
     pipeline.handler_specs.append(factories.executable("other", repeatable=True))
     async with pipeline.run_dispatcher(config={"max_concurrent": 1}):
@@ -507,7 +507,7 @@ async def test_what_waits_for_a_later_attempt_is_in_nobodys_way(pipeline, factor
 
 
 @pytest.mark.parametrize("attempts", [1, 2])
-async def test_waiting_for_a_later_attempt_survives_a_restart(pipeline, attempts):
+async def test_waiting_for_a_retry_survives_a_restart(pipeline, attempts):
     """The attempts stand on disk: no restart gives more than three."""
     pipeline.runner.plan("again", *[RetryLater("busy")] * 5)
     pipeline.store_command("again now")
@@ -536,7 +536,7 @@ def make_interrupted(road, text, attempts=1, *, repeatable=False):
     road.restart()
 
 
-async def test_an_interrupted_run_is_answered_and_not_repeated(pipeline):
+async def test_interrupted_run_is_answered_and_not_repeated(pipeline):
     """The handler may have rebooted the device: nobody knows how far it came, and that is what is said."""
     make_interrupted(pipeline, "led on")
     async with pipeline.run_dispatcher():
@@ -546,7 +546,7 @@ async def test_an_interrupted_run_is_answered_and_not_repeated(pipeline):
 
 
 @pytest.mark.parametrize(("attempts", "runs"), [(1, [2]), (2, [3]), (3, [])])
-async def test_a_repeatable_one_runs_again_at_most_three_times(pipeline, attempts, runs):
+async def test_interrupted_repeatable_run_is_limited_to_three_attempts(pipeline, attempts, runs):
     """A handler that kills the agent each time ends with an answer, not in a loop."""
     make_interrupted(pipeline, "again now", attempts, repeatable=True)
     async with pipeline.run_dispatcher():
@@ -564,7 +564,7 @@ async def test_interrupted_runs_come_first(pipeline):
         assert [text for _, text, _ in pipeline.runner.runs] == ["again first", "again second"]
 
 
-async def test_an_interrupted_run_that_may_not_be_answered_is_not(pipeline):
+async def test_interrupted_unanswerable_command_is_not_answered(pipeline):
     """The guards against loops hold here as well."""
     make_interrupted(pipeline, "ERR led")
     async with pipeline.run_dispatcher():
@@ -577,7 +577,7 @@ async def test_an_interrupted_run_that_may_not_be_answered_is_not(pipeline):
 
 
 @pytest.mark.parametrize("attempts", [1, 20])
-async def test_what_could_not_be_started_is_tried_again(pipeline, attempts):
+async def test_handler_that_cannot_be_started_is_retried(pipeline, attempts):
     """It was no attempt, as nothing has run; the order of its handler stays; it is said once, and its end."""
     async with pipeline.run_dispatcher():
         pipeline.runner.plan("led", *[NotStarted("Too many open files")] * attempts)
@@ -598,7 +598,7 @@ async def test_what_could_not_be_started_is_tried_again(pipeline, attempts):
     assert [step.kind for step in pipeline.events if "start" in step.kind][-1] == "handlers start again"
 
 
-async def test_what_cannot_be_started_for_an_hour_fails(pipeline):
+async def test_handler_that_cannot_be_started_for_an_hour_fails(pipeline):
     """With waits that grow to a minute; whoever sent it is told."""
     async with pipeline.run_dispatcher():
         pipeline.runner.plan("led", *[NotStarted("Cannot allocate memory")] * 100)
@@ -618,7 +618,7 @@ async def test_what_cannot_be_started_for_an_hour_fails(pipeline):
     assert "Cannot allocate memory" in said.message
 
 
-async def test_what_stopping_kept_from_starting_runs_at_the_next_start(pipeline):
+async def test_run_prevented_by_stop_happens_at_the_next_start(pipeline):
     """It has not begun: it is no interrupted run."""
     async with pipeline.run_dispatcher() as dispatcher:
 
@@ -638,7 +638,7 @@ async def test_what_stopping_kept_from_starting_runs_at_the_next_start(pipeline)
 
 
 @pytest.mark.parametrize("attempts", [3, 1000])
-async def test_an_action_that_could_not_be_started_is_tried_again(pipeline, attempts):
+async def test_action_that_cannot_be_started_is_retried(pipeline, attempts):
     """Nothing of it has run; after an hour it has failed."""
     async with pipeline.run_dispatcher():
         pipeline.runner.plan("led", Finished(None, then="then"))
@@ -655,7 +655,7 @@ async def test_an_action_that_could_not_be_started_is_tried_again(pipeline, atte
     )
 
 
-async def test_nothing_begins_while_the_journal_cannot_commit(pipeline):
+async def test_nothing_starts_while_the_journal_cannot_commit(pipeline):
     """It is said once, and its end; nobody is late meanwhile."""
     async with pipeline.run_dispatcher():
         pipeline.store_command("led on")
@@ -675,7 +675,7 @@ async def test_nothing_begins_while_the_journal_cannot_commit(pipeline):
 
 
 @pytest.mark.parametrize("outcome", [Finished("led is on"), Failed("no"), TimedOut()])
-async def test_a_result_waits_in_memory_for_the_journal(pipeline, outcome):
+async def test_result_waits_in_memory_for_the_journal(pipeline, outcome):
     """The handler does not run again for it, nobody is late, and it is committed when that can be."""
     async with pipeline.run_dispatcher():
 
@@ -698,7 +698,7 @@ async def test_a_result_waits_in_memory_for_the_journal(pipeline, outcome):
     assert len(pipeline.reply_texts()) == 1
 
 
-async def test_a_start_on_a_full_disk_waits(pipeline):
+async def test_start_on_a_full_disk_waits(pipeline):
     """What the last start left is settled as soon as that can be committed."""
     make_interrupted(pipeline, "led on")
     pipeline.fail_commits_disk_full()
@@ -711,7 +711,7 @@ async def test_a_start_on_a_full_disk_waits(pipeline):
 
 
 @pytest.mark.parametrize("what", ["list_interrupted", "list_pending"])
-async def test_a_journal_that_cannot_be_read_is_asked_again(pipeline, monkeypatch, what):
+async def test_unreadable_journal_is_read_again(pipeline, monkeypatch, what):
     """Trouble of the disk ends no task."""
     failures = [sqlite3.OperationalError("disk I/O error")] * 3
     method = getattr(pipeline.command_store, what)
@@ -749,7 +749,7 @@ def settle_reply(road, state="sent"):
 
 
 @pytest.mark.parametrize("fate", ["sent", "failed", "unknown"])
-async def test_an_action_follows_the_fate_of_its_answer(pipeline, fate):
+async def test_action_starts_when_its_reply_is_settled(pipeline, fate):
     """Stored with the reply; `acting` is committed before it starts, its end after it."""
     async with pipeline.run_dispatcher():
         await run_with_action(pipeline)
@@ -774,7 +774,7 @@ async def test_an_action_follows_the_fate_of_its_answer(pipeline, fate):
     assert action_events == ["action started", "action finished"]
 
 
-async def test_of_several_waits_the_shortest_counts(pipeline):
+async def test_shortest_of_several_delays_counts(pipeline):
     """A later attempt is not put off by an action that waits for its answer, nor the other way round."""
     began = []
 
@@ -792,7 +792,7 @@ async def test_of_several_waits_the_shortest_counts(pipeline):
     assert len(pipeline.runner.run_actions) == 1
 
 
-async def test_an_action_is_not_taken_for_one_that_is_over(pipeline):
+async def test_new_action_is_not_confused_with_a_finished_one(pipeline):
     """The journal may give the number of a forgotten action once more: the new one is carried out, too."""
     async with pipeline.run_dispatcher():
         for _ in range(2):
@@ -806,7 +806,7 @@ async def test_an_action_is_not_taken_for_one_that_is_over(pipeline):
     assert len(pipeline.runner.run_actions) == 2
 
 
-async def test_an_action_waits_no_longer_than_a_minute(pipeline):
+async def test_action_waits_at_most_a_minute_for_its_reply(pipeline):
     """An answer that cannot leave holds it up for 60 s."""
     async with pipeline.run_dispatcher():
         await run_with_action(pipeline)
@@ -817,7 +817,7 @@ async def test_an_action_waits_no_longer_than_a_minute(pipeline):
     assert pipeline.reply_states() == ["queued"]
 
 
-async def test_an_action_without_an_answer_starts_at_once(pipeline):
+async def test_action_without_a_reply_starts_at_once(pipeline):
     """There is nothing to wait for."""
     async with pipeline.run_dispatcher():
         pipeline.runner.plan("led", Finished(None, then="reboot"))
@@ -826,7 +826,7 @@ async def test_an_action_without_an_answer_starts_at_once(pipeline):
         assert len(pipeline.runner.run_actions) == 1
 
 
-async def test_an_interrupted_action_is_never_repeated(pipeline):
+async def test_interrupted_action_is_never_repeated(pipeline):
     """Most likely it is what ended the agent."""
     async with pipeline.run_dispatcher():
         await run_with_action(pipeline)
@@ -841,7 +841,7 @@ async def test_an_interrupted_action_is_never_repeated(pipeline):
     ]
 
 
-async def test_a_waiting_action_outlives_a_restart(pipeline):
+async def test_pending_action_survives_a_restart(pipeline):
     """It starts at the next start, after its answer or its minute."""
     async with pipeline.run_dispatcher():
         await run_with_action(pipeline)
@@ -851,7 +851,7 @@ async def test_a_waiting_action_outlives_a_restart(pipeline):
         assert len(pipeline.runner.run_actions) == 1
 
 
-async def test_an_action_has_the_time_limit_of_its_handler(pipeline, factories):
+async def test_action_has_the_timeout_of_its_handler(pipeline, factories):
     """As the Command itself had."""
     pipeline.handler_specs = [factories.executable("led", timeout_s=300.0)]
     async with pipeline.run_dispatcher():
@@ -870,7 +870,7 @@ async def test_an_action_has_the_time_limit_of_its_handler(pipeline, factories):
         (OSError("too many open files"), "OSError: too many open files"),
     ],
 )
-async def test_a_failed_action_is_noted_and_ends_nobody_else(pipeline, outcome, reason):
+async def test_failed_action_is_recorded_and_stops_no_other(pipeline, outcome, reason):
     """Whatever it was."""
     async with pipeline.run_dispatcher():
         pipeline.runner.plan("reboot", outcome)
@@ -884,7 +884,7 @@ async def test_a_failed_action_is_noted_and_ends_nobody_else(pipeline, outcome, 
     assert pipeline.query_column("SELECT reason FROM actions") == [reason]
 
 
-async def test_an_action_whose_handler_has_gone_fails(pipeline, factories):
+async def test_action_without_its_handler_fails(pipeline, factories):
     """The directory was changed meanwhile."""
     async with pipeline.run_dispatcher():
         await run_with_action(pipeline)
@@ -895,7 +895,7 @@ async def test_an_action_whose_handler_has_gone_fails(pipeline, factories):
     assert pipeline.query_column("SELECT reason FROM actions") == ["the handler led does not exist any more"]
 
 
-async def test_an_action_begins_only_when_that_is_committed(pipeline):
+async def test_action_starts_only_after_its_commit(pipeline):
     """While the journal cannot commit it waits."""
     async with pipeline.run_dispatcher():
         await run_with_action(pipeline)
@@ -914,7 +914,7 @@ async def test_an_action_begins_only_when_that_is_committed(pipeline):
 # Stopping
 
 
-async def test_after_stop_nothing_begins(pipeline):
+async def test_nothing_starts_after_stop(pipeline):
     """What runs may end and is committed; what waits stays `received`, an action stays `waiting`."""
     work, end = hanging_handler()
     async with pipeline.run_dispatcher() as dispatcher:
@@ -934,7 +934,7 @@ async def test_after_stop_nothing_begins(pipeline):
 
 
 @pytest.mark.parametrize("what", ["command_store", "action_store"])
-async def test_after_stop_nothing_begins_though_the_journal_comes_back(pipeline, monkeypatch, what):
+async def test_nothing_starts_after_stop_when_the_journal_recovers(pipeline, monkeypatch, what):
     """Asking for work took longer than the agent had to live."""
     store = getattr(pipeline, what)
     waiting = store.list_pending
@@ -962,7 +962,7 @@ async def test_after_stop_nothing_begins_though_the_journal_comes_back(pipeline,
     assert pipeline.runner.run_actions == []
 
 
-async def test_what_is_cut_off_by_stop_is_left_to_the_next_start(pipeline):
+async def test_run_cut_off_by_stop_is_left_to_the_next_start(pipeline):
     """Its run had begun: it is not told as failed, the next start answers honestly."""
     work, _ = hanging_handler()
     async with pipeline.run_dispatcher():
@@ -977,7 +977,7 @@ async def test_what_is_cut_off_by_stop_is_left_to_the_next_start(pipeline):
     assert pipeline.reply_texts() == ["ERR interrupted"]
 
 
-async def test_cancelled_it_ends_what_is_at_work_in_the_order_of_beginning(pipeline):
+async def test_cancellation_ends_tasks_in_order_of_their_start(pipeline):
     """As where the loop is torn down: it counts as cancelled, and what ran as interrupted."""
     ended = []
 
@@ -1000,7 +1000,7 @@ async def test_cancelled_it_ends_what_is_at_work_in_the_order_of_beginning(pipel
     assert pipeline.command_states() == ["running"] * 3
 
 
-async def test_an_action_cut_off_by_stop_has_acted(pipeline):
+async def test_action_cut_off_by_stop_counts_as_done(pipeline):
     """It may be what stops the agent: not failed, not repeated."""
     work, _ = hanging_handler()
     async with pipeline.run_dispatcher():
@@ -1016,7 +1016,7 @@ async def test_an_action_cut_off_by_stop_has_acted(pipeline):
     assert pipeline.query_column("SELECT state FROM actions") == ["done"]
 
 
-async def test_waiting_for_a_later_attempt_delays_no_stop(pipeline):
+async def test_waiting_for_a_retry_does_not_delay_stop(pipeline):
     """It returns at once, the Command stays `received`."""
     dispatcher = pipeline.make_dispatcher()
     pipeline.runner.plan("again", *[RetryLater("busy")] * 2)
@@ -1032,7 +1032,7 @@ async def test_waiting_for_a_later_attempt_delays_no_stop(pipeline):
 # Health
 
 
-async def test_an_action_beyond_its_own_limit_is_late(pipeline):
+async def test_action_past_its_timeout_is_overdue(pipeline):
     """As a run is."""
     work, end = hanging_handler()
     async with pipeline.run_dispatcher():
@@ -1049,7 +1049,7 @@ async def test_an_action_beyond_its_own_limit_is_late(pipeline):
 
 
 @pytest.mark.parametrize("own", [None, 600.0])
-async def test_a_run_beyond_its_own_limit_is_late(pipeline, factories, own):
+async def test_run_past_its_timeout_is_overdue(pipeline, factories, own):
     """The runner ends it at its limit; if even the runner hangs, the watchdog is told."""
     pipeline.handler_specs = [factories.executable("led", timeout_s=own)]
     work, end = hanging_handler()

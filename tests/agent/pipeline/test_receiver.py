@@ -37,7 +37,7 @@ def small_modem(road, make):
 # The order of things
 
 
-async def test_what_is_stored_is_committed_and_then_deleted(pipeline, factories):
+async def test_stored_message_is_committed_then_deleted(pipeline, factories):
     """When a slot is deleted another process can already read its Command: at start, nobody told of it."""
     modem = factories.modem(pipeline)
     modem.store_message(3, "led on")
@@ -55,7 +55,7 @@ async def test_what_is_stored_is_committed_and_then_deleted(pipeline, factories)
     assert not modem.stored
 
 
-async def test_messages_are_taken_in_order_of_their_time(pipeline, factories):
+async def test_messages_are_stored_in_order_of_their_timestamps(pipeline, factories):
     """Slot order is not time order, neither in a sweep nor where several notifications come together."""
     modem = factories.modem(pipeline)
     modem.store_message(1, "second", minute=7)
@@ -73,7 +73,7 @@ async def test_messages_are_taken_in_order_of_their_time(pipeline, factories):
     ]
 
 
-async def test_news_lead_to_the_slot_alone(pipeline, factories):
+async def test_notification_leads_to_a_read_of_its_slot_only(pipeline, factories):
     """One read, one commit, one delete of that very slot; the store is not listed for it."""
     modem = factories.modem(pipeline)
     async with pipeline.run_receiver():
@@ -83,7 +83,7 @@ async def test_news_lead_to_the_slot_alone(pipeline, factories):
         assert pipeline.call_log == [("read", SLOT), ("commit",), ("wake",), ("delete", SLOT)]
 
 
-async def test_a_burst_is_read_at_once(pipeline, factories):
+async def test_burst_of_notifications_is_read_together(pipeline, factories):
     """All notifications at hand are followed together; one told twice is read once."""
     modem = factories.modem(pipeline)
     async with pipeline.run_receiver():
@@ -96,7 +96,7 @@ async def test_a_burst_is_read_at_once(pipeline, factories):
     assert [what for what, *_ in reads] == ["read"] * 5 + ["delete"] * 5
 
 
-async def test_what_is_handed_over_is_committed_and_then_acknowledged(pipeline, factories):
+async def test_direct_delivery_is_committed_then_acknowledged(pipeline, factories):
     """The module may forget it when it is acknowledged. Once for each message, whatever it is."""
     modem = factories.modem(pipeline)
     async with pipeline.run_receiver():
@@ -113,7 +113,7 @@ async def test_what_is_handed_over_is_committed_and_then_acknowledged(pipeline, 
     assert len(pipeline.events_of_kind("ignored")) == 2
 
 
-async def test_others_hear_of_a_command_after_its_commit(pipeline, factories):
+async def test_dispatcher_is_woken_after_the_commit(pipeline, factories):
     """For Commands and reports somebody may have to act; for all else nobody is woken."""
     modem = factories.modem(pipeline)
     modem.store_message(1, "led on")
@@ -149,7 +149,7 @@ async def test_nothing_is_deleted_while_the_journal_cannot_commit(pipeline, fact
     assert not pipeline.events_of_kind("duplicate")
 
 
-async def test_a_second_trouble_is_said_again(pipeline, factories):
+async def test_second_journal_failure_is_logged_again(pipeline, factories):
     """Once for each: after the journal has committed, the next failure is news."""
     modem = factories.modem(pipeline)
     async with pipeline.run_receiver():
@@ -162,7 +162,7 @@ async def test_a_second_trouble_is_said_again(pipeline, factories):
     assert len(pipeline.events_of_kind("journal cannot commit")) == 2
 
 
-async def test_what_was_handed_over_waits_for_the_journal(pipeline, factories):
+async def test_direct_delivery_waits_for_the_journal(pipeline, factories):
     """It is nowhere else: kept in memory, acknowledged after its commit only, later news wait their turn."""
     modem = factories.modem(pipeline)
     async with pipeline.run_receiver():
@@ -182,7 +182,7 @@ async def test_what_was_handed_over_waits_for_the_journal(pipeline, factories):
     assert pipeline.query_column("SELECT body FROM commands ORDER BY id") == ["led on", "led off"]
 
 
-async def test_a_journal_that_cannot_be_read_makes_nothing_a_stray(pipeline, factories, monkeypatch):
+async def test_unreadable_journal_ignores_no_message(pipeline, factories, monkeypatch):
     """Trouble of the disk while a message is looked at is no fault of the message."""
     modem = factories.modem(pipeline)
     first, second = pdu.segment("led " + "x" * 200, reference=7)
@@ -206,7 +206,7 @@ async def test_a_journal_that_cannot_be_read_makes_nothing_a_stray(pipeline, fac
 # Deleting
 
 
-async def test_a_delete_without_result_is_followed_by_a_look(pipeline, factories):
+async def test_delete_without_result_is_followed_by_a_read(pipeline, factories):
     """Gone: nothing more is done to the slot."""
     modem = factories.modem(pipeline)
 
@@ -223,7 +223,7 @@ async def test_a_delete_without_result_is_followed_by_a_look(pipeline, factories
     assert not pipeline.events_of_kind("no answer")
 
 
-async def test_a_delete_without_result_may_not_hit_another_message(pipeline, factories):
+async def test_delete_without_result_spares_another_message(pipeline, factories):
     """The slot was emptied and filled again meanwhile: what stands there now is taken in its own turn."""
     modem = factories.modem(pipeline)
 
@@ -243,7 +243,7 @@ async def test_a_delete_without_result_may_not_hit_another_message(pipeline, fac
     assert pipeline.query_column("SELECT body FROM commands ORDER BY id") == ["led on", "led off"]
 
 
-async def test_a_delete_is_repeated_only_where_its_message_still_stands(pipeline, factories):
+async def test_delete_is_repeated_only_if_the_message_is_still_there(pipeline, factories):
     """Read between any two deletes, three deletes at the most; what stays is known and not run again."""
     modem = factories.modem(pipeline)
     modem.plan("delete", *[factories.timed_out()] * 3)
@@ -261,7 +261,7 @@ async def test_a_delete_is_repeated_only_where_its_message_still_stands(pipeline
     assert not pipeline.events_of_kind("duplicate")
 
 
-async def test_a_refused_delete_is_said_and_harms_nobody(pipeline, factories):
+async def test_refused_delete_is_logged_and_stops_no_other_message(pipeline, factories):
     """The message stays known, others are taken, and each sweep tries again without running it again."""
     modem = factories.modem(pipeline)
     modem.store_message(3, "led on")
@@ -284,7 +284,7 @@ async def test_a_refused_delete_is_said_and_harms_nobody(pipeline, factories):
     assert "stays in the module and is not run again" in pipeline.events_of_kind("not deleted")[0].message
 
 
-async def test_a_module_that_only_pretends_to_delete_is_not_asked_for_ever(pipeline, factories):
+async def test_module_that_does_not_delete_is_not_asked_forever(pipeline, factories):
     """It says OK and keeps the message: each sweep deletes once, and nothing runs again."""
     modem = factories.modem(pipeline)
     modem.store_message(3, "led on")
@@ -299,7 +299,7 @@ async def test_a_module_that_only_pretends_to_delete_is_not_asked_for_ever(pipel
     assert pipeline.command_states() == ["received"]
 
 
-async def test_a_full_store_is_drained_until_nothing_comes(pipeline, factories):
+async def test_full_store_is_emptied_until_nothing_arrives(pipeline, factories):
     """With each slot that is freed the network sends what it held; one by one, and no bulk delete."""
     modem = factories.modem(pipeline)
     held = [f"led {number}" for number in range(30)]
@@ -327,7 +327,7 @@ async def test_a_full_store_is_drained_until_nothing_comes(pipeline, factories):
     assert [step.severity for step in pipeline.events_of_kind("store full")] == [Severity.WARNING]
 
 
-async def test_a_store_that_fills_up_is_said_each_time(pipeline, factories):
+async def test_nearly_full_store_is_logged_each_time(pipeline, factories):
     """At four fifths, once; again when it has had room in between. What follows a drain is found soon."""
     modem = small_modem(pipeline, factories)
     for index in range(7):
@@ -350,7 +350,7 @@ async def test_a_store_that_fills_up_is_said_each_time(pipeline, factories):
     assert [step.message for step in pipeline.events_of_kind("store nearly full")] == ["ME holds 9 of 10"]
 
 
-async def test_one_more_message_during_a_drain_hides_no_full_store(pipeline, factories):
+async def test_message_during_a_sweep_hides_no_nearly_full_store(pipeline, factories):
     """The drain began with a store that filled up: the network may hold more, which is looked for soon."""
     modem = small_modem(pipeline, factories)
     for index in range(10):
@@ -371,7 +371,7 @@ async def test_one_more_message_during_a_drain_hides_no_full_store(pipeline, fac
     assert len(pipeline.events_of_kind("store nearly full")) == 1
 
 
-async def test_a_store_that_holds_little_again_is_not_filling(pipeline, factories):
+async def test_store_with_room_again_is_not_nearly_full(pipeline, factories):
     """Whatever the next drain finds: there is no hurry any more, and once it fills up again that is said."""
     modem = small_modem(pipeline, factories)
     for index in range(10):
@@ -389,7 +389,7 @@ async def test_a_store_that_holds_little_again_is_not_filling(pipeline, factorie
     assert len(pipeline.events_of_kind("store nearly full")) == 2
 
 
-async def test_a_store_that_stays_full_is_said_once(pipeline, factories):
+async def test_store_that_stays_full_is_logged_once(pipeline, factories):
     """Where nothing can be deleted each look finds the same."""
     modem = small_modem(pipeline, factories)
     modem.defaults["delete"] = factories.refused(500)
@@ -401,7 +401,7 @@ async def test_a_store_that_stays_full_is_said_once(pipeline, factories):
     assert len(pipeline.events_of_kind("store nearly full")) == 1
 
 
-async def test_a_slot_that_was_emptied_may_hold_the_same_again(pipeline, factories):
+async def test_freed_slot_may_hold_the_same_message_again(pipeline, factories):
     """Without a SID and without a date nothing tells two messages apart but that the first was deleted."""
     modem = factories.modem(pipeline)
     undated = {"service_centre_timestamp": pdu.Timestamp(bytes(7))}
@@ -415,7 +415,7 @@ async def test_a_slot_that_was_emptied_may_hold_the_same_again(pipeline, factori
 # What a message may be
 
 
-async def test_doubles_are_deleted_counted_and_not_run(pipeline, factories):
+async def test_duplicates_are_deleted_counted_and_not_run(pipeline, factories):
     """The network delivers again: other slot, after a restart, directly."""
     modem = factories.modem(pipeline)
     modem.store_message(3, f"{factories.SID} led on")
@@ -438,7 +438,7 @@ async def test_doubles_are_deleted_counted_and_not_run(pipeline, factories):
 
 
 @pytest.mark.parametrize("raw", ["07", "ZZ", "", "00" * 20, "0791445677"])
-async def test_what_cannot_be_read_is_kept_and_stops_nobody(pipeline, factories, raw):
+async def test_undecodable_message_is_quarantined_and_stops_no_other(pipeline, factories, raw):
     """Quarantine: raw in the journal, deleted from the module, said once; its neighbours are received."""
     modem = factories.modem(pipeline)
     modem.store_message(1, "led on")
@@ -452,7 +452,7 @@ async def test_what_cannot_be_read_is_kept_and_stops_nobody(pipeline, factories,
     assert len(pipeline.events_of_kind("ignored")) == 1
 
 
-async def test_a_room_that_stumbles_over_one_message_loses_only_that_one(pipeline, factories, monkeypatch):
+async def test_error_in_classification_quarantines_one_message(pipeline, factories, monkeypatch):
     """Whatever pure code raises: the message is kept raw, the others are received, the session goes on."""
     receive = receiver.classify
 
@@ -483,7 +483,7 @@ async def test_a_room_that_stumbles_over_one_message_loses_only_that_one(pipelin
         {"protocol_identifier": 0x40},
     ],
 )
-async def test_strays_are_kept_deleted_and_never_run(pipeline, factories, fields):
+async def test_ignored_messages_are_stored_deleted_and_never_run(pipeline, factories, fields):
     """Strangers, numbers that look alike, silent messages."""
     modem = factories.modem(pipeline)
     modem.store_message(1, "led on", **fields)
@@ -495,7 +495,7 @@ async def test_strays_are_kept_deleted_and_never_run(pipeline, factories, fields
     assert pipeline.wake_count == 0
 
 
-async def test_the_story_names_a_stranger_and_shows_no_content_in_the_log(pipeline, factories):
+async def test_log_masks_the_sender_and_shows_no_content(pipeline, factories):
     """What a log line says is never what a message says, nor a telephone number."""
     modem = factories.modem(pipeline)
     modem.store_message(1, "secret", sender="+15557654321")
@@ -531,7 +531,7 @@ async def test_parts_survive_a_restart_and_are_joined_in_any_order(pipeline, fac
     ]  # fmt: skip
 
 
-async def test_a_report_is_kept_deleted_and_wakes_others(pipeline, factories):
+async def test_status_report_is_stored_deleted_and_wakes_the_dispatcher(pipeline, factories):
     """Matched with the message it speaks of."""
     number = pipeline.queue_message()
     pipeline.outbox_store.mark_sent(number, 42)
@@ -558,7 +558,7 @@ async def test_a_report_is_kept_deleted_and_wakes_others(pipeline, factories):
 # News that lead nowhere, and none at all
 
 
-async def test_an_empty_slot_leads_to_one_look_at_everything(pipeline, factories):
+async def test_empty_slot_leads_to_one_sweep(pipeline, factories):
     """A stale notification: no loop over indexes, one list and one later; it finds what stands elsewhere."""
     modem = factories.modem(pipeline)
     async with pipeline.run_receiver():
@@ -572,7 +572,7 @@ async def test_an_empty_slot_leads_to_one_look_at_everything(pipeline, factories
     assert not modem.stored
 
 
-async def test_something_came_but_nobody_knows_where(pipeline, factories):
+async def test_notification_without_a_slot_leads_to_a_sweep(pipeline, factories):
     """Then everything is looked at."""
     modem = factories.modem(pipeline)
     async with pipeline.run_receiver():
@@ -585,7 +585,7 @@ async def test_something_came_but_nobody_knows_where(pipeline, factories):
 @pytest.mark.parametrize(
     ("notifies", "doubts", "most"), [(True, False, 300), (False, False, 60), (True, True, 60)]
 )
-async def test_a_lost_notification_costs_one_interval(pipeline, factories, notifies, doubts, most):
+async def test_lost_notification_costs_one_sweep_interval(pipeline, factories, notifies, doubts, most):
     """The sweep finds what no news told of; in between nothing is asked."""
     modem = factories.modem(pipeline)
     modem.is_notifying, modem.has_unannounced = notifies, doubts
@@ -598,7 +598,7 @@ async def test_a_lost_notification_costs_one_interval(pipeline, factories, notif
         assert not modem.stored
 
 
-async def test_idle_means_idle(pipeline, factories):
+async def test_idle_receiver_sends_no_command(pipeline, factories):
     """An hour without news: a dozen looks and nothing else."""
     async with pipeline.run_receiver():
         pipeline.call_log.clear()
@@ -608,7 +608,7 @@ async def test_idle_means_idle(pipeline, factories):
         assert pipeline.call_log == [("sweep",)] * 12
 
 
-async def test_a_change_of_registration_is_said(pipeline, factories):
+async def test_registration_change_is_logged(pipeline, factories):
     """For people only: nothing is asked for it."""
     async with pipeline.run_receiver() as modem:
         pipeline.call_log.clear()
@@ -621,7 +621,7 @@ async def test_a_change_of_registration_is_said(pipeline, factories):
 # The session ends
 
 
-async def test_a_restart_of_the_module_ends_the_session(pipeline, factories):
+async def test_module_restart_ends_the_session(pipeline, factories):
     """Its settings are gone: nothing more is asked on this line."""
     modem = factories.modem(pipeline)
     async with pipeline.run_receiver():
@@ -632,7 +632,7 @@ async def test_a_restart_of_the_module_ends_the_session(pipeline, factories):
         assert pipeline.events_of_kind("module restarted")[0].message == "RDY"
 
 
-async def test_two_silent_commands_end_the_session(pipeline, factories):
+async def test_two_timeouts_in_a_row_end_the_session(pipeline, factories):
     """One may be bad luck, it is said; two in a row are a module that does not answer."""
     modem = factories.modem(pipeline)
     modem.plan("sweep", factories.timed_out(), factories.timed_out())
@@ -643,7 +643,7 @@ async def test_two_silent_commands_end_the_session(pipeline, factories):
 
 
 @pytest.mark.parametrize("between", ["answer", "refusal"])
-async def test_silences_with_an_answer_between_end_nothing(pipeline, factories, between):
+async def test_timeouts_with_an_answer_between_do_not_end_the_session(pipeline, factories, between):
     """The count begins anew with each answer, be it a refusal."""
     modem = factories.modem(pipeline)
     modem.plan("sweep", factories.timed_out(), factories.refused(500) if between == "refusal" else None)
@@ -654,7 +654,7 @@ async def test_silences_with_an_answer_between_end_nothing(pipeline, factories, 
         assert ("close",) not in pipeline.call_log
 
 
-async def test_a_refusal_is_an_answer(pipeline, factories):
+async def test_refusal_counts_as_an_answer(pipeline, factories):
     """A silence before it and one after it are not two in a row."""
     modem = factories.modem(pipeline)
     async with pipeline.run_receiver():
@@ -668,7 +668,7 @@ async def test_a_refusal_is_an_answer(pipeline, factories):
         assert ("close",) not in pipeline.call_log
 
 
-async def test_after_a_silence_everything_is_looked_at(pipeline, factories):
+async def test_timeout_is_followed_by_a_sweep(pipeline, factories):
     """What was to be read is not forgotten until the next sweep."""
     modem = factories.modem(pipeline)
     modem.plan("read", factories.timed_out())
@@ -680,7 +680,7 @@ async def test_after_a_silence_everything_is_looked_at(pipeline, factories):
 
 
 @pytest.mark.parametrize("index", [0, 3])
-async def test_a_message_that_is_told_of_too_early_is_looked_for_again(pipeline, factories, index):
+async def test_message_announced_too_early_is_read_again(pipeline, factories, index):
     """Neither the slot nor the store has it yet: the store is asked once more, soon. Some count from 0."""
     modem = factories.modem(pipeline)
     async with pipeline.run_receiver():
@@ -698,7 +698,7 @@ async def test_a_message_that_is_told_of_too_early_is_looked_for_again(pipeline,
         assert pipeline.call_log.count(("sweep",)) == 1, "that message was taken by the sweep before"
 
 
-async def test_a_refused_read_does_not_hold_the_others_up(pipeline, factories):
+async def test_refused_read_does_not_stop_other_reads(pipeline, factories):
     """The other slots are taken at once, the refused one is looked for within a minute."""
     modem = factories.modem(pipeline)
 
@@ -717,7 +717,7 @@ async def test_a_refused_read_does_not_hold_the_others_up(pipeline, factories):
         assert not modem.stored
 
 
-async def test_a_refused_sweep_is_tried_again_in_a_minute(pipeline, factories):
+async def test_refused_sweep_is_retried_after_a_minute(pipeline, factories):
     """Nobody is asked in a loop."""
     modem = factories.modem(pipeline)
     modem.defaults["sweep"] = factories.refused(314)
@@ -731,7 +731,7 @@ async def test_a_refused_sweep_is_tried_again_in_a_minute(pipeline, factories):
 
 
 @pytest.mark.parametrize("what", ["read", "acknowledge"])
-async def test_news_behind_a_failure_are_not_forgotten(pipeline, factories, what):
+async def test_events_after_a_failure_are_handled(pipeline, factories, what):
     """The failed one costs its own time; a restart told right behind it still ends the session."""
     modem = factories.modem(pipeline)
     modem.plan(what, factories.timed_out())
@@ -748,7 +748,7 @@ async def test_news_behind_a_failure_are_not_forgotten(pipeline, factories, what
 
 
 @pytest.mark.parametrize("what", ["sweep", "read", "delete", "acknowledge"])
-async def test_a_lost_line_ends_intake_quietly(pipeline, factories, what):
+async def test_lost_modem_ends_the_receiver_without_an_error(pipeline, factories, what):
     """Wherever it was: it returns by itself, raises nothing, and no Command is lost or doubled by it."""
     modem = factories.modem(pipeline)
 
@@ -770,7 +770,7 @@ async def test_a_lost_line_ends_intake_quietly(pipeline, factories, what):
     assert not modem.stored
 
 
-async def test_what_was_handed_over_is_kept_when_the_line_is_lost(pipeline, factories):
+async def test_direct_delivery_is_stored_when_the_modem_is_lost(pipeline, factories):
     """It has no second copy: what came while a sweep was under way is committed though nobody can be told."""
     modem = factories.modem(pipeline)
 
@@ -784,7 +784,7 @@ async def test_what_was_handed_over_is_kept_when_the_line_is_lost(pipeline, fact
     assert pipeline.query_column("SELECT body FROM commands ORDER BY id") == ["led on", "led off"]
 
 
-async def test_a_closing_session_waits_for_the_journal(pipeline, factories):
+async def test_closing_session_waits_for_the_journal(pipeline, factories):
     """What has no second copy is insisted on."""
     modem = factories.modem(pipeline)
     async with pipeline.run_receiver():
@@ -802,7 +802,7 @@ async def test_a_closing_session_waits_for_the_journal(pipeline, factories):
 # Health
 
 
-async def test_a_long_drain_is_no_reason_to_worry(pipeline, factories):
+async def test_long_sweep_is_not_overdue(pipeline, factories):
     """A full store on a slow line: every message taken is a sign of life."""
     modem = factories.modem(pipeline, latency_s=8)
     for index in range(60):
@@ -816,7 +816,7 @@ async def test_a_long_drain_is_no_reason_to_worry(pipeline, factories):
     assert pipeline.deadline_monitor._deadlines == {}
 
 
-async def test_many_slots_on_a_slow_line_are_no_reason_to_worry(pipeline, factories):
+async def test_many_slots_on_a_slow_line_are_not_overdue(pipeline, factories):
     """Each that was read is a sign of life."""
     modem = factories.modem(pipeline)
     async with pipeline.run_receiver():
@@ -829,7 +829,7 @@ async def test_many_slots_on_a_slow_line_are_no_reason_to_worry(pipeline, factor
 
 
 @pytest.mark.parametrize("what", ["sweep", "read", "acknowledge"])
-async def test_an_intake_that_hangs_is_late(pipeline, factories, what):
+async def test_hanging_receiver_is_overdue(pipeline, factories, what):
     """A step that never returns is what the watchdog is there for."""
     modem = factories.modem(pipeline)
 
@@ -852,7 +852,7 @@ async def test_an_intake_that_hangs_is_late(pipeline, factories, what):
     task.cancel()
 
 
-async def test_waiting_for_news_is_no_reason_to_worry(pipeline, factories):
+async def test_waiting_for_events_is_not_overdue(pipeline, factories):
     """Also with a journal that cannot commit for hours."""
     modem = factories.modem(pipeline)
     async with pipeline.run_receiver():
@@ -866,7 +866,7 @@ async def test_waiting_for_news_is_no_reason_to_worry(pipeline, factories):
 # The first start
 
 
-async def test_a_first_start_says_what_it_found(pipeline, factories):
+async def test_first_start_logs_what_the_module_holds(pipeline, factories):
     """How much the module holds and from when; by default it is carried out like all others. Said once."""
     modem = factories.modem(pipeline)
     modem.store_message(1, "led on", minute=1)
@@ -885,7 +885,7 @@ async def test_a_first_start_says_what_it_found(pipeline, factories):
     assert len(pipeline.events_of_kind("first start")) == 1
 
 
-async def test_a_first_start_may_keep_what_it_finds(pipeline, factories):
+async def test_first_start_may_skip_what_the_module_holds(pipeline, factories):
     """As expired: shown, not run, deleted from the module; what comes after it is run."""
     modem = factories.modem(pipeline)
     modem.store_message(1, "led on", minute=1)
@@ -902,7 +902,7 @@ async def test_a_first_start_may_keep_what_it_finds(pipeline, factories):
     assert "kept as expired" in pipeline.events_of_kind("first start")[0].message
 
 
-async def test_a_crash_in_the_first_sweep_leaves_it_the_first(pipeline, factories):
+async def test_crash_in_the_first_sweep_leaves_it_the_first(pipeline, factories):
     """What it had not come to is kept by the next start, and not run."""
     modem = factories.modem(pipeline)
     for index in range(1, 4):
@@ -925,7 +925,7 @@ async def test_a_crash_in_the_first_sweep_leaves_it_the_first(pipeline, factorie
     assert not again.stored
 
 
-async def test_a_first_sweep_of_a_module_that_has_restarted_tells_nothing(pipeline, factories):
+async def test_sweep_of_a_restarted_module_is_not_the_first(pipeline, factories):
     """It shows nothing until it is initialised again; the sweep that then finds it is still the first."""
     modem = factories.modem(pipeline)
     modem.store_message(1, "led on")
@@ -941,7 +941,7 @@ async def test_a_first_sweep_of_a_module_that_has_restarted_tells_nothing(pipeli
     assert pipeline.command_states() == ["expired"]
 
 
-async def test_an_empty_module_is_nothing_to_tell(pipeline, factories):
+async def test_first_start_with_an_empty_module_is_not_logged(pipeline, factories):
     """The first start is over all the same."""
     async with pipeline.run_receiver(factories.modem(pipeline), run_on_first_start=False) as modem:
         await pipeline.advance(5)
@@ -952,7 +952,7 @@ async def test_an_empty_module_is_nothing_to_tell(pipeline, factories):
 
 
 @pytest.mark.parametrize("error", [OSError(24, "Too many open files"), MemoryError()])
-async def test_a_host_without_files_or_memory_makes_no_stray(pipeline, factories, monkeypatch, error):
+async def test_lack_of_files_or_memory_ignores_no_message(pipeline, factories, monkeypatch, error):
     """The message says nothing wrong: it stays in the module, and another session reads it."""
     modem = factories.modem(pipeline)
     modem.store_message(1, "led on")
@@ -968,7 +968,7 @@ async def test_a_host_without_files_or_memory_makes_no_stray(pipeline, factories
 
 
 @pytest.mark.parametrize("lost", [False, True])
-async def test_another_program_on_the_port_is_named(pipeline, factories, lost):
+async def test_port_conflict_names_the_other_program(pipeline, factories, lost):
     """By what shows it and by who it may be; also where the line has gone by it."""
     modem = factories.modem(pipeline)
     async with pipeline.run_receiver(describe_port_users=lambda: "ModemManager (process 7) has it open"):
@@ -984,7 +984,7 @@ async def test_another_program_on_the_port_is_named(pipeline, factories, lost):
     )
 
 
-async def test_the_second_silence_ends_a_session_that_worked_before(pipeline, factories):
+async def test_second_timeout_ends_a_session_that_worked(pipeline, factories):
     """Two in a row, however much has been answered before."""
     modem = factories.modem(pipeline)
     async with pipeline.run_receiver():

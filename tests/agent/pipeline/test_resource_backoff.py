@@ -25,7 +25,7 @@ def resource_backoff(events):
     return ResourceBackoff(FixedRandom(), events.append)
 
 
-def test_waits_grow_and_end(resource_backoff):
+def test_backoff_doubles_up_to_a_minute(resource_backoff):
     """Twice as long each time, up to a minute; what was never met waits for nothing."""
     now, waits = 0.0, []
     for _ in range(9):
@@ -48,7 +48,7 @@ def test_waits_grow_and_end(resource_backoff):
     assert resource_backoff.remaining_s(2, now) == 0
 
 
-def test_what_starts_again_lets_the_others_go(resource_backoff, events):
+def test_successful_start_releases_the_others(resource_backoff, events):
     """Said once when it begins and once when it is over; nobody waits for a trouble that is gone."""
     for number in (1, 2, 1, 2):
         resource_backoff.on_exhausted(number, "no memory", 0.0)
@@ -63,7 +63,7 @@ def test_what_starts_again_lets_the_others_go(resource_backoff, events):
     assert events[-1].severity is Severity.WARNING
 
 
-def test_nothing_is_tried_for_ever(resource_backoff):
+def test_start_is_given_up_after_an_hour(resource_backoff):
     """An hour after the first time it is given up; another one has its own hour."""
     assert resource_backoff.on_exhausted(1, "no memory", 0.0)
     assert resource_backoff.on_exhausted(2, "no memory", 60.0)

@@ -12,7 +12,7 @@ def reasons(road):
     return road.query_column("SELECT reason FROM replies ORDER BY id")
 
 
-async def test_a_wait_for_one_destination_blocks_no_other(pipeline, factories):
+async def test_backoff_of_one_destination_blocks_no_other(pipeline, factories):
     """But nothing to the same destination overtakes."""
     modem = factories.modem(pipeline)
     pipeline.queue_message("one", "2936")
@@ -31,7 +31,7 @@ async def test_a_wait_for_one_destination_blocks_no_other(pipeline, factories):
     assert pipeline.reply_states() == ["sent"] * 4
 
 
-async def test_of_several_waits_the_shortest_ends_first(pipeline, factories):
+async def test_shortest_of_several_backoffs_ends_first(pipeline, factories):
     """A destination that waits for a minute keeps none back that waits for seconds."""
     modem = factories.modem(pipeline)
     pipeline.queue_message("one", "2936")
@@ -45,7 +45,7 @@ async def test_of_several_waits_the_shortest_ends_first(pipeline, factories):
 
 
 @pytest.mark.parametrize("code", [21, 330, 310])
-async def test_what_the_sim_or_the_module_refuses_holds_all(pipeline, factories, code):
+async def test_refusal_by_sim_or_module_holds_all_destinations(pipeline, factories, code):
     """Another destination would meet the same; its try is not burned."""
     modem = factories.modem(pipeline)
     pipeline.queue_message("one", "2936")
@@ -58,7 +58,7 @@ async def test_what_the_sim_or_the_module_refuses_holds_all(pipeline, factories,
     assert modem.sent_contents[0:3] == ["one", "one", "two"]
 
 
-async def test_a_new_session_shortens_no_wait(pipeline, factories):
+async def test_new_session_shortens_no_backoff(pipeline, factories):
     """A line that comes and goes is no reason to try more often."""
     pipeline.queue_message("one")
     modem = factories.modem(pipeline)
@@ -73,7 +73,7 @@ async def test_a_new_session_shortens_no_wait(pipeline, factories):
         assert later.sent_contents == ["one"]
 
 
-async def test_a_start_waits_by_the_attempts_on_disk(pipeline, factories):
+async def test_start_waits_by_the_attempts_in_the_journal(pipeline, factories):
     """Sending may be what ends the agent; but no longer than a minute, others do not wait."""
     pipeline.queue_message("one")
     for _ in range(6):
@@ -89,7 +89,7 @@ async def test_a_start_waits_by_the_attempts_on_disk(pipeline, factories):
         assert modem.sent_contents == ["two", "one"]
 
 
-async def test_a_stale_answer_is_not_sent(pipeline, factories):
+async def test_expired_reply_is_not_sent(pipeline, factories):
     """A day without a network, over sessions: it has failed, later ones leave."""
     modem = factories.modem(pipeline)
     pipeline.queue_message("old")
@@ -108,7 +108,7 @@ async def test_a_stale_answer_is_not_sent(pipeline, factories):
 
 
 @pytest.mark.parametrize(("limit", "given_up"), [(3600.0, "1 h"), (DAY_S, "24 h")])
-async def test_the_limit_is_a_setting(pipeline, factories, limit, given_up):
+async def test_max_answer_age_is_configurable(pipeline, factories, limit, given_up):
     """By hand or not; it ends at its time, not at the next work."""
     modem = factories.modem(pipeline)
     pipeline.queue_message("old")
@@ -126,7 +126,7 @@ async def test_the_limit_is_a_setting(pipeline, factories, limit, given_up):
 
 
 @pytest.mark.parametrize(("wall", "running"), [(400 * DAY_S, 0), (0, 400 * DAY_S)])
-async def test_a_clock_that_jumps_makes_nothing_stale(pipeline, factories, wall, running):
+async def test_clock_jump_expires_no_reply(pipeline, factories, wall, running):
     """The smaller difference counts: neither clock alone."""
     pipeline.queue_message("one")
     pipeline.clock_error_s += wall
@@ -137,7 +137,7 @@ async def test_a_clock_that_jumps_makes_nothing_stale(pipeline, factories, wall,
     assert modem.sent_contents == ["one"]
 
 
-async def test_what_the_daily_cap_kept_back_has_another_day(pipeline, factories):
+async def test_reply_held_by_the_daily_limit_gets_another_day(pipeline, factories):
     """The cap drops nothing in a day; but a loop of answers ends."""
     modem = factories.modem(pipeline)
     for number in range(10):
@@ -148,7 +148,7 @@ async def test_what_the_daily_cap_kept_back_has_another_day(pipeline, factories)
     assert pipeline.reply_states() == ["sent"] * 6 + ["failed"] * 4
 
 
-async def test_what_is_held_says_why(pipeline, factories):
+async def test_held_reply_has_a_reason(pipeline, factories):
     """In the status, and in the outbox at the message that is next."""
     modem = factories.modem(pipeline)
     for number in range(3):
@@ -158,7 +158,7 @@ async def test_what_is_held_says_why(pipeline, factories):
         assert reasons(pipeline)[1] == "waiting: the rate limit of 1 messages a minute is reached"
 
 
-async def test_a_wait_is_told(pipeline, factories):
+async def test_backoff_is_described(pipeline, factories):
     """Which destination, why, and when again."""
     pipeline.queue_message("one")
     modem = factories.modem(pipeline)
@@ -171,7 +171,7 @@ async def test_a_wait_is_told(pipeline, factories):
     assert held.endswith("next attempt in 49 s")
 
 
-async def test_sending_that_may_have_been_committed_is_taken_back(pipeline, factories, monkeypatch):
+async def test_uncertain_change_to_sending_is_undone(pipeline, factories, monkeypatch):
     """The commit failed and reached the disk all the same; nothing has left, so it is sent later, once."""
     pipeline.queue_message("one")
     modem = factories.modem(pipeline)
@@ -193,7 +193,7 @@ async def test_sending_that_may_have_been_committed_is_taken_back(pipeline, fact
     assert pipeline.reply_states() == ["sent"]
 
 
-async def test_what_is_given_up_keeps_nothing_back_any_more(pipeline, factories):
+async def test_given_up_message_releases_its_destination(pipeline, factories):
     """The next one to the same destination leaves at once, however long the wait would have been."""
     modem = factories.modem(pipeline)
     pipeline.queue_message("old")

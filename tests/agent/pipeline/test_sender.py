@@ -69,7 +69,7 @@ async def test_messages_leave_in_order(pipeline, factories):
     assert pipeline.reply_states() == ["sent"] * 3
 
 
-async def test_it_sleeps_until_something_is_queued(pipeline, factories):
+async def test_idle_sender_wakes_when_a_message_is_queued(pipeline, factories):
     """No polling: an hour without work asks the journal nothing."""
     modem = factories.modem(pipeline)
     asked = []
@@ -87,7 +87,7 @@ async def test_it_sleeps_until_something_is_queued(pipeline, factories):
 
 
 @pytest.mark.parametrize(("setting", "asked"), [(False, False), (True, True)])
-async def test_what_is_handed_to_the_module(pipeline, factories, setting, asked):
+async def test_submit_carries_the_queued_message(pipeline, factories, setting, asked):
     """Destination, alphabet and octets as they were composed; a report where the setting asks for one."""
     modem = factories.modem(pipeline)
     seen = []
@@ -114,7 +114,7 @@ async def test_what_is_handed_to_the_module(pipeline, factories, setting, asked)
 # Unknown
 
 
-async def test_what_is_unknown_is_left_alone(pipeline, factories):
+async def test_unknown_outcome_is_not_resent(pipeline, factories):
     """A second copy costs money: said with a warning, not sent again, not even by the next session."""
     modem = factories.modem(pipeline)
     pipeline.queue_message("hello")
@@ -132,7 +132,7 @@ async def test_what_is_unknown_is_left_alone(pipeline, factories):
     assert pipeline.settled_count == 1
 
 
-async def test_what_is_unknown_is_sent_once_more_where_the_setting_says_so(pipeline, factories):
+async def test_unknown_outcome_is_resent_once_if_configured(pipeline, factories):
     """Once and no more, over all sessions."""
     pipeline.queue_message("hello")
     sent = 0
@@ -152,7 +152,7 @@ async def test_what_is_unknown_is_sent_once_more_where_the_setting_says_so(pipel
 
 
 @pytest.mark.parametrize("cap", ["max_per_minute", "max_per_day"])
-async def test_what_may_have_left_and_its_copy_both_count(pipeline, factories, cap):
+async def test_unknown_message_and_its_copy_both_count(pipeline, factories, cap):
     """Each may have cost money: with a cap of three a third message leaves after them and no fourth."""
     modem = factories.modem(pipeline)
     modem.plan("send", OutcomeUnknown("no result"))
@@ -165,7 +165,7 @@ async def test_what_may_have_left_and_its_copy_both_count(pipeline, factories, c
         assert "is reached" in pipeline.events_of_kind("held")[0].message
 
 
-async def test_a_copy_keeps_its_place(pipeline, factories):
+async def test_resent_copy_keeps_its_place(pipeline, factories):
     """No message to the same number overtakes it."""
     modem = factories.modem(pipeline)
     modem.plan("send", OutcomeUnknown("no result"))
@@ -176,7 +176,7 @@ async def test_a_copy_keeps_its_place(pipeline, factories):
     assert [text for _, text in pipeline.calls_of("body")] == ["one", "one", "two"]
 
 
-async def test_the_line_is_lost_after_the_body(pipeline, factories):
+async def test_modem_lost_after_the_body_is_unknown(pipeline, factories):
     """Then it may be out: unknown."""
     modem = factories.modem(pipeline)
     pipeline.queue_message("hello")
@@ -191,7 +191,7 @@ async def test_the_line_is_lost_after_the_body(pipeline, factories):
     assert pipeline.reply_states() == ["unknown"]
 
 
-async def test_what_the_last_session_left_sending_is_unknown(pipeline, factories):
+async def test_message_interrupted_by_the_last_session_is_unknown(pipeline, factories):
     """Settled before anything is sent; whoever waits for its fate is told."""
     pipeline.queue_message("one")
     pipeline.queue_message("two")
@@ -210,7 +210,7 @@ async def test_what_the_last_session_left_sending_is_unknown(pipeline, factories
 
 @pytest.mark.parametrize("code", [1, 29, 50, 69, 304, 305, 195])
 @pytest.mark.parametrize("after_body", [False, True])
-async def test_what_is_refused_for_good_is_not_repeated(pipeline, factories, code, after_body):
+async def test_permanent_refusal_is_not_retried(pipeline, factories, code, after_body):
     """Failed at the first try, with the reason; the next message is sent at once."""
     modem = factories.modem(pipeline)
     pipeline.queue_message("one")
@@ -231,7 +231,7 @@ async def test_what_is_refused_for_good_is_not_repeated(pipeline, factories, cod
     [(41, 5), (314, 5), (515, 5), (None, 5), (322, 5), (38, 60), (42, 60), (17, 60), (331, 60), (330, 60),
      (310, 60), (28, 60), (8, 3600), (21, 3600), (10, 3600)],
 )  # fmt: skip
-async def test_what_is_refused_for_a_time_is_tried_again_later(pipeline, factories, code, first):
+async def test_temporary_refusal_is_retried_with_backoff(pipeline, factories, code, first):
     """How much later says the table of codes; the attempt is on disk, and the message leaves in the end."""
     modem = factories.modem(pipeline)
     pipeline.queue_message("hello")
@@ -249,7 +249,7 @@ async def test_what_is_refused_for_a_time_is_tried_again_later(pipeline, factori
     assert pipeline.events_of_kind("not sent")[0].message.endswith(f"next attempt in {first} s")
 
 
-async def test_a_duplicate_is_as_good_as_sent(pipeline, factories):
+async def test_rejected_duplicate_counts_as_sent(pipeline, factories):
     """The service centre has it already."""
     modem = factories.modem(pipeline)
     pipeline.queue_message("hello")
@@ -263,7 +263,7 @@ async def test_a_duplicate_is_as_good_as_sent(pipeline, factories):
 
 
 @pytest.mark.parametrize("code", [500, 332, 350, 250, 777])
-async def test_an_error_that_says_nothing_is_unknown_after_the_body(pipeline, factories, code):
+async def test_unspecific_error_after_the_body_is_unknown(pipeline, factories, code):
     """The message may have left all the same; before the body it has not."""
     modem = factories.modem(pipeline)
     pipeline.queue_message("one")
@@ -275,7 +275,7 @@ async def test_an_error_that_says_nothing_is_unknown_after_the_body(pipeline, fa
     assert modem.sent_contents == ["one", "two"]
 
 
-async def test_nothing_is_retried_for_ever(pipeline, factories):
+async def test_retries_end_after_the_maximum(pipeline, factories):
     """The network fails for days: twelve tries with waits that grow to an hour, then it has failed."""
     modem = factories.modem(pipeline)
     pipeline.queue_message("one")
@@ -296,7 +296,7 @@ async def test_nothing_is_retried_for_ever(pipeline, factories):
     assert (waits[0], waits[-1]) == (60, 3600)
 
 
-async def test_a_restart_begins_no_new_count(pipeline, factories):
+async def test_restart_keeps_the_count_of_attempts(pipeline, factories):
     """Attempts stand on disk: ten starts on a network that fails give no more tries than one."""
     pipeline.queue_message("one")
     bodies = 0
@@ -311,7 +311,7 @@ async def test_a_restart_begins_no_new_count(pipeline, factories):
     assert pipeline.reply_states() == ["failed"]
 
 
-async def test_tries_that_never_reach_the_body_count_as_well(pipeline, factories):
+async def test_attempts_before_the_body_count(pipeline, factories):
     """A module that dies at each prompt is not asked for ever."""
     modem = factories.modem(pipeline)
     pipeline.queue_message("one")
@@ -324,7 +324,7 @@ async def test_tries_that_never_reach_the_body_count_as_well(pipeline, factories
     assert reasons(pipeline) == ["no prompt; given up after 12 attempts"]
 
 
-async def test_not_sent_after_the_body_began_counts_once(pipeline, factories):
+async def test_not_sent_after_sending_began_counts_once(pipeline, factories):
     """ESC was answered: nothing left, one try is noted."""
     modem = factories.modem(pipeline)
     pipeline.queue_message("hello")
@@ -341,7 +341,7 @@ async def test_not_sent_after_the_body_began_counts_once(pipeline, factories):
 
 
 @pytest.mark.parametrize("code", [38, 21])
-async def test_new_work_does_not_push_the_oldest_on(pipeline, factories, code):
+async def test_new_message_does_not_shorten_a_backoff(pipeline, factories, code):
     """A pause is a pause: each answer that is queued meanwhile waits behind, no try is burned."""
     modem = factories.modem(pipeline)
     pipeline.queue_message("one")
@@ -356,7 +356,7 @@ async def test_new_work_does_not_push_the_oldest_on(pipeline, factories, code):
         assert pipeline.reply_states() == ["queued"] * 21
 
 
-async def test_a_used_up_quota_is_waited_for(pipeline, factories):
+async def test_exhausted_quota_holds_all_messages(pipeline, factories):
     """All that is queued is held for more than a day in a few tries, not burned one after the other."""
     modem = factories.modem(pipeline)
     for number in range(5):
@@ -377,7 +377,7 @@ async def test_a_used_up_quota_is_waited_for(pipeline, factories):
 # What the operator pays for
 
 
-async def test_ten_a_minute(pipeline, factories):
+async def test_rate_limit_is_ten_a_minute(pipeline, factories):
     """The eleventh is held, not dropped, and it is said once."""
     modem = factories.modem(pipeline)
     for number in range(25):
@@ -396,7 +396,7 @@ async def test_ten_a_minute(pipeline, factories):
     assert modem.sent_contents == [str(number) for number in range(25)]
 
 
-async def test_two_hundred_a_day(pipeline, factories):
+async def test_daily_limit_is_two_hundred(pipeline, factories):
     """Over sessions and restarts; the rest waits for the next day."""
     for number in range(205):
         pipeline.queue_message(f"{number}")
@@ -415,7 +415,7 @@ async def test_two_hundred_a_day(pipeline, factories):
     assert modem.sent_contents == [str(number) for number in range(200, 205)]
 
 
-async def test_caps_are_settings(pipeline, factories):
+async def test_limits_are_configurable(pipeline, factories):
     """Also smaller ones; what is unknown counts, it may have left."""
     modem = factories.modem(pipeline)
     for number in range(5):
@@ -428,7 +428,7 @@ async def test_caps_are_settings(pipeline, factories):
         assert len(modem.sent_contents) == 5
 
 
-async def test_what_is_held_is_said_again_on_another_day(pipeline, factories):
+async def test_held_messages_are_logged_again_on_another_day(pipeline, factories):
     """Once for each time."""
     modem = factories.modem(pipeline)
     for number in range(4):
@@ -465,7 +465,7 @@ async def test_nothing_is_sent_while_the_journal_cannot_commit(pipeline, factori
     assert attempts(pipeline) == [1]
 
 
-async def test_a_second_trouble_is_said_again(pipeline, factories):
+async def test_second_journal_failure_is_logged_again(pipeline, factories):
     """Once for each: after the journal has committed, the next failure is news."""
     modem = factories.modem(pipeline)
     async with pipeline.run_sender(modem):
@@ -484,7 +484,7 @@ async def test_a_second_trouble_is_said_again(pipeline, factories):
     ("outcome", "state"),
     [(Sent(7), "sent"), (OutcomeUnknown("no result"), "unknown"), (NotSent("escaped"), "queued")],
 )
-async def test_an_outcome_waits_in_memory_for_the_journal(pipeline, factories, outcome, state):
+async def test_outcome_waits_in_memory_for_the_journal(pipeline, factories, outcome, state):
     """The message is not sent again for it, nothing else leaves meanwhile, and nobody is late."""
     modem = factories.modem(pipeline)
     pipeline.queue_message("one")
@@ -507,7 +507,7 @@ async def test_an_outcome_waits_in_memory_for_the_journal(pipeline, factories, o
 
 
 @pytest.mark.parametrize("code", [38, 69])
-async def test_a_refusal_waits_in_memory_for_the_journal(pipeline, factories, code):
+async def test_refusal_waits_in_memory_for_the_journal(pipeline, factories, code):
     """The same for what the network said."""
     modem = factories.modem(pipeline)
     pipeline.queue_message("one")
@@ -526,7 +526,7 @@ async def test_a_refusal_waits_in_memory_for_the_journal(pipeline, factories, co
 
 
 @pytest.mark.parametrize("what", ["next_queued", "count_sent_within"])
-async def test_a_journal_that_cannot_be_read_is_asked_again(pipeline, factories, what):
+async def test_unreadable_journal_is_read_again(pipeline, factories, what):
     """A minute later; it ends no task."""
     modem = factories.modem(pipeline)
     pipeline.queue_message("hello")
@@ -551,7 +551,7 @@ async def test_a_journal_that_cannot_be_read_is_asked_again(pipeline, factories,
 
 
 @pytest.mark.parametrize("error", [pdu.PduError("submit", None, "of ours"), ZeroDivisionError("of ours")])
-async def test_a_message_that_cannot_be_encoded_fails_alone(pipeline, factories, error):
+async def test_message_that_cannot_be_encoded_fails_alone(pipeline, factories, error):
     """The next one is sent, the session goes on."""
     modem = factories.modem(pipeline)
     pipeline.queue_message("one")
@@ -565,7 +565,7 @@ async def test_a_message_that_cannot_be_encoded_fails_alone(pipeline, factories,
     assert pipeline.settled_count == 2
 
 
-async def test_a_destination_that_is_none_fails_alone(pipeline, factories):
+async def test_invalid_destination_fails_alone(pipeline, factories):
     """A number that nobody can write."""
     modem = factories.modem(pipeline)
     pipeline.queue_message("one", "12" * 30)
@@ -575,7 +575,7 @@ async def test_a_destination_that_is_none_fails_alone(pipeline, factories):
     assert pipeline.reply_states() == ["failed", "sent"]
 
 
-async def test_a_mistake_after_the_body_is_unknown(pipeline, factories):
+async def test_internal_error_after_the_body_is_unknown(pipeline, factories):
     """Whatever it was: the message may be out."""
     modem = factories.modem(pipeline)
     pipeline.queue_message("one")
@@ -590,7 +590,7 @@ async def test_a_mistake_after_the_body_is_unknown(pipeline, factories):
 
 
 @pytest.mark.parametrize("after_body", [False, True])
-async def test_silence_while_getting_ready_is_not_sent(pipeline, factories, after_body):
+async def test_timeout_before_the_body_is_not_sent(pipeline, factories, after_body):
     """The modem looks at its settings before it sends; what fails there leaves the message queued."""
     modem = factories.modem(pipeline)
     pipeline.queue_message("one")
@@ -610,7 +610,7 @@ async def test_silence_while_getting_ready_is_not_sent(pipeline, factories, afte
 
 
 @pytest.mark.parametrize("when", ["idle", "pause", "held", "sending"])
-async def test_a_lost_line_ends_it_quietly(pipeline, factories, when):
+async def test_lost_modem_ends_the_sender_without_an_error(pipeline, factories, when):
     """Whatever it waits for; nothing that it had begun is cancelled."""
     modem = factories.modem(pipeline)
     if when != "idle":
@@ -635,7 +635,7 @@ async def test_a_lost_line_ends_it_quietly(pipeline, factories, when):
     assert pipeline.deadline_monitor._deadlines == {}
 
 
-async def test_a_session_that_is_lost_before_the_body_leaves_it_queued(pipeline, factories):
+async def test_modem_lost_before_the_body_leaves_the_message_queued(pipeline, factories):
     """The next session sends it."""
     modem = factories.modem(pipeline)
     pipeline.queue_message("hello")
@@ -647,7 +647,7 @@ async def test_a_session_that_is_lost_before_the_body_leaves_it_queued(pipeline,
         assert other.sent_contents == ["hello"]
 
 
-async def test_a_line_lost_while_getting_ready_ends_it_quietly(pipeline, factories):
+async def test_modem_lost_while_preparing_ends_the_sender_without_an_error(pipeline, factories):
     """The modem says so by raising: nothing was sent."""
     modem = factories.modem(pipeline)
     pipeline.queue_message("hello")
@@ -658,7 +658,7 @@ async def test_a_line_lost_while_getting_ready_ends_it_quietly(pipeline, factori
     assert pipeline.deadline_monitor._deadlines == {}
 
 
-async def test_a_send_that_hangs_is_late(pipeline, factories):
+async def test_hanging_send_is_overdue(pipeline, factories):
     """Beyond twice the slowest module's own limit; a long pause is no reason to worry."""
     modem = factories.modem(pipeline)
     pipeline.queue_message("hello")
@@ -680,7 +680,7 @@ async def test_a_send_that_hangs_is_late(pipeline, factories):
 
 
 @pytest.mark.parametrize("begun", [False, True])
-async def test_a_host_without_files_fails_no_message(pipeline, factories, begun):
+async def test_lack_of_files_fails_no_message(pipeline, factories, begun):
     """Before the body nothing has left: it is tried again. After that nobody knows."""
     modem = factories.modem(pipeline)
     really = modem.send
@@ -699,7 +699,7 @@ async def test_a_host_without_files_fails_no_message(pipeline, factories, begun)
     assert "Too many open files" in pipeline.events_of_kind("unknown" if begun else "not sent")[0].message
 
 
-async def test_what_could_not_be_noted_as_sending_has_not_left(pipeline, factories):
+async def test_message_that_could_not_be_marked_sending_has_not_left(pipeline, factories):
     """A host without memory while `sending` is committed: the body waits for that, so it is tried again."""
     modem = factories.modem(pipeline)
     really = pipeline.outbox_store.mark_sending
@@ -744,7 +744,7 @@ async def test_no_network_holds_messages(pipeline, factories, registration, says
         assert pipeline.reply_states() == ["sent"]
 
 
-async def test_one_domain_is_enough(pipeline, factories):
+async def test_one_registered_domain_is_enough(pipeline, factories):
     """Circuit switched denied, EPS registered: it is sent."""
     pipeline.queue_message()
     modem = factories.modem(pipeline)
@@ -754,7 +754,7 @@ async def test_one_domain_is_enough(pipeline, factories):
         assert pipeline.reply_states() == ["sent"]
 
 
-async def test_sending_rests_as_long_as_it_must(pipeline, factories):
+async def test_sending_pauses_after_brownouts(pipeline, factories):
     """And goes on by itself."""
     pipeline.brownout_guard.on_message_sending(pipeline.monotonic() - 100)
     pipeline.brownout_guard.on_session_lost(pipeline.monotonic() - 99)
@@ -773,7 +773,7 @@ async def test_sending_rests_as_long_as_it_must(pipeline, factories):
         assert pipeline.reply_states() == ["sent"]
 
 
-async def test_each_body_is_noted_before_it_leaves(pipeline, factories):
+async def test_brownout_guard_is_notified_before_each_body(pipeline, factories):
     """Two sessions that are lost right after it count."""
     for expected in (None, 300):
         pipeline.queue_message()
@@ -790,7 +790,7 @@ async def test_each_body_is_noted_before_it_leaves(pipeline, factories):
         assert pipeline.brownout_guard.on_session_lost(pipeline.monotonic()) == expected
 
 
-async def test_what_holds_all_back_is_told_for_as_long_as_it_does(pipeline, factories):
+async def test_reason_for_holding_is_shown_while_it_lasts(pipeline, factories):
     """For `status`: nothing, then why, then nothing again."""
     modem = factories.modem(pipeline)
     sender = pipeline.make_sender(modem)
