@@ -10,8 +10,7 @@ import tty
 
 import pytest
 
-from agent.at.transport import base as wire_room
-from agent.at.transport import serial_port
+from agent.at.transport import base, serial_port
 from agent.at.transport.base import PortUnavailable
 from agent.at.transport.serial_port import NonBlockingSerial, open_serial, translate_open_error
 
@@ -119,7 +118,7 @@ async def test_unplugged_while_writing(terminal, make_reader):
 
 async def test_write_timeout(terminal, monkeypatch, make_reader):
     """A write never blocks: bytes that stay unwritten end the transport, and the close does not drain."""
-    monkeypatch.setattr(wire_room, "WRITE_TIMEOUT_S", 0.1)
+    monkeypatch.setattr(base, "WRITE_TIMEOUT_S", 0.1)
     reader = make_reader()
     transport = await open_serial(terminal["name"], 115200, reader)
     transport.write(b"x" * 1_000_000)

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from agent.at.transport import base as wire_room
+from agent.at.transport import base
 from agent.at.transport.base import PortUnavailable
 from agent.at.transport.tcp import open_tcp
 
@@ -64,7 +64,7 @@ async def test_refused_connection(server, make_reader):
 
 async def test_write_timeout(server, monkeypatch, make_reader):
     """Bytes that cannot be written in time end the transport; writing itself never blocks."""
-    monkeypatch.setattr(wire_room, "WRITE_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(base, "WRITE_TIMEOUT_S", 0.05)
     reader = make_reader()
     transport = await open_tcp("127.0.0.1", server.port, reader)
     _, far_writer = await server.connections.get()
