@@ -1,7 +1,7 @@
 """Runs one blocking call in a thread: opening or closing a port, switching the power of a module.
 
-Each call has its own daemon thread, which ends with the call. So a call that hangs in the kernel delays neither
-the event loop nor the next call nor the end of the process.
+Each call has its own daemon thread, which ends with the call. So a call that hangs in the kernel delays
+neither the event loop nor the next call nor the end of the process.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ async def run_in_thread(
 ) -> ResultT:
     """Run `work` in a daemon thread and return its result, or raise its exception.
 
-    If the caller is cancelled, the thread goes on and `on_abandoned` receives the result, in a thread as well.
+    If the caller is cancelled, the thread goes on and `on_abandoned` receives the result, in a thread as
+    well.
     """
     loop = asyncio.get_running_loop()
     future: asyncio.Future[ResultT] = loop.create_future()

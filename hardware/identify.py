@@ -1,7 +1,7 @@
 """Chooses the profile of a module by its USB ids and by its answers to ATI, +CGMM and +CGMI.
 
-Pure functions: ids and answers in, names of profiles out. USB ids alone are ambiguous where makers share product
-ids (SIM7600 and SIM7000), answers alone where a maker gives two versions the same name (LARA-R6).
+Pure functions: ids and answers in, names of profiles out. USB ids alone are ambiguous where makers share
+product ids (SIM7600 and SIM7000), answers alone where a maker gives two versions the same name (LARA-R6).
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from hardware.profile import DriverProfile
 
 GENERIC = "generic"
 MIN_MODEL_CHARS = 4
-"""Shortest word of an answer that is compared with models; every model has so many characters before a wildcard."""
+"""Shortest word of an answer that is compared with models; every model has so many characters before a
+wildcard."""
 
 PRIMARY_RANK, SECONDARY_RANK = 0, 1
 """Suitability of a port for AT commands; the lower rank is preferred."""
@@ -59,9 +60,9 @@ def rank_at_port(
 def match_answers(answers: Iterable[str], candidates: Iterable[str] = ()) -> str:
     """Return the profile whose model appears in the answers to ATI, +CGMM and +CGMI, else `generic`.
 
-    The longest matching model wins; among equals one of the `candidates`, the profiles that match by USB id. If
-    no model matches, a single candidate is taken. The name of the maker is not used: it changes when a company
-    is sold, and some boards answer "INCORPORATED".
+    The longest matching model wins; among equals one of the `candidates`, the profiles that match by USB id.
+    If no model matches, a single candidate is taken. The name of the maker is not used: it changes when a
+    company is sold, and some boards answer "INCORPORATED".
     """
     words = {word for answer in answers for word in _split_words(answer)}
     likely = list(candidates)

@@ -1,8 +1,9 @@
 """Finds the port for `port = "auto"`: the AT port of the one USB module that a profile names.
 
-The search runs before each opening, because ttyUSB2 may be another device after a reconnect; a port is identified
-by vendor, product and interface. A port that no profile names is never opened: a serial adapter may lead to some
-other bus. A module on a UART cannot be identified without writing to it, so its port is set in agent.toml.
+The search runs before each opening, because ttyUSB2 may be another device after a reconnect; a port is
+identified by vendor, product and interface. A port that no profile names is never opened: a serial adapter
+may lead to some other bus. A module on a UART cannot be identified without writing to it, so its port is set
+in agent.toml.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ from hardware.sysfs import (
 )
 
 REAPPEAR_GRACE_S = 120.0
-"""Time for a module that was in use to reappear before another one may be chosen. The slowest known modules need
-20 to 30 s for a restart."""
+"""Time for a module that was in use to reappear before another one may be chosen. The slowest known modules
+need 20 to 30 s for a restart."""
 UART_PREFIXES = ("ttyS", "ttyAMA", "ttyO", "ttymxc", "ttyTHS", "ttySC")
 """Names that the kernel gives to the UARTs of boards."""
 MAX_LISTED_PORTS = 6
@@ -83,7 +84,10 @@ class PortFinder:
         self._missing_since: float | None = None
 
     def find(self, now: float) -> Path:
-        """Return the device path of the AT port. Raises PortSelectionError. `now` is monotonic time in seconds."""
+        """Return the device path of the AT port.
+
+        Raises PortSelectionError. `now` is monotonic time in seconds.
+        """
         ports = list_usb_ports(self._root)
         drivers = profile.load_driver_profiles(*{port.device.vendor for port in ports}) if ports else {}
         candidates = _find_candidates(ports, drivers)
@@ -150,7 +154,9 @@ def explain_none(ports: list[UsbPort], drivers: Mapping[str, DriverProfile], roo
         f"; and {len(findings) - MAX_LISTED_PORTS} more" if len(findings) > MAX_LISTED_PORTS else ""
     )
     if not findings:
-        listed = "there is no USB serial port (nothing in /dev/serial/by-id), so the module is off or not plugged in"
+        listed = (
+            "there is no USB serial port (nothing in /dev/serial/by-id): the module is off or not plugged in"
+        )
     present = next((port for port in ports if port.is_present), None)
     example = (
         f"; if one of these is the AT port, set {CONFIG_KEY} to its name: {_stable_name(present, root)}"
@@ -162,7 +168,7 @@ def explain_none(ports: list[UsbPort], drivers: Mapping[str, DriverProfile], roo
 
 def explain_several(candidates: list[PortCandidate], root: Path) -> str:
     """Return a sentence that lists the modules and says how to choose one."""
-    # Modules of one kind often have the same serial number and then share one by-id link: only by-path differs.
+    # Modules of one kind often have the same serial number and then share one by-id link.
     ids = [(found.port.device.usb_id, found.port.device.serial) for found in candidates]
     share_id = len(set(ids)) < len(ids)
     names = [
@@ -249,8 +255,8 @@ def _explain_modules_without_tty(ports: list[UsbPort], root: Path) -> list[str]:
             )
         elif known:
             clauses.append(
-                f"{_join_profile_names(known)} at USB {device.usb_path} ({device.usb_id}) has no serial port: "
-                "the kernel's driver for it (option, cdc_acm) is missing"
+                f"{_join_profile_names(known)} at USB {device.usb_path} ({device.usb_id}) has no serial "
+                "port: the kernel's driver for it (option, cdc_acm) is missing"
             )
     return clauses
 

@@ -177,8 +177,8 @@ def _includes_modem_manager(holders: list[tuple[int, str]]) -> bool:
 
 def _modem_manager_advice() -> str:
     return (
-        ", which probes new ports for up to 30 s; if it does not release this one, keep it away with the udev "
-        f"rule {MODEM_MANAGER_UDEV_RULE} (see 78-modem-agent.rules)"
+        ", which probes new ports for up to 30 s; if it does not release this one, keep it away with the "
+        f"udev rule {MODEM_MANAGER_UDEV_RULE} (see 78-modem-agent.rules)"
     )
 
 

@@ -1,8 +1,8 @@
 """Switches the power of a module: by its power key or reset line on a GPIO, or by the kernel's USB switch.
 
-A pulse at a power key toggles: it may switch the module off instead of on, and nothing reports which. The caller
-checks whether the module answers. The key is always released, also if the pulse is cancelled; if the process is
-killed, the kernel releases it.
+A pulse at a power key toggles: it may switch the module off instead of on, and nothing reports which. The
+caller checks whether the module answers. The key is always released, also if the pulse is cancelled; if the
+process is killed, the kernel releases it.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from hardware.quirks import Quirk
 from hardware.sysfs import ROOT, find_usb_port
 
 DEFAULT_ON_PULSE_S, DEFAULT_OFF_PULSE_S, DEFAULT_OFF_TO_ON_S, DEFAULT_RESET_PULSE_S = 1.0, 3.0, 10.0, 0.5
-"""Used if neither configuration nor profile has a value. Most modules take 0.5 to 1 s for on and up to 3 s for off;
-the pause lets a module finish its shutdown (SIM7000: 1.8 to 6.9 s)."""
+"""Used if neither configuration nor profile has a value. Most modules take 0.5 to 1 s for on and up to 3 s
+for off; the pause lets a module finish its shutdown (SIM7000: 1.8 to 6.9 s)."""
 USB_OFF_S = 2.0
 """Time between off and on of a USB device."""
 _USB_PATH = re.compile(r"\d+-\d+(\.\d+)*")
@@ -174,8 +174,8 @@ class GpioPowerSwitch:
             raise PowerUnavailable(f"there is no GPIO chip {chip} (recovery.gpio_chip)") from None
         except PermissionError:
             raise PowerUnavailable(
-                f"permission to open {chip} is denied; put the agent's user into its group (gpio) and allow the "
-                "device in the unit (see README.md beside agent.toml)"
+                f"permission to open {chip} is denied; put the agent's user into its group (gpio) and allow "
+                "the device in the unit (see README.md beside agent.toml)"
             ) from None
         except (OSError, ValueError) as error:
             raise PowerUnavailable(f"{chip} is not a GPIO chip (recovery.gpio_chip): {error}") from None
@@ -186,17 +186,20 @@ class GpioPowerSwitch:
 
 
 class UsbPowerSwitch:
-    """The kernel's switch for a USB device: its file `authorized`. The supply stays on, everything else is off.
+    """The kernel's switch for a USB device: its file `authorized`. Only the supply stays on.
 
-    A killed process leaves the device off, and a device that is off has no ports by which to find it. So a state
-    file has its USB path while it is off.
+    A killed process leaves the device off, and a device that is off has no ports by which to find it. So a
+    state file has its USB path while it is off.
     """
 
     is_toggle = False
     name = "the kernel's switch for its USB device"
 
     def __init__(self, current_port: Callable[[], Path | None], state_file: Path, root: Path = ROOT) -> None:
-        """`current_port` returns the port on which the module is or was last; `state_file` must be writable."""
+        """`current_port` returns the port on which the module is or was last.
+
+        `state_file` must be writable.
+        """
         self._current_port = current_port
         self._state_file = state_file
         self._devices_dir = root / "sys/bus/usb/devices"

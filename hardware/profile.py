@@ -1,9 +1,9 @@
-"""Loads module profiles: TOML files that describe how a module behaves (`[device]`) and is driven (`[driver]`).
+"""Loads module profiles: TOML files on how a module behaves (`[device]`) and is driven (`[driver]`).
 
 The simulated module reads only `[device]` and the agent only `[driver]`, so that an error in one table is not
-repeated by the other side. Each file names its sources; a value that has not been published is left out. `same_as`
-names another profile whose values apply to every key that a file does not have, except those that identify a
-module (`usb`, `models`).
+repeated by the other side. Each file names its sources; a value that has not been published is left out.
+`same_as` names another profile whose values apply to every key that a file does not have, except those that
+identify a module (`usb`, `models`).
 """
 
 from __future__ import annotations
@@ -166,9 +166,10 @@ class UsbLayout(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 
 class DriverProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How a module is found and driven; the table `[driver]`. A value that has not been published is None or empty.
+    """How a module is found and driven; the table `[driver]`. An unpublished value is None or empty.
 
-    Times are in seconds; `..._timeout_s` is the maker's maximum response time for a command, not the usual time.
+    Times are in seconds; `..._timeout_s` is the maker's maximum response time for a command, not the usual
+    time.
     """
 
     # identification
@@ -261,8 +262,8 @@ def load_driver_profile(name: str = "generic") -> DriverProfile:
 def load_driver_profiles(*containing: str) -> dict[str, DriverProfile]:
     """Return the drivers of all profiles, or of those whose file contains one of these texts in any case.
 
-    Raises ProfileError. Parsing one file takes 15 ms on a small device, so a caller that searches for a vendor id
-    should pass it.
+    Raises ProfileError. Parsing one file takes 15 ms on a small device, so a caller that searches for a
+    vendor id should pass it.
     """
     wanted = [mention.casefold() for mention in containing]
     return {

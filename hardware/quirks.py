@@ -59,7 +59,7 @@ _DESCRIPTIONS = {
     Quirk.BOOT_URCS_UNORDERED: "the order of the last boot URCs varies",
     Quirk.BOOT_URCS_OPTIONAL: "a setting or the firmware decides whether boot URCs come",
     Quirk.SOME_VARIANTS_WITHOUT_SMS: "variants of this module have no SMS at all",
-    Quirk.SETTINGS_WRITE_FLASH: "setting +CNMI or +CPMS writes to flash memory: write only values that differ",
+    Quirk.SETTINGS_WRITE_FLASH: "setting +CNMI or +CPMS writes to flash: write only values that differ",
     Quirk.CNMA_REQUIRED: "a +CMT that is not acknowledged under +CSMS=1 ends direct delivery",
     Quirk.CNMI_NEEDS_MODE: "+CNMI: <mt> 3 and <ds> 1 need <mode> 1, <mt> 2 needs <mode> 1 or 2",
     Quirk.ONE_SMS_CLIENT: "only one client receives messages; after +CMS ERROR: 524 it must set +CNMI again",

@@ -1,7 +1,7 @@
 """Finds out whether a port is a login console of systemd or the console of the kernel.
 
-The UART on the header of a Raspberry Pi is a login console by default. It would read AT commands as user names,
-and its output would look like a defective module.
+The UART on the header of a Raspberry Pi is a login console by default. It would read AT commands as user
+names, and its output would look like a defective module.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _KERNEL_CMDLINE_FILES = ("boot/firmware/cmdline.txt", "boot/cmdline.txt")
 
 
 def find_login_console(node: Path, root: Path = ROOT) -> str | None:
-    """Return the systemd unit that runs a login console on the port, links followed; None if there is none."""
+    """Return the systemd unit of a login console on the port, links followed; None if there is none."""
     port = _tty_name(node)
     if (root / _RUNNING_UNITS_DIR).is_dir():
         units = [name.removeprefix("invocation:") for name in _list_names(root / _RUNNING_UNITS_DIR)]

@@ -92,7 +92,7 @@ def _read_usb_devices(folders: list[Path]) -> Iterator[UsbDevice]:
 
 
 def _read_usb_port(root: Path, tty: Path) -> UsbPort | None:
-    """Return the port of a tty folder such as `…/1-1.2/1-1.2:1.2/ttyUSB2/tty/ttyUSB2`; None without an interface.
+    """Return the port of a tty folder such as `…/1-1.2/1-1.2:1.2/ttyUSB2/tty/ttyUSB2`, or None.
 
     cdc-acm has one folder less between interface and tty.
     """

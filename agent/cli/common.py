@@ -65,7 +65,7 @@ def make_port_opener(path: Path, config: Config) -> TransportOpener:
 
 
 def load_sim_pin(path: Path, config: Config, environ: Mapping[str, str]) -> Pin | None:
-    """Return the PIN of the SIM from `modem.pin_file`, else from the systemd credential; None if neither exists.
+    """Return the PIN from `modem.pin_file`, else from the systemd credential; None if neither exists.
 
     A PIN from `modem.pin_file` can be reloaded while the agent runs; systemd copies a credential only when it
     starts the service. Raises ConfigError if the file cannot be used; the text never shows its content.
@@ -96,7 +96,10 @@ def load_sim_pin(path: Path, config: Config, environ: Mapping[str, str]) -> Pin 
 
 
 def _read_pin(file: Path, key: str, *, private: bool) -> str:
-    """Return the digits in a file. Raises ConfigError, with `private` also if every user may read the file."""
+    """Return the digits in a file.
+
+    Raises ConfigError, with `private` also if every user may read the file.
+    """
     try:
         readable_by_all = private and file.stat().st_mode & 0o007
         digits = file.read_text("ascii", "replace").strip()

@@ -140,7 +140,7 @@ def _check_location(key: str, file: Path) -> list[str]:
         return [f"{key}: there is no folder {folder}; create it or name another"]
     if not writable and folder not in _SYSTEMD_DIRECTORIES:
         return [
-            f"{key}: this user cannot write to {folder}; run the check as the agent's user, or change the folder"
+            f"{key}: this user cannot write to {folder}; check as the agent's user, or change the folder"
         ]
     if key.endswith("control.socket") and len(os.fsencode(file)) > _MAX_SOCKET_PATH_BYTES:
         return [

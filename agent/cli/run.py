@@ -173,7 +173,7 @@ def _locate_error(error: Exception) -> str:
 
 
 def _configure_logging(*, debug: bool) -> logging.Logger:
-    """Log to standard error: with the time, or under systemd with the priority of each line (sd-daemon(3))."""
+    """Log to standard error, with the time; under systemd with the priority instead, see sd-daemon(3)."""
 
     class SyslogFormatter(logging.Formatter):
         def format(self, record: logging.LogRecord) -> str:

@@ -116,7 +116,8 @@ def sandbox(
     Faults happen at once, after a time, or at a command:
       --fault store-full  --fault reboot-silent:after=60@super-sim
       --fault final-lost:command=+CMGS,times=2
-    While the sandbox runs: curl http://127.0.0.1:8480/sandbox/sims/super-sim/faults -d '{"fault": "mute:for=20"}'
+    While the sandbox runs:
+      curl http://127.0.0.1:8480/sandbox/sims/super-sim/faults -d '{"fault": "mute:for=20"}'
     """
     if "list" in faults:
         _print_faults()

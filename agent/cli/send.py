@@ -36,9 +36,9 @@ def send(
     modem-agent send --hex 01FF7E
     modem-agent send "hello" --to +15557654321
 
-    The message is queued behind the replies that wait, and composed like them: at most [service] max_parts SMS
-    long, and with "?" for characters that GSM 03.38 lacks unless allow_ucs2 is set. A note says so if the text
-    was changed. Exit status 0: the network accepted it. If the result takes more than five minutes, the
+    The message is queued behind the replies that wait, and composed like them: at most [service] max_parts
+    SMS long, and with "?" for characters that GSM 03.38 lacks unless allow_ucs2 is set. A note says so if the
+    text was changed. Exit status 0: the network accepted it. If the result takes more than five minutes, the
     command ends with exit status 1 and the message stays queued: see modem-agent outbox.
     """
     if (text is None) == (octets is None):

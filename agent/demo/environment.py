@@ -1,7 +1,8 @@
 """The environment of the demo: a sandbox with a SIM for each service and an agent on each module.
 
-All of it runs in one process, but nothing is shortened: the agents send AT commands over pseudo-terminals, keep their journals on disk, run
-handlers in separate processes, and Commands are created and listed through the REST API.
+All of it runs in one process, but nothing is shortened: the agents send AT commands over pseudo-terminals,
+keep their journals on disk, run handlers in separate processes, and Commands are created and listed through
+the REST API.
 """
 
 from __future__ import annotations

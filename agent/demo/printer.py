@@ -30,7 +30,8 @@ _NETWORK_EVENT_TEXTS = {
 """Who acts and what is printed; other kinds are not shown."""
 
 MIN_WIDTH_COLUMNS = 38
-"""Columns of a SID with an indent of four. A narrower terminal wraps the lines itself, which a copy undoes."""
+"""Columns of a SID with an indent of four. A narrower terminal wraps the lines itself, which a copy
+undoes."""
 
 
 class DemoPrinter:

@@ -23,8 +23,8 @@ DEFAULT_REST_PORT = 8480
 async def run_demo(folder: Path, port: int, *, once: bool) -> bool:
     """Play every scenario and return True if all passed; without `once`, run on until Ctrl-C.
 
-    `folder` is empty and receives journals, handlers and links; `port` 0 takes the default REST port, or a free
-    one. SIGTERM and SIGHUP cancel the current task, so that nothing is left behind.
+    `folder` is empty and receives journals, handlers and links; `port` 0 takes the default REST port, or a
+    free one. SIGTERM and SIGHUP cancel the current task, so that nothing is left behind.
     """
     task, loop = asyncio.current_task(), asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGHUP):

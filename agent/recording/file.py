@@ -9,8 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 MIN_FREE_BYTES = 16 * 1024 * 1024
-"""Free space that a recording leaves on its file system: the journal may be there too, and an agent that cannot
-commit does nothing."""
+"""Free space that a recording leaves on its file system: the journal may be there too, and an agent that
+cannot commit does nothing."""
 
 
 class RecordingFile:
@@ -20,7 +20,10 @@ class RecordingFile:
     """
 
     def __init__(self, path: Path, warn: Callable[[str], None], min_free_bytes: int = MIN_FREE_BYTES) -> None:
-        """`warn` receives a sentence. Raises OSError if the file cannot be opened or is not a regular file."""
+        """`warn` receives a sentence.
+
+        Raises OSError if the file cannot be opened or is not a regular file.
+        """
         self._path = path
         self._warn = warn
         self._min_free_bytes = min_free_bytes

@@ -1,8 +1,8 @@
 """Replaces numbers, texts and whole messages by placeholders of the same length.
 
-A number has the same placeholder throughout a recording, so that different parties can still be distinguished.
-Short codes of up to five digits and the SIDs of Commands are not replaced: they identify no person, and the agent
-depends on them.
+A number has the same placeholder throughout a recording, so that different parties can still be
+distinguished. Short codes of up to five digits and the SIDs of Commands are not replaced: they identify no
+person, and the agent depends on them.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Pseudonyms:
         return plus + self._numbers[digits]
 
     def replace_message(self, digits: str, *, sent: bool = False) -> str:
-        """Return a placeholder for a PDU in hexadecimal digits; it still decodes. `sent`: a PDU to the module.
+        """Return a placeholder for a PDU in hexadecimal digits; it still decodes. `sent`: to the module.
 
         A PDU that does not decode, or whose placeholder has another length, is replaced by zeros.
         """
@@ -80,7 +80,10 @@ class Pseudonyms:
 
 
 def redact_text(clear: str) -> str:
-    """Return the text with x or X for each letter and 0 for each digit; ASCII punctuation and SIDs are kept."""
+    """Return the text with x or X for each letter and 0 for each digit.
+
+    ASCII punctuation and SIDs are kept.
+    """
     sid_indices = {index for sid in _SID.finditer(clear) for index in range(*sid.span())}
     return "".join(
         character if index in sid_indices else _redact_character(character)
@@ -101,7 +104,10 @@ def redact_encoded_text(line: str) -> str:
 
 
 def redact_user_data(data: pdu.UserData) -> pdu.UserData:
-    """Return user data with the same header and length and a redacted content. Raises PduError if impossible."""
+    """Return user data with the same header and length and a redacted content.
+
+    Raises PduError if impossible.
+    """
     if data.header_malformed or data.compressed:
         raise pdu.PduError("user_data", None, "content and header cannot be separated")
     header = data.header

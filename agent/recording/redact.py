@@ -1,7 +1,8 @@
 """Redacts a conversation with a module, line by line, for a masked recording.
 
 Placeholders have the length of what they replace and PDUs still decode, so the recording can be replayed. The
-meaning of a line depends on the last command and on the line before; an unknown line is treated as message text.
+meaning of a line depends on the last command and on the line before; an unknown line is treated as message
+text.
 """
 
 from __future__ import annotations

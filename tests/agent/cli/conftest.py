@@ -50,7 +50,7 @@ class CliEnv:
         return result
 
     def make_journal(self):
-        """Make a journal with two Commands, an ignored message and two replies; return the SID of the first."""
+        """Make a journal with two Commands, an ignored message, two replies; return the first SID."""
         journal = Journal(self.folder / "journal.db", lambda: EPOCH, lambda: 0.0)
         outbox = OutboxStore(journal)
         inbox = CommandStore(journal, outbox)
@@ -68,7 +68,7 @@ class CliEnv:
         return sid
 
     async def run_beside_agent(self, answers, *words):
-        """Run a command while a fake agent gives these answers; return the result and the agent's requests."""
+        """Run a command while a fake agent gives these answers; return the result and its requests."""
         requests = []
 
         def make_handler(answer):
