@@ -139,9 +139,7 @@ def _check_location(key: str, file: Path) -> list[str]:
     if not folder_exists:
         return [f"{key}: there is no folder {folder}; create it or name another"]
     if not writable and folder not in _SYSTEMD_DIRECTORIES:
-        return [
-            f"{key}: this user cannot write to {folder}; check as the agent's user, or change the folder"
-        ]
+        return [f"{key}: this user cannot write to {folder}; check as the agent's user, or change the folder"]
     if key.endswith("control.socket") and len(os.fsencode(file)) > _MAX_SOCKET_PATH_BYTES:
         return [
             f"{key}: {file} is too long; the path of a socket has at most {_MAX_SOCKET_PATH_BYTES} octets"
