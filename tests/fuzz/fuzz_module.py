@@ -1,7 +1,7 @@
-"""Any octets from a terminal, any message and any word from the network, any misfortune, at any time.
+"""Fuzz target: the simulated module, with any input, any messages and answers of the network, and any faults.
 
-The first octet chooses the profile. 0xFE and one octet are a step of the world (`STEPS`, modulo), everything
-else is typed. At the end a module that is on must still answer `AT`, and must have kept little in mind.
+The first octet chooses the profile. 0xFE and the next octet select one of `STEPS` (modulo); everything else
+is sent to the module. At the end the module must answer `AT`, and its records must be bounded.
 """
 
 import heapq
@@ -37,13 +37,13 @@ TPDUS = tuple(
 FAULTS = tuple(name for name in FAULT_DESCRIPTIONS if name not in PORT_FAULTS)
 STEP_MARKER = 0xFE
 MAX_INPUT_OCTETS = 1200
-"""Octets; beyond a command line, and beyond a body."""
+"""Longer than a command line and than a text entry."""
 MAX_OUTPUT_PER_OCTET = 4096
-"""Octets that a module may say for one that it was told: a list of a full store in text mode."""
+"""Output octets per input octet; a list of a full store in text mode gives the most."""
 
 
 class ManualScheduler:
-    """Time passes when it is told to."""
+    """A scheduler whose time passes only in `advance`."""
 
     def __init__(self):
         self.now, self._due, self._count = 0.0, [], 0
@@ -74,7 +74,7 @@ class ScheduledCall:
 
 
 class FakeNetwork:
-    """The network: answers a submit at once, later or never."""
+    """A network that answers a submission at once, later or never."""
 
     def __init__(self):
         self.stat, self.cause, self.answers_at_once, self.token = 1, None, True, 0
@@ -99,7 +99,7 @@ class FakeNetwork:
 
 
 class FuzzedModule:
-    """One module and what happens to it."""
+    """One module with its scheduler and network."""
 
     def __init__(self, profile):
         self.time, self.network, self.output_octets = ManualScheduler(), FakeNetwork(), 0
@@ -127,30 +127,30 @@ class FuzzedModule:
 
 
 def _network_step(stat, *, at_once):
-    def step(world):
-        world.network.stat, world.network.answers_at_once = stat, at_once
-        world.module.set_registration(stat, 11)
+    def step(bench):
+        bench.network.stat, bench.network.answers_at_once = stat, at_once
+        bench.module.set_registration(stat, 11)
 
     return step
 
 
 STEPS = (
-    *(lambda world, seconds=seconds: world.time.advance(seconds) for seconds in (0.01, 1, 20, 200)),
-    *(lambda world, number=number: world.deliver(number) for number in range(len(TPDUS))),
-    *(lambda world, cause=cause: world.answer_submit(cause) for cause in (None, 38, 500)),
+    *(lambda bench, seconds=seconds: bench.time.advance(seconds) for seconds in (0.01, 1, 20, 200)),
+    *(lambda bench, number=number: bench.deliver(number) for number in range(len(TPDUS))),
+    *(lambda bench, cause=cause: bench.answer_submit(cause) for cause in (None, 38, 500)),
     *(_network_step(stat, at_once=at_once) for stat in (0, 1, 3, 6) for at_once in (True, False)),
-    lambda world: world.module.power_on(),
-    lambda world: world.module.power_off(),
-    lambda world: world.module.reboot(),
-    lambda world: world.module.reboot(print_boot_lines=False),
-    lambda world: setattr(world.module.sim, "present", not world.module.sim.present),
-    *(lambda world, fault=fault: world.module.faults.add(fault) for fault in FAULTS),
+    lambda bench: bench.module.power_on(),
+    lambda bench: bench.module.power_off(),
+    lambda bench: bench.module.reboot(),
+    lambda bench: bench.module.reboot(print_boot_lines=False),
+    lambda bench: setattr(bench.module.sim, "present", not bench.module.sim.present),
+    *(lambda bench, fault=fault: bench.module.faults.add(fault) for fault in FAULTS),
 )
 STEP_ADVANCE_20_S, STEP_DELIVER, STEP_ANSWER = 2, 4, 4 + len(TPDUS)
 
 
 def encode_script(*parts):
-    """Typed text, and steps by their place in `STEPS`."""
+    """Encode input text, and steps by their index in `STEPS`."""
     return bytes(1) + b"".join(
         part.encode("latin-1") if isinstance(part, str) else bytes((STEP_MARKER, part)) for part in parts
     )
@@ -202,32 +202,32 @@ def _load_profile(place):
 
 
 def run(data):
-    """Play it; afterwards the module is sound."""
-    world = FuzzedModule(_load_profile((data[0] if data else 0) % len(PROFILES)))
-    module = world.module
+    """Run a script, then check that the module still works."""
+    bench = FuzzedModule(_load_profile((data[0] if data else 0) % len(PROFILES)))
+    module = bench.module
     module.power_on()
-    world.time.advance(60)
+    bench.time.advance(60)
     first, *pieces = data[1:].split(bytes((STEP_MARKER,)))
     module.receive(first)
     for piece in pieces:
         if piece:
-            STEPS[piece[0] % len(STEPS)](world)
+            STEPS[piece[0] % len(STEPS)](bench)
             module.receive(piece[1:])
-    assert world.output_octets <= MAX_OUTPUT_PER_OCTET * (len(data) + 10)
+    assert bench.output_octets <= MAX_OUTPUT_PER_OCTET * (len(data) + 10)
     _check_memory_bounds(module)
     module.faults.clear()
-    for typed in (*[b"\x1b\r"] * 20, b"\x1b"):  # what was typed ahead may hold one prompt after the other
+    for typed in (*[b"\x1b\r"] * 20, b"\x1b"):  # type-ahead may contain several prompts
         module.power_on()
-        world.time.advance(300)
+        bench.time.advance(300)
         module.settings.copy_from(factory_settings(module.profile))
         module.receive(typed)
-    world.last_output = b""
+    bench.last_output = b""
     module.receive(b"AT\r")
-    assert b"AT\r\r\nOK\r\n" in world.last_output, world.last_output  # what waited may follow
+    assert b"AT\r\r\nOK\r\n" in bench.last_output, bench.last_output  # held URCs may follow
 
 
 def _check_memory_bounds(module):
-    """What a module keeps in mind does not grow with what it has lived through."""
+    """Check that the records of the module are bounded."""
     for slot in ("command_lines", "submitted_tpdus", "delivery_answers"):
         assert len(getattr(module.log, slot)) <= 10_000
     assert len(module.faults.triggered) <= 10_000

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from hardware.sim.bounded_list import BoundedList
-from hardware.sim.module.output_buffer import OutputBuffer
+from hardware.sim.module.output_batch import OutputBatch
 from hardware.sim.module.response_writer import OutputKind, ResponseWriter
 from hardware.sim.module.settings import Settings, factory_settings
 from hardware.sim.module.stores import CombinedStore, FixedStore
@@ -76,9 +76,9 @@ class ModuleContext:
         """By the name in +CPMS. SM is on the SIM, the others are in the module."""
         self.message_profiles: dict[int, MessageProfile] = {}
         self.log = ModuleLog()
-        self.output_buffer = OutputBuffer(write, filter_output)
-        self.output = ResponseWriter(self.settings, profile, self.output_buffer.write)
-        self.timers = ModuleTimers(scheduler, self.output_buffer.batch)
+        self.output_batch = OutputBatch(write, filter_output)
+        self.output = ResponseWriter(self.settings, profile, self.output_batch.write)
+        self.timers = ModuleTimers(scheduler, self.output_batch.batch)
         self.on_baud_change: Callable[[int], None] = lambda baud: None
         """Called with the new baud rate when the module changes it; 0 means that it detects the rate."""
         self.replace_sim(sim)

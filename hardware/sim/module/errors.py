@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Literal
 
-ErrorKind = Literal["error", "cme", "cms"]
+CommandErrorKind = Literal["error", "cme", "cms"]
 
 
 class CommandError(Exception):
     """Ends the execution of a command line; `code` is 0 for a plain ERROR."""
 
-    def __init__(self, kind: ErrorKind, code: int = 0) -> None:
+    def __init__(self, kind: CommandErrorKind, code: int = 0) -> None:
         super().__init__(kind, code)
-        self.kind: ErrorKind = kind
+        self.kind: CommandErrorKind = kind
         self.code = code
 
 

@@ -179,7 +179,7 @@ class SimulatedModule:
 
     def batch_writes(self) -> AbstractContextManager[None]:
         """Return a context whose output leaves in one write, in order."""
-        return self.context.output_buffer.batch()
+        return self.context.output_batch.batch()
 
     # Network
 
@@ -224,7 +224,7 @@ class SimulatedModule:
     def emit_noise(self, data: bytes) -> None:
         """Write bytes that no module means to write."""
         with self.batch_writes():
-            self.context.output_buffer.write_raw(data)
+            self.context.output_batch.write_raw(data)
 
     def restore_saved_settings(self) -> None:
         """Fall back to the saved settings without a restart."""

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVarTuple
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from hardware.sim.interfaces import Scheduler, TimerHandle
-
-Arguments = TypeVarTuple("Arguments")
+    from hardware.sim.interfaces import Arguments, Scheduler, TimerHandle
 
 
 class Timer:

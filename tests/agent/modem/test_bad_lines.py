@@ -22,7 +22,7 @@ class BadLine:
         self.max_chunk_octets, self.delay_s, self.loss_rate = pieces, delay_s, loss
         self.next_write_at = 0.0
         self.write = bench.far.write
-        bench.module.context.output_buffer.sink = self.forward
+        bench.module.context.output_batch.sink = self.forward
 
     def forward(self, data):
         loop = asyncio.get_running_loop()

@@ -52,7 +52,7 @@ class LineInterceptor:
         self._port = world.port
         self._module = world.module
         self._port.module = self
-        self._module.context.output_buffer.sink = self._on_module_output
+        self._module.context.output_batch.sink = self._on_module_output
         self._rules = []
         self._input = bytearray()
         self._output_free_at = 0.0

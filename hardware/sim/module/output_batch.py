@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from hardware.sim.module.response_writer import OutputKind
 
 
-class OutputBuffer:
+class OutputBatch:
     """The bytes of the current event; `filter_output` may change or drop them before they are buffered."""
 
     def __init__(
