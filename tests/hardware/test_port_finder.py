@@ -315,7 +315,8 @@ def test_uart_hint_names_login_console_and_kernel_console(fake_host):
     fake_host.unit("serial-getty@ttyAMA0.service")
     sentence = find_refusal(PortFinder(fake_host.root))[1]
     assert (
-        "but first disable the login console on it (`sudo systemctl disable --now serial-getty@ttyAMA0.service`)"
+        "but first disable the login console on it "
+        "(`sudo systemctl disable --now serial-getty@ttyAMA0.service`)"
         in sentence
     )
     assert sentence.endswith("and remove its console= from /boot/firmware/cmdline.txt and reboot")

@@ -1,4 +1,4 @@
-"""Who else uses a port or its module, and why a port cannot be opened: as /proc, /sys and lock files show it."""
+"""Who else uses a port or its module, and why a port cannot be opened."""
 
 import os
 
@@ -54,7 +54,7 @@ def test_holder_is_found_by_any_name_of_the_port(fake_host, port):
 
 
 def test_second_holder_is_named_or_guessed(fake_host, port):
-    """A visible second reader is named; else ModemManager if it runs; else the sentence says how to find it."""
+    """A visible second reader is named, else ModemManager if it runs, else how to find it."""
 
     def describe():
         return describe_other_holders(str(port), AGENT_PID, fake_host.root)

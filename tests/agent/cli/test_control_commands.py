@@ -139,7 +139,8 @@ def test_interrupted_send_leaves_the_message_queued(cli_env, monkeypatch):
     result = cli_env.run("send", "x")
     assert result.exit_code == 1
     assert result.stderr == (
-        "modem-agent: interrupted; the message stays queued and is sent when possible: see modem-agent outbox\n"
+        "modem-agent: interrupted; the message stays queued and is sent when possible: "
+        "see modem-agent outbox\n"
     )
 
 
