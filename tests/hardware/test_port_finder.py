@@ -316,8 +316,7 @@ def test_uart_hint_names_login_console_and_kernel_console(fake_host):
     sentence = find_refusal(PortFinder(fake_host.root))[1]
     assert (
         "but first disable the login console on it "
-        "(`sudo systemctl disable --now serial-getty@ttyAMA0.service`)"
-        in sentence
+        "(`sudo systemctl disable --now serial-getty@ttyAMA0.service`)" in sentence
     )
     assert sentence.endswith("and remove its console= from /boot/firmware/cmdline.txt and reboot")
 
