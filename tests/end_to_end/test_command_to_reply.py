@@ -97,7 +97,7 @@ async def test_a_long_message_is_joined(sandbox_env):
 
     def send(part):
         sandbox_env.sandbox.network.send(
-            sandbox_env.sandbox.find_sim("sim").card.imsi, pdu.Address.parse("2936"), part
+            sandbox_env.sandbox.find_sim("sim").sim_card.imsi, pdu.Address.parse("2936"), part
         )
 
     send(parts[2])

@@ -193,7 +193,7 @@ class InvariantChecker:
 
     def _check_no_rerun(self, content, messages, rows):
         """Whatever the rows say: what is known again does not run again."""
-        if not self.world.corruptions or messages[0].repeatable:
+        if not self.world.corruptions or messages[0].is_repeatable:
             return
         known = self._dedup_horizon()
         most = 0

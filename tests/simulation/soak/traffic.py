@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pdu
 from hardware.sim.network.subscriber_queue import MtMessage
+from hardware.sim.service.product import PRODUCTS
 from soak.world import HandlerPlan
 
 LONG_TEXT = "abcdefghij" * 30
@@ -241,7 +242,7 @@ class TrafficGenerator:
         return f"{first} {self._count}"
 
     def _new_sid(self):
-        return self._world.service.sid_prefix + f"{self._rng.getrandbits(128):032x}"
+        return PRODUCTS[self._world.service.name].sid_prefix + f"{self._rng.getrandbits(128):032x}"
 
     def _make_message(self, kind, content, *, is_command=True, sid=None, plan=None):
         if plan is not None:
