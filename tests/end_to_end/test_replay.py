@@ -218,7 +218,10 @@ async def test_from_the_command_line(sandbox_env):
     [
         (("run", "--mask"), "--mask needs --record FILE"),
         (("sandbox", "--no-delays"), "--no-delays needs --replay FILE"),
-        (("sandbox", "--replay", "x", "--fault", "mute"), "--replay takes none of --sim, --device, --baud and --fault"),
+        (
+            ("sandbox", "--replay", "x", "--fault", "mute"),
+            "--replay takes none of --sim, --device, --baud and --fault",
+        ),
         (("sandbox", "--fault", "moot"), 'there is no fault "moot"; the faults are mute, late'),
         (("sandbox", "--fault", "mute:for=x"), "fault mute: "),
         (("sandbox", "--fault", "mute@nobody"), "mute@nobody: there is no SIM nobody; there are super-sim"),
