@@ -52,6 +52,8 @@ class Agent:
         self._dependencies = dependencies or Dependencies()
         self._stop_requested = asyncio.Event()
         self._exit_reason = ""
+        self.components: Components | None = None
+        """The connected objects, from the time when the handlers are loaded."""
 
     def stop(self) -> None:
         """Request that `run` returns. May be called at any time in the thread of the event loop."""
@@ -91,7 +93,7 @@ class Agent:
                 registry = await run_unless_stopped(self._stop_requested, self._load_handlers(runner, emit))
                 if registry is None:
                     return
-                components = Components(
+                components = self.components = Components(
                     config=self._config,
                     dependencies=dependencies,
                     runtime=runtime,

@@ -60,7 +60,7 @@ class Components:
         """`request_exit` is called with the reason when another process should take over."""
         self._config = config
         self._dependencies = dependencies
-        self._runtime = runtime
+        self.runtime = runtime
         self._journal = journal
         self._service = SERVICE_PROFILES[config.service.name]
         self._opener = dependencies.opener or make_opener(config.modem.port, config.modem.baud)
@@ -101,7 +101,7 @@ class Components:
             on_reply_queued=self._send_state.reply_queued.set,
             format_status=self._format_status_line,
         )
-        recovery_executor = self._make_recovery_executor()
+        self.recovery_executor = self._make_recovery_executor()
         self.supervisor = Supervisor(
             runtime=runtime,
             session_factory=SessionFactory(
@@ -110,7 +110,7 @@ class Components:
                 make_session=self._make_session,
                 trace=dependencies.trace,
             ),
-            recovery_executor=recovery_executor,
+            recovery_executor=self.recovery_executor,
             brownout_guard=self._send_state.brownout_guard,
             request_exit=request_exit,
             notify_status=lambda text: dependencies.notify(f"STATUS={text}"),
@@ -120,7 +120,7 @@ class Components:
             stores=stores,
             composer=composer,
             supervisor=self.supervisor,
-            recovery_executor=recovery_executor,
+            recovery_executor=self.recovery_executor,
             dispatcher=self.dispatcher,
             on_queued=self._send_state.reply_queued.set,
         )
@@ -135,10 +135,10 @@ class Components:
             )
         except PowerUnavailable as error:
             text = f"{error}; the agent cannot switch the module's power"
-            self._runtime.emit(Event(EventKind.WARNING, text, severity=Severity.WARNING))
+            self.runtime.emit(Event(EventKind.WARNING, text, severity=Severity.WARNING))
         return RecoveryExecutor(
-            runtime=self._runtime,
-            policy=RecoveryPolicy(self._runtime.random, has_power_switch=power is not None),
+            runtime=self.runtime,
+            policy=RecoveryPolicy(self.runtime.random, has_power_switch=power is not None),
             options=RecoveryOptions(
                 power, config.may_drop_data, dependencies.describe_module_users or users.describe_users
             ),
@@ -164,7 +164,7 @@ class Components:
         """Return the tasks of a session with an initialised modem."""
         config = self._config.service
         receiver = Receiver(
-            runtime=self._runtime,
+            runtime=self.runtime,
             modem=modem,
             command_store=self.command_store,
             service=self._service,
@@ -173,7 +173,7 @@ class Components:
             run_on_first_start=self._config.journal.first_start == "run",
         )
         sender = Sender(
-            runtime=self._runtime,
+            runtime=self.runtime,
             modem=modem,
             outbox_store=self.outbox_store,
             config=SendConfig(

@@ -352,7 +352,7 @@ async def test_f60_what_cannot_be_decoded_is_kept_raw(tmp_path, message_format, 
         scene.current_run.kill("SIGKILL")
         await scene.start_and_settle()
         assert scene.query_journal("SELECT count(*) FROM ignored") == [(1,)]
-        assert scene.current_run.agent._supervisor.connection.session_count == 1
+        assert scene.current_run.agent.components.supervisor.connection.session_count == 1
 
 
 @pytest.mark.parametrize("message_format", ["pdu"])
@@ -415,7 +415,7 @@ async def test_f60_mutations(tmp_path, message_format):
         scene.deliver_pdu(make_pdu("blink 1"))
         await scene.advance(700)
         assert scene.executed[-1] == "blink 1"
-        assert scene.current_run.agent._supervisor.connection.session_count == 1
+        assert scene.current_run.agent.components.supervisor.connection.session_count == 1
 
 
 # F67

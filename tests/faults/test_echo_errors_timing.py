@@ -72,7 +72,7 @@ async def test_f42_echo_that_stays(tmp_path, message_format):
         assert len(scene.sent_bodies) == 6
         assert scene.interceptor.commands_matching(r"AT\+CMGR=9") == []
         assert scene.stored_indices() == []
-        assert scene.current_run.agent._supervisor.connection.session_count == 1
+        assert scene.current_run.agent.components.supervisor.connection.session_count == 1
 
 
 ECHOED = ["OK", '+CMTI: "ME",1', "ERROR", "+CMGS: 5", "> ", "RING", "0", "+CMS ERROR: 38", "RDY", "AT+CMGD=1"]
@@ -97,7 +97,7 @@ async def test_f42_an_echoed_body(tmp_path, message_format, charset, text):
         assert scene.sent_bodies == [text]
         assert [state for state, _ in scene.replies] == ["sent"]
         assert len(scene.interceptor.commands_matching(r"AT\+CMGR=1")) == 1
-        assert scene.current_run.agent._supervisor.connection.session_count == 1
+        assert scene.current_run.agent.components.supervisor.connection.session_count == 1
         assert scene.stored_indices() == []
 
 
@@ -164,7 +164,7 @@ async def test_f43_every_error_is_final(tmp_path, message_format, error):
         assert scene.sent_bodies == ["did led on"]
         assert scene.stored_indices() == []
         assert scene.events_of_kind("no answer") == []
-        assert scene.current_run.agent._supervisor.connection.session_count == 1
+        assert scene.current_run.agent.components.supervisor.connection.session_count == 1
         asked = [line for _, line in scene.interceptor.commands[before:]]
         assert len([line for line in asked if line.startswith("AT+CMGS")]) == 2
         assert "AT+CMEE?" not in asked  # which is how the line is brought back into step
@@ -266,7 +266,7 @@ async def test_f46_a_scan_takes_120_s(tmp_path, message_format):
         found = b'\r\n+COPS: (2,"T","T","00101",7)\r\n\r\nOK\r\n'
         scene.interceptor.answer(r"AT\+COPS=\?", [60.0, b'\r\n+CMTI: "ME",5\r\n', 60.0, found])
         asking = asyncio.ensure_future(
-            scene.current_run.agent._control_api.run_at_command({"line": "AT+COPS=?"})
+            scene.current_run.agent.components.control_api.run_at_command({"line": "AT+COPS=?"})
         )
         await scene.advance(30)
         scene.store_pdu(5, PLAIN_SID_START)
@@ -409,7 +409,8 @@ async def test_f51_news_and_an_answer_in_one_write(tmp_path, message_format):
             await scene.advance(10)
             assert scene.executed == ["led on", "blink 4", "blink 5"]
             assert (
-                scene.current_run.agent._supervisor.connection.session.modem.status.registration.circuit == 5
+                scene.current_run.agent.components.supervisor.connection.session.modem.status.registration.circuit
+                == 5
             )
             assert scene.stored_indices() == []
             assert scene.events_of_kind("no answer") == []

@@ -251,7 +251,7 @@ async def test_f70_a_message_costs_few_commits(tmp_path, message_format):
 def count_loop_work(life):
     """The commits of its journal from now on."""
     commits = []
-    connection = life.agent._command_store._journal.connection
+    connection = life.agent.components.command_store._journal.connection
     connection.set_trace_callback(lambda statement: commits.append(1) if statement == "COMMIT" else None)
     return commits
 
@@ -295,7 +295,7 @@ async def test_f71_the_pin_is_in_no_trace(tmp_path, message_format):
         await scene.advance(30)
         assert scene.interceptor.commands_matching(r'AT\+CPIN="48261"')
         assert scene.executed == [f"login {TOKEN}"]
-        status = str(await life.agent._control_api.get_status({}))
+        status = str(await life.agent.components.control_api.get_status({}))
     assert any("AT+CPIN=" in line for line in lines)
     assert "48261" not in "\n".join([*lines, *scene.log_lines(), status])
     assert len(lines) > 20

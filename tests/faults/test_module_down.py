@@ -83,7 +83,7 @@ async def test_f15_circuit_denied_packet_registered(tmp_path, message_format):
         for domain, stat in zip(DOMAINS, (3, 5, 5), strict=True):
             scene.interceptor.rewrite(rf"AT\+{domain}\?", re.compile(rb"\d,\d"), b"1,%d" % stat, times=0)
         await scene.start_and_settle(60)
-        shown = scene.current_run.agent._supervisor.connection.session.describe()["registration"]
+        shown = scene.current_run.agent.components.supervisor.connection.session.describe()["registration"]
         assert "denied" in shown
         assert "roaming" in shown
         scene.deliver_pdu(PLAIN_SID_START)

@@ -106,7 +106,7 @@ async def test_f56_the_first_octets_are_lost(tmp_path, message_format, lost, say
         assert scene.executed == [f"blink {number}" for number in range(5)]
         assert scene.stored_indices() == []
         assert not any(struck.startswith((b"AT+CMGS", b"AT+CMGD")) for struck in asleep.struck)
-        assert scene.current_run.agent._supervisor.connection.session_count == 1
+        assert scene.current_run.agent.components.supervisor.connection.session_count == 1
 
 
 # F57
@@ -212,7 +212,7 @@ async def test_f66_the_radio_is_off(tmp_path, message_format, state):
         await scene.start_and_settle(60)
         assert len(scene.interceptor.commands_matching(r"AT\+CFUN=1")) == 1
         assert scene.interceptor.commands_matching(RESETS) == []
-        notes = scene.current_run.agent._supervisor.connection.session.modem.status.notes
+        notes = scene.current_run.agent.components.supervisor.connection.session.modem.status.notes
         assert f"the radio was off (+CFUN: {state})" in notes
         assert not any("ignored" in note for note in notes)
         scene.deliver_pdu(PLAIN_SID_START)
@@ -239,7 +239,7 @@ async def test_f66_the_radio_stays_off(tmp_path, message_format, state, says):
         assert any("radio" in line.lower() for line in scene.log_lines())
         assert len(scene.interceptor.commands_matching(RESETS)) <= 6
         assert len(scene.interceptor.commands_matching(r"AT\+CFUN=1")) <= 60
-        status = await scene.current_run.agent._control_api.get_status({})
+        status = await scene.current_run.agent.components.control_api.get_status({})
         assert "radio" in str(status) or "SIM" in str(status)
 
 
@@ -251,7 +251,7 @@ async def test_f75_signal_unknown(tmp_path, message_format):
     async with FaultWorld(tmp_path, message_format) as scene:
         scene.interceptor.answer(r"AT\+CSQ", b"\r\n+CSQ: 99,99\r\n\r\nOK\r\n", times=0)
         await scene.start_and_settle(250)
-        status = await scene.current_run.agent._control_api.get_status({})
+        status = await scene.current_run.agent.components.control_api.get_status({})
         assert status["modem"]["signal_dbm"] is None
         assert "signal unknown" in status["modem"]["state"]
         scene.deliver_pdu(PLAIN_SID_START)
@@ -262,7 +262,9 @@ async def test_f75_signal_unknown(tmp_path, message_format):
         scene.interceptor.clear_rules()
         scene.interceptor.answer(r"AT\+CSQ", b"\r\n+CSQ: 18,99\r\n\r\nOK\r\n", times=0)
         await scene.advance(320)
-        assert (await scene.current_run.agent._control_api.get_status({}))["modem"]["signal_dbm"] == -77
+        assert (await scene.current_run.agent.components.control_api.get_status({}))["modem"][
+            "signal_dbm"
+        ] == -77
         assert scene.log_lines(min_severity=30) == []
 
 
@@ -274,6 +276,6 @@ async def test_f75_no_number_is_made_of_it(tmp_path, message_format, says):
     async with FaultWorld(tmp_path, message_format) as scene:
         scene.interceptor.answer(r"AT\+CSQ", f"\r\n{says}\r\n\r\nOK\r\n".encode(), times=0)
         await scene.start_and_settle(60)
-        status = await scene.current_run.agent._control_api.get_status({})
+        status = await scene.current_run.agent.components.control_api.get_status({})
         assert status["modem"]["signal_dbm"] is None
-        assert scene.current_run.agent._supervisor.connection.session_count == 1
+        assert scene.current_run.agent.components.supervisor.connection.session_count == 1

@@ -85,7 +85,10 @@ async def test_f23_notifications_never_come(tmp_path, message_format):
             assert scene.handler_runs[-1].started_at - begun <= (301 if number < 1 else 61)
             assert len(scene.interceptor.commands) - written < 20
         assert not scene.modem.is_notifying
-        assert scene.current_run.agent._supervisor.connection.session.describe()["notifications"] is False
+        assert (
+            scene.current_run.agent.components.supervisor.connection.session.describe()["notifications"]
+            is False
+        )
 
 
 @pytest.mark.deviation(

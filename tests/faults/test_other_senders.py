@@ -33,7 +33,7 @@ async def test_f27_nobody_else_commands(tmp_path, message_format, stranger):
         assert scene.sent_bodies == ["did led 2"]
         assert scene.stored_indices() == []
         assert len(scene.query_journal("SELECT sender FROM ignored")) == 1
-        assert scene.current_run.agent._command_store.count_by_state()["ignored"] == 1
+        assert scene.current_run.agent.components.command_store.count_by_state()["ignored"] == 1
 
 
 @pytest.mark.parametrize("toa", ["81", "A1", "91"])

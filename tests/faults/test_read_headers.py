@@ -111,7 +111,7 @@ async def test_f48_an_index_that_cannot_be(tmp_path, message_format, code):
         scene.deliver_pdu(PLAIN_SID_START)
         await scene.advance(5)
         assert scene.executed == ["led on"]
-        assert scene.current_run.agent._supervisor.connection.session_count == 1
+        assert scene.current_run.agent.components.supervisor.connection.session_count == 1
 
 
 # F61
@@ -244,7 +244,7 @@ async def test_f64_data_after_ok_are_news(tmp_path, message_format):
         asked = scene.interceptor.answer(r"AT\+CREG=[12]", late, times=0)
         await scene.start_and_settle()
         assert asked.applied == 1
-        assert scene.current_run.agent._supervisor.connection.session.registration.circuit in {1, 5}
+        assert scene.current_run.agent.components.supervisor.connection.session.registration.circuit in {1, 5}
         scene.deliver_pdu(PLAIN_SID_START)
         await scene.advance(5)
         assert scene.executed == ["led on"]

@@ -329,7 +329,7 @@ async def test_f54_our_own_limits(tmp_path, message_format):
         assert len(scene.sent_bodies) == 3
         await scene.advance(3600)
         assert len(scene.sent_bodies) == 8
-        status = await scene.current_run.agent._control_api.get_status({})
+        status = await scene.current_run.agent.components.control_api.get_status({})
         assert status["replies"]["queued"] == 4
         assert "8" in str(status["held"]) or "day" in str(status)
         assert len(scene.events_of_kind("held")) <= 4

@@ -104,7 +104,7 @@ async def test_a_module_that_somebody_switches_on_after_a_day(tmp_path):
     async with World(tmp_path) as world:
         life = start_agent(world, user="the network interface wwan0 of the same USB device is up")
         await world.advance(60)
-        supervisor = life.agent._supervisor
+        supervisor = life.agent.components.supervisor
         for day in range(3):
             world.module.faults.add("mute:for=0")
             await world.advance(24 * HOUR)
@@ -280,7 +280,7 @@ async def test_a_sweep_waits_for_a_message_that_is_being_sent(tmp_path):
             world.send(f"led {number}")
         for _ in range(60):
             await world.advance(10)
-            assert life.agent._deadlines.overdue() == []
+            assert life.agent.components.runtime.deadlines.overdue() == []
 
 
 async def test_a_stop_in_the_middle_of_a_pulse(tmp_path):
@@ -305,5 +305,5 @@ async def test_a_stop_in_the_middle_of_a_pulse(tmp_path):
         await life.stop()
         assert world.loop.time() - began < 5
         assert pressed == [True, False]
-        used = life.agent._recovery_executor.reset_usage
+        used = life.agent.components.recovery_executor.reset_usage
         assert (used.last_hour, used.last_day) == (2, 2)

@@ -79,7 +79,7 @@ class FaultWorld(World):
     @property
     def modem(self):
         """The agent's modem, while there is a session."""
-        return self.current_run.agent._supervisor.connection.session.modem
+        return self.current_run.agent.components.supervisor.connection.session.modem
 
     # What came of it
 
