@@ -93,7 +93,7 @@ async def test_f45_a_report_is_matched(tmp_path, message_format):
     async with FaultWorld(tmp_path, message_format, tables=reports) as scene:
         await scene.start_and_settle()
         scene.interceptor.rewrite(SEND_COMMAND, re.compile(rb"\+CMGS: \d+"), b"+CMGS: 42")
-        scene.module.network._world.network._report = lambda line, message: None
+        scene.module.network._world.network._send_status_report = lambda line, message: None
         scene.deliver_pdu(PLAIN_SID_START)
         await scene.advance(10)
         assert [state for state, _ in scene.replies] == ["sent"]

@@ -11,7 +11,7 @@ from hardware.sim.replay import ReplayedModule
 
 
 class VirtualTime:
-    """A scheduler whose time stands still until it is told to pass."""
+    """A scheduler whose time passes only in `advance`."""
 
     def __init__(self):
         self.now, self._due, self._count = 0.0, [], 0
@@ -43,24 +43,24 @@ class Handle:
 
 
 class ReplayBench:
-    """A replayed module and what it said."""
+    """A replayed module with its output and divergences."""
 
     def __init__(self, lines, title="# modem-agent recording 1", **how):
         self.time = VirtualTime()
-        self.said = bytearray()
+        self.output = bytearray()
         self.hung_up = []
         self.divergences = []
         self.module = ReplayedModule(
             self.time,
             parse_recording("\n".join([title, *lines.strip().splitlines()])),
-            self.said.extend,
+            self.output.extend,
             hang_up=lambda: self.hung_up.append(self.time.now),
             on_divergence=self.divergences.append,
             **how,
         )
 
     def take(self):
-        said, self.said[:] = bytes(self.said).decode("latin-1"), b""
+        said, self.output[:] = bytes(self.output).decode("latin-1"), b""
         return said
 
     def type(self, text):
@@ -155,8 +155,8 @@ def test_chunks_of_the_host_do_not_matter(delays):
         single.module.receive(bytes([octet]))
     whole.time.advance(1000)
     single.time.advance(1000)
-    assert whole.said == single.said
-    assert whole.said.count(b"OK\r\n") == 6
+    assert whole.output == single.output
+    assert whole.output.count(b"OK\r\n") == 6
     assert whole.is_clean
     assert single.is_clean
 

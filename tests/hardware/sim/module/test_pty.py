@@ -18,11 +18,11 @@ async def port(tmp_path):
     """A started pseudo-terminal behind a link, and what it has received."""
     pty = Pty(tmp_path / "ports" / "modem", buffer_bytes=1000)
     pty.received = bytearray()
-    pty.news = asyncio.Event()
+    pty.data_event = asyncio.Event()
 
     def receive(data):
         pty.received.extend(data)
-        pty.news.set()
+        pty.data_event.set()
 
     pty.start(receive)
     yield pty
@@ -61,8 +61,8 @@ async def until(port, data):
     """Wait until the module's side has received that much."""
     async with asyncio.timeout(5):
         while len(port.received) < len(data):
-            port.news.clear()
-            await port.news.wait()
+            port.data_event.clear()
+            await port.data_event.wait()
     assert bytes(port.received) == data
     port.received.clear()
 
