@@ -52,8 +52,8 @@ async def run_cuts(options):
         await recording.record()
         violations += recording.errors
         facts.update(fact.kind for fact in recording.facts)
-        cuts = options.splits_reads // len(RUN_DURATIONS_S) + (
-            number < options.splits_reads % len(RUN_DURATIONS_S)
+        cuts = options.cuts // len(RUN_DURATIONS_S) + (
+            number < options.cuts % len(RUN_DURATIONS_S)
         )
         for at in recording.choose_cut_positions(cuts, rng):
             found = recording.cut_power(at, rng)
@@ -62,7 +62,7 @@ async def run_cuts(options):
             bad += bool(found)
             done += 1
             print(
-                f"\r{done} of {options.splits_reads} cuts, seed {options.seed}",
+                f"\r{done} of {options.cuts} cuts, seed {options.seed}",
                 end="",
                 file=sys.stderr,
                 flush=True,
@@ -77,7 +77,7 @@ async def run_cuts(options):
         print(f"  {sentence}")
     if violations:
         (folder / "violations").write_text("\n".join([f"seed {options.seed}", *violations, ""]))
-        print(f"  evidence: {folder}; again: make powercuts CUTS={options.splits_reads} SEED={options.seed}")
+        print(f"  evidence: {folder}; again: make powercuts CUTS={options.cuts} SEED={options.seed}")
         return 1
     shutil.rmtree(folder)
     return 0

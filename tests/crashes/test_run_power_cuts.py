@@ -8,7 +8,7 @@ import pytest
 
 from crash.logged_disk import explain_unavailable
 
-PROGRAM = Path(__file__).with_name("powercuts.py")
+PROGRAM = Path(__file__).with_name("run_power_cuts.py")
 CUTS = 20
 
 

@@ -289,7 +289,7 @@ async def test_a_stop_in_the_middle_of_a_pulse(tmp_path):
         pressed = []
 
         class Slow(FakePower):
-            async def cycle(self, driver):
+            async def power_cycle(self, driver):
                 pressed.append(True)
                 try:
                     await asyncio.sleep(300)

@@ -99,7 +99,7 @@ class InstalledTree:
 @pytest.fixture(scope="session", params=["bookworm", "trixie"])
 def installed_tree(request, tmp_path_factory, wheel):
     release = request.param
-    tree = Path(run(sys.executable, HERE / "tree.py", release).strip())
+    tree = Path(run(sys.executable, HERE / "debian_tree.py", release).strip())
     folder = tmp_path_factory.mktemp(release)
     wheels = folder / "wheels"
     shutil.copytree(_download_wheels(PYTHON_BY_RELEASE[release]), wheels)

@@ -1,8 +1,8 @@
 """The real agent, killed with SIGKILL after its Nth commit, or its Nth write to the module.
 
-python crashing.py agent.toml commit 3      after the third commit has returned
-python crashing.py agent.toml write 7       after the seventh write
-python crashing.py agent.toml never 0       not at all: until SIGTERM
+python crash_after.py agent.toml commit 3      after the third commit has returned
+python crash_after.py agent.toml write 7       after the seventh write
+python crash_after.py agent.toml never 0       not at all: until SIGTERM
 """
 
 import asyncio

@@ -1,6 +1,6 @@
 """The agent with a mistake planted, to see that the ledger finds it: the product itself has no such switch.
 
-python planted.py delete-first run --config agent.toml    stands for `modem-agent run --config agent.toml`
+python mutants.py delete-first run --config agent.toml    stands for `modem-agent run --config agent.toml`
 """
 
 import asyncio

@@ -13,7 +13,7 @@ from agent.daemon.agent import Agent
 from hardware.sim.network.events import NetworkEventKind
 from hardware.sim.sandbox import Sandbox
 
-CRASH_AFTER_PROGRAM = Path(__file__).with_name("crashing.py")
+CRASH_AFTER_PROGRAM = Path(__file__).with_name("crash_after.py")
 INSTALLED_COMMAND = Path(sys.executable).with_name("modem-agent")
 """The command as users have it."""
 

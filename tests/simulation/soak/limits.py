@@ -120,7 +120,7 @@ class LimitChecker:
     def _check_resets(self):
         """By running time, as they are counted; what a dead life had not committed of it counts as none."""
         budget = {"hour": (3600.0, RESETS_PER_HOUR), "day": (86400.0, RESETS_PER_DAY)}
-        times = [row["at_running"] for row in self._checker.rows["resets"]]
+        times = [row["at_uptime"] for row in self._checker.rows["resets"]]
         lost = len(self._checker.lost_rows["resets"])
         for name, (seconds, allowed) in budget.items():
             most = allowed + lost
