@@ -52,9 +52,7 @@ async def run_cuts(options):
         await recording.record()
         violations += recording.errors
         facts.update(fact.kind for fact in recording.facts)
-        cuts = options.cuts // len(RUN_DURATIONS_S) + (
-            number < options.cuts % len(RUN_DURATIONS_S)
-        )
+        cuts = options.cuts // len(RUN_DURATIONS_S) + (number < options.cuts % len(RUN_DURATIONS_S))
         for at in recording.choose_cut_positions(cuts, rng):
             found = recording.cut_power(at, rng)
             found += await recording.start_agent()

@@ -172,7 +172,9 @@ class InvariantChecker:
         ended = 0
         for row in rows:
             if row["attempts"] > most:
-                self.add_finding(f"{content!r} was begun {row['attempts']} times, at most {most} are promised")
+                self.add_finding(
+                    f"{content!r} was begun {row['attempts']} times, at most {most} are promised"
+                )
             if self._is_lost("commands", row):
                 continue
             found = row["reason"] == "it was in the module before the first start"
