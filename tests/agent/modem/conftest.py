@@ -1,12 +1,12 @@
 """Fixtures of the modem tests: an event loop with virtual time, a simulated module, a scripted module."""
 
 import asyncio
-import selectors
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 import pdu
+import virtual_time
 from agent.at.client import AtClient
 from agent.at.transport.memory import memory_transport_pair
 from agent.modem.modem import Modem
@@ -18,40 +18,12 @@ from hardware.sim.module.sim_card import SimCard
 CENTRE = pdu.Address.parse("+447700900000")
 
 
-class _VirtualTimeSelector(selectors.DefaultSelector):
-    """Advances the time instead of waiting."""
-
-    def __init__(self):
-        super().__init__()
-        self.now = 1000.0
-
-    def select(self, timeout=None):
-        if timeout is None:
-            return super().select(5)
-        ready = super().select(0)
-        if not ready:
-            self.now += timeout
-        return ready
-
-
-class VirtualTimeLoop(asyncio.SelectorEventLoop):
-    """An event loop whose time is virtual."""
-
-    def __init__(self):
-        self._virtual = _VirtualTimeSelector()
-        super().__init__(self._virtual)
-
-    def time(self):
-        return self._virtual.now
-
-
 @pytest.fixture
 def run_virtual():
-    """Run a coroutine in virtual time; hours pass at once."""
+    """Run a coroutine in virtual time. A coroutine that never ends is an error."""
 
-    def run(scenario):
-        with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
-            return runner.run(asyncio.wait_for(scenario, 1_000_000))
+    def run(coroutine):
+        return virtual_time.run_virtual(asyncio.wait_for(coroutine, 1_000_000))
 
     return run
 
@@ -118,7 +90,9 @@ class ModemBench:
         """Part of the transport protocol."""
 
     def wall_clock(self):
-        return datetime(2026, 11, 22, 1, 2, 3, tzinfo=UTC) + timedelta(seconds=self.loop.time() - 1000)
+        return datetime(2026, 11, 22, 1, 2, 3, tzinfo=UTC) + timedelta(
+            seconds=self.loop.time() - virtual_time.START_TIME_S
+        )
 
     def deliver(self, text, sender="000", *, minute=0, alphabet=None, data_coding_scheme=None):
         """Deliver a message from the network."""

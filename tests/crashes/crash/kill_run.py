@@ -192,7 +192,7 @@ class KillRun:
         begun = loop.time()
         try:
             while left:
-                await asyncio.sleep(max(0, begun + left[0].at * self._time_scale - loop.time()))
+                await asyncio.sleep(max(0, begun + left[0].send_at_s * self._time_scale - loop.time()))
                 self._send_message(left.pop(0))
         finally:
             for order in left:

@@ -15,7 +15,7 @@ class ListNotAllowed(ForeignModule):
 class ListNotAllowedIndexFromZero(ListNotAllowed):
     """The same, counting from 0, with ERROR for what is not there and a store of 255."""
 
-    first_index, size, missing = 0, 255, "ERROR"
+    first_index, capacity, empty_slot_result = 0, 255, "ERROR"
 
     def do_cmgl(self, value):
         return None
