@@ -193,7 +193,7 @@ class TrafficGenerator:
     def send_delayed(self):
         """One that was long on its way."""
         letter = self._make_message("old", self._numbered("led"), plan=self._random_plan())
-        self._send(letter, ago=self._rng.choice((3600.0, 5 * 3600.0, 30 * 3600.0, 90 * 86400.0)))
+        self._send(letter, age_s=self._rng.choice((3600.0, 5 * 3600.0, 30 * 3600.0, 90 * 86400.0)))
 
     def send_without_date(self):
         """A time stamp that is no date."""
