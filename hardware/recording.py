@@ -8,8 +8,8 @@ r"""Reads and writes recordings of a conversation with a module: text files that
 The header line has the version of the format. Then there is one line for each chunk of octets: seconds since
 the start, `<` for octets from the module or `>` for octets to it, and the octets. Printable ASCII stands for
 itself; `\r`, `\n`, `\\` and `\xNN` stand for the rest (also for a space at the end). `!` notes an event of
-the connection. Other lines that begin with `#`, and empty lines, are skipped. Another header line in the middle
-means that the recording was resumed: its times start at zero again.
+the connection. Other lines that begin with `#`, and empty lines, are skipped. Another header line in the
+middle means that the recording was resumed: its times start at zero again.
 
 A recording never contains a PIN: `redact_pins` replaces it by `****`.
 """

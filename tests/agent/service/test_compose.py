@@ -63,7 +63,7 @@ def test_binary_reply_needs_binary_service():
     [part] = compose(bytes(140), None, WIRELESS, ReplyConfig(), 1)
     assert part.data == bytes(140)
     assert part.alphabet is pdu.Alphabet.OCTETS
-    with pytest.raises(ComposeError, match="super-sim carries no binary"):
+    with pytest.raises(ComposeError, match="super-sim cannot carry a binary reply"):
         compose(b"x", None, SIM, ReplyConfig(), 1)
     with pytest.raises(ComposeError, match="141 octets needs 2 messages"):
         compose(bytes(141), None, WIRELESS, ReplyConfig(), 1)
