@@ -10,8 +10,10 @@ SEEDS = (
     EXAMPLE.read_bytes(),
     b'[modem]\nport = "/dev/ttyUSB2"\nbaud = 115200\nprofile = "generic"\nmessage_format = "text"\n',
     b'[service]\nname = "programmable-wireless"\nreply_sid = "start"\nmax_parts = 3\nallow_ucs2 = true\n',
-    b'[handlers]\ndirectory = "h"\ntimeout_s = 1.5\nmax_age_s = inf\nmax_concurrent = 4\n'
-    b'[journal]\npath = "j"\n',
+    (
+        b'[handlers]\ndirectory = "h"\ntimeout_s = 1.5\nmax_age_s = inf\nmax_concurrent = 4\n'
+        b'[journal]\npath = "j"\n'
+    ),
     b"modem = 1\n[control]\nsocket = 1979-05-27T07:32:00Z\n[[x]]\ny = [[{z = -nan}]]\n'\\' = \"\\u00e9\"\n",
     b'a.b.c = 0x1F\n[journal]\nkeep_days = 1e400\ndedup_days = 1_000\ndedup_without_sid = "yes"\n',
 )
