@@ -1,15 +1,13 @@
-"""Shared by the tests of the pipeline and the daemon: virtual time, and the pipeline on a real journal."""
+"""Fixtures for the tests of the pipeline and the daemon: virtual time, and a pipeline on a real journal."""
 
 import asyncio
-import importlib.util
 import shutil
 import sqlite3
 from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
-from random import Random
 from types import SimpleNamespace
 
+import fakes
 import pytest
 
 import pdu
@@ -35,17 +33,6 @@ from agent.service.compose import ReplyConfig
 from agent.service.profile import SERVICE_PROFILES
 from virtual_time import START_TIME_S, VirtualTimeLoop
 
-
-def _load_sibling(name):
-    """Import a module of this folder, which is not a package."""
-    spec = importlib.util.spec_from_file_location(f"agent_{name}", Path(__file__).with_name(f"{name}.py"))
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-fakes = _load_sibling("fakes")
-
 START_WALL_TIME = datetime(2026, 11, 22, 12, tzinfo=UTC).timestamp()
 SID = "DC" + "0" * 32
 VIRTUAL_TIME_FILES = {
@@ -62,15 +49,8 @@ def pytest_asyncio_loop_factories(config, item):
     return {"real": asyncio.new_event_loop}
 
 
-class FixedRandom(Random):
-    """Always the middle, so a backoff comes without jitter."""
-
-    def random(self):
-        return 0.5
-
-
 class PipelineHarness:
-    """The pipeline on one real journal, with a fake modem, a fake runner, and a clock that a test can set."""
+    """The pipeline on a real journal, with a fake modem, a fake runner, and a clock that a test can set."""
 
     def __init__(self, folder, service="programmable-wireless"):
         self.folder = folder
@@ -82,9 +62,9 @@ class PipelineHarness:
         self.clock_error_s = 0.0
         """Seconds that the wall clock is ahead."""
         self.commit_error = None
-        """Raised by every commit while it is set."""
+        """The error that every commit raises, or None."""
         self.db = InlineExecutor()
-        self.random = FixedRandom()
+        self.random = fakes.FixedRandom()
         self.deadline_monitor = DeadlineMonitor(self.monotonic)
         self.handler_specs = [
             fakes.executable_spec("led"),
@@ -94,7 +74,7 @@ class PipelineHarness:
         self.wake_count = 0
         self.queued_count = 0
         self.settled_count = 0
-        self.commands_made = 0
+        self.command_count = 0
         self.brownout_guard = BrownoutGuard(self.random)
         self.modem = None
         self.active_dispatcher = None
@@ -126,7 +106,7 @@ class PipelineHarness:
         return self
 
     def restart(self):
-        """Open the journal again as another process would after kill -9."""
+        """Open the journal again, as a new process does after kill -9."""
         self.journal.close()
         self.runner = fakes.FakeRunner(self)
         return self.open_journal()
@@ -143,7 +123,7 @@ class PipelineHarness:
         self.commit_error = sqlite3.OperationalError("database or disk is full")
 
     def query_column(self, query, *values):
-        """Return the first column of what is committed, as another process sees it."""
+        """Return the first column of a query over the committed data, as another process sees it."""
         connection = sqlite3.connect(f"{self.journal_path.as_uri()}?mode=ro", uri=True)
         try:
             return [row[0] for row in connection.execute(query, values)]
@@ -167,11 +147,11 @@ class PipelineHarness:
         return self.command_store.store(None, raw, lambda history: receiver._classify(message, history))
 
     def _next_second(self):
-        self.commands_made += 1
-        return self.commands_made % 60
+        self.command_count += 1
+        return self.command_count % 60
 
     def queue_message(self, text="hello", destination="2936"):
-        """Queue a message; returns its number."""
+        """Queue a message and return its number."""
         return self.outbox_store.enqueue([OutgoingMessage(destination, pdu.segment(text)[0], 1, 1)])[0]
 
     # Clocks and events
@@ -195,7 +175,7 @@ class PipelineHarness:
         """Return the entries of the call log of these kinds."""
         return [entry for entry in self.call_log if entry[0] in kinds]
 
-    # The parts of the pipeline
+    # Components of the pipeline
 
     def _on_stored(self):
         self.wake_count += 1
@@ -247,11 +227,11 @@ class PipelineHarness:
             on_reply_settled=on_reply_settled,
         )
 
-    # Running them
+    # Running the components
 
     @asynccontextmanager
     async def run_receiver(self, modem=None, **options):
-        """Run a receiver. At the end the modem is lost, and the receiver must return by itself."""
+        """Run a receiver. At the end the connection is lost, and the receiver must return by itself."""
         modem = modem or self.modem or fakes.FakeModem(self)
         task = asyncio.create_task(self.make_receiver(modem, **options).run())
         await self.advance(1)
@@ -277,7 +257,7 @@ class PipelineHarness:
 
     @asynccontextmanager
     async def run_sender(self, modem=None, **options):
-        """Run a sender. At the end the modem is lost, and the sender must return by itself."""
+        """Run a sender. At the end the connection is lost, and the sender must return by itself."""
         modem = modem or fakes.FakeModem(self)
         task = asyncio.create_task(self.make_sender(modem, **options).run())
         await self.advance(1)

@@ -1,8 +1,9 @@
-"""A modem, a port and a runner of the test's own, behind the seams of the real ones."""
+"""Fakes for the tests of the agent: modem, port, handler runner and random source."""
 
 import asyncio
 from collections import defaultdict, deque
 from datetime import UTC, datetime
+from random import Random
 
 import pdu
 from agent.at.error_codes import ErrorKind
@@ -22,7 +23,7 @@ from hardware.profile import DriverProfile
 
 
 def deliver_hex(content, sender="2936", minute=0, second=0, **fields):
-    """A message from the network as hexadecimal digits."""
+    """Return an encoded SMS-DELIVER in hexadecimal digits."""
     data = content if isinstance(content, pdu.UserData) else pdu.segment(content)[0]
     values = {
         "originating_address": pdu.Address.parse(sender),
@@ -35,23 +36,31 @@ def deliver_hex(content, sender="2936", minute=0, second=0, **fields):
 
 
 def command_timed_out(command="AT+X"):
-    """No result came."""
+    """Return the error of a command without a result."""
     return CommandTimedOut(command, f"{command}: no answer within 10 s")
 
 
 def command_refused(code, *, after_body=False, kind="cms", command="AT+X"):
-    """The module says no."""
+    """Return the error of a command that the module refused; a code of None is a plain ERROR."""
     text = "ERROR" if code is None else f"+{kind.upper()} ERROR: {code}"
     final = FinalResult(text, ok=False, kind=ErrorKind.PLAIN if code is None else ErrorKind(kind), code=code)
     return CommandRefused(command, final, body_sent=after_body)
 
 
-class FakeModem:
-    """A module behind the seam of `Modem`: slots, news, and what a test plans for each step.
+class FixedRandom(Random):
+    """A random source without jitter: `random` always returns 0.5."""
 
-    `plan("read", error)` lets the next read raise; a coroutine function instead of an error is called with
-    the arguments (for "delete": instead of deleting), None means: as usual. What is planned for "send" is an
-    outcome, or a coroutine function. `always` holds what is to happen where nothing is planned.
+    def random(self):
+        return 0.5
+
+
+class FakeModem:
+    """A fake of `Modem` with slots, events, and planned results for each operation.
+
+    `plan("read", error)` lets the next read raise the error. A coroutine function instead of an error is
+    called with the arguments (for "delete", in place of the deletion), and None stands for the normal
+    behaviour. A plan for "send" is an outcome or a coroutine function. `defaults` has the results of
+    operations without a plan.
     """
 
     def __init__(self, harness, latency_s=0.02):
@@ -71,26 +80,26 @@ class FakeModem:
         self.latency_s = latency_s
         self.reference = 0
         self.sent_contents = []
-        """Texts whose body was written."""
+        """The contents of messages whose body was written."""
         self.sent_submits = []
         self.loss_reason = ""
-        self.under_way = 0
         self.initialised = False
         self.driver = DriverProfile()
         self.registered = Registration(1)
         self.sim_answer = ["+CPIN: READY"]
-        """What AT+CPIN? answers: lines, or an error to raise."""
+        """The response to AT+CPIN?: lines, or an error to raise."""
         harness.modem = self
 
-    def plan(self, step, *outcomes):
-        self.planned[step].extend(outcomes)
+    def plan(self, operation, *outcomes):
+        """Set the results of the next calls of an operation."""
+        self.planned[operation].extend(outcomes)
 
-    # What the test does to it
+    # Control by the test
 
     def store_message(
         self, index, content="led on", sender="2936", store="ME", *, raw=None, announce=False, **fields
     ):
-        """Put a message into a slot; returns its hexadecimal digits."""
+        """Store a message in a slot and return its hexadecimal digits."""
         slot = Slot(store, index)
         self.stored[slot] = raw if raw is not None else deliver_hex(content, sender, **fields)
         if announce:
@@ -98,31 +107,31 @@ class FakeModem:
         return self.stored[slot]
 
     def emit_events(self, *events):
-        """Tell by itself."""
+        """Emit events as if unsolicited result codes had arrived."""
         self.pending_events.extend(events)
         self.wakeup.set()
 
     def deliver_direct(self, content="led on", *, raw=None, **fields):
-        """Direct delivery."""
+        """Deliver a message directly (+CMT) and return its hexadecimal digits."""
         raw = raw or deliver_hex(content, **fields)
 
         async def acknowledge():
-            await self._run_step("acknowledge", raw)
+            await self._run_operation("acknowledge", raw)
 
         self.emit_events(DirectDelivery(StoredMessage(None, raw, decode_pdu(raw)), acknowledge))
         return raw
 
     def lose_line(self, reason="unplugged"):
-        """The line is gone."""
+        """Lose the connection to the module."""
         if not self.loss_reason:
             self.loss_reason = reason
         self.lost.set()
         self.wakeup.set()
 
-    # The seam
+    # The interface of Modem
 
     async def initialise(self):
-        await self._run_step("initialise")
+        await self._run_operation("initialise")
         self.initialised = True
         return self.status
 
@@ -134,19 +143,19 @@ class FakeModem:
         )
 
     async def sweep(self):
-        await self._run_step("sweep")
+        await self._run_operation("sweep")
         if self.has_lost_settings:
             return []
         found = [StoredMessage(slot, raw, decode_pdu(raw)) for slot, raw in self.stored.items()]
         return sorted(found, key=lambda each: each.sort_key)
 
     async def read(self, slot):
-        await self._run_step("read", slot)
+        await self._run_operation("read", slot)
         raw = self.stored.get(slot)
         return None if raw is None else StoredMessage(slot, raw, decode_pdu(raw))
 
     async def delete(self, slot):
-        if not await self._run_step("delete", slot):
+        if not await self._run_operation("delete", slot):
             self.stored.pop(slot, None)
 
     async def send(self, submit, before_body):
@@ -175,15 +184,15 @@ class FakeModem:
         return plan or Sent(self.reference)
 
     async def query_identity(self):
-        await self._run_step("identity")
+        await self._run_operation("identity")
         return Identity("Quectel", "EC25", "EC25EFAR06A01M4G", "861234567890123", "", "8988307000000000000")
 
     async def query_registration(self):
-        await self._run_step("registration")
+        await self._run_operation("registration")
         return self.registered
 
     async def query_signal(self):
-        await self._run_step("signal")
+        await self._run_operation("signal")
         return Signal(-71)
 
     async def query_sim_status(self):
@@ -193,7 +202,7 @@ class FakeModem:
         return await query_sim_status(exchange)
 
     async def execute_at(self, line):
-        await self._run_step("at", line)
+        await self._run_operation("at", line)
         if line != "AT+CPIN?":
             return ["+CSQ: 20,99"]
         if isinstance(self.sim_answer, Exception):
@@ -201,13 +210,13 @@ class FakeModem:
         return self.sim_answer
 
     async def restart(self):
-        await self._run_step("restart")
+        await self._run_operation("restart")
 
     async def cycle_radio(self, *, power_cycle_sim=False):
-        await self._run_step("radio", power_cycle_sim)
+        await self._run_operation("radio", power_cycle_sim)
 
     async def reselect_network(self):
-        await self._run_step("reselect")
+        await self._run_operation("reselect")
 
     async def next_event(self):
         while not self.pending_events:
@@ -238,12 +247,12 @@ class FakeModem:
     async def wait_closed(self):
         self.harness.call_log.append(("closed",))
 
-    async def _run_step(self, step, *arguments):
+    async def _run_operation(self, operation, *arguments):
         if self.lost.is_set():
             raise ModemLost(self.loss_reason)
-        self.harness.call_log.append((step, *arguments))
+        self.harness.call_log.append((operation, *arguments))
         await self._wait_latency()
-        plan = self.planned[step].popleft() if self.planned[step] else self.defaults.get(step)
+        plan = self.planned[operation].popleft() if self.planned[operation] else self.defaults.get(operation)
         if isinstance(plan, Exception):
             raise plan
         if plan is not None:
@@ -257,19 +266,22 @@ class FakeModem:
 
 
 class FakeRunner:
-    """Runs no process: notes each run, and answers as planned, else with the text it was given."""
+    """A handler runner without processes. It records each run and returns planned results.
+
+    Without a plan the result contains the text of the Command.
+    """
 
     def __init__(self, harness):
         self.harness = harness
         self.runs = []
-        """(handler, text or octets, attempt) in the order of beginning."""
+        """Tuples of handler, text or octets, and attempt, in order of start."""
         self.run_actions = []
         self.planned = defaultdict(deque)
         self.stopped = asyncio.Event()
         self.declarations = {}
 
     def plan(self, name, *outcomes):
-        """For the handler of that name: outcomes, errors to raise, or coroutine functions."""
+        """Set the next results of a handler or action: outcomes, errors to raise, or coroutine functions."""
         self.planned[name].extend(outcomes)
 
     async def load(self, file):
@@ -292,14 +304,14 @@ class FakeRunner:
         if isinstance(plan, Exception):
             raise plan
         if callable(plan):
-            work = asyncio.ensure_future(plan(command))
-            over = asyncio.ensure_future(self.stopped.wait())
-            await asyncio.wait((work, over), return_when=asyncio.FIRST_COMPLETED)
-            over.cancel()
-            if not work.done():
-                work.cancel()
+            run = asyncio.ensure_future(plan(command))
+            stopped = asyncio.ensure_future(self.stopped.wait())
+            await asyncio.wait((run, stopped), return_when=asyncio.FIRST_COMPLETED)
+            stopped.cancel()
+            if not run.done():
+                run.cancel()
                 return Failed("the agent is stopping")
-            return work.result()
+            return run.result()
         return plan
 
     async def close(self):
@@ -308,12 +320,12 @@ class FakeRunner:
 
 
 def executable_spec(name, **options):
-    """A handler for the word that it is called."""
+    """Return an executable handler whose word is its name."""
     return HandlerSpec(name, "executable", words=(name,), **options)
 
 
 class FarEnd:
-    """The other end of the line."""
+    """The module's end of an in-memory serial line."""
 
     def __init__(self, transport, answer):
         self.transport = transport
@@ -321,7 +333,7 @@ class FarEnd:
         self.partial_line = b""
 
     def data_received(self, data):
-        """Each line is answered as the test says."""
+        """Write the planned response to each line."""
         *lines, self.partial_line = (self.partial_line + data).split(b"\r")
         for line in lines:
             self.transport.write(self.answer(line.strip(b"\x1b\n").decode()))
@@ -331,7 +343,7 @@ class FarEnd:
 
 
 class FakePort:
-    """Opens as planned: errors to raise, else a line in memory; counts who has it open."""
+    """A port opener with planned errors. It opens an in-memory line and checks that only one is open."""
 
     def __init__(self):
         self.planned = []
@@ -340,7 +352,7 @@ class FakePort:
         self.open_count = 0
         self.close_delay_s = 0.0
         self.answer = lambda line: b""
-        """What the other end answers to a line; nothing."""
+        """Return the response of the module to a line."""
 
     async def __call__(self, reader):
         self.opened_at.append(asyncio.get_running_loop().time())
@@ -352,13 +364,13 @@ class FakePort:
             await plan()
         near, far = memory_transport_pair()
         await far.open(FarEnd(far, self.answer))
-        wire = await near.open(reader)
-        assert self.open_count == 0, "it is open already"
+        transport = await near.open(reader)
+        assert self.open_count == 0, "the port is already open"
         self.open_count = 1
 
         async def wait_closed():
             await asyncio.sleep(self.close_delay_s)
             self.open_count = 0
 
-        wire.wait_closed = wait_closed
-        return wire
+        transport.wait_closed = wait_closed
+        return transport

@@ -1,17 +1,9 @@
-"""Sending pauses while each message takes the module down."""
-
-from random import Random
+"""Pauses in sending after messages that were followed by the loss of the module."""
 
 import pytest
+from fakes import FixedRandom
 
 from agent.pipeline.brownout import BROWNOUT_BACKOFF, BrownoutGuard
-
-
-class FixedRandom(Random):
-    """Always the middle, so a backoff comes without jitter."""
-
-    def random(self):
-        return 0.5
 
 
 @pytest.fixture

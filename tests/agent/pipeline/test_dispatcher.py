@@ -1,4 +1,4 @@
-"""From the journal to the handlers: how often each runs, in which order, and what is answered."""
+"""Dispatching of Commands: how often each handler runs, in which order, and what is answered."""
 
 import asyncio
 import sqlite3
@@ -16,7 +16,7 @@ from agent.service.compose import ReplyConfig
 
 
 def hanging_handler():
-    """A handler that works until it is told to end; returns that and the event."""
+    """Return a handler that runs until an event is set, and that event."""
     end = asyncio.Event()
 
     async def work(_command):
@@ -26,15 +26,15 @@ def hanging_handler():
     return work, end
 
 
-# The order of things
+# Order of commits, runs and replies
 
 
 async def test_run_is_committed_before_it_starts_and_with_its_reply(pipeline):
-    """A kill at any moment finds what had begun, and never a done Command without its answer."""
+    """After a kill at any moment the journal shows the run, and no Command is done without its reply."""
     pipeline.store_command("led on")
     seen = []
 
-    async def look(_command):
+    async def record_and_finish(_command):
         seen.extend(
             (
                 pipeline.command_states(),
@@ -44,7 +44,7 @@ async def test_run_is_committed_before_it_starts_and_with_its_reply(pipeline):
         )
         return Finished("led is on")
 
-    pipeline.runner.plan("led", look)
+    pipeline.runner.plan("led", record_and_finish)
     pipeline.call_log.clear()
     async with pipeline.run_dispatcher():
         assert seen == [["running"], [1], []]
@@ -55,7 +55,7 @@ async def test_run_is_committed_before_it_starts_and_with_its_reply(pipeline):
 
 
 @pytest.mark.parametrize(
-    ("text", "outcome", "story"),
+    ("text", "outcome", "expected"),
     [
         (
             "led on",
@@ -78,27 +78,27 @@ async def test_run_is_committed_before_it_starts_and_with_its_reply(pipeline):
         ),
     ],
 )
-async def test_events_of_a_command(pipeline, text, outcome, story):
-    """A line for each step, none for what was not done; what messages say is beside it."""
+async def test_events_of_a_command(pipeline, text, outcome, expected):
+    """Each action has one event. The content of messages is separate from the text of the event."""
     if outcome is not None:
         pipeline.runner.plan(text.split()[0], outcome)
     pipeline.store_command(text)
     async with pipeline.run_dispatcher():
         await pipeline.advance(20)
-    assert [str(step) for step in pipeline.events] == story
-    assert [step.content for step in pipeline.events_of_kind("queued")] == pipeline.reply_texts()
+    assert [str(event) for event in pipeline.events] == expected
+    assert [event.content for event in pipeline.events_of_kind("queued")] == pipeline.reply_texts()
 
 
 async def test_handler_receives_the_command_unchanged(pipeline, factories):
-    """SID, sender, time, attempt, text without the SID."""
+    """It gets the SID, sender, time, attempt, and the text without the SID."""
     pipeline.store_command(f"{factories.SID} led on", minute=7)
     seen = []
 
-    async def look(command):
+    async def record_and_finish(command):
         seen.append(command)
         return Finished(None)
 
-    pipeline.runner.plan("led", look)
+    pipeline.runner.plan("led", record_and_finish)
     async with pipeline.run_dispatcher():
         pass
     [command] = seen
@@ -109,7 +109,7 @@ async def test_handler_receives_the_command_unchanged(pipeline, factories):
 
 
 async def test_commands_of_one_handler_run_in_sequence(pipeline):
-    """In order of arrival, also where the first takes its time; others run beside it."""
+    """They run in order of arrival, also if the first takes long. Other handlers run at the same time."""
     work, end = hanging_handler()
     async with pipeline.run_dispatcher():
         pipeline.runner.plan("led", work)
@@ -144,7 +144,7 @@ async def test_functions_of_one_file_run_in_sequence(pipeline):
 
 @pytest.mark.parametrize("max_concurrent", [1, 2, 3])
 async def test_concurrency_is_limited(pipeline, factories, max_concurrent):
-    """What came first begins first; each end makes room for the next."""
+    """Commands start in order of arrival. Each end of a run lets the next one start."""
     pipeline.handler_specs = [factories.executable(f"h{number}") for number in range(5)]
     works = [hanging_handler() for _ in range(5)]
     async with pipeline.run_dispatcher(config={"max_concurrent": max_concurrent}) as dispatcher:
@@ -152,17 +152,17 @@ async def test_concurrency_is_limited(pipeline, factories, max_concurrent):
             pipeline.runner.plan(f"h{number}", work)
             pipeline.store_command(f"h{number}")
         await wake_dispatcher(pipeline)
-        for begun in range(max_concurrent, 6):
-            assert [name for name, *_ in pipeline.runner.runs] == [f"h{n}" for n in range(min(begun, 5))]
+        for started in range(max_concurrent, 6):
+            assert [name for name, *_ in pipeline.runner.runs] == [f"h{n}" for n in range(min(started, 5))]
             assert len(dispatcher.active_queues) == min(max_concurrent, 5)
-            works[begun - max_concurrent][1].set()
+            works[started - max_concurrent][1].set()
             await pipeline.advance(1)
 
 
-async def wake_dispatcher(road):
-    """Intake has received something."""
-    road.active_dispatcher.wake()
-    await road.advance(1)
+async def wake_dispatcher(pipeline):
+    """Wake the dispatcher, as the receiver does after a commit."""
+    pipeline.active_dispatcher.wake()
+    await pipeline.advance(1)
 
 
 # Answers
@@ -177,11 +177,11 @@ async def wake_dispatcher(road):
         (Failed("exit status 1: no such pump"), "failed", "ERR failed", "exit status 1: no such pump"),
         (TimedOut(), "failed", "ERR timed out", "ended after 30 s"),
         (RetryLater("busy"), "failed", "ERR failed", "busy; not tried again"),
-        (RuntimeError("of ours"), "failed", "ERR failed", "RuntimeError: of ours"),
+        (RuntimeError("internal"), "failed", "ERR failed", "RuntimeError: internal"),
     ],
 )
 async def test_each_result_has_its_state_and_answer(pipeline, outcome, state, answer, reason):
-    """In one short line, and the reason stands in the journal."""
+    """The answer is one short line, and the journal has the reason."""
     async with pipeline.run_dispatcher():
         pipeline.runner.plan("led", outcome)
         pipeline.store_command("led on")
@@ -194,13 +194,13 @@ async def test_each_result_has_its_state_and_answer(pipeline, outcome, state, an
         )
         assert pipeline.queued_count == (0 if answer is None else 1)
         assert pipeline.deadline_monitor._deadlines == {}
-    [step] = pipeline.events_of_kind(state)
-    assert step.command_id == 1
-    assert step.severity is (Severity.INFO if state == "done" else Severity.WARNING)
+    [event] = pipeline.events_of_kind(state)
+    assert event.command_id == 1
+    assert event.severity is (Severity.INFO if state == "done" else Severity.WARNING)
 
 
 async def test_unknown_word_gets_one_short_answer(pipeline):
-    """Named in the answer, at most 20 characters of it; others go on."""
+    """The answer contains at most 20 characters of the word. Other Commands are run."""
     async with pipeline.run_dispatcher():
         pipeline.store_command("frobnicate_the_device_now please")
         pipeline.store_command("led on")
@@ -212,7 +212,7 @@ async def test_unknown_word_gets_one_short_answer(pipeline):
 
 @pytest.mark.parametrize("text", ["", " ", "\r\n", " " * 160])
 async def test_empty_text_is_done_and_not_answered(pipeline, text):
-    """Nothing to do; nobody pays for an answer."""
+    """There is nothing to run, and an answer would cost money."""
     async with pipeline.run_dispatcher():
         pipeline.store_command(text)
         await wake_dispatcher(pipeline)
@@ -221,7 +221,7 @@ async def test_empty_text_is_done_and_not_answered(pipeline, text):
 
 
 async def test_empty_text_goes_to_the_default_handler(pipeline):
-    """Where there is one it gets everything that nobody else wants."""
+    """A default handler gets every Command that no other handler matches."""
     pipeline.handler_specs = [HandlerSpec("all.py:all", "python", function="all", default=True)]
     async with pipeline.run_dispatcher():
         pipeline.store_command("")
@@ -231,7 +231,7 @@ async def test_empty_text_goes_to_the_default_handler(pipeline):
 
 
 async def test_binary_command_without_a_handler_is_answered(pipeline):
-    """As an unknown word is."""
+    """The answer is that of an unknown word."""
     async with pipeline.run_dispatcher():
         pipeline.store_command(b"\x01\x02")
         await wake_dispatcher(pipeline)
@@ -239,7 +239,7 @@ async def test_binary_command_without_a_handler_is_answered(pipeline):
 
 
 async def test_binary_reply_stays_binary(pipeline):
-    """On a service that carries them."""
+    """This holds on a service that carries binary messages."""
     pipeline.handler_specs = [HandlerSpec("binary", "executable")]
     async with pipeline.run_dispatcher():
         pipeline.runner.plan("binary", Finished(b"\x01\x02"))
@@ -250,21 +250,21 @@ async def test_binary_reply_stays_binary(pipeline):
 
 
 async def test_binary_reply_fails_on_a_text_only_service(tmp_path, factories):
-    """The Command fails with a sentence, and its sender is told."""
-    road = factories.harness(tmp_path, "super-sim")
-    async with road.run_dispatcher():
-        road.runner.plan("led", Finished(b"\x01"))
-        road.store_command("led on", sender="000")
-        await wake_dispatcher(road)
-    assert road.command_states() == ["failed"]
-    assert road.reply_texts() == ["ERR answer"]
-    assert road.query_column("SELECT reason FROM commands") == ["super-sim cannot carry a binary reply"]
-    assert road.query_column("SELECT destination FROM replies") == ["000"]
-    road.journal.close()
+    """The Command fails with a reason, and its sender gets an error answer."""
+    pipeline = factories.harness(tmp_path, "super-sim")
+    async with pipeline.run_dispatcher():
+        pipeline.runner.plan("led", Finished(b"\x01"))
+        pipeline.store_command("led on", sender="000")
+        await wake_dispatcher(pipeline)
+    assert pipeline.command_states() == ["failed"]
+    assert pipeline.reply_texts() == ["ERR answer"]
+    assert pipeline.query_column("SELECT reason FROM commands") == ["super-sim cannot carry a binary reply"]
+    assert pipeline.query_column("SELECT destination FROM replies") == ["000"]
+    pipeline.journal.close()
 
 
 async def test_long_reply_is_truncated_or_sent_in_parts(pipeline):
-    """One message unless more are allowed; the parts share the number of the Command as reference."""
+    """A reply is one message unless `max_parts` allows more."""
     async with pipeline.run_dispatcher(reply_config=ReplyConfig(max_parts=2)):
         pipeline.runner.plan("led", Finished("x" * 200), Finished("y" * 400))
         pipeline.store_command("led 1")
@@ -279,7 +279,7 @@ async def test_long_reply_is_truncated_or_sent_in_parts(pipeline):
 
 @pytest.mark.parametrize(("rule", "text"), [("none", "led is on"), ("start", "{SID} led is on")])
 async def test_reply_starts_with_the_sid_if_configured(pipeline, factories, rule, text):
-    """The SID of the Command that is answered."""
+    """It is the SID of the Command that is answered."""
     async with pipeline.run_dispatcher(reply_config=ReplyConfig(reply_sid=rule)):
         pipeline.runner.plan("led", Finished("led is on"))
         pipeline.store_command(f"{factories.SID} led on")
@@ -288,7 +288,7 @@ async def test_reply_starts_with_the_sid_if_configured(pipeline, factories, rule
 
 
 async def test_reply_may_go_to_another_destination(pipeline, factories):
-    """`reply_to` of the handler; what the agent itself has to say still goes to the service."""
+    """`reply_to` applies to replies of the handler. Error answers of the agent go to the service."""
     pipeline.handler_specs = [factories.executable("led", reply_to="+15557654321")]
     async with pipeline.run_dispatcher():
         pipeline.runner.plan("led", Finished("on"), Failed("no"))
@@ -300,7 +300,7 @@ async def test_reply_may_go_to_another_destination(pipeline, factories):
 
 @pytest.mark.parametrize("fields", [{"content": "ERR unknown led"}, {"loop_prevention": True}])
 async def test_command_that_could_loop_is_never_answered(pipeline, fields):
-    """A text that is itself an error answer, a message that says it comes from an automaton."""
+    """The text is itself an error answer, or the message has the loop prevention bit."""
     content = fields.pop("content", "led on")
     async with pipeline.run_dispatcher():
         pipeline.store_command(content, **fields)
@@ -311,7 +311,8 @@ async def test_command_that_could_loop_is_never_answered(pipeline, fields):
 
 
 async def test_error_answers_are_limited_to_ten_an_hour(pipeline):
-    """The eleventh Command fails in silence; an hour later there is one again. Real answers do not count."""
+    """The eleventh failure has no answer, and an hour later one is answered again. Replies of handlers do not
+    count."""
     async with pipeline.run_dispatcher():
         for number in range(14):
             pipeline.store_command(f"nothing{number}")
@@ -331,7 +332,7 @@ async def test_error_answers_are_limited_to_ten_an_hour(pipeline):
 
 
 async def test_builtin_handlers_run_without_a_process(pipeline):
-    """Their runs are committed like those of others."""
+    """Their runs are committed like those of other handlers."""
     async with pipeline.run_dispatcher(format_status=lambda: "modem-agent 1, registered"):
         for text in ("ping one two", "status", "help"):
             pipeline.store_command(text)
@@ -345,25 +346,27 @@ async def test_builtin_handlers_run_without_a_process(pipeline):
     assert len(pipeline.events_of_kind("running")) == 3
 
 
-# Poison
+# Internal errors
 
 
 async def test_error_in_matching_fails_one_command(pipeline, monkeypatch):
-    """Choosing its handler raises: it ends, others go on, also after a restart."""
-    choose = HandlerRegistry.match
+    """An exception while its handler is chosen fails this Command, and other Commands are run."""
+    match = HandlerRegistry.match
 
-    def stumble(self, command):
+    def match_or_raise(self, command):
         if command.text == "poison":
-            raise ZeroDivisionError("of ours")
-        return choose(self, command)
+            raise ZeroDivisionError("internal")
+        return match(self, command)
 
-    monkeypatch.setattr(HandlerRegistry, "match", stumble)
+    monkeypatch.setattr(HandlerRegistry, "match", match_or_raise)
     async with pipeline.run_dispatcher():
         for text in ("poison", "led on"):
             pipeline.store_command(text)
         await wake_dispatcher(pipeline)
     assert pipeline.command_states() == ["failed", "done"]
-    assert pipeline.query_column("SELECT reason FROM commands WHERE id = 1") == ["ZeroDivisionError: of ours"]
+    assert pipeline.query_column("SELECT reason FROM commands WHERE id = 1") == [
+        "ZeroDivisionError: internal"
+    ]
 
 
 async def test_reply_that_cannot_be_composed_fails_its_command_alone(pipeline):
@@ -372,7 +375,7 @@ async def test_reply_that_cannot_be_composed_fails_its_command_alone(pipeline):
     class FailingComposer(MessageComposer):
         def compose(self, content, **options):
             if content == "did led 1":
-                raise OverflowError("of ours")
+                raise OverflowError("internal")
             return super().compose(content, **options)
 
     composer = FailingComposer(pipeline.service, ReplyConfig())
@@ -385,7 +388,7 @@ async def test_reply_that_cannot_be_composed_fails_its_command_alone(pipeline):
     assert pipeline.reply_texts() == ["ERR failed", "did led 2"]
 
 
-# Old Commands
+# Expiry
 
 
 @pytest.mark.parametrize(
@@ -393,7 +396,7 @@ async def test_reply_that_cannot_be_composed_fails_its_command_alone(pipeline):
     [(80000, 0, "done"), (91000, 0, "expired"), (91000, -91000 * 2, "done"), (10, 91000, "expired")],
 )
 async def test_old_command_expires_and_is_not_run(pipeline, age, ahead, state):
-    """By the device's clock, unless that is behind what the network has shown: then nothing is judged."""
+    """The clock of the device decides. If it is behind the timestamps of the network, no Command expires."""
     pipeline.clock_error_s = age
     pipeline.store_command("led on", minute=59, second=59)
     pipeline.clock_error_s += ahead
@@ -408,7 +411,7 @@ async def test_old_command_expires_and_is_not_run(pipeline, age, ahead, state):
 
 @pytest.mark.parametrize(("own", "state"), [(None, "done"), (60, "expired")])
 async def test_handler_may_have_a_shorter_max_age(pipeline, factories, own, state):
-    """Shorter or longer than that of agent.toml; a Command without a date is never too old."""
+    """Without a value of its own the handler has that of agent.toml."""
     pipeline.handler_specs = [factories.executable("led", max_age_s=own)]
     pipeline.clock_error_s = 600
     pipeline.store_command("led on", minute=59)
@@ -418,7 +421,7 @@ async def test_handler_may_have_a_shorter_max_age(pipeline, factories, own, stat
 
 
 async def test_handler_may_have_a_longer_max_age(pipeline, factories):
-    """It is instead of the general one, not beside it."""
+    """It replaces the value of agent.toml."""
     pipeline.handler_specs = [factories.executable("led", max_age_s=1e9)]
     pipeline.clock_error_s = 600
     pipeline.store_command("led on", minute=59)
@@ -428,7 +431,7 @@ async def test_handler_may_have_a_longer_max_age(pipeline, factories):
 
 
 async def test_clock_behind_the_network_expires_nothing(pipeline):
-    """A message from tomorrow shows that the clock is wrong: then none is too old."""
+    """A message from tomorrow shows that the clock is wrong."""
     pipeline.store_command("led on", minute=0)
     tomorrow = datetime(2026, 11, 24, 12, tzinfo=UTC)
     pipeline.store_command("pump on", service_centre_timestamp=pdu.Timestamp.of(tomorrow))
@@ -438,7 +441,7 @@ async def test_clock_behind_the_network_expires_nothing(pipeline):
 
 
 async def test_clock_jump_ahead_expires_no_fresh_command(pipeline):
-    """It agreed with the network a minute ago: it cannot be forty days later now."""
+    """The clock agreed with the network a minute ago, so forty days cannot have passed."""
     async with pipeline.run_dispatcher(config={"max_age_s": 90000}):
         pipeline.store_command(
             "led on",
@@ -453,11 +456,11 @@ async def test_clock_jump_ahead_expires_no_fresh_command(pipeline):
     assert pipeline.command_states() == ["done", "done"]
 
 
-# Again
+# Retries
 
 
 async def test_retry_later_is_limited_to_three_attempts(pipeline):
-    """With waits that grow, each attempt committed and shown to it; then the Command has failed."""
+    """The waits grow, and each attempt is committed and passed to the handler. Then the Command has failed."""
     began = []
 
     async def later(command):
@@ -475,14 +478,14 @@ async def test_retry_later_is_limited_to_three_attempts(pipeline):
     assert pipeline.command_states() == ["failed"]
     assert pipeline.reply_texts() == ["ERR failed"]
     assert pipeline.query_column("SELECT attempts FROM commands") == [3]
-    assert [step.message for step in pipeline.events_of_kind("retry later")] == [
+    assert [event.message for event in pipeline.events_of_kind("retry later")] == [
         "exit status 75; next attempt in 10 s",
         "exit status 75; next attempt in 40 s",
     ]
 
 
 async def test_retry_later_may_succeed(pipeline):
-    """Then it is done, and answered once."""
+    """The Command is done then, and answered once."""
     async with pipeline.run_dispatcher():
         pipeline.runner.plan("again", RetryLater("busy"))
         pipeline.store_command("again now")
@@ -494,7 +497,7 @@ async def test_retry_later_may_succeed(pipeline):
 
 
 async def test_waiting_for_a_retry_blocks_no_other_handler(pipeline, factories):
-    """It keeps its place in the row of its own handler and takes no place of others."""
+    """The Command stays first in the queue of its handler and does not count as a concurrent run."""
     pipeline.handler_specs.append(factories.executable("other", repeatable=True))
     async with pipeline.run_dispatcher(config={"max_concurrent": 1}):
         pipeline.runner.plan("again", RetryLater("busy"))
@@ -508,7 +511,7 @@ async def test_waiting_for_a_retry_blocks_no_other_handler(pipeline, factories):
 
 @pytest.mark.parametrize("attempts", [1, 2])
 async def test_waiting_for_a_retry_survives_a_restart(pipeline, attempts):
-    """The attempts stand on disk: no restart gives more than three."""
+    """Attempts are counted in the journal: a restart does not allow more than three."""
     pipeline.runner.plan("again", *[RetryLater("busy")] * 5)
     pipeline.store_command("again now")
     async with pipeline.run_dispatcher():
@@ -522,22 +525,22 @@ async def test_waiting_for_a_retry_survives_a_restart(pipeline, attempts):
     assert pipeline.command_states() == ["failed"]
 
 
-# Interrupted
+# Interrupted Commands
 
 
-def make_interrupted(road, text, attempts=1, *, repeatable=False):
-    """A Command that was running when the agent was killed."""
-    road.store_command(text)
-    number = road.query_column("SELECT max(id) FROM commands")[0]
+def make_interrupted(pipeline, text, attempts=1, *, repeatable=False):
+    """Store a Command that was running when the agent was killed, and restart."""
+    pipeline.store_command(text)
+    number = pipeline.query_column("SELECT max(id) FROM commands")[0]
     for attempt in range(attempts):
         if attempt:
-            road.command_store.requeue(number, "interrupted")
-        road.command_store.mark_running(number, text.split()[0], repeatable=repeatable)
-    road.restart()
+            pipeline.command_store.requeue(number, "interrupted")
+        pipeline.command_store.mark_running(number, text.split()[0], repeatable=repeatable)
+    pipeline.restart()
 
 
 async def test_interrupted_run_is_answered_and_not_repeated(pipeline):
-    """The handler may have rebooted the device: nobody knows how far it came, and that is what is said."""
+    """The handler may have rebooted the device. Its result is not known, and the answer reports this."""
     make_interrupted(pipeline, "led on")
     async with pipeline.run_dispatcher():
         assert pipeline.runner.runs == []
@@ -557,7 +560,7 @@ async def test_interrupted_repeatable_run_is_limited_to_three_attempts(pipeline,
 
 
 async def test_interrupted_runs_come_first(pipeline):
-    """They are settled before anything new begins; one that may run again keeps its place."""
+    """They are finished before a new run starts. A repeatable one keeps its position."""
     make_interrupted(pipeline, "again first", repeatable=True)
     pipeline.store_command("again second")
     async with pipeline.run_dispatcher():
@@ -565,7 +568,7 @@ async def test_interrupted_runs_come_first(pipeline):
 
 
 async def test_interrupted_unanswerable_command_is_not_answered(pipeline):
-    """The guards against loops hold here as well."""
+    """Loop prevention applies to interrupted Commands as well."""
     make_interrupted(pipeline, "ERR led")
     async with pipeline.run_dispatcher():
         pass
@@ -573,12 +576,13 @@ async def test_interrupted_unanswerable_command_is_not_answered(pipeline):
     assert pipeline.reply_texts() == []
 
 
-# The journal cannot commit
+# Resources and a journal that cannot commit
 
 
 @pytest.mark.parametrize("attempts", [1, 20])
 async def test_handler_that_cannot_be_started_is_retried(pipeline, attempts):
-    """It was no attempt, as nothing has run; the order of its handler stays; it is said once, and its end."""
+    """It does not count as an attempt, and the order of its queue is kept. It is logged once, and so is its
+    end."""
     async with pipeline.run_dispatcher():
         pipeline.runner.plan("led", *[NotStarted("Too many open files")] * attempts)
         pipeline.store_command("led 1")
@@ -594,12 +598,12 @@ async def test_handler_that_cannot_be_started_is_retried(pipeline, attempts):
     assert pipeline.command_states() == ["done"] * 3
     assert "ERR" not in "".join(pipeline.reply_texts())
     assert pipeline.query_column("SELECT attempts FROM commands") == [1, 1, 1]
-    assert len([step for step in pipeline.events if step.severity >= Severity.WARNING]) <= 2
-    assert [step.kind for step in pipeline.events if "start" in step.kind][-1] == "handlers start again"
+    assert len([event for event in pipeline.events if event.severity >= Severity.WARNING]) <= 2
+    assert [event.kind for event in pipeline.events if "start" in event.kind][-1] == "handlers start again"
 
 
 async def test_handler_that_cannot_be_started_for_an_hour_fails(pipeline):
-    """With waits that grow to a minute; whoever sent it is told."""
+    """The waits grow to a minute. The sender gets an error answer."""
     async with pipeline.run_dispatcher():
         pipeline.runner.plan("led", *[NotStarted("Cannot allocate memory")] * 100)
         pipeline.store_command("led on")
@@ -612,14 +616,14 @@ async def test_handler_that_cannot_be_started_for_an_hour_fails(pipeline):
     assert pipeline.command_states() == ["failed"]
     assert pipeline.query_column("SELECT reason FROM commands") == ["Cannot allocate memory; given up"]
     assert pipeline.reply_texts() == ["ERR failed"]
-    [said] = [
-        step for step in pipeline.events if step.severity >= Severity.WARNING and step.command_id is None
+    [event] = [
+        event for event in pipeline.events if event.severity >= Severity.WARNING and event.command_id is None
     ]
-    assert "Cannot allocate memory" in said.message
+    assert "Cannot allocate memory" in event.message
 
 
 async def test_run_prevented_by_stop_happens_at_the_next_start(pipeline):
-    """It has not begun: it is no interrupted run."""
+    """It has not started, so it does not count as interrupted."""
     async with pipeline.run_dispatcher() as dispatcher:
 
         async def stopped(_command):
@@ -630,7 +634,7 @@ async def test_run_prevented_by_stop_happens_at_the_next_start(pipeline):
         pipeline.store_command("led on")
         await wake_dispatcher(pipeline)
     assert pipeline.command_states() == ["received"]
-    assert [step for step in pipeline.events if step.severity >= Severity.WARNING] == []
+    assert [event for event in pipeline.events if event.severity >= Severity.WARNING] == []
     pipeline.restart()
     async with pipeline.run_dispatcher():
         await wake_dispatcher(pipeline)
@@ -639,7 +643,7 @@ async def test_run_prevented_by_stop_happens_at_the_next_start(pipeline):
 
 @pytest.mark.parametrize("attempts", [3, 1000])
 async def test_action_that_cannot_be_started_is_retried(pipeline, attempts):
-    """Nothing of it has run; after an hour it has failed."""
+    """No part of it has run. After an hour it has failed."""
     async with pipeline.run_dispatcher():
         pipeline.runner.plan("led", Finished(None, then="then"))
         pipeline.runner.plan("then", *[NotStarted("Too many open files")] * attempts)
@@ -651,12 +655,12 @@ async def test_action_that_cannot_be_started_is_retried(pipeline, attempts):
     )
     assert pipeline.query_column("SELECT state FROM actions") == ["done" if attempts == 3 else "failed"]
     assert len(pipeline.events_of_kind("handlers start again")) == (attempts == 3), (
-        "others wait no longer, either"
+        "other starts do not wait any more either"
     )
 
 
 async def test_nothing_starts_while_the_journal_cannot_commit(pipeline):
-    """It is said once, and its end; nobody is late meanwhile."""
+    """Beginning and end of the condition are logged once, and no task is overdue."""
     async with pipeline.run_dispatcher():
         pipeline.store_command("led on")
         pipeline.fail_commits_disk_full()
@@ -676,14 +680,14 @@ async def test_nothing_starts_while_the_journal_cannot_commit(pipeline):
 
 @pytest.mark.parametrize("outcome", [Finished("led is on"), Failed("no"), TimedOut()])
 async def test_result_waits_in_memory_for_the_journal(pipeline, outcome):
-    """The handler does not run again for it, nobody is late, and it is committed when that can be."""
+    """The handler does not run again, no task is overdue, and the result is committed when possible."""
     async with pipeline.run_dispatcher():
 
-        async def fill(_command):
+        async def finish_on_full_disk(_command):
             pipeline.fail_commits_disk_full()
             return outcome
 
-        pipeline.runner.plan("led", fill)
+        pipeline.runner.plan("led", finish_on_full_disk)
         pipeline.store_command("led on")
         await wake_dispatcher(pipeline)
         for _ in range(30):
@@ -699,7 +703,7 @@ async def test_result_waits_in_memory_for_the_journal(pipeline, outcome):
 
 
 async def test_start_on_a_full_disk_waits(pipeline):
-    """What the last start left is settled as soon as that can be committed."""
+    """Interrupted Commands are finished as soon as the journal can commit."""
     make_interrupted(pipeline, "led on")
     pipeline.fail_commits_disk_full()
     async with pipeline.run_dispatcher():
@@ -712,7 +716,7 @@ async def test_start_on_a_full_disk_waits(pipeline):
 
 @pytest.mark.parametrize("what", ["list_interrupted", "list_pending"])
 async def test_unreadable_journal_is_read_again(pipeline, monkeypatch, what):
-    """Trouble of the disk ends no task."""
+    """An I/O error does not end the task."""
     failures = [sqlite3.OperationalError("disk I/O error")] * 3
     method = getattr(pipeline.command_store, what)
 
@@ -728,29 +732,29 @@ async def test_unreadable_journal_is_read_again(pipeline, monkeypatch, what):
     assert pipeline.command_states() == ["done"]
 
 
-# Answer, then act
+# Actions after the reply
 
 
-async def run_with_action(road, **arguments):
-    """A Command whose handler wants something done after its answer."""
-    road.runner.plan("led", Finished("rebooting", then="reboot"))
-    road.store_command("led on")
-    await wake_dispatcher(road)
+async def run_with_action(pipeline, **arguments):
+    """Run a Command whose handler requests an action after its reply."""
+    pipeline.runner.plan("led", Finished("rebooting", then="reboot"))
+    pipeline.store_command("led on")
+    await wake_dispatcher(pipeline)
 
 
-def settle_reply(road, state="sent"):
-    """The answer meets its fate."""
-    number = road.query_column("SELECT max(id) FROM replies")[0]
+def settle_reply(pipeline, state="sent"):
+    """Give the newest reply its final state."""
+    number = pipeline.query_column("SELECT max(id) FROM replies")[0]
     if state == "sent":
-        road.outbox_store.mark_sent(number, 1)
+        pipeline.outbox_store.mark_sent(number, 1)
     else:
-        road.outbox_store.finish(number, state, "why")
-    road.active_dispatcher.wake()
+        pipeline.outbox_store.finish(number, state, "why")
+    pipeline.active_dispatcher.wake()
 
 
-@pytest.mark.parametrize("fate", ["sent", "failed", "unknown"])
-async def test_action_starts_when_its_reply_is_settled(pipeline, fate):
-    """Stored with the reply; `acting` is committed before it starts, its end after it."""
+@pytest.mark.parametrize("state", ["sent", "failed", "unknown"])
+async def test_action_starts_when_its_reply_is_settled(pipeline, state):
+    """It is stored with the reply. Its state is committed before it starts and after it ends."""
     async with pipeline.run_dispatcher():
         await run_with_action(pipeline)
         await pipeline.advance(30)
@@ -758,12 +762,12 @@ async def test_action_starts_when_its_reply_is_settled(pipeline, fate):
         assert pipeline.query_column("SELECT state FROM actions") == ["pending"]
         seen = []
 
-        async def look(_command):
+        async def record_and_finish(_command):
             seen.extend(pipeline.query_column("SELECT state FROM actions"))
             return Finished(None)
 
-        pipeline.runner.plan("reboot", look)
-        settle_reply(pipeline, fate)
+        pipeline.runner.plan("reboot", record_and_finish)
+        settle_reply(pipeline, state)
         await pipeline.advance(1)
         assert pipeline.runner.run_actions == [("led", "reboot", 30.0)]
         assert seen == ["running"]
@@ -775,16 +779,16 @@ async def test_action_starts_when_its_reply_is_settled(pipeline, fate):
 
 
 async def test_shortest_of_several_delays_counts(pipeline):
-    """A later attempt is not put off by an action that waits for its answer, nor the other way round."""
+    """A retry is not delayed by an action that waits for its reply, nor the other way round."""
     began = []
 
-    async def look(command):
+    async def record_and_finish(command):
         began.append(round(pipeline.monotonic() - start))
         return RetryLater("busy") if command.attempt < 3 else Finished("did it")
 
     async with pipeline.run_dispatcher():
         start = pipeline.monotonic()
-        pipeline.runner.plan("again", look, look, look)
+        pipeline.runner.plan("again", record_and_finish, record_and_finish, record_and_finish)
         pipeline.store_command("again now")
         await run_with_action(pipeline)
         await pipeline.advance(100)
@@ -793,7 +797,7 @@ async def test_shortest_of_several_delays_counts(pipeline):
 
 
 async def test_new_action_is_not_confused_with_a_finished_one(pipeline):
-    """The journal may give the number of a forgotten action once more: the new one is carried out, too."""
+    """The journal may use the number of a deleted action again. The new action is run as well."""
     async with pipeline.run_dispatcher():
         for _ in range(2):
             pipeline.runner.plan("led", Finished(None, then="reboot"))
@@ -807,7 +811,7 @@ async def test_new_action_is_not_confused_with_a_finished_one(pipeline):
 
 
 async def test_action_waits_at_most_a_minute_for_its_reply(pipeline):
-    """An answer that cannot leave holds it up for 60 s."""
+    """A reply that cannot be sent delays it by 60 s."""
     async with pipeline.run_dispatcher():
         await run_with_action(pipeline)
         await pipeline.advance(57)
@@ -818,7 +822,7 @@ async def test_action_waits_at_most_a_minute_for_its_reply(pipeline):
 
 
 async def test_action_without_a_reply_starts_at_once(pipeline):
-    """There is nothing to wait for."""
+    """There is no reply to wait for."""
     async with pipeline.run_dispatcher():
         pipeline.runner.plan("led", Finished(None, then="reboot"))
         pipeline.store_command("led on")
@@ -827,7 +831,7 @@ async def test_action_without_a_reply_starts_at_once(pipeline):
 
 
 async def test_interrupted_action_is_never_repeated(pipeline):
-    """Most likely it is what ended the agent."""
+    """The action itself is the most likely reason why the agent ended."""
     async with pipeline.run_dispatcher():
         await run_with_action(pipeline)
     pipeline.action_store.mark_running(1)
@@ -836,13 +840,13 @@ async def test_interrupted_action_is_never_repeated(pipeline):
         await pipeline.advance(200)
         assert pipeline.runner.run_actions == []
     assert pipeline.query_column("SELECT state FROM actions") == ["done"]
-    assert [(step.command_id, step.message) for step in pipeline.events_of_kind("action finished")] == [
+    assert [(event.command_id, event.message) for event in pipeline.events_of_kind("action finished")] == [
         (1, "reboot: the agent ended while it ran; it is not repeated")
     ]
 
 
 async def test_pending_action_survives_a_restart(pipeline):
-    """It starts at the next start, after its answer or its minute."""
+    """It starts after its reply or after a minute."""
     async with pipeline.run_dispatcher():
         await run_with_action(pipeline)
     pipeline.restart()
@@ -852,7 +856,7 @@ async def test_pending_action_survives_a_restart(pipeline):
 
 
 async def test_action_has_the_timeout_of_its_handler(pipeline, factories):
-    """As the Command itself had."""
+    """It is the timeout that the Command had."""
     pipeline.handler_specs = [factories.executable("led", timeout_s=300.0)]
     async with pipeline.run_dispatcher():
         await run_with_action(pipeline)
@@ -871,7 +875,7 @@ async def test_action_has_the_timeout_of_its_handler(pipeline, factories):
     ],
 )
 async def test_failed_action_is_recorded_and_stops_no_other(pipeline, outcome, reason):
-    """Whatever it was."""
+    """This holds for every kind of failure."""
     async with pipeline.run_dispatcher():
         pipeline.runner.plan("reboot", outcome)
         await run_with_action(pipeline)
@@ -885,7 +889,7 @@ async def test_failed_action_is_recorded_and_stops_no_other(pipeline, outcome, r
 
 
 async def test_action_without_its_handler_fails(pipeline, factories):
-    """The directory was changed meanwhile."""
+    """The handler was removed between the two starts."""
     async with pipeline.run_dispatcher():
         await run_with_action(pipeline)
     pipeline.restart()
@@ -896,7 +900,7 @@ async def test_action_without_its_handler_fails(pipeline, factories):
 
 
 async def test_action_starts_only_after_its_commit(pipeline):
-    """While the journal cannot commit it waits."""
+    """It waits while the journal cannot commit."""
     async with pipeline.run_dispatcher():
         await run_with_action(pipeline)
         settle_reply(pipeline)
@@ -915,7 +919,7 @@ async def test_action_starts_only_after_its_commit(pipeline):
 
 
 async def test_nothing_starts_after_stop(pipeline):
-    """What runs may end and is committed; what waits stays `received`, an action stays `waiting`."""
+    """A run in progress may end. Waiting Commands stay `received`, and actions stay `pending`."""
     work, end = hanging_handler()
     async with pipeline.run_dispatcher() as dispatcher:
         await run_with_action(pipeline)
@@ -935,14 +939,14 @@ async def test_nothing_starts_after_stop(pipeline):
 
 @pytest.mark.parametrize("what", ["command_store", "action_store"])
 async def test_nothing_starts_after_stop_when_the_journal_recovers(pipeline, monkeypatch, what):
-    """Asking for work took longer than the agent had to live."""
+    """The read of the journal succeeds only after the stop."""
     store = getattr(pipeline, what)
     waiting = store.list_pending
-    trouble = []
+    errors = []
 
     def read(*which):
-        if trouble:
-            raise trouble[0]
+        if errors:
+            raise errors[0]
         return waiting(*which)
 
     monkeypatch.setattr(store, "list_pending", read)
@@ -952,18 +956,18 @@ async def test_nothing_starts_after_stop_when_the_journal_recovers(pipeline, mon
             settle_reply(pipeline)
         else:
             pipeline.store_command("led on")
-        trouble.append(sqlite3.OperationalError("disk I/O error"))
+        errors.append(sqlite3.OperationalError("disk I/O error"))
         dispatcher.wake()
         await pipeline.advance(1)
         dispatcher.stop()
-        trouble.clear()
+        errors.clear()
         await pipeline.advance(10)
     assert pipeline.command_states() == (["done"] if what == "action_store" else ["received"])
     assert pipeline.runner.run_actions == []
 
 
 async def test_run_cut_off_by_stop_is_left_to_the_next_start(pipeline):
-    """Its run had begun: it is not told as failed, the next start answers honestly."""
+    """It is not recorded as failed. The next start answers that it was interrupted."""
     work, _ = hanging_handler()
     async with pipeline.run_dispatcher():
         pipeline.runner.plan("led", work)
@@ -978,7 +982,7 @@ async def test_run_cut_off_by_stop_is_left_to_the_next_start(pipeline):
 
 
 async def test_cancellation_ends_tasks_in_order_of_their_start(pipeline):
-    """As where the loop is torn down: it counts as cancelled, and what ran as interrupted."""
+    """A cancelled dispatcher raises CancelledError, and its runs count as interrupted."""
     ended = []
 
     async def run(entry, _command, _timeout_s):
@@ -1001,7 +1005,7 @@ async def test_cancellation_ends_tasks_in_order_of_their_start(pipeline):
 
 
 async def test_action_cut_off_by_stop_counts_as_done(pipeline):
-    """It may be what stops the agent: not failed, not repeated."""
+    """The action may be what stops the agent, so it is neither failed nor repeated."""
     work, _ = hanging_handler()
     async with pipeline.run_dispatcher():
         pipeline.runner.plan("reboot", work)
@@ -1017,7 +1021,7 @@ async def test_action_cut_off_by_stop_counts_as_done(pipeline):
 
 
 async def test_waiting_for_a_retry_does_not_delay_stop(pipeline):
-    """It returns at once, the Command stays `received`."""
+    """The dispatcher returns at once, and the Command stays `received`."""
     dispatcher = pipeline.make_dispatcher()
     pipeline.runner.plan("again", *[RetryLater("busy")] * 2)
     pipeline.store_command("again now")
@@ -1029,11 +1033,11 @@ async def test_waiting_for_a_retry_does_not_delay_stop(pipeline):
     assert pipeline.command_states() == ["received"]
 
 
-# Health
+# Deadlines
 
 
 async def test_action_past_its_timeout_is_overdue(pipeline):
-    """As a run is."""
+    """Actions have a deadline, as runs have."""
     work, end = hanging_handler()
     async with pipeline.run_dispatcher():
         pipeline.runner.plan("reboot", work)
@@ -1050,7 +1054,7 @@ async def test_action_past_its_timeout_is_overdue(pipeline):
 
 @pytest.mark.parametrize("own", [None, 600.0])
 async def test_run_past_its_timeout_is_overdue(pipeline, factories, own):
-    """The runner ends it at its limit; if even the runner hangs, the watchdog is told."""
+    """The runner ends a run at its timeout. If the runner hangs, the watchdog sees the deadline."""
     pipeline.handler_specs = [factories.executable("led", timeout_s=own)]
     work, end = hanging_handler()
     limit = own or 30.0

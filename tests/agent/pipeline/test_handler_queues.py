@@ -14,14 +14,14 @@ def queues():
 
 
 def test_heads_are_the_first_of_each_queue_oldest_first(queues):
-    """The order of handlers does not matter, and a Command behind another is not shown."""
+    """The order of handlers does not matter, and a Command behind another one is not a head."""
     for command_id, key in enumerate((PUMP, LED, PUMP, ON, LED, OFF), 1):
         queues.append(key, command_id)
     assert queues.heads() == [(PUMP, 1), (LED, 2), (ON, 4), (OFF, 6)]
 
 
 def test_pop_shows_the_next_command(queues):
-    """An empty queue is not shown."""
+    """An empty queue has no head."""
     for command_id in (1, 3):
         queues.append(LED, command_id)
     queues.append(PUMP, 2)
@@ -33,7 +33,7 @@ def test_pop_shows_the_next_command(queues):
 
 
 def test_requeued_command_is_first_in_its_queue(queues):
-    """It comes before the Commands that arrived after it, also if its queue is empty."""
+    """It precedes the Commands that arrived after it, also if its queue is empty."""
     for command_id in (1, 2):
         queues.append(LED, command_id)
     queues.pop(LED)

@@ -1,4 +1,4 @@
-"""Who waits for whom before it is sent, for how long, and what is given up."""
+"""Backoff by destination and for all messages, and messages that are given up."""
 
 import sqlite3
 
@@ -8,12 +8,12 @@ from agent.journal.journal import DAY_S
 from agent.modem.sending import NotSent, Refused
 
 
-def reasons(road):
-    return road.query_column("SELECT reason FROM replies ORDER BY id")
+def reasons(pipeline):
+    return pipeline.query_column("SELECT reason FROM replies ORDER BY id")
 
 
 async def test_backoff_of_one_destination_blocks_no_other(pipeline, factories):
-    """But nothing to the same destination overtakes."""
+    """Messages to the same destination keep their order."""
     modem = factories.modem(pipeline)
     pipeline.queue_message("one", "2936")
     pipeline.queue_message("two", "2936")
@@ -32,7 +32,7 @@ async def test_backoff_of_one_destination_blocks_no_other(pipeline, factories):
 
 
 async def test_shortest_of_several_backoffs_ends_first(pipeline, factories):
-    """A destination that waits for a minute keeps none back that waits for seconds."""
+    """A destination that waits for a minute does not delay one that waits for seconds."""
     modem = factories.modem(pipeline)
     pipeline.queue_message("one", "2936")
     pipeline.queue_message("two", "+15557654321")
@@ -46,7 +46,7 @@ async def test_shortest_of_several_backoffs_ends_first(pipeline, factories):
 
 @pytest.mark.parametrize("code", [21, 330, 310])
 async def test_refusal_by_sim_or_module_holds_all_destinations(pipeline, factories, code):
-    """Another destination would meet the same; its try is not burned."""
+    """Another destination would be refused as well, so no attempt is spent on it."""
     modem = factories.modem(pipeline)
     pipeline.queue_message("one", "2936")
     pipeline.queue_message("two", "+15557654321")
@@ -59,7 +59,7 @@ async def test_refusal_by_sim_or_module_holds_all_destinations(pipeline, factori
 
 
 async def test_new_session_shortens_no_backoff(pipeline, factories):
-    """A line that comes and goes is no reason to try more often."""
+    """A reconnect does not lead to more attempts."""
     pipeline.queue_message("one")
     modem = factories.modem(pipeline)
     modem.plan("send", Refused(factories.refused(38, after_body=True)))
@@ -74,7 +74,8 @@ async def test_new_session_shortens_no_backoff(pipeline, factories):
 
 
 async def test_start_waits_by_the_attempts_in_the_journal(pipeline, factories):
-    """Sending may be what ends the agent; but no longer than a minute, others do not wait."""
+    """The attempts themselves may crash the agent. The wait is at most a minute, and other messages do not
+    wait."""
     pipeline.queue_message("one")
     for _ in range(6):
         pipeline.outbox_store.mark_sending(1)
@@ -90,7 +91,7 @@ async def test_start_waits_by_the_attempts_in_the_journal(pipeline, factories):
 
 
 async def test_expired_reply_is_not_sent(pipeline, factories):
-    """A day without a network, over sessions: it has failed, later ones leave."""
+    """After a day without a network, over several sessions, it has failed. Later replies are sent."""
     modem = factories.modem(pipeline)
     pipeline.queue_message("old")
     modem.defaults["send"] = NotSent("no network")
@@ -107,9 +108,9 @@ async def test_expired_reply_is_not_sent(pipeline, factories):
     assert "old" not in modem.sent_contents
 
 
-@pytest.mark.parametrize(("limit", "given_up"), [(3600.0, "1 h"), (DAY_S, "24 h")])
-async def test_max_answer_age_is_configurable(pipeline, factories, limit, given_up):
-    """By hand or not; it ends at its time, not at the next work."""
+@pytest.mark.parametrize(("limit", "duration"), [(3600.0, "1 h"), (DAY_S, "24 h")])
+async def test_max_answer_age_is_configurable(pipeline, factories, limit, duration):
+    """A message of any origin fails when its time is over, not only at the next attempt."""
     modem = factories.modem(pipeline)
     pipeline.queue_message("old")
     modem.plan("send", Refused(factories.refused(21, after_body=True)))
@@ -120,17 +121,17 @@ async def test_max_answer_age_is_configurable(pipeline, factories, limit, given_
         await pipeline.advance(110)
         assert pipeline.reply_states() == ["failed"]
         assert pipeline.settled_count == 1
-    assert reasons(pipeline)[0].startswith(f"not sent within {given_up}, given up; ")
+    assert reasons(pipeline)[0].startswith(f"not sent within {duration}, given up; ")
     assert "+CMS ERROR: 21" in reasons(pipeline)[0]
     assert pipeline.events_of_kind("failed")[0].reply_id == 1
 
 
-@pytest.mark.parametrize(("wall", "running"), [(400 * DAY_S, 0), (0, 400 * DAY_S)])
-async def test_clock_jump_expires_no_reply(pipeline, factories, wall, running):
-    """The smaller difference counts: neither clock alone."""
+@pytest.mark.parametrize(("wall_jump", "uptime_jump"), [(400 * DAY_S, 0), (0, 400 * DAY_S)])
+async def test_clock_jump_expires_no_reply(pipeline, factories, wall_jump, uptime_jump):
+    """The smaller of the two differences counts: neither clock alone can expire a reply."""
     pipeline.queue_message("one")
-    pipeline.clock_error_s += wall
-    pipeline.journal._uptime_base += running
+    pipeline.clock_error_s += wall_jump
+    pipeline.journal._uptime_base += uptime_jump
     modem = factories.modem(pipeline)
     async with pipeline.run_sender(modem):
         await pipeline.advance(1)
@@ -138,7 +139,7 @@ async def test_clock_jump_expires_no_reply(pipeline, factories, wall, running):
 
 
 async def test_reply_held_by_the_daily_limit_gets_another_day(pipeline, factories):
-    """The cap drops nothing in a day; but a loop of answers ends."""
+    """The daily limit drops no reply for a day, but a loop of replies ends."""
     modem = factories.modem(pipeline)
     for number in range(10):
         pipeline.queue_message(f"{number}")
@@ -149,7 +150,7 @@ async def test_reply_held_by_the_daily_limit_gets_another_day(pipeline, factorie
 
 
 async def test_held_reply_has_a_reason(pipeline, factories):
-    """In the status, and in the outbox at the message that is next."""
+    """The outbox shows it at the message that is next."""
     modem = factories.modem(pipeline)
     for number in range(3):
         pipeline.queue_message(f"{number}")
@@ -159,7 +160,7 @@ async def test_held_reply_has_a_reason(pipeline, factories):
 
 
 async def test_backoff_is_described(pipeline, factories):
-    """Which destination, why, and when again."""
+    """The text names the destination, the reason and the time of the next attempt."""
     pipeline.queue_message("one")
     modem = factories.modem(pipeline)
     modem.plan("send", Refused(factories.refused(38, after_body=True)))
@@ -172,19 +173,19 @@ async def test_backoff_is_described(pipeline, factories):
 
 
 async def test_uncertain_change_to_sending_is_undone(pipeline, factories, monkeypatch):
-    """The commit failed and reached the disk all the same; nothing has left, so it is sent later, once."""
+    """The commit raised an error but reached the disk. The message was not sent, so it is sent later, once."""
     pipeline.queue_message("one")
     modem = factories.modem(pipeline)
-    sending = pipeline.outbox_store.mark_sending
+    mark_sending = pipeline.outbox_store.mark_sending
     failing = [True]
 
-    def committed_and_yet(reply):
-        sending(reply)
+    def commit_and_raise(reply):
+        mark_sending(reply)
         if failing:
             failing.clear()
             raise sqlite3.OperationalError("disk I/O error")
 
-    monkeypatch.setattr(pipeline.outbox_store, "mark_sending", committed_and_yet)
+    monkeypatch.setattr(pipeline.outbox_store, "mark_sending", commit_and_raise)
     async with pipeline.run_sender(modem):
         await pipeline.advance(1)
         assert (modem.sent_contents, pipeline.reply_states()) == ([], ["sending"])
@@ -194,7 +195,7 @@ async def test_uncertain_change_to_sending_is_undone(pipeline, factories, monkey
 
 
 async def test_given_up_message_releases_its_destination(pipeline, factories):
-    """The next one to the same destination leaves at once, however long the wait would have been."""
+    """The next message to the same destination is sent at once, however long the backoff was."""
     modem = factories.modem(pipeline)
     pipeline.queue_message("old")
     modem.plan("send", *[Refused(factories.refused(38, after_body=True))] * 2)

@@ -5,6 +5,7 @@ from math import inf
 from random import Random
 
 import pytest
+from fakes import FixedRandom
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -25,13 +26,6 @@ from agent.recovery.policy import (
     RecoveryAction,
     RecoveryPolicy,
 )
-
-
-class FixedRandom(Random):
-    """A random source without jitter."""
-
-    def random(self):
-        return 0.5
 
 
 def run_failures(policy, failure, hours, *, session_s=30.0, now=0.0):
