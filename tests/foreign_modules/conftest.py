@@ -1,8 +1,8 @@
-"""Tests with strangers run in virtual time: a module that is slow costs no time."""
+"""The tests with foreign modules run in virtual time, so that slow modules cost no real time."""
 
 from virtual_time import VirtualTimeLoop
 
 
 def pytest_asyncio_loop_factories(config, item):
-    """Which loop runs a test of this folder."""
+    """Run the tests of this folder in virtual time."""
     return {"virtual": VirtualTimeLoop}

@@ -4,5 +4,5 @@ from virtual_time import VirtualTimeLoop
 
 
 def pytest_asyncio_loop_factories(config, item):
-    """Which loop runs a test of this folder."""
+    """Run the tests of this folder in virtual time."""
     return {"virtual": VirtualTimeLoop}

@@ -1,11 +1,11 @@
-"""Checks for mutants: a patch that no longer fits the product must fail instead of proving nothing."""
+"""Checks that mutants still fit the product, because a patch that changes nothing proves nothing."""
 
 import asyncio
 import inspect
 import re
 
 PROGRAMMING_ERRORS = re.compile(r"\b(AttributeError|ImportError|NameError|TypeError|UnboundLocalError)\b")
-"""What a mutant raises that calls something which has moved or changed its arguments."""
+"""Exceptions of a mutant that calls something with another name or other arguments than the product has."""
 
 
 def check_same_parameters(original, replacement):
@@ -39,4 +39,4 @@ def check_genuine(mutant, findings):
     """Raise AssertionError if a finding comes from a mistake in the mutant itself."""
     for finding in findings:
         if PROGRAMMING_ERRORS.search(finding):
-            raise AssertionError(f"the mutant {mutant} does not fit the product any more: {finding}")
+            raise AssertionError(f"the mutant {mutant} no longer fits the product: {finding}")

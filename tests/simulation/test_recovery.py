@@ -1,4 +1,4 @@
-"""The whole agent and a simulated module that does not work: what helps, and what is kept meanwhile."""
+"""The whole agent with a simulated module that fails: recovery actions, and no message lost meanwhile."""
 
 import asyncio
 from dataclasses import replace
@@ -11,9 +11,9 @@ HOUR = 3600.0
 
 
 class FakePower:
-    """The module's power, in the hand of the agent."""
+    """A power switch of the module that records its calls."""
 
-    name, is_toggle = "the test's switch", True
+    name, is_toggle = "test switch", True
 
     def __init__(self, world):
         self._world = world
@@ -31,25 +31,25 @@ class FakePower:
 
 
 def start_agent(world, *, power=None, user=""):
-    """A life of the agent with a power switch and neighbours of the test's own."""
-    life = world.start()
-    life.agent._dependencies = replace(
-        life.agent._dependencies, power=power, describe_module_users=lambda: user
+    """Start the agent with a power switch and a description of other users of the module."""
+    agent_run = world.start()
+    agent_run.agent._dependencies = replace(
+        agent_run.agent._dependencies, power=power, describe_module_users=lambda: user
     )
-    return life
+    return agent_run
 
 
 def recovery_lines(world):
-    """What was said of remedies."""
-    return [str(step) for step in world.events_of_kind("recovery")]
+    """Return the log lines of recovery actions."""
+    return [str(event) for event in world.events_of_kind("recovery")]
 
 
 def warnings(world):
-    return [step for _, _, step in world.events if step.severity > 20]
+    return [event for _, _, event in world.events if event.severity > 20]
 
 
-async def test_a_module_that_is_mute_until_its_power_is_switched(tmp_path):
-    """Restart in vain, then power; a Command of meanwhile is carried out, and its answer leaves."""
+async def test_mute_module_is_power_cycled(tmp_path):
+    """A restart does not help, a power cycle does; a Command of the meantime runs and its reply is sent."""
     async with World(tmp_path) as world:
         switch = FakePower(world)
         start_agent(world, power=switch)
@@ -67,8 +67,8 @@ async def test_a_module_that_is_mute_until_its_power_is_switched(tmp_path):
         assert len(warnings(world)) < 15
 
 
-async def test_a_restart_of_the_agent_refills_no_budget(tmp_path):
-    """A module that stays mute, and an agent that is killed again and again."""
+async def test_reset_budget_survives_agent_restarts(tmp_path):
+    """The module stays mute and the agent is killed repeatedly: the resets stay within the hourly budget."""
     async with World(tmp_path) as world:
         switch = FakePower(world)
         switch.power_cycle = switch.power_on = lambda driver: asyncio.sleep(3)
@@ -85,8 +85,8 @@ async def test_a_restart_of_the_agent_refills_no_budget(tmp_path):
         assert max(int(line.split("; ")[1].split()[0]) for line in done) == 3
 
 
-async def test_nothing_is_restarted_over_a_data_link(tmp_path):
-    """The module carries the gateway's data: said once in six hours, and only then waited for."""
+async def test_data_link_prevents_resets(tmp_path):
+    """If the module carries data of the gateway, it is not reset; the log says so once in six hours."""
     async with World(tmp_path) as world:
         switch = FakePower(world)
         start_agent(world, power=switch, user="the network interface wwan0 of the same USB device is up")
@@ -94,21 +94,21 @@ async def test_nothing_is_restarted_over_a_data_link(tmp_path):
         world.module.faults.add("mute:for=0")
         await world.advance(6 * HOUR)
         assert switch.calls == []
-        said = [step for step in world.events_of_kind("recovery") if step.severity > 20]
-        assert len(said) == 1
-        assert "recovery.may_drop_data = true" in str(said[0])
+        recovery_warnings = [event for event in world.events_of_kind("recovery") if event.severity > 20]
+        assert len(recovery_warnings) == 1
+        assert "recovery.may_drop_data = true" in str(recovery_warnings[0])
 
 
-async def test_a_module_that_somebody_switches_on_after_a_day(tmp_path):
-    """Even right after the agent has tried in vain, a Command is carried out within two minutes."""
+async def test_module_switched_on_after_a_day_is_used_within_two_minutes(tmp_path):
+    """A Command runs within two minutes, even if the agent has just begun its longest wait."""
     async with World(tmp_path) as world:
-        life = start_agent(world, user="the network interface wwan0 of the same USB device is up")
+        agent_run = start_agent(world, user="the network interface wwan0 of the same USB device is up")
         await world.advance(60)
-        supervisor = life.agent.components.supervisor
+        supervisor = agent_run.agent.components.supervisor
         for day in range(3):
             world.module.faults.add("mute:for=0")
             await world.advance(24 * HOUR)
-            for waits in (False, True):  # a try has just been in vain: the longest wait begins
+            for waits in (False, True):  # an attempt has just failed: the longest wait begins
                 while (supervisor._modem is None) is not waits:
                     await world.advance(1)
             world.module.power_off()
@@ -121,8 +121,8 @@ async def test_a_module_that_somebody_switches_on_after_a_day(tmp_path):
 
 
 @pytest.mark.parametrize("stat", [2, 3])
-async def test_answers_wait_for_a_network(tmp_path, stat):
-    """Nothing is tried, counted or failed while no domain can carry messages; the radio cycle brings one."""
+async def test_replies_wait_for_a_network(tmp_path, stat):
+    """No send is attempted, counted or failed while the module is not registered; a radio cycle helps."""
     async with World(tmp_path) as world:
         start_agent(world)
         await world.advance(60)
@@ -135,7 +135,7 @@ async def test_answers_wait_for_a_network(tmp_path, stat):
         assert len(world.handler_runs) == 1
         assert world.sent_bodies == []
         assert world.radio.submits == []
-        assert any("messages wait for a network" in str(step) for step in world.events_of_kind("held"))
+        assert any("messages wait for a network" in str(event) for event in world.events_of_kind("held"))
         await world.advance(2.5 * HOUR)
         assert world.sent_bodies == ["did led 7"]
         assert len(world.radio.submits) == 1
@@ -144,8 +144,8 @@ async def test_answers_wait_for_a_network(tmp_path, stat):
         assert steps[1].startswith("switch its radio off and on")
 
 
-async def test_a_sim_that_loses_contact(tmp_path):
-    """Found gone, its power cycled, everything set up anew, and what came meanwhile carried out."""
+async def test_lost_sim_is_found_again(tmp_path):
+    """The radio is cycled, the module is initialised again, and a Command of the meantime runs."""
     async with World(tmp_path) as world:
         start_agent(world)
         await world.advance(60)
@@ -160,8 +160,9 @@ async def test_a_sim_that_loses_contact(tmp_path):
 
 
 @pytest.mark.parametrize("says_ready", [False, True])
-async def test_a_sim_that_stays_busy_in_a_session(tmp_path, says_ready):
-    """The network says nothing of it; the refused sweeps do. Its power is cycled within minutes."""
+async def test_sim_that_stays_busy_is_power_cycled(tmp_path, says_ready):
+    """Refused sweeps reveal a busy SIM although the registration is intact; the radio is cycled within
+    minutes."""
     async with World(tmp_path) as world:
         start_agent(world)
         await world.advance(60)
@@ -181,8 +182,8 @@ async def test_a_sim_that_stays_busy_in_a_session(tmp_path, says_ready):
         assert len(recovery_lines(world)) <= 2
 
 
-async def test_a_sim_that_is_busy_while_the_module_is_set_up(tmp_path):
-    """That says nothing about stores: once it serves, messages are found in them."""
+async def test_sim_busy_during_initialisation_does_not_disable_stores(tmp_path):
+    """Once the SIM is ready, messages are found in its stores."""
     async with World(tmp_path) as world:
         for command in ("+CPMS", "+CMGL"):
             world.module.faults.add(f"refused:command={command},refusal=CMS 314,times=0")
@@ -195,8 +196,8 @@ async def test_a_sim_that_is_busy_while_the_module_is_set_up(tmp_path):
         assert world.sent_bodies == ["did led 7"]
 
 
-async def test_a_sim_that_is_busy_for_moments(tmp_path):
-    """Twice two minutes, each time waited for: nothing is restarted."""
+async def test_briefly_busy_sim_causes_no_reset(tmp_path):
+    """The SIM is busy twice for two minutes; the agent waits and does not reset anything."""
     async with World(tmp_path) as world:
         start_agent(world)
         await world.advance(60)
@@ -209,19 +210,19 @@ async def test_a_sim_that_is_busy_for_moments(tmp_path):
         assert len(world.sent_bodies) == 2
 
 
-async def test_a_module_that_each_message_takes_down(tmp_path):
-    """Two answers are unknown, then sending rests and says power; receiving goes on."""
+async def test_module_lost_at_each_send_pauses_sending(tmp_path):
+    """After two unknown outcomes sending pauses and the log names the power supply; receiving continues."""
     async with World(tmp_path) as world:
         start_agent(world)
         await world.advance(60)
 
-        def leaves(data):
+        def drop_power(data):
             if data.endswith(b"\x1a"):
                 world.call_later(0.3, world.port.unplug)
                 world.call_later(8.0, world.module.reboot)
                 world.call_later(8.0, world.port.plug)
 
-        world.port.on_written = leaves
+        world.port.on_written = drop_power
         world.radio.submit_delay_s = 1.0
         for number in range(5):
             world.send(f"led {number}")
@@ -238,8 +239,8 @@ async def test_a_module_that_each_message_takes_down(tmp_path):
         assert len(world.events_of_kind("sent")) == 4
 
 
-async def test_a_port_that_is_gone_for_a_day_is_only_waited_for(tmp_path):
-    """One line, no reset; then all goes on."""
+async def test_absent_port_causes_no_reset(tmp_path):
+    """A port that is absent for a day causes one warning and no reset; then the agent continues."""
     async with World(tmp_path) as world:
         switch = FakePower(world)
         start_agent(world, power=switch)
@@ -256,8 +257,8 @@ async def test_a_port_that_is_gone_for_a_day_is_only_waited_for(tmp_path):
         assert world.sent_bodies == ["did led 7"]
 
 
-async def test_a_mute_module_in_the_end_ends_the_process(tmp_path):
-    """With a sentence, for systemd to start another; not before an hour. Stopping takes moments."""
+async def test_mute_module_ends_the_process_after_an_hour(tmp_path):
+    """If nothing has helped for an hour, the agent ends with an error, so that systemd restarts it."""
     async with World(tmp_path) as world:
         start_agent(world)
         await world.advance(60)
@@ -269,10 +270,10 @@ async def test_a_mute_module_in_the_end_ends_the_process(tmp_path):
         assert not world.current_run.is_alive
 
 
-async def test_a_sweep_waits_for_a_message_that_is_being_sent(tmp_path):
-    """However long its result takes: that is no reason to start the agent anew."""
+async def test_sweep_waits_for_a_pending_send(tmp_path):
+    """A send with a slow result does not let the sweep miss its deadline."""
     async with World(tmp_path, device="nrf91") as world:
-        life = start_agent(world)
+        agent_run = start_agent(world)
         await world.advance(250)
         world.module.faults.add("final-lost:command=+CMGS,times=0")
         world.radio.submit_delay_s = 1e6
@@ -280,15 +281,15 @@ async def test_a_sweep_waits_for_a_message_that_is_being_sent(tmp_path):
             world.send(f"led {number}")
         for _ in range(60):
             await world.advance(10)
-            assert life.agent.components.runtime.deadlines.overdue() == []
+            assert agent_run.agent.components.runtime.deadlines.overdue() == []
 
 
-async def test_a_stop_in_the_middle_of_a_pulse(tmp_path):
-    """As SIGTERM does: over within moments, the key let go, the reset counted by the next life."""
+async def test_stop_during_a_power_cycle(tmp_path):
+    """A stop takes less than 5 s and releases the power key, and the reset is counted."""
     async with World(tmp_path) as world:
         pressed = []
 
-        class Slow(FakePower):
+        class SlowPower(FakePower):
             async def power_cycle(self, driver):
                 pressed.append(True)
                 try:
@@ -296,14 +297,14 @@ async def test_a_stop_in_the_middle_of_a_pulse(tmp_path):
                 finally:
                     pressed.append(False)
 
-        life = start_agent(world, power=Slow(world))
+        agent_run = start_agent(world, power=SlowPower(world))
         await world.advance(60)
         world.module.faults.add("mute:for=0")
         while pressed != [True]:
             await world.advance(1)
-        began = world.loop.time()
-        await life.stop()
-        assert world.loop.time() - began < 5
+        start = world.loop.time()
+        await agent_run.stop()
+        assert world.loop.time() - start < 5
         assert pressed == [True, False]
-        used = life.agent.components.recovery_executor.reset_usage
+        used = agent_run.agent.components.recovery_executor.reset_usage
         assert (used.last_hour, used.last_day) == (2, 2)

@@ -1,10 +1,10 @@
-"""The world itself: what other tests and the soak rely on."""
+"""The simulated world that the soak and other tests use."""
 
 from soak.world import HandlerPlan, World
 
 
-async def test_a_command_is_carried_out_and_answered(tmp_path):
-    """From the network to the handler and back, in virtual time."""
+async def test_command_runs_and_is_answered(tmp_path):
+    """A Command goes from the network to its handler, and its reply goes back, in virtual time."""
     async with World(tmp_path) as world:
         world.start()
         world.send("led 7")
@@ -17,15 +17,15 @@ async def test_a_command_is_carried_out_and_answered(tmp_path):
         assert len(world.accepted) == 1
 
 
-async def test_an_agent_that_is_killed_leaves_its_journal(tmp_path):
-    """The next life finds the run interrupted and says so; the handler is not run again."""
+async def test_killed_agent_leaves_its_journal(tmp_path):
+    """The next agent run finds the handler interrupted and replies so; the handler does not run again."""
     async with World(tmp_path) as world:
         world.plans["led 7"] = HandlerPlan([(20, "ok")])
-        life = world.start()
+        agent_run = world.start()
         world.send("led 7")
         await world.advance(15)
         assert len(world.handler_runs) == 1
-        life.kill("SIGKILL")
+        agent_run.kill("SIGKILL")
         await world.advance(10)
         world.start()
         await world.advance(60)
@@ -33,12 +33,12 @@ async def test_an_agent_that_is_killed_leaves_its_journal(tmp_path):
         assert world.sent_bodies == ["ERR interrupted"]
 
 
-async def test_a_stop_ends_within_moments(tmp_path):
-    """As SIGTERM does."""
+async def test_stop_takes_less_than_a_second(tmp_path):
+    """The agent stops without an error, as after SIGTERM."""
     async with World(tmp_path) as world:
-        life = world.start()
+        agent_run = world.start()
         await world.advance(30)
-        began = world.loop.time()
-        await life.stop()
-        assert world.loop.time() - began < 1
+        start = world.loop.time()
+        await agent_run.stop()
+        assert world.loop.time() - start < 1
         assert [each[1:] for each in world.unforced_ends] == [(0, None)]

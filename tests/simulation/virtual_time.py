@@ -1,7 +1,7 @@
-"""Virtual time: a loop whose clock jumps to the next timer when nothing else is to be done.
+"""An event loop in virtual time: its clock jumps to the next timer when there is nothing else to do.
 
-Days pass in seconds, and the same work gives the same order on every Python: tasks and futures are numbered,
-so that a set of them is walked in the order of their numbers and not of their places in memory.
+Days pass in seconds, and the order of events is the same on every Python: the hash of a task or future is its
+serial number, so that the order of a set does not depend on memory addresses.
 """
 
 import asyncio
@@ -10,29 +10,27 @@ import itertools
 import selectors
 
 START_TIME_S = 1000.0
-"""What the clock of a loop shows at first."""
+"""The time at which the clock of a loop starts."""
 WAKE_THRESHOLD_S = 0.05
-"""Octets on the line and waits of a driver between them; whoever has something to say or to hear is awake."""
-
-
+"""A jump longer than this counts as a wake-up; shorter ones are octets on a line and pauses between them."""
 LOOP_ITERATION_S = 1e-9
-"""What a turn of the loop takes. A timer may be early by so much: who waits on must not turn for ever."""
+"""Duration of an iteration. A timer may fire early by this much, and waiting again must not loop for ever."""
 
 
 class _VirtualTimeSelector(selectors.DefaultSelector):
-    """Instead of waiting for a time to come, lets it be that time."""
+    """Advances the clock instead of waiting."""
 
     def __init__(self):
         super().__init__()
         self.now = START_TIME_S
         self.wake_times = []
-        """When the clock went on by more than `MOMENT_S`: somebody woke who had slept."""
+        """Times after jumps of more than `WAKE_THRESHOLD_S`."""
 
     def select(self, timeout=None):
         if timeout is None:
             ready = super().select(5)
             if not ready:
-                raise AssertionError("everybody waits and nothing will ever happen")
+                raise AssertionError("all tasks wait and there is no timer")
             return ready
         ready = super().select(0)
         if not ready:
@@ -43,7 +41,7 @@ class _VirtualTimeSelector(selectors.DefaultSelector):
 
 
 class NumberedFuture(asyncio.Future):
-    """Its hash is its number."""
+    """Its hash is its serial number."""
 
     def __init__(self, *, loop):
         super().__init__(loop=loop)
@@ -54,7 +52,7 @@ class NumberedFuture(asyncio.Future):
 
 
 class NumberedTask(asyncio.Task):
-    """Its hash is its number."""
+    """Its hash is its serial number."""
 
     def __init__(self, coroutine, *, loop, context=None, **arguments):
         self.serial = next(loop.serials)
@@ -66,7 +64,7 @@ class NumberedTask(asyncio.Task):
 
 
 class VirtualTimeLoop(asyncio.SelectorEventLoop):
-    """Hours pass in milliseconds."""
+    """An event loop whose time is virtual."""
 
     def __init__(self):
         self.serials = itertools.count()
@@ -85,6 +83,6 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
 
 
 def run_virtual(main):
-    """Run a coroutine in virtual time to its end."""
+    """Run a coroutine in virtual time to its end, and return its result."""
     with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
         return runner.run(main)

@@ -1,7 +1,7 @@
-"""One life of the agent, from its start to its end by whatever: asked to stop, SIGKILL, a power cut.
+"""One run of the agent, from its start until it is stopped, killed by SIGKILL, or loses its power.
 
-Whoever is killed runs nothing more. Here its tasks are cancelled, and what they still do on their way out
-reaches nobody: the wire is cut off, the journal that they write is a copy which nobody reads again.
+A killed process runs no more code. Here its tasks are cancelled, and what they still do while they unwind has
+no effect: the serial line is disconnected, and the journal that they write is not read again.
 """
 
 import asyncio
@@ -15,17 +15,17 @@ from agent.daemon.agent import Agent, Dependencies
 from agent.journal.executor import InlineExecutor
 from agent.modem.sim import Pin
 
-CURRENT_RUN = contextvars.ContextVar("life", default=None)
-"""The life that a task belongs to."""
+CURRENT_RUN = contextvars.ContextVar("agent_run", default=None)
+"""The `AgentRun` that a task belongs to."""
 NON_JOURNAL_CALLS = {"_describe_port_users", "describe_users"}
-"""What the agent has done in the journal's thread although it is not the journal that is asked."""
+"""Functions that the agent runs in the journal's thread but that do not use the journal."""
 
 
 class AgentRun:
-    """An agent at work on a journal of its own."""
+    """A running agent with its own journal."""
 
     def __init__(self, world, folder, tables=None):
-        """`folder` holds the journal; `tables` holds keys of agent.toml that differ from the world's."""
+        """`folder` contains the journal. `tables` are tables of agent.toml instead of those of the world."""
         self.world = world
         self.folder = folder
         self.is_alive = True
@@ -45,35 +45,35 @@ class AgentRun:
         self.started_at = self._loop.time()
         self.ended_at = None
         self.last_watchdog_at = self.started_at
-        """When it last said that all its tasks keep their deadlines."""
+        """Time of the last WATCHDOG=1 notification."""
         self.disk_lock = asyncio.Lock()
-        """The disk does one thing after the other."""
+        """The disk serves one call at a time."""
         wal = folder / "journal.db-wal"
         self.durable_wal_bytes = wal.stat().st_size if wal.exists() else 0
-        """Octets of the write-ahead log that were there when the last commit was acknowledged."""
-        seams = Dependencies(
+        """Size of the write-ahead log at the last acknowledged commit, in octets."""
+        dependencies = Dependencies(
             opener=self._open_port,
             db_executor=lambda: _CrashingExecutor(self),
-            runner=lambda tell: world.make_runner(self),
+            runner=lambda emit: world.make_runner(self),
             wall_clock=world.wall_clock,
             random=random.Random(world.rng.random()),
             notify=self._notify,
             watchdog_interval_s=30.0,
             pin=None if world.sim.pin is None else Pin(world.sim.pin, "the world"),
         )
-        self.agent = Agent(config, self._emit, seams)
+        self.agent = Agent(config, self._emit, dependencies)
         context = contextvars.copy_context()
         context.run(CURRENT_RUN.set, self)
         self.task = self._loop.create_task(self.agent.run(), context=context)
         self.task.add_done_callback(self._on_task_done)
 
     async def stop(self):
-        """As SIGTERM does."""
+        """Stop the agent as SIGTERM does, and wait for its end."""
         self.agent.stop()
         await asyncio.wait((self.task,))
 
     def kill(self, reason, *, power=False):
-        """SIGKILL, or with `power` a power cut: what was not acknowledged may be gone with it."""
+        """Kill the agent. With `power` a power cut: unacknowledged writes may be lost."""
         if not self.is_alive:
             return
         self.is_alive = False
@@ -94,22 +94,22 @@ class AgentRun:
         self._cancel_tasks()
 
     def _cancel_tasks(self):
-        """Its tasks end; those that wait for something else on their way out are asked again."""
-        mine = [
+        """Cancel the tasks of this run, repeatedly until all have ended."""
+        tasks = [
             task
             for task in sorted(asyncio.all_tasks(), key=lambda task: task.serial)
             if task.context.get(CURRENT_RUN) is self and not task.done()
         ]
-        for task in mine:
+        for task in tasks:
             task.cancel()
-        if mine:
+        if tasks:
             self._loop.call_later(0.001, self._cancel_tasks)
 
     async def wait_forever(self):
-        """What a dead agent waits for."""
+        """Block the caller, as nothing returns in a killed process."""
         await self._loop.create_future()
 
-    # The seams
+    # Dependencies of the agent
 
     async def _open_port(self, reader):
         if not self.is_alive:
@@ -140,43 +140,44 @@ class AgentRun:
 
 
 class _CrashingExecutor(InlineExecutor):
-    """The journal, each call at once; the world may end the agent before it or after it, or fill the disk."""
+    """Runs journal calls at once. The world may kill the agent before or after a call, or let the call
+    fail."""
 
     def __init__(self, agent_run):
         self._agent_run = agent_run
 
-    async def run(self, function, /, *arguments, **named):
-        life = self._agent_run
-        if life.is_alive:
-            life.world.reach_kill_point("before a commit", life)
-        if not life.is_alive:
-            await life.wait_forever()
-        async with life.disk_lock:
-            if life.world.disk_delay_s:
-                await asyncio.sleep(life.world.disk_delay_s)
-            return await self._run_locked(function, *arguments, **named)
+    async def run(self, function, /, *arguments, **keywords):
+        agent_run = self._agent_run
+        if agent_run.is_alive:
+            agent_run.world.reach_kill_point("before a commit", agent_run)
+        if not agent_run.is_alive:
+            await agent_run.wait_forever()
+        async with agent_run.disk_lock:
+            if agent_run.world.disk_delay_s:
+                await asyncio.sleep(agent_run.world.disk_delay_s)
+            return await self._run_locked(function, *arguments, **keywords)
 
-    async def _run_locked(self, function, /, *arguments, **named):
-        life = self._agent_run
-        if not life.is_alive:
-            await life.wait_forever()
-        looks = getattr(function, "__name__", "") in NON_JOURNAL_CALLS
-        if life.world.disk_error is not None and not looks:
-            raise sqlite3.OperationalError(life.world.disk_error)
-        result = function(*arguments, **named)
-        life.world.reach_kill_point("in a commit", life)
-        if not life.is_alive:
-            await life.wait_forever()
-        wal = life.folder / "journal.db-wal"
-        life.durable_wal_bytes = wal.stat().st_size if wal.exists() else 0
-        life.world.reach_kill_point("after a commit", life)
-        if not life.is_alive:
-            await life.wait_forever()
+    async def _run_locked(self, function, /, *arguments, **keywords):
+        agent_run = self._agent_run
+        if not agent_run.is_alive:
+            await agent_run.wait_forever()
+        is_other = getattr(function, "__name__", "") in NON_JOURNAL_CALLS
+        if agent_run.world.disk_error is not None and not is_other:
+            raise sqlite3.OperationalError(agent_run.world.disk_error)
+        result = function(*arguments, **keywords)
+        agent_run.world.reach_kill_point("in a commit", agent_run)
+        if not agent_run.is_alive:
+            await agent_run.wait_forever()
+        wal = agent_run.folder / "journal.db-wal"
+        agent_run.durable_wal_bytes = wal.stat().st_size if wal.exists() else 0
+        agent_run.world.reach_kill_point("after a commit", agent_run)
+        if not agent_run.is_alive:
+            await agent_run.wait_forever()
         return result
 
 
 class _AgentReader:
-    """What the module says, while the agent lives."""
+    """Passes on data from the module while the agent is alive."""
 
     def __init__(self, agent_run, reader):
         self._agent_run = agent_run
@@ -192,19 +193,19 @@ class _AgentReader:
 
 
 class _AgentTransport:
-    """What the agent writes, while it lives."""
+    """Passes on what the agent writes while it is alive."""
 
     def __init__(self, agent_run, transport):
         self._agent_run = agent_run
         self._transport = transport
 
     def write(self, data):
-        life = self._agent_run
-        if life.is_alive:
-            life.world.reach_kill_point("before a write", life)
-        if life.is_alive:
+        agent_run = self._agent_run
+        if agent_run.is_alive:
+            agent_run.world.reach_kill_point("before a write", agent_run)
+        if agent_run.is_alive:
             self._transport.write(data)
-            life.world.reach_kill_point("after a write", life)
+            agent_run.world.reach_kill_point("after a write", agent_run)
 
     def close(self):
         self._transport.close()

@@ -1,6 +1,6 @@
-"""Looks at the device while it works: what must have been committed at the moment something cannot be undone.
+"""Checks during a run that whatever cannot be undone was committed before.
 
-It reads the journal as it lies on the disk, by a connection of its own.
+The probe reads the journal file through its own connection, so it sees what is committed.
 """
 
 import sqlite3
@@ -12,19 +12,19 @@ CTRL_Z = b"\x1a"
 
 
 class CommitOrderProbe:
-    """Notes findings as (time, sentence)."""
+    """Collects findings as (time, sentence)."""
 
     def __init__(self, world, traffic):
         self._world = world
         self._traffic = traffic
         self.findings = []
         self.uncaught_errors = []
-        """What the event loop was told that nobody had caught."""
+        """Errors that reached the exception handler of the event loop, as (time, text)."""
         self.ids_with_body = set()
-        """Numbers of the messages that were `sending` when a body left."""
+        """Ids of the replies that were `sending` when a body was written."""
         self._last_attempts = {}
         self.sending_since = {}
-        """By number of a message: when it was found to have become `sending`."""
+        """Times at which each reply became `sending`, by its id."""
         self._next_kill_point_hook, world.on_kill_point = world.on_kill_point, self._on_kill_point
         self._connection = None
         self._opened_file = None
@@ -33,14 +33,14 @@ class CommitOrderProbe:
                 self._wrap_store(name, store)
         self._wrap_store("SM of the second SIM", world.second_sim.messages)
         world.port.on_written = self._on_agent_write
-        taken = world.radio.on_accepted
+        on_accepted = world.radio.on_accepted
 
-        def and_kept(tpdu, how):
-            taken(tpdu, how)
+        def check_accepted(tpdu, how):
+            on_accepted(tpdu, how)
             if how == "acknowledged":
                 self._require_stored(tpdu, "acknowledged")
 
-        world.radio.on_accepted = and_kept
+        world.radio.on_accepted = check_accepted
         world.loop.set_exception_handler(self._on_loop_exception)
 
     def close(self):
@@ -49,12 +49,12 @@ class CommitOrderProbe:
             self._connection = None
 
     def journal(self):
-        """The journal of the life that lasts, or lasted last."""
+        """Return a read-only connection to the journal of the current agent run."""
         path = self._world.current_run.folder / "journal.db"
-        of = (path, path.stat().st_ino if path.exists() else 0)  # a damaged one is replaced by another
-        if self._opened_file != of:
+        opened = (path, path.stat().st_ino if path.exists() else 0)  # a damaged file is replaced
+        if self._opened_file != opened:
             self.close()
-            self._opened_file = of
+            self._opened_file = opened
             self._connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
         return self._connection
 
@@ -66,45 +66,45 @@ class CommitOrderProbe:
     def _wrap_store(self, name, store):
         delete = store.delete
 
-        def guarded(slot):
+        def checked_delete(slot):
             stored = store.get(slot)
             if stored is not None and stored.status.is_received:
                 self._require_stored(stored.tpdu, f"deleted from {name} {slot}")
             delete(slot)
 
-        store.delete = guarded
+        store.delete = checked_delete
 
     def _require_stored(self, tpdu, effect):
         if not self._is_stored(tpdu):
-            sheet = self._traffic.segments.get(tpdu[1:])
-            name = tpdu.hex() if sheet is None else repr(sheet.message.content)
+            segment = self._traffic.segments.get(tpdu[1:])
+            name = tpdu.hex() if segment is None else repr(segment.message.content)
             self.add_finding(f"{effect} before it was committed: {name}")
 
     def _is_stored(self, tpdu):
-        """Whether the journal has the message, as what it should be."""
+        """Return True if the journal has the message in the right table."""
         journal = self.journal()
-        sheet = self._traffic.segments.get(tpdu[1:])
-        if sheet is not None and any(
-            sheet.message.created_at <= damage.at for damage in self._world.corruptions
+        segment = self._traffic.segments.get(tpdu[1:])
+        if segment is not None and any(
+            segment.message.created_at <= corruption.at for corruption in self._world.corruptions
         ):
-            return True  # it may have been, on a page that is gone
+            return True  # it may have been stored on a page that is lost
         raw = f"%{tpdu[1:].hex().upper()}"
-        usurps = sheet is not None and sheet.message.kind == "usurper" and self._world.corruptions
-        if usurps and self._exists("SELECT 1 FROM commands WHERE body IS ?", sheet.message.content):
-            return True  # nobody knows any more whose SID it bears
-        if tpdu == FOREIGN_TPDU or sheet is None or not sheet.message.is_command:
-            if sheet is None and tpdu != FOREIGN_TPDU:
+        reuses_sid = segment is not None and segment.message.kind == "reused SID" and self._world.corruptions
+        if reuses_sid and self._exists("SELECT 1 FROM commands WHERE body IS ?", segment.message.content):
+            return True  # the record of the first use of its SID may be lost
+        if tpdu == FOREIGN_TPDU or segment is None or not segment.message.is_command:
+            if segment is None and tpdu != FOREIGN_TPDU:
                 return self._exists("SELECT 1 FROM status_reports")
-            shown = None if sheet is None else sheet.message.content
+            shown = None if segment is None else segment.message.content
             return self._exists("SELECT 1 FROM ignored WHERE raw LIKE ? OR text IS ?", raw, shown) or (
-                # in text mode what is stored is not what the network sent
+                # in text mode the raw form is not the TPDU of the network
                 self._world.message_format == "text" and self._exists("SELECT 1 FROM ignored")
             )
-        letter = sheet.message
+        message = segment.message
         row = "SELECT 1 FROM commands WHERE body IS ?"
-        if self._exists(row, letter.content):
+        if self._exists(row, message.content):
             return True
-        if len(letter.segments) > 1:
+        if len(message.segments) > 1:
             if self._world.message_format == "text":
                 return self._exists("SELECT 1 FROM parts") or self._exists("SELECT 1 FROM ignored")
             return self._exists("SELECT 1 FROM parts WHERE raw LIKE ?", raw) or self._exists(
@@ -116,7 +116,7 @@ class CommitOrderProbe:
         try:
             return self.journal().execute(query, values).fetchone() is not None
         except sqlite3.DatabaseError:
-            return bool(self._world.corruptions)  # nobody can tell
+            return bool(self._world.corruptions)  # a damaged file cannot be read
 
     def _query(self, query):
         try:
@@ -126,14 +126,14 @@ class CommitOrderProbe:
                 raise
             return None
 
-    # No body leaves before `sending` is committed
+    # No body is written before `sending` is committed
 
     def _on_agent_write(self, data):
         if data.endswith(CTRL_Z) and len(data) > 1:
             rows = self._query("SELECT id FROM replies WHERE state = 'sending'")
             self.ids_with_body |= {number for (number,) in rows or ()}
             if rows == []:
-                self.add_finding("a body left although no message is `sending` on the disk")
+                self.add_finding("a body was written although no reply is `sending` in the journal")
 
     def _on_kill_point(self, point, agent_run):
         if point == "in a commit":
@@ -151,7 +151,7 @@ class CommitOrderProbe:
         error = context.get("exception")
         text = f"{context['message']}: {type(error).__name__}: {error}"
         if getattr(task, "context", None) is not None:
-            life = task.context.get(CURRENT_RUN)
-            if life is not None and not life.is_alive:
-                return  # whoever is dead throws nothing
+            agent_run = task.context.get(CURRENT_RUN)
+            if agent_run is not None and not agent_run.is_alive:
+                return  # a killed agent cannot raise anything
         self.uncaught_errors.append((self._world.loop.time(), text))

@@ -1,8 +1,8 @@
-"""A journal that is damaged between two lives: a worn card, a file system repaired, somebody's careless hand.
+"""Corrupts the journal file between two agent runs, as a worn SD card or a file-system repair does.
 
-Whole pages, or all behind some place, are gone. Nothing is made of them that SQLite could take for a row:
-no checksum guards a page, so nobody could tell. A cut write-ahead log looks like commits that never were,
-which the power cuts have already.
+Whole pages, or everything after some offset, are destroyed. The new content never looks like a valid row:
+SQLite pages have no checksum, so such an error could not be detected. A truncated write-ahead log is the same
+as commits that were lost, which the power cuts cover.
 """
 
 import contextlib
@@ -14,12 +14,12 @@ PAGE_BYTES = 4096
 JOURNAL_NAME = "journal.db"
 TABLES = ("commands", "replies", "actions", "ignored", "parts", "slots", "resets")
 MAX_SINGLE_ROWS = 5_000
-"""Rows that are asked for one by one where a table cannot be read at one go."""
+"""Number of rows that are read one by one if a table cannot be read at once."""
 
 
 @dataclass
 class Corruption:
-    """When, what was done, and what had been there."""
+    """A corruption: its time, a description, and the rows before it."""
 
     at: float
     description: str
@@ -27,7 +27,7 @@ class Corruption:
 
 
 def corrupt_journal(folder, at, rng):
-    """Damage the journal in that folder, which nobody has open; None where there is none yet."""
+    """Corrupt the journal in this folder, which must not be open. Return None if there is no journal yet."""
     path = folder / JOURNAL_NAME
     if not path.exists():
         return None
@@ -51,29 +51,29 @@ def corrupt_journal(folder, at, rng):
                     file.write(
                         b"\xee" + rng.randbytes(PAGE_BYTES - 1) if filling is None else filling * PAGE_BYTES
                     )
-            what = f"pages {pages} of {size // PAGE_BYTES} overwritten"
+            description = f"pages {pages} of {size // PAGE_BYTES} overwritten"
         case "cut":
             length = rng.randint(1, max(1, size - 1))
             with path.open("r+b") as file:
                 file.truncate(length)
-            what = f"cut to {length} of {size} octets"
+            description = f"cut to {length} of {size} octets"
         case "header":
             with path.open("r+b") as file:
                 file.write(rng.randbytes(100))
-            what = "header overwritten"
+            description = "header overwritten"
         case "emptied":
             path.write_bytes(b"")
-            what = "emptied"
-    return Corruption(at, what, rows)
+            description = "emptied"
+    return Corruption(at, description, rows)
 
 
 def _read_copy(folder):
-    """What it holds, read from a copy: reading would make a checkpoint."""
-    copy = folder / "before"
+    """Return the rows of each table, read from a copy because reading would make a checkpoint."""
+    copy = folder / "copy"
     copy.mkdir()
-    for tail in ("", "-wal"):
-        if (folder / (JOURNAL_NAME + tail)).exists():
-            shutil.copyfile(folder / (JOURNAL_NAME + tail), copy / (JOURNAL_NAME + tail))
+    for suffix in ("", "-wal"):
+        if (folder / (JOURNAL_NAME + suffix)).exists():
+            shutil.copyfile(folder / (JOURNAL_NAME + suffix), copy / (JOURNAL_NAME + suffix))
     try:
         return read_tables(copy / JOURNAL_NAME)
     finally:
@@ -81,7 +81,7 @@ def _read_copy(folder):
 
 
 def read_tables(path):
-    """The rows of each table by its name; of a damaged one those that can be read."""
+    """Return the rows of each table by its name; of a damaged table only those that can be read."""
     journal = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
     journal.row_factory = sqlite3.Row
     with contextlib.closing(journal):
@@ -89,7 +89,7 @@ def read_tables(path):
 
 
 def _read_table(journal, table):
-    query = f"SELECT * FROM {table}"  # noqa: S608  (names from the line above)
+    query = f"SELECT * FROM {table}"  # noqa: S608  (names from `TABLES`)
     try:
         return [dict(row) for row in journal.execute(f"{query} ORDER BY 1")]
     except sqlite3.DatabaseError:

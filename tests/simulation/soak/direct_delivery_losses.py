@@ -1,40 +1,40 @@
-"""Messages that the module handed over without waiting for an answer: there is no second copy of them.
+"""Decides whether a message that was delivered directly, without acknowledgement, may be lost.
 
-What keeps such a message from the journal at that very moment loses it, the documented exception of the first
-promise. Here stands what counts as that moment: it did not reach a living agent whole and unharmed, or the
-agent was killed before it can have committed it.
+There is no second copy of such a message: this is the documented exception of the first promise. It may be
+lost if it did not reach a running agent complete and unchanged, or if the agent was killed before it can have
+committed the message.
 """
 
 import bisect
 import itertools
 
 MAX_URC_DELAY_S = 900.0
-"""A module holds back what it has to say while a command runs, and a message is entered."""
+"""A module delays unsolicited result codes while a command runs or text is entered."""
 COMMIT_WINDOW_S = 1.0
-"""From its last octet to its commit, where the disk is quick."""
+"""Time from the last octet of a message to its commit, if the disk is fast."""
 SLOW_COMMIT_WINDOW_S = 60.0
-"""The same while each call of the journal takes seconds and others stand before it."""
+"""The same time if each call of the journal takes seconds and other calls are queued."""
 
 
 class DirectDeliveryLosses:
-    """Looks up what came over the line."""
+    """Searches the trace of the serial line for direct deliveries."""
 
     def __init__(self, world, scenario):
         self._world = world
         self._scenario = scenario
-        heard = [(time, octets) for time, way, octets in world.port.trace if way == "<"]
-        self._times = [time for time, _ in heard]
-        self._ends = list(itertools.accumulate(len(octets) for _, octets in heard))
-        self._octets = b"".join(octets for _, octets in heard)
+        received = [(time, octets) for time, way, octets in world.port.trace if way == "<"]
+        self._times = [time for time, _ in received]
+        self._ends = list(itertools.accumulate(len(octets) for _, octets in received))
+        self._octets = b"".join(octets for _, octets in received)
 
     def may_be_lost(self, segment):
-        """Whether each time it was handed over something of that kind came between."""
+        """Return True if each direct delivery of the segment may have been lost."""
         return bool(segment.accepted) and all(
             how == "handed" and self._delivery_may_be_lost(segment, at) for at, how in segment.accepted
         )
 
     def _delivery_may_be_lost(self, segment, at):
-        life = next(
+        agent_run = next(
             (
                 each
                 for each in self._world.agent_runs
@@ -42,23 +42,23 @@ class DirectDeliveryLosses:
             ),
             None,
         )
-        if life is None:
+        if agent_run is None:
             return True
         whole = self._received_at(segment, at)
         if whole is None:
             return True
         if any(at - 0.2 <= time <= whole + 0.2 for time, _ in self._scenario.line_noise.injected):
             return True
-        if life.ended_at is None:
+        if agent_run.ended_at is None:
             return False
-        disk = [(begin, end) for begin, end in self._scenario.disk_failures if begin <= life.ended_at]
-        if any(whole <= end and life.ended_at <= end + SLOW_COMMIT_WINDOW_S for begin, end in disk):
+        disk = [(begin, end) for begin, end in self._scenario.disk_failures if begin <= agent_run.ended_at]
+        if any(whole <= end and agent_run.ended_at <= end + SLOW_COMMIT_WINDOW_S for begin, end in disk):
             return True
         slow = any(begin - 1 <= whole <= end for begin, end in self._scenario.disk_delays)
-        return life.ended_at - whole < (SLOW_COMMIT_WINDOW_S if slow else COMMIT_WINDOW_S)
+        return agent_run.ended_at - whole < (SLOW_COMMIT_WINDOW_S if slow else COMMIT_WINDOW_S)
 
     def _received_at(self, segment, at):
-        """When its last octet had reached the agent; None where not all of it did."""
+        """Return when the last octet reached the agent; None if some octets did not."""
         begin = self._offset_at(at)
         end = self._offset_at(at + MAX_URC_DELAY_S)
         places = [self._octets.find(form, begin, end) for form in self._wire_forms(segment)]
@@ -71,7 +71,7 @@ class DirectDeliveryLosses:
         return self._ends[index - 1] if index else 0
 
     def _wire_forms(self, segment):
-        """How it looks on the line."""
+        """Return the forms that the segment can have on the serial line."""
         if self._world.message_format == "pdu":
             return [segment.tpdu_tail.hex().upper().encode()]
         text = segment.deliver.text or ""

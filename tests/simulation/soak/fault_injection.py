@@ -1,6 +1,6 @@
-"""What goes wrong around the agent, by name; `recover` ends all of it.
+"""The faults that a scenario injects, by name; `clear_all_faults` ends them.
 
-Each takes the weather: world, letters, harm, host and the random source of the seed.
+Each function takes the `Scenario`, which gives access to world, traffic, line noise, host and random source.
 """
 
 from collections.abc import Callable
@@ -12,14 +12,14 @@ from agent.at.transport.base import PortUnavailable
 
 @dataclass(frozen=True)
 class InjectedFault:
-    """How often it is chosen among the others, and what it does."""
+    """A fault: its weight in the random choice, and the function that injects it."""
 
     weight: float
     inject: Callable
 
 
 def _module_fault(text, scenario):
-    """One of the simulated module's own, `hardware.sim.faults`; {} are replaced by random values."""
+    """Inject a fault of `hardware.sim.faults`; names in braces are replaced by random values."""
     pick = scenario.rng
     scenario.world.module.faults.add(
         text.format(
@@ -45,7 +45,7 @@ def _unplug(scenario):
     port, pick = scenario.world.port, scenario.rng
     port.unplug()
     scenario.world.call_later(pick.choice((2.5, 2.5, 40.0, 600.0)), port.plug)
-    if pick.random() < 0.5:  # a USB stick loses its power with the plug
+    if pick.random() < 0.5:  # a USB stick also loses its power
         scenario.world.module.power_off()
         scenario.world.call_later(2.5, scenario.world.module.power_on)
 
@@ -57,10 +57,10 @@ def _port_busy(scenario):
     port.unplug()
     port.plug()
 
-    def free():
+    def release():
         port.open_error = None
 
-    scenario.world.call_later(scenario.rng.uniform(5, 300), free)
+    scenario.world.call_later(scenario.rng.uniform(5, 300), release)
 
 
 def _lost_acknowledgements(scenario):
@@ -89,40 +89,40 @@ def _slow_network(scenario):
     world = scenario.world
     world.radio.submit_delay_s = scenario.rng.choice((3.0, 20.0, 70.0))
 
-    def quick():
+    def end_delay():
         world.radio.submit_delay_s = 0.0
 
-    world.call_later(scenario.rng.uniform(60, 900), quick)
+    world.call_later(scenario.rng.uniform(60, 900), end_delay)
 
 
 def _disk_full(scenario):
     world = scenario.world
     world.disk_error = scenario.rng.choice(("database or disk is full", "disk I/O error"))
 
-    def mended():
+    def end_error():
         world.disk_error = None
 
     seconds = scenario.rng.choice((3.0, 30.0, 300.0, 3600.0))
     scenario.disk_failures.append((world.loop.time(), world.loop.time() + seconds))
-    world.call_later(seconds, mended)
+    world.call_later(seconds, end_error)
 
 
 def _slow_disk(scenario):
     world = scenario.world
     world.disk_delay_s = scenario.rng.choice((0.05, 0.5, 3.0))
 
-    def quick():
+    def end_delay():
         world.disk_delay_s = 0.0
 
     seconds = scenario.rng.uniform(30, 900)
     scenario.disk_delays.append((world.loop.time(), world.loop.time() + seconds))
-    world.call_later(seconds, quick)
+    world.call_later(seconds, end_delay)
 
 
 def _clock_jump(scenario):
     jump = scenario.rng.choice((-1, 1)) * scenario.rng.choice((60.0, 7200.0, 100_000.0, 40 * 86400.0))
     scenario.world.clock_error_s += jump
-    if jump > 86400:  # what is old by this clock is forgotten at a start, if only this clock is asked
+    if jump > 86400:  # at a start, data that are old by this clock alone must not be pruned
         scenario.world.call_later(30, scenario.host.kill)
         for seconds in (90, 100, 110):
             scenario.world.call_later(seconds, scenario.traffic.redeliver)
@@ -134,14 +134,14 @@ def _correct_clock(scenario):
 
 
 def _slot_reused(scenario):
-    """A delete whose result is lost, and messages that take the slot before anybody knows."""
+    """Lose the result of a delete, and send messages that take the slot meanwhile."""
     scenario.world.module.faults.add("answer-lost:command=+CMGD,times=1")
     for seconds in (0, 3, 8, 15):
         scenario.world.call_later(seconds, scenario.traffic.send_random)
 
 
 def _long_sim_removal(scenario):
-    """A card without contact, and starts of the agent meanwhile: resets must not begin anew with each."""
+    """Remove the SIM for long and restart the agent meanwhile: the reset budget must not start again."""
     world = scenario.world
     world.module.faults.add("sim-removed:for=5400")
     for seconds in (900, 1800, 2700, 3600, 4500):
@@ -149,7 +149,7 @@ def _long_sim_removal(scenario):
 
 
 def _swap_sim(scenario):
-    """Somebody puts another SIM in for a while; what is on the one that is away waits there."""
+    """Insert another SIM for a while; messages on the first one stay there."""
     world = scenario.world
     if world.sim is not world.first_sim:
         return
@@ -204,17 +204,17 @@ FAULTS = {
 
 
 def _enter_pin(scenario):
-    """A person does it, where the agent asks for one: it was killed while it tried the PIN."""
+    """Enter the PIN as the operator does on request: the agent was killed during its PIN attempt."""
     world = scenario.world
-    asks = any("enter the PIN in a phone" in str(step) for step in world.events_of_kind("module"))
-    if world.sim.pin is not None and asks and world.module.sim_access.pin_state() == "SIM PIN":
+    is_requested = any("enter the PIN in a phone" in str(step) for step in world.events_of_kind("module"))
+    if world.sim.pin is not None and is_requested and world.module.sim_access.pin_state() == "SIM PIN":
         with world.module.batch_writes():
             world.module.sim_access.enter_pin(world.sim.pin, None)
             world.module.power.resume_boot()
 
 
 def clear_all_faults(scenario):
-    """All misfortune is over. What lasts for a while ends by its own time, within the hour."""
+    """End all faults. A fault with a duration of its own ends within the hour."""
     world = scenario.world
     world.module.faults.clear()
     world.port.open_error = None
@@ -224,8 +224,8 @@ def clear_all_faults(scenario):
     world.radio.submit_delay_s = 0.0
     world.radio.pending_causes.clear()
     world.clock_error_s = 0.0
-    for line in world.network._queues.values():
-        line.acks_to_drop = 0
+    for queue in world.network._queues.values():
+        queue.acks_to_drop = 0
     if world.sim is not world.first_sim:
         world.insert_sim(world.first_sim)
     _restore_coverage(scenario)
@@ -238,8 +238,8 @@ def clear_all_faults(scenario):
         world.sim.present = True
         world.module.sim_access.power_down()
     with world.module.batch_writes():
-        away = not world.module.sim_access.is_ready
-    if away:  # the agent may have used up its resets for the day: then it says that a person must help
+        is_unavailable = not world.module.sim_access.is_ready
+    if is_unavailable:  # as the operator does: the reset budget may be used up
         world.module.reboot()
     if world.current_run is None or not world.current_run.is_alive:
         scenario.host.start_agent()

@@ -1,15 +1,15 @@
-"""The computer around the agent: starts it again when it has ended, as systemd does, and lets it die."""
+"""The host of the agent: restarts it as systemd does, and kills or stops it."""
 
 RESTART_DELAY_S = (1.0, 5.0)
-"""RestartSec of the unit, and what a start takes."""
+"""Range of the delay of a restart in seconds: RestartSec of the unit and the start itself."""
 BOOT_DELAY_S = (15.0, 60.0)
-"""A Raspberry Pi after a power cut."""
+"""Range of the boot time after a power cut, in seconds."""
 WATCHDOG_TIMEOUT_S = 75.0
-"""Silence of WATCHDOG=1 after which systemd kills; the agent feeds every 30 s."""
+"""Time without WATCHDOG=1 after which systemd kills the agent, which notifies every 30 s."""
 
 
 class Host:
-    """Keeps one life of the agent after the other going while it is `on`."""
+    """Starts the agent again after each end while `is_running`."""
 
     def __init__(self, world, rng):
         self._world = world
@@ -19,19 +19,19 @@ class Host:
         self._points_left = 0
         self._pending_start = None
         self.stop_durations = []
-        """Seconds that each orderly stop took."""
+        """Seconds that each stop took."""
         world.on_run_ended = self._on_run_ended
         world.on_kill_point = self._on_kill_point
 
     def start_agent(self):
-        """Now, unless it lives."""
+        """Start the agent unless it is alive."""
         self._pending_start = None
         if self.is_running and (self._world.current_run is None or not self._world.current_run.is_alive):
-            life = self._world.start()
-            self._world.call_later(WATCHDOG_TIMEOUT_S / 3, self._check_watchdog, life)
+            agent_run = self._world.start()
+            self._world.call_later(WATCHDOG_TIMEOUT_S / 3, self._check_watchdog, agent_run)
 
     def _check_watchdog(self, agent_run):
-        """systemd's watchdog."""
+        """Kill the agent if it has not notified the watchdog in time, as systemd does."""
         if not agent_run.is_alive:
             return
         if self._world.loop.time() - agent_run.last_watchdog_at > WATCHDOG_TIMEOUT_S:
@@ -44,20 +44,21 @@ class Host:
             pause = self._rng.uniform(*(BOOT_DELAY_S if agent_run.end_reason == "power" else RESTART_DELAY_S))
             self._pending_start = self._world.loop.call_later(pause, self.start_agent)
 
-    # How it dies
+    # Ending the agent
 
     def kill(self, reason="SIGKILL", *, power=False):
-        """At this moment; with `power` the module is without power too, more often than not."""
-        life = self._world.current_run
-        if life is None or not life.is_alive:
+        """Kill the agent now. With `power` the module usually loses its power too."""
+        agent_run = self._world.current_run
+        if agent_run is None or not agent_run.is_alive:
             return
-        life.kill("power" if power else reason, power=power)
+        agent_run.kill("power" if power else reason, power=power)
         if power and self._rng.random() < 0.7:
             self._world.module.power_off()
             self._world.call_later(5.0, self._world.module.power_on)
 
     def kill_after_points(self, points, *, power=False):
-        """At that many commits and writes from now, counting the moments before, in and after each."""
+        """Kill the agent at the given number of kill points from now: before, in and after each commit and
+        write."""
         self._points_left, self._with_power_cut = points, power
 
     def cancel_kill(self):
@@ -70,17 +71,17 @@ class Host:
                 self.kill(f"SIGKILL {point}", power=self._with_power_cut)
 
     def kill_after_iterations(self, iterations):
-        """After so many turns of the event loop: at any await."""
+        """Kill the agent after a number of iterations of the event loop, that is, at any await."""
         if iterations:
             self._world.loop.call_soon(self.kill_after_iterations, iterations - 1)
         else:
             self.kill("SIGKILL at an await")
 
     def stop_agent(self):
-        """As `systemctl restart` does."""
-        life = self._world.current_run
-        if life is not None and life.is_alive:
-            self._world.loop.create_task(self._stop_and_measure(life))
+        """Stop the agent as `systemctl restart` does."""
+        agent_run = self._world.current_run
+        if agent_run is not None and agent_run.is_alive:
+            self._world.loop.create_task(self._stop_and_measure(agent_run))
 
     async def _stop_and_measure(self, agent_run):
         began = self._world.loop.time()

@@ -1,4 +1,4 @@
-"""What the agent may do at the most: send, reset, say, wake up."""
+"""Checks the limits of the agent: messages sent, resets of the module, log lines and wake-ups."""
 
 import bisect
 import collections
@@ -10,19 +10,19 @@ from agent.pipeline.sender import MAX_ATTEMPTS
 RESETS_PER_HOUR, RESETS_PER_DAY = RecoveryConfig().resets_per_hour, RecoveryConfig().resets_per_day
 SENDS_PER_MINUTE = ServiceConfig().max_per_minute
 WARNINGS_PER_DAY = 20
-"""Lines of WARNING and above on a day on which nothing is the matter but what is counted apart."""
+"""Lines of WARNING and above in a day, apart from those allowed for faults."""
 WARNINGS_PER_FAULT = 3
-"""More of them for each misfortune, and for each life that is cut short."""
+"""Further lines for each injected fault and for each killed agent run."""
 WAKES_PER_HOUR = 330
-"""Sweep, looks and watchdog make some 110, 60 more where a module does not notify; 144 are not the agent's,
-but of the computer that watches it."""
+"""Sweeps, status queries and watchdog cause about 110, and 60 more if a module does not notify. 144 come from
+the simulated host."""
 IDLE_S = 3600.0
 _RESENT_PATTERN = re.compile(r"; sent once more as (\d+)$")
 _ERROR_CODE_PATTERN = re.compile(r"\+CM[SE] ?ERROR\D*(\d+)")
 
 
 class LimitChecker:
-    """Checks over one ledger; what is found it tells there."""
+    """Checks the limits of one run; the findings go to the `InvariantChecker`."""
 
     def __init__(self, checker):
         self._checker = checker
@@ -41,12 +41,12 @@ class LimitChecker:
 
     @property
     def max_warnings_per_day(self):
-        """Lines of WARNING and above on the loudest day."""
-        return max(self._count_per_day(step.severity >= 30 for _, _, step in self._world.events), default=0)
+        """Return the greatest number of lines of WARNING and above in a day."""
+        return max(self._count_per_day(event.severity >= 30 for _, _, event in self._world.events), default=0)
 
     @property
     def idle_wakes(self):
-        """Wake-ups in the last whole idle hour."""
+        """Return the number of wake-ups in the last complete hour before the liveness check."""
         end = self._scenario.liveness_from
         return sum(end - IDLE_S <= time < end for time in self._world.loop.wake_times)
 
@@ -60,65 +60,68 @@ class LimitChecker:
 
     def _check_attempts(self):
         attempts = sum(row["attempts"] for row in self._checker.rows["replies"])
-        asked = sum(line.startswith("+CMGS=") for line in self._world.module.log.command_lines)
-        # An attempt that was cut off before it was counted left nothing; each life and session may have one.
-        sessions = sum(step.kind == "session" for _, _, step in self._world.events)
-        if asked > attempts + len(self._world.agent_runs) + sessions:
-            self._add_finding(f"+CMGS was asked {asked} times, {attempts} attempts are in the journal")
+        commands = sum(line.startswith("+CMGS=") for line in self._world.module.log.command_lines)
+        # An attempt may end before it is counted, once for each agent run and session; nothing was sent then.
+        sessions = sum(event.kind == "session" for _, _, event in self._world.events)
+        if commands > attempts + len(self._world.agent_runs) + sessions:
+            self._add_finding(f"+CMGS was sent {commands} times, but the journal has {attempts} attempts")
 
     def _check_send_rate(self):
-        """What left for the network and was taken, at any time of a minute and of a day."""
+        """Check the messages sent in any minute and in any day."""
         times = sorted(self._world.radio.sent_at)
-        lost = len(self._checker.lost_rows["replies"])  # nobody counts what nobody remembers
+        lost = len(self._checker.lost_rows["replies"])  # lost rows are not counted by the agent
         for seconds, most in ((60.0, SENDS_PER_MINUTE + lost), (86400.0, self._scenario.max_per_day + lost)):
             for number, time in enumerate(times):
                 count = number + 1 - bisect.bisect_right(times, time - seconds)
                 if count > most:
                     self._add_finding(
-                        f"{count} messages left within {seconds:g} s, at most {most} are allowed"
+                        f"{count} messages were sent within {seconds:g} s, at most {most} are allowed"
                     )
                     break
 
     def _check_failures(self):
-        """An answer fails by a refusal that somebody gave, by its age, or by the number of its attempts."""
+        """Check that each failed reply was refused, too old, or attempted too often."""
         for row in self._checker.rows["replies"]:
             if row["state"] != "failed":
                 continue
             reason = row["reason"] or ""
             if code := _ERROR_CODE_PATTERN.search(reason):
                 if not self._was_refused(int(code[1])):
-                    self._add_finding(f"the answer {row['text']!r} failed by {reason}, which nobody said")
+                    self._add_finding(
+                        f"the reply {row['text']!r} failed by {reason}, which the module never sent"
+                    )
             elif reason.startswith("not sent within"):
                 if row["queued_uptime"] > self._scenario.duration_s - 86400:
-                    self._add_finding(f"the answer {row['text']!r} was given up young: {reason}")
+                    self._add_finding(f"the reply {row['text']!r} was given up too early: {reason}")
             elif "given up after" not in reason and "service centre gave up" not in reason:
-                self._add_finding(f"the answer {row['text']!r} failed by {reason}")
+                self._add_finding(f"the reply {row['text']!r} failed by {reason}")
             if "given up after" in reason and row["attempts"] < MAX_ATTEMPTS - 1:
-                self._add_finding(f"the answer {row['text']!r} was given up after {row['attempts']} attempts")
+                self._add_finding(f"the reply {row['text']!r} was given up after {row['attempts']} attempts")
 
     def _was_refused(self, code):
-        """Whether a module or its network answered so."""
-        heard = b"".join(octets for _, way, octets in self._world.port.trace if way == "<")
-        return re.search(rb"ERROR\D{0,4}%d\b" % code, heard) is not None
+        """Return True if the module has sent this error code."""
+        received = b"".join(octets for _, way, octets in self._world.port.trace if way == "<")
+        return re.search(rb"ERROR\D{0,4}%d\b" % code, received) is not None
 
     def _check_unknown(self):
-        """Only what may have left is unknown: its body was written, or a life ended just before it."""
-        ends = {life.ended_at for life in self._world.agent_runs}
-        watch = self._checker.probe
+        """Check that an outcome is unknown only if the body was written or the agent ended just before."""
+        ends = {run.ended_at for run in self._world.agent_runs}
+        probe = self._checker.probe
         for row in self._checker.rows["replies"]:
             # The body follows the commit at the same moment of virtual time.
-            copied = _RESENT_PATTERN.search(
+            resent = _RESENT_PATTERN.search(
                 row["reason"] or ""
-            )  # the row of a first copy is made when it is unknown
-            number = int(copied[1]) if copied else row["id"]
-            died_between = watch.sending_since.get(number, set()) & ends
-            if row["state"] == "unknown" and number not in watch.ids_with_body and not died_between:
-                self._add_finding(f"the answer {row['text']!r} is unknown although nothing of it left")
+            )  # the row of the first attempt is created when its outcome is unknown
+            number = int(resent[1]) if resent else row["id"]
+            ended_between = probe.sending_since.get(number, set()) & ends
+            if row["state"] == "unknown" and number not in probe.ids_with_body and not ended_between:
+                self._add_finding(f"the reply {row['text']!r} is unknown although nothing of it was sent")
 
     # Resets
 
     def _check_resets(self):
-        """By running time, as they are counted; what a dead life had not committed of it counts as none."""
+        """Check the resets by uptime, as the agent counts them. A reset that was not committed does not
+        count."""
         budget = {"hour": (3600.0, RESETS_PER_HOUR), "day": (86400.0, RESETS_PER_DAY)}
         times = [row["at_uptime"] for row in self._checker.rows["resets"]]
         lost = len(self._checker.lost_rows["resets"])
@@ -132,22 +135,22 @@ class LimitChecker:
                     )
                     return
 
-    # The log, and rest
+    # Log lines and wake-ups
 
     def _check_log_volume(self):
-        cut = sum(life.end_reason not in ("", "stopped") for life in self._world.agent_runs)
-        most = WARNINGS_PER_DAY + WARNINGS_PER_FAULT * (len(self._scenario.injected_faults) + cut)
-        most += sum(row["state"] == "expired" for row in self._checker.rows["commands"])  # each is said
+        killed = sum(run.end_reason not in ("", "stopped") for run in self._world.agent_runs)
+        most = WARNINGS_PER_DAY + WARNINGS_PER_FAULT * (len(self._scenario.injected_faults) + killed)
+        most += sum(row["state"] == "expired" for row in self._checker.rows["commands"])  # each is logged
         if self.max_warnings_per_day > most:
             self._add_finding(
-                f"{self.max_warnings_per_day} lines of WARNING and above on one day, at most {most} are expected"
+                f"{self.max_warnings_per_day} lines of WARNING and above in one day, expected at most {most}"
             )
 
     def _check_wakes(self):
-        """In an hour in which nothing came and nothing was queued."""
+        """Check the wake-ups in an hour without events."""
         end = self._scenario.liveness_from
-        news = any(end - IDLE_S <= time < end for time, _, step in self._world.events)
-        if not news and self.idle_wakes > WAKES_PER_HOUR:
+        has_events = any(end - IDLE_S <= time < end for time, _, event in self._world.events)
+        if not has_events and self.idle_wakes > WAKES_PER_HOUR:
             self._add_finding(
                 f"{self.idle_wakes} wake-ups in an idle hour, at most {WAKES_PER_HOUR} are allowed"
             )

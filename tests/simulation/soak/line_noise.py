@@ -1,26 +1,27 @@
-"""What happens to octets on the line.
+"""Loses and corrupts octets on the serial line.
 
-From the module any octet may get lost, and noise may come in; noise is never a hexadecimal digit or another
-character that a module says, because no checksum guards a serial line and nobody could tell. To the module
-whole writes get lost, and octets of a message's body: a digit lost of AT+CMGD=12 would delete another
-message, and no agent can help that. In text mode the line with sender and time stamp has no length that
-would show a loss either: what the module says there is left alone.
+From the module any octet may be lost and noise may be inserted. Noise is never a hexadecimal digit or another
+character that a module sends: a serial line has no checksum, so such an error cannot be detected. To the
+module whole writes may be lost, and octets of a message body. A digit lost from AT+CMGD=12 would delete
+another message, and no agent can prevent that. In text mode the line with sender and time stamp has no length
+that would reveal a loss, so these lines are not changed.
 """
 
 NOISE_OCTETS = bytes(range(0x80, 0x100)) + b"\x00\x01\x02\x03\x06\x0e"
 
 
 class LineNoise:
-    """Strikes while `until` lies ahead."""
+    """Garbles data until the time `active_until`."""
 
     def __init__(self, world, rng):
         self._world = world
         self._rng = rng
         self.active_until = 0.0
         self.error_rate = 0.0
-        """How likely one octet from the module, or one write to it, is harmed."""
+        """Probability of an error for each octet from the module; a write to it is 20 times as likely to be
+        lost."""
         self.injected = []
-        """(time, what was done)."""
+        """(time, "lost", "noise" or "write") of each error."""
         world.port.transform = self
 
     def start(self, seconds, rate):

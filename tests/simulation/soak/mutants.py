@@ -1,7 +1,7 @@
-"""Bugs that the soak must catch: each changes one thing of the product, in this process only.
+"""Mutants that the soak must detect: each changes one thing of the product, in this process only.
 
-`found_by` is a seed that finds it; the same seed without the bug finds nothing. What `change` says stands in
-the table of `tests/README.md`.
+`detecting_seed` is a seed that detects the mutant and has no findings without it. The table in
+`tests/README.md` has the same descriptions and seeds.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ from agent.journal.dedup import DedupIndex
 from agent.journal.executor import retry_until_committed
 from agent.journal.inbox import CommandStore
 from agent.journal.models import StoreOutcome, StoreResult
-from agent.journal.outbox import OutboxStore as Queue
+from agent.journal.outbox import OutboxStore
 from agent.journal.parts import PartStore
 from agent.journal.pruning import Pruner
 from agent.journal.reset_budget import ResetBudget, ResetUsage
@@ -34,12 +34,12 @@ from patching import check_genuine, check_same_parameters
 from soak import seed
 
 MUTANT_RUN_DAYS = 0.4
-"""Length of the runs that find them."""
+"""Length of the runs that detect mutants, in days."""
 
 
 @dataclass(frozen=True)
 class Mutant:
-    """What is changed, how, and which seed finds it."""
+    """A change of the product, and a seed that detects it."""
 
     description: str
     make_patches: Callable
@@ -48,7 +48,7 @@ class Mutant:
 
 @contextlib.contextmanager
 def applied_mutant(name):
-    """The product with that bug; with None as it is."""
+    """Apply a mutant; with None leave the product as it is."""
     if name is None:
         yield
         return
@@ -60,7 +60,7 @@ def applied_mutant(name):
 
 
 def run_mutant(seed_number, days, mutant=None, *, trace=False):
-    """One seed with that bug; here, where other processes find it by its name."""
+    """Run a seed with a mutant, which is given by name so that other processes can run it."""
     with applied_mutant(mutant):
         return seed.run_seed(seed_number, days=days, trace=trace)
 
@@ -76,12 +76,12 @@ def find_violations(name, seed_number=None):
 
 
 def _delete_before_commit():
-    async def take(self, message, *, run=True):
-        freed = message.slot is not None and await self._delete(message.slot, message.raw)
+    async def store_and_delete(self, message, *, run=True):
+        deleted = message.slot is not None and await self._delete(message.slot, message.raw)
         self._emit(stored_event(await self._store(message, run=run)))
-        return freed
+        return deleted
 
-    return ((Receiver, "_store_and_delete", take),)
+    return ((Receiver, "_store_and_delete", store_and_delete),)
 
 
 def _dedup_by_slot():
@@ -118,80 +118,80 @@ def _retry_after_unknown():
 def _sending_before_prompt():
     send = Sender._send
 
-    async def early(self, reply):
+    async def send_early(self, reply):
         await self._db.run(self._outbox_store.mark_sending, reply.id)
         return await send(self, reply)
 
-    return ((Sender, "_send", early),)
+    return ((Sender, "_send", send_early),)
 
 
 def _sending_after_body():
-    def sending(self, reply):
-        """Nothing yet."""
+    def mark_sending(self, reply):
+        """Commit nothing yet."""
 
-    sent = Queue.mark_sent
+    mark_sent = OutboxStore.mark_sent
 
-    def later(self, reply, message_reference):
+    def count_late(self, reply, message_reference):
         self._execute("UPDATE replies SET attempts = attempts + 1 WHERE id = ?", (reply,))
-        sent(self, reply, message_reference)
+        mark_sent(self, reply, message_reference)
 
-    return ((Queue, "mark_sending", sending), (Queue, "mark_sent", later))
+    return ((OutboxStore, "mark_sending", mark_sending), (OutboxStore, "mark_sent", count_late))
 
 
 def _watchdog_by_timer():
-    async def feed(self, _runtime, interval_s):
-        import asyncio  # noqa: PLC0415  (what the real one has at hand)
+    async def notify(self, _runtime, interval_s):
+        import asyncio  # noqa: PLC0415  (only this mutant needs it)
 
         while True:
             self._dependencies.notify("WATCHDOG=1")
             await asyncio.sleep(interval_s)
 
-    return ((Agent, "_run_watchdog", feed),)
+    return ((Agent, "_run_watchdog", notify),)
 
 
 def _prune_by_wall_clock():
-    before = Pruner._cutoff
+    cutoff = Pruner._cutoff
 
     def by_wall(self, seconds):
-        return before(self, seconds)[0], math.inf
+        return cutoff(self, seconds)[0], math.inf
 
     return ((Pruner, "_cutoff", by_wall),)
 
 
-def _run_again():
-    async def settle(self):
+def _interrupted_run_again():
+    async def requeue_all(self):
         for row in await retry_until_committed(self._runtime, self._command_store.list_interrupted):
             await retry_until_committed(self._runtime, self._command_store.requeue, row.id, "interrupted")
         await self._post_reply_actions.log_interrupted()
 
-    return ((Dispatcher, "_recover_interrupted", settle),)
+    return ((Dispatcher, "_recover_interrupted", requeue_all),)
 
 
 def _parts_in_memory():
-    def part(self, part, now):
+    def store(self, part, now):
         self.__dict__.setdefault("memory", {}).setdefault(part.key, {})[part.number] = part
         return StoreResult(StoreOutcome.PART)
 
-    def parts(self, key):
+    def stored_parts(self, key):
         return self.__dict__.get("memory", {}).get(key, {})
 
-    return ((PartStore, "store", part), (PartStore, "stored_parts", parts))
+    return ((PartStore, "store", store), (PartStore, "stored_parts", stored_parts))
 
 
 def _acknowledge_before_commit():
-    follow = Receiver._handle_events
+    handle_events = Receiver._handle_events
 
     async def done():
-        """It was acknowledged before."""
+        """The message has been acknowledged already."""
 
-    async def early(self):
-        for number, news in enumerate(self._pending_events):
-            if isinstance(news, DirectDelivery):
-                await news.acknowledge()
-                self._pending_events[number] = replace(news, acknowledge=done)
-        await follow(self)
+    async def acknowledge_early(self):
+        for number, event in enumerate(self._pending_events):
+            if isinstance(event, DirectDelivery):
+                await event.acknowledge()
+                self._pending_events[number] = replace(event, acknowledge=done)
+        await handle_events(self)
 
-    return ((Receiver, "_handle_events", early),)
+    return ((Receiver, "_handle_events", acknowledge_early),)
 
 
 def _budget_in_memory():
@@ -199,7 +199,7 @@ def _budget_in_memory():
 
     def counted(self, *arguments, **named):
         refusal = reserve(self, *arguments, **named)
-        self.__dict__["mine"] = self.__dict__.get("mine", 0) + (not refusal)
+        self.__dict__["counted"] = self.__dict__.get("counted", 0) + (not refusal)
         return refusal
 
     return (
@@ -207,40 +207,40 @@ def _budget_in_memory():
         (
             ResetBudget,
             "usage",
-            lambda self: ResetUsage(self.__dict__.get("mine", 0), self.__dict__.get("mine", 0)),
+            lambda self: ResetUsage(self.__dict__.get("counted", 0), self.__dict__.get("counted", 0)),
         ),
     )
 
 
-def _late_answers():
-    async def in_step(connection, abandoned, timeout_s=0.0):
+def _no_resynchronisation():
+    async def assume_synced(connection, abandoned, timeout_s=0.0):
         connection.protocol.mark_synced()
         return not connection.is_lost
 
-    return ((client, "resynchronise", in_step),)
+    return ((client, "resynchronise", assume_synced),)
 
 
 def _bulk_delete():
     delete = MessageStore.delete
 
-    async def bulk(self, slot):
+    async def delete_all(self, slot):
         await delete(self, slot)
         async with self._client.exclusive() as turn:
             for other in range(1, 6):
                 with contextlib.suppress(CommandRefused):
                     await self._exchange(turn, client.AtCommand(f"AT+CMGD={other}", 30.0))
 
-    return ((MessageStore, "delete", bulk),)
+    return ((MessageStore, "delete", delete_all),)
 
 
-def _restart_begun_actions():
-    def begun(self):
+def _action_restarted():
+    def restart(self):
         self._journal.commit(
             None, lambda _: self._execute("UPDATE actions SET state = 'pending' WHERE state = 'running'")
         )
         return []
 
-    return ((ActionStore, "close_interrupted", begun),)
+    return ((ActionStore, "close_interrupted", restart),)
 
 
 def _attempts_in_memory():
@@ -249,63 +249,63 @@ def _attempts_in_memory():
             None, lambda _: self._execute("UPDATE replies SET state = 'sending' WHERE id = ?", (reply,))
         )
 
-    back = Queue.requeue
+    requeue = OutboxStore.requeue
 
     def uncounted(self, reply, reason, *, count_attempt):
-        back(self, reply, reason, count_attempt=False)
+        requeue(self, reply, reason, count_attempt=False)
 
-    return ((Queue, "mark_sending", sending), (Queue, "requeue", uncounted))
+    return ((OutboxStore, "mark_sending", sending), (OutboxStore, "requeue", uncounted))
 
 
 def _no_sweep():
     run = Receiver.run
 
-    async def listening(self):
+    async def run_without_sweep(self):
         self._next_sweep_at = math.inf
         await run(self)
 
-    return ((Receiver, "run", listening),)
+    return ((Receiver, "run", run_without_sweep),)
 
 
 def _reply_in_second_commit():
     finish = CommandStore.finish
 
-    def apart(self, command, state, reason=None, replies=(), action=None):
+    def finish_without_replies(self, command, state, reason=None, replies=(), action=None):
         finish(self, command, state, reason, (), action)
 
-    done = Dispatcher._finish_done
+    finish_done = Dispatcher._finish_done
 
-    async def queued_later(self, row, entry, content, then):
-        await done(self, row, entry, content, then)
+    async def enqueue_later(self, row, entry, content, then):
+        await finish_done(self, row, entry, content, then)
         if content and row.answerable:
             replies = self._compose_replies(row, content, entry.reply_to)
             await self._db.run(self._outbox_store.enqueue, replies)
             self._on_reply_queued()
 
-    return ((CommandStore, "finish", apart), (Dispatcher, "_finish_done", queued_later))
+    return ((CommandStore, "finish", finish_without_replies), (Dispatcher, "_finish_done", enqueue_later))
 
 
 def _match_sender_substring():
-    from agent.pipeline import receiver  # noqa: PLC0415  (its name is that of the class's module)
+    from agent.pipeline import receiver  # noqa: PLC0415  (needed as a module here)
 
-    receive = receiver.classify
+    classify = receiver.classify
 
-    def within(message, raw, service, memory):
+    def classify_substring(message, raw, service, memory):
         address = getattr(message, "originating_address", None)
         if address is not None and service.number in address.number:
             service = replace(service, number=address.number)
-        return receive(message, raw, service, memory)
+        return classify(message, raw, service, memory)
 
-    return ((receiver, "classify", within),)
+    return ((receiver, "classify", classify_substring),)
 
 
-def _task_ends_unseen():
-    async def task(self, work):
+def _task_error_swallowed():
+    async def run_task(self, work):
         with contextlib.suppress(Exception):
             await work
 
-    async def fails(self, slot, raw):
-        await self._modem.delete(slot)  # what it raises ends the task
+    async def delete(self, slot, raw):
+        await self._modem.delete(slot)  # an exception ends the task
         self._command_store.mark_slot_free((slot.store, slot.index))
         return True
 
@@ -313,51 +313,61 @@ def _task_ends_unseen():
         while True:
             await self._run_once()
 
-    return ((Session, "_run_task", task), (Receiver, "_delete", fails), (Receiver, "run", run))
+    return ((Session, "_run_task", run_task), (Receiver, "_delete", delete), (Receiver, "run", run))
 
 
-def _nothing_repaired():
+def _repair_copies_nothing():
     return ((repair, "_copy_tables", lambda *_: None),)
 
 
-def _damage_without_horizon():
-    settle = repair._reconcile
+def _repair_without_horizon():
+    reconcile = repair._reconcile
 
-    def forgets(target, *arguments):
-        settle(target, *arguments)
+    def reconcile_without_horizon(target, *arguments):
+        reconcile(target, *arguments)
         target.execute("UPDATE meta SET dedup_horizon = NULL")
 
-    return ((repair, "_reconcile", forgets),)
+    return ((repair, "_reconcile", reconcile_without_horizon),)
 
 
 MUTANTS = {
-    "delete-before-commit": Mutant("a message is deleted, then committed", _delete_before_commit),
-    "dedup-by-slot": Mutant("only store and index tell a double", _dedup_by_slot, 1),
-    "dedup-by-sid-alone": Mutant("the body is not compared", _dedup_by_sid_alone, 3),
-    "delete-without-reading": Mutant(
-        "a delete without result is repeated unread", _delete_without_reading, 18
+    "delete-before-commit": Mutant("a message is deleted before it is committed", _delete_before_commit),
+    "dedup-by-slot": Mutant("duplicates are recognised by store and index only", _dedup_by_slot, 1),
+    "dedup-by-sid-alone": Mutant(
+        "duplicates are recognised by SID only, without the body", _dedup_by_sid_alone, 3
     ),
-    "retry-after-unknown": Mutant("what may have been sent is sent again", _retry_after_unknown, 35),
+    "delete-without-reading": Mutant(
+        "a delete without result is repeated without reading the slot", _delete_without_reading, 18
+    ),
+    "retry-after-unknown": Mutant(
+        "a message with an unknown outcome is sent again", _retry_after_unknown, 35
+    ),
     "sending-before-prompt": Mutant("`sending` is committed before AT+CMGS", _sending_before_prompt, 23),
     "sending-after-body": Mutant("`sending` is not committed before the body", _sending_after_body),
-    "watchdog-by-timer": Mutant("WATCHDOG=1 whatever the tasks do", _watchdog_by_timer, 3),
-    "prune-by-wall-clock": Mutant("the running time does not count for forgetting", _prune_by_wall_clock, 52),
-    "run-again": Mutant("what was interrupted runs again", _run_again),
+    "watchdog-by-timer": Mutant("WATCHDOG=1 is sent whatever the tasks do", _watchdog_by_timer, 3),
+    "prune-by-wall-clock": Mutant("pruning does not consider the uptime", _prune_by_wall_clock, 52),
+    "interrupted-run-again": Mutant("an interrupted Command runs again", _interrupted_run_again),
     "parts-in-memory": Mutant("parts are not committed", _parts_in_memory, 3),
-    "acknowledge-before-commit": Mutant("+CNMA, then the commit", _acknowledge_before_commit, 3),
+    "acknowledge-before-commit": Mutant("+CNMA is sent before the commit", _acknowledge_before_commit, 3),
     "budget-in-memory": Mutant("resets are counted from the start of the agent", _budget_in_memory, 12),
-    "late-answers": Mutant("after a time-out the next command is written at once", _late_answers, 96),
-    "bulk-delete": Mutant("more than the one index is deleted", _bulk_delete, 4),
-    "acting-again": Mutant("an action that had begun is begun again at a start", _restart_begun_actions, 1),
-    "attempts-in-memory": Mutant("attempts to send are not on the disk", _attempts_in_memory),
-    "no-sweep": Mutant("only what is announced is read", _no_sweep, 6),
-    "reply-apart": Mutant("the end of a run and its reply are two commits", _reply_in_second_commit),
-    "number-within": Mutant("the service's number is looked for in the sender's", _match_sender_substring, 4),
-    "task-ends-unseen": Mutant(
-        "an exception ends a task of the session and nothing else", _task_ends_unseen, 5
+    "no-resynchronisation": Mutant(
+        "after a timeout the next command is written at once", _no_resynchronisation, 96
     ),
-    "nothing-rescued": Mutant("after a damage the journal begins empty", _nothing_repaired, 13),
-    "damage-without-horizon": Mutant(
-        "what a damage took from the memory for doubles is new", _damage_without_horizon, 29
+    "bulk-delete": Mutant("more than one index is deleted", _bulk_delete, 4),
+    "action-restarted": Mutant("an action that had started is started again", _action_restarted, 1),
+    "attempts-in-memory": Mutant("send attempts are not committed", _attempts_in_memory),
+    "no-sweep": Mutant("only notified messages are read", _no_sweep, 6),
+    "reply-in-second-commit": Mutant(
+        "the end of a run and its reply are two commits", _reply_in_second_commit
+    ),
+    "sender-substring": Mutant(
+        "the sender only has to contain the number of the service", _match_sender_substring, 4
+    ),
+    "task-error-swallowed": Mutant(
+        "an exception ends only one task of the session", _task_error_swallowed, 5
+    ),
+    "repair-copies-nothing": Mutant("a repaired journal is empty", _repair_copies_nothing, 13),
+    "repair-without-horizon": Mutant(
+        "a repaired journal has no deduplication horizon", _repair_without_horizon, 29
     ),
 }

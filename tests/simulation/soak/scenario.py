@@ -1,7 +1,7 @@
-"""One seed's weather: which device and settings, what arrives when, and what goes wrong.
+"""The scenario of one seed: the device and its settings, when messages arrive, and which faults occur.
 
-A run has two parts. First everything happens at once; then comes a quiet time without any misfortune in which
-all must settle. Near its end some Commands are sent to see that the agent is alive.
+A run has two parts. In the fault period everything happens at once. In the quiet period that follows no fault
+occurs and everything must settle. Near its end some Commands are sent to check that the agent works.
 """
 
 import asyncio
@@ -18,11 +18,11 @@ from soak.traffic import TrafficGenerator
 
 HOUR_S = 3600.0
 RECOVERY_PERIOD_S = 7 * HOUR_S
-"""An answer refused for its quota waits up to five hours for its next attempt."""
+"""Length of the quiet period. A reply refused for a quota waits up to five hours for its next attempt."""
 PRELOAD_S = 60.0
-"""What comes so long before the agent's first start is stored when it starts."""
+"""Time for messages to be stored in the module before the first start of the agent."""
 LIVENESS_PERIOD_S = 1800.0
-"""Before the end: the Commands that show that all works."""
+"""Time before the end at which the liveness check begins."""
 DEVICE_PROFILES = (
     "generic",
     "generic",
@@ -36,11 +36,11 @@ DEVICE_PROFILES = (
     "sim800",
 )
 DIRECT_DELIVERY_PROFILE = "nrf91"
-"""A module that stores nothing."""
+"""A module that cannot store messages."""
 
 
 class Scenario:
-    """What comes over one world; all of it follows from the seed."""
+    """The random choices for one world; all of them follow from the seed."""
 
     def __init__(self, seed, *, days=1.0):
         self.rng = random.Random(seed)
@@ -55,7 +55,7 @@ class Scenario:
         )
         if self.message_format == "text" and not self.device.text_mode:
             self.device = profile.load_simulator_profile("generic")
-        if self.device.boot_s > 10:  # days pass quicker so, and nothing else differs
+        if self.device.boot_s > 10:  # makes the simulation faster and changes nothing else
             self.device = msgspec.structs.replace(self.device, boot_s=5.0)
         self.resend_unknown = pick.random() < 0.2
         self.dedup_without_sid = pick.random() > 0.1
@@ -64,28 +64,27 @@ class Scenario:
         self.status_reports = pick.random() < 0.2
         self.reply_sid = "start" if pick.random() < 0.2 else "none"
         self.severity = pick.choice((0.0, 0.5, 1.0, 1.0, 2.0))
-        """How much goes wrong, 1 is a bad day."""
+        """Factor for the number of faults."""
         self.crash_rate = pick.choice((0.0, 0.5, 1.0, 3.0))
         self.messages_per_hour = pick.choice((2.0, 5.0, 8.0))
-        """Messages an hour."""
         self.has_burst = pick.random() < 0.12
         self.splits_reads = pick.random() < 0.5
         self.pin = "4711" if pick.random() < 0.15 else None
         self.has_preloaded = pick.random() < 0.15
-        """Whether the module holds messages when the agent starts for the first time."""
+        """True if the module holds messages when the agent starts for the first time."""
         self.first_start = pick.choice(("run", "skip"))
         self.max_parts = 3 if pick.random() < 0.15 and self.message_format == "pdu" else 1
         if days >= 1 and pick.random() < 0.04:
             self.fault_period_s += 2 * 24 * HOUR_S
         self.disk_rng = random.Random(
             f"{seed} worn"
-        )  # of its own: a sound disk has the weather it would have
+        )  # separate, so that other choices do not depend on corruptions
         self.corruption_count = self.disk_rng.choices((0, 1, 2), (92, 6, 2))[0]
-        """How often the journal is damaged between two lives."""
+        """Number of corruptions of the journal between agent runs."""
 
     @property
     def tables(self):
-        """Tables of agent.toml."""
+        """Return the tables of agent.toml."""
         handlers = {} if self.max_age_s is None else {"max_age_s": self.max_age_s}
         return {
             "service": {
@@ -101,7 +100,7 @@ class Scenario:
         }
 
     def split(self, data):
-        """How octets from the module are cut into reads."""
+        """Split octets from the module into reads."""
         if not self.splits_reads or len(data) < 2:
             return [data]
         ends = sorted({self.rng.randrange(1, len(data)) for _ in range(self.rng.randint(0, 3))})
@@ -119,7 +118,7 @@ class Scenario:
         )
 
     async def run(self, world):
-        """The whole run over that world."""
+        """Run the scenario in this world."""
         loop = asyncio.get_running_loop()
         self.world = world
         self.traffic = TrafficGenerator(world, random.Random(self.rng.random()))
@@ -134,11 +133,11 @@ class Scenario:
             self.preload_until = loop.time()
         self.host.start_agent()
         self.disk_failures = []
-        """(begin, end) of times in which nothing could be committed."""
+        """(begin, end) of periods in which commits failed."""
         self.disk_delays = []
-        """The same of times in which each commit took long."""
+        """(begin, end) of periods in which commits were slow."""
         self.injected_faults = []
-        """(time, name) of each misfortune."""
+        """(time, name) of each fault."""
         began = loop.time()
         for delay, action in self._schedule():
             world.loop.call_at(began + delay, action)
@@ -154,7 +153,7 @@ class Scenario:
         await asyncio.sleep(LIVENESS_PERIOD_S - 150)
 
     def _schedule(self):
-        """(seconds from the beginning, what happens then)."""
+        """Return pairs of seconds from the beginning and an action."""
         plan = [(each, self.traffic.send_random) for each in self._random_times(self.messages_per_hour)]
         plan += [(each, self._inject_fault) for each in self._random_times(1.5 * self.severity)]
         plan += [(each, self._crash_agent) for each in self._random_times(0.4 * self.crash_rate)]
@@ -176,18 +175,18 @@ class Scenario:
         chosen = self.rng.choices(list(FAULTS), [each.weight for each in FAULTS.values()])[0]
         self.injected_faults.append((self.world.loop.time(), chosen))
         FAULTS[chosen].inject(self)
-        if self.rng.random() < 0.5:  # where something goes wrong, something is also going on
+        if self.rng.random() < 0.5:  # so that a fault often meets traffic
             self.world.call_later(self.rng.uniform(0, 5), self.traffic.send_random)
 
     def _corrupt_journal(self):
         self.host.kill("SIGKILL, and the journal is damaged")
         if (
-            damaged := db_corruption.corrupt_journal(
+            corruption := db_corruption.corrupt_journal(
                 self.world.journal_folder, self.world.loop.time(), self.disk_rng
             )
         ) is not None:
-            self.world.corruptions.append(damaged)
-            self.injected_faults.append((damaged.at, f"journal {damaged.description}"))
+            self.world.corruptions.append(corruption)
+            self.injected_faults.append((corruption.at, f"journal {corruption.description}"))
             for _ in range(5):
                 self.world.call_later(self.disk_rng.uniform(10, 600), self.traffic.redeliver)
 

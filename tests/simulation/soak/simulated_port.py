@@ -1,40 +1,42 @@
-"""The line between the simulated module and one agent after the other, with what can go wrong on a line."""
+"""The serial line between the simulated module and the agent, with the faults of a serial line."""
 
 from agent.at.transport.base import PortUnavailable
 
 OCTET_TIME_S = 10 / 115_200
-"""An octet on the line, with start and stop bit."""
+"""Duration of an octet on the line, with start and stop bit."""
 
 
 class SimulatedPort:
-    """One serial port. Octets arrive later, in order, cut as `cut` says; it can be unplugged and plugged in.
+    """One serial port. Octets arrive later, in order, in the pieces that `split` returns. It can be
+    unplugged.
 
-    It is the port that `hardware.sim.faults` needs for faults of the line.
+    It is also the port that `hardware.sim.faults` needs for faults of the line.
     """
 
     def __init__(self, loop, split=None):
         self._loop = loop
         self._split = split or (lambda data: [data])
-        """From the octets that the module writes to the pieces in which they are read."""
+        """Splits the octets that the module writes into the pieces that are read."""
         self.module = None
-        """Who hears what the agent writes: has `receive`."""
+        """The module; its `receive` gets what the agent writes."""
         self.transport = None
         self.is_plugged = True
         self.open_error = None
-        """A PortUnavailable that every opening ends with, while it is set."""
+        """The PortUnavailable that `open` raises while it is set."""
         self.open_count = 0
         self.trace = []
         """(time, direction, octets): '<' from the module, '>' to it."""
         self.transform = lambda direction, data: data
-        """What becomes of octets on the line: '<' from the module, '>' to it."""
+        """Returns the octets that arrive, given the direction ('<' from the module, '>' to it) and the octets
+        sent."""
         self.on_written = lambda data: None
-        """Called with the octets that the agent writes, before they are on the line."""
+        """Called with the octets that the agent writes, before they are sent."""
         self._line_free_at = {"<": 0.0, ">": 0.0}
         self._paused = False
         self._paused_data = []
 
     async def open(self, reader):
-        """An `Opener` of the agent, apart from what a dead agent leaves behind."""
+        """Open the port for a reader. Raises PortUnavailable if it cannot be opened."""
         if self.open_error is not None:
             raise self.open_error
         if not self.is_plugged:
@@ -47,12 +49,12 @@ class SimulatedPort:
     # From the module
 
     def send_from_module(self, data):
-        """Octets that the module writes; lost where nobody has the port open."""
-        wire = self.transport
-        if wire is None or not self.is_plugged:
+        """Send octets of the module to the agent; they are lost if the port is not open."""
+        transport = self.transport
+        if transport is None or not self.is_plugged:
             return
         for piece in self._split(self.transform("<", bytes(data))):
-            self._loop.call_at(self._arrival_time("<", len(piece)), self._deliver_to_agent, wire, piece)
+            self._loop.call_at(self._arrival_time("<", len(piece)), self._deliver_to_agent, transport, piece)
 
     def _deliver_to_agent(self, transport, piece):
         if transport is self.transport:
@@ -62,7 +64,7 @@ class SimulatedPort:
     # From the agent
 
     def send_from_agent(self, data):
-        """Octets that the agent writes: they arrive whatever becomes of the agent."""
+        """Send octets of the agent to the module; they arrive even if the agent is killed."""
         self.on_written(data)
         self._send_to_module(data)
 
@@ -74,44 +76,44 @@ class SimulatedPort:
             self._loop.call_at(self._arrival_time(">", len(data)), self.module.receive, data)
 
     def release(self, transport):
-        """The agent has closed it, or is dead."""
+        """Free the port after the agent has closed it or was killed."""
         if self.transport is transport:
             self.transport = None
 
-    # What can go wrong
+    # Faults
 
     def pause(self):
-        """The other end has stopped reading."""
+        """Stop reading at the module's end."""
         self._paused = True
 
     def resume(self):
-        """It reads on."""
+        """Read again at the module's end."""
         self._paused = False
-        held, self._paused_data = self._paused_data, []
-        for data in held:
+        pending, self._paused_data = self._paused_data, []
+        for data in pending:
             self._send_to_module(data)
 
     def unplug(self):
-        """The port is gone; whoever has it open is told."""
+        """Remove the port; the open transport reports the loss."""
         self.is_plugged = False
         self._paused_data.clear()
-        wire, self.transport = self.transport, None
-        if wire is not None:
-            wire.disconnect()
+        transport, self.transport = self.transport, None
+        if transport is not None:
+            transport.disconnect()
 
     def plug(self):
-        """It is back."""
+        """Make the port available again."""
         self.is_plugged = True
 
     def _arrival_time(self, direction, octets):
-        """When they have arrived: not before those that were written earlier."""
-        due = max(self._line_free_at[direction], self._loop.time()) + octets * OCTET_TIME_S
-        self._line_free_at[direction] = due
-        return due
+        """Return when the octets arrive, which is after those that were written earlier."""
+        arrives_at = max(self._line_free_at[direction], self._loop.time()) + octets * OCTET_TIME_S
+        self._line_free_at[direction] = arrives_at
+        return arrives_at
 
 
 class PortTransport:
-    """The agent's end of it."""
+    """The agent's end of the port."""
 
     def __init__(self, port, reader):
         self._port = port
@@ -125,7 +127,7 @@ class PortTransport:
         self._port.release(self)
 
     async def wait_closed(self):
-        """It is closed at once."""
+        """Return at once."""
 
     def disconnect(self):
         self.reader.connection_lost("the port is gone")

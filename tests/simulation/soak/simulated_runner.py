@@ -1,11 +1,11 @@
-"""Handlers that take virtual time and do what was planned, in place of processes."""
+"""A handler runner without processes: handlers take virtual time and end as their `HandlerPlan` says."""
 
 import asyncio
 
 from agent.handlers.results import Failed, Finished, HandlerDeclaration, RetryLater, TimedOut
 
-PYTHON_FILE = "house.py"
-"""The one Python file of the simulated device; what it declares stands in `DECLARED`."""
+PYTHON_FILE = "functions.py"
+"""The only Python file of the simulated device; it declares `DECLARATIONS`."""
 DECLARATIONS = [
     HandlerDeclaration("again", words=("again",), repeatable=True),
     HandlerDeclaration("blink", words=("blink",)),
@@ -15,7 +15,7 @@ EXECUTABLE_NAMES = ("led", "pump", "act", "act.then")
 
 
 def write_handler_files(directory):
-    """A handlers' directory with these files; none of them is ever started."""
+    """Create a handlers' directory with these files; none of them is ever executed."""
     directory.mkdir(parents=True)
     for name in EXECUTABLE_NAMES:
         (directory / name).write_text("#!/bin/sh\n")
@@ -24,7 +24,7 @@ def write_handler_files(directory):
 
 
 class SimulatedRunner:
-    """The `Runner` of one life of the agent. What handlers do stands in the world, which outlives it."""
+    """The `Runner` of one agent run. The world has the plans and the records of handlers."""
 
     def __init__(self, world, agent_run):
         self._world = world

@@ -1,4 +1,4 @@
-"""What people send to the device, and what must come of it: the truth that the ledger is checked against."""
+"""Generates the messages to the device and records what each must lead to, for `invariants.py`."""
 
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -9,54 +9,54 @@ from hardware.sim.service.product import PRODUCTS
 from soak.world import HandlerPlan
 
 LONG_TEXT = "abcdefghij" * 30
-REPEATABLE, ACTING, BINARY = "again", "act", b"\x01"
+REPEATABLE, WITH_ACTION, BINARY_PREFIX = "again", "act", b"\x01"
 PLAIN = ("led", "pump", "blink")
 
 
 @dataclass(eq=False)
 class InboundSegment:
-    """One SMS of it, whatever the number of its deliveries."""
+    """One SMS of a message, however often it is delivered."""
 
     message: "InboundMessage"
     deliver: object
-    """pdu.Deliver; None for octets that are none."""
+    """The `pdu.Deliver`; None for octets that do not decode."""
     tpdu_tail: bytes
-    """The TPDU without its first octet, in which the network changes a bit from one attempt to the next."""
+    """The TPDU without its first octet: the network changes a bit of that octet between attempts."""
     offered_at: list = field(default_factory=list)
-    """When it reached a module that heard it."""
+    """Times at which it reached a running module."""
     accepted: list = field(default_factory=list)
-    """(time, how) for each time that the module answered for it; `Air.taken` says what how is."""
+    """(time, how) of each time that the module accepted it; see `RadioLink.on_accepted` for `how`."""
 
 
 @dataclass(eq=False)
 class InboundMessage:
-    """What somebody wanted to say, in one SMS or in several."""
+    """A whole message, in one SMS or in several."""
 
     kind: str
     content: str | bytes
-    """What a handler gets to see; of a stray what it says."""
+    """The content that a handler receives, or the text of a message that is not a Command."""
     is_command: bool
-    """Whether it commands the device."""
+    """True if the message is a Command of the service."""
     sid: str | None = None
     segments: list[InboundSegment] = field(default_factory=list)
     created_at: float = 0.0
     sent_at: object = None
-    """Its service centre time stamp; None where that is no date."""
+    """Its service centre time stamp; None if that is not a valid date."""
     is_answerable: bool = True
 
     @property
     def is_accepted(self):
-        """Whether the module has taken all of it."""
-        return bool(self.segments) and all(sheet.accepted for sheet in self.segments)
+        """Return True if the module has accepted every segment."""
+        return bool(self.segments) and all(segment.accepted for segment in self.segments)
 
     @property
     def is_repeatable(self):
-        """Whether its handler may run more than once."""
+        """Return True if its handler may run more than once."""
         return isinstance(self.content, str) and self.content.split(" ")[0] in {REPEATABLE, "ping"}
 
 
 class TrafficGenerator:
-    """Writes and posts them."""
+    """Creates random messages and puts them into the network's queue."""
 
     def __init__(self, world, rng):
         self._world = world
@@ -68,17 +68,17 @@ class TrafficGenerator:
         world.radio.on_accepted = self._on_accepted
 
     def _on_offered(self, tpdu):
-        if sheet := self.segments.get(tpdu[1:]):
-            sheet.offered_at.append(self._world.loop.time())
+        if segment := self.segments.get(tpdu[1:]):
+            segment.offered_at.append(self._world.loop.time())
 
     def _on_accepted(self, tpdu, how):
-        if sheet := self.segments.get(tpdu[1:]):
-            sheet.accepted.append((self._world.loop.time(), how))
+        if segment := self.segments.get(tpdu[1:]):
+            segment.accepted.append((self._world.loop.time(), how))
 
-    # What is written
+    # Kinds of message
 
     def send_random(self):
-        """Somebody sends something."""
+        """Send a message of a random kind."""
         kinds = dict(_KIND_WEIGHTS)
         if not self._world.service.supports_binary:
             kinds.pop(TrafficGenerator.send_binary)
@@ -86,43 +86,45 @@ class TrafficGenerator:
         chosen(self)
 
     def send_plain(self):
-        """A Command without a SID."""
+        """Send a Command without a SID."""
         self._send(
             self._make_message("plain", self._numbered(self._rng.choice(PLAIN)), plan=self._random_plan())
         )
 
     def send_with_sid(self):
-        """One with a SID in its text."""
-        content = self._numbered(self._rng.choice((*PLAIN, ACTING)))
-        plan = self._action_plan() if content.startswith(ACTING) else self._random_plan()
-        letter = self._make_message("named", content, sid=self._new_sid(), plan=plan)
-        whole = f"{letter.sid} {content}" if self._rng.random() < 0.5 else f"{content} {letter.sid}"
-        self._send(letter, text=whole)
+        """Send a Command with a SID in its text."""
+        content = self._numbered(self._rng.choice((*PLAIN, WITH_ACTION)))
+        plan = self._action_plan() if content.startswith(WITH_ACTION) else self._random_plan()
+        message = self._make_message("with SID", content, sid=self._new_sid(), plan=plan)
+        text = f"{message.sid} {content}" if self._rng.random() < 0.5 else f"{content} {message.sid}"
+        self._send(message, text=text)
 
     def send_repeatable(self):
-        """One whose handler may run again."""
+        """Send a Command whose handler is repeatable."""
         content = self._numbered(REPEATABLE)
         sid = self._new_sid() if self._rng.random() < 0.5 else None
-        letter = self._make_message("repeatable", content, sid=sid, plan=self._random_plan(repeatable=True))
-        self._send(letter, text=content if sid is None else f"{sid} {content}")
+        message = self._make_message("repeatable", content, sid=sid, plan=self._random_plan(repeatable=True))
+        self._send(message, text=content if sid is None else f"{sid} {content}")
 
     def send_with_action(self):
-        """One whose handler acts after the answer."""
-        self._send(self._make_message("acting", self._numbered(ACTING), plan=self._action_plan()))
+        """Send a Command whose handler asks for an action after its reply."""
+        self._send(self._make_message("with action", self._numbered(WITH_ACTION), plan=self._action_plan()))
 
     def send_binary(self):
-        """Octets."""
+        """Send a binary Command."""
         self._count += 1
         self._send(
-            self._make_message("binary", BINARY + self._count.to_bytes(3, "big"), plan=self._random_plan())
+            self._make_message(
+                "binary", BINARY_PREFIX + self._count.to_bytes(3, "big"), plan=self._random_plan()
+            )
         )
 
     def send_long(self):
-        """One of several parts, in any order; some never come."""
+        """Send a multipart Command, its parts in random order; sometimes one part never arrives."""
         content = f"{self._numbered(self._rng.choice(PLAIN))} {LONG_TEXT[: self._rng.randint(170, 280)]}"
-        letter = self._make_message("long", content, plan=self._random_plan())
+        message = self._make_message("long", content, plan=self._random_plan())
         sid = self._new_sid() if self._rng.random() < 0.4 else None
-        letter.sid = sid
+        message.sid = sid
         parts = list(
             pdu.segment(f"{sid} {content}" if sid else content, reference=self._count % 256, wide=False)
         )
@@ -130,112 +132,118 @@ class TrafficGenerator:
         missing = self._rng.random() < 0.15
         delay = 0.0
         for part in parts:
-            sheet = self._make_segment(letter, self._make_deliver(part, letter))
+            segment = self._make_segment(message, self._make_deliver(part, message))
             if missing and part is parts[-1]:
                 continue
-            self._world.call_later(delay, self._enqueue, sheet)
+            self._world.call_later(delay, self._enqueue, segment)
             delay += self._rng.choice((0.0, 0.0, 1.0, 20.0, 900.0))
 
     def send_same_text(self):
-        """The same text once more, without a SID: another Command, unless it comes in the same second."""
+        """Send an earlier text again without a SID: a new Command, unless the time stamp is the same."""
         earlier = [each for each in self.messages if each.kind == "plain" and each.sid is None]
         if not earlier:
             return self.send_plain()
-        letter = InboundMessage("plain", self._rng.choice(earlier).content, is_command=True)
-        return self._send(letter)
+        message = InboundMessage("plain", self._rng.choice(earlier).content, is_command=True)
+        return self._send(message)
 
     def redeliver(self):
-        """Something is delivered again, octet by octet the same."""
+        """Deliver an earlier segment again with the same octets."""
         earlier = [
-            sheet for sheet in self.segments.values() if sheet.offered_at and sheet.deliver is not None
+            segment
+            for segment in self.segments.values()
+            if segment.offered_at and segment.deliver is not None
         ]
         if earlier:
             self._enqueue(self._rng.choice(earlier))
 
     def send_reused_sid(self):
-        """A SID that came before, with another body: it commands nothing."""
-        earlier = [each for each in self.messages if each.kind in {"named", "usurper"} and each.is_accepted]
+        """Send an earlier SID with another body; this is not a Command."""
+        earlier = [
+            each for each in self.messages if each.kind in {"with SID", "reused SID"} and each.is_accepted
+        ]
         if not earlier:
             return self.send_with_sid()
         before = self._rng.choice(earlier)
-        letter = self._make_message("usurper", self._numbered("led"), sid=before.sid)
-        letter.is_command = False
-        return self._send(letter, text=f"{letter.sid} {letter.content}")
+        message = self._make_message("reused SID", self._numbered("led"), sid=before.sid)
+        message.is_command = False
+        return self._send(message, text=f"{message.sid} {message.content}")
 
     def send_from_other_number(self):
-        """Somebody else, perhaps with a number that looks like the service's."""
+        """Send from another number, perhaps one that resembles the service's."""
         number = self._world.service.number
         sender = self._rng.choice(("+15551234567", f"1{number}", f"{number}0", f"0{number}", number[:-1]))
-        letter = self._make_message("stray", self._numbered("led"), is_command=False)
-        self._send(letter, sender=pdu.Address.parse(sender))
+        message = self._make_message("other sender", self._numbered("led"), is_command=False)
+        self._send(message, sender=pdu.Address.parse(sender))
 
     def send_from_alphanumeric(self):
-        """An alphanumeric sender: no number at all."""
-        letter = self._make_message("stray", self._numbered("pump"), is_command=False)
+        """Send from an alphanumeric address."""
+        message = self._make_message("other sender", self._numbered("pump"), is_command=False)
         sender = pdu.Address(self._world.service.number, pdu.TypeOfNumber.ALPHANUMERIC)
-        self._send(letter, sender=sender)
+        self._send(message, sender=sender)
 
     def send_truncated(self):
-        """Octets that are no message, or the beginning of one."""
-        letter = self._make_message("damaged", self._numbered("led"), is_command=False)
-        octets = pdu.encode(self._make_deliver(pdu.segment(letter.content)[0], letter), sca=False).octets
+        """Deliver the beginning of a TPDU."""
+        message = self._make_message("truncated", self._numbered("led"), is_command=False)
+        octets = pdu.encode(self._make_deliver(pdu.segment(message.content)[0], message), sca=False).octets
         cut = octets[: self._rng.randint(3, len(octets) - 2)]
-        letter.segments.append(InboundSegment(letter, None, cut[1:]))
-        self.segments[cut[1:]] = letter.segments[0]
-        self.messages.append(letter)
+        message.segments.append(InboundSegment(message, None, cut[1:]))
+        self.segments[cut[1:]] = message.segments[0]
+        self.messages.append(message)
         self._count += 1
         self._world.module.deliver(1000 + self._count, self._world.network.service_centre, cut)
 
     def send_empty(self):
-        """Nothing at all."""
+        """Send an empty text."""
         self._send(self._make_message("empty", ""))
 
     def send_delayed(self):
-        """One that was long on its way."""
-        letter = self._make_message("old", self._numbered("led"), plan=self._random_plan())
-        self._send(letter, age_s=self._rng.choice((3600.0, 5 * 3600.0, 30 * 3600.0, 90 * 86400.0)))
+        """Send a Command with an old time stamp."""
+        message = self._make_message("delayed", self._numbered("led"), plan=self._random_plan())
+        self._send(message, age_s=self._rng.choice((3600.0, 5 * 3600.0, 30 * 3600.0, 90 * 86400.0)))
 
     def send_without_date(self):
-        """A time stamp that is no date."""
-        letter = self._make_message("dateless", self._numbered("led"), plan=self._random_plan())
-        self._send(letter, timestamp=pdu.Timestamp(bytes.fromhex("62311131240080")))
+        """Send a Command whose time stamp is not a valid date."""
+        message = self._make_message("no date", self._numbered("led"), plan=self._random_plan())
+        self._send(message, timestamp=pdu.Timestamp(bytes.fromhex("62311131240080")))
 
     def send_class_0(self):
-        """Class 0: for the display, of which there is none."""
-        letter = self._make_message("immediate", self._numbered("blink"), plan=self._random_plan())
-        self._send(letter, scheme=0x10)
+        """Send a Command of message class 0 (for immediate display)."""
+        message = self._make_message("class 0", self._numbered("blink"), plan=self._random_plan())
+        self._send(message, scheme=0x10)
 
     def send_ucs2(self):
-        """Characters outside GSM 03.38."""
-        letter = self._make_message("foreign", f"{self._numbered('led')} да", plan=self._random_plan())
-        self._send(letter)
+        """Send a Command with characters outside the GSM default alphabet."""
+        message = self._make_message("UCS-2", f"{self._numbered('led')} да", plan=self._random_plan())
+        self._send(message)
 
     def send_unknown_word(self):
-        """A word that nobody has a handler for."""
-        self._send(self._make_message("unknown", self._numbered(self._rng.choice(("zzz", "Led7", "../led")))))
+        """Send a Command whose first word has no handler."""
+        self._send(
+            self._make_message("unknown word", self._numbered(self._rng.choice(("zzz", "Led7", "../led"))))
+        )
 
     def send_error_text(self):
-        """An answer of another automaton: never answered."""
-        letter = self._make_message("error", self._numbered("ERR what is"))
-        letter.is_answerable = False
-        self._send(letter)
+        """Send an error reply, as another automaton would; it must not be answered."""
+        message = self._make_message("error text", self._numbered("ERR what is"))
+        message.is_answerable = False
+        self._send(message)
 
     def send_ping(self):
-        """What the agent answers by itself."""
-        self._send(self._make_message("builtin", self._numbered("ping")))
+        """Send a ping, which the agent answers without a handler."""
+        self._send(self._make_message("ping", self._numbered("ping")))
 
     def send_liveness_check(self):
-        """A Command that must work at once."""
-        self._send(self._make_message("proof", self._numbered("led"), plan=HandlerPlan()))
+        """Send a Command that must be handled promptly."""
+        self._send(self._make_message("liveness", self._numbered("led"), plan=HandlerPlan()))
 
     def send_burst(self, count):
-        """Very many at once; most want no answer."""
+        """Send many Commands at once; most have no reply."""
         for _ in range(count):
-            does = "nothing" if self._rng.random() < 0.9 else "ok"
-            letter = self._make_message("plain", self._numbered("led"), plan=HandlerPlan([(0.1, does)]))
-            self._send(letter)
+            outcome = "nothing" if self._rng.random() < 0.9 else "ok"
+            message = self._make_message("plain", self._numbered("led"), plan=HandlerPlan([(0.1, outcome)]))
+            self._send(message)
 
-    # How it is written
+    # Construction
 
     def _numbered(self, first):
         self._count += 1
@@ -251,22 +259,22 @@ class TrafficGenerator:
 
     def _random_plan(self, *, repeatable=False):
         quick = round(self._rng.uniform(0.05, 2.0), 2)
-        does = self._rng.choices(list(_OUTCOME_WEIGHTS), list(_OUTCOME_WEIGHTS.values()))[0]
+        outcome = self._rng.choices(list(_OUTCOME_WEIGHTS), list(_OUTCOME_WEIGHTS.values()))[0]
         if repeatable and self._rng.random() < 0.5:
             return HandlerPlan(self._rng.choice(_RETRY_PLANS))
-        match does:
+        match outcome:
             case "slow":
                 return HandlerPlan([(self._rng.uniform(5, 25), "ok")])
             case "hang":
                 return HandlerPlan([(1e6, "hang")])
             case "kill":
                 return HandlerPlan([(quick, "kill"), (quick, self._rng.choice(("ok", "kill")))])
-        return HandlerPlan([(quick, does)])
+        return HandlerPlan([(quick, outcome)])
 
     def _action_plan(self):
-        does = "then" if self._rng.random() < 0.85 else "fail"
+        outcome = "then" if self._rng.random() < 0.85 else "fail"
         act = self._rng.choice(((0.1, "ok"), (0.1, "ok"), (3.0, "fail"), (0.5, "kill")))
-        return HandlerPlan([(self._rng.uniform(0.1, 3.0), does)], act)
+        return HandlerPlan([(self._rng.uniform(0.1, 3.0), outcome)], act)
 
     def _make_deliver(self, user_data, message, *, sender=None, timestamp=None, age_s=0.0, scheme=None):
         if timestamp is None:
@@ -287,19 +295,19 @@ class TrafficGenerator:
     def _make_segment(self, message, deliver):
         octets = pdu.encode(deliver, sca=False).octets[1:]
         if (known := self.segments.get(octets)) is not None:
-            return known  # the same words in the same second are the same message
+            return known  # the same text with the same time stamp is the same message
         if not message.segments:
             message.created_at = self._world.loop.time()
             self.messages.append(message)
-        sheet = InboundSegment(message, deliver, octets)
-        message.segments.append(sheet)
-        self.segments[octets] = sheet
-        return sheet
+        segment = InboundSegment(message, deliver, octets)
+        message.segments.append(segment)
+        self.segments[octets] = segment
+        return segment
 
     def _enqueue(self, segment):
         deliver = segment.deliver
-        line = self._world.network._queues[self._world.sim.imsi]
-        line.enqueue(
+        queue = self._world.network._queues[self._world.sim.imsi]
+        queue.enqueue(
             MtMessage(
                 tpdu=deliver, sender=str(deliver.originating_address), body=repr(segment.message.content)
             )

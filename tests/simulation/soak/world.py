@@ -1,10 +1,10 @@
-"""Everything around the agent: network, module, port, handlers' effects, clocks, one life after the other.
+"""Everything around the agent in virtual time: network, module, serial port, handlers, clocks and agent runs.
 
 async with World(folder) as world:
-    life = world.start()
+    world.start()
     world.send("led 7")
-    await world.passes(60)
-    assert world.bodies == ["did led 7"]
+    await world.advance(60)
+    assert world.sent_bodies == ["did led 7"]
 """
 
 import asyncio
@@ -31,7 +31,7 @@ SIM_NUMBER = "447700900123"
 
 @dataclass
 class HandlerRun:
-    """A handler was begun. This stays, whatever becomes of the agent."""
+    """A start of a handler. The record stays after the agent was killed."""
 
     started_at: float
     agent_run: int
@@ -40,15 +40,16 @@ class HandlerRun:
     attempt: int
     outcome: str
     duration_s: float
-    """How long it takes, if nothing ends it earlier."""
+    """Planned duration; the run may be ended earlier."""
 
 
 @dataclass
 class HandlerPlan:
-    """What a handler does with one Command: for each attempt how long it takes and how it ends.
+    """The behaviour of a handler for one Command: (duration in seconds, outcome) of each attempt.
 
-    Ends: ok, nothing (no answer), fail, hang, later, then (an action follows), kill (ends the agent), stuck
-    (whoever runs handlers never says anything again). `act` is the same for the action after the answer.
+    Outcomes: ok, nothing (no reply), fail, hang, later (asks for a retry), then (an action follows), kill
+    (the handler kills the agent), stuck (the runner never reports a result). `action` is the same for the
+    action.
     """
 
     attempts: list[tuple[float, str]] = field(default_factory=lambda: [(0.2, "ok")])
@@ -56,7 +57,7 @@ class HandlerPlan:
 
 
 class World:
-    """One device and the network around it. It must be made on the loop that runs it."""
+    """One device and the network around it. Create it in the event loop that runs it."""
 
     def __init__(
         self,
@@ -77,35 +78,36 @@ class World:
         self.service = SERVICE_PROFILES[service]
         self.message_format = message_format
         self.tables = tables or {}
-        """Tables of agent.toml: their keys take the place of the world's own."""
+        """Tables of agent.toml. Their keys override the defaults of `AgentRun`."""
         self.handler_directory = folder / "handlers"
         simulated_runner.write_handler_files(self.handler_directory)
         self.clock_error_s = 0.0
-        """How far the device's clock is ahead."""
+        """Seconds by which the clock of the device is ahead."""
         self.disk_error = None
-        """What every commit fails with, while it is set."""
+        """Error message of every commit while it is set; None if commits succeed."""
         self.disk_delay_s = 0.0
-        """How long each call of the journal takes."""
+        """Seconds that each call of the journal takes."""
         self.plans = {}
-        """By content: what its handler does. Others take 0.2 s and answer."""
-        self.make_runner = lambda life: simulated_runner.SimulatedRunner(self, life)
-        self.on_kill_point = lambda point, life: None
-        """Called before and after each commit and write of the agent: the place to kill it."""
-        self.on_run_ended = lambda life: None
-        """Called when a life has ended, killed or by itself."""
+        """`HandlerPlan` by content of the Command. Other handlers take 0.2 s and reply."""
+        self.make_runner = lambda agent_run: simulated_runner.SimulatedRunner(self, agent_run)
+        self.on_kill_point = lambda point, agent_run: None
+        """Called before and after each commit and write of the agent, so that it can be killed there."""
+        self.on_run_ended = lambda agent_run: None
+        """Called when an agent run has ended, killed or by itself."""
         self.handler_runs: list[HandlerRun] = []
         self.action_runs: list[HandlerRun] = []
         self.events = []
-        """(time, number of the life, Step)."""
+        """(time, number of the agent run, `Event`)."""
         self.sd_notifications = []
-        """(time, number of the life, message to systemd)."""
+        """(time, number of the agent run, message to systemd)."""
         self.agent_runs: list[AgentRun] = []
         self.unforced_ends = []
-        """(time, number of the life, exception or None) of lives that ended by themselves."""
+        """(time, number of the agent run, exception or None) of runs that ended by themselves."""
         self.accepted = []
-        """TPDUs that the module has answered for, oldest first: from here on they are the agent's."""
+        """TPDUs that the module has acknowledged to the network, oldest first: from then on the agent must
+        not lose them."""
         self.network_events = []
-        """(time, Event) of the network."""
+        """(time, event) of the network."""
         self.network = SimulatedNetwork(self.loop, self.true_time, self._on_network_event, timing=timing)
         self.sim = self.first_sim = sim or SimCard(imsi="001010000000001")
         self.second_sim = SimCard(imsi="001010000000002", iccid="89440000000000000025", pin=self.sim.pin)
@@ -128,12 +130,12 @@ class World:
         self.port.module = self.module
         self.module.faults.port = self.port
         self.journal_folder = self.new_journal_folder()
-        """Of the next life, or of the one that lasts."""
+        """Folder of the journal of the current agent run, or of the next one."""
         self.corruptions = []
-        """What became of the journal between two lives, oldest first."""
+        """Corruptions of the journal between agent runs, oldest first."""
 
     def insert_sim(self, sim):
-        """Another SIM, for which the module is without power."""
+        """Replace the SIM while the module has no power."""
         self.module.power_off()
         self.sim = sim
         self.module.insert_sim(sim)
@@ -144,39 +146,39 @@ class World:
         return self
 
     async def __aexit__(self, *error):
-        for life in self.agent_runs:
-            life.kill("the world ends")
-            await asyncio.wait((life.task,))
+        for agent_run in self.agent_runs:
+            agent_run.kill("the world ends")
+            await asyncio.wait((agent_run.task,))
         self.module.power_off()
         self.network.close()
 
-    # Lives
+    # Agent runs
 
     @property
     def current_run(self):
-        """The life that lasts, or the last one."""
+        """Return the current agent run, or the last one; None before the first."""
         return self.agent_runs[-1] if self.agent_runs else None
 
     def start(self, tables=None):
-        """The agent begins, on the journal that its last life left."""
+        """Start the agent on the journal that the last run left."""
         assert not self.agent_runs or not self.current_run.is_alive
-        life = AgentRun(self, self.journal_folder, tables)
-        self.agent_runs.append(life)
-        return life
+        agent_run = AgentRun(self, self.journal_folder, tables)
+        self.agent_runs.append(agent_run)
+        return agent_run
 
     def new_journal_folder(self):
-        """For the journal of the next life."""
-        folder = self.folder / f"life-{len(self.agent_runs)}"
+        """Create the folder for the journal of the next agent run."""
+        folder = self.folder / f"run-{len(self.agent_runs)}"
         folder.mkdir()
         return folder
 
     def on_killed(self, agent_run, successor):
-        """It was killed; the next one takes over what was on the disk at that moment."""
+        """Handle a killed run: the next one gets the journal as it was on the disk at that time."""
         self.journal_folder = successor
         self.on_run_ended(agent_run)
 
     def on_ended(self, agent_run, error):
-        """It has ended by itself."""
+        """Handle a run that ended by itself."""
         self.unforced_ends.append((self.loop.time(), self.agent_runs.index(agent_run), error))
         self.on_run_ended(agent_run)
 
@@ -195,15 +197,16 @@ class World:
         return datetime.fromtimestamp(START_WALL_TIME + self.loop.time() - START_TIME_S, UTC)
 
     def wall_clock(self):
-        """The device's clock, seconds since 1970."""
+        """Return the time of the device's clock, in seconds since 1970."""
         return START_WALL_TIME + self.loop.time() - START_TIME_S + self.clock_error_s
 
-    # The network's side
+    # Network
 
     def send(self, content, *, sender=None, sid=None, **arguments):
-        """A Command, or a message of another sender; `sid` is put in front of a text. Returns its handle."""
-        whole = f"{sid} {content}" if sid else content
-        user_data = pdu.segment(whole)[0]
+        """Send a Command, or a message from another sender; `sid` is put in front of the text. Return its
+        handle."""
+        text = f"{sid} {content}" if sid else content
+        user_data = pdu.segment(text)[0]
         return self.network.send(
             self.sim.imsi,
             pdu.Address.parse(sender or self.service.number),
@@ -214,15 +217,15 @@ class World:
 
     @property
     def sent_bodies(self):
-        """What the network got from the device, oldest first."""
+        """Return the bodies that the network received from the device, oldest first."""
         return [message.body for message in self.network.mo_messages]
 
     @property
     def stored_count(self):
-        """How many messages the module holds."""
+        """Return the number of messages in the module."""
         return sum(len(store) for name, store in self.module.stores.items() if name in {"ME", "SM"})
 
-    # What others report
+    # Callbacks
 
     def _on_network_event(self, event):
         self.network_events.append((self.loop.time(), event))
@@ -244,41 +247,42 @@ class World:
         self.sd_notifications.append((self.loop.time(), len(self.agent_runs) - 1, message))
 
     def start_handler_run(self, kind, spec, content, attempt):
-        """A handler begins; how long it takes and how it ends."""
+        """Record the start of a handler; return its duration in seconds and its outcome."""
         plan = self.plans.get(content, HandlerPlan())
         seconds, does = plan.attempts[min(attempt, len(plan.attempts)) - 1] if kind == "run" else plan.action
-        done = self.handler_runs if kind == "run" else self.action_runs
+        runs = self.handler_runs if kind == "run" else self.action_runs
         if kind == "act" and sum(run.content == content for run in self.action_runs) >= 3:
-            does = "ok"  # an agent that acts again and again is seen by now, and need not die all day
-        done.append(
+            does = "ok"  # a repeated action has been recorded by now; do not kill the agent for ever
+        runs.append(
             HandlerRun(self.loop.time(), len(self.agent_runs) - 1, spec.name, content, attempt, does, seconds)
         )
         return seconds, does
 
 
 class RadioLink:
-    """The network as the module sees it: notes what the module has answered for, and what it sent."""
+    """The network as the module sees it. Records what the module has accepted and what it has sent."""
 
     def __init__(self, world):
         self._world = world
         self._offered_tpdus = {}
         self._send_started_at = {}
         self.on_offered = lambda tpdu: None
-        """Called when a message reaches a module that hears it."""
+        """Called when a message reaches a running module."""
         self.on_accepted = lambda tpdu, how: None
-        """Called when the module has answered for a message; `how` is stored, acknowledged (by +CNMA) or
-        handed (to the terminal, and nobody asked for an answer)."""
+        """Called when the module has accepted a message; `how` is "stored", "acknowledged" (by +CNMA) or
+        "handed" (delivered directly without acknowledgement)."""
         self.submits = []
-        """(time, TPDU, cause) of each message that came to the network; None: it is asked to take it."""
+        """(time, TPDU, cause) of each message that reached the network; cause None if it was not refused
+        here."""
         self.sent_at = []
-        """When each message left the module that the network took."""
+        """Times at which the messages that the network accepted left the module."""
         self.pending_causes = []
-        """Causes that the next messages are refused with, None for one that is accepted."""
+        """Causes with which the next messages are refused; None for a message that is accepted."""
         self.submit_delay_s = 0.0
-        """How much later messages from the module reach the network."""
+        """Delay in seconds of messages from the module to the network."""
 
     def wrap_deliver(self, module):
-        """What the network calls to deliver a message to this module."""
+        """Return the function that the network calls to deliver a message to this module."""
         deliver = module.deliver
 
         def offered(reference, service_centre, tpdu):
@@ -306,26 +310,26 @@ class RadioLink:
         else:
             self._submit(station, token, tpdu, self._world.loop.time())
 
-    def _submit(self, station, token, tpdu, left):
+    def _submit(self, station, token, tpdu, left_at):
         cause = self.pending_causes.pop(0) if self.pending_causes else None
         self.submits.append((self._world.loop.time(), tpdu, cause))
         if cause is None:
-            self._send_started_at[token] = left
+            self._send_started_at[token] = left_at
             self._world.network.submit(station, token, tpdu)
         else:
             self._world.call_later(1.0, station.submitted, token, cause)
 
     def wrap_submitted(self, module):
-        """What the network calls to tell this module what became of a message."""
+        """Return the function that the network calls to report the result of a submission."""
         submitted = module.submitted
 
-        def told(token, cause):
-            left = self._send_started_at.pop(token, self._world.loop.time())
+        def record_submitted(token, cause):
+            left_at = self._send_started_at.pop(token, self._world.loop.time())
             if cause is None:
-                self.sent_at.append(left)
+                self.sent_at.append(left_at)
             submitted(token, cause)
 
-        return told
+        return record_submitted
 
     def __getattr__(self, name):
         return getattr(self._world.network, name)
