@@ -26,8 +26,7 @@ async def run_in_thread(
 ) -> ResultT:
     """Run `work` in a daemon thread and return its result, or raise its exception.
 
-    If the caller is cancelled, the thread goes on and `on_abandoned` receives the result, in a thread as
-    well.
+    If the caller is cancelled, the thread continues, and another thread calls `on_abandoned` with the result.
     """
     loop = asyncio.get_running_loop()
     future: asyncio.Future[ResultT] = loop.create_future()

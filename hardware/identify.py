@@ -15,8 +15,8 @@ from hardware.profile import DriverProfile
 
 GENERIC = "generic"
 MIN_MODEL_CHARS = 4
-"""Shortest word of an answer that is compared with models; every model has so many characters before a
-wildcard."""
+"""Minimum length of a word that is compared with models. Every model has at least this many characters before
+a wildcard."""
 
 PRIMARY_RANK, SECONDARY_RANK = 0, 1
 """Suitability of a port for AT commands; the lower rank is preferred."""
@@ -24,10 +24,10 @@ PRIMARY_RANK, SECONDARY_RANK = 0, 1
 
 @dataclass(frozen=True, slots=True)
 class PortInfo:
-    """What a port tells about the module behind it."""
+    """Facts about a module that its port shows."""
 
     profiles: tuple[str, ...] = ()
-    """Profiles with its USB ids; empty if it is not on USB or is an adapter."""
+    """Names of the profiles with its USB ids; empty if the port is not on USB or belongs to an adapter."""
     usb_id: str = ""
     """`1e0e:9001`, or "" if no profile has these ids."""
     role: str = ""

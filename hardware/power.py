@@ -32,7 +32,7 @@ USB_ON_TIMEOUT_S = 2.0
 """Longest wait for USB to be switched on again after cancellation; the thread goes on after that."""
 
 
-class PowerUnavailable(Exception):  # noqa: N818  (reads as the sentence it is)
+class PowerUnavailable(Exception):  # noqa: N818  (the name of a condition)
     """The power cannot be switched; the text is one sentence with what is missing."""
 
 
@@ -186,7 +186,7 @@ class GpioPowerSwitch:
 
 
 class UsbPowerSwitch:
-    """The kernel's switch for a USB device: its file `authorized`. Only the supply stays on.
+    """The kernel's switch for a USB device: its file `authorized`. The supply voltage stays on.
 
     A killed process leaves the device off, and a device that is off has no ports by which to find it. So a
     state file has its USB path while it is off.

@@ -36,7 +36,7 @@ class ProfileError(ValueError):
 
 
 class SimulatorProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How a module behaves; the table `[device]`. The defaults follow 27.005 and 27.007.
+    """The behaviour of a module: the table `[device]`. The defaults follow 27.005 and 27.007.
 
     Refusals are written `ERROR`, `CME 14` or `CMS 302`. Times are in seconds.
     """
@@ -64,13 +64,13 @@ class SimulatorProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     boot_sms: tuple[str, ...] = ("SMS DONE",)
     """URCs when the message service is ready."""
     boot_s: float = 0.0
-    """From power-on until the module accepts commands."""
+    """Time from power-on until the module accepts commands."""
     sim_ready_s: float = 0.0
-    """From then until the SIM has been read."""
+    """Time from accepting commands until the SIM has been read."""
     sms_ready_s: float = 0.0
-    """From a ready SIM until message commands work."""
+    """Time from a ready SIM until message commands work."""
     registration_s: float = 0.0
-    """From a ready SIM until registration."""
+    """Time from a ready SIM until registration."""
     cfun: int = 1
     """`<fun>` after power-on."""
     functions: tuple[int, ...] = (0, 1, 4)
@@ -81,7 +81,7 @@ class SimulatorProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     power_off_urc: str = ""
     """URC after the OK of a power-off command."""
     readiness_command: str = ""
-    """Quectel's +QINISTAT; it answers a sum of 1 SIM ready, 2 SMS ready, 4 phonebook ready."""
+    """Quectel's +QINISTAT; its answer is the sum of 1 (SIM ready), 2 (SMS ready) and 4 (phonebook ready)."""
     persistent_settings: tuple[str, ...] = ()
     """Settings that survive a restart without AT&W, by their name in `hardware.sim.module.settings`."""
 
@@ -111,7 +111,7 @@ class SimulatorProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     )
     """Values that +CPMS accepts for each of its three parameters."""
     store: str = "ME"
-    """Factory value of all three."""
+    """Factory value of the three parameters of +CPMS."""
     report_store: str = "SR"
     """Store for status reports with `<ds>` 2."""
     mt_is_combined: bool = True
@@ -166,7 +166,7 @@ class UsbLayout(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 
 class DriverProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How a module is found and driven; the table `[driver]`. An unpublished value is None or empty.
+    """The data for finding and driving a module: the table `[driver]`. An unpublished value is None or empty.
 
     Times are in seconds; `..._timeout_s` is the maker's maximum response time for a command, not the usual
     time.
@@ -182,7 +182,7 @@ class DriverProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """Factory setting of the rate; 0 for autobauding."""
     autobaud_rates: tuple[int, ...] = ()
     inter_command_delay_s: Seconds | None = None
-    """From a final result to the next command."""
+    """Delay between a final result code and the next command."""
     urc_port_command: str | None = None
     """Command that selects the port on which URCs appear."""
     sleep_command: str | None = None
@@ -193,11 +193,11 @@ class DriverProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     ready_urc: str | None = None
     """URC after which message commands work."""
     ready_command: str | None = None
-    """Command that queries the same."""
+    """Command that queries whether message commands work."""
     ready_mask: int | None = None
-    """Bit of its answer that means that the message service is ready."""
+    """Bit in the answer to `ready_command` that means that the message service is ready."""
     start_s: Seconds | None = None
-    """From power-on until the port answers."""
+    """Time from power-on until the port answers."""
 
     # SIM and network
     pin_tries_command: str | None = None
@@ -205,7 +205,7 @@ class DriverProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     iccid_command: str | None = None
     iccid_prefix: str | None = None
     registration: tuple[str, ...] = ()
-    """Which of +CREG, +CGREG and +CEREG report the registration."""
+    """Those of +CREG, +CGREG and +CEREG that report the registration."""
 
     # messages
     stores: tuple[str, ...] = ()
@@ -227,7 +227,7 @@ class DriverProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     # restart and shutdown
     restart_command: str | None = None
     restart_s: Seconds | None = None
-    """From the restart command until the module is ready again."""
+    """Time from the restart command until the module is ready again."""
     power_off_command: str | None = None
     power_off_urc: str | None = None
     power_off_s: Seconds | None = None
@@ -304,7 +304,7 @@ def _load_merged_table(name: str, table: str) -> dict[str, Any]:
     if file.same_as is None:
         return own
     if file.same_as == name:
-        raise ProfileError(f"profile {name} is the same as itself")
+        raise ProfileError(f'profile {name}: same_as = "{name}" refers to the profile itself')
     shared = _load_merged_table(file.same_as, table)
     return {key: value for key, value in shared.items() if key not in NOT_INHERITED} | own
 

@@ -156,7 +156,7 @@ def _decode_address(octets: bytes) -> Address:
 
 @_cached
 def _decode_service_centre(octets: bytes) -> Address:
-    """Decode a service centre address. Its length in octets does not tell whether the last digit is fill."""
+    """Decode a service centre address. Its length in octets does not show whether the last digit is fill."""
     digits = 2 * len(octets) - 4
     if octets[1] & 0x70 == 0x50:
         address = _decode_value(octets[1], octets[2:], digits)

@@ -25,7 +25,7 @@ class _ScheduledFault:
 
 
 class _GuardedPort:
-    """The port as faults see it; after the end of the sandbox no late fault reopens it."""
+    """The access of faults to the port. After the sandbox has stopped, a delayed fault does not reopen it."""
 
     def __init__(self, pty: Pty) -> None:
         self._pty = pty

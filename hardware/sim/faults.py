@@ -1,4 +1,4 @@
-"""Faults of a module, by name: what real modules do and a correct simulated one does not.
+"""Faults of the simulated module, by name: faulty behaviour of real modules.
 
 The module calls the `FaultInjector` at three points and nowhere else: for its input (`filter_input`),
 before each command (`before_command`), and for its output (`filter_output`). Without an active fault the
@@ -9,7 +9,7 @@ A fault is written `NAME` or `NAME:key=value,key=value`, for instance `final-los
 `FAULT_DESCRIPTIONS` explains the names. The keys are:
 
     after     seconds until the fault becomes active (0)
-    for       seconds that a lasting fault takes (30); 0 means until it is cancelled
+    for       seconds that a lasting fault lasts (30); 0 means until it is cancelled
     times     how often the fault occurs (1); 0 means always
     command   the command that the fault affects, or that triggers it; for code-lost the URC, such as +CMTI
     seconds   the delay of late and prompt-late (5)
@@ -72,7 +72,7 @@ FOREIGN_TPDU = bytes.fromhex("040B915155214365F700006290124131020004EABA7B0D")
 
 
 class FaultError(ValueError):
-    """A fault is written wrongly; the text is one sentence."""
+    """The specification of a fault is invalid; the text is one sentence."""
 
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -89,7 +89,7 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class FaultTarget(Protocol):
-    """A module as faults see it; `hardware.sim.module.module.SimulatedModule` is one."""
+    """The operations that faults need of a module; `hardware.sim.module.module.SimulatedModule` has them."""
 
     @property
     def settings(self) -> Settings: ...
@@ -112,7 +112,7 @@ class FaultTarget(Protocol):
 
 
 class ControllablePort(Protocol):
-    """The port of a module, for faults of the line; `hardware.sim.module.pty.Pty` is one."""
+    """The operations that faults need of a port; `hardware.sim.module.pty.Pty` has them."""
 
     def pause(self) -> None: ...
 
@@ -142,11 +142,11 @@ def parse_fault(text: str) -> Fault:
 
 @dataclass(slots=True)
 class ActiveFault:
-    """A fault that is waiting for its occasion."""
+    """A fault that may still occur."""
 
     fault: Fault
     remaining: int
-    """How often it may still occur; negative means always."""
+    """Number of times that the fault may still occur; negative means without limit."""
 
     def matches(self, name: str, subject: str) -> bool:
         """Return True if it is the fault `name` and affects the command or URC `subject`."""
@@ -182,7 +182,7 @@ class FaultInjector:
         self._active = [active for active in self._active if active.fault.name != "mute"]
 
     def filter_input(self, data: bytes) -> bytes:
-        """Return what the module receives of these bytes."""
+        """Return the part of these bytes that the module receives."""
         return b"" if self._find_match("mute", "") else data
 
     def before_command(self, command: ParsedCommand) -> list[str] | float | None:
@@ -205,7 +205,7 @@ class FaultInjector:
         return fault.seconds if fault else None
 
     def filter_output(self, kind: OutputKind, data: bytes) -> bytes:
-        """Return what the terminal receives of this output."""
+        """Return the part of this output that the terminal receives."""
         if not self._active:
             return data
         match kind:

@@ -41,7 +41,7 @@ class Scheduler(Protocol):
 
 
 class MobileStation(Protocol):
-    """A module, as the network sees it."""
+    """The interface of a module towards the network."""
 
     @property
     def imsi(self) -> str:
@@ -59,7 +59,7 @@ class MobileStation(Protocol):
 
 
 class Network(Protocol):
-    """The network, as a module sees it."""
+    """The interface of the network towards a module."""
 
     def attach(self, station: MobileStation) -> int:
         """Register a module; returns `<stat>` of 27.007 7.2 (1 home, 5 roaming, 3 denied ...)."""
@@ -74,4 +74,4 @@ class Network(Protocol):
         """Process the answer to `MobileStation.deliver`: None is RP-ACK, else the cause of the refusal."""
 
     def memory_available(self, station: MobileStation) -> None:
-        """Process RP-SMMA: the module has room again after it refused a message for lack of memory."""
+        """Process RP-SMMA: the module has free memory again after it refused a message for lack of memory."""

@@ -18,7 +18,7 @@ _FINAL_RESULT = re.compile(
 _NUMERIC_RESULT = re.compile(r"(?:^|[\r\n])[0-8]\r(?!\n)")
 _PROMPT = re.compile(r"(?:^|[\r\n])>[ \r\n]*$")
 _INPUT_ENDS = {False: re.compile(rb"[\r\x1a\x1b]"), True: re.compile(rb"[\x1a\x1b]")}
-"""What ends a command line (False), and what ends a text entry (True)."""
+"""The end of a command line (False) and the end of a text entry (True)."""
 
 _QUERY = re.compile(r"AT(?:I\d*|[+^*#$%]\w+(?:\?|=\?)?)?(?:;[+^*#$%]\w+(?:\?|=\?)?)*")
 _ACTION = re.compile(r"\+(?:CMGL|CNMA|CPOF|CPWROFF|QPOWD|CMGC|CRES|CSAS|CRESET|CMGD)(?![\w?=])")

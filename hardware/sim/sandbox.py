@@ -34,7 +34,7 @@ __all__ = [
 DEFAULT_LISTEN = ("127.0.0.1", 8480)
 
 
-class SandboxUnavailable(Exception):  # noqa: N818 - a state of affairs; the text is a sentence for the user
+class SandboxUnavailable(Exception):  # noqa: N818 - the name of a condition
     """The sandbox cannot run here; the text is one sentence with the reason and the remedy."""
 
 

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from hardware.sim.network.subscriber_queue import NetworkTiming
 
 MAX_EVENTS = 1000
-"""How many of the latest events are kept for later requests."""
+"""Number of the latest events that are kept for later requests."""
 
 SandboxObserver = Callable[[SandboxSim, NetworkEvent], None]
 
@@ -79,7 +79,7 @@ class SandboxCore:
         self.account_sid = account_sid or f"AC{rng.getrandbits(128):032x}"
         self.token = token or f"{rng.getrandbits(128):032x}"
         self.services: dict[str, CommandService] = {}
-        """By the name of the product."""
+        """The services by the name of their product."""
         self.sims: dict[str, SandboxSim] = {}
         """By unique name."""
         self.events: deque[tuple[int, SandboxSim, NetworkEvent]] = deque(maxlen=MAX_EVENTS)

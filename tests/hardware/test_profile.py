@@ -150,7 +150,7 @@ def test_unknown_profile_is_reported():
         ("colour = 1", "colour"),
         ("[drivers]", "drivers"),
         ('same_as = "nobody"', "nobody"),
-        ('same_as = "mine"', "same as itself"),
+        ('same_as = "mine"', "refers to the profile itself"),
     ],
 )
 def test_invalid_profile_is_reported(tmp_path, monkeypatch, text, sentence):

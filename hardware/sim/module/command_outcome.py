@@ -1,4 +1,4 @@
-"""What a command needs before it runs, what it returns, and how it continues later."""
+"""The prerequisites, the outcome and the continuation of a command."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Requirement(Enum):
-    """What must be ready before a command is executed."""
+    """A part of the module that must be ready before a command is executed."""
 
     NOTHING = "nothing"
     SIM = "SIM"
@@ -47,7 +47,7 @@ class LineControl(Protocol):
 
     @property
     def command_names(self) -> frozenset[str]:
-        """All commands of this module."""
+        """The names of all commands of this module."""
 
     def call_after_result(self, action: Callable[[], None]) -> None:
         """Call `action` after the final result code of the current line."""

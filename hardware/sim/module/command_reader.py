@@ -69,9 +69,9 @@ class CommandReader:
 
     def receive(self, data: bytes) -> None:
         """Process bytes from the terminal."""
-        room = TYPE_AHEAD_BYTES - len(self._type_ahead) if self.busy else len(data)
-        self.overrun_bytes += max(0, len(data) - room)
-        self._type_ahead += data[:room]
+        free = TYPE_AHEAD_BYTES - len(self._type_ahead) if self.busy else len(data)
+        self.overrun_bytes += max(0, len(data) - free)
+        self._type_ahead += data[:free]
         self.process()
 
     def process(self) -> None:

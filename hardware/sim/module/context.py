@@ -37,7 +37,7 @@ class MessageProfile(NamedTuple):
 
 @dataclass(slots=True)
 class ModuleLog:
-    """What the module did, for tests and the demo. Only the latest entries of each list are kept."""
+    """The module's activity, for tests and the demo. Only the latest entries of each list are kept."""
 
     boot_count: int = 0
     command_lines: list[str] = field(default_factory=BoundedList)
@@ -51,7 +51,7 @@ class ModuleLog:
 
 
 class ModuleContext:
-    """What most parts of a module need: settings, stores, SIM, profile, output, timers and clocks."""
+    """The shared state of a module: settings, stores, SIM, profile, output, timers and clocks."""
 
     def __init__(
         self,
@@ -69,11 +69,11 @@ class ModuleContext:
         self.sim = sim
         self.settings = factory_settings(profile)
         self.saved_settings: Settings = self.settings.copy()
-        """What a restart and ATZ restore."""
+        """The saved settings, which a restart and ATZ restore."""
         self.stores: dict[str, Store] = {
             name: FixedStore(capacity) for name, capacity in profile.stores.items()
         }
-        """By the name in +CPMS. SM is on the SIM, the others are in the module."""
+        """The message stores by their name in +CPMS. SM is on the SIM, the others are in the module."""
         self.message_profiles: dict[int, MessageProfile] = {}
         self.log = ModuleLog()
         self.output_batch = OutputBatch(write, filter_output)

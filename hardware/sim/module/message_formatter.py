@@ -1,4 +1,4 @@
-"""Messages as the terminal sees them: entries of a store and direct deliveries, in PDU and text mode.
+"""Formats messages for the terminal: entries of a store and direct deliveries, in PDU and text mode.
 
 PDU mode shows the octets. Text mode shows headers and data by 27.005 3.1, 3.3.3 and 3.4; +CSDH=1 adds the
 second half of the headers. The settings are read each time a message is formatted.
@@ -61,7 +61,7 @@ class MessageFormatter:
 
     @property
     def _alpha(self) -> str:
-        """`<alpha>`: there is no phonebook; some modules show an empty string for that."""
+        """`<alpha>`, always absent: no phonebook is simulated. Some modules show it as an empty string."""
         return '""' if self._context.profile.empty_alpha else ""
 
     def _encode_text(self, text: str) -> str:
@@ -74,7 +74,7 @@ class MessageFormatter:
             return None
 
     def _format_body(self, message: StoredTpdu, decoded: Tpdu, *, listed: bool) -> str:
-        """Format what follows the status, with the data lines."""
+        """Format the fields after the status, and the data lines."""
         match decoded:
             case Deliver():
                 number, time = (

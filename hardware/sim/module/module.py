@@ -4,7 +4,7 @@ This file only composes the parts; they share a `ModuleContext` (settings, store
 In the direction of a command: `command_reader` splits the input into lines, `command_parser` splits lines
 into commands, `interpreter` executes them with the tables in `commands`, `response_writer` frames the output.
 On the network side `registration` attaches, `mt_delivery` routes messages from the network, and `mo_submit`
-sends. `power` starts and stops everything; the stores and the SIM outlive it. `faults` interferes if told to.
+sends. `power` starts and stops everything; the stores and the SIM outlive it. `faults` adds faults on request.
 The module does no I/O, reads no clock of its own and uses no randomness.
 """
 
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 
 class SimulatedModule:
-    """A GSM/LTE module as an AT client sees it, and a `MobileStation` for the network. It starts off."""
+    """A simulated GSM/LTE module with an AT interface; for the network a `MobileStation`. It starts off."""
 
     def __init__(
         self,
@@ -178,7 +178,7 @@ class SimulatedModule:
             self.command_reader.receive(self.faults.filter_input(data))
 
     def batch_writes(self) -> AbstractContextManager[None]:
-        """Return a context whose output leaves in one write, in order."""
+        """Return a context manager that joins all output written in it into one write, in order."""
         return self.context.output_batch.batch()
 
     # Network
@@ -222,7 +222,7 @@ class SimulatedModule:
     # Faults
 
     def emit_noise(self, data: bytes) -> None:
-        """Write bytes that no module means to write."""
+        """Write line noise."""
         with self.batch_writes():
             self.context.output_batch.write_raw(data)
 

@@ -110,7 +110,7 @@ class MtDelivery:
         self._line.call_after_result(self.process_pending)
 
     def report_memory_available(self) -> None:
-        """Send RP-SMMA if a message was refused for lack of memory and there is room now."""
+        """Send RP-SMMA if a message was refused for lack of memory and there is free memory now."""
         store = self._context.stores[self._context.settings.cpms[2]]
         if self._memory_exceeded and len(store) < store.capacity:
             self._memory_exceeded = False

@@ -1,4 +1,4 @@
-"""Collect what the module writes while it handles one event, and write it in one piece.
+"""Collects the output of the module while it handles one event, and writes it in one piece.
 
 A client must never read half a response because the module happened to produce it in two steps.
 """
@@ -21,7 +21,7 @@ class OutputBatch:
         self, sink: Callable[[bytes], None], filter_output: Callable[[OutputKind, bytes], bytes]
     ) -> None:
         self.sink = sink
-        """Takes the bytes for the terminal. Tests replace it to put something in between."""
+        """Called with the bytes for the terminal. Tests replace it to intercept them."""
         self._filter_output = filter_output
         self._data = bytearray()
         self._depth = 0
@@ -39,7 +39,7 @@ class OutputBatch:
                 self.sink(data)
 
     def write(self, kind: OutputKind, data: bytes) -> None:
-        """Append output of the module, as far as the filter lets it through."""
+        """Append output of the module, after the filter."""
         self._data += self._filter_output(kind, data)
 
     def write_raw(self, data: bytes) -> None:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class ModuleParts:
-    """What a command may read and change."""
+    """The parts of a module that a command may read and change."""
 
     context: ModuleContext
     line: LineControl
@@ -64,12 +64,12 @@ class ModuleParts:
 
 @dataclass(frozen=True, slots=True)
 class CommandDef:
-    """One command: what each of its forms does. A form that is None gives ERROR, a missing test form OK."""
+    """A command: a function for each form. A form that is None gives ERROR, a missing test form OK."""
 
     execute: Callable[[ModuleParts, CommandParameters], CommandOutcome] | None = None
     set: Callable[[ModuleParts, CommandParameters], CommandOutcome] | None = None
     read: Callable[[ModuleParts], str | CommandOutcome] | None = None
-    """Returns what follows the command's name in the answer, or an outcome of its own."""
+    """Returns the text after the command's name in the answer, or another outcome."""
     test: Callable[[ModuleParts], str | CommandOutcome] | None = None
     """Returns the same as `read`."""
     requires: Requirement = Requirement.NOTHING

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 
 class ModulePower:
-    """Whether the module runs, and what it starts next.
+    """The power state of the module and its boot sequence.
 
-    `on_power_off` are the resets of the parts that know nothing of the power.
+    `on_power_off` are functions that reset the other parts when the power goes off.
     """
 
     def __init__(

@@ -77,9 +77,9 @@ class Pty:
         if not self.is_open:
             self.unread_bytes += len(data)
             return
-        room = self._buffer_limit - len(self._pending)
-        self.overrun_bytes += max(0, len(data) - room)
-        self._pending += data[:room]
+        free = self._buffer_limit - len(self._pending)
+        self.overrun_bytes += max(0, len(data) - free)
+        self._pending += data[:free]
         self._flush()
 
     def close(self) -> None:

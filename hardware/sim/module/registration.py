@@ -134,7 +134,7 @@ class NetworkRegistration:
         self._update_stat(self._attach())
 
     def _attach(self) -> int:
-        """Ask the network and return its `<stat>`. If there is no network, search again later."""
+        """Request registration and return `<stat>`. If there is no network, search again later."""
         stat = self._air_link.attach()
         self._air_link.attached = stat in REGISTERED_STATES
         if self._air_link.attached:

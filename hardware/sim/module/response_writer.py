@@ -22,7 +22,7 @@ NUMERIC_RESULT_CODES = {"OK": "0", "CONNECT": "1", "RING": "2", "NO CARRIER": "3
 """V.250 table 1."""
 
 MAX_HELD_URCS = 100
-"""How many URCs are held at most; a prompt may stay open for ever, and a module's memory is small."""
+"""Maximum number of held URCs: a prompt may stay open without limit, and a module's memory is small."""
 
 
 class ResponseWriter:

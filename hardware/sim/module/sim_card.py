@@ -25,7 +25,7 @@ class SimCard:
     puk_retries: int = 10
     service_centre: Address = field(default_factory=lambda: Address.parse("+447700900000"))
     message_capacity: int = 10
-    """How many messages fit on the SIM (EF_SMS); 10 to 50 on real cards."""
+    """Number of messages that fit on the SIM (EF_SMS); 10 to 50 on real cards."""
     messages: FixedStore = field(init=False)
     """The messages on the SIM (EF_SMS)."""
     pin_enabled: bool = field(init=False)

@@ -60,14 +60,14 @@ class Store(Protocol):
 
 
 class FixedStore:
-    """A store of its own; the lowest free slot is used first, so indices are soon used again."""
+    """A store with its own slots. The lowest free slot is used first, so indices are soon used again."""
 
     def __init__(self, capacity: int) -> None:
         self._slots: list[StoredTpdu | None] = [None] * capacity
 
     @property
     def capacity(self) -> int:
-        """How many messages fit in the store."""
+        """Number of messages that fit in the store."""
         return len(self._slots)
 
     def __len__(self) -> int:
@@ -123,7 +123,7 @@ class CombinedStore:
         return found[0].get(found[1]) if found else None
 
     def add(self, message: StoredTpdu) -> int | None:
-        """Store a message in the first store with room; returns its slot, or None if all are full."""
+        """Store a message in the first store that is not full; returns its slot, or None if all are full."""
         base = 0
         for part in self._stores:
             slot = part.add(message)

@@ -1,4 +1,4 @@
-"""A serial line at a baud rate: bytes take their time, and ends at different rates read garbage (8N1).
+"""A serial line at a baud rate (8N1): bytes take time, and two ends with different rates read garbage.
 
 A module that detects the baud rate (+IPR=0, V.250 6.2.10) writes nothing, boot lines included, until it has
 received an `AT`. It detects the rate again after each start.
@@ -29,7 +29,7 @@ DEFAULT_BAUD = 115200
 AUTOBAUD_PATTERN = re.compile(rb"AT|at")
 
 NOISE = bytes.fromhex("00FFF8E68098FE")
-"""What garbage consists of. No octet is a character of a command, with or without its highest bit."""
+"""The octets of garbage. None is a character of a command, with or without its highest bit."""
 
 
 class BaudThrottle:
@@ -43,7 +43,7 @@ class BaudThrottle:
         self.overrun_bytes = 0
         """Bytes lost because the queue was full."""
         self._idle_at = 0.0
-        """When the bytes that have been scheduled will have been carried."""
+        """Time at which the last scheduled byte has been carried."""
 
     def set_baud(self, baud: int) -> None:
         """Change the rate for the bytes that are not scheduled yet."""
@@ -52,9 +52,9 @@ class BaudThrottle:
     def send(self, data: bytes) -> None:
         """Put bytes on the line; what exceeds the queue is lost and counted, as in an overrun of a UART."""
         idle = not self._queued
-        room = MAX_QUEUED_BYTES - len(self._queued)
-        self.overrun_bytes += max(0, len(data) - room)
-        self._queued += data[:room]
+        free = MAX_QUEUED_BYTES - len(self._queued)
+        self.overrun_bytes += max(0, len(data) - free)
+        self._queued += data[:free]
         if idle and data:
             self._idle_at = max(self._idle_at, self._scheduler.time())
             self._schedule_next()

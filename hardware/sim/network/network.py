@@ -28,7 +28,7 @@ SERVICE_CENTRE = pdu.Address.parse("+447700900000")
 """A number from the range reserved for fiction."""
 
 MAX_MO_MESSAGES = 10_000
-"""How many messages from SIMs are kept."""
+"""Maximum number of messages from SIMs that are kept."""
 
 # Registration states of 27.007 7.2, and causes of 24.011 E.2 and 23.040 9.2.3.22.
 SEARCHING = 2

@@ -20,7 +20,7 @@ MAX_UCS2_UNITS = 70
 SID_CHARACTERS = 35
 """34 characters and a space."""
 DOCUMENTED_CHARACTERS_WITH_SID = 128
-"""What the vendor's document allows with a SID: 160 - 32, without the two letters and the space."""
+"""Maximum with a SID in the vendor's document: 160 - 32, without the two letters and the space."""
 
 
 def build_user_data(
@@ -36,21 +36,21 @@ def build_user_data(
     wide = pdu.septets(request.body) is None
     if wide and not rules.allow_ucs2:
         raise invalid_parameter(product.body_parameter, "it contains characters that are not in GSM 03.38")
-    room = MAX_UCS2_UNITS if wide else MAX_SEPTETS
+    limit = MAX_UCS2_UNITS if wide else MAX_SEPTETS
     rule: LongTextRule = rules.long_text
     text = request.body
     if request.include_sid != "none":
-        room -= SID_CHARACTERS
+        limit -= SID_CHARACTERS
         rule = (
             rules.long_text_with_sid
             if _length(text) <= DOCUMENTED_CHARACTERS_WITH_SID and not wide
             else "refuse"
         )
         text = f"{sid} {text}" if request.include_sid == "start" else f"{text} {sid}"
-    if _length(request.body) > room:
+    if _length(request.body) > limit:
         if rule == "refuse":
             raise invalid_parameter(
-                product.body_parameter, _explain_too_long(_length(request.body), room, ucs2=wide)
+                product.body_parameter, _explain_too_long(_length(request.body), limit, ucs2=wide)
             )
         if rule == "cut":
             text = truncate(text)
@@ -78,4 +78,4 @@ def _length(text: str) -> int:
 
 def _explain_too_long(length: int, limit: int, *, ucs2: bool) -> str:
     unit = "UCS-2 units" if ucs2 else "septets"
-    return f"it has {length} {unit}, and one SMS has room for {limit}"
+    return f"it has {length} {unit}, and one SMS carries at most {limit}"

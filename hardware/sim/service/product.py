@@ -1,4 +1,4 @@
-"""The three services as data: how they differ, and what the vendors leave undefined.
+"""The three services as data: their differences, and the rules that the vendors leave undefined.
 
 Sources: the published API descriptions and documents of both vendors. What they leave open is a field of
 `ServiceRules`.
@@ -106,7 +106,7 @@ PRODUCTS = {product.name: product for product in (SUPER_SIM, PROGRAMMABLE_WIRELE
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceRules:
-    """What the documents leave open. The defaults are those that a device cannot misunderstand."""
+    """Rules that the documents leave open. The defaults are those that a device cannot misunderstand."""
 
     long_text: LongTextRule = "refuse"
     """Treatment of a body without SID that does not fit one SMS: refuse, cut, or split into parts."""

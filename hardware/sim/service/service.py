@@ -163,10 +163,10 @@ class CommandService:
         self._add_resource(sid, sim, body, "received", mode)
         self._emit_event(NetworkEventKind.LISTED, sim, message.body, number, sid=sid, note=note)
 
-    # What the API reads.
+    # Read operations of the API
 
     def fetch(self, sid: str) -> CommandResource:
-        """Raises ServiceError (404) for what never was, was deleted, or is older than 30 days."""
+        """Return a resource. Raises ServiceError (404) if it does not exist or is over 30 days old."""
         if not self.has_command(sid):
             what = f"/{self.product.collection}/{sid}"
             raise ServiceError(404, NO_SUCH_RESOURCE, f"The requested resource {what} was not found.")

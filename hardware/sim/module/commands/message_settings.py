@@ -113,7 +113,7 @@ def _set_header_display(module: ModuleParts, parameters: CommandParameters) -> C
 
 
 def _set_broadcast_types(module: ModuleParts, parameters: CommandParameters) -> CommandOutcome:
-    """+CSCB: stored; there is no cell broadcast here."""
+    """+CSCB: stored without effect; cell broadcast is not simulated."""
     parameters.require_at_most(3)
     mode, identifiers, schemes = module.settings.cscb
     module.settings.cscb = (

@@ -82,7 +82,7 @@ def _set_attachment(module: ModuleParts, parameters: CommandParameters) -> Comma
 
 
 def _set_context(module: ModuleParts, parameters: CommandParameters) -> CommandOutcome:
-    """+CGDCONT=<cid>[,<type>,<apn>[,...]]: stored only; there is no data connection."""
+    """+CGDCONT=<cid>[,<type>,<apn>[,...]]: stored without effect; data connections are not simulated."""
     parameters.require_at_most(6)
     cid = parameters.get_number(0, CONTEXT_IDS)
     if len(parameters.items) == 1:
