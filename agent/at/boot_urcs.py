@@ -1,4 +1,4 @@
-"""The URCs that modules print while they start, and while their SIM comes and goes.
+"""The URCs that modules print while they start, and when their SIM is inserted, removed or locked.
 
 Sources: the manuals of the modules that have a profile, and transcripts. A profile may add codes of its own.
 """
@@ -9,10 +9,10 @@ from enum import Enum
 
 
 class BootUrc(Enum):
-    """What such a URC means."""
+    """The meaning of a boot URC."""
 
     STARTED = "the module has just started"
-    MAYBE_STARTED = "the module has started, or goes on working"
+    MAYBE_STARTED = "the module has started, or is still running"
     """Many Huawei sticks print ^BOOT at the start, and again and again afterwards."""
     PART_READY = "the SIM, calls or the phonebook are ready"
     """Printed after a start, after +CFUN=1, and after the PIN."""
@@ -30,7 +30,7 @@ BOOT_WORDS = {
     "SMS Ready": BootUrc.SMS_READY,
     "SMS DONE": BootUrc.SMS_READY,
 }
-"""Whole lines."""
+"""Boot URCs that are whole lines."""
 _BOOT_PREFIXES = (
     ("^SYSSTART", BootUrc.STARTED),
     ("*ATREADY", BootUrc.STARTED),
@@ -44,7 +44,7 @@ _BOOT_PREFIXES = (
     ("+QUSIM: 1", BootUrc.PART_READY),
     ("+QUSIM: 0", BootUrc.SIM_CHANGED),
 )
-"""How lines begin. The first match counts."""
+"""Boot URCs by the start of the line. The first match counts."""
 _READY_KINDS = {BootUrc.PART_READY, BootUrc.SMS_READY}
 
 

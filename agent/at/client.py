@@ -1,9 +1,9 @@
-"""The client of a module: commands in turn, one at a time, and the outcome of each.
+"""The client of a module: executes AT commands one at a time, and returns or raises the outcome of each.
 
-Turns are taken in the order of the calls. A caller may be cancelled; its command runs to its end, and the
-next command waits for that. After a command without a usable result the connection is resynchronised before
-another command is written, and only then the caller receives CommandTimedOut. A connection that cannot be
-resynchronised is lost, and with it the session.
+Commands are executed in the order of the calls. A caller may be cancelled; its command runs to its end, and
+the next command waits for that. After a command without a usable result the connection is resynchronised
+before another command is written, and only then the caller receives CommandTimedOut. A connection that cannot
+be resynchronised is lost, and with it the session.
 """
 
 from __future__ import annotations
@@ -32,13 +32,14 @@ QueuedT = TypeVar("QueuedT")
 BeforeBody = Callable[[], Awaitable[None]]
 
 POST_ERROR_GAP_S = 0.1
-"""After a plain ERROR: some modules follow it by an OK. V.250 5.5 asks for this pause after every result."""
+"""Pause after a plain ERROR, which some modules follow by an OK. V.250 5.5 asks for it after every result."""
 SLEEP_AFTER_S = 5.0
-"""Silence after which a module may sleep (SIMCom's +CSCLK=2: 5 s) and lose the first octets. Then an AT is
-written first: always where octets were lost before, else after a silence longer than any after which the
-module was found awake. A module that has just sent a URC is awake, unless it has lost octets before."""
+"""Silence after which a module may sleep (SIMCom's +CSCLK=2: 5 s) and lose the first octets of a command. An
+AT is then written first: always if the module has lost octets before, otherwise only if the silence is longer
+than every silence after which it was awake. A module that has just sent a URC is awake, unless it has lost
+octets before."""
 SILENCE_FACTOR = 1.1
-"""A silence counts as longer than another one by this factor: sweeps do not come to the millisecond."""
+"""A silence counts as longer than another one by this factor, because the sweep interval varies slightly."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,17 +57,17 @@ class Response:
 
 
 class AtClient:
-    """One connection. It can be used until it is lost or closed, and not again."""
+    """Executes commands over one connection. It cannot be used after the connection is lost or closed."""
 
     def __init__(self, trace: Trace | None = None, command_gap_s: float = 0.0) -> None:
-        """`command_gap_s`: from a final result code to the next command; some modules need 20 to 100 ms."""
+        """`command_gap_s`: pause after a final result code; some modules need 20 to 100 ms."""
         self._connection = AtConnection(UrcQueue[UrcEvent](_unchanged), trace, self._on_command_finished)
         self._lock = asyncio.Lock()
         self._command_gap_s = command_gap_s
         self._min_timeouts_s: Mapping[str, float] = {}
         self._next_command_at = 0.0
         self._recovery_task: asyncio.Task[None] | None = None
-        """The resynchronisation, or the waking, that is under way."""
+        """The task that resynchronises or wakes the module, while it runs."""
         self._transport: Transport | None = None
 
     @classmethod
@@ -124,9 +125,9 @@ class AtClient:
         self._connection.echo_forbids_body = forbids_body
 
     def set_timing(self, command_gap_s: float, min_timeouts_s: Mapping[str, float]) -> None:
-        """Set the pause after a final result code, and the least timeouts by command name (`+CMGS`).
+        """Set the pause after a final result code, and the minimum timeouts by command name (`+CMGS`).
 
-        The longer of that timeout and the command's own counts.
+        The longer of the minimum and the command's own timeout is used.
         """
         self._command_gap_s = command_gap_s
         self._min_timeouts_s = min_timeouts_s
@@ -145,7 +146,7 @@ class AtClient:
                 await self._wait_settled()
             self._raise_if_lost()
 
-    # The end
+    # Closing
 
     @property
     def lost(self) -> asyncio.Event:
@@ -154,7 +155,7 @@ class AtClient:
 
     @property
     def lost_error(self) -> ModemLost | None:
-        """Why the connection was lost; None while it is not."""
+        """The reason why the connection was lost; None before that."""
         return self._connection.lost_error
 
     def close(self, reason: str = "the session was closed") -> None:
@@ -234,7 +235,7 @@ class AtClient:
         return asyncio.get_running_loop().time() - self._connection.last_sent_at
 
     def _may_be_asleep(self, silence_s: float) -> bool:
-        """Return True if the first octets might be lost now."""
+        """Return True if the module may lose the first octets of a command now."""
         if self._connection.port_state.module_sleeps or silence_s <= SLEEP_AFTER_S:
             return silence_s > SLEEP_AFTER_S
         received_ago_s = asyncio.get_running_loop().time() - self._connection.last_received_at
@@ -250,7 +251,7 @@ class AtClient:
         return max(command.timeout_s, self._min_timeouts_s.get(command.name, 0.0))
 
     def _on_command_finished(self, finished: PendingCommand) -> None:
-        """Set when the next command may be written, and resynchronise first where that is needed."""
+        """Set the earliest time of the next command, and start a resynchronisation if one is needed."""
         final = finished.final
         is_plain_error = final is not None and not final.ok and final.kind is ErrorKind.PLAIN
         gap_s = max(self._command_gap_s, POST_ERROR_GAP_S if is_plain_error else 0.0)
@@ -321,9 +322,9 @@ def _unchanged(event: UrcEvent) -> UrcEvent:
 
 
 def _may_have_been_missed(finished: PendingCommand) -> bool:
-    """Return True if a sleeping module may have received only a part of it, and a repetition is harmless.
+    """Return True if a sleeping module may have received only part of it, and a retry is harmless.
 
-    Such a module does not answer a query at all, or answers ERROR; what was refused has not been done.
+    Such a module does not answer a query at all, or answers ERROR; a refused command has had no effect.
     """
     command, final = finished.command, finished.final
     if command.no_retry or finished.prompt_seen or finished.information:

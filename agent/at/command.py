@@ -1,4 +1,4 @@
-"""An AT command as a value: what is written, and the form of its answer.
+"""An AT command as a value: the line to write, and the form of its answer.
 
 Only the command determines whether a line is its answer or a URC, whether a payload follows, and whether the
 module will prompt for a body. The protocol decides by this alone.
@@ -14,14 +14,14 @@ from agent.at.errors import AtUsageError
 from hardware.recording import redact_pins
 
 MAX_COMMAND_LINE_CHARS = 200
-"""Longest command line. V.250 5.2.1 guarantees 40 characters; modules of today accept some hundreds."""
+"""Longest command line. V.250 5.2.1 guarantees 40 characters; current modules accept several hundred."""
 
 _LEAVES_COMMAND_STATE = re.compile(r"\+CMG[SWC]\s*=(?!\?)|\+CNMA\s*=\s*\d+\s*,|^AT\s*D|\+CMUX|\+CESP")
 _COMMAND_LINE = re.compile(r"AT[\x20-\x7e]*")
 
 
 class PayloadKind(Enum):
-    """What follows the header line."""
+    """The kind of payload that follows a header line."""
 
     NONE = "nothing"
     HEX_LINE = "one line of hexadecimal digits"
@@ -37,7 +37,7 @@ class ResponsePattern:
     prefix: str = ""
     """The name before the colon, for example "+CMGR"; empty for lines without a name (+CGMM, +CIMI)."""
     value_pattern: re.Pattern[str] | None = None
-    """How the text after the name begins, or the whole line where there is no name; None for any text.
+    """Matches the start of the text after the name, or of a line without a name; None for any text.
 
     Needed where a URC has the same name: `+CREG: 1,5` answers `+CREG?`, `+CREG: 5` is a URC.
     """
@@ -53,22 +53,22 @@ class AtCommand:
     line: str
     """The command line without the carriage return."""
     timeout_s: float
-    """Until the final result code; for a command with a body, until the prompt."""
+    """Timeout of the final result code; for a command with a body, timeout of the prompt."""
     response_patterns: tuple[ResponsePattern, ...] = ()
     requires_information: bool = False
-    """True if an OK without information may be another command's."""
+    """True if an OK without information may belong to another command."""
     final_result_grace_s: float = 2.0
-    """How long after its one information line the final result code may be missing. Then it counts as OK."""
+    """Timeout from the one information line to the final result code. After it the command counts as OK."""
     body: bytes = b""
     """Written at the prompt, with Ctrl-Z at its end; empty for a command without a prompt."""
     body_timeout_s: float = 0.0
-    """From the last octet of the body to the final result code."""
+    """Timeout from the last octet of the body to the final result code."""
     abort_sequence: bytes = b""
     """Ends text entry if ESC has no effect and no octet of the body was written. It must be harmless."""
     is_sync_marker: bool = False
     """True for a synchronisation query: its information line shows that all earlier commands are over."""
     no_retry: bool = False
-    """True if it is never repeated after a silence, because a refusal may have cost something (a PIN try)."""
+    """True if it is never retried after a silence, because a refusal may have cost something (a PIN try)."""
 
     def __post_init__(self) -> None:
         if not _COMMAND_LINE.fullmatch(self.line) or len(self.line) > MAX_COMMAND_LINE_CHARS:
@@ -92,7 +92,7 @@ class AtCommand:
         """Return a command that an operator typed. Every line that is not a known URC is its answer.
 
         Raises AtUsageError for a command that opens text entry or a call: nothing would close these, and the
-        module would answer nothing until it closes them by itself.
+        module would not answer until it closes them by itself.
         """
         if _LEAVES_COMMAND_STATE.search(line.upper()):
             raise AtUsageError(

@@ -40,8 +40,8 @@ from agent.at.urc_queue import UrcQueue
 _log = logging.getLogger("modem-agent.at")
 
 PROMPT_TO_BODY_TIMEOUT_S = 30.0
-"""From the prompt to the body: a commit to a slow SD card takes no longer. Modules close text entry by
-themselves after about a minute."""
+"""Timeout from the prompt to the body: a commit to a slow SD card takes no longer. Modules close text entry
+by themselves after about a minute."""
 REFUSAL_GRACE_S = 0.5
 """After a result code without information a synchronisation query waits this long for its information: either
 the result belonged to the past and the answer follows at once, or the query was refused. V.250 5.7 allows
@@ -105,7 +105,7 @@ class AtConnection:
 
     @property
     def state(self) -> ConnectionState:
-        """What the connection is doing."""
+        """The current state."""
         return self._state
 
     @property
@@ -156,7 +156,7 @@ class AtConnection:
             self.fail(ModemLost(f"internal error in the AT connection: {type(error).__name__}: {error}"))
 
     def connection_lost(self, reason: str) -> None:
-        """Enter LOST: the transport has ended by itself."""
+        """Enter LOST, because the transport has failed or was closed by the other end."""
         self.fail(ModemLost(reason))
 
     def write(self, data: bytes) -> None:
@@ -294,7 +294,7 @@ class AtConnection:
         now = self._loop.time()
         self._contention.on_command_finished(now)
         if pending.command.is_sync_marker:
-            return  # it is asked only where an answer is missing already
+            return  # it is sent only after an answer was missing
         if pending.final is None and self.last_received_at > self._command_sent_at and not pending.boot_urc:
             self._report_contention(self._contention.on_incomplete_answer(now))
 

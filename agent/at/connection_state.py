@@ -1,4 +1,4 @@
-"""The states of a connection to a module, and the transitions between them.
+"""The state machine of a connection to a module: its states and transitions.
 
     state             event                                                     next state
     ----------------  --------------------------------------------------------  ---------------
@@ -10,7 +10,7 @@
     BODY_SENT         OK without the information that is due
     RESYNCING         a synchronisation query is answered, or every query is    IDLE
                       refused and the line is silent
-    IDLE              the module is to be woken                                 WAKING
+    IDLE              the client wakes the module                               WAKING
     WAKING            the module answers, and is resynchronised                 IDLE
     any               the transport is closed; the module does not answer;      LOST
                       internal error; the owner closes the connection
@@ -25,7 +25,7 @@ from enum import Enum
 
 
 class ConnectionState(Enum):
-    """What a connection is doing."""
+    """A state of a connection."""
 
     IDLE = "idle"
     """The next command may be written."""

@@ -1,9 +1,9 @@
-"""Detect another program on the port by what the module sends without being asked, and by what is missing.
+"""Detect another program on the port: by answers to commands that were not sent, and by missing octets.
 
 Another program that talks to the module (ModemManager probes new ports) leaves the answers to its commands
 on our port. One that only reads takes octets away, so that our answers come in pieces. Either is reported
 only after more than one sign, because modules repeat a result, send unknown URCs and lose octets at times. A
-report costs one line in the log per session, and nothing else.
+report is one log line per session and has no other effect.
 """
 
 from __future__ import annotations
@@ -14,18 +14,19 @@ from collections import deque
 from agent.at.events import AtEvent, Noise, NoiseKind, StaleResult, Unsolicited
 
 EVIDENCE_WINDOW_S = 60.0
-"""Signs that are further apart do not add up."""
+"""Signs that are further apart are not added up."""
 MIN_EVIDENCE = 2
 """The weight of signs that is reported; the answer to a command that was never sent counts for two."""
 MIN_INCOMPLETE_ANSWERS = 2
 """The number of incomplete answers that is reported."""
 INCOMPLETE_WINDOW_S = 240.0
+"""Incomplete answers that are further apart are not counted together."""
 REPEATED_RESULT_GRACE_S = 1.0
-"""Some modules follow an ERROR by an OK. This long after a command its module sends no more results of it."""
+"""Some modules send an OK after an ERROR. After this time no further result of a command is expected."""
 STALE_ANSWER_GRACE_S = 300.0
-"""For this long after a command was abandoned its answer may come."""
+"""Time for which the answer to an abandoned command may still arrive."""
 BOOT_IGNORE_S = 60.0
-"""For this long after a boot URC nothing counts as a sign."""
+"""Time after a boot URC in which no event counts as a sign."""
 
 _ANSWER_PREFIX = re.compile(
     r"(\+(?:CGMI|CGMM|CGMR|CGSN|CIMI|CSCS|CMGF|CMEE|CNMI|CPMS|CSMS|CSCA|CMGL|CMGR|CNUM|COPS)):"
@@ -35,7 +36,7 @@ _ANSWER_PREFIX = re.compile(
 
 
 class ContentionDetector:
-    """The signs of one session. All times are seconds of one clock."""
+    """Collects the signs of one session. All times are seconds of one clock."""
 
     def __init__(self, now: float) -> None:
         self._sent_commands: set[str] = set()

@@ -10,7 +10,7 @@ from enum import Enum, StrEnum
 
 
 class ErrorKind(StrEnum):
-    """Which final result code reported the error."""
+    """The final result code that reported the error."""
 
     CMS = "cms"
     """+CMS ERROR"""
@@ -21,19 +21,19 @@ class ErrorKind(StrEnum):
 
 
 class ErrorClass(Enum):
-    """Whether, and when, the same command may be retried."""
+    """The retry class of an error: if and when the same command may be retried."""
 
     RETRY_SOON = "try again soon"
     """Within seconds."""
     RETRY_LATER = "try again later"
-    """Within minutes, with backoff: the network or the service centre has trouble."""
+    """Within minutes, with backoff: the network or the service centre has a temporary problem."""
     NOT_READY = "wait until the module is ready"
-    """SIM, registration or service centre number are missing for now."""
+    """SIM, registration or service centre number is missing for now."""
     STORE_FULL = "free the store first"
     PERMANENT = "do not repeat unchanged"
     BARRED = "the network bars sending; wait long and inform the operator"
     ALREADY_DELIVERED = "the service centre has the message already"
-    OUTCOME_UNKNOWN = "the message may have been sent all the same"
+    OUTCOME_UNKNOWN = "the message may have been sent nevertheless"
 
 
 ErrorCode = tuple[ErrorKind, int]

@@ -14,7 +14,7 @@ class Information:
 
     text: str
     payload: str | None = None
-    """What followed the header; None where no payload was expected, or none came."""
+    """The payload after the header; None if none was expected, or none was received."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class FinalResult:
     text: str
     ok: bool
     kind: ErrorKind = ErrorKind.PLAIN
-    """Of an error: which final result code it was."""
+    """The final result code of an error."""
     code: int | None = None
     """The number of the error, None for one without a number and for OK."""
     name: str = ""
@@ -56,7 +56,7 @@ class StaleResult:
 
 
 class NoiseKind(Enum):
-    """Why bytes are not a part of the AT protocol."""
+    """The reason why bytes are not part of the AT protocol."""
 
     UNTERMINATED_LINE = "a line without an end"
     NON_TEXT = "non-text bytes"
@@ -66,15 +66,15 @@ class NoiseKind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Noise:
-    """Bytes that are not a part of the AT protocol: another baud rate, another program, data mode."""
+    """Bytes that are not part of the AT protocol: another baud rate, another program, data mode."""
 
     kind: NoiseKind
     sample: bytes
-    """The first of the bytes."""
+    """The first bytes."""
 
 
 AtEvent = Information | FinalResult | Prompt | Unsolicited | StaleResult | Noise
-"""What the protocol makes of received bytes."""
+"""The events that the protocol derives from received bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +92,8 @@ class PortContention:
     """Another program seems to use the port."""
 
     evidence: str
-    """What shows it, as a clause."""
+    """The observation that shows it, as a clause."""
 
 
 UrcEvent = Unsolicited | RescanNeeded | EchoReturned | PortContention
-"""What a connection reports without having been asked."""
+"""The unsolicited events of a connection."""

@@ -21,12 +21,12 @@ PROMPT = re.compile(r"([^\x20-\x7e]*) *> *")
 """A prompt at the start of a line: `\\r\\n> ` in 27.005 3.5.1; some modules omit the blank."""
 
 _EXTENDED_CODE = re.compile(r"[+^*#%$!&][A-Z][A-Z0-9]*")
-"""How extended result codes begin, those of 27.007 and of vendors."""
+"""The start of an extended result code, of 27.007 or of a vendor."""
 _WORD_CODES = frozenset(
     {
         # Result codes of V.250 that end a call: this agent never dials
         *("RING", "NO CARRIER", "BUSY", "NO ANSWER", "NO DIALTONE", "CONNECT"),
-        # What modules print when they start or stop
+        # Printed by modules when they start or stop
         *BOOT_WORDS,
         *("POWERED DOWN", "NORMAL POWER DOWN"),
     }

@@ -1,4 +1,4 @@
-"""Match lines with the answer of a command; headers that wait for their payload."""
+"""Match lines to the answer of a command, and collect the payloads of header lines."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One command on its way, and what came of it."""
+"""One pending command and its outcome."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from agent.at.events import FinalResult, Information, StaleResult
 
 
 class PendingCommand:
-    """A command that was written. The connection fills in what comes."""
+    """A command that was written. The connection records its results here."""
 
     def __init__(self, command: AtCommand) -> None:
         self.command = command
@@ -29,7 +29,7 @@ class PendingCommand:
         """After the command was abandoned the module answered ESC by OK: text entry was still open."""
         self.is_finished = False
         self.failure_reason = ""
-        """Why it ended without a final result code."""
+        """The reason why it ended without a final result code."""
         self._progress_waiter: asyncio.Future[None] | None = None
 
     @property

@@ -1,7 +1,7 @@
 """The AT protocol without I/O: received bytes in, events and bytes to send out. It has no clock.
 
-A line ends with CR or LF, so that every order of line ends reads alike (empty lines are ignored). The meaning
-of a line depends on the pending command. It is decided in this order:
+A line ends with CR or LF, so every order of line ends is accepted (empty lines are ignored). The meaning of a
+line depends on the pending command. It is decided in this order:
 
 1. A `>` at the start of a line is the prompt, if the pending command waits for one. Otherwise text entry is
    open by mistake, and is closed by ESC.
@@ -9,7 +9,8 @@ of a line depends on the pending command. It is decided in this order:
    any answer.
 3. After a header with a payload, one line of two or more hexadecimal digits is that payload, whatever else it
    might be. URCs and result codes may come in between. Any other text is taken as the payload too, so that
-   one bad entry is seen as one bad entry; if the hexadecimal line comes after it, the text was a URC.
+   a damaged payload counts as one undecodable message; if the hexadecimal line comes after it, the text was a
+   URC.
    In text mode the header counts the payload: so many octets are taken as they are, whatever they contain.
    If the count does not fit, the payload is searched line by line as above.
 4. A final result code ends the pending command. `0` and `4` count (ATV0) until a result code in words was
@@ -58,7 +59,7 @@ PDU_MODE_URC_PAYLOADS = {
 
 
 class _Stage(Enum):
-    """How far the pending command has come."""
+    """The stage of the pending command."""
 
     COMMAND_SENT = "the command line was sent"
     PROMPTED = "the module waits for the body"
@@ -255,7 +256,7 @@ class AtProtocol:
             if self._pending is not None and self._pending.is_sync_marker:
                 self.mark_synced()
             self._process_header(PendingPayload(text, pattern.payload_kind, Information), events)
-        elif stale := next(filter(None, (match_response(past, text) for past in self._abandoned)), None):
+        elif stale := next(filter(None, (match_response(each, text) for each in self._abandoned)), None):
             self._process_header(PendingPayload(text, stale.payload_kind, StaleResult), events)
         elif HEX_PAYLOAD.fullmatch(text) and len(text) >= 16:
             events.append(make_noise(NoiseKind.PAYLOAD_WITHOUT_HEADER, text))

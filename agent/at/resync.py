@@ -1,10 +1,10 @@
 """Resynchronise with a module whose results may belong to earlier commands; wake a module.
 
-The mark of the present is the information line of a synchronisation query. Its name differs from all answers
-that are outstanding, and a module executes its commands in order. So when that line comes, every earlier
-command is over. Result codes alone prove nothing: one OK looks like another. The queries are commands that
-most modules know, asked in turn; none of their names is the name of a URC. A module that refuses all of them
-is assumed to be synchronised after a silence.
+The information line of a synchronisation query shows that every earlier command has ended, because its name
+differs from all outstanding answers, and a module executes its commands in order. Result codes alone prove
+nothing, since every OK looks the same. The queries are commands that most modules know, sent in turn; none of
+their names is the name of a URC. A module that refuses all of them is assumed to be synchronised after a
+silence.
 
 Text entry that may be open is closed by ESC first. If ESC has no effect, and no octet of the body was
 written, the abort sequence of the command is the last resort, if it has one.
@@ -23,14 +23,15 @@ from agent.at.pending_command import PendingCommand
 from agent.at.protocol import ESC
 
 RESYNC_TIMEOUT_S = 20.0
-"""A module that boots answers again after 5 to 20 s. After that a new session finds it as well."""
+"""A module that boots answers again after 5 to 20 s. A slower one is found by the next session."""
 ESCAPE_TIMEOUT_S = 1.0
 """ESC in text entry is answered at once; V.250 5.7 allows 0.1 s between two lines."""
 INPUT_FLUSH_S = 0.3
-"""After ESC and CR: the module has answered by then what was left in its input."""
+"""Pause after ESC and CR, in which the module answers what was left in its input."""
 SLOW_ANSWER_S = 2.5
-"""What a slow module may need for each query in the first round; in the second twice as long, and so on."""
+"""Time for a slow module to answer each query of the first round; twice as long in the second, and so on."""
 BAUD_SETTLE_S = 0.1
+"""Pause after a change of the baud rate."""
 UNMARKED_SYNC_SILENCE_S = 0.5
 """Silence after which a module that refuses every query is assumed to be synchronised."""
 GUARD_TIME_S = 1.1
@@ -53,13 +54,13 @@ def _sync_query(name: str) -> AtCommand:
 SYNC_QUERIES = tuple(_sync_query(name) for name in ("+CMEE", "+CMGF", "+CSCS", "+CSMS"))
 PROBE = AtCommand("AT", 0.5)
 RESTORE_RESULT_CODES = AtCommand("ATE0Q0V1", 0.5)
-"""For a module on which result codes are switched off (ATQ1): it answers in words again."""
+"""Makes a module with result codes switched off (ATQ1) answer in words again."""
 
 
 async def resynchronise(
     connection: AtConnection, abandoned: PendingCommand | None, timeout_s: float = RESYNC_TIMEOUT_S
 ) -> bool:
-    """Ask synchronisation queries until one is answered. Return False if none was in time.
+    """Send synchronisation queries until one is answered. Return False if none was answered in time.
 
     Results that belong to `abandoned` are added to its `stale_results`. The time that a slow module needs for
     earlier queries is added to `timeout_s`.
@@ -132,7 +133,7 @@ async def wake_module(connection: AtConnection, timeout_s: float) -> bool:
     """Make a module in an unknown state answer: asleep, autobauding, muted, or in text entry.
 
     Where the baud rate is not known, each rate is tried in turn. Ctrl-Z is never written: it would send what
-    another program had begun. Where a data call was found the last time, nothing is written while it lives.
+    another program had begun. If a data call was found the last time, nothing is written while it is active.
     """
     deadline = asyncio.get_running_loop().time() + timeout_s
     connection.protocol.mark_unsynced()
@@ -187,7 +188,7 @@ def is_in_data_mode(connection: AtConnection) -> bool:
 
 
 async def _leave_data_mode(connection: AtConnection) -> None:
-    """Write `+++` with its guard times, once: a live data call must not be filled with AT commands."""
+    """Write `+++` with its guard times, once: AT commands must not be written into an active data call."""
     await connection.pause(GUARD_TIME_S)
     connection.write(b"+++")
     result = await connection.wait_final_result(2 * GUARD_TIME_S)

@@ -49,7 +49,7 @@ class Trace:
         relative_times: bool = False,
         tee: Trace | None = None,
     ) -> None:
-        """`relative_times`: times count from the first octet. `tee`: another trace, which gets the same."""
+        """`relative_times`: times count from the first octet. `tee`: a trace that gets all octets, too."""
         self._write = write
         self._redactor = redactor
         self._start_time_s = None if relative_times else 0.0
@@ -82,7 +82,7 @@ class Trace:
         self._write_chunk(time_s, "!", note)
 
     def close(self) -> None:
-        """Write what is held: no more octets come."""
+        """Write what is held, at the end of the trace."""
         if self._tee is not None:
             self._tee.close()
         self._flush_held()

@@ -1,9 +1,10 @@
 """The queue of unsolicited events from the connection to their reader: ordered, deduplicated, bounded.
 
-Each event is interpreted once, when it comes, so that an event of no use does not wake the reader. An event
-is only a hint, the module's store is the truth. So equal hints that have not been read yet are queued once,
-and too many hints are replaced by one `RescanNeeded`. An event with a payload is the message itself (+CMT,
-+CDS): it is never dropped. Few of these can be queued, because the module waits for each acknowledgement.
+Each event is interpreted once, when it comes, so that an irrelevant event does not wake the reader. An event
+is only a hint; the module's store is authoritative. So equal hints that have not been read yet are queued
+once, and too many hints are replaced by one `RescanNeeded`. An event with a payload is the message itself
+(+CMT, +CDS): it is never dropped. Few of these can be queued, because the module waits for each
+acknowledgement.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ class UrcQueue(Generic[QueuedT]):
         """`interpret` returns what is queued for an event, or None to drop the event."""
         self._interpret = interpret
         self._items: deque[tuple[QueuedT, bool]] = deque()
-        """Each item, and whether it is only a hint."""
+        """Each item, with True if it is only a hint."""
         self._hints: set[QueuedT] = set()
         """The hints among the items."""
         self._reader_waiter: asyncio.Future[None] | None = None

@@ -1,4 +1,4 @@
-"""Keeps a condition that lasts from filling the log: it is logged at first, then less and less often.
+"""Throttles the log: an event that repeats is logged at first, then at growing intervals.
 
 An event about one Command or one message is always logged. An event about the module, the line, the journal
 or the network may repeat every minute for days, and would fill a small disk. Equal lines are therefore logged
@@ -43,7 +43,7 @@ class LogThrottle:
         self._lines: dict[str, _ThrottleState] = {}
         """By kind and message with the digits masked; the line that was seen last is last."""
         self._logged_conditions: set[Condition] = set()
-        """Conditions that were logged and whose end was not."""
+        """Conditions whose start was logged and whose end was not."""
 
     def __call__(self, event: Event) -> None:
         """Pass an event on."""
@@ -78,7 +78,7 @@ class LogThrottle:
 
 
 def _may_repeat(event: Event) -> bool:
-    """Return True if the same event may occur again and again while nothing changes for the better.
+    """Return True if the same event may occur again and again while its cause lasts.
 
     That holds for warnings that belong to no Command and no message, and for changes of a condition, which
     can alternate for days.

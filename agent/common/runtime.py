@@ -1,4 +1,4 @@
-"""What every task of the agent is given: log, deadlines, randomness, wall clock, and the journal's thread.
+"""The environment of the agent's tasks: log, deadlines, randomness, wall clock, and the journal's thread.
 
 `agent.daemon.agent` makes one `Runtime` and passes it down. Nothing else reads the wall clock or
 randomness, so a simulation replaces all of them here. Monotonic time is the event loop's.
@@ -19,7 +19,7 @@ R = TypeVar("R")
 
 
 class DbExecutor(Protocol):
-    """Runs functions that use the journal beside the event loop, one at a time, in the order of the calls."""
+    """Runs functions that use the journal outside the event loop, one at a time, in call order."""
 
     async def run(self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Return what the function returns; raise what it raises."""
@@ -32,7 +32,7 @@ class DbExecutor(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Runtime:
-    """The environment of the agent's tasks."""
+    """The objects that every task uses."""
 
     emit: EventSink
     """Logs an event."""

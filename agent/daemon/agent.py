@@ -1,4 +1,4 @@
-"""The life of the agent's process: start, run the tasks, maintain the journal, feed the watchdog, stop."""
+"""The lifecycle of the agent: start, run the tasks, maintain the journal, notify the watchdog, stop."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ HANDLER_SHUTDOWN_S = 3.0
 TASK_SHUTDOWN_S = 1.0
 """Time that the tasks get after that."""
 MAINTENANCE_INTERVAL_S = 3600.0
-"""Between two searches for messages whose parts did not all arrive."""
+"""Interval between two maintenance runs, which give up messages whose parts did not all arrive."""
 FULL_PRUNE_EVERY_N_RUNS = 24
-"""Every so many runs of the maintenance prune the whole journal."""
+"""One of this many maintenance runs prunes the whole journal."""
 
 
 class RecoveryExhausted(Exception):  # noqa: N818  (not an error of the program: systemd restarts the process)
-    """No recovery action has helped for long, and another process should try. The text names the problem."""
+    """Recovery actions have failed for an hour, so the process ends. The text names the problem."""
 
 
 class Agent:
@@ -154,11 +154,11 @@ class Agent:
             await runner.close()
             await asyncio.wait((supervisor_task, dispatcher_task), timeout=TASK_SHUTDOWN_S)
             for task in (supervisor_task, dispatcher_task):
-                # A journal that cannot commit may hold it up. The next start recovers as after a crash.
+                # A journal that cannot commit may block it. The next start recovers as after a crash.
                 task.cancel()
 
     async def _run_supervisor(self, runtime: Runtime, components: Components) -> None:
-        """Close what the last process left unfinished, then keep a session with the module."""
+        """Close messages that the last process was sending, then run sessions with the module."""
         await _close_interrupted_messages(runtime, components.outbox_store)
         await components.supervisor.run()
 

@@ -1,4 +1,4 @@
-"""The composition root: creates the objects of the agent and connects them. It alone knows them all."""
+"""The composition root: creates the objects of the agent and connects them. No other module does."""
 
 from __future__ import annotations
 
@@ -202,6 +202,6 @@ class Components:
         return f"modem-agent {VERSION}, {registration}, {session.signal or ''}"
 
     def _on_reply_settled(self) -> None:
-        """Wake what waits for a message that is now sent, failed or unknown: actions and `send` requests."""
+        """Wake the actions and `send` requests that wait for a message: it is now sent, failed or unknown."""
         self.dispatcher.wake()
         self.control_api.on_reply_settled()

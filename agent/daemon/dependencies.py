@@ -1,4 +1,4 @@
-"""What the agent uses of the world outside: port, disk, processes, clock, randomness, systemd, power.
+"""The external dependencies of the agent: port, disk, processes, clock, randomness, systemd, power.
 
 `Agent` passes them down; a simulation or a test replaces them here.
 """
@@ -50,4 +50,4 @@ class Dependencies:
     power: PowerSwitch | None = None
     """Switches the module's power; None: the switch of the configuration, if it names one."""
     describe_module_users: Callable[[], str] | None = None
-    """Returns who else uses the module, as part of a sentence; None: as the kernel shows it."""
+    """Returns who else uses the module, as part of a sentence; None: the users that the kernel reports."""

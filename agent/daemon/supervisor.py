@@ -1,4 +1,4 @@
-"""Keeps a session with the module running: opens the port, runs a session, waits, begins the next one.
+"""Runs sessions with the module and reconnects after each: open the port, run the session, back off, repeat.
 
 A session is never repaired but replaced. When the connection is lost, each AT command fails with `ModemLost`,
 the tasks of the session complete their commits and return, and the next session begins. The supervisor is the
@@ -33,7 +33,7 @@ OPEN_DEADLINE_S, INIT_DEADLINE_S = 60.0, 300.0
 
 
 class SupervisorState(Enum):
-    """What the supervisor is doing. The value is shown by `status` until a detail is known."""
+    """The state of the supervisor. `status` shows the value until a detail is known."""
 
     STARTING = "starting"
     OPENING = "opening the port"
@@ -46,7 +46,7 @@ class SupervisorState(Enum):
 
 @dataclass(frozen=True, slots=True)
 class SessionFactory:
-    """Makes what one session consists of, from the open port upwards."""
+    """Opens the port, and makes the modem and the session on it."""
 
     opener: TransportOpener
     make_modem: Callable[[AtClient], Modem]
@@ -108,7 +108,7 @@ class Supervisor:
             self._modem.close()
 
     async def run(self) -> None:
-        """Run until `stop`, or until the recovery policy asks for another process."""
+        """Run until `stop`, or until the recovery policy requires a new process."""
         loop = asyncio.get_running_loop()
         await self._recovery_executor.restore_usb_power()
         while not self._stop_requested.is_set():
@@ -137,12 +137,12 @@ class Supervisor:
         self.connection.state = SupervisorState.STOPPED
 
     async def _run_session(self) -> Failure:
-        """Open the port, initialise the module and run a session. Return what ended it."""
+        """Open the port, initialise the module and run a session. Return the failure that ended it."""
         self.connection.state = SupervisorState.OPENING
         self._deadlines.expect_within("supervisor", OPEN_DEADLINE_S)
-        channel = await AtClient.open(self._session_factory.opener, self._session_factory.trace)
+        client = await AtClient.open(self._session_factory.opener, self._session_factory.trace)
         try:
-            modem = self._modem = self._session_factory.make_modem(channel)
+            modem = self._modem = self._session_factory.make_modem(client)
             if self._stop_requested.is_set():
                 return Failure.SESSION_LOST
             self._deadlines.expect_within("supervisor", INIT_DEADLINE_S)
@@ -177,8 +177,8 @@ class Supervisor:
                 )
             return Failure.SESSION_LOST
         finally:
-            channel.close()
-            await channel.wait_closed()
+            client.close()
+            await client.wait_closed()
 
     async def _recover_and_wait(self, failure: Failure, uptime_s: float) -> None:
         """Take the recovery action that is due, if any, and wait until the next session may begin."""
@@ -212,7 +212,7 @@ class Supervisor:
         if pause_s is not None:
             text = (
                 "the module was lost right after a message was sent, at least twice in a row: check its "
-                "power supply (it draws 2 A at moments; cable, hub, HAT). Sending pauses for "
+                "power supply (it draws peaks of 2 A; cable, hub, HAT). Sending pauses for "
                 f"{pause_s / 60:.0f} min, receiving continues"
             )
             self._emit(Event(EventKind.BROWNOUT, text, severity=Severity.WARNING))

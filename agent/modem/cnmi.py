@@ -61,17 +61,17 @@ class NotificationSetup:
         if command is None or not role:
             return
         name = command.removeprefix("AT").partition("=")[0]
-        ours = _URC_PORT_VALUES.get(name, {}).get(role)
-        if ours is None:
+        own_value = _URC_PORT_VALUES.get(name, {}).get(role)
+        if own_value is None:
             return
         query = command if "=" in command else f"{command}?"
         response = await self._client.try_command(
             AtCommand(query, SETTING_TIMEOUT_S, (ResponsePattern(name),))
         )
         current = parse_values(response.text).get(-1).text if response is not None and response.text else ""
-        if not current or current.lower() in {ours, *_ALL_PORTS_VALUES}:
+        if not current or current.lower() in {own_value, *_ALL_PORTS_VALUES}:
             return
-        change = f'{command},"{ours}"' if "=" in command else f"{command}={ours}"
+        change = f'{command},"{own_value}"' if "=" in command else f"{command}={own_value}"
         self._settings.add_note(f"URCs were printed on another port ({name}: {current})")
         await self._client.try_command(set_command(change))
 

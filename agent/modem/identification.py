@@ -26,7 +26,7 @@ _IDENTIFY_COMMANDS = tuple(
 
 
 class ProfileSource(Enum):
-    """How a profile was found."""
+    """The source of a profile."""
 
     DEFAULT = auto()
     """Nothing was configured and nothing was queried."""

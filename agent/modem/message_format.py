@@ -206,7 +206,7 @@ def is_outgoing(status: ParameterValue) -> bool:
 def _stored_message(line: Information, slot: Slot, length: int | None) -> StoredMessage | None:
     if line.payload is None:
         if not length:
-            return None  # `+CMGR: 0,,0`: some modules show an empty slot so
+            return None  # some modules show an empty slot as `+CMGR: 0,,0`
         return StoredMessage(slot, "", Undecodable(f"{line.text} came without its message"), is_intact=False)
     message = decode_pdu(line.payload)
     is_intact = not isinstance(message, Undecodable) and length in {None, _tpdu_length(line.payload)}

@@ -243,7 +243,7 @@ class Modem:
 
     @property
     def status_changed(self) -> asyncio.Event:
-        """Set when the network is found or lost, or when reads begin or cease to fail.
+        """Set when the network is found or lost, or when reads begin or stop failing.
 
         The reader clears it.
         """
@@ -328,7 +328,7 @@ class Modem:
 
     @property
     def loss_reason(self) -> str:
-        """Why the session is over; empty while it is not."""
+        """The reason why the session is over; empty before that."""
         return str(self._client.lost_error or "")
 
     async def wait(self, event: asyncio.Event, timeout_s: float) -> None:
@@ -348,7 +348,7 @@ class Modem:
     # Internals
 
     def _on_event(self, event: ModemEvent) -> ModemEvent:
-        """Schedule what an event makes necessary, and return the event."""
+        """Schedule the reads and checks that an event requires, and return the event."""
         match event:
             case MessageArrived(slot) | ReportArrived(slot):
                 self._message_store.schedule(slot.store)

@@ -21,7 +21,7 @@ class NotificationCheck:
         self._unannounced: dict[Slot, float] = {}
         """When each message was found that was not announced."""
         self._known_slots: set[Slot] | None = None
-        """What the last sweep found; None before the first one."""
+        """The slots that the last sweep found; None before the first one."""
         self._is_reported = False
 
     def compare_sweep(self, messages: list[StoredMessage]) -> bool:

@@ -11,7 +11,7 @@ from hardware.identify import GENERIC, PortInfo
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModemOptions:
-    """What configuration and port determine about the use of a module."""
+    """The options of a `Modem`, from the configuration and the port."""
 
     message_format: str = "pdu"
     """ "pdu" or "text"."""
@@ -22,5 +22,5 @@ class ModemOptions:
     profile: str = GENERIC
     """The name of the profile that drives the module, or "auto" to identify it."""
     port_info: PortInfo = field(default_factory=PortInfo)
-    """What the port reveals about the module."""
+    """The module's identity, as far as the port shows it."""
     sim_config: SimConfig = field(default_factory=SimConfig)

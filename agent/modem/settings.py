@@ -11,7 +11,7 @@ from hardware.profile import DriverProfile
 
 
 class StoreUsage(NamedTuple):
-    """How full one store is, as +CPMS? reports it."""
+    """The usage of one store, as +CPMS? reports it."""
 
     store: str
     used: int
@@ -58,7 +58,7 @@ class ModemSettings:
     port_role: str = ""
     """The role of the port in use: "at", "modem" or "uart"; empty if unknown."""
     notes: tuple[str, ...] = ()
-    """What the module refused or lacks, as sentences for the operator."""
+    """Refused settings and missing functions of the module, as sentences for the operator."""
 
     @property
     def driver(self) -> DriverProfile:

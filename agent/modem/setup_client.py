@@ -1,7 +1,7 @@
 """Send setup commands to a module that may refuse or ignore them, or may not be ready yet.
 
-Only what the agent cannot work without is insisted on. While a module reads its SIM, commands are retried
-with growing delays, or as soon as a URC reports that it is ready.
+Only commands that the agent cannot work without are retried until they are accepted. While a module reads its
+SIM, commands are retried with growing delays, or as soon as a URC reports that it is ready.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class SetupClient:
         """Send a command until it is accepted. Raises CommandRefused after `timeout_s`, or after the shared
         limit.
 
-        `stop_if_unsupported`: do not retry if the module says that it has no such command.
+        `stop_if_unsupported`: do not retry if the module reports that it has no such command.
         """
         attempt = 0
         until = self._loop.time() + timeout_s

@@ -28,7 +28,7 @@ from hardware.blocking import run_in_thread
 from hardware.profile import DriverProfile
 
 SIM_DETECT_TIMEOUT_S = 15.0
-"""A SIM that is reported as absent for this time is absent; during start-up modules report a good one so."""
+"""A SIM that is reported as absent for this time is absent; a module that starts may be wrong about it."""
 PIN_TIMEOUT_S = 30.0
 """Until the module accepts the PIN; Quectel allows 5 s."""
 SIM_READY_TIMEOUT_S = 30.0
@@ -55,14 +55,14 @@ class Pin:
 
     @property
     def fix_hint(self) -> str:
-        """What the operator must do if the PIN is wrong."""
+        """The remedy for a wrong PIN, as a clause for the operator."""
         if self.reload is None:
             return "write the right one there and restart the agent"
         return "write the right one there, which is tried within a minute"
 
 
 class PinReservation(StrEnum):
-    """The answer to the question whether a PIN may be tried. The values are those of the journal."""
+    """The result of a request to try a PIN. The values are those of the journal."""
 
     GRANTED = ""
     """The attempt is committed to disk; the PIN may be written now."""
@@ -94,7 +94,7 @@ class SimMemory(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class SimConfig:
-    """What is configured and remembered about the SIM."""
+    """The configuration of the SIM, and the persistent data about SIMs."""
 
     memory: SimMemory | None = None
     pin: Pin | None = None
@@ -205,7 +205,7 @@ class SimSetup:
     async def _resolve_unknown_result(
         self, memory: SimMemory, iccid: str, pin: Pin, tries_before: int | None, error_text: str
     ) -> None:
-        """Find out what happened to a PIN that was neither accepted nor called wrong.
+        """Determine the result for a PIN that was neither accepted nor reported as wrong.
 
         Raises ModemUnusable.
         """
@@ -229,9 +229,9 @@ class SimSetup:
 
         27.007 8.65 (+CPINR), else the command of the profile.
         """
-        many = AtCommand("AT+CPINR", SETTING_TIMEOUT_S, (ResponsePattern("+CPINR", may_repeat=True),))
+        query = AtCommand("AT+CPINR", SETTING_TIMEOUT_S, (ResponsePattern("+CPINR", may_repeat=True),))
         try:
-            for line in (await self._client.exchange(many)).information:
+            for line in (await self._client.exchange(query)).information:
                 if line.text.upper().startswith("+CPINR: SIM PIN,"):
                     return parse_values(line.text).get(1).number
         except (CommandRefused, CommandTimedOut):

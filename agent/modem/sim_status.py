@@ -14,7 +14,7 @@ from agent.modem.at_commands import read_command
 
 
 class SimState(Enum):
-    """What +CPIN? says about the SIM."""
+    """The state of the SIM, as +CPIN? reports it."""
 
     READY = auto()
     """The SIM needs no code."""
@@ -36,7 +36,7 @@ class SimState(Enum):
 
 @dataclass(frozen=True, slots=True)
 class SimStatus:
-    """The state of the SIM and what the module said about it."""
+    """The state of the SIM, and the answer that reported it."""
 
     state: SimState
     code: str = ""

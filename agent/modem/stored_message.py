@@ -21,12 +21,12 @@ class Slot:
 
 
 UNKNOWN_SLOT = Slot("", -1)
-"""Stands for a message of which only a sweep of all stores can find the slot."""
+"""The slot of a message that only a sweep of all stores can find."""
 
 
 @dataclass(frozen=True, slots=True)
 class Undecodable:
-    """Takes the place of a message that cannot be decoded; its raw text is kept beside it."""
+    """A message that cannot be decoded; `StoredMessage.raw` keeps its text."""
 
     reason: str
 
@@ -38,7 +38,7 @@ class StoredMessage:
     slot: Slot | None
     """None if the message was delivered directly and is not stored."""
     raw: str
-    """What the module printed: in PDU mode the hexadecimal digits."""
+    """The text that the module printed: in PDU mode the hexadecimal digits."""
     message: pdu.Deliver | pdu.StatusReport | Undecodable
     is_intact: bool = True
     """True if its length is the announced one. Otherwise octets may have been lost on the line."""

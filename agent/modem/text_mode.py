@@ -8,8 +8,8 @@ UCS2 is the preferred character set: each string and each text is then one line 
 character of the GSM alphabet and its extension table is preserved, and nothing can look like a line end, a
 result code, a prompt or the end of a body. HEX does the same with septets. With GSM all characters can be
 received, but 0x1B, 0x1A and 0x0D would end a body; IRA lacks some characters. <dcs> and <fo> in the header
-say what hexadecimal digits mean; their look is never a criterion. A list shows neither, so the messages of a
-list are read one by one.
+determine what hexadecimal digits mean; the digits themselves are never a criterion. A list shows neither, so
+the messages of a list are read one by one.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ _REQUIRED_SETTINGS = (
     RequiredSetting(
         "+CSDH",
         ("1",),
-        "in text mode the module shows no lengths, so messages cannot be told from result codes; "
+        "in text mode the module shows no lengths, so messages cannot be distinguished from result codes; "
         'use message_format = "pdu"',
     ),
     RequiredSetting(
@@ -117,7 +117,7 @@ class TextFormat:
             return _PDU_FORMAT.parse_read_response(line, slot)
         fields = ParameterValues(header[1:])
         if not line.payload and not any(field.text for field in fields if field.text != "0"):
-            return None  # `+CMGR: "",,0`: some modules show an empty slot so
+            return None  # some modules show an empty slot as `+CMGR: "",,0`
         return self._stored_message(fields, line.payload, slot)
 
     def parse_direct(self, urc: Unsolicited) -> StoredMessage:

@@ -1,9 +1,9 @@
 """Interpret the unsolicited events of a module, and keep track of restarts and missing notifications.
 
-An event is interpreted once, when it comes, so that one that is not needed wakes nobody, and so that a
+An event is interpreted once, when it comes, so that an irrelevant one does not wake the reader, and so that a
 restart is known before the next command is written. The boot URCs of one start count as one restart.
 
-States of the settings (`SetupState`):
+State machine of the settings (`SetupState`):
 
     UNINITIALISED --begin_initialisation--> INITIALISING --end_initialisation(succeeded)--> READY
     INITIALISING --boot URC--> RESTARTED_MEANWHILE --begin_attempt--> INITIALISING
@@ -54,7 +54,7 @@ QueuedEvent = ModemEvent | Unsolicited
 
 
 class SetupState(Enum):
-    """Whether the module has the settings that the agent needs."""
+    """The state of the settings that the agent needs."""
 
     UNINITIALISED = auto()
     """The module has not been initialised yet, or the last initialisation failed."""
@@ -94,12 +94,11 @@ class UrcHandler:
         self.is_booting = False
         """True from a boot URC until a URC reports that messages can be read."""
         self.echo_restarts = 0
-        """How often an echo was the only sign of a restart."""
+        """The number of restarts of which an echo was the only sign."""
         self.initialised = asyncio.Event()
         """Set in the state READY."""
         self.status_changed = asyncio.Event()
-        """Set when the network is found or lost, or when reads begin or cease to fail. The reader clears
-        it."""
+        """Set when the network is found or lost, or reads begin or stop failing. The reader clears it."""
         self.events: UrcQueue[QueuedEvent] = client.interpret_urcs(self._interpret)
 
     def apply_profile(self, driver: DriverProfile) -> None:

@@ -39,7 +39,7 @@ POST_ACTION_GRACE_S = 200.0
 
 @dataclass(frozen=True, slots=True)
 class RecoveryOptions:
-    """What recovery may use and must respect."""
+    """The power switch that recovery may use, and the permission to interrupt other users."""
 
     power: PowerSwitch | None = None
     may_drop_data: bool = False
@@ -56,7 +56,7 @@ class ModuleUsers:
         """Only a module on a local port has known users; for a socket all methods return nothing.
 
         `describe_other_user` returns who else uses the module behind a device path, given the agent's own
-        process id; by default `hardware.port_users` is asked.
+        process id; by default `hardware.port_users` is used.
         """
         self._opener = opener if isinstance(opener, PortOpener) else None
         self._describe_other_user = describe_other_user or _describe_other_user
@@ -139,7 +139,7 @@ class RecoveryExecutor:
             self._emit(Event(EventKind.RECOVERY, text, severity=Severity.WARNING))
 
     async def diagnose_sim(self, modem: Modem) -> Failure | None:
-        """Return what is wrong with the SIM, None if nothing is known to be wrong. Enters no PIN."""
+        """Return the failure of the SIM, None if none is known. Enters no PIN."""
         try:
             status = await modem.query_sim_status()
         except AtError:
@@ -227,7 +227,7 @@ class RecoveryExecutor:
             try:
                 await self._run_action(action, failure, modem, client)
             except (TimeoutError, ModemLost):
-                # A module that does not respond answers nothing, one that restarts may take its port with it,
+                # A module that does not respond sends no result, the port of one that restarts may disappear,
                 # and the agent may be stopping. The next session shows whether the action helped.
                 pass
             except (AtError, PowerUnavailable) as error:

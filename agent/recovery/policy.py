@@ -1,11 +1,11 @@
 """Decides which recovery action follows a failure, and when. Pure: time and randomness are passed in.
 
-The AT connection resynchronises itself after a timeout. What goes beyond that escalates here, each action
-only after the one before it did not help: a new session (which opens the port again), another network
-selection, the radio off and on, a restart by the module's own command, its power supply, and at last the end
-of this process, so that systemd starts a new one. After each restart the module attaches to the network
-again, and networks bar devices that attach too often. So the interval between actions doubles, and a budget
-on disk (`agent.journal.reset_budget`) limits them in any case.
+The AT connection resynchronises itself after a timeout. Longer failures escalate here, each action only after
+the one before it did not help: a new session (which opens the port again), another network selection, the
+radio off and on, a restart by the module's own command, a power cycle, and finally the end of this process,
+so that systemd starts a new one. After each restart the module attaches to the network again, and networks
+bar devices that attach too often. So the interval between actions doubles, and a rate limit on disk
+(`agent.journal.reset_budget`) holds in any case.
 
 A port that is absent, in use or forbidden is only tried again, with backoff. So is a SIM that waits for its
 PIN: only a person can help.
@@ -55,7 +55,7 @@ EXIT_AFTER_S = 3600.0
 
 
 class Failure(Enum):
-    """Why the module does not work. The value is stored in the journal and appears in the log."""
+    """The reason why the module does not work. The value is stored in the journal and appears in the log."""
 
     SESSION_LOST = "the session was lost"
     PORT_UNAVAILABLE = "the port cannot be opened"
@@ -71,13 +71,13 @@ class Failure(Enum):
 
 
 class RecoveryAction(Enum):
-    """What can be done about a failure. The value appears in the log."""
+    """An action against a failure. The value appears in the log."""
 
     NEW_SESSION = "begin a new session"
     RESELECT_NETWORK = "select the network again (AT+COPS=0)"
     CYCLE_RADIO = "switch its radio off and on (AT+CFUN)"
     RESTART_MODULE = "restart it by its own command"
-    CYCLE_POWER = "switch its power"
+    CYCLE_POWER = "cycle its power"
     PRESS_POWER_KEY = "press its power key again, as it may be off"
     EXIT_PROCESS = "end the process, so that a new one is started"
 
@@ -110,7 +110,7 @@ _SHARED_ESCALATIONS = {
 
 @dataclass(frozen=True, slots=True)
 class RecoveryPlan:
-    """What follows a failed session: an action, if any, then a pause, then a new session."""
+    """The plan after a failed session: an action, if any, then a pause, then a new session."""
 
     action: RecoveryAction | None
     delay_s: float
@@ -151,7 +151,7 @@ class RecoveryPolicy:
         self.last_action: RecoveryAction | None = None
         """The last action that was taken; None again after a stable session."""
 
-    # What happened
+    # Recording sessions and actions
 
     def on_session_started(self, now: float) -> None:
         """Record that the module answered and was initialised."""
@@ -273,7 +273,7 @@ class RecoveryPolicy:
         ]
         return "; ".join(parts)
 
-    # The choice
+    # Choosing an action
 
     def _next_action(self, failure: Failure, now: float) -> RecoveryAction | None:
         if self._power_key_pressed_at is not None and failure in {

@@ -60,7 +60,7 @@ async def test_mute_module_is_power_cycled(tmp_path):
         assert switch.calls == ["cycle"]
         assert [line.split(";")[0] for line in recovery_lines(world)] == [
             "recovery: the module does not answer: restart it by its own command",
-            "recovery: the module does not answer: switch its power",
+            "recovery: the module does not answer: cycle its power",
         ]
         assert [run.content for run in world.handler_runs] == ["led 7"]
         assert world.sent_bodies == ["did led 7"]

@@ -17,7 +17,7 @@ WRITE_TIMEOUT_S = 10.0
 
 
 class PortState:
-    """What is remembered of a port between two openings."""
+    """The state of a port that is kept between two openings."""
 
     def __init__(self, baud_rates: Sequence[int] = ()) -> None:
         """`baud_rates`: the rates to try until the module answers; empty if the rate is configured."""
@@ -59,7 +59,7 @@ class Transport(Protocol):
 
 @runtime_checkable
 class SerialTransport(Transport, Protocol):
-    """A transport with a baud rate, over a port that is remembered."""
+    """A transport with a baud rate, over a port whose state is kept."""
 
     port_state: PortState
 
@@ -72,7 +72,7 @@ TransportOpener = Callable[[TransportReader], Awaitable[Transport]]
 
 
 class PortErrorKind(StrEnum):
-    """Why a port cannot be opened."""
+    """The reason why a port cannot be opened."""
 
     ABSENT = "absent"
     """It does not exist, or does not answer."""
@@ -94,7 +94,7 @@ class PortUnavailable(Exception):  # noqa: N818  (reads as the sentence it is)
 
 
 class WriteWatchdog:
-    """A timer for bytes that cannot be written."""
+    """A watchdog timer for bytes that cannot be written."""
 
     def __init__(self, on_timeout: Callable[[], None]) -> None:
         """`on_timeout` is called `WRITE_TIMEOUT_S` after the first byte had to wait."""

@@ -1,6 +1,6 @@
-"""A transport over a serial port, by pyserial and pyserial-asyncio.
+"""A transport over a serial port, with pyserial and pyserial-asyncio.
 
-Calls of these two that may block are kept off the event loop. Opening and closing run in a thread of their
+Their calls that may block are kept off the event loop. Opening and closing run in a thread of their
 own (a driver may hold a close for 30 s to drain its output). Unwritten output is discarded before the port is
 closed. Reading and writing are one system call each.
 """
@@ -35,9 +35,9 @@ from hardware.port_users import explain_busy_port, explain_permissions
 _log = logging.getLogger("modem-agent.at")
 
 OPEN_TIMEOUT_S = 20.0
-"""Opening is immediate on a healthy device; a USB adapter in trouble may take the kernel's own 5 s twice."""
+"""Opening is immediate on a healthy device; with a faulty USB adapter the kernel may wait 5 s twice."""
 CLOSE_TIMEOUT_S = 5.0
-"""How long the next opening waits for the close. The close continues in its thread."""
+"""Longest time for which the next opening waits for the close, which continues in its thread."""
 PTY_MAJOR_NUMBERS = range(136, 144)
 """Pseudo-terminals. On these TIOCEXCL outlives the process that set it, and would lock out the agent after a
 crash (seen on Linux 6.18); flock does not."""

@@ -23,7 +23,7 @@ def test_explanation_by_received_lines(lines, explanation):
 
 def test_data_mode_is_explained_first():
     """PPP frames explain everything else."""
-    assert "something else has dialled" in explain_no_answer(["login:"], is_data_mode=True)
+    assert "another program has dialled" in explain_no_answer(["login:"], is_data_mode=True)
 
 
 @pytest.mark.parametrize(
