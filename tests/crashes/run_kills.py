@@ -1,6 +1,6 @@
-"""Kill the agent many times and draw up the ledger: `make crashes KILLS=500 SEED=7`.
+"""Kills the agent many times and checks the invariants: `make crashes KILLS=500 SEED=7`.
 
-Exit status 1 when a promise was broken; it is then said which, with the seed and where the evidence is kept.
+Exits with status 1 after a violation and prints it, with the seed and the folder of the evidence.
 """
 
 import argparse
@@ -20,29 +20,29 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kills", type=int, default=500)
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
-    parser.add_argument("--plant", choices=mutants.MUTANT_NAMES, help="a mistake that the ledger must find")
+    parser.add_argument("--mutant", choices=mutants.MUTANT_NAMES, help="run with this mutant")
     options = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="modem-agent-kills-"))
     begun = time.monotonic()
 
-    def show(life):
-        text = f"\r{life.number} of {options.kills} kills, seed {options.seed}"
+    def show(planned_run):
+        text = f"\r{planned_run.number} of {options.kills} kills, seed {options.seed}"
         print(text, end="", file=sys.stderr, flush=True)
 
-    run = KillRun(folder, options.seed, options.kills, mutants.mutant_program(options.plant), show)
-    ledger = asyncio.run(run.run())
-    violations = run.errors + ledger.check()
+    run = KillRun(folder, options.seed, options.kills, mutants.mutant_program(options.mutant), show)
+    invariants = asyncio.run(run.run())
+    violations = run.errors + invariants.check()
     print(file=sys.stderr)
     print(
         f"{options.kills} kills and {run.handler_kills} by handlers in {time.monotonic() - begun:.0f} s, "
-        f"seed {options.seed}: {ledger.summary()}; nothing of a killed agent was left after "
+        f"seed {options.seed}: {invariants.summary()}; processes of a killed agent were gone after "
         f"{run.slowest_cleanup_s:.2f} s; {len(violations)} violations"
     )
     for sentence in violations[:50]:
         print(f"  {sentence}")
     if violations:
         (folder / "violations").write_text("\n".join([f"seed {options.seed}", *violations, ""]))
-        print(f"  evidence: {folder}; again: make crashes KILLS={options.kills} SEED={options.seed}")
+        print(f"  evidence: {folder}; repeat: make crashes KILLS={options.kills} SEED={options.seed}")
         return 1
     shutil.rmtree(folder)
     return 0

@@ -1,6 +1,7 @@
-"""Cut the power under the journal many times: `make powercuts CUTS=200 SEED=7`. Needs root.
+"""Cuts the power under the journal many times: `make powercuts CUTS=200 SEED=7`. Needs root.
 
-Exit status 1 when something was forgotten; it is then said what, with the seed and where the evidence is.
+Exits with status 1 if the journal lost something, and prints it, with the seed and the folder of the
+evidence.
 """
 
 import argparse
@@ -19,17 +20,17 @@ from crash.logged_disk import explain_unavailable
 from crash.power_cut import RUN_DURATIONS_S, PowerCutRecording
 
 NAMESPACE_MARKER = "MODEM_AGENT_CUTS"
-"""Set in the mount namespace where the disks are mounted: whatever ends this program, none is left."""
+"""Set in the mount namespace of the disks, so that no mount is left however the program ends."""
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--cuts", type=int, default=200)
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
-    parser.add_argument("--plant", choices=mutants.MUTANT_NAMES, help="a mistake that the cuts must find")
+    parser.add_argument("--mutant", choices=mutants.MUTANT_NAMES, help="run with this mutant")
     options = parser.parse_args()
-    if why := explain_unavailable():
-        print(f"skipped: {why}")
+    if reason := explain_unavailable():
+        print(f"skipped: {reason}")
         return 0
     if NAMESPACE_MARKER not in os.environ:
         os.environ[NAMESPACE_MARKER] = "1"
@@ -39,7 +40,7 @@ def main():
 
 
 async def run_cuts(options):
-    """Record, cut, tell; answers the exit status."""
+    """Record, cut the power and print the result. Return the exit status."""
     folder = Path(tempfile.mkdtemp(prefix="modem-agent-cuts-"))
     begun = time.monotonic()
     rng = random.Random(options.seed)
@@ -47,7 +48,7 @@ async def run_cuts(options):
     for number, device in enumerate(RUN_DURATIONS_S):
         (folder / device).mkdir()
         recording = PowerCutRecording(
-            folder / device, options.seed, device, mutants.mutant_program(options.plant)
+            folder / device, options.seed, device, mutants.mutant_program(options.mutant)
         )
         await recording.record()
         violations += recording.errors
@@ -67,7 +68,7 @@ async def run_cuts(options):
             )
     print(file=sys.stderr)
     print(
-        f"{done} cuts in {time.monotonic() - begun:.0f} s, seed {options.seed}: seen from outside "
+        f"{done} cuts in {time.monotonic() - begun:.0f} s, seed {options.seed}: observed "
         f"{', '.join(f'{count} {what}' for what, count in sorted(facts.items()))}; "
         f"{bad} cuts with {len(violations)} violations"
     )
@@ -75,7 +76,7 @@ async def run_cuts(options):
         print(f"  {sentence}")
     if violations:
         (folder / "violations").write_text("\n".join([f"seed {options.seed}", *violations, ""]))
-        print(f"  evidence: {folder}; again: make powercuts CUTS={options.cuts} SEED={options.seed}")
+        print(f"  evidence: {folder}; repeat: make powercuts CUTS={options.cuts} SEED={options.seed}")
         return 1
     shutil.rmtree(folder)
     return 0

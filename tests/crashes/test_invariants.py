@@ -1,4 +1,4 @@
-"""The ledger itself: it has nothing to say on a faultless run, and a sentence on every broken promise."""
+"""The invariants have no violation after a correct run, and one for every broken promise."""
 
 import pytest
 
@@ -22,7 +22,7 @@ MESSAGES = [
     PlannedMessage(2, 0, "again"),
     PlannedMessage(3, 0, "answer"),
     PlannedMessage(4, 0, "slow"),
-    PlannedMessage(5, 0, "stray", sender="29360"),
+    PlannedMessage(5, 0, "other sender", sender="29360"),
 ]
 
 
@@ -53,68 +53,74 @@ def correct_run():
     )
 
 
-def test_says_nothing_when_all_is_well():
-    """Interrupted, unknown and repeated are no violations where they are said and allowed."""
+def test_correct_run_has_no_violations():
+    """Interrupted runs, unknown outcomes and repetitions are allowed where the journal shows them."""
     assert correct_run().check() == []
 
 
 def change(key, at, **values):
-    def apply(ledger):
-        getattr(ledger, key)[at] |= values
+    def apply(invariants):
+        getattr(invariants, key)[at] |= values
 
     return apply
 
 
 def add(key, *values):
-    return lambda ledger: getattr(ledger, key).extend(values)
+    return lambda invariants: getattr(invariants, key).extend(values)
 
 
 def drop(key, at):
-    return lambda ledger: getattr(ledger, key).pop(at)
+    return lambda invariants: getattr(invariants, key).pop(at)
 
 
 VIOLATIONS = {
-    "a lost Command": (drop("inbox", 0), "plain 1 stands 0 times in the journal"),
-    "a Command kept twice": (add("inbox", command(1, "plain")), "plain 1 stands 2 times in the journal"),
+    "a lost Command": (drop("inbox", 0), "plain 1 is in the journal 0 times"),
+    "a Command kept twice": (add("inbox", command(1, "plain")), "plain 1 is in the journal 2 times"),
     "an invented Command": (add("inbox", command(9, "plain")), "Command 9 in the journal was never sent"),
     "a second run": (add("audit_log", ("begin", 1, 2, 0)), "carried out 2 times"),
     "a fourth run": (add("audit_log", ("begin", 2, 3, 0), ("begin", 2, 4, 0)), "carried out 4 times"),
     "the same attempt twice": (add("audit_log", ("begin", 2, 2, 0)), "as attempts [1, 2, 2]"),
-    "no run": (drop("audit_log", 1), "plain 1 is done and was not carried out"),
+    "no run": (drop("audit_log", 1), "plain 1 is done but did not run"),
     "a Command left running": (change("inbox", 0, state="running"), "plain 1 is still running"),
     "one that failed for nothing": (change("inbox", 0, state="failed", reason="bug"), "plain 1 failed: bug"),
     "one given up early": (change("inbox", 1, state="failed", reason="interrupted"), "2 of 3 attempts"),
     "another's handler": (change("inbox", 0, handler="slow"), "went to the handler slow"),
-    "a stray that ran": (add("audit_log", ("begin", 5, 1, 0)), "stray 5 was taken for a Command"),
-    "a stray forgotten": (drop("ignored", 0), "stray 5 was not kept"),
-    "a Command among the strays": (
+    "an ignored message that ran": (
+        add("audit_log", ("begin", 5, 1, 0)),
+        "other sender 5 was taken for a Command",
+    ),
+    "an ignored message lost": (drop("ignored", 0), "other sender 5 was not stored"),
+    "a Command among the ignored": (
         add("ignored", {"text": "plain 1", "reason": "x"}),
-        "a Command became a stray",
+        "a Command was ignored",
     ),
     "no answer": (drop("outbox", 0), "plain 1 is done and is answered []"),
     "an answer to another": (change("outbox", 0, text="plain 7"), "is answered ['plain 7']"),
-    "an answer twice": (add("sent_bodies", "plain 1"), "left 2 times"),
-    "an unknown answer twice": (add("sent_bodies", "again 2"), "left 2 times"),
-    "an answer that never left": (drop("sent_bodies", 0), "left 0 times"),
-    "an answer nobody knows": (add("sent_bodies", "hello"), "'hello' left 1 times"),
+    "an answer twice": (add("sent_bodies", "plain 1"), "reached the network 2 times"),
+    "an unknown answer twice": (add("sent_bodies", "again 2"), "reached the network 2 times"),
+    "an answer that never left": (drop("sent_bodies", 0), "reached the network 0 times"),
+    "an answer nobody knows": (add("sent_bodies", "hello"), "'hello' reached the network 1 times"),
     "an answer left queued": (change("outbox", 0, state="queued"), "is queued"),
-    "an interrupted run passed over": (drop("outbox", 3), "was interrupted and has 0 answers"),
+    "an interrupted run passed over": (drop("outbox", 3), "was interrupted and has 0 replies"),
     "an action twice": (add("audit_log", ("act", 3, 1, 0)), "acted 2 times"),
     "no action": (drop("audit_log", 7), "acted 0 times"),
-    "an action left": (lambda ledger: ledger.actions.__setitem__(0, (3, "running", None)), "running"),
-    "a store not emptied": (lambda ledger: ledger.open_counts.update({"in a store": 1}), "1 left in a store"),
+    "an action left": (lambda invariants: invariants.actions.__setitem__(0, (3, "running", None)), "running"),
+    "a store not emptied": (
+        lambda invariants: invariants.open_counts.update({"in a store": 1}),
+        "1 left in a store",
+    ),
 }
 
 
 @pytest.mark.parametrize("which", VIOLATIONS)
-def test_says_what_was_broken(which):
-    """One broken promise, and a sentence that names it."""
+def test_broken_promise_is_a_violation(which):
+    """A violation names the broken promise."""
     breaking, sentence = VIOLATIONS[which]
-    ledger = correct_run()
-    breaking(ledger)
-    assert any(sentence in said for said in ledger.check()), ledger.violations
+    invariants = correct_run()
+    breaking(invariants)
+    assert any(sentence in violation for violation in invariants.check()), invariants.violations
 
 
-def test_the_same_seed_draws_the_same_plan():
-    """So that a run can be repeated, as far as a machine repeats itself."""
+def test_plan_depends_on_the_seed_only():
+    """The same seed gives the same plan, another seed another plan."""
     assert list(draw_plan(7, 30)) == list(draw_plan(7, 30)) != list(draw_plan(8, 30))

@@ -1,4 +1,4 @@
-"""The installed agent is killed again and again on one journal, and every promise holds."""
+"""The installed agent is killed repeatedly on one journal, and every promise holds."""
 
 import random
 
@@ -7,11 +7,12 @@ from crash.kill_run import KillRun
 KILLS = 20
 
 
-async def test_killed_at_random_moments(tmp_path):
-    """Each Command as often as its handler promises, answered once; nothing stays, nothing outlives."""
+async def test_promises_hold_when_killed_at_random_times(tmp_path):
+    """Each Command runs as often as promised and is answered once; no item stays open and no process
+    survives."""
     seed = random.SystemRandom().randrange(10**6)
-    print(f"again: make crashes KILLS={KILLS} SEED={seed}")
+    print(f"repeat: make crashes KILLS={KILLS} SEED={seed}")
     run = KillRun(tmp_path, seed, KILLS)
-    ledger = await run.run()
-    assert run.errors + ledger.check() == []
-    assert sum(row["state"] == "done" for row in ledger.inbox) > KILLS, ledger.summary()
+    invariants = await run.run()
+    assert run.errors + invariants.check() == []
+    assert sum(row["state"] == "done" for row in invariants.inbox) > KILLS, invariants.summary()

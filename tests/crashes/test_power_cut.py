@@ -1,4 +1,4 @@
-"""What passed through the cable is told of the right Commands."""
+"""Observed effects are attributed to the right Commands."""
 
 from datetime import UTC, datetime
 
@@ -18,16 +18,16 @@ def deliver_hex(part):
     return pdu.encode(deliver).octets.hex().upper()
 
 
-def test_parts_belong_to_their_command_whichever_was_taken_first():
-    """Once a Command is whole its parts are no longer kept, so each must be known by the Command."""
+def test_parts_are_attributed_in_any_order():
+    """The parts of a complete Command are no longer stored, so each must be attributed to the Command."""
     parts = pdu.segment(PlannedMessage(17, 0, "plain", is_concatenated=True).body, reference=9)
     seen = [ObservedEffect("deleted", deliver_hex(part), mark) for mark, part in enumerate(reversed(parts))]
     assert len(parts) == 2
     assert [fact.command_number for fact in facts_from_effects(seen)] == [17, 17]
 
 
-def test_a_reference_that_comes_again_is_of_the_nearest():
-    """There are only 256 of them."""
+def test_reused_reference_belongs_to_the_nearest_message():
+    """There are only 256 references, so a part belongs to the nearest message with its reference."""
     earlier, later = (
         pdu.segment(PlannedMessage(number, 0, "plain", is_concatenated=True).body, reference=9)
         for number in (17, 18)

@@ -1,4 +1,4 @@
-"""Power cuts under the journal forget nothing that the outside has seen."""
+"""After a power cut the journal has everything that was visible outside."""
 
 import subprocess
 import sys
@@ -14,8 +14,8 @@ CUTS = 20
 
 @pytest.mark.system
 @pytest.mark.skipif(bool(explain_unavailable()), reason=explain_unavailable())
-def test_nothing_acknowledged_is_forgotten():
-    """What was deleted, begun or sent stands in the journal after every cut, and the agent starts on it."""
+def test_power_cuts_lose_nothing_acknowledged():
+    """Deletes, starts and sends before a cut are in the journal after it, and the agent starts with it."""
     done = subprocess.run(
         [sys.executable, PROGRAM, "--cuts", str(CUTS)], capture_output=True, text=True, check=False
     )

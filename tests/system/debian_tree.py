@@ -1,7 +1,7 @@
-"""A Debian tree with systemd and Python, as on a gateway: `tests/system/debian_tree.py RELEASE` prints its path.
+"""Makes a Debian tree with systemd and Python: `tests/system/debian_tree.py RELEASE` prints its path.
 
-Made once by debootstrap (about a minute) and kept under .ci/cache; nothing is ever written into it
-afterwards, tests lay an overlay above it. bookworm has Python 3.11 and systemd 252, trixie has Python 3.13
+The tree is made once by debootstrap (about a minute) and kept under .ci/cache. It is never written to
+afterwards; tests mount an overlay above it. bookworm has Python 3.11 and systemd 252, trixie has Python 3.13
 and systemd 257: the two that Raspberry Pi OS is made from. Standard library only.
 """
 

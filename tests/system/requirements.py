@@ -1,9 +1,9 @@
-"""What the tests of the group `system` need beyond Python packages, and what of it is missing here.
+"""The programs that the tests of the group `system` need, and those that are missing on this machine.
 
-    python tests/system/requirements.py             says what is missing and how to get it; exit status 1 if anything
-    python tests/system/requirements.py --packages  prints the Debian packages that are missing, for a script
+    python tests/system/requirements.py             prints what is missing; exit status 1 if anything is
+    python tests/system/requirements.py --packages  prints the missing Debian packages, for a script
 
-Standard library only: it runs before there is an environment.
+Uses the standard library only, because it runs before there is an environment.
 """
 
 from __future__ import annotations

@@ -62,23 +62,23 @@ E: DEVNAME=/dev/ttyUSB0
     return re.findall(r"^ID_MM_\S+", output, re.MULTILINE)
 
 
-@pytest.mark.parametrize(("layout", "installed_tree"), LAYOUTS)
-def test_only_the_at_port_is_taken(tmp_path, layout, installed_tree):
+@pytest.mark.parametrize(("layout", "product"), LAYOUTS)
+def test_only_the_at_port_is_taken(tmp_path, layout, product):
     """ModemManager is told to leave the AT port alone, and nothing about the ports beside it."""
     if layout.at is not None:
-        assert udev_properties(tmp_path, layout.vendor, installed_tree, f"{layout.at:02x}") == [
+        assert udev_properties(tmp_path, layout.vendor, product, f"{layout.at:02x}") == [
             "ID_MM_PORT_IGNORE=1"
         ]
     for other in {0, (layout.at or 0) + 1, layout.second} - {layout.at, None}:
-        assert udev_properties(tmp_path, layout.vendor, installed_tree, f"{other:02x}") == []
+        assert udev_properties(tmp_path, layout.vendor, product, f"{other:02x}") == []
 
 
-@pytest.mark.parametrize("installed_tree", ["1506", "1573"])
+@pytest.mark.parametrize("product", ["1506", "1573"])
 @pytest.mark.parametrize("command", ["ff/02/02", "ff/01/02"])
-def test_huawei_ports_are_known_by_their_class(tmp_path, installed_tree, command):
+def test_huawei_ports_are_known_by_their_class(tmp_path, product, command):
     """Huawei's numbers vary; the command port has a class of its own, the data port another."""
-    assert udev_properties(tmp_path, "12d1", installed_tree, "01", command) == ["ID_MM_PORT_IGNORE=1"]
-    assert udev_properties(tmp_path, "12d1", installed_tree, "01", command[:-1] + "1") == []
+    assert udev_properties(tmp_path, "12d1", product, "01", command) == ["ID_MM_PORT_IGNORE=1"]
+    assert udev_properties(tmp_path, "12d1", product, "01", command[:-1] + "1") == []
 
 
 def test_other_devices_are_left_alone(tmp_path):

@@ -1,1 +1,1 @@
-"""Kills, power cuts, and the ledger that is drawn up after them."""
+"""Kills, power cuts, and the invariants that are checked afterwards."""

@@ -1,7 +1,7 @@
-"""The ledger: what was ordered against what was done, seen from outside the agent only.
+"""Compares the messages that were sent with what was done, as seen from outside the agent.
 
-Pure: it is given what the network, the handlers, the module and the journal's readers say after a quiet end,
-and answers with sentences, one a violation.
+The input is what the network, the handlers, the module and `modem-agent inbox` and `outbox` report after the
+agent has become idle. The result is one sentence for each violation.
 """
 
 from collections import Counter, defaultdict
@@ -10,17 +10,17 @@ from dataclasses import dataclass, field
 from crash.audit_handlers import BINARY_PREFIX, REPEATABLE, WITH_ACTION
 
 MAX_ATTEMPTS = 3
-"""Runs of a repeatable handler, at the most."""
+"""Greatest number of runs of a repeatable handler."""
 ERROR_REPLIES_PER_HOUR = 10
-"""An hour; an interrupted Command beyond them is not answered, the journal alone tells."""
+"""Error replies in an hour. Further interrupted Commands are not answered; only the journal shows them."""
 KIND_BY_FUNCTION = {"warm_again": "warmagain", "octets": "binary"}
-"""Functions of Python files that have another name than their kind of Command."""
+"""Kind of Command by function name, for functions with another name."""
 FINAL_COMMAND_STATES = {"done", "failed"}
 FINAL_REPLY_STATES = {"sent", "delivered", "unknown"}
 
 
 def command_number(row):
-    """Of the order that a row of the inbox or a stray belongs to."""
+    """Return the number of the message that a row of the inbox belongs to; None if it has none."""
     if row.get("mode") == "binary":
         octets = bytes.fromhex(row["body"])
         return int.from_bytes(octets[1:5], "big") if octets.startswith(BINARY_PREFIX) else None
@@ -29,32 +29,32 @@ def command_number(row):
 
 
 def format_body(body):
-    """A body as the outbox shows it."""
+    """Return a body as the outbox shows it."""
     return body if isinstance(body, str) else bytes(body).hex().upper()
 
 
 @dataclass
 class CrashInvariants:
-    """All that is known after the end."""
+    """The observations after the end of a run, and the checks of them."""
 
     messages: list
     """Messages that the module has acknowledged."""
     audit_log: list
-    """What handlers wrote: what, number, attempt, mark."""
+    """Records of the handlers: (kind, number, attempt, position of the disk log)."""
     sent_bodies: list
-    """Bodies of the messages that the module sent and the network took, in order."""
+    """Bodies of the messages that the module sent and the network took, in message."""
     inbox: list
     outbox: list
     ignored: list
     """Rows as `modem-agent ... --json` prints them."""
     actions: list
-    """Rows (Command's id, state, reason)."""
+    """Rows of (Command id, state, reason)."""
     open_counts: dict
-    """Where something was left, and how many."""
+    """Number of open items, by their place."""
     violations: list = field(default_factory=list)
 
     def check(self):
-        """Sentences, one a violation."""
+        """Return one sentence for each violation."""
         self.violations = [f"{count} left {where}" for where, count in self.open_counts.items() if count]
         self._begun, self._ended, self._acted = (
             {
@@ -70,20 +70,20 @@ class CrashInvariants:
         rows = defaultdict(list)
         for row in self.inbox:
             rows[command_number(row)].append(row)
-        for order in self.messages:
-            found = rows.pop(order.number, [])
-            if order.kind == "stray":
-                self._check_ignored(order, found)
+        for message in self.messages:
+            found = rows.pop(message.number, [])
+            if message.kind == "other sender":
+                self._check_ignored(message, found)
             elif len(found) != 1:
-                self._add_violation(order, f"stands {len(found)} times in the journal")
+                self._add_violation(message, f"is in the journal {len(found)} times")
             else:
-                self._check_command(order, found[0])
+                self._check_command(message, found[0])
         for number in rows:
             self.violations.append(f"Command {number} in the journal was never sent")
-        known = {order.number for order in self.messages if order.kind == "stray"}
+        known = {message.number for message in self.messages if message.kind == "other sender"}
         for row in self.ignored:
             if command_number(row) not in known:
-                self.violations.append(f"a Command became a stray: {row['reason']}: {row['text']}")
+                self.violations.append(f"a Command was ignored: {row['reason']}: {row['text']}")
         self._check_sent_messages()
         return self.violations
 
@@ -94,7 +94,7 @@ class CrashInvariants:
         if rows or self._begun.get(message.number):
             self._add_violation(message, "was taken for a Command")
         if not any(command_number(row) == message.number for row in self.ignored):
-            self._add_violation(message, "was not kept")
+            self._add_violation(message, "was not stored")
 
     def _check_command(self, message, row):
         if row["state"] not in FINAL_COMMAND_STATES:
@@ -110,7 +110,7 @@ class CrashInvariants:
         if row["attempts"] > most or not set(begun) <= set(range(1, row["attempts"] + 1)):
             self._add_violation(message, f"has {row['attempts']} attempts in the journal, runs saw {begun}")
         if row["state"] == "done" and not ended:
-            self._add_violation(message, "is done and was not carried out")
+            self._add_violation(message, "is done but did not run")
         if row["state"] == "failed":
             if "interrupt" not in (row["reason"] or ""):
                 self._add_violation(message, f"failed: {row['reason']}")
@@ -124,22 +124,26 @@ class CrashInvariants:
         texts = [reply["text"] for reply in replies]
         if row["state"] == "failed":
             if len(replies) != 1 and not (not replies and self._errors >= ERROR_REPLIES_PER_HOUR):
-                self._add_violation(message, f"was interrupted and has {len(replies)} answers")
+                self._add_violation(message, f"was interrupted and has {len(replies)} replies")
             if any("ERR" not in text for text in texts):
                 self._add_violation(message, f"was interrupted and is answered {texts}")
             return
-        wanted = format_body(message.body) if message.kind == "binary" else f"{message.kind} {message.number}"
-        if (len(replies) == 1) == (message.kind == "long") or not all(wanted in text for text in texts):
+        expected = (
+            format_body(message.body) if message.kind == "binary" else f"{message.kind} {message.number}"
+        )
+        if (len(replies) == 1) == (message.kind == "long") or not all(expected in text for text in texts):
             self._add_violation(message, f"is done and is answered {texts}")
         if [reply["part"] for reply in replies] != list(range(1, len(replies) + 1)):
-            self._add_violation(message, "has an answer with other parts than it should have")
+            self._add_violation(message, "has a reply with wrong part numbers")
 
     def _check_action(self, message, row):
         acted = self._acted.get(message.number, [])
         actions = [(state, reason) for command, state, reason in self.actions if command == row["id"]]
-        wanted = int(message.kind in WITH_ACTION and row["state"] == "done")
-        if len(acted) > wanted or len(actions) != wanted:
-            self._add_violation(message, f"has acted {len(acted)} times, {len(actions)} in the journal")
+        expected = int(message.kind in WITH_ACTION and row["state"] == "done")
+        if len(acted) > expected or len(actions) != expected:
+            self._add_violation(
+                message, f"has acted {len(acted)} times, and has {len(actions)} actions in the journal"
+            )
         for state, reason in actions:
             if state != "done" or (reason is None and len(acted) != 1):
                 self._add_violation(
@@ -147,28 +151,31 @@ class CrashInvariants:
                 )
 
     def _check_sent_messages(self):
-        """No message twice, none that the journal does not know, none missing that it calls sent."""
-        left = Counter(format_body(body) for body in self.sent_bodies)
+        """Check that the network received exactly the messages that the journal has as sent, and each
+        once."""
+        received = Counter(format_body(body) for body in self.sent_bodies)
         sent = Counter(row["text"] for row in self.outbox if row["state"] in ("sent", "delivered"))
         unknown = Counter(row["text"] for row in self.outbox if row["state"] == "unknown")
         for row in self.outbox:
             if row["state"] not in FINAL_REPLY_STATES:
-                self.violations.append(f"the answer {row['text']!r} is {row['state']}: {row['reason']}")
-        for text in {*left, *sent}:
-            if not sent[text] <= left[text] <= sent[text] + unknown[text]:
+                self.violations.append(f"the reply {row['text']!r} is {row['state']}: {row['reason']}")
+        for text in {*received, *sent}:
+            if not sent[text] <= received[text] <= sent[text] + unknown[text]:
                 self.violations.append(
-                    f"the answer {text!r} left {left[text]} times; sent {sent[text]}, unknown {unknown[text]}"
+                    f"the reply {text!r} reached the network {received[text]} times; "
+                    f"sent {sent[text]}, unknown {unknown[text]}"
                 )
 
     def summary(self):
-        """Figures in one line."""
+        """Return the figures of the run in one line."""
         states = Counter(row["state"] for row in self.inbox)
         replies = Counter(row["state"] for row in self.outbox)
-        doubles = sum(row["duplicates"] for row in self.inbox)
+        duplicates = sum(row["duplicates"] for row in self.inbox)
         again = sum(len(attempts) > 1 for attempts in self._begun.values())
         return (
-            f"{len(self.inbox)} Commands ({_format_counts(states)}), {doubles} doubles, {again} ran again, "
-            f"{len(self.ignored)} strays, {len(self.outbox)} answers ({_format_counts(replies)}), "
+            f"{len(self.inbox)} Commands ({_format_counts(states)}), {duplicates} duplicates, "
+            f"{again} ran again, "
+            f"{len(self.ignored)} ignored, {len(self.outbox)} replies ({_format_counts(replies)}), "
             f"{len(self.actions)} actions"
         )
 

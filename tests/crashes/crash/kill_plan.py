@@ -1,4 +1,4 @@
-"""What happens to an agent, drawn from a seed: when it is killed, and which messages come meanwhile."""
+"""Draws a plan from a seed: when each agent is killed, and which messages arrive before."""
 
 import random
 from dataclasses import dataclass, field
@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from crash.audit_handlers import BINARY_PREFIX, KINDS
 
 KIND_WEIGHTS = {"shoot": 0.25, "reshoot": 0.15, "slow": 0.4}
-"""Kinds that take long are rarer than the others, which weigh 1."""
+"""Weights of the kinds that take long; the others have weight 1."""
 OTHER_SENDERS = ("+15557654321", "29360", "02936", "Service")
-"""Senders that are nearly the service, or not at all."""
+"""Senders that are not the service; some resemble it."""
 CONCATENATED_SHARE = 0.15
-"""Of all Commands in text, so many come in parts."""
+"""Share of text Commands that have several parts."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class PlannedMessage:
     send_at_s: float
     """Seconds after the agent was started."""
     kind: str
-    """Its handler; `stray`: from a stranger."""
+    """The name of its handler, or `other sender`."""
     include_sid: str = "none"
     """IncludeSid."""
     is_concatenated: bool = False
@@ -34,7 +34,7 @@ class PlannedMessage:
         """The Command's text or octets."""
         if self.kind == "binary":
             return BINARY_PREFIX + self.number.to_bytes(4, "big")
-        word = "plain" if self.kind == "stray" else self.kind
+        word = "plain" if self.kind == "other sender" else self.kind
         text = f"{word} {self.number}"
         return text + " x" * 100 if self.is_concatenated else text
 
@@ -47,43 +47,43 @@ class PlannedRun:
     kill_after_s: float
     """Seconds from the start to the kill, at most."""
     kill_at_log_line: int
-    """The kill comes upon this line of the agent's log, counted in this life; 0: at `after`."""
+    """The agent is killed after this line of its log; 0 to kill it after `kill_after_s`."""
     kill_delay_s: float
     """Seconds after the line."""
     acks_to_drop: int
-    """So many acknowledgements of the module are lost on their way to the network: doubles follow."""
+    """Number of acknowledgements of the module that are lost, which causes duplicates."""
     messages: list = field(default_factory=list)
 
 
 def draw_plan(seed, kills, min_run_s=0.2, max_run_s=1.5):
-    """The lives up to the last kill; the same seed gives the same."""
+    """Yield the planned agent runs up to the last kill; they depend on the seed only."""
     rng = random.Random(seed)
-    kinds = [*KINDS, "stray"]
+    kinds = [*KINDS, "other sender"]
     weights = [KIND_WEIGHTS.get(kind, 1) for kind in kinds]
     number = 0
-    for life in range(1, kills + 1):
-        orders = []
+    for run_number in range(1, kills + 1):
+        messages = []
         for _ in range(rng.choice((1, 2, 3, 3, 4, 6))):
             number += 1
             kind = rng.choices(kinds, weights)[0]
-            text = kind not in ("binary", "stray")
+            text = kind not in ("binary", "other sender")
             parts = text and rng.random() < CONCATENATED_SHARE
-            orders.append(
+            messages.append(
                 PlannedMessage(
                     number=number,
                     send_at_s=rng.uniform(0, max_run_s),
                     kind=kind,
                     include_sid=rng.choice(("none", "start", "end")) if text and not parts else "none",
                     is_concatenated=parts,
-                    is_redelivered=kind != "stray" and rng.random() < 0.1,
-                    sender=rng.choice(OTHER_SENDERS) if kind == "stray" else "",
+                    is_redelivered=kind != "other sender" and rng.random() < 0.1,
+                    sender=rng.choice(OTHER_SENDERS) if kind == "other sender" else "",
                 )
             )
         yield PlannedRun(
-            number=life,
+            number=run_number,
             kill_after_s=rng.uniform(min_run_s, max_run_s),
             kill_at_log_line=rng.choice((0, 0, rng.randrange(3, 12), rng.randrange(3, 40))),
             kill_delay_s=rng.choice((0.0, rng.uniform(0, 0.005), rng.uniform(0, 0.05))),
             acks_to_drop=int(rng.random() < 0.1),
-            messages=sorted(orders, key=lambda order: order.send_at_s),
+            messages=sorted(messages, key=lambda message: message.send_at_s),
         )

@@ -1,4 +1,4 @@
-"""The installed agent against a sandbox, killed with SIGKILL at moments drawn from a seed, on one journal."""
+"""Runs the installed agent against a sandbox and kills it at the times of a plan, all on one journal."""
 
 import asyncio
 import base64
@@ -24,16 +24,16 @@ TIMING = NetworkTiming(
     transit_s=0.005, acknowledgement_timeout_s=0.5, retry_delays_s=(0.2,), alert_delay_s=0.02
 )
 DRAIN_TIMEOUT_S = 90.0
-"""After the last kill something must end at least as often, on a busy machine."""
+"""After the last kill the number of open items must fall at least this often, even on a busy machine."""
 IDLE_PERIOD_S = 1.2
-"""Nothing open for so long is the end: what the network brings again comes sooner."""
+"""The run ends after this time without open items; redeliveries by the network come sooner."""
 ORPHAN_TIMEOUT_S = 5.0
-"""Until nothing of a killed agent is left; it takes milliseconds."""
+"""Time limit for the end of all processes of a killed agent; it usually takes milliseconds."""
 KILLS_PER_COMMAND = {"shoot": 1, "reshoot": 3}
-"""How often a handler may end the agent for one Command."""
+"""How often a handler may kill the agent for one Command."""
 STARTUP_S = 0.6
-"""From the start of the process to its session, where plans are meant; a busier machine has more time."""
-ENVIRONMENT_MARKER = "CRASH_LIFE"
+"""Time from process start to session that plans assume; on a slower machine all times are scaled."""
+ENVIRONMENT_MARKER = "CRASH_TEST_RUN"
 
 CONFIG = """
 [modem]
@@ -55,7 +55,7 @@ socket = "control.sock"
 
 
 def build_env(folder, seed, port=None, journal="journal.db", disk_log="", device="generic"):
-    """The sandbox, not started, and the agent's folder; `log` is the power cutter's."""
+    """Create the sandbox, not started, and the agent's folder; `disk_log` is the log of a `LoggedDisk`."""
     sandbox = Sandbox(
         [SimSpec(service="programmable-wireless", unique_name="sim", device=device)],
         ("127.0.0.1", 0),
@@ -65,16 +65,16 @@ def build_env(folder, seed, port=None, journal="journal.db", disk_log="", device
         rules=ServiceRules(long_text="split"),
         timing=TIMING,
     )
-    field = SandboxEnv(sandbox, folder, "programmable-wireless")
-    sandbox.add_observer(field.on_network_event)
+    env = SandboxEnv(sandbox, folder, "programmable-wireless")
+    sandbox.add_observer(env.on_network_event)
     audit_handlers.install_handlers(folder / "handlers", folder / "runs", disk_log)
-    field.config.write_text(CONFIG.format(port=port or field.port, journal=journal))
-    return field
+    env.config.write_text(CONFIG.format(port=port or env.port, journal=journal))
+    return env
 
 
 def send_planned(env, message):
-    """Have the network bring it; what is to come twice does so as soon as the service may."""
-    if message.kind == "stray":
+    """Send a planned message, and deliver it again if so planned."""
+    if message.kind == "other sender":
         env.sandbox.send_sms("sim", message.sender, message.body)
         return
     body = message.body
@@ -84,25 +84,25 @@ def send_planned(env, message):
         sid = env.create_command(body, IncludeSid=message.include_sid)
     if message.is_redelivered:
 
-        def again():
-            with contextlib.suppress(ServiceError):  # not yet delivered: then it comes once
+        def redeliver():
+            with contextlib.suppress(ServiceError):  # not yet delivered: it then arrives once
                 env.sandbox.redeliver(sid)
 
-        asyncio.get_running_loop().call_later(0.3, again)
+        asyncio.get_running_loop().call_later(0.3, redeliver)
 
 
 class KillRun:
-    """One run: many lives, one journal."""
+    """Many agent runs on one journal, each ended by a kill."""
 
-    def __init__(self, folder, seed, kills, program=None, on_progress=lambda life: None):
+    def __init__(self, folder, seed, kills, program=None, on_progress=lambda planned_run: None):
         self.env = build_env(folder, seed)
         self.planned_runs = kill_plan.draw_plan(seed, kills)
         self.sent_messages = []
         self.errors = []
         self.handler_kills = 0
-        """Ends that a handler brought about."""
+        """Number of times that a handler killed the agent."""
         self.slowest_cleanup_s = 0.0
-        """From a kill until nothing of that agent was left."""
+        """Longest time from a kill until all processes of that agent had ended."""
         self._time_scale = 1.0
         self._program = program
         self._on_progress = on_progress
@@ -110,13 +110,13 @@ class KillRun:
         self._run_id = f"{os.getpid()}-{time.monotonic_ns()}"
 
     async def run(self):
-        """Kill until the plan is over, let the last agent come to rest, draw up the ledger."""
+        """Run the plan, let the last agent become idle, and return what was observed."""
         await self.env.sandbox.start()
         try:
             with (self.env.folder / "agent.log").open("ab") as log:
-                for life in self.planned_runs:
-                    await self._run_until_kill(life, log)
-                    self._on_progress(life)
+                for planned_run in self.planned_runs:
+                    await self._run_until_kill(planned_run, log)
+                    self._on_progress(planned_run)
                     if self.errors:
                         break
                 await self._drain(log)
@@ -126,7 +126,7 @@ class KillRun:
             await self.env.sandbox.stop()
 
     async def _start_agent(self, number, log):
-        log.write(f"--- life {number}\n".encode())
+        log.write(f"--- agent run {number}\n".encode())
         mark = {ENVIRONMENT_MARKER: f"{self._run_id}-{number}"}
         process = await self.env.start_agent(program=self._program, **mark)
         self._log_lines = 0
@@ -136,7 +136,7 @@ class KillRun:
         return process
 
     async def _read_log(self, process, log):
-        """Keep what the agent says; each line of it may be a moment to kill at."""
+        """Copy the log of the agent and count its lines."""
         async for line in process.stderr:
             log.write(line)
             self._log_lines += 1
@@ -145,9 +145,9 @@ class KillRun:
             self.env.changed.set()
 
     async def _run_until_kill(self, planned_run, log):
-        """From the start of an agent to its kill."""
+        """Start an agent, send the planned messages, and kill it."""
         process = await self._start_agent(planned_run.number, log)
-        orders = asyncio.create_task(self._send_messages(planned_run))
+        sending = asyncio.create_task(self._send_messages(planned_run))
         if planned_run.acks_to_drop:
             self.env.sandbox.lose_acknowledgements("sim", planned_run.acks_to_drop)
         moment = asyncio.create_task(self._wait_kill_time(planned_run))
@@ -166,9 +166,9 @@ class KillRun:
         elif planned_run.kill_after_s > STARTUP_S:
             self._time_scale *= 1.2
         self._orphan_checks.append(asyncio.create_task(self._check_no_orphans(planned_run.number)))
-        if not orders.done():  # what was to come later comes now, with nobody there
-            orders.cancel()
-            await asyncio.wait((orders,))
+        if not sending.done():  # messages that are still due are sent now, while no agent runs
+            sending.cancel()
+            await asyncio.wait((sending,))
 
     async def _wait_kill_time(self, planned_run):
         """Wait until it is time to kill."""
@@ -184,7 +184,7 @@ class KillRun:
         if status == -signal.SIGKILL:
             self.handler_kills += 1
         else:
-            self.errors.append(f"in life {number} the agent ended by itself, status {status}")
+            self.errors.append(f"in run {number} the agent ended by itself, status {status}")
 
     async def _send_messages(self, planned_run):
         left = list(planned_run.messages)
@@ -195,22 +195,22 @@ class KillRun:
                 await asyncio.sleep(max(0, begun + left[0].send_at_s * self._time_scale - loop.time()))
                 self._send_message(left.pop(0))
         finally:
-            for order in left:
-                self._send_message(order)
+            for message in left:
+                self._send_message(message)
 
     def _send_message(self, message):
         self.sent_messages.append(message)
         send_planned(self.env, message)
 
     async def _check_no_orphans(self, run_number):
-        """Nothing that the agent of that life has started may outlive it."""
+        """Check that no process that this agent run has started outlives it."""
         mark = f"{ENVIRONMENT_MARKER}={self._run_id}-{run_number}".encode()
         loop = asyncio.get_running_loop()
         killed = loop.time()
         while survivors := _marked_processes(mark):
             if loop.time() > killed + ORPHAN_TIMEOUT_S:
                 names = [_command_line(path) for path in survivors]
-                self.errors.append(f"{names} outlived the agent of life {run_number}")
+                self.errors.append(f"{names} outlived the agent of run {run_number}")
                 for path in survivors:
                     with contextlib.suppress(ProcessLookupError):
                         os.kill(int(path.name), signal.SIGKILL)
@@ -219,7 +219,7 @@ class KillRun:
         self.slowest_cleanup_s = max(self.slowest_cleanup_s, loop.time() - killed)
 
     async def _drain(self, log):
-        """The quiet end: an agent lives until nothing is open, then stops in order."""
+        """Run the agent until nothing is open, then stop it."""
         number = 0
         loop = asyncio.get_running_loop()
         fewest, deadline = math.inf, loop.time() + DRAIN_TIMEOUT_S
@@ -236,14 +236,16 @@ class KillRun:
                 elif now > quiet_since + IDLE_PERIOD_S:
                     break
                 await asyncio.sleep(0.1)
-            # A handler may still shoot this one.
+            # A handler may still kill this agent.
             if process.returncode != -signal.SIGKILL:
                 break
             await self._log_reader
             self._record_early_end(process.returncode, number)
             self._orphan_checks.append(asyncio.create_task(self._check_no_orphans(f"rest{number}")))
             number += 1
-            if self.handler_kills > sum(KILLS_PER_COMMAND.get(order.kind, 0) for order in self.sent_messages):
+            if self.handler_kills > sum(
+                KILLS_PER_COMMAND.get(message.kind, 0) for message in self.sent_messages
+            ):
                 self.errors.append("the same handlers end the agent again and again")
                 return
         if process.returncode is None:
@@ -255,7 +257,7 @@ class KillRun:
         self._orphan_checks.append(asyncio.create_task(self._check_no_orphans(f"rest{number}")))
 
     def _count_open(self):
-        """What is not settled, and how many of it."""
+        """Return the number of open items, by their place."""
         states = "SELECT state FROM {} WHERE state IN {}"
         sim = self.env.sandbox.find_sim("sim")
         return {
@@ -268,21 +270,21 @@ class KillRun:
         }
 
     async def _collect_invariants(self):
-        field = self.env
+        env = self.env
         return CrashInvariants(
             messages=self.sent_messages,
-            audit_log=audit_handlers.read_audit_log(field.folder / "runs"),
-            sent_bodies=field.sent_bodies(),
-            inbox=await read_cli_json(field, "inbox"),
-            outbox=await read_cli_json(field, "outbox"),
-            ignored=await read_cli_json(field, "inbox", "--ignored"),
-            actions=field.query_journal("SELECT command_id, state, reason FROM actions"),
+            audit_log=audit_handlers.read_audit_log(env.folder / "runs"),
+            sent_bodies=env.sent_bodies(),
+            inbox=await read_cli_json(env, "inbox"),
+            outbox=await read_cli_json(env, "outbox"),
+            ignored=await read_cli_json(env, "inbox", "--ignored"),
+            actions=env.query_journal("SELECT command_id, state, reason FROM actions"),
             open_counts=self._count_open(),
         )
 
 
 async def read_cli_json(env, *command):
-    """What the installed command prints as JSON."""
+    """Return the JSON that the installed command prints."""
     process = await asyncio.create_subprocess_exec(
         INSTALLED_COMMAND, *command, "--json", "--limit", "1000000", "--config", env.config,
         stdout=asyncio.subprocess.PIPE,
@@ -292,7 +294,7 @@ async def read_cli_json(env, *command):
 
 
 def _marked_processes(mark):
-    """The processes that have this setting in their environment."""
+    """Return the processes with this setting in their environment."""
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):  # it has ended, or is another user's

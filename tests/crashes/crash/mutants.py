@@ -1,6 +1,6 @@
-"""The agent with a mistake planted, to see that the ledger finds it: the product itself has no such switch.
+"""Runs the agent with a mutant, to show that the invariants detect it; the product has no such option.
 
-python mutants.py delete-first run --config agent.toml    stands for `modem-agent run --config agent.toml`
+python mutants.py delete-first run --config agent.toml    instead of `modem-agent run --config agent.toml`
 """
 
 import asyncio
@@ -26,14 +26,14 @@ from patching import check_same_parameters
 def _set_synchronous(level):
     """The journal does not wait for the disk."""
 
-    class Careless(sqlite3.Connection):
+    class UnsyncedConnection(sqlite3.Connection):
         def execute(self, statement, *values):
             if statement.upper().startswith("PRAGMA SYNCHRONOUS"):
                 statement = f"PRAGMA synchronous = {level}"
             return super().execute(statement, *values)
 
     connect = sqlite3.connect
-    sqlite3.connect = lambda *arguments, **options: connect(*arguments, factory=Careless, **options)
+    sqlite3.connect = lambda *arguments, **options: connect(*arguments, factory=UnsyncedConnection, **options)
 
 
 def _delete_first():
@@ -50,17 +50,17 @@ def _delete_first():
 
 
 def _body_uncommitted():
-    """That a body may leave is not committed before it does."""
+    """`sending` is not committed before the body is sent."""
     patch_method(OutboxStore, "mark_sending", lambda self, reply: None)
 
 
 def _begin_uncommitted():
-    """That a run begins is not committed before it does."""
+    """`running` is not committed before the handler starts."""
     patch_method(CommandStore, "mark_running", lambda self, command, handler, **options: None)
 
 
 def _run_again():
-    """What was interrupted runs again, whatever its handler says."""
+    """An interrupted Command runs again even if its handler is not repeatable."""
     interrupted = CommandStore.list_interrupted
     patch_method(
         CommandStore,
@@ -70,12 +70,12 @@ def _run_again():
 
 
 def _action_uncommitted():
-    """That an action begins is not committed before it does."""
+    """`running` is not committed before the action starts."""
     patch_method(ActionStore, "mark_running", lambda self, action: None)
 
 
 def _reply_in_second_commit():
-    """A Command is done in one commit, its answer queued in the next."""
+    """A Command is done in one commit and its reply is queued in the next."""
     finish = CommandStore.finish
 
     def apart(self, command, state, reason=None, replies=(), action=None):
@@ -87,17 +87,18 @@ def _reply_in_second_commit():
 
 
 def _no_dedup():
-    """Nobody remembers what has been received."""
+    """Received messages get no deduplication entry."""
     patch_method(DedupIndex, "record", lambda self, *values: None)
 
 
 def _leave_orphan():
-    """The agent starts a process that does not notice its end."""
+    """The agent starts a process that survives it."""
     subprocess.Popen(["sleep", "10"], stderr=subprocess.DEVNULL)
 
 
 def patch_method(owner, name, function):
-    """Replace a method. Raises AttributeError if it is gone, TypeError if the new one takes other arguments."""
+    """Replace a method. Raises AttributeError if it is gone, TypeError if the new one takes other
+    arguments."""
     check_same_parameters(getattr(owner, name), function)
     setattr(owner, name, function)
 
@@ -111,14 +112,14 @@ MUTANTS = {
     "run-again": _run_again,
     "act-again": _action_uncommitted,
     "answer-apart": _reply_in_second_commit,
-    "no-doubles": _no_dedup,
+    "no-dedup": _no_dedup,
     "leave-behind": _leave_orphan,
 }
 MUTANT_NAMES = tuple(MUTANTS)
 
 
 def mutant_program(mutant):
-    """The beginning of the command line of such an agent; None is the one as installed."""
+    """Return the first words of a command line with this mutant; None for the installed command."""
     return None if mutant is None else (sys.executable, __file__, mutant)
 
 
