@@ -2,8 +2,9 @@
 
     .venv/bin/python tests/faults/fault_table.py
 
-A fault's tests are those whose names begin with its id. Modes are the values of `mode` they run with, `real`
-where real time or processes are needed. `@pytest.mark.deviation(text)` fills the last column.
+A fault's tests are those whose names begin with its id. The column of modes has the values of
+`message_format` that they run with, and `real` if a test needs real time or processes.
+`@pytest.mark.deviation(text)` fills the last column.
 """
 
 import contextlib
@@ -27,7 +28,7 @@ TEST_NAME = re.compile(r"test_f(\d\d)_")
 
 
 class ItemCollector:
-    """The tests of this folder, as pytest finds them."""
+    """A pytest plugin that collects the tests of each fault."""
 
     def __init__(self):
         self.items = defaultdict(list)
@@ -39,57 +40,55 @@ class ItemCollector:
 
 
 def table_rows(items):
-    """A line a fault."""
+    """Yield the table row of each fault."""
     for fault, title in TITLES.items():
         tests = items.get(fault, [])
         modes = {mode for test in tests for mode in _modes(test)}
-        shown = ", ".join(mode for mode in ("pdu", "text", "real") if mode in modes)
-        said = dict.fromkeys(mark.args[0] for test in tests for mark in test.iter_markers("deviation"))
-        yield f"| {fault} | {title} | {shown or '-'} | {len(tests)} | {' '.join(said)} |"
+        mode_list = ", ".join(mode for mode in ("pdu", "text", "real") if mode in modes)
+        deviations = dict.fromkeys(mark.args[0] for test in tests for mark in test.iter_markers("deviation"))
+        yield f"| {fault} | {title} | {mode_list or '-'} | {len(tests)} | {' '.join(deviations)} |"
 
 
 def _modes(test):
     params = getattr(test, "callspec", None)
-    if params is not None and "mode" in params.params:
-        yield params.params["mode"]
+    if params is not None and "message_format" in params.params:
+        yield params.params["message_format"]
     if test.get_closest_marker("real_time"):
         yield "real"
 
 
 def build_table():
-    """What stands between the marks."""
+    """Return the table in Markdown."""
     collected = ItemCollector()
     arguments = ["--collect-only", "-q", "-p", "no:cacheprovider", str(HERE)]
-    with contextlib.redirect_stdout(io.StringIO()) as said:
+    with contextlib.redirect_stdout(io.StringIO()) as output:
         status = pytest.main(arguments, plugins=[collected])
     if status != pytest.ExitCode.OK:
-        raise SystemExit(f"the tests could not be collected: {said.getvalue()}")
+        raise SystemExit(f"the tests could not be collected: {output.getvalue()}")
     head = [
-        "| fault | what goes wrong | modes | cases | where the design holds instead |",
+        "| fault | what goes wrong | modes | cases | deviation from the catalogue |",
         "|---|---|---|---|---|",
     ]
     return "\n".join([*head, *table_rows(collected.items)])
 
 
 def insert_table(text, new):
-    """The file with the table in its place."""
+    """Return the README text with the new table between the markers."""
     before, _, rest = text.partition(BEGIN_MARKER)
     _, end, after = rest.partition(END_MARKER)
     if not end:
-        raise SystemExit(f"{README} has no place for the table")
+        raise SystemExit(f"{README} lacks the markers of the table")
     return f"{before}{BEGIN_MARKER}\n\n{new}\n\n{END_MARKER}{after}"
 
 
 def main():
-    """Write it, or with `--check` only say whether it is as it would be written."""
+    """Write the table, or with `--check` fail if it is out of date."""
     text = README.read_text()
     fresh = insert_table(text, build_table())
     if fresh == text:
         return
     if "--check" in sys.argv:
-        raise SystemExit(
-            "the table in tests/README.md is not that of the tests: run tests/faults/fault_table.py"
-        )
+        raise SystemExit("the table in tests/README.md is out of date: run tests/faults/fault_table.py")
     README.write_text(fresh)
 
 

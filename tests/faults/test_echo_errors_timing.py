@@ -1,4 +1,4 @@
-"""F42 F43 F46 F51: echo, errors, slow answers, and octets cut anywhere."""
+"""F42 F43 F46 F51: echo, errors, slow responses, and arbitrary chunks."""
 
 import asyncio
 import itertools
@@ -15,64 +15,64 @@ from agent.at.line_parser import parse_final_result
 from agent.at.protocol import AtProtocol
 from fault.catalogue import MULTILINE_OK, PLAIN_SID_START, tpdu_length
 from fault.fault_world import FaultWorld, make_pdu
-from fault.saying import FixedReplyRunner
+from fault.fixed_reply_runner import FixedReplyRunner
 from hardware.sim.module.stores import MessageStatus
 from soak import simulated_port
 
 # F42
 
 
-async def test_f42_echo_from_the_start(tmp_path, message_format):
-    """(a) The answer to ATE0 is echoed itself."""
-    async with FaultWorld(tmp_path, message_format) as scene:
-        assert scene.module.settings.echo
-        await scene.start_and_settle()
-        assert not scene.module.settings.echo
-        scene.deliver_pdu(PLAIN_SID_START)
-        await scene.advance(5)
-        assert scene.executed == ["led on"]
-        assert scene.sent_bodies == ["did led on"]
-        assert scene.log_lines(min_severity=30) == []
+async def test_f42_echo_is_switched_off(tmp_path, message_format):
+    """(a) The response to ATE0 is itself preceded by an echo."""
+    async with FaultWorld(tmp_path, message_format) as world:
+        assert world.module.settings.echo
+        await world.start_and_settle()
+        assert not world.module.settings.echo
+        world.deliver_pdu(PLAIN_SID_START)
+        await world.advance(5)
+        assert world.executed == ["led on"]
+        assert world.sent_bodies == ["did led on"]
+        assert world.log_lines(min_severity=30) == []
 
 
 @pytest.mark.parametrize("seed", range(3))
-async def test_f42_echo_comes_back(tmp_path, message_format, seed):
-    """(b) After silent restarts at any moment: everything is carried out once and answered at most once."""
-    chance = random.Random(seed)
-    async with FaultWorld(tmp_path, message_format) as scene:
-        await scene.start_and_settle()
+async def test_f42_echo_returns_after_silent_restarts(tmp_path, message_format, seed):
+    """(b) After silent restarts at any time each Command is executed once and answered at most once."""
+    rng = random.Random(seed)
+    async with FaultWorld(tmp_path, message_format) as world:
+        await world.start_and_settle()
         for number in range(12):
-            scene.call_later(
-                chance.random() * 300,
-                scene.deliver_pdu,
+            world.call_later(
+                rng.random() * 300,
+                world.deliver_pdu,
                 make_pdu(f"blink {number}", timestamp=f"26/11/21,22:30:{number:02}+00"),
             )
         for _ in range(4):
-            scene.call_later(chance.random() * 300, lambda: scene.module.reboot(print_boot_lines=False))
-        await scene.advance(1500)
-        assert sorted(scene.executed) == sorted(f"blink {number}" for number in range(12))
-        assert len(scene.sent_bodies) == len(set(scene.sent_bodies))
-        assert len(scene.sent_bodies) >= 10
-        assert scene.stored_indices() == []
+            world.call_later(rng.random() * 300, lambda: world.module.reboot(print_boot_lines=False))
+        await world.advance(1500)
+        assert sorted(world.executed) == sorted(f"blink {number}" for number in range(12))
+        assert len(world.sent_bodies) == len(set(world.sent_bodies))
+        assert len(world.sent_bodies) >= 10
+        assert world.stored_indices() == []
 
 
-async def test_f42_echo_that_stays(tmp_path, message_format):
-    """(c) A module that answers ATE0 by OK and goes on echoing: nothing else changes."""
-    async with FaultWorld(tmp_path, message_format) as scene:
-        scene.module.faults.add("echo-stuck:for=0")
-        await scene.start_and_settle()
+async def test_f42_echo_that_cannot_be_switched_off(tmp_path, message_format):
+    """(c) The module answers ATE0 with OK and keeps echoing: the agent works as without echo."""
+    async with FaultWorld(tmp_path, message_format) as world:
+        world.module.faults.add("echo-stuck:for=0")
+        await world.start_and_settle()
         for number in range(5):
-            scene.deliver_pdu(make_pdu(f"blink {number}", timestamp=f"26/11/21,22:30:{number:02}+00"))
-        scene.deliver_pdu(MULTILINE_OK)
-        await scene.advance(60)
-        assert scene.module.settings.echo
-        assert sorted(scene.executed) == sorted(
+            world.deliver_pdu(make_pdu(f"blink {number}", timestamp=f"26/11/21,22:30:{number:02}+00"))
+        world.deliver_pdu(MULTILINE_OK)
+        await world.advance(60)
+        assert world.module.settings.echo
+        assert sorted(world.executed) == sorted(
             ['set 1\r\nOK\r\n+CMTI: "SM",9\r\nend', *(f"blink {number}" for number in range(5))]
         )
-        assert len(scene.sent_bodies) == 6
-        assert scene.interceptor.commands_matching(r"AT\+CMGR=9") == []
-        assert scene.stored_indices() == []
-        assert scene.current_run.agent.components.supervisor.connection.session_count == 1
+        assert len(world.sent_bodies) == 6
+        assert world.interceptor.commands_matching(r"AT\+CMGR=9") == []
+        assert world.stored_indices() == []
+        assert world.connection.session_count == 1
 
 
 ECHOED = ["OK", '+CMTI: "ME",1', "ERROR", "+CMGS: 5", "> ", "RING", "0", "+CMS ERROR: 38", "RDY", "AT+CMGD=1"]
@@ -83,37 +83,37 @@ ECHOED = ["OK", '+CMTI: "ME",1', "ERROR", "+CMGS: 5", "> ", "RING", "0", "+CMS E
     [*(("IRA", text) for text in ECHOED), ("GSM", "OK"), ("UCS2", "OK"), ("IRA", 'x\r\nOK\r\n+CMTI: "ME",1')],
 )
 @pytest.mark.parametrize("message_format", ["text"])
-async def test_f42_an_echoed_body(tmp_path, message_format, charset, text):
-    """(d) Text mode: what is typed after the prompt comes back, and is no answer, news or message."""
-    async with FaultWorld(tmp_path, message_format) as scene:
-        scene.module.faults.add("echo-stuck:for=0")
-        scene.interceptor.rewrite(
+async def test_f42_echoed_body_is_not_parsed(tmp_path, message_format, charset, text):
+    """(d) In text mode the echoed body is not taken for a result, a URC or a message."""
+    async with FaultWorld(tmp_path, message_format) as world:
+        world.module.faults.add("echo-stuck:for=0")
+        world.interceptor.rewrite(
             r"AT\+CSCS=\?", re.compile(rb"\+CSCS: .*\r\n"), f'+CSCS: ("{charset}")\r\n'.encode(), times=0
         )
-        scene.make_runner = lambda life: FixedReplyRunner(scene, life, text)
-        await scene.start_and_settle()
-        scene.deliver_pdu(PLAIN_SID_START)
-        await scene.advance(30)
-        assert scene.sent_bodies == [text]
-        assert [state for state, _ in scene.replies] == ["sent"]
-        assert len(scene.interceptor.commands_matching(r"AT\+CMGR=1")) == 1
-        assert scene.current_run.agent.components.supervisor.connection.session_count == 1
-        assert scene.stored_indices() == []
+        world.make_runner = lambda agent_run: FixedReplyRunner(world, agent_run, text)
+        await world.start_and_settle()
+        world.deliver_pdu(PLAIN_SID_START)
+        await world.advance(30)
+        assert world.sent_bodies == [text]
+        assert [state for state, _ in world.replies] == ["sent"]
+        assert len(world.interceptor.commands_matching(r"AT\+CMGR=1")) == 1
+        assert world.connection.session_count == 1
+        assert world.stored_indices() == []
 
 
 @pytest.mark.parametrize("pieces", [1, 3, 10])
-async def test_f42_an_echo_in_pieces(tmp_path, message_format, pieces):
-    """News may come between the pieces of an echo."""
-    async with FaultWorld(tmp_path, message_format) as scene:
-        scene.module.faults.add("echo-stuck:for=0")
-        await scene.start_and_settle()
+async def test_f42_urc_inside_an_echo(tmp_path, message_format, pieces):
+    """A URC may arrive between two parts of an echo."""
+    async with FaultWorld(tmp_path, message_format) as world:
+        world.module.faults.add("echo-stuck:for=0")
+        await world.start_and_settle()
         line = b"AT+CMGR=1\r"
         cut = line[:pieces] + b"\r\n^RSSI:3\r\n" + line[pieces:]
-        scene.interceptor.rewrite(r"AT\+CMGR=1", line, cut)
-        scene.deliver_pdu(PLAIN_SID_START)
-        await scene.advance(40)
-        assert scene.executed == ["led on"]
-        assert scene.stored_indices() == []
+        world.interceptor.rewrite(r"AT\+CMGR=1", line, cut)
+        world.deliver_pdu(PLAIN_SID_START)
+        await world.advance(40)
+        assert world.executed == ["led on"]
+        assert world.stored_indices() == []
 
 
 # F43
@@ -131,7 +131,7 @@ ERRORS = [
 SIMILAR_ERRORS = [
     "+CME ERROR:14",
     "+CMS ERROR : 500",
-    "+CMS ERROR: no sparrows",
+    "+CMS ERROR: no such text",
     "+CMS ERROR",
     "+CMS ERROR: 99999",
     "+CME ERROR: sim busy",
@@ -150,31 +150,31 @@ SIMILAR_ERRORS = [
     ("message_format", "error"),
     [*itertools.product(["pdu", "text"], ERRORS), *(("pdu", error) for error in SIMILAR_ERRORS)],
 )
-async def test_f43_every_error_is_final(tmp_path, message_format, error):
-    """To a reading, a deletion, a sending: the next command follows at once, and in the end all is done."""
-    says = f"\r\n{error}\r\n".encode()
-    async with FaultWorld(tmp_path, message_format) as scene:
-        await scene.start_and_settle()
+async def test_f43_every_error_is_a_final_result(tmp_path, message_format, error):
+    """An error ends a read, a delete or a send at once, and the operation is retried later."""
+    response = f"\r\n{error}\r\n".encode()
+    async with FaultWorld(tmp_path, message_format) as world:
+        await world.start_and_settle()
         for command in (r"AT\+CMGR=1", r"AT\+CMGD=1", r"AT\+CMGS=.*"):
-            scene.interceptor.answer(command, says)
-        before = len(scene.interceptor.commands)
-        scene.deliver_pdu(PLAIN_SID_START)
-        await scene.advance(1200)
-        assert scene.executed == ["led on"]
-        assert scene.sent_bodies == ["did led on"]
-        assert scene.stored_indices() == []
-        assert scene.events_of_kind("no answer") == []
-        assert scene.current_run.agent.components.supervisor.connection.session_count == 1
-        asked = [line for _, line in scene.interceptor.commands[before:]]
-        assert len([line for line in asked if line.startswith("AT+CMGS")]) == 2
-        assert "AT+CMEE?" not in asked  # which is how the line is brought back into step
+            world.interceptor.answer(command, response)
+        before = len(world.interceptor.commands)
+        world.deliver_pdu(PLAIN_SID_START)
+        await world.advance(1200)
+        assert world.executed == ["led on"]
+        assert world.sent_bodies == ["did led on"]
+        assert world.stored_indices() == []
+        assert world.events_of_kind("no answer") == []
+        assert world.connection.session_count == 1
+        written = [line for _, line in world.interceptor.commands[before:]]
+        assert len([line for line in written if line.startswith("AT+CMGS")]) == 2
+        assert "AT+CMEE?" not in written  # the command that resynchronises the line
 
 
 @pytest.mark.parametrize("error", ERRORS)
-async def test_f43_errors_while_it_gets_ready(tmp_path, message_format, error):
-    """What the work can do without may be refused in any words."""
-    says = f"\r\n{error}\r\n".encode()
-    async with FaultWorld(tmp_path, message_format) as scene:
+async def test_f43_optional_setup_commands_may_fail(tmp_path, message_format, error):
+    """Setup goes on whatever error an optional command gets."""
+    response = f"\r\n{error}\r\n".encode()
+    async with FaultWorld(tmp_path, message_format) as world:
         for command in (
             r"AT\+CSMS=1",
             r"AT\+CFUN\?",
@@ -183,147 +183,145 @@ async def test_f43_errors_while_it_gets_ready(tmp_path, message_format, error):
             r"AT\+CSQ",
             r"AT\+CCID",
         ):
-            scene.interceptor.answer(command, says, times=0)
-        await scene.start_and_settle(100)  # "busy" is waited for, for a minute and a bit
-        scene.deliver_pdu(PLAIN_SID_START)
-        await scene.advance(5)
-        assert scene.executed == ["led on"]
-        assert scene.sent_bodies == ["did led on"]
+            world.interceptor.answer(command, response, times=0)
+        await world.start_and_settle(100)  # after "SIM busy" the agent waits for more than a minute
+        world.deliver_pdu(PLAIN_SID_START)
+        await world.advance(5)
+        assert world.executed == ["led on"]
+        assert world.sent_bodies == ["did led on"]
 
 
-SAID = {
+VERBOSE_ERRORS = {
     "+CMS ERROR: 500": ("cms", 500),
     "+CMS ERROR:500": ("cms", 500),
     "+CMS ERROR: unknown error": ("cms", 500),
     "+CME ERROR: SIM busy": ("cme", 14),
     "+CME ERROR: 3517": ("cme", 3517),
-    "+CMS ERROR: no sparrows": ("cms", None),
+    "+CMS ERROR: no such text": ("cms", None),
     "ERROR": ("error", None),
     "COMMAND NOT SUPPORT": ("error", None),
 }
 
 
-@pytest.mark.parametrize("text", SAID)
-def test_f43_words_are_numbers(text):
-    """So that the class of an error does not depend on +CMEE; what nobody knows may be tried again soon."""
+@pytest.mark.parametrize("text", VERBOSE_ERRORS)
+def test_f43_verbose_errors_map_to_codes(text):
+    """Error texts map to the numeric code, so the error class does not depend on +CMEE."""
     final = parse_final_result(text, allow_numeric=True)
-    assert (final.ok, final.kind, final.code) == (False, *SAID[text])
+    assert (final.ok, final.kind, final.code) == (False, *VERBOSE_ERRORS[text])
     if final.code is None:
         assert classify_error(final.kind, final.code, after_body=False) is ErrorClass.RETRY_SOON
 
 
-async def test_f43_errors_in_numbers_are_asked_for(tmp_path, message_format):
-    """+CMEE=1 at the start, and again after a restart that forgets it."""
-    async with FaultWorld(tmp_path, message_format) as scene:
-        await scene.start_and_settle()
-        assert scene.module.settings.cmee == 1
-        scene.module.reboot()
-        await scene.advance(60)
-        assert scene.module.settings.cmee == 1
+async def test_f43_numeric_errors_are_enabled(tmp_path, message_format):
+    """+CMEE=1 is set at the start, and again after a restart of the module."""
+    async with FaultWorld(tmp_path, message_format) as world:
+        await world.start_and_settle()
+        assert world.module.settings.cmee == 1
+        world.module.reboot()
+        await world.advance(60)
+        assert world.module.settings.cmee == 1
 
 
 # F46
 
 
-async def test_f46_the_radio_takes_14_s(tmp_path, message_format):
-    """+CFUN=1 is asked once and waited for."""
-    async with FaultWorld(tmp_path, message_format) as scene:
-        scene.module.power.functionality = 4
-        scene.interceptor.rewrite(r"AT\+CFUN=1", re.compile(rb"\r\nOK\r\n"), [14.0, b"\r\nOK\r\n"])
-        await scene.start_and_settle(30)
-        assert len(scene.interceptor.commands_matching(r"AT\+CFUN=1")) == 1
-        scene.deliver_pdu(PLAIN_SID_START)
-        await scene.advance(5)
-        assert scene.executed == ["led on"]
-        assert scene.sent_bodies == ["did led on"]
-        assert scene.log_lines(min_severity=30) == []
+async def test_f46_slow_cfun_is_sent_once(tmp_path, message_format):
+    """+CFUN=1 that takes 14 s is sent once."""
+    async with FaultWorld(tmp_path, message_format) as world:
+        world.module.power.functionality = 4
+        world.interceptor.rewrite(r"AT\+CFUN=1", re.compile(rb"\r\nOK\r\n"), [14.0, b"\r\nOK\r\n"])
+        await world.start_and_settle(30)
+        assert len(world.interceptor.commands_matching(r"AT\+CFUN=1")) == 1
+        world.deliver_pdu(PLAIN_SID_START)
+        await world.advance(5)
+        assert world.executed == ["led on"]
+        assert world.sent_bodies == ["did led on"]
+        assert world.log_lines(min_severity=30) == []
 
 
-async def test_f46_a_send_takes_58_s(tmp_path, message_format):
-    """It is sent once, and what is told meanwhile is not lost."""
-    async with FaultWorld(tmp_path, message_format) as scene:
-        await scene.start_and_settle()
+async def test_f46_slow_send_is_not_repeated(tmp_path, message_format):
+    """A send that takes 58 s is sent once, and a URC that arrives meanwhile is not lost."""
+    async with FaultWorld(tmp_path, message_format) as world:
+        await world.start_and_settle()
         result = re.compile(rb"\r\n\+CMGS: (\d+)\r\n\r\nOK\r\n")
         late = [20.0, b'\r\n+CMTI: "ME",5\r\n', 38.0, b"\r\n+CMGS: 77\r\n\r\nOK\r\n"]
-        scene.interceptor.rewrite(r"AT\+CMGS=.*", result, late)
-        scene.deliver_pdu(PLAIN_SID_START)
-        await scene.advance(10)
-        scene.store_pdu(5, make_pdu("blink 1"))
-        await scene.advance(120)
-        assert scene.executed == ["led on", "blink 1"]
-        assert scene.sent_bodies == ["did led on", "did blink 1"]
-        assert scene.query_journal("SELECT state, message_reference FROM replies WHERE id = 1") == [
+        world.interceptor.rewrite(r"AT\+CMGS=.*", result, late)
+        world.deliver_pdu(PLAIN_SID_START)
+        await world.advance(10)
+        world.store_pdu(5, make_pdu("blink 1"))
+        await world.advance(120)
+        assert world.executed == ["led on", "blink 1"]
+        assert world.sent_bodies == ["did led on", "did blink 1"]
+        assert world.query_journal("SELECT state, message_reference FROM replies WHERE id = 1") == [
             ("sent", 77)
         ]
-        assert len(scene.interceptor.commands_matching(r"AT\+CMGS=.*")) == 2
-        assert scene.events_of_kind("no answer") == []
+        assert len(world.interceptor.commands_matching(r"AT\+CMGS=.*")) == 2
+        assert world.events_of_kind("no answer") == []
 
 
-async def test_f46_a_scan_takes_120_s(tmp_path, message_format):
-    """A person's +COPS=?: the answer comes, nothing is asked over it, a message waits its turn."""
-    async with FaultWorld(tmp_path, message_format) as scene:
-        await scene.start_and_settle()
-        found = b'\r\n+COPS: (2,"T","T","00101",7)\r\n\r\nOK\r\n'
-        scene.interceptor.answer(r"AT\+COPS=\?", [60.0, b'\r\n+CMTI: "ME",5\r\n', 60.0, found])
-        asking = asyncio.ensure_future(
-            scene.current_run.agent.components.control_api.run_at_command({"line": "AT+COPS=?"})
-        )
-        await scene.advance(30)
-        scene.store_pdu(5, PLAIN_SID_START)
-        before = len(scene.interceptor.commands)
-        await scene.advance(80)
-        assert scene.interceptor.commands[before:] == []
-        assert (await asking)["lines"] == ['+COPS: (2,"T","T","00101",7)']
-        await scene.advance(5)
-        assert scene.executed == ["led on"]
+async def test_f46_network_scan_blocks_other_commands(tmp_path, message_format):
+    """During +COPS=? of an operator no other command is written; a message is read afterwards."""
+    async with FaultWorld(tmp_path, message_format) as world:
+        await world.start_and_settle()
+        networks = b'\r\n+COPS: (2,"T","T","00101",7)\r\n\r\nOK\r\n'
+        world.interceptor.answer(r"AT\+COPS=\?", [60.0, b'\r\n+CMTI: "ME",5\r\n', 60.0, networks])
+        request = asyncio.ensure_future(world.control_api.run_at_command({"line": "AT+COPS=?"}))
+        await world.advance(30)
+        world.store_pdu(5, PLAIN_SID_START)
+        before = len(world.interceptor.commands)
+        await world.advance(80)
+        assert world.interceptor.commands[before:] == []
+        assert (await request)["lines"] == ['+COPS: (2,"T","T","00101",7)']
+        await world.advance(5)
+        assert world.executed == ["led on"]
 
 
-async def test_f46_a_list_streams_for_8_s(tmp_path, message_format):
-    """50 messages with pauses of a second: listed once, each carried out once, the news in between too."""
-    lists = r"AT\+CMGL=4" if message_format == "pdu" else r'AT\+CMGL="ALL"'
-    async with FaultWorld(tmp_path, message_format, device="ec25") as scene:
-        await scene.start_and_settle()
-        base = scene.module.profile.first_index
+async def test_f46_slow_list_is_read_once(tmp_path, message_format):
+    """A list of 50 messages with pauses of 1 s is read once, and each Command is executed once."""
+    list_command = r"AT\+CMGL=4" if message_format == "pdu" else r'AT\+CMGL="ALL"'
+    async with FaultWorld(tmp_path, message_format, device="ec25") as world:
+        await world.start_and_settle()
+        base = world.module.profile.first_index
         for number in range(50):
-            scene.store_pdu(
+            world.store_pdu(
                 base + number, make_pdu(f"blink {number}", timestamp=f"26/11/21,22:30:{number:02}+00")
             )
         entries = [
-            scene.module.message_formatter.format_entry("+CMGL", stored, base + slot)
-            for slot, stored in scene.module.stores["ME"]
+            world.module.message_formatter.format_entry("+CMGL", stored, base + slot)
+            for slot, stored in world.module.stores["ME"]
         ]
         assert len(entries) == 50
-        says = [b"\r\n"]
+        output = [b"\r\n"]
         for number, entry in enumerate(entries):
             if number % 6 == 5:
-                says += [1.0, b'\r\n+CMTI: "ME",200\r\n' if number == 29 else b""]
-            says.append(f"{entry}\r\n".encode("latin-1"))
-        streamed = scene.interceptor.answer(lists, [*says, b"\r\nOK\r\n"])
-        scene.store_pdu(200, PLAIN_SID_START, status=MessageStatus.READ)
-        before = len(scene.interceptor.commands)
-        scene.interceptor.send_to_agent(b'\r\n+CMTI: "ME",\r\n')
-        await scene.advance(7)
-        during = [line for _, line in scene.interceptor.commands[before:]]
+                output += [1.0, b'\r\n+CMTI: "ME",200\r\n' if number == 29 else b""]
+            output.append(f"{entry}\r\n".encode("latin-1"))
+        rule = world.interceptor.answer(list_command, [*output, b"\r\nOK\r\n"])
+        world.store_pdu(200, PLAIN_SID_START, status=MessageStatus.READ)
+        before = len(world.interceptor.commands)
+        world.interceptor.send_to_agent(b'\r\n+CMTI: "ME",\r\n')
+        await world.advance(7)
+        during = [line for _, line in world.interceptor.commands[before:]]
         assert [line for line in during if line.startswith("AT+CMG") and line[-1] != "?"] == [
             "AT+CMGL=4" if message_format == "pdu" else 'AT+CMGL="ALL"'
         ]
-        await scene.advance(120)
-        assert streamed.applied == 1
-        assert sorted(scene.executed) == sorted(["led on", *(f"blink {number}" for number in range(50))])
-        assert scene.stored_indices() == []
-        assert scene.events_of_kind("no answer") == []
+        await world.advance(120)
+        assert rule.applied == 1
+        assert sorted(world.executed) == sorted(["led on", *(f"blink {number}" for number in range(50))])
+        assert world.stored_indices() == []
+        assert world.events_of_kind("no answer") == []
 
 
 # F51
 
 
-def every_octet(data):
-    """(a)"""
+def split_octets(data):
+    """(a) Split after every octet."""
     return [data[at : at + 1] for at in range(len(data))]
 
 
-def between(*marks):
-    """(b) Cut in the middle of these."""
+def split_inside(*marks):
+    """(b) Return a function that splits in the middle of these."""
 
     def cut(data):
         places = sorted(
@@ -334,13 +332,13 @@ def between(*marks):
     return cut
 
 
-def at_random(seed):
-    chance = random.Random(seed)
+def split_at_random(seed):
+    rng = random.Random(seed)
 
     def cut(data):
         pieces = []
         while data:
-            size = chance.randint(1, 12)
+            size = rng.randint(1, 12)
             pieces.append(data[:size])
             data = data[size:]
         return pieces
@@ -349,71 +347,68 @@ def at_random(seed):
 
 
 CUTS = {
-    "octets": every_octet,
-    "line ends": between(b"\r\n"),
-    "OK": between(b"OK"),
-    "prompt": between(b"> "),
-    "payload": between(PLAIN_SID_START.encode(), b"C4212C", b"0044"),
-    "codes": between(b"+CMTI", b"+CMGR", b"+CMGS"),
-    "random 1": at_random(1),
-    "random 2": at_random(2),
+    "octets": split_octets,
+    "line ends": split_inside(b"\r\n"),
+    "OK": split_inside(b"OK"),
+    "prompt": split_inside(b"> "),
+    "payload": split_inside(PLAIN_SID_START.encode(), b"C4212C", b"0044"),
+    "URCs": split_inside(b"+CMTI", b"+CMGR", b"+CMGS"),
+    "random 1": split_at_random(1),
+    "random 2": split_at_random(2),
 }
 
 
-async def session(folder, mode, cut):
-    """What a session tells and asks, cut like this."""
+async def record_session(folder, message_format, cut):
+    """Return events and command lines of a session whose input is split like this."""
     folder.mkdir()
-    async with FaultWorld(folder, mode, split=cut) as scene:
-        await scene.start_and_settle()
+    async with FaultWorld(folder, message_format, split=cut) as world:
+        await world.start_and_settle()
         for number, raw in enumerate([PLAIN_SID_START, MULTILINE_OK, make_pdu("blink 1")]):
-            scene.deliver_pdu(raw)
-            await scene.advance(20 if number else 30)
-        scene.module.reboot()
-        await scene.advance(60)
-        scene.deliver_pdu(make_pdu("blink 2"))
-        await scene.advance(30)
-        assert len(scene.executed) == 4
+            world.deliver_pdu(raw)
+            await world.advance(20 if number else 30)
+        world.module.reboot()
+        await world.advance(60)
+        world.deliver_pdu(make_pdu("blink 2"))
+        await world.advance(30)
+        assert len(world.executed) == 4
         return [
-            (step.kind, step.message) for _, _, step in scene.events
-        ], scene.interceptor.commands_matching()
+            (event.kind, event.message) for _, _, event in world.events
+        ], world.interceptor.commands_matching()
 
 
 @pytest.mark.parametrize("cut", CUTS.values(), ids=CUTS)
-async def test_f51_any_chunking_is_the_same_session(tmp_path, message_format, monkeypatch, cut):
-    """The same is told and the same is asked, whatever the pieces, on a line as slow as 5 ms an octet."""
-    if cut is every_octet:
+async def test_f51_chunking_does_not_change_the_session(tmp_path, message_format, monkeypatch, cut):
+    """Events and commands are the same, however the octets are split."""
+    if cut is split_octets:
         monkeypatch.setattr(simulated_port, "OCTET_TIME_S", 0.005)
-    whole = await session(tmp_path / "whole", message_format, None)
-    assert await session(tmp_path / "cut", message_format, cut) == whole
+    whole = await record_session(tmp_path / "whole", message_format, None)
+    assert await record_session(tmp_path / "cut", message_format, cut) == whole
 
 
-async def test_f51_news_and_an_answer_in_one_write(tmp_path, message_format):
-    """(c) Five codes and an answer in one piece, in front of it and behind it."""
-    codes = b'\r\n^RSSI:3\r\n\r\n+CMTI: "ME",4\r\n\r\n+CREG: 5\r\n\r\n^HCSQ:1\r\n\r\n+CMTI: "ME",5\r\n'
+async def test_f51_urcs_and_a_response_in_one_read(tmp_path, message_format):
+    """(c) Five URCs before or after a response in one read are all processed."""
+    urcs = b'\r\n^RSSI:3\r\n\r\n+CMTI: "ME",4\r\n\r\n+CREG: 5\r\n\r\n^HCSQ:1\r\n\r\n+CMTI: "ME",5\r\n'
     for order in ("before", "behind"):
         folder = tmp_path / order
         folder.mkdir()
-        async with FaultWorld(folder, message_format) as scene:
-            await scene.start_and_settle()
-            scene.store_pdu(4, make_pdu("blink 4", timestamp="26/11/21,22:30:04+00"))
-            scene.store_pdu(5, make_pdu("blink 5", timestamp="26/11/21,22:30:05+00"))
+        async with FaultWorld(folder, message_format) as world:
+            await world.start_and_settle()
+            world.store_pdu(4, make_pdu("blink 4", timestamp="26/11/21,22:30:04+00"))
+            world.store_pdu(5, make_pdu("blink 5", timestamp="26/11/21,22:30:05+00"))
 
-            def tells(data, scene=scene, order=order):
-                if data.startswith(b"\r\n+CMGR:") and scene.interceptor.last_command == "AT+CMGR=3":
-                    return codes + data if order == "before" else data + codes
+            def add_urcs(data, world=world, order=order):
+                if data.startswith(b"\r\n+CMGR:") and world.interceptor.last_command == "AT+CMGR=3":
+                    return urcs + data if order == "before" else data + urcs
                 return data
 
-            scene.interceptor.filter_to_agent = tells
-            scene.store_pdu(3, PLAIN_SID_START)
-            scene.interceptor.send_to_agent(b'\r\n+CMTI: "ME",3\r\n')
-            await scene.advance(10)
-            assert scene.executed == ["led on", "blink 4", "blink 5"]
-            assert (
-                scene.current_run.agent.components.supervisor.connection.session.modem.status.registration.circuit
-                == 5
-            )
-            assert scene.stored_indices() == []
-            assert scene.events_of_kind("no answer") == []
+            world.interceptor.filter_to_agent = add_urcs
+            world.store_pdu(3, PLAIN_SID_START)
+            world.interceptor.send_to_agent(b'\r\n+CMTI: "ME",3\r\n')
+            await world.advance(10)
+            assert world.executed == ["led on", "blink 4", "blink 5"]
+            assert world.connection.session.modem.status.registration.circuit == 5
+            assert world.stored_indices() == []
+            assert world.events_of_kind("no answer") == []
 
 
 TRANSCRIPT = (
@@ -428,18 +423,18 @@ READING = AtCommand(
 )
 
 
-def events(pieces):
-    """What an engine tells that reads these pieces."""
-    engine = AtProtocol()
-    engine.send_command(READING)
-    return [event for piece in pieces for event in engine.receive_data(piece)]
+def parse(pieces):
+    """Return the parser events for these pieces."""
+    protocol = AtProtocol()
+    protocol.send_command(READING)
+    return [event for piece in pieces for event in protocol.receive_data(piece)]
 
 
 @settings(deadline=None, max_examples=150, database=None)
 @given(st.sets(st.integers(1, len(TRANSCRIPT) - 1)))
-def test_f51_any_cut_gives_the_same_events(cuts):
-    """A property of the engine."""
+def test_f51_parser_events_do_not_depend_on_chunking(cuts):
+    """The parser returns the same events for every way to split a transcript."""
     assert tpdu_length(PLAIN_SID_START) == 51
     places = [0, *sorted(cuts), len(TRANSCRIPT)]
     pieces = [TRANSCRIPT[a:b] for a, b in itertools.pairwise(places)]
-    assert events(pieces) == events([TRANSCRIPT])
+    assert parse(pieces) == parse([TRANSCRIPT])

@@ -1,4 +1,4 @@
-"""F50 F55 F69 F72: a port that is forbidden, in a data call, the wrong one of several, or a console."""
+"""F50 F55 F69 F72: a port without permission, in data mode, the wrong one of several, or a console."""
 
 import grp
 import os
@@ -17,40 +17,41 @@ PIN = "4711"
 
 
 class OtherDevice:
-    """On the line there is no module, but what this says: `answer(data)` gets what was written."""
+    """Replaces the module on the line. `answer(octets)` returns the response to the octets written."""
 
-    def __init__(self, scene, answer):
-        self.scene, self.answer = scene, answer
+    def __init__(self, world, answer):
+        self.world, self.answer = world, answer
         self.written = bytearray()
-        scene.interceptor.filter_to_module = self.hears
-        scene.interceptor.filter_to_agent = lambda data: data if data in self.said else b""
-        self.said = []
+        world.interceptor.filter_to_module = self._on_input
+        world.interceptor.filter_to_agent = lambda data: data if data in self.sent else b""
+        self.sent = []
 
-    def hears(self, data):
+    def _on_input(self, data):
         self.written += data
-        if says := self.answer(data):
-            self.say(says)
+        if response := self.answer(data):
+            self.send(response)
         return b""
 
-    def say(self, says):
-        self.said.append(says)
-        self.scene.interceptor.send_to_agent(says)
+    def send(self, octets):
+        """Send octets to the agent."""
+        self.sent.append(octets)
+        self.world.interceptor.send_to_agent(octets)
 
 
 # F50
 
 
-async def test_f50_permission_comes_later(tmp_path, message_format):
-    """Said once, with device, owner, group and who we are; a minute later it works without a restart."""
+async def test_f50_denied_permission_is_logged_once_and_retried(tmp_path, message_format):
+    """The line has device, owner, group and user; after the permission is given no restart is needed."""
     node = tmp_path / "ttyUSB2"
     node.touch(0o620)
-    async with FaultWorld(tmp_path, message_format) as scene:
-        scene.store_pdu(1, PLAIN_SID_START)
-        scene.port.open_error = translate_open_error(str(node), PermissionError(13, "Permission denied"))
-        await scene.start_and_settle(60)
-        scene.port.open_error = None
-        said = scene.log_lines(min_severity=30)
-        assert len(said) == 1
+    async with FaultWorld(tmp_path, message_format) as world:
+        world.store_pdu(1, PLAIN_SID_START)
+        world.port.open_error = translate_open_error(str(node), PermissionError(13, "Permission denied"))
+        await world.start_and_settle(60)
+        world.port.open_error = None
+        lines = world.log_lines(min_severity=30)
+        assert len(lines) == 1
         status = node.stat()
         for part in (
             str(node),
@@ -60,29 +61,28 @@ async def test_f50_permission_comes_later(tmp_path, message_format):
             f"({os.getegid()})",
             "dialout",
         ):
-            assert part in said[0]
-        assert 4 <= len(scene.events_of_kind("port")) <= 30
-        await scene.advance(60)
-        assert scene.executed == ["led on"]
-        assert len(scene.agent_runs) == 1
+            assert part in lines[0]
+        assert 4 <= len(world.events_of_kind("port")) <= 30
+        await world.advance(60)
+        assert world.executed == ["led on"]
+        assert len(world.agent_runs) == 1
 
 
 @pytest.mark.deviation(
-    "What says beforehand that a port may not be opened is `modem-agent doctor`, which is not built yet; the "
-    "service says it itself."
+    "`modem-agent doctor`, which would report this beforehand, is not built yet; the service logs it itself."
 )
 @pytest.mark.real_time
 @pytest.mark.parametrize("number", [13, 1], ids=["EACCES", "EPERM"])
-async def test_f50_the_system_forbids_it(tmp_path, monkeypatch, number):
-    """What opening a real port raises is told as forbidden."""
+async def test_f50_denied_open_is_forbidden(tmp_path, monkeypatch, number):
+    """EACCES and EPERM of a real port have the kind `forbidden`."""
     node = tmp_path / "ttyUSB2"
     node.touch()
-    really = os.open
+    real_open = os.open
 
     def forbid(path, *arguments, **named):
         if str(path) == str(node):
             raise PermissionError(number, os.strerror(number), str(path))
-        return really(path, *arguments, **named)
+        return real_open(path, *arguments, **named)
 
     monkeypatch.setattr(os, "open", forbid)
     with pytest.raises(PortUnavailable) as caught:
@@ -103,150 +103,150 @@ FRAMES = {
 
 
 class TransportWithPortState(agent_run._AgentTransport):
-    """As a serial port: what was met on it is known to the next session."""
+    """Keeps the state of the port for the next session, as a serial port does."""
 
-    def __init__(self, whose, wire):
-        super().__init__(whose, wire)
-        self.port_state = whose.__dict__.setdefault("port_memory", PortState())
+    def __init__(self, owner, port):
+        super().__init__(owner, port)
+        self.port_state = owner.__dict__.setdefault("port_memory", PortState())
 
     def set_baud(self, baud):
-        raise AssertionError("no rate is to be tried")
+        raise AssertionError("no baud rate may be tried")
 
 
 class DataCall(OtherDevice):
-    """A frame every 3 s; `+++` with a second of silence around it ends it, if it does."""
+    """A data call that sends a frame every 3 s. With `ends`, `+++` between pauses of a second ends it."""
 
-    def __init__(self, scene, frame, *, ends):
-        super().__init__(scene, self.written_to)
+    def __init__(self, world, frame, *, ends):
+        super().__init__(world, self._check_escape)
         self.frame, self.ends = frame, ends
-        self.plus = 0
-        self.guarded = 0
+        self.escape_count = 0
+        self.guarded_escape_count = 0
         self._written_at = -10.0
         self._tick()
 
     def _tick(self):
         if self.frame:
-            self.say(self.frame)
-            self.scene.call_later(3, self._tick)
+            self.send(self.frame)
+            self.world.call_later(3, self._tick)
 
-    def written_to(self, data):
-        now = self.scene.loop.time()
+    def _check_escape(self, data):
+        now = self.world.loop.time()
         quiet, self._written_at = now - self._written_at > 1, now
         if b"+++" in data:
-            self.plus += 1
+            self.escape_count += 1
             if data == b"+++" and quiet:
-                self.guarded += 1
-                self.scene.call_later(1.05, self._end, now)
+                self.guarded_escape_count += 1
+                self.world.call_later(1.05, self._end, now)
         return b""
 
     def _end(self, since):
         if self.ends and self._written_at == since:
             self.frame = b""
-            self.scene.interceptor.filter_to_module = self.scene.interceptor.filter_to_agent = lambda data: (
+            self.world.interceptor.filter_to_module = self.world.interceptor.filter_to_agent = lambda data: (
                 data
             )
-            self.scene.interceptor.send_to_agent(b"\r\nOK\r\n")
-            self.scene.call_later(20, self.scene.interceptor.send_to_agent, b"\r\nNO CARRIER\r\n")
+            self.world.interceptor.send_to_agent(b"\r\nOK\r\n")
+            self.world.call_later(20, self.world.interceptor.send_to_agent, b"\r\nNO CARRIER\r\n")
 
 
 @pytest.mark.parametrize("frame", FRAMES.values(), ids=FRAMES)
-async def test_f55_a_forgotten_data_call(tmp_path, message_format, frame):
-    """`+++` once, with its guard times, and then the work begins."""
-    async with FaultWorld(tmp_path, message_format) as scene:
-        scene.store_pdu(1, PLAIN_SID_START)
-        dialled = DataCall(scene, frame, ends=True)
-        await scene.start_and_settle(120)
-        assert dialled.plus == dialled.guarded == 1
-        assert scene.executed == ["led on"]
-        assert scene.sent_bodies == ["did led on"]
-        assert b"ATH" not in dialled.written
+async def test_f55_data_mode_is_left_with_guard_times(tmp_path, message_format, frame):
+    """`+++` is sent once, with its guard times, then the session begins."""
+    async with FaultWorld(tmp_path, message_format) as world:
+        world.store_pdu(1, PLAIN_SID_START)
+        data_call = DataCall(world, frame, ends=True)
+        await world.start_and_settle(120)
+        assert data_call.escape_count == data_call.guarded_escape_count == 1
+        assert world.executed == ["led on"]
+        assert world.sent_bodies == ["did led on"]
+        assert b"ATH" not in data_call.written
 
 
 @pytest.mark.parametrize("frame", FRAMES.values(), ids=FRAMES)
-async def test_f55_a_data_call_of_others(tmp_path, message_format, frame, monkeypatch):
-    """It does not end: that is said, and it is left alone from then on."""
+async def test_f55_data_mode_that_does_not_end_is_left_alone(tmp_path, message_format, frame, monkeypatch):
+    """It is logged, and nothing more is written until the frames stop."""
     monkeypatch.setattr(agent_run, "_AgentTransport", TransportWithPortState)
-    async with FaultWorld(tmp_path, message_format) as scene:
-        dialled = DataCall(scene, frame, ends=False)
-        await scene.start_and_settle(600)
-        assert dialled.plus == dialled.guarded <= 1
-        # That the port is somebody's keeps the ladder from restarting the module: only a PortOpener knows it.
-        after = dialled.written.split(b"+++")[1].replace(b"AT+CFUN=1,1\r", b"")
+    async with FaultWorld(tmp_path, message_format) as world:
+        data_call = DataCall(world, frame, ends=False)
+        await world.start_and_settle(600)
+        assert data_call.escape_count == data_call.guarded_escape_count <= 1
+        # In this world recovery may restart the module: only a real PortOpener knows that the port is in use.
+        after = data_call.written.split(b"+++")[1].replace(b"AT+CFUN=1,1\r", b"")
         assert after == b""
-        assert any("data mode" in line for line in scene.log_lines(min_severity=30))
-        assert len([line for line in scene.log_lines(min_severity=30) if "data mode" in line]) <= 2
-        dialled.frame = b""
-        scene.interceptor.filter_to_module = scene.interceptor.filter_to_agent = lambda data: data
-        scene.store_pdu(1, PLAIN_SID_START)
-        await scene.advance(300)
-        assert scene.executed == ["led on"]
+        assert any("data mode" in line for line in world.log_lines(min_severity=30))
+        assert len([line for line in world.log_lines(min_severity=30) if "data mode" in line]) <= 2
+        data_call.frame = b""
+        world.interceptor.filter_to_module = world.interceptor.filter_to_agent = lambda data: data
+        world.store_pdu(1, PLAIN_SID_START)
+        await world.advance(300)
+        assert world.executed == ["led on"]
 
 
 # F69
 
 
-WRONG = {
+WRONG_PORTS = {
     "A": (None, b"$GPGGA,123519,4807.038,N,01131.000,E,1,08,0.9,545.4,M,46.9,M,,*47\r\n", "NMEA"),
     "C": (None, b"", "nothing came back"),
 }
 
 
-@pytest.mark.parametrize("port", WRONG)
-async def test_f69_a_port_that_is_no_at_port(tmp_path, message_format, port):
-    """Named in agent.toml and wrong: what it does is said, and nothing personal is written to it."""
-    _, stream, words = WRONG[port]
-    async with FaultWorld(tmp_path, message_format) as scene:
-        wrong = OtherDevice(scene, lambda data: b"")
+@pytest.mark.parametrize("port", WRONG_PORTS)
+async def test_f69_wrong_port_is_described(tmp_path, message_format, port):
+    """The configured port is not an AT port: the log says what it does, and no setting is written to it."""
+    _, stream, words = WRONG_PORTS[port]
+    async with FaultWorld(tmp_path, message_format) as world:
+        device = OtherDevice(world, lambda data: b"")
 
         def tick():
             if stream:
-                wrong.say(stream)
-            scene.call_later(1, tick)
+                device.send(stream)
+            world.call_later(1, tick)
 
         tick()
-        await scene.start_and_settle(100)
-        assert any(words in line for line in scene.log_lines(min_severity=30))
-        assert b"AT+C" not in wrong.written.replace(b"AT+CMEE?", b"").replace(b"AT+CFUN=1,1", b"")
-        assert scene.current_run.is_alive
+        await world.start_and_settle(100)
+        assert any(words in line for line in world.log_lines(min_severity=30))
+        assert b"AT+C" not in device.written.replace(b"AT+CMEE?", b"").replace(b"AT+CFUN=1,1", b"")
+        assert world.current_run.is_alive
 
 
 @pytest.mark.parametrize("message_format", ["pdu"])
-async def test_f69_a_port_without_messages(tmp_path, message_format):
-    """B: answers AT by OK and +CMGF=0 by ERROR: that is what is said."""
-    async with FaultWorld(tmp_path, message_format) as scene:
+async def test_f69_port_without_sms_commands_is_described(tmp_path, message_format):
+    """B: the port answers AT with OK and +CMGF=0 with ERROR, and the log says so."""
+    async with FaultWorld(tmp_path, message_format) as world:
 
         def answer(data):
             if not data.endswith(b"\r"):
                 return b""
             return b"\r\nERROR\r\n" if b"+" in data else b"\r\nOK\r\n"
 
-        OtherDevice(scene, answer)
-        await scene.start_and_settle(200)
-        assert any("does not accept this message format" in line for line in scene.log_lines(min_severity=30))
+        OtherDevice(world, answer)
+        await world.start_and_settle(200)
+        assert any("does not accept this message format" in line for line in world.log_lines(min_severity=30))
 
 
 @pytest.mark.deviation(
-    'The ports of a module are not tried one after the other: "auto" takes the one that its profile names by '
-    "interface, and writes to no other."
+    '"auto" does not try the ports one after the other: it takes the one whose interface the profile '
+    "names, and writes to no other."
 )
 @pytest.mark.real_time
-async def test_f69_the_right_one_of_four(tmp_path, monkeypatch):
-    """By its interface, whatever the numbers; the others are not even opened."""
+async def test_f69_auto_opens_the_port_by_its_interface(tmp_path, monkeypatch):
+    """Only the AT port is opened, whatever the numbers of the ports."""
     _plug_usb_device(tmp_path, "1e0e", "9001", {0: "ttyUSB5", 1: "ttyUSB4", 2: "ttyUSB3", 3: "ttyUSB6"})
     opened = []
-    really = os.open
+    real_open = os.open
     monkeypatch.setattr(
-        os, "open", lambda path, *more, **named: opened.append(str(path)) or really(path, *more, **named)
+        os, "open", lambda path, *more, **named: opened.append(str(path)) or real_open(path, *more, **named)
     )
-    with pytest.raises(PortUnavailable) as caught:  # these are files, no ports
+    with pytest.raises(PortUnavailable) as caught:  # these are regular files, not ports
         await make_opener("auto", 115200, tmp_path)(None)
     assert "ttyUSB3" in str(caught.value)
     assert [path for path in opened if "ttyUSB" in path] == [str(tmp_path / "dev/ttyUSB3")]
 
 
 @pytest.mark.real_time
-async def test_f69_none_of_them(tmp_path, monkeypatch):
-    """Where only ports for other things are there, none is opened and what was seen is named."""
+async def test_f69_auto_opens_nothing_without_an_at_port(tmp_path, monkeypatch):
+    """The device has no AT port: no port is opened, and the error names the device."""
     _plug_usb_device(tmp_path, "1e0e", "9001", {0: "ttyUSB0", 1: "ttyUSB1"})
     with pytest.raises(PortUnavailable) as caught:
         await make_opener("auto", 115200, tmp_path)(None)
@@ -255,7 +255,7 @@ async def test_f69_none_of_them(tmp_path, monkeypatch):
 
 
 def _plug_usb_device(root, vendor, product, ttys):
-    """A USB module as sysfs shows it."""
+    """Create the sysfs tree of a USB module."""
     device = root / "sys/devices/usb1/1-1"
     device.mkdir(parents=True)
     for name, text in {"idVendor": vendor, "idProduct": product, "product": "SimTech"}.items():
@@ -290,38 +290,38 @@ CONSOLES = {
 
 
 @pytest.mark.parametrize("console", CONSOLES)
-async def test_f72_a_console_answers(tmp_path, message_format, console):
-    """It is no module: nothing personal is written to it, and it is said what it is."""
-    first, then = CONSOLES[console]
+async def test_f72_console_is_recognised(tmp_path, message_format, console):
+    """The log names the console, and neither PIN nor number is written to it."""
+    first, second = CONSOLES[console]
     pin = tmp_path / "pin"
     pin.write_text(PIN)
     pin.chmod(0o600)
     tables = {
         "modem": {"message_format": message_format, "pin_file": str(pin), "service_centre": "+15550001234"}
     }
-    async with FaultWorld(tmp_path, message_format, tables=tables) as scene:
-        asked = []
+    async with FaultWorld(tmp_path, message_format, tables=tables) as world:
+        inputs = []
 
         def answer(data):
-            asked.append(data)
+            inputs.append(data)
             if not data.endswith(b"\r"):
                 return b""
-            return first if len(asked) % 2 else then
+            return first if len(inputs) % 2 else second
 
-        wrong = OtherDevice(scene, answer)
-        await scene.start_and_settle(200)
-        assert PIN.encode() not in wrong.written
-        assert b"15550001234" not in wrong.written
-        assert b"+CPIN" not in wrong.written
-        assert b"+CMGS" not in wrong.written
-        assert scene.events_of_kind("session") == []
+        device = OtherDevice(world, answer)
+        await world.start_and_settle(200)
+        assert PIN.encode() not in device.written
+        assert b"15550001234" not in device.written
+        assert b"+CPIN" not in device.written
+        assert b"+CMGS" not in device.written
+        assert world.events_of_kind("session") == []
         words = ("login console", "getty") if "login" in console else ("kernel",)
-        assert any(word in line for line in scene.log_lines(min_severity=30) for word in words)
+        assert any(word in line for line in world.log_lines(min_severity=30) for word in words)
 
 
 @pytest.mark.real_time
-async def test_f72_a_console_that_systemd_runs(tmp_path):
-    """It is found before anything is written, and the sentence names the unit to disable."""
+async def test_f72_systemd_console_is_found_before_writing(tmp_path):
+    """The error names the unit to disable, and nothing is written."""
     (tmp_path / "dev").mkdir()
     (tmp_path / "dev/ttyAMA0").touch()
     (tmp_path / "dev/serial0").symlink_to("ttyAMA0")

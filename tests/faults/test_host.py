@@ -1,4 +1,4 @@
-"""What goes wrong on the host: stuck tasks, other programs on the port, a damaged journal."""
+"""F02 F05 F06 F10 F19: stuck tasks, other programs on the port, blocked writes, a damaged journal."""
 
 import asyncio
 import contextlib
@@ -18,7 +18,7 @@ import pytest
 from agent.at.client import AtClient
 from agent.at.command import AtCommand
 from agent.at.errors import ModemLost
-from agent.at.transport import base as wire_room
+from agent.at.transport import base as transport_base
 from agent.at.transport.base import PortUnavailable
 from agent.at.transport.open import make_opener
 from agent.at.transport.serial_port import open_serial, translate_open_error
@@ -29,64 +29,64 @@ from soak.world import HandlerPlan
 HOUR = 3600
 
 
-async def never(*arguments):
-    """As a task that hangs."""
+async def hang(*arguments):
+    """Never return."""
     await asyncio.get_running_loop().create_future()
 
 
 @pytest.mark.parametrize("message_format", ["pdu"])
-async def test_f02_fed_while_everybody_works(tmp_path, message_format):
-    """A day, most of it idle: the watchdog is fed each half minute."""
-    async with FaultWorld(tmp_path, message_format) as scene:
-        await scene.start_and_settle()
+async def test_f02_watchdog_is_notified_while_all_tasks_work(tmp_path, message_format):
+    """Over a day that is mostly idle, the watchdog is notified at least every 31 s."""
+    async with FaultWorld(tmp_path, message_format) as world:
+        await world.start_and_settle()
         for _ in range(6):
-            scene.deliver_pdu(make_pdu(f"led {scene.loop.time()}"))
-            await scene.advance(4 * HOUR)
-        fed = [at for at, _, notice in scene.sd_notifications if notice == "WATCHDOG=1"]
-        assert max(later - earlier for earlier, later in itertools.pairwise(fed)) < 31
-        assert len(scene.executed) == 6
+            world.deliver_pdu(make_pdu(f"led {world.loop.time()}"))
+            await world.advance(4 * HOUR)
+        fed_at = [at for at, _, notice in world.sd_notifications if notice == "WATCHDOG=1"]
+        assert max(later - earlier for earlier, later in itertools.pairwise(fed_at)) < 31
+        assert len(world.executed) == 6
 
 
 STUCK = ["receiver", "sender", "command", "supervisor"]
 
 
 @pytest.mark.parametrize("task", STUCK)
-async def test_f02_starved_when_a_task_hangs(tmp_path, message_format, task):
-    """Each task has a deadline of its own; past it the watchdog starves, and the log says who is late."""
-    async with FaultWorld(tmp_path, message_format) as scene:
+async def test_f02_watchdog_is_not_notified_when_a_task_hangs(tmp_path, message_format, task):
+    """After a task's deadline the watchdog is no longer notified, and the log names the task."""
+    async with FaultWorld(tmp_path, message_format) as world:
         if task == "supervisor":
-            scene.port.open = never
-        await scene.start_and_settle(60)
+            world.port.open = hang
+        await world.start_and_settle(60)
         match task:
             case "receiver":
-                scene.modem.sweep = never
+                world.modem.sweep = hang
             case "sender":
-                scene.modem.send = never
+                world.modem.send = hang
             case "command":
-                scene.plans = {"led on": HandlerPlan([(1, "stuck")])}
+                world.plans = {"led on": HandlerPlan([(1, "stuck")])}
         if task != "supervisor":
-            scene.deliver_pdu(PLAIN_SID_START)
-        await scene.advance(HOUR)
-        fed = [at for at, _, notice in scene.sd_notifications if notice == "WATCHDOG=1"]
-        assert fed
-        assert scene.loop.time() - fed[-1] > HOUR / 3
-        (said,) = [line for line in scene.log_lines(0) if line.startswith("watchdog")]
-        assert task in said
+            world.deliver_pdu(PLAIN_SID_START)
+        await world.advance(HOUR)
+        fed_at = [at for at, _, notice in world.sd_notifications if notice == "WATCHDOG=1"]
+        assert fed_at
+        assert world.loop.time() - fed_at[-1] > HOUR / 3
+        (line,) = [line for line in world.log_lines(0) if line.startswith("watchdog")]
+        assert task in line
         if task != "supervisor":
-            scene.current_run.kill("by systemd")
-            await scene.start_and_settle(120)
-            assert scene.stored_indices() == []
-            assert scene.executed == ["led on"]
+            world.current_run.kill("by systemd")
+            await world.start_and_settle(120)
+            assert world.stored_indices() == []
+            assert world.executed == ["led on"]
 
 
 BLOCKED = """
 import asyncio, time
-from agent import app
-run = app.Agent.run
+from agent.daemon.agent import Agent
+run = Agent.run
 async def blocked(self):
     asyncio.get_running_loop().call_later(1.0, time.sleep, 60)
     await run(self)
-app.Agent.run = blocked
+Agent.run = blocked
 from agent.cli import main
 main()
 """
@@ -105,11 +105,11 @@ socket = "{name}.sock"
 
 
 @pytest.mark.real_time
-def test_f02_starved_when_the_event_loop_is_blocked(tmp_path):
-    """The real service: fed until its loop hangs, then never again; systemd would start it anew."""
-    config = configuration(tmp_path, "/dev/nowhere")
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as line:
-        line.bind(str(tmp_path / "notify"))
+def test_f02_watchdog_is_not_notified_when_the_event_loop_is_blocked(tmp_path):
+    """The real service notifies systemd until its event loop blocks, and never again."""
+    config = write_config(tmp_path, "/dev/nowhere")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify_socket:
+        notify_socket.bind(str(tmp_path / "notify"))
         environ = {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "200000"}
         process = subprocess.Popen(
             [sys.executable, "-c", BLOCKED, "run", "--config", str(config)],
@@ -117,52 +117,52 @@ def test_f02_starved_when_the_event_loop_is_blocked(tmp_path):
             stderr=subprocess.DEVNULL,
         )
         try:
-            heard = []
-            line.settimeout(20)
-            while "WATCHDOG=1" not in heard:
-                heard.append(line.recv(4096).decode())
-            line.settimeout(0.8)
+            notifications = []
+            notify_socket.settimeout(20)
+            while "WATCHDOG=1" not in notifications:
+                notifications.append(notify_socket.recv(4096).decode())
+            notify_socket.settimeout(0.8)
             for _ in range(100):
-                if not heard_again(line):
+                if not receive_or_none(notify_socket):
                     break
-            assert not heard_again(line)
+            assert not receive_or_none(notify_socket)
             assert process.poll() is None
         finally:
             process.kill()
             process.wait()
 
 
-def heard_again(line):
-    """What the service says within the line's time."""
+def receive_or_none(notify_socket):
+    """Return the next notification, or None if none comes within the socket's timeout."""
     try:
-        return line.recv(4096)
+        return notify_socket.recv(4096)
     except TimeoutError:
         return None
 
 
-def configuration(folder, port, name="agent"):
-    """An agent.toml in this folder."""
+def write_config(folder, port, name="agent"):
+    """Write a configuration file and return its path."""
     (folder / "handlers").mkdir(exist_ok=True)
     path = folder / f"{name}.toml"
     path.write_text(CONFIG.format(port=port, name=name))
     return path
 
 
-async def test_f05_busy_for_20_s(tmp_path, message_format):
-    """EBUSY after plug-in: said once, with the udev line, tried again with growing waits, then it works."""
+async def test_f05_busy_port_is_retried_until_it_opens(tmp_path, message_format):
+    """EBUSY is logged once, with the udev rule, and retried with backoff until the port opens."""
     proc = tmp_path / "proc"
     (proc / "77").mkdir(parents=True)
     (proc / "77/comm").write_text("ModemManager\n")
-    async with FaultWorld(tmp_path / "scene", message_format) as scene:
-        scene.port.open_error = translate_open_error("/dev/ttyUSB2", OSError(16, "busy"), tmp_path)
-        scene.call_later(20, setattr, scene.port, "unavailable", None)
-        scene.store_pdu(1, PLAIN_SID_START)
-        await scene.start_and_settle(60)
-        (said,) = [line for line in scene.log_lines(30) if line.startswith("port")]
-        assert "ModemManager (pid 77)" in said
-        assert 'ENV{ID_MM_PORT_IGNORE}="1"' in said
-        assert 3 <= len([line for line in scene.log_lines() if line.startswith("port")]) <= 20
-        assert scene.executed == ["led on"]
+    async with FaultWorld(tmp_path / "world", message_format) as world:
+        world.port.open_error = translate_open_error("/dev/ttyUSB2", OSError(16, "busy"), tmp_path)
+        world.call_later(20, setattr, world.port, "open_error", None)
+        world.store_pdu(1, PLAIN_SID_START)
+        await world.start_and_settle(60)
+        (line,) = [line for line in world.log_lines(30) if line.startswith("port")]
+        assert "ModemManager (pid 77)" in line
+        assert 'ENV{ID_MM_PORT_IGNORE}="1"' in line
+        assert 3 <= len([line for line in world.log_lines() if line.startswith("port")]) <= 20
+        assert world.executed == ["led on"]
 
 
 PROBES = [
@@ -176,69 +176,69 @@ PROBES = [
 
 @pytest.mark.parametrize("probe", PROBES, ids=repr)
 @pytest.mark.parametrize("when", ["idle", "in a read", "in a send"])
-async def test_f05_answers_that_nobody_asked_for(tmp_path, message_format, probe, when):
-    """Surplus answers shift nothing; settings that the other program changed are set again."""
+async def test_f05_unrequested_responses_do_not_desynchronise(tmp_path, message_format, probe, when):
+    """Extra responses are assigned to no command, and settings that it changed are restored."""
     if when == "in a send" and b"ERROR" in probe:
-        when = "in a read"  # after a body nobody could tell it from the module's own
-    async with FaultWorld(tmp_path, message_format) as scene:
-        await scene.start_and_settle(100)
-        settings = scene.module.settings
+        when = "in a read"  # after a body it would look like the module's own result
+    async with FaultWorld(tmp_path, message_format) as world:
+        await world.start_and_settle(100)
+        settings = world.module.settings
         if when == "idle":
-            scene.interceptor.send_to_agent(probe)
+            world.interceptor.send_to_agent(probe)
         else:
             command = r"AT\+CMGR=.*" if when == "in a read" else r"AT\+CMGS=.*"
             old = b"\r\n+CMGR" if when == "in a read" else b"\r\n+CMGS"
-            scene.interceptor.rewrite(command, old, probe + old)
+            world.interceptor.rewrite(command, old, probe + old)
         settings.echo, settings.cmee, settings.text_mode = True, 0, not settings.text_mode
-        scene.deliver_pdu(PLAIN_SID_START)
-        await scene.advance(60)
-        scene.deliver_pdu(make_pdu("led 2"))
-        await scene.advance(600)
-        assert scene.executed == ["led on", "led 2"]
-        assert scene.sent_bodies[-1] == "did led 2"
-        assert scene.sent_bodies.count("did led on") <= 1
+        world.deliver_pdu(PLAIN_SID_START)
+        await world.advance(60)
+        world.deliver_pdu(make_pdu("led 2"))
+        await world.advance(600)
+        assert world.executed == ["led on", "led 2"]
+        assert world.sent_bodies[-1] == "did led 2"
+        assert world.sent_bodies.count("did led on") <= 1
         assert (settings.cmee, settings.text_mode) == (1, message_format == "text")
-        assert scene.stored_indices() == []
-        assert scene.query_journal("SELECT count(*) FROM ignored") == [(0,)]
-        said = [line for line in scene.log_lines(30) if line.startswith("port conflict")]
-        assert len(said) == (b"+GCAP" in probe)
-        assert all(
-            'ModemManager is kept away by the udev rule ENV{ID_MM_PORT_IGNORE}="1"' in line for line in said
-        )
+        assert world.stored_indices() == []
+        assert world.query_journal("SELECT count(*) FROM ignored") == [(0,)]
+        conflicts = [line for line in world.log_lines(30) if line.startswith("port conflict")]
+        assert len(conflicts) == (b"+GCAP" in probe)
+        advice = 'the udev rule ENV{ID_MM_PORT_IGNORE}="1" keeps ModemManager away'
+        assert all(advice in line for line in conflicts)
 
 
-async def test_f06_half_of_what_the_module_says_is_read_by_others(tmp_path, message_format):
-    """Every second chunk never arrives, for two minutes: afterwards all is there, once."""
-    lossy = [False]
-    pieces = [0]
+async def test_f06_output_partly_read_by_another_program(tmp_path, message_format):
+    """Every second chunk is lost for two minutes. Afterwards each Command has been executed exactly once."""
+    is_lossy = False
+    chunk_count = 0
 
-    def cut(data):
+    def drop_every_second_chunk(data):
+        nonlocal chunk_count
         chunks = [data[at : at + 8] for at in range(0, len(data), 8)]
         kept = []
         for chunk in chunks:
-            pieces[0] += 1
-            if not (lossy[0] and pieces[0] % 2):
+            chunk_count += 1
+            if not (is_lossy and chunk_count % 2):
                 kept.append(chunk)
         return kept
 
-    async with FaultWorld(tmp_path, message_format, split=cut) as scene:
-        await scene.start_and_settle()
-        lossy[0] = True
+    async with FaultWorld(tmp_path, message_format, split=drop_every_second_chunk) as world:
+        await world.start_and_settle()
+        is_lossy = True
         for number in range(5):
-            scene.deliver_pdu(make_pdu(f"led {number}"))
-            await scene.advance(24)
-        lossy[0] = False
-        await scene.advance(1200)
-        assert sorted(scene.executed) == [f"led {number}" for number in range(5)]
-        assert scene.stored_indices() == []
-        assert len(scene.sent_bodies) <= 5
-        assert all(state in {"sent", "unknown"} for state, _ in scene.replies)
-        (said,) = [line for line in scene.log_lines(30) if line.startswith("port conflict")]
-        assert "octets of its answers are missing; find it with `sudo fuser -v" in said
+            world.deliver_pdu(make_pdu(f"led {number}"))
+            await world.advance(24)
+        is_lossy = False
+        await world.advance(1200)
+        assert sorted(world.executed) == [f"led {number}" for number in range(5)]
+        assert world.stored_indices() == []
+        assert len(world.sent_bodies) <= 5
+        assert all(state in {"sent", "unknown"} for state, _ in world.replies)
+        (line,) = [line for line in world.log_lines(30) if line.startswith("port conflict")]
+        assert "octets of its answers are missing; find it with `sudo fuser -v" in line
 
 
 class IgnoringReader:
-    """Nobody's."""
+    """A reader that discards the octets."""
 
     def data_received(self, data):
         pass
@@ -249,7 +249,7 @@ class IgnoringReader:
 
 @pytest.fixture
 def terminal():
-    """A pseudo-terminal: its far end, and the name under which it is a port."""
+    """A pseudo-terminal: the file descriptor of its far end, and the device name of its near end."""
     far, near = os.openpty()
     tty.setraw(near)
     name = os.ttyname(near)
@@ -258,33 +258,33 @@ def terminal():
     os.close(far)
 
 
-def written(far):
-    """Wait until somebody has opened the near end and written; a pty without one fails to be read."""
+def wait_for_octet(far):
+    """Wait until the near end is open and an octet arrives. Until then reading the far end fails."""
     end = time.monotonic() + 20
     while time.monotonic() < end:
         try:
             return os.read(far, 1)
         except OSError:
             time.sleep(0.02)
-    raise AssertionError("nobody wrote")
+    raise AssertionError("nothing was written within 20 s")
 
 
 @pytest.mark.real_time
-def test_f06_a_second_agent_on_the_port(tmp_path, terminal):
-    """The port is locked before the first octet: the second service says who holds it and writes nothing."""
+def test_f06_second_agent_on_the_port_is_refused(tmp_path, terminal):
+    """The port is locked before the first octet: the second service logs the holder and writes nothing."""
     far, name = terminal
-    first, second = (configuration(tmp_path, name, which) for which in ("first", "second"))
+    first, second = (write_config(tmp_path, name, which) for which in ("first", "second"))
     command = [sys.executable, "-c", "from agent.cli import main; main()", "run", "--config"]
     one = subprocess.Popen([*command, str(first)], stderr=subprocess.PIPE, text=True)
     try:
-        written(far)  # the first has it, and has begun to write
+        wait_for_octet(far)  # the first service has opened the port
         two = subprocess.Popen([*command, str(second)], stderr=subprocess.PIPE, text=True)
         try:
-            for said in two.stderr:
-                if "port:" in said:
+            for line in two.stderr:
+                if "port:" in line:
                     break
-            assert f"port {name} is held by" in said
-            assert f"(pid {one.pid})" in said
+            assert f"port {name} is held by" in line
+            assert f"(pid {one.pid})" in line
         finally:
             two.send_signal(signal.SIGTERM)
             two.communicate(timeout=20)
@@ -295,24 +295,24 @@ def test_f06_a_second_agent_on_the_port(tmp_path, terminal):
 
 @pytest.mark.real_time
 @pytest.mark.deviation(
-    "The design holds: a port that is held is said once, with its holder, and waited for; a second agent on"
-    " one journal ends, non-zero and naming the holder."
+    "A port that is in use is logged once, with its holder, and retried; a second agent on one journal exits"
+    " with status 1 and names the holder."
 )
-def test_f06_a_second_agent_on_the_journal(tmp_path):
-    """It ends at once with status 1 and names the first; one that died leaves nothing in the way."""
-    config = configuration(tmp_path, "/dev/nowhere")
+def test_f06_second_agent_on_the_journal_exits(tmp_path):
+    """It exits with status 1 and names the first one. An agent that was killed leaves no lock behind."""
+    config = write_config(tmp_path, "/dev/nowhere")
     command = [sys.executable, "-c", "from agent.cli import main; main()", "run", "--config", str(config)]
     for _ in range(2):
         one = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
         try:
-            for said in one.stderr:
-                if "ready" in said:
+            for line in one.stderr:
+                if "ready" in line:
                     break
             two = subprocess.run(command, capture_output=True, text=True, check=False, timeout=20)
             assert two.returncode == 1
             assert str(one.pid) in two.stderr
         finally:
-            one.kill()  # as a crash leaves it; the next round starts all the same
+            one.kill()  # the second round starts after this crash
             one.communicate()
 
 
@@ -325,125 +325,127 @@ os.kill(os.getpid(), 9)
 
 
 @pytest.mark.real_time
-async def test_f06_a_stale_lock_does_not_block(terminal):
-    """Who held the lock is dead: the port opens."""
+async def test_f06_stale_lock_does_not_block(terminal):
+    """The port opens when the process that held the lock has died."""
     _, name = terminal
     await (await asyncio.create_subprocess_exec(sys.executable, "-c", LOCK_HOLDER_PROGRAM, name)).wait()
-    wire = await open_serial(name, 115200, IgnoringReader())
+    connection = await open_serial(name, 115200, IgnoringReader())
     other = os.open(name, os.O_RDWR | os.O_NOCTTY)
     with pytest.raises(BlockingIOError):
         fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
     os.close(other)
     with pytest.raises(PortUnavailable):
         await open_serial(name, 115200, IgnoringReader())
-    wire.close()
-    await wire.wait_closed()
+    connection.close()
+    await connection.wait_closed()
 
 
 @pytest.mark.real_time
-async def test_f10_a_write_that_never_returns(terminal, monkeypatch):
-    """The other end reads nothing: the loop goes on, the write has a deadline, its command fails once."""
+async def test_f10_blocked_write_times_out(terminal, monkeypatch):
+    """The other end reads nothing: the event loop stays responsive, and the command fails at the timeout."""
     far, name = terminal
-    monkeypatch.setattr(wire_room, "WRITE_TIMEOUT_S", 0.3)
-    channel = await AtClient.open(make_opener(name))
-    beats = []
+    monkeypatch.setattr(transport_base, "WRITE_TIMEOUT_S", 0.3)
+    client = await AtClient.open(make_opener(name))
+    ticks = []
 
-    async def beat():
+    async def tick():
         while True:
-            beats.append(time.monotonic())
+            ticks.append(time.monotonic())
             await asyncio.sleep(0.01)
 
-    beating = asyncio.ensure_future(beat())
-    channel._connection.write(b"\r" * 1_000_000)  # more than the kernel keeps for an end that does not read
+    ticker = asyncio.ensure_future(tick())
+    client._connection.write(b"\r" * 1_000_000)  # more than the kernel keeps for an end that does not read
     with pytest.raises(ModemLost, match="stopped reading"):
-        await channel.exchange(AtCommand("AT+CMGR=1", 60))
+        await client.exchange(AtCommand("AT+CMGR=1", 60))
     with pytest.raises(ModemLost):
-        await channel.exchange(AtCommand("AT", 60))
-    beating.cancel()
-    assert max(later - earlier for earlier, later in itertools.pairwise(beats)) < 0.25
-    channel.close()
-    await channel.wait_closed()
+        await client.exchange(AtCommand("AT", 60))
+    ticker.cancel()
+    assert max(later - earlier for earlier, later in itertools.pairwise(ticks)) < 0.25
+    client.close()
+    await client.wait_closed()
     os.set_blocking(far, False)
     with contextlib.suppress(OSError):
         while os.read(far, 65536):
             pass
-    again = await AtClient.open(make_opener(name))
-    again.close()
-    await again.wait_closed()
+    reopened = await AtClient.open(make_opener(name))
+    reopened.close()
+    await reopened.wait_closed()
 
 
-async def test_f10_nothing_is_read_for_two_minutes(tmp_path, message_format):
-    """The whole agent: it works again afterwards, and each Command was run and answered once."""
-    async with FaultWorld(tmp_path, message_format) as scene:
-        await scene.start_and_settle()
-        scene.module.faults.add("write-blocked:for=120")
-        scene.deliver_pdu(PLAIN_SID_START)
-        await scene.advance(900)
-        scene.deliver_pdu(make_pdu("led 2"))
-        await scene.advance(600)
-        assert scene.executed == ["led on", "led 2"]
-        assert scene.sent_bodies == ["did led on", "did led 2"]
-        assert scene.stored_indices() == []
+async def test_f10_agent_recovers_after_two_minutes_of_blocked_writes(tmp_path, message_format):
+    """Afterwards each Command has been executed and answered exactly once."""
+    async with FaultWorld(tmp_path, message_format) as world:
+        await world.start_and_settle()
+        world.module.faults.add("write-blocked:for=120")
+        world.deliver_pdu(PLAIN_SID_START)
+        await world.advance(900)
+        world.deliver_pdu(make_pdu("led 2"))
+        await world.advance(600)
+        assert world.executed == ["led on", "led 2"]
+        assert world.sent_bodies == ["did led on", "did led 2"]
+        assert world.stored_indices() == []
 
 
-def cut_off(path, share):
+def truncate(path, share):
     path.write_bytes(path.read_bytes()[: int(path.stat().st_size * share)])
 
 
-def zeros(path, at):
+def overwrite_with_zeros(path, at):
     with path.open("r+b") as file:
         file.seek(at)
         file.write(bytes(4096))
 
 
-def log_of(path):
-    return path.with_name(path.name + "-wal")
-
-
 DAMAGE = {
     "zero length": lambda path: path.write_bytes(b""),
-    "zeros at the start": lambda path: zeros(path, 0),
-    "zeros in the middle": lambda path: zeros(path, 8192),
-    "no database": lambda path: path.write_bytes(random.Random(3).randbytes(20_000)),
-    "a log of another": lambda path: path.with_name(path.name + "-wal").write_bytes(
+    "zeros at the start": lambda path: overwrite_with_zeros(path, 0),
+    "zeros in the middle": lambda path: overwrite_with_zeros(path, 8192),
+    "not a database": lambda path: path.write_bytes(random.Random(3).randbytes(20_000)),
+    "write-ahead log of another file": lambda path: path.with_name(path.name + "-wal").write_bytes(
         random.Random(4).randbytes(9000)
     ),
-    **{f"cut at {share}": lambda path, share=share: cut_off(path, share) for share in (0.01, 0.3, 0.6, 0.95)},
+    **{
+        f"truncated to {share}": lambda path, share=share: truncate(path, share)
+        for share in (0.01, 0.3, 0.6, 0.95)
+    },
 }
 
 
 @pytest.mark.parametrize("how", DAMAGE)
 @pytest.mark.parametrize("end", ["clean", "kill"])
 @pytest.mark.parametrize("message_format", ["pdu"])
-async def test_f19_a_damaged_journal(tmp_path, message_format, how, end):
-    """It starts, says it, keeps the bad file aside; no message is deleted that was not handled; no loop."""
-    async with FaultWorld(tmp_path, message_format) as scene:
-        await scene.start_and_settle()
+async def test_f19_damaged_journal_is_replaced_and_kept(tmp_path, message_format, how, end):
+    """The agent starts, logs the damage and keeps the bad file.
+
+    No unhandled message is deleted, and no Command is executed twice.
+    """
+    async with FaultWorld(tmp_path, message_format) as world:
+        await world.start_and_settle()
         for number in range(12):
-            scene.deliver_pdu(make_pdu(f"led {number}", timestamp=f"26/11/21,22:{number:02}:00+00"))
-            await scene.advance(7)
+            world.deliver_pdu(make_pdu(f"led {number}", timestamp=f"26/11/21,22:{number:02}:00+00"))
+            await world.advance(7)
         if end == "clean":
-            await scene.current_run.stop()
+            await world.current_run.stop()
         else:
-            scene.current_run.kill("power")
-        folder = scene.journal_folder
+            world.current_run.kill("power")
+        folder = world.journal_folder
         DAMAGE[how](folder / "journal.db")
-        scene.store_pdu(7, PLAIN_SID_START)
-        before = len(scene.log_lines())
-        await scene.start_and_settle(60)
-        assert scene.current_run.is_alive
-        assert scene.executed.count("led on") == 1
-        assert scene.stored_indices() == []
-        scene.deliver_pdu(PLAIN_SID_START)
-        await scene.advance(20)
-        assert scene.executed.count("led on") == 1
-        said = [line for line in scene.log_lines()[before:] if "journal" in line]
-        assert len(said) < 5
-        if said:
+        world.store_pdu(7, PLAIN_SID_START)
+        before = len(world.log_lines())
+        await world.start_and_settle(60)
+        assert world.current_run.is_alive
+        assert world.executed.count("led on") == 1
+        assert world.stored_indices() == []
+        world.deliver_pdu(PLAIN_SID_START)
+        await world.advance(20)
+        assert world.executed.count("led on") == 1
+        journal_lines = [line for line in world.log_lines()[before:] if "journal" in line]
+        assert len(journal_lines) < 5
+        if journal_lines:
             assert len([path for path in folder.iterdir() if path.name.startswith("journal.db")]) > 3
-        else:  # the log had all that was lost of the file
-            assert scene.query_journal("SELECT count(*) FROM commands") == [(13,)]
-        assert scene.query_journal("PRAGMA integrity_check") == [("ok",)]
-        await scene.current_run.stop()
-        await scene.start_and_settle(20)
-        assert scene.current_run.is_alive
+        else:  # the write-ahead log contained everything that the file had lost
+            assert world.query_journal("SELECT count(*) FROM commands") == [(13,)]
+        assert world.query_journal("PRAGMA integrity_check") == [("ok",)]
+        await world.current_run.stop()
+        await world.start_and_settle(20)
+        assert world.current_run.is_alive

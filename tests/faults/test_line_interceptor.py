@@ -1,4 +1,4 @@
-"""The opponent itself: its octets arrive where it was told."""
+"""The line interceptor: its octets arrive at the chosen positions."""
 
 import pytest
 
@@ -7,36 +7,36 @@ from fault.fault_world import FaultWorld, make_pdu
 from fault.line_interceptor import INSERT_POSITIONS
 
 
-async def test_without_rules_it_is_not_noticed(tmp_path, message_format):
-    """A Command is carried out and answered as without it."""
-    async with FaultWorld(tmp_path, message_format) as scene:
-        await scene.start_and_settle()
-        scene.deliver_pdu(PLAIN_SID_START)
-        scene.deliver_pdu(make_pdu("anything at all"))
-        await scene.advance(10)
-        assert scene.executed == ["led on", "anything at all"]
-        assert scene.sent_bodies == ["did led on", "did anything at all"]
-        assert scene.stored_indices() == []
+async def test_without_rules_everything_passes(tmp_path, message_format):
+    """Commands are executed and answered as without the interceptor."""
+    async with FaultWorld(tmp_path, message_format) as world:
+        await world.start_and_settle()
+        world.deliver_pdu(PLAIN_SID_START)
+        world.deliver_pdu(make_pdu("anything at all"))
+        await world.advance(10)
+        assert world.executed == ["led on", "anything at all"]
+        assert world.sent_bodies == ["did led on", "did anything at all"]
+        assert world.stored_indices() == []
 
 
-@pytest.mark.parametrize("place", INSERT_POSITIONS)
+@pytest.mark.parametrize("position", INSERT_POSITIONS)
 @pytest.mark.parametrize("echo", ["echo on", "echo off"])
 @pytest.mark.parametrize("message_format", ["pdu"])
-async def test_every_place_is_where_it_says(tmp_path, message_format, place, echo):
-    """In the octets that the agent reads, echo on and off."""
-    heard = bytearray()
-    async with FaultWorld(tmp_path, message_format) as scene:
-        await scene.start_and_settle()
-        scene.module.settings.echo = echo == "echo on"
-        scene.store_pdu(3, PLAIN_SID_START)
-        rule = scene.interceptor.insert(r"AT\+CMGR=3", place, b"<HERE>")
-        scene.interceptor.filter_to_agent = lambda data: heard.extend(data) or data
-        scene.interceptor.send_to_agent(b'\r\n+CMTI: "ME",3\r\n')
-        await scene.advance(5)
+async def test_octets_are_inserted_at_every_position(tmp_path, message_format, position, echo):
+    """The agent receives the inserted octets at the position, with echo on and off."""
+    received = bytearray()
+    async with FaultWorld(tmp_path, message_format) as world:
+        await world.start_and_settle()
+        world.module.settings.echo = echo == "echo on"
+        world.store_pdu(3, PLAIN_SID_START)
+        rule = world.interceptor.insert(r"AT\+CMGR=3", position, b"<HERE>")
+        world.interceptor.filter_to_agent = lambda data: received.extend(data) or data
+        world.interceptor.send_to_agent(b'\r\n+CMTI: "ME",3\r\n')
+        await world.advance(5)
         assert rule.applied == 1
-    line = b"AT+CMGR=3\r" if scene.module.settings.echo else b""
+    line = b"AT+CMGR=3\r" if world.module.settings.echo else b""
     header = b"\r\n+CMGR: 0,,51\r\n"
-    around = {
+    neighbours = {
         "before echo": (b"", line),
         "after echo": (line, header),
         "before header": (line, header),
@@ -44,35 +44,35 @@ async def test_every_place_is_where_it_says(tmp_path, message_format, place, ech
         "after PDU": (PLAIN_SID_START.encode() + b"\r\n", b"\r\nOK\r\n"),
         "after OK": (b"\r\nOK\r\n", b""),
     }
-    before, after = around[place]
-    assert before + b"<HERE>" + after in heard
+    before, after = neighbours[position]
+    assert before + b"<HERE>" + after in received
 
 
 @pytest.mark.parametrize("message_format", ["pdu"])
 async def test_pauses_keep_the_order(tmp_path, message_format):
-    """What is said later comes later, whatever pause is running."""
-    heard = []
-    async with FaultWorld(tmp_path, message_format) as scene:
-        await scene.start_and_settle()
-        scene.interceptor.filter_to_agent = lambda data: heard.append((scene.loop.time(), data)) or data
-        scene.interceptor.send_to_agent([b"\r\n^ONE\r\n", 3, b"\r\n^TWO\r\n"])
-        scene.interceptor.send_to_agent(b"\r\n^THREE\r\n")
-        await scene.advance(5)
-        scene.interceptor.send_to_agent(b"\r\n^FOUR\r\n")
-        await scene.advance(1)
-    assert [data.strip() for _, data in heard] == [b"^ONE", b"^TWO", b"^THREE", b"^FOUR"]
+    """Octets sent later arrive later, also during a pause."""
+    received = []
+    async with FaultWorld(tmp_path, message_format) as world:
+        await world.start_and_settle()
+        world.interceptor.filter_to_agent = lambda data: received.append((world.loop.time(), data)) or data
+        world.interceptor.send_to_agent([b"\r\n^ONE\r\n", 3, b"\r\n^TWO\r\n"])
+        world.interceptor.send_to_agent(b"\r\n^THREE\r\n")
+        await world.advance(5)
+        world.interceptor.send_to_agent(b"\r\n^FOUR\r\n")
+        await world.advance(1)
+    assert [data.strip() for _, data in received] == [b"^ONE", b"^TWO", b"^THREE", b"^FOUR"]
 
 
 @pytest.mark.parametrize("message_format", ["pdu"])
 async def test_answers_and_rewrites(tmp_path, message_format):
-    """An answer keeps a command from the module, a rewrite changes what the module says to it."""
-    async with FaultWorld(tmp_path, message_format) as scene:
-        await scene.start_and_settle()
-        scene.store_pdu(3, PLAIN_SID_START)
-        scene.store_pdu(4, make_pdu("led 2"))
-        refused = scene.interceptor.answer(r"AT\+CMGR=3", b"\r\n+CMS ERROR: 321\r\n")
-        changed = scene.interceptor.rewrite(r"AT\+CMGR=4", b"+CMGR: 0,,", b'+CMGR: 0,"",')
-        scene.interceptor.send_to_agent(b'\r\n+CMTI: "ME",3\r\n\r\n+CMTI: "ME",4\r\n')
-        await scene.advance(2)
+    """`answer` withholds a command from the module, `rewrite` changes the response of the module."""
+    async with FaultWorld(tmp_path, message_format) as world:
+        await world.start_and_settle()
+        world.store_pdu(3, PLAIN_SID_START)
+        world.store_pdu(4, make_pdu("led 2"))
+        refused = world.interceptor.answer(r"AT\+CMGR=3", b"\r\n+CMS ERROR: 321\r\n")
+        changed = world.interceptor.rewrite(r"AT\+CMGR=4", b"+CMGR: 0,,", b'+CMGR: 0,"",')
+        world.interceptor.send_to_agent(b'\r\n+CMTI: "ME",3\r\n\r\n+CMTI: "ME",4\r\n')
+        await world.advance(2)
         assert (refused.applied, changed.applied) == (1, 1)
-        assert scene.executed == ["led 2", "led on"]  # the second by the sweep after the refusal
+        assert world.executed == ["led 2", "led on"]  # the second by the sweep after the refusal

@@ -1,4 +1,4 @@
-"""F44 F56 F57 F58 F66 F75: a module that is not ready, asleep, without power, without SIM, without radio."""
+"""F44 F56 F57 F58 F66 F75: a module that is not ready, asleep, without power, SIM, radio or signal."""
 
 import itertools
 import re
@@ -14,34 +14,34 @@ RESETS = r"AT\+CFUN=1,1|AT\+CRESET|AT#REBOOT"
 HOUR = 3600
 
 
-def numbered(number):
-    """A Command of its own."""
+def make_numbered_pdu(number):
+    """Return a Command with its own text and timestamp."""
     return make_pdu(f"blink {number}", timestamp=f"26/11/21,22:{number // 60:02}:{number % 60:02}+00")
 
 
 # F44
 
 
-@pytest.mark.parametrize("ready", [b"\r\nSMS Ready\r\n", b""], ids=["SMS Ready", "no word"])
+@pytest.mark.parametrize("ready", [b"\r\nSMS Ready\r\n", b""], ids=["SMS Ready", "no URC"])
 @pytest.mark.parametrize("seconds", [20, 60])
-async def test_f44_messages_are_not_ready(tmp_path, message_format, ready, seconds):
-    """Asked again with waits that grow: no end of the process, no PIN, no restart; then all goes on."""
-    async with FaultWorld(tmp_path, message_format) as scene:
-        scene.interceptor.answer(r"AT\+CMGF=[01]", b"\r\nERROR\r\n", times=0)
-        scene.interceptor.answer(r"AT\+(CPMS|CMGL).*", b"\r\n+CMS ERROR: 314\r\n", times=0)
-        scene.interceptor.answer(r"AT\+CSCA\?", b"\r\n+CME ERROR: 14\r\n", times=0)
-        scene.interceptor.answer(r"AT\+(?!CMEE).*", b"\r\n+CME ERROR: 515\r\n", times=0)
-        scene.call_later(seconds, scene.interceptor.clear_rules)
-        scene.call_later(seconds, scene.interceptor.send_to_agent, ready)
-        scene.store_pdu(1, PLAIN_SID_START)
-        await scene.start_and_settle(seconds)
-        assert scene.current_run.is_alive
-        assert len(scene.interceptor.commands_matching()) <= 2 * seconds + 20
-        await scene.advance(60)
-        assert scene.executed == ["led on"]
-        assert scene.sent_bodies == ["did led on"]
-        assert scene.interceptor.commands_matching(rf"AT\+CPIN=.*|{RESETS}") == []
-        assert len(scene.agent_runs) == 1
+async def test_f44_sms_service_that_is_not_ready_is_retried(tmp_path, message_format, ready, seconds):
+    """Setup is retried with backoff, without PIN entry or restart, until the service is ready."""
+    async with FaultWorld(tmp_path, message_format) as world:
+        world.interceptor.answer(r"AT\+CMGF=[01]", b"\r\nERROR\r\n", times=0)
+        world.interceptor.answer(r"AT\+(CPMS|CMGL).*", b"\r\n+CMS ERROR: 314\r\n", times=0)
+        world.interceptor.answer(r"AT\+CSCA\?", b"\r\n+CME ERROR: 14\r\n", times=0)
+        world.interceptor.answer(r"AT\+(?!CMEE).*", b"\r\n+CME ERROR: 515\r\n", times=0)
+        world.call_later(seconds, world.interceptor.clear_rules)
+        world.call_later(seconds, world.interceptor.send_to_agent, ready)
+        world.store_pdu(1, PLAIN_SID_START)
+        await world.start_and_settle(seconds)
+        assert world.current_run.is_alive
+        assert len(world.interceptor.commands_matching()) <= 2 * seconds + 20
+        await world.advance(60)
+        assert world.executed == ["led on"]
+        assert world.sent_bodies == ["did led on"]
+        assert world.interceptor.commands_matching(rf"AT\+CPIN=.*|{RESETS}") == []
+        assert len(world.agent_runs) == 1
 
 
 @pytest.mark.parametrize(
@@ -52,230 +52,232 @@ async def test_f44_messages_are_not_ready(tmp_path, message_format, ready, secon
         ("text", "ERROR"),
     ],
 )
-async def test_f44_after_a_power_up(tmp_path, message_format, refusal):
-    """A module that has just got its power: SIM after 5 s, messages 25 s later, in any words."""
-    async with FaultWorld(tmp_path, message_format) as scene:
-        scene.module.power_off()
-        scene.module.context.profile = structs.replace(
-            scene.module.profile, sim_ready_s=5, sms_ready_s=25, sms_not_ready_refusal=refusal
+async def test_f44_power_up_with_late_sms_service(tmp_path, message_format, refusal):
+    """The SIM is ready after 5 s and the SMS service 25 s later, with any kind of refusal before."""
+    async with FaultWorld(tmp_path, message_format) as world:
+        world.module.power_off()
+        world.module.context.profile = structs.replace(
+            world.module.profile, sim_ready_s=5, sms_ready_s=25, sms_not_ready_refusal=refusal
         )
-        scene.module.power_on()
-        scene.store_pdu(1, PLAIN_SID_START)
-        await scene.start_and_settle(120)
-        assert scene.executed == ["led on"]
-        assert scene.interceptor.commands_matching(RESETS) == []
-        assert len(scene.agent_runs) == 1
+        world.module.power_on()
+        world.store_pdu(1, PLAIN_SID_START)
+        await world.start_and_settle(120)
+        assert world.executed == ["led on"]
+        assert world.interceptor.commands_matching(RESETS) == []
+        assert len(world.agent_runs) == 1
 
 
 # F56
 
 
 class SleepingModule:
-    """What is written after so much silence loses its first octets; the beheaded line may get an ERROR."""
+    """A module that loses the first octets after 30 s of silence. The incomplete line may get an ERROR."""
 
-    def __init__(self, scene, lost, says):
-        self.scene, self.lost, self.says = scene, lost, says
+    def __init__(self, world, lost, response):
+        self.world, self.lost, self.response = world, lost, response
         self.written_at = 0.0
-        self.struck = []
-        scene.interceptor.filter_to_module = self.hears
+        self.truncated_inputs = []
+        world.interceptor.filter_to_module = self._filter_input
 
-    def hears(self, data):
-        now = self.scene.loop.time()
+    def _filter_input(self, data):
+        now = self.world.loop.time()
         idle, self.written_at = now - self.written_at > 30, now
         if not idle:
             return data
-        self.struck.append(data)
-        if self.says and len(data) > self.lost:
-            self.scene.call_later(0.01, self.scene.interceptor.send_to_agent, self.says)
-        return data[self.lost :] if not self.says else b""
+        self.truncated_inputs.append(data)
+        if self.response and len(data) > self.lost:
+            self.world.call_later(0.01, self.world.interceptor.send_to_agent, self.response)
+        return data[self.lost :] if not self.response else b""
 
 
-@pytest.mark.parametrize("says", [b"", b"\r\nERROR\r\n"], ids=["no answer", "ERROR"])
+@pytest.mark.parametrize("response", [b"", b"\r\nERROR\r\n"], ids=["no answer", "ERROR"])
 @pytest.mark.parametrize("lost", [1, 2, 3, 4])
-async def test_f56_the_first_octets_are_lost(tmp_path, message_format, lost, says):
-    """After every idle half minute: each Command is carried out and answered once, within half a minute."""
-    async with FaultWorld(tmp_path, message_format) as scene:
-        await scene.start_and_settle()
-        asleep = SleepingModule(scene, lost, says)
+async def test_f56_sleeping_module_loses_the_first_octets(tmp_path, message_format, lost, response):
+    """After each idle half minute the Command is executed and answered once, within half a minute."""
+    async with FaultWorld(tmp_path, message_format) as world:
+        await world.start_and_settle()
+        module = SleepingModule(world, lost, response)
         for number in range(5):
-            await scene.advance(100)
-            scene.deliver_pdu(numbered(number))
-            await scene.advance(45)
-            assert len(scene.sent_bodies) == number + 1
-        assert len(asleep.struck) >= 5
-        assert scene.executed == [f"blink {number}" for number in range(5)]
-        assert scene.stored_indices() == []
-        assert not any(struck.startswith((b"AT+CMGS", b"AT+CMGD")) for struck in asleep.struck)
-        assert scene.current_run.agent.components.supervisor.connection.session_count == 1
+            await world.advance(100)
+            world.deliver_pdu(make_numbered_pdu(number))
+            await world.advance(45)
+            assert len(world.sent_bodies) == number + 1
+        assert len(module.truncated_inputs) >= 5
+        assert world.executed == [f"blink {number}" for number in range(5)]
+        assert world.stored_indices() == []
+        assert not any(octets.startswith((b"AT+CMGS", b"AT+CMGD")) for octets in module.truncated_inputs)
+        assert world.connection.session_count == 1
 
 
 # F57
 
 
-async def test_f57_each_message_takes_the_power_down(tmp_path, message_format):
-    """300 ms after each Ctrl-Z the port is gone for 8 s: sending rests ever longer, receiving goes on."""
-    async with FaultWorld(tmp_path, message_format) as scene:
-        downs = []
+async def test_f57_brownout_at_each_send_pauses_sending(tmp_path, message_format):
+    """The port disappears for 8 s after each Ctrl-Z: pauses of sending grow, receiving goes on."""
+    async with FaultWorld(tmp_path, message_format) as world:
+        outages = []
 
-        def hears(data):
-            if b"\x1a" in data and (not downs or scene.loop.time() - downs[-1] > 1):
-                downs.append(scene.loop.time())
-                scene.call_later(0.3, scene.module.power_off)
-                scene.call_later(0.3, scene.port.unplug)
-                scene.call_later(8.3, scene.port.plug)
-                scene.call_later(8.3, scene.module.power_on)
+        def filter_input(data):
+            if b"\x1a" in data and (not outages or world.loop.time() - outages[-1] > 1):
+                outages.append(world.loop.time())
+                world.call_later(0.3, world.module.power_off)
+                world.call_later(0.3, world.port.unplug)
+                world.call_later(8.3, world.port.plug)
+                world.call_later(8.3, world.module.power_on)
             return data
 
-        await scene.start_and_settle()
-        scene.interceptor.filter_to_module = hears
+        await world.start_and_settle()
+        world.interceptor.filter_to_module = filter_input
         for number in range(24):
-            await scene.advance(240)
-            scene.deliver_pdu(numbered(number))
-            await scene.advance(60)
-        await scene.advance(60)
-        assert len(set(scene.executed)) == len(scene.executed) == 24
-        assert 3 <= len(downs) <= 7
-        waits = [after - before for before, after in itertools.pairwise(downs)][1:]
+            await world.advance(240)
+            world.deliver_pdu(make_numbered_pdu(number))
+            await world.advance(60)
+        await world.advance(60)
+        assert len(set(world.executed)) == len(world.executed) == 24
+        assert 3 <= len(outages) <= 7
+        waits = [after - before for before, after in itertools.pairwise(outages)][1:]
         assert all(after > 1.2 * before for before, after in itertools.pairwise(waits))
-        assert len(scene.sent_bodies) == len(set(scene.sent_bodies))
-        assert any("power" in line for line in scene.log_lines(min_severity=30))
-        assert scene.interceptor.commands_matching(RESETS) == []
+        assert len(world.sent_bodies) == len(set(world.sent_bodies))
+        assert any("power" in line for line in world.log_lines(min_severity=30))
+        assert world.interceptor.commands_matching(RESETS) == []
 
 
 # F58
 
 
-GONE = [b"+CPIN: NOT READY", b"+CPIN: NOT INSERTED", b"+QUSIM: 0", b""]
-SAYS = [b"+CME ERROR: 10", b"+CME ERROR: 13", b"+CMS ERROR: 310"]
+SIM_LOST_URCS = [b"+CPIN: NOT READY", b"+CPIN: NOT INSERTED", b"+QUSIM: 0", b""]
+REFUSALS = [b"+CME ERROR: 10", b"+CME ERROR: 13", b"+CMS ERROR: 310"]
 
 
 @pytest.mark.parametrize(
-    ("message_format", "code", "refusal"),
-    [*itertools.product(["pdu"], GONE, SAYS), ("text", GONE[0], SAYS[1]), ("text", b"", SAYS[0])],
+    ("message_format", "urc", "refusal"),
+    [
+        *itertools.product(["pdu"], SIM_LOST_URCS, REFUSALS),
+        ("text", SIM_LOST_URCS[0], REFUSALS[1]),
+        ("text", b"", REFUSALS[0]),
+    ],
 )
-async def test_f58_the_sim_is_gone(tmp_path, message_format, code, refusal):
-    """CFUN=0, CFUN=1 brings it back: done by itself, within a budget, and everything is taken then."""
-    async with FaultWorld(tmp_path, message_format) as scene:
-        await scene.start_and_settle()
+async def test_f58_lost_sim_is_recovered_by_cfun(tmp_path, message_format, urc, refusal):
+    """The agent resets the radio within its budget, and then receives everything."""
+    async with FaultWorld(tmp_path, message_format) as world:
+        await world.start_and_settle()
 
-        def hears(data):
+        def filter_input(data):
             if (
-                b"AT+CFUN=1\r" in data and scene.interceptor.commands_matching(r"AT\+CFUN=[04]")
+                b"AT+CFUN=1\r" in data and world.interceptor.commands_matching(r"AT\+CFUN=[04]")
             ) or b"AT+CFUN=1,1\r" in data:
-                scene.interceptor.clear_rules()
+                world.interceptor.clear_rules()
             return data
 
-        scene.interceptor.filter_to_module = hears
+        world.interceptor.filter_to_module = filter_input
         commands = r"AT\+(CPIN\?|CMG[LRDS].*|CPMS.*|CSCA.*|CIMI|CN?UM|C?CID|QCCID|C?ICCID|CMGF=.*)"
-        gone = scene.interceptor.answer(commands, b"\r\n" + refusal + b"\r\n", times=0)
-        if code:
-            scene.interceptor.send_to_agent(b"\r\n" + code + b"\r\n")
-        scene.store_pdu(3, PLAIN_SID_START)
-        await scene.advance(HOUR)
-        assert gone.applied
-        assert scene.executed == ["led on"]
-        assert scene.sent_bodies == ["did led on"]
-        assert scene.stored_indices() == []
-        assert len(scene.interceptor.commands_matching(r"AT\+CFUN=0|" + RESETS)) <= 3
-        assert scene.interceptor.commands_matching(r"AT\+CPIN=.*") == []
-        assert len(scene.agent_runs) == 1
+        rule = world.interceptor.answer(commands, b"\r\n" + refusal + b"\r\n", times=0)
+        if urc:
+            world.interceptor.send_to_agent(b"\r\n" + urc + b"\r\n")
+        world.store_pdu(3, PLAIN_SID_START)
+        await world.advance(HOUR)
+        assert rule.applied
+        assert world.executed == ["led on"]
+        assert world.sent_bodies == ["did led on"]
+        assert world.stored_indices() == []
+        assert len(world.interceptor.commands_matching(r"AT\+CFUN=0|" + RESETS)) <= 3
+        assert world.interceptor.commands_matching(r"AT\+CPIN=.*") == []
+        assert len(world.agent_runs) == 1
 
 
-async def test_f58_another_sim(tmp_path, message_format):
-    """A changed SIM is told, and gets neither PIN nor service centre of the one before."""
-    async with FaultWorld(tmp_path, message_format) as scene:
-        await scene.start_and_settle()
-        scene.module.faults.add("sim-removed:for=30")
-        await scene.advance(20)
-        scene.sim.iccid = "89440000000000000025"
-        scene.sim.service_centre = Address("", 0, 1)
-        await scene.advance(HOUR)
-        assert scene.sim.service_centre.number == ""
-        assert scene.interceptor.commands_matching(r"AT\+CPIN=.*") == []
-        assert any("89440000000000000025" in line or "another SIM" in line for line in scene.log_lines())
-        scene.sim.service_centre = Address.parse("+447700900000")
-        scene.deliver_pdu(PLAIN_SID_START)
-        await scene.advance(120)
-        assert scene.executed == ["led on"]
-        assert scene.sent_bodies == ["did led on"]
+async def test_f58_changed_sim_is_logged(tmp_path, message_format):
+    """A changed SIM gets neither the PIN nor the service centre of the previous one."""
+    async with FaultWorld(tmp_path, message_format) as world:
+        await world.start_and_settle()
+        world.module.faults.add("sim-removed:for=30")
+        await world.advance(20)
+        world.sim.iccid = "89440000000000000025"
+        world.sim.service_centre = Address("", 0, 1)
+        await world.advance(HOUR)
+        assert world.sim.service_centre.number == ""
+        assert world.interceptor.commands_matching(r"AT\+CPIN=.*") == []
+        assert any("89440000000000000025" in line or "another SIM" in line for line in world.log_lines())
+        world.sim.service_centre = Address.parse("+447700900000")
+        world.deliver_pdu(PLAIN_SID_START)
+        await world.advance(120)
+        assert world.executed == ["led on"]
+        assert world.sent_bodies == ["did led on"]
 
 
 # F66
 
 
 @pytest.mark.parametrize("state", [0, 4])
-async def test_f66_the_radio_is_off(tmp_path, message_format, state):
-    """+CFUN=1 is asked once, has 12 s and more, and then the network is there."""
-    async with FaultWorld(tmp_path, message_format) as scene:
-        scene.module.power.set_functionality(state)
-        scene.interceptor.rewrite(r"AT\+CFUN=1", re.compile(rb"\r\nOK\r\n"), [12.0, b"\r\nOK\r\n"])
-        await scene.start_and_settle(60)
-        assert len(scene.interceptor.commands_matching(r"AT\+CFUN=1")) == 1
-        assert scene.interceptor.commands_matching(RESETS) == []
-        notes = scene.current_run.agent.components.supervisor.connection.session.modem.status.notes
+async def test_f66_radio_is_switched_on_once(tmp_path, message_format, state):
+    """+CFUN=1 is sent once and may take 12 s."""
+    async with FaultWorld(tmp_path, message_format) as world:
+        world.module.power.set_functionality(state)
+        world.interceptor.rewrite(r"AT\+CFUN=1", re.compile(rb"\r\nOK\r\n"), [12.0, b"\r\nOK\r\n"])
+        await world.start_and_settle(60)
+        assert len(world.interceptor.commands_matching(r"AT\+CFUN=1")) == 1
+        assert world.interceptor.commands_matching(RESETS) == []
+        notes = world.connection.session.modem.status.notes
         assert f"the radio was off (+CFUN: {state})" in notes
         assert not any("ignored" in note for note in notes)
-        scene.deliver_pdu(PLAIN_SID_START)
-        await scene.advance(30)
-        assert scene.executed == ["led on"]
-        assert scene.sent_bodies == ["did led on"]
+        world.deliver_pdu(PLAIN_SID_START)
+        await world.advance(30)
+        assert world.executed == ["led on"]
+        assert world.sent_bodies == ["did led on"]
 
 
 @pytest.mark.parametrize(
-    "says", [b"\r\n+CME ERROR: 13\r\n", b"\r\nOK\r\n", b"\r\nERROR\r\n"], ids=["13", "stays", "ERROR"]
+    "response", [b"\r\n+CME ERROR: 13\r\n", b"\r\nOK\r\n", b"\r\nERROR\r\n"], ids=["13", "stays", "ERROR"]
 )
 @pytest.mark.parametrize("state", [0, 4])
-async def test_f66_the_radio_stays_off(tmp_path, message_format, state, says):
-    """Said, and gone about within the budget of resets; never a storm of them."""
-    async with FaultWorld(tmp_path, message_format) as scene:
-        scene.module.power.set_functionality(state)
-        scene.interceptor.answer(r"AT\+CFUN=1", says, times=0)
-        scene.interceptor.rewrite(
+async def test_f66_radio_that_stays_off_is_logged(tmp_path, message_format, state, response):
+    """It is logged, and resets stay within their budget."""
+    async with FaultWorld(tmp_path, message_format) as world:
+        world.module.power.set_functionality(state)
+        world.interceptor.answer(r"AT\+CFUN=1", response, times=0)
+        world.interceptor.rewrite(
             r"AT\+CFUN\?", re.compile(rb"\+CFUN: \d"), f"+CFUN: {state}".encode(), times=0
         )
-        scene.interceptor.answer(RESETS, b"\r\nOK\r\n", times=0)
-        await scene.start_and_settle(2 * HOUR)
-        assert scene.current_run.is_alive
-        assert any("radio" in line.lower() for line in scene.log_lines())
-        assert len(scene.interceptor.commands_matching(RESETS)) <= 6
-        assert len(scene.interceptor.commands_matching(r"AT\+CFUN=1")) <= 60
-        status = await scene.current_run.agent.components.control_api.get_status({})
+        world.interceptor.answer(RESETS, b"\r\nOK\r\n", times=0)
+        await world.start_and_settle(2 * HOUR)
+        assert world.current_run.is_alive
+        assert any("radio" in line.lower() for line in world.log_lines())
+        assert len(world.interceptor.commands_matching(RESETS)) <= 6
+        assert len(world.interceptor.commands_matching(r"AT\+CFUN=1")) <= 60
+        status = await world.control_api.get_status({})
         assert "radio" in str(status) or "SIM" in str(status)
 
 
 # F75
 
 
-async def test_f75_signal_unknown(tmp_path, message_format):
-    """99 is no number, and alone no reason to do anything."""
-    async with FaultWorld(tmp_path, message_format) as scene:
-        scene.interceptor.answer(r"AT\+CSQ", b"\r\n+CSQ: 99,99\r\n\r\nOK\r\n", times=0)
-        await scene.start_and_settle(250)
-        status = await scene.current_run.agent.components.control_api.get_status({})
+async def test_f75_unknown_signal_is_shown_as_unknown(tmp_path, message_format):
+    """99 is not a signal strength, and causes no recovery action."""
+    async with FaultWorld(tmp_path, message_format) as world:
+        world.interceptor.answer(r"AT\+CSQ", b"\r\n+CSQ: 99,99\r\n\r\nOK\r\n", times=0)
+        await world.start_and_settle(250)
+        status = await world.control_api.get_status({})
         assert status["modem"]["signal_dbm"] is None
         assert "signal unknown" in status["modem"]["state"]
-        scene.deliver_pdu(PLAIN_SID_START)
-        await scene.advance(10)
-        assert scene.executed == ["led on"]
-        assert scene.sent_bodies == ["did led on"]
-        assert scene.events_of_kind("recovery") == []
-        scene.interceptor.clear_rules()
-        scene.interceptor.answer(r"AT\+CSQ", b"\r\n+CSQ: 18,99\r\n\r\nOK\r\n", times=0)
-        await scene.advance(320)
-        assert (await scene.current_run.agent.components.control_api.get_status({}))["modem"][
-            "signal_dbm"
-        ] == -77
-        assert scene.log_lines(min_severity=30) == []
+        world.deliver_pdu(PLAIN_SID_START)
+        await world.advance(10)
+        assert world.executed == ["led on"]
+        assert world.sent_bodies == ["did led on"]
+        assert world.events_of_kind("recovery") == []
+        world.interceptor.clear_rules()
+        world.interceptor.answer(r"AT\+CSQ", b"\r\n+CSQ: 18,99\r\n\r\nOK\r\n", times=0)
+        await world.advance(320)
+        assert (await world.control_api.get_status({}))["modem"]["signal_dbm"] == -77
+        assert world.log_lines(min_severity=30) == []
 
 
 @pytest.mark.parametrize(
-    "says", ["+CSQ: 99,99", "+CSQ: 255,99", "+CSQ: ,", "+CSQ: x", "+CSQ: 199,99", "+CSQ:99"]
+    "response", ["+CSQ: 99,99", "+CSQ: 255,99", "+CSQ: ,", "+CSQ: x", "+CSQ: 199,99", "+CSQ:99"]
 )
-async def test_f75_no_number_is_made_of_it(tmp_path, message_format, says):
-    """Whatever stands there."""
-    async with FaultWorld(tmp_path, message_format) as scene:
-        scene.interceptor.answer(r"AT\+CSQ", f"\r\n{says}\r\n\r\nOK\r\n".encode(), times=0)
-        await scene.start_and_settle(60)
-        status = await scene.current_run.agent.components.control_api.get_status({})
+async def test_f75_invalid_csq_is_unknown(tmp_path, message_format, response):
+    """An invalid +CSQ response gives no signal strength."""
+    async with FaultWorld(tmp_path, message_format) as world:
+        world.interceptor.answer(r"AT\+CSQ", f"\r\n{response}\r\n\r\nOK\r\n".encode(), times=0)
+        await world.start_and_settle(60)
+        status = await world.control_api.get_status({})
         assert status["modem"]["signal_dbm"] is None
-        assert scene.current_run.agent.components.supervisor.connection.session_count == 1
+        assert world.connection.session_count == 1

@@ -1,4 +1,4 @@
-"""F39 F48 F61 F64 F73 F76: what a module answers when its store is read or listed."""
+"""F39 F48 F61 F64 F73 F76: responses to reading and listing a store."""
 
 import re
 
@@ -14,56 +14,55 @@ from fault.catalogue import (
 )
 from fault.fault_world import FaultWorld, make_pdu
 
-READ = re.compile(r"AT\+CMG[RL].*")
-GOOD = make_pdu("blink 1")
+READ_COMMAND = re.compile(r"AT\+CMG[RL].*")
 SUBMIT = "07915155001032F401000B915155674523F1000005F272989C07"
-"""`ready` to +15557654321, as somebody wrote it into the store."""
+"""A stored message to +15557654321 with the text `ready`."""
 
 
 # F39
 
 
-@pytest.mark.parametrize("way", ["CMGR", "CMGL"])
-async def test_f39_a_message_that_was_read_before_a_crash_is_not_lost(tmp_path, message_format, way):
-    """Killed between the reading and the commit; the module shows it as read from then on."""
-    async with FaultWorld(tmp_path, message_format) as scene:
+@pytest.mark.parametrize("command", ["CMGR", "CMGL"])
+async def test_f39_message_read_before_a_crash_is_executed_afterwards(tmp_path, message_format, command):
+    """The agent is killed between read and commit, and the module shows the message as read from then on."""
+    async with FaultWorld(tmp_path, message_format) as world:
 
-        def kill(point, life):
-            read = [message.status for _, message in scene.module.stores["ME"]]
-            if point == "before a commit" and 1 in read and len(scene.agent_runs) == 1:
-                life.kill("between reading and commit")
+        def kill(point, agent_run):
+            read = [message.status for _, message in world.module.stores["ME"]]
+            if point == "before a commit" and 1 in read and len(world.agent_runs) == 1:
+                agent_run.kill("between reading and commit")
 
-        scene.on_kill_point = kill
-        if way == "CMGL":
-            scene.store_pdu(3, PLAIN_SID_START)
-            await scene.start_and_settle()
+        world.on_kill_point = kill
+        if command == "CMGL":
+            world.store_pdu(3, PLAIN_SID_START)
+            await world.start_and_settle()
         else:
-            await scene.start_and_settle()
-            scene.deliver_pdu(PLAIN_SID_START)
-            await scene.advance(20)
-        assert scene.current_run.end_reason == "between reading and commit"
-        assert scene.executed == []
-        assert [message.status for _, message in scene.module.stores["ME"]] == [1]
-        await scene.start_and_settle(60)
-        assert scene.executed == ["led on"]
-        assert scene.sent_bodies == ["did led on"]
-        assert scene.stored_indices() == []
+            await world.start_and_settle()
+            world.deliver_pdu(PLAIN_SID_START)
+            await world.advance(20)
+        assert world.current_run.end_reason == "between reading and commit"
+        assert world.executed == []
+        assert [message.status for _, message in world.module.stores["ME"]] == [1]
+        await world.start_and_settle(60)
+        assert world.executed == ["led on"]
+        assert world.sent_bodies == ["did led on"]
+        assert world.stored_indices() == []
 
 
-async def test_f39_both_kinds_of_received_messages_are_looked_for(tmp_path, message_format):
-    """At the start: the status says nothing of whether a message is new."""
-    async with FaultWorld(tmp_path, message_format) as scene:
-        scene.store_pdu(1, make_pdu("blink 1"), status=1)
-        scene.store_pdu(2, make_pdu("blink 2"), status=0)
-        await scene.start_and_settle()
-        assert scene.executed == ["blink 1", "blink 2"]
-        assert scene.stored_indices() == []
+async def test_f39_read_and_unread_messages_are_listed(tmp_path, message_format):
+    """At the start both are executed: the status does not show whether a message is new."""
+    async with FaultWorld(tmp_path, message_format) as world:
+        world.store_pdu(1, make_pdu("blink 1"), status=1)
+        world.store_pdu(2, make_pdu("blink 2"), status=0)
+        await world.start_and_settle()
+        assert world.executed == ["blink 1", "blink 2"]
+        assert world.stored_indices() == []
 
 
 # F48
 
 
-NOTHING_THERE = {
+EMPTY_SLOT_RESPONSES = {
     "a": b"\r\n+CMS ERROR: 321\r\n",
     "b": b"\r\nOK\r\n",
     "c": b"\r\n+CMGR: 0,,0\r\n\r\nOK\r\n",
@@ -76,42 +75,53 @@ NOTHING_THERE = {
 }
 
 
-@pytest.mark.parametrize("says", NOTHING_THERE.values(), ids=NOTHING_THERE)
-async def test_f48_an_index_with_nothing_in_it(tmp_path, message_format, says):
-    """It is asked once (after a bare ERROR once more), then lists; nothing is deleted or complained of."""
-    async with FaultWorld(tmp_path, message_format) as scene:
-        await scene.start_and_settle()
-        scene.interceptor.answer(r"AT\+CMGR=7", says, times=0)
-        before = len(scene.interceptor.commands_matching())
-        scene.interceptor.send_to_agent(b'\r\n+CMTI: "ME",7\r\n')
-        await scene.advance(250)
-        asked = [line for line in scene.interceptor.commands_matching()[before:] if READ.fullmatch(line)]
-        assert asked[0] == "AT+CMGR=7"
-        assert asked.count("AT+CMGR=7") <= (2 if b"\nERROR" in says else 1)
-        assert 1 <= len(asked) - asked.count("AT+CMGR=7") <= 3
-        assert scene.interceptor.commands_matching(r"AT\+CMGD.*") == []
-        assert scene.log_lines(min_severity=30) == []
-        scene.deliver_pdu(PLAIN_SID_START)
-        await scene.advance(5)
-        assert scene.executed == ["led on"]
+@pytest.mark.parametrize("response", EMPTY_SLOT_RESPONSES.values(), ids=EMPTY_SLOT_RESPONSES)
+async def test_f48_empty_slot_is_read_once(tmp_path, message_format, response):
+    """The slot is read once (again after a bare ERROR), then the store is listed.
+
+    Nothing is deleted, and no warning is logged.
+    """
+    async with FaultWorld(tmp_path, message_format) as world:
+        await world.start_and_settle()
+        world.interceptor.answer(r"AT\+CMGR=7", response, times=0)
+        before = len(world.interceptor.commands_matching())
+        world.interceptor.send_to_agent(b'\r\n+CMTI: "ME",7\r\n')
+        await world.advance(250)
+        reads = [
+            line for line in world.interceptor.commands_matching()[before:] if READ_COMMAND.fullmatch(line)
+        ]
+        assert reads[0] == "AT+CMGR=7"
+        assert reads.count("AT+CMGR=7") <= (2 if b"\nERROR" in response else 1)
+        assert 1 <= len(reads) - reads.count("AT+CMGR=7") <= 3
+        assert world.interceptor.commands_matching(r"AT\+CMGD.*") == []
+        assert world.log_lines(min_severity=30) == []
+        world.deliver_pdu(PLAIN_SID_START)
+        await world.advance(5)
+        assert world.executed == ["led on"]
 
 
-@pytest.mark.parametrize("code", ['"ME",0', '"ME",21', '"ME",65535', '"SM",300', '"XX",2', '"ME",'])
-async def test_f48_an_index_that_cannot_be(tmp_path, message_format, code):
-    """Out of range, in a store that there is not, or left out: a look at the list, and the work goes on."""
-    async with FaultWorld(tmp_path, message_format) as scene:
-        await scene.start_and_settle()
-        before = len(scene.interceptor.commands_matching())
-        scene.interceptor.send_to_agent(f"\r\n+CMTI: {code}\r\n".encode())
-        await scene.advance(250)
+@pytest.mark.parametrize("parameters", ['"ME",0', '"ME",21', '"ME",65535', '"SM",300', '"XX",2', '"ME",'])
+async def test_f48_invalid_index_causes_a_bounded_sweep(tmp_path, message_format, parameters):
+    """The index is out of range, missing, or in an unknown store: the stores are listed, and work goes on."""
+    async with FaultWorld(tmp_path, message_format) as world:
+        await world.start_and_settle()
+        before = len(world.interceptor.commands_matching())
+        world.interceptor.send_to_agent(f"\r\n+CMTI: {parameters}\r\n".encode())
+        await world.advance(250)
         assert (
-            len([line for line in scene.interceptor.commands_matching()[before:] if READ.fullmatch(line)])
+            len(
+                [
+                    line
+                    for line in world.interceptor.commands_matching()[before:]
+                    if READ_COMMAND.fullmatch(line)
+                ]
+            )
             <= 6
         )
-        scene.deliver_pdu(PLAIN_SID_START)
-        await scene.advance(5)
-        assert scene.executed == ["led on"]
-        assert scene.current_run.agent.components.supervisor.connection.session_count == 1
+        world.deliver_pdu(PLAIN_SID_START)
+        await world.advance(5)
+        assert world.executed == ["led on"]
+        assert world.connection.session_count == 1
 
 
 # F61
@@ -134,36 +144,36 @@ HEADERS = {
 
 @pytest.mark.parametrize("message_format", ["pdu"])
 @pytest.mark.parametrize("header", HEADERS.values(), ids=HEADERS)
-async def test_f61_headers_of_a_message(tmp_path, message_format, header):
-    """PDU mode: fields that nobody needs stand, or do not stand, in any header."""
-    async with FaultWorld(tmp_path, message_format) as scene:
-        await scene.start_and_settle()
-        scene.interceptor.rewrite(r"AT\+CMGR=1", b"+CMGR: 0,,51", header.encode("latin-1"))
-        before = len(scene.interceptor.commands)
-        scene.deliver_pdu(PLAIN_SID_START)
-        await scene.advance(5)
-        assert scene.executed == ["led on"]
-        assert scene.stored_indices() == []
-        assert scene.log_lines(min_severity=30) == []
-        asked = [line for _, line in scene.interceptor.commands[before:] if READ.fullmatch(line)]
-        assert asked == ["AT+CMGR=1"]
+async def test_f61_cmgr_header_variants(tmp_path, message_format, header):
+    """In PDU mode the header may have or lack any field that is not needed."""
+    async with FaultWorld(tmp_path, message_format) as world:
+        await world.start_and_settle()
+        world.interceptor.rewrite(r"AT\+CMGR=1", b"+CMGR: 0,,51", header.encode("latin-1"))
+        before = len(world.interceptor.commands)
+        world.deliver_pdu(PLAIN_SID_START)
+        await world.advance(5)
+        assert world.executed == ["led on"]
+        assert world.stored_indices() == []
+        assert world.log_lines(min_severity=30) == []
+        reads = [line for _, line in world.interceptor.commands[before:] if READ_COMMAND.fullmatch(line)]
+        assert reads == ["AT+CMGR=1"]
 
 
 @pytest.mark.parametrize("message_format", ["pdu"])
 @pytest.mark.parametrize("header", HEADERS.values(), ids=HEADERS)
-async def test_f61_headers_of_a_list(tmp_path, message_format, header):
-    """The same in a list, between entries of the common form."""
+async def test_f61_cmgl_header_variants(tmp_path, message_format, header):
+    """An entry with an unusual header is read between entries of the common form."""
     listed = header.replace("+CMGR:", "+CMGL:").replace("+CMGL: ", "+CMGL: 2,", 1)
     listed = listed.replace("+CMGL:0", "+CMGL:2,0", 1)
-    async with FaultWorld(tmp_path, message_format) as scene:
-        scene.store_pdu(1, make_pdu("blink 1", timestamp="26/11/21,22:29:00+00"))
-        scene.store_pdu(2, PLAIN_SID_START)
-        scene.store_pdu(3, make_pdu("blink 3", timestamp="26/11/21,22:31:00+00"))
-        scene.interceptor.rewrite(r"AT\+CMGL=4", b"+CMGL: 2,0,,51", listed.encode("latin-1"))
-        await scene.start_and_settle()
-        assert scene.executed == ["blink 1", "led on", "blink 3"]
-        assert scene.stored_indices() == []
-        assert scene.interceptor.commands_matching(r"AT\+CMGR=.*") == []
+    async with FaultWorld(tmp_path, message_format) as world:
+        world.store_pdu(1, make_pdu("blink 1", timestamp="26/11/21,22:29:00+00"))
+        world.store_pdu(2, PLAIN_SID_START)
+        world.store_pdu(3, make_pdu("blink 3", timestamp="26/11/21,22:31:00+00"))
+        world.interceptor.rewrite(r"AT\+CMGL=4", b"+CMGL: 2,0,,51", listed.encode("latin-1"))
+        await world.start_and_settle()
+        assert world.executed == ["blink 1", "led on", "blink 3"]
+        assert world.stored_indices() == []
+        assert world.interceptor.commands_matching(r"AT\+CMGR=.*") == []
 
 
 TEXT_HEADERS = {
@@ -180,21 +190,21 @@ BODY = "DC0123456789abcdef0123456789abcdef led on"
 
 @pytest.mark.parametrize("message_format", ["text"])
 @pytest.mark.parametrize("header", TEXT_HEADERS.values(), ids=TEXT_HEADERS)
-async def test_f61_headers_of_text_mode(tmp_path, message_format, header):
-    """Text mode with +CSDH=1."""
-    async with FaultWorld(tmp_path, message_format) as scene:
-        scene.interceptor.rewrite(
+async def test_f61_text_mode_header_variants(tmp_path, message_format, header):
+    """In text mode with +CSDH=1 the header may have or lack any field that is not needed."""
+    async with FaultWorld(tmp_path, message_format) as world:
+        world.interceptor.rewrite(
             r"AT\+CSCS=\?", re.compile(rb"\+CSCS: .*\r\n"), b'+CSCS: ("GSM","IRA")\r\n', times=0
         )
-        await scene.start_and_settle()
-        scene.interceptor.answer(r"AT\+CMGR=1", f"\r\n+CMGR: {header}\r\n{BODY}\r\n\r\nOK\r\n".encode())
-        scene.deliver_pdu(PLAIN_SID_START)
-        await scene.advance(5)
-        assert scene.executed == ["led on"]
-        assert scene.query_journal("SELECT sid, timestamp FROM commands") == [
+        await world.start_and_settle()
+        world.interceptor.answer(r"AT\+CMGR=1", f"\r\n+CMGR: {header}\r\n{BODY}\r\n\r\nOK\r\n".encode())
+        world.deliver_pdu(PLAIN_SID_START)
+        await world.advance(5)
+        assert world.executed == ["led on"]
+        assert world.query_journal("SELECT sid, timestamp FROM commands") == [
             ("DC0123456789abcdef0123456789abcdef", "2026-11-21T22:30:00+00:00")
         ]
-        assert scene.stored_indices() == []
+        assert world.stored_indices() == []
 
 
 @pytest.mark.parametrize("message_format", ["text"])
@@ -207,127 +217,127 @@ async def test_f61_headers_of_text_mode(tmp_path, message_format, header):
         '"REC UNREAD",6,203,"000",129,"..","..",0',
     ],
 )
-async def test_f61_a_status_report_of_text_mode(tmp_path, message_format, report):
-    """It has no text behind its header, is deleted and is no Command."""
-    async with FaultWorld(tmp_path, message_format) as scene:
-        await scene.start_and_settle()
-        scene.store_pdu(4, STATUS_REPORT)
-        scene.interceptor.answer(r"AT\+CMGR=4", f"\r\n+CMGR: {report}\r\n\r\nOK\r\n".encode(), times=0)
-        scene.interceptor.send_to_agent(b'\r\n+CDSI: "ME",4\r\n')
-        await scene.advance(30)
-        assert scene.stored_indices() == []
-        assert scene.executed == []
-        scene.deliver_pdu(PLAIN_SID_START)
-        await scene.advance(5)
-        assert scene.executed == ["led on"]
+async def test_f61_text_mode_status_report_is_deleted(tmp_path, message_format, report):
+    """It has no text after its header. It is deleted and not executed."""
+    async with FaultWorld(tmp_path, message_format) as world:
+        await world.start_and_settle()
+        world.store_pdu(4, STATUS_REPORT)
+        world.interceptor.answer(r"AT\+CMGR=4", f"\r\n+CMGR: {report}\r\n\r\nOK\r\n".encode(), times=0)
+        world.interceptor.send_to_agent(b'\r\n+CDSI: "ME",4\r\n')
+        await world.advance(30)
+        assert world.stored_indices() == []
+        assert world.executed == []
+        world.deliver_pdu(PLAIN_SID_START)
+        await world.advance(5)
+        assert world.executed == ["led on"]
 
 
 # F64
 
 
-async def test_f64_cpin_without_its_ok(tmp_path, message_format):
-    """Wavecom M1306B: the answer is enough after a short grace, and is not asked for ever."""
-    async with FaultWorld(tmp_path, message_format) as scene:
-        scene.interceptor.answer(r"AT\+CPIN\?", b"\r\n+CPIN: READY\r\n", times=0)
-        await scene.start_and_settle()
-        assert len(scene.interceptor.commands_matching(r"AT\+CPIN\?")) == 1
-        scene.deliver_pdu(PLAIN_SID_START)
-        await scene.advance(5)
-        assert scene.executed == ["led on"]
-        assert scene.sent_bodies == ["did led on"]
+async def test_f64_cpin_response_without_ok(tmp_path, message_format):
+    """A Wavecom M1306B omits the OK: the information line is enough after a short wait, and is read once."""
+    async with FaultWorld(tmp_path, message_format) as world:
+        world.interceptor.answer(r"AT\+CPIN\?", b"\r\n+CPIN: READY\r\n", times=0)
+        await world.start_and_settle()
+        assert len(world.interceptor.commands_matching(r"AT\+CPIN\?")) == 1
+        world.deliver_pdu(PLAIN_SID_START)
+        await world.advance(5)
+        assert world.executed == ["led on"]
+        assert world.sent_bodies == ["did led on"]
 
 
-async def test_f64_data_after_ok_are_news(tmp_path, message_format):
-    """SIMCom: what follows the OK of +CREG=n is the state of registration; the setting is not repeated."""
-    async with FaultWorld(tmp_path, message_format) as scene:
+async def test_f64_registration_after_ok_is_a_urc(tmp_path, message_format):
+    """A SIMCom module reports the registration after the OK of +CREG=n: the command is not repeated."""
+    async with FaultWorld(tmp_path, message_format) as world:
         late = [b"\r\nOK\r\n", 0.02, b'\r\n+CREG: 5,"25FF","825E"\r\n']
-        asked = scene.interceptor.answer(r"AT\+CREG=[12]", late, times=0)
-        await scene.start_and_settle()
-        assert asked.applied == 1
-        assert scene.current_run.agent.components.supervisor.connection.session.registration.circuit in {1, 5}
-        scene.deliver_pdu(PLAIN_SID_START)
-        await scene.advance(5)
-        assert scene.executed == ["led on"]
-        assert scene.log_lines(min_severity=30) == []
+        rule = world.interceptor.answer(r"AT\+CREG=[12]", late, times=0)
+        await world.start_and_settle()
+        assert rule.applied == 1
+        assert world.connection.session.registration.circuit in {1, 5}
+        world.deliver_pdu(PLAIN_SID_START)
+        await world.advance(5)
+        assert world.executed == ["led on"]
+        assert world.log_lines(min_severity=30) == []
 
 
 @pytest.mark.parametrize("command", [r"AT\+CMGR=1", r"AT\+CMGD=1", r"AT\+CMGS=.*"])
-async def test_f64_any_final_ok_may_be_missing(tmp_path, message_format, command):
-    """Of a reading, a deletion, a sending: carried out once, answered at most once, and the slot is freed."""
-    async with FaultWorld(tmp_path, message_format) as scene:
-        await scene.start_and_settle()
-        scene.interceptor.rewrite(command, re.compile(rb"\r\nOK\r\n\Z"), b"")
-        scene.deliver_pdu(PLAIN_SID_START)
-        await scene.advance(100)
-        assert scene.executed == ["led on"]
-        assert scene.sent_bodies == ["did led on"]
-        assert scene.stored_indices() == []
-        assert [state for state, _ in scene.replies] == ["sent"]
+async def test_f64_missing_final_ok(tmp_path, message_format, command):
+    """The OK of a read, a delete or a send is missing: the Command is executed once and answered once."""
+    async with FaultWorld(tmp_path, message_format) as world:
+        await world.start_and_settle()
+        world.interceptor.rewrite(command, re.compile(rb"\r\nOK\r\n\Z"), b"")
+        world.deliver_pdu(PLAIN_SID_START)
+        await world.advance(100)
+        assert world.executed == ["led on"]
+        assert world.sent_bodies == ["did led on"]
+        assert world.stored_indices() == []
+        assert [state for state, _ in world.replies] == ["sent"]
 
 
 # F73
 
 
-async def test_f73_own_messages_are_not_commands(tmp_path, message_format):
-    """Written and sent ones stay where they are, a report goes, what was received is carried out."""
-    async with FaultWorld(tmp_path, message_format) as scene:
-        scene.store_pdu(4, make_pdu("blink 4", timestamp="26/11/21,22:29:00+00"))
-        scene.store_pdu(5, SUBMIT, status=3)
-        scene.store_pdu(6, SUBMIT, status=2)
-        scene.store_pdu(7, STATUS_REPORT, status=1)
-        scene.store_pdu(8, PLAIN_SID_START)
-        lists = r"AT\+CMGL=4" if message_format == "pdu" else r'AT\+CMGL="ALL"'
-        scene.interceptor.rewrite(lists, b"\r\n+CMGL: 7,", b'\r\n+CMTI: "ME",9\r\n\r\n+CMGL: 7,')
-        await scene.start_and_settle()
-        assert scene.executed == ["blink 4", "led on"]
-        assert scene.stored_indices() == [5, 6]
-        assert scene.events_of_kind("ignored") == []
-        assert "AT+CMGR=9" in scene.interceptor.commands_matching()
+async def test_f73_stored_outgoing_messages_are_not_executed(tmp_path, message_format):
+    """Sent and unsent messages stay in the store, a report is deleted, received messages are executed."""
+    async with FaultWorld(tmp_path, message_format) as world:
+        world.store_pdu(4, make_pdu("blink 4", timestamp="26/11/21,22:29:00+00"))
+        world.store_pdu(5, SUBMIT, status=3)
+        world.store_pdu(6, SUBMIT, status=2)
+        world.store_pdu(7, STATUS_REPORT, status=1)
+        world.store_pdu(8, PLAIN_SID_START)
+        list_command = r"AT\+CMGL=4" if message_format == "pdu" else r'AT\+CMGL="ALL"'
+        world.interceptor.rewrite(list_command, b"\r\n+CMGL: 7,", b'\r\n+CMTI: "ME",9\r\n\r\n+CMGL: 7,')
+        await world.start_and_settle()
+        assert world.executed == ["blink 4", "led on"]
+        assert world.stored_indices() == [5, 6]
+        assert world.events_of_kind("ignored") == []
+        assert "AT+CMGR=9" in world.interceptor.commands_matching()
 
 
 @pytest.mark.parametrize("message_format", ["pdu"])
-async def test_f73_a_message_to_the_network_that_calls_itself_received(tmp_path, message_format):
-    """Status 0 and a SUBMIT: kept as it is, deleted, never carried out."""
-    async with FaultWorld(tmp_path, message_format) as scene:
-        scene.store_pdu(5, SUBMIT, status=0)
-        scene.store_pdu(6, PLAIN_SID_START)
-        await scene.start_and_settle()
-        assert scene.executed == ["led on"]
-        assert scene.stored_indices() == []
-        assert scene.query_journal("SELECT raw FROM ignored") == [(SUBMIT,)]
+async def test_f73_submit_with_received_status_is_kept_raw(tmp_path, message_format):
+    """A SUBMIT with status 0 is stored as received, deleted and not executed."""
+    async with FaultWorld(tmp_path, message_format) as world:
+        world.store_pdu(5, SUBMIT, status=0)
+        world.store_pdu(6, PLAIN_SID_START)
+        await world.start_and_settle()
+        assert world.executed == ["led on"]
+        assert world.stored_indices() == []
+        assert world.query_journal("SELECT raw FROM ignored") == [(SUBMIT,)]
 
 
 # F76
 
 
 @pytest.mark.parametrize("pdu", [EMPTY, SILENT_PID40], ids=["empty", "silent"])
-async def test_f76_an_empty_message(tmp_path, message_format, pdu):
-    """It is told, deleted, and no handler is begun that nobody has asked for."""
-    async with FaultWorld(tmp_path, message_format, default_handler=False) as scene:
-        await scene.start_and_settle()
-        scene.deliver_pdu(pdu) if pdu == EMPTY else scene.store_pdu(1, pdu)
-        scene.interceptor.send_to_agent(b'\r\n+CMTI: "ME",1\r\n')
-        await scene.advance(30)
-        assert scene.executed == []
-        assert scene.stored_indices() == []
-        assert scene.sent_bodies == []
-        assert len(scene.events_of_kind("received") + scene.events_of_kind("ignored")) == 1
-        scene.deliver_pdu(PLAIN_SID_START)
-        await scene.advance(5)
-        assert scene.executed == ["led on"]
+async def test_f76_empty_message_without_default_handler(tmp_path, message_format, pdu):
+    """It is logged and deleted, and no handler is started."""
+    async with FaultWorld(tmp_path, message_format, default_handler=False) as world:
+        await world.start_and_settle()
+        world.deliver_pdu(pdu) if pdu == EMPTY else world.store_pdu(1, pdu)
+        world.interceptor.send_to_agent(b'\r\n+CMTI: "ME",1\r\n')
+        await world.advance(30)
+        assert world.executed == []
+        assert world.stored_indices() == []
+        assert world.sent_bodies == []
+        assert len(world.events_of_kind("received") + world.events_of_kind("ignored")) == 1
+        world.deliver_pdu(PLAIN_SID_START)
+        await world.advance(5)
+        assert world.executed == ["led on"]
 
 
-async def test_f76_an_empty_message_goes_to_a_default_handler(tmp_path, message_format):
-    """Whoever wants all of them gets it."""
-    async with FaultWorld(tmp_path, message_format) as scene:
-        await scene.start_and_settle()
-        scene.deliver_pdu(EMPTY)
-        await scene.advance(30)
-        assert scene.executed == [""]
-        assert scene.stored_indices() == []
+async def test_f76_empty_message_with_default_handler(tmp_path, message_format):
+    """The default handler gets an empty message."""
+    async with FaultWorld(tmp_path, message_format) as world:
+        await world.start_and_settle()
+        world.deliver_pdu(EMPTY)
+        await world.advance(30)
+        assert world.executed == [""]
+        assert world.stored_indices() == []
 
 
-EMPTY_ANSWERS = {
+EMPTY_BODY_RESPONSES = {
     "length 0": b"\r\n+CMGR: 0,,0\r\n\r\nOK\r\n",
     "blank line": b'\r\n+CMGR: "REC UNREAD","000",,"26/11/21,22:30:00+00",129,4,0,0,,,0\r\n\r\n\r\nOK\r\n',
     "without lengths": b'\r\n+CMGR: "REC UNREAD","000",,"26/11/21,22:30:00+00"\r\n\r\n\r\nOK\r\n',
@@ -335,19 +345,19 @@ EMPTY_ANSWERS = {
 
 
 @pytest.mark.deviation(
-    "A slot that reads as length 0 is an empty one (F48) and not deleted: only what was read and kept is."
+    "A slot that reads as length 0 is taken for empty (F48) and is not deleted: only stored messages are."
 )
-@pytest.mark.parametrize("says", EMPTY_ANSWERS.values(), ids=EMPTY_ANSWERS)
-async def test_f76_an_answer_without_a_body(tmp_path, message_format, says):
-    """No exception, no reading over and over, and the next message is carried out."""
-    async with FaultWorld(tmp_path, message_format) as scene:
-        await scene.start_and_settle()
-        scene.interceptor.answer(r"AT\+CMGR=7", says, times=0)
-        scene.interceptor.send_to_agent(b'\r\n+CMTI: "ME",7\r\n')
-        await scene.advance(250)
-        assert len(scene.interceptor.commands_matching(r"AT\+CMGR=7")) <= 3
-        scene.deliver_pdu(INTL_SENDER)
-        scene.deliver_pdu(BADTS_MONTH)
-        await scene.advance(5)
-        assert scene.executed[-1] == "led on"
-        assert scene.stored_indices() == []
+@pytest.mark.parametrize("response", EMPTY_BODY_RESPONSES.values(), ids=EMPTY_BODY_RESPONSES)
+async def test_f76_read_response_without_a_body(tmp_path, message_format, response):
+    """The slot is not read again and again, and the next message is executed."""
+    async with FaultWorld(tmp_path, message_format) as world:
+        await world.start_and_settle()
+        world.interceptor.answer(r"AT\+CMGR=7", response, times=0)
+        world.interceptor.send_to_agent(b'\r\n+CMTI: "ME",7\r\n')
+        await world.advance(250)
+        assert len(world.interceptor.commands_matching(r"AT\+CMGR=7")) <= 3
+        world.deliver_pdu(INTL_SENDER)
+        world.deliver_pdu(BADTS_MONTH)
+        await world.advance(5)
+        assert world.executed[-1] == "led on"
+        assert world.stored_indices() == []

@@ -1,1 +1,1 @@
-"""What the tests of faults share: fixtures, a scripted opponent, the scene around the agent, the table."""
+"""Shared by the fault tests: message fixtures, the line interceptor, and the world around the agent."""

@@ -1,11 +1,11 @@
-"""The message fixtures of a catalogue of public issue threads, and what its faults are called.
+"""The faults of a catalogue of public issue threads, with titles and message fixtures.
 
-Each `<pdu>` begins with the service centre field (+15550001234); the time stamp is 26/11/21,22:30:00+00
-unless the comment says otherwise. SIDs and numbers are invented.
+Each `<pdu>` begins with the service centre field (+15550001234). The timestamp is 26/11/21,22:30:00+00 unless
+the docstring of the fixture gives another one. SIDs and numbers are invented.
 """
 
 SID = "DC0123456789abcdef0123456789abcdef"
-"""The Command SID in those fixtures that carry one."""
+"""The Command SID in the fixtures that have one."""
 
 PLAIN_SID_START = (
     "07915155001032F404038100F000006211122203000029C4212C269BD16AB61B2E17168FC965332C269BD16AB61B2E17"
@@ -79,7 +79,7 @@ DANGLING_ESC = "07915155001032F404038100F000006211122203000007EC3219F4766F00"
 """led on + lone ESC septet at the end"""
 
 UDL_LIES = "07915155001032F404038100F000006211122203000028EC3219F47603"
-"""UDL says 40, 6 septets follow"""
+"""UDL is 40, 6 septets follow"""
 
 CONCAT8_1 = (
     "07915155001032F444038100F0000062111222030000A00500039B020182C16030180C0683C16030180C0683C1603018"
@@ -102,18 +102,18 @@ STATUS_REPORT = "07915155001032F4062A038100F0621112220300006211122203000000"
 TITLES = {
     "F01": "Storage full",
     "F02": "Hung but running",
-    "F03": "Unsolicited line before, inside or right after a response",
+    "F03": "URC before, inside or right after a response",
     "F04": "The poison message",
     "F05": "ModemManager takes the port",
     "F06": "Two processes on one port",
-    "F07": "The SMS prompt in all its shapes",
-    "F08": "Retry for ever",
+    "F07": "Variants of the SMS prompt",
+    "F08": "Endless retries",
     "F09": "Binary garbage at open or boot",
     "F10": "A write that never returns",
     "F11": "An exception in the read path silently ends reception",
     "F12": "Unplug: EOF or EIO",
     "F13": "USB re-enumeration under another name",
-    "F14": "The modem is mute",
+    "F14": "The module does not respond",
     "F15": "Registration denied or lost; domains disagree",
     "F16": "CNMI value refused",
     "F17": "Concatenated messages",
@@ -123,26 +123,26 @@ TITLES = {
     "F21": "All errors treated alike",
     "F22": "Wrong PIN tried until PUK",
     "F23": "CNMI accepted, +CMTI never comes",
-    "F24": "Messages that came while the agent was down",
+    "F24": "Messages that arrived while the agent was down",
     "F25": "Store mismatch (ME against SM)",
     "F26": "Character set fell back to UCS2 or HEX",
-    "F27": "Messages from others",
+    "F27": "Messages from other senders",
     "F28": "The network delivers the same message again",
     "F29": "Deleted before it was handled",
     "F30": "Direct +CMT needs +CNMA",
-    "F31": "The modem reboots and says so",
+    "F31": "The module restarts and announces it",
     "F32": "A message body with bytes that are not UTF-8",
     "F33": "Replying from inside the handler",
     "F34": "Text that looks like protocol",
     "F35": "Binary commands (8-bit DCS)",
     "F36": "A slow or hung handler",
     "F37": "Handler fails",
-    "F38": "Bulk delete kills an unread message",
+    "F38": "Bulk delete removes an unread message",
     "F39": "Reading marks it read",
     "F40": "Several lines of text in one message",
     "F41": "JSON braces: the GSM 7-bit extension table",
-    "F42": "Echo on, echo back after a reboot, echo that ignores ATE0",
-    "F43": "Errors in every style",
+    "F42": "Echo on, echo on again after a restart, echo despite ATE0",
+    "F43": "Errors in different formats",
     "F44": "SMS service not ready after power-up",
     "F45": "Status reports",
     "F46": "Slow commands, short default time-outs",
@@ -152,11 +152,11 @@ TITLES = {
     "F50": "Permission denied on the tty",
     "F51": "Arbitrary chunking of the byte stream",
     "F52": "The prompt never comes, or an error comes instead",
-    "F53": "The agent starts while the modem sits at the prompt",
+    "F53": "The agent starts while the module is at the prompt",
     "F54": "Operator quota and throttling",
     "F55": "PPP or data mode on the same port",
     "F56": "Sleep: the first AT is lost",
-    "F57": "Brown-out when transmitting",
+    "F57": "Brownout when transmitting",
     "F58": "SIM lost while running",
     "F59": "@ is 0x00, _ is 0x11, $ is 0x02",
     "F60": "Malformed PDUs",
@@ -177,15 +177,15 @@ TITLES = {
     "F75": "CSQ 99,99",
     "F76": "Empty message",
 }
-"""What the catalogue calls its faults."""
+"""The title of each fault."""
 
 
 def split_pdu(pdu):
-    """The TPDU of a `<pdu>` and how many octets its service centre field has."""
+    """Return the TPDU of a `<pdu>`, and the length of its service centre field in octets."""
     field = 1 + int(pdu[:2], 16)
     return bytes.fromhex(pdu)[field:], field
 
 
 def tpdu_length(pdu):
-    """What +CMGR shows as `<length>`: octets of the TPDU."""
+    """Return the octets of the TPDU, which +CMGR shows as `<length>`."""
     return len(split_pdu(pdu)[0])

@@ -1,10 +1,10 @@
-"""The whole agent in virtual time, the simulated module, and an opponent on the line between them.
+"""The whole agent in virtual time, with the simulated module and an interceptor on the line between them.
 
-async with Scene(tmp_path, mode) as scene:
-    await scene.begin()
-    scene.arrive(PLAIN_SID_START)
-    await scene.passes(10)
-    assert scene.carried_out == ["led on"]
+async with FaultWorld(tmp_path, message_format) as world:
+    await world.start_and_settle()
+    world.deliver_pdu(PLAIN_SID_START)
+    await world.advance(10)
+    assert world.executed == ["led on"]
 """
 
 import itertools
@@ -21,24 +21,23 @@ from soak import simulated_runner
 from soak.world import World
 
 SERVICE_CENTRE = pdu.Address.parse("+15550001234")
-"""Of all fixtures."""
+"""The service centre of all fixtures."""
 
 STARTUP_S = 20
-"""In this time a session has begun and the stores have been looked through."""
+"""After this time a session has begun and the stores have been read."""
 
 
 class FaultWorld(World):
-    """A World whose service is the one of the fixtures (000), with an opponent on the line.
+    """A World whose service has the number of the fixtures (000), with an interceptor on the line.
 
-    Besides the World's handlers there is a default one: every Command has somebody who carries it out and
-    answers `did …`.
+    Besides the World's handlers there is a default one: every Command is executed and answered `did ...`.
     """
 
     def __init__(
-        self, folder, mode="pdu", *, default_handler=True, executables=(), dependencies=None, **more
+        self, folder, message_format="pdu", *, default_handler=True, executables=(), dependencies=None, **more
     ):
-        """`seams` are fields of `agent.daemon.agent.Seams` beyond those of the World, such as `pin` and `power`."""
-        super().__init__(folder, message_format=mode, **{"service": "super-sim"} | more)
+        """`dependencies` are further fields of the agent's `Dependencies`, such as `pin` and `power`."""
+        super().__init__(folder, message_format=message_format, **{"service": "super-sim"} | more)
         self.interceptor = LineInterceptor(self)
         self.dependencies = dependencies or {}
         self._references = itertools.count(5000)
@@ -46,50 +45,63 @@ class FaultWorld(World):
             (self.handler_directory / name).write_text("#!/bin/sh\n")
             (self.handler_directory / name).chmod(0o755)
         if default_handler:
-            self.make_runner = lambda life: _RunnerWithDefault(self, life)
+            self.make_runner = lambda agent_run: _RunnerWithDefault(self, agent_run)
 
     async def start_and_settle(self, seconds=STARTUP_S, **tables):
-        """Start the agent and let it settle."""
-        life = self.start(**tables)
+        """Start the agent, let the time pass in which it sets up, and return its run."""
+        agent_run = self.start(**tables)
         await self.advance(seconds)
-        return life
+        return agent_run
 
     def start(self, tables=None):
-        life = super().start(tables)
-        life.agent._dependencies = replace(life.agent._dependencies, **self.dependencies)
-        return life
+        """Start the agent with the dependencies of this world, and return its run."""
+        agent_run = super().start(tables)
+        agent_run.agent._dependencies = replace(agent_run.agent._dependencies, **self.dependencies)
+        return agent_run
 
     # Messages
 
     def store_pdu(self, index, message, status=0, store="ME"):
-        """Put a `<pdu>` into a slot without a word: 0 unread, 1 read, 2 unsent, 3 sent."""
-        place = index - self.module.profile.first_index
+        """Put a `<pdu>` into a slot without a URC. `status`: 0 unread, 1 read, 2 unsent, 3 sent."""
+        slot = index - self.module.profile.first_index
         self.module.stores[store].replace(
-            place, StoredTpdu(MessageStatus(status), SERVICE_CENTRE, split_pdu(message)[0])
+            slot, StoredTpdu(MessageStatus(status), SERVICE_CENTRE, split_pdu(message)[0])
         )
 
     def deliver_pdu(self, message):
-        """A `<pdu>` comes over the air: stored and announced, or handed over, as the module is set."""
+        """Deliver a `<pdu>` over the air. The module stores it or delivers it directly, as it is set."""
         self.module.deliver(next(self._references), SERVICE_CENTRE, split_pdu(message)[0])
 
     def stored_indices(self, store="ME"):
-        """Indices of the messages that a store holds."""
+        """Return the indices of the messages in a store."""
         return [slot + self.module.profile.first_index for slot, _ in self.module.stores[store]]
+
+    # State of the agent
+
+    @property
+    def connection(self):
+        """The agent's connection to the module."""
+        return self.current_run.agent.components.supervisor.connection
 
     @property
     def modem(self):
         """The agent's modem, while there is a session."""
-        return self.current_run.agent.components.supervisor.connection.session.modem
+        return self.connection.session.modem
 
-    # What came of it
+    @property
+    def control_api(self):
+        """The agent's control API."""
+        return self.current_run.agent.components.control_api
+
+    # Results
 
     @property
     def executed(self):
-        """What handlers were begun with, oldest first."""
+        """The content of each Command for which a handler was started, oldest first."""
         return [run.content for run in self.handler_runs]
 
     def query_journal(self, query, *values):
-        """Rows of the journal of the life that lasts, or of the next one."""
+        """Return rows of the journal of the running agent, or of the one that starts next."""
         folder = (
             self.current_run.folder if self.current_run and self.current_run.is_alive else self.journal_folder
         )
@@ -98,23 +110,23 @@ class FaultWorld(World):
 
     @property
     def replies(self):
-        """(state, text) of each reply in the journal."""
+        """State and text of each reply in the journal."""
         return self.query_journal("SELECT state, text FROM replies ORDER BY id")
 
     def log_lines(self, min_severity=0):
-        """The log lines of that weight and above (`agent.common.events.Weight`)."""
-        return [str(step) for _, _, step in self.events if step.severity >= min_severity]
+        """Return the log lines of at least this severity (`agent.common.events.Severity`)."""
+        return [str(event) for _, _, event in self.events if event.severity >= min_severity]
 
 
 class _RunnerWithDefault(simulated_runner.SimulatedRunner):
-    """With a default handler."""
+    """A runner with a default handler."""
 
     async def load(self, file):
         return [*await super().load(file), HandlerDeclaration("anything", default=True)]
 
 
 def make_pdu(text, *, sender="000", timestamp="26/11/21,22:30:00+00", **fields):
-    """A `<pdu>` of the service centre of the fixtures with another text."""
+    """Return a `<pdu>` like the fixtures, with this text."""
     deliver = pdu.Deliver(
         originating_address=pdu.Address.parse(sender),
         service_centre_timestamp=make_timestamp(timestamp),
@@ -125,7 +137,7 @@ def make_pdu(text, *, sender="000", timestamp="26/11/21,22:30:00+00", **fields):
 
 
 def make_timestamp(text):
-    """A service centre time stamp as the module shows it."""
+    """Return the timestamp that a module shows as `text`, valid or not."""
     digits = [text[at : at + 2] for at in (0, 3, 6, 9, 12, 15)]
     quarters = text[-2:][::-1]
     zone = int(quarters, 16) | (8 if text[-3] == "-" else 0)

@@ -1,23 +1,23 @@
-"""Who sits between the agent and the simulated module, and gets the exact octets of a fault onto the line.
+"""Intercepts the line between the agent and the simulated module, and puts the exact octets of a fault on it.
 
-What no rule speaks of passes through. Rules look at the command that the agent has written last, as a regular
-expression over its whole line (`AT\\+CMGR=3`), and strike as often as they are told (0: always):
+Octets to which no rule applies pass unchanged. A rule matches the last command line of the agent with a
+regular expression (`AT\\+CMGR=3`, full match) and applies as often as `times` says (0: always):
 
-    answer(command, says)        the module never hears the command; `says` comes in its place
-    rewrite(command, old, says)  in what the module says to it, `old` becomes `says`
-    insert(command, where, says) `says` comes in at one of the PLACES of its answer
-    say(says)                    unsolicited, now
+    answer(command, output)            the module does not receive the command; `output` is the response
+    rewrite(command, pattern, output)  in the module's response `pattern` is replaced by `output`
+    insert(command, position, output)  `output` is inserted at one of the INSERT_POSITIONS of the response
+    send_to_agent(output)              sends `output` now, as a URC
 
-`says` is octets, or a list of octets and seconds between them: [b">", 0.05, b" "]. Everything is said in
-order: what comes after a pause waits for it.
+`output` is octets, or a list of octets and pauses in seconds: [b">", 0.05, b" "]. The order is kept: octets
+after a pause wait for it.
 """
 
 import re
 from dataclasses import dataclass
 
 INSERT_POSITIONS = ("before echo", "after echo", "before header", "after header", "after PDU", "after OK")
-"""Of an answer with information text. After the echo the module has not begun its answer: what comes in
-there is a write of its own. After OK it is in the same write."""
+"""Positions in a response with information text. At "after echo" the octets are a write of their own,
+before the module begins its response. At "after OK" they are part of the same write."""
 
 LINE_ENDS = re.compile(rb"[\r\x1b]")
 FINAL_RESULT = re.compile(rb"\r\n(OK|ERROR|\+CM[ES] ERROR: .*?)\r\n\Z")
@@ -25,7 +25,7 @@ FINAL_RESULT = re.compile(rb"\r\n(OK|ERROR|\+CM[ES] ERROR: .*?)\r\n\Z")
 
 @dataclass
 class Rule:
-    """One thing to do, so often."""
+    """An action for the response to matching commands."""
 
     kind: str
     command: re.Pattern
@@ -45,7 +45,7 @@ class Rule:
 
 
 class LineInterceptor:
-    """It has the port's two ends: `port` hands it what the agent writes, the module what it says."""
+    """The two directions of the line: the port passes the agent's octets to it, the module its output."""
 
     def __init__(self, world):
         self._loop = world.loop
@@ -57,35 +57,38 @@ class LineInterceptor:
         self._input = bytearray()
         self._output_free_at = 0.0
         self.last_command = ""
-        """The command line that the agent wrote last, without its end."""
+        """The last command line of the agent, without its line end."""
         self.commands = []
-        """(time, line) of every command line of the agent."""
+        """Time and text of every command line of the agent."""
         self.agent_octets = bytearray()
-        """Everything that it wrote."""
+        """All octets that the agent wrote."""
         self.filter_to_module = lambda data: data
-        """What arrives of what the agent writes."""
+        """Returns the octets that the module receives of those that the agent writes."""
         self.filter_to_agent = lambda data: data
-        """What arrives of what is said to the agent, rules applied."""
+        """Returns the octets that the agent receives, after the rules were applied."""
 
     def commands_matching(self, command=""):
-        """The command lines so far that fit, oldest first."""
+        """Return the command lines so far that match, oldest first."""
         return [line for _, line in self.commands if re.fullmatch(command or ".*", line)]
 
     # Rules
 
     def answer(self, command, output, times=1):
+        """Respond to the command instead of the module."""
         return self._add_rule("answer", command, output, times)
 
     def rewrite(self, command, pattern, output, times=1):
-        """`old` is octets, or a compiled expression over them."""
+        """Replace `pattern`, octets or a compiled expression, in the response to the command."""
         pattern = pattern if isinstance(pattern, re.Pattern) else re.compile(re.escape(pattern))
         return self._add_rule("rewrite", command, output, times, pattern=pattern)
 
     def insert(self, command, position, output, times=1):
+        """Insert octets into the response to the command."""
         assert position in INSERT_POSITIONS, position
         return self._add_rule("insert", command, output, times, position=position)
 
     def send_to_agent(self, output):
+        """Send octets to the agent, with the pauses that `output` has."""
         for piece in output if isinstance(output, list) else [output]:
             if isinstance(piece, bytes):
                 self._send(piece)
@@ -93,7 +96,7 @@ class LineInterceptor:
                 self._output_free_at = max(self._output_free_at, self._loop.time()) + piece
 
     def clear_rules(self):
-        """No rule stands any more."""
+        """Remove all rules."""
         self._rules.clear()
 
     def _add_rule(self, kind, command, output, times, **more):
@@ -101,9 +104,10 @@ class LineInterceptor:
         self._rules.append(rule)
         return rule
 
-    # What the agent writes
+    # From the agent to the module
 
     def receive(self, data):
+        """Process octets that the agent writes. Called by the port."""
         self.agent_octets += data
         data = self.filter_to_module(data)
         at = 0
@@ -111,7 +115,7 @@ class LineInterceptor:
             at = self._handle_input(data, at)
 
     def _handle_input(self, data, at):
-        """Hear the rest of a command line, or one octet of a body; returns where what follows begins."""
+        """Process the rest of a command line, or one octet of a body; return the offset of the next octet."""
         if self._module.command_reader.is_text_entry_open:
             self._module.receive(data[at : at + 1])
             return at + 1
@@ -134,10 +138,10 @@ class LineInterceptor:
         return end.end()
 
     def _forward_input(self):
-        typed, self._input = bytes(self._input), bytearray()
-        self._module.receive(typed)
+        octets, self._input = bytes(self._input), bytearray()
+        self._module.receive(octets)
 
-    # What the module says
+    # From the module to the agent
 
     def _on_module_output(self, data):
         while (rule := self._find_rule("rewrite", data)) is not None:
@@ -152,13 +156,13 @@ class LineInterceptor:
         if not rules or FINAL_RESULT.search(data) is None:
             self._send(data)
             return
-        cuts = _position_offsets(data, self.last_command.encode("latin-1"))
+        offsets = _position_offsets(data, self.last_command.encode("latin-1"))
         done = 0
-        for place in INSERT_POSITIONS:
+        for position in INSERT_POSITIONS:
             for rule in rules:
-                if rule.position == place and rule.remaining:
-                    self._send(data[done : cuts[place]])
-                    done = cuts[place]
+                if rule.position == position and rule.remaining:
+                    self._send(data[done : offsets[position]])
+                    done = offsets[position]
                     self.send_to_agent(rule.apply())
         self._send(data[done:])
 
@@ -183,7 +187,7 @@ class LineInterceptor:
 
 
 def _position_offsets(data, command):
-    """Where each place is."""
+    """Return the offset of each of the INSERT_POSITIONS."""
     echo = len(command) + 1 if data.startswith(command + b"\r") else 0
     final = FINAL_RESULT.search(data).start()
     header = data.find(b"\r\n", data.find(b"\r\n", echo) + 2)

@@ -1,11 +1,11 @@
-"""Handlers that all answer with the same words."""
+"""A handler runner whose handlers all give the same reply."""
 
 from agent.handlers.results import Finished, HandlerDeclaration
 from soak import simulated_runner
 
 
 class FixedReplyRunner(simulated_runner.SimulatedRunner):
-    """`scene.make_runner = lambda life: Saying(scene, life, "a text")`; every Command has a handler."""
+    """Gives `reply` to every Command: `world.make_runner = lambda run: FixedReplyRunner(world, run, "x")`."""
 
     def __init__(self, world, agent_run, reply):
         super().__init__(world, agent_run)
