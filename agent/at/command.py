@@ -26,7 +26,7 @@ class PayloadKind(Enum):
     NONE = "nothing"
     HEX_LINE = "one line of hexadecimal digits"
     """PDU mode, 27.005 clause 4. That line is payload whatever it contains."""
-    COUNTED = "as many octets as the header says"
+    COUNTED = "as many octets as the header announces"
     """Text mode with +CSDH=1: any octets, also line ends. Without a length in the header: as HEX_LINE."""
 
 

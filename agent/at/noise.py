@@ -8,7 +8,7 @@ from agent.at.line_parser import NON_TEXT, is_result_code, parse_final_result
 from agent.at.payload import match_response
 
 NOISE_SAMPLE_BYTES = 48
-"""Octets of noise that are reported."""
+"""Maximum length of the reported sample, in octets."""
 
 
 def strip_noise(line: str, pending: AtCommand | None, events: list[AtEvent]) -> str:

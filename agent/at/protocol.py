@@ -1,6 +1,6 @@
 """The AT protocol without I/O: received bytes in, events and bytes to send out. It has no clock.
 
-A line ends with CR or LF, so every order of line ends is accepted (empty lines are ignored). The meaning of a
+A line ends with CR or LF, in any combination (empty lines are ignored). The meaning of a
 line depends on the pending command. It is decided in this order:
 
 1. A `>` at the start of a line is the prompt, if the pending command waits for one. Otherwise text entry is

@@ -179,7 +179,7 @@ class Event:
     content: str | bytes | None = None
     """The text or octets of the SMS message. They may be private: `str(event)` leaves them out."""
     condition: Condition | None = None
-    """The condition that begins or goes on with this event."""
+    """The condition that begins or continues with this event."""
     resolves: Condition | None = None
     """The condition that ends with this event."""
 

@@ -27,7 +27,7 @@ ACCEPT_RETRY_INITIAL_S, ACCEPT_RETRY_MAX_S = 1.0, 30.0
 
 
 class ControlError(Exception):
-    """A request failed; the text is one sentence that says why."""
+    """A request failed; the text is one sentence with the reason."""
 
 
 class ControlUnusable(Exception):  # noqa: N818  (a state, like PortUnavailable)

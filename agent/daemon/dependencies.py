@@ -43,7 +43,7 @@ class Dependencies:
     random: random.Random = field(default_factory=random.Random)
     notify: SdNotify = lambda message: None
     watchdog_interval_s: float | None = None
-    """Between two notifications of systemd's watchdog; None: it is not used."""
+    """Seconds between two notifications of systemd's watchdog; None: it is not used."""
     trace: Trace | None = None
     pin: Pin | None = None
     """The PIN of the SIM, from the credential or file that holds it."""

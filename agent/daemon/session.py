@@ -1,4 +1,4 @@
-"""One session: the tasks that run as long as one connection to the module.
+"""One session: the tasks that run for as long as one connection to the module lasts.
 
 Three tasks share the modem: the receiver, the sender, and one that queries registration and signal. When the
 connection is lost, each command fails with `ModemLost` and the tasks return; none of them is cancelled in the

@@ -50,7 +50,7 @@ class Initialiser:
         self._negotiation = self._begin_negotiation()
         """The last pass. It can repeat single steps later in the session."""
         self.send_timeout_s = options.send_timeout_s
-        """From the body of +CMGS to its result, for this module."""
+        """Timeout from the body of +CMGS to its result, for this module."""
 
     async def run(self) -> None:
         """Initialise the module. Raises ModemUnusable, ModemLost."""

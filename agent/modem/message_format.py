@@ -29,7 +29,7 @@ SEND_TIMEOUT_S = 120.0
 CSMP_DEFAULTS_COMMAND = "AT+CSMP=17,167,0,0"
 """The defaults of 27.005 3.1. A module without +CSMP sends with these values."""
 SEND_OK_GRACE_S = 5.0
-"""After `+CMGS: <mr>` the message is sent; OK follows at once or never."""
+"""Timeout of the OK after `+CMGS: <mr>`: the message is sent then, and OK follows at once or never."""
 
 _OUTGOING_STATUSES = {2, 3, "STO UNSENT", "STO SENT"}
 """27.005 <stat> of outgoing messages."""

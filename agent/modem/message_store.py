@@ -30,14 +30,14 @@ DELETE_TIMEOUT_S = 30.0
 MAX_READS = 5
 """Reads of a message that reads differently each time, before it is left for the next sweep."""
 SECONDARY_STORE_INTERVAL_S = 3600.0
-"""Between two reads of the secondary stores. Some modules write the selected store to flash (A76xx, EC2x);
-after a notification, or when a store is full, secondary stores are read at once anyway."""
+"""Interval between two reads of the secondary stores. Some modules write the selected store to flash (A76xx,
+EC2x); after a notification, or when a store is full, secondary stores are read at once anyway."""
 
 RESCAN_INTERVAL_S = 3600.0
-"""Until a store that cannot be listed is read slot by slot again, if the last scan found nothing and the
-module still reports the same number of messages."""
+"""Time until a store that cannot be listed is read slot by slot again, if the last scan found nothing and
+the module still reports the same number of messages."""
 FAILED_SCAN_RETRY_S = 600.0
-"""Until the next scan, if the module reports messages and no slot could be read."""
+"""Time until the next scan, if the module reports messages and no slot could be read."""
 DEFAULT_SLOTS = 50
 """The slots to scan if the module does not report their number: most SIMs have 50."""
 MAX_SLOTS = 1000
@@ -175,7 +175,7 @@ class MessageStore:
             message = await self._resolve_list_entry(access, used_format.parse_list_entry(line, store))
             if message is None or message.slot is None:
                 continue
-            if message.slot in found:  # a digit of an index was lost: read the slot to find out
+            if message.slot in found:  # a digit of an index was lost: read the slot to get its real message
                 message = await self._read_slot(access, message.slot)
             if (
                 message := await self._read_consistently(access, message)
@@ -237,8 +237,8 @@ class MessageStore:
         except CommandRefused:
             response = ()
         values = parse_values(response[0].text) if response else ParameterValues()
-        at = next((at for at in range(0, len(values), 3) if values.get(at).text.upper() == store), 0)
-        used, total = values.get(at + 1).number, values.get(at + 2).number
+        position = next((at for at in range(0, len(values), 3) if values.get(at).text.upper() == store), 0)
+        used, total = values.get(position + 1).number, values.get(position + 2).number
         return used, min(total or DEFAULT_SLOTS, MAX_SLOTS)
 
     async def _exchange_with_pdu_fallback(

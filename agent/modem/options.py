@@ -16,9 +16,9 @@ class ModemOptions:
     message_format: str = "pdu"
     """ "pdu" or "text"."""
     status_reports: bool = False
-    """True if the module is to pass on status reports."""
+    """True if status reports are requested and received."""
     send_timeout_s: float = SEND_TIMEOUT_S
-    """From the body of +CMGS to its result; the profile may require more."""
+    """Timeout from the body of +CMGS to its result; the profile may require more."""
     profile: str = GENERIC
     """The name of the profile that drives the module, or "auto" to identify it."""
     port_info: PortInfo = field(default_factory=PortInfo)

@@ -18,9 +18,9 @@ COPS_TIMEOUT_S = 180.0
 """Quectel's limit for +COPS; SIM7000 allows 120 s."""
 DEFAULT_RESTART_COMMAND = "AT+CFUN=1,1"
 RESTART_TIMEOUT_S = 15.0
-"""Until the restart command is accepted; as for +CFUN."""
+"""Timeout of the restart command, as for +CFUN."""
 RESTART_SETTLE_S = 5.0
-"""After the restart command a module may still answer commands for a moment."""
+"""Pause after the restart command: a module may still answer commands for a moment."""
 
 
 async def restart(client: AtClient, driver: DriverProfile) -> None:

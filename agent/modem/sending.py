@@ -24,7 +24,7 @@ class Sent:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """The module or the network refused the message; the class of the error says whether a retry can help.
+    """The module or the network refused the message; the error class shows whether a retry can help.
 
     With `ErrorClass.OUTCOME_UNKNOWN` it is unknown whether the message was sent; the caller decides.
     """

@@ -37,7 +37,7 @@ class ModemSettings:
     cnmi: tuple[int, ...] = ()
     """+CNMI as it was read back; empty if it could not be set."""
     status_reports: bool = False
-    """True if the module is to pass on status reports."""
+    """True if status reports are requested and received."""
     registration_domains: tuple[str, ...] = ()
     """The registration commands that the module supports."""
     registration: Registration = field(default_factory=Registration)

@@ -29,7 +29,7 @@ MAX_CFUN_TRIES = 3
 EARLY_BOOT_CODE, FINAL_BOOT_CODE, FINAL_BOOT_CODE_TIMEOUT_S = "RDY", "APP RDY", 10.0
 """A BG95 prints the first before it accepts commands, and the second when it does [ZEPHYR-57110]."""
 SMS_READY_TIMEOUT_S = 30.0
-"""From the boot URCs to the message service: modules read their SIM for 5 to 30 s."""
+"""Timeout from the boot URCs to the message service: modules read their SIM for 5 to 30 s."""
 _UNRELIABLE_BOOT_CODE_QUIRKS = {Quirk.BOOT_URCS_OPTIONAL, Quirk.NO_URCS_WHILE_AUTOBAUDING}
 """With these quirks an expected boot URC may never come."""
 

@@ -80,14 +80,14 @@ class SetupClient:
         `stop_if_unsupported`: do not retry if the module reports that it has no such command.
         """
         attempt = 0
-        until = self._loop.time() + timeout_s
+        deadline = self._loop.time() + timeout_s
         while True:
             try:
                 await self._client.exchange(command)
             except CommandRefused as error:
                 if stop_if_unsupported and error.is_unsupported:
                     raise
-                if self._loop.time() >= until or not await self.wait_before_retry(attempt):
+                if self._loop.time() >= deadline or not await self.wait_before_retry(attempt):
                     raise
             else:
                 return
@@ -99,9 +99,9 @@ class SetupClient:
         The limit of `READY_TIMEOUT_S` begins with the first call.
         """
         self._deadline = min(self._deadline, self._loop.time() + READY_TIMEOUT_S)
-        left = self._deadline - self._loop.time()
-        if left <= 0:
+        remaining_s = self._deadline - self._loop.time()
+        if remaining_s <= 0:
             return False
-        delay = min(RETRY_DELAYS_S[min(attempt, len(RETRY_DELAYS_S) - 1)], left)
+        delay = min(RETRY_DELAYS_S[min(attempt, len(RETRY_DELAYS_S) - 1)], remaining_s)
         await self._client.urcs.wait_for(lambda urc: is_ready_urc(urc.text), delay)
         return True

@@ -30,7 +30,7 @@ from hardware.profile import DriverProfile
 SIM_DETECT_TIMEOUT_S = 15.0
 """A SIM that is reported as absent for this time is absent; a module that starts may be wrong about it."""
 PIN_TIMEOUT_S = 30.0
-"""Until the module accepts the PIN; Quectel allows 5 s."""
+"""Timeout of the command that enters the PIN; Quectel allows 5 s."""
 SIM_READY_TIMEOUT_S = 30.0
 """SIM data may stay blocked for 20 s after the right PIN [Siemens' manuals]."""
 MAX_PIN_TRIES = 3
@@ -212,13 +212,13 @@ class SimSetup:
         # UNKNOWN is not enough: a module that does not answer shows nothing about the PIN.
         if (await self._wait_for_sim()).state is SimState.READY:
             return
-        left = await self._read_remaining_tries()
-        if tries_before is not None and left == tries_before:
+        tries_left = await self._read_remaining_tries()
+        if tries_before is not None and tries_left == tries_before:
             await memory.record_pin_result(iccid, refused=False)
             raise ModemUnusable(f"the SIM did not take the PIN now, and no try was lost: {error_text}")
         await memory.record_pin_result(iccid, refused=True)
-        if tries_before is not None and left is not None and left < tries_before:
-            raise _wrong_pin_error(pin, left)
+        if tries_before is not None and tries_left is not None and tries_left < tries_before:
+            raise _wrong_pin_error(pin, tries_left)
         raise ModemUnusable(
             f"it is unknown whether the SIM refused the PIN of {pin.source}, so it is not tried again "
             f"({error_text}): enter it in a phone, or {pin.fix_hint}"

@@ -156,9 +156,9 @@ class TextFormat:
 
         The second value is True if the payload has the announced length.
         """
-        # <alpha>, with or without its comma, may be missing: the positions are counted from the timestamp.
-        time = next((at for at in range(1, 4) if encode_timestamp(fields.get(at).text) is not None), 2)
-        first, scheme, length = (fields.get(time + at).number for at in (2, 4, 7))
+        # <alpha>, with or without its comma, may be missing: the positions are counted from <scts>.
+        scts = next((at for at in range(1, 4) if encode_timestamp(fields.get(at).text) is not None), 2)
+        first, scheme, length = (fields.get(scts + at).number for at in (2, 4, 7))
         if first is None or scheme is None or length is None:
             raise TextModeError("a header without <fo>, <dcs> or <length>")
         if payload is None:
@@ -166,20 +166,20 @@ class TextFormat:
         data, scheme, is_intact = decode_user_data(
             payload, self._charset, scheme, length, has_header=bool(first & _FO_UDHI)
         )
-        centre = fields.get(time + 5).text
+        centre = fields.get(scts + 5).text
         message = pdu.Deliver(
             originating_address=decode_address(
-                fields.get(0).text, fields.get(time + 1).number, self._charset
+                fields.get(0).text, fields.get(scts + 1).number, self._charset
             ),
-            service_centre_timestamp=_decode_timestamp(fields.get(time).text),
+            service_centre_timestamp=_decode_timestamp(fields.get(scts).text),
             user_data=data,
             data_coding_scheme=scheme,
-            protocol_identifier=fields.get(time + 3).number or 0,
+            protocol_identifier=fields.get(scts + 3).number or 0,
             more_messages=not first & 0x04,
             loop_prevention=bool(first & 0x08),
             status_report_indication=bool(first & _FO_STATUS_REPORT),
             reply_path=bool(first & _FO_REPLY_PATH),
-            service_centre_address=decode_address(centre, fields.get(time + 6).number, self._charset)
+            service_centre_address=decode_address(centre, fields.get(scts + 6).number, self._charset)
             if centre
             else None,
         )
@@ -187,18 +187,18 @@ class TextFormat:
 
     def _decode_status_report(self, fields: ParameterValues) -> pdu.StatusReport:
         """Decode `<fo>,<mr>,[<ra>],[<tora>],<scts>,<dt>,<st>`, also without <ra>, <tora> and their commas."""
-        time = next((at for at in range(2, 6) if encode_timestamp(fields.get(at).text) is not None), 4)
-        first, reference, status = fields.get(0).number, fields.get(1).number, fields.get(time + 2).number
+        scts = next((at for at in range(2, 6) if encode_timestamp(fields.get(at).text) is not None), 4)
+        first, reference, status = fields.get(0).number, fields.get(1).number, fields.get(scts + 2).number
         if first is None or reference is None or status is None:
             raise TextModeError("a status report without <fo>, <mr> or <st>")
-        recipient = fields.get(2) if time > 2 else EMPTY_VALUE
+        recipient = fields.get(2) if scts > 2 else EMPTY_VALUE
         return pdu.StatusReport(
             message_reference=reference,
             recipient_address=decode_address(
-                recipient.text, fields.get(3).number if time > 3 else None, self._charset
+                recipient.text, fields.get(3).number if scts > 3 else None, self._charset
             ),
-            service_centre_timestamp=_decode_timestamp(fields.get(time).text),
-            discharge_time=_decode_timestamp(fields.get(time + 1).text),
+            service_centre_timestamp=_decode_timestamp(fields.get(scts).text),
+            discharge_time=_decode_timestamp(fields.get(scts + 1).text),
             status=status,
             more_messages=not first & 0x04,
             loop_prevention=bool(first & 0x08),

@@ -74,7 +74,7 @@ def decode_address(text: str, type_of_address: int | None, charset: str) -> pdu.
 def decode_user_data(
     payload: str, charset: str, data_coding_scheme: int, length: int, *, has_header: bool
 ) -> tuple[pdu.UserData, int, bool]:
-    """Decode a payload. Return the user data, <dcs>, and True if <length> counts as 27.005 says.
+    """Decode a payload. Return the user data, <dcs>, and True if <length> counts as 27.005 defines.
 
     Raises TextModeError if no way of counting fits, or if the payload is not in the character set.
     """
