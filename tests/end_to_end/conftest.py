@@ -1,4 +1,4 @@
-"""A sandbox on real pseudo-terminals, and agents that live, are killed and start again on one journal."""
+"""Fixtures of the end-to-end tests: a sandbox on real pseudo-terminals and the folder of an agent."""
 
 import random
 from datetime import UTC, datetime
@@ -11,13 +11,13 @@ from hardware.sim.sandbox import Sandbox, SimSpec
 
 @pytest.fixture
 def message_format():
-    """The format in which agent and module speak of messages; a test may name another."""
+    """Message format of the agent; tests parametrize it."""
     return "pdu"
 
 
 @pytest.fixture(params=["programmable-wireless"])
 async def sandbox_env(request, tmp_path, message_format):
-    """A module in a sandbox, and an agent's folder with a handler `count` that notes each of its runs."""
+    """A module in a sandbox, and the folder of its agent with a handler `count` that records its runs."""
     service = request.param
     (tmp_path / "handlers").mkdir(mode=0o755)
     sandbox = Sandbox(
@@ -27,15 +27,15 @@ async def sandbox_env(request, tmp_path, message_format):
         wall_clock=lambda: datetime.now(UTC),
         rng=random.Random(7),
     )
-    house = SandboxEnv(sandbox, tmp_path, service)
-    sandbox.add_observer(house.on_network_event)
-    house.write_handler("count", f'echo "$COMMAND_SID $1" >> {tmp_path}/runs; echo "counted $1"')
-    house.config.write_text(
-        f'[modem]\nport = "{house.port}"\nmessage_format = "{message_format}"\n'
+    env = SandboxEnv(sandbox, tmp_path, service)
+    sandbox.add_observer(env.on_network_event)
+    env.write_handler("count", f'echo "$COMMAND_SID $1" >> {tmp_path}/runs; echo "counted $1"')
+    env.config.write_text(
+        f'[modem]\nport = "{env.port}"\nmessage_format = "{message_format}"\n'
         f'[service]\nname = "{service}"\nmax_per_minute = 1000\n'
         '[handlers]\ndirectory = "handlers"\ntimeout_s = 2\n[journal]\npath = "journal.db"\n'
         '[control]\nsocket = "control.sock"\n'
     )
     await sandbox.start()
-    yield house
+    yield env
     await sandbox.stop()

@@ -1,4 +1,4 @@
-"""A module whose line has a rate of its own: one that is fixed, and one that learns it."""
+"""Baud rates: a module with a fixed rate, and a module that detects the rate."""
 
 import random
 from datetime import UTC, datetime
@@ -10,8 +10,8 @@ from hardware.sim.sandbox import Sandbox, SimSpec
 
 
 @pytest.mark.parametrize(("module", "agent"), [(9600, '"auto"'), (9600, "9600"), (0, "57600")])
-async def test_they_understand_each_other(tmp_path, module, agent):
-    """The agent finds the rate, or is told; a Command comes and is answered slowly."""
+async def test_agent_uses_the_rate_of_the_module(tmp_path, module, agent):
+    """The agent finds the rate or has it configured, and a Command is answered."""
     (tmp_path / "handlers").mkdir(mode=0o755)
     sandbox = Sandbox(
         [SimSpec(service="programmable-wireless", unique_name="sim")],
@@ -21,19 +21,19 @@ async def test_they_understand_each_other(tmp_path, module, agent):
         rng=random.Random(7),
         baud=module,
     )
-    house = SandboxEnv(sandbox, tmp_path, "programmable-wireless")
-    sandbox.add_observer(house.on_network_event)
-    house.write_handler("count", 'echo "counted $1"')
-    house.config.write_text(
-        f'[modem]\nport = "{house.port}"\nbaud = {agent}\n[service]\nname = "programmable-wireless"\n'
+    env = SandboxEnv(sandbox, tmp_path, "programmable-wireless")
+    sandbox.add_observer(env.on_network_event)
+    env.write_handler("count", 'echo "counted $1"')
+    env.config.write_text(
+        f'[modem]\nport = "{env.port}"\nbaud = {agent}\n[service]\nname = "programmable-wireless"\n'
         '[handlers]\ndirectory = "handlers"\n[journal]\npath = "journal.db"\n'
         '[control]\nsocket = "control.sock"\n'
     )
     await sandbox.start()
     try:
-        house.create_command("count one")
-        async with house.run_in_process():
-            await house.wait_until(lambda: house.sent_bodies() == ["counted one"])
-            await house.wait_store_empty()
+        env.create_command("count one")
+        async with env.run_in_process():
+            await env.wait_until(lambda: env.sent_bodies() == ["counted one"])
+            await env.wait_store_empty()
     finally:
         await sandbox.stop()

@@ -1,4 +1,4 @@
-"""A Command from the REST call to its answer in the list, over everything that is real but the radio."""
+"""A Command from the REST call to its reply in the list of the service; only the radio is simulated."""
 
 import asyncio
 
@@ -11,7 +11,8 @@ in_both_formats = pytest.mark.parametrize("message_format", ["pdu", "text"])
 
 
 async def wait_settled(sandbox_env, replies):
-    """Until so many answers have left and the store is empty; then a little, for what must not happen."""
+    """Wait until so many replies are sent and the store is empty, then 0.1 s for anything that must not
+    happen."""
     await sandbox_env.wait_until(lambda: len(sandbox_env.sent_bodies()) >= replies)
     await sandbox_env.wait_store_empty()
     await asyncio.sleep(0.1)
@@ -20,8 +21,8 @@ async def wait_settled(sandbox_env, replies):
 @pytest.mark.parametrize(
     "sandbox_env", ["super-sim", "programmable-wireless", "super-sim-beta"], indirect=True
 )
-async def test_a_command_is_carried_out_once_and_answered(sandbox_env):
-    """Listed where the service lists answers, seen leaving where it does not."""
+async def test_command_runs_once_and_is_answered(sandbox_env):
+    """The reply is in the list of the service, or in the network events if the service has no list."""
     async with sandbox_env.run_in_process():
         sid = sandbox_env.create_command("count one")
         await wait_settled(sandbox_env, 1)
@@ -39,8 +40,8 @@ async def test_a_command_is_carried_out_once_and_answered(sandbox_env):
 
 @in_both_formats
 @pytest.mark.parametrize("where", ["start", "end"])
-async def test_the_sid_reaches_the_handler(sandbox_env, where):
-    """As the REST call gave it, and no longer part of the text."""
+async def test_sid_reaches_the_handler(sandbox_env, where):
+    """The handler gets the SID of the REST call, and the text without it."""
     async with sandbox_env.run_in_process():
         sid = sandbox_env.create_command("count {x}", IncludeSid=where)
         await wait_settled(sandbox_env, 1)
@@ -48,8 +49,8 @@ async def test_the_sid_reaches_the_handler(sandbox_env, where):
 
 
 @in_both_formats
-async def test_the_same_message_again_is_not_run_again(sandbox_env):
-    """With a SID and without one; while the agent lives and after it was started anew."""
+async def test_redelivered_command_does_not_run_again(sandbox_env):
+    """This holds with and without a SID, in the same run of the agent and after a restart."""
     async with sandbox_env.run_in_process():
         sids = [
             sandbox_env.create_command("count a", IncludeSid="end"),
@@ -64,16 +65,16 @@ async def test_the_same_message_again_is_not_run_again(sandbox_env):
         await wait_settled(sandbox_env, 2)
     for sid in sids:
         sandbox_env.sandbox.redeliver(sid)
-    async with sandbox_env.run_in_process() as steps:
-        await sandbox_env.wait_until(lambda: sum(step.kind == "duplicate" for step in steps) == 2)
+    async with sandbox_env.run_in_process() as events:
+        await sandbox_env.wait_until(lambda: sum(event.kind == "duplicate" for event in events) == 2)
         await wait_settled(sandbox_env, 2)
     assert len(sandbox_env.handler_log_lines()) == 2
     assert len(sandbox_env.sent_bodies()) == 2
 
 
 @in_both_formats
-async def test_what_came_while_nobody_looked_is_carried_out(sandbox_env):
-    """More than the module can hold: the network keeps the rest until there is room."""
+async def test_commands_received_before_the_start_run(sandbox_env):
+    """More messages than the module can store: the network keeps the rest until there is space."""
     for number in range(30):
         sandbox_env.create_command(f"count {number}")
     await sandbox_env.wait_until(
@@ -88,8 +89,8 @@ async def test_what_came_while_nobody_looked_is_carried_out(sandbox_env):
 
 
 @in_both_formats
-async def test_a_long_message_is_joined(sandbox_env):
-    """Several parts, carried out once and with all words, also when the agent starts between them."""
+async def test_multipart_command_is_joined(sandbox_env):
+    """The Command runs once with all words, even if the agent restarts between the parts."""
     words = " ".join(f"w{number}" for number in range(90))
     sandbox_env.write_handler("words", 'echo "$#"')
     parts = pdu.segment(f"words {words}", reference=77)
@@ -102,8 +103,8 @@ async def test_a_long_message_is_joined(sandbox_env):
 
     send(parts[2])
     send(parts[0])
-    async with sandbox_env.run_in_process() as steps:
-        await sandbox_env.wait_until(lambda: sum(step.kind == "part" for step in steps) == 2)
+    async with sandbox_env.run_in_process() as events:
+        await sandbox_env.wait_until(lambda: sum(event.kind == "part" for event in events) == 2)
         await sandbox_env.wait_store_empty()
     async with sandbox_env.run_in_process():
         send(parts[1])
@@ -112,12 +113,12 @@ async def test_a_long_message_is_joined(sandbox_env):
 
 
 @in_both_formats
-async def test_strangers_are_kept_and_not_obeyed(sandbox_env):
-    """Neither a number that looks alike nor a name; nothing is answered, everything is deleted."""
+async def test_other_senders_are_ignored(sandbox_env):
+    """Messages from similar numbers and from names are stored, deleted from the module and not answered."""
     for sender in ("+15557654321", "29360", "2936x", "Orange"):
         sandbox_env.sandbox.send_sms("sim", sender, "count 1")
-    async with sandbox_env.run_in_process() as steps:
-        await sandbox_env.wait_until(lambda: sum(step.kind == "ignored" for step in steps) == 4)
+    async with sandbox_env.run_in_process() as events:
+        await sandbox_env.wait_until(lambda: sum(event.kind == "ignored" for event in events) == 4)
         await sandbox_env.wait_store_empty()
         await asyncio.sleep(0.1)
     assert sandbox_env.handler_log_lines() == []
@@ -143,7 +144,8 @@ async def test_strangers_are_kept_and_not_obeyed(sandbox_env):
     ],
 )
 async def test_no_text_reaches_a_shell_or_a_path(sandbox_env, text):
-    """First words are looked up among names, never joined to a path; what is unknown is answered so."""
+    """The first word is looked up among handler names and never becomes a path; an unknown word is an
+    error."""
     canary = sandbox_env.folder / "canary"
     async with sandbox_env.run_in_process():
         sandbox_env.create_command(text.format(canary=canary))
@@ -164,8 +166,8 @@ async def test_no_text_reaches_a_shell_or_a_path(sandbox_env, text):
         ("args=VALUE x", ["VALUE", "x"]),
     ],
 )
-async def test_words_are_arguments_and_nothing_more(sandbox_env, text, arguments):
-    """No word is expanded, split again or taken for an option of a shell."""
+async def test_words_are_plain_arguments(sandbox_env, text, arguments):
+    """No word is expanded, split again or interpreted by a shell."""
     sandbox_env.write_handler(
         "args",
         f'for word; do echo "$word"; done > {sandbox_env.folder}/seen; cat > {sandbox_env.folder}/body',
@@ -179,18 +181,18 @@ async def test_words_are_arguments_and_nothing_more(sandbox_env, text, arguments
 
 @in_both_formats
 @pytest.mark.parametrize("text", [" " * 160, "\r\n", " "])
-async def test_a_text_without_words_is_done_and_not_answered(sandbox_env, text):
-    """Operators ping with empty messages; nobody pays for an answer."""
-    async with sandbox_env.run_in_process() as steps:
+async def test_empty_text_is_done_without_a_reply(sandbox_env, text):
+    """Operators use empty messages as a ping; a reply would cost money."""
+    async with sandbox_env.run_in_process() as events:
         sandbox_env.create_command(text)
-        await sandbox_env.wait_until(lambda: any(step.kind == "done" for step in steps))
+        await sandbox_env.wait_until(lambda: any(event.kind == "done" for event in events))
         await sandbox_env.wait_store_empty()
     assert sandbox_env.sent_bodies() == []
     assert sandbox_env.command_states() == ["done"]
 
 
-async def test_a_handler_that_blocks_is_ended_and_others_go_on(sandbox_env):
-    """The time limit ends a Python function that never returns; the next Command of its file works."""
+async def test_blocking_handler_times_out_and_others_run(sandbox_env):
+    """The timeout ends a Python function that never returns; the next Command of its file runs."""
     sandbox_env.write_handler(
         "slow.py",
         "import time\nfrom agent import handler\n"
@@ -207,14 +209,14 @@ async def test_a_handler_that_blocks_is_ended_and_others_go_on(sandbox_env):
 
 
 @in_both_formats
-async def test_answer_then_act(sandbox_env):
-    """The action comes after its answer has left, once, and survives that the agent was not there."""
+async def test_action_follows_its_reply(sandbox_env):
+    """The action runs once, after its reply is sent, and not again after a restart."""
     sandbox_env.write_handler("reboot", "echo rebooting")
     sandbox_env.write_handler("reboot.then", f"echo acted >> {sandbox_env.folder}/runs")
-    async with sandbox_env.run_in_process() as steps:
+    async with sandbox_env.run_in_process() as events:
         sandbox_env.create_command("reboot")
-        await sandbox_env.wait_until(lambda: any(step.kind == "action finished" for step in steps))
-    order = [step.kind for step in steps if step.kind in ("sent", "action started", "action finished")]
+        await sandbox_env.wait_until(lambda: any(event.kind == "action finished" for event in events))
+    order = [event.kind for event in events if event.kind in ("sent", "action started", "action finished")]
     assert order == ["sent", "action started", "action finished"]
     async with sandbox_env.run_in_process():
         pass

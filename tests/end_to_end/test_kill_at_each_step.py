@@ -1,15 +1,15 @@
-"""Kill the agent after each commit and after each write; start it again: nothing lost, nothing twice."""
+"""The agent is killed after each commit and after each write: nothing is lost and nothing runs twice."""
 
 import asyncio
 
 import pytest
 
 MAX_STEPS = 60
-"""Commits or writes of one start and one Command; the loop ends at the first agent that lived."""
+"""Limit for the commits or writes of one start and one Command; the loop ends when no kill happens."""
 
 
 async def _run_with_kill(sandbox_env, crash_point, number, command):
-    """One Command, an agent killed on the way, a second agent; returns whether the first was killed."""
+    """Send a Command to an agent that is killed, then start another. Return True if the first was killed."""
     first = await sandbox_env.start_crashing_agent(crash_point, number)
     sandbox_env.create_command(f"count {command}", IncludeSid="start")
     await sandbox_env.wait_idle(first, command)
@@ -36,10 +36,10 @@ async def _has_ended(process):
 
 
 @pytest.mark.parametrize(("kind", "step", "least"), [("commit", 1, 5), ("write", 3, 9)])
-async def test_killed_after_each(sandbox_env, kind, step, least):
-    """At most one run, at most one answer, its fate known and the store empty, whatever was killed when.
+async def test_promises_hold_when_killed_after_each_step(sandbox_env, kind, step, least):
+    """Each Command runs and is answered at most once, its state is final, and the store is empty.
 
-    All on one journal, a Command for each kill. Every third write is enough here: most are questions.
+    All on one journal, a Command for each kill. Every third write is enough: most are queries.
     """
     commands = 0
     for number in range(1, MAX_STEPS, step):
@@ -69,4 +69,4 @@ async def test_killed_after_each(sandbox_env, kind, step, least):
     counted = [answer for answer in answers if answer != "ERR interrupted"]
     assert len(counted) == len(set(counted)), "an answer was sent twice"
     assert len(answers) - len(counted) <= interrupted
-    assert interrupted <= commands // 2, "only a run that had begun may be given up"
+    assert interrupted <= commands // 2, "only a run that had begun may be interrupted"
