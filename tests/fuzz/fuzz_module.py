@@ -4,9 +4,10 @@ The first octet chooses the profile. 0xFE and the next octet select one of `STEP
 is sent to the module. At the end the module must answer `AT`, and its records must be bounded.
 """
 
-import heapq
 from datetime import UTC, datetime
 from functools import cache
+
+from manual_scheduler import ManualScheduler
 
 from hardware.profile import list_profiles, load_simulator_profile
 from hardware.sim.faults import FAULT_DESCRIPTIONS, PORT_FAULTS
@@ -40,37 +41,6 @@ MAX_INPUT_OCTETS = 1200
 """Longer than a command line and than a text entry."""
 MAX_OUTPUT_PER_OCTET = 4096
 """Output octets per input octet; a list of a full store in text mode gives the most."""
-
-
-class ManualScheduler:
-    """A scheduler whose time passes only in `advance`."""
-
-    def __init__(self):
-        self.now, self._due, self._count = 0.0, [], 0
-
-    def time(self):
-        return self.now
-
-    def call_later(self, delay, callback, *args):
-        self._count += 1
-        handle = ScheduledCall(callback, args)
-        heapq.heappush(self._due, (self.now + delay, self._count, handle))
-        return handle
-
-    def advance(self, seconds):
-        until = self.now + seconds
-        while self._due and self._due[0][0] <= until:
-            self.now, _, handle = heapq.heappop(self._due)
-            handle.callback(*handle.args)
-        self.now = until
-
-
-class ScheduledCall:
-    def __init__(self, callback, args):
-        self.callback, self.args = callback, args
-
-    def cancel(self):
-        self.callback, self.args = (lambda: None), ()
 
 
 class FakeNetwork:

@@ -3,7 +3,7 @@
 The input up to the first NUL is the file; the rest is what the host sends to the replayed module.
 """
 
-from fuzz_module import ManualScheduler
+from manual_scheduler import ManualScheduler
 
 from hardware.recording import RecordingError, escape_bytes, parse_recording, redact_pins, unescape_bytes
 from hardware.sim.replay import ReplayedModule

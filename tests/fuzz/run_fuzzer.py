@@ -114,7 +114,7 @@ def run_unguided(name, args):
 
 def main():
     given = parse_arguments()
-    sys.path.insert(0, str(ROOT))
+    sys.path[:0] = [str(ROOT), str(ROOT / "tests/simulation")]
     if given.replay:
         importlib.import_module(f"fuzz_{given.target}").run(given.replay.read_bytes())
         print("nothing found")

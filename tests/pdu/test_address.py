@@ -1,3 +1,5 @@
+"""Address fields: TP addresses and service centre addresses."""
+
 from __future__ import annotations
 
 import pytest

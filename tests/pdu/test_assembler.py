@@ -1,3 +1,5 @@
+"""Assembly of concatenated messages from their parts."""
+
 from __future__ import annotations
 
 import itertools
@@ -75,8 +77,10 @@ def test_number_of_incomplete_messages_is_limited():
     assembler.add(segment(TEXT, reference=0)[1], SENDER)
     assembler.add(segment(TEXT, reference=3)[0], SENDER)
     assert len(assembler) == 3
-    kept = [assembler.missing(segment(TEXT, reference=reference)[0], SENDER) for reference in range(4)]
-    assert kept == [(3, 4), (1, 2, 3, 4), (2, 3, 4), (2, 3, 4)]
+    missing_parts = [
+        assembler.missing(segment(TEXT, reference=reference)[0], SENDER) for reference in range(4)
+    ]
+    assert missing_parts == [(3, 4), (1, 2, 3, 4), (2, 3, 4), (2, 3, 4)]
 
 
 def test_discard_before_returns_old_parts():

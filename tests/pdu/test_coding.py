@@ -1,3 +1,5 @@
+"""Data coding schemes: 3GPP TS 23.038 clause 4."""
+
 from __future__ import annotations
 
 import pytest

@@ -1,3 +1,5 @@
+"""Decoding of messages, and the errors of octets that are not a message."""
+
 from __future__ import annotations
 
 from datetime import timedelta

@@ -1,3 +1,5 @@
+"""Encoding of messages, and the errors of values that do not fit."""
+
 from __future__ import annotations
 
 import pytest

@@ -1,3 +1,5 @@
+"""Explanation of a message octet by octet."""
+
 from __future__ import annotations
 
 import json
@@ -43,8 +45,8 @@ def test_rows_cover_every_octet_in_order(vector):
         assert explanation.length
         text = vector["expect"].get("text")
         if text is not None:
-            (said,) = [row.meaning for row in explanation.rows if row.name == "user_data.text"]
-            assert said.startswith(repr(text))
+            (meaning,) = [row.meaning for row in explanation.rows if row.name == "user_data.text"]
+            assert meaning.startswith(repr(text))
 
 
 def test_truncated_message_is_explained_to_its_end():

@@ -1,3 +1,5 @@
+"""GSM 7-bit default alphabet and its extension table."""
+
 from __future__ import annotations
 
 import json

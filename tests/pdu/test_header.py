@@ -1,3 +1,5 @@
+"""User data header and its information elements."""
+
 from __future__ import annotations
 
 import pytest

@@ -1,3 +1,5 @@
+"""Command line of the codec: `python -m pdu`."""
+
 from __future__ import annotations
 
 import json

@@ -1,3 +1,5 @@
+"""National language shift tables: 3GPP TS 23.038 annex A."""
+
 from __future__ import annotations
 
 import hashlib

@@ -1,3 +1,5 @@
+"""Packing of septets into octets."""
+
 from __future__ import annotations
 
 import random

@@ -1,3 +1,5 @@
+"""Public names, imports and speed of the codec."""
+
 from __future__ import annotations
 
 import ast

@@ -1,3 +1,5 @@
+"""Records of decoded messages: immutable, comparable and small."""
+
 from __future__ import annotations
 
 import copy

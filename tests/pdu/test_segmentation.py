@@ -1,3 +1,5 @@
+"""Segmentation of long content into parts."""
+
 from __future__ import annotations
 
 import contextlib

@@ -1,3 +1,5 @@
+"""TP-Status of status reports: 3GPP TS 23.040 clause 9.2.3.15."""
+
 from __future__ import annotations
 
 import pytest

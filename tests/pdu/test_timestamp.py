@@ -1,3 +1,5 @@
+"""Timestamps in semi-octets with a time zone."""
+
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta, timezone

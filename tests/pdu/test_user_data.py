@@ -1,3 +1,5 @@
+"""User data: alphabets, sizes and headers."""
+
 from __future__ import annotations
 
 import pytest

@@ -1,3 +1,5 @@
+"""Validity periods in the relative and the enhanced format."""
+
 from __future__ import annotations
 
 from datetime import timedelta

@@ -1,3 +1,5 @@
+"""The checker of test vectors, and the vectors themselves."""
+
 from __future__ import annotations
 
 import copy

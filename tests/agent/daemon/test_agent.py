@@ -1,4 +1,4 @@
-"""The whole agent but for module and handlers: starting, stopping, and what people ask it."""
+"""The agent as a whole with fake module and handlers: start, stop, watchdog, pruning, control requests."""
 
 import asyncio
 import json
@@ -24,15 +24,14 @@ from hardware.identify import PortInfo
 
 
 class AgentEnv:
-    """An agent in virtual time; its module and handlers are the test's own."""
+    """An agent in virtual time with fake modems and a fake handler runner."""
 
-    def __init__(self, road, make):
-        self.road = road
-        self.make = make
-        self.folder = road.folder
-        self.port = make.port()
-        self.notes = []
-        self.closed = 0
+    def __init__(self, harness, factories):
+        self.harness = harness
+        self.factories = factories
+        self.folder = harness.folder
+        self.port = factories.port()
+        self.notifications = []
         self.watchdog_s = None
         self.modems = []
         self.journal = None
@@ -44,50 +43,50 @@ class AgentEnv:
         }
         (self.folder / "handlers").mkdir()
         (self.folder / "handlers" / "device.py").write_text("")
-        road.runner.declarations["device.py"] = [HandlerDeclaration("led", words=("led",))]
+        harness.runner.declarations["device.py"] = [HandlerDeclaration("led", words=("led",))]
 
     def modem(self):
-        """The modem of the next session."""
-        self.modems.append(self.make.modem(self.road))
+        """Return the modem of the next session."""
+        self.modems.append(self.factories.modem(self.harness))
         return self.modems[-1]
 
     def _make_modem(self, _client, options):
         self.modem_options = options
-        return self.modems.pop(0) if self.modems else self.make.modem(self.road)
+        return self.modems.pop(0) if self.modems else self.factories.modem(self.harness)
 
     def _open_journal(self, *arguments):
         self.journal = Journal(*arguments)
-        self.road._original_transaction = self.journal.transaction
-        self.journal.transaction = self.road._logged_transaction
+        self.harness._original_transaction = self.journal.transaction
+        self.journal.transaction = self.harness._logged_transaction
         return self.journal
 
     def agent(self):
-        """One more start on the same folder."""
-        self.road.journal.close()
+        """Return a new agent process on the same directory."""
+        self.harness.journal.close()
         return Agent(
             parse_config(self.tables, "agent.toml", self.folder),
-            self.road.emit,
+            self.harness.emit,
             Dependencies(
                 opener=self.port,
                 make_modem=self._make_modem,
                 open_journal=self._open_journal,
                 db_executor=self._db_executor,
-                runner=lambda emit: self.road.runner,
-                wall_clock=self.road.wall_clock,
-                random=self.road.random,
-                notify=self.notes.append,
+                runner=lambda emit: self.harness.runner,
+                wall_clock=self.harness.wall_clock,
+                random=self.harness.random,
+                notify=self.notifications.append,
                 watchdog_interval_s=self.watchdog_s,
             ),
         )
 
     def _db_executor(self):
-        skin = InlineExecutor()
-        skin.close = lambda: self.road.call_log.append(("skin closed",))
-        return skin
+        executor = InlineExecutor()
+        executor.close = lambda: self.harness.call_log.append(("executor closed",))
+        return executor
 
     @asynccontextmanager
     async def running(self, seconds=1):
-        """At work; at the end it is stopped and must end within 5 s."""
+        """Run an agent. At the end it is stopped and must return within 5 s."""
         agent = self.agent()
         task = asyncio.create_task(agent.run())
         await asyncio.sleep(seconds)
@@ -97,10 +96,10 @@ class AgentEnv:
             if not task.done():
                 agent.stop()
             await asyncio.wait_for(task, 5)
-            self.road.runner.stopped.clear()
+            self.harness.runner.stopped.clear()
 
     async def request(self, **request):
-        """One request at the control socket."""
+        """Send one request to the control socket and return the response."""
         reader, writer = await asyncio.open_unix_connection(self.folder / "control.sock")
         try:
             writer.write(json.dumps(request).encode() + b"\n")
@@ -119,24 +118,25 @@ def busy():
     return PortUnavailable("busy", "/dev/ttyUSB2 is in use by ModemManager (process 7)")
 
 
-# Starting
+# Start
 
 
 async def test_ready_does_not_wait_for_the_module(agent_env, pipeline):
-    """Journal, handlers and control socket stand and the port is being tried; how that goes is the status."""
+    """The agent is ready with journal, handlers and control socket. The status shows why the port cannot be
+    opened."""
     agent_env.port.default = busy()
     async with agent_env.running(5):
         assert str(pipeline.events[0]) == f"ready: modem-agent {VERSION}, programmable-wireless"
-        assert agent_env.notes[0] == "READY=1"
-        assert agent_env.notes.index("READY=1") < agent_env.notes.index(f"STATUS={busy()}")
+        assert agent_env.notifications[0] == "READY=1"
+        assert agent_env.notifications.index("READY=1") < agent_env.notifications.index(f"STATUS={busy()}")
         answer = await agent_env.request(do="status")
         assert answer["ok"] is True
         assert answer["modem"] == {"state": str(busy()), "sessions": 0}
-    assert agent_env.notes[-1] == "STOPPING=1"
+    assert agent_env.notifications[-1] == "STOPPING=1"
 
 
 async def test_unused_handler_file_is_logged(agent_env, pipeline):
-    """And does not keep the agent from starting."""
+    """The agent starts all the same."""
     (agent_env.folder / "handlers" / "pump").write_text("#!/bin/sh\n")
     async with agent_env.running():
         assert (
@@ -145,14 +145,14 @@ async def test_unused_handler_file_is_logged(agent_env, pipeline):
 
 
 async def test_command_is_received_run_and_answered(agent_env, pipeline):
-    """Each room wakes the next: from the notification to the sent answer no timer is waited for."""
+    """Each component wakes the next one: no timer delays the way from the notification to the reply."""
     modem = agent_env.modem()
     async with agent_env.running():
         modem.store_message(3, "led on", announce=True)
         await pipeline.advance(0.3)
         assert modem.sent_contents == ["did led on"]
     assert not modem.stored
-    assert [step.kind for step in pipeline.events if step.command_id == 1] == [
+    assert [event.kind for event in pipeline.events if event.command_id == 1] == [
         "received", "running", "done", "queued", "sending", "sent",
     ]  # fmt: skip
     assert pipeline.command_states() == ["done"]
@@ -161,8 +161,8 @@ async def test_command_is_received_run_and_answered(agent_env, pipeline):
 
 @pytest.mark.parametrize("reports", [False, True])
 async def test_settings_reach_their_components(agent_env, pipeline, reports):
-    """Each key is read by the one whom it concerns."""
-    rate = 2 if reports else 3  # what is sent once more counts twice
+    """Each key of the configuration takes effect."""
+    rate = 2 if reports else 3  # a resent message counts twice
     agent_env.tables["service"] |= {
         "reply_sid": "start", "max_parts": 2, "allow_ucs2": True, "status_reports": reports,
         "max_per_minute": rate, "resend_unknown": not reports,
@@ -170,7 +170,7 @@ async def test_settings_reach_their_components(agent_env, pipeline, reports):
     agent_env.tables["handlers"] |= {"timeout_s": 7, "max_age_s": 3600}
     modem = agent_env.modem()
     modem.plan("send", OutcomeUnknown("no result"))
-    modem.store_message(1, f"{agent_env.make.SID} led on", minute=59)
+    modem.store_message(1, f"{agent_env.factories.SID} led on", minute=59)
     modem.store_message(2, "led old", minute=0)
     pipeline.clock_error_s = 1800
     pipeline.runner.plan("device.py:led", Finished("\u263a" * 100, then="later"))
@@ -183,7 +183,7 @@ async def test_settings_reach_their_components(agent_env, pipeline, reports):
         assert sorted(pipeline.command_states()) == ["done", "expired"]
         first, second, *copy = pipeline.reply_texts()
         assert copy == ([] if reports else [first])
-        assert first.startswith(f"{agent_env.make.SID} \u263a")
+        assert first.startswith(f"{agent_env.factories.SID} \u263a")
         assert second.startswith("\u263a")
         assert modem.sent_contents == ([first, second] if reports else [first, first, second])
         assert [submit.status_report_request for submit in modem.sent_submits] == [reports] * len(
@@ -198,7 +198,7 @@ async def test_settings_reach_their_components(agent_env, pipeline, reports):
 
 @pytest.mark.parametrize("setting", [True, False])
 async def test_dedup_without_a_sid_is_configurable(agent_env, pipeline, setting):
-    """Off: each delivery of a Command without a SID runs."""
+    """If it is off, each delivery of a Command without a SID runs."""
     agent_env.tables["journal"] |= {"dedup_without_sid": setting}
     modem = agent_env.modem()
     modem.store_message(1, "led on")
@@ -209,7 +209,7 @@ async def test_dedup_without_a_sid_is_configurable(agent_env, pipeline, setting)
 
 
 async def test_message_interrupted_by_the_last_process_is_unknown(agent_env, pipeline):
-    """Said at the start, with or without a module."""
+    """It is logged at the start, with or without a module."""
     pipeline.outbox_store.mark_sending(pipeline.queue_message())
     agent_env.port.default = busy()
     async with agent_env.running():
@@ -217,8 +217,8 @@ async def test_message_interrupted_by_the_last_process_is_unknown(agent_env, pip
     assert pipeline.events_of_kind("unknown")[0].reply_id == 1
 
 
-async def test_next_start_recovers_what_the_last_left(agent_env, pipeline):
-    """A run that was cut off is answered through the module."""
+async def test_next_start_answers_interrupted_commands(agent_env, pipeline):
+    """The answer to an interrupted run is sent."""
     pipeline.store_command("led on")
     pipeline.command_store.mark_running(1, "device.py:led", repeatable=False)
     modem = agent_env.modem()
@@ -229,11 +229,11 @@ async def test_next_start_recovers_what_the_last_left(agent_env, pipeline):
 
 
 async def test_start_on_a_full_disk_is_ready_and_waits(agent_env, pipeline):
-    """It says so once, and goes on as soon as it can commit."""
+    """It is logged, and the agent continues as soon as it can commit."""
     pipeline.outbox_store.mark_sending(pipeline.queue_message())
     pipeline.fail_commits_disk_full()
     async with agent_env.running(60):
-        assert agent_env.notes[0] == "READY=1"
+        assert agent_env.notifications[0] == "READY=1"
         assert pipeline.events_of_kind("journal cannot commit")
         assert pipeline.reply_states() == ["sending"]
         pipeline.commit_error = None
@@ -244,7 +244,7 @@ async def test_start_on_a_full_disk_is_ready_and_waits(agent_env, pipeline):
 
 @pytest.mark.parametrize("what", ["handlers", "socket", "journal", "held"])
 async def test_failed_start_leaves_nothing_open(agent_env, pipeline, what, tmp_path):
-    """It is raised with its sentence; the journal's lock is free, no runner is left."""
+    """The error is raised, the lock of the journal is free, and the runner is closed."""
     if what == "handlers":
         agent_env.tables["handlers"]["directory"] = "nowhere"
     elif what == "socket":
@@ -267,18 +267,18 @@ async def test_failed_start_leaves_nothing_open(agent_env, pipeline, what, tmp_p
     if holder is not None:
         holder.close()
     Journal(pipeline.journal_path, pipeline.wall_clock, pipeline.monotonic).close()
-    assert "READY=1" not in agent_env.notes
-    closed = [("runner closed",), ("skin closed",)] if what in ("handlers", "socket") else []
-    assert pipeline.calls_of("runner closed", "skin closed") == closed
+    assert "READY=1" not in agent_env.notifications
+    closed = [("runner closed",), ("executor closed",)] if what in ("handlers", "socket") else []
+    assert pipeline.calls_of("runner closed", "executor closed") == closed
     assert not (tmp_path / "control.sock").exists()
 
 
-# Stopping
+# Stop
 
 
 @pytest.mark.parametrize("when", ["idle", "port", "opening", "mute", "handler", "action", "sending", "disk"])
 async def test_stop_ends_everything_within_five_seconds(agent_env, pipeline, when):
-    """A mute module, a port that hangs, a handler that runs, a full disk: none holds it up."""
+    """An unresponsive module, a hanging port, a running handler and a full disk do not delay it."""
     never = asyncio.Event()
 
     async def hang(*_):
@@ -291,10 +291,10 @@ async def test_stop_ends_everything_within_five_seconds(agent_env, pipeline, whe
         agent_env.port.planned = [hang]
     elif when == "mute":
 
-        async def mute():
+        async def wait_for_loss():
             await modem.lost.wait()
 
-        modem.plan("initialise", mute)
+        modem.plan("initialise", wait_for_loss)
     elif when == "handler":
         pipeline.runner.plan("device.py:led", hang)
         modem.store_message(3)
@@ -305,11 +305,11 @@ async def test_stop_ends_everything_within_five_seconds(agent_env, pipeline, whe
     elif when == "sending":
         pipeline.queue_message()
 
-        async def cut(_submit):
+        async def wait_until_lost(_submit):
             await modem.lost.wait()
             return OutcomeUnknown(modem.loss_reason)
 
-        modem.plan("send", cut)
+        modem.plan("send", wait_until_lost)
     began = 0.0
     async with agent_env.running(3):
         if when == "disk":
@@ -320,8 +320,8 @@ async def test_stop_ends_everything_within_five_seconds(agent_env, pipeline, whe
         began = pipeline.monotonic()
     took = pipeline.monotonic() - began
     assert took <= {"idle": 0.5, "port": 0.5, "sending": 0.5, "mute": 0.5}.get(when, 4.2)
-    assert agent_env.notes[-1] == "STOPPING=1"
-    assert pipeline.calls_of("runner closed", "skin closed")[-1] == ("skin closed",)
+    assert agent_env.notifications[-1] == "STOPPING=1"
+    assert pipeline.calls_of("runner closed", "executor closed")[-1] == ("executor closed",)
     assert ("runner closed",) in pipeline.call_log
     assert not (agent_env.folder / "control.sock").exists()
     Journal(pipeline.journal_path, pipeline.wall_clock, pipeline.monotonic).close()
@@ -334,7 +334,7 @@ async def test_stop_ends_everything_within_five_seconds(agent_env, pipeline, whe
 
 
 async def test_handler_that_ends_during_shutdown_is_recorded(agent_env, pipeline):
-    """What ends within its 3 s is committed with its answer, which the next start sends."""
+    """A result within 3 s is committed with its reply, which the next start sends."""
 
     async def slow(_command):
         await pipeline.advance(2)
@@ -354,7 +354,7 @@ async def test_handler_that_ends_during_shutdown_is_recorded(agent_env, pipeline
 
 
 async def test_stop_does_not_wait_for_handler_files(agent_env, pipeline):
-    """One that takes a minute to load is given up with everything else; nothing was ready yet."""
+    """Loading a file for a minute is cancelled, and the agent was never ready."""
 
     async def slow():
         await pipeline.advance(60)
@@ -363,16 +363,16 @@ async def test_stop_does_not_wait_for_handler_files(agent_env, pipeline):
     async with agent_env.running():
         began = pipeline.monotonic()
     assert pipeline.monotonic() - began < 0.1
-    assert agent_env.notes == []
+    assert agent_env.notifications == []
     assert ("runner closed",) in pipeline.call_log
     Journal(pipeline.journal_path, pipeline.wall_clock, pipeline.monotonic).close()
 
 
-# Health
+# Watchdog
 
 
 async def test_watchdog_is_notified_while_nothing_is_overdue(agent_env, pipeline):
-    """And never by a bare timer: a task past its own deadline is said once, and the food stops."""
+    """A task past its deadline is logged once, and the notifications end until it continues."""
     agent_env.watchdog_s = 10.0
     modem = agent_env.modem()
     end = asyncio.Event()
@@ -381,49 +381,49 @@ async def test_watchdog_is_notified_while_nothing_is_overdue(agent_env, pipeline
         await end.wait()
 
     async with agent_env.running(35):
-        assert agent_env.notes.count("WATCHDOG=1") == 4
+        assert agent_env.notifications.count("WATCHDOG=1") == 4
         modem.plan("read", hang)
         modem.store_message(3, announce=True)
         await pipeline.advance(590)
-        fed = agent_env.notes.count("WATCHDOG=1")
-        assert fed in (62, 63)
+        notified = agent_env.notifications.count("WATCHDOG=1")
+        assert notified in (62, 63)
         await pipeline.advance(300)
-        assert agent_env.notes.count("WATCHDOG=1") <= fed + 1
-        [stuck] = pipeline.events_of_kind("watchdog")
-        assert stuck.message == "receiver did not finish in time: systemd will restart the agent"
+        assert agent_env.notifications.count("WATCHDOG=1") <= notified + 1
+        [event] = pipeline.events_of_kind("watchdog")
+        assert event.message == "receiver did not finish in time: systemd will restart the agent"
         assert (await agent_env.request(do="status"))["overdue"] == ["receiver"]
         end.set()
         await pipeline.advance(25)
-        assert agent_env.notes.count("WATCHDOG=1") > fed + 1
+        assert agent_env.notifications.count("WATCHDOG=1") > notified + 1
 
 
 async def test_full_disk_does_not_trip_the_watchdog(agent_env, pipeline):
-    """Nothing of ours hangs, it waits: the agent is not killed for it."""
+    """Tasks wait and do not hang, so systemd must not kill the agent."""
     agent_env.watchdog_s = 10.0
     modem = agent_env.modem()
 
-    async def fill(_submit):
+    async def fill_disk(_submit):
         pipeline.fail_commits_disk_full()
 
-    modem.plan("send", fill)
+    modem.plan("send", fill_disk)
     async with agent_env.running():
         modem.store_message(3, announce=True)
         await pipeline.advance(1)
         modem.store_message(4, "led off", minute=1, announce=True)
-        before = agent_env.notes.count("WATCHDOG=1")
+        before = agent_env.notifications.count("WATCHDOG=1")
         await pipeline.advance(3600)
-        assert agent_env.notes.count("WATCHDOG=1") == before + 360
+        assert agent_env.notifications.count("WATCHDOG=1") == before + 360
         assert not pipeline.events_of_kind("watchdog")
         pipeline.commit_error = None
         await pipeline.advance(100)
         assert modem.sent_contents == ["did led on", "did led off"]
 
 
-# Forgetting
+# Pruning
 
 
 async def test_journal_is_pruned_once_a_day(agent_env, pipeline):
-    """At the start and every day; what is older than the settings say goes."""
+    """It is pruned at the start and every day, by the configured ages."""
     agent_env.tables["journal"] |= {"keep_days": 2.5, "dedup_days": 4.5}
     modem = agent_env.modem()
     modem.store_message(3)
@@ -439,7 +439,7 @@ async def test_journal_is_pruned_once_a_day(agent_env, pipeline):
 
 
 async def test_failed_pruning_ends_nothing(agent_env, pipeline):
-    """Whoever needs a commit says so; the next day it is tried again."""
+    """No task ends, and pruning is tried again the next day."""
     agent_env.tables["journal"] |= {"keep_days": 1}
     modem = agent_env.modem()
     modem.store_message(3)
@@ -454,7 +454,8 @@ async def test_failed_pruning_ends_nothing(agent_env, pipeline):
 
 
 async def test_incomplete_messages_are_given_up_within_the_hour(agent_env, pipeline):
-    """A day after the last part that came; said in one line, and shown among the strays."""
+    """It happens a day after the last part arrived, is logged in one line, and the parts become ignored
+    messages."""
     parts = pdu.segment("led " + "x" * 400, reference=9)
     modem = agent_env.modem()
     modem.store_message(3, parts[0])
@@ -464,18 +465,18 @@ async def test_incomplete_messages_are_given_up_within_the_hour(agent_env, pipel
         await pipeline.advance(24 * 3600 - 60)
         assert pipeline.events_of_kind("incomplete") == []
         await pipeline.advance(3600 + 120)
-        assert [step.message for step in pipeline.events_of_kind("incomplete")] == [
+        assert [event.message for event in pipeline.events_of_kind("incomplete")] == [
             "a message is given up: not all parts arrived within a day; see inbox --ignored"
         ]
         assert pipeline.query_column("SELECT count(*) FROM parts") == [0]
         assert len(pipeline.query_column("SELECT reason FROM ignored")) == 2
 
 
-# What people ask
+# Control requests
 
 
 async def test_status_request(agent_env, pipeline):
-    """Module, queues, what is at work: one document."""
+    """The response contains the state of the module, the queues and the active handlers."""
     never = asyncio.Event()
 
     async def hang(_command):
@@ -507,7 +508,7 @@ async def test_status_request(agent_env, pipeline):
 
 
 async def test_status_command_by_sms(agent_env, pipeline):
-    """The built-in handler: version and registration, also before the first session."""
+    """The built-in handler answers with version and registration, also before the first session."""
     modem = agent_env.modem()
     modem.plan("initialise", busy())
     pipeline.store_command("status")
@@ -520,7 +521,7 @@ async def test_status_command_by_sms(agent_env, pipeline):
 
 
 @pytest.mark.parametrize(
-    ("request_", "sent", "to"),
+    ("request_", "sent", "destination"),
     [
         ({"text": "hello"}, "hello", "2936"),
         ({"hex": "01ff"}, b"\x01\xff", "2936"),
@@ -528,24 +529,24 @@ async def test_status_command_by_sms(agent_env, pipeline):
         ({"text": "\N{SNOWMAN}" + "x" * 160}, "?" + "x" * 157 + "..", "2936"),
     ],
 )
-async def test_send_request_queues_and_sends(agent_env, pipeline, request_, sent, to):
-    """It takes its place in the row; the answer comes when it has met its fate."""
+async def test_send_request_queues_and_sends(agent_env, pipeline, request_, sent, destination):
+    """The response comes when the message has its final state."""
     modem = agent_env.modem()
     async with agent_env.running():
         answer = await agent_env.request(do="send", **request_)
         assert modem.sent_contents == [sent]
     assert answer == {
         "ok": True,
-        "to": to,
+        "to": destination,
         "text": sent if isinstance(sent, str) else None,
         "messages": [{"reply": 1, "state": "sent", "reason": None}],
     }
 
 
 async def test_send_request_returns_the_outcome(agent_env, pipeline):
-    """Whatever it is, and with the reason."""
+    """The state and the reason are returned."""
     modem = agent_env.modem()
-    modem.plan("send", OutcomeUnknown("no result"), Refused(agent_env.make.refused(69)))
+    modem.plan("send", OutcomeUnknown("no result"), Refused(agent_env.factories.refused(69)))
     async with agent_env.running():
         first = await agent_env.request(do="send", text="one")
         second = await agent_env.request(do="send", text="two")
@@ -554,7 +555,7 @@ async def test_send_request_returns_the_outcome(agent_env, pipeline):
 
 
 async def test_concurrent_send_requests_get_their_own_outcome(agent_env, pipeline):
-    """Each answer is about the message of its asker."""
+    """Each response is about the message of its own request."""
     agent_env.modem().plan("send", None, OutcomeUnknown("no result"))
     async with agent_env.running():
         answers = await asyncio.gather(*(agent_env.request(do="send", text=f"{n}") for n in range(3)))
@@ -563,7 +564,7 @@ async def test_concurrent_send_requests_get_their_own_outcome(agent_env, pipelin
 
 
 async def test_send_request_may_return_at_once(agent_env, pipeline):
-    """`wait` false: the answer comes once it is queued."""
+    """With `wait` false the response comes once the message is queued."""
     agent_env.port.default = busy()
     async with agent_env.running():
         answer = await agent_env.request(do="send", text="hello", wait=False)
@@ -571,7 +572,7 @@ async def test_send_request_may_return_at_once(agent_env, pipeline):
 
 
 async def test_send_request_times_out(agent_env, pipeline):
-    """Without a module the asker is told so; the message stays queued."""
+    """Without a module the client gets an error, and the message stays queued."""
     agent_env.port.default = busy()
     async with agent_env.running():
         answer = await agent_env.request(do="send", text="hello")
@@ -596,7 +597,7 @@ async def test_send_request_times_out(agent_env, pipeline):
     ],
 )
 async def test_invalid_send_request_gets_an_error_sentence(agent_env, pipeline, service, request_, sentence):
-    """And nothing is queued."""
+    """Nothing is queued."""
     agent_env.tables["service"]["name"] = service
     async with agent_env.running():
         answer = await agent_env.request(do="send", **request_)
@@ -607,7 +608,7 @@ async def test_invalid_send_request_gets_an_error_sentence(agent_env, pipeline, 
 
 
 async def test_at_request(agent_env, pipeline):
-    """Between two commands of the agent's own; what the module says to it is the answer."""
+    """The line is sent between commands of the agent, and the response of the module is returned."""
     agent_env.port.planned = [busy()]
     async with agent_env.running(0.5):
         answer = await agent_env.request(do="at", line="AT+CSQ")
@@ -615,7 +616,7 @@ async def test_at_request(agent_env, pipeline):
         await pipeline.advance(5)
         assert await agent_env.request(do="at", line=" AT+CSQ ") == {"ok": True, "lines": ["+CSQ: 20,99"]}
         assert pipeline.calls_of("at") == [("at", "AT+CSQ")]
-        pipeline.modem.plan("at", agent_env.make.refused(3, kind="cme"), agent_env.make.timed_out())
+        pipeline.modem.plan("at", agent_env.factories.refused(3, kind="cme"), agent_env.factories.timed_out())
         refused = await agent_env.request(do="at", line="AT+X")
         assert refused == {"ok": False, "error": "AT+X was refused: +CME ERROR: 3"}
         assert (await agent_env.request(do="at", line="AT+X"))["error"] == "AT+X: no answer within 10 s"
@@ -624,7 +625,7 @@ async def test_at_request(agent_env, pipeline):
 
 @pytest.mark.parametrize("request_", [{"do": "send", "text": "hello"}, {"do": "status"}])
 async def test_unusable_journal_gets_an_error_sentence(agent_env, pipeline, request_, monkeypatch):
-    """For whoever asks."""
+    """The client gets the reason in the response."""
 
     def damaged(_store):
         raise sqlite3.DatabaseError("database disk image is malformed")
@@ -636,5 +637,5 @@ async def test_unusable_journal_gets_an_error_sentence(agent_env, pipeline, requ
             monkeypatch.setattr(OutboxStore, "count_by_state", damaged)
         answer = await agent_env.request(**request_)
         pipeline.commit_error = None
-    trouble = "database or disk is full" if request_["do"] == "send" else "database disk image is malformed"
-    assert answer == {"ok": False, "error": f"the journal cannot be used now: {trouble}"}
+    reason = "database or disk is full" if request_["do"] == "send" else "database disk image is malformed"
+    assert answer == {"ok": False, "error": f"the journal cannot be used now: {reason}"}

@@ -78,7 +78,7 @@ class SupervisorBench:
         self.supervisor.stop()
 
     def modem(self, **plans):
-        """Add the modem of the next session, with plans for its steps by name."""
+        """Add the modem of the next session, with plans for its operations by name."""
         modem = self.make.modem(self.harness)
         for what, plan in plans.items():
             modem.plan(what, plan)
@@ -99,7 +99,7 @@ class SupervisorBench:
         await asyncio.sleep(seconds)
 
     async def unplug(self):
-        """A plan for a step: the connection is lost."""
+        """A plan for an operation: the connection is lost."""
         self.now.lose_line("unplugged")
 
     @property
@@ -139,7 +139,7 @@ async def test_lost_session_is_followed_by_the_next(pipeline, supervisor_bench):
     assert supervisor_bench.port.open_count == 0
     await pipeline.advance(5)
     assert supervisor_bench.supervisor.connection.session_count == 2
-    assert [str(step) for step in pipeline.events_of_kind("session ended")] == ["session ended: unplugged"]
+    assert [str(event) for event in pipeline.events_of_kind("session ended")] == ["session ended: unplugged"]
     assert supervisor_bench.status[:2] == [
         "initialising the module",
         "EC25, registered, home, signal -71 dBm",
@@ -152,7 +152,7 @@ async def test_unavailable_port_is_logged_once(pipeline, supervisor_bench):
     await supervisor_bench.start(600)
     events = pipeline.events_of_kind("port")
     assert len(events) > 10
-    assert [step.severity for step in events] == [Severity.WARNING] + [Severity.DEBUG] * (len(events) - 1)
+    assert [event.severity for event in events] == [Severity.WARNING] + [Severity.DEBUG] * (len(events) - 1)
     assert events[0].message == "/dev/ttyUSB2 is in use by ModemManager (process 7)"
     assert str(supervisor_bench.supervisor.connection) == events[0].message
     assert supervisor_bench.status[-1] == events[0].message
@@ -167,7 +167,7 @@ async def test_different_port_error_is_logged(pipeline, supervisor_bench):
     supervisor_bench.port.planned = [BUSY, BUSY, absent, None, absent]
     supervisor_bench.modem(sweep=supervisor_bench.unplug)
     await supervisor_bench.start(60)
-    weights = [step.severity for step in pipeline.events_of_kind("port")]
+    weights = [event.severity for event in pipeline.events_of_kind("port")]
     assert weights == [Severity.WARNING, Severity.DEBUG, Severity.WARNING, Severity.WARNING]
 
 
@@ -234,7 +234,7 @@ async def test_unusable_module_is_logged_once(pipeline, supervisor_bench, error)
         supervisor_bench.modem(initialise=slow)
     await supervisor_bench.start(3600)
     events = pipeline.events_of_kind("module")
-    assert [step.severity for step in events] == [Severity.WARNING] + [Severity.DEBUG] * (len(events) - 1)
+    assert [event.severity for event in events] == [Severity.WARNING] + [Severity.DEBUG] * (len(events) - 1)
     assert events[0].message == str(error)
     assert supervisor_bench.supervisor.connection.session_count == 0
     assert supervisor_bench.waits[-1] == 115
@@ -398,7 +398,7 @@ async def test_unresponsive_module_is_restarted_then_power_cycled(pipeline, supe
         "recovery: the module does not answer: restart it by its own command; 1 of 3 resets this hour"
     )
     assert len(lines) == 3
-    assert all(step.severity is Severity.WARNING for step in pipeline.events_of_kind("recovery"))
+    assert all(event.severity is Severity.WARNING for event in pipeline.events_of_kind("recovery"))
     supervisor_bench.prepare_modem = lambda modem: None
     await pipeline.advance(400)
     assert supervisor_bench.supervisor.connection.session is not None
@@ -409,11 +409,11 @@ async def test_reset_is_committed_before_the_action(pipeline, supervisor_bench):
     stop_answering(supervisor_bench)
     seen = []
 
-    class Looking(FakePower):
+    class RecordingPower(FakePower):
         async def power_cycle(self, driver):
             seen.append(pipeline.query_column("SELECT action FROM resets"))
 
-    supervisor_bench.assemble(power=Looking(pipeline))
+    supervisor_bench.assemble(power=RecordingPower(pipeline))
     await supervisor_bench.start()
     await pipeline.wait_until(lambda: seen, 7200)
     assert seen[0][-1] == "power"
@@ -428,13 +428,13 @@ async def test_reset_budget_is_respected(pipeline, supervisor_bench):
     supervisor_bench.assemble(power=FakePower(pipeline), budget=ResetLimits(1, 2))
     await supervisor_bench.start(3600)
     assert len(pipeline.calls_of(*ACTIONS)) == 1
-    refused = [step for step in pipeline.events_of_kind("recovery") if "resets_per_hour" in step.message]
-    assert [step.severity for step in refused].count(Severity.WARNING) == 1
+    refused = [event for event in pipeline.events_of_kind("recovery") if "resets_per_hour" in event.message]
+    assert [event.severity for event in refused].count(Severity.WARNING) == 1
     opened = len(supervisor_bench.port.opened_at)
     await pipeline.advance(47 * 3600)
     assert len(pipeline.calls_of(*ACTIONS)) <= 4
     assert len(supervisor_bench.port.opened_at) > opened + 100
-    loud = [step for step in pipeline.events if step.severity > Severity.INFO]
+    loud = [event for event in pipeline.events if event.severity > Severity.INFO]
     assert len(loud) < 40
 
 
@@ -446,7 +446,7 @@ async def test_module_in_use_by_others_is_not_reset(pipeline, supervisor_bench):
     await supervisor_bench.start(7200)
     assert pipeline.calls_of(*ACTIONS) == []
     assert pipeline.query_column("SELECT * FROM resets") == []
-    [event] = [step for step in pipeline.events_of_kind("recovery") if step.severity is Severity.WARNING]
+    [event] = [event for event in pipeline.events_of_kind("recovery") if event.severity is Severity.WARNING]
     assert event.message == (
         "the module does not answer, but not done: restart it by its own command: "
         "the network interface wwan0 of the same USB device is up; recovery.may_drop_data = true allows it"
@@ -464,7 +464,7 @@ async def test_absent_port_causes_no_reset(pipeline, supervisor_bench):
     supervisor_bench.port.default = PortUnavailable("absent", "/dev/ttyUSB2 is not there")
     await supervisor_bench.start(2 * 86_400)
     assert pipeline.calls_of(*ACTIONS) == []
-    assert len([step for step in pipeline.events if step.severity > Severity.INFO]) == 1
+    assert len([event for event in pipeline.events if event.severity > Severity.INFO]) == 1
 
 
 @pytest.mark.parametrize("pulse_s", [4.0, 500.0])
@@ -510,7 +510,7 @@ async def test_power_key_pulse_leaves_budget_for_a_second_pulse(pipeline, superv
     await pipeline.wait_until(lambda: pipeline.calls_of("restart"), 7200)
     await pipeline.advance(3600)
     assert pipeline.calls_of("cycle", "press") == ([] if is_key else [("cycle",)])
-    assert any("2 must be left" in step.message for step in pipeline.events_of_kind("recovery")) == is_key
+    assert any("2 must be left" in event.message for event in pipeline.events_of_kind("recovery")) == is_key
 
 
 async def test_failed_power_switch_is_logged(pipeline, supervisor_bench):
@@ -699,7 +699,7 @@ async def test_action_that_loses_the_connection_has_not_failed(pipeline, supervi
     else:
         supervisor_bench.now.lose_line("port /dev/ttyUSB2 is gone")
         await pipeline.advance(1)
-    assert [step.message.split(":")[0] for step in pipeline.events_of_kind("recovery")] == ["no network"]
+    assert [event.message.split(":")[0] for event in pipeline.events_of_kind("recovery")] == ["no network"]
 
 
 async def test_deadlines_are_suspended_during_an_action(pipeline, supervisor_bench):

@@ -460,7 +460,7 @@ async def test_clock_jump_ahead_expires_no_fresh_command(pipeline):
 
 
 async def test_retry_later_is_limited_to_three_attempts(pipeline):
-    """The waits grow, and each attempt is committed and passed to the handler. Then the Command has failed."""
+    """The waits grow, and each attempt is committed before its run. Then the Command fails."""
     began = []
 
     async def later(command):

@@ -1,4 +1,4 @@
-"""From the module into the journal: the order of commits and deletes, and what can go wrong on the way."""
+"""Receiving: the order of commits and deletes between module and journal, and failures in between."""
 
 import asyncio
 import sqlite3
@@ -23,32 +23,33 @@ from agent.pipeline import receiver
 SLOT = Slot("ME", 3)
 
 
-def small_modem(road, make):
-    """A module whose store holds ten."""
+def small_modem(pipeline, factories):
+    """Return a modem whose message store holds ten messages."""
 
-    class Small(make.modem):
+    class SmallModem(factories.modem):
         @property
         def status(self):
             return replace(super().status, store_usage=(("ME", 0, 10),))
 
-    return Small(road)
+    return SmallModem(pipeline)
 
 
-# The order of things
+# Order of commits and deletes
 
 
 async def test_stored_message_is_committed_then_deleted(pipeline, factories):
-    """When a slot is deleted another process can already read its Command: at start, nobody told of it."""
+    """When a slot is deleted, another process can already read its Command. The sweep at the start needs no
+    notification."""
     modem = factories.modem(pipeline)
     modem.store_message(3, "led on")
     modem.store_message(4, "led off", minute=1)
     committed = []
 
-    async def look(slot):
+    async def record_and_delete(slot):
         committed.append((slot.index, pipeline.query_column("SELECT body FROM commands")))
         modem.stored.pop(slot)
 
-    modem.defaults["delete"] = look
+    modem.defaults["delete"] = record_and_delete
     async with pipeline.run_receiver():
         pass
     assert committed == [(3, ["led on"]), (4, ["led on", "led off"])]
@@ -56,7 +57,7 @@ async def test_stored_message_is_committed_then_deleted(pipeline, factories):
 
 
 async def test_messages_are_stored_in_order_of_their_timestamps(pipeline, factories):
-    """Slot order is not time order, neither in a sweep nor where several notifications come together."""
+    """The order of slots does not matter, neither in a sweep nor in a burst of notifications."""
     modem = factories.modem(pipeline)
     modem.store_message(1, "second", minute=7)
     modem.store_message(2, "first", minute=3)
@@ -74,7 +75,7 @@ async def test_messages_are_stored_in_order_of_their_timestamps(pipeline, factor
 
 
 async def test_notification_leads_to_a_read_of_its_slot_only(pipeline, factories):
-    """One read, one commit, one delete of that very slot; the store is not listed for it."""
+    """There is one read, one commit and one delete of that slot, and no sweep."""
     modem = factories.modem(pipeline)
     async with pipeline.run_receiver():
         pipeline.call_log.clear()
@@ -84,7 +85,7 @@ async def test_notification_leads_to_a_read_of_its_slot_only(pipeline, factories
 
 
 async def test_burst_of_notifications_is_read_together(pipeline, factories):
-    """All notifications at hand are followed together; one told twice is read once."""
+    """All pending notifications are handled together, and a repeated one leads to a single read."""
     modem = factories.modem(pipeline)
     async with pipeline.run_receiver():
         pipeline.call_log.clear()
@@ -97,7 +98,8 @@ async def test_burst_of_notifications_is_read_together(pipeline, factories):
 
 
 async def test_direct_delivery_is_committed_then_acknowledged(pipeline, factories):
-    """The module may forget it when it is acknowledged. Once for each message, whatever it is."""
+    """After the acknowledgement the module may drop the message. Every message is acknowledged once, of
+    whatever kind."""
     modem = factories.modem(pipeline)
     async with pipeline.run_receiver():
         pipeline.call_log.clear()
@@ -114,7 +116,7 @@ async def test_direct_delivery_is_committed_then_acknowledged(pipeline, factorie
 
 
 async def test_dispatcher_is_woken_after_the_commit(pipeline, factories):
-    """For Commands and reports somebody may have to act; for all else nobody is woken."""
+    """Commands and reports wake it; other messages do not."""
     modem = factories.modem(pipeline)
     modem.store_message(1, "led on")
     modem.store_message(2, "led on")
@@ -129,7 +131,8 @@ async def test_dispatcher_is_woken_after_the_commit(pipeline, factories):
 
 
 async def test_nothing_is_deleted_while_the_journal_cannot_commit(pipeline, factories):
-    """It is said once, the messages stay; as soon as it can commit they are kept and deleted, none twice."""
+    """It is logged once and the messages stay in the module. Later they are stored and deleted, none of them
+    twice."""
     modem = factories.modem(pipeline)
     modem.store_message(3, "led on")
     modem.store_message(4, "led off", minute=1)
@@ -139,9 +142,9 @@ async def test_nothing_is_deleted_while_the_journal_cannot_commit(pipeline, fact
         assert not pipeline.calls_of("delete")
         assert len(pipeline.calls_of("sweep")) <= 101
         assert len(modem.stored) == 2
-        [said] = pipeline.events_of_kind("journal cannot commit")
-        assert "database or disk is full" in said.message
-        assert said.severity is Severity.ERROR
+        [event] = pipeline.events_of_kind("journal cannot commit")
+        assert "database or disk is full" in event.message
+        assert event.severity is Severity.ERROR
         pipeline.commit_error = None
         await pipeline.advance(10)
     assert not modem.stored
@@ -150,7 +153,7 @@ async def test_nothing_is_deleted_while_the_journal_cannot_commit(pipeline, fact
 
 
 async def test_second_journal_failure_is_logged_again(pipeline, factories):
-    """Once for each: after the journal has committed, the next failure is news."""
+    """After a successful commit the next failure is a new condition."""
     modem = factories.modem(pipeline)
     async with pipeline.run_receiver():
         for minute in (1, 2):
@@ -163,7 +166,7 @@ async def test_second_journal_failure_is_logged_again(pipeline, factories):
 
 
 async def test_direct_delivery_waits_for_the_journal(pipeline, factories):
-    """It is nowhere else: kept in memory, acknowledged after its commit only, later news wait their turn."""
+    """It has no second copy: it is held in memory until its commit, then acknowledged. Later events wait."""
     modem = factories.modem(pipeline)
     async with pipeline.run_receiver():
         pipeline.call_log.clear()
@@ -183,7 +186,7 @@ async def test_direct_delivery_waits_for_the_journal(pipeline, factories):
 
 
 async def test_unreadable_journal_ignores_no_message(pipeline, factories, monkeypatch):
-    """Trouble of the disk while a message is looked at is no fault of the message."""
+    """An I/O error while a message is classified does not count against the message."""
     modem = factories.modem(pipeline)
     first, second = pdu.segment("led " + "x" * 200, reference=7)
     modem.store_message(1, first)
@@ -207,7 +210,7 @@ async def test_unreadable_journal_ignores_no_message(pipeline, factories, monkey
 
 
 async def test_delete_without_result_is_followed_by_a_read(pipeline, factories):
-    """Gone: nothing more is done to the slot."""
+    """If the slot is empty, it is not deleted again."""
     modem = factories.modem(pipeline)
 
     async def gone(slot):
@@ -224,7 +227,7 @@ async def test_delete_without_result_is_followed_by_a_read(pipeline, factories):
 
 
 async def test_delete_without_result_spares_another_message(pipeline, factories):
-    """The slot was emptied and filled again meanwhile: what stands there now is taken in its own turn."""
+    """The slot was emptied and filled again. The new message is stored before it is deleted."""
     modem = factories.modem(pipeline)
 
     async def replaced(slot):
@@ -244,7 +247,7 @@ async def test_delete_without_result_spares_another_message(pipeline, factories)
 
 
 async def test_delete_is_repeated_only_if_the_message_is_still_there(pipeline, factories):
-    """Read between any two deletes, three deletes at the most; what stays is known and not run again."""
+    """A read follows each delete, with three deletes at most. A message that remains is not run again."""
     modem = factories.modem(pipeline)
     modem.plan("delete", *[factories.timed_out()] * 3)
     async with pipeline.run_receiver():
@@ -257,12 +260,12 @@ async def test_delete_is_repeated_only_if_the_message_is_still_there(pipeline, f
         await pipeline.advance(1)
     assert not modem.stored
     assert pipeline.command_states() == ["received"]
-    assert [step.severity for step in pipeline.events_of_kind("already stored")] == [Severity.DEBUG]
+    assert [event.severity for event in pipeline.events_of_kind("already stored")] == [Severity.DEBUG]
     assert not pipeline.events_of_kind("duplicate")
 
 
 async def test_refused_delete_is_logged_and_stops_no_other_message(pipeline, factories):
-    """The message stays known, others are taken, and each sweep tries again without running it again."""
+    """Other messages are stored and deleted. Each sweep retries the delete, and no Command runs again."""
     modem = factories.modem(pipeline)
     modem.store_message(3, "led on")
     modem.store_message(4, "led off", minute=1)
@@ -284,15 +287,16 @@ async def test_refused_delete_is_logged_and_stops_no_other_message(pipeline, fac
     assert "stays in the module and is not run again" in pipeline.events_of_kind("not deleted")[0].message
 
 
-async def test_module_that_does_not_delete_is_not_asked_forever(pipeline, factories):
-    """It says OK and keeps the message: each sweep deletes once, and nothing runs again."""
+async def test_ineffective_delete_is_repeated_only_by_sweeps(pipeline, factories):
+    """The module answers OK and keeps the message: each sweep deletes once, and the Command does not run
+    again."""
     modem = factories.modem(pipeline)
     modem.store_message(3, "led on")
 
-    async def pretend(_slot):
+    async def keep_message(_slot):
         pass
 
-    modem.defaults["delete"] = pretend
+    modem.defaults["delete"] = keep_message
     async with pipeline.run_receiver():
         await pipeline.advance(650)
         assert 3 <= len(pipeline.calls_of("delete")) <= 4
@@ -300,7 +304,7 @@ async def test_module_that_does_not_delete_is_not_asked_forever(pipeline, factor
 
 
 async def test_full_store_is_emptied_until_nothing_arrives(pipeline, factories):
-    """With each slot that is freed the network sends what it held; one by one, and no bulk delete."""
+    """The network delivers a held message for each free slot. Slots are deleted one by one, never in bulk."""
     modem = factories.modem(pipeline)
     held = [f"led {number}" for number in range(30)]
 
@@ -324,11 +328,12 @@ async def test_full_store_is_emptied_until_nothing_arrives(pipeline, factories):
     assert sorted(pipeline.query_column("SELECT body FROM commands")) == sorted(
         f"led {number}" for number in range(30)
     )
-    assert [step.severity for step in pipeline.events_of_kind("store full")] == [Severity.WARNING]
+    assert [event.severity for event in pipeline.events_of_kind("store full")] == [Severity.WARNING]
 
 
 async def test_nearly_full_store_is_logged_each_time(pipeline, factories):
-    """At four fifths, once; again when it has had room in between. What follows a drain is found soon."""
+    """At 80 % it is logged once, and again after the store had room. Messages that arrive after a drain are
+    found soon."""
     modem = small_modem(pipeline, factories)
     for index in range(7):
         modem.store_message(index, f"led {index}")
@@ -338,7 +343,9 @@ async def test_nearly_full_store_is_logged_each_time(pipeline, factories):
         for index in range(8):
             modem.store_message(index, f"pump {index}")
         await pipeline.advance(400)
-        assert [step.message for step in pipeline.events_of_kind("store nearly full")] == ["ME holds 8 of 10"]
+        assert [event.message for event in pipeline.events_of_kind("store nearly full")] == [
+            "ME holds 8 of 10"
+        ]
         pipeline.events.clear()
         for index in range(9):
             modem.store_message(index, f"lamp {index}")
@@ -347,23 +354,24 @@ async def test_nearly_full_store_is_logged_each_time(pipeline, factories):
         modem.store_message(3, "last")
         await pipeline.advance(20)
         assert not modem.stored
-    assert [step.message for step in pipeline.events_of_kind("store nearly full")] == ["ME holds 9 of 10"]
+    assert [event.message for event in pipeline.events_of_kind("store nearly full")] == ["ME holds 9 of 10"]
 
 
 async def test_message_during_a_sweep_hides_no_nearly_full_store(pipeline, factories):
-    """The drain began with a store that filled up: the network may hold more, which is looked for soon."""
+    """The drain began with a nearly full store, so the network may hold more messages and a sweep follows
+    soon."""
     modem = small_modem(pipeline, factories)
     for index in range(10):
         modem.store_message(index, f"led {index}")
 
-    async def one_more():
+    async def store_another():
         modem.store_message(3, "one more")
 
-    async def what_the_network_held():
+    async def deliver_held_messages():
         for index in range(10):
             modem.store_message(index, f"pump {index}")
 
-    modem.plan("sweep", None, one_more, None, what_the_network_held)
+    modem.plan("sweep", None, store_another, None, deliver_held_messages)
     async with pipeline.run_receiver():
         await pipeline.advance(20)
         assert not modem.stored
@@ -372,7 +380,7 @@ async def test_message_during_a_sweep_hides_no_nearly_full_store(pipeline, facto
 
 
 async def test_store_with_room_again_is_not_nearly_full(pipeline, factories):
-    """Whatever the next drain finds: there is no hurry any more, and once it fills up again that is said."""
+    """The sweep interval is normal again, and the next nearly full store is logged."""
     modem = small_modem(pipeline, factories)
     for index in range(10):
         modem.store_message(index, f"led {index}")
@@ -380,9 +388,9 @@ async def test_store_with_room_again_is_not_nearly_full(pipeline, factories):
         modem.store_message(3, "one more")
         await pipeline.advance(20)
         assert not modem.stored
-        looks = pipeline.call_log.count(("sweep",))
+        sweep_count = pipeline.call_log.count(("sweep",))
         await pipeline.advance(200)
-        assert pipeline.call_log.count(("sweep",)) == looks
+        assert pipeline.call_log.count(("sweep",)) == sweep_count
         for index in range(10):
             modem.store_message(index, f"pump {index}")
         await pipeline.advance(100)
@@ -390,7 +398,7 @@ async def test_store_with_room_again_is_not_nearly_full(pipeline, factories):
 
 
 async def test_store_that_stays_full_is_logged_once(pipeline, factories):
-    """Where nothing can be deleted each look finds the same."""
+    """If no message can be deleted, each sweep finds the same store."""
     modem = small_modem(pipeline, factories)
     modem.defaults["delete"] = factories.refused(500)
     for index in range(10):
@@ -402,7 +410,7 @@ async def test_store_that_stays_full_is_logged_once(pipeline, factories):
 
 
 async def test_freed_slot_may_hold_the_same_message_again(pipeline, factories):
-    """Without a SID and without a date nothing tells two messages apart but that the first was deleted."""
+    """Two messages without SID and date differ only in that the first one was deleted."""
     modem = factories.modem(pipeline)
     undated = {"service_centre_timestamp": pdu.Timestamp(bytes(7))}
     async with pipeline.run_receiver():
@@ -412,11 +420,11 @@ async def test_freed_slot_may_hold_the_same_message_again(pipeline, factories):
     assert pipeline.query_column("SELECT body FROM commands") == ["led toggle"] * 2
 
 
-# What a message may be
+# Kinds of messages
 
 
 async def test_duplicates_are_deleted_counted_and_not_run(pipeline, factories):
-    """The network delivers again: other slot, after a restart, directly."""
+    """The network repeats a delivery: in another slot, after a restart, or directly."""
     modem = factories.modem(pipeline)
     modem.store_message(3, f"{factories.SID} led on")
     async with pipeline.run_receiver():
@@ -430,7 +438,7 @@ async def test_duplicates_are_deleted_counted_and_not_run(pipeline, factories):
     assert not modem.stored
     assert pipeline.command_states() == ["received"]
     assert pipeline.query_column("SELECT duplicates FROM commands") == [2]
-    assert [step.message for step in pipeline.events_of_kind("duplicate")] == [
+    assert [event.message for event in pipeline.events_of_kind("duplicate")] == [
         "delivery 2, not run again",
         "delivery 3, not run again",
     ]
@@ -439,7 +447,8 @@ async def test_duplicates_are_deleted_counted_and_not_run(pipeline, factories):
 
 @pytest.mark.parametrize("raw", ["07", "ZZ", "", "00" * 20, "0791445677"])
 async def test_undecodable_message_is_quarantined_and_stops_no_other(pipeline, factories, raw):
-    """Quarantine: raw in the journal, deleted from the module, said once; its neighbours are received."""
+    """Its octets are kept in the journal, it is deleted from the module and logged once. Other messages are
+    received."""
     modem = factories.modem(pipeline)
     modem.store_message(1, "led on")
     modem.store_message(2, raw=raw)
@@ -453,15 +462,15 @@ async def test_undecodable_message_is_quarantined_and_stops_no_other(pipeline, f
 
 
 async def test_error_in_classification_quarantines_one_message(pipeline, factories, monkeypatch):
-    """Whatever pure code raises: the message is kept raw, the others are received, the session goes on."""
-    receive = receiver.classify
+    """Whatever the exception is, the raw message is kept, and other messages are received."""
+    classify = receiver.classify
 
-    def stumble(message, raw, service, memory):
+    def classify_or_raise(message, raw, service, memory):
         if message.text == "poison":
-            raise IndexError("of a mistake of ours")
-        return receive(message, raw, service, memory)
+            raise IndexError("internal")
+        return classify(message, raw, service, memory)
 
-    monkeypatch.setattr(receiver, "classify", stumble)
+    monkeypatch.setattr(receiver, "classify", classify_or_raise)
     modem = factories.modem(pipeline)
     modem.store_message(1, "led on")
     raw = modem.store_message(2, "poison", minute=1)
@@ -470,7 +479,7 @@ async def test_error_in_classification_quarantines_one_message(pipeline, factori
         pass
     assert not modem.stored
     assert pipeline.query_column("SELECT raw FROM ignored") == [raw]
-    assert pipeline.query_column("SELECT reason FROM ignored") == ["cannot be read: of a mistake of ours"]
+    assert pipeline.query_column("SELECT reason FROM ignored") == ["cannot be read: internal"]
     assert pipeline.query_column("SELECT body FROM commands") == ["led on", "led off"]
 
 
@@ -484,7 +493,7 @@ async def test_error_in_classification_quarantines_one_message(pipeline, factori
     ],
 )
 async def test_ignored_messages_are_stored_deleted_and_never_run(pipeline, factories, fields):
-    """Strangers, numbers that look alike, silent messages."""
+    """These are messages of other senders, of similar numbers, and silent messages."""
     modem = factories.modem(pipeline)
     modem.store_message(1, "led on", **fields)
     async with pipeline.run_receiver():
@@ -496,22 +505,22 @@ async def test_ignored_messages_are_stored_deleted_and_never_run(pipeline, facto
 
 
 async def test_log_masks_the_sender_and_shows_no_content(pipeline, factories):
-    """What a log line says is never what a message says, nor a telephone number."""
+    """A log line never contains the content of a message or a whole telephone number."""
     modem = factories.modem(pipeline)
     modem.store_message(1, "secret", sender="+15557654321")
     modem.store_message(2, f"{factories.SID} led on", minute=1)
     async with pipeline.run_receiver():
         pass
-    [stray] = pipeline.events_of_kind("ignored")
-    assert str(stray) == "ignored: from …321: not from 2936"
-    assert stray.content == "secret"
+    [ignored] = pipeline.events_of_kind("ignored")
+    assert str(ignored) == "ignored: from …321: not from 2936"
+    assert ignored.content == "secret"
     [received] = pipeline.events_of_kind("received")
     assert str(received) == f"received command 1 {factories.SID}"
     assert received.content == "led on"
 
 
 async def test_parts_survive_a_restart_and_are_joined_in_any_order(pipeline, factories):
-    """Each part is deleted as soon as it is kept; the last one makes the Command."""
+    """Each part is deleted from the module after its commit. The last part completes the Command."""
     parts = pdu.segment("led " + "".join(chr(97 + n % 26) for n in range(400)), reference=9)
     modem = factories.modem(pipeline)
     modem.store_message(1, parts[2], minute=1)
@@ -526,13 +535,13 @@ async def test_parts_survive_a_restart_and_are_joined_in_any_order(pipeline, fac
         await pipeline.advance(1)
     assert not modem.stored
     assert pipeline.query_column("SELECT length(body) FROM commands") == [404]
-    assert [step.kind for step in pipeline.events if step.kind in ("part", "duplicate", "received")] == [
+    assert [event.kind for event in pipeline.events if event.kind in ("part", "duplicate", "received")] == [
         "part", "part", "duplicate", "received",
     ]  # fmt: skip
 
 
 async def test_status_report_is_stored_deleted_and_wakes_the_dispatcher(pipeline, factories):
-    """Matched with the message it speaks of."""
+    """It is matched with the message that it reports on."""
     number = pipeline.queue_message()
     pipeline.outbox_store.mark_sent(number, 42)
     stamp = pdu.Timestamp(bytes.fromhex("62111222030000"))
@@ -555,11 +564,11 @@ async def test_status_report_is_stored_deleted_and_wakes_the_dispatcher(pipeline
     assert pipeline.wake_count == 1
 
 
-# News that lead nowhere, and none at all
+# Stale and lost notifications
 
 
 async def test_empty_slot_leads_to_one_sweep(pipeline, factories):
-    """A stale notification: no loop over indexes, one list and one later; it finds what stands elsewhere."""
+    """A stale notification causes one sweep at once and one later, which find messages in other slots."""
     modem = factories.modem(pipeline)
     async with pipeline.run_receiver():
         pipeline.call_log.clear()
@@ -573,7 +582,7 @@ async def test_empty_slot_leads_to_one_sweep(pipeline, factories):
 
 
 async def test_notification_without_a_slot_leads_to_a_sweep(pipeline, factories):
-    """Then everything is looked at."""
+    """The whole store is read."""
     modem = factories.modem(pipeline)
     async with pipeline.run_receiver():
         modem.store_message(9, "led on")
@@ -583,23 +592,26 @@ async def test_notification_without_a_slot_leads_to_a_sweep(pipeline, factories)
 
 
 @pytest.mark.parametrize(
-    ("notifies", "doubts", "most"), [(True, False, 300), (False, False, 60), (True, True, 60)]
+    ("is_notifying", "has_unannounced", "interval_s"),
+    [(True, False, 300), (False, False, 60), (True, True, 60)],
 )
-async def test_lost_notification_costs_one_sweep_interval(pipeline, factories, notifies, doubts, most):
-    """The sweep finds what no news told of; in between nothing is asked."""
+async def test_lost_notification_costs_one_sweep_interval(
+    pipeline, factories, is_notifying, has_unannounced, interval_s
+):
+    """The sweep finds messages without a notification. No command is sent between sweeps."""
     modem = factories.modem(pipeline)
-    modem.is_notifying, modem.has_unannounced = notifies, doubts
+    modem.is_notifying, modem.has_unannounced = is_notifying, has_unannounced
     async with pipeline.run_receiver():
         modem.store_message(3)
-        await pipeline.advance(most - 5)
+        await pipeline.advance(interval_s - 5)
         assert modem.stored
         assert len(pipeline.calls_of("sweep", "read")) == 1
         await pipeline.advance(5)
         assert not modem.stored
 
 
-async def test_idle_receiver_sends_no_command(pipeline, factories):
-    """An hour without news: a dozen looks and nothing else."""
+async def test_idle_receiver_only_sweeps(pipeline, factories):
+    """An hour without events has twelve sweeps and no other command."""
     async with pipeline.run_receiver():
         pipeline.call_log.clear()
         for _ in range(36):
@@ -609,7 +621,7 @@ async def test_idle_receiver_sends_no_command(pipeline, factories):
 
 
 async def test_registration_change_is_logged(pipeline, factories):
-    """For people only: nothing is asked for it."""
+    """No command is sent for it."""
     async with pipeline.run_receiver() as modem:
         pipeline.call_log.clear()
         modem.emit_events(RegistrationChanged(Registration(2)))
@@ -622,7 +634,7 @@ async def test_registration_change_is_logged(pipeline, factories):
 
 
 async def test_module_restart_ends_the_session(pipeline, factories):
-    """Its settings are gone: nothing more is asked on this line."""
+    """The settings of the module are lost, so no further command is sent."""
     modem = factories.modem(pipeline)
     async with pipeline.run_receiver():
         pipeline.call_log.clear()
@@ -633,7 +645,7 @@ async def test_module_restart_ends_the_session(pipeline, factories):
 
 
 async def test_two_timeouts_in_a_row_end_the_session(pipeline, factories):
-    """One may be bad luck, it is said; two in a row are a module that does not answer."""
+    """Each timeout is logged. After two in a row the module counts as unresponsive."""
     modem = factories.modem(pipeline)
     modem.plan("sweep", factories.timed_out(), factories.timed_out())
     task = asyncio.create_task(pipeline.make_receiver(modem).run())
@@ -644,7 +656,7 @@ async def test_two_timeouts_in_a_row_end_the_session(pipeline, factories):
 
 @pytest.mark.parametrize("between", ["answer", "refusal"])
 async def test_timeouts_with_an_answer_between_do_not_end_the_session(pipeline, factories, between):
-    """The count begins anew with each answer, be it a refusal."""
+    """The count starts again with each response, also with a refusal."""
     modem = factories.modem(pipeline)
     modem.plan("sweep", factories.timed_out(), factories.refused(500) if between == "refusal" else None)
     modem.plan("sweep", factories.timed_out(), None)
@@ -655,7 +667,7 @@ async def test_timeouts_with_an_answer_between_do_not_end_the_session(pipeline, 
 
 
 async def test_refusal_counts_as_an_answer(pipeline, factories):
-    """A silence before it and one after it are not two in a row."""
+    """A timeout before it and one after it are not two in a row."""
     modem = factories.modem(pipeline)
     async with pipeline.run_receiver():
         modem.plan("read", factories.timed_out(), factories.timed_out())
@@ -669,7 +681,7 @@ async def test_refusal_counts_as_an_answer(pipeline, factories):
 
 
 async def test_timeout_is_followed_by_a_sweep(pipeline, factories):
-    """What was to be read is not forgotten until the next sweep."""
+    """Messages that were to be read are received soon, not only at the next regular sweep."""
     modem = factories.modem(pipeline)
     modem.plan("read", factories.timed_out())
     async with pipeline.run_receiver():
@@ -681,7 +693,8 @@ async def test_timeout_is_followed_by_a_sweep(pipeline, factories):
 
 @pytest.mark.parametrize("index", [0, 3])
 async def test_message_announced_too_early_is_read_again(pipeline, factories, index):
-    """Neither the slot nor the store has it yet: the store is asked once more, soon. Some count from 0."""
+    """Neither the slot nor the store shows it yet, so another sweep follows soon. Some modules count slots
+    from 0."""
     modem = factories.modem(pipeline)
     async with pipeline.run_receiver():
         await pipeline.advance(1)
@@ -695,11 +708,11 @@ async def test_message_announced_too_early_is_read_again(pipeline, factories, in
         pipeline.call_log.clear()
         modem.emit_events(MessageArrived(Slot("ME", index)))
         await pipeline.advance(60)
-        assert pipeline.call_log.count(("sweep",)) == 1, "that message was taken by the sweep before"
+        assert pipeline.call_log.count(("sweep",)) == 1, "the previous sweep has received that message"
 
 
 async def test_refused_read_does_not_stop_other_reads(pipeline, factories):
-    """The other slots are taken at once, the refused one is looked for within a minute."""
+    """The other slots are read at once, and the refused one is read again within a minute."""
     modem = factories.modem(pipeline)
 
     async def busy(slot):
@@ -718,7 +731,7 @@ async def test_refused_read_does_not_stop_other_reads(pipeline, factories):
 
 
 async def test_refused_sweep_is_retried_after_a_minute(pipeline, factories):
-    """Nobody is asked in a loop."""
+    """It is not retried in a tight loop."""
     modem = factories.modem(pipeline)
     modem.defaults["sweep"] = factories.refused(314)
     async with pipeline.run_receiver():
@@ -732,7 +745,7 @@ async def test_refused_sweep_is_retried_after_a_minute(pipeline, factories):
 
 @pytest.mark.parametrize("what", ["read", "acknowledge"])
 async def test_events_after_a_failure_are_handled(pipeline, factories, what):
-    """The failed one costs its own time; a restart told right behind it still ends the session."""
+    """A restart of the module that is reported right after the failure still ends the session."""
     modem = factories.modem(pipeline)
     modem.plan(what, factories.timed_out())
     async with pipeline.run_receiver():
@@ -749,13 +762,13 @@ async def test_events_after_a_failure_are_handled(pipeline, factories, what):
 
 @pytest.mark.parametrize("what", ["sweep", "read", "delete", "acknowledge"])
 async def test_lost_modem_ends_the_receiver_without_an_error(pipeline, factories, what):
-    """Wherever it was: it returns by itself, raises nothing, and no Command is lost or doubled by it."""
+    """It returns by itself from every operation, and no Command is lost or stored twice."""
     modem = factories.modem(pipeline)
 
-    async def cut(*_):
+    async def lose_line(*_):
         modem.lose_line()
 
-    modem.plan(what, *([None] if what == "sweep" else []), cut)
+    modem.plan(what, *([None] if what == "sweep" else []), lose_line)
     task = asyncio.create_task(pipeline.make_receiver(modem).run())
     await pipeline.advance(1)
     modem.store_message(3, "led on", announce=what != "sweep")
@@ -771,21 +784,21 @@ async def test_lost_modem_ends_the_receiver_without_an_error(pipeline, factories
 
 
 async def test_direct_delivery_is_stored_when_the_modem_is_lost(pipeline, factories):
-    """It has no second copy: what came while a sweep was under way is committed though nobody can be told."""
+    """It has no second copy. Deliveries during a sweep are committed even if they cannot be acknowledged."""
     modem = factories.modem(pipeline)
 
-    async def cut(*_):
+    async def lose_line(*_):
         modem.deliver_direct("led on")
         modem.deliver_direct("led off", minute=1)
         modem.lose_line()
 
-    modem.plan("sweep", cut)
+    modem.plan("sweep", lose_line)
     await asyncio.wait_for(pipeline.make_receiver(modem).run(), 10)
     assert pipeline.query_column("SELECT body FROM commands ORDER BY id") == ["led on", "led off"]
 
 
 async def test_closing_session_waits_for_the_journal(pipeline, factories):
-    """What has no second copy is insisted on."""
+    """The receiver retries the commit of a message that has no second copy."""
     modem = factories.modem(pipeline)
     async with pipeline.run_receiver():
         pipeline.fail_commits_disk_full()
@@ -799,11 +812,11 @@ async def test_closing_session_waits_for_the_journal(pipeline, factories):
         assert pipeline.query_column("SELECT body FROM commands") == ["led on"]
 
 
-# Health
+# Deadlines
 
 
 async def test_long_sweep_is_not_overdue(pipeline, factories):
-    """A full store on a slow line: every message taken is a sign of life."""
+    """With a full store on a slow line, each stored message extends the deadline."""
     modem = factories.modem(pipeline, latency_s=8)
     for index in range(60):
         modem.store_message(index, f"led {index}", minute=index)
@@ -817,7 +830,7 @@ async def test_long_sweep_is_not_overdue(pipeline, factories):
 
 
 async def test_many_slots_on_a_slow_line_are_not_overdue(pipeline, factories):
-    """Each that was read is a sign of life."""
+    """Each read extends the deadline."""
     modem = factories.modem(pipeline)
     async with pipeline.run_receiver():
         modem.latency_s = 14
@@ -830,7 +843,7 @@ async def test_many_slots_on_a_slow_line_are_not_overdue(pipeline, factories):
 
 @pytest.mark.parametrize("what", ["sweep", "read", "acknowledge"])
 async def test_hanging_receiver_is_overdue(pipeline, factories, what):
-    """A step that never returns is what the watchdog is there for."""
+    """The watchdog detects an operation that never returns."""
     modem = factories.modem(pipeline)
 
     async def hang(*_):
@@ -843,9 +856,7 @@ async def test_hanging_receiver_is_overdue(pipeline, factories, what):
         modem.store_message(3, announce=True)
     elif what == "acknowledge":
         modem.deliver_direct()
-    await pipeline.advance(
-        receiver.OPERATION_DEADLINE_S - 10
-    )  # the line may belong to a message that is being sent
+    await pipeline.advance(receiver.OPERATION_DEADLINE_S - 10)  # the line may be in use by the sender
     assert pipeline.deadline_monitor.overdue() == []
     await pipeline.advance(20)
     assert pipeline.deadline_monitor.overdue() == ["receiver"]
@@ -853,7 +864,7 @@ async def test_hanging_receiver_is_overdue(pipeline, factories, what):
 
 
 async def test_waiting_for_events_is_not_overdue(pipeline, factories):
-    """Also with a journal that cannot commit for hours."""
+    """This holds also if the journal cannot commit for hours."""
     modem = factories.modem(pipeline)
     async with pipeline.run_receiver():
         modem.store_message(3, announce=True)
@@ -867,16 +878,16 @@ async def test_waiting_for_events_is_not_overdue(pipeline, factories):
 
 
 async def test_first_start_logs_what_the_module_holds(pipeline, factories):
-    """How much the module holds and from when; by default it is carried out like all others. Said once."""
+    """The number of messages and their dates are logged once. By default they are run like all others."""
     modem = factories.modem(pipeline)
     modem.store_message(1, "led on", minute=1)
     modem.store_message(2, "led off", minute=30)
     async with pipeline.run_receiver(modem):
         await pipeline.advance(5)
     assert pipeline.command_states() == ["received", "received"]
-    [said] = pipeline.events_of_kind("first start")
-    assert "2 messages, sent from 2026-11-22T11:01:00+00:00 to 2026-11-22T11:30:00+00:00" in said.message
-    assert said.severity is Severity.WARNING
+    [event] = pipeline.events_of_kind("first start")
+    assert "2 messages, sent from 2026-11-22T11:01:00+00:00 to 2026-11-22T11:30:00+00:00" in event.message
+    assert event.severity is Severity.WARNING
     pipeline.restart()
     modem = factories.modem(pipeline)
     modem.store_message(1, "led up", minute=31)
@@ -886,7 +897,7 @@ async def test_first_start_logs_what_the_module_holds(pipeline, factories):
 
 
 async def test_first_start_may_skip_what_the_module_holds(pipeline, factories):
-    """As expired: shown, not run, deleted from the module; what comes after it is run."""
+    """They are stored as expired, not run, and deleted from the module. Later messages are run."""
     modem = factories.modem(pipeline)
     modem.store_message(1, "led on", minute=1)
     async with pipeline.run_receiver(modem, run_on_first_start=False):
@@ -902,16 +913,16 @@ async def test_first_start_may_skip_what_the_module_holds(pipeline, factories):
     assert "kept as expired" in pipeline.events_of_kind("first start")[0].message
 
 
-async def test_crash_in_the_first_sweep_leaves_it_the_first(pipeline, factories):
-    """What it had not come to is kept by the next start, and not run."""
+async def test_interrupted_first_sweep_is_repeated_as_the_first(pipeline, factories):
+    """Messages that it had not reached are stored as expired by the next start."""
     modem = factories.modem(pipeline)
     for index in range(1, 4):
         modem.store_message(index, f"led {index}", minute=index)
 
-    async def dies(_slot):
+    async def lose_connection(_slot):
         modem.lose_line()
 
-    modem.plan("delete", dies)
+    modem.plan("delete", lose_connection)
     async with pipeline.run_receiver(modem, run_on_first_start=False):
         await pipeline.advance(5)
     assert pipeline.command_states() == ["expired"]
@@ -926,7 +937,7 @@ async def test_crash_in_the_first_sweep_leaves_it_the_first(pipeline, factories)
 
 
 async def test_sweep_of_a_restarted_module_is_not_the_first(pipeline, factories):
-    """It shows nothing until it is initialised again; the sweep that then finds it is still the first."""
+    """It returns nothing until the module is initialised again. The sweep after that is still the first."""
     modem = factories.modem(pipeline)
     modem.store_message(1, "led on")
     modem.has_lost_settings = True
@@ -942,7 +953,7 @@ async def test_sweep_of_a_restarted_module_is_not_the_first(pipeline, factories)
 
 
 async def test_first_start_with_an_empty_module_is_not_logged(pipeline, factories):
-    """The first start is over all the same."""
+    """It still counts as the first start."""
     async with pipeline.run_receiver(factories.modem(pipeline), run_on_first_start=False) as modem:
         await pipeline.advance(5)
         modem.store_message(1, "led on", announce=True)
@@ -953,7 +964,7 @@ async def test_first_start_with_an_empty_module_is_not_logged(pipeline, factorie
 
 @pytest.mark.parametrize("error", [OSError(24, "Too many open files"), MemoryError()])
 async def test_lack_of_files_or_memory_ignores_no_message(pipeline, factories, monkeypatch, error):
-    """The message says nothing wrong: it stays in the module, and another session reads it."""
+    """The message is not at fault: it stays in the module, and the next session reads it."""
     modem = factories.modem(pipeline)
     modem.store_message(1, "led on")
     with monkeypatch.context() as patch:
@@ -969,23 +980,23 @@ async def test_lack_of_files_or_memory_ignores_no_message(pipeline, factories, m
 
 @pytest.mark.parametrize("lost", [False, True])
 async def test_port_conflict_names_the_other_program(pipeline, factories, lost):
-    """By what shows it and by who it may be; also where the line has gone by it."""
+    """The event contains the symptom and the suspected process, also if the connection was lost."""
     modem = factories.modem(pipeline)
     async with pipeline.run_receiver(describe_port_users=lambda: "ModemManager (process 7) has it open"):
         modem.emit_events(PortContention("an answer that nobody asked for"))
         if lost:
             modem.lose_line("unplugged")
         await pipeline.advance(1)
-    [said] = pipeline.events_of_kind("port conflict")
-    assert said.severity is Severity.WARNING
-    assert said.message == (
+    [event] = pipeline.events_of_kind("port conflict")
+    assert event.severity is Severity.WARNING
+    assert event.message == (
         "another program seems to use the module's port: an answer that nobody asked for; "
         "ModemManager (process 7) has it open"
     )
 
 
 async def test_second_timeout_ends_a_session_that_worked(pipeline, factories):
-    """Two in a row, however much has been answered before."""
+    """Two timeouts in a row end it, however many responses came before."""
     modem = factories.modem(pipeline)
     async with pipeline.run_receiver():
         modem.store_message(3, "led on", announce=True)

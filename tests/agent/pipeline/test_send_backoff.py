@@ -173,7 +173,7 @@ async def test_backoff_is_described(pipeline, factories):
 
 
 async def test_uncertain_change_to_sending_is_undone(pipeline, factories, monkeypatch):
-    """The commit raised an error but reached the disk. The message was not sent, so it is sent later, once."""
+    """The commit raised an error but reached the disk. The message is sent later, once."""
     pipeline.queue_message("one")
     modem = factories.modem(pipeline)
     mark_sending = pipeline.outbox_store.mark_sending

@@ -1,4 +1,4 @@
-"""From the journal to the module: what is sent how often, when, and what becomes of it."""
+"""Sending: what is sent how often and when, and the state that each message gets."""
 
 import asyncio
 import sqlite3
@@ -13,36 +13,37 @@ from agent.modem.sending import NotSent, OutcomeUnknown, Refused, Sent
 from agent.modem.status_queries import Registration
 
 
-def attempts(road):
-    return road.query_column("SELECT attempts FROM replies ORDER BY id")
+def attempts(pipeline):
+    return pipeline.query_column("SELECT attempts FROM replies ORDER BY id")
 
 
-def reasons(road):
-    return road.query_column("SELECT reason FROM replies ORDER BY id")
+def reasons(pipeline):
+    return pipeline.query_column("SELECT reason FROM replies ORDER BY id")
 
 
-# The order of things
+# Order of commits and sending
 
 
 async def test_sending_is_committed_after_the_prompt_and_before_the_body(pipeline, factories):
-    """A kill before it finds `queued`, a kill after it `sending`; and at last `sent` with its reference."""
+    """A kill before the commit leaves `queued`, a kill after it `sending`. In the end it is `sent` with its
+    reference."""
     modem = factories.modem(pipeline)
     pipeline.queue_message("hello")
     at_prompt = []
     at_body = []
 
-    async def look(_submit):
+    async def record_and_send(_submit):
         at_body.append((pipeline.reply_states(), attempts(pipeline)))
         return Sent(42)
 
-    modem.plan("send", look)
+    modem.plan("send", record_and_send)
     transaction = pipeline.journal.transaction
 
-    def counted():
+    def record_and_begin():
         at_prompt.append(pipeline.reply_states())
         return transaction()
 
-    pipeline.journal.transaction = counted
+    pipeline.journal.transaction = record_and_begin
     async with pipeline.run_sender(modem):
         await pipeline.advance(1)
     assert pipeline.call_log[1:] == [("send", "hello"), ("commit",), ("body", "hello"), ("commit",)]
@@ -51,13 +52,13 @@ async def test_sending_is_committed_after_the_prompt_and_before_the_body(pipelin
     assert pipeline.reply_states() == ["sent"]
     assert pipeline.query_column("SELECT message_reference FROM replies") == [42]
     assert pipeline.settled_count == 1
-    assert [step.kind for step in pipeline.events] == ["sending", "sent"]
+    assert [event.kind for event in pipeline.events] == ["sending", "sent"]
     assert pipeline.events_of_kind("sending")[0].content == "hello"
     assert pipeline.events_of_kind("sent")[0].message == "message reference 42"
 
 
-async def test_messages_leave_in_order(pipeline, factories):
-    """One after the other, as they were queued, also those that are queued meanwhile."""
+async def test_messages_are_sent_in_order(pipeline, factories):
+    """They are sent one after the other, also those that are queued meanwhile."""
     modem = factories.modem(pipeline)
     pipeline.queue_message("one")
     pipeline.queue_message("two")
@@ -70,52 +71,54 @@ async def test_messages_leave_in_order(pipeline, factories):
 
 
 async def test_idle_sender_wakes_when_a_message_is_queued(pipeline, factories):
-    """No polling: an hour without work asks the journal nothing."""
+    """It does not poll: an hour without messages has no query of the journal."""
     modem = factories.modem(pipeline)
-    asked = []
-    following = pipeline.outbox_store.next_queued
+    queried_at = []
+    next_queued = pipeline.outbox_store.next_queued
     pipeline.outbox_store.next_queued = lambda waiting: (
-        asked.append(pipeline.monotonic()) or following(waiting)
+        queried_at.append(pipeline.monotonic()) or next_queued(waiting)
     )
     async with pipeline.run_sender(modem):
         await pipeline.advance(3600)
-        assert len(asked) == 1
+        assert len(queried_at) == 1
         pipeline.queue_message()
         pipeline.reply_queued.set()
         await pipeline.advance(1)
     assert modem.sent_contents == ["hello"]
 
 
-@pytest.mark.parametrize(("setting", "asked"), [(False, False), (True, True)])
-async def test_submit_carries_the_queued_message(pipeline, factories, setting, asked):
-    """Destination, alphabet and octets as they were composed; a report where the setting asks for one."""
+@pytest.mark.parametrize(("status_reports", "requested"), [(False, False), (True, True)])
+async def test_submit_carries_the_queued_message(pipeline, factories, status_reports, requested):
+    """It has the destination, alphabet and octets of the queued message, and requests a status report if
+    configured."""
     modem = factories.modem(pipeline)
     seen = []
 
-    async def look(submit):
+    async def record_and_send(submit):
         seen.append(submit)
         return Sent(None)
 
-    modem.plan("send", look, look)
+    modem.plan("send", record_and_send, record_and_send)
     pipeline.queue_message("smile \u263a", "+15557654321")
     pipeline.outbox_store.enqueue([OutgoingMessage("2936", pdu.segment(b"\x01\x02")[0], 1, 1)])
-    async with pipeline.run_sender(modem, status_reports=setting):
+    async with pipeline.run_sender(modem, status_reports=status_reports):
         await pipeline.advance(1)
     text, octets = seen
     assert (str(text.destination_address), text.text, text.data_coding_scheme) == (
         "+15557654321", "smile \u263a", 8,
     )  # fmt: skip
-    assert text.status_report_request is asked
+    assert text.status_report_request is requested
     assert (octets.data, octets.data_coding_scheme) == (b"\x01\x02", 4)
     assert pipeline.reply_states() == ["sent", "sent"]
     assert pipeline.events_of_kind("sent")[0].message == ""
 
 
-# Unknown
+# Unknown outcome
 
 
 async def test_unknown_outcome_is_not_resent(pipeline, factories):
-    """A second copy costs money: said with a warning, not sent again, not even by the next session."""
+    """A second copy would cost money. It is logged as a warning and not sent again, not even by the next
+    session."""
     modem = factories.modem(pipeline)
     pipeline.queue_message("hello")
     modem.plan("send", OutcomeUnknown("no result within 120 s"))
@@ -133,7 +136,7 @@ async def test_unknown_outcome_is_not_resent(pipeline, factories):
 
 
 async def test_unknown_outcome_is_resent_once_if_configured(pipeline, factories):
-    """Once and no more, over all sessions."""
+    """There is one more copy at most, over all sessions."""
     pipeline.queue_message("hello")
     sent = 0
     for _ in range(3):
@@ -146,14 +149,14 @@ async def test_unknown_outcome_is_resent_once_if_configured(pipeline, factories)
     assert pipeline.reply_states() == [
         "unknown",
         "unknown",
-    ]  # that the first may have left as well stays known
+    ]  # the first copy keeps its unknown outcome
     assert attempts(pipeline) == [2, 1]
     assert reasons(pipeline) == ["no result", "outcome unknown: no result; sent once more as 1"]
 
 
 @pytest.mark.parametrize("cap", ["max_per_minute", "max_per_day"])
 async def test_unknown_message_and_its_copy_both_count(pipeline, factories, cap):
-    """Each may have cost money: with a cap of three a third message leaves after them and no fourth."""
+    """Each may have cost money. With a limit of three, one more message is sent after them."""
     modem = factories.modem(pipeline)
     modem.plan("send", OutcomeUnknown("no result"))
     for text in ("hello", "two", "three"):
@@ -165,8 +168,8 @@ async def test_unknown_message_and_its_copy_both_count(pipeline, factories, cap)
         assert "is reached" in pipeline.events_of_kind("held")[0].message
 
 
-async def test_resent_copy_keeps_its_place(pipeline, factories):
-    """No message to the same number overtakes it."""
+async def test_resent_copy_keeps_its_position(pipeline, factories):
+    """No later message to the same destination overtakes it."""
     modem = factories.modem(pipeline)
     modem.plan("send", OutcomeUnknown("no result"))
     pipeline.queue_message("one")
@@ -177,22 +180,22 @@ async def test_resent_copy_keeps_its_place(pipeline, factories):
 
 
 async def test_modem_lost_after_the_body_is_unknown(pipeline, factories):
-    """Then it may be out: unknown."""
+    """The message may have been sent."""
     modem = factories.modem(pipeline)
     pipeline.queue_message("hello")
 
-    async def cut(_submit):
+    async def lose_line(_submit):
         modem.lose_line()
         return OutcomeUnknown(modem.loss_reason)
 
-    modem.plan("send", cut)
+    modem.plan("send", lose_line)
     async with pipeline.run_sender(modem):
         pass
     assert pipeline.reply_states() == ["unknown"]
 
 
 async def test_message_interrupted_by_the_last_session_is_unknown(pipeline, factories):
-    """Settled before anything is sent; whoever waits for its fate is told."""
+    """It gets its final state before any message is sent, and the callback for settled replies is called."""
     pipeline.queue_message("one")
     pipeline.queue_message("two")
     pipeline.outbox_store.mark_sending(1)
@@ -205,13 +208,13 @@ async def test_message_interrupted_by_the_last_session_is_unknown(pipeline, fact
     assert pipeline.settled_count == 2
 
 
-# Refused
+# Refusals
 
 
 @pytest.mark.parametrize("code", [1, 29, 50, 69, 304, 305, 195])
 @pytest.mark.parametrize("after_body", [False, True])
 async def test_permanent_refusal_is_not_retried(pipeline, factories, code, after_body):
-    """Failed at the first try, with the reason; the next message is sent at once."""
+    """It fails at the first attempt, with the reason, and the next message is sent at once."""
     modem = factories.modem(pipeline)
     pipeline.queue_message("one")
     pipeline.queue_message("two")
@@ -232,7 +235,7 @@ async def test_permanent_refusal_is_not_retried(pipeline, factories, code, after
      (310, 60), (28, 60), (8, 3600), (21, 3600), (10, 3600)],
 )  # fmt: skip
 async def test_temporary_refusal_is_retried_with_backoff(pipeline, factories, code, first):
-    """How much later says the table of codes; the attempt is on disk, and the message leaves in the end."""
+    """The table of error codes gives the delay. The attempt is committed, and a retry sends the message."""
     modem = factories.modem(pipeline)
     pipeline.queue_message("hello")
     modem.plan("send", Refused(factories.refused(code, after_body=True)))
@@ -250,7 +253,7 @@ async def test_temporary_refusal_is_retried_with_backoff(pipeline, factories, co
 
 
 async def test_rejected_duplicate_counts_as_sent(pipeline, factories):
-    """The service centre has it already."""
+    """The service centre already has the message."""
     modem = factories.modem(pipeline)
     pipeline.queue_message("hello")
     modem.plan("send", Refused(factories.refused(197, after_body=True)))
@@ -264,7 +267,7 @@ async def test_rejected_duplicate_counts_as_sent(pipeline, factories):
 
 @pytest.mark.parametrize("code", [500, 332, 350, 250, 777])
 async def test_unspecific_error_after_the_body_is_unknown(pipeline, factories, code):
-    """The message may have left all the same; before the body it has not."""
+    """The message may have been sent. Before the body it has not."""
     modem = factories.modem(pipeline)
     pipeline.queue_message("one")
     pipeline.queue_message("two")
@@ -276,7 +279,8 @@ async def test_unspecific_error_after_the_body_is_unknown(pipeline, factories, c
 
 
 async def test_retries_end_after_the_maximum(pipeline, factories):
-    """The network fails for days: twelve tries with waits that grow to an hour, then it has failed."""
+    """If the network fails for days, twelve attempts with delays of up to an hour are made. Then the message
+    has failed."""
     modem = factories.modem(pipeline)
     pipeline.queue_message("one")
     modem.defaults["send"] = Refused(factories.refused(38, after_body=True))
@@ -291,13 +295,13 @@ async def test_retries_end_after_the_maximum(pipeline, factories):
     assert pipeline.reply_states() == ["failed", "sent"]
     assert "given up after 12 attempts" in reasons(pipeline)[0]
     assert attempts(pipeline) == [12, 1]
-    waits = [int(step.message.rsplit(" ", 2)[1]) for step in pipeline.events_of_kind("not sent")]
+    waits = [int(event.message.rsplit(" ", 2)[1]) for event in pipeline.events_of_kind("not sent")]
     assert waits == sorted(waits)
     assert (waits[0], waits[-1]) == (60, 3600)
 
 
 async def test_restart_keeps_the_count_of_attempts(pipeline, factories):
-    """Attempts stand on disk: ten starts on a network that fails give no more tries than one."""
+    """Attempts are counted in the journal: twenty sessions make as many attempts as one."""
     pipeline.queue_message("one")
     bodies = 0
     for _ in range(20):
@@ -312,7 +316,7 @@ async def test_restart_keeps_the_count_of_attempts(pipeline, factories):
 
 
 async def test_attempts_before_the_body_count(pipeline, factories):
-    """A module that dies at each prompt is not asked for ever."""
+    """A module that fails at each prompt is not tried forever."""
     modem = factories.modem(pipeline)
     pipeline.queue_message("one")
     modem.defaults["send"] = NotSent("no prompt")
@@ -325,14 +329,14 @@ async def test_attempts_before_the_body_count(pipeline, factories):
 
 
 async def test_not_sent_after_sending_began_counts_once(pipeline, factories):
-    """ESC was answered: nothing left, one try is noted."""
+    """The module confirmed ESC: the message was not sent, and one attempt is counted."""
     modem = factories.modem(pipeline)
     pipeline.queue_message("hello")
 
-    async def escaped(_submit):
+    async def cancelled_by_escape(_submit):
         return NotSent("the module was still taking text")
 
-    modem.plan("send", escaped)
+    modem.plan("send", cancelled_by_escape)
     async with pipeline.run_sender(modem):
         assert pipeline.reply_states() == ["queued"]
         assert attempts(pipeline) == [1]
@@ -342,7 +346,7 @@ async def test_not_sent_after_sending_began_counts_once(pipeline, factories):
 
 @pytest.mark.parametrize("code", [38, 21])
 async def test_new_message_does_not_shorten_a_backoff(pipeline, factories, code):
-    """A pause is a pause: each answer that is queued meanwhile waits behind, no try is burned."""
+    """Replies that are queued during a backoff wait as well, and no attempt is spent on them."""
     modem = factories.modem(pipeline)
     pipeline.queue_message("one")
     modem.plan("send", Refused(factories.refused(code, after_body=True)))
@@ -357,28 +361,28 @@ async def test_new_message_does_not_shorten_a_backoff(pipeline, factories, code)
 
 
 async def test_exhausted_quota_holds_all_messages(pipeline, factories):
-    """All that is queued is held for more than a day in a few tries, not burned one after the other."""
+    """All queued messages are held for more than a day with a few attempts in total."""
     modem = factories.modem(pipeline)
     for number in range(5):
         pipeline.queue_message(f"{number}")
 
-    async def until_midnight(_submit):
+    async def refuse_until_midnight(_submit):
         if pipeline.monotonic() < 1000 + 20 * 3600:
             return Refused(factories.refused(21, after_body=True))
         return Sent(1)
 
-    modem.defaults["send"] = until_midnight
+    modem.defaults["send"] = refuse_until_midnight
     async with pipeline.run_sender(modem):
         await pipeline.advance(30 * 3600)
     assert pipeline.reply_states() == ["sent"] * 5
     assert len(modem.sent_contents) <= 12
 
 
-# What the operator pays for
+# Limits
 
 
 async def test_rate_limit_is_ten_a_minute(pipeline, factories):
-    """The eleventh is held, not dropped, and it is said once."""
+    """The eleventh message is held, not dropped, and this is logged once."""
     modem = factories.modem(pipeline)
     for number in range(25):
         pipeline.queue_message(f"{number}")
@@ -397,7 +401,7 @@ async def test_rate_limit_is_ten_a_minute(pipeline, factories):
 
 
 async def test_daily_limit_is_two_hundred(pipeline, factories):
-    """Over sessions and restarts; the rest waits for the next day."""
+    """It holds over sessions and restarts. Further messages wait for the next day."""
     for number in range(205):
         pipeline.queue_message(f"{number}")
     sent = 0
@@ -416,7 +420,7 @@ async def test_daily_limit_is_two_hundred(pipeline, factories):
 
 
 async def test_limits_are_configurable(pipeline, factories):
-    """Also smaller ones; what is unknown counts, it may have left."""
+    """Messages with an unknown outcome count, as they may have been sent."""
     modem = factories.modem(pipeline)
     for number in range(5):
         pipeline.queue_message(f"{number}")
@@ -429,7 +433,7 @@ async def test_limits_are_configurable(pipeline, factories):
 
 
 async def test_held_messages_are_logged_again_on_another_day(pipeline, factories):
-    """Once for each time."""
+    """Each new wait is logged once."""
     modem = factories.modem(pipeline)
     for number in range(4):
         pipeline.queue_message(f"{number}")
@@ -443,7 +447,7 @@ async def test_held_messages_are_logged_again_on_another_day(pipeline, factories
 
 
 async def test_nothing_is_sent_while_the_journal_cannot_commit(pipeline, factories):
-    """The prompt is given up, no body leaves, no attempt counts, it is said once; then it is sent once."""
+    """The prompt is cancelled, no attempt counts, and it is logged once. Later the message is sent once."""
     modem = factories.modem(pipeline)
     pipeline.queue_message("hello")
     pipeline.fail_commits_disk_full()
@@ -453,8 +457,8 @@ async def test_nothing_is_sent_while_the_journal_cannot_commit(pipeline, factori
             assert pipeline.deadline_monitor.overdue() == []
         assert modem.sent_contents == []
         assert pipeline.reply_states() == ["queued"]
-        [said] = pipeline.events_of_kind("journal cannot commit")
-        assert said.message == (
+        [event] = pipeline.events_of_kind("journal cannot commit")
+        assert event.message == (
             "database or disk is full; messages stay in the module, results wait,"
             " nothing is started or sent until it can"
         )
@@ -466,7 +470,7 @@ async def test_nothing_is_sent_while_the_journal_cannot_commit(pipeline, factori
 
 
 async def test_second_journal_failure_is_logged_again(pipeline, factories):
-    """Once for each: after the journal has committed, the next failure is news."""
+    """After a successful commit the next failure is a new condition."""
     modem = factories.modem(pipeline)
     async with pipeline.run_sender(modem):
         for _ in range(2):
@@ -485,15 +489,15 @@ async def test_second_journal_failure_is_logged_again(pipeline, factories):
     [(Sent(7), "sent"), (OutcomeUnknown("no result"), "unknown"), (NotSent("escaped"), "queued")],
 )
 async def test_outcome_waits_in_memory_for_the_journal(pipeline, factories, outcome, state):
-    """The message is not sent again for it, nothing else leaves meanwhile, and nobody is late."""
+    """The message is not sent again, no other message is sent meanwhile, and no task is overdue."""
     modem = factories.modem(pipeline)
     pipeline.queue_message("one")
 
-    async def fill(_submit):
+    async def return_on_full_disk(_submit):
         pipeline.fail_commits_disk_full()
         return outcome
 
-    modem.plan("send", fill)
+    modem.plan("send", return_on_full_disk)
     async with pipeline.run_sender(modem):
         for _ in range(60):
             await pipeline.advance(60)
@@ -508,15 +512,15 @@ async def test_outcome_waits_in_memory_for_the_journal(pipeline, factories, outc
 
 @pytest.mark.parametrize("code", [38, 69])
 async def test_refusal_waits_in_memory_for_the_journal(pipeline, factories, code):
-    """The same for what the network said."""
+    """The refusal is committed when that is possible."""
     modem = factories.modem(pipeline)
     pipeline.queue_message("one")
 
-    async def fill(_submit):
+    async def return_on_full_disk(_submit):
         pipeline.fail_commits_disk_full()
         return Refused(factories.refused(code, after_body=True))
 
-    modem.plan("send", fill)
+    modem.plan("send", return_on_full_disk)
     async with pipeline.run_sender(modem):
         await pipeline.advance(600)
         assert pipeline.reply_states() == ["sending"]
@@ -527,7 +531,7 @@ async def test_refusal_waits_in_memory_for_the_journal(pipeline, factories, code
 
 @pytest.mark.parametrize("what", ["next_queued", "count_sent_within"])
 async def test_unreadable_journal_is_read_again(pipeline, factories, what):
-    """A minute later; it ends no task."""
+    """It is read again after a minute, and the task does not end."""
     modem = factories.modem(pipeline)
     pipeline.queue_message("hello")
     method = getattr(pipeline.outbox_store, what)
@@ -547,12 +551,12 @@ async def test_unreadable_journal_is_read_again(pipeline, factories, what):
     assert len(pipeline.events_of_kind("journal cannot commit")) == 1
 
 
-# Poison
+# Internal errors
 
 
-@pytest.mark.parametrize("error", [pdu.PduError("submit", None, "of ours"), ZeroDivisionError("of ours")])
+@pytest.mark.parametrize("error", [pdu.PduError("submit", None, "internal"), ZeroDivisionError("internal")])
 async def test_message_that_cannot_be_encoded_fails_alone(pipeline, factories, error):
-    """The next one is sent, the session goes on."""
+    """The next message is sent, and the session continues."""
     modem = factories.modem(pipeline)
     pipeline.queue_message("one")
     pipeline.queue_message("two")
@@ -561,12 +565,12 @@ async def test_message_that_cannot_be_encoded_fails_alone(pipeline, factories, e
         await pipeline.advance(1)
     assert modem.sent_contents == ["two"]
     assert pipeline.reply_states() == ["failed", "sent"]
-    assert "of ours" in reasons(pipeline)[0]
+    assert "internal" in reasons(pipeline)[0]
     assert pipeline.settled_count == 2
 
 
 async def test_invalid_destination_fails_alone(pipeline, factories):
-    """A number that nobody can write."""
+    """A number of 60 digits cannot be encoded."""
     modem = factories.modem(pipeline)
     pipeline.queue_message("one", "12" * 30)
     pipeline.queue_message("two")
@@ -576,14 +580,14 @@ async def test_invalid_destination_fails_alone(pipeline, factories):
 
 
 async def test_internal_error_after_the_body_is_unknown(pipeline, factories):
-    """Whatever it was: the message may be out."""
+    """Whatever the exception is, the message may have been sent."""
     modem = factories.modem(pipeline)
     pipeline.queue_message("one")
 
-    async def stumble(_submit):
-        raise ZeroDivisionError("of ours")
+    async def raise_error(_submit):
+        raise ZeroDivisionError("internal")
 
-    modem.plan("send", stumble)
+    modem.plan("send", raise_error)
     async with pipeline.run_sender(modem):
         await pipeline.advance(1)
     assert pipeline.reply_states() == ["unknown"]
@@ -591,7 +595,7 @@ async def test_internal_error_after_the_body_is_unknown(pipeline, factories):
 
 @pytest.mark.parametrize("after_body", [False, True])
 async def test_timeout_before_the_body_is_not_sent(pipeline, factories, after_body):
-    """The modem looks at its settings before it sends; what fails there leaves the message queued."""
+    """The modem checks its settings before it sends. If that fails, the message stays queued."""
     modem = factories.modem(pipeline)
     pipeline.queue_message("one")
 
@@ -606,12 +610,12 @@ async def test_timeout_before_the_body_is_not_sent(pipeline, factories, after_bo
         assert pipeline.reply_states() == ["unknown" if after_body else "sent"]
 
 
-# The end
+# End of the session
 
 
 @pytest.mark.parametrize("when", ["idle", "pause", "held", "sending"])
 async def test_lost_modem_ends_the_sender_without_an_error(pipeline, factories, when):
-    """Whatever it waits for; nothing that it had begun is cancelled."""
+    """It returns from every wait, and an operation in progress is not cancelled."""
     modem = factories.modem(pipeline)
     if when != "idle":
         pipeline.queue_message("hello")
@@ -648,7 +652,7 @@ async def test_modem_lost_before_the_body_leaves_the_message_queued(pipeline, fa
 
 
 async def test_modem_lost_while_preparing_ends_the_sender_without_an_error(pipeline, factories):
-    """The modem says so by raising: nothing was sent."""
+    """The modem raises ModemLost, which means that the message was not sent."""
     modem = factories.modem(pipeline)
     pipeline.queue_message("hello")
     modem.plan("send", ModemLost("unplugged"))
@@ -659,7 +663,7 @@ async def test_modem_lost_while_preparing_ends_the_sender_without_an_error(pipel
 
 
 async def test_hanging_send_is_overdue(pipeline, factories):
-    """Beyond twice the slowest module's own limit; a long pause is no reason to worry."""
+    """The deadline is twice the longest timeout of any module. A long backoff is not overdue."""
     modem = factories.modem(pipeline)
     pipeline.queue_message("hello")
     end = asyncio.Event()
@@ -679,15 +683,15 @@ async def test_hanging_send_is_overdue(pipeline, factories):
         assert pipeline.deadline_monitor.overdue() == []
 
 
-@pytest.mark.parametrize("begun", [False, True])
-async def test_lack_of_files_fails_no_message(pipeline, factories, begun):
-    """Before the body nothing has left: it is tried again. After that nobody knows."""
+@pytest.mark.parametrize("after_body", [False, True])
+async def test_lack_of_files_fails_no_message(pipeline, factories, after_body):
+    """Before the body the message was not sent, so it is retried. After the body the outcome is unknown."""
     modem = factories.modem(pipeline)
-    really = modem.send
+    original = modem.send
 
     async def send(submit, before_body):
-        modem.send = really
-        if begun:
+        modem.send = original
+        if after_body:
             await before_body()
         raise OSError(24, "Too many open files")
 
@@ -695,17 +699,19 @@ async def test_lack_of_files_fails_no_message(pipeline, factories, begun):
     pipeline.queue_message("hello")
     async with pipeline.run_sender(modem):
         await pipeline.advance(30)
-    assert pipeline.reply_states() == ["unknown" if begun else "sent"]
-    assert "Too many open files" in pipeline.events_of_kind("unknown" if begun else "not sent")[0].message
+    assert pipeline.reply_states() == ["unknown" if after_body else "sent"]
+    assert (
+        "Too many open files" in pipeline.events_of_kind("unknown" if after_body else "not sent")[0].message
+    )
 
 
-async def test_message_that_could_not_be_marked_sending_has_not_left(pipeline, factories):
-    """A host without memory while `sending` is committed: the body waits for that, so it is tried again."""
+async def test_message_that_could_not_be_marked_sending_is_retried(pipeline, factories):
+    """The body waits for the commit of `sending`. If that runs out of memory, the message was not sent."""
     modem = factories.modem(pipeline)
-    really = pipeline.outbox_store.mark_sending
+    original = pipeline.outbox_store.mark_sending
 
     def sending(number):
-        pipeline.outbox_store.mark_sending = really
+        pipeline.outbox_store.mark_sending = original
         raise MemoryError
 
     pipeline.outbox_store.mark_sending = sending
@@ -721,15 +727,15 @@ async def test_message_that_could_not_be_marked_sending_has_not_left(pipeline, f
 
 
 @pytest.mark.parametrize(
-    ("registration", "says"),
+    ("registration", "expected"),
     [
         (Registration(2, 2, 2), "searching: messages wait for a network"),
         (Registration(3, 3), "registration denied: messages wait for a network"),
         (Registration(0), "not registered: messages wait for a network"),
     ],
 )
-async def test_no_network_holds_messages(pipeline, factories, registration, says):
-    """For as long as it lasts: queued, never tried, no attempt counted; said once."""
+async def test_no_network_holds_messages(pipeline, factories, registration, expected):
+    """They stay queued as long as it lasts, no attempt is counted, and it is logged once."""
     pipeline.queue_message()
     modem = factories.modem(pipeline)
     modem.registered = registration
@@ -738,14 +744,14 @@ async def test_no_network_holds_messages(pipeline, factories, registration, says
         assert pipeline.reply_states() == ["queued"]
         assert pipeline.query_column("SELECT attempts FROM replies") == [0]
         assert pipeline.calls_of("send") == []
-        assert [step.message for step in pipeline.events_of_kind("held")] == [says]
+        assert [event.message for event in pipeline.events_of_kind("held")] == [expected]
         modem.registered = Registration(1)
         await pipeline.advance(20)
         assert pipeline.reply_states() == ["sent"]
 
 
 async def test_one_registered_domain_is_enough(pipeline, factories):
-    """Circuit switched denied, EPS registered: it is sent."""
+    """The message is sent with circuit switched denied and EPS registered."""
     pipeline.queue_message()
     modem = factories.modem(pipeline)
     modem.registered = Registration(3, 3, 5)
@@ -755,7 +761,7 @@ async def test_one_registered_domain_is_enough(pipeline, factories):
 
 
 async def test_sending_pauses_after_brownouts(pipeline, factories):
-    """And goes on by itself."""
+    """It resumes by itself."""
     pipeline.brownout_guard.on_message_sending(pipeline.monotonic() - 100)
     pipeline.brownout_guard.on_session_lost(pipeline.monotonic() - 99)
     pipeline.brownout_guard.on_message_sending(pipeline.monotonic() - 50)
@@ -774,24 +780,24 @@ async def test_sending_pauses_after_brownouts(pipeline, factories):
 
 
 async def test_brownout_guard_is_notified_before_each_body(pipeline, factories):
-    """Two sessions that are lost right after it count."""
+    """Two sessions that are lost right after a body count."""
     for expected in (None, 300):
         pipeline.queue_message()
         modem = factories.modem(pipeline)
 
-        async def ends(_submit, modem=modem):
+        async def lose_line(_submit, modem=modem):
             await pipeline.advance(0.3)
             modem.lose_line()
             return OutcomeUnknown(modem.loss_reason)
 
-        modem.plan("send", ends)
+        modem.plan("send", lose_line)
         async with pipeline.run_sender(modem):
             await pipeline.advance(2)
         assert pipeline.brownout_guard.on_session_lost(pipeline.monotonic()) == expected
 
 
 async def test_reason_for_holding_is_shown_while_it_lasts(pipeline, factories):
-    """For `status`: nothing, then why, then nothing again."""
+    """`status` shows it."""
     modem = factories.modem(pipeline)
     sender = pipeline.make_sender(modem)
     task = asyncio.create_task(sender.run())

@@ -2,51 +2,18 @@
 
 from __future__ import annotations
 
-import heapq
-
 import pytest
+from manual_scheduler import ManualScheduler
 
 from hardware.recording import parse_recording
 from hardware.sim.replay import ReplayedModule
-
-
-class VirtualTime:
-    """A scheduler whose time passes only in `advance`."""
-
-    def __init__(self):
-        self.now, self._due, self._count = 0.0, [], 0
-
-    def time(self):
-        return self.now
-
-    def call_later(self, delay, callback, *args):
-        self._count += 1
-        entry = [self.now + delay, self._count, callback, args]
-        heapq.heappush(self._due, entry)
-        return Handle(entry)
-
-    def advance(self, seconds):
-        until = self.now + seconds
-        while self._due and self._due[0][0] <= until:
-            self.now, _, callback, args = heapq.heappop(self._due)
-            if callback is not None:
-                callback(*args)
-        self.now = until
-
-
-class Handle:
-    def __init__(self, entry):
-        self._entry = entry
-
-    def cancel(self):
-        self._entry[2] = None
 
 
 class ReplayBench:
     """A replayed module with its output and divergences."""
 
     def __init__(self, lines, title="# modem-agent recording 1", **how):
-        self.time = VirtualTime()
+        self.time = ManualScheduler()
         self.output = bytearray()
         self.hung_up = []
         self.divergences = []
@@ -60,8 +27,8 @@ class ReplayBench:
         )
 
     def take(self):
-        said, self.output[:] = bytes(self.output).decode("latin-1"), b""
-        return said
+        output, self.output[:] = bytes(self.output).decode("latin-1"), b""
+        return output
 
     def type(self, text):
         self.module.receive(text.encode("latin-1"))

@@ -34,18 +34,20 @@ async def test_default_sims(make_sandbox, tmp_path):
     sandbox = make_sandbox()
     await sandbox.start()
     try:
-        told = sandbox.describe()
+        description = sandbox.describe()
         names = ["super-sim", "programmable-wireless", "super-sim-beta"]
-        assert [sim["unique_name"] for sim in told["sims"]] == names
-        assert [sim["service"] for sim in told["sims"]] == names
-        assert [sim["sid"][:2] for sim in told["sims"]] == ["HS", "DE", "HS"]
-        assert [sim["link"] for sim in told["sims"]] == [str(tmp_path / "ports" / name) for name in names]
-        assert told["base_urls"] == {
-            "supersim": f"{told['url']}/supersim",
-            "wireless": f"{told['url']}/wireless",
+        assert [sim["unique_name"] for sim in description["sims"]] == names
+        assert [sim["service"] for sim in description["sims"]] == names
+        assert [sim["sid"][:2] for sim in description["sims"]] == ["HS", "DE", "HS"]
+        assert [sim["link"] for sim in description["sims"]] == [
+            str(tmp_path / "ports" / name) for name in names
+        ]
+        assert description["base_urls"] == {
+            "supersim": f"{description['url']}/supersim",
+            "wireless": f"{description['url']}/wireless",
         }
-        assert told["account"].startswith("AC")
-        for sim in told["sims"]:
+        assert description["account"].startswith("AC")
+        for sim in description["sims"]:
             assert os.path.exists(sim["link"])  # noqa: ASYNC240, PTH110 - a symbolic link to a terminal
     finally:
         await sandbox.stop()

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import heapq
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from manual_scheduler import ManualScheduler
 
 from hardware.profile import SimulatorProfile
 from hardware.sim.module.module import SimulatedModule
@@ -19,43 +19,6 @@ DELIVER_PLAN = "0404819263000062901241310200047076D80D"
 """DELIVER from 2936, "plan", same time."""
 STATUS_REPORT = "0607038100F0629012413102006290124131320000"
 """STATUS-REPORT for reference 7 to 000, delivered three seconds later."""
-
-
-class VirtualTime:
-    """A scheduler whose time passes only in `advance`."""
-
-    def __init__(self):
-        self.now = 1000.0
-        self._due = []
-        self._count = 0
-
-    def time(self):
-        return self.now
-
-    def call_later(self, delay, callback, *args):
-        self._count += 1
-        call = ScheduledCall(callback, args)
-        heapq.heappush(self._due, (self.now + delay, self._count, call))
-        return call
-
-    def advance(self, seconds):
-        until = self.now + seconds
-        while self._due and self._due[0][0] <= until:
-            self.now, _, call = heapq.heappop(self._due)
-            call.run()
-        self.now = until
-
-
-class ScheduledCall:
-    def __init__(self, callback, args):
-        self.callback, self.args = callback, args
-
-    def cancel(self):
-        self.callback = None
-
-    def run(self):
-        if self.callback is not None:
-            self.callback(*self.args)
 
 
 class FakeNetwork:
@@ -92,7 +55,7 @@ class ModuleBench:
     """A module with its network, time and terminal."""
 
     def __init__(self, device=None, sim=None, **fields):
-        self.time = VirtualTime()
+        self.time = ManualScheduler(now=1000.0)
         self.network = FakeNetwork()
         self.output = bytearray()
         self.writes = []
@@ -113,8 +76,8 @@ class ModuleBench:
 
     def take_output(self):
         """Return the output since the last call."""
-        said, self.output = bytes(self.output), bytearray()
-        return said
+        output, self.output = bytes(self.output), bytearray()
+        return output
 
     def type(self, text):
         """Send input; returns the immediate output."""

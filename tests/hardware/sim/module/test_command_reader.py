@@ -107,12 +107,12 @@ def test_output_does_not_depend_on_chunks(make_running_bench, seed):
     expected = whole.type(CONVERSATION)
     bench = make_running_bench()
     bench.deliver()
-    said, place, dice = "", 0, random.Random(seed)
+    output, place, dice = "", 0, random.Random(seed)
     while place < len(CONVERSATION):
         size = len(CONVERSATION) if seed is None else 1 if seed == 0 else dice.randrange(1, 12)
-        said += bench.type(CONVERSATION[place : place + size])
+        output += bench.type(CONVERSATION[place : place + size])
         place += size
-    assert said == expected
+    assert output == expected
     assert bench.network.log == whole.network.log
 
 

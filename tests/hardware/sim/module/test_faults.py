@@ -158,14 +158,14 @@ def test_echo_stuck_survives_ate0(module_bench):
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "expected"),
     [("information-lost", OK), ("final-lost", "\r\n+CMGS: 0\r\n"), ("answer-lost", "")],
 )
-def test_lost_answer_does_not_stop_the_message(module_bench, name, said):
+def test_lost_answer_does_not_stop_the_message(module_bench, name, expected):
     """The message has been sent all the same; the next answer is complete."""
     module_bench.module.faults.add(f"{name}:command=+CMGS")
     assert module_bench.type(SEND) == "\r\n> "
-    assert module_bench.type(BODY) == said
+    assert module_bench.type(BODY) == expected
     assert len(module_bench.module.log.submitted_tpdus) == 1
     assert module_bench.at("+CSQ") == "\r\n+CSQ: 21,99\r\n" + OK
     assert module_bench.type(SEND + BODY) == "\r\n> \r\n+CMGS: 1\r\n" + OK
@@ -188,15 +188,15 @@ def test_rubbish_is_not_text(module_bench):
     assert module_bench.take_output() == bytes.fromhex("00FFF8E68098FE00")
 
 
-@pytest.mark.parametrize(("name", "said"), [("reboot-loud", BOOT), ("reboot-silent", "")])
-def test_reboot_aborts_the_command(module_bench, name, said):
+@pytest.mark.parametrize(("name", "expected"), [("reboot-loud", BOOT), ("reboot-silent", "")])
+def test_reboot_aborts_the_command(module_bench, name, expected):
     """A restart happens at once or at a command, which is never answered."""
     module_bench.module.faults.add(f"{name}:after=1")
     module_bench.time.advance(1)
-    assert module_bench.take_output().decode() == said
+    assert module_bench.take_output().decode() == expected
     module_bench.at("E0")
     module_bench.module.faults.add(f"{name}:command=+CMGL")
-    assert module_bench.at("+CSQ;+CMGL;+CSQ") == "\r\n+CSQ: 21,99\r\n" + said
+    assert module_bench.at("+CSQ;+CMGL;+CSQ") == "\r\n+CSQ: 21,99\r\n" + expected
     assert module_bench.at("+CMEE?") == "AT+CMEE?\r\r\n+CMEE: 0\r\n" + OK
     assert module_bench.module.log.boot_count == 3
 

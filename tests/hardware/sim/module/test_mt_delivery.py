@@ -26,7 +26,7 @@ STORED, NOTHING, ON_CARD = '\r\n+CMTI: "ME",1\r\n', "", '\r\n+CMTI: "SM",1\r\n'
 
 
 @pytest.mark.parametrize(
-    ("coding", "said"),
+    ("coding", "outputs"),
     [
         # mt: 0        1         2         3
         (0x00, (NOTHING, STORED, "direct", STORED)),
@@ -43,12 +43,12 @@ STORED, NOTHING, ON_CARD = '\r\n+CMTI: "ME",1\r\n', "", '\r\n+CMTI: "SM",1\r\n'
     ],
 )
 @pytest.mark.parametrize("mt", range(4))
-def test_message_routing_by_mt(make_running_bench, coding, said, mt):
+def test_message_routing_by_mt(make_running_bench, coding, outputs, mt):
     """27.005 3.4.1: what each <mt> does with each class; the network always gets an answer."""
     bench = make_running_bench()
     bench.at(f"+CNMI=1,{mt}")
     tpdu = with_coding(coding)
-    expected = said[mt]
+    expected = outputs[mt]
     assert bench.deliver(tpdu) == (direct(tpdu) if expected == "direct" else expected)
     assert bench.delivery_causes() == [None]
     stored = sum(len(bench.module.stores[name]) for name in ("ME", "SM"))
@@ -63,12 +63,12 @@ def test_class_0_may_be_stored(make_running_bench):
 
 
 @pytest.mark.parametrize(
-    ("ds", "said"), [(0, ""), (1, f"\r\n+CDS: 21\r\n{CENTRE}{REPORT}\r\n"), (2, '\r\n+CDSI: "SR",1\r\n')]
+    ("ds", "output"), [(0, ""), (1, f"\r\n+CDS: 21\r\n{CENTRE}{REPORT}\r\n"), (2, '\r\n+CDSI: "SR",1\r\n')]
 )
-def test_status_report_routing_by_ds(module_bench, ds, said):
+def test_status_report_routing_by_ds(module_bench, ds, output):
     """<ds> 0 drops, 1 delivers directly, 2 stores in SR."""
     module_bench.at(f"+CNMI=2,1,0,{ds},0")
-    assert module_bench.deliver(REPORT) == said
+    assert module_bench.deliver(REPORT) == output
     assert module_bench.delivery_causes() == [None]
     assert len(module_bench.module.stores["SR"]) == (ds == 2)
 
@@ -252,9 +252,9 @@ def test_buffered_urcs_are_bounded(module_bench):
     module_bench.at('+CNMI=0,1;+CPMS="MT","MT","MT"')
     for _ in range(25):
         module_bench.deliver()
-    said = module_bench.at("+CNMI=2,1")
-    assert said.startswith(OK + '\r\n+CMTI: "MT",6\r\n')
-    assert said.count("+CMTI") == 20
+    output = module_bench.at("+CNMI=2,1")
+    assert output.startswith(OK + '\r\n+CMTI: "MT",6\r\n')
+    assert output.count("+CMTI") == 20
 
 
 # full

@@ -142,7 +142,7 @@ async def run(*words, stdin=None, env=None):
 
 
 class Daemon:
-    """A program that runs until it is told to stop."""
+    """A program that runs until it is stopped."""
 
     def __init__(self, *words):
         self._words = [str(word) for word in words]
@@ -203,14 +203,14 @@ def gammu(client_bench):
 @requires_program("gammu", "gammu")
 async def test_gammu_identifies_the_module(client_bench, gammu):
     """Manufacturer, model, IMEI, IMSI, network."""
-    said = await gammu("identify")
+    output = await gammu("identify")
     assert (
-        client_bench.device_line(said)
+        client_bench.device_line(output)
         if hasattr(client_bench, "device_line")
-        else client_bench.module.profile.manufacturer in said
+        else client_bench.module.profile.manufacturer in output
     )
-    assert client_bench.module.profile.imei in said
-    assert client_bench.module.sim.imsi in said
+    assert client_bench.module.profile.imei in output
+    assert client_bench.module.sim.imsi in output
     assert "home network" in await gammu("networkinfo")
 
 
@@ -220,11 +220,11 @@ async def test_gammu_receives_and_deletes(client_bench, gammu):
     """Plain text, extension characters, UCS-2, several parts; one message and then all."""
     for text in ("hello {gammu} €", "Привет", LONG):
         client_bench.send("000", text)
-    said = await gammu("getallsms")
-    assert "hello {gammu} €" in said
-    assert "Привет" in said
-    assert LONG[150:170].strip() in said
-    assert said.count('"000"') == 4
+    output = await gammu("getallsms")
+    assert "hello {gammu} €" in output
+    assert "Привет" in output
+    assert LONG[150:170].strip() in output
+    assert output.count('"000"') == 4
     if client_bench.module.profile.first_index == 1:  # gammu wants places from 1
         await gammu("deletesms", PHONE_INBOX, 1)
         assert client_bench.stored_count == 3
@@ -244,8 +244,8 @@ async def test_gammu_sends(client_bench, gammu):
 @requires_program("gammu", "gammu")
 async def test_gammu_stores(client_bench, gammu):
     """+CMGW, and the list shows it."""
-    said = await gammu("savesms", "TEXT", "-folder", "2", "-text", "kept")
-    assert "location 1" in said
+    output = await gammu("savesms", "TEXT", "-folder", "2", "-text", "kept")
+    assert "location 1" in output
     assert "kept" in await gammu("getallsms")
 
 
@@ -349,10 +349,12 @@ async def test_python_gsmmodem(client_bench, mode):
     )
     await client_bench.wait_until(lambda: client_bench.messages)
     client_bench.send("000", "hello [gsmmodem]")
-    said = await client
-    assert "stored [('000', 'stored')]" in said
-    assert "reference 0" in said
+    output = await client
+    assert "stored [('000', 'stored')]" in output
+    assert "reference 0" in output
     module = client_bench.module
-    assert f"came [('000', 'hello [gsmmodem]')] {module.profile.imei} {module.sim.imsi} +447700900000" in said
+    assert (
+        f"came [('000', 'hello [gsmmodem]')] {module.profile.imei} {module.sim.imsi} +447700900000" in output
+    )
     assert client_bench.texts == [("2936", "from {gsmmodem}")]
     assert client_bench.stored_count == 0

@@ -172,8 +172,10 @@ def test_every_profile_boots(name, make_module_bench):
     bench = make_module_bench(device=device)
     bench.module.power_on()
     bench.time.advance(60)
-    said = [line.replace("{sim}", "READY") for line in device.boot_urcs + device.boot_sim + device.boot_sms]
-    assert bench.take_output().decode().split("\r\n")[1::2] == said
+    expected = [
+        line.replace("{sim}", "READY") for line in device.boot_urcs + device.boot_sim + device.boot_sms
+    ]
+    assert bench.take_output().decode().split("\r\n")[1::2] == expected
     assert bench.at("E0").endswith(OK)
     assert bench.at("+CPMS?").startswith("\r\n+CPMS: ")
     assert bench.module.attached

@@ -1,4 +1,4 @@
-"""Frames of what is said: V.250 5.7, 6.2; errors by +CMEE."""
+"""Framing of response lines: V.250 5.7 and 6.2, errors by +CMEE."""
 
 from __future__ import annotations
 

@@ -11,17 +11,17 @@ FOLDER = Path(__file__).parent / "transcripts"
 
 def parse_steps(text):
     """Pairs of what happens and what the module says to it, in the notation of the files."""
-    happening, said, pairs = None, "", []
+    happening, output, pairs = None, "", []
     for line in text.splitlines():
         sign, _, rest = line.partition(" ")
         if sign == "<":
-            said += rest
+            output += rest
         elif sign in {">", "!"}:
-            pairs.append((happening, said))
-            happening, said = (sign, rest), ""
+            pairs.append((happening, output))
+            happening, output = (sign, rest), ""
         elif line and sign != "#":
             raise ValueError(f"not understood: {line}")
-    return [*pairs, (happening, said)][1:]
+    return [*pairs, (happening, output)][1:]
 
 
 def unescape(notation):
@@ -59,8 +59,8 @@ def perform_step(bench, what):
 def test_transcript(path, make_running_bench):
     """The output at each step is exactly that of the transcript."""
     bench = make_running_bench()
-    for what, said in parse_steps(path.read_text()):
-        assert (what, perform_step(bench, what)) == (what, unescape(said))
+    for what, output in parse_steps(path.read_text()):
+        assert (what, perform_step(bench, what)) == (what, unescape(output))
 
 
 def test_all_transcripts_are_there():

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import heapq
-import itertools
 import random
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import pytest
+from manual_scheduler import ManualScheduler
 
 import pdu
 from hardware.sim.network.network import SimulatedNetwork
@@ -16,47 +15,6 @@ from hardware.sim.service.resource import ServiceSim
 from hardware.sim.service.service import CommandService
 
 START_TIME = datetime(2026, 11, 22, 12, 0, 0, tzinfo=UTC)
-
-
-class VirtualTime:
-    """A `Scheduler` whose time passes only in `advance`, with a wall clock."""
-
-    def __init__(self):
-        self._now = 0.0
-        self._calls = []
-        self._order = itertools.count()
-
-    def time(self):
-        return self._now
-
-    def wall_clock(self):
-        return START_TIME + timedelta(seconds=self._now)
-
-    def call_later(self, delay, callback, *args):
-        call = _ScheduledCall(callback, args)
-        heapq.heappush(self._calls, (self._now + delay, next(self._order), call))
-        return call
-
-    def advance(self, seconds):
-        """Let time pass and run the calls that become due, in order."""
-        end = self._now + seconds
-        while self._calls and self._calls[0][0] <= end:
-            self._now, _, call = heapq.heappop(self._calls)
-            if not call.cancelled:
-                call.callback(*call.args)
-        self._now = end
-
-    @property
-    def pending(self):
-        return sum(1 for _, _, call in self._calls if not call.cancelled)
-
-
-class _ScheduledCall:
-    def __init__(self, callback, args):
-        self.callback, self.args, self.cancelled = callback, args, False
-
-    def cancel(self):
-        self.cancelled = True
 
 
 class FakeMobileStation:
@@ -116,14 +74,12 @@ class NetworkBench:
     """A network with the three services under virtual time, a SIM for each, and every event."""
 
     def __init__(self, *, timing=None, rules=None):
-        self.time = VirtualTime()
+        self.time = ManualScheduler()
         self.events = []
-        self.network = SimulatedNetwork(self.time, self.time.wall_clock, self.events.append, timing=timing)
+        self.network = SimulatedNetwork(self.time, self.wall_clock, self.events.append, timing=timing)
         rng = random.Random(1)
         self.services = {
-            name: CommandService(
-                product, self.network, self.time.wall_clock, rng, self.events.append, rules=rules
-            )
+            name: CommandService(product, self.network, self.wall_clock, rng, self.events.append, rules=rules)
             for name, product in PRODUCTS.items()
         }
         self.sims = {}

@@ -58,9 +58,9 @@ def test_events_of_a_command_carry_its_sid(network_bench, create):
     first, second = create("super-sim", "one"), create("super-sim", "two")
     network_bench.advance(1)
     for resource in (first, second):
-        told = [event for event in network_bench.events if event.sid == resource.sid]
-        assert [str(event.kind) for event in told] == ["created", "handed", "offered", "acknowledged"]
-        assert {event.body for event in told} == {resource.body}
+        events = [event for event in network_bench.events if event.sid == resource.sid]
+        assert [str(event.kind) for event in events] == ["created", "handed", "offered", "acknowledged"]
+        assert {event.body for event in events} == {resource.body}
 
 
 def test_sids_are_unique_and_well_formed(network_bench, create):

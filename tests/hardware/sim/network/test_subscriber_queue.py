@@ -223,14 +223,14 @@ def test_without_store_and_forward_a_detach_drops_messages(network_bench, send):
     """A waiting message is given up, and one in flight too."""
     station = network_bench.add_station("super-sim", answers=["silence"])
     listeners = [send(text, store_and_forward=False) for text in ("one", "two")]
-    kept = send("three")
+    third = send("three")
     network_bench.advance(1)
     station.detach()
     assert [listener.calls for listener in listeners] == [["attempted", "gave up"], ["gave up"]]
     station.attach()
     network_bench.advance(1)
     assert station.texts == ["one", "three"]
-    assert kept.calls == ["attempted", "acknowledged"]
+    assert third.calls == ["attempted", "acknowledged"]
 
 
 def test_without_store_and_forward_a_full_module_is_tried(network_bench, send):

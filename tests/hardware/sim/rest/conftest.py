@@ -50,14 +50,14 @@ async def sandbox(tmp_path, wall_clock):
 @pytest.fixture
 def wait_until(sandbox):
     """Return a function that waits for a condition, which is checked at each network event."""
-    step = asyncio.Event()
-    sandbox.add_observer(lambda _sim, _event: step.set())
+    changed = asyncio.Event()
+    sandbox.add_observer(lambda _sim, _event: changed.set())
 
     async def until(condition):
         async with asyncio.timeout(10):
             while not condition():
-                await step.wait()
-                step.clear()
+                await changed.wait()
+                changed.clear()
 
     return until
 

@@ -87,8 +87,8 @@ async def test_characters_survive_the_form(http):
 )
 async def test_invalid_command_is_refused(http, path, form, status, code):
     """With the codes of the dictionary, and nothing is created."""
-    told, body = await http.post(path, **form)
-    assert told == status
+    response_status, body = await http.post(path, **form)
+    assert response_status == status
     assert is_error(body, status, code)
     assert (await http.get(path))[1][body_key(path)] == []
 
@@ -112,8 +112,8 @@ def body_key(path):
 async def test_invalid_form_is_refused(http, data, media, status, code):
     """Empty, not UTF-8, conflicting, of another media type."""
     headers = {"Content-Type": media} if media else {}
-    told, body = await http("POST", SMS, data=data, headers=headers)
-    assert told == status
+    response_status, body = await http("POST", SMS, data=data, headers=headers)
+    assert response_status == status
     assert is_error(body, status, code)
 
 

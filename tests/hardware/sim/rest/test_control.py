@@ -98,8 +98,8 @@ async def test_faults_are_added_and_cancelled(http, sandbox):
     assert (await http.get("/sandbox/faults"))[1] == {"faults": FAULT_DESCRIPTIONS}
     assert (await fault(http, "settings-lost"))[0] == 202
     await fault(http, "reboot-loud:after=1000")
-    status, told = await fault(http, "refused:command=+CSQ,times=0")
-    assert (status, told) == (
+    status, body = await fault(http, "refused:command=+CSQ,times=0")
+    assert (status, body) == (
         202,
         {
             "faults": [
@@ -110,13 +110,13 @@ async def test_faults_are_added_and_cancelled(http, sandbox):
             "struck": ["settings-lost"],
         },
     )
-    assert await http.get("/sandbox/sims/super-sim/faults") == (200, told)
+    assert await http.get("/sandbox/sims/super-sim/faults") == (200, body)
     assert (await http.get("/sandbox/sims/super-sim-beta/faults"))[1] == {"faults": [], "struck": []}
     module = sandbox.find_sim("super-sim").module
     module.receive(b"AT+CSQ\r")
     (late,) = (each.timer for each in sandbox.fault_schedule("super-sim")._scheduled if each.timer)
-    status, told = await http("DELETE", "/sandbox/sims/super-sim/faults")
-    assert (status, told) == (200, {"faults": [], "struck": ["settings-lost", "refused"]})
+    status, body = await http("DELETE", "/sandbox/sims/super-sim/faults")
+    assert (status, body) == (200, {"faults": [], "struck": ["settings-lost", "refused"]})
     assert late.cancelled()
     module.receive(b"AT+CSQ\r")
     assert module.faults.triggered == ["settings-lost", "refused"]
@@ -225,8 +225,8 @@ async def test_events_after_a_number(http):
 )
 async def test_invalid_control_request_is_refused(http, method, path, data, status):
     """One sentence says what is wrong; never an internal error."""
-    told, body = await http(method, path, data=data)
-    assert (told, body["status"]) == (status, status)
+    response_status, body = await http(method, path, data=data)
+    assert (response_status, body["status"]) == (status, status)
     assert body["message"].endswith(".")
 
 
