@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from manual_scheduler import ManualScheduler
@@ -91,6 +91,9 @@ class NetworkBench:
             )
             service.add_sim(sim, f"44770090010{index}")
             self.sims[name] = sim
+
+    def wall_clock(self):
+        return START_TIME + timedelta(seconds=self.time.now)
 
     def add_station(self, name, **how):
         return FakeMobileStation(self.network, self.sims[name].imsi, **how)
