@@ -12,8 +12,8 @@ import click
 from agent.version import VERSION
 
 _COMMANDS = {
-    "run": ("agent.cli.run", "Run the agent. This is what the systemd service starts."),
-    "demo": ("agent.cli.demo", "Show the whole system at work, simulated. Needs no hardware."),
+    "run": ("agent.cli.run", "Run the agent. The systemd service starts this command."),
+    "demo": ("agent.cli.demo", "Demonstrate the whole system in simulation. Needs no hardware."),
     "sandbox": ("agent.cli.sandbox", "Run simulated modules, network and REST API to develop against."),
     "send": ("agent.cli.send", "Send an SMS through the running agent."),
     "inbox": ("agent.cli.inbox", "List the received Commands, or the ignored messages."),
@@ -27,7 +27,7 @@ _COMMANDS = {
 
 
 class _LazyGroup(click.Group):
-    """Imports a command only when it is used: the service needs none of the others in memory."""
+    """Imports a command only when it is used: so the service does not hold the other commands in memory."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(_COMMANDS)

@@ -22,7 +22,7 @@ SIM_PIN_CREDENTIAL = "sim-pin"
 _UNBROKEN_COLUMNS = ("id", "state", "received", "queued", "at", "sid")
 """Columns of a table that are never wrapped, so that a value can be copied."""
 _MIN_COLUMN_CHARS = 16
-"""Width to which every other column may shrink before each row is printed on lines of its own."""
+"""Width to which every other column may shrink before the cells of a row are printed below each other."""
 EXIT_FAILURE, EXIT_CONFIG = 1, 2
 """Exit statuses: the command failed; the usage or the configuration cannot work."""
 
@@ -147,7 +147,7 @@ def read_journal_rows(config_path: Path, query: str, limit: int) -> list[dict[st
 def print_table(rows: list[dict[str, Any]], columns: tuple[str, ...], empty_message: str) -> None:
     """Print a table without the columns that are empty in all rows.
 
-    On a terminal that is too narrow each row is printed on lines of its own.
+    On a terminal that is too narrow, the cells of a row are printed below each other.
     """
     if not rows:
         click.echo(empty_message)

@@ -1,4 +1,4 @@
-"""`modem-agent config check`: reports every error in agent.toml and in what it names, all at once."""
+"""`modem-agent config check`: reports all errors in agent.toml and in the files and ports that it names."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def _load_valid_part(path: Path) -> tuple[Config, frozenset[str]]:
         if not isinstance(table, dict):
             invalid_tables.add(name)
             continue
-        for key, value in table.items():  # one by one: two keys may be valid alone, but not together
+        for key, value in table.items():  # one by one: two keys may each be valid, but not together
             candidate = valid | {name: valid.get(name, {}) | {key: value}}
             try:
                 parse_config(candidate, str(path))
@@ -92,7 +92,7 @@ def _load_valid_part(path: Path) -> tuple[Config, frozenset[str]]:
 
 
 def _check_handlers(settings: Config, errors: list[str]) -> str:
-    """Return the triggers of the handlers, comma-separated; append what is wrong with them to `errors`."""
+    """Return the triggers of the handlers, comma-separated; append their errors to `errors`."""
     from agent.handlers.registry import HandlerConfigError, HandlerRegistry, load_registry
     from agent.handlers.results import ResourceExhausted
     from agent.handlers.runner import ProcessRunner

@@ -1,4 +1,4 @@
-"""`modem-agent demo`: shows the whole system at work, simulated."""
+"""`modem-agent demo`: demonstrates the whole system in simulation."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ _SYSLOG_PRIORITIES = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, log
 def run(config_path: Path, *, trace: bool, show_content: bool, record: Path | None, mask: bool) -> None:
     """Run the agent until SIGTERM or Ctrl-C.
 
-    Under systemd it reports when it is ready, its status, and that it is alive (watchdog). If the port is
+    Under systemd it reports its readiness and status, and serves the watchdog. If the port is
     absent, busy or forbidden, it logs the reason and waits. Exit status 2: the configuration cannot work.
     """
     if mask and record is None:
@@ -122,7 +122,7 @@ def run(config_path: Path, *, trace: bool, show_content: bool, record: Path | No
         )
     except (JournalLocked, RecoveryExhausted, ResourceExhausted) as error:
         exit_with_errors(str(error))
-    except ExceptionGroup as group:  # an error that nothing expects, from the TaskGroup of the agent
+    except ExceptionGroup as group:  # unexpected errors, from the TaskGroup of the agent
         log.debug("", exc_info=group)
         exit_with_errors(*(f"internal error: {_locate_error(error)}" for error in group.exceptions))
     finally:
@@ -133,7 +133,7 @@ def run(config_path: Path, *, trace: bool, show_content: bool, record: Path | No
 def _open_recording(
     path: Path, warn: Callable[[str], None], profile: str, now: float, *, mask: bool, tee: Trace | None
 ) -> Trace:
-    """Return a trace that writes a recording into a file; `tee` receives everything as well.
+    """Return a trace that writes a recording into a file; `tee` receives the same data.
 
     `now` is the wall clock in seconds, `profile` the name of a module's profile or "".
     """

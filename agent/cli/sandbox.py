@@ -64,7 +64,7 @@ def _parse_baud(_context: click.Context, _option: click.Parameter, text: str | N
     "--baud",
     callback=_parse_baud,
     metavar="RATE|auto",
-    help="Give the UARTs a rate: bytes take their time, and a client at another rate reads garbage. "
+    help="Bit rate of the UARTs. Transmission then takes time, and a client at another rate reads garbage. "
     "auto: the modules detect the rate from the first AT.  [default: from the profile; most have no rate]",
 )
 @click.option(
@@ -79,7 +79,7 @@ def _parse_baud(_context: click.Context, _option: click.Parameter, text: str | N
     "--replay",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
-    help="Replay the module of a recording (modem-agent run --record FILE) and nothing else.",
+    help="Replay only the module of a recording (modem-agent run --record FILE).",
 )
 @click.option(
     "--no-delays", is_flag=True, help="With --replay: answer at once instead of after the recorded times."
@@ -201,7 +201,7 @@ def _lock_link_dir(link_dir: Path) -> Iterator[None]:
 
 
 def _replay_recording(path: Path, link_dir: Path, *, delays: bool, as_json: bool) -> None:
-    """Play the module of a recording; exit status 1 if the host sent something that the recording lacks."""
+    """Play the module of a recording; exit status 1 if the host sent a request that it lacks."""
     from agent.recording.replay import run_replay
     from hardware.recording import RecordingError, parse_recording
 
@@ -268,7 +268,7 @@ def _parse_fault(text: str, sims: list[str]) -> tuple[str, list[str]]:
 
 
 def _print_faults() -> None:
-    """Print each fault with what the module does, and the keys."""
+    """Print each fault with its effect on the module, and the keys."""
     from hardware.sim import faults
 
     width = max(map(len, faults.FAULT_DESCRIPTIONS))

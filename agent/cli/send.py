@@ -54,7 +54,7 @@ def send(
     config = load_config_or_exit(config_path)
     request = {"do": "send", "text": text, "hex": octets, "to": destination, "wait": not no_wait}
     try:
-        answer = send_request(config.control.socket, request)
+        response = send_request(config.control.socket, request)
     except ControlError as error:
         exit_with_errors(str(error))
     except KeyboardInterrupt:
@@ -62,16 +62,18 @@ def send(
             "interrupted; the message stays queued and is sent when possible: see modem-agent outbox"
         )
     if as_json:
-        print_json(answer)
+        print_json(response)
     else:
-        if answer.get("text", text) != text:
+        if response.get("text", text) != text:
             click.echo(
-                escape_unprintable(f"note: the text was shortened or changed: {answer['text']}"), err=True
+                escape_unprintable(f"note: the text was shortened or changed: {response['text']}"), err=True
             )
-        for message in answer["messages"]:
+        for message in response["messages"]:
             reason = f": {message['reason']}" if message["reason"] else ""
             click.echo(
-                escape_unprintable(f"reply {message['reply']} to {answer['to']}: {message['state']}{reason}")
+                escape_unprintable(
+                    f"reply {message['reply']} to {response['to']}: {message['state']}{reason}"
+                )
             )
-    if any(message["state"] in ("failed", "unknown") for message in answer["messages"]):
+    if any(message["state"] in ("failed", "unknown") for message in response["messages"]):
         raise SystemExit(1)

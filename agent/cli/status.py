@@ -30,25 +30,27 @@ def status(config_path: Path, *, as_json: bool) -> None:
     Exit status 1: no agent is running.
     """
     try:
-        answer = send_request(load_config_or_exit(config_path).control.socket, {"do": "status"}, timeout_s=10)
+        response = send_request(
+            load_config_or_exit(config_path).control.socket, {"do": "status"}, timeout_s=10
+        )
     except ControlError as error:
         exit_with_errors(str(error))
     if as_json:
-        print_json(answer)
+        print_json(response)
         return
-    rows = {name.replace("_", " "): _format_value(value) for name, value in _make_rows(answer).items()}
+    rows = {name.replace("_", " "): _format_value(value) for name, value in _make_rows(response).items()}
     width = max(len(name) for name in rows)
     for name, text in rows.items():
         if text:
             click.echo(escape_unprintable(f"{name:<{width}}  {text}"))
 
 
-def _make_rows(answer: dict[str, Any]) -> dict[str, object]:
+def _make_rows(response: dict[str, Any]) -> dict[str, object]:
     """Return name and value of each line, in order; an empty value is not shown."""
-    modem = dict(answer["modem"])
-    recovery = answer["recovery"]
+    modem = dict(response["modem"])
+    recovery = response["recovery"]
     rows: dict[str, object] = {
-        "agent": f"{answer['version']}, {answer['service']} ({answer['number']})",
+        "agent": f"{response['version']}, {response['service']} ({response['number']})",
         "state": modem.pop("state"),
     }
     if domains := modem.pop("domains", None):
@@ -62,9 +64,9 @@ def _make_rows(answer: dict[str, Any]) -> dict[str, object]:
                 f"{recovery['resets_hour']} of {recovery['resets_per_hour']} this hour, "
                 f"{recovery['resets_day']} of {recovery['resets_per_day']} today"
             ),
-            "held": answer["held"],
+            "held": response["held"],
             **{
-                name: answer[name]
+                name: response[name]
                 for name in ("damaged_journals", "commands", "replies", "running", "overdue")
             },
         }

@@ -1,6 +1,6 @@
 """The environment of the demo: a sandbox with a SIM for each service and an agent on each module.
 
-All of it runs in one process, but nothing is shortened: the agents send AT commands over pseudo-terminals,
+All of it runs in one process, but no step is left out: the agents send AT commands over pseudo-terminals,
 keep their journals on disk, run handlers in separate processes, and Commands are created and listed through
 the REST API.
 """
@@ -66,7 +66,7 @@ DemoObserver = Callable[[str, "Event | NetworkEvent"], None]
 
 @dataclass(slots=True)
 class DemoEnvironment:
-    """What a scenario uses: the sandbox, an HTTP client for its REST API, the folder of the demo."""
+    """The sandbox, an HTTP client for its REST API and the folder of the demo, for the scenarios."""
 
     sandbox: Sandbox
     http: aiohttp.ClientSession

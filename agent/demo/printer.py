@@ -1,6 +1,6 @@
 """Prints the demo: one line for each event, with colours on a terminal and without in a pipe.
 
-A SID is never cut or wrapped, whatever the width of the terminal, so that it can be copied.
+A SID is never truncated or wrapped, even on a narrow terminal, so that it can be copied.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _NETWORK_EVENT_TEXTS = {
     NetworkEventKind.LISTED: ("service", "listed"),
     NetworkEventKind.NOT_LISTED: ("service", "not listed"),
 }
-"""Who acts and what is printed; other kinds are not shown."""
+"""Source and text of each kind that is printed; other kinds are not shown."""
 
 MIN_WIDTH_COLUMNS = 38
 """Columns of a SID with an indent of four. A narrower terminal wraps the lines itself, which a copy

@@ -1,4 +1,4 @@
-"""Runs the demo: starts its environment, plays every scenario, then shows what the user sends."""
+"""Runs the demo: starts its environment, runs every scenario, then shows the Commands that the user sends."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from agent.demo.scenarios import SCENARIOS, EventLog, run_scenario
 from hardware.sim.network.events import NetworkEvent
 
 ONCE_TIMEOUT_S = 27.0
-"""Time for all scenarios with `--once`, which must end within 30 s whatever happens; they take about five."""
+"""Time for all scenarios with `--once`, which must always end within 30 s; they take about five."""
 DEFAULT_REST_PORT = 8480
 
 
 async def run_demo(folder: Path, port: int, *, once: bool) -> bool:
-    """Play every scenario and return True if all passed; without `once`, run on until Ctrl-C.
+    """Run every scenario and return True if all passed; without `once`, run on until Ctrl-C.
 
     `folder` is empty and receives journals, handlers and links; `port` 0 takes the default REST port, or a
     free one. SIGTERM and SIGHUP cancel the current task, so that nothing is left behind.

@@ -71,7 +71,7 @@ class DemoScenario:
 
 
 class ScenarioFailed(Exception):  # noqa: N818  (reads as the sentence it is)
-    """Something else happened; the text says what. `sid` is that of the Command."""
+    """The events were not those expected; the text describes the difference. `sid` is that of the Command."""
 
     def __init__(self, text: str, sid: str) -> None:
         super().__init__(text)

@@ -47,7 +47,7 @@ class Command:
         self.mode = mode
         """`text` or `binary`."""
         self.attempt = attempt
-        """Number of this attempt, from 1. Only repeatable handlers see more than 1."""
+        """Number of this attempt, from 1. Only repeatable handlers receive more than 1."""
         self.text = text
         """The text without the SID; None for a binary Command."""
         self.data = data

@@ -26,7 +26,7 @@ def run(spec: HandlerSpec, command: Command, names: Iterable[str], status: Calla
     """
     match spec.name:
         case "ping":
-            # The other words come back: this tells several pings apart when replies carry no SID.
+            # The other words are returned, to distinguish several pings when replies carry no SID.
             return _truncate(" ".join(("pong", *command.words[1:])), " ")
         case "status":
             return _truncate(status(), " ")

@@ -1,6 +1,6 @@
-"""Reads the directory of handlers: executables, Python files and options, and what is wrong with them.
+"""Reads the directory of handlers: executables, Python files and options; reports every mistake in them.
 
-Paths of handlers are made only here, and only from names that were found in the directory.
+Paths of handlers are built only here, and only from names that were found in the directory.
 """
 
 from __future__ import annotations
@@ -105,9 +105,9 @@ def _classify_file(path: Path, contents: DirectoryContents) -> None:
 
 
 def _permission_errors(path: Path, status: os.stat_result) -> list[str]:
-    """Return a sentence for each permission that lets others than root and the agent's user write the file.
+    """Return a sentence for each permission that lets users other than root and the agent's write the file.
 
-    Anybody who can write a handler controls the device.
+    A user that can write a handler controls the device.
     """
     errors = []
     if status.st_mode & 0o022:

@@ -1,6 +1,6 @@
-"""The agent's client of the handler manager: starts it, sends requests, notices its end.
+"""The agent's client of the handler manager: starts it, sends requests and detects its end.
 
-There is no thread and no child watcher: the manager has ended when its socket closes.
+It needs no thread and no child watcher: the manager has ended when its socket closes.
 """
 
 from __future__ import annotations

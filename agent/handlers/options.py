@@ -15,7 +15,7 @@ MAX_TIMEOUT_S = 86400  # a handler that still runs after a day hangs
 
 
 def check_word(word: object) -> str | None:
-    """Return why this word can never be the first word of a text, as a clause; None if it can."""
+    """Return a clause that says why this word can never be the first word of a text; None if it can."""
     if not isinstance(word, str):
         return f"{_short_repr(word)} is not text"
     if word.split() != [word]:

@@ -1,8 +1,8 @@
 """Kills the processes that are left when the handler manager itself was killed.
 
 The manager ends all its descendants, but not if it gets SIGKILL. Its own children then die with it (parent
-death signal); their children do not. All of them have a marker in their environment, by which this module
-finds them.
+death signal); their children do not. All of them have a marker in their environment; this module finds them
+by it.
 """
 
 from __future__ import annotations

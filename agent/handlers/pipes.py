@@ -1,6 +1,6 @@
 """The handler manager's event loop and its pipes: frames in both directions, log lines, limited output.
 
-No pipe ever blocks the manager, whatever the process at the other end does.
+No pipe blocks the manager, even if the process at the other end does not read or write.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Poller:
 
 
 def read_available(fd: int) -> bytes | None:
-    """Return what can be read without blocking: None for nothing yet, empty for the end of the file."""
+    """Return the octets that can be read without blocking: None if none yet, empty at the end of the file."""
     try:
         return os.read(fd, READ_BYTES)
     except BlockingIOError:
@@ -86,7 +86,7 @@ class FrameChannel:
             poller.set_events(outgoing, 0)
 
     def send(self, frame: Frame) -> None:
-        """Write a frame; what the pipe cannot take now is written when it has space."""
+        """Write a frame; octets that do not fit into the pipe now are written when it has space."""
         if not self._closed:
             self._write_buffer += encode_frame(frame)
             self._flush()
@@ -158,7 +158,7 @@ class OutputBuffer:
         poller.add(fd, lambda _: self.read())
 
     def read(self) -> None:
-        """Read once: the other pipes must get their turn."""
+        """Read once, so that the other pipes are served as well."""
         data = read_available(self._fd)
         if data:
             self.append(data)

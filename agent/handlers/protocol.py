@@ -1,6 +1,6 @@
 """Requests to the handler manager and its responses: values to frames and frames to values, without I/O.
 
-The value `verb` of a frame tells its kind, `request_id` connects a response with its request.
+The value `verb` of a frame is its kind; `request_id` connects a response with its request.
 
 From the agent: `run_executable`, `load` (a Python file), `call` (a function of a Python file), `cancel` (a
 request), `stop`.
@@ -47,7 +47,7 @@ class CannotEncodeArguments(ValueError):  # noqa: N818  (the Command is at fault
 
 
 def handler_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the agent's environment without COMMAND_... and what systemd sets for the agent alone."""
+    """Return the agent's environment without COMMAND_... and the variables of systemd for the agent alone."""
     return {
         name: value
         for name, value in environment.items()
@@ -179,7 +179,7 @@ def _exit_result(spec: HandlerSpec, status: int, output: bytes) -> HandlerResult
 
 
 def describe_failure(response: Frame) -> str:
-    """Return why a process did not answer."""
+    """Return the reason why a process sent no response."""
     if response["verb"] == b"not_started":
         number = int(response["errno"])
         hint = _ERRNO_HINTS.get(number)

@@ -38,7 +38,7 @@ class RetryLater:
 
 @dataclass(frozen=True, slots=True)
 class NotStarted:
-    """The handler has certainly not run: the host was out of files, memory or processes."""
+    """The handler was not started, because the host was out of files, memory or processes."""
 
     reason: str
 

@@ -41,7 +41,7 @@ __all__ = [
 ]
 
 LOAD_TIMEOUT_S = 60.0
-"""Time limit to load a Python file with its imports; a big library takes seconds on a small board."""
+"""Time limit to load a Python file with its imports; a large library takes seconds on a small board."""
 ACTION_TIMEOUT_S = 30.0
 """Time limit of an action after a reply."""
 MEMORY_LIMIT_BYTES = 256 * 1024 * 1024
@@ -62,7 +62,7 @@ class Runner(Protocol):
     async def run_action(
         self, spec: HandlerSpec, action: str, command: Command, timeout_s: float = ACTION_TIMEOUT_S
     ) -> HandlerResult:
-        """Run the action that a handler named for after its reply."""
+        """Run the action that a handler requested for the time after its reply."""
 
     async def close(self) -> None:
         """End all runs within 3 s; their result is Failed."""
@@ -80,7 +80,10 @@ class ProcessRunner:
         memory_limit: int = MEMORY_LIMIT_BYTES,
         manager_grace_s: float = MANAGER_GRACE_S,
     ) -> None:
-        """Start nothing yet. `emit` gets the log output of handlers; `environment` is the agent's own."""
+        """Create a runner without a manager process.
+
+        `emit` gets the log output of handlers; `environment` is the agent's own.
+        """
         self._emit = emit
         self._environment = protocol.handler_environment(environment)
         self._load_timeout_s = load_timeout_s
@@ -99,7 +102,7 @@ class ProcessRunner:
         declared: list[HandlerDeclaration] = []
         request = protocol.load_request(os.fsencode(file), self._load_timeout_s)
         try:
-            answer = await self._send_request(
+            response = await self._send_request(
                 request,
                 self._load_timeout_s,
                 lambda frame: declared.append(protocol.decode_declaration(frame)),
@@ -108,17 +111,17 @@ class ProcessRunner:
             raise ResourceExhausted(f"{file}: {error}") from None
         except (ManagerGone, TimeoutError) as error:
             raise HandlerLoadError(f"{file}: {str(error) or 'its process does not answer'}") from None
-        match answer["verb"]:
+        match response["verb"]:
             case b"loaded":
                 return declared
             case b"load_failed":
-                raise HandlerLoadError(answer["error"].decode())
+                raise HandlerLoadError(response["error"].decode())
             case b"timed_out":
                 raise HandlerLoadError(f"{file} was still loading after {self._load_timeout_s:g} s")
-            case _ if protocol.is_resource_exhausted(answer):
-                raise ResourceExhausted(f"{file}: its process {protocol.describe_failure(answer)}")
+            case _ if protocol.is_resource_exhausted(response):
+                raise ResourceExhausted(f"{file}: its process {protocol.describe_failure(response)}")
             case _:
-                raise HandlerLoadError(f"{file} cannot be loaded: {protocol.describe_failure(answer)}")
+                raise HandlerLoadError(f"{file} cannot be loaded: {protocol.describe_failure(response)}")
 
     async def run(self, spec: HandlerSpec, command: Command, timeout_s: float) -> HandlerResult:
         """Run a handler for a Command. Cancelling kills the run."""
@@ -127,7 +130,7 @@ class ProcessRunner:
     async def run_action(
         self, spec: HandlerSpec, action: str, command: Command, timeout_s: float = ACTION_TIMEOUT_S
     ) -> HandlerResult:
-        """Run the action that a handler named for after its reply; its own reply is ignored."""
+        """Run the action that a handler requested for the time after its reply; its own reply is ignored."""
         result = await self._execute(spec, action, command, timeout_s)
         return Finished(None) if isinstance(result, Finished) else result
 
@@ -146,9 +149,9 @@ class ProcessRunner:
                 # One Command at a time: all functions of a file share one process.
                 async with self._file_locks.setdefault(spec.queue_key, asyncio.Lock()):
                     request = protocol.call_request(spec, action, command, timeout_s, self._load_timeout_s)
-                    answer = await self._send_request(request, timeout_s + self._load_timeout_s)
+                    response = await self._send_request(request, timeout_s + self._load_timeout_s)
             else:
-                answer = await self._send_request(
+                response = await self._send_request(
                     protocol.executable_request(spec, action, command, timeout_s), timeout_s
                 )
         except ManagerNotStarted as error:
@@ -157,7 +160,7 @@ class ProcessRunner:
             return Failed(str(error))
         except TimeoutError:
             return TimedOut()
-        return protocol.decode_result(spec, answer)
+        return protocol.decode_result(spec, response)
 
     async def _send_request(
         self, request: Frame, timeout_s: float, on_partial: Callable[[Frame], None] = lambda _: None

@@ -98,7 +98,7 @@ def _worker_child(manager_pid: int, incoming: int, outgoing: int, log_fd: int, p
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        # What user code prints goes to the log, never between the frames.
+        # Output of user code goes to the log, never between the frames.
         os.dup2(log_fd, 1)
         os.dup2(log_fd, 2)
         os.close(log_fd)  # frees a file for the listing below, if the limit is reached
@@ -120,7 +120,7 @@ def _detach(manager_pid: int) -> None:
 
 
 def _make_pipes(count: int) -> list[tuple[int, int]]:
-    """Return so many pipes; on an OSError, none is left open."""
+    """Return `count` pipes; on an OSError, none is left open."""
     pipes: list[tuple[int, int]] = []
     try:
         for _ in range(count):

@@ -25,7 +25,7 @@ MAX_REASON_CHARS = 160
 
 
 def serve(path: str, incoming: int, outgoing: int) -> None:
-    """Load the file, send its declarations, then answer calls. Ends the process and never returns."""
+    """Load the file, send its declarations, then handle calls. Ends the process and never returns."""
     # The streams of the manager belong to other files.
     sys.stdout = _open_log(1)
     sys.stderr = _open_log(2)
@@ -53,7 +53,7 @@ def serve(path: str, incoming: int, outgoing: int) -> None:
 
 
 def load_file(path: str, module: ModuleType) -> None:
-    """Run the file as `module`; raises whatever the file raises.
+    """Run the file as `module`. Raises every exception that the file raises.
 
     Its directory is appended to sys.path: handler files can import files with a leading _ from there, and
     none of them hides a module of Python. No bytecode is written for the file.
@@ -67,7 +67,7 @@ def load_file(path: str, module: ModuleType) -> None:
 
 
 def handle_call(module: ModuleType, frame: Frame) -> Frame:
-    """Run one call and return the response frame; never raises, whatever the handler does."""
+    """Run one call and return the response frame. Never raises: every exception becomes a response."""
     try:
         try:
             function = _find_function(module, frame["function"].decode(), action="action" in frame)
@@ -147,7 +147,7 @@ def _run_async(result: object) -> object:
 
 
 def _encode_result(module: ModuleType, result: object) -> Frame:
-    """Return the response frame for what a handler returned."""
+    """Return the response frame for the value that a handler returned."""
     frame: Frame = {"verb": b"finished"}
     content = result
     if isinstance(result, api.Reply):

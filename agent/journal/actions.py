@@ -1,4 +1,4 @@
-"""Actions that handlers request for the time after their answer. Each is started at most once."""
+"""Actions that handlers request for the time after their reply. Each is started at most once."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class ActionStore:
         )
 
     def requeue(self, action_id: int, reason: str) -> None:
-        """Make an action pending again that certainly did not start."""
+        """Set an action back to `pending` that certainly did not start."""
         self._journal.commit(
             ("ActionStore.requeue", action_id),
             lambda _: self._execute(

@@ -18,16 +18,16 @@ from agent.journal import repair, schema
 
 
 class DbFailure(Enum):
-    """What an error of SQLite says about connection and file (sqlite.org/rescode.html)."""
+    """The part that an SQLite error shows to be unusable, by its result codes (sqlite.org/rescode.html)."""
 
     CONNECTION = (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN)
-    """The connection must not be used any more; a new one may work."""
+    """The connection must not be used any longer; a new one may work."""
     FILE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
     """The file is damaged."""
 
 
 def classify_error(error: sqlite3.Error) -> DbFailure | None:
-    """Return None for an error, as of a full disk or of a lock, after which the connection is still sound."""
+    """Return the failed part; None if the connection can still be used, as after a full disk or a lock."""
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # without the extended part
     return next((failure for failure in DbFailure if code in failure.value), None)
 
@@ -37,7 +37,7 @@ class Meta:
     """The one row of the table ``meta``."""
 
     uptime: float
-    """Seconds that the agent has run, all starts together."""
+    """Seconds that the agent has run, summed over all its starts."""
     newest_timestamp: float
     """The newest service centre time stamp of a Command, seconds since 1970; 0 for none."""
     dedup_horizon: float | None
@@ -46,7 +46,7 @@ class Meta:
     """True once all messages that the module held at the first start are stored."""
 
     def merge(self, known: Meta) -> None:
-        """Keep what was known before the file was opened again, where the file knows less."""
+        """Take over the values from before the file was opened again if they are newer than those in it."""
         self.newest_timestamp = max(self.newest_timestamp, known.newest_timestamp)
         horizons = [each for each in (self.dedup_horizon, known.dedup_horizon) if each is not None]
         self.dedup_horizon = max(horizons, default=None)
@@ -79,7 +79,7 @@ def open_journal_file(path: Path) -> tuple[sqlite3.Connection, Meta]:
     """
     if not path.exists():
         repair.create(path)
-    os.close(os.open(path, os.O_RDWR | os.O_CLOEXEC))  # its error says more than that of SQLite
+    os.close(os.open(path, os.O_RDWR | os.O_CLOEXEC))  # its OSError is more precise than the error of SQLite
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     try:
         connection.execute("PRAGMA journal_mode = WAL")

@@ -11,7 +11,7 @@ from agent.service.message import ReceivedCommand
 
 @dataclass(frozen=True, slots=True)
 class DedupEntry:
-    """What is known of an earlier delivery."""
+    """The stored facts about an earlier delivery."""
 
     command_id: int | None
     """Id of the Command; None if its row was lost with a damaged file."""
@@ -66,7 +66,7 @@ class DedupIndex:
 
 
 def _dedup_key(command: ReceivedCommand) -> bytes | None:
-    """Return None for a Command with neither a SID nor a valid time stamp: it cannot be told from others."""
+    """Return None for a Command with neither a SID nor a valid time stamp: nothing identifies it."""
     if command.sid is not None:
         return b"s" + command.sid.encode()
     return None if command.identity is None else _message_key(command.identity)

@@ -43,11 +43,11 @@ class ThreadExecutor:
 
 
 COMMIT_RETRY_DELAYS_S = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
-"""Pauses after failed commits, as of a full disk; the last one is repeated."""
+"""Pauses after failed commits, for example with a full disk; the last one is repeated."""
 
 
 def commit_failed_event(error: sqlite3.Error) -> Event:
-    """Return the log event for a failed commit: the same for every task, since it stops all of them."""
+    """Return the log event for a failed commit. It does not name a task, because the failure stops all."""
     text = f"{error}; messages stay in the module, results wait, nothing is started or sent until it can"
     return Event(EventKind.JOURNAL_CANNOT_COMMIT, text, severity=Severity.ERROR, condition=Condition.JOURNAL)
 
@@ -58,9 +58,9 @@ COMMIT_RECOVERED_EVENT = Event(EventKind.JOURNAL_COMMITS_AGAIN, resolves=Conditi
 async def retry_until_committed(
     runtime: Runtime, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs
 ) -> R:
-    """Call the function until it raises no sqlite3.Error: for facts that must not be lost.
+    """Call the function until it raises no sqlite3.Error: for results that must not be lost.
 
-    They wait in memory meanwhile. The first failure is logged, and the success after it.
+    They are kept in memory meanwhile. The first failure is logged, and the success after it.
     """
     failures = 0
     while True:

@@ -1,4 +1,4 @@
-"""The lock beside a journal, and the check that the files of an open journal are still in their place.
+"""The lock beside a journal, and the check that the files of an open journal still exist.
 
 A file that is deleted or replaced while it is open still accepts writes, and SQLite reports no error; the
 writes would be lost with the process. So the files are checked before each commit. Three calls of stat(2)
@@ -13,7 +13,7 @@ import os
 from pathlib import Path
 
 _SUFFIXES = ("", "-wal", ".lock")
-"""The files that hold acknowledged data, and the lock. SQLite makes the file ``-shm`` again from them."""
+"""The files that hold acknowledged data, and the lock. SQLite can rebuild the file ``-shm`` from them."""
 _MISSING_ERRORS = (FileNotFoundError, NotADirectoryError)
 
 
@@ -54,7 +54,7 @@ class JournalFiles:
         self.find_changed()
 
     def set_lock(self, lock_fd: int) -> None:
-        """Expect this open file as the lock file."""
+        """Record the inode of the lock file, given its descriptor."""
         self._inodes[".lock"] = _inode(os.fstat(lock_fd))
 
     def find_changed(self) -> list[str]:
@@ -68,11 +68,9 @@ class JournalFiles:
                 inode = _inode(path.stat())
             except _MISSING_ERRORS:
                 inode = None
-            except (
-                PermissionError
-            ):  # the right to enter the directory was taken away; what is open stays usable
+            except PermissionError:  # of the directory; files that are open stay usable
                 continue
-            if inode is not None and suffix not in self._inodes:  # SQLite makes the log with the first commit
+            if inode is not None and suffix not in self._inodes:  # SQLite creates the log at the first commit
                 self._inodes[suffix] = inode
             elif inode != self._inodes.get(suffix):
                 changed.append(suffix)

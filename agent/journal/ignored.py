@@ -18,7 +18,7 @@ class IgnoredMessages:
         self._execute = journal.execute
 
     def store(self, message: IgnoredMessage, raw: str, now: JournalTime) -> StoreResult:
-        """Store one in the caller's transaction, and delete the oldest beyond the limit."""
+        """Store a message in the caller's transaction, and delete the oldest beyond the limit."""
         row_id = self._execute(
             "INSERT INTO ignored (reason, sender, text, raw, at_wall) VALUES (?,?,?,?,?)",
             (message.reason, message.sender, message.text, raw, now.wall),

@@ -86,7 +86,7 @@ class CommandStore:
         return result
 
     def _is_stored(self, slot: tuple[str, int], raw: str) -> bool:
-        """Return True if this very message was stored from this slot before.
+        """Return True if this message was stored from this slot before.
 
         The name of the store is empty if the module does not report it; it may report it in the next session.
         """
@@ -187,7 +187,7 @@ class CommandStore:
         ]
 
     def get_pending(self, command_id: int) -> CommandRow | None:
-        """Return a Command that is to be run, None if it is not or no longer."""
+        """Return a Command in the state `received`; None if it has another state or does not exist."""
         row = self._execute(
             f"SELECT {COMMAND_COLUMNS} FROM commands WHERE state = 'received' AND id = ?", (command_id,)
         ).fetchone()

@@ -4,8 +4,8 @@ The tables are written by `inbox`, `outbox`, `actions` and the other files of th
 methods returns, its rows survive any end of this process and any loss of power, as long as the disk keeps
 what it acknowledged.
 
-A commit that failed with an I/O error may have reached the disk all the same. That connection is not used any
-more. A new one shows whether the commit is in the file; if it is, it is not done a second time.
+A commit that failed with an I/O error may nevertheless have reached the disk. That connection is not used
+any longer. A new one shows whether the commit is in the file; if it is, it is not repeated.
 """
 
 from __future__ import annotations
@@ -25,11 +25,10 @@ from agent.journal.connection import DbFailure, Meta, QueryResult, classify_erro
 from agent.journal.files import JournalFiles, JournalLocked, acquire_lock
 
 R = TypeVar("R")
-DAY_S = 86400.0
 _PATH_ERRNOS = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EACCES)
-"""Errors that a change of the configuration or of the directory removes, and a restart does not."""
+"""Errors that the operator must remove, in the configuration or the directory; a restart does not help."""
 MIN_REBUILD_INTERVAL_S = 600.0
-"""Pause before a file that is damaged again is replaced again. Nothing can be committed meanwhile."""
+"""Shortest time between two replacements of a damaged file. Nothing can be committed meanwhile."""
 
 OpenFile = Callable[[Path], tuple[sqlite3.Connection, Meta]]
 
@@ -39,13 +38,13 @@ class JournalTime:
     """A point in time by both clocks of the journal, in seconds."""
 
     wall: float
-    """Since 1970, by the device's clock."""
+    """Seconds since 1970 by the device's clock."""
     uptime: float
-    """That the agent has run, all starts together."""
+    """Seconds that the agent has run, summed over all its starts."""
 
 
 class JournalUnusable(Exception):  # noqa: N818  (reads as the sentence it is)
-    """The journal cannot be opened; the text names the file and what to do.
+    """The journal cannot be opened; the text names the file and the remedy.
 
     `is_configuration_error`: its path is impossible, so a restart does not help.
     """
@@ -79,8 +78,8 @@ class Journal:
         """Open or create the file (mode 0600). Raises JournalUnusable, JournalLocked.
 
         `wall_clock` returns seconds since 1970, `monotonic_clock` seconds that never jump. `on_damage` is
-        called with the text of a log line when the file was damaged or removed, now or later, in the thread
-        that calls a method then.
+        called with the text of a log line whenever the file turns out to be damaged or removed, in the
+        thread of the call that finds it.
         """
         self.path = path
         self._wall_clock = wall_clock
@@ -92,7 +91,7 @@ class Journal:
         self._rebuild_allowed_at = -math.inf
         self._uncertain_commit: _UncertainCommit | None = None
         self._confirmed_results: dict[Hashable, Any] = {}
-        """Results, by their key, of commits that failed and are on the disk all the same."""
+        """Results, by their key, of commits that failed and are nevertheless on the disk."""
         self._last_ids: dict[str, int] = {}
         self._reserved_ids: dict[str, int] = {}
         self.freed_slots: set[tuple[str, int]] = set()
@@ -161,7 +160,7 @@ class Journal:
     # Time
 
     def now(self) -> JournalTime:
-        """Return the present by both clocks."""
+        """Return the current time by both clocks."""
         return JournalTime(self._wall_clock(), self._uptime_base + self._monotonic_clock())
 
     def age(self, wall: float, uptime: float) -> float:
@@ -206,7 +205,7 @@ class Journal:
         return results[0]
 
     def is_confirmed(self, key: Hashable | None) -> bool:
-        """Return True if a commit with this key failed and is on the disk all the same.
+        """Return True if a commit with this key failed and is nevertheless on the disk.
 
         Raises sqlite3.Error.
         """
@@ -216,7 +215,7 @@ class Journal:
     def _resolve_uncertain_commit(self, key: Hashable | None, results: list[Any]) -> bool:
         """Return True if the commit that has just failed is on the disk.
 
-        If the file cannot be opened now, this is found out when it can be.
+        If the file cannot be opened now, this is determined as soon as it can be.
         """
         if self._uncertain_commit is None or key is None:
             return False
@@ -288,7 +287,7 @@ class Journal:
             raise sqlite3.OperationalError(f"the journal is not where it was: {reason}") from error
 
     def _record_failure(self, error: sqlite3.Error) -> None:
-        """Remember that the connection or the file must be replaced, if the error says so."""
+        """Record that the connection or the file must be replaced, if the error requires it."""
         failure = classify_error(error)
         if failure is not None and self._failure is not DbFailure.FILE:
             self._failure, self._failure_reason = failure, str(error)

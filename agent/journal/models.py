@@ -34,7 +34,7 @@ class ReplyState(StrEnum):
     """A status report has confirmed it."""
     FAILED = "failed"
     UNKNOWN = "unknown"
-    """It may have been sent; there was no result."""
+    """It may have been sent: the module returned no result."""
 
 
 class ActionState(StrEnum):
@@ -48,13 +48,13 @@ class ActionState(StrEnum):
 
 
 class StoreOutcome(Enum):
-    """How a received message was stored. After each of them it may be deleted from the module."""
+    """The outcome of storing a received message. After each of them it may be deleted from the module."""
 
     NEW = auto()
     DUPLICATE = auto()
     """Another delivery of a Command, or of a part, that was stored before."""
     ALREADY_STORED = auto()
-    """The same message in the same slot: it was committed, and is not yet deleted from the module."""
+    """This message was committed from this slot before, and is not yet deleted from the module."""
     EXPIRED = auto()
     """A Command not newer than the deduplication horizon: it may have been run long ago."""
     PART = auto()
@@ -128,7 +128,7 @@ class OutgoingMessage:
     user_data: pdu.UserData
     part: int
     parts: int
-    error_answer: bool = False
+    error_reply: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,18 +144,18 @@ class ReplyRow:
     parts: int
     attempts: int
     reason: str | None = None
-    """How the last attempt ended."""
+    """Result of the last attempt."""
 
 
 @dataclass(frozen=True, slots=True)
 class ActionRow:
-    """An action that a handler requested for the time after its answer."""
+    """An action that a handler requested for the time after its reply."""
 
     id: int
     command: CommandRow
     handler: str
     action: str
     reply_settled: bool
-    """True if no message of the answer is queued or being sent any more."""
+    """True if no message of the reply is queued or being sent any more."""
     age_s: float
     """Seconds of uptime since the request."""

@@ -7,14 +7,15 @@ from datetime import datetime
 from typing import Any
 
 import pdu
-from agent.journal.journal import DAY_S, Journal, JournalTime
+from agent.journal.journal import Journal, JournalTime
 from agent.journal.models import OutgoingMessage, ReplyRow, ReplyState
+from agent.journal.timestamps import DAY_S
 
 REPORT_MATCH_WINDOW_S = 3 * DAY_S
 """A message reference is used again after 256 messages, so a report belongs to a recent one."""
 
 TIMESTAMP_TOLERANCE_S = 120.0
-"""Largest difference between our time of sending and the service centre's time stamp of the same message."""
+"""Largest difference between the agent's time of sending and the service centre's time stamp of a message."""
 
 _SELECT_QUEUED = (
     "replies.id, command_id, commands.sid, destination, alphabet, user_data, user_data_length, has_header,"
@@ -59,7 +60,7 @@ class OutboxStore:
                 data.text if data.text is not None else (data.data or b"").hex().upper(),
                 reply.part,
                 reply.parts,
-                reply.error_answer,
+                reply.error_reply,
                 now.wall,
                 now.uptime,
             ),
@@ -67,7 +68,7 @@ class OutboxStore:
         return reply_id
 
     def enqueue(self, replies: list[OutgoingMessage]) -> list[int]:
-        """Queue messages that answer no Command; return their ids."""
+        """Queue messages that are not replies to a Command; return their ids."""
         return self._journal.commit(
             None,
             lambda now: [self.insert(None, reply, now) for reply in replies],
@@ -149,7 +150,7 @@ class OutboxStore:
         )
 
     def mark_sent(self, reply_id: int, message_reference: int | None) -> None:
-        """Commit that the module has confirmed a message; match a status report that came before.
+        """Commit that the module has confirmed a message; match a status report that arrived earlier.
 
         `message_reference` is None if the module returned none.
         """
@@ -193,7 +194,7 @@ class OutboxStore:
         """Queue a message again, in its old place, although it may have been sent.
 
         The possibly sent message becomes a row of its own in the state `unknown`, so that both count against
-        the limits and both are shown. That row belongs to no Command: each Command still has one answer.
+        the limits and both are shown. That row belongs to no Command: each Command still has one reply.
         """
 
         def write(_: JournalTime) -> None:
@@ -226,7 +227,7 @@ class OutboxStore:
         )
 
     def close_interrupted(self) -> list[int]:
-        """Make the messages unknown that were being sent when the agent ended; return their ids.
+        """Set the messages to `unknown` that were being sent when the agent ended; return their ids.
 
         Call it once, at start.
         """
@@ -244,8 +245,8 @@ class OutboxStore:
     def store_report(self, report: pdu.StatusReport, now: JournalTime) -> int | None:
         """Store a status report in the caller's transaction; return the id of the message that it belongs to.
 
-        That is a message with its reference and recipient that was sent in the last days (`_matching_reply`);
-        None if there is none.
+        That is a message with its reference and recipient that was sent in the last three days
+        (`_matching_reply`); None if there is none.
         """
         recipient = str(report.recipient_address)
         discharged = report.discharge_time.time
@@ -296,8 +297,8 @@ class OutboxStore:
         ).fetchone()
         return int(row[0])
 
-    def count_error_answers_within(self, seconds: float) -> int:
-        """Return the number of error answers that were queued in the last seconds of uptime."""
+    def count_error_replies_within(self, seconds: float) -> int:
+        """Return the number of error replies that were queued in the last seconds of uptime."""
         since = self._journal.now().uptime - seconds
         row = self._execute(
             "SELECT count(*) FROM replies WHERE error_answer AND queued_uptime > ?", (since,)

@@ -57,7 +57,7 @@ class PartStore:
         return StoreResult(StoreOutcome.PART, detail=detail)
 
     def delete(self, key: ConcatenationKey) -> None:
-        """Delete the parts of a message, as it is complete."""
+        """Delete the parts of a message that is complete."""
         self._execute(
             "DELETE FROM parts WHERE sender = ? AND reference = ? AND reference_16bit = ? AND total = ?",
             (key.sender, key.reference, key.reference_16bit, key.total),

@@ -7,8 +7,9 @@ one commit at most, so that other tasks wait only for milliseconds.
 from __future__ import annotations
 
 from agent.journal import timestamps
-from agent.journal.journal import DAY_S, Journal, JournalTime
+from agent.journal.journal import Journal, JournalTime
 from agent.journal.parts import PartStore
+from agent.journal.timestamps import DAY_S
 from agent.service.message import ConcatenationKey
 
 INCOMPLETE_MAX_AGE_S = DAY_S
@@ -110,7 +111,7 @@ class Pruner:
         return None if last is None else last[0]
 
     def _median_timestamp(self) -> float:
-        """Return the newest time stamp that may become the horizon: the median of those that came since.
+        """Return the newest time stamp that may become the horizon: the median of the younger ones.
 
         A later one is wrong. Its row stays, because as the horizon it would make every later Command expired.
         Keys are as good as random, so the first of them represent all.

@@ -1,8 +1,8 @@
 """Replaces a damaged journal by a new one with the rows that can still be read.
 
 The damaged file is kept beside the journal, unchanged. The new file is written under another name and renamed
-when it is complete. After a crash on the way, the next start does the same again; it never starts with an
-empty journal.
+when it is complete. After a crash in between, the next start repeats the replacement; it never starts with
+an empty journal.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ _SUFFIXES = ("", "-wal", "-shm")
 
 @dataclass(slots=True)
 class RepairReport:
-    """What was recovered from a damaged journal."""
+    """The rows that were recovered from a damaged journal, and the tables that lost rows."""
 
     path: Path
     reason: str
-    """Why the file counts as damaged."""
+    """The reason why the file counts as damaged."""
     damaged_copy: str = ""
     """New name of the damaged file."""
     row_counts: dict[str, int] = field(default_factory=dict)
@@ -43,17 +43,15 @@ class RepairReport:
         text = (
             f"journal {self.path} is damaged ({self.reason}): it is kept as {self.damaged_copy}, "
             f"and a new one was made with {rows.get('commands', 0)} Commands, "
-            f"{rows.get('replies', 0)} answers and {rows.get('dedup', 0)} deduplication entries"
+            f"{rows.get('replies', 0)} replies and {rows.get('dedup', 0)} deduplication entries"
         )
         if self.incomplete_tables:
             text += f"; not all rows could be read of {', '.join(self.incomplete_tables)}"
         if "dedup" in self.incomplete_tables:
-            text += ": a Command that is delivered again may be carried out again"
+            text += ": a Command that is delivered again may be run again"
             if self.dedup_horizon is not None:
                 when = datetime.fromtimestamp(self.dedup_horizon, UTC).isoformat(timespec="seconds")
-                text += (
-                    f", unless it was sent before {when}: unknown Commands from before are kept as expired"
-                )
+                text += f", unless it was sent before {when}: unknown older Commands are kept as expired"
         return text
 
 
@@ -72,7 +70,7 @@ def check_before_open(path: Path) -> str | None:
         new.replace(path)
         _fsync_directory(path)
     if not path.exists():
-        return "it is gone, only its log is left" if log.exists() and log.stat().st_size else None
+        return "it is missing, only its log is left" if log.exists() and log.stat().st_size else None
     if not path.is_file():
         return None
     if path.stat().st_size == 0:
@@ -81,7 +79,7 @@ def check_before_open(path: Path) -> str | None:
 
 
 def create(path: Path) -> None:
-    """Make the journal of a first start, completely or not at all: so an empty file always is a damaged one.
+    """Create the journal of a first start, completely or not at all: so an empty file is always damaged.
 
     Raises OSError, sqlite3.Error.
     """

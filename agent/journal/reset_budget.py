@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from agent.journal.journal import DAY_S, Journal
+from agent.journal.journal import Journal
+from agent.journal.timestamps import DAY_S
 
 HOUR_S = 3600.0
 RETENTION_DAYS = 31
@@ -38,8 +39,8 @@ class ResetBudget:
     def reserve(self, action: str, reason: str, *, one_per_hour: bool = False, keep_free: int = 0) -> str:
         """Commit a reset that is about to be done; return "", or the reason why it must not be done.
 
-        It counts from now on, whether or not it is carried out. `one_per_hour`: allow at most one reset of
-        any kind in an hour, for a device that the network rejects. `keep_free`: so many more resets must be
+        It counts from now on, even if the reset fails. `one_per_hour`: allow at most one reset of any kind in
+        an hour, for a device that the network rejects. `keep_free`: so many more resets must be
         left afterwards, if the limits are large enough, because this one may need another after it.
 
         Ages are differences of the uptime, so they do not depend on jumps of the device's clock.

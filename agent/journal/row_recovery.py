@@ -1,7 +1,7 @@
-"""Copies the rows that can be read of a damaged SQLite file.
+"""Copies the readable rows of a damaged SQLite file.
 
-SQLite ends a query at the first page that it cannot read. A table with row ids is then read in ever smaller
-ranges of row ids around the unreadable pages. A table without row ids is read from both ends.
+SQLite ends a query at the first page that it cannot read. A table with row ids is then read in smaller and
+smaller ranges of row ids around the unreadable pages. A table without row ids is read from both ends.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def open_damaged(path: Path, scratch: Path) -> sqlite3.Connection:
     Raises OSError, or sqlite3.Error if not even the list of tables and the schema version can be read.
     """
     if not path.exists() or path.stat().st_size == 0:  # SQLite would delete the log beside it
-        raise sqlite3.DatabaseError("there is no file")
+        raise sqlite3.DatabaseError("the file is missing or empty")
     if ends_in_page(path):  # SQLite would read the missing part of that page as zeros
         shutil.copyfile(path, scratch)
         os.truncate(scratch, path.stat().st_size // PAGE_BYTES * PAGE_BYTES)
@@ -55,7 +55,7 @@ def schema_version(connection: sqlite3.Connection) -> int:
 
 
 def ends_in_page(path: Path) -> bool:
-    """Return True if the file was cut off within a page, and there is no log that may hold that page."""
+    """Return True if the file was cut off within a page, and no log may hold that page."""
     log = path.with_name(f"{path.name}-wal")
     return path.stat().st_size % PAGE_BYTES != 0 and not (log.exists() and log.stat().st_size)
 

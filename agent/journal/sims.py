@@ -1,7 +1,7 @@
 """SIMs: which PINs were tried on each, and its last service centre number.
 
 A PIN has few digits, so a digest cannot hide it from an attacker who has the journal and time. Salt and
-rounds prevent that it is read by chance, and only its owner can read the file. A correct PIN is not kept.
+rounds prevent reading it by accident, and only its owner can read the file. A correct PIN is not stored.
 """
 
 from __future__ import annotations

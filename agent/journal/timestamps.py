@@ -1,8 +1,7 @@
-"""Finds out which service centre time stamps are plausible. Pure.
+"""Determines which service centre time stamps are plausible. No I/O.
 
-A service centre with a wrong clock may stamp a message with a year in the future. Such a stamp must not have
-an effect for decades: neither may all Commands before it count as old, nor may the device's clock count as
-wrong.
+A service centre with a wrong clock may stamp a message with a year in the future. Such a stamp must not make
+all Commands before it count as old, or the device's clock count as wrong, for decades.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Pauses sending while each message makes the module lose power. Pure: time and randomness are arguments.
+"""Pauses sending while each message makes the module lose power. No I/O: time and randomness are arguments.
 
 A module draws up to 2 A while it transmits. With a weak supply it browns out and restarts, and the next
 message would only repeat that. Receiving goes on during the pause.
@@ -26,14 +26,14 @@ class BrownoutGuard:
         self._paused_until = -inf
 
     def on_message_sending(self, now: float) -> None:
-        """Note that a message body is about to leave."""
+        """Record that a message body is about to leave."""
         if self._last_sent_at is not None and now - self._last_sent_at > BROWNOUT_WINDOW_S:
-            # The session survived the message before: `on_session_lost` would have cleared its time.
+            # The session survived the previous message: `on_session_lost` would have cleared its time.
             self._consecutive_losses = 0
         self._last_sent_at = now
 
     def on_session_lost(self, now: float) -> float | None:
-        """Note that the session was lost. Return the seconds of a pause that begins now, else None."""
+        """Record that the session was lost. Return the seconds of the pause that begins now, or None."""
         if self._last_sent_at is None:
             return None
         is_brownout = now - self._last_sent_at <= BROWNOUT_WINDOW_S

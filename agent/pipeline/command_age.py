@@ -1,4 +1,4 @@
-"""Estimates the age of a Command by a device clock that may be wrong. Pure: both clocks are arguments.
+"""Estimates the age of a Command by a device clock that may be wrong. No I/O: both clocks are arguments.
 
 A small device has no battery-backed clock. It starts with a time in the past, and its clock jumps when NTP or
 the network sets it, perhaps to a wrong time. The service centre timestamps of messages are the reference.
@@ -7,11 +7,11 @@ the network sets it, perhaps to a wrong time. The service centre timestamps of m
 from __future__ import annotations
 
 CLOCK_AGREEMENT_S = 600.0
-"""A message that was stamped this recently confirms the clock; few messages need longer."""
+"""A service centre timestamp of at most this age confirms the clock. Most messages arrive sooner."""
 
 
 class CommandAgeEstimator:
-    """The device clock, as far as it can be trusted."""
+    """Compares the device clock with service centre timestamps, and estimates the age of Commands."""
 
     def __init__(self) -> None:
         self._last_agreement: tuple[float, float] | None = None

@@ -1,4 +1,4 @@
-"""Composes the messages to queue in the journal, for replies and for what `modem-agent send` asks for."""
+"""Composes the messages to queue in the journal, both replies and messages of `modem-agent send`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from agent.service.profile import ServiceProfile
 
 
 class MessageComposer:
-    """Composes messages for one service, within the limits that the operator set."""
+    """Composes messages for one service, within the limits that the operator has set."""
 
     def __init__(self, service: ServiceProfile, config: ReplyConfig) -> None:
         self.service = service
@@ -21,16 +21,16 @@ class MessageComposer:
         sid: str | None,
         reference: int,
         destination: str | None = None,
-        error_answer: bool = False,
+        error_reply: bool = False,
     ) -> list[OutgoingMessage]:
         """Return the messages that carry a text or octets; more than one if they are concatenated.
 
-        `sid` is that of the answered Command. `reference` (0 to 255) is that of the concatenated message
-        (23.040 9.2.3.24.1). Without a destination they go to the service. Raises ComposeError if the service
-        cannot carry the content.
+        `sid` is that of the Command that the reply belongs to. `reference` (0 to 255) is the reference number
+        of a concatenated message (23.040 9.2.3.24.1). The default destination is the service.
+        Raises ComposeError if the service cannot carry the content.
         """
         parts = compose(content, sid, self.service, self._config, reference)
         return [
-            OutgoingMessage(destination or self.service.number, part, number, len(parts), error_answer)
+            OutgoingMessage(destination or self.service.number, part, number, len(parts), error_reply)
             for number, part in enumerate(parts, 1)
         ]

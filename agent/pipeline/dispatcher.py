@@ -1,4 +1,4 @@
-"""Runs Commands from the journal through their handlers, as often as each handler allows.
+"""Runs Commands from the journal through their handlers, at most as often as each handler allows.
 
 Commands of one handler run in the order of arrival, those of different handlers concurrently up to a limit.
 The start of a run is committed before it starts, its end together with the reply. So a handler that reboots
@@ -38,18 +38,18 @@ from agent.pipeline.post_reply_actions import (
     to_handler_command,
 )
 from agent.pipeline.resource_backoff import ResourceBackoff
-from agent.service.classify import ERROR_ANSWER_PREFIX
+from agent.service.classify import ERROR_REPLY_PREFIX
 from agent.service.compose import ComposeError
 
 MAX_ATTEMPTS = 3
-"""Runs of a Command by a repeatable handler."""
+"""Limit of the runs of a Command by a repeatable handler."""
 RETRY_LATER_BACKOFF = Backoff(initial_s=10, max_s=600, factor=4)
-"""After a handler asked for a later attempt."""
-MAX_ERROR_ANSWERS_PER_HOUR = 10
+"""Delay after a handler asked for a later attempt."""
+MAX_ERROR_REPLIES_PER_HOUR = 10
 FETCH_BATCH_SIZE = 100
 """Pending Commands that are read from the journal at a time."""
-MAX_WORD_LENGTH_IN_ANSWER = 20
-"""Characters of an unknown first word that an error answer repeats."""
+MAX_WORD_LENGTH_IN_REPLY = 20
+"""Characters of an unknown first word that an error reply repeats."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,12 +105,12 @@ class Dispatcher:
         self._age_estimator = CommandAgeEstimator()
         self._wake_event = asyncio.Event()
         self._active_queues: dict[str, int] = {}
-        """Queues with a running Command, and the number of that Command."""
+        """Id of the running Command of each queue that has one."""
         self._queues = HandlerQueues()
         self._tasks: dict[asyncio.Task[None], None] = {}
         """Tasks in progress, in the order of their start."""
         self._retry_at: dict[str, float] = {}
-        """Handlers that asked for a later attempt, and the time of that attempt."""
+        """Time of the next attempt for each handler that asked for a later one."""
         self._stopping = False
         self._resource_backoff = ResourceBackoff(runtime.random, runtime.emit)
         self._post_reply_actions = PostReplyActions(
@@ -123,11 +123,11 @@ class Dispatcher:
         )
 
     def wake(self) -> None:
-        """Look for Commands and actions that may start now."""
+        """Make the task check which Commands and actions may start now."""
         self._wake_event.set()
 
     def stop(self) -> None:
-        """Start nothing more. `run` returns when the handlers that run have ended."""
+        """Start no more Commands and actions. `run` returns when the running handlers have ended."""
         self._stopping = True
         self._post_reply_actions.stop()
         self._wake_event.set()
@@ -138,7 +138,7 @@ class Dispatcher:
         return list(self._active_queues)
 
     async def run(self) -> None:
-        """Recover what the last process left, then run Commands until `stop`."""
+        """Recover the Commands that the last process left unfinished, then run Commands until `stop`."""
         await self._recover_interrupted()
         async with asyncio.TaskGroup() as task_group:
             try:
@@ -149,12 +149,14 @@ class Dispatcher:
                         async with asyncio.timeout(delay):
                             await self._wake_event.wait()
             except asyncio.CancelledError:
-                for task in tuple(self._tasks):  # in order of start; the group would cancel them in any order
+                for task in tuple(
+                    self._tasks
+                ):  # in order of start; the group would cancel them in an arbitrary order
                     task.cancel()
                 raise
 
     async def _recover_interrupted(self) -> None:
-        """End the Commands that ran when the last process ended. Run those again that are repeatable."""
+        """Requeue the repeatable Commands that ran when the last process ended; fail the others."""
         for row in await retry_until_committed(self._runtime, self._command_store.list_interrupted):
             if row.repeatable and row.attempts < MAX_ATTEMPTS:
                 await retry_until_committed(self._runtime, self._command_store.requeue, row.id, "interrupted")
@@ -166,7 +168,7 @@ class Dispatcher:
     async def _start_ready(self, task_group: asyncio.TaskGroup) -> float | None:
         """Start all Commands and actions that may start now.
 
-        Return the seconds until the next one may start, or None if only a wake-up can bring one.
+        Return the seconds until the next one may start, or None if none of them waits for a time.
         """
         delays = []
         await self._enqueue_new()
@@ -181,7 +183,7 @@ class Dispatcher:
         return min(delays + await self._post_reply_actions.start_ready(create_task), default=None)
 
     async def _enqueue_new(self) -> None:
-        """Put the Commands that came since the last call into the queue of their handler.
+        """Put the Commands that were stored since the last call into the queues of their handlers.
 
         Each Command is read from the journal once, however many are pending.
         """
@@ -200,7 +202,7 @@ class Dispatcher:
                     self._queues.append(HandlerKey.of(spec), row.id)
 
     async def _start_command(self, key: HandlerKey, command_id: int, task_group: asyncio.TaskGroup) -> float:
-        """Start a Command unless it has to wait. Return the seconds that it has to wait, else 0."""
+        """Start a Command unless it has to wait. Return the seconds that it has to wait, 0 if it has not."""
         now = _now()
         delay = max(
             self._retry_at.get(key.name, 0.0) - now, self._resource_backoff.remaining_s(command_id, now)
@@ -226,7 +228,7 @@ class Dispatcher:
         task.add_done_callback(self._tasks.pop)
 
     async def _process(self, row: CommandRow, command: Command, spec: HandlerSpec | None, queue: str) -> None:
-        """Take one Command from `received` to its final state."""
+        """Run one Command, from the state `received` to its final state."""
         try:
             if self._is_expired(row, spec):
                 reason = "older than max_age_s allows"
@@ -259,7 +261,7 @@ class Dispatcher:
         return age is not None and limit is not None and age > limit
 
     async def _finish_unmatched(self, row: CommandRow, command: Command) -> None:
-        """End a Command that no handler matches. An empty text is done, anything else has failed."""
+        """End a Command that no handler matches. An empty text is done; any other Command has failed."""
         if not command.words and command.mode == "text":
             reason = "empty, nothing to do"
             await retry_until_committed(
@@ -268,7 +270,7 @@ class Dispatcher:
             self._log(EventKind.DONE, row, "an empty Command, and no handler matches it")
         else:
             word = command.words[0] if command.words else "binary"
-            await self._finish_failed(row, f"unknown {word[:MAX_WORD_LENGTH_IN_ANSWER]}", detail="no handler")
+            await self._finish_failed(row, f"unknown {word[:MAX_WORD_LENGTH_IN_REPLY]}", detail="no handler")
 
     async def _run_handler(self, row: CommandRow, command: Command, spec: HandlerSpec) -> None:
         await retry_until_committed(
@@ -294,7 +296,7 @@ class Dispatcher:
             await self._requeue_not_started(row, spec, result.reason)
             return
         if self._stopping and not isinstance(result, Finished):
-            return  # it stays `running`; the next start decides
+            return  # the Command stays `running`; the next start recovers it
         self._resource_backoff.on_started(row.id)
         match result:
             case Finished(reply, action_name):
@@ -309,7 +311,7 @@ class Dispatcher:
                 await self._finish_failed(row, "timed out", detail=f"ended after {timeout_s:g} s")
 
     async def _requeue_for_retry(self, row: CommandRow, spec: HandlerSpec, reason: str, attempt: int) -> None:
-        """Queue a Command again whose handler asked for a later attempt."""
+        """Requeue a Command whose handler asked for a later attempt."""
         await retry_until_committed(self._runtime, self._command_store.requeue, row.id, reason)
         self._queues.prepend(HandlerKey.of(spec), row.id)
         delay = RETRY_LATER_BACKOFF.delay(attempt, self._runtime.random)
@@ -317,7 +319,7 @@ class Dispatcher:
         self._log(EventKind.RETRY_LATER, row, f"{reason}; next attempt in {delay:.0f} s")
 
     async def _requeue_not_started(self, row: CommandRow, spec: HandlerSpec, reason: str) -> None:
-        """Queue a Command again whose handler could not be started. That does not count as an attempt."""
+        """Requeue a Command whose handler could not be started. The start does not count as an attempt."""
         if not self._stopping and not self._resource_backoff.on_exhausted(row.id, reason, _now()):
             await self._finish_failed(row, "failed", detail=f"{reason}; given up")
             return
@@ -342,18 +344,24 @@ class Dispatcher:
         await retry_until_committed(
             self._runtime, self._command_store.finish, row.id, CommandState.DONE, None, replies, action
         )
-        self._log(EventKind.DONE, row, "" if replies else "no answer")
+        self._log(EventKind.DONE, row, "" if replies else "no reply")
         self._log_replies_queued(row, replies)
 
     async def _finish_failed(self, row: CommandRow, error_text: str, detail: str = "") -> None:
-        """Commit that the Command failed. Send an error answer unless it could loop or there are too many."""
+        """Commit that the Command failed. Queue an error reply unless it could loop or there are too many.
+
+        The Command fails without a reply if that reply cannot be composed.
+        """
         reason = detail or error_text
         replies: Sequence[OutgoingMessage] = ()
-        recent_answers = await retry_until_committed(
-            self._runtime, self._outbox_store.count_error_answers_within, 3600
+        recent_error_replies = await retry_until_committed(
+            self._runtime, self._outbox_store.count_error_replies_within, 3600
         )
-        if row.answerable and recent_answers < MAX_ERROR_ANSWERS_PER_HOUR:
-            replies = self._compose_replies(row, f"{ERROR_ANSWER_PREFIX}{error_text}", error_answer=True)
+        if row.answerable and recent_error_replies < MAX_ERROR_REPLIES_PER_HOUR:
+            try:
+                replies = self._compose_replies(row, f"{ERROR_REPLY_PREFIX}{error_text}", error_reply=True)
+            except Exception as error:  # noqa: BLE001  (it must not end the dispatcher and the other Commands)
+                reason += f"; no error reply: {type(error).__name__}: {error}"
         await retry_until_committed(
             self._runtime, self._command_store.finish, row.id, CommandState.FAILED, reason, replies
         )
@@ -366,16 +374,16 @@ class Dispatcher:
         content: str | bytes,
         reply_to: str | None = None,
         *,
-        error_answer: bool = False,
+        error_reply: bool = False,
     ) -> list[OutgoingMessage]:
         return self._composer.compose(
-            content, sid=row.sid, reference=row.id & 0xFF, destination=reply_to, error_answer=error_answer
+            content, sid=row.sid, reference=row.id & 0xFF, destination=reply_to, error_reply=error_reply
         )
 
     def _log_replies_queued(self, row: CommandRow, replies: Sequence[OutgoingMessage]) -> None:
         if replies:
             text = "".join(reply.user_data.text or "" for reply in replies)
-            self._log(EventKind.QUEUED, row, f"answer to {mask_number(replies[0].destination)}", text or None)
+            self._log(EventKind.QUEUED, row, f"reply to {mask_number(replies[0].destination)}", text or None)
             self._on_reply_queued()
 
     def _log(

@@ -1,4 +1,4 @@
-"""Queues of pending Commands, one for each handler. They hold numbers of the journal, not the Commands."""
+"""Queues of pending Commands, one for each handler. They hold ids of the journal, not the Commands."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ class HandlerKey:
 
 
 class HandlerQueues:
-    """Pending Commands by handler, as numbers of the journal in the order of arrival."""
+    """Pending Commands by handler, as ids of the journal in the order of arrival."""
 
     def __init__(self) -> None:
         self._queues: dict[HandlerKey, deque[int]] = {}
         self.newest_id = 0
-        """The highest number ever added: Commands above it have not been read from the journal."""
+        """The highest id ever added. Commands with higher ids have not been read from the journal."""
 
     def append(self, key: HandlerKey, command_id: int) -> None:
         """Add a new Command at the end of its queue."""
         self._queues.setdefault(key, deque()).append(command_id)
 
     def prepend(self, key: HandlerKey, command_id: int) -> None:
-        """Put a Command that has to be tried again back in front of its queue."""
+        """Put a Command that has to be tried again at the front of its queue."""
         self._queues.setdefault(key, deque()).appendleft(command_id)
 
     def heads(self) -> list[tuple[HandlerKey, int]]:

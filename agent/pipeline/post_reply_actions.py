@@ -1,4 +1,4 @@
-"""Runs the action that a handler asked for after its reply ("answer, then act"), each at most once.
+"""Runs the actions that handlers requested for the time after their reply, each at most once.
 
 The start of an action is committed before it starts. If the agent ends meanwhile, most likely the action
 itself ended it, for example by a reboot; so the next start closes the action as done.
@@ -25,7 +25,7 @@ from agent.pipeline.resource_backoff import ResourceBackoff
 MAX_REPLY_WAIT_S = 60.0
 """An action starts after this time even if its reply has not been sent."""
 HANDLER_DEADLINE_GRACE_S = 120.0
-"""Beyond a handler's own timeout, for the watchdog: the handler process may have to be replaced."""
+"""Time that the watchdog allows beyond a handler's timeout: the handler process may have to be replaced."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Handlers:
 
 
 class PostReplyActions:
-    """The dispatcher's part for actions."""
+    """Starts the pending actions when they are due, and commits their results."""
 
     def __init__(
         self,
@@ -61,17 +61,17 @@ class PostReplyActions:
         self._stopping = False
 
     def stop(self) -> None:
-        """Start nothing more."""
+        """Start no more actions."""
         self._stopping = True
 
     async def log_interrupted(self) -> None:
-        """Close and log the actions that ran when the last process ended. Called once, at start."""
+        """Close and log the actions that ran when the last process ended. Call it once, at start."""
         for action in await retry_until_committed(self._runtime, self._action_store.close_interrupted):
             reason = f"{action.action}: the agent ended while it ran; it is not repeated"
             self._log(EventKind.ACTION_FINISHED, action.command, reason)
 
     async def start_ready(self, create_task: Callable[[Coroutine[Any, Any, None], str], None]) -> list[float]:
-        """Start the actions that may start. Return the seconds that each other one has to wait."""
+        """Start the actions that are due. Return the seconds that each of the others has to wait."""
         delays = []
         for action in await retry_until_committed(self._runtime, self._action_store.list_pending):
             if action.id in self._in_progress or self._stopping:
@@ -88,7 +88,7 @@ class PostReplyActions:
         return delays
 
     async def _process(self, action: ActionRow) -> None:
-        """Take one action from `pending` to its end."""
+        """Run one action, from the state `pending` to its final state."""
         await retry_until_committed(self._runtime, self._action_store.mark_running, action.id)
         self._log(EventKind.ACTION_STARTED, action.command, f"{action.handler}, then {action.action}")
         try:
@@ -113,7 +113,7 @@ class PostReplyActions:
         self._log(EventKind.ACTION_FINISHED, action.command, error_text or action.action)
 
     async def _requeue_not_started(self, action: ActionRow, reason: str) -> bool:
-        """Queue an action again that could not be started. Return False if it is given up."""
+        """Requeue an action that could not be started. Return False if it is given up instead."""
         if not self._stopping and not self._resource_backoff.on_exhausted(_key(action), reason, _now()):
             return False
         await retry_until_committed(self._runtime, self._action_store.requeue, action.id, reason)
@@ -135,14 +135,14 @@ class PostReplyActions:
 
 
 def to_handler_command(row: CommandRow) -> Command:
-    """Return the Command as its handler sees it; `attempt` counts from 1."""
+    """Return the Command in the form that its handler receives; `attempt` counts from 1."""
     return Command.of(
         row.body, sid=row.sid, sender=row.sender, timestamp=row.timestamp, attempt=row.attempts + 1
     )
 
 
 def _key(action: ActionRow) -> tuple[str, int]:
-    """Return the key of an action for the resource backoff, which Commands use as well."""
+    """Return the key of an action for the resource backoff, which also has keys of Commands."""
     return ("action", action.id)
 
 

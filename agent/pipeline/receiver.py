@@ -1,9 +1,9 @@
 """Moves messages from the module to the journal: each is committed before it is deleted.
 
-A notification (+CMTI) is only a hint that says which slot to read; the store is the truth. A sweep, a full
-read of the store, finds what no notification announced. It runs at the start of a session, after a module
-reported a full store, and at intervals without any hint. A message that the module delivers directly (+CMT)
-is committed before it is acknowledged.
+A notification (+CMTI) names a slot to read, and may be lost. A sweep reads the whole store and finds the
+messages that no notification announced. It runs at the start of a session, after the module reported a full
+store, and at intervals. A message that the module delivers directly (+CMT) is committed before it is
+acknowledged.
 """
 
 from __future__ import annotations
@@ -38,25 +38,25 @@ from agent.service.message import IgnoredMessage, ReceivedMessage
 from agent.service.profile import ServiceProfile
 
 SWEEP_INTERVAL_S = 300.0
-"""Between sweeps without a hint: the longest delay that a lost notification can cause."""
+"""Time between regular sweeps: the longest delay that a lost notification can cause."""
 POLL_INTERVAL_S = 60.0
-"""Between sweeps where the module sends no notifications, or refused to read."""
+"""Time between sweeps if the module sends no notifications, or has refused to read."""
 EARLY_NOTIFICATION_RETRY_S = 5.0
 """Some modules announce a message before it can be read; a sweep follows after this time."""
 JOURNAL_RETRY_S = 6.0
-"""Between attempts while the journal cannot commit."""
+"""Time between attempts while the journal cannot commit."""
 NEARLY_FULL_RATIO = 0.8
-"""Part of a store's capacity from which on an operator should know of it."""
+"""Used fraction of a store's capacity from which the operator is warned."""
 REDELIVERY_WAIT_S = 15.0
-"""After a nearly full store was emptied: the network delivers what it kept within seconds, and the module may
-not announce it."""
+"""Delay of the sweep after a nearly full store was emptied: the network delivers the messages that it kept
+within seconds, and the module may not announce them."""
 OPERATION_DEADLINE_S = 600.0
 """Longest time for listing a full store or for one message. A full store takes three minutes, and before that
 a message that is being sent may occupy the AT channel for six minutes or more."""
 MAX_CONSECUTIVE_TIMEOUTS = 2
-"""AT commands in a row without an answer that end the session."""
+"""Number of AT commands in a row without an answer that ends the session."""
 MAX_DELETE_ATTEMPTS = 3
-"""Attempts to delete one slot when no result comes and the message is still there."""
+"""Attempts to delete one slot while no result code arrives and the message is still stored."""
 TASK = "receiver"
 """Name of the task for the watchdog."""
 
@@ -77,7 +77,7 @@ class Receiver:
     ) -> None:
         """Create the receiver of a session with an initialised modem.
 
-        `on_stored` is called after each commit that may have made work for others. `describe_port_users`
+        `on_stored` is called after each commit of a new Command or a status report. `describe_port_users`
         returns a sentence that names other users of the port and the remedy; it may block.
         `run_on_first_start` is True if Commands that the module holds when the journal is new are run.
         """
@@ -95,14 +95,14 @@ class Receiver:
         """Events of the module that have not been handled yet."""
         self._next_sweep_at = 0.0
         self._not_yet_readable: set[Slot] = set()
-        """Slots that were announced and held nothing when they were read."""
+        """Slots that were announced and were empty when they were read."""
         self._recently_deleted: set[Slot] = set()
-        """Slots that the last sweep emptied; their notifications may still come."""
+        """Slots that the last sweep emptied; their notifications may still arrive."""
         self._nearly_full_stores: set[str] = set()
-        """Stores for which the event has been logged."""
+        """Stores for which the warning has been logged."""
 
     async def run(self) -> None:
-        """Receive until the session ends. A second AT command in a row without an answer ends it."""
+        """Receive until the session ends. Two AT commands in a row without an answer end it."""
         timeouts = 0
         try:
             while True:
@@ -114,7 +114,7 @@ class Receiver:
                     self._emit(Event(EventKind.NO_ANSWER, str(error), severity=Severity.WARNING))
                     if timeouts == MAX_CONSECUTIVE_TIMEOUTS:
                         self._modem.close("two commands in a row had no answer")
-                    self._next_sweep_at = _now()  # what was to be read is unknown
+                    self._next_sweep_at = _now()  # it is unknown which messages were not read
                 except CommandRefused as error:
                     timeouts = 0
                     self._emit(receiver_events.read_refused_event(error))
@@ -155,7 +155,7 @@ class Receiver:
         return SWEEP_INTERVAL_S if is_announced else POLL_INTERVAL_S
 
     def _collect_events(self) -> None:
-        """Take all events that have come so far, so that a burst is handled together."""
+        """Take all events that have arrived so far, so that a burst is handled together."""
         while (event := self._modem.poll_event()) is not None:
             self._pending_events.append(event)
 
@@ -180,7 +180,7 @@ class Receiver:
                     self._emit(Event(EventKind.STORE_FULL, text, severity=Severity.WARNING))
                     self._next_sweep_at = 0.0
                 case SettingsLost(reason):
-                    # Without its settings a module may misread whatever is sent now: start a new session.
+                    # Without its settings the module may misinterpret every command: start a new session.
                     self._emit(receiver_events.settings_lost_event(reason))
                     self._modem.close("the module has to be initialised again")
                 case PortContention(evidence):
@@ -212,7 +212,7 @@ class Receiver:
         return messages
 
     async def _store_undelivered_events(self) -> None:
-        """Commit the direct deliveries that came before the modem was lost: they have no second copy."""
+        """Commit the direct deliveries that arrived before the modem was lost: they have no second copy."""
         self._runtime.deadlines.clear(TASK)
         self._collect_events()
         for event in self._pending_events:
@@ -223,7 +223,7 @@ class Receiver:
                 await self._log_port_conflict(event.evidence)
 
     async def _sweep_until_empty(self) -> None:
-        """Sweep until nothing more can be deleted: room in a full store lets the network deliver more."""
+        """Sweep until no message can be deleted: the network delivers more when a full store is emptied."""
         is_first = not self._command_store.first_sweep_done
         deleted: set[tuple[Slot | None, str]] = set()
         is_nearly_full = False
@@ -251,7 +251,7 @@ class Receiver:
             await self._db.run(self._command_store.mark_first_sweep_done)
 
     def _check_nearly_full(self, messages: list[StoredMessage]) -> bool:
-        """Return True if a store is nearly full. Log it once, until a sweep finds room in all stores."""
+        """Return True if a store is nearly full. Log it once, until a sweep finds no store nearly full."""
         is_nearly_full = False
         for store, _, capacity in self._modem.status.store_usage:
             used = sum(message.slot is not None and message.slot.store == store for message in messages)
@@ -263,7 +263,7 @@ class Receiver:
         return is_nearly_full
 
     async def _store_and_delete(self, message: StoredMessage, *, run: bool = True) -> bool:
-        """Commit a message, then delete its slot and no other. Return True if the slot is free now."""
+        """Commit a message, then delete only its slot. Return True if the slot is free now."""
         self._extend_deadline()
         self._emit(receiver_events.stored_event(await self._store(message, run=run)))
         return message.slot is not None and await self._delete(message.slot, message.raw)
@@ -284,13 +284,13 @@ class Receiver:
         )
 
     def _classify(self, message: StoredMessage, history: MessageHistory) -> ReceivedMessage:
-        """Return what the message is. One that raises an error is quarantined: kept raw, and ignored."""
+        """Classify a message. One that raises an error is quarantined: stored raw, and ignored."""
         if isinstance(message.message, Undecodable):
             return IgnoredMessage(f"cannot be read: {message.message.reason}", None, None)
         try:
             return classify(message.message, message.raw, self._service, history)
         except (sqlite3.Error, OSError, MemoryError):
-            raise  # the fault of the disk or the device: the message stays in the module and is read again
+            raise  # an error of the disk or the device: the message stays in the module and is read again
         except Exception as error:  # noqa: BLE001  (one message must never stop the others)
             return IgnoredMessage(f"cannot be read: {error}", None, None)
 
@@ -315,7 +315,7 @@ class Receiver:
         return False
 
     async def _log_port_conflict(self, evidence: str) -> None:
-        """Log it with the other users of the port. Finding them reads /proc, which may block."""
+        """Log the evidence and the other users of the port. The search reads /proc, which may block."""
         users = await self._db.run(self._describe_port_users)
         self._emit(receiver_events.port_conflict_event(evidence, users))
 

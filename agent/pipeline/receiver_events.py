@@ -1,4 +1,4 @@
-"""Builds the log events of the receiver: one for each message, and those about the module it reads from."""
+"""Builds the log events of the receiver: one for each message, and events about the module."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def first_start_event(messages: list[StoredMessage], *, run: bool) -> Event:
 def settings_lost_event(reason: str) -> Event:
     """Return the event for a module that has to be initialised again, by the result code that shows it.
 
-    A SIM that is removed or inserted requires the same as a restart of the module.
+    A SIM that is removed or inserted also requires a new initialisation.
     """
     if reason.startswith(_SIM_URC_PREFIXES):
         return Event(EventKind.SIM_STATE_CHANGED, reason, severity=Severity.WARNING)
@@ -80,7 +80,7 @@ def read_refused_event(error: CommandRefused) -> Event:
 
 
 def nearly_full_event(store: str, used: int, capacity: int) -> Event:
-    """Return the event for a message store that has little room left."""
+    """Return the event for a message store that is nearly full."""
     return Event(
         EventKind.STORE_NEARLY_FULL, f"{store} holds {used} of {capacity}", severity=Severity.WARNING
     )

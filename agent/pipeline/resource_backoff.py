@@ -1,7 +1,7 @@
 """Backoff for handlers that cannot be started because the device lacks files, memory or processes.
 
-Nothing of such a handler has run, so its Command does not have to fail. It is tried again with growing waits
-and given up after an hour, because the sender expects an answer. Time is an argument.
+Nothing of such a handler has run, so its Command does not have to fail. It is tried again after growing
+delays and given up after an hour, because the sender expects a reply. Time is an argument.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ GIVE_UP_AFTER_S = 3600.0
 
 
 class ResourceBackoff:
-    """The Commands and actions that could not be started, by a key of the caller."""
+    """Delays the Commands and actions that could not be started, by a key of the caller."""
 
     def __init__(self, random: Random, emit: EventSink) -> None:
         self._random = random
@@ -27,7 +27,7 @@ class ResourceBackoff:
         self._consecutive_failures = 0
 
     def on_exhausted(self, key: Hashable, reason: str, now: float) -> bool:
-        """Note that a start failed. Return True if it is to be tried again, False if it is given up.
+        """Record that a start failed. Return True if it is to be tried again, False if it is given up.
 
         While the condition lasts, only its first failure is a warning.
         """
@@ -52,7 +52,7 @@ class ResourceBackoff:
         self._retry_at.pop(key, None)
 
     def on_started(self, key: Hashable) -> None:
-        """Note that a start succeeded: the others may start at once as well."""
+        """Record that a start succeeded: the others may start at once as well."""
         self.forget(key)
         if self._consecutive_failures:
             self._consecutive_failures = 0

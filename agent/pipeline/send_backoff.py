@@ -1,6 +1,6 @@
-"""Backoff of messages that have to wait before the next attempt, by destination. Pure: time is an argument.
+"""Backoff of messages that have to wait before the next attempt, by destination. No I/O: time is an argument.
 
-It outlives sessions, so that a connection that comes and goes shortens no backoff. It is not stored: after a
+It outlives sessions, so that a reconnect does not shorten a backoff. It is not stored: after a
 restart of the process the attempts in the journal show that a message failed before.
 """
 
@@ -37,15 +37,15 @@ class DestinationBackoff:
         return destination in self._held_until
 
     def all_remaining_s(self, now: float) -> float:
-        """Return the seconds for which nothing may be sent, 0 if something may."""
+        """Return the seconds for which nothing may be sent, 0 if sending is allowed."""
         return max(0.0, self._all_held_until - now)
 
     def held_destinations(self, now: float) -> dict[str, float]:
-        """Return the destinations that wait, and the remaining seconds of each."""
+        """Return the destinations that have to wait, and the remaining seconds of each."""
         return {name: until - now for name, (until, _) in self._held_until.items() if until > now}
 
     def describe(self, now: float) -> str:
-        """Return what waits, why and for how long, as readable text; empty if nothing waits."""
+        """Return a readable text with the waiting destinations, reasons and delays; empty if none waits."""
         if delay := self.all_remaining_s(now):
             return f"{self._all_held_reason}; next attempt in {delay:.0f} s"
         return ", ".join(

@@ -18,9 +18,9 @@ from agent.common.backoff import Backoff
 from agent.common.events import Event, EventKind, Severity, mask_number
 from agent.common.runtime import Runtime
 from agent.journal.executor import COMMIT_RECOVERED_EVENT, commit_failed_event, retry_until_committed
-from agent.journal.journal import DAY_S
 from agent.journal.models import ReplyRow, ReplyState
 from agent.journal.outbox import OutboxStore
+from agent.journal.timestamps import DAY_S
 from agent.modem.modem import Modem
 from agent.modem.sending import NotSent, OutcomeUnknown, Refused, SendOutcome, Sent
 from agent.pipeline.brownout import BrownoutGuard
@@ -32,19 +32,19 @@ MAX_ATTEMPTS = 12
 """Attempts for a message that is refused temporarily; with the backoffs below they span some hours."""
 RETRY_BACKOFF = Backoff(initial_s=5, max_s=3600)
 NETWORK_FAILURE_BACKOFF = Backoff(initial_s=60, max_s=3600)
-"""After a failure of the network or the SIM: it lasts minutes, and frequent attempts do not help."""
+"""Backoff after a failure of the network or the SIM: frequent attempts do not help."""
 QUOTA_BACKOFF = Backoff(initial_s=3600, max_s=4 * 3600)
-"""After the network reported that the quota is used up; all attempts together span more than a day."""
+"""Backoff after the network reported that the quota is used up; all attempts span more than a day."""
 JOURNAL_RETRY_S = 60.0
-"""Between attempts while the journal cannot commit; nothing is sent meanwhile."""
+"""Time between attempts while the journal cannot commit; nothing is sent meanwhile."""
 NETWORK_CHECK_INTERVAL_S = 15.0
-"""Between checks of the registration while no network accepts messages."""
+"""Time between checks of the registration while no network accepts messages."""
 MINUTE_LIMIT_CHECK_INTERVAL_S = 10.0
-"""Between checks while the rate limit per minute is reached."""
+"""Time between checks while the rate limit per minute is reached."""
 DAY_LIMIT_CHECK_INTERVAL_S = 600.0
-"""Between checks while the limit per day is reached."""
+"""Time between checks while the limit per day is reached."""
 MAX_DELAY_AFTER_RESTART_S = 60.0
-"""Longest backoff at the start of the agent for a message that failed before."""
+"""Longest backoff, after a start of the agent, for a message that had failed before the start."""
 UNTIL_QUEUED = inf
 """A delay that ends when a message is queued."""
 TASK = "sender"
@@ -53,7 +53,7 @@ TASK = "sender"
 
 @dataclass(frozen=True, slots=True)
 class SendConfig:
-    """What the operator allows; keys of ``[service]``."""
+    """The limits and options for sending: keys of ``[service]``."""
 
     max_per_minute: int = 10
     max_per_day: int = 200
@@ -64,7 +64,7 @@ class SendConfig:
 
 @dataclass(frozen=True, slots=True)
 class SendState:
-    """What the senders of successive sessions share."""
+    """The state that the senders of successive sessions share."""
 
     destination_backoff: DestinationBackoff
     brownout_guard: BrownoutGuard
@@ -108,11 +108,11 @@ class Sender:
 
     @property
     def blocked_by(self) -> str:
-        """Why messages have to wait, as readable text; empty if nothing has to."""
+        """The reason why messages wait, as readable text; empty if none has to wait."""
         return self._blocked_by or self._destination_backoff.describe(_now())
 
     async def run(self) -> None:
-        """Close what the last session left unfinished, then send until this session ends."""
+        """Close the messages that the last session left in `sending`, then send until this session ends."""
         try:
             for reply_id in await retry_until_committed(self._runtime, self._outbox_store.close_interrupted):
                 reason = "its session ended while it was being sent; it is not resent"
@@ -128,7 +128,7 @@ class Sender:
             return
 
     async def _send_next(self) -> float | None:
-        """Send the oldest message that may leave. Return the delay before the next attempt, None for none."""
+        """Send the oldest message that may leave. Return the delay of the next attempt, None for no delay."""
         self._wakes_on_queued = False
         now = _now()
         try:
@@ -144,7 +144,7 @@ class Sender:
                 self._wakes_on_queued = True
                 return await self._limit_to_expiry(min(held.values())) if held else UNTIL_QUEUED
             if reply.attempts and not self._destination_backoff.has_failed(reply.destination):
-                # Sending may be what ended the agent, and then a restart must not shorten the backoff.
+                # Sending may have ended the agent, so a restart must not shorten the backoff.
                 delay = min(
                     RETRY_BACKOFF.delay(reply.attempts, self._runtime.random), MAX_DELAY_AFTER_RESTART_S
                 )
@@ -161,7 +161,7 @@ class Sender:
         return await self._send(reply)
 
     async def _expire_old(self) -> None:
-        """Give up messages that have waited too long: nobody expects them any more."""
+        """Give up the messages that have waited longer than `max_answer_age_s`."""
         limit_s = self._config.max_answer_age_s
         for reply in await self._db.run(self._outbox_store.list_expired, limit_s, self._config.max_per_day):
             last_reason = f"; {reply.reason}" if reply.reason else ""
@@ -174,16 +174,22 @@ class Sender:
         return min(delay_s, left_s + 1) if left_s > 0 else delay_s
 
     def _check_modem(self) -> tuple[str, float] | None:
-        """Return why and for how long the module or its network blocks all messages. No attempt counts."""
+        """Return the reason and the seconds for which module or network block all messages, or None.
+
+        No attempt is counted.
+        """
         registration = self._modem.status.registration
         if not registration.can_send:
             return f"{registration}: messages wait for a network", NETWORK_CHECK_INTERVAL_S
         if delay := self._brownout_guard.remaining_s(_now()):
-            return "sending is paused because it took the module down", delay
+            return "sending is paused because the module restarted while it transmitted", delay
         return None
 
     def _check_rate_limits(self) -> tuple[str, float] | None:
-        """Return why and for how long a limit blocks all messages. A limit delays messages, it drops none."""
+        """Return the reason and the seconds for which a limit blocks all messages, or None.
+
+        A limit delays messages and drops none.
+        """
         config = self._config
         if self._outbox_store.count_sent_within(60) >= config.max_per_minute:
             reason = f"the rate limit of {config.max_per_minute} messages a minute is reached"
@@ -224,7 +230,7 @@ class Sender:
             return self._handle_journal_failure(error)
         except (CommandRefused, CommandTimedOut) as error:
             outcome = OutcomeUnknown(str(error)) if marked_sending else NotSent(str(error))
-        except (OSError, MemoryError) as error:  # the fault of the device, not of the message
+        except (OSError, MemoryError) as error:  # an error of the device, not of the message
             reason = str(error) or "out of memory"
             outcome = OutcomeUnknown(reason) if marked_sending else NotSent(reason)
         except Exception as error:  # noqa: BLE001  (an error ends this message and no other)
@@ -264,7 +270,7 @@ class Sender:
         )
 
     def _handle_journal_failure(self, error: sqlite3.Error) -> float:
-        """Log a new failure once. Return the delay; nothing is sent meanwhile."""
+        """Log a new failure once. Return the delay until the next attempt; nothing is sent before it."""
         if not self._journal_failed:
             self._journal_failed = True
             self._emit(commit_failed_event(error))
@@ -363,7 +369,7 @@ class Sender:
         self._settle(reply)
 
     def _settle(self, reply: ReplyRow) -> None:
-        """Let the other messages to this destination go, and report that a message is settled."""
+        """Release the other messages to this destination, and report that a message is settled."""
         self._destination_backoff.release(reply.destination)
         self._on_reply_settled()
 

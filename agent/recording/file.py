@@ -9,8 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 MIN_FREE_BYTES = 16 * 1024 * 1024
-"""Free space that a recording leaves on its file system: the journal may be there too, and an agent that
-cannot commit does nothing."""
+"""Free space that a recording leaves on its file system: the journal may be there too, and without a
+commit the agent cannot work."""
 
 
 class RecordingFile:

@@ -33,7 +33,7 @@ class Pseudonyms:
             return plus + digits
         if digits not in self._numbers:
             count = str(len(self._numbers) + 1)
-            # an ICCID begins with 89 (E.118), by which drivers find it in an answer
+            # an ICCID begins with 89 (E.118); drivers find it in a response by these digits
             prefix = digits[:2] if len(digits) >= 18 else ""
             filled = prefix + "5" * (len(digits) - len(prefix) - len(count)) + count
             self._numbers[digits] = filled[: len(digits)]

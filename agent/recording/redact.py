@@ -39,9 +39,9 @@ _CELL_PREFIXES = {"+CREG", "+CGREG", "+CEREG", "+C5GREG"}
 _SIM_ACCESS_PREFIXES = {"+CRSM", "+CSIM"}
 """Commands that read or write files of the SIM."""
 _SERIAL_NUMBER_COMMAND = re.compile(r"\+?(G|CG)SN|\+CIMI|[+^*#$%]\w*CC?ID", re.IGNORECASE)
-"""Commands whose answer is a number without a prefix."""
+"""Commands whose response is a number without a prefix."""
 _IDENTIFICATION_COMMAND = re.compile(r"I\d*|\+C?GM[IMR]|\+CSUB|\+SIMCOMATI|\+QGMR", re.IGNORECASE)
-"""Commands whose answer describes the module."""
+"""Commands whose response describes the module."""
 _AT_COMMAND = re.compile(r"AT([+^*#$%&]?[A-Z]*\d*)(.*)", re.IGNORECASE | re.DOTALL)
 
 _QUOTED = re.compile(r'"([^"]*)"')

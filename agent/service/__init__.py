@@ -1,5 +1,5 @@
 """The Commands services as a device sees them: numbers, limits, Command SIDs, the kinds of messages.
 
-No I/O and no clock. The facts are from the services' documentation; where it leaves something open, a comment
-says so at the decision.
+No I/O and no clock. The facts are from the services' documentation. A comment marks each decision that the
+documentation leaves open.
 """

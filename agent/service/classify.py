@@ -36,8 +36,8 @@ class MessageHistory(Protocol):
         """Return True if a message with this identity was received before."""
 
 
-ERROR_ANSWER_PREFIX = "ERR "
-"""Prefix of the agent's own error replies. A text with it is never answered, or two agents would loop."""
+ERROR_REPLY_PREFIX = "ERR "
+"""Prefix of the agent's own error replies. A text with it never gets a reply, or two agents would loop."""
 
 MAX_PART_TIMESTAMP_GAP = timedelta(hours=1)
 """Limit between the service centre timestamps of two parts of one message. The service centre receives all
@@ -48,7 +48,7 @@ _PID_TYPE_0 = 0x40  # TP-PID, 23.040 9.2.3.9: the message is acknowledged but ne
 def classify(
     message: pdu.Tpdu, raw: str, service: ServiceProfile, history: MessageHistory
 ) -> ReceivedMessage:
-    """Return what a TPDU is: a Command, a part of one, a status report or an ignored message.
+    """Classify a TPDU as a Command, a part of one, a status report or an ignored message.
 
     ``raw`` is its PDU in hexadecimal digits; it is stored for a part while others are missing. The last part
     of a concatenated message returns the whole Command. Raises PduError if the parts do not fit together.
@@ -114,9 +114,9 @@ def _classify_deliver(
 
 
 def _compare_timestamps(message: pdu.Deliver, parts: Iterable[MessagePart]) -> int:
-    """Return 0 if the message and the parts have one text, 1 if its text is later, -1 if it is earlier.
+    """Return 0 if the part and the stored parts belong together, 1 if it is later, -1 if it is earlier.
 
-    An 8-bit reference is soon used again, and a message may stay incomplete: only the timestamps differ.
+    An 8-bit reference is soon used again, and a message may stay incomplete. Only timestamps show that.
     """
     time = message.service_centre_timestamp.time
     for part in parts:
@@ -152,7 +152,7 @@ def _build_command(
         timestamp=first.service_centre_timestamp.time,
         identity=identity,
         answerable=not (
-            first.loop_prevention or (text is not None and str(body).startswith(ERROR_ANSWER_PREFIX))
+            first.loop_prevention or (text is not None and str(body).startswith(ERROR_REPLY_PREFIX))
         ),
         parts=parts,
     )

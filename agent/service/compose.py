@@ -20,9 +20,9 @@ class ReplyConfig:
     """The limits that the operator sets for replies: keys of ``[service]`` in agent.toml."""
 
     reply_sid: str = "none"
-    """``start`` puts the SID of the answered Command in front of the reply."""
+    """``start`` puts the SID of the Command in front of its reply."""
     max_parts: int = 1
-    """Limit of the messages for one reply."""
+    """Limit of the number of messages for one reply."""
     allow_ucs2: bool = False
     """True if replies may use UCS-2, which halves the length of a message."""
 

@@ -30,7 +30,7 @@ class MessagePart:
     raw: str
     """The PDU from the module, in hexadecimal digits."""
     identity: bytes | None
-    """Like `ReceivedCommand.identity`: tells a duplicate of this part from a part of another message."""
+    """Digest like `ReceivedCommand.identity`: a duplicate of this part has the same, another part has not."""
     reference_reused: bool = False
     """True if the stored parts with the same key belong to an earlier message."""
 
@@ -47,8 +47,8 @@ class ReceivedCommand:
     timestamp: datetime | None
     """Service centre timestamp, an aware datetime; None if the network sent no valid date."""
     identity: bytes | None
-    """Digest of originating address, service centre timestamp and user data. It tells a duplicate delivery of
-    a Command without a SID from a second Command. None if the timestamp is not a valid date."""
+    """Digest of originating address, service centre timestamp and user data. It distinguishes a duplicate
+    delivery of a Command without a SID from a second Command. None if the timestamp is not a valid date."""
     answerable: bool
     """False if a reply could start a loop: TP-LP is set, or the text is itself an error reply."""
     parts: tuple[MessagePart, ...] = ()

@@ -18,9 +18,10 @@ from pathlib import Path
 from statistics import median
 
 from agent.journal.inbox import CommandStore
-from agent.journal.journal import DAY_S, Journal
+from agent.journal.journal import Journal
 from agent.journal.outbox import OutboxStore
 from agent.journal.pruning import Pruner
+from agent.journal.timestamps import DAY_S
 from agent.service.message import ReceivedCommand
 
 START_WALL_TIME = datetime(2026, 11, 22, 12, tzinfo=UTC).timestamp()

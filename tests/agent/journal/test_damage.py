@@ -143,8 +143,8 @@ def test_unreadable_list_of_tables_loses_all_rows(journal_env, factories):
     journal_env.open()
     assert journal_env.inbox.list_pending() == []
     [message] = journal_env.damage_messages
-    assert "0 Commands, 0 answers and 0 deduplication entries" in message
-    assert "may be carried out again" in message
+    assert "0 Commands, 0 replies and 0 deduplication entries" in message
+    assert "may be run again" in message
 
 
 @pytest.mark.parametrize("lost", ["missing", "empty"])
@@ -198,9 +198,7 @@ def test_cut_file_runs_no_old_command_again(journal_env, factories, seed):
             outcome is not StoreOutcome.NEW for outcome, old in zip(outcomes, newest, strict=True) if old
         )
     else:
-        assert (
-            StoreOutcome.NEW not in outcomes or "may be carried out again" in journal_env.damage_messages[0]
-        )
+        assert StoreOutcome.NEW not in outcomes or "may be run again" in journal_env.damage_messages[0]
 
 
 @pytest.mark.parametrize("kept", [24, 700, 2048, 4000])
@@ -251,7 +249,7 @@ def test_lost_dedup_entries_raise_the_horizon(journal_env, factories):
         journal_env.store(factories.command("young", sid=sid(77_778), at=journal_env.wall + 1)).outcome
         is StoreOutcome.NEW
     )
-    assert "may be carried out again" in journal_env.damage_messages[0]
+    assert "may be run again" in journal_env.damage_messages[0]
     assert "kept as expired" in journal_env.damage_messages[0]
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.journal.journal import DAY_S
 from agent.journal.models import StoreOutcome
+from agent.journal.timestamps import DAY_S
 
 MEMORY_S = 31 * DAY_S
 YEARS_S = 3_000 * DAY_S

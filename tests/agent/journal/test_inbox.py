@@ -3,8 +3,8 @@
 import pytest
 
 import pdu
-from agent.journal.journal import DAY_S
 from agent.journal.models import OutgoingMessage, StoreOutcome
+from agent.journal.timestamps import DAY_S
 
 SLOT = ("ME", 3)
 OTHER_SID = "HC" + "f" * 32

@@ -3,9 +3,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import pdu
-from agent.journal.journal import DAY_S
 from agent.journal.models import OutgoingMessage
 from agent.journal.outbox import REPORT_MATCH_WINDOW_S, was_daily_cap_reached
+from agent.journal.timestamps import DAY_S
 
 
 def queue(env, *texts, destination="2936"):

@@ -6,9 +6,9 @@ from itertools import pairwise
 import pytest
 
 from agent.journal import pruning
-from agent.journal.journal import DAY_S
 from agent.journal.models import OutgoingMessage, StoreOutcome
 from agent.journal.pruning import Pruner
+from agent.journal.timestamps import DAY_S
 from pdu import UserData
 
 

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from agent.journal.journal import DAY_S, Journal
+from agent.journal.journal import Journal
 from agent.journal.reset_budget import HOUR_S, ResetBudget, ResetLimits
+from agent.journal.timestamps import DAY_S
 
 
 class FakeClocks:

@@ -60,11 +60,11 @@ async def test_run_is_committed_before_it_starts_and_with_its_reply(pipeline):
         (
             "led on",
             Finished("led is on"),
-            ["running command 1: handler led", "done command 1", "queued command 1: answer to 2936"],
+            ["running command 1: handler led", "done command 1", "queued command 1: reply to 2936"],
         ),
-        ("led on", Finished(None), ["running command 1: handler led", "done command 1: no answer"]),
+        ("led on", Finished(None), ["running command 1: handler led", "done command 1: no reply"]),
         ("", None, ["done command 1: an empty Command, and no handler matches it"]),
-        ("x", None, ["failed command 1: no handler", "queued command 1: answer to 2936"]),
+        ("x", None, ["failed command 1: no handler", "queued command 1: reply to 2936"]),
         (
             "again on",
             RetryLater("busy"),
@@ -73,7 +73,7 @@ async def test_run_is_committed_before_it_starts_and_with_its_reply(pipeline):
                 "retry later command 1: busy; next attempt in 10 s",
                 "running command 1: handler again, attempt 2",
                 "done command 1",
-                "queued command 1: answer to 2936",
+                "queued command 1: reply to 2936",
             ],
         ),
     ],
@@ -386,6 +386,34 @@ async def test_reply_that_cannot_be_composed_fails_its_command_alone(pipeline):
         assert len(pipeline.runner.runs) == 2
     assert pipeline.command_states() == ["failed", "done"]
     assert pipeline.reply_texts() == ["ERR failed", "did led 2"]
+
+
+@pytest.mark.parametrize("interrupted", [False, True])
+async def test_error_reply_that_cannot_be_composed_fails_its_command_alone(pipeline, interrupted):
+    """The Command fails without a reply and with one log line, other Commands are done, the task goes on."""
+
+    class FailingComposer(MessageComposer):
+        def compose(self, content, **options):
+            if content == "did led 1" or content.startswith("ERR "):
+                raise OverflowError("of ours")
+            return super().compose(content, **options)
+
+    composer = FailingComposer(pipeline.service, ReplyConfig())
+    pipeline.store_command("led 1")
+    if interrupted:
+        pipeline.command_store.mark_running(1, "led", repeatable=False)
+    async with pipeline.run_dispatcher(composer=composer):
+        pipeline.store_command("unknown")
+        await wake_dispatcher(pipeline)
+        pipeline.store_command("led 2")
+        await wake_dispatcher(pipeline)
+    assert pipeline.command_states() == ["failed", "failed", "done"]
+    assert pipeline.reply_texts() == ["did led 2"]
+    cause = "interrupted" if interrupted else "OverflowError: of ours"
+    assert [(event.command_id, event.message) for event in pipeline.events_of_kind("failed")] == [
+        (1, f"{cause}; no error reply: OverflowError: of ours"),
+        (2, "no handler; no error reply: OverflowError: of ours"),
+    ]
 
 
 # Expiry

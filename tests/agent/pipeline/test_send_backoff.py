@@ -4,7 +4,7 @@ import sqlite3
 
 import pytest
 
-from agent.journal.journal import DAY_S
+from agent.journal.timestamps import DAY_S
 from agent.modem.sending import NotSent, Refused
 
 

@@ -74,13 +74,13 @@ class InvariantChecker:
     def _dedup_horizon(self):
         """Return the time stamp before which a repaired journal promises that nothing runs twice."""
         reports = [str(event) for event in self.world.events_of_kind("journal damaged")]
-        if not any("may be carried out again" in text for text in reports):
+        if not any("may be run again" in text for text in reports):
             return math.inf
         dates = [re.search(r"unless it was sent before (\S+):", text) for text in reports]
         return min(
             datetime.fromisoformat(date[1]).timestamp() if date else 0.0
             for date, text in zip(dates, reports, strict=True)
-            if "may be carried out again" in text
+            if "may be run again" in text
         )
 
     def check(self):
