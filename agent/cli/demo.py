@@ -25,7 +25,7 @@ EXIT_INTERRUPTED = 130
     help="Port of the REST API on 127.0.0.1.  [default: 8480, or a free port]",
 )
 def demo(listen: int, *, once: bool) -> None:
-    """Start a SIM, a module and an agent for each service, send Commands and show what happens to each.
+    """Start a SIM, a module and an agent for each service, send Commands and show the events of each.
 
     Nothing outside this machine is contacted, and nothing is left behind. After the scenarios the demo prints
     the commands with which you can send a Command yourself, and shows its path until Ctrl-C.

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from agent.at.trace import Trace
 
 _SESSION_END_KINDS = {EventKind.SESSION_ENDED, EventKind.SESSION_FAILED, EventKind.MODULE, EventKind.PORT}
-"""Events that end a connection. A recording has only their kind: the text may name what --mask hides."""
+"""Events that end a connection. A recording has only their kind: their text may contain masked data."""
 _SYSLOG_PRIORITIES = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3}
 """Priorities of sd-daemon(3)."""
 

@@ -22,7 +22,7 @@ def status(config_path: Path, *, as_json: bool) -> None:
     state             state of the module and its port; while it does not work, the reason
     recovery, resets  the next recovery action, if one is needed; resets used and allowed
     held              why replies wait
-    notes             what the module refuses or does differently; the agent works around it
+    notes             refusals and deviations of the module that the agent works around
     damaged journals  copies of damaged journals that were set aside
     commands, replies number in each state: see modem-agent inbox, outbox
     overdue           tasks that have missed their deadline

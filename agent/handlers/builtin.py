@@ -13,7 +13,7 @@ from agent.handlers.spec import HandlerSpec
 MAX_SMS_SEPTETS = 160
 """Length of one SMS. Each character of these replies takes one septet (23.038 6.2.1, no extension table)."""
 
-# Built-in handlers change nothing, so an interrupted one may run again.
+# Built-in handlers have no side effects, so an interrupted one may run again.
 BUILTINS = tuple(
     HandlerSpec(name, "builtin", words=(name,), repeatable=True) for name in ("ping", "status", "help")
 )

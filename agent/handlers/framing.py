@@ -2,7 +2,7 @@
 
 No I/O. A frame is its length (4 octets, big-endian), then name, value, name, value and so on, each with its
 own length in front. JSON would be more readable, but importing it costs each handler process a megabyte, and
-text and binary would need two encodings. `marshal` and `pickle` must not read what user code may write.
+text and binary would need two encodings. `marshal` and `pickle` must not read data from user code.
 """
 
 from __future__ import annotations

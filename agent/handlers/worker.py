@@ -63,7 +63,7 @@ def load_file(path: str, module: ModuleType) -> None:
     module.__file__ = path
     sys.modules[module.__name__] = module
     sys.path.append(os.path.dirname(path))
-    exec(code, module.__dict__)  # noqa: S102  (the user's own file, which is what this process is for)
+    exec(code, module.__dict__)  # noqa: S102  (this process exists to run the user's file)
 
 
 def handle_call(module: ModuleType, frame: Frame) -> Frame:
@@ -137,7 +137,7 @@ def _decode_command(frame: Frame) -> api.Command:
 
 
 def _run_async(result: object) -> object:
-    """Await the result of an async handler, in an event loop of its own."""
+    """Await the result of an async handler, in a new event loop."""
     import asyncio  # noqa: PLC0415  (seven megabytes that plain handlers do not need)
 
     async def wait(awaitable: Awaitable[object]) -> object:

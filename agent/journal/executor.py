@@ -48,7 +48,10 @@ COMMIT_RETRY_DELAYS_S = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 
 def commit_failed_event(error: sqlite3.Error) -> Event:
     """Return the log event for a failed commit. It does not name a task, because the failure stops all."""
-    text = f"{error}; messages stay in the module, results wait, nothing is started or sent until it can"
+    text = (
+        f"{error}; messages stay in the module, results wait, "
+        "nothing is started or sent until a commit succeeds"
+    )
     return Event(EventKind.JOURNAL_CANNOT_COMMIT, text, severity=Severity.ERROR, condition=Condition.JOURNAL)
 
 

@@ -2,7 +2,7 @@
 
 The tables are written by `inbox`, `outbox`, `actions` and the other files of this package. When one of their
 methods returns, its rows survive any end of this process and any loss of power, as long as the disk keeps
-what it acknowledged.
+acknowledged data.
 
 A commit that failed with an I/O error may nevertheless have reached the disk. That connection is not used
 any longer. A new one shows whether the commit is in the file; if it is, it is not repeated.

@@ -138,7 +138,7 @@ class OutboxStore:
     def mark_sending(self, reply_id: int) -> None:
         """Commit that a message may leave now, after the prompt and before the first octet of its body.
 
-        From now on it counts against the limits, whatever its outcome is.
+        From now on it counts against the limits, with any outcome.
         """
         self._journal.commit(
             None,
@@ -193,7 +193,7 @@ class OutboxStore:
     def requeue_possibly_sent(self, reply_id: int, reason: str) -> None:
         """Queue a message again, in its old place, although it may have been sent.
 
-        The possibly sent message becomes a row of its own in the state `unknown`, so that both count against
+        The possibly sent message becomes a separate row in the state `unknown`, so that both count against
         the limits and both are shown. That row belongs to no Command: each Command still has one reply.
         """
 

@@ -19,7 +19,7 @@ BATCH_ROWS = 2000
 
 
 class Pruner:
-    """One run through the journal. Rows that are still needed are kept, whatever their age."""
+    """One run through the journal. Rows that are still needed are kept at any age."""
 
     def __init__(
         self,

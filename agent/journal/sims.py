@@ -1,6 +1,6 @@
 """SIMs: which PINs were tried on each, and its last service centre number.
 
-A PIN has few digits, so a digest cannot hide it from an attacker who has the journal and time. Salt and
+A PIN has few digits, so a digest cannot hide it from an attacker with the journal and enough time. Salt and
 rounds prevent reading it by accident, and only its owner can read the file. A correct PIN is not stored.
 """
 

@@ -176,7 +176,7 @@ class Receiver:
                     await acknowledge()
                     continue
                 case StoreFull():
-                    text = "reading and deleting what it holds"
+                    text = "reading and deleting its messages"
                     self._emit(Event(EventKind.STORE_FULL, text, severity=Severity.WARNING))
                     self._next_sweep_at = 0.0
                 case SettingsLost(reason):
@@ -284,7 +284,7 @@ class Receiver:
         )
 
     def _classify(self, message: StoredMessage, history: MessageHistory) -> ReceivedMessage:
-        """Classify a message. One that raises an error is quarantined: stored raw, and ignored."""
+        """Classify a message. If that raises an error, the message is quarantined: stored raw, ignored."""
         if isinstance(message.message, Undecodable):
             return IgnoredMessage(f"cannot be read: {message.message.reason}", None, None)
         try:

@@ -1,6 +1,6 @@
 """Backoff for handlers that cannot be started because the device lacks files, memory or processes.
 
-Nothing of such a handler has run, so its Command does not have to fail. It is tried again after growing
+Such a handler has not run at all, so its Command does not have to fail. It is tried again after growing
 delays and given up after an hour, because the sender expects a reply. Time is an argument.
 """
 

@@ -1,6 +1,6 @@
 """Redacts a conversation with a module, line by line, for a masked recording.
 
-Placeholders have the length of what they replace and PDUs still decode, so the recording can be replayed. The
+Placeholders have the length of the original and PDUs still decode, so the recording can be replayed. The
 meaning of a line depends on the last command and on the line before; an unknown line is treated as message
 text.
 """
@@ -69,7 +69,7 @@ class ContentRedactor:
         """True if only the final result code ends the text."""
 
     def redact_sent(self, octets: str) -> str:
-        """Return the redacted form of what is written to the module: a command line, or a text and Ctrl-Z."""
+        """Return the redacted form of octets for the module: a command line, or a text and Ctrl-Z."""
         if octets.endswith("\x1a"):
             return self._redact_body(octets[:-1]) + "\x1a"
         if _AT_COMMAND.match(octets):

@@ -1,4 +1,4 @@
-"""The three services: their number and what their messages can carry."""
+"""The three services: their numbers, and the kinds of messages that they carry."""
 
 from __future__ import annotations
 

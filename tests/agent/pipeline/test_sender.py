@@ -460,7 +460,7 @@ async def test_nothing_is_sent_while_the_journal_cannot_commit(pipeline, factori
         [event] = pipeline.events_of_kind("journal cannot commit")
         assert event.message == (
             "database or disk is full; messages stay in the module, results wait,"
-            " nothing is started or sent until it can"
+            " nothing is started or sent until a commit succeeds"
         )
         pipeline.commit_error = None
         await pipeline.advance(61)
