@@ -91,8 +91,8 @@ async def test_f18_rate_limits_end_a_reply_loop(tmp_path, message_format):
         assert len(world.sent_bodies) <= 5 * 10 + 10
         await world.advance(24 * HOUR - 400)
         assert 100 < len(world.sent_bodies) <= 200
-        assert any("a minute" in line for line in world.log_lines(30))
-        assert any("a day" in line for line in world.log_lines(30))
+        assert any("10 messages a minute" in line for line in world.log_lines(30))
+        assert any("the daily limit of 200 messages" in line for line in world.log_lines(30))
 
 
 @ERROR_REPLIES
