@@ -19,14 +19,14 @@ WHEELS := $(PIP) --only-binary :all:
 SEEDS ?= 50
 DAYS ?= 1
 
-# Handed on to the command: make demo ARGS=--once, make test ARGS="-k journal -x".
+# Passed to the command: make demo ARGS=--once, make test ARGS="-k journal -x".
 ARGS ?=
 
 help:  ## this list
 	@echo "make COMMAND [PYTHON=python3.13] [ARGS=...]"
 	@sed -n 's/^\([a-z-]*\):.*  ## /\1\t/p' $(MAKEFILE_LIST) | while IFS='	' read -r name does; do printf '  %-12s %s\n' "$$name" "$$does"; done
 
-demo: $(VENV)/.demo  ## the agent and a simulated module, network and service; ARGS=--once ends after the tour
+demo: $(VENV)/.demo  ## the agent and a simulated module, network and service; ARGS=--once ends after the scenarios
 	@$(BIN)/modem-agent demo $(ARGS)
 
 sandbox: $(VENV)/.demo  ## simulated modules, network and REST API; ARGS="--link-dir /tmp/modems"
@@ -44,10 +44,10 @@ test: $(VENV)/.test  ## all tests that need no root
 	@echo "Left out: the group 'system' (needs root and Debian programs); 'make test-system' runs it."
 	TMPDIR=$$($(BIN)/python tests/scratch_dir.py) $(BIN)/python -m pytest --numprocesses=auto --dist=worksteal -m "not system" $(ARGS)
 
-soak: $(VENV)/.test  ## virtual days of the whole agent, checked by a ledger; SEEDS=2000, or SEED=17 for one again
+soak: $(VENV)/.test  ## virtual days of the whole agent, checked against its promises; SEEDS=2000, or SEED=17 to repeat one
 	@PYTHONPATH=tests/simulation $(BIN)/python -m soak --days $(DAYS) $(if $(SEED),--seed $(SEED) --trace soak-$(SEED).trace,--seeds $(SEEDS)) $(ARGS)
 
-peers: $(VENV)/.peers  ## install other people's clients and codecs, for the tests that are skipped without them
+peers: $(VENV)/.peers  ## install other projects' clients and codecs, for the tests that are skipped without them
 
 # Only files with such tests are looked at: reading all the others takes seconds.
 test-system: $(VENV)/.peers  ## the tests that need root and Debian programs
@@ -55,27 +55,27 @@ test-system: $(VENV)/.peers  ## the tests that need root and Debian programs
 	$(BIN)/python -m pytest -m system $(ARGS) \
 		$(if $(filter tests/%,$(ARGS)),,tests/system $(shell grep -rl --include='test_*.py' 'mark\.system' tests))
 
-crashes: $(VENV)/.test  ## kill the agent at random moments, again and again: KILLS=500 SEED=7
+crashes: $(VENV)/.test  ## kill the agent repeatedly at random moments: KILLS=500 SEED=7
 	@$(BIN)/python tests/crashes/run_kills.py --kills $(or $(KILLS),500) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 powercuts: $(VENV)/.test  ## cut the power under the journal at random writes (needs root): CUTS=200 SEED=7
 	@$(BIN)/python tests/crashes/run_power_cuts.py --cuts $(or $(CUTS),200) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
-check: $(VENV)/.check  ## format, lint, types, import arrows and seams
+check: $(VENV)/.check  ## format, lint, types, imports and sources of nondeterminism
 	$(BIN)/ruff format --check $(SOURCES)
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q tests/architecture
 
-format: $(VENV)/.check  ## put the code into its form
+format: $(VENV)/.check  ## format the code
 	$(BIN)/ruff format $(SOURCES)
 	$(BIN)/ruff check --fix $(SOURCES)
 
-coverage: $(VENV)/.test  ## which lines and branches the tests walk
+coverage: $(VENV)/.test  ## report the lines and branches that the tests run
 	$(BIN)/python -m coverage run -m pytest -q -m "not system" $(ARGS)
 	$(BIN)/python -m coverage report --skip-covered --show-missing
 
-bench:  ## one benchmark: PART=codec; without PART, which there are
+bench:  ## run one benchmark: PART=codec; without PART, list them
 	@test -n "$(PART)" || { echo "PART is one of: $(sort $(basename $(notdir $(wildcard tests/benchmarks/[a-z]*.py))))"; exit 2; }
 	@$(MAKE) --no-print-directory VENV=$(VENV)-bench measure
 
@@ -83,7 +83,7 @@ bench:  ## one benchmark: PART=codec; without PART, which there are
 measure: $(VENV)/.demo $(if $(wildcard tests/benchmarks/requirements-$(PART).txt),$(VENV)/.rivals-$(PART))
 	$(BIN)/python tests/benchmarks/$(PART).py $(ARGS)
 
-fuzz:  ## hunt for octets that a part cannot take: TARGET=codec RUNS=1000000; without TARGET, which there are
+fuzz:  ## fuzz one part: TARGET=codec RUNS=1000000; without TARGET, list them
 	@test -n "$(TARGET)" || { echo "TARGET is one of: $(sort $(patsubst tests/fuzz/fuzz_%.py,%,$(wildcard tests/fuzz/fuzz_*.py)))"; exit 2; }
 	@$(MAKE) --no-print-directory VENV=$(VENV)-fuzz hunt
 
