@@ -294,7 +294,7 @@ class InvariantChecker:
                 self.add_finding(
                     f"the reply {text!r} reached the network {received[text]} times, not {wanted}"
                 )
-        errors = sum(row["error_answer"] for row in self.rows["replies"])
+        errors = sum(bool(row["error_answer"]) for row in self.rows["replies"])
         for row in self.rows["commands"]:
             if self._is_lost("commands", row):
                 continue
