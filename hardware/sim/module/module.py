@@ -3,9 +3,9 @@
 This file only composes the parts; they share a `ModuleContext` (settings, stores, SIM, output, timers).
 In the direction of a command: `command_reader` splits the input into lines, `command_parser` splits lines
 into commands, `interpreter` executes them with the tables in `commands`, `response_writer` frames the
-output. On the network side `registration` attaches, `mt_delivery` routes messages from the network, and `mo_submit`
-sends. `power` starts and stops everything; the stores and the SIM outlive it. `faults` adds faults on request.
-The module does no I/O, reads no clock of its own and uses no randomness.
+output. On the network side `registration` attaches, `mt_delivery` routes messages from the network, and
+`mo_submit` sends. `power` starts and stops everything; the stores and the SIM outlive it. `faults` adds
+faults on request. The module does no I/O, reads no clock of its own and uses no randomness.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """The messages that wait at the service centre for one SIM, of which one is in flight at a time.
 
-A message is offered to the module while the module is attached and no other message is in flight. The module
-answers with RP-ACK, with an error, or not at all. After an error or a timeout the message is offered again
-with a backoff. A module without memory gets no messages until it reports free memory (RP-SMMA) or the wait
-of a message is over; a module that is not attached, until it attaches. A message whose validity period has passed
-is given up.
+A message is offered to the module while the module is attached and no other message is in flight. The
+module answers with RP-ACK, with an error, or not at all. After an error or a timeout the message is offered
+again with a backoff. A module without memory gets no messages until it reports free memory (RP-SMMA) or the
+wait of a message is over; a module that is not attached, until it attaches. A message whose validity period
+has passed is given up.
 
 If an acknowledgement is lost, the module has a message that the network considers undelivered. The duplicate
 that follows is simply the next attempt.
