@@ -63,13 +63,16 @@ E: DEVNAME=/dev/ttyUSB0
 
 
 @pytest.mark.parametrize(("layout", "product"), LAYOUTS)
-def test_only_the_at_port_is_taken(tmp_path, layout, product):
+def test_only_the_at_port_is_hidden_from_modem_manager(tmp_path, layout, product):
     """ModemManager is told to leave the AT port alone, and nothing about the ports beside it."""
-    if layout.at is not None:
-        assert udev_properties(tmp_path, layout.vendor, product, f"{layout.at:02x}") == [
+    if layout.at_interface is not None:
+        assert udev_properties(tmp_path, layout.vendor, product, f"{layout.at_interface:02x}") == [
             "ID_MM_PORT_IGNORE=1"
         ]
-    for other in {0, (layout.at or 0) + 1, layout.second} - {layout.at, None}:
+    for other in {0, (layout.at_interface or 0) + 1, layout.second_at_interface} - {
+        layout.at_interface,
+        None,
+    }:
         assert udev_properties(tmp_path, layout.vendor, product, f"{other:02x}") == []
 
 
