@@ -38,7 +38,8 @@ wheel: $(VENV)/.demo  ## what is installed on a device, and the source archive, 
 
 quick: $(VENV)/.test  ## unit tests only, under a minute on two cores
 	@TMPDIR=$$($(BIN)/python tests/scratch_dir.py) $(BIN)/python -m pytest --quiet --numprocesses=auto --dist=worksteal \
-		-m "not system and not slow and not real_time" $(ARGS) tests/architecture tests/pdu tests/agent tests/hardware
+		-m "not system and not real_time" $(ARGS) tests/architecture tests/pdu tests/hardware \
+		$(addprefix tests/agent/,at common recovery service)
 
 test: $(VENV)/.test  ## all tests that need no root
 	@echo "Left out: the group 'system' (needs root and Debian programs); 'make test-system' runs it."
