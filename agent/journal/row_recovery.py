@@ -10,6 +10,7 @@ import os
 import shutil
 import sqlite3
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from agent.journal import schema
 
 PAGE_BYTES = 4096
 """Size of a page in every journal: SQLite's default."""
+_LOG_HEADER_BYTES = 32
+_FRAME_HEADER_BYTES = 24
 _MAX_ROW_ID = (1 << 63) - 1
 MAX_FAILED_QUERIES = 50_000
 """Failed queries after which the rest of a table is given up: some seconds of work on a slow device."""
@@ -32,6 +35,8 @@ def open_damaged(path: Path, scratch: Path) -> sqlite3.Connection:
     if ends_in_page(path):  # SQLite would read the missing part of that page as zeros
         shutil.copyfile(path, scratch)
         os.truncate(scratch, path.stat().st_size // PAGE_BYTES * PAGE_BYTES)
+        with suppress(FileNotFoundError):
+            shutil.copyfile(_log_beside(path), _log_beside(scratch))
         path = scratch
     connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
     try:
@@ -55,9 +60,26 @@ def schema_version(connection: sqlite3.Connection) -> int:
 
 
 def ends_in_page(path: Path) -> bool:
-    """Return True if the file was cut off within a page, and no log may hold that page."""
-    log = path.with_name(f"{path.name}-wal")
-    return path.stat().st_size % PAGE_BYTES != 0 and not (log.exists() and log.stat().st_size)
+    """Return True if the file was cut off within a page, and its write-ahead log does not hold that page."""
+    size = path.stat().st_size
+    return size % PAGE_BYTES != 0 and size // PAGE_BYTES + 1 not in _logged_pages(_log_beside(path))
+
+
+def _logged_pages(log: Path) -> set[int]:
+    """Return the numbers of the pages in a write-ahead log (https://www.sqlite.org/fileformat2.html#walformat)."""
+    if not log.exists():
+        return set()
+    with log.open("rb") as file:
+        salt = file.read(_LOG_HEADER_BYTES)[16:24]
+        pages = set()
+        while len(header := file.read(_FRAME_HEADER_BYTES)) == _FRAME_HEADER_BYTES and header[8:16] == salt:
+            pages.add(int.from_bytes(header[:4], "big"))
+            file.seek(PAGE_BYTES, os.SEEK_CUR)
+        return pages
+
+
+def _log_beside(path: Path) -> Path:
+    return path.with_name(f"{path.name}-wal")
 
 
 def copy_rows(source: sqlite3.Connection, target: sqlite3.Connection, table: str) -> bool:

@@ -88,6 +88,7 @@ class SandboxCore:
         self._link_dir = link_dir
         self._wall_clock = wall_clock
         self._rng = rng
+        self._reference = rng.randrange(256)
         self._rules = rules
         self._timing = timing
         self._observers = [] if observer is None else [observer]
@@ -212,7 +213,8 @@ class SandboxCore:
         Raises ServiceError for an unknown name, pdu.PduError if sender or content do not fit an SMS.
         """
         imsi = self.find_sim(name).sim_card.imsi
-        parts = pdu.segment(content, reference=self._rng.randrange(256))
+        self._reference = (self._reference + 1) % 256  # a modulo 256 counter, TS 23.040 9.2.3.24.1
+        parts = pdu.segment(content, reference=self._reference)
         for part in parts:
             body = part.text if part.text is not None else part.data
             self.network.send(imsi, _parse_sender(sender), part, body=body)

@@ -61,6 +61,7 @@ class CommandService:
         self._sims: dict[str, ServiceSim] = {}
         self._resources: dict[str, CommandResource] = {}
         self._serial = 0
+        self._reference = rng.randrange(256)
 
     def add_sim(self, sim: ServiceSim, phone_number: str) -> None:
         """Add a SIM with a telephone number to the account and to the network."""
@@ -91,7 +92,10 @@ class CommandService:
                 400, SIM_NOT_ACTIVE, f"The SIM {request.sim} is {sim.status}, not ready or active."
             )
         sid = self._new_sid()
-        parts = service_body.build_user_data(self.product, self.rules, request, sid, self._rng.randrange(256))
+        # A modulo 256 counter (TS 23.040 9.2.3.24.1): random references would make two messages of the same
+        # second indistinguishable once in 256 times.
+        self._reference = (self._reference + 1) % 256
+        parts = service_body.build_user_data(self.product, self.rules, request, sid, self._reference)
         resource = self._add_resource(
             sid, sim, request.body, "queued", request.mode, delivery_receipt=request.delivery_receipt
         )

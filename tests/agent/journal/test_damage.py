@@ -217,6 +217,27 @@ def test_torn_page_yields_no_rows(journal_env, factories, kept):
     assert after.items() <= before.items()
 
 
+@pytest.mark.parametrize("is_logged", [True, False])
+def test_torn_page_beside_a_log(journal_env, factories, is_logged):
+    """A crash during a checkpoint tears a page that the log holds. Any other torn page is damage."""
+    filled_journal(journal_env, factories)
+    close(journal_env)
+    journal_env.open()
+    for number in range(300, 330):
+        journal_env.store(factories.command(f"led {number}", sid=sid(number), at=journal_env.wall))
+    close(journal_env, clean=False)
+    log = journal_env.path.with_name("journal.db-wal").read_bytes()
+    logged = {int.from_bytes(log[at : at + 4]) for at in range(32, len(log), 24 + PAGE)}
+    pages = range(1, journal_env.path.stat().st_size // PAGE + 1)
+    torn = max(page for page in pages if (page in logged) == is_logged)
+    assert set(range(torn + 1, len(pages) + 1)) <= logged
+    os.truncate(journal_env.path, (torn - 1) * PAGE + 24)
+    journal_env.open()
+    assert any("in the middle of a page" in text for text in journal_env.damage_messages) != is_logged
+    count = journal_env.journal.execute("SELECT count(*) FROM commands").fetchone()[0]
+    assert count == 330 if is_logged else 0 < count < 330
+
+
 def test_torn_page_in_the_log_is_not_damage(journal_env, factories):
     """The power may fail while SQLite copies the log into the file."""
     commands = filled_journal(journal_env, factories)

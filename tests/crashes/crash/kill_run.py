@@ -231,7 +231,7 @@ class KillRun:
                     quiet_since = None
                     if count < fewest:
                         fewest, deadline = count, now + DRAIN_TIMEOUT_S
-                elif quiet_since is None:
+                elif self._startup_s is None or quiet_since is None:  # it does not handle SIGTERM before
                     quiet_since = now
                 elif now > quiet_since + IDLE_PERIOD_S:
                     break
