@@ -24,7 +24,7 @@ BEGIN_MARKER, END_MARKER = (
     "<!-- the faults: written by tests/faults/fault_table.py -->",
     "<!-- the faults: end -->",
 )
-TEST_NAME = re.compile(r"test_f(\d\d)_")
+TEST_NAME = re.compile(r"test_f(\d{2,3})_")
 
 
 class ItemCollector:
