@@ -10,13 +10,14 @@ from __future__ import annotations
 import re
 
 import pdu
+from pdu.gsm7 import decode, encode
+from pdu.packing import unpack
 
 MAX_SHORT_CODE_DIGITS = 5
 """Longest number, in digits, that is not replaced."""
 
 _SID = re.compile(r"[A-Z]{2}[0-9a-f]{32}")
 _HEX = re.compile(r"(?:[0-9A-Fa-f]{2})+")
-_ESCAPE = 0x1B
 
 
 class Pseudonyms:
@@ -125,24 +126,13 @@ def redact_user_data(data: pdu.UserData) -> pdu.UserData:
 
 
 def _redact_septets(data: pdu.UserData) -> bytes:
-    """Redact septet by septet: punctuation of the extension table is kept, possible letters are not."""
-    from pdu.gsm7 import decode, encode
-    from pdu.packing import unpack
-
+    """Return as many septets with a redacted text."""
     septets = unpack(data.octets, data.length)[(8 * data.header_length + 6) // 7 :]
     if data.national_language is not None:
         return b"x" * len(septets)
-    units: list[bytes] = []
-    for septet in septets:
-        if units and units[-1] == bytes([_ESCAPE]):
-            units[-1] += bytes([septet])
-        else:
-            units.append(bytes([septet]))
-    redacted = redact_text("".join(decode(unit)[0] for unit in units))
-    return b"".join(
-        unit if decode(unit)[0] == character else (encode(character) or b"x").ljust(len(unit), b"x")
-        for unit, character in zip(units, redacted, strict=True)
-    )
+    text = decode(septets).replace("€", "xx")  # the only letter that takes two septets
+    redacted = encode(redact_text(text)) or b""
+    return redacted if len(redacted) == len(septets) else b"x" * len(septets)
 
 
 def _redact_character(character: str) -> str:
