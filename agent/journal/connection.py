@@ -72,15 +72,16 @@ class QueryResult:
         return iter(self._rows)
 
 
-def open_journal_file(path: Path) -> tuple[sqlite3.Connection, Meta]:
+def open_journal_file(path: Path, lock_timeout_s: float = 5.0) -> tuple[sqlite3.Connection, Meta]:
     """Open the file, create it if it is missing, and migrate it to this version.
 
+    A file that another process has locked is waited for during `lock_timeout_s`, then and at each statement.
     Raises OSError, sqlite3.Error, schema.SchemaTooNew.
     """
     if not path.exists():
         repair.create(path)
     os.close(os.open(path, os.O_RDWR | os.O_CLOEXEC))  # its OSError is more precise than the error of SQLite
-    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    connection = sqlite3.connect(path, lock_timeout_s, isolation_level=None, check_same_thread=False)
     try:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")

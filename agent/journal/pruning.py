@@ -29,16 +29,19 @@ class Pruner:
         dedup_days: float,
         *,
         full: bool = True,
+        batch_rows: int = BATCH_ROWS,
     ) -> None:
         """Messages are kept for `keep_days`, deduplication entries for `dedup_days`.
 
-        If not `full`, only incomplete messages are discarded, which is quick.
+        If not `full`, only incomplete messages are discarded, which is quick. One batch reads at most
+        `batch_rows` rows of a table.
         """
         self._journal = journal
         self._part_store = part_store
         self._retention_s = keep_days * DAY_S
         self._dedup_retention_s = dedup_days * DAY_S
         self._full = full
+        self._batch_rows = batch_rows
         self._incomplete_done = False
         self._dedup_cursor: bytes | None = b""
         self._max_horizon: float | None = None
@@ -91,7 +94,8 @@ class Pruner:
         if self._max_horizon is None:
             self._max_horizon = self._median_timestamp()
         last = journal.execute(
-            "SELECT key FROM dedup WHERE key > ? ORDER BY key LIMIT 1 OFFSET ?", (after_key, BATCH_ROWS - 1)
+            "SELECT key FROM dedup WHERE key > ? ORDER BY key LIMIT 1 OFFSET ?",
+            (after_key, self._batch_rows - 1),
         ).fetchone()
         key_range = "key > ?" if last is None else "key > ? AND key <= ?"
         old = f"{key_range} AND at_wall < ? AND at_uptime < ? AND coalesce(timestamp, 0) <= ?"
@@ -118,7 +122,7 @@ class Pruner:
         """
         cutoff = self._cutoff(self._dedup_retention_s)
         rows = self._journal.execute(
-            "SELECT timestamp, at_wall, at_uptime FROM dedup ORDER BY key LIMIT ?", (BATCH_ROWS,)
+            "SELECT timestamp, at_wall, at_uptime FROM dedup ORDER BY key LIMIT ?", (self._batch_rows,)
         )
         young = [
             stamp
@@ -143,7 +147,9 @@ class Pruner:
         ids = {
             table: [
                 row[0]
-                for row in execute(f"SELECT id FROM {table} WHERE {condition} LIMIT ?", (*cutoff, BATCH_ROWS))
+                for row in execute(
+                    f"SELECT id FROM {table} WHERE {condition} LIMIT ?", (*cutoff, self._batch_rows)
+                )
             ]
             for table, condition in old.items()
         }

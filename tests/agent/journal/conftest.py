@@ -6,6 +6,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from file_operations import FileOperations
 
 import pdu
 from agent.journal.actions import ActionStore
@@ -107,6 +108,11 @@ def report(reference, status=0, recipient="2936", at=EPOCH):
             status=status,
         )
     )
+
+
+@pytest.fixture(scope="session")
+def file_operations():
+    return FileOperations()
 
 
 @pytest.fixture

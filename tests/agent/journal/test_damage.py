@@ -4,10 +4,13 @@ import contextlib
 import os
 import random
 import sqlite3
+from functools import partial
 
 import pytest
+from file_operations import Killed
 
 from agent.journal import repair
+from agent.journal.connection import open_journal_file
 from agent.journal.journal import Journal, JournalUnusable
 from agent.journal.models import StoreOutcome
 
@@ -326,81 +329,47 @@ def test_damage_of_an_open_file_is_repaired(journal_env, factories, page):
     )
 
 
-def test_repeated_damage_is_repaired_every_ten_minutes(journal_env, factories, monkeypatch):
+def test_repeated_damage_is_repaired_every_ten_minutes(journal_env):
     """Meanwhile nothing is committed."""
-    renewed = []
-    monkeypatch.setattr(
-        repair, "rebuild", lambda *_: renewed.append(1) or repair.RepairReport(journal_env.path, "")
-    )
     error = sqlite3.DatabaseError("malformed")
     error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
     for _ in range(5):
         journal_env.journal._record_failure(error)
-        if not renewed:
+        if not journal_env.damage_messages:
             journal_env.inbox.count_by_state()
             continue
         with pytest.raises(sqlite3.DatabaseError, match="again and again"):
             journal_env.inbox.count_by_state()
-    assert len(renewed) == 1
+    assert len(journal_env.damage_messages) == len(damaged_copies(journal_env)) == 1
     journal_env.advance(601)
     journal_env.inbox.count_by_state()
-    assert len(renewed) == 2
+    assert len(journal_env.damage_messages) == len(damaged_copies(journal_env)) == 2
 
 
-def test_repair_survives_a_crash_at_any_rename(journal_env, factories, monkeypatch):
-    """The next start has all rows, whenever the crash comes."""
+def test_repair_survives_a_crash_at_any_step(journal_env, factories, file_operations):
+    """A later start has all rows, wherever the crash comes, also if the next start crashes early, too."""
     commands = filled_journal(journal_env, factories, 20)
     close(journal_env)
     overwrite_table(journal_env, "meta")
-    steps = 0
-
-    class Killed(BaseException):
-        pass
-
-    def dying(function):
-        def step(*arguments, **named):
-            nonlocal steps
-            if steps == 0:
-                raise Killed
-            steps -= 1
-            return function(*arguments, **named)
-
-        return step
-
-    monkeypatch.setattr("pathlib.Path.rename", dying(type(journal_env.path).rename))
-    monkeypatch.setattr("pathlib.Path.replace", dying(type(journal_env.path).replace))
-    killed = 0
-    for survived in range(9):
-        steps = survived
+    damaged = {each.name: each.read_bytes() for each in journal_env.path.parent.iterdir()}
+    for steps in range(60):
+        for each in journal_env.path.parent.iterdir():
+            each.unlink()
+        for name, octets in damaged.items():
+            journal_env.path.with_name(name).write_bytes(octets)
         try:
-            journal_env.open()
+            with file_operations.kill(journal_env.path.parent, steps):
+                journal_env.open()
         except Killed:
-            killed += 1
-            continue
-        break
-    assert killed >= 3
-    assert [retry_once(journal_env.store, each).outcome for each in commands] == [StoreOutcome.DUPLICATE] * 20
-
-
-def test_repair_survives_a_crash_while_copying(journal_env, factories, monkeypatch):
-    """The next start copies the rows again."""
-    commands = filled_journal(journal_env, factories, 20)
-    close(journal_env)
-    overwrite_table(journal_env, "meta")
-
-    class Killed(BaseException):
-        pass
-
-    def killed(*_):
-        raise Killed
-
-    with monkeypatch.context() as patch:
-        patch.setattr(repair, "_reconcile", killed)
-        with pytest.raises(Killed):
+            with contextlib.suppress(Killed), file_operations.kill(journal_env.path.parent, steps % 6):
+                journal_env.open().journal.close()
             journal_env.open()
-    journal_env.open()
-    assert "meta" in journal_env.damage_messages[0]
-    assert [retry_once(journal_env.store, each).outcome for each in commands] == [StoreOutcome.DUPLICATE] * 20
+            outcomes = [retry_once(journal_env.store, each).outcome for each in commands]
+            assert outcomes == [StoreOutcome.DUPLICATE] * 20
+            close(journal_env)
+        else:
+            break
+    assert 20 <= steps < 59
 
 
 def test_newest_damaged_copy_is_kept_with_a_wrong_clock(journal_env):
@@ -437,52 +406,36 @@ def test_busy_or_full_is_not_damage(journal_env, code):
     assert damaged_copies(journal_env) == []
 
 
-def test_locked_file_is_not_damage(journal_env, monkeypatch):
+def test_locked_file_is_not_damage(journal_env):
     """Another tool holds it: the error is one sentence, and nothing is renamed."""
     journal_env.journal.close()
-    real = sqlite3.connect
-    monkeypatch.setattr(sqlite3, "connect", lambda *args, **named: real(*args, **named, timeout=0.01))
-    other = real(journal_env.path)
-    other.execute("PRAGMA locking_mode = EXCLUSIVE")
-    other.execute("BEGIN EXCLUSIVE")
-    other.execute("UPDATE meta SET uptime = 7")
-    with pytest.raises(JournalUnusable, match="locked"):
-        Journal(journal_env.path, lambda: 0, lambda: 0)
-    other.close()
+    with contextlib.closing(sqlite3.connect(journal_env.path)) as other:
+        other.execute("PRAGMA locking_mode = EXCLUSIVE")
+        other.execute("BEGIN EXCLUSIVE")
+        other.execute("UPDATE meta SET uptime = 7")
+        with pytest.raises(JournalUnusable, match="locked"):
+            Journal(
+                journal_env.path,
+                lambda: 0,
+                lambda: 0,
+                open_file=partial(open_journal_file, lock_timeout_s=0.01),
+            )
     assert damaged_copies(journal_env) == []
 
 
-@pytest.mark.parametrize("step", range(1, 8))
-def test_interrupted_first_start_is_not_damage(tmp_path, monkeypatch, step):
+def test_interrupted_first_start_is_not_damage(tmp_path, file_operations):
     """Nothing was ever in the file: the next start creates it and logs no damage."""
-    left = [step]
-
-    class Cut(BaseException):
-        pass
-
-    def cutting(really):
-        def cut(*arguments, **named):
-            left[0] -= 1
-            if left[0] == 0:
-                raise Cut
-            return really(*arguments, **named)
-
-        return cut
-
-    alarms = []
-    path = tmp_path / "journal.db"
-    with monkeypatch.context() as patch:
-        for owner, name in (
-            (repair.os, "open"),
-            (repair.os, "close"),
-            (repair.sqlite3, "connect"),
-            (repair.schema, "migrate"),
-            (repair.os, "fsync"),
-        ):
-            patch.setattr(owner, name, cutting(getattr(owner, name)))
-        with contextlib.suppress(Cut):
-            repair.create(path)
-    Journal(path, lambda: 1e9, lambda: 0.0, alarms.append).close()
-    assert alarms == []
-    assert repair.damaged_copies(path) == []
-    assert sorted(each.name for each in tmp_path.iterdir()) == ["journal.db", "journal.db.lock"]
+    for steps in range(20):
+        alarms = []
+        folder = tmp_path / str(steps)
+        folder.mkdir()
+        try:
+            with file_operations.kill(folder, steps):
+                Journal(folder / "journal.db", lambda: 1e9, lambda: 0.0, alarms.append).close()
+        except Killed:
+            Journal(folder / "journal.db", lambda: 1e9, lambda: 0.0, alarms.append).close()
+            assert sorted(each.name for each in folder.iterdir()) == ["journal.db", "journal.db.lock"]
+            assert alarms == []
+        else:
+            break
+    assert 6 <= steps < 19

@@ -3,11 +3,12 @@
 import asyncio
 import sqlite3
 import threading
+from itertools import pairwise
 
 import pytest
 
-from agent.journal import executor
 from agent.journal.executor import InlineExecutor, ThreadExecutor, retry_until_committed
+from virtual_time import run_virtual
 
 
 async def test_thread_executor_runs_calls_in_order(journal_env, factories):
@@ -61,23 +62,19 @@ async def test_close_waits_for_the_running_call():
     await call_under_way
 
 
-async def test_retry_until_committed_backs_off_and_logs_once(pipeline, monkeypatch):
+def test_retry_until_committed_backs_off_and_logs_once(pipeline):
     """The pauses grow to the longest one; the first failure is logged, and the success after it."""
-    pauses = []
-
-    async def sleep(seconds):
-        pauses.append(seconds)
-
-    monkeypatch.setattr(executor.asyncio, "sleep", sleep)
-    failures = [sqlite3.OperationalError("disk full")] * 8
+    times = []
 
     def write(what):
-        if failures:
-            raise failures.pop()
+        times.append(asyncio.get_running_loop().time())
+        if len(times) <= 8:
+            raise sqlite3.OperationalError("disk full")
         return what
 
-    assert await retry_until_committed(pipeline.runtime, write, "noted") == "noted"
-    assert pauses == [0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 30.0, 30.0]
+    assert run_virtual(retry_until_committed(pipeline.runtime, write, "noted")) == "noted"
+    pauses = [after - before for before, after in pairwise(times)]
+    assert pauses == pytest.approx([0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 30.0, 30.0])
     assert [event.kind for event in pipeline.events] == ["journal cannot commit", "journal commits again"]
     assert pipeline.events[0].message.startswith("disk full; ")
 

@@ -7,6 +7,7 @@ import sqlite3
 from pathlib import Path
 
 import pytest
+from file_operations import Killed
 
 from agent.journal import repair
 from agent.journal.files import JournalLocked, acquire_lock
@@ -201,27 +202,24 @@ def test_directory_without_access_counts_as_unchanged(journal_env, factories, mo
             raise PermissionError(errno.EACCES, "no")
         return stat(path, **options)
 
-    with monkeypatch.context() as patch:
+    with monkeypatch.context() as patch:  # root, who runs some of the tests, may enter every directory
         patch.setattr(Path, "stat", forbidden)
         assert journal_env.store(factories.command()).outcome is StoreOutcome.NEW
     assert journal_env.damage_messages == []
 
 
-@pytest.mark.parametrize("where", ["restore_files", "_atomic_database", "_fsync_directory"])
-def test_restore_is_repeated_after_a_full_disk(journal_env, factories, monkeypatch, where):
-    """The next commit tries it again; the open connection stays usable."""
+@pytest.mark.parametrize("operations", range(5))
+def test_restore_is_repeated_after_a_full_disk(journal_env, factories, file_operations, operations):
+    """Whichever opening or renaming fails, the next commit restores it; the connection stays usable."""
     journal_env.store(factories.command())
-    remove(journal_env, "", "-wal", "-shm", ".lock")
-    step = getattr(repair, where)
-
-    def full(*_, **__):
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(repair, where, full)
-    with pytest.raises(sqlite3.OperationalError, match="No space left"):
+    remove(journal_env, "", "-wal", "-shm")
+    full = OSError(errno.ENOSPC, "No space left on device")
+    with (
+        file_operations.fail(journal_env.path.parent, operations, full, ("open", "os.rename")),
+        pytest.raises(sqlite3.OperationalError, match="No space left"),
+    ):
         journal_env.store(factories.command(sid=OTHER))
     assert journal_env.inbox.count_by_state()["received"] == 1
-    monkeypatch.setattr(repair, where, step)
     journal_env.store(factories.command(sid=OTHER))
     assert stored_sids(journal_env) == [factories.command().sid, OTHER]
 
@@ -235,37 +233,18 @@ def test_close_restores_deleted_files(journal_env, factories):
     assert journal_env.store(factories.command()).outcome is StoreOutcome.DUPLICATE
 
 
-@pytest.mark.parametrize("step", range(5))
-def test_restore_survives_a_crash_at_any_rename(journal_env, factories, monkeypatch, step):
-    """Once the new file is complete, the next start finishes the restore."""
-
-    class Killed(BaseException):
-        pass
-
-    left = [step]
-
-    def dying(really):
-        def call(*arguments, **named):
-            if left[0] == 0:
-                raise Killed
-            left[0] -= 1
-            return really(*arguments, **named)
-
-        return call
-
+@pytest.mark.parametrize("step", range(14))
+def test_restore_survives_a_crash_at_any_step(journal_env, factories, file_operations, step):
+    """Rows that were committed are there at the next start, and it accepts new ones."""
     journal_env.store(factories.command())
     shutil.copy(journal_env.path, journal_env.path.with_name("other.db"))
     journal_env.path.with_name("other.db").rename(journal_env.path)
-    with monkeypatch.context() as patch:
-        for name in ("rename", "replace"):
-            patch.setattr(f"pathlib.Path.{name}", dying(getattr(type(journal_env.path), name)))
-        with pytest.raises(Killed):
-            journal_env.store(factories.command(sid=OTHER))
+    with file_operations.kill(journal_env.path.parent, step), pytest.raises(Killed):
+        journal_env.store(factories.command(sid=OTHER))
     os.close(journal_env.journal._lock_fd)  # as the kernel does it
     killed = journal_env.journal.connection
     journal_env.open()
-    if step > 1:
-        assert journal_env.store(factories.command()).outcome is StoreOutcome.DUPLICATE
+    assert journal_env.store(factories.command()).outcome is StoreOutcome.DUPLICATE
     assert journal_env.store(factories.command(sid="DC" + "2" * 32)).outcome is StoreOutcome.NEW
     killed.close()
 

@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 import pytest
 
 import pdu
-from agent.journal import parts
 from agent.journal.models import StoreOutcome
+from agent.journal.parts import MAX_PARTS
 from agent.service.classify import classify
 from agent.service.profile import SERVICE_PROFILES
 
@@ -100,14 +100,22 @@ def test_parts_of_other_senders_are_ignored(journal_env, store_part):
     assert bodies(journal_env) == [b"onetwo"]
 
 
-def test_number_of_parts_is_limited(journal_env, store_part, monkeypatch):
+def fill_parts(env, count):
+    """Store the first parts of this many messages of two, the oldest with reference 0."""
+    env.journal.connection.executemany(
+        "INSERT INTO parts VALUES ('2936', ?, 1, 2, 1, '00', NULL, ?, ?)",
+        [(number, env.wall, number / count) for number in range(count)],
+    )
+
+
+def test_number_of_parts_is_limited(journal_env, store_part):
     """The oldest message is discarded and shown, not the one that grows."""
-    monkeypatch.setattr(parts, "MAX_PARTS", 40)
-    for number in range(100):
+    fill_parts(journal_env, MAX_PARTS)
+    for number in range(60):
         journal_env.advance(1)
-        store_part(255, 1 + number % 255, f"{number}", reference=number)
-    assert journal_env.query_column("SELECT count(*) FROM parts") == [40]
-    assert journal_env.query_column("SELECT min(reference) FROM parts") == [60]
+        store_part(255, 1 + number, f"{number}", reference=number % 2)
+    assert journal_env.query_column("SELECT count(*) FROM parts") == [MAX_PARTS]
+    assert journal_env.query_column("SELECT min(reference) FROM parts WHERE reference_16bit") == [60]
     assert journal_env.query_column("SELECT count(*) FROM ignored") == [60]
     assert (
         "too many messages are incomplete"
@@ -115,11 +123,9 @@ def test_number_of_parts_is_limited(journal_env, store_part, monkeypatch):
     )
 
 
-def test_complete_message_is_joined_during_a_flood_of_parts(journal_env, store_part, monkeypatch):
+def test_complete_message_is_joined_during_a_flood_of_parts(journal_env, store_part):
     """The flood evicts the oldest message, so one that is completed soon is joined."""
-    monkeypatch.setattr(parts, "MAX_PARTS", 300)
-    for number in range(299):
-        store_part(2, 1, f"{number}", reference=number % 250, later=number)
+    fill_parts(journal_env, MAX_PARTS - 1)
     for number in range(1, 21):
         journal_env.advance(1)
         kept = store_part(20, number, f"{number} ", reference=251)
