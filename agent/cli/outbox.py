@@ -28,10 +28,12 @@ def outbox(config_path: Path, limit: int, *, as_json: bool) -> None:
     queued   waits to be sent            failed     refused for good, or given up
     sending  may be leaving right now    unknown    may have been sent; not sent again
     sent     accepted by the network     delivered  confirmed by a status report
+
+    omitted is the number of characters that were cut off a text that was too long for [service] max_parts.
     """
     rows = read_journal_rows(config_path, SELECT_REPLIES, limit)
     if as_json:
         print_json(rows)
     else:
-        columns = ("id", "state", "queued", "command", "destination", "text", "attempts", "reason")
+        columns = ("id", "state", "queued", "command", "destination", "text", "omitted", "attempts", "reason")
         print_table(rows, columns, "no messages yet")

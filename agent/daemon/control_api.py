@@ -123,6 +123,7 @@ class ControlApi:
             "text": None
             if isinstance(content, bytes)
             else "".join(each.user_data.text or "" for each in messages),
+            "omitted": messages[-1].omitted,
             "messages": [
                 {"reply": number, "state": state, "reason": reason}
                 for number, (state, reason) in zip(numbers, states, strict=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from agent.handlers.api import Command
+from agent.handlers.results import Finished
 from agent.handlers.spec import HandlerSpec
 
 MAX_SMS_SEPTETS = 160
@@ -19,7 +20,7 @@ BUILTINS = tuple(
 )
 
 
-def run(spec: HandlerSpec, command: Command, names: Iterable[str], status: Callable[[], str]) -> str:
+def run(spec: HandlerSpec, command: Command, names: Iterable[str], status: Callable[[], str]) -> Finished:
     """Return the reply of a built-in handler.
 
     `names` are the names of all handlers, for `help`; `status` returns one line about the agent.
@@ -34,14 +35,15 @@ def run(spec: HandlerSpec, command: Command, names: Iterable[str], status: Calla
             return _truncate(", ".join(_replace_multi_septet(name) for name in names), ", ")
 
 
-def _truncate(text: str, separator: str) -> str:
+def _truncate(text: str, separator: str) -> Finished:
     """Shorten a text to one SMS, at the last separator if possible, and mark the cut with `..`."""
     text = _replace_multi_septet(text)
     if len(text) <= MAX_SMS_SEPTETS:
-        return text
+        return Finished(text)
     head = text[: MAX_SMS_SEPTETS - 2 + len(separator)]
     end = head.rfind(separator)
-    return head[: end if end > MAX_SMS_SEPTETS // 2 else MAX_SMS_SEPTETS - 2] + ".."
+    kept = head[: end if end > MAX_SMS_SEPTETS // 2 else MAX_SMS_SEPTETS - 2]
+    return Finished(f"{kept}..", omitted=len(text) - len(kept))
 
 
 def _replace_multi_septet(text: str) -> str:

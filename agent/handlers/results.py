@@ -15,6 +15,8 @@ class Finished:
 
     reply: str | bytes | None
     then: str | None = None
+    omitted: int = 0
+    """The number of characters that the handler has cut off its reply."""
 
 
 @dataclass(frozen=True, slots=True)

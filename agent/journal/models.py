@@ -129,6 +129,8 @@ class OutgoingMessage:
     part: int
     parts: int
     error_reply: bool = False
+    omitted: int = 0
+    """In the last part: the number of characters of the whole text that were cut off."""
 
 
 @dataclass(frozen=True, slots=True)

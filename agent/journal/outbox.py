@@ -47,8 +47,8 @@ class OutboxStore:
         reply_id = self._journal.next_id("replies")
         self._execute(
             "INSERT INTO replies (id, command_id, state, destination, alphabet, user_data, user_data_length,"
-            " has_header, text, part, parts, error_answer, queued_wall, queued_uptime)"
-            " VALUES (?, ?, 'queued', ?,?,?,?,?,?,?,?,?,?,?)",
+            " has_header, text, part, parts, error_answer, omitted, queued_wall, queued_uptime)"
+            " VALUES (?, ?, 'queued', ?,?,?,?,?,?,?,?,?,?,?,?)",
             (
                 reply_id,
                 command_id,
@@ -61,6 +61,7 @@ class OutboxStore:
                 reply.part,
                 reply.parts,
                 reply.error_reply,
+                reply.omitted,
                 now.wall,
                 now.uptime,
             ),
@@ -200,7 +201,7 @@ class OutboxStore:
         def write(_: JournalTime) -> None:
             columns = (
                 "destination, alphabet, user_data, user_data_length, has_header, text, part, parts,"
-                " error_answer, attempts, queued_wall, queued_uptime, sent_wall, sent_uptime"
+                " error_answer, omitted, attempts, queued_wall, queued_uptime, sent_wall, sent_uptime"
             )
             self._execute(
                 f"INSERT INTO replies (id, state, reason, {columns})"

@@ -17,7 +17,7 @@ SELECT id, state, sid, sender, mode, body, timestamp, attempts, duplicates, hand
 SELECT_IGNORED = "SELECT id, reason, sender, text, raw, at_wall FROM ignored ORDER BY id DESC LIMIT ?"
 SELECT_REPLIES = """
 SELECT replies.id, replies.state, replies.command_id AS command, commands.sid, destination, replies.text,
-       part, parts, replies.attempts, message_reference, replies.reason, queued_wall, sent_wall
+       part, parts, omitted, replies.attempts, message_reference, replies.reason, queued_wall, sent_wall
 FROM replies LEFT JOIN commands ON commands.id = replies.command_id ORDER BY replies.id DESC LIMIT ?
 """
 

@@ -206,6 +206,13 @@ ALTER TABLE pins RENAME TO pin_attempts;
 ALTER TABLE pin_attempts RENAME COLUMN pin TO pin_digest
 """
 
+_VERSION_5 = """
+-- commands.port: the application port that the message was addressed to; NULL for an ordinary message
+ALTER TABLE commands ADD COLUMN port INTEGER;
+-- replies.omitted: the characters of the whole reply that were cut off, in its last part
+ALTER TABLE replies ADD COLUMN omitted INTEGER NOT NULL DEFAULT 0
+"""
+
 
 def _run_script(script: str) -> Callable[[sqlite3.Connection], None]:
     """Return a migration that runs the statements of a script."""
@@ -218,7 +225,7 @@ def _run_script(script: str) -> Callable[[sqlite3.Connection], None]:
 
 
 MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = tuple(
-    _run_script(script) for script in (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4)
+    _run_script(script) for script in (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4, _VERSION_5)
 )
 """Entry N takes a file from version N to version N + 1. The file stores its version in `user_version`."""
 

@@ -22,15 +22,24 @@ class MessageComposer:
         reference: int,
         destination: str | None = None,
         error_reply: bool = False,
+        omitted: int = 0,
     ) -> list[OutgoingMessage]:
         """Return the messages that carry a text or octets; more than one if they are concatenated.
 
         `sid` is that of the Command that the reply belongs to. `reference` (0 to 255) is the reference number
-        of a concatenated message (23.040 9.2.3.24.1). The default destination is the service.
-        Raises ComposeError if the service cannot carry the content.
+        of a concatenated message (23.040 9.2.3.24.1). The default destination is the service. `omitted` is
+        the number of characters that the content has lost already. Raises ComposeError if the service cannot carry the content.
         """
-        parts = compose(content, sid, self.service, self._config, reference)
+        composed = compose(content, sid, self.service, self._config, reference)
+        total = len(composed.parts)
         return [
-            OutgoingMessage(destination or self.service.number, part, number, len(parts), error_reply)
-            for number, part in enumerate(parts, 1)
+            OutgoingMessage(
+                destination or self.service.number,
+                part,
+                number,
+                total,
+                error_reply,
+                omitted=omitted + composed.omitted if number == total else 0,
+            )
+            for number, part in enumerate(composed.parts, 1)
         ]

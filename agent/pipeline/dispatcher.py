@@ -286,7 +286,7 @@ class Dispatcher:
         )
         if spec.kind == "builtin":
             names = self._registry.trigger_names
-            await self._finish_done(row, spec, builtin.run(spec, command, names, self._format_status), None)
+            await self._finish_done(row, spec, builtin.run(spec, command, names, self._format_status))
             return
         timeout_s = self._config.timeout_s if spec.timeout_s is None else spec.timeout_s
         self._deadlines.expect_within(_task_name(row), timeout_s + HANDLER_DEADLINE_GRACE_S)
@@ -299,8 +299,8 @@ class Dispatcher:
             return  # the Command stays `running`; the next start recovers it
         self._resource_backoff.on_started(row.id)
         match result:
-            case Finished(reply, action_name):
-                await self._finish_done(row, spec, reply, action_name)
+            case Finished():
+                await self._finish_done(row, spec, result)
             case RetryLater(reason) if attempt < MAX_ATTEMPTS and spec.repeatable:
                 await self._requeue_for_retry(row, spec, reason, attempt)
             case RetryLater(reason):
@@ -329,18 +329,16 @@ class Dispatcher:
         self._queues.prepend(HandlerKey.of(spec), row.id)
         self._log(EventKind.NOT_STARTED, row, reason, severity=Severity.DEBUG)
 
-    async def _finish_done(
-        self, row: CommandRow, spec: HandlerSpec, content: str | bytes | None, action_name: str | None
-    ) -> None:
+    async def _finish_done(self, row: CommandRow, spec: HandlerSpec, result: Finished) -> None:
         """Commit that the Command is done, with its reply and the action that follows the reply."""
         replies: Sequence[OutgoingMessage] = ()
-        if content and row.answerable:
+        if result.reply and row.answerable:
             try:
-                replies = self._compose_replies(row, content, spec.reply_to)
+                replies = self._compose_replies(row, result.reply, spec.reply_to, omitted=result.omitted)
             except ComposeError as error:
                 await self._finish_failed(row, "answer", detail=str(error))
                 return
-        action = None if action_name is None else (spec.name, action_name)
+        action = None if result.then is None else (spec.name, result.then)
         await retry_until_committed(
             self._runtime, self._command_store.finish, row.id, CommandState.DONE, None, replies, action
         )
@@ -375,15 +373,24 @@ class Dispatcher:
         reply_to: str | None = None,
         *,
         error_reply: bool = False,
+        omitted: int = 0,
     ) -> list[OutgoingMessage]:
         return self._composer.compose(
-            content, sid=row.sid, reference=row.id & 0xFF, destination=reply_to, error_reply=error_reply
+            content,
+            sid=row.sid,
+            reference=row.id & 0xFF,
+            destination=reply_to,
+            error_reply=error_reply,
+            omitted=omitted,
         )
 
     def _log_replies_queued(self, row: CommandRow, replies: Sequence[OutgoingMessage]) -> None:
         if replies:
             text = "".join(reply.user_data.text or "" for reply in replies)
-            self._log(EventKind.QUEUED, row, f"reply to {mask_number(replies[0].destination)}", text or None)
+            detail = f"reply to {mask_number(replies[0].destination)}"
+            if omitted := replies[-1].omitted:
+                detail += f"; it was cut, its last {omitted} characters are not sent"
+            self._log(EventKind.QUEUED, row, detail, text or None)
             self._on_reply_queued()
 
     def _log(

@@ -27,14 +27,24 @@ class ReplyConfig:
     """True if replies may use UCS-2, which halves the length of a message."""
 
 
+@dataclass(frozen=True, slots=True)
+class Composition:
+    """The messages of one reply."""
+
+    parts: tuple[pdu.UserData, ...]
+    """The user data of each message."""
+    omitted: int = 0
+    """The number of characters at the end of the reply that did not fit into the messages."""
+
+
 class ComposeError(ValueError):
     """The service cannot carry the reply; the text says why."""
 
 
 def compose(
     content: str | bytes, sid: str | None, service: ServiceProfile, config: ReplyConfig, reference: int
-) -> tuple[pdu.UserData, ...]:
-    """Return the user data of each message of the reply, at most `max_parts`.
+) -> Composition:
+    """Return the messages of the reply, at most `max_parts`.
 
     `reference` (0 to 255) joins the parts if there are several. Raises ComposeError for octets if the service
     has no binary Commands, and for octets that do not fit into `max_parts` messages: a truncated binary reply
@@ -46,7 +56,7 @@ def compose(
         parts = pdu.segment(content, reference=reference)
         if len(parts) > config.max_parts:
             raise ComposeError(f"a binary reply of {len(content)} octets needs {len(parts)} messages")
-        return parts
+        return Composition(parts)
     if sid is not None and config.reply_sid == "start":
         content = f"{sid} {content}"
     if pdu.septets(content) is None and not config.allow_ucs2:
@@ -54,12 +64,13 @@ def compose(
     return _truncate_to_fit(content, reference, config.max_parts)
 
 
-def _truncate_to_fit(text: str, reference: int, max_parts: int) -> tuple[pdu.UserData, ...]:
+def _truncate_to_fit(text: str, reference: int, max_parts: int) -> Composition:
     """Return the messages of the longest beginning of the text that fits, with its mark (binary search)."""
+    length = len(text)
     text = text[: 160 * max_parts + 1]  # each character takes at least one septet
     parts = pdu.segment(text, reference=reference)
     if len(parts) <= max_parts:
-        return parts
+        return Composition(parts)
     low, high = 0, len(text)
     while low < high:
         middle = (low + high + 1) // 2
@@ -67,4 +78,4 @@ def _truncate_to_fit(text: str, reference: int, max_parts: int) -> tuple[pdu.Use
             low = middle
         else:
             high = middle - 1
-    return pdu.segment(text[:low] + TRUNCATION_MARK, reference=reference)
+    return Composition(pdu.segment(text[:low] + TRUNCATION_MARK, reference=reference), length - low)

@@ -12,7 +12,7 @@ SPECS = {spec.name: spec for spec in BUILTINS}
 
 def run_builtin(text, names=(), status="fine"):
     command = Command.of(text)
-    return run(SPECS[command.words[0].casefold()], command, names, lambda: status)
+    return run(SPECS[command.words[0].casefold()], command, names, lambda: status).reply
 
 
 def test_ping_returns_pong_and_its_arguments():

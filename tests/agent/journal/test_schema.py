@@ -32,6 +32,8 @@ NEW_NAMES = {
     "pins": {"pin": "pin_digest"},
 }
 """The tables of version 3, and the columns that version 4 renames."""
+ADDED_COLUMNS = {"commands": {"port": None}, "replies": {"omitted": 0}}
+"""The columns that version 5 adds, and their values in older rows."""
 NEW_STATES = {"waiting": "pending", "acting": "running"}
 
 
@@ -56,7 +58,7 @@ def read_tables(path):
 
 
 def renamed(tables):
-    """The same rows under the names of version 4."""
+    """The same rows under the names of version 4, with the columns of version 5."""
     found = {
         schema.RENAMED_TABLES.get(table, table): [
             {NEW_NAMES[table].get(column, column): value for column, value in row.items()} for row in rows
@@ -65,6 +67,9 @@ def renamed(tables):
     }
     for row in found["actions"]:
         row["state"] = NEW_STATES[row["state"]]
+    for table, columns in ADDED_COLUMNS.items():
+        for row in found[table]:
+            row.update(columns)
     return found
 
 
@@ -75,7 +80,7 @@ def without_uptime(tables):
 
 @pytest.fixture
 def version_3(journal_env):
-    """A closed journal of version 3 and its rows under the names of version 4."""
+    """A closed journal of version 3 and its rows as this version shows them."""
     journal_env.journal.close()
     for path in journal_env.path.parent.glob("journal.db*"):
         path.unlink()
@@ -93,6 +98,15 @@ def test_version_3_is_upgraded_with_all_rows(journal_env, version_3):
     assert without_uptime(read_tables(journal_env.path)) == without_uptime(version_3)
     assert journal_env.query_column("PRAGMA integrity_check") == ["ok"]
     assert journal_env.damage_messages == []
+
+
+def test_version_4_is_upgraded_with_all_rows(journal_env, version_3):
+    """Rows of the last version keep their values and get the new columns."""
+    connection = sqlite3.connect(journal_env.path, isolation_level=None)
+    schema.migrate(connection, 4)
+    connection.close()
+    journal_env.open()
+    assert without_uptime(read_tables(journal_env.path)) == without_uptime(version_3)
 
 
 def test_upgraded_journal_goes_on(journal_env, version_3, factories):
@@ -127,7 +141,7 @@ def test_fresh_and_upgraded_journal_have_the_same_schema(tmp_path, version_3, jo
     assert schema_of(journal_env.path) == schema_of(tmp_path / "fresh.db")
 
 
-@pytest.mark.parametrize("version", range(1, 4))
+@pytest.mark.parametrize("version", range(1, len(schema.MIGRATIONS)))
 def test_every_earlier_version_is_upgraded(tmp_path, version):
     """A file that only the first migrations have made gets all tables of this version."""
     connection = sqlite3.connect(tmp_path / "journal.db", isolation_level=None)

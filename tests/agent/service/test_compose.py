@@ -10,8 +10,7 @@ SID = "HC0123456789abcdef0123456789abcdef"
 
 
 def texts(content, sid=None, service=SIM, **rules):
-    parts = compose(content, sid, service, ReplyConfig(**rules), 7)
-    return [part.text for part in parts]
+    return [part.text for part in compose(content, sid, service, ReplyConfig(**rules), 7).parts]
 
 
 @pytest.mark.parametrize("length", [1, 159, 160])
@@ -30,6 +29,14 @@ def test_extension_character_takes_two_septets():
 def test_long_reply_is_truncated_and_marked(length):
     """It is one message unless more are allowed, and it ends with the mark."""
     assert texts("x" * length) == ["x" * 158 + ".."]
+
+
+def test_number_of_omitted_characters_is_returned():
+    """It counts the characters of the reply that were cut off, not those that the mark replaced."""
+    assert compose("x" * 160, None, SIM, ReplyConfig(), 7).omitted == 0
+    assert compose("x" * 161, None, SIM, ReplyConfig(), 7).omitted == 3
+    assert compose("x" * 100_000, None, SIM, ReplyConfig(), 7).omitted == 100_000 - 158
+    assert compose("x" * 400, None, SIM, ReplyConfig(max_parts=2), 7).omitted == 400 - 304
 
 
 def test_max_parts_allows_more_messages():
@@ -60,7 +67,7 @@ def test_reply_sid_start_puts_sid_in_front():
 
 def test_binary_reply_needs_binary_service():
     """Programmable Wireless carries 140 octets, Super SIM none; a binary reply is never truncated."""
-    [part] = compose(bytes(140), None, WIRELESS, ReplyConfig(), 1)
+    [part] = compose(bytes(140), None, WIRELESS, ReplyConfig(), 1).parts
     assert part.data == bytes(140)
     assert part.alphabet is pdu.Alphabet.OCTETS
     with pytest.raises(ComposeError, match="super-sim cannot carry a binary reply"):
