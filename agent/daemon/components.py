@@ -24,6 +24,7 @@ from agent.journal.journal import Journal
 from agent.journal.outbox import OutboxStore
 from agent.journal.reset_budget import ResetBudget, ResetLimits
 from agent.journal.sims import SimStore
+from agent.modem.identification import AUTO_PROFILE
 from agent.modem.modem import Modem
 from agent.modem.options import ModemOptions
 from agent.modem.sim import SimConfig
@@ -42,6 +43,7 @@ from agent.version import VERSION
 from hardware.identify import PortInfo
 from hardware.port_users import describe_other_holders
 from hardware.power import PowerUnavailable, make_power_switch
+from hardware.profile import DriverProfile, ProfileError, load_driver_profile
 
 
 class Components:
@@ -138,15 +140,30 @@ class Components:
             self.runtime.emit(Event(EventKind.WARNING, text, severity=Severity.WARNING))
         return RecoveryExecutor(
             runtime=self.runtime,
-            policy=RecoveryPolicy(self.runtime.random, has_power_switch=power is not None),
+            policy=RecoveryPolicy(
+                self.runtime.random,
+                has_power_switch=power is not None,
+                has_power_key=power is not None and power.is_toggle,
+            ),
             options=RecoveryOptions(
-                power, config.may_drop_data, dependencies.describe_module_users or users.describe_users
+                power,
+                config.may_drop_data,
+                dependencies.describe_module_users or users.describe_users,
+                DriverProfile() if power is None else self._configured_driver(),
             ),
             reset_budget=ResetBudget(
                 self._journal, ResetLimits(config.resets_per_hour, config.resets_per_day)
             ),
             opener=self._opener,
         )
+
+    def _configured_driver(self) -> DriverProfile:
+        """Return the driver table of the configured profile, the generic one if it is to be identified."""
+        name = self._config.modem.profile
+        try:
+            return DriverProfile() if name == AUTO_PROFILE else load_driver_profile(name)
+        except ProfileError:  # the first session reports it
+            return DriverProfile()
 
     def _make_modem(self, client: AtClient) -> Modem:
         """Return the modem of a session, for a port that has just been opened."""

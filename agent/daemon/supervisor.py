@@ -17,7 +17,7 @@ from functools import partial
 from agent.at.client import AtClient
 from agent.at.errors import AtError
 from agent.at.trace import Trace
-from agent.at.transport.base import PortUnavailable, TransportOpener
+from agent.at.transport.base import PortErrorKind, PortUnavailable, TransportOpener
 from agent.common.cancellation import run_unless_stopped
 from agent.common.events import Condition, Event, EventKind, Severity
 from agent.common.runtime import Runtime
@@ -110,13 +110,15 @@ class Supervisor:
     async def run(self) -> None:
         """Run until `stop`, or until the recovery policy requires a new process."""
         loop = asyncio.get_running_loop()
+        self._recovery_executor.on_started()
         await self._recovery_executor.restore_usb_power()
         while not self._stop_requested.is_set():
             self._session_started_at = None
             try:
                 failure = await self._run_session()
             except PortUnavailable as error:
-                failure = Failure.PORT_UNAVAILABLE
+                is_absent = error.kind == PortErrorKind.ABSENT
+                failure = Failure.PORT_ABSENT if is_absent else Failure.PORT_UNAVAILABLE
                 self._log_problem(EventKind.PORT, str(error))
             except AtError as error:
                 failure = Failure.NO_RESPONSE if self._session_started_at is None else Failure.SESSION_LOST
@@ -155,6 +157,9 @@ class Supervisor:
                     return Failure.SESSION_LOST
                 self._log_problem(EventKind.MODULE, str(error))
                 return await self._recovery_executor.diagnose_sim(modem) or Failure.INIT_FAILED
+            finally:
+                if modem.has_answered:
+                    self._recovery_executor.on_answer()
             self._deadlines.clear("supervisor")
             self._last_problem = ""
             self._session_started_at = asyncio.get_running_loop().time()

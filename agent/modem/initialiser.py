@@ -47,6 +47,8 @@ class Initialiser:
         self._cnma_sender = cnma_sender
         self._options = options
         self._is_identified = False
+        self.has_answered = False
+        """True after the first answer of the module."""
         self._negotiation = self._begin_negotiation()
         """The last pass. It can repeat single steps later in the session."""
         self.send_timeout_s = options.send_timeout_s
@@ -60,6 +62,7 @@ class Initialiser:
         try:
             for attempt in range(MAX_INITIALISE_ATTEMPTS):
                 await self._client.wake_module(WAKE_TIMEOUT_S)
+                self.has_answered = True
                 self._urc_handler.begin_attempt()
                 self._settings.clear_notes()
                 try:

@@ -112,6 +112,11 @@ class Modem:
         return self.status
 
     @property
+    def has_answered(self) -> bool:
+        """True if the module has answered in this session, so it is on."""
+        return self._initialiser.has_answered
+
+    @property
     def driver(self) -> DriverProfile:
         """The driver table of the profile; that of the generic profile until the module is identified."""
         return self._settings.current.driver

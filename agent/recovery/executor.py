@@ -11,7 +11,7 @@ import contextlib
 import os
 import sqlite3
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from agent.at.client import AtClient
@@ -45,6 +45,8 @@ class RecoveryOptions:
     may_drop_data: bool = False
     describe_module_users: Callable[[], str] = lambda: ""
     """Names other users of the module as part of a sentence, empty if there are none. May block."""
+    driver: DriverProfile = field(default_factory=DriverProfile)
+    """The driver profile until the module is identified. It has the lengths of the pulses."""
 
 
 class ModuleUsers:
@@ -99,7 +101,7 @@ class RecoveryExecutor:
         self._opener = opener
         self._emit = runtime.emit
         self._deadlines = runtime.deadlines
-        self._driver = DriverProfile()
+        self._driver = options.driver
         self._last_skip_reason = ""
         self.action_ended_session = False
         """True if an action ended the last session, which then is not a failure. The supervisor resets it."""
@@ -110,6 +112,14 @@ class RecoveryExecutor:
     def reset_limits(self) -> ResetLimits:
         """The numbers of resets that are allowed per hour and per day."""
         return self._reset_budget.limits
+
+    def on_started(self) -> None:
+        """Record that the first session is about to begin."""
+        self.policy.on_started(self._now())
+
+    def on_answer(self) -> None:
+        """Record that the module has answered, although a session may not begin."""
+        self.policy.on_answer()
 
     def on_session_started(self, modem: Modem) -> None:
         """Record a new session. The driver profile is kept for the time when the module does not answer."""
@@ -200,28 +210,21 @@ class RecoveryExecutor:
                 client = None
                 if modem is None and action in {RecoveryAction.CYCLE_RADIO, RecoveryAction.RESTART_MODULE}:
                     client = await self._open_client(stack)
-                refusal = await self._db.run(
-                    self._reset_budget.reserve,
-                    action.reset_kind,
-                    failure.value,
-                    one_per_hour=failure is Failure.REGISTRATION_DENIED,
-                    keep_free=self._resets_to_keep_free(action),
-                )
+                refusal = await self._reserve_reset(action, failure) if action.is_counted else ""
             except PortUnavailable as error:
                 return self._log_skipped(action, failure, str(error))
             except sqlite3.Error as error:
                 return self._log_skipped(action, failure, f"the journal cannot record it: {error}")
             if refusal:
                 return self._log_skipped(action, failure, refusal)
-            await self.refresh_reset_usage()
             self.policy.on_action_done(action, failure, self._now())
             self._last_skip_reason = ""
-            used = f"{self.reset_usage.last_hour} of {self._reset_budget.limits.per_hour} resets this hour"
-            self._emit(
-                Event(
-                    EventKind.RECOVERY, f"{failure.value}: {action.value}; {used}", severity=Severity.WARNING
-                )
-            )
+            text = f"{failure.value}: {action.value}"
+            if action.is_counted:
+                await self.refresh_reset_usage()
+                limits = self._reset_budget.limits
+                text += f"; {self.reset_usage.last_hour} of {limits.per_hour} resets this hour"
+            self._emit(Event(EventKind.RECOVERY, text, severity=Severity.WARNING))
             self._deadlines.expect_within("recovery", ACTION_TIMEOUT_S + POST_ACTION_GRACE_S)
             self._deadlines.suspend(ACTION_TIMEOUT_S)
             try:
@@ -241,6 +244,16 @@ class RecoveryExecutor:
                 self.action_ended_session = True
                 modem.close("the module is initialised again after a recovery action")
         return True
+
+    async def _reserve_reset(self, action: RecoveryAction, failure: Failure) -> str:
+        """Commit the reset; return the reason why it must not be done, or "". Raises sqlite3.Error."""
+        return await self._db.run(
+            self._reset_budget.reserve,
+            action.reset_kind,
+            failure.value,
+            one_per_hour=failure is Failure.REGISTRATION_DENIED,
+            keep_free=self._resets_to_keep_free(action),
+        )
 
     def _request_new_session(self, modem: Modem) -> None:
         """Begin another session, which costs no reset, because messages cannot be read."""
@@ -278,7 +291,7 @@ class RecoveryExecutor:
                 case RecoveryAction.CYCLE_POWER if power is not None:
                     await power.power_cycle(driver)
                     self._note_power_key_press(power)
-                case RecoveryAction.PRESS_POWER_KEY if power is not None:
+                case RecoveryAction.PRESS_POWER_KEY | RecoveryAction.SWITCH_ON if power is not None:
                     await power.power_on(driver)
                     self._note_power_key_press(power)
 
@@ -304,7 +317,10 @@ class RecoveryExecutor:
 
     def _log_skipped(self, action: RecoveryAction, failure: Failure, reason: str) -> bool:
         """Log why an action is not started: the same reason only once, then with severity DEBUG."""
-        self.policy.on_action_deferred(failure, self._now())
+        if action is RecoveryAction.SWITCH_ON:
+            self.policy.on_switch_on_tried(self._now())
+        else:
+            self.policy.on_action_deferred(failure, self._now())
         severity = Severity.DEBUG if reason == self._last_skip_reason else Severity.WARNING
         self._last_skip_reason = reason
         self._emit(

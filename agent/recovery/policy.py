@@ -9,6 +9,10 @@ bar devices that attach too often. So the interval between actions doubles, and 
 
 A port that is absent, in use or forbidden is only tried again, with backoff. So is a SIM that waits for its
 PIN: only a person can help.
+
+A module that has never been heard may be switched off, as most HATs are after power-up. If its power key is
+wired, the key is pressed first: after half a minute, and again after waits that grow. That begins no new
+attach of a module that works, so it is not counted as a reset.
 """
 
 from __future__ import annotations
@@ -50,6 +54,14 @@ DENIED_ACTION_INTERVAL_S = 3600.0
 """First interval between actions after the network has denied registration."""
 POWER_KEY_SETTLE_S = 60.0
 """Time after a pulse on the power key until the module shows whether the pulse switched it on or off."""
+FIRST_SWITCH_ON_S = 30.0
+"""Time from the start without an answer until the power key is pressed: no module takes longer to boot while
+the device itself boots."""
+MAX_SWITCH_ON_INTERVAL_S = 3600.0
+"""The wait after a press is `POWER_KEY_SETTLE_S` at first and doubles up to this: the module's supply may come
+hours later."""
+SWITCH_ON_TRIES = 3
+"""After so many presses a silent module is treated as one that hangs, too."""
 EXIT_AFTER_S = 3600.0
 """Time of continuous failure after which the process ends."""
 
@@ -59,6 +71,7 @@ class Failure(Enum):
 
     SESSION_LOST = "the session was lost"
     PORT_UNAVAILABLE = "the port cannot be opened"
+    PORT_ABSENT = "the port is absent"
     NO_RESPONSE = "the module does not answer"
     INIT_FAILED = "the module cannot be used"
     PIN_REQUIRED = "the SIM asks for its PIN"
@@ -79,12 +92,18 @@ class RecoveryAction(Enum):
     RESTART_MODULE = "restart it by its own command"
     CYCLE_POWER = "cycle its power"
     PRESS_POWER_KEY = "press its power key again, as it may be off"
+    SWITCH_ON = "press its power key, as it may be switched off"
     EXIT_PROCESS = "end the process, so that a new one is started"
 
     @property
     def reset_kind(self) -> str:
         """The kind of reset that the journal records (`resets.action`)."""
         return _RESET_KINDS.get(self, "power")
+
+    @property
+    def is_counted(self) -> bool:
+        """True if the action counts as a reset. `SWITCH_ON` concerns a module that is most likely off."""
+        return self is not RecoveryAction.SWITCH_ON
 
 
 _RESET_KINDS = {
@@ -106,6 +125,9 @@ _SHARED_ESCALATIONS = {
     Failure.SIM_BUSY: Failure.NO_SIM,
 }
 """Failures that alternate with another one and share its count of actions and its interval."""
+_PORT_FAILURES = {Failure.PORT_UNAVAILABLE, Failure.PORT_ABSENT}
+_FAILURES_WITHOUT_POWER = {Failure.NO_RESPONSE, Failure.PORT_ABSENT}
+"""What a module looks like that is switched off: on a UART, and on USB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,10 +155,19 @@ class _Escalation:
 class RecoveryPolicy:
     """Counts failures and chooses the next action. All times are monotonic seconds."""
 
-    def __init__(self, random: Random, *, has_power_switch: bool = False) -> None:
-        """`has_power_switch` is True if something can switch the module's power."""
+    def __init__(
+        self, random: Random, *, has_power_switch: bool = False, has_power_key: bool = False
+    ) -> None:
+        """`has_power_switch` is True if something can switch the module's power, `has_power_key` if that is
+        the module's power key.
+        """
         self._random = random
         self._has_power_switch = has_power_switch
+        self._may_be_off = has_power_key
+        """True until the module is heard for the first time, if its power key can be pressed."""
+        self._started_at: float | None = None
+        self._switch_on_tries = 0
+        self._switch_on_tried_at = -inf
         self._consecutive_failures = 0
         self._consecutive_no_response = 0
         self._failing_since: float | None = None
@@ -153,10 +184,19 @@ class RecoveryPolicy:
 
     # Recording sessions and actions
 
+    def on_started(self, now: float) -> None:
+        """Record that the first session is about to begin."""
+        self._started_at = now
+
+    def on_answer(self) -> None:
+        """Record that the module has answered: it is on."""
+        self._may_be_off = False
+
     def on_session_started(self, now: float) -> None:
         """Record that the module answered and was initialised."""
         self._consecutive_no_response = 0
         self._has_responded = True
+        self.on_answer()
         self._power_key_pressed_at = self._unregistered_since = self._sim_busy_since = None
         self._store_unreadable_since = self._store_readable_since = None
         for failure in (Failure.NO_RESPONSE, Failure.INIT_FAILED, Failure.NO_SIM):
@@ -175,17 +215,28 @@ class RecoveryPolicy:
         self._consecutive_no_response = (
             self._consecutive_no_response + 1 if failure is Failure.NO_RESPONSE else 0
         )
-        backoff = PORT_BACKOFF if failure is Failure.PORT_UNAVAILABLE else SESSION_BACKOFF
+        backoff = PORT_BACKOFF if failure in _PORT_FAILURES else SESSION_BACKOFF
         action = self._next_action(failure, now)
-        return RecoveryPlan(action, backoff.delay(self._consecutive_failures, self._random))
+        delay_s = backoff.delay(self._consecutive_failures, self._random)
+        if action is None and self._may_be_off and failure is Failure.PORT_ABSENT:
+            delay_s = min(delay_s, self._switch_on_due_at(now) - now)
+        return RecoveryPlan(action, delay_s)
 
     def on_action_done(self, action: RecoveryAction, failure: Failure, now: float) -> None:
         """Record that an action was taken against a failure."""
+        if action is RecoveryAction.SWITCH_ON:
+            self.on_switch_on_tried(now)
+            return
         self._escalation_for(failure).actions_taken += 1
         self._escalation_for(failure).last_action_at = now
         self._consecutive_no_response = 0
         self._power_key_pressed_at = None
         self.last_action = action
+
+    def on_switch_on_tried(self, now: float) -> None:
+        """Record that the power key was pressed for `SWITCH_ON`, or could not be. The next wait is longer."""
+        self._switch_on_tries += 1
+        self._switch_on_tried_at = now
 
     def on_power_key_pressed(self, now: float) -> None:
         """Record a pulse on a power key, which may have switched the module off."""
@@ -266,6 +317,8 @@ class RecoveryPolicy:
         parts = []
         if self._consecutive_failures:
             parts.append(f"failures in a row: {self._consecutive_failures}")
+        if self._may_be_off and self._switch_on_tries:
+            parts.append(f"it may be switched off, presses of its power key: {self._switch_on_tries}")
         parts += [
             f"{failure.value}, actions taken: {escalation.actions_taken}"
             for failure, escalation in self._escalations.items()
@@ -278,13 +331,18 @@ class RecoveryPolicy:
     def _next_action(self, failure: Failure, now: float) -> RecoveryAction | None:
         if self._power_key_pressed_at is not None and failure in {
             Failure.NO_RESPONSE,
-            Failure.PORT_UNAVAILABLE,
+            *_PORT_FAILURES,
         }:
             # The pulse may have switched the module off: press the key once more, then escalate.
             if now - self._power_key_pressed_at < POWER_KEY_SETTLE_S:
                 return None
             if self.last_action is RecoveryAction.CYCLE_POWER:
                 return RecoveryAction.PRESS_POWER_KEY
+        if self._may_be_off and failure in _FAILURES_WITHOUT_POWER:
+            if now >= self._switch_on_due_at(now):
+                return RecoveryAction.SWITCH_ON
+            if self._switch_on_tries < SWITCH_ON_TRIES:
+                return None
         escalation = self._escalation_for(failure)
         taken = escalation.actions_taken
         is_due = escalation.is_interval_over(now, MIN_ACTION_INTERVAL_S)
@@ -303,6 +361,14 @@ class RecoveryPolicy:
             case Failure.INTERNAL_ERROR if self._failing_duration(now) >= EXIT_AFTER_S:
                 return RecoveryAction.EXIT_PROCESS
         return None
+
+    def _switch_on_due_at(self, now: float) -> float:
+        """Return when the power key of a module that was never heard is to be pressed."""
+        if not self._switch_on_tries:
+            return (now if self._started_at is None else self._started_at) + FIRST_SWITCH_ON_S
+        doublings = min(self._switch_on_tries - 1, 16)
+        pressed_at = max(self._switch_on_tried_at, self._power_key_pressed_at or -inf)
+        return pressed_at + min(POWER_KEY_SETTLE_S * 2.0**doublings, MAX_SWITCH_ON_INTERVAL_S)
 
     def _escalate(self, actions_taken: int, now: float) -> RecoveryAction:
         """Return the restart first, then the power switch if there is one, and EXIT_PROCESS after an hour."""

@@ -95,6 +95,8 @@ class FaultSchedule:
             self._port.resume()
         if "port-gone" in endless:
             self._port.plug()
+        if "switched-off" in endless:
+            module.power_on()
         with module.batch_writes():
             if "sim-removed" in endless:
                 module.reinsert_sim()

@@ -57,6 +57,7 @@ FAULT_DESCRIPTIONS = {
     "store-full": "has its preferred store filled with messages from an unknown sender",
     "registration-lost": "is not registered for a while",
     "sim-removed": "has no SIM for a while",
+    "switched-off": "is switched off until somebody presses its power key",
     "write-blocked": "takes no bytes from the line for a while",
     "port-gone": "disappears and comes back after a while, as another device behind the same link",
 }
@@ -97,6 +98,10 @@ class FaultTarget(Protocol):
     def batch_writes(self) -> AbstractContextManager[None]: ...
 
     def emit_noise(self, data: bytes) -> None: ...
+
+    def power_off(self) -> None: ...
+
+    def power_on(self) -> None: ...
 
     def reboot(self, *, print_boot_lines: bool) -> None: ...
 
@@ -299,6 +304,11 @@ def _remove_sim(faults: FaultInjector, fault: Fault) -> None:
     faults.end_later(fault, faults.module.reinsert_sim)
 
 
+def _switch_off(faults: FaultInjector, fault: Fault) -> None:
+    faults.module.power_off()
+    faults.end_later(fault, faults.module.power_on)
+
+
 def _block_port(faults: FaultInjector, fault: Fault) -> None:
     if faults.port is not None:
         faults.port.pause()
@@ -324,6 +334,7 @@ FAULT_ACTIONS: dict[str, Callable[[FaultInjector, Fault], None]] = {
     "store-full": _fill_store,
     "registration-lost": _lose_registration,
     "sim-removed": _remove_sim,
+    "switched-off": _switch_off,
     **PORT_FAULTS,
 }
 """Faults that happen at one moment, or when their command is executed."""

@@ -84,6 +84,7 @@ class FakeModem:
         self.sent_submits = []
         self.loss_reason = ""
         self.initialised = False
+        self.has_answered = True
         self.driver = DriverProfile()
         self.registered = Registration(1)
         self.sim_answer = ["+CPIN: READY"]

@@ -22,6 +22,7 @@ from agent.recovery.policy import (
     SIM_BUSY_TIMEOUT_S,
     STABLE_AFTER_S,
     STORE_UNREADABLE_TIMEOUT_S,
+    SWITCH_ON_TRIES,
     Failure,
     RecoveryAction,
     RecoveryPolicy,
@@ -121,6 +122,43 @@ def test_deferred_key_press_is_due_after_the_interval():
         policy.on_session_failed(Failure.PORT_UNAVAILABLE, 100 + MIN_ACTION_INTERVAL_S).action
         is RecoveryAction.PRESS_POWER_KEY
     )
+
+
+@pytest.mark.parametrize("failure", [Failure.NO_RESPONSE, Failure.PORT_ABSENT])
+def test_key_of_a_module_that_was_never_heard_is_pressed_first(failure):
+    """After 30 s, then with doubling waits. It counts as no action, and an answer ends it."""
+    policy = RecoveryPolicy(FixedRandom(), has_power_switch=True, has_power_key=True)
+    policy.on_started(0)
+    pressed_at = []
+    for now in range(0, 8000, 10):
+        action = policy.on_session_failed(failure, now).action
+        if action is RecoveryAction.SWITCH_ON:
+            pressed_at.append(now)
+            policy.on_action_done(action, failure, now)
+            assert policy.describe().count(f"presses of its power key: {len(pressed_at)}") == 1
+        elif len(pressed_at) < SWITCH_ON_TRIES:
+            assert action is None
+    assert pressed_at == [30, 90, 210, 450, 930, 1890, 3810, 7410]
+    assert not RecoveryAction.SWITCH_ON.is_counted
+    policy.on_answer()
+    assert policy.on_session_failed(failure, 50_000).action is not RecoveryAction.SWITCH_ON
+    assert policy.describe() == "failures in a row: 801"
+
+
+@pytest.mark.parametrize(
+    ("failure", "has_power_key"), [(Failure.PORT_UNAVAILABLE, True), (Failure.NO_RESPONSE, False)]
+)
+def test_no_key_is_pressed_for_a_port_in_use_or_without_a_key(failure, has_power_key):
+    """The module is on if another program has its port; a USB switch cannot switch it on."""
+    policy = RecoveryPolicy(FixedRandom(), has_power_switch=True, has_power_key=has_power_key)
+    assert "SWITCH_ON" not in action_names(run_failures(policy, failure, 24))
+
+
+def test_absent_port_is_tried_again_when_the_key_is_due():
+    """The usual wait would delay the first press."""
+    policy = RecoveryPolicy(FixedRandom(), has_power_switch=True, has_power_key=True)
+    policy.on_started(0)
+    assert policy.on_session_failed(Failure.PORT_ABSENT, 29).delay_s == 1
 
 
 def test_no_second_pulse_if_the_module_answers():

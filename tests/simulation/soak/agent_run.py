@@ -59,6 +59,7 @@ class AgentRun:
             random=random.Random(world.rng.random()),
             notify=self._notify,
             watchdog_interval_s=30.0,
+            power=world.power_key,
             pin=None if world.sim.pin is None else Pin(world.sim.pin, "the world"),
         )
         self.agent = Agent(config, self._emit, dependencies)

@@ -53,6 +53,9 @@ class Host:
             return
         agent_run.kill("power" if power else reason, power=power)
         if power and self._rng.random() < 0.7:
+            if self._world.power_key is not None:
+                self._world.power_key.lose_power()
+                return
             self._world.module.power_off()
             self._world.call_later(5.0, self._world.module.power_on)
 

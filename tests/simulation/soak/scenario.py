@@ -14,6 +14,7 @@ from soak import db_corruption
 from soak.fault_injection import FAULTS, clear_all_faults
 from soak.host import Host
 from soak.line_noise import LineNoise
+from soak.power_key import SimulatedPowerKey
 from soak.traffic import TrafficGenerator
 
 HOUR_S = 3600.0
@@ -81,6 +82,12 @@ class Scenario:
         )  # separate, so that other choices do not depend on corruptions
         self.corruption_count = self.disk_rng.choices((0, 1, 2), (92, 6, 2))[0]
         """Number of corruptions of the journal between agent runs."""
+        self.device_rng = random.Random(f"{seed} device")
+        self.power_key_kind = self.device_rng.choices(
+            (None, {"on_usb": False}, {"on_usb": True}), (88, 6, 6)
+        )[0]
+        """How the module's power key is wired if it comes up switched off; None if it comes up by itself."""
+        self.power_key_toggles = self.device_rng.random() < 0.5
 
     @property
     def tables(self):
@@ -115,6 +122,7 @@ class Scenario:
             f"{' pin' if self.pin else ''}{f' found {self.first_start}' if self.has_preloaded else ''}"
             f" parts {self.max_parts} hours {self.fault_period_s / HOUR_S:.0f}"
             f"{f' damages {self.corruption_count}' if self.corruption_count else ''}"
+            f"{'' if self.power_key_kind is None else ' power key'}"
         )
 
     async def run(self, world):
@@ -131,6 +139,9 @@ class Scenario:
                 self.traffic.send_with_sid()
             await asyncio.sleep(PRELOAD_S)
             self.preload_until = loop.time()
+        if self.power_key_kind is not None:
+            world.power_key = SimulatedPowerKey(world, **self.power_key_kind, toggles=self.power_key_toggles)
+            world.power_key.lose_power()
         self.host.start_agent()
         self.disk_failures = []
         """(begin, end) of periods in which commits failed."""

@@ -87,6 +87,8 @@ class World:
         """Error message of every commit while it is set; None if commits succeed."""
         self.disk_delay_s = 0.0
         """Seconds that each call of the journal takes."""
+        self.power_key = None
+        """The `SimulatedPowerKey` of a module that comes up switched off; None: it comes up by itself."""
         self.plans = {}
         """`HandlerPlan` by content of the Command. Other handlers take 0.2 s and reply."""
         self.make_runner = lambda agent_run: simulated_runner.SimulatedRunner(self, agent_run)

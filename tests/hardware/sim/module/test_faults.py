@@ -256,6 +256,22 @@ def test_removed_sim_is_read_again_after_cfun(module_bench):
     assert module_bench.module.attached
 
 
+def test_switched_off_module_is_silent_until_its_key_is_pressed(module_bench):
+    """It boots then, by itself only after the given time."""
+    module_bench.module.faults.add("switched-off:for=30")
+    module_bench.time.advance(29)
+    assert module_bench.at("") == ""
+    module_bench.time.advance(1 + module_bench.module.profile.boot_s)
+    module_bench.take_output()
+    assert module_bench.at("") == "AT\r" + OK
+    module_bench.module.faults.add("switched-off:for=0")
+    module_bench.time.advance(1000)
+    assert module_bench.at("") == ""
+    module_bench.module.power_on()
+    module_bench.time.advance(module_bench.module.profile.boot_s)
+    assert BOOT in module_bench.take_output().decode()
+
+
 def test_port_faults_need_a_port(module_bench):
     """Faults of the line need a port, and release it after their time."""
     with pytest.raises(FaultError, match="needs a port"):
