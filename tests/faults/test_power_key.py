@@ -145,7 +145,9 @@ async def test_f128_no_press_while_another_program_uses_the_module(tmp_path):
         switch_off(world)
         await world.start_and_settle(20 * 60)
         assert key.presses == []
-        assert len([line for line in world.log_lines(30) if "wwan0 of the same USB device is up" in line]) == 1
+        assert (
+            len([line for line in world.log_lines(30) if "wwan0 of the same USB device is up" in line]) == 1
+        )
         user[0] = ""
         await world.advance(HOUR)
         assert len(key.presses) == 1
