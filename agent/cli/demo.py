@@ -45,22 +45,21 @@ def demo(listen: int, *, once: bool) -> None:
         exit_with_errors(str(error))
     except (KeyboardInterrupt, asyncio.CancelledError):
         raise SystemExit(EXIT_INTERRUPTED) from None
-    except TimeoutError:
-        exit_with_errors("the agents of the demo did not become ready in time; this machine may be very busy")
-    except OSError as error:
-        if error.errno == errno.EPIPE:
+    except (OSError, ExceptionGroup) as error:
+        if isinstance(error, OSError) and error.errno == errno.EPIPE:
             raise  # the reader of the output has gone; `main` ends quietly
-        exit_with_errors(f"the demo cannot start: {error}")
-    except ExceptionGroup as group:  # from the TaskGroup in which the agents run
-        exit_with_errors(*(f"the demo cannot start: {reason}" for reason in _unique_reasons(group)))
+        exit_with_errors(*describe_start_error(error))
     raise SystemExit(0 if all_passed else EXIT_FAILURE)
 
 
-def _unique_reasons(group: ExceptionGroup) -> list[str]:
-    """Return each reason once; three agents on one machine fail for the same reason."""
-    reasons: dict[str, None] = {}
-    for error in group.exceptions:
-        reasons |= dict.fromkeys(
-            _unique_reasons(error) if isinstance(error, ExceptionGroup) else [str(error)]
-        )
-    return list(reasons)
+def describe_start_error(error: Exception) -> list[str]:
+    """Return a sentence for each reason why the demo did not start.
+
+    A group is from the TaskGroup of the agents. All of them may fail for the same reason, which is returned
+    once.
+    """
+    if isinstance(error, ExceptionGroup):
+        return list(dict.fromkeys(text for each in error.exceptions for text in describe_start_error(each)))
+    if isinstance(error, TimeoutError):
+        return ["the agents of the demo did not become ready in time; this machine may be very busy"]
+    return [f"the demo cannot start: {error}"]

@@ -29,6 +29,10 @@ from agent.common.events import Event, EventKind
 
 if TYPE_CHECKING:
     from agent.at.trace import Trace
+    from agent.common.config import Config
+    from agent.daemon.agent import Agent, Dependencies
+
+    MakeAgent = Callable[[Config, Callable[[Event], None], Dependencies], Agent]
 
 _SESSION_END_KINDS = {EventKind.SESSION_ENDED, EventKind.SESSION_FAILED, EventKind.MODULE, EventKind.PORT}
 """Events that end a connection. A recording has only their kind: their text may contain masked data."""
@@ -57,7 +61,16 @@ _SYSLOG_PRIORITIES = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, log
     help="With --record: replace numbers and texts by placeholders of the same length, so that FILE can be "
     "shared.",
 )
-def run(config_path: Path, *, trace: bool, show_content: bool, record: Path | None, mask: bool) -> None:
+@click.pass_obj  # None outside of the tests
+def run(
+    make_agent: MakeAgent | None,
+    config_path: Path,
+    *,
+    trace: bool,
+    show_content: bool,
+    record: Path | None,
+    mask: bool,
+) -> None:
     """Run the agent until SIGTERM or Ctrl-C.
 
     Under systemd it reports its readiness and status, and serves the watchdog. If the port is
@@ -104,7 +117,7 @@ def run(config_path: Path, *, trace: bool, show_content: bool, record: Path | No
         dependencies = replace(dependencies, trace=recording)
 
     async def run_until_stopped() -> None:
-        agent = Agent(config, log_event, dependencies)
+        agent = (make_agent or Agent)(config, log_event, dependencies)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, agent.stop)

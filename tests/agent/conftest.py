@@ -37,14 +37,14 @@ START_WALL_TIME = datetime(2026, 11, 22, 12, tzinfo=UTC).timestamp()
 SID = "DC" + "0" * 32
 VIRTUAL_TIME_FILES = {
     *("test_receiver.py", "test_dispatcher.py", "test_sender.py", "test_send_backoff.py"),
-    *("test_session.py", "test_supervisor.py", "test_agent.py"),
+    *("test_session.py", "test_supervisor.py", "test_agent.py", "test_demo.py"),
 }
 """Files whose tests run in virtual time."""
 
 
 def pytest_asyncio_loop_factories(config, item):
     """Choose the event loop of a test."""
-    if item.path.name in VIRTUAL_TIME_FILES and item.path.parent.name in {"pipeline", "daemon"}:
+    if item.path.name in VIRTUAL_TIME_FILES and item.path.parent.name in {"pipeline", "daemon", "demo"}:
         return {"virtual": VirtualTimeLoop}
     return {"real": asyncio.new_event_loop}
 

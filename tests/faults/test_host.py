@@ -18,7 +18,6 @@ import pytest
 from agent.at.client import AtClient
 from agent.at.command import AtCommand
 from agent.at.errors import ModemLost
-from agent.at.transport import base as transport_base
 from agent.at.transport.base import PortUnavailable
 from agent.at.transport.open import make_opener
 from agent.at.transport.serial_port import open_serial, translate_open_error
@@ -341,11 +340,10 @@ async def test_f06_stale_lock_does_not_block(terminal):
 
 
 @pytest.mark.real_time
-async def test_f10_blocked_write_times_out(terminal, monkeypatch):
+async def test_f10_blocked_write_times_out(terminal):
     """The other end reads nothing: the event loop stays responsive, and the command fails at the timeout."""
     far, name = terminal
-    monkeypatch.setattr(transport_base, "WRITE_TIMEOUT_S", 0.3)
-    client = await AtClient.open(make_opener(name))
+    client = await AtClient.open(lambda reader: open_serial(name, 115200, reader, write_timeout_s=0.3))
     ticks = []
 
     async def tick():

@@ -96,23 +96,22 @@ class PortUnavailable(Exception):  # noqa: N818  (reads as the sentence it is)
 class WriteWatchdog:
     """A watchdog timer for bytes that cannot be written."""
 
-    def __init__(self, on_timeout: Callable[[], None]) -> None:
-        """`on_timeout` is called `WRITE_TIMEOUT_S` after the first byte had to wait."""
+    def __init__(self, on_timeout: Callable[[str], None], timeout_s: float) -> None:
+        """`on_timeout` is called with the reason `timeout_s` after the first byte had to wait."""
         self._on_timeout = on_timeout
+        self._timeout_s = timeout_s
         self._timer: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
         """Start the timer, if it is not running."""
         if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(WRITE_TIMEOUT_S, self._on_timeout)
+            reason = (
+                f"nothing could be written for {self._timeout_s:.0f} s: the other end has stopped reading"
+            )
+            self._timer = asyncio.get_running_loop().call_later(self._timeout_s, self._on_timeout, reason)
 
     def stop(self) -> None:
         """Stop the timer: everything has been written."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-
-
-WRITE_TIMEOUT_REASON = (
-    f"nothing could be written for {WRITE_TIMEOUT_S:.0f} s: the other end has stopped reading"
-)

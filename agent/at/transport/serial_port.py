@@ -21,7 +21,7 @@ import serial
 import serial_asyncio
 
 from agent.at.transport.base import (
-    WRITE_TIMEOUT_REASON,
+    WRITE_TIMEOUT_S,
     PortErrorKind,
     PortState,
     PortUnavailable,
@@ -44,9 +44,16 @@ crash (seen on Linux 6.18); flock does not."""
 
 
 async def open_serial(
-    port: str, baud: int, reader: TransportReader, port_state: PortState | None = None
+    port: str,
+    baud: int,
+    reader: TransportReader,
+    port_state: PortState | None = None,
+    write_timeout_s: float = WRITE_TIMEOUT_S,
 ) -> Transport:
-    """Open a port exclusively. Raises PortUnavailable."""
+    """Open a port exclusively. Raises PortUnavailable.
+
+    The transport is lost when bytes stay unwritten for `write_timeout_s`.
+    """
     try:
         async with asyncio.timeout(OPEN_TIMEOUT_S):
             handle = await run_in_thread(
@@ -63,7 +70,7 @@ async def open_serial(
             error.errno if error.errno is not None else getattr(cause, "errno", None) or _error_number(cause)
         )
         raise translate_open_error(port, OSError(number or 0, str(error))) from None
-    return PyserialTransport(handle, port, reader, port_state or PortState())
+    return PyserialTransport(handle, port, reader, port_state or PortState(), write_timeout_s)
 
 
 def translate_open_error(port: str, error: OSError, root: Path = Path("/")) -> PortUnavailable:
@@ -164,13 +171,18 @@ class PyserialTransport(asyncio.Protocol):
     """A pyserial-asyncio transport as a `Transport`."""
 
     def __init__(
-        self, handle: NonBlockingSerial, port_name: str, reader: TransportReader, port_state: PortState
+        self,
+        handle: NonBlockingSerial,
+        port_name: str,
+        reader: TransportReader,
+        port_state: PortState,
+        write_timeout_s: float,
     ) -> None:
         self.port_state = port_state
         self._port_name = port_name
         self._reader = reader
         self._handle = handle
-        self._write_watchdog = WriteWatchdog(self._on_write_timeout)
+        self._write_watchdog = WriteWatchdog(self._on_hangup, write_timeout_s)
         self._is_open = True
         self._loop = asyncio.get_running_loop()
         self._closed_event = asyncio.Event()
@@ -225,9 +237,6 @@ class PyserialTransport(asyncio.Protocol):
         """Set the event. Runs in the thread that closed the port."""
         with contextlib.suppress(RuntimeError):  # the loop has ended, and nothing waits any more
             self._loop.call_soon_threadsafe(self._closed_event.set)
-
-    def _on_write_timeout(self) -> None:
-        self._on_hangup(WRITE_TIMEOUT_REASON)
 
     def _on_hangup(self, reason: str) -> None:
         if self._is_open:

@@ -6,7 +6,7 @@ import asyncio
 import socket
 
 from agent.at.transport.base import (
-    WRITE_TIMEOUT_REASON,
+    WRITE_TIMEOUT_S,
     PortErrorKind,
     PortUnavailable,
     Transport,
@@ -18,13 +18,18 @@ CONNECT_TIMEOUT_S = 10.0
 """A host that is up answers at once. For one that is down the kernel would wait two minutes."""
 
 
-async def open_tcp(host: str, port: int, reader: TransportReader) -> Transport:
-    """Connect. Raises PortUnavailable."""
+async def open_tcp(
+    host: str, port: int, reader: TransportReader, write_timeout_s: float = WRITE_TIMEOUT_S
+) -> Transport:
+    """Connect. Raises PortUnavailable.
+
+    The transport is lost when bytes stay unwritten for `write_timeout_s`.
+    """
     url = f"socket://{host}:{port}"
     try:
         async with asyncio.timeout(CONNECT_TIMEOUT_S):
             _, transport = await asyncio.get_running_loop().create_connection(
-                lambda: TcpTransport(reader, url), host, port
+                lambda: TcpTransport(reader, url, write_timeout_s), host, port
             )
     except TimeoutError:
         raise PortUnavailable(
@@ -40,10 +45,10 @@ async def open_tcp(host: str, port: int, reader: TransportReader) -> Transport:
 class TcpTransport(asyncio.Protocol):
     """An asyncio transport as a `Transport`."""
 
-    def __init__(self, reader: TransportReader, url: str) -> None:
+    def __init__(self, reader: TransportReader, url: str, write_timeout_s: float) -> None:
         self._reader = reader
         self._url = url
-        self._write_watchdog = WriteWatchdog(self._on_write_timeout)
+        self._write_watchdog = WriteWatchdog(self._on_write_timeout, write_timeout_s)
         self._transport: asyncio.Transport | None = None
         self._closed_event = asyncio.Event()
 
@@ -86,8 +91,8 @@ class TcpTransport(asyncio.Protocol):
     def resume_writing(self) -> None:
         self._write_watchdog.stop()
 
-    def _on_write_timeout(self) -> None:
-        self._on_hangup(f"{self._url}: {WRITE_TIMEOUT_REASON}")
+    def _on_write_timeout(self, reason: str) -> None:
+        self._on_hangup(f"{self._url}: {reason}")
 
     def _on_hangup(self, reason: str) -> None:
         if self._transport is not None:

@@ -14,6 +14,7 @@ from agent.at.connection_state import (
     check_transition,
 )
 from agent.at.errors import CommandTimedOut, ModemLost
+from agent.at.trace import Trace
 from agent.at.transport.memory import memory_transport_pair
 
 OK = b"\r\nOK\r\n"
@@ -23,25 +24,29 @@ IDLE, LOST = ConnectionState.IDLE, ConnectionState.LOST
 
 
 @pytest.fixture
-def run_with_states(run_virtual, attach_scripted_module, monkeypatch):
-    """Run a scenario with a client and a module, and return the states that the connection entered."""
+def run_with_states(run_virtual, attach_scripted_module):
+    """Run a scenario with a client and a module, and return the states of the connection.
+
+    The state is recorded at each write and each read, whenever the scenario calls `record`, and at the end.
+    """
 
     def run(scenario):
         states = []
 
-        def record(before, after):
-            check_transition(before, after)
-            states.append(after)
-
-        monkeypatch.setattr("agent.at.connection.check_transition", record)
-
         async def run_scenario():
+            def record(_line=None):
+                if client is not None and client._connection.state not in states[-1:]:
+                    states.append(client._connection.state)
+
+            client = None
             near, far = memory_transport_pair()
             module = await attach_scripted_module(far)
-            client = await AtClient.open(near.open)
-            await scenario(client, module)
+            client = await AtClient.open(near.open, Trace(record))
+            await scenario(client, module, record)
+            record()
             client.close()
             await asyncio.sleep(0)
+            record()
 
         run_virtual(run_scenario())
         return states
@@ -69,10 +74,14 @@ def test_transitions():
 def test_states_of_a_command_with_body(run_with_states):
     """The command passes through the prompt and the body to IDLE."""
 
-    async def scenario(client, module):
+    async def scenario(client, module, record):
         module.on("AT+CMGS=15", b"\r\n> ")
         module.on("body", b"\r\n+CMGS: 7\r\n" + OK)
-        await client.exchange(SEND)
+
+        async def before_body():
+            record()
+
+        await client.exchange(SEND, before_body)
 
     assert run_with_states(scenario) == [
         ConnectionState.COMMAND_PENDING,
@@ -86,8 +95,9 @@ def test_states_of_a_command_with_body(run_with_states):
 def test_states_of_waking_and_resynchronisation(run_with_states):
     """The queries of the recovery do not change the state."""
 
-    async def scenario(client, module):
+    async def scenario(client, module, record):
         await client.wake_module(30)
+        record()
         module.on("AT+CMGD=3", None)
         with pytest.raises(CommandTimedOut):
             await client.exchange(DELETE)
@@ -105,7 +115,7 @@ def test_states_of_waking_and_resynchronisation(run_with_states):
 def test_failed_resynchronisation_ends_in_lost(run_with_states):
     """A module that answers nothing any more is lost."""
 
-    async def scenario(client, module):
+    async def scenario(client, module, record):
         for line in ("AT", "AT+CMGD=3", "AT+CMEE?", "AT+CMGF?", "AT+CSCS?", "AT+CSMS?"):
             module.on(line, None)
         with pytest.raises(ModemLost):

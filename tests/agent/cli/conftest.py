@@ -38,13 +38,16 @@ class CliEnv:
         }
         self.config.write_text(text or "\n".join((default_tables | tables).values()) + "\n")
 
-    def run(self, *words):
-        """Run a command with this configuration; an exception fails the test."""
-        return self.run_bare(*words, "--config", str(self.config))
+    def run(self, *words, make_agent=None):
+        """Run a command with this configuration; an exception fails the test.
 
-    def run_bare(self, *words):
+        `make_agent` makes the agent of the command `run`.
+        """
+        return self.run_bare(*words, "--config", str(self.config), obj=make_agent)
+
+    def run_bare(self, *words, obj=None):
         """Run a command without adding --config."""
-        result = CliRunner().invoke(group, words, prog_name="modem-agent", catch_exceptions=True)
+        result = CliRunner().invoke(group, words, prog_name="modem-agent", catch_exceptions=True, obj=obj)
         if result.exception is not None and not isinstance(result.exception, SystemExit):
             raise result.exception
         return result

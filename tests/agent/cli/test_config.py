@@ -4,9 +4,6 @@ import sys
 
 import pytest
 
-from agent.handlers.results import ResourceExhausted
-from agent.handlers.runner import ProcessRunner
-
 COMMANDS = [("run",), ("status",), ("send", "x"), ("inbox",), ("outbox",), ("at", "AT"), ("config", "check")]
 
 
@@ -185,11 +182,9 @@ def test_check_uses_the_valid_keys_of_a_table_with_errors(cli_env):
 
 def test_check_reports_that_no_process_can_be_started(cli_env, monkeypatch):
     """A sentence, not a traceback."""
-
-    async def exhausted(_runner, file):
-        raise ResourceExhausted(f"{file}: the handler manager cannot be started: Permission denied")
-
-    monkeypatch.setattr(ProcessRunner, "load", exhausted)
+    interpreter = cli_env.folder / "python"
+    interpreter.write_text("not executable")
+    monkeypatch.setattr(sys, "executable", str(interpreter))
     write_handler(cli_env.folder / "handlers" / "device.py", "")
     result = cli_env.run("config", "check")
     assert result.exit_code == 2

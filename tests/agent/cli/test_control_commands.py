@@ -1,8 +1,12 @@
 """`send`, `status` and `at`: commands that use the control socket of the running agent."""
 
-import importlib
+import asyncio
+import signal
+import sys
 
 import pytest
+
+from agent.daemon.control_socket import ControlServer
 
 STATUS = {
     "version": "1.0",
@@ -129,16 +133,30 @@ async def test_argument_that_is_not_utf8_is_reported(cli_env, words):
     )
 
 
-def test_interrupted_send_leaves_the_message_queued(cli_env, monkeypatch):
+async def test_interrupted_send_leaves_the_message_queued(cli_env):
     """Ctrl-C ends the command; a sentence says that the message stays queued."""
+    requested = asyncio.Event()
 
-    def interrupted(*_words):
-        raise KeyboardInterrupt
+    async def wait_for_result(_request):
+        requested.set()
+        await asyncio.Event().wait()
 
-    monkeypatch.setattr(importlib.import_module("agent.cli.send"), "send_request", interrupted)
-    result = cli_env.run("send", "x")
-    assert result.exit_code == 1
-    assert result.stderr == (
+    server = ControlServer(cli_env.folder / "control.sock", {"send": wait_for_result})
+    await server.start()
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", "from agent.cli import main; main()", "send", "x"),
+        *("--config", cli_env.config),
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        async with asyncio.timeout(60):
+            await requested.wait()
+            process.send_signal(signal.SIGINT)
+            _, errors = await process.communicate()
+    finally:
+        await server.stop()
+    assert process.returncode == 1
+    assert errors.decode() == (
         "modem-agent: interrupted; the message stays queued and is sent when possible: "
         "see modem-agent outbox\n"
     )

@@ -6,11 +6,12 @@ import signal
 import socket
 import subprocess
 import sys
+from functools import partial
 
 import pytest
 
 from agent.common.events import Event, EventKind, Severity
-from agent.daemon import agent
+from agent.daemon.agent import RecoveryExhausted
 from agent.journal.journal import Journal
 
 COMMAND = [sys.executable, "-c", "from agent.cli import main; main()"]
@@ -76,11 +77,10 @@ def test_a_journal_of_a_newer_agent(cli_env):
 class FakeAgent:
     """Emits a few events and ends, or raises `error`."""
 
-    error = None
-
-    def __init__(self, config, emit, dependencies):
+    def __init__(self, _config, emit, dependencies, error=None):
         self.emit = emit
         self.dependencies = dependencies
+        self.error = error
 
     def stop(self):
         """Never called."""
@@ -96,15 +96,19 @@ class FakeAgent:
 
 
 @pytest.fixture
-def fake_agent(monkeypatch):
-    monkeypatch.setattr(agent, "Agent", FakeAgent)
+def run_fake_agent(cli_env, monkeypatch):
+    """Run `modem-agent run` with a FakeAgent."""
     monkeypatch.delenv("JOURNAL_STREAM", raising=False)
-    monkeypatch.setattr(FakeAgent, "error", None)
+
+    def run(*options, error=None):
+        return cli_env.run("run", *options, make_agent=partial(FakeAgent, error=error))
+
+    return run
 
 
-def test_log_has_no_message_content(cli_env, fake_agent):
+def test_log_has_no_message_content(run_fake_agent):
     """One line with its time for each event; debug events and message content are left out."""
-    result = cli_env.run("run")
+    result = run_fake_agent()
     assert result.exit_code == 0
     lines = result.stderr.splitlines()
     assert len(lines) == 2
@@ -112,23 +116,23 @@ def test_log_has_no_message_content(cli_env, fake_agent):
     assert lines[1].endswith(" unknown reply 1: no result")
 
 
-def test_show_content_logs_escaped_content(cli_env, fake_agent):
+def test_show_content_logs_escaped_content(run_fake_agent):
     """Control characters are escaped."""
-    lines = cli_env.run("run", "--show-content").stderr.splitlines()
+    lines = run_fake_agent("--show-content").stderr.splitlines()
     assert lines[0].endswith(r" received command 1 'open \x1b[2Jsesame'")
 
 
-def test_trace_logs_every_byte(cli_env, fake_agent):
+def test_trace_logs_every_byte(run_fake_agent):
     """Together with debug events."""
-    log = cli_env.run("run", "--trace").stderr
+    log = run_fake_agent("--trace").stderr
     assert "port: nothing there" in log
     assert r"AT\r" in log
 
 
-def test_log_lines_have_priorities_under_systemd(cli_env, fake_agent, monkeypatch):
+def test_log_lines_have_priorities_under_systemd(run_fake_agent, monkeypatch):
     """The priority in front of each line, and no time, which the systemd journal adds."""
     monkeypatch.setenv("JOURNAL_STREAM", "8:1")
-    assert cli_env.run("run").stderr.splitlines() == [
+    assert run_fake_agent().stderr.splitlines() == [
         "<6>received command 1",
         "<4>unknown reply 1: no result",
     ]
@@ -145,13 +149,11 @@ def with_traceback(error):
     return caught.value
 
 
-def test_internal_error_is_one_line_for_a_bug_report(cli_env, fake_agent, monkeypatch):
+def test_internal_error_is_one_line_for_a_bug_report(run_fake_agent):
     """Type, text and place; exit status 1, and a traceback only with --trace."""
     inner = ExceptionGroup("inner", [with_traceback(ZeroDivisionError("of\nours"))])
-    monkeypatch.setattr(
-        FakeAgent, "error", ExceptionGroup("outer", [inner, with_traceback(ValueError("other"))])
-    )
-    result = cli_env.run("run")
+    outer = ExceptionGroup("outer", [inner, with_traceback(ValueError("other"))])
+    result = run_fake_agent(error=outer)
     assert result.exit_code == 1
     errors = [line for line in result.stderr.splitlines() if line.startswith("modem-agent: ")]
     assert re.fullmatch(
@@ -160,12 +162,11 @@ def test_internal_error_is_one_line_for_a_bug_report(cli_env, fake_agent, monkey
     )
     assert "ValueError: other" in errors[1]
     assert "Traceback" not in result.stderr
-    assert "Traceback" in cli_env.run("run", "--trace").stderr
+    assert "Traceback" in run_fake_agent("--trace", error=outer).stderr
 
 
-def test_exhausted_recovery_ends_the_process(cli_env, fake_agent, monkeypatch):
+def test_exhausted_recovery_ends_the_process(run_fake_agent):
     """Exit status 1: systemd then restarts the agent, which it would not after status 2."""
-    monkeypatch.setattr(FakeAgent, "error", agent.RecoveryExhausted("the module does not answer"))
-    result = cli_env.run("run")
+    result = run_fake_agent(error=RecoveryExhausted("the module does not answer"))
     assert result.exit_code == 1
     assert result.stderr.splitlines()[-1] == "modem-agent: the module does not answer"

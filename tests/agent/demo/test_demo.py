@@ -6,19 +6,11 @@ from datetime import UTC, datetime
 import pytest
 
 from agent.common.events import Event, EventKind, Severity
-from agent.demo import scenarios
 from agent.demo.printer import DemoPrinter
 from agent.demo.scenarios import SCENARIOS, EventLog, ScenarioResult, run_scenario
 from hardware.sim.network.events import NetworkEvent, NetworkEventKind
 
 SID = "DC" + "ab" * 16
-
-
-@pytest.fixture(autouse=True)
-def short_timeouts(monkeypatch):
-    """Scenarios that fail end quickly."""
-    monkeypatch.setattr(scenarios, "SCENARIO_TIMEOUT_S", 0.05)
-    monkeypatch.setattr(scenarios, "SETTLE_S", 0.0)
 
 
 def network_event(kind, **fields):
@@ -188,7 +180,8 @@ RESULTS = [
 def test_sid_is_not_wrapped_at_any_width(capsys, monkeypatch, width, terminal):
     """In the lines of events and in the table of results."""
     monkeypatch.setenv("COLUMNS", str(width))
-    monkeypatch.setattr("rich.console.Console.is_terminal", property(lambda self: terminal))
+    if terminal:
+        monkeypatch.setenv("FORCE_COLOR", "1")  # rich then takes the output for a terminal
     printer = DemoPrinter(lambda: 0.0)
     printer.print_scenario("Text", "meter-1")
     printer.print_event(Event(EventKind.RECEIVED, sid=SID, command_id=1, content="led on"))
@@ -248,9 +241,8 @@ async def test_wait_until_ends_when_the_condition_holds():
     await asyncio.wait_for(task, 1)
 
 
-async def test_scenario_ends_within_the_remaining_time(monkeypatch):
+async def test_scenario_ends_within_the_remaining_time():
     """So `--once` ends in time even if nothing happens."""
-    monkeypatch.setattr(scenarios, "SCENARIO_TIMEOUT_S", 60.0)
     event_log = EventLog()
     async with asyncio.timeout(5):
         for remaining_s in (0.01, 0.0, -3.0):

@@ -10,7 +10,7 @@ import tty
 
 import pytest
 
-from agent.at.transport import base, serial_port
+from agent.at.transport import serial_port
 from agent.at.transport.base import PortUnavailable
 from agent.at.transport.serial_port import NonBlockingSerial, open_serial, translate_open_error
 
@@ -116,11 +116,10 @@ async def test_unplugged_while_writing(terminal, make_reader):
     assert len(reader.reasons) == 1
 
 
-async def test_write_timeout(terminal, monkeypatch, make_reader):
+async def test_write_timeout(terminal, make_reader):
     """A write never blocks: bytes that stay unwritten end the transport, and the close does not drain."""
-    monkeypatch.setattr(base, "WRITE_TIMEOUT_S", 0.1)
     reader = make_reader()
-    transport = await open_serial(terminal["name"], 115200, reader)
+    transport = await open_serial(terminal["name"], 115200, reader, write_timeout_s=0.1)
     transport.write(b"x" * 1_000_000)
     await reader.until(lambda: reader.reasons)
     assert "stopped reading" in reader.reasons[0]
@@ -138,7 +137,10 @@ async def test_close_discards_unwritten_bytes(terminal, make_reader):
 
 
 async def test_open_and_close_do_not_block_the_loop(terminal, monkeypatch, make_reader):
-    """A slow driver blocks nothing else; a cancelled opening leaves no port open."""
+    """A slow driver blocks nothing else; a cancelled opening leaves no port open.
+
+    The driver's calls are patched, because no pseudo-terminal is slow to open.
+    """
     threads = []
     opened = serial_port._open_blocking
 
@@ -167,7 +169,10 @@ async def test_open_and_close_do_not_block_the_loop(terminal, monkeypatch, make_
 
 
 async def test_output_is_discarded_before_close(terminal, make_reader, monkeypatch):
-    """A driver that still has output would delay the close by half a minute."""
+    """A driver that still has output would delay the close by half a minute.
+
+    The system calls are patched to see their order; a pseudo-terminal never delays its close.
+    """
     steps = []
     flush, close = termios.tcflush, os.close
     monkeypatch.setattr(termios, "tcflush", lambda fd, what: (steps.append(("flush", what)), flush(fd, what)))

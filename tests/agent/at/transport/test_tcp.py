@@ -4,7 +4,6 @@ import asyncio
 
 import pytest
 
-from agent.at.transport import base
 from agent.at.transport.base import PortUnavailable
 from agent.at.transport.tcp import open_tcp
 
@@ -62,11 +61,10 @@ async def test_refused_connection(server, make_reader):
     assert caught.value.kind == "absent"
 
 
-async def test_write_timeout(server, monkeypatch, make_reader):
+async def test_write_timeout(server, make_reader):
     """Bytes that cannot be written in time end the transport; writing itself never blocks."""
-    monkeypatch.setattr(base, "WRITE_TIMEOUT_S", 0.05)
     reader = make_reader()
-    transport = await open_tcp("127.0.0.1", server.port, reader)
+    transport = await open_tcp("127.0.0.1", server.port, reader, write_timeout_s=0.05)
     _, far_writer = await server.connections.get()
     for _ in range(200):
         transport.write(b"x" * 65536)
