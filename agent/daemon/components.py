@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from agent.at.client import AtClient
@@ -37,6 +38,7 @@ from agent.pipeline.send_backoff import DestinationBackoff
 from agent.pipeline.sender import SendConfig, Sender, SendState
 from agent.recovery.executor import ModuleUsers, RecoveryExecutor, RecoveryOptions
 from agent.recovery.policy import RecoveryPolicy
+from agent.service.classify import classify
 from agent.service.compose import ReplyConfig
 from agent.service.profile import SERVICE_PROFILES
 from agent.version import VERSION
@@ -64,6 +66,7 @@ class Components:
         self._dependencies = dependencies
         self.runtime = runtime
         self._journal = journal
+        self._handlers = handlers
         self._service = SERVICE_PROFILES[config.service.name]
         self._opener = dependencies.opener or make_opener(config.modem.port, config.modem.baud)
         self._sim_memory = JournalSimMemory(runtime=runtime, sim_store=SimStore(journal))
@@ -184,7 +187,9 @@ class Components:
             runtime=self.runtime,
             modem=modem,
             command_store=self.command_store,
-            service=self._service,
+            classify=partial(
+                classify, service=self._service, handled_ports=self._handlers.registry.handled_ports
+            ),
             on_stored=self.dispatcher.wake,
             describe_port_users=self._describe_port_users,
             run_on_first_start=self._config.journal.first_start == "run",

@@ -6,7 +6,7 @@ importing `dataclasses` would add 2.4 MB and its import time to each process.
 
 from __future__ import annotations
 
-from agent.handlers.options import check_options, check_word
+from agent.handlers.options import check_options, check_port, check_word
 
 TYPE_CHECKING = False  # importing typing would cost each handler process a megabyte
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 class Command:
     """One Command, as a handler receives it."""
 
-    __slots__ = ("attempt", "data", "mode", "sender", "sid", "text", "timestamp", "words")
+    __slots__ = ("attempt", "data", "mode", "port", "sender", "sid", "text", "timestamp", "words")
 
     def __init__(
         self,
@@ -36,6 +36,7 @@ class Command:
         text: str | None,
         data: bytes | None,
         words: tuple[str, ...] | None = None,
+        port: int | None = None,
     ) -> None:
         """Set the fields as given. Without `words`, split the text."""
         self.sid = sid
@@ -54,6 +55,9 @@ class Command:
         """The octets of a binary Command; None for a text."""
         self.words = split_words(text or "") if words is None else words
         """The words of the text. `KEY=VALUE` at its start counts as the two words KEY and VALUE."""
+        self.port = port
+        """The application port that the message was addressed to (23.040 9.2.3.24.4); None for an ordinary
+        message. Only a handler with `@handler(port=...)` receives messages to a port."""
 
     @classmethod
     def of(
@@ -64,11 +68,12 @@ class Command:
         sender: str = "",
         timestamp: datetime | None = None,
         attempt: int = 1,
+        port: int | None = None,
     ) -> Command:
         """Return a Command with this body, for example to test a handler: `led(Command.of("led on"))`."""
         if isinstance(body, str):
-            return cls(sid, sender, timestamp, "text", attempt, body, None)
-        return cls(sid, sender, timestamp, "binary", attempt, None, body)
+            return cls(sid, sender, timestamp, "text", attempt, body, None, port=port)
+        return cls(sid, sender, timestamp, "binary", attempt, None, body, port=port)
 
     def __repr__(self) -> str:
         """Describe the Command without its text or data: a Command may be logged, its content may not."""
@@ -119,6 +124,7 @@ class HandlerFunction:
         "line",
         "name",
         "options",
+        "ports",
         "prefixes",
         "words",
     )
@@ -131,6 +137,7 @@ class HandlerFunction:
         self.words: list[str] = []
         self.json_keys: list[str] = []
         self.prefixes: list[bytes] = []
+        self.ports: list[int] = []
         self.default = False
         self.errors = check_options(options)
 
@@ -143,6 +150,7 @@ def handler(
     *words: str,
     json_key: str | None = None,
     binary_prefix: bytes | None = None,
+    port: int | None = None,
     default: bool = False,
     repeatable: bool = False,
     timeout_s: float | None = None,
@@ -154,6 +162,10 @@ def handler(
     It handles texts whose first word is one of `words` (case-insensitive), JSON objects with the key
     `json_key`, binary Commands that begin with `binary_prefix`, or, with `default`, all Commands that no
     other handler takes. Several decorators on one function add up; only one of them may have options.
+
+    `port`: an application port, 0 to 65535. The handler gets the messages of the service to this port (user
+    data header, 23.040 9.2.3.24.3 and .4), texts and octets, whatever they contain. Messages to a port that
+    no handler asks for are ignored, and no other handler gets them, not even the default one.
 
     `repeatable`: the handler may run again after an interrupted run, and may raise TryLater.
     `timeout_s`, `max_age_s`: seconds, in place of the values of agent.toml.
@@ -175,8 +187,8 @@ def handler(
     def declare(function: SomeHandler) -> SomeHandler:
         declaration = _find_or_declare(function, options)
         errors = declaration.errors
-        if not words and json_key is None and binary_prefix is None and not default:
-            errors.append("it handles nothing: give a word, json_key, binary_prefix or default=True")
+        if not words and json_key is None and binary_prefix is None and port is None and not default:
+            errors.append("it handles nothing: give a word, json_key, binary_prefix, port or default=True")
         for word in words:
             error = check_word(word)
             if error:
@@ -193,6 +205,12 @@ def handler(
                 declaration.prefixes.append(binary_prefix)
             else:
                 errors.append(f"binary_prefix must be bytes of at least one octet, not {binary_prefix!r}")
+        if port is not None:
+            error = check_port(port)
+            if error:
+                errors.append(f"port {error}")
+            else:
+                declaration.ports.append(port)
         declaration.default = declaration.default or bool(default)
         return function
 

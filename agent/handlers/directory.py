@@ -11,7 +11,7 @@ import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from agent.handlers.options import check_options, check_word
+from agent.handlers.options import check_options, check_port, check_word
 
 
 class HandlerConfigError(Exception):
@@ -35,6 +35,8 @@ class DirectoryContents:
     """Files NAME.toml, by NAME."""
     options: dict[str, dict[str, object]] = field(default_factory=dict)
     """Contents of NAME.toml, by the NAME of an executable; empty if a value is invalid."""
+    ports: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    """Application port in NAME.toml, by the NAME of an executable."""
     errors: list[str] = field(default_factory=list)
     """Sentences about mistakes that prevent the start."""
     warnings: list[str] = field(default_factory=list)
@@ -140,6 +142,11 @@ def _read_options(path: Path, name: str, contents: DirectoryContents) -> None:
     except ValueError as error:  # invalid TOML or invalid UTF-8
         contents.errors.append(f"{path} is not valid TOML: {error}")
         return
+    port = options.pop("port", None)
     errors = check_options(options)
+    if port is not None and (problem := check_port(port)):
+        errors.append(f"port {problem}")
+    elif port is not None:
+        contents.ports[name] = (port,)
     contents.errors += [f"{path}: {error}" for error in errors]
     contents.options[name] = {} if errors else options

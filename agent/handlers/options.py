@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 OPTION_NAMES = ("repeatable", "timeout_s", "max_age_s", "reply_to")
+MAX_PORT = 65535  # 23.040 9.2.3.24.4: 16 bits
 
 MAX_TIMEOUT_S = 86400  # a handler that still runs after a day hangs
 
@@ -25,6 +26,13 @@ def check_word(word: object) -> str | None:
     if "\0" in word:
         return f"{_short_repr(word)} contains a NUL"
     return None
+
+
+def check_port(port: object) -> str | None:
+    """Return a clause that says why this cannot be an application port; None if it can."""
+    if isinstance(port, int) and not isinstance(port, bool) and 0 <= port <= MAX_PORT:
+        return None
+    return f"must be a port number from 0 to {MAX_PORT}, not {_short_repr(port)}"
 
 
 def check_options(options: Mapping[str, object]) -> list[str]:

@@ -70,11 +70,12 @@ def executable_request(spec: HandlerSpec, action: str | None, command: Command, 
         "COMMAND_TIMESTAMP": None if command.timestamp is None else command.timestamp.isoformat(),
         "COMMAND_MODE": command.mode,
         "COMMAND_ATTEMPT": str(command.attempt),
+        "COMMAND_PORT": None if command.port is None else str(command.port),
     }
     return {
         "verb": b"run_executable",
         "path": os.fsencode(path),
-        "arguments": _encode_arguments(command.words[1:]),
+        "arguments": _encode_arguments(command.words if command.port is not None else command.words[1:]),
         "environment": _encode_arguments(
             f"{name}={value}" for name, value in variables.items() if value is not None
         ),
@@ -124,6 +125,8 @@ def call_request(
         frame["action"] = b""
     if command.sid is not None:
         frame["sid"] = command.sid.encode()
+    if command.port is not None:
+        frame["port"] = str(command.port).encode()
     if command.timestamp is not None:
         frame["timestamp"] = command.timestamp.isoformat().encode()
     if command.data is not None:
@@ -211,6 +214,7 @@ def decode_declaration(frame: Frame) -> HandlerDeclaration:
         words=texts("words"),
         json_keys=texts("json_keys"),
         prefixes=tuple(bytes.fromhex(text) for text in texts("prefixes")),
+        ports=tuple(map(int, texts("ports"))),
         default="default" in frame,
         repeatable="repeatable" in frame,
         timeout_s=number("timeout_s"),

@@ -39,6 +39,7 @@ class HandlerRegistry:
         self._by_word: dict[str, HandlerSpec] = {}
         self._by_json_key: dict[str, HandlerSpec] = {}
         self._by_prefix: dict[bytes, HandlerSpec] = {}
+        self._by_port: dict[int, HandlerSpec] = {}
         # Tables with at most one entry, under the key "", so that _add reports conflicts in the same way.
         self._binary: dict[str, HandlerSpec] = {}
         self._default: dict[str, HandlerSpec] = {}
@@ -50,6 +51,7 @@ class HandlerRegistry:
             _add(self._by_word, spec.words, spec, "the word {}", errors)
             _add(self._by_json_key, spec.json_keys, spec, "the JSON key {}", errors)
             _add(self._by_prefix, spec.prefixes, spec, "the binary prefix {}", errors)
+            _add(self._by_port, spec.ports, spec, "application port {}", errors)
             if spec.default:
                 _add(self._default, ("",), spec, "all other Commands (default)", errors)
         if errors:
@@ -66,12 +68,19 @@ class HandlerRegistry:
         """The words that users can send: first words, then JSON keys in quotes, each sorted."""
         return sorted(self._by_word) + [f'"{key}"' for key in sorted(self._by_json_key)]
 
+    @property
+    def handled_ports(self) -> frozenset[int]:
+        """The application ports that handlers have asked for."""
+        return frozenset(self._by_port)
+
     def get(self, name: str) -> HandlerSpec | None:
         """Return the handler with that name, as the journal stores it; None if it is gone."""
         return next((spec for spec in self.specs if spec.name == name), None)
 
     def match(self, command: Command) -> HandlerSpec | None:
         """Return the handler for a Command; None if there is none."""
+        if command.port is not None:
+            return self._by_port.get(command.port)
         return self._match_specific(command) or self._default.get("")
 
     def _match_specific(self, command: Command) -> HandlerSpec | None:
@@ -87,7 +96,7 @@ class HandlerRegistry:
         return self._by_word.get(command.words[0].casefold()) if command.words else None
 
 
-Key = TypeVar("Key", str, bytes)
+Key = TypeVar("Key", str, bytes, int)
 
 
 def _add(
@@ -96,10 +105,16 @@ def _add(
     for key in keys:
         other = table.setdefault(key, spec)
         if other is not spec:
-            shown = label.format(f'"{key}"' if isinstance(key, str) else key.hex().upper())
+            shown = label.format(_show_key(key))
             errors.append(
                 f"two handlers for {shown}: {other.location} and {spec.location}; rename or remove one"
             )
+
+
+def _show_key(key: str | bytes | int) -> str:
+    if isinstance(key, bytes):
+        return key.hex().upper()
+    return f'"{key}"' if isinstance(key, str) else str(key)
 
 
 def _json_object_keys(text: str) -> Iterable[str]:
@@ -158,6 +173,7 @@ def _executable_spec(name: str, path: Path, contents: DirectoryContents) -> Hand
         file=path,
         then=contents.actions.get(name),
         words=() if word == _BINARY_NAME else (word,),
+        ports=contents.ports.get(name, ()),
     )
     return replace(spec, **contents.options.get(name, {}))  # type: ignore[arg-type]  # check_options did
 
@@ -171,6 +187,7 @@ def _function_spec(file: Path, declaration: HandlerDeclaration) -> HandlerSpec:
         words=tuple(dict.fromkeys(word.casefold() for word in declaration.words)),
         json_keys=declaration.json_keys,
         prefixes=declaration.prefixes,
+        ports=declaration.ports,
         default=declaration.default,
         line=declaration.line,
         repeatable=declaration.repeatable,

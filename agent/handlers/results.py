@@ -57,6 +57,7 @@ class HandlerDeclaration:
     words: tuple[str, ...] = ()
     json_keys: tuple[str, ...] = ()
     prefixes: tuple[bytes, ...] = ()
+    ports: tuple[int, ...] = ()
     default: bool = False
     repeatable: bool = False
     timeout_s: float | None = None

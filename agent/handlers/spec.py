@@ -26,6 +26,8 @@ class HandlerSpec:
     """First words of texts, case folded."""
     json_keys: tuple[str, ...] = ()
     prefixes: tuple[bytes, ...] = ()
+    ports: tuple[int, ...] = ()
+    """Application ports (23.040 9.2.3.24.4)."""
     default: bool = False
     """True if it gets all Commands that no other handler takes."""
     line: int = 0

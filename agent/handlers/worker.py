@@ -133,6 +133,7 @@ def _decode_command(frame: Frame) -> api.Command:
         sender=frame["sender"].decode("utf-8", "surrogatepass"),
         timestamp=when,
         attempt=int(frame["attempt"]),
+        port=int(frame["port"]) if "port" in frame else None,
     )
 
 
@@ -175,6 +176,7 @@ def _encode_declaration(declaration: api.HandlerFunction) -> Frame:
         "words": join_nul(word.encode("utf-8", "surrogatepass") for word in declaration.words),
         "json_keys": join_nul(key.encode("utf-8", "surrogatepass") for key in declaration.json_keys),
         "prefixes": join_nul(prefix.hex().encode() for prefix in declaration.prefixes),
+        "ports": join_nul(str(port).encode() for port in declaration.ports),
         "errors": join_nul(error.replace("\0", "").encode(errors="replace") for error in declaration.errors),
     }
     if declaration.default:

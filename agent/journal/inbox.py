@@ -115,8 +115,8 @@ class CommandStore:
             expired_reason = "it was in the module before the first start"
         command_id = self._journal.next_id("commands")
         self._execute(
-            "INSERT INTO commands (id, state, sid, sender, mode, body, timestamp, answerable, reason,"
-            " received_wall, received_uptime, ended_wall) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)",
+            "INSERT INTO commands (id, state, sid, sender, mode, body, timestamp, port, answerable, reason,"
+            " received_wall, received_uptime, ended_wall) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)",
             (
                 command_id,
                 CommandState.EXPIRED if expired_reason else CommandState.RECEIVED,
@@ -125,6 +125,7 @@ class CommandStore:
                 "text" if isinstance(command.body, str) else "binary",
                 command.body,
                 None if command.timestamp is None else command.timestamp.isoformat(),
+                command.port,
                 command.answerable,
                 expired_reason,
                 now.wall,

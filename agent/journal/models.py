@@ -91,6 +91,8 @@ class CommandRow:
     """Number of runs that were started."""
     handler: str | None
     repeatable: bool
+    port: int | None = None
+    """The application port that it is addressed to; None for an ordinary message."""
 
     @property
     def mode(self) -> str:
@@ -100,13 +102,13 @@ class CommandRow:
 
 COMMAND_COLUMNS = (
     "commands.id, commands.sid, sender, body, timestamp, answerable, commands.attempts, commands.handler,"
-    " repeatable"
+    " repeatable, port"
 )
 
 
 def command_from_row(row: tuple[object, ...]) -> CommandRow:
     """Convert a row of `COMMAND_COLUMNS`."""
-    number, sid, sender, body, timestamp, answerable, attempts, handler, repeatable = row
+    number, sid, sender, body, timestamp, answerable, attempts, handler, repeatable, port = row
     return CommandRow(
         int(str(number)),
         None if sid is None else str(sid),
@@ -117,6 +119,7 @@ def command_from_row(row: tuple[object, ...]) -> CommandRow:
         int(str(attempts)),
         None if handler is None else str(handler),
         bool(repeatable),
+        None if port is None else int(str(port)),
     )
 
 

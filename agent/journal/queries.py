@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 SELECT_COMMANDS = """
-SELECT id, state, sid, sender, mode, body, timestamp, attempts, duplicates, handler, reason, received_wall,
+SELECT id, state, sid, sender, mode, body, timestamp, port, attempts, duplicates, handler, reason, received_wall,
        ended_wall FROM commands ORDER BY id DESC LIMIT ?
 """
 SELECT_IGNORED = "SELECT id, reason, sender, text, raw, at_wall FROM ignored ORDER BY id DESC LIMIT ?"

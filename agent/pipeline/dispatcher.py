@@ -262,7 +262,9 @@ class Dispatcher:
 
     async def _finish_unmatched(self, row: CommandRow, command: Command) -> None:
         """End a Command that no handler matches. An empty text is done; any other Command has failed."""
-        if not command.words and command.mode == "text":
+        if command.port is not None:  # its handler is gone since the message was stored
+            await self._finish_failed(row, f"unknown port {command.port}", detail="no handler")
+        elif not command.words and command.mode == "text":
             reason = "empty, nothing to do"
             await retry_until_committed(
                 self._runtime, self._command_store.finish, row.id, CommandState.DONE, reason

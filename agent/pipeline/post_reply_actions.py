@@ -137,7 +137,12 @@ class PostReplyActions:
 def to_handler_command(row: CommandRow) -> Command:
     """Return the Command in the form that its handler receives; `attempt` counts from 1."""
     return Command.of(
-        row.body, sid=row.sid, sender=row.sender, timestamp=row.timestamp, attempt=row.attempts + 1
+        row.body,
+        sid=row.sid,
+        sender=row.sender,
+        timestamp=row.timestamp,
+        attempt=row.attempts + 1,
+        port=row.port,
     )
 
 

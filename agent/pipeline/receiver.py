@@ -14,6 +14,7 @@ import sqlite3
 from collections import deque
 from collections.abc import Callable, Iterable
 
+import pdu
 from agent.at.errors import CommandRefused, CommandTimedOut, ModemLost
 from agent.at.events import PortContention
 from agent.common.events import Event, EventKind, Severity
@@ -33,9 +34,8 @@ from agent.modem.events import (
 from agent.modem.modem import Modem
 from agent.modem.stored_message import Slot, StoredMessage, Undecodable
 from agent.pipeline import receiver_events
-from agent.service.classify import MessageHistory, classify
+from agent.service.classify import MessageHistory
 from agent.service.message import IgnoredMessage, ReceivedMessage
-from agent.service.profile import ServiceProfile
 
 SWEEP_INTERVAL_S = 300.0
 """Time between regular sweeps: the longest delay that a lost notification can cause."""
@@ -70,14 +70,15 @@ class Receiver:
         runtime: Runtime,
         modem: Modem,
         command_store: CommandStore,
-        service: ServiceProfile,
+        classify: Callable[[pdu.Tpdu, str, MessageHistory], ReceivedMessage],
         on_stored: Callable[[], None],
         describe_port_users: Callable[[], str] = lambda: "",
         run_on_first_start: bool = True,
     ) -> None:
         """Create the receiver of a session with an initialised modem.
 
-        `on_stored` is called after each commit of a new Command or a status report. `describe_port_users`
+        `classify` returns the kind of a message, given its TPDU, its PDU in hexadecimal digits and the
+        journal (`agent.service.classify`). `on_stored` is called after each commit of a new Command or a status report. `describe_port_users`
         returns a sentence that names other users of the port and the remedy; it may block.
         `run_on_first_start` is True if Commands that the module holds when the journal is new are run.
         """
@@ -86,7 +87,7 @@ class Receiver:
         self._db = runtime.db
         self._emit = runtime.emit
         self._command_store = command_store
-        self._service = service
+        self._classify_message = classify
         self._on_stored = on_stored
         self._describe_port_users = describe_port_users
         self._run_on_first_start = run_on_first_start
@@ -288,7 +289,7 @@ class Receiver:
         if isinstance(message.message, Undecodable):
             return IgnoredMessage(f"cannot be read: {message.message.reason}", None, None)
         try:
-            return classify(message.message, message.raw, self._service, history)
+            return self._classify_message(message.message, message.raw, history)
         except (sqlite3.Error, OSError, MemoryError):
             raise  # an error of the disk or the device: the message stays in the module and is read again
         except Exception as error:  # noqa: BLE001  (one message must never stop the others)

@@ -2,13 +2,14 @@
 
 Only a message from the service's own number is a Command: the same digits, with leading zeros, never an
 alphanumeric address. The type of number is not compared, because networks deliver a short code as unknown,
-national or international. This is not a proof of origin.
+national or international. This is not a proof of origin. A message to an application port (WAP push and the
+like) is a Command only if a handler has asked for this port.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from typing import Protocol
@@ -46,18 +47,23 @@ _PID_TYPE_0 = 0x40  # TP-PID, 23.040 9.2.3.9: the message is acknowledged but ne
 
 
 def classify(
-    message: pdu.Tpdu, raw: str, service: ServiceProfile, history: MessageHistory
+    message: pdu.Tpdu,
+    raw: str,
+    history: MessageHistory,
+    service: ServiceProfile,
+    handled_ports: Collection[int] = (),
 ) -> ReceivedMessage:
     """Classify a TPDU as a Command, a part of one, a status report or an ignored message.
 
     ``raw`` is its PDU in hexadecimal digits; it is stored for a part while others are missing. The last part
-    of a concatenated message returns the whole Command. Raises PduError if the parts do not fit together.
+    of a concatenated message returns the whole Command. `handled_ports` are the application ports that
+    handlers have asked for. Raises PduError if the parts do not fit together.
     """
     match message:
         case pdu.StatusReport():
             return ReceivedReport(message)
         case pdu.Deliver():
-            return _classify_deliver(message, raw, service, history)
+            return _classify_deliver(message, raw, service, history, handled_ports)
         case _:
             return IgnoredMessage(f"{type(message).__name__} is not a message from the network", None, None)
 
@@ -83,7 +89,11 @@ def message_identity(message: pdu.Deliver) -> bytes | None:
 
 
 def _classify_deliver(
-    message: pdu.Deliver, raw: str, service: ServiceProfile, history: MessageHistory
+    message: pdu.Deliver,
+    raw: str,
+    service: ServiceProfile,
+    history: MessageHistory,
+    handled_ports: Collection[int],
 ) -> ReceivedMessage:
     address = message.originating_address
     sender = str(address)
@@ -91,6 +101,10 @@ def _classify_deliver(
         return IgnoredMessage(f"not from {service.number}", sender, _readable_text(message))
     if message.protocol_identifier == _PID_TYPE_0:
         return IgnoredMessage("it is a short message of type 0, which has no content", sender, None)
+    port = _application_port(message)
+    if port is not None and port not in handled_ports:
+        reason = f"it is for application port {port}, which no handler handles"
+        return IgnoredMessage(reason, sender, _readable_text(message))
     concatenation = message.concatenation
     if concatenation is None or concatenation.total == 1:
         if message.user_data.compressed:
@@ -155,7 +169,14 @@ def _build_command(
             first.loop_prevention or (text is not None and str(body).startswith(ERROR_REPLY_PREFIX))
         ),
         parts=parts,
+        port=_application_port(first),
     )
+
+
+def _application_port(message: pdu.Deliver) -> int | None:
+    """Return the destination port of the user data header (23.040 9.2.3.24.3, .4); None without one."""
+    ports = message.user_data.ports
+    return None if ports is None else ports.destination
 
 
 def _readable_text(message: pdu.Deliver) -> str | None:

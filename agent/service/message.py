@@ -53,6 +53,8 @@ class ReceivedCommand:
     """False if a reply could start a loop: TP-LP is set, or the text is itself an error reply."""
     parts: tuple[MessagePart, ...] = ()
     """The parts of a concatenated message; empty for a single message."""
+    port: int | None = None
+    """The application port that it is addressed to; None for an ordinary message."""
 
 
 @dataclass(frozen=True, slots=True)

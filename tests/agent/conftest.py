@@ -5,6 +5,7 @@ import shutil
 import sqlite3
 from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from types import SimpleNamespace
 
 import fakes
@@ -29,6 +30,7 @@ from agent.pipeline.post_reply_actions import Handlers
 from agent.pipeline.receiver import Receiver
 from agent.pipeline.send_backoff import DestinationBackoff
 from agent.pipeline.sender import SendConfig, Sender, SendState
+from agent.service.classify import classify
 from agent.service.compose import ReplyConfig
 from agent.service.profile import SERVICE_PROFILES
 from virtual_time import START_TIME_S, VirtualTimeLoop
@@ -186,9 +188,8 @@ class PipelineHarness:
             runtime=self.runtime,
             modem=modem or self.modem or fakes.FakeModem(self),
             command_store=self.command_store,
-            service=self.service,
             on_stored=self._on_stored,
-            **options,
+            **{"classify": partial(classify, service=self.service)} | options,
         )
 
     def _on_reply_queued(self):

@@ -81,6 +81,8 @@ def test_several_decorators_make_one_handler(declared):
     @handler("on", "off", timeout_s=5)
     @handler(json_key="on")
     @handler(binary_prefix=b"\x01")
+    @handler(port=2948)
+    @handler(port=5000)
     @handler(default=True)
     def switch(command):
         return "ok"
@@ -88,6 +90,7 @@ def test_several_decorators_make_one_handler(declared):
     (found,) = declared
     assert (found.name, found.words, found.json_keys) == ("switch", ["on", "off"], ["on"])
     assert (found.prefixes, found.default, found.options) == ([b"\x01"], True, {"timeout_s": 5})
+    assert found.ports == [5000, 2948]
     assert found.errors == []
     assert switch(Command.of("on")) == "ok"
 
@@ -104,6 +107,9 @@ def test_several_decorators_make_one_handler(declared):
         (lambda: handler(json_key=5), "json_key must be text"),
         (lambda: handler(binary_prefix=b""), "at least one octet"),
         (lambda: handler(binary_prefix="x"), "at least one octet"),
+        (lambda: handler(port=65536), "port must be a port number from 0 to 65535, not 65536"),
+        (lambda: handler(port="2948"), "port must be a port number"),
+        (lambda: handler(port=True), "port must be a port number"),
         (lambda: handler("x", timeout_s=0), "timeout_s must be seconds above 0"),
         (lambda: handler("x", max_age_s="old"), "max_age_s must be"),
         (lambda: handler("x", repeatable="yes"), "repeatable must be true or false"),

@@ -33,6 +33,18 @@ def test_files_are_classified(handler_directory):
     assert (found.errors, found.warnings) == ([], [])
 
 
+def test_port_of_an_executable(handler_directory):
+    """NAME.toml may name one application port; a value that is none is an error."""
+    handler_directory.write_executable("led", "")
+    handler_directory.write("led.toml", "port = 2948\nrepeatable = true")
+    found = read_directory(handler_directory.path)
+    assert (found.ports, found.options, found.errors) == ({"led": (2948,)}, {"led": {"repeatable": True}}, [])
+    handler_directory.write("led.toml", 'port = "wap"')
+    found = read_directory(handler_directory.path)
+    assert (found.ports, found.options) == ({}, {"led": {}})
+    assert "led.toml: port must be a port number from 0 to 65535, not 'wap'" in found.errors[0]
+
+
 def test_symbolic_link_is_followed(handler_directory, tmp_path):
     """An executable may be elsewhere; its name in the directory is what counts."""
     (handler_directory.path / "sh").symlink_to("/bin/sh")

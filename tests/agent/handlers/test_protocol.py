@@ -114,6 +114,13 @@ def test_executable_request_has_arguments_input_and_environment():
     ]
 
 
+def test_executable_gets_all_words_of_a_message_to_its_port():
+    """Its first word is not the name of the executable."""
+    frame = protocol.executable_request(LED, None, Command.of("on 2", sender="000", port=2948), 1)
+    assert split_nul(frame["arguments"]) == [b"on", b"2"]
+    assert b"COMMAND_PORT=2948" in split_nul(frame["environment"])
+
+
 def test_standard_input_takes_any_text():
     """Standard input may contain NUL; a lone surrogate has no UTF-8 and becomes `?`."""
     assert protocol.executable_request(LED, None, Command.of("\0 "), 1)["body"] == b"\0 "

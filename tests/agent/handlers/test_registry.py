@@ -92,6 +92,17 @@ def test_command_is_matched_to_handler(body, spec):
     assert REGISTRY.match(Command.of(body)) is spec
 
 
+def test_message_to_a_port_goes_only_to_its_handler():
+    """Neither its words nor its octets matter, and the default handler does not get it."""
+    push = python_spec("push", ports=(2948,))
+    registry = HandlerRegistry([LED, BINARY, ONE, DEFAULT, push])
+    assert registry.handled_ports == {2948}
+    for body in ("led on", b"\x01", ""):
+        assert registry.match(Command.of(body, port=2948)) is push
+        assert registry.match(Command.of(body, port=2949)) is None
+    assert registry.match(Command.of("led on")) is LED
+
+
 def test_unmatched_command_has_no_handler():
     """Without a default handler and without `binary`, a Command may have no handler."""
     registry = HandlerRegistry([LED])
@@ -160,6 +171,7 @@ async def test_registry_is_loaded_from_directory(handler_directory):
         (HandlerDeclaration("f", 3, words=("LED",)), 'the word "led"'),
         (HandlerDeclaration("f", 3, json_keys=("key",)), 'the JSON key "key"'),
         (HandlerDeclaration("f", 3, prefixes=(b"\x01\xab",)), "the binary prefix 01AB"),
+        (HandlerDeclaration("f", 3, ports=(2948,)), "application port 2948"),
         (HandlerDeclaration("f", 3, default=True), "all other Commands (default)"),
     ],
 )
@@ -168,7 +180,9 @@ async def test_two_handlers_for_one_trigger_are_an_error(handler_directory, othe
     handler_directory.write_executable("Led", "")
     handler_directory.write_python("a.py", "")
     handler_directory.write_python("b.py", "")
-    first_file = HandlerDeclaration("g", 9, json_keys=("key",), prefixes=(b"\x01\xab",), default=True)
+    first_file = HandlerDeclaration(
+        "g", 9, json_keys=("key",), prefixes=(b"\x01\xab",), ports=(2948,), default=True
+    )
     with pytest.raises(HandlerConfigError) as raised:
         await load_registry(handler_directory.path, StubRunner(a=[first_file], b=[other]))
     (error,) = raised.value.errors

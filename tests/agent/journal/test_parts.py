@@ -34,7 +34,7 @@ def store_part(journal_env):
         )
         raw = pdu.encode(message).hex
         again = pdu.decode(raw, direction="mt")
-        return journal_env.inbox.store(None, raw, lambda memory: classify(again, raw, SERVICE, memory))
+        return journal_env.inbox.store(None, raw, lambda memory: classify(again, raw, memory, SERVICE))
 
     return take
 

@@ -19,6 +19,7 @@ from agent.modem.events import (
 from agent.modem.status_queries import Registration
 from agent.modem.stored_message import UNKNOWN_SLOT, Slot
 from agent.pipeline import receiver
+from agent.service.classify import classify
 
 SLOT = Slot("ME", 3)
 
@@ -461,21 +462,19 @@ async def test_undecodable_message_is_quarantined_and_stops_no_other(pipeline, f
     assert len(pipeline.events_of_kind("ignored")) == 1
 
 
-async def test_error_in_classification_quarantines_one_message(pipeline, factories, monkeypatch):
+async def test_error_in_classification_quarantines_one_message(pipeline, factories):
     """Whatever the exception is, the raw message is kept, and other messages are received."""
-    classify = receiver.classify
 
-    def classify_or_raise(message, raw, service, memory):
+    def classify_or_raise(message, raw, history):
         if message.text == "poison":
             raise IndexError("internal")
-        return classify(message, raw, service, memory)
+        return classify(message, raw, history, pipeline.service)
 
-    monkeypatch.setattr(receiver, "classify", classify_or_raise)
     modem = factories.modem(pipeline)
     modem.store_message(1, "led on")
     raw = modem.store_message(2, "poison", minute=1)
     modem.store_message(3, "led off", minute=2)
-    async with pipeline.run_receiver():
+    async with pipeline.run_receiver(classify=classify_or_raise):
         pass
     assert not modem.stored
     assert pipeline.query_column("SELECT raw FROM ignored") == [raw]
@@ -963,14 +962,16 @@ async def test_first_start_with_an_empty_module_is_not_logged(pipeline, factorie
 
 
 @pytest.mark.parametrize("error", [OSError(24, "Too many open files"), MemoryError()])
-async def test_lack_of_files_or_memory_ignores_no_message(pipeline, factories, monkeypatch, error):
+async def test_lack_of_files_or_memory_ignores_no_message(pipeline, factories, error):
     """The message is not at fault: it stays in the module, and the next session reads it."""
+
+    def classify_or_raise(message, raw, history):
+        raise error
+
     modem = factories.modem(pipeline)
     modem.store_message(1, "led on")
-    with monkeypatch.context() as patch:
-        patch.setattr("agent.pipeline.receiver.classify", lambda *arguments: (_ for _ in ()).throw(error))
-        with pytest.raises(type(error)):
-            await pipeline.make_receiver(modem).run()
+    with pytest.raises(type(error)):
+        await pipeline.make_receiver(modem, classify=classify_or_raise).run()
     assert len(modem.stored) == 1
     assert pipeline.query_column("SELECT count(*) FROM ignored") == [0]
     async with pipeline.run_receiver(modem):

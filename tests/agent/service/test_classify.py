@@ -48,8 +48,8 @@ def deliver(content, sender="2936", when=TIMESTAMP, **fields):
     )
 
 
-def classify_message(message, history=None, service=WIRELESS):
-    return classify(message, pdu.encode(message).hex, service, history or EmptyHistory())
+def classify_message(message, history=None, service=WIRELESS, **more):
+    return classify(message, pdu.encode(message).hex, history or EmptyHistory(), service, **more)
 
 
 def test_text_with_sid_is_a_command():
@@ -200,3 +200,19 @@ def test_own_submit_is_ignored():
         pdu.Submit(destination_address=pdu.Address.parse("2936"), user_data=pdu.UserData.of("led on"))
     )
     assert found == IgnoredMessage("Submit is not a message from the network", None, None)
+
+
+@pytest.mark.parametrize("ports", [pdu.Ports(2948, 9200), pdu.Ports(245, 1, wide=False)])
+@pytest.mark.parametrize("content", ["led on", b"\x01"])
+def test_message_to_a_port_is_a_command_only_if_a_handler_asked(ports, content):
+    """The destination port counts, not the source port; the sender is checked first."""
+    (data,) = pdu.segment(content, ports=ports)
+    found = classify_message(deliver(data))
+    assert isinstance(found, IgnoredMessage)
+    assert f"application port {ports.destination}, which no handler handles" in found.reason
+    assert isinstance(classify_message(deliver(data), handled_ports={ports.source}), IgnoredMessage)
+    command = classify_message(deliver(data), handled_ports={ports.destination})
+    assert isinstance(command, ReceivedCommand)
+    assert (command.body, command.port) == (content, ports.destination)
+    other = classify_message(deliver(data, sender="+15551234567"), handled_ports={ports.destination})
+    assert isinstance(other, IgnoredMessage)

@@ -286,17 +286,17 @@ def _reply_in_second_commit():
 
 
 def _match_sender_substring():
-    from agent.pipeline import receiver  # noqa: PLC0415  (needed as a module here)
+    from agent.daemon import components  # noqa: PLC0415  (needed as a module here)
 
-    classify = receiver.classify
+    classify = components.classify
 
-    def classify_substring(message, raw, service, memory):
+    def classify_substring(message, raw, history, service, handled_ports):
         address = getattr(message, "originating_address", None)
         if address is not None and service.number in address.number:
             service = replace(service, number=address.number)
-        return classify(message, raw, service, memory)
+        return classify(message, raw, history, service, handled_ports)
 
-    return ((receiver, "classify", classify_substring),)
+    return ((components, "classify", classify_substring),)
 
 
 def _task_error_swallowed():

@@ -88,6 +88,7 @@ class Scenario:
         )[0]
         """How the module's power key is wired if it comes up switched off; None if it comes up by itself."""
         self.power_key_toggles = self.device_rng.random() < 0.5
+        self.port_rng = random.Random(f"{seed} ports")  # separate, so that seeds keep their other choices
 
     @property
     def tables(self):
@@ -172,6 +173,9 @@ class Scenario:
             (self.disk_rng.uniform(0, self.fault_period_s - 300), self._corrupt_journal)
             for _ in range(self.corruption_count)
         ]
+        for _ in range(self.port_rng.choice((0, 1, 4))):
+            at = self.port_rng.uniform(0, self.fault_period_s)
+            plan.append((at, lambda: self.traffic.send_to_port(self.port_rng)))
         if self.has_burst:
             plan.append((self.rng.uniform(0, self.fault_period_s), lambda: self.traffic.send_burst(200)))
         return plan

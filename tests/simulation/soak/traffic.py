@@ -181,6 +181,16 @@ class TrafficGenerator:
         sender = pdu.Address(self._world.service.number, pdu.TypeOfNumber.ALPHANUMERIC)
         self._send(message, sender=sender)
 
+    def send_to_port(self, rng):
+        """Send a message of the service to an application port, for example a WAP push."""
+        self._count += 1
+        content = f"led {self._count}" if rng.random() < 0.5 else b"\x01port %d" % self._count
+        text = content if isinstance(content, str) else content.hex().upper()
+        message = self._make_message("to a port", text, is_command=False)
+        ports = pdu.Ports(rng.choice((2948, 9200, 9204, 16998)), rng.choice((0, 9200)))
+        user_data = pdu.segment(content, ports=ports)[0]
+        self._enqueue(self._make_segment(message, self._make_deliver(user_data, message)))
+
     def send_truncated(self):
         """Deliver the beginning of a TPDU."""
         message = self._make_message("truncated", self._numbered("led"), is_command=False)

@@ -1,0 +1,109 @@
+"""F125 F126: a notification that is missing in a burst, and messages to application ports."""
+
+import pytest
+
+import pdu
+from agent.handlers.results import HandlerDeclaration
+from fault.fault_world import FaultWorld, make_timestamp
+from soak import simulated_runner
+
+# F126
+
+WAP_PUSH = bytes.fromhex("DC0601AE02056A0045C60C03746573742E6578616D706C6500")
+"""A service indication, which networks send to port 2948."""
+PORTS = {
+    "WAP push": pdu.Ports(2948, 9200),
+    "vCard": pdu.Ports(9204, 0),
+    "8-bit port": pdu.Ports(245, 0, wide=False),
+    "port 0": pdu.Ports(0, 0),
+}
+
+
+def port_pdus(content, ports, **more):
+    """Return the `<pdu>` of each part of a message from the service to an application port."""
+    return [
+        "07915155001032F4"
+        + pdu.encode(
+            pdu.Deliver(
+                originating_address=pdu.Address.parse("000"),
+                service_centre_timestamp=make_timestamp("26/11/21,22:30:00+00"),
+                user_data=user_data,
+                data_coding_scheme=user_data.data_coding_scheme,
+            ),
+            sca=False,
+        ).hex
+        for user_data in pdu.segment(content, ports=ports, **more)
+    ]
+
+
+class PortRunner(simulated_runner.SimulatedRunner):
+    """A runner with a default handler, and a function `push` that has asked for some ports."""
+
+    def __init__(self, world, agent_run, *ports):
+        super().__init__(world, agent_run)
+        self._ports = ports
+
+    async def load(self, file):
+        push = [HandlerDeclaration("push", ports=self._ports)] if self._ports else []
+        return [*await super().load(file), HandlerDeclaration("anything", default=True), *push]
+
+
+@pytest.mark.parametrize("ports", PORTS.values(), ids=PORTS)
+@pytest.mark.parametrize("content", [WAP_PUSH, "led on"], ids=["octets", "text"])
+async def test_f126_message_to_a_port_is_ignored(tmp_path, message_format, ports, content):
+    """It is kept as ignored with its port, counted, deleted from the module, and neither run nor answered."""
+    async with FaultWorld(tmp_path, message_format, executables=("binary",)) as world:
+        await world.start_and_settle()
+        world.deliver_pdu(*port_pdus(content, ports))
+        await world.advance(20)
+        assert (world.executed, world.replies, world.stored_indices()) == ([], [], [])
+        ((reason, raw),) = world.query_journal("SELECT reason, raw FROM ignored")
+        assert f"application port {ports.destination}," in reason
+        assert raw
+        assert (await world.control_api.get_status({}))["commands"]["ignored"] == 1
+
+
+async def test_f126_parts_of_a_message_to_a_port_are_ignored(tmp_path, message_format):
+    """Each part has the port, and none waits for the others."""
+    async with FaultWorld(tmp_path, message_format) as world:
+        await world.start_and_settle()
+        for part in port_pdus(WAP_PUSH * 8, PORTS["WAP push"], reference=7):
+            world.deliver_pdu(part)
+        await world.advance(30)
+        assert world.executed == []
+        assert world.query_journal("SELECT count(*) FROM ignored") == [(2,)]
+        assert world.query_journal("SELECT count(*) FROM parts") == [(0,)]
+
+
+@pytest.mark.parametrize("content", [WAP_PUSH, "led on", WAP_PUSH * 8], ids=["octets", "text", "two parts"])
+async def test_f126_handler_that_asked_for_the_port_gets_it(tmp_path, message_format, content):
+    """It alone gets the messages to this port; a message to another port is ignored, others are Commands."""
+    async with FaultWorld(tmp_path, message_format) as world:
+        world.make_runner = lambda agent_run: PortRunner(world, agent_run, 2948)
+        await world.start_and_settle()
+        for number, part in enumerate(port_pdus(content, PORTS["WAP push"], reference=7)):
+            world.deliver_pdu(part)
+            await world.advance(10 + number)
+        world.deliver_pdu(*port_pdus(b"\x01other", PORTS["vCard"]))
+        await world.advance(20)
+        assert world.executed == [content]
+        assert world.query_journal("SELECT handler, port FROM commands") == [("functions.py:push", 2948)]
+        assert world.query_journal("SELECT count(*) FROM ignored") == [(1,)]
+
+
+async def test_f126_message_to_a_port_waits_for_its_handler_over_a_restart(tmp_path):
+    """The port is in the journal: after a restart without the handler, no other handler gets the message."""
+    async with FaultWorld(tmp_path) as world:
+        world.make_runner = lambda agent_run: PortRunner(world, agent_run, 2948)
+        await world.start_and_settle()
+        world.on_kill_point = lambda point, agent_run: (
+            agent_run.kill(point) if world.query_journal("SELECT 1 FROM commands") else None
+        )
+        world.deliver_pdu(*port_pdus("led on", PORTS["WAP push"]))
+        await world.advance(10)
+        assert not world.current_run.is_alive
+        world.on_kill_point = lambda point, agent_run: None
+        world.make_runner = lambda agent_run: PortRunner(world, agent_run)
+        await world.start_and_settle(60)
+        assert world.executed == []
+        assert world.query_journal("SELECT state, reason FROM commands") == [("failed", "no handler")]
