@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -142,7 +143,7 @@ class AtClient:
             await self._wait_settled()
             if not self._connection.is_lost:
                 self._connection.begin_wake()
-                self._start_recovery(self._wake_or_fail(timeout_s))
+                self._start_recovery(partial(self._wake_or_fail, timeout_s))
                 await self._wait_settled()
             self._raise_if_lost()
 
@@ -257,16 +258,16 @@ class AtClient:
         gap_s = max(self._command_gap_s, POST_ERROR_GAP_S if is_plain_error else 0.0)
         self._next_command_at = asyncio.get_running_loop().time() + gap_s
         if self._connection.state is ConnectionState.RESYNCING:
-            self._start_recovery(self._resync_or_fail(finished))
+            self._start_recovery(partial(self._resync_or_fail, finished))
 
     # Recovery
 
-    def _start_recovery(self, recovery: Awaitable[None]) -> None:
+    def _start_recovery(self, recovery: Callable[[], Awaitable[None]]) -> None:
         """Run a recovery in a task of its own, so that the cancellation of a caller does not interrupt it."""
 
         async def recover() -> None:
             try:
-                await recovery
+                await recovery()
             except Exception as error:  # noqa: BLE001  (no caller awaits this task; the session must end)
                 reason = f"internal error in the AT connection: {type(error).__name__}: {error}"
                 self._connection.fail(ModemLost(reason))

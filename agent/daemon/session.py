@@ -8,7 +8,8 @@ middle of a commit.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 from agent.at.errors import CommandRefused, CommandTimedOut, ModemLost
@@ -78,16 +79,17 @@ class Session:
         take a recovery action. An exception of one task is raised after the others have returned.
         """
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._run_task(self._receiver.run()), name="receiver")
-            group.create_task(self._run_task(self._sender.run()), name="sender")
-            group.create_task(self._run_task(self._poll_status(set_state, on_status)), name="status polling")
+            poll_status = partial(self._poll_status, set_state, on_status)
+            group.create_task(self._run_task(self._receiver.run), name="receiver")
+            group.create_task(self._run_task(self._sender.run), name="sender")
+            group.create_task(self._run_task(poll_status), name="status polling")
         if self._task_error is not None:
             raise self._task_error
 
-    async def _run_task(self, work: Coroutine[Any, Any, None]) -> None:
+    async def _run_task(self, work: Callable[[], Awaitable[None]]) -> None:
         """Run one task. Its exception closes the modem, so the other tasks return without being cancelled."""
         try:
-            await work
+            await work()
         except Exception as error:  # noqa: BLE001  (raised again by `run`, for the supervisor)
             self._task_error = self._task_error or error
             self.modem.close()

@@ -103,6 +103,7 @@ async def test_clients_wait_while_no_file_descriptor_is_free(tmp_path, monkeypat
             raise OSError(errno.EMFILE, "Too many open files")
         return await sock_accept(listener)
 
+    # A patch: a process without file descriptors could not run this test any further.
     monkeypatch.setattr(loop, "sock_accept", accept)
     server = ControlServer(tmp_path / "control.sock", {"status": _status}, events.append, accept_retry_s=0.02)
     await server.start()

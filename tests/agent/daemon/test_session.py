@@ -1,6 +1,7 @@
 """The tasks of one session: how they end together, and what `status` shows of the connection."""
 
 import asyncio
+import gc
 from dataclasses import replace
 
 import pytest
@@ -240,3 +241,19 @@ async def test_all_domains_are_shown(pipeline, session_bench):
     described = session_bench.session.describe()
     assert described["domains"] == {"circuit": "registration denied", "eps": "registered, roaming"}
     assert described["registration"].startswith("registered, roaming")
+
+
+async def test_tasks_can_be_cancelled_before_they_start(pipeline, factories):
+    """As when the event loop ends. No coroutine is left that was never awaited, which would be a warning."""
+    bench = SessionBench(pipeline, factories.modem(pipeline))
+    before = asyncio.all_tasks()
+    session = asyncio.create_task(bench.session.run(bench.states.append, bench._on_status))
+    await asyncio.sleep(0)
+    not_started = asyncio.all_tasks() - before - {session}
+    assert {task.get_name() for task in not_started} == {"receiver", "sender", "status polling"}
+    for task in not_started:
+        task.cancel()
+    await asyncio.wait_for(session, 10)
+    pipeline.modem.lose_line()
+    gc.collect()
+    assert bench.states == []

@@ -16,6 +16,7 @@ from agent.handlers.api import Command, Reply, handler, split_words
 
 @pytest.fixture(autouse=True)
 def declared(monkeypatch):
+    # One list for each process, because a handler file has a process of its own; here for each test.
     monkeypatch.setattr(api, "declared_functions", [])
     return api.declared_functions
 

@@ -77,6 +77,7 @@ def test_file_of_another_user_is_refused(handler_directory, monkeypatch):
     if os.getuid() == 0:
         os.chown(handler_directory.path / "led", 1000, 1000)
     else:
+        # Only root can make a file of another user.
         monkeypatch.setattr(directory.os, "geteuid", lambda: 4711)
     assert "chown it to root" in read_directory(handler_directory.path).errors[-1]
 

@@ -66,10 +66,10 @@ async def test_nul_in_a_word_fails(handler_directory, handler_env, text):
     assert "NUL" in result.reason
 
 
-async def test_environment_describes_command(handler_directory, runner, handler_env, monkeypatch):
+async def test_environment_describes_command(handler_directory, handler_env):
     """The COMMAND_ variables are added to the agent's environment."""
     handler_directory.write_executable("env", "env | grep -E '^(COMMAND_|WATCHDOG|NOTIFY|MINE)' | sort")
-    monkeypatch.setattr(runner, "_environment", runner._environment | {"MINE": "a b"})
+    handler_env.runner = ProcessRunner(lambda _: None, {**os.environ, "MINE": "a b"})
     when = datetime(2026, 5, 4, 3, 2, 1, tzinfo=UTC)
     result = await handler_env.run("env", sid="DC12", timestamp=when, attempt=3)
     assert result.reply.split("\n") == [
@@ -81,6 +81,7 @@ async def test_environment_describes_command(handler_directory, runner, handler_
         "MINE=a b",
     ]
     assert "SID" not in (await handler_env.run("env")).reply
+    await handler_env.runner.close()
 
 
 async def test_systemd_variables_are_removed(handler_directory, handler_env, monkeypatch):

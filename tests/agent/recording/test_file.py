@@ -55,7 +55,7 @@ def test_write_error_ends_the_recording_with_one_warning(tmp_path, warnings, mon
     def refuse(_file, _data):
         raise OSError(errno.EIO, "Input/output error")
 
-    monkeypatch.setattr(os, "write", refuse)
+    monkeypatch.setattr(os, "write", refuse)  # no file system here can be made to return EIO
     file.write("a")
     file.write("b")
     assert [warning.rpartition(": ")[2] for warning in warnings] == ["Input/output error"]
