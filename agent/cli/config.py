@@ -106,12 +106,11 @@ def _check_handlers(settings: Config, errors: list[str]) -> str:
 
     try:
         registry = asyncio.run(load())
-    except HandlerConfigError as error:
-        errors += error.errors
-        return ""
-    except ResourceExhausted as error:
+    except (HandlerConfigError, ResourceExhausted) as error:
         errors.append(str(error))
         return ""
+    for handler_errors in registry.unusable.values():
+        errors += handler_errors
     for warning in registry.warnings:
         click.echo(f"note: {warning}", err=True)
     return ", ".join(registry.trigger_names)

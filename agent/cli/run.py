@@ -125,9 +125,7 @@ def run(
 
     try:
         asyncio.run(run_until_stopped())
-    except HandlerConfigError as error:
-        exit_with_errors(*error.errors, exit_status=EXIT_CONFIG)
-    except ControlUnusable as error:
+    except (HandlerConfigError, ControlUnusable) as error:
         exit_with_errors(str(error), exit_status=EXIT_CONFIG)
     except JournalUnusable as error:
         exit_with_errors(

@@ -23,6 +23,7 @@ def status(config_path: Path, *, as_json: bool) -> None:
     recovery, resets  the next recovery action, if one is needed; resets used and allowed
     held              why replies wait
     notes             refusals and deviations of the module that the agent works around
+    handler errors    handler files with a mistake; the others work
     damaged journals  copies of damaged journals that were set aside
     commands, replies number in each state: see modem-agent inbox, outbox
     overdue           tasks that have missed their deadline
@@ -65,6 +66,7 @@ def _make_rows(response: dict[str, Any]) -> dict[str, object]:
                 f"{recovery['resets_day']} of {recovery['resets_per_day']} today"
             ),
             "held": response["held"],
+            "handler_errors": "; ".join(response["handler_errors"]),
             **{
                 name: response[name]
                 for name in ("damaged_journals", "commands", "replies", "running", "overdue")

@@ -117,6 +117,8 @@ class EventKind(StrEnum):
     """The action that follows a reply has started."""
     ACTION_FINISHED = "action finished"
     """The action that follows a reply has ended."""
+    HANDLER_UNUSABLE = "handler unusable"
+    """A handler or its file has a mistake and is not used; the message names the file and the remedy."""
     HANDLER = "handler"
     """A line that a handler wrote to its standard error."""
     CANNOT_START_HANDLERS = "cannot start handlers"

@@ -90,7 +90,7 @@ class Agent:
                     wall_clock=dependencies.wall_clock,
                     db=db,
                 )
-                registry = await run_unless_stopped(self._stop_requested, self._load_handlers(runner, emit))
+                registry = await run_unless_stopped(self._stop_requested, self._load_handlers(runner))
                 if registry is None:
                     return
                 components = self.components = Components(
@@ -118,11 +118,14 @@ class Agent:
         if self._exit_reason:
             raise RecoveryExhausted(self._exit_reason)
 
-    async def _load_handlers(self, runner: Runner, emit: EventSink) -> HandlerRegistry:
-        """Load the handler files. One that takes a minute does not delay `stop`."""
+    async def _load_handlers(self, runner: Runner) -> HandlerRegistry:
+        """Load the handler files. Those that cannot be used are logged; the agent starts without them."""
         registry = await load_registry(self._config.handlers.directory, runner)
+        for errors in registry.unusable.values():
+            for error in errors:  # not throttled: the sentences may differ by a number only
+                self._emit(Event(EventKind.HANDLER_UNUSABLE, error, severity=Severity.ERROR))
         for warning in registry.warnings:
-            emit(Event(EventKind.WARNING, warning, severity=Severity.WARNING))
+            self._emit(Event(EventKind.WARNING, warning, severity=Severity.WARNING))
         return registry
 
     def _request_exit(self, reason: str) -> None:

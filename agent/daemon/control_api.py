@@ -85,6 +85,7 @@ class ControlApi:
             "commands": await self._run_db(self._command_store.count_by_state),
             "replies": await self._run_db(self._outbox_store.count_by_state),
             "running": self._dispatcher.active_queues,
+            "handler_errors": self._dispatcher.handler_errors,
             "overdue": self._deadlines.overdue(),
         }
 

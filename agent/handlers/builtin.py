@@ -20,30 +20,46 @@ BUILTINS = tuple(
 )
 
 
-def run(spec: HandlerSpec, command: Command, names: Iterable[str], status: Callable[[], str]) -> Finished:
+def run(
+    spec: HandlerSpec,
+    command: Command,
+    status: Callable[[], str],
+    names: Iterable[str],
+    unusable: Iterable[str] = (),
+) -> Finished:
     """Return the reply of a built-in handler.
 
-    `names` are the names of all handlers, for `help`; `status` returns one line about the agent.
+    `status` returns one line about the agent. `names` are the words and keys of all handlers, for `help`;
+    `unusable` are those that cannot be used, which `help` and `status` name.
     """
+    suffix = ", ".join(unusable)
+    if suffix:
+        suffix = _replace_multi_septet(f"; not usable: {suffix}")
+    if len(suffix) > MAX_SMS_SEPTETS // 2:
+        suffix = f"{suffix[: MAX_SMS_SEPTETS // 2 - 2]}.."
     match spec.name:
         case "ping":
             # The other words are returned, to distinguish several pings when replies carry no SID.
             return _truncate(" ".join(("pong", *command.words[1:])), " ")
         case "status":
-            return _truncate(status(), " ")
+            return _truncate(status(), " ", suffix)
         case _:
-            return _truncate(", ".join(_replace_multi_septet(name) for name in names), ", ")
+            return _truncate(", ".join(names), ", ", suffix)
 
 
-def _truncate(text: str, separator: str) -> Finished:
-    """Shorten a text to one SMS, at the last separator if possible, and mark the cut with `..`."""
+def _truncate(text: str, separator: str, suffix: str = "") -> Finished:
+    """Shorten a text so that it fits into one SMS with the suffix, at the last separator if possible.
+
+    The cut is marked with `..`.
+    """
     text = _replace_multi_septet(text)
-    if len(text) <= MAX_SMS_SEPTETS:
-        return Finished(text)
-    head = text[: MAX_SMS_SEPTETS - 2 + len(separator)]
+    max_septets = MAX_SMS_SEPTETS - len(suffix)
+    if len(text) <= max_septets:
+        return Finished(text + suffix)
+    head = text[: max_septets - 2 + len(separator)]
     end = head.rfind(separator)
-    kept = head[: end if end > MAX_SMS_SEPTETS // 2 else MAX_SMS_SEPTETS - 2]
-    return Finished(f"{kept}..", omitted=len(text) - len(kept))
+    kept = head[: end if end > max_septets // 2 else max_septets - 2]
+    return Finished(f"{kept}..{suffix}", omitted=len(text) - len(kept))
 
 
 def _replace_multi_septet(text: str) -> str:

@@ -1,6 +1,7 @@
 """Reads the directory of handlers: executables, Python files and options; reports every mistake in them.
 
-Paths of handlers are built only here, and only from names that were found in the directory.
+A mistake in a file makes its handler unusable, and no other. Paths of handlers are built only here, and only
+from names that were found in the directory.
 """
 
 from __future__ import annotations
@@ -8,18 +9,16 @@ from __future__ import annotations
 import os
 import stat
 import tomllib
+from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from agent.handlers.options import check_options, check_port, check_word
+from agent.handlers.permissions import find_permission_errors
 
 
 class HandlerConfigError(Exception):
-    """The handlers cannot be used. `errors` has one sentence for each mistake: the file and the remedy."""
-
-    def __init__(self, *errors: str) -> None:
-        super().__init__("\n".join(errors))
-        self.errors = errors
+    """There is no directory of handlers; the text is one sentence with the remedy."""
 
 
 @dataclass(slots=True)
@@ -27,18 +26,20 @@ class DirectoryContents:
     """The contents of the directory of handlers."""
 
     executables: dict[str, Path] = field(default_factory=dict)
-    """Executables by name, without the actions."""
+    """Executables by name, without the actions. Those with errors are included."""
     actions: dict[str, Path] = field(default_factory=dict)
     """Executables NAME.then, by NAME."""
     python_files: list[Path] = field(default_factory=list)
+    """Python files without errors."""
     option_files: dict[str, Path] = field(default_factory=dict)
     """Files NAME.toml, by NAME."""
     options: dict[str, dict[str, object]] = field(default_factory=dict)
-    """Contents of NAME.toml, by the NAME of an executable; empty if a value is invalid."""
+    """Contents of NAME.toml, by the NAME of an executable; none if a value is invalid."""
     ports: dict[str, tuple[int, ...]] = field(default_factory=dict)
     """Application port in NAME.toml, by the NAME of an executable."""
-    errors: list[str] = field(default_factory=list)
-    """Sentences about mistakes that prevent the start."""
+    errors: defaultdict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+    """Sentences (file, mistake and remedy) about handlers that cannot be used, by the name of the executable,
+    else of the file or directory."""
     warnings: list[str] = field(default_factory=list)
     """Sentences about harmless mistakes."""
 
@@ -49,7 +50,9 @@ def read_directory(directory: Path) -> DirectoryContents:
     found = DirectoryContents()
     try:
         files = sorted(directory.iterdir())
-        found.errors += _permission_errors(directory, directory.stat())
+        if errors := find_permission_errors(str(directory), directory.stat()):
+            found.errors[f"{directory.name}/"] = errors  # any file in it may have been put there by others
+            return found
     except FileNotFoundError:
         raise HandlerConfigError(
             f"there is no directory {directory}: create it, or set [handlers] directory to the right one"
@@ -65,7 +68,7 @@ def read_directory(directory: Path) -> DirectoryContents:
             _classify_file(path, found)
     for name, path in found.actions.items():
         if name not in found.executables:
-            found.errors.append(f"{path} has no handler: there is no executable {name}")
+            found.errors[path.name].append(f"{path} has no handler: there is no executable {name}")
     for name, path in found.option_files.items():
         if name in found.executables:
             _read_options(path, name, found)
@@ -75,51 +78,35 @@ def read_directory(directory: Path) -> DirectoryContents:
 
 
 def _classify_file(path: Path, contents: DirectoryContents) -> None:
-    name = path.name
+    stem, _, suffix = path.name.rpartition(".")
+    if suffix == "toml":
+        contents.option_files[stem] = path
+        return
     try:
         status = path.stat()
     except OSError as error:
-        contents.errors.append(f"{path} cannot be read: {error.strerror}; repair or remove it")
-        return
-    if not stat.S_ISREG(status.st_mode):
-        return
-    stem, _, suffix = name.rpartition(".")
-    executable = bool(status.st_mode & 0o111)
-    if not executable and suffix not in ("py", "toml", "then"):
-        if _has_shebang(path):
-            contents.warnings.append(f"{path} is not used because it is not executable: chmod +x it")
-        return
-    if suffix == "toml":
-        contents.option_files[stem] = path
-    elif errors := _permission_errors(path, status):
-        contents.errors += errors
-    elif suffix == "py":
-        if not name.startswith("_"):
+        errors = [f"{path} cannot be read: {error.strerror}; repair or remove it"]
+    else:
+        if not stat.S_ISREG(status.st_mode):
+            return
+        if not status.st_mode & 0o111 and suffix not in ("py", "then"):
+            if _has_shebang(path):
+                contents.warnings.append(f"{path} is not used because it is not executable: chmod +x it")
+            return
+        errors = find_permission_errors(str(path), status)
+        if suffix != "py" and not os.access(path, os.X_OK):
+            errors.append(f"{path} cannot be executed by the user that runs modem-agent: chmod +x it")
+    if suffix == "py":
+        if not path.name.startswith("_") and not errors:
             contents.python_files.append(path)
-    elif not executable or not os.access(path, os.X_OK):
-        contents.errors.append(f"{path} cannot be executed by the user that runs modem-agent: chmod +x it")
     elif suffix == "then":
         contents.actions[stem] = path
-    elif problem := check_word(name):
-        contents.errors.append(f"{path}: the name {problem}; rename it")
+    elif problem := check_word(path.name):
+        errors.append(f"{path}: the name {problem}; rename it")
     else:
-        contents.executables[name] = path
-
-
-def _permission_errors(path: Path, status: os.stat_result) -> list[str]:
-    """Return a sentence for each permission that lets users other than root and the agent's write the file.
-
-    A user that can write a handler controls the device.
-    """
-    errors = []
-    if status.st_mode & 0o022:
-        mode = stat.S_IMODE(status.st_mode)
-        errors.append(f"{path} can be written by others (mode {mode:04o}): chmod go-w it")
-    if status.st_uid not in (0, os.geteuid()):
-        errors.append(
-            f"{path} belongs to user {status.st_uid}: chown it to root or to the user that runs modem-agent"
-        )
-    return errors
+        contents.executables[path.name] = path
+    if errors:
+        contents.errors[stem if suffix == "then" else path.name] += errors
 
 
 def _has_shebang(path: Path) -> bool:
@@ -131,22 +118,24 @@ def _has_shebang(path: Path) -> bool:
 
 
 def _read_options(path: Path, name: str, contents: DirectoryContents) -> None:
+    """Read the options of the executable NAME. It is not used with other options than those of the file."""
+    options: dict[str, object] = {}
+    port: object = None
     try:
-        if errors := _permission_errors(path, path.stat()):
-            contents.errors += errors
-            return
-        options = tomllib.loads(path.read_text("utf-8"))
+        errors = find_permission_errors(str(path), path.stat())
+        if not errors:
+            options = tomllib.loads(path.read_text("utf-8"))
+            port = options.pop("port", None)
+            errors = [f"{path}: {error}" for error in check_options(options)]
+            if port is not None and (problem := check_port(port)):
+                errors.append(f"{path}: port {problem}")
     except OSError as error:
-        contents.errors.append(f"{path} cannot be read: {error.strerror}; make it readable for modem-agent")
-        return
+        errors = [f"{path} cannot be read: {error.strerror}; make it readable for modem-agent"]
     except ValueError as error:  # invalid TOML or invalid UTF-8
-        contents.errors.append(f"{path} is not valid TOML: {error}")
+        errors = [f"{path} is not valid TOML: {error}"]
+    if errors:
+        contents.errors[name] += errors
         return
-    port = options.pop("port", None)
-    errors = check_options(options)
-    if port is not None and (problem := check_port(port)):
-        errors.append(f"port {problem}")
-    elif port is not None:
+    contents.options[name] = options
+    if isinstance(port, int):
         contents.ports[name] = (port,)
-    contents.errors += [f"{path}: {error}" for error in errors]
-    contents.options[name] = {} if errors else options

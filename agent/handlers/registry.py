@@ -1,13 +1,14 @@
 """All handlers, and the choice of the handler for a Command.
 
 The registry is built once, at the start, from the directory and the declarations of its Python files. The
-choice is a lookup in tables: no part of a Command ever becomes part of a path.
+choice is a lookup in tables: no part of a Command ever becomes part of a path. A handler that cannot be used
+keeps its words, so that its Commands fail and go to no other handler.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
@@ -26,16 +27,29 @@ _BINARY_NAME = "binary"
 """Name of the executable that gets binary Commands."""
 
 
+Key = TypeVar("Key", str, bytes, int)
+
+
 class HandlerRegistry:
     """Finds the handler for a Command."""
 
-    def __init__(self, specs: Iterable[HandlerSpec], warnings: Iterable[str] = ()) -> None:
+    def __init__(
+        self,
+        specs: Iterable[HandlerSpec],
+        warnings: Iterable[str] = (),
+        unusable: Mapping[str, Sequence[str]] | None = None,
+    ) -> None:
         """Index the user's handlers, then the built-ins whose word is free.
 
-        Raises HandlerConfigError if two handlers match the same Commands.
+        `unusable` has the sentences about each handler or file that cannot be used, by its name. If two
+        handlers match the same Commands, neither gets them.
         """
         self.warnings = tuple(warnings)
         """Sentences about harmless mistakes in the directory."""
+        self.unusable: dict[str, list[str]] = {
+            name: list(errors) for name, errors in (unusable or {}).items()
+        }
+        """The names of the handlers and files that cannot be used, each with sentences that say why."""
         self._by_word: dict[str, HandlerSpec] = {}
         self._by_json_key: dict[str, HandlerSpec] = {}
         self._by_prefix: dict[bytes, HandlerSpec] = {}
@@ -43,30 +57,43 @@ class HandlerRegistry:
         # Tables with at most one entry, under the key "", so that _add reports conflicts in the same way.
         self._binary: dict[str, HandlerSpec] = {}
         self._default: dict[str, HandlerSpec] = {}
-        all_specs = list(specs)
-        errors: list[str] = []
+        all_specs = [
+            replace(spec, error="; ".join(self.unusable[spec.name])) if spec.name in self.unusable else spec
+            for spec in specs
+        ]
         for spec in all_specs:
             if spec.kind == "executable" and spec.name.casefold() == _BINARY_NAME:
-                _add(self._binary, ("",), spec, "binary Commands", errors)
-            _add(self._by_word, spec.words, spec, "the word {}", errors)
-            _add(self._by_json_key, spec.json_keys, spec, "the JSON key {}", errors)
-            _add(self._by_prefix, spec.prefixes, spec, "the binary prefix {}", errors)
-            _add(self._by_port, spec.ports, spec, "application port {}", errors)
+                self._add(self._binary, ("",), spec, "binary Commands")
+            self._add(self._by_word, spec.words, spec, "the word {}")
+            self._add(self._by_json_key, spec.json_keys, spec, "the JSON key {}")
+            self._add(self._by_prefix, spec.prefixes, spec, "the binary prefix {}")
+            self._add(self._by_port, spec.ports, spec, "application port {}")
             if spec.default:
-                _add(self._default, ("",), spec, "all other Commands (default)", errors)
-        if errors:
-            raise HandlerConfigError(*errors)
+                self._add(self._default, ("",), spec, "all other Commands (default)")
         for spec in BUILTINS:
-            if spec.name not in self._by_word:
+            if spec.name not in self._by_word or self._by_word[spec.name].error:
                 self._by_word[spec.name] = spec
                 all_specs.append(spec)
         self.specs = tuple(all_specs)
         self._prefix_lengths = sorted({len(prefix) for prefix in self._by_prefix}, reverse=True)
 
+    def _add(self, table: dict[Key, HandlerSpec], keys: Iterable[Key], spec: HandlerSpec, label: str) -> None:
+        """Enter a handler under its keys. A key that another one has gets an entry that cannot be used."""
+        for key in keys:
+            other = table.setdefault(key, spec)
+            if other is not spec:
+                shown = label.format(_show_key(key))
+                error = (
+                    f"two handlers for {shown}: {other.location} and {spec.location}; rename or remove one"
+                )
+                table[key] = replace(other, error=error)
+                self.unusable.setdefault(spec.name, []).append(error)
+
     @property
     def trigger_names(self) -> list[str]:
         """The words that users can send: first words, then JSON keys in quotes, each sorted."""
-        return sorted(self._by_word) + [f'"{key}"' for key in sorted(self._by_json_key)]
+        words = sorted(word for word, spec in self._by_word.items() if not spec.error)
+        return words + [f'"{key}"' for key, spec in sorted(self._by_json_key.items()) if not spec.error]
 
     @property
     def handled_ports(self) -> frozenset[int]:
@@ -78,7 +105,7 @@ class HandlerRegistry:
         return next((spec for spec in self.specs if spec.name == name), None)
 
     def match(self, command: Command) -> HandlerSpec | None:
-        """Return the handler for a Command; None if there is none."""
+        """Return the handler for a Command; None if there is none. It cannot be used if it has an `error`."""
         if command.port is not None:
             return self._by_port.get(command.port)
         return self._match_specific(command) or self._default.get("")
@@ -94,21 +121,6 @@ class HandlerRegistry:
                 if spec := self._by_json_key.get(key):
                     return spec
         return self._by_word.get(command.words[0].casefold()) if command.words else None
-
-
-Key = TypeVar("Key", str, bytes, int)
-
-
-def _add(
-    table: dict[Key, HandlerSpec], keys: Iterable[Key], spec: HandlerSpec, label: str, errors: list[str]
-) -> None:
-    for key in keys:
-        other = table.setdefault(key, spec)
-        if other is not spec:
-            shown = label.format(_show_key(key))
-            errors.append(
-                f"two handlers for {shown}: {other.location} and {spec.location}; rename or remove one"
-            )
 
 
 def _show_key(key: str | bytes | int) -> str:
@@ -130,7 +142,8 @@ def _json_object_keys(text: str) -> Iterable[str]:
 async def load_registry(directory: Path, runner: Runner) -> HandlerRegistry:
     """Read the directory and load its Python files.
 
-    Raises HandlerConfigError with all mistakes, and ResourceExhausted if the host cannot load a file now.
+    Raises HandlerConfigError if there is no directory, and ResourceExhausted if the host cannot load a file
+    now.
     """
     contents = read_directory(directory)
     errors, warnings = contents.errors, contents.warnings
@@ -141,21 +154,16 @@ async def load_registry(directory: Path, runner: Runner) -> HandlerRegistry:
         strict=True,
     ):
         if isinstance(loaded, HandlerLoadError):
-            errors.append(f"{loaded}; correct the file, or begin its name with _ to leave it out")
+            errors[file.name].append(f"{loaded}; correct the file, or begin its name with _ to leave it out")
         elif not loaded:
             warnings.append(f"{file} has no @handler; if other files import it, begin its name with _")
         else:
             for declaration in loaded:
-                location = f"{file} line {declaration.line}, {declaration.function}"
-                errors += [f"{location}: {error}" for error in declaration.errors]
-                specs.append(_function_spec(file, declaration))
-    try:
-        registry = HandlerRegistry(specs, warnings)
-    except HandlerConfigError as error:
-        errors += error.errors
-    if errors:
-        raise HandlerConfigError(*errors)
-    return registry
+                spec = _function_spec(file, declaration)
+                specs.append(spec)
+                for error in declaration.errors:
+                    errors[spec.name].append(f"{spec.location}, {declaration.function}: {error}")
+    return HandlerRegistry(specs, warnings, errors)
 
 
 async def _load_file(file: Path, runner: Runner) -> list[HandlerDeclaration] | HandlerLoadError:

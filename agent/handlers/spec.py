@@ -39,6 +39,8 @@ class HandlerSpec:
     """None: the value of agent.toml applies."""
     reply_to: str | None = None
     """Number that replies go to; None: the sender."""
+    error: str = ""
+    """Why it cannot be used: then its Commands fail."""
 
     @property
     def queue_key(self) -> str:

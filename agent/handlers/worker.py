@@ -3,20 +3,23 @@
 It loads the file, then runs one Command at a time until the handler manager closes the pipe.
 """
 
-# ruff: noqa: PTH119, PTH120, PTH123, SIM105
+# ruff: noqa: PTH116, PTH119, PTH120, PTH123, SIM105
 # pathlib and contextlib would cost each handler process memory and start-up time.
 
 from __future__ import annotations
 
 import os
 import sys
+from _frozen_importlib_external import PathFinder  # importlib.machinery would cost each process memory
 
 from agent.handlers import api
 from agent.handlers.framing import Frame, FrameDecoder, encode_frame, join_nul
+from agent.handlers.permissions import find_permission_errors
 
 TYPE_CHECKING = False  # importing typing would cost each handler process a megabyte
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+    from importlib.machinery import ModuleSpec
     from types import ModuleType
     from typing import TextIO
 
@@ -55,15 +58,30 @@ def serve(path: str, incoming: int, outgoing: int) -> None:
 def load_file(path: str, module: ModuleType) -> None:
     """Run the file as `module`. Raises every exception that the file raises.
 
-    Its directory is appended to sys.path: handler files can import files with a leading _ from there, and
-    none of them hides a module of Python. No bytecode is written for the file.
+    Handler files can import files with a leading _ from their directory, which is searched last, so that none
+    of them hides a module of Python. No bytecode is written for the file.
     """
     with open(path, "rb") as file:
         code = compile(file.read(), path, "exec", dont_inherit=True)
     module.__file__ = path
     sys.modules[module.__name__] = module
-    sys.path.append(os.path.dirname(path))
+    sys.meta_path.append(_HandlerDirectoryFinder(os.path.dirname(path)))
     exec(code, module.__dict__)  # noqa: S102  (this process exists to run the user's file)
+
+
+class _HandlerDirectoryFinder:
+    """Finds the modules in the directory of handlers. Refuses those that other users can write."""
+
+    def __init__(self, directory: str) -> None:
+        self._directory = directory
+
+    def find_spec(self, name: str, path: object = None, target: object = None) -> ModuleSpec | None:
+        """Return the spec of a top-level module, see importlib.abc. Raises ImportError."""
+        found = PathFinder.find_spec(name, [self._directory]) if path is None else None
+        if found is not None and found.has_location and found.origin is not None:
+            for error in find_permission_errors(found.origin, os.stat(found.origin)):
+                raise ImportError(error, name=name)
+        return found
 
 
 def handle_call(module: ModuleType, frame: Frame) -> Frame:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -137,6 +138,11 @@ class Dispatcher:
         """The queues with a running Command."""
         return list(self._active_queues)
 
+    @property
+    def handler_errors(self) -> list[str]:
+        """A sentence for each mistake because of which a handler cannot be used."""
+        return list(itertools.chain.from_iterable(self._registry.unusable.values()))
+
     async def run(self) -> None:
         """Recover the Commands that the last process left unfinished, then run Commands until `stop`."""
         await self._recover_interrupted()
@@ -236,8 +242,8 @@ class Dispatcher:
                     self._runtime, self._command_store.finish, row.id, CommandState.EXPIRED, reason
                 )
                 self._log(EventKind.EXPIRED, row, reason, severity=Severity.WARNING)
-            elif spec is None:
-                await self._finish_unmatched(row, command)
+            elif spec is None or spec.error:
+                await self._finish_without_handler(row, command, "" if spec is None else spec.error)
             else:
                 await self._run_handler(row, command, spec)
         except Exception as error:  # noqa: BLE001  (an error ends this Command and no other)
@@ -260,19 +266,26 @@ class Dispatcher:
         limit = self._config.max_age_s if spec is None or spec.max_age_s is None else spec.max_age_s
         return age is not None and limit is not None and age > limit
 
-    async def _finish_unmatched(self, row: CommandRow, command: Command) -> None:
-        """End a Command that no handler matches. An empty text is done; any other Command has failed."""
-        if command.port is not None:  # its handler is gone since the message was stored
-            await self._finish_failed(row, f"unknown port {command.port}", detail="no handler")
-        elif not command.words and command.mode == "text":
+    async def _finish_without_handler(self, row: CommandRow, command: Command, handler_error: str) -> None:
+        """End a Command that no handler matches, or one that cannot be used for the reason given.
+
+        An empty text without a handler is done; any other Command has failed.
+        """
+        word = (command.words[0] if command.words else command.mode)[:MAX_WORD_LENGTH_IN_REPLY]
+        if command.port is not None:  # without an error: its handler is gone since the message was stored
+            word = f"port {command.port}"
+        if handler_error:
+            await self._finish_failed(row, f"unusable {word}", detail=handler_error)
+        elif not command.words and command.mode == "text" and command.port is None:
             reason = "empty, nothing to do"
             await retry_until_committed(
                 self._runtime, self._command_store.finish, row.id, CommandState.DONE, reason
             )
             self._log(EventKind.DONE, row, "an empty Command, and no handler matches it")
         else:
-            word = command.words[0] if command.words else "binary"
-            await self._finish_failed(row, f"unknown {word[:MAX_WORD_LENGTH_IN_REPLY]}", detail="no handler")
+            unusable = ", ".join(self._registry.unusable)
+            detail = f"no handler; not usable: {unusable}" if unusable else "no handler"
+            await self._finish_failed(row, f"unknown {word}", detail=detail)
 
     async def _run_handler(self, row: CommandRow, command: Command, spec: HandlerSpec) -> None:
         await retry_until_committed(
@@ -287,8 +300,11 @@ class Dispatcher:
             EventKind.RUNNING, row, f"handler {spec.name}" + (f", attempt {attempt}" if attempt > 1 else "")
         )
         if spec.kind == "builtin":
-            names = self._registry.trigger_names
-            await self._finish_done(row, spec, builtin.run(spec, command, names, self._format_status))
+            registry = self._registry
+            answer = builtin.run(
+                spec, command, self._format_status, registry.trigger_names, registry.unusable
+            )
+            await self._finish_done(row, spec, answer)
             return
         timeout_s = self._config.timeout_s if spec.timeout_s is None else spec.timeout_s
         self._deadlines.expect_within(_task_name(row), timeout_s + HANDLER_DEADLINE_GRACE_S)

@@ -125,6 +125,8 @@ class PostReplyActions:
         spec = self._registry.get(action.handler)
         if spec is None:
             return Failed(f"the handler {action.handler} does not exist any more")
+        if spec.error:
+            return Failed(spec.error)
         timeout_s = self._default_timeout_s if spec.timeout_s is None else spec.timeout_s
         self._runtime.deadlines.expect_within(_task_name(action), timeout_s + HANDLER_DEADLINE_GRACE_S)
         command = to_handler_command(action.command)

@@ -48,13 +48,29 @@ def test_every_error_in_the_file_is_reported(cli_env, words, text, sentences):
 
 @pytest.mark.parametrize("words", [("run",), ("config", "check")], ids=" ".join)
 @pytest.mark.parametrize(
-    ("break_handlers", "sentence"),
+    ("break_directory", "sentence"),
     [
         (
             lambda handlers: handlers.rmdir(),
             "there is no directory {}: create it, or set [handlers] directory",
         ),
         (lambda handlers: (handlers.rmdir(), handlers.write_text("")), "{} is not a directory"),
+    ],
+    ids=["missing", "file"],
+)
+def test_missing_handler_directory_is_reported(cli_env, words, break_directory, sentence):
+    """Before the start, in a sentence that names it."""
+    handlers = cli_env.folder / "handlers"
+    break_directory(handlers)
+    result = cli_env.run(*words)
+    assert result.exit_code == 2
+    assert sentence.format(handlers) in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("break_handlers", "sentence"),
+    [
         (
             lambda handlers: write_handler(handlers / "led", mode=0o777),
             "{}/led can be written by others (mode 0777)",
@@ -65,13 +81,13 @@ def test_every_error_in_the_file_is_reported(cli_env, words, text, sentences):
             'two handlers for the word "led": {}/LED and {}/led; rename or remove one',
         ),
     ],
-    ids=["missing", "file", "writable", "broken", "two"],
+    ids=["writable", "broken", "two"],
 )
-def test_handler_errors_are_reported(cli_env, words, break_handlers, sentence):
-    """Before the start, in sentences that name the file."""
+def test_check_reports_handler_errors(cli_env, break_handlers, sentence):
+    """In sentences that name the file."""
     handlers = cli_env.folder / "handlers"
     break_handlers(handlers)
-    result = cli_env.run(*words)
+    result = cli_env.run("config", "check")
     assert result.exit_code == 2
     assert sentence.format(handlers, handlers) in result.stderr
     assert "Traceback" not in result.stderr

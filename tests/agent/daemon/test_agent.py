@@ -500,6 +500,7 @@ async def test_status_request(agent_env, pipeline):
         "number": "2936",
         "held": "",
         "damaged_journals": [],
+        "handler_errors": [],
         "commands": {"running": 1, "ignored": 1, "parts": 0},
         "replies": {},
         "running": [str(agent_env.folder / "handlers" / "device.py")],

@@ -10,9 +10,9 @@ from agent.handlers.builtin import BUILTINS, run
 SPECS = {spec.name: spec for spec in BUILTINS}
 
 
-def run_builtin(text, names=(), status="fine"):
+def run_builtin(text, names=(), status="fine", unusable=()):
     command = Command.of(text)
-    return run(SPECS[command.words[0].casefold()], command, names, lambda: status).reply
+    return run(SPECS[command.words[0].casefold()], command, lambda: status, names, unusable).reply
 
 
 def test_ping_returns_pong_and_its_arguments():
@@ -29,6 +29,18 @@ def test_status_returns_status_line_of_agent():
 def test_help_lists_handler_names():
     """The names come in the given order."""
     assert run_builtin("help", names=["led", '"enable"', "ping"]) == 'led, "enable", ping'
+
+
+def test_unusable_handlers_are_named():
+    """In the replies of `help` and `status`, whole, however many other handlers there are."""
+    assert run_builtin("help", names=["led"], unusable=["x.py", "y"]) == "led; not usable: x.py, y"
+    assert run_builtin("status", unusable=["x.py"]) == "fine; not usable: x.py"
+    assert run_builtin("ping", unusable=["x.py"]) == "pong"
+    names = [f"name{number}" for number in range(100)]
+    reply = run_builtin("help", names=names, unusable=["x.py", "y"])
+    assert len(reply) <= 160
+    assert reply.endswith("..; not usable: x.py, y")
+    assert len(run_builtin("help", names=names, unusable=names)) <= 160
 
 
 @pytest.mark.parametrize("text", ["ping " + "word " * 100, "ping " + "x" * 500, "help", "status"])

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from agent.handlers import directory
+from agent.handlers import permissions
 from agent.handlers.directory import HandlerConfigError, read_directory
 
 
@@ -30,7 +30,7 @@ def test_files_are_classified(handler_directory):
     assert found.actions == {"led": then}
     assert found.python_files == [device]
     assert found.options == {"led": {"repeatable": True, "timeout_s": 5}}
-    assert (found.errors, found.warnings) == ([], [])
+    assert (found.errors, found.warnings) == ({}, [])
 
 
 def test_port_of_an_executable(handler_directory):
@@ -38,11 +38,11 @@ def test_port_of_an_executable(handler_directory):
     handler_directory.write_executable("led", "")
     handler_directory.write("led.toml", "port = 2948\nrepeatable = true")
     found = read_directory(handler_directory.path)
-    assert (found.ports, found.options, found.errors) == ({"led": (2948,)}, {"led": {"repeatable": True}}, [])
+    assert (found.ports, found.options, found.errors) == ({"led": (2948,)}, {"led": {"repeatable": True}}, {})
     handler_directory.write("led.toml", 'port = "wap"')
     found = read_directory(handler_directory.path)
-    assert (found.ports, found.options) == ({}, {"led": {}})
-    assert "led.toml: port must be a port number from 0 to 65535, not 'wap'" in found.errors[0]
+    assert (found.ports, found.options) == ({}, {})
+    assert "led.toml: port must be a port number from 0 to 65535, not 'wap'" in found.errors["led"][0]
 
 
 def test_symbolic_link_is_followed(handler_directory, tmp_path):
@@ -50,7 +50,7 @@ def test_symbolic_link_is_followed(handler_directory, tmp_path):
     (handler_directory.path / "sh").symlink_to("/bin/sh")
     assert read_directory(handler_directory.path).executables == {"sh": handler_directory.path / "sh"}
     (handler_directory.path / "lost").symlink_to(tmp_path / "nowhere")
-    assert "lost" in read_directory(handler_directory.path).errors[0]
+    assert "lost cannot be read" in read_directory(handler_directory.path).errors["lost"][0]
 
 
 @pytest.mark.parametrize("mode", [0o775, 0o757, 0o777])
@@ -60,26 +60,30 @@ def test_file_writable_by_others_is_refused(handler_directory, name, mode):
     handler_directory.write_executable("led", "")
     handler_directory.write(name, "", mode)
     found = read_directory(handler_directory.path)
-    assert f"{name} can be written by others (mode {mode:04o}): chmod go-w" in found.errors[0]
+    errors = found.errors[name if name.endswith(".py") else "led"]
+    assert f"{name} can be written by others (mode {mode:04o}): chmod go-w" in errors[0]
     assert found.python_files == []
 
 
 def test_directory_writable_by_others_is_refused(handler_directory):
-    """They could replace a handler by another file."""
+    """They could replace a handler by another file, so no file in it is used."""
+    handler_directory.write_executable("led", "")
     handler_directory.path.chmod(0o777)
-    assert "can be written by others" in read_directory(handler_directory.path).errors[0]
+    found = read_directory(handler_directory.path)
+    assert "can be written by others" in found.errors["handlers/"][0]
+    assert found.executables == {}
 
 
 def test_file_of_another_user_is_refused(handler_directory, monkeypatch):
     """Only root and the agent's user are trusted."""
     handler_directory.write_executable("led", "")
-    assert read_directory(handler_directory.path).errors == []
+    assert read_directory(handler_directory.path).errors == {}
     if os.getuid() == 0:
         os.chown(handler_directory.path / "led", 1000, 1000)
     else:
         # Only root can make a file of another user.
-        monkeypatch.setattr(directory.os, "geteuid", lambda: 4711)
-    assert "chown it to root" in read_directory(handler_directory.path).errors[-1]
+        monkeypatch.setattr(permissions.os, "geteuid", lambda: 4711)
+    assert "chown it to root" in read_directory(handler_directory.path).errors["led"][0]
 
 
 @pytest.mark.parametrize(
@@ -99,7 +103,7 @@ def test_error_is_one_sentence_with_the_file(handler_directory, name, content, e
     handler_directory.write_executable("led", "")
     executable = name != "led.then" and not name.endswith(".toml")
     handler_directory.write(name, content, 0o755 if executable else 0o644)
-    (found,) = read_directory(handler_directory.path).errors
+    ((found,),) = read_directory(handler_directory.path).errors.values()
     assert str(handler_directory.path / name) in found
     assert error in found
 
@@ -108,7 +112,7 @@ def test_options_that_are_not_utf8_are_an_error(handler_directory):
     """A file with invalid UTF-8 is reported as invalid TOML."""
     handler_directory.write_executable("led", "")
     handler_directory.write("led.toml", "").write_bytes(b"\xff\xfe")
-    assert "not valid TOML" in read_directory(handler_directory.path).errors[0]
+    assert "not valid TOML" in read_directory(handler_directory.path).errors["led"][0]
 
 
 def test_options_without_executable_are_a_warning(handler_directory):
@@ -117,7 +121,7 @@ def test_options_without_executable_are_a_warning(handler_directory):
     handler_directory.write("device.toml", "anything", 0o666)
     handler_directory.write("lde.toml", "timeout_s = 5")
     found = read_directory(handler_directory.path)
-    assert found.errors == []
+    assert found.errors == {}
     assert found.warnings == [f"{handler_directory.path}/lde.toml is not used: there is no executable lde"]
 
 
@@ -126,7 +130,7 @@ def test_script_that_is_not_executable_is_a_warning(handler_directory):
     handler_directory.write("led", "#!/bin/sh\n")
     handler_directory.write("notes", "shopping")
     found = read_directory(handler_directory.path)
-    assert (found.executables, found.errors) == ({}, [])
+    assert (found.executables, found.errors) == ({}, {})
     (warning,) = found.warnings
     assert f"{handler_directory.path / 'led'}" in warning
     assert "chmod +x" in warning

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.handlers.api import Command
-from agent.handlers.registry import HandlerConfigError, HandlerRegistry, HandlerSpec, load_registry
+from agent.handlers.registry import HandlerRegistry, HandlerSpec, load_registry
 from agent.handlers.runner import HandlerDeclaration, HandlerLoadError
 
 
@@ -126,6 +126,22 @@ def test_user_handler_replaces_builtin():
     assert registry.trigger_names == ["help", "ping", "status"]
 
 
+def test_builtin_replaces_unusable_handler():
+    """The built-in `status` names the handler that cannot be used."""
+    registry = HandlerRegistry(
+        [
+            HandlerSpec("status", "executable", file=Path("/h/status"), words=("status",)),
+            HandlerSpec("led", "executable", file=Path("/h/led"), words=("led",)),
+            DEFAULT,
+        ],
+        unusable={"status": ["chmod it"], "led": ["chown it", "chmod it"]},
+    )
+    assert registry.match(Command.of("status")).kind == "builtin"
+    assert registry.match(Command.of("led on")).error == "chown it; chmod it"
+    assert registry.match(Command.of("other")) is DEFAULT
+    assert registry.trigger_names == ["help", "ping", "status"]
+
+
 def test_trigger_names_are_words_and_json_keys():
     """Words come first, then JSON keys in quotes."""
     assert REGISTRY.trigger_names == [
@@ -175,17 +191,24 @@ async def test_registry_is_loaded_from_directory(handler_directory):
         (HandlerDeclaration("f", 3, default=True), "all other Commands (default)"),
     ],
 )
-async def test_two_handlers_for_one_trigger_are_an_error(handler_directory, other, trigger):
-    """The error names both places; kind, file and upper or lower case do not matter."""
+async def test_two_handlers_for_one_trigger_cannot_be_used(handler_directory, other, trigger):
+    """Neither gets the Command. The error names both places; kind, file and case do not matter."""
     handler_directory.write_executable("Led", "")
     handler_directory.write_python("a.py", "")
     handler_directory.write_python("b.py", "")
     first_file = HandlerDeclaration(
         "g", 9, json_keys=("key",), prefixes=(b"\x01\xab",), ports=(2948,), default=True
     )
-    with pytest.raises(HandlerConfigError) as raised:
-        await load_registry(handler_directory.path, StubRunner(a=[first_file], b=[other]))
-    (error,) = raised.value.errors
+    registry = await load_registry(handler_directory.path, StubRunner(a=[first_file], b=[other]))
+    assert list(registry.unusable) == ["b.py:f"]
+    (error,) = registry.unusable["b.py:f"]
+    commands = {
+        'the word "led"': Command.of("led on"),
+        'the JSON key "key"': Command.of('{"key": 1}'),
+        "the binary prefix 01AB": Command.of(b"\x01\xab"),
+        "application port 2948": Command.of("x", port=2948),
+    }
+    assert registry.match(commands.get(trigger, Command.of("anything"))).error == error
     assert f"two handlers for {trigger}: " in error
     first = handler_directory.path / "Led" if other.words else f"{handler_directory.path / 'a.py'} line 9"
     assert f"{first} and {handler_directory.path / 'b.py'} line 3" in error
@@ -196,16 +219,17 @@ async def test_executables_that_differ_in_case_conflict(handler_directory):
     """`LED` and `led` are the same word."""
     handler_directory.write_executable("LED", "")
     handler_directory.write_executable("led", "")
-    with pytest.raises(HandlerConfigError, match='two handlers for the word "led"'):
-        await load_registry(handler_directory.path, StubRunner())
+    registry = await load_registry(handler_directory.path, StubRunner())
+    assert 'two handlers for the word "led"' in registry.match(Command.of("led")).error
+    assert "led" not in registry.trigger_names
 
 
 async def test_two_binary_executables_conflict(handler_directory):
     """`BINARY` and `binary` are the same name."""
     handler_directory.write_executable("BINARY", "")
     handler_directory.write_executable("binary", "")
-    with pytest.raises(HandlerConfigError, match="two handlers for binary Commands"):
-        await load_registry(handler_directory.path, StubRunner())
+    registry = await load_registry(handler_directory.path, StubRunner())
+    assert "two handlers for binary Commands" in registry.match(Command.of(b"x")).error
 
 
 async def test_all_errors_are_reported_at_once(handler_directory):
@@ -224,9 +248,8 @@ async def test_all_errors_are_reported_at_once(handler_directory):
         ],
         c=[],
     )
-    with pytest.raises(HandlerConfigError) as raised:
-        await load_registry(handler_directory.path, runner)
-    errors = raised.value.errors
+    registry = await load_registry(handler_directory.path, runner)
+    errors = [error for errors in registry.unusable.values() for error in errors]
     for part in (
         "led can be written",
         "lost.then has no handler",
@@ -237,7 +260,7 @@ async def test_all_errors_are_reported_at_once(handler_directory):
     ):
         assert any(part in error for error in errors), part
     assert len(errors) == 6
-    assert str(raised.value) == "\n".join(errors)
+    assert registry.trigger_names == ["help", "ping", "status"]
 
 
 async def test_python_file_without_handlers_is_a_warning(handler_directory):
