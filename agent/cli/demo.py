@@ -32,7 +32,7 @@ def demo(listen: int, *, once: bool) -> None:
     """
     try:
         from agent.demo.run import run_demo
-        from hardware.sim.sandbox import SandboxUnavailable
+        from hardware.sim.rest.server import SandboxUnavailable
     except ModuleNotFoundError as error:
         exit_with_errors(
             f"the demo needs the Python package {error.name}: "

@@ -140,37 +140,46 @@ def sandbox(
     requested_sims = [_parse_sim(text) for text in sims]
 
     from hardware.profile import list_profiles
-    from hardware.sim.sandbox import DEFAULT_SIMS, Sandbox, SandboxUnavailable, SimSpec
+    from hardware.sim.sandbox import Sandbox
+    from hardware.sim.sandbox_sim import DEFAULT_SIMS, SimSpec
 
+    try:
+        from hardware.sim.rest.server import SandboxServer, SandboxUnavailable
+    except ModuleNotFoundError as error:
+        exit_with_errors(
+            f"the sandbox needs {error.name}, which is not installed: "
+            f"pip install 'modem-agent[sandbox]', or {error.name} alone"
+        )
     if device not in list_profiles():
         raise click.BadParameter(
             f"there is no profile {device}; there are {', '.join(list_profiles())}", param_hint="--device"
         )
     services = requested_sims or [(spec.service, spec.unique_name) for spec in DEFAULT_SIMS]
-    specs = [SimSpec(service=service, unique_name=name, device=device) for service, name in services]
+    specs = [
+        SimSpec(service=service, unique_name=name, device=device, baud=baud) for service, name in services
+    ]
     targeted_faults = [_parse_fault(text, [spec.name for spec in specs]) for text in faults]
 
     async def run_until_stopped() -> None:
         box = Sandbox(
-            specs,
-            (host.strip("[]"), int(port)),
+            sims=specs,
             link_dir=folder,
             wall_clock=lambda: datetime.now(UTC),
             rng=random.Random(),  # noqa: S311  (the SIDs of a simulation are not secret)
-            baud=baud,
         )
+        server = SandboxServer(box, (host.strip("[]"), int(port)))
         stop = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
-        await box.start()
+        await server.start()
         try:
             for fault, target_sims in targeted_faults:
                 for sim in target_sims:
-                    box.fault_schedule(sim).add(fault)
-            _print_addresses(box.describe(), as_json=as_json)
+                    box.find_sim(sim).module.faults.add(fault)
+            _print_addresses(server.describe(), as_json=as_json)
             await stop.wait()
         finally:
-            await box.stop()
+            await server.stop()
 
     try:
         with _lock_link_dir(folder):

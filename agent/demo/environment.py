@@ -30,7 +30,9 @@ from agent.common.config import (
 from agent.common.events import Event, EventKind
 from agent.daemon.agent import Agent
 from hardware.sim.network.events import NetworkEvent
-from hardware.sim.sandbox import Sandbox, SandboxSim, SimSpec
+from hardware.sim.rest.server import SandboxServer
+from hardware.sim.sandbox import Sandbox
+from hardware.sim.sandbox_sim import SandboxSim, SimSpec
 
 SIMS = (
     ("meter-1", "super-sim"),
@@ -68,13 +70,13 @@ DemoObserver = Callable[[str, "Event | NetworkEvent"], None]
 class DemoEnvironment:
     """The sandbox, an HTTP client for its REST API and the folder of the demo, for the scenarios."""
 
-    sandbox: Sandbox
+    server: SandboxServer
     http: aiohttp.ClientSession
     folder: Path
 
     async def create_command(self, collection: str, **parameters: str) -> dict[str, Any]:
         """Create a Command by POST and return the resource. Raises aiohttp.ClientError."""
-        async with self.http.post(f"{self.sandbox.url}{collection}", data=parameters) as response:
+        async with self.http.post(f"{self.server.url}{collection}", data=parameters) as response:
             resource: dict[str, Any] = await response.json()
             response.raise_for_status()
             return resource
@@ -82,7 +84,7 @@ class DemoEnvironment:
     async def list_replies(self, collection: str, sim: str) -> list[dict[str, Any]]:
         """Return the messages that the service lists from a SIM, newest first. Raises aiohttp.ClientError."""
         parameters = {"Sim": sim, "Direction": "from_sim"}
-        async with self.http.get(f"{self.sandbox.url}{collection}", params=parameters) as response:
+        async with self.http.get(f"{self.server.url}{collection}", params=parameters) as response:
             response.raise_for_status()
             page = await response.json()
             rows: list[dict[str, Any]] = page[page["meta"]["key"]]
@@ -91,6 +93,11 @@ class DemoEnvironment:
     def get_sim(self, name: str) -> SandboxSim:
         """Return the SIM of that name."""
         return self.sandbox.find_sim(name)
+
+    @property
+    def sandbox(self) -> Sandbox:
+        """The simulated modules, network and services."""
+        return self.server.sandbox
 
 
 @asynccontextmanager
@@ -113,15 +120,15 @@ async def run_environment(
 
     async with AsyncExitStack() as stack:
         sandbox = Sandbox(
-            [SimSpec(service=service, unique_name=name) for name, service in SIMS],
-            listen,
+            sims=[SimSpec(service=service, unique_name=name) for name, service in SIMS],
             link_dir=folder,
             wall_clock=lambda: datetime.now(UTC),
             rng=random.Random(),  # noqa: S311  (the SIDs of a simulation are not secret)
-            observer=lambda sim, event: observe(sim.unique_name, event),
         )
-        await sandbox.start()
-        stack.push_async_callback(sandbox.stop)
+        sandbox.add_observer(lambda sim, event: observe(sim.unique_name, event))
+        server = SandboxServer(sandbox, listen)
+        await server.start()
+        stack.push_async_callback(server.stop)
         http = await stack.enter_async_context(aiohttp.ClientSession())
         agents = [
             Agent(_make_config(folder, name, service), partial(on_agent_event, name))
@@ -134,7 +141,7 @@ async def run_environment(
         async with asyncio.timeout(READY_TIMEOUT_S):
             for event in ready.values():
                 await event.wait()
-        yield DemoEnvironment(sandbox, http, folder)
+        yield DemoEnvironment(server, http, folder)
 
 
 def _make_config(folder: Path, name: str, service: str) -> Config:

@@ -64,7 +64,7 @@ async def run_demo(folder: Path, port: int, *, once: bool) -> bool:
 
 
 def _print_instructions(printer: DemoPrinter, environment: DemoEnvironment) -> None:
-    url = environment.sandbox.url
+    url = environment.server.url
     printer.print_line("\nSend a Command yourself, from another terminal; try ping, status, help or led:")
     printer.print_line(f"  curl {url}/supersim/v1/SmsCommands -d Sim=meter-1 -d Payload=ping")
     printer.print_line(

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
-from hardware.sim.bounded_list import BoundedList
+from hardware.sim.module.context import BoundedList
 from hardware.sim.module.errors import parse_error
 from hardware.sim.module.stores import MessageStatus, StoredTpdu
 from pdu import Address
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager
 
-    from hardware.sim.interfaces import Scheduler
+    from hardware.sim.interfaces import Scheduler, TimerHandle
     from hardware.sim.module.command_parser import ParsedCommand
     from hardware.sim.module.response_writer import OutputKind
     from hardware.sim.module.settings import Settings
@@ -111,6 +111,8 @@ class FaultTarget(Protocol):
 
     def set_registration(self, stat: int) -> None: ...
 
+    def search_network(self) -> None: ...
+
     def remove_sim(self) -> None: ...
 
     def reinsert_sim(self) -> None: ...
@@ -145,13 +147,16 @@ def parse_fault(text: str) -> Fault:
         raise FaultError(f"fault {name}: {error}") from error
 
 
-@dataclass(slots=True)
-class ActiveFault:
-    """A fault that may still occur."""
+@dataclass(slots=True, eq=False)
+class ScheduledFault:
+    """A fault that was added; it begins at once or when its timer runs."""
 
+    text: str
     fault: Fault
-    remaining: int
-    """Number of times that the fault may still occur; negative means without limit."""
+    timer: TimerHandle | None = None
+    """Set until the fault begins."""
+    remaining: int = 0
+    """How often a begun fault may still occur; negative means without limit."""
 
     def matches(self, name: str, subject: str) -> bool:
         """Return True if it is the fault `name` and affects the command or URC `subject`."""
@@ -164,27 +169,51 @@ class FaultInjector:
     def __init__(self, module: FaultTarget, scheduler: Scheduler) -> None:
         self.module = module
         self._scheduler = scheduler
-        self._active: list[ActiveFault] = []
+        self._faults: list[ScheduledFault] = []
         self._current_command = ""
         self.port: ControllablePort | None = None
         """The module's port, needed by the faults in `PORT_FAULTS`."""
         self.triggered: list[str] = BoundedList()
         """Names of the faults that occurred, in order."""
 
-    def add(self, fault: Fault | str) -> None:
-        """Add a fault; raises FaultError."""
-        fault = parse_fault(fault) if isinstance(fault, str) else fault
+    def add(self, text: str) -> None:
+        """Add a fault, `NAME` or `NAME:key=value,...`; raises FaultError."""
+        fault = parse_fault(text)
         if fault.name in PORT_FAULTS and self.port is None:
             raise FaultError(f"fault {fault.name} needs a port, and this module has none")
-        self.call_later(fault.after, lambda: self._activate(fault))
+        added = ScheduledFault(text, fault)
+        self._faults.append(added)
+        added.timer = self._call_later(fault.after, lambda: self._begin(added))
+
+    def describe(self) -> dict[str, object]:
+        """Return the faults added since they were last cancelled, and the names of all that occurred."""
+        faults = [{"fault": added.text, "waits": added.timer is not None} for added in self._faults]
+        return {"faults": faults, "struck": list(self.triggered)}
+
+    def cancel_all(self) -> None:
+        """Remove all faults that have not occurred, and end those that last until they are cancelled.
+
+        A fault that has begun and lasts for a time ends after that time.
+        """
+        begun = [added.fault for added in self._faults if added.timer is None]
+        self.clear()
+        with self.module.batch_writes():
+            for name, end in FAULT_ENDINGS.items():
+                if any(fault.name == name and not fault.for_ for fault in begun):
+                    end(self)
 
     def clear(self) -> None:
-        """Remove all active faults."""
-        self._active.clear()
+        """Remove all faults; what a begun one has changed stays so until its time is over."""
+        for added in self._faults:
+            if added.timer is not None:
+                added.timer.cancel()
+        self._faults.clear()
 
     def clear_mute(self) -> None:
         """Remove `mute`: the module was switched off."""
-        self._active = [active for active in self._active if active.fault.name != "mute"]
+        for added in self._faults:
+            if added.fault.name == "mute":
+                added.remaining = 0
 
     def filter_input(self, data: bytes) -> bytes:
         """Return the part of these bytes that the module receives."""
@@ -211,7 +240,7 @@ class FaultInjector:
 
     def filter_output(self, kind: OutputKind, data: bytes) -> bytes:
         """Return the part of this output that the terminal receives."""
-        if not self._active:
+        if not self._faults:
             return data
         match kind:
             case "information":
@@ -230,7 +259,12 @@ class FaultInjector:
                 lost = None
         return b"" if lost or self._find_match("mute", "") else data
 
-    def call_later(self, delay_s: float, action: Callable[[], None]) -> None:
+    def end_later(self, fault: Fault) -> None:
+        """End a lasting fault when its time is over; never if it lasts until it is cancelled."""
+        if fault.for_:
+            self._call_later(fault.for_, lambda: FAULT_ENDINGS[fault.name](self))
+
+    def _call_later(self, delay_s: float, action: Callable[[], None]) -> TimerHandle | None:
         """Call `action` after a delay. This is not one of the module's timers: a fault outlives a restart."""
 
         def run() -> None:
@@ -238,41 +272,34 @@ class FaultInjector:
                 action()
 
         if delay_s > 0:
-            self._scheduler.call_later(delay_s, run)
-        else:
-            run()
+            return self._scheduler.call_later(delay_s, run)
+        run()
+        return None
 
-    def end_later(self, fault: Fault, action: Callable[[], None]) -> None:
-        """Call `action` when the time of a lasting fault is over; never if it lasts until it is cancelled."""
-        if fault.for_:
-            self.call_later(fault.for_, action)
-
-    def _activate(self, fault: Fault) -> None:
+    def _begin(self, added: ScheduledFault) -> None:
+        added.timer = None
+        fault = added.fault
         if fault.name in FAULT_ACTIONS and not fault.command:
             self.triggered.append(fault.name)
             FAULT_ACTIONS[fault.name](self, fault)
             return
-        active = ActiveFault(fault, fault.times or -1)
-        self._active = [*(other for other in self._active if other.remaining), active]
+        added.remaining = fault.times or -1
         if fault.name == "echo-stuck":
             self.module.settings.echo = True
-        if fault.name in LASTING_FAULTS:
-            self.end_later(fault, lambda: self._deactivate(active))
-
-    def _deactivate(self, active: ActiveFault) -> None:
-        active.remaining = 0
+        if fault.name in LASTING_FAULTS and fault.for_:
+            self._call_later(fault.for_, lambda: setattr(added, "remaining", 0))
 
     def _find_match(self, name: str, subject: str) -> Fault | None:
         """Return the active fault `name` that affects `subject`."""
-        return next((active.fault for active in self._active if active.matches(name, subject)), None)
+        return next((added.fault for added in self._faults if added.matches(name, subject)), None)
 
     def _trigger(self, name: str, subject: str) -> Fault | None:
         """Return the active fault `name` that affects `subject`, and count one occurrence of it."""
-        for active in self._active:
-            if active.matches(name, subject):
-                active.remaining -= 1
+        for added in self._faults:
+            if added.matches(name, subject):
+                added.remaining -= 1
                 self.triggered.append(name)
-                return active.fault
+                return added.fault
         return None
 
 
@@ -293,32 +320,42 @@ def _fill_store(faults: FaultInjector, _fault: Fault) -> None:
 
 
 def _lose_registration(faults: FaultInjector, fault: Fault) -> None:
-    """The network deregisters the module, and registers it again afterwards."""
+    """The network deregisters the module, and lets it search again afterwards."""
     faults.module.set_registration(fault.stat)
-    faults.end_later(fault, lambda: faults.module.set_registration(1))
+    faults.end_later(fault)
 
 
 def _remove_sim(faults: FaultInjector, fault: Fault) -> None:
     """A bad contact: when the SIM is back, the module reads it only after +CFUN=0 and 1."""
     faults.module.remove_sim()
-    faults.end_later(fault, faults.module.reinsert_sim)
+    faults.end_later(fault)
 
 
 def _switch_off(faults: FaultInjector, fault: Fault) -> None:
     faults.module.power_off()
-    faults.end_later(fault, faults.module.power_on)
+    faults.end_later(fault)
 
 
 def _block_port(faults: FaultInjector, fault: Fault) -> None:
     if faults.port is not None:
         faults.port.pause()
-        faults.end_later(fault, faults.port.resume)
+        faults.end_later(fault)
 
 
 def _unplug_port(faults: FaultInjector, fault: Fault) -> None:
     if faults.port is not None:
         faults.port.unplug()
-        faults.end_later(fault, faults.port.plug)
+        faults.end_later(fault)
+
+
+def _resume_port(faults: FaultInjector) -> None:
+    if faults.port is not None:
+        faults.port.resume()
+
+
+def _plug_port(faults: FaultInjector) -> None:
+    if faults.port is not None:
+        faults.port.plug()
 
 
 PORT_FAULTS: dict[str, Callable[[FaultInjector, Fault], None]] = {
@@ -338,3 +375,12 @@ FAULT_ACTIONS: dict[str, Callable[[FaultInjector, Fault], None]] = {
     **PORT_FAULTS,
 }
 """Faults that happen at one moment, or when their command is executed."""
+
+FAULT_ENDINGS: dict[str, Callable[[FaultInjector], None]] = {
+    "write-blocked": _resume_port,
+    "port-gone": _plug_port,
+    "switched-off": lambda faults: faults.module.power_on(),
+    "sim-removed": lambda faults: faults.module.reinsert_sim(),
+    "registration-lost": lambda faults: faults.module.search_network(),
+}
+"""How the faults among `FAULT_ACTIONS` that last for a time end."""

@@ -1,115 +1,236 @@
-"""The sandbox: simulated modules, network and services, with the REST API in front.
+"""The sandbox: SIMs in simulated modules on pseudo-terminals, the network and the services behind them.
 
-    REST API <-> CommandService <-> SimulatedNetwork <-> SimulatedModule <-> pseudo-terminal <-> any AT client
+    CommandService <-> SimulatedNetwork <-> SimulatedModule <-> pseudo-terminal <-> any AT client
 
-This is what the CLI, the demo and the tests start; everything behind the REST API is in `sandbox_core`.
+`hardware.sim.rest.server` adds the REST API. The wall clock and the randomness are arguments. Everything runs
+on the event loop that calls `start`.
 """
 
 from __future__ import annotations
 
+import asyncio
+from collections import deque
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from hardware.sim.sandbox_core import SandboxCore, SandboxObserver
-from hardware.sim.sandbox_sim import DEFAULT_SIMS, SandboxSim, SimSpec
+import msgspec
+
+import pdu
+from hardware import profile
+from hardware.sim.module.module import SimulatedModule
+from hardware.sim.module.pty import Pty
+from hardware.sim.module.uart import UartLink
+from hardware.sim.network.events import NetworkEvent
+from hardware.sim.network.network import SEARCHING, SimulatedNetwork
+from hardware.sim.sandbox_sim import (
+    DEFAULT_SIMS,
+    SandboxSim,
+    SimSpec,
+    check_sims,
+    make_sim_card,
+)
+from hardware.sim.service.errors import NO_SUCH_RESOURCE, ServiceError
+from hardware.sim.service.product import PRODUCTS, ServiceRules
+from hardware.sim.service.resource import ServiceSim
+from hardware.sim.service.service import CommandService
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from datetime import datetime
     from pathlib import Path
 
     from hardware.sim.network.subscriber_queue import NetworkTiming
-    from hardware.sim.service.product import ServiceRules
 
-__all__ = [
-    "DEFAULT_LISTEN",
-    "DEFAULT_SIMS",
-    "Sandbox",
-    "SandboxObserver",
-    "SandboxSim",
-    "SandboxUnavailable",
-    "SimSpec",
-]
+MAX_EVENTS = 1000
+"""Number of the latest events that are kept for later requests."""
 
-DEFAULT_LISTEN = ("127.0.0.1", 8480)
+SandboxObserver = Callable[[SandboxSim, NetworkEvent], None]
 
 
-class SandboxUnavailable(Exception):  # noqa: N818 - the name of a condition
-    """The sandbox cannot run here; the text is one sentence with the reason and the remedy."""
+class Sandbox:
+    """SIMs, their modules, the network and the services.
 
-
-class Sandbox(SandboxCore):
-    """A sandbox with its REST API; `listen` is host and port, port 0 means any free one.
-
-    Raises what `SandboxCore` raises, and SandboxUnavailable if the HTTP library is not installed.
+    `link_dir` is the folder for the links to the modules' ports. Raises ValueError for SIMs with unknown
+    services or conflicting names.
     """
 
     def __init__(
         self,
-        sims: Sequence[SimSpec] = DEFAULT_SIMS,
-        listen: tuple[str, int] = DEFAULT_LISTEN,
         *,
+        sims: Sequence[SimSpec] = DEFAULT_SIMS,
         link_dir: Path,
         wall_clock: Callable[[], datetime],
         rng: random.Random,
-        account_sid: str | None = None,
-        token: str | None = None,
         rules: ServiceRules | None = None,
         timing: NetworkTiming | None = None,
-        observer: SandboxObserver | None = None,
-        baud: int | None = None,
     ) -> None:
-        super().__init__(
-            sims,
-            link_dir=link_dir,
-            wall_clock=wall_clock,
-            rng=rng,
-            account_sid=account_sid,
-            token=token,
-            rules=rules,
-            timing=timing,
-            observer=observer,
-            baud=baud,
-        )
-        try:
-            from hardware.sim.rest.server import RestServer  # noqa: PLC0415 - aiohttp is an extra
-        except ModuleNotFoundError as error:
-            raise SandboxUnavailable(
-                f"The sandbox needs {error.name}, which is not installed: "
-                f"pip install 'modem-agent[sandbox]', or {error.name} alone"
-            ) from error
-        self._server = RestServer(self, *listen)
+        check_sims(sims)
+        self.account_sid = f"AC{rng.getrandbits(128):032x}"
+        self.token = f"{rng.getrandbits(128):032x}"
+        self.services: dict[str, CommandService] = {}
+        """The services by the name of their product."""
+        self.sims: dict[str, SandboxSim] = {}
+        """By unique name."""
+        self.events: deque[tuple[int, SandboxSim, NetworkEvent]] = deque(maxlen=MAX_EVENTS)
+        """The latest events, each with its number, counted from 1."""
+        self._specs = tuple(sims)
+        self._link_dir = link_dir
+        self._wall_clock = wall_clock
+        self._rng = rng
+        self._reference = rng.randrange(256)
+        self._rules = rules
+        self._timing = timing
+        self._network: SimulatedNetwork | None = None
+        self._observers: list[SandboxObserver] = []
+        self._by_imsi: dict[str, SandboxSim] = {}
+        self._event_count = 0
+
+    @property
+    def network(self) -> SimulatedNetwork:
+        """The network of the last start."""
+        if self._network is None:
+            raise RuntimeError("the sandbox is not started")
+        return self._network
+
+    # Start and stop
 
     async def start(self) -> None:
-        """Power the modules on and listen; raises SandboxUnavailable, and leaves nothing behind then."""
+        """Power the modules on; raises OSError if a link cannot be made, and leaves nothing behind then."""
+        loop = asyncio.get_running_loop()
+        self._network = SimulatedNetwork(loop, self._wall_clock, self._record_event, timing=self._timing)
+        for product in PRODUCTS.values():
+            self.services[product.name] = CommandService(
+                product, self._network, self._wall_clock, self._rng, self._record_event, rules=self._rules
+            )
         try:
-            await super().start()
-            await self._server.start()
-        except OSError as error:
-            await self.stop()
-            raise SandboxUnavailable(self._explain_failure(error)) from error
+            for index, spec in enumerate(self._specs):
+                self._add_sim(loop, index, spec)
         except BaseException:
             await self.stop()
             raise
 
     async def stop(self) -> None:
-        """Stop listening and stop everything behind the API; does nothing if the sandbox is not started."""
-        await self._server.stop()
-        await super().stop()
+        """Power the modules off and remove the links; does nothing if the sandbox is not started."""
+        for sim in self.sims.values():
+            sim.module.faults.clear()
+            sim.module.power_off()
+            sim.pty.close()
+        self.sims.clear()
+        self._by_imsi.clear()
+        if self._network is not None:
+            self._network.close()
 
-    @property
-    def url(self) -> str:
-        """Root of all URLs, `http://HOST:PORT`."""
-        return self._server.url
-
-    def describe(self) -> dict[str, object]:
-        """Return the URLs, the account and the SIMs, as `sandbox --json` prints them."""
-        return self.describe_at(self.url)
-
-    def _explain_failure(self, error: OSError) -> str:
-        if error.filename is not None:
-            return f"The link {error.filename} cannot be made: {error.strerror}; choose another --link-dir."
-        return (
-            f"Cannot listen on {self._server.listen_address}: {error.strerror}; "
-            f"choose another --listen HOST:PORT."
+    def _add_sim(self, loop: asyncio.AbstractEventLoop, index: int, spec: SimSpec) -> None:
+        service = self.services[spec.service]
+        sim_card = make_sim_card(index, spec)
+        sid = spec.sid or f"{service.product.sim_sid_prefix}{self._rng.getrandbits(128):032x}"
+        device = profile.load_simulator_profile(spec.device)
+        if spec.baud is not None:
+            device = msgspec.structs.replace(device, baud=spec.baud)
+        pty = Pty(self._link_dir / spec.name)
+        uart = None if device.baud is None else UartLink(loop, device.baud, pty.client_baud, pty.write)
+        write = pty.write if uart is None else uart.write_to_client
+        module = SimulatedModule(loop, self.network, device, sim_card, write, self._wall_clock)
+        module.faults.port = pty
+        sim = SandboxSim(
+            spec=spec,
+            sid=sid,
+            service=service,
+            sim_card=sim_card,
+            module=module,
+            pty=pty,
         )
+        self.sims[spec.name] = sim
+        self._by_imsi[sim_card.imsi] = sim
+        service.add_sim(ServiceSim(sid=sid, unique_name=spec.name, imsi=sim_card.imsi, status=spec.status))
+        if uart is None:
+            pty.start(module.receive)
+        else:
+            uart.start(module.receive)
+            module.on_baud_change = uart.set_baud
+            pty.start(uart.receive_from_client)
+        module.power_on()
+
+    # Events
+
+    def add_observer(self, observer: SandboxObserver) -> None:
+        """Call `observer` with each network event from now on."""
+        self._observers.append(observer)
+
+    def _record_event(self, event: NetworkEvent) -> None:
+        sim = self._by_imsi.get(event.imsi)
+        if sim is None:  # the sandbox is stopping
+            return
+        self._event_count += 1
+        self.events.append((self._event_count, sim, event))
+        for observer in self._observers:
+            observer(sim, event)
+
+    # Control
+
+    def describe(self, root_url: str) -> dict[str, object]:
+        """Return the URLs below `root_url`, the account and the SIMs, as `sandbox --json` prints them."""
+        return {
+            "url": root_url,
+            "base_urls": {
+                "supersim": f"{root_url}/supersim",
+                "wireless": f"{root_url}/wireless",
+            },
+            "account": self.account_sid,
+            "token": self.token,
+            "sims": [sim.describe(root_url) for sim in self.sims.values()],
+        }
+
+    def find_sim(self, name: str) -> SandboxSim:
+        """Find a SIM by unique name or SID; raises ServiceError."""
+        for sim in self.sims.values():
+            if name in (sim.unique_name, sim.sid):
+                return sim
+        raise ServiceError(
+            404, NO_SUCH_RESOURCE, f"There is no SIM {name}; the SIMs are {', '.join(self.sims)}."
+        )
+
+    def send_sms(self, name: str, sender: str, content: str | bytes) -> int:
+        """Send an SMS from any number to a SIM, in as many parts as it needs; returns their number.
+
+        Raises ServiceError for an unknown name, pdu.PduError if sender or content do not fit an SMS.
+        """
+        imsi = self.find_sim(name).sim_card.imsi
+        self._reference = (self._reference + 1) % 256  # a modulo 256 counter, TS 23.040 9.2.3.24.1
+        parts = pdu.segment(content, reference=self._reference)
+        for part in parts:
+            body = part.text if part.text is not None else part.data
+            self.network.send(imsi, _parse_sender(sender), part, body=body)
+        return len(parts)
+
+    def redeliver(self, sid: str) -> None:
+        """Deliver a Command again, as after a lost acknowledgement; raises ServiceError."""
+        for service in self.services.values():
+            if service.has_command(sid):
+                service.redeliver(sid)
+                return
+        raise ServiceError(404, NO_SUCH_RESOURCE, f"There is no Command {sid}.")
+
+    def lose_acknowledgements(self, name: str, count: int = 1) -> None:
+        """Drop the next acknowledgements of a module on the way to the network; raises ServiceError."""
+        self.network.lose_acknowledgements(self.find_sim(name).sim_card.imsi, count)
+
+    def attach(self, name: str) -> None:
+        """Bring a SIM back into radio coverage; its module searches for the network. Raises ServiceError."""
+        sim = self.find_sim(name)
+        self.network.set_coverage(sim.sim_card.imsi, in_coverage=True)
+        sim.module.search_network()
+
+    def detach(self, name: str) -> None:
+        """Take a SIM out of radio coverage: its messages wait at the network. Raises ServiceError."""
+        sim = self.find_sim(name)
+        self.network.set_coverage(sim.sim_card.imsi, in_coverage=False)
+        sim.module.set_registration(SEARCHING)
+
+
+def _parse_sender(sender: str) -> pdu.Address:
+    """Parse a sender: digits are a telephone number, anything else is alphanumeric (23.040 9.1.2.5)."""
+    if sender.removeprefix("+").strip("0123456789*#"):
+        return pdu.Address(sender, pdu.TypeOfNumber.ALPHANUMERIC, pdu.NumberingPlan.UNKNOWN)
+    return pdu.Address.parse(sender)

@@ -33,6 +33,9 @@ class SimSpec:
     """Status of the SIM in the service; only `ready` and `active` SIMs send and receive."""
     device: str = "generic"
     """Profile of the module."""
+    baud: int | None = None
+    """Rate of the line to the module, 0 if the module detects it; a client at another rate reads garbage. None
+    means the rate of the profile and, without one there, no delay at all."""
     pin: str | None = None
     """None: the SIM has no PIN."""
 
@@ -54,13 +57,15 @@ class SandboxSim:
     sim_card: SimCard
     module: SimulatedModule
     pty: Pty
-    link: Path
-    phone_number: str
-    """Telephone number of the SIM, digits."""
 
     @property
     def unique_name(self) -> str:
         return self.spec.name
+
+    @property
+    def link(self) -> Path:
+        """The link to the port of the module."""
+        return self.pty.link
 
     def describe(self, root_url: str) -> dict[str, object]:
         """Return names, URLs and numbers for clients; `root_url` precedes the product's path."""
@@ -73,7 +78,7 @@ class SandboxSim:
             "base_url": f"{root_url}{product.base_path}",
             "commands_url": f"{root_url}{product.collection_path}",
             "imsi": self.sim_card.imsi,
-            "number": f"+{self.phone_number}",
+            "number": f"+{self.sim_card.phone_number}",
         }
 
 
@@ -94,12 +99,12 @@ def check_sims(specs: Sequence[SimSpec]) -> None:
 
 def make_sim_card(index: int, spec: SimSpec) -> SimCard:
     """Return a SIM of the test network 001 01."""
-    return SimCard(imsi=f"00101{index + 1:010d}", iccid=_make_iccid(index), pin=spec.pin)
-
-
-def make_phone_number(index: int) -> str:
-    """Return a number from the range reserved for fiction; the service centre has the first one."""
-    return f"447700900{index + 1:03d}"
+    return SimCard(
+        imsi=f"00101{index + 1:010d}",
+        iccid=_make_iccid(index),
+        phone_number=f"447700900{index + 1:03d}",
+        pin=spec.pin,
+    )
 
 
 def _make_iccid(index: int) -> str:

@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 import pytest
 
 from crash.sandbox_env import SandboxEnv
-from hardware.sim.sandbox import Sandbox, SimSpec
+from hardware.sim.sandbox import Sandbox
+from hardware.sim.sandbox_sim import SimSpec
 
 
 @pytest.fixture
@@ -21,8 +22,7 @@ async def sandbox_env(request, tmp_path, message_format):
     service = request.param
     (tmp_path / "handlers").mkdir(mode=0o755)
     sandbox = Sandbox(
-        [SimSpec(service=service, unique_name="sim")],
-        ("127.0.0.1", 0),
+        sims=[SimSpec(service=service, unique_name="sim")],
         link_dir=tmp_path,
         wall_clock=lambda: datetime.now(UTC),
         rng=random.Random(7),

@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 import pytest
 
 from crash.sandbox_env import SandboxEnv
-from hardware.sim.sandbox import Sandbox, SimSpec
+from hardware.sim.sandbox import Sandbox
+from hardware.sim.sandbox_sim import SimSpec
 
 
 @pytest.mark.parametrize(("module", "agent"), [(9600, '"auto"'), (9600, "9600"), (0, "57600")])
@@ -14,12 +15,10 @@ async def test_agent_uses_the_rate_of_the_module(tmp_path, module, agent):
     """The agent finds the rate or has it configured, and a Command is answered."""
     (tmp_path / "handlers").mkdir(mode=0o755)
     sandbox = Sandbox(
-        [SimSpec(service="programmable-wireless", unique_name="sim")],
-        ("127.0.0.1", 0),
+        sims=[SimSpec(service="programmable-wireless", unique_name="sim", baud=module)],
         link_dir=tmp_path,
         wall_clock=lambda: datetime.now(UTC),
         rng=random.Random(7),
-        baud=module,
     )
     env = SandboxEnv(sandbox, tmp_path, "programmable-wireless")
     sandbox.add_observer(env.on_network_event)

@@ -23,7 +23,8 @@ class Clock:
 
     def __init__(self, context: ModuleContext) -> None:
         self._context = context
-        self.restart()
+        self._time_set = EPOCH
+        self._set_at = context.scheduler.time()
 
     def restart(self) -> None:
         """Start from the epoch, as after power-on."""

@@ -50,17 +50,21 @@ class CommandReader:
         self._writer = writer
         self._execute = execute
         self.overrun_bytes = 0
-        self.reset()
-
-    def reset(self) -> None:
-        """Drop all input, the last line and a text entry, as at power-off."""
         self.busy = False
+        """True while a command is executed."""
         self._type_ahead = bytearray()
         self._line: bytearray | None = None
         self._prefix = b""
         self._last_line = ""
         self._text_entry: TextEntry | None = None
         self._processing = False
+
+    def reset(self) -> None:
+        """Drop all input, the last line and a text entry, as at power-off."""
+        self.busy = self._processing = False
+        self._type_ahead = bytearray()
+        self._line = self._text_entry = None
+        self._prefix, self._last_line = b"", ""
 
     @property
     def is_text_entry_open(self) -> bool:

@@ -7,9 +7,8 @@ of them, so that no part imports the whole.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from hardware.sim.bounded_list import BoundedList
 from hardware.sim.module.output_batch import OutputBatch
 from hardware.sim.module.response_writer import OutputKind, ResponseWriter
 from hardware.sim.module.settings import Settings, factory_settings
@@ -25,6 +24,22 @@ if TYPE_CHECKING:
     from hardware.sim.module.sim_card import SimCard
     from hardware.sim.module.stores import Store
     from pdu import Address
+
+
+Item = TypeVar("Item")
+
+MIN_LOG_ITEMS = 1000
+"""The latest items of a `BoundedList` that are always kept; it is shorter than twice this number."""
+
+
+class BoundedList(list[Item]):
+    """A list that drops its oldest items when new ones are appended: a sandbox may run for months."""
+
+    def append(self, item: Item, /) -> None:
+        """Append an item; when the list has 2 * MIN_LOG_ITEMS items, the older half is dropped."""
+        super().append(item)
+        if len(self) == 2 * MIN_LOG_ITEMS:
+            del self[:MIN_LOG_ITEMS]
 
 
 class MessageProfile(NamedTuple):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,19 @@ if TYPE_CHECKING:
 
     from hardware.sim.module.command_reader import CommandReader
     from hardware.sim.module.context import ModuleContext
+
+
+@dataclass(slots=True, eq=False)
+class _Line:
+    """The line that is being executed. A restart replaces it, which aborts its commands."""
+
+    text: str = ""
+    position: int = 0
+    """Where the next command begins."""
+    in_step: bool = False
+    early_completion: list[str] | CommandError | None = None
+    """The result of a command that completed before it could become pending."""
+    after_result: list[Callable[[], None]] = field(default_factory=list)
 
 
 class Interpreter:
@@ -40,33 +54,28 @@ class Interpreter:
         self._execute = execute
         self._before_command = before_command
         self._on_line_done = on_line_done
-        self.reset()
+        self._current = _Line()
 
     def reset(self) -> None:
         """Abort the current line, as at a power-off."""
-        self._line = ""
-        self._position = 0
-        self._in_step = False
-        self._early_completion: list[str] | CommandError | None = None
-        self._after_result: list[Callable[[], None]] = []
-        self._generation = object()
+        self._current = _Line()
 
     def execute_line(self, line: str) -> None:
         """Execute a complete line, without its `AT`."""
         self._reader.busy = True
         self._context.output.hold_urcs()
         self._context.log.command_lines.append(line)
-        self._line, self._position = normalise(line), 0
+        self._current = _Line(normalise(line))
         self._run_commands()
 
     def call_after_result(self, action: Callable[[], None]) -> None:
         """Call `action` after the final result code of the current line."""
-        self._after_result.append(action)
+        self._current.after_result.append(action)
 
     def complete(self, outcome: list[str] | CommandError) -> None:
         """Finish a command that returned PENDING, then run the rest of the line."""
-        if self._in_step:
-            self._early_completion = outcome
+        if self._current.in_step:
+            self._current.early_completion = outcome
         elif isinstance(outcome, CommandError):
             self._write_final_result(outcome)
         else:
@@ -75,13 +84,14 @@ class Interpreter:
 
     def skip_rest(self) -> None:
         """Ignore the remaining commands of the line (ATZ, V.250 6.1.1)."""
-        self._position = len(self._line)
+        self._current.position = len(self._current.text)
 
     def _run_commands(self) -> None:
         """Run commands until one is pending or fails, or the line ends."""
-        while self._position < len(self._line):
+        line = self._current
+        while line.position < len(line.text):
             try:
-                command, self._position = parse_next_command(self._line, self._position)
+                command, line.position = parse_next_command(line.text, line.position)
                 done = self._run_step(partial(self._execute_or_fault, command))
             except CommandError as refusal:
                 self._write_final_result(refusal)
@@ -102,19 +112,22 @@ class Interpreter:
 
     def _run_step(self, step: Callable[[], CommandOutcome]) -> bool:
         """Run one step of a command; returns False if it is pending or was aborted by a restart."""
-        generation = self._generation
-        self._in_step, self._early_completion = True, None
+        line = self._current
+        line.in_step = True
         try:
             outcome = step()
-            if outcome is PENDING:
-                outcome = self._take_early_completion()
+            early, line.early_completion = line.early_completion, None
+            if isinstance(early, CommandError):
+                raise early
+            if outcome is PENDING and early is not None:
+                outcome = early
         except CommandError:
-            if generation is self._generation:
+            if line is self._current:
                 raise
             return False
         finally:
-            self._in_step = False
-        if generation is not self._generation:
+            line.in_step = False
+        if line is not self._current:
             return False
         match outcome:
             case TextPrompt():
@@ -125,12 +138,6 @@ class Interpreter:
             case _:
                 self._write_information(outcome)
         return isinstance(outcome, list)
-
-    def _take_early_completion(self) -> CommandOutcome:
-        """Return the result of a command that completed before it could become pending."""
-        if isinstance(self._early_completion, CommandError):
-            raise self._early_completion
-        return PENDING if self._early_completion is None else self._early_completion
 
     def _execute_or_fault(self, command: ParsedCommand) -> CommandOutcome:
         """Execute a command, unless a fault decides otherwise."""
@@ -163,8 +170,7 @@ class Interpreter:
             output.write_ok()
         else:
             output.write_error(error)
-        self._line, self._position = "", 0
-        afterwards, self._after_result = self._after_result, []
+        afterwards, self._current = self._current.after_result, _Line()
         output.release_urcs()
         self._reader.busy = False
         for action in afterwards:

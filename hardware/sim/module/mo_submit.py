@@ -31,12 +31,13 @@ class MoSubmitter:
         self._token = 0
         self._sent_at = 0.0
         self._result_timer: TimerHandle | None = None
-        self.reset()
+        self._on_accepted: Callable[[int], list[str]] | None = None
+        """Set while the network's answer is awaited."""
+        self._message_reference = 0
 
     def reset(self) -> None:
         """Forget the pending submission after a power-off; the network's answer is then ignored."""
-        self._on_accepted: Callable[[int], list[str]] | None = None
-        self._message_reference = 0
+        self._on_accepted = None
 
     @property
     def idle_s(self) -> float:

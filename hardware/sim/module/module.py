@@ -199,6 +199,11 @@ class SimulatedModule:
         with self.batch_writes():
             self.registration.set_stat(stat, reject_cause)
 
+    def search_network(self) -> None:
+        """Search for a network, unless the module is registered or must not register."""
+        with self.batch_writes():
+            self.registration.search()
+
     # SIM
 
     def insert_sim(self, sim: SimCard) -> None:

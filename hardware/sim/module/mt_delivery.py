@@ -70,15 +70,18 @@ class MtDelivery:
         self._line = line
         self._memory_exceeded = False
         self._cnma_timer: TimerHandle | None = None
-        self.reset()
+        self._cnma_pending = self._processing = False
+        self._unanswered_reference: int | None = None
+        self._queue: deque[RpData] = deque()
+        self._pending_urcs: deque[PendingUrc] = deque(maxlen=MAX_PENDING_URCS)
 
     def reset(self) -> None:
         """Drop everything after a power-off. The network got no answer and will deliver again."""
         self._context.timers.cancel(self._cnma_timer)
-        self._queue: deque[RpData] = deque()
-        self._pending_urcs: deque[PendingUrc] = deque(maxlen=MAX_PENDING_URCS)
+        self._queue.clear()
+        self._pending_urcs.clear()
         self._cnma_pending = self._processing = False
-        self._unanswered_reference: int | None = None
+        self._unanswered_reference = None
 
     def deliver(self, reference: int, service_centre: Address, octets: bytes) -> None:
         """Process an RP-DATA from the network."""

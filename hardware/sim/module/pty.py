@@ -36,10 +36,32 @@ MAX_BUFFERED_BYTES = 65536
 """Bytes kept for a client that does not read, in addition to the kernel's buffer."""
 
 
+class _Terminal:
+    """A pseudo-terminal that no client has opened yet; the client's end is in raw mode."""
+
+    def __init__(self) -> None:
+        self.master, slave = os.openpty()
+        tty.setraw(slave)
+        self.path = os.ttyname(slave)
+        os.close(slave)
+        os.set_blocking(self.master, False)
+        self.hangup_poll = select.poll()
+        self.hangup_poll.register(self.master, 0)
+        # Edge-triggered: without a client the terminal is in hangup all the time, and a level-triggered wait
+        # would spin. The event loop can wait for an epoll descriptor itself.
+        self.epoll = select.epoll()
+        self.epoll.register(self.master, select.EPOLLIN | select.EPOLLHUP | select.EPOLLET)
+        self.epoll.poll(0)  # discard the initial hangup
+
+    def close(self) -> None:
+        self.epoll.close()
+        os.close(self.master)
+
+
 class Pty:
     """One port: its `write` takes the module's output, `start` takes the module's `receive`."""
 
-    def __init__(self, link: Path | None = None, *, buffer_bytes: int = MAX_BUFFERED_BYTES) -> None:
+    def __init__(self, link: Path, *, buffer_bytes: int = MAX_BUFFERED_BYTES) -> None:
         self.link = link
         self.overrun_bytes = 0
         """Bytes dropped because a client with the port open did not read them."""
@@ -48,10 +70,11 @@ class Pty:
         self._buffer_limit = buffer_bytes
         self._pending = bytearray()
         self._receive: Callable[[bytes], None] = lambda _: None
-        self._created_link: Path | None = None
-        self._plugged = True
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._open_terminal()
+        self._link_made = False
+        self._closed = False
+        self._terminal: _Terminal | None = _Terminal()
+        """None while the device is unplugged."""
 
     def start(self, receive: Callable[[bytes], None]) -> None:
         """Pass bytes from clients to `receive`, on the running event loop, and create the link.
@@ -60,17 +83,18 @@ class Pty:
         """
         self._receive = receive
         self._loop = asyncio.get_running_loop()
-        self._loop.add_reader(self._epoll.fileno(), self._read_available)
-        self._make_link()
+        self._plug(self._terminal or _Terminal())
 
     @property
     def is_open(self) -> bool:
         """True while a client has the port open."""
-        return self._plugged and not self._hangup_poll.poll(0)
+        return self._terminal is not None and not self._terminal.hangup_poll.poll(0)
 
     def client_baud(self) -> int | None:
         """Return the baud rate that the client has set, None if it is not a standard one."""
-        return BAUD_BY_TERMIOS_CODE.get(termios.tcgetattr(self._master)[5])
+        if self._terminal is None:
+            return None
+        return BAUD_BY_TERMIOS_CODE.get(termios.tcgetattr(self._terminal.master)[5])
 
     def write(self, data: bytes) -> None:
         """Write bytes to the client; never blocks."""
@@ -83,96 +107,79 @@ class Pty:
         self._flush()
 
     def close(self) -> None:
-        """Close the port and remove the link."""
+        """Close the port for good and remove the link."""
         self.unplug()
+        self._closed = True
 
     def pause(self) -> None:
         """Stop reading from the client: its writes block when the kernel's buffer is full."""
-        if self._loop is not None:
-            self._loop.remove_reader(self._epoll.fileno())
+        if self._loop is not None and self._terminal is not None:
+            self._loop.remove_reader(self._terminal.epoll.fileno())
 
     def resume(self) -> None:
         """Read from the client again, waiting bytes first."""
-        if self._loop is not None and self._plugged:
-            self._loop.add_reader(self._epoll.fileno(), self._read_available)
+        if self._loop is not None and self._terminal is not None:
+            self._loop.add_reader(self._terminal.epoll.fileno(), self._read_available)
             self._read_available()
 
     def unplug(self) -> None:
         """Remove the device: a client gets a hangup, and the link is removed."""
-        if self._plugged:
-            self._plugged = False
-            self._close_terminal()
-            if self._created_link is not None:
-                self._created_link.unlink(missing_ok=True)
+        if self._terminal is not None:
+            self._close_terminal(self._terminal)
+            self._terminal = None
+            if self._link_made:
+                self.link.unlink(missing_ok=True)
 
     def plug(self) -> None:
-        """Bring the device back, as another pseudo-terminal behind the same link."""
-        if not self._plugged:
-            self._plugged = True
-            self._reopen_terminal()
+        """Bring the device back, as another pseudo-terminal behind the same link; not after `close`."""
+        if self._terminal is None and not self._closed:
+            self._plug(_Terminal())
 
-    def _open_terminal(self) -> None:
-        self._master, slave = os.openpty()
-        tty.setraw(slave)
-        self.path = os.ttyname(slave)
-        os.close(slave)
-        os.set_blocking(self._master, False)
-        self._hangup_poll = select.poll()
-        self._hangup_poll.register(self._master, 0)
-        # Edge-triggered: without a client the terminal is in hangup all the time, and a level-triggered wait
-        # would spin. The event loop can wait for an epoll descriptor itself.
-        self._epoll = select.epoll()
-        self._epoll.register(self._master, select.EPOLLIN | select.EPOLLHUP | select.EPOLLET)
-        self._epoll.poll(0)  # discard the initial hangup: no client has opened the port yet
-
-    def _close_terminal(self) -> None:
+    def _plug(self, terminal: _Terminal) -> None:
+        self._terminal = terminal
         if self._loop is not None:
-            self._loop.remove_reader(self._epoll.fileno())
-            self._loop.remove_writer(self._master)
-        self._epoll.close()
-        os.close(self._master)
-
-    def _make_link(self) -> None:
-        if self.link is None:
-            return
+            self._loop.add_reader(terminal.epoll.fileno(), self._read_available)
         self.link.parent.mkdir(parents=True, exist_ok=True)
         fresh = self.link.with_name(f".{self.link.name}.new")
         fresh.unlink(missing_ok=True)
-        fresh.symlink_to(self.path)
+        fresh.symlink_to(terminal.path)
         fresh.replace(self.link)
-        self._created_link = self.link
+        self._link_made = True
+
+    def _close_terminal(self, terminal: _Terminal) -> None:
+        if self._loop is not None:
+            self._loop.remove_reader(terminal.epoll.fileno())
+            self._loop.remove_writer(terminal.master)
+        terminal.close()
 
     def _read_available(self) -> None:
-        self._epoll.poll(0)
-        while True:
+        terminal = self._terminal
+        if terminal is None:
+            return
+        terminal.epoll.poll(0)
+        while terminal is self._terminal:
             try:
-                data = os.read(self._master, 65536)
+                data = os.read(terminal.master, 65536)
             except BlockingIOError:
                 return
             except OSError:  # EIO: the last client has closed its end
-                self._handle_last_close()
+                self.unread_bytes += len(self._pending)
+                self._pending.clear()
+                self._close_terminal(terminal)
+                self._plug(_Terminal())
                 return
             self._receive(data)
 
-    def _handle_last_close(self) -> None:
-        self.unread_bytes += len(self._pending)
-        self._pending.clear()
-        self._close_terminal()
-        self._reopen_terminal()
-
-    def _reopen_terminal(self) -> None:
-        self._open_terminal()
-        if self._loop is not None:
-            self._loop.add_reader(self._epoll.fileno(), self._read_available)
-        self._make_link()
-
     def _flush(self) -> None:
+        if self._terminal is None:
+            return
+        master = self._terminal.master
         with contextlib.suppress(BlockingIOError):
             while self._pending:
-                del self._pending[: os.write(self._master, self._pending)]
+                del self._pending[: os.write(master, self._pending)]
         if self._loop is None:
             return
         if self._pending:
-            self._loop.add_writer(self._master, self._flush)
+            self._loop.add_writer(master, self._flush)
         else:
-            self._loop.remove_writer(self._master)
+            self._loop.remove_writer(master)

@@ -18,6 +18,8 @@ class SimCard:
 
     imsi: str = "234500000000001"
     iccid: str = "89440000000000000017"
+    phone_number: str = "447700900001"
+    """Telephone number (EF_MSISDN), digits; from the range reserved for fiction."""
     pin: str | None = None
     """None: the SIM has no PIN."""
     puk: str = "12345678"
@@ -49,7 +51,8 @@ class SimAccess:
 
     def __init__(self, sim: SimCard) -> None:
         self.sim = sim
-        self.power_down()
+        self._initialised = False
+        self._unlocked = False
 
     def power_down(self) -> None:
         """Power the SIM down (+CFUN=0, or no power); the PIN must be entered again."""

@@ -45,8 +45,6 @@ class Subscription:
     """A SIM that the network knows, and the callback for its messages."""
 
     imsi: str
-    phone_number: str
-    """Telephone number of the SIM, digits."""
     registration_stat: int = 1
     """`<stat>` that a module with this SIM gets when it attaches: 1 home, 5 roaming, 3 denied."""
     on_mo_message: Callable[[MoMessage], None]

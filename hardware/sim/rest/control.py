@@ -38,14 +38,14 @@ if TYPE_CHECKING:
 
     from hardware.sim.network.events import NetworkEvent
     from hardware.sim.network.mo_messages import MoMessage
-    from hardware.sim.sandbox_core import SandboxCore
+    from hardware.sim.sandbox import Sandbox
     from hardware.sim.sandbox_sim import SandboxSim
 
 
 class ControlRoutes:
     """The control interface of one sandbox."""
 
-    def __init__(self, sandbox: SandboxCore, server_url: Callable[[], str]) -> None:
+    def __init__(self, sandbox: Sandbox, server_url: Callable[[], str]) -> None:
         self._sandbox = sandbox
         self._server_url = server_url
 
@@ -76,7 +76,7 @@ class ControlRoutes:
     # GET
 
     async def show_sandbox(self, _request: web.Request) -> web.Response:
-        return web.json_response(self._sandbox.describe_at(self._server_url()))
+        return web.json_response(self._sandbox.describe(self._server_url()))
 
     async def list_sims(self, _request: web.Request) -> web.Response:
         return web.json_response({"sims": [self._sim_json(sim) for sim in self._sandbox.sims.values()]})
@@ -106,7 +106,7 @@ class ControlRoutes:
         return web.json_response({"faults": FAULT_DESCRIPTIONS})
 
     async def show_faults(self, request: web.Request) -> web.Response:
-        return web.json_response(self._sandbox.fault_schedule(self._find_sim(request).sid).describe())
+        return web.json_response(self._find_sim(request).module.faults.describe())
 
     # POST and DELETE
 
@@ -137,13 +137,13 @@ class ControlRoutes:
     async def add_fault(self, request: web.Request) -> web.Response:
         sim, fault = self._find_sim(request), _text_field(await _read_json(request), "fault")
         try:
-            self._sandbox.fault_schedule(sim.sid).add(fault)
+            sim.module.faults.add(fault)
         except FaultError as error:
             raise invalid_parameter("fault", str(error)) from error
-        return web.json_response(self._sandbox.fault_schedule(sim.sid).describe(), status=202)
+        return web.json_response(sim.module.faults.describe(), status=202)
 
     async def cancel_faults(self, request: web.Request) -> web.Response:
-        self._sandbox.fault_schedule(self._find_sim(request).sid).cancel_all()
+        self._find_sim(request).module.faults.cancel_all()
         return await self.show_faults(request)
 
     async def redeliver(self, request: web.Request) -> web.Response:

@@ -13,14 +13,14 @@ from hardware.sim.rest.urls import root_url
 from hardware.sim.service.product import PRODUCTS
 
 if TYPE_CHECKING:
-    from hardware.sim.sandbox_core import SandboxCore
+    from hardware.sim.sandbox import Sandbox
     from hardware.sim.sandbox_sim import SandboxSim
 
 
 class IndexRoutes:
     """The front page of one sandbox."""
 
-    def __init__(self, sandbox: SandboxCore) -> None:
+    def __init__(self, sandbox: Sandbox) -> None:
         self._sandbox = sandbox
 
     def register(self, router: web.UrlDispatcher) -> None:

@@ -1,4 +1,4 @@
-"""The HTTP server of a sandbox: the services, the control interface and the front page at one address."""
+"""A sandbox with its HTTP server: the services, the control interface and the front page at one address."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from hardware.sim.rest.index_page import IndexRoutes
 from hardware.sim.rest.urls import format_authority
 
 if TYPE_CHECKING:
-    from hardware.sim.sandbox_core import SandboxCore
+    from hardware.sim.sandbox import Sandbox
+
+DEFAULT_LISTEN = ("127.0.0.1", 8480)
 
 SHUTDOWN_TIMEOUT_S = 1.0
 """Seconds that running requests get when the sandbox stops; all are answered at once anyway."""
@@ -31,32 +33,36 @@ def _is_not_http_error(record: logging.LogRecord) -> bool:
 log.addFilter(_is_not_http_error)
 
 
-class RestServer:
-    """Listens from `start` to `stop`; port 0 means any free port."""
+class SandboxUnavailable(Exception):  # noqa: N818 - the name of a condition
+    """The sandbox cannot run here; the text is one sentence with the reason and the remedy."""
 
-    def __init__(self, sandbox: SandboxCore, host: str, port: int) -> None:
-        self.listen_address = format_authority(host, port)
-        self._sandbox = sandbox
-        self._host = host
-        self._port = port
+
+class SandboxServer:
+    """A sandbox with its REST API at `listen` (host and port; 0 means any free port)."""
+
+    def __init__(self, sandbox: Sandbox, listen: tuple[str, int] = DEFAULT_LISTEN) -> None:
+        self.sandbox = sandbox
+        self._listen = listen
         self._runner: web.AppRunner | None = None
 
     async def start(self) -> None:
-        """Start to listen; raises OSError."""
-        app = web.Application(middlewares=[errors_as_json])
-        for service in self._sandbox.services.values():
-            CommandRoutes(service, self._sandbox.account_sid).register(app.router)
-        ControlRoutes(self._sandbox, lambda: self.url).register(app.router)
-        IndexRoutes(self._sandbox).register(app.router)
-        self._runner = web.AppRunner(app, access_log=None, logger=log, shutdown_timeout=SHUTDOWN_TIMEOUT_S)
-        await self._runner.setup()
-        await web.TCPSite(self._runner, self._host, self._port).start()
+        """Start the sandbox and listen; raises SandboxUnavailable, and leaves nothing behind then."""
+        try:
+            await self.sandbox.start()
+            await self._start_listening()
+        except OSError as error:
+            await self.stop()
+            raise SandboxUnavailable(self._explain_failure(error)) from error
+        except BaseException:
+            await self.stop()
+            raise
 
     async def stop(self) -> None:
-        """Stop listening; does nothing if the server does not run."""
+        """Stop listening, and stop the sandbox; does nothing if it is not started."""
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None
+        await self.sandbox.stop()
 
     @property
     def url(self) -> str:
@@ -66,3 +72,23 @@ class RestServer:
         host, port = self._runner.addresses[0][:2]
         everywhere = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared, not listened on
         return f"http://{format_authority(everywhere.get(host, host), port)}"
+
+    def describe(self) -> dict[str, object]:
+        """Return the URLs, the account and the SIMs, as `sandbox --json` prints them."""
+        return self.sandbox.describe(self.url)
+
+    async def _start_listening(self) -> None:
+        app = web.Application(middlewares=[errors_as_json])
+        for service in self.sandbox.services.values():
+            CommandRoutes(service, self.sandbox.account_sid).register(app.router)
+        ControlRoutes(self.sandbox, lambda: self.url).register(app.router)
+        IndexRoutes(self.sandbox).register(app.router)
+        self._runner = web.AppRunner(app, access_log=None, logger=log, shutdown_timeout=SHUTDOWN_TIMEOUT_S)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, *self._listen).start()
+
+    def _explain_failure(self, error: OSError) -> str:
+        if error.filename is not None:
+            return f"The link {error.filename} cannot be made: {error.strerror}; choose another --link-dir."
+        address = format_authority(*self._listen)
+        return f"Cannot listen on {address}: {error.strerror}; choose another --listen HOST:PORT."

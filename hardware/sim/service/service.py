@@ -63,13 +63,12 @@ class CommandService:
         self._serial = 0
         self._reference = rng.randrange(256)
 
-    def add_sim(self, sim: ServiceSim, phone_number: str) -> None:
-        """Add a SIM with a telephone number to the account and to the network."""
+    def add_sim(self, sim: ServiceSim) -> None:
+        """Add a SIM to the account and to the network."""
         self._sims[sim.imsi] = sim
         self._network.subscribe(
             Subscription(
                 imsi=sim.imsi,
-                phone_number=phone_number,
                 registration_stat=self.product.registration_stat,
                 on_mo_message=self._handle_mo_message,
             )

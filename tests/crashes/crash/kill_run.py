@@ -16,7 +16,8 @@ from crash import audit_handlers, kill_plan
 from crash.invariants import CrashInvariants
 from crash.sandbox_env import INSTALLED_COMMAND, SandboxEnv
 from hardware.sim.network.subscriber_queue import NetworkTiming
-from hardware.sim.sandbox import Sandbox, SimSpec
+from hardware.sim.sandbox import Sandbox
+from hardware.sim.sandbox_sim import SimSpec
 from hardware.sim.service.errors import ServiceError
 from hardware.sim.service.product import ServiceRules
 
@@ -57,8 +58,7 @@ socket = "control.sock"
 def build_env(folder, seed, port=None, journal="journal.db", disk_log="", device="generic"):
     """Create the sandbox, not started, and the agent's folder; `disk_log` is the log of a `LoggedDisk`."""
     sandbox = Sandbox(
-        [SimSpec(service="programmable-wireless", unique_name="sim", device=device)],
-        ("127.0.0.1", 0),
+        sims=[SimSpec(service="programmable-wireless", unique_name="sim", device=device)],
         link_dir=folder,
         wall_clock=lambda: datetime.now(UTC),
         rng=random.Random(seed),

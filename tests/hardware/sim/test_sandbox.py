@@ -6,15 +6,15 @@ import asyncio
 import os
 import random
 import re
-import subprocess
-import sys
 from datetime import UTC, datetime
 
 import aiohttp
 import pytest
 
 import pdu
-from hardware.sim.sandbox import Sandbox, SandboxUnavailable, SimSpec
+from hardware.sim.rest.server import SandboxServer, SandboxUnavailable
+from hardware.sim.sandbox import Sandbox
+from hardware.sim.sandbox_sim import SimSpec
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
@@ -22,19 +22,26 @@ NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 @pytest.fixture
 def make_sandbox(tmp_path):
     def make(*sims, **how):
-        how = {"listen": ("127.0.0.1", 0), "link_dir": tmp_path / "ports", **how}
-        given = {"sims": sims} if sims else {}
-        return Sandbox(**given, wall_clock=lambda: NOW, rng=random.Random(1), **how)
+        how = {"link_dir": tmp_path / "ports", **({"sims": sims} if sims else {}), **how}
+        return Sandbox(wall_clock=lambda: NOW, rng=random.Random(1), **how)
 
     return make
 
 
-async def test_default_sims(make_sandbox, tmp_path):
+@pytest.fixture
+def make_server(make_sandbox):
+    def make(port=0, **how):
+        return SandboxServer(make_sandbox(**how), ("127.0.0.1", port))
+
+    return make
+
+
+async def test_default_sims(make_server, tmp_path):
     """Three SIMs named after their services, with links of the same names; `describe` has them all."""
-    sandbox = make_sandbox()
-    await sandbox.start()
+    server = make_server()
+    await server.start()
     try:
-        description = sandbox.describe()
+        description = server.describe()
         names = ["super-sim", "programmable-wireless", "super-sim-beta"]
         assert [sim["unique_name"] for sim in description["sims"]] == names
         assert [sim["service"] for sim in description["sims"]] == names
@@ -50,52 +57,52 @@ async def test_default_sims(make_sandbox, tmp_path):
         for sim in description["sims"]:
             assert os.path.exists(sim["link"])  # noqa: ASYNC240, PTH110 - a symbolic link to a terminal
     finally:
-        await sandbox.stop()
+        await server.stop()
 
 
-async def test_stop_leaves_nothing_behind(make_sandbox, tmp_path):
+async def test_stop_leaves_nothing_behind(make_server, tmp_path):
     """No link, no task, no open file; a second stop does nothing."""
     before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - the folder is no ordinary one
     tasks = asyncio.all_tasks()
-    sandbox = make_sandbox()
-    await sandbox.stop()
-    await sandbox.start()
-    sandbox.send_sms("super-sim", "000", "waits for the module to attach")
-    await sandbox.stop()
-    await sandbox.stop()
-    assert len(sandbox.network._timers) == 0
+    server = make_server()
+    await server.stop()
+    await server.start()
+    server.sandbox.send_sms("super-sim", "000", "waits for the module to attach")
+    await server.stop()
+    await server.stop()
+    assert len(server.sandbox.network._timers) == 0
     assert list((tmp_path / "ports").iterdir()) == []
     assert asyncio.all_tasks() == tasks
     assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208 - the folder is no ordinary one
 
 
-async def test_sandbox_can_be_restarted(make_sandbox):
+async def test_sandbox_can_be_restarted(make_server):
     """With the same account, and new SIMs."""
-    sandbox = make_sandbox()
+    server = make_server()
     for _ in range(2):
-        await sandbox.start()
-        assert len(sandbox.describe()["sims"]) == 3
-        await sandbox.stop()
+        await server.start()
+        assert len(server.describe()["sims"]) == 3
+        await server.stop()
 
 
-async def test_address_in_use(make_sandbox, tmp_path):
+async def test_address_in_use(make_server, tmp_path):
     """One sentence with address and remedy, and nothing is left behind."""
-    first = make_sandbox(link_dir=tmp_path / "first")
+    first = make_server(link_dir=tmp_path / "first")
     await first.start()
     port = int(first.url.rpartition(":")[2])
-    second = make_sandbox(listen=("127.0.0.1", port))
+    second = make_server(port)
     with pytest.raises(SandboxUnavailable, match=rf"^Cannot listen on 127\.0\.0\.1:{port}: .*--listen"):
         await second.start()
     assert list((tmp_path / "ports").iterdir()) == []
     await first.stop()
 
 
-async def test_link_folder_that_cannot_be_created(make_sandbox, tmp_path):
+async def test_link_folder_that_cannot_be_created(make_server, tmp_path):
     """One sentence that names it."""
     (tmp_path / "file").write_text("")
-    sandbox = make_sandbox(link_dir=tmp_path / "file" / "ports")
+    server = make_server(link_dir=tmp_path / "file" / "ports")
     with pytest.raises(SandboxUnavailable, match="--link-dir"):
-        await sandbox.start()
+        await server.start()
 
 
 @pytest.mark.parametrize(
@@ -113,20 +120,6 @@ def test_invalid_sims_are_refused(make_sandbox, sims, says):
     """One sentence before anything starts."""
     with pytest.raises(ValueError, match=says):
         make_sandbox(*sims)
-
-
-def test_missing_aiohttp_is_explained():
-    """One sentence says what to install; everything except the REST API can be imported."""
-    program = (
-        "import sys; sys.modules['aiohttp'] = None\n"
-        "import random, pathlib\n"
-        "from hardware.sim.sandbox import Sandbox, SandboxUnavailable\n"
-        "try: Sandbox(link_dir=pathlib.Path('/nowhere'), wall_clock=None, rng=random.Random(1))\n"
-        "except SandboxUnavailable as error: print(error)\n"
-    )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert "pip install 'modem-agent[sandbox]'" in done.stdout
-    assert len(done.stdout.splitlines()) == 1
 
 
 class PortClient:
@@ -169,13 +162,14 @@ class PortClient:
         ("super-sim-beta", "/supersim/v1/Commands", "000", "Command"),
     ],
 )
-async def test_command_reaches_an_at_client_and_is_answered(make_sandbox, name, path, number, parameter):
+async def test_command_reaches_an_at_client_and_is_answered(make_server, name, path, number, parameter):
     """Created over HTTP, read over the port with plain AT commands, answered, listed (but by the beta)."""
-    sandbox = make_sandbox()
-    await sandbox.start()
+    server = make_server()
+    sandbox = server.sandbox
+    await server.start()
     terminal = PortClient(sandbox.find_sim(name).link)
     try:
-        async with aiohttp.ClientSession(sandbox.url) as http:
+        async with aiohttp.ClientSession(server.url) as http:
             for line in ("ATE0", "AT+CMEE=1", "AT+CMGF=0", "AT+CNMI=2,1,0,0,0"):
                 await terminal.send_command(line)
             while not re.search(r"CREG: 0,[15]", await terminal.send_command("AT+CREG?")):
@@ -192,7 +186,7 @@ async def test_command_reaches_an_at_client_and_is_answered(make_sandbox, name, 
             reply = pdu.encode(pdu.Submit(pdu.Address.parse(number), pdu.UserData.of("led is {on}")))
             await terminal.send_command(f"AT+CMGS={reply.length}", "> ")
             assert "+CMGS: " in await terminal.send_command(reply.hex + "\x1a")
-            async with http.get(made["url"].removeprefix(sandbox.url)) as answer:
+            async with http.get(made["url"].removeprefix(server.url)) as answer:
                 assert (await answer.json())["status"] == "delivered"
             async with http.get(path, params={"Direction": "from_sim"}) as answer:
                 body = await answer.json()
@@ -201,7 +195,7 @@ async def test_command_reaches_an_at_client_and_is_answered(make_sandbox, name, 
             assert [message.body for message in sandbox.network.mo_messages] == ["led is {on}"]
     finally:
         terminal.close()
-        await sandbox.stop()
+        await server.stop()
 
 
 async def test_module_out_of_coverage_searches(make_sandbox):

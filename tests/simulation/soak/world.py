@@ -25,7 +25,6 @@ from soak.simulated_port import SimulatedPort
 from virtual_time import START_TIME_S
 
 START_WALL_TIME = datetime(2026, 11, 22, 12, tzinfo=UTC).timestamp()
-SIM_NUMBER = "447700900123"
 """Telephone number of the simulated SIM."""
 
 
@@ -114,9 +113,7 @@ class World:
         self.sim = self.first_sim = sim or SimCard(imsi="001010000000001")
         self.second_sim = SimCard(imsi="001010000000002", iccid="89440000000000000025", pin=self.sim.pin)
         for each in (self.first_sim, self.second_sim):
-            self.network.subscribe(
-                Subscription(imsi=each.imsi, phone_number=SIM_NUMBER, on_mo_message=lambda message: None)
-            )
+            self.network.subscribe(Subscription(imsi=each.imsi, on_mo_message=lambda message: None))
         self.port = SimulatedPort(self.loop, split)
         self.radio = RadioLink(self)
         self.module = SimulatedModule(

@@ -240,7 +240,7 @@ def test_registration_lost_for_a_time(module_bench):
     module_bench.module.faults.add("registration-lost:for=60,stat=3")
     assert module_bench.take_output() == b"\r\n+CREG: 3\r\n"
     module_bench.time.advance(60)
-    assert module_bench.take_output() == b"\r\n+CREG: 1\r\n"
+    assert module_bench.take_output() == b"\r\n+CREG: 2\r\n\r\n+CREG: 1\r\n"
 
 
 def test_removed_sim_is_read_again_after_cfun(module_bench):

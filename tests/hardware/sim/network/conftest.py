@@ -89,7 +89,7 @@ class NetworkBench:
                 unique_name=f"sim-{name}",
                 imsi=f"00101000000000{index}",
             )
-            service.add_sim(sim, f"44770090010{index}")
+            service.add_sim(sim)
             self.sims[name] = sim
 
     def wall_clock(self):

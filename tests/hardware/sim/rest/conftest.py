@@ -10,6 +10,7 @@ import aiohttp
 import pytest
 
 from hardware.sim.network.subscriber_queue import NetworkTiming
+from hardware.sim.rest.server import SandboxServer
 from hardware.sim.sandbox import Sandbox
 
 FAST_TIMING = NetworkTiming(transit_s=0.0, alert_delay_s=0.0)
@@ -34,17 +35,18 @@ def wall_clock():
 
 
 @pytest.fixture
-async def sandbox(tmp_path, wall_clock):
-    sandbox = Sandbox(
-        listen=("127.0.0.1", 0),
-        link_dir=tmp_path,
-        wall_clock=wall_clock,
-        rng=random.Random(1),
-        timing=FAST_TIMING,
-    )
-    await sandbox.start()
-    yield sandbox
-    await sandbox.stop()
+async def server(tmp_path, wall_clock):
+    """A started sandbox with its REST API."""
+    sandbox = Sandbox(link_dir=tmp_path, wall_clock=wall_clock, rng=random.Random(1), timing=FAST_TIMING)
+    server = SandboxServer(sandbox, ("127.0.0.1", 0))
+    await server.start()
+    yield server
+    await server.stop()
+
+
+@pytest.fixture
+def sandbox(server):
+    return server.sandbox
 
 
 @pytest.fixture
@@ -85,6 +87,6 @@ class HttpClient:
 
 
 @pytest.fixture
-async def http(sandbox):
+async def http(server):
     async with aiohttp.ClientSession() as session:
-        yield HttpClient(session, sandbox.url)
+        yield HttpClient(session, server.url)

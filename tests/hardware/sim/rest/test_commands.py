@@ -29,7 +29,7 @@ def is_error(body, status, code):
 
 
 @pytest.mark.parametrize(("path", "sim", "parameter"), ALL)
-async def test_create_and_fetch(http, sandbox, path, sim, parameter):
+async def test_create_and_fetch(http, server, sandbox, path, sim, parameter):
     """201 with the queued resource, 200 with the same later at its URL."""
     status, made = await http.post(path, **{"Sim": sim, parameter: "led on"})
     assert status == 201
@@ -38,7 +38,7 @@ async def test_create_and_fetch(http, sandbox, path, sim, parameter):
     assert made["sim_sid"] == sandbox.sims[sim].sid
     assert made["account_sid"] == sandbox.account_sid
     assert made["date_created"] == made["date_updated"] == "2026-11-22T12:00:00Z"
-    assert made["url"] == f"{sandbox.url}{path}/{made['sid']}"
+    assert made["url"] == f"{server.url}{path}/{made['sid']}"
     status, found = await http.get(made["url"])
     assert status == 200
     assert {**found, "status": "queued"} == made
@@ -163,10 +163,10 @@ async def test_delete(http):
         assert is_error(body, 404, 20404)
 
 
-async def test_empty_list(http, sandbox):
+async def test_empty_list(http, server, sandbox):
     """The sample of the description, with the address of the sandbox."""
     status, body = await http.get(SMS, Status="received", Sim=sandbox.sims["super-sim"].sid)
-    url = f"{sandbox.url}{SMS}?Status=received&Sim={sandbox.sims['super-sim'].sid}&PageSize=50&Page=0"
+    url = f"{server.url}{SMS}?Status=received&Sim={sandbox.sims['super-sim'].sid}&PageSize=50&Page=0"
     assert status == 200
     assert body == {
         "sms_commands": [],
@@ -203,9 +203,9 @@ async def test_list_is_read_through_its_links(http, path, sim, parameter):
     assert (await http.get(meta["previous_page_url"]))[1]["meta"]["page"] == 1
 
 
-async def test_links_have_the_host_of_the_request(http, sandbox):
+async def test_links_have_the_host_of_the_request(http, server):
     """A client follows them with its credentials: never another host."""
-    port = sandbox.url.rpartition(":")[2]
+    port = server.url.rpartition(":")[2]
     await http.post(SMS, Sim="super-sim", Payload="1")
     _, made = await http(
         "POST", SMS, data={"Sim": "super-sim", "Payload": "2"}, headers={"Host": f"pi.local:{port}"}
@@ -217,15 +217,15 @@ async def test_links_have_the_host_of_the_request(http, sandbox):
     )
 
 
-async def test_links_without_host_header(sandbox):
+async def test_links_without_host_header(server):
     """HTTP/1.0 has no host; the address of the socket is used."""
-    host, port = sandbox.url.removeprefix("http://").split(":")
+    host, port = server.url.removeprefix("http://").split(":")
     reader, writer = await asyncio.open_connection(host, int(port))
     writer.write(f"GET {SMS} HTTP/1.0\r\n\r\n".encode())
     answer = (await reader.read()).decode()
     writer.close()
     await writer.wait_closed()
-    assert re.search(r'"url": "(.*?)\?', answer)[1] == sandbox.url + SMS
+    assert re.search(r'"url": "(.*?)\?', answer)[1] == server.url + SMS
 
 
 @pytest.mark.parametrize(
@@ -271,9 +271,9 @@ async def test_resource_older_than_30_days_is_gone(http, wall_clock):
     assert (await http.get(SMS))[1]["sms_commands"] == []
 
 
-async def test_malformed_http_is_answered_and_not_logged(sandbox, caplog):
+async def test_malformed_http_is_answered_and_not_logged(server, caplog):
     """400 for the client, no traceback in the log."""
-    host, port = sandbox.url.removeprefix("http://").split(":")
+    host, port = server.url.removeprefix("http://").split(":")
     reader, writer = await asyncio.open_connection(host, int(port))
     writer.write(b"GET / HTTP/1.1\r\nHost: x\r\nX: \x00\r\n\r\n")
     assert (await reader.read()).startswith(b"HTTP/1.0 400 ")

@@ -25,10 +25,10 @@ def kinds(sandbox, sid=None):
     return [str(event.kind) for _, _, event in sandbox.events if sid in (None, event.sid)]
 
 
-async def test_sandbox_is_described(http, sandbox):
+async def test_server_is_described(http, server):
     """The same that `--json` prints."""
     for path in ("/sandbox", "/sandbox/"):
-        assert await http.get(path) == (200, json.loads(json.dumps(sandbox.describe())))
+        assert await http.get(path) == (200, json.loads(json.dumps(server.describe())))
     _, body = await http.get("/sandbox/sims")
     assert [sim["service"] for sim in body["sims"]] == list(PRODUCTS)
     for sim in body["sims"]:
@@ -114,7 +114,7 @@ async def test_faults_are_added_and_cancelled(http, sandbox):
     assert (await http.get("/sandbox/sims/super-sim-beta/faults"))[1] == {"faults": [], "struck": []}
     module = sandbox.find_sim("super-sim").module
     module.receive(b"AT+CSQ\r")
-    (late,) = (each.timer for each in sandbox.fault_schedule("super-sim")._scheduled if each.timer)
+    (late,) = (each.timer for each in module.faults._faults if each.timer)
     status, body = await http("DELETE", "/sandbox/sims/super-sim/faults")
     assert (status, body) == (200, {"faults": [], "struck": ["settings-lost", "refused"]})
     assert late.cancelled()
@@ -129,9 +129,8 @@ async def test_fault_begins_after_its_delay(http, sandbox, wait_until):
     boots = module.log.boot_count
     await fault(http, "reboot-loud:after=0.05")
     assert module.log.boot_count == boots
-    ordered = sandbox.fault_schedule("super-sim")
     async with asyncio.timeout(5):
-        while ordered.describe()["faults"][0]["waits"]:  # noqa: ASYNC110  (a fault sends no event)
+        while module.faults.describe()["faults"][0]["waits"]:  # noqa: ASYNC110  (a fault sends no event)
             await asyncio.sleep(0.01)
     assert module.log.boot_count == boots + 1
 
@@ -146,13 +145,13 @@ async def test_cancelling_ends_endless_faults(http, sandbox):
     assert not sim.module.sim.present
     await http("DELETE", "/sandbox/sims/super-sim/faults")
     assert sim.link.is_symlink()
-    assert sim.pty._plugged
+    assert sim.pty._terminal is not None
     assert sim.module.sim.present
     other = "programmable-wireless"
     await fault(http, "registration-lost:for=0,stat=3", other)
     assert sandbox.find_sim(other).module.registration.stat == 3
     await http("DELETE", f"/sandbox/sims/{other}/faults")
-    assert sandbox.find_sim(other).module.registration.stat == 1
+    assert sandbox.find_sim(other).module.registration.is_registered
 
 
 @pytest.mark.usefixtures("wait_until_reachable")
@@ -230,13 +229,13 @@ async def test_invalid_control_request_is_refused(http, method, path, data, stat
     assert body["message"].endswith(".")
 
 
-async def test_index_page_has_working_curl_lines(http, sandbox):
+async def test_index_page_has_working_curl_lines(http, server):
     """Each curl line for creating a Command works as printed, the collections are named."""
     status, page = await http.get("/")
     assert status == 200
     assert http.headers["Content-Type"].startswith("text/html")
     for product in PRODUCTS.values():
-        assert f"{sandbox.url}{product.collection_path}" in page
+        assert f"{server.url}{product.collection_path}" in page
     commands = [shlex.split(line) for line in page.splitlines() if "  curl " in line and "Sim=" in line]
     assert len(commands) == 3
     for words in commands:

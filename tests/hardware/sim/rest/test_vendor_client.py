@@ -17,10 +17,10 @@ ACCOUNT = "AC" + "0" * 32
 
 
 @pytest.fixture
-def client(sandbox):
+def client(server):
     client = rest.Client(ACCOUNT, "token")
-    client.supersim.base_url = f"{sandbox.url}/supersim"
-    client.wireless.base_url = f"{sandbox.url}/wireless"
+    client.supersim.base_url = f"{server.url}/supersim"
+    client.wireless.base_url = f"{server.url}/wireless"
     yield client
     client.http_client.session.close()
 
