@@ -50,6 +50,8 @@ class Response:
     information: tuple[Information, ...] = ()
     echo_seen: bool = False
     """True if the module echoed the command line."""
+    is_doubtful: bool = False
+    """True if lines or octets came meanwhile that nothing explains: a part of the answer may be lost."""
 
     @property
     def text(self) -> str:
@@ -306,7 +308,7 @@ class AtClient:
         if final is not None and not final.ok:
             raise CommandRefused(command, final, body_sent=finished.body_sent)
         if final is not None or finished.information:
-            return Response(tuple(finished.information), finished.echo_seen)
+            return Response(tuple(finished.information), finished.echo_seen, finished.is_doubtful)
         if self._connection.lost_error is not None:
             raise ModemLost(str(self._connection.lost_error), command, body_sent=finished.body_sent)
         raise CommandTimedOut(

@@ -31,6 +31,7 @@ from agent.at.events import (
     StaleResult,
     Unsolicited,
 )
+from agent.at.line_parser import is_result_code
 from agent.at.pending_command import PendingCommand
 from agent.at.protocol import AtProtocol
 from agent.at.trace import Trace, escape_bytes
@@ -318,7 +319,9 @@ class AtConnection:
             case Prompt() if pending is not None:
                 self._handle_prompt(pending)
             case Unsolicited(text):
-                self.recent_lines.append(text)
+                if pending is not None and not is_result_code(text):
+                    pending.is_doubtful = True
+                self.recent_lines.append(text or "a message without its header")
                 self.urcs.put(event)
                 if classify_boot_urc(text) in {BootUrc.STARTED, BootUrc.MAYBE_STARTED}:
                     self._handle_boot_urc(text)
@@ -330,6 +333,8 @@ class AtConnection:
                     if pending is not None and pending.command.is_sync_marker:
                         self._shorten_deadline(REFUSAL_GRACE_S)
             case Noise(kind, sample):
+                if pending is not None:
+                    pending.is_doubtful = True
                 self._handle_noise(kind, sample)
 
     def _handle_prompt(self, pending: PendingCommand) -> None:

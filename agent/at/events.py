@@ -41,6 +41,7 @@ class Unsolicited:
     """An unsolicited result code (URC), with its payload."""
 
     text: str
+    """The line; empty for a payload whose header was lost."""
     payload: str | None = None
 
 
@@ -60,7 +61,7 @@ class NoiseKind(Enum):
 
     UNTERMINATED_LINE = "a line without an end"
     NON_TEXT = "non-text bytes"
-    PAYLOAD_WITHOUT_HEADER = "a payload without a header"
+    JOINED_LINES = "two lines without a line end between them"
     FOREIGN_COMMAND = "a command line of another program"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from string import hexdigits
 
 from agent.at import error_codes
 from agent.at.boot_urcs import BOOT_WORDS
@@ -13,6 +14,8 @@ from agent.at.parameters import parse_values
 HEX_PAYLOAD = re.compile(r"[0-9A-Fa-f]{2,}")
 HEX_DIGITS = re.compile(r"[0-9A-Fa-f]*")
 LINE_END = re.compile(r"[\r\n]")
+MIN_MESSAGE_DIGITS = 28
+"""The hexadecimal digits of the shortest message: an SMS-DELIVER without user data and service centre."""
 MAX_COUNTED_CHARS = 1024
 """A greater <length> is not valid: a message has at most 160 characters, or 140 octets."""
 NON_TEXT = re.compile(r"[^\x20-\x7e]+")
@@ -22,6 +25,11 @@ PROMPT = re.compile(r"([^\x20-\x7e]*) *> *")
 
 _EXTENDED_CODE = re.compile(r"[+^*#%$!&][A-Z][A-Z0-9]*")
 """The start of an extended result code, of 27.007 or of a vendor."""
+_NAMED_VALUES = re.compile(rf"{_EXTENDED_CODE.pattern}:")
+_HEX_END = re.compile(r"(?<=[ ,])[0-9A-Fa-f]+$")
+_MAYBE_MESSAGE = re.compile(rf"[0-9A-Fa-f]{{{MIN_MESSAGE_DIGITS}}}")
+_VALUES_BEHIND_TEXT = re.compile(r' *[,;][ ,;"\d]*')
+"""What may follow a text on its line, beside a result code: values, not more text."""
 _WORD_CODES = frozenset(
     {
         # Result codes of V.250 that end a call: this agent never dials
@@ -59,12 +67,77 @@ def parse_text_mode_header(header: str) -> tuple[PayloadKind, int]:
     return PayloadKind.COUNTED, length
 
 
+def parse_pdu_mode_length(header: str) -> int | None:
+    """Return <length> of a header of PDU mode, in octets without the service centre address; None without it.
+
+    It is the first number after <index> and <stat>; <alpha> before it, or the comma of <alpha>, may be
+    missing, and other values may follow.
+    """
+    skipped = {"+CMGL": 2, "+CMGR": 1}.get(header.partition(":")[0], 0)
+    values = parse_values(header)[skipped:]
+    return next((value.number for value in values if value.number is not None and not value.quoted), None)
+
+
+def pdu_digits(start: str, length: int) -> int:
+    """Return how many hexadecimal digits a `<pdu>` of <length> has. `start` holds its first digits."""
+    return 2 * (1 + int(start[:2], 16) + length)
+
+
+def split_payload_line(line: str, length: int | None) -> tuple[str, str] | None:
+    """Split a line of a `<pdu>` from text behind it, which is mostly empty. None for any other line.
+
+    If there is text, then either the announced octets come first and no second message can be in the rest,
+    or a result code follows: its line end was lost, or the module never sends one.
+    """
+    if HEX_PAYLOAD.fullmatch(line):
+        return line, ""
+    digits = line[: len(line) - len(line.lstrip(hexdigits))]
+    if len(digits) < MIN_MESSAGE_DIGITS:
+        return None
+    size = 0 if length is None else pdu_digits(digits, length)
+    if not 0 < size <= len(digits):
+        size = len(digits)
+    elif not may_hold_message(line[size:]):
+        return line[:size], line[size:].strip()
+    rest = line[size:]
+    return (line[:size], rest) if starts_line(rest) else None
+
+
+def split_header_line(line: str) -> tuple[str, str] | None:
+    """Split a header of PDU mode that its `<pdu>` follows without a line end. None for any other line."""
+    found = _HEX_END.search(line)
+    if found is None or len(found[0]) < MIN_MESSAGE_DIGITS:
+        return None
+    digits = found[0]
+    fitting = [
+        size
+        for size in (1, 2, 3)
+        if digits[:size].isdigit() and pdu_digits(digits[size:], int(digits[:size])) == len(digits) - size
+    ]
+    if len(fitting) != 1:
+        return None
+    end = found.start() + fitting[0]
+    return line[:end], line[end:]
+
+
+def may_hold_message(text: str) -> bool:
+    """Return True if a text may contain another message in hexadecimal digits, not only filler."""
+    return _MAYBE_MESSAGE.search(text.rstrip("Ff0")) is not None
+
+
+def starts_line(text: str) -> bool:
+    """Return True if a text that follows a payload is a line of its own: its line end was lost."""
+    return _NAMED_VALUES.match(text) is not None or parse_final_result(text, allow_numeric=False) is not None
+
+
 def counted_payload_size(octets: str, line_end: str, length: int) -> int | None:
     """Return how many of these octets are a payload of <length>: None if too few came, -1 if none fits.
 
     <length> counts characters, or octets where the data are hexadecimal (27.005 3.1): each is one octet on
-    the line, two digits, or four digits (UCS2). A payload fits if the line ends right after it.
+    the line, two digits, or four digits (UCS2). A payload fits if the line ends right after it, or else if
+    the rest of the line cannot belong to it.
     """
+    with_rest = -1
     for width in (1, 2, 4):
         size = width * length
         if width > 1 and not HEX_DIGITS.fullmatch(octets[:size]):
@@ -73,7 +146,15 @@ def counted_payload_size(octets: str, line_end: str, length: int) -> int | None:
             return None
         if octets[size] == line_end:
             return size
-    return -1
+        end = LINE_END.search(octets, size)
+        if end is None and len(octets) <= MAX_COUNTED_CHARS * 4:
+            return None
+        rest = octets[size : end.start() if end is not None else size]
+        is_apart = rest[:1] not in hexdigits if width > 1 else _VALUES_BEHIND_TEXT.fullmatch(rest) is not None
+        is_apart = starts_line(rest) or (is_apart and not may_hold_message(rest))
+        if is_apart and not LINE_END.search(octets[:size]):
+            with_rest = size
+    return with_rest
 
 
 def is_result_code(line: str) -> bool:

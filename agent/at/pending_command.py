@@ -23,6 +23,8 @@ class PendingCommand:
         self.echo_seen = False
         self.boot_urc = ""
         """The URC by which the module reported a restart while the command was pending."""
+        self.is_doubtful = False
+        """True if something came meanwhile that is neither a part of the answer nor a known URC."""
         self.is_cancelled = False
         """The caller no longer waits: no body is written."""
         self.escape_confirmed = False

@@ -10,7 +10,8 @@ line depends on the pending command. It is decided in this order:
 3. After a header with a payload, one line of two or more hexadecimal digits is that payload, whatever else it
    might be. URCs and result codes may come in between. Any other text is taken as the payload too, so that
    a damaged payload counts as one undecodable message; if the hexadecimal line comes after it, the text was a
-   URC.
+   URC. If text follows the digits on their line, the announced octets are the payload. Where that text is a
+   result code, a line end was lost, and the text is processed as the next line.
    In text mode the header counts the payload: so many octets are taken as they are, whatever they contain.
    If the count does not fit, the payload is searched line by line as above.
 4. A final result code ends the pending command. `0` and `4` count (ATV0) until a result code in words was
@@ -35,19 +36,25 @@ from agent.at.command import AtCommand, PayloadKind, ResponsePattern
 from agent.at.errors import AtUsageError
 from agent.at.events import AtEvent, FinalResult, Information, NoiseKind, Prompt, StaleResult, Unsolicited
 from agent.at.line_parser import (
-    HEX_PAYLOAD,
     LINE_END,
     NON_TEXT,
     PROMPT,
     is_result_code,
+    may_hold_message,
     parse_final_result,
+    parse_pdu_mode_length,
     parse_text_mode_header,
+    split_header_line,
+    split_payload_line,
+    starts_line,
 )
 from agent.at.noise import append_noise, make_noise, strip_noise
 from agent.at.payload import CountedPayload, PendingPayload, match_response
 
 MAX_LINE_BYTES = 4096
 """The longest line expected is a PDU of 2 x 176 digits; lines of text mode are shorter."""
+MIN_LOST_DIGITS = 16
+"""A line of so many hexadecimal digits is a payload whose header was lost."""
 ESC = b"\x1b"
 
 PDU_MODE_URC_PAYLOADS = {
@@ -194,8 +201,13 @@ class AtProtocol:
         if size < 0:
             self._pending_payloads.append(counted.pending)
             return offset
-        events.append(counted.pending.make_event(received[offset : offset + size]))
-        return offset + size
+        end = offset + size
+        events.append(counted.pending.make_event(received[offset:end]))
+        if received[end] != counted.line_end:
+            rest = received[end:].splitlines()[0]
+            events.append(make_noise(NoiseKind.JOINED_LINES, rest))
+            self._is_discarding_line = not starts_line(rest)
+        return end
 
     def _process_line_start(self, line: str, events: list[AtEvent]) -> str:
         """Handle a prompt at the start of a line, and a line that is too long. Return the rest."""
@@ -240,7 +252,7 @@ class AtProtocol:
         if not (line.isascii() and line.isprintable()):
             whole, line = line, strip_noise(line, self._pending, events)
             if not line and self._pending_payloads:
-                self._pending_payloads[-1].set_fallback(whole)
+                self._take_noisy_payload(whole, events)
         text = line.strip(" ")
         if not text or (self._remaining_echo and self._consume_echo(text)):
             return
@@ -258,8 +270,8 @@ class AtProtocol:
             self._process_header(PendingPayload(text, pattern.payload_kind, Information), events)
         elif stale := next(filter(None, (match_response(each, text) for each in self._abandoned)), None):
             self._process_header(PendingPayload(text, stale.payload_kind, StaleResult), events)
-        elif HEX_PAYLOAD.fullmatch(text) and len(text) >= 16:
-            events.append(make_noise(NoiseKind.PAYLOAD_WITHOUT_HEADER, text))
+        elif (lost := split_payload_line(text, None)) is not None and len(lost[0]) >= MIN_LOST_DIGITS:
+            self._append_payload(PendingPayload("", PayloadKind.HEX_LINE, Unsolicited), lost, events)
         elif text[:2] == "AT":
             events.append(make_noise(NoiseKind.FOREIGN_COMMAND, text))
         else:
@@ -270,11 +282,11 @@ class AtProtocol:
     def _try_take_payload(self, text: str, final: FinalResult | None, events: list[AtEvent]) -> bool:
         """Take a line as the payload of the last header. Return False if it is not that payload."""
         header = self._pending_payloads[-1]
-        if HEX_PAYLOAD.fullmatch(text):
+        if (payload := split_payload_line(text, parse_pdu_mode_length(header.header))) is not None:
             self._pending_payloads.pop()
             if header.fallback is not None and NON_TEXT.search(header.fallback) is None:
                 events.append(Unsolicited(header.fallback))
-            events.append(header.make_event(text))
+            self._append_payload(header, payload, events)
             return True
         is_code = final is not None or is_result_code(text)
         if is_code or header.fallback is not None or text[:2] == "AT":
@@ -285,6 +297,28 @@ class AtProtocol:
         else:
             header.fallback = text
         return True
+
+    def _take_noisy_payload(self, line: str, events: list[AtEvent]) -> None:
+        """Use a line with non-text octets as the payload of the last header, if nothing better can come."""
+        header = self._pending_payloads[-1]
+        payload = split_payload_line(line, parse_pdu_mode_length(header.header))
+        if payload is None and header.event_type is Unsolicited and may_hold_message(line):
+            payload = line, ""  # a direct delivery has no second copy: it is kept as it came
+        if payload is None:
+            header.set_fallback(line)
+        else:
+            self._pending_payloads.pop()
+            self._append_payload(header, payload, events)
+
+    def _append_payload(
+        self, header: PendingPayload, payload: tuple[str, str], events: list[AtEvent]
+    ) -> None:
+        """Report a header with its payload, and process the text that followed on the same line."""
+        octets, rest = payload
+        events.append(header.make_event(octets))
+        if starts_line(rest):
+            events.append(make_noise(NoiseKind.JOINED_LINES, rest))
+            self._process_line(rest, events)
 
     def _process_header(self, header: PendingPayload, events: list[AtEvent]) -> None:
         """Handle a line that may have a payload. Earlier headers of the same kind get no payload any more."""
@@ -297,6 +331,10 @@ class AtProtocol:
         self._flush_pending_payloads(header.event_type is Unsolicited, events)
         if payload is PayloadKind.COUNTED:
             self._counted_payload = CountedPayload(header, length)
+        elif (joined := split_header_line(header.header)) is not None:
+            header.header = joined[0]
+            events.append(make_noise(NoiseKind.JOINED_LINES, joined[1]))
+            events.append(header.make_event(joined[1]))
         else:
             self._pending_payloads.append(header)
 

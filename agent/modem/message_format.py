@@ -14,6 +14,7 @@ from typing import Protocol
 import pdu
 from agent.at.command import AtCommand, PayloadKind, ResponsePattern
 from agent.at.events import Information, Unsolicited
+from agent.at.line_parser import MIN_MESSAGE_DIGITS, may_hold_message, parse_pdu_mode_length, pdu_digits
 from agent.at.parameters import ParameterValue, parse_values
 from agent.at.protocol import PDU_MODE_URC_PAYLOADS
 from agent.modem.stored_message import Slot, StoredMessage, Undecodable
@@ -112,12 +113,15 @@ class PduFormat:
     def cmgl_command(self) -> AtCommand:
         return _CMGL_COMMAND
 
-    def parse_list_entry(self, line: Information, store: str) -> StoredMessage | None:
+    def parse_list_entry(self, line: Information, store: str) -> StoredMessage | Slot | None:
         header = parse_values(line.text)
-        index = header.get(0).number
+        index, length = header.get(0).number, parse_pdu_mode_length(line.text)
         if index is None or is_outgoing(header.get(1)):
             return None
-        return _stored_message(line, Slot(store, index), _announced_length(header[2:]))
+        slot = Slot(store, index)
+        if line.payload is None and length != 0:
+            return slot  # its payload was lost, or it was printed on the line of the header
+        return _stored_message(line, slot, length)
 
     def cmgr_command(self, index: int) -> AtCommand:
         return AtCommand(f"AT+CMGR={index}", READ_TIMEOUT_S, _CMGR_RESPONSE, requires_information=True)
@@ -126,7 +130,7 @@ class PduFormat:
         header = parse_values(line.text)
         if is_outgoing(header.get(0)):
             return None
-        return _stored_message(line, slot, _announced_length(header[1:]))
+        return _stored_message(line, slot, parse_pdu_mode_length(line.text))
 
     def csmp_command(self, message: pdu.Submit) -> AtCommand | None:
         del message  # a PDU carries its own settings
@@ -146,14 +150,16 @@ class PduFormat:
         )
 
     def parse_direct(self, urc: Unsolicited) -> StoredMessage:
-        raw = urc.payload or ""
-        message = decode_pdu(raw)
+        raw, length = urc.payload or "", parse_pdu_mode_length(urc.text)
+        message, is_intact = _decode_announced(raw, length)
+        if not urc.text:
+            message = Undecodable("it came without its header")
+        elif may_hold_message(raw[_announced_digits(raw, length) :]):
+            message = Undecodable("another message may have been joined to it")
         if isinstance(message, Undecodable):
             # There may be no second copy, so the header is kept, too.
-            return StoredMessage(None, f"{urc.text}\r\n{raw}", message, is_intact=False)
-        return StoredMessage(
-            None, raw, message, _announced_length(parse_values(urc.text)) in {None, _tpdu_length(raw)}
-        )
+            return StoredMessage(None, f"{urc.text}\r\n{raw}".lstrip(), message, is_intact=False)
+        return StoredMessage(None, raw, message, is_intact)
 
     def decode_string(self, text: str) -> str:
         return text
@@ -188,14 +194,23 @@ def decode_pdu(raw: str) -> pdu.Deliver | pdu.StatusReport | Undecodable:
     return Undecodable(f"a {type(message).__name__} is not a message to a device")
 
 
-def _announced_length(fields: tuple[ParameterValue, ...]) -> int | None:
-    """Return <length>, the first number after <stat>; <alpha> between them, or its comma, may be missing."""
-    return next((value.number for value in fields if value.number is not None and not value.quoted), None)
+def _decode_announced(
+    raw: str, length: int | None
+) -> tuple[pdu.Deliver | pdu.StatusReport | Undecodable, bool]:
+    """Decode a payload of <length> octets, also if a few digits follow that cannot be a second message.
+
+    The second value is True if <length> fits, or is not known.
+    """
+    message = decode_pdu(raw)
+    size = _announced_digits(raw, length)
+    if isinstance(message, Undecodable) and len(raw) - size < MIN_MESSAGE_DIGITS:
+        message = decode_pdu(raw[:size])
+    return message, not isinstance(message, Undecodable) and size == len(raw)
 
 
-def _tpdu_length(raw: str) -> int:
-    """Return the octets of the TPDU without the service centre address, which is what <length> counts."""
-    return len(raw) // 2 - 1 - int(raw[:2], 16)
+def _announced_digits(raw: str, length: int | None) -> int:
+    """Return the digits of a payload that <length> covers; all of them if it is not known or not valid."""
+    return len(raw) if length is None or not _HEX_PAIRS_RE.match(raw) else pdu_digits(raw, length)
 
 
 def is_outgoing(status: ParameterValue) -> bool:
@@ -208,6 +223,5 @@ def _stored_message(line: Information, slot: Slot, length: int | None) -> Stored
         if not length:
             return None  # some modules show an empty slot as `+CMGR: 0,,0`
         return StoredMessage(slot, "", Undecodable(f"{line.text} came without its message"), is_intact=False)
-    message = decode_pdu(line.payload)
-    is_intact = not isinstance(message, Undecodable) and length in {None, _tpdu_length(line.payload)}
+    message, is_intact = _decode_announced(line.payload, length)
     return StoredMessage(slot, line.payload, message, is_intact)

@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from agent.at.client import AtClient, ExclusiveAccess
+from agent.at.client import AtClient, ExclusiveAccess, Response
 from agent.at.command import AtCommand, ResponsePattern
 from agent.at.error_codes import EMPTY_SLOT_ERRORS, MEMORY_FAILURE_ERRORS, SIM_ERRORS, ErrorKind
 from agent.at.errors import CommandRefused, CommandTimedOut
@@ -167,12 +167,16 @@ class MessageStore:
         used_format, response = await self._exchange_with_pdu_fallback(
             access, lambda message_format: message_format.cmgl_command()
         )
+        entries = [used_format.parse_list_entry(line, store) for line in response.information]
+        lacks_payload = used_format.cmgf == 0 and any(isinstance(entry, Slot) for entry in entries)
+        is_doubtful = response.is_doubtful or lacks_payload
+        if is_doubtful or any(parse_values(line.text).get(0).number is None for line in response.information):
+            self._damaged_stores.add(store)
+        if is_doubtful:  # a payload may be that of another entry: each slot is read alone
+            entries = [entry.slot if isinstance(entry, StoredMessage) else entry for entry in entries]
         found: dict[Slot, StoredMessage] = {}
-        for line in response:
-            if parse_values(line.text).get(0).number is None:
-                self._damaged_stores.add(store)
-                continue
-            message = await self._resolve_list_entry(access, used_format.parse_list_entry(line, store))
+        for entry in entries:
+            message = await self._resolve_list_entry(access, entry)
             if message is None or message.slot is None:
                 continue
             if message.slot in found:  # a digit of an index was lost: read the slot to get its real message
@@ -213,11 +217,11 @@ class MessageStore:
                 any_slot_answered = any_slot_answered or error.is_one_of(EMPTY_SLOT_ERRORS)
                 continue
             any_slot_answered = True
-            if not response or not _is_occupied(response[0]):
+            if not response.information or not _is_occupied(response.information[0]):
                 continue
             seen += 1
             message = await self._read_consistently(
-                access, used_format.parse_read_response(response[0], Slot(store, index))
+                access, _parse_slot(used_format, response, Slot(store, index))
             )
             if message is not None:
                 found.append(message)
@@ -233,26 +237,25 @@ class MessageStore:
     async def _read_usage(self, access: ExclusiveAccess, store: str) -> tuple[int | None, int]:
         """Return how many messages the selected store holds, None if unknown, and how many slots it has."""
         try:
-            response = await self._exchange(access, read_command("+CPMS"))
+            values = parse_values((await self._exchange(access, read_command("+CPMS"))).text)
         except CommandRefused:
-            response = ()
-        values = parse_values(response[0].text) if response else ParameterValues()
+            values = ParameterValues()
         position = next((at for at in range(0, len(values), 3) if values.get(at).text.upper() == store), 0)
         used, total = values.get(position + 1).number, values.get(position + 2).number
         return used, min(total or DEFAULT_SLOTS, MAX_SLOTS)
 
     async def _exchange_with_pdu_fallback(
         self, access: ExclusiveAccess, make_command: Callable[[MessageFormat], AtCommand]
-    ) -> tuple[MessageFormat, tuple[Information, ...]]:
+    ) -> tuple[MessageFormat, Response]:
         """Send a command in the format in use, or in PDU mode for a message that text mode cannot show.
 
-        Returns the format that was used and the information lines, which are empty for an empty slot.
+        Returns the format that was used and the response, which has no information for an empty slot.
         """
         try:
             return self._format, await self._exchange(access, make_command(self._format))
         except CommandRefused as error:
             if error.is_one_of(EMPTY_SLOT_ERRORS):
-                return self._format, ()
+                return self._format, Response()
             if not error.is_one_of(MEMORY_FAILURE_ERRORS) or self._format.cmgf == _PDU_FORMAT.cmgf:
                 raise
         await self._exchange(access, set_command(f"AT+CMGF={_PDU_FORMAT.cmgf}"))
@@ -276,14 +279,13 @@ class MessageStore:
     async def _read_consistently(
         self, access: ExclusiveAccess, message: StoredMessage | None
     ) -> StoredMessage | None:
-        """Read a damaged message again until it reads the same twice: octets may get lost on the line."""
+        """Read a damaged or doubtful message again until it reads the same twice: octets may get lost."""
         refusals = 0
         for _ in range(MAX_READS):
             if (
                 message is None
                 or message.slot is None
-                or message.is_intact
-                or self._has_only_wrong_length(message)
+                or (not message.is_doubtful and (message.is_intact or self._has_only_wrong_length(message)))
             ):
                 return message
             previous = message
@@ -293,7 +295,8 @@ class MessageStore:
                 refusals += 1
                 continue
             if message == previous:
-                self._miscounts_length = not isinstance(message.message, Undecodable)
+                if not message.is_intact:
+                    self._miscounts_length = not isinstance(message.message, Undecodable)
                 return message
         if message is None or message.slot is None or refusals == MAX_READS:
             return message
@@ -307,7 +310,7 @@ class MessageStore:
     async def _read_slot(self, access: ExclusiveAccess, slot: Slot) -> StoredMessage | None:
         await self._select_store(access, slot.store)
         used_format, response = await self._exchange_with_pdu_fallback(access, _cmgr_command_for(slot.index))
-        return used_format.parse_read_response(response[0], slot) if response else None
+        return _parse_slot(used_format, response, slot)
 
     async def _select_store(self, access: ExclusiveAccess, store: str) -> None:
         """Make a store <mem1>, on which list, read and delete operate."""
@@ -317,9 +320,9 @@ class MessageStore:
             )
             self._settings.set_selected_store(store)
 
-    async def _exchange(self, access: ExclusiveAccess, command: AtCommand) -> tuple[Information, ...]:
+    async def _exchange(self, access: ExclusiveAccess, command: AtCommand) -> Response:
         try:
-            return (await access.exchange(command)).information
+            return await access.exchange(command)
         except CommandTimedOut:
             self._settings.set_selected_store(
                 None
@@ -341,6 +344,14 @@ class _ScanResult:
 
 def _cmgr_command_for(index: int) -> Callable[[MessageFormat], AtCommand]:
     return lambda message_format: message_format.cmgr_command(index)
+
+
+def _parse_slot(used_format: MessageFormat, response: Response, slot: Slot) -> StoredMessage | None:
+    """Return the received message in the response to +CMGR, None if there is none."""
+    if not response.information:
+        return None
+    message = used_format.parse_read_response(response.information[0], slot)
+    return replace(message, is_doubtful=True) if message is not None and response.is_doubtful else message
 
 
 def _is_occupied(line: Information) -> bool:

@@ -42,6 +42,8 @@ class StoredMessage:
     message: pdu.Deliver | pdu.StatusReport | Undecodable
     is_intact: bool = True
     """True if its length is the announced one. Otherwise octets may have been lost on the line."""
+    is_doubtful: bool = False
+    """True if something came with it that nothing explains: it may be the message of another slot."""
 
     @property
     def sort_key(self) -> tuple[bool, float, str, int]:

@@ -192,6 +192,8 @@ class UrcHandler:
             return self._interpret_notification(text)
         if colon and name in {"+CMT", "+CDS"}:
             return urc
+        if not text:  # without its header it may be any message, and a direct delivery has no second copy
+            return urc if self._settings.current.has_direct_delivery else None
         if name in REGISTRATION_DOMAINS:
             changed = self._update_registration(name, parse_registration_urc(text))
             return RegistrationChanged(self._settings.current.registration) if changed else None

@@ -278,9 +278,26 @@ TRANSCRIPTS = {
         [b"\r\n> ", DELETE, b"\r\nOK\r\n"],
         [StaleResult(">", is_prompt=True), OK],
     ),
+    "entries without a line end between them": (
+        [LIST, f"\r\n+CMGL: 1,0,,17\r\n{PDU}+CMGL: 2,0,,18\r\n{PDU2}\r\n\r\nOK\r\n".encode()],
+        [
+            info("+CMGL: 1,0,,17", PDU),
+            Noise(NoiseKind.JOINED_LINES, b"+CMGL: 2,0,,18"),
+            info("+CMGL: 2,0,,18", PDU2),
+            OK,
+        ],
+    ),
+    "a header and its payload in one line": (
+        [READ, f"\r\n+CMGR: 0,,17{PDU}\r\n\r\nOK\r\n".encode()],
+        [Noise(NoiseKind.JOINED_LINES, PDU[:48].encode()), info("+CMGR: 0,,17", PDU), OK],
+    ),
+    "values behind a payload": (
+        [READ, f"\r\n+CMGR: 0,,17\r\n{PDU},0\r\n\r\nOK\r\n".encode()],
+        [info("+CMGR: 0,,17", PDU), OK],
+    ),
     "a payload without a header": (
         [f"\r\n{PDU}\r\n".encode()],
-        [Noise(NoiseKind.PAYLOAD_WITHOUT_HEADER, PDU[:48].encode())],
+        [urc("", PDU)],
     ),
     "a command of another program": (
         [DELETE, b"AT+GCAP\r\r\nOK\r\n"],
