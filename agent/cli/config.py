@@ -51,6 +51,11 @@ def check(config_path: Path) -> None:
     for key, path in (("journal.path", settings.journal.path), ("control.socket", settings.control.socket)):
         if key not in unknown_keys:
             errors += _check_location(f"{config_path}: {key}", path)
+    if "journal.path" not in unknown_keys and not settings.journal.allow_volatile:
+        from agent.journal.mounts import explain_volatile
+
+        if volatile := explain_volatile(settings.journal.path):
+            click.echo(f"warning: {config_path}: journal.path: {volatile}", err=True)
     if errors:
         exit_with_errors(*errors, exit_status=EXIT_CONFIG)
     click.echo(

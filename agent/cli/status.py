@@ -24,6 +24,7 @@ def status(config_path: Path, *, as_json: bool) -> None:
     held              why replies wait
     notes             refusals and deviations of the module that the agent works around
     handler errors    handler files with a mistake; the others work
+    volatile journal  why the journal does not survive a loss of power
     damaged journals  copies of damaged journals that were set aside
     commands, replies number in each state: see modem-agent inbox, outbox
     overdue           tasks that have missed their deadline
@@ -69,7 +70,14 @@ def _make_rows(response: dict[str, Any]) -> dict[str, object]:
             "handler_errors": "; ".join(response["handler_errors"]),
             **{
                 name: response[name]
-                for name in ("damaged_journals", "commands", "replies", "running", "overdue")
+                for name in (
+                    "volatile_journal",
+                    "damaged_journals",
+                    "commands",
+                    "replies",
+                    "running",
+                    "overdue",
+                )
             },
         }
     )

@@ -67,6 +67,7 @@ class JournalConfig(_ConfigTable, frozen=True):
     dedup_days: Annotated[float, Meta(ge=2)] = 31.0
     dedup_without_sid: bool = True
     first_start: Literal["run", "skip"] = "run"
+    allow_volatile: bool = False
 
 
 class ControlConfig(_ConfigTable, frozen=True):

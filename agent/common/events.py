@@ -147,6 +147,8 @@ class EventKind(StrEnum):
     """The journal can be written again."""
     JOURNAL_DAMAGED = "journal damaged"
     """The journal file was damaged, deleted or replaced; the message names the remedy."""
+    JOURNAL_VOLATILE = "journal in memory"
+    """The journal does not survive a loss of power; the message names the file system."""
     PRUNED = "pruned"
     """Old rows were deleted from the journal."""
 

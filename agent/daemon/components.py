@@ -22,6 +22,7 @@ from agent.daemon.supervisor import SessionFactory, Supervisor
 from agent.journal.actions import ActionStore
 from agent.journal.inbox import CommandStore
 from agent.journal.journal import Journal
+from agent.journal.mounts import explain_volatile
 from agent.journal.outbox import OutboxStore
 from agent.journal.reset_budget import ResetBudget, ResetLimits
 from agent.journal.sims import SimStore
@@ -81,6 +82,7 @@ class Components:
         )
         stores = JournalStores(
             journal_path=journal.path,
+            volatile_reason=self._explain_volatile_journal(),
             command_store=self.command_store,
             outbox_store=self.outbox_store,
             action_store=ActionStore(journal),
@@ -129,6 +131,14 @@ class Components:
             dispatcher=self.dispatcher,
             on_queued=self._send_state.reply_queued.set,
         )
+
+    def _explain_volatile_journal(self) -> str:
+        """Log and return why the journal does not survive a loss of power; "" if it does, or need not."""
+        config = self._config.journal
+        if config.allow_volatile or not (text := explain_volatile(config.path, self._dependencies.mountinfo)):
+            return ""
+        self.runtime.emit(Event(EventKind.JOURNAL_VOLATILE, text, severity=Severity.WARNING))
+        return text
 
     def _make_recovery_executor(self) -> RecoveryExecutor:
         dependencies, config = self._dependencies, self._config.recovery

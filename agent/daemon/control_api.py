@@ -41,6 +41,7 @@ class ControlApi:
     ) -> None:
         """`on_queued` is called after a message was queued."""
         self._journal_path = stores.journal_path
+        self._volatile_reason = stores.volatile_reason
         self._db = runtime.db
         self._command_store = stores.command_store
         self._outbox_store = stores.outbox_store
@@ -81,6 +82,7 @@ class ControlApi:
                 "resets_per_day": budget.per_day,
             },
             "held": None if session is None else session.sending_blocked_by,
+            "volatile_journal": self._volatile_reason or None,
             "damaged_journals": [each.name for each in damaged_copies(self._journal_path)],
             "commands": await self._run_db(self._command_store.count_by_state),
             "replies": await self._run_db(self._outbox_store.count_by_state),

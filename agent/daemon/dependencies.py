@@ -20,6 +20,7 @@ from agent.common.sd_notify import SdNotify
 from agent.handlers.runner import ProcessRunner, Runner
 from agent.journal.executor import ThreadExecutor
 from agent.journal.journal import Journal
+from agent.journal.mounts import MOUNTINFO
 from agent.modem.modem import Modem
 from agent.modem.options import ModemOptions
 from agent.modem.sim import Pin
@@ -37,6 +38,8 @@ class Dependencies:
         [Path, Callable[[], float], Callable[[], float], Callable[[str], object]], Journal
     ] = Journal
     """Takes the path, wall clock, monotonic clock, and the function that reports damage."""
+    mountinfo: Path = MOUNTINFO
+    """The kernel's list of mounts, which shows whether the journal is in memory."""
     db_executor: Callable[[], DbExecutor] = ThreadExecutor
     runner: Callable[[EventSink], Runner] = ProcessRunner
     wall_clock: Callable[[], float] = time.time

@@ -149,6 +149,6 @@ def _make_config(folder: Path, name: str, service: str) -> Config:
         modem=ModemConfig(port=str(folder / name)),
         service=ServiceConfig(name=service),  # type: ignore[arg-type]  # one of SIMS
         handlers=HandlersConfig(directory=folder / "handlers"),
-        journal=JournalConfig(path=folder / f"{name}.db"),
+        journal=JournalConfig(path=folder / f"{name}.db", allow_volatile=True),
         control=ControlConfig(socket=folder / f"{name}.sock"),
     )

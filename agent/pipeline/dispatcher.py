@@ -58,6 +58,8 @@ class JournalStores:
     """The stores of one journal."""
 
     journal_path: Path
+    volatile_reason: str
+    """A sentence that says why the journal does not survive a loss of power; "" if it does."""
     command_store: CommandStore
     outbox_store: OutboxStore
     action_store: ActionStore

@@ -202,6 +202,7 @@ class PipelineHarness:
         return Dispatcher(
             runtime=self.runtime,
             stores=JournalStores(
+                volatile_reason="",
                 journal_path=self.journal_path,
                 command_store=self.command_store,
                 outbox_store=self.outbox_store,

@@ -33,7 +33,7 @@ async def sandbox_env(request, tmp_path, message_format):
     env.config.write_text(
         f'[modem]\nport = "{env.port}"\nmessage_format = "{message_format}"\n'
         f'[service]\nname = "{service}"\nmax_per_minute = 1000\n'
-        '[handlers]\ndirectory = "handlers"\ntimeout_s = 2\n[journal]\npath = "journal.db"\n'
+        '[handlers]\ndirectory = "handlers"\ntimeout_s = 2\n[journal]\npath = "journal.db"\nallow_volatile = true\n'
         '[control]\nsocket = "control.sock"\n'
     )
     await sandbox.start()

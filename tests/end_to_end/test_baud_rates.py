@@ -25,7 +25,7 @@ async def test_agent_uses_the_rate_of_the_module(tmp_path, module, agent):
     env.write_handler("count", 'echo "counted $1"')
     env.config.write_text(
         f'[modem]\nport = "{env.port}"\nbaud = {agent}\n[service]\nname = "programmable-wireless"\n'
-        '[handlers]\ndirectory = "handlers"\n[journal]\npath = "journal.db"\n'
+        '[handlers]\ndirectory = "handlers"\n[journal]\npath = "journal.db"\nallow_volatile = true\n'
         '[control]\nsocket = "control.sock"\n'
     )
     await sandbox.start()

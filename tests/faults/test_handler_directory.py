@@ -26,6 +26,7 @@ name = "super-sim"
 directory = "handlers"
 [journal]
 path = "journal.db"
+allow_volatile = true
 [control]
 socket = "control.sock"
 """

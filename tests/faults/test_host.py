@@ -98,6 +98,7 @@ name = "super-sim"
 directory = "handlers"
 [journal]
 path = "{name}.db"
+allow_volatile = true
 [control]
 socket = "{name}.sock"
 """

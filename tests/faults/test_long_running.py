@@ -86,7 +86,7 @@ async def test_f62_sigterm_ends_the_process(tmp_path, module):
     (tmp_path / "handlers").mkdir()
     config.write_text(
         f'[modem]\nport = "{port}"\n[handlers]\ndirectory = "handlers"\n'
-        '[journal]\npath = "journal.db"\n[control]\nsocket = "control.sock"\n'
+        '[journal]\npath = "journal.db"\nallow_volatile = true\n[control]\nsocket = "control.sock"\n'
     )
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-c", "from agent.cli import main; main()", "run", "--config", config),

@@ -33,7 +33,7 @@ class CliEnv:
             "modem": '[modem]\nport = "/dev/nowhere"',
             "service": '[service]\nname = "super-sim"',
             "handlers": '[handlers]\ndirectory = "handlers"',
-            "journal": '[journal]\npath = "journal.db"',
+            "journal": '[journal]\npath = "journal.db"\nallow_volatile = true',
             "control": '[control]\nsocket = "control.sock"',
         }
         self.config.write_text(text or "\n".join((default_tables | tables).values()) + "\n")

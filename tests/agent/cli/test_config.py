@@ -131,7 +131,7 @@ def test_check_reports_all_errors_at_once(cli_env):
     cli_env.write(
         modem='[modem]\nport = "socket://x"',
         service="[service]\nmax_parts = 0",
-        journal='[journal]\npath = "nowhere/journal.db"',
+        journal='[journal]\nallow_volatile = true\npath = "nowhere/journal.db"',
         extra="[frobnicate]",
     )
     write_handler(cli_env.folder / "handlers" / "led", mode=0o777)
@@ -153,7 +153,9 @@ def test_check_reports_all_errors_at_once(cli_env):
 
 def test_check_skips_defaults_of_a_table_with_errors(cli_env):
     """If `path` may be misspelled, the default path of the journal is not checked."""
-    cli_env.write(journal="[journal]\npat = 'x'", handlers="[handlers]\nfrobnicate = 1")
+    cli_env.write(
+        journal="[journal]\nallow_volatile = true\npat = 'x'", handlers="[handlers]\nfrobnicate = 1"
+    )
     result = cli_env.run("config", "check")
     assert len(result.stderr.splitlines()) == 2
 
@@ -175,7 +177,7 @@ def test_check_uses_the_valid_keys_of_a_table_with_errors(cli_env):
     cli_env.write(
         modem='[modem]\nport = "socket://x"\nbaud = "fast"\npin_file = "nowhere-0"',
         handlers='[handlers]\ndirectory = "nowhere-1"\ntimeout_s = -1',
-        journal='[journal]\nkeep_days = "x"\npath = "nowhere-2/journal.db"',
+        journal='[journal]\nallow_volatile = true\nkeep_days = "x"\npath = "nowhere-2/journal.db"',
         control='[control]\nsocket = "nowhere-3/sock"\nsockets = 1',
     )
     result = cli_env.run("config", "check")

@@ -30,6 +30,7 @@ STATUS = {
     },
     "held": "the rate of 10 messages a minute is reached",
     "handler_errors": ["/h/led belongs to user 7: chown it", "/h/x.py line 3: SyntaxError"],
+    "volatile_journal": None,
     "damaged_journals": ["journal.db.damaged-20261122T120000Z"],
     "commands": {"done": 3, "ignored": 1},
     "replies": {},

@@ -38,7 +38,7 @@ class AgentEnv:
         self.tables = {
             "service": {"name": "programmable-wireless"},
             "handlers": {"directory": "handlers"},
-            "journal": {"path": "journal.db"},
+            "journal": {"path": "journal.db", "allow_volatile": True},
             "control": {"socket": "control.sock"},
         }
         (self.folder / "handlers").mkdir()
@@ -499,6 +499,7 @@ async def test_status_request(agent_env, pipeline):
         "service": "programmable-wireless",
         "number": "2936",
         "held": "",
+        "volatile_journal": None,
         "damaged_journals": [],
         "handler_errors": [],
         "commands": {"running": 1, "ignored": 1, "parts": 0},

@@ -50,6 +50,7 @@ directory = "handlers"
 timeout_s = 20
 [journal]
 path = "{journal}"
+allow_volatile = true
 [control]
 socket = "control.sock"
 """

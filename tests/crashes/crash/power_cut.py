@@ -145,7 +145,7 @@ class PowerCutRecording:
         config = found / "agent.toml"
         config.write_text(
             '[modem]\nport = "socket://127.0.0.1:9"\n[service]\nname = "programmable-wireless"\n'
-            '[handlers]\ndirectory = "handlers"\n[journal]\npath = "journal.db"\n'
+            '[handlers]\ndirectory = "handlers"\n[journal]\npath = "journal.db"\nallow_volatile = true\n'
             '[control]\nsocket = "control.sock"\n'
         )
         process = await asyncio.create_subprocess_exec(

@@ -35,7 +35,7 @@ class AgentRun:
             "modem": {"message_format": world.message_format},
             "service": {"name": world.service.name},
             "handlers": {"directory": str(world.handler_directory)},
-            "journal": {"path": str(folder / "journal.db")},
+            "journal": {"path": str(folder / "journal.db"), "allow_volatile": True},
             "control": {"socket": str(folder / "control.sock")},
         }
         other = world.tables if tables is None else tables

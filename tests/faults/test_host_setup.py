@@ -1,0 +1,182 @@
+"""F129 F130 F134: a journal in memory, a deleted control socket, a port that is not a serial port."""
+
+import os
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from agent.cli import group
+from agent.journal.mounts import explain_volatile
+from fault.fault_world import FaultWorld
+
+CONFIG = """
+[modem]
+port = "{port}"
+[service]
+name = "super-sim"
+[handlers]
+directory = "handlers"
+[journal]
+path = "{journal}"
+allow_volatile = {allow_volatile}
+[control]
+socket = "control.sock"
+"""
+
+
+@pytest.fixture
+def check_config(tmp_path):
+    """Return a function that runs `modem-agent config check` with these values."""
+
+    def check(*, port="/dev/nowhere", journal="journal.db", allow_volatile="true"):
+        (tmp_path / "handlers").mkdir(exist_ok=True, mode=0o755)
+        config = tmp_path / "agent.toml"
+        config.write_text(CONFIG.format(port=port, journal=journal, allow_volatile=allow_volatile))
+        return CliRunner().invoke(group, ["config", "check", "--config", str(config)])
+
+    return check
+
+
+# F129
+
+ROOT_DISK = "24 1 179:2 / / rw,noatime shared:1 - ext4 /dev/mmcblk0p2 rw"
+RUN_TMPFS = "30 24 0:26 / /run rw,nosuid shared:5 - tmpfs tmpfs rw,size=800k"
+RASPI_OVERLAY = (
+    "24 1 0:22 / / rw,noatime - overlay overlay rw,lowerdir=/lower,upperdir=/upper/data,workdir=/upper/work"
+)
+OVERLAYROOT = "24 1 0:22 / / rw - overlay overlayroot rw,lowerdir=/media/root-ro,upperdir=/media/root-rw/overlay,workdir=/w"
+STATE = "/var/lib/modem-agent/journal.db"
+VOLATILE = {
+    "tmpfs": ([ROOT_DISK, "31 24 0:27 / /var/lib rw - tmpfs tmpfs rw"], STATE, "tmpfs at /var/lib"),
+    "ramfs": ([ROOT_DISK, "31 24 0:27 / /var rw - ramfs none rw"], STATE, "ramfs at /var"),
+    "root in memory": (["1 1 0:2 / / rw - rootfs rootfs rw"], STATE, "rootfs at /"),
+    "/run": ([ROOT_DISK, RUN_TMPFS], "/run/journal.db", "tmpfs at /run"),
+    "zram": ([ROOT_DISK, "31 24 252:0 / /var rw - ext4 /dev/zram0 rw"], STATE, "ext4 at /var on /dev/zram0"),
+    "directory of a tmpfs": (
+        [ROOT_DISK, RUN_TMPFS, "31 24 0:26 /state /var/lib/modem-agent rw - tmpfs tmpfs rw"],
+        STATE,
+        "tmpfs at /var/lib/modem-agent",
+    ),
+    "blank in the name": (
+        [ROOT_DISK, r"31 24 0:27 / /mnt/my\040disk rw - tmpfs tmpfs rw"],
+        "/mnt/my disk/journal.db",
+        "tmpfs at /mnt/my disk",
+    ),
+    "over a disk": (
+        [ROOT_DISK, "31 24 8:1 / /data rw - ext4 /dev/sda1 rw", "32 31 0:27 / /data rw - tmpfs tmpfs rw"],
+        "/data/journal.db",
+        "tmpfs at /data",
+    ),
+    "raspi-config": ([RASPI_OVERLAY, "30 24 0:26 / /run rw - tmpfs tmpfs rw"], STATE, "/upper/data is on no"),
+    "overlayroot": (
+        [
+            OVERLAYROOT,
+            "25 24 179:2 / /media/root-ro ro - ext4 /dev/mmcblk0p2 ro",
+            "26 24 0:20 / /media/root-rw rw - tmpfs tmpfs-root rw",
+        ],
+        STATE,
+        "overlay at /, whose upper directory /media/root-rw/overlay is on tmpfs at /media/root-rw",
+    ),
+    "overlay on an overlay": (
+        [
+            OVERLAYROOT,
+            "26 24 0:20 / /media/root-rw rw - tmpfs tmpfs-root rw",
+            "27 24 0:30 / /var rw - overlay o rw,lowerdir=/var,upperdir=/srv/var,workdir=/srv/work",
+        ],
+        STATE,
+        "upper directory /srv/var is on overlay at /, whose upper directory /media/root-rw/overlay is on tmpfs",
+    ),
+    "comma in the upper directory": (
+        [ROOT_DISK, RUN_TMPFS, r"27 24 0:30 / /var rw - overlay o rw,upperdir=/run/a\054b\040c,workdir=/w"],
+        STATE,
+        "/run/a,b c is on tmpfs at /run",
+    ),
+    "overlay that does not sync": (
+        [ROOT_DISK, "27 24 0:30 / /var rw - overlay o rw,upperdir=/srv/a,workdir=/srv/w,volatile"],
+        STATE,
+        "with the option volatile",
+    ),
+}
+DURABLE = {
+    "disk": [ROOT_DISK, RUN_TMPFS],
+    "network": [ROOT_DISK, "31 24 0:27 / /var/lib rw - nfs4 server:/export rw"],
+    "similar name": [ROOT_DISK, "31 24 0:27 / /var/lib/modem rw - tmpfs tmpfs rw"],
+    "disk below an overlay": [
+        RASPI_OVERLAY,
+        "31 24 179:3 / /var/lib/modem-agent rw - ext4 /dev/mmcblk0p3 rw",
+    ],
+    "overlay on a disk": [
+        "24 1 0:22 / / rw - overlay o rw,lowerdir=/rom,upperdir=/overlay/upper,workdir=/overlay/work",
+        "25 24 31:6 / /overlay rw - jffs2 /dev/mtdblock6 rw",
+    ],
+    "overlay on its own directory": [
+        ROOT_DISK,
+        "27 24 0:30 / /var rw - overlay o rw,upperdir=/var/upper,workdir=/w",
+    ],
+    "hidden tmpfs": [
+        ROOT_DISK,
+        "31 24 0:27 / /var/lib rw - tmpfs tmpfs rw",
+        "32 24 8:1 / /var rw - ext4 /dev/sda1 rw",
+    ],
+    "not a list of mounts": ["", "nonsense", "1 2 3 - 4"],
+}
+
+
+def write_mounts(folder, lines):
+    """Write a list of mounts and return its path."""
+    path = folder / "mountinfo"
+    path.write_text("".join(f"{line}\n" for line in lines))
+    return path
+
+
+@pytest.mark.parametrize(("lines", "journal", "part"), VOLATILE.values(), ids=VOLATILE)
+def test_f129_journal_in_memory_is_found(tmp_path, lines, journal, part):
+    """One sentence names journal and file system, and what to do. The directory need not exist."""
+    sentence = explain_volatile(Path(journal), write_mounts(tmp_path, lines))
+    assert sentence.startswith(f"journal {journal} is on ")
+    assert part in sentence
+    assert "[journal] path" in sentence
+    assert "allow_volatile" in sentence
+
+
+@pytest.mark.parametrize("lines", DURABLE.values(), ids=DURABLE)
+def test_f129_journal_on_a_disk_is_not_reported(tmp_path, lines):
+    """A disk, whatever it is mounted over or beside."""
+    assert explain_volatile(Path(STATE), write_mounts(tmp_path, lines)) == ""
+    assert explain_volatile(Path(STATE), tmp_path / "nowhere") == ""
+
+
+def test_f129_links_are_followed(tmp_path):
+    """The journal is where a link leads to."""
+    (tmp_path / "state").symlink_to("/run/state")
+    mounts = write_mounts(tmp_path, [ROOT_DISK, RUN_TMPFS])
+    assert "tmpfs at /run" in explain_volatile(tmp_path / "state/journal.db", mounts)
+
+
+@pytest.mark.skipif(not Path("/dev/shm").is_dir(), reason="this host has no /dev/shm")
+def test_f129_config_check_warns(check_config):
+    """With exit status 0. `allow_volatile` silences it."""
+    result = check_config(journal="/dev/shm/modem-agent-journal.db", allow_volatile="false")
+    assert result.exit_code == 0
+    warning, *_ = result.stderr.splitlines()
+    assert warning.startswith("warning: ")
+    assert "journal.path: journal /dev/shm/modem-agent-journal.db is on tmpfs at /dev/shm" in warning
+    assert "journal" not in check_config(journal="/dev/shm/modem-agent-journal.db").stderr
+
+
+@pytest.mark.parametrize("allowed", [False, True])
+async def test_f129_start_and_status_warn(tmp_path, message_format, allowed):
+    """The log has one warning and `status` the same sentence, unless `allow_volatile` is set."""
+    mounts = write_mounts(tmp_path, [RASPI_OVERLAY])
+    async with FaultWorld(
+        tmp_path / "world",
+        message_format,
+        tables={"journal": {"allow_volatile": allowed}},
+        dependencies={"mountinfo": mounts},
+    ) as world:
+        await world.start_and_settle()
+        lines = [line for line in world.log_lines(30) if line.startswith("journal in memory: ")]
+        status = await world.control_api.get_status({})
+        assert lines == ([] if allowed else [f"journal in memory: {status['volatile_journal']}"])
+        assert bool(status["volatile_journal"]) is not allowed
