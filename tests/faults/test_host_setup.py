@@ -1,6 +1,5 @@
 """F129 F130 F134: a journal in memory, a deleted control socket, a port that is not a serial port."""
 
-import os
 from pathlib import Path
 
 import pytest
