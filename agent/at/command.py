@@ -10,13 +10,13 @@ import re
 from dataclasses import dataclass
 from enum import Enum
 
+from agent.at.command_line import split_command_line
 from agent.at.errors import AtUsageError
 from hardware.recording import redact_pins
 
 MAX_COMMAND_LINE_CHARS = 200
 """Longest command line. V.250 5.2.1 guarantees 40 characters; current modules accept several hundred."""
 
-_LEAVES_COMMAND_STATE = re.compile(r"\+CMG[SWC]\s*=(?!\?)|\+CNMA\s*=\s*\d+\s*,|^AT\s*D|\+CMUX|\+CESP")
 _COMMAND_LINE = re.compile(r"AT[\x20-\x7e]*")
 
 
@@ -94,7 +94,8 @@ class AtCommand:
         Raises AtUsageError for a command that opens text entry or a call: nothing would close these, and the
         module would not answer until it closes them by itself.
         """
-        if _LEAVES_COMMAND_STATE.search(line.upper()):
+        line = line[:2].upper() + line[2:]
+        if any(part.leaves_command_state for part in split_command_line(line)):
             raise AtUsageError(
                 line, f"{redact_pins(line)} opens a text entry or a call, which cannot be done from here"
             )

@@ -13,20 +13,24 @@ from agent.daemon.control_socket import ControlError, send_request
 
 @click.command()
 @click.argument("line", metavar="COMMAND")
+@click.option("--force", is_flag=True, help="Execute a command that may have a lasting effect.")
 @json_option
 @config_option
-def at(line: str, config_path: Path, *, as_json: bool) -> None:
+def at(line: str, config_path: Path, *, force: bool, as_json: bool) -> None:
     """Execute one AT command on the module and print its response.
 
     \b
     modem-agent at AT+CSQ
     modem-agent at 'AT+CPMS?'
 
-    The agent sends it between two of its own commands and checks its settings afterwards. Exit status 1: the
-    module refused the command or did not answer, or no agent is running.
+    The agent sends it between two of its own commands and checks its settings afterwards. Commands that only
+    report something are executed at once. Any other, such as AT+CFUN=0 or AT+CMGD=1, may have a lasting
+    effect and needs --force. Exit status 1: it needs --force, the module refused it or did not answer, or no
+    agent is running.
     """
+    request = {"do": "at", "line": line} | ({"force": True} if force else {})
     try:
-        response = send_request(load_config_or_exit(config_path).control.socket, {"do": "at", "line": line})
+        response = send_request(load_config_or_exit(config_path).control.socket, request)
     except ControlError as error:
         exit_with_errors(str(error))
     if as_json:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, ParamSpec, TypeVar
 
 import pdu
+from agent.at.command_line import split_command_line
 from agent.at.errors import AtError
 from agent.common.runtime import Runtime
 from agent.daemon.control_socket import REQUEST_TIMEOUT_S, ControlError
@@ -18,6 +19,7 @@ from agent.pipeline.dispatcher import Dispatcher, JournalStores
 from agent.recovery.executor import RecoveryExecutor
 from agent.service.compose import ComposeError
 from agent.version import VERSION
+from hardware.recording import redact_pins
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -134,12 +136,18 @@ class ControlApi:
         }
 
     async def run_at_command(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Execute the AT command in `line` and return the lines of its answer."""
+        """Execute the AT command in `line` and return the lines of its answer.
+
+        A command of lasting effect is executed only if `force` is true.
+        """
+        line = str(request.get("line", "")).strip()
+        if request.get("force") is not True:
+            _refuse_lasting_effect(line)
         session = self._supervisor.connection.session
         if session is None:
             raise ControlError(f"there is no session with the module: {self._supervisor.connection}")
         try:
-            return {"lines": await session.modem.execute_at(str(request.get("line", "")).strip())}
+            return {"lines": await session.modem.execute_at(line)}
         except AtError as error:
             raise ControlError(str(error)) from None
 
@@ -149,6 +157,18 @@ class ControlApi:
             return await self._db.run(function, *args, **kwargs)
         except sqlite3.Error as error:
             raise ControlError(f"the journal cannot be used now: {error}") from None
+
+
+def _refuse_lasting_effect(line: str) -> None:
+    """Raise ControlError if a part of an AT command line may have a lasting effect."""
+    if line[:2].upper() != "AT":
+        return  # no command line, which is refused later
+    names = [part.name or "it" for part in split_command_line(line) if part.has_lasting_effect]
+    if names:
+        raise ControlError(
+            f"{redact_pins(line)} is not executed: {' and '.join(dict.fromkeys(names))} may have a lasting effect "
+            "on settings, messages, SIM, radio or power of the module; --force executes it"
+        )
 
 
 def _parse_content(request: Mapping[str, Any]) -> str | bytes:

@@ -105,6 +105,7 @@ class Session:
                 try:
                     if self.identity is None:
                         self.identity = await self.modem.query_identity()
+                    await self.modem.query_radio()
                     self.registration = await self.modem.query_registration()
                     self.signal = await self.modem.query_signal()
                     state = f"{self.identity.model or 'module'}, {self.registration}, {self.signal}"

@@ -23,15 +23,16 @@ from agent.modem.initialiser import Initialiser
 from agent.modem.message_format import MessageFormat, PduFormat
 from agent.modem.message_store import MessageStore
 from agent.modem.options import ModemOptions
-from agent.modem.recovery_commands import cycle_radio, reselect_network, restart
-from agent.modem.sending import NotSent, SendOutcome, apply_csmp, send
-from agent.modem.settings import ModemStatus, SettingsHolder, modem_status
+from agent.modem.recovery_commands import cycle_radio, reselect_network, restart, switch_radio_on
+from agent.modem.sending import NotSent, Refused, SendOutcome, apply_csmp, send
+from agent.modem.settings import RADIO_OFF_WITH_SIM_ON, ModemStatus, SettingsHolder, modem_status
 from agent.modem.settings_monitor import CHECK_INTERVAL_S, SettingsMonitor, reapply_cnmi
 from agent.modem.sim_status import SimStatus, query_sim_status
 from agent.modem.status_queries import (
     Identity,
     Registration,
     Signal,
+    query_functionality,
     query_identity,
     query_registration,
     query_signal,
@@ -223,7 +224,10 @@ class Modem:
             return outcome
         if self._urc_handler.has_lost_settings:
             return NotSent("the module has lost its settings")
-        return await send(self._client, command, before_body, self._initialiser.ensure_service_centre)
+        outcome = await send(self._client, command, before_body, self._initialiser.ensure_service_centre)
+        if isinstance(outcome, Refused):
+            self.status_changed.set()  # the network may be lost, or the radio off
+        return outcome
 
     # Status
 
@@ -253,6 +257,16 @@ class Modem:
         The reader clears it.
         """
         return self._urc_handler.status_changed
+
+    async def query_radio(self) -> None:
+        """Query +CFUN, which another program may have changed. Raises CommandTimedOut, ModemLost."""
+        if self._settings.current.cfun is not None:  # None: the module does not report it
+            self._settings.set_cfun(await query_functionality(self._client))
+
+    @property
+    def is_radio_off(self) -> bool:
+        """True if the radio was off at the last query."""
+        return self._settings.current.is_radio_off
 
     async def query_signal(self) -> Signal:
         """Query +CSQ. Raises CommandTimedOut, ModemLost."""
@@ -285,6 +299,7 @@ class Modem:
         finally:
             self._settings_monitor.invalidate()
             self._settings.set_selected_store(None)
+            self.status_changed.set()
         return [line.text for line in response.information]
 
     # Recovery
@@ -304,6 +319,18 @@ class Modem:
         ModemLost.
         """
         if await cycle_radio(self._client, self.driver, power_cycle_sim=power_cycle_sim):
+            self._urc_handler.report_settings_lost("the SIM has lost power")
+
+    async def switch_radio_on(self) -> None:
+        """Switch the radio on that another program has switched off.
+
+        If the SIM lost power, too, the settings are reported as lost. Raises CommandRefused, CommandTimedOut,
+        ModemLost.
+        """
+        sim_lost_power = self._settings.current.cfun != RADIO_OFF_WITH_SIM_ON
+        await switch_radio_on(self._client, self.driver)
+        self._settings.set_cfun(1)
+        if sim_lost_power:
             self._urc_handler.report_settings_lost("the SIM has lost power")
 
     async def reselect_network(self) -> None:

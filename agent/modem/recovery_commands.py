@@ -58,6 +58,11 @@ async def cycle_radio(client: AtClient, driver: DriverProfile, *, power_cycle_si
     return sim_loses_power
 
 
+async def switch_radio_on(client: AtClient, driver: DriverProfile) -> None:
+    """Switch the radio on. Raises CommandRefused, CommandTimedOut, ModemLost."""
+    await client.exchange(AtCommand("AT+CFUN=1", max(CFUN_TIMEOUT_S, driver.cfun_timeout_s or 0)))
+
+
 async def reselect_network(client: AtClient, driver: DriverProfile) -> None:
     """Let the module select a network again. Raises CommandRefused, CommandTimedOut, ModemLost."""
     await client.exchange(AtCommand("AT+COPS=0", max(COPS_TIMEOUT_S, driver.cops_timeout_s or 0)))

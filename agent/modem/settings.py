@@ -17,6 +17,9 @@ class StoreUsage(NamedTuple):
     used: int
     total: int
 
+MINIMUM_FUNCTIONALITY, RADIO_OFF_WITH_SIM_ON = 0, 4
+"""<fun> of +CFUN (27.007 8.2). The first also cuts the power of the SIM."""
+
 
 @dataclass(frozen=True, slots=True)
 class ModemSettings:
@@ -59,6 +62,15 @@ class ModemSettings:
     """The role of the port in use: "at", "modem" or "uart"; empty if unknown."""
     notes: tuple[str, ...] = ()
     """Refused settings and missing functions of the module, as sentences for the operator."""
+
+    @property
+    def is_radio_off(self) -> bool:
+        """True if +CFUN has switched the radio off. Other values than 0 and 4 may be power saving modes of
+        the maker, unless no network is found with them.
+        """
+        if self.cfun in {MINIMUM_FUNCTIONALITY, RADIO_OFF_WITH_SIM_ON}:
+            return True
+        return self.cfun not in (None, 1) and not self.registration.can_send
 
     @property
     def driver(self) -> DriverProfile:

@@ -10,6 +10,7 @@ from agent.at.client import AtClient
 from agent.at.command import AtCommand, ResponsePattern
 from agent.at.errors import CommandRefused
 from agent.at.parameters import parse_values
+from agent.modem.at_commands import read_command
 from hardware.profile import DriverProfile
 
 QUERY_TIMEOUT_S = 10.0
@@ -164,6 +165,18 @@ async def query_registration(
         if state is not None:
             previous = previous.with_state(domain, state)
     return previous
+
+
+async def query_functionality(client: AtClient) -> int | None:
+    """Return <fun> of +CFUN? (27.007 8.2); None if the module does not report it.
+
+    Raises CommandTimedOut, ModemLost.
+    """
+    try:
+        response = await client.exchange(read_command("+CFUN"))
+    except CommandRefused:
+        return None
+    return parse_values(response.text).get(0).number
 
 
 async def query_signal(client: AtClient) -> Signal:

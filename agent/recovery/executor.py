@@ -33,6 +33,7 @@ UNRESPONSIVE_COMMAND_S = 5.0
 """Timeout of a restart command for a module that does not answer: the time to write it."""
 ACTION_TIMEOUT_S = 420.0
 """Timeout of an action. +COPS=0 alone may take three minutes, and some modules refuse it at first."""
+_SESSION_KEEPING_ACTIONS = {RecoveryAction.RESELECT_NETWORK, RecoveryAction.SWITCH_RADIO_ON}
 POST_ACTION_GRACE_S = 200.0
 """Extra time for tasks that waited for the connection during an action before they are overdue."""
 
@@ -165,8 +166,11 @@ class RecoveryExecutor:
     async def check_session(self, modem: Modem, registration: Registration) -> None:
         """Check registration, SIM and message store of a session, and take the action that is due.
 
-        Every action except the network selection ends the session.
+        Every action except the network selection and switching the radio on ends the session.
         """
+        if action := self.policy.check_radio(self._now(), off=modem.is_radio_off):
+            await self.execute(action, Failure.RADIO_OFF, modem)
+            return
         network_failure = sim_failure = None
         if not registration.can_send:
             network_failure = (
@@ -201,8 +205,11 @@ class RecoveryExecutor:
         """
         async with contextlib.AsyncExitStack() as stack:
             try:
-                if not self._options.may_drop_data and (
-                    user := await self._db.run(self._options.describe_module_users)
+                may_interrupt = action is not RecoveryAction.SWITCH_RADIO_ON
+                if (
+                    may_interrupt
+                    and not self._options.may_drop_data
+                    and (user := await self._db.run(self._options.describe_module_users))
                 ):
                     return self._log_skipped(
                         action, failure, f"{user}; recovery.may_drop_data = true allows it"
@@ -240,7 +247,7 @@ class RecoveryExecutor:
             finally:
                 self._deadlines.suspend(POST_ACTION_GRACE_S)
                 self._deadlines.clear("recovery")
-            if action is not RecoveryAction.RESELECT_NETWORK and modem is not None:
+            if action not in _SESSION_KEEPING_ACTIONS and modem is not None:
                 self.action_ended_session = True
                 modem.close("the module is initialised again after a recovery action")
         return True
@@ -278,6 +285,8 @@ class RecoveryExecutor:
             UNRESPONSIVE_COMMAND_S if failure is Failure.NO_RESPONSE and client else ACTION_TIMEOUT_S
         ):
             match action:
+                case RecoveryAction.SWITCH_RADIO_ON if modem is not None:
+                    await modem.switch_radio_on()
                 case RecoveryAction.RESELECT_NETWORK if modem is not None:
                     await modem.reselect_network()
                 case RecoveryAction.CYCLE_RADIO if modem is not None:

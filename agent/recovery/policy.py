@@ -52,6 +52,8 @@ REGISTRATION_TIMEOUT_S = 600.0
 """Time without registration until the first action; also the first interval between these actions."""
 DENIED_ACTION_INTERVAL_S = 3600.0
 """First interval between actions after the network has denied registration."""
+RADIO_ON_INTERVAL_S = 60.0
+"""First interval between two actions against a radio that another program switches off again and again."""
 POWER_KEY_SETTLE_S = 60.0
 """Time after a pulse on the power key until the module shows whether the pulse switched it on or off."""
 FIRST_SWITCH_ON_S = 30.0
@@ -79,6 +81,7 @@ class Failure(Enum):
     SIM_BUSY = "the SIM stays busy"
     STORE_UNREADABLE = "its messages cannot be read"
     INTERNAL_ERROR = "an internal error"
+    RADIO_OFF = "another program has switched its radio off"
     NO_NETWORK = "no network"
     REGISTRATION_DENIED = "registration denied"
 
@@ -87,6 +90,7 @@ class RecoveryAction(Enum):
     """An action against a failure. The value appears in the log."""
 
     NEW_SESSION = "begin a new session"
+    SWITCH_RADIO_ON = "switch it on again (AT+CFUN=1)"
     RESELECT_NETWORK = "select the network again (AT+COPS=0)"
     CYCLE_RADIO = "switch its radio off and on (AT+CFUN)"
     RESTART_MODULE = "restart it by its own command"
@@ -102,8 +106,8 @@ class RecoveryAction(Enum):
 
     @property
     def is_counted(self) -> bool:
-        """True if the action counts as a reset. `SWITCH_ON` concerns a module that is most likely off."""
-        return self is not RecoveryAction.SWITCH_ON
+        """True if the action counts as a reset. The others switch on what is off, at growing intervals."""
+        return self not in {RecoveryAction.SWITCH_ON, RecoveryAction.SWITCH_RADIO_ON}
 
 
 _RESET_KINDS = {
@@ -118,7 +122,7 @@ _NETWORK_ACTIONS = (
     RecoveryAction.RESTART_MODULE,
 )
 """Actions against a missing registration, in this order; after the last one the last two alternate."""
-_IN_SESSION_FAILURES = {Failure.NO_NETWORK, Failure.STORE_UNREADABLE}
+_IN_SESSION_FAILURES = {Failure.NO_NETWORK, Failure.STORE_UNREADABLE, Failure.RADIO_OFF}
 """Failures within a session that works otherwise: a session that lasts does not show that they are over."""
 _SHARED_ESCALATIONS = {
     Failure.REGISTRATION_DENIED: Failure.NO_NETWORK,
@@ -179,6 +183,7 @@ class RecoveryPolicy:
         self._store_unreadable_since: float | None = None
         self._store_readable_since: float | None = None
         self._registered_since: float | None = None
+        self._radio_on_since: float | None = None
         self.last_action: RecoveryAction | None = None
         """The last action that was taken; None again after a stable session."""
 
@@ -287,6 +292,21 @@ class RecoveryPolicy:
         if not escalation.is_interval_over(now, STORE_UNREADABLE_TIMEOUT_S):
             return None
         return RecoveryAction.RESTART_MODULE if escalation.actions_taken else RecoveryAction.NEW_SESSION
+
+    def check_radio(self, now: float, *, off: bool) -> RecoveryAction | None:
+        """Return the action that is due because the radio of a session is off.
+
+        It is switched on at once, and later than before each time if somebody switches it off again: each
+        time the module attaches to the network.
+        """
+        if not off:
+            self._radio_on_since = now if self._radio_on_since is None else self._radio_on_since
+            if now - self._radio_on_since >= STABLE_AFTER_S:
+                self._escalations.pop(Failure.RADIO_OFF, None)
+            return None
+        self._radio_on_since = None
+        is_due = self._escalation_for(Failure.RADIO_OFF).is_interval_over(now, RADIO_ON_INTERVAL_S)
+        return RecoveryAction.SWITCH_RADIO_ON if is_due else None
 
     def check_registration(self, failure: Failure | None, now: float) -> RecoveryAction | None:
         """Return the action that is due because a session is not registered on a network.

@@ -15,6 +15,7 @@ A fault is written `NAME` or `NAME:key=value,key=value`, for instance `final-los
     seconds   the delay of late and prompt-late (5)
     refusal   the error of refused: `ERROR`, `CME 14`, `CMS 302` (ERROR)
     stat      the registration state of registration-lost (2)
+    fun       the functionality that radio-off sets: 4, or 0, which also cuts the power of the SIM (4)
 """
 
 from __future__ import annotations
@@ -56,6 +57,7 @@ FAULT_DESCRIPTIONS = {
     "settings-lost": "falls back to the saved settings without a restart",
     "store-full": "has its preferred store filled with messages from an unknown sender",
     "registration-lost": "is not registered for a while",
+    "radio-off": "has its radio switched off by another program",
     "sim-removed": "has no SIM for a while",
     "switched-off": "is switched off until somebody presses its power key",
     "write-blocked": "takes no bytes from the line for a while",
@@ -87,6 +89,7 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     seconds: float = 5.0
     refusal: str = "ERROR"
     stat: int = 2
+    fun: int = 4
 
 
 class FaultTarget(Protocol):
@@ -112,6 +115,8 @@ class FaultTarget(Protocol):
     def set_registration(self, stat: int) -> None: ...
 
     def search_network(self) -> None: ...
+
+    def set_functionality(self, functionality: int) -> None: ...
 
     def remove_sim(self) -> None: ...
 
@@ -325,6 +330,10 @@ def _lose_registration(faults: FaultInjector, fault: Fault) -> None:
     faults.end_later(fault)
 
 
+def _switch_radio_off(faults: FaultInjector, fault: Fault) -> None:
+    faults.module.set_functionality(fault.fun)
+
+
 def _remove_sim(faults: FaultInjector, fault: Fault) -> None:
     """A bad contact: when the SIM is back, the module reads it only after +CFUN=0 and 1."""
     faults.module.remove_sim()
@@ -370,6 +379,7 @@ FAULT_ACTIONS: dict[str, Callable[[FaultInjector, Fault], None]] = {
     "settings-lost": _lose_settings,
     "store-full": _fill_store,
     "registration-lost": _lose_registration,
+    "radio-off": _switch_radio_off,
     "sim-removed": _remove_sim,
     "switched-off": _switch_off,
     **PORT_FAULTS,

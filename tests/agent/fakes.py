@@ -85,6 +85,7 @@ class FakeModem:
         self.loss_reason = ""
         self.initialised = False
         self.has_answered = True
+        self.is_radio_off = False
         self.driver = DriverProfile()
         self.registered = Registration(1)
         self.sim_answer = ["+CPIN: READY"]
@@ -187,6 +188,9 @@ class FakeModem:
     async def query_identity(self):
         await self._run_operation("identity")
         return Identity("Quectel", "EC25", "EC25EFAR06A01M4G", "861234567890123", "", "8988307000000000000")
+
+    async def query_radio(self):
+        await self._run_operation("radio")
 
     async def query_registration(self):
         await self._run_operation("registration")

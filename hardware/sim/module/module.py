@@ -157,6 +157,11 @@ class SimulatedModule:
         with self.batch_writes():
             self.power.power_on()
 
+    def set_functionality(self, functionality: int) -> None:
+        """Set +CFUN, as another program does on another port."""
+        with self.batch_writes():
+            self.power.set_functionality(functionality)
+
     def power_off(self) -> None:
         """Cut the power at once; stores and saved settings remain."""
         with self.batch_writes():

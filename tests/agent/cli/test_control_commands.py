@@ -208,3 +208,10 @@ async def test_at_prints_the_response(cli_env, parse_json_output):
     assert result.stdout == "+CSQ: 20,99\na\\x1bb\nOK\n"
     result, _ = await cli_env.run_beside_agent({"at": answer}, "at", "AT+CSQ", "--json")
     assert parse_json_output(result) == answer
+
+
+async def test_at_passes_force_to_the_agent(cli_env):
+    """The agent decides which commands need it."""
+    result, requests = await cli_env.run_beside_agent({"at": {"lines": []}}, "at", "--force", "AT+CFUN=0")
+    assert requests == [{"do": "at", "line": "AT+CFUN=0", "force": True}]
+    assert result.stdout == "OK\n"

@@ -89,6 +89,8 @@ class Scenario:
         """How the module's power key is wired if it comes up switched off; None if it comes up by itself."""
         self.power_key_toggles = self.device_rng.random() < 0.5
         self.port_rng = random.Random(f"{seed} ports")  # separate, so that seeds keep their other choices
+        self.radio_off_count = self.device_rng.choices((0, 1, 3), (88, 6, 6))[0]
+        """How often another program switches the radio off."""
 
     @property
     def tables(self):
@@ -124,6 +126,7 @@ class Scenario:
             f" parts {self.max_parts} hours {self.fault_period_s / HOUR_S:.0f}"
             f"{f' damages {self.corruption_count}' if self.corruption_count else ''}"
             f"{'' if self.power_key_kind is None else ' power key'}"
+            f"{f' radio off {self.radio_off_count}' if self.radio_off_count else ''}"
         )
 
     async def run(self, world):
@@ -176,6 +179,10 @@ class Scenario:
         for _ in range(self.port_rng.choice((0, 1, 4))):
             at = self.port_rng.uniform(0, self.fault_period_s)
             plan.append((at, lambda: self.traffic.send_to_port(self.port_rng)))
+        plan += [
+            (self.device_rng.uniform(0, self.fault_period_s - 300), self._switch_radio_off)
+            for _ in range(self.radio_off_count)
+        ]
         if self.has_burst:
             plan.append((self.rng.uniform(0, self.fault_period_s), lambda: self.traffic.send_burst(200)))
         return plan
@@ -192,6 +199,11 @@ class Scenario:
         FAULTS[chosen].inject(self)
         if self.rng.random() < 0.5:  # so that a fault often meets traffic
             self.world.call_later(self.rng.uniform(0, 5), self.traffic.send_random)
+
+    def _switch_radio_off(self):
+        fault = f"radio-off:fun={self.device_rng.choice((0, 4))}"
+        self.injected_faults.append((self.world.loop.time(), fault))
+        self.world.module.faults.add(fault)
 
     def _corrupt_journal(self):
         self.host.kill("SIGKILL, and the journal is damaged")
