@@ -23,10 +23,9 @@ def at(line: str, config_path: Path, *, force: bool, as_json: bool) -> None:
     modem-agent at AT+CSQ
     modem-agent at 'AT+CPMS?'
 
-    The agent sends it between two of its own commands and checks its settings afterwards. Commands that only
-    report something are executed at once. Any other, such as AT+CFUN=0 or AT+CMGD=1, may have a lasting
-    effect and needs --force. Exit status 1: it needs --force, the module refused it or did not answer, or no
-    agent is running.
+    The agent sends it between two of its own commands and checks its settings afterwards. A command that may
+    have a lasting effect, such as AT+CFUN=0 or AT+CMGD=1, is executed with --force only. Exit status 1: the
+    agent asks for that option, the module refused the command or did not answer, or no agent is running.
     """
     request = {"do": "at", "line": line} | ({"force": True} if force else {})
     try:

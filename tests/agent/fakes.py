@@ -190,7 +190,7 @@ class FakeModem:
         return Identity("Quectel", "EC25", "EC25EFAR06A01M4G", "861234567890123", "", "8988307000000000000")
 
     async def query_radio(self):
-        await self._run_operation("radio")
+        await self._run_operation("functionality")
 
     async def query_registration(self):
         await self._run_operation("registration")
