@@ -17,6 +17,7 @@ class StoreUsage(NamedTuple):
     used: int
     total: int
 
+
 MINIMUM_FUNCTIONALITY, RADIO_OFF_WITH_SIM_ON = 0, 4
 """<fun> of +CFUN (27.007 8.2). The first also cuts the power of the SIM."""
 

@@ -45,7 +45,9 @@ async def test_f135_module_that_stays_registered_with_its_radio_off(tmp_path, me
     async with FaultWorld(tmp_path, message_format) as world:
         await world.start_and_settle(100)
         for domain in ("CREG", "CGREG", "CEREG"):
-            world.interceptor.answer(rf"AT\+{domain}\?", b"\r\n+%s: 1,1\r\n\r\nOK\r\n" % domain.encode(), times=0)
+            world.interceptor.answer(
+                rf"AT\+{domain}\?", b"\r\n+%s: 1,1\r\n\r\nOK\r\n" % domain.encode(), times=0
+            )
             world.module.faults.add(f"code-lost:command=+{domain},times=0")
         world.module.faults.add("radio-off")
         world.store_pdu(3, PLAIN_SID_START)
@@ -57,7 +59,9 @@ async def test_f135_module_that_stays_registered_with_its_radio_off(tmp_path, me
 
 async def test_f135_radio_that_is_switched_off_again_and_again(tmp_path):
     """The waits grow, because each time the module attaches; the data link of the gateway prevents nothing."""
-    async with FaultWorld(tmp_path, "pdu", dependencies={"describe_module_users": lambda: "wwan0 is up"}) as world:
+    async with FaultWorld(
+        tmp_path, "pdu", dependencies={"describe_module_users": lambda: "wwan0 is up"}
+    ) as world:
         await world.start_and_settle(100)
         for _ in range(24 * 12):
             world.module.faults.add("radio-off")
