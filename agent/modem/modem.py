@@ -224,10 +224,10 @@ class Modem:
             return outcome
         if self._urc_handler.has_lost_settings:
             return NotSent("the module has lost its settings")
-        outcome = await send(self._client, command, before_body, self._initialiser.ensure_service_centre)
-        if isinstance(outcome, Refused):
+        result = await send(self._client, command, before_body, self._initialiser.ensure_service_centre)
+        if isinstance(result, Refused):
             self.status_changed.set()  # the network may be lost, or the radio off
-        return outcome
+        return result
 
     # Status
 

@@ -620,7 +620,7 @@ async def test_at_request(agent_env, pipeline):
         assert pipeline.calls_of("at") == [("at", "AT+CSQ")]
         pipeline.modem.plan("at", agent_env.factories.refused(3, kind="cme"), agent_env.factories.timed_out())
         refused = await agent_env.request(do="at", line="AT+X?")
-        assert refused == {"ok": False, "error": "AT+X? was refused: +CME ERROR: 3"}
+        assert refused == {"ok": False, "error": "AT+X was refused: +CME ERROR: 3"}
         assert (await agent_env.request(do="at", line="AT+X?"))["error"] == "AT+X: no answer within 10 s"
         assert pipeline.events_of_kind("session ended") == []
 
