@@ -27,8 +27,60 @@ def test_line_is_split_into_its_commands(line, parts):
     assert [str(part) for part in split_command_line(line)] == parts
 
 
-HARMLESS = ["AT", "ATI", "ATI9", "ATE0", "AT+CSQ", "at+csq", "AT+CFUN?", "AT+CFUN=?", "AT+CMGD=?", "AT+COPS=?", "AT+CPIN?", "AT+CMGL=4", "AT+CMGR=1", 'AT+CPMS="SM","SM","SM"', "AT+CSQ;+CREG?;+CPMS?", "ATS0?", "AT+CGDCONT?", 'AT+QENG="servingcell"', "AT+CPSI?"]
-LASTING = ["AT+CFUN=0", "at+cfun=0", "AT+CFUN=1,1", "AT+CFUN", "AT+CMGD=1", "AT+CMGD=1,4", "AT+CSQ;+CMGD=1", "ATE0+CFUN=4", "ATZ", "AT&F", "AT&W", 'AT+CPIN="1234"', 'AT+CLCK="SC",1,"1234"', "AT+COPS=2", 'AT+CSCA="+1"', "AT+IPR=9600", "AT+CPOWD=1", "AT+QPOWD", "AT#REBOOT", "AT^RESET", "AT!RESET", "AT$QCPWRDN", "AT*PSCPOF", "AT+CGATT=0", 'AT+QCFG="nwscanmode",3', "AT+CNMP=38", "AT+CMEE=0", "AT+CNMA", "ATV0", "ATS0=1", "AT+UNKNOWN"]
+HARMLESS = [
+    "AT",
+    "ATI",
+    "ATI9",
+    "ATE0",
+    "AT+CSQ",
+    "at+csq",
+    "AT+CFUN?",
+    "AT+CFUN=?",
+    "AT+CMGD=?",
+    "AT+COPS=?",
+    "AT+CPIN?",
+    "AT+CMGL=4",
+    "AT+CMGR=1",
+    'AT+CPMS="SM","SM","SM"',
+    "AT+CSQ;+CREG?;+CPMS?",
+    "ATS0?",
+    "AT+CGDCONT?",
+    'AT+QENG="servingcell"',
+    "AT+CPSI?",
+]
+LASTING = [
+    "AT+CFUN=0",
+    "at+cfun=0",
+    "AT+CFUN=1,1",
+    "AT+CFUN",
+    "AT+CMGD=1",
+    "AT+CMGD=1,4",
+    "AT+CSQ;+CMGD=1",
+    "ATE0+CFUN=4",
+    "ATZ",
+    "AT&F",
+    "AT&W",
+    'AT+CPIN="1234"',
+    'AT+CLCK="SC",1,"1234"',
+    "AT+COPS=2",
+    'AT+CSCA="+1"',
+    "AT+IPR=9600",
+    "AT+CPOWD=1",
+    "AT+QPOWD",
+    "AT#REBOOT",
+    "AT^RESET",
+    "AT!RESET",
+    "AT$QCPWRDN",
+    "AT*PSCPOF",
+    "AT+CGATT=0",
+    'AT+QCFG="nwscanmode",3',
+    "AT+CNMP=38",
+    "AT+CMEE=0",
+    "AT+CNMA",
+    "ATV0",
+    "ATS0=1",
+    "AT+UNKNOWN",
+]
 
 
 @pytest.mark.parametrize(
