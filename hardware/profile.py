@@ -14,13 +14,14 @@ import tomllib
 from collections.abc import Mapping
 from importlib import resources
 from types import MappingProxyType
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 
 from hardware.quirks import Quirk
 
 TableT = TypeVar("TableT")
+NumberStyle = Literal["plain", "padded", "spaced", "quoted"]
 
 
 HexId = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{4}$")]
@@ -96,6 +97,11 @@ class SimulatorProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     """Commands that this module answers with ERROR."""
     answers: dict[str, str] = msgspec.field(default_factory=dict)
     """Further commands, with their values, and the information text of each."""
+    number_style: NumberStyle = "plain"
+    """How numbers are written in answers and URCs: plain, padded with zeros to three digits, with blanks around
+    them, or in quotes (except in the headers of messages)."""
+    ati: tuple[str, ...] = ("{manufacturer}", "{model}", "Revision: {revision}")
+    """The lines of the answer to ATI; the names of the keys above are replaced by their values."""
     network_scan_s: float = 0.0
     """Duration of +COPS=?."""
     announces_pin_unlock: bool = False
@@ -118,6 +124,10 @@ class SimulatorProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     """True if MT is ME and SM together; else it is another name for ME."""
     first_index: int = 1
     cpms_refusal: str = "CMS 302"
+    cpms_counts: tuple[int, ...] = (1, 2, 3)
+    """How many stores +CPMS takes at a time. Another number is refused with `cpms_refusal`."""
+    notified_slot: str = '"{store}",{index}'
+    """What +CMTI and +CDSI name. Modules without `{store}` or `{index}` name a wrong one, or nothing (`,-1`)."""
     store_full_urc: str = ""
     """URC when a message did not fit; `{store}` is replaced by the name of the store."""
     sms_not_ready_refusal: str = "CMS 314"

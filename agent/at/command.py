@@ -35,15 +35,22 @@ class ResponsePattern:
     """One form that information lines of a command may have."""
 
     prefix: str = ""
-    """The name before the colon, for example "+CMGR"; empty for lines without a name (+CGMM, +CIMI)."""
-    value_pattern: re.Pattern[str] | None = None
-    """Matches the start of the text after the name, or of a line without a name; None for any text.
+    """The name before the colon, for example "+CMGR"; empty for free text (+CGMM, ATI).
 
-    Needed where a URC has the same name: `+CREG: 1,5` answers `+CREG?`, `+CREG: 5` is a URC.
+    Free text may have several lines, and any line is part of it, with a name or without, if it is no known URC.
+    """
+    value_pattern: re.Pattern[str] | None = None
+    """Matches the start of the text after the name; None for any text.
+
+    Needed where a URC has the same name: `+CREG: 1,5` answers `+CREG?`, `+CREG: 5` is a URC. A line in another
+    form is the answer after all if OK comes and nothing else was the answer.
     """
     payload_kind: PayloadKind = PayloadKind.NONE
     may_repeat: bool = False
-    """True if several such lines may come. Otherwise the first is the answer, and another one is a URC."""
+    """True if several lines with this name may come. Otherwise the first is the answer, another one a URC.
+
+    For free text: True if more lines may follow later than `final_result_grace_s`.
+    """
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,10 +6,10 @@ import re
 from string import hexdigits
 
 from agent.at import error_codes
-from agent.at.boot_urcs import BOOT_WORDS
+from agent.at.boot_urcs import BOOT_WORDS, classify_boot_urc
 from agent.at.command import PayloadKind
 from agent.at.events import FinalResult
-from agent.at.parameters import parse_values
+from agent.at.parameters import ParameterValue, parse_values
 
 HEX_PAYLOAD = re.compile(r"[0-9A-Fa-f]{2,}")
 HEX_DIGITS = re.compile(r"[0-9A-Fa-f]*")
@@ -39,6 +39,26 @@ _WORD_CODES = frozenset(
         *("POWERED DOWN", "NORMAL POWER DOWN"),
     }
 )
+_URC_NAMES = frozenset(
+    {
+        # 27.005 3.4
+        *("+CMTI", "+CMT", "+CDSI", "+CDS", "+CBMI", "+CBM"),
+        # 27.007
+        *("+CREG", "+CGREG", "+CEREG", "+C5GREG", "+CGEV", "+CIEV", "+CPIN", "+CFUN", "+CRING", "+CLIP"),
+        *("+COLP", "+CCWA", "+CUSD", "+CSSI", "+CSSU", "+CTZV", "+CTZE", "+CTZEU", "+CNEM"),
+        # Quectel, SIMCom, u-blox, Telit
+        *("+QIND", "+QUSIM", "+QIURC", "+SIMCARD", "*PSUTTZ", "*PSNWID", "DST", "+CTZDST"),
+        *("+UMWI", "+UUSIMSTAT", "#QSS"),
+        # Huawei and ZTE
+        *("^RSSI", "^HCSQ", "^CSNR", "^MODE", "^SRVST", "^SIMST", "^STIN", "^DSFLOWRPT", "^NDISSTAT"),
+        *("^NWTIME", "^EARST", "^LTERSRP", "^ANLEVEL", "^THERM", "+ZUSIMR", "+ZDONR", "+ZPASR"),
+    }
+)
+"""Names of URCs: such a line may come inside an answer of free text, and is not a part of it."""
+STORE_FULL_URC = re.compile(
+    r'\+(QIND|CIEV): ?"?SMSFULL|[+^*%]?(SMS ?|SM)?(MEM(ORY)? ?)?FULL\b|\^SMGO: ?0*[12]', re.IGNORECASE
+)
+"""The URCs of several makers for a full store."""
 _CMS_CME_ERROR = re.compile(r"\+(CMS|CME) ?ERROR ?[:=]? ?(.*)", re.IGNORECASE)
 _VENDOR_ERROR = re.compile(r"[+^*#%$!&]\w+ ERROR\b|(MODEM )?ERROR ?(:|$)", re.IGNORECASE)
 """`ERROR`, and vendors' codes with the same meaning: +CIS ERROR, +EXT ERROR, MODEM ERROR."""
@@ -58,10 +78,10 @@ def parse_text_mode_header(header: str) -> tuple[PayloadKind, int]:
     """
     values = parse_values(header)
     length = values.get(-1).number
-    if len(values) < 3 or length is None or values.get(-1).quoted:
+    if len(values) < 3 or length is None:
         return PayloadKind.HEX_LINE, 0
-    if values.get(-2).quoted:
-        return (PayloadKind.NONE if values.get(-3).quoted else PayloadKind.HEX_LINE), 0
+    if _is_string(values.get(-2)):
+        return (PayloadKind.NONE if _is_string(values.get(-3)) else PayloadKind.HEX_LINE), 0
     if length > MAX_COUNTED_CHARS or not any(value.quoted for value in values):
         return PayloadKind.HEX_LINE, 0
     return PayloadKind.COUNTED, length
@@ -71,11 +91,11 @@ def parse_pdu_mode_length(header: str) -> int | None:
     """Return <length> of a header of PDU mode, in octets without the service centre address; None without it.
 
     It is the first number after <index> and <stat>; <alpha> before it, or the comma of <alpha>, may be
-    missing, and other values may follow.
+    missing, and other values may follow. If every number is in quotes, it is the last one.
     """
     skipped = {"+CMGL": 2, "+CMGR": 1}.get(header.partition(":")[0], 0)
-    values = parse_values(header)[skipped:]
-    return next((value.number for value in values if value.number is not None and not value.quoted), None)
+    numbers = [value for value in parse_values(header)[skipped:] if value.number is not None]
+    return next((value.number for value in numbers if not value.quoted), numbers[-1].number if numbers else None)
 
 
 def pdu_digits(start: str, length: int) -> int:
@@ -130,6 +150,11 @@ def starts_line(text: str) -> bool:
     return _NAMED_VALUES.match(text) is not None or parse_final_result(text, allow_numeric=False) is not None
 
 
+def _is_string(value: ParameterValue) -> bool:
+    """Return True for a string; some modules write numbers in quotes, too."""
+    return value.quoted and value.number is None
+
+
 def counted_payload_size(octets: str, line_end: str, length: int) -> int | None:
     """Return how many of these octets are a payload of <length>: None if too few came, -1 if none fits.
 
@@ -162,6 +187,16 @@ def is_result_code(line: str) -> bool:
     return _EXTENDED_CODE.match(line) is not None or line in _WORD_CODES
 
 
+def is_urc(line: str) -> bool:
+    """Return True if a line is a URC by its name or its words, also where any text could be an answer."""
+    return (
+        line in _WORD_CODES
+        or line.partition(":")[0].rstrip() in _URC_NAMES
+        or classify_boot_urc(line) is not None
+        or STORE_FULL_URC.match(line) is not None
+    )
+
+
 def parse_final_result(line: str, *, allow_numeric: bool) -> FinalResult | None:
     """Return the final result code in a line, None if it is not one. `allow_numeric`: ATV0 may be on."""
     if line == "OK":
@@ -177,7 +212,8 @@ def parse_final_result(line: str, *, allow_numeric: bool) -> FinalResult | None:
 
 def _parse_extended_error(line: str, match: re.Match[str]) -> FinalResult:
     """Parse +CMS ERROR or +CME ERROR with a number or words (+CMEE 1 and 2). The colon may be missing."""
-    kind, value = error_codes.ErrorKind(match[1].lower()), match[2].strip()
-    code = int(value) if value.isascii() and value.isdigit() else error_codes.find_error_code(kind, value)
+    kind, value = error_codes.ErrorKind(match[1].lower()), match[2].strip().strip('"')
+    number = ParameterValue(value).number
+    code = error_codes.find_error_code(kind, value) if number is None else number
     name = value if code is None else error_codes.find_error_name(kind, code)
     return FinalResult(line, ok=False, kind=kind, code=code, name=name)

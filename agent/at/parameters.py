@@ -1,7 +1,7 @@
 """Parse the values of an information line, and the ranges of a test answer (V.250 5.4.2, 5.7.3).
 
-Vendors take liberties with blanks, commas and quotes. What cannot be parsed becomes an empty value, never an
-exception: one malformed line must not end a session.
+Vendors take liberties with blanks, commas, quotes and leading zeros. What cannot be parsed becomes an empty
+value, never an exception: one malformed line must not end a session.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 _VALUE = re.compile(r'\s*(?:"([^"]*)"?[^,]*|([^,]*))(,|$)')
 _PARENTHESISED = re.compile(r"\(([^)]*)\)")
-_RANGE = re.compile(r"\s*(\d+)\s*-\s*(\d+)\s*")
+_RANGE = re.compile(r'\s*"?\s*(\d+)\s*"?\s*-\s*"?\s*(\d+)\s*"?\s*')
 
 MAX_RANGE_VALUES = 256
 """A wider range in a test answer is cut to so many values."""
@@ -26,8 +26,14 @@ class ParameterValue:
 
     @property
     def number(self) -> int | None:
-        """The value as a decimal number, None if it is not one."""
-        return int(self.text) if self.text.isascii() and self.text.isdigit() else None
+        """The value as a decimal number, also with leading zeros or in quotes; None if it is not one."""
+        digits = self.text.strip()
+        return int(digits) if digits.isascii() and digits.isdigit() else None
+
+    @property
+    def canonical(self) -> str:
+        """The value as the agent writes it: a number without leading zeros, or a name in capitals."""
+        return self.text.strip().upper() if self.number is None else str(self.number)
 
 
 EMPTY_VALUE = ParameterValue("")
@@ -65,7 +71,7 @@ def parse_ranges(line: str) -> tuple[frozenset[str], ...]:
     """Return the values that a test answer allows, one set for each parameter.
 
     Examples: `+CNMI: (0-2),(0,1)`, `+CPMS: ("SM","ME"),("SM")`. Some modules omit the parentheses around a
-    single value.
+    single value. The values are canonical, see `ParameterValue`.
     """
     text = line.partition(":")[2]
     groups = _PARENTHESISED.findall(text) or text.split(",")
@@ -77,7 +83,7 @@ def _expand_group(group: str) -> list[str]:
     for item in group.split(","):
         span = _RANGE.fullmatch(item)
         if span is None:
-            members.append(item.strip().strip('"'))
+            members.append(ParameterValue(item.strip().strip('"')).canonical)
         else:
             first, last = int(span[1]), int(span[2])
             members += map(str, range(first, min(last, first + MAX_RANGE_VALUES) + 1))

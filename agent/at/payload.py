@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from agent.at.command import AtCommand, PayloadKind, ResponsePattern
 from agent.at.events import AtEvent, Information, StaleResult, Unsolicited
-from agent.at.line_parser import counted_payload_size, is_result_code
+from agent.at.line_parser import counted_payload_size, is_urc
 
 
 class PendingPayload:
@@ -68,13 +68,16 @@ class CountedPayload:
 def match_response(command: AtCommand | None, line: str) -> ResponsePattern | None:
     """Return the pattern of the command's answer that a line matches, None if it matches none."""
     for pattern in command.response_patterns if command is not None else ():
-        if pattern.prefix:
-            if line.startswith(pattern.prefix) and line[len(pattern.prefix) :].lstrip()[:1] == ":":
-                rest = line.partition(":")[2].strip()
-                if pattern.value_pattern is None or pattern.value_pattern.match(rest):
-                    return pattern
-        elif not is_result_code(line) and (
-            pattern.value_pattern is None or pattern.value_pattern.match(line)
+        if has_response_name(pattern, line) and (
+            pattern.value_pattern is None
+            or pattern.value_pattern.match(line[len(pattern.prefix) :].lstrip(": "))
         ):
             return pattern
     return None
+
+
+def has_response_name(pattern: ResponsePattern, line: str) -> bool:
+    """Return True if a line has the name of an answer, or is free text that may be the answer."""
+    if pattern.prefix:
+        return line.startswith(pattern.prefix) and line[len(pattern.prefix) :].lstrip()[:1] == ":"
+    return not is_urc(line)

@@ -8,7 +8,7 @@ from math import inf
 from agent.at.client import AtClient
 from agent.at.error_codes import SIM_ERRORS
 from agent.at.errors import CommandRefused
-from agent.at.parameters import ParameterValues, parse_values
+from agent.at.parameters import ParameterValue, ParameterValues, parse_values
 from agent.modem.at_commands import cnmi_command, read_command
 from agent.modem.message_format import MessageFormat
 from agent.modem.settings import ModemSettings, SettingsHolder
@@ -107,7 +107,8 @@ async def find_drift(client: AtClient, settings: SettingsHolder, message_format:
         return f"+CMGF: {values.get(0).text}"
     for name, agreed in message_format.negotiated.items():
         values = await _read_setting(client, name)
-        if values and message_format.decode_string(values.get(0).text).upper() != agreed:
+        decoded = ParameterValue(message_format.decode_string(values.get(0).text))
+        if values and decoded.canonical != agreed:
             return f"{name}: {values.get(0).text}"
     negotiated = settings.current
     values = await _read_setting(client, "+CNMI") if negotiated.cnmi else ParameterValues()

@@ -12,7 +12,7 @@ import itertools
 from agent.at.client import AtClient
 from agent.at.command import AtCommand, ResponsePattern
 from agent.at.errors import CommandRefused, CommandTimedOut
-from agent.at.parameters import parse_ranges, parse_values
+from agent.at.parameters import ParameterValue, parse_ranges, parse_values
 from agent.modem.at_commands import CFUN_TIMEOUT_S, SETTING_TIMEOUT_S, read_command, set_command
 from agent.modem.cnmi import NotificationSetup
 from agent.modem.cpms import StoreSelection
@@ -192,7 +192,8 @@ class SettingsNegotiation:
         response = await self._client.try_command(read_command(name), note_failure=False)
         if response is None:
             return ""
-        return self._format.decode_string(parse_values(response.text).get(0).text).upper()
+        value = parse_values(response.text).get(0)
+        return ParameterValue(self._format.decode_string(value.text)).canonical
 
     async def _set_and_verify(
         self, required: RequiredSetting, value: str, offered: tuple[frozenset[str], ...]
@@ -234,7 +235,7 @@ class SettingsNegotiation:
             supported.append(domain)
             if state is not None:
                 self._settings.set_registration(self._settings.current.registration.with_state(domain, state))
-            if number == 0:
+            if not number:
                 await self._client.try_command(set_command(f"AT{domain}=1"))
         self._settings.set_registration_domains(tuple(supported))
 

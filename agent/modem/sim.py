@@ -232,8 +232,9 @@ class SimSetup:
         query = AtCommand("AT+CPINR", SETTING_TIMEOUT_S, (ResponsePattern("+CPINR", may_repeat=True),))
         try:
             for line in (await self._client.exchange(query)).information:
-                if line.text.upper().startswith("+CPINR: SIM PIN,"):
-                    return parse_values(line.text).get(1).number
+                code, tries = (parse_values(line.text).get(at) for at in (0, 1))
+                if code.canonical == "SIM PIN":
+                    return tries.number
         except (CommandRefused, CommandTimedOut):
             pass
         if self._driver.pin_tries_command is None:

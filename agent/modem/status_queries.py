@@ -59,9 +59,17 @@ _STATE_TEXTS = {
 REGISTRATION_DOMAINS = ("+CREG", "+CGREG", "+CEREG")
 """Circuit switched, GPRS, EPS."""
 
-# The read form begins with <n>, the URC does not: `+CREG: 2,5,...` and `+CREG: 5,"1A2B",...`.
-# A second value of one or two digits without quotes is <stat>; an area code has four digits.
-_READ_FORM_RE = re.compile(r"[0-5]\s*,\s*\d{1,2}\s*(,|$)")
+_READ_FORM_RE = re.compile(
+    r"""
+      [^,]*,\s*"?\s*\d+\s*"?\s*$             # two values: after an area code comes a cell
+    | [^,]*,\s*0?\d{1,2}\s*,                 # <stat> has two digits at most, an area code has four
+    | [^,]*,\s*0*\d{1,2}\s*,\s*"             # padded; an area code and its cell are both quoted, or neither
+    | 0\d+\s*,\s*0*\d{1,2}\s*,              # <n> and <stat> padded
+    | "[^,]*,\s*"\s*0*\d{1,2}\s*"\s*,        # <n> and <stat> quoted
+    """,
+    re.VERBOSE,
+)
+"""Matches the values of an answer, which begins with <n>: `2,5,...`. A URC does not: `5,"1A2B",...`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,16 +145,11 @@ def registration_command(domain: str) -> AtCommand:
 
 
 def parse_registration(line: str) -> tuple[int | None, int | None]:
-    """Return <n> and <stat> of an answer."""
-    found = parse_values(line)
-    return found.get(0).number, found.get(1).number
-
-
-def parse_registration_urc(line: str) -> int | None:
-    """Return <stat> of a URC, or of an answer that came too late and is taken for a URC."""
-    _, _, values = line.partition(":")
-    n_or_state, state = parse_registration(line)
-    return state if _READ_FORM_RE.match(values.strip()) else n_or_state
+    """Return <n> and <stat> of an answer or a URC; <n> is None in a URC, and in an answer that leaves it out."""
+    values = parse_values(line)
+    if _READ_FORM_RE.match(line.partition(":")[2].strip()):
+        return values.get(0).number, values.get(1).number
+    return None, values.get(0).number
 
 
 async def query_registration(
@@ -191,8 +194,9 @@ async def query_signal(client: AtClient) -> Signal:
     return Signal(-113 + 2 * rssi if rssi is not None and rssi <= 31 else None)
 
 
-_DIGITS_RE = re.compile(r'"?\d{5,}')
-_ICCID_RE = re.compile(r'"?89\d{10,}F?')
+_DIGITS_RE = re.compile(r"\d{5,}")
+_ICCID_RE = re.compile(r"89\d{10,}F?")
+_NAMED_LINE_RE = re.compile(r"[+^*#%$!&]?\w[\w ]*:")
 
 
 async def query_identity(client: AtClient, driver: DriverProfile) -> Identity:
@@ -214,18 +218,30 @@ async def query_identity(client: AtClient, driver: DriverProfile) -> Identity:
 async def _query_text(
     client: AtClient, name: str, pattern: re.Pattern[str] | None = None, response_name: str = ""
 ) -> str:
+    """Return the value of an answer of free text; empty if the command is refused.
+
+    `pattern`: matches the value, which blanks and dashes may divide into groups. `response_name`: the name
+    that the module may write before the value. Lines with it are preferred, then lines without any name.
+    """
+    response_name = response_name or name
     command = AtCommand(
         f"AT{name}",
         QUERY_TIMEOUT_S,
-        (ResponsePattern(response_name or name), ResponsePattern(value_pattern=pattern)),
+        (ResponsePattern(response_name), ResponsePattern()),
         requires_information=True,
     )
     try:
-        text = (await client.exchange(command)).text
+        lines = [line.text for line in (await client.exchange(command)).information]
     except CommandRefused:
         return ""
-    value = parse_values(text).get(0).text if text[:1] in {"+", "^", "%", "!"} else text
-    return value.strip().strip('"').removeprefix("Revision:").strip()
+    lines.sort(key=lambda line: (not line.startswith(response_name), _NAMED_LINE_RE.match(line) is not None))
+    for line in lines:
+        if pattern is None:
+            value = parse_values(line).get(0).text if line[:1] in {"+", "^", "%", "!"} else line
+            return value.strip().strip('"').removeprefix("Revision:").strip()
+        if (found := pattern.search(re.sub("[ -]", "", line))) is not None:
+            return found[0]
+    return ""
 
 
 async def query_iccid(client: AtClient, driver: DriverProfile, manufacturer: str = "") -> str:

@@ -15,7 +15,6 @@ Before the first initialisation, a sign of a restart leads from UNINITIALISED to
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Awaitable, Callable
 from enum import Enum, auto
 from functools import partial
@@ -23,6 +22,7 @@ from functools import partial
 from agent.at.boot_urcs import BootUrc, classify_boot_urc, is_ready_urc
 from agent.at.client import AtClient
 from agent.at.events import EchoReturned, PortContention, RescanNeeded, Unsolicited, UrcEvent
+from agent.at.line_parser import STORE_FULL_URC
 from agent.at.parameters import parse_values
 from agent.at.urc_queue import UrcQueue
 from agent.modem.events import (
@@ -37,7 +37,7 @@ from agent.modem.events import (
 from agent.modem.message_format import MessageFormat
 from agent.modem.notification_check import NotificationCheck
 from agent.modem.settings import SettingsHolder
-from agent.modem.status_queries import REGISTRATION_DOMAINS, parse_registration_urc
+from agent.modem.status_queries import REGISTRATION_DOMAINS, parse_registration
 from agent.modem.stored_message import UNKNOWN_SLOT, Slot, StoredMessage
 from hardware.profile import DriverProfile
 
@@ -45,10 +45,6 @@ BOOT_URC_WINDOW_S = 60.0
 """The boot URCs of one start come within this time. After an initialisation they cause a sweep, not another
 initialisation."""
 
-_STORE_FULL_RE = re.compile(
-    r'\+(QIND|CIEV): ?"?SMSFULL|[+^*%]?(SMS ?|SM)?(MEM(ORY)? ?)?FULL\b|\^SMGO: ?[12]', re.IGNORECASE
-)
-"""The URCs of several makers for a full store. A sweep too many costs little."""
 QueuedEvent = ModemEvent | Unsolicited
 """`Unsolicited` is a direct delivery that has not been decoded yet."""
 
@@ -195,7 +191,7 @@ class UrcHandler:
         if not text:  # without its header it may be any message, and a direct delivery has no second copy
             return urc if self._settings.current.has_direct_delivery else None
         if name in REGISTRATION_DOMAINS:
-            changed = self._update_registration(name, parse_registration_urc(text))
+            changed = self._update_registration(name, parse_registration(text)[1])
             return RegistrationChanged(self._settings.current.registration) if changed else None
         boot = classify_boot_urc(text)
         if boot is BootUrc.MAYBE_STARTED:
@@ -211,7 +207,7 @@ class UrcHandler:
             return self._interpret_ready_urc(text)
         if boot is BootUrc.SIM_CHANGED:
             return None if self._is_initialising else self._mark_settings_lost(SettingsLost(text))
-        if _STORE_FULL_RE.match(text):
+        if STORE_FULL_URC.match(text):  # a sweep too many costs little
             store = parse_values(text).get(-1)
             return StoreFull(store.text if store.quoted else "")
         return None

@@ -2,20 +2,13 @@
 
 import re
 
-import msgspec
 import pytest
 
 from fault.catalogue import PLAIN_SID_START, SID
-from fault.fault_world import FaultWorld, make_pdu
-from hardware import profile
+from fault.fault_world import FaultWorld, changed_module, make_pdu
 from soak.world import HandlerPlan
 
 REFUSED = b"\r\n+CMS ERROR: 303\r\n"
-
-
-def changed_module(**changes):
-    """Return the generic module with these changes."""
-    return msgspec.structs.replace(profile.load_simulator_profile("generic"), **changes)
 
 
 def module_with_cnmi(*allowed):

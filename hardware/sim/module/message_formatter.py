@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from hardware.sim.module import charset, tpdu
 from hardware.sim.module.errors import cms_error
+from hardware.sim.module.number_style import restyle_numbers
 from pdu import Alphabet, CommandTpdu, Deliver, PduError, StatusReport, Submit, decode, gsm7
 from pdu.address import write_service_centre
 from pdu.packing import unpack
@@ -34,30 +35,36 @@ class MessageFormatter:
         place = "" if index is None else f"{index},"
         if not self._context.settings.text_mode:
             header = f"{name}: {place}{message.status.value},{self._alpha},{len(message.tpdu)}"
-            return f"{header}\r\n{_pdu_hex(message)}"
+            return self._restyle(f"{header}\r\n{_pdu_hex(message)}")
         decoded = self._decode_tpdu(message)
         if decoded is None:
             raise cms_error(320)
         body = self._format_body(message, decoded, listed=index is not None)
-        return f'{name}: {place}"{message.status.text}",{body}'
+        return self._restyle(f'{name}: {place}"{message.status.text}",{body}')
 
     def format_cmt(self, message: StoredTpdu) -> str:
         """Format `+CMT`, 27.005 3.4.1. A message that cannot be shown in text mode is shown as a PDU."""
         decoded = self._decode_tpdu(message) if self._context.settings.text_mode else None
         if decoded is None:
-            return f"+CMT: {self._alpha},{len(message.tpdu)}\r\n{_pdu_hex(message)}"
-        return f"+CMT: {self._format_body(message, decoded, listed=False)}"
+            return self._restyle(f"+CMT: {self._alpha},{len(message.tpdu)}\r\n{_pdu_hex(message)}")
+        return self._restyle(f"+CMT: {self._format_body(message, decoded, listed=False)}")
 
     def format_cds(self, message: StoredTpdu) -> str:
         """Format `+CDS`, 27.005 3.4.1."""
         decoded = self._decode_tpdu(message) if self._context.settings.text_mode else None
         if decoded is None:
-            return f"+CDS: {len(message.tpdu)}\r\n{_pdu_hex(message)}"
-        return f"+CDS: {self._format_body(message, decoded, listed=False)}"
+            return self._restyle(f"+CDS: {len(message.tpdu)}\r\n{_pdu_hex(message)}")
+        return self._restyle(f"+CDS: {self._format_body(message, decoded, listed=False)}")
 
     def format_address(self, address: Address | None) -> str:
         """Format an address in the character set of +CSCS, and its type; both are empty for None."""
         return "," if address is None else f'"{self._encode_text(str(address))}",{address.type_of_address}'
+
+    def _restyle(self, text: str) -> str:
+        """Write the numbers of the header as the profile says. No module quotes those of a message header."""
+        style = self._context.profile.number_style
+        header, line_end, data = text.partition("\r\n")
+        return text if style == "quoted" else restyle_numbers(header, style) + line_end + data
 
     @property
     def _alpha(self) -> str:

@@ -189,9 +189,9 @@ class MtDelivery:
         self._answer_network(delivery.reference, None)
         if announce:
             code = "+CMTI" if summary is not None else "+CDSI"
-            self._emit_urc(
-                PendingUrc(f'{code}: "{name}",{slot + context.profile.first_index}', needs_cnma=False)
-            )
+            index = slot + context.profile.first_index
+            shown = context.profile.notified_slot.format(store=name, index=index)
+            self._emit_urc(PendingUrc(f"{code}: {shown}", needs_cnma=False))
 
     def _refuse_for_memory(self, delivery: RpData, name: str) -> None:
         if name == "SM" and self._context.settings.cpms[2] != "SM":

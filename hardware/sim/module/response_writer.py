@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from hardware.sim.module.errors import CME_ERROR_TEXTS, CMS_ERROR_TEXTS, CommandError
+from hardware.sim.module.number_style import restyle_numbers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,6 +45,7 @@ class ResponseWriter:
     def write_information(self, text: str) -> None:
         """Write an information text; the lines of a multi-line answer are separated by CR LF."""
         end = self._line_end
+        text = self._restyle(text)
         text = text.replace("\r\n", end) if end != "\r\n" else text
         self._write("information", _encode(f"{end}{text}{end}" if self._settings.verbose else f"{text}{end}"))
 
@@ -64,7 +66,7 @@ class ResponseWriter:
         if self._held_urcs is not None:
             self._held_urcs = [*self._held_urcs, line][-MAX_HELD_URCS:]
         elif not self._settings.quiet:  # ATQ1 suppresses URCs too, V.250 6.2.5
-            self._write("unsolicited", self._frame(line))
+            self._write("unsolicited", self._frame(self._restyle(line)))
 
     def hold_urcs(self) -> None:
         """Hold unsolicited result codes from now on."""
@@ -84,6 +86,11 @@ class ResponseWriter:
     @property
     def _line_end(self) -> str:
         return chr(self._settings.registers[3]) + chr(self._settings.registers[4])
+
+    def _restyle(self, text: str) -> str:
+        """Write the numbers as the profile says. For messages the formatter does that."""
+        is_message = text.startswith(("+CMT:", "+CDS:", "+CMGR:", "+CMGL:"))
+        return text if is_message else restyle_numbers(text, self._profile.number_style)
 
     def _write_final(self, code: str) -> None:
         if not self._settings.quiet:

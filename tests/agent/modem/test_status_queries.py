@@ -2,7 +2,7 @@
 
 import pytest
 
-from agent.modem.status_queries import Identity, Registration, parse_registration_urc
+from agent.modem.status_queries import Identity, Registration, parse_registration
 
 OK = b"\r\nOK\r\n"
 ERROR = b"\r\nERROR\r\n"
@@ -209,4 +209,4 @@ def test_identity_of_a_module_that_refuses_everything(run_scripted_modem):
 )
 def test_registration_state_of_a_urc(line, state):
     """<stat> is found in the form of a URC, and in an answer that comes after its OK."""
-    assert parse_registration_urc(line) == state
+    assert parse_registration(line)[1] == state

@@ -12,10 +12,13 @@ import sqlite3
 from contextlib import closing
 from dataclasses import replace
 
+import msgspec
+
 import pdu
 from agent.handlers.results import HandlerDeclaration
 from fault.catalogue import split_pdu
 from fault.line_interceptor import LineInterceptor
+from hardware import profile
 from hardware.sim.module.stores import MessageStatus, StoredTpdu
 from soak import simulated_runner
 from soak.world import World
@@ -123,6 +126,11 @@ class _RunnerWithDefault(simulated_runner.SimulatedRunner):
 
     async def load(self, file):
         return [*await super().load(file), HandlerDeclaration("anything", default=True)]
+
+
+def changed_module(**changes):
+    """Return the generic module with these changes of its `[device]` table."""
+    return msgspec.structs.replace(profile.load_simulator_profile("generic"), **changes)
 
 
 def make_pdu(text, *, sender="000", timestamp="26/11/21,22:30:00+00", **fields):

@@ -17,7 +17,9 @@ def _identify(module: ModuleParts, parameters: CommandParameters) -> CommandOutc
     """ATI: free text of several lines (V.250 6.1.3)."""
     device = module.profile
     parameters.get_number(0, range(10), 0)
-    return [f"{device.manufacturer}\r\n{device.model}\r\nRevision: {device.revision}"]
+    names = ("manufacturer", "model", "revision", "imei")
+    values = {name: getattr(device, name) for name in names}
+    return ["\r\n".join(line.format_map(values) for line in device.ati)]
 
 
 def _show_serial_number(module: ModuleParts, parameters: CommandParameters) -> CommandOutcome:

@@ -33,6 +33,8 @@ def _select_service(module: ModuleParts, parameters: CommandParameters) -> Comma
 def _select_stores(module: ModuleParts, parameters: CommandParameters) -> CommandOutcome:
     """+CPMS="m1"[,"m2"[,"m3"]]; omitted stores keep their value."""
     parameters.require_at_most(3)
+    if len(parameters.items) not in module.profile.cpms_counts:
+        raise parse_error(module.profile.cpms_refusal)
     chosen = list(module.settings.cpms)
     for place, allowed in enumerate(module.profile.memories):
         if parameters.has(place) or place == 0:
