@@ -95,7 +95,9 @@ def parse_pdu_mode_length(header: str) -> int | None:
     """
     skipped = {"+CMGL": 2, "+CMGR": 1}.get(header.partition(":")[0], 0)
     numbers = [value for value in parse_values(header)[skipped:] if value.number is not None]
-    return next((value.number for value in numbers if not value.quoted), numbers[-1].number if numbers else None)
+    return next(
+        (value.number for value in numbers if not value.quoted), numbers[-1].number if numbers else None
+    )
 
 
 def pdu_digits(start: str, length: int) -> int:

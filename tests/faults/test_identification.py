@@ -69,8 +69,12 @@ async def test_f131_simulated_modules_name_their_capabilities(tmp_path, message_
 async def test_f131_identity_is_found_among_other_lines(tmp_path, message_format):
     """A number is found by its form, and a name is that of its own line."""
     async with FaultWorld(tmp_path, message_format) as world:
-        world.interceptor.answer(r"AT\+CGSN", b"\r\nIMEI: 35-907206-000001-7\r\n+GCAP: +CGSM\r\n\r\nOK\r\n", times=0)
-        world.interceptor.answer(r"AT\+CGMM", b'\r\n^RSSI: 12\r\n+GCAP: +CGSM\r\nME909s\r\n\r\nOK\r\n', times=0)
+        world.interceptor.answer(
+            r"AT\+CGSN", b"\r\nIMEI: 35-907206-000001-7\r\n+GCAP: +CGSM\r\n\r\nOK\r\n", times=0
+        )
+        world.interceptor.answer(
+            r"AT\+CGMM", b"\r\n^RSSI: 12\r\n+GCAP: +CGSM\r\nME909s\r\n\r\nOK\r\n", times=0
+        )
         await world.start_and_settle()
         identity = await world.modem.query_identity()
         assert (identity.imei, identity.model) == ("359072060000017", "ME909s")
