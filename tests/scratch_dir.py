@@ -1,7 +1,7 @@
-"""Prints the folder below which `make test` lets tests write: in memory where that goes, else the usual one.
+"""Prints the temporary folder for `make test`: /dev/shm if it can be used, otherwise the default one.
 
-A commit of a journal waits for its disk, and thousands of tests make some. A container's /dev/shm may be
-small, and may forbid to run what is written there, which handlers need. Standard library only.
+A commit of the journal waits for the disk, and the tests make many thousands of them. In a container /dev/shm
+may be too small, or mounted so that programs in it cannot be executed. Standard library only.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 
 SHARED_MEMORY_DIR = Path("/dev/shm")
 REQUIRED_BYTES = 1024**3
-"""Octets; all tests together leave less than a tenth of it."""
+"""Free space that is required, in octets; the tests use less than a tenth of it."""
 
 
 def main() -> None:
@@ -26,10 +26,10 @@ def main() -> None:
 
 
 def is_usable(folder: Path) -> bool:
-    """Whether there is room, and programs written there run."""
+    """Return True if the folder has enough free space and programs in it can be executed."""
     try:
-        with tempfile.TemporaryDirectory(dir=folder) as place:
-            program = Path(place, "program")
+        with tempfile.TemporaryDirectory(dir=folder) as subfolder:
+            program = Path(subfolder, "program")
             program.write_text("#!/bin/sh\n")
             program.chmod(0o755)
             subprocess.run([program], check=True)

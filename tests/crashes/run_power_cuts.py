@@ -4,11 +4,9 @@ Exits with status 1 if the journal lost something, and prints it, with the seed 
 evidence.
 """
 
-import argparse
 import asyncio
 import os
 import random
-import shutil
 import sys
 import tempfile
 import time
@@ -16,6 +14,7 @@ from collections import Counter
 from pathlib import Path
 
 from crash import mutants
+from crash.command_line import parse_options, report
 from crash.logged_disk import explain_unavailable
 from crash.power_cut import RUN_DURATIONS_S, PowerCutRecording
 
@@ -24,11 +23,7 @@ NAMESPACE_MARKER = "MODEM_AGENT_CUTS"
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--cuts", type=int, default=200)
-    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
-    parser.add_argument("--mutant", choices=mutants.MUTANT_NAMES, help="run with this mutant")
-    options = parser.parse_args()
+    options = parse_options(__doc__, "cuts", 200)
     if reason := explain_unavailable():
         print(f"skipped: {reason}")
         return 0
@@ -53,7 +48,7 @@ async def run_cuts(options):
         await recording.record()
         violations += recording.errors
         facts.update(fact.kind for fact in recording.facts)
-        cuts = options.cuts // len(RUN_DURATIONS_S) + (number < options.cuts % len(RUN_DURATIONS_S))
+        cuts = options.count // len(RUN_DURATIONS_S) + (number < options.count % len(RUN_DURATIONS_S))
         for at in recording.choose_cut_positions(cuts, rng):
             found = recording.cut_power(at, rng)
             found += await recording.start_agent()
@@ -61,25 +56,18 @@ async def run_cuts(options):
             bad += bool(found)
             done += 1
             print(
-                f"\r{done} of {options.cuts} cuts, seed {options.seed}",
+                f"\r{done} of {options.count} cuts, seed {options.seed}",
                 end="",
                 file=sys.stderr,
                 flush=True,
             )
     print(file=sys.stderr)
-    print(
-        f"{done} cuts in {time.monotonic() - begun:.0f} s, seed {options.seed}: observed "
-        f"{', '.join(f'{count} {what}' for what, count in sorted(facts.items()))}; "
-        f"{bad} cuts with {len(violations)} violations"
+    observed = ", ".join(f"{count} {what}" for what, count in sorted(facts.items()))
+    summary = (
+        f"{done} cuts in {time.monotonic() - begun:.0f} s, seed {options.seed}: observed {observed}; "
+        f"{bad} cuts with"
     )
-    for sentence in violations[:20]:
-        print(f"  {sentence}")
-    if violations:
-        (folder / "violations").write_text("\n".join([f"seed {options.seed}", *violations, ""]))
-        print(f"  evidence: {folder}; repeat: make powercuts CUTS={options.cuts} SEED={options.seed}")
-        return 1
-    shutil.rmtree(folder)
-    return 0
+    return report(folder, summary, violations, f"make powercuts CUTS={options.count}", options.seed)
 
 
 if __name__ == "__main__":

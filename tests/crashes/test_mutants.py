@@ -13,7 +13,7 @@ APPLY_ALL_MUTANTS = (
 
 
 def test_every_mutant_can_be_applied():
-    """What each mutant replaces exists and takes the same arguments."""
+    """The function that a mutant replaces exists and takes the same arguments."""
     places = os.pathsep.join([str(Path(mutants.__file__).parents[1]), *filter(None, sys.path)])
     done = subprocess.run(
         [sys.executable, "-c", APPLY_ALL_MUTANTS],

@@ -21,7 +21,10 @@ def deliver_hex(part):
 def test_parts_are_attributed_in_any_order():
     """The parts of a complete Command are no longer stored, so each must be attributed to the Command."""
     parts = pdu.segment(PlannedMessage(17, 0, "plain", is_concatenated=True).body, reference=9)
-    seen = [ObservedEffect("deleted", deliver_hex(part), mark) for mark, part in enumerate(reversed(parts))]
+    seen = [
+        ObservedEffect("deleted", deliver_hex(part), position)
+        for position, part in enumerate(reversed(parts))
+    ]
     assert len(parts) == 2
     assert [fact.command_number for fact in facts_from_effects(seen)] == [17, 17]
 
@@ -33,5 +36,5 @@ def test_reused_reference_belongs_to_the_nearest_message():
         for number in (17, 18)
     )
     parts = [*reversed(earlier), *later]
-    seen = [ObservedEffect("deleted", deliver_hex(part), mark) for mark, part in enumerate(parts)]
+    seen = [ObservedEffect("deleted", deliver_hex(part), position) for position, part in enumerate(parts)]
     assert [fact.command_number for fact in facts_from_effects(seen)] == [17, 17, 18, 18]

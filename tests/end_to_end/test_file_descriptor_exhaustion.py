@@ -1,4 +1,4 @@
-"""The real service without a file to spare: nothing fails by it that has not begun, and all recovers."""
+"""The service can open no further file: nothing fails that has not begun, and everything recovers."""
 
 import asyncio
 import json
@@ -7,8 +7,8 @@ import time
 from crash.service_process import cpu_time_s, running_service
 
 
-async def test_a_handler_that_cannot_be_started_is_started_later(sandbox_env):
-    """Not even the process for handlers can be: said once; the Command runs, once, when there are files."""
+async def test_handler_that_cannot_be_started_is_started_later(sandbox_env):
+    """The handler manager cannot be started either. One line is logged, and the Command runs once, later."""
     async with running_service(sandbox_env) as service:
         sandbox_env.create_command("ping")
         await sandbox_env.wait_until(lambda: sandbox_env.sent_bodies() == ["pong"])
@@ -22,12 +22,12 @@ async def test_a_handler_that_cannot_be_started_is_started_later(sandbox_env):
     assert [line.split()[-1] for line in sandbox_env.handler_log_lines()] == ["one"]
     assert sandbox_env.command_states() == ["done", "done"]
     assert sandbox_env.query_journal("SELECT attempts FROM commands") == [(1,), (1,)]
-    [said] = service.lines_with("cannot start handlers")
-    assert "Too many open files" in said
+    [line] = service.lines_with("cannot start handlers")
+    assert "Too many open files" in line
 
 
-async def test_who_asks_waits_and_the_processor_rests(sandbox_env):
-    """The control socket: one line, no loop at full speed, and the answer when there are files again."""
+async def test_control_client_waits_without_busy_loop(sandbox_env):
+    """One line is logged, the agent uses little CPU time, and the client is answered later."""
     async with running_service(sandbox_env) as service:
         limits = service.forbid_opening_files()
         reader, writer = await asyncio.open_unix_connection(sandbox_env.folder / "control.sock")
@@ -45,8 +45,11 @@ async def test_who_asks_waits_and_the_processor_rests(sandbox_env):
     assert service.lines_with("Traceback") == []
 
 
-async def test_the_first_message_of_all(sandbox_env):
-    """The agent has not even read its own files for it: it stays in the module, and is no stray."""
+async def test_first_message_stays_in_the_module(sandbox_env):
+    """The agent has not even imported its modules for decoding.
+
+    The message is not ignored; it is read later.
+    """
     async with running_service(sandbox_env) as service:
         limits = service.forbid_opening_files()
         sandbox_env.create_command("count one")
@@ -58,13 +61,13 @@ async def test_the_first_message_of_all(sandbox_env):
     assert sandbox_env.command_states() == ["done"]
 
 
-async def test_a_port_is_opened_again_when_there_are_files(sandbox_env):
-    """Said and waited for, and all goes on."""
+async def test_port_is_opened_when_files_can_be_opened_again(sandbox_env):
+    """The agent logs the reason and waits; then it starts a session and runs the Command."""
     async with running_service(sandbox_env) as service:
         limits = service.forbid_opening_files()
         sandbox_env.sandbox.find_sim("sim").module.faults.add("port-gone:for=1")
         await service.wait_for_line(" session ended: ")
-        service.forbid_opening_files()  # the port's own is free now
+        service.forbid_opening_files()  # also the descriptor that the port has freed
         await service.wait_for_line(f"port {sandbox_env.port} cannot be opened")
         sessions = len(service.lines_with(" session: "))
         service.restore_file_limit(limits)

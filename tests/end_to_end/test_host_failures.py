@@ -1,4 +1,4 @@
-"""The host under the real service: one line about it, nothing lost meanwhile, all done once afterwards."""
+"""Failures of the host while the service runs: each is logged once, nothing is lost, nothing runs twice."""
 
 import asyncio
 import resource
@@ -14,22 +14,22 @@ from crash.sandbox_env import INSTALLED_COMMAND
 from crash.service_process import running_service
 
 FAILURE_PERIOD_S = 2.5
-"""Of a trouble: long enough for a line a second to show."""
+"""Duration of a failure: a log line that were repeated every second would be noticed."""
 PAGE_BYTES = 4096
 COMMAND_NAMES = ("zero", "one", "two")
 
 
 async def run_first_command(sandbox_env):
-    """One Command before anything happens."""
+    """Run one Command before the failure."""
     sandbox_env.create_command("count zero")
     await sandbox_env.wait_until(lambda: sandbox_env.sent_bodies() == ["counted zero"])
     await sandbox_env.wait_store_empty()
 
 
 async def check_held_back(sandbox_env, service, message, max_lines=1):
-    """Two Commands while it lasts: they stay in the module, unanswered, and one line tells why.
+    """Send two Commands during the failure: both stay in the module, and the reason is logged.
 
-    Or two: how it showed first, and what it is.
+    `max_lines` is 2 if the first line has only the symptom and the second one the cause.
     """
     sandbox_env.create_command("count one")
     await service.wait_for_line(message)
@@ -41,11 +41,12 @@ async def check_held_back(sandbox_env, service, message, max_lines=1):
 
 
 async def check_recovered(sandbox_env, service):
-    """Without a start: each Command was carried out once and answered once, the module is empty."""
+    """Check that each Command ran once and was answered once without a restart, and that the module is
+    empty."""
     try:
         await sandbox_env.wait_until(lambda: len(sandbox_env.sent_bodies()) >= len(COMMAND_NAMES), 60)
     except TimeoutError:
-        print("\n".join(service.lines))  # pytest shows it
+        print("\n".join(service.lines))  # pytest shows the log if the test fails
         raise
     await sandbox_env.wait_store_empty(20)
     await asyncio.sleep(0.5)
@@ -56,7 +57,7 @@ async def check_recovered(sandbox_env, service):
 
 
 def move_journal(sandbox_env, folder):
-    """The journal stands in a folder of its own."""
+    """Configure the journal in this folder, and link the default path to it."""
     sandbox_env.config.write_text(
         sandbox_env.config.read_text().replace('"journal.db"', f'"{folder}/journal.db"')
     )
@@ -71,15 +72,15 @@ def journal_sids(sandbox_env):
 
 @contextmanager
 def writes_forbidden(pid):
-    """As a disk that fails: what is open can be read, and nothing written."""
+    """Let all writes of a process fail, as on a broken disk. Reading works."""
     limits = resource.prlimit(pid, resource.RLIMIT_FSIZE)
     resource.prlimit(pid, resource.RLIMIT_FSIZE, (1000, limits[1]))
     yield
     resource.prlimit(pid, resource.RLIMIT_FSIZE, limits)
 
 
-async def test_the_disk_fails_and_no_file_can_be_opened(sandbox_env):
-    """An I/O error asks for a new connection, and there is no file for it: also when the disk works again."""
+async def test_disk_error_without_free_file_descriptors(sandbox_env):
+    """After an I/O error the journal must be opened again, which fails even when the disk works again."""
     async with running_service(sandbox_env) as service:
         await run_first_command(sandbox_env)
         with writes_forbidden(service.pid):
@@ -91,16 +92,15 @@ async def test_the_disk_fails_and_no_file_can_be_opened(sandbox_env):
         await asyncio.sleep(FAILURE_PERIOD_S)
         service.restore_file_limit(files)
         await check_recovered(sandbox_env, service)
-        assert (
-            len(service.lines_with("journal cannot commit")) <= 2
-        )  # and at most one that it cannot be opened
+        # At most one line for the disk, and one because the journal cannot be opened.
+        assert len(service.lines_with("journal cannot commit")) <= 2
         assert len(service.lines_with("journal commits again")) == 1
     assert len(journal_sids(sandbox_env)) == 3
 
 
-@pytest.mark.parametrize("how", ["deleted", "replaced by a copy of before", "moved with its folder"])
-async def test_the_journal_is_taken_away(sandbox_env, tmp_path, how):
-    """Put back from what is open, whole, and said once; a start after it knows all three."""
+@pytest.mark.parametrize("how", ["deleted", "replaced by an older copy", "moved with its folder"])
+async def test_removed_journal_is_restored(sandbox_env, tmp_path, how):
+    """It is restored from the open file, and one line is logged. The next start has all three Commands."""
     folder = tmp_path / "state"
     folder.mkdir()
     move_journal(sandbox_env, folder)
@@ -111,7 +111,7 @@ async def test_the_journal_is_taken_away(sandbox_env, tmp_path, how):
             case "deleted":
                 for path in folder.iterdir():
                     path.unlink()
-            case "replaced by a copy of before":
+            case "replaced by an older copy":
                 (tmp_path / "before").rename(folder / "journal.db")
             case _:
                 folder.rename(tmp_path / "moved")
@@ -119,16 +119,16 @@ async def test_the_journal_is_taken_away(sandbox_env, tmp_path, how):
         for name in COMMAND_NAMES[1:]:
             sandbox_env.create_command(f"count {name}")
         await check_recovered(sandbox_env, service)
-        [said] = service.lines_with("deleted or replaced")
-        assert "put back with all that it held" in said
+        [line] = service.lines_with("deleted or replaced")
+        assert "put back with all that it held" in line
         service.process.kill()
     assert len(journal_sids(sandbox_env)) == 3
     async with running_service(sandbox_env) as service:
         assert service.lines_with("damaged") == []
 
 
-async def test_the_folder_is_away_for_a_while(sandbox_env, tmp_path):
-    """Nothing is committed into the blue, nothing deleted from the module; it comes back, and all goes on."""
+async def test_missing_journal_folder_holds_back_all_commands(sandbox_env, tmp_path):
+    """Nothing is committed and nothing is deleted from the module until the folder is back."""
     folder = tmp_path / "state"
     folder.mkdir()
     move_journal(sandbox_env, folder)
@@ -157,12 +157,12 @@ DAMAGE = {
 @pytest.mark.parametrize(
     ("tail", "how"),
     [(tail, how) for tail in ("", "-wal") for how in DAMAGE if (tail, how) != ("-wal", "half of it")],
-)  # a log that was cut off is whole as far as it goes: nothing tells that there was more
-async def test_garbled_between_two_lives(sandbox_env, how, tail):
-    """It starts, says so at most once, works on, and what the module still holds is carried out once."""
+)  # a shortened log is valid: it cannot be known that it was longer
+async def test_journal_damaged_between_two_runs(sandbox_env, how, tail):
+    """The agent starts, logs at most one line, and runs the Commands in the module once."""
     async with running_service(sandbox_env) as service:
         await run_first_command(sandbox_env)
-        service.process.kill()  # so that the log stays
+        service.process.kill()  # so that SQLite leaves the log
     path = sandbox_env.folder / f"journal.db{tail}"
     path.write_bytes(DAMAGE[how](path.read_bytes()))
     for name in COMMAND_NAMES[1:]:
@@ -173,8 +173,8 @@ async def test_garbled_between_two_lives(sandbox_env, how, tail):
     assert len(journal_sids(sandbox_env)) in {2, 3}
 
 
-async def test_garbled_while_it_runs(sandbox_env):
-    """What is in memory goes on; where the damage shows, it is said once, and no Command is lost."""
+async def test_journal_damaged_while_the_agent_runs(sandbox_env):
+    """The agent continues with its cache. The damage is logged once when it is found; no Command is lost."""
     async with running_service(sandbox_env) as service:
         await run_first_command(sandbox_env)
         path = sandbox_env.folder / "journal.db"
@@ -194,61 +194,60 @@ async def test_garbled_while_it_runs(sandbox_env):
 SHIFTED_CLOCK_PROGRAM = """
 import sys, time
 from pathlib import Path
-ahead, real = Path(sys.argv.pop(1)), time.time
-time.time = lambda: real() + float(ahead.read_text())
+offset, real = Path(sys.argv.pop(1)), time.time
+time.time = lambda: real() + float(offset.read_text())
 from agent.cli import main
 main()
 """
 
 
 @pytest.mark.parametrize("years", [30, -40])
-async def test_the_clock_is_set_by_years(sandbox_env, tmp_path, years):
-    """Forward and back again: nothing expires, nothing runs twice, nothing waits for years."""
-    ahead = tmp_path / "ahead"
+async def test_clock_jump_of_years_changes_nothing(sandbox_env, tmp_path, years):
+    """The clock jumps and jumps back: no Command expires, runs twice or waits."""
+    offset = tmp_path / "offset"
 
-    def clock(seconds):
+    def set_clock(offset_s):
         new = tmp_path / "new"
-        new.write_text(str(seconds))
-        new.replace(ahead)
+        new.write_text(str(offset_s))
+        new.replace(offset)
 
-    clock(0)
-    program = (sys.executable, "-c", SHIFTED_CLOCK_PROGRAM, ahead)
+    set_clock(0)
+    program = (sys.executable, "-c", SHIFTED_CLOCK_PROGRAM, offset)
     text = sandbox_env.config.read_text()
     sandbox_env.config.write_text(text.replace("timeout_s = 2", "timeout_s = 2\nmax_age_s = 90000"))
     async with running_service(sandbox_env, program) as service:
         await run_first_command(sandbox_env)
-        clock(years * 365 * 86_400)
+        set_clock(years * 365 * 86_400)
         sandbox_env.create_command("count one")
         await sandbox_env.wait_until(lambda: len(sandbox_env.sent_bodies()) == 2)
-        clock(0)
+        set_clock(0)
         sandbox_env.create_command("count two")
         await check_recovered(sandbox_env, service)
     assert set(sandbox_env.command_states()) == {"done"}
-    clock(-years * 365 * 86_400)
+    set_clock(-years * 365 * 86_400)
     async with running_service(sandbox_env, program) as service:
         await check_recovered(sandbox_env, service)
 
 
-async def test_a_second_service_on_the_same_state(sandbox_env):
-    """It ends with one sentence that names the first, which notices nothing."""
+async def test_second_service_on_the_same_journal_ends(sandbox_env):
+    """It ends with one sentence that names the first service, which is not disturbed."""
     async with running_service(sandbox_env) as service:
         await run_first_command(sandbox_env)
         second = await sandbox_env.start_agent()
-        said = (await second.stderr.read()).decode().splitlines()
+        [line] = (await second.stderr.read()).decode().splitlines()
         assert await second.wait() == 1
-        assert len(said) == 1
-        assert f"process {service.pid}" in said[0]
+        assert f"process {service.pid}" in line
         for name in COMMAND_NAMES[1:]:
             sandbox_env.create_command(f"count {name}")
         await check_recovered(sandbox_env, service)
 
 
-# With a file system of their own
+# Tests that mount a file system
 
 
 @pytest.fixture
 def ext4_disk(tmp_path):
-    """A small ext4 of its own, mounted; and how to mount it again. Needs root."""
+    """The image of a small ext4 file system and the folder where it is mounted. Needs root."""
     image, folder = tmp_path / "image", tmp_path / "small"
     with image.open("wb") as file:
         file.truncate(16 << 20)
@@ -266,9 +265,10 @@ async def run_command(*command):
 
 
 @pytest.mark.system
-async def test_the_file_system_turns_read_only(sandbox_env, ext4_disk):
-    """As the kernel does it on an error of the disk, and takes it back only when nobody has a file open: the
-    agent stops at once when it is asked, and after the check of the disk the next one does what was left.
+async def test_file_system_becomes_read_only(sandbox_env, ext4_disk):
+    """The kernel does this after a disk error, and makes it writable only after all files are closed.
+
+    The agent stops at once on SIGTERM. After fsck the next agent runs the remaining Commands.
     """
     image, folder = ext4_disk
     move_journal(sandbox_env, folder)
@@ -287,18 +287,18 @@ async def test_the_file_system_turns_read_only(sandbox_env, ext4_disk):
 
 @pytest.mark.system
 @pytest.mark.parametrize("what", ["the folder", "the file"])
-async def test_the_right_is_taken_away(sandbox_env, tmp_path, what):
-    """What is open goes on; after a disk error it is waited for, and comes back. Not root's own rights."""
+async def test_permission_is_withdrawn(sandbox_env, tmp_path, what):
+    """Open files still work. After a disk error the agent waits until it may open the journal again."""
     folder = tmp_path / "state"
     folder.mkdir()
     move_journal(sandbox_env, folder)
-    caps = "-dac_override,-dac_read_search"  # what lets root pass by all rights
+    caps = "-dac_override,-dac_read_search"  # by these root ignores permissions
     user = ("setpriv", f"--bounding-set={caps}", f"--inh-caps={caps}", INSTALLED_COMMAND)
     async with running_service(sandbox_env, user) as service:
         await run_first_command(sandbox_env)
-        taken = folder if what == "the folder" else folder / "journal.db"
-        mode = taken.stat().st_mode
-        taken.chmod(0)
+        path = folder if what == "the folder" else folder / "journal.db"
+        mode = path.stat().st_mode
+        path.chmod(0)
         sandbox_env.create_command("count one")
         await sandbox_env.wait_until(lambda: len(sandbox_env.sent_bodies()) == 2)
         with writes_forbidden(service.pid):
@@ -306,6 +306,6 @@ async def test_the_right_is_taken_away(sandbox_env, tmp_path, what):
             await service.wait_for_line("journal cannot commit")
         await asyncio.sleep(FAILURE_PERIOD_S)
         assert len(service.lines_with("journal cannot commit")) <= 2
-        taken.chmod(mode)
+        path.chmod(mode)
         await check_recovered(sandbox_env, service)
     assert len(journal_sids(sandbox_env)) == 3

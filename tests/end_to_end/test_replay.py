@@ -1,4 +1,4 @@
-"""A conversation is recorded, and the recording plays the module: the agent does the same again."""
+"""A session is recorded, and a module that replays the recording leads to the same results."""
 
 import asyncio
 import signal
@@ -10,8 +10,7 @@ from click.testing import CliRunner
 
 from agent.at.trace import Trace
 from agent.cli import group
-from agent.common.config import load_config
-from agent.daemon.agent import Agent, Dependencies
+from agent.daemon.agent import Dependencies
 from agent.recording.redact import ContentRedactor
 from hardware.recording import MASKED_TAG, format_header, parse_recording
 from hardware.sim.faults import FAULT_DESCRIPTIONS
@@ -22,41 +21,33 @@ TRACED_KINDS = {"session ended", "module", "port"}
 
 
 @asynccontextmanager
-async def recording(sandbox_env, lines, *masked):
-    """An agent whose conversation is recorded into `lines`."""
-    trace = Trace(lines.append, *masked, relative_times=True)
-    steps, session = [], asyncio.Event()
+async def recording(sandbox_env, lines, *redactor):
+    """Run an agent and append the recording to `lines`; yields the events of the agent."""
+    trace = Trace(lines.append, *redactor, relative_times=True)
 
-    def tell(step):
-        steps.append(step)
-        if step.kind in TRACED_KINDS:
-            trace.log_event(step.kind, asyncio.get_running_loop().time())
-        sandbox_env.changed.set()
-        if step.kind == "session":
-            session.set()
+    def on_event(event):
+        if event.kind in TRACED_KINDS:
+            trace.log_event(event.kind, asyncio.get_running_loop().time())
 
-    agent = Agent(load_config(sandbox_env.config), tell, Dependencies(trace=trace))
-    task = asyncio.create_task(agent.run())
     try:
-        async with asyncio.timeout(10):
-            await session.wait()
-        yield steps
+        async with sandbox_env.run_in_process(Dependencies(trace=trace), on_event) as events:
+            yield events
     finally:
-        agent.stop()
-        await asyncio.wait_for(task, 6)
         trace.close()
 
 
 @asynccontextmanager
-async def replaying(sandbox_env, lines, *about):
-    """The recorded module instead of the simulated one, and a journal that knows nothing."""
+async def replaying(sandbox_env, lines, *header_tags):
+    """Replace the simulated module by one that replays `lines`, and delete the journal; yields the module."""
     for path in sandbox_env.folder.glob("journal.db*"):
         path.unlink()
     (sandbox_env.folder / "runs").unlink(missing_ok=True)
     sandbox_env.port.unlink()
     pty = Pty(sandbox_env.port)
     module = ReplayedModule(
-        asyncio.get_running_loop(), parse_recording("\n".join([format_header(*about), *lines])), pty.write
+        asyncio.get_running_loop(),
+        parse_recording("\n".join([format_header(*header_tags), *lines])),
+        pty.write,
     )
     pty.start(module.receive)
     try:
@@ -65,17 +56,17 @@ async def replaying(sandbox_env, lines, *about):
         pty.close()
 
 
-def event_kinds_by_sid(steps):
-    """What became of each Command and its reply, step by step."""
-    told = ("received", "duplicate", "running", "done", "queued", "sending", "sent", "ignored")
+def event_kinds_by_sid(events):
+    """Return the kinds of the events of each Command and its reply, in order."""
+    kinds = ("received", "duplicate", "running", "done", "queued", "sending", "sent", "ignored")
     return {
-        sid: [step.kind for step in steps if step.sid == sid and step.kind in told]
-        for sid in {step.sid for step in steps}
+        sid: [event.kind for event in events if event.sid == sid and event.kind in kinds]
+        for sid in {event.sid for event in events}
     }
 
 
-async def run_conversation(sandbox_env, steps):
-    """Some of everything: Commands, a double, a stranger, a long message, an answer each."""
+async def run_commands(sandbox_env, events):
+    """Send two Commands, one of them twice, and a message from another sender; wait until all are done."""
     sids = [
         sandbox_env.create_command("count 1", IncludeSid="end"),
         sandbox_env.create_command("count 2", IncludeSid="start"),
@@ -87,19 +78,19 @@ async def run_conversation(sandbox_env, steps):
         lambda: sum(str(event.kind) == "acknowledged" for event in sandbox_env.network_events) == 4
     )
     await sandbox_env.wait_store_empty()
-    await sandbox_env.wait_until(lambda: count_finished(steps) == 4)
+    await sandbox_env.wait_until(lambda: count_finished(events) == 4)
 
 
-def count_finished(steps):
-    """How many messages have come to their end."""
-    return sum(step.kind in ("sent", "duplicate", "ignored") for step in steps)
+def count_finished(events):
+    """Return the number of messages whose processing has ended."""
+    return sum(event.kind in ("sent", "duplicate", "ignored") for event in events)
 
 
-async def test_a_recording_of_our_agent_is_green_against_our_agent(sandbox_env):
-    """The same Commands run, the same answers leave, and no line is another than in the recording."""
+async def test_replayed_recording_leads_to_the_same_results(sandbox_env):
+    """The same Commands run, the same replies are sent, and no line differs from the recording."""
     lines, again = [], []
     async with recording(sandbox_env, lines) as first:
-        await run_conversation(sandbox_env, first)
+        await run_commands(sandbox_env, first)
     runs = sandbox_env.handler_log_lines()
     assert len(runs) == 2
     async with replaying(sandbox_env, lines) as module, recording(sandbox_env, again) as second:
@@ -113,40 +104,40 @@ async def test_a_recording_of_our_agent_is_green_against_our_agent(sandbox_env):
     assert event_kinds_by_sid(second) == event_kinds_by_sid(first)
 
 
-async def test_a_masked_recording_is_replayed_too(sandbox_env):
-    """It holds nothing of what was said; the same messages come, the same lines are spoken."""
+async def test_masked_recording_is_replayed(sandbox_env):
+    """It contains no texts, numbers or identities. The same messages arrive, and no line differs."""
     lines = []
     async with recording(sandbox_env, lines, ContentRedactor()) as first:
-        await run_conversation(sandbox_env, first)
+        await run_commands(sandbox_env, first)
     text = "\n".join(lines)
     sim = sandbox_env.sandbox.find_sim("sim")
     imei = sim.module.profile.imei
     assert all(len(number) >= 15 for number in (sim.sim_card.imsi, sim.sim_card.iccid, imei))
-    stranger = "447700090021F3"  # semi-octets
-    for word in ("Alice", "secret", "447700900123", stranger, sim.sim_card.imsi, sim.sim_card.iccid, imei):
+    sender = "447700090021F3"  # semi-octets
+    for word in ("Alice", "secret", "447700900123", sender, sim.sim_card.imsi, sim.sim_card.iccid, imei):
         assert word not in text
     async with replaying(sandbox_env, lines, MASKED_TAG) as module, recording(sandbox_env, []) as second:
         await sandbox_env.wait_until(lambda: count_finished(second) == 4)
     assert module.divergences == []
-    assert [step.sid for step in second if step.kind == "received"] == [
-        step.sid for step in first if step.kind == "received"
+    assert [event.sid for event in second if event.kind == "received"] == [
+        event.sid for event in first if event.kind == "received"
     ]
     assert sandbox_env.handler_log_lines() == []
     assert sandbox_env.sent_bodies() == [] or len(sandbox_env.sent_bodies()) == 2
 
 
-async def test_another_conversation_is_told(sandbox_env):
-    """With the line of the recording, and what was said instead."""
+async def test_divergence_from_the_recording_is_reported(sandbox_env):
+    """The report has the number of the line in the recording, and the command that was sent instead."""
     lines = []
-    async with recording(sandbox_env, lines) as steps:
-        await run_conversation(sandbox_env, steps)
+    async with recording(sandbox_env, lines) as events:
+        await run_commands(sandbox_env, events)
     changed = [line.replace("AT+CMGD=1", "AT+CMGD=19") for line in lines]
     assert changed != lines
     async with replaying(sandbox_env, changed) as module, recording(sandbox_env, []):
         async with asyncio.timeout(5):
             while not module.divergences:  # noqa: ASYNC110  (a replayed module sends no event)
                 await asyncio.sleep(0.01)
-    number = next(place for place, line in enumerate(changed, 2) if "CMGD=19" in line)
+    number = next(number for number, line in enumerate(changed, 2) if "CMGD=19" in line)
     assert module.divergences[0] == (
         f"line {number}: the recording has AT+CMGD=19, but the host sent AT+CMGD=1"
     )
@@ -164,17 +155,17 @@ async def start_program(*words, stderr=asyncio.subprocess.PIPE):
 
 
 async def stop_program(process, number=signal.SIGINT):
-    """Stop it; its exit status and what it said."""
+    """Stop the process; return its exit status, standard output and standard error."""
     if process.returncode is None:
         process.send_signal(number)
     async with asyncio.timeout(10):
-        said, wrong = await process.communicate()
-    return process.returncode, said.decode(), (wrong or b"").decode()
+        output, errors = await process.communicate()
+    return process.returncode, output.decode(), (errors or b"").decode()
 
 
 @pytest.mark.parametrize("sandbox_env", ["super-sim"], indirect=True)
-async def test_from_the_command_line(sandbox_env):
-    """`run --record FILE --mask`, then `sandbox --replay FILE`, on which another agent runs."""
+async def test_record_and_replay_by_the_command_line(sandbox_env):
+    """An agent runs with `run --record FILE --mask`, and then another one with `sandbox --replay FILE`."""
     file = sandbox_env.folder / "recording"
     agent = await start_program("run", "--config", sandbox_env.config, "--record", file, "--mask")
     async with asyncio.timeout(10):
@@ -191,7 +182,7 @@ async def test_from_the_command_line(sandbox_env):
     assert oct(file.stat().st_mode)[-3:] == "600"
     recorded = parse_recording(file.read_text())
     assert recorded.is_masked
-    assert b"AT+CMGD=1\r" in [run.octets for run in recorded.chunks]
+    assert b"AT+CMGD=1\r" in [chunk.octets for chunk in recorded.chunks]
     for path in sandbox_env.folder.glob("journal.db*"):
         path.unlink()
     sandbox = await start_program(
@@ -208,8 +199,8 @@ async def test_from_the_command_line(sandbox_env):
             if b" sent " in line:
                 break
     await stop_program(agent)
-    status, _, wrong = await stop_program(sandbox)
-    assert (status, wrong) == (0, "")
+    status, _, errors = await stop_program(sandbox)
+    assert (status, errors) == (0, "")
     assert not (sandbox_env.folder / "replay").is_symlink()
 
 
@@ -230,15 +221,15 @@ async def test_from_the_command_line(sandbox_env):
         (("sandbox", "--replay", __file__), "line 1: a recording begins with"),
     ],
 )
-def test_what_the_command_line_refuses(words, sentence):
-    """One sentence, exit status 2, nothing begun."""
+def test_invalid_options_are_refused(words, sentence):
+    """One sentence and exit status 2; nothing is started."""
     result = CliRunner().invoke(group, words)
     assert result.exit_code == 2
     assert sentence in result.output.replace("\n", " ")
 
 
-def test_the_names_of_faults_are_taught():
-    """`sandbox --fault list` explains all of them and the keys."""
+def test_fault_list_describes_faults_and_keys():
+    """`sandbox --fault list` describes every fault and every key."""
     result = CliRunner().invoke(group, ["sandbox", "--fault", "list"])
     assert result.exit_code == 0
     for name, meaning in FAULT_DESCRIPTIONS.items():

@@ -1,4 +1,4 @@
-"""Modules of other makers, other people's simulators: three Commands, each run once and answered once."""
+"""Foreign modules: of three Commands each runs once and is answered once."""
 
 import pytest
 
@@ -7,15 +7,14 @@ from foreign.emulator import Emulator
 from soak.world import World
 
 SWEEP_PERIOD_S = 400.0
-"""Longer than the time between two looks at the store, whatever was or was not told."""
+"""Longer than the sweep interval without notifications."""
 
 
 @pytest.mark.parametrize("kind", ALL_MODULES, ids=lambda kind: kind.__name__)
-async def test_every_command_once(kind, tmp_path):
-    """One that waited, one that comes while the agent works, one that comes while it is dead.
+async def test_commands_run_once_and_are_answered_once(kind, tmp_path):
+    """One arrives before the agent starts, one while it runs, one after it was killed.
 
-    Each is carried out once and answered once, its place in the store is free again, and the agent that takes
-    over after a SIGKILL repeats nothing.
+    Their slots are free again, and the agent that starts after the SIGKILL repeats nothing.
     """
     mode = getattr(kind, "message_format", "pdu")
     async with World(tmp_path, service="super-sim", message_format=mode) as world:
@@ -30,7 +29,7 @@ async def test_every_command_once(kind, tmp_path):
         module.send_sms("led 2")
         assert world.events_of_kind("session"), format_events(world)
         await world.advance(SWEEP_PERIOD_S)
-        world.current_run.kill("in the middle of nothing")
+        world.current_run.kill("while it was idle")
         if kind.stores_messages:
             module.send_sms("led 3")
         world.start()
@@ -48,11 +47,11 @@ async def test_every_command_once(kind, tmp_path):
 
 
 def format_events(world):
-    return [f"{time:.1f} {step}" for time, _, step in world.events]
+    return [f"{time:.1f} {event}" for time, _, event in world.events]
 
 
-async def test_what_is_not_there_is_not_waited_for(tmp_path):
-    """A module that says in words that it cannot list is taken for one without a store, at once."""
+async def test_module_without_a_store_is_recognised_at_once(tmp_path):
+    """An error in words to +CMGL shows that the module has no message store; it is not tried again."""
     async with World(tmp_path, service="super-sim") as world:
         module = Emulator(world.loop, world.port.send_from_module)
         world.port.module = module

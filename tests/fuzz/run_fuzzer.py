@@ -1,4 +1,4 @@
-"""Hunts for octets that a part of the product cannot take: `make fuzz TARGET=codec RUNS=1000000`.
+"""Searches for octets that a part of the product cannot handle: `make fuzz TARGET=codec RUNS=1000000`.
 
 With atheris (libFuzzer for Python) the hunt is guided by what code is reached; where that cannot be installed
 a seeded mutator changes, cuts and joins the seeds instead, and says so. Either way an exception other than

@@ -25,7 +25,7 @@ def test_the_seeds_are_taken(target):
 @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rng=st.randoms(use_true_random=False))
 def test_what_is_near_the_seeds_is_taken(target, rng):
-    """Nothing but the declared exceptions, as each target says."""
+    """A target raises only its declared exceptions."""
     target.run(mutate(rng, target.SEEDS))
 
 

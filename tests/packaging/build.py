@@ -1,7 +1,7 @@
 """Builds the wheel and the source archive into a folder: `python tests/packaging/build.py FOLDER`.
 
-From a copy of the files that belong to a distribution, so that neither git nor leftovers of earlier builds
-play a part, and with the setuptools of this environment, so that nothing is fetched.
+It builds from a copy of the files that belong to a distribution, so neither git nor leftovers of earlier
+builds have an effect. It uses the setuptools of this environment, so nothing is downloaded.
 """
 
 import contextlib
@@ -18,7 +18,7 @@ SOURCES = ("agent", "hardware", "pdu", "config", "tests", "pyproject.toml", "REA
 
 
 def build(folder: Path) -> list[Path]:
-    """The files built, wheel first."""
+    """Build and return the paths of the wheel and of the source archive."""
     folder = folder.absolute()
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as copy:
@@ -28,12 +28,12 @@ def build(folder: Path) -> list[Path]:
                 shutil.copytree(source, Path(copy, name), ignore=shutil.ignore_patterns("__pycache__"))
             else:
                 shutil.copy2(source, Path(copy, name))
-        steps = io.StringIO()  # setuptools tells a thousand, of interest only when one fails
+        log = io.StringIO()  # shown only if the build fails
         try:
-            with contextlib.chdir(copy), contextlib.redirect_stdout(steps), contextlib.redirect_stderr(steps):
+            with contextlib.chdir(copy), contextlib.redirect_stdout(log), contextlib.redirect_stderr(log):
                 built = [build_meta.build_wheel(str(folder)), build_meta.build_sdist(str(folder))]
         except BaseException:
-            sys.stderr.write(steps.getvalue())
+            sys.stderr.write(log.getvalue())
             raise
     return [folder / name for name in built]
 

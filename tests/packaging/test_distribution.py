@@ -1,4 +1,4 @@
-"""The wheel and the source archive: built without git, complete, and good for use on their own."""
+"""The wheel and the source archive are built without git, are complete, and work without the checkout."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ import pytest
 HERE = Path(__file__).parent
 CHECKOUT = HERE.parents[1]
 DATA_SUFFIXES = (".toml", ".json", ".bin", ".typed")
-"""Files beside the modules that the packages read when they run."""
+"""Suffixes of the data files in the packages."""
 
 
 def run(*command, **options):
-    """Run a command; a failure shows what it said."""
+    """Run a command and return its output. If it fails, the test fails with its output."""
     done = subprocess.run(
         command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL, **options
     )
@@ -29,7 +29,7 @@ def run(*command, **options):
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
-    """Wheel and source archive, as paths."""
+    """Return the paths of the wheel and of the source archive."""
     return [
         Path(line)
         for line in run(sys.executable, HERE / "build.py", tmp_path_factory.mktemp("dist")).splitlines()
@@ -64,13 +64,13 @@ def test_no_file_of_the_packages_has_an_unknown_kind():
     assert kinds <= {".py", ".md", *DATA_SUFFIXES}
 
 
-def test_the_wheel_is_complete(wheel_names):
+def test_wheel_is_complete(wheel_names):
     """Every module and data file of the three packages is in it."""
     assert package_files() - wheel_names == set()
 
 
-def test_the_wheel_brings_what_a_device_needs(wheel_names):
-    """The configuration and the example handlers come along, to share/modem-agent of the environment."""
+def test_wheel_contains_configuration_and_example_handlers(wheel_names):
+    """They are installed in share/modem-agent of the environment."""
     shared = {name.partition("/data/")[2] for name in wheel_names if "/data/" in name}
     files = {
         file.relative_to(CHECKOUT / "config") for file in (CHECKOUT / "config").rglob("*") if file.is_file()
@@ -79,8 +79,8 @@ def test_the_wheel_brings_what_a_device_needs(wheel_names):
     assert shared == expected
 
 
-def test_the_wheel_holds_nothing_else(wheel_names):
-    """No tests, no caches, no other top level."""
+def test_wheel_contains_nothing_else(wheel_names):
+    """It has no tests, caches or other top-level packages."""
     tops = {name.partition("/")[0] for name in wheel_names}
     assert {re.sub(r"-[0-9.]+\.", "-VERSION.", top) for top in tops} == {
         *("agent", "hardware", "pdu"),
@@ -90,19 +90,19 @@ def test_the_wheel_holds_nothing_else(wheel_names):
     assert not [part for part in parts if part in {"__pycache__", "tests"} or part.startswith("test_")]
 
 
-def test_the_source_archive_is_complete(sdist_names):
-    """It holds what the wheel is built from, and no tests."""
+def test_source_archive_is_complete(sdist_names):
+    """It contains everything from which the wheel is built, and no tests."""
     assert package_files() - sdist_names == set()
     assert {"pyproject.toml", "README.md", "LICENSE", "config/agent.toml"} <= sdist_names
     assert not any(name.startswith("tests") for name in sdist_names)
 
 
-def test_the_source_archive_builds_the_same_wheel(built, wheel_names, tmp_path):
-    """Who starts from the archive gets what we ship."""
+def test_source_archive_builds_the_same_wheel(built, wheel_names, tmp_path):
+    """The wheel that is built from the source archive contains the same files."""
     with tarfile.open(built[1]) as archive:
-        # The archive is our own. As an attribute, since Debian 12's 3.11.2 knows no argument `filter`.
+        # An attribute, because the Python 3.11.2 of Debian 12 has no argument `filter`.
         archive.extraction_filter = lambda member, _: member
-        archive.extractall(tmp_path)  # noqa: S202  (as said)
+        archive.extractall(tmp_path)  # noqa: S202  (the archive is our own)
     (source,) = tmp_path.iterdir()
     build = "import sys; from setuptools import build_meta; build_meta.build_wheel(sys.argv[1])"
     run(sys.executable, "-c", build, tmp_path, cwd=source)
@@ -112,9 +112,9 @@ def test_the_source_archive_builds_the_same_wheel(built, wheel_names, tmp_path):
 
 @pytest.fixture(scope="module")
 def installed(built, tmp_path_factory):
-    """An environment outside the checkout with the wheel and nothing fetched: the `bin` folder of it.
+    """Install the wheel into an environment outside the checkout; return its `bin` folder.
 
-    The dependencies are those of the environment that runs the tests, seen through a path file.
+    Nothing is downloaded: a path file adds the dependencies of the environment that runs the tests.
     """
     folder = tmp_path_factory.mktemp("installed")
     run(sys.executable, "-m", "venv", folder / "venv")
@@ -127,14 +127,14 @@ def installed(built, tmp_path_factory):
     return folder / "venv" / "bin"
 
 
-def test_the_packages_are_those_of_the_wheel(installed, tmp_path):
-    """Nothing below is answered by the checkout."""
+def test_packages_are_imported_from_the_wheel(installed, tmp_path):
+    """The tests below do not use the checkout."""
     code = "import agent, hardware, pdu; print(agent.__file__, hardware.__file__, pdu.__file__, sep='\\n')"
-    places = run(installed / "python", "-c", code, cwd=tmp_path).splitlines()
-    assert all(Path(place).is_relative_to(installed.parent) for place in places)
+    paths = run(installed / "python", "-c", code, cwd=tmp_path).splitlines()
+    assert all(Path(path).is_relative_to(installed.parent) for path in paths)
 
 
-def test_the_command_tells_its_version(installed, built, tmp_path):
+def test_command_prints_its_version(installed, built, tmp_path):
     """`modem-agent --version` names the version of the wheel."""
     version = built[0].name.split("-")[1]
     assert version in run(installed / "modem-agent", "--version", cwd=tmp_path)
@@ -144,24 +144,24 @@ def test_the_command_tells_its_version(installed, built, tmp_path):
 DELIVER = "0000038100F000005221310000000004F0B4FB0C"
 
 
-def test_the_codec_decodes(installed, tmp_path):
-    """`modem-agent pdu decode` works from the wheel, tables included."""
+def test_codec_decodes(installed, tmp_path):
+    """`modem-agent pdu decode` works with the tables in the wheel."""
     assert "ping" in run(installed / "modem-agent", "pdu", "decode", DELIVER, cwd=tmp_path)
 
 
-def test_the_codec_stands_alone(installed, tmp_path):
-    """`python -m pdu vectors` needs the codec's package and nothing else."""
+def test_codec_needs_no_other_package(installed, tmp_path):
+    """`python -m pdu vectors` needs only the package `pdu`."""
     vector = {"id": "ping", "kind": "deliver", "direction": "mt", "hex": DELIVER, "sca": True, "valid": True}
     (tmp_path / "vectors.jsonl").write_text(json.dumps(vector | {"expect": {"text": "ping"}}))
-    said = run(installed / "python", "-m", "pdu", "vectors", "vectors.jsonl", cwd=tmp_path)
-    assert said.splitlines()[-1] == "1 passed, 0 failed"
+    output = run(installed / "python", "-m", "pdu", "vectors", "vectors.jsonl", cwd=tmp_path)
+    assert output.splitlines()[-1] == "1 passed, 0 failed"
 
 
-def test_the_shipped_configuration_is_valid(installed, tmp_path):
-    """`config check` of the installed program accepts the installed example, handlers included."""
+def test_shipped_configuration_is_valid(installed, tmp_path):
+    """`config check` of the installed command accepts the installed example and its handlers."""
     share = installed.parent / "share" / "modem-agent"
     text = (share / "agent.toml").read_text().replace("/etc/modem-agent/handlers", str(share / "handlers"))
-    for place in ("/var/lib/modem-agent", "/run/modem-agent"):  # systemd makes them
-        text = text.replace(place, str(tmp_path))
+    for folder in ("/var/lib/modem-agent", "/run/modem-agent"):  # systemd creates them
+        text = text.replace(folder, str(tmp_path))
     (tmp_path / "agent.toml").write_text(text)
     run(installed / "modem-agent", "config", "check", "--config", tmp_path / "agent.toml", cwd=tmp_path)

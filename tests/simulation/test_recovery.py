@@ -86,7 +86,7 @@ async def test_reset_budget_survives_agent_restarts(tmp_path):
 
 
 async def test_data_link_prevents_resets(tmp_path):
-    """If the module carries data of the gateway, it is not reset; the log says so once in six hours."""
+    """If the module carries data of the device, it is not reset; this is logged once in six hours."""
     async with World(tmp_path) as world:
         switch = FakePower(world)
         start_agent(world, power=switch, user="the network interface wwan0 of the same USB device is up")

@@ -1,7 +1,8 @@
-"""A gateway to test on: a Debian tree with the built wheel installed, booted with its own systemd.
+"""A device to test on: a Debian tree with the wheel installed, booted with its own systemd.
 
-Layers, from the ground: the tree (cached), the product (installed once a run), the machine (one a boot).
-Mounts live in the mount namespaces of the processes that need them, so that an interrupted run leaves none.
+Its layers from bottom to top are the tree (cached), the installed product (one for each test run) and the
+container (one for each boot). Mounts are made in the mount namespaces of the processes that need them, so an
+interrupted run leaves none.
 """
 
 from __future__ import annotations
@@ -28,10 +29,10 @@ HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 WHEELS = ROOT / ".ci" / "cache" / "wheels"
 DIALOUT_GID = 20
-"""The group of serial ports; Debian gives it this number everywhere."""
+"""The group of serial ports; it has this number on every Debian."""
 PYTHON_BY_RELEASE = {"bookworm": "3.11", "trixie": "3.13"}
 CGROUP_ROOTS = [Path("/sys/fs/cgroup", name) for name in ("unified", "systemd")]
-"""The cgroup2 tree and systemd's own; a container without a group of its own would share this machine's."""
+"""The cgroup2 tree and that of systemd. A container without its own group would use those of the host."""
 
 
 def pytest_collection_modifyitems(items):
@@ -41,7 +42,7 @@ def pytest_collection_modifyitems(items):
 
 
 def run(*command, **options):
-    """Run a command; a failure shows what it said."""
+    """Run a command and return its output. If it fails, the test fails with its output."""
     done = subprocess.run(
         command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL, **options
     )
@@ -50,12 +51,12 @@ def run(*command, **options):
 
 
 def wait_for(description, condition, timeout_s=10.0):
-    """Ask until the answer is true; a process outside this one cannot be awaited in any other way."""
+    """Poll until the condition returns a true value, and return that. Other processes send no event."""
     end = time.monotonic() + timeout_s
-    while not (answer := condition()):
+    while not (value := condition()):
         assert time.monotonic() < end, f"waited {timeout_s} s for {description}"
         time.sleep(0.05)
-    return answer
+    return value
 
 
 @pytest.fixture(scope="session")
@@ -69,15 +70,15 @@ def wheel(tmp_path_factory):
 
 @dataclass
 class InstalledTree:
-    """The tree with modem-agent installed as config/README.md says, not booted."""
+    """The tree with modem-agent installed according to config/README.md, not booted."""
 
     layers: list[Path]
-    """What an overlay lies above, top first."""
+    """The lower layers of an overlay, the top one first."""
     upper: Path
     wheels: Path
 
     def run_script(self, script, user="root"):
-        """Run a script inside, as if logged in; what it writes stays in the product's layer."""
+        """Run a script in the tree as a user. Files that it writes stay in the layer `upper`."""
         root, work = Path(f"{self.upper}.root"), Path(f"{self.upper}.work")
         layers = ":".join(map(str, self.layers))
         inside = "setpriv --reuid=$user --regid=$user --init-groups env -i PATH=$PATH"
@@ -92,8 +93,8 @@ class InstalledTree:
             PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin
             exec chroot . {inside} {pip} sh -ec "$script"
         """
-        words = {"PATH": os.environ["PATH"] + ":/usr/sbin", "script": script, "user": user}
-        return run("unshare", "--mount", "--propagation=private", "sh", "-ec", outside, env=words)
+        environment = {"PATH": os.environ["PATH"] + ":/usr/sbin", "script": script, "user": user}
+        return run("unshare", "--mount", "--propagation=private", "sh", "-ec", outside, env=environment)
 
 
 @pytest.fixture(scope="session", params=["bookworm", "trixie"])
@@ -111,20 +112,20 @@ def installed_tree(request, tmp_path_factory, wheel):
 
 
 def _download_wheels(python):
-    """The pinned dependencies for the tree's Python, kept for the next run; only this needs the network."""
-    wanted = ROOT / "requirements.txt"
-    place = WHEELS / python
-    stamp = place / "requirements.txt"
-    if not stamp.exists() or stamp.read_text() != wanted.read_text():
-        shutil.rmtree(place, ignore_errors=True)
-        options = ["--quiet", "--only-binary=:all:", f"--python-version={python}", f"--dest={place}"]
-        run(sys.executable, "-m", "pip", "download", *options, "-r", wanted)
-        shutil.copy(wanted, stamp)
-    return place
+    """Return a folder with the pinned dependencies for this Python. Only this needs the network, once."""
+    requirements = ROOT / "requirements.txt"
+    folder = WHEELS / python
+    downloaded = folder / "requirements.txt"
+    if not downloaded.exists() or downloaded.read_text() != requirements.read_text():
+        shutil.rmtree(folder, ignore_errors=True)
+        options = ["--quiet", "--only-binary=:all:", f"--python-version={python}", f"--dest={folder}"]
+        run(sys.executable, "-m", "pip", "download", *options, "-r", requirements)
+        shutil.copy(requirements, downloaded)
+    return folder
 
 
 def install_commands():
-    """The commands of config/README.md, section "Install", word for word but for the folder of the wheel."""
+    """Return the commands of config/README.md, section "Install", with another path of the wheel."""
     text = (ROOT / "config" / "README.md").read_text()
     section = re.search(r"^## Install\n(.*?)^## ", text, re.MULTILINE | re.DOTALL)
     (commands,) = re.findall(r"^```sh\n(.*?)^```", section[1], re.MULTILINE | re.DOTALL)
@@ -133,7 +134,7 @@ def install_commands():
 
 @dataclass
 class Container:
-    """A booted gateway. Serial ports are pseudo-terminals of this machine."""
+    """A booted container. Its serial ports are pseudo-terminals of the host."""
 
     root: Path
     nspawn: subprocess.Popen
@@ -147,7 +148,8 @@ class Container:
         wait_for("systemd", lambda: self.enter(*up).returncode == 0, 30)
 
     def _find_init(self):
-        """The child of systemd-nspawn that is process 1 in there; on the way there, others come and go."""
+        """Return the pid of the child of systemd-nspawn that is process 1 in the container; None before
+        that."""
         for child in Path(f"/proc/{self.nspawn.pid}/task/{self.nspawn.pid}/children").read_text().split():
             with contextlib.suppress(FileNotFoundError):
                 if re.search(r"^NSpid:\t\d+\t1$", Path(f"/proc/{child}/status").read_text(), re.MULTILINE):
@@ -163,7 +165,7 @@ class Container:
         )  # fmt: skip
 
     def output_of(self, *command):
-        """What a command inside says, whatever its status."""
+        """Return the output of a command in the container, whatever its exit status."""
         done = self.enter(*command)
         return done.stdout + done.stderr
 
@@ -173,11 +175,12 @@ class Container:
         return done.stdout
 
     def host_path(self, path):
-        """A file inside, as seen from here."""
+        """Return the path on the host of a file in the container."""
         return Path(f"/proc/{self.init_pid}/root{path}")
 
     def plug_pty(self, terminal):
-        """Make a pseudo-terminal of this machine port /dev/ttyUSB0, with the rights that udev gives."""
+        """Make a pseudo-terminal of the host available as /dev/ttyUSB0, with the permissions that udev
+        sets."""
         os.chown(terminal, 0, DIALOUT_GID)
         Path(terminal).chmod(0o660)
         port = self.host_path("/dev/ttyUSB0")
@@ -185,7 +188,8 @@ class Container:
         port.symlink_to(f"/dev/hostpts/{Path(terminal).name}")
 
     def plug_sandbox(self, sandbox):
-        """Keep the sandbox's module plugged in: after each client it has another pseudo-terminal."""
+        """Plug in the module of the sandbox, and follow it: after each client it has another
+        pseudo-terminal."""
         self.unplug()
         unplugged = threading.Event()
 
@@ -193,38 +197,38 @@ class Container:
             known = None
             while not unplugged.wait(0.02):
                 terminal = Path(sandbox.terminal)
-                with contextlib.suppress(FileNotFoundError):  # there will be another at once
-                    # A new one may have the old one's number, but never its owner.
+                with contextlib.suppress(FileNotFoundError):  # another one follows at once
+                    # A new one may have the same number, but not the owner that was set.
                     if terminal != known or terminal.stat().st_gid != DIALOUT_GID:
                         self.plug_pty(terminal)
                         known = terminal
 
-        cable = threading.Thread(target=follow, name="cable")
-        cable.start()
-        self._stop_following = lambda: (unplugged.set(), cable.join())
+        follower = threading.Thread(target=follow, name="follow pseudo-terminal")
+        follower.start()
+        self._stop_following = lambda: (unplugged.set(), follower.join())
 
     def unplug(self):
-        """The port is gone."""
+        """Remove the port."""
         self._stop_following()
         self._stop_following = lambda: None
         self.host_path("/dev/ttyUSB0").unlink(missing_ok=True)
 
     def configure(self, **replaced):
-        """Write agent.toml as shipped, but for the lines named: configure(port='"/dev/ttyUSB0"')."""
+        """Write the shipped agent.toml with some lines replaced: configure(port='"/dev/ttyUSB0"')."""
         text = (ROOT / "config" / "agent.toml").read_text()
         for key, value in replaced.items():
             text = re.sub(rf"^{key} = .*$", f"{key} = {value}", text, flags=re.MULTILINE)
         self.host_path("/etc/modem-agent/agent.toml").write_text(text)
 
     def drop_in(self, text):
-        """Add to the unit as `systemctl edit` would; the next one replaces it."""
+        """Write a drop-in of the unit, as `systemctl edit` does. It replaces the previous one."""
         folder = self.host_path("/etc/systemd/system/modem-agent.service.d")
         folder.mkdir(exist_ok=True)
         (folder / "override.conf").write_text(text)
         self.run("systemctl", "daemon-reload")
 
     def unit_property(self, name):
-        """A property of the service."""
+        """Return a property of the service unit."""
         return self.run("systemctl", "show", "--property", name, "--value", "modem-agent").strip()
 
     def wait_for_property(self, name, value, seconds=15.0):
@@ -234,9 +238,9 @@ class Container:
     def service_log(self):
         return self.output_of("journalctl", "--no-pager", "--unit", "modem-agent", "--output", "cat")
 
-    def wait_for_log(self, words, before=0):
-        """Wait for words in the journal behind so many characters: what a process said last may come late."""
-        wait_for(words, lambda: words in self.service_log()[before:])
+    def wait_for_log(self, text, start=0):
+        """Wait for a text in the log after this number of characters. The last lines may come late."""
+        wait_for(text, lambda: text in self.service_log()[start:])
 
     def power_off(self):
         self._stop_following()
@@ -256,11 +260,11 @@ class Container:
 
 @pytest.fixture(scope="module")
 def boot_container(installed_tree, tmp_path_factory):
-    """Boots a machine."""
-    machines = []
+    """Return a function that boots a container."""
+    containers = []
 
     def make():
-        folder = tmp_path_factory.mktemp("machine")
+        folder = tmp_path_factory.mktemp("container")
         for name in ("upper", "work", "root"):
             (folder / name).mkdir()
         groups = [
@@ -276,22 +280,25 @@ def boot_container(installed_tree, tmp_path_factory):
                 stdin=subprocess.DEVNULL,
                 stdout=console,
                 stderr=subprocess.STDOUT,
-                # This process has one thread, so nothing can be torn between fork and exec.
+                # Safe between fork and exec, because this process has one thread.
                 preexec_fn=lambda: [(group / "cgroup.procs").write_text("0") for group in groups],  # noqa: PLW1509
             )
-        machine = Container(folder, nspawn, groups)
-        machines.append(machine)
-        machine.wait_until_up()
-        return machine
+        container = Container(folder, nspawn, groups)
+        containers.append(container)
+        container.wait_until_up()
+        return container
 
     yield make
-    for machine in machines:
-        machine.power_off()
+    for container in containers:
+        container.power_off()
 
 
 def _nspawn_command(product, folder):
-    """The command that boots. No option is idle: cgroup2 inside, no machined and no D-Bus needed out here,
-    nothing of this machine in there, and bpf so that DevicePolicy= is enforced."""
+    """Return the command that boots the container.
+
+    It needs neither machined nor D-Bus on the host, has no files of the host, uses cgroup2, and may use bpf
+    so that DevicePolicy= is enforced.
+    """
     layers = ":".join(map(str, [product.upper, *product.layers]))
     options = [
         "--quiet", "--boot", "--register=no", "--keep-unit", "--private-network", "--resolv-conf=off",
@@ -306,7 +313,7 @@ def _nspawn_command(product, folder):
 
 
 class SandboxProcess:
-    """`modem-agent sandbox`, outside the machine: the module's far end, the network and the REST API."""
+    """`modem-agent sandbox` on the host: module, network and REST API."""
 
     def __init__(self, folder):
         program = "from agent.cli import main; main()"
@@ -315,34 +322,34 @@ class SandboxProcess:
             [sys.executable, "-c", program, "sandbox", *options],
             cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
         )  # fmt: skip
-        facts = json.loads(self.process.stdout.readline())
-        (self.sim,) = facts["sims"]
-        self.commands_url = f"{facts['url']}/supersim/v1/SmsCommands"
+        description = json.loads(self.process.stdout.readline())
+        (self.sim,) = description["sims"]
+        self.commands_url = f"{description['url']}/supersim/v1/SmsCommands"
 
     @property
     def terminal(self):
-        """The module's port."""
+        """The path of the module's pseudo-terminal."""
         return os.path.realpath(self.sim["link"])
 
     def send_command(self, text):
-        """A Command to the SIM, as its owner's cloud side would send it."""
+        """Create a Command by the REST API; return its resource."""
         form = urllib.parse.urlencode({"Sim": self.sim["sid"], "Payload": text})
         with urllib.request.urlopen(self.commands_url, form.encode()) as answer:
             return json.load(answer)
 
     def list_replies(self):
-        """What came from the SIM, oldest first."""
+        """Return the payloads of the messages from the SIM, oldest first."""
         with urllib.request.urlopen(f"{self.commands_url}?Direction=from_sim") as answer:
             return [each["payload"] for each in reversed(json.load(answer)["sms_commands"])]
 
     def run_command(self, text, seconds=10.0):
-        """Send a Command and wait for the next answer.
+        """Send a Command, wait for its reply and return that.
 
-        Each gets another last word: without a SID, equal texts within a second are one Command to the agent.
+        A number is appended to the text, because equal Commands without SID within a second are duplicates.
         """
         before = len(self.list_replies())
         self.send_command(f"{text} {before}")
-        return wait_for(f"an answer to {text}", lambda: self.list_replies()[before:], seconds)[0]
+        return wait_for(f"a reply to {text}", lambda: self.list_replies()[before:], seconds)[0]
 
     def close(self):
         self.process.terminate()

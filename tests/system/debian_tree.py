@@ -1,8 +1,8 @@
-"""Makes a Debian tree with systemd and Python: `tests/system/debian_tree.py RELEASE` prints its path.
+"""Creates a Debian tree with systemd and Python: `tests/system/debian_tree.py RELEASE` prints its path.
 
-The tree is made once by debootstrap (about a minute) and kept under .ci/cache. It is never written to
-afterwards; tests mount an overlay above it. bookworm has Python 3.11 and systemd 252, trixie has Python 3.13
-and systemd 257: the two that Raspberry Pi OS is made from. Standard library only.
+debootstrap creates the tree once, in about a minute, under .ci/cache. It is not changed afterwards, because
+tests mount an overlay above it. bookworm has Python 3.11 and systemd 252, trixie has Python 3.13
+and systemd 257; Raspberry Pi OS is based on both. Standard library only.
 """
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ from pathlib import Path
 
 CACHE_DIR = Path(__file__).parents[2] / ".ci" / "cache" / "trees"
 PACKAGES = ("dbus", "make", "python3", "python3-venv", "sudo", "systemd", "systemd-sysv", "udev")
-"""dbus: systemctl without root. make: the project's own tests run in a tree too. sudo: for handlers."""
+"""dbus is for systemctl without root, make for the tests of this project in a tree, sudo for handlers."""
 
 
 def ensure_tree(release: str) -> Path:
-    """The folder of a finished tree, made now if it is not there."""
+    """Return the folder of the tree; create it if it does not exist."""
     recipe = hashlib.sha256(" ".join(PACKAGES).encode()).hexdigest()[:8]
-    place = CACHE_DIR / f"{release}-{recipe}"
+    tree = CACHE_DIR / f"{release}-{recipe}"
     CACHE_DIR.mkdir(parents=True, exist_ok=True)
     with (CACHE_DIR / f"{release}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not place.exists():
+        if not tree.exists():
             for old in CACHE_DIR.glob(f"{release}-*"):
                 shutil.rmtree(old)
-            _bootstrap(release, place.with_suffix(".part"))
-            place.with_suffix(".part").rename(place)
-    return place
+            _bootstrap(release, tree.with_suffix(".part"))
+            tree.with_suffix(".part").rename(tree)
+    return tree
 
 
 def _bootstrap(release: str, part: Path) -> None:

@@ -1,4 +1,4 @@
-"""The programs that the tests of the group `system` need, and those that are missing on this machine.
+"""Lists the programs that the tests marked `system` need and that are missing on this machine.
 
     python tests/system/requirements.py             prints what is missing; exit status 1 if anything is
     python tests/system/requirements.py --packages  prints the missing Debian packages, for a script
@@ -14,18 +14,18 @@ import sys
 
 PROGRAMS = {
     "systemd-nspawn": "systemd-container",  # boots the real systemd of a Debian tree
-    "debootstrap": "debootstrap",  # makes that tree
+    "debootstrap": "debootstrap",  # creates that tree
     "udevadm": "udev",  # reads the udev rules
-    "umockdev-run": "umockdev",  # shows udev modules that are not plugged in
+    "umockdev-run": "umockdev",  # simulates USB modules for udev
     "nsenter": "util-linux",
-    "gammu": "gammu",  # clients of the simulated module that are not ours
+    "gammu": "gammu",  # other clients of the simulated module
     "gammu-smsd": "gammu-smsd",
     "smsd": "smstools",
-    "qemu-storage-daemon": "qemu-system-common qemu-utils",  # logs a disk's writes; in the first on Debian 12
+    "qemu-storage-daemon": "qemu-system-common qemu-utils",  # logs disk writes; Debian 12: in the first
     "mkfs.ext4": "e2fsprogs",
     "losetup": "mount",
 }
-"""Program: the Debian package that brings it."""
+"""Debian package of each program."""
 
 SEARCH_PATH = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"))
 

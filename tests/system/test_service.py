@@ -1,6 +1,6 @@
 """The service under a real systemd, with a simulated module at its port.
 
-The tests of this file use one machine, in order; each leaves a running service behind.
+The tests of this file use one container in order, and each of them leaves the service running.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ README = (Path(__file__).parents[2] / "config" / "README.md").read_text()
 
 SANDBOX_PROBE_SCRIPT = """\
 #!/bin/sh
-# Tries what the unit forbids, and what it must not; prints one word for each try that worked.
+# Tries actions that the unit forbids and actions that it allows; prints a word for each that worked.
 touch /etc/x 2>/dev/null && printf 'etc '
 ls /home/* 2>/dev/null && printf 'home '
 dd if=/dev/fuse count=0 2>/dev/null && printf 'fuse '
@@ -30,7 +30,7 @@ true
 
 SERIAL_PROBE_SCRIPT = """\
 #!/bin/sh
-# Opens serial ports whose driver is not there: "No such device" means that the unit lets the try through.
+# Opens serial ports without a driver: "No such device" means that the unit allows it.
 for port in ttyS ttyACM ttyUSB ttyAMA other; do
     dd if=/dev/test-$port count=0 2>&1 | grep -q 'No such device' && printf "$port "
 done
@@ -46,10 +46,10 @@ echo started
 
 @pytest.fixture(scope="module")
 def gateway(boot_container, sandbox):
-    """A booted machine with the module plugged in, and handlers that the tests use."""
+    """A booted container with the module plugged in, and the handlers of the tests."""
     gateway = boot_container()
     for name, script in {
-        "fences": SANDBOX_PROBE_SCRIPT,
+        "probe": SANDBOX_PROBE_SCRIPT,
         "serial": SERIAL_PROBE_SCRIPT,
         "linger": BACKGROUND_SCRIPT,
         "restart": "#!/bin/sh\ntouch /run/modem-agent/reboot\n",
@@ -64,33 +64,33 @@ def gateway(boot_container, sandbox):
 
 @pytest.fixture(autouse=True)
 def print_service_log(gateway):
-    """What the service logged meanwhile, shown when a test fails."""
+    """Print the log of the service, which pytest shows if the test fails."""
     before = len(gateway.service_log())
     yield
     print(gateway.service_log()[before:])
 
 
 def test_ready_does_not_wait_for_a_module(gateway):
-    """Booted with no port to be found, the service is up, and its status line says what is missing."""
+    """The service is active without a port, and its status line names the missing port."""
     assert gateway.unit_property("ActiveState") == "active"
     assert gateway.unit_property("NRestarts") == "0"
     assert "/dev/serial/by-id" in gateway.unit_property("StatusText")
 
 
-def test_a_command_is_answered(gateway, sandbox):
-    """With the port named, a Command from the REST API is carried out by the service and answered."""
+def test_command_is_answered(gateway, sandbox):
+    """With the port configured, a Command from the REST API runs and is answered."""
     gateway.configure(port='"/dev/ttyUSB0"')
     gateway.run("systemctl", "restart", "modem-agent")
     assert sandbox.run_command("ping").startswith("pong")
 
 
-def test_the_configuration_is_checked_by_who_runs_the_service(gateway):
-    """`config check` as the service's user finds no mistake in what is installed."""
+def test_config_check_works_as_the_service_user(gateway):
+    """`config check` reports no error in the installed configuration."""
     gateway.run("runuser", "-u", "modem-agent", "--", "/opt/modem-agent/bin/modem-agent", "config", "check")
 
 
-def test_members_of_the_group_may_talk_to_it(gateway):
-    """Any user in the group modem-agent can ask for the status; others cannot."""
+def test_group_members_may_use_the_control_socket(gateway):
+    """A user in the group modem-agent can query the status; other users cannot."""
     status = ("/opt/modem-agent/bin/modem-agent", "status")
     gateway.run("setpriv", "--reuid=nobody", "--regid=nogroup", "--groups=modem-agent", *status)
     assert (
@@ -99,15 +99,15 @@ def test_members_of_the_group_may_talk_to_it(gateway):
     )
 
 
-def test_handlers_live_within_fences(gateway, sandbox):
-    """A handler can write to its own places and use the network; not touch the system, /home or use sudo."""
+def test_handlers_are_sandboxed(gateway, sandbox):
+    """A handler can write to its own folders and use the network, but not /etc, /home or sudo."""
     gateway.host_path("/etc/sudoers.d/modem-agent").write_text("modem-agent ALL=(root) NOPASSWD: ALL\n")
     gateway.host_path("/home/someone").mkdir()
-    assert sandbox.run_command("fences").split() == ["state", "run", "tmp", "net"]
+    assert sandbox.run_command("probe").split() == ["state", "run", "tmp", "net"]
 
 
-def test_serial_ports_of_each_kind_are_open(gateway, sandbox):
-    """DeviceAllow= lets each kind of serial port through, before its driver is there, and no other device."""
+def test_serial_ports_of_each_kind_are_allowed(gateway, sandbox):
+    """DeviceAllow= allows each kind of serial port, even before its driver is loaded, and no other device."""
     majors = {"ttyS": (4, 73), "ttyACM": (166, 9), "ttyUSB": (188, 9), "ttyAMA": (204, 64), "other": (189, 9)}
     for name, numbers in majors.items():
         os.mknod(gateway.host_path(f"/dev/test-{name}"), 0o020666, os.makedev(*numbers))
@@ -115,8 +115,8 @@ def test_serial_ports_of_each_kind_are_open(gateway, sandbox):
     assert sandbox.run_command("serial").split() == ["ttyS", "ttyACM", "ttyUSB", "ttyAMA"]
 
 
-def test_killed_it_comes_back(gateway, sandbox):
-    """kill -9 of the agent: systemd starts it again after RestartSec, and the next Command is answered."""
+def test_killed_agent_is_restarted(gateway, sandbox):
+    """After SIGKILL systemd starts the agent again after RestartSec, and the next Command is answered."""
     main = gateway.unit_property("MainPID")
     gateway.run("sh", "-c", f"kill -9 {main}")
     gateway.wait_for_property("NRestarts", "1")
@@ -125,8 +125,8 @@ def test_killed_it_comes_back(gateway, sandbox):
     assert sandbox.run_command("ping").startswith("pong")
 
 
-def test_hanging_it_is_replaced(gateway, sandbox):
-    """An agent that no longer runs misses the watchdog and is replaced."""
+def test_hanging_agent_is_restarted(gateway, sandbox):
+    """A stopped process does not notify the watchdog, so systemd restarts it."""
     gateway.drop_in("[Service]\nWatchdogSec=2\n")
     gateway.run("systemctl", "restart", "modem-agent")
     assert sandbox.run_command("ping").startswith("pong")
@@ -138,19 +138,19 @@ def test_hanging_it_is_replaced(gateway, sandbox):
     gateway.drop_in("")
 
 
-def test_a_living_agent_feeds_the_watchdog(gateway, sandbox):
-    """Idle for longer than WatchdogSec, the agent is not killed."""
+def test_idle_agent_notifies_the_watchdog(gateway, sandbox):
+    """An agent that is idle for longer than WatchdogSec is not restarted."""
     gateway.drop_in("[Service]\nWatchdogSec=1\n")
     gateway.run("systemctl", "restart", "modem-agent")
     main = gateway.unit_property("MainPID")
-    time.sleep(3)  # the matter is that nothing happens meanwhile
+    time.sleep(3)  # nothing may happen meanwhile
     assert gateway.unit_property("MainPID") == main
     gateway.drop_in("")
     gateway.run("systemctl", "restart", "modem-agent")
 
 
-def test_an_impossible_configuration_ends_it_for_good(gateway):
-    """Exit status 2 with one sentence in the journal, and no further start."""
+def test_invalid_configuration_is_not_restarted(gateway):
+    """The exit status is 2, one sentence is logged, and systemd does not start the service again."""
     gateway.configure(prt='"/dev/ttyUSB0"', port='"/dev/ttyUSB0"\nprt = 1')
     before = len(gateway.service_log())
     assert gateway.enter("systemctl", "restart", "modem-agent").returncode != 0
@@ -163,8 +163,8 @@ def test_an_impossible_configuration_ends_it_for_good(gateway):
     gateway.run("systemctl", "start", "modem-agent")
 
 
-def test_it_stops_at_once_and_leaves_nothing(gateway, sandbox):
-    """`systemctl stop` takes less than 5 s and ends what handlers left behind, too."""
+def test_stop_is_quick_and_leaves_no_process(gateway, sandbox):
+    """`systemctl stop` takes less than 5 s and also ends background processes of handlers."""
     assert sandbox.run_command("linger") == "started"
     begun = time.monotonic()
     gateway.run("systemctl", "stop", "modem-agent")
@@ -174,13 +174,13 @@ def test_it_stops_at_once_and_leaves_nothing(gateway, sandbox):
     gateway.run("systemctl", "start", "modem-agent")
 
 
-def test_it_stops_at_once_with_a_mute_module(gateway, sandbox):
-    """The same while the module swallows every command and answers none."""
+def test_stop_is_quick_with_a_silent_module(gateway, sandbox):
+    """`systemctl stop` takes less than 5 s while the module answers no command."""
     far, near = os.openpty()
     gateway.unplug()
     gateway.plug_pty(os.ttyname(near))
     gateway.run("systemctl", "restart", "modem-agent")
-    assert os.read(far, 100)  # it is asking
+    assert os.read(far, 100)  # the agent has written a command
     begun = time.monotonic()
     gateway.run("systemctl", "stop", "modem-agent")
     assert time.monotonic() - begun < 5
@@ -192,7 +192,7 @@ def test_it_stops_at_once_with_a_mute_module(gateway, sandbox):
 
 
 def test_state_survives_a_restart(gateway, sandbox):
-    """The journal outlives the service: the inbox still shows what was answered before."""
+    """The inbox has the Commands from before the restart."""
     inbox = gateway.run("/opt/modem-agent/bin/modem-agent", "inbox")
     assert "ping" in inbox
     assert gateway.run("stat", "-c", "%a %U", "/var/lib/modem-agent/journal.db").split() == [
@@ -202,18 +202,20 @@ def test_state_survives_a_restart(gateway, sandbox):
 
 
 def recipe_files(heading):
-    """The files of a recipe in config/README.md, in order."""
+    """Return the files of a recipe in config/README.md, in order."""
     section = re.search(rf"^### {heading}\n(.*?)(^##|\Z)", README, re.MULTILINE | re.DOTALL)
     return re.findall(r"^```ini\n(.*?)^```", section[1], re.MULTILINE | re.DOTALL)
 
 
-def test_the_recipe_for_root_works(gateway, sandbox):
-    """config/README.md, "Reboot": a file that a handler makes starts a service of root's."""
+def test_recipe_for_reboot_works(gateway, sandbox):
+    """config/README.md, "Reboot": a file that a handler creates starts a service that runs as root."""
     path, service = recipe_files("Reboot.*?")
     gateway.host_path("/etc/systemd/system/sms-reboot.path").write_text(path)
     assert "ExecStart=systemctl reboot" in service
-    tame = service.replace("systemctl reboot", "sh -c 'rm /run/modem-agent/reboot; id -u > /run/done'")
-    gateway.host_path("/etc/systemd/system/sms-reboot.service").write_text(tame)
+    harmless_service = service.replace(
+        "systemctl reboot", "sh -c 'rm /run/modem-agent/reboot; id -u > /run/done'"
+    )
+    gateway.host_path("/etc/systemd/system/sms-reboot.service").write_text(harmless_service)
     gateway.run("systemctl", "daemon-reload")
     gateway.run("systemctl", "enable", "--quiet", "--now", "sms-reboot.path")
     gateway.run("systemctl", "restart", "modem-agent")
@@ -222,7 +224,7 @@ def test_the_recipe_for_root_works(gateway, sandbox):
     assert gateway.run("timeout", "10", "sh", "-c", wait) == "0\n"
 
 
-def test_the_recipe_for_sudo_works(gateway, sandbox):
+def test_recipe_for_sudo_works(gateway, sandbox):
     """config/README.md, "sudo": with the drop-in, a handler may become root."""
     (drop_in,) = recipe_files("sudo")
     gateway.drop_in(drop_in)

@@ -1,7 +1,7 @@
-"""The udev rules, applied by udev to modules that are not there.
+"""The udev rules, applied by udev to simulated USB modules.
 
-umockdev shows udevadm a USB module; `udevadm test` tells what the rules would set. It runs in a mount
-namespace of its own, since it writes what it finds to /run/udev.
+umockdev simulates a USB module for udevadm, and `udevadm test` prints the properties that the rules set. It
+writes to /run/udev, so it runs in its own mount namespace.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ LAYOUTS = [
     for layout in driver.usb
     for product in layout.products
 ]
-"""Every USB product of which a profile knows where the AT port is, or that it has none."""
+"""Every USB product for which a profile has the AT port, or says that there is none."""
 
 
 def udev_properties(tmp_path, vendor, product, interface, description="ff/ff/ff"):
-    """The ID_MM_ properties that the rules give a tty on one interface of a USB device."""
+    """Return the ID_MM_ properties that the rules set for a tty on one interface of a USB device."""
     kind, subclass, protocol = description.split("/")
     device = "/devices/usb1/1-1"
     tty = f"{device}/1-1:1.{int(interface, 16)}/ttyUSB0/tty/ttyUSB0"
@@ -57,14 +57,14 @@ E: DEVNAME=/dev/ttyUSB0
     command = ("unshare", "--mount", "--propagation=private", "sh", "-ec", script)
     output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert f"Reading rules file: /run/udev/rules.d/{RULES.name}" in output
-    assert f"{RULES.name}:" not in output  # else: a line of the rules that udev does not understand
+    assert f"{RULES.name}:" not in output  # otherwise udev does not understand a line of the rules
     assert "DEVNAME=/dev/ttyUSB0" in output
     return re.findall(r"^ID_MM_\S+", output, re.MULTILINE)
 
 
 @pytest.mark.parametrize(("layout", "product"), LAYOUTS)
 def test_only_the_at_port_is_hidden_from_modem_manager(tmp_path, layout, product):
-    """ModemManager is told to leave the AT port alone, and nothing about the ports beside it."""
+    """The rules set ID_MM_PORT_IGNORE for the AT port, and nothing for the other ports."""
     if layout.at_interface is not None:
         assert udev_properties(tmp_path, layout.vendor, product, f"{layout.at_interface:02x}") == [
             "ID_MM_PORT_IGNORE=1"
@@ -79,12 +79,12 @@ def test_only_the_at_port_is_hidden_from_modem_manager(tmp_path, layout, product
 @pytest.mark.parametrize("product", ["1506", "1573"])
 @pytest.mark.parametrize("command", ["ff/02/02", "ff/01/02"])
 def test_huawei_ports_are_known_by_their_class(tmp_path, product, command):
-    """Huawei's numbers vary; the command port has a class of its own, the data port another."""
+    """Product numbers of Huawei vary, but the AT port and the data port have different interface classes."""
     assert udev_properties(tmp_path, "12d1", product, "01", command) == ["ID_MM_PORT_IGNORE=1"]
     assert udev_properties(tmp_path, "12d1", product, "01", command[:-1] + "1") == []
 
 
 def test_other_devices_are_left_alone(tmp_path):
-    """A USB serial adapter with the same interface number is none of ours."""
+    """A USB serial adapter with the same interface number gets no property."""
     assert udev_properties(tmp_path, "0403", "6001", "02") == []
     assert udev_properties(tmp_path, "0403", "6001", "02", "ff/02/02") == []

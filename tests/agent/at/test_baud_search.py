@@ -171,6 +171,6 @@ def test_live_data_call_is_written_to_only_once(run_over_uart):
 
 
 def test_opener_has_the_rates_to_try(tmp_path):
-    """The rate "auto" stands for the common rates, a number for no search."""
+    """The rate "auto" selects the common rates; a number means no search."""
     assert make_opener("/dev/ttyS0", "auto", tmp_path).port_state.baud_rates == list(COMMON_BAUD_RATES)
     assert make_opener("/dev/ttyS0", 9600, tmp_path).port_state.baud_rates == []

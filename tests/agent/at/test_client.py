@@ -576,7 +576,7 @@ def test_urcs_before_the_end_can_be_read(run_with_module):
 
 
 def test_loss_after_the_body_reports_body_sent(run_with_module):
-    """ModemLost tells that the body may have left."""
+    """ModemLost shows that the body may have been sent."""
 
     async def scenario(client, module):
         module.on("AT+CMGS=15", PROMPT)
@@ -592,7 +592,7 @@ def test_loss_after_the_body_reports_body_sent(run_with_module):
 
 
 def test_loss_before_the_body_reports_no_body_sent(run_with_module):
-    """ModemLost tells that nothing left."""
+    """ModemLost shows that nothing was sent."""
 
     async def scenario(client, module):
         module.on("AT+CMGS=15", PROMPT)

@@ -27,7 +27,7 @@ def test_command_that_leaves_command_state_is_rejected(line):
     "line", ["AT", "ATI", "AT+CSQ", "AT+CMGS?", "AT+CMGS=?", "AT+CNMA=1", "AT+CMGF=0;+CSQ", "AT&D2"]
 )
 def test_other_commands_are_accepted(line):
-    """Also the read and test forms of the rejected commands."""
+    """They include the read and test forms of rejected commands."""
     assert AtCommand.from_user_input(line, 1).line == line
 
 

@@ -121,7 +121,7 @@ def test_overflow_is_interpreted_as_rescan():
 
 
 def test_interpreted_items_are_queued_as_they_are():
-    """An item that no event stands for is not interpreted."""
+    """An item that is no event is not interpreted."""
     queue = UrcQueue(lambda event: None)
     queue.put_interpreted("settings lost")
     queue.put_interpreted("settings lost")

@@ -48,7 +48,7 @@ def test_unusable_pin_file_is_reported(tmp_path, text, mode, sentence):
 
 
 def test_missing_pin_file_is_named(tmp_path):
-    """With its key."""
+    """The error names its key."""
     with pytest.raises(ConfigError, match=r"modem.pin_file: .*/pin: No such file"):
         load_sim_pin(tmp_path, Config(modem=ModemConfig(pin_file=tmp_path / "pin")), {})
 

@@ -14,7 +14,7 @@ def write_handler(path, text="#!/bin/sh\n", mode=0o755):
 
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
 def test_missing_file_is_reported(cli_env, words):
-    """With its name and what to do."""
+    """The error names the file and the remedy."""
     cli_env.config.unlink()
     result = cli_env.run(*words)
     assert result.exit_code == 2
@@ -96,7 +96,7 @@ def test_check_reports_handler_errors(cli_env, break_handlers, sentence):
 @pytest.mark.parametrize("words", [("run",), ("config", "check")], ids=" ".join)
 @pytest.mark.parametrize("port", ["socket://", "socket://host", "socket://host:0", "socket://host:x"])
 def test_invalid_socket_address_is_reported(cli_env, words, port):
-    """With the key and an example."""
+    """The error has the key and an example."""
     cli_env.write(modem=f'[modem]\nport = "{port}"')
     result = cli_env.run(*words)
     assert result.exit_code == 2
@@ -117,7 +117,7 @@ def test_invalid_socket_address_is_reported(cli_env, words, port):
     ],
 )
 def test_missing_folder_is_reported(cli_env, words, section, key, name):
-    """With the key and the folder."""
+    """The error has the key and the folder."""
     cli_env.write(**{section: f'[{section}]\n{key} = "{name}"'})
     result = cli_env.run(*words)
     assert result.exit_code == (2 if len(name) < 100 or words != ("run",) or section == "control" else 1)
@@ -224,7 +224,7 @@ def test_invalid_port_is_reported(cli_env, words, port):
 
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
 def test_folder_in_place_of_the_file_is_reported(cli_env, words):
-    """With its name and what to do."""
+    """The error names the file and the remedy."""
     cli_env.config.unlink()
     cli_env.config.mkdir()
     result = cli_env.run(*words)

@@ -100,7 +100,7 @@ async def test_send_passes_its_arguments_to_the_agent(cli_env, words, request_):
     ],
 )
 async def test_send_reports_the_state_as_exit_status(cli_env, parse_json_output, state, reason, status):
-    """As text and as JSON; control characters in the reason are escaped."""
+    """The output is text or JSON; control characters in the reason are escaped."""
     answer = {"to": "000", "messages": [{"reply": 4, "state": state, "reason": reason}]}
     result, _ = await cli_env.run_beside_agent({"send": answer}, "send", "hello")
     assert result.exit_code == status
@@ -136,7 +136,7 @@ async def test_argument_that_is_not_utf8_is_reported(cli_env, words):
 
 
 async def test_interrupted_send_leaves_the_message_queued(cli_env):
-    """Ctrl-C ends the command; a sentence says that the message stays queued."""
+    """Ctrl-C ends the command, which prints that the message stays queued."""
     requested = asyncio.Event()
 
     async def wait_for_result(_request):
@@ -193,8 +193,8 @@ async def test_status_prints_one_line_for_each_value(cli_env):
     ]
 
 
-async def test_status_json_is_the_whole_answer(cli_env, parse_json_output):
-    """With every key, and control characters as JSON escapes."""
+async def test_status_json_is_the_complete_response(cli_env, parse_json_output):
+    """It has every key, and control characters as JSON escapes."""
     result, _ = await cli_env.run_beside_agent({"status": STATUS}, "status", "--json")
     assert parse_json_output(result) == STATUS
     assert "\x1b" not in result.stdout

@@ -65,7 +65,7 @@ def test_second_agent_on_a_journal_is_refused(cli_env):
 
 
 def test_a_journal_of_a_newer_agent(cli_env):
-    """The sentence says what to install; a restart would not help."""
+    """The sentence names what to install."""
     journal = Journal(cli_env.folder / "journal.db", lambda: 0.0, lambda: 0.0)
     journal.connection.execute("PRAGMA user_version = 99")
     journal.close()

@@ -75,7 +75,7 @@ def test_error_is_one_sentence_with_the_key(tables, sentence):
 
 @pytest.mark.parametrize("key", ["pin", "sim_pin", "puk"])
 def test_pin_is_refused_without_being_shown(key):
-    """The error says where a PIN belongs and does not contain it."""
+    """The error names the right place for a PIN and does not contain it."""
     [error] = _errors({"modem": {key: "1234"}})
     assert error == (
         f"agent.toml: unknown key modem.{key}; a PIN belongs in a file of its own: pin_file, or the systemd "

@@ -1,4 +1,4 @@
-"""How repeated log events are throttled, and which are always logged."""
+"""Repeated log events are throttled; some are always logged."""
 
 import itertools
 

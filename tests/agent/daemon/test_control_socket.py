@@ -45,7 +45,7 @@ async def test_request_is_answered(path):
     ],
 )
 async def test_failed_request_raises_control_error(path, request_, sentence):
-    """The response contains one sentence that says why."""
+    """The response has the reason in one sentence."""
     with pytest.raises(ControlError, match=sentence):
         await _send(path, request_)
 

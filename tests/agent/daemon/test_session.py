@@ -187,7 +187,7 @@ async def test_describe_before_and_after_the_first_query(pipeline, session_bench
     ("cnmi", "is_noted"), [((2, 1, 0, 0, 0), False), ((2, 2, 0, 0, 0), True), ((1, 3), True)]
 )
 async def test_limit_of_direct_delivery_is_noted(pipeline, session_bench, monkeypatch, cnmi, is_noted):
-    """`status` says that messages may be lost if the module does not store them."""
+    """`status` has a note that messages may be lost if the module does not store them."""
     status = pipeline.modem.status
     monkeypatch.setattr(type(pipeline.modem), "status", replace(status, cnmi=cnmi))
     await session_bench.start()
@@ -244,7 +244,7 @@ async def test_all_domains_are_shown(pipeline, session_bench):
 
 
 async def test_tasks_can_be_cancelled_before_they_start(pipeline, factories):
-    """As when the event loop ends. No coroutine is left that was never awaited, which would be a warning."""
+    """No coroutine is left that was never awaited, which would be a warning at the end of the event loop."""
     bench = SessionBench(pipeline, factories.modem(pipeline))
     before = asyncio.all_tasks()
     session = asyncio.create_task(bench.session.run(bench.states.append, bench._on_status))

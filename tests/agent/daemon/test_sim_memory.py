@@ -24,7 +24,7 @@ def sim_memory(pipeline):
 
 
 async def test_pin_is_not_entered_without_a_commit(sim_memory):
-    """The error says why."""
+    """The error has the reason."""
     with pytest.raises(
         ModemUnusable, match="not entered while the journal cannot be written: database or disk"
     ):

@@ -212,7 +212,7 @@ async def test_failures_after_a_stable_session_count_from_zero(pipeline, supervi
 
 
 async def test_port_is_closed_before_it_is_opened_again(pipeline, supervisor_bench):
-    """Also if closing takes long."""
+    """This holds also if closing takes long."""
     supervisor_bench.port.close_delay_s = 5.0
     for _ in range(3):
         supervisor_bench.modem(sweep=supervisor_bench.unplug)
@@ -481,7 +481,7 @@ async def test_stop_interrupts_a_power_pulse(pipeline, supervisor_bench, pulse_s
 
 
 async def test_stop_interrupts_a_restart(pipeline, supervisor_bench):
-    """Also if the command is written to a module that does not answer; the port is closed."""
+    """This holds also while a command waits for a module that does not answer; the port is closed."""
     stop_answering(supervisor_bench)
     await supervisor_bench.start()
     await pipeline.wait_until(lambda: pipeline.calls_of("restart"), 7200)

@@ -219,7 +219,7 @@ def test_control_characters_of_a_message_are_escaped(capsys, item):
 
 
 def test_debug_events_and_tracebacks_are_not_printed(capsys):
-    """Of a traceback of a handler only the last line is printed."""
+    """Only the last line of a handler's traceback is printed."""
     printer = DemoPrinter(lambda: 0.0)
     printer.print_event(Event(EventKind.PORT, "still busy", severity=Severity.DEBUG))
     printer.print_event(Event(EventKind.HANDLER, "demo.py: Traceback (most recent call last):"))

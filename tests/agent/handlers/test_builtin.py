@@ -16,7 +16,7 @@ def run_builtin(text, names=(), status="fine", unusable=()):
 
 
 def test_ping_returns_pong_and_its_arguments():
-    """The arguments come back, so that two pings can be told apart."""
+    """The arguments come back, so that two pings can be distinguished."""
     assert run_builtin("PING") == "pong"
     assert run_builtin("ping 17 b") == "pong 17 b"
 

@@ -137,7 +137,7 @@ def test_script_that_is_not_executable_is_a_warning(handler_directory):
 
 
 def test_missing_directory_is_an_error(tmp_path):
-    """If it is missing or not a directory, the error says what to do."""
+    """If it is missing or not a directory, the error names the remedy."""
     with pytest.raises(
         HandlerConfigError, match=r"no directory .*missing: create it, or set \[handlers\] directory"
     ):
@@ -149,7 +149,7 @@ def test_missing_directory_is_an_error(tmp_path):
 
 @pytest.mark.skipif(os.getuid() == 0, reason="root can read every directory")
 def test_unreadable_directory_is_an_error(handler_directory):
-    """The error says what to do."""
+    """The error names the remedy."""
     handler_directory.path.chmod(0o300)
     with pytest.raises(HandlerConfigError, match="cannot be read: Permission denied"):
         read_directory(handler_directory.path)

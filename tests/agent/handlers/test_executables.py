@@ -159,7 +159,7 @@ async def test_reply_output_is_limited(handler_directory, handler_env):
     ],
 )
 async def test_executable_that_cannot_start_fails(handler_directory, handler_env, content, reason):
-    """The reason says what is missing, and a corrected file works."""
+    """The reason names what is missing, and a corrected file works."""
     handler_directory.write("do", content, 0o755)
     result = await handler_env.run("do")
     assert isinstance(result, Failed)

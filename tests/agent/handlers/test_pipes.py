@@ -71,7 +71,7 @@ def test_channel_carries_frames_both_ways(poller, channel_pair):
 
 
 def test_long_frame_does_not_block(poller, channel_pair):
-    """What does not fit into the pipe is written when it has space."""
+    """Data that does not fit into the pipe is written when it has space."""
     frame = {"a": b"x" * 500_000}
     channel_pair.channel.send(frame)
     octets = b""

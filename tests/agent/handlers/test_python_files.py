@@ -412,7 +412,7 @@ async def test_loading_has_a_time_limit(handler_directory):
 
 
 async def test_changed_file_is_used_after_worker_restart(handler_directory, handler_env):
-    """The loaded code runs until the worker ends; if the new file lacks the handler, the reason says so."""
+    """The loaded code runs until the worker ends; if the new file lacks the handler, this is the reason."""
     handler_directory.write_python(
         "x.py", '@handler("f")\ndef f(c): return "old"\n@handler("g")\ndef g(c): os._exit(1)'
     )

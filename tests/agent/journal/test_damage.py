@@ -115,21 +115,21 @@ def test_agent_starts_with_any_damage(journal_env, factories, how, clean):
         [kept] = damaged_copies(journal_env)
         assert kept.read_bytes() == damaged
         assert clean or kept.with_name(kept.name + "-wal").stat().st_size > 0
-        [said] = journal_env.damage_messages
-        assert "damaged" in said
-        assert kept.name in said
+        [message] = journal_env.damage_messages
+        assert "damaged" in message
+        assert kept.name in message
     elif not damaged_copies(journal_env):
         assert (
             len(retry_once(journal_env.query_column, "SELECT id FROM commands")) == 300
         )  # its log holds every page
-    said = len(journal_env.damage_messages)
+    message_count = len(journal_env.damage_messages)
     assert journal_env.path.stat().st_mode & 0o777 == 0o600
     assert (
         journal_env.store(factories.command("new", sid=sid(10**6), at=journal_env.wall + 60)).outcome
         is StoreOutcome.NEW
     )
     journal_env.restart()
-    assert len(journal_env.damage_messages) == said
+    assert len(journal_env.damage_messages) == message_count
     assert (
         journal_env.store(factories.command("new", sid=sid(10**6), at=journal_env.wall + 60)).outcome
         is StoreOutcome.DUPLICATE
@@ -139,7 +139,7 @@ def test_agent_starts_with_any_damage(journal_env, factories, how, clean):
 
 
 def test_unreadable_list_of_tables_loses_all_rows(journal_env, factories):
-    """No row can be read without it. The file is kept aside, and the log says what may happen."""
+    """No row can be read without it. The file is kept aside, and the log names the consequences."""
     filled_journal(journal_env, factories, 20)
     close(journal_env)
     DAMAGE["4 KiB of zeros"](journal_env)
@@ -180,7 +180,7 @@ def test_rows_on_readable_pages_are_kept(journal_env, tmp_path, factories, seed)
     waiting = {row.body for row in retry_once(journal_env.inbox.list_pending)}
     assert waiting <= {"led 298", "led 299"}
     assert outcomes.count(StoreOutcome.DUPLICATE) >= 150 or any(
-        "dedup" in said for said in journal_env.damage_messages
+        "dedup" in message for message in journal_env.damage_messages
     )
 
 

@@ -44,7 +44,7 @@ async def test_executor_returns_results_and_raises_errors(kind):
 
 
 async def test_close_waits_for_the_running_call():
-    """What it writes is written before the journal is closed."""
+    """Its rows are written before the journal is closed."""
     thread = ThreadExecutor()
     begun, may_end, ended = threading.Event(), threading.Event(), []
 

@@ -1,4 +1,4 @@
-"""How messages are stored, and a Command from its arrival to its end."""
+"""Storing messages, and the states of a Command from its arrival to its end."""
 
 import pytest
 
@@ -33,7 +33,7 @@ def test_binary_body_is_kept_exactly(journal_env, factories):
 
 @pytest.mark.parametrize("text", ["", "\0", "a\0b", "\ufffd", "\U0001f600", "a" * 10_000])
 def test_any_text_is_kept_exactly(journal_env, factories, text):
-    """Also NUL characters and other rare text."""
+    """NUL characters and other rare text are stored unchanged."""
     journal_env.store(factories.command(text))
     assert journal_env.inbox.list_pending()[0].body == text
 
@@ -103,7 +103,7 @@ def test_command_id_is_not_reused(journal_env, factories):
 
 
 def test_running_command_is_found_after_a_restart(journal_env, factories):
-    """With its handler, and whether that may run again."""
+    """The row has its handler and whether that may run again."""
     kept = journal_env.store(factories.command())
     journal_env.inbox.mark_running(kept.command_id, "led", repeatable=True)
     journal_env.restart()

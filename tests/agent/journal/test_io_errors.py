@@ -108,7 +108,7 @@ def test_failed_connection_is_not_used_again(journal_env, factories):
 
 
 def test_failed_read_leads_to_a_new_connection(journal_env):
-    """Reading is no safer than writing."""
+    """An error of a read also shows that the connection is broken."""
     old = journal_env.journal.connection = FailingConnection(
         journal_env.journal.connection, committed=False, failing_statement="SELECT count(*) FROM parts"
     )

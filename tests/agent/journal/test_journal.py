@@ -14,7 +14,7 @@ def test_file_is_readable_for_its_owner_only(journal_env):
 
 
 def test_wal_and_full_synchronous_are_set(journal_env):
-    """With this pair no acknowledged row was lost when the power was cut at every write."""
+    """WAL and FULL: no acknowledged row was lost when the power was cut at every write."""
     assert journal_env.query_column("PRAGMA journal_mode") == ["wal"]
     assert journal_env.query_column("PRAGMA synchronous") == [2]
 
@@ -50,7 +50,7 @@ def test_impossible_path_is_a_configuration_error(tmp_path, spoil, part, configu
 
 
 def test_missing_directory_is_a_configuration_error(tmp_path):
-    """The sentence says what to create."""
+    """The sentence names what to create."""
     with pytest.raises(JournalUnusable, match=r"its folder must exist"):
         Journal(tmp_path / "no" / "journal.db", lambda: 0, lambda: 0)
 
@@ -92,7 +92,7 @@ def test_queries_read_while_the_agent_writes(journal_env, factories):
 
 
 def test_query_without_access_is_one_sentence(journal_env, monkeypatch):
-    """The directory of the service is closed to other users: the error says so, without a traceback."""
+    """The directory of the service is closed to other users: one sentence names the remedy."""
 
     def refuse(self):
         raise PermissionError

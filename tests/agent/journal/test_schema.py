@@ -110,7 +110,7 @@ def test_version_4_is_upgraded_with_all_rows(journal_env, version_3):
 
 
 def test_upgraded_journal_goes_on(journal_env, version_3, factories):
-    """What was open is still open, what was known is a duplicate, each answer and action has its Command."""
+    """Open rows are still open, known messages are duplicates, replies and actions have their Command."""
     journal_env.open()
     assert [row.body for row in journal_env.inbox.list_pending()] == [b"\x01\xff"]
     assert [row.body for row in journal_env.inbox.list_interrupted()] == ["count"]

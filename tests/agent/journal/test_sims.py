@@ -131,7 +131,7 @@ def test_service_centre_is_stored_for_each_sim(sim_store):
 
 
 def test_sim_change_is_reported_once(sim_store):
-    """With the previous ICCID, also if the clock was set back; the same SIM is not reported."""
+    """The report has the previous ICCID, also if the clock was set back; the same SIM is not reported."""
     assert sim_store.sims.record_sim_seen(ONE, "") == ""
     assert sim_store.sims.record_sim_seen(ONE, "+1") == ""
     sim_store.wall -= 1_000_000_000

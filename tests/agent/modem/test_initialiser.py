@@ -155,7 +155,7 @@ def test_stores_refused_at_first_are_queried_again(run_scripted_modem):
 
 
 def test_message_format_that_is_never_accepted(run_scripted_modem):
-    """Without PDU mode nothing can be read: after more than a minute one sentence says so."""
+    """Without PDU mode nothing can be read: after more than a minute one sentence is reported."""
 
     async def scenario(modem, script):
         began = now()
@@ -515,7 +515,7 @@ def test_module_left_in_text_entry(run_scripted_modem):
 
 
 def test_module_left_with_an_incomplete_line(run_modem_bench):
-    """What another program has begun to write does not spoil the first command."""
+    """A partial line of another program does not corrupt the first command."""
 
     async def scenario(bench):
         bench.module.receive(b"AT+CMGD=1,")
@@ -576,7 +576,7 @@ def test_no_module_answers(run_scripted_modem):
     ],
 )
 def test_wrong_port_is_described(run_scripted_modem, received, sentence):
-    """What was received instead of an answer shows the operator which port this is."""
+    """The error describes what was received instead of a response, so the operator sees which port it is."""
 
     async def scenario(modem, script):
         script.table = dict.fromkeys(script.table)
@@ -634,7 +634,7 @@ def test_echo_that_cannot_be_switched_off(run_modem_bench):
 
 
 def test_module_that_stops_answering_during_initialisation(run_scripted_modem):
-    """Initialisation begins again, and finally one sentence says so."""
+    """Initialisation is repeated, and finally one sentence is reported."""
     answers = [None, OK]
 
     async def scenario(modem, script):

@@ -56,7 +56,7 @@ def sweep_texts(messages):
 @pytest.mark.parametrize("empty", EMPTIES)
 @pytest.mark.parametrize("refusal", REFUSALS)
 def test_slots_are_read_until_all_messages_are_found(run_scripted_modem, refusal, empty):
-    """From slot 0 on, whatever refuses the list and whatever answers for an empty slot."""
+    """The scan starts at slot 0, for each refusal of the list and each response to an empty slot."""
 
     async def scenario(modem, script):
         assert sweep_texts(await modem.sweep()) == {0: "hi", 3: "plan"}
@@ -202,7 +202,7 @@ def test_full_store_is_scanned_at_once(run_scripted_modem):
 
 @pytest.mark.parametrize("answer", [ERROR, info('+CPMS: "ME","ME","ME"')])
 def test_scan_without_a_reported_count(run_scripted_modem, answer):
-    """As many slots as most SIMs have are read, once an hour if nothing is found."""
+    """The number of slots of most SIMs is read, once an hour if nothing is found."""
 
     async def scenario(modem, script):
         script.table["AT+CPMS?"] = answer
@@ -260,7 +260,7 @@ HEADER = '"REC UNREAD","003000300030",,"26/09/21,14:13:20+00",129,4,0,0,"",129,2
 
 
 def test_scan_in_text_mode(run_scripted_modem):
-    """What text mode cannot show is read in PDU mode."""
+    """A message that text mode cannot show is read in PDU mode."""
     state = {"format": 1}
     report = "07914477000900000607038100F0629012413102006290124131320000"
 

@@ -69,7 +69,7 @@ def deliver(module, number):
 
 
 async def commit():
-    """Stand for the commit of the journal."""
+    """Takes the place of the commit of the journal."""
 
 
 async def test_twenty_messages_and_replies(module_on_pty):

@@ -1,4 +1,4 @@
-"""How a profile changes the way in which a module is driven."""
+"""Effects of a profile on how a module is driven."""
 
 import asyncio
 
@@ -45,7 +45,7 @@ def test_simulated_module_of_each_profile(run_modem_bench, name):
 
 @pytest.mark.parametrize(("name", "pause"), [("sara_r410m", 0.1), ("le910c1", 0.02), ("ec25", 0.0)])
 def test_gap_after_a_final_result(run_scripted_modem, name, pause):
-    """The gap is as long as the profile says, and zero otherwise."""
+    """The gap is that of the profile, and zero without one."""
 
     async def scenario(modem, script):
         script.table["AT+CSQ"] = info("+CSQ: 21,99")
@@ -340,7 +340,7 @@ def test_variant_without_sms(run_scripted_modem):
 
 
 def test_module_without_text_mode(run_scripted_modem):
-    """The error says what to configure instead."""
+    """The error names what to configure instead."""
 
     async def scenario(modem, script):
         with pytest.raises(ModemUnusable, match=r'no text mode, write \[modem\] message_format = "pdu"'):

@@ -83,7 +83,7 @@ def test_prompt_variants(run_scripted_modem, prompt, after):
     ],
 )
 def test_sent_outcome(run_scripted_modem, answer, outcome):
-    """Also if the result comes late, without its OK, or as OK alone."""
+    """This holds also if the result comes late, without its OK, or as OK alone."""
 
     async def scenario(modem, script):
         assert await modem.send(submit(), RecordingCommit()) == outcome
@@ -244,7 +244,7 @@ def test_connection_lost_while_sending(run_scripted_modem):
 
 
 def test_failed_commit_aborts_the_send(run_scripted_modem):
-    """What `before_body` raises is passed on; text entry is closed and nothing was sent."""
+    """An exception of `before_body` is passed on; text entry is closed and nothing was sent."""
 
     async def scenario(modem, script):
         async def full():

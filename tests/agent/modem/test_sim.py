@@ -31,7 +31,7 @@ SOURCE = "/etc/modem-agent/pin"
 
 
 class Killed(BaseException):
-    """Stands for kill -9: no code of the agent runs after it."""
+    """Raised instead of SIGKILL: no code of the agent runs after it."""
 
 
 class HookedExecutor(InlineExecutor):
@@ -259,7 +259,7 @@ def test_unreadable_pin_file(run_pin_device):
 
 @pytest.mark.parametrize("tries", [1, 0])
 def test_last_try_is_not_risked(run_pin_device, tries):
-    """The error says what to do instead."""
+    """The error names the remedy."""
 
     async def scenario(bench):
         await expect_unusable(bench, "1 try left, which is not risked" if tries else "SIM PUK: it is blocked")
@@ -316,7 +316,7 @@ def test_pin_tries_command_of_the_profile(run_pin_device, profile, command, answ
 
 
 def test_missing_pin(run_pin_device):
-    """The error says what to do, and nothing is tried."""
+    """The error names the remedy, and nothing is tried."""
 
     async def scenario(bench):
         await expect_unusable(bench, r"asks for SIM PIN; configure it by \[modem\] pin_file", pin=None)
@@ -443,7 +443,8 @@ def test_pin_refused_by_a_plain_error_after_a_slow_commit(run_pin_device):
 
 @pytest.mark.parametrize("silence", ["CME 100", "CME 14", None])
 def test_unknown_sim_state_does_not_confirm_the_pin(run_pin_device, silence):
-    """If neither the PIN nor +CPIN? is answered, there is no second attempt, whatever the tries say."""
+    """If neither the PIN nor +CPIN? is answered, there is no second attempt, whatever the number of remaining
+    attempts is."""
 
     async def scenario(bench):
         enter, state = bench.module.sim_access.enter_pin, bench.module.sim_access.pin_state

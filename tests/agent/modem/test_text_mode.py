@@ -157,7 +157,7 @@ def test_changed_character_set_is_detected(run_modem_bench):
 
 
 def test_text_mode_without_lengths_is_refused(run_scripted_modem):
-    """A module without +CSDH=1 cannot be used in text mode, and the error says why."""
+    """A module without +CSDH=1 cannot be used in text mode, and the error has the reason."""
     table = {"AT+CMGF?": b"\r\n+CMGF: 1\r\n\r\nOK\r\n"}
 
     async def scenario(modem, _script):
@@ -310,7 +310,7 @@ def test_parts_keep_their_user_data_header(run_modem_bench):
 
 
 def test_urc_payloads_are_counted():
-    """The AT client is told which URCs have a counted payload."""
+    """The AT client knows which URCs have a counted payload."""
     assert set(TextFormat.urc_payloads.values()) == {PayloadKind.COUNTED}
 
 

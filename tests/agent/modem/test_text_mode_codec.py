@@ -120,7 +120,7 @@ def test_text_round_trip_of_the_gsm_alphabet(charset, text):
 @settings(max_examples=60, deadline=None)
 @given(st.binary(max_size=140))
 def test_binary_data(octets):
-    """Digits are octets because <dcs> says so, in every character set."""
+    """<dcs> decides that digits are octets, in every character set."""
     for charset in ("GSM", "HEX", "UCS2", "IRA"):
         data, scheme, sound = decode_user_data(
             octets.hex().upper(), charset, 4, len(octets), has_header=False
@@ -192,7 +192,7 @@ def test_invalid_payload_is_refused(payload, charset, scheme, length):
 
 
 def test_latin_text_keeps_its_characters():
-    """Also characters that the GSM alphabet lacks, as some modules map them."""
+    """This includes characters that the GSM alphabet lacks, as some modules map them."""
     assert decode_user_data("caf\xe9 on", "8859-1", 0, 7, has_header=False)[0].text == "café on"
     data, scheme, _ = decode_user_data("\xe7a", "8859-1", 0, 2, has_header=False)
     assert (data.text, scheme) == ("ça", 8)

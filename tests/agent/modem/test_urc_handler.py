@@ -105,7 +105,7 @@ def test_status_changed_is_set_when_the_network_is_found_or_lost(run_scripted_mo
     ],
 )
 def test_unneeded_urcs_are_dropped(run_scripted_modem, line):
-    """Also a registration that has not changed."""
+    """They include a registration that has not changed."""
 
     async def scenario(modem, script):
         waiting = asyncio.create_task(modem.next_event())
@@ -415,7 +415,7 @@ def test_module_without_cnma(run_scripted_modem):
 
 
 def test_notification_check_begins_again_with_initialisation(run_scripted_modem):
-    """Notifications that were missing before say nothing about the present settings."""
+    """Notifications that were missing before do not count against the present settings."""
     table = {"AT+CNMI=2,1,0,0,0": OK}
 
     async def scenario(modem, script):

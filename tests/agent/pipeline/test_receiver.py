@@ -333,7 +333,8 @@ async def test_full_store_is_emptied_until_nothing_arrives(pipeline, factories):
 
 
 async def test_nearly_full_store_is_logged_each_time(pipeline, factories):
-    """At 80 % it is logged once, and again after the store had room. Messages that arrive after a drain are
+    """At 80 % it is logged once, and again after the store had free slots. Messages that arrive after a drain
+    are
     found soon."""
     modem = small_modem(pipeline, factories)
     for index in range(7):

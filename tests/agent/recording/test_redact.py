@@ -120,7 +120,7 @@ def test_inseparable_user_data_becomes_zeros(data):
 
 @given(st.binary(max_size=60))
 def test_redaction_keeps_the_length(data):
-    """Of any digits that are treated as a message."""
+    """This holds for any digits that are treated as a message."""
     digits = data.hex().upper()
     for sent in (True, False):
         assert len(Pseudonyms().replace_message(digits, sent=sent)) == len(digits)

@@ -210,7 +210,7 @@ def test_missing_registration_escalates():
 
 
 def test_denied_registration_causes_at_most_one_action_an_hour():
-    """Also if the module is searching for a network in between."""
+    """This holds also if the module searches for a network in between."""
     actions = run_unregistered(RecoveryPolicy(FixedRandom()), Failure.REGISTRATION_DENIED, 24)
     assert actions[0][0] == REGISTRATION_TIMEOUT_S / 60
     assert (

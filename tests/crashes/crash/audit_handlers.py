@@ -1,7 +1,8 @@
-"""Handlers of every kind, which write down from outside the agent what was really carried out.
+"""Handlers of every kind that record each run in an audit log, independently of the agent.
 
-Each writes lines `WHAT NUMBER ATTEMPT MARK` into one file, synced: `begin`, `end`, `act`. NUMBER is the
-Command's own, its first argument. MARK is how much the power cutter's log held at that moment, 0 without one.
+Each appends lines `WHAT NUMBER ATTEMPT POSITION` to one file and syncs it. WHAT is `begin`, `end` or `act`.
+NUMBER is the number of the Command, which is its first argument. POSITION is the number of entries in the log
+of the `LoggedDisk` at that moment, 0 without one.
 """
 
 AT_MOST_ONCE = ("plain", "slow", "shoot", "back", "answer", "long", "warm", "warmly", "binary")
@@ -10,20 +11,20 @@ WITH_ACTION = ("answer", "warmly")
 KILLS_AGENT = ("shoot", "reshoot")
 KINDS = AT_MOST_ONCE + REPEATABLE
 BINARY_PREFIX = b"\x01"
-"""Binary Commands begin with it; four octets of number follow."""
+"""First octet of binary Commands; the number follows in four octets."""
 
 _SHELL_TEMPLATE = """#!/bin/sh
 note() {{
-    mark=0
-    [ -z "{log}" ] || mark=$(od -An -tu8 -j16 -N8 "{log}")
-    echo "$1" "$2" "$COMMAND_ATTEMPT" $mark >> {notes}
+    position=0
+    [ -z "{log}" ] || position=$(od -An -tu8 -j16 -N8 "{log}")
+    echo "$1" "$2" "$COMMAND_ATTEMPT" $position >> {notes}
     sync -d {notes}
 }}
 {body}
 """
 
 _KILL_AGENT = "read -r _ _ _ agent _ < /proc/$PPID/stat; kill -9 $agent"
-"""Up the chain: the parent is what runs handlers, its parent is the agent."""
+"""The parent of a handler is the handler manager; the parent of the manager is the agent."""
 
 EXECUTABLE_BODIES = {
     "plain": 'note begin "$1"; note end "$1"; echo "plain $1"',
@@ -34,11 +35,11 @@ EXECUTABLE_BODIES = {
     "back": 'note begin "$1"; setsid sleep 300 > /dev/null 2>&1 & note end "$1"; echo "back $1"',
     "answer": 'note begin "$1"; note end "$1"; echo "answer $1"',
     "answer.then": 'note act "$1"',
-    # Every part of the answer is another text, so that none can be sent twice unseen.
+    # Each part of the reply has another text, so that a part that is sent twice is noticed.
     "long": 'note begin "$1"; note end "$1"; echo $(seq -f "long $1 %03g" 1 30)',
 }
 
-_PYTHON_PRELUDE = '''"""Handlers that are functions, kept warm."""
+_PYTHON_PRELUDE = '''"""Handlers that are functions, in a worker process."""
 
 import os
 import time
@@ -47,17 +48,17 @@ from agent import Reply, handler
 
 
 def note(what, number, command):
-    mark = 0
+    position = 0
     if {log!r}:
         with open({log!r}, "rb") as log:
-            mark = int.from_bytes(log.read(24)[16:], "little")
+            position = int.from_bytes(log.read(24)[16:], "little")
     file = os.open({notes!r}, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-    os.write(file, f"{{what}} {{number}} {{command.attempt}} {{mark}}\\n".encode())
+    os.write(file, f"{{what}} {{number}} {{command.attempt}} {{position}}\\n".encode())
     os.fsync(file)
     os.close(file)
 
 
-def carry_out(command, seconds=0):
+def run_and_record(command, seconds=0):
     number = command.words[1] if command.words else int.from_bytes(command.data[1:5], "big")
     note("begin", number, command)
     time.sleep(seconds)
@@ -70,17 +71,17 @@ PYTHON_FILES = {
     "functions.py": """
 @handler("warm")
 def warm(command):
-    return f"warm {carry_out(command)}"
+    return f"warm {run_and_record(command)}"
 
 
 @handler("warmagain", repeatable=True)
 def warm_again(command):
-    return f"warmagain {carry_out(command, 0.05)}"
+    return f"warmagain {run_and_record(command, 0.05)}"
 """,
     "acting.py": """
 @handler("warmly")
 def warmly(command):
-    return Reply(f"warmly {carry_out(command)}", then="act")
+    return Reply(f"warmly {run_and_record(command)}", then="act")
 
 
 def act(command):
@@ -89,13 +90,13 @@ def act(command):
     "octets.py": f"""
 @handler(binary_prefix={BINARY_PREFIX!r})
 def octets(command):
-    return {BINARY_PREFIX!r} + int(carry_out(command)).to_bytes(4, "big")
+    return {BINARY_PREFIX!r} + int(run_and_record(command)).to_bytes(4, "big")
 """,
 }
 
 
 def install_handlers(folder, audit_log, disk_log=""):
-    """Write them all; `log` is the log of the power cutter."""
+    """Write all handlers into the folder. `disk_log` is the path of the log of a `LoggedDisk`, or empty."""
     folder.mkdir(mode=0o755, exist_ok=True)
     for name, body in EXECUTABLE_BODIES.items():
         path = folder / name
@@ -115,8 +116,9 @@ def _write_plain_file(path, text):
 
 
 def read_audit_log(path):
-    """What they wrote: tuples of what, number, attempt, mark."""
+    """Return the records as tuples of what, number, attempt, position."""
     lines = path.read_text().splitlines() if path.exists() else []
     return [
-        (what, int(number), int(attempt), int(mark)) for what, number, attempt, mark in map(str.split, lines)
+        (what, int(number), int(attempt), int(position))
+        for what, number, attempt, position in map(str.split, lines)
     ]

@@ -1,8 +1,8 @@
-"""The real agent, killed with SIGKILL after its Nth commit, or its Nth write to the module.
+"""Runs the agent and kills it with SIGKILL after its Nth commit or its Nth write to the module.
 
 python crash_after.py agent.toml commit 3      after the third commit has returned
 python crash_after.py agent.toml write 7       after the seventh write
-python crash_after.py agent.toml never 0       not at all: until SIGTERM
+python crash_after.py agent.toml never 0       never; it runs until SIGTERM
 """
 
 import asyncio
@@ -21,8 +21,8 @@ kind, remaining = sys.argv[2], int(sys.argv[3])
 
 
 def count_event(event):
-    """One more of them has happened."""
-    global remaining  # noqa: PLW0603  (a script that counts down to its own end)
+    """Count an event, and kill this process at the last one."""
+    global remaining  # noqa: PLW0603  (a script with one counter)
     if event == kind:
         remaining -= 1
         if remaining == 0:
@@ -53,20 +53,20 @@ Journal.transaction = counted_transaction
 
 def count_writes(open_port):
     async def opened(*arguments):
-        wire = await open_port(*arguments)
-        write = wire.write
+        transport = await open_port(*arguments)
+        write = transport.write
 
         def counted_write(data):
             write(data)
             count_event("write")
 
-        return CountingTransport(wire, counted_write)
+        return CountingTransport(transport, counted_write)
 
     return opened
 
 
 class CountingTransport:
-    """A wire that notices each write; everything else is the wire's own."""
+    """A transport that counts its writes."""
 
     def __init__(self, transport, write):
         self._transport = transport
@@ -79,7 +79,7 @@ class CountingTransport:
 async def main():
     agent = Agent(
         agent_config,
-        lambda step: print(step, file=sys.stderr, flush=True),
+        lambda event: print(event, file=sys.stderr, flush=True),
         Dependencies(opener=count_writes(make_opener(agent_config.modem.port, agent_config.modem.baud))),
     )
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, agent.stop)

@@ -7,6 +7,8 @@ agent has become idle. The result is one sentence for each violation.
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 
+from reply_counts import find_wrong_reply_counts
+
 from crash.audit_handlers import BINARY_PREFIX, REPEATABLE, WITH_ACTION
 
 MAX_ATTEMPTS = 3
@@ -153,18 +155,12 @@ class CrashInvariants:
     def _check_sent_messages(self):
         """Check that the network received exactly the messages that the journal has as sent, and each
         once."""
-        received = Counter(format_body(body) for body in self.sent_bodies)
-        sent = Counter(row["text"] for row in self.outbox if row["state"] in ("sent", "delivered"))
-        unknown = Counter(row["text"] for row in self.outbox if row["state"] == "unknown")
         for row in self.outbox:
             if row["state"] not in FINAL_REPLY_STATES:
                 self.violations.append(f"the reply {row['text']!r} is {row['state']}: {row['reason']}")
-        for text in {*received, *sent}:
-            if not sent[text] <= received[text] <= sent[text] + unknown[text]:
-                self.violations.append(
-                    f"the reply {text!r} reached the network {received[text]} times; "
-                    f"sent {sent[text]}, unknown {unknown[text]}"
-                )
+        self.violations += find_wrong_reply_counts(
+            map(format_body, self.sent_bodies), ((row["text"], row["state"]) for row in self.outbox)
+        )
 
     def summary(self):
         """Return the figures of the run in one line."""

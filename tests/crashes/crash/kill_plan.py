@@ -41,7 +41,7 @@ class PlannedMessage:
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """From the start of an agent to its end."""
+    """One run of the agent, from its start to its kill."""
 
     number: int
     kill_after_s: float

@@ -1,9 +1,10 @@
-"""A disk that remembers every write and every flush, so that its power can be cut at any of them afterwards.
+"""A disk that logs every write and every flush, so that a power cut at any of them can be simulated
+afterwards.
 
-The log has the form of the kernel's dm-log-writes: a header sector (magic, version, number of entries, sector
-size), then each entry with a sector of its own (sector, count, flags, length) and its data. The header is
-renewed at each flush, before that is acknowledged: what the outside has seen by a moment was acknowledged
-within the number of entries that the header names in that moment.
+The log has the format of the kernel's dm-log-writes: a header sector (magic, version, number of entries,
+sector size), then for each entry one sector (sector, count, flags, length) and its data. The header is
+written again at each flush, before the flush is acknowledged. So everything that the agent knows to be on the
+disk at a moment is within the number of entries that the header has at that moment.
 """
 
 import contextlib
@@ -16,7 +17,7 @@ from dataclasses import dataclass
 
 DISK_BYTES = 48 * 1024 * 1024
 LOG_BYTES = 4 * 1024**3
-"""Sparse: only what is written takes space."""
+"""The file is sparse: only written data takes space."""
 SECTOR_BYTES = 512
 FLUSH, FUA, DISCARD = 1, 2, 4
 PROGRAMS = {
@@ -24,26 +25,26 @@ PROGRAMS = {
     "mkfs.ext4": "e2fsprogs",
     "losetup": "mount",
 }
-"""Program: the Debian package that brings it."""
+"""Debian package of each program."""
 
 
 def explain_unavailable():
-    """Why power cannot be cut here, in one sentence; empty where it can."""
+    """Return a sentence why power cuts are impossible on this machine; empty if they are possible."""
     path = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"))
     if missing := sorted(
         {package for program, package in PROGRAMS.items() if not shutil.which(program, path=path)}
     ):
         return f"cutting the power needs Debian packages: apt install {' '.join(missing)}"
     if os.geteuid() != 0:
-        return "cutting the power needs root, to mount the disk that is cut"
+        return "cutting the power needs root, to mount the disk"
     for device in ("/dev/fuse", "/dev/loop-control"):
         if not os.access(device, os.R_OK | os.W_OK):
-            return f"cutting the power needs {device}, which this machine does not give"
+            return f"cutting the power needs {device}, which this machine does not have"
     return ""
 
 
 def run_command(*command):
-    """Run a command; what it says is shown when it fails."""
+    """Run a command and return its output. Raises RuntimeError with its error output if it fails."""
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise RuntimeError(f"{' '.join(map(str, command))}: {done.stderr.strip()}")
@@ -56,16 +57,16 @@ class LogEntry:
 
     flags: int
     disk_offset: int
-    """Where on the disk."""
+    """In octets."""
     log_offset: int
-    """Where its data stands in the log."""
+    """Offset of its data in the log, in octets."""
     length: int
 
 
 class LoggedDisk:
-    """An ext4 file system below `folder`, mounted while it records.
+    """An ext4 file system in `folder`, mounted while it records.
 
-    Mounts are those of this process: it should have a mount namespace of its own, so that none is left.
+    The process should have its own mount namespace, so that no mount is left.
     """
 
     def __init__(self, folder):
@@ -80,7 +81,7 @@ class LoggedDisk:
 
     @contextlib.contextmanager
     def record(self):
-        """Mounted inside; after that the log is complete."""
+        """Return a context in which the disk is mounted. After it `entries` has the whole log."""
         with self._fresh_image.open("wb") as file:
             file.truncate(DISK_BYTES)
         run_command("mkfs.ext4", "-q", "-F", self._fresh_image)
@@ -98,7 +99,7 @@ class LoggedDisk:
         self.entries = self._read_entries()
 
     def _start_logging_daemon(self, stack):
-        """Have qemu's storage daemon show the image as a file whose writes are logged."""
+        """Let qemu's storage daemon export the image as a file whose writes are logged."""
         logged = f"driver=blklogwrites,node-name=both,file=disk,log=log,log-sector-size={SECTOR_BYTES}"
         daemon = subprocess.Popen(
             [
@@ -117,11 +118,11 @@ class LoggedDisk:
         deadline = time.monotonic() + 10
         while self._export_path.stat().st_size != DISK_BYTES:
             if daemon.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError("qemu-storage-daemon does not show the disk")
+                raise RuntimeError("qemu-storage-daemon does not export the disk")
             time.sleep(0.02)
 
     def log_position(self):
-        """How many entries the log has, as of the last flush."""
+        """Return the number of entries in the log at the last flush."""
         with self.log_path.open("rb") as file:
             return struct.unpack("<QQQI", file.read(28))[2]
 
@@ -129,20 +130,20 @@ class LoggedDisk:
         entries = []
         with self.log_path.open("rb") as file:
             count = self.log_position()
-            place = SECTOR_BYTES
+            offset = SECTOR_BYTES
             for _ in range(count):
-                file.seek(place)
+                file.seek(offset)
                 sector, sectors, flags, _ = struct.unpack("<QQQQ", file.read(32))
                 length = 0 if flags & DISCARD else sectors * SECTOR_BYTES
-                entries.append(LogEntry(flags, sector * SECTOR_BYTES, place + SECTOR_BYTES, length))
-                place += SECTOR_BYTES + length
+                entries.append(LogEntry(flags, sector * SECTOR_BYTES, offset + SECTOR_BYTES, length))
+                offset += SECTOR_BYTES + length
         return entries
 
     def restore_at(self, position, rng, pattern, target):
-        """The power fails when `at` entries were written: what is found on the disk then.
+        """Restore the disk as after a power cut when `position` entries were written.
 
-        All up to the last flush is on it; of what came after, only some, and some of it in part. Files that
-        match `names` are copied to the folder `into`.
+        It has all entries up to the last flush. Of the later ones it has some, and some of these in part.
+        Files that match `pattern` are copied to the folder `target`.
         """
         flushed = max((n for n in range(position) if self.entries[n].flags & FLUSH), default=-1)
         kept = rng.choice((0.0, 0.5, 0.9, rng.random()))

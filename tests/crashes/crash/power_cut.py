@@ -1,8 +1,9 @@
-"""The power is cut under the journal: nothing that the outside has seen may be forgotten.
+"""Cuts the power under the journal and checks that it still has everything that was visible outside.
 
-One recording: the agent works on a disk that logs its writes, and whoever is outside notes how many writes
-had been acknowledged when something happened that cannot be taken back. Then many cuts of that recording:
-each shows the journal as the next start would find it, and what happened before the cut must stand in it.
+One recording is made: the agent works on a disk that logs its writes. For each effect that cannot be undone
+(a delete, an acknowledgement, a body that is sent, a run) the recording has the number of writes that the
+disk had acknowledged by then. This recording is then cut at many places. Each cut yields the journal as the
+next start would find it, and the effects before the cut must be in it.
 """
 
 import asyncio
@@ -23,28 +24,32 @@ from crash.relay import RecordingRelay
 from crash.sandbox_env import INSTALLED_COMMAND
 
 MAX_DISTANCE = 4
-"""Half of the cuts come within so many writes after something that was seen."""
+"""Half of the cuts come within this many writes after an effect."""
 RUN_DURATIONS_S = {"generic": (2.0, 1.5, 2.5), "nrf91": (2.5,)}
-"""Simulated module: how long each agent works, in seconds. One stores messages, one hands them over."""
+"""Seconds that each agent runs, by simulated module.
+
+The first stores messages, the second delivers directly.
+"""
 MESSAGES_PER_SECOND = 9
 SESSION_TIMEOUT_S = 30.0
-"""Until the first session, on a busy machine."""
+"""Time limit for the first session, on a busy machine."""
 
 
 @dataclass(frozen=True)
 class DurableFact:
-    """What must be known after a cut that leaves at least `mark` entries of the log."""
+    """An effect that the journal must have after a cut that leaves at least `log_position` entries of the
+    log."""
 
     kind: str
     log_position: int
     command_number: int | None = None
-    """Of the Command."""
     attempt: int = 0
     raw: str = ""
+    """The PDU in hex, or the user data of a sent message."""
 
 
 class PowerCutRecording:
-    """An agent at work on a disk that remembers."""
+    """Agents at work on a `LoggedDisk`, and the cuts of this recording."""
 
     def __init__(self, folder, seed, device, program=None):
         self._disk = LoggedDisk(folder / "disk")
@@ -56,22 +61,21 @@ class PowerCutRecording:
         self.errors = []
 
     def planned_messages(self):
-        """No handler shoots the agent: this is about power."""
-        lives = RUN_DURATIONS_S[self._device]
-        wanted = [
-            order
-            for life in kill_plan.draw_plan(self._seed, 100)
-            for order in life.messages
-            if order.kind not in audit_handlers.KILLS_AGENT
+        """Return the messages to send, without those whose handler kills the agent."""
+        messages = [
+            message
+            for planned_run in kill_plan.draw_plan(self._seed, 100)
+            for message in planned_run.messages
+            if message.kind not in audit_handlers.KILLS_AGENT
         ]
-        return wanted[: int(sum(lives) * MESSAGES_PER_SECOND)]
+        return messages[: int(sum(RUN_DURATIONS_S[self._device]) * MESSAGES_PER_SECOND)]
 
     async def record(self):
-        """Work for some seconds, with kills between."""
+        """Run one agent after the other; all but the last are killed."""
         with self._disk.record():
             relay = RecordingRelay(self._folder / "sim", self._disk.log_position)
             port = await relay.start()
-            field = build_env(
+            env = build_env(
                 self._folder,
                 self._seed,
                 port=f"socket://127.0.0.1:{port}",
@@ -79,29 +83,28 @@ class PowerCutRecording:
                 disk_log=self._disk.log_path,
                 device=self._device,
             )
-            await field.sandbox.start()
+            await env.sandbox.start()
             try:
-                orders = asyncio.create_task(self._send_messages(field, self.planned_messages()))
-                lives = RUN_DURATIONS_S[self._device]
-                for number, seconds in enumerate(lives, 1):
-                    await self._run_agent(
-                        field, seconds, signal.SIGTERM if number == len(lives) else signal.SIGKILL
-                    )
-                await orders
+                sending = asyncio.create_task(self._send_messages(env, self.planned_messages()))
+                *killed, last = RUN_DURATIONS_S[self._device]
+                for seconds in killed:
+                    await self._run_agent(env, seconds, signal.SIGKILL)
+                await self._run_agent(env, last, signal.SIGTERM)
+                await sending
             finally:
                 await relay.stop()
-                await field.sandbox.stop()
+                await env.sandbox.stop()
         self.facts = [*facts_from_effects(relay.effects), *_facts_from_audit_log(self._folder / "runs")]
 
     async def _run_agent(self, env, seconds, end_signal):
-        """Some seconds of work, from the beginning of the first session."""
+        """Run an agent for some seconds from the beginning of its first session."""
         process = await env.start_agent(program=self._program)
-        at_work = asyncio.Event()
+        has_session = asyncio.Event()
         with (self._folder / "agent.log").open("ab") as log:
-            reading = asyncio.create_task(_read_log(process, log, at_work))
+            reading = asyncio.create_task(_read_log(process, log, has_session))
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(SESSION_TIMEOUT_S):
-                    await at_work.wait()
+                    await has_session.wait()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(seconds):
                     await process.wait()
@@ -112,12 +115,12 @@ class PowerCutRecording:
             await reading
 
     async def _send_messages(self, env, messages):
-        for order in messages:
-            send_planned(env, order)
+        for message in messages:
+            send_planned(env, message)
             await asyncio.sleep(1 / MESSAGES_PER_SECOND)
 
     def choose_cut_positions(self, count, rng):
-        """Where to cut, as numbers of entries."""
+        """Yield positions in the log at which to cut, as numbers of entries."""
         last = len(self._disk.entries)
         marks = [fact.log_position for fact in self.facts]
         for number in range(count):
@@ -127,19 +130,23 @@ class PowerCutRecording:
                 yield min(last, rng.choice(marks) + rng.randrange(MAX_DISTANCE))
 
     def cut_power(self, at, rng):
-        """Cut, and answer what was forgotten, as sentences; the journal stays in the folder `found`."""
+        """Cut the power and return a sentence for each effect that is lost.
+
+        The journal is then in `found`.
+        """
         found = self._folder / "found"
         shutil.rmtree(found, ignore_errors=True)
         found.mkdir()
         self._disk.restore_at(at, rng, "journal.db*", found)
         due = [fact for fact in self.facts if fact.log_position <= at]
         try:
-            return [f"cut at {at}: {sentence}" for sentence in find_forgotten(found / "journal.db", due)]
+            return [f"cut at {at}: {sentence}" for sentence in find_lost_facts(found / "journal.db", due)]
         except sqlite3.Error as error:
             return [f"cut at {at}: the journal is damaged: {error}"]
 
     async def start_agent(self):
-        """Start the agent on the journal found, without a module; answers sentences on what went wrong."""
+        """Start the agent on the journal in `found`, without a module; return a sentence for each
+        violation."""
         found = self._folder / "found"
         (found / "handlers").mkdir(mode=0o755)
         config = found / "agent.toml"
@@ -151,31 +158,31 @@ class PowerCutRecording:
         process = await asyncio.create_subprocess_exec(
             INSTALLED_COMMAND, "run", "--config", config, stderr=asyncio.subprocess.PIPE, env={**os.environ}
         )
-        said = b""
+        log = b""
         async with asyncio.timeout(30):
             async for line in process.stderr:
-                said += line
+                log += line
                 if b"ready:" in line:
                     process.terminate()
             status = await process.wait()
         if status != 0:
-            return [f"the agent does not start on it, status {status}: {said.decode(errors='replace')}"]
+            return [f"the agent does not start on it, status {status}: {log.decode(errors='replace')}"]
         with contextlib.closing(sqlite3.connect(found / "journal.db")) as journal:
             sending = journal.execute("SELECT count(*) FROM replies WHERE state = 'sending'").fetchone()[0]
         return [f"{sending} answers still sending after a start"] if sending else []
 
 
-async def _read_log(process, log, at_work):
-    """Keep what the agent says, and see it begin."""
+async def _read_log(process, log, has_session):
+    """Copy the log of the agent, and set the event when its session begins or it ends."""
     async for line in process.stderr:
         log.write(line)
         if b" session" in line:
-            at_work.set()
-    at_work.set()
+            has_session.set()
+    has_session.set()
 
 
 def facts_from_effects(effects):
-    """What passed through the cable, as facts."""
+    """Return the effects that passed through the relay as facts."""
     delivered = [
         (each, pdu.decode(bytes.fromhex(each.raw), direction="mt")) for each in effects if each.kind != "body"
     ]
@@ -191,10 +198,10 @@ def facts_from_effects(effects):
 
 
 def _command_number_at(place, delivered):
-    """Which Command this is, or is a part of.
+    """Return the number of the Command of a delivered message or of one of its parts; None if it is unknown.
 
-    Only the first part says so, and slots are no order: it may be taken last. References come again: of those
-    with the same one it is the nearest.
+    Only the first part has the number, and it may be delivered last. References are used again, so the
+    nearest first part with the same reference counts.
     """
     deliver = delivered[place][1]
     if _reference(deliver) is None or _command_number(deliver) is not None:
@@ -214,7 +221,7 @@ def _command_number(deliver):
 
 
 def _reference(deliver):
-    """Of the concatenated message that this is a part of."""
+    """Return the reference of the concatenated message that this is a part of; None if it is not a part."""
     concatenation = deliver.user_data.concatenation
     return None if concatenation is None else concatenation.reference
 
@@ -226,19 +233,19 @@ def _facts_from_audit_log(path):
     ]
 
 
-def find_forgotten(path, facts):
-    """What should stand in the journal at `path` and does not; one sentence each. Raises sqlite3.Error."""
+def find_lost_facts(path, facts):
+    """Return a sentence for each fact that is missing in the journal at `path`. Raises sqlite3.Error."""
     if not path.exists():
         return ["there is no journal"] if facts else []
     with contextlib.closing(sqlite3.connect(path)) as journal:
         journal.row_factory = sqlite3.Row
-        sound = [row[0] for row in journal.execute("PRAGMA integrity_check")]
-        if sound != ["ok"]:
-            return [f"the journal is damaged: {sound[0]}"]
+        errors = [row[0] for row in journal.execute("PRAGMA integrity_check")]
+        if errors != ["ok"]:
+            return [f"the journal is damaged: {errors[0]}"]
         if not facts:
             return []
         commands = {command_number(_plain_row(row)): row for row in journal.execute("SELECT * FROM commands")}
-        kept = {row[0] for row in journal.execute("SELECT raw FROM parts UNION SELECT raw FROM ignored")}
+        stored = {row[0] for row in journal.execute("SELECT raw FROM parts UNION SELECT raw FROM ignored")}
         bodies = Counter(
             bytes(row[0]).hex()
             for row in journal.execute("SELECT user_data FROM replies WHERE state NOT IN ('queued')")
@@ -247,9 +254,9 @@ def find_forgotten(path, facts):
             row[0] for row in journal.execute("SELECT command_id FROM actions WHERE state NOT IN ('pending')")
         }
     return [
-        f"{fact.kind} {fact.command_number or fact.raw} at {fact.log_position} is forgotten"
+        f"{fact.kind} {fact.command_number or fact.raw} at {fact.log_position} is lost"
         for fact in facts
-        if not _is_stored(fact, commands, kept, bodies, acting)
+        if not _is_stored(fact, commands, stored, bodies, acting)
     ]
 
 
@@ -258,11 +265,11 @@ def _plain_row(row):
     return {"mode": row["mode"], "body": body.hex() if isinstance(body, bytes) else body}
 
 
-def _is_stored(fact, commands, kept, bodies, acting):
+def _is_stored(fact, commands, stored, bodies, acting):
     row = commands.get(fact.command_number)
     match fact.kind:
         case "deleted" | "acknowledged":
-            return row is not None or fact.raw in kept
+            return row is not None or fact.raw in stored
         case "body":
             return bodies[fact.raw] > 0
         case "begin" | "end":

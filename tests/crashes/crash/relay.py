@@ -1,6 +1,6 @@
-"""A cable between agent and module that tells what passes: what was deleted, acknowledged, sent.
+"""A relay between agent and module that records effects: deletes, acknowledgements and sent bodies.
 
-The agent connects by TCP, the module's far end is its pseudo-terminal; PDU mode only.
+The agent connects by TCP, and the relay opens the pseudo-terminal of the module. PDU mode only.
 """
 
 import asyncio
@@ -13,32 +13,33 @@ CTRL_Z = b"\x1a"
 
 @dataclass(frozen=True)
 class ObservedEffect:
-    """Something that cannot be taken back."""
+    """Something that cannot be undone."""
 
     kind: str
-    """`deleted` or `acknowledged` from the module, `body` begun to be sent."""
+    """`deleted`, `acknowledged`, or `body`: a body of which at least the first octet was written."""
     raw: str
     """The PDU."""
     log_position: int
-    """Entries of the disk's log at that moment."""
+    """Number of entries in the log of the disk at that moment."""
 
 
 class RecordingRelay:
-    """`mark` says how many entries the disk's log has."""
+    """Passes on all octets and records effects in the order in which they happen."""
 
     def __init__(self, terminal, log_position):
+        """`log_position` returns the number of entries in the log of the disk."""
         self.effects = []
         self._terminal = terminal
         self._log_position = log_position
         self._server = None
 
     async def start(self):
-        """Listen; answers the port."""
+        """Listen, and return the port number."""
         self._server = await asyncio.start_server(self._serve_agent, "127.0.0.1", 0)
         return self._server.sockets[0].getsockname()[1]
 
     async def stop(self):
-        """Take no more connections."""
+        """Stop listening."""
         self._server.close()
         await self._server.wait_closed()
 
@@ -50,13 +51,13 @@ class RecordingRelay:
         self._in_text_entry = False
         self._from_agent = self._from_module = b""
 
-        def said():
+        def relay_module_data():
             with contextlib.suppress(OSError):
                 data = os.read(terminal, 65536)
                 self._on_module_data(data)
                 writer.write(data)
 
-        loop.add_reader(terminal, said)
+        loop.add_reader(terminal, relay_module_data)
         try:
             while data := await reader.read(65536):
                 self._on_agent_data(data)
@@ -69,8 +70,8 @@ class RecordingRelay:
             writer.close()
 
     def _on_agent_data(self, data):
-        """Before it goes on: this is the moment from which the agent cannot take it back."""
-        mark = self._log_position()
+        """Record effects before the data reaches the module. From then on the agent cannot undo them."""
+        position = self._log_position()
         self._from_agent += data
         while self._from_agent:
             end = CTRL_Z if self._in_text_entry else b"\r"
@@ -80,20 +81,20 @@ class RecordingRelay:
             self._from_agent = rest
             if self._in_text_entry:
                 self._in_text_entry = False
-                self._record("body", line.decode("ascii", "replace").strip(), mark)
+                self._record("body", line.decode("ascii", "replace").strip(), position)
             else:
-                self._on_command(line.decode("ascii", "replace").strip(), mark)
+                self._on_command(line.decode("ascii", "replace").strip(), position)
 
-    def _on_command(self, line, mark):
+    def _on_command(self, line, position):
         name, _, value = line.partition("=")
         if name == "AT+CMGR":
             self._read_index = int(value.partition(",")[0])
         elif name == "AT+CMGS":
             self._in_text_entry = True
         elif name == "AT+CMGD" and value != "?":
-            self._record("deleted", self._pdu_by_slot.pop(int(value.partition(",")[0]), None), mark)
+            self._record("deleted", self._pdu_by_slot.pop(int(value.partition(",")[0]), None), position)
         elif name == "AT+CNMA":
-            self._record("acknowledged", self._direct_pdu, mark)
+            self._record("acknowledged", self._direct_pdu, position)
             self._direct_pdu = None
 
     def _record(self, kind, raw, log_position):
@@ -112,10 +113,10 @@ class RecordingRelay:
             elif line.startswith("+CMGL:"):
                 self._next_pdu_from = int(line[6:].partition(",")[0])
             elif line.startswith("+CMT:"):
-                self._next_pdu_from = "handed over"
+                self._next_pdu_from = "direct delivery"
 
     def _on_pdu(self, source, raw):
-        if source == "handed over":
+        if source == "direct delivery":
             self._direct_pdu = raw
         else:
             self._pdu_by_slot[source] = raw

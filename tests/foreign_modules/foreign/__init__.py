@@ -1,9 +1,7 @@
-"""Modules that are not ours: small, each with a parser of its own making and one habit that others have had.
+"""Modules that are independent of our simulator: each has its own parser and one quirk of real modules.
 
-Each class has one habit, which stands in its docstring.
-
-They know nothing of `hardware.sim`. What they understand is what somebody's simulator or a cheap stick does:
-the few commands that programs usually send, in the form in which they are usually sent.
+The docstring of each class describes its quirk. Nothing here imports `hardware.sim`. The modules understand
+the few commands that programs usually send, in the usual form, like other simulators and cheap USB sticks.
 """
 
 from foreign import (
@@ -21,8 +19,9 @@ ALL_MODULES = [
     ForeignModule,
     *(
         kind
-        for room in (line_format, stores, notifications, sending, lifecycle, emulator, vendor_quirks)
-        for kind in vars(room).values()
+        for family in (line_format, stores, notifications, sending, lifecycle, emulator, vendor_quirks)
+        for kind in vars(family).values()
         if isinstance(kind, type) and issubclass(kind, ForeignModule) and kind is not ForeignModule
     ),
 ]
+"""The module without a quirk, and those that are derived from it."""

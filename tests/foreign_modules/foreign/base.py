@@ -10,19 +10,19 @@ FIRST_TIMESTAMP = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
 
 class ForeignModule:
-    """One module at the end of a line: `receive` takes octets, `say` was given for the others."""
+    """A module. `receive` gets the octets of the agent; those for the agent are passed to `write`."""
 
     first_index = 1
     capacity = 10
     stores = ("SM",)
     stores_messages = True
-    """Whether it keeps what comes while nobody listens."""
+    """True if messages are stored while no agent is connected."""
     prompt = "\r\n> "
     line_end = "\r\n"
     unknown_command_result = "ERROR"
-    """What an unknown command is answered with; empty for nothing at all."""
+    """The response to an unknown command; empty for no response."""
     empty_slot_result = "+CMS ERROR: 321"
-    """What an empty slot is answered with."""
+    """The response to +CMGR of an empty slot."""
 
     def __init__(self, loop, write):
         self.loop = loop
@@ -34,20 +34,20 @@ class ForeignModule:
         self.cnmi = [0, 0, 0, 0, 0]
         self.text_mode = 0
         self.slots = {}
-        """Index to [status, service centre and TPDU in digits]."""
+        """By index: [status, service centre address and TPDU in hexadecimal digits]."""
         self.waiting_pdus = []
-        """What waits for room, or for the radio."""
+        """Messages that wait in the network until a slot is free and the radio is on."""
         self.message_count = 0
         self.reference = 40
         self.sent = []
-        """(number, text) of each message that left."""
+        """Number and text of each message that was sent."""
         self.commands = []
-        """Command lines, for whoever wonders."""
+        """The command lines that were received."""
 
     # The network
 
     def send_sms(self, text, sender="000"):
-        """A message for this module; no two have the same time."""
+        """Send a message to this module. Each has another time stamp."""
         self.message_count += 1
         message = pdu.Deliver(
             originating_address=pdu.Address.parse(sender),
@@ -61,12 +61,12 @@ class ForeignModule:
         self.deliver_waiting()
 
     def deliver_waiting(self):
-        """Take in what waits in the air."""
+        """Deliver the messages that wait in the network, as far as possible."""
         while self.waiting_pdus and self.functionality == 1 and self.accept_pdu(self.waiting_pdus[0]):
             del self.waiting_pdus[0]
 
     def accept_pdu(self, digits):
-        """One message: handed over, or stored and perhaps told."""
+        """Deliver one message directly, or store it and notify. Return False if the store is full."""
         if self.cnmi[1] == 2:
             self.deliver_direct(digits)
             return True
@@ -90,11 +90,11 @@ class ForeignModule:
         self.write(text.encode("latin-1"))
 
     def send_urc(self, *lines):
-        """Something that nobody asked for."""
+        """Write an unsolicited result code, and its payload if there is one."""
         self.write_text(self.line_end + self.line_end.join(lines) + self.line_end)
 
     def send_response(self, lines, final):
-        """Information, then the final result."""
+        """Write the information lines and the final result code."""
         texts = [
             *(self.line_end + line + self.line_end for line in lines),
             self.line_end + final + self.line_end if final else "",
@@ -132,20 +132,23 @@ class ForeignModule:
     # Commands
 
     def execute(self, line):
-        """One line; several commands on it are not understood, but for ATE0V1Q0 and its kin."""
+        """Execute a command line.
+
+        Of several commands on one line only basic ones are understood (ATE0V1Q0).
+        """
         name, value = re.fullmatch(r"AT([^=?]*)(.*)", line).groups()
         basic = re.fullmatch(r"(?:[EVQZ&F]\d?)*", name)
         if basic and not value:
             self.execute_basic(name)
             return
-        does = getattr(self, "do_" + name.lstrip("+").lower(), None)
-        told = does(value) if name.startswith("+") and does else None
-        if told is None:
+        command = getattr(self, "do_" + name.lstrip("+").lower(), None)
+        response = command(value) if name.startswith("+") and command else None
+        if response is None:
             self.send_response([], self.unknown_command_result)
-        elif isinstance(told, str):
-            self.send_response([], told)
-        elif told is not ...:
-            self.send_response(told, "OK")
+        elif isinstance(response, str):
+            self.send_response([], response)
+        elif response is not ...:
+            self.send_response(response, "OK")
 
     def execute_basic(self, name):
         if "E" in name:
@@ -220,9 +223,9 @@ class ForeignModule:
         slot = self.slots.get(int(value[1:])) if re.fullmatch(r"=\d+", value) else None
         if slot is None:
             return self.empty_slot_result
-        shown = self.format_message(slot)
+        message = self.format_message(slot)
         slot[0] = slot[0] or 1
-        return [shown]
+        return [message]
 
     def format_message(self, slot):
         return f"+CMGR: {slot[0]},,{tpdu_length(slot[1])}{self.line_end}{slot[1]}"
@@ -253,5 +256,5 @@ class ForeignModule:
 
 
 def tpdu_length(digits):
-    """<length> of a `<pdu>`: without the service centre address."""
+    """Return the <length> of a <pdu>: octets without the service centre address (27.005 3.1)."""
     return len(digits) // 2 - 1 - int(digits[:2], 16)

@@ -1,7 +1,7 @@
-"""Modules that come with phone emulators: tables of what one telephony program says, and nothing else.
+"""Modules of phone emulators: a table of the commands that one telephony program sends, and nothing else.
 
-They answer a line only where it stands in the table as it is; a bare AT is no line at all. Results end with a
-CR, the prompt is a line, there is no echo, no ESC, no store, and no way to be told anything but by +CMT.
+They answer only lines that are in the table exactly, and ignore a bare AT. Results end with CR, and the
+prompt is a line. There is no echo, no ESC and no message store; messages arrive only by +CMT.
 """
 
 import re
@@ -28,14 +28,14 @@ FIXED_ANSWERS = {
 
 
 class Emulator(ForeignModule):
-    """The radio is off until +CFUN=1, the reference is always 0, +CMT has no length."""
+    """The radio is off until +CFUN=1, the message reference is always 0, and +CMT has no length."""
 
     stores_messages = False
     unknown_line_result = "ERROR: UNSUPPORTED"
     direct_header = "+CMT: 0"
 
-    def __init__(self, loop, say):
-        super().__init__(loop, say)
+    def __init__(self, loop, write):
+        super().__init__(loop, write)
         self.functionality = 0
 
     def receive_octet(self, octet):
@@ -88,20 +88,20 @@ class Emulator(ForeignModule):
 
 
 class EmulatorErrorThenOk(Emulator):
-    """An index that it does not know is an error, and then OK all the same."""
+    """+CMGD of an unknown index is answered by an error and then OK."""
 
     def delete_message(self):
         self.send_result(["+CME ERROR: 21"])
 
 
 class EmulatorVerboseErrors(Emulator):
-    """What it does not know is no error by any standard."""
+    """An unknown command is answered by a line that is not a standard result code."""
 
     unknown_line_result = "ERROR: BAD COMMAND"
     direct_header = "+CMT: "
 
 
 class EmulatorAcceptsAnything(Emulator):
-    """What it does not know is OK."""
+    """An unknown command is answered by OK."""
 
     unknown_line_result = "OK"

@@ -1,4 +1,4 @@
-"""How a module starts, rests and forgets; and one that knows text mode alone.."""
+"""Quirks of start, restart and SIM, and a module that has only text mode."""
 
 import re
 
@@ -9,20 +9,20 @@ from foreign.base import ForeignModule
 class RadioOff(ForeignModule):
     """The radio is off until AT+CFUN=1, also after each start."""
 
-    def __init__(self, loop, say):
-        super().__init__(loop, say)
+    def __init__(self, loop, write):
+        super().__init__(loop, write)
         self.functionality = 4
 
 
 class RadioOffWithoutQuery(RadioOff):
-    """The same, and AT+CFUN? is not known."""
+    """The radio is off until AT+CFUN=1, and AT+CFUN? is unknown."""
 
     def do_cfun(self, value):
         return None if value == "?" else super().do_cfun(value)
 
 
 class BusySim(ForeignModule):
-    """The card is busy for a minute."""
+    """The SIM is busy for a minute after the start."""
 
     def execute(self, line):
         if self.loop.time() < self.ready_at and line.startswith(("AT+CPIN", "AT+CM", "AT+CPMS", "AT+CSCA")):
@@ -30,16 +30,16 @@ class BusySim(ForeignModule):
         else:
             super().execute(line)
 
-    def __init__(self, loop, say):
-        super().__init__(loop, say)
+    def __init__(self, loop, write):
+        super().__init__(loop, write)
         self.ready_at = loop.time() + 60
 
 
 class SilentRestarts(ForeignModule):
-    """Switches itself off and on without a word every four minutes, and forgets all but its messages."""
+    """It restarts every four minutes without a URC, and loses all settings but no message."""
 
-    def __init__(self, loop, say):
-        super().__init__(loop, say)
+    def __init__(self, loop, write):
+        super().__init__(loop, write)
         loop.call_later(240, self.restart)
 
     def restart(self):
@@ -48,12 +48,12 @@ class SilentRestarts(ForeignModule):
 
 
 class TextModeOnly(ForeignModule):
-    """There is no PDU mode."""
+    """It has only text mode."""
 
     message_format = "text"
 
-    def __init__(self, loop, say):
-        super().__init__(loop, say)
+    def __init__(self, loop, write):
+        super().__init__(loop, write)
         self.text_mode = 1
         self.destination = ""
 

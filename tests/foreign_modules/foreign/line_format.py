@@ -1,4 +1,4 @@
-"""How lines and results look, and how fast they come.."""
+"""Quirks of echo, line format and timing."""
 
 import re
 
@@ -6,7 +6,7 @@ from foreign.base import ForeignModule
 
 
 class RejectsBareAt(ForeignModule):
-    """A bare AT is an ERROR; everything else works."""
+    """A bare AT is answered by ERROR."""
 
     def execute_basic(self, name):
         if name:
@@ -16,7 +16,7 @@ class RejectsBareAt(ForeignModule):
 
 
 class NeverEchoes(ForeignModule):
-    """There is no echo and no ATE."""
+    """It never echoes, and ATE is unknown."""
 
     def receive_octet(self, octet):
         self.echo = False
@@ -27,14 +27,14 @@ class NeverEchoes(ForeignModule):
 
 
 class AlwaysEchoes(ForeignModule):
-    """ATE0 is OK and changes nothing."""
+    """ATE0 is answered by OK and has no effect."""
 
     def execute_basic(self, name):
         self.send_response([], "OK")
 
 
 class EchoesLineEnd(ForeignModule):
-    """The echo of a carriage return is CR LF."""
+    """CR is echoed as CR LF."""
 
     def receive_octet(self, octet):
         super().receive_octet(octet)
@@ -43,7 +43,7 @@ class EchoesLineEnd(ForeignModule):
 
 
 class LateEcho(ForeignModule):
-    """The echo comes after the answer."""
+    """The echo is written after the response."""
 
     def receive_octet(self, octet):
         echo, self.echo = self.echo, False
@@ -57,7 +57,7 @@ class LateEcho(ForeignModule):
 
 
 class BlankAfterColonVaries(ForeignModule):
-    """No blank after a colon, or two."""
+    """A colon is followed by no blank, or by two."""
 
     def send_response(self, lines, final):
         super().send_response([re.sub(r"(?m)^(\+\w+): ", r"\1:", line) for line in lines], final)
@@ -67,7 +67,7 @@ class BlankAfterColonVaries(ForeignModule):
 
 
 class NumericResults(ForeignModule):
-    """Results are numbers whatever ATV says."""
+    """Result codes are numeric whatever ATV sets."""
 
     def send_response(self, lines, final):
         number = {"OK": "0", "ERROR": "4"}.get(final, final)
@@ -75,56 +75,56 @@ class NumericResults(ForeignModule):
 
 
 class VerboseErrors(ForeignModule):
-    """Errors are words, whatever +CMEE says."""
+    """Errors are verbose whatever +CMEE sets."""
 
     empty_slot_result = "+CMS ERROR: invalid memory index"
     unknown_command_result = "+CME ERROR: operation not supported"
 
 
 class IgnoresUnknownCommands(ForeignModule):
-    """What it does not know it does not answer at all."""
+    """An unknown command gets no response."""
 
     unknown_command_result = ""
 
 
 class LineFeedOnly(ForeignModule):
-    """Lines end with LF alone."""
+    """Lines end with LF only."""
 
     line_end = "\n"
 
 
 class CarriageReturnOnly(ForeignModule):
-    """Lines end with CR alone."""
+    """Lines end with CR only."""
 
     line_end = "\r"
 
 
 class BlankLines(ForeignModule):
-    """Empty lines everywhere."""
+    """There are empty lines everywhere."""
 
     def write_text(self, text):
         super().write_text(text if text.endswith("> ") else text.replace("\r\n", "\r\n\r\n"))
 
 
 class SingleWrite(ForeignModule):
-    """Everything that it says to a command leaves together with the echo, in one piece."""
+    """The echo and the whole response are written at once."""
 
     def receive_octet(self, octet):
-        said, say = [], self.write
-        self.write = said.append
+        chunks, write = [], self.write
+        self.write = chunks.append
         super().receive_octet(octet)
-        self.write = say
-        self.buffered = getattr(self, "buffered", b"") + b"".join(said)
+        self.write = write
+        self.buffered = getattr(self, "buffered", b"") + b"".join(chunks)
         if octet in {13, 26, 27}:
-            held, self.buffered = self.buffered, b""
-            say(held)
+            data, self.buffered = self.buffered, b""
+            write(data)
 
 
 class FrequentUrcs(ForeignModule):
-    """Says something twenty times a second."""
+    """It writes a URC twenty times a second."""
 
-    def __init__(self, loop, say):
-        super().__init__(loop, say)
+    def __init__(self, loop, write):
+        super().__init__(loop, write)
         loop.call_later(1, self.send_noise)
 
     def send_noise(self):
@@ -134,11 +134,11 @@ class FrequentUrcs(ForeignModule):
 
 
 class SlowLine(ForeignModule):
-    """Everything it says comes at 1200 baud."""
+    """It writes at 1200 baud."""
 
-    def __init__(self, loop, say):
+    def __init__(self, loop, write):
         super().__init__(loop, self.write_slowly)
-        self.free_at, self.write_now = 0.0, say
+        self.free_at, self.write_now = 0.0, write
 
     def write_slowly(self, data):
         for octet in data:
@@ -147,12 +147,12 @@ class SlowLine(ForeignModule):
 
 
 class SlowAnswers(ForeignModule):
-    """Each answer comes 1.2 s after its command, or after the answer before."""
+    """Each response comes 1.2 s after its command, or after the previous response."""
 
     answer_delay_s = 1.2
 
-    def __init__(self, loop, say):
-        super().__init__(loop, say)
+    def __init__(self, loop, write):
+        super().__init__(loop, write)
         self.free_at = 0.0
 
     def send_response(self, lines, final):
@@ -161,16 +161,16 @@ class SlowAnswers(ForeignModule):
 
 
 class VerySlowAnswers(SlowAnswers):
-    """The same with two seconds."""
+    """Each response comes 2 s after its command, or after the previous response."""
 
     answer_delay_s = 2.0
 
 
 class SleepsWhenIdle(ForeignModule):
-    """Asleep after ten quiet seconds; what wakes it is lost."""
+    """It sleeps after ten idle seconds, and the octets that wake it are lost."""
 
-    def __init__(self, loop, say):
-        super().__init__(loop, say)
+    def __init__(self, loop, write):
+        super().__init__(loop, write)
         self.last_input_at = 0.0
 
     def receive(self, data):

@@ -1,10 +1,10 @@
-"""How messages are told of, or handed over.."""
+"""Quirks of notifications and of direct delivery."""
 
 from foreign.base import ForeignModule
 
 
 class DirectDeliveryOnly(ForeignModule):
-    """Stores nothing and has no +CSMS: messages are handed over, and that is that."""
+    """It stores no messages and has no +CSMS: messages are delivered directly, without acknowledgement."""
 
     stores_messages = False
 
@@ -16,26 +16,26 @@ class DirectDeliveryOnly(ForeignModule):
 
 
 class DirectDeliveryWithoutLength(DirectDeliveryOnly):
-    """The same, and the header of +CMT has no length."""
+    """Direct delivery; the header of +CMT has no length."""
 
     def deliver_direct(self, digits):
         self.send_urc("+CMT: ,", digits)
 
 
 class DirectDeliveryWithSender(DirectDeliveryOnly):
-    """The same, and the header of +CMT is the sender."""
+    """Direct delivery; the header of +CMT has only the sender."""
 
     def deliver_direct(self, digits):
         self.send_urc('+CMT: "000"', digits)
 
 
 class DirectDeliveryWithCnma(DirectDeliveryOnly):
-    """Messages are handed over and acknowledged; one that is not comes again in a minute."""
+    """Direct delivery with +CNMA; a message that is not acknowledged is delivered again after a minute."""
 
     stores_messages = True
 
-    def __init__(self, loop, say):
-        super().__init__(loop, say)
+    def __init__(self, loop, write):
+        super().__init__(loop, write)
         self.csms_service, self.pending_acknowledgement = 0, None
 
     def do_csms(self, value):
@@ -69,7 +69,7 @@ class DirectDeliveryWithCnma(DirectDeliveryOnly):
 
 
 class EarlyNotification(ForeignModule):
-    """+CMTI comes three seconds before the message is there."""
+    """+CMTI comes three seconds before the message can be read."""
 
     def accept_pdu(self, digits):
         free = next((index for index in self.slot_range() if index not in self.slots), None)
@@ -81,21 +81,21 @@ class EarlyNotification(ForeignModule):
 
 
 class NotificationNamesUnknownStore(ForeignModule):
-    """+CMTI names a store that +CPMS does not know."""
+    """+CMTI names a store that +CPMS does not list."""
 
     def send_urc(self, *lines):
         super().send_urc(*(line.replace('"SM"', '"MT"') for line in lines))
 
 
 class CnmiRejected(ForeignModule):
-    """+CNMI is refused whatever is asked."""
+    """+CNMI is refused with every value."""
 
     def do_cnmi(self, value):
         return None
 
 
 class NoNotifications(ForeignModule):
-    """+CNMI is taken, read back as it was set, and nothing is ever told."""
+    """+CNMI is accepted and read back, but notifications never come."""
 
     def send_urc(self, *lines):
         pass

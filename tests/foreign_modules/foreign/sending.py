@@ -1,4 +1,4 @@
-"""How messages are sent.."""
+"""Quirks of prompts, results and message references."""
 
 from foreign.base import ForeignModule, tpdu_length
 
@@ -11,19 +11,19 @@ class ReferenceZero(ForeignModule):
 
 
 class ShortPrompt(ForeignModule):
-    """The prompt is `>` and nothing else."""
+    """The prompt is `>` without line end and blank."""
 
     prompt = ">"
 
 
 class PromptOnOwnLine(ForeignModule):
-    """The prompt is a line of its own."""
+    """The prompt is a line."""
 
     prompt = "\r\n>\r\n"
 
 
 class OkBeforeReference(ForeignModule):
-    """After a message OK comes, and then its reference."""
+    """OK comes before +CMGS."""
 
     def send_submit_result(self):
         self.send_response([], "OK")
@@ -31,14 +31,14 @@ class OkBeforeReference(ForeignModule):
 
 
 class NoReference(ForeignModule):
-    """A message is answered by OK alone."""
+    """The result of a message is OK without +CMGS."""
 
     def send_submit_result(self):
         self.send_response([], "OK")
 
 
 class SubmitsAtAnnouncedLength(ForeignModule):
-    """Text entry ends when as many digits have come as were announced; Ctrl-Z then means nothing."""
+    """Text entry ends when the announced number of octets has been entered; Ctrl-Z is then ignored."""
 
     def do_cmgs(self, value):
         self.announced_length = int(value[1:])
@@ -53,7 +53,7 @@ class SubmitsAtAnnouncedLength(ForeignModule):
 
 
 class UnrequestedReports(ForeignModule):
-    """A +CDS that nobody asked for follows each message."""
+    """Each message is followed by a +CDS that was not requested."""
 
     def send_submit_result(self):
         super().send_submit_result()

@@ -1,28 +1,28 @@
-"""How messages are kept, listed and read.."""
+"""Quirks of message stores, lists and headers."""
 
 from foreign.base import ForeignModule, tpdu_length
 
 
 class ErrorThenOk(ForeignModule):
-    """An unknown index is an ERROR, and then OK all the same."""
+    """An empty slot is answered by ERROR and then OK."""
 
     empty_slot_result = "ERROR\r\n\r\nOK"
 
 
 class EmptyIsOk(ForeignModule):
-    """An empty slot is a bare OK."""
+    """An empty slot is answered by OK only."""
 
     empty_slot_result = "OK"
 
 
 class EmptyIsZero(ForeignModule):
-    """An empty slot is `+CMGR: 0,,0`."""
+    """An empty slot is answered by `+CMGR: 0,,0`."""
 
     empty_slot_result = "+CMGR: 0,,0\r\n\r\nOK"
 
 
 class BlankAfterCommas(ForeignModule):
-    """`+CMGR: 1, "", 23`, and quotes where none belong."""
+    """Headers have blanks after commas, and the length is quoted: `+CMGR: 1, "", "23"`."""
 
     def format_message(self, slot):
         return f'+CMGR: {slot[0]}, "", "{tpdu_length(slot[1])}"\r\n{slot[1]}'
@@ -32,7 +32,7 @@ class BlankAfterCommas(ForeignModule):
 
 
 class NoLengthInHeader(ForeignModule):
-    """Headers without a length."""
+    """Headers have no length."""
 
     def format_list_entry(self, index, slot):
         return f"+CMGL: {index},{slot[0]}\r\n{slot[1]}"
@@ -42,7 +42,7 @@ class NoLengthInHeader(ForeignModule):
 
 
 class LengthIncludesServiceCentre(ForeignModule):
-    """The length counts the service centre address, too."""
+    """The length includes the service centre address."""
 
     def format_message(self, slot):
         return f"+CMGR: {slot[0]},,{len(slot[1]) // 2}\r\n{slot[1]}"
@@ -52,7 +52,7 @@ class LengthIncludesServiceCentre(ForeignModule):
 
 
 class TextStatusInPduMode(ForeignModule):
-    """In PDU mode, too, the status is `"REC UNREAD"`."""
+    """The status is `"REC UNREAD"` also in PDU mode."""
 
     def format_message(self, slot):
         return f'+CMGR: "{("REC UNREAD", "REC READ")[slot[0]]}",,{tpdu_length(slot[1])}\r\n{slot[1]}'
@@ -62,7 +62,7 @@ class TextStatusInPduMode(ForeignModule):
 
 
 class LowercaseHex(ForeignModule):
-    """Hexadecimal digits are small, on both lines."""
+    """Hexadecimal digits are in lower case."""
 
     def format_list_entry(self, index, slot):
         return super().format_list_entry(index, slot).lower().replace("+cmgl", "+CMGL")
@@ -72,7 +72,7 @@ class LowercaseHex(ForeignModule):
 
 
 class UrcBeforePayload(ForeignModule):
-    """Something else is said between each header and its payload."""
+    """URCs come between each header and its payload."""
 
     def format_list_entry(self, index, slot):
         return (
@@ -96,27 +96,27 @@ class CapacityOne(ForeignModule):
 
 
 class SingleStoreMt(ForeignModule):
-    """There is one store, and its name is MT."""
+    """Its only store is MT."""
 
     stores = ("MT",)
 
 
 class ListsUnreadOnly(ForeignModule):
-    """A message that was read is in no list, not even in that of all."""
+    """+CMGL=4 lists only unread messages."""
 
     def do_cmgl(self, value):
         return super().do_cmgl("=0" if value == "=4" else value)
 
 
 class NoCpms(ForeignModule):
-    """+CPMS is not known."""
+    """+CPMS is unknown."""
 
     def do_cpms(self, value):
         return None
 
 
 class CpmsWithTwoStores(ForeignModule):
-    """+CPMS? tells of two stores only."""
+    """+CPMS? reports only two stores."""
 
     def do_cpms(self, value):
         return [f'+CPMS: "SM",{len(self.slots)},10,"SM",{len(self.slots)},10'] if value == "?" else None

@@ -1,4 +1,4 @@
-"""Habits that belong to makers: what their manuals show or their users have reported.."""
+"""Quirks of particular vendors, from their manuals and from reports of users."""
 
 import re
 
@@ -6,14 +6,14 @@ from foreign.base import ForeignModule, tpdu_length
 
 
 class ListNotAllowed(ForeignModule):
-    """+CMGL is not allowed, ever; +CMGR is."""
+    """+CMGL is always refused; +CMGR works."""
 
     def do_cmgl(self, value):
         return "+CMS ERROR: 302"
 
 
 class ListNotAllowedIndexFromZero(ListNotAllowed):
-    """The same, counting from 0, with ERROR for what is not there and a store of 255."""
+    """+CMGL is unknown. Indices start at 0, an empty slot is an ERROR, and the store has 255 slots."""
 
     first_index, capacity, empty_slot_result = 0, 255, "ERROR"
 
@@ -22,10 +22,10 @@ class ListNotAllowedIndexFromZero(ListNotAllowed):
 
 
 class ListAllowedLater(ForeignModule):
-    """+CMGL is refused for three minutes after the start, though all else works."""
+    """+CMGL is refused for three minutes after the start; everything else works."""
 
-    def __init__(self, loop, say):
-        super().__init__(loop, say)
+    def __init__(self, loop, write):
+        super().__init__(loop, write)
         self.list_allowed_at = loop.time() + 180
 
     def do_cmgl(self, value):
@@ -33,10 +33,10 @@ class ListAllowedLater(ForeignModule):
 
 
 class DropsCpmsAnswers(ForeignModule):
-    """The first answers to +CPMS? and +CPMS=? never come."""
+    """The first four queries +CPMS? and +CPMS=? get no response."""
 
-    def __init__(self, loop, say):
-        super().__init__(loop, say)
+    def __init__(self, loop, write):
+        super().__init__(loop, write)
         self.dropped = 0
 
     def do_cpms(self, value):
@@ -47,24 +47,24 @@ class DropsCpmsAnswers(ForeignModule):
 
 
 class UnquotedStoreNames(ForeignModule):
-    """Names of stores stand without quotes, in what it tells and in what it answers."""
+    """Names of stores have no quotes, in URCs and in responses."""
 
     def send_urc(self, *lines):
         super().send_urc(*(line.replace('"', "") for line in lines))
 
     def do_cpms(self, value):
-        told = super().do_cpms(value)
-        return [line.replace('"', "") for line in told] if isinstance(told, list) else told
+        response = super().do_cpms(value)
+        return [line.replace('"', "") for line in response] if isinstance(response, list) else response
 
 
 class HighIndices(ForeignModule):
-    """Slots begin at 300."""
+    """Indices start at 300."""
 
     first_index = 300
 
 
 class BlankLinesInLists(ForeignModule):
-    """A list has empty lines between its entries and between header and data, and blanks at its end."""
+    """Lists have empty lines between entries and between header and data, and blanks at line ends."""
 
     def format_list_entry(self, index, slot):
         header, digits = super().format_list_entry(index, slot).split("\r\n")
@@ -72,7 +72,7 @@ class BlankLinesInLists(ForeignModule):
 
 
 class UrcsInsideAnswers(ForeignModule):
-    """What arrives is told between information and result, and between the entries of a list."""
+    """URCs come between information and result, and between the entries of a list."""
 
     def send_response(self, lines, final):
         noise = "\r\n^RSSI: 20\r\n\r\n+CREG: 1\r\n"
@@ -94,7 +94,7 @@ class PromptTwice(ForeignModule):
 
 
 class LatePromptWithoutLineEnd(ForeignModule):
-    """The prompt has no line end before it, and comes late."""
+    """The prompt comes after four seconds, without a line end before it."""
 
     prompt = "> "
 
@@ -110,7 +110,7 @@ class LatePromptWithoutLineEnd(ForeignModule):
 
 
 class LateOkAfterReference(ForeignModule):
-    """Between +CMGS and its OK lie twenty seconds."""
+    """OK comes twenty seconds after +CMGS."""
 
     def send_submit_result(self):
         self.send_response([f"+CMGS: {self.reference}"], "")
@@ -118,14 +118,14 @@ class LateOkAfterReference(ForeignModule):
 
 
 class ReferenceWithTime(ForeignModule):
-    """+CMGS tells a time, or an acknowledgement, behind the reference."""
+    """+CMGS has a time after the reference."""
 
     def send_submit_result(self):
         self.send_response([f'+CMGS: {self.reference}, "26/11/22,12:00:00+00"'], "OK")
 
 
 class CnmiModeTwoRejected(ForeignModule):
-    """Of +CNMI mode 2 is offered and refused; five values are wanted, and mode 3 does nothing."""
+    """+CNMI=? lists mode 2, which is refused. Only mode 1 with five values is accepted."""
 
     def do_cnmi(self, value):
         if value.startswith("=") and value != "=?":
@@ -136,12 +136,12 @@ class CnmiModeTwoRejected(ForeignModule):
 
 
 class AlternatingStores(ForeignModule):
-    """What arrives lies in the second of two stores by turns; each counts for itself."""
+    """Messages are stored in SM and ME alternately."""
 
     stores = ("SM", "ME")
 
-    def __init__(self, loop, say):
-        super().__init__(loop, say)
+    def __init__(self, loop, write):
+        super().__init__(loop, write)
         self.selected_store = "SM"
         self.store_by_index = {}
 
@@ -170,16 +170,16 @@ class AlternatingStores(ForeignModule):
             ]
         return super().do_cpms(value)
 
-    def with_selected_slots(self, does, value):
-        """Do it with what lies in the chosen store alone."""
-        whole, self.slots = self.slots, self.slots_in_selected()
-        told, kept = does(value), self.slots
+    def with_selected_slots(self, command, value):
+        """Execute a command on the slots of the selected store only."""
+        all_slots, self.slots = self.slots, self.slots_in_selected()
+        response, kept = command(value), self.slots
         self.slots = {
             index: slot
-            for index, slot in whole.items()
+            for index, slot in all_slots.items()
             if self.store_by_index[index] != self.selected_store or index in kept
         }
-        return told
+        return response
 
     def do_cmgl(self, value):
         return self.with_selected_slots(super().do_cmgl, value)
@@ -192,7 +192,7 @@ class AlternatingStores(ForeignModule):
 
 
 class EchoBackAfterSending(ForeignModule):
-    """After each message that leaves the echo is on again."""
+    """The echo is on again after each sent message."""
 
     def send_submit_result(self):
         super().send_submit_result()
@@ -200,7 +200,7 @@ class EchoBackAfterSending(ForeignModule):
 
 
 class RestartsAfterSending(ForeignModule):
-    """A minute after a message left it starts anew, says so, and has forgotten all but its messages."""
+    """It restarts a minute after each sent message, with boot URCs, and loses all settings but no message."""
 
     def send_submit_result(self):
         super().send_submit_result()
@@ -213,14 +213,14 @@ class RestartsAfterSending(ForeignModule):
 
 
 class LengthInNotification(ForeignModule):
-    """+CMTI has the length behind the index, and a blank before each value."""
+    """+CMTI has a length after the index, and blanks around values."""
 
     def send_urc(self, *lines):
         super().send_urc(*(re.sub(r'^(\+CMTI): ("\w+"),(\d+)$', r"\1:  \2 , \3, 24", line) for line in lines))
 
 
 class PaddedListEntries(ForeignModule):
-    """Digits of a list come with blanks at the start of the line, the index with zeros."""
+    """In lists the PDU is preceded by blanks, and the index has leading zeros."""
 
     def format_list_entry(self, index, slot):
         return f"+CMGL: {index:03},{slot[0]},,{tpdu_length(slot[1])}{self.line_end}  {slot[1]}"

@@ -9,6 +9,8 @@ import math
 import re
 from datetime import datetime
 
+from reply_counts import find_wrong_reply_counts
+
 from agent.journal.ignored import MAX_IGNORED_MESSAGES
 from soak import db_corruption
 from soak.direct_delivery_losses import SLOW_COMMIT_WINDOW_S, DirectDeliveryLosses
@@ -17,7 +19,6 @@ from soak.traffic import LONG_TEXT
 from soak.world import START_WALL_TIME
 from virtual_time import START_TIME_S
 
-FINAL_REPLY_STATES = {"sent", "delivered", "failed", "unknown"}
 OPEN_STATES = {
     "commands": ("received", "running"),
     "replies": ("queued", "sending"),
@@ -222,7 +223,7 @@ class InvariantChecker:
             self.add_finding(f"{content!r} is marked as interrupted, but nothing interrupted it: {runs}")
 
     def _was_cut_short(self, run, agent_run):
-        """Whether its agent_run ended before what came of it can have been on the disk."""
+        """Return True if its agent run ended before its result can have been on the disk."""
         end = run.started_at + run.duration_s
         if agent_run.ended_at <= end + 1:
             return True
@@ -277,23 +278,14 @@ class InvariantChecker:
     # Every Command gets its reply
 
     def _check_replies(self):
-        received = collections.Counter()
-        for _time, event in self.world.network_events:
-            if event.kind == "originated":
-                received[event.body if isinstance(event.body, str) else event.body.hex().upper()] += 1
-        sent, unknown = collections.Counter(), collections.Counter()
-        for row in self.rows["replies"]:
-            (sent if row["state"] in {"sent", "delivered"} else unknown)[row["text"]] += (
-                row["state"] != "queued"
-            )
-        for text in {*received, *sent, *unknown}:
-            low = sent[text]
-            high = low + unknown[text]  # a message with an unknown outcome may have been sent
-            if not low <= received[text] <= high:
-                wanted = low if low == high else f"{low} to {high}"
-                self.add_finding(
-                    f"the reply {text!r} reached the network {received[text]} times, not {wanted}"
-                )
+        received = [
+            event.body if isinstance(event.body, str) else event.body.hex().upper()
+            for _time, event in self.world.network_events
+            if event.kind == "originated"
+        ]
+        replies = [(row["text"], row["state"]) for row in self.rows["replies"]]
+        for sentence in find_wrong_reply_counts(received, replies):
+            self.add_finding(sentence)
         errors = sum(bool(row["error_answer"]) for row in self.rows["replies"])
         for row in self.rows["commands"]:
             if self._is_lost("commands", row):

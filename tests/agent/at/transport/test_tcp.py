@@ -24,7 +24,7 @@ async def server():
 
 
 async def test_bytes_both_ways(server, make_reader):
-    """What is written arrives, and what arrives is read."""
+    """Data is written and read unchanged."""
     reader = make_reader()
     transport = await open_tcp("127.0.0.1", server.port, reader)
     far_reader, far_writer = await server.connections.get()
