@@ -82,7 +82,11 @@ def run(
     log = _configure_logging(debug=trace)
 
     from agent.at.trace import Trace
-    from agent.common.sd_notify import make_notifier, read_watchdog_interval_s
+    from agent.common.sd_notify import (
+        make_notifier,
+        read_runtime_directories,
+        read_watchdog_interval_s,
+    )
     from agent.daemon.agent import Agent, Dependencies, RecoveryExhausted
     from agent.daemon.control_socket import ControlUnusable
     from agent.handlers.registry import HandlerConfigError
@@ -106,6 +110,7 @@ def run(
         pin=pin,
         notify=make_notifier(os.environ),
         watchdog_interval_s=read_watchdog_interval_s(os.environ, os.getpid()),
+        runtime_directories=read_runtime_directories(os.environ),
         trace=Trace(lambda line: log.debug("%s", line)) if trace else None,
     )
     recording = None

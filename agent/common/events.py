@@ -36,7 +36,7 @@ class EventKind(StrEnum):
     WATCHDOG = "watchdog"
     """A task is past its deadline; systemd is no longer notified and will restart the agent."""
     CONTROL_SOCKET = "control socket"
-    """The control socket cannot accept clients."""
+    """The control socket cannot accept clients, or it was deleted and created again."""
 
     # Connection and module
     PORT = "port"

@@ -1,10 +1,11 @@
-"""The sd_notify protocol of systemd: datagrams to the socket that NOTIFY_SOCKET names (sd_notify(3))."""
+"""What systemd and the service tell each other: notifications (sd_notify(3)) and environment variables."""
 
 from __future__ import annotations
 
 import contextlib
 import socket
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 SdNotify = Callable[[str], None]
 """Sends assignments such as ``READY=1`` to systemd, several of them joined by line feeds."""
@@ -24,6 +25,11 @@ def make_notifier(environ: Mapping[str, str]) -> SdNotify:
             client.send(message.encode())
 
     return notify
+
+
+def read_runtime_directories(environ: Mapping[str, str]) -> tuple[Path, ...]:
+    """Return the directories that systemd creates at each start (RuntimeDirectory= in systemd.exec(5))."""
+    return tuple(Path(name) for name in environ.get("RUNTIME_DIRECTORY", "").split(":") if name)
 
 
 def read_watchdog_interval_s(environ: Mapping[str, str], pid: int) -> float | None:

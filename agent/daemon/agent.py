@@ -15,7 +15,6 @@ from agent.common.log_throttle import LogThrottle
 from agent.common.runtime import Runtime
 from agent.common.watchdog import DeadlineMonitor
 from agent.daemon.components import Components
-from agent.daemon.control_socket import ControlServer
 from agent.daemon.dependencies import Dependencies
 from agent.handlers.registry import HandlerRegistry, load_registry
 from agent.handlers.runner import Runner
@@ -39,8 +38,12 @@ FULL_PRUNE_EVERY_N_RUNS = 24
 """One of this many maintenance runs prunes the whole journal."""
 
 
+CHECK_INTERVAL_S = 30.0
+"""Interval between two checks of the control socket, if the watchdog sets none."""
+
+
 class RecoveryExhausted(Exception):  # noqa: N818  (not an error of the program: systemd restarts the process)
-    """Recovery actions have failed for an hour, so the process ends. The text names the problem."""
+    """Only another process can help, so this one ends. The text names the problem."""
 
 
 class Agent:
@@ -101,17 +104,8 @@ class Agent:
                     handlers=Handlers(registry, runner),
                     request_exit=self._request_exit,
                 )
-                control_server = ControlServer(
-                    self._config.control.socket,
-                    {
-                        "status": components.control_api.get_status,
-                        "send": components.control_api.send_message,
-                        "at": components.control_api.run_at_command,
-                    },
-                    emit,
-                )
-                await control_server.start()
-                stack.push_async_callback(control_server.stop)
+                await components.control_server.start()
+                stack.push_async_callback(components.control_server.stop)
                 await self._run_tasks(runtime, journal, components, runner)
         finally:
             journal.close()
@@ -141,10 +135,10 @@ class Agent:
             supervisor_task = group.create_task(self._run_supervisor(runtime, components), name="supervisor")
             dispatcher_task = group.create_task(dispatcher.run(), name="dispatcher")
             maintenance = self._run_maintenance(runtime, journal, components.command_store.parts)
-            background = [group.create_task(maintenance, name="maintenance")]
-            if (interval_s := self._dependencies.watchdog_interval_s) is not None:
-                watchdog = self._run_watchdog(runtime, interval_s)
-                background.append(group.create_task(watchdog, name="watchdog"))
+            background = [
+                group.create_task(maintenance, name="maintenance"),
+                group.create_task(self._run_checks(runtime, components), name="checks"),
+            ]
             self._dependencies.notify("READY=1")
             runtime.emit(Event(EventKind.READY, f"modem-agent {VERSION}, {self._config.service.name}"))
             await self._stop_requested.wait()
@@ -182,18 +176,34 @@ class Agent:
                 runtime.emit(Event(EventKind.INCOMPLETE, text, severity=Severity.WARNING))
             await asyncio.sleep(MAINTENANCE_INTERVAL_S)
 
-    async def _run_watchdog(self, runtime: Runtime, interval_s: float) -> None:
-        """Notify systemd's watchdog while no task is past its deadline, else let it restart the agent."""
+    async def _run_checks(self, runtime: Runtime, components: Components) -> None:
+        """Notify systemd's watchdog and check the control socket, at the interval of the watchdog.
+
+        The watchdog is not notified while a task is past its deadline: then systemd restarts the agent.
+        """
+        interval_s = self._dependencies.watchdog_interval_s
         logged: list[str] = []
         while True:
-            if overdue := runtime.deadlines.overdue():
-                if overdue != logged:
-                    text = f"{', '.join(overdue)} did not finish in time: systemd will restart the agent"
-                    runtime.emit(Event(EventKind.WATCHDOG, text))
-            else:
+            overdue = runtime.deadlines.overdue()
+            if interval_s is not None and not overdue:
                 self._dependencies.notify("WATCHDOG=1")
+            elif interval_s is not None and overdue != logged:
+                text = f"{', '.join(overdue)} did not finish in time: systemd will restart the agent"
+                runtime.emit(Event(EventKind.WATCHDOG, text))
             logged = overdue
-            await asyncio.sleep(interval_s)
+            if not await components.control_server.restore():
+                await self._replace_runtime_directory(components)
+            await asyncio.sleep(interval_s or CHECK_INTERVAL_S)
+
+    async def _replace_runtime_directory(self, components: Components) -> None:
+        """End, when it interrupts nothing, if only the next start of the service can bring the directory back."""
+        directory = self._config.control.socket.parent
+        if (
+            directory in self._dependencies.runtime_directories
+            and components.control_server.is_directory_replaced
+            and await components.is_idle()
+        ):
+            self._request_exit(f"{directory} was deleted; systemd creates it again when the agent restarts")
 
 
 async def _close_interrupted_messages(runtime: Runtime, outbox_store: OutboxStore) -> None:

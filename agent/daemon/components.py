@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
+import sqlite3
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -15,6 +17,7 @@ from agent.common.config import Config
 from agent.common.events import Event, EventKind, Severity
 from agent.common.runtime import Runtime
 from agent.daemon.control_api import ControlApi
+from agent.daemon.control_socket import ControlServer
 from agent.daemon.dependencies import Dependencies
 from agent.daemon.session import Session
 from agent.daemon.sim_memory import JournalSimMemory
@@ -131,6 +134,22 @@ class Components:
             dispatcher=self.dispatcher,
             on_queued=self._send_state.reply_queued.set,
         )
+        self.control_server = ControlServer(
+            config.control.socket,
+            {
+                "status": self.control_api.get_status,
+                "send": self.control_api.send_message,
+                "at": self.control_api.run_at_command,
+            },
+            runtime.emit,
+        )
+
+    async def is_idle(self) -> bool:
+        """Return True if no handler runs and no message is being sent: now the process may end."""
+        with contextlib.suppress(sqlite3.Error):
+            states = await self.runtime.db.run(self.outbox_store.count_by_state)
+            return not states.get("sending") and not self.dispatcher.active_queues
+        return False
 
     def _explain_volatile_journal(self) -> str:
         """Log and return why the journal does not survive a loss of power; "" if it does, or need not."""

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import os
 import socket
+import stat
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,12 @@ class ControlServer:
         self._emit = emit
         self._accept_retry_s = accept_retry_s
         self._listener: socket.socket | None = None
+        self._inode: tuple[int, int] | None = None
+        """Device and inode of the socket file, to recognise that it was deleted or replaced."""
+        self._directory_inode: tuple[int, int] | None = None
+        self._directory_mode = 0
+        self._restore_error = ""
+        """Why the socket could not be created again; logged once."""
         self._accept_task: asyncio.Task[None] | None = None
         self._client_tasks: dict[asyncio.Task[None], None] = {}
         """In the order in which they connected (an ordered set)."""
@@ -62,27 +69,72 @@ class ControlServer:
     async def start(self) -> None:
         """Create the socket with mode 0660 and accept clients. Raises ControlUnusable."""
         try:
-            self._listener = _open_listener(self._path)
+            self._listen()
+            self._directory_mode = stat.S_IMODE(self._path.parent.stat().st_mode)
         except OSError as error:
             raise ControlUnusable(
                 f"control socket {self._path} cannot be created: {error.strerror or error}; its directory "
                 "must exist, be writable by the user that runs modem-agent, and contain no other file of "
                 "that name ([control] socket)"
             ) from None
-        self._accept_task = asyncio.get_running_loop().create_task(
-            self._accept_clients(self._listener), name="control"
-        )
+
+    @property
+    def is_directory_replaced(self) -> bool:
+        """True if the directory in which the socket was created does not exist any more."""
+        return _read_inode(self._path.parent) != self._directory_inode
+
+    async def restore(self) -> bool:
+        """Create the socket and its directory again if they are gone. Log it, and once why it is impossible.
+
+        Return True if the socket is in its place. Clients that are connected stay so.
+        """
+        if self._is_in_place():
+            return True
+        try:
+            if not self._path.parent.exists():
+                self._path.parent.mkdir(parents=True)
+                self._path.parent.chmod(self._directory_mode)  # mkdir applies the umask
+            await self._stop_listening()
+            self._listen()
+        except (OSError, ControlUnusable) as error:
+            text = f"{self._path} is gone and cannot be created again: {error}"
+            if text != self._restore_error:
+                self._emit(Event(EventKind.CONTROL_SOCKET, text, severity=Severity.WARNING))
+            self._restore_error = text
+            return False
+        self._restore_error = ""
+        text = f"{self._path} was deleted or replaced; it was created again"
+        self._emit(Event(EventKind.CONTROL_SOCKET, text, severity=Severity.WARNING))
+        return True
 
     async def stop(self) -> None:
         """Disconnect all clients and remove the socket."""
-        if self._listener is None or self._accept_task is None:
-            return
-        tasks = [self._accept_task, *self._client_tasks]
-        for task in tasks:
+        if self._is_in_place():
+            self._path.unlink(missing_ok=True)
+        await self._stop_listening()
+        for task in self._client_tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        self._listener.close()
-        self._path.unlink(missing_ok=True)
+        await asyncio.gather(*self._client_tasks, return_exceptions=True)
+
+    def _listen(self) -> None:
+        """Create the socket and accept clients. Raises OSError, ControlUnusable."""
+        listener = self._listener = _open_listener(self._path)
+        self._inode, self._directory_inode = _read_inode(self._path), _read_inode(self._path.parent)
+        self._accept_task = asyncio.get_running_loop().create_task(
+            self._accept_clients(listener), name="control"
+        )
+
+    async def _stop_listening(self) -> None:
+        if self._accept_task is not None:
+            self._accept_task.cancel()
+            await asyncio.gather(self._accept_task, return_exceptions=True)
+            self._accept_task = None
+        if self._listener is not None:
+            self._listener.close()
+            self._listener = None
+
+    def _is_in_place(self) -> bool:
+        return self._listener is not None and _read_inode(self._path) == self._inode
 
     async def _accept_clients(self, listener: socket.socket) -> None:
         """Accept each client.
@@ -146,6 +198,15 @@ class ControlServer:
             return {"ok": False, "error": str(error)}
         except TimeoutError:
             return {"ok": False, "error": f"no result within {REQUEST_TIMEOUT_S:.0f} s"}
+
+
+def _read_inode(path: Path) -> tuple[int, int] | None:
+    """Return device and inode of a file; None if it does not exist."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def _open_listener(path: Path) -> socket.socket:

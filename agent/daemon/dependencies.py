@@ -47,6 +47,8 @@ class Dependencies:
     notify: SdNotify = lambda message: None
     watchdog_interval_s: float | None = None
     """Seconds between two notifications of systemd's watchdog; None: it is not used."""
+    runtime_directories: tuple[Path, ...] = ()
+    """The directories that systemd creates at each start of the service."""
     trace: Trace | None = None
     pin: Pin | None = None
     """The PIN of the SIM, from the credential or file that holds it."""

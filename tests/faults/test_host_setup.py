@@ -1,13 +1,21 @@
 """F129 F130 F134: a journal in memory, a deleted control socket, a port that is not a serial port."""
 
+import asyncio
+import json
+import shutil
+import socket
+import stat
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 from agent.cli import group
+from agent.daemon.agent import RecoveryExhausted
 from agent.journal.mounts import explain_volatile
+from fault.catalogue import PLAIN_SID_START
 from fault.fault_world import FaultWorld
+from soak.world import HandlerPlan
 
 CONFIG = """
 [modem]
@@ -44,7 +52,9 @@ RUN_TMPFS = "30 24 0:26 / /run rw,nosuid shared:5 - tmpfs tmpfs rw,size=800k"
 RASPI_OVERLAY = (
     "24 1 0:22 / / rw,noatime - overlay overlay rw,lowerdir=/lower,upperdir=/upper/data,workdir=/upper/work"
 )
-OVERLAYROOT = "24 1 0:22 / / rw - overlay overlayroot rw,lowerdir=/media/root-ro,upperdir=/media/root-rw/overlay,workdir=/w"
+OVERLAYROOT = (
+    "24 1 0:22 / / rw - overlay overlayroot rw,lowerdir=/ro,upperdir=/media/root-rw/overlay,workdir=/w"
+)
 STATE = "/var/lib/modem-agent/journal.db"
 VOLATILE = {
     "tmpfs": ([ROOT_DISK, "31 24 0:27 / /var/lib rw - tmpfs tmpfs rw"], STATE, "tmpfs at /var/lib"),
@@ -84,7 +94,7 @@ VOLATILE = {
             "27 24 0:30 / /var rw - overlay o rw,lowerdir=/var,upperdir=/srv/var,workdir=/srv/work",
         ],
         STATE,
-        "upper directory /srv/var is on overlay at /, whose upper directory /media/root-rw/overlay is on tmpfs",
+        "/srv/var is on overlay at /, whose upper directory /media/root-rw/overlay is on tmpfs",
     ),
     "comma in the upper directory": (
         [ROOT_DISK, RUN_TMPFS, r"27 24 0:30 / /var rw - overlay o rw,upperdir=/run/a\054b\040c,workdir=/w"],
@@ -179,3 +189,102 @@ async def test_f129_start_and_status_warn(tmp_path, message_format, allowed):
         status = await world.control_api.get_status({})
         assert lines == ([] if allowed else [f"journal in memory: {status['volatile_journal']}"])
         assert bool(status["volatile_journal"]) is not allowed
+
+
+# F130
+
+
+def replace_socket(path):
+    """Leave a socket there on which nobody listens."""
+    path.unlink()
+    with socket.socket(socket.AF_UNIX) as other:
+        other.bind(str(path))
+
+
+DELETIONS = {
+    "socket": lambda directory: (directory / "control.sock").unlink(),
+    "directory": shutil.rmtree,
+    "directory moved away": lambda directory: directory.rename(directory.with_name("away")),
+    "replaced by a stale socket": lambda directory: replace_socket(directory / "control.sock"),
+    "directory replaced": lambda directory: (shutil.rmtree(directory), directory.mkdir(0o750)),
+}
+
+
+@pytest.mark.parametrize("delete", DELETIONS.values(), ids=DELETIONS)
+async def test_f130_deleted_control_socket_is_created_again(tmp_path, message_format, delete):
+    """Within half a minute, with its modes. It is logged once. Receiving is not affected."""
+    directory = tmp_path / "run"
+    directory.mkdir(0o750)
+    tables = {"control": {"socket": str(directory / "control.sock")}}
+    async with FaultWorld(tmp_path / "world", message_format, tables=tables) as world:
+        await world.start_and_settle()
+        for _ in range(2):
+            delete(directory)
+            await world.advance(31)
+            assert await is_answered(directory / "control.sock")
+            assert stat.S_IMODE((directory / "control.sock").stat().st_mode) == 0o660
+            assert stat.S_IMODE(directory.stat().st_mode) == 0o750
+            shutil.rmtree(tmp_path / "away", ignore_errors=True)
+        lines = [line for line in world.log_lines(0) if line.startswith("control socket")]
+        assert len(lines) == 2
+        assert "was deleted or replaced; it was created again" in lines[0]
+        world.deliver_pdu(PLAIN_SID_START)
+        await world.advance(10)
+        assert world.executed == ["led on"]
+        await world.current_run.stop()
+        assert not (directory / "control.sock").exists()
+
+
+async def is_answered(path):
+    """Return True if an agent answers on the socket."""
+    reader, writer = await asyncio.open_unix_connection(path)
+    try:
+        writer.write(b'{"do": "status"}\n')
+        return json.loads(await reader.readline())["ok"]
+    finally:
+        writer.close()
+        await writer.wait_closed()
+
+
+async def test_f130_socket_of_another_agent_is_left_alone(tmp_path):
+    """It is logged once, and the socket comes back when the other one has gone."""
+    path = tmp_path / "control.sock"
+    async with FaultWorld(tmp_path / "world", tables={"control": {"socket": str(path)}}) as world:
+        await world.start_and_settle()
+        path.unlink()
+        with socket.socket(socket.AF_UNIX) as other:
+            other.bind(str(path))
+            other.listen()
+            await world.advance(300)
+            (line,) = [line for line in world.log_lines(30) if line.startswith("control socket")]
+            assert "in use by another agent" in line
+        await world.advance(31)
+        assert await is_answered(path)
+
+
+async def test_f130_directory_that_only_systemd_can_create(tmp_path, message_format):
+    """The agent ends when that interrupts nothing; systemd creates the directory and starts it again."""
+    directory = tmp_path / "run"
+    directory.mkdir(0o750)
+    async with FaultWorld(
+        tmp_path / "world",
+        message_format,
+        tables={"control": {"socket": str(directory / "control.sock")}},
+        dependencies={"runtime_directories": (directory,)},
+    ) as world:
+        world.plans = {"led on": HandlerPlan([(20, "ok")])}
+        await world.start_and_settle()
+        directory.rename(tmp_path / "away")
+        directory.write_text("nothing can be created here")
+        world.deliver_pdu(PLAIN_SID_START)
+        await world.advance(20)
+        assert world.current_run.is_alive
+        await world.advance(100)
+        assert not world.current_run.is_alive
+        assert isinstance(world.unforced_ends[-1][2], RecoveryExhausted)
+        assert "systemd creates it again" in str(world.unforced_ends[-1][2])
+        assert world.sent_bodies == ["did led on"]
+        directory.unlink()
+        directory.mkdir(0o750)
+        await world.start_and_settle()
+        assert await is_answered(directory / "control.sock")

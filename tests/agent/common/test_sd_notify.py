@@ -1,8 +1,9 @@
 import socket
+from pathlib import Path
 
 import pytest
 
-from agent.common.sd_notify import make_notifier, read_watchdog_interval_s
+from agent.common.sd_notify import make_notifier, read_runtime_directories, read_watchdog_interval_s
 
 
 @pytest.mark.parametrize("abstract", [False, True])
@@ -35,3 +36,12 @@ def test_missing_socket_is_ignored(tmp_path):
 def test_watchdog_interval_is_half_of_the_timeout(environ, seconds):
     """It is None unless systemd expects notifications from this very process."""
     assert read_watchdog_interval_s(environ, 7) == seconds
+
+
+def test_runtime_directories_are_read():
+    """They are separated by colons; without systemd there are none."""
+    assert read_runtime_directories({"RUNTIME_DIRECTORY": "/run/a:/run/b"}) == (
+        Path("/run/a"),
+        Path("/run/b"),
+    )
+    assert read_runtime_directories({}) == ()
