@@ -32,6 +32,7 @@ from agent.journal.sims import SimStore
 from agent.modem.identification import AUTO_PROFILE
 from agent.modem.modem import Modem
 from agent.modem.options import ModemOptions
+from agent.modem.send_refusals import SendRefusals
 from agent.modem.sim import SimConfig
 from agent.pipeline.brownout import BrownoutGuard
 from agent.pipeline.composer import MessageComposer
@@ -39,7 +40,8 @@ from agent.pipeline.dispatcher import DispatchConfig, Dispatcher, JournalStores
 from agent.pipeline.post_reply_actions import Handlers
 from agent.pipeline.receiver import Receiver
 from agent.pipeline.send_backoff import DestinationBackoff
-from agent.pipeline.sender import SendConfig, Sender, SendState
+from agent.pipeline.send_state import SendConfig, SendState
+from agent.pipeline.sender import Sender
 from agent.recovery.executor import ModuleUsers, RecoveryExecutor, RecoveryOptions
 from agent.recovery.policy import RecoveryPolicy
 from agent.service.classify import classify
@@ -77,6 +79,7 @@ class Components:
         self._send_state = SendState(
             destination_backoff=DestinationBackoff(),
             brownout_guard=BrownoutGuard(runtime.random),
+            refusals=SendRefusals(),
             reply_queued=asyncio.Event(),
         )
         self.outbox_store = OutboxStore(journal)
@@ -187,6 +190,7 @@ class Components:
                 self._journal, ResetLimits(config.resets_per_hour, config.resets_per_day)
             ),
             opener=self._opener,
+            send_refusals=self._send_state.refusals,
         )
 
     def _configured_driver(self) -> DriverProfile:

@@ -289,6 +289,16 @@ class OutboxStore:
 
     # Limits
 
+    def was_accepted_within(self, destination: str, seconds: float) -> bool:
+        """Return True if the network has accepted a message to it in the last seconds of uptime."""
+        since = self._journal.now().uptime - seconds
+        row = self._execute(
+            "SELECT 1 FROM replies WHERE destination = ? AND state IN ('sent', 'delivered')"
+            " AND sent_uptime > ? LIMIT 1",
+            (destination, since),
+        ).fetchone()
+        return row is not None
+
     def count_sent_within(self, seconds: float) -> int:
         """Return the number of messages that may have left in the last seconds of uptime."""
         since = self._journal.now().uptime - seconds

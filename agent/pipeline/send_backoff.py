@@ -8,6 +8,14 @@ from __future__ import annotations
 
 from math import inf
 
+from agent.common.backoff import Backoff
+
+RETRY_BACKOFF = Backoff(initial_s=5, max_s=3600)
+NETWORK_FAILURE_BACKOFF = Backoff(initial_s=60, max_s=3600)
+"""Backoff after a failure of the network or the SIM: frequent attempts do not help."""
+QUOTA_BACKOFF = Backoff(initial_s=3600, max_s=4 * 3600)
+"""Backoff after the network reported that the quota is used up; all attempts span more than a day."""
+
 
 class DestinationBackoff:
     """Times until which destinations wait, in seconds of one monotonic clock.
@@ -31,6 +39,11 @@ class DestinationBackoff:
     def release(self, destination: str) -> None:
         """End the wait of a destination: the message that failed is settled."""
         self._held_until.pop(destination, None)
+
+    def end_waits(self) -> None:
+        """Let every destination try again at once: the module was restarted."""
+        self._all_held_until = -inf
+        self._held_until = {name: (-inf, reason) for name, (_, reason) in self._held_until.items()}
 
     def has_failed(self, destination: str) -> bool:
         """Return True if a message to it has failed in this process and is not settled."""

@@ -2,6 +2,8 @@
 
 A message is `queued`, then `sending` from the moment its body may leave, then `sent`, `failed` or `unknown`.
 An unknown outcome is not resent unless a setting allows it: a second copy costs money and may do harm.
+A permanent error is believed if the destination is new or the module was restarted because of it
+(`agent.modem.send_refusals`).
 """
 
 from __future__ import annotations
@@ -9,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import Callable
-from dataclasses import dataclass
 from math import inf
 
 import pdu
@@ -23,18 +24,13 @@ from agent.journal.outbox import OutboxStore
 from agent.journal.timestamps import DAY_S
 from agent.modem.modem import Modem
 from agent.modem.sending import NotSent, OutcomeUnknown, Refused, SendOutcome, Sent
-from agent.pipeline.brownout import BrownoutGuard
-from agent.pipeline.send_backoff import DestinationBackoff
+from agent.pipeline.send_backoff import NETWORK_FAILURE_BACKOFF, QUOTA_BACKOFF, RETRY_BACKOFF
+from agent.pipeline.send_state import SendConfig, SendState
 
 SEND_DEADLINE_S = 400.0
 """Longest time for one message: twice the timeout of the slowest module."""
 MAX_ATTEMPTS = 12
 """Attempts for a message that is refused temporarily; with the backoffs below they span some hours."""
-RETRY_BACKOFF = Backoff(initial_s=5, max_s=3600)
-NETWORK_FAILURE_BACKOFF = Backoff(initial_s=60, max_s=3600)
-"""Backoff after a failure of the network or the SIM: frequent attempts do not help."""
-QUOTA_BACKOFF = Backoff(initial_s=3600, max_s=4 * 3600)
-"""Backoff after the network reported that the quota is used up; all attempts span more than a day."""
 JOURNAL_RETRY_S = 60.0
 """Time between attempts while the journal cannot commit; nothing is sent meanwhile."""
 NETWORK_CHECK_INTERVAL_S = 15.0
@@ -49,27 +45,6 @@ UNTIL_QUEUED = inf
 """A delay that ends when a message is queued."""
 TASK = "sender"
 """Name of the task for the watchdog."""
-
-
-@dataclass(frozen=True, slots=True)
-class SendConfig:
-    """The limits and options for sending: keys of ``[service]``."""
-
-    max_per_minute: int = 10
-    max_per_day: int = 200
-    status_reports: bool = False
-    resend_unknown: bool = False
-    max_answer_age_s: float = DAY_S
-
-
-@dataclass(frozen=True, slots=True)
-class SendState:
-    """The state that the senders of successive sessions share."""
-
-    destination_backoff: DestinationBackoff
-    brownout_guard: BrownoutGuard
-    reply_queued: asyncio.Event
-    """Set when a message was queued."""
 
 
 class Sender:
@@ -97,6 +72,7 @@ class Sender:
         self._config = config
         self._destination_backoff = state.destination_backoff
         self._brownout_guard = state.brownout_guard
+        self._refusals = state.refusals
         self._reply_queued = state.reply_queued
         self._on_reply_settled = on_reply_settled
         self._blocked_by = ""
@@ -118,6 +94,8 @@ class Sender:
                 reason = "its session ended while it was being sent; it is not resent"
                 self._emit(Event(EventKind.UNKNOWN, reason, reply_id=reply_id, severity=Severity.WARNING))
                 self._on_reply_settled()
+            if self._refusals.was_reset:
+                self._destination_backoff.end_waits()
             while True:
                 self._reply_queued.clear()
                 delay = await self._send_next()
@@ -310,8 +288,12 @@ class Sender:
             case ErrorClass.OUTCOME_UNKNOWN:
                 return await self._handle_unknown(reply, reason)
             case ErrorClass.PERMANENT:
-                await self._finish_failed(reply, reason)
-                return None
+                if not await self._is_module_suspected(reply, error):
+                    await self._finish_failed(reply, reason)
+                    return None
+                reason = f"{reason}; messages were accepted before, so the module is suspected"
+                backoff = NETWORK_FAILURE_BACKOFF if self._refusals.restart_reason else RETRY_BACKOFF
+                hold_all = True
             case ErrorClass.BARRED:
                 backoff, hold_all = QUOTA_BACKOFF, True
             case ErrorClass.NOT_READY:
@@ -323,6 +305,19 @@ class Sender:
         return await self._requeue(
             reply, reason, marked_sending=marked_sending, backoff=backoff, hold_all=hold_all
         )
+
+    async def _is_module_suspected(self, reply: ReplyRow, error: CommandRefused) -> bool:
+        """Record a permanent error. Return True if the module rather than the message is at fault.
+
+        Wakes the task that restarts the module if that is necessary.
+        """
+        accepted_before = await retry_until_committed(
+            self._runtime, self._outbox_store.was_accepted_within, reply.destination, DAY_S
+        )
+        is_suspected = self._refusals.on_refused(error, _now(), accepted_before=accepted_before)
+        if self._refusals.restart_reason:
+            self._modem.status_changed.set()
+        return is_suspected
 
     async def _requeue(
         self,
@@ -357,6 +352,7 @@ class Sender:
         return None if hold else delay
 
     async def _finish_sent(self, reply: ReplyRow, message_reference: int | None, text: str) -> None:
+        self._refusals.on_accepted()
         await retry_until_committed(self._runtime, self._outbox_store.mark_sent, reply.id, message_reference)
         self._log(EventKind.SENT, reply, text)
         self._settle(reply)

@@ -24,6 +24,7 @@ from agent.common.runtime import Runtime
 from agent.journal.reset_budget import ResetBudget, ResetLimits, ResetUsage
 from agent.modem.modem import Modem
 from agent.modem.recovery_commands import cycle_radio, restart
+from agent.modem.send_refusals import SendRefusals
 from agent.modem.status_queries import Registration, RegistrationState
 from agent.recovery.policy import Failure, RecoveryAction, RecoveryPlan, RecoveryPolicy
 from hardware.power import PowerSwitch, PowerUnavailable, UsbPowerSwitch
@@ -34,6 +35,7 @@ UNRESPONSIVE_COMMAND_S = 5.0
 ACTION_TIMEOUT_S = 420.0
 """Timeout of an action. +COPS=0 alone may take three minutes, and some modules refuse it at first."""
 _SESSION_KEEPING_ACTIONS = {RecoveryAction.RESELECT_NETWORK, RecoveryAction.SWITCH_RADIO_ON}
+_MODULE_RESETS = {RecoveryAction.RESTART_MODULE, RecoveryAction.CYCLE_POWER}
 POST_ACTION_GRACE_S = 200.0
 """Extra time for tasks that waited for the connection during an action before they are overdue."""
 
@@ -94,8 +96,11 @@ class RecoveryExecutor:
         options: RecoveryOptions,
         reset_budget: ResetBudget,
         opener: TransportOpener,
+        send_refusals: SendRefusals,
     ) -> None:
+        """`send_refusals` shows whether the module refuses to send."""
         self.policy = policy
+        self._send_refusals = send_refusals
         self._options = options
         self._reset_budget = reset_budget
         self._db = runtime.db
@@ -164,7 +169,7 @@ class RecoveryExecutor:
         return None
 
     async def check_session(self, modem: Modem, registration: Registration) -> None:
-        """Check registration, SIM and message store of a session, and take the action that is due.
+        """Check registration, SIM, message store and sending of a session, and take the action that is due.
 
         Every action except the network selection and switching the radio on ends the session.
         """
@@ -192,6 +197,10 @@ class RecoveryExecutor:
                 self._request_new_session(modem)
             else:
                 await self.execute(action, Failure.STORE_UNREADABLE, modem)
+            return
+        refused = bool(self._send_refusals.restart_reason)
+        if action := self.policy.check_sending(self._now(), refused=refused):
+            await self.execute(action, Failure.SENDING_REFUSED, modem)
             return
         action = self.policy.check_registration(network_failure, self._now())
         if action is not None and network_failure is not None:
@@ -234,6 +243,7 @@ class RecoveryExecutor:
             self._emit(Event(EventKind.RECOVERY, text, severity=Severity.WARNING))
             self._deadlines.expect_within("recovery", ACTION_TIMEOUT_S + POST_ACTION_GRACE_S)
             self._deadlines.suspend(ACTION_TIMEOUT_S)
+            was_refused = False
             try:
                 await self._run_action(action, failure, modem, client)
             except (TimeoutError, ModemLost):
@@ -241,12 +251,15 @@ class RecoveryExecutor:
                 # and the agent may be stopping. The next session shows whether the action helped.
                 pass
             except (AtError, PowerUnavailable) as error:
+                was_refused = True
                 self._emit(
                     Event(EventKind.RECOVERY, f"the action failed: {error}", severity=Severity.WARNING)
                 )
             finally:
                 self._deadlines.suspend(POST_ACTION_GRACE_S)
                 self._deadlines.clear("recovery")
+            if action in _MODULE_RESETS and not was_refused:
+                self._send_refusals.on_module_reset()
             if action not in _SESSION_KEEPING_ACTIONS and modem is not None:
                 self.action_ended_session = True
                 modem.close("the module is initialised again after a recovery action")

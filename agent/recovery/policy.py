@@ -80,6 +80,7 @@ class Failure(Enum):
     NO_SIM = "the module sees no SIM"
     SIM_BUSY = "the SIM stays busy"
     STORE_UNREADABLE = "its messages cannot be read"
+    SENDING_REFUSED = "it refuses messages to a number that accepted one before"
     INTERNAL_ERROR = "an internal error"
     RADIO_OFF = "another program has switched its radio off"
     NO_NETWORK = "no network"
@@ -122,7 +123,12 @@ _NETWORK_ACTIONS = (
     RecoveryAction.RESTART_MODULE,
 )
 """Actions against a missing registration, in this order; after the last one the last two alternate."""
-_IN_SESSION_FAILURES = {Failure.NO_NETWORK, Failure.STORE_UNREADABLE, Failure.RADIO_OFF}
+_IN_SESSION_FAILURES = {
+    Failure.NO_NETWORK,
+    Failure.STORE_UNREADABLE,
+    Failure.RADIO_OFF,
+    Failure.SENDING_REFUSED,
+}
 """Failures within a session that works otherwise: a session that lasts does not show that they are over."""
 _SHARED_ESCALATIONS = {
     Failure.REGISTRATION_DENIED: Failure.NO_NETWORK,
@@ -307,6 +313,16 @@ class RecoveryPolicy:
         self._radio_on_since = None
         is_due = self._escalation_for(Failure.RADIO_OFF).is_interval_over(now, RADIO_ON_INTERVAL_S)
         return RecoveryAction.SWITCH_RADIO_ON if is_due else None
+
+    def check_sending(self, now: float, *, refused: bool) -> RecoveryAction | None:
+        """Return the action that is due because the module refuses to send in a session."""
+        escalation = self._escalation_for(Failure.SENDING_REFUSED)
+        if refused:
+            is_due = escalation.is_interval_over(now, MIN_ACTION_INTERVAL_S)
+            return RecoveryAction.RESTART_MODULE if is_due else None
+        if now - escalation.last_action_at >= MAX_ACTION_INTERVAL_S:
+            self._escalations.pop(Failure.SENDING_REFUSED)
+        return None
 
     def check_registration(self, failure: Failure | None, now: float) -> RecoveryAction | None:
         """Return the action that is due because a session is not registered on a network.

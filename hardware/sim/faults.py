@@ -1,8 +1,8 @@
 """Faults of the simulated module, by name: faulty behaviour of real modules.
 
-The module calls the `FaultInjector` at three points and nowhere else: for its input (`filter_input`),
-before each command (`before_command`), and for its output (`filter_output`). Without an active fault the
-three change nothing. Some faults are actions instead (`FAULT_ACTIONS`): they happen at one moment, or when a
+The module calls the `FaultInjector` at four points and nowhere else: for its input (`filter_input`),
+before each command (`before_command`), before it sends a body (`before_body`), and for its output
+(`filter_output`). Without an active fault the four change nothing. Some faults are actions instead (`FAULT_ACTIONS`): they happen at one moment, or when a
 command is executed.
 
 A fault is written `NAME` or `NAME:key=value,key=value`, for instance `final-lost:command=+CMGS,times=2`.
@@ -13,7 +13,7 @@ A fault is written `NAME` or `NAME:key=value,key=value`, for instance `final-los
     times     how often the fault occurs (1); 0 means always
     command   the command that the fault affects, or that triggers it; for code-lost the URC, such as +CMTI
     seconds   the delay of late and prompt-late (5)
-    refusal   the error of refused: `ERROR`, `CME 14`, `CMS 302` (ERROR)
+    refusal   the error of refused and body-refused: `ERROR`, `CME 14`, `CMS 302` (ERROR; CMS 1 for a body)
     stat      the registration state of registration-lost (2)
     fun       the functionality that radio-off sets: 4, or 0, which also cuts the power of the SIM (4)
 """
@@ -46,6 +46,7 @@ FAULT_DESCRIPTIONS = {
     "prompt-missing": "accepts the text but gives no prompt",
     "refused": "refuses a command with an error",
     "ignored": "answers OK and does nothing",
+    "body-refused": "refuses the body of every message with an error until it is restarted",
     "echo-stuck": "keeps the echo on after ATE0",
     "information-lost": "executes a command and writes only the final result code",
     "final-lost": "executes a command and writes no final result code",
@@ -66,6 +67,8 @@ FAULT_DESCRIPTIONS = {
 
 LASTING_FAULTS = frozenset({"mute", "echo-stuck"})
 """Faults that stay active for a time instead of a number of occurrences."""
+
+FAULTS_ENDED_BY_RESTART = frozenset({"mute", "body-refused"})
 
 NOISE_BYTES = bytes.fromhex("00FFF8E68098FE00")
 """A burst as seen at power-up and at a wrong baud rate."""
@@ -145,6 +148,8 @@ def parse_fault(text: str) -> Fault:
         keys["command"] = keys["command"].upper()
     elif name == "prompt-late":
         keys["command"] = "+CMGS"
+    if name == "body-refused":
+        keys = {"refusal": "CMS 1", "times": "0"} | keys
     try:
         parse_error(keys.get("refusal", "ERROR"))
         return msgspec.convert({"name": name, **keys}, Fault, strict=False)
@@ -215,9 +220,9 @@ class FaultInjector:
         self._faults.clear()
 
     def clear_mute(self) -> None:
-        """Remove `mute`: the module was switched off."""
+        """Remove `mute` and `body-refused`: the module was switched off."""
         for added in self._faults:
-            if added.fault.name == "mute":
+            if added.fault.name in FAULTS_ENDED_BY_RESTART:
                 added.remaining = 0
 
     def filter_input(self, data: bytes) -> bytes:
@@ -242,6 +247,11 @@ class FaultInjector:
             return []
         fault = self._trigger("late", command.name) or self._trigger("prompt-late", command.name)
         return fault.seconds if fault else None
+
+    def before_body(self, command_name: str) -> None:
+        """Decide on the body of a message that was received. Raises CommandError to refuse it."""
+        if fault := self._trigger("body-refused", command_name):
+            raise parse_error(fault.refusal)
 
     def filter_output(self, kind: OutputKind, data: bytes) -> bytes:
         """Return the part of this output that the terminal receives."""

@@ -22,6 +22,7 @@ from agent.journal.journal import Journal
 from agent.journal.models import OutgoingMessage
 from agent.journal.outbox import OutboxStore
 from agent.modem.message_format import decode_pdu
+from agent.modem.send_refusals import SendRefusals
 from agent.modem.stored_message import StoredMessage
 from agent.pipeline.brownout import BrownoutGuard
 from agent.pipeline.composer import MessageComposer
@@ -29,7 +30,8 @@ from agent.pipeline.dispatcher import DispatchConfig, Dispatcher, JournalStores
 from agent.pipeline.post_reply_actions import Handlers
 from agent.pipeline.receiver import Receiver
 from agent.pipeline.send_backoff import DestinationBackoff
-from agent.pipeline.sender import SendConfig, Sender, SendState
+from agent.pipeline.send_state import SendConfig, SendState
+from agent.pipeline.sender import Sender
 from agent.service.classify import classify
 from agent.service.compose import ReplyConfig
 from agent.service.profile import SERVICE_PROFILES
@@ -105,6 +107,7 @@ class PipelineHarness:
         self.action_store = ActionStore(self.journal)
         self.reply_queued = asyncio.Event()
         self.destination_backoff = DestinationBackoff()
+        self.send_refusals = SendRefusals()
         return self
 
     def restart(self):
@@ -225,7 +228,9 @@ class PipelineHarness:
             modem=modem or fakes.FakeModem(self),
             outbox_store=self.outbox_store,
             config=SendConfig(**config),
-            state=SendState(self.destination_backoff, self.brownout_guard, self.reply_queued),
+            state=SendState(
+                self.destination_backoff, self.brownout_guard, self.send_refusals, self.reply_queued
+            ),
             on_reply_settled=on_reply_settled,
         )
 

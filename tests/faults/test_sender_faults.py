@@ -6,6 +6,112 @@ from fault.catalogue import PLAIN_SID_START
 from fault.fault_world import FaultWorld, make_pdu
 from fault.fixed_reply_runner import FixedReplyRunner
 
+# F124
+
+
+SICK_CODES = ["CMS 1", "CMS 30", "CMS 50", "CMS 69", "CMS 96", "CMS 304", "CME 4"]
+"""Errors that are permanent if a working module reports them."""
+
+
+def restarts(world):
+    """Return the log lines about restarts because of refused messages."""
+    return [str(event) for event in world.events_of_kind("recovery") if "refuses messages" in str(event)]
+
+
+@pytest.mark.parametrize("error", SICK_CODES)
+async def test_f124_module_that_refuses_every_body_is_restarted(tmp_path, message_format, error):
+    """After one reply that worked, no reply is given up; all leave after one restart, in order."""
+    async with FaultWorld(tmp_path, message_format) as world:
+        await world.start_and_settle()
+        world.deliver_pdu(make_pdu("led 0"))
+        await world.advance(20)
+        world.module.faults.add(f"body-refused:refusal={error}")
+        for number in range(1, 4):
+            world.deliver_pdu(make_pdu(f"led {number}"))
+            await world.advance(20)
+        await world.advance(120)
+        assert [state for state, _ in world.replies] == ["sent"] * 4
+        assert world.sent_bodies == [f"did led {number}" for number in range(4)]
+        assert len(restarts(world)) == 1
+        assert "1 of 3 resets this hour" in restarts(world)[0]
+        assert any("the module is suspected" in line for line in world.log_lines())
+
+
+async def test_f124_refusal_before_the_prompt_is_suspected_too(tmp_path, message_format):
+    """The module refuses AT+CMGS itself until it is restarted."""
+    async with FaultWorld(tmp_path, message_format) as world:
+        await world.start_and_settle()
+        world.deliver_pdu(make_pdu("led 0"))
+        await world.advance(20)
+        refused = world.interceptor.answer(r"AT\+CMGS=.*", b"\r\n+CMS ERROR: 1\r\n", times=2)
+        world.deliver_pdu(make_pdu("led 1"))
+        await world.advance(120)
+        assert refused.applied == 2
+        assert [state for state, _ in world.replies] == ["sent", "sent"]
+        assert len(restarts(world)) == 1
+
+
+async def test_f124_acceptance_is_remembered_over_a_restart_of_the_agent(tmp_path, message_format):
+    """The journal shows that the number accepted a message within the day."""
+    async with FaultWorld(tmp_path, message_format) as world:
+        await world.start_and_settle()
+        world.deliver_pdu(make_pdu("led 0"))
+        await world.advance(20)
+        await world.current_run.stop()
+        world.module.faults.add("body-refused")
+        await world.start_and_settle()
+        world.deliver_pdu(make_pdu("led 1"))
+        await world.advance(150)
+        assert [state for state, _ in world.replies] == ["sent", "sent"]
+
+
+async def test_f124_number_that_never_accepted_a_message_is_believed_to_be_wrong(tmp_path, message_format):
+    """A permanent error for an unknown number ends its message at once, and nothing is restarted."""
+    async with FaultWorld(tmp_path, message_format) as world:
+        await world.start_and_settle()
+        world.module.faults.add("body-refused")
+        response = await world.control_api.send_message({"text": "hello", "to": "+15557654321"})
+        assert [message["state"] for message in response["messages"]] == ["failed"]
+        assert "unassigned number" in response["messages"][0]["reason"]
+        assert restarts(world) == []
+
+
+async def test_f124_refusal_that_outlasts_a_restart_is_believed(tmp_path, message_format):
+    """The message has failed after one restart, and the same error costs no other restart that day."""
+    async with FaultWorld(tmp_path, message_format) as world:
+        await world.start_and_settle()
+        world.deliver_pdu(make_pdu("led 0"))
+        await world.advance(20)
+        for number in (1, 2):
+            rule = world.interceptor.answer(r"AT\+CMGS=.*", b"\r\n+CMS ERROR: 304\r\n", times=0)
+            world.deliver_pdu(make_pdu(f"led {number}"))
+            await world.advance(600)
+            assert world.replies[-1][0] == "failed"
+            assert len(restarts(world)) == 1
+            world.interceptor.clear_rules()
+        assert rule.applied == 1
+        world.deliver_pdu(make_pdu("led 3"))
+        await world.advance(20)
+        assert world.replies[-1] == ("sent", "did led 3")
+
+
+async def test_f124_replies_wait_while_no_restart_is_allowed(tmp_path, message_format):
+    """Without a budget for resets nothing is given up for hours, and a restart by hand ends the wait."""
+    tables = {"recovery": {"resets_per_hour": 0}}
+    async with FaultWorld(tmp_path, message_format, tables=tables) as world:
+        await world.start_and_settle()
+        world.deliver_pdu(make_pdu("led 0"))
+        await world.advance(20)
+        world.module.faults.add("body-refused")
+        world.deliver_pdu(make_pdu("led 1"))
+        await world.advance(3 * 3600)
+        assert [state for state, _ in world.replies] == ["sent", "queued"]
+        assert "the module is suspected" in (await world.control_api.get_status({}))["held"]
+        world.module.reboot()
+        await world.advance(2 * 3600)
+        assert [state for state, _ in world.replies] == ["sent", "sent"]
+
+
 # F136
 
 

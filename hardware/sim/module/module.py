@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from hardware.sim.faults import FaultInjector
 from hardware.sim.module.air_link import AirLink
 from hardware.sim.module.clock import Clock
+from hardware.sim.module.command_outcome import TextPrompt
 from hardware.sim.module.command_reader import CommandReader
 from hardware.sim.module.commands import commands_for, execute_command
 from hardware.sim.module.context import ModuleContext
@@ -250,7 +251,15 @@ class SimulatedModule:
         self.interpreter.execute_line(line)
 
     def _execute_command(self, command: ParsedCommand) -> CommandOutcome:
-        return execute_command(command, self._commands, self._parts)
+        outcome = execute_command(command, self._commands, self._parts)
+        if not isinstance(outcome, TextPrompt):
+            return outcome
+
+        def on_body(body: bytes) -> CommandOutcome:
+            self.faults.before_body(command.name)
+            return outcome.on_text(body)
+
+        return TextPrompt(on_body, outcome.text_mode)
 
     def _process_deliveries(self) -> None:
         self.mt_delivery.process_pending()

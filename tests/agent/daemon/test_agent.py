@@ -523,15 +523,15 @@ async def test_status_command_by_sms(agent_env, pipeline):
 
 
 @pytest.mark.parametrize(
-    ("request_", "sent", "destination"),
+    ("request_", "sent", "destination", "omitted"),
     [
-        ({"text": "hello"}, "hello", "2936"),
-        ({"hex": "01ff"}, b"\x01\xff", "2936"),
-        ({"text": "hello", "to": "+15557654321"}, "hello", "+15557654321"),
-        ({"text": "\N{SNOWMAN}" + "x" * 160}, "?" + "x" * 157 + "..", "2936"),
+        ({"text": "hello"}, "hello", "2936", 0),
+        ({"hex": "01ff"}, b"\x01\xff", "2936", 0),
+        ({"text": "hello", "to": "+15557654321"}, "hello", "+15557654321", 0),
+        ({"text": "\N{SNOWMAN}" + "x" * 160}, "?" + "x" * 157 + "..", "2936", 3),
     ],
 )
-async def test_send_request_queues_and_sends(agent_env, pipeline, request_, sent, destination):
+async def test_send_request_queues_and_sends(agent_env, pipeline, request_, sent, destination, omitted):
     """The response comes when the message has its final state."""
     modem = agent_env.modem()
     async with agent_env.running():
@@ -541,6 +541,7 @@ async def test_send_request_queues_and_sends(agent_env, pipeline, request_, sent
         "ok": True,
         "to": destination,
         "text": sent if isinstance(sent, str) else None,
+        "omitted": omitted,
         "messages": [{"reply": 1, "state": "sent", "reason": None}],
     }
 

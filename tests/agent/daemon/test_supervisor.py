@@ -50,6 +50,7 @@ class SupervisorBench:
             options=RecoveryOptions(power, may_drop_data, lambda: self.module_user),
             reset_budget=ResetBudget(harness.journal, budget or ResetLimits()),
             opener=self.port,
+            send_refusals=harness.send_refusals,
         )
         self.supervisor = Supervisor(
             runtime=harness.runtime,

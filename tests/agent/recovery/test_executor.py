@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from agent.at.transport.port_opener import PortOpener
+from agent.modem.send_refusals import SendRefusals
 from agent.modem.status_queries import Registration
 from agent.recovery.executor import ModuleUsers, RecoveryExecutor, RecoveryOptions
 from agent.recovery.policy import STORE_UNREADABLE_TIMEOUT_S, Failure, RecoveryPolicy
@@ -60,6 +61,7 @@ async def test_device_that_a_killed_agent_left_off_is_switched_on(
         options=RecoveryOptions(power),
         reset_budget=None,
         opener=None,
+        send_refusals=SendRefusals(),
     )
     await executor.restore_usb_power()
     assert [
@@ -103,6 +105,7 @@ async def test_sim_failure_is_diagnosed(pipeline, factories, answer, failure):
         options=RecoveryOptions(),
         reset_budget=None,
         opener=None,
+        send_refusals=SendRefusals(),
     )
     assert await executor.diagnose_sim(modem) is failure
     assert pipeline.calls_of("at") == [("at", "AT+CPIN?")]
@@ -117,6 +120,7 @@ async def test_unreadable_store_begins_a_new_session(pipeline, factories):
         options=RecoveryOptions(),
         reset_budget=None,
         opener=None,
+        send_refusals=SendRefusals(),
     )
     executor.policy.check_store(
         asyncio.get_running_loop().time() - STORE_UNREADABLE_TIMEOUT_S, unreadable=True

@@ -91,6 +91,7 @@ class Scenario:
         self.port_rng = random.Random(f"{seed} ports")  # separate, so that seeds keep their other choices
         self.radio_off_count = self.device_rng.choices((0, 1, 3), (88, 6, 6))[0]
         """How often another program switches the radio off."""
+        self.refusal_rng = random.Random(f"{seed} refusals")
 
     @property
     def tables(self):
@@ -183,6 +184,10 @@ class Scenario:
             (self.device_rng.uniform(0, self.fault_period_s - 300), self._switch_radio_off)
             for _ in range(self.radio_off_count)
         ]
+        if self.severity and self.refusal_rng.random() < 0.2:
+            code = self.refusal_rng.choice((1, 1, 50, 69, 96, 304))
+            at = self.refusal_rng.uniform(0, self.fault_period_s)
+            plan.append((at, lambda: self.world.module.faults.add(f"body-refused:refusal=CMS {code}")))
         if self.has_burst:
             plan.append((self.rng.uniform(0, self.fault_period_s), lambda: self.traffic.send_burst(200)))
         return plan
