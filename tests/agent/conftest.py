@@ -16,6 +16,7 @@ from agent.common.runtime import Runtime
 from agent.common.watchdog import DeadlineMonitor
 from agent.handlers.registry import HandlerRegistry
 from agent.journal.actions import ActionStore
+from agent.journal.connection import open_journal_file
 from agent.journal.executor import InlineExecutor
 from agent.journal.inbox import CommandStore
 from agent.journal.journal import Journal
@@ -67,6 +68,8 @@ class PipelineHarness:
         """Seconds that the wall clock is ahead."""
         self.commit_error = None
         """The error that every commit raises, or None."""
+        self.query_failures = []
+        """Pairs of a text and an error: the next query that contains the text raises the error."""
         self.db = InlineExecutor()
         self.random = fakes.FixedRandom()
         self.deadline_monitor = DeadlineMonitor(self.monotonic)
@@ -98,7 +101,9 @@ class PipelineHarness:
     # The journal
 
     def open_journal(self):
-        self.journal = Journal(self.journal_path, self.wall_clock, self.monotonic)
+        self.journal = Journal(
+            self.journal_path, self.wall_clock, self.monotonic, open_file=self.open_journal_with_failures
+        )
         self.journal.connection.execute("PRAGMA synchronous = OFF")
         self._original_transaction = self.journal.transaction
         self.journal.transaction = self._logged_transaction
@@ -116,6 +121,10 @@ class PipelineHarness:
         self.runner = fakes.FakeRunner(self)
         return self.open_journal()
 
+    def open_journal_with_failures(self, path):
+        connection, meta = open_journal_file(path)
+        return fakes.FailingConnection(connection, self.query_failures), meta
+
     @contextmanager
     def _logged_transaction(self):
         with self._original_transaction() as moment:
@@ -126,6 +135,12 @@ class PipelineHarness:
 
     def fail_commits_disk_full(self):
         self.commit_error = sqlite3.OperationalError("database or disk is full")
+
+    def fail_queries(self, text, count):
+        """Let the next `count` queries that contain `text` fail with an I/O error of the disk."""
+        error = sqlite3.OperationalError("disk I/O error")
+        error.sqlite_errorcode = sqlite3.SQLITE_IOERR
+        self.query_failures += [(text, error)] * count
 
     def query_column(self, query, *values):
         """Return the first column of a query over the committed data, as another process sees it."""

@@ -379,3 +379,25 @@ class FakePort:
 
         transport.wait_closed = wait_closed
         return transport
+
+
+class FailingConnection:
+    """An SQLite connection of which chosen queries fail."""
+
+    def __init__(self, connection, failures):
+        """`failures`: pairs of a text and an error.
+
+        A query that contains the text raises it, and removes it.
+        """
+        self._connection = connection
+        self._failures = failures
+
+    def execute(self, query, values=()):
+        for failure in self._failures:
+            if failure[0] in query:
+                self._failures.remove(failure)
+                raise failure[1]
+        return self._connection.execute(query, values)
+
+    def __getattr__(self, name):
+        return getattr(self._connection, name)

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import sqlite3
 from contextlib import asynccontextmanager
 
 import pytest
@@ -17,7 +16,6 @@ from agent.handlers.results import Finished, HandlerDeclaration
 from agent.journal.executor import InlineExecutor
 from agent.journal.files import JournalLocked
 from agent.journal.journal import Journal, JournalUnusable
-from agent.journal.outbox import OutboxStore
 from agent.modem.sending import OutcomeUnknown, Refused
 from agent.version import VERSION
 from hardware.identify import PortInfo
@@ -55,7 +53,7 @@ class AgentEnv:
         return self.modems.pop(0) if self.modems else self.factories.modem(self.harness)
 
     def _open_journal(self, *arguments):
-        self.journal = Journal(*arguments)
+        self.journal = Journal(*arguments, open_file=self.harness.open_journal_with_failures)
         self.harness._original_transaction = self.journal.transaction
         self.journal.transaction = self.harness._logged_transaction
         return self.journal
@@ -627,18 +625,14 @@ async def test_at_request(agent_env, pipeline):
 
 
 @pytest.mark.parametrize("request_", [{"do": "send", "text": "hello"}, {"do": "status"}])
-async def test_unusable_journal_gets_an_error_sentence(agent_env, pipeline, request_, monkeypatch):
+async def test_unusable_journal_gets_an_error_sentence(agent_env, pipeline, request_):
     """The client gets the reason in the response."""
-
-    def damaged(_store):
-        raise sqlite3.DatabaseError("database disk image is malformed")
-
     async with agent_env.running():
         if request_["do"] == "send":
             pipeline.fail_commits_disk_full()
         else:
-            monkeypatch.setattr(OutboxStore, "count_by_state", damaged)
+            pipeline.fail_queries("SELECT state, count(*) FROM replies", 1)
         answer = await agent_env.request(**request_)
         pipeline.commit_error = None
-    reason = "database or disk is full" if request_["do"] == "send" else "database disk image is malformed"
+    reason = "database or disk is full" if request_["do"] == "send" else "disk I/O error"
     assert answer == {"ok": False, "error": f"the journal cannot be used now: {reason}"}

@@ -1,7 +1,6 @@
 """Dispatching of Commands: how often each handler runs, in which order, and what is answered."""
 
 import asyncio
-import sqlite3
 from datetime import UTC, datetime
 
 import pytest
@@ -742,21 +741,14 @@ async def test_start_on_a_full_disk_waits(pipeline):
         assert pipeline.command_states() == ["failed"]
 
 
-@pytest.mark.parametrize("what", ["list_interrupted", "list_pending"])
-async def test_unreadable_journal_is_read_again(pipeline, monkeypatch, what):
+@pytest.mark.parametrize("query", ["WHERE state = 'running'", "WHERE state = 'received' AND id >"])
+async def test_unreadable_journal_is_read_again(pipeline, query):
     """An I/O error does not end the task."""
-    failures = [sqlite3.OperationalError("disk I/O error")] * 3
-    method = getattr(pipeline.command_store, what)
-
-    def read(*which):
-        if failures:
-            raise failures.pop()
-        return method(*which)
-
-    monkeypatch.setattr(pipeline.command_store, what, read)
     pipeline.store_command("led on")
+    pipeline.fail_queries(query, 3)
     async with pipeline.run_dispatcher():
         await pipeline.advance(20)
+    assert pipeline.query_failures == []
     assert pipeline.command_states() == ["done"]
 
 
@@ -965,32 +957,26 @@ async def test_nothing_starts_after_stop(pipeline):
     assert len(pipeline.runner.runs) == 2
 
 
-@pytest.mark.parametrize("what", ["command_store", "action_store"])
-async def test_nothing_starts_after_stop_when_the_journal_recovers(pipeline, monkeypatch, what):
+@pytest.mark.parametrize(
+    ("what", "query"),
+    [("action", "WHERE actions.state IN"), ("Command", "WHERE state = 'received' AND id >")],
+)
+async def test_nothing_starts_after_stop_when_the_journal_recovers(pipeline, what, query):
     """The read of the journal succeeds only after the stop."""
-    store = getattr(pipeline, what)
-    waiting = store.list_pending
-    errors = []
-
-    def read(*which):
-        if errors:
-            raise errors[0]
-        return waiting(*which)
-
-    monkeypatch.setattr(store, "list_pending", read)
     async with pipeline.run_dispatcher() as dispatcher:
-        if what == "action_store":
+        if what == "action":
             await run_with_action(pipeline)
             settle_reply(pipeline)
         else:
             pipeline.store_command("led on")
-        errors.append(sqlite3.OperationalError("disk I/O error"))
+        pipeline.fail_queries(query, 100)
         dispatcher.wake()
         await pipeline.advance(1)
         dispatcher.stop()
-        errors.clear()
+        assert 0 < len(pipeline.query_failures) < 100
+        pipeline.query_failures.clear()
         await pipeline.advance(10)
-    assert pipeline.command_states() == (["done"] if what == "action_store" else ["received"])
+    assert pipeline.command_states() == (["done"] if what == "action" else ["received"])
     assert pipeline.runner.run_actions == []
 
 

@@ -1,7 +1,6 @@
 """Receiving: the order of commits and deletes between module and journal, and failures in between."""
 
 import asyncio
-import sqlite3
 from dataclasses import replace
 
 import pytest
@@ -186,23 +185,16 @@ async def test_direct_delivery_waits_for_the_journal(pipeline, factories):
     assert pipeline.query_column("SELECT body FROM commands ORDER BY id") == ["led on", "led off"]
 
 
-async def test_unreadable_journal_ignores_no_message(pipeline, factories, monkeypatch):
+async def test_unreadable_journal_ignores_no_message(pipeline, factories):
     """An I/O error while a message is classified does not count against the message."""
     modem = factories.modem(pipeline)
     first, second = pdu.segment("led " + "x" * 200, reference=7)
     modem.store_message(1, first)
     modem.store_message(2, second, minute=1)
-    parts = pipeline.command_store.parts.stored_parts
-    failures = [sqlite3.OperationalError("disk I/O error")]
-
-    def read(key):
-        if failures:
-            raise failures.pop()
-        return parts(key)
-
-    monkeypatch.setattr(pipeline.command_store.parts, "stored_parts", read)
+    pipeline.fail_queries("SELECT number, raw, identity FROM parts", 1)
     async with pipeline.run_receiver():
         await pipeline.advance(60)
+    assert pipeline.query_failures == []
     assert not pipeline.events_of_kind("ignored")
     assert pipeline.query_column("SELECT length(body) FROM commands") == [204]
 
