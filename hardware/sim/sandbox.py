@@ -131,7 +131,14 @@ class Sandbox:
         pty = Pty(self._link_dir / spec.name)
         uart = None if device.baud is None else UartLink(loop, device.baud, pty.client_baud, pty.write)
         write = pty.write if uart is None else uart.write_to_client
-        module = SimulatedModule(loop, self.network, device, sim_card, write, self._wall_clock)
+        module = SimulatedModule(
+            scheduler=loop,
+            wall_clock=self._wall_clock,
+            network=self.network,
+            profile=device,
+            sim=sim_card,
+            write=write,
+        )
         module.faults.port = pty
         sim = SandboxSim(
             spec=spec,
@@ -148,7 +155,7 @@ class Sandbox:
             pty.start(module.receive)
         else:
             uart.start(module.receive)
-            module.on_baud_change = uart.set_baud
+            module.context.on_baud_change = uart.set_baud
             pty.start(uart.receive_from_client)
         module.power_on()
 

@@ -16,6 +16,7 @@ from agent.at.protocol import AtProtocol
 from fault.catalogue import MULTILINE_OK, PLAIN_SID_START, tpdu_length
 from fault.fault_world import FaultWorld, make_pdu
 from fault.fixed_reply_runner import FixedReplyRunner
+from hardware.sim.module.message_formatter import MessageFormatter
 from hardware.sim.module.stores import MessageStatus
 from soak import simulated_port
 
@@ -286,9 +287,9 @@ async def test_f46_slow_list_is_read_once(tmp_path, message_format):
             world.store_pdu(
                 base + number, make_pdu(f"blink {number}", timestamp=f"26/11/21,22:30:{number:02}+00")
             )
+        formatter = MessageFormatter(world.module.context)
         entries = [
-            world.module.message_formatter.format_entry("+CMGL", stored, base + slot)
-            for slot, stored in world.module.stores["ME"]
+            formatter.format_entry("+CMGL", stored, base + slot) for slot, stored in world.module.stores["ME"]
         ]
         assert len(entries) == 50
         output = [b"\r\n"]

@@ -53,7 +53,7 @@ async def test_f62_stop_takes_seconds(tmp_path, message_format, state):
         elif state == "at the prompt":
             world.interceptor.answer(r"AT\+CMGS=.*", [b""])
         elif state == "after Ctrl-Z":
-            world.module.network.submit = lambda *arguments: None
+            world.radio.submit = lambda *arguments: None
         if state not in {"idle", "starting", "no port"}:
             world.deliver_pdu(PLAIN_SID_START)
             world.interceptor.send_to_agent(b'\r\n+CMTI: "ME",1\r\n')

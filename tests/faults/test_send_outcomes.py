@@ -24,7 +24,6 @@ def submitted(world):
 
 def refuse_submits(world, cause):
     """Let the network refuse messages: `cause()` returns the cause of a refusal, or None."""
-    air_link = world.module.network
     accept = world.network.submit
 
     def submit(station, token, tpdu):
@@ -34,7 +33,7 @@ def refuse_submits(world, cause):
         else:
             world.call_later(0.5, station.submitted, token, number)
 
-    air_link.submit = submit
+    world.radio.submit = submit
 
 
 # F45
@@ -93,7 +92,7 @@ async def test_f45_status_report_is_matched_by_reference(tmp_path, message_forma
     async with FaultWorld(tmp_path, message_format, tables=tables) as world:
         await world.start_and_settle()
         world.interceptor.rewrite(SEND_COMMAND, re.compile(rb"\+CMGS: \d+"), b"+CMGS: 42")
-        world.module.network._world.network._send_status_report = lambda line, message: None
+        world.network._send_status_report = lambda line, message: None
         world.deliver_pdu(PLAIN_SID_START)
         await world.advance(10)
         assert [state for state, _ in world.replies] == ["sent"]

@@ -74,12 +74,12 @@ class FuzzedModule:
     def __init__(self, profile):
         self.time, self.network, self.output_octets = ManualScheduler(), FakeNetwork(), 0
         self.module = SimulatedModule(
-            self.time,
-            self.network,
-            profile,
-            SimCard(pin="1234", pin_retries=2),
-            self.on_output,
-            lambda: datetime(2026, 9, 21, 14, 13, 20, tzinfo=UTC),
+            scheduler=self.time,
+            wall_clock=lambda: datetime(2026, 9, 21, 14, 13, 20, tzinfo=UTC),
+            network=self.network,
+            profile=profile,
+            sim=SimCard(pin="1234", pin_retries=2),
+            write=self.on_output,
         )
         self.last_output = b""
         self.reference = 0

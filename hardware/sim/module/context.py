@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from hardware.sim.module.output_batch import OutputBatch
-from hardware.sim.module.response_writer import OutputKind, ResponseWriter
+from hardware.sim.module.response_writer import ResponseWriter
 from hardware.sim.module.settings import Settings, factory_settings
+from hardware.sim.module.sim_card import SimAccess
 from hardware.sim.module.stores import CombinedStore, FixedStore
 from hardware.sim.module.timers import ModuleTimers
 
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from hardware.profile import SimulatorProfile
-    from hardware.sim.interfaces import Scheduler
+    from hardware.sim.interfaces import MobileStation, Network, Scheduler
+    from hardware.sim.module.output_batch import OutputBatch
     from hardware.sim.module.sim_card import SimCard
     from hardware.sim.module.stores import Store
     from pdu import Address
@@ -66,22 +67,28 @@ class ModuleLog:
 
 
 class ModuleContext:
-    """The shared state of a module: settings, stores, SIM, profile, output, timers and clocks."""
+    """The shared state of a module: settings, stores, SIM, profile, output, timers, clocks and the network.
+
+    `station` is the module as the network sees it.
+    """
 
     def __init__(
         self,
         *,
         scheduler: Scheduler,
         wall_clock: Callable[[], datetime],
+        network: Network,
+        station: MobileStation,
         profile: SimulatorProfile,
         sim: SimCard,
-        write: Callable[[bytes], None],
-        filter_output: Callable[[OutputKind, bytes], bytes],
+        output_batch: OutputBatch,
     ) -> None:
         self.scheduler = scheduler
         self.wall_clock = wall_clock
+        self.network = network
+        self.station = station
         self.profile = profile
-        self.sim = sim
+        self.sim_access = SimAccess(sim)
         self.settings = factory_settings(profile)
         self.saved_settings: Settings = self.settings.copy()
         """The saved settings, which a restart and ATZ restore."""
@@ -91,19 +98,24 @@ class ModuleContext:
         """The message stores by their name in +CPMS. SM is on the SIM, the others are in the module."""
         self.message_profiles: dict[int, MessageProfile] = {}
         self.log = ModuleLog()
-        self.output_batch = OutputBatch(write, filter_output)
-        self.output = ResponseWriter(self.settings, profile, self.output_batch.write)
-        self.timers = ModuleTimers(scheduler, self.output_batch.batch)
+        self.output_batch = output_batch
+        self.output = ResponseWriter(self.settings, profile, output_batch.write)
+        self.timers = ModuleTimers(scheduler, output_batch.batch)
         self.on_baud_change: Callable[[int], None] = lambda baud: None
         """Called with the new baud rate when the module changes it; 0 means that it detects the rate."""
-        self.replace_sim(sim)
+        self.insert_sim(sim)
 
-    def replace_sim(self, sim: SimCard) -> None:
-        """Take another SIM, whose messages become the store SM.
+    @property
+    def sim(self) -> SimCard:
+        """The SIM in the module."""
+        return self.sim_access.sim
+
+    def insert_sim(self, sim: SimCard) -> None:
+        """Replace the SIM of a module that is off; its messages become the store SM.
 
         MT is ME and SM together or, on some modules, another name of ME.
         """
-        self.sim = sim
+        self.sim_access.sim = sim
         self.stores["SM"] = sim.messages
         own = self.stores.get("ME")
         if own is None:

@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from hardware.sim.interfaces import TimerHandle
-    from hardware.sim.module.air_link import AirLink
     from hardware.sim.module.command_outcome import LineControl, Pending
     from hardware.sim.module.context import ModuleContext
     from hardware.sim.module.registration import NetworkRegistration
@@ -21,11 +20,8 @@ if TYPE_CHECKING:
 class MoSubmitter:
     """Passes a TPDU to the network and finishes the command with the network's answer."""
 
-    def __init__(
-        self, context: ModuleContext, air_link: AirLink, registration: NetworkRegistration, line: LineControl
-    ) -> None:
+    def __init__(self, context: ModuleContext, registration: NetworkRegistration, line: LineControl) -> None:
         self._context = context
-        self._air_link = air_link
         self._registration = registration
         self._line = line
         self._token = 0
@@ -64,7 +60,7 @@ class MoSubmitter:
         octets = bytes((octets[0], self._message_reference)) + octets[2:]
         context.log.submitted_tpdus.append(octets)
         self._result_timer = context.timers.call_later(context.profile.submit_s, self._timed_out)
-        self._air_link.submit(self._token, octets)
+        context.network.submit(context.station, self._token, octets)
         return PENDING
 
     def handle_result(self, token: int, cause: int | None) -> None:

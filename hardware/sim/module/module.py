@@ -13,7 +13,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hardware.sim.faults import FaultInjector
-from hardware.sim.module.air_link import AirLink
 from hardware.sim.module.clock import Clock
 from hardware.sim.module.command_outcome import TextPrompt
 from hardware.sim.module.command_reader import CommandReader
@@ -24,10 +23,10 @@ from hardware.sim.module.message_builder import MessageBuilder
 from hardware.sim.module.message_formatter import MessageFormatter
 from hardware.sim.module.mo_submit import MoSubmitter
 from hardware.sim.module.mt_delivery import MtDelivery
-from hardware.sim.module.parts import ModuleParts
+from hardware.sim.module.output_batch import OutputBatch
+from hardware.sim.module.parts import MessageParts, ModuleParts
 from hardware.sim.module.power import ModulePower
 from hardware.sim.module.registration import NetworkRegistration
-from hardware.sim.module.sim_card import SimAccess
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,37 +47,35 @@ class SimulatedModule:
 
     def __init__(
         self,
+        *,
         scheduler: Scheduler,
+        wall_clock: Callable[[], datetime],
         network: Network,
         profile: SimulatorProfile,
         sim: SimCard,
         write: Callable[[bytes], None],
-        wall_clock: Callable[[], datetime],
     ) -> None:
         self.faults = FaultInjector(self, scheduler)
         self.context = context = ModuleContext(
             scheduler=scheduler,
             wall_clock=wall_clock,
+            network=network,
+            station=self,
             profile=profile,
             sim=sim,
-            write=write,
-            filter_output=self.faults.filter_output,
+            output_batch=OutputBatch(write, self.faults.filter_output),
         )
+        self.profile = profile
         self.settings = context.settings
         self.saved_settings = context.saved_settings
         self.stores = context.stores
         self.log = context.log
-        self.output = context.output
-        self.timers = context.timers
-        self.sim_access = SimAccess(sim)
-        self.clock = Clock(context)
-        self._air_link = AirLink(network, self)
-        self.registration = NetworkRegistration(
-            context, self._air_link, self.sim_access, self.clock, self._is_radio_on
-        )
+        self.sim_access = context.sim_access
+        clock = Clock(context)
+        self.registration = NetworkRegistration(context, clock, self._is_radio_on)
         self._commands = commands_for(profile)
-        self.command_reader = CommandReader(self.settings, self.output, self._execute_line)
-        self.interpreter = Interpreter(
+        self.command_reader = CommandReader(self.settings, context.output, self._execute_line)
+        self._interpreter = Interpreter(
             context,
             self.command_reader,
             command_names=frozenset(self._commands),
@@ -86,41 +83,36 @@ class SimulatedModule:
             before_command=self.faults.before_command,
             on_line_done=self._process_deliveries,
         )
-        self.message_formatter = MessageFormatter(context)
-        self.mo_submitter = MoSubmitter(context, self._air_link, self.registration, self.interpreter)
+        formatter = MessageFormatter(context)
+        submitter = MoSubmitter(context, self.registration, self._interpreter)
         self.mt_delivery = MtDelivery(
-            context, self._air_link, self.message_formatter, self.command_reader, self.interpreter
+            context, self.registration, formatter, self.command_reader, self._interpreter
         )
         self.power = ModulePower(
             context,
-            self.sim_access,
-            self.clock,
+            clock,
             self.registration,
             on_power_off=(
-                self.interpreter.reset,
+                self._interpreter.reset,
                 self.command_reader.reset,
                 self.mt_delivery.reset,
-                self.mo_submitter.reset,
+                submitter.reset,
                 self.faults.clear_mute,
             ),
         )
         self._parts = ModuleParts(
             context=context,
-            line=self.interpreter,
+            line=self._interpreter,
             power=self.power,
-            sim_access=self.sim_access,
-            clock=self.clock,
+            clock=clock,
             registration=self.registration,
-            message_builder=MessageBuilder(context),
-            message_formatter=self.message_formatter,
-            mo_submitter=self.mo_submitter,
-            mt_delivery=self.mt_delivery,
+            messages=MessageParts(
+                builder=MessageBuilder(context),
+                formatter=formatter,
+                submitter=submitter,
+                delivery=self.mt_delivery,
+            ),
         )
-
-    @property
-    def profile(self) -> SimulatorProfile:
-        """The properties of this model of module."""
-        return self.context.profile
 
     @property
     def sim(self) -> SimCard:
@@ -128,23 +120,9 @@ class SimulatedModule:
         return self.context.sim
 
     @property
-    def on_baud_change(self) -> Callable[[int], None]:
-        """Called with the new baud rate when the module changes it; 0 means that it detects the rate."""
-        return self.context.on_baud_change
-
-    @on_baud_change.setter
-    def on_baud_change(self, callback: Callable[[int], None]) -> None:
-        self.context.on_baud_change = callback
-
-    @property
-    def network(self) -> Network:
-        """The network that the module attaches to."""
-        return self._air_link.network
-
-    @property
     def attached(self) -> bool:
         """True while the module is attached to the network."""
-        return self._air_link.attached
+        return self.registration.attached
 
     @property
     def imsi(self) -> str:
@@ -198,7 +176,7 @@ class SimulatedModule:
     def submitted(self, token: int, cause: int | None) -> None:
         """Process the network's answer to a submission."""
         with self.batch_writes():
-            self.mo_submitter.handle_result(token, cause)
+            self._parts.messages.submitter.handle_result(token, cause)
 
     def set_registration(self, stat: int, reject_cause: int = 0) -> None:
         """Set the registration state that the network decided on (27.007 7.2)."""
@@ -212,17 +190,12 @@ class SimulatedModule:
 
     # SIM
 
-    def insert_sim(self, sim: SimCard) -> None:
-        """Replace the SIM; the module must be powered off."""
-        self.context.replace_sim(sim)
-        self.sim_access.sim = sim
-
     def remove_sim(self) -> None:
         """Remove the SIM from the running module, which reports it and deregisters."""
         with self.batch_writes():
             self.sim.present = False
             self.registration.deregister()
-            self.output.write_urc("+CPIN: NOT INSERTED")
+            self.context.output.write_urc("+CPIN: NOT INSERTED")
 
     def reinsert_sim(self) -> None:
         """Put the SIM back, if it was removed. The module reads it at the next +CFUN=0 and 1, or restart."""
@@ -248,7 +221,7 @@ class SimulatedModule:
             pass
 
     def _execute_line(self, line: str) -> None:
-        self.interpreter.execute_line(line)
+        self._interpreter.execute_line(line)
 
     def _execute_command(self, command: ParsedCommand) -> CommandOutcome:
         outcome = execute_command(command, self._commands, self._parts)

@@ -18,11 +18,11 @@ from hardware.sim.module.stores import MessageStatus, StoredTpdu
 
 if TYPE_CHECKING:
     from hardware.sim.interfaces import TimerHandle
-    from hardware.sim.module.air_link import AirLink
     from hardware.sim.module.command_outcome import LineControl
     from hardware.sim.module.command_reader import CommandReader
     from hardware.sim.module.context import ModuleContext
     from hardware.sim.module.message_formatter import MessageFormatter
+    from hardware.sim.module.registration import NetworkRegistration
     from pdu import Address
 
 MAX_PENDING_URCS = 20
@@ -58,13 +58,13 @@ class MtDelivery:
     def __init__(
         self,
         context: ModuleContext,
-        air_link: AirLink,
+        registration: NetworkRegistration,
         formatter: MessageFormatter,
         reader: CommandReader,
         line: LineControl,
     ) -> None:
         self._context = context
-        self._air_link = air_link
+        self._registration = registration
         self._formatter = formatter
         self._reader = reader
         self._line = line
@@ -117,7 +117,8 @@ class MtDelivery:
         store = self._context.stores[self._context.settings.cpms[2]]
         if self._memory_exceeded and len(store) < store.capacity:
             self._memory_exceeded = False
-            self._air_link.report_memory_available()
+            if self._registration.attached:
+                self._context.network.memory_available(self._context.station)
 
     def _process_queues(self) -> None:
         settings = self._context.settings
@@ -237,4 +238,4 @@ class MtDelivery:
 
     def _answer_network(self, reference: int, cause: int | None) -> None:
         self._context.log.delivery_answers.append((reference, cause))
-        self._air_link.acknowledge(reference, cause)
+        self._context.network.acknowledge(self._context.station, reference, cause)

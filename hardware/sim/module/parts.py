@@ -27,19 +27,25 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class MessageParts:
+    """The parts that build, show, send and receive messages."""
+
+    builder: MessageBuilder
+    formatter: MessageFormatter
+    submitter: MoSubmitter
+    delivery: MtDelivery
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class ModuleParts:
     """The parts of a module that a command may read and change."""
 
     context: ModuleContext
     line: LineControl
     power: ModulePower
-    sim_access: SimAccess
     clock: Clock
     registration: NetworkRegistration
-    message_builder: MessageBuilder
-    message_formatter: MessageFormatter
-    mo_submitter: MoSubmitter
-    mt_delivery: MtDelivery
+    messages: MessageParts
 
     @property
     def settings(self) -> Settings:
@@ -55,6 +61,11 @@ class ModuleParts:
     def sim(self) -> SimCard:
         """The SIM in the module."""
         return self.context.sim
+
+    @property
+    def sim_access(self) -> SimAccess:
+        """The access to the SIM: its PIN, and whether it is ready."""
+        return self.context.sim_access
 
     @property
     def stores(self) -> dict[str, Store]:

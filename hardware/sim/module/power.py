@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from hardware.sim.module.clock import Clock
     from hardware.sim.module.context import ModuleContext
     from hardware.sim.module.registration import NetworkRegistration
-    from hardware.sim.module.sim_card import SimAccess
 
 
 class ModulePower:
@@ -30,13 +29,11 @@ class ModulePower:
     def __init__(
         self,
         context: ModuleContext,
-        sim_access: SimAccess,
         clock: Clock,
         registration: NetworkRegistration,
         on_power_off: Sequence[Callable[[], None]],
     ) -> None:
         self._context = context
-        self._sim_access = sim_access
         self._clock = clock
         self._registration = registration
         self._on_power_off = tuple(on_power_off)
@@ -68,7 +65,7 @@ class ModulePower:
             reset()
         self._context.output.reset()
         self._registration.reset()
-        self._sim_access.power_down()
+        self._context.sim_access.power_down()
 
     def reboot(self, *, print_boot_lines: bool = True) -> None:
         """Restart; unsaved settings are lost."""
@@ -83,7 +80,7 @@ class ModulePower:
         if functionality != 1:
             self._registration.deregister()
         if functionality == 0:
-            self._sim_access.power_down()
+            self._context.sim_access.power_down()
             self.message_service_ready = False
         elif before == 0:
             context.timers.call_later(context.profile.sim_ready_s, self._start_sim)
@@ -101,7 +98,7 @@ class ModulePower:
         if requirement is Requirement.NOTHING:
             return
         try:
-            self._sim_access.require_ready()
+            self._context.sim_access.require_ready()
         except CommandError as error:
             raise (error if requirement is Requirement.SIM else to_cms_error(error)) from None
         if requirement is Requirement.MESSAGE_SERVICE and not self.message_service_ready:
@@ -114,9 +111,9 @@ class ModulePower:
             self._context.timers.call_later(self._context.profile.sim_ready_s, self._start_sim)
 
     def _start_sim(self) -> None:
-        self._sim_access.power_up()
+        self._context.sim_access.power_up()
         self._write_boot_lines(self._context.profile.boot_sim)
-        if self._sim_access.is_ready:
+        if self._context.sim_access.is_ready:
             self._start_services()
 
     def _start_services(self) -> None:
@@ -132,7 +129,7 @@ class ModulePower:
         if not self._print_boot_lines:
             return
         try:
-            state = self._sim_access.pin_state()
+            state = self._context.sim_access.pin_state()
         except CommandError:
             state = "NOT INSERTED"
         for line in lines:

@@ -9,10 +9,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from hardware.sim.interfaces import TimerHandle
-    from hardware.sim.module.air_link import AirLink
     from hardware.sim.module.clock import Clock
     from hardware.sim.module.context import ModuleContext
-    from hardware.sim.module.sim_card import SimAccess
 
 SEARCHING = 2
 SEARCH_RETRY_S = 10.0
@@ -46,20 +44,13 @@ class NetworkRegistration:
     Registration needs `is_radio_on()` (+CFUN=1) and a ready SIM.
     """
 
-    def __init__(
-        self,
-        context: ModuleContext,
-        air_link: AirLink,
-        sim_access: SimAccess,
-        clock: Clock,
-        is_radio_on: Callable[[], bool],
-    ) -> None:
+    def __init__(self, context: ModuleContext, clock: Clock, is_radio_on: Callable[[], bool]) -> None:
         self._context = context
-        self._air_link = air_link
-        self._sim_access = sim_access
         self._clock = clock
         self._is_radio_on = is_radio_on
         self._search_timer: TimerHandle | None = None
+        self.attached = False
+        """True from an accepted attach to the detach."""
         self.stat = 0
         self.reject_cause = 0
         self.operator_mode = 0
@@ -77,7 +68,7 @@ class NetworkRegistration:
             self.operator_mode == 2
             or self.is_registered
             or not self._is_radio_on()
-            or not self._sim_access.is_ready
+            or not self._context.sim_access.is_ready
         ):
             return
         self._cancel_search()
@@ -89,24 +80,24 @@ class NetworkRegistration:
     def deregister(self) -> None:
         """Deregister; the network keeps messages that arrive meanwhile."""
         self._cancel_search()
-        self._air_link.detach()
+        self._detach()
         self._update_stat(0)
 
     def reset(self) -> None:
         """Deregister at power-off, without any URC."""
         self._cancel_search()
-        self._air_link.detach()
+        self._detach()
         self.stat = 0
 
     def set_stat(self, stat: int, reject_cause: int = 0) -> None:
         """Set the state that the network decided on. A state without service detaches."""
         self._cancel_search()
         self.reject_cause = reject_cause
-        if stat in REGISTERED_STATES and not self._air_link.attached:
+        if stat in REGISTERED_STATES and not self.attached:
             answer = self._attach()
             stat = stat if answer in REGISTERED_STATES else answer
         elif stat not in REGISTERED_STATES:
-            self._air_link.detach()
+            self._detach()
         self._update_stat(stat)
 
     def change_cell(self, area_code: str, cell_id: str) -> None:
@@ -135,13 +126,18 @@ class NetworkRegistration:
 
     def _attach(self) -> int:
         """Request registration and return `<stat>`. If there is no network, search again later."""
-        stat = self._air_link.attach()
-        self._air_link.attached = stat in REGISTERED_STATES
-        if self._air_link.attached:
+        stat = self._context.network.attach(self._context.station)
+        self.attached = stat in REGISTERED_STATES
+        if self.attached:
             self._clock.apply_network_time()
         elif stat == SEARCHING:
             self._search_timer = self._context.timers.call_later(SEARCH_RETRY_S, self._finish_search)
         return stat
+
+    def _detach(self) -> None:
+        if self.attached:
+            self.attached = False
+            self._context.network.detach(self._context.station)
 
     def _update_stat(self, stat: int) -> None:
         """Change the state and report it with the URCs that are enabled."""

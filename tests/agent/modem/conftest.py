@@ -68,7 +68,12 @@ class ModemBench:
         self.options = options
         self.loop = asyncio.get_running_loop()
         self.module = SimulatedModule(
-            self.loop, self.network, device, sim or SimCard(), far.write, self.wall_clock
+            scheduler=self.loop,
+            wall_clock=self.wall_clock,
+            network=self.network,
+            profile=device,
+            sim=sim or SimCard(),
+            write=far.write,
         )
         self.reference = 0
         self.messages = {}

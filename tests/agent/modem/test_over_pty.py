@@ -44,12 +44,12 @@ async def module_on_pty(tmp_path):
     pty = Pty(tmp_path / "modem")
     loop = asyncio.get_running_loop()
     simulated = SimulatedModule(
-        loop,
-        FakeNetwork(),
-        SimulatorProfile(),
-        SimCard(),
-        pty.write,
-        lambda: datetime(2026, 11, 22, tzinfo=UTC),
+        scheduler=loop,
+        wall_clock=lambda: datetime(2026, 11, 22, tzinfo=UTC),
+        network=FakeNetwork(),
+        profile=SimulatorProfile(),
+        sim=SimCard(),
+        write=pty.write,
     )
     simulated.pty = pty
     pty.start(simulated.receive)

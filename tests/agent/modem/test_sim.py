@@ -74,7 +74,12 @@ class SimDevice:
     async def power_up(self):
         self.loop = asyncio.get_running_loop()
         self.module = SimulatedModule(
-            self.loop, FakeNetwork(), self.device, self.sim, self.write_to_agent, wall_clock
+            scheduler=self.loop,
+            wall_clock=wall_clock,
+            network=FakeNetwork(),
+            profile=self.device,
+            sim=self.sim,
+            write=self.write_to_agent,
         )
         self.module.power_on()
 
@@ -430,7 +435,7 @@ def test_pin_refused_by_a_plain_error_after_a_slow_commit(run_pin_device):
     async def scenario(bench):
         async def delay():
             await asyncio.sleep(40)
-            bench.module.output.write_urc("+CREG: 2")
+            bench.module.context.output.write_urc("+CREG: 2")
             await asyncio.sleep(0.1)
 
         bench.db_executor.after = {"reserve_pin_attempt": delay}

@@ -117,12 +117,12 @@ class World:
         self.port = SimulatedPort(self.loop, split)
         self.radio = RadioLink(self)
         self.module = SimulatedModule(
-            self.loop,
-            self.radio,
-            profile.load_simulator_profile(device) if isinstance(device, str) else device,
-            self.sim,
-            self.port.send_from_module,
-            self.true_time,
+            scheduler=self.loop,
+            wall_clock=self.true_time,
+            network=self.radio,
+            profile=profile.load_simulator_profile(device) if isinstance(device, str) else device,
+            sim=self.sim,
+            write=self.port.send_from_module,
         )
         self.module.deliver = self.radio.wrap_deliver(self.module)
         self.module.submitted = self.radio.wrap_submitted(self.module)
@@ -137,7 +137,7 @@ class World:
         """Replace the SIM while the module has no power."""
         self.module.power_off()
         self.sim = sim
-        self.module.insert_sim(sim)
+        self.module.context.insert_sim(sim)
         self.call_later(2.0, self.module.power_on)
 
     async def __aenter__(self):

@@ -27,11 +27,11 @@ def _send_message(module: ModuleParts, parameters: CommandParameters) -> Command
     if not module.settings.text_mode:
         return _prompt_for_pdu(module, parameters, "+CMGS", tpdu.SUBMIT)
     parameters.require_at_most(2)
-    destination = module.message_builder.parse_destination(parameters)
+    destination = module.messages.builder.parse_destination(parameters)
     answer = _reference_formatter("+CMGS")
     return TextPrompt(
-        lambda text: module.mo_submitter.submit(
-            module.message_builder.build_submit(destination, text), None, answer
+        lambda text: module.messages.submitter.submit(
+            module.messages.builder.build_submit(destination, text), None, answer
         ),
         text_mode=True,
     )
@@ -45,10 +45,10 @@ def _prompt_for_pdu(
     length = parameters.get_number(0, ANY_NUMBER)
 
     def on_text(text: bytes) -> CommandOutcome:
-        centre, octets = module.message_builder.parse_pdu(text, length)
+        centre, octets = module.messages.builder.parse_pdu(text, length)
         if octets[0] & 3 != message_type:
             raise cms_error(304)
-        return module.mo_submitter.submit(octets, centre, _reference_formatter(name))
+        return module.messages.submitter.submit(octets, centre, _reference_formatter(name))
 
     return TextPrompt(on_text, text_mode=False)
 
@@ -68,13 +68,13 @@ def _send_stored(module: ModuleParts, parameters: CommandParameters) -> CommandO
     if message.status.is_received or octets[0] & 3 != tpdu.SUBMIT:
         raise cms_error(302)
     if parameters.has(1):
-        octets = replace_destination(octets, module.message_builder.parse_destination(parameters, 1))
+        octets = replace_destination(octets, module.messages.builder.parse_destination(parameters, 1))
 
     def mark_sent(reference: int) -> list[str]:
         message.status = MessageStatus.SENT
         return [f"+CMSS: {reference}"]
 
-    return module.mo_submitter.submit(octets, message.service_centre, mark_sent)
+    return module.messages.submitter.submit(octets, message.service_centre, mark_sent)
 
 
 def _send_command(module: ModuleParts, parameters: CommandParameters) -> CommandOutcome:
@@ -86,11 +86,11 @@ def _send_command(module: ModuleParts, parameters: CommandParameters) -> Command
     if first & 3 != tpdu.COMMAND:
         raise cms_error(305)
     kind, protocol, number = (parameters.get_number(place, OCTET, 0) for place in (1, 2, 3))
-    destination = module.message_builder.parse_destination(parameters, 4)
+    destination = module.messages.builder.parse_destination(parameters, 4)
 
     def on_text(text: bytes) -> CommandOutcome:
-        octets = module.message_builder.build_command(first, kind, protocol, number, destination, text)
-        return module.mo_submitter.submit(octets, None, _reference_formatter("+CMGC"))
+        octets = module.messages.builder.build_command(first, kind, protocol, number, destination, text)
+        return module.messages.submitter.submit(octets, None, _reference_formatter("+CMGC"))
 
     return TextPrompt(on_text, text_mode=True)
 
@@ -108,7 +108,7 @@ def _acknowledge(module: ModuleParts, parameters: CommandParameters) -> CommandO
         return TextPrompt(
             lambda text: _acknowledge_with_report(module, text, length, positive=positive), text_mode=False
         )
-    module.mt_delivery.acknowledge(None if positive else RP_PROTOCOL_ERROR)
+    module.messages.delivery.acknowledge(None if positive else RP_PROTOCOL_ERROR)
     return []
 
 
@@ -120,7 +120,7 @@ def _acknowledge_with_report(
     if len(octets) != length or octets[0] & 3 != 0:
         raise cms_error(304)
     failure = octets[1] if length > 1 and octets[1] >= 0x80 else RP_PROTOCOL_ERROR
-    module.mt_delivery.acknowledge(None if positive else failure)
+    module.messages.delivery.acknowledge(None if positive else failure)
     return []
 
 

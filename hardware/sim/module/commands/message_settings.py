@@ -80,7 +80,7 @@ def _set_service_centre(module: ModuleParts, parameters: CommandParameters) -> C
 
 
 def _show_service_centre(module: ModuleParts) -> str:
-    return module.message_formatter.format_address(module.sim.service_centre)
+    return module.messages.formatter.format_address(module.sim.service_centre)
 
 
 def _set_text_parameters(module: ModuleParts, parameters: CommandParameters) -> CommandOutcome:
@@ -159,7 +159,7 @@ def _set_more_messages(module: ModuleParts, parameters: CommandParameters) -> Co
 
 
 def _show_more_messages(module: ModuleParts) -> str:
-    if module.settings.cmms == 1 and module.mo_submitter.idle_s > LINK_RELEASE_S:
+    if module.settings.cmms == 1 and module.messages.submitter.idle_s > LINK_RELEASE_S:
         module.settings.cmms = 0
     return str(module.settings.cmms)
 
@@ -177,7 +177,7 @@ def _set_indications(module: ModuleParts, parameters: CommandParameters) -> Comm
     module.settings.cnmi = (mode, mt, bm, ds, bfr)
     module.context.persist_setting("cnmi")
     if mode != 0 and bfr == 1:
-        module.mt_delivery.drop_pending_urcs()
+        module.messages.delivery.drop_pending_urcs()
     return []
 
 

@@ -44,7 +44,7 @@ def _read_message(module: ModuleParts, parameters: CommandParameters) -> Command
     message = store.get(parse_slot(module, store, parameters))
     if message is None:
         raise cms_error(321)
-    text = module.message_formatter.format_entry("+CMGR", message)
+    text = module.messages.formatter.format_entry("+CMGR", message)
     _mark_read(message)
     return [text]
 
@@ -57,7 +57,7 @@ def _list_messages(module: ModuleParts, parameters: CommandParameters) -> Comman
     for slot, message in module.stores[module.settings.cpms[0]]:
         if message.status in wanted:
             entries.append(
-                module.message_formatter.format_entry("+CMGL", message, slot + module.profile.first_index)
+                module.messages.formatter.format_entry("+CMGL", message, slot + module.profile.first_index)
             )
             _mark_read(message)
     return ["\r\n".join(entries)] if entries else []
@@ -98,7 +98,7 @@ def _delete_messages(module: ModuleParts, parameters: CommandParameters) -> Comm
         slots = [parse_slot(module, store, parameters)]
     for slot in slots:
         store.delete(slot)
-    module.line.call_after_result(module.mt_delivery.report_memory_available)
+    module.line.call_after_result(module.messages.delivery.report_memory_available)
     return []
 
 
@@ -117,7 +117,7 @@ def _write_message(module: ModuleParts, parameters: CommandParameters) -> Comman
             MessageStatus(parameters.get_number(1, range(4), MessageStatus.UNSENT)),
         )
         return TextPrompt(
-            lambda text: _store_message(module, status, *module.message_builder.parse_pdu(text, length)),
+            lambda text: _store_message(module, status, *module.messages.builder.parse_pdu(text, length)),
             text_mode=False,
         )
     parameters.require_at_most(3)
@@ -126,10 +126,10 @@ def _write_message(module: ModuleParts, parameters: CommandParameters) -> Comman
         raise plain_error()
     status = STATUS_BY_TEXT[words]
     address = (
-        module.message_builder.parse_destination(parameters) if parameters.has(0) else tpdu.parse_address("")
+        module.messages.builder.parse_destination(parameters) if parameters.has(0) else tpdu.parse_address("")
     )
     compose = (
-        module.message_builder.build_deliver if status.is_received else module.message_builder.build_submit
+        module.messages.builder.build_deliver if status.is_received else module.messages.builder.build_submit
     )
     return TextPrompt(
         lambda text: _store_message(module, status, module.sim.service_centre, compose(address, text)),

@@ -62,7 +62,12 @@ class ModuleBench:
         self.device = device or SimulatorProfile(**fields)
         self.sim = sim or SimCard()
         self.module = SimulatedModule(
-            self.time, self.network, self.device, self.sim, self._write, lambda: self.wall_clock
+            scheduler=self.time,
+            wall_clock=lambda: self.wall_clock,
+            network=self.network,
+            profile=self.device,
+            sim=self.sim,
+            write=self._write,
         )
         self.reference = 0
 

@@ -43,7 +43,14 @@ class PortBench:
         quick = msgspec.structs.replace(
             profile.load_simulator_profile(name), boot_s=0, sim_ready_s=0, sms_ready_s=0, registration_s=0
         )
-        self.module = SimulatedModule(loop, self, quick, SimCard(), self._write, lambda: datetime.now(UTC))
+        self.module = SimulatedModule(
+            scheduler=loop,
+            wall_clock=lambda: datetime.now(UTC),
+            network=self,
+            profile=quick,
+            sim=SimCard(),
+            write=self._write,
+        )
         self._pty.start(self.module.receive)
         self.module.power_on()
 

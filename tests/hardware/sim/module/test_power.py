@@ -36,7 +36,7 @@ def test_boot_sequence(make_module_bench):
     assert bench.at("+CMGL") == OK
     bench.time.advance(1)
     assert bench.take_output() == b"\r\n+CREG: 1\r\n"
-    assert bench.module.timers.is_idle
+    assert bench.module.context.timers.is_idle
     assert bench.module.log.command_lines[0] == "E0+CMEE=1;+CREG=1"
 
 

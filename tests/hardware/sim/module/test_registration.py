@@ -183,7 +183,8 @@ def test_time_zone_urcs(module_bench, level, code):
 def test_wall_clock_without_zone_is_utc(module_bench):
     """A simple function is enough as a clock."""
     module_bench.module.context.wall_clock = lambda: datetime(2026, 1, 1, tzinfo=UTC).replace(tzinfo=None)
-    module_bench.module.clock.apply_network_time()
+    module_bench.module.set_registration(2)
+    module_bench.module.set_registration(1)
     assert module_bench.at("+CCLK?") == info('+CCLK: "26/01/01,00:00:00+00"')
 
 

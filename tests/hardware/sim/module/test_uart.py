@@ -22,14 +22,14 @@ class UartBench:
         self.time, self.client_baud, self.output = bench.time, client_baud, bytearray()
         self.uart = UartLink(bench.time, baud, lambda: self.client_baud, self.output.extend)
         self.module = SimulatedModule(
-            bench.time,
-            bench.network,
-            SimulatorProfile(baud=baud),
-            SimCard(),
-            self.uart.write_to_client,
-            lambda: bench.wall_clock,
+            scheduler=bench.time,
+            wall_clock=lambda: bench.wall_clock,
+            network=bench.network,
+            profile=SimulatorProfile(baud=baud),
+            sim=SimCard(),
+            write=self.uart.write_to_client,
         )
-        self.module.on_baud_change = self.uart.set_baud
+        self.module.context.on_baud_change = self.uart.set_baud
         self.uart.start(self.module.receive)
         self.module.power_on()
 
