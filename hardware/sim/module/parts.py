@@ -83,4 +83,32 @@ class CommandDef:
     """Returns the text after the command's name in the answer, or another outcome."""
     test: Callable[[ModuleParts], str | CommandOutcome] | None = None
     """Returns the same as `read`."""
+    max_parameters: int = 1
+    """More parameters give ERROR."""
     requires: Requirement = Requirement.NOTHING
+
+
+def number_setting(name: str, values: range, default: int | None = None) -> CommandDef:
+    """Return a command that sets the number `name` of the settings and reads it.
+
+    With a default the parameter may be missing.
+    """
+
+    def act(module: ModuleParts, parameters: CommandParameters) -> CommandOutcome:
+        setattr(module.settings, name, parameters.get_number(0, values, default))
+        return []
+
+    return CommandDef(
+        execute=None if default is None else act,
+        set=act,
+        read=lambda module: str(getattr(module.settings, name)),
+        test=lambda _: format_range(tuple(values)),
+    )
+
+
+def format_range(values: tuple[int, ...]) -> str:
+    """Return the values that a test command shows for a parameter: `(0,1)` or `(0-3)`."""
+    first, last = values[0], values[-1]
+    if len(values) > 2 and values == tuple(range(first, last + 1)):
+        return f"({first}-{last})"
+    return f"({','.join(map(str, values))})"

@@ -60,6 +60,7 @@ def execute_command(
         if definition.read is None:
             raise plain_error()
         return _with_prefix(command.name, definition.read(module))
+    command.parameters.require_at_most(definition.max_parameters)
     act = definition.execute if command.form is CommandForm.EXECUTE else definition.set
     if act is None:
         raise plain_error()

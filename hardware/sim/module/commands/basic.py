@@ -17,19 +17,14 @@ if TYPE_CHECKING:
 BOOLEAN = range(2)
 
 
-def _set_echo(module: ModuleParts, parameters: CommandParameters) -> CommandOutcome:
-    module.settings.echo = bool(parameters.get_number(0, BOOLEAN, 0))
-    return []
+def _flag_command(name: str) -> CommandDef:
+    """Return a command that sets the flag `name` of the settings."""
 
+    def act(module: ModuleParts, parameters: CommandParameters) -> CommandOutcome:
+        setattr(module.settings, name, bool(parameters.get_number(0, BOOLEAN, 0)))
+        return []
 
-def _set_verbose(module: ModuleParts, parameters: CommandParameters) -> CommandOutcome:
-    module.settings.verbose = bool(parameters.get_number(0, BOOLEAN, 0))
-    return []
-
-
-def _set_quiet(module: ModuleParts, parameters: CommandParameters) -> CommandOutcome:
-    module.settings.quiet = bool(parameters.get_number(0, BOOLEAN, 0))
-    return []
+    return CommandDef(execute=act)
 
 
 def _access_s_register(module: ModuleParts, parameters: CommandParameters) -> CommandOutcome:
@@ -85,7 +80,6 @@ def _stored_command(name: str) -> CommandDef:
 
 def _set_baud(module: ModuleParts, parameters: CommandParameters) -> CommandOutcome:
     """+IPR: the answer is still sent at the old rate (V.250 6.2.10)."""
-    parameters.require_at_most(1)
     rate = module.settings.ipr = parameters.get_number(0, BAUD_RATES)
 
     def switch() -> None:
@@ -96,7 +90,6 @@ def _set_baud(module: ModuleParts, parameters: CommandParameters) -> CommandOutc
 
 
 def _set_flow_control(module: ModuleParts, parameters: CommandParameters) -> CommandOutcome:
-    parameters.require_at_most(2)
     module.settings.ifc = (parameters.get_number(0, range(3), 2), parameters.get_number(1, range(3), 2))
     return []
 
@@ -111,10 +104,10 @@ BAUD_SWITCH_DELAY_S = 0.01
 BAUD_RATES = (0, 300, 1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200, 230400, 460800, 921600)
 
 COMMANDS = {
-    "E": CommandDef(execute=_set_echo),
-    "V": CommandDef(execute=_set_verbose),
-    "Q": CommandDef(execute=_set_quiet),
-    "S": CommandDef(execute=_access_s_register),
+    "E": _flag_command("echo"),
+    "V": _flag_command("verbose"),
+    "Q": _flag_command("quiet"),
+    "S": CommandDef(execute=_access_s_register, max_parameters=3),
     "Z": CommandDef(execute=_reset_to_saved),
     "&F": CommandDef(execute=_reset_to_factory),
     "&W": CommandDef(execute=_save_settings),
@@ -131,6 +124,7 @@ COMMANDS = {
         set=_set_flow_control,
         read=lambda module: ",".join(map(str, module.settings.ifc)),
         test=lambda _: "(0-2),(0-2)",
+        max_parameters=2,
     ),
     "+GCAP": CommandDef(execute=lambda _module, _values: ["+GCAP: +CGSM"]),
     "+CLAC": CommandDef(execute=_list_commands),

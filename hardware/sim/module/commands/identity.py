@@ -24,7 +24,6 @@ def _identify(module: ModuleParts, parameters: CommandParameters) -> CommandOutc
 
 def _show_serial_number(module: ModuleParts, parameters: CommandParameters) -> CommandOutcome:
     """+CGSN[=<snt>]: 0 bare serial number, 1 IMEI, 2 IMEI and software version, 3 software version."""
-    parameters.require_at_most(1)
     imei = module.profile.imei
     match parameters.get_number(0, range(4), 0):
         case 1:

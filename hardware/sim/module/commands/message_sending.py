@@ -26,7 +26,6 @@ def _send_message(module: ModuleParts, parameters: CommandParameters) -> Command
     """+CMGS: PDU mode `=<length>`, text mode `="<da>"[,<toda>]`."""
     if not module.settings.text_mode:
         return _prompt_for_pdu(module, parameters, "+CMGS", tpdu.SUBMIT)
-    parameters.require_at_most(2)
     destination = module.messages.builder.parse_destination(parameters)
     answer = _reference_formatter("+CMGS")
     return TextPrompt(
@@ -59,7 +58,6 @@ def _reference_formatter(name: str) -> Callable[[int], list[str]]:
 
 def _send_stored(module: ModuleParts, parameters: CommandParameters) -> CommandOutcome:
     """+CMSS=<index>[,"<da>"[,<toda>]]: send from the store `<mem2>`, then mark as sent."""
-    parameters.require_at_most(3)
     store = module.stores[module.settings.cpms[1]]
     message = store.get(parse_slot(module, store, parameters))
     if message is None:
@@ -81,7 +79,6 @@ def _send_command(module: ModuleParts, parameters: CommandParameters) -> Command
     """+CMGC: PDU mode `=<length>`, text mode `=<fo>,<ct>[,<pid>[,<mn>[,"<da>"[,<toda>]]]]`, hex data."""
     if not module.settings.text_mode:
         return _prompt_for_pdu(module, parameters, "+CMGC", tpdu.COMMAND)
-    parameters.require_at_most(6)
     first = parameters.get_number(0, OCTET, tpdu.COMMAND)
     if first & 3 != tpdu.COMMAND:
         raise cms_error(305)
@@ -101,7 +98,6 @@ def _acknowledge(module: ModuleParts, parameters: CommandParameters) -> CommandO
         raise cms_error(340)
     if module.settings.text_mode and parameters.items:
         raise plain_error()
-    parameters.require_at_most(2)
     positive = parameters.get_number(0, range(3), 0) < 2
     length = parameters.get_number(1, ANY_NUMBER, 0)
     if length:
@@ -125,13 +121,14 @@ def _acknowledge_with_report(
 
 
 COMMANDS = {
-    "+CMGS": CommandDef(set=_send_message, requires=Requirement.MESSAGE_SERVICE),
-    "+CMSS": CommandDef(set=_send_stored, requires=Requirement.MESSAGE_SERVICE),
-    "+CMGC": CommandDef(set=_send_command, requires=Requirement.MESSAGE_SERVICE),
+    "+CMGS": CommandDef(set=_send_message, max_parameters=2, requires=Requirement.MESSAGE_SERVICE),
+    "+CMSS": CommandDef(set=_send_stored, max_parameters=3, requires=Requirement.MESSAGE_SERVICE),
+    "+CMGC": CommandDef(set=_send_command, max_parameters=6, requires=Requirement.MESSAGE_SERVICE),
     "+CNMA": CommandDef(
         execute=_acknowledge,
         set=_acknowledge,
         test=lambda module: "" if module.settings.text_mode else "(0-2)",
+        max_parameters=2,
         requires=Requirement.MESSAGE_SERVICE,
     ),
 }

@@ -8,7 +8,7 @@ from hardware.sim.module import charset, tpdu
 from hardware.sim.module.command_outcome import CommandOutcome, Requirement
 from hardware.sim.module.context import MessageProfile
 from hardware.sim.module.errors import cms_error, parse_error
-from hardware.sim.module.parts import CommandDef
+from hardware.sim.module.parts import CommandDef, format_range, number_setting
 
 if TYPE_CHECKING:
     from hardware.sim.module.command_parser import CommandParameters
@@ -22,7 +22,6 @@ def _select_service(module: ModuleParts, parameters: CommandParameters) -> Comma
 
     The other services of 27.005 3.2.1 give a +CMS ERROR, not ERROR.
     """
-    parameters.require_at_most(1)
     service = parameters.get_number(0, OCTET)
     if service > 1:
         raise cms_error(303)
@@ -32,7 +31,6 @@ def _select_service(module: ModuleParts, parameters: CommandParameters) -> Comma
 
 def _select_stores(module: ModuleParts, parameters: CommandParameters) -> CommandOutcome:
     """+CPMS="m1"[,"m2"[,"m3"]]; omitted stores keep their value."""
-    parameters.require_at_most(3)
     if len(parameters.items) not in module.profile.cpms_counts:
         raise parse_error(module.profile.cpms_refusal)
     chosen = list(module.settings.cpms)
@@ -58,7 +56,6 @@ def _list_stores(module: ModuleParts) -> str:
 
 
 def _set_format(module: ModuleParts, parameters: CommandParameters) -> CommandOutcome:
-    parameters.require_at_most(1)
     text_mode = bool(parameters.get_number(0, range(2), 0))
     if text_mode and not module.profile.text_mode:
         raise cms_error(303)
@@ -69,7 +66,6 @@ def _set_format(module: ModuleParts, parameters: CommandParameters) -> CommandOu
 
 def _set_service_centre(module: ModuleParts, parameters: CommandParameters) -> CommandOutcome:
     """+CSCA="<sca>"[,<tosca>]; stored on the SIM."""
-    parameters.require_at_most(2)
     type_of_address = parameters.get_number(1, OCTET) if parameters.has(1) else None
     try:
         number = charset.decode_text(parameters.get_string(0), module.settings.cscs)
@@ -79,13 +75,8 @@ def _set_service_centre(module: ModuleParts, parameters: CommandParameters) -> C
     return []
 
 
-def _show_service_centre(module: ModuleParts) -> str:
-    return module.messages.formatter.format_address(module.sim.service_centre)
-
-
 def _set_text_parameters(module: ModuleParts, parameters: CommandParameters) -> CommandOutcome:
     """+CSMP=[<fo>[,<vp>[,<pid>[,<dcs>]]]]; an absolute validity period is a string."""
-    parameters.require_at_most(4)
     first, validity, protocol, coding = module.settings.csmp
     if parameters.has(1):
         validity = (
@@ -108,15 +99,8 @@ def _show_text_parameters(module: ModuleParts) -> str:
     return f"{first},{shown},{protocol},{coding}"
 
 
-def _set_header_display(module: ModuleParts, parameters: CommandParameters) -> CommandOutcome:
-    parameters.require_at_most(1)
-    module.settings.csdh = parameters.get_number(0, range(2), 0)
-    return []
-
-
 def _set_broadcast_types(module: ModuleParts, parameters: CommandParameters) -> CommandOutcome:
     """+CSCB: stored without effect; cell broadcast is not simulated."""
-    parameters.require_at_most(3)
     mode, identifiers, schemes = module.settings.cscb
     module.settings.cscb = (
         parameters.get_number(0, range(2), mode),
@@ -131,7 +115,6 @@ MESSAGE_PROFILES = range(4)
 
 
 def _save_profile(module: ModuleParts, parameters: CommandParameters) -> CommandOutcome:
-    parameters.require_at_most(1)
     profile = parameters.get_number(0, MESSAGE_PROFILES, 0)
     settings = module.settings
     module.context.message_profiles[profile] = MessageProfile(
@@ -141,7 +124,6 @@ def _save_profile(module: ModuleParts, parameters: CommandParameters) -> Command
 
 
 def _restore_profile(module: ModuleParts, parameters: CommandParameters) -> CommandOutcome:
-    parameters.require_at_most(1)
     saved = module.context.message_profiles.get(parameters.get_number(0, MESSAGE_PROFILES, 0))
     if saved is not None:
         module.sim.service_centre, module.settings.csmp, module.settings.cscb = saved
@@ -153,7 +135,6 @@ LINK_RELEASE_S = 5.0
 
 
 def _set_more_messages(module: ModuleParts, parameters: CommandParameters) -> CommandOutcome:
-    parameters.require_at_most(1)
     module.settings.cmms = parameters.get_number(0, range(3), 0)
     return []
 
@@ -166,7 +147,6 @@ def _show_more_messages(module: ModuleParts) -> str:
 
 def _set_indications(module: ModuleParts, parameters: CommandParameters) -> CommandOutcome:
     """+CNMI=[<mode>[,<mt>[,<bm>[,<ds>[,<bfr>]]]]]; omitted values are 0. Buffered URCs follow the OK."""
-    parameters.require_at_most(5)
     device = module.profile
     wanted = [parameters.get_number(place, OCTET, 0) for place in range(5)]
     mode, mt, bm, ds, bfr = wanted
@@ -181,23 +161,16 @@ def _set_indications(module: ModuleParts, parameters: CommandParameters) -> Comm
     return []
 
 
-def _list_indications(module: ModuleParts) -> str:
-    return ",".join(_format_range(allowed) for allowed in module.profile.cnmi_allowed)
-
-
-def _format_range(allowed: tuple[int, ...]) -> str:
-    first, last = allowed[0], allowed[-1]
-    if len(allowed) > 2 and allowed == tuple(range(first, last + 1)):
-        return f"({first}-{last})"
-    return f"({','.join(map(str, allowed))})"
-
-
 COMMANDS = {
     "+CSMS": CommandDef(
         set=_select_service, read=lambda module: f"{module.settings.csms},1,1,1", test=lambda _: "(0,1)"
     ),
     "+CPMS": CommandDef(
-        set=_select_stores, read=_show_stores, test=_list_stores, requires=Requirement.MESSAGE_SERVICE
+        set=_select_stores,
+        read=_show_stores,
+        test=_list_stores,
+        max_parameters=3,
+        requires=Requirement.MESSAGE_SERVICE,
     ),
     "+CMGF": CommandDef(
         execute=_set_format,
@@ -206,19 +179,18 @@ COMMANDS = {
         test=lambda module: "(0,1)" if module.profile.text_mode else "(0)",
     ),
     "+CSCA": CommandDef(
-        set=_set_service_centre, read=_show_service_centre, requires=Requirement.MESSAGE_SERVICE
+        set=_set_service_centre,
+        read=lambda module: module.messages.formatter.format_address(module.sim.service_centre),
+        max_parameters=2,
+        requires=Requirement.MESSAGE_SERVICE,
     ),
-    "+CSMP": CommandDef(set=_set_text_parameters, read=_show_text_parameters),
-    "+CSDH": CommandDef(
-        execute=_set_header_display,
-        set=_set_header_display,
-        read=lambda module: str(module.settings.csdh),
-        test=lambda _: "(0,1)",
-    ),
+    "+CSMP": CommandDef(set=_set_text_parameters, read=_show_text_parameters, max_parameters=4),
+    "+CSDH": number_setting("csdh", range(2), 0),
     "+CSCB": CommandDef(
         set=_set_broadcast_types,
         read=lambda module: '{},"{}","{}"'.format(*module.settings.cscb),
         test=lambda _: "(0,1)",
+        max_parameters=3,
     ),
     "+CSAS": CommandDef(execute=_save_profile, set=_save_profile, test=lambda _: "(0-3)"),
     "+CRES": CommandDef(execute=_restore_profile, set=_restore_profile, test=lambda _: "(0-3)"),
@@ -228,7 +200,8 @@ COMMANDS = {
     "+CNMI": CommandDef(
         set=_set_indications,
         read=lambda module: ",".join(map(str, module.settings.cnmi)),
-        test=_list_indications,
+        test=lambda module: ",".join(map(format_range, module.profile.cnmi_allowed)),
+        max_parameters=5,
         requires=Requirement.MESSAGE_SERVICE,
     ),
 }

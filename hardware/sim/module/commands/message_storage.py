@@ -39,7 +39,6 @@ def parse_slot(module: ModuleParts, store: Store, parameters: CommandParameters,
 
 def _read_message(module: ModuleParts, parameters: CommandParameters) -> CommandOutcome:
     """+CMGR: an unread message becomes read; the answer shows its status before."""
-    parameters.require_at_most(1)
     store = module.stores[module.settings.cpms[0]]
     message = store.get(parse_slot(module, store, parameters))
     if message is None:
@@ -51,7 +50,6 @@ def _read_message(module: ModuleParts, parameters: CommandParameters) -> Command
 
 def _list_messages(module: ModuleParts, parameters: CommandParameters) -> CommandOutcome:
     """+CMGL[=<stat>]: all entries in the order of their index, in one information text."""
-    parameters.require_at_most(1)
     wanted = _parse_statuses(module, parameters)
     entries = []
     for slot, message in module.stores[module.settings.cpms[0]]:
@@ -88,7 +86,6 @@ def _mark_read(message: StoredTpdu) -> None:
 
 def _delete_messages(module: ModuleParts, parameters: CommandParameters) -> CommandOutcome:
     """+CMGD=<index>[,<delflag>]: with a flag other than 0 the index is ignored."""
-    parameters.require_at_most(2)
     store = module.stores[module.settings.cpms[0]]
     flag = parameters.get_number(1, range(5), 0)
     if flag:
@@ -120,7 +117,6 @@ def _write_message(module: ModuleParts, parameters: CommandParameters) -> Comman
             lambda text: _store_message(module, status, *module.messages.builder.parse_pdu(text, length)),
             text_mode=False,
         )
-    parameters.require_at_most(3)
     words = parameters.get_string(2, MessageStatus.UNSENT.text).upper()
     if words not in STATUS_BY_TEXT:
         raise plain_error()
@@ -152,6 +148,10 @@ COMMANDS = {
     "+CMGL": CommandDef(
         execute=_list_messages, set=_list_messages, test=_show_statuses, requires=Requirement.MESSAGE_SERVICE
     ),
-    "+CMGD": CommandDef(set=_delete_messages, test=_show_indices, requires=Requirement.MESSAGE_SERVICE),
-    "+CMGW": CommandDef(execute=_write_message, set=_write_message, requires=Requirement.MESSAGE_SERVICE),
+    "+CMGD": CommandDef(
+        set=_delete_messages, test=_show_indices, max_parameters=2, requires=Requirement.MESSAGE_SERVICE
+    ),
+    "+CMGW": CommandDef(
+        execute=_write_message, set=_write_message, max_parameters=3, requires=Requirement.MESSAGE_SERVICE
+    ),
 }

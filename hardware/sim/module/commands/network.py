@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from hardware.sim.module.command_outcome import PENDING, CommandOutcome, Requirement
 from hardware.sim.module.errors import cme_error
-from hardware.sim.module.parts import CommandDef
+from hardware.sim.module.parts import CommandDef, number_setting
 
 if TYPE_CHECKING:
     from hardware.sim.module.command_parser import CommandParameters
@@ -18,7 +18,6 @@ CONTEXT_IDS = range(1, 16)
 
 def _registration_command(name: str, highest: int) -> CommandDef:
     def act(module: ModuleParts, values: CommandParameters) -> CommandOutcome:
-        values.require_at_most(1)
         module.settings.creg[name] = values.get_number(0, range(highest + 1), 0)
         return []
 
@@ -31,7 +30,6 @@ def _registration_command(name: str, highest: int) -> CommandDef:
 
 def _select_operator(module: ModuleParts, parameters: CommandParameters) -> CommandOutcome:
     """+COPS: 0 and 4 search, 1 selects the named operator, 2 deregisters, 3 sets only the format."""
-    parameters.require_at_most(4)
     registration, mode = module.registration, parameters.get_number(0, range(5), 0)
     module.settings.cops_format = parameters.get_number(1, range(3), module.settings.cops_format)
     if mode == 1 and parameters.get_string(2) not in registration.cell.operator_names:
@@ -75,7 +73,6 @@ def _show_extended_signal(module: ModuleParts) -> str:
 
 def _set_attachment(module: ModuleParts, parameters: CommandParameters) -> CommandOutcome:
     """+CGATT: the packet domain, which here is attached whenever the module is registered."""
-    parameters.require_at_most(1)
     if parameters.get_number(0, range(2)):
         module.line.call_after_result(module.registration.search)
     return []
@@ -83,7 +80,6 @@ def _set_attachment(module: ModuleParts, parameters: CommandParameters) -> Comma
 
 def _set_context(module: ModuleParts, parameters: CommandParameters) -> CommandOutcome:
     """+CGDCONT=<cid>[,<type>,<apn>[,...]]: stored without effect; data connections are not simulated."""
-    parameters.require_at_most(6)
     cid = parameters.get_number(0, CONTEXT_IDS)
     if len(parameters.items) == 1:
         module.settings.pdp_contexts.pop(cid, None)
@@ -98,18 +94,16 @@ def _show_contexts(module: ModuleParts) -> CommandOutcome:
     return ["\r\n".join(lines)] if lines else []
 
 
-def _set_sms_domain(module: ModuleParts, parameters: CommandParameters) -> CommandOutcome:
-    parameters.require_at_most(1)
-    module.settings.cgsms = parameters.get_number(0, range(4))
-    return []
-
-
 COMMANDS = {
     "+CREG": _registration_command("+CREG", 3),
     "+CGREG": _registration_command("+CGREG", 5),
     "+CEREG": _registration_command("+CEREG", 5),
     "+COPS": CommandDef(
-        set=_select_operator, read=_show_operator, test=_scan_operators, requires=Requirement.SIM
+        set=_select_operator,
+        read=_show_operator,
+        test=_scan_operators,
+        max_parameters=4,
+        requires=Requirement.SIM,
     ),
     "+CSQ": CommandDef(
         execute=lambda module, _values: [f"+CSQ: {_show_signal(module)},99"],
@@ -124,8 +118,8 @@ COMMANDS = {
         read=lambda module: str(int(module.registration.is_registered)),
         test=lambda _: "(0,1)",
     ),
-    "+CGDCONT": CommandDef(set=_set_context, read=_show_contexts, test=lambda _: '(1-15),"IP",,,(0),(0)'),
-    "+CGSMS": CommandDef(
-        set=_set_sms_domain, read=lambda module: str(module.settings.cgsms), test=lambda _: "(0-3)"
+    "+CGDCONT": CommandDef(
+        set=_set_context, read=_show_contexts, test=lambda _: '(1-15),"IP",,,(0),(0)', max_parameters=6
     ),
+    "+CGSMS": number_setting("cgsms", range(4)),
 }

@@ -12,12 +12,9 @@ if TYPE_CHECKING:
     from hardware.sim.module.command_parser import CommandParameters
     from hardware.sim.module.parts import ModuleParts
 
-FACILITIES = '("SC")'
-
 
 def _enter_pin(module: ModuleParts, parameters: CommandParameters) -> CommandOutcome:
     """+CPIN=<pin>, or <puk>,<new pin>. The boot continues after the final result code."""
-    parameters.require_at_most(2)
     module.sim_access.enter_pin(
         parameters.get_string_or_word(0), parameters.get_string_or_word(1) if parameters.has(1) else None
     )
@@ -27,7 +24,6 @@ def _enter_pin(module: ModuleParts, parameters: CommandParameters) -> CommandOut
 
 def _show_pin_retries(module: ModuleParts, parameters: CommandParameters) -> CommandOutcome:
     """+CPINR[=<select>]: remaining and default retries, with the code unquoted (27.007 8.65)."""
-    parameters.require_at_most(1)
     wanted = parameters.get_string(0, "SIM*")
     module.sim_access.pin_state()
     retries = {"SIM PIN": (module.sim.pin_retries, 3), "SIM PUK": (module.sim.puk_retries, 10)}
@@ -39,7 +35,6 @@ def _show_pin_retries(module: ModuleParts, parameters: CommandParameters) -> Com
 
 def _lock_facility(module: ModuleParts, parameters: CommandParameters) -> CommandOutcome:
     """+CLCK="SC",<mode>[,<pin>]: 0 disables the PIN, 1 enables it, 2 queries."""
-    parameters.require_at_most(4)
     if parameters.get_string(0).upper() != "SC":
         raise cme_error(4)
     mode = parameters.get_number(1, range(3))
@@ -52,7 +47,6 @@ def _lock_facility(module: ModuleParts, parameters: CommandParameters) -> Comman
 
 def _change_password(module: ModuleParts, parameters: CommandParameters) -> CommandOutcome:
     """+CPWD="SC",<old>,<new>."""
-    parameters.require_at_most(3)
     if parameters.get_string(0).upper() != "SC":
         raise cme_error(4)
     module.sim_access.require_ready()
@@ -61,8 +55,8 @@ def _change_password(module: ModuleParts, parameters: CommandParameters) -> Comm
 
 
 COMMANDS = {
-    "+CPIN": CommandDef(set=_enter_pin, read=lambda module: module.sim_access.pin_state()),
+    "+CPIN": CommandDef(set=_enter_pin, read=lambda module: module.sim_access.pin_state(), max_parameters=2),
     "+CPINR": CommandDef(execute=_show_pin_retries, set=_show_pin_retries),
-    "+CLCK": CommandDef(set=_lock_facility, test=lambda _: FACILITIES),
-    "+CPWD": CommandDef(set=_change_password, test=lambda _: '("SC",8)'),
+    "+CLCK": CommandDef(set=_lock_facility, test=lambda _: '("SC")', max_parameters=4),
+    "+CPWD": CommandDef(set=_change_password, test=lambda _: '("SC",8)', max_parameters=3),
 }

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from hardware.sim.module.command_outcome import CommandOutcome
 from hardware.sim.module.errors import cme_error, plain_error
-from hardware.sim.module.parts import CommandDef
+from hardware.sim.module.parts import CommandDef, number_setting
 
 if TYPE_CHECKING:
     from hardware.profile import SimulatorProfile
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 def _set_functionality(module: ModuleParts, parameters: CommandParameters) -> CommandOutcome:
     """+CFUN[=<fun>[,<rst>]]: with <rst> 1, or a vendor-specific <fun>, OK is followed by a restart."""
-    parameters.require_at_most(2)
     function = parameters.get_number(0, (*module.profile.functions, *module.profile.reset_functions), 1)
     if parameters.get_number(1, range(2), 0) or function in module.profile.reset_functions:
         module.line.call_after_result(module.power.reboot)
@@ -30,38 +29,18 @@ def _list_functionalities(module: ModuleParts) -> str:
     return f"({','.join(map(str, functions))}),(0,1)"
 
 
-def _show_activity(module: ModuleParts) -> str:
-    return "0" if module.power.functionality == 1 else "5"
+def _show_activity(module: ModuleParts, _parameters: CommandParameters) -> CommandOutcome:
+    return [f"+CPAS: {0 if module.power.functionality == 1 else 5}"]
 
 
 def _set_clock(module: ModuleParts, parameters: CommandParameters) -> CommandOutcome:
-    parameters.require_at_most(1)
     if not module.clock.set_time(parameters.get_string(0)):
         raise cme_error(50)
     return []
 
 
-def _set_time_update(module: ModuleParts, parameters: CommandParameters) -> CommandOutcome:
-    parameters.require_at_most(1)
-    module.settings.ctzu = parameters.get_number(0, range(2))
-    return []
-
-
-def _set_time_report(module: ModuleParts, parameters: CommandParameters) -> CommandOutcome:
-    parameters.require_at_most(1)
-    module.settings.ctzr = parameters.get_number(0, range(4), 0)
-    return []
-
-
-def _set_error_reporting(module: ModuleParts, parameters: CommandParameters) -> CommandOutcome:
-    parameters.require_at_most(1)
-    module.settings.cmee = parameters.get_number(0, range(3), 0)
-    return []
-
-
 def _set_charset(module: ModuleParts, parameters: CommandParameters) -> CommandOutcome:
     """+CSCS. Its value is plain text in every set, as on most modules; UCS2 is accepted too."""
-    parameters.require_at_most(1)
     written = parameters.get_string(0)
     names = {name.encode("utf-16-be").hex().upper(): name for name in module.profile.charsets}
     name = names.get(written.upper(), written.upper())
@@ -77,24 +56,14 @@ COMMANDS = {
         set=_set_functionality,
         read=lambda module: str(module.power.functionality),
         test=_list_functionalities,
+        max_parameters=2,
     ),
-    "+CPAS": CommandDef(
-        execute=lambda module, _values: [f"+CPAS: {_show_activity(module)}"], test=lambda _: "(0-5)"
-    ),
+    "+CPAS": CommandDef(execute=_show_activity, test=lambda _: "(0-5)"),
     "+CBC": CommandDef(execute=lambda _module, _values: ["+CBC: 2,100"], test=lambda _: "(0-3),(0-100)"),
     "+CCLK": CommandDef(set=_set_clock, read=lambda module: f'"{module.clock.format_time()}"'),
-    "+CTZU": CommandDef(
-        set=_set_time_update, read=lambda module: str(module.settings.ctzu), test=lambda _: "(0,1)"
-    ),
-    "+CTZR": CommandDef(
-        set=_set_time_report, read=lambda module: str(module.settings.ctzr), test=lambda _: "(0-3)"
-    ),
-    "+CMEE": CommandDef(
-        execute=_set_error_reporting,
-        set=_set_error_reporting,
-        read=lambda module: str(module.settings.cmee),
-        test=lambda _: "(0-2)",
-    ),
+    "+CTZU": number_setting("ctzu", range(2)),
+    "+CTZR": number_setting("ctzr", range(4), 0),
+    "+CMEE": number_setting("cmee", range(3), 0),
     "+CSCS": CommandDef(
         set=_set_charset,
         read=lambda module: f'"{module.settings.cscs}"',
