@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from hardware import identify, profile, serial_console
+from hardware import header_uart, identify, profile, serial_console
 from hardware.identify import PortInfo
 from hardware.profile import DriverProfile
 from hardware.sysfs import (
@@ -138,9 +138,8 @@ class PortFinder:
 def refuse_login_console(node: Path, root: Path = ROOT) -> None:
     """Raise PortSelectionError if the port is a login console."""
     if unit := serial_console.find_login_console(node, root):
-        raise PortSelectionError(
-            "busy", f"port {node} is a login console ({unit}); {serial_console.fix_hint(node, root)}"
-        )
+        advice = header_uart.explain_debug_plug(node, root) or serial_console.fix_hint(node, root)
+        raise PortSelectionError("busy", f"port {node} is a login console ({unit}); {advice}")
 
 
 def explain_none(ports: list[UsbPort], drivers: Mapping[str, DriverProfile], root: Path) -> str:
@@ -276,11 +275,8 @@ def _unique_devices(ports: list[UsbPort]) -> list[UsbDevice]:
 
 def _explain_uart(root: Path) -> str:
     """Return the clause for a module on the UART, which the operator must configure."""
-    node = root / "dev/serial0"
-    port = '"/dev/serial0" on a Raspberry Pi'
-    sentence = f"a module on a UART (a HAT) is not searched for: set {CONFIG_KEY} to its port ({port})"
-    steps = serial_console.fix_hint(node, root) if node.exists() else None
-    return f"{sentence}, but first {steps}" if steps else sentence
+    port = header_uart.describe_header_uart(root)
+    return f"a module on a UART (a HAT) is not searched for: set {CONFIG_KEY} to its port ({port})"
 
 
 def _stable_name(port: UsbPort, root: Path, *, prefer_path: bool = False) -> str:

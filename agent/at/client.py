@@ -300,7 +300,8 @@ class AtClient:
             reason = explain_no_answer(
                 self._connection.recent_lines, is_data_mode=is_in_data_mode(self._connection)
             )
-            self._connection.fail(ModemLost(f"no module answers: {reason}"))
+            hint = self._connection.port_state.no_answer_hint
+            self._connection.fail(ModemLost(f"no module answers: {reason}" + (f"; {hint}" if hint else "")))
 
     def _make_response(self, finished: PendingCommand) -> Response:
         """Return the response of a finished command, or raise its error."""

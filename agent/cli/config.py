@@ -25,7 +25,7 @@ def check(config_path: Path) -> None:
     """Report every error in agent.toml and in the handlers it names. Exit status 2 if there is one.
 
     Python handlers are loaded in a separate process, as the agent loads them. The module and a running agent
-    are not touched.
+    are not touched. A port that does not exist and a journal in memory are noted, and are no errors.
     """
     errors: list[str] = []
     try:
@@ -38,6 +38,8 @@ def check(config_path: Path) -> None:
             check_setting(config_path, settings)
         except ConfigError as error:
             errors += error.errors
+    if "modem.port" not in unknown_keys:
+        errors += _check_port(f"{config_path}: modem.port", settings.modem.port)
     if not any(key.startswith(("modem.", "recovery.")) for key in unknown_keys):
         from hardware.power import PowerUnavailable, make_power_switch
 
@@ -61,6 +63,20 @@ def check(config_path: Path) -> None:
     click.echo(
         f"{config_path} is valid: {settings.service.name} on {settings.modem.port}, handlers {triggers}"
     )
+
+
+def _check_port(key: str, port: str) -> list[str]:
+    """Return the error of a port that is not a serial port; print a note on one that does not exist."""
+    from hardware.header_uart import explain_debug_plug
+    from hardware.serial_device import explain_absent, explain_not_serial
+
+    if not port.startswith("/"):
+        return []
+    if error := explain_not_serial(port):
+        return [f"{key}: {error}"]
+    if note := explain_debug_plug(Path(port)) or ("" if Path(port).exists() else explain_absent(port)):
+        click.echo(f"note: {key}: {note}", err=True)
+    return []
 
 
 def _load_valid_part(path: Path) -> tuple[Config, frozenset[str]]:

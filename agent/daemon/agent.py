@@ -196,7 +196,7 @@ class Agent:
             await asyncio.sleep(interval_s or CHECK_INTERVAL_S)
 
     async def _replace_runtime_directory(self, components: Components) -> None:
-        """End, when it interrupts nothing, if only the next start of the service can bring the directory back."""
+        """End when that interrupts nothing, if only the next start of the service creates the directory again."""
         directory = self._config.control.socket.parent
         if (
             directory in self._dependencies.runtime_directories

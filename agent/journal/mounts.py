@@ -46,8 +46,8 @@ def explain_volatile(journal_path: Path, mountinfo: Path = MOUNTINFO) -> str:
     if not reason:
         return ""
     return (
-        f"journal {journal_path} is on {reason}: Commands and replies are lost with the power, and a Command may "
-        "run twice; set [journal] path to a folder on a disk, or allow_volatile = true if that does not matter"
+        f"journal {journal_path} is on {reason}: Commands and replies are lost with the power, and a Command "
+        "may run twice; set [journal] path to a folder on a disk, or allow_volatile = true to accept this"
     )
 
 

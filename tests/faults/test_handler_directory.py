@@ -142,7 +142,8 @@ def test_f133_config_check_reports_the_bad_file(handler_directory):
     write(handler_directory / "bad.py", HEAD + '@handler("bad")\ndef bad(c): return "good"\n')
     write(handler_directory / "led", "#!/bin/sh\n", 0o755)
     result = check_config(handler_directory)
-    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.exit_code == 0
+    assert "modem-agent: " not in result.stderr
     assert "handlers bad, help, led, ping, status, temp" in result.stdout
 
 

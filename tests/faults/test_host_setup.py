@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import shutil
 import socket
 import stat
@@ -10,11 +11,18 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from agent.at.client import AtClient
+from agent.at.errors import ModemLost
+from agent.at.transport.base import PortState, PortUnavailable
+from agent.at.transport.open import make_opener
 from agent.cli import group
 from agent.daemon.agent import RecoveryExhausted
 from agent.journal.mounts import explain_volatile
 from fault.catalogue import PLAIN_SID_START
 from fault.fault_world import FaultWorld
+from hardware.header_uart import describe_header_uart, explain_debug_plug
+from hardware.port_finder import PortFinder, PortSelectionError
+from hardware.serial_device import explain_absent, explain_not_serial
 from soak.world import HandlerPlan
 
 CONFIG = """
@@ -288,3 +296,209 @@ async def test_f130_directory_that_only_systemd_can_create(tmp_path, message_for
         directory.mkdir(0o750)
         await world.start_and_settle()
         assert await is_answered(directory / "control.sock")
+
+
+# F134
+
+
+@pytest.fixture
+def special_files(tmp_path):
+    """Files of every type, by what they are. Each is a path that is no serial port."""
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "file").touch()
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(tmp_path / "socket"))
+    (tmp_path / "link").symlink_to("/dev/null")
+    return {
+        "a directory": tmp_path,
+        "a regular file": tmp_path / "file",
+        "a named pipe": tmp_path / "fifo",
+        "a socket": tmp_path / "socket",
+        "another device": tmp_path / "link",
+    }
+
+
+@pytest.mark.parametrize("port", ["/dev/null", "/dev/zero", "/dev/tty", "/dev/ptmx", "/dev", "/etc/hostname"])
+def test_f134_config_check_names_what_is_not_a_serial_port(check_config, port):
+    """It is a mistake: exit status 2."""
+    result = check_config(port=port)
+    assert result.exit_code == 2
+    (line,) = [line for line in result.stderr.splitlines() if "modem.port" in line]
+    assert line.startswith("modem-agent: ")
+    assert f"modem.port: {port} is a" in line
+    assert "not a serial port; set [modem] port to" in line
+
+
+def test_f134_every_type_of_file_is_named(special_files):
+    """Links are followed."""
+    for kind, path in special_files.items():
+        assert explain_not_serial(str(path)).startswith(f"{path} is {kind}, not a serial port")
+
+
+@pytest.mark.parametrize("port", ["/dev/ttyUSB97", "/nowhere/port", "/dev/null/port"])
+def test_f134_config_check_notes_an_absent_port(check_config, port):
+    """It may appear later: exit status 0."""
+    result = check_config(port=port)
+    assert result.exit_code == 0
+    assert (
+        f"note: {result.stdout.split(' is valid')[0]}: modem.port: port {port} does not exist"
+        in result.stderr
+    )
+
+
+def test_f134_serial_ports_are_valid(check_config, tmp_path):
+    """A pseudo-terminal, by its name or by a link, and what the kernel lists as serial."""
+    far, near = os.openpty()
+    try:
+        (tmp_path / "module").symlink_to(os.ttyname(near))
+        for port in (os.ttyname(near), str(tmp_path / "module"), "socket://127.0.0.1:7", "auto"):
+            assert "modem.port" not in check_config(port=port).stderr
+    finally:
+        os.close(far)
+        os.close(near)
+
+
+DRIVERS = """\
+/dev/tty             /dev/tty        5       0 system:/dev/tty
+usbserial            /dev/ttyUSB   188 0-511 serial
+ttyAMA               /dev/ttyAMA   204 64-77 serial
+null                 /dev/null       1       3 {}
+"""
+
+
+def test_f134_kernel_decides_which_devices_are_serial(tmp_path):
+    """By the type of the driver; a port of a module on PCIe has none. Without the list nothing is refused."""
+    assert explain_not_serial("/dev/null", tmp_path) == ""
+    (tmp_path / "proc/tty").mkdir(parents=True)
+    drivers = tmp_path / "proc/tty/drivers"
+    drivers.write_text(DRIVERS.format("serial"))
+    assert explain_not_serial("/dev/null", tmp_path) == ""
+    assert "not a serial port" in explain_not_serial("/dev/zero", tmp_path)
+    drivers.write_text(DRIVERS.format("console"))
+    assert "not a serial port" in explain_not_serial("/dev/null", tmp_path)
+    (tmp_path / "sys/dev/char/1:3").mkdir(parents=True)
+    (tmp_path / "sys/dev/char/1:3/subsystem").symlink_to("../../../class/wwan")
+    assert explain_not_serial("/dev/null", tmp_path) == ""
+
+
+class Board:
+    """A directory tree in place of the root of a Raspberry Pi."""
+
+    def __init__(self, root, model, *compatible, **links):
+        """`links`: the targets of links in /dev; every target is made."""
+        self.root = root
+        (root / "proc/device-tree").mkdir(parents=True)
+        (root / "proc/device-tree/model").write_text(model + "\0")
+        (root / "proc/device-tree/compatible").write_text("".join(f"{name}\0" for name in compatible))
+        (root / "boot/firmware").mkdir(parents=True)
+        (root / "boot/firmware/config.txt").touch()
+        (root / "dev").mkdir()
+        for link, target in links.items():
+            self.add_tty(target)
+            (root / "dev" / link).symlink_to(target)
+
+    def add_tty(self, name):
+        """Add a device node."""
+        (self.root / "dev" / name).touch()
+
+    def add_login_console(self, tty):
+        """Let systemd run a login console on a port."""
+        (self.root / "run/systemd/units").mkdir(parents=True)
+        (self.root / f"run/systemd/units/invocation:serial-getty@{tty}.service").symlink_to("3f2a")
+
+    def explain_auto(self):
+        """Return why `port = "auto"` finds no module."""
+        with pytest.raises(PortSelectionError) as caught:
+            PortFinder(self.root).find(0.0)
+        return str(caught.value)
+
+
+PI_5 = [
+    ("Raspberry Pi 5 Model B Rev 1.0", "raspberrypi,5-model-b", "brcm,bcm2712"),
+    ("Raspberry Pi Compute Module 5 Rev 1.0",),
+    ("Raspberry Pi 500 Rev 1.0", "raspberrypi,500", "brcm,bcm2712"),
+    ("Raspberry Pi Next", "raspberrypi,next", "brcm,bcm2712"),
+]
+
+
+@pytest.mark.parametrize("names", PI_5, ids=lambda names: names[0])
+async def test_f134_header_of_a_raspberry_pi_5(tmp_path, names):
+    """Each sentence names ttyAMA0, and calls /dev/serial0 the debug plug."""
+    board = Board(tmp_path, *names, serial0="ttyAMA10")
+    serial0, header = tmp_path / "dev/serial0", tmp_path / "dev/ttyAMA0"
+    plug = "is the debug plug of this Raspberry Pi 5; a HAT on its header is /dev/ttyAMA0"
+    enable = "enable it with the line dtparam=uart0=on in /boot/firmware/config.txt and reboot"
+    for port in (serial0, tmp_path / "dev/ttyAMA10"):
+        assert explain_debug_plug(port, tmp_path) == f"{port} {plug}"
+    assert explain_absent(str(header), tmp_path) == f"port {header} does not exist; {enable}"
+    assert f'"/dev/ttyAMA0" on this Raspberry Pi 5; first {enable}' in board.explain_auto()
+    board.add_tty("ttyAMA0")
+    assert explain_debug_plug(header, tmp_path) == ""
+    assert board.explain_auto().endswith('its port ("/dev/ttyAMA0" on this Raspberry Pi 5)')
+    missing = tmp_path / "dev/ttyS0"
+    assert "the UART on the header of this Raspberry Pi 5 is /dev/ttyAMA0" in explain_absent(
+        str(missing), tmp_path
+    )
+    board.add_login_console("ttyAMA10")
+    with pytest.raises(PortUnavailable, match=plug):
+        await make_opener(str(serial0), 115200, tmp_path)(None)
+    serial0.unlink()
+    serial0.symlink_to("ttyAMA0")  # with dtparam=uart0_console
+    assert explain_debug_plug(serial0, tmp_path) == ""
+
+
+@pytest.mark.parametrize("model", ["Raspberry Pi 4 Model B Rev 1.5", "Raspberry Pi Zero 2 W Rev 1.0"])
+def test_f134_header_of_an_earlier_raspberry_pi(tmp_path, model):
+    """It is /dev/serial0, whatever that leads to."""
+    board = Board(tmp_path, model, "brcm,bcm2711", serial0="ttyS0")
+    assert explain_debug_plug(tmp_path / "dev/serial0", tmp_path) == ""
+    assert board.explain_auto().endswith('its port ("/dev/serial0" on this Raspberry Pi)')
+    (tmp_path / "dev/serial0").unlink()
+    enable = "enable it with the line enable_uart=1 in /boot/firmware/config.txt and reboot"
+    assert explain_absent(str(tmp_path / "dev/serial0"), tmp_path).endswith(f"does not exist; {enable}")
+    assert enable in board.explain_auto()
+
+
+def test_f134_other_machines(tmp_path):
+    """Without a device tree both names are given, and an absent port is explained as a USB module."""
+    assert (
+        describe_header_uart(tmp_path)
+        == '"/dev/serial0" on a Raspberry Pi, "/dev/ttyAMA0" on a Raspberry Pi 5'
+    )
+    assert "is it on?" in explain_absent("/dev/ttyAMA0", tmp_path)
+    assert explain_debug_plug(Path("/dev/ttyAMA10"), tmp_path) == ""
+
+
+class SilentTransport:
+    """A serial line on which nobody answers."""
+
+    def __init__(self, port_state):
+        self.port_state = port_state
+
+    def write(self, data):
+        pass
+
+    def set_baud(self, baud):
+        pass
+
+    def close(self):
+        pass
+
+    async def wait_closed(self):
+        pass
+
+
+async def test_f134_silence_on_the_debug_plug_is_explained():
+    """When no module answers there, the sentence names the right port."""
+    port_state = PortState()
+    port_state.no_answer_hint = "/dev/serial0 is the debug plug"
+
+    async def open_port(reader):
+        return SilentTransport(port_state)
+
+    client = await AtClient.open(open_port)
+    with pytest.raises(
+        ModemLost, match=r"no module answers: nothing came back .*; /dev/serial0 is the debug plug"
+    ):
+        await client.wake_module(10)
+    client.close()

@@ -70,6 +70,13 @@ class FakeHost:
         if alias:
             self._link(self.dev / alias, self.dev / tty)
 
+    def device_tree(self, model, *compatible):
+        """Set the model of the board and the names that it is compatible with."""
+        folder = self.root / "proc/device-tree"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "model").write_text(model + "\0")
+        (folder / "compatible").write_text("".join(f"{name}\0" for name in compatible))
+
     def unit(self, name, folder="run/systemd/units", prefix="invocation:"):
         """Add the link that systemd keeps for a unit."""
         (self.root / folder).mkdir(parents=True, exist_ok=True)

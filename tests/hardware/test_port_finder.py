@@ -136,7 +136,7 @@ def test_missing_usb_ports_are_reported(fake_host):
     kind, sentence = find_refusal(PortFinder(fake_host.root))
     assert kind == "absent"
     assert "nothing in /dev/serial/by-id" in sentence
-    assert 'set [modem] port in agent.toml to its port ("/dev/serial0" on a Raspberry Pi)' in sentence
+    assert 'set [modem] port in agent.toml to its port ("/dev/serial0" on a Raspberry Pi, ' in sentence
 
 
 def test_uart_is_never_chosen(fake_host):
@@ -144,7 +144,7 @@ def test_uart_is_never_chosen(fake_host):
     fake_host.uart("ttyAMA0", alias="serial0")
     kind, sentence = find_refusal(PortFinder(fake_host.root))
     assert kind == "absent"
-    assert sentence.endswith('its port ("/dev/serial0" on a Raspberry Pi)')
+    assert sentence.endswith('("/dev/serial0" on a Raspberry Pi, "/dev/ttyAMA0" on a Raspberry Pi 5)')
 
 
 def test_list_of_unknown_ports_is_limited(fake_host):
@@ -308,6 +308,7 @@ def test_enabled_login_console_counts_if_running_units_are_invisible(fake_host, 
 
 def test_uart_hint_names_login_console_and_kernel_console(fake_host):
     """With the remedy for each, before the operator configures the port."""
+    fake_host.device_tree("Raspberry Pi 4 Model B Rev 1.4")
     fake_host.uart("ttyAMA0", alias="serial0")
     fake_host.log_to("ttyAMA0", "tty1")
     (fake_host.root / "boot/firmware").mkdir(parents=True)
@@ -315,10 +316,10 @@ def test_uart_hint_names_login_console_and_kernel_console(fake_host):
     fake_host.unit("serial-getty@ttyAMA0.service")
     sentence = find_refusal(PortFinder(fake_host.root))[1]
     assert (
-        "but first disable the login console on it "
+        '"/dev/serial0" on this Raspberry Pi; first disable the login console on it '
         "(`sudo systemctl disable --now serial-getty@ttyAMA0.service`)" in sentence
     )
-    assert sentence.endswith("and remove its console= from /boot/firmware/cmdline.txt and reboot")
+    assert sentence.endswith("and remove its console= from /boot/firmware/cmdline.txt and reboot)")
 
 
 # Lookup in /sys

@@ -24,6 +24,8 @@ class PortState:
         self.baud_rates = list(baud_rates)
         self.is_in_data_mode = False
         """True if PPP frames were received there last."""
+        self.no_answer_hint = ""
+        """A sentence for the operator if no module answers there; "" if there is none."""
         self.module_sleeps = False
         """True if the module has lost the first octets after a silence."""
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from agent.at.transport.base import PortErrorKind, PortState, PortUnavailable, Transport, TransportReader
+from hardware.header_uart import explain_debug_plug
 from hardware.identify import PortInfo
 from hardware.port_finder import PortFinder, PortSelectionError, read_port_info, refuse_login_console
 
@@ -39,6 +40,7 @@ class PortOpener:
         except PortSelectionError as reason:
             raise PortUnavailable(PortErrorKind(reason.kind), str(reason)) from None
         self._device_path = node
+        self.port_state.no_answer_hint = explain_debug_plug(node, self._root)
         rate = self._baud if isinstance(self._baud, int) else self.port_state.baud_rates[0]
         return await open_serial(str(node) if auto else self._port, rate, reader, self.port_state)
 

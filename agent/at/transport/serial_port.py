@@ -31,6 +31,7 @@ from agent.at.transport.base import (
 )
 from hardware.blocking import run_in_thread, start_thread
 from hardware.port_users import explain_busy_port, explain_permissions
+from hardware.serial_device import explain_absent
 
 _log = logging.getLogger("modem-agent.at")
 
@@ -83,7 +84,7 @@ def translate_open_error(port: str, error: OSError, root: Path = Path("/")) -> P
         case errno.ENOENT | errno.ENODEV | errno.ENXIO | errno.EIO | errno.ENOTDIR:
             return PortUnavailable(
                 PortErrorKind.ABSENT,
-                f"port {port} does not exist; a USB module appears seconds after power-up: is it on?",
+                explain_absent(port, root),
             )
         case errno.ENOTTY | errno.EINVAL | errno.EISDIR:
             return PortUnavailable(

@@ -157,7 +157,7 @@ def test_check_skips_defaults_of_a_table_with_errors(cli_env):
         journal="[journal]\nallow_volatile = true\npat = 'x'", handlers="[handlers]\nfrobnicate = 1"
     )
     result = cli_env.run("config", "check")
-    assert len(result.stderr.splitlines()) == 2
+    assert len([line for line in result.stderr.splitlines() if line.startswith("modem-agent: ")]) == 2
 
 
 def test_check_reports_tables_that_contradict_each_other(cli_env):
