@@ -214,7 +214,9 @@ class PipelineHarness:
         self.queued_count += 1
         self.reply_queued.set()
 
-    def make_dispatcher(self, config=(), reply_config=None, composer=None, format_status=lambda: "well"):
+    def make_dispatcher(
+        self, config=(), reply_config=None, composer=None, format_status=lambda: "well", registry=None
+    ):
         self.queued_count = 0
         defaults = {"timeout_s": 30.0, "max_age_s": None, "max_concurrent": 4}
         return Dispatcher(
@@ -226,7 +228,7 @@ class PipelineHarness:
                 outbox_store=self.outbox_store,
                 action_store=self.action_store,
             ),
-            handlers=Handlers(HandlerRegistry(self.handler_specs), self.runner),
+            handlers=Handlers(registry or HandlerRegistry(self.handler_specs), self.runner),
             composer=composer or MessageComposer(self.service, reply_config or ReplyConfig()),
             config=DispatchConfig(**defaults | dict(config)),
             on_reply_queued=self._on_reply_queued,

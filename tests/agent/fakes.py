@@ -70,6 +70,7 @@ class FakeModem:
         self.planned = defaultdict(deque)
         self.defaults = {}
         self.is_notifying = True
+        self.cnmi = (2, 1)
         self.has_unannounced = False
         self.has_lost_settings = False
         self.is_sim_blocking_reads = False
@@ -140,7 +141,7 @@ class FakeModem:
     @property
     def status(self):
         return modem_status(
-            ModemSettings(store="ME", cnmi=(2, 1), registration=self.registered),
+            ModemSettings(store="ME", cnmi=self.cnmi, registration=self.registered),
             is_notifying=self.is_notifying,
         )
 

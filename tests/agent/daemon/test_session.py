@@ -2,7 +2,6 @@
 
 import asyncio
 import gc
-from dataclasses import replace
 
 import pytest
 
@@ -186,10 +185,9 @@ async def test_describe_before_and_after_the_first_query(pipeline, session_bench
 @pytest.mark.parametrize(
     ("cnmi", "is_noted"), [((2, 1, 0, 0, 0), False), ((2, 2, 0, 0, 0), True), ((1, 3), True)]
 )
-async def test_limit_of_direct_delivery_is_noted(pipeline, session_bench, monkeypatch, cnmi, is_noted):
+async def test_limit_of_direct_delivery_is_noted(pipeline, session_bench, cnmi, is_noted):
     """`status` has a note that messages may be lost if the module does not store them."""
-    status = pipeline.modem.status
-    monkeypatch.setattr(type(pipeline.modem), "status", replace(status, cnmi=cnmi))
+    pipeline.modem.cnmi = cnmi
     await session_bench.start()
     notes = session_bench.session.describe()["notes"]
     assert any("may be lost" in note for note in notes) is is_noted

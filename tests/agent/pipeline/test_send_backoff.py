@@ -185,6 +185,7 @@ async def test_uncertain_change_to_sending_is_undone(pipeline, factories, monkey
             failing.clear()
             raise sqlite3.OperationalError("disk I/O error")
 
+    # tests/agent/journal/test_io_errors.py has the real errors that lead to this.
     monkeypatch.setattr(pipeline.outbox_store, "mark_sending", commit_and_raise)
     async with pipeline.run_sender(modem):
         await pipeline.advance(1)

@@ -9,6 +9,7 @@ import asyncio
 import os
 import signal
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 from agent.at.transport.open import make_opener
@@ -29,26 +30,14 @@ def count_event(event):
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-original_transaction = Journal.transaction
+class CountingJournal(Journal):
+    """A journal that counts its commits."""
 
-
-def counted_transaction(self):
-    inner = original_transaction(self)
-
-    class Counted:
-        def __enter__(self):
-            return inner.__enter__()
-
-        def __exit__(self, *error):
-            result = inner.__exit__(*error)
-            if error[0] is None:
-                count_event("commit")
-            return result
-
-    return Counted()
-
-
-Journal.transaction = counted_transaction
+    @contextmanager
+    def transaction(self):
+        with super().transaction() as now:
+            yield now
+        count_event("commit")
 
 
 def count_writes(open_port):
@@ -80,7 +69,10 @@ async def main():
     agent = Agent(
         agent_config,
         lambda event: print(event, file=sys.stderr, flush=True),
-        Dependencies(opener=count_writes(make_opener(agent_config.modem.port, agent_config.modem.baud))),
+        Dependencies(
+            opener=count_writes(make_opener(agent_config.modem.port, agent_config.modem.baud)),
+            open_journal=CountingJournal,
+        ),
     )
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, agent.stop)
     await agent.run()
