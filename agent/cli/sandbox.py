@@ -31,6 +31,27 @@ def _parse_baud(_context: click.Context, _option: click.Parameter, text: str | N
     raise click.BadParameter(f"{text} is neither auto nor a rate from 300 to 4000000")
 
 
+def _parse_callback_hosts(
+    _context: click.Context, _option: click.Parameter, texts: tuple[str, ...]
+) -> tuple[str, ...]:
+    """Return the hosts as URLs have them: in lower case, without brackets and a dot at the end."""
+    from hardware.sim.service.callback_url import parse_callback_url
+
+    hosts = []
+    for text in texts:
+        bare = text.removeprefix("[").removesuffix("]")
+        try:
+            url = parse_callback_url(f"http://{f'[{bare}]' if ':' in bare else bare}/")
+        except ValueError:
+            url = None
+        if url is None or url.host != bare.lower():
+            raise click.BadParameter(
+                f"{text} is not a host name or an address, for example hooks.example.com"
+            )
+        hosts.append(url.host.removesuffix("."))
+    return tuple(hosts)
+
+
 @click.command()
 @click.option(
     "--listen",
@@ -76,6 +97,14 @@ def _parse_baud(_context: click.Context, _option: click.Parameter, text: str | N
     "--fault list shows all names and keys.",
 )
 @click.option(
+    "--allow-callback",
+    "callback_hosts",
+    multiple=True,
+    callback=_parse_callback_hosts,
+    metavar="HOST",
+    help="A host that callbacks may call besides this machine; repeatable.",
+)
+@click.option(
     "--replay",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
@@ -97,6 +126,7 @@ def sandbox(
     device: str,
     baud: int | None,
     faults: tuple[str, ...],
+    callback_hosts: tuple[str, ...],
     replay: Path | None,
     *,
     no_delays: bool,
@@ -118,6 +148,12 @@ def sandbox(
       --fault final-lost:command=+CMGS,times=2
     While the sandbox runs:
       curl http://127.0.0.1:8480/sandbox/sims/super-sim/faults -d '{"fault": "mute:for=20"}'
+
+    \b
+    A Command with a CallbackUrl on this machine calls it at each change of status:
+      curl http://127.0.0.1:8480/supersim/v1/SmsCommands -d Sim=super-sim -d Payload=ping \\
+          -d CallbackUrl=http://127.0.0.1:9000/
+      curl http://127.0.0.1:8480/sandbox/callbacks
     """
     if "list" in faults:
         _print_faults()
@@ -126,8 +162,10 @@ def sandbox(
         link_dir or Path(os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir()) / "modem-agent-sandbox"
     )
     if replay is not None:
-        if sims or faults or baud is not None or device != "generic":
-            raise click.UsageError("--replay takes none of --sim, --device, --baud and --fault")
+        if sims or faults or callback_hosts or baud is not None or device != "generic":
+            raise click.UsageError(
+                "--replay takes none of --sim, --device, --baud, --fault and --allow-callback"
+            )
         _replay_recording(replay, folder, delays=not no_delays, as_json=as_json)
         return
     if no_delays:
@@ -140,6 +178,7 @@ def sandbox(
     requested_sims = [_parse_sim(text) for text in sims]
 
     from hardware.profile import list_profiles
+    from hardware.sim.callbacks.sender import CallbackRules
     from hardware.sim.sandbox import Sandbox
     from hardware.sim.sandbox_sim import DEFAULT_SIMS, SimSpec
 
@@ -167,7 +206,11 @@ def sandbox(
             wall_clock=lambda: datetime.now(UTC),
             rng=random.Random(),  # noqa: S311  (the SIDs of a simulation are not secret)
         )
-        server = SandboxServer(box, (host.strip("[]"), int(port)))
+        server = SandboxServer(
+            box,
+            (host.strip("[]"), int(port)),
+            callback_rules=CallbackRules(allowed_hosts=frozenset(callback_hosts)),
+        )
         stop = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)

@@ -17,10 +17,13 @@ import msgspec
 
 import pdu
 from hardware import profile
+from hardware.sim.callbacks.notifier import StatusNotifier
+from hardware.sim.callbacks.record import CallbackState
+from hardware.sim.callbacks.sender import CallbackSender
 from hardware.sim.module.module import SimulatedModule
 from hardware.sim.module.pty import Pty
 from hardware.sim.module.uart import UartLink
-from hardware.sim.network.events import NetworkEvent
+from hardware.sim.network.events import NetworkEvent, NetworkEventKind
 from hardware.sim.network.network import SEARCHING, SimulatedNetwork
 from hardware.sim.sandbox_sim import (
     DEFAULT_SIMS,
@@ -29,18 +32,21 @@ from hardware.sim.sandbox_sim import (
     check_sims,
     make_sim_card,
 )
+from hardware.sim.service.account import ServiceAccount
 from hardware.sim.service.errors import NO_SUCH_RESOURCE, ServiceError
-from hardware.sim.service.product import PRODUCTS, ServiceRules
-from hardware.sim.service.resource import ServiceSim
-from hardware.sim.service.service import CommandService
+from hardware.sim.service.sims import ServiceSim
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
     from pathlib import Path
 
+    from hardware.sim.callbacks.record import Callback
+    from hardware.sim.callbacks.sender import CallbackClient, CallbackRules
     from hardware.sim.network.subscriber_queue import NetworkTiming
+    from hardware.sim.service.product import ServiceRules
+    from hardware.sim.service.service import CommandService
 
 MAX_EVENTS = 1000
 """Number of the latest events that are kept for later requests."""
@@ -68,8 +74,6 @@ class Sandbox:
         check_sims(sims)
         self.account_sid = f"AC{rng.getrandbits(128):032x}"
         self.token = f"{rng.getrandbits(128):032x}"
-        self.services: dict[str, CommandService] = {}
-        """The services by the name of their product."""
         self.sims: dict[str, SandboxSim] = {}
         """By unique name."""
         self.events: deque[tuple[int, SandboxSim, NetworkEvent]] = deque(maxlen=MAX_EVENTS)
@@ -82,6 +86,8 @@ class Sandbox:
         self._rules = rules
         self._timing = timing
         self._network: SimulatedNetwork | None = None
+        self._account: ServiceAccount | None = None
+        self._callbacks: CallbackSender | None = None
         self._observers: list[SandboxObserver] = []
         self._by_imsi: dict[str, SandboxSim] = {}
         self._event_count = 0
@@ -93,16 +99,34 @@ class Sandbox:
             raise RuntimeError("the sandbox is not started")
         return self._network
 
+    @property
+    def account(self) -> ServiceAccount:
+        """The services, Sims and Fleets of the last start."""
+        if self._account is None:
+            raise RuntimeError("the sandbox is not started")
+        return self._account
+
+    @property
+    def services(self) -> Mapping[str, CommandService]:
+        """The services by the name of their product."""
+        return self.account.services
+
+    @property
+    def callbacks(self) -> CallbackSender:
+        """The callbacks since the last call of `start_callbacks`."""
+        if self._callbacks is None:
+            raise RuntimeError("the sandbox makes no callbacks")
+        return self._callbacks
+
     # Start and stop
 
     async def start(self) -> None:
         """Power the modules on; raises OSError if a link cannot be made, and leaves nothing behind then."""
         loop = asyncio.get_running_loop()
         self._network = SimulatedNetwork(loop, self._wall_clock, self._record_event, timing=self._timing)
-        for product in PRODUCTS.values():
-            self.services[product.name] = CommandService(
-                product, self._network, self._wall_clock, self._rng, self._record_event, rules=self._rules
-            )
+        self._account = ServiceAccount(
+            self._network, self._wall_clock, self._rng, self._record_event, rules=self._rules
+        )
         try:
             for index, spec in enumerate(self._specs):
                 self._add_sim(loop, index, spec)
@@ -120,6 +144,22 @@ class Sandbox:
         self._by_imsi.clear()
         if self._network is not None:
             self._network.close()
+        if self._callbacks is not None:
+            await self._callbacks.close()
+
+    def start_callbacks(self, client: CallbackClient, rules: CallbackRules | None = None) -> None:
+        """Report changes of status and messages from SIMs through `client`, until `stop`, which closes it."""
+        self._callbacks = CallbackSender(
+            client=client,
+            scheduler=asyncio.get_running_loop(),
+            wall_clock=self._wall_clock,
+            rng=self._rng,
+            secret=self.token,
+            observe=self._record_callback,
+            rules=rules,
+        )
+        for service in self.services.values():
+            StatusNotifier(service, self._callbacks, self.account_sid)
 
     def _add_sim(self, loop: asyncio.AbstractEventLoop, index: int, spec: SimSpec) -> None:
         service = self.services[spec.service]
@@ -150,7 +190,19 @@ class Sandbox:
         )
         self.sims[spec.name] = sim
         self._by_imsi[sim_card.imsi] = sim
-        service.add_sim(ServiceSim(sid=sid, unique_name=spec.name, imsi=sim_card.imsi, status=spec.status))
+        now = self._wall_clock()
+        self.account.add_sim(
+            spec.service,
+            ServiceSim(
+                sid=sid,
+                unique_name=spec.name,
+                imsi=sim_card.imsi,
+                iccid=sim_card.iccid,
+                status=spec.status,
+                created_at=now,
+                updated_at=now,
+            ),
+        )
         if uart is None:
             pty.start(module.receive)
         else:
@@ -173,6 +225,19 @@ class Sandbox:
         self.events.append((self._event_count, sim, event))
         for observer in self._observers:
             observer(sim, event)
+
+    def _record_callback(self, callback: Callback) -> None:
+        note = f"{callback.number}: {callback.method} {callback.url.text}, "
+        if callback.state is CallbackState.NOT_SENT:
+            kind, note = NetworkEventKind.CALLBACK_NOT_SENT, note + callback.note
+        elif callback.state is CallbackState.ACCEPTED:
+            kind, note = NetworkEventKind.CALLBACK_ACCEPTED, note + callback.tries[-1].outcome
+        else:
+            follows = "another try follows" if callback.state is CallbackState.WAITING else "no further try"
+            kind, note = NetworkEventKind.CALLBACK_FAILED, f"{note}{callback.tries[-1].outcome}; {follows}"
+        self._record_event(
+            NetworkEvent(kind=kind, at=self._wall_clock(), imsi=callback.imsi, sid=callback.sid, note=note)
+        )
 
     # Control
 

@@ -50,7 +50,7 @@ LAYERS = (
 FOREIGN = {
     "pdu": set(),
     "hardware": {"msgspec", "serial", "gpiod"},
-    "hardware.sim": {"msgspec", "aiohttp"},
+    "hardware.sim": {"msgspec", "aiohttp", "yarl"},
     "agent": {"msgspec", "serial", "serial_asyncio"},
     "agent.cli": {"msgspec", "click", "rich", "aiohttp"},
     "agent.demo": {"click", "rich", "aiohttp"},

@@ -40,6 +40,12 @@ class NetworkEventKind(StrEnum):
     """A message from a SIM has become a resource with status `received`."""
     NOT_LISTED = "not_listed"
     """A message from a SIM that no list shows: it is for another number, or the service lists none."""
+    CALLBACK_ACCEPTED = "callback_accepted"
+    """The receiver of a callback answered 2xx."""
+    CALLBACK_FAILED = "callback_failed"
+    """A try of a callback was not answered 2xx; the note says why, and whether another one follows."""
+    CALLBACK_NOT_SENT = "callback_not_sent"
+    """A callback was not sent; the note says why."""
     ATTACHED = "attached"
     DETACHED = "detached"
 

@@ -1,1 +1,1 @@
-"""The REST API of the simulated services; the only package that imports aiohttp (extra `sandbox`)."""
+"""The REST API of the simulated services; it needs aiohttp (extra `sandbox`)."""

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
-from urllib.parse import urlencode
 
 from aiohttp import web
 
 from hardware.sim.rest import parameters
+from hardware.sim.rest.lists import list_response
 from hardware.sim.rest.urls import root_url
 
 if TYPE_CHECKING:
-    from hardware.sim.service.listing import Query
     from hardware.sim.service.resource import CommandResource
     from hardware.sim.service.service import CommandService
 
@@ -41,22 +41,8 @@ class CommandRoutes:
     async def list_page(self, request: web.Request) -> web.Response:
         product = self._service.product
         page = self._service.list_page(parameters.parse_query(request))
-        base = f"{root_url(request)}{product.collection_path}"
-
-        def url(query: Query | None) -> str | None:
-            return None if query is None else f"{base}?{urlencode(query)}"
-
-        meta = {
-            "first_page_url": url(page.first),
-            "key": product.list_key,
-            "next_page_url": url(page.next),
-            "page": page.number,
-            "page_size": page.size,
-            "previous_page_url": url(page.previous),
-            "url": url(page.current),
-        }
-        rows = [self._resource_json(request, resource) for resource in page.rows]
-        return web.json_response({product.list_key: rows, "meta": meta})
+        url = f"{root_url(request)}{product.collection_path}"
+        return list_response(page, product.list_key, url, partial(self._resource_json, request))
 
     async def delete(self, request: web.Request) -> web.Response:
         self._service.delete(request.match_info["sid"])

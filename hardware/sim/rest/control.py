@@ -16,6 +16,9 @@
     GET  /sandbox/faults                     all faults by name
     POST /sandbox/commands/SID/redeliver     deliver the same message again
     GET  /sandbox/events?after=N             network events after number N (the last 1000 are kept)
+    GET  /sandbox/callbacks?after=N          callbacks after number N (the last 1000 are kept): what was sent,
+                                             and when, and the answer or the failure of each try
+    GET  /sandbox/callbacks/N                one callback
 
 NAME is a unique name or a SID. Errors have the same form as those of the services.
 """
@@ -30,8 +33,8 @@ from aiohttp import web
 import pdu
 from hardware.sim.faults import FAULT_DESCRIPTIONS, FaultError
 from hardware.sim.rest import parameters
+from hardware.sim.service.dates import format_date
 from hardware.sim.service.errors import invalid_parameter, missing_parameter
-from hardware.sim.service.resource import format_date
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -92,13 +95,11 @@ class ControlRoutes:
         return web.json_response({"messages": sent[::-1]})
 
     async def list_events(self, request: web.Request) -> web.Response:
-        after = parameters.parse_query(request).get("after", "0")
-        if not (after.isascii() and after.isdigit() and len(after) < 19):
-            raise invalid_parameter("after", "it must be the number of an event")
+        after = parameters.parse_after(request)
         events = [
             {"event": number, **_event_json(sim, event)}
             for number, sim, event in self._sandbox.events
-            if number > int(after)
+            if number > after
         ]
         return web.json_response({"events": events})
 

@@ -5,7 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
-from hardware.sim.service.errors import CONFLICTING_PARAMETERS, INVALID_VALUE, UNSPECIFIED, ServiceError
+from hardware.sim.service.errors import (
+    CONFLICTING_PARAMETERS,
+    INVALID_VALUE,
+    UNSPECIFIED,
+    ServiceError,
+    invalid_parameter,
+)
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -33,6 +39,14 @@ async def parse_form(request: web.Request) -> dict[str, str]:
         return _parse_pairs(body.decode("utf-8"))
     except UnicodeDecodeError as error:
         raise _not_utf8_error() from error
+
+
+def parse_after(request: web.Request) -> int:
+    """Return the number after which the rows of a log are wanted; raises ServiceError."""
+    after = parse_query(request).get("after", "0")
+    if not (after.isascii() and after.isdigit() and len(after) < 19):
+        raise invalid_parameter("after", "it must be the number of a row")
+    return int(after)
 
 
 def _parse_pairs(text: str) -> dict[str, str]:

@@ -7,13 +7,17 @@ from typing import TYPE_CHECKING
 
 from aiohttp import http_exceptions, web
 
+from hardware.sim.callbacks.http_client import CallbackHttpClient
+from hardware.sim.rest.callbacks import CallbackRoutes
 from hardware.sim.rest.commands import CommandRoutes
 from hardware.sim.rest.control import ControlRoutes
 from hardware.sim.rest.errors import errors_as_json
 from hardware.sim.rest.index_page import IndexRoutes
+from hardware.sim.rest.sims import FleetRoutes, SimRoutes
 from hardware.sim.rest.urls import format_authority
 
 if TYPE_CHECKING:
+    from hardware.sim.callbacks.sender import CallbackRules
     from hardware.sim.sandbox import Sandbox
 
 DEFAULT_LISTEN = ("127.0.0.1", 8480)
@@ -38,17 +42,25 @@ class SandboxUnavailable(Exception):  # noqa: N818 - the name of a condition
 
 
 class SandboxServer:
-    """A sandbox with its REST API at `listen` (host and port; 0 means any free port)."""
+    """A sandbox with its REST API at `listen` (host and port; 0 means any free port) and its callbacks."""
 
-    def __init__(self, sandbox: Sandbox, listen: tuple[str, int] = DEFAULT_LISTEN) -> None:
+    def __init__(
+        self,
+        sandbox: Sandbox,
+        listen: tuple[str, int] = DEFAULT_LISTEN,
+        *,
+        callback_rules: CallbackRules | None = None,
+    ) -> None:
         self.sandbox = sandbox
         self._listen = listen
+        self._callback_rules = callback_rules
         self._runner: web.AppRunner | None = None
 
     async def start(self) -> None:
         """Start the sandbox and listen; raises SandboxUnavailable, and leaves nothing behind then."""
         try:
             await self.sandbox.start()
+            self.sandbox.start_callbacks(CallbackHttpClient(), self._callback_rules)
             await self._start_listening()
         except OSError as error:
             await self.stop()
@@ -81,6 +93,10 @@ class SandboxServer:
         app = web.Application(middlewares=[errors_as_json])
         for service in self.sandbox.services.values():
             CommandRoutes(service, self.sandbox.account_sid).register(app.router)
+        for collection in self.sandbox.account.sims.values():
+            SimRoutes(collection, self.sandbox.account_sid).register(app.router)
+        FleetRoutes(self.sandbox.account.fleets, self.sandbox.account_sid).register(app.router)
+        CallbackRoutes(self.sandbox).register(app.router)
         ControlRoutes(self.sandbox, lambda: self.url).register(app.router)
         IndexRoutes(self.sandbox).register(app.router)
         self._runner = web.AppRunner(app, access_log=None, logger=log, shutdown_timeout=SHUTDOWN_TIMEOUT_S)

@@ -1,16 +1,11 @@
-"""Lists of Commands: filters and pages, newest first, with the queries that lead from page to page.
-
-The links carry a PageToken that names the row at which the page begins, so that a Command that is created or
-deleted between two requests neither repeats nor hides a row. Without a token `Page` counts from the newest.
-"""
+"""Lists of Commands: the filters of each product."""
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING
 
-from hardware.sim.service.errors import invalid_paging, invalid_parameter
+from hardware.sim.service import paging
+from hardware.sim.service.parameter_parsing import parse_filters
 from hardware.sim.service.resource import DIRECTIONS, STATUSES, TRANSPORTS
 
 if TYPE_CHECKING:
@@ -19,49 +14,19 @@ if TYPE_CHECKING:
     from hardware.sim.service.product import Product
     from hardware.sim.service.resource import CommandResource
 
-DEFAULT_PAGE_SIZE = 50
-MAX_PAGE_SIZE = 1000
-"""From the API descriptions of both vendors."""
-
-Query = list[tuple[str, str]]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Page:
-    """One page, and the queries for it and its neighbours."""
-
-    rows: list[CommandResource]
-    number: int
-    size: int
-    first: Query
-    previous: Query | None
-    current: Query
-    next: Query | None
-
-
-@dataclass(frozen=True, slots=True)
-class _PageToken:
-    """The rows older than the one with `serial`, or newer."""
-
-    side: Literal["older", "newer"]
-    serial: int
-
-    def __str__(self) -> str:
-        return f"{'PA' if self.side == 'older' else 'PB'}{self.serial:032x}"
-
 
 def select_page(
     product: Product, resources: Sequence[CommandResource], parameters: Mapping[str, str], sim_sid: str | None
-) -> Page:
+) -> paging.Page[CommandResource]:
     """Return the requested page of `resources` (newest first).
 
     `sim_sid` is the SID of the SIM that the filter `Sim` names. Raises ServiceError: 33101 for an invalid
     filter, 33103 for invalid paging.
     """
-    filters = _parse_filters(product, parameters)
-    size = _parse_number(parameters, "PageSize", DEFAULT_PAGE_SIZE, 1, MAX_PAGE_SIZE)
-    number = _parse_number(parameters, "Page", 0, 0, 10**15)
-    token = _parse_token(parameters)
+    known: dict[str, tuple[str, ...] | None] = {"Sim": None, "Status": STATUSES, "Direction": DIRECTIONS}
+    if product.has_modes:
+        known["Transport"] = TRANSPORTS
+    filters = parse_filters(parameters, known)
     rows = [
         resource
         for resource in resources
@@ -70,72 +35,4 @@ def select_page(
         and filters.get("Direction", resource.direction) == resource.direction
         and filters.get("Transport", "sms") == "sms"
     ]
-    begin = _first_row_index(rows, token, number, size)
-    shown = rows[begin : begin + size]
-    filter_query = list(filters.items())
-
-    def query(page: int, at: _PageToken | None = None) -> Query:
-        pairs = [*filter_query, ("PageSize", str(size)), ("Page", str(page))]
-        return pairs if at is None else [*pairs, ("PageToken", str(at))]
-
-    previous = following = None
-    if number > 0:
-        # The first page has no token, so that it contains what was created meanwhile.
-        back = _PageToken("newer", shown[0].serial) if shown and begin > size else None
-        previous = query(number - 1, back)
-    if begin + size < len(rows):
-        following = query(number + 1, _PageToken("older", shown[-1].serial))
-    return Page(
-        rows=shown,
-        number=number,
-        size=size,
-        first=query(0),
-        previous=previous,
-        current=query(number, token),
-        next=following,
-    )
-
-
-def _first_row_index(
-    rows: Sequence[CommandResource], token: _PageToken | None, number: int, size: int
-) -> int:
-    if token is None:
-        return number * size
-    if token.side == "older":
-        return sum(1 for row in rows if row.serial >= token.serial)
-    return max(0, sum(1 for row in rows if row.serial > token.serial) - size)
-
-
-def _parse_filters(product: Product, parameters: Mapping[str, str]) -> dict[str, str]:
-    known: dict[str, tuple[str, ...] | None] = {"Sim": None, "Status": STATUSES, "Direction": DIRECTIONS}
-    if product.has_modes:
-        known["Transport"] = TRANSPORTS
-    filters = {name: value for name, value in parameters.items() if name in known}
-    for name, value in filters.items():
-        words = known[name]
-        if words is not None and value not in words:
-            raise invalid_parameter(name, f"it must be one of {', '.join(words)}")
-    return filters
-
-
-def _parse_number(parameters: Mapping[str, str], name: str, default: int, minimum: int, maximum: int) -> int:
-    text = parameters.get(name)
-    if text is None:
-        return default
-    # More digits are out of range anyway, and int() raises another error for very long strings.
-    if not re.fullmatch(r"[0-9]{1,16}", text) or not minimum <= int(text) <= maximum:
-        raise invalid_paging(
-            name, f"it must be an integer from {minimum}" + (f" to {maximum}" if name == "PageSize" else "")
-        )
-    return int(text)
-
-
-def _parse_token(parameters: Mapping[str, str]) -> _PageToken | None:
-    text = parameters.get("PageToken")
-    if text is None:
-        return None
-    match = re.fullmatch(r"P([AB])([0-9a-f]{32})", text)
-    if match is None:
-        raise invalid_paging("PageToken", "it is not a token of this list")
-    side = "older" if match[1] == "A" else "newer"
-    return _PageToken(cast("Literal['older', 'newer']", side), int(match[2], 16))
+    return paging.select_page(rows, filters, parameters)

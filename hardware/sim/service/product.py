@@ -41,6 +41,15 @@ class Product:
     """True if messages from a SIM become resources."""
     accepts_any_number: bool = False
     """True if messages from a SIM to any number are for the service."""
+    has_fleets: bool = False
+    """True if its SIMs belong to Fleets, which have the settings for Commands; otherwise the SIM has them."""
+    calls_at_every_status: bool = False
+    """True if a status callback follows each change of status; False: the last one only."""
+
+    @property
+    def sims_path(self) -> str:
+        """Path of the Sim resources below the root of the sandbox."""
+        return f"{self.base_path}/v1/Sims"
 
     @property
     def collection_path(self) -> str:
@@ -71,6 +80,8 @@ SUPER_SIM = Product(
     list_key="sms_commands",
     registration_stat=5,
     accepts_any_number=True,
+    has_fleets=True,
+    calls_at_every_status=True,
 )
 
 PROGRAMMABLE_WIRELESS = Product(
@@ -99,6 +110,7 @@ SUPER_SIM_BETA = Product(
     registration_stat=5,
     store_and_forward=False,
     lists_mo_messages=False,
+    has_fleets=True,
 )
 
 PRODUCTS = {product.name: product for product in (SUPER_SIM, PROGRAMMABLE_WIRELESS, SUPER_SIM_BETA)}

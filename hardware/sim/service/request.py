@@ -8,14 +8,15 @@ from __future__ import annotations
 import base64
 import binascii
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, TypeVar, get_args
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Literal, get_args
 
-from hardware.sim.service.errors import (
-    CONFLICTING_PARAMETERS,
-    ServiceError,
-    invalid_parameter,
-    missing_parameter,
+from hardware.sim.service.callback_url import NO_WEBHOOK, Webhook
+from hardware.sim.service.errors import CONFLICTING_PARAMETERS, ServiceError, invalid_parameter
+from hardware.sim.service.parameter_parsing import (
+    parse_choice,
+    parse_flag,
+    parse_webhook,
+    require_parameter,
 )
 from hardware.sim.service.resource import CommandMode
 
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from hardware.sim.service.product import Product
 
 IncludeSid = Literal["none", "start", "end"]
-Word = TypeVar("Word", bound=str)
 
 MAX_BINARY_OCTETS = 140
 """The user data field of one SMS."""
@@ -44,6 +44,8 @@ class CreateRequest:
     mode: CommandMode = "text"
     include_sid: IncludeSid = "none"
     delivery_receipt: bool = True
+    callback: Webhook = NO_WEBHOOK
+    """Whom to call about the status."""
 
     @property
     def content(self) -> str | bytes:
@@ -55,14 +57,14 @@ def parse_create_request(product: Product, parameters: Mapping[str, str]) -> Cre
 
     Raises ServiceError: 33102 for a missing parameter, 33101 for an invalid value, 33121 for a conflict.
     """
-    sim = _require_parameter(parameters, "Sim")
-    body = _require_parameter(parameters, product.body_parameter)
-    _check_callback(parameters)
+    sim = require_parameter(parameters, "Sim")
+    body = require_parameter(parameters, product.body_parameter)
+    callback = parse_webhook(parameters, "Callback")
     if not product.has_modes:
-        return CreateRequest(sim=sim, body=body)
-    mode: CommandMode = _parse_choice(parameters, "CommandMode", get_args(CommandMode), "text")
-    include_sid: IncludeSid = _parse_choice(parameters, "IncludeSid", get_args(IncludeSid), "none")
-    receipt = _parse_flag(parameters, "DeliveryReceiptRequested")
+        return CreateRequest(sim=sim, body=body, callback=callback)
+    mode: CommandMode = parse_choice(parameters, "CommandMode", get_args(CommandMode), "text")
+    include_sid: IncludeSid = parse_choice(parameters, "IncludeSid", get_args(IncludeSid), "none")
+    receipt = parse_flag(parameters, "DeliveryReceiptRequested")
     if mode == "binary" and include_sid != "none":
         raise ServiceError(400, CONFLICTING_PARAMETERS, "IncludeSid is for text mode; CommandMode is binary.")
     data = None
@@ -73,7 +75,13 @@ def parse_create_request(product: Product, parameters: Mapping[str, str]) -> Cre
                 product.body_parameter, f"{len(data)} octets, at most {MAX_BINARY_OCTETS} fit"
             )
     return CreateRequest(
-        sim=sim, body=body, data=data, mode=mode, include_sid=include_sid, delivery_receipt=receipt
+        sim=sim,
+        body=body,
+        data=data,
+        mode=mode,
+        include_sid=include_sid,
+        delivery_receipt=receipt,
+        callback=callback,
     )
 
 
@@ -84,39 +92,3 @@ def decode_base64(parameter: str, text: str) -> bytes:
         return base64.b64decode(digits + "=" * (-len(digits) % 4), validate=True)
     except (binascii.Error, ValueError) as error:
         raise invalid_parameter(parameter, "in binary mode it must be base64") from error
-
-
-def _require_parameter(parameters: Mapping[str, str], name: str) -> str:
-    value = parameters.get(name, "")
-    if not value:
-        raise missing_parameter(name)
-    return value
-
-
-def _parse_choice(parameters: Mapping[str, str], name: str, choices: tuple[Word, ...], default: Word) -> Word:
-    value = parameters.get(name) or default
-    for word in choices:
-        if value == word:
-            return word
-    raise invalid_parameter(name, f"it must be one of {', '.join(choices)}")
-
-
-def _parse_flag(parameters: Mapping[str, str], name: str) -> bool:
-    """Parse a flag in any letter case, since older vendor clients send `True` and `False`; default true."""
-    value = {name: parameters.get(name, "").lower()}
-    return _parse_choice(value, name, ("true", "false"), "true") == "true"
-
-
-def _check_callback(parameters: Mapping[str, str]) -> None:
-    """Check the callback parameters; the sandbox makes no callbacks."""
-    _parse_choice(parameters, "CallbackMethod", ("GET", "POST"), "POST")
-    url = parameters.get("CallbackUrl")
-    if not url:
-        return
-    try:
-        parts = urlsplit(url)
-        good = parts.scheme in ("http", "https") and bool(parts.hostname)
-    except ValueError:
-        good = False
-    if not good:
-        raise invalid_parameter("CallbackUrl", "it must be an absolute http or https URL")

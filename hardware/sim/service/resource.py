@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal
 
+from hardware.sim.service.callback_url import NO_WEBHOOK, Webhook
+from hardware.sim.service.dates import format_date
+
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from hardware.sim.network.subscriber_queue import MtMessage
     from hardware.sim.service.product import Product
+    from hardware.sim.service.sims import ServiceSim
 
 ResourceStatus = Literal["queued", "sent", "delivered", "received", "failed"]
 ResourceDirection = Literal["to_sim", "from_sim"]
@@ -17,21 +22,6 @@ CommandMode = Literal["text", "binary"]
 STATUSES: tuple[ResourceStatus, ...] = ("queued", "sent", "delivered", "received", "failed")
 DIRECTIONS: tuple[ResourceDirection, ...] = ("to_sim", "from_sim")
 TRANSPORTS = ("sms", "ip")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServiceSim:
-    """A SIM of the account."""
-
-    sid: str
-    unique_name: str
-    imsi: str
-    status: str = "active"
-    """Only `ready` and `active` SIMs send and receive."""
-
-    @property
-    def is_usable(self) -> bool:
-        return self.status in ("ready", "active")
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
@@ -53,6 +43,17 @@ class CommandResource:
     """True if a delivery receipt was requested."""
     mt_messages: list[MtMessage] = field(default_factory=list)
     """The messages that were sent for it."""
+    callback: Webhook = NO_WEBHOOK
+    """Whom to call about the status."""
+    error_code: int | None = None
+    """Why the Command failed. Only the callback shows it: no description has a field for it."""
+    error_message: str = ""
+
+    def is_final(self, product: Product) -> bool:
+        """Return True if the service makes no further attempt and expects no further receipt."""
+        if self.status in ("delivered", "failed", "received"):
+            return True
+        return self.status == "sent" and product.has_modes and not self.delivery_receipt
 
     def to_json(self, product: Product, account_sid: str, root_url: str) -> dict[str, object]:
         """Return the fields in the order of the vendor's samples; `root_url` precedes the product's path."""
@@ -76,8 +77,3 @@ class CommandResource:
             "date_updated": format_date(self.updated_at),
             "url": url,
         }
-
-
-def format_date(time: datetime) -> str:
-    """Format as UTC with whole seconds and `Z`; the vendor's client does not parse any other form."""
-    return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -10,6 +10,7 @@ does no I/O; clock and randomness are arguments.
 from __future__ import annotations
 
 import base64
+from collections.abc import Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -19,21 +20,30 @@ from hardware.sim.network.network import Subscription
 from hardware.sim.service import body as service_body
 from hardware.sim.service import listing as service_list
 from hardware.sim.service import request as service_request
-from hardware.sim.service.errors import NO_SUCH_RESOURCE, NO_SUCH_SIM, SIM_NOT_ACTIVE, ServiceError
+from hardware.sim.service.errors import (
+    NO_SUCH_RESOURCE,
+    NO_SUCH_SIM,
+    SIM_NOT_ACTIVE,
+    UNSPECIFIED,
+    ServiceError,
+)
 from hardware.sim.service.product import ServiceRules
 from hardware.sim.service.resource import CommandResource
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
     from datetime import datetime
 
     from hardware.sim.network.events import NetworkObserver
     from hardware.sim.network.mo_messages import MoMessage
     from hardware.sim.network.network import SimulatedNetwork
-    from hardware.sim.service.listing import Page
+    from hardware.sim.service.paging import Page
     from hardware.sim.service.product import Product
-    from hardware.sim.service.resource import CommandMode, ResourceStatus, ServiceSim
+    from hardware.sim.service.resource import CommandMode, ResourceStatus
+    from hardware.sim.service.sims import ServiceSim
+
+StatusObserver = Callable[[CommandResource], None]
 
 MAX_MO_CHARACTERS = 160
 """Length to which a text from a Programmable Wireless SIM is cut; it is still listed (33111)."""
@@ -58,13 +68,14 @@ class CommandService:
         self._wall_clock = wall_clock
         self._rng = rng
         self._emit = emit
+        self._status_observers: list[StatusObserver] = []
         self._sims: dict[str, ServiceSim] = {}
         self._resources: dict[str, CommandResource] = {}
         self._serial = 0
         self._reference = rng.randrange(256)
 
     def add_sim(self, sim: ServiceSim) -> None:
-        """Add a SIM to the account and to the network."""
+        """Add a SIM to the service and to the network."""
         self._sims[sim.imsi] = sim
         self._network.subscribe(
             Subscription(
@@ -86,10 +97,8 @@ class CommandService:
         sim = self.find_sim(request.sim)
         if sim is None:
             raise ServiceError(404, NO_SUCH_SIM, f"There is no SIM {request.sim}.")
-        if not sim.is_usable:
-            raise ServiceError(
-                400, SIM_NOT_ACTIVE, f"The SIM {request.sim} is {sim.status}, not ready or active."
-            )
+        if reason := sim.explain_unusable(self.product):
+            raise ServiceError(400, SIM_NOT_ACTIVE, f"The SIM {request.sim} cannot be used: {reason}.")
         sid = self._new_sid()
         # A modulo 256 counter (TS 23.040 9.2.3.24.1): random references would make two messages of the same
         # second indistinguishable once in 256 times.
@@ -98,6 +107,7 @@ class CommandService:
         resource = self._add_resource(
             sid, sim, request.body, "queued", request.mode, delivery_receipt=request.delivery_receipt
         )
+        resource.callback = request.callback
         self._emit_event(NetworkEventKind.CREATED, sim, request.content, sid=sid)
         delivery = _DeliveryTracker(self, resource, len(parts))
         resource.mt_messages = [
@@ -122,9 +132,23 @@ class CommandService:
         return resource
 
     def set_status(self, resource: CommandResource, status: ResourceStatus) -> None:
-        """Set the status of a Command and its update time."""
+        """Set the status of a Command and its update time, and tell the observers."""
         resource.status = status
         resource.updated_at = self._wall_clock()
+        self._notify_observers(resource)
+
+    def fail(self, resource: CommandResource, code: int, message: str) -> None:
+        """Set the status `failed` with the code and the sentence that the callback carries."""
+        resource.error_code, resource.error_message = code, message
+        self.set_status(resource, "failed")
+
+    def add_status_observer(self, observer: StatusObserver) -> None:
+        """Call `observer` with each resource whose status changes, and with each message from a SIM."""
+        self._status_observers.append(observer)
+
+    def _notify_observers(self, resource: CommandResource) -> None:
+        for observer in self._status_observers:
+            observer(resource)
 
     # Commands from a SIM
 
@@ -143,9 +167,13 @@ class CommandService:
                 number,
                 note="this service lists no messages from a SIM",
             )
-        elif not sim.is_usable:
+        elif reason := sim.explain_unusable(self.product):
             self._emit_event(
-                NetworkEventKind.NOT_LISTED, sim, message.body, number, note=f"33203: the SIM is {sim.status}"
+                NetworkEventKind.NOT_LISTED,
+                sim,
+                message.body,
+                number,
+                note=f"33203: the SIM cannot be used: {reason}",
             )
         else:
             self._add_received(sim, message, number)
@@ -163,8 +191,9 @@ class CommandService:
             if self.product.has_modes and len(body) > MAX_MO_CHARACTERS:
                 body = body[:MAX_MO_CHARACTERS]
                 note = f"33111: {len(message.body)} characters, cut to {MAX_MO_CHARACTERS}"
-        self._add_resource(sid, sim, body, "received", mode)
+        resource = self._add_resource(sid, sim, body, "received", mode)
         self._emit_event(NetworkEventKind.LISTED, sim, message.body, number, sid=sid, note=note)
+        self._notify_observers(resource)
 
     # Read operations of the API
 
@@ -180,7 +209,7 @@ class CommandService:
         self._prune_expired()
         return sid in self._resources
 
-    def list_page(self, parameters: Mapping[str, str]) -> Page:
+    def list_page(self, parameters: Mapping[str, str]) -> Page[CommandResource]:
         """Return one page of the list, newest first; raises ServiceError."""
         self._prune_expired()
         sim = self.find_sim(parameters.get("Sim", ""))
@@ -273,4 +302,4 @@ class _DeliveryTracker:
         else:
             fails = not product.store_and_forward or (product.has_modes and resource.delivery_receipt)
         if fails and resource.status != "failed":
-            self._service.set_status(resource, "failed")
+            self._service.fail(resource, UNSPECIFIED, "The Command could not be delivered to the SIM.")

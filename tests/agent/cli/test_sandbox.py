@@ -116,3 +116,15 @@ def test_sandbox_prints_its_addresses(cli_env, form):
         process.communicate()
     assert process.returncode == 0
     assert list((cli_env.folder / "links").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "host", ["", "a b", "http://example.com", "example.com:80", "127.1", "-", "x/y", "ü.example"]
+)
+def test_invalid_callback_host_is_wrong_usage(cli_env, host):
+    """Exit status 2 and an example."""
+    result = cli_env.run_bare(
+        "sandbox", "--listen", "127.0.0.1:0", "--link-dir", str(cli_env.folder), "--allow-callback", host
+    )
+    assert result.exit_code == 2
+    assert f"{host} is not a host name or an address, for example hooks.example.com" in result.stderr

@@ -10,9 +10,8 @@ from manual_scheduler import ManualScheduler
 
 import pdu
 from hardware.sim.network.network import SimulatedNetwork
-from hardware.sim.service.product import PRODUCTS
-from hardware.sim.service.resource import ServiceSim
-from hardware.sim.service.service import CommandService
+from hardware.sim.service.account import ServiceAccount
+from hardware.sim.service.sims import ServiceSim
 
 START_TIME = datetime(2026, 11, 22, 12, 0, 0, tzinfo=UTC)
 
@@ -77,20 +76,24 @@ class NetworkBench:
         self.time = ManualScheduler()
         self.events = []
         self.network = SimulatedNetwork(self.time, self.wall_clock, self.events.append, timing=timing)
-        rng = random.Random(1)
-        self.services = {
-            name: CommandService(product, self.network, self.wall_clock, rng, self.events.append, rules=rules)
-            for name, product in PRODUCTS.items()
-        }
+        self.account = ServiceAccount(
+            self.network, self.wall_clock, random.Random(1), self.events.append, rules=rules
+        )
+        self.services = self.account.services
         self.sims = {}
         for index, (name, service) in enumerate(self.services.items()):
-            sim = ServiceSim(
+            self.sims[name] = self.add_sim(
+                name,
                 sid=f"{service.product.sim_sid_prefix}{index:032x}",
                 unique_name=f"sim-{name}",
                 imsi=f"00101000000000{index}",
             )
-            service.add_sim(sim)
-            self.sims[name] = sim
+
+    def add_sim(self, service, **fields):
+        """Add a SIM to the account; returns it."""
+        sim = ServiceSim(created_at=START_TIME, updated_at=START_TIME, **fields)
+        self.account.add_sim(service, sim)
+        return sim
 
     def wall_clock(self):
         return START_TIME + timedelta(seconds=self.time.now)

@@ -9,7 +9,6 @@ import pytest
 import pdu
 from hardware.sim.service.errors import ServiceError
 from hardware.sim.service.product import ServiceRules
-from hardware.sim.service.resource import ServiceSim
 
 DAY = 86400
 ALL = ("super-sim", "programmable-wireless", "super-sim-beta")
@@ -84,7 +83,9 @@ def test_sim_is_found_by_sid_and_by_name(network_bench):
 def test_sim_must_be_ready_or_active(network_bench, status):
     """33104 when sending; its own messages are not listed."""
     service = network_bench.services["programmable-wireless"]
-    service.add_sim(ServiceSim(sid="DE" + "9" * 32, unique_name="off", imsi="001010000000009", status=status))
+    network_bench.add_sim(
+        "programmable-wireless", sid="DE" + "9" * 32, unique_name="off", imsi="001010000000009", status=status
+    )
     assert refusal(service.create, {"Sim": "off", "Command": "x"}) == (400, 33104)
     station = type(network_bench.add_station("super-sim"))(network_bench.network, "001010000000009")
     station.send_text("hello", to="2936")

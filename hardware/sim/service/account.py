@@ -1,0 +1,67 @@
+"""One account: the services, with the SIMs and Fleets that they share."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from hardware.sim.service.fleets import FleetCollection
+from hardware.sim.service.product import PRODUCTS, PROGRAMMABLE_WIRELESS, SUPER_SIM
+from hardware.sim.service.service import CommandService
+from hardware.sim.service.sims import ServiceSim, SimCollection
+
+if TYPE_CHECKING:
+    import random
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from hardware.sim.network.events import NetworkObserver
+    from hardware.sim.network.network import SimulatedNetwork
+    from hardware.sim.service.product import ServiceRules
+
+DEFAULT_FLEET = "default"
+"""Unique name of the Fleet to which all Super SIMs are assigned at the start."""
+DEFAULT_FLEET_SID = f"HF{1:032x}"
+
+
+class ServiceAccount:
+    """The account of a sandbox."""
+
+    def __init__(
+        self,
+        network: SimulatedNetwork,
+        wall_clock: Callable[[], datetime],
+        rng: random.Random,
+        emit: NetworkObserver,
+        *,
+        rules: ServiceRules | None = None,
+    ) -> None:
+        self.services = {
+            product.name: CommandService(product, network, wall_clock, rng, emit, rules=rules)
+            for product in PRODUCTS.values()
+        }
+        """By the name of their product."""
+        self.fleets = FleetCollection(wall_clock, rng)
+        self._default_fleet = self.fleets.add(DEFAULT_FLEET_SID, DEFAULT_FLEET, "default")
+        self.sims = {
+            product.base_path: SimCollection(
+                product,
+                fleets=self.fleets if product.has_fleets else None,
+                wall_clock=wall_clock,
+                rng=rng,
+                connect=partial(self._connect, product.name),
+            )
+            for product in (SUPER_SIM, PROGRAMMABLE_WIRELESS)
+        }
+        """By the path of the vendor's product; Super SIM and its beta have the same SIMs."""
+
+    def add_sim(self, service: str, sim: ServiceSim) -> None:
+        """Add a SIM to the account, a service and the network; a Super SIM joins the default Fleet."""
+        product = self.services[service].product
+        if product.has_fleets:
+            sim.fleet = self._default_fleet
+        self.sims[product.base_path].add(sim)
+        self._connect(service, sim)
+
+    def _connect(self, service: str, sim: ServiceSim) -> None:
+        self.services[service].add_sim(sim)

@@ -1,0 +1,122 @@
+"""Pages of a list, newest first, with the queries that lead from page to page.
+
+The links carry a PageToken that names the row at which the page begins, so that a resource that is created or
+deleted between two requests neither repeats nor hides a row. Without a token `Page` counts from the newest.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Generic, Literal, Protocol, TypeVar, cast
+
+from hardware.sim.service.errors import invalid_paging
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+DEFAULT_PAGE_SIZE = 50
+MAX_PAGE_SIZE = 1000
+"""From the API descriptions of both vendors."""
+
+Query = list[tuple[str, str]]
+
+
+class ListedResource(Protocol):
+    """A resource that lists show."""
+
+    @property
+    def serial(self) -> int:
+        """Order of creation within the list."""
+
+
+Row = TypeVar("Row", bound=ListedResource)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page(Generic[Row]):
+    """One page, and the queries for it and its neighbours."""
+
+    rows: list[Row]
+    number: int
+    size: int
+    first: Query
+    previous: Query | None
+    current: Query
+    next: Query | None
+
+
+@dataclass(frozen=True, slots=True)
+class _PageToken:
+    """The rows older than the one with `serial`, or newer."""
+
+    side: Literal["older", "newer"]
+    serial: int
+
+    def __str__(self) -> str:
+        return f"{'PA' if self.side == 'older' else 'PB'}{self.serial:032x}"
+
+
+def select_page(rows: Sequence[Row], filters: Mapping[str, str], parameters: Mapping[str, str]) -> Page[Row]:
+    """Return the requested page of `rows`, which are filtered and newest first.
+
+    `filters` is repeated in the links. Raises ServiceError (33103) for invalid paging.
+    """
+    size = _parse_number(parameters, "PageSize", DEFAULT_PAGE_SIZE, 1, MAX_PAGE_SIZE)
+    number = _parse_number(parameters, "Page", 0, 0, 10**15)
+    token = _parse_token(parameters)
+    begin = _first_row_index(rows, token, number, size)
+    shown = rows[begin : begin + size]
+    filter_query = list(filters.items())
+
+    def query(page: int, at: _PageToken | None = None) -> Query:
+        pairs = [*filter_query, ("PageSize", str(size)), ("Page", str(page))]
+        return pairs if at is None else [*pairs, ("PageToken", str(at))]
+
+    previous = following = None
+    if number > 0:
+        # The first page has no token, so that it contains what was created meanwhile.
+        back = _PageToken("newer", shown[0].serial) if shown and begin > size else None
+        previous = query(number - 1, back)
+    if begin + size < len(rows):
+        following = query(number + 1, _PageToken("older", shown[-1].serial))
+    return Page(
+        rows=list(shown),
+        number=number,
+        size=size,
+        first=query(0),
+        previous=previous,
+        current=query(number, token),
+        next=following,
+    )
+
+
+def _first_row_index(rows: Sequence[Row], token: _PageToken | None, number: int, size: int) -> int:
+    if token is None:
+        return number * size
+    if token.side == "older":
+        return sum(1 for row in rows if row.serial >= token.serial)
+    return max(0, sum(1 for row in rows if row.serial > token.serial) - size)
+
+
+def _parse_number(parameters: Mapping[str, str], name: str, default: int, minimum: int, maximum: int) -> int:
+    text = parameters.get(name)
+    if text is None:
+        return default
+    # More digits are out of range anyway, and int() raises another error for very long strings.
+    if not re.fullmatch(r"[0-9]{1,16}", text) or not minimum <= int(text) <= maximum:
+        raise invalid_paging(
+            name, f"it must be an integer from {minimum}" + (f" to {maximum}" if name == "PageSize" else "")
+        )
+    return int(text)
+
+
+def _parse_token(parameters: Mapping[str, str]) -> _PageToken | None:
+    text = parameters.get("PageToken")
+    if text is None:
+        return None
+    match = re.fullmatch(r"P([AB])([0-9a-f]{32})", text)
+    if match is None:
+        raise invalid_paging("PageToken", "it is not a token of this list")
+    side = "older" if match[1] == "A" else "newer"
+    return _PageToken(cast("Literal['older', 'newer']", side), int(match[2], 16))
