@@ -36,7 +36,14 @@ from hardware.sim.service.callback_url import ConnectionOverrides, parse_callbac
             "http://127.0.0.1/%zz",
             "http://127.0.0.1/{x}",
         ),
-        *("http://a..b/", "http://.a/", f"http://{'a' * 64}/", "http://müller.example/", "http://a,b/", "http://-a/"),
+        *(
+            "http://a..b/",
+            "http://.a/",
+            f"http://{'a' * 64}/",
+            "http://müller.example/",
+            "http://a,b/",
+            "http://-a/",
+        ),
         *(
             "javascript:alert(1)",
             "file:///etc/passwd",
