@@ -31,6 +31,7 @@ from agent.journal.reset_budget import ResetBudget, ResetLimits
 from agent.journal.sims import SimStore
 from agent.modem.identification import AUTO_PROFILE
 from agent.modem.modem import Modem
+from agent.modem.notification_check import NotificationMemory
 from agent.modem.options import ModemOptions
 from agent.modem.send_refusals import SendRefusals
 from agent.modem.sim import SimConfig
@@ -76,6 +77,7 @@ class Components:
         self._service = SERVICE_PROFILES[config.service.name]
         self._opener = dependencies.opener or make_opener(config.modem.port, config.modem.baud)
         self._sim_memory = JournalSimMemory(runtime=runtime, sim_store=SimStore(journal))
+        self._notification_memory = NotificationMemory()
         self._send_state = SendState(
             destination_backoff=DestinationBackoff(),
             brownout_guard=BrownoutGuard(runtime.random),
@@ -210,6 +212,7 @@ class Components:
             profile=config.profile,
             port_info=opener.read_port_info() if isinstance(opener, PortOpener) else PortInfo(),
             sim_config=SimConfig(self._sim_memory, self._dependencies.pin, config.service_centre or ""),
+            notification_memory=self._notification_memory,
         )
         return self._dependencies.make_modem(client, options)
 

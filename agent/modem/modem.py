@@ -78,6 +78,7 @@ class Modem:
             settings=self._settings,
             message_format=self._format,
             acknowledge=cnma_sender.acknowledge,
+            notification_memory=options.notification_memory,
         )
         self._settings_monitor = SettingsMonitor(
             client=client,
@@ -192,7 +193,7 @@ class Modem:
 
     @property
     def has_unannounced(self) -> bool:
-        """True if a message was found without a notification, which may still come."""
+        """True if a message was found without a notification, which may still come, or if none ever comes."""
         return self._urc_handler.notifications.has_unannounced
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 
 from agent.modem.stored_message import UNKNOWN_SLOT, Slot, StoredMessage
 
@@ -11,10 +12,21 @@ NOTIFICATION_GRACE_S = 5.0
 notifications while a command runs."""
 
 
+@dataclass(slots=True)
+class NotificationMemory:
+    """What is known of a module's notifications over all sessions."""
+
+    has_announced: bool = False
+    """True once a notification has come."""
+    is_silent: bool = False
+    """True if sweeps have found messages and no notification has come since, or none ever."""
+
+
 class NotificationCheck:
     """Keeps the slots in which messages were found that no notification had announced."""
 
-    def __init__(self) -> None:
+    def __init__(self, memory: NotificationMemory | None = None) -> None:
+        self._memory = memory or NotificationMemory()
         self._loop = asyncio.get_running_loop()
         self._announced_slots: set[Slot] = set()
         """Announced since the last sweep."""
@@ -27,7 +39,8 @@ class NotificationCheck:
     def compare_sweep(self, messages: list[StoredMessage]) -> bool:
         """Compare the result of a sweep. Return True once it is clear that notifications do not come.
 
-        The first sweep is not compared: it finds what arrived while the agent did not run.
+        The first sweep is not compared: it finds what arrived while the agent did not run. It only makes a
+        module silent that has never announced anything.
         """
         now = self._loop.time()
         is_new = self.has_missing and not self._is_reported
@@ -39,6 +52,8 @@ class NotificationCheck:
             )
         self._known_slots = slots
         self._announced_slots.clear()
+        if self.has_missing or (slots and not self._memory.has_announced):
+            self._memory.is_silent = True
         return is_new
 
     @property
@@ -49,11 +64,12 @@ class NotificationCheck:
 
     @property
     def has_unannounced(self) -> bool:
-        """True if a message was found without a notification, which may still come."""
-        return bool(self._unannounced)
+        """True if a message was found without a notification, which may still come, or if none ever comes."""
+        return bool(self._unannounced) or self._memory.is_silent
 
     def record_announcement(self, slot: Slot) -> None:
         """Record a notification."""
+        self._memory.has_announced, self._memory.is_silent = True, False
         self._announced_slots.add(slot)
         if slot is not UNKNOWN_SLOT:
             if slot in self._unannounced:

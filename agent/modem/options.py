@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from agent.modem.message_format import SEND_TIMEOUT_S
+from agent.modem.notification_check import NotificationMemory
 from agent.modem.sim import SimConfig
 from hardware.identify import GENERIC, PortInfo
 
@@ -24,3 +25,5 @@ class ModemOptions:
     port_info: PortInfo = field(default_factory=PortInfo)
     """The module's identity, as far as the port shows it."""
     sim_config: SimConfig = field(default_factory=SimConfig)
+    notification_memory: NotificationMemory = field(default_factory=NotificationMemory)
+    """What earlier sessions have found out about the module's notifications."""

@@ -35,7 +35,7 @@ from agent.modem.events import (
     StoreFull,
 )
 from agent.modem.message_format import MessageFormat
-from agent.modem.notification_check import NotificationCheck
+from agent.modem.notification_check import NotificationCheck, NotificationMemory
 from agent.modem.settings import SettingsHolder
 from agent.modem.status_queries import REGISTRATION_DOMAINS, parse_registration
 from agent.modem.stored_message import UNKNOWN_SLOT, Slot, StoredMessage
@@ -72,6 +72,7 @@ class UrcHandler:
         settings: SettingsHolder,
         message_format: MessageFormat,
         acknowledge: Callable[[StoredMessage], Awaitable[None]],
+        notification_memory: NotificationMemory | None = None,
     ) -> None:
         """`acknowledge` sends +CNMA for a directly delivered message."""
         self._settings = settings
@@ -84,7 +85,7 @@ class UrcHandler:
         self._initialised_at = -BOOT_URC_WINDOW_S
         self._boot_urcs: tuple[str, ...] = ()
         self._ready_urc = "\n"
-        self.notifications = NotificationCheck()
+        self.notifications = NotificationCheck(notification_memory)
         self.last_boot_code = ""
         """The last boot URC that reported a start."""
         self.is_booting = False

@@ -1,8 +1,8 @@
 """Moves messages from the module to the journal: each is committed before it is deleted.
 
 A notification (+CMTI) names a slot to read, and may be lost. A sweep reads the whole store and finds the
-messages that no notification announced. It runs at the start of a session, after the module reported a full
-store, and at intervals. A message that the module delivers directly (+CMT) is committed before it is
+messages that no notification announced. It runs at the start of a session, some seconds after the last
+notification of a burst, after the module reported a full store, and at intervals. A message that the module delivers directly (+CMT) is committed before it is
 acknowledged.
 """
 
@@ -13,6 +13,7 @@ import contextlib
 import sqlite3
 from collections import deque
 from collections.abc import Callable, Iterable
+from math import inf
 
 import pdu
 from agent.at.errors import CommandRefused, CommandTimedOut, ModemLost
@@ -41,6 +42,9 @@ SWEEP_INTERVAL_S = 300.0
 """Time between regular sweeps: the longest delay that a lost notification can cause."""
 POLL_INTERVAL_S = 60.0
 """Time between sweeps if the module sends no notifications, or has refused to read."""
+BURST_SWEEP_DELAY_S = 4.0
+"""Time from the last notification to a sweep. Modules lose notifications while a command runs, which is when
+messages come one after another: the commands read the first ones."""
 EARLY_NOTIFICATION_RETRY_S = 5.0
 """Some modules announce a message before it can be read; a sweep follows after this time."""
 JOURNAL_RETRY_S = 6.0
@@ -95,6 +99,8 @@ class Receiver:
         self._pending_events: deque[ModemEvent] = deque()
         """Events of the module that have not been handled yet."""
         self._next_sweep_at = 0.0
+        self._burst_sweep_at = inf
+        """Time of the sweep that follows the notifications since the last sweep."""
         self._not_yet_readable: set[Slot] = set()
         """Slots that were announced and were empty when they were read."""
         self._recently_deleted: set[Slot] = set()
@@ -131,20 +137,25 @@ class Receiver:
 
     async def _run_once(self) -> None:
         """Sweep if a sweep is due. Wait for events until the next sweep, and handle them."""
-        if _now() >= self._next_sweep_at:
+        if _now() >= self._sweep_due_at:
             self._extend_deadline()
             self._recently_deleted.clear()
+            self._burst_sweep_at = inf
             await self._sweep_until_empty()
             self._next_sweep_at = _now() + self._sweep_delay_s()
             self._not_yet_readable.clear()
         if not self._pending_events:
-            self._runtime.deadlines.expect_within(TASK, self._next_sweep_at - _now() + OPERATION_DEADLINE_S)
+            self._runtime.deadlines.expect_within(TASK, self._sweep_due_at - _now() + OPERATION_DEADLINE_S)
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout_at(self._next_sweep_at):
+                async with asyncio.timeout_at(self._sweep_due_at):
                     self._pending_events.append(await self._modem.next_event())
         self._collect_events()
         self._extend_deadline()
         await self._handle_events()
+
+    @property
+    def _sweep_due_at(self) -> float:
+        return min(self._next_sweep_at, self._burst_sweep_at)
 
     def _sweep_delay_s(self) -> float:
         """Return the seconds from the sweep that has just ended to the next one."""
@@ -170,6 +181,7 @@ class Receiver:
             match self._pending_events[0]:
                 case MessageArrived(slot) | ReportArrived(slot):
                     slots[slot] = None
+                    self._burst_sweep_at = _now() + BURST_SWEEP_DELAY_S
                 case DirectDelivery(message, acknowledge):
                     result = await self._store(message)
                     self._pending_events.popleft()

@@ -4,8 +4,82 @@ import pytest
 
 import pdu
 from agent.handlers.results import HandlerDeclaration
-from fault.fault_world import FaultWorld, make_timestamp
+from fault.fault_world import FaultWorld, make_pdu, make_timestamp
 from soak import simulated_runner
+
+# F125
+
+
+@pytest.mark.parametrize(
+    ("count", "missing"), [(2, [0]), (2, [1]), (3, [1]), (8, [7]), (8, [0, 3, 4, 7])], ids=str
+)
+async def test_f125_missing_notification_of_a_burst(tmp_path, message_format, count, missing):
+    """All messages are run within 5 s of the last notification, wherever in the burst one is missing."""
+    async with FaultWorld(tmp_path, message_format) as world:
+        await world.start_and_settle()
+        for number in range(count):
+            if number in missing:
+                world.module.faults.add("code-lost:command=+CMTI")
+            world.deliver_pdu(make_pdu(f"led {number}"))
+            await world.advance(0.05)
+        await world.advance(7)
+        assert sorted(world.executed) == [f"led {number}" for number in range(count)]
+        assert world.stored_indices() == []
+
+
+async def test_f125_notification_that_is_lost_while_a_slot_is_read(tmp_path, message_format):
+    """The message that comes while the module answers +CMGR has no notification of its own."""
+    async with FaultWorld(tmp_path, message_format) as world:
+        await world.start_and_settle()
+        world.interceptor.filter_to_agent = lambda data: (
+            data if b"+CMTI" not in data or not world.interceptor.commands_matching(r"AT\+CMGR=.*") else b""
+        )
+        world.deliver_pdu(make_pdu("led 0"))
+        world.call_later(0.02, world.deliver_pdu, make_pdu("led 1"))
+        await world.advance(7)
+        assert world.executed == ["led 0", "led 1"]
+
+
+async def test_f125_burst_costs_one_sweep(tmp_path):
+    """A burst is followed by one look at the store, and an idle hour has only the regular ones."""
+    async with FaultWorld(tmp_path) as world:
+        await world.start_and_settle()
+        written = len(world.interceptor.commands_matching(r"AT\+CMGL=.*"))
+        for number in range(10):
+            world.deliver_pdu(make_pdu(f"led {number}"))
+            await world.advance(0.5)
+        await world.advance(60)
+        assert len(world.executed) == 10
+        assert len(world.interceptor.commands_matching(r"AT\+CMGL=.*")) == written + 1
+        await world.advance(3600)
+        assert len(world.interceptor.commands_matching(r"AT\+CMGL=.*")) <= written + 1 + 13
+
+
+@pytest.mark.parametrize("begin", ["message found at the start", "silent in the last session"])
+async def test_f125_silent_module_is_looked_at_each_minute_at_once(tmp_path, message_format, begin):
+    """If sweeps find messages and no notification ever comes, none waits for the long interval."""
+    async with FaultWorld(tmp_path, message_format) as world:
+        world.module.faults.add("code-lost:command=+CMTI,times=0")
+        if begin == "message found at the start":
+            world.store_pdu(1, make_pdu("led 0"))
+            await world.start_and_settle()
+        else:
+            await world.start_and_settle()
+            world.deliver_pdu(make_pdu("led 0"))
+            await world.advance(301)
+            world.module.reboot()
+            await world.advance(60)
+        assert world.executed == ["led 0"]
+        for number in (1, 2):
+            world.deliver_pdu(make_pdu(f"led {number}"))
+            await world.advance(61)
+            assert len(world.executed) == number + 1
+        world.module.faults.clear()
+        world.deliver_pdu(make_pdu("led 3"))
+        await world.advance(10)
+        assert len(world.executed) == 4
+        assert not world.modem.has_unannounced
+
 
 # F126
 

@@ -415,7 +415,7 @@ def test_module_without_cnma(run_scripted_modem):
 
 
 def test_notification_check_begins_again_with_initialisation(run_scripted_modem):
-    """Notifications that were missing before do not count against the present settings."""
+    """Missing ones do not count against the present settings, but the module stays known as silent."""
     table = {"AT+CNMI=2,1,0,0,0": OK}
 
     async def scenario(modem, script):
@@ -427,6 +427,8 @@ def test_notification_check_begins_again_with_initialisation(run_scripted_modem)
         assert modem.has_unannounced
         await modem.initialise()
         assert modem.is_notifying
+        assert modem.has_unannounced
+        await events_of(modem, script, '+CMTI: "ME",1')
         assert not modem.has_unannounced
 
     run_scripted_modem(scenario, table=table)

@@ -715,11 +715,29 @@ async def test_refused_read_does_not_stop_other_reads(pipeline, factories):
     async with pipeline.run_receiver():
         modem.store_message(3, "led on", announce=True)
         modem.store_message(4, "led off", minute=1, announce=True)
-        await pipeline.advance(5)
+        await pipeline.advance(2)
         assert [slot.index for slot in modem.stored] == [3]
         assert pipeline.events_of_kind("read refused")
         await pipeline.advance(60)
         assert not modem.stored
+
+
+async def test_one_sweep_follows_the_last_notification_of_a_burst(pipeline, factories):
+    """It comes within 5 s and finds what was not announced; the next one comes after the usual interval."""
+    modem = factories.modem(pipeline)
+    async with pipeline.run_receiver():
+        pipeline.call_log.clear()
+        for number in range(3):
+            modem.store_message(2 * number + 1, f"led {number}", minute=number, announce=True)
+            modem.store_message(2 * number + 2, f"pump {number}", minute=number)
+            await pipeline.advance(2)
+        assert len(modem.stored) == 3
+        assert pipeline.calls_of("sweep") == []
+        await pipeline.advance(3)
+        assert not modem.stored
+        assert len(pipeline.calls_of("sweep")) == 2  # the second finds nothing
+        await pipeline.advance(250)
+        assert len(pipeline.calls_of("sweep")) == 2
 
 
 async def test_refused_sweep_is_retried_after_a_minute(pipeline, factories):

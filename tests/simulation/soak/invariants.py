@@ -26,6 +26,8 @@ OPEN_STATES = {
 }
 
 
+LIVENESS_LIMIT_S = 30.0
+"""Time in which a Command in the quiet period is run, although a notification may be lost."""
 FIRST_SWEEP_S = 600.0
 """Faults may delay the end of the first sweep by this long."""
 
@@ -373,6 +375,9 @@ class InvariantChecker:
         states = [row["state"] for row in rows]
         if states != ["done"] and not (states == ["expired"] and self._is_rightly_expired(message, rows[0])):
             self.add_finding(f"{message.content!r} in the quiet period is {states}")
+        for run in self.runs_by_content[message.content]:
+            if run.started_at - message.segments[0].accepted[0][0] > LIVENESS_LIMIT_S:
+                self.add_finding(f"{message.content!r} in the quiet period ran only after a long time")
         for row in rows:
             for reply in self.replies_by_command.get(row["id"], []):
                 if reply["state"] not in {"sent", "delivered"} and not self._is_capped("replies"):

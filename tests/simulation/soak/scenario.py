@@ -166,6 +166,9 @@ class Scenario:
         for _ in range(5):
             self.traffic.send_liveness_check()
             await asyncio.sleep(30)
+        world.module.faults.add("code-lost:command=+CMTI")
+        for _ in range(2):  # the first notification of a burst is lost
+            self.traffic.send_liveness_check()
         await asyncio.sleep(LIVENESS_PERIOD_S - 150)
 
     def _schedule(self):
