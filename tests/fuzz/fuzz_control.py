@@ -79,7 +79,10 @@ def _make_server():
     control_api = ControlApi(
         runtime=SimpleNamespace(db=InlineExecutor(), deadlines=unused, random=random.Random(1)),
         stores=SimpleNamespace(
-            journal_path=Path("/nowhere"), command_store=unused, outbox_store=FakeOutboxStore()
+            journal_path=Path("/nowhere"),
+            volatile_reason="",
+            command_store=unused,
+            outbox_store=FakeOutboxStore(),
         ),
         composer=MessageComposer(SERVICE_PROFILES["super-sim"], ReplyConfig()),
         supervisor=supervisor,

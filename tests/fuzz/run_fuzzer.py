@@ -1,10 +1,10 @@
 """Searches for octets that a part of the product cannot handle: `make fuzz TARGET=codec RUNS=1000000`.
 
-With atheris (libFuzzer for Python) the hunt is guided by what code is reached; where that cannot be installed
-a seeded mutator changes, cuts and joins the seeds instead, and says so. Either way an exception other than
-the declared ones, an input that takes more than five seconds, or memory beyond 1 GiB ends it with status 1;
-the input is written to `.fuzz/` and shown, and `--replay FILE` plays it again. What is found becomes a seed
-or a test of its own.
+With atheris (libFuzzer for Python) the search is guided by code coverage. Where atheris cannot be installed,
+a seeded mutator changes, cuts and joins the seeds instead, and the program prints so. An undeclared
+exception, an input that takes more than five seconds, and memory above 1 GiB end the program with status 1.
+The input is then printed and written to `.fuzz/`, and `--replay FILE` runs it again. Each finding becomes a
+seed or a test.
 """
 
 import argparse
@@ -22,7 +22,7 @@ ROOT = HERE.parents[1]
 TARGETS = sorted(path.stem.removeprefix("fuzz_") for path in HERE.glob("fuzz_*.py"))
 MAX_RUN_S = 5
 MAX_INPUT_OCTETS = 4096
-"""Octets of an input, where a target does not say less; lines without end are made by the tests."""
+"""Longest input in octets, unless the target has a limit of its own."""
 MAX_MEMORY_BYTES = 1 << 30
 SPLICES = (*(bytes((octet,)) for octet in b'\r\n\0",=;\x1a\x1b\xfe'), b"\r\n", b"0" * 40, b"[" * 99)
 
@@ -33,13 +33,13 @@ def parse_arguments():
     parser.add_argument("--runs", type=int, default=100_000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--found", type=Path, default=ROOT / ".fuzz", help="folder for inputs")
-    parser.add_argument("--replay", type=Path, help="play this one input and no other")
-    parser.add_argument("--plain", action="store_true", help="the mutator, even where there is atheris")
+    parser.add_argument("--replay", type=Path, help="run only this input")
+    parser.add_argument("--plain", action="store_true", help="use the mutator even if atheris is installed")
     return parser.parse_args()
 
 
 def run_guided(atheris, name, args):
-    """Until so many inputs were played; does not return."""
+    """Run the target with atheris; does not return."""
     with atheris.instrument_imports(include=["pdu", "agent", "hardware"]):
         target = importlib.import_module(f"fuzz_{name}")
     corpus = args.found / name
@@ -55,13 +55,13 @@ def run_guided(atheris, name, args):
         "artifact_prefix": f"{args.found}/{name}-",
         "print_final_stats": 1,
     }
-    words = [sys.argv[0], *(f"-{key}={value}" for key, value in options.items()), str(corpus)]
-    atheris.Setup(words, target.run)
+    arguments = [sys.argv[0], *(f"-{key}={value}" for key, value in options.items()), str(corpus)]
+    atheris.Setup(arguments, target.run)
     atheris.Fuzz()
 
 
 def mutate(rng, seeds):
-    """A seed with a few changes."""
+    """Return a seed with a few random changes."""
     data = bytearray(rng.choice(seeds))
     for _ in range(rng.choice((1, 1, 2, 3, 5, 9))):
         at, end = sorted(rng.randrange(len(data) + 1) for _ in range(2))
@@ -89,11 +89,11 @@ def _on_alarm(_signal, _frame):
 
 
 def run_unguided(name, args):
-    """The same without atheris; the status to end with."""
+    """Run the target with mutated seeds."""
     target = importlib.import_module(f"fuzz_{name}")
     signal.signal(signal.SIGALRM, _on_alarm)
     resource.setrlimit(resource.RLIMIT_AS, (2 * MAX_MEMORY_BYTES, 2 * MAX_MEMORY_BYTES))
-    rng, began = random.Random(args.seed), time.monotonic()
+    rng, start = random.Random(args.seed), time.monotonic()
     for number in range(args.runs):
         data = mutate(rng, target.SEEDS)
         signal.alarm(MAX_RUN_S)
@@ -107,27 +107,27 @@ def run_unguided(name, args):
             raise
         finally:
             signal.alarm(0)
-    seconds = time.monotonic() - began
+    seconds = time.monotonic() - start
     print(f"{name}: {args.runs} inputs in {seconds:.0f} s, seed {args.seed}, nothing found")
     print(f"memory at most {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10} MiB")
 
 
 def main():
-    given = parse_arguments()
+    arguments = parse_arguments()
     sys.path[:0] = [str(ROOT), str(ROOT / "tests/simulation")]
-    if given.replay:
-        importlib.import_module(f"fuzz_{given.target}").run(given.replay.read_bytes())
+    if arguments.replay:
+        importlib.import_module(f"fuzz_{arguments.target}").run(arguments.replay.read_bytes())
         print("nothing found")
         return
     with contextlib.suppress(ImportError):
-        import atheris  # noqa: PLC0415  (an environment of its own has it)
+        import atheris  # noqa: PLC0415  (only a separate environment has it)
 
-        if not given.plain:
-            run_guided(atheris, given.target, given)
+        if not arguments.plain:
+            run_guided(atheris, arguments.target, arguments)
             return
-    if not given.plain:
-        print("There is no atheris here: a seeded mutator runs, which does not look at what code is reached.")
-    run_unguided(given.target, given)
+    if not arguments.plain:
+        print("atheris is not installed: a seeded mutator runs, which is not guided by code coverage.")
+    run_unguided(arguments.target, arguments)
 
 
 if __name__ == "__main__":

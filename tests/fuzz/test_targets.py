@@ -1,4 +1,4 @@
-"""A short hunt in each run of the tests: the seeds, octets near them, and any octets."""
+"""Runs each fuzz target with its seeds, with mutated seeds and with random octets."""
 
 import importlib
 
@@ -15,8 +15,8 @@ def target(request):
     return importlib.import_module(f"fuzz_{request.param}")
 
 
-def test_the_seeds_are_taken(target):
-    """Each of them, and each of them cut anywhere."""
+def test_seeds_raise_nothing(target):
+    """This holds for the seeds and for their beginnings."""
     for seed in target.SEEDS[:40]:
         for end in {len(seed), len(seed) // 2, len(seed) - 1, 1, 0}:
             target.run(seed[:end])
@@ -24,13 +24,13 @@ def test_the_seeds_are_taken(target):
 
 @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rng=st.randoms(use_true_random=False))
-def test_what_is_near_the_seeds_is_taken(target, rng):
+def test_mutated_seeds_raise_nothing(target, rng):
     """A target raises only its declared exceptions."""
     target.run(mutate(rng, target.SEEDS))
 
 
 @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.binary(max_size=300))
-def test_any_octets_are_taken(target, data):
-    """The same for what has nothing to do with the seeds."""
+def test_random_octets_raise_nothing(target, data):
+    """A target raises only its declared exceptions."""
     target.run(data)

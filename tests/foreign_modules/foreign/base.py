@@ -1,4 +1,4 @@
-"""The stranger without a habit; others are derived from it and differ in one thing each."""
+"""The foreign module without a quirk. The others are derived from it and differ in one thing each."""
 
 import re
 from datetime import UTC, datetime, timedelta
