@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 from typing import TYPE_CHECKING
 
@@ -65,7 +66,7 @@ class CallbackHttpClient:
         except TimeoutError:
             raise CallbackFailed("rt", f"no complete answer within {request.read_timeout_s:g} s") from None
         except (aiohttp.ClientConnectionError, OSError) as error:
-            raise CallbackFailed("ct", f"no connection: {error}") from error
+            raise CallbackFailed("ct", f"no connection: {_connection_error(error)}") from error
         except (aiohttp.ClientError, http_exceptions.HttpProcessingError, ValueError) as error:
             raise CallbackFailed("rt", f"the answer is not HTTP: {error}") from error
 
@@ -107,3 +108,11 @@ class CallbackHttpClient:
         if self._session is not None:
             await self._session.close()
             self._session = None
+
+
+def _connection_error(error: Exception) -> str:
+    """Return the reason in the system's words, without the address, which the record shows anyway."""
+    code = error.os_error.errno if isinstance(error, aiohttp.ClientConnectorError) else None
+    if code is None or code <= 0 or isinstance(error, aiohttp.ClientSSLError):  # not errno values
+        return str(error)
+    return os.strerror(code)
