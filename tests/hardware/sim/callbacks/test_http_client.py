@@ -169,7 +169,7 @@ async def test_receiver_that_trickles(client):
 async def test_nobody_listens(client, receiver):
     """The cause is the connection; when the receiver is back, it is reached."""
     await receiver.stop()
-    with pytest.raises(CallbackFailed, match="^no connection: Connection refused$") as caught:
+    with pytest.raises(CallbackFailed, match=r"^no connection: Connection refused$") as caught:
         await client.send(request(receiver.url))
     assert caught.value.cause == "ct"
     await receiver.start(receiver.port)
