@@ -23,7 +23,7 @@ from hardware.sim.callbacks.sender import CallbackSender
 from hardware.sim.module.module import SimulatedModule
 from hardware.sim.module.pty import Pty
 from hardware.sim.module.uart import UartLink
-from hardware.sim.network.events import NetworkEvent, NetworkEventKind
+from hardware.sim.network.events import EventReporter, NetworkEvent, NetworkEventKind
 from hardware.sim.network.network import SEARCHING, SimulatedNetwork
 from hardware.sim.sandbox_sim import (
     DEFAULT_SIMS,
@@ -123,10 +123,9 @@ class Sandbox:
     async def start(self) -> None:
         """Power the modules on; raises OSError if a link cannot be made, and leaves nothing behind then."""
         loop = asyncio.get_running_loop()
-        self._network = SimulatedNetwork(loop, self._wall_clock, self._record_event, timing=self._timing)
-        self._account = ServiceAccount(
-            self._network, self._wall_clock, self._rng, self._record_event, rules=self._rules
-        )
+        events = EventReporter(self._wall_clock, self._record_event)
+        self._network = SimulatedNetwork(loop, self._wall_clock, events, timing=self._timing)
+        self._account = ServiceAccount(self._network, self._wall_clock, self._rng, events, rules=self._rules)
         try:
             for index, spec in enumerate(self._specs):
                 self._add_sim(loop, index, spec)

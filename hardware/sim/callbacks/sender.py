@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from hardware.sim.callbacks.record import Callback, CallbackFailed, CallbackState, CallbackTry
 from hardware.sim.callbacks.requests import build_request
-from hardware.sim.network.timers import TimerGroup
+from hardware.sim.timers import TimerGroup
 
 if TYPE_CHECKING:
     import random

@@ -13,7 +13,7 @@ from hardware.sim.module.response_writer import ResponseWriter
 from hardware.sim.module.settings import Settings, factory_settings
 from hardware.sim.module.sim_card import SimAccess
 from hardware.sim.module.stores import CombinedStore, FixedStore
-from hardware.sim.module.timers import ModuleTimers
+from hardware.sim.timers import TimerGroup
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -100,7 +100,7 @@ class ModuleContext:
         self.log = ModuleLog()
         self.output_batch = output_batch
         self.output = ResponseWriter(self.settings, profile, output_batch.write)
-        self.timers = ModuleTimers(scheduler, output_batch.batch)
+        self.timers = TimerGroup(scheduler, output_batch.batch)
         self.on_baud_change: Callable[[int], None] = lambda baud: None
         """Called with the new baud rate when the module changes it; 0 means that it detects the rate."""
         self.insert_sim(sim)

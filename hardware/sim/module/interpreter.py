@@ -143,7 +143,7 @@ class Interpreter:
         """Execute a command, unless a fault decides otherwise."""
         verdict = self._before_command(command)
         if isinstance(verdict, float):
-            self._context.timers.call_later(verdict, lambda: self._resume(lambda: self._execute(command)))
+            self._context.timers.call_after(verdict, lambda: self._resume(lambda: self._execute(command)))
             return PENDING
         return self._execute(command) if verdict is None else verdict
 

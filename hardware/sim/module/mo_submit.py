@@ -59,7 +59,7 @@ class MoSubmitter:
         self._message_reference = context.sim.next_message_reference()
         octets = bytes((octets[0], self._message_reference)) + octets[2:]
         context.log.submitted_tpdus.append(octets)
-        self._result_timer = context.timers.call_later(context.profile.submit_s, self._timed_out)
+        self._result_timer = context.timers.call_after(context.profile.submit_s, self._timed_out)
         context.network.submit(context.station, self._token, octets)
         return PENDING
 

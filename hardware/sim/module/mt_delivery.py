@@ -225,7 +225,7 @@ class MtDelivery:
 
     def _wait_for_cnma(self, reference: int | None) -> None:
         self._cnma_pending, self._unanswered_reference = True, reference
-        self._cnma_timer = self._context.timers.call_later(self._context.profile.cnma_s, self._cnma_timed_out)
+        self._cnma_timer = self._context.timers.call_after(self._context.profile.cnma_s, self._cnma_timed_out)
 
     def _cnma_timed_out(self) -> None:
         """Without +CNMA in time, report a failure to the network and switch direct delivery off."""

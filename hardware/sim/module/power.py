@@ -55,7 +55,7 @@ class ModulePower:
         context.settings.copy_from(context.saved_settings)
         context.on_baud_change(context.settings.ipr)
         self._clock.restart()
-        context.timers.call_later(context.profile.boot_s, self._finish_boot)
+        context.timers.call_after(context.profile.boot_s, self._finish_boot)
 
     def power_off(self) -> None:
         """Stop at once, without any output."""
@@ -83,7 +83,7 @@ class ModulePower:
             self._context.sim_access.power_down()
             self.message_service_ready = False
         elif before == 0:
-            context.timers.call_later(context.profile.sim_ready_s, self._start_sim)
+            context.timers.call_after(context.profile.sim_ready_s, self._start_sim)
         elif functionality == 1:
             self._registration.search()
 
@@ -108,7 +108,7 @@ class ModulePower:
         self.is_running = True
         self._write_boot_lines(self._context.profile.boot_urcs)
         if self.functionality != 0:
-            self._context.timers.call_later(self._context.profile.sim_ready_s, self._start_sim)
+            self._context.timers.call_after(self._context.profile.sim_ready_s, self._start_sim)
 
     def _start_sim(self) -> None:
         self._context.sim_access.power_up()
@@ -118,7 +118,7 @@ class ModulePower:
 
     def _start_services(self) -> None:
         """Start the message service and search for a network; the SIM is ready."""
-        self._context.timers.call_later(self._context.profile.sms_ready_s, self._start_message_service)
+        self._context.timers.call_after(self._context.profile.sms_ready_s, self._start_message_service)
         self._registration.search()
 
     def _start_message_service(self) -> None:

@@ -73,7 +73,7 @@ class NetworkRegistration:
             return
         self._cancel_search()
         self._update_stat(SEARCHING)
-        self._search_timer = self._context.timers.call_later(
+        self._search_timer = self._context.timers.call_after(
             self._context.profile.registration_s, self._finish_search
         )
 
@@ -131,7 +131,7 @@ class NetworkRegistration:
         if self.attached:
             self._clock.apply_network_time()
         elif stat == SEARCHING:
-            self._search_timer = self._context.timers.call_later(SEARCH_RETRY_S, self._finish_search)
+            self._search_timer = self._context.timers.call_after(SEARCH_RETRY_S, self._finish_search)
         return stat
 
     def _detach(self) -> None:

@@ -69,3 +69,36 @@ class NetworkEvent:
 
 
 NetworkObserver = Callable[[NetworkEvent], None]
+
+
+class EventReporter:
+    """Passes each event with its time to an observer."""
+
+    def __init__(self, wall_clock: Callable[[], datetime], observer: NetworkObserver) -> None:
+        self._wall_clock = wall_clock
+        self._observer = observer
+
+    def report(
+        self,
+        kind: NetworkEventKind,
+        imsi: str,
+        number: str | None = None,
+        body: str | bytes | None = None,
+        *,
+        sid: str | None = None,
+        attempt: int | None = None,
+        note: str = "",
+    ) -> None:
+        """Report an event; the parameters are the fields of `NetworkEvent`."""
+        self._observer(
+            NetworkEvent(
+                kind=kind,
+                at=self._wall_clock(),
+                imsi=imsi,
+                number=number,
+                sid=sid,
+                body=body,
+                attempt=attempt,
+                note=note,
+            )
+        )

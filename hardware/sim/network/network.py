@@ -12,23 +12,22 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pdu
-from hardware.sim.network.events import NetworkEvent, NetworkEventKind
-from hardware.sim.network.mo_messages import MoMessage, Reassembler
+from hardware.sim.network.events import NetworkEventKind
 from hardware.sim.network.subscriber_queue import DeliveryListener, MtMessage, NetworkTiming, SubscriberQueue
-from hardware.sim.network.timers import TimerGroup
+from hardware.sim.timers import TimerGroup
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
     from hardware.sim.interfaces import MobileStation, Scheduler
-    from hardware.sim.network.events import NetworkObserver
-
-SERVICE_CENTRE = pdu.Address.parse("+447700900000")
-"""A number from the range reserved for fiction."""
+    from hardware.sim.network.events import EventReporter
 
 MAX_MO_MESSAGES = 10_000
 """Maximum number of messages from SIMs that are kept."""
+
+REASSEMBLY_TIMEOUT_S = 3600.0
+"""Seconds after which an incomplete message is dropped; modules send all parts at once."""
 
 # Registration states of 27.007 7.2, and causes of 24.011 E.2 and 23.040 9.2.3.22.
 SEARCHING = 2
@@ -38,6 +37,19 @@ NETWORK_OUT_OF_ORDER = 38
 INVALID_MANDATORY_INFORMATION = 96
 TPDU_NOT_SUPPORTED = 0xB0
 INVALID_ADDRESS = 0xC3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MoMessage:
+    """A complete message from a SIM (mobile originated)."""
+
+    imsi: str
+    destination: pdu.Address
+    body: str | bytes
+    """Text, or the octets of an 8-bit message."""
+    received_at: datetime
+    """Time at which the last part was accepted."""
+    part_count: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,20 +70,18 @@ class SimulatedNetwork:
         self,
         scheduler: Scheduler,
         wall_clock: Callable[[], datetime],
-        emit: NetworkObserver,
+        events: EventReporter,
         *,
         timing: NetworkTiming | None = None,
-        service_centre: pdu.Address = SERVICE_CENTRE,
     ) -> None:
         self.timing = timing or NetworkTiming()
-        self.service_centre = service_centre
         self.mo_messages: deque[MoMessage] = deque(maxlen=MAX_MO_MESSAGES)
         """Complete messages from SIMs, oldest first, listed by a service or not."""
         self._wall_clock = wall_clock
-        self._emit = emit
+        self._events = events
         self._scheduler = scheduler
         self._timers = TimerGroup(scheduler)
-        self._reassembler = Reassembler()
+        self._assembler = pdu.Assembler()
         self._subscriptions: dict[str, Subscription] = {}
         self._queues: dict[str, SubscriberQueue] = {}
 
@@ -80,7 +90,7 @@ class SimulatedNetwork:
         imsi = subscription.imsi
         self._subscriptions[imsi] = subscription
         self._queues[imsi] = SubscriberQueue(
-            imsi, self._timers, self.timing, self.service_centre, self._wall_clock, self._emit
+            imsi, timers=self._timers, timing=self.timing, events=self._events
         )
 
     def close(self) -> None:
@@ -131,7 +141,7 @@ class SimulatedNetwork:
             sid=message.sid,
             store_and_forward=message.store_and_forward,
         )
-        self._emit_event(NetworkEventKind.REDELIVERED, imsi, again.sender, again.body, sid=again.sid)
+        self._events.report(NetworkEventKind.REDELIVERED, imsi, again.sender, again.body, sid=again.sid)
         self._queues[imsi].enqueue(again)
 
     def lose_acknowledgements(self, imsi: str, count: int = 1) -> None:
@@ -168,7 +178,7 @@ class SimulatedNetwork:
             if other.station is station and other is not queue:  # its SIM was replaced
                 other.detach()
         queue.attach(station)
-        self._emit_event(NetworkEventKind.ATTACHED, station.imsi)
+        self._events.report(NetworkEventKind.ATTACHED, station.imsi)
         return subscription.registration_stat
 
     def detach(self, station: MobileStation) -> None:
@@ -176,7 +186,7 @@ class SimulatedNetwork:
         queue = next((queue for queue in self._queues.values() if queue.station is station), None)
         if queue is not None:
             queue.detach()
-            self._emit_event(NetworkEventKind.DETACHED, queue.imsi)
+            self._events.report(NetworkEventKind.DETACHED, queue.imsi)
 
     def set_coverage(self, imsi: str, in_coverage: bool) -> None:
         """Take the SIM out of radio coverage, or bring it back. Out of coverage no message passes."""
@@ -184,7 +194,7 @@ class SimulatedNetwork:
         if queue.in_coverage == in_coverage:
             return
         queue.in_coverage = in_coverage
-        self._emit_event(
+        self._events.report(
             NetworkEventKind.ATTACHED if in_coverage else NetworkEventKind.DETACHED,
             imsi,
             note="radio coverage",
@@ -227,14 +237,22 @@ class SimulatedNetwork:
     def _accept_submit(self, queue: SubscriberQueue, message: pdu.Submit) -> None:
         number = str(message.destination_address)
         body = message.text if message.text is not None else message.data
-        self._emit_event(NetworkEventKind.ORIGINATED, queue.imsi, number, body)
+        self._events.report(NetworkEventKind.ORIGINATED, queue.imsi, number, body)
         if message.status_report_request:
             self._send_status_report(queue, message)
         now = self._scheduler.time()
-        whole = self._reassembler.add(queue.imsi, message, now=now, received_at=self._wall_clock())
+        self._assembler.discard_before(now - REASSEMBLY_TIMEOUT_S)
+        whole = self._assembler.add(message.user_data, (queue.imsi, message.destination_address), time=now)
         if whole is not None:
-            self.mo_messages.append(whole)
-            self._subscriptions[queue.imsi].on_mo_message(whole)
+            complete = MoMessage(
+                imsi=queue.imsi,
+                destination=message.destination_address,
+                body=_joined_body(whole),
+                received_at=self._wall_clock(),
+                part_count=len(whole.parts),
+            )
+            self.mo_messages.append(complete)
+            self._subscriptions[queue.imsi].on_mo_message(complete)
 
     def _send_status_report(self, queue: SubscriberQueue, message: pdu.Submit) -> None:
         """Report the message as delivered (TP-ST 0): the service receives everything at once."""
@@ -251,18 +269,10 @@ class SimulatedNetwork:
             self.timing.transit_s, queue.enqueue, MtMessage(tpdu=report, sender=number, body=None)
         )
 
-    def _emit_event(
-        self,
-        kind: NetworkEventKind,
-        imsi: str,
-        number: str | None = None,
-        body: str | bytes | None = None,
-        *,
-        sid: str | None = None,
-        note: str = "",
-    ) -> None:
-        self._emit(
-            NetworkEvent(
-                kind=kind, at=self._wall_clock(), imsi=imsi, number=number, sid=sid, body=body, note=note
-            )
-        )
+
+def _joined_body(whole: pdu.Assembled) -> str | bytes:
+    if whole.text is not None:
+        return whole.text
+    if whole.data is not None:
+        return whole.data
+    return b"".join(part.octets for part in whole.parts)  # text and octets mixed: as received

@@ -17,15 +17,15 @@ from typing import TYPE_CHECKING, Protocol
 
 import pdu
 from hardware.sim.interfaces import FCS_MEMORY_EXCEEDED, RP_MEMORY_EXCEEDED
-from hardware.sim.network.events import NetworkEvent, NetworkEventKind
+from hardware.sim.network.events import NetworkEventKind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from datetime import datetime
+    from hardware.sim.interfaces import MobileStation, TimerHandle
+    from hardware.sim.network.events import EventReporter
+    from hardware.sim.timers import TimerGroup
 
-    from hardware.sim.interfaces import MobileStation
-    from hardware.sim.network.events import NetworkObserver
-    from hardware.sim.network.timers import Timer, TimerGroup
+SERVICE_CENTRE = pdu.Address.parse("+447700900000")
+"""A number from the range reserved for fiction."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,8 +75,8 @@ class MtMessage:
     due: bool = True
     """False while the message waits for its next attempt."""
     expired: bool = False
-    retry_timer: Timer | None = None
-    expiry_timer: Timer | None = None
+    retry_timer: TimerHandle | None = None
+    expiry_timer: TimerHandle | None = None
 
 
 class SubscriberQueue:
@@ -85,11 +85,10 @@ class SubscriberQueue:
     def __init__(
         self,
         imsi: str,
+        *,
         timers: TimerGroup,
         timing: NetworkTiming,
-        service_centre: pdu.Address,
-        wall_clock: Callable[[], datetime],
-        emit: NetworkObserver,
+        events: EventReporter,
     ) -> None:
         self.imsi = imsi
         self.station: MobileStation | None = None
@@ -100,13 +99,11 @@ class SubscriberQueue:
         """Number of the next acknowledgements that will be lost."""
         self._timers = timers
         self._timing = timing
-        self._service_centre = service_centre
-        self._wall_clock = wall_clock
-        self._emit = emit
-        self._in_flight: tuple[int, MtMessage, Timer] | None = None
+        self._events = events
+        self._in_flight: tuple[int, MtMessage, TimerHandle] | None = None
         self._last_reference = 255
         self._memory_full = False
-        self._offer_timer: Timer | None = None
+        self._offer_timer: TimerHandle | None = None
 
     @property
     def is_reachable(self) -> bool:
@@ -141,8 +138,7 @@ class SubscriberQueue:
         self._memory_full = False
         for message in self.messages:
             message.due = True
-            if message.retry_timer is not None:
-                message.retry_timer.cancel()
+            self._timers.cancel(message.retry_timer)
         self._schedule_offer(delay_s)
 
     def handle_answer(self, reference: int, cause: int | None) -> None:
@@ -154,7 +150,7 @@ class SubscriberQueue:
             self.acks_to_drop -= 1
             self._emit_event(NetworkEventKind.ACKNOWLEDGEMENT_LOST, message)
             return
-        timer.cancel()
+        self._timers.cancel(timer)
         self._in_flight = None
         if cause is None:
             self._remove(message)
@@ -170,8 +166,7 @@ class SubscriberQueue:
         self._schedule_offer(0.0)
 
     def _schedule_offer(self, delay_s: float) -> None:
-        if self._offer_timer is not None:
-            self._offer_timer.cancel()
+        self._timers.cancel(self._offer_timer)
         self._offer_timer = self._timers.call_later(delay_s, self._offer_next)
 
     def _offer_next(self) -> None:
@@ -195,7 +190,7 @@ class SubscriberQueue:
             message.listener.attempted()
         self._emit_event(NetworkEventKind.OFFERED, message)
         tpdu = message.tpdu.replace(more_messages=len(ready) > 1)
-        station.deliver(self._last_reference, self._service_centre, pdu.encode(tpdu, sca=False).octets)
+        station.deliver(self._last_reference, SERVICE_CENTRE, pdu.encode(tpdu, sca=False).octets)
 
     def _answer_timed_out(self, message: MtMessage) -> None:
         self._in_flight = None
@@ -206,7 +201,7 @@ class SubscriberQueue:
     def _abort_attempt(self, reason: str) -> None:
         if self._in_flight is not None:
             _, message, timer = self._in_flight
-            timer.cancel()
+            self._timers.cancel(timer)
             self._in_flight = None
             self._emit_event(NetworkEventKind.UNANSWERED, message, reason)
             if message.expired:
@@ -241,20 +236,16 @@ class SubscriberQueue:
 
     def _remove(self, message: MtMessage) -> None:
         self.messages.remove(message)
-        for timer in (message.retry_timer, message.expiry_timer):
-            if timer is not None:
-                timer.cancel()
+        self._timers.cancel(message.retry_timer)
+        self._timers.cancel(message.expiry_timer)
 
     def _emit_event(self, kind: NetworkEventKind, message: MtMessage, note: str = "") -> None:
-        self._emit(
-            NetworkEvent(
-                kind=kind,
-                at=self._wall_clock(),
-                imsi=self.imsi,
-                number=message.sender,
-                sid=message.sid,
-                body=message.body,
-                attempt=message.attempt_count or None,
-                note=note,
-            )
+        self._events.report(
+            kind,
+            self.imsi,
+            message.sender,
+            message.body,
+            sid=message.sid,
+            attempt=message.attempt_count or None,
+            note=note,
         )

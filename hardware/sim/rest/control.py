@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from hardware.sim.network.events import NetworkEvent
-    from hardware.sim.network.mo_messages import MoMessage
+    from hardware.sim.network.network import MoMessage
     from hardware.sim.sandbox import Sandbox
     from hardware.sim.sandbox_sim import SandboxSim
 

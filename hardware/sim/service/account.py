@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-    from hardware.sim.network.events import NetworkObserver
+    from hardware.sim.network.events import EventReporter
     from hardware.sim.network.network import SimulatedNetwork
     from hardware.sim.service.product import ServiceRules
 
@@ -32,12 +32,12 @@ class ServiceAccount:
         network: SimulatedNetwork,
         wall_clock: Callable[[], datetime],
         rng: random.Random,
-        emit: NetworkObserver,
+        events: EventReporter,
         *,
         rules: ServiceRules | None = None,
     ) -> None:
         self.services = {
-            product.name: CommandService(product, network, wall_clock, rng, emit, rules=rules)
+            product.name: CommandService(product, network, wall_clock, rng, events, rules=rules)
             for product in PRODUCTS.values()
         }
         """By the name of their product."""

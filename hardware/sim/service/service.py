@@ -15,7 +15,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pdu
-from hardware.sim.network.events import NetworkEvent, NetworkEventKind
+from hardware.sim.network.events import NetworkEventKind
 from hardware.sim.network.network import Subscription
 from hardware.sim.service import body as service_body
 from hardware.sim.service import listing as service_list
@@ -35,9 +35,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-    from hardware.sim.network.events import NetworkObserver
-    from hardware.sim.network.mo_messages import MoMessage
-    from hardware.sim.network.network import SimulatedNetwork
+    from hardware.sim.network.events import EventReporter
+    from hardware.sim.network.network import MoMessage, SimulatedNetwork
     from hardware.sim.service.paging import Page
     from hardware.sim.service.product import Product
     from hardware.sim.service.resource import CommandMode, ResourceStatus
@@ -58,7 +57,7 @@ class CommandService:
         network: SimulatedNetwork,
         wall_clock: Callable[[], datetime],
         rng: random.Random,
-        emit: NetworkObserver,
+        events: EventReporter,
         *,
         rules: ServiceRules | None = None,
     ) -> None:
@@ -67,7 +66,7 @@ class CommandService:
         self._network = network
         self._wall_clock = wall_clock
         self._rng = rng
-        self._emit = emit
+        self._events = events
         self._status_observers: list[StatusObserver] = []
         self._sims: dict[str, ServiceSim] = {}
         self._resources: dict[str, CommandResource] = {}
@@ -265,17 +264,7 @@ class CommandService:
         sid: str | None = None,
         note: str = "",
     ) -> None:
-        self._emit(
-            NetworkEvent(
-                kind=kind,
-                at=self._wall_clock(),
-                imsi=sim.imsi,
-                number=number or self.product.short_code,
-                sid=sid,
-                body=body,
-                note=note,
-            )
-        )
+        self._events.report(kind, sim.imsi, number or self.product.short_code, body, sid=sid, note=note)
 
 
 class _DeliveryTracker:

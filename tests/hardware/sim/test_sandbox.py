@@ -70,7 +70,7 @@ async def test_stop_leaves_nothing_behind(make_server, tmp_path):
     server.sandbox.send_sms("super-sim", "000", "waits for the module to attach")
     await server.stop()
     await server.stop()
-    assert len(server.sandbox.network._timers) == 0
+    assert server.sandbox.network._timers.is_idle
     assert list((tmp_path / "ports").iterdir()) == []
     assert asyncio.all_tasks() == tasks
     assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208 - the folder is no ordinary one

@@ -18,6 +18,7 @@ from agent.service.profile import SERVICE_PROFILES
 from hardware import profile
 from hardware.sim.module.module import SimulatedModule
 from hardware.sim.module.sim_card import SimCard
+from hardware.sim.network.events import EventReporter
 from hardware.sim.network.network import SimulatedNetwork, Subscription
 from soak import simulated_runner
 from soak.agent_run import AgentRun
@@ -109,7 +110,12 @@ class World:
         not lose them."""
         self.network_events = []
         """(time, event) of the network."""
-        self.network = SimulatedNetwork(self.loop, self.true_time, self._on_network_event, timing=timing)
+        self.network = SimulatedNetwork(
+            self.loop,
+            self.true_time,
+            EventReporter(self.true_time, self._on_network_event),
+            timing=timing,
+        )
         self.sim = self.first_sim = sim or SimCard(imsi="001010000000001")
         self.second_sim = SimCard(imsi="001010000000002", iccid="89440000000000000025", pin=self.sim.pin)
         for each in (self.first_sim, self.second_sim):

@@ -83,7 +83,7 @@ def _set_baud(module: ModuleParts, parameters: CommandParameters) -> CommandOutc
     rate = module.settings.ipr = parameters.get_number(0, BAUD_RATES)
 
     def switch() -> None:
-        module.context.timers.call_later(BAUD_SWITCH_DELAY_S, lambda: module.context.on_baud_change(rate))
+        module.context.timers.call_after(BAUD_SWITCH_DELAY_S, lambda: module.context.on_baud_change(rate))
 
     module.line.call_after_result(switch)
     return []

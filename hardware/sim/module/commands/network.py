@@ -56,7 +56,7 @@ def _scan_operators(module: ModuleParts) -> CommandOutcome:
     names = ",".join(f'"{name}"' for name in cell.operator_names)
     stat = 2 if module.registration.is_registered else 1
     answer = [f"+COPS: ({stat},{names},{cell.access_technology}),,(0-4),(0-2)"]
-    module.context.timers.call_later(module.profile.network_scan_s, lambda: module.line.complete(answer))
+    module.context.timers.call_after(module.profile.network_scan_s, lambda: module.line.complete(answer))
     return PENDING
 
 

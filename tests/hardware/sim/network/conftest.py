@@ -9,6 +9,7 @@ import pytest
 from manual_scheduler import ManualScheduler
 
 import pdu
+from hardware.sim.network.events import EventReporter
 from hardware.sim.network.network import SimulatedNetwork
 from hardware.sim.service.account import ServiceAccount
 from hardware.sim.service.sims import ServiceSim
@@ -75,10 +76,9 @@ class NetworkBench:
     def __init__(self, *, timing=None, rules=None):
         self.time = ManualScheduler()
         self.events = []
-        self.network = SimulatedNetwork(self.time, self.wall_clock, self.events.append, timing=timing)
-        self.account = ServiceAccount(
-            self.network, self.wall_clock, random.Random(1), self.events.append, rules=rules
-        )
+        reporter = EventReporter(self.wall_clock, self.events.append)
+        self.network = SimulatedNetwork(self.time, self.wall_clock, reporter, timing=timing)
+        self.account = ServiceAccount(self.network, self.wall_clock, random.Random(1), reporter, rules=rules)
         self.services = self.account.services
         self.sims = {}
         for index, (name, service) in enumerate(self.services.items()):
