@@ -92,7 +92,7 @@ class NotificationSetup:
                 continue
             current = await self._read_cnmi() or wanted
             if current[:2] == wanted[:2]:
-                self._settings.set_cnmi(current)
+                self._settings.set_cnmi(current, count=len(wanted))
                 return True
         return False
 

@@ -17,6 +17,8 @@ from agent.modem.error import ModemUnusable
 from agent.modem.message_format import MessageFormat
 from agent.modem.settings import SettingsHolder, StoreUsage
 from agent.modem.setup_client import SetupClient
+from agent.modem.store_command import select_store
+from agent.modem.stored_message import REPORT_STORE
 
 LIST_READY_TIMEOUT_S = 20.0
 """Some modules list nothing for some seconds after they report that messages are ready."""
@@ -94,9 +96,10 @@ class StoreSelection:
         if current and not offered and known_stores:
             offered = (frozenset({*known_stores, *current}),)
         for store in _candidates(previous, current, offered):
-            names = current if set(current) == {store} else await self._set_and_verify(store)
+            names = current if _receives_in(store, current) else await self._set_and_verify(store)
             if names is not None:
-                self._settings.set_store(store, _CPMS_NAME_POSITIONS[: len(names)])
+                positions = zip(_CPMS_NAME_POSITIONS, names, strict=False)
+                self._settings.set_store(store, tuple(at for at, name in positions if name == store))
                 break
             if self._answer_lost:
                 break  # it may be set or not: the next query shows it
@@ -107,19 +110,20 @@ class StoreSelection:
         if not self._settings.current.store and current:
             self._settings.adopt_store(current[0], is_selected=not self._answer_lost)
         readable = offered[0] if offered else frozenset(current)
-        self._settings.set_secondary_stores(
-            self._secondary_stores(readable), has_unknown_stores=self._answer_lost
-        )
+        secondary, others = self._further_stores(readable)
+        self._settings.set_further_stores(secondary, others, has_unknown_stores=self._answer_lost)
 
-    def _secondary_stores(self, readable: frozenset[str]) -> tuple[str, ...]:
-        """Return the stores beside the selected one that may hold received messages or status reports."""
+    def _further_stores(self, readable: frozenset[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Return the stores beside the selected one that hold messages or reports, and the rest."""
         settings = self._settings.current
         # If the first store has no name, it cannot be selected again, and one slot would have two names.
         if not settings.store:
-            return ()
-        others = [] if settings.store == "MT" else [name for name in RECEIVING_STORES if name in readable]
-        others += ["SR"] if settings.status_reports and "SR" in readable else []
-        return tuple(name for name in others if name != settings.store)
+            return (), ()
+        names = [] if settings.store == "MT" else [name for name in RECEIVING_STORES if name in readable]
+        names += [REPORT_STORE] if settings.status_reports and REPORT_STORE in readable else []
+        secondary = tuple(name for name in names if name != settings.store)
+        others = readable - {*RECEIVING_STORES, *secondary, settings.store, "MT", "BM", ""}
+        return secondary, tuple(sorted(others))
 
     async def _read_memories(self) -> tuple[str, ...]:
         """Return the names of <mem1> to <mem3>; empty if the module does not report them."""
@@ -152,21 +156,17 @@ class StoreSelection:
         return text
 
     async def _set_and_verify(self, store: str) -> tuple[str, ...] | None:
-        """Set as many memories as the module supports; return their names as read back, None if it failed."""
-        for memories in (3, 2, 1):
-            try:
-                await self._client.exchange(set_command("AT+CPMS=" + ",".join([f'"{store}"'] * memories)))
-            except CommandRefused as error:
-                if error.is_one_of(SIM_ERRORS):
-                    self._answer_lost = True
-                    return None
-                continue
-            except CommandTimedOut:
-                self._answer_lost = True
-                return None
-            names = await self._read_memories()
-            return names if set(names) <= {store} else None
-        return None
+        """Set as many memories as the module takes; return their names as read back, None if it failed."""
+        try:
+            await select_store(self._client.exchange, self._settings, store, store, (3, 2, 1))
+        except CommandRefused as error:
+            self._answer_lost = self._answer_lost or error.is_one_of(SIM_ERRORS)
+            return None
+        except CommandTimedOut:
+            self._answer_lost = True
+            return None
+        names = await self._read_memories()
+        return names if not names or _receives_in(store, names) else None
 
     async def _can_read_messages(self) -> bool:
         """Return True if messages can be listed or read, False if the module has no stores.
@@ -196,6 +196,14 @@ class StoreSelection:
         except CommandTimedOut:
             return False
         return True
+
+
+def _receives_in(store: str, names: tuple[str, ...]) -> bool:
+    """Return True if messages are read from this store (<mem1>) and arrive there (<mem3>).
+
+    The agent never uses <mem2>, in which messages are written. Older modules have two memories only.
+    """
+    return bool(names) and {names[0], names[-1]} == {store}
 
 
 def _candidates(previous: str, current: tuple[str, ...], offered: tuple[frozenset[str], ...]) -> list[str]:

@@ -10,9 +10,10 @@ import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 from agent.at.client import AtClient, ExclusiveAccess, Response
-from agent.at.command import AtCommand, ResponsePattern
+from agent.at.command import AtCommand
 from agent.at.error_codes import EMPTY_SLOT_ERRORS, MEMORY_FAILURE_ERRORS, SIM_ERRORS, ErrorKind
 from agent.at.errors import CommandRefused, CommandTimedOut
 from agent.at.events import Information
@@ -20,11 +21,11 @@ from agent.at.parameters import ParameterValues, parse_values
 from agent.modem.at_commands import read_command, set_command
 from agent.modem.message_format import MessageFormat, PduFormat
 from agent.modem.settings import SettingsHolder
-from agent.modem.stored_message import Slot, StoredMessage, Undecodable
+from agent.modem.store_command import select_store
+from agent.modem.stored_message import REPORT_STORE, Slot, StoredMessage, Undecodable
 
 _log = logging.getLogger("modem-agent.modem")
 
-SELECT_TIMEOUT_S = 10.0
 DELETE_TIMEOUT_S = 30.0
 """SIM7000 and SIM7080 allow 25 s."""
 MAX_READS = 5
@@ -55,6 +56,10 @@ class MessageStore:
         self._format = message_format
         self._secondary_stores_due_at = 0.0
         self._scheduled_stores: set[str] = set()
+        self._looks_everywhere = False
+        """True if the next sweep reads every readable store: a notification named the wrong place."""
+        self._looks_for_report = False
+        """True if a status report is among what was announced so."""
         self._damaged_stores: set[str] = set()
         """The stores with an entry that could not be parsed: the next sweep reads them again."""
         self._miscounts_length = False
@@ -76,6 +81,12 @@ class MessageStore:
         self._secondary_stores_due_at = 0.0
         self._scan_results.clear()
 
+    def look_everywhere(self, *, for_report: bool = False) -> None:
+        """Include every readable store in the next sweep; report stores first, if a report was announced."""
+        self.schedule_all()
+        self._looks_everywhere = True
+        self._looks_for_report = self._looks_for_report or for_report
+
     async def sweep(self, store: str | None = None) -> list[StoredMessage]:
         """Return the received messages, ordered by service centre timestamp, then by slot.
 
@@ -87,11 +98,7 @@ class MessageStore:
             return []
         now = asyncio.get_running_loop().time()
         primary = settings.store
-        stores = [primary if store is None else store]
-        if store is None and now >= self._secondary_stores_due_at:
-            stores += settings.secondary_stores
-        elif store is None:
-            stores += sorted(self._scheduled_stores)
+        stores = self._due_stores() if store is None else [store]
         found: list[StoredMessage] = []
         self._damaged_stores.clear()
         self.has_unlistable_store = False
@@ -100,12 +107,13 @@ class MessageStore:
                 try:
                     found += await self._read_store(access, name)
                 except CommandRefused as error:
-                    if name == stores[0]:
+                    if name == (primary if store is None else store):
                         raise
                     _log.info("store %s cannot be read: %s", name, error)
             if self._settings.current.selected_store != primary:
                 await self._select_store(access, primary)
         if store is None:
+            self._looks_everywhere = self._looks_for_report = False
             if now >= self._secondary_stores_due_at:
                 self._secondary_stores_due_at = now + SECONDARY_STORE_INTERVAL_S
             # Deleting messages of a secondary store frees slots, into which more messages may arrive.
@@ -145,6 +153,18 @@ class MessageStore:
             except CommandRefused as error:
                 if not error.is_one_of(EMPTY_SLOT_ERRORS):
                     raise
+
+    def _due_stores(self) -> list[str]:
+        """Return the stores of the next sweep in the order in which they are read."""
+        settings = self._settings.current
+        if self._looks_everywhere:
+            stores = [settings.store, *settings.secondary_stores, *settings.other_stores]
+            if self._looks_for_report:
+                return sorted(stores, key=lambda name: name != REPORT_STORE)
+            return [name for name in stores if name != REPORT_STORE or name in settings.secondary_stores]
+        if asyncio.get_running_loop().time() >= self._secondary_stores_due_at:
+            return [settings.store, *settings.secondary_stores]
+        return [settings.store, *sorted(self._scheduled_stores)]
 
     # Within exclusive access
 
@@ -315,8 +335,8 @@ class MessageStore:
     async def _select_store(self, access: ExclusiveAccess, store: str) -> None:
         """Make a store <mem1>, on which list, read and delete operate."""
         if store != self._settings.current.selected_store and self._settings.current.store:
-            await self._exchange(
-                access, AtCommand(f'AT+CPMS="{store}"', SELECT_TIMEOUT_S, (ResponsePattern("+CPMS"),))
+            await select_store(
+                partial(self._exchange, access), self._settings, store, self._settings.current.store
             )
             self._settings.set_selected_store(store)
 

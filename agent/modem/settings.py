@@ -27,7 +27,7 @@ class ModemSettings:
     """The settings of one module at one moment. `SettingsHolder` replaces them."""
 
     store: str = ""
-    """<mem1>, <mem2> and <mem3> of +CPMS: where messages arrive. Empty if the module chooses the store."""
+    """<mem1> and <mem3> of +CPMS: where messages arrive. Empty if the module chooses the store."""
     secondary_stores: tuple[str, ...] = ()
     """Other stores in which messages may arrive."""
     selected_store: str | None = None
@@ -51,6 +51,12 @@ class ModemSettings:
     """True if the module was found in the other message format: a silent restart would bring that back."""
     service_centre: str | None = None
     """+CSCA; None if it cannot be read."""
+    other_stores: tuple[str, ...] = ()
+    """Further stores that can be read. Only a notification that named a wrong place leads to them."""
+    cpms_count: int | None = None
+    """How many stores +CPMS took when it was accepted last; None if it has not been set yet."""
+    cnmi_count: int | None = None
+    """How many values +CNMI took; None if it has not been set."""
     cpms_positions: tuple[int, ...] = ()
     """The positions in the answer to +CPMS? of the memories that were set to `store`."""
     store_usage: tuple[StoreUsage, ...] = ()
@@ -138,9 +144,9 @@ class SettingsHolder:
         """Record +CSMS."""
         self._current = replace(self._current, message_service=message_service)
 
-    def set_cnmi(self, cnmi: tuple[int, ...]) -> None:
-        """Record +CNMI as it was read back; empty if it could not be set."""
-        self._current = replace(self._current, cnmi=cnmi)
+    def set_cnmi(self, cnmi: tuple[int, ...], count: int | None = None) -> None:
+        """Record +CNMI as it was read back, empty if it could not be set, and how many values were written."""
+        self._current = replace(self._current, cnmi=cnmi, cnmi_count=count)
 
     # Stores
 
@@ -162,9 +168,20 @@ class SettingsHolder:
         """Record the store that the module keeps by itself."""
         self._current = replace(self._current, store=store, selected_store=store if is_selected else None)
 
-    def set_secondary_stores(self, stores: tuple[str, ...], *, has_unknown_stores: bool) -> None:
-        """Record the other stores, and whether an answer about stores was lost."""
-        self._current = replace(self._current, secondary_stores=stores, has_unknown_stores=has_unknown_stores)
+    def set_further_stores(
+        self, secondary: tuple[str, ...], others: tuple[str, ...], *, has_unknown_stores: bool
+    ) -> None:
+        """Record the stores beside the selected one, and whether an answer about stores was lost."""
+        self._current = replace(
+            self._current,
+            secondary_stores=secondary,
+            other_stores=others,
+            has_unknown_stores=has_unknown_stores,
+        )
+
+    def set_cpms_count(self, count: int) -> None:
+        """Record how many stores +CPMS took."""
+        self._current = replace(self._current, cpms_count=count)
 
     def set_selected_store(self, store: str | None) -> None:
         """Record <mem1>; None if it is not known any more."""

@@ -137,4 +137,4 @@ async def reapply_cnmi(client: AtClient, settings: ModemSettings) -> None:
     Raises CommandRefused, CommandTimedOut, ModemLost.
     """
     if settings.cnmi:
-        await client.exchange(cnmi_command(settings.cnmi))
+        await client.exchange(cnmi_command(settings.cnmi[: settings.cnmi_count]))

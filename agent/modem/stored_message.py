@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 import pdu
 
+REPORT_STORE = "SR"
+"""27.005 <mem> of status reports. "BM" is the one of cell broadcasts."""
+
 
 @dataclass(frozen=True, slots=True)
 class Slot:

@@ -222,19 +222,17 @@ class UrcHandler:
             return MessageArrived(UNKNOWN_SLOT)  # more messages may be readable than before
         return self._mark_settings_lost(SettingsLost(text))
 
-    def _interpret_notification(self, text: str) -> MessageArrived | ReportArrived | StoreFull:
+    def _interpret_notification(self, text: str) -> MessageArrived | ReportArrived:
         """Interpret +CMTI or +CDSI."""
         values = parse_values(text)
         store, index = values.get(0), values.get(1)
-        if index.text == "-1":
-            return StoreFull(store.text)
-        slot = UNKNOWN_SLOT
+        slot = UNKNOWN_SLOT  # also for the index -1 of SIM7000
         settings = self._settings.current
         # Before the stores are negotiated it is unknown whether the module has stores with names.
         is_negotiated = self.initialised.is_set() or bool(settings.store)
         is_known = is_negotiated and not settings.has_unknown_stores
-        if index.number is not None and store.quoted and is_known:
-            slot = Slot(store.text if settings.store else "", index.number)
+        if index.number is not None and store.quoted and store.text and is_known:
+            slot = Slot(store.canonical if settings.store else "", index.number)
         self.notifications.record_announcement(slot)
         return MessageArrived(slot) if text.startswith("+CMTI") else ReportArrived(slot)
 

@@ -12,10 +12,11 @@ import asyncio
 import contextlib
 import sqlite3
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from math import inf
 
 import pdu
+from agent.at.error_codes import SIM_ERRORS
 from agent.at.errors import CommandRefused, CommandTimedOut, ModemLost
 from agent.at.events import PortContention
 from agent.common.events import Event, EventKind, Severity
@@ -143,6 +144,8 @@ class Receiver:
             self._burst_sweep_at = inf
             await self._sweep_until_empty()
             self._next_sweep_at = _now() + self._sweep_delay_s()
+            if self._not_yet_readable - self._recently_deleted:
+                self._modem.look_everywhere()
             self._not_yet_readable.clear()
         if not self._pending_events:
             self._runtime.deadlines.expect_within(TASK, self._sweep_due_at - _now() + OPERATION_DEADLINE_S)
@@ -176,12 +179,12 @@ class Receiver:
 
         A direct delivery stays in the queue until it is committed: it has no second copy.
         """
-        slots: dict[Slot, None] = {}
+        announced: dict[Slot, bool] = {}  # True for a status report
         while self._pending_events:
             match self._pending_events[0]:
                 case MessageArrived(slot) | ReportArrived(slot):
-                    slots[slot] = None
                     self._burst_sweep_at = _now() + BURST_SWEEP_DELAY_S
+                    announced[slot] = isinstance(self._pending_events[0], ReportArrived)
                 case DirectDelivery(message, acknowledge):
                     result = await self._store(message)
                     self._pending_events.popleft()
@@ -201,28 +204,41 @@ class Receiver:
                 case RegistrationChanged(registration):
                     self._emit(receiver_events.registration_event(registration))
             self._pending_events.popleft()
-        for message in sorted(await self._read_slots(slots), key=lambda message: message.sort_key):
-            await self._store_and_delete(message)
+        for message in sorted(await self._read_slots(announced), key=lambda message: message.sort_key):
+            await self._store_and_delete(message, is_announced=True)
 
-    async def _read_slots(self, slots: Iterable[Slot]) -> list[StoredMessage]:
-        """Return the messages in these slots. A slot that is empty or refused makes a sweep due."""
+    async def _read_slots(self, announced: Mapping[Slot, bool]) -> list[StoredMessage]:
+        """Return the messages in the slots that notifications named; True stands for a status report.
+
+        A notification may name a wrong store or slot. If the slot is empty, refused, or holds something else,
+        a sweep of every readable store is due.
+        """
         messages = []
-        for slot in slots:
+        for slot, is_report in announced.items():
             self._extend_deadline()
             try:
                 message = await self._modem.read(slot)
             except CommandRefused as error:
                 self._emit(receiver_events.read_refused_event(error))
-                self._next_sweep_at = min(self._next_sweep_at, _now() + POLL_INTERVAL_S)
+                if error.is_one_of(SIM_ERRORS):
+                    self._next_sweep_at = min(self._next_sweep_at, _now() + POLL_INTERVAL_S)
+                else:
+                    self._look_everywhere(for_report=is_report)
                 continue
+            if message is None or (is_report and not isinstance(message.message, pdu.StatusReport)):
+                self._look_everywhere(for_report=is_report)
             if message is None:
-                self._next_sweep_at = 0.0
                 if slot.index >= 0 and slot not in self._recently_deleted:
                     self._not_yet_readable.add(slot)
                 self._recently_deleted.discard(slot)
             else:
                 messages.append(message)
         return messages
+
+    def _look_everywhere(self, *, for_report: bool = False) -> None:
+        """Make a sweep of every readable store due."""
+        self._modem.look_everywhere(for_report=for_report)
+        self._next_sweep_at = 0.0
 
     async def _store_undelivered_events(self) -> None:
         """Commit the direct deliveries that arrived before the modem was lost: they have no second copy."""
@@ -275,10 +291,15 @@ class Receiver:
                     self._emit(receiver_events.nearly_full_event(store, used, capacity))
         return is_nearly_full
 
-    async def _store_and_delete(self, message: StoredMessage, *, run: bool = True) -> bool:
+    async def _store_and_delete(
+        self, message: StoredMessage, *, run: bool = True, is_announced: bool = False
+    ) -> bool:
         """Commit a message, then delete only its slot. Return True if the slot is free now."""
         self._extend_deadline()
-        self._emit(receiver_events.stored_event(await self._store(message, run=run)))
+        result = await self._store(message, run=run)
+        self._emit(receiver_events.stored_event(result))
+        if is_announced and result.outcome is StoreOutcome.ALREADY_STORED:
+            self._look_everywhere()  # the announced message is another one, in another place
         return message.slot is not None and await self._delete(message.slot, message.raw)
 
     async def _store(self, message: StoredMessage, *, run: bool = True) -> StoreResult:

@@ -4,8 +4,173 @@ import re
 
 import pytest
 
-from fault.catalogue import PLAIN_SID_START
+from fault.catalogue import PLAIN_SID_START, STATUS_REPORT
 from fault.fault_world import FaultWorld, changed_module, make_pdu
+
+# F117
+
+
+COUNTS = {"only three": (3,), "only one": (1,), "only two": (2,), "one or three": (1, 3)}
+
+
+@pytest.mark.parametrize("counts", COUNTS.values(), ids=COUNTS)
+@pytest.mark.parametrize("store", ["ME", "SM"])
+async def test_f117_cpms_form_is_used_everywhere(tmp_path, message_format, counts, store):
+    """Messages and reports of every store are read and deleted, and new ones go on arriving in the first."""
+    device = changed_module(cpms_counts=counts, store=store)
+    tables = {"service": {"status_reports": True}}
+    async with FaultWorld(tmp_path, message_format, device=device, tables=tables) as world:
+        other = "SM" if store == "ME" else "ME"
+        world.store_pdu(1, make_pdu("led 1"), store=store)
+        world.store_pdu(1, make_pdu("led 2"), store=other)
+        await world.start_and_settle()
+        assert sorted(world.executed) == ["led 1", "led 2"]
+        world.store_pdu(3, make_pdu("led 3"), store=other)
+        world.interceptor.send_to_agent(f'\r\n+CMTI: "{other}",3\r\n'.encode())
+        await world.advance(5)
+        world.deliver_pdu(make_pdu("led 4"))
+        await world.advance(5)
+        assert world.executed[2:] == ["led 3", "led 4"]
+        await world.advance(3700)
+        assert {state for state, _ in world.replies} == {"delivered"}
+        assert world.stored_count == len(world.module.stores["SR"]) == 0
+        assert len(world.events_of_kind("session")) == 1
+        assert world.module.settings.cpms[2] == store
+        selections = world.interceptor.commands_matching(r"AT\+CPMS=[^?].*")[10:]
+        assert all(line.count(",") + 1 in counts for line in selections)
+
+
+async def test_f117_cpms_form_is_learnt_by_the_first_selection(tmp_path, message_format):
+    """All memories are right at the start, so the first +CPMS is that of another store."""
+    async with FaultWorld(tmp_path, message_format, device=changed_module(cpms_counts=(3,))) as world:
+        world.store_pdu(1, make_pdu("led 1"), store="SM")
+        await world.start_and_settle()
+        assert world.executed == ["led 1"]
+        selections = world.interceptor.commands_matching(r"AT\+CPMS=[^?].*")
+        assert selections[0] == 'AT+CPMS="SM"'
+        assert selections[1] == 'AT+CPMS="SM","ME","ME"'
+        assert set(selections[2:]) <= {'AT+CPMS="SM","ME","ME"', 'AT+CPMS="ME","ME","ME"'}
+
+
+async def test_f117_second_memory_is_of_no_account(tmp_path, message_format):
+    """A module that changes only <mem1> receives in <mem3> as it is; that store is used."""
+    async with FaultWorld(tmp_path, message_format, device=changed_module(cpms_counts=(1,))) as world:
+        world.module.settings.cpms = ("ME", "ME", "SM")
+        await world.start_and_settle()
+        assert world.modem.status.store == "SM"
+        world.deliver_pdu(PLAIN_SID_START)
+        await world.advance(310)
+        assert world.executed == ["led on"]
+        assert len(world.events_of_kind("session")) == 1
+
+
+async def test_f117_cnmi_form_is_used_again(tmp_path, message_format):
+    """A module takes +CNMI with two values only, also when the agent sets it again for missing notifications."""
+    async with FaultWorld(tmp_path, message_format) as world:
+        world.interceptor.answer(r"AT\+CNMI=\d,\d,.*", b"\r\n+CMS ERROR: 303\r\n", times=0)
+        await world.start_and_settle()
+        world.module.faults.add("code-lost:command=+CMTI,times=0")
+        for number in range(3):
+            world.deliver_pdu(make_pdu(f"led {number}"))
+            await world.advance(305)
+        assert len(world.executed) == 3
+        assert len(world.interceptor.commands_matching(r"AT\+CNMI=2,1")) == 2
+        assert world.log_lines(30) == [line for line in world.log_lines(30) if "CNMI" not in line]
+
+
+# F118
+
+
+PLACES = {
+    "nothing": ",-1",
+    "store without index": '"{store}"',
+    "unnamed store": '"",{index}',
+    "unknown store": '"XX",{index}',
+    "other store": '"SM",{index}',
+    "report store": '"SR",{index}',
+    "wrong index": '"{store}",17',
+    "index too high": '"{store}",999',
+    "index -1": '"{store}",-1',
+}
+
+
+@pytest.mark.parametrize("place", PLACES.values(), ids=PLACES)
+@pytest.mark.parametrize("arrives_in", ["ME", "SM"])
+async def test_f118_message_of_a_wrong_notification_is_handled_at_once(
+    tmp_path, message_format, place, arrives_in
+):
+    """Every readable store is looked into, and no store is called full."""
+    async with FaultWorld(tmp_path, message_format) as world:
+        await world.start_and_settle()
+        for number in range(3):
+            world.store_pdu(number + 1, make_pdu(f"led {number}"), store=arrives_in)
+            urc = place.format(store=arrives_in, index=number + 1)
+            world.interceptor.send_to_agent(f"\r\n+CMTI: {urc}\r\n".encode())
+            await world.advance(5)
+            assert len(world.executed) == number + 1
+        assert world.stored_count == 0
+        assert world.events_of_kind("store full") == []
+        assert len(world.events_of_kind("session")) == 1
+
+
+async def test_f118_slot_holds_an_older_message(tmp_path, message_format):
+    """The slot that the notification names holds a message that cannot be deleted; the new one is elsewhere."""
+    async with FaultWorld(tmp_path, message_format) as world:
+        await world.start_and_settle()
+        world.interceptor.answer(r"AT\+CMGD=1", b"\r\n+CMS ERROR: 500\r\n", times=0)
+        world.deliver_pdu(make_pdu("led 1"))
+        await world.advance(5)
+        world.store_pdu(4, make_pdu("led 2"), store="SM")
+        world.interceptor.send_to_agent(b'\r\n+CMTI: "ME",1\r\n')
+        await world.advance(5)
+        assert world.executed == ["led 1", "led 2"]
+
+
+async def test_f118_message_becomes_readable_later_elsewhere(tmp_path, message_format):
+    """The slot is wrong, and the message can be read only some seconds after its notification."""
+    async with FaultWorld(tmp_path, message_format) as world:
+        await world.start_and_settle()
+        world.interceptor.send_to_agent(b'\r\n+CMTI: "ME",9\r\n')
+        await world.advance(3)
+        world.store_pdu(1, PLAIN_SID_START, store="SM")
+        await world.advance(5)
+        assert world.executed == ["led on"]
+
+
+@pytest.mark.parametrize("place", PLACES.values(), ids=PLACES)
+@pytest.mark.parametrize("status_reports", [True, False])
+async def test_f118_report_of_a_wrong_notification_is_found(tmp_path, message_format, place, status_reports):
+    """The store of status reports is read first, also if the named slot holds a Command."""
+    tables = {"service": {"status_reports": status_reports}}
+    async with FaultWorld(tmp_path, message_format, tables=tables) as world:
+        await world.start_and_settle()
+        world.store_pdu(1, make_pdu("led 1"), store="ME")
+        world.store_pdu(2, STATUS_REPORT, store="SR")
+        written = len(world.interceptor.commands)
+        world.interceptor.send_to_agent(f"\r\n+CDSI: {place.format(store='ME', index=1)}\r\n".encode())
+        await world.advance(5)
+        assert world.stored_indices("SR") == world.stored_indices("ME") == []
+        assert world.executed == ["led 1"]
+        lines = [line for _, line in world.interceptor.commands[written:]]
+        if "AT+CMGR=2" not in lines:
+            listed = next(at for at, line in enumerate(lines) if line.startswith("AT+CMGL"))
+            assert [line for line in lines[:listed] if "CPMS=" in line][-1].startswith('AT+CPMS="SR"')
+
+
+@pytest.mark.parametrize("place", PLACES.values(), ids=PLACES)
+async def test_f118_module_that_always_names_the_wrong_place(tmp_path, message_format, place):
+    """Each message is handled within seconds, and each reply is delivered."""
+    tables = {"service": {"status_reports": True}}
+    device = changed_module(notified_slot=place)
+    async with FaultWorld(tmp_path, message_format, device=device, tables=tables) as world:
+        await world.start_and_settle()
+        for number in range(4):
+            world.deliver_pdu(make_pdu(f"led {number}"))
+            await world.advance(20)
+            assert len(world.executed) == number + 1
+        assert {state for state, _ in world.replies} == {"delivered"}
+        assert world.stored_count == len(world.module.stores["SR"]) == 0
+
 
 # F119
 

@@ -298,7 +298,7 @@ def test_dropped_sms_client_registers_again(run_modem_bench):
 
         bench.module.mt_delivery.acknowledge = dropped
         await event.acknowledge()
-        assert bench.executed_lines == ["+CNMA=1", "+CNMI=3,2,0,1,0"]
+        assert bench.executed_lines == ["+CNMA=1", "+CNMI=3,2,0,1"]
 
     run_modem_bench(scenario, device=profile.load_simulator_profile("nrf91"), options={"profile": "nrf91"})
 

@@ -76,7 +76,7 @@ def find_violations(name, seed_number=None):
 
 
 def _delete_before_commit():
-    async def store_and_delete(self, message, *, run=True):
+    async def store_and_delete(self, message, *, run=True, is_announced=False):
         deleted = message.slot is not None and await self._delete(message.slot, message.raw)
         self._emit(stored_event(await self._store(message, run=run)))
         return deleted
