@@ -32,7 +32,7 @@ def explain_not_serial(port: str, root: Path = ROOT) -> str:
     kind = _FILE_TYPES.get(stat.S_IFMT(status.st_mode), "")
     if not kind and not _is_serial_device(status.st_rdev, root):
         kind = "another device"
-    return f"{port} is {kind}, not a serial port; set [modem] port to the module's AT port" if kind else ""
+    return f"{port} is {kind} and not a serial port; set [modem] port to the module's AT port" if kind else ""
 
 
 def explain_absent(port: str, root: Path = ROOT) -> str:

@@ -326,13 +326,13 @@ def test_f134_config_check_names_what_is_not_a_serial_port(check_config, port):
     (line,) = [line for line in result.stderr.splitlines() if "modem.port" in line]
     assert line.startswith("modem-agent: ")
     assert f"modem.port: {port} is a" in line
-    assert "not a serial port; set [modem] port to" in line
+    assert "and not a serial port; set [modem] port to" in line
 
 
 def test_f134_every_type_of_file_is_named(special_files):
     """Links are followed."""
     for kind, path in special_files.items():
-        assert explain_not_serial(str(path)).startswith(f"{path} is {kind}, not a serial port")
+        assert explain_not_serial(str(path)).startswith(f"{path} is {kind} and not a serial port")
 
 
 @pytest.mark.parametrize("port", ["/dev/ttyUSB97", "/nowhere/port", "/dev/null/port"])

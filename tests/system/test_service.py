@@ -149,6 +149,40 @@ def test_idle_agent_notifies_the_watchdog(gateway, sandbox):
     gateway.run("systemctl", "restart", "modem-agent")
 
 
+def test_deleted_control_socket_comes_back(gateway, sandbox):
+    """If its folder is deleted, which only systemd can create again, the agent is restarted for that."""
+    gateway.drop_in("[Service]\nWatchdogSec=2\n")
+    gateway.run("systemctl", "restart", "modem-agent")
+    assert sandbox.run_command("ping").startswith("pong")
+    wait = "until /opt/modem-agent/bin/modem-agent status; do sleep 0.2; done"
+    gateway.run("rm", "/run/modem-agent/control.sock")
+    gateway.run("timeout", "10", "sh", "-c", wait)
+    assert gateway.unit_property("NRestarts") == "0"
+    gateway.run("rm", "-r", "/run/modem-agent")
+    gateway.run("timeout", "20", "sh", "-c", wait)
+    assert gateway.unit_property("NRestarts") == "1"
+    assert gateway.run("stat", "-c", "%a %U", "/run/modem-agent").split() == ["750", "modem-agent"]
+    assert sandbox.run_command("ping").startswith("pong")
+    gateway.drop_in("")
+    gateway.run("systemctl", "restart", "modem-agent")
+
+
+def test_bad_handler_file_does_not_stop_the_service(gateway, sandbox):
+    """The other handlers work, and `status` names the bad file. It works after it was mended."""
+    file = gateway.host_path("/etc/modem-agent/handlers/bad.py")
+    file.write_text("import no_such_module\n")
+    gateway.run("systemctl", "restart", "modem-agent")
+    assert sandbox.run_command("become") != ""
+    assert sandbox.run_command("help").endswith("; not usable: bad.py")
+    assert "bad.py line 1: ModuleNotFoundError" in gateway.run("/opt/modem-agent/bin/modem-agent", "status")
+    assert gateway.enter("/opt/modem-agent/bin/modem-agent", "config", "check").returncode == 2
+    file.write_text("from agent import handler\n@handler('bad')\ndef bad(command): return 'good'\n")
+    gateway.run("systemctl", "restart", "modem-agent")
+    assert sandbox.run_command("bad") == "good"
+    file.unlink()
+    gateway.run("systemctl", "restart", "modem-agent")
+
+
 def test_invalid_configuration_is_not_restarted(gateway):
     """The exit status is 2, one sentence is logged, and systemd does not start the service again."""
     gateway.configure(prt='"/dev/ttyUSB0"', port='"/dev/ttyUSB0"\nprt = 1')
