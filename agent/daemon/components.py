@@ -37,11 +37,11 @@ from agent.modem.send_refusals import SendRefusals
 from agent.modem.sim import SimConfig
 from agent.pipeline.brownout import BrownoutGuard
 from agent.pipeline.composer import MessageComposer
-from agent.pipeline.dispatcher import DispatchConfig, Dispatcher, JournalStores
+from agent.pipeline.dispatcher import Dispatcher, JournalStores
 from agent.pipeline.post_reply_actions import Handlers
 from agent.pipeline.receiver import Receiver
 from agent.pipeline.send_backoff import DestinationBackoff
-from agent.pipeline.send_state import SendConfig, SendState
+from agent.pipeline.send_state import SendState
 from agent.pipeline.sender import Sender
 from agent.recovery.executor import ModuleUsers, RecoveryExecutor, RecoveryOptions
 from agent.recovery.policy import RecoveryPolicy
@@ -108,11 +108,7 @@ class Components:
             stores=stores,
             handlers=handlers,
             composer=composer,
-            config=DispatchConfig(
-                timeout_s=config.handlers.timeout_s,
-                max_age_s=config.handlers.max_age_s,
-                max_concurrent=config.handlers.max_concurrent,
-            ),
+            config=config.handlers,
             on_reply_queued=self._send_state.reply_queued.set,
             format_status=self._format_status_line,
         )
@@ -218,7 +214,6 @@ class Components:
 
     def _make_session(self, modem: Modem) -> Session:
         """Return the tasks of a session with an initialised modem."""
-        config = self._config.service
         receiver = Receiver(
             runtime=self.runtime,
             modem=modem,
@@ -234,13 +229,7 @@ class Components:
             runtime=self.runtime,
             modem=modem,
             outbox_store=self.outbox_store,
-            config=SendConfig(
-                max_per_minute=config.max_per_minute,
-                max_per_day=config.max_per_day,
-                status_reports=config.status_reports,
-                resend_unknown=config.resend_unknown,
-                max_answer_age_s=config.max_answer_age_s,
-            ),
+            config=self._config.service,
             state=self._send_state,
             on_reply_settled=self._on_reply_settled,
         )

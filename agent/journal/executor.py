@@ -1,4 +1,4 @@
-"""Runs the methods of the journal for asyncio code: in one worker thread, or inline in simulated time."""
+"""Runs the methods of the journal for asyncio code, in one worker thread."""
 
 from __future__ import annotations
 
@@ -13,17 +13,6 @@ from agent.common.runtime import Runtime
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-
-class InlineExecutor:
-    """Runs each call in the event loop itself: for simulated time, in which a blocking call takes no time."""
-
-    async def run(self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
-        """Call the function."""
-        return function(*args, **kwargs)
-
-    def close(self) -> None:
-        """Do nothing."""
 
 
 class ThreadExecutor:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from agent.common.backoff import Backoff
+from agent.common.config import HandlersConfig
 from agent.common.events import Event, EventKind, Severity, mask_number
 from agent.common.runtime import Runtime
 from agent.handlers import builtin
@@ -65,15 +66,6 @@ class JournalStores:
     action_store: ActionStore
 
 
-@dataclass(frozen=True, slots=True)
-class DispatchConfig:
-    """Keys of ``[handlers]``."""
-
-    timeout_s: float
-    max_age_s: float | None
-    max_concurrent: int
-
-
 class Dispatcher:
     """The task that runs Commands. It outlives sessions with the module."""
 
@@ -84,7 +76,7 @@ class Dispatcher:
         stores: JournalStores,
         handlers: Handlers,
         composer: MessageComposer,
-        config: DispatchConfig,
+        config: HandlersConfig,
         on_reply_queued: Callable[[], None],
         format_status: Callable[[], str],
     ) -> None:

@@ -16,6 +16,7 @@ from math import inf
 import pdu
 from agent.at.errors import CommandRefused, CommandTimedOut, ErrorClass, ModemLost
 from agent.common.backoff import Backoff
+from agent.common.config import ServiceConfig
 from agent.common.events import Event, EventKind, Severity, mask_number
 from agent.common.runtime import Runtime
 from agent.journal.executor import COMMIT_RECOVERED_EVENT, commit_failed_event, retry_until_committed
@@ -25,7 +26,7 @@ from agent.journal.timestamps import DAY_S
 from agent.modem.modem import Modem
 from agent.modem.sending import NotSent, OutcomeUnknown, Refused, SendOutcome, Sent
 from agent.pipeline.send_backoff import NETWORK_FAILURE_BACKOFF, QUOTA_BACKOFF, RETRY_BACKOFF
-from agent.pipeline.send_state import SendConfig, SendState
+from agent.pipeline.send_state import SendState
 
 SEND_DEADLINE_S = 400.0
 """Longest time for one message: twice the timeout of the slowest module."""
@@ -56,7 +57,7 @@ class Sender:
         runtime: Runtime,
         modem: Modem,
         outbox_store: OutboxStore,
-        config: SendConfig,
+        config: ServiceConfig,
         state: SendState,
         on_reply_settled: Callable[[], None],
     ) -> None:

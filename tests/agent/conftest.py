@@ -10,14 +10,15 @@ from types import SimpleNamespace
 
 import fakes
 import pytest
+from inline_executor import InlineExecutor
 
 import pdu
+from agent.common.config import HandlersConfig, ServiceConfig
 from agent.common.runtime import Runtime
 from agent.common.watchdog import DeadlineMonitor
 from agent.handlers.registry import HandlerRegistry
 from agent.journal.actions import ActionStore
 from agent.journal.connection import open_journal_file
-from agent.journal.executor import InlineExecutor
 from agent.journal.inbox import CommandStore
 from agent.journal.journal import Journal
 from agent.journal.models import OutgoingMessage
@@ -27,11 +28,11 @@ from agent.modem.send_refusals import SendRefusals
 from agent.modem.stored_message import StoredMessage
 from agent.pipeline.brownout import BrownoutGuard
 from agent.pipeline.composer import MessageComposer
-from agent.pipeline.dispatcher import DispatchConfig, Dispatcher, JournalStores
+from agent.pipeline.dispatcher import Dispatcher, JournalStores
 from agent.pipeline.post_reply_actions import Handlers
 from agent.pipeline.receiver import Receiver
 from agent.pipeline.send_backoff import DestinationBackoff
-from agent.pipeline.send_state import SendConfig, SendState
+from agent.pipeline.send_state import SendState
 from agent.pipeline.sender import Sender
 from agent.service.classify import classify
 from agent.service.compose import ReplyConfig
@@ -218,7 +219,6 @@ class PipelineHarness:
         self, config=(), reply_config=None, composer=None, format_status=lambda: "well", registry=None
     ):
         self.queued_count = 0
-        defaults = {"timeout_s": 30.0, "max_age_s": None, "max_concurrent": 4}
         return Dispatcher(
             runtime=self.runtime,
             stores=JournalStores(
@@ -230,7 +230,7 @@ class PipelineHarness:
             ),
             handlers=Handlers(registry or HandlerRegistry(self.handler_specs), self.runner),
             composer=composer or MessageComposer(self.service, reply_config or ReplyConfig()),
-            config=DispatchConfig(**defaults | dict(config)),
+            config=HandlersConfig(**dict(config)),
             on_reply_queued=self._on_reply_queued,
             format_status=format_status,
         )
@@ -244,7 +244,7 @@ class PipelineHarness:
             runtime=self.runtime,
             modem=modem or fakes.FakeModem(self),
             outbox_store=self.outbox_store,
-            config=SendConfig(**config),
+            config=ServiceConfig(**config),
             state=SendState(
                 self.destination_backoff, self.brownout_guard, self.send_refusals, self.reply_queued
             ),

@@ -6,8 +6,9 @@ import threading
 from itertools import pairwise
 
 import pytest
+from inline_executor import InlineExecutor
 
-from agent.journal.executor import InlineExecutor, ThreadExecutor, retry_until_committed
+from agent.journal.executor import ThreadExecutor, retry_until_committed
 from virtual_time import run_virtual
 
 

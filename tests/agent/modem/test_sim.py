@@ -6,6 +6,7 @@ import sqlite3
 from datetime import UTC, datetime
 
 import pytest
+from inline_executor import InlineExecutor
 
 from agent.at.client import AtClient
 from agent.at.errors import ModemLost
@@ -14,7 +15,6 @@ from agent.at.transport.memory import memory_transport_pair
 from agent.common.runtime import Runtime
 from agent.common.watchdog import DeadlineMonitor
 from agent.daemon.sim_memory import JournalSimMemory
-from agent.journal.executor import InlineExecutor
 from agent.journal.journal import Journal
 from agent.journal.sims import SimStore
 from agent.modem.error import ModemUnusable
