@@ -3,7 +3,7 @@
     make bench PART=journal
     make bench PART=journal ARGS="--rows 100000"
 
-A commit is measured as the receiver makes it: look for a duplicate, store the message. Times are medians in
+A commit is measured as the receiver makes it: search for a duplicate, store the message. Times are medians in
 milliseconds. Each contains the fsync of the disk, so compare the two columns.
 """
 
@@ -36,7 +36,7 @@ def make_command(number: int) -> ReceivedCommand:
 
 
 def measure(folder: Path, rows: int) -> dict[str, float]:
-    """Measure a journal with so many entries, half of them old enough to be pruned."""
+    """Measure a journal with this many entries, half of them old enough to be pruned; return milliseconds."""
     path = folder / f"{rows}.db"
     ahead = 0.0
     journal = Journal(path, lambda: START_WALL_TIME + ahead, lambda: time.monotonic() + ahead)

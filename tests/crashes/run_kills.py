@@ -17,7 +17,7 @@ from crash.kill_run import KillRun
 def main():
     options = parse_options(__doc__, "kills", 500)
     folder = Path(tempfile.mkdtemp(prefix="modem-agent-kills-"))
-    begun = time.monotonic()
+    start = time.monotonic()
 
     def show(planned_run):
         text = f"\r{planned_run.number} of {options.count} kills, seed {options.seed}"
@@ -28,7 +28,7 @@ def main():
     violations = run.errors + invariants.check()
     print(file=sys.stderr)
     summary = (
-        f"{options.count} kills and {run.handler_kills} by handlers in {time.monotonic() - begun:.0f} s, "
+        f"{options.count} kills and {run.handler_kills} by handlers in {time.monotonic() - start:.0f} s, "
         f"seed {options.seed}: {invariants.summary()}; processes of a killed agent were gone after "
         f"{run.slowest_cleanup_s:.2f} s;"
     )

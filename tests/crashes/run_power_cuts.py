@@ -37,7 +37,7 @@ def main():
 async def run_cuts(options):
     """Record, cut the power and print the result. Return the exit status."""
     folder = Path(tempfile.mkdtemp(prefix="modem-agent-cuts-"))
-    begun = time.monotonic()
+    start = time.monotonic()
     rng = random.Random(options.seed)
     violations, facts, bad, done = [], Counter(), 0, 0
     for number, device in enumerate(RUN_DURATIONS_S):
@@ -64,7 +64,7 @@ async def run_cuts(options):
     print(file=sys.stderr)
     observed = ", ".join(f"{count} {what}" for what, count in sorted(facts.items()))
     summary = (
-        f"{done} cuts in {time.monotonic() - begun:.0f} s, seed {options.seed}: observed {observed}; "
+        f"{done} cuts in {time.monotonic() - start:.0f} s, seed {options.seed}: observed {observed}; "
         f"{bad} cuts with"
     )
     return report(folder, summary, violations, f"make powercuts CUTS={options.count}", options.seed)

@@ -57,7 +57,7 @@ def package_files():
     }
 
 
-def test_no_file_of_the_packages_has_an_unknown_kind():
+def test_package_files_have_known_suffixes():
     """A new kind of data file must be added to package-data in pyproject.toml, and then here."""
     files = (file for package in ("agent", "hardware", "pdu") for file in (CHECKOUT / package).rglob("*"))
     kinds = {file.suffix for file in files if file.is_file() and "__pycache__" not in file.parts}

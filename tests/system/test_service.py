@@ -200,9 +200,9 @@ def test_invalid_configuration_is_not_restarted(gateway):
 def test_stop_is_quick_and_leaves_no_process(gateway, sandbox):
     """`systemctl stop` takes less than 5 s and also ends background processes of handlers."""
     assert sandbox.run_command("linger") == "started"
-    begun = time.monotonic()
+    start = time.monotonic()
     gateway.run("systemctl", "stop", "modem-agent")
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - start < 5
     assert gateway.unit_property("Result") == "success"
     assert gateway.run("find", "/proc", "-maxdepth", "1", "-user", "modem-agent") == ""
     gateway.run("systemctl", "start", "modem-agent")
@@ -215,9 +215,9 @@ def test_stop_is_quick_with_a_silent_module(gateway, sandbox):
     gateway.plug_pty(os.ttyname(near))
     gateway.run("systemctl", "restart", "modem-agent")
     assert os.read(far, 100)  # the agent has written a command
-    begun = time.monotonic()
+    start = time.monotonic()
     gateway.run("systemctl", "stop", "modem-agent")
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - start < 5
     assert gateway.unit_property("Result") == "success"
     gateway.plug_sandbox(sandbox)
     gateway.run("systemctl", "start", "modem-agent")

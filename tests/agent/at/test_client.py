@@ -179,7 +179,7 @@ def test_late_error_belongs_to_the_abandoned_command(run_with_module):
 
 
 def test_late_ok_before_the_first_mark_counts(run_with_module):
-    """A result before the first mark belongs to the abandoned command: it was carried out."""
+    """A result before the first mark belongs to the abandoned command: it was executed."""
 
     async def scenario(client, module):
         module.on("AT+CMGD=3", [30.05, OK])

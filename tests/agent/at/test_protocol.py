@@ -274,7 +274,7 @@ TRANSCRIPTS = {
         [SEND, "abandon", SYNC_MARKER, b"\r\n> ", b"\r\nOK\r\n\r\n+CMEE: 1\r\n\r\nOK\r\n"],
         [StaleResult(">", is_prompt=True), StaleResult("OK", final=OK), info("+CMEE: 1"), OK],
     ),
-    "a prompt that nobody asked for": (
+    "an unexpected prompt": (
         [b"\r\n> ", DELETE, b"\r\nOK\r\n"],
         [StaleResult(">", is_prompt=True), OK],
     ),

@@ -90,8 +90,8 @@ def test_every_octet_is_traced(pieces):
     trace.close()
     runs = parse_recording("\n".join([format_header(), *lines])).chunks
     for ours, direction in ((True, ">"), (False, "<")):
-        said = b"".join(data for mine, data in pieces if mine is ours)
-        assert b"".join(run.octets for run in runs if run.direction == direction) == said
+        octets = b"".join(data for mine, data in pieces if mine is ours)
+        assert b"".join(run.octets for run in runs if run.direction == direction) == octets
     assert [run.time_s for run in runs] == sorted(run.time_s for run in runs)
 
 

@@ -58,10 +58,14 @@ class CliEnv:
         outbox = OutboxStore(journal)
         inbox = CommandStore(journal, outbox)
         sid = "HC" + "0" * 32
-        nasty = "led \x1b[2J\x9b31m\u202eon\n\x07"
+        control_characters = "led \x1b[2J\x9b31m\u202eon\n\x07"
         inbox.store(None, "00", lambda _: ReceivedCommand("000", sid, "led on", None, None, answerable=True))
-        inbox.store(None, "01", lambda _: ReceivedCommand("000", None, nasty, None, None, answerable=True))
-        inbox.store(None, "02", lambda _: IgnoredMessage("not from 000", "+15\x1b[2J", nasty))
+        inbox.store(
+            None,
+            "01",
+            lambda _: ReceivedCommand("000", None, control_characters, None, None, answerable=True),
+        )
+        inbox.store(None, "02", lambda _: IgnoredMessage("not from 000", "+15\x1b[2J", control_characters))
         inbox.mark_running(1, "led", repeatable=False)
         inbox.finish(1, "done", None, [OutgoingMessage("000", pdu.segment("led is on")[0], 1, 1)])
         outbox.mark_sending(1)

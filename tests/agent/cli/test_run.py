@@ -64,7 +64,7 @@ def test_second_agent_on_a_journal_is_refused(cli_env):
     assert result.stderr.startswith(f"modem-agent: {held}")
 
 
-def test_a_journal_of_a_newer_agent(cli_env):
+def test_journal_of_a_newer_agent_is_refused(cli_env):
     """The sentence names what to install."""
     journal = Journal(cli_env.folder / "journal.db", lambda: 0.0, lambda: 0.0)
     journal.connection.execute("PRAGMA user_version = 99")

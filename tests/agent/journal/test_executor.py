@@ -47,15 +47,15 @@ async def test_executor_returns_results_and_raises_errors(kind):
 async def test_close_waits_for_the_running_call():
     """Its rows are written before the journal is closed."""
     thread = ThreadExecutor()
-    begun, may_end, ended = threading.Event(), threading.Event(), []
+    started, may_end, ended = threading.Event(), threading.Event(), []
 
     def call():
-        begun.set()
+        started.set()
         may_end.wait(30)
         ended.append(1)
 
     call_under_way = asyncio.ensure_future(thread.run(call))
-    await asyncio.to_thread(begun.wait, 30)
+    await asyncio.to_thread(started.wait, 30)
     closing = asyncio.ensure_future(asyncio.to_thread(thread.close))
     may_end.set()
     await closing

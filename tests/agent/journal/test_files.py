@@ -52,8 +52,8 @@ def test_deleted_files_are_restored(journal_env, factories, tails):
     remove(journal_env, *tails)
     assert journal_env.store(factories.command(sid=OTHER)).outcome is StoreOutcome.NEW
     assert stored_sids(journal_env) == [factories.command().sid, OTHER]
-    [said] = journal_env.damage_messages
-    assert "put back with all that it held" in said
+    [message] = journal_env.damage_messages
+    assert "put back with all that it held" in message
     assert journal_env.path.stat().st_mode & 0o777 == 0o600
     assert repair.damaged_copies(journal_env.path) == []
     journal_env.restart()
@@ -64,7 +64,7 @@ def test_deleted_files_are_restored(journal_env, factories, tails):
     assert len(journal_env.damage_messages) == 1
 
 
-@pytest.mark.parametrize("what", ["a copy", "a stranger", "nothing in it"])
+@pytest.mark.parametrize("what", ["a copy", "another file", "an empty file"])
 def test_replacement_is_kept_aside(journal_env, factories, what):
     """The open journal is restored: the replacement may be an old copy. It is not thrown away."""
     journal_env.store(factories.command())
@@ -72,7 +72,7 @@ def test_replacement_is_kept_aside(journal_env, factories, what):
     if what == "a copy":
         shutil.copy(journal_env.path, other)
     else:
-        other.write_bytes(b"" if what == "nothing in it" else b"a text of somebody")
+        other.write_bytes(b"" if what == "an empty file" else b"some text")
     octets = other.read_bytes()
     other.rename(journal_env.path)
     journal_env.store(factories.command(sid=OTHER))
@@ -194,7 +194,7 @@ def test_second_agent_with_the_lock_stops_commits(journal_env, factories):
 
 
 def test_directory_without_access_counts_as_unchanged(journal_env, factories, monkeypatch):
-    """The right to enter the directory was taken away: the open files go on."""
+    """The permission to enter the directory is withdrawn: the open files are used further."""
     stat = Path.stat
 
     def forbidden(path, **options):

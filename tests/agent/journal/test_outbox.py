@@ -307,13 +307,13 @@ def test_same_reference_to_two_destinations(journal_env, factories):
 
 
 @pytest.mark.parametrize(
-    ("sent_to", "told"), [("+15550001234", "15550001234"), ("15550001234", "+15550001234")]
+    ("destination", "recipient"), [("+15550001234", "15550001234"), ("15550001234", "+15550001234")]
 )
-def test_recipient_is_matched_with_or_without_plus(journal_env, factories, sent_to, told):
+def test_recipient_is_matched_with_or_without_plus(journal_env, factories, destination, recipient):
     """Networks write the recipient in both ways."""
-    assert journal_env.store(factories.report(7, recipient=told)).reply_id is None
-    reply = send(journal_env, "a", 7, sent_to)
-    assert journal_env.store(factories.report(7, recipient=told)).reply_id == reply
+    assert journal_env.store(factories.report(7, recipient=recipient)).reply_id is None
+    reply = send(journal_env, "a", 7, destination)
+    assert journal_env.store(factories.report(7, recipient=recipient)).reply_id == reply
 
 
 def test_status_report_after_a_restart(journal_env, factories):

@@ -153,13 +153,13 @@ def test_parts_are_deleted_with_the_joined_command(journal_env, factories):
 def test_parts_are_keyed_by_sender_reference_and_total(journal_env, factories, other):
     """A message with another sender, reference, width or total is neither joined nor deleted."""
     one, two = factories.part(1), factories.part(2)
-    stranger = replace(factories.part(1, raw="AA", identity=b"a" * 16), key=replace(one.key, **other))
-    journal_env.store(stranger)
+    other_part = replace(factories.part(1, raw="AA", identity=b"a" * 16), key=replace(one.key, **other))
+    journal_env.store(other_part)
     assert not journal_env.inbox.parts.stored_parts(one.key)
     journal_env.store(one)
     assert [part.raw for part in journal_env.inbox.parts.stored_parts(one.key).values()] == [one.raw]
     journal_env.store(factories.command("joined", parts=(one, two)))
-    assert [part.raw for part in journal_env.inbox.parts.stored_parts(stranger.key).values()] == ["AA"]
+    assert [part.raw for part in journal_env.inbox.parts.stored_parts(other_part.key).values()] == ["AA"]
     assert journal_env.query_column("SELECT count(*) FROM ignored") == [0]
 
 

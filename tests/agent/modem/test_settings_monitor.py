@@ -176,10 +176,10 @@ def test_messages_before_the_first_sweep_prove_nothing(run_modem_bench):
     """Neither messages that were there at the start nor those announced during a list count as missing."""
 
     async def scenario(bench):
-        bench.deliver("told")
+        bench.deliver("notified")
         await bench.modem.sweep()
         await bench.modem.sweep()
-        bench.deliver("told too")
+        bench.deliver("notified too")
         await bench.modem.sweep()
         await asyncio.sleep(60)
         await bench.modem.sweep()

@@ -105,7 +105,7 @@ async def test_direct_delivery_is_committed_then_acknowledged(pipeline, factorie
         pipeline.call_log.clear()
         modem.deliver_direct("led on")
         modem.deliver_direct("led on")
-        modem.deliver_direct("stranger", sender="+15557654321", minute=5)
+        modem.deliver_direct("other sender", sender="+15557654321", minute=5)
         modem.deliver_direct(raw="00")
         await pipeline.advance(1)
     kinds = [what for what, *_ in pipeline.calls_of("commit", "acknowledge")]
@@ -995,14 +995,14 @@ async def test_port_conflict_names_the_other_program(pipeline, factories, lost):
     """The event contains the symptom and the suspected process, also if the connection was lost."""
     modem = factories.modem(pipeline)
     async with pipeline.run_receiver(describe_port_users=lambda: "ModemManager (process 7) has it open"):
-        modem.emit_events(PortContention("an answer that nobody asked for"))
+        modem.emit_events(PortContention("an unexpected answer"))
         if lost:
             modem.lose_line("unplugged")
         await pipeline.advance(1)
     [event] = pipeline.events_of_kind("port conflict")
     assert event.severity is Severity.WARNING
     assert event.message == (
-        "another program seems to use the module's port: an answer that nobody asked for; "
+        "another program seems to use the module's port: an unexpected answer; "
         "ModemManager (process 7) has it open"
     )
 

@@ -58,7 +58,7 @@ class CrashInvariants:
     def check(self):
         """Return one sentence for each violation."""
         self.violations = [f"{count} left {where}" for where, count in self.open_counts.items() if count]
-        self._begun, self._ended, self._acted = (
+        self._started_attempts, self._ended_attempts, self._action_attempts = (
             {
                 key: [n[2] for n in self.audit_log if n[:2] == (what, key)]
                 for key in {n[1] for n in self.audit_log}
@@ -93,8 +93,8 @@ class CrashInvariants:
         self.violations.append(f"{message.kind} {message.number} {sentence}")
 
     def _check_ignored(self, message, rows):
-        if rows or self._begun.get(message.number):
-            self._add_violation(message, "was taken for a Command")
+        if rows or self._started_attempts.get(message.number):
+            self._add_violation(message, "was treated as a Command")
         if not any(command_number(row) == message.number for row in self.ignored):
             self._add_violation(message, "was not stored")
 
@@ -105,12 +105,17 @@ class CrashInvariants:
         name = (row["handler"] or message.kind).rpartition(":")[2]
         if KIND_BY_FUNCTION.get(name, name) != message.kind:
             self._add_violation(message, f"went to the handler {name}")
-        begun, ended = self._begun.get(message.number, []), self._ended.get(message.number, [])
+        started, ended = (
+            self._started_attempts.get(message.number, []),
+            self._ended_attempts.get(message.number, []),
+        )
         most = MAX_ATTEMPTS if message.kind in REPEATABLE else 1
-        if len(begun) > most or len(set(begun)) < len(begun):
-            self._add_violation(message, f"was carried out {len(begun)} times, as attempts {begun}")
-        if row["attempts"] > most or not set(begun) <= set(range(1, row["attempts"] + 1)):
-            self._add_violation(message, f"has {row['attempts']} attempts in the journal, runs saw {begun}")
+        if len(started) > most or len(set(started)) < len(started):
+            self._add_violation(message, f"ran {len(started)} times, as attempts {started}")
+        if row["attempts"] > most or not set(started) <= set(range(1, row["attempts"] + 1)):
+            self._add_violation(
+                message, f"has {row['attempts']} attempts in the journal, but ran as attempts {started}"
+            )
         if row["state"] == "done" and not ended:
             self._add_violation(message, "is done but did not run")
         if row["state"] == "failed":
@@ -139,7 +144,7 @@ class CrashInvariants:
             self._add_violation(message, "has a reply with wrong part numbers")
 
     def _check_action(self, message, row):
-        acted = self._acted.get(message.number, [])
+        acted = self._action_attempts.get(message.number, [])
         actions = [(state, reason) for command, state, reason in self.actions if command == row["id"]]
         expected = int(message.kind in WITH_ACTION and row["state"] == "done")
         if len(acted) > expected or len(actions) != expected:
@@ -167,7 +172,7 @@ class CrashInvariants:
         states = Counter(row["state"] for row in self.inbox)
         replies = Counter(row["state"] for row in self.outbox)
         duplicates = sum(row["duplicates"] for row in self.inbox)
-        again = sum(len(attempts) > 1 for attempts in self._begun.values())
+        again = sum(len(attempts) > 1 for attempts in self._started_attempts.values())
         return (
             f"{len(self.inbox)} Commands ({_format_counts(states)}), {duplicates} duplicates, "
             f"{again} ran again, "

@@ -190,10 +190,10 @@ class KillRun:
     async def _send_messages(self, planned_run):
         left = list(planned_run.messages)
         loop = asyncio.get_running_loop()
-        begun = loop.time()
+        start = loop.time()
         try:
             while left:
-                await asyncio.sleep(max(0, begun + left[0].send_at_s * self._time_scale - loop.time()))
+                await asyncio.sleep(max(0, start + left[0].send_at_s * self._time_scale - loop.time()))
                 self._send_message(left.pop(0))
         finally:
             for message in left:

@@ -113,7 +113,7 @@ class InvariantChecker:
             self._check_runs(content, messages[0], rows)
             self._check_no_rerun(content, messages, rows)
         for content in self.commands_by_body:
-            self.add_finding(f"the journal has a Command that nobody sent: {content!r}")
+            self.add_finding(f"the journal has a Command that was not sent: {content!r}")
 
     def _may_be_reused_sid(self, message):
         """Return True if a corruption may have removed the record of the first use of its SID."""

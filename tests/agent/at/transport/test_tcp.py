@@ -34,7 +34,7 @@ async def test_bytes_both_ways(server, make_reader):
     await reader.until(lambda: reader.data == b"OK")
     transport.close()
     await transport.wait_closed()
-    transport.write(b"nobody hears this")
+    transport.write(b"written after the close")
     assert reader.reasons == []
     far_writer.close()
 
