@@ -81,7 +81,7 @@ def test_json_has_every_column(cli_env, parse_json_output):
     command = parse_json_output(cli_env.run("inbox", "--json"))[0]
     assert command == {
         "id": 1, "state": "done", "sid": sid, "sender": "000", "mode": "text", "body": "led on",
-        "timestamp": None, "attempts": 1, "duplicates": 0, "handler": "led", "reason": None,
+        "timestamp": None, "attempts": 1, "duplicates": 0, "handler": "led", "reason": None, "port": None,
         "received": "2026-11-22T12:00:00+00:00", "ended": "2026-11-22T12:00:00+00:00",
     }  # fmt: skip
     reply = parse_json_output(cli_env.run("outbox", "--json"))[0]
