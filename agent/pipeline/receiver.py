@@ -183,7 +183,7 @@ class Receiver:
         while self._pending_events:
             match self._pending_events[0]:
                 case MessageArrived(slot) | ReportArrived(slot):
-                    self._burst_sweep_at = _now() + BURST_SWEEP_DELAY_S
+                    self._schedule_burst_sweep()
                     announced[slot] = isinstance(self._pending_events[0], ReportArrived)
                 case DirectDelivery(message, acknowledge):
                     result = await self._store(message)
@@ -206,6 +206,10 @@ class Receiver:
             self._pending_events.popleft()
         for message in sorted(await self._read_slots(announced), key=lambda message: message.sort_key):
             await self._store_and_delete(message, is_announced=True)
+
+    def _schedule_burst_sweep(self) -> None:
+        """Let a sweep follow the notification that has come, unless another one comes before it."""
+        self._burst_sweep_at = _now() + BURST_SWEEP_DELAY_S
 
     async def _read_slots(self, announced: Mapping[Slot, bool]) -> list[StoredMessage]:
         """Return the messages in the slots that notifications named; True stands for a status report.

@@ -15,6 +15,7 @@ from agent.journal.ignored import MAX_IGNORED_MESSAGES
 from soak import db_corruption
 from soak.direct_delivery_losses import SLOW_COMMIT_WINDOW_S, DirectDeliveryLosses
 from soak.limits import LimitChecker
+from soak.scenario import BODY_REFUSALS, HOUR_S
 from soak.traffic import LONG_TEXT
 from soak.world import START_WALL_TIME
 from virtual_time import START_TIME_S
@@ -91,6 +92,7 @@ class InvariantChecker:
         self._check_commands()
         self._check_ignored()
         self._check_replies()
+        self._check_refusals()
         self._check_actions()
         self._check_nothing_pending()
         self._check_agent_runs()
@@ -294,6 +296,22 @@ class InvariantChecker:
                 continue
             self._check_reply(row, self.replies_by_command.get(row["id"], []), errors)
 
+    def _check_refusals(self):
+        """Check that no permanent error was believed for a number that had accepted a message shortly before.
+
+        The wait before the attempt was shorter than the rest of the day.
+        """
+        accepted_at = [
+            row["sent_uptime"] for row in self.rows["replies"] if row["state"] in {"sent", "delivered"}
+        ]
+        codes = "|".join(map(str, BODY_REFUSALS))
+        for row in self.rows["replies"]:
+            believed = re.search(rf"CMS ERROR: ({codes})\b", row["reason"] or "") and row["state"] == "failed"
+            if believed and "given up" not in row["reason"]:
+                queued_at = row["queued_uptime"]
+                if any(at is not None and queued_at - HOUR_S < at < queued_at for at in accepted_at):
+                    self.add_finding(f"the reply {row['text']!r} was given up: {row['reason']}")
+
     def _check_reply(self, row, replies, errors):
         plan = self.world.plans.get(row["body"])
         body = row["body"]
@@ -375,9 +393,10 @@ class InvariantChecker:
         states = [row["state"] for row in rows]
         if states != ["done"] and not (states == ["expired"] and self._is_rightly_expired(message, rows[0])):
             self.add_finding(f"{message.content!r} in the quiet period is {states}")
-        for run in self.runs_by_content[message.content]:
-            if run.started_at - message.segments[0].accepted[0][0] > LIVENESS_LIMIT_S:
-                self.add_finding(f"{message.content!r} in the quiet period ran only after a long time")
+        for run in self.world.handler_runs:
+            late_s = run.started_at - message.segments[0].accepted[0][0]
+            if run.content == message.content and late_s > LIVENESS_LIMIT_S:
+                self.add_finding(f"{message.content!r} in the quiet period ran only after {late_s:.0f} s")
         for row in rows:
             for reply in self.replies_by_command.get(row["id"], []):
                 if reply["state"] not in {"sent", "delivered"} and not self._is_capped("replies"):

@@ -26,6 +26,7 @@ from agent.journal.pruning import Pruner
 from agent.journal.reset_budget import ResetBudget, ResetUsage
 from agent.modem.events import DirectDelivery
 from agent.modem.message_store import MessageStore
+from agent.modem.send_refusals import SendRefusals
 from agent.pipeline.dispatcher import Dispatcher
 from agent.pipeline.receiver import Receiver
 from agent.pipeline.receiver_events import stored_event
@@ -299,6 +300,20 @@ def _match_sender_substring():
     return ((components, "classify", classify_substring),)
 
 
+def _no_burst_sweep():
+    def schedule(self):
+        """Leave what was not announced to the next regular sweep."""
+
+    return ((Receiver, "_schedule_burst_sweep", schedule),)
+
+
+def _permanent_error_believed():
+    def on_refused(self, error, now, *, accepted_before):
+        return False
+
+    return ((SendRefusals, "on_refused", on_refused),)
+
+
 def _task_error_swallowed():
     async def run_task(self, work):
         with contextlib.suppress(Exception):
@@ -365,6 +380,12 @@ MUTANTS = {
     ),
     "task-error-swallowed": Mutant(
         "an exception ends only one task of the session", _task_error_swallowed, 5
+    ),
+    "no-burst-sweep": Mutant("no sweep follows a burst of notifications", _no_burst_sweep),
+    "permanent-error-believed": Mutant(
+        "a permanent error is believed although the number accepted a message",
+        _permanent_error_believed,
+        9,
     ),
     "repair-copies-nothing": Mutant("a repaired journal is empty", _repair_copies_nothing, 13),
     "repair-without-horizon": Mutant(

@@ -20,6 +20,8 @@ from soak.traffic import TrafficGenerator
 HOUR_S = 3600.0
 RECOVERY_PERIOD_S = 7 * HOUR_S
 """Length of the quiet period. A reply refused for a quota waits up to five hours for its next attempt."""
+BODY_REFUSALS = (1, 1, 30, 96, 304)
+"""Permanent errors of a module that needs a restart; the network itself gives other ones."""
 PRELOAD_S = 60.0
 """Time for messages to be stored in the module before the first start of the agent."""
 LIVENESS_PERIOD_S = 1800.0
@@ -188,7 +190,7 @@ class Scenario:
             for _ in range(self.radio_off_count)
         ]
         if self.severity and self.refusal_rng.random() < 0.2:
-            code = self.refusal_rng.choice((1, 1, 50, 69, 96, 304))
+            code = self.refusal_rng.choice(BODY_REFUSALS)
             at = self.refusal_rng.uniform(0, self.fault_period_s)
             plan.append((at, lambda: self.world.module.faults.add(f"body-refused:refusal=CMS {code}")))
         if self.has_burst:
